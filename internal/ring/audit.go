@@ -1,0 +1,101 @@
+package ring
+
+import "slices"
+
+// Report is what an audit found.
+type Report struct {
+	Nodes, Entries int // members; entries in the largest table
+	Sinks          int // destinations that were checked; Nodes unless the ring is larger than the sample
+	Pairs          int // source and sink pairs that were checked
+	Unreachable    int // of them, those whose route does not arrive
+	BadFrom, BadTo uint64
+	MeanHops       float64 // over the pairs that arrive
+	MaxHops        int
+	MaxFrom, MaxTo uint64 // one pair that takes that many
+	MinRelayed     int    // fewest routes through one node, its own left out
+	MaxRelayed     int    // most
+	MaxRelay       uint64 // a node that carries that many
+	MeanRelayed    float64
+}
+
+// AuditSample is the number of destinations checked in a ring that is larger:
+// checking all pairs costs the square of the nodes, and 10,000 of them would
+// hold up a set-up for seconds.
+const AuditSample = 2048
+
+// Audit walks the routes between all members through the tables as they were
+// handed out, with the same [ClosestPreceding] that the nodes use. ids ascend;
+// tables[i] holds the entries of ids[i], in clockwise order from it.
+//
+// A route only moves towards its sink, so for each sink it is enough to visit
+// the sources from the nearest to the farthest, counter-clockwise: the next hop
+// of each was visited before.
+func Audit(mask uint64, ids []uint64, tables [][]uint64) Report {
+	n := len(ids)
+	r := Report{Nodes: n}
+	for _, t := range tables {
+		r.Entries = max(r.Entries, len(t))
+	}
+	at := make(map[uint64]int, n)
+	for i, id := range ids {
+		at[id] = i
+	}
+	next := make([]int, n)
+	hops := make([]int, n)
+	through := make([]int, n) // routes to the sink at hand that reach or start at this node
+	relayed := make([]int, n)
+	stride := max(1, (n+AuditSample-1)/AuditSample)
+	total := 0
+	for d := 0; d < n; d += stride {
+		r.Sinks++
+		hops[d] = 0
+		for back := 1; back < n; back++ {
+			s := (d - back + n) % n
+			r.Pairs++
+			next[s], hops[s] = -1, -1
+			if i := ClosestPreceding(mask, ids[s], ids[d], tables[s]); i >= 0 {
+				// A table may name a node that is not a member, or be out of order
+				// and point backwards. Then the route does not arrive.
+				if e, ok := at[tables[s][i]]; ok && (d-e+n)%n < back && hops[e] >= 0 {
+					next[s], hops[s] = e, hops[e]+1
+				}
+			}
+			if hops[s] < 0 {
+				if r.Unreachable == 0 {
+					r.BadFrom, r.BadTo = ids[s], ids[d]
+				}
+				r.Unreachable++
+				continue
+			}
+			total += hops[s]
+			if hops[s] > r.MaxHops {
+				r.MaxHops, r.MaxFrom, r.MaxTo = hops[s], ids[s], ids[d]
+			}
+		}
+		for i := range through {
+			through[i] = 1
+		}
+		for back := n - 1; back > 0; back-- {
+			s := (d - back + n) % n
+			if hops[s] < 0 {
+				continue
+			}
+			relayed[s] += through[s] - 1
+			through[next[s]] += through[s]
+		}
+	}
+	if arrived := r.Pairs - r.Unreachable; arrived > 0 {
+		r.MeanHops = float64(total) / float64(arrived)
+	}
+	if n > 0 {
+		r.MinRelayed = slices.Min(relayed)
+		r.MaxRelayed = slices.Max(relayed)
+		r.MaxRelay = ids[slices.Index(relayed, r.MaxRelayed)]
+		sum := 0
+		for _, c := range relayed {
+			sum += c
+		}
+		r.MeanRelayed = float64(sum) / float64(n)
+	}
+	return r
+}

@@ -1,0 +1,98 @@
+package ring
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+)
+
+// Member is one life of one node in the ring.
+type Member struct {
+	ID      uint64
+	Life    uint64 // incarnation
+	Addr    string
+	Traffic bool // its program takes part in traffic runs
+}
+
+// Why a member is not taken.
+var (
+	ErrFull      = errors.New("every ID is taken")
+	ErrAddrTaken = errors.New("address is registered already")
+)
+
+// Members is the membership, ordered by ID. It is not safe for concurrent use.
+type Members struct {
+	mask   uint64
+	sorted []Member
+	byAddr map[string]uint64
+}
+
+// NewMembers returns the empty membership of a space of 2^bits IDs.
+func NewMembers(bits int) *Members {
+	return &Members{mask: Mask(bits), byAddr: make(map[string]uint64)}
+}
+
+// Len is the number of members.
+func (m *Members) Len() int { return len(m.sorted) }
+
+// All returns a copy, in the order of the ring from its lowest ID.
+func (m *Members) All() []Member { return slices.Clone(m.sorted) }
+
+// Get finds a member.
+func (m *Members) Get(id uint64) (Member, bool) {
+	i, ok := m.find(id)
+	if !ok {
+		return Member{}, false
+	}
+	return m.sorted[i], true
+}
+
+// HolderOf finds the ID registered for an address.
+func (m *Members) HolderOf(addr string) (id uint64, ok bool) {
+	id, ok = m.byAddr[addr]
+	return id, ok
+}
+
+// Add admits a member under an ID drawn with random, which returns a number
+// below n (n = 0 means 2^64). Every free ID is equally likely, however full the
+// ring is: drawing again and again until a free one comes up would never end in
+// a ring that is nearly full.
+func (m *Members) Add(addr string, life uint64, traffic bool, random func(n uint64) uint64) (Member, error) {
+	if _, taken := m.byAddr[addr]; taken {
+		return Member{}, ErrAddrTaken
+	}
+	n := uint64(len(m.sorted))
+	if n > m.mask {
+		return Member{}, ErrFull
+	}
+	// The space has mask+1 IDs; with all 64 bits and no members that wraps to 0.
+	id := random(m.mask - n + 1)
+	for _, taken := range m.sorted {
+		if taken.ID > id {
+			break
+		}
+		id++
+	}
+	added := Member{ID: id, Life: life, Addr: addr, Traffic: traffic}
+	i, _ := m.find(id)
+	m.sorted = slices.Insert(m.sorted, i, added)
+	m.byAddr[addr] = id
+	return added, nil
+}
+
+// Remove takes a member out and says whether it was there.
+func (m *Members) Remove(id uint64) bool {
+	i, ok := m.find(id)
+	if !ok {
+		return false
+	}
+	delete(m.byAddr, m.sorted[i].Addr)
+	m.sorted = slices.Delete(m.sorted, i, i+1)
+	return true
+}
+
+func (m *Members) find(id uint64) (int, bool) {
+	return slices.BinarySearchFunc(m.sorted, id, func(a Member, id uint64) int {
+		return cmp.Compare(a.ID, id)
+	})
+}
