@@ -1,0 +1,228 @@
+// Package wire is the layout of the bytes on a connection: the handshake that
+// opens it and the frames that follow. It appends and parses, and does nothing
+// else: no I/O, no state, no allocation on the message path.
+//
+// PROTOCOL.md describes the same layout for people who write a node in another
+// language. Every integer is big-endian.
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Every frame starts with the same four bytes: a type and the length of what
+// follows them.
+//
+//	0  type   uint8
+//	1  length uint24   bytes after this prefix
+//
+// A 24-bit length beside the type keeps the routed header at 32 bytes, and puts
+// a ceiling on what a hostile length can ask for.
+const (
+	PrefixSize = 4
+	MaxLength  = 1<<24 - 1
+)
+
+// A routed frame, the kind that nodes pass to each other, continues with fixed
+// offsets, so that a relay touches the hop count and nothing else.
+//
+//	4  hops   uint16   links crossed so far
+//	6  port   uint8    which part of the sink the body is for
+//	7  zero   uint8    reserved, sent as 0
+//	8  dst    uint64   the sink
+//	16 src    uint64   the source
+//	24 seq    uint64   meaning depends on the type
+//	32 body
+const (
+	HeaderSize = 32
+
+	offHops = 4
+	offPort = 6
+	offDst  = 8
+	offSrc  = 16
+	offSeq  = 24
+)
+
+// MaxBody is the longest body that any routed frame can carry.
+const MaxBody = MaxLength - (HeaderSize - PrefixSize)
+
+// Type says what a frame is. Routed types are below [FirstControl]; the types
+// of the conversation between a node and its registry start there.
+type Type uint8
+
+// The routed frames. "seq" is the header field of that name.
+const (
+	Open    Type = 1  // source → sink: seq generation | source incarnation u64
+	Opened  Type = 2  // sink → source: seq generation | source incarnation u64, sink incarnation u64, first number u64, window u32
+	Refuse  Type = 3  // sink → source: seq generation | source incarnation u64, reason u8
+	Data    Type = 4  // source → sink: seq number | message
+	Sync    Type = 5  // source → sink: seq next number | round u32
+	Ack     Type = 6  // sink → source: seq delivered | received u32, window u32, round u32, held ranges (u32, u32)…
+	Reset   Type = 7  // sink → source: seq the refused number | nothing
+	Close   Type = 8  // source → sink: seq next number | nothing
+	Closed  Type = 9  // sink → source: seq next number | nothing
+	Cast    Type = 10 // source → sink: seq 0 | message, neither numbered nor acknowledged
+	Trace   Type = 11 // source → sink: seq nonce | nothing
+	Traced  Type = 12 // any hop → source: seq nonce | hops u16, last u8
+	NoRoute Type = 13 // relay → source: seq of the refused frame | type u8, reason u8, dst u64
+
+	lastRouted = NoRoute
+
+	// FirstControl is the lowest type of a control frame, whose body (straight
+	// after the prefix) is a value encoded by the connection's codec.
+	FirstControl Type = 0x40
+)
+
+var typeNames = [...]string{
+	Open: "open", Opened: "opened", Refuse: "refuse", Data: "data", Sync: "sync",
+	Ack: "ack", Reset: "reset", Close: "close", Closed: "closed", Cast: "cast",
+	Trace: "trace", Traced: "traced", NoRoute: "no-route",
+}
+
+func (t Type) String() string {
+	if int(t) < len(typeNames) && typeNames[t] != "" {
+		return typeNames[t]
+	}
+	return fmt.Sprintf("type(%d)", uint8(t))
+}
+
+// Errors that a byte stream can earn. They end the connection: once framing is
+// lost nothing behind it can be trusted.
+var (
+	ErrType    = errors.New("wire: unknown frame type")
+	ErrTooLong = errors.New("wire: frame too long")
+	ErrShort   = errors.New("wire: frame too short")
+)
+
+// Header is the routing part of a frame, for those who build one.
+type Header struct {
+	Type     Type
+	Port     uint8
+	Hops     uint16
+	Dst, Src uint64
+	Seq      uint64
+}
+
+// Put writes h and the length of a body of n bytes into the first [HeaderSize]
+// bytes of b.
+func (h Header) Put(b []byte, n int) {
+	_ = b[HeaderSize-1]
+	binary.BigEndian.PutUint32(b, uint32(h.Type)<<24|uint32(HeaderSize-PrefixSize+n))
+	binary.BigEndian.PutUint16(b[offHops:], h.Hops)
+	b[offPort] = h.Port
+	b[offPort+1] = 0
+	binary.BigEndian.PutUint64(b[offDst:], h.Dst)
+	binary.BigEndian.PutUint64(b[offSrc:], h.Src)
+	binary.BigEndian.PutUint64(b[offSeq:], h.Seq)
+}
+
+// Append appends a whole frame.
+func Append(dst []byte, h Header, body []byte) []byte {
+	n := len(dst)
+	dst = append(dst, make([]byte, HeaderSize)...)
+	h.Put(dst[n:], len(body))
+	return append(dst, body...)
+}
+
+// Size returns the length of the whole frame that starts at b, which must hold
+// its prefix.
+func Size(b []byte) int {
+	return PrefixSize + int(binary.BigEndian.Uint32(b)&MaxLength)
+}
+
+// Frame is one whole routed frame, as [Scan] proved it to be.
+type Frame []byte
+
+// Next splits the first frame off b, which must start with a whole one.
+func Next(b []byte) (f Frame, rest []byte) {
+	n := Size(b)
+	return b[:n:n], b[n:]
+}
+
+// The fields of a routed frame.
+func (f Frame) Type() Type   { return Type(f[0]) }
+func (f Frame) Hops() uint16 { return binary.BigEndian.Uint16(f[offHops:]) }
+func (f Frame) Port() uint8  { return f[offPort] }
+func (f Frame) Dst() uint64  { return binary.BigEndian.Uint64(f[offDst:]) }
+func (f Frame) Src() uint64  { return binary.BigEndian.Uint64(f[offSrc:]) }
+func (f Frame) Seq() uint64  { return binary.BigEndian.Uint64(f[offSeq:]) }
+func (f Frame) Body() []byte { return f[HeaderSize:] }
+
+// SetHops overwrites the hop count in place.
+func (f Frame) SetHops(n uint16) { binary.BigEndian.PutUint16(f[offHops:], n) }
+
+// Scan reports how many bytes at the start of b are whole routed frames, and
+// how many bytes the first incomplete frame needs in all (0 if it cannot be
+// told yet). No frame may be longer than max bytes; that is checked on the
+// prefix alone, before anybody allocates for it.
+func Scan(b []byte, max int) (whole, need int, err error) {
+	return scan(b, max, HeaderSize, 1, lastRouted)
+}
+
+// ScanControl is [Scan] for control frames.
+func ScanControl(b []byte, max int) (whole, need int, err error) {
+	return scan(b, max, PrefixSize, FirstControl, 0xff)
+}
+
+func scan(b []byte, max, min int, first, last Type) (whole, need int, err error) {
+	for len(b)-whole >= PrefixSize {
+		head := binary.BigEndian.Uint32(b[whole:])
+		size := PrefixSize + int(head&MaxLength)
+		switch t := Type(head >> 24); {
+		case t < first || t > last:
+			return whole, 0, fmt.Errorf("%w %d", ErrType, uint8(t))
+		case size > max:
+			return whole, 0, fmt.Errorf("%w: a %v frame of %d bytes, the limit is %d", ErrTooLong, t, size, max)
+		case size < min:
+			return whole, 0, fmt.Errorf("%w: a %v frame of %d bytes, the header alone is %d", ErrShort, t, size, min)
+		}
+		if size > len(b)-whole {
+			return whole, size, nil
+		}
+		whole += size
+	}
+	return whole, 0, nil
+}
+
+// Fit reports how many bytes of whole frames at the start of b fit into room
+// bytes.
+func Fit(b []byte, room int) int {
+	n := 0
+	for n < len(b) {
+		size := Size(b[n:])
+		if n+size > room {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// Count reports how many whole frames b holds.
+func Count(b []byte) int {
+	n := 0
+	for len(b) > 0 {
+		b = b[Size(b):]
+		n++
+	}
+	return n
+}
+
+// AppendControl appends a control frame's prefix and reserves nothing: the
+// caller appends the body and then calls [FinishControl].
+func AppendControl(dst []byte, t Type) []byte {
+	return append(dst, byte(t), 0, 0, 0)
+}
+
+// FinishControl writes the length of the control frame that starts at off in b
+// and reaches to its end.
+func FinishControl(b []byte, off int) error {
+	n := len(b) - off - PrefixSize
+	if n > MaxLength {
+		return fmt.Errorf("%w: a control frame of %d bytes, the limit is %d", ErrTooLong, n, MaxLength)
+	}
+	b[off+1], b[off+2], b[off+3] = byte(n>>16), byte(n>>8), byte(n)
+	return nil
+}
