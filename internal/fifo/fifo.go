@@ -1,0 +1,160 @@
+// Package fifo is a queue of bytes in recycled chunks. Everything that waits in
+// a node waits in one: frames for a link, messages that are not acknowledged
+// yet, deliveries that a handler has not taken.
+//
+// Chunks and not one growing buffer: a slice that grows is copied and cleared
+// each time, and one that has grown holds its memory while it is idle. A chunk
+// goes back to a pool the moment it is drained, so an empty queue holds nothing.
+//
+// A chunk never splits a frame. Readers get whole frames without copying, and a
+// connection that loses a write (the in-memory network can) loses whole frames.
+package fifo
+
+import (
+	"iter"
+	"math/bits"
+	"sync"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Chunk sizes are powers of two. The largest a queue takes by itself is big
+// enough to make one write worth its system call; only a frame that is longer
+// still gets a larger one.
+const (
+	minClass = 10 // 1 KiB
+	topClass = 16 // 64 KiB
+	maxClass = 25 // 32 MiB, above any frame
+)
+
+type chunk struct {
+	next  *chunk
+	buf   []byte // [:len] written
+	off   int    // [:off] consumed
+	class int
+}
+
+var pools [maxClass + 1]sync.Pool
+
+func get(class int) *chunk {
+	if c, ok := pools[class].Get().(*chunk); ok {
+		return c
+	}
+	return &chunk{buf: make([]byte, 0, 1<<class), class: class}
+}
+
+func put(c *chunk) {
+	c.next, c.buf, c.off = nil, c.buf[:0], 0
+	pools[c.class].Put(c)
+}
+
+// Queue is a FIFO of bytes. The zero value is empty. It is not safe for
+// concurrent use, and must not be copied while it holds anything (see [Queue.Take]).
+type Queue struct {
+	head, tail *chunk
+	size       int
+	hint       int // class of the next first chunk: what the last filling came to
+}
+
+// Size is the number of bytes held.
+func (q *Queue) Size() int { return q.size }
+
+// Reserve appends n bytes, all in one chunk, and returns them to be filled in.
+// They stay valid until they are consumed.
+func (q *Queue) Reserve(n int) []byte {
+	c := q.tail
+	if c == nil || cap(c.buf)-len(c.buf) < n {
+		c = q.grow(n)
+	}
+	at := len(c.buf)
+	c.buf = c.buf[: at+n : cap(c.buf)]
+	q.size += n
+	return c.buf[at : at+n : at+n]
+}
+
+// Append appends whole frames.
+func (q *Queue) Append(frames []byte) {
+	for len(frames) > 0 {
+		n := len(frames)
+		if c := q.tail; c != nil && cap(c.buf)-len(c.buf) < n {
+			n = wire.Fit(frames, cap(c.buf)-len(c.buf))
+		}
+		if n == 0 {
+			n = len(frames)
+			if n > 1<<topClass {
+				n = max(wire.Fit(frames, 1<<topClass), wire.Size(frames))
+			}
+		}
+		copy(q.Reserve(n), frames[:n])
+		frames = frames[n:]
+	}
+}
+
+func (q *Queue) grow(n int) *chunk {
+	class := max(q.hint, minClass)
+	if q.size > 0 {
+		class = max(minClass, bits.Len(uint(q.size))) // as much again as there is
+	}
+	class = max(min(class, topClass), bits.Len(uint(n-1)))
+	c := get(class)
+	if q.tail == nil {
+		q.head = c
+	} else {
+		q.tail.next = c
+	}
+	q.tail = c
+	return c
+}
+
+// Front returns the unconsumed bytes of the oldest chunk, or nothing when the
+// queue is empty.
+func (q *Queue) Front() []byte {
+	if q.head == nil {
+		return nil
+	}
+	return q.head.buf[q.head.off:]
+}
+
+// Discard consumes the first n bytes, which must not reach beyond [Queue.Front].
+// They are no longer valid afterwards.
+func (q *Queue) Discard(n int) {
+	c := q.head
+	c.off += n
+	q.size -= n
+	if c.off == len(c.buf) {
+		q.head = c.next
+		if q.head == nil {
+			q.tail = nil
+		}
+		put(c)
+	}
+}
+
+// Take moves everything into a queue of its own and leaves q empty. The hint
+// stays behind, so that q's next filling starts with one chunk of about the size
+// of this one and not with a row of small ones; it decays when fillings shrink.
+func (q *Queue) Take() Queue {
+	taken := *q
+	q.hint = max(bits.Len(uint(taken.size)), q.hint-1)
+	q.head, q.tail, q.size = nil, nil, 0
+	return taken
+}
+
+// Clear consumes everything.
+func (q *Queue) Clear() {
+	for q.head != nil {
+		q.Discard(len(q.head.buf) - q.head.off)
+	}
+	q.hint = 0
+}
+
+// Chunks yields the unconsumed bytes chunk by chunk, oldest first.
+func (q *Queue) Chunks() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for c := q.head; c != nil; c = c.next {
+			if !yield(c.buf[c.off:]) {
+				return
+			}
+		}
+	}
+}
