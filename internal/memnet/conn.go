@@ -1,0 +1,117 @@
+package memnet
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+)
+
+// Pipe returns the two ends of a connection that belongs to no network and so knows no faults. Other than the ends of
+// [net.Pipe], they are buffered as all connections here are, and can be closed for writing alone.
+func Pipe() (net.Conn, net.Conn) {
+	k := newLink("pipe:1", "pipe:2")
+	return &k.dialer, &k.accepted
+}
+
+// A link is a connection seen from outside: both ends and both directions, in one allocation.
+type link struct {
+	// static
+	net      *Network // nil for a Pipe
+	from, to string   // hosts; from is the dialer's
+	port     int      // the dialer's
+
+	dialer, accepted conn
+	there, back      half         // from dialer to accepted, and back
+	open             atomic.Int32 // ends that are not closed
+}
+
+func newLink(dialer, accepted textAddr) *link {
+	k := new(link)
+	k.open.Store(2)
+	k.there.init(&k.back)
+	k.back.init(&k.there)
+	// The addresses become interfaces once, here, so that LocalAddr does not allocate.
+	var a, b net.Addr = dialer, accepted
+	k.dialer = conn{link: k, in: &k.back, out: &k.there, local: a, remote: b}
+	k.accepted = conn{link: k, in: &k.there, out: &k.back, local: b, remote: a}
+	return k
+}
+
+// A conn is one end of a link. Beyond net.Conn it has CloseWrite.
+type conn struct {
+	link          *link
+	in, out       *half
+	local, remote net.Addr
+}
+
+// Read reads what has arrived. After the peer has closed, it reads the rest and then gives io.EOF.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.in.read(p)
+	if err != nil && err != io.EOF {
+		err = c.opError("read", err)
+	}
+	return n, err
+}
+
+// Write copies p into the connection's buffer and waits where that is full; concurrent Writes do not mix their bytes. With an
+// error it says how many bytes were taken before it.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.out.write(p)
+	if err != nil {
+		err = c.opError("write", err)
+	}
+	return n, err
+}
+
+// Close ends both directions. Bytes that were written still reach the peer; those that were not read are lost.
+func (c *conn) Close() error { return c.end(closed) }
+
+// CloseWrite ends the outgoing direction: the peer reads io.EOF after the bytes written. Writes then fail with EPIPE.
+func (c *conn) CloseWrite() error {
+	if err := c.out.endWrites(halfClosed); err != nil {
+		return c.opError("close", err)
+	}
+	return nil
+}
+
+func (c *conn) end(e ending) error {
+	if err := c.out.endWrites(e); err != nil {
+		return c.opError("close", err)
+	}
+	c.in.endReads()
+	if k := c.link; k.open.Add(-1) == 0 && k.net != nil {
+		k.net.mu.Lock()
+		k.net.forget(k)
+		k.net.mu.Unlock()
+	}
+	return nil
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if err := c.in.setReadDeadline(t); err != nil {
+		return c.opError("set", err)
+	}
+	return nil
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if err := c.out.setWriteDeadline(t); err != nil {
+		return c.opError("set", err)
+	}
+	return nil
+}
+
+func (c *conn) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: network, Source: c.local, Addr: c.remote, Err: err}
+}

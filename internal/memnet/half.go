@@ -1,0 +1,239 @@
+package memnet
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A half is one direction of a connection: a bounded buffer between one writing end and one reading end, with the
+// faults in between. Faults are copied into it whenever they change, so that a Write looks nowhere else.
+type half struct {
+	// static
+	back *half     // the other direction. Its mutex and this one are never held together
+	seed [2]uint64 // for luck
+
+	mu       sync.Mutex
+	readable sync.Cond // bytes or an ending have arrived, or reads fail now
+	writable sync.Cond // there is room, or the turn is free, or writes fail now
+
+	// guarded by mu: the bytes
+	buf   buffer
+	size  int // bytes taken from the writer and not read; once the reader is gone they are counted here but not kept
+	ready int // those of them that have arrived
+	transit
+
+	// guarded by mu: the ends
+	turn         bool   // a Write waits for room in the middle of its bytes: others wait for it
+	sent         ending // by the writer
+	arrived      ending // at the reader, behind the last byte
+	readErr      error  // why reads fail: net.ErrClosed if the reader closed, ECONNRESET
+	writeErr     error  // why writes fail: net.ErrClosed if the writer closed, EPIPE, ECONNRESET
+	readTimeout  deadline
+	writeTimeout deadline
+}
+
+// An ending is how a writer ended its direction. A later one may only be a greater one.
+type ending uint8
+
+const (
+	standing   ending = iota
+	halfClosed        // CloseWrite: the reader gets EOF
+	closed            // Close: the reader gets EOF and its own writes get EPIPE
+	reset             // the reader's reads and writes get ECONNRESET
+)
+
+func (h *half) init(back *half) {
+	h.back = back
+	h.readable.L = &h.mu
+	h.writable.L = &h.mu
+}
+
+func (h *half) read(p []byte) (int, error) {
+	h.mu.Lock()
+	n, err := h.readLocked(p)
+	e := h.arrived
+	h.mu.Unlock()
+	if err != nil {
+		// The arrival did so too, or is about to: whoever has seen the EOF must not be able to write after it.
+		h.back.peerEnded(e)
+	}
+	return n, err
+}
+
+func (h *half) readLocked(p []byte) (int, error) {
+	for {
+		switch {
+		case h.readErr == net.ErrClosed:
+			return 0, h.readErr
+		case len(p) == 0:
+			return 0, nil
+		case h.readTimeout.expired: // even if there are bytes, as in package net
+			return 0, os.ErrDeadlineExceeded
+		case h.readErr != nil:
+			return 0, h.readErr
+		case h.ready > 0:
+			n := h.buf.take(p[:min(len(p), h.ready)])
+			if h.size == BufferSize {
+				h.writable.Broadcast()
+			}
+			h.ready -= n
+			h.size -= n
+			return n, nil
+		case h.arrived != standing:
+			return 0, io.EOF
+		}
+		h.readable.Wait()
+	}
+}
+
+func (h *half) write(p []byte) (n int, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		if err := h.writeFails(); err != nil {
+			return 0, err
+		}
+		if !h.turn {
+			break
+		}
+		h.writable.Wait()
+	}
+	if h.loses() {
+		return len(p), nil
+	}
+	late := h.lateness()
+	for {
+		if k := min(len(p)-n, BufferSize-h.size); k > 0 {
+			if h.readErr == nil {
+				h.buf.put(p[n : n+k])
+				h.carry(parcel{n: k}, late)
+			}
+			h.size += k
+			n += k
+		}
+		if n == len(p) {
+			break
+		}
+		h.turn = true
+		h.writable.Wait()
+		if err = h.writeFails(); err != nil {
+			break
+		}
+	}
+	if h.turn {
+		h.turn = false
+		h.writable.Broadcast()
+	}
+	return n, err
+}
+
+func (h *half) writeFails() error {
+	switch {
+	case h.writeErr == net.ErrClosed:
+		return h.writeErr
+	case h.writeTimeout.expired:
+		return os.ErrDeadlineExceeded
+	}
+	return h.writeErr
+}
+
+// endWrites ends the direction from the writer's side; the bytes written before stay on their way.
+func (h *half) endWrites(e ending) error {
+	h.mu.Lock()
+	switch {
+	case h.writeErr == net.ErrClosed:
+		h.mu.Unlock()
+		return net.ErrClosed
+	case e == halfClosed:
+		if h.writeErr == nil {
+			h.writeErr = syscall.EPIPE
+		}
+	default:
+		h.writeErr = net.ErrClosed
+		h.writeTimeout.stop()
+	}
+	h.writable.Broadcast()
+	if h.readErr == nil && h.sent < e {
+		h.sent = e
+		e = h.carry(parcel{end: e}, h.lateness())
+	} else {
+		e = standing // nobody is there to be told, or was told before
+	}
+	h.mu.Unlock()
+	h.back.peerEnded(e)
+	return nil
+}
+
+// endReads ends the direction from the reader's side: bytes on their way are lost. The writer hears of it by the
+// ending that travels in the other direction; until then it fills the buffer as though nobody read.
+func (h *half) endReads() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.readErr = net.ErrClosed
+	h.readTimeout.stop()
+	h.discard()
+	h.readable.Broadcast()
+}
+
+// peerEnded tells the writer that an ending has arrived in the other direction.
+func (h *half) peerEnded(e ending) {
+	if e < closed {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.writeErr == nil {
+		h.writeErr = syscall.EPIPE
+		if e == reset {
+			h.writeErr = syscall.ECONNRESET
+		}
+		h.writable.Broadcast()
+	}
+}
+
+// reset breaks the direction at both its ends, at once.
+func (h *half) reset() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.readErr == nil {
+		h.readErr = syscall.ECONNRESET
+	}
+	if h.writeErr != net.ErrClosed {
+		h.writeErr = syscall.ECONNRESET
+	}
+	h.discard()
+	h.readable.Broadcast()
+	h.writable.Broadcast()
+}
+
+// discard drops the bytes on their way, but not their count: a writer that does not know yet finds no more room than
+// before. The caller has set readErr.
+func (h *half) discard() {
+	h.buf.clear()
+	h.ready = 0
+	h.transit.stop()
+}
+
+func (h *half) setReadDeadline(t time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.readErr == net.ErrClosed {
+		return h.readErr
+	}
+	h.readTimeout.set(t, &h.readable)
+	return nil
+}
+
+func (h *half) setWriteDeadline(t time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.writeErr == net.ErrClosed {
+		return h.writeErr
+	}
+	h.writeTimeout.set(t, &h.writable)
+	return nil
+}

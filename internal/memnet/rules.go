@@ -1,0 +1,109 @@
+package memnet
+
+import (
+	"slices"
+	"time"
+)
+
+// A ruleset is all faults of a network. Guarded by the network's mutex.
+type ruleset struct {
+	clock  uint64 // counts the rules set, so that the last can win
+	delays rules[lag]
+	drops  rules[float64]
+	cuts   rules[bool] // always in both directions
+	holds  rules[bool]
+	splits []split // by Partition, oldest first: holds too
+}
+
+type lag struct{ delay, jitter time.Duration }
+
+// rules are those of one kind: the last for each pair of names, either of which may be "" for any. A pair of hosts is matched
+// by no more than four of them, so a lookup costs the same however many there are.
+type rules[T any] map[direction]rule[T]
+
+type direction struct{ from, to string }
+
+type rule[T any] struct {
+	value T
+	set   uint64 // by ruleset.clock
+}
+
+func newRuleset() ruleset {
+	return ruleset{
+		delays: make(rules[lag]),
+		drops:  make(rules[float64]),
+		cuts:   make(rules[bool]),
+		holds:  make(rules[bool]),
+	}
+}
+
+// tick returns the next reading of the clock.
+func (s *ruleset) tick() uint64 {
+	s.clock++
+	return s.clock
+}
+
+func (r rules[T]) set(from, to string, v T, now uint64) {
+	if from == "" && to == "" {
+		clear(r) // it overrules them all, so they need not be kept
+	}
+	r[direction{from, to}] = rule[T]{v, now}
+}
+
+// last returns the rule for two hosts that was set last: the zero rule if there is none.
+func (r rules[T]) last(from, to string) (last rule[T]) {
+	for _, p := range [...]direction{{from, to}, {from, ""}, {"", to}, {"", ""}} {
+		if x := r[p]; x.set > last.set {
+			last = x
+		}
+	}
+	return last
+}
+
+// between returns the faults in force on bytes from one host to another.
+func (s *ruleset) between(from, to string) faults {
+	l := s.delays.last(from, to).value
+	return faults{
+		delay:  l.delay,
+		jitter: l.jitter,
+		drop:   s.drops.last(from, to).value,
+		held:   s.isHeld(from, to),
+	}
+}
+
+func (s *ruleset) isCut(a, b string) bool { return s.cuts.last(a, b).value }
+
+func (s *ruleset) isHeld(from, to string) bool {
+	r := s.holds.last(from, to)
+	for _, p := range slices.Backward(s.splits) {
+		if p.set < r.set {
+			break
+		}
+		if p.parts(from, to) {
+			return true
+		}
+	}
+	return r.value
+}
+
+// A split is a partition, kept as such because as pairs a large one would be very many.
+type split struct {
+	groups map[string][]int // of each host that was named
+	set    uint64           // by ruleset.clock
+}
+
+func newSplit(groups [][]string, now uint64) split {
+	s := split{make(map[string][]int), now}
+	for i, g := range groups {
+		for _, name := range g {
+			s.groups[name] = append(s.groups[name], i)
+		}
+	}
+	return s
+}
+
+// parts reports whether both hosts were named and share no group.
+func (s split) parts(a, b string) bool {
+	ga, gb := s.groups[a], s.groups[b]
+	return len(ga) > 0 && len(gb) > 0 && !slices.ContainsFunc(ga, func(g int) bool { return slices.Contains(gb, g) })
+}
