@@ -1,0 +1,167 @@
+package link
+
+import (
+	"errors"
+	"io"
+	"math/bits"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Read buffers come in powers of two from a few KiB, which an idle connection
+// keeps, up to the size that makes one read worth its system call; a frame that
+// is longer gets a larger one for as long as it takes.
+const (
+	minRead = 11 // 2 KiB
+	topRead = 16 // 64 KiB
+	maxRead = 25
+)
+
+var readPools [maxRead + 1]sync.Pool
+
+// Scan finds the whole frames at the start of a buffer; see package wire.
+type Scan func(b []byte, max int) (whole, need int, err error)
+
+// Reader hands over the frames of a connection, as many at a time as one read
+// brought.
+type Reader struct {
+	conn net.Conn
+	scan Scan
+	max  int
+
+	buf   *[]byte
+	class int
+	start int // first byte not handed over
+	end   int // behind the last byte read
+	whole int // handed over at the last Next
+
+	big  atomic.Bool // the buffer is larger than an idle connection may keep
+	trim atomic.Bool // the next timeout is a request to give it back
+	last int64       // reads at the last Trim; owned by the caller of Trim
+
+	bytes, reads atomic.Int64
+}
+
+// NewReader returns a reader of frames that are no longer than max bytes.
+func NewReader(conn net.Conn, scan Scan, max int) *Reader {
+	return &Reader{conn: conn, scan: scan, max: max}
+}
+
+// Next waits for at least one frame and returns all whole frames that have
+// arrived. They may be changed in place, and are valid until the next call. An
+// error that is not from the connection itself says what was wrong with the
+// bytes; io.EOF is the end of the connection between two frames.
+func (r *Reader) Next() ([]byte, error) {
+	r.start += r.whole
+	r.whole = 0
+	need := 0
+	for {
+		if r.start < r.end {
+			whole, n, err := r.scan((*r.buf)[r.start:r.end], r.max)
+			if whole > 0 { // an error behind them is found again at the next call
+				r.whole = whole
+				return (*r.buf)[r.start : r.start+whole], nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			need = n
+		}
+		if err := r.read(need); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (r *Reader) read(need int) error {
+	r.fit(need)
+	for {
+		n, err := r.conn.Read((*r.buf)[r.end:])
+		if n > 0 {
+			r.end += n
+			r.bytes.Add(int64(n))
+			r.reads.Add(1)
+			if r.end == len(*r.buf) && r.class < topRead {
+				r.class++ // it was filled to the brim, there may be more
+			} else if n < len(*r.buf)/8 && r.start == 0 && r.class > minRead {
+				r.class--
+			}
+			return nil
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && r.trim.CompareAndSwap(true, false):
+			// Nothing is buffered then: see Trim.
+			r.conn.SetReadDeadline(time.Time{})
+			if r.start == r.end {
+				r.class = minRead
+				r.fit(0)
+			}
+		case err == io.EOF && r.end > r.start:
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// fit makes room for at least one more byte and a frame of need bytes.
+func (r *Reader) fit(need int) {
+	class := max(r.class, minRead)
+	if need > 1<<class {
+		class = bits.Len(uint(need - 1))
+	}
+	r.class = min(max(r.class, minRead), topRead)
+	rest := r.end - r.start
+	if r.buf != nil && len(*r.buf) == 1<<class {
+		if r.start > 0 {
+			copy(*r.buf, (*r.buf)[r.start:r.end])
+			r.start, r.end = 0, rest
+		}
+		return
+	}
+	if 1<<class <= rest { // it cannot shrink below what it holds
+		class = bits.Len(uint(rest))
+	}
+	next, ok := readPools[class].Get().(*[]byte)
+	if !ok {
+		b := make([]byte, 1<<class)
+		next = &b
+	}
+	if r.buf != nil {
+		copy(*next, (*r.buf)[r.start:r.end])
+		r.release()
+	}
+	r.buf, r.start, r.end = next, 0, rest
+	r.big.Store(class > minRead)
+}
+
+func (r *Reader) release() {
+	readPools[bits.Len(uint(len(*r.buf)-1))].Put(r.buf)
+	r.buf = nil
+}
+
+// Trim makes a reader that has read nothing since the last call give back a big
+// buffer. A reader blocked in Read cannot be reached but through its deadline,
+// so this must not be used where deadlines have another meaning. Call it every
+// second or so, from one goroutine.
+func (r *Reader) Trim() {
+	reads := r.reads.Load()
+	if reads == r.last && r.big.Load() {
+		r.trim.Store(true)
+		r.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+	r.last = reads
+}
+
+// Free gives the buffer back. The reader must not be used any more.
+func (r *Reader) Free() {
+	if r.buf != nil {
+		r.release()
+	}
+}
+
+// Stats returns the bytes and reads so far.
+func (r *Reader) Stats() (bytes, reads int64) { return r.bytes.Load(), r.reads.Load() }

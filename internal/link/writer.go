@@ -1,0 +1,247 @@
+// Package link is one connection seen from one of its ends: a writer that
+// gathers frames and sends them in as few writes as it can, and a reader that
+// hands over all the whole frames that have arrived.
+package link
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/x/ringdht/internal/fifo"
+)
+
+// ErrFull says that a frame found the queue at its bound.
+var ErrFull = errors.New("link: queue full")
+
+// Writer is the bounded queue of a connection and the goroutine that empties it.
+//
+// Frames gather in a queue behind a mutex while the goroutine is writing what
+// gathered before; it then takes all of it at once. Under load many frames share
+// a write, an idle link writes at once, and no timer is involved. The goroutine
+// exists only while there is something to write, so an idle link costs nothing.
+//
+// Rejected: a channel of frames (a wake-up for each), and writing from the
+// goroutine that appends (it would wait for the network in the middle of the
+// receive path).
+type Writer struct {
+	// static after construction
+	conn  net.Conn
+	limit int    // bytes gathered or being written
+	low   int    // bytes below which a source that waits may go on
+	run   func() // w.drain as a value: go w.run() then allocates nothing
+
+	mu       sync.Mutex
+	q        fifo.Queue
+	busy     int // bytes that the goroutine is writing
+	running  bool
+	retired  bool // close the connection once the queue is empty
+	err      error
+	room     chan struct{} // closed when there is room; nil while nobody waits
+	finished sync.WaitGroup
+
+	bufs net.Buffers // owned by the goroutine
+	vec  [][]byte
+
+	bytes, writes atomic.Int64
+}
+
+// NewWriter returns the writer of conn, which holds at most limit bytes and
+// counts as having room below low. When a write fails it closes conn, so whoever
+// reads from conn learns of it; there is no callback.
+func NewWriter(conn net.Conn, limit, low int) *Writer {
+	w := &Writer{conn: conn, limit: limit, low: low}
+	w.run = w.drain
+	return w
+}
+
+// Append queues whole frames and reports the bytes that are now queued. Either
+// all of them are taken or none: then the error is [ErrFull] or the one that
+// ended the connection. It never waits for the network.
+func (w *Writer) Append(frames []byte) (queued int, err error) {
+	w.mu.Lock()
+	if w.err != nil {
+		err := w.err
+		w.mu.Unlock()
+		return 0, err
+	}
+	queued = w.q.Size() + w.busy + len(frames)
+	if queued > w.limit {
+		w.mu.Unlock()
+		return queued, ErrFull
+	}
+	w.q.Append(frames)
+	w.start()
+	w.mu.Unlock()
+	return queued, nil
+}
+
+// Span is a stretch of a buffer that holds whole frames.
+type Span struct{ From, To int }
+
+// AppendSpans queues stretches of buf like [Writer.Append], taking the lock once.
+// It returns how many of them were taken; those behind are not, with the reason.
+func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return 0, w.err
+	}
+	for _, s := range spans {
+		if w.q.Size()+w.busy+s.To-s.From > w.limit {
+			err = ErrFull
+			break
+		}
+		w.q.Append(buf[s.From:s.To])
+		taken++
+	}
+	if taken > 0 {
+		w.start()
+	}
+	return taken, err
+}
+
+// start must be called with mu held and w.err nil.
+func (w *Writer) start() {
+	if !w.running {
+		w.running = true
+		w.finished.Add(1)
+		go w.run()
+	}
+}
+
+// Low is the number of queued bytes below which there is room.
+func (w *Writer) Low() int { return w.low }
+
+// Room waits until there is room, the connection has failed or ctx is done. It
+// is for those who may wait, sources; a relay must not.
+func (w *Writer) Room(ctx context.Context) error {
+	for {
+		w.mu.Lock()
+		if w.err != nil || w.q.Size()+w.busy < w.low {
+			err := w.err
+			w.mu.Unlock()
+			return err
+		}
+		if w.room == nil {
+			w.room = make(chan struct{})
+		}
+		room := w.room
+		w.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Queued is the number of bytes waiting or being written.
+func (w *Writer) Queued() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.q.Size() + w.busy
+}
+
+// Stats returns the bytes and writes so far.
+func (w *Writer) Stats() (bytes, writes int64) {
+	return w.bytes.Load(), w.writes.Load()
+}
+
+func (w *Writer) drain() {
+	defer w.finished.Done()
+	w.mu.Lock()
+	for w.q.Size() > 0 && w.err == nil {
+		taken := w.q.Take()
+		w.busy = taken.Size()
+		w.mu.Unlock()
+
+		err := w.write(&taken)
+		taken.Clear()
+
+		w.mu.Lock()
+		w.busy = 0
+		if err != nil {
+			w.fail(err)
+			continue
+		}
+		if w.q.Size() < w.low {
+			w.signal()
+		}
+	}
+	w.running = false
+	if w.retired && w.err == nil {
+		w.fail(net.ErrClosed)
+	}
+	w.mu.Unlock()
+}
+
+func (w *Writer) write(q *fifo.Queue) error {
+	w.vec = w.vec[:0]
+	for chunk := range q.Chunks() {
+		w.vec = append(w.vec, chunk)
+	}
+	w.bytes.Add(int64(q.Size()))
+	w.writes.Add(1)
+	if len(w.vec) == 1 {
+		_, err := w.conn.Write(w.vec[0])
+		return err
+	}
+	w.bufs = w.vec
+	_, err := w.bufs.WriteTo(w.conn)
+	clear(w.vec) // the chunks go back to their pool
+	return err
+}
+
+// fail must be called with mu held; it ends the connection.
+func (w *Writer) fail(err error) {
+	if w.err != nil {
+		return
+	}
+	w.err = err
+	w.q.Clear()
+	w.signal()
+	w.conn.Close()
+}
+
+func (w *Writer) signal() {
+	if w.room != nil {
+		close(w.room)
+		w.room = nil
+	}
+}
+
+// Retire closes the connection once everything queued has been written. It does
+// not wait for that. Frames may still be appended until then.
+func (w *Writer) Retire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.retired = true
+	if !w.running {
+		w.fail(net.ErrClosed)
+	}
+}
+
+// Fail ends the connection with an error that later calls return, as when its
+// other end is known to be gone.
+func (w *Writer) Fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fail(err)
+}
+
+// Close ends the connection, drops what is queued and waits for the goroutine.
+func (w *Writer) Close() {
+	w.Fail(net.ErrClosed)
+	w.finished.Wait()
+}
+
+// Shutdown writes what is queued, for at most the given time, then closes.
+func (w *Writer) Shutdown(limit time.Duration) {
+	w.conn.SetWriteDeadline(time.Now().Add(limit))
+	w.Retire()
+	w.finished.Wait()
+}
