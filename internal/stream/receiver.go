@@ -1,0 +1,215 @@
+package stream
+
+import (
+	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Verdict is what became of a message that arrived.
+type Verdict uint8
+
+const (
+	Accepted  Verdict = iota // next in order, in the inbox (with any held ones behind it)
+	Held                     // ahead of a hole, kept
+	Duplicate                // had it
+	Stale                    // of another life
+	Full                     // no room, the source will send it again
+)
+
+// Receiver is the sink's half of one stream.
+type Receiver struct {
+	self, life     uint64
+	peer, peerLife uint64
+	gen            uint64
+
+	first, next uint64 // numbers: of the first message, of the next in order
+	done        uint64 // below it, the handler is done
+	former      uint64 // messages of the stream before this one that the handler still has
+	inbox       fifo.Queue
+	held        map[uint64][]byte // ahead of a hole
+	heldBytes   int
+
+	round  uint32 // latest Sync
+	asked  uint64 // the source wants to hear when done reaches this
+	told   uint64 // the largest done that the source was told
+	window int    // the latest grant
+}
+
+// NewReceiver returns the sink's half for a stream that peerLife of peer asked
+// to open. first is random, see the package's documentation.
+func NewReceiver(self, life, peer, peerLife, gen, first uint64) *Receiver {
+	r := &Receiver{self: self, life: life, peer: peer}
+	r.restart(peerLife, gen, first)
+	return r
+}
+
+func (r *Receiver) restart(peerLife, gen, first uint64) {
+	// What the handler has not seen yet of the stream before was acknowledged as
+	// received, and stays in front.
+	r.former += r.next - r.done
+	r.peerLife, r.gen = peerLife, gen
+	r.first, r.next, r.done, r.told, r.asked = first, first, first, first, first
+	r.round = 0
+	r.dropHeld()
+}
+
+// Open takes a request to open. A repeated one changes nothing, a newer one
+// replaces the stream, an older one is of an earlier life and says false: it
+// must not be answered.
+func (r *Receiver) Open(peerLife, gen, first uint64) bool {
+	switch {
+	case peerLife == r.peerLife && gen == r.gen:
+		return true
+	case peerLife < r.peerLife || peerLife == r.peerLife && gen < r.gen:
+		return false
+	}
+	r.restart(peerLife, gen, first)
+	return true
+}
+
+// AppendOpened appends the grant.
+func (r *Receiver) AppendOpened(out []byte, window int) []byte {
+	r.window = window
+	return r.appendFrame(out, wire.Opened, r.gen, wire.OpenedBody{
+		SourceIncarnation: r.peerLife, SinkIncarnation: r.life, First: r.first, Window: uint32(window),
+	}.Append(nil))
+}
+
+// Data takes a message's frame, of which it keeps a copy, if room bytes are
+// enough. nacked is true when the source should hear of a new hole.
+func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
+	seq := f.Seq()
+	switch ahead := seq - r.next; {
+	case ahead == 0:
+		if len(f) > room {
+			return Full, false
+		}
+		r.accept(f)
+		for len(r.held) > 0 {
+			kept, ok := r.held[r.next]
+			if !ok {
+				break
+			}
+			delete(r.held, r.next)
+			r.heldBytes -= len(kept)
+			r.accept(kept)
+		}
+		return Accepted, false
+	case seq < r.next && seq >= r.first:
+		return Duplicate, false
+	case ahead >= maxAhead: // also every number below first
+		return Stale, false
+	}
+	if _, ok := r.held[seq]; ok {
+		return Duplicate, false
+	}
+	// What is held must be admitted later without asking for room again, so it
+	// counts from now on; but it may not take what the message that fills the
+	// hole will need, hence the half.
+	if len(f) > room/2 {
+		return Full, false
+	}
+	if r.held == nil {
+		r.held = make(map[uint64][]byte)
+	}
+	r.held[seq] = append([]byte(nil), f...)
+	r.heldBytes += len(f)
+	return Held, len(r.held) == 1
+}
+
+func (r *Receiver) accept(f []byte) {
+	copy(r.inbox.Reserve(len(f)), f)
+	r.next++
+}
+
+// Sync takes the source's question.
+func (r *Receiver) Sync(seq uint64, round uint32) Verdict {
+	if r.Stranger(seq) {
+		return Stale
+	}
+	if round > r.round {
+		r.round = round
+	}
+	if seq > r.asked {
+		r.asked = seq
+	}
+	return Accepted
+}
+
+// Stranger says that a number is not of this stream: it lies before its first, or
+// farther from what is expected than anything outstanding can be.
+func (r *Receiver) Stranger(seq uint64) bool {
+	return seq < r.first || seq < r.done && r.done-seq > maxAhead || seq > r.next && seq-r.next > maxAhead
+}
+
+// Take moves all deliveries into a queue of its own, for the handler.
+func (r *Receiver) Take() fifo.Queue { return r.inbox.Take() }
+
+// Pending says whether there are deliveries to take.
+func (r *Receiver) Pending() bool { return r.inbox.Size() > 0 }
+
+// Handled reports that the handler is done with n more deliveries. It says
+// whether the source is waiting to hear that.
+func (r *Receiver) Handled(n uint64) (tell bool) {
+	old := min(n, r.former)
+	r.former -= old
+	r.done += n - old
+	return r.asked > r.told && r.done >= r.asked
+}
+
+// AppendAck appends an acknowledgement that grants window bytes.
+func (r *Receiver) AppendAck(out []byte, window int) []byte {
+	r.window, r.told = window, r.done
+	var ranges [wire.MaxRanges]wire.Range
+	body := wire.AckBody{Received: uint32(r.next - r.done), Window: uint32(window), Round: r.round}
+	return r.appendFrame(out, wire.Ack, r.done, body.Append(nil, r.heldRanges(ranges[:0])))
+}
+
+// heldRanges walks the numbers ahead of the hole. The walk ends when every held
+// message was seen, so it is as long as the stretch they lie in.
+func (r *Receiver) heldRanges(to []wire.Range) []wire.Range {
+	seen := 0
+	for seq := r.next + 1; seen < len(r.held); seq++ {
+		if _, ok := r.held[seq]; !ok {
+			continue
+		}
+		seen++
+		at := uint32(seq - r.next)
+		if n := len(to); n > 0 && to[n-1].From+to[n-1].N == at {
+			to[n-1].N++
+		} else if n == cap(to) {
+			break
+		} else {
+			to = append(to, wire.Range{From: at, N: 1})
+		}
+	}
+	return to
+}
+
+// Close takes the source's wish to end the stream; true means that all of it was
+// delivered and it may be forgotten.
+func (r *Receiver) Close(seq uint64) bool {
+	return seq == r.next && r.done == r.next && r.former == 0
+}
+
+// Window is the latest grant.
+func (r *Receiver) Window() int { return r.window }
+
+// HeldBytes is the memory taken by messages ahead of a hole.
+func (r *Receiver) HeldBytes() int { return r.heldBytes }
+
+// Drop gives up what the receiver keeps and returns how many deliveries the
+// handler will not see.
+func (r *Receiver) Drop() {
+	r.inbox.Clear()
+	r.dropHeld()
+}
+
+func (r *Receiver) dropHeld() {
+	clear(r.held)
+	r.heldBytes = 0
+}
+
+func (r *Receiver) appendFrame(out []byte, t wire.Type, seq uint64, body []byte) []byte {
+	return wire.Append(out, wire.Header{Type: t, Dst: r.peer, Src: r.self, Seq: seq}, body)
+}

@@ -1,0 +1,406 @@
+package stream
+
+import (
+	"fmt"
+
+	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// State is where a sender's stream stands.
+//
+//	Opening ──Opened──▶ Open ──Close──▶ Closing ──Closed──▶ Ended
+//	   └──refused, no route──────┴──reset, no route────────▶ Ended
+type State uint8
+
+const (
+	Opening State = iota // the sink was asked, messages cannot be numbered yet
+	Open
+	Closing // idle; the sink was asked to forget it
+	Ended   // Err says why; nil after an orderly close
+)
+
+// Sender is the source's half of one stream. Methods that have something to send
+// append whole frames to out and return it, as append does.
+type Sender struct {
+	self, peer uint64
+	life       uint64 // incarnation of the source
+	gen        uint64 // which of the source's streams to this sink
+	peerLife   uint64 // incarnation of the sink, once open
+
+	state State
+	err   error
+
+	// Messages [una, nxt) were sent and are not known to be delivered; they are
+	// in store. Messages [nxt, end) were accepted beyond the window and wait in
+	// backlog.
+	una, nxt, end  uint64
+	store, backlog fifo.Queue
+
+	window    int // bytes the sink takes beyond una
+	cwnd      int // bytes the path seems to take
+	threshold int // where cwnd stops doubling
+
+	// The question at hand: round was sent when everything below asked had been.
+	round, answered uint32
+	asked           uint64
+	askedAt         Time
+	flush           uint64 // ask as soon as everything below has been sent
+
+	deadline    Time // 0: to be set at the next tick, if anything is outstanding
+	backoff     int
+	srtt, rtvar Time
+	received    uint64 // the farthest the sink is known to have received
+
+	retransmitted, stale uint64
+	ranges               []wire.Range // scratch
+}
+
+// NewSender returns a stream that is about to open. gen must be greater than
+// that of any earlier stream of the same life to the same sink.
+func NewSender(self, life, peer, gen uint64) *Sender {
+	return &Sender{
+		self: self, life: life, peer: peer, gen: gen,
+		cwnd: startCongestion, threshold: maxCongestion,
+	}
+}
+
+// State returns where the stream stands.
+func (s *Sender) State() State { return s.state }
+
+// Err says why the stream ended, nil while it stands or after an orderly close.
+func (s *Sender) Err() error { return s.err }
+
+// Accepted is the number behind the last message accepted.
+func (s *Sender) Accepted() uint64 { return s.end }
+
+// Delivered is the number below which every message is known to be delivered.
+func (s *Sender) Delivered() uint64 { return s.una }
+
+// Pending is how many accepted messages are not known to be delivered.
+func (s *Sender) Pending() uint64 { return s.end - s.una }
+
+// Bytes is the memory the messages take, in bytes of frames.
+func (s *Sender) Bytes() int { return s.store.Size() + s.backlog.Size() }
+
+// Backlog is the part of [Sender.Bytes] that the window did not admit yet.
+func (s *Sender) Backlog() int { return s.backlog.Size() }
+
+// Retransmitted counts messages sent again; Stale counts answers that belong to
+// another life or an earlier question.
+func (s *Sender) Retransmitted() uint64 { return s.retransmitted }
+func (s *Sender) Stale() uint64         { return s.stale }
+
+// Start asks the sink to open the stream.
+func (s *Sender) Start(now Time, out []byte) []byte {
+	s.askedAt = now
+	s.deadline = now + s.rto()
+	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.life}.Append(nil))
+}
+
+// Opened takes the sink's grant.
+func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []byte {
+	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life {
+		s.stale++
+		return out
+	}
+	s.state = Open
+	s.peerLife = b.SinkIncarnation
+	s.una, s.nxt, s.end, s.asked = b.First, b.First, b.First, b.First
+	s.received = b.First
+	s.window = int(min(b.Window, maxCongestion))
+	if s.backoff == 0 { // Karn's rule: after a repeat nobody knows which one was answered
+		s.sample(now - s.askedAt)
+	}
+	s.backoff, s.deadline = 0, 0
+	return out
+}
+
+// Refused takes the sink's refusal.
+func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
+	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life {
+		s.stale++
+		return
+	}
+	s.finish(fmt.Errorf("%w: %v", ErrRefused, b.Reason))
+}
+
+// Room says whether a message with a body of n bytes would be sent at once. With
+// nothing outstanding one message always is, however small the window: a window
+// shared among a thousand sources may be smaller than a message.
+func (s *Sender) Room(n int) bool {
+	if s.state != Open || s.backlog.Size() > 0 {
+		return false
+	}
+	out := s.store.Size()
+	return out == 0 || out+wire.HeaderSize+n <= min(s.window, s.cwnd)
+}
+
+// Push accepts a message on an open stream. If there is room it returns the frame
+// to be sent, valid until the next call; otherwise the message joins the backlog
+// and is sent when the window allows.
+func (s *Sender) Push(port uint8, body []byte) wire.Frame {
+	q := &s.store
+	room := s.Room(len(body))
+	if !room {
+		q = &s.backlog
+	}
+	f := wire.Frame(q.Reserve(wire.HeaderSize + len(body)))
+	wire.Header{Type: wire.Data, Port: port, Dst: s.peer, Src: s.self, Seq: s.end}.Put(f, len(body))
+	copy(f[wire.HeaderSize:], body)
+	s.end++
+	if !room {
+		return nil
+	}
+	s.nxt++
+	return f
+}
+
+// Ask makes sure that a question is under way that covers all that was sent. It
+// is for a source that has run out of room.
+func (s *Sender) Ask(now Time, out []byte) []byte {
+	if s.state != Open || s.una == s.nxt || s.round != s.answered {
+		return out
+	}
+	return s.sync(now, out)
+}
+
+// Flush asks the sink to say when everything accepted so far is delivered.
+func (s *Sender) Flush(now Time, out []byte) []byte {
+	if s.state == Open {
+		s.flush = s.end
+		out = s.askFlush(now, out)
+	}
+	return out
+}
+
+func (s *Sender) askFlush(now Time, out []byte) []byte {
+	if s.flush > s.una && s.nxt >= s.flush && s.asked < s.flush {
+		return s.sync(now, out)
+	}
+	return out
+}
+
+func (s *Sender) sync(now Time, out []byte) []byte {
+	s.round++
+	s.asked, s.askedAt = s.nxt, now
+	s.deadline = now + s.rto()<<s.backoff
+	if limit := now + MaxRTO; s.deadline > limit {
+		s.deadline = limit
+	}
+	return s.appendFrame(out, wire.Sync, s.nxt, wire.AppendRound(nil, s.round))
+}
+
+// Ack takes an acknowledgement. It reports whether anything more is now known to
+// be delivered, or there is more room.
+func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte, progress bool, err error) {
+	a, ranges, err := wire.ParseAck(b, s.ranges[:0])
+	s.ranges = ranges
+	if err != nil {
+		return out, false, err
+	}
+	received := delivered + uint64(a.Received)
+	if (s.state != Open && s.state != Closing) || delivered > s.nxt || received > s.nxt || s.nxt-delivered > 1<<40 {
+		s.stale++
+		return out, false, nil
+	}
+	if n := len(ranges); n > 0 && received+uint64(ranges[n-1].From)+uint64(ranges[n-1].N) > s.nxt {
+		s.stale++
+		return out, false, nil
+	}
+	before := s.store.Size()
+	if delivered >= s.una {
+		for ; s.una < delivered; s.una++ {
+			s.store.Discard(wire.Size(s.store.Front()))
+		}
+		s.window = int(min(a.Window, maxCongestion))
+		progress = true
+	}
+	if acked := before - s.store.Size(); acked > 0 {
+		if s.cwnd < s.threshold {
+			s.cwnd += acked
+		} else {
+			s.cwnd += max(1, growth*acked/s.cwnd)
+		}
+		s.cwnd = min(s.cwnd, maxCongestion)
+		s.backoff, s.deadline = 0, now+s.rto()
+	}
+	if received > s.received {
+		s.received = received
+		s.backoff, s.deadline = 0, now+s.rto()
+	}
+	if a.Round == s.round && s.answered != s.round {
+		s.answered = s.round
+		s.sample(now - s.askedAt)
+		out = s.resend(now, received, ranges, out)
+	}
+	for s.backlog.Size() > 0 {
+		f, _ := wire.Next(s.backlog.Front())
+		if n := s.store.Size(); n > 0 && n+len(f) > min(s.window, s.cwnd) {
+			break
+		}
+		copy(s.store.Reserve(len(f)), f)
+		out = append(out, f...)
+		s.backlog.Discard(len(f))
+		s.nxt++
+	}
+	switch {
+	case s.una == s.nxt:
+		s.deadline = 0
+	case s.round == s.answered && (len(ranges) > 0 || s.backlog.Size() > 0):
+		// There is a hole, or no room for more: ask how things stand.
+		out = s.sync(now, out)
+	default:
+		out = s.askFlush(now, out)
+	}
+	return out, progress, nil
+}
+
+// resend sends again what was sent before the question that was just answered
+// and has not arrived, as much of it as the path seems to take.
+func (s *Sender) resend(now Time, received uint64, ranges []wire.Range, out []byte) []byte {
+	seq, sent, next := s.una, 0, 0
+	for chunk := range s.store.Chunks() {
+		for len(chunk) > 0 && seq < s.asked {
+			var f wire.Frame
+			f, chunk = wire.Next(chunk)
+			for next < len(ranges) && seq >= received+uint64(ranges[next].From)+uint64(ranges[next].N) {
+				next++
+			}
+			arrived := seq < received || next < len(ranges) && seq >= received+uint64(ranges[next].From)
+			seq++
+			if arrived {
+				continue
+			}
+			if sent == 0 { // loss: slow down, once a round
+				s.threshold = max(s.store.Size()/2, minCongestion)
+				s.cwnd = s.threshold
+			} else if sent+len(f) > s.cwnd {
+				return s.sync(now, out)
+			}
+			out = append(out, f...)
+			sent += len(f)
+			s.retransmitted++
+		}
+	}
+	if sent > 0 {
+		out = s.sync(now, out)
+	}
+	return out
+}
+
+// Tick looks at the clock. It is to be called every few tens of milliseconds
+// while [Sender.Waiting].
+func (s *Sender) Tick(now Time, out []byte) []byte {
+	if !s.Waiting() {
+		return out
+	}
+	if s.deadline == 0 {
+		s.deadline = now + s.rto()
+	}
+	if now < s.deadline {
+		return out
+	}
+	if s.backoff < 8 {
+		s.backoff++
+	}
+	switch s.state {
+	case Opening:
+		s.deadline = now + min(s.rto()<<s.backoff, MaxRTO)
+		return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.life}.Append(nil))
+	case Closing:
+		s.deadline = now + min(s.rto()<<s.backoff, MaxRTO)
+		return s.appendFrame(out, wire.Close, s.end, nil)
+	}
+	if s.round != s.answered { // not even the question came through
+		s.threshold = max(s.store.Size()/2, minCongestion)
+		s.cwnd = minCongestion
+	}
+	return s.sync(now, out)
+}
+
+// Waiting says whether time matters to the stream: something is unanswered.
+func (s *Sender) Waiting() bool {
+	return s.state == Opening || s.state == Closing || s.state == Open && s.una != s.nxt
+}
+
+// Close asks the sink to forget the stream, if nothing is pending.
+func (s *Sender) Close(now Time, out []byte) []byte {
+	if s.state != Open || s.una != s.end {
+		return out
+	}
+	s.state = Closing
+	s.deadline = now + s.rto()
+	return s.appendFrame(out, wire.Close, s.end, nil)
+}
+
+// Closed takes the sink's word that it forgot the stream.
+func (s *Sender) Closed(seq uint64) {
+	if s.state != Closing || seq != s.end {
+		s.stale++
+		return
+	}
+	s.finish(nil)
+}
+
+// Reset takes the sink's word that it does not know the stream that the message
+// with this number belongs to.
+func (s *Sender) Reset(seq uint64) {
+	if (s.state != Open && s.state != Closing) || seq < s.una || seq > s.nxt {
+		s.stale++
+		return
+	}
+	s.finish(ErrReset)
+}
+
+// NoRoute takes a relay's word that a frame of this stream went no further.
+func (s *Sender) NoRoute(seq uint64, b wire.NoRouteBody) {
+	ours := s.state == Opening && b.Type == wire.Open && seq == s.gen ||
+		(s.state == Open || s.state == Closing) && b.Type != wire.Open && seq >= s.una && seq <= s.nxt
+	if !ours {
+		s.stale++
+		return
+	}
+	switch b.Reason {
+	case wire.NoSuchNode:
+		s.finish(ErrNoSuchNode)
+	case wire.HopLimit:
+		s.finish(ErrHopLimit)
+	default:
+		s.finish(fmt.Errorf("not delivered: %v", b.Reason))
+	}
+}
+
+// Fail ends the stream from this side.
+func (s *Sender) Fail(err error) {
+	if s.state != Ended {
+		s.finish(err)
+	}
+}
+
+func (s *Sender) finish(err error) {
+	s.state, s.err = Ended, err
+	s.store.Clear()
+	s.backlog.Clear()
+}
+
+// sample smooths a round trip as RFC 6298 does.
+func (s *Sender) sample(rtt Time) {
+	if s.srtt == 0 {
+		s.srtt, s.rtvar = rtt, rtt/2
+		return
+	}
+	s.rtvar += ((s.srtt - rtt).Abs() - s.rtvar) / 4
+	s.srtt += (rtt - s.srtt) / 8
+}
+
+func (s *Sender) rto() Time {
+	if s.srtt == 0 {
+		return InitialRTO
+	}
+	return min(max(s.srtt+4*s.rtvar, MinRTO), MaxRTO)
+}
+
+func (s *Sender) appendFrame(out []byte, t wire.Type, seq uint64, body []byte) []byte {
+	return wire.Append(out, wire.Header{Type: t, Dst: s.peer, Src: s.self, Seq: seq}, body)
+}
