@@ -1,0 +1,112 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Codec is what a connection needs of the root package's Codec.
+type Codec interface {
+	Append(dst []byte, v any) ([]byte, error)
+	Decode(data []byte, v any) error
+}
+
+// sendLimit bounds what waits for a peer that does not read. It holds the
+// largest frame; a peer that lets more gather has its connection closed.
+const sendLimit = 2 * (wire.MaxLength + wire.PrefixSize)
+
+// Conn carries control messages. Send may be called by any number of goroutines,
+// Recv by one.
+type Conn struct {
+	conn  net.Conn
+	codec Codec
+	lease time.Duration // owned by the receiving goroutine
+	r     *link.Reader
+	w     *link.Writer
+	batch []byte // received and not returned yet
+}
+
+// NewConn wraps a connection whose handshake is done. No message it receives is
+// longer than max bytes.
+func NewConn(conn net.Conn, codec Codec, max int) *Conn {
+	return &Conn{
+		conn: conn, codec: codec,
+		r: link.NewReader(conn, wire.ScanControl, max),
+		w: link.NewWriter(conn, sendLimit, sendLimit),
+	}
+}
+
+// SetLease makes Recv fail when nothing arrives for so long.
+func (c *Conn) SetLease(d time.Duration) { c.lease = d }
+
+// Send queues a message. It does not wait for the network: a peer that does not
+// read loses the connection when too much has gathered.
+func (c *Conn) Send(t wire.Type, v any) error {
+	b, err := c.codec.Append(wire.AppendControl(nil, t), v)
+	if err == nil {
+		err = wire.FinishControl(b, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("encoding %T: %w", v, err)
+	}
+	if _, err = c.w.Append(b); errors.Is(err, link.ErrFull) {
+		c.w.Fail(err)
+	}
+	return err
+}
+
+// Recv waits for the next message. Its body is valid until the next call.
+func (c *Conn) Recv() (wire.Type, []byte, error) {
+	if len(c.batch) == 0 {
+		if err := c.fill(); err != nil {
+			return 0, nil, err
+		}
+	}
+	f, rest := wire.Next(c.batch)
+	c.batch = rest
+	return f.Type(), f[wire.PrefixSize:], nil
+}
+
+func (c *Conn) fill() (err error) {
+	if c.lease > 0 {
+		c.conn.SetReadDeadline(time.Now().Add(c.lease))
+	}
+	c.batch, err = c.r.Next()
+	if c.lease > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		// A process that was stopped for longer than the lease finds its deadline
+		// passed while what the peer sent lies unread: look once more.
+		c.conn.SetReadDeadline(time.Now().Add(c.lease / 4))
+		c.batch, err = c.r.Next()
+	}
+	return err
+}
+
+// Decode decodes a body into v.
+func (c *Conn) Decode(body []byte, v any) error {
+	if err := c.codec.Decode(body, v); err != nil {
+		return fmt.Errorf("decoding %T: %w", v, err)
+	}
+	return nil
+}
+
+// Shutdown sends what is queued, for at most the given time, and closes.
+func (c *Conn) Shutdown(limit time.Duration) { c.w.Shutdown(limit) }
+
+// Close closes the connection at once and waits for its writer.
+func (c *Conn) Close() { c.w.Close() }
+
+// Free gives back the receiving goroutine's memory; it is that goroutine's last
+// call.
+func (c *Conn) Free() { c.r.Free() }
+
+// RemoteAddr is the address of the other end.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// LocalAddr is the address of this end.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
