@@ -1,0 +1,76 @@
+package plane
+
+import "sync/atomic"
+
+// Counters is a snapshot of what a plane has done since it started.
+type Counters struct {
+	Sent, Delivered, Relayed  int64 // messages, on streams and casts alike
+	Casts                     int64 // of Sent, those without a stream
+	Retransmitted, Duplicates int64
+	Panics                    int64 // handlers that panicked
+	Dropped                   Dropped
+
+	FramesIn, BytesIn, Reads int64 // over all connections to this node
+	BytesOut, Writes         int64 // over all links of this node
+
+	SendBuffer, ReceiveBuffer, HandlerBacklog int64 // bytes in use
+	Queued                                    int64 // bytes waiting for links
+}
+
+// Dropped counts frames that went no further, by reason. A stream's message that
+// is dropped is sent again by its source; a cast is lost.
+type Dropped struct {
+	QueueFull int64 // a link's queue was at its bound
+	LinkDown  int64 // the link to the next hop is gone
+	NoRoute   int64 // nobody has the ID, the source was told
+	HopLimit  int64 // crossed too many links, the source was told
+	Overshoot int64 // passed its sink before it came here
+	InboxFull int64 // the receive buffer was at its bound
+	Stale     int64 // of an earlier life of its stream
+	Malformed int64 // a body that cannot be parsed
+}
+
+type counters struct {
+	sent, casts, delivered, panics           atomic.Int64
+	retransmitted, duplicates                atomic.Int64
+	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
+	overshoot, inboxFull, stale, malformed   atomic.Int64
+	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // bytes and calls of connections that have ended
+	relayedPort                              [2]atomic.Int64
+}
+
+// Counters returns a snapshot. The fields are read one after the other, so that
+// under traffic they are not of one instant.
+func (p *Plane) Counters() Counters {
+	c := &p.counters
+	s := Counters{
+		Sent: c.sent.Load(), Casts: c.casts.Load(), Delivered: c.delivered.Load(),
+		Relayed:       c.relayedPort[0].Load() + c.relayedPort[1].Load(),
+		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
+		Dropped: Dropped{
+			QueueFull: c.queueFull.Load(), LinkDown: c.linkDown.Load(), NoRoute: c.noRoute.Load(),
+			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),
+			Malformed: c.malformed.Load(),
+		},
+		FramesIn: c.frames.Load(), BytesIn: c.bytesIn.Load(), Reads: c.reads.Load(),
+		BytesOut: c.bytesOut.Load(), Writes: c.writes.Load(),
+		SendBuffer: p.stored.Load(), ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(),
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, rc := range p.conns {
+		bytes, reads := rc.r.Stats()
+		s.BytesIn, s.Reads = s.BytesIn+bytes, s.Reads+reads
+	}
+	for _, l := range p.links {
+		bytes, writes := l.Stats()
+		s.BytesOut, s.Writes = s.BytesOut+bytes, s.Writes+writes
+		s.Queued += int64(l.Queued())
+	}
+	return s
+}
+
+// RelayedOn counts the messages passed on for a port.
+func (p *Plane) RelayedOn(port uint8) int64 {
+	return p.counters.relayedPort[port&1].Load()
+}

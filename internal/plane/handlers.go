@@ -1,0 +1,119 @@
+package plane
+
+import (
+	"sync"
+
+	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// turn is a place in the scheduler's queue: of a stream's deliveries, or of the
+// casts when in is nil. It is part of what it stands for, so queueing allocates
+// nothing.
+type turn struct {
+	next *turn
+	in   *inbound
+}
+
+// scheduler gives streams that have deliveries to handlers, in turn. Goroutines
+// come and go with the work: each that starts starts the next if there is more
+// to do, up to the limit, so that a handler that waits holds up nobody until as
+// many wait as may run.
+type scheduler struct {
+	mu         sync.Mutex
+	head, tail *turn
+	running    int
+	closed     bool
+}
+
+func (s *scheduler) push(p *Plane, turns ...*turn) {
+	s.mu.Lock()
+	for _, t := range turns {
+		if s.tail == nil {
+			s.head = t
+		} else {
+			s.tail.next = t
+		}
+		s.tail = t
+	}
+	s.start(p)
+	s.mu.Unlock()
+}
+
+// start needs mu.
+func (s *scheduler) start(p *Plane) {
+	if s.head != nil && s.running < p.Handlers && !s.closed {
+		s.running++
+		p.wg.Add(1)
+		go p.worker()
+	}
+}
+
+func (p *Plane) work() {
+	defer p.wg.Done()
+	s := &p.sched
+	for {
+		s.mu.Lock()
+		t := s.head
+		if t == nil || s.closed {
+			s.running--
+			s.mu.Unlock()
+			return
+		}
+		if s.head = t.next; s.head == nil {
+			s.tail = nil
+		}
+		t.next = nil
+		s.start(p)
+		s.mu.Unlock()
+		if t.in == nil {
+			p.handleCasts()
+		} else {
+			p.handle(t.in)
+		}
+	}
+}
+
+// close lets no handler start any more.
+func (s *scheduler) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+}
+
+// castInbox holds the messages that came without a stream.
+type castInbox struct {
+	mu        sync.Mutex
+	q         fifo.Queue
+	limit     int
+	scheduled bool
+	turn      turn
+}
+
+// add keeps a cast, and says whether a handler must be called for.
+func (c *castInbox) add(f wire.Frame) (kept, ready bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.q.Size()+len(f) > c.limit {
+		return false, false
+	}
+	c.q.Append(f)
+	ready = !c.scheduled
+	c.scheduled = true
+	return true, ready
+}
+
+func (p *Plane) handleCasts() {
+	c := &p.casts
+	c.mu.Lock()
+	q := c.q.Take()
+	c.mu.Unlock()
+	p.drain(&q, nil)
+	c.mu.Lock()
+	more := c.q.Size() > 0
+	c.scheduled = more
+	c.mu.Unlock()
+	if more {
+		p.sched.push(p, &c.turn)
+	}
+}

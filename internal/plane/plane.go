@@ -1,0 +1,234 @@
+// Package plane is the data plane of one node: the links to its entries, the
+// relaying of what is not for it, the streams of what is, and the handlers that
+// take it. It knows nothing of the registry or of dialling: connections whose
+// handshake is done come in, and a table says which of them to use.
+//
+// # Who waits for whom
+//
+// The goroutine that reads a connection never waits for anything but that
+// connection: what it cannot place in a bounded queue it drops and counts, and
+// the stream sends it again. Sources may wait, in Send and Flush, for their
+// context. Handlers run on goroutines of their own.
+//
+// # Locks
+//
+// In this order, none held across I/O or a handler: outbound.mu or inbound.mu,
+// then Plane.mu, then a link's. The scheduler's, the timers', the casts' and a trace's
+// are leaves.
+package plane
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Config is what a plane is made of. Every field must be set.
+type Config struct {
+	Self, Life uint64 // the node and its incarnation
+	Bits       int    // of the ID space
+	MaxPayload int    // bytes of a message
+	HopLimit   int
+
+	Limits
+	Deliver Deliver
+	Log     *slog.Logger
+}
+
+// Limits are the bounds on a node's memory, in bytes of frames where not said
+// otherwise.
+type Limits struct {
+	SendBuffer     int // accepted and not known to be delivered, all streams together
+	ReceiveBuffer  int // received and not taken by a handler, all streams together
+	HandlerBacklog int // sent by handlers beyond what windows allow
+	LinkQueue      int // waiting for one link; relays drop beyond it
+	LinkLow        int // waiting for one link; sources wait above it
+	Handlers       int // handlers that run at once
+	Streams        int // incoming streams
+}
+
+// Deliver takes one message. It runs on a goroutine of the plane's, one at a
+// time and in order per source.
+type Deliver func(ctx context.Context, d Delivery)
+
+// Delivery is one message on its way to a handler.
+type Delivery struct {
+	Source uint64
+	Port   uint8
+	Hops   int
+	Body   []byte // valid until Deliver returns
+	Cast   bool   // sent without a stream
+	// Slot is a place for the receiver's notes on this source, nil for casts.
+	// Calls for one source do not overlap, so it needs no lock.
+	Slot *any
+}
+
+// Plane is one node's data plane.
+type Plane struct {
+	// static after construction
+	Config
+	mask   uint64
+	start  time.Time
+	ctx    context.Context // of handlers
+	stop   context.CancelCauseFunc
+	worker func() // p.work as a value: go p.worker() then allocates nothing
+
+	routes   atomic.Pointer[routes]
+	counters counters
+
+	mu     sync.RWMutex // guards what follows
+	out    map[uint64]*outbound
+	in     map[uint64]*inbound
+	links  map[uint64]*outLink
+	loop   *outLink // to the node itself, made when it is first needed
+	conns  map[net.Conn]*reception
+	traces map[uint64]*trace
+	failed map[uint64]Undelivered // since the last Flush
+	gen    uint64                 // of the latest outgoing stream
+	closed bool
+
+	sched   scheduler
+	casts   castInbox
+	timers  timers
+	stored  atomic.Int64 // bytes of SendBuffer in use
+	inbox   atomic.Int64 // bytes of ReceiveBuffer in use
+	backlog atomic.Int64 // bytes of HandlerBacklog in use
+	streams atomic.Int64 // len(in)
+	space   signal       // SendBuffer has room again
+
+	wg sync.WaitGroup // every goroutine but the links' writers
+}
+
+// New returns a running plane without any link.
+func New(c Config) *Plane {
+	p := &Plane{
+		Config: c,
+		mask:   ring.Mask(c.Bits),
+		start:  time.Now(),
+		out:    make(map[uint64]*outbound),
+		in:     make(map[uint64]*inbound),
+		links:  make(map[uint64]*outLink),
+		conns:  make(map[net.Conn]*reception),
+		traces: make(map[uint64]*trace),
+		failed: make(map[uint64]Undelivered),
+	}
+	ctx, stop := context.WithCancelCause(context.Background())
+	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
+	p.routes.Store(&routes{})
+	p.casts.limit = c.ReceiveBuffer / 4
+	p.worker = p.work
+	p.timers.wake = make(chan struct{}, 1)
+	p.wg.Go(p.tick)
+	return p
+}
+
+// handlerKey marks the context of a handler with the plane it belongs to.
+type handlerKey struct{}
+
+// now is the time of the streams, which must be above zero.
+func (p *Plane) now() time.Duration { return time.Since(p.start) + 1 }
+
+// first draws a stream's first number. The range leaves room to count upwards
+// without ever wrapping.
+func first() uint64 { return 1 + rand.Uint64N(1<<62) }
+
+// Close ends everything at once and waits for every goroutine, handlers
+// included; their context ends first. Whatever was pending then fails with err.
+func (p *Plane) Close(err error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		p.wg.Wait()
+		return
+	}
+	p.closed = true
+	out := make([]*outbound, 0, len(p.out))
+	for _, o := range p.out {
+		out = append(out, o)
+	}
+	links := p.allLinks()
+	for conn := range p.conns {
+		conn.Close()
+	}
+	p.mu.Unlock()
+
+	p.stop(err)
+	p.sched.close()
+	for _, o := range out {
+		o.fail(err)
+	}
+	p.space.broadcast()
+	for _, l := range links {
+		l.Close()
+	}
+	p.wg.Wait()
+}
+
+// allLinks needs mu.
+func (p *Plane) allLinks() []*outLink {
+	links := make([]*outLink, 0, len(p.links)+1)
+	for _, l := range p.links {
+		links = append(links, l)
+	}
+	if p.loop != nil {
+		links = append(links, p.loop)
+	}
+	return links
+}
+
+// Sweep does what is done now and then: it makes idle connections give back
+// their buffers and, when closeIdle is set, ends the streams that sent nothing
+// since the last such call. One goroutine calls it.
+func (p *Plane) Sweep(closeIdle bool) {
+	p.mu.RLock()
+	for _, rc := range p.conns {
+		rc.r.Trim()
+	}
+	var idle []*outbound
+	if closeIdle {
+		for _, o := range p.out {
+			idle = append(idle, o)
+		}
+	}
+	p.mu.RUnlock()
+	for _, o := range idle {
+		o.closeIfIdle()
+	}
+}
+
+// MaxFrame is the longest frame that a link of this ring may carry. Frames of the
+// protocol itself must fit also where messages are tiny.
+func MaxFrame(maxPayload int) int { return wire.HeaderSize + max(maxPayload, 512) }
+
+// signal wakes everybody who waits for something to change.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// wait returns a channel that is closed at the next broadcast. Get it before
+// looking at what may change.
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) broadcast() {
+	s.mu.Lock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
+	}
+	s.mu.Unlock()
+}

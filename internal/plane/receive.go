@@ -1,0 +1,277 @@
+package plane
+
+import (
+	"errors"
+	"io"
+	"net"
+
+	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// reception is one incoming connection. All of it is owned by the goroutine that
+// reads the connection.
+type reception struct {
+	p    *Plane
+	r    *link.Reader
+	conn net.Conn
+	from uint64 // the peer
+
+	// The batch at hand. spans holds, by the index of the out-link, where in the
+	// batch the frames for it are; touched names those that have any.
+	spans   [][]link.Span
+	touched []int
+
+	reply    []byte  // frames that answer what was received
+	ready    []*turn // streams that became ready for a handler
+	accepted int     // bytes added to inboxes
+	frames   int64
+	relayed  [2]int64 // messages passed on, by port
+	reset    uint64   // source that was last told to reset, in this batch
+}
+
+// reception registers a connection; it needs mu.
+func (p *Plane) reception(conn net.Conn, from uint64) *reception {
+	rc := &reception{p: p, conn: conn, from: from, reset: p.Self, r: link.NewReader(conn, wire.Scan, MaxFrame(p.MaxPayload))}
+	p.conns[conn] = rc
+	return rc
+}
+
+// Receive reads the link from a peer until it ends, and says why it did; io.EOF and
+// errors that match net.ErrClosed are ordinary ends.
+func (p *Plane) Receive(conn net.Conn, from uint64) error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		conn.Close()
+		return net.ErrClosed
+	}
+	rc := p.reception(conn, from)
+	p.wg.Add(1)
+	p.mu.Unlock()
+	defer p.wg.Done()
+	return rc.run()
+}
+
+func (rc *reception) run() error {
+	p := rc.p
+	var err error
+	for {
+		var batch []byte
+		if batch, err = rc.r.Next(); err != nil {
+			break
+		}
+		rc.sort(batch)
+		rc.finish()
+	}
+	rc.conn.Close()
+	p.mu.Lock()
+	delete(p.conns, rc.conn)
+	p.mu.Unlock()
+	bytes, reads := rc.r.Stats()
+	p.counters.bytesIn.Add(bytes)
+	p.counters.reads.Add(reads)
+	rc.r.Free()
+	if err != io.EOF && errors.Is(err, net.ErrClosed) {
+		err = net.ErrClosed
+	}
+	return err
+}
+
+// sort looks at each frame's header once: frames for this node are taken in,
+// the others are noted for the link to their next hop. Bodies are not looked at.
+func (rc *reception) sort(batch []byte) {
+	p := rc.p
+	rt := p.routes.Load()
+	if len(rc.spans) < len(rt.ids) {
+		rc.spans = make([][]link.Span, len(rt.ids))
+	}
+	for at := 0; at < len(batch); {
+		f, _ := wire.Next(batch[at:])
+		from := at
+		at += len(f)
+		rc.frames++
+		hops := f.Hops() + 1
+		f.SetHops(hops)
+		dst := f.Dst()
+		if dst == p.Self {
+			rc.local(f)
+			continue
+		}
+		if ring.Distance(p.mask, rc.from, p.Self) > ring.Distance(p.mask, rc.from, dst) {
+			// It passed its sink: the peer's table is wrong. To route it on would
+			// take it around the ring again.
+			p.counters.overshoot.Add(1)
+			continue
+		}
+		if int(hops) >= p.HopLimit {
+			p.counters.hopLimit.Add(1)
+			rc.refuse(f, wire.HopLimit)
+			continue
+		}
+		i := ring.ClosestPreceding(p.mask, p.Self, dst, rt.ids)
+		if i < 0 {
+			p.counters.noRoute.Add(1)
+			rc.refuse(f, wire.NoSuchNode)
+			continue
+		}
+		switch f.Type() {
+		case wire.Data, wire.Cast:
+			rc.relayed[f.Port()&1]++
+		case wire.Trace:
+			rc.answerTrace(f, false)
+		}
+		spans := rc.spans[i]
+		if n := len(spans); n == 0 {
+			rc.touched = append(rc.touched, i)
+			rc.spans[i] = append(spans, link.Span{From: from, To: at})
+		} else if spans[n-1].To == from {
+			spans[n-1].To = at
+		} else {
+			rc.spans[i] = append(spans, link.Span{From: from, To: at})
+		}
+	}
+	for _, i := range rc.touched {
+		rc.pass(rt.links[i], batch, rc.spans[i])
+		rc.spans[i] = rc.spans[i][:0]
+	}
+	rc.touched = rc.touched[:0]
+}
+
+// pass hands frames to the writer of their next link.
+func (rc *reception) pass(l *outLink, batch []byte, spans []link.Span) {
+	p := rc.p
+	for len(spans) > 0 {
+		taken, err := 0, net.ErrClosed
+		if l != nil {
+			taken, err = l.AppendSpans(batch, spans)
+		}
+		spans = spans[taken:]
+		if err == nil {
+			return
+		}
+		frames := batch[spans[0].From:spans[0].To]
+		spans = spans[1:]
+		if errors.Is(err, link.ErrFull) {
+			p.dropped(err, frames)
+			continue
+		}
+		// The link ended, or was retired by a new table: look again, frame by frame.
+		rt := p.routes.Load()
+		for len(frames) > 0 {
+			var f wire.Frame
+			f, frames = wire.Next(frames)
+			again, _ := p.next(rt, f.Dst())
+			if again == nil || again == l {
+				p.counters.linkDown.Add(1)
+			} else if _, err := again.Append(f); err != nil {
+				p.dropped(err, f)
+			}
+		}
+	}
+}
+
+// finish sends the answers to a batch and wakes the handlers, once for all of it.
+func (rc *reception) finish() {
+	p := rc.p
+	if rc.accepted != 0 {
+		p.inbox.Add(int64(rc.accepted))
+		rc.accepted = 0
+	}
+	if len(rc.ready) > 0 {
+		p.sched.push(p, rc.ready...)
+		clear(rc.ready)
+		rc.ready = rc.ready[:0]
+	}
+	for b := rc.reply; len(b) > 0; {
+		var f wire.Frame
+		f, b = wire.Next(b)
+		p.emit(f.Dst(), f) // if the source is gone by now there is nobody to tell
+	}
+	rc.reply = rc.reply[:0]
+	rc.reset = p.Self
+	for port := range rc.relayed {
+		if rc.relayed[port] > 0 {
+			p.counters.relayedPort[port].Add(rc.relayed[port])
+			rc.relayed[port] = 0
+		}
+	}
+	p.counters.frames.Add(rc.frames)
+	rc.frames = 0
+}
+
+// refuse tells the source of a frame that it goes no further. Answers are never
+// answered: two relays could keep each other busy for ever.
+func (rc *reception) refuse(f wire.Frame, why wire.NoRouteReason) {
+	switch f.Type() {
+	case wire.Open, wire.Data, wire.Sync, wire.Close, wire.Trace:
+	default:
+		return
+	}
+	body := wire.NoRouteBody{Type: f.Type(), Reason: why, Dst: f.Dst()}
+	rc.answer(wire.NoRoute, f, body.Append(nil))
+}
+
+// answer sends a frame back to where f came from, with the same seq.
+func (rc *reception) answer(t wire.Type, f wire.Frame, body []byte) {
+	rc.reply = wire.Append(rc.reply, wire.Header{Type: t, Dst: f.Src(), Src: rc.p.Self, Seq: f.Seq()}, body)
+}
+
+// local takes a frame for this node.
+func (rc *reception) local(f wire.Frame) {
+	p := rc.p
+	switch t := f.Type(); t {
+	case wire.Data:
+		rc.data(f)
+	case wire.Sync:
+		rc.sync(f)
+	case wire.Open:
+		rc.open(f)
+	case wire.Close:
+		rc.close(f)
+	case wire.Cast:
+		kept, ready := p.casts.add(f)
+		if !kept {
+			p.counters.inboxFull.Add(1)
+		}
+		if ready {
+			rc.ready = append(rc.ready, &p.casts.turn)
+		}
+	case wire.Trace:
+		rc.answerTrace(f, true)
+	case wire.Traced:
+		p.traced(f)
+	case wire.NoRoute:
+		body, err := wire.ParseNoRoute(f.Body())
+		if err != nil {
+			p.counters.malformed.Add(1)
+		} else if body.Type == wire.Trace {
+			p.traceRefused(f, body)
+		} else if o := p.outboundTo(body.Dst); o != nil {
+			o.noRoute(f.Seq(), body)
+		}
+	default: // the sink's half of a conversation
+		o := p.outboundTo(f.Src())
+		if o == nil {
+			p.strayAnswer(rc, f)
+			return
+		}
+		if !o.answered(f) {
+			p.counters.malformed.Add(1)
+		}
+	}
+}
+
+// strayAnswer deals with an answer to a stream that this node does not have. A
+// sink that opened one for an earlier life's request is told to forget it; that
+// it has numbered nothing yet makes the reset match.
+func (p *Plane) strayAnswer(rc *reception, f wire.Frame) {
+	p.counters.stale.Add(1)
+	if f.Type() != wire.Opened {
+		return
+	}
+	if b, err := wire.ParseOpened(f.Body()); err == nil {
+		rc.reply = wire.Append(rc.reply, wire.Header{Type: wire.Close, Dst: f.Src(), Src: p.Self, Seq: b.First}, nil)
+	}
+}

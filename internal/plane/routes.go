@@ -1,0 +1,172 @@
+package plane
+
+import (
+	"errors"
+	"net"
+	"slices"
+
+	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// outLink is the link to one entry.
+type outLink struct {
+	*link.Writer
+	id, life uint64
+	conn     net.Conn
+}
+
+// routes is an immutable snapshot: the entries in clockwise order and the link
+// to each. One atomic load serves a whole batch of frames.
+type routes struct {
+	epoch uint64
+	ids   []uint64
+	links []*outLink
+}
+
+// HasLink says whether there is a working link to this life of a node.
+func (p *Plane) HasLink(id, life uint64) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	l, ok := p.links[id]
+	return ok && l.life == life
+}
+
+// AddLink takes over a connection to an entry, whose handshake is done. It is
+// used from the next [Plane.Use] on.
+func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
+	l := &outLink{link.NewWriter(conn, p.LinkQueue, p.LinkLow), id, life, conn}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		conn.Close()
+		return
+	}
+	old := p.links[id]
+	p.links[id] = l
+	p.wg.Go(func() { p.watch(l) })
+	p.mu.Unlock()
+	if old != nil {
+		old.Retire()
+	}
+}
+
+// watch reads from a link, on which nothing ever comes, to learn that it ended.
+func (p *Plane) watch(l *outLink) {
+	var b [1]byte
+	_, err := l.conn.Read(b[:])
+	if err == nil {
+		err = errors.New("the peer sent data on a one-way link")
+	}
+	l.Fail(err)
+	l.Close()
+	bytes, writes := l.Stats()
+	p.counters.bytesOut.Add(bytes)
+	p.counters.writes.Add(writes)
+	p.mu.Lock()
+	if p.links[l.id] == l {
+		delete(p.links, l.id)
+	}
+	closed := p.closed
+	p.mu.Unlock()
+	if !closed && !errors.Is(err, net.ErrClosed) {
+		p.Log.Warn("link ended", "peer", l.id, "err", err)
+	}
+}
+
+// Use makes the entries with these IDs, in clockwise order, the table of an
+// epoch. Links that it does not name write what they hold and end.
+func (p *Plane) Use(epoch uint64, ids []uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rt := &routes{epoch: epoch, ids: slices.Clone(ids), links: make([]*outLink, len(ids))}
+	for i, id := range ids {
+		rt.links[i] = p.links[id] // nil where the link has ended: frames are dropped and counted
+	}
+	p.routes.Store(rt)
+	for id, l := range p.links {
+		if !slices.Contains(ids, id) {
+			delete(p.links, id)
+			l.Retire()
+		}
+	}
+}
+
+// Epoch is the epoch of the table in use, 0 before the first.
+func (p *Plane) Epoch() uint64 { return p.routes.Load().epoch }
+
+// next is the link towards dst. It is nil without an error when the entry is
+// known and its link is not up.
+func (p *Plane) next(rt *routes, dst uint64) (*outLink, error) {
+	i := ring.ClosestPreceding(p.mask, p.Self, dst, rt.ids)
+	if i < 0 {
+		return nil, stream.ErrNoSuchNode
+	}
+	return rt.links[i], nil
+}
+
+// emit sends frames of this node's own, all with the same dst. The only error is
+// [stream.ErrNoSuchNode], which a relay would have sent back; frames that find
+// their queue full or their link gone are counted and left to their stream. The
+// link is returned so that a source can wait for room on it.
+func (p *Plane) emit(dst uint64, frames []byte) (l *outLink, queued int, err error) {
+	if len(frames) == 0 {
+		return nil, 0, nil
+	}
+	if dst == p.Self {
+		l = p.loopback()
+	} else if l, err = p.next(p.routes.Load(), dst); err != nil {
+		p.counters.noRoute.Add(int64(wire.Count(frames)))
+		return nil, 0, err
+	}
+	if l == nil {
+		p.counters.linkDown.Add(int64(wire.Count(frames)))
+		return nil, 0, nil
+	}
+	queued, appendErr := l.Append(frames)
+	if appendErr != nil && !errors.Is(appendErr, link.ErrFull) && dst != p.Self {
+		// The table may have changed and this link been retired in between.
+		if again, _ := p.next(p.routes.Load(), dst); again != nil && again != l {
+			l = again
+			queued, appendErr = l.Append(frames)
+		}
+	}
+	if appendErr != nil {
+		p.dropped(appendErr, frames)
+		return nil, 0, nil
+	}
+	return l, queued, nil
+}
+
+func (p *Plane) dropped(why error, frames []byte) {
+	n := int64(wire.Count(frames))
+	if errors.Is(why, link.ErrFull) {
+		p.counters.queueFull.Add(n)
+	} else {
+		p.counters.linkDown.Add(n)
+	}
+}
+
+// loopback is the link of the node to itself: a pair of connected buffers with
+// the same writer and reader as any link, so that a message to oneself follows
+// the same rules. Handing frames over directly would take locks in a circle.
+func (p *Plane) loopback() *outLink {
+	p.mu.RLock()
+	l := p.loop
+	p.mu.RUnlock()
+	if l != nil {
+		return l
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.loop == nil && !p.closed {
+		near, far := memnet.Pipe()
+		p.loop = &outLink{link.NewWriter(near, p.LinkQueue, p.LinkLow), p.Self, p.Life, near}
+		rc := p.reception(far, p.Self)
+		p.wg.Go(func() { rc.run() })
+	}
+	return p.loop
+}

@@ -1,0 +1,154 @@
+package plane
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Hop is one answer to a trace.
+type Hop struct {
+	ID      uint64
+	Elapsed time.Duration // from the sending of the trace to this hop's answer
+}
+
+// trace is a question under way.
+type trace struct {
+	sink uint64
+
+	mu    sync.Mutex
+	start time.Time
+	hops  map[int]Hop // by links crossed
+	last  int         // links to the sink, 0 until it has answered
+	err   error
+	done  chan struct{}
+	over  bool
+}
+
+// traceRepeat is how long a trace waits for missing answers before it asks again.
+const traceRepeat = 500 * time.Millisecond
+
+// Trace sends a frame to a sink to which every node on the way answers, the sink
+// included. Times are of the latest question if answers were lost.
+func (p *Plane) Trace(ctx context.Context, sink uint64) ([]Hop, error) {
+	if sink == p.Self {
+		return nil, nil
+	}
+	t := &trace{sink: sink, hops: make(map[int]Hop), done: make(chan struct{})}
+	nonce := rand.Uint64()
+	p.mu.Lock()
+	p.traces[nonce] = t
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.traces, nonce)
+		p.mu.Unlock()
+	}()
+	ask := wire.Append(nil, wire.Header{Type: wire.Trace, Dst: sink, Src: p.Self, Seq: nonce}, nil)
+	timer := time.NewTimer(traceRepeat)
+	defer timer.Stop()
+	for {
+		t.mu.Lock()
+		t.start = time.Now()
+		t.mu.Unlock()
+		if _, _, err := p.emit(sink, ask); err != nil {
+			return nil, err
+		}
+		select {
+		case <-t.done:
+			return t.result()
+		case <-timer.C:
+			timer.Reset(traceRepeat)
+		case <-ctx.Done():
+			return t.partial(), context.Cause(ctx)
+		case <-p.ctx.Done():
+			return t.partial(), context.Cause(p.ctx)
+		}
+	}
+}
+
+func (t *trace) result() ([]Hop, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.list(), t.err
+}
+
+func (t *trace) partial() []Hop {
+	hops, _ := t.result()
+	return hops
+}
+
+// list needs mu.
+func (t *trace) list() []Hop {
+	var hops []Hop
+	for i, left := 1, len(t.hops); left > 0; i++ {
+		if h, ok := t.hops[i]; ok {
+			hops = append(hops, h)
+			left--
+		}
+	}
+	return hops
+}
+
+// finish needs mu.
+func (t *trace) finish() {
+	if !t.over {
+		t.over = true
+		close(t.done)
+	}
+}
+
+func (rc *reception) answerTrace(f wire.Frame, last bool) {
+	rc.answer(wire.Traced, f, wire.TracedBody{Hops: f.Hops(), Last: last}.Append(nil))
+}
+
+func (p *Plane) traceOf(nonce uint64) *trace {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.traces[nonce]
+}
+
+// traced takes a hop's answer.
+func (p *Plane) traced(f wire.Frame) {
+	b, err := wire.ParseTraced(f.Body())
+	if err != nil || int(b.Hops) > p.HopLimit || b.Hops == 0 {
+		p.counters.malformed.Add(1)
+		return
+	}
+	t := p.traceOf(f.Seq())
+	if t == nil {
+		p.counters.stale.Add(1)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
+	t.hops[int(b.Hops)] = Hop{f.Src(), time.Since(t.start)}
+	if b.Last {
+		t.last = int(b.Hops)
+	}
+	if t.last > 0 && len(t.hops) == t.last {
+		t.finish()
+	}
+}
+
+func (p *Plane) traceRefused(f wire.Frame, b wire.NoRouteBody) {
+	t := p.traceOf(f.Seq())
+	if t == nil || b.Dst != t.sink {
+		p.counters.stale.Add(1)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.err = stream.ErrNoSuchNode
+	if b.Reason == wire.HopLimit {
+		t.err = stream.ErrHopLimit
+	}
+	t.finish()
+}
