@@ -1,0 +1,204 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/stream"
+)
+
+// ID is a point on the ring. It is below 2^bits, where bits is the ring's
+// (see [WithBits]); a node's ID is drawn by its registry when it joins.
+type ID uint64
+
+// String returns the ID in decimal.
+func (id ID) String() string { return strconv.FormatUint(uint64(id), 10) }
+
+// Peer is a node as others know it: its ID and the address that it can be
+// dialled at.
+type Peer struct {
+	ID   ID     `json:"id"`
+	Addr string `json:"addr"`
+}
+
+// String returns "ID (address)".
+func (p Peer) String() string { return fmt.Sprintf("%d (%s)", p.ID, p.Addr) }
+
+// LogValue makes a peer a group of two attributes in logs.
+func (p Peer) LogValue() slog.Value {
+	return slog.GroupValue(slog.Uint64("id", uint64(p.ID)), slog.String("addr", p.Addr))
+}
+
+// Message is what a [Handler] gets.
+type Message struct {
+	Source ID
+	Hops   int    // links crossed on the way, 0 from the node to itself
+	Body   []byte // borrowed: valid until the handler returns, copy what is kept
+	Cast   bool   // sent by [Node.Cast]: not numbered, not repeated if lost
+	codec  Codec
+}
+
+// Decode decodes the body with the node's codec, for messages that were sent
+// with [Node.SendValue].
+func (m Message) Decode(v any) error { return m.codec.Decode(m.Body, v) }
+
+// Handler takes the messages sent to a node. It runs on goroutines of the node's
+// own, apart from those that receive and relay: in order and one at a time for
+// each source, at once for different sources up to [Limits].Handlers. It may
+// send, and wait; while it does, the messages of the same source wait, and in the
+// end that source. If it panics, the panic is logged and counted, and the message
+// counts as delivered.
+//
+// ctx ends when the node closes. Use it for sends out of the handler: it tells
+// them apart from those of other goroutines, so that handlers that send to each
+// other never wait for each other (see [Node.Send]). A handler should not call
+// [Node.Flush], which waits for the handlers of others, nor [Node.Leave] or
+// [Node.Close], which wait for this one.
+type Handler func(ctx context.Context, m Message)
+
+// Hop is one node's answer to a trace.
+type Hop struct {
+	ID      ID            `json:"id"`
+	Elapsed time.Duration `json:"elapsed_ns"` // from the question to this node's answer, as measured by the asker
+}
+
+// Counters says what a node has done since it joined. Messages are counted once
+// however often they had to be repeated.
+type Counters struct {
+	Sent          int64 `json:"sent"`          // messages accepted by Send and Cast
+	Delivered     int64 `json:"delivered"`     // messages that the handler has had
+	Relayed       int64 `json:"relayed"`       // messages passed on for others
+	Casts         int64 `json:"casts"`         // of those sent, the ones without a stream
+	Retransmitted int64 `json:"retransmitted"` // messages sent again
+	Duplicates    int64 `json:"duplicates"`    // messages that arrived again and were dropped
+	Panics        int64 `json:"panics"`        // handler calls that panicked
+
+	Dropped Dropped `json:"dropped"`
+
+	FramesIn int64 `json:"frames_in"` // frames read from all links
+	BytesIn  int64 `json:"bytes_in"`
+	Reads    int64 `json:"reads"` // system calls: FramesIn / Reads is how many frames shared one
+	BytesOut int64 `json:"bytes_out"`
+	Writes   int64 `json:"writes"`
+
+	SendBuffer     int64 `json:"send_buffer"`     // bytes in use now, see Limits
+	ReceiveBuffer  int64 `json:"receive_buffer"`  // bytes in use now
+	HandlerBacklog int64 `json:"handler_backlog"` // bytes in use now
+	Queued         int64 `json:"queued"`          // bytes waiting for links now
+}
+
+// Dropped counts frames that went no further, by reason. A message sent with
+// [Node.Send] is then sent again by its source; one sent with [Node.Cast] is lost.
+type Dropped struct {
+	QueueFull int64 `json:"queue_full"` // the queue of a link was at its bound
+	LinkDown  int64 `json:"link_down"`  // the link to the next hop is gone
+	NoRoute   int64 `json:"no_route"`   // nobody has the ID; the source was told
+	HopLimit  int64 `json:"hop_limit"`  // too many links crossed; the source was told
+	Overshoot int64 `json:"overshoot"`  // passed its sink before it came here
+	InboxFull int64 `json:"inbox_full"` // the receive buffer was at its bound
+	Stale     int64 `json:"stale"`      // of an earlier life of its stream
+	Malformed int64 `json:"malformed"`  // a body that cannot be parsed
+}
+
+func countersOf(c plane.Counters) Counters {
+	return Counters{
+		Sent: c.Sent, Delivered: c.Delivered, Relayed: c.Relayed, Casts: c.Casts,
+		Retransmitted: c.Retransmitted, Duplicates: c.Duplicates, Panics: c.Panics,
+		Dropped:  Dropped(c.Dropped),
+		FramesIn: c.FramesIn, BytesIn: c.BytesIn, Reads: c.Reads, BytesOut: c.BytesOut, Writes: c.Writes,
+		SendBuffer: c.SendBuffer, ReceiveBuffer: c.ReceiveBuffer, HandlerBacklog: c.HandlerBacklog, Queued: c.Queued,
+	}
+}
+
+// Errors to act on. What is returned wraps them with what happened to whom, and
+// what to do next.
+var (
+	// ErrClosed: the node or registry was closed. It matches net.ErrClosed.
+	ErrClosed error = closedError{}
+	// ErrNotReady: the overlay is not set up, or not by everybody yet.
+	ErrNotReady = errors.New("the overlay is not ready")
+	// ErrNoSuchNode: nobody in the ring has the ID that a message was sent to.
+	ErrNoSuchNode = stream.ErrNoSuchNode
+	// ErrTooLarge: a message is longer than the ring allows, see WithMaxPayload.
+	ErrTooLarge = plane.ErrTooLarge
+	// ErrBacklog: handlers have sent more than windows and Limits.HandlerBacklog hold.
+	ErrBacklog = plane.ErrBacklog
+	// ErrBusy: a traffic run is going on.
+	ErrBusy = errors.New("a traffic run is going on")
+	// ErrRegistryLost: the connection to the registry has ended.
+	ErrRegistryLost = errors.New("the registry is gone")
+	// ErrHandshake: the other side is not a ringdht program, or of another
+	// version, ring or codec, or not the node it was taken for.
+	ErrHandshake = errors.New("handshake refused")
+
+	// ErrRingFull: every ID is taken; widen the space with WithBits.
+	ErrRingFull = errors.New("the ring is full")
+	// ErrAddressTaken: a node is registered at that address already.
+	ErrAddressTaken = errors.New("address already registered")
+	// ErrHostMismatch: the advertised host is not where the connection comes
+	// from; see WithAdvertise.
+	ErrHostMismatch = errors.New("advertised host is not where the connection comes from")
+	// ErrUnreachable: the registry could not dial the advertised address back.
+	ErrUnreachable = errors.New("advertised address cannot be reached")
+	// ErrNotMember: the node is not registered, or not any more.
+	ErrNotMember = errors.New("not a member of the ring")
+)
+
+type closedError struct{}
+
+func (closedError) Error() string        { return "ringdht: closed" }
+func (closedError) Is(target error) bool { return target == net.ErrClosed }
+
+// UndeliveredError says which messages have no known outcome: they were accepted,
+// and their stream ended before their sink confirmed them. Some of them may have
+// been delivered.
+type UndeliveredError struct {
+	Streams []Undelivered
+}
+
+// Undelivered is one stream's part of an [UndeliveredError].
+type Undelivered struct {
+	Sink     ID
+	Messages uint64 // the latest so many messages to this sink
+	Err      error  // why the stream ended
+}
+
+// Error lists the streams.
+func (e *UndeliveredError) Error() string {
+	var b strings.Builder
+	b.WriteString("messages of unknown outcome:")
+	for i, u := range e.Streams {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, " the last %d to node %d (%v)", u.Messages, u.Sink, u.Err)
+	}
+	return b.String()
+}
+
+// Unwrap returns the reasons.
+func (e *UndeliveredError) Unwrap() []error {
+	errs := make([]error, len(e.Streams))
+	for i, u := range e.Streams {
+		errs[i] = u.Err
+	}
+	return errs
+}
+
+func undelivered(all []plane.Undelivered) error {
+	if len(all) == 0 {
+		return nil
+	}
+	e := &UndeliveredError{Streams: make([]Undelivered, len(all))}
+	for i, u := range all {
+		e.Streams[i] = Undelivered{ID(u.Sink), u.Messages, u.Err}
+	}
+	return e
+}

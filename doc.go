@@ -1,0 +1,2 @@
+// Package ringdht sends messages between processes over a structured ring.
+package ringdht

@@ -1,0 +1,259 @@
+package ringdht
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// maxDials is how many links a node opens at once.
+const maxDials = 16
+
+// idleStream is how long a stream may send nothing before both ends forget it.
+const idleStream = time.Minute
+
+// traceTimeout bounds the traces that the registry asks for.
+const traceTimeout = 10 * time.Second
+
+// serve is a connection's goroutine: a peer's link, or the registry's probe.
+func (n *Node) serve(conn net.Conn, introduced func()) {
+	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
+	h, err := n.cfg.welcome(conn, n.check)
+	stop()
+	introduced()
+	if err != nil || h.Role == wire.RoleProbe {
+		if err != nil && n.ctx.Err() == nil {
+			n.cfg.log.Warn("connection refused", "from", conn.RemoteAddr(), "err", err)
+		}
+		conn.Close()
+		return
+	}
+	err = n.plane.Receive(conn, h.From)
+	n.cfg.log.Debug("incoming link ended", "peer", h.From, "err", err)
+	if isProtocolError(err) {
+		n.cfg.log.Warn("incoming link ended", "peer", h.From, "from", conn.RemoteAddr(), "err", err)
+	}
+}
+
+// check decides who may connect.
+func (n *Node) check(h wire.Hello) wire.Answer {
+	switch h.Role {
+	case wire.RoleProbe:
+		return wire.Answer{Token: n.token}
+	case wire.RoleLink:
+	default:
+		return wire.Answer{Status: wire.WrongRole, Reason: "this is a node, not a registry: join at the registry's address"}
+	}
+	// A peer may have learned of this node before the node itself has.
+	select {
+	case <-n.registered:
+	case <-n.ctx.Done():
+		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
+	case <-time.After(n.cfg.handshake):
+		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
+	}
+	if h.To != n.self.ID || h.ToLife != n.self.Life {
+		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
+			"this is node %d in another life than the one you know: your routing table is out of date", n.self.ID)}
+	}
+	return wire.Answer{}
+}
+
+// converse is the goroutine that listens to the registry.
+func (n *Node) converse() {
+	defer n.ctl.Free()
+	defer close(n.lost)
+	for {
+		t, body, err := n.ctl.Recv()
+		if err == nil {
+			err = n.hear(t, body)
+		}
+		if err != nil {
+			if n.ctx.Err() == nil {
+				n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
+			}
+			n.ctl.Close()
+			return
+		}
+	}
+}
+
+// hear acts on one message; what takes time goes to a goroutine of its own.
+func (n *Node) hear(t wire.Type, body []byte) error {
+	switch t {
+	case control.TypeBeatAnswer:
+	case control.TypeManifest:
+		var m control.Manifest
+		if err := n.ctl.Decode(body, &m); err != nil {
+			return err
+		}
+		select { // a newer manifest replaces one that nobody has looked at
+		case <-n.manifests:
+		default:
+		}
+		n.manifests <- m
+	case control.TypeReady:
+		select {
+		case <-n.ready:
+		default:
+			close(n.ready)
+		}
+	case control.TypeTask:
+		var task control.Task
+		if err := n.ctl.Decode(body, &task); err != nil {
+			return err
+		}
+		n.wg.Go(func() { n.traffic.run(task) })
+	case control.TypeCollect:
+		var c control.Collect
+		if err := n.ctl.Decode(body, &c); err != nil {
+			return err
+		}
+		return n.ctl.Send(control.TypeSummary, n.traffic.collect(c.Run))
+	case control.TypeExplain:
+		var e control.Explain
+		if err := n.ctl.Decode(body, &e); err != nil {
+			return err
+		}
+		return n.ctl.Send(control.TypePairs, n.traffic.explain(e.Run))
+	case control.TypeTrace:
+		var ask control.Trace
+		if err := n.ctl.Decode(body, &ask); err != nil {
+			return err
+		}
+		n.wg.Go(func() { n.answerTrace(ask) })
+	case control.TypeDeregistered:
+		n.answerLeave(nil)
+	case control.TypeRefused:
+		n.answerLeave(n.refusal(body))
+	case control.TypeBye:
+		var bye control.Bye
+		if err := n.ctl.Decode(body, &bye); err != nil {
+			return err
+		}
+		return fmt.Errorf("%s", bye.Reason)
+	default:
+		return fmt.Errorf("a message of unknown type %d", t)
+	}
+	return nil
+}
+
+func (n *Node) answerLeave(err error) {
+	select {
+	case n.left <- err:
+	default: // nobody asked
+	}
+}
+
+func (n *Node) answerTrace(ask control.Trace) {
+	ctx, cancel := context.WithTimeout(n.ctx, traceTimeout)
+	defer cancel()
+	hops, err := n.Trace(ctx, ID(ask.To))
+	told := control.Traced{Ask: ask.Ask}
+	for _, h := range hops {
+		told.Hops = append(told.Hops, control.Hop{ID: uint64(h.ID), Elapsed: int64(h.Elapsed)})
+	}
+	if err != nil {
+		told.Error = err.Error()
+	}
+	n.ctl.Send(control.TypeTraced, told)
+}
+
+// beat is the goroutine that tells the registry that the node lives, and looks
+// after what is idle.
+func (n *Node) beat() {
+	every := time.Duration(n.self.Lease) * time.Millisecond / 3
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case now := <-ticker.C:
+			n.ctl.Send(control.TypeBeat, n.traffic.progress()) // an error: converse has it too
+			idle := now.Sub(last) >= idleStream
+			if idle {
+				last = now
+			}
+			n.plane.Sweep(idle)
+		}
+	}
+}
+
+// relink is the goroutine that carries out manifests.
+func (n *Node) relink() {
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case m := <-n.manifests:
+			err := n.link(m)
+			n.failure.Store(&err)
+			linked := control.Linked{Epoch: m.Epoch}
+			if err != nil {
+				linked.Error = err.Error()
+				if n.ctx.Err() == nil {
+					n.cfg.log.Warn("links not up", "node", n.Peer(), "epoch", m.Epoch, "err", err)
+				}
+			}
+			n.ctl.Send(control.TypeLinked, linked)
+		}
+	}
+}
+
+// link opens the links that a manifest asks for and are not there, and puts its
+// table to use when all are up. The old table stays in use until then, so nothing
+// stops flowing; a mix of tables of two epochs among the nodes routes as well,
+// since each of them names the node's successor.
+func (n *Node) link(m control.Manifest) error {
+	peers := make([]Peer, len(m.Entries))
+	for i, e := range m.Entries {
+		peers[i] = Peer{ID(e.ID), e.Addr}
+	}
+	table, err := newTable(n.space, n.ID(), m.Epoch, peers)
+	if err != nil {
+		return err
+	}
+	if m.Epoch <= n.plane.Epoch() {
+		return fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, n.plane.Epoch())
+	}
+	g, ctx := errgroup.WithContext(n.ctx)
+	g.SetLimit(maxDials)
+	for _, e := range m.Entries {
+		if n.plane.HasLink(e.ID, e.Life) {
+			continue
+		}
+		g.Go(func() error {
+			conn, _, err := n.cfg.dial(ctx, e.Addr, wire.Hello{
+				Role: wire.RoleLink, From: n.self.ID, FromLife: n.self.Life, To: e.ID, ToLife: e.Life,
+			})
+			if err != nil {
+				return fmt.Errorf("node %d cannot link to its entry %d: %w", n.self.ID, e.ID, err)
+			}
+			n.plane.AddLink(e.ID, e.Life, conn)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	n.manifest.Store(&m)
+	n.table.Store(table)
+	n.plane.Use(m.Epoch, slices.Collect(func(yield func(uint64) bool) {
+		for _, e := range m.Entries {
+			if !yield(e.ID) {
+				return
+			}
+		}
+	}))
+	n.cfg.log.Info("links up", "node", n.Peer(), "epoch", m.Epoch, "entries", len(m.Entries))
+	return nil
+}

@@ -1,0 +1,116 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/x/ringdht/internal/plane"
+)
+
+// Send sends a message to exactly the node with this ID. When it returns nil the
+// message is accepted: it will be handed to that node's handler exactly once,
+// after all that this node sent it before, as long as both processes live and the
+// ring still connects them. Send does not wait for that; [Node.Flush] does.
+//
+// It copies body. It waits, until ctx ends, while the first message to a sink asks
+// for a stream, while the sink's window, this node's send buffer or the first link
+// is full. So a slow sink slows down its own sources.
+//
+// With the context of one of this node's handlers it never waits for a window: the
+// message joins a backlog, and the error is [ErrBacklog] when that is full.
+//
+// The error matches [ErrNoSuchNode] when the ring has no node with this ID,
+// [ErrTooLarge] when body is longer than the ring allows, [ErrNotReady] before the
+// overlay is set up, and [ErrClosed] when the node is closed. After any error the
+// message was not sent.
+func (n *Node) Send(ctx context.Context, to ID, body []byte) error {
+	return n.send(ctx, to, portHandler, body)
+}
+
+// SendValue encodes v with the node's codec and sends it. The receiver uses
+// [Message.Decode].
+func (n *Node) SendValue(ctx context.Context, to ID, v any) error {
+	b, err := n.cfg.codec.Append(nil, v)
+	if err != nil {
+		return fmt.Errorf("ringdht: node %d: encoding a %T with %s: %w", n.ID(), v, n.cfg.codec.Name(), err)
+	}
+	return n.send(ctx, to, portHandler, b)
+}
+
+func (n *Node) send(ctx context.Context, to ID, port uint8, body []byte) error {
+	if n.plane.Epoch() == 0 {
+		return n.sendError(to, ErrNotReady)
+	}
+	if err := n.plane.Send(ctx, uint64(to), port, body); err != nil {
+		return n.sendError(to, err)
+	}
+	return nil
+}
+
+// Cast sends a message and forgets it: it is not numbered, acknowledged or
+// repeated, and is lost where a queue is full or a link breaks. It waits, until
+// ctx ends, only while the first link is congested. Casts arrive in no particular
+// order, and are handed to the handler one at a time. The errors are those of
+// [Node.Send]; but that the ring has no such node may go unnoticed.
+func (n *Node) Cast(ctx context.Context, to ID, body []byte) error {
+	if n.plane.Epoch() == 0 {
+		return n.sendError(to, ErrNotReady)
+	}
+	if err := n.plane.Cast(ctx, uint64(to), portHandler, body); err != nil {
+		return n.sendError(to, err)
+	}
+	return nil
+}
+
+func (n *Node) sendError(to ID, err error) error {
+	switch {
+	case errors.Is(err, ErrNotReady):
+		err = fmt.Errorf("%w: the registry has not set it up, wait for Ready", err)
+	case errors.Is(err, ErrBacklog):
+		err = fmt.Errorf("%w: let handlers send less, or raise Limits.HandlerBacklog", err)
+	}
+	return fmt.Errorf("ringdht: node %d: sending to %d: %w", n.ID(), to, err)
+}
+
+// Flush waits until every message accepted before the call has been delivered,
+// which is when its sink's handler has returned. The error matches
+// [UndeliveredError] when streams ended first, since the last Flush that said so,
+// and ctx's error when ctx ended first.
+func (n *Node) Flush(ctx context.Context) error {
+	failed, err := n.plane.Flush(ctx)
+	if err != nil {
+		err = fmt.Errorf("ringdht: node %d: waiting for deliveries: %w", n.ID(), err)
+	}
+	return errors.Join(undelivered(failed), err)
+}
+
+// Trace asks every node on the way to another to answer, like a traceroute of the
+// ring. The first hop is the first node after this one and the last is the one
+// asked for; for the node itself there are none. Answers travel on around the
+// ring, so times are round trips that need not grow from hop to hop. When ctx
+// ends first, the hops that have answered are returned with the error.
+func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
+	if n.plane.Epoch() == 0 {
+		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, ErrNotReady)
+	}
+	answers, err := n.plane.Trace(ctx, uint64(to))
+	if err != nil {
+		err = fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, err)
+	}
+	hops := make([]Hop, len(answers))
+	for i, h := range answers {
+		hops[i] = Hop{ID(h.ID), h.Elapsed}
+	}
+	return hops, err
+}
+
+// deliver is called by the plane, one message at a time per source.
+func (n *Node) deliver(ctx context.Context, d plane.Delivery) {
+	switch {
+	case d.Port == portTraffic:
+		n.traffic.received(d)
+	case n.handler != nil:
+		n.handler(ctx, Message{Source: ID(d.Source), Hops: d.Hops, Body: d.Body, Cast: d.Cast, codec: n.cfg.codec})
+	}
+}

@@ -1,0 +1,248 @@
+package ringdht
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// NodeOption is an option of [Join].
+type NodeOption interface{ applyNode(*nodeConfig) }
+
+// RegistryOption is an option of [NewRegistry].
+type RegistryOption interface{ applyRegistry(*registryConfig) }
+
+// Option is an option of both: one value that suits either call.
+type Option interface {
+	NodeOption
+	RegistryOption
+}
+
+// Limits bounds the memory of a node; 0 means the default. What a node holds at
+// most is SendBuffer + ReceiveBuffer + HandlerBacklog + LinkQueue for each entry
+// of its table, plus a read buffer of up to 64 KiB, or one message, for each
+// busy connection. What happens at a bound is counted in [Counters].
+type Limits struct {
+	// SendBuffer is the number of bytes accepted and not known to be delivered,
+	// over all sinks. At the bound, Send waits. Default 8 MiB.
+	SendBuffer int
+	// ReceiveBuffer is the number of bytes received and not yet taken by the
+	// handler, over all sources, who are granted shares of it. Beyond the bound
+	// frames are dropped and sent again. Default 8 MiB.
+	ReceiveBuffer int
+	// HandlerBacklog is the number of bytes sent by handlers and not admitted by
+	// windows. At the bound, their Send returns ErrBacklog. Default 16 MiB.
+	HandlerBacklog int
+	// LinkQueue is the number of bytes waiting for one link. Beyond the bound
+	// frames are dropped and sent again. Sources already wait at a sixteenth of
+	// it. Default 4 MiB.
+	LinkQueue int
+	// Handlers is the number of handler calls that run at once. Default 256.
+	Handlers int
+	// Streams is the number of sources that may have a stream to this node; more
+	// are refused. Default 65,536.
+	Streams int
+}
+
+// common is what nodes and registries share.
+type common struct {
+	codec     Codec
+	transport Transport
+	log       *slog.Logger
+	ringName  string
+	handshake time.Duration
+}
+
+type nodeConfig struct {
+	common
+	listen    string
+	advertise string
+	traffic   bool
+	limits    Limits
+}
+
+type registryConfig struct {
+	common
+	bits       int
+	maxPayload int
+	lease      time.Duration
+}
+
+type commonOption func(*common)
+
+func (o commonOption) applyNode(c *nodeConfig)         { o(&c.common) }
+func (o commonOption) applyRegistry(c *registryConfig) { o(&c.common) }
+
+type nodeOption func(*nodeConfig)
+
+func (o nodeOption) applyNode(c *nodeConfig) { o(c) }
+
+type registryOption func(*registryConfig)
+
+func (o registryOption) applyRegistry(c *registryConfig) { o(c) }
+
+// WithCodec sets the codec, [Msgpack] by default.
+func WithCodec(c Codec) Option { return commonOption(func(o *common) { o.codec = c }) }
+
+// WithTransport sets the transport, [TCP] by default.
+func WithTransport(t Transport) Option { return commonOption(func(o *common) { o.transport = t }) }
+
+// WithLogger sets where to log, nowhere by default.
+func WithLogger(l *slog.Logger) Option { return commonOption(func(o *common) { o.log = l }) }
+
+// WithRing names the ring, "ring" by default. Members of a ring with another name
+// are refused, so that two rings on one machine cannot be mixed up.
+func WithRing(name string) Option { return commonOption(func(o *common) { o.ringName = name }) }
+
+// WithHandshakeTimeout bounds how long a connection may take to say who it is, 5
+// seconds by default.
+func WithHandshakeTimeout(d time.Duration) Option {
+	return commonOption(func(o *common) { o.handshake = d })
+}
+
+// WithListen sets the address that a node listens on, ":0" by default: all
+// interfaces, a free port. If it names a host, that host is advertised as well.
+func WithListen(addr string) NodeOption { return nodeOption(func(o *nodeConfig) { o.listen = addr }) }
+
+// WithAdvertise sets the address under which others reach the node, when that is
+// not the one it connects from: behind NAT, or in a container. By default it is
+// the local address of the connection to the registry, with the port that the
+// node listens on.
+func WithAdvertise(addr string) NodeOption {
+	return nodeOption(func(o *nodeConfig) { o.advertise = addr })
+}
+
+// WithTraffic lets the node take part in traffic runs (see [Registry.Run]): the
+// registry may make it send, and it is picked as a sink. Messages of a run do not
+// reach the handler.
+func WithTraffic() NodeOption { return nodeOption(func(o *nodeConfig) { o.traffic = true }) }
+
+// WithLimits bounds the node's memory.
+func WithLimits(l Limits) NodeOption { return nodeOption(func(o *nodeConfig) { o.limits = l }) }
+
+// WithBits sets the size of the ID space, 2^bits, from 1 to 64. The default of
+// 16 gives readable IDs and room for 65,536 nodes.
+func WithBits(bits int) RegistryOption {
+	return registryOption(func(o *registryConfig) { o.bits = bits })
+}
+
+// WithMaxPayload sets the longest message of the ring in bytes, 64 KiB by default
+// and at most 8 MiB: every relay must hold a whole one.
+func WithMaxPayload(bytes int) RegistryOption {
+	return registryOption(func(o *registryConfig) { o.maxPayload = bytes })
+}
+
+// WithLease sets how long a node or its registry may be silent before the other
+// takes it for dead, 3 seconds by default.
+func WithLease(d time.Duration) RegistryOption {
+	return registryOption(func(o *registryConfig) { o.lease = d })
+}
+
+const maxMaxPayload = 8 << 20
+
+func newCommon() common {
+	return common{
+		codec: Msgpack(), transport: TCP{}, log: slog.New(slog.DiscardHandler),
+		ringName: "ring", handshake: 5 * time.Second,
+	}
+}
+
+func (c *common) validate() error {
+	switch {
+	case c.codec == nil:
+		return errors.New("WithCodec: the codec is nil")
+	case len(c.codec.Name()) > 255 || c.codec.Name() == "":
+		return fmt.Errorf("WithCodec: the codec's name must have 1 to 255 bytes, it has %d", len(c.codec.Name()))
+	case c.transport == nil:
+		return errors.New("WithTransport: the transport is nil")
+	case c.log == nil:
+		return errors.New("WithLogger: the logger is nil")
+	case len(c.ringName) > 255:
+		return fmt.Errorf("WithRing: a name has at most 255 bytes, this one has %d", len(c.ringName))
+	case c.handshake <= 0:
+		return fmt.Errorf("WithHandshakeTimeout: %v is not positive", c.handshake)
+	}
+	return nil
+}
+
+func newNodeConfig(opts []NodeOption) (*nodeConfig, error) {
+	c := &nodeConfig{common: newCommon(), listen: ":0"}
+	for _, o := range opts {
+		o.applyNode(c)
+	}
+	if err := c.common.validate(); err != nil {
+		return nil, err
+	}
+	if _, _, err := net.SplitHostPort(c.listen); err != nil {
+		return nil, fmt.Errorf("WithListen: %q is not host:port: %w", c.listen, err)
+	}
+	if c.advertise != "" {
+		host, port, err := net.SplitHostPort(c.advertise)
+		if err != nil || host == "" || port == "" || port == "0" {
+			return nil, fmt.Errorf("WithAdvertise: %q is not host:port with both given", c.advertise)
+		}
+	}
+	l := &c.limits
+	for _, b := range []struct {
+		name     string
+		value    *int
+		def, min int
+	}{
+		{"SendBuffer", &l.SendBuffer, 8 << 20, 4 << 10},
+		{"ReceiveBuffer", &l.ReceiveBuffer, 8 << 20, 4 << 10},
+		{"HandlerBacklog", &l.HandlerBacklog, 16 << 20, 4 << 10},
+		{"LinkQueue", &l.LinkQueue, 4 << 20, 16 << 10},
+		{"Handlers", &l.Handlers, 256, 1},
+		{"Streams", &l.Streams, 1 << 16, 1},
+	} {
+		if *b.value == 0 {
+			*b.value = b.def
+		}
+		if *b.value < b.min {
+			return nil, fmt.Errorf("WithLimits: %s is %d, it must be at least %d", b.name, *b.value, b.min)
+		}
+	}
+	return c, nil
+}
+
+// fit checks the limits against what the ring turned out to allow.
+func (l Limits) fit(maxPayload int) error {
+	frame := wire.HeaderSize + maxPayload
+	for name, have := range map[string]int{"ReceiveBuffer": l.ReceiveBuffer / 4, "LinkQueue": l.LinkQueue, "SendBuffer": l.SendBuffer} {
+		if have < frame {
+			return fmt.Errorf("WithLimits: %s is too small for this ring, whose messages have up to %d bytes; the receive buffer must hold four of them and the others one", name, maxPayload)
+		}
+	}
+	return nil
+}
+
+func (l Limits) plane() plane.Limits {
+	return plane.Limits{
+		SendBuffer: l.SendBuffer, ReceiveBuffer: l.ReceiveBuffer, HandlerBacklog: l.HandlerBacklog,
+		LinkQueue: l.LinkQueue, LinkLow: l.LinkQueue / 16, Handlers: l.Handlers, Streams: l.Streams,
+	}
+}
+
+func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
+	c := &registryConfig{common: newCommon(), bits: 16, maxPayload: 64 << 10, lease: 3 * time.Second}
+	for _, o := range opts {
+		o.applyRegistry(c)
+	}
+	switch err := c.common.validate(); {
+	case err != nil:
+		return nil, err
+	case c.bits < 1 || c.bits > ring.MaxBits:
+		return nil, fmt.Errorf("WithBits: an ID has 1 to %d bits, not %d", ring.MaxBits, c.bits)
+	case c.maxPayload < 4 || c.maxPayload > maxMaxPayload:
+		return nil, fmt.Errorf("WithMaxPayload: %d is not between 4 and %d bytes", c.maxPayload, maxMaxPayload)
+	case c.lease < 10*time.Millisecond:
+		return nil, fmt.Errorf("WithLease: %v is too short, nodes must be able to answer within it", c.lease)
+	}
+	return c, nil
+}

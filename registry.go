@@ -1,0 +1,309 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Registry admits nodes to a ring and hands out their routing tables. It carries
+// no messages. Its methods are safe for concurrent use.
+type Registry struct {
+	// static after construction
+	cfg  *registryConfig
+	ctx  context.Context
+	stop context.CancelCauseFunc
+	wg   sync.WaitGroup
+
+	setup sync.Mutex // held during a set-up, so that there is one at a time
+
+	mu        sync.Mutex // guards what follows
+	members   *ring.Members
+	sessions  map[uint64]*session
+	listeners map[net.Listener]struct{}
+	conns     map[net.Conn]struct{}
+	overlay   *overlay
+	epoch     uint64
+	life      uint64 // of the latest member
+	run       *run
+	runs      uint64
+	traces    map[uint64]chan control.Traced
+	asks      uint64
+	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
+	closed    bool
+}
+
+// NewRegistry returns a registry that serves nobody yet.
+func NewRegistry(opts ...RegistryOption) (*Registry, error) {
+	cfg, err := newRegistryConfig(opts)
+	if err != nil {
+		return nil, fmt.Errorf("ringdht: %w", err)
+	}
+	r := &Registry{
+		cfg:       cfg,
+		members:   ring.NewMembers(cfg.bits),
+		sessions:  make(map[uint64]*session),
+		listeners: make(map[net.Listener]struct{}),
+		conns:     make(map[net.Conn]struct{}),
+		traces:    make(map[uint64]chan control.Traced),
+	}
+	r.ctx, r.stop = context.WithCancelCause(context.Background())
+	return r, nil
+}
+
+// Listen listens on addr and serves in the background until the registry is
+// closed. It returns the address it listens on, useful when addr has port 0.
+func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
+	l, err := r.cfg.transport.Listen(ctx, addr)
+	if err != nil {
+		return nil, fmt.Errorf("ringdht: registry: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		l.Close()
+		return nil, r.closedError("listening")
+	}
+	r.listeners[l] = struct{}{}
+	r.wg.Go(func() { r.serve(l) })
+	return l.Addr(), nil
+}
+
+// Serve serves nodes on a listener until the registry is closed, and then returns
+// an error that matches [ErrClosed]; it closes the listener.
+func (r *Registry) Serve(l net.Listener) error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		l.Close()
+		return r.closedError("serving")
+	}
+	r.listeners[l] = struct{}{}
+	r.wg.Add(1)
+	r.mu.Unlock()
+	defer r.wg.Done()
+	return r.serve(l)
+}
+
+func (r *Registry) serve(l net.Listener) error {
+	defer func() {
+		l.Close()
+		r.mu.Lock()
+		delete(r.listeners, l)
+		r.mu.Unlock()
+	}()
+	if err := r.cfg.accept(r.ctx, l, r.wg.Go, r.receive); err != nil && !errors.Is(err, ErrClosed) {
+		return fmt.Errorf("ringdht: registry: %w", err)
+	}
+	return r.closedError("serving")
+}
+
+// receive is a connection's goroutine.
+func (r *Registry) receive(conn net.Conn, introduced func()) {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		introduced()
+		conn.Close()
+		return
+	}
+	r.conns[conn] = struct{}{}
+	r.mu.Unlock()
+	defer func() {
+		conn.Close()
+		r.mu.Lock()
+		delete(r.conns, conn)
+		r.mu.Unlock()
+	}()
+	_, err := r.cfg.welcome(conn, func(h wire.Hello) wire.Answer {
+		if h.Role != wire.RoleMember {
+			return wire.Answer{Status: wire.WrongRole, Reason: "this is a registry, not a node: it carries no messages"}
+		}
+		return wire.Answer{}
+	})
+	introduced()
+	if err != nil {
+		if r.ctx.Err() == nil {
+			r.cfg.log.Warn("connection refused", "from", conn.RemoteAddr(), "err", err)
+		}
+		return
+	}
+	s := &session{r: r, conn: control.NewConn(conn, r.cfg.codec, maxReport), remote: conn.RemoteAddr()}
+	s.run()
+}
+
+// Close ends the registry: it says good-bye to the nodes, whose messages go on
+// flowing, and waits for all its goroutines. More calls do nothing.
+func (r *Registry) Close() error {
+	r.mu.Lock()
+	if !r.closed {
+		r.closed = true
+		for l := range r.listeners {
+			l.Close()
+		}
+		sessions := make([]*session, 0, len(r.sessions))
+		for _, s := range r.sessions {
+			sessions = append(sessions, s)
+		}
+		r.mu.Unlock()
+		var wg sync.WaitGroup
+		for _, s := range sessions {
+			wg.Go(func() {
+				s.conn.Send(control.TypeBye, control.Bye{Reason: "the registry has closed"})
+				s.conn.Shutdown(time.Second)
+			})
+		}
+		wg.Wait()
+		r.mu.Lock()
+		r.stop(ErrClosed)
+		for conn := range r.conns {
+			conn.Close()
+		}
+		r.change()
+	}
+	r.mu.Unlock()
+	r.wg.Wait()
+	return nil
+}
+
+func (r *Registry) closedError(what string) error {
+	return fmt.Errorf("ringdht: registry: %s: %w", what, ErrClosed)
+}
+
+// change wakes whoever waits for something to change; it needs mu.
+func (r *Registry) change() {
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+// await waits until done, called with mu held at every change, returns true.
+func (r *Registry) await(ctx context.Context, done func() bool) error {
+	for {
+		r.mu.Lock()
+		if done() {
+			r.mu.Unlock()
+			return nil
+		}
+		if r.closed {
+			r.mu.Unlock()
+			return ErrClosed
+		}
+		if r.changed == nil {
+			r.changed = make(chan struct{})
+		}
+		changed := r.changed
+		r.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Members lists the registered nodes by ascending ID.
+func (r *Registry) Members() []Peer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return peers(r.members.All())
+}
+
+func peers(members []ring.Member) []Peer {
+	list := make([]Peer, len(members))
+	for i, m := range members {
+		list[i] = Peer{ID(m.ID), m.Addr}
+	}
+	return list
+}
+
+// WaitMembers waits until at least n nodes are registered.
+func (r *Registry) WaitMembers(ctx context.Context, n int) error {
+	have := 0
+	err := r.await(ctx, func() bool {
+		have = r.members.Len()
+		return have >= n
+	})
+	if err != nil {
+		return fmt.Errorf("ringdht: registry: %d of %d nodes are registered: %w", have, n, err)
+	}
+	return nil
+}
+
+// Tables yields the routing tables of the latest set-up by ascending ID; none
+// before the first.
+func (r *Registry) Tables() iter.Seq2[Peer, *Table] {
+	r.mu.Lock()
+	o := r.overlay
+	r.mu.Unlock()
+	return func(yield func(Peer, *Table) bool) {
+		if o == nil {
+			return
+		}
+		for i, m := range o.members {
+			if !yield(Peer{ID(m.ID), m.Addr}, o.tables[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Trace has one node trace the route to another, see [Node.Trace].
+func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
+	r.mu.Lock()
+	s := r.sessions[uint64(from)]
+	if s == nil {
+		r.mu.Unlock()
+		return nil, fmt.Errorf("ringdht: registry: tracing from %d: %w", from, ErrNoSuchNode)
+	}
+	r.asks++
+	ask := r.asks
+	answer := make(chan control.Traced, 1)
+	r.traces[ask] = answer
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		delete(r.traces, ask)
+		r.mu.Unlock()
+	}()
+	s.conn.Send(control.TypeTrace, control.Trace{Ask: ask, To: uint64(to)})
+	select {
+	case told := <-answer:
+		hops := make([]Hop, len(told.Hops))
+		for i, h := range told.Hops {
+			hops[i] = Hop{ID(h.ID), time.Duration(h.Elapsed)}
+		}
+		if told.Error != "" {
+			return hops, errors.New(told.Error)
+		}
+		return hops, nil
+	case <-s.ended():
+		return nil, fmt.Errorf("ringdht: registry: tracing from %d: the node is gone: %w", from, ErrNotMember)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w", from, to, context.Cause(ctx))
+	}
+}
+
+// broadcast sends a message to the sessions of these members; it needs mu.
+func (r *Registry) broadcast(members []ring.Member, t wire.Type, v any) {
+	for _, m := range members {
+		if s := r.sessions[m.ID]; s != nil {
+			s.conn.Send(t, v) // a session that fails ends by itself
+		}
+	}
+}
+
+// participants are the members that take part in traffic runs.
+func participants(members []ring.Member) []ring.Member {
+	return slices.DeleteFunc(slices.Clone(members), func(m ring.Member) bool { return !m.Traffic })
+}

@@ -1,0 +1,133 @@
+package ringdht
+
+import (
+	"fmt"
+	"iter"
+	"math/bits"
+
+	"github.com/x/ringdht/internal/ring"
+)
+
+// Space is the number of bits of an ID, from 1 to 64: IDs run from 0 to 2^bits-1
+// and the ring closes behind the last.
+type Space int
+
+// Distance is the clockwise distance from one ID to another: (to - from) mod
+// 2^bits. It is 0 only from an ID to itself.
+func (s Space) Distance(from, to ID) uint64 { return ring.Distance(ring.Mask(int(s)), from, to) }
+
+// Contains says whether an ID lies in the space.
+func (s Space) Contains(id ID) bool { return bits.Len64(uint64(id)) <= int(s) }
+
+// ClosestPreceding returns the index of the entry that a message for dst goes to
+// from self: the one with the greatest clockwise distance from self that does
+// not exceed the distance to dst, that is, the last in the interval (self, dst].
+// The closed end makes an entry that is dst itself the answer.
+//
+// It returns -1 when no entry lies in the interval: when entries is empty, when
+// every entry overshoots dst, and when dst is self, for then the interval is
+// empty. Entries must be in clockwise order from self.
+//
+// It is the routing rule of Chord (Stoica et al., "Chord: A Scalable Peer-to-peer
+// Lookup Service for Internet Applications", SIGCOMM 2001, closest_preceding_finger),
+// takes O(log entries), and is pure: no lock, no clock, no allocation.
+func ClosestPreceding(s Space, self, dst ID, entries []ID) int {
+	return ring.ClosestPreceding(ring.Mask(int(s)), self, dst, entries)
+}
+
+// Table is a routing table: the peers that one node may send to, in clockwise
+// order from it. It is immutable, and so safe for concurrent use.
+type Table struct {
+	space Space
+	self  ID
+	epoch uint64
+	ids   []ID // clockwise
+	peers []Peer
+}
+
+// newTable checks what came from elsewhere: entries in clockwise order, none
+// twice, none of them self, all of them in the space.
+func newTable(space Space, self ID, epoch uint64, peers []Peer) (*Table, error) {
+	t := &Table{space: space, self: self, epoch: epoch, peers: peers}
+	last := uint64(0)
+	for i, p := range peers {
+		d := space.Distance(self, p.ID)
+		if !space.Contains(p.ID) || d <= last {
+			return nil, fmt.Errorf("entry %d of the table of node %d is out of order: %v", i, self, p)
+		}
+		last = d
+		t.ids = append(t.ids, p.ID)
+	}
+	return t, nil
+}
+
+// Self is the node whose table it is.
+func (t *Table) Self() ID { return t.self }
+
+// Epoch is the version of the ring's membership and tables that it belongs to.
+func (t *Table) Epoch() uint64 { return t.epoch }
+
+// Len is the number of entries.
+func (t *Table) Len() int { return len(t.peers) }
+
+// Entries yields the entries in clockwise order.
+func (t *Table) Entries() iter.Seq[Peer] {
+	return func(yield func(Peer) bool) {
+		for _, p := range t.peers {
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// Next returns the entry that a message for dst goes to. It is false when there
+// is none: dst is the node itself, or no node has that ID.
+func (t *Table) Next(dst ID) (Peer, bool) {
+	i := ClosestPreceding(t.space, t.self, dst, t.ids)
+	if i < 0 {
+		return Peer{}, false
+	}
+	return t.peers[i], true
+}
+
+// Audit is what a registry found when it walked the routes between its members
+// through the tables that it handed out.
+type Audit struct {
+	Epoch       uint64  `json:"epoch"`
+	Nodes       int     `json:"nodes"`
+	Entries     int     `json:"entries"`      // per table
+	Pairs       int     `json:"pairs"`        // source and sink pairs walked; in large rings, a sample of the sinks
+	Sampled     bool    `json:"sampled"`      // not every pair was walked
+	Unreachable int     `json:"unreachable"`  // of the pairs, those whose route does not arrive
+	BadFrom     ID      `json:"bad_from"`     // one of them
+	BadTo       ID      `json:"bad_to"`       //
+	MeanHops    float64 `json:"mean_hops"`    //
+	MaxHops     int     `json:"max_hops"`     //
+	MaxFrom     ID      `json:"max_from"`     // a pair that is so far apart
+	MaxTo       ID      `json:"max_to"`       //
+	MinRelayed  int     `json:"min_relayed"`  // routes through one node that neither starts nor ends there
+	MeanRelayed float64 `json:"mean_relayed"` //
+	MaxRelayed  int     `json:"max_relayed"`  //
+	MaxRelay    ID      `json:"max_relay"`    // a node that relays so many
+}
+
+// OK says that every route arrives.
+func (a Audit) OK() bool { return a.Unreachable == 0 }
+
+// String is the audit in one line.
+func (a Audit) String() string {
+	of := "all"
+	if a.Sampled {
+		of = "a sample of"
+	}
+	routes := fmt.Sprintf("%s %d routes arrive", of, a.Pairs)
+	if !a.OK() {
+		routes = fmt.Sprintf("%d of %d routes DO NOT ARRIVE, from %d to %d for one", a.Unreachable, a.Pairs, a.BadFrom, a.BadTo)
+	}
+	if a.Pairs == 0 {
+		return fmt.Sprintf("epoch %d: 1 node, no routes", a.Epoch)
+	}
+	return fmt.Sprintf("epoch %d: %d nodes with %d entries, %s, hops mean %.3f and at most %d (%d to %d), each node relays %d to %d of them",
+		a.Epoch, a.Nodes, a.Entries, routes, a.MeanHops, a.MaxHops, a.MaxFrom, a.MaxTo, a.MinRelayed, a.MaxRelayed)
+}

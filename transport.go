@@ -1,0 +1,81 @@
+package ringdht
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+)
+
+// Transport is where byte streams come from. Framing, queues and codecs are the
+// same over every transport. Connections must keep the order of bytes, honour
+// deadlines, and fail pending calls when they are closed; addresses are
+// "host:port".
+type Transport interface {
+	// Listen listens on addr, whose host may be empty and whose port may be 0.
+	// ctx bounds the call, not the listener's life.
+	Listen(ctx context.Context, addr string) (net.Listener, error)
+	// Dial connects to addr. ctx bounds the call, not the connection's life.
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+}
+
+// TCP is the default transport.
+type TCP struct{}
+
+// Listen implements [Transport].
+func (TCP) Listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", addr)
+}
+
+// Dial implements [Transport].
+func (TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", addr)
+}
+
+// MemoryNetwork is a network within the process, for tests: without ports, fast,
+// fit for testing/synctest, and with faults on request. It is safe for concurrent
+// use.
+//
+// Faults act on hosts by name, on standing and future connections; "" stands for
+// any host. Of two faults of the same kind that apply, the one set last counts.
+type MemoryNetwork struct{ n *memnet.Network }
+
+// NewMemoryNetwork returns a network without hosts or faults. The seed decides
+// what jitter and loss do.
+func NewMemoryNetwork(seed uint64) *MemoryNetwork { return &MemoryNetwork{memnet.New(seed)} }
+
+// Host returns the transport of the host with this name, and makes the host if
+// there is none. Its addresses are "name:port".
+func (m *MemoryNetwork) Host(name string) Transport { return m.n.Host(name) }
+
+// Delay makes what from writes to to arrive d later, plus up to jitter. Order is
+// kept.
+func (m *MemoryNetwork) Delay(from, to string, d, jitter time.Duration) {
+	m.n.Delay(from, to, d, jitter)
+}
+
+// Drop loses each write from from to to, whole, with probability p, while the
+// connection stands. Nodes write whole frames, so that frames are lost and not
+// their framing; connections to a registry do not recover from it.
+func (m *MemoryNetwork) Drop(from, to string, p float64) { m.n.Drop(from, to, p) }
+
+// Cut resets the connections between two hosts and refuses new ones.
+func (m *MemoryNetwork) Cut(a, b string) { m.n.Cut(a, b) }
+
+// Mend undoes Cut.
+func (m *MemoryNetwork) Mend(a, b string) { m.n.Mend(a, b) }
+
+// Hold silences one direction: what is written is held back, dials hang.
+func (m *MemoryNetwork) Hold(from, to string) { m.n.Hold(from, to) }
+
+// Release undoes Hold; what was held back arrives.
+func (m *MemoryNetwork) Release(from, to string) { m.n.Release(from, to) }
+
+// Partition holds both directions between hosts of different groups.
+func (m *MemoryNetwork) Partition(groups ...[]string) { m.n.Partition(groups...) }
+
+// Heal undoes every fault.
+func (m *MemoryNetwork) Heal() { m.n.Heal() }
