@@ -59,7 +59,7 @@ type Queue struct {
 // Size is the number of bytes held.
 func (q *Queue) Size() int { return q.size }
 
-// Reserve appends n bytes, all in one chunk, and returns them to be filled in.
+// Reserve appends n > 0 bytes, all in one chunk, and returns them to be filled in.
 // They stay valid until they are consumed.
 func (q *Queue) Reserve(n int) []byte {
 	c := q.tail
@@ -75,15 +75,12 @@ func (q *Queue) Reserve(n int) []byte {
 // Append appends whole frames.
 func (q *Queue) Append(frames []byte) {
 	for len(frames) > 0 {
-		n := len(frames)
-		if c := q.tail; c != nil && cap(c.buf)-len(c.buf) < n {
+		n := 0
+		if c := q.tail; c != nil {
 			n = wire.Fit(frames, cap(c.buf)-len(c.buf))
 		}
-		if n == 0 {
-			n = len(frames)
-			if n > 1<<topClass {
-				n = max(wire.Fit(frames, 1<<topClass), wire.Size(frames))
-			}
+		if n == 0 { // a chunk of its own, of the usual size if one frame allows it
+			n = max(wire.Fit(frames, 1<<topClass), wire.Size(frames))
 		}
 		copy(q.Reserve(n), frames[:n])
 		frames = frames[n:]
@@ -118,6 +115,9 @@ func (q *Queue) Front() []byte {
 // Discard consumes the first n bytes, which must not reach beyond [Queue.Front].
 // They are no longer valid afterwards.
 func (q *Queue) Discard(n int) {
+	if n == 0 {
+		return // also of an empty queue
+	}
 	c := q.head
 	c.off += n
 	q.size -= n
@@ -135,7 +135,7 @@ func (q *Queue) Discard(n int) {
 // of this one and not with a row of small ones; it decays when fillings shrink.
 func (q *Queue) Take() Queue {
 	taken := *q
-	q.hint = max(bits.Len(uint(taken.size)), q.hint-1)
+	q.hint = min(max(bits.Len(uint(taken.size)), q.hint-1), topClass)
 	q.head, q.tail, q.size = nil, nil, 0
 	return taken
 }

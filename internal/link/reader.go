@@ -39,8 +39,10 @@ type Reader struct {
 	whole int // handed over at the last Next
 
 	big  atomic.Bool // the buffer is larger than an idle connection may keep
-	trim atomic.Bool // the next timeout is a request to give it back
 	last int64       // reads at the last Trim; owned by the caller of Trim
+
+	mu   sync.Mutex
+	trim bool // Trim has set the read deadline, and the timeout to come is its wish
 
 	bytes, reads atomic.Int64
 }
@@ -92,10 +94,8 @@ func (r *Reader) read(need int) error {
 			return nil
 		}
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && r.trim.CompareAndSwap(true, false):
-			// Nothing is buffered then: see Trim.
-			r.conn.SetReadDeadline(time.Time{})
-			if r.start == r.end {
+		case errors.Is(err, os.ErrDeadlineExceeded) && r.wished():
+			if r.start == r.end { // nothing of a frame is there that would need the room
 				r.class = minRead
 				r.fit(0)
 			}
@@ -149,11 +149,31 @@ func (r *Reader) release() {
 // second or so, from one goroutine.
 func (r *Reader) Trim() {
 	reads := r.reads.Load()
-	if reads == r.last && r.big.Load() {
-		r.trim.Store(true)
+	idle := reads == r.last && r.big.Load()
+	r.last = reads
+	if !idle {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.trim {
+		r.trim = true
 		r.conn.SetReadDeadline(time.Unix(1, 0))
 	}
-	r.last = reads
+}
+
+// wished reports whether a timeout was Trim's doing, and undoes it. The flag and
+// the deadline change together: otherwise a second Trim could leave a deadline
+// behind that nobody admits to, and the connection would end.
+func (r *Reader) wished() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.trim {
+		return false
+	}
+	r.trim = false
+	r.conn.SetReadDeadline(time.Time{})
+	return true
 }
 
 // Free gives the buffer back. The reader must not be used any more.

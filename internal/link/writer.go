@@ -58,9 +58,10 @@ func NewWriter(conn net.Conn, limit, low int) *Writer {
 	return w
 }
 
-// Append queues whole frames and reports the bytes that are now queued. Either
-// all of them are taken or none: then the error is [ErrFull] or the one that
-// ended the connection. It never waits for the network.
+// Append queues whole frames and reports the bytes that are queued now. Either
+// all of them are taken or none: then the error is [ErrFull], with the bytes that
+// would be queued, or the one that ended the connection. It never waits for the
+// network.
 func (w *Writer) Append(frames []byte) (queued int, err error) {
 	w.mu.Lock()
 	if w.err != nil {
@@ -153,6 +154,7 @@ func (w *Writer) Stats() (bytes, writes int64) {
 
 func (w *Writer) drain() {
 	defer w.finished.Done()
+	ended := false
 	w.mu.Lock()
 	for w.q.Size() > 0 && w.err == nil {
 		taken := w.q.Take()
@@ -165,7 +167,7 @@ func (w *Writer) drain() {
 		w.mu.Lock()
 		w.busy = 0
 		if err != nil {
-			w.fail(err)
+			ended = w.fail(err)
 			continue
 		}
 		if w.q.Size() < w.low {
@@ -174,9 +176,12 @@ func (w *Writer) drain() {
 	}
 	w.running = false
 	if w.retired && w.err == nil {
-		w.fail(net.ErrClosed)
+		ended = w.fail(net.ErrClosed)
 	}
 	w.mu.Unlock()
+	if ended {
+		w.hangUp()
+	}
 }
 
 func (w *Writer) write(q *fifo.Queue) error {
@@ -186,25 +191,35 @@ func (w *Writer) write(q *fifo.Queue) error {
 	}
 	w.bytes.Add(int64(q.Size()))
 	w.writes.Add(1)
+	var err error
 	if len(w.vec) == 1 {
-		_, err := w.conn.Write(w.vec[0])
-		return err
+		_, err = w.conn.Write(w.vec[0])
+	} else {
+		w.bufs = w.vec
+		_, err = w.bufs.WriteTo(w.conn)
 	}
-	w.bufs = w.vec
-	_, err := w.bufs.WriteTo(w.conn)
-	clear(w.vec) // the chunks go back to their pool
+	clear(w.vec) // the chunks go back to their pool; an idle link must not hold on to them
 	return err
 }
 
-// fail must be called with mu held; it ends the connection.
-func (w *Writer) fail(err error) {
+// fail must be called with mu held. Where it reports true the caller has to hang
+// up once it has let go of mu.
+func (w *Writer) fail(err error) (first bool) {
 	if w.err != nil {
-		return
+		return false
 	}
 	w.err = err
 	w.q.Clear()
 	w.signal()
+	w.finished.Add(1) // for hangUp
+	return true
+}
+
+// hangUp must be called without mu: closing a connection may wait (that of TLS
+// says farewell first), and Append must not.
+func (w *Writer) hangUp() {
 	w.conn.Close()
+	w.finished.Done()
 }
 
 func (w *Writer) signal() {
@@ -218,10 +233,11 @@ func (w *Writer) signal() {
 // not wait for that. Frames may still be appended until then.
 func (w *Writer) Retire() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.retired = true
-	if !w.running {
-		w.fail(net.ErrClosed)
+	ended := !w.running && w.fail(net.ErrClosed)
+	w.mu.Unlock()
+	if ended {
+		w.hangUp()
 	}
 }
 
@@ -229,11 +245,15 @@ func (w *Writer) Retire() {
 // other end is known to be gone.
 func (w *Writer) Fail(err error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.fail(err)
+	ended := w.fail(err)
+	w.mu.Unlock()
+	if ended {
+		w.hangUp()
+	}
 }
 
 // Close ends the connection, drops what is queued and waits for the goroutine.
+// It may be called again.
 func (w *Writer) Close() {
 	w.Fail(net.ErrClosed)
 	w.finished.Wait()

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -133,9 +134,11 @@ func (a AckBody) Append(dst []byte, ranges []Range) []byte {
 }
 
 // ParseAck parses an acknowledgement, appending its ranges to ranges. They come
-// out ascending, apart from each other and not empty, or the frame is refused.
+// out ascending, apart from each other and not empty, or the frame is refused
+// and ranges come back as they were.
 func ParseAck(b []byte, ranges []Range) (AckBody, []Range, error) {
 	var a AckBody
+	given := ranges
 	if len(b) < ackFixed || (len(b)-ackFixed)%8 != 0 || len(b) > ackFixed+8*MaxRanges {
 		return a, ranges, badBody(Ack, len(b))
 	}
@@ -146,7 +149,7 @@ func ParseAck(b []byte, ranges []Range) (AckBody, []Range, error) {
 	for b = b[ackFixed:]; len(b) > 0; b = b[8:] {
 		r := Range{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
 		if r.N == 0 || uint64(r.From) < floor {
-			return a, ranges, fmt.Errorf("wire: ack ranges out of order")
+			return AckBody{}, given, errors.New("wire: ack ranges out of order")
 		}
 		floor = uint64(r.From) + uint64(r.N) + 1
 		ranges = append(ranges, r)
@@ -169,8 +172,11 @@ func (t TracedBody) Append(dst []byte) []byte {
 }
 
 func ParseTraced(b []byte) (t TracedBody, err error) {
-	if len(b) != 3 || b[2] > 1 {
+	if len(b) != 3 {
 		return t, badBody(Traced, len(b))
+	}
+	if b[2] > 1 {
+		return t, fmt.Errorf("wire: last is %d in a traced frame, it can be 0 or 1", b[2])
 	}
 	return TracedBody{binary.BigEndian.Uint16(b), b[2] == 1}, nil
 }

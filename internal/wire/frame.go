@@ -189,6 +189,9 @@ func scan(b []byte, max, min int, first, last Type) (whole, need int, err error)
 // Fit reports how many bytes of whole frames at the start of b fit into room
 // bytes.
 func Fit(b []byte, room int) int {
+	if len(b) <= room {
+		return len(b)
+	}
 	n := 0
 	for n < len(b) {
 		size := Size(b[n:])

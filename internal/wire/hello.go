@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 )
 
 // A connection starts with one Hello from the side that dialled and one Answer
@@ -129,9 +130,16 @@ func ReadHello(r io.Reader) (h Hello, err error) {
 	return h, nil
 }
 
-// Append appends the answer; a reason that is too long is cut.
+// Append appends the answer; a reason that is too long is cut, between two
+// characters.
 func (a Answer) Append(dst []byte) []byte {
-	reason := a.Reason[:min(len(a.Reason), MaxHello-8)]
+	reason := a.Reason
+	if n := MaxHello - 8; len(reason) > n {
+		for i := 0; i < utf8.UTFMax-1 && !utf8.RuneStart(reason[n]); i++ {
+			n--
+		}
+		reason = reason[:n]
+	}
 	dst = append(dst, magic...)
 	dst = append(dst, Version, byte(a.Status))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(8+len(reason)))
@@ -164,6 +172,9 @@ func readHead(r io.Reader) (kind uint8, rest []byte, err error) {
 	}
 	n := binary.BigEndian.Uint16(head[6:])
 	if n > MaxHello {
+		if head[4] != Version { // whose limit may be another: nothing behind the head is ours to read
+			return head[5], nil, errVersion(head[4])
+		}
 		return head[5], nil, fmt.Errorf("%w: a handshake of %d bytes, the limit is %d", ErrNotRing, n, MaxHello)
 	}
 	rest = make([]byte, n)
@@ -174,9 +185,13 @@ func readHead(r io.Reader) (kind uint8, rest []byte, err error) {
 		return head[5], nil, err
 	}
 	if head[4] != Version {
-		return head[5], nil, fmt.Errorf("%w: theirs is %d, ours is %d", ErrVersion, head[4], Version)
+		return head[5], nil, errVersion(head[4])
 	}
 	return head[5], rest, nil
+}
+
+func errVersion(theirs uint8) error {
+	return fmt.Errorf("%w: theirs is %d, ours is %d", ErrVersion, theirs, Version)
 }
 
 func cutName(b []byte) (name string, rest []byte, ok bool) {

@@ -1,0 +1,231 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode/utf8"
+)
+
+var someHello = Hello{
+	Role: RoleLink, From: 0x11, FromLife: 0x22, To: 0x33, ToLife: 0x44, Token: 0x0102030405060708,
+	Codec: "msgpack", RingName: "r",
+}
+
+const someHelloBytes = "52444854 01 02 0032 0000000000000011 0000000000000022 0000000000000033 0000000000000044 0102030405060708" +
+	"07 6d73677061636b 01 72"
+
+func mustHello(t testing.TB, h Hello) []byte {
+	t.Helper()
+	b, err := h.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestHelloLayout(t *testing.T) {
+	wantBytes(t, mustHello(t, someHello), someHelloBytes)
+	wantBytes(t, mustHello(t, Hello{}), "52444854 01 00 002a"+strings.Repeat("00", 42))
+}
+
+func TestAnswerLayout(t *testing.T) {
+	wantBytes(t, Answer{WrongRing, 0x0102030405060708, "no"}.Append([]byte{0xee}), "ee 52444854 01 02 000a 0102030405060708 6e6f")
+	wantBytes(t, Answer{}.Append(nil), "52444854 01 00 0008 0000000000000000")
+	for want, have := range []Status{OK, BadVersion, WrongRing, WrongCodec, WrongIdentity, WrongRole, Busy} {
+		if int(have) != want {
+			t.Errorf("status %d is %d", want, have)
+		}
+	}
+}
+
+func TestHelloRoundTrip(t *testing.T) {
+	long := strings.Repeat("x", 255)
+	for _, h := range []Hello{{}, someHello, {Codec: long, RingName: long}, {RingName: "ü"}} {
+		for _, through := range []func(io.Reader) io.Reader{iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
+			got, err := ReadHello(through(bytes.NewReader(mustHello(t, h))))
+			if err != nil || got != h {
+				t.Errorf("%+v, %v; want %+v", got, err, h)
+			}
+		}
+	}
+}
+
+func TestHelloNamesTooLong(t *testing.T) {
+	long := strings.Repeat("x", 256)
+	for _, h := range []Hello{{Codec: long}, {RingName: long}} {
+		if b, err := h.Append([]byte("before")); err == nil || string(b) != "before" {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+}
+
+func TestAnswerReasonIsCut(t *testing.T) {
+	const room = MaxHello - 8
+	for _, x := range []struct {
+		name, reason, want string
+	}{
+		{"fits", strings.Repeat("x", room), strings.Repeat("x", room)},
+		{"a byte too long", strings.Repeat("x", room+1), strings.Repeat("x", room)},
+		{"between characters", strings.Repeat("x", room-2) + "€", strings.Repeat("x", room-2)},
+		{"a character that just fits", strings.Repeat("x", room-3) + "€€", strings.Repeat("x", room-3) + "€"},
+		{"four bytes", strings.Repeat("x", room-3) + "🙂", strings.Repeat("x", room-3)},
+		{"not text", strings.Repeat("\x80", room+9), strings.Repeat("\x80", room-3)},
+	} {
+		got, err := ReadAnswer(bytes.NewReader(Answer{Busy, 7, x.reason}.Append(nil)))
+		if err != nil || got != (Answer{Busy, 7, x.want}) {
+			t.Errorf("%s: %d bytes, ending in %q, %v", x.name, len(got.Reason), got.Reason[max(0, len(got.Reason)-5):], err)
+		}
+		if utf8.ValidString(x.reason) && !utf8.ValidString(got.Reason) {
+			t.Errorf("%s: no longer text", x.name)
+		}
+	}
+}
+
+func TestHandshakeErrors(t *testing.T) {
+	good := mustHello(t, someHello)
+	edit := func(at int, v ...byte) []byte {
+		b := bytes.Clone(good)
+		copy(b[at:], v)
+		return b
+	}
+	for _, x := range []struct {
+		name string
+		b    []byte
+		err  error
+		role Role // readable where an answer can be sent
+	}{
+		{"nothing", nil, io.EOF, 0},
+		{"cut in the head", good[:7], io.ErrUnexpectedEOF, 0},
+		{"cut after the head", good[:8], io.ErrUnexpectedEOF, RoleLink},
+		{"cut by a byte", good[:len(good)-1], io.ErrUnexpectedEOF, RoleLink},
+		{"text", []byte("GET / HTTP/1.1\r\n\r\n"), ErrNotRing, 0},
+		{"other magic", edit(3, 'U'), ErrNotRing, 0},
+		{"other version", edit(4, 2), ErrVersion, RoleLink},
+		{"version 0", edit(4, 0), ErrVersion, RoleLink},
+		{"other version, another layout", append(edit(4, 2, byte(RoleProbe), 0, 3)[:8], 1, 2, 3), ErrVersion, RoleProbe},
+		{"other version, other limits", edit(4, 2, byte(RoleProbe), 0xff, 0xff), ErrVersion, RoleProbe},
+		{"too long", edit(6, 0x04, 0x01), ErrNotRing, RoleLink},
+		{"too short", append(edit(6, 0, 41)[:8], make([]byte, 41)...), ErrNotRing, RoleLink},
+		{"empty", edit(6, 0, 0), ErrNotRing, RoleLink},
+		{"codec name over the end", edit(48, 9), ErrNotRing, RoleLink},
+		{"codec name up to the end", edit(48, 8), ErrNotRing, RoleLink},
+		{"ring name over the end", edit(56, 2), ErrNotRing, RoleLink},
+		{"bytes behind the ring name", edit(56, 0), ErrNotRing, RoleLink},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			h, err := ReadHello(bytes.NewReader(x.b))
+			if !errors.Is(err, x.err) || h.Role != x.role {
+				t.Errorf("role %v, %v; want %v, %v", h.Role, err, x.role, x.err)
+			}
+		})
+	}
+	if a, err := ReadAnswer(bytes.NewReader([]byte("RDHT\x01\x06\x00\x07\x00\x00\x00\x00\x00\x00\x00"))); !errors.Is(err, ErrNotRing) || a.Status != Busy {
+		t.Errorf("an answer of 7 bytes: %v, %v", a, err)
+	}
+	if a, err := ReadAnswer(bytes.NewReader([]byte("RDHT\x02\x01\x00\x00"))); !errors.Is(err, ErrVersion) || a.Status != BadVersion {
+		t.Errorf("an answer of version 2: %v, %v", a, err)
+	}
+}
+
+func TestVersionErrorNamesBoth(t *testing.T) {
+	b := mustHello(t, someHello)
+	b[4] = 7
+	if _, err := ReadHello(bytes.NewReader(b)); err == nil || !strings.Contains(err.Error(), "theirs is 7, ours is 1") {
+		t.Error(err)
+	}
+}
+
+func TestReadErrorsPassThrough(t *testing.T) {
+	broken := errors.New("broken")
+	for _, n := range []int64{0, 5, 8, 20} {
+		r := io.MultiReader(io.LimitReader(bytes.NewReader(mustHello(t, someHello)), n), iotest.ErrReader(broken))
+		if _, err := ReadHello(r); !errors.Is(err, broken) {
+			t.Errorf("after %d bytes: %v", n, err)
+		}
+	}
+}
+
+// A meter knows how much was read, and how much room for bytes the reader had made.
+type meter struct {
+	r          io.Reader
+	read, room int
+}
+
+func (m *meter) Read(p []byte) (int, error) {
+	m.room = max(m.room, len(p))
+	n, err := m.r.Read(p)
+	m.read += n
+	return n, err
+}
+
+// wantMeter checks that a handshake was read from b to its last byte and no further, within the bound.
+func wantMeter(t *testing.T, m *meter, b []byte) {
+	t.Helper()
+	want := min(len(b), 8)
+	if want == 8 && string(b[:4]) == "RDHT" {
+		if n := int(binary.BigEndian.Uint16(b[6:])); n <= MaxHello {
+			want = min(len(b), 8+n)
+		}
+	}
+	if m.read != want {
+		t.Fatalf("read %d bytes of %d, want %d", m.read, len(b), want)
+	}
+	if m.room > MaxHello {
+		t.Fatalf("made room for %d bytes", m.room)
+	}
+}
+
+func TestHandshakeReadsNoFurther(t *testing.T) {
+	b := append(mustHello(t, someHello), "and a frame"...)
+	m := &meter{r: bytes.NewReader(b)}
+	if _, err := ReadHello(m); err != nil {
+		t.Fatal(err)
+	}
+	wantMeter(t, m, b)
+
+	b = append(Answer{Reason: "no"}.Append(nil), "and a frame"...)
+	m = &meter{r: bytes.NewReader(b)}
+	if _, err := ReadAnswer(m); err != nil {
+		t.Fatal(err)
+	}
+	wantMeter(t, m, b)
+}
+
+func FuzzHello(f *testing.F) {
+	f.Add([]byte("RDHT"))
+	f.Add(mustHello(f, Hello{}))
+	f.Add(append(mustHello(f, someHello), 1, 2, 3))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := &meter{r: bytes.NewReader(b)}
+		h, err := ReadHello(m)
+		wantMeter(t, m, b)
+		if slow, err2 := ReadHello(iotest.OneByteReader(bytes.NewReader(b))); slow != h || (err == nil) != (err2 == nil) {
+			t.Fatalf("byte by byte %+v, %v; at once %+v, %v", slow, err2, h, err)
+		}
+		if err != nil {
+			return
+		}
+		if again, err := h.Append(nil); err != nil || !bytes.Equal(again, b[:m.read]) {
+			t.Fatalf("%x came back as %x, %v", b[:m.read], again, err)
+		}
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte("RDHT"))
+	f.Add(Answer{}.Append(nil))
+	f.Add(append(Answer{Busy, 7, "later"}.Append(nil), 1, 2, 3))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := &meter{r: bytes.NewReader(b)}
+		a, err := ReadAnswer(m)
+		wantMeter(t, m, b)
+		if err == nil && !bytes.Equal(a.Append(nil), b[:m.read]) {
+			t.Fatalf("%x came back as %x", b[:m.read], a.Append(nil))
+		}
+	})
+}
