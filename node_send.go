@@ -67,18 +67,25 @@ func (n *Node) sendError(to ID, err error) error {
 	switch {
 	case errors.Is(err, ErrNotReady):
 		err = fmt.Errorf("%w: the registry has not set it up, wait for Ready", err)
+	case errors.Is(err, ErrNoSuchNode):
+		err = fmt.Errorf("%w: it has left, or never was in the ring; the registry lists its members", err)
 	case errors.Is(err, ErrBacklog):
 		err = fmt.Errorf("%w: let handlers send less, or raise Limits.HandlerBacklog", err)
 	}
 	return fmt.Errorf("ringdht: node %d: sending to %d: %w", n.ID(), to, err)
 }
 
-// Flush waits until every message accepted before the call has been delivered,
-// which is when its sink's handler has returned. The error matches
-// [UndeliveredError] when streams ended first, since the last Flush that said so,
-// and ctx's error when ctx ended first.
-func (n *Node) Flush(ctx context.Context) error {
-	failed, err := n.plane.Flush(ctx)
+// Flush waits until every message accepted before the call for these sinks, or for
+// all when none are given, has been delivered, which is when its sink's handler
+// has returned. The error is an [UndeliveredError] (errors.As) when streams to them
+// ended first, since the last Flush that said so, and matches ctx's error when ctx
+// ended first; it may be both.
+func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
+	ids := make([]uint64, len(sinks))
+	for i, id := range sinks {
+		ids[i] = uint64(id)
+	}
+	failed, err := n.plane.Flush(ctx, ids...)
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: waiting for deliveries: %w", n.ID(), err)
 	}

@@ -214,9 +214,17 @@ func newNodeConfig(opts []NodeOption) (*nodeConfig, error) {
 // fit checks the limits against what the ring turned out to allow.
 func (l Limits) fit(maxPayload int) error {
 	frame := wire.HeaderSize + maxPayload
-	for name, have := range map[string]int{"ReceiveBuffer": l.ReceiveBuffer / 4, "LinkQueue": l.LinkQueue, "SendBuffer": l.SendBuffer} {
-		if have < frame {
-			return fmt.Errorf("WithLimits: %s is too small for this ring, whose messages have up to %d bytes; the receive buffer must hold four of them and the others one", name, maxPayload)
+	for _, b := range []struct {
+		name       string
+		have, need int
+	}{
+		{"SendBuffer", l.SendBuffer, frame},
+		{"ReceiveBuffer", l.ReceiveBuffer, 4 * frame}, // what arrives early must leave room for what comes first
+		{"LinkQueue", l.LinkQueue, frame},
+	} {
+		if b.have < b.need {
+			return fmt.Errorf("WithLimits: this ring has messages of up to %d bytes, for which %s must be at least %d, it is %d",
+				maxPayload, b.name, b.need, b.have)
 		}
 	}
 	return nil

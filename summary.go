@@ -58,7 +58,7 @@ func (s *Summary) balanced() bool {
 func (r *Registry) summarize(u *run) *Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := &Summary{Elapsed: u.elapsed}
+	s := &Summary{Elapsed: u.elapsed, Wrong: []string{}}
 	var hops int64
 	for _, m := range u.nodes {
 		c, ok := u.sums[m.ID]

@@ -140,7 +140,13 @@ func (t *traffic) send(task control.Task) error {
 		}
 	}
 	l.sent.Store(int64(task.Messages))
-	return n.Flush(n.ctx)
+	// Of these sinks only: what the program itself has sent to somebody slow is none
+	// of the run's business.
+	to := make([]ID, len(sinks))
+	for i, id := range sinks {
+		to[i] = ID(id)
+	}
+	return n.Flush(n.ctx, to...)
 }
 
 // progress is what a heartbeat says.

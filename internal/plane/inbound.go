@@ -75,13 +75,13 @@ func (rc *reception) open(f wire.Frame) {
 		p.mu.Unlock()
 	}
 	in.mu.Lock()
-	held := in.r.HeldBytes()
+	before := in.r.Bytes()
 	if in.r.Open(b.Incarnation, f.Seq(), first()) {
 		rc.reply = in.r.AppendOpened(rc.reply, p.window())
 	} else {
 		p.counters.stale.Add(1)
 	}
-	rc.accepted += in.r.HeldBytes() - held
+	rc.accepted += in.r.Bytes() - before
 	in.mu.Unlock()
 }
 
@@ -94,16 +94,16 @@ func (rc *reception) data(f wire.Frame) {
 	}
 	room := p.ReceiveBuffer - int(p.inbox.Load()) - rc.accepted
 	in.mu.Lock()
+	before := in.r.Bytes()
 	v, hole := in.r.Data(f, room)
+	rc.accepted += in.r.Bytes() - before // less than before if it gave up what it held
 	switch v {
 	case stream.Accepted:
-		rc.accepted += len(f)
 		if !in.scheduled {
 			in.scheduled = true
 			rc.ready = append(rc.ready, &in.turn)
 		}
 	case stream.Held:
-		rc.accepted += len(f)
 		if hole {
 			rc.reply = in.r.AppendAck(rc.reply, p.window())
 		}
@@ -130,13 +130,15 @@ func (rc *reception) sync(f wire.Frame) {
 		return
 	}
 	in.mu.Lock()
-	if in.r.Sync(f.Seq(), round) == stream.Stale {
-		p.counters.stale.Add(1)
-	} else {
+	stale := in.r.Sync(f.Seq(), round) == stream.Stale
+	if !stale {
 		rc.reply = in.r.AppendAck(rc.reply, p.window())
 		in.asked.Store(true)
 	}
 	in.mu.Unlock()
+	if stale {
+		rc.unknown(f)
+	}
 }
 
 // close forgets a stream that is complete. A repeated request finds none, and is
@@ -148,6 +150,7 @@ func (rc *reception) close(f wire.Frame) {
 		if in.r.Stranger(f.Seq()) {
 			in.mu.Unlock()
 			p.counters.stale.Add(1)
+			rc.answer(wire.Closed, f, nil)
 			return
 		}
 		if in.scheduled || !in.r.Close(f.Seq()) {

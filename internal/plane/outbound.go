@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,9 +70,11 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		o.mu.Lock()
 		switch o.s.State() {
 		case stream.Open:
-			// An empty stream may always send one message, so that a full buffer
-			// delays a source and cannot stop it.
-			if o.s.Room(len(body)) && (!full || o.s.Pending() == 0) {
+			// No sink may fill the send buffer alone: while it is slow the others get
+			// theirs. An empty stream may always send one message, so that a full
+			// buffer delays a source and cannot stop it.
+			share := o.bytes+len(body) <= p.SendBuffer/4
+			if o.s.Room(len(body)) && (share && !full || o.s.Pending() == 0) {
 				l, queued := o.push(port, body)
 				o.mu.Unlock()
 				p.counters.sent.Add(1)
@@ -85,15 +88,10 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				o.mu.Unlock()
 				return err
 			}
-			if full && o.s.Room(len(body)) {
+			if full && !asked {
+				asked = true
 				o.mu.Unlock()
-				if !asked {
-					asked = true
-					p.askAll()
-				}
-				if err := wait(ctx, p.ctx, space); err != nil {
-					return err
-				}
+				p.askAll()
 				continue
 			}
 			o.flush(o.s.Ask(p.now(), o.out[:0]))
@@ -109,15 +107,19 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		waitedFor = o
 		changed := o.wait()
 		o.mu.Unlock()
-		if err := wait(ctx, p.ctx, changed); err != nil {
+		if err := wait(ctx, p.ctx, changed, space); err != nil {
 			return err
 		}
 	}
 }
 
-func wait(ctx, plane context.Context, ch <-chan struct{}) error {
+// wait returns when either channel is closed, without an error, or when one of
+// the contexts is done.
+func wait(ctx, plane context.Context, one, other <-chan struct{}) error {
 	select {
-	case <-ch:
+	case <-one:
+		return nil
+	case <-other:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -360,10 +362,19 @@ func (o *outbound) closeIfIdle() {
 	o.used = false
 }
 
-// snapshot lists the outgoing streams.
-func (p *Plane) snapshot() []*outbound {
+// snapshot lists the outgoing streams to these sinks, or all if none are given.
+func (p *Plane) snapshot(sinks ...uint64) []*outbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	if len(sinks) > 0 {
+		var some []*outbound
+		for _, sink := range sinks {
+			if o := p.out[sink]; o != nil {
+				some = append(some, o)
+			}
+		}
+		return some
+	}
 	all := make([]*outbound, 0, len(p.out))
 	for _, o := range p.out {
 		all = append(all, o)
@@ -381,16 +392,17 @@ func (p *Plane) askAll() {
 	}
 }
 
-// Flush waits until everything accepted before the call has been handled by its
-// sink's handler. It returns the streams that ended otherwise since the last
-// Flush that returned any, and ctx's error if that came first.
-func (p *Plane) Flush(ctx context.Context) ([]Undelivered, error) {
+// Flush waits until everything accepted before the call for these sinks, or for
+// all if none are given, has been handled by its sink's handler. It returns those
+// streams that ended otherwise since the last Flush that returned them, and ctx's
+// error if that came first.
+func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
 	type target struct {
 		o   *outbound
 		seq uint64
 	}
 	var targets []target
-	for _, o := range p.snapshot() {
+	for _, o := range p.snapshot(sinks...) {
 		o.mu.Lock()
 		if o.s.State() == stream.Open && o.s.Pending() > 0 {
 			targets = append(targets, target{o, o.s.Accepted()})
@@ -407,22 +419,24 @@ func (p *Plane) Flush(ctx context.Context) ([]Undelivered, error) {
 			}
 			changed := t.o.wait()
 			t.o.mu.Unlock()
-			if err := wait(ctx, p.ctx, changed); err != nil {
-				return p.takeFailed(), err
+			if err := wait(ctx, p.ctx, changed, nil); err != nil {
+				return p.takeFailed(sinks), err
 			}
 		}
 	}
-	return p.takeFailed(), nil
+	return p.takeFailed(sinks), nil
 }
 
-func (p *Plane) takeFailed() []Undelivered {
+func (p *Plane) takeFailed(sinks []uint64) []Undelivered {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []Undelivered
-	for _, u := range p.failed {
-		all = append(all, u)
+	for sink, u := range p.failed {
+		if len(sinks) == 0 || slices.Contains(sinks, sink) {
+			all = append(all, u)
+			delete(p.failed, sink)
+		}
 	}
-	clear(p.failed)
 	return all
 }
 

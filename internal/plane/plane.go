@@ -183,13 +183,18 @@ func (p *Plane) allLinks() []*outLink {
 	return links
 }
 
-// Sweep does what is done now and then: it makes idle connections give back
-// their buffers and, when closeIdle is set, ends the streams that sent nothing
-// since the last such call. One goroutine calls it.
+// Sweep does what is done every few seconds: it makes idle connections give back
+// their buffers, and streams whose source fell silent what waits behind a gap;
+// when closeIdle is set it ends the streams that sent nothing since the last such
+// call. One goroutine calls it.
 func (p *Plane) Sweep(closeIdle bool) {
 	p.mu.RLock()
 	for _, rc := range p.conns {
 		rc.r.Trim()
+	}
+	in := make([]*inbound, 0, len(p.in))
+	for _, i := range p.in {
+		in = append(in, i)
 	}
 	var idle []*outbound
 	if closeIdle {
@@ -198,6 +203,13 @@ func (p *Plane) Sweep(closeIdle bool) {
 		}
 	}
 	p.mu.RUnlock()
+	for _, i := range in {
+		i.mu.Lock()
+		before := i.r.Bytes()
+		i.r.Trim()
+		p.inbox.Add(int64(i.r.Bytes() - before))
+		i.mu.Unlock()
+	}
 	for _, o := range idle {
 		o.closeIfIdle()
 	}

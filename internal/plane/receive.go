@@ -3,6 +3,7 @@ package plane
 import (
 	"errors"
 	"io"
+	"math"
 	"net"
 
 	"github.com/x/ringdht/internal/link"
@@ -92,8 +93,11 @@ func (rc *reception) sort(batch []byte) {
 		from := at
 		at += len(f)
 		rc.frames++
-		hops := f.Hops() + 1
-		f.SetHops(hops)
+		hops := int(f.Hops())
+		if rc.from != p.Self { // the loopback is no link of the ring
+			hops++
+			f.SetHops(uint16(min(hops, math.MaxUint16)))
+		}
 		dst := f.Dst()
 		if dst == p.Self {
 			rc.local(f)
@@ -105,7 +109,7 @@ func (rc *reception) sort(batch []byte) {
 			p.counters.overshoot.Add(1)
 			continue
 		}
-		if int(hops) >= p.HopLimit {
+		if hops >= p.HopLimit {
 			p.counters.hopLimit.Add(1)
 			rc.refuse(f, wire.HopLimit)
 			continue

@@ -2,6 +2,7 @@ package plane
 
 import (
 	"errors"
+	"io"
 	"net"
 	"slices"
 
@@ -72,7 +73,11 @@ func (p *Plane) watch(l *outLink) {
 	}
 	closed := p.closed
 	p.mu.Unlock()
-	if !closed && !errors.Is(err, net.ErrClosed) {
+	switch {
+	case closed || errors.Is(err, net.ErrClosed):
+	case err == io.EOF: // the peer has left
+		p.Log.Info("link ended", "peer", l.id)
+	default:
 		p.Log.Warn("link ended", "peer", l.id, "err", err)
 	}
 }

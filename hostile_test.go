@@ -1,0 +1,190 @@
+package ringdht
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Whatever arrives at a port, the connection ends with a logged reason and the
+// ring goes on.
+func TestHostileInput(t *testing.T) {
+	log := newTestLog()
+	tr := newTestRing(t, nil, log.option())
+	for range 3 {
+		tr.join(nil, WithTraffic())
+	}
+	tr.setup(1)
+	victim := tr.nodes[0]
+
+	hello := func(h wire.Hello) []byte {
+		h.Codec, h.RingName = "msgpack", "ring"
+		b, err := h.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	link := hello(wire.Hello{Role: wire.RoleLink, From: tr.nodes[1].self.ID, To: victim.self.ID, ToLife: victim.self.Life})
+	member := hello(wire.Hello{Role: wire.RoleMember})
+	data := wire.Append(nil, wire.Header{Type: wire.Data, Dst: victim.self.ID, Src: 77, Seq: 5}, []byte("x"))
+
+	garbage := bytes.Repeat([]byte{0xde, 0xad, 0xbe, 0xef}, 100)
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		log   string
+	}{
+		{"garbage", garbage, "not a ringdht connection"},
+		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), "GET / HT"},
+		{"oversize hello", []byte("RDHT\x01\x01\xff\xff"), "65535 bytes"},
+		{"truncated hello", member[:20], "unexpected EOF"},
+		{"empty connection", nil, "EOF"},
+	} {
+		for where, addr := range map[string]string{"registry": tr.addr, "node": victim.addr} {
+			t.Run(c.name+" at the "+where, func(t *testing.T) {
+				from := send(t, addr, c.bytes)
+				log.waitFor(t, "connection refused", from, c.log)
+			})
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		log   string
+	}{
+		{"garbage in a link", append(bytes.Clone(link), garbage...), "unknown frame type"},
+		{"oversize frame in a link", append(bytes.Clone(link), 4, 0xff, 0xff, 0xff), "frame too long"},
+		{"frame shorter than its header", append(bytes.Clone(link), 4, 0, 0, 5, 1, 2, 3, 4, 5), "frame too short"},
+		{"truncated frame in a link", append(bytes.Clone(link), data[:20]...), "unexpected EOF"},
+		{"control frame in a link", append(bytes.Clone(link), byte(control.TypeBeat), 0, 0, 0), "unknown frame type"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			from := send(t, victim.addr, c.bytes)
+			log.waitFor(t, "incoming link ended", from, c.log)
+		})
+	}
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		log   string
+	}{
+		{"garbage to the registry", append(bytes.Clone(member), garbage...), "frame too long"},
+		{"data to the registry", append(bytes.Clone(member), data...), "unknown frame type"},
+		{"oversize frame to the registry", append(bytes.Clone(member), byte(control.TypeRegister), 0xff, 0xff, 0xff), "frame too long"},
+		{"truncated frame to the registry", append(bytes.Clone(member), byte(control.TypeRegister), 0, 0, 50, 1), "unexpected EOF"},
+		{"registration of nonsense", append(bytes.Clone(member), byte(control.TypeRegister), 0, 0, 1, 0xc1), "msgpack"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			from := send(t, tr.addr, c.bytes)
+			log.waitFor(t, "connection ended before registration", from, c.log)
+		})
+	}
+
+	// Frames that parse and make no sense are counted, and the link stands.
+	var odd []byte
+	odd = append(odd, link...)
+	for typ := wire.Open; typ <= wire.NoRoute; typ++ {
+		for _, body := range [][]byte{nil, {1}, garbage[:40]} {
+			odd = wire.Append(odd, wire.Header{Type: typ, Dst: victim.self.ID, Src: 9999, Seq: 3}, body)
+		}
+	}
+	odd = wire.Append(odd, wire.Header{Type: wire.Data, Dst: tr.nodes[1].self.ID, Src: 9999}, nil) // overshot
+	send(t, victim.addr, odd)
+	deadline := time.Now().Add(time.Minute)
+	for victim.Counters().Dropped.Malformed == 0 || victim.Counters().Dropped.Overshoot == 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("counters: %+v", victim.Counters().Dropped)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	tr.run(Traffic{Messages: 1000})
+}
+
+// send writes bytes to a port and closes; it returns the local address, to find
+// the connection in the log.
+func send(t *testing.T, addr string, b []byte) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Write(b)
+	conn.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, conn) // until the other side is done with it
+	conn.Close()
+	return conn.LocalAddr().String()
+}
+
+// Silence has a deadline: at every port, before the handshake and after it.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemoryNetwork(1)
+		tr := newTestRing(t, net, WithHandshakeTimeout(2*time.Second), WithLease(3*time.Second))
+		n := tr.join(nil)
+		for where, addr := range map[string]string{"registry": tr.addr, "node": n.addr} {
+			start := time.Now()
+			conn, err := net.Host("silent").Dial(t.Context(), addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Read(make([]byte, 1)); err == nil {
+				t.Errorf("the %s answered silence", where)
+			}
+			if took := time.Since(start); took != 2*time.Second {
+				t.Errorf("the %s waited for %v, the handshake's deadline is 2s", where, took)
+			}
+			conn.Close()
+		}
+		// A connection that introduced itself and then never registers.
+		start := time.Now()
+		m := tr.raw(t)
+		if _, _, err := m.Recv(); err == nil {
+			t.Error("the registry answered nothing with something")
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("the registry waited for %v", took)
+		}
+		if len(tr.registry.Members()) != 1 {
+			t.Error("the node is gone")
+		}
+		tr.close()
+	})
+}
+
+// The registry notices within the lease that a node is silent, and a node that
+// its registry is; as long as both speak, nobody goes.
+func TestLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemoryNetwork(1)
+		tr := newTestRing(t, net, WithLease(3*time.Second))
+		var nodes []*Node
+		for range 3 {
+			nodes = append(nodes, tr.join(nil))
+		}
+		time.Sleep(time.Minute)
+		if got := len(tr.registry.Members()); got != 3 {
+			t.Fatalf("%d members after a quiet minute", got)
+		}
+		start := time.Now()
+		net.Hold("n1", "registry") // its cable is cut
+		net.Hold("registry", "n1")
+		if err := tr.registry.await(t.Context(), func() bool { return tr.registry.members.Len() == 2 }); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("the registry took %v to notice, the lease is 3s", took)
+		}
+		<-nodes[1].Lost()
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("the node took %v to notice, the lease is 3s", took)
+		}
+		tr.close()
+	})
+}

@@ -1,0 +1,71 @@
+package plane
+
+import (
+	"fmt"
+	"net"
+	"testing"
+)
+
+var sizes = []int{8, 256, 4096}
+
+// BenchmarkStream sends from the first node of a line to the last, with
+// acknowledgements: one hop, or three.
+func BenchmarkStream(b *testing.B) {
+	for name, pipe := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memory, "tcp": tcp} {
+		for _, hops := range []int{1, 3} {
+			for _, size := range sizes {
+				b.Run(fmt.Sprintf("%s/hops=%d/bytes=%d", name, hops, size), func(b *testing.B) {
+					m := newMesh(b, hops+1, 1, testLimits(), pipe, nil)
+					from, sink := m.planes[0], m.planes[hops].Self
+					body := make([]byte, size)
+					b.SetBytes(int64(size))
+					b.ReportAllocs()
+					for b.Loop() {
+						if err := from.Send(b.Context(), sink, 0, body); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if _, err := from.Flush(b.Context()); err != nil {
+						b.Fatal(err)
+					}
+					report(b, m)
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkCast is the same without streams; what is lost is reported.
+func BenchmarkCast(b *testing.B) {
+	for _, size := range sizes {
+		b.Run(fmt.Sprintf("tcp/hops=2/bytes=%d", size), func(b *testing.B) {
+			m := newMesh(b, 3, 1, testLimits(), tcp, nil)
+			body := make([]byte, size)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := m.planes[0].Cast(b.Context(), 30, 0, body); err != nil {
+					b.Fatal(err)
+				}
+			}
+			m.planes[0].Send(b.Context(), 30, 0, body) // behind the casts
+			m.planes[0].Flush(b.Context())
+			b.ReportMetric(100*float64(m.planes[2].counters.inboxFull.Load())/float64(b.N), "%lost")
+			report(b, m)
+		})
+	}
+}
+
+// report adds how many frames shared a read and a write.
+func report(b *testing.B, m *mesh) {
+	var frames, reads, writes int64
+	for _, p := range m.planes {
+		c := p.Counters()
+		frames += c.FramesIn
+		reads += c.Reads
+		writes += c.Writes
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	b.ReportMetric(float64(frames)/float64(max(reads, 1)), "frames/read")
+	b.ReportMetric(float64(frames)/float64(max(writes, 1)), "frames/write")
+}

@@ -1,0 +1,266 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// rawMember is a connection to a registry without a Node behind it.
+type rawMember struct {
+	t *testing.T
+	*control.Conn
+}
+
+func (tr *testRing) raw(t *testing.T) rawMember {
+	t.Helper()
+	c := newCommon()
+	if tr.net != nil {
+		c.transport = tr.net.Host("raw")
+	}
+	conn, _, err := c.dial(tr.ctx(), tr.addr, wire.Hello{Role: wire.RoleMember})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := rawMember{t, control.NewConn(conn, c.codec, 1<<20)}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// ask sends a message and returns the refusal it gets, or nil.
+func (m rawMember) ask(t wire.Type, v any) *control.Refused {
+	m.t.Helper()
+	if err := m.Send(t, v); err != nil {
+		m.t.Fatal(err)
+	}
+	got, body, err := m.Recv()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if got != control.TypeRefused {
+		return nil
+	}
+	var r control.Refused
+	if err := m.Decode(body, &r); err != nil {
+		m.t.Fatal(err)
+	}
+	return &r
+}
+
+func TestRegistrationRules(t *testing.T) {
+	tr := newTestRing(t, nil)
+	first := tr.join(nil)
+
+	for name, c := range map[string]struct {
+		addr string
+		opts []NodeOption
+		want error
+		says string
+	}{
+		"same address":  {opts: []NodeOption{WithAdvertise(first.Peer().Addr)}, want: ErrAddressTaken, says: first.ID().String()},
+		"unreachable":   {opts: []NodeOption{WithAdvertise("127.0.0.1:1")}, want: ErrUnreachable, says: "WithAdvertise"},
+		"somebody else": {opts: []NodeOption{WithAdvertise(tr.addr)}, want: ErrUnreachable, says: "registry"},
+		"other host":    {opts: []NodeOption{WithListen("127.0.0.2:0")}, want: ErrHostMismatch, says: "WithAdvertise"},
+	} {
+		_, err := Join(tr.ctx(), tr.addr, nil, c.opts...)
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %v and %q", name, err, c.want, c.says)
+		}
+	}
+	if got := tr.registry.Members(); len(got) != 1 || got[0] != first.Peer() {
+		t.Errorf("the refused left traces: %v", got)
+	}
+
+	// Said explicitly, another host is fine as long as it leads to the node.
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Skip("no second loopback address:", err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	n := tr.join(nil, WithListen(addr), WithAdvertise(addr))
+	if n.Peer().Addr != addr || n.Joined() != 2 {
+		t.Errorf("joined as %v, %d members", n.Peer(), n.Joined())
+	}
+	// So is a name for the host that the connection comes from.
+	_, port, _ := net.SplitHostPort(first.Peer().Addr)
+	if m := tr.raw(t); m.ask(control.TypeRegister, control.Register{Addr: "localhost:" + port}).Code == control.CodeHost {
+		t.Error("localhost is not taken for the loopback address")
+	}
+}
+
+// A node that answers the probe for another one is found out.
+func TestProbeComparesTokens(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	n := tr.join(nil)
+	tr.registry.mu.Lock()
+	tr.registry.members.Remove(n.self.ID) // so that the address is free
+	tr.registry.mu.Unlock()
+	m := tr.raw(t)
+	r := m.ask(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: n.token + 1})
+	if r == nil || r.Code != control.CodeUnreachable || !strings.Contains(r.Reason, "another node") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestDeregistration(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	a := tr.join(nil)
+	b := tr.join(nil)
+	m := tr.raw(t)
+	r := m.ask(control.TypeDeregister, control.Deregister{ID: uint64(a.ID()), Addr: a.Peer().Addr})
+	if r == nil || r.Code != control.CodeNotYours || !strings.Contains(r.Reason, "another connection") {
+		t.Errorf("from elsewhere: %+v", r)
+	}
+	m = tr.raw(t)
+	r = m.ask(control.TypeDeregister, control.Deregister{ID: uint64(a.ID()), Addr: "n7:1"})
+	if r == nil || r.Code != control.CodeNotYours || !strings.Contains(r.Reason, a.Peer().Addr) {
+		t.Errorf("with another address: %+v", r)
+	}
+	m = tr.raw(t)
+	if r = m.ask(control.TypeDeregister, control.Deregister{ID: 1 << 17}); r == nil || r.Code != control.CodeNotMember {
+		t.Errorf("nobody: %+v", r)
+	}
+	if len(tr.registry.Members()) != 2 {
+		t.Fatalf("members: %v", tr.registry.Members())
+	}
+
+	// Over its own connection, twice.
+	if err := a.ctl.Send(control.TypeDeregister, control.Deregister{ID: a.self.ID, Addr: a.addr}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-a.left; err != nil {
+		t.Errorf("the first time: %v", err)
+	}
+	a.ctl.Send(control.TypeDeregister, control.Deregister{ID: a.self.ID, Addr: a.addr})
+	if err := <-a.left; !errors.Is(err, ErrNotMember) || !strings.Contains(err.Error(), "already") {
+		t.Errorf("the second time: %v", err)
+	}
+
+	if err := b.Leave(tr.ctx()); err != nil {
+		t.Errorf("leaving: %v", err)
+	}
+	if err := b.Leave(tr.ctx()); !errors.Is(err, ErrNotMember) {
+		t.Errorf("leaving twice: %v", err)
+	}
+	if len(tr.registry.Members()) != 0 {
+		t.Errorf("members: %v", tr.registry.Members())
+	}
+}
+
+// A node that vanishes before it has its answer is not a member.
+func TestUndeliveredAnswerUndoesTheRegistration(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	n := tr.join(nil) // proves that joining works, and answers the probe below
+	tr.registry.mu.Lock()
+	tr.registry.members.Remove(n.self.ID)
+	delete(tr.registry.sessions, n.self.ID)
+	tr.registry.mu.Unlock()
+	m := tr.raw(t)
+	m.Send(control.TypeRegister, control.Register{Addr: n.addr, Other: true, Token: n.token})
+	if err := tr.registry.WaitMembers(tr.ctx(), 1); err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.members.Len() == 0 }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHundredNodesAtOnce(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1), WithBits(8))
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			n, err := Join(tr.ctx(), tr.addr, nil, WithTransport(tr.net.Host(fmt.Sprint("h", i))))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			tr.nodes = append(tr.nodes, n)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if err := tr.registry.WaitMembers(tr.ctx(), 100); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[ID]bool)
+	for _, n := range tr.nodes {
+		if seen[n.ID()] || n.ID() > 255 {
+			t.Errorf("ID %d given twice, or out of the space", n.ID())
+		}
+		seen[n.ID()] = true
+	}
+}
+
+func TestHandshakeMismatch(t *testing.T) {
+	log := newTestLog()
+	tr := newTestRing(t, NewMemoryNetwork(1), log.option())
+	host := WithTransport(tr.net.Host("x"))
+	for says, opt := range map[string]NodeOption{
+		`"msgpack", yours is "json"`: WithCodec(JSON()),
+		`ring "ring", you asked for`: WithRing("another"),
+	} {
+		_, err := Join(tr.ctx(), tr.addr, nil, host, opt)
+		if !errors.Is(err, ErrHandshake) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %q", err, says)
+		}
+	}
+	log.waitFor(t, "connection refused", "codec")
+	log.waitFor(t, "connection refused", "another")
+
+	// The wrong kind of program.
+	n := tr.join(nil)
+	if _, err := Join(tr.ctx(), n.Peer().Addr, nil, host); !errors.Is(err, ErrHandshake) || !strings.Contains(err.Error(), "not a registry") {
+		t.Errorf("joining a node: %v", err)
+	}
+	c := newCommon()
+	c.transport = tr.net.Host("x")
+	if _, _, err := c.dial(tr.ctx(), tr.addr, wire.Hello{Role: wire.RoleLink}); !errors.Is(err, ErrHandshake) {
+		t.Errorf("linking to a registry: %v", err)
+	}
+	for _, h := range []wire.Hello{
+		{Role: wire.RoleLink, To: n.self.ID + 1, ToLife: n.self.Life},
+		{Role: wire.RoleLink, To: n.self.ID, ToLife: n.self.Life - 1},
+	} {
+		if _, _, err := c.dial(tr.ctx(), n.addr, h); !errors.Is(err, ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
+			t.Errorf("linking to another life: %v", err)
+		}
+	}
+	// Another version.
+	conn, err := c.transport.Dial(tr.ctx(), tr.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	b, _ := wire.Hello{Role: wire.RoleMember}.Append(nil)
+	b[4] = 99
+	conn.Write(b)
+	if a, err := wire.ReadAnswer(conn); err != nil || a.Status != wire.BadVersion || !strings.Contains(a.Reason, "version 1") {
+		t.Errorf("version 99: %+v %v", a, err)
+	}
+}
+
+func TestJoinErrors(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	net := NewMemoryNetwork(1)
+	if _, err := Join(ctx, "nobody:1", nil, WithTransport(net.Host("x"))); err == nil || !strings.Contains(err.Error(), "nobody:1") {
+		t.Errorf("nobody listens: %v", err)
+	}
+	net.Hold("x", "") // dials hang
+	cancel()
+	if _, err := Join(ctx, "nobody:1", nil, WithTransport(net.Host("x"))); err == nil {
+		t.Error("joined nobody")
+	}
+}

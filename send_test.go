@@ -1,0 +1,421 @@
+package ringdht
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestPayloadSizes(t *testing.T) {
+	tr := newTestRing(t, nil)
+	got := make(chan []byte, 1)
+	for range 4 {
+		tr.join(func(_ context.Context, m Message) { got <- bytes.Clone(m.Body) })
+	}
+	tr.setup(2)
+	from, to := tr.nodes[0], tr.nodes[1]
+	for _, size := range []int{0, 1, 4096, 64 << 10} {
+		body := bytes.Repeat([]byte{0xa5}, size)
+		if err := from.Send(tr.ctx(), to.ID(), body); err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if b := <-got; !bytes.Equal(b, body) {
+			t.Errorf("%d bytes arrived as %d others", size, len(b))
+		}
+	}
+	for _, send := range []func(context.Context, ID, []byte) error{from.Send, from.Cast} {
+		err := send(tr.ctx(), to.ID(), make([]byte, 64<<10+1))
+		if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "65537") || !strings.Contains(err.Error(), "65536") {
+			t.Errorf("one byte too many: %v, want ErrTooLarge with both figures", err)
+		}
+	}
+}
+
+func TestLargestPayload(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net, WithMaxPayload(8<<20))
+	if _, err := tr.tryJoin(nil); err == nil || !strings.Contains(err.Error(), "SendBuffer must be at least") {
+		t.Fatalf("a node whose buffers cannot hold the ring's messages: %v", err)
+	}
+	sizes := make(chan int, 8)
+	roomy := WithLimits(Limits{ReceiveBuffer: 64 << 20, LinkQueue: 32 << 20, SendBuffer: 32 << 20})
+	for range 3 {
+		tr.join(func(_ context.Context, m Message) { sizes <- len(m.Body) }, roomy)
+	}
+	tr.setup(1)
+	for range 4 {
+		if err := tr.nodes[0].Send(tr.ctx(), tr.nodes[1].ID(), make([]byte, 8<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tr.nodes[0].Flush(tr.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if n := <-sizes; n != 8<<20 {
+			t.Errorf("%d bytes arrived", n)
+		}
+	}
+}
+
+func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	for range 5 {
+		tr.join(func(context.Context, Message) { t.Error("delivered to somebody else") })
+	}
+	n := tr.nodes[0]
+	for _, call := range []func() error{
+		func() error { return n.Send(tr.ctx(), 1, nil) },
+		func() error { return n.Cast(tr.ctx(), 1, nil) },
+		func() error { _, err := n.Trace(tr.ctx(), 1); return err },
+	} {
+		if err := call(); !errors.Is(err, ErrNotReady) {
+			t.Errorf("before the set-up: %v, want ErrNotReady", err)
+		}
+	}
+	tr.setup(2)
+	at := tr.position()
+	for id := ID(0); id < 1<<16; id += 997 {
+		if _, ok := at[id]; ok {
+			continue
+		}
+		if err := n.Send(tr.ctx(), id, nil); !errors.Is(err, ErrNoSuchNode) {
+			t.Fatalf("to %d: %v, want ErrNoSuchNode", id, err)
+		}
+		if _, err := n.Trace(tr.ctx(), id); !errors.Is(err, ErrNoSuchNode) {
+			t.Fatalf("trace to %d: %v, want ErrNoSuchNode", id, err)
+		}
+	}
+	if err := n.Flush(tr.ctx()); err != nil {
+		t.Errorf("nothing was accepted, and Flush says %v", err)
+	}
+}
+
+func TestOrderPerSource(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	const messages = 2000
+	var mu sync.Mutex
+	next := make(map[ID]uint32)
+	for range 5 {
+		tr.join(func(_ context.Context, m Message) {
+			if m.Source == 0 {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if got := binary.BigEndian.Uint32(m.Body); got != next[m.Source] {
+				t.Errorf("from %d: message %d, want %d", m.Source, got, next[m.Source])
+			}
+			next[m.Source]++
+		})
+	}
+	tr.setup(2)
+	sink := tr.nodes[0].ID()
+	var wg sync.WaitGroup
+	for _, n := range tr.nodes {
+		wg.Go(func() {
+			for i := range uint32(messages) {
+				if err := n.Send(tr.ctx(), sink, binary.BigEndian.AppendUint32(nil, i)); err != nil {
+					t.Error(err)
+				}
+			}
+			if err := n.Flush(tr.ctx()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, n := range tr.nodes {
+		if next[n.ID()] != messages {
+			t.Errorf("%d of %d messages from %d", next[n.ID()], messages, n.ID())
+		}
+	}
+}
+
+// A sink that does not take its messages blocks those who send to it, and nobody
+// else; and what piles up has a bound.
+func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1), WithMaxPayload(4<<10))
+	release := make(chan struct{})
+	var taken atomic.Int64
+	limits := WithLimits(Limits{SendBuffer: 256 << 10, ReceiveBuffer: 256 << 10})
+	slow := tr.join(func(ctx context.Context, _ Message) { hold(ctx, release); taken.Add(1) }, limits)
+	for range 5 {
+		tr.join(nil, limits, WithTraffic())
+	}
+	tr.setup(2)
+
+	// Everybody sends to the slow one until it blocks.
+	const size = 1000
+	var accepted atomic.Int64
+	var senders sync.WaitGroup
+	stuck, stop := context.WithCancel(tr.ctx())
+	for _, n := range tr.nodes[1:] {
+		senders.Go(func() {
+			for n.Send(stuck, slow.ID(), make([]byte, size)) == nil {
+				accepted.Add(1)
+			}
+		})
+	}
+	for _, n := range tr.nodes[1:] {
+		for n.Counters().SendBuffer < 50<<10 {
+			time.Sleep(time.Millisecond) // polling
+		}
+	}
+	// Meanwhile the others, who also relay through the slow one, finish a run.
+	tr.run(Traffic{Messages: 2000})
+	stop()
+	senders.Wait()
+
+	var held int64
+	for _, n := range tr.nodes {
+		c := n.Counters()
+		held += c.SendBuffer + c.ReceiveBuffer + c.Queued
+		if c.SendBuffer > 256<<10+2*size || c.ReceiveBuffer > 256<<10+64<<10 {
+			t.Errorf("node %d holds %d and %d bytes, its limits are 256 KiB", n.ID(), c.SendBuffer, c.ReceiveBuffer)
+		}
+	}
+	t.Logf("%d messages of %d bytes accepted for a sink that takes none; all nodes together hold %d bytes", accepted.Load(), size, held)
+	close(release)
+	for _, n := range tr.nodes {
+		if err := n.Flush(tr.ctx()); err != nil {
+			t.Error(err)
+		}
+	}
+	if taken.Load() != accepted.Load() {
+		t.Errorf("%d accepted, %d delivered", accepted.Load(), taken.Load())
+	}
+}
+
+// Every handler answers every message with one to each node, for some rounds, with
+// windows far smaller than what is under way: handlers that waited for each
+// other's windows would wait for ever.
+func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1), WithMaxPayload(1<<10))
+	var nodes [6]atomic.Pointer[Node]
+	var handled atomic.Int64
+	for i := range nodes {
+		n := tr.join(func(ctx context.Context, m Message) {
+			handled.Add(1)
+			self := nodes[i].Load()
+			if m.Body[0] == 0 {
+				return
+			}
+			m.Body[0]--
+			for j := range nodes {
+				if err := self.Send(ctx, nodes[j].Load().ID(), m.Body); err != nil {
+					t.Error(err)
+				}
+			}
+		}, WithLimits(Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}))
+		nodes[i].Store(n)
+	}
+	tr.setup(2)
+	// 6 nodes send 60 messages to 6 nodes, each of which becomes 6 and then 36.
+	want := int64(6 * 60 * 6 * (1 + 6 + 36))
+	var wg sync.WaitGroup
+	for _, n := range tr.nodes {
+		wg.Go(func() {
+			for range 60 {
+				for _, to := range tr.nodes {
+					body := make([]byte, 300)
+					body[0] = 2
+					if err := n.Send(tr.ctx(), to.ID(), body); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	// What handlers send is accepted before their own message counts as
+	// delivered, so three rounds of flushing see all of it out.
+	for range 3 {
+		for _, n := range tr.nodes {
+			if err := n.Flush(tr.ctx()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if handled.Load() != want {
+		t.Errorf("%d messages handled, want %d", handled.Load(), want)
+	}
+	for _, n := range tr.nodes {
+		if c := n.Counters(); c.HandlerBacklog != 0 || c.SendBuffer != 0 {
+			t.Errorf("node %d still holds %d and %d bytes", n.ID(), c.HandlerBacklog, c.SendBuffer)
+		}
+	}
+}
+
+func TestHandlerBacklogHasABound(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	release, result := make(chan struct{}), make(chan error, 1)
+	stuck := tr.join(func(ctx context.Context, _ Message) { hold(ctx, release) })
+	var sender *Node
+	sender = tr.join(func(ctx context.Context, m Message) {
+		for {
+			if err := sender.Send(ctx, stuck.ID(), make([]byte, 1000)); err != nil {
+				result <- err
+				return
+			}
+		}
+	}, WithLimits(Limits{HandlerBacklog: 100 << 10}))
+	tr.setup(0)
+	if err := sender.Send(tr.ctx(), sender.ID(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; !errors.Is(err, ErrBacklog) || !strings.Contains(err.Error(), "HandlerBacklog") {
+		t.Errorf("got %v, want ErrBacklog", err)
+	}
+	if c := sender.Counters(); c.HandlerBacklog > 100<<10 {
+		t.Errorf("the backlog is %d bytes, its limit 100 KiB", c.HandlerBacklog)
+	}
+	close(release)
+	if err := sender.Flush(tr.ctx()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHandlerPanicCostsOneMessage(t *testing.T) {
+	log := newTestLog()
+	tr := newTestRing(t, NewMemoryNetwork(1), log.option())
+	got := make(chan byte, 3)
+	sink := tr.join(func(_ context.Context, m Message) {
+		if m.Body[0] == 1 {
+			panic("planted")
+		}
+		got <- m.Body[0]
+	})
+	from := tr.join(nil)
+	tr.setup(0)
+	for i := range byte(3) {
+		if err := from.Send(tr.ctx(), sink.ID(), []byte{i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := from.Flush(tr.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := <-got, <-got; a != 0 || b != 2 || sink.Counters().Panics != 1 {
+		t.Errorf("handled %d and %d, %d panics", a, b, sink.Counters().Panics)
+	}
+	log.waitFor(t, "handler panicked", "planted", from.ID().String())
+}
+
+func TestSendObeysItsContext(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	release := make(chan struct{})
+	sink := tr.join(func(ctx context.Context, _ Message) { hold(ctx, release) })
+	from := tr.join(nil)
+	tr.setup(0)
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(tr.ctx())
+	go func() {
+		// Nothing is taken, so what is accepted gathers, and then Send waits.
+		for from.Counters().SendBuffer < 50<<10 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel(cause)
+	}()
+	var err error
+	for err == nil {
+		err = from.Send(ctx, sink.ID(), make([]byte, 1000))
+	}
+	if !errors.Is(err, cause) {
+		t.Errorf("got %v, want the context's cause", err)
+	}
+	short, cancel2 := context.WithCancel(tr.ctx())
+	cancel2()
+	if err := from.Flush(short); !errors.Is(err, context.Canceled) {
+		t.Errorf("Flush: got %v", err)
+	}
+	close(release)
+	if err := from.Flush(tr.ctx()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCast(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	got := make(chan Message, 10)
+	for range 5 {
+		tr.join(func(_ context.Context, m Message) { m.Body = bytes.Clone(m.Body); got <- m })
+	}
+	tr.setup(1)
+	from, to := tr.nodes[0], tr.nodes[3]
+	for i := range byte(10) {
+		if err := from.Cast(tr.ctx(), to.ID(), []byte{i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		m := <-got
+		if !m.Cast || m.Source != from.ID() || m.Hops == 0 || len(m.Body) != 1 {
+			t.Errorf("got %+v", m)
+		}
+	}
+	if c := from.Counters(); c.Casts != 10 || c.Sent != 10 {
+		t.Errorf("counters: %+v", c)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	for range 11 {
+		tr.join(nil)
+	}
+	tr.setup(3)
+	members := tr.registry.Members()
+	at := tr.position()
+	tables := make(map[ID]*Table)
+	for p, table := range tr.registry.Tables() {
+		tables[p.ID] = table
+	}
+	check := func(from, to ID, hops []Hop) {
+		t.Helper()
+		var want, got []ID
+		for id := from; id != to; {
+			p, ok := tables[id].Next(to)
+			if !ok {
+				t.Fatal("the tables do not lead there")
+			}
+			id = p.ID
+			want = append(want, id)
+		}
+		for _, h := range hops {
+			got = append(got, h.ID)
+			if h.Elapsed <= 0 {
+				t.Errorf("hop %d took %v", h.ID, h.Elapsed)
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("from %d to %d: %v, the tables say %v", from, to, got, want)
+		}
+	}
+	for _, n := range tr.nodes {
+		to := members[(at[n.ID()]+7)%11].ID
+		hops, err := n.Trace(tr.ctx(), to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(n.ID(), to, hops)
+		if hops, err = tr.registry.Trace(tr.ctx(), n.ID(), to); err != nil {
+			t.Fatal(err)
+		}
+		check(n.ID(), to, hops)
+	}
+	if hops, err := tr.nodes[0].Trace(tr.ctx(), tr.nodes[0].ID()); err != nil || len(hops) != 0 {
+		t.Errorf("to itself: %v %v", hops, err)
+	}
+	if _, err := tr.registry.Trace(tr.ctx(), 1<<20, 1); !errors.Is(err, ErrNoSuchNode) {
+		t.Errorf("from nobody: %v", err)
+	}
+}

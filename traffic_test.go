@@ -1,0 +1,330 @@
+package ringdht
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/x/ringdht/internal/ring"
+)
+
+// The main job, small enough for every run of the tests: ten nodes, three
+// entries, twice.
+func TestTrafficIsExact(t *testing.T) {
+	for _, net := range []*MemoryNetwork{nil, NewMemoryNetwork(1)} {
+		name := "memory"
+		if net == nil {
+			name = "TCP"
+		}
+		t.Run(name, func(t *testing.T) {
+			tr := newTestRing(t, net)
+			for range 10 {
+				tr.join(nil, WithTraffic())
+			}
+			if a := tr.setup(3); math.Abs(a.MeanHops-17.0/9) > 1e-9 || a.MaxHops != 3 {
+				t.Errorf("audit: %v", a)
+			}
+			for _, messages := range []int{5000, 20000} { // the second from zero counters
+				s := tr.run(Traffic{Messages: messages})
+				want := float64(10*messages) * (17.0/9 - 1)
+				if got := float64(s.Sum.Relayed); math.Abs(got-want) > 0.03*want {
+					t.Errorf("relayed %v, want %v within 3 %%", got, want)
+				}
+				if s.MaxHops != 3 || math.Abs(s.MeanHops-17.0/9) > 0.05 {
+					t.Errorf("hops mean %.3f, max %d", s.MeanHops, s.MaxHops)
+				}
+			}
+			if s := tr.run(Traffic{Messages: 200, Payload: 3000}); s.Sum.Sent != 2000 {
+				t.Errorf("padded run: %+v", s.Sum)
+			}
+		})
+	}
+}
+
+// A full ID space, long routes and short ones: every pair takes the hops that the
+// formula says, and totals are exact.
+func TestFullRingOf128(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1), WithBits(7))
+	var mu sync.Mutex
+	hops := make(map[[2]ID]int)
+	for range 128 {
+		tr.join(func(_ context.Context, m Message) {
+			mu.Lock()
+			hops[[2]ID{m.Source, ID(binary.BigEndian.Uint64(m.Body))}] = m.Hops
+			mu.Unlock()
+		}, WithTraffic())
+	}
+	if _, err := tr.tryJoin(nil); !errors.Is(err, ErrRingFull) || !strings.Contains(err.Error(), "WithBits") {
+		t.Errorf("the 129th node: %v, want ErrRingFull with advice", err)
+	}
+	for _, c := range []struct {
+		k, max int
+		mean   float64
+	}{{3, 33, 16.63}, {7, 7, 3.528}} {
+		a := tr.setup(c.k)
+		if a.MaxHops != c.max || math.Abs(a.MeanHops-c.mean) > 0.005 || a.Pairs != 128*127 || !a.OK() {
+			t.Errorf("k=%d: %v", c.k, a)
+		}
+		clear(hops)
+		var wg sync.WaitGroup
+		for _, n := range tr.nodes {
+			wg.Go(func() {
+				for to := range ID(128) {
+					if err := n.Send(tr.ctx(), to, binary.BigEndian.AppendUint64(nil, uint64(to))); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				if err := n.Flush(tr.ctx()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for from := range 128 {
+			for to := range 128 {
+				want := ring.Hops((to-from+128)%128, c.k)
+				if got, ok := hops[[2]ID{ID(from), ID(to)}]; !ok || got != want {
+					t.Fatalf("k=%d: from %d to %d: %d hops (arrived: %v), want %d", c.k, from, to, got, ok, want)
+				}
+			}
+		}
+		s := tr.run(Traffic{Messages: 100})
+		if s.MaxHops != c.max || math.Abs(s.MeanHops-c.mean) > 0.3 {
+			t.Errorf("k=%d: run with hops mean %.3f max %d", c.k, s.MeanHops, s.MaxHops)
+		}
+	}
+}
+
+// Every small ring with every table size delivers between every pair, oneself
+// included.
+func TestEveryPairDelivers(t *testing.T) {
+	for _, size := range []int{1, 2, 3, 11} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			tr := newTestRing(t, NewMemoryNetwork(1))
+			got := make(chan [2]ID, size*size)
+			for range size {
+				self := make(chan ID, 1)
+				n := tr.join(func(_ context.Context, m Message) {
+					id := <-self
+					self <- id
+					got <- [2]ID{m.Source, id}
+				})
+				self <- n.ID()
+			}
+			for k := 1; k <= size+2; k++ {
+				if a := tr.setup(k); a.Entries != ring.Entries(size, k) || !a.OK() {
+					t.Fatalf("k=%d: %v", k, a)
+				}
+				for _, table := range tr.registry.Tables() {
+					seen := map[ID]bool{table.Self(): true}
+					for p := range table.Entries() {
+						if seen[p.ID] {
+							t.Fatalf("k=%d: the table of %d repeats %v or names itself", k, table.Self(), p)
+						}
+						seen[p.ID] = true
+					}
+				}
+				for _, from := range tr.nodes {
+					for _, to := range tr.nodes {
+						if err := from.Send(tr.ctx(), to.ID(), nil); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if err := from.Flush(tr.ctx()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var pairs [][2]ID
+				for range size * size {
+					pairs = append(pairs, <-got)
+				}
+				slices.SortFunc(pairs, func(a, b [2]ID) int { return slices.Compare(a[:], b[:]) })
+				if len(slices.Compact(pairs)) != size*size || len(got) != 0 {
+					t.Fatalf("k=%d: not every pair once: %v", k, pairs)
+				}
+			}
+		})
+	}
+}
+
+// The worked example of the design.
+func TestWorkedTables(t *testing.T) {
+	ids := []uint64{10, 21, 32, 43, 54, 61, 77, 87, 99, 101, 103}
+	r, err := NewRegistry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members []ring.Member
+	for _, id := range ids {
+		members = append(members, ring.Member{ID: id, Addr: fmt.Sprint("host:", id)})
+	}
+	o := r.plan(1, members, 3)
+	for i, want := range map[int][]ID{0: {21, 32, 54}, 9: {103, 10, 32}} {
+		var got []ID
+		for p := range o.tables[i].Entries() {
+			got = append(got, p.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("node %d has %v, want %v", ids[i], got, want)
+		}
+	}
+	table := o.tables[0]
+	for dst, want := range map[ID]ID{21: 21, 31: 21, 32: 32, 43: 32, 54: 54, 103: 54, 9: 54} {
+		if p, ok := table.Next(dst); !ok || p.ID != want {
+			t.Errorf("from 10 towards %d: %v %v, want %d", dst, p, ok, want)
+		}
+	}
+	for _, dst := range []ID{10, 11, 20} {
+		if p, ok := table.Next(dst); ok {
+			t.Errorf("from 10 towards %d: %v, want nobody", dst, p)
+		}
+	}
+}
+
+// A second set-up with other tables, again and again, in the middle of a run.
+func TestSetupDuringTraffic(t *testing.T) {
+	for _, net := range []*MemoryNetwork{nil, NewMemoryNetwork(1)} {
+		tr := newTestRing(t, net)
+		for range 10 {
+			tr.join(nil, WithTraffic())
+		}
+		tr.setup(3)
+		done := make(chan *Summary)
+		go func() {
+			defer close(done)
+			s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 60000})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			done <- s
+		}()
+		if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.run != nil }); err != nil {
+			t.Fatal(err)
+		}
+		setups := 0
+		var s *Summary
+		for running := true; running; {
+			select {
+			case s = <-done:
+				running = false
+			default:
+				tr.setup(1 + setups%4)
+				setups++
+			}
+		}
+		if s == nil || !s.Exact() || s.Sum.Received != 600000 {
+			t.Fatalf("after %d set-ups: %+v", setups, s)
+		}
+		if setups < 2 {
+			t.Errorf("only %d set-ups took place during the run", setups)
+		}
+	}
+}
+
+// Frames are lost on every link, and still the account is exact.
+func TestTrafficOverLossyLinks(t *testing.T) {
+	net := NewMemoryNetwork(7)
+	tr := newTestRing(t, net)
+	for range 6 {
+		tr.join(nil, WithTraffic())
+	}
+	tr.setup(0)
+	for i := range 6 {
+		for j := range 6 {
+			if i != j {
+				net.Drop(fmt.Sprintf("n%d", i), fmt.Sprintf("n%d", j), 0.05)
+			}
+		}
+	}
+	tr.run(Traffic{Messages: 3000, Payload: 100})
+	var again int64
+	for _, n := range tr.nodes {
+		again += n.Counters().Retransmitted
+	}
+	if again == 0 {
+		t.Error("nothing was sent again: the network lost nothing, and this test shows nothing")
+	}
+}
+
+func TestRunSaysWhatIsMissing(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	refused := func(want ...string) {
+		t.Helper()
+		_, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1})
+		if !errors.Is(err, ErrNotReady) {
+			t.Fatalf("got %v, want ErrNotReady", err)
+		}
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%q does not say %q", err, w)
+			}
+		}
+	}
+	refused("setup-overlay")
+	if _, err := tr.registry.Setup(tr.ctx(), 3); !errors.Is(err, ErrNotReady) {
+		t.Errorf("setting up nobody: %v", err)
+	}
+	a := tr.join(nil, WithTraffic())
+	tr.join(nil)
+	tr.setup(0)
+	refused("WithTraffic", "there are 1")
+	c := tr.join(nil, WithTraffic())
+	tr.setup(0)
+	tr.run2(t, []*Node{a, c})
+	if err := c.Leave(tr.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	refused("since its set-up it lost", c.ID().String(), "set it up again")
+	for _, bad := range []Traffic{{}, {Messages: 1, Payload: 3}, {Messages: 1, Payload: 1 << 20}} {
+		if _, err := tr.registry.Run(tr.ctx(), bad); err == nil || errors.Is(err, ErrNotReady) {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	if _, err := tr.registry.Setup(tr.ctx(), -1); err == nil {
+		t.Error("a negative table size was taken")
+	}
+}
+
+// run2 runs traffic among some of the nodes only; the others relay.
+func (tr *testRing) run2(t *testing.T, takePart []*Node) {
+	t.Helper()
+	s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 100})
+	if err != nil || !s.Exact() || s.Sum.Sent != int64(100*len(takePart)) {
+		t.Fatalf("%+v %v", s, err)
+	}
+	for _, n := range s.Nodes {
+		part := slices.ContainsFunc(takePart, func(p *Node) bool { return p.ID() == n.ID })
+		if part != (n.Sent == 100) || part != (n.Received > 0) {
+			t.Errorf("node %d takes part: %v, its account: %+v", n.ID, part, n)
+		}
+	}
+}
+
+func TestOneRunAtATime(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	for range 3 {
+		tr.join(nil, WithTraffic())
+	}
+	tr.setup(0)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := tr.registry.Run(ctx, Traffic{Messages: 200000}) // starts, and is not watched
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1}); !errors.Is(err, ErrBusy) {
+		t.Fatalf("a second run meanwhile: %v, want ErrBusy", err)
+	}
+	if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.run == nil }); err != nil {
+		t.Fatal(err)
+	}
+	tr.run(Traffic{Messages: 100}) // from zero
+}
