@@ -1,0 +1,149 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// session runs the lines of in through a console of a few commands and returns
+// what is printed.
+func session(t *testing.T, in string) (stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var out, err bytes.Buffer
+	c := &Console{Screen: NewScreen(&out, &err, false), Notes: "the notes\n", Ended: cancel}
+	echo := func(_ context.Context, args []string) error {
+		c.Screen.Print(fmt.Sprintf("%q", args))
+		return nil
+	}
+	c.Commands = []Command{
+		{Name: "echo-words", Short: "echo", Args: "[a] [b]", Max: 2, Run: echo, Help: "prints words"},
+		{Name: "say", Args: "id text", Min: 2, Max: 2, Text: true, Run: echo, Help: "prints text"},
+		{Name: "fail", Run: func(context.Context, []string) error { return errors.New("ringdht: it failed\ntwice") }},
+		{Name: "count", Args: "n", Min: 1, Max: 1, Run: func(_ context.Context, args []string) error {
+			_, err := Number("n", args[0], 1)
+			return err
+		}},
+		{Name: "quit", Run: func(context.Context, []string) error { return ErrQuit }},
+	}
+	c.Run(ctx, strings.NewReader(in))
+	return out.String(), err.String()
+}
+
+func TestConsole(t *testing.T) {
+	for _, c := range []struct{ in, out, err string }{
+		{"echo-words\necho a\n echo  a\tb \n", "[]\n[\"a\"]\n[\"a\" \"b\"]\n", ""},
+		{"echo last line without an end", "", "echo-words: expected [a] [b] (usage: echo-words [a] [b])\n"},
+		{"echo a", "[\"a\"]\n", ""},
+		{"say 5  hello,  you \r\n", "[\"5\" \"hello,  you\"]\n", ""},
+		{"say 5\n", "", "say: expected id text (usage: say id text)\n"},
+		{"\n\n# echo a\n   \n", "", ""},
+		{"fail\necho a\n", "[\"a\"]\n", "it failed; twice\n"},
+		{"fail x\n", "", "fail: expected no arguments (usage: fail)\n"},
+		{"count 0\n", "", "count: n must be a whole number of at least 1, not \"0\" (usage: count n)\n"},
+		{"ECHO\n", "", "unknown command \"ECHO\": type help for the list\n"},
+		{"quit\necho a\n", "", ""},
+		{strings.Repeat("x", maxLine+1), "", "reading commands: bufio.Scanner: token too long\n"},
+		{"help\n", `command             short  what it does
+echo-words [a] [b]  echo   prints words
+say id text                prints text
+fail
+count n
+quit
+help                       prints this list
+
+the notes
+`, ""},
+	} {
+		out, err := session(t, c.in)
+		if out != c.out || err != c.err {
+			t.Errorf("%.40q\nprints %q\n   and %q\n  want %q\n   and %q", c.in, out, err, c.out, c.err)
+		}
+	}
+}
+
+// An interrupt ends the console while it waits for a line, and while a command
+// runs.
+func TestInterrupt(t *testing.T) {
+	in, typed := io.Pipe()
+	defer typed.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	(&Console{Screen: NewScreen(io.Discard, io.Discard, false)}).Run(ctx, in)
+
+	ctx, cancel = context.WithCancel(t.Context())
+	var out bytes.Buffer
+	c := &Console{Screen: NewScreen(&out, io.Discard, false)}
+	c.Commands = []Command{{Name: "wait", Run: func(ctx context.Context, _ []string) error {
+		cancel()
+		<-ctx.Done()
+		return ctx.Err()
+	}}}
+	c.Run(ctx, strings.NewReader("wait\nwait\n"))
+	if got := out.String(); got != "Interrupted: wait\n" {
+		t.Errorf("it prints %q", got)
+	}
+}
+
+// On a terminal, progress and prompt stand in the last line and make room for
+// what else is printed.
+func TestLiveLine(t *testing.T) {
+	var out, err bytes.Buffer
+	s := NewScreen(&out, &err, false)
+	s.live = true
+	step := func(what func(), want string) {
+		t.Helper()
+		out.Reset()
+		if what(); out.String() != want {
+			t.Errorf("got %q, want %q", out.String(), want)
+		}
+	}
+	step(func() { s.Progress("%d of 9", 1) }, "1 of 9")
+	step(func() { s.Progress("%d of 9", 2) }, "\r\x1b[K2 of 9")
+	step(func() { s.Print("news") }, "\r\x1b[Knews\n2 of 9")
+	step(func() { s.Complain("trouble") }, "\r\x1b[K2 of 9")
+	step(func() { s.Done() }, "\r\x1b[K")
+	step(func() { s.Print("a\nb\n") }, "a\nb\n")
+	if err.String() != "trouble\n" {
+		t.Errorf("complaints are %q", err.String())
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	var out, err bytes.Buffer
+	s := NewScreen(&out, &err, true)
+	s.Print("result")
+	s.Say("notice")
+	s.Progress("1 of 9")
+	s.Done()
+	if out.String() != "result\n" || err.String() != "notice\n1 of 9\n" {
+		t.Errorf("got %q and %q", out.String(), err.String())
+	}
+}
+
+func TestWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		s := NewScreen(&out, io.Discard, false)
+		broken := errors.New("broken")
+		n := 0
+		err := s.While(func() error {
+			time.Sleep(2500 * time.Millisecond)
+			return broken
+		}, func() string {
+			n++
+			return fmt.Sprintf("at %d", n)
+		})
+		if err != broken || out.String() != "at 1\nat 2\n" {
+			t.Errorf("got %v and %q", err, out.String())
+		}
+	})
+}

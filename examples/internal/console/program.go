@@ -1,0 +1,144 @@
+package console
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/x/ringdht"
+)
+
+// UsageError says what was expected, of a command's arguments or a program's.
+type UsageError string
+
+func (e UsageError) Error() string { return string(e) }
+
+// Usagef makes a [UsageError].
+func Usagef(format string, args ...any) error { return UsageError(fmt.Sprintf(format, args...)) }
+
+// Text is an error in one line, without the name of the library.
+func Text(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	return strings.ReplaceAll(text, "ringdht: ", "")
+}
+
+// Exit prints the error that ends a program, if any, and returns its exit status:
+// 0 without an error or after the manual, 2 if it was called wrongly, 1 for the rest.
+func Exit(program string, stderr io.Writer, err error) int {
+	switch _, usage := errors.AsType[UsageError](err); {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case usage:
+		fmt.Fprintf(stderr, "%s: %s (%s -h prints the manual)\n", program, Text(err), program)
+		return 2
+	default:
+		fmt.Fprintf(stderr, "%s: %s\n", program, strings.TrimPrefix(Text(err), program+": "))
+		return 1
+	}
+}
+
+// Parse parses a program's arguments. It prints the manual on stdout if they ask
+// for it, and then returns [flag.ErrHelp]. Other errors are a [UsageError].
+func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) error {
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(stdout, "%s\nFlags:\n", strings.Trim(manual, "\n"))
+		flags.SetOutput(stdout)
+		flags.PrintDefaults()
+		return err
+	case err != nil:
+		return UsageError(err.Error())
+	}
+	for _, arg := range flags.Args() {
+		if len(arg) > 1 && arg[0] == '-' {
+			return Usagef("%s comes too late: flags come before the address", arg)
+		}
+	}
+	return nil
+}
+
+// CodecFlag defines the flag -codec and returns where its value will be.
+func CodecFlag(flags *flag.FlagSet) *ringdht.Codec {
+	codec := new(ringdht.Codec)
+	*codec = ringdht.Msgpack()
+	flags.Func("codec", "how values are encoded, `msgpack or json`; the same in all of a ring (default msgpack)", func(name string) error {
+		for _, c := range []ringdht.Codec{ringdht.Msgpack(), ringdht.JSON()} {
+			if c.Name() == name {
+				*codec = c
+				return nil
+			}
+		}
+		return errors.New("expected msgpack or json")
+	})
+	return codec
+}
+
+// LogFlag defines the flag -log and returns where its value will be.
+func LogFlag(flags *flag.FlagSet, level slog.Level) *slog.LevelVar {
+	v := new(slog.LevelVar)
+	v.Set(level)
+	text := strings.ToLower(level.String())
+	flags.Func("log", "the least `level` to log to stderr: debug, info, warn or error (default "+text+")", func(name string) error {
+		var l slog.Level
+		if err := l.UnmarshalText([]byte(name)); err != nil {
+			return errors.New("expected debug, info, warn or error")
+		}
+		v.Set(l)
+		return nil
+	})
+	return v
+}
+
+// Logger logs to a screen.
+func Logger(s *Screen, level slog.Leveler) *slog.Logger {
+	return slog.New(slog.NewTextHandler(s.Errors(), &slog.HandlerOptions{Level: level}))
+}
+
+// Address reads an address: host:port, or a port alone for that port at host.
+func Address(text, host string) (string, error) {
+	port := text
+	if strings.Contains(text, ":") {
+		var err error
+		if host, port, err = net.SplitHostPort(text); err != nil {
+			return "", Usagef("expected a port or host:port, got %q", text)
+		}
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return "", Usagef("expected a port or host:port with a port from 0 to 65535, got %q", text)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// Number reads an argument that is a whole number of at least least.
+func Number(name, text string, least int) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least {
+		return 0, Usagef("%s must be a whole number of at least %d, not %q", name, least, text)
+	}
+	return n, nil
+}
+
+// ID reads an argument that is a node's ID.
+func ID(text string) (ringdht.ID, error) {
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, Usagef("expected the ID of a node, a number, not %q", text)
+	}
+	return ringdht.ID(id), nil
+}
+
+// Count is a number of things, in words that agree.
+func Count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}

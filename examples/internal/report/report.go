@@ -1,0 +1,140 @@
+// Package report prints what the library knows as text for people.
+package report
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/table"
+)
+
+// Summary is the account of a traffic run: a line per node, the sums, the verdict,
+// and how far and fast the messages went.
+func Summary(s *ringdht.Summary) string {
+	t := table.New(table.Left("node"), table.Right("packets sent"), table.Right("packets received"),
+		table.Right("packets relayed"), table.Right("sum of values sent"), table.Right("sum of values received"))
+	row := func(name any, n ringdht.NodeSummary) {
+		t.Row(name, n.Sent, n.Received, n.Relayed, n.SumSent, n.SumReceived)
+	}
+	for _, n := range s.Nodes {
+		row(n.ID, n)
+	}
+	row("Sum", s.Sum)
+	return fmt.Sprintf("%sVerdict: %s\nHops: mean %.3f, maximum %d. Rate: %.0f messages per second. Time: %s.\n",
+		t, s.Verdict(), s.MeanHops, s.MaxHops, s.Rate(), seconds(s.Elapsed))
+}
+
+func seconds(d time.Duration) string {
+	if d < 10*time.Second {
+		return fmt.Sprintf("%.3f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.1f s", d.Seconds())
+}
+
+// Peers lists nodes, a line each.
+func Peers(peers []ringdht.Peer) string {
+	t := table.New(table.Left("host"), table.Right("port"), table.Right("ID"))
+	for _, p := range peers {
+		host, port := split(p)
+		t.Row(host, port, p.ID)
+	}
+	return t.String()
+}
+
+// Table is one node's routing table.
+func Table(self ringdht.Peer, entries *ringdht.Table) string {
+	host, port := split(self)
+	t := table.New(table.Right("entry"), table.Right("ID"), table.Left("host"), table.Right("port"))
+	n := 0
+	for p := range entries.Entries() {
+		n++
+		host, port := split(p)
+		t.Row(n, p.ID, host, port)
+	}
+	head := fmt.Sprintf("Node %d, host %s, port %s", self.ID, host, port)
+	if n == 0 {
+		return head + ": no entries\n"
+	}
+	return head + "\n" + t.String()
+}
+
+// Trace is the route of a trace, hop by hop.
+func Trace(from, to ringdht.ID, hops []ringdht.Hop) string {
+	if from == to {
+		return fmt.Sprintf("From %d to itself: no hops\n", from)
+	}
+	t := table.New(table.Right("hop"), table.Right("ID"), table.Right("answered after"))
+	for i, h := range hops {
+		t.Row(i+1, h.ID, fmt.Sprintf("%.3f ms", float64(h.Elapsed)/float64(time.Millisecond)))
+	}
+	return fmt.Sprintf("From %d to %d:\n%s", from, to, t)
+}
+
+// Counters is what a node has done, without the lines that would be of no
+// interest: reasons to drop that never arose.
+func Counters(c ringdht.Counters) string {
+	var b strings.Builder
+	section := func(title string, rows ...any) {
+		t := table.New(table.Left(""), table.Right(""))
+		for i := 0; i < len(rows); i += 2 {
+			t.Row("  "+rows[i].(string), rows[i+1])
+		}
+		fmt.Fprintf(&b, "%s\n%s", title, t)
+	}
+	section("Messages",
+		"sent", c.Sent,
+		"delivered to this node", c.Delivered,
+		"relayed for others", c.Relayed,
+		"sent again", c.Retransmitted,
+		"duplicates dropped", c.Duplicates)
+	d := c.Dropped
+	var drops []any
+	for _, r := range []struct {
+		reason string
+		n      int64
+	}{
+		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},
+		{"too many hops", d.HopLimit}, {"passed its sink", d.Overshoot}, {"receive buffer full", d.InboxFull},
+		{"of an earlier life of its stream", d.Stale}, {"malformed", d.Malformed},
+		{"handler panicked", c.Panics},
+	} {
+		if r.n != 0 {
+			drops = append(drops, r.reason, r.n)
+		}
+	}
+	if len(drops) > 0 {
+		section("Trouble, frames by reason", drops...)
+	}
+	section("Links",
+		"frames in", c.FramesIn,
+		"bytes in", c.BytesIn,
+		"reads", c.Reads,
+		"frames per read", ratio(c.FramesIn, c.Reads),
+		"bytes out", c.BytesOut,
+		"writes", c.Writes)
+	section("Bytes held now",
+		"send buffer", c.SendBuffer,
+		"receive buffer", c.ReceiveBuffer,
+		"backlog of handlers", c.HandlerBacklog,
+		"queues of links", c.Queued)
+	return b.String()
+}
+
+func ratio(a, b int64) string {
+	if b == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", float64(a)/float64(b))
+}
+
+// split is a peer's host and port.
+func split(p ringdht.Peer) (host, port string) {
+	host, port, err := net.SplitHostPort(p.Addr)
+	if err != nil {
+		return p.Addr, ""
+	}
+	return host, port
+}

@@ -1,0 +1,85 @@
+package report
+
+import (
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+func check(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	s := &ringdht.Summary{
+		Nodes: []ringdht.NodeSummary{
+			{ID: 10, Addr: "a:1", Sent: 25000, Received: 24999, Relayed: 7, SumSent: -152885816525, SumReceived: 84917970788},
+			{ID: 65535, Addr: "b:1", Sent: 25000, Received: 25001, Relayed: 22222, SumSent: 88821521114, SumReceived: -148982266199},
+		},
+		Sum:     ringdht.NodeSummary{Sent: 50000, Received: 50000, Relayed: 22229, SumSent: -64064295411, SumReceived: -64064295411},
+		Elapsed: 250 * time.Millisecond, MeanHops: 1.8889, MaxHops: 3,
+	}
+	table := `node   packets sent  packets received  packets relayed  sum of values sent  sum of values received
+10            25000             24999                7       -152885816525             84917970788
+65535         25000             25001            22222         88821521114           -148982266199
+Sum           50000             50000            22229        -64064295411            -64064295411
+`
+	check(t, Summary(s), table+`Verdict: exact
+Hops: mean 1.889, maximum 3. Rate: 200000 messages per second. Time: 0.250 s.
+`)
+	s.Wrong = []string{"node 43 (c:1) is gone", "from 10 to 65535: 5 sent, 4 received, sums 12 and -3"}
+	s.Elapsed = 25 * time.Second
+	check(t, Summary(s), table+`Verdict: WRONG: node 43 (c:1) is gone; from 10 to 65535: 5 sent, 4 received, sums 12 and -3
+Hops: mean 1.889, maximum 3. Rate: 2000 messages per second. Time: 25.0 s.
+`)
+}
+
+func TestPeers(t *testing.T) {
+	check(t, Peers([]ringdht.Peer{{ID: 7, Addr: "10.0.0.1:80"}, {ID: 65000, Addr: "[::1]:40001"}}), `host       port     ID
+10.0.0.1     80      7
+::1       40001  65000
+`)
+}
+
+func TestTrace(t *testing.T) {
+	check(t, Trace(101, 54, []ringdht.Hop{{ID: 32, Elapsed: 1234567}, {ID: 54, Elapsed: 980 * time.Microsecond}}), `From 101 to 54:
+hop  ID  answered after
+  1  32        1.235 ms
+  2  54        0.980 ms
+`)
+	check(t, Trace(5, 5, nil), "From 5 to itself: no hops\n")
+}
+
+func TestCounters(t *testing.T) {
+	c := ringdht.Counters{Sent: 25000, Delivered: 24999, Relayed: 22222, FramesIn: 900, Reads: 90, BytesIn: 32400}
+	quiet := `Messages
+  sent                    25000
+  delivered to this node  24999
+  relayed for others      22222
+  sent again                  0
+  duplicates dropped          0
+`
+	rest := `Links
+  frames in          900
+  bytes in         32400
+  reads               90
+  frames per read   10.0
+  bytes out            0
+  writes               0
+Bytes held now
+  send buffer          0
+  receive buffer       0
+  backlog of handlers  0
+  queues of links      0
+`
+	check(t, Counters(c), quiet+rest)
+	c.Dropped = ringdht.Dropped{QueueFull: 12, Malformed: 1}
+	check(t, Counters(c), quiet+`Trouble, frames by reason
+  queue of a link full  12
+  malformed              1
+`+rest)
+}

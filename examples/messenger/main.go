@@ -1,0 +1,141 @@
+// Messenger is a node of a ring: it sends and receives messages and relays those
+// of others.
+//
+//	go run ./examples/messenger [flags] host:port
+//
+// It registers with the registry at that address and says whether it was admitted,
+// with how many nodes there are now, its own ID and its address, whose port it
+// picks itself. Then it reads commands, typed or piped in, one a line, and prints
+// the messages that others send it as they come. It takes part in the traffic runs
+// that the registry starts. At the end of the input it goes on until it is
+// interrupted (SIGINT or SIGTERM), upon which it leaves the ring properly.
+//
+// # Flags
+//
+//	-advertise addr   host:port under which others reach this node, if that is not
+//	                  where it connects from: behind NAT, or in a container
+//	-codec name       msgpack (default) or json; the same in all of a ring
+//	-listen addr      host:port to listen on for other nodes; a free port of all
+//	                  interfaces by default
+//	-log level        what to log to stderr: debug, info, warn or error (default)
+//	-ring name        the name of the ring to join
+//
+// # Commands
+//
+//	print-counters-and-diagnostics (print)   what this node has sent, received and
+//	                                         relayed, and how its links do
+//	exit-overlay (exit)                      leaves the ring and ends the program
+//	send id text                             sends a text to the node with this ID
+//	trace id                                 shows the way to a node, hop by hop
+//	table                                    shows this node's routing table
+//	help                                     the list of commands
+//
+// Messages can be sent when the overlay is set up, which is the registry's
+// setup-overlay. When the registry is gone the messenger says so and stays: the
+// messages of a ring do not pass through its registry.
+//
+// # A session
+//
+//	$ go run ./examples/messenger localhost:12345
+//	Registration request successful. The number of messaging nodes currently constituting the overlay is (3)
+//	This is node 62769 at 127.0.0.1:43917.
+//	Message from 10229 (1 hop): hello, ring
+//	> table
+//	Node 62769, host 127.0.0.1, port 43917
+//	entry     ID  host        port
+//	    1  10229  127.0.0.1  36259
+//	    2  41266  127.0.0.1  43873
+//	> send 10229 hello back
+//	Sent to 10229.
+//	> exit
+//	exited overlay
+//
+// # Exit status
+//
+// 0 after exit-overlay or an interrupt, 1 if the node could not join, or left
+// messages behind of which nobody knows whether they arrived, 2 if it was called
+// wrongly.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/console"
+)
+
+const manual = `
+usage: messenger [flags] host:port
+
+Joins the ring whose registry is at host:port, as a node that sends, receives and
+relays messages. It reads commands from its input, one a line; type help for the
+list. At the end of the input it goes on until it is interrupted, and then leaves
+the ring.
+`
+
+// leaveTimeout bounds the leaving, in which messages under way are delivered.
+const leaveTimeout = 5 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the program. It returns its exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return console.Exit("messenger", stderr, take(ctx, args, stdin, stdout, stderr))
+}
+
+// take takes part in the ring until it is told to leave.
+func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("messenger", flag.ContinueOnError)
+	advertise := flags.String("advertise", "", "`host:port` under which others reach this node, if that is not where it connects from")
+	listen := flags.String("listen", ":0", "`host:port` to listen on for other nodes")
+	ring := flags.String("ring", "ring", "the `name` of the ring to join")
+	// A lost registry is said in words below, so warnings would say it twice.
+	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError)
+	if err := console.Parse(flags, args, stdout, manual); err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
+		return console.Usagef("expected one argument, the host:port of the registry, got %d", flags.NArg())
+	}
+	addr, err := console.Address(flags.Arg(0), "localhost")
+	if err != nil {
+		return err
+	}
+
+	m := &messenger{screen: console.NewScreen(stdout, stderr, false), registry: addr}
+	opts := []ringdht.NodeOption{
+		ringdht.WithTraffic(), ringdht.WithCodec(*codec), ringdht.WithRing(*ring), ringdht.WithListen(*listen),
+		ringdht.WithLogger(console.Logger(m.screen, level)),
+	}
+	if *advertise != "" {
+		opts = append(opts, ringdht.WithAdvertise(*advertise))
+	}
+	m.node, err = ringdht.Join(ctx, addr, m.receive, opts...)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, ringdht.ErrUnreachable):
+		return fmt.Errorf("%w: is the registry running there?", err)
+	case err != nil:
+		return err
+	}
+	m.screen.Print(fmt.Sprintf(
+		"Registration request successful. The number of messaging nodes currently constituting the overlay is (%d)\n"+
+			"This is node %d at %s.", m.node.Joined(), m.node.ID(), m.node.Peer().Addr))
+
+	watching := m.watch()
+	m.console().Run(ctx, stdin)
+	watching()
+	return m.leave(context.WithoutCancel(ctx))
+}

@@ -1,0 +1,150 @@
+// Registry admits messaging nodes to a ring, sets the overlay up, and measures
+// what goes over it.
+//
+//	go run ./examples/registry [flags] port
+//	go run ./examples/registry [flags] host:port
+//
+// It listens there, on all interfaces if only a port is given, and prints where;
+// port 0 is a free one. Then it reads commands, typed or piped in, one a line.
+// Each finishes before the next is read. At the end of the input it goes on
+// serving until it is interrupted (SIGINT or SIGTERM), which also interrupts a
+// command that is running.
+//
+// # Flags
+//
+//	-bits n       the ring has 2^n IDs, 16 by default
+//	-codec name   msgpack (default) or json; the same in all of a ring
+//	-json         results as JSON, see below
+//	-log level    what to log to stderr: debug, info, warn (default) or error
+//	-ring name    the name of the ring; nodes of another are refused
+//
+// # Commands
+//
+//	list-messaging-nodes (list)   the registered nodes: host, port and ID, a line each
+//	setup-overlay [k] (setup)     gives every node a routing table with k entries, by
+//	                              default as many as keep every route within
+//	                              log2 of the number of nodes, and waits for all links
+//	list-routing-tables (route)   each node's routing table
+//	start n [payload bytes]       every node sends n messages, each to a node drawn at
+//	                              random; prints the summary when all have arrived
+//	summary                       the last summary again
+//	trace a b                     the way a message takes from node a to node b
+//	wait n                        waits until n nodes are registered
+//	help                          the list of commands
+//	quit                          ends the registry
+//
+// The overlay can be set up again at any time, also while messages flow: to change
+// k, or to take in nodes that have come since. What fails is said in one line, and
+// the next command is read. Empty lines and lines that start with # are skipped.
+//
+// # Results for scripts
+//
+// With -json each command prints one line of JSON on stdout when it has finished,
+// but for help and quit: list an array of nodes, setup the audit of the tables,
+// route an array of nodes with their entries, start and summary the summary with
+// "exact" and "verdict" added, trace the hops, wait the number of nodes that are
+// registered. A command that fails prints {"error": "..."}. All else, such as
+// progress and the line that says that the registry is ready, goes to stderr. IDs
+// in rings of more than 53 bits need a reader that keeps 64-bit integers.
+//
+// # A session
+//
+//	$ go run ./examples/registry 12345
+//	Registry listening on [::]:12345
+//	> wait 3
+//	3 nodes are registered.
+//	> list
+//	host        port     ID
+//	127.0.0.1  36259  10229
+//	127.0.0.1  43873  41266
+//	127.0.0.1  43917  62769
+//	> setup-overlay 2
+//	epoch 1: 3 nodes with 2 entries, all 6 routes arrive, hops mean 1.000 and at most 1 (62769 to 10229), each node relays 0 to 0 of them
+//	Registry now ready to initiate tasks.
+//	> start 25000
+//	node   packets sent  packets received  packets relayed  sum of values sent  sum of values received
+//	10229         25000             24937                0         59255987262            -82181941768
+//	41266         25000             25010                0       -208004910188             88371523544
+//	62769         25000             25053                0        -30358818855           -185297323557
+//	Sum           75000             75000                0       -179107741781           -179107741781
+//	Verdict: exact
+//	Hops: mean 1.000, maximum 1. Rate: 3534266 messages per second. Time: 0.021 s.
+//	> trace 10229 62769
+//	From 10229 to 62769:
+//	hop     ID  answered after
+//	  1  62769        0.071 ms
+//	> quit
+//
+// # Exit status
+//
+// 0 after quit or an interrupt, 1 if the registry could not listen, 2 if it was
+// called wrongly.
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/console"
+)
+
+const manual = `
+usage: registry [flags] port
+       registry [flags] host:port
+
+Admits nodes to a ring, sets the overlay up, and measures what goes over it. It
+reads commands from its input, one a line; type help for the list. At the end of
+the input it goes on serving until it is interrupted.
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the program. It returns its exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return console.Exit("registry", stderr, serve(ctx, args, stdin, stdout, stderr))
+}
+
+func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
+	bits := flags.Int("bits", 16, "the ring has 2^`n` IDs, n from 1 to 64")
+	ring := flags.String("ring", "ring", "the `name` of the ring; nodes of another are refused")
+	asJSON := flags.Bool("json", false, "print results as JSON, one line for each command, and all else on stderr")
+	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelWarn)
+	if err := console.Parse(flags, args, stdout, manual); err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
+		return console.Usagef("expected one argument, a port or host:port to listen on, got %d", flags.NArg())
+	}
+	addr, err := console.Address(flags.Arg(0), "")
+	if err != nil {
+		return err
+	}
+
+	screen := console.NewScreen(stdout, stderr, *asJSON)
+	r, err := ringdht.NewRegistry(ringdht.WithBits(*bits), ringdht.WithCodec(*codec), ringdht.WithRing(*ring),
+		ringdht.WithLogger(console.Logger(screen, level)))
+	if err != nil {
+		return console.UsageError(console.Text(err))
+	}
+	defer r.Close()
+	at, err := r.Listen(ctx, addr)
+	if err != nil {
+		return err
+	}
+	screen.Say("Registry listening on %s", at)
+
+	d := &desk{registry: r, screen: screen, json: *asJSON}
+	d.console().Run(ctx, stdin)
+	return nil
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/drive"
+)
+
+const ready = `^Registry now ready to initiate tasks\.$`
+
+// start starts a registry on a free port and returns where it listens.
+func start(t *testing.T, flags ...string) (*drive.Program, string) {
+	t.Helper()
+	p := drive.Start(t, run, append(flags, "localhost:0")...)
+	expect := p.Expect
+	for _, f := range flags {
+		if f == "-json" {
+			expect = p.ExpectError
+		}
+	}
+	return p, expect(`^Registry listening on (\S+:\d+)$`)[1]
+}
+
+// join adds nodes until the test ends.
+func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*ringdht.Node {
+	t.Helper()
+	nodes := make([]*ringdht.Node, count)
+	for i := range nodes {
+		n, err := ringdht.Join(t.Context(), addr, nil, append(opts, ringdht.WithTraffic())...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { n.Close() })
+		nodes[i] = n
+	}
+	return nodes
+}
+
+func TestSession(t *testing.T) {
+	p, addr := start(t)
+	p.Type("list")
+	p.Expect(`^No nodes are registered\.$`)
+	p.Type("wait 4")
+	nodes := join(t, addr, 4)
+	p.Expect(`^4 nodes are registered\.$`)
+
+	p.Type("list-messaging-nodes")
+	p.Expect(`^host +port +ID$`)
+	for range nodes {
+		p.Expect(`^\S+ +\d+ +\d+$`)
+	}
+
+	p.Type("setup-overlay 2")
+	p.Expect(`^epoch 1: 4 nodes with 2 entries, all 12 routes arrive`)
+	p.Expect(ready)
+
+	p.Type("list-routing-tables")
+	for range nodes {
+		p.Expect(`^Node \d+, host \S+, port \d+$`)
+		p.Expect(`^ +1 +\d+ +\S+ +\d+$`)
+		p.Expect(`^ +2 +\d+ +\S+ +\d+$`)
+	}
+
+	p.Type("start 100")
+	p.Expect(`^node +packets sent +packets received +packets relayed +sum of values sent +sum of values received$`)
+	sum := p.Expect(`^Sum +400 +400 +\d+ +(-?\d+) +(-?\d+)$`)
+	if sum[1] != sum[2] {
+		t.Errorf("the sums are %s and %s", sum[1], sum[2])
+	}
+	p.Expect(`^Verdict: exact$`)
+	p.Expect(`^Hops: mean \d\.\d+, maximum \d\. Rate: \d+ messages per second\. Time: \d+\.\d+ s\.$`)
+
+	p.Type("summary")
+	p.Expect(`^Sum +400 +400 `)
+	p.Expect(`^Verdict: exact$`)
+
+	p.Type("start 50 1000") // from zero
+	p.Expect(`^Sum +200 +200 `)
+	p.Expect(`^Verdict: exact$`)
+
+	a, b := nodes[0].ID(), nodes[1].ID()
+	p.Type(fmt.Sprintf("trace %d %d", a, b))
+	p.Expect(fmt.Sprintf(`^From %d to %d:$`, a, b))
+	p.Expect(fmt.Sprintf(`^ *\d +%d +\d+\.\d+ ms$`, b))
+	p.Type(fmt.Sprintf("trace %d %d", a, a))
+	p.Expect(`to itself: no hops$`)
+
+	p.Type("setup") // auto, with somebody new
+	p.Expect(ready)
+	join(t, addr, 1)
+	p.Type("start 10")
+	p.Expect(`^1 node registered since the set-up and left out`)
+	p.Expect(`^Verdict: exact$`)
+	p.Type("setup 9")
+	p.Expect(`^epoch 3: 5 nodes with 3 entries`)
+	p.Expect(`^k was cut from 9 to 3: a ring of 5 nodes has no use for more\.$`)
+	p.Expect(ready)
+
+	p.Type("help")
+	p.Expect(`^list-messaging-nodes +list `)
+	p.Expect(`^help `)
+	if err := p.Stderr(); err != "" {
+		t.Errorf("complaints: %s", err)
+	}
+	p.Type("quit")
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	for _, n := range nodes {
+		<-n.Lost() // the registry has said good-bye
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	p, addr := start(t)
+	for _, c := range []struct{ line, want string }{
+		{"foo", `^unknown command "foo": type help for the list$`},
+		{"Start 5", `^unknown command "Start": type help for the list$`},
+		{"start", `^start: expected n \[payload bytes\] \(usage: start n \[payload bytes\]\)$`},
+		{"start many", `^start: n must be a whole number of at least 1, not "many" \(usage: `},
+		{"start 0", `^start: n must be a whole number of at least 1, not "0"`},
+		{"start 5 3", `^start: payload must be a whole number of at least 4, not "3"`},
+		{"start 5 6 7", `^start: expected n `},
+		{"start 99999999999999999999", `^start: n must be a whole number`},
+		{"setup x", `^setup-overlay: k must be a whole number of at least 1, not "x" \(usage: setup-overlay \[k\]\)$`},
+		{"list all", `^list-messaging-nodes: expected no arguments`},
+		{"trace 1", `^trace: expected a b \(usage: trace a b\)$`},
+		{"trace 1 -2", `^trace: expected the ID of a node, a number, not "-2"`},
+		{"trace 1 2", `^tracing from 1: `},
+		{"wait", `^wait: expected n`},
+		{"start 5", `the overlay is not ready: it has not been set up: .*setup-overlay`},
+		{"setup", `no nodes are registered`},
+		{"route", `^there are no routing tables yet`},
+		{"summary", `^there is no summary yet`},
+		{"help me", `^help: expected no arguments`},
+	} {
+		p.Type(c.line)
+		p.ExpectError(c.want)
+	}
+	p.Type("", "  ", "# a comment", "\tlist\r")
+	p.Expect(`^No nodes are registered\.$`)
+
+	// It works on after all that. A payload over the maximum names it.
+	join(t, addr, 2)
+	p.Type("setup", "start 5 99999999")
+	p.ExpectError(`at least 1 message, of 4 to \d+ bytes`)
+	p.Type("start 5")
+	p.Expect(`^Verdict: exact$`)
+}
+
+func TestEndOfInput(t *testing.T) {
+	p, addr := start(t)
+	p.EOF()
+	p.Expect(`^End of input`)
+	join(t, addr, 1) // it still serves
+	p.Interrupt()
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if _, err := net.Dial("tcp", addr); err == nil {
+		t.Error("it still listens after its end")
+	}
+}
+
+// The progress of a wait is printed each second; then it is interrupted.
+func TestInterruptedCommand(t *testing.T) {
+	t.Parallel()
+	p, addr := start(t)
+	join(t, addr, 1)
+	p.Type("wait 3")
+	p.Expect(`^waiting: 1 of 3 nodes are registered$`)
+	p.Interrupt()
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	p.Expect(`^Interrupted: wait 3$`)
+}
+
+// A run that is interrupted does not hold up the end.
+func TestInterruptedRun(t *testing.T) {
+	t.Parallel()
+	p, addr := start(t)
+	join(t, addr, 2)
+	p.Type("setup")
+	p.Expect(ready)
+	p.Type("start 2000000000")
+	p.Expect(`^sent \d+ of 4000000000 messages \(\d+ %\)$`)
+	p.Interrupt()
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+func TestCodec(t *testing.T) {
+	p, addr := start(t, "-codec", "json", "-log", "error")
+	if n, err := ringdht.Join(t.Context(), addr, nil); err == nil {
+		n.Close()
+		t.Error("a node with another codec was admitted")
+	}
+	join(t, addr, 2, ringdht.WithCodec(ringdht.JSON()))
+	p.Type("setup", "start 10")
+	p.Expect(`^Verdict: exact$`)
+}
+
+func TestLogs(t *testing.T) {
+	p, addr := start(t, "-log", "info", "-ring", "a", "-bits", "1")
+	join(t, addr, 2, ringdht.WithRing("a"))
+	p.ExpectError(`level=INFO msg="node registered"`)
+	if _, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithRing("a")); err == nil || !strings.Contains(err.Error(), "-bits") {
+		t.Errorf("a full ring answers %v", err)
+	}
+}
+
+func TestRefusesToStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, c := range []struct {
+		args   string
+		status int
+		stderr string
+	}{
+		{taken.Addr().String(), 1, `^registry: listen tcp .*address already in use$`},
+		{"", 2, `^registry: expected one argument, a port or host:port to listen on, got 0 \(registry -h prints the manual\)$`},
+		{"1 2", 2, `^registry: expected one argument`},
+		{"localhost:0 -json", 2, `^registry: -json comes too late: flags come before the address`},
+		{"-bits 65 localhost:0", 2, `^registry: WithBits: an ID has 1 to 64 bits, not 65`},
+		{"-bits x localhost:0", 2, `^registry: invalid value "x" for flag -bits`},
+		{"-codec xml localhost:0", 2, `^registry: invalid value "xml" for flag -codec: expected msgpack or json`},
+		{"-log loud localhost:0", 2, `^registry: invalid value "loud" for flag -log: expected debug`},
+		{"-port 5", 2, `^registry: flag provided but not defined: -port`},
+		{"65536", 2, `^registry: expected a port or host:port with a port from 0 to 65535, got "65536"`},
+		{"localhost:http:", 2, `^registry: expected a port or host:port, got "localhost:http:"`},
+	} {
+		p := drive.Start(t, run, strings.Fields(c.args)...)
+		if status := p.Status(); status != c.status {
+			t.Errorf("%s: exit status %d, want %d", c.args, status, c.status)
+		}
+		if e := p.Stderr(); !regexp.MustCompile(c.stderr).MatchString(strings.TrimSuffix(e, "\n")) || strings.Count(e, "\n") != 1 {
+			t.Errorf("%s: stderr is %q", c.args, e)
+		}
+		if out := p.Stdout(); out != "" {
+			t.Errorf("%s: stdout is %q", c.args, out)
+		}
+	}
+	p := drive.Start(t, run, "-h")
+	p.Expect(`^usage: registry`)
+	p.Expect(`^  -bits n$`)
+	if status := p.Status(); status != 0 {
+		t.Errorf("-h: exit status %d", status)
+	}
+}

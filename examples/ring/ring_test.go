@@ -1,0 +1,67 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/x/ringdht/examples/internal/drive"
+)
+
+func TestRing(t *testing.T) {
+	p := drive.Start(t, run, "-nodes", "5", "-entries", "2", "-messages", "200", "-payload", "100")
+	p.Expect(`^epoch 1: 5 nodes with 2 entries, all 20 routes arrive, `)
+	p.Expect(`^node +packets sent +packets received +packets relayed +sum of values sent +sum of values received$`)
+	p.Expect(`^Sum +1000 +1000 +\d+ `)
+	p.Expect(`^Verdict: exact$`)
+	if status := p.Status(); status != 0 || p.Stderr() != "" {
+		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
+	}
+}
+
+func TestJSONCodecAndCut(t *testing.T) {
+	p := drive.Start(t, run, "-nodes", "3", "-entries", "7", "-messages", "20", "-codec", "json")
+	p.Expect(`^The entries were cut from 7 to 2: a ring of 3 nodes has no use for more\.$`)
+	p.Expect(`^Verdict: exact$`)
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	p := drive.Start(t, run, "-nodes", "2", "-messages", "2000000000")
+	p.Expect(`^epoch 1: `)
+	p.Interrupt()
+	if status := p.Status(); status != 1 || p.Stderr() != "ring: interrupted\n" {
+		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	for args, stderr := range map[string]string{
+		"-nodes 1":              `^ring: -nodes must be from 2 to 65536, not 1 `,
+		"-nodes 70000":          `^ring: -nodes must be from 2 to 65536, not 70000 `,
+		"-nodes many":           `^ring: invalid value "many" for flag -nodes`,
+		"-entries -1":           `^ring: -entries must be at least 0, not -1 `,
+		"-messages 0":           `^ring: -messages must be at least 1, not 0 `,
+		"-payload 3":            `^ring: -payload must be at least 4, not 3 `,
+		"-codec xml":            `^ring: invalid value "xml" for flag -codec: expected msgpack or json `,
+		"-what":                 `^ring: flag provided but not defined: -what `,
+		"12345":                 `^ring: expected flags only, got "12345" `,
+		"-nodes 2 -payload 1e9": `^ring: invalid value "1e9" for flag -payload`,
+	} {
+		p := drive.Start(t, run, strings.Fields(args)...)
+		if status := p.Status(); status != 2 {
+			t.Errorf("%s: exit status %d", args, status)
+		}
+		if e := p.Stderr(); !regexp.MustCompile(stderr).MatchString(e) || strings.Count(e, "\n") != 1 {
+			t.Errorf("%s: stderr is %q", args, e)
+		}
+	}
+	p := drive.Start(t, run, "-nodes", "2", "-payload", "100000000") // the library knows the maximum
+	p.ExpectError(`^ring: .* of 4 to \d+ bytes$`)
+	if status := p.Status(); status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+}
