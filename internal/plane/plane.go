@@ -244,3 +244,10 @@ func (s *signal) broadcast() {
 	}
 	s.mu.Unlock()
 }
+
+// StreamCount counts the outgoing and the incoming streams.
+func (p *Plane) StreamCount() (out, in int) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return len(p.out), len(p.in)
+}

@@ -1,0 +1,165 @@
+package ringdht_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"sync"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// Three nodes on one machine: the first sends to the others.
+func Example() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	network := ringdht.NewMemoryNetwork(1) // leave WithTransport out for TCP
+
+	registry, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer registry.Close()
+	if _, err := registry.Listen(ctx, "registry:1"); err != nil {
+		log.Fatal(err)
+	}
+
+	handler := func(_ context.Context, m ringdht.Message) { fmt.Printf("%s\n", m.Body) }
+	var nodes []*ringdht.Node
+	for _, host := range []string{"a", "b", "c"} {
+		n, err := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host(host)))
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer n.Close()
+		nodes = append(nodes, n)
+	}
+	if _, err := registry.Setup(ctx, 0); err != nil { // 0: as many entries as are useful
+		log.Fatal(err)
+	}
+
+	n := nodes[0]
+	if err := n.Ready(ctx); err != nil {
+		log.Fatal(err)
+	}
+	for i, to := range n.Members() {
+		if err := n.Send(ctx, to, fmt.Appendf(nil, "message %d", i+1)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := n.Flush(ctx); err != nil { // when it returns, both have been handled
+		log.Fatal(err)
+	}
+	// Unordered output:
+	// message 1
+	// message 2
+}
+
+// A run of traffic whose every message is accounted for.
+func ExampleRegistry_Run() {
+	ctx := context.Background()
+	network := ringdht.NewMemoryNetwork(1)
+	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	defer registry.Close()
+	registry.Listen(ctx, "registry:1")
+	for i := range 10 {
+		host := network.Host(fmt.Sprintf("host%d", i))
+		n, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(host), ringdht.WithTraffic())
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer n.Close()
+	}
+	audit, err := registry.Setup(ctx, 3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	summary, err := registry.Run(ctx, ringdht.Traffic{Messages: 1000})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("mean hops %.3f, at most %d\n", audit.MeanHops, audit.MaxHops)
+	fmt.Println("sent", summary.Sum.Sent, "received", summary.Sum.Received)
+	fmt.Println("Verdict:", summary.Verdict())
+	// Output:
+	// mean hops 1.889, at most 3
+	// sent 10000 received 10000
+	// Verdict: exact
+}
+
+// Values instead of bytes: the codec encodes at one end and decodes at the other.
+func ExampleNode_SendValue() {
+	type reading struct {
+		Sensor string
+		Value  float64
+	}
+	ctx := context.Background()
+	network := ringdht.NewMemoryNetwork(1)
+	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	defer registry.Close()
+	registry.Listen(ctx, "registry:1")
+
+	sink, _ := ringdht.Join(ctx, "registry:1", func(_ context.Context, m ringdht.Message) {
+		var r reading
+		if err := m.Decode(&r); err != nil {
+			log.Print(err)
+			return
+		}
+		fmt.Printf("%s is %.1f\n", r.Sensor, r.Value)
+	}, ringdht.WithTransport(network.Host("sink")))
+	defer sink.Close()
+	source, _ := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("source")))
+	defer source.Close()
+
+	registry.Setup(ctx, 0)
+	source.Ready(ctx)
+	source.SendValue(ctx, sink.ID(), reading{"temperature", 21.5})
+	source.Flush(ctx)
+	// Output: temperature is 21.5
+}
+
+// The routing rule on its own, on the ring of the package's documentation.
+func ExampleClosestPreceding() {
+	entries := []ringdht.ID{21, 32, 54} // of node 10
+	for _, dst := range []ringdht.ID{32, 99, 15} {
+		if i := ringdht.ClosestPreceding(16, 10, dst, entries); i >= 0 {
+			fmt.Println("to", dst, "by way of", entries[i])
+		} else {
+			fmt.Println("there is no", dst)
+		}
+	}
+	// Output:
+	// to 32 by way of 32
+	// to 99 by way of 54
+	// there is no 15
+}
+
+// A program that tests itself against a network that loses frames.
+func ExampleMemoryNetwork() {
+	ctx := context.Background()
+	network := ringdht.NewMemoryNetwork(42) // the seed decides what is lost
+	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	defer registry.Close()
+	registry.Listen(ctx, "registry:1")
+
+	var mu sync.Mutex
+	count := 0
+	handler := func(context.Context, ringdht.Message) { mu.Lock(); count++; mu.Unlock() }
+	a, _ := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("a")))
+	defer a.Close()
+	b, _ := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("b")))
+	defer b.Close()
+	registry.Setup(ctx, 0)
+	a.Ready(ctx)
+
+	network.Drop("a", "b", 0.2) // every fifth write is lost
+	for range 100 {
+		a.Send(ctx, b.ID(), []byte("hello"))
+	}
+	a.Flush(ctx)
+	mu.Lock()
+	defer mu.Unlock()
+	fmt.Println(count, "messages arrived, once each")
+	// Output: 100 messages arrived, once each
+}
