@@ -28,6 +28,8 @@ type Receiver struct {
 	inbox       fifo.Queue
 	held        map[uint64][]byte // ahead of a hole
 	heldBytes   int
+	starved     bool   // the next in order found no room
+	trimmed     uint64 // next at the last Trim
 
 	round  uint32 // latest Sync
 	asked  uint64 // the source wants to hear when done reaches this
@@ -49,7 +51,7 @@ func (r *Receiver) restart(peerLife, gen, first uint64) {
 	r.former += r.next - r.done
 	r.peerLife, r.gen = peerLife, gen
 	r.first, r.next, r.done, r.told, r.asked = first, first, first, first, first
-	r.round = 0
+	r.round, r.starved = 0, false
 	r.dropHeld()
 }
 
@@ -76,14 +78,24 @@ func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 }
 
 // Data takes a message's frame, of which it keeps a copy, if room bytes are
-// enough. nacked is true when the source should hear of a new hole.
+// enough. hole is true when the source should hear of a new one. What the
+// receiver holds may become less as well as more, see [Receiver.Bytes].
 func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 	seq := f.Seq()
 	switch ahead := seq - r.next; {
 	case ahead == 0:
 		if len(f) > room {
-			return Full, false
+			// What is ahead of it waits for this very message, here or in another
+			// stream that shares the room, so nothing would ever move. It goes, and
+			// does not come back before this message did.
+			room += r.heldBytes
+			r.dropHeld()
+			r.starved = true
+			if len(f) > room {
+				return Full, false
+			}
 		}
+		r.starved = false
 		r.accept(f)
 		for len(r.held) > 0 {
 			kept, ok := r.held[r.next]
@@ -93,6 +105,9 @@ func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 			delete(r.held, r.next)
 			r.heldBytes -= len(kept)
 			r.accept(kept)
+		}
+		if len(r.held) == 0 {
+			r.held = nil
 		}
 		return Accepted, false
 	case seq < r.next && seq >= r.first:
@@ -106,7 +121,7 @@ func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 	// What is held must be admitted later without asking for room again, so it
 	// counts from now on; but it may not take what the message that fills the
 	// hole will need, hence the half.
-	if len(f) > room/2 {
+	if r.starved || len(f) > room/2 {
 		return Full, false
 	}
 	if r.held == nil {
@@ -122,12 +137,14 @@ func (r *Receiver) accept(f []byte) {
 	r.next++
 }
 
-// Sync takes the source's question.
+// Sync takes the source's question. If it is Stale the answer must be a Reset: a
+// sink that came back may have opened this stream anew for a late request to open
+// the old one, and the source, which knows only that one, would ask for ever.
 func (r *Receiver) Sync(seq uint64, round uint32) Verdict {
 	if r.Stranger(seq) {
 		return Stale
 	}
-	if round > r.round {
+	if int32(round-r.round) > 0 { // rounds wrap
 		r.round = round
 	}
 	if seq > r.asked {
@@ -187,26 +204,37 @@ func (r *Receiver) heldRanges(to []wire.Range) []wire.Range {
 }
 
 // Close takes the source's wish to end the stream; true means that all of it was
-// delivered and it may be forgotten.
+// delivered and it may be forgotten. A [Receiver.Stranger]'s wish is fulfilled
+// already, and must be answered so.
 func (r *Receiver) Close(seq uint64) bool {
-	return seq == r.next && r.done == r.next && r.former == 0
+	return seq == r.next && r.done == r.next && r.former == 0 && len(r.held) == 0
 }
 
 // Window is the latest grant.
 func (r *Receiver) Window() int { return r.window }
 
-// HeldBytes is the memory taken by messages ahead of a hole.
-func (r *Receiver) HeldBytes() int { return r.heldBytes }
+// Bytes is the memory that messages take: deliveries not taken yet and messages
+// ahead of a hole.
+func (r *Receiver) Bytes() int { return r.inbox.Size() + r.heldBytes }
 
-// Drop gives up what the receiver keeps and returns how many deliveries the
-// handler will not see.
+// Trim gives up what is ahead of a hole if the hole was there at the last Trim
+// already. Call it every few seconds: the source may have died, and what it left
+// behind takes the room of others. If it lives it sends all of it again.
+func (r *Receiver) Trim() {
+	if r.trimmed == r.next {
+		r.dropHeld()
+	}
+	r.trimmed = r.next
+}
+
+// Drop gives up what the receiver keeps.
 func (r *Receiver) Drop() {
 	r.inbox.Clear()
 	r.dropHeld()
 }
 
 func (r *Receiver) dropHeld() {
-	clear(r.held)
+	r.held = nil // a map that is cleared keeps its memory
 	r.heldBytes = 0
 }
 

@@ -37,20 +37,13 @@ type Sender struct {
 	una, nxt, end  uint64
 	store, backlog fifo.Queue
 
-	window    int // bytes the sink takes beyond una
-	cwnd      int // bytes the path seems to take
-	threshold int // where cwnd stops doubling
+	window   int    // bytes the sink takes beyond una
+	received uint64 // the farthest the sink is known to have received
+	flush    uint64 // ask as soon as everything below has been sent
 
-	// The question at hand: round was sent when everything below asked had been.
-	round, answered uint32
-	asked           uint64
-	askedAt         Time
-	flush           uint64 // ask as soon as everything below has been sent
-
-	deadline    Time // 0: to be set at the next tick, if anything is outstanding
-	backoff     int
-	srtt, rtvar Time
-	received    uint64 // the farthest the sink is known to have received
+	questions
+	recovery
+	clock
 
 	retransmitted, stale uint64
 	ranges               []wire.Range // scratch
@@ -61,7 +54,7 @@ type Sender struct {
 func NewSender(self, life, peer, gen uint64) *Sender {
 	return &Sender{
 		self: self, life: life, peer: peer, gen: gen,
-		cwnd: startCongestion, threshold: maxCongestion,
+		recovery: recovery{cwnd: startCongestion, threshold: maxCongestion},
 	}
 }
 
@@ -93,24 +86,24 @@ func (s *Sender) Stale() uint64         { return s.stale }
 
 // Start asks the sink to open the stream.
 func (s *Sender) Start(now Time, out []byte) []byte {
-	s.askedAt = now
+	s.latest.at = now
 	s.deadline = now + s.rto()
 	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.life}.Append(nil))
 }
 
 // Opened takes the sink's grant.
 func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []byte {
-	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life {
+	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life || b.First > maxFirst {
 		s.stale++
 		return out
 	}
 	s.state = Open
 	s.peerLife = b.SinkIncarnation
-	s.una, s.nxt, s.end, s.asked = b.First, b.First, b.First, b.First
-	s.received = b.First
-	s.window = int(min(b.Window, maxCongestion))
+	s.una, s.nxt, s.end = b.First, b.First, b.First
+	s.received, s.latest.seq = b.First, b.First
+	s.window = int(min(b.Window, MaxWindow))
 	if s.backoff == 0 { // Karn's rule: after a repeat nobody knows which one was answered
-		s.sample(now - s.askedAt)
+		s.sample(now - s.latest.at)
 	}
 	s.backoff, s.deadline = 0, 0
 	return out
@@ -156,39 +149,42 @@ func (s *Sender) Push(port uint8, body []byte) wire.Frame {
 	return f
 }
 
-// Ask makes sure that a question is under way that covers all that was sent. It
-// is for a source that has run out of room.
+// Ask makes sure that the sink says when it has room for more: that a question
+// is under way that covers all that was sent, or will be as soon as the one under
+// way is answered. It is for a source that has run out of room.
 func (s *Sender) Ask(now Time, out []byte) []byte {
-	if s.state != Open || s.una == s.nxt || s.round != s.answered {
+	if s.state != Open {
 		return out
 	}
-	return s.sync(now, out)
+	s.flush = max(s.flush, s.nxt)
+	if s.unanswered {
+		return out
+	}
+	return s.askFlush(now, out)
 }
 
 // Flush asks the sink to say when everything accepted so far is delivered.
 func (s *Sender) Flush(now Time, out []byte) []byte {
-	if s.state == Open {
-		s.flush = s.end
-		out = s.askFlush(now, out)
+	if s.state != Open {
+		return out
 	}
-	return out
+	s.flush = s.end
+	return s.askFlush(now, out)
 }
 
+// askFlush asks once: the sink answers at once and again when it is done with all
+// that was asked for, so to ask again before that would only keep both ends busy.
 func (s *Sender) askFlush(now Time, out []byte) []byte {
-	if s.flush > s.una && s.nxt >= s.flush && s.asked < s.flush {
+	if s.flush > s.una && s.nxt >= s.flush && s.latest.seq < s.flush {
 		return s.sync(now, out)
 	}
 	return out
 }
 
 func (s *Sender) sync(now Time, out []byte) []byte {
-	s.round++
-	s.asked, s.askedAt = s.nxt, now
-	s.deadline = now + s.rto()<<s.backoff
-	if limit := now + MaxRTO; s.deadline > limit {
-		s.deadline = limit
-	}
-	return s.appendFrame(out, wire.Sync, s.nxt, wire.AppendRound(nil, s.round))
+	s.ask(s.nxt, now)
+	s.deadline = now + s.patience()
+	return s.appendFrame(out, wire.Sync, s.nxt, wire.AppendRound(nil, s.latest.round))
 }
 
 // Ack takes an acknowledgement. It reports whether anything more is now known to
@@ -200,40 +196,60 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		return out, false, err
 	}
 	received := delivered + uint64(a.Received)
-	if (s.state != Open && s.state != Closing) || delivered > s.nxt || received > s.nxt || s.nxt-delivered > 1<<40 {
+	farthest := received
+	if n := len(ranges); n > 0 {
+		farthest += uint64(ranges[n-1].From) + uint64(ranges[n-1].N)
+	}
+	// What the sink is done with and has received only grows, so an answer that
+	// knows of less than was known before is older, and there is nothing in it.
+	if s.state != Open && s.state != Closing || delivered < s.una || received < s.received ||
+		received > s.nxt || farthest > s.nxt {
 		s.stale++
 		return out, false, nil
 	}
-	if n := len(ranges); n > 0 && received+uint64(ranges[n-1].From)+uint64(ranges[n-1].N) > s.nxt {
-		s.stale++
-		return out, false, nil
+	acked := s.store.Size()
+	for ; s.una < delivered; s.una++ {
+		s.store.Discard(wire.Size(s.store.Front()))
 	}
-	before := s.store.Size()
-	if delivered >= s.una {
-		for ; s.una < delivered; s.una++ {
-			s.store.Discard(wire.Size(s.store.Front()))
-		}
-		s.window = int(min(a.Window, maxCongestion))
-		progress = true
-	}
-	if acked := before - s.store.Size(); acked > 0 {
-		if s.cwnd < s.threshold {
-			s.cwnd += acked
-		} else {
-			s.cwnd += max(1, growth*acked/s.cwnd)
-		}
-		s.cwnd = min(s.cwnd, maxCongestion)
-		s.backoff, s.deadline = 0, now+s.rto()
-	}
-	if received > s.received {
+	acked -= s.store.Size()
+	window := int(min(a.Window, MaxWindow))
+	progress = acked > 0 || window > s.window
+	s.window = window
+	paused := s.pause > 0
+	if acked > 0 || received > s.received {
 		s.received = received
 		s.backoff, s.deadline = 0, now+s.rto()
+		s.vain, s.pause = 0, 0
+		s.grow(acked)
 	}
-	if a.Round == s.round && s.answered != s.round {
-		s.answered = s.round
-		s.sample(now - s.askedAt)
-		out = s.resend(now, received, ranges, out)
+	if q, ok := s.answer(a.Round); ok {
+		if q.round == a.Round {
+			s.sample(now - q.at)
+		}
+		out = s.resend(now, q.seq, ranges, out)
 	}
+	if s.una >= s.latest.seq {
+		s.unanswered = false // whatever it would say is known
+	}
+	out = s.release(out)
+	switch {
+	case s.una == s.nxt:
+		s.deadline = 0
+	case s.unanswered || s.pause > 0:
+		// The answer, or the clock, brings the next question.
+	case paused || len(ranges) > 0:
+		// There is a hole, or the sink may have room again: ask what is missing.
+		out = s.sync(now, out)
+	case s.backlog.Size() > 0 && s.latest.seq < s.nxt:
+		out = s.sync(now, out)
+	default:
+		out = s.askFlush(now, out)
+	}
+	return out, progress, nil
+}
+
+// release sends what the window now admits of the backlog.
+func (s *Sender) release(out []byte) []byte {
 	for s.backlog.Size() > 0 {
 		f, _ := wire.Next(s.backlog.Front())
 		if n := s.store.Size(); n > 0 && n+len(f) > min(s.window, s.cwnd) {
@@ -243,48 +259,6 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		out = append(out, f...)
 		s.backlog.Discard(len(f))
 		s.nxt++
-	}
-	switch {
-	case s.una == s.nxt:
-		s.deadline = 0
-	case s.round == s.answered && (len(ranges) > 0 || s.backlog.Size() > 0):
-		// There is a hole, or no room for more: ask how things stand.
-		out = s.sync(now, out)
-	default:
-		out = s.askFlush(now, out)
-	}
-	return out, progress, nil
-}
-
-// resend sends again what was sent before the question that was just answered
-// and has not arrived, as much of it as the path seems to take.
-func (s *Sender) resend(now Time, received uint64, ranges []wire.Range, out []byte) []byte {
-	seq, sent, next := s.una, 0, 0
-	for chunk := range s.store.Chunks() {
-		for len(chunk) > 0 && seq < s.asked {
-			var f wire.Frame
-			f, chunk = wire.Next(chunk)
-			for next < len(ranges) && seq >= received+uint64(ranges[next].From)+uint64(ranges[next].N) {
-				next++
-			}
-			arrived := seq < received || next < len(ranges) && seq >= received+uint64(ranges[next].From)
-			seq++
-			if arrived {
-				continue
-			}
-			if sent == 0 { // loss: slow down, once a round
-				s.threshold = max(s.store.Size()/2, minCongestion)
-				s.cwnd = s.threshold
-			} else if sent+len(f) > s.cwnd {
-				return s.sync(now, out)
-			}
-			out = append(out, f...)
-			sent += len(f)
-			s.retransmitted++
-		}
-	}
-	if sent > 0 {
-		out = s.sync(now, out)
 	}
 	return out
 }
@@ -301,20 +275,19 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 	if now < s.deadline {
 		return out
 	}
-	if s.backoff < 8 {
+	if s.backoff < maxBackoff {
 		s.backoff++
 	}
 	switch s.state {
 	case Opening:
-		s.deadline = now + min(s.rto()<<s.backoff, MaxRTO)
+		s.deadline = now + s.patience()
 		return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.life}.Append(nil))
 	case Closing:
-		s.deadline = now + min(s.rto()<<s.backoff, MaxRTO)
+		s.deadline = now + s.patience()
 		return s.appendFrame(out, wire.Close, s.end, nil)
 	}
-	if s.round != s.answered { // not even the question came through
-		s.threshold = max(s.store.Size()/2, minCongestion)
-		s.cwnd = minCongestion
+	if s.unanswered { // not even the question came through
+		s.collapse()
 	}
 	return s.sync(now, out)
 }
@@ -344,10 +317,16 @@ func (s *Sender) Closed(seq uint64) {
 }
 
 // Reset takes the sink's word that it does not know the stream that the message
-// with this number belongs to.
+// with this number belongs to. If nothing was pending then nothing is lost, and
+// the end is an orderly one: the sink may have forgotten the stream because it was
+// asked to, before it saw a late frame of it.
 func (s *Sender) Reset(seq uint64) {
 	if (s.state != Open && s.state != Closing) || seq < s.una || seq > s.nxt {
 		s.stale++
+		return
+	}
+	if s.una == s.end {
+		s.finish(nil)
 		return
 	}
 	s.finish(ErrReset)
@@ -356,7 +335,7 @@ func (s *Sender) Reset(seq uint64) {
 // NoRoute takes a relay's word that a frame of this stream went no further.
 func (s *Sender) NoRoute(seq uint64, b wire.NoRouteBody) {
 	ours := s.state == Opening && b.Type == wire.Open && seq == s.gen ||
-		(s.state == Open || s.state == Closing) && b.Type != wire.Open && seq >= s.una && seq <= s.nxt
+		(s.state == Open || s.state == Closing) && (b.Type == wire.Data || b.Type == wire.Sync || b.Type == wire.Close) && seq >= s.una && seq <= s.nxt
 	if !ours {
 		s.stale++
 		return
@@ -382,23 +361,6 @@ func (s *Sender) finish(err error) {
 	s.state, s.err = Ended, err
 	s.store.Clear()
 	s.backlog.Clear()
-}
-
-// sample smooths a round trip as RFC 6298 does.
-func (s *Sender) sample(rtt Time) {
-	if s.srtt == 0 {
-		s.srtt, s.rtvar = rtt, rtt/2
-		return
-	}
-	s.rtvar += ((s.srtt - rtt).Abs() - s.rtvar) / 4
-	s.srtt += (rtt - s.srtt) / 8
-}
-
-func (s *Sender) rto() Time {
-	if s.srtt == 0 {
-		return InitialRTO
-	}
-	return min(max(s.srtt+4*s.rtvar, MinRTO), MaxRTO)
 }
 
 func (s *Sender) appendFrame(out []byte, t wire.Type, seq uint64, body []byte) []byte {

@@ -15,10 +15,17 @@
 // the next Sync behind them. A lost Sync or acknowledgement costs a timeout and
 // 36 bytes, never a window of data.
 //
-// The sink acknowledges each quarter of its window and whenever it is asked; the
+// The sink acknowledges each quarter of its window and whenever it is asked, and
+// then once more when its handler is done with all that was asked about; the
 // source asks when it flushes, when it has run out of room and when it hears of
-// a hole, and after a timeout. So there is no timer at the sink, and none on the
-// path of a message.
+// a hole, and after a timeout. It never asks twice about the same: a handler that
+// takes its time would have both ends exchange questions and answers as fast as
+// the path allows. So there is no timer at the sink, and none on the path of a
+// message.
+//
+// A sink that has no room for a message drops it, which looks like any loss. What
+// was sent again a few times in vain is therefore sent at the pace of the timeouts
+// from then on, until the sink takes or finishes anything.
 //
 // # How lives are told apart
 //
@@ -27,6 +34,11 @@
 // a frame, or an acknowledgement, of an earlier life of either side falls outside
 // the window of the present one, also when all memory of that life is gone. (A
 // field of its own for the identity would cost 8 bytes in every frame.)
+//
+// A sink that gets a question of a stream it does not know, or that is not the one
+// it knows from this source, must answer with a Reset; the numbers keep a Reset for
+// an earlier life from harming the present one. Silence would not do: a late Open
+// can make a sink that came back open anew a stream that its source believes open.
 package stream
 
 import (
@@ -64,6 +76,9 @@ const (
 // held; anything farther is of another life. It is also what the largest window
 // holds of the smallest frames.
 const maxAhead = 1 << 16
+
+// maxFirst is the highest number a stream may start at, so that none ever wraps.
+const maxFirst = 1 << 63
 
 // Why a stream came to its end before everything was delivered.
 var (

@@ -1,0 +1,116 @@
+package stream
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// ledger knows what was accepted and what was handled, and nothing of how it got
+// there. It judges; the first complaint stays in err.
+type ledger struct {
+	err   error
+	drawn map[uint64]uint64 // first number to the sink's life that drew it
+	logs  map[uint64][]*streamLog
+}
+
+// streamLog is one stream from the moment it opened.
+type streamLog struct {
+	index     int // among the streams of this source
+	source    uint64
+	life, gen uint64
+	sinkLife  uint64
+	first     uint64
+	sent      []message
+	started   int // by the handler
+	done      int // by the handler
+	grant     int // the largest window ever granted
+	largest   int // frame
+}
+
+type message struct {
+	port uint8
+	body []byte
+}
+
+func newLedger() *ledger {
+	return &ledger{drawn: make(map[uint64]uint64), logs: make(map[uint64][]*streamLog)}
+}
+
+func (l *ledger) fail(format string, args ...any) {
+	if l.err == nil {
+		l.err = fmt.Errorf(format, args...)
+	}
+}
+
+// opened starts the account of a stream.
+func (l *ledger) opened(source, life, gen, first uint64) *streamLog {
+	sinkLife, ok := l.drawn[first]
+	if !ok {
+		l.fail("source %d opened a stream at %d, which no sink drew", source, first)
+	}
+	s := &streamLog{index: len(l.logs[source]), source: source, life: life, gen: gen, sinkLife: sinkLife, first: first}
+	for _, old := range l.logs[source] {
+		if old.first == first {
+			l.fail("source %d opened two streams at %d", source, first)
+		}
+	}
+	l.logs[source] = append(l.logs[source], s)
+	return s
+}
+
+func (s *streamLog) accepted(number uint64, port uint8, body []byte) error {
+	if want := s.first + uint64(len(s.sent)); number != want {
+		return fmt.Errorf("a message got number %d, want %d", number, want)
+	}
+	s.sent = append(s.sent, message{port, bytes.Clone(body)})
+	s.largest = max(s.largest, wire.HeaderSize+len(body))
+	return nil
+}
+
+// handle judges one delivery to the handler of a life of the sink. previous is the
+// stream of the delivery before, from the same source to the same life.
+func (l *ledger) handle(sinkLife uint64, f wire.Frame, previous *streamLog) *streamLog {
+	for _, s := range l.logs[f.Src()] {
+		i := f.Seq() - s.first
+		if i >= uint64(len(s.sent)) {
+			continue
+		}
+		switch m := s.sent[i]; {
+		case s.sinkLife != sinkLife:
+			l.fail("life %d of the sink got message %d of a stream with life %d", sinkLife, i, s.sinkLife)
+		case int(i) < s.started:
+			l.fail("message %d of stream %d of source %d was delivered twice", i, s.index, s.source)
+		case int(i) > s.started:
+			l.fail("message %d of stream %d of source %d was delivered before message %d", i, s.index, s.source, s.started)
+		case m.port != f.Port() || !bytes.Equal(m.body, f.Body()):
+			l.fail("message %d of stream %d of source %d was changed", i, s.index, s.source)
+		case previous != nil && previous.index > s.index:
+			l.fail("stream %d of source %d was delivered after stream %d", s.index, s.source, previous.index)
+		}
+		s.started++
+		return s
+	}
+	l.fail("source %d never sent number %d", f.Src(), f.Seq())
+	return nil
+}
+
+// check holds what a sender says against what is known.
+func (l *ledger) check(s *streamLog, x *Sender) {
+	if x.Accepted() != s.first+uint64(len(s.sent)) {
+		l.fail("the sender accepted %d messages, %d were given", x.Accepted()-s.first, len(s.sent))
+	}
+	if n := x.Delivered() - s.first; n > uint64(s.done) {
+		l.fail("%d messages are said to be delivered, the handler is done with %d", n, s.done)
+	}
+	if x.Pending() != x.Accepted()-x.Delivered() {
+		l.fail("%d messages are said to be pending, of %d", x.Pending(), x.Accepted()-x.Delivered())
+	}
+	if out := x.Bytes() - x.Backlog(); out > max(s.grant, s.largest) {
+		l.fail("%d bytes are under way, the largest grant was %d and the largest message %d", out, s.grant, s.largest)
+	}
+	if x.State() == Ended && x.Err() == nil && s.done != len(s.sent) {
+		l.fail("an orderly end with %d of %d messages handled", s.done, len(s.sent))
+	}
+}

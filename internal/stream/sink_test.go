@@ -1,0 +1,156 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// sinkNode is the process that receives. Its streams share budget bytes.
+type sinkNode struct {
+	w       *world
+	life    uint64
+	budget  int
+	in      map[uint64]*inboundSim
+	window  func() int
+	trimmed Time
+}
+
+type inboundSim struct {
+	r       *Receiver
+	taken   fifo.Queue
+	running []*streamLog // started by the handler, not reported yet
+	bytes   int          // of those
+	last    *streamLog
+	unsaid  int
+}
+
+func (k *sinkNode) used() int {
+	n := 0
+	for _, in := range k.in {
+		n += in.r.Bytes() + in.taken.Size() + in.bytes
+	}
+	return n
+}
+
+func (k *sinkNode) draw() uint64 {
+	n := 1 + k.w.rng.Uint64N(1<<62)
+	k.w.ledger.drawn[n] = k.life
+	return n
+}
+
+func (k *sinkNode) answer(t wire.Type, f wire.Frame, body []byte) {
+	k.w.send(wire.Append(nil, wire.Header{Type: t, Dst: f.Src(), Src: sinkID, Seq: f.Seq()}, body))
+}
+
+func (k *sinkNode) receive(f wire.Frame) {
+	w := k.w
+	in := k.in[f.Src()]
+	if in == nil && f.Type() != wire.Open {
+		if f.Type() == wire.Close {
+			k.answer(wire.Closed, f, nil)
+		} else {
+			k.answer(wire.Reset, f, nil)
+		}
+		return
+	}
+	switch f.Type() {
+	case wire.Open:
+		b, err := wire.ParseOpen(f.Body())
+		if err != nil {
+			w.ledger.fail("the sink cannot read an open: %v", err)
+		}
+		if in == nil {
+			if w.wild && w.chance(w.refuse) {
+				k.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
+				return
+			}
+			in = &inboundSim{r: NewReceiver(sinkID, k.life, f.Src(), b.Incarnation, f.Seq(), k.draw())}
+			k.in[f.Src()] = in
+		}
+		if in.r.Open(b.Incarnation, f.Seq(), k.draw()) {
+			w.send(in.r.AppendOpened(nil, k.window()))
+		}
+	case wire.Data:
+		room := k.budget - k.used()
+		if w.wild && w.chance(w.squeeze) {
+			room = min(room, w.rng.IntN(k.budget))
+		}
+		if _, hole := in.r.Data(f, room); hole {
+			w.send(in.r.AppendAck(nil, k.window()))
+		}
+	case wire.Sync:
+		round, err := wire.ParseRound(f.Body())
+		if err != nil {
+			w.ledger.fail("the sink cannot read a sync: %v", err)
+		}
+		if in.r.Sync(f.Seq(), round) == Stale {
+			k.stranger(wire.Reset, f)
+			return
+		}
+		w.send(in.r.AppendAck(nil, k.window()))
+	case wire.Close:
+		switch {
+		case in.r.Stranger(f.Seq()):
+			k.stranger(wire.Closed, f)
+		case in.taken.Size() > 0 || len(in.running) > 0 || !in.r.Close(f.Seq()):
+			w.send(in.r.AppendAck(nil, k.window()))
+		default:
+			if in.r.Bytes() != 0 {
+				w.ledger.fail("a stream was forgotten that held %d bytes", in.r.Bytes())
+			}
+			delete(k.in, f.Src())
+			k.answer(wire.Closed, f, nil)
+		}
+	}
+}
+
+// stranger answers a frame of a stream that is not the present one.
+func (k *sinkNode) stranger(t wire.Type, f wire.Frame) {
+	k.answer(t, f, nil)
+}
+
+func (k *sinkNode) act() {
+	w := k.w
+	if w.wild && w.chance(w.restartSink) {
+		k.life++
+		clear(k.in)
+	}
+	trim := w.now-k.trimmed > time.Second
+	if trim {
+		k.trimmed = w.now
+	}
+	for _, c := range w.sources { // in a fixed order, for the seed's sake
+		if in := k.in[c.id]; in != nil && trim {
+			in.r.Trim()
+		}
+		in := k.in[c.id]
+		if in == nil || w.wild && !w.chance(w.handle) {
+			continue
+		}
+		if n := len(in.running); n > 0 {
+			for _, s := range in.running {
+				s.done++
+			}
+			in.unsaid += in.bytes
+			in.running, in.bytes = in.running[:0], 0
+			if in.r.Handled(uint64(n)) || in.unsaid >= max(in.r.Window(), 500)/4 {
+				in.unsaid = 0
+				w.send(in.r.AppendAck(nil, k.window()))
+			}
+		}
+		if in.taken.Size() == 0 && in.r.Pending() {
+			in.taken = in.r.Take()
+		}
+		for n := 1 + w.rng.IntN(w.maxBatch); n > 0 && in.taken.Size() > 0; n-- {
+			f, _ := wire.Next(in.taken.Front())
+			if in.last = w.ledger.handle(k.life, f, in.last); in.last == nil {
+				return
+			}
+			in.running = append(in.running, in.last)
+			in.bytes += len(f)
+			in.taken.Discard(len(f))
+		}
+	}
+}

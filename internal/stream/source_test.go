@@ -1,0 +1,189 @@
+package stream
+
+import (
+	"errors"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// sourceNode is the process that sends. A new life of it remembers nothing.
+type sourceNode struct {
+	w         *world
+	id        uint64
+	life, gen uint64
+	s         *Sender
+	log       *streamLog // nil until open
+	ticked    Time
+	flushed   bool
+}
+
+func (c *sourceNode) open() {
+	c.gen++
+	c.s, c.log, c.flushed = NewSender(c.id, c.life, sinkID, c.gen), nil, false
+	c.w.send(c.s.Start(c.w.now, nil))
+}
+
+func (c *sourceNode) act() {
+	w := c.w
+	if w.chance(w.restartSource) {
+		c.life++
+		c.gen, c.s, c.log = 0, nil, nil
+	}
+	for n := w.rng.IntN(8); n > 0 && w.chance(w.push); n-- {
+		if c.s == nil || c.s.State() == Ended {
+			c.open()
+		}
+		if c.s.State() == Open {
+			c.push()
+		}
+	}
+	if c.s == nil {
+		return
+	}
+	if w.chance(w.flush) {
+		w.send(c.s.Flush(w.now, nil))
+	}
+	if w.chance(w.ask) {
+		w.send(c.s.Ask(w.now, nil))
+	}
+	if w.chance(w.close) {
+		w.send(c.s.Close(w.now, nil))
+	}
+}
+
+func (c *sourceNode) push() {
+	w := c.w
+	size := 0
+	if w.maxSize > 0 {
+		size = w.rng.IntN(w.maxSize + 1)
+		if w.chance(0.5) {
+			size /= 8
+		}
+	}
+	room := c.s.Room(size)
+	if !room && (!w.chance(w.backlog) || c.s.Backlog() > 10_000) {
+		w.send(c.s.Ask(w.now, nil))
+		return
+	}
+	body := make([]byte, size)
+	for i := range body {
+		body[i] = byte(w.rng.Uint32())
+	}
+	port := uint8(w.rng.IntN(3))
+	if err := c.log.accepted(c.s.Accepted(), port, body); err != nil {
+		w.ledger.fail("%w", err)
+	}
+	f := c.s.Push(port, body)
+	if (f != nil) != room {
+		w.ledger.fail("Room said %v, Push sent %v", room, f != nil)
+	}
+	w.send(f)
+	if !room {
+		w.send(c.s.Ask(w.now, nil))
+	}
+}
+
+// finish flushes, once, and closes when nothing is pending.
+func (c *sourceNode) finish() {
+	w := c.w
+	if c.s == nil || c.s.State() != Open {
+		return
+	}
+	if c.s.Pending() == 0 {
+		w.send(c.s.Close(w.now, nil))
+	} else if !c.flushed {
+		c.flushed = true
+		w.send(c.s.Flush(w.now, nil))
+	}
+}
+
+func (c *sourceNode) tick() {
+	if c.s != nil && c.s.Waiting() && c.w.now-c.ticked >= tick {
+		c.ticked = c.w.now
+		c.w.send(c.s.Tick(c.w.now, nil))
+	}
+}
+
+func (c *sourceNode) receive(f wire.Frame) {
+	w := c.w
+	if c.s == nil || c.s.State() == Ended && c.s.Err() == nil {
+		if b, err := wire.ParseOpened(f.Body()); err == nil && f.Type() == wire.Opened {
+			w.send(wire.Append(nil, wire.Header{Type: wire.Close, Dst: sinkID, Src: c.id, Seq: b.First}, nil))
+		}
+		return
+	}
+	was := c.s.State()
+	var out []byte
+	var err error
+	switch f.Type() {
+	case wire.Opened:
+		var b wire.OpenedBody
+		b, err = wire.ParseOpened(f.Body())
+		out = c.s.Opened(w.now, f.Seq(), b, nil)
+		if was == Opening && c.s.State() == Open {
+			c.log = w.ledger.opened(c.id, c.life, c.gen, c.s.Accepted())
+		}
+		if c.log != nil && b.First == c.log.first {
+			c.log.grant = max(c.log.grant, int(b.Window))
+		}
+	case wire.Ack:
+		if c.log != nil && f.Seq()-c.log.first <= uint64(len(c.log.sent)) {
+			var a wire.AckBody
+			a, _, _ = wire.ParseAck(f.Body(), nil)
+			c.log.grant = max(c.log.grant, int(a.Window))
+		}
+		out, _, err = c.s.Ack(w.now, f.Seq(), f.Body(), nil)
+	case wire.Refuse:
+		var b wire.RefuseBody
+		b, err = wire.ParseRefuse(f.Body())
+		c.s.Refused(f.Seq(), b)
+	case wire.Reset:
+		c.s.Reset(f.Seq())
+	case wire.Closed:
+		c.s.Closed(f.Seq())
+	case wire.NoRoute:
+		var b wire.NoRouteBody
+		b, err = wire.ParseNoRoute(f.Body())
+		c.s.NoRoute(f.Seq(), b)
+	}
+	if err != nil {
+		w.ledger.fail("source %d cannot read a %v: %v", c.id, f.Type(), err)
+	}
+	w.send(out)
+	if was != Ended && c.s.State() == Ended {
+		c.ended()
+	}
+	c.check()
+}
+
+// ended judges the reason: a stream whose two ends live and whose frames find
+// their way has no reason to fail.
+func (c *sourceNode) ended() {
+	w := c.w
+	switch err := c.s.Err(); {
+	case err == nil:
+	case errors.Is(err, ErrReset):
+		if c.log.sinkLife == w.sink.life {
+			w.ledger.fail("source %d: a stream was reset by the life that opened it", c.id)
+		}
+		if c.s.Pending() == 0 {
+			w.ledger.fail("source %d: a stream with nothing pending failed", c.id)
+		}
+	case errors.Is(err, ErrRefused):
+		if w.refuse == 0 {
+			w.ledger.fail("source %d: %v", c.id, err)
+		}
+	case errors.Is(err, ErrNoSuchNode):
+		if w.noRoute == 0 {
+			w.ledger.fail("source %d: %v", c.id, err)
+		}
+	default:
+		w.ledger.fail("source %d: %v", c.id, err)
+	}
+}
+
+func (c *sourceNode) check() {
+	if c.log != nil {
+		c.w.ledger.check(c.log, c.s)
+	}
+}
