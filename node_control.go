@@ -253,7 +253,7 @@ func (n *Node) link(m control.Manifest) error {
 				return
 			}
 		}
-	}))
+	}), m.Others)
 	n.cfg.log.Info("links up", "node", n.Peer(), "epoch", m.Epoch, "entries", len(m.Entries))
 	return nil
 }

@@ -13,9 +13,10 @@ import (
 // after all that this node sent it before, as long as both processes live and the
 // ring still connects them. Send does not wait for that; [Node.Flush] does.
 //
-// It copies body. It waits, until ctx ends, while the first message to a sink asks
-// for a stream, while the sink's window, this node's send buffer or the first link
-// is full. So a slow sink slows down its own sources.
+// It copies body. It waits, until ctx ends, while the sink's window, this node's
+// send buffer or the first link is full, so that a slow sink slows down its own
+// sources; and before the first message to a node that is not among
+// [Node.Members], to learn whether it exists.
 //
 // With the context of one of this node's handlers it never waits for a window: the
 // message joins a backlog, and the error is [ErrBacklog] when that is full.

@@ -24,6 +24,8 @@ type inbound struct {
 	mu        sync.Mutex
 	r         *stream.Receiver
 	scheduled bool // a handler has it, or it waits for one
+	gone      bool // not in Plane.in any more
+	silent    int  // looks for idle streams since anything came
 
 	asked atomic.Bool // the source wants to know how far the handler is
 
@@ -36,11 +38,51 @@ type inbound struct {
 	turn turn
 }
 
-func (p *Plane) inboundFrom(source uint64) *inbound {
+// lockInbound finds the stream from a source and locks it; nil if there is none.
+func (p *Plane) lockInbound(source uint64) *inbound {
 	p.mu.RLock()
 	in := p.in[source]
 	p.mu.RUnlock()
+	if in == nil {
+		return nil
+	}
+	in.mu.Lock()
+	if in.gone { // forgotten in between
+		in.mu.Unlock()
+		return nil
+	}
+	in.silent = 0
 	return in
+}
+
+// forgetInbound drops a stream that is complete or dead; it needs in.mu.
+func (p *Plane) forgetInbound(in *inbound) {
+	in.gone = true
+	p.mu.Lock()
+	delete(p.in, in.source)
+	p.streams.Store(int64(len(p.in)))
+	p.mu.Unlock()
+}
+
+// maxSilence is after how many looks for idle streams a sink forgets one from which
+// nothing has come. A source that lives ends its idle streams long before, and one
+// that waits for an answer asks every few seconds.
+const maxSilence = 5
+
+// sweepInbound gives up what is held for a source that went silent, and in the end
+// the stream.
+func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	before := in.r.Bytes()
+	in.r.Trim()
+	p.inbox.Add(int64(in.r.Bytes() - before))
+	if closeIdle && !in.gone {
+		in.silent++
+		if in.silent > maxSilence && !in.scheduled && in.r.Bytes() == 0 {
+			p.forgetInbound(in)
+		}
+	}
 }
 
 // window is what the sink can grant to one source now.
@@ -56,25 +98,11 @@ func (rc *reception) open(f wire.Frame) {
 		p.counters.malformed.Add(1)
 		return
 	}
-	source := f.Src()
-	in := p.inboundFrom(source)
+	in := rc.opening(f, b)
 	if in == nil {
-		p.mu.Lock()
-		if in = p.in[source]; in == nil {
-			if len(p.in) >= p.Streams {
-				p.mu.Unlock()
-				rc.answer(wire.Refuse, f, wire.RefuseBody{
-					SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
-				return
-			}
-			in = &inbound{source: source, r: stream.NewReceiver(p.Self, p.Life, source, b.Incarnation, f.Seq(), first())}
-			in.turn.in = in
-			p.in[source] = in
-			p.streams.Store(int64(len(p.in)))
-		}
-		p.mu.Unlock()
+		rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
+		return
 	}
-	in.mu.Lock()
 	before := in.r.Bytes()
 	if in.r.Open(b.Incarnation, f.Seq(), first()) {
 		rc.reply = in.r.AppendOpened(rc.reply, p.window())
@@ -85,15 +113,37 @@ func (rc *reception) open(f wire.Frame) {
 	in.mu.Unlock()
 }
 
+// opening finds or makes the stream that a source asks for, and locks it. It is
+// nil when there are too many.
+func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
+	p := rc.p
+	for {
+		if in := p.lockInbound(f.Src()); in != nil {
+			return in
+		}
+		p.mu.Lock()
+		if p.in[f.Src()] == nil {
+			if len(p.in) >= p.Streams {
+				p.mu.Unlock()
+				return nil
+			}
+			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Life, f.Src(), b.Incarnation, f.Seq(), first())}
+			in.turn.in = in
+			p.in[f.Src()] = in
+			p.streams.Store(int64(len(p.in)))
+		}
+		p.mu.Unlock()
+	}
+}
+
 func (rc *reception) data(f wire.Frame) {
 	p := rc.p
-	in := p.inboundFrom(f.Src())
+	in := p.lockInbound(f.Src())
 	if in == nil {
 		rc.unknown(f)
 		return
 	}
 	room := p.ReceiveBuffer - int(p.inbox.Load()) - rc.accepted
-	in.mu.Lock()
 	before := in.r.Bytes()
 	v, hole := in.r.Data(f, room)
 	rc.accepted += in.r.Bytes() - before // less than before if it gave up what it held
@@ -124,12 +174,11 @@ func (rc *reception) sync(f wire.Frame) {
 		p.counters.malformed.Add(1)
 		return
 	}
-	in := p.inboundFrom(f.Src())
+	in := p.lockInbound(f.Src())
 	if in == nil {
 		rc.unknown(f)
 		return
 	}
-	in.mu.Lock()
 	stale := in.r.Sync(f.Seq(), round) == stream.Stale
 	if !stale {
 		rc.reply = in.r.AppendAck(rc.reply, p.window())
@@ -145,24 +194,17 @@ func (rc *reception) sync(f wire.Frame) {
 // answered all the same, since the first answer may have been lost.
 func (rc *reception) close(f wire.Frame) {
 	p := rc.p
-	if in := p.inboundFrom(f.Src()); in != nil {
-		in.mu.Lock()
-		if in.r.Stranger(f.Seq()) {
-			in.mu.Unlock()
+	if in := p.lockInbound(f.Src()); in != nil {
+		defer in.mu.Unlock()
+		switch {
+		case in.r.Stranger(f.Seq()):
 			p.counters.stale.Add(1)
-			rc.answer(wire.Closed, f, nil)
-			return
-		}
-		if in.scheduled || !in.r.Close(f.Seq()) {
+		case in.scheduled || !in.r.Close(f.Seq()):
 			rc.reply = in.r.AppendAck(rc.reply, p.window())
-			in.mu.Unlock()
 			return
+		default:
+			p.forgetInbound(in)
 		}
-		in.mu.Unlock()
-		p.mu.Lock()
-		delete(p.in, f.Src())
-		p.streams.Store(int64(len(p.in)))
-		p.mu.Unlock()
 	}
 	rc.answer(wire.Closed, f, nil)
 }

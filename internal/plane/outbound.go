@@ -42,7 +42,7 @@ type outbound struct {
 
 // Send accepts a message for a sink: when it returns nil the message is numbered
 // and kept until the sink's handler is done with it. It waits, for ctx, while the
-// stream opens, the window is full, the send buffer is full or the first link is
+// stream to a sink not known to exist opens, the window is full, the send buffer is full or the first link is
 // congested.
 //
 // With the context of one of this plane's handlers it does not wait for the
@@ -95,6 +95,18 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				continue
 			}
 			o.flush(o.s.Ask(p.now(), o.out[:0]))
+		case stream.Opening:
+			// A sink that exists will answer, so a few messages need not wait for it.
+			// In a ring of many nodes a source that waited for each sink's answer
+			// would spend its time waiting.
+			if !full && o.bytes+wire.HeaderSize+len(body) <= maxEarly && p.known(sink) {
+				o.s.Push(port, body)
+				o.used = true
+				o.account()
+				o.mu.Unlock()
+				p.counters.sent.Add(1)
+				return nil
+			}
 		case stream.Ended:
 			err := o.s.Err()
 			o.mu.Unlock()
@@ -126,6 +138,16 @@ func wait(ctx, plane context.Context, one, other <-chan struct{}) error {
 	case <-plane.Done():
 		return context.Cause(plane)
 	}
+}
+
+// maxEarly is how many bytes of frames are accepted for a stream before its sink
+// has answered: less than any window, so that they leave at once when it has.
+const maxEarly = minWindow
+
+// known says whether a node is known to exist.
+func (p *Plane) known(id uint64) bool {
+	_, ok := slices.BinarySearch(p.routes.Load().members, id)
+	return ok
 }
 
 func (p *Plane) tooLarge(n int) error {
@@ -226,14 +248,19 @@ func (o *outbound) flush(frames []byte) {
 	}
 }
 
-// account needs mu.
+// account needs mu. What was accepted while the stream opens waits in its backlog
+// too, but is no handler's.
 func (o *outbound) account() {
 	p := o.p
-	if n := o.s.Backlog(); n != o.backlog {
-		p.backlog.Add(int64(n - o.backlog))
-		o.backlog = n
+	backlog := o.s.Backlog()
+	if o.s.State() == stream.Opening {
+		backlog = 0
 	}
-	n := o.s.Bytes() - o.s.Backlog()
+	if backlog != o.backlog {
+		p.backlog.Add(int64(backlog - o.backlog))
+		o.backlog = backlog
+	}
+	n := o.s.Bytes() - backlog
 	if d := n - o.bytes; d != 0 {
 		o.bytes = n
 		if after := p.stored.Add(int64(d)); d < 0 && after-int64(d) > int64(p.SendBuffer) && after <= int64(p.SendBuffer) {
@@ -398,14 +425,15 @@ func (p *Plane) askAll() {
 // error if that came first.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
 	type target struct {
-		o   *outbound
-		seq uint64
+		o *outbound
+		n uint64 // messages accepted
 	}
 	var targets []target
 	for _, o := range p.snapshot(sinks...) {
 		o.mu.Lock()
-		if o.s.State() == stream.Open && o.s.Pending() > 0 {
-			targets = append(targets, target{o, o.s.Accepted()})
+		if o.s.State() != stream.Ended && o.s.Pending() > 0 {
+			accepted, _ := o.s.Progress()
+			targets = append(targets, target{o, accepted})
 			o.flush(o.s.Flush(p.now(), o.out[:0]))
 		}
 		o.mu.Unlock()
@@ -413,7 +441,7 @@ func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, erro
 	for _, t := range targets {
 		for {
 			t.o.mu.Lock()
-			if t.o.s.State() != stream.Open || t.o.s.Delivered() >= t.seq {
+			if _, delivered := t.o.s.Progress(); t.o.s.State() == stream.Ended || delivered >= t.n {
 				t.o.mu.Unlock()
 				break
 			}

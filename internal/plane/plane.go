@@ -118,6 +118,7 @@ func New(c Config) *Plane {
 		conns:  make(map[net.Conn]*reception),
 		traces: make(map[uint64]*trace),
 		failed: make(map[uint64]Undelivered),
+		gen:    rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
@@ -204,11 +205,7 @@ func (p *Plane) Sweep(closeIdle bool) {
 	}
 	p.mu.RUnlock()
 	for _, i := range in {
-		i.mu.Lock()
-		before := i.r.Bytes()
-		i.r.Trim()
-		p.inbox.Add(int64(i.r.Bytes() - before))
-		i.mu.Unlock()
+		p.sweepInbound(i, closeIdle)
 	}
 	for _, o := range idle {
 		o.closeIfIdle()

@@ -23,9 +23,10 @@ type outLink struct {
 // routes is an immutable snapshot: the entries in clockwise order and the link
 // to each. One atomic load serves a whole batch of frames.
 type routes struct {
-	epoch uint64
-	ids   []uint64
-	links []*outLink
+	epoch   uint64
+	ids     []uint64
+	links   []*outLink
+	members []uint64 // ascending; some of those that exist, self not among them
 }
 
 // HasLink says whether there is a working link to this life of a node.
@@ -83,11 +84,12 @@ func (p *Plane) watch(l *outLink) {
 }
 
 // Use makes the entries with these IDs, in clockwise order, the table of an
-// epoch. Links that it does not name write what they hold and end.
-func (p *Plane) Use(epoch uint64, ids []uint64) {
+// epoch. Links that it does not name write what they hold and end. members are
+// nodes known to exist.
+func (p *Plane) Use(epoch uint64, ids, members []uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rt := &routes{epoch: epoch, ids: slices.Clone(ids), links: make([]*outLink, len(ids))}
+	rt := &routes{epoch: epoch, ids: slices.Clone(ids), links: make([]*outLink, len(ids)), members: slices.Sorted(slices.Values(members))}
 	for i, id := range ids {
 		rt.links[i] = p.links[id] // nil where the link has ended: frames are dropped and counted
 	}

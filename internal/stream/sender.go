@@ -33,7 +33,8 @@ type Sender struct {
 
 	// Messages [una, nxt) were sent and are not known to be delivered; they are
 	// in store. Messages [nxt, end) were accepted beyond the window and wait in
-	// backlog.
+	// backlog. Until the sink says where numbers start they count from 0.
+	first          uint64
 	una, nxt, end  uint64
 	store, backlog fifo.Queue
 
@@ -70,6 +71,10 @@ func (s *Sender) Accepted() uint64 { return s.end }
 // Delivered is the number below which every message is known to be delivered.
 func (s *Sender) Delivered() uint64 { return s.una }
 
+// Progress is how many messages were accepted, and how many of them are known to be
+// delivered. In contrast to the numbers it does not jump when the stream opens.
+func (s *Sender) Progress() (accepted, delivered uint64) { return s.end - s.first, s.una - s.first }
+
 // Pending is how many accepted messages are not known to be delivered.
 func (s *Sender) Pending() uint64 { return s.end - s.una }
 
@@ -99,14 +104,24 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 	}
 	s.state = Open
 	s.peerLife = b.SinkIncarnation
-	s.una, s.nxt, s.end = b.First, b.First, b.First
+	s.first, s.una, s.nxt, s.end = b.First, b.First, b.First, b.First+s.end
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))
 	if s.backoff == 0 { // Karn's rule: after a repeat nobody knows which one was answered
 		s.sample(now - s.latest.at)
 	}
 	s.backoff, s.deadline = 0, 0
-	return out
+	for early := range s.backlog.Chunks() {
+		for len(early) > 0 {
+			var f wire.Frame
+			f, early = wire.Next(early)
+			f.SetSeq(f.Seq() + b.First)
+		}
+	}
+	if s.flush > 0 {
+		s.flush += b.First
+	}
+	return s.askFlush(now, s.release(out))
 }
 
 // Refused takes the sink's refusal.
@@ -129,9 +144,9 @@ func (s *Sender) Room(n int) bool {
 	return out == 0 || out+wire.HeaderSize+n <= min(s.window, s.cwnd)
 }
 
-// Push accepts a message on an open stream. If there is room it returns the frame
-// to be sent, valid until the next call; otherwise the message joins the backlog
-// and is sent when the window allows.
+// Push accepts a message on a stream that is open or opening. If there is room it
+// returns the frame to be sent, valid until the next call; otherwise the message
+// joins the backlog and is sent when the window allows.
 func (s *Sender) Push(port uint8, body []byte) wire.Frame {
 	q := &s.store
 	room := s.Room(len(body))
@@ -165,11 +180,14 @@ func (s *Sender) Ask(now Time, out []byte) []byte {
 
 // Flush asks the sink to say when everything accepted so far is delivered.
 func (s *Sender) Flush(now Time, out []byte) []byte {
-	if s.state != Open {
-		return out
+	switch s.state {
+	case Opening:
+		s.flush = s.end // asked when it has opened
+	case Open:
+		s.flush = s.end
+		out = s.askFlush(now, out)
 	}
-	s.flush = s.end
-	return s.askFlush(now, out)
+	return out
 }
 
 // askFlush asks once: the sink answers at once and again when it is done with all

@@ -150,7 +150,8 @@ func (f Frame) Src() uint64  { return binary.BigEndian.Uint64(f[offSrc:]) }
 func (f Frame) Seq() uint64  { return binary.BigEndian.Uint64(f[offSeq:]) }
 func (f Frame) Body() []byte { return f[HeaderSize:] }
 
-// SetHops overwrites the hop count in place.
+// SetSeq overwrites the number in place, SetHops the hop count.
+func (f Frame) SetSeq(n uint64)  { binary.BigEndian.PutUint64(f[offSeq:], n) }
 func (f Frame) SetHops(n uint16) { binary.BigEndian.PutUint16(f[offHops:], n) }
 
 // Scan reports how many bytes at the start of b are whole routed frames, and

@@ -1,0 +1,58 @@
+package stream
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// What is accepted while a stream opens is numbered and sent when it has, in order,
+// and a flush that came meanwhile is asked behind it.
+func TestMessagesAcceptedEarly(t *testing.T) {
+	s := NewSender(10, 1, 20, 5)
+	out := s.Start(time.Second, nil)
+	for i := range byte(3) {
+		if f := s.Push(0, []byte{i}); f != nil {
+			t.Fatal("a message was sent on a stream that is not open")
+		}
+	}
+	out = s.Flush(time.Second, out[:0])
+	if len(out) != 0 || s.Pending() != 3 || s.Bytes() != 3*(wire.HeaderSize+1) {
+		t.Fatalf("%d bytes to send, %d pending, %d bytes held", len(out), s.Pending(), s.Bytes())
+	}
+	const first = 1000
+	out = s.Opened(2*time.Second, 5, wire.OpenedBody{SourceIncarnation: 1, First: first, Window: 1 << 16}, nil)
+	for i := range uint64(3) {
+		var f wire.Frame
+		f, out = wire.Next(out)
+		if f.Type() != wire.Data || f.Seq() != first+i || f.Body()[0] != byte(i) {
+			t.Fatalf("message %d is a %v with number %d", i, f.Type(), f.Seq())
+		}
+	}
+	f, out := wire.Next(out)
+	if f.Type() != wire.Sync || f.Seq() != first+3 || len(out) != 0 {
+		t.Fatalf("behind them: a %v of %d, and %d bytes", f.Type(), f.Seq(), len(out))
+	}
+	if f := wire.Frame(s.Push(0, nil)); f == nil || f.Seq() != first+3 {
+		t.Fatal("the next message does not follow")
+	}
+	if _, _, err := s.Ack(3*time.Second, first+3, wire.AckBody{Window: 1 << 16, Round: 1}.Append(nil, nil), nil); err != nil {
+		t.Fatal(err)
+	}
+	if accepted, delivered := s.Progress(); accepted != 4 || delivered != 3 || s.Pending() != 1 {
+		t.Errorf("accepted %d, delivered %d, pending %d", accepted, delivered, s.Pending())
+	}
+}
+
+// A sink that turns out not to exist leaves them with no outcome; they are counted.
+func TestMessagesAcceptedEarlyForNobody(t *testing.T) {
+	s := NewSender(10, 1, 20, 5)
+	s.Start(time.Second, nil)
+	s.Push(0, []byte("x"))
+	s.NoRoute(5, wire.NoRouteBody{Type: wire.Open, Reason: wire.NoSuchNode, Dst: 20})
+	if s.State() != Ended || !errors.Is(s.Err(), ErrNoSuchNode) || s.Pending() != 1 || s.Bytes() != 0 {
+		t.Errorf("state %d, %v, %d pending, %d bytes", s.State(), s.Err(), s.Pending(), s.Bytes())
+	}
+}
