@@ -1,0 +1,47 @@
+package ringdht
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkRing is the main job: ten nodes, three entries, every message to a node
+// drawn at random, streams on. An operation is a message.
+func BenchmarkRing(b *testing.B) {
+	for _, size := range []int{4, 256, 4096} {
+		for _, over := range []string{"memory", "tcp"} {
+			b.Run(fmt.Sprintf("nodes=10/%s/bytes=%d", over, size), func(b *testing.B) {
+				var net *MemoryNetwork
+				if over == "memory" {
+					net = NewMemoryNetwork(1)
+				}
+				tr := newTestRing(b, net)
+				for range 10 {
+					tr.join(nil, WithTraffic())
+				}
+				tr.setup(3)
+				tr.run(Traffic{Messages: 1000, Payload: size}) // streams are open from here on
+				b.SetBytes(int64(size))
+				b.ResetTimer()
+				s := tr.run(Traffic{Messages: max(b.N/10, 1), Payload: size})
+				b.StopTimer()
+				b.ReportMetric(s.Rate(), "msg/s")
+				b.ReportMetric(s.MeanHops, "hops")
+			})
+		}
+	}
+}
+
+// BenchmarkFirstRun is a run from cold, in a ring where every message meets
+// another sink.
+func BenchmarkFirstRun(b *testing.B) {
+	for b.Loop() {
+		tr := newTestRing(b, NewMemoryNetwork(1), WithBits(7))
+		for range 128 {
+			tr.join(nil, WithTraffic())
+		}
+		tr.setup(0)
+		tr.run(Traffic{Messages: 100})
+		tr.close()
+	}
+}

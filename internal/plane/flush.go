@@ -1,0 +1,94 @@
+package plane
+
+import (
+	"context"
+	"slices"
+
+	"github.com/x/ringdht/internal/stream"
+)
+
+// Undelivered says that a stream ended with messages whose fate is unknown.
+type Undelivered struct {
+	Sink     uint64
+	Messages uint64
+	Err      error // why the stream ended
+}
+
+// Flush waits until everything accepted before the call for these sinks, or for
+// all if none are given, has been handled by its sink's handler. It returns those
+// streams that ended otherwise since the last Flush that returned them, and ctx's
+// error if that came first.
+func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
+	type target struct {
+		o *outbound
+		n uint64 // messages accepted
+	}
+	var targets []target
+	for _, o := range p.snapshot(sinks...) {
+		o.mu.Lock()
+		if o.s.State() != stream.Ended && o.s.Pending() > 0 {
+			accepted, _ := o.s.Progress()
+			targets = append(targets, target{o, accepted})
+			o.flush(o.s.Flush(p.now(), o.out[:0]))
+		}
+		o.mu.Unlock()
+	}
+	for _, t := range targets {
+		for {
+			t.o.mu.Lock()
+			if _, delivered := t.o.s.Progress(); t.o.s.State() == stream.Ended || delivered >= t.n {
+				t.o.mu.Unlock()
+				break
+			}
+			changed := t.o.wait()
+			t.o.mu.Unlock()
+			if err := wait(ctx, p.ctx, changed, nil); err != nil {
+				return p.takeFailed(sinks), err
+			}
+		}
+	}
+	return p.takeFailed(sinks), nil
+}
+
+func (p *Plane) takeFailed(sinks []uint64) []Undelivered {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []Undelivered
+	for sink, u := range p.failed {
+		if len(sinks) == 0 || slices.Contains(sinks, sink) {
+			all = append(all, u)
+			delete(p.failed, sink)
+		}
+	}
+	return all
+}
+
+// snapshot lists the outgoing streams to these sinks, or all if none are given.
+func (p *Plane) snapshot(sinks ...uint64) []*outbound {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if len(sinks) > 0 {
+		var some []*outbound
+		for _, sink := range sinks {
+			if o := p.out[sink]; o != nil {
+				some = append(some, o)
+			}
+		}
+		return some
+	}
+	all := make([]*outbound, 0, len(p.out))
+	for _, o := range p.out {
+		all = append(all, o)
+	}
+	return all
+}
+
+// askAll asks every sink how far it is, to free the send buffer: with very many
+// streams none may have enough outstanding for its sink to speak up.
+func (p *Plane) askAll() {
+	for _, o := range p.snapshot() {
+		o.mu.Lock()
+		o.flush(o.s.Ask(p.now(), o.out[:0]))
+		o.mu.Unlock()
+	}
+}

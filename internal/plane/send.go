@@ -1,0 +1,155 @@
+package plane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Why a message was not accepted.
+var (
+	ErrTooLarge = errors.New("message too large")
+	ErrBacklog  = errors.New("too much sent by handlers is waiting")
+)
+
+// Send accepts a message for a sink: when it returns nil the message is numbered
+// and kept until the sink's handler is done with it. It waits, for ctx, while the
+// stream to a sink not known to exist opens, the window is full, the send buffer is full or the first link is
+// congested.
+//
+// With the context of one of this plane's handlers it does not wait for the
+// window: two nodes whose handlers wait for each other's would wait for ever.
+// What the window does not allow joins the handler backlog, and when that is
+// full the error is [ErrBacklog]. Other senders wait as long as the stream has a
+// backlog, which keeps it short.
+func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) error {
+	if len(body) > p.MaxPayload {
+		return p.tooLarge(len(body))
+	}
+	asked := false          // for space in the send buffer
+	var waitedFor *outbound // whose end is this call's business
+	for {
+		o, opened, err := p.outbound(sink)
+		if err != nil {
+			return err
+		}
+		var space <-chan struct{}
+		full := p.stored.Load() > int64(p.SendBuffer)
+		if full {
+			space = p.space.wait()
+			full = p.stored.Load() > int64(p.SendBuffer)
+		}
+		o.mu.Lock()
+		switch o.s.State() {
+		case stream.Open:
+			// No sink may fill the send buffer alone: while it is slow the others get
+			// theirs. An empty stream may always send one message, so that a full
+			// buffer delays a source and cannot stop it.
+			share := o.bytes+len(body) <= p.SendBuffer/4
+			if o.s.Room(len(body)) && (share && !full || o.s.Pending() == 0) {
+				l, queued := o.push(port, body)
+				o.mu.Unlock()
+				p.counters.sent.Add(1)
+				if l != nil && queued > l.Low() {
+					l.Room(ctx) // accepted already: whatever this returns, the answer is nil
+				}
+				return nil
+			}
+			if ctx.Value(handlerKey{}) == p {
+				err := o.pushBacklog(port, body)
+				o.mu.Unlock()
+				return err
+			}
+			if full && !asked {
+				asked = true
+				o.mu.Unlock()
+				p.askAll()
+				continue
+			}
+			o.flush(o.s.Ask(p.now(), o.out[:0]))
+		case stream.Opening:
+			// A sink that exists will answer, so a few messages need not wait for it.
+			// In a ring of many nodes a source that waited for each sink's answer
+			// would spend its time waiting.
+			if !full && o.bytes+wire.HeaderSize+len(body) <= maxEarly && p.known(sink) {
+				o.s.Push(port, body)
+				o.used = true
+				o.account()
+				o.mu.Unlock()
+				p.counters.sent.Add(1)
+				return nil
+			}
+		case stream.Ended:
+			err := o.s.Err()
+			o.mu.Unlock()
+			p.forget(o)
+			if err != nil && (opened || o == waitedFor) {
+				return err
+			}
+			continue // it ended before this call, which deserves an answer of its own
+		}
+		waitedFor = o
+		changed := o.wait()
+		o.mu.Unlock()
+		if err := wait(ctx, p.ctx, changed, space); err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns when either channel is closed, without an error, or when one of
+// the contexts is done.
+func wait(ctx, plane context.Context, one, other <-chan struct{}) error {
+	select {
+	case <-one:
+		return nil
+	case <-other:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-plane.Done():
+		return context.Cause(plane)
+	}
+}
+
+// maxEarly is how many bytes of frames are accepted for a stream before its sink
+// has answered: less than any window, so that they leave at once when it has.
+const maxEarly = minWindow
+
+// known says whether a node is known to exist.
+func (p *Plane) known(id uint64) bool {
+	_, ok := slices.BinarySearch(p.routes.Load().members, id)
+	return ok
+}
+
+func (p *Plane) tooLarge(n int) error {
+	return fmt.Errorf("%w: %d bytes, the ring's limit is %d", ErrTooLarge, n, p.MaxPayload)
+}
+
+// Cast sends a message without a stream: nobody numbers, acknowledges or repeats
+// it. It waits, for ctx, only while the first link is congested.
+func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) error {
+	if len(body) > p.MaxPayload {
+		return p.tooLarge(len(body))
+	}
+	b := castPool.Get().(*[]byte)
+	*b = wire.Append((*b)[:0], wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}, body)
+	l, queued, err := p.emit(sink, *b)
+	castPool.Put(b)
+	if err != nil {
+		return err
+	}
+	p.counters.sent.Add(1)
+	p.counters.casts.Add(1)
+	if l != nil && queued > l.Low() {
+		l.Room(ctx)
+	}
+	return nil
+}
+
+var castPool = sync.Pool{New: func() any { return new([]byte) }}
