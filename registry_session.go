@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -31,8 +30,7 @@ type session struct {
 	in     bool        // under Registry.mu
 	beat   control.Beat
 
-	once sync.Once
-	done chan struct{}
+	done chan struct{} // closed when it is no member any more; set with member
 }
 
 // run is the session's goroutine.

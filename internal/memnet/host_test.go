@@ -11,7 +11,8 @@ import (
 
 func TestHostIsTheSame(t *testing.T) {
 	n := New(1)
-	if n.Host("a") != n.Host("a") || n.Host("a") == n.Host("b") {
+	a := n.Host("a")
+	if again := n.Host("a"); again != a || n.Host("b") == a {
 		t.Fatal("not one host for each name")
 	}
 }
