@@ -58,7 +58,7 @@ func TestStream(t *testing.T) {
 		data := pattern(1 << 20)
 		go func() {
 			for rest := data; len(rest) > 0; {
-				k := min(len(rest), 1+len(rest)*7919%100_000)
+				k := min(len(rest), 1+len(rest)%1000*7919%100_000)
 				a.Write(rest[:k])
 				rest = rest[k:]
 			}

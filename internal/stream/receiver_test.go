@@ -24,7 +24,7 @@ func TestInOrderOnce(t *testing.T) {
 func TestNumbersOfAnotherLife(t *testing.T) {
 	r := receiver()
 	arrive(t, r, Accepted, 0)
-	arrive(t, r, Stale, -1, -first, 1+maxAhead, 1<<40)
+	arrive(t, r, Stale, -1, -first, 1+maxAhead, 1<<30)
 	arrive(t, r, Held, maxAhead)
 	for _, n := range []int{-1, 2 + maxAhead} {
 		if v := r.Sync(first+uint64(n), 1); v != Stale {
