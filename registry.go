@@ -95,16 +95,15 @@ func (r *Registry) Serve(l net.Listener) error {
 }
 
 func (r *Registry) serve(l net.Listener) error {
-	defer func() {
-		l.Close()
-		r.mu.Lock()
-		delete(r.listeners, l)
-		r.mu.Unlock()
-	}()
-	if err := r.cfg.accept(r.ctx, l, r.wg.Go, r.receive); err != nil && !errors.Is(err, ErrClosed) {
-		return fmt.Errorf("ringdht: registry: %w", err)
+	err := r.cfg.accept(r.ctx, l, r.wg.Go, r.receive)
+	l.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.listeners, l)
+	if r.closed {
+		return r.closedError("serving")
 	}
-	return r.closedError("serving")
+	return fmt.Errorf("ringdht: registry: %w", err) // somebody else closed the listener
 }
 
 // receive is a connection's goroutine.
