@@ -33,8 +33,8 @@ type Codec interface {
 func Msgpack() Codec { return msgpack{} }
 
 // JSON is the codec for those who want to read along, or write a member in a
-// language without MessagePack. It is several times slower. IDs beyond 2^53 need
-// a reader that keeps 64-bit integers.
+// language without MessagePack. It is several times slower. Incarnations and
+// tokens use all 64 bits of an integer, so its reader must not make them floats.
 func JSON() Codec { return jsonCodec{} }
 
 type jsonCodec struct{}

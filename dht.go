@@ -166,8 +166,8 @@ type UndeliveredError struct {
 // Undelivered is one stream's part of an [UndeliveredError].
 type Undelivered struct {
 	Sink     ID
-	Messages uint64 // the latest so many messages to this sink
-	Err      error  // why the stream ended
+	Messages uint64 // how many: the latest accepted before the stream ended
+	Err      error  // why it ended
 }
 
 // Error lists the streams.
@@ -178,7 +178,7 @@ func (e *UndeliveredError) Error() string {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, " the last %d to node %d (%v)", u.Messages, u.Sink, u.Err)
+		fmt.Fprintf(&b, " %d to node %d (%v)", u.Messages, u.Sink, u.Err)
 	}
 	return b.String()
 }

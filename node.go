@@ -48,8 +48,9 @@ type Node struct {
 	wg   sync.WaitGroup
 
 	table    atomic.Pointer[Table]
-	manifest atomic.Pointer[control.Manifest]
-	failure  atomic.Pointer[error] // of the latest links
+	linked   atomic.Pointer[control.Manifest] // the latest whose links are up here
+	manifest atomic.Pointer[control.Manifest] // the latest whose links are up everywhere
+	failure  atomic.Pointer[error]            // of the latest links
 
 	mu      sync.Mutex
 	leaving bool
@@ -216,8 +217,8 @@ func (n *Node) MaxPayload() int { return n.self.MaxPayload }
 // Table is the routing table in use. It is empty before the overlay is set up.
 func (n *Node) Table() *Table { return n.table.Load() }
 
-// Members are the IDs of the other members as of the latest set-up; in rings of
-// more than 4,096, a random sample of so many.
+// Members are the IDs of the other members as of the latest set-up that is ready;
+// in rings of more than 4,096, a random sample of so many.
 func (n *Node) Members() []ID {
 	m := n.manifest.Load()
 	ids := make([]ID, len(m.Others))
@@ -271,6 +272,10 @@ func (n *Node) Leave(ctx context.Context) error {
 
 	flushErr := n.Flush(ctx)
 	var err error
+	select {
+	case <-n.left: // an answer that nobody asked for
+	default:
+	}
 	n.ctl.Send(control.TypeDeregister, control.Deregister{ID: n.self.ID, Addr: n.addr})
 	select {
 	case err = <-n.left:

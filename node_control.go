@@ -56,7 +56,7 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 	case <-n.registered:
 	case <-n.ctx.Done():
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
-	case <-time.After(n.cfg.handshake):
+	case <-time.After(n.cfg.handshake / 2): // the answer must still make its deadline
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
 	}
 	if h.To != n.self.ID || h.ToLife != n.self.Life {
@@ -100,6 +100,17 @@ func (n *Node) hear(t wire.Type, body []byte) error {
 		}
 		n.manifests <- m
 	case control.TypeReady:
+		var ready control.Ready
+		if err := n.ctl.Decode(body, &ready); err != nil {
+			return err
+		}
+		// From now on everybody's tables lead to everybody on the list. Before, a
+		// relay with the table of an earlier epoch could say that a newcomer does
+		// not exist.
+		if m := n.linked.Load(); m != nil && m.Epoch == ready.Epoch {
+			n.manifest.Store(m)
+			n.plane.Know(m.Others)
+		}
 		select {
 		case <-n.ready:
 		default:
@@ -245,15 +256,18 @@ func (n *Node) link(m control.Manifest) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	n.manifest.Store(&m)
+	n.linked.Store(&m)
 	n.table.Store(table)
-	n.plane.Use(m.Epoch, slices.Collect(func(yield func(uint64) bool) {
+	missing := n.plane.Use(m.Epoch, slices.Collect(func(yield func(uint64) bool) {
 		for _, e := range m.Entries {
 			if !yield(e.ID) {
 				return
 			}
 		}
-	}), m.Others)
+	}))
+	if len(missing) > 0 {
+		return fmt.Errorf("node %d lost its new link to %d before it was used", n.self.ID, missing[0])
+	}
 	n.cfg.log.Info("links up", "node", n.Peer(), "epoch", m.Epoch, "entries", len(m.Entries))
 	return nil
 }

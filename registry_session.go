@@ -94,6 +94,9 @@ func (s *session) register(body []byte) error {
 	if s.in {
 		return s.refuse(control.CodeProtocol, "this connection has registered node %d already", s.member.ID)
 	}
+	if s.left.Addr != "" {
+		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", s.left.ID)
+	}
 	host, port, err := net.SplitHostPort(req.Addr)
 	if err != nil || host == "" || port == "" {
 		return s.refuse(control.CodeProtocol, "the address %q is not host:port with both given", req.Addr)

@@ -190,6 +190,10 @@ func (t *traffic) collect(run uint64) control.Summary {
 	return s
 }
 
+// maxPairs bounds the explanation to what the registry takes in one message. In a
+// larger ring it sees some of the sources of each node.
+const maxPairs = 8192
+
 // explain lists the pairs of the run that was collected last.
 func (t *traffic) explain(run uint64) control.Pairs {
 	t.mu.Lock()
@@ -203,6 +207,9 @@ func (t *traffic) explain(run uint64) control.Pairs {
 	defer l.mu.Unlock()
 	p.Sent = l.outcome
 	for id, c := range l.sources {
+		if len(p.Received) == maxPairs {
+			break
+		}
 		c.mu.Lock()
 		p.Received = append(p.Received, control.Pair{ID: id, N: c.n, Sum: c.sum})
 		c.mu.Unlock()

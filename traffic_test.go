@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -327,4 +328,42 @@ func TestOneRunAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.run(Traffic{Messages: 100}) // from zero
+}
+
+// A newcomer is not among the members before everybody's tables lead to it: a relay
+// with the table of the epoch before would say that it does not exist.
+func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	for range 4 {
+		tr.join(nil)
+	}
+	tr.setup(1)
+	newcomer := tr.join(nil)
+	net.Hold("registry", "n2") // one node does not learn of the new epoch
+	done := make(chan error)
+	go func() { _, err := tr.registry.Setup(tr.ctx(), 1); done <- err }()
+	if err := tr.registry.await(tr.ctx(), func() bool { return len(tr.registry.overlay.waiting) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range tr.nodes[:4] {
+		if slices.Contains(n.Members(), newcomer.ID()) {
+			t.Errorf("node %d counts on a newcomer that others do not know", n.ID())
+		}
+	}
+	net.Heal()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range tr.nodes[:4] {
+		for !slices.Contains(n.Members(), newcomer.ID()) {
+			runtime.Gosched() // the word that all are ready is on its way
+		}
+		if err := n.Send(tr.ctx(), newcomer.ID(), nil); err != nil {
+			t.Error(err)
+		}
+		if err := n.Flush(tr.ctx()); err != nil {
+			t.Error(err)
+		}
+	}
 }

@@ -25,7 +25,7 @@ type inbound struct {
 	r         *stream.Receiver
 	scheduled bool // a handler has it, or it waits for one
 	gone      bool // not in Plane.in any more
-	silent    int  // looks for idle streams since anything came
+	silent    int  // looks for idle streams since anything of the stream came
 
 	asked atomic.Bool // the source wants to know how far the handler is
 
@@ -51,7 +51,6 @@ func (p *Plane) lockInbound(source uint64) *inbound {
 		in.mu.Unlock()
 		return nil
 	}
-	in.silent = 0
 	return in
 }
 
@@ -105,6 +104,7 @@ func (rc *reception) open(f wire.Frame) {
 	}
 	before := in.r.Bytes()
 	if in.r.Open(b.Incarnation, f.Seq(), first()) {
+		in.silent = 0
 		rc.reply = in.r.AppendOpened(rc.reply, p.window())
 	} else {
 		p.counters.stale.Add(1)
@@ -147,6 +147,9 @@ func (rc *reception) data(f wire.Frame) {
 	before := in.r.Bytes()
 	v, hole := in.r.Data(f, room)
 	rc.accepted += in.r.Bytes() - before // less than before if it gave up what it held
+	if v != stream.Stale {
+		in.silent = 0
+	}
 	switch v {
 	case stream.Accepted:
 		if !in.scheduled {
@@ -183,6 +186,7 @@ func (rc *reception) sync(f wire.Frame) {
 	if !stale {
 		rc.reply = in.r.AppendAck(rc.reply, p.window())
 		in.asked.Store(true)
+		in.silent = 0
 	}
 	in.mu.Unlock()
 	if stale {

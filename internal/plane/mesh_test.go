@@ -49,7 +49,7 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 			p.AddLink(to.Self, to.Life, near)
 			go to.Receive(far, p.Self)
 		}
-		p.Use(1, ids, nil)
+		p.Use(1, ids)
 	}
 	return m
 }

@@ -81,6 +81,7 @@ type Plane struct {
 	worker func() // p.work as a value: go p.worker() then allocates nothing
 
 	routes   atomic.Pointer[routes]
+	members  atomic.Pointer[[]uint64] // ascending; some of those that exist
 	counters counters
 
 	mu     sync.RWMutex // guards what follows

@@ -23,10 +23,9 @@ type outLink struct {
 // routes is an immutable snapshot: the entries in clockwise order and the link
 // to each. One atomic load serves a whole batch of frames.
 type routes struct {
-	epoch   uint64
-	ids     []uint64
-	links   []*outLink
-	members []uint64 // ascending; some of those that exist, self not among them
+	epoch uint64
+	ids   []uint64
+	links []*outLink
 }
 
 // HasLink says whether there is a working link to this life of a node.
@@ -83,15 +82,33 @@ func (p *Plane) watch(l *outLink) {
 	}
 }
 
+// Know says which nodes exist and can be reached: everybody's tables lead to them.
+func (p *Plane) Know(members []uint64) {
+	sorted := slices.Sorted(slices.Values(members))
+	p.members.Store(&sorted)
+}
+
+// known says whether a node is known to exist.
+func (p *Plane) known(id uint64) bool {
+	members := p.members.Load()
+	if members == nil {
+		return false
+	}
+	_, ok := slices.BinarySearch(*members, id)
+	return ok
+}
+
 // Use makes the entries with these IDs, in clockwise order, the table of an
-// epoch. Links that it does not name write what they hold and end. members are
-// nodes known to exist.
-func (p *Plane) Use(epoch uint64, ids, members []uint64) {
+// epoch. Links that it does not name write what they hold and end. It returns the
+// entries whose link has ended already: frames for them are dropped and counted.
+func (p *Plane) Use(epoch uint64, ids []uint64) (missing []uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	rt := &routes{epoch: epoch, ids: slices.Clone(ids), links: make([]*outLink, len(ids)), members: slices.Sorted(slices.Values(members))}
+	rt := &routes{epoch: epoch, ids: slices.Clone(ids), links: make([]*outLink, len(ids))}
 	for i, id := range ids {
-		rt.links[i] = p.links[id] // nil where the link has ended: frames are dropped and counted
+		if rt.links[i] = p.links[id]; rt.links[i] == nil {
+			missing = append(missing, id)
+		}
 	}
 	p.routes.Store(rt)
 	for id, l := range p.links {
@@ -100,6 +117,7 @@ func (p *Plane) Use(epoch uint64, ids, members []uint64) {
 			l.Retire()
 		}
 	}
+	return missing
 }
 
 // Epoch is the epoch of the table in use, 0 before the first.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/x/ringdht/internal/stream"
@@ -120,12 +119,6 @@ func wait(ctx, plane context.Context, one, other <-chan struct{}) error {
 // maxEarly is how many bytes of frames are accepted for a stream before its sink
 // has answered: less than any window, so that they leave at once when it has.
 const maxEarly = minWindow
-
-// known says whether a node is known to exist.
-func (p *Plane) known(id uint64) bool {
-	_, ok := slices.BinarySearch(p.routes.Load().members, id)
-	return ok
-}
 
 func (p *Plane) tooLarge(n int) error {
 	return fmt.Errorf("%w: %d bytes, the ring's limit is %d", ErrTooLarge, n, p.MaxPayload)

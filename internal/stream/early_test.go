@@ -56,3 +56,33 @@ func TestMessagesAcceptedEarlyForNobody(t *testing.T) {
 		t.Errorf("state %d, %v, %d pending, %d bytes", s.State(), s.Err(), s.Pending(), s.Bytes())
 	}
 }
+
+// A refusal does not undo an acceptance: the sink is asked again until it has room.
+func TestRefusalDoesNotUndoWhatWasAccepted(t *testing.T) {
+	s := NewSender(10, 1, 20, 5)
+	s.Start(time.Second, nil)
+	s.Push(0, []byte("x"))
+	refusal := wire.RefuseBody{SourceIncarnation: 1, Reason: wire.RefuseStreams}
+	now := Time(time.Second)
+	for range 20 {
+		s.Refused(5, refusal)
+		if s.State() != Opening || s.Pending() != 1 {
+			t.Fatalf("state %d, %d pending", s.State(), s.Pending())
+		}
+		now += MaxRTO
+		if f := frames(s.Tick(now, nil)); len(f) != 1 || f[0].Type() != wire.Open {
+			t.Fatalf("after %v: %v", now, f)
+		}
+	}
+	out := s.Opened(now, 5, wire.OpenedBody{SourceIncarnation: 1, First: 7, Window: 1 << 16}, nil)
+	if f := frames(out); len(f) != 1 || f[0].Type() != wire.Data || f[0].Seq() != 7 {
+		t.Fatal(f)
+	}
+
+	idle := NewSender(10, 1, 20, 6)
+	idle.Start(time.Second, nil)
+	idle.Refused(6, refusal)
+	if idle.State() != Ended || !errors.Is(idle.Err(), ErrRefused) {
+		t.Errorf("nothing accepted: state %d, %v", idle.State(), idle.Err())
+	}
+}

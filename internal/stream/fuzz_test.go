@@ -285,7 +285,9 @@ func (m *receiverModel) do(op byte, in *input) {
 			if m.trimmed == m.next {
 				clear(m.held)
 			}
-			m.trimmed = m.next
+			if m.trimmed = 0; len(m.held) > 0 {
+				m.trimmed = m.next
+			}
 			r.Trim()
 		}
 	}

@@ -29,7 +29,7 @@ type Receiver struct {
 	held        map[uint64][]byte // ahead of a hole
 	heldBytes   int
 	starved     bool   // the next in order found no room
-	trimmed     uint64 // next at the last Trim
+	trimmed     uint64 // next at the last Trim, if there was a hole
 
 	round  uint32 // latest Sync
 	asked  uint64 // the source wants to hear when done reaches this
@@ -224,7 +224,9 @@ func (r *Receiver) Trim() {
 	if r.trimmed == r.next {
 		r.dropHeld()
 	}
-	r.trimmed = r.next
+	if r.trimmed = 0; len(r.held) > 0 { // no number is 0
+		r.trimmed = r.next
+	}
 }
 
 // Drop gives up what the receiver keeps.

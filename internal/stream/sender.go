@@ -124,13 +124,16 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 	return s.askFlush(now, s.release(out))
 }
 
-// Refused takes the sink's refusal.
+// Refused takes the sink's refusal. What was accepted already is not given up for
+// it: the sink is asked again, ever more slowly, until it has room for the stream.
 func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
 	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life {
 		s.stale++
 		return
 	}
-	s.finish(fmt.Errorf("%w: %v", ErrRefused, b.Reason))
+	if s.end == s.una {
+		s.finish(fmt.Errorf("%w: %v", ErrRefused, b.Reason))
+	}
 }
 
 // Room says whether a message with a body of n bytes would be sent at once. With
