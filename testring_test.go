@@ -148,6 +148,9 @@ func (tr *testRing) setup(k int) Audit {
 		if err := n.Ready(tr.ctx()); err != nil {
 			tr.t.Fatal(err)
 		}
+		for n.manifest.Load().Epoch < a.Epoch { // a later set-up: the word is on its way
+			runtime.Gosched()
+		}
 	}
 	return a
 }
