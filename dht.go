@@ -51,10 +51,11 @@ func (m Message) Decode(v any) error { return m.codec.Decode(m.Body, v) }
 
 // Handler takes the messages sent to a node. It runs on goroutines of the node's
 // own, apart from those that receive and relay: in order and one at a time for
-// each source, at once for different sources up to [Limits].Handlers. It may
-// send, and wait; while it does, the messages of the same source wait, and in the
-// end that source. If it panics, the panic is logged and counted, and the message
-// counts as delivered.
+// each source, at once for different sources up to [Limits].Handlers. (Casts make
+// a row of their own, over all sources.) It may send, and wait; while it does, the
+// messages of the same source wait, and in the end that source. If it panics, the
+// panic is logged and counted, and the message counts as delivered. It must return:
+// runtime.Goexit, and so t.Fatal, in it stops that source's messages for good.
 //
 // ctx ends when the node closes. Use it for sends out of the handler: it tells
 // them apart from those of other goroutines, so that handlers that send to each

@@ -19,6 +19,7 @@ const maxHandshakes = 256
 // [ErrHandshake] and carries the other side's reason.
 func (c *common) dial(ctx context.Context, addr string, h wire.Hello) (net.Conn, wire.Answer, error) {
 	h.Codec, h.RingName = c.codec.Name(), c.ringName
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.handshake)
 	defer cancel()
 	conn, err := c.transport.Dial(ctx, addr)
@@ -35,7 +36,9 @@ func (c *common) dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 	}
 	if err != nil {
 		conn.Close()
-		if ctx.Err() != nil {
+		if caller.Err() != nil {
+			err = context.Cause(caller)
+		} else if ctx.Err() != nil {
 			err = fmt.Errorf("%s did not answer the handshake within %v", addr, c.handshake)
 		}
 		return nil, answer, err

@@ -19,7 +19,7 @@ import (
 // The ports of a node: which of its parts a message is for.
 const (
 	portHandler = 0
-	portTraffic = 1
+	portTraffic = 0x80 // and the low bits of the run's number
 )
 
 // Node is a member of a ring. Its methods are safe for concurrent use.
@@ -41,7 +41,8 @@ type Node struct {
 	ready      chan struct{} // closed when the overlay is ready for the first time
 	lost       chan struct{} // closed when the connection to the registry has ended
 	manifests  chan control.Manifest
-	left       chan error // the registry's answer to a deregistration
+	left       chan error    // the registry's answer to a deregistration
+	tracing    chan struct{} // slots for the traces that the registry asks for
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -75,7 +76,7 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 	n := &Node{
 		cfg: cfg, handler: handler, registry: addr, token: rand.Uint64(),
 		registered: make(chan struct{}), ready: make(chan struct{}), lost: make(chan struct{}),
-		manifests: make(chan control.Manifest, 1), left: make(chan error, 1),
+		manifests: make(chan control.Manifest, 1), left: make(chan error, 1), tracing: make(chan struct{}, maxTraces),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	if err := n.join(ctx); err != nil {
@@ -100,7 +101,7 @@ func (n *Node) join(ctx context.Context) (err error) {
 	// The registry dials back before it admits, so accepting starts first.
 	n.wg.Go(func() { n.cfg.accept(n.ctx, n.listener, n.wg.Go, n.serve) })
 
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, n.ctl.Close) // not a deadline: Recv sets its own
 	defer stop()
 	n.ctl.SetLease(3 * n.cfg.handshake) // its answer waits for its own dialling back
 	n.ctl.Send(control.TypeRegister, control.Register{
@@ -158,7 +159,7 @@ func (n *Node) admitted(t wire.Type, body []byte) error {
 	s := &n.self
 	n.space = Space(s.Bits)
 	if s.Bits < 1 || s.Bits > 64 || !n.space.Contains(ID(s.ID)) || s.MaxPayload < 4 || s.MaxPayload > maxMaxPayload ||
-		s.HopLimit < 1 || s.HopLimit > 1<<16-1 || s.Lease < 1 {
+		s.HopLimit < 1 || s.HopLimit > 1<<16-1 || s.Lease < 1 || s.Lease > maxLease.Milliseconds() {
 		return fmt.Errorf("the registry's terms make no sense: %+v", *s)
 	}
 	if err := n.cfg.limits.fit(s.MaxPayload); err != nil {
@@ -242,6 +243,13 @@ func (n *Node) Ready(ctx context.Context) error {
 			err = fmt.Errorf("%w (%w)", err, *why)
 		}
 		return err
+	case <-n.lost:
+		select {
+		case <-n.ready: // it became ready, and then the registry went
+			return nil
+		default:
+			return fmt.Errorf("ringdht: node %d: %w and cannot become so: %w: join again", n.ID(), ErrNotReady, ErrRegistryLost)
+		}
 	case <-n.ctx.Done():
 		return n.closedError("waiting for the overlay")
 	}

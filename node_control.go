@@ -2,25 +2,23 @@ package ringdht
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// maxDials is how many links a node opens at once.
-const maxDials = 16
-
 // idleStream is how long a stream may send nothing before both ends forget it.
 const idleStream = time.Minute
 
-// traceTimeout bounds the traces that the registry asks for.
-const traceTimeout = 10 * time.Second
+// traceTimeout and maxTraces bound the traces that the registry asks for.
+const (
+	traceTimeout = 10 * time.Second
+	maxTraces    = 16
+)
 
 // serve is a connection's goroutine: a peer's link, or the registry's probe.
 func (n *Node) serve(conn net.Conn, introduced func()) {
@@ -58,6 +56,9 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
 	case <-time.After(n.cfg.handshake / 2): // the answer must still make its deadline
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
+	}
+	if h.From == n.self.ID || !n.space.Contains(ID(h.From)) {
+		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, n.self.ID)}
 	}
 	if h.To != n.self.ID || h.ToLife != n.self.Life {
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
@@ -139,7 +140,12 @@ func (n *Node) hear(t wire.Type, body []byte) error {
 		if err := n.ctl.Decode(body, &ask); err != nil {
 			return err
 		}
-		n.wg.Go(func() { n.answerTrace(ask) })
+		select {
+		case n.tracing <- struct{}{}:
+			n.wg.Go(func() { n.answerTrace(ask); <-n.tracing })
+		default:
+			n.ctl.Send(control.TypeTraced, control.Traced{Ask: ask.Ask, Error: fmt.Sprintf("node %d is tracing %d routes already", n.ID(), maxTraces)})
+		}
 	case control.TypeDeregistered:
 		n.answerLeave(nil)
 	case control.TypeRefused:
@@ -173,6 +179,7 @@ func (n *Node) answerTrace(ask control.Trace) {
 	}
 	if err != nil {
 		told.Error = err.Error()
+		told.NoSuchNode = errors.Is(err, ErrNoSuchNode)
 	}
 	n.ctl.Send(control.TypeTraced, told)
 }
@@ -197,77 +204,4 @@ func (n *Node) beat() {
 			n.plane.Sweep(idle)
 		}
 	}
-}
-
-// relink is the goroutine that carries out manifests.
-func (n *Node) relink() {
-	for {
-		select {
-		case <-n.ctx.Done():
-			return
-		case m := <-n.manifests:
-			err := n.link(m)
-			n.failure.Store(&err)
-			linked := control.Linked{Epoch: m.Epoch}
-			if err != nil {
-				linked.Error = err.Error()
-				if n.ctx.Err() == nil {
-					n.cfg.log.Warn("links not up", "node", n.Peer(), "epoch", m.Epoch, "err", err)
-				}
-			}
-			n.ctl.Send(control.TypeLinked, linked)
-		}
-	}
-}
-
-// link opens the links that a manifest asks for and are not there, and puts its
-// table to use when all are up. The old table stays in use until then, so nothing
-// stops flowing; a mix of tables of two epochs among the nodes routes as well,
-// since each of them names the node's successor.
-func (n *Node) link(m control.Manifest) error {
-	peers := make([]Peer, len(m.Entries))
-	for i, e := range m.Entries {
-		peers[i] = Peer{ID(e.ID), e.Addr}
-	}
-	table, err := newTable(n.space, n.ID(), m.Epoch, peers)
-	if err != nil {
-		return err
-	}
-	if m.Epoch <= n.plane.Epoch() {
-		return fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, n.plane.Epoch())
-	}
-	g, ctx := errgroup.WithContext(n.ctx)
-	g.SetLimit(maxDials)
-	for _, e := range m.Entries {
-		if n.plane.HasLink(e.ID, e.Life) {
-			continue
-		}
-		g.Go(func() error {
-			conn, _, err := n.cfg.dial(ctx, e.Addr, wire.Hello{
-				Role: wire.RoleLink, From: n.self.ID, FromLife: n.self.Life, To: e.ID, ToLife: e.Life,
-			})
-			if err != nil {
-				return fmt.Errorf("node %d cannot link to its entry %d: %w", n.self.ID, e.ID, err)
-			}
-			n.plane.AddLink(e.ID, e.Life, conn)
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	n.linked.Store(&m)
-	n.table.Store(table)
-	missing := n.plane.Use(m.Epoch, slices.Collect(func(yield func(uint64) bool) {
-		for _, e := range m.Entries {
-			if !yield(e.ID) {
-				return
-			}
-		}
-	}))
-	if len(missing) > 0 {
-		return fmt.Errorf("node %d lost its new link to %d before it was used", n.self.ID, missing[0])
-	}
-	n.cfg.log.Info("links up", "node", n.Peer(), "epoch", m.Epoch, "entries", len(m.Entries))
-	return nil
 }

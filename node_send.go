@@ -68,6 +68,8 @@ func (n *Node) sendError(to ID, err error) error {
 	switch {
 	case errors.Is(err, ErrNotReady):
 		err = fmt.Errorf("%w: the registry has not set it up, wait for Ready", err)
+	case errors.Is(err, ErrTooLarge):
+		err = fmt.Errorf("%w: send less at a time, or raise it at the registry with WithMaxPayload", err)
 	case errors.Is(err, ErrNoSuchNode):
 		err = fmt.Errorf("%w: it has left, or never was in the ring; the registry lists its members", err)
 	case errors.Is(err, ErrBacklog):
@@ -116,7 +118,7 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
 // deliver is called by the plane, one message at a time per source.
 func (n *Node) deliver(ctx context.Context, d plane.Delivery) {
 	switch {
-	case d.Port == portTraffic:
+	case d.Port >= portTraffic:
 		n.traffic.received(d)
 	case n.handler != nil:
 		n.handler(ctx, Message{Source: ID(d.Source), Hops: d.Hops, Body: d.Body, Cast: d.Cast, codec: n.cfg.codec})

@@ -27,7 +27,9 @@ type Option interface {
 // Limits bounds the memory of a node; 0 means the default. What a node holds at
 // most is SendBuffer + ReceiveBuffer + HandlerBacklog + LinkQueue for each entry
 // of its table, plus a read buffer of up to 64 KiB, or one message, for each
-// busy connection. What happens at a bound is counted in [Counters].
+// busy connection, and some bookkeeping: about 1 KiB a stream, and 100 bytes for
+// each message that waits for one before it that was lost. What happens at a bound
+// is counted in [Counters].
 type Limits struct {
 	// SendBuffer is the number of bytes accepted and not known to be delivered,
 	// over all sinks. At the bound, Send waits. Default 8 MiB.
@@ -144,7 +146,10 @@ func WithLease(d time.Duration) RegistryOption {
 	return registryOption(func(o *registryConfig) { o.lease = d })
 }
 
-const maxMaxPayload = 8 << 20
+const (
+	maxMaxPayload = 8 << 20
+	maxLease      = 24 * time.Hour
+)
 
 func newCommon() common {
 	return common{
@@ -220,6 +225,7 @@ func (l Limits) fit(maxPayload int) error {
 	}{
 		{"SendBuffer", l.SendBuffer, frame},
 		{"ReceiveBuffer", l.ReceiveBuffer, 4 * frame}, // what arrives early must leave room for what comes first
+		{"HandlerBacklog", l.HandlerBacklog, frame},
 		{"LinkQueue", l.LinkQueue, frame},
 	} {
 		if b.have < b.need {
@@ -249,8 +255,8 @@ func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
 		return nil, fmt.Errorf("WithBits: an ID has 1 to %d bits, not %d", ring.MaxBits, c.bits)
 	case c.maxPayload < 4 || c.maxPayload > maxMaxPayload:
 		return nil, fmt.Errorf("WithMaxPayload: %d is not between 4 and %d bytes", c.maxPayload, maxMaxPayload)
-	case c.lease < 10*time.Millisecond:
-		return nil, fmt.Errorf("WithLease: %v is too short, nodes must be able to answer within it", c.lease)
+	case c.lease < 10*time.Millisecond || c.lease > maxLease:
+		return nil, fmt.Errorf("WithLease: %v is not between 10ms, within which nodes must be able to answer, and %v", c.lease, maxLease)
 	}
 	return c, nil
 }

@@ -24,7 +24,7 @@ type Registry struct {
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
-	setup sync.Mutex // held during a set-up, so that there is one at a time
+	setup chan struct{} // of one slot, taken during a set-up, so that there is one at a time
 
 	mu        sync.Mutex // guards what follows
 	members   *ring.Members
@@ -50,6 +50,7 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 	}
 	r := &Registry{
 		cfg:       cfg,
+		setup:     make(chan struct{}, 1),
 		members:   ring.NewMembers(cfg.bits),
 		sessions:  make(map[uint64]*session),
 		listeners: make(map[net.Listener]struct{}),
@@ -282,7 +283,10 @@ func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
 		for i, h := range told.Hops {
 			hops[i] = Hop{ID(h.ID), time.Duration(h.Elapsed)}
 		}
-		if told.Error != "" {
+		switch {
+		case told.NoSuchNode:
+			return hops, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w: the members are those that Members lists", from, to, ErrNoSuchNode)
+		case told.Error != "":
 			return hops, errors.New(told.Error)
 		}
 		return hops, nil

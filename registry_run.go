@@ -26,19 +26,19 @@ type Traffic struct {
 // run is a traffic run under way. It is under Registry.mu.
 type run struct {
 	number  uint64
+	done    chan error    // what conduct returned
 	nodes   []ring.Member // of the overlay: all relay
 	senders []ring.Member
 	start   time.Time
 	elapsed time.Duration
 
-	sending  map[uint64]struct{}        // not finished
-	errors   []string                   // of nodes that could not finish
-	lost     []string                   // nodes that are gone
-	wanting  map[uint64]struct{}        // summaries
-	sums     map[uint64]control.Summary //
-	pairing  map[uint64]struct{}        // pairs
-	pairs    map[uint64]control.Pairs   //
-	finished bool
+	sending map[uint64]struct{}        // not finished
+	errors  []string                   // of nodes that could not finish
+	lost    []string                   // nodes that are gone
+	wanting map[uint64]struct{}        // summaries
+	sums    map[uint64]control.Summary //
+	pairing map[uint64]struct{}        // pairs
+	pairs   map[uint64]control.Pairs   //
 }
 
 func (u *run) lose(m ring.Member, why string) {
@@ -64,6 +64,9 @@ func idSet(members []ring.Member) map[uint64]struct{} {
 // others, waits until all of them have been delivered, and returns the account.
 // The nodes' counters for runs start from zero again after it.
 //
+// When a member leaves or dies meanwhile, the run is broken off, and its account
+// says who was lost and what is missing between whom.
+//
 // When ctx ends first, the run goes on without an account, and another one can be
 // started when it is over; until then the error matches [ErrBusy]. It matches
 // [ErrNotReady] when the overlay is not ready, and says what is missing.
@@ -79,14 +82,11 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: starting a traffic run: %w", err)
 	}
-	done := make(chan error, 1)
-	r.wg.Go(func() { done <- r.conduct(u) })
-
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for {
 		select {
-		case err := <-done:
+		case err := <-u.done:
 			if err != nil {
 				return nil, fmt.Errorf("ringdht: registry: traffic run %d: %w", u.number, err)
 			}
@@ -118,11 +118,12 @@ func (r *Registry) startRun(t Traffic) (*run, error) {
 	}
 	r.runs++
 	u := &run{
-		number: r.runs, nodes: r.overlay.members, senders: senders, start: time.Now(),
+		number: r.runs, done: make(chan error, 1), nodes: r.overlay.members, senders: senders, start: time.Now(),
 		sending: idSet(senders), wanting: idSet(r.overlay.members), pairing: idSet(senders),
 		sums: make(map[uint64]control.Summary), pairs: make(map[uint64]control.Pairs),
 	}
 	r.run = u
+	r.wg.Go(func() { u.done <- r.conduct(u) })
 	for _, m := range u.nodes {
 		r.sessions[m.ID].beat = control.Beat{}
 	}
@@ -133,16 +134,16 @@ func (r *Registry) startRun(t Traffic) (*run, error) {
 
 // conduct sees a run through: everybody finishes, which means that everything
 // they sent was delivered; then everybody reports; then, if the sums are off,
-// everybody explains.
+// everybody explains. If a member is lost the run is broken off: whoever sends to
+// it, or by way of it, would wait for ever.
 func (r *Registry) conduct(u *run) error {
 	defer func() {
 		r.mu.Lock()
-		u.finished = true
 		r.run = nil
 		r.change()
 		r.mu.Unlock()
 	}()
-	if err := r.await(r.ctx, func() bool { return len(u.sending) == 0 }); err != nil {
+	if err := r.await(r.ctx, func() bool { return len(u.sending) == 0 || len(u.lost) > 0 }); err != nil {
 		return err
 	}
 	u.elapsed = time.Since(u.start)

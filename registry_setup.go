@@ -91,8 +91,14 @@ func (r *Registry) Setup(ctx context.Context, k int) (Audit, error) {
 	if k < 0 {
 		return Audit{}, fmt.Errorf("ringdht: registry: a table cannot have %d entries", k)
 	}
-	r.setup.Lock()
-	defer r.setup.Unlock()
+	select {
+	case r.setup <- struct{}{}:
+		defer func() { <-r.setup }()
+	case <-ctx.Done():
+		return Audit{}, fmt.Errorf("ringdht: registry: %w: another set-up is under way (%w)", ErrNotReady, context.Cause(ctx))
+	case <-r.ctx.Done():
+		return Audit{}, r.closedError("setting up")
+	}
 
 	r.mu.Lock()
 	if r.closed {
@@ -104,14 +110,29 @@ func (r *Registry) Setup(ctx context.Context, k int) (Audit, error) {
 		r.mu.Unlock()
 		return Audit{}, fmt.Errorf("ringdht: registry: setting up: no nodes are registered: %w", ErrNotReady)
 	}
+	sessions := make([]*session, len(members))
+	for i, m := range members {
+		sessions[i] = r.sessions[m.ID]
+	}
 	r.epoch++
-	o := r.plan(r.epoch, members, k)
+	epoch := r.epoch
+	r.mu.Unlock()
+
+	// Planning and encoding take seconds in a large ring, during which heartbeats
+	// must be answered.
+	o := r.plan(epoch, members, k)
+	r.mu.Lock()
 	r.overlay = o
 	for i, m := range members {
-		r.sessions[m.ID].conn.Send(control.TypeManifest, o.manifest(i))
+		if r.sessions[m.ID] != sessions[i] {
+			o.lose(m, "left during the set-up")
+		}
 	}
 	r.change()
 	r.mu.Unlock()
+	for i, s := range sessions {
+		s.conn.Send(control.TypeManifest, o.manifest(i)) // if it fails the session ends, and says so
+	}
 
 	err := r.await(ctx, func() bool { return len(o.waiting) == 0 || len(o.failed) > 0 || len(o.lost) > 0 })
 	r.mu.Lock()

@@ -82,7 +82,9 @@ func (r *Registry) summarize(u *run) *Summary {
 		s.MeanHops = float64(hops) / float64(s.Sum.Received)
 	}
 	s.Wrong = append(s.Wrong, u.lost...)
-	s.Wrong = append(s.Wrong, u.errors...)
+	if len(u.lost) == 0 { // else the others were stopped, and say so
+		s.Wrong = append(s.Wrong, u.errors...)
+	}
 	if !s.balanced() {
 		s.Wrong = append(s.Wrong, fmt.Sprintf("%d sent and %d received, sums %d and %d",
 			s.Sum.Sent, s.Sum.Received, s.Sum.SumSent, s.Sum.SumReceived))

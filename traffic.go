@@ -1,6 +1,7 @@
 package ringdht
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -17,15 +18,18 @@ import (
 type traffic struct {
 	n *Node
 
+	ledger atomic.Pointer[ledger] // of the run at hand
+
 	mu      sync.Mutex
 	running bool
-	ledger  atomic.Pointer[ledger] // of the run at hand
-	before  *ledger                // of the run that was collected last
-	ended   uint64                 // its number
+	abort   context.CancelFunc // of the run at hand
+	idle    sync.Cond          // on mu: not running
+	before  *ledger            // of the run that was collected last
 }
 
 // ledger is the account of one run.
 type ledger struct {
+	after   uint64       // the number of the run before, 0 if there was none
 	sent    atomic.Int64 // so far, for progress
 	relayed int64        // by the plane before the run
 
@@ -47,6 +51,7 @@ type tally struct {
 
 func newTraffic(n *Node) *traffic {
 	t := &traffic{n: n}
+	t.idle.L = &t.mu
 	t.ledger.Store(&ledger{sources: make(map[uint64]*tally)})
 	return t
 }
@@ -58,6 +63,9 @@ func (t *traffic) received(d plane.Delivery) {
 		return
 	}
 	current := t.ledger.Load()
+	if d.Port == current.stragglers() {
+		return // of a run that was broken off
+	}
 	c, ok := (*d.Slot).(*tally)
 	if !ok || c.ledger != current {
 		c = current.source(d.Source)
@@ -69,6 +77,18 @@ func (t *traffic) received(d plane.Delivery) {
 	c.hops += int64(d.Hops)
 	c.maxHops = max(c.maxHops, d.Hops)
 	c.mu.Unlock()
+}
+
+// trafficPort is the port of a run's messages. It tells them from what is still
+// under way of the run before, if that was broken off.
+func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
+
+// stragglers is the port that messages of the run before have, or one that none has.
+func (l *ledger) stragglers() uint8 {
+	if l.after == 0 {
+		return 0
+	}
+	return trafficPort(l.after)
 }
 
 func (l *ledger) source(id uint64) *tally {
@@ -97,16 +117,23 @@ func (t *traffic) send(task control.Task) error {
 	if !n.cfg.traffic {
 		return fmt.Errorf("node %d does not take part in traffic runs (WithTraffic)", n.ID())
 	}
+	if task.Messages < 0 || task.Payload > n.MaxPayload() {
+		return fmt.Errorf("node %d: a run of %d messages of %d bytes makes no sense", n.ID(), task.Messages, task.Payload)
+	}
 	t.mu.Lock()
-	if t.running {
+	if t.running || task.Run <= t.ledger.Load().after {
 		t.mu.Unlock()
-		return fmt.Errorf("node %d: %w", n.ID(), ErrBusy)
+		return fmt.Errorf("node %d, run %d: %w, or it was broken off", n.ID(), task.Run, ErrBusy)
 	}
 	t.running = true
+	ctx, abort := context.WithCancel(n.ctx)
+	t.abort = abort
 	t.mu.Unlock()
 	defer func() {
+		abort()
 		t.mu.Lock()
 		t.running = false
+		t.idle.Broadcast()
 		t.mu.Unlock()
 	}()
 
@@ -114,6 +141,7 @@ func (t *traffic) send(task control.Task) error {
 	if len(sinks) == 0 {
 		return fmt.Errorf("node %d knows nobody else to send to", n.ID())
 	}
+	before := n.plane.Failed(sinks)
 	l := t.ledger.Load()
 	outcome := make([]control.Pair, len(sinks))
 	for i, id := range sinks {
@@ -130,7 +158,7 @@ func (t *traffic) send(task control.Task) error {
 		to := &outcome[rng.IntN(len(sinks))]
 		value := int32(rng.Uint32())
 		binary.BigEndian.PutUint32(body, uint32(value))
-		if err := n.send(n.ctx, ID(to.ID), portTraffic, body); err != nil {
+		if err := n.send(ctx, ID(to.ID), trafficPort(task.Run), body); err != nil {
 			return err
 		}
 		to.N++
@@ -142,11 +170,13 @@ func (t *traffic) send(task control.Task) error {
 	l.sent.Store(int64(task.Messages))
 	// Of these sinks only: what the program itself has sent to somebody slow is none
 	// of the run's business.
-	to := make([]ID, len(sinks))
-	for i, id := range sinks {
-		to[i] = ID(id)
+	if err := n.plane.Await(ctx, sinks...); err != nil {
+		return err
 	}
-	return n.Flush(n.ctx, to...)
+	if lost := n.plane.Failed(sinks) - before; int64(lost) > 0 {
+		return fmt.Errorf("node %d: %d messages of unknown outcome", n.ID(), lost)
+	}
+	return nil
 }
 
 // progress is what a heartbeat says.
@@ -172,15 +202,20 @@ func (l *ledger) received() (s control.Summary) {
 	return s
 }
 
-// collect reports on the run and starts from zero. Everybody has finished by
-// then, so nothing of the run is under way.
+// collect reports on the run and starts from zero. Everybody has finished by then,
+// so nothing of the run is under way; unless a node has died, and then the run is
+// broken off here.
 func (t *traffic) collect(run uint64) control.Summary {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for t.running {
+		t.abort()
+		t.idle.Wait()
+	}
 	relayed := t.n.plane.RelayedOn(portTraffic)
 	l := t.ledger.Load()
-	t.ledger.Store(&ledger{sources: make(map[uint64]*tally), relayed: relayed})
-	t.before, t.ended = l, run
+	t.ledger.Store(&ledger{after: run, sources: make(map[uint64]*tally), relayed: relayed})
+	t.before = l
 	s := l.received()
 	s.Run, s.Relayed = run, relayed-l.relayed
 	for _, p := range l.outcome {
@@ -199,7 +234,7 @@ func (t *traffic) explain(run uint64) control.Pairs {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := control.Pairs{Run: run}
-	if t.before == nil || t.ended != run {
+	if t.before == nil || t.ledger.Load().after != run {
 		return p
 	}
 	l := t.before

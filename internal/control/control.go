@@ -23,7 +23,7 @@ const (
 	TypeBeatAnswer                              // R
 	TypeTask                                    // R a traffic run starts
 	TypeFinished                                // N its flush returned
-	TypeCollect                                 // R everybody has finished: report, and start from zero
+	TypeCollect                                 // R everybody has finished, or somebody died: stop, report, start from zero
 	TypeSummary                                 // N
 	TypeExplain                                 // R the sums are off: between whom?
 	TypePairs                                   // N
@@ -190,6 +190,8 @@ type Traced struct {
 	Ask   uint64 `json:"ask"`
 	Hops  []Hop  `json:"hops"`
 	Error string `json:"error"`
+	// NoSuchNode tells the one error apart that programs act on.
+	NoSuchNode bool `json:"no_such_node"`
 }
 
 // Bye is the registry's last word.

@@ -35,8 +35,8 @@ type counters struct {
 	retransmitted, duplicates                atomic.Int64
 	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
 	overshoot, inboxFull, stale, malformed   atomic.Int64
-	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // bytes and calls of connections that have ended
-	relayedPort                              [2]atomic.Int64
+	frames, bytesIn, reads, bytesOut, writes atomic.Int64    // bytes and calls of connections that have ended
+	relayedPort                              [2]atomic.Int64 // ports below 128, and the rest
 }
 
 // Counters returns a snapshot. The fields are read one after the other, so that
@@ -70,7 +70,8 @@ func (p *Plane) Counters() Counters {
 	return s
 }
 
-// RelayedOn counts the messages passed on for a port.
+// RelayedOn counts the messages passed on for a port and all others of its half:
+// those below 128, or the rest.
 func (p *Plane) RelayedOn(port uint8) int64 {
-	return p.counters.relayedPort[port&1].Load()
+	return p.counters.relayedPort[port>>7].Load()
 }

@@ -19,6 +19,12 @@ type Undelivered struct {
 // streams that ended otherwise since the last Flush that returned them, and ctx's
 // error if that came first.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
+	err := p.Await(ctx, sinks...)
+	return p.takeFailed(sinks), err
+}
+
+// Await is Flush for those who must not take away what the next Flush reports.
+func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 	type target struct {
 		o *outbound
 		n uint64 // messages accepted
@@ -43,11 +49,22 @@ func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, erro
 			changed := t.o.wait()
 			t.o.mu.Unlock()
 			if err := wait(ctx, p.ctx, changed, nil); err != nil {
-				return p.takeFailed(sinks), err
+				return err
 			}
 		}
 	}
-	return p.takeFailed(sinks), nil
+	return nil
+}
+
+// Failed counts the messages that the next [Plane.Flush] for these sinks would
+// report so far.
+func (p *Plane) Failed(sinks []uint64) (messages uint64) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, sink := range sinks {
+		messages += p.failed[sink].Messages
+	}
+	return messages
 }
 
 func (p *Plane) takeFailed(sinks []uint64) []Undelivered {

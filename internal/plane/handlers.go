@@ -85,6 +85,7 @@ func (s *scheduler) close() {
 type castInbox struct {
 	mu        sync.Mutex
 	q         fifo.Queue
+	held      int // bytes waiting or with the handler
 	limit     int
 	scheduled bool
 	turn      turn
@@ -94,13 +95,20 @@ type castInbox struct {
 func (c *castInbox) add(f wire.Frame) (kept, ready bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.q.Size()+len(f) > c.limit {
+	if c.held+len(f) > c.limit {
 		return false, false
 	}
+	c.held += len(f)
 	c.q.Append(f)
 	ready = !c.scheduled
 	c.scheduled = true
 	return true, ready
+}
+
+func (c *castInbox) handled(bytes int) {
+	c.mu.Lock()
+	c.held -= bytes
+	c.mu.Unlock()
 }
 
 func (p *Plane) handleCasts() {

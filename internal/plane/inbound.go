@@ -265,8 +265,11 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 			bytes += len(f)
 			if len(chunk) == 0 || bytes >= quarter || in != nil && in.asked.Load() {
 				p.counters.delivered.Add(int64(n))
+				p.inbox.Add(-int64(bytes))
 				if in != nil {
 					p.handled(in, n, bytes)
+				} else {
+					p.casts.handled(bytes)
 				}
 				n, bytes = 0, 0
 			}
@@ -277,7 +280,6 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 
 // handled reports progress to the source, if it is time to.
 func (p *Plane) handled(in *inbound, n, bytes int) {
-	p.inbox.Add(-int64(bytes))
 	in.unsaid += bytes
 	in.mu.Lock()
 	in.asked.Store(false)

@@ -89,7 +89,8 @@ func (o *outbound) push(port uint8, body []byte) (*outLink, int) {
 // pushBacklog needs mu.
 func (o *outbound) pushBacklog(port uint8, body []byte) error {
 	n := int64(wire.HeaderSize + len(body))
-	if used := o.p.backlog.Load(); used+n > int64(o.p.HandlerBacklog) {
+	over := max(0, o.p.stored.Load()-int64(o.p.SendBuffer)) // what handlers sent because windows allowed it
+	if used := o.p.backlog.Load() + over; used+n > int64(o.p.HandlerBacklog) {
 		return fmt.Errorf("%w: %d of %d bytes", ErrBacklog, used, o.p.HandlerBacklog)
 	}
 	o.used = true
@@ -226,10 +227,12 @@ func (o *outbound) answered(f wire.Frame) bool {
 	}
 	p.counters.retransmitted.Add(int64(o.s.Retransmitted() - resent))
 	p.counters.stale.Add(int64(o.s.Stale() - stale))
-	o.flush(out)
 	if was != stream.Ended && o.s.State() == stream.Ended {
-		o.ended(pending)
-	} else if progress {
+		o.ended(pending) // such an answer leaves nothing to send
+		return true
+	}
+	o.flush(out) // which may end it too, and then records that itself
+	if progress {
 		o.notify()
 	}
 	return true
@@ -253,7 +256,12 @@ func (o *outbound) noRoute(seq uint64, b wire.NoRouteBody) {
 func (o *outbound) closeIfIdle() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.used {
+	switch {
+	case o.s.State() == stream.Ended: // nobody came back to see why
+		o.p.forget(o)
+	case o.s.State() == stream.Opening && !o.used && o.changed == nil && o.s.Pending() == 0:
+		o.end(nil) // whoever wanted it has given up
+	case !o.used:
 		o.flush(o.s.Close(o.p.now(), o.out[:0]))
 	}
 	o.used = false

@@ -20,8 +20,10 @@ package plane
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,20 +82,25 @@ type Plane struct {
 	stop   context.CancelCauseFunc
 	worker func() // p.work as a value: go p.worker() then allocates nothing
 
+	// Broken tells that a link of the table in use has ended. It is set at
+	// construction.
+	Broken chan struct{}
+
 	routes   atomic.Pointer[routes]
 	members  atomic.Pointer[[]uint64] // ascending; some of those that exist
 	counters counters
 
-	mu     sync.RWMutex // guards what follows
-	out    map[uint64]*outbound
-	in     map[uint64]*inbound
-	links  map[uint64]*outLink
-	loop   *outLink // to the node itself, made when it is first needed
-	conns  map[net.Conn]*reception
-	traces map[uint64]*trace
-	failed map[uint64]Undelivered // since the last Flush
-	gen    uint64                 // of the latest outgoing stream
-	closed bool
+	mu      sync.RWMutex // guards what follows
+	out     map[uint64]*outbound
+	in      map[uint64]*inbound
+	links   map[uint64]*outLink
+	retired map[*outLink]struct{} // still writing what they hold
+	loop    *outLink              // to the node itself, made when it is first needed
+	conns   map[net.Conn]*reception
+	traces  map[uint64]*trace
+	failed  map[uint64]Undelivered // since the last Flush
+	gen     uint64                 // of the latest outgoing stream
+	closed  bool
 
 	sched   scheduler
 	casts   castInbox
@@ -110,21 +117,23 @@ type Plane struct {
 // New returns a running plane without any link.
 func New(c Config) *Plane {
 	p := &Plane{
-		Config: c,
-		mask:   ring.Mask(c.Bits),
-		start:  time.Now(),
-		out:    make(map[uint64]*outbound),
-		in:     make(map[uint64]*inbound),
-		links:  make(map[uint64]*outLink),
-		conns:  make(map[net.Conn]*reception),
-		traces: make(map[uint64]*trace),
-		failed: make(map[uint64]Undelivered),
-		gen:    rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
+		Config:  c,
+		mask:    ring.Mask(c.Bits),
+		start:   time.Now(),
+		out:     make(map[uint64]*outbound),
+		in:      make(map[uint64]*inbound),
+		links:   make(map[uint64]*outLink),
+		retired: make(map[*outLink]struct{}),
+		conns:   make(map[net.Conn]*reception),
+		traces:  make(map[uint64]*trace),
+		failed:  make(map[uint64]Undelivered),
+		gen:     rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
 	p.routes.Store(&routes{})
 	p.casts.limit = c.ReceiveBuffer / 4
+	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
 	p.timers.wake = make(chan struct{}, 1)
 	p.wg.Go(p.tick)
@@ -156,11 +165,12 @@ func (p *Plane) Close(err error) {
 		out = append(out, o)
 	}
 	links := p.allLinks()
-	for conn := range p.conns {
-		conn.Close()
-	}
+	conns := slices.Collect(maps.Keys(p.conns))
 	p.mu.Unlock()
 
+	for _, conn := range conns {
+		conn.Close()
+	}
 	p.stop(err)
 	p.sched.close()
 	for _, o := range out {
@@ -177,6 +187,9 @@ func (p *Plane) Close(err error) {
 func (p *Plane) allLinks() []*outLink {
 	links := make([]*outLink, 0, len(p.links)+1)
 	for _, l := range p.links {
+		links = append(links, l)
+	}
+	for l := range p.retired {
 		links = append(links, l)
 	}
 	if p.loop != nil {

@@ -103,6 +103,12 @@ func (rc *reception) sort(batch []byte) {
 			rc.local(f)
 			continue
 		}
+		if rt.epoch == 0 {
+			// No table yet, so no idea who exists: this node is part of an epoch that
+			// others use already. The stream asks again.
+			p.counters.linkDown.Add(1)
+			continue
+		}
 		if ring.Distance(p.mask, rc.from, p.Self) > ring.Distance(p.mask, rc.from, dst) {
 			// It passed its sink: the peer's table is wrong. To route it on would
 			// take it around the ring again.
@@ -122,7 +128,7 @@ func (rc *reception) sort(batch []byte) {
 		}
 		switch f.Type() {
 		case wire.Data, wire.Cast:
-			rc.relayed[f.Port()&1]++
+			rc.relayed[f.Port()>>7]++
 		case wire.Trace:
 			rc.answerTrace(f, false)
 		}
@@ -134,6 +140,12 @@ func (rc *reception) sort(batch []byte) {
 			spans[n-1].To = at
 		} else {
 			rc.spans[i] = append(spans, link.Span{From: from, To: at})
+		}
+	}
+	for port := range rc.relayed { // before they leave: they may be counted at once
+		if rc.relayed[port] > 0 {
+			p.counters.relayedPort[port].Add(rc.relayed[port])
+			rc.relayed[port] = 0
 		}
 	}
 	for _, i := range rc.touched {
@@ -195,12 +207,6 @@ func (rc *reception) finish() {
 	}
 	rc.reply = rc.reply[:0]
 	rc.reset = p.Self
-	for port := range rc.relayed {
-		if rc.relayed[port] > 0 {
-			p.counters.relayedPort[port].Add(rc.relayed[port])
-			rc.relayed[port] = 0
-		}
-	}
 	p.counters.frames.Add(rc.frames)
 	rc.frames = 0
 }
@@ -236,7 +242,9 @@ func (rc *reception) local(f wire.Frame) {
 		rc.close(f)
 	case wire.Cast:
 		kept, ready := p.casts.add(f)
-		if !kept {
+		if kept {
+			rc.accepted += len(f)
+		} else {
 			p.counters.inboxFull.Add(1)
 		}
 		if ready {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/memnet"
@@ -47,6 +48,9 @@ func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
 		return
 	}
 	old := p.links[id]
+	if old != nil {
+		p.retired[old] = struct{}{}
+	}
 	p.links[id] = l
 	p.wg.Go(func() { p.watch(l) })
 	p.mu.Unlock()
@@ -70,7 +74,12 @@ func (p *Plane) watch(l *outLink) {
 	p.mu.Lock()
 	if p.links[l.id] == l {
 		delete(p.links, l.id)
+		select {
+		case p.Broken <- struct{}{}:
+		default:
+		}
 	}
+	delete(p.retired, l)
 	closed := p.closed
 	p.mu.Unlock()
 	switch {
@@ -81,6 +90,10 @@ func (p *Plane) watch(l *outLink) {
 		p.Log.Warn("link ended", "peer", l.id, "err", err)
 	}
 }
+
+// retireTimeout is how long a link that is not used any more may take to write what
+// it holds: a peer that does not read must not keep it for ever.
+const retireTimeout = 10 * time.Second
 
 // Know says which nodes exist and can be reached: everybody's tables lead to them.
 func (p *Plane) Know(members []uint64) {
@@ -102,8 +115,8 @@ func (p *Plane) known(id uint64) bool {
 // epoch. Links that it does not name write what they hold and end. It returns the
 // entries whose link has ended already: frames for them are dropped and counted.
 func (p *Plane) Use(epoch uint64, ids []uint64) (missing []uint64) {
+	var old []*outLink
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	rt := &routes{epoch: epoch, ids: slices.Clone(ids), links: make([]*outLink, len(ids))}
 	for i, id := range ids {
 		if rt.links[i] = p.links[id]; rt.links[i] == nil {
@@ -114,8 +127,14 @@ func (p *Plane) Use(epoch uint64, ids []uint64) (missing []uint64) {
 	for id, l := range p.links {
 		if !slices.Contains(ids, id) {
 			delete(p.links, id)
-			l.Retire()
+			p.retired[l] = struct{}{}
+			old = append(old, l)
 		}
+	}
+	p.mu.Unlock()
+	for _, l := range old {
+		l.conn.SetWriteDeadline(time.Now().Add(retireTimeout))
+		l.Retire()
 	}
 	return missing
 }

@@ -2,7 +2,9 @@ package plane
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,13 +87,22 @@ func (t *trace) partial() []Hop {
 // list needs mu.
 func (t *trace) list() []Hop {
 	var hops []Hop
-	for i, left := 1, len(t.hops); left > 0; i++ {
-		if h, ok := t.hops[i]; ok {
-			hops = append(hops, h)
-			left--
+	for _, i := range slices.Sorted(maps.Keys(t.hops)) {
+		if t.last == 0 || i <= t.last {
+			hops = append(hops, t.hops[i])
 		}
 	}
 	return hops
+}
+
+// complete needs mu. Hops beyond the last are of an earlier question that took another route.
+func (t *trace) complete() bool {
+	for i := 1; i <= t.last; i++ {
+		if _, ok := t.hops[i]; !ok {
+			return false
+		}
+	}
+	return t.last > 0
 }
 
 // finish needs mu.
@@ -133,7 +144,7 @@ func (p *Plane) traced(f wire.Frame) {
 	if b.Last {
 		t.last = int(b.Hops)
 	}
-	if t.last > 0 && len(t.hops) == t.last {
+	if t.complete() {
 		t.finish()
 	}
 }

@@ -1,6 +1,9 @@
 package stream
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -28,6 +31,7 @@ type Receiver struct {
 	inbox       fifo.Queue
 	held        map[uint64][]byte // ahead of a hole
 	heldBytes   int
+	farthest    uint64 // the highest number ever held, to tell a dense stretch from a sparse one
 	starved     bool   // the next in order found no room
 	trimmed     uint64 // next at the last Trim, if there was a hole
 
@@ -129,6 +133,7 @@ func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 	}
 	r.held[seq] = append([]byte(nil), f...)
 	r.heldBytes += len(f)
+	r.farthest = max(r.farthest, seq)
 	return Held, len(r.held) == 1
 }
 
@@ -182,15 +187,9 @@ func (r *Receiver) AppendAck(out []byte, window int) []byte {
 	return r.appendFrame(out, wire.Ack, r.done, body.Append(nil, r.heldRanges(ranges[:0])))
 }
 
-// heldRanges walks the numbers ahead of the hole. The walk ends when every held
-// message was seen, so it is as long as the stretch they lie in.
+// heldRanges lists what is held in ascending order.
 func (r *Receiver) heldRanges(to []wire.Range) []wire.Range {
-	seen := 0
-	for seq := r.next + 1; seen < len(r.held); seq++ {
-		if _, ok := r.held[seq]; !ok {
-			continue
-		}
-		seen++
+	for seq := range r.heldNumbers {
 		at := uint32(seq - r.next)
 		if n := len(to); n > 0 && to[n-1].From+to[n-1].N == at {
 			to[n-1].N++
@@ -201,6 +200,31 @@ func (r *Receiver) heldRanges(to []wire.Range) []wire.Range {
 		}
 	}
 	return to
+}
+
+// heldNumbers yields the numbers held, ascending. It walks the stretch they lie in
+// where that is dense, as after an ordinary loss, and sorts them where it is not: a
+// single message far ahead must not make each acknowledgement walk all the way.
+func (r *Receiver) heldNumbers(yield func(uint64) bool) {
+	if len(r.held) == 0 {
+		return
+	}
+	if r.farthest-r.next > 8*uint64(len(r.held)) {
+		for _, seq := range slices.Sorted(maps.Keys(r.held)) {
+			if !yield(seq) {
+				return
+			}
+		}
+		return
+	}
+	for seq, left := r.next+1, len(r.held); left > 0; seq++ {
+		if _, ok := r.held[seq]; ok {
+			left--
+			if !yield(seq) {
+				return
+			}
+		}
+	}
 }
 
 // Close takes the source's wish to end the stream; true means that all of it was
@@ -236,6 +260,7 @@ func (r *Receiver) Drop() {
 }
 
 func (r *Receiver) dropHeld() {
+	r.farthest = 0
 	r.held = nil // a map that is cleared keeps its memory
 	r.heldBytes = 0
 }

@@ -223,7 +223,8 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	}
 	// What the sink is done with and has received only grows, so an answer that
 	// knows of less than was known before is older, and there is nothing in it.
-	if s.state != Open && s.state != Closing || delivered < s.una || received < s.received ||
+	if s.state != Open && s.state != Closing || delivered < s.una || delivered > s.nxt || // not received > nxt alone: the sum wraps
+		received < s.received ||
 		received > s.nxt || farthest > s.nxt {
 		s.stale++
 		return out, false, nil

@@ -1,0 +1,119 @@
+package ringdht
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// maxDials is how many links a node opens at once.
+const maxDials = 16
+
+// A link that breaks is dialled again after minRedial, then ever more slowly.
+const (
+	minRedial = 50 * time.Millisecond
+	maxRedial = 5 * time.Second
+)
+
+// relink is the goroutine that carries out manifests and mends broken links.
+func (n *Node) relink() {
+	again := time.NewTimer(0)
+	<-again.C
+	defer again.Stop()
+	pause := minRedial
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case m := <-n.manifests:
+			err := n.link(m)
+			n.failure.Store(&err)
+			linked := control.Linked{Epoch: m.Epoch}
+			if err != nil {
+				linked.Error = err.Error()
+				if n.ctx.Err() == nil {
+					n.cfg.log.Warn("links not up", "node", n.Peer(), "epoch", m.Epoch, "err", err)
+				}
+			}
+			n.ctl.Send(control.TypeLinked, linked)
+		case <-n.plane.Broken:
+			pause = minRedial
+			again.Reset(pause)
+		case <-again.C:
+			m := n.linked.Load()
+			if m == nil {
+				continue
+			}
+			err := n.dialEntries(m)
+			n.plane.Use(m.Epoch, entryIDs(m)) // those that are up
+			if err != nil && n.ctx.Err() == nil {
+				n.cfg.log.Debug("link still broken", "node", n.Peer(), "err", err, "again in", pause)
+				pause = min(2*pause, maxRedial)
+				again.Reset(pause)
+			}
+		}
+	}
+}
+
+// link opens the links that a manifest asks for and are not there, and puts its
+// table to use when all are up. The old table stays in use until then, so nothing
+// stops flowing. A mix of tables of two epochs among the nodes routes as well, as
+// far as members of both are concerned: each names the node's successor among them.
+func (n *Node) link(m control.Manifest) error {
+	peers := make([]Peer, len(m.Entries))
+	for i, e := range m.Entries {
+		peers[i] = Peer{ID(e.ID), e.Addr}
+	}
+	table, err := newTable(n.space, n.ID(), m.Epoch, peers)
+	if err != nil {
+		return err
+	}
+	if m.Epoch <= n.plane.Epoch() {
+		return fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, n.plane.Epoch())
+	}
+	if err := n.dialEntries(&m); err != nil {
+		return err
+	}
+	n.linked.Store(&m)
+	n.table.Store(table)
+	if missing := n.plane.Use(m.Epoch, entryIDs(&m)); len(missing) > 0 {
+		return fmt.Errorf("node %d lost its new link to %d before it was used", n.self.ID, missing[0])
+	}
+	n.cfg.log.Info("links up", "node", n.Peer(), "epoch", m.Epoch, "entries", len(m.Entries))
+	return nil
+}
+
+// dialEntries opens the links that are missing, as many as it can, and returns the
+// first error.
+func (n *Node) dialEntries(m *control.Manifest) error {
+	var g errgroup.Group
+	g.SetLimit(maxDials)
+	for _, e := range m.Entries {
+		if n.plane.HasLink(e.ID, e.Life) {
+			continue
+		}
+		g.Go(func() error {
+			conn, _, err := n.cfg.dial(n.ctx, e.Addr, wire.Hello{
+				Role: wire.RoleLink, From: n.self.ID, FromLife: n.self.Life, To: e.ID, ToLife: e.Life,
+			})
+			if err != nil {
+				return fmt.Errorf("node %d cannot link to its entry %d: %w", n.self.ID, e.ID, err)
+			}
+			n.plane.AddLink(e.ID, e.Life, conn)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func entryIDs(m *control.Manifest) []uint64 {
+	ids := make([]uint64, len(m.Entries))
+	for i, e := range m.Entries {
+		ids[i] = e.ID
+	}
+	return ids
+}
