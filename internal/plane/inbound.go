@@ -261,6 +261,11 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 			}
 			d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
 			p.deliver(d)
+			if p.closing.Load() {
+				// The handler was interrupted, so whether it is done with the message
+				// is not known, and the others it does not get.
+				return
+			}
 			n++
 			bytes += len(f)
 			if len(chunk) == 0 || bytes >= quarter || in != nil && in.asked.Load() {

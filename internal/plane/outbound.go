@@ -1,7 +1,6 @@
 package plane
 
 import (
-	"context"
 	"fmt"
 	"sync"
 
@@ -32,7 +31,7 @@ func (p *Plane) outbound(sink uint64) (o *outbound, opened bool, err error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, false, context.Cause(p.ctx)
+		return nil, false, p.why
 	}
 	if o := p.out[sink]; o != nil {
 		p.mu.Unlock()
@@ -259,7 +258,9 @@ func (o *outbound) closeIfIdle() {
 	switch {
 	case o.s.State() == stream.Ended: // nobody came back to see why
 		o.p.forget(o)
-	case o.s.State() == stream.Opening && !o.used && o.changed == nil && o.s.Pending() == 0:
+	case o.s.State() == stream.Opening && o.changed != nil:
+		o.notify() // whoever still waits will say so again before the next look
+	case o.s.State() == stream.Opening && !o.used && o.s.Pending() == 0:
 		o.end(nil) // whoever wanted it has given up
 	case !o.used:
 		o.flush(o.s.Close(o.p.now(), o.out[:0]))

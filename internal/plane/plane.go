@@ -87,6 +87,7 @@ type Plane struct {
 	Broken chan struct{}
 
 	routes   atomic.Pointer[routes]
+	closing  atomic.Bool
 	members  atomic.Pointer[[]uint64] // ascending; some of those that exist
 	counters counters
 
@@ -101,6 +102,7 @@ type Plane struct {
 	failed  map[uint64]Undelivered // since the last Flush
 	gen     uint64                 // of the latest outgoing stream
 	closed  bool
+	why     error // closed, when it is
 
 	sched   scheduler
 	casts   castInbox
@@ -159,7 +161,7 @@ func (p *Plane) Close(err error) {
 		p.wg.Wait()
 		return
 	}
-	p.closed = true
+	p.closed, p.why = true, err
 	out := make([]*outbound, 0, len(p.out))
 	for _, o := range p.out {
 		out = append(out, o)
@@ -171,6 +173,7 @@ func (p *Plane) Close(err error) {
 	for _, conn := range conns {
 		conn.Close()
 	}
+	p.closing.Store(true)
 	p.stop(err)
 	p.sched.close()
 	for _, o := range out {

@@ -1,0 +1,286 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// A node that dies in the middle of a run ends it; the account names the dead. What
+// is still under way of it does not spoil the next one.
+func TestRunWhenANodeDies(t *testing.T) {
+	for range 3 {
+		tr := newTestRing(t, NewMemoryNetwork(1))
+		for range 5 {
+			tr.join(nil, WithTraffic())
+		}
+		tr.setup(2)
+		done := make(chan *Summary)
+		go func() {
+			s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1000000})
+			if err != nil {
+				t.Error(err)
+			}
+			done <- s
+		}()
+		dead := tr.nodes[4]
+		for dead.Counters().Delivered < 100 {
+			time.Sleep(time.Millisecond)
+		}
+		dead.Close()
+		s := <-done
+		if s == nil || s.Exact() || !strings.Contains(s.Verdict(), dead.ID().String()) || len(s.Nodes) != 4 {
+			t.Fatalf("%+v", s)
+		}
+		if _, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1}); !errors.Is(err, ErrNotReady) {
+			t.Errorf("a run with a node missing: %v", err)
+		}
+		tr.nodes = tr.nodes[:4]
+		tr.setup(2)
+		tr.run(Traffic{Messages: 5000})
+	}
+}
+
+// A link that breaks comes back by itself, and what was sent meanwhile arrives.
+func TestBrokenLinkComesBack(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	got := make(chan string, 3)
+	for range 3 {
+		tr.join(func(_ context.Context, m Message) { got <- string(m.Body) })
+	}
+	tr.setup(0)
+	from, to := tr.nodes[0], tr.nodes[1]
+	for _, text := range []string{"before", "while", "after"} {
+		switch text {
+		case "while":
+			net.Cut("n0", "n1")
+		case "after":
+			net.Mend("n0", "n1")
+		}
+		if err := from.Send(tr.ctx(), to.ID(), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := from.Flush(tr.ctx()); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{"before", "while", "after"} {
+		if text := <-got; text != want {
+			t.Errorf("got %q, want %q", text, want)
+		}
+	}
+}
+
+// A run does not take away what the program's own Flush has to be told.
+func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	release := make(chan struct{})
+	for range 3 {
+		tr.join(func(ctx context.Context, _ Message) { hold(ctx, release) }, WithTraffic())
+	}
+	defer close(release)
+	tr.setup(0)
+	from, sink := tr.nodes[0], tr.nodes[1]
+	for range 5 {
+		if err := from.Send(tr.ctx(), sink.ID(), []byte("mine")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran := make(chan error)
+	go func() { _, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 50}); ran <- err }()
+	for from.Counters().Sent < 55 {
+		time.Sleep(time.Millisecond)
+	}
+	sink.Close()
+	if err := <-ran; err != nil {
+		t.Error(err)
+	}
+	tr.nodes = []*Node{from, tr.nodes[2]}
+	tr.setup(0)
+	var lost *UndeliveredError
+	if err := from.Flush(tr.ctx()); !errors.As(err, &lost) {
+		t.Errorf("5 messages of the program are lost, and its Flush says %v", err)
+	}
+}
+
+// fakeRegistry accepts connections and leaves them to serve.
+func fakeRegistry(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { c.Close() })
+			go serve(c)
+		}
+	}()
+	return l.Addr().String()
+}
+
+func TestJoinObeysItsContext(t *testing.T) {
+	for name, greet := range map[string]bool{"silent": false, "silent after the handshake": true} {
+		t.Run(name, func(t *testing.T) {
+			reached := make(chan struct{})
+			addr := fakeRegistry(t, func(c net.Conn) {
+				if greet {
+					wire.ReadHello(c)
+					c.Write(wire.Answer{}.Append(nil))
+				}
+				close(reached)
+				io.Copy(io.Discard, c)
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { <-reached; cancel() }()
+			start := time.Now()
+			if _, err := Join(ctx, addr, nil); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			if took := time.Since(start); took > 4*time.Second { // the handshake's deadline is 5s
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+// A registry that talks nonsense costs the node its membership and nothing else.
+func TestLyingRegistry(t *testing.T) {
+	sane := control.Registered{ID: 1, Life: 1, Bits: 16, MaxPayload: 1000, HopLimit: 10, Lease: 3000}
+	for name, lie := range map[string]func(*control.Registered){
+		"lease":        func(r *control.Registered) { r.Lease = 1 << 62 },
+		"no lease":     func(r *control.Registered) { r.Lease = 0 },
+		"bits":         func(r *control.Registered) { r.Bits = 65 },
+		"ID":           func(r *control.Registered) { r.ID = 1 << 16 },
+		"payload":      func(r *control.Registered) { r.MaxPayload = 1 << 30 },
+		"hop limit":    func(r *control.Registered) { r.HopLimit = 0 },
+		"then a task":  nil,
+		"unknown type": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := make(chan control.Finished, 1)
+			addr := fakeRegistry(t, func(conn net.Conn) {
+				wire.ReadHello(conn)
+				conn.Write(wire.Answer{}.Append(nil))
+				c := control.NewConn(conn, Msgpack(), 1<<20)
+				c.Recv()
+				r := sane
+				if lie != nil {
+					lie(&r)
+				}
+				c.Send(control.TypeRegistered, r)
+				switch name {
+				case "then a task":
+					c.Send(control.TypeManifest, control.Manifest{Epoch: 1, Others: []uint64{2}})
+					c.Send(control.TypeTask, control.Task{Run: 1, Messages: 1, Payload: 1 << 40})
+				case "unknown type":
+					c.Send(0x7f, control.Bye{})
+				}
+				for {
+					typ, body, err := c.Recv()
+					if err != nil {
+						return
+					}
+					if typ == control.TypeFinished {
+						var f control.Finished
+						c.Decode(body, &f)
+						answer <- f
+					}
+				}
+			})
+			n, err := Join(t.Context(), addr, nil, WithTraffic())
+			if lie != nil {
+				if err == nil {
+					n.Close()
+					t.Error("joined on terms that make no sense")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer n.Close()
+			if name == "then a task" {
+				if f := <-answer; !strings.Contains(f.Error, "makes no sense") {
+					t.Errorf("got %+v", f)
+				}
+			} else {
+				<-n.Lost()
+			}
+		})
+	}
+}
+
+func TestReadyWhenTheRegistryIsGone(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	n := tr.join(nil)
+	tr.registry.Close()
+	if err := n.Ready(tr.ctx()); !errors.Is(err, ErrRegistryLost) || !errors.Is(err, ErrNotReady) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSecondSetupObeysItsContext(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	tr.join(nil)
+	tr.join(nil)
+	net.Hold("registry", "n1")
+	first := make(chan error)
+	go func() { _, err := tr.registry.Setup(tr.ctx(), 0); first <- err }()
+	if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.overlay != nil }); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tr.registry.Setup(ctx, 0); !errors.Is(err, context.Canceled) || !errors.Is(err, ErrNotReady) {
+		t.Errorf("got %v", err)
+	}
+	net.Heal()
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPeerCannotClaimToBeTheNode(t *testing.T) {
+	tr := newTestRing(t, nil)
+	n := tr.join(nil)
+	for _, from := range []uint64{n.self.ID, 1 << 16} {
+		_, _, err := n.cfg.dial(t.Context(), n.addr, wire.Hello{Role: wire.RoleLink, From: from, To: n.self.ID, ToLife: n.self.Life})
+		if !errors.Is(err, ErrHandshake) {
+			t.Errorf("from %d: %v", from, err)
+		}
+	}
+}
+
+// A set-up, runs and a close at once: whoever is late is told so, and nobody hangs.
+func TestCloseInTheMiddle(t *testing.T) {
+	for range 20 {
+		tr := newTestRing(t, NewMemoryNetwork(1))
+		tr.join(nil, WithTraffic())
+		tr.join(nil, WithTraffic())
+		tr.setup(0)
+		done := make(chan struct{})
+		for range 2 {
+			go func() { tr.registry.Run(tr.ctx(), Traffic{Messages: 1}); done <- struct{}{} }()
+			go func() { tr.registry.Setup(tr.ctx(), 1); done <- struct{}{} }()
+		}
+		tr.registry.Close()
+		for range 4 {
+			<-done
+		}
+	}
+}

@@ -1,0 +1,320 @@
+package plane
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// eventually polls for something that is about to become true.
+func eventually(t *testing.T, what string, true_ func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !true_(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not true yet: ", what)
+		}
+	}
+}
+
+func held(release <-chan struct{}) func(int) Deliver {
+	return func(int) Deliver {
+		return func(ctx context.Context, _ Delivery) {
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// One slow sink takes no more than its share of the send buffer, all of them
+// together no more than all of it.
+func TestSendBufferIsShared(t *testing.T) {
+	const sinks, buffer, size = 12, 64 << 10, 1000
+	limits := testLimits()
+	limits.SendBuffer = buffer
+	release := make(chan struct{})
+	m := newMesh(t, sinks+1, 4, limits, memory, held(release))
+	p := m.planes[0]
+	fill := func(sink uint64) {
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer stop()
+		for p.Send(ctx, sink, 0, make([]byte, size)) == nil {
+		}
+	}
+	fill(20)
+	if used := p.Counters().SendBuffer; used > buffer/4 || used == 0 {
+		t.Errorf("one slow sink holds %d bytes, its share is %d", used, buffer/4)
+	}
+	var wg sync.WaitGroup
+	for i := range sinks {
+		wg.Go(func() { fill(uint64(i+2) * 10) })
+	}
+	wg.Wait()
+	if used := p.Counters().SendBuffer; used > buffer+sinks*(size+32) {
+		t.Errorf("all slow sinks hold %d bytes, the limit is %d", used, buffer)
+	}
+	close(release)
+	if failed, err := p.Flush(t.Context()); err != nil || failed != nil {
+		t.Fatal(failed, err)
+	}
+	if used := p.Counters().SendBuffer; used != 0 {
+		t.Errorf("%d bytes are still in use", used)
+	}
+}
+
+// Handlers do not wait for the send buffer, but what they hold of it beyond its
+// limit counts against their backlog.
+func TestHandlersStayWithinBothBounds(t *testing.T) {
+	limits := testLimits()
+	limits.SendBuffer, limits.HandlerBacklog = 128<<10, 64<<10
+	const n = 12
+	result := make(chan Counters, 1)
+	started := make(chan struct{})
+	release := make(chan struct{})
+	var m *mesh
+	m = newMesh(t, n, 4, limits, memory, func(node int) Deliver {
+		if node != 0 {
+			return held(release)(node)
+		}
+		return func(ctx context.Context, _ Delivery) {
+			<-started
+			for range 60 {
+				for sink := 2; sink <= n; sink++ {
+					m.planes[0].Send(ctx, uint64(sink)*10, 0, make([]byte, 1000))
+				}
+			}
+			result <- m.planes[0].Counters()
+		}
+	})
+	close(started)
+	if err := m.planes[1].Send(t.Context(), 10, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	c := <-result
+	close(release)
+	if sum, limit := c.SendBuffer+c.HandlerBacklog, int64(limits.SendBuffer+limits.HandlerBacklog); sum > limit {
+		t.Errorf("%d bytes in the send buffer and %d in the backlog, the limits add up to %d", c.SendBuffer, c.HandlerBacklog, limit)
+	}
+}
+
+// Whatever happened, the gauges come back to zero.
+func TestGaugesReturnToZero(t *testing.T) {
+	limits := testLimits()
+	limits.SendBuffer, limits.ReceiveBuffer, limits.HandlerBacklog = 64<<10, 64<<10, 256<<10
+	limits.LinkQueue, limits.LinkLow = 32<<10, 16<<10
+	const n = 6
+	var m *mesh
+	ready := make(chan struct{})
+	m = newMesh(t, n, 2, limits, memory, func(node int) Deliver {
+		return func(ctx context.Context, d Delivery) {
+			<-ready
+			if d.Port == 1 { // answer
+				m.planes[node].Send(ctx, d.Source, 0, d.Body)
+			}
+		}
+	})
+	close(ready)
+	var wg sync.WaitGroup
+	for i, p := range m.planes {
+		for g := range 3 {
+			wg.Go(func() {
+				for x := range 1000 {
+					to := uint64((i+1+(x+g)%(n-1))%n+1) * 10
+					if err := p.Send(t.Context(), to, uint8(x&1), make([]byte, (x*37)%700)); err != nil {
+						t.Error(err)
+						return
+					}
+					if x%10 == 0 {
+						p.Cast(t.Context(), to, 0, make([]byte, 100))
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for range 2 { // the second for the answers
+		for _, p := range m.planes {
+			if failed, err := p.Flush(t.Context()); err != nil || len(failed) > 0 {
+				t.Fatal(failed, err)
+			}
+		}
+	}
+	for _, p := range m.planes {
+		eventually(t, "all gauges are zero", func() bool {
+			c := p.Counters()
+			return c.SendBuffer == 0 && c.ReceiveBuffer == 0 && c.HandlerBacklog == 0 && c.Queued == 0
+		})
+	}
+}
+
+// Casts wait within bounds, too, and show in the gauge.
+func TestCastsCountAsReceived(t *testing.T) {
+	limits := testLimits()
+	limits.ReceiveBuffer = 64 << 10
+	release := make(chan struct{})
+	m := newMesh(t, 2, 1, limits, memory, held(release))
+	for range 40 {
+		if err := m.planes[0].Cast(t.Context(), 20, 0, make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sink := m.planes[1]
+	eventually(t, "casts beyond the bound are dropped", func() bool { return sink.Counters().Dropped.InboxFull == 40-15 })
+	if c := sink.Counters(); c.ReceiveBuffer != 15*1032 { // a quarter of the buffer
+		t.Errorf("%d bytes held", c.ReceiveBuffer)
+	}
+	close(release)
+	eventually(t, "all are handled", func() bool { return sink.Counters().ReceiveBuffer == 0 })
+}
+
+// Streams that never opened and that nobody waits for any more are forgotten.
+func TestEndedStreamsAreForgotten(t *testing.T) {
+	m := newMesh(t, 3, 1, testLimits(), memory, nil)
+	p := m.planes[0]
+	for i := range uint64(100) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		p.Send(ctx, 100+i, 0, nil) // nobody has these IDs
+	}
+	eventually(t, "no streams to nobody", func() bool {
+		p.Sweep(true)
+		out, _ := p.StreamCount()
+		return out == 0
+	})
+	stuck, _ := memnet.Pipe()
+	p.AddLink(40, 1, stuck) // one that never answers
+	p.Use(2, []uint64{40})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := p.Send(ctx, 40, 0, nil); err == nil {
+		t.Fatal("accepted for somebody unknown")
+	}
+	eventually(t, "the stream is given up", func() bool {
+		p.Sweep(true)
+		out, _ := p.StreamCount()
+		return out == 0
+	})
+}
+
+// A stream that ends while an answer to it is being dealt with is reported once.
+func TestUndeliveredIsCountedOnce(t *testing.T) {
+	m := newMesh(t, 1, 0, testLimits(), memory, nil)
+	p := m.planes[0]
+	near, far := memnet.Pipe()
+	go io.Copy(io.Discard, far)
+	p.AddLink(20, 1, near)
+	p.Use(2, []uint64{20})
+	p.Know([]uint64{20})
+	answer := func(typ wire.Type, seq uint64, body []byte) {
+		p.outboundTo(20).answered(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
+	}
+	for i := range 5 {
+		if err := p.Send(t.Context(), 20, 0, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			answer(wire.Opened, p.gen, wire.OpenedBody{SourceIncarnation: p.Life, SinkIncarnation: 5, First: 100, Window: 1 << 16}.Append(nil))
+		}
+	}
+	p.Use(3, nil) // 20 is not in the table any more; an answer with a hole makes the sender ask
+	answer(wire.Ack, 100, wire.AckBody{Received: 1, Window: 1 << 16}.Append(nil, []wire.Range{{From: 1, N: 1}}))
+	failed, err := p.Flush(t.Context())
+	if err != nil || len(failed) != 1 || failed[0].Messages != 5 {
+		t.Errorf("5 messages of unknown outcome, told of %v %v", failed, err)
+	}
+}
+
+// A link that the new table does not name writes what it holds and ends.
+func TestUseRetiresLinks(t *testing.T) {
+	m := newMesh(t, 1, 0, testLimits(), memory, nil)
+	p := m.planes[0]
+	near, far := memnet.Pipe()
+	p.AddLink(20, 1, near)
+	p.Use(2, []uint64{20})
+	if err := p.Cast(t.Context(), 20, 0, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	p.Use(3, nil)
+	far.SetReadDeadline(time.Now().Add(30 * time.Second))
+	if b, err := io.ReadAll(far); err != nil || len(b) != wire.HeaderSize+1 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	if p.HasLink(20, 1) {
+		t.Error("the link is still there")
+	}
+}
+
+// Close does not wait for a retired link whose peer reads nothing.
+func TestCloseWithARetiredStuckLink(t *testing.T) {
+	m := newMesh(t, 1, 0, testLimits(), memory, nil)
+	p := m.planes[0]
+	near, far := net.Pipe() // unbuffered, and nobody reads
+	defer far.Close()
+	p.AddLink(20, 1, near)
+	p.Use(2, []uint64{20})
+	p.Cast(t.Context(), 20, 0, []byte("x"))
+	p.Use(3, nil)
+	p.Close(net.ErrClosed) // the test's own deadline says if it hangs
+}
+
+// slowClose is a connection that says farewell at length, as one over TLS may.
+type slowClose struct {
+	net.Conn
+	closing, let chan struct{}
+}
+
+func (c slowClose) Close() error {
+	close(c.closing)
+	<-c.let
+	return c.Conn.Close()
+}
+
+func TestLocksAreNotHeldWhileConnectionsClose(t *testing.T) {
+	m := newMesh(t, 1, 0, testLimits(), memory, nil)
+	p := m.planes[0]
+	near, _ := memnet.Pipe()
+	c := slowClose{near, make(chan struct{}), make(chan struct{})}
+	p.AddLink(20, 1, c)
+	go p.Use(2, nil)
+	<-c.closing
+	p.StreamCount() // takes the lock
+	close(c.let)
+}
+
+// A repeated question may take another, shorter route; hops of the longer one are
+// not waited for and not listed.
+func TestTraceByTwoRoutes(t *testing.T) {
+	m := newMesh(t, 1, 0, testLimits(), memory, nil)
+	p := m.planes[0]
+	near, _ := memnet.Pipe()
+	p.AddLink(20, 1, near)
+	p.Use(2, []uint64{20})
+	go func() {
+		var nonce uint64
+		for nonce == 0 {
+			p.mu.RLock()
+			for n := range p.traces {
+				nonce = n
+			}
+			p.mu.RUnlock()
+		}
+		answer := func(src uint64, hops uint16, last bool) {
+			p.traced(wire.Append(nil, wire.Header{Type: wire.Traced, Dst: 10, Src: src, Seq: nonce}, wire.TracedBody{Hops: hops, Last: last}.Append(nil)))
+		}
+		answer(40, 4, false) // the first question, by the old tables
+		answer(20, 1, false) // the second, by the new ones
+		answer(30, 2, false)
+		answer(50, 3, true)
+	}()
+	hops, err := p.Trace(t.Context(), 50)
+	if err != nil || len(hops) != 3 || hops[2].ID != 50 {
+		t.Errorf("%v %v", hops, err)
+	}
+}
