@@ -185,7 +185,7 @@ func TestLyingRegistry(t *testing.T) {
 				switch name {
 				case "then a task":
 					c.Send(control.TypeManifest, control.Manifest{Epoch: 1, Others: []uint64{2}})
-					c.Send(control.TypeTask, control.Task{Run: 1, Messages: 1, Payload: 1 << 40})
+					c.Send(control.TypeTask, control.Task{Run: 1, Messages: 1, Payload: 1 << 30})
 				case "unknown type":
 					c.Send(0x7f, control.Bye{})
 				}

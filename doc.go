@@ -58,9 +58,10 @@
 // needs to sleep to let it finish. [Node.Cast] is for those who want the other
 // trade.
 //
-// A node that has sent to a sink which left since is told when it sends again or
-// flushes, as soon as a set-up has taken the sink off the tables. (Finding the
-// dead without that is not part of this version.)
+// A link that breaks is opened again. A node that has gone is noticed by the
+// registry within a lease ([WithLease]); those who have sent to it, or by way of
+// it, wait until a set-up has taken it off the tables, and then Send and Flush say
+// so. (Routing around the dead without a set-up is not part of this version.)
 //
 // # Goroutines
 //

@@ -29,7 +29,8 @@ const (
 // offsets, so that a relay touches the hop count and nothing else.
 //
 //	4  hops   uint16   links crossed so far
-//	6  port   uint8    which part of the sink the body is for
+//	6  port   uint8    which part of the sink the body is for: 0 its handler, from
+//	                   128 on traffic runs
 //	7  zero   uint8    reserved, sent as 0
 //	8  dst    uint64   the sink
 //	16 src    uint64   the source
