@@ -1,0 +1,126 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// plain is JSON; the real codecs live in the root package.
+type plain struct{}
+
+func (plain) Append(dst []byte, v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	return append(dst, b...), err
+}
+
+func (plain) Decode(b []byte, v any) error { return json.Unmarshal(b, v) }
+
+func pair(max int) (a, b *Conn, raw net.Conn) {
+	near, far := memnet.Pipe()
+	return NewConn(near, plain{}, max), NewConn(far, plain{}, max), near
+}
+
+func TestMessagesArriveInOrder(t *testing.T) {
+	a, b, _ := pair(1 << 20)
+	defer a.Close()
+	defer b.Close()
+	for i := range uint64(100) {
+		if err := a.Send(TypeReady, Ready{Epoch: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range uint64(100) {
+		typ, body, err := b.Recv()
+		var m Ready
+		if err == nil {
+			err = b.Decode(body, &m)
+		}
+		if err != nil || typ != TypeReady || m.Epoch != i {
+			t.Fatal(typ, m, err)
+		}
+	}
+	a.Shutdown(time.Second)
+	if _, _, err := b.Recv(); err != io.EOF {
+		t.Errorf("after the end: %v", err)
+	}
+	if err := a.Send(TypeReady, Ready{}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("sending on a closed connection: %v", err)
+	}
+}
+
+func TestMessagesThatCannotBe(t *testing.T) {
+	a, b, _ := pair(100)
+	defer a.Close()
+	defer b.Close()
+	if err := a.Send(TypeReady, func() {}); err == nil {
+		t.Error("a function was sent")
+	}
+	if err := a.Send(TypeBye, Bye{Reason: strings.Repeat("x", wire.MaxLength)}); !errors.Is(err, wire.ErrTooLong) {
+		t.Errorf("a message of more than 16 MiB: %v", err)
+	}
+	if err := a.Send(TypeBye, Bye{Reason: strings.Repeat("x", 200)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Recv(); !errors.Is(err, wire.ErrTooLong) {
+		t.Errorf("more than the receiver takes: %v", err)
+	}
+	if err := b.Decode([]byte("{"), &Ready{}); err == nil || !strings.Contains(err.Error(), "control.Ready") {
+		t.Errorf("nonsense decoded: %v", err)
+	}
+}
+
+// A peer that does not read loses the connection when too much has gathered, and
+// the sender is not held up.
+func TestPeerThatDoesNotRead(t *testing.T) {
+	a, _, _ := pair(1 << 20)
+	defer a.Close()
+	big := Bye{Reason: strings.Repeat("x", 1<<20)}
+	var err error
+	for sent := 0; err == nil; sent++ {
+		if sent > 40 {
+			t.Fatal("40 MiB are waiting")
+		}
+		err = a.Send(TypeBye, big)
+	}
+	if err = a.Send(TypeReady, Ready{}); err == nil {
+		t.Error("the connection still stands")
+	}
+}
+
+func TestLeaseEndsSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _ := pair(1 << 20)
+		defer a.Close()
+		defer b.Close()
+		b.SetLease(4 * time.Second)
+		go func() { // speaks just in time, then falls silent
+			for range 3 {
+				time.Sleep(3 * time.Second)
+				a.Send(TypeBeat, Beat{})
+			}
+		}()
+		start := time.Now()
+		for range 3 {
+			if _, _, err := b.Recv(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, err := b.Recv()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took != 9*time.Second+5*time.Second { // the lease, and the second look
+			t.Errorf("took %v", took)
+		}
+	})
+}
