@@ -18,8 +18,8 @@ var (
 
 // Send accepts a message for a sink: when it returns nil the message is numbered
 // and kept until the sink's handler is done with it. It waits, for ctx, while the
-// stream to a sink not known to exist opens, the window is full, the send buffer is full or the first link is
-// congested.
+// window is full, the send buffer is full or the first link is congested, and while
+// the stream to a sink opens that is not known to exist.
 //
 // With the context of one of this plane's handlers it does not wait for the
 // window: two nodes whose handlers wait for each other's would wait for ever.
