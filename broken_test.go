@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -281,6 +282,65 @@ func TestCloseInTheMiddle(t *testing.T) {
 		tr.registry.Close()
 		for range 4 {
 			<-done
+		}
+	}
+}
+
+// A peer that does not answer holds up neither the link to another nor a set-up.
+func TestRedialDoesNotHoldUpOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemoryNetwork(1)
+		tr := newTestRing(t, net)
+		for range 3 {
+			tr.join(nil)
+		}
+		tr.setup(0)
+		// A cable that is cut: no answer, not even a refusal.
+		net.Cut("n0", "n2")
+		net.Hold("n0", "n2")
+		net.Mend("n0", "n2")
+		time.Sleep(200 * time.Millisecond) // n0 dials n2 by now
+		net.Cut("n0", "n1")
+		net.Mend("n0", "n1")
+		from, to := tr.nodes[0], tr.nodes[1]
+		start := time.Now()
+		if err := from.Send(tr.ctx(), to.ID(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := from.Flush(tr.ctx(), to.ID()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("the link to a peer that answers was back after %v", took)
+		}
+		tr.nodes[2].Close()
+		tr.nodes = tr.nodes[:2]
+		if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.members.Len() == 2 }); err != nil {
+			t.Fatal(err)
+		}
+		start = time.Now()
+		if _, err := tr.registry.Setup(tr.ctx(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("a set-up without the one that does not answer took %v", took)
+		}
+		tr.close()
+	})
+}
+
+// Messages of any run that was broken off stay out of the account of a later one.
+func TestStragglersAreTold(t *testing.T) {
+	for _, c := range []struct {
+		after, run uint64
+		straggler  bool
+	}{
+		{0, 1, false}, {1, 1, true}, {1, 2, false}, {5, 4, true}, {5, 6, false},
+		{127, 127, true}, {127, 128, false}, {128, 127, true}, {200, 140, true}, {200, 201, false},
+	} {
+		l := &ledger{after: c.after}
+		if got := l.straggler(trafficPort(c.run)); got != c.straggler {
+			t.Errorf("after run %d, a message of run %d: %v", c.after, c.run, got)
 		}
 	}
 }

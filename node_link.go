@@ -1,6 +1,7 @@
 package ringdht
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -19,44 +20,84 @@ const (
 	maxRedial = 5 * time.Second
 )
 
-// relink is the goroutine that carries out manifests and mends broken links.
+// redial is a round of dialling the links that are missing.
+type redial struct {
+	cancel context.CancelFunc
+	done   chan error // gets its outcome
+}
+
+// relink is the goroutine that carries out manifests and mends broken links. Mending
+// goes on in rounds beside it, so that a peer which does not answer holds up neither
+// a new manifest nor the link to another.
 func (n *Node) relink() {
 	again := time.NewTimer(0)
 	<-again.C
 	defer again.Stop()
-	pause := minRedial
+	var (
+		round redial    // under way, if it has a channel
+		broke time.Time // when a link broke last
+		pause = minRedial
+	)
+	stop := func() {
+		if round.done != nil {
+			round.cancel()
+			<-round.done
+			round = redial{}
+		}
+	}
+	defer stop()
 	for {
 		select {
 		case <-n.ctx.Done():
 			return
 		case m := <-n.manifests:
-			err := n.link(m)
-			n.failure.Store(&err)
-			linked := control.Linked{Epoch: m.Epoch}
-			if err != nil {
-				linked.Error = err.Error()
-				if n.ctx.Err() == nil {
-					n.cfg.log.Warn("links not up", "node", n.Peer(), "epoch", m.Epoch, "err", err)
-				}
-			}
-			n.ctl.Send(control.TypeLinked, linked)
+			stop()
+			n.carryOut(m)
 		case <-n.plane.Broken:
-			pause = minRedial
+			// A peer that lets itself be dialled and then hangs up must not be dialled
+			// all the time.
+			if now := time.Now(); now.Sub(broke) > 2*maxRedial {
+				broke, pause = now, minRedial
+			} else {
+				broke, pause = now, min(2*pause, maxRedial)
+			}
+			stop()
 			again.Reset(pause)
 		case <-again.C:
 			m := n.linked.Load()
-			if m == nil {
+			if m == nil || round.done != nil {
 				continue
 			}
-			err := n.dialEntries(m)
-			n.plane.Use(m.Epoch, entryIDs(m)) // those that are up
-			if err != nil && n.ctx.Err() == nil {
+			ctx, cancel := context.WithCancel(n.ctx)
+			done := make(chan error, 1)
+			round = redial{cancel, done}
+			n.wg.Go(func() {
+				done <- n.dialEntries(ctx, m, func() { n.plane.Use(m.Epoch, entryIDs(m)) })
+			})
+		case err := <-round.done:
+			round.cancel()
+			round = redial{}
+			if err != nil {
 				n.cfg.log.Debug("link still broken", "node", n.Peer(), "err", err, "again in", pause)
 				pause = min(2*pause, maxRedial)
 				again.Reset(pause)
 			}
 		}
 	}
+}
+
+// carryOut does what a manifest says, and reports.
+func (n *Node) carryOut(m control.Manifest) {
+	err := n.link(m)
+	n.failure.Store(&err)
+	linked := control.Linked{Epoch: m.Epoch}
+	if err != nil {
+		linked.Error = err.Error()
+		if n.ctx.Err() == nil {
+			n.cfg.log.Warn("links not up", "node", n.Peer(), "epoch", m.Epoch, "err", err)
+		}
+	}
+	n.ctl.Send(control.TypeLinked, linked)
 }
 
 // link opens the links that a manifest asks for and are not there, and puts its
@@ -75,7 +116,7 @@ func (n *Node) link(m control.Manifest) error {
 	if m.Epoch <= n.plane.Epoch() {
 		return fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, n.plane.Epoch())
 	}
-	if err := n.dialEntries(&m); err != nil {
+	if err := n.dialEntries(n.ctx, &m, func() {}); err != nil {
 		return err
 	}
 	n.linked.Store(&m)
@@ -88,8 +129,8 @@ func (n *Node) link(m control.Manifest) error {
 }
 
 // dialEntries opens the links that are missing, as many as it can, and returns the
-// first error.
-func (n *Node) dialEntries(m *control.Manifest) error {
+// first error. It calls opened after each, from any goroutine.
+func (n *Node) dialEntries(ctx context.Context, m *control.Manifest, opened func()) error {
 	var g errgroup.Group
 	g.SetLimit(maxDials)
 	for _, e := range m.Entries {
@@ -97,13 +138,14 @@ func (n *Node) dialEntries(m *control.Manifest) error {
 			continue
 		}
 		g.Go(func() error {
-			conn, _, err := n.cfg.dial(n.ctx, e.Addr, wire.Hello{
+			conn, _, err := n.cfg.dial(ctx, e.Addr, wire.Hello{
 				Role: wire.RoleLink, From: n.self.ID, FromLife: n.self.Life, To: e.ID, ToLife: e.Life,
 			})
 			if err != nil {
 				return fmt.Errorf("node %d cannot link to its entry %d: %w", n.self.ID, e.ID, err)
 			}
 			n.plane.AddLink(e.ID, e.Life, conn)
+			opened()
 			return nil
 		})
 	}

@@ -91,9 +91,6 @@ func (s *session) register(body []byte) error {
 	if err := s.conn.Decode(body, &req); err != nil {
 		return err
 	}
-	if s.left.Addr != "" {
-		return s.refuse(control.CodeProtocol, "this connection has deregistered node %d: register over a new one", s.left.ID)
-	}
 	if s.in {
 		return s.refuse(control.CodeProtocol, "this connection has registered node %d already", s.member.ID)
 	}

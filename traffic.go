@@ -63,8 +63,8 @@ func (t *traffic) received(d plane.Delivery) {
 		return
 	}
 	current := t.ledger.Load()
-	if d.Port == current.stragglers() {
-		return // of a run that was broken off
+	if current.straggler(d.Port) {
+		return
 	}
 	c, ok := (*d.Slot).(*tally)
 	if !ok || c.ledger != current {
@@ -80,15 +80,12 @@ func (t *traffic) received(d plane.Delivery) {
 }
 
 // trafficPort is the port of a run's messages. It tells them from what is still
-// under way of the run before, if that was broken off.
+// under way of runs that were broken off.
 func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
 
-// stragglers is the port that messages of the run before have, or one that none has.
-func (l *ledger) stragglers() uint8 {
-	if l.after == 0 {
-		return 0
-	}
-	return trafficPort(l.after)
+// straggler says whether a message is of one of the 64 runs before this one.
+func (l *ledger) straggler(port uint8) bool {
+	return l.after != 0 && (uint8(l.after)-port)&0x7f < 64
 }
 
 func (l *ledger) source(id uint64) *tally {

@@ -62,7 +62,7 @@ func (p *Plane) Counters() Counters {
 		bytes, reads := rc.r.Stats()
 		s.BytesIn, s.Reads = s.BytesIn+bytes, s.Reads+reads
 	}
-	for _, l := range p.links {
+	for _, l := range p.allLinks() {
 		bytes, writes := l.Stats()
 		s.BytesOut, s.Writes = s.BytesOut+bytes, s.Writes+writes
 		s.Queued += int64(l.Queued())

@@ -231,7 +231,7 @@ func (p *Plane) handle(in *inbound) {
 	in.mu.Unlock()
 	p.drain(&q, in)
 	in.mu.Lock()
-	more := in.r.Pending()
+	more := in.r.Pending() && !p.closing.Load()
 	in.scheduled = more
 	in.mu.Unlock()
 	if more {
@@ -260,15 +260,18 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 				d.Source = f.Src()
 			}
 			d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
-			p.deliver(d)
-			if p.closing.Load() {
-				// The handler was interrupted, so whether it is done with the message
-				// is not known, and the others it does not get.
-				return
+			// Once the plane closes no handler starts any more, and what one that was
+			// interrupted has done with its message is not known.
+			stop := p.closing.Load()
+			if !stop {
+				p.deliver(d)
+				stop = p.closing.Load()
 			}
-			n++
-			bytes += len(f)
-			if len(chunk) == 0 || bytes >= quarter || in != nil && in.asked.Load() {
+			if !stop {
+				n++
+				bytes += len(f)
+			}
+			if n > 0 && (stop || len(chunk) == 0 || bytes >= quarter || in != nil && in.asked.Load()) {
 				p.counters.delivered.Add(int64(n))
 				p.inbox.Add(-int64(bytes))
 				if in != nil {
@@ -277,6 +280,9 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 					p.casts.handled(bytes)
 				}
 				n, bytes = 0, 0
+			}
+			if stop {
+				return
 			}
 		}
 		q.Discard(size)

@@ -173,9 +173,9 @@ func (p *Plane) Close(err error) {
 	for _, conn := range conns {
 		conn.Close()
 	}
+	p.sched.close()
 	p.closing.Store(true)
 	p.stop(err)
-	p.sched.close()
 	for _, o := range out {
 		o.fail(err)
 	}

@@ -241,7 +241,10 @@ func (rc *reception) local(f wire.Frame) {
 	case wire.Close:
 		rc.close(f)
 	case wire.Cast:
-		kept, ready := p.casts.add(f)
+		kept, ready := false, false
+		if int(p.inbox.Load())+rc.accepted+len(f) <= p.ReceiveBuffer {
+			kept, ready = p.casts.add(f)
+		}
 		if kept {
 			rc.accepted += len(f)
 		} else {

@@ -55,6 +55,7 @@ func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
 	p.wg.Go(func() { p.watch(l) })
 	p.mu.Unlock()
 	if old != nil {
+		old.conn.SetWriteDeadline(time.Now().Add(retireTimeout))
 		old.Retire()
 	}
 }

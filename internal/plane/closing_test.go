@@ -1,0 +1,54 @@
+package plane
+
+import (
+	"context"
+	"encoding/binary"
+	"net"
+	"sync"
+	"testing"
+)
+
+// A handler that is interrupted by Close has had its last message, and none is left
+// out before it. Those it was done with are accounted for.
+func TestCloseLeavesNoGap(t *testing.T) {
+	for range 10 {
+		var mu sync.Mutex
+		var got []uint32
+		started := make(chan struct{})
+		m := newMesh(t, 2, 1, testLimits(), memory, func(node int) Deliver {
+			return func(ctx context.Context, d Delivery) {
+				n := binary.BigEndian.Uint32(d.Body)
+				mu.Lock()
+				got = append(got, n)
+				mu.Unlock()
+				if n != 3 {
+					return
+				}
+				for range 20000 { // makes ending the context take a while
+					_, stop := context.WithCancel(ctx)
+					defer stop()
+				}
+				close(started)
+				<-ctx.Done()
+			}
+		})
+		send := func(from, to uint32) {
+			for i := from; i < to; i++ {
+				if err := m.planes[0].Send(t.Context(), 20, 0, binary.BigEndian.AppendUint32(nil, i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		send(0, 20)
+		<-started
+		send(20, 40)
+		m.planes[1].Close(net.ErrClosed)
+		if len(got) != 4 || got[3] != 3 {
+			t.Fatalf("handled %v", got)
+		}
+		if n := m.planes[1].Counters().Delivered; n != 3 {
+			t.Errorf("%d messages counted, the handler was done with 3", n)
+		}
+		m.close()
+	}
+}
