@@ -11,9 +11,10 @@ import (
 // A handler that is interrupted by Close has had its last message, and none is left
 // out before it. Those it was done with are accounted for.
 func TestCloseLeavesNoGap(t *testing.T) {
-	for range 10 {
+	for range 5 {
 		var mu sync.Mutex
 		var got []uint32
+		var stops []context.CancelFunc
 		started := make(chan struct{})
 		m := newMesh(t, 2, 1, testLimits(), memory, func(node int) Deliver {
 			return func(ctx context.Context, d Delivery) {
@@ -24,9 +25,9 @@ func TestCloseLeavesNoGap(t *testing.T) {
 				if n != 3 {
 					return
 				}
-				for range 20000 { // makes ending the context take a while
+				for range 100000 { // makes ending the context take a while
 					_, stop := context.WithCancel(ctx)
-					defer stop()
+					stops = append(stops, stop)
 				}
 				close(started)
 				<-ctx.Done()
@@ -50,5 +51,8 @@ func TestCloseLeavesNoGap(t *testing.T) {
 			t.Errorf("%d messages counted, the handler was done with 3", n)
 		}
 		m.close()
+		for _, stop := range stops {
+			stop()
+		}
 	}
 }
