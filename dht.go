@@ -106,6 +106,7 @@ type Dropped struct {
 	InboxFull int64 `json:"inbox_full"` // the receive buffer was at its bound
 	Stale     int64 `json:"stale"`      // of an earlier life of its stream
 	Malformed int64 `json:"malformed"`  // a body that cannot be parsed
+	Refused   int64 `json:"refused"`    // requests for a stream beyond Limits.Streams; the source was told
 }
 
 func countersOf(c plane.Counters) Counters {
@@ -127,6 +128,8 @@ var (
 	ErrNotReady = errors.New("the overlay is not ready")
 	// ErrNoSuchNode: nobody in the ring has the ID that a message was sent to.
 	ErrNoSuchNode = stream.ErrNoSuchNode
+	// ErrRefused: the sink holds as many incoming streams as it may.
+	ErrRefused = stream.ErrRefused
 	// ErrTooLarge: a message is longer than the ring allows, see WithMaxPayload.
 	ErrTooLarge = plane.ErrTooLarge
 	// ErrBacklog: handlers have sent more than windows and Limits.HandlerBacklog hold.

@@ -22,6 +22,7 @@ import (
 // message joins a backlog, and the error is [ErrBacklog] when that is full.
 //
 // The error matches [ErrNoSuchNode] when the ring has no node with this ID,
+// [ErrRefused] when the node has no room for another stream,
 // [ErrTooLarge] when body is longer than the ring allows, [ErrNotReady] before the
 // overlay is set up, and [ErrClosed] when the node is closed. After any error the
 // message was not sent.
@@ -72,6 +73,8 @@ func (n *Node) sendError(to ID, err error) error {
 		err = fmt.Errorf("%w: send less at a time, or raise it at the registry with WithMaxPayload", err)
 	case errors.Is(err, ErrNoSuchNode):
 		err = fmt.Errorf("%w: it has left, or never was in the ring; the registry lists its members", err)
+	case errors.Is(err, ErrRefused):
+		err = fmt.Errorf("%w: try again later, or raise Limits.Streams there", err)
 	case errors.Is(err, ErrBacklog):
 		err = fmt.Errorf("%w: let handlers send less, or raise Limits.HandlerBacklog", err)
 	}

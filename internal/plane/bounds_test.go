@@ -2,6 +2,7 @@ package plane
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -42,24 +44,40 @@ func TestSendBufferIsShared(t *testing.T) {
 	release := make(chan struct{})
 	m := newMesh(t, sinks+1, 4, limits, memory, held(release))
 	p := m.planes[0]
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var wg sync.WaitGroup
 	fill := func(sink uint64) {
-		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer stop()
-		for p.Send(ctx, sink, 0, make([]byte, size)) == nil {
+		wg.Go(func() {
+			for p.Send(ctx, sink, 0, make([]byte, size)) == nil {
+			}
+		})
+	}
+	waits := func(sink uint64) bool { // something was accepted, and the next Send waits
+		o := p.outboundTo(sink)
+		if o == nil {
+			return false
 		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.s.Pending() > 0 && o.changed != nil
 	}
 	fill(20)
+	eventually(t, "the slow sink's source waits", func() bool { return waits(20) })
 	if used := p.Counters().SendBuffer; used > buffer/4 || used == 0 {
 		t.Errorf("one slow sink holds %d bytes, its share is %d", used, buffer/4)
 	}
-	var wg sync.WaitGroup
-	for i := range sinks {
-		wg.Go(func() { fill(uint64(i+2) * 10) })
+	for i := range uint64(sinks - 1) {
+		fill((i + 3) * 10)
 	}
-	wg.Wait()
+	for i := range uint64(sinks) {
+		eventually(t, "all sources wait", func() bool { return waits((i + 2) * 10) })
+	}
 	if used := p.Counters().SendBuffer; used > buffer+sinks*(size+32) {
 		t.Errorf("all slow sinks hold %d bytes, the limit is %d", used, buffer)
 	}
+	stop()
+	wg.Wait()
 	close(release)
 	if failed, err := p.Flush(t.Context()); err != nil || failed != nil {
 		t.Fatal(failed, err)
@@ -316,5 +334,45 @@ func TestTraceByTwoRoutes(t *testing.T) {
 	hops, err := p.Trace(t.Context(), 50)
 	if err != nil || len(hops) != 3 || hops[2].ID != 50 {
 		t.Errorf("%v %v", hops, err)
+	}
+}
+
+// A sink that has all the streams it may refuses more, and says so; what was
+// accepted for it already arrives when one has ended.
+func TestStreamsHaveABound(t *testing.T) {
+	limits := testLimits()
+	limits.Streams = 1
+	got := make(chan uint64, 2)
+	m := newMesh(t, 3, 2, limits, memory, func(int) Deliver {
+		return func(_ context.Context, d Delivery) { got <- d.Source }
+	})
+	first, second, sink := m.planes[0], m.planes[1], m.planes[2]
+	if err := first.Send(t.Context(), sink.Self, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	<-got
+	if err := second.Send(t.Context(), sink.Self, 0, nil); !errors.Is(err, stream.ErrRefused) {
+		t.Fatalf("a second stream: %v", err)
+	}
+	if n := sink.Counters().Dropped.Refused; n != 1 {
+		t.Errorf("%d counted", n)
+	}
+	second.Know([]uint64{sink.Self})
+	if err := second.Send(t.Context(), sink.Self, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the first stream has ended", func() bool {
+		first.Sweep(true)
+		out, _ := first.StreamCount()
+		return out == 0
+	})
+	if failed, err := second.Flush(t.Context()); err != nil || failed != nil {
+		t.Fatal(failed, err)
+	}
+	if source := <-got; source != second.Self {
+		t.Errorf("from %d", source)
 	}
 }

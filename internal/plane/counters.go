@@ -28,6 +28,7 @@ type Dropped struct {
 	InboxFull int64 // the receive buffer was at its bound
 	Stale     int64 // of an earlier life of its stream
 	Malformed int64 // a body that cannot be parsed
+	Refused   int64 // requests for a stream beyond the limit; the source was told
 }
 
 type counters struct {
@@ -35,6 +36,7 @@ type counters struct {
 	retransmitted, duplicates                atomic.Int64
 	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
 	overshoot, inboxFull, stale, malformed   atomic.Int64
+	refused                                  atomic.Int64
 	frames, bytesIn, reads, bytesOut, writes atomic.Int64    // bytes and calls of connections that have ended
 	relayedPort                              [2]atomic.Int64 // ports below 128, and the rest
 }
@@ -50,7 +52,7 @@ func (p *Plane) Counters() Counters {
 		Dropped: Dropped{
 			QueueFull: c.queueFull.Load(), LinkDown: c.linkDown.Load(), NoRoute: c.noRoute.Load(),
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),
-			Malformed: c.malformed.Load(),
+			Malformed: c.malformed.Load(), Refused: c.refused.Load(),
 		},
 		FramesIn: c.frames.Load(), BytesIn: c.bytesIn.Load(), Reads: c.reads.Load(),
 		BytesOut: c.bytesOut.Load(), Writes: c.writes.Load(),

@@ -99,6 +99,7 @@ func (rc *reception) open(f wire.Frame) {
 	}
 	in := rc.opening(f, b)
 	if in == nil {
+		p.counters.refused.Add(1)
 		rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
 		return
 	}

@@ -98,7 +98,7 @@ func Counters(c ringdht.Counters) string {
 	}{
 		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},
 		{"too many hops", d.HopLimit}, {"passed its sink", d.Overshoot}, {"receive buffer full", d.InboxFull},
-		{"of an earlier life of its stream", d.Stale}, {"malformed", d.Malformed},
+		{"of an earlier life of its stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
 		{"handler panicked", c.Panics},
 	} {
 		if r.n != 0 {
