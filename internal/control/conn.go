@@ -105,8 +105,5 @@ func (c *Conn) Close() { c.w.Close() }
 // call.
 func (c *Conn) Free() { c.r.Free() }
 
-// RemoteAddr is the address of the other end.
-func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
-
 // LocalAddr is the address of this end.
 func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }

@@ -253,12 +253,6 @@ func (r *Receiver) Trim() {
 	}
 }
 
-// Drop gives up what the receiver keeps.
-func (r *Receiver) Drop() {
-	r.inbox.Clear()
-	r.dropHeld()
-}
-
 func (r *Receiver) dropHeld() {
 	r.farthest = 0
 	r.held = nil // a map that is cleared keeps its memory

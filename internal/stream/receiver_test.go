@@ -232,10 +232,4 @@ func TestTrim(t *testing.T) {
 	if r.Bytes() != 300 {
 		t.Error("an old hole", r.Bytes())
 	}
-	arrive(t, r, Held, 4)
-	arrive(t, r, Accepted, 3)
-	r.Drop()
-	if r.Bytes() != 0 || r.Pending() {
-		t.Error(r.Bytes())
-	}
 }

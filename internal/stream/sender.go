@@ -26,7 +26,6 @@ type Sender struct {
 	self, peer uint64
 	life       uint64 // incarnation of the source
 	gen        uint64 // which of the source's streams to this sink
-	peerLife   uint64 // incarnation of the sink, once open
 
 	state State
 	err   error
@@ -103,7 +102,6 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 		return out
 	}
 	s.state = Open
-	s.peerLife = b.SinkIncarnation
 	s.first, s.una, s.nxt, s.end = b.First, b.First, b.First, b.First+s.end
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))

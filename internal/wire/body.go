@@ -56,17 +56,11 @@ func ParseOpened(b []byte) (o OpenedBody, err error) {
 // RefuseReason says why a sink would not open a stream.
 type RefuseReason uint8
 
-const (
-	RefuseStreams RefuseReason = 1 // it holds as many streams as it may
-	RefuseClosing RefuseReason = 2 // it is leaving the ring
-)
+const RefuseStreams RefuseReason = 1 // it holds as many streams as it may
 
 func (r RefuseReason) String() string {
-	switch r {
-	case RefuseStreams:
+	if r == RefuseStreams {
 		return "it holds as many incoming streams as it may"
-	case RefuseClosing:
-		return "it is leaving the ring"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }

@@ -18,7 +18,7 @@ var bodies = []struct {
 	{"open", OpenBody{0x0102030405060708}.Append(nil), "0102030405060708", reOpen},
 	{"opened", OpenedBody{0x11, 0x22, math.MaxUint64, 0x01020304}.Append(nil),
 		"0000000000000011 0000000000000022 ffffffffffffffff 01020304", reOpened},
-	{"refuse", RefuseBody{0x11, RefuseClosing}.Append(nil), "0000000000000011 02", reRefuse},
+	{"refuse", RefuseBody{0x11, 2}.Append(nil), "0000000000000011 02", reRefuse},
 	{"sync", AppendRound(nil, 0x01020304), "01020304", reSync},
 	{"ack", AckBody{1, 0x01020304, 3}.Append(nil, nil), "00000001 01020304 00000003", reAck},
 	{"ack with ranges", AckBody{1, 2, 3}.Append(nil, []Range{{1, 2}, {4, 5}}),

@@ -70,7 +70,6 @@ const (
 	WrongCodec    Status = 3
 	WrongIdentity Status = 4 // not the node or the life that was asked for
 	WrongRole     Status = 5
-	Busy          Status = 6
 )
 
 // Answer accepts or refuses. Token is the accepting side's own where the hello
