@@ -31,7 +31,7 @@ const (
 //	4  hops   uint16   links crossed so far
 //	6  port   uint8    which part of the sink the body is for: 0 its handler, from
 //	                   128 on traffic runs
-//	7  zero   uint8    reserved, sent as 0
+//	7  flags  uint8    bit 0: the frame takes a detour; the others are sent as 0
 //	8  dst    uint64   the sink
 //	16 src    uint64   the source
 //	24 seq    uint64   meaning depends on the type
@@ -39,11 +39,14 @@ const (
 const (
 	HeaderSize = 32
 
-	offHops = 4
-	offPort = 6
-	offDst  = 8
-	offSrc  = 16
-	offSeq  = 24
+	offHops  = 4
+	offPort  = 6
+	offFlags = 7
+	offDst   = 8
+	offSrc   = 16
+	offSeq   = 24
+
+	flagDetour = 1
 )
 
 // MaxBody is the longest body that any routed frame can carry.
@@ -69,7 +72,12 @@ const (
 	Traced  Type = 12 // any hop → source: seq nonce | hops u16, last u8
 	NoRoute Type = 13 // relay → source: seq of the refused frame | type u8, reason u8, dst u64
 
-	lastRouted = NoRoute
+	// These two have the header of a routed frame and never leave their link. A Pong
+	// is the only thing that the side which accepted a link ever sends.
+	Ping Type = 14 // dialling side → accepting side: seq nonce | nothing
+	Pong Type = 15 // back on the same connection: seq of the ping | nothing
+
+	lastRouted = Pong
 
 	// FirstControl is the lowest type of a control frame, whose body (straight
 	// after the prefix) is a value encoded by the connection's codec.
@@ -79,7 +87,7 @@ const (
 var typeNames = [...]string{
 	Open: "open", Opened: "opened", Refuse: "refuse", Data: "data", Sync: "sync",
 	Ack: "ack", Reset: "reset", Close: "close", Closed: "closed", Cast: "cast",
-	Trace: "trace", Traced: "traced", NoRoute: "no-route",
+	Trace: "trace", Traced: "traced", NoRoute: "no-route", Ping: "ping", Pong: "pong",
 }
 
 func (t Type) String() string {
@@ -113,7 +121,7 @@ func (h Header) Put(b []byte, n int) {
 	binary.BigEndian.PutUint32(b, uint32(h.Type)<<24|uint32(HeaderSize-PrefixSize+n))
 	binary.BigEndian.PutUint16(b[offHops:], h.Hops)
 	b[offPort] = h.Port
-	b[offPort+1] = 0
+	b[offFlags] = 0
 	binary.BigEndian.PutUint64(b[offDst:], h.Dst)
 	binary.BigEndian.PutUint64(b[offSrc:], h.Src)
 	binary.BigEndian.PutUint64(b[offSeq:], h.Seq)
@@ -154,6 +162,27 @@ func (f Frame) Body() []byte { return f[HeaderSize:] }
 // SetSeq overwrites the number in place, SetHops the hop count.
 func (f Frame) SetSeq(n uint64)  { binary.BigEndian.PutUint64(f[offSeq:], n) }
 func (f Frame) SetHops(n uint16) { binary.BigEndian.PutUint16(f[offHops:], n) }
+
+// Detour says whether the frame takes a detour: the node that gets it passes it on
+// to its sink directly or not at all.
+func (f Frame) Detour() bool { return f[offFlags]&flagDetour != 0 }
+
+// SetDetour overwrites that in place.
+func (f Frame) SetDetour(on bool) {
+	if on {
+		f[offFlags] |= flagDetour
+	} else {
+		f[offFlags] &^= flagDetour
+	}
+}
+
+// Local says whether the frame is a well-formed one of this type that never
+// leaves its link: a header that holds nothing but a nonce.
+func (f Frame) Local(t Type) bool {
+	var want [HeaderSize]byte
+	Header{Type: t, Seq: f.Seq()}.Put(want[:], 0)
+	return string(f) == string(want[:])
+}
 
 // Scan reports how many bytes at the start of b are whole routed frames, and
 // how many bytes the first incomplete frame needs in all (0 if it cannot be

@@ -142,7 +142,7 @@ func TestControlFrame(t *testing.T) {
 // TestNumbers holds the constants that other languages write into their source.
 func TestNumbers(t *testing.T) {
 	for want, have := range []Type{
-		1: Open, 2: Opened, 3: Refuse, 4: Data, 5: Sync, 6: Ack, 7: Reset, 8: Close, 9: Closed, 10: Cast, 11: Trace, 12: Traced, 13: NoRoute,
+		1: Open, 2: Opened, 3: Refuse, 4: Data, 5: Sync, 6: Ack, 7: Reset, 8: Close, 9: Closed, 10: Cast, 11: Trace, 12: Traced, 13: NoRoute, 14: Ping, 15: Pong,
 	} {
 		if int(have) != want {
 			t.Errorf("%v is %d, want %d", have, have, want)
@@ -155,7 +155,7 @@ func TestNumbers(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, have := range map[string]interface{ String() string }{
-		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "type(14)": lastRouted + 1, "type(255)": Type(255),
+		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "type(16)": lastRouted + 1, "type(255)": Type(255),
 		"member": RoleMember, "link": RoleLink, "probe": RoleProbe, "role 9": Role(9),
 		"it holds as many incoming streams as it may": RefuseStreams, "reason 9": RefuseReason(9),
 		"no such node": NoSuchNode, "hop limit reached": HopLimit, "reason 8": NoRouteReason(8),
@@ -197,4 +197,43 @@ func TestFramesDoNotAllocate(t *testing.T) {
 	})
 	noAllocs(t, "Fit and Count", func() { sum += uint64(Count(b[:Fit(b, len(b)-1)])) })
 	_ = sum
+}
+
+// A relay marks a detour in place, and touches no other bit.
+func TestDetour(t *testing.T) {
+	f := Frame(Append(nil, Header{Type: Data, Port: 0xff, Hops: 0xffff, Dst: 1<<64 - 1, Src: 2, Seq: 3}, []byte("x")))
+	plain := bytes.Clone(f)
+	f[offFlags] = 0xfe // bits to come stay as they are
+	if f.Detour() {
+		t.Error("another bit is taken for it")
+	}
+	f.SetDetour(true)
+	if !f.Detour() || f[offFlags] != 0xff {
+		t.Errorf("flags %x", f[offFlags])
+	}
+	f.SetDetour(false)
+	if f.Detour() || f[offFlags] != 0xfe {
+		t.Errorf("flags %x", f[offFlags])
+	}
+	f[offFlags] = 0
+	if !bytes.Equal(f, plain) {
+		t.Errorf("%x, want %x", f, plain)
+	}
+}
+
+func TestLocal(t *testing.T) {
+	ping := Frame(Append(nil, Header{Type: Ping, Seq: 1<<64 - 2}, nil))
+	if !ping.Local(Ping) || ping.Local(Pong) {
+		t.Error("a ping is not taken for one")
+	}
+	for i := range ping[:offSeq] {
+		other := Frame(bytes.Clone(ping))
+		other[i]++
+		if other.Local(Ping) {
+			t.Errorf("taken for a ping although byte %d is wrong", i)
+		}
+	}
+	if Frame(Append(nil, Header{Type: Ping}, []byte{0})).Local(Ping) {
+		t.Error("a ping with a body")
+	}
 }
