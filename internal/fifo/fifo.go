@@ -140,6 +140,24 @@ func (q *Queue) Take() Queue {
 	return taken
 }
 
+// TakeSome is [Queue.Take] for at most limit bytes, and at least one chunk.
+func (q *Queue) TakeSome(limit int) Queue {
+	if q.size <= limit || q.head == q.tail {
+		return q.Take()
+	}
+	last := q.head
+	n := len(last.buf) - last.off
+	for n+len(last.next.buf) <= limit { // there is a next: all of them are more than the limit
+		last = last.next
+		n += len(last.buf)
+	}
+	taken := Queue{head: q.head, tail: last, size: n}
+	q.head = last.next
+	q.size -= n
+	last.next = nil
+	return taken
+}
+
 // Clear consumes everything.
 func (q *Queue) Clear() {
 	for q.head != nil {

@@ -184,3 +184,52 @@ func TestHint(t *testing.T) {
 		t.Errorf("after Clear %d", n)
 	}
 }
+
+// TestTakeSome: whole chunks from the front, no more than asked for unless one alone is more.
+func TestTakeSome(t *testing.T) {
+	const kib = 1 << 10
+	for _, x := range []struct {
+		name        string
+		frames      []int // a chunk each
+		limit       int
+		taken, left []int
+	}{
+		{"of nothing", nil, 10, nil, nil},
+		{"all", []int{64 * kib, 64 * kib}, 128 * kib, []int{64 * kib, 64 * kib}, nil},
+		{"the front", []int{64 * kib, 64 * kib, 64 * kib}, 128 * kib, []int{64 * kib, 64 * kib}, []int{64 * kib}},
+		{"almost two", []int{64 * kib, 64 * kib, 64 * kib}, 128*kib - 1, []int{64 * kib}, []int{64 * kib, 64 * kib}},
+		{"one that is longer", []int{100 * kib, 64 * kib}, 10, []int{100 * kib}, []int{64 * kib}},
+		{"the only one", []int{100 * kib}, 10, []int{100 * kib}, nil},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			var q Queue
+			var all []byte
+			for _, n := range x.frames {
+				f := frame(n)
+				all = append(all, f...)
+				copy(q.Reserve(n), f)
+			}
+			if len(x.frames) > 0 && x.limit == 10 { // what is consumed does not count
+				all = all[1:]
+				q.Discard(1)
+				x.taken[0]--
+			}
+			some := q.TakeSome(x.limit)
+			taken, _ := held(&some)
+			left, _ := held(&q)
+			if !slices.Equal(taken, x.taken) || !slices.Equal(left, x.left) || some.Size()+q.Size() != len(all) {
+				t.Fatalf("took %v and left %v, want %v and %v", taken, left, x.taken, x.left)
+			}
+			copy(q.Reserve(8), "appended")
+			var got []byte
+			for _, part := range []*Queue{&some, &q} {
+				for c := range part.Chunks() {
+					got = append(got, c...)
+				}
+			}
+			if !bytes.Equal(got, append(all, "appended"...)) {
+				t.Error("other bytes")
+			}
+		})
+	}
+}

@@ -36,8 +36,10 @@ type Writer struct {
 
 	mu       sync.Mutex
 	q        fifo.Queue
-	busy     int // bytes that the goroutine is writing
+	total    int64 // bytes ever appended
+	busy     int   // bytes that the goroutine is writing
 	running  bool
+	keeps    bool // what is queued when the connection ends, for Leftover
 	retired  bool // close the connection once the queue is empty
 	err      error
 	room     chan struct{} // closed when there is room; nil while nobody waits
@@ -64,20 +66,33 @@ func NewWriter(conn net.Conn, limit, low int) *Writer {
 // network.
 func (w *Writer) Append(frames []byte) (queued int, err error) {
 	w.mu.Lock()
+	queued, err = w.append(frames)
+	w.mu.Unlock()
+	return queued, err
+}
+
+// append must be called with mu held.
+func (w *Writer) append(frames []byte) (queued int, err error) {
 	if w.err != nil {
-		err := w.err
-		w.mu.Unlock()
-		return 0, err
+		return 0, w.err
 	}
 	queued = w.q.Size() + w.busy + len(frames)
 	if queued > w.limit {
-		w.mu.Unlock()
 		return queued, ErrFull
 	}
 	w.q.Append(frames)
+	w.total += int64(len(frames))
 	w.start()
-	w.mu.Unlock()
 	return queued, nil
+}
+
+// AppendMarked is [Writer.Append] that also tells how far [Writer.Progress] will
+// be when the last of the frames is being written.
+func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, err = w.append(frames)
+	return w.total, err
 }
 
 // Span is a stretch of a buffer that holds whole frames.
@@ -97,6 +112,7 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken int, err error) {
 			break
 		}
 		w.q.Append(buf[s.From:s.To])
+		w.total += int64(s.To - s.From)
 		taken++
 	}
 	if taken > 0 {
@@ -116,6 +132,29 @@ func (w *Writer) start() {
 
 // Low is the number of queued bytes below which there is room.
 func (w *Writer) Low() int { return w.low }
+
+// KeepLeftover makes the writer keep what is queued when the connection ends, until
+// somebody calls [Writer.Leftover]. It is to be called before the first Append.
+func (w *Writer) KeepLeftover() { w.keeps = true }
+
+// Leftover hands over the frames that no write was begun for, once the connection
+// has ended. It is for writers that [Writer.KeepLeftover]; others have dropped them.
+func (w *Writer) Leftover() fifo.Queue {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		return fifo.Queue{}
+	}
+	w.keeps = false
+	return w.q.Take()
+}
+
+// Err is what ended the connection, nil while it stands.
+func (w *Writer) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
 
 // Room waits until there is room, the connection has failed or ctx is done. It
 // is for those who may wait, sources; a relay must not.
@@ -147,17 +186,30 @@ func (w *Writer) Queued() int {
 	return w.q.Size() + w.busy
 }
 
+// Progress tells how many bytes were appended so far, how many of them were handed
+// to the connection, and how many the writer still holds.
+func (w *Writer) Progress() (appended, written int64, queued int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.total, w.bytes.Load(), w.q.Size() + w.busy
+}
+
 // Stats returns the bytes and writes so far.
 func (w *Writer) Stats() (bytes, writes int64) {
 	return w.bytes.Load(), w.writes.Load()
 }
 
+// maxWrite bounds what is handed to the connection at a time. More would save no
+// system calls worth mentioning; and a write that is over shows that the connection
+// moves, while what waits behind it can still go another way.
+const maxWrite = 256 << 10
+
 func (w *Writer) drain() {
 	defer w.finished.Done()
 	ended := false
 	w.mu.Lock()
-	for w.q.Size() > 0 && w.err == nil {
-		taken := w.q.Take()
+	for w.err == nil && w.q.Size() > 0 {
+		taken := w.q.TakeSome(maxWrite)
 		w.busy = taken.Size()
 		w.mu.Unlock()
 
@@ -209,7 +261,9 @@ func (w *Writer) fail(err error) (first bool) {
 		return false
 	}
 	w.err = err
-	w.q.Clear()
+	if !w.keeps {
+		w.q.Clear()
+	}
 	w.signal()
 	w.finished.Add(1) // for hangUp
 	return true

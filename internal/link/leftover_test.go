@@ -1,0 +1,93 @@
+package link
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/x/ringdht/internal/fifo"
+)
+
+func all(q fifo.Queue) []byte {
+	var b []byte
+	for c := range q.Chunks() {
+		b = append(b, c...)
+	}
+	return b
+}
+
+// TestLeftover: what no write was begun for is handed over when the connection has ended, once.
+func TestLeftover(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate()
+		w := NewWriter(g, 1<<20, 1)
+		w.KeepLeftover()
+		appended(t, w, frame(0, 100), 100)
+		synctest.Wait()
+		appended(t, w, frames(100, 200), 400)
+		if q := w.Leftover(); q.Size() != 0 {
+			t.Fatal("handed over while the connection stands")
+		}
+		gone := errors.New("gone")
+		w.Fail(gone)
+		synctest.Wait()
+		if got := all(w.Leftover()); !bytes.Equal(got, frames(100, 200)) {
+			t.Errorf("%d bytes are left over", len(got))
+		}
+		if q := w.Leftover(); q.Size() != 0 || w.Queued() != 0 || w.Err() != gone {
+			t.Error("handed over twice", w.Queued(), w.Err())
+		}
+		w.Close()
+	})
+}
+
+// TestNoLeftover: who does not collect need not.
+func TestNoLeftover(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := NewWriter(newGate(), 1<<20, 1)
+		appended(t, w, frame(0, 100), 100)
+		synctest.Wait()
+		appended(t, w, frame(0, 100), 200)
+		w.Fail(errors.New("gone"))
+		if q := w.Leftover(); q.Size() != 0 || w.q.Front() != nil {
+			t.Error("it holds what nobody wants")
+		}
+		w.Close()
+	})
+}
+
+// TestWritesAreBounded: so that progress shows, and the rest can be left over.
+func TestWritesAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate()
+		w := NewWriter(g, 4<<20, 1)
+		w.KeepLeftover()
+		appended(t, w, frame(0, 100), 100)
+		synctest.Wait()
+		var want [][]byte
+		for i := range 10 {
+			want = append(want, frame(i, 60<<10))
+			appended(t, w, want[i], 100+(i+1)*60<<10)
+		}
+		mark, err := w.AppendMarked(frame(10, 32))
+		if total := int64(100 + 600<<10 + 32); err != nil || mark != total {
+			t.Fatal(mark, err)
+		}
+		g.let(1) // each chunk is a write of its own to such a connection, four of them to the writer
+		if _, written, _ := w.Progress(); written != 100+240<<10 {
+			t.Fatalf("%d bytes at a time", written-100)
+		}
+		g.let(5) // one of the next four has begun
+		if a, written, queued := w.Progress(); a != mark || written != 100+480<<10 || queued != 360<<10+32 {
+			t.Fatal(a, written, queued)
+		}
+		w.Fail(errors.New("gone"))
+		synctest.Wait()
+		if got := all(w.Leftover()); !bytes.Equal(got, slices.Concat(want[8], want[9], frame(10, 32))) {
+			t.Errorf("%d bytes are left over", len(got))
+		}
+		w.Close()
+	})
+}
