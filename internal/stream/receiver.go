@@ -234,6 +234,18 @@ func (r *Receiver) Close(seq uint64) bool {
 	return seq == r.next && r.done == r.next && r.former == 0 && len(r.held) == 0
 }
 
+// PeerLife is the incarnation of the source.
+func (r *Receiver) PeerLife() uint64 { return r.peerLife }
+
+// Abandon gives up what is ahead of a hole, because nobody is left to fill it.
+func (r *Receiver) Abandon() { r.dropHeld() }
+
+// AppendReset tells the source that the stream ends here. If everything was
+// acknowledged then that is an orderly end.
+func (r *Receiver) AppendReset(out []byte) []byte {
+	return r.appendFrame(out, wire.Reset, r.next, nil)
+}
+
 // Window is the latest grant.
 func (r *Receiver) Window() int { return r.window }
 

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
@@ -10,7 +11,7 @@ import (
 // State is where a sender's stream stands.
 //
 //	Opening ──Opened──▶ Open ──Close──▶ Closing ──Closed──▶ Ended
-//	   └──refused, no route──────┴──reset, no route────────▶ Ended
+//	   └──refused, no route──────┴──reset, gone────────────▶ Ended
 type State uint8
 
 const (
@@ -27,8 +28,10 @@ type Sender struct {
 	life       uint64 // incarnation of the source
 	gen        uint64 // which of the source's streams to this sink
 
-	state State
-	err   error
+	peerLife uint64 // incarnation of the sink, once it has answered
+	state    State
+	err      error
+	ending   func() // see OnEnd
 
 	// Messages [una, nxt) were sent and are not known to be delivered; they are
 	// in store. Messages [nxt, end) were accepted beyond the window and wait in
@@ -60,6 +63,30 @@ func NewSender(self, life, peer, gen uint64) *Sender {
 
 // State returns where the stream stands.
 func (s *Sender) State() State { return s.state }
+
+// PeerLife is the incarnation of the sink that opened the stream, 0 before it did.
+func (s *Sender) PeerLife() uint64 { return s.peerLife }
+
+// OnEnd makes the sender call f when the stream ends, while what is pending is
+// still there to be looked at.
+func (s *Sender) OnEnd(f func()) { s.ending = f }
+
+// Unacknowledged yields the messages that are not known to be delivered, oldest
+// first. They are valid until the next call that changes the sender.
+func (s *Sender) Unacknowledged() iter.Seq[wire.Frame] {
+	return func(yield func(wire.Frame) bool) {
+		for _, q := range []*fifo.Queue{&s.store, &s.backlog} {
+			for chunk := range q.Chunks() {
+				for len(chunk) > 0 {
+					var f wire.Frame
+					if f, chunk = wire.Next(chunk); !yield(f) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
 
 // Err says why the stream ended, nil while it stands or after an orderly close.
 func (s *Sender) Err() error { return s.err }
@@ -101,7 +128,7 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 		s.stale++
 		return out
 	}
-	s.state = Open
+	s.state, s.peerLife = Open, b.SinkIncarnation
 	s.first, s.una, s.nxt, s.end = b.First, b.First, b.First, b.First+s.end
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))
@@ -362,11 +389,30 @@ func (s *Sender) NoRoute(seq uint64, b wire.NoRouteBody) {
 	}
 	switch b.Reason {
 	case wire.NoSuchNode:
-		s.finish(ErrNoSuchNode)
+		s.NoSuchNode()
 	case wire.HopLimit:
 		s.finish(ErrHopLimit)
 	default:
 		s.finish(fmt.Errorf("not delivered: %v", b.Reason))
+	}
+}
+
+// NoSuchNode ends the stream because nobody has the sink's ID. Whether somebody
+// had it, and messages may have been delivered, makes the difference.
+func (s *Sender) NoSuchNode() {
+	if s.state == Opening {
+		s.Fail(ErrNoSuchNode)
+	} else {
+		s.Fail(ErrGone)
+	}
+}
+
+// Gone takes the news that a life of the sink is over, and earlier ones with it.
+// A stream that is not open yet is left alone: it may be for the next life, and an
+// answer will tell.
+func (s *Sender) Gone(life uint64) {
+	if (s.state == Open || s.state == Closing) && s.peerLife <= life {
+		s.finish(ErrGone)
 	}
 }
 
@@ -379,6 +425,9 @@ func (s *Sender) Fail(err error) {
 
 func (s *Sender) finish(err error) {
 	s.state, s.err = Ended, err
+	if s.ending != nil {
+		s.ending()
+	}
 	s.store.Clear()
 	s.backlog.Clear()
 }

@@ -126,7 +126,7 @@ func TestEndings(t *testing.T) {
 	}{
 		"reset first":   {func(s *Sender) { s.Reset(first) }, ErrReset},
 		"reset next":    {func(s *Sender) { s.Reset(first + 4) }, ErrReset},
-		"no such node":  {func(s *Sender) { s.NoRoute(first+3, wire.NoRouteBody{Type: wire.Data, Reason: wire.NoSuchNode}) }, ErrNoSuchNode},
+		"no such node":  {func(s *Sender) { s.NoRoute(first+3, wire.NoRouteBody{Type: wire.Data, Reason: wire.NoSuchNode}) }, ErrGone},
 		"hop limit":     {func(s *Sender) { s.NoRoute(first+4, wire.NoRouteBody{Type: wire.Sync, Reason: wire.HopLimit}) }, ErrHopLimit},
 		"for a message": {func(s *Sender) { s.Fail(errTest) }, errTest},
 	} {

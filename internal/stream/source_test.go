@@ -173,7 +173,7 @@ func (c *sourceNode) ended() {
 		if w.refuse == 0 {
 			w.ledger.fail("source %d: %v", c.id, err)
 		}
-	case errors.Is(err, ErrNoSuchNode):
+	case errors.Is(err, ErrNoSuchNode), errors.Is(err, ErrGone):
 		if w.noRoute == 0 {
 			w.ledger.fail("source %d: %v", c.id, err)
 		}

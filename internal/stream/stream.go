@@ -88,6 +88,8 @@ var (
 	ErrHopLimit = errors.New("hop limit reached")
 	// ErrReset says that the sink does not know the stream: it is another life.
 	ErrReset = errors.New("the sink has no memory of this stream")
+	// ErrGone says that the sink was there and is not any more.
+	ErrGone = errors.New("the node has died or left")
 	// ErrRefused says that the sink would not open the stream.
 	ErrRefused = errors.New("the sink refused the stream")
 )
