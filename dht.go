@@ -80,6 +80,9 @@ type Counters struct {
 	Retransmitted int64 `json:"retransmitted"` // messages sent again
 	Duplicates    int64 `json:"duplicates"`    // messages that arrived again and were dropped
 	Panics        int64 `json:"panics"`        // handler calls that panicked
+	Detoured      int64 `json:"detoured"`      // frames sent by way of a detour, past a link that cannot be opened
+	Requeued      int64 `json:"requeued"`      // frames that waited for a link when it ended, and went another way
+	Unlisted      int64 `json:"unlisted"`      // messages of unknown outcome that are counted only: there were too many to keep
 
 	Dropped Dropped `json:"dropped"`
 
@@ -114,6 +117,7 @@ func countersOf(c plane.Counters) Counters {
 		Sent: c.Sent, Delivered: c.Delivered, Relayed: c.Relayed, Casts: c.Casts,
 		Retransmitted: c.Retransmitted, Duplicates: c.Duplicates, Panics: c.Panics,
 		Dropped:  Dropped(c.Dropped),
+		Detoured: c.Detoured, Requeued: c.Requeued, Unlisted: c.Unlisted,
 		FramesIn: c.FramesIn, BytesIn: c.BytesIn, Reads: c.Reads, BytesOut: c.BytesOut, Writes: c.Writes,
 		SendBuffer: c.SendBuffer, ReceiveBuffer: c.ReceiveBuffer, HandlerBacklog: c.HandlerBacklog, Queued: c.Queued,
 	}

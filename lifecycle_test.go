@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/x/ringdht/internal/stream"
 )
 
 func TestClosedErrors(t *testing.T) {
@@ -163,7 +165,7 @@ func TestUndelivered(t *testing.T) {
 	err := from.Flush(tr.ctx())
 	var lost *UndeliveredError
 	if !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Sink != sink.ID() ||
-		lost.Streams[0].Messages != messages || !errors.Is(err, ErrNoSuchNode) {
+		lost.Streams[0].Messages != messages || !errors.Is(err, stream.ErrGone) {
 		t.Fatalf("got %v", err)
 	}
 	if err := from.Flush(tr.ctx()); err != nil {

@@ -172,6 +172,7 @@ func (n *Node) admitted(t wire.Type, body []byte) error {
 	n.plane = plane.New(plane.Config{
 		Self: s.ID, Life: s.Life, Bits: s.Bits, MaxPayload: s.MaxPayload, HopLimit: s.HopLimit,
 		Limits: n.cfg.limits.plane(), Deliver: n.deliver, Log: n.cfg.log,
+		LostTraffic: n.traffic.lost,
 	})
 	n.ctl.SetLease(time.Duration(s.Lease) * time.Millisecond)
 	close(n.registered)

@@ -33,7 +33,7 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 		conn.Close()
 		return
 	}
-	err = n.plane.Receive(conn, h.From)
+	err = n.plane.Receive(conn, h.From, h.FromLife)
 	n.cfg.log.Debug("incoming link ended", "peer", h.From, "err", err)
 	if isProtocolError(err) {
 		n.cfg.log.Warn("incoming link ended", "peer", h.From, "from", conn.RemoteAddr(), "err", err)

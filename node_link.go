@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -72,7 +73,7 @@ func (n *Node) relink() {
 			done := make(chan error, 1)
 			round = redial{cancel, done}
 			n.wg.Go(func() {
-				done <- n.dialEntries(ctx, m, func() { n.plane.Use(m.Epoch, entryIDs(m)) })
+				done <- n.dialEntries(ctx, m, func() { n.plane.Use(n.routes(m)) })
 			})
 		case err := <-round.done:
 			round.cancel()
@@ -121,8 +122,11 @@ func (n *Node) link(m control.Manifest) error {
 	}
 	n.linked.Store(&m)
 	n.table.Store(table)
-	if missing := n.plane.Use(m.Epoch, entryIDs(&m)); len(missing) > 0 {
-		return fmt.Errorf("node %d lost its new link to %d before it was used", n.self.ID, missing[0])
+	n.plane.Use(n.routes(&m))
+	for _, e := range m.Entries {
+		if !n.plane.HasLink(e.ID, e.Life) {
+			return fmt.Errorf("node %d lost its new link to %d before it was used", n.self.ID, e.ID)
+		}
 	}
 	n.cfg.log.Info("links up", "node", n.Peer(), "epoch", m.Epoch, "entries", len(m.Entries))
 	return nil
@@ -152,10 +156,14 @@ func (n *Node) dialEntries(ctx context.Context, m *control.Manifest, opened func
 	return g.Wait()
 }
 
-func entryIDs(m *control.Manifest) []uint64 {
-	ids := make([]uint64, len(m.Entries))
+// routes is what a manifest says to the plane. The first entry is the successor.
+func (n *Node) routes(m *control.Manifest) plane.Routes {
+	r := plane.Routes{Epoch: m.Epoch, Successor: n.self.ID}
 	for i, e := range m.Entries {
-		ids[i] = e.ID
+		if i == 0 {
+			r.Successor = e.ID
+		}
+		r.Entries = append(r.Entries, e.ID)
 	}
-	return ids
+	return r
 }

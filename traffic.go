@@ -18,7 +18,8 @@ import (
 type traffic struct {
 	n *Node
 
-	ledger atomic.Pointer[ledger] // of the run at hand
+	ledger  atomic.Pointer[ledger] // of the run at hand
+	unknown [128]atomic.Int64      // messages of unknown outcome, by the low bits of their run's port
 
 	mu      sync.Mutex
 	running bool
@@ -79,6 +80,9 @@ func (t *traffic) received(d plane.Delivery) {
 	c.mu.Unlock()
 }
 
+// lost is called by the plane for each message of unknown outcome.
+func (t *traffic) lost(_ uint64, port uint8, _ []byte) { t.unknown[port&0x7f].Add(1) }
+
 // trafficPort is the port of a run's messages. It tells them from what is still
 // under way of runs that were broken off.
 func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
@@ -138,7 +142,8 @@ func (t *traffic) send(task control.Task) error {
 	if len(sinks) == 0 {
 		return fmt.Errorf("node %d knows nobody else to send to", n.ID())
 	}
-	before := n.plane.Failed(sinks)
+	unknown := &t.unknown[trafficPort(task.Run)&0x7f]
+	before := unknown.Load()
 	l := t.ledger.Load()
 	outcome := make([]control.Pair, len(sinks))
 	for i, id := range sinks {
@@ -170,7 +175,7 @@ func (t *traffic) send(task control.Task) error {
 	if err := n.plane.Await(ctx, sinks...); err != nil {
 		return err
 	}
-	if lost := n.plane.Failed(sinks) - before; int64(lost) > 0 {
+	if lost := unknown.Load() - before; lost > 0 {
 		return fmt.Errorf("node %d: %d messages of unknown outcome", n.ID(), lost)
 	}
 	return nil

@@ -208,7 +208,7 @@ func TestEndedStreamsAreForgotten(t *testing.T) {
 	})
 	stuck, _ := memnet.Pipe()
 	p.AddLink(40, 1, stuck) // one that never answers
-	p.Use(2, []uint64{40})
+	p.Use(table(p, 2, 40))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := p.Send(ctx, 40, 0, nil); err == nil {
@@ -228,7 +228,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 	near, far := memnet.Pipe()
 	go io.Copy(io.Discard, far)
 	p.AddLink(20, 1, near)
-	p.Use(2, []uint64{20})
+	p.Use(table(p, 2, 20))
 	p.Know([]uint64{20})
 	answer := func(typ wire.Type, seq uint64, body []byte) {
 		p.outboundTo(20).answered(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
@@ -241,7 +241,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 			answer(wire.Opened, p.gen, wire.OpenedBody{SourceIncarnation: p.Life, SinkIncarnation: 5, First: 100, Window: 1 << 16}.Append(nil))
 		}
 	}
-	p.Use(3, nil) // 20 is not in the table any more; an answer with a hole makes the sender ask
+	p.Use(table(p, 3)) // 20 is not in the table any more; an answer with a hole makes the sender ask
 	answer(wire.Ack, 100, wire.AckBody{Received: 1, Window: 1 << 16}.Append(nil, []wire.Range{{From: 1, N: 1}}))
 	failed, err := p.Flush(t.Context())
 	if err != nil || len(failed) != 1 || failed[0].Messages != 5 {
@@ -255,11 +255,11 @@ func TestUseRetiresLinks(t *testing.T) {
 	p := m.planes[0]
 	near, far := memnet.Pipe()
 	p.AddLink(20, 1, near)
-	p.Use(2, []uint64{20})
+	p.Use(table(p, 2, 20))
 	if err := p.Cast(t.Context(), 20, 0, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	p.Use(3, nil)
+	p.Use(table(p, 3))
 	far.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if b, err := io.ReadAll(far); err != nil || len(b) != wire.HeaderSize+1 {
 		t.Errorf("%d bytes, %v", len(b), err)
@@ -276,9 +276,9 @@ func TestCloseWithARetiredStuckLink(t *testing.T) {
 	near, far := net.Pipe() // unbuffered, and nobody reads
 	defer far.Close()
 	p.AddLink(20, 1, near)
-	p.Use(2, []uint64{20})
+	p.Use(table(p, 2, 20))
 	p.Cast(t.Context(), 20, 0, []byte("x"))
-	p.Use(3, nil)
+	p.Use(table(p, 3))
 	p.Close(net.ErrClosed) // the test's own deadline says if it hangs
 }
 
@@ -300,7 +300,7 @@ func TestLocksAreNotHeldWhileConnectionsClose(t *testing.T) {
 	near, _ := memnet.Pipe()
 	c := slowClose{near, make(chan struct{}), make(chan struct{})}
 	p.AddLink(20, 1, c)
-	go p.Use(2, nil)
+	go p.Use(table(p, 2))
 	<-c.closing
 	p.StreamCount() // takes the lock
 	close(c.let)
@@ -313,7 +313,7 @@ func TestTraceByTwoRoutes(t *testing.T) {
 	p := m.planes[0]
 	near, _ := memnet.Pipe()
 	p.AddLink(20, 1, near)
-	p.Use(2, []uint64{20})
+	p.Use(table(p, 2, 20))
 	go func() {
 		var nonce uint64
 		for nonce == 0 {

@@ -7,7 +7,10 @@ type Counters struct {
 	Sent, Delivered, Relayed  int64 // messages, on streams and casts alike
 	Casts                     int64 // of Sent, those without a stream
 	Retransmitted, Duplicates int64
-	Panics                    int64 // handlers that panicked
+	Panics                    int64 // handlers and callbacks that panicked
+	Detoured                  int64 // frames that this node sent by way of a detour
+	Requeued                  int64 // frames that waited for a link when it ended, and went another way
+	Unlisted                  int64 // messages of unknown outcome whose bodies nobody gets
 	Dropped                   Dropped
 
 	FramesIn, BytesIn, Reads int64 // over all connections to this node
@@ -36,7 +39,7 @@ type counters struct {
 	retransmitted, duplicates                atomic.Int64
 	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
 	overshoot, inboxFull, stale, malformed   atomic.Int64
-	refused                                  atomic.Int64
+	refused, detoured, requeued, unlisted    atomic.Int64
 	frames, bytesIn, reads, bytesOut, writes atomic.Int64    // bytes and calls of connections that have ended
 	relayedPort                              [2]atomic.Int64 // ports below 128, and the rest
 }
@@ -49,6 +52,7 @@ func (p *Plane) Counters() Counters {
 		Sent: c.sent.Load(), Casts: c.casts.Load(), Delivered: c.delivered.Load(),
 		Relayed:       c.relayedPort[0].Load() + c.relayedPort[1].Load(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
+		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
 		Dropped: Dropped{
 			QueueFull: c.queueFull.Load(), LinkDown: c.linkDown.Load(), NoRoute: c.noRoute.Load(),
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),

@@ -2,25 +2,18 @@ package plane
 
 import (
 	"context"
-	"slices"
 
 	"github.com/x/ringdht/internal/stream"
 )
 
-// Undelivered says that a stream ended with messages whose fate is unknown.
-type Undelivered struct {
-	Sink     uint64
-	Messages uint64
-	Err      error // why the stream ended
-}
-
 // Flush waits until everything accepted before the call for these sinks, or for
 // all if none are given, has been handled by its sink's handler. It returns those
-// streams that ended otherwise since the last Flush that returned them, and ctx's
-// error if that came first.
+// streams that ended otherwise and that no Flush has returned yet, oldest first, and
+// ctx's error if that came first. Config.OnUndelivered has returned for the streams
+// that were waited for, unless ctx is that of a handler or callback of this plane.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
 	err := p.Await(ctx, sinks...)
-	return p.takeFailed(sinks), err
+	return p.losses.take(sinks), err
 }
 
 // Await is Flush for those who must not take away what the next Flush reports.
@@ -30,7 +23,7 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 		n uint64 // messages accepted
 	}
 	var targets []target
-	for _, o := range p.snapshot(sinks...) {
+	for _, o := range p.outgoing(sinks...) {
 		o.mu.Lock()
 		if o.s.State() != stream.Ended && o.s.Pending() > 0 {
 			accepted, _ := o.s.Progress()
@@ -53,35 +46,11 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 			}
 		}
 	}
-	return nil
+	return p.awaitCalls(ctx, sinks)
 }
 
-// Failed counts the messages that the next [Plane.Flush] for these sinks would
-// report so far.
-func (p *Plane) Failed(sinks []uint64) (messages uint64) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for _, sink := range sinks {
-		messages += p.failed[sink].Messages
-	}
-	return messages
-}
-
-func (p *Plane) takeFailed(sinks []uint64) []Undelivered {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var all []Undelivered
-	for sink, u := range p.failed {
-		if len(sinks) == 0 || slices.Contains(sinks, sink) {
-			all = append(all, u)
-			delete(p.failed, sink)
-		}
-	}
-	return all
-}
-
-// snapshot lists the outgoing streams to these sinks, or all if none are given.
-func (p *Plane) snapshot(sinks ...uint64) []*outbound {
+// outgoing lists the outgoing streams to these sinks, or all if none are given.
+func (p *Plane) outgoing(sinks ...uint64) []*outbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if len(sinks) > 0 {
@@ -103,7 +72,7 @@ func (p *Plane) snapshot(sinks ...uint64) []*outbound {
 // askAll asks every sink how far it is, to free the send buffer: with very many
 // streams none may have enough outstanding for its sink to speak up.
 func (p *Plane) askAll() {
-	for _, o := range p.snapshot() {
+	for _, o := range p.outgoing() {
 		o.mu.Lock()
 		o.flush(o.s.Ask(p.now(), o.out[:0]))
 		o.mu.Unlock()

@@ -123,5 +123,7 @@ func (p *Plane) handleCasts() {
 	c.mu.Unlock()
 	if more {
 		p.sched.push(p, &c.turn)
+	} else if p.draining.Load() {
+		p.changes.broadcast()
 	}
 }

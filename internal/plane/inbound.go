@@ -25,6 +25,7 @@ type inbound struct {
 	r         *stream.Receiver
 	scheduled bool // a handler has it, or it waits for one
 	gone      bool // not in Plane.in any more
+	over      bool // the source's life is; forget the stream when its messages are handled
 	silent    int  // looks for idle streams since anything of the stream came
 
 	asked atomic.Bool // the source wants to know how far the handler is
@@ -103,9 +104,10 @@ func (rc *reception) open(f wire.Frame) {
 		rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
 		return
 	}
-	before := in.r.Bytes()
+	before, life := in.r.Bytes(), in.r.PeerLife()
 	if in.r.Open(b.Incarnation, f.Seq(), first()) {
 		in.silent = 0
+		in.over = in.over && in.r.PeerLife() == life
 		rc.reply = in.r.AppendOpened(rc.reply, p.window())
 	} else {
 		p.counters.stale.Add(1)
@@ -234,9 +236,14 @@ func (p *Plane) handle(in *inbound) {
 	in.mu.Lock()
 	more := in.r.Pending() && !p.closing.Load()
 	in.scheduled = more
+	if in.over && !more && !in.gone {
+		p.forgetInbound(in)
+	}
 	in.mu.Unlock()
 	if more {
 		p.sched.push(p, &in.turn)
+	} else if p.draining.Load() {
+		p.changes.broadcast()
 	}
 }
 
@@ -251,6 +258,7 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 		quarter = in.quarter
 	}
 	for q.Size() > 0 {
+		p.pass()
 		chunk := q.Front()
 		size := len(chunk)
 		n, bytes := 0, 0

@@ -47,11 +47,20 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 			to := m.planes[e]
 			ids = append(ids, to.Self)
 			p.AddLink(to.Self, to.Life, near)
-			go to.Receive(far, p.Self)
+			go to.Receive(far, p.Self, p.Life)
 		}
-		p.Use(1, ids)
+		p.Use(table(p, 1, ids...))
 	}
 	return m
+}
+
+// table is routes with these entries, the first of which is the successor.
+func table(p *Plane, epoch uint64, entries ...uint64) Routes {
+	r := Routes{Epoch: epoch, Entries: entries, Successor: p.Self}
+	if len(entries) > 0 {
+		r.Successor = entries[0]
+	}
+	return r
 }
 
 func (m *mesh) close() {

@@ -39,6 +39,7 @@ func (p *Plane) outbound(sink uint64) (o *outbound, opened bool, err error) {
 	}
 	p.gen++
 	o = &outbound{p: p, sink: sink, s: stream.NewSender(p.Self, p.Life, sink, p.gen)}
+	o.s.OnEnd(o.salvage)
 	p.out[sink] = o
 	p.mu.Unlock()
 
@@ -80,7 +81,7 @@ func (o *outbound) push(port uint8, body []byte) (*outLink, int) {
 	// The append is under mu so that a stream's frames leave in order.
 	l, queued, err := o.p.emit(o.sink, f)
 	if err != nil {
-		o.end(err)
+		o.nobody()
 	}
 	return l, queued
 }
@@ -105,7 +106,7 @@ func (o *outbound) pushBacklog(port uint8, body []byte) error {
 // date; it needs mu.
 func (o *outbound) flush(frames []byte) {
 	if _, _, err := o.p.emit(o.sink, frames); err != nil {
-		o.end(err)
+		o.nobody()
 	}
 	o.out = frames[:0]
 	if cap(o.out) > 64<<10 {
@@ -141,25 +142,28 @@ func (o *outbound) account() {
 
 // end ends the stream for a reason found on this side; it needs mu.
 func (o *outbound) end(err error) {
-	pending := o.s.Pending()
 	o.s.Fail(err)
-	o.ended(pending)
+	o.ended()
 }
 
-// ended records what became of the pending messages of a stream that has just
-// ended; it needs mu.
-func (o *outbound) ended(pending uint64) {
+// nobody ends the stream because this node itself knows that nobody has the sink's
+// ID; it needs mu.
+func (o *outbound) nobody() {
+	if o.s.State() != stream.Ended {
+		o.s.NoSuchNode()
+		o.ended()
+	}
+}
+
+// ended does what is left to do for a stream that has just ended; it needs mu. What
+// was pending has been taken down by salvage.
+func (o *outbound) ended() {
 	p := o.p
-	err := o.s.Err()
 	o.account()
 	o.notify()
 	p.mu.Lock()
-	if p.out[o.sink] == o && (pending > 0 || err == nil) {
+	if p.out[o.sink] == o && (o.s.Pending() > 0 || o.s.Err() == nil) {
 		delete(p.out, o.sink) // those that wait for it to open still want to see the error
-	}
-	if pending > 0 && err != nil {
-		u := p.failed[o.sink]
-		p.failed[o.sink] = Undelivered{o.sink, u.Messages + pending, err}
 	}
 	p.mu.Unlock()
 }
@@ -195,7 +199,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now, out := p.now(), o.out[:0]
-	resent, stale, pending := o.s.Retransmitted(), o.s.Stale(), o.s.Pending()
+	resent, stale := o.s.Retransmitted(), o.s.Stale()
 	was := o.s.State()
 	progress := false
 	switch f.Type() {
@@ -227,7 +231,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 	p.counters.retransmitted.Add(int64(o.s.Retransmitted() - resent))
 	p.counters.stale.Add(int64(o.s.Stale() - stale))
 	if was != stream.Ended && o.s.State() == stream.Ended {
-		o.ended(pending) // such an answer leaves nothing to send
+		o.ended() // such an answer leaves nothing to send
 		return true
 	}
 	o.flush(out) // which may end it too, and then records that itself
@@ -244,11 +248,11 @@ func (o *outbound) noRoute(seq uint64, b wire.NoRouteBody) {
 	if o.s.State() == stream.Ended {
 		return
 	}
-	pending, stale := o.s.Pending(), o.s.Stale()
+	stale := o.s.Stale()
 	o.s.NoRoute(seq, b)
 	o.p.counters.stale.Add(int64(o.s.Stale() - stale))
 	if o.s.State() == stream.Ended {
-		o.ended(pending)
+		o.ended()
 	}
 }
 

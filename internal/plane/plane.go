@@ -13,8 +13,9 @@
 // # Locks
 //
 // In this order, none held across I/O or a handler: outbound.mu or inbound.mu,
-// then Plane.mu, then a link's. The scheduler's, the timers', the casts' and a trace's
-// are leaves.
+// then Plane.mu, then a link's; a probe's comes right before its link's. The
+// scheduler's, the timers', the casts', the losses', the gate's, a trace's and a
+// signal's are leaves.
 package plane
 
 import (
@@ -32,7 +33,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Config is what a plane is made of. Every field must be set.
+// Config is what a plane is made of. Every field must be set where not said
+// otherwise.
 type Config struct {
 	Self, Life uint64 // the node and its incarnation
 	Bits       int    // of the ID space
@@ -42,6 +44,18 @@ type Config struct {
 	Limits
 	Deliver Deliver
 	Log     *slog.Logger
+
+	// OnUndelivered hears of each stream that ended with messages of unknown outcome,
+	// those to one sink in the order in which they ended. It runs on a goroutine of
+	// the plane's, one call at a time, and may be nil.
+	OnUndelivered func(Undelivered)
+	// LostTraffic hears of each message on a port from 128 on that is of unknown
+	// outcome. It is called with the stream's lock held, so it must not block or call
+	// the plane; body is valid until it returns. It may be nil.
+	LostTraffic func(sink uint64, port uint8, body []byte)
+	// Pause is how long this process may have been stopped before it must ask
+	// whether it is still taken to be alive, see [Plane.Alive]; 0: as long as it likes.
+	Pause time.Duration
 }
 
 // Limits are the bounds on a node's memory, in bytes of frames where not said
@@ -86,8 +100,9 @@ type Plane struct {
 	// construction.
 	Broken chan struct{}
 
-	routes   atomic.Pointer[routes]
+	routes   atomic.Pointer[snapshot]
 	closing  atomic.Bool
+	draining atomic.Bool
 	members  atomic.Pointer[[]uint64] // ascending; some of those that exist
 	counters counters
 
@@ -99,19 +114,24 @@ type Plane struct {
 	loop    *outLink              // to the node itself, made when it is first needed
 	conns   map[net.Conn]*reception
 	traces  map[uint64]*trace
-	failed  map[uint64]Undelivered // since the last Flush
-	gen     uint64                 // of the latest outgoing stream
+	table   Routes // in force
+	gen     uint64 // of the latest outgoing stream
 	closed  bool
 	why     error // closed, when it is
+
+	checked time.Time // the last CheckLinks; owned by its caller
 
 	sched   scheduler
 	casts   castInbox
 	timers  timers
+	losses  losses
+	gate    gate
 	stored  atomic.Int64 // bytes of SendBuffer in use
 	inbox   atomic.Int64 // bytes of ReceiveBuffer in use
 	backlog atomic.Int64 // bytes of HandlerBacklog in use
 	streams atomic.Int64 // len(in)
 	space   signal       // SendBuffer has room again
+	changes signal       // a connection has ended, or, when draining, a handler
 
 	wg sync.WaitGroup // every goroutine but the links' writers
 }
@@ -128,12 +148,12 @@ func New(c Config) *Plane {
 		retired: make(map[*outLink]struct{}),
 		conns:   make(map[net.Conn]*reception),
 		traces:  make(map[uint64]*trace),
-		failed:  make(map[uint64]Undelivered),
 		gen:     rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
-	p.routes.Store(&routes{})
+	p.routes.Store(&snapshot{})
+	p.gate.stamp.Store(int64(p.now()))
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
@@ -141,6 +161,10 @@ func New(c Config) *Plane {
 	p.wg.Go(p.tick)
 	return p
 }
+
+// Context is the context of handlers and callbacks: it ends when the plane closes,
+// and calls with it wait for nothing that only its owner could bring about.
+func (p *Plane) Context() context.Context { return p.ctx }
 
 // handlerKey marks the context of a handler with the plane it belongs to.
 type handlerKey struct{}
@@ -152,14 +176,15 @@ func (p *Plane) now() time.Duration { return time.Since(p.start) + 1 }
 // without ever wrapping.
 func first() uint64 { return 1 + rand.Uint64N(1<<62) }
 
-// Close ends everything at once and waits for every goroutine, handlers
-// included; their context ends first. Whatever was pending then fails with err.
-func (p *Plane) Close(err error) {
+// Close ends everything at once and waits for every goroutine, handlers and callbacks
+// included; their context ends first. Whatever was pending then fails with err. It
+// returns what no Flush has returned; a second call returns nothing.
+func (p *Plane) Close(err error) []Undelivered {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		p.wg.Wait()
-		return
+		return nil
 	}
 	p.closed, p.why = true, err
 	out := make([]*outbound, 0, len(p.out))
@@ -184,6 +209,7 @@ func (p *Plane) Close(err error) {
 		l.Close()
 	}
 	p.wg.Wait()
+	return p.losses.take(nil)
 }
 
 // allLinks needs mu.
@@ -210,10 +236,6 @@ func (p *Plane) Sweep(closeIdle bool) {
 	for _, rc := range p.conns {
 		rc.r.Trim()
 	}
-	in := make([]*inbound, 0, len(p.in))
-	for _, i := range p.in {
-		in = append(in, i)
-	}
 	var idle []*outbound
 	if closeIdle {
 		for _, o := range p.out {
@@ -221,7 +243,7 @@ func (p *Plane) Sweep(closeIdle bool) {
 		}
 	}
 	p.mu.RUnlock()
-	for _, i := range in {
+	for _, i := range p.incoming() {
 		p.sweepInbound(i, closeIdle)
 	}
 	for _, o := range idle {

@@ -18,6 +18,7 @@ type reception struct {
 	r    *link.Reader
 	conn net.Conn
 	from uint64 // the peer
+	life uint64 // and its incarnation
 
 	// The batch at hand. spans holds, by the index of the out-link, where in the
 	// batch the frames for it are; touched names those that have any.
@@ -30,25 +31,26 @@ type reception struct {
 	frames   int64
 	relayed  [2]int64 // messages passed on, by port
 	reset    uint64   // source that was last told to reset, in this batch
+	pong     [wire.HeaderSize]byte
 }
 
 // reception registers a connection; it needs mu.
-func (p *Plane) reception(conn net.Conn, from uint64) *reception {
-	rc := &reception{p: p, conn: conn, from: from, reset: p.Self, r: link.NewReader(conn, wire.Scan, MaxFrame(p.MaxPayload))}
+func (p *Plane) reception(conn net.Conn, from, life uint64) *reception {
+	rc := &reception{p: p, conn: conn, from: from, life: life, reset: p.Self, r: link.NewReader(conn, wire.Scan, MaxFrame(p.MaxPayload))}
 	p.conns[conn] = rc
 	return rc
 }
 
-// Receive reads the link from a peer until it ends, and says why it did; io.EOF and
-// errors that match net.ErrClosed are ordinary ends.
-func (p *Plane) Receive(conn net.Conn, from uint64) error {
+// Receive reads the link from a life of a peer until it ends, and says why it did;
+// io.EOF and errors that match net.ErrClosed are ordinary ends.
+func (p *Plane) Receive(conn net.Conn, from, life uint64) error {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		conn.Close()
 		return net.ErrClosed
 	}
-	rc := p.reception(conn, from)
+	rc := p.reception(conn, from, life)
 	p.wg.Add(1)
 	p.mu.Unlock()
 	defer p.wg.Done()
@@ -63,16 +65,20 @@ func (rc *reception) run() error {
 		if batch, err = rc.r.Next(); err != nil {
 			break
 		}
-		rc.sort(batch)
+		err = rc.sort(batch)
 		rc.finish()
+		if err != nil {
+			break
+		}
 	}
 	rc.conn.Close()
+	bytes, reads := rc.r.Stats()
 	p.mu.Lock()
 	delete(p.conns, rc.conn)
-	p.mu.Unlock()
-	bytes, reads := rc.r.Stats()
 	p.counters.bytesIn.Add(bytes)
 	p.counters.reads.Add(reads)
+	p.mu.Unlock()
+	p.changes.broadcast()
 	rc.r.Free()
 	if err != io.EOF && errors.Is(err, net.ErrClosed) {
 		err = net.ErrClosed
@@ -82,16 +88,24 @@ func (rc *reception) run() error {
 
 // sort looks at each frame's header once: frames for this node are taken in,
 // the others are noted for the link to their next hop. Bodies are not looked at.
-func (rc *reception) sort(batch []byte) {
+// An error is about what may not come over a link; what came before it counts.
+func (rc *reception) sort(batch []byte) (err error) {
 	p := rc.p
-	rt := p.routes.Load()
-	if len(rc.spans) < len(rt.ids) {
-		rc.spans = make([][]link.Span, len(rt.ids))
+	s := p.routes.Load()
+	if len(rc.spans) < len(s.ways) {
+		rc.spans = make([][]link.Span, len(s.ways))
 	}
+	shut := p.gate.shut.Load()
 	for at := 0; at < len(batch); {
 		f, _ := wire.Next(batch[at:])
 		from := at
 		at += len(f)
+		if f.Type() >= wire.Ping {
+			if err = rc.answerPing(f); err != nil {
+				break
+			}
+			continue
+		}
 		rc.frames++
 		hops := int(f.Hops())
 		if rc.from != p.Self { // the loopback is no link of the ring
@@ -103,13 +117,14 @@ func (rc *reception) sort(batch []byte) {
 			rc.local(f)
 			continue
 		}
-		if rt.epoch == 0 {
-			// No table yet, so no idea who exists: this node is part of an epoch that
-			// others use already. The stream asks again.
+		if shut || s.epoch == 0 {
+			// Without a table there is no idea of who exists: this node is part of an
+			// epoch that others use already. The stream asks again.
 			p.counters.linkDown.Add(1)
 			continue
 		}
-		if ring.Distance(p.mask, rc.from, p.Self) > ring.Distance(p.mask, rc.from, dst) {
+		detour := f.Detour() // to its end, which lies anywhere
+		if !detour && ring.Distance(p.mask, rc.from, p.Self) > ring.Distance(p.mask, rc.from, dst) {
 			// It passed its sink: the peer's table is wrong. To route it on would
 			// take it around the ring again.
 			p.counters.overshoot.Add(1)
@@ -120,10 +135,19 @@ func (rc *reception) sort(batch []byte) {
 			rc.refuse(f, wire.HopLimit)
 			continue
 		}
-		i := ring.ClosestPreceding(p.mask, p.Self, dst, rt.ids)
+		i := down
+		if detour {
+			i = s.finish(dst)
+		} else if i = p.next(s, dst); i >= len(s.ids) {
+			f.SetDetour(true)
+		}
 		if i < 0 {
-			p.counters.noRoute.Add(1)
-			rc.refuse(f, wire.NoSuchNode)
+			if i == nobody {
+				p.counters.noRoute.Add(1)
+				rc.refuse(f, wire.NoSuchNode)
+			} else {
+				p.counters.linkDown.Add(1) // nothing is said: this may pass, and the stream asks again
+			}
 			continue
 		}
 		switch f.Type() {
@@ -149,19 +173,22 @@ func (rc *reception) sort(batch []byte) {
 		}
 	}
 	for _, i := range rc.touched {
-		rc.pass(rt.links[i], batch, rc.spans[i])
+		rc.pass(s.ways[i], batch, rc.spans[i])
 		rc.spans[i] = rc.spans[i][:0]
 	}
 	rc.touched = rc.touched[:0]
+	return err
 }
 
 // pass hands frames to the writer of their next link.
-func (rc *reception) pass(l *outLink, batch []byte, spans []link.Span) {
+func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 	p := rc.p
 	for len(spans) > 0 {
-		taken, err := 0, net.ErrClosed
-		if l != nil {
-			taken, err = l.AppendSpans(batch, spans)
+		taken, err := w.link.AppendSpans(batch, spans)
+		if w.detour {
+			for _, s := range spans[:taken] {
+				p.counters.detoured.Add(int64(wire.Count(batch[s.From:s.To])))
+			}
 		}
 		spans = spans[taken:]
 		if err == nil {
@@ -174,16 +201,11 @@ func (rc *reception) pass(l *outLink, batch []byte, spans []link.Span) {
 			continue
 		}
 		// The link ended, or was retired by a new table: look again, frame by frame.
-		rt := p.routes.Load()
+		p.unlink(w.link)
 		for len(frames) > 0 {
 			var f wire.Frame
 			f, frames = wire.Next(frames)
-			again, _ := p.next(rt, f.Dst())
-			if again == nil || again == l {
-				p.counters.linkDown.Add(1)
-			} else if _, err := again.Append(f); err != nil {
-				p.dropped(err, f)
-			}
+			p.reroute(w.link, f)
 		}
 	}
 }

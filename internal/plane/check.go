@@ -1,0 +1,141 @@
+package plane
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// probe is what is known of whether the other end of a link is still there. A
+// connection to a machine that lost its power, or its network, stays up for minutes:
+// frames go into it and nothing comes of them.
+type probe struct {
+	mu       sync.Mutex
+	nonce    uint64    // of the question that is not answered; 0: there is none
+	mark     int64     // how far the writer is when the question leaves
+	left     time.Time // when it had left; zero: it waits in the queue
+	answered int64     // everything appended before it was followed by an answer
+	written  int64     // at the last look
+	moved    time.Time // when that had changed, or there was nothing to write
+}
+
+// CheckLinks looks after the links that carry traffic: it asks those that have sent
+// anything since their last answer to answer, and ends those that did not answer, or
+// moved no byte though they had some queued, for as long as limit. The caller, one
+// goroutine, calls it every quarter of limit or so. An idle link costs nothing.
+func (p *Plane) CheckLinks(limit time.Duration) {
+	now := time.Now()
+	// If this very process was stopped then the answers may lie unread: nobody is to
+	// blame for what was not done meanwhile.
+	anew := now.Sub(p.checked) > limit
+	p.checked = now
+	p.mu.RLock()
+	links := make([]*outLink, 0, len(p.links))
+	for _, l := range p.links {
+		links = append(links, l)
+	}
+	p.mu.RUnlock()
+	for _, l := range links {
+		if err := l.check(now, limit, anew); err != nil {
+			p.endLink(l, err)
+		}
+	}
+}
+
+// check asks the other end if it is time to, and says why the link should end.
+func (l *outLink) check(now time.Time, limit time.Duration, anew bool) error {
+	pr := &l.probe
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	appended, written, queued := l.Progress()
+	if anew || queued == 0 || written != pr.written || pr.moved.IsZero() {
+		pr.written, pr.moved = written, now
+	}
+	if now.Sub(pr.moved) >= limit {
+		return fmt.Errorf("nothing could be sent for %v", limit)
+	}
+	switch {
+	case pr.nonce == 0:
+		if appended > pr.answered {
+			pr.ask(l)
+		}
+	case written < pr.mark: // under overload it may wait long
+	case anew || pr.left.IsZero():
+		pr.left = now
+	case now.Sub(pr.left) >= limit:
+		return fmt.Errorf("no answer for %v", limit)
+	}
+	return nil
+}
+
+// ask needs mu. Where the question finds no room the next look tries again.
+func (pr *probe) ask(l *outLink) {
+	nonce := 1 + rand.Uint64N(1<<63)
+	ping := wire.Append(nil, wire.Header{Type: wire.Ping, Seq: nonce}, nil)
+	if mark, err := l.AppendMarked(ping); err == nil {
+		pr.nonce, pr.mark, pr.left = nonce, mark, time.Time{}
+	}
+}
+
+var errOneWay = errors.New("the peer sent data on a one-way link")
+
+// listen reads from a link, on which only the answers to questions come, until it
+// ends.
+func (l *outLink) listen() error {
+	var b [wire.HeaderSize]byte
+	n := 0
+	for {
+		more, err := l.conn.Read(b[n:])
+		n += more
+		if n > 0 && !l.probe.hear(b[:n]) {
+			return errOneWay
+		}
+		if n == len(b) {
+			n = 0
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// hear takes the first bytes of an answer, or all of it. False: it is none.
+func (pr *probe) hear(b []byte) bool {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	if pr.nonce == 0 {
+		return false
+	}
+	var pong [wire.HeaderSize]byte
+	wire.Header{Type: wire.Pong, Seq: pr.nonce}.Put(pong[:], 0)
+	if !bytes.HasPrefix(pong[:], b) {
+		return false
+	}
+	if len(b) == len(pong) {
+		pr.nonce, pr.answered = 0, pr.mark
+	}
+	return true
+}
+
+// pongTimeout is how long an answer may take to be written. The other end reads all
+// the time, so it only ever does if nobody is there.
+const pongTimeout = 5 * time.Second
+
+// answerPing answers on the connection itself, which is the only thing that a
+// reader may wait for.
+func (rc *reception) answerPing(f wire.Frame) error {
+	if rc.from == rc.p.Self || !f.Local(wire.Ping) {
+		return fmt.Errorf("%w here: a %v frame of %d bytes", wire.ErrType, f.Type(), len(f))
+	}
+	wire.Header{Type: wire.Pong, Seq: f.Seq()}.Put(rc.pong[:], 0)
+	rc.conn.SetWriteDeadline(time.Now().Add(pongTimeout))
+	if _, err := rc.conn.Write(rc.pong[:]); err != nil {
+		return fmt.Errorf("answering: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package plane
+
+import (
+	"context"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Drain waits, for ctx, until every incoming link has ended (the peers have taken
+// this node out of their tables), everything received has been handled and
+// acknowledged and the links have written all they hold. Sources that still have an
+// open stream are then told that it ends. Links are retired by it.
+//
+// It is the last part of an orderly leave, after Flush: answers cannot come any more.
+func (p *Plane) Drain(ctx context.Context) error {
+	p.draining.Store(true)
+	for _, done := range []func() bool{p.cutOff, p.handledAll} {
+		if err := p.until(ctx, done); err != nil {
+			return err
+		}
+	}
+	p.bidFarewell()
+	p.mu.Lock()
+	var links []*outLink
+	for id, l := range p.links {
+		links = append(links, l)
+		delete(p.links, id)
+		p.retired[l] = struct{}{}
+	}
+	p.rebuild()
+	p.mu.Unlock()
+	for _, l := range links {
+		l.retire()
+	}
+	return p.until(ctx, func() bool {
+		p.mu.RLock()
+		defer p.mu.RUnlock()
+		return len(p.retired) == 0
+	})
+}
+
+// until waits for something that [Plane.changes] tells of.
+func (p *Plane) until(ctx context.Context, done func() bool) error {
+	for {
+		changes := p.changes.wait()
+		if done() {
+			return nil
+		}
+		if err := wait(ctx, p.ctx, changes, nil); err != nil {
+			return err
+		}
+	}
+}
+
+// cutOff says that no link of a peer's leads here any more.
+func (p *Plane) cutOff() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, rc := range p.conns {
+		if rc.from != p.Self {
+			return false
+		}
+	}
+	return true
+}
+
+// handledAll says that handlers have nothing to do.
+func (p *Plane) handledAll() bool {
+	p.casts.mu.Lock()
+	busy := p.casts.scheduled
+	p.casts.mu.Unlock()
+	for _, in := range p.incoming() {
+		in.mu.Lock()
+		busy = busy || in.scheduled
+		in.mu.Unlock()
+	}
+	return !busy
+}
+
+// bidFarewell acknowledges what was handled to each source, and tells it that its
+// stream ends here.
+func (p *Plane) bidFarewell() {
+	var out []byte
+	for _, in := range p.incoming() {
+		in.mu.Lock()
+		if in.gone || in.source == p.Self {
+			in.mu.Unlock()
+			continue
+		}
+		before := in.r.Bytes()
+		in.r.Abandon() // nobody can fill the gap
+		p.inbox.Add(int64(in.r.Bytes() - before))
+		out = in.r.AppendReset(in.r.AppendAck(out[:0], p.window()))
+		p.forgetInbound(in)
+		in.mu.Unlock()
+		for b := out; len(b) > 0; {
+			var f wire.Frame
+			f, b = wire.Next(b)
+			p.emit(in.source, f)
+		}
+	}
+}
+
+// incoming lists the incoming streams.
+func (p *Plane) incoming() []*inbound {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	all := make([]*inbound, 0, len(p.in))
+	for _, in := range p.in {
+		all = append(all, in)
+	}
+	return all
+}

@@ -1,0 +1,70 @@
+package plane
+
+import (
+	"maps"
+	"net"
+	"slices"
+
+	"github.com/x/ringdht/internal/stream"
+)
+
+// Gone says that a life of a node is over, and every earlier one with it: links to it
+// and from it end, streams to it end with [stream.ErrGone], and what is left of it is
+// forgotten. What was received from it in full order is still handled.
+func (p *Plane) Gone(id, life uint64) {
+	if id == p.Self {
+		return
+	}
+	p.mu.RLock()
+	var links []*outLink
+	for _, l := range p.allLinks() {
+		if l.id == id && l.life <= life {
+			links = append(links, l)
+		}
+	}
+	conns := slices.DeleteFunc(slices.Collect(maps.Values(p.conns)), func(rc *reception) bool {
+		return rc.from != id || rc.life > life
+	})
+	p.mu.RUnlock()
+	for _, l := range links {
+		p.endLink(l, stream.ErrGone)
+	}
+	for _, rc := range conns {
+		p.hangUp(rc.conn)
+	}
+	if o := p.outboundTo(id); o != nil {
+		o.gone(life)
+	}
+	if in := p.lockInbound(id); in != nil {
+		p.inboundGone(in, life)
+		in.mu.Unlock()
+	}
+}
+
+func (p *Plane) hangUp(conn net.Conn) { p.background(func() { conn.Close() }) }
+
+func (o *outbound) gone(life uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.s.State() == stream.Ended {
+		return
+	}
+	if o.s.Gone(life); o.s.State() == stream.Ended {
+		o.ended()
+	}
+}
+
+// inboundGone needs in.mu. A handler that is busy with the stream forgets it when it
+// is done.
+func (p *Plane) inboundGone(in *inbound, life uint64) {
+	if in.r.PeerLife() > life {
+		return
+	}
+	before := in.r.Bytes()
+	in.r.Abandon()
+	p.inbox.Add(int64(in.r.Bytes() - before))
+	in.over = true
+	if !in.scheduled {
+		p.forgetInbound(in)
+	}
+}

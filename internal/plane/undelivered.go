@@ -1,0 +1,242 @@
+package plane
+
+import (
+	"cmp"
+	"context"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Undelivered is what became of a stream that ended before everything on it was
+// known to be delivered.
+type Undelivered struct {
+	Sink     uint64
+	Messages uint64   // handlers' messages (ports below 128) of unknown outcome
+	Bodies   [][]byte // their bodies, oldest first; nil when too many bytes are retained already
+	Err      error    // why the stream ended
+}
+
+// firstTraffic is the lowest port that is not the handlers'.
+const firstTraffic = 128
+
+// maxLosses is how many streams to one sink the next Flush tells apart.
+const maxLosses = 32
+
+// loss is an Undelivered on its way to the next Flush, the callback, or both.
+type loss struct {
+	Undelivered
+	seq  uint64
+	size int  // of the messages, in bytes of frames
+	told bool // the callback gets the bodies
+}
+
+// losses keeps what ended badly until somebody has heard of it. Its lock is a leaf.
+type losses struct {
+	mu      sync.Mutex
+	seq     uint64 // of the latest
+	bySink  map[uint64][]loss
+	held    int               // bytes of frames whose bodies wait in bySink
+	calls   []loss            // for the callback, in their order
+	waiting int               // bytes of frames whose bodies wait in calls
+	calling bool              // the goroutine that calls back is there
+	called  uint64            // the seq up to which the callback has returned
+	latest  map[uint64]uint64 // by sink, the seq of the latest that the callback has not returned for
+
+	returned signal // a callback has returned
+}
+
+// salvage takes down what is pending on a stream at its end. The sender calls it, so
+// mu is held.
+func (o *outbound) salvage() {
+	p := o.p
+	err := o.s.Err()
+	if err == nil {
+		return
+	}
+	l := loss{Undelivered: Undelivered{Sink: o.sink, Err: err}}
+	for f := range o.s.Unacknowledged() {
+		if f.Port() < firstTraffic {
+			l.Messages++
+			l.size += len(f)
+		} else if p.LostTraffic != nil {
+			p.LostTraffic(o.sink, f.Port(), f.Body())
+		}
+	}
+	if l.Messages == 0 {
+		return
+	}
+	x := &p.losses
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.seq++
+	l.seq = x.seq
+	keep := x.held+l.size <= p.SendBuffer
+	l.told = p.OnUndelivered != nil && x.waiting+l.size <= p.SendBuffer
+	if keep || l.told {
+		l.Bodies = o.bodies(l)
+	} else {
+		p.counters.unlisted.Add(int64(l.Messages))
+	}
+	if p.OnUndelivered != nil {
+		x.call(p, l)
+	}
+	if !keep {
+		l.Bodies = nil
+	}
+	p.counters.unlisted.Add(int64(x.add(l)))
+}
+
+// bodies copies the handlers' messages that are pending into one buffer; it needs mu.
+func (o *outbound) bodies(l loss) [][]byte {
+	buf := make([]byte, 0, l.size-int(l.Messages)*wire.HeaderSize)
+	bodies := make([][]byte, 0, l.Messages)
+	for f := range o.s.Unacknowledged() {
+		if f.Port() < firstTraffic {
+			n := len(buf)
+			buf = append(buf, f.Body()...)
+			bodies = append(bodies, buf[n:len(buf):len(buf)])
+		}
+	}
+	return bodies
+}
+
+// add keeps a loss for the next Flush; it needs mu. It returns how many messages are
+// listed nowhere for that, since entries had to be merged.
+func (x *losses) add(l loss) (unlisted uint64) {
+	if x.bySink == nil {
+		x.bySink = make(map[uint64][]loss)
+	}
+	all := x.bySink[l.Sink]
+	if len(all) < maxLosses {
+		if l.Bodies != nil {
+			x.held += l.size
+		}
+		x.bySink[l.Sink] = append(all, l)
+		return 0
+	}
+	last := &all[len(all)-1]
+	for _, one := range []*loss{last, &l} {
+		if one.Bodies != nil && !one.told {
+			unlisted += one.Messages
+		}
+	}
+	if last.Bodies != nil {
+		x.held -= last.size
+	}
+	last.Bodies, last.told = nil, false
+	last.Messages += l.Messages
+	last.Err = l.Err
+	return unlisted
+}
+
+// take returns what was kept for these sinks, or for all if none are given, oldest
+// first, and forgets it.
+func (x *losses) take(sinks []uint64) []Undelivered {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var taken []loss
+	for sink, all := range x.bySink {
+		if len(sinks) == 0 || slices.Contains(sinks, sink) {
+			taken = append(taken, all...)
+			delete(x.bySink, sink)
+		}
+	}
+	slices.SortFunc(taken, func(a, b loss) int { return cmp.Compare(a.seq, b.seq) })
+	var all []Undelivered
+	for _, l := range taken {
+		if l.Bodies != nil {
+			x.held -= l.size
+		}
+		all = append(all, l.Undelivered)
+	}
+	return all
+}
+
+// call queues a loss for the callback; it needs mu.
+func (x *losses) call(p *Plane, l loss) {
+	if !l.told {
+		l.Bodies, l.size = nil, 0
+	}
+	x.waiting += l.size
+	x.calls = append(x.calls, l)
+	if x.latest == nil {
+		x.latest = make(map[uint64]uint64)
+	}
+	x.latest[l.Sink] = l.seq
+	if !x.calling {
+		x.calling = true
+		p.wg.Go(p.callBack)
+	}
+}
+
+// callBack is a goroutine, which exists while there is something to tell. It is not
+// one of those that run handlers: all of these may be waiting in Flush.
+func (p *Plane) callBack() {
+	x := &p.losses
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for len(x.calls) > 0 {
+		l := x.calls[0]
+		x.calls[0] = loss{}
+		x.calls = x.calls[1:]
+		x.mu.Unlock()
+		p.tell(l.Undelivered)
+		x.mu.Lock()
+		x.waiting -= l.size
+		x.called = l.seq
+		if x.latest[l.Sink] == l.seq {
+			delete(x.latest, l.Sink)
+		}
+		x.returned.broadcast()
+	}
+	x.calls, x.calling = nil, false
+}
+
+func (p *Plane) tell(u Undelivered) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.counters.panics.Add(1)
+			p.Log.Error("callback for undelivered messages panicked", "sink", u.Sink, "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	p.OnUndelivered(u)
+}
+
+// awaitCalls waits until everything has been told about these sinks, or all, that is
+// to be told now. Handlers and callbacks do not wait: it may be for themselves.
+func (p *Plane) awaitCalls(ctx context.Context, sinks []uint64) error {
+	if ctx.Value(handlerKey{}) == p {
+		return nil
+	}
+	x := &p.losses
+	until := x.untold(sinks)
+	for {
+		returned := x.returned.wait()
+		x.mu.Lock()
+		done := x.called >= until
+		x.mu.Unlock()
+		if done {
+			return nil
+		}
+		if err := wait(ctx, p.ctx, returned, nil); err != nil {
+			return err
+		}
+	}
+}
+
+func (x *losses) untold(sinks []uint64) (seq uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(sinks) == 0 {
+		for _, s := range x.latest {
+			seq = max(seq, s)
+		}
+	}
+	for _, sink := range sinks {
+		seq = max(seq, x.latest[sink])
+	}
+	return seq
+}
