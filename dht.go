@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/x/ringdht/internal/plane"
@@ -134,6 +133,10 @@ var (
 	ErrNoSuchNode = stream.ErrNoSuchNode
 	// ErrRefused: the sink holds as many incoming streams as it may.
 	ErrRefused = stream.ErrRefused
+	// ErrGone: the sink has died, or left.
+	ErrGone = stream.ErrGone
+	// ErrReset: the sink has no memory of the stream: it has left, or is another life.
+	ErrReset = stream.ErrReset
 	// ErrTooLarge: a message is longer than the ring allows, see WithMaxPayload.
 	ErrTooLarge = plane.ErrTooLarge
 	// ErrBacklog: handlers have sent more than windows and Limits.HandlerBacklog hold.
@@ -150,11 +153,16 @@ var (
 	ErrRingFull = errors.New("the ring is full")
 	// ErrAddressTaken: a node is registered at that address already.
 	ErrAddressTaken = errors.New("address already registered")
+	// ErrIDTaken: the ID asked for with WithID is another node's.
+	ErrIDTaken = errors.New("ID already taken")
 	// ErrHostMismatch: the advertised host is not where the connection comes
 	// from; see WithAdvertise.
 	ErrHostMismatch = errors.New("advertised host is not where the connection comes from")
 	// ErrUnreachable: the registry could not dial the advertised address back.
 	ErrUnreachable = errors.New("advertised address cannot be reached")
+	// ErrEvicted: the node lives, and was declared dead, since it was paused or cut off
+	// for too long. It joins again by itself as a new incarnation.
+	ErrEvicted = errors.New("this node was declared dead, and joins again as a new incarnation")
 	// ErrNotMember: the node is not registered, or not any more.
 	ErrNotMember = errors.New("not a member of the ring")
 )
@@ -163,50 +171,3 @@ type closedError struct{}
 
 func (closedError) Error() string        { return "ringdht: closed" }
 func (closedError) Is(target error) bool { return target == net.ErrClosed }
-
-// UndeliveredError says which messages have no known outcome: they were accepted,
-// and their stream ended before their sink confirmed them. Some of them may have
-// been delivered.
-type UndeliveredError struct {
-	Streams []Undelivered
-}
-
-// Undelivered is one stream's part of an [UndeliveredError].
-type Undelivered struct {
-	Sink     ID
-	Messages uint64 // how many: the latest accepted before the stream ended
-	Err      error  // why it ended
-}
-
-// Error lists the streams.
-func (e *UndeliveredError) Error() string {
-	var b strings.Builder
-	b.WriteString("messages of unknown outcome:")
-	for i, u := range e.Streams {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, " %d to node %d (%v)", u.Messages, u.Sink, u.Err)
-	}
-	return b.String()
-}
-
-// Unwrap returns the reasons.
-func (e *UndeliveredError) Unwrap() []error {
-	errs := make([]error, len(e.Streams))
-	for i, u := range e.Streams {
-		errs[i] = u.Err
-	}
-	return errs
-}
-
-func undelivered(all []plane.Undelivered) error {
-	if len(all) == 0 {
-		return nil
-	}
-	e := &UndeliveredError{Streams: make([]Undelivered, len(all))}
-	for i, u := range all {
-		e.Streams[i] = Undelivered{ID(u.Sink), u.Messages, u.Err}
-	}
-	return e
-}

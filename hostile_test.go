@@ -31,9 +31,9 @@ func TestHostileInput(t *testing.T) {
 		}
 		return b
 	}
-	link := hello(wire.Hello{Role: wire.RoleLink, From: tr.nodes[1].self.ID, To: victim.self.ID, ToLife: victim.self.Life})
+	link := hello(wire.Hello{Role: wire.RoleLink, From: tr.nodes[1].life.Load().self.ID, To: victim.life.Load().self.ID, ToLife: victim.life.Load().self.Life})
 	member := hello(wire.Hello{Role: wire.RoleMember})
-	data := wire.Append(nil, wire.Header{Type: wire.Data, Dst: victim.self.ID, Src: 77, Seq: 5}, []byte("x"))
+	data := wire.Append(nil, wire.Header{Type: wire.Data, Dst: victim.life.Load().self.ID, Src: 77, Seq: 5}, []byte("x"))
 
 	garbage := bytes.Repeat([]byte{0xde, 0xad, 0xbe, 0xef}, 100)
 	for _, c := range []struct {
@@ -92,10 +92,10 @@ func TestHostileInput(t *testing.T) {
 	odd = append(odd, link...)
 	for typ := wire.Open; typ <= wire.NoRoute; typ++ {
 		for _, body := range [][]byte{nil, {1}, garbage[:40]} {
-			odd = wire.Append(odd, wire.Header{Type: typ, Dst: victim.self.ID, Src: 9999, Seq: 3}, body)
+			odd = wire.Append(odd, wire.Header{Type: typ, Dst: victim.life.Load().self.ID, Src: 9999, Seq: 3}, body)
 		}
 	}
-	odd = wire.Append(odd, wire.Header{Type: wire.Data, Dst: tr.nodes[1].self.ID, Src: 9999}, nil) // overshot
+	odd = wire.Append(odd, wire.Header{Type: wire.Data, Dst: tr.nodes[1].life.Load().self.ID, Src: 9999}, nil) // overshot
 	send(t, victim.addr, odd)
 	deadline := time.Now().Add(time.Minute)
 	for victim.Counters().Dropped.Malformed == 0 || victim.Counters().Dropped.Overshoot == 0 {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"math/rand/v2"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -20,144 +20,309 @@ const (
 	maxTraces    = 16
 )
 
-// serve is a connection's goroutine: a peer's link, or the registry's probe.
-func (n *Node) serve(conn net.Conn, introduced func()) {
-	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
-	h, err := n.cfg.welcome(conn, n.check)
-	stop()
-	introduced()
-	if err != nil || h.Role == wire.RoleProbe {
-		if err != nil && n.ctx.Err() == nil {
-			n.cfg.log.Warn("connection refused", "from", conn.RemoteAddr(), "err", err)
+// A node whose registry is gone knocks again after minKnock, then ever less often. A
+// registry that takes the place of another waits for two leases (see [WithGrace]), so
+// every node must knock within one.
+const minKnock = 50 * time.Millisecond
+
+func (l *life) maxKnock() time.Duration { return min(l.lease()/2, 5*time.Second) }
+
+// connect registers with the registry: as a newcomer, or, where there is a life, to go
+// on with it. anyID says not to ask for the ID that the node had in the life before.
+func (n *Node) connect(ctx context.Context, anyID bool) error {
+	conn, _, err := n.cfg.dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
+	if err != nil {
+		return err
+	}
+	ctl := control.NewConn(conn, n.cfg.codec, wire.MaxLength+wire.PrefixSize)
+	err = n.register(ctx, ctl, anyID)
+	if err != nil {
+		ctl.Close()
+		ctl.Free()
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ctl.Store(ctl)
+	n.lost = make(chan struct{})
+	n.change()
+	if n.closed {
+		ctl.Close()
+	}
+	return nil
+}
+
+func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) error {
+	l := n.life.Load()
+	if l == nil { // the first time
+		var err error
+		if n.addr, err = n.advertised(ctl.LocalAddr()); err != nil {
+			return err
 		}
-		conn.Close()
-		return
+		// The registry dials back before it admits, so accepting starts first.
+		n.wg.Go(func() { n.cfg.accept(n.ctx, n.listener, n.wg.Go, n.serve) })
 	}
-	err = n.plane.Receive(conn, h.From, h.FromLife)
-	n.cfg.log.Debug("incoming link ended", "peer", h.From, "err", err)
-	if isProtocolError(err) {
-		n.cfg.log.Warn("incoming link ended", "peer", h.From, "from", conn.RemoteAddr(), "err", err)
+	req := control.Register{Addr: n.addr, Other: n.cfg.advertise != "", Traffic: n.cfg.traffic, Token: n.token}
+	on := l != nil && l.ctx.Err() == nil // a life goes on
+	if l != nil {
+		local := l.local.Load()
+		req.Epoch, req.Size, req.Members, req.Run = local.Epoch, local.Size, local.Members, l.traffic.latest()
+		req.Want, req.ID = !anyID, l.self.ID // its old one, if it is free
+		if on {
+			req.Life = l.self.Life
+		}
 	}
-}
-
-// check decides who may connect.
-func (n *Node) check(h wire.Hello) wire.Answer {
-	switch h.Role {
-	case wire.RoleProbe:
-		return wire.Answer{Token: n.token}
-	case wire.RoleLink:
+	if n.cfg.id != nil && !on {
+		req.Want, req.ID = true, uint64(*n.cfg.id)
+	}
+	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
+	defer stop()
+	ctl.SetLease(n.patience(l))
+	ctl.Send(control.TypeRegister, req)
+	t, body, err := ctl.Recv()
+	var answer control.Registered
+	switch {
+	case err != nil:
+	case t == control.TypeRefused:
+		err = n.refusal(ctl, body)
+	case t != control.TypeRegistered:
+		err = fmt.Errorf("the registry answered with an unexpected message of type %d", t)
 	default:
-		return wire.Answer{Status: wire.WrongRole, Reason: "this is a node, not a registry: join at the registry's address"}
+		err = ctl.Decode(body, &answer)
 	}
-	// A peer may have learned of this node before the node itself has.
-	select {
-	case <-n.registered:
-	case <-n.ctx.Done():
-		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
-	case <-time.After(n.cfg.handshake / 2): // the answer must still make its deadline
-		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
+	if !stop() && ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	if h.From == n.self.ID || !n.space.Contains(ID(h.From)) {
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, n.self.ID)}
+	switch {
+	case err != nil:
+		return err
+	case on && (answer.ID != l.self.ID || answer.Life != l.self.Life):
+		return fmt.Errorf("the registry takes node %d for node %d", l.self.ID, answer.ID)
+	case on:
+		l.plane.Resume()
+	default:
+		if err := n.begin(answer); err != nil {
+			return err
+		}
 	}
-	if h.To != n.self.ID || h.ToLife != n.self.Life {
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
-			"this is node %d in another life than the one you know: your routing table is out of date", n.self.ID)}
-	}
-	return wire.Answer{}
+	ctl.SetLease(time.Duration(answer.Lease) * time.Millisecond)
+	return nil
 }
 
-// converse is the goroutine that listens to the registry.
-func (n *Node) converse() {
-	defer n.ctl.Free()
-	defer close(n.lost)
+// patience is how long the registry may take to answer a registration: it dials back,
+// and may be waiting for members of the ring that was.
+func (n *Node) patience(l *life) time.Duration {
+	d := 3 * n.cfg.handshake
+	if l != nil {
+		d += 2 * l.lease()
+	}
+	return d
+}
+
+func (n *Node) refusal(ctl *control.Conn, body []byte) error {
+	var r control.Refused
+	if err := ctl.Decode(body, &r); err != nil {
+		return err
+	}
+	for _, c := range refusals {
+		if c.code == r.Code {
+			return fmt.Errorf("%w: %s", c.err, r.Reason)
+		}
+	}
+	return errors.New(r.Reason)
+}
+
+var refusals = []struct {
+	code control.Code
+	err  error
+}{
+	{control.CodeFull, ErrRingFull},
+	{control.CodeAddrTaken, ErrAddressTaken},
+	{control.CodeIDTaken, ErrIDTaken},
+	{control.CodeHost, ErrHostMismatch},
+	{control.CodeUnreachable, ErrUnreachable},
+	{control.CodeNotMember, ErrNotMember},
+	{control.CodeNotYours, ErrNotMember},
+	{control.CodeEvicted, ErrEvicted},
+}
+
+// attend is the goroutine that listens to the registry, and looks for it when it is
+// gone.
+func (n *Node) attend() {
+	for n.ctx.Err() == nil {
+		l, ctl := n.life.Load(), n.ctl.Load()
+		err := n.converse(l, ctl)
+		ctl.Close()
+		ctl.Free()
+		n.mu.Lock()
+		close(n.lost)
+		leaving := n.leaving
+		n.mu.Unlock()
+		if n.ctx.Err() != nil || leaving {
+			return
+		}
+		n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
+		if !n.search(l, errors.Is(err, ErrEvicted)) {
+			return
+		}
+		n.cfg.log.Info("connected to the registry again", "node", n.Peer(), "life", n.Life())
+	}
+}
+
+// search knocks at the registry's door until it opens, and says whether it did before
+// the node closed.
+func (n *Node) search(l *life, evicted bool) bool {
+	wait, anyID := time.Duration(0), false
 	for {
-		t, body, err := n.ctl.Recv()
+		if evicted {
+			n.end(l, ErrEvicted)
+			evicted, wait = false, 0
+		}
+		// Everybody has lost the registry at the same moment, and must not come back at
+		// the same moment.
+		if pause(n.ctx, wait/2+rand.N(wait/2+minKnock/2)) != nil {
+			return false
+		}
+		err := n.connect(n.ctx, anyID)
+		switch {
+		case err == nil:
+			return true
+		case n.ctx.Err() != nil:
+			return false
+		case errors.Is(err, ErrEvicted):
+			evicted = true
+			continue
+		case errors.Is(err, ErrIDTaken):
+			anyID = true
+		}
+		// A registry that cannot be reached cannot have declared anybody dead since, as
+		// far as anybody here can know: the node goes on.
+		l.plane.Resume()
+		n.cfg.log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
+		wait = min(max(2*wait, minKnock), l.maxKnock())
+	}
+}
+
+// hangUp ends the connection to the registry, for another to be made.
+func (n *Node) hangUp() {
+	if ctl := n.ctl.Load(); ctl != nil {
+		ctl.Close()
+	}
+}
+
+// converse listens until the connection ends.
+func (n *Node) converse(l *life, ctl *control.Conn) error {
+	for {
+		t, body, err := ctl.Recv()
 		if err == nil {
-			err = n.hear(t, body)
+			err = n.hear(l, ctl, t, body)
 		}
 		if err != nil {
-			if n.ctx.Err() == nil {
-				n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
-			}
-			n.ctl.Close()
-			return
+			return err
 		}
 	}
 }
 
 // hear acts on one message; what takes time goes to a goroutine of its own.
-func (n *Node) hear(t wire.Type, body []byte) error {
+func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeatAnswer:
-	case control.TypeManifest:
-		var m control.Manifest
-		if err := n.ctl.Decode(body, &m); err != nil {
-			return err
-		}
-		select { // a newer manifest replaces one that nobody has looked at
-		case <-n.manifests:
-		default:
-		}
-		n.manifests <- m
+	case control.TypePing:
+		return ctl.Send(control.TypeBeat, l.traffic.progress())
+	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
+		return l.hear(ctl, t, body)
 	case control.TypeReady:
-		var ready control.Ready
-		if err := n.ctl.Decode(body, &ready); err != nil {
-			return err
-		}
-		// From now on everybody's tables lead to everybody on the list. Before, a
-		// relay with the table of an earlier epoch could say that a newcomer does
-		// not exist.
-		if m := n.linked.Load(); m != nil && m.Epoch == ready.Epoch {
-			n.manifest.Store(m)
-			n.plane.Know(m.Others)
-		}
 		select {
-		case <-n.ready:
+		case <-l.ready:
 		default:
-			close(n.ready)
+			close(l.ready)
 		}
 	case control.TypeTask:
 		var task control.Task
-		if err := n.ctl.Decode(body, &task); err != nil {
+		if err := ctl.Decode(body, &task); err != nil {
 			return err
 		}
-		n.wg.Go(func() { n.traffic.run(task) })
+		n.wg.Go(func() { l.traffic.run(task) })
 	case control.TypeCollect:
 		var c control.Collect
-		if err := n.ctl.Decode(body, &c); err != nil {
+		if err := ctl.Decode(body, &c); err != nil {
 			return err
 		}
-		return n.ctl.Send(control.TypeSummary, n.traffic.collect(c.Run))
+		return ctl.Send(control.TypeSummary, l.traffic.collect(c.Run))
 	case control.TypeExplain:
 		var e control.Explain
-		if err := n.ctl.Decode(body, &e); err != nil {
+		if err := ctl.Decode(body, &e); err != nil {
 			return err
 		}
-		return n.ctl.Send(control.TypePairs, n.traffic.explain(e.Run))
+		return ctl.Send(control.TypePairs, l.traffic.explain(e.Run))
 	case control.TypeTrace:
 		var ask control.Trace
-		if err := n.ctl.Decode(body, &ask); err != nil {
+		if err := ctl.Decode(body, &ask); err != nil {
 			return err
 		}
 		select {
 		case n.tracing <- struct{}{}:
 			n.wg.Go(func() { n.answerTrace(ask); <-n.tracing })
 		default:
-			n.ctl.Send(control.TypeTraced, control.Traced{Ask: ask.Ask, Error: fmt.Sprintf("node %d is tracing %d routes already", n.ID(), maxTraces)})
+			n.tell(control.TypeTraced, control.Traced{Ask: ask.Ask, Error: fmt.Sprintf("node %d is tracing %d routes already", n.ID(), maxTraces)})
 		}
 	case control.TypeDeregistered:
 		n.answerLeave(nil)
 	case control.TypeRefused:
-		n.answerLeave(n.refusal(body))
+		err := n.refusal(ctl, body)
+		if errors.Is(err, ErrEvicted) {
+			return err
+		}
+		n.answerLeave(err)
 	case control.TypeBye:
 		var bye control.Bye
-		if err := n.ctl.Decode(body, &bye); err != nil {
+		if err := ctl.Decode(body, &bye); err != nil {
 			return err
 		}
 		return fmt.Errorf("%s", bye.Reason)
 	default:
 		return fmt.Errorf("a message of unknown type %d", t)
+	}
+	return nil
+}
+
+// hear takes what the registry says of the ring.
+func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
+	was := l.local.Load()
+	now := was
+	switch t {
+	case control.TypeManifest:
+		var m control.Manifest
+		err := ctl.Decode(body, &m)
+		if err == nil {
+			now, err = was.Manifest(m)
+		}
+		if err != nil {
+			return err
+		}
+	case control.TypeUpdate:
+		var u control.Update
+		err := ctl.Decode(body, &u)
+		if err == nil {
+			now, err = was.Update(u)
+		}
+		if err != nil {
+			return err
+		}
+		l.gone(u.Gone)
+	case control.TypeAnnounce:
+		var a control.Announce
+		if err := ctl.Decode(body, &a); err != nil {
+			return err
+		}
+		now = was.Announce(a, drawID)
+		l.gone(a.Gone)
+	}
+	l.local.Store(now)
+	l.plane.Know(now.Others)
+	select {
+	case l.told <- struct{}{}:
+	default:
 	}
 	return nil
 }
@@ -181,27 +346,17 @@ func (n *Node) answerTrace(ask control.Trace) {
 		told.Error = err.Error()
 		told.NoSuchNode = errors.Is(err, ErrNoSuchNode)
 	}
-	n.ctl.Send(control.TypeTraced, told)
+	n.tell(control.TypeTraced, told)
 }
 
-// beat is the goroutine that tells the registry that the node lives, and looks
-// after what is idle.
-func (n *Node) beat() {
-	every := time.Duration(n.self.Lease) * time.Millisecond / 3
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	last := time.Now()
-	for {
-		select {
-		case <-n.ctx.Done():
-			return
-		case now := <-ticker.C:
-			n.ctl.Send(control.TypeBeat, n.traffic.progress()) // an error: converse has it too
-			idle := now.Sub(last) >= idleStream
-			if idle {
-				last = now
-			}
-			n.plane.Sweep(idle)
-		}
+// pause waits, unless ctx ends first, and then says why.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }

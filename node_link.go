@@ -1,169 +1,266 @@
 package ringdht
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
 // maxDials is how many links a node opens at once.
 const maxDials = 16
 
-// A link that breaks is dialled again after minRedial, then ever more slowly.
+// A link that breaks is dialled again at once. If that fails, or the link does not
+// last, it is dialled again after minRedial, then ever more slowly.
 const (
 	minRedial = 50 * time.Millisecond
 	maxRedial = 5 * time.Second
 )
 
-// redial is a round of dialling the links that are missing.
-type redial struct {
-	cancel context.CancelFunc
-	done   chan error // gets its outcome
+// linker keeps the links that a life should have. All of it is owned by the relink
+// goroutine; dials report over done.
+type linker struct {
+	*life
+	peers map[ring.Ref]*peering
+	done  chan dialled
+	slots chan struct{} // of dials
+
+	epoch   uint64   // whose table is being linked
+	old     []uint64 // the table before, to be routed by until the new one is linked
+	linked  bool     // it is
+	errors  string   // as told to the registry with it
+	settled bool     // the registry was told
 }
 
-// relink is the goroutine that carries out manifests and mends broken links. Mending
-// goes on in rounds beside it, so that a peer which does not answer holds up neither
-// a new manifest nor the link to another.
-func (n *Node) relink() {
-	again := time.NewTimer(0)
-	<-again.C
-	defer again.Stop()
-	var (
-		round redial    // under way, if it has a channel
-		broke time.Time // when a link broke last
-		pause = minRedial
-	)
-	stop := func() {
-		if round.done != nil {
-			round.cancel()
-			<-round.done
-			round = redial{}
-		}
-	}
-	defer stop()
+// peering is a peer to which there should be a link.
+type peering struct {
+	control.Peer
+	dialling context.CancelFunc // a dial is under way or waits for its time
+	tried    bool               // a dial has failed since the present table came
+	err      error              // of the latest dial; the registry knows of it
+	pause    time.Duration      // before the next dial
+	up       time.Time          // when the link was opened
+}
+
+type dialled struct {
+	ref ring.Ref
+	err error
+}
+
+// relink is the goroutine that links to whom the node should be linked to.
+func (l *life) relink() {
+	k := &linker{life: l, peers: make(map[ring.Ref]*peering), done: make(chan dialled), slots: make(chan struct{}, maxDials)}
 	for {
 		select {
-		case <-n.ctx.Done():
+		case <-l.ctx.Done():
 			return
-		case m := <-n.manifests:
-			stop()
-			n.carryOut(m)
-		case <-n.plane.Broken:
-			// A peer that lets itself be dialled and then hangs up must not be dialled
-			// all the time.
-			if now := time.Now(); now.Sub(broke) > 2*maxRedial {
-				broke, pause = now, minRedial
-			} else {
-				broke, pause = now, min(2*pause, maxRedial)
-			}
-			stop()
-			again.Reset(pause)
-		case <-again.C:
-			m := n.linked.Load()
-			if m == nil || round.done != nil {
-				continue
-			}
-			ctx, cancel := context.WithCancel(n.ctx)
-			done := make(chan error, 1)
-			round = redial{cancel, done}
-			n.wg.Go(func() {
-				done <- n.dialEntries(ctx, m, func() { n.plane.Use(n.routes(m)) })
-			})
-		case err := <-round.done:
-			round.cancel()
-			round = redial{}
-			if err != nil {
-				n.cfg.log.Debug("link still broken", "node", n.Peer(), "err", err, "again in", pause)
-				pause = min(2*pause, maxRedial)
-				again.Reset(pause)
-			}
+		case <-l.told:
+		case <-l.plane.Broken:
+		case d := <-k.done:
+			k.took(d)
 		}
+		k.reconcile(l.local.Load())
 	}
 }
 
-// carryOut does what a manifest says, and reports.
-func (n *Node) carryOut(m control.Manifest) {
-	err := n.link(m)
-	n.failure.Store(&err)
-	linked := control.Linked{Epoch: m.Epoch}
-	if err != nil {
-		linked.Error = err.Error()
-		if n.ctx.Err() == nil {
-			n.cfg.log.Warn("links not up", "node", n.Peer(), "epoch", m.Epoch, "err", err)
-		}
+// took takes the outcome of a dial.
+func (k *linker) took(d dialled) {
+	p := k.peers[d.ref]
+	if p == nil || errors.Is(d.err, context.Canceled) {
+		return
 	}
-	n.ctl.Send(control.TypeLinked, linked)
+	p.dialling = nil
+	if d.err != nil {
+		if p.err == nil {
+			k.n.cfg.log.Info("cannot link", "node", k.n.Peer(), "peer", Peer{ID(p.ID), p.Addr}, "err", d.err)
+			k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life, Error: d.err.Error()})
+		}
+		p.err, p.tried = d.err, true
+		p.pause = min(max(2*p.pause, minRedial), maxRedial)
+		return
+	}
+	p.up = time.Now()
+	if p.err != nil {
+		p.err = nil
+		k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life})
+	}
 }
 
-// link opens the links that a manifest asks for and are not there, and puts its
-// table to use when all are up. The old table stays in use until then, so nothing
-// stops flowing. A mix of tables of two epochs among the nodes routes as well, as
-// far as members of both are concerned: each names the node's successor among them.
-func (n *Node) link(m control.Manifest) error {
-	peers := make([]Peer, len(m.Entries))
-	for i, e := range m.Entries {
-		peers[i] = Peer{ID(e.ID), e.Addr}
+// reconcile makes links, and what is routed by, what the node was told.
+func (k *linker) reconcile(local *membership.Local) {
+	if local.Epoch == 0 {
+		return
 	}
-	table, err := newTable(n.space, n.ID(), m.Epoch, peers)
+	if local.Epoch != k.epoch {
+		k.epoch, k.linked, k.settled = local.Epoch, false, false
+		for _, p := range k.peers {
+			p.tried = false
+		}
+	}
+	up := func(p control.Peer) bool { return k.plane.HasLink(p.ID, p.Life) }
+	table, keep := local.Links(up)
+	wanted := append(slices.Clone(table), keep...)
+	k.want(wanted)
+	ready := true
+	var failed []string
+	for _, w := range wanted {
+		p := k.peers[ring.Ref{ID: w.ID, Life: w.Life}]
+		if up(w) {
+			continue
+		}
+		if p.err != nil {
+			failed = append(failed, fmt.Sprintf("node %d cannot link to its entry %d: %v", k.self.ID, p.ID, p.err))
+		}
+		ready = ready && p.tried
+		if p.dialling == nil {
+			k.dial(p)
+		}
+	}
+	if ready {
+		k.linked = true
+	}
+	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor()}
+	if len(local.Detours) > 0 {
+		routes.Detours = make(map[uint64]uint64, len(local.Detours))
+		for _, d := range local.Detours {
+			routes.Detours[d.To] = d.ID
+		}
+	}
+	if k.linked {
+		k.old = routes.Entries
+	} else {
+		// Until the new links are up the old ones lead on as well: a mix of tables
+		// routes, since each entry is a step forward.
+		routes.Entries = k.union(routes.Entries, k.old)
+	}
+	k.plane.Use(routes)
+	if k.linked {
+		k.report(local, failed)
+	}
+}
+
+// want forgets the peers that there need be no link to any more.
+func (k *linker) want(wanted []control.Peer) {
+	keep := make(map[ring.Ref]struct{}, len(wanted))
+	for _, w := range wanted {
+		ref := ring.Ref{ID: w.ID, Life: w.Life}
+		keep[ref] = struct{}{}
+		if k.peers[ref] == nil {
+			k.peers[ref] = &peering{Peer: w}
+		}
+	}
+	for ref, p := range k.peers {
+		if _, ok := keep[ref]; ok {
+			continue
+		}
+		if p.dialling != nil {
+			p.dialling()
+		}
+		if p.err != nil { // it is no trouble any more
+			k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life})
+		}
+		delete(k.peers, ref)
+	}
+}
+
+// dial dials a peer, after its pause.
+func (k *linker) dial(p *peering) {
+	if !p.up.IsZero() {
+		// It lets itself be dialled and then hangs up: it must not be dialled all the time.
+		if time.Since(p.up) < 2*maxRedial {
+			p.pause = min(max(2*p.pause, minRedial), maxRedial)
+		} else {
+			p.pause = 0
+		}
+		p.up = time.Time{}
+	}
+	ctx, cancel := context.WithCancel(k.ctx)
+	p.dialling = cancel
+	wait, ref := p.pause, ring.Ref{ID: p.ID, Life: p.Life}
+	k.wg.Go(func() {
+		defer cancel()
+		err := k.open(ctx, p.Peer, wait)
+		select {
+		case k.done <- dialled{ref, err}:
+		case <-k.ctx.Done():
+		}
+	})
+}
+
+// open opens a link.
+func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) error {
+	if pause(ctx, wait) != nil {
+		return context.Canceled
+	}
+	select {
+	case k.slots <- struct{}{}:
+		defer func() { <-k.slots }()
+	case <-ctx.Done():
+		return context.Canceled
+	}
+	conn, _, err := k.n.cfg.dial(ctx, p.Addr, wire.Hello{
+		Role: wire.RoleLink, From: k.self.ID, FromLife: k.self.Life, To: p.ID, ToLife: p.Life,
+	})
 	if err != nil {
 		return err
 	}
-	if m.Epoch <= n.plane.Epoch() {
-		return fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, n.plane.Epoch())
+	if ctx.Err() != nil { // not wanted any more
+		conn.Close()
+		return context.Canceled
 	}
-	if err := n.dialEntries(n.ctx, &m, func() {}); err != nil {
-		return err
-	}
-	n.linked.Store(&m)
-	n.table.Store(table)
-	n.plane.Use(n.routes(&m))
-	for _, e := range m.Entries {
-		if !n.plane.HasLink(e.ID, e.Life) {
-			return fmt.Errorf("node %d lost its new link to %d before it was used", n.self.ID, e.ID)
-		}
-	}
-	n.cfg.log.Info("links up", "node", n.Peer(), "epoch", m.Epoch, "entries", len(m.Entries))
+	k.plane.AddLink(p.ID, p.Life, conn)
 	return nil
 }
 
-// dialEntries opens the links that are missing, as many as it can, and returns the
-// first error. It calls opened after each, from any goroutine.
-func (n *Node) dialEntries(ctx context.Context, m *control.Manifest, opened func()) error {
-	var g errgroup.Group
-	g.SetLimit(maxDials)
-	for _, e := range m.Entries {
-		if n.plane.HasLink(e.ID, e.Life) {
-			continue
-		}
-		g.Go(func() error {
-			conn, _, err := n.cfg.dial(ctx, e.Addr, wire.Hello{
-				Role: wire.RoleLink, From: n.self.ID, FromLife: n.self.Life, To: e.ID, ToLife: e.Life,
-			})
-			if err != nil {
-				return fmt.Errorf("node %d cannot link to its entry %d: %w", n.self.ID, e.ID, err)
-			}
-			n.plane.AddLink(e.ID, e.Life, conn)
-			opened()
-			return nil
-		})
+func peerIDs(peers []control.Peer) []uint64 {
+	ids := make([]uint64, len(peers))
+	for i, p := range peers {
+		ids[i] = p.ID
 	}
-	return g.Wait()
+	return ids
 }
 
-// routes is what a manifest says to the plane. The first entry is the successor.
-func (n *Node) routes(m *control.Manifest) plane.Routes {
-	r := plane.Routes{Epoch: m.Epoch, Successor: n.self.ID}
-	for i, e := range m.Entries {
-		if i == 0 {
-			r.Successor = e.ID
-		}
-		r.Entries = append(r.Entries, e.ID)
+// union merges two lists of entries, in clockwise order.
+func (k *linker) union(a, b []uint64) []uint64 {
+	all := append(slices.Clone(a), b...)
+	mask := ring.Mask(k.self.Bits)
+	slices.SortFunc(all, func(x, y uint64) int {
+		return cmp.Compare(ring.Distance(mask, k.self.ID, x), ring.Distance(mask, k.self.ID, y))
+	})
+	return slices.Compact(all)
+}
+
+// report tells the registry that its latest word is in use, once, and again when what
+// could not be linked has changed.
+func (k *linker) report(local *membership.Local, failed []string) {
+	slices.Sort(failed)
+	errs := some(failed)
+	if k.settled && errs == k.errors {
+		return
 	}
-	return r
+	k.settled, k.errors = true, errs
+	peers := make([]Peer, len(local.Entries))
+	for i, e := range local.Entries {
+		peers[i] = Peer{ID(e.ID), e.Addr}
+	}
+	table, err := newTable(k.space, k.n.ID(), local.Epoch, peers)
+	if err != nil {
+		panic(err) // it was checked when it came
+	}
+	k.table.Store(table)
+	var failure error
+	if errs != "" {
+		failure = errors.New(errs)
+	}
+	k.failure.Store(&failure)
+	k.n.tell(control.TypeLinked, control.Linked{Epoch: local.Epoch, Error: errs})
+	k.n.cfg.log.Info("links up", "node", k.n.Peer(), "epoch", local.Epoch, "entries", len(peers), "missing", errs)
 }

@@ -41,10 +41,11 @@ func (n *Node) SendValue(ctx context.Context, to ID, v any) error {
 }
 
 func (n *Node) send(ctx context.Context, to ID, port uint8, body []byte) error {
-	if n.plane.Epoch() == 0 {
+	p := n.life.Load().plane
+	if p.Epoch() == 0 {
 		return n.sendError(to, ErrNotReady)
 	}
-	if err := n.plane.Send(ctx, uint64(to), port, body); err != nil {
+	if err := p.Send(ctx, uint64(to), port, body); err != nil {
 		return n.sendError(to, err)
 	}
 	return nil
@@ -56,10 +57,11 @@ func (n *Node) send(ctx context.Context, to ID, port uint8, body []byte) error {
 // order, and are handed to the handler one at a time. The errors are those of
 // [Node.Send]; but that the ring has no such node may go unnoticed.
 func (n *Node) Cast(ctx context.Context, to ID, body []byte) error {
-	if n.plane.Epoch() == 0 {
+	p := n.life.Load().plane
+	if p.Epoch() == 0 {
 		return n.sendError(to, ErrNotReady)
 	}
-	if err := n.plane.Cast(ctx, uint64(to), portHandler, body); err != nil {
+	if err := p.Cast(ctx, uint64(to), portHandler, body); err != nil {
 		return n.sendError(to, err)
 	}
 	return nil
@@ -91,7 +93,8 @@ func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 	for i, id := range sinks {
 		ids[i] = uint64(id)
 	}
-	failed, err := n.plane.Flush(ctx, ids...)
+	failed, err := n.life.Load().plane.Flush(ctx, ids...)
+	failed = append(n.takeLeftover(ids), failed...)
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: waiting for deliveries: %w", n.ID(), err)
 	}
@@ -104,10 +107,11 @@ func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 // ring, so times are round trips that need not grow from hop to hop. When ctx
 // ends first, the hops that have answered are returned with the error.
 func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
-	if n.plane.Epoch() == 0 {
+	p := n.life.Load().plane
+	if p.Epoch() == 0 {
 		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, ErrNotReady)
 	}
-	answers, err := n.plane.Trace(ctx, uint64(to))
+	answers, err := p.Trace(ctx, uint64(to))
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, err)
 	}
@@ -119,10 +123,11 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
 }
 
 // deliver is called by the plane, one message at a time per source.
-func (n *Node) deliver(ctx context.Context, d plane.Delivery) {
+func (l *life) deliver(ctx context.Context, d plane.Delivery) {
+	n := l.n
 	switch {
 	case d.Port >= portTraffic:
-		n.traffic.received(d)
+		l.traffic.received(d)
 	case n.handler != nil:
 		n.handler(ctx, Message{Source: ID(d.Source), Hops: d.Hops, Body: d.Body, Cast: d.Cast, codec: n.cfg.codec})
 	}

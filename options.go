@@ -67,6 +67,8 @@ type nodeConfig struct {
 	advertise string
 	traffic   bool
 	limits    Limits
+	id        *ID
+	lost      func(Undelivered)
 }
 
 type registryConfig struct {
@@ -74,6 +76,7 @@ type registryConfig struct {
 	bits       int
 	maxPayload int
 	lease      time.Duration
+	grace      time.Duration
 }
 
 type commonOption func(*common)
@@ -125,6 +128,19 @@ func WithAdvertise(addr string) NodeOption {
 // reach the handler.
 func WithTraffic() NodeOption { return nodeOption(func(o *nodeConfig) { o.traffic = true }) }
 
+// WithID asks for an ID, for a process that is started again and wants to be found
+// where it was. Join's error matches [ErrIDTaken] if another node has it.
+func WithID(id ID) NodeOption { return nodeOption(func(o *nodeConfig) { o.id = &id }) }
+
+// WithUndelivered has f called for each stream that ends with messages of unknown
+// outcome, because its sink died or left, or this node closed or was declared dead. It
+// runs on one of the node's handler goroutines, one call at a time per sink, and
+// before a Flush returns that waited for that stream. It may send; it must not call
+// Flush, Leave or Close.
+func WithUndelivered(f func(Undelivered)) NodeOption {
+	return nodeOption(func(o *nodeConfig) { o.lost = f })
+}
+
 // WithLimits bounds the node's memory.
 func WithLimits(l Limits) NodeOption { return nodeOption(func(o *nodeConfig) { o.limits = l }) }
 
@@ -144,6 +160,17 @@ func WithMaxPayload(bytes int) RegistryOption {
 // takes it for dead, 3 seconds by default.
 func WithLease(d time.Duration) RegistryOption {
 	return registryOption(func(o *registryConfig) { o.lease = d })
+}
+
+// WithGrace is for a registry that may be taking the place of one that died: for so
+// long after its start it admits no new nodes, so that those of the ring that was can
+// come back first and no ID is handed out twice. Nodes come back within half a lease.
+//
+// By default a registry does that from the moment when the first of them comes back,
+// and for two leases. A newcomer that it admitted before, under an ID that turns out
+// to be another's, joins again under another one.
+func WithGrace(d time.Duration) RegistryOption {
+	return registryOption(func(o *registryConfig) { o.grace = d })
 }
 
 const (
@@ -255,6 +282,8 @@ func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
 		return nil, fmt.Errorf("WithBits: an ID has 1 to %d bits, not %d", ring.MaxBits, c.bits)
 	case c.maxPayload < 4 || c.maxPayload > maxMaxPayload:
 		return nil, fmt.Errorf("WithMaxPayload: %d is not between 4 and %d bytes", c.maxPayload, maxMaxPayload)
+	case c.grace < 0 || c.grace > maxLease:
+		return nil, fmt.Errorf("WithGrace: %v is not between 0 and %v", c.grace, maxLease)
 	case c.lease < 10*time.Millisecond || c.lease > maxLease:
 		return nil, fmt.Errorf("WithLease: %v is not between 10ms, within which nodes must be able to answer, and %v", c.lease, maxLease)
 	}

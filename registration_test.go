@@ -98,11 +98,11 @@ func TestRegistrationRules(t *testing.T) {
 
 // A node that answers the probe for another one is found out.
 func TestProbeComparesTokens(t *testing.T) {
-	tr := newTestRing(t, NewMemoryNetwork(1))
-	n := tr.join(nil)
-	tr.registry.mu.Lock()
-	tr.registry.members.Remove(n.self.ID) // so that the address is free
-	tr.registry.mu.Unlock()
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	other := newTestRing(t, net) // its nodes answer probes, and their addresses are free in the first
+	other.name = "other"
+	n := other.join(nil)
 	m := tr.raw(t)
 	r := m.ask(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: n.token + 1})
 	if r == nil || r.Code != control.CodeUnreachable || !strings.Contains(r.Reason, "another node") {
@@ -133,13 +133,11 @@ func TestDeregistration(t *testing.T) {
 	}
 
 	// Over its own connection, twice.
-	if err := a.ctl.Send(control.TypeDeregister, control.Deregister{ID: a.self.ID, Addr: a.addr}); err != nil {
-		t.Fatal(err)
-	}
+	a.tell(control.TypeDeregister, control.Deregister{ID: uint64(a.ID()), Addr: a.addr})
 	if err := <-a.left; err != nil {
 		t.Errorf("the first time: %v", err)
 	}
-	a.ctl.Send(control.TypeDeregister, control.Deregister{ID: a.self.ID, Addr: a.addr})
+	a.tell(control.TypeDeregister, control.Deregister{ID: uint64(a.ID()), Addr: a.addr})
 	if err := <-a.left; !errors.Is(err, ErrNotMember) || !strings.Contains(err.Error(), "already") {
 		t.Errorf("the second time: %v", err)
 	}
@@ -159,16 +157,15 @@ func TestDeregistration(t *testing.T) {
 func TestUndeliveredAnswerUndoesTheRegistration(t *testing.T) {
 	net := NewMemoryNetwork(1)
 	tr := newTestRing(t, net)
-	n := tr.join(nil) // proves that joining works, and answers the probe below
-	tr.registry.mu.Lock()
-	tr.registry.members.Remove(n.self.ID)
-	delete(tr.registry.sessions, n.self.ID)
-	tr.registry.mu.Unlock()
+	other := newTestRing(t, net)
+	other.name = "other"
+	n := other.join(nil) // answers the probe
 	m := tr.raw(t)
 	m.Send(control.TypeRegister, control.Register{Addr: n.addr, Other: true, Token: n.token})
 	if err := tr.registry.WaitMembers(tr.ctx(), 1); err != nil {
 		t.Fatal(err)
 	}
+	n.Close()
 	m.Close()
 	if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.members.Len() == 0 }); err != nil {
 		t.Error(err)
@@ -231,8 +228,8 @@ func TestHandshakeMismatch(t *testing.T) {
 		t.Errorf("linking to a registry: %v", err)
 	}
 	for _, h := range []wire.Hello{
-		{Role: wire.RoleLink, To: n.self.ID + 1, ToLife: n.self.Life},
-		{Role: wire.RoleLink, To: n.self.ID, ToLife: n.self.Life - 1},
+		{Role: wire.RoleLink, To: n.life.Load().self.ID + 1, ToLife: n.life.Load().self.Life},
+		{Role: wire.RoleLink, To: n.life.Load().self.ID, ToLife: n.life.Load().self.Life - 1},
 	} {
 		if _, _, err := c.dial(tr.ctx(), n.addr, h); !errors.Is(err, ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
 			t.Errorf("linking to another life: %v", err)

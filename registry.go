@@ -1,44 +1,50 @@
 package ringdht
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
 // Registry admits nodes to a ring and hands out their routing tables. It carries
 // no messages. Its methods are safe for concurrent use.
+//
+// It is soft state: when it dies, messages flow on and nodes route around the dead.
+// One that is started in its place rebuilds the membership from the nodes, which come
+// back by themselves (see [WithGrace]).
 type Registry struct {
 	// static after construction
-	cfg  *registryConfig
-	ctx  context.Context
-	stop context.CancelCauseFunc
-	wg   sync.WaitGroup
+	cfg   *registryConfig
+	start time.Time // set when the first listener opens
+	ctx   context.Context
+	stop  context.CancelCauseFunc
+	wg    sync.WaitGroup
 
 	setup chan struct{} // of one slot, taken during a set-up, so that there is one at a time
+	due   chan struct{} // of one slot: there is something for the steward to do
+	dials chan struct{} // slots for dialling nodes
 
 	mu        sync.Mutex // guards what follows
-	members   *ring.Members
-	sessions  map[uint64]*session
+	members   *membership.Authority
+	sessions  map[ring.Ref]*session
 	listeners map[net.Listener]struct{}
 	conns     map[net.Conn]struct{}
-	overlay   *overlay
-	epoch     uint64
-	life      uint64 // of the latest member
 	run       *run
 	runs      uint64
 	traces    map[uint64]chan control.Traced
 	asks      uint64
 	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
+	opened    bool          // it has a listener, or had one
 	closed    bool
 }
 
@@ -50,13 +56,16 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 	}
 	r := &Registry{
 		cfg:       cfg,
+		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
-		members:   ring.NewMembers(cfg.bits),
-		sessions:  make(map[uint64]*session),
+		due:       make(chan struct{}, 1),
+		dials:     make(chan struct{}, maxDials),
+		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[net.Conn]struct{}),
 		traces:    make(map[uint64]chan control.Traced),
 	}
+	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID})
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	return r, nil
 }
@@ -74,7 +83,7 @@ func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
 		l.Close()
 		return nil, r.closedError("listening")
 	}
-	r.listeners[l] = struct{}{}
+	r.open(l)
 	r.wg.Go(func() { r.serve(l) })
 	return l.Addr(), nil
 }
@@ -88,11 +97,24 @@ func (r *Registry) Serve(l net.Listener) error {
 		l.Close()
 		return r.closedError("serving")
 	}
-	r.listeners[l] = struct{}{}
+	r.open(l)
 	r.wg.Add(1)
 	r.mu.Unlock()
 	defer r.wg.Done()
 	return r.serve(l)
+}
+
+// open takes a listener on; it needs mu. The time of a registry begins with the first.
+func (r *Registry) open(l net.Listener) {
+	r.listeners[l] = struct{}{}
+	if !r.opened {
+		r.opened = true
+		r.start = time.Now()
+		if r.cfg.grace > 0 {
+			r.members.Recover(r.now())
+		}
+		r.wg.Go(r.steward)
+	}
 }
 
 func (r *Registry) serve(l net.Listener) error {
@@ -219,10 +241,39 @@ func (r *Registry) Members() []Peer {
 	return peers(r.members.All())
 }
 
+// Epoch is the version of the membership and the tables. It only grows, also when
+// another registry takes this one's place.
+func (r *Registry) Epoch() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.members.Epoch()
+}
+
+// Degraded is a pair of members of which the first cannot reach the second. Messages
+// from one to the other go by way of others.
+type Degraded struct {
+	From Peer   `json:"from"`
+	To   Peer   `json:"to"`
+	Why  string `json:"why"`
+}
+
+// Degraded lists the pairs that cannot talk directly, by the first one's ID.
+func (r *Registry) Degraded() []Degraded {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := []Degraded{}
+	for _, p := range r.members.Parted() {
+		list = append(list, Degraded{peer(p.From), peer(p.To), p.Why})
+	}
+	return list
+}
+
+func peer(m ring.Member) Peer { return Peer{ID(m.ID), m.Addr} }
+
 func peers(members []ring.Member) []Peer {
 	list := make([]Peer, len(members))
 	for i, m := range members {
-		list[i] = Peer{ID(m.ID), m.Addr}
+		list[i] = peer(m)
 	}
 	return list
 }
@@ -240,28 +291,48 @@ func (r *Registry) WaitMembers(ctx context.Context, n int) error {
 	return nil
 }
 
-// Tables yields the routing tables of the latest set-up by ascending ID; none
-// before the first.
+// Tables yields the routing tables, as they were handed out, by ascending ID; none
+// before the first set-up.
 func (r *Registry) Tables() iter.Seq2[Peer, *Table] {
-	r.mu.Lock()
-	o := r.overlay
-	r.mu.Unlock()
+	members, tables := r.tables()
 	return func(yield func(Peer, *Table) bool) {
-		if o == nil {
-			return
-		}
-		for i, m := range o.members {
-			if !yield(Peer{ID(m.ID), m.Addr}, o.tables[i]) {
+		for i, m := range members {
+			if !yield(peer(m), tables[i]) {
 				return
 			}
 		}
 	}
 }
 
+// tables are those of the members that are in the ring.
+func (r *Registry) tables() (members []ring.Member, tables []*Table) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.members.All() {
+		view, ok := r.members.View(m.ID)
+		if !ok {
+			continue
+		}
+		entries := make([]Peer, 0, len(view.Entries))
+		for _, e := range view.Entries {
+			if p, ok := r.members.Holder(e.ID); ok { // else it died a moment ago
+				entries = append(entries, peer(p))
+			}
+		}
+		t, err := newTable(Space(r.cfg.bits), ID(m.ID), r.members.Epoch(), entries)
+		if err != nil {
+			panic(err) // the plan's entries are in clockwise order
+		}
+		members, tables = append(members, m), append(tables, t)
+	}
+	return members, tables
+}
+
 // Trace has one node trace the route to another, see [Node.Trace].
 func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
 	r.mu.Lock()
-	s := r.sessions[uint64(from)]
+	m, _ := r.members.Holder(uint64(from))
+	s := r.sessions[m.Ref()]
 	if s == nil {
 		r.mu.Unlock()
 		return nil, fmt.Errorf("ringdht: registry: tracing from %d: %w", from, ErrNoSuchNode)
@@ -290,23 +361,9 @@ func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
 			return hops, errors.New(told.Error)
 		}
 		return hops, nil
-	case <-s.ended():
+	case <-s.done:
 		return nil, fmt.Errorf("ringdht: registry: tracing from %d: the node is gone: %w", from, ErrNotMember)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w", from, to, context.Cause(ctx))
 	}
-}
-
-// broadcast sends a message to the sessions of these members; it needs mu.
-func (r *Registry) broadcast(members []ring.Member, t wire.Type, v any) {
-	for _, m := range members {
-		if s := r.sessions[m.ID]; s != nil {
-			s.conn.Send(t, v) // a session that fails ends by itself
-		}
-	}
-}
-
-// participants are the members that take part in traffic runs.
-func participants(members []ring.Member) []ring.Member {
-	return slices.DeleteFunc(slices.Clone(members), func(m ring.Member) bool { return !m.Traffic })
 }

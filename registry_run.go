@@ -26,36 +26,64 @@ type Traffic struct {
 // run is a traffic run under way. It is under Registry.mu.
 type run struct {
 	number  uint64
+	task    control.Task
+	phase   phase
 	done    chan error    // what conduct returned
-	nodes   []ring.Member // of the overlay: all relay
+	nodes   []ring.Member // all that relay
 	senders []ring.Member
 	start   time.Time
 	elapsed time.Duration
 
-	sending map[uint64]struct{}        // not finished
-	errors  []string                   // of nodes that could not finish
-	lost    []string                   // nodes that are gone
-	wanting map[uint64]struct{}        // summaries
-	sums    map[uint64]control.Summary //
-	pairing map[uint64]struct{}        // pairs
-	pairs   map[uint64]control.Pairs   //
+	sending map[ring.Ref]struct{}        // not finished
+	errors  []string                     // of nodes that could not finish
+	lost    map[ring.Ref]string          // nodes that are gone, and why
+	wanting map[ring.Ref]struct{}        // summaries
+	sums    map[ring.Ref]control.Summary //
+	pairing map[ring.Ref]struct{}        // pairs
+	pairs   map[ring.Ref]control.Pairs   //
 }
 
-func (u *run) lose(m ring.Member, why string) {
-	for _, was := range u.nodes {
-		if was.ID == m.ID && was.Life == m.Life {
-			u.lost = append(u.lost, fmt.Sprintf("node %d (%s) %s", m.ID, m.Addr, why))
+// phase is what the nodes were last asked for.
+type phase uint8
+
+const (
+	sending phase = iota
+	collecting
+	explaining
+)
+
+// lose takes note that a member has died or left. Nothing is expected of it any more.
+func (u *run) lose(ref ring.Ref, why string) {
+	for _, m := range u.nodes {
+		if m.Ref() == ref {
+			u.lost[ref] = why
 		}
 	}
-	delete(u.sending, m.ID)
-	delete(u.wanting, m.ID)
-	delete(u.pairing, m.ID)
+	delete(u.sending, ref)
+	delete(u.wanting, ref)
+	delete(u.pairing, ref)
 }
 
-func idSet(members []ring.Member) map[uint64]struct{} {
-	set := make(map[uint64]struct{}, len(members))
+// remind asks a member again whose connection had ended, since the question or the
+// answer may be lost.
+func (u *run) remind(s *session) {
+	ref := s.member.Ref()
+	if _, ok := u.sending[ref]; ok {
+		s.conn.Send(control.TypeTask, u.task)
+	}
+	if _, ok := u.wanting[ref]; ok && u.phase == collecting {
+		s.conn.Send(control.TypeCollect, control.Collect{Run: u.number})
+	}
+	if _, ok := u.pairing[ref]; ok && u.phase == explaining {
+		s.conn.Send(control.TypeExplain, control.Explain{Run: u.number})
+	}
+}
+
+// refs makes a set of lives.
+func refs(members []ring.Member) map[ring.Ref]struct{} {
+	set := make(map[ring.Ref]struct{}, len(members))
 	for _, m := range members {
-		set[m.ID] = struct{}{}
+		set[m.Ref()] = struct{}{}
 	}
 	return set
 }
@@ -64,8 +92,8 @@ func idSet(members []ring.Member) map[uint64]struct{} {
 // others, waits until all of them have been delivered, and returns the account.
 // The nodes' counters for runs start from zero again after it.
 //
-// When a member leaves or dies meanwhile, the run is broken off, and its account
-// says who was lost and what is missing between whom.
+// When a member dies or leaves meanwhile, the others go on without it, and the account
+// names it and says how many messages have no known outcome: see [Summary.Verdict].
 //
 // When ctx ends first, the run goes on without an account, and another one can be
 // started when it is over; until then the error matches [ErrBusy]. It matches
@@ -78,7 +106,7 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 		return nil, fmt.Errorf("ringdht: registry: a run of %d messages of %d bytes: at least 1 message, of 4 to %d bytes",
 			t.Messages, t.Payload, r.cfg.maxPayload)
 	}
-	u, err := r.startRun(t)
+	u, err := r.startRun(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: starting a traffic run: %w", err)
 	}
@@ -101,41 +129,82 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 	}
 }
 
-func (r *Registry) startRun(t Traffic) (*run, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch missing := r.overlay.missing(); {
-	case r.closed:
-		return nil, ErrClosed
-	case r.run != nil:
-		return nil, fmt.Errorf("%w: wait for run %d to end", ErrBusy, r.run.number)
-	case missing != "":
-		return nil, fmt.Errorf("%w: %s", ErrNotReady, missing)
+func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
+	// Newcomers are a moment away from being ready; more than a lease is no moment.
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.lease)
+	defer cancel()
+	var u *run
+	var missing []string
+	var err error
+	waited := r.await(ctx, func() bool {
+		missing = r.members.Missing()
+		switch {
+		case r.run != nil:
+			err = fmt.Errorf("%w: wait for run %d to end", ErrBusy, r.run.number)
+		case r.members.Live() && len(missing) > 0:
+			return false
+		case len(missing) > 0:
+			err = fmt.Errorf("%w: %s", ErrNotReady, some(missing))
+		default:
+			u, err = r.newRun(t)
+		}
+		return true
+	})
+	if waited != nil && err == nil {
+		err = waited
+		if len(missing) > 0 {
+			err = fmt.Errorf("%w: %s (%w)", ErrNotReady, some(missing), waited)
+		}
 	}
-	senders := participants(r.overlay.members)
+	return u, err
+}
+
+// newRun needs mu.
+func (r *Registry) newRun(t Traffic) (*run, error) {
+	if stuck := r.members.NoWay(); len(stuck) > 0 {
+		return nil, fmt.Errorf("%w: node %d cannot reach node %d: %s", ErrNotReady, stuck[0].From.ID, stuck[0].To.ID, stuck[0].Why)
+	}
+	nodes := r.members.All()
+	var senders []ring.Member
+	for _, m := range nodes {
+		if m.Traffic {
+			senders = append(senders, m)
+		}
+	}
 	if len(senders) < 2 {
 		return nil, fmt.Errorf("%w: a run needs two nodes that take part (WithTraffic), there are %d", ErrNotReady, len(senders))
 	}
 	r.runs++
 	u := &run{
-		number: r.runs, done: make(chan error, 1), nodes: r.overlay.members, senders: senders, start: time.Now(),
-		sending: idSet(senders), wanting: idSet(r.overlay.members), pairing: idSet(senders),
-		sums: make(map[uint64]control.Summary), pairs: make(map[uint64]control.Pairs),
+		number: r.runs, task: control.Task{Run: r.runs, Messages: t.Messages, Payload: t.Payload},
+		done: make(chan error, 1), nodes: nodes, senders: senders, start: time.Now(),
+		sending: refs(senders), wanting: refs(nodes), pairing: refs(senders), lost: make(map[ring.Ref]string),
+		sums: make(map[ring.Ref]control.Summary), pairs: make(map[ring.Ref]control.Pairs),
 	}
 	r.run = u
-	r.wg.Go(func() { u.done <- r.conduct(u) })
-	for _, m := range u.nodes {
-		r.sessions[m.ID].beat = control.Beat{}
+	for _, m := range nodes {
+		if s := r.sessions[m.Ref()]; s != nil {
+			s.beat = control.Beat{}
+		}
 	}
-	r.broadcast(senders, control.TypeTask, control.Task{Run: u.number, Messages: t.Messages, Payload: t.Payload})
+	r.ask(u.senders, control.TypeTask, u.task)
+	r.wg.Go(func() { u.done <- r.conduct(u) })
 	r.cfg.log.Info("traffic run started", "run", u.number, "nodes", len(senders), "messages", t.Messages, "payload", t.Payload)
 	return u, nil
 }
 
-// conduct sees a run through: everybody finishes, which means that everything
-// they sent was delivered; then everybody reports; then, if the sums are off,
-// everybody explains. If a member is lost the run is broken off: whoever sends to
-// it, or by way of it, would wait for ever.
+// ask queues a question for members behind whatever else they are to be told; it
+// needs mu.
+func (r *Registry) ask(members []ring.Member, t wire.Type, v any) {
+	for _, m := range members {
+		r.members.Tell(m.Ref(), t, v)
+	}
+	r.stir()
+}
+
+// conduct sees a run through: everybody finishes, which means that everything they
+// sent was delivered, or that its sink is gone; then everybody reports; then, if the
+// sums are off or somebody is gone, everybody explains.
 func (r *Registry) conduct(u *run) error {
 	defer func() {
 		r.mu.Lock()
@@ -143,21 +212,24 @@ func (r *Registry) conduct(u *run) error {
 		r.change()
 		r.mu.Unlock()
 	}()
-	if err := r.await(r.ctx, func() bool { return len(u.sending) == 0 || len(u.lost) > 0 }); err != nil {
+	if err := r.await(r.ctx, func() bool { return len(u.sending) == 0 }); err != nil {
 		return err
 	}
-	u.elapsed = time.Since(u.start)
 	r.mu.Lock()
-	r.broadcast(u.nodes, control.TypeCollect, control.Collect{Run: u.number})
+	u.elapsed = time.Since(u.start)
+	u.phase = collecting
+	r.ask(u.nodes, control.TypeCollect, control.Collect{Run: u.number})
 	r.mu.Unlock()
 	if err := r.await(r.ctx, func() bool { return len(u.wanting) == 0 }); err != nil {
 		return err
 	}
-	if r.summarize(u).balanced() {
+	r.mu.Lock()
+	if len(u.lost) == 0 && u.agree() {
+		r.mu.Unlock()
 		return nil
 	}
-	r.mu.Lock()
-	r.broadcast(u.senders, control.TypeExplain, control.Explain{Run: u.number})
+	u.phase = explaining
+	r.ask(u.senders, control.TypeExplain, control.Explain{Run: u.number})
 	r.mu.Unlock()
 	return r.await(r.ctx, func() bool { return len(u.pairing) == 0 })
 }
@@ -166,7 +238,7 @@ func (r *Registry) sentSoFar(u *run) (sent int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range u.senders {
-		if s := r.sessions[m.ID]; s != nil {
+		if s := r.sessions[m.Ref()]; s != nil {
 			sent += s.beat.Sent
 		}
 	}
@@ -202,19 +274,19 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	if u == nil || u.number != number {
 		return nil // of a run that is over
 	}
-	id := s.member.ID
+	ref := s.member.Ref()
 	switch t {
 	case control.TypeFinished:
-		if _, ok := u.sending[id]; ok && finish.Error != "" {
+		if _, ok := u.sending[ref]; ok && finish.Error != "" {
 			u.errors = append(u.errors, finish.Error)
 		}
-		delete(u.sending, id)
+		delete(u.sending, ref)
 	case control.TypeSummary:
-		u.sums[id] = summary
-		delete(u.wanting, id)
+		u.sums[ref] = summary
+		delete(u.wanting, ref)
 	case control.TypePairs:
-		u.pairs[id] = pairs
-		delete(u.pairing, id)
+		u.pairs[ref] = pairs
+		delete(u.pairing, ref)
 	}
 	r.change()
 	return nil

@@ -7,9 +7,11 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
+	"os"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -17,20 +19,19 @@ import (
 // maxReport is the longest control frame that a registry takes from a node.
 const maxReport = 1 << 20
 
-// session is the conversation with one node, from its registration to its end.
+// session is a connection to one node, and what is known of who is at its other end.
 type session struct {
 	r      *Registry
 	conn   *control.Conn
 	remote net.Addr
 
-	// owned by the session's goroutine
-	left ring.Member // what it was, once it has deregistered
-
-	member ring.Member // set under Registry.mu before the session is found in Registry.sessions
-	in     bool        // under Registry.mu
+	// under Registry.mu
+	member ring.Member // once it has registered
+	in     bool        // found in Registry.sessions
+	left   bool        // it was a member, and is none any more
 	beat   control.Beat
 
-	done chan struct{} // closed when it is no member any more; set with member
+	done chan struct{} // closed when it is not in any more; set with member
 }
 
 // run is the session's goroutine.
@@ -41,8 +42,6 @@ func (s *session) run() {
 	s.r.sessionEnded(s, err)
 	s.conn.Close()
 }
-
-func (s *session) ended() <-chan struct{} { return s.done }
 
 func (s *session) converse() error {
 	for {
@@ -56,7 +55,7 @@ func (s *session) converse() error {
 		case control.TypeDeregister:
 			err = s.deregister(body)
 		default:
-			if !s.in {
+			if !s.registered() {
 				err = s.refuse(control.CodeNotMember, "register first")
 			} else {
 				err = s.r.report(s, t, body)
@@ -68,6 +67,13 @@ func (s *session) converse() error {
 	}
 }
 
+// registered is also true of a member that has left: it does no harm.
+func (s *session) registered() bool {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	return s.in || s.left
+}
+
 // errRefused ends a session whose node was told why.
 var errRefused = errors.New("refused")
 
@@ -77,7 +83,7 @@ func (s *session) refuse(code control.Code, format string, args ...any) error {
 	if err := s.conn.Send(control.TypeRefused, control.Refused{Code: code, Reason: reason}); err != nil {
 		return err
 	}
-	if s.in || s.left.Addr != "" {
+	if s.registered() {
 		return nil // a member's mistake costs it nothing
 	}
 	s.conn.Shutdown(s.r.cfg.handshake)
@@ -91,11 +97,14 @@ func (s *session) register(body []byte) error {
 	if err := s.conn.Decode(body, &req); err != nil {
 		return err
 	}
-	if s.in {
-		return s.refuse(control.CodeProtocol, "this connection has registered node %d already", s.member.ID)
-	}
-	if s.left.Addr != "" {
-		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", s.left.ID)
+	r.mu.Lock()
+	in, left, id := s.in, s.left, s.member.ID
+	r.mu.Unlock()
+	switch {
+	case in:
+		return s.refuse(control.CodeProtocol, "this connection has registered node %d already", id)
+	case left:
+		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", id)
 	}
 	host, port, err := net.SplitHostPort(req.Addr)
 	if err != nil || host == "" || port == "" {
@@ -104,68 +113,119 @@ func (s *session) register(body []byte) error {
 	if !req.Other && !sameHost(r.ctx, host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
 	}
-	r.mu.Lock()
-	taken, full := s.taken(req.Addr), r.full()
-	r.mu.Unlock()
-	if taken != "" {
-		return s.refuse(control.CodeAddrTaken, "%s", taken)
+	if req.ID > ring.Mask(r.cfg.bits) {
+		return s.refuse(control.CodeIDTaken, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.bits)
 	}
-	if full != "" {
-		return s.refuse(control.CodeFull, "%s", full)
-	}
-	if err := r.probe(req); err != nil {
-		return s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
-	}
-
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		return ErrClosed
-	}
-	// A life is a number no earlier life of any node has, also across restarts of
-	// the registry: the time, made to grow.
-	r.life = max(r.life+1, uint64(time.Now().UnixNano()))
-	m, err := r.members.Add(req.Addr, r.life, req.Traffic, drawID)
-	if err != nil { // somebody was faster
-		taken, full := s.taken(req.Addr), r.full()
-		r.mu.Unlock()
-		if errors.Is(err, ring.ErrFull) {
-			return s.refuse(control.CodeFull, "%s", full)
+	if req.Life == 0 {
+		if refused, err := s.check(req); refused || err != nil {
+			return err
 		}
-		return s.refuse(control.CodeAddrTaken, "%s", taken)
+	}
+	m, err := s.admit(req)
+	switch {
+	case err == nil:
+	case errors.Is(err, ring.ErrFull):
+		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.bits)
+	case errors.Is(err, membership.ErrIDTaken):
+		return s.refuse(control.CodeIDTaken, "ID %d is another node's", req.ID)
+	case errors.Is(err, membership.ErrEvicted):
+		return s.refuse(control.CodeEvicted, "this life of node %d is over: it was declared dead", req.ID)
+	default:
+		return err
+	}
+	s.conn.SetLease(r.cfg.lease)
+	r.cfg.log.Info("node registered", "node", peer(m), "life", m.Life, "again", req.Life != 0)
+	return nil
+}
+
+// check makes sure that the node that asks is the one at its address.
+func (s *session) check(req control.Register) (refused bool, err error) {
+	token, err := s.r.probe(req.Addr)
+	for err != nil && scarce(err) { // it is this process that lacks something, not the node
+		s.r.cfg.log.Warn("cannot dial a node, trying again", "from", s.remote, "err", err)
+		if err := pause(s.r.ctx, 50*time.Millisecond); err != nil {
+			return false, err
+		}
+		token, err = s.r.probe(req.Addr)
+	}
+	if err == nil && token == req.Token {
+		return false, nil
+	}
+	s.r.mu.Lock()
+	holder, taken := s.r.members.HolderOf(req.Addr)
+	s.r.mu.Unlock()
+	switch {
+	case taken:
+		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
+	case err == nil:
+		err = errors.New("another node answers there")
+	}
+	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
+}
+
+// admit makes the node a member, or the member that it was. It waits while the
+// registry cannot tell which IDs are free.
+func (s *session) admit(req control.Register) (ring.Member, error) {
+	r := s.r
+	ctx, cancel := context.WithTimeout(r.ctx, 2*r.cfg.handshake+2*r.cfg.lease)
+	defer cancel()
+	var m ring.Member
+	var err error
+	waited := r.await(ctx, func() bool {
+		request := membership.Request{
+			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID,
+			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Members: req.Members,
+		}
+		if req.Life != 0 {
+			m, err = r.members.Resume(r.now(), request)
+		} else {
+			m, err = r.members.Admit(r.now(), uint64(time.Now().UnixNano()), request)
+		}
+		if errors.Is(err, membership.ErrWait) {
+			return false
+		}
+		if err == nil {
+			r.runs = max(r.runs, req.Run)
+			err = s.enter(m)
+		}
+		r.stir()
+		return true
+	})
+	if waited != nil && err == nil {
+		err = waited
+	}
+	return m, err
+}
+
+// enter makes the session that of a member; it needs mu. The answer is queued before
+// anything that the steward has for the member. If it cannot be delivered the session
+// ends.
+func (s *session) enter(m ring.Member) error {
+	r := s.r
+	if before := r.sessions[m.Ref()]; before != nil { // its connection ended, and nobody has noticed here
+		before.leave()
+		r.wg.Go(before.conn.Close)
 	}
 	s.member, s.in = m, true
 	s.done = make(chan struct{})
-	r.sessions[m.ID] = s
-	count := r.members.Len()
-	// The answer is queued under the lock, before any manifest can be. If it
-	// cannot be delivered the session ends, and the membership with it.
-	err = s.conn.Send(control.TypeRegistered, control.Registered{
-		ID: m.ID, Life: m.Life, Members: count, Bits: r.cfg.bits, MaxPayload: r.cfg.maxPayload,
-		HopLimit: r.hopLimit(), Lease: r.cfg.lease.Milliseconds(), Epoch: r.epoch,
+	r.sessions[m.Ref()] = s
+	err := s.conn.Send(control.TypeRegistered, control.Registered{
+		ID: m.ID, Life: m.Life, Members: r.members.Len(), Bits: r.cfg.bits, MaxPayload: r.cfg.maxPayload,
+		HopLimit: r.hopLimit(), Lease: r.cfg.lease.Milliseconds(), Epoch: r.members.Epoch(),
 	})
-	r.change()
-	r.mu.Unlock()
-	s.conn.SetLease(r.cfg.lease)
-	r.cfg.log.Info("node registered", "node", Peer{ID(m.ID), m.Addr}, "members", count)
+	if r.run != nil {
+		r.run.remind(s)
+	}
 	return err
 }
 
-// taken needs mu.
-func (s *session) taken(addr string) string {
-	id, ok := s.r.members.HolderOf(addr)
-	if !ok {
-		return ""
+// leave takes the session out; it needs mu.
+func (s *session) leave() {
+	if s.in {
+		s.in = false
+		delete(s.r.sessions, s.member.Ref())
+		close(s.done)
 	}
-	return fmt.Sprintf("%s is registered already, as node %d: a node joins once, and two nodes need two addresses", addr, id)
-}
-
-// full needs mu.
-func (r *Registry) full() string {
-	if uint64(r.members.Len()) <= ring.Mask(r.cfg.bits) {
-		return ""
-	}
-	return fmt.Sprintf("all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", r.members.Len(), r.cfg.bits)
 }
 
 // hopLimit is more than any route can take: with tables of one entry, a message
@@ -179,20 +239,6 @@ func drawID(n uint64) uint64 {
 		return rand.Uint64()
 	}
 	return rand.Uint64N(n)
-}
-
-// probe dials the advertised address, and makes sure that the node that answers
-// is the one that asks.
-func (r *Registry) probe(req control.Register) error {
-	conn, answer, err := r.cfg.dial(r.ctx, req.Addr, wire.Hello{Role: wire.RoleProbe})
-	if err != nil {
-		return err
-	}
-	conn.Close()
-	if answer.Token != req.Token {
-		return errors.New("another node answers there")
-	}
-	return nil
 }
 
 // sameHost says whether an advertised host is where a connection comes from. A
@@ -226,7 +272,7 @@ func sameHost(ctx context.Context, host string, remote net.Addr) bool {
 	return false
 }
 
-// deregister lets a node go, if it is the one that asks.
+// deregister begins to let a node go, if it is the one that asks.
 func (s *session) deregister(body []byte) error {
 	r := s.r
 	var req control.Deregister
@@ -234,18 +280,18 @@ func (s *session) deregister(body []byte) error {
 		return err
 	}
 	r.mu.Lock()
-	m, known := r.members.Get(req.ID)
-	mine := s.in && s.member.ID == req.ID && s.member.Addr == req.Addr
+	m, known := r.members.Holder(req.ID)
+	same := s.member.ID == req.ID && s.member.Addr == req.Addr
+	mine, left := same && s.in, same && s.left
 	if mine {
-		r.remove(s, "left")
-		s.left = m
-		err := s.conn.Send(control.TypeDeregistered, control.Deregistered{ID: req.ID})
-		r.mu.Unlock()
-		return err
+		r.members.Leave(r.now(), m.Ref())
+		r.stir()
 	}
 	r.mu.Unlock()
 	switch {
-	case s.left.Addr != "" && s.left.ID == req.ID && s.left.Addr == req.Addr:
+	case mine:
+		return nil // the answer comes when everybody has let go of it
+	case left:
 		return s.refuse(control.CodeNotMember, "node %d (%s) has deregistered already", req.ID, req.Addr)
 	case !known:
 		return s.refuse(control.CodeNotMember, "no node %d is registered", req.ID)
@@ -256,30 +302,21 @@ func (s *session) deregister(body []byte) error {
 	}
 }
 
-// remove takes a member out; it needs mu.
-func (r *Registry) remove(s *session, why string) {
-	s.in = false
-	close(s.done)
-	m := s.member
-	r.members.Remove(m.ID)
-	delete(r.sessions, m.ID)
-	if r.overlay != nil {
-		r.overlay.lose(m, why)
-	}
-	if r.run != nil {
-		r.run.lose(m, why)
-	}
-	r.change()
-	r.cfg.log.Info("node gone", "node", Peer{ID(m.ID), m.Addr}, "why", why, "members", r.members.Len())
-}
-
-// sessionEnded takes a node whose connection has ended out of the ring.
+// sessionEnded takes note that a node's connection has ended.
 func (r *Registry) sessionEnded(s *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.in {
-		r.remove(s, fmt.Sprintf("connection lost: %v", err))
-	} else if s.left.Addr == "" && !errors.Is(err, errRefused) && r.ctx.Err() == nil {
+	switch {
+	case s.in:
+		ref := s.member.Ref()
+		s.leave()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			r.members.Silent(r.now(), ref)
+		} else {
+			r.members.Lost(r.now(), ref, fmt.Sprintf("connection lost: %v", err))
+		}
+		r.stir()
+	case !s.left && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
 		r.cfg.log.Warn("connection ended before registration", "from", s.remote, "err", err)
 	}
 }
@@ -303,10 +340,17 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if o := r.overlay; o != nil && o.epoch == l.Epoch {
-			o.linked(s.member, l.Error)
-			r.change()
+		r.members.Linked(r.now(), s.member.Ref(), l.Epoch, l.Error)
+		r.stir()
+	case control.TypeTrouble:
+		var told control.Trouble
+		if err := s.conn.Decode(body, &told); err != nil {
+			return err
 		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Life: told.Life}, told.Error)
+		r.stir()
 	case control.TypeTraced:
 		var told control.Traced
 		if err := s.conn.Decode(body, &told); err != nil {

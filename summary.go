@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // Summary is the account of a traffic run.
@@ -13,33 +16,47 @@ type Summary struct {
 	Nodes    []NodeSummary `json:"nodes"` // by ascending ID
 	Sum      NodeSummary   `json:"sum"`   // of all nodes, without ID and address
 	Elapsed  time.Duration `json:"elapsed_ns"`
-	MeanHops float64       `json:"mean_hops"` // of the messages received
+	MeanHops float64       `json:"mean_hops"` // of the messages received by the nodes that lived
 	MaxHops  int           `json:"max_hops"`
-	// Wrong says what is off and between whom; empty when every message sent was
-	// received and the sums of their values agree.
+	// Lost says which nodes died or left during the run, and why; usually empty.
+	Lost []string `json:"lost"`
+	// Wrong says what is off and between whom; empty when the account balances.
 	Wrong []string `json:"wrong"`
 }
 
-// NodeSummary is one node's part in it, in messages and sums of their values.
+// NodeSummary is one node's part in it, in messages and sums of their values. What is
+// said of a node that was lost is what the others know: what they received from it,
+// and what it acknowledged to them.
 type NodeSummary struct {
 	ID          ID     `json:"id"`
 	Addr        string `json:"addr"`
+	Lost        bool   `json:"lost"` // it died or left during the run
 	Sent        int64  `json:"sent"`
 	Received    int64  `json:"received"`
 	Relayed     int64  `json:"relayed"`
+	Unknown     int64  `json:"unknown"` // of the sent, those of unknown outcome: their sinks are lost
 	SumSent     int64  `json:"sum_sent"`
 	SumReceived int64  `json:"sum_received"`
+	SumUnknown  int64  `json:"sum_unknown"`
 }
 
 // Exact says that every message sent was received, and with the values sent.
-func (s *Summary) Exact() bool { return len(s.Wrong) == 0 }
+func (s *Summary) Exact() bool { return s.Balanced() && len(s.Lost) == 0 && s.Sum.Unknown == 0 }
 
-// Verdict is "exact", or "WRONG" and what is.
+// Balanced says that between each two nodes as many messages were sent as were
+// received or are of unknown outcome. An exact account is balanced too.
+func (s *Summary) Balanced() bool { return len(s.Wrong) == 0 }
+
+// Verdict is "exact"; "balanced" when nodes were lost and nothing else, and who they
+// are; or "WRONG" and what is.
 func (s *Summary) Verdict() string {
-	if s.Exact() {
+	switch {
+	case s.Exact():
 		return "exact"
+	case s.Balanced():
+		return fmt.Sprintf("balanced: %d messages of unknown outcome; lost: %s", s.Sum.Unknown, strings.Join(s.Lost, "; "))
 	}
-	return "WRONG: " + strings.Join(s.Wrong, "; ")
+	return "WRONG: " + strings.Join(append(s.Wrong[:len(s.Wrong):len(s.Wrong)], s.Lost...), "; ")
 }
 
 // Rate is the messages delivered per second.
@@ -50,45 +67,61 @@ func (s *Summary) Rate() float64 {
 	return float64(s.Sum.Received) / s.Elapsed.Seconds()
 }
 
-func (s *Summary) balanced() bool {
-	return s.Sum.Sent == s.Sum.Received && s.Sum.SumSent == s.Sum.SumReceived
+// agree says that what was sent and what was received add up to the same.
+func (u *run) agree() bool {
+	var sent, received, sumSent, sumReceived, unknown int64
+	for _, c := range u.sums {
+		sent, received, unknown = sent+c.Sent, received+c.Received, unknown+c.Unknown
+		sumSent, sumReceived = sumSent+c.SumSent, sumReceived+c.SumReceived
+	}
+	return sent == received && sumSent == sumReceived && unknown == 0
 }
 
 // summarize makes the account of a run out of what the nodes reported.
 func (r *Registry) summarize(u *run) *Summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := &Summary{Elapsed: u.elapsed, Wrong: []string{}}
-	var hops int64
-	for _, m := range u.nodes {
-		c, ok := u.sums[m.ID]
-		if !ok {
+	s := &Summary{Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
+	rows := make(map[ring.Ref]*NodeSummary, len(u.nodes))
+	s.Nodes = make([]NodeSummary, len(u.nodes))
+	var hops, received int64
+	for i, m := range u.nodes {
+		row := &s.Nodes[i]
+		*row = NodeSummary{ID: ID(m.ID), Addr: m.Addr}
+		rows[m.Ref()] = row
+		if why, lost := u.lost[m.Ref()]; lost {
+			row.Lost = true
+			s.Lost = append(s.Lost, fmt.Sprintf("node %d (%s) %s", m.ID, m.Addr, why))
 			continue
 		}
-		n := NodeSummary{
-			ID: ID(m.ID), Addr: m.Addr, Sent: c.Sent, Received: c.Received, Relayed: c.Relayed,
-			SumSent: c.SumSent, SumReceived: c.SumReceived,
+		c := u.sums[m.Ref()]
+		row.Sent, row.Received, row.Relayed, row.Unknown = c.Sent, c.Received, c.Relayed, c.Unknown
+		row.SumSent, row.SumReceived, row.SumUnknown = c.SumSent, c.SumReceived, c.SumUnknown
+		hops, received = hops+c.Hops, received+c.Received
+		s.MaxHops = max(s.MaxHops, c.MaxHops)
+		if want := int64(u.task.Messages); m.Traffic && c.Sent != want && len(u.lost) == 0 {
+			s.Wrong = append(s.Wrong, fmt.Sprintf("node %d sent %d of %d messages", m.ID, c.Sent, want))
 		}
-		s.Nodes = append(s.Nodes, n)
+	}
+	if received > 0 {
+		s.MeanHops = float64(hops) / float64(received)
+	}
+	s.Wrong = append(s.Wrong, u.errors...)
+	if len(u.lost) > 0 || !u.agree() {
+		s.Wrong = append(s.Wrong, u.settle(rows)...)
+	}
+	for _, n := range s.Nodes {
 		s.Sum.Sent += n.Sent
 		s.Sum.Received += n.Received
 		s.Sum.Relayed += n.Relayed
+		s.Sum.Unknown += n.Unknown
 		s.Sum.SumSent += n.SumSent
 		s.Sum.SumReceived += n.SumReceived
-		hops += c.Hops
-		s.MaxHops = max(s.MaxHops, c.MaxHops)
+		s.Sum.SumUnknown += n.SumUnknown
 	}
-	if s.Sum.Received > 0 {
-		s.MeanHops = float64(hops) / float64(s.Sum.Received)
-	}
-	s.Wrong = append(s.Wrong, u.lost...)
-	if len(u.lost) == 0 { // else the others were stopped, and say so
-		s.Wrong = append(s.Wrong, u.errors...)
-	}
-	if !s.balanced() {
-		s.Wrong = append(s.Wrong, fmt.Sprintf("%d sent and %d received, sums %d and %d",
-			s.Sum.Sent, s.Sum.Received, s.Sum.SumSent, s.Sum.SumReceived))
-		s.Wrong = append(s.Wrong, u.discrepancies()...)
+	if s.Sum.Sent != s.Sum.Received+s.Sum.Unknown && len(s.Wrong) == 0 {
+		s.Wrong = append(s.Wrong, fmt.Sprintf("%d sent, %d received and %d of unknown outcome do not add up",
+			s.Sum.Sent, s.Sum.Received, s.Sum.Unknown))
 	}
 	return s
 }
@@ -96,10 +129,16 @@ func (r *Registry) summarize(u *run) *Summary {
 // maxDiscrepancies is how many pairs a verdict names.
 const maxDiscrepancies = 10
 
-// discrepancies compares, pair by pair, what was sent with what was received.
-func (u *run) discrepancies() []string {
-	type pair struct{ from, to uint64 }
-	type count struct{ sent, received, sumSent, sumReceived int64 }
+// settle goes through the run pair by pair. What a lost node sent and received is
+// added to its row as far as others know it, and of messages of unknown outcome those
+// that were received after all are known ones. It returns what cannot be right.
+func (u *run) settle(rows map[ring.Ref]*NodeSummary) (wrong []string) {
+	type pair struct{ from, to ring.Ref }
+	type count struct{ sent, received control.Pair }
+	lives := make(map[uint64]ring.Ref, len(u.nodes))
+	for _, m := range u.nodes {
+		lives[m.ID] = m.Ref()
+	}
 	counts := make(map[pair]*count)
 	at := func(p pair) *count {
 		if counts[p] == nil {
@@ -107,32 +146,49 @@ func (u *run) discrepancies() []string {
 		}
 		return counts[p]
 	}
-	for id, p := range u.pairs {
+	for ref, p := range u.pairs {
+		if _, lost := u.lost[ref]; lost {
+			continue
+		}
 		for _, c := range p.Sent {
-			x := at(pair{id, c.ID})
-			x.sent, x.sumSent = c.N, c.Sum
+			at(pair{ref, lives[c.ID]}).sent = c
 		}
 		for _, c := range p.Received {
-			x := at(pair{c.ID, id})
-			x.received, x.sumReceived = c.N, c.Sum
+			at(pair{lives[c.ID], ref}).received = c
 		}
 	}
-	var wrong []pair
+	var off []pair
 	for p, c := range counts {
-		if c.sent != c.received || c.sumSent != c.sumReceived {
-			wrong = append(wrong, p)
+		_, fromLost := u.lost[p.from]
+		_, toLost := u.lost[p.to]
+		from, to := rows[p.from], rows[p.to]
+		switch {
+		case from == nil || to == nil:
+			off = append(off, p)
+		case toLost:
+			to.Received += c.sent.N - c.sent.Unknown
+			to.SumReceived += c.sent.Sum - c.sent.SumUnknown
+		case fromLost:
+			from.Sent += c.received.N
+			from.SumSent += c.received.Sum
+		case c.received.N > c.sent.N || c.received.N < c.sent.N-c.sent.Unknown || c.sent.Unknown == 0 && c.sent.Sum != c.received.Sum:
+			off = append(off, p)
+		default:
+			from.Unknown -= c.sent.Unknown - (c.sent.N - c.received.N)
+			from.SumUnknown -= c.sent.SumUnknown - (c.sent.Sum - c.received.Sum)
 		}
 	}
-	slices.SortFunc(wrong, func(a, b pair) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
-	var list []string
-	for i, p := range wrong {
+	slices.SortFunc(off, func(a, b pair) int {
+		return cmp.Or(cmp.Compare(a.from.ID, b.from.ID), cmp.Compare(a.to.ID, b.to.ID))
+	})
+	for i, p := range off {
 		if i == maxDiscrepancies {
-			list = append(list, fmt.Sprintf("and %d more pairs", len(wrong)-i))
+			wrong = append(wrong, fmt.Sprintf("and %d more pairs", len(off)-i))
 			break
 		}
 		c := counts[p]
-		list = append(list, fmt.Sprintf("from %d to %d: %d sent, %d received, sums %d and %d",
-			p.from, p.to, c.sent, c.received, c.sumSent, c.sumReceived))
+		wrong = append(wrong, fmt.Sprintf("from %d to %d: %d sent, %d received, %d of unknown outcome, sums %d and %d",
+			p.from.ID, p.to.ID, c.sent.N, c.received.N, c.sent.Unknown, c.sent.Sum, c.received.Sum))
 	}
-	return list
+	return wrong
 }

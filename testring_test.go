@@ -55,6 +55,7 @@ func goroutinesLeft() (left string) {
 // testRing is a registry and its nodes.
 type testRing struct {
 	t        testing.TB
+	name     string         // of its nodes' hosts, with a number
 	net      *MemoryNetwork // nil over TCP
 	shared   []Option       // of all members
 	registry *Registry
@@ -66,7 +67,7 @@ type testRing struct {
 // the test ends.
 func newTestRing(t testing.TB, net *MemoryNetwork, opts ...RegistryOption) *testRing {
 	t.Helper()
-	tr := &testRing{t: t, net: net}
+	tr := &testRing{t: t, net: net, name: "n"}
 	for _, o := range opts {
 		if both, ok := o.(Option); ok {
 			tr.shared = append(tr.shared, both)
@@ -108,7 +109,7 @@ func (tr *testRing) options(opts []NodeOption) []NodeOption {
 		all = append(all, o)
 	}
 	if tr.net != nil {
-		all = append(all, WithTransport(tr.net.Host(fmt.Sprintf("n%d", len(tr.nodes)))))
+		all = append(all, WithTransport(tr.net.Host(fmt.Sprintf("%s%d", tr.name, len(tr.nodes)))))
 	}
 	return append(all, opts...)
 }
@@ -147,9 +148,6 @@ func (tr *testRing) setup(k int) Audit {
 	for _, n := range tr.nodes {
 		if err := n.Ready(tr.ctx()); err != nil {
 			tr.t.Fatal(err)
-		}
-		for n.manifest.Load().Epoch < a.Epoch { // a later set-up: the word is on its way
-			runtime.Gosched()
 		}
 	}
 	return a

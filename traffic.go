@@ -3,8 +3,10 @@ package ringdht
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -14,35 +16,44 @@ import (
 
 // traffic is a node's part in traffic runs. What is received counts from the
 // first message on, whether or not this node has heard of the run yet: others may
-// have started earlier.
+// have started earlier. The port of a message says which run it is of.
 type traffic struct {
-	n *Node
+	l *life
 
-	ledger  atomic.Pointer[ledger] // of the run at hand
-	unknown [128]atomic.Int64      // messages of unknown outcome, by the low bits of their run's port
+	ledger atomic.Pointer[ledger] // since the last run
 
-	mu      sync.Mutex
-	running bool
-	abort   context.CancelFunc // of the run at hand
-	idle    sync.Cond          // on mu: not running
-	before  *ledger            // of the run that was collected last
+	mu        sync.Mutex
+	task      uint64             // the latest run that it was told to take part in
+	running   bool               //
+	abort     context.CancelFunc // of the run at hand
+	idle      sync.Cond          // on mu: not running
+	finished  control.Finished   // of the latest run
+	before    *ledger            // of the run that was collected last
+	collected control.Summary    // of it
 }
 
 // ledger is the account of one run.
 type ledger struct {
-	after   uint64       // the number of the run before, 0 if there was none
 	sent    atomic.Int64 // so far, for progress
 	relayed int64        // by the plane before the run
 
 	mu      sync.Mutex
 	outcome []control.Pair // of what this node sent, when it has finished
-	sources map[uint64]*tally
+	lost    map[lane]*control.Pair
+	sources map[lane]*tally
+}
+
+// lane is what goes to, or comes from, one node in one run.
+type lane struct {
+	peer uint64
+	port uint8
 }
 
 // tally counts what came from one source. Its lock is taken by the one handler of
 // that source, and by whoever counts, so it is free as good as always.
 type tally struct {
 	ledger *ledger
+	port   uint8
 
 	mu      sync.Mutex
 	n, sum  int64
@@ -50,150 +61,208 @@ type tally struct {
 	maxHops int
 }
 
-func newTraffic(n *Node) *traffic {
-	t := &traffic{n: n}
+func newTraffic(l *life) *traffic {
+	t := &traffic{l: l}
 	t.idle.L = &t.mu
-	t.ledger.Store(&ledger{sources: make(map[uint64]*tally)})
+	t.ledger.Store(newLedger(0))
 	return t
+}
+
+func newLedger(relayed int64) *ledger {
+	return &ledger{sources: make(map[lane]*tally), lost: make(map[lane]*control.Pair), relayed: relayed}
 }
 
 // received takes one message; calls for one source do not overlap.
 func (t *traffic) received(d plane.Delivery) {
 	if len(d.Body) < 4 || d.Slot == nil {
-		t.n.cfg.log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
+		t.l.n.cfg.log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
 		return
 	}
 	current := t.ledger.Load()
-	if current.straggler(d.Port) {
-		return
-	}
 	c, ok := (*d.Slot).(*tally)
-	if !ok || c.ledger != current {
-		c = current.source(d.Source)
+	if !ok || c.ledger != current || c.port != d.Port {
+		c = current.source(lane{d.Source, d.Port})
 		*d.Slot = c
 	}
 	c.mu.Lock()
 	c.n++
-	c.sum += int64(int32(binary.BigEndian.Uint32(d.Body)))
+	c.sum += value(d.Body)
 	c.hops += int64(d.Hops)
 	c.maxHops = max(c.maxHops, d.Hops)
 	c.mu.Unlock()
 }
 
-// lost is called by the plane for each message of unknown outcome.
-func (t *traffic) lost(_ uint64, port uint8, _ []byte) { t.unknown[port&0x7f].Add(1) }
+func value(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
 
-// trafficPort is the port of a run's messages. It tells them from what is still
-// under way of runs that were broken off.
-func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
-
-// straggler says whether a message is of one of the 64 runs before this one.
-func (l *ledger) straggler(port uint8) bool {
-	return l.after != 0 && (uint8(l.after)-port)&0x7f < 64
-}
-
-func (l *ledger) source(id uint64) *tally {
+// lose takes a message of unknown outcome. A stream's lock is held.
+func (t *traffic) lose(sink uint64, port uint8, body []byte) {
+	if len(body) < 4 {
+		return
+	}
+	l := t.ledger.Load()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.sources[id]
+	p := l.lost[lane{sink, port}]
+	if p == nil {
+		p = new(control.Pair)
+		l.lost[lane{sink, port}] = p
+	}
+	p.Unknown++
+	p.SumUnknown += value(body)
+}
+
+// trafficPort is the port of a run's messages. It tells them from what may still be
+// under way from a node that was lost in an earlier run.
+func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
+
+func (l *ledger) source(from lane) *tally {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.sources[from]
 	if c == nil {
-		c = &tally{ledger: l}
-		l.sources[id] = c
+		c = &tally{ledger: l, port: from.port}
+		l.sources[from] = c
 	}
 	return c
 }
 
-// run carries out a task: send, flush, report. It is a goroutine.
-func (t *traffic) run(task control.Task) {
-	err := t.send(task)
-	finished := control.Finished{Run: task.Run}
-	if err != nil {
-		finished.Error = err.Error()
-	}
-	t.n.ctl.Send(control.TypeFinished, finished)
+// latest is the number of the latest run that the node knows of.
+func (t *traffic) latest() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.task
 }
 
-func (t *traffic) send(task control.Task) error {
-	n := t.n
-	if !n.cfg.traffic {
-		return fmt.Errorf("node %d does not take part in traffic runs (WithTraffic)", n.ID())
-	}
-	if task.Messages < 0 || task.Payload > n.MaxPayload() {
-		return fmt.Errorf("node %d: a run of %d messages of %d bytes makes no sense", n.ID(), task.Messages, task.Payload)
-	}
+// run carries out a task: send, flush, report. It is a goroutine. A task that it knows
+// already comes again when the registry cannot know what became of the first one.
+func (t *traffic) run(task control.Task) {
 	t.mu.Lock()
-	if t.running || task.Run <= t.ledger.Load().after {
+	switch {
+	case t.finished.Run == task.Run:
+		again := t.finished
 		t.mu.Unlock()
-		return fmt.Errorf("node %d, run %d: %w, or it was broken off", n.ID(), task.Run, ErrBusy)
+		t.l.n.tell(control.TypeFinished, again)
+		return
+	case t.running && t.task == task.Run:
+		t.mu.Unlock()
+		return
+	case t.running || task.Run <= t.task:
+		t.mu.Unlock()
+		t.l.n.tell(control.TypeFinished, control.Finished{Run: task.Run, Error: fmt.Sprintf("node %d, run %d: %v", t.l.self.ID, task.Run, ErrBusy)})
+		return
 	}
-	t.running = true
-	ctx, abort := context.WithCancel(n.ctx)
+	t.running, t.task = true, task.Run
+	ctx, abort := context.WithCancel(t.l.ctx)
 	t.abort = abort
 	t.mu.Unlock()
-	defer func() {
-		abort()
-		t.mu.Lock()
-		t.running = false
-		t.idle.Broadcast()
-		t.mu.Unlock()
-	}()
 
-	sinks := others(n.manifest.Load())
-	if len(sinks) == 0 {
-		return fmt.Errorf("node %d knows nobody else to send to", n.ID())
+	err := t.send(ctx, task)
+	abort()
+	finished := control.Finished{Run: task.Run}
+	if err != nil {
+		finished.Error = fmt.Sprintf("node %d: %v", t.l.self.ID, err)
 	}
-	unknown := &t.unknown[trafficPort(task.Run)&0x7f]
-	before := unknown.Load()
-	l := t.ledger.Load()
-	outcome := make([]control.Pair, len(sinks))
-	for i, id := range sinks {
-		outcome[i].ID = id
+	t.mu.Lock()
+	t.running, t.finished = false, finished
+	t.idle.Broadcast()
+	t.mu.Unlock()
+	t.l.n.tell(control.TypeFinished, finished)
+}
+
+// stop breaks off a run, if there is one.
+func (t *traffic) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.running {
+		t.abort()
+		t.idle.Wait()
 	}
-	defer func() {
-		l.mu.Lock()
-		l.outcome = outcome
-		l.mu.Unlock()
-	}()
+}
+
+func (t *traffic) send(ctx context.Context, task control.Task) error {
+	n := t.l.n
+	if !n.cfg.traffic {
+		return errors.New("it does not take part in traffic runs (WithTraffic)")
+	}
+	if task.Messages < 0 || task.Payload > t.l.self.MaxPayload {
+		return fmt.Errorf("a run of %d messages of %d bytes makes no sense", task.Messages, task.Payload)
+	}
+	local := t.l.local.Load()
+	var outcome []control.Pair
+	for _, id := range local.Others {
+		if _, idle := local.Idle[id]; !idle {
+			outcome = append(outcome, control.Pair{ID: id})
+		}
+	}
+	if len(outcome) == 0 {
+		return errors.New("it knows nobody else to send to")
+	}
+	l, port := t.ledger.Load(), trafficPort(task.Run)
+	defer l.close(outcome, port)
+	sinks := make([]uint64, len(outcome)) // Await: what the program itself has sent is none of the run's business
+	drawn := make([]int, len(outcome))    // indexes of those that are there
+	for i := range outcome {
+		sinks[i], drawn[i] = outcome[i].ID, i
+	}
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	body := make([]byte, max(4, task.Payload))
-	for sent := range task.Messages {
-		to := &outcome[rng.IntN(len(sinks))]
-		value := int32(rng.Uint32())
-		binary.BigEndian.PutUint32(body, uint32(value))
-		if err := n.send(ctx, ID(to.ID), trafficPort(task.Run), body); err != nil {
+	for sent := 0; sent < task.Messages && len(drawn) > 0; {
+		pick := rng.IntN(len(drawn))
+		to := &outcome[drawn[pick]]
+		v := int32(rng.Uint32())
+		binary.BigEndian.PutUint32(body, uint32(v))
+		err := t.l.plane.Send(ctx, to.ID, port, body)
+		switch {
+		case errors.Is(err, ErrNoSuchNode) || errors.Is(err, ErrGone) || errors.Is(err, ErrReset):
+			drawn = slices.Delete(drawn, pick, pick+1) // it died: the others get what is left
+			continue
+		case err != nil:
 			return err
 		}
 		to.N++
-		to.Sum += int64(value)
-		if sent&0xff == 0xff {
+		to.Sum += int64(v)
+		if sent++; sent&0xff == 0 {
 			l.sent.Add(0x100)
 		}
 	}
 	l.sent.Store(int64(task.Messages))
-	// Of these sinks only: what the program itself has sent to somebody slow is none
-	// of the run's business.
-	if err := n.plane.Await(ctx, sinks...); err != nil {
-		return err
+	return t.l.plane.Await(ctx, sinks...)
+}
+
+// close notes what became of all that was sent.
+func (l *ledger) close(outcome []control.Pair, port uint8) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range outcome {
+		if lost := l.lost[lane{outcome[i].ID, port}]; lost != nil {
+			outcome[i].Unknown, outcome[i].SumUnknown = lost.Unknown, lost.SumUnknown
+		}
 	}
-	if lost := unknown.Load() - before; lost > 0 {
-		return fmt.Errorf("node %d: %d messages of unknown outcome", n.ID(), lost)
-	}
-	return nil
+	l.outcome = outcome
 }
 
 // progress is what a heartbeat says.
 func (t *traffic) progress() control.Beat {
 	l := t.ledger.Load()
 	b := control.Beat{Sent: l.sent.Load()}
-	b.Received = l.received().Received
-	return b
-}
-
-// received adds up what came in.
-func (l *ledger) received() (s control.Summary) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.sources {
+		c.mu.Lock()
+		b.Received += c.n
+		c.mu.Unlock()
+	}
+	return b
+}
+
+// received adds up what came in on a port.
+func (l *ledger) received(port uint8) (s control.Summary) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for from, c := range l.sources {
+		if from.port != port {
+			continue
+		}
 		c.mu.Lock()
 		s.Received += c.n
 		s.SumReceived += c.sum
@@ -204,26 +273,30 @@ func (l *ledger) received() (s control.Summary) {
 	return s
 }
 
-// collect reports on the run and starts from zero. Everybody has finished by then,
-// so nothing of the run is under way; unless a node has died, and then the run is
-// broken off here.
+// collect reports on the run and starts from zero. Everybody has finished by then, so
+// nothing of the run is under way, but for what comes from those that were lost.
 func (t *traffic) collect(run uint64) control.Summary {
+	t.stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for t.running {
-		t.abort()
-		t.idle.Wait()
+	if t.before != nil && t.collected.Run == run { // the first answer was lost
+		return t.collected
 	}
-	relayed := t.n.plane.RelayedOn(portTraffic)
+	relayed := t.l.plane.RelayedOn(portTraffic)
 	l := t.ledger.Load()
-	t.ledger.Store(&ledger{after: run, sources: make(map[uint64]*tally), relayed: relayed})
-	t.before = l
-	s := l.received()
+	t.ledger.Store(newLedger(relayed))
+	s := l.received(trafficPort(run))
 	s.Run, s.Relayed = run, relayed-l.relayed
-	for _, p := range l.outcome {
-		s.Sent += p.N
-		s.SumSent += p.Sum
+	if t.task == run {
+		for _, p := range l.outcome {
+			s.Sent += p.N
+			s.SumSent += p.Sum
+			s.Unknown += p.Unknown
+			s.SumUnknown += p.SumUnknown
+		}
 	}
+	t.task = max(t.task, run) // those that only relay know of it too
+	t.before, t.collected = l, s
 	return s
 }
 
@@ -236,19 +309,22 @@ func (t *traffic) explain(run uint64) control.Pairs {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := control.Pairs{Run: run}
-	if t.before == nil || t.ledger.Load().after != run {
+	if t.before == nil || t.collected.Run != run {
 		return p
 	}
 	l := t.before
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p.Sent = l.outcome
-	for id, c := range l.sources {
+	for from, c := range l.sources {
+		if from.port != trafficPort(run) {
+			continue
+		}
 		if len(p.Received) == maxPairs {
 			break
 		}
 		c.mu.Lock()
-		p.Received = append(p.Received, control.Pair{ID: id, N: c.n, Sum: c.sum})
+		p.Received = append(p.Received, control.Pair{ID: from.peer, N: c.n, Sum: c.sum})
 		c.mu.Unlock()
 	}
 	return p

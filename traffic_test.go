@@ -157,26 +157,25 @@ func TestEveryPairDelivers(t *testing.T) {
 
 // The worked example of the design.
 func TestWorkedTables(t *testing.T) {
-	ids := []uint64{10, 21, 32, 43, 54, 61, 77, 87, 99, 101, 103}
-	r, err := NewRegistry()
-	if err != nil {
-		t.Fatal(err)
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	for _, id := range []ID{10, 21, 32, 43, 54, 61, 77, 87, 99, 101, 103} {
+		tr.join(nil, WithID(id))
 	}
-	var members []ring.Member
-	for _, id := range ids {
-		members = append(members, ring.Member{ID: id, Addr: fmt.Sprint("host:", id)})
+	tr.setup(3)
+	tables := make(map[ID]*Table)
+	for p, table := range tr.registry.Tables() {
+		tables[p.ID] = table
 	}
-	o := r.plan(1, members, 3)
-	for i, want := range map[int][]ID{0: {21, 32, 54}, 9: {103, 10, 32}} {
+	for id, want := range map[ID][]ID{10: {21, 32, 54}, 101: {103, 10, 32}} {
 		var got []ID
-		for p := range o.tables[i].Entries() {
+		for p := range tables[id].Entries() {
 			got = append(got, p.ID)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("node %d has %v, want %v", ids[i], got, want)
+			t.Errorf("node %d has %v, want %v", id, got, want)
 		}
 	}
-	table := o.tables[0]
+	table := tables[10]
 	for dst, want := range map[ID]ID{21: 21, 31: 21, 32: 32, 43: 32, 54: 54, 103: 54, 9: 54} {
 		if p, ok := table.Next(dst); !ok || p.ID != want {
 			t.Errorf("from 10 towards %d: %v %v, want %d", dst, p, ok, want)
@@ -283,7 +282,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	if err := c.Leave(tr.ctx()); err != nil {
 		t.Fatal(err)
 	}
-	refused("since its set-up it lost", c.ID().String(), "set it up again")
+	refused("WithTraffic", "there are 1")
 	for _, bad := range []Traffic{{}, {Messages: 1, Payload: 3}, {Messages: 1, Payload: 1 << 20}} {
 		if _, err := tr.registry.Run(tr.ctx(), bad); err == nil || errors.Is(err, ErrNotReady) {
 			t.Errorf("%+v: %v", bad, err)
@@ -335,15 +334,16 @@ func TestOneRunAtATime(t *testing.T) {
 func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
 	net := NewMemoryNetwork(1)
 	tr := newTestRing(t, net)
-	for range 4 {
-		tr.join(nil)
+	for _, id := range []ID{10, 20, 30, 40} {
+		tr.join(nil, WithID(id))
 	}
 	tr.setup(1)
-	newcomer := tr.join(nil)
-	net.Hold("registry", "n2") // one node does not learn of the new epoch
-	done := make(chan error)
-	go func() { _, err := tr.registry.Setup(tr.ctx(), 1); done <- err }()
-	if err := tr.registry.await(tr.ctx(), func() bool { return len(tr.registry.overlay.waiting) == 1 }); err != nil {
+	net.Hold("registry", "n1") // 20 does not learn that 25 follows it now
+	newcomer := tr.join(nil, WithID(25))
+	if err := tr.registry.await(tr.ctx(), func() bool {
+		_, told := tr.registry.members.View(25)
+		return told
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range tr.nodes[:4] {
@@ -352,7 +352,7 @@ func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
 		}
 	}
 	net.Heal()
-	if err := <-done; err != nil {
+	if err := newcomer.Ready(tr.ctx()); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range tr.nodes[:4] {

@@ -61,20 +61,32 @@ func printable(body []byte) string {
 	return strconv.Quote(text)
 }
 
-// watch says when the registry is gone, until the function that it returns is
-// called.
+// watch says when the registry is gone and when it is back, until the function that it
+// returns is called.
 func (m *messenger) watch() (stop func()) {
-	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		select {
-		case <-done:
-		case <-m.node.Lost():
-			m.screen.Say("The registry at %s is gone. Messages still flow, but the overlay cannot change any more.", m.registry)
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-m.node.Lost():
+			}
+			id, life := m.node.ID(), m.node.Life()
+			m.screen.Say("The registry at %s is gone. Messages still flow, and this node looks for it.", m.registry)
+			if m.node.Found(ctx) != nil {
+				return
+			}
+			if m.node.Life() == life {
+				m.screen.Say("The registry at %s is back.", m.registry)
+			} else {
+				m.screen.Say("Node %d was taken for dead, and has joined again as node %d.", id, m.node.ID())
+			}
 		}
 	})
 	return func() {
-		close(done)
+		cancel()
 		wg.Wait()
 	}
 }

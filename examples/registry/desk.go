@@ -36,6 +36,8 @@ func (d *desk) console() *console.Console {
 				Help: "prints the last summary again"},
 			{Name: "trace", Args: "a b", Min: 2, Max: 2, Run: d.trace,
 				Help: "shows the way from node a to node b, given by ID"},
+			{Name: "list-degraded-pairs", Short: "degraded", Run: d.degraded,
+				Help: "lists the pairs of nodes that cannot reach each other directly"},
 			{Name: "wait", Args: "n", Min: 1, Max: 1, Run: d.wait,
 				Help: "waits until n nodes are registered"},
 			{Name: "quit", Run: func(context.Context, []string) error { return console.ErrQuit },
@@ -106,6 +108,19 @@ func (d *desk) setup(ctx context.Context, args []string) error {
 	return nil
 }
 
+func (d *desk) degraded(context.Context, []string) error {
+	pairs := d.registry.Degraded()
+	text := ""
+	for _, p := range pairs {
+		text += fmt.Sprintf("%v cannot reach %v: %s\n", p.From, p.To, p.Why)
+	}
+	if len(pairs) == 0 {
+		text = "All links are up.\n"
+	}
+	d.show(pairs, text)
+	return nil
+}
+
 func (d *desk) route(context.Context, []string) error {
 	all := []routes{}
 	text := ""
@@ -133,13 +148,6 @@ func (d *desk) start(ctx context.Context, args []string) error {
 		if payload, err = console.Number("payload", args[1], 4); err != nil {
 			return err
 		}
-	}
-	inside := 0
-	for range d.registry.Tables() {
-		inside++
-	}
-	if out := len(d.registry.Members()) - inside; inside > 0 && out > 0 {
-		d.screen.Say("%s registered since the set-up and left out: setup-overlay takes them in.", console.Count(out, "node"))
 	}
 	s, err := d.registry.Run(ctx, ringdht.Traffic{Messages: messages, Payload: payload, Progress: func(sent, total int64) {
 		d.screen.Progress("sent %d of %d messages (%d %%)", sent, total, 100*sent/total)

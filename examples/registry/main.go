@@ -14,7 +14,11 @@
 //
 //	-bits n       the ring has 2^n IDs, 16 by default
 //	-codec name   msgpack (default) or json; the same in all of a ring
+//	-grace time   admit no new nodes for so long after the start, so that those of a
+//	              ring whose registry died can come back first
 //	-json         results as JSON, see below
+//	-lease time   how long a node may be silent before it is taken for dead, 3s by
+//	              default
 //	-log level    what to log to stderr: debug, info, warn (default) or error
 //	-ring name    the name of the ring; nodes of another are refused
 //
@@ -29,12 +33,16 @@
 //	                              random; prints the summary when all have arrived
 //	summary                       the last summary again
 //	trace a b                     the way a message takes from node a to node b
+//	list-degraded-pairs (degraded)  the pairs of nodes that cannot reach each other
+//	                              directly, and are led around
 //	wait n                        waits until n nodes are registered
 //	help                          the list of commands
 //	quit                          ends the registry
 //
-// The overlay can be set up again at any time, also while messages flow: to change
-// k, or to take in nodes that have come since. What fails is said in one line, and
+// Nodes that come after the set-up take part at once, those that die are routed
+// around. The overlay can be set up again at any time, to change k, also while
+// messages flow. A registry that is started in the place of one that died takes the
+// ring over from the nodes, which come back by themselves. What fails is said in one line, and
 // the next command is read. Empty lines and lines that start with # are skipped.
 //
 // # Results for scripts
@@ -89,6 +97,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
@@ -118,6 +127,8 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
 	bits := flags.Int("bits", 16, "the ring has 2^`n` IDs, n from 1 to 64")
 	ring := flags.String("ring", "ring", "the `name` of the ring; nodes of another are refused")
+	grace := flags.Duration("grace", 0, "admit no new nodes for so long after the start: those of a ring whose registry died come back first")
+	lease := flags.Duration("lease", 3*time.Second, "how long a node may be silent before it is taken for dead")
 	asJSON := flags.Bool("json", false, "print results as JSON, one line for each command, and all else on stderr")
 	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelWarn)
 	if err := console.Parse(flags, args, stdout, manual); err != nil {
@@ -133,6 +144,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 
 	screen := console.NewScreen(stdout, stderr, *asJSON)
 	r, err := ringdht.NewRegistry(ringdht.WithBits(*bits), ringdht.WithCodec(*codec), ringdht.WithRing(*ring),
+		ringdht.WithGrace(*grace), ringdht.WithLease(*lease),
 		ringdht.WithLogger(console.Logger(screen, level)))
 	if err != nil {
 		return console.UsageError(console.Text(err))

@@ -75,7 +75,7 @@ func (c *Conn) Recv() (wire.Type, []byte, error) {
 
 func (c *Conn) fill() (err error) {
 	if c.lease > 0 {
-		c.conn.SetReadDeadline(time.Now().Add(c.lease))
+		c.conn.SetReadDeadline(time.Now().Add(c.lease - c.lease/4))
 	}
 	c.batch, err = c.r.Next()
 	if c.lease > 0 && errors.Is(err, os.ErrDeadlineExceeded) {

@@ -15,21 +15,25 @@ const (
 	TypeRegistered                              // R the answer
 	TypeRefused                                 // R or this one; also answers Deregister
 	TypeDeregister                              // N
-	TypeDeregistered                            // R
-	TypeManifest                                // R at every set-up
-	TypeLinked                                  // N its links are up, or which is not
-	TypeReady                                   // R everybody's links are up
+	TypeDeregistered                            // R its peers have let go of it
+	TypeManifest                                // R all that a node is to know
+	TypeLinked                                  // N what it was told is in use
+	TypeReady                                   // R everybody's tables lead to this node
 	TypeBeat                                    // N every third of a lease
 	TypeBeatAnswer                              // R
 	TypeTask                                    // R a traffic run starts
 	TypeFinished                                // N its flush returned
-	TypeCollect                                 // R everybody has finished, or somebody died: stop, report, start from zero
+	TypeCollect                                 // R everybody has finished: report, start from zero
 	TypeSummary                                 // N
-	TypeExplain                                 // R the sums are off: between whom?
+	TypeExplain                                 // R the sums are off, or somebody died: between whom?
 	TypePairs                                   // N
 	TypeTrace                                   // R
 	TypeTraced                                  // N
 	TypeBye                                     // R it is closing
+	TypeUpdate                                  // R what has changed for one node
+	TypeAnnounce                                // R who has come and gone, to all
+	TypeTrouble                                 // N a link cannot be had, or can again
+	TypePing                                    // R answer with a Beat, at once
 )
 
 // Register asks for admission.
@@ -38,6 +42,16 @@ type Register struct {
 	Other   bool   `json:"other"`   // Addr is deliberately not where the connection comes from
 	Traffic bool   `json:"traffic"` // the program takes part in traffic runs
 	Token   uint64 `json:"token"`   // what the node answers to a probe
+	Want    bool   `json:"want"`    // it asks for the ID
+	ID      uint64 `json:"id"`
+
+	// A member whose connection ended goes on with its life: the registry has lost
+	// sight of it, or is a new one that has to learn of it. 0 for a new life.
+	Life    uint64 `json:"life"`
+	Epoch   uint64 `json:"epoch"`   // of what it was told last, 0 for nothing
+	Size    int    `json:"size"`    // the entries asked for at the set-up, 0 for as many as are useful
+	Members int    `json:"members"` // as it was told last
+	Run     uint64 `json:"run"`     // the latest traffic run that it knows of
 }
 
 // Registered admits a node and states what holds for the whole ring.
@@ -64,6 +78,8 @@ const (
 	CodeNotMember   Code = 5 // deregistered already, or never registered
 	CodeNotYours    Code = 6 // another node's ID
 	CodeProtocol    Code = 7 // a message that makes no sense now
+	CodeEvicted     Code = 8 // this life was declared dead: join again, as a new one
+	CodeIDTaken     Code = 9 // the ID asked for is another's
 )
 
 // Refused says no.
@@ -90,27 +106,87 @@ type Peer struct {
 	Addr string `json:"addr"`
 }
 
-// Manifest is a node's view of the ring.
+// Ref is one life of a node.
+type Ref struct {
+	ID   uint64 `json:"id"`
+	Life uint64 `json:"life"`
+}
+
+// Manifest is a node's view of the ring, all of it.
 type Manifest struct {
 	Epoch      uint64   `json:"epoch"`
+	Size       int      `json:"size"` // the entries asked for at the set-up, 0 for as many as are useful
 	Members    int      `json:"members"`
 	Entries    []Peer   `json:"entries"`    // clockwise
 	Successors []Peer   `json:"successors"` // clockwise, the first is the first entry
-	Others     []uint64 `json:"others"`     // the other members, or a sample of [MaxOthers]
-	Idle       []uint64 `json:"idle"`       // of them, those that take no part in traffic runs
+	Detours    []Detour `json:"detours"`
+	Hold       []Peer   `json:"hold"`   // links to keep besides, for others' detours
+	Others     []uint64 `json:"others"` // the other members, or a sample of [MaxOthers]
+	Idle       []uint64 `json:"idle"`   // of them, those that take no part in traffic runs
 }
 
 // MaxOthers is how many members a manifest lists at most. Without a limit the
 // manifests of a ring would grow with the square of its nodes.
 const MaxOthers = 4096
 
-// Linked reports on the links of an epoch; Error is empty when all are up.
+// Detour says by way of whom a successor is reached that the node cannot dial.
+type Detour struct {
+	To   uint64 `json:"to"`
+	ID   uint64 `json:"id"` // of the node that has a link to it
+	Life uint64 `json:"life"`
+	Addr string `json:"addr"`
+}
+
+// Slot is one entry of a table.
+type Slot struct {
+	At   int    `json:"at"`
+	ID   uint64 `json:"id"`
+	Life uint64 `json:"life"`
+	Addr string `json:"addr"`
+}
+
+// Update changes a node's view. Lists that it replaces come with a flag, because
+// not every codec tells an empty list from none.
+type Update struct {
+	Epoch         uint64   `json:"epoch"`
+	Members       int      `json:"members"`
+	Entries       int      `json:"entries"` // that the table has from now on
+	Slots         []Slot   `json:"slots"`   // those that changed
+	NewSuccessors bool     `json:"new_successors"`
+	Successors    []Peer   `json:"successors"`
+	NewDetours    bool     `json:"new_detours"`
+	Detours       []Detour `json:"detours"`
+	Hold          []Peer   `json:"hold"` // replaced together with the detours
+	Gone          []Ref    `json:"gone"` // lives that are over, of whom this node had a link to or from
+}
+
+// Announce tells everybody who can be sent to, and who cannot any more.
+type Announce struct {
+	Members int      `json:"members"`
+	Added   []uint64 `json:"added"`
+	Idle    []uint64 `json:"idle"` // of them, those that take no part in traffic runs
+	Gone    []Ref    `json:"gone"`
+}
+
+// Linked says that what was told with an epoch, and all before, is in use. Error
+// says which links could not be had.
 type Linked struct {
 	Epoch uint64 `json:"epoch"`
 	Error string `json:"error"`
 }
 
-// Ready says that every node's links of the epoch are up.
+// Trouble says that a node cannot reach a peer that it should have a link to, or,
+// with an empty error, that it can again.
+type Trouble struct {
+	ID    uint64 `json:"id"`
+	Life  uint64 `json:"life"`
+	Error string `json:"error"`
+}
+
+// Ping asks for a Beat.
+type Ping struct{}
+
+// Ready says that everybody's tables lead to the node that gets it.
 type Ready struct {
 	Epoch uint64 `json:"epoch"`
 }
@@ -150,6 +226,8 @@ type Summary struct {
 	Relayed     int64  `json:"relayed"`
 	SumSent     int64  `json:"sum_sent"`
 	SumReceived int64  `json:"sum_received"`
+	Unknown     int64  `json:"unknown"` // of the sent, those of unknown outcome
+	SumUnknown  int64  `json:"sum_unknown"`
 	Hops        int64  `json:"hops"` // of the received, added up
 	MaxHops     int    `json:"max_hops"`
 }
@@ -164,6 +242,9 @@ type Pair struct {
 	ID  uint64 `json:"id"`
 	N   int64  `json:"n"`
 	Sum int64  `json:"sum"`
+	// Of those sent, the ones of unknown outcome.
+	Unknown    int64 `json:"unknown"`
+	SumUnknown int64 `json:"sum_unknown"`
 }
 
 // Pairs is one node's part in a run, by the node at the other end.

@@ -14,10 +14,15 @@ type Member struct {
 	Traffic bool // its program takes part in traffic runs
 }
 
+// Ref is the life's name.
+func (m Member) Ref() Ref { return Ref{m.ID, m.Life} }
+
 // Why a member is not taken.
 var (
 	ErrFull      = errors.New("every ID is taken")
 	ErrAddrTaken = errors.New("address is registered already")
+	ErrIDTaken   = errors.New("ID is taken")
+	ErrOutside   = errors.New("ID is outside the space")
 )
 
 // Members is the membership, ordered by ID. It is not safe for concurrent use.
@@ -74,10 +79,24 @@ func (m *Members) Add(addr string, life uint64, traffic bool, random func(n uint
 		id++
 	}
 	added := Member{ID: id, Life: life, Addr: addr, Traffic: traffic}
-	i, _ := m.find(id)
-	m.sorted = slices.Insert(m.sorted, i, added)
-	m.byAddr[addr] = id
-	return added, nil
+	return added, m.Claim(added)
+}
+
+// Claim admits a member under the ID that it has already.
+func (m *Members) Claim(member Member) error {
+	if _, taken := m.byAddr[member.Addr]; taken {
+		return ErrAddrTaken
+	}
+	if member.ID > m.mask {
+		return ErrOutside
+	}
+	i, taken := m.find(member.ID)
+	if taken {
+		return ErrIDTaken
+	}
+	m.sorted = slices.Insert(m.sorted, i, member)
+	m.byAddr[member.Addr] = member.ID
+	return nil
 }
 
 // Remove takes a member out and says whether it was there.

@@ -12,15 +12,29 @@ import (
 )
 
 // Summary is the account of a traffic run: a line per node, the sums, the verdict,
-// and how far and fast the messages went.
+// and how far and fast the messages went. When nodes were lost it says which, and of
+// how many messages nobody knows what became of them.
 func Summary(s *ringdht.Summary) string {
-	t := table.New(table.Left("node"), table.Right("packets sent"), table.Right("packets received"),
-		table.Right("packets relayed"), table.Right("sum of values sent"), table.Right("sum of values received"))
+	columns := []table.Column{table.Left("node"), table.Right("packets sent"), table.Right("packets received"),
+		table.Right("packets relayed"), table.Right("sum of values sent"), table.Right("sum of values received")}
+	trouble := len(s.Lost) > 0 || s.Sum.Unknown != 0
+	if trouble {
+		columns = append(columns, table.Right("of unknown outcome"), table.Right("sum of values unknown"))
+	}
+	t := table.New(columns...)
 	row := func(name any, n ringdht.NodeSummary) {
-		t.Row(name, n.Sent, n.Received, n.Relayed, n.SumSent, n.SumReceived)
+		cells := []any{name, n.Sent, n.Received, n.Relayed, n.SumSent, n.SumReceived}
+		if trouble {
+			cells = append(cells, n.Unknown, n.SumUnknown)
+		}
+		t.Row(cells...)
 	}
 	for _, n := range s.Nodes {
-		row(n.ID, n)
+		if n.Lost {
+			row(fmt.Sprintf("%d (lost)", n.ID), n)
+		} else {
+			row(n.ID, n)
+		}
 	}
 	row("Sum", s.Sum)
 	return fmt.Sprintf("%sVerdict: %s\nHops: mean %.3f, maximum %d. Rate: %.0f messages per second. Time: %s.\n",
@@ -99,7 +113,7 @@ func Counters(c ringdht.Counters) string {
 		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},
 		{"too many hops", d.HopLimit}, {"passed its sink", d.Overshoot}, {"receive buffer full", d.InboxFull},
 		{"of an earlier life of its stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
-		{"handler panicked", c.Panics},
+		{"handler panicked", c.Panics}, {"led around a broken link", c.Detoured + c.Requeued},
 	} {
 		if r.n != 0 {
 			drops = append(drops, r.reason, r.n)

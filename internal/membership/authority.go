@@ -1,0 +1,377 @@
+// Package membership is the thinking about who is in the ring: the registry's half,
+// which admits members, tells each what changed for it and finds out who is dead, and
+// a node's half, which keeps what it was told and says whom to link to. It is pure: no
+// I/O, no lock, no clock. Events and time go in, messages and requests come out.
+//
+// # The life of a member
+//
+//	             Admit                 batch                      all linked
+//	nobody ──────────────▶ waiting ─────────────▶ linking ───────────────────▶ active
+//	                          ▲ Resume, to a new registry                        │ Leave
+//	                          │                                                  ▼
+//	                       nobody ◀── everybody let go of it, or it died ──── leaving
+//
+// # Why nobody is ever told that a member does not exist
+//
+// A node says "no such node" of an ID that lies between itself and its successor. That
+// is the truth if the successor it knows is the right one. Two rules keep it true for
+// everybody who is known to exist:
+//
+//   - Newcomers come in batches, in two steps. First they, and only they, are told a
+//     table of the ring with all of the batch in it, and link up. Only then are the
+//     others told of them. So whoever is led to a newcomer finds it ready to lead on.
+//   - A newcomer is announced, as somebody to send to, when the node before it has
+//     confirmed its new successor.
+//
+// Removals need no such care: a node that still believes in a dead successor says
+// nothing about the IDs up to it and beyond, since its link is down.
+//
+// # Who is dead
+//
+// A member lives as long as its connection to the registry does. When that ends, the
+// registry dials the member: if nobody is there, or somebody else is, it is dead at
+// once; if it answers, or nothing can be told, it has a lease to come back. A member
+// whose connection stays open and silent for a lease is dead as well. What its peers
+// say only makes the registry look; a member that some peer cannot reach is alive, and
+// the pair is led around.
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Time is time since a moment of the caller's choice, which never goes back. It must
+// be greater than zero.
+type Time = time.Duration
+
+// Config is what an authority goes by.
+type Config struct {
+	Bits  int
+	Lease time.Duration // how long a member may be out of sight
+	Grace time.Duration // how long the members of an earlier registry have to come back
+	Draw  func(n uint64) uint64
+}
+
+// Request is what a node says of itself when it asks for admission.
+type Request struct {
+	Addr    string
+	Token   uint64
+	Traffic bool
+	Want    bool // it asks for this ID
+	ID      uint64
+
+	// Of a life that goes on, see [Authority.Resume].
+	Life    uint64
+	Epoch   uint64
+	Size    int
+	Members int
+}
+
+// Why a request is not granted.
+var (
+	ErrIDTaken = errors.New("the ID is another's")
+	// ErrWait says that it cannot be told yet; ask again after the next change.
+	ErrWait = errors.New("ask again later")
+	// ErrEvicted says that a life is over.
+	ErrEvicted = errors.New("this life was declared dead")
+)
+
+type status uint8
+
+const (
+	waiting status = iota
+	linking
+	active
+	leaving
+)
+
+// member is what the registry knows of one life.
+type member struct {
+	ring.Member
+	token  uint64
+	status status
+
+	sent, acked uint64 // epochs
+	successor   uint64 // the epoch in which its successors last changed
+	full        bool   // it must be told everything
+	stalled     bool   // it did not confirm in time, and is left out until it does
+	announced   bool
+	failure     string // which links it could not open, by its last word
+
+	doubt *doubt // set while it is out of sight
+
+	detours []control.Detour
+	hold    []control.Peer
+
+	until Time // leaving: by then it is let go
+}
+
+func (m *member) ref() ring.Ref { return ring.Ref{ID: m.ID, Life: m.Life} }
+
+func (m *member) peer() control.Peer { return control.Peer{ID: m.ID, Life: m.Life, Addr: m.Addr} }
+
+// What an effect asks for.
+type Kind uint8
+
+const (
+	Send    Kind = iota // Type and Body to the member
+	Probe               // dial Addr, see whether Token answers, call Probed
+	Dead                // the member was declared dead: end its connection
+	Left                // the member left in good order; a message to it came before
+	Joined              // news: it was admitted
+	Back                // news: its connection is there again
+	Doubted             // news: its connection ended, Why
+	Ready               // news: it was announced
+	Parted              // news: it cannot reach Other, Why
+	Mended              // news: it can again
+	Rebuilt             // news: the members of an earlier registry are back, or had time enough
+)
+
+// Effect is something to be done, or news, about one life.
+type Effect struct {
+	Kind  Kind
+	Ref   ring.Ref
+	Addr  string
+	Type  wire.Type
+	Body  any
+	Token uint64
+	Other ring.Ref
+	Why   string
+}
+
+// Authority is the registry's half. It is not safe for concurrent use.
+type Authority struct {
+	Config
+	ring  *ring.Members // all of them, for IDs and addresses
+	by    map[uint64]*member
+	plans *ring.Plans
+
+	live     bool // a ring was set up
+	size     int  // entries asked for, 0 for as many as are useful
+	inTables int
+	epoch    uint64
+	life     uint64 // of the latest member
+
+	dirty   bool // somebody came into the tables, or went
+	exact   bool // every entry is to be put right
+	last    Time // of the latest such change
+	batch   []*member
+	batchBy Time
+	fresh   []*member // active and not announced
+	freshBy Time
+	gone    []ring.Ref            // lives that are over and not announced
+	goneAt  Time                  // when somebody was last announced
+	owed    map[uint64][]ring.Ref // lives that are over, and who had links from them
+	leavers []*member
+	doubted []*member
+
+	parted   map[pair]*parting
+	detoured bool // detours must be looked at again
+
+	recovering bool
+	recovered  Time // by then
+	expected   int  // members, as those that came back have heard
+	heard      uint64
+
+	out []Effect
+}
+
+// New returns an authority without members.
+func New(c Config) *Authority {
+	return &Authority{
+		Config: c, ring: ring.NewMembers(c.Bits), by: make(map[uint64]*member),
+		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), parted: make(map[pair]*parting),
+	}
+}
+
+// Take returns what is to be done, in order, and forgets it.
+func (a *Authority) Take() []Effect {
+	out := a.out
+	a.out = nil
+	return out
+}
+
+func (a *Authority) do(e Effect) { a.out = append(a.out, e) }
+
+func (a *Authority) send(m *member, t wire.Type, body any) {
+	a.do(Effect{Kind: Send, Ref: m.ref(), Type: t, Body: body})
+}
+
+// Tell sends a member something of the caller's, behind what it is to be told.
+func (a *Authority) Tell(ref ring.Ref, t wire.Type, body any) {
+	a.do(Effect{Kind: Send, Ref: ref, Type: t, Body: body})
+}
+
+func (a *Authority) news(k Kind, m *member, why string) {
+	a.do(Effect{Kind: k, Ref: m.ref(), Addr: m.Addr, Why: why})
+}
+
+// Len is the number of members, All lists them by ascending ID.
+func (a *Authority) Len() int           { return a.ring.Len() }
+func (a *Authority) All() []ring.Member { return a.ring.All() }
+
+// Holder finds the member with an ID, HolderOf the one at an address.
+func (a *Authority) Holder(id uint64) (ring.Member, bool) { return a.ring.Get(id) }
+func (a *Authority) HolderOf(addr string) (uint64, bool)  { return a.ring.HolderOf(addr) }
+func (a *Authority) View(id uint64) (ring.View, bool)     { return a.plans.View(id) }
+func (a *Authority) Epoch() uint64                        { return a.epoch }
+func (a *Authority) Live() bool                           { return a.live }
+func (a *Authority) Recovering() bool                     { return a.recovering }
+func (a *Authority) Size() int                            { return a.size }
+func (a *Authority) find(ref ring.Ref) *member {
+	if m := a.by[ref.ID]; m != nil && m.Life == ref.Life {
+		return m
+	}
+	return nil
+}
+
+// Admit admits a new life. wall is the time of day, from which lives are made: no
+// earlier life of any node had the same, also across restarts of the registry.
+//
+// The caller has dialled the address and knows that the node asking is there. So
+// whoever is registered at that address is there no more.
+func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error) {
+	if a.recovering {
+		// The ID that it gets might be that of a member which has not come back yet.
+		return ring.Member{}, fmt.Errorf("members of the ring that was have time to come back: %w", ErrWait)
+	}
+	if id, taken := a.ring.HolderOf(r.Addr); taken {
+		a.bury(now, a.by[id], "another process answers at its address")
+	}
+	if holder := a.by[r.ID]; r.Want && holder != nil {
+		if holder.doubt != nil {
+			return ring.Member{}, fmt.Errorf("node %d is out of sight: %w", r.ID, ErrWait)
+		}
+		return ring.Member{}, ErrIDTaken
+	}
+	life := max(a.life+1, wall)
+	var m ring.Member
+	var err error
+	if r.Want {
+		m = ring.Member{ID: r.ID, Life: life, Addr: r.Addr, Traffic: r.Traffic}
+		err = a.ring.Claim(m)
+	} else {
+		m, err = a.ring.Add(r.Addr, life, r.Traffic, a.Draw)
+	}
+	if err != nil {
+		return m, err
+	}
+	a.life = life
+	a.by[m.ID] = &member{Member: m, token: r.Token}
+	a.news(Joined, a.by[m.ID], "")
+	a.last = now
+	return m, nil
+}
+
+// Resume goes on with a life whose connection had ended. If the registry knows it,
+// that is all. A registry that knows nobody, or is recovering already, believes it and
+// starts, or goes on, to rebuild the ring that was.
+func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
+	if m := a.find(ring.Ref{ID: r.ID, Life: r.Life}); m != nil {
+		m.doubt = nil
+		a.doubted = without(a.doubted, m)
+		m.token = r.Token
+		switch m.status { // what was sent meanwhile is lost
+		case linking:
+			m.status = waiting
+			a.batch = without(a.batch, m)
+		case active:
+			m.full, a.dirty = true, true
+		}
+		m.stalled = false
+		a.news(Back, m, "")
+		return m.Member, nil
+	}
+	if a.live && !a.recovering {
+		return ring.Member{}, ErrEvicted
+	}
+	rival := a.by[r.ID]
+	if id, ok := a.ring.HolderOf(r.Addr); ok && rival == nil {
+		rival = a.by[id]
+	}
+	if rival != nil {
+		// Whoever came first keeps the ID, unless it was replaced; a newcomer that has
+		// no table yet can be given another one without harm.
+		if rival.status != waiting && rival.Life > r.Life {
+			return ring.Member{}, ErrEvicted
+		}
+		a.bury(now, rival, fmt.Sprintf("node %d has come back from the ring that was", r.ID))
+	}
+	m := ring.Member{ID: r.ID, Life: r.Life, Addr: r.Addr, Traffic: r.Traffic}
+	if err := a.ring.Claim(m); err != nil {
+		return m, err
+	}
+	a.life = max(a.life, r.Life)
+	back := &member{Member: m, token: r.Token}
+	a.by[m.ID] = back
+	a.news(Back, back, "")
+	if r.Epoch > 0 {
+		a.recover(now, back, r)
+	}
+	a.last = now
+	return m, nil
+}
+
+// Leave begins an orderly end: the member is taken out of all tables, and told that it
+// is free to go when everybody has let go of it.
+func (a *Authority) Leave(now Time, ref ring.Ref) {
+	m := a.find(ref)
+	switch {
+	case m == nil || m.status == leaving:
+	case m.status == active:
+		m.status, m.until = leaving, now+a.Lease
+		a.leavers = append(a.leavers, m)
+		a.fresh = without(a.fresh, m)
+		a.dirty, a.last = true, now
+	default:
+		a.release(m)
+	}
+}
+
+// release lets a member go.
+func (a *Authority) release(m *member) {
+	a.send(m, control.TypeDeregistered, control.Deregistered{ID: m.ID})
+	a.drop(m)
+	a.news(Left, m, "left")
+}
+
+// bury declares a member dead.
+func (a *Authority) bury(now Time, m *member, why string) {
+	if m.status == active || m.status == linking {
+		view, _ := a.plans.View(m.ID)
+		for _, e := range view.Entries { // who must not take anything from it any more
+			a.owed[e.ID] = append(a.owed[e.ID], m.ref())
+		}
+		a.dirty, a.last = true, now
+	}
+	a.drop(m)
+	a.news(Dead, m, why)
+}
+
+// drop forgets a member.
+func (a *Authority) drop(m *member) {
+	a.ring.Remove(m.ID)
+	delete(a.by, m.ID)
+	if m.announced {
+		a.gone = append(a.gone, m.ref())
+	}
+	a.batch = without(a.batch, m)
+	a.fresh = without(a.fresh, m)
+	a.leavers = without(a.leavers, m)
+	a.doubted = without(a.doubted, m)
+}
+
+func without(list []*member, m *member) []*member {
+	for i, x := range list {
+		if x == m {
+			return append(list[:i:i], list[i+1:]...)
+		}
+	}
+	return list
+}

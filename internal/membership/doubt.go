@@ -1,0 +1,172 @@
+package membership
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// doubt is about a member whose connection has ended.
+type doubt struct {
+	why   string
+	until Time // then it is dead
+	probe Time // when to dial it next
+	pause Time // and again after that
+	under bool // a probe is under way
+}
+
+// The first look at a member whose connection ended is at once. A process that has
+// just died may still have an open port for a moment, so the next ones follow soon.
+const (
+	minProbe = 20 * time.Millisecond
+	maxProbe = time.Second
+)
+
+// Answer is what dialling a member showed.
+type Answer uint8
+
+const (
+	Nothing  Answer = iota // no answer, or none that says anything
+	Answered               // it is there
+	Absent                 // nobody is there, or somebody else
+)
+
+// Lost takes note that a member's connection has ended.
+func (a *Authority) Lost(now Time, ref ring.Ref, why string) {
+	m := a.find(ref)
+	if m == nil || m.doubt != nil {
+		return
+	}
+	if m.status == leaving { // it was about to go
+		a.bury(now, m, why)
+		return
+	}
+	m.doubt = &doubt{why: why, until: now + a.Lease, probe: now, pause: minProbe}
+	a.doubted = append(a.doubted, m)
+	a.news(Doubted, m, why)
+}
+
+// Silent takes note that nothing has come over a member's connection for a lease.
+func (a *Authority) Silent(now Time, ref ring.Ref) {
+	if m := a.find(ref); m != nil {
+		a.bury(now, m, fmt.Sprintf("silent for %v", a.Lease))
+	}
+}
+
+// Probed takes the answer to a [Probe].
+func (a *Authority) Probed(now Time, ref ring.Ref, answer Answer) {
+	m := a.find(ref)
+	if m == nil || m.doubt == nil {
+		return // nobody has a doubt: its connection is what counts
+	}
+	d := m.doubt
+	d.under = false
+	d.probe = now + d.pause
+	d.pause = min(2*d.pause, maxProbe)
+	if answer == Absent {
+		a.bury(now, m, fmt.Sprintf("%s, and nobody answers at its address", d.why))
+	}
+}
+
+// Paused takes note that this process itself stood still for so long: nobody else
+// could do anything about the deadlines that passed meanwhile.
+func (a *Authority) Paused(gap time.Duration) {
+	for _, m := range a.doubted {
+		m.doubt.until += gap
+	}
+	for _, m := range a.leavers {
+		m.until += gap
+	}
+	a.batchBy += gap
+	a.freshBy += gap
+	if a.recovering {
+		a.recovered += gap
+	}
+}
+
+// expire does what is due about members in doubt, and returns when it is due next.
+func (a *Authority) expire(now Time) (next Time) {
+	for _, m := range slices.Clone(a.doubted) {
+		d := m.doubt
+		switch {
+		case now >= d.until && !a.recovering:
+			a.bury(now, m, fmt.Sprintf("%s, and it did not come back within %v", d.why, a.Lease))
+			continue
+		case now >= d.probe && !d.under:
+			d.under = true
+			a.do(Effect{Kind: Probe, Ref: m.ref(), Addr: m.Addr, Token: m.token})
+		}
+		if !a.recovering {
+			next = soonest(next, d.until)
+		}
+		if !d.under {
+			next = soonest(next, d.probe)
+		}
+	}
+	return next
+}
+
+func soonest(a, b Time) Time {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// recover begins or goes on to rebuild the ring of an earlier registry from what a
+// member of it says.
+func (a *Authority) recover(now Time, m *member, r Request) {
+	if !a.recovering {
+		a.recovering = true
+		a.recovered = now + a.Grace
+		a.live = true
+	}
+	m.status, m.announced, m.full = active, true, true
+	m.sent, m.acked = r.Epoch, r.Epoch
+	if r.Epoch >= a.heard { // the latest word is the best
+		if r.Epoch > a.heard {
+			a.expected = 0
+		}
+		a.heard, a.size = r.Epoch, r.Size
+		a.expected = max(a.expected, r.Members)
+	}
+	a.epoch = max(a.epoch, r.Epoch)
+}
+
+// Recover makes the authority wait for members of an earlier registry from the start.
+func (a *Authority) Recover(now Time) {
+	a.recovering, a.recovered = true, now+a.Grace
+}
+
+// rebuild ends the recovery when all that are expected are back, or had their time.
+func (a *Authority) rebuild(now Time) (next Time) {
+	back := 0
+	for _, m := range a.by {
+		if m.status == active {
+			back++
+		}
+	}
+	if now < a.recovered && (a.expected == 0 || back < a.expected) {
+		return a.recovered
+	}
+	a.recovering = false
+	for _, m := range a.doubted { // their time begins now
+		m.doubt.until = max(m.doubt.until, now+a.Lease)
+	}
+	a.dirty, a.exact, a.last = a.live, a.live, now
+	a.do(Effect{Kind: Rebuilt, Why: fmt.Sprintf("%d members of the ring that was are back, at least %d were expected", back, a.expected)})
+	return 0
+}
+
+// Ping asks whether a member is there that others cannot reach: over its own
+// connection, which is what counts.
+func (a *Authority) ping(m *member) {
+	if m.doubt != nil {
+		m.doubt.probe = 0
+		return
+	}
+	a.send(m, control.TypePing, control.Ping{})
+}

@@ -1,0 +1,170 @@
+package membership
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// Local is a node's half: what it was told. It is immutable; what changes it returns
+// another one.
+type Local struct {
+	Self ring.Ref
+	Bits int
+
+	Epoch      uint64
+	Size       int // entries asked for at the set-up
+	Members    int
+	Entries    []control.Peer
+	Successors []control.Peer
+	Detours    []control.Detour
+	Hold       []control.Peer
+	Others     []uint64 // members to send to, or a sample of them; in no order
+	Idle       map[uint64]struct{}
+}
+
+// Manifest is what the node knows after it was told everything.
+func (l *Local) Manifest(m control.Manifest) (*Local, error) {
+	next := &Local{
+		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Members: m.Members,
+		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
+		Others: m.Others, Idle: make(map[uint64]struct{}, len(m.Idle)),
+	}
+	for _, id := range m.Idle {
+		next.Idle[id] = struct{}{}
+	}
+	if m.Epoch <= l.Epoch {
+		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, l.Epoch)
+	}
+	return next, next.check()
+}
+
+// Update is what the node knows after it was told what has changed.
+func (l *Local) Update(u control.Update) (*Local, error) {
+	next := *l
+	if u.Epoch <= l.Epoch {
+		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", u.Epoch, l.Epoch)
+	}
+	if u.Entries < 0 || u.Entries > maxEntries {
+		return nil, fmt.Errorf("a table of %d entries", u.Entries)
+	}
+	next.Epoch, next.Members = u.Epoch, u.Members
+	next.Entries = make([]control.Peer, u.Entries)
+	copy(next.Entries, l.Entries)
+	for _, s := range u.Slots {
+		if s.At < 0 || s.At >= u.Entries {
+			return nil, fmt.Errorf("entry %d of a table of %d", s.At, u.Entries)
+		}
+		next.Entries[s.At] = control.Peer{ID: s.ID, Life: s.Life, Addr: s.Addr}
+	}
+	if u.NewSuccessors {
+		next.Successors = u.Successors
+	}
+	if u.NewDetours {
+		next.Detours, next.Hold = u.Detours, u.Hold
+	}
+	return &next, next.check()
+}
+
+// maxEntries is more than any table by position can have.
+const maxEntries = 64
+
+// Announce is what the node knows after it was told who came and went. random is as
+// in [Config].
+func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Local {
+	next := *l
+	next.Members = a.Members
+	here := make(map[uint64]struct{}, len(l.Others)+len(a.Added))
+	for _, id := range l.Others {
+		here[id] = struct{}{}
+	}
+	next.Idle = make(map[uint64]struct{}, len(l.Idle))
+	for id := range l.Idle {
+		next.Idle[id] = struct{}{}
+	}
+	next.Others = slices.Clone(l.Others)
+	// First those that went: one that is back may have the same ID.
+	for _, g := range a.Gone {
+		if _, ok := here[g.ID]; ok {
+			delete(here, g.ID)
+			next.Others = slices.DeleteFunc(next.Others, func(id uint64) bool { return id == g.ID })
+		}
+		delete(next.Idle, g.ID)
+	}
+	idle := make(map[uint64]struct{}, len(a.Idle))
+	for _, id := range a.Idle {
+		idle[id] = struct{}{}
+	}
+	for _, id := range a.Added {
+		if _, known := here[id]; known || id == l.Self.ID {
+			continue
+		}
+		if len(next.Others) < control.MaxOthers {
+			next.Others = append(next.Others, id)
+		} else if i := random(uint64(max(1, a.Members))); i < uint64(len(next.Others)) {
+			delete(next.Idle, next.Others[i]) // the sample stays a fair one
+			next.Others[i] = id
+		} else {
+			continue
+		}
+		here[id] = struct{}{}
+		if _, ok := idle[id]; ok {
+			next.Idle[id] = struct{}{}
+		}
+	}
+	return &next
+}
+
+func (l *Local) check() error {
+	mask := ring.Mask(l.Bits)
+	for _, list := range [][]control.Peer{l.Entries, l.Successors} {
+		last := uint64(0)
+		for i, p := range list {
+			d := ring.Distance(mask, l.Self.ID, p.ID)
+			if p.ID > mask || d <= last {
+				return fmt.Errorf("entry %d of the table of node %d is out of order: %d (%s)", i, l.Self.ID, p.ID, p.Addr)
+			}
+			last = d
+		}
+	}
+	for _, d := range l.Detours {
+		if d.To == l.Self.ID || d.ID == l.Self.ID || d.To > mask || d.ID > mask {
+			return fmt.Errorf("a detour of node %d to %d by way of %d makes no sense", l.Self.ID, d.To, d.ID)
+		}
+	}
+	return nil
+}
+
+// Links says whom to link to: the peers to route by, in clockwise order, and those
+// whose links are for other purposes. Besides its entries a node routes by as many of
+// its successors as are needed to have one that can be reached.
+func (l *Local) Links(up func(control.Peer) bool) (table, keep []control.Peer) {
+	table = slices.Clone(l.Entries)
+	for _, s := range l.Successors {
+		if !slices.ContainsFunc(table, func(p control.Peer) bool { return p.ID == s.ID }) {
+			table = append(table, s)
+		}
+		if up(s) {
+			break
+		}
+	}
+	mask := ring.Mask(l.Bits)
+	slices.SortFunc(table, func(a, b control.Peer) int {
+		return cmp.Compare(ring.Distance(mask, l.Self.ID, a.ID), ring.Distance(mask, l.Self.ID, b.ID))
+	})
+	for _, d := range l.Detours {
+		keep = append(keep, control.Peer{ID: d.ID, Life: d.Life, Addr: d.Addr})
+	}
+	return table, append(keep, l.Hold...)
+}
+
+// Successor is the member right behind the node, itself if it is alone.
+func (l *Local) Successor() uint64 {
+	if len(l.Successors) == 0 {
+		return l.Self.ID
+	}
+	return l.Successors[0].ID
+}

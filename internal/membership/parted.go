@@ -1,0 +1,156 @@
+package membership
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// pair is two lives of which the first cannot reach the second.
+type pair struct{ from, to ring.Ref }
+
+type parting struct {
+	why string
+	via uint64 // of the detour, if there is one
+	led bool   // there is
+}
+
+// maxParted bounds the pairs that are remembered. In a ring with more trouble than
+// that, what is missing is not a list of it.
+const maxParted = 4096
+
+// Parting is a pair that cannot talk directly.
+type Parting struct {
+	From, To ring.Member
+	Why      string
+}
+
+// Trouble takes a member's word that it cannot have a link that it should have, or,
+// without a reason, that it can again.
+func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
+	m, other := a.find(from), a.find(to)
+	p := pair{from, to}
+	if m == nil || other == nil { // it is about to hear of that
+		return
+	}
+	known := a.parted[p]
+	switch {
+	case why == "" && known != nil:
+		delete(a.parted, p)
+		a.detoured = true
+		a.do(Effect{Kind: Mended, Ref: from, Addr: m.Addr, Other: to})
+	case why == "":
+	case known != nil:
+		known.why = why
+	default:
+		a.ping(other)
+		if len(a.parted) >= maxParted {
+			return
+		}
+		a.parted[p] = &parting{why: why}
+		a.detoured = true
+		if other.doubt == nil {
+			a.do(Effect{Kind: Parted, Ref: from, Addr: m.Addr, Other: to, Why: why})
+		}
+	}
+}
+
+// Parted lists the pairs that cannot talk directly.
+func (a *Authority) Parted() (list []Parting) {
+	for _, p := range a.sortedPairs() {
+		if from, to := a.find(p.from), a.find(p.to); to.doubt == nil {
+			list = append(list, Parting{from.Member, to.Member, a.parted[p].why})
+		}
+	}
+	return list
+}
+
+// sortedPairs forgets pairs of which one is gone, and lists the others.
+func (a *Authority) sortedPairs() (list []pair) {
+	for p := range a.parted {
+		if a.find(p.from) == nil || a.find(p.to) == nil {
+			delete(a.parted, p)
+		} else {
+			list = append(list, p)
+		}
+	}
+	slices.SortFunc(list, func(x, y pair) int {
+		return cmp.Or(cmp.Compare(x.from.ID, y.from.ID), cmp.Compare(x.to.ID, y.to.ID))
+	})
+	return list
+}
+
+// lead finds ways around for the pairs that need one, and adds to what is to be told.
+//
+// A node that cannot reach a long entry passes to the entry before it. Only what is
+// for one of its successors may have no other way: that goes to a node that has a
+// link there, in two steps which no third node has a part in, so that it cannot loop.
+func (a *Authority) lead(tables []ring.Member, told map[uint64]*control.Update) {
+	a.detoured = false
+	detours := make(map[uint64][]control.Detour)
+	hold := make(map[uint64][]control.Peer)
+	for _, p := range a.sortedPairs() {
+		from, to := a.find(p.from), a.find(p.to)
+		view, _ := a.plans.View(from.ID)
+		parting := a.parted[p]
+		parting.led = false
+		if from.status != active || to.status != active || !slices.Contains(view.Successors, p.to) {
+			continue
+		}
+		via := a.around(tables, from, to)
+		if via == nil {
+			continue
+		}
+		parting.via, parting.led = via.ID, true
+		detours[from.ID] = append(detours[from.ID], control.Detour{To: to.ID, ID: via.ID, Life: via.Life, Addr: via.Addr})
+		if theirs, _ := a.plans.View(via.ID); !slices.Contains(theirs.Entries, p.to) {
+			hold[via.ID] = append(hold[via.ID], to.peer())
+		}
+	}
+	for _, found := range tables {
+		m := a.by[found.ID]
+		if slices.Equal(m.detours, detours[m.ID]) && slices.Equal(m.hold, hold[m.ID]) {
+			continue
+		}
+		m.detours, m.hold = detours[m.ID], hold[m.ID]
+		u := a.updateFor(told, m.ID)
+		u.NewDetours, u.Detours, u.Hold = true, m.detours, m.hold
+	}
+}
+
+// around picks who leads from one member to another: the nearest before the sink that
+// has it in its table, or else the nearest at all.
+func (a *Authority) around(tables []ring.Member, from, to *member) *member {
+	n := len(tables)
+	at, _ := slices.BinarySearchFunc(tables, to.ID, func(m ring.Member, id uint64) int { return cmp.Compare(m.ID, id) })
+	var second *member
+	for back := 1; back < min(n, maxAround); back++ {
+		m := a.by[tables[(at-back+n)%n].ID]
+		if m == from || m.doubt != nil || a.parted[pair{from.ref(), m.ref()}] != nil || a.parted[pair{m.ref(), to.ref()}] != nil {
+			continue
+		}
+		if view, _ := a.plans.View(m.ID); slices.Contains(view.Entries, to.ref()) {
+			return m
+		}
+		if second == nil {
+			second = m
+		}
+	}
+	return second
+}
+
+// maxAround is how far back from a sink a way around is looked for.
+const maxAround = 64
+
+// NoWay lists the pairs that cannot talk at all: no link and no way around.
+func (a *Authority) NoWay() (list []Parting) {
+	for _, p := range a.sortedPairs() {
+		from, to := a.find(p.from), a.find(p.to)
+		if view, _ := a.plans.View(from.ID); slices.Contains(view.Successors, p.to) && !a.parted[p].led && to.doubt == nil {
+			list = append(list, Parting{from.Member, to.Member, a.parted[p].why})
+		}
+	}
+	return list
+}

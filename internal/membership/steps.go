@@ -1,0 +1,370 @@
+package membership
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// quiet is how long nobody must have come or gone before the entries that lag behind
+// are put right: to do so costs a message to every member.
+func (a *Authority) quiet() time.Duration {
+	return max(time.Second, time.Duration(len(a.by))*50*time.Microsecond)
+}
+
+// pace is the least time between two announcements, each of which costs a message to
+// every member.
+func (a *Authority) pace() time.Duration { return time.Duration(len(a.by)) * 20 * time.Microsecond }
+
+// Setup makes the ring a live one, or gives it tables of another size: everybody is
+// told everything. 0 means as many entries as are useful.
+func (a *Authority) Setup(now Time, size int) {
+	a.live, a.size = true, size
+	for _, m := range a.by {
+		m.full = true
+		m.stalled = false
+	}
+	a.dirty, a.exact = true, true
+}
+
+// Linked takes a member's word that what it was told with an epoch is in use.
+func (a *Authority) Linked(now Time, ref ring.Ref, epoch uint64, failure string) {
+	m := a.find(ref)
+	if m == nil || epoch > m.sent {
+		return
+	}
+	m.acked = max(m.acked, epoch)
+	if epoch == m.sent {
+		m.failure = failure
+		m.stalled = false
+	}
+}
+
+// Advance does what is due, and returns when to call it again, 0 for only after the
+// next event.
+func (a *Authority) Advance(now Time) (next Time) {
+	next = a.expire(now)
+	if a.recovering {
+		next = soonest(next, a.rebuild(now))
+	}
+	if a.recovering || !a.live {
+		return next
+	}
+	next = soonest(next, a.admitBatch(now))
+	if a.plans.Lag() > 0 && !a.dirty {
+		if due := a.last + a.quiet(); now >= due {
+			a.dirty, a.exact = true, true
+		} else {
+			next = soonest(next, due)
+		}
+	}
+	if a.dirty || a.detoured {
+		a.plan()
+	}
+	next = soonest(next, a.letGo(now))
+	return soonest(next, a.announce(now))
+}
+
+// admitBatch takes newcomers into the ring, a batch at a time.
+func (a *Authority) admitBatch(now Time) (next Time) {
+	if len(a.batch) == 0 {
+		tables := a.tables()
+		for _, found := range a.ring.All() {
+			if m := a.by[found.ID]; m.status == waiting && m.doubt == nil && !m.stalled {
+				a.batch = append(a.batch, m)
+			}
+		}
+		if len(a.batch) == 0 {
+			return 0
+		}
+		a.batchBy = now + a.Lease
+		if len(tables) == 0 { // nobody has to be kept from them
+			a.join(now)
+			return 0
+		}
+		a.introduce(tables)
+	}
+	for _, m := range a.batch {
+		if m.acked < m.sent && now < a.batchBy {
+			return a.batchBy
+		}
+	}
+	a.join(now)
+	return 0
+}
+
+// introduce tells the batch, and nobody else, of a ring with all of the batch in it.
+func (a *Authority) introduce(tables []ring.Member) {
+	a.epoch++
+	for _, m := range a.batch {
+		m.status = linking
+		tables = append(tables, m.Member)
+	}
+	slices.SortFunc(tables, func(x, y ring.Member) int { return cmp.Compare(x.ID, y.ID) })
+	k := ring.Entries(len(tables), a.size)
+	at := 0
+	var positions []int
+	for _, m := range a.batch {
+		for tables[at].ID != m.ID {
+			at++
+		}
+		var view ring.View
+		positions = ring.AppendPositions(positions[:0], len(tables), at, k)
+		for _, p := range positions {
+			view.Entries = append(view.Entries, tables[p].Ref())
+		}
+		for i := 1; i <= ring.Successors && i < len(tables); i++ {
+			view.Successors = append(view.Successors, tables[(at+i)%len(tables)].Ref())
+		}
+		m.sent, m.successor = a.epoch, a.epoch
+		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables)))
+	}
+}
+
+// join takes the batch into everybody's tables.
+func (a *Authority) join(now Time) {
+	first := len(a.tables()) == 0
+	for _, m := range a.batch {
+		if m.acked < m.sent && !first { // not ready, and it must not hold up others
+			m.status, m.stalled = waiting, true
+			continue
+		}
+		m.status, m.full = active, true
+		if len(a.fresh) == 0 {
+			a.freshBy = now + a.Lease
+		}
+		a.fresh = append(a.fresh, m)
+	}
+	a.batch = nil
+	a.dirty, a.last = true, now
+}
+
+// tables lists the members that are in tables, by ascending ID.
+func (a *Authority) tables() []ring.Member {
+	all := a.ring.All()
+	return slices.DeleteFunc(all, func(m ring.Member) bool { return a.by[m.ID].status != active })
+}
+
+// plan finds out what everybody must be told, and tells them.
+func (a *Authority) plan() {
+	tables := a.tables()
+	for _, m := range tables {
+		if a.by[m.ID].full {
+			a.plans.Forget(m.ID)
+		}
+	}
+	changes := a.plans.Update(tables, a.size, a.exact)
+	a.dirty, a.exact = false, false
+	a.inTables = len(tables)
+	a.epoch++
+	told := make(map[uint64]*control.Update, len(changes))
+	for _, c := range changes {
+		m := a.by[tables[c.At].ID]
+		if c.Successors != nil {
+			m.successor = a.epoch
+		}
+		if m.full {
+			m.full = false
+			view, _ := a.plans.View(m.ID)
+			a.tell(m, control.TypeManifest, a.manifest(m, view, len(tables)))
+			continue
+		}
+		u := &control.Update{Epoch: a.epoch, Members: len(tables), Entries: c.Size}
+		for _, s := range c.Slots {
+			p := a.by[s.Peer.ID]
+			u.Slots = append(u.Slots, control.Slot{At: s.At, ID: p.ID, Life: p.Life, Addr: p.Addr})
+		}
+		if c.Successors != nil {
+			u.NewSuccessors, u.Successors = true, a.peers(c.Successors)
+		}
+		told[m.ID] = u
+	}
+	a.lead(tables, told)
+	for _, m := range tables {
+		for _, gone := range a.owed[m.ID] {
+			u := a.updateFor(told, m.ID)
+			u.Gone = append(u.Gone, control.Ref(gone))
+		}
+	}
+	clear(a.owed)
+	used := false
+	for _, found := range tables { // in a fixed order
+		if u := told[found.ID]; u != nil {
+			a.tell(a.by[found.ID], control.TypeUpdate, *u)
+			used = true
+		}
+	}
+	if !used && len(changes) == 0 {
+		a.epoch-- // nobody heard of it
+	}
+}
+
+// updateFor finds the update for a member, or makes one that changes nothing.
+func (a *Authority) updateFor(told map[uint64]*control.Update, id uint64) *control.Update {
+	u := told[id]
+	if u == nil {
+		view, _ := a.plans.View(id)
+		u = &control.Update{Epoch: a.epoch, Members: a.inTables, Entries: len(view.Entries)}
+		told[id] = u
+	}
+	return u
+}
+
+func (a *Authority) tell(m *member, t wire.Type, body any) {
+	m.sent = a.epoch
+	a.send(m, t, body)
+}
+
+// letGo releases those that leave, when nobody has a link to them any more.
+func (a *Authority) letGo(now Time) (next Time) {
+	if len(a.leavers) == 0 {
+		return 0
+	}
+	held := false
+	for _, found := range a.ring.All() {
+		if m := a.by[found.ID]; m.status == active && m.acked < m.sent && m.doubt == nil {
+			held = true
+			break
+		}
+	}
+	for _, m := range slices.Clone(a.leavers) {
+		if held && now < m.until {
+			next = soonest(next, m.until)
+			continue
+		}
+		a.release(m)
+	}
+	return next
+}
+
+// announce tells everybody of those that can be sent to from now on, and of those that
+// are gone.
+func (a *Authority) announce(now Time) (next Time) {
+	tables := a.tables()
+	known := a.ripe(tables, now)
+	if len(a.fresh) > 0 {
+		next = a.freshBy
+	}
+	if len(known) == 0 && len(a.gone) == 0 {
+		return next
+	}
+	if due := a.goneAt + a.pace(); len(known) == 0 && now < due {
+		return soonest(next, due)
+	}
+	a.goneAt = now
+	note := control.Announce{Members: len(tables)}
+	for _, m := range known {
+		m.announced = true
+		note.Added = append(note.Added, m.ID)
+		if !m.Traffic {
+			note.Idle = append(note.Idle, m.ID)
+		}
+	}
+	for _, ref := range a.gone {
+		note.Gone = append(note.Gone, control.Ref(ref))
+	}
+	a.gone = nil
+	if len(note.Added) > control.MaxOthers {
+		a.shuffle(note.Added)
+	}
+	for _, found := range a.ring.All() {
+		if m := a.by[found.ID]; m.status != waiting {
+			a.send(m, control.TypeAnnounce, a.sample(note))
+		}
+	}
+	for _, m := range known {
+		a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
+		a.news(Ready, m, "")
+	}
+	return next
+}
+
+// ripe takes from the newcomers those that everybody's tables lead to. They become
+// known together, unless some of them take too long.
+func (a *Authority) ripe(tables []ring.Member, now Time) (known []*member) {
+	if len(a.fresh) == 0 {
+		return nil
+	}
+	at := make(map[uint64]int, len(tables))
+	for i, m := range tables {
+		at[m.ID] = i
+	}
+	var unripe []*member
+	for _, m := range a.fresh {
+		before := a.by[tables[(at[m.ID]+len(tables)-1)%len(tables)].ID]
+		if m.acked >= m.successor && before.acked >= before.successor {
+			known = append(known, m)
+		} else {
+			unripe = append(unripe, m)
+		}
+	}
+	if len(unripe) > 0 && now < a.freshBy {
+		return nil
+	}
+	if len(unripe) > 0 {
+		a.freshBy = now + a.Lease
+	}
+	a.fresh = unripe
+	return known
+}
+
+// sample cuts the list of newcomers to what a node wants to hear: a stretch, from
+// anywhere, of a list that was shuffled once for all.
+func (a *Authority) sample(note control.Announce) control.Announce {
+	n := len(note.Added)
+	if n <= control.MaxOthers {
+		return note
+	}
+	from := int(a.Draw(uint64(n)))
+	twice := append(slices.Clone(note.Added), note.Added[:min(n, control.MaxOthers)]...)
+	note.Added = twice[from : from+control.MaxOthers]
+	return note
+}
+
+func (a *Authority) shuffle(ids []uint64) {
+	for i := len(ids) - 1; i > 0; i-- {
+		j := a.Draw(uint64(i + 1))
+		ids[i], ids[j] = ids[j], ids[i]
+	}
+}
+
+// Missing says what keeps the ring from being as it should be, or nothing.
+func (a *Authority) Missing() (list []string) {
+	if !a.live {
+		return []string{"it has not been set up: run Setup (setup-overlay)"}
+	}
+	if a.recovering {
+		return []string{"the registry has been restarted, and members of the ring that was have time to come back"}
+	}
+	for _, found := range a.ring.All() {
+		m := a.by[found.ID]
+		who := fmt.Sprintf("node %d (%s)", m.ID, m.Addr)
+		switch {
+		case m.doubt != nil:
+			list = append(list, fmt.Sprintf("%s is out of sight: %s", who, m.doubt.why))
+		case m.status == leaving:
+			list = append(list, who+" is leaving")
+		case m.status == waiting && m.stalled:
+			list = append(list, who+" has not reported its links up")
+		case m.status == waiting || m.status == linking:
+			list = append(list, who+" is about to be taken in")
+		case m.acked < m.sent:
+			list = append(list, who+" has not reported its links up")
+		}
+	}
+	if len(list) == 0 && (a.dirty || a.detoured || len(a.fresh) > 0) {
+		list = append(list, "newcomers are not announced yet")
+	}
+	if len(list) == 0 && len(a.gone) > 0 {
+		list = append(list, "those that are gone are not announced yet")
+	}
+	return list
+}
+
+// Lagging counts the entries that are not where the present membership would have them.
+func (a *Authority) Lagging() int { return a.plans.Lag() }

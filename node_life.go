@@ -1,0 +1,245 @@
+package ringdht
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// The ports of a node: which of its parts a message is for.
+const (
+	portHandler = 0
+	portTraffic = 0x80 // and the low bits of the run's number
+)
+
+// life is one incarnation of a node.
+type life struct {
+	n       *Node
+	self    control.Registered
+	space   Space
+	plane   *plane.Plane
+	traffic *traffic
+
+	ctx  context.Context
+	stop context.CancelCauseFunc
+	wg   sync.WaitGroup // relink, its dials, and beat
+	once sync.Once      // it ends
+
+	local   atomic.Pointer[membership.Local] // what it was told
+	told    chan struct{}                    // of one slot: local has changed
+	table   atomic.Pointer[Table]
+	failure atomic.Pointer[error] // of the latest links
+	ready   chan struct{}         // closed when everybody's tables lead here
+}
+
+// begin starts a life with what the registry has said.
+func (n *Node) begin(self control.Registered) error {
+	l := &life{n: n, self: self, space: Space(self.Bits), told: make(chan struct{}, 1), ready: make(chan struct{})}
+	if self.Bits < 1 || self.Bits > 64 || !l.space.Contains(ID(self.ID)) || self.MaxPayload < 4 || self.MaxPayload > maxMaxPayload ||
+		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > maxLease.Milliseconds() {
+		return fmt.Errorf("the registry's terms make no sense: %+v", self)
+	}
+	if err := n.cfg.limits.fit(self.MaxPayload); err != nil {
+		return err
+	}
+	table, _ := newTable(l.space, ID(self.ID), 0, nil)
+	l.table.Store(table)
+	l.local.Store(&membership.Local{Self: ring.Ref{ID: self.ID, Life: self.Life}, Bits: self.Bits})
+	l.traffic = newTraffic(l)
+	l.ctx, l.stop = context.WithCancelCause(n.ctx)
+	l.plane = plane.New(plane.Config{
+		Self: self.ID, Life: self.Life, Bits: self.Bits, MaxPayload: self.MaxPayload, HopLimit: self.HopLimit,
+		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log,
+		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(),
+	})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		l.stop(ErrClosed)
+		l.plane.Close(ErrClosed)
+		return ErrClosed
+	}
+	n.life.Store(l)
+	n.change()
+	l.wg.Go(l.relink)
+	l.wg.Go(l.beat)
+	return nil
+}
+
+func (l *life) lease() time.Duration { return time.Duration(l.self.Lease) * time.Millisecond }
+
+// end ends a life: whatever waits fails with err, and what was accepted and is not
+// known to be delivered is remembered. It waits for everything of it to end.
+func (n *Node) end(l *life, err error) {
+	l.once.Do(func() {
+		l.stop(err)
+		l.traffic.stop()
+		left := l.plane.Close(err)
+		l.wg.Wait()
+		n.mu.Lock()
+		n.leftover = append(n.leftover, left...)
+		n.change()
+		n.mu.Unlock()
+	})
+}
+
+// maxLeftover bounds the ended streams of earlier lives that wait for a Flush.
+const maxLeftover = 4096
+
+// takeLeftover takes what earlier lives left undelivered, to these sinks or to all if
+// none are given.
+func (n *Node) takeLeftover(sinks []uint64) (taken []plane.Undelivered) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leftover = slices.DeleteFunc(n.leftover, func(u plane.Undelivered) bool {
+		mine := len(sinks) == 0 || slices.Contains(sinks, u.Sink)
+		if mine {
+			taken = append(taken, u)
+		}
+		return mine
+	})
+	return taken
+}
+
+// goneLives remembers which lives of other nodes are over, so that they are not
+// listened to any more.
+type goneLives struct {
+	latest map[uint64]uint64 // by ID
+	order  []uint64          // the oldest first
+}
+
+// maxGone bounds them. A life that is over hears of it within a lease of waking up.
+const maxGone = 4096
+
+func (g *goneLives) add(id, life uint64) {
+	if g.latest == nil {
+		g.latest = make(map[uint64]uint64)
+	}
+	if _, known := g.latest[id]; !known {
+		if len(g.order) == maxGone {
+			delete(g.latest, g.order[0])
+			g.order = g.order[1:]
+		}
+		g.order = append(g.order, id)
+	}
+	g.latest[id] = max(g.latest[id], life)
+}
+
+func (g *goneLives) has(id, life uint64) bool {
+	latest, ok := g.latest[id]
+	return ok && life <= latest
+}
+
+// gone takes note that lives of other nodes are over.
+func (l *life) gone(refs []control.Ref) {
+	for _, g := range refs {
+		l.n.mu.Lock()
+		l.n.over.add(g.ID, g.Life)
+		l.n.mu.Unlock()
+		l.plane.Gone(g.ID, g.Life)
+	}
+}
+
+// beat is the goroutine that tells the registry that the node lives, and looks after
+// links and what is idle.
+func (l *life) beat() {
+	ticker := time.NewTicker(l.lease() / 3)
+	defer ticker.Stop()
+	last := time.Now()
+	for {
+		select {
+		case <-l.ctx.Done():
+			return
+		case now := <-ticker.C:
+			if !l.plane.Alive() {
+				// This process was stopped for so long that it may have been declared dead.
+				// Nothing is sent or handled until that is known.
+				l.n.cfg.log.Warn("the node was paused, asking the registry whether it is still a member", "node", l.n.Peer())
+				l.n.hangUp()
+				continue
+			}
+			l.n.tell(control.TypeBeat, l.traffic.progress())
+			l.plane.CheckLinks(l.lease())
+			idle := now.Sub(last) >= idleStream
+			if idle {
+				last = now
+			}
+			l.plane.Sweep(idle)
+		}
+	}
+}
+
+// check decides who may connect.
+func (n *Node) check(h wire.Hello) wire.Answer {
+	switch h.Role {
+	case wire.RoleProbe:
+		return wire.Answer{Token: n.token}
+	case wire.RoleLink:
+	default:
+		return wire.Answer{Status: wire.WrongRole, Reason: "this is a node, not a registry: join at the registry's address"}
+	}
+	// A peer may have learned of this life before the node itself has. The answer must
+	// still make its deadline.
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.handshake/2)
+	defer cancel()
+	mine := func(l *life) bool { return l != nil && h.To == l.self.ID && h.ToLife == l.self.Life }
+	if h.To != 0 || h.ToLife != 0 {
+		n.await(ctx, func() bool {
+			l := n.life.Load()
+			return mine(l) || l != nil && h.ToLife < l.self.Life
+		})
+	}
+	l := n.life.Load()
+	n.mu.Lock()
+	over := n.over.has(h.From, h.FromLife)
+	n.mu.Unlock()
+	switch {
+	case n.ctx.Err() != nil:
+		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
+	case l == nil:
+		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
+	case !mine(l):
+		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
+			"this is node %d in another life than the one you know: your routing table is out of date", l.self.ID)}
+	case h.From == l.self.ID || !l.space.Contains(ID(h.From)):
+		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, l.self.ID)}
+	case over:
+		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that life of node %d is over: it was declared dead", h.From)}
+	}
+	return wire.Answer{}
+}
+
+// serve is a connection's goroutine: a peer's link, or the registry's probe.
+func (n *Node) serve(conn net.Conn, introduced func()) {
+	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
+	h, err := n.cfg.welcome(conn, n.check)
+	stop()
+	introduced()
+	if err != nil || h.Role == wire.RoleProbe {
+		if err != nil && n.ctx.Err() == nil {
+			n.cfg.log.Warn("connection refused", "from", conn.RemoteAddr(), "err", err)
+		}
+		conn.Close()
+		return
+	}
+	l := n.life.Load()
+	if l.self.Life != h.ToLife { // it ended in between
+		conn.Close()
+		return
+	}
+	err = l.plane.Receive(conn, h.From, h.FromLife)
+	n.cfg.log.Debug("incoming link ended", "peer", h.From, "err", err)
+	if isProtocolError(err) {
+		n.cfg.log.Warn("incoming link ended", "peer", h.From, "from", conn.RemoteAddr(), "err", err)
+	}
+}

@@ -1,0 +1,180 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// now is the time of the membership.
+func (r *Registry) now() time.Duration { return time.Since(r.start) + 1 }
+
+// stir wakes the steward; it needs mu, so that whoever waits sees the change.
+func (r *Registry) stir() {
+	r.change()
+	select {
+	case r.due <- struct{}{}:
+	default:
+	}
+}
+
+// steward is the goroutine that does what the membership asks for, in order. Many
+// events that come while it is busy make one plan: a thousand nodes that join at once
+// cost a few plans and not a thousand.
+func (r *Registry) steward() {
+	look := r.cfg.lease / 4
+	timer := time.NewTimer(look)
+	defer timer.Stop()
+	for {
+		r.mu.Lock()
+		now := r.now()
+		next := r.members.Advance(now)
+		effects := r.members.Take()
+		r.change()
+		r.mu.Unlock()
+		for _, e := range effects {
+			r.perform(e)
+		}
+		wait := look
+		if next > 0 {
+			wait = max(0, min(wait, next-r.now()))
+		}
+		timer.Reset(wait)
+		from := time.Now()
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-r.due:
+		case <-timer.C:
+		}
+		if gap := time.Since(from) - wait; gap > r.cfg.lease/4 {
+			// This process stood still. Nobody could show that it lives meanwhile.
+			r.cfg.log.Warn("the registry was paused", "for", gap)
+			r.mu.Lock()
+			r.members.Paused(gap)
+			r.mu.Unlock()
+		}
+	}
+}
+
+// perform does one thing that the membership asks for, and tells the log of news.
+func (r *Registry) perform(e membership.Effect) {
+	who := Peer{ID(e.Ref.ID), e.Addr}
+	log := r.cfg.log
+	switch e.Kind {
+	case membership.Send:
+		r.mu.Lock()
+		s := r.sessions[e.Ref]
+		r.mu.Unlock()
+		if s != nil {
+			s.conn.Send(e.Type, e.Body) // a session that fails ends by itself
+		}
+	case membership.Probe:
+		r.wg.Go(func() { r.look(e) })
+	case membership.Dead:
+		log.Warn("node declared dead", "node", who, "life", e.Ref.Life, "why", e.Why)
+		r.dismiss(e.Ref, e.Why)
+	case membership.Left:
+		log.Info("node left", "node", who)
+		r.part(e.Ref, e.Why)
+	case membership.Doubted:
+		log.Info("node out of sight", "node", who, "why", e.Why)
+	case membership.Back:
+		log.Info("node is back", "node", who)
+	case membership.Ready:
+		log.Info("node ready", "node", who)
+	case membership.Parted:
+		log.Warn("pair degraded", "node", who, "cannot reach", e.Other.ID, "why", e.Why)
+	case membership.Mended:
+		log.Info("pair mended", "node", who, "reaches", e.Other.ID)
+	case membership.Rebuilt:
+		log.Info("membership rebuilt", "how", e.Why)
+	}
+}
+
+// part ends a session; nothing that comes over it counts any more.
+func (r *Registry) part(ref ring.Ref, why string) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.run != nil {
+		r.run.lose(ref, why)
+	}
+	r.change()
+	s := r.sessions[ref]
+	if s != nil {
+		s.left = true
+		s.leave()
+	}
+	return s
+}
+
+// dismiss tells a node that it was declared dead, should it be able to hear it.
+func (r *Registry) dismiss(ref ring.Ref, why string) {
+	if s := r.part(ref, why); s != nil {
+		s.conn.Send(control.TypeRefused, control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why})
+		r.wg.Go(func() { s.conn.Shutdown(time.Second) })
+	}
+}
+
+// look dials a member that is out of sight.
+func (r *Registry) look(e membership.Effect) {
+	answer := membership.Nothing
+	got, err := r.probe(e.Addr)
+	switch {
+	case err == nil && got == e.Token:
+		answer = membership.Answered
+	case err == nil || errors.Is(err, ErrHandshake) || errors.Is(err, syscall.ECONNREFUSED):
+		answer = membership.Absent
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members.Probed(r.now(), e.Ref, answer)
+	r.stir()
+}
+
+// probe dials an address and returns the token of the node that answers.
+func (r *Registry) probe(addr string) (token uint64, err error) {
+	select {
+	case r.dials <- struct{}{}:
+		defer func() { <-r.dials }()
+	case <-r.ctx.Done():
+		return 0, ErrClosed
+	}
+	conn, answer, err := r.cfg.dial(r.ctx, addr, wire.Hello{Role: wire.RoleProbe})
+	if err != nil {
+		return 0, err
+	}
+	conn.Close()
+	return answer.Token, nil
+}
+
+// WaitSettled waits until the ring is as it should be: everybody who has joined is
+// part of it, nobody is out of sight, and all members use the tables that the present
+// membership asks for. The error matches [ErrNotReady] and says what is missing.
+func (r *Registry) WaitSettled(ctx context.Context) error {
+	var missing []string
+	err := r.await(ctx, func() bool {
+		missing = r.members.Missing()
+		if len(missing) == 0 && r.members.Lagging() > 0 {
+			missing = []string{"long entries are about to be put right"}
+		}
+		return len(missing) == 0
+	})
+	if err != nil {
+		return fmt.Errorf("ringdht: registry: %w: %s (%w)", ErrNotReady, some(missing), err)
+	}
+	return nil
+}
+
+// scarce says that dialling failed for want of something on this side, such as file
+// descriptors, which says nothing about the other.
+func scarce(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EADDRNOTAVAIL)
+}
