@@ -1,0 +1,5 @@
+//go:build !race
+
+package ringdht
+
+const raceEnabled = false
