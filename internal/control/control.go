@@ -73,13 +73,14 @@ type Code uint8
 const (
 	CodeFull        Code = 1 // no free ID
 	CodeAddrTaken   Code = 2
-	CodeHost        Code = 3 // advertised another host than the connection comes from
-	CodeUnreachable Code = 4 // nobody, or somebody else, answers at the address
-	CodeNotMember   Code = 5 // deregistered already, or never registered
-	CodeNotYours    Code = 6 // another node's ID
-	CodeProtocol    Code = 7 // a message that makes no sense now
-	CodeEvicted     Code = 8 // this life was declared dead: join again, as a new one
-	CodeIDTaken     Code = 9 // the ID asked for is another's
+	CodeHost        Code = 3  // advertised another host than the connection comes from
+	CodeUnreachable Code = 4  // nobody, or somebody else, answers at the address
+	CodeNotMember   Code = 5  // deregistered already, or never registered
+	CodeNotYours    Code = 6  // another node's ID
+	CodeProtocol    Code = 7  // a message that makes no sense now
+	CodeEvicted     Code = 8  // this life was declared dead: join again, as a new one
+	CodeIDTaken     Code = 9  // the ID asked for is another's
+	CodeWait        Code = 10 // it cannot be told yet: ask again
 )
 
 // Refused says no.

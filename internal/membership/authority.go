@@ -71,6 +71,7 @@ type Request struct {
 	Epoch   uint64
 	Size    int
 	Members int
+	Ready   bool // it was announced
 }
 
 // Why a request is not granted.

@@ -168,10 +168,7 @@ func (a *Authority) plan() {
 		if c.Successors != nil {
 			m.successor = a.epoch
 		}
-		if m.full {
-			m.full = false
-			view, _ := a.plans.View(m.ID)
-			a.tell(m, control.TypeManifest, a.manifest(m, view, len(tables)))
+		if m.full { // below, when its detours are known
 			continue
 		}
 		u := &control.Update{Epoch: a.epoch, Members: len(tables), Entries: c.Size}
@@ -193,9 +190,18 @@ func (a *Authority) plan() {
 	}
 	clear(a.owed)
 	used := false
-	for _, found := range tables { // in a fixed order
-		if u := told[found.ID]; u != nil {
-			a.tell(a.by[found.ID], control.TypeUpdate, *u)
+	for _, found := range tables { // in a fixed order, one message of an epoch to each
+		m, u := a.by[found.ID], told[found.ID]
+		switch {
+		case m.full:
+			m.full = false
+			view, _ := a.plans.View(m.ID)
+			a.tell(m, control.TypeManifest, a.manifest(m, view, len(tables)))
+			if u != nil && len(u.Gone) > 0 { // for which a manifest has no room
+				a.send(m, control.TypeAnnounce, control.Announce{Members: len(tables), Gone: u.Gone})
+			}
+		case u != nil:
+			a.tell(m, control.TypeUpdate, *u)
 			used = true
 		}
 	}
