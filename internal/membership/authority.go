@@ -71,7 +71,7 @@ type Request struct {
 	Epoch   uint64
 	Size    int
 	Members int
-	Ready   bool // it was announced
+	Ready   bool // it was told that everybody's tables lead to it
 }
 
 // Why a request is not granted.

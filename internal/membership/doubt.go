@@ -124,6 +124,12 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 		a.recovered = now + a.Grace
 		a.live = true
 	}
+	a.epoch = max(a.epoch, r.Epoch)
+	if !r.Ready {
+		// It was about to be taken in. The node before it may not know of it, and would
+		// say that it does not exist: it is a newcomer once more.
+		return
+	}
 	m.status, m.announced, m.full = active, true, true
 	m.sent, m.acked = r.Epoch, r.Epoch
 	if r.Epoch >= a.heard { // the latest word is the best
@@ -133,7 +139,6 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 		a.heard, a.size = r.Epoch, r.Size
 		a.expected = max(a.expected, r.Members)
 	}
-	a.epoch = max(a.epoch, r.Epoch)
 }
 
 // Recover makes the authority wait for members of an earlier registry from the start.
