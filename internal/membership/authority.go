@@ -287,6 +287,9 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		}
 		m.stalled = false
 		a.news(Back, m, "")
+		if m.announced && !r.Ready {
+			a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
+		}
 		return m.Member, nil
 	}
 	if a.live && !a.recovering {
