@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// joining is a process's conversation with the registry.
+type joining struct {
+	conn    *conn
+	trying  bool
+	want    ring.Ref // the life it had, whose ID it asks for; no Life for none
+	patient int      // attempts left to get that ID
+}
+
+// join makes sure that the process is connected to the registry, or about to be.
+func (p *process) attempt(after Time) {
+	j := p.join
+	if j.trying || j.conn != nil || p.done {
+		return
+	}
+	j.trying = true
+	p.after(after, func() {
+		p.after(p.w.dialDelay(), func() {
+			r := p.w.registry
+			switch {
+			case r == nil || r.p.state == dead:
+				p.retryJoin()
+			case r.p.state == stopped || !p.w.reach(p, r.p):
+				p.after(p.w.dialTimeout(), p.retryJoin)
+			default:
+				p.connected(p.w.connect(p, r))
+			}
+		})
+	})
+}
+
+func (p *process) retryJoin() {
+	p.join.trying = false
+	p.attempt(p.w.lease/16 + p.w.jitter(p.w.lease/8))
+}
+
+func (p *process) connected(c *conn) {
+	p.join.trying = false
+	p.join.conn = c
+	r := register{Request: membership.Request{Addr: p.addr, Traffic: true}}
+	if n := p.node; n != nil {
+		r.resume, r.ID, r.Life, r.Token, r.Ready = true, n.ref.ID, n.ref.Life, p.token, n.ready
+		r.Epoch, r.Size, r.Members = n.local.Epoch, n.local.Size, n.local.Members
+	} else {
+		p.token = p.w.net.Uint64()
+		r.Token = p.token
+		if j := p.join; j.want.Life != 0 {
+			r.Want, r.ID = true, j.want.ID
+		}
+	}
+	c.asked = append(c.asked, p.w.now)
+	c.say(r)
+	p.after(p.w.lease/3, c.beat)
+}
+
+// lost takes note that the connection to the registry ended.
+func (p *process) lost(c *conn) {
+	if p.join.conn != c {
+		return
+	}
+	p.join.conn = nil
+	p.w.logf("%s lost the registry", p.addr)
+	if p.node != nil && p.node.goodbye {
+		p.node.depart()
+		return
+	}
+	p.attempt(p.w.jitter(p.w.lease / 2))
+}
+
+// hear takes a message from the registry.
+func (p *process) hear(c *conn, msg any) {
+	n := p.node
+	switch m := msg.(type) {
+	case registered:
+		if n == nil {
+			n = p.begin(m.ref)
+		} else if n.ref != m.ref {
+			p.w.judge.fail("%v went on as %v", n.ref, m.ref)
+		}
+		n.touch(c)
+		n.resumed(c)
+	case control.Refused:
+		p.refused(c, m.Code)
+	case control.BeatAnswer:
+		if n != nil {
+			n.touch(c)
+		}
+	default:
+		if n == nil {
+			p.w.judge.fail("%s was told %T before it was registered", p.addr, msg)
+			return
+		}
+		n.told(c, msg)
+	}
+}
+
+// touch takes note that the registry answered what was asked longest ago.
+func (n *node) touch(c *conn) {
+	if len(c.asked) > 0 {
+		n.touched = c.asked[0]
+		c.asked = c.asked[1:]
+	}
+}
+
+func (p *process) refused(c *conn, code control.Code) {
+	c.letGo()
+	p.join.conn = nil
+	p.w.logf("%s was refused: %d", p.addr, code)
+	switch code {
+	case control.CodeEvicted:
+		if n := p.node; n != nil {
+			p.join.want, p.join.patient = n.ref, 3
+			n.end("evicted")
+			if n.leaving { // it is out, which is what it wanted
+				p.quit()
+				return
+			}
+		}
+	case control.CodeIDTaken:
+		p.join.want = ring.Ref{}
+	case control.CodeWait, control.CodeUnreachable:
+		if p.join.patient--; p.join.patient <= 0 {
+			p.join.want = ring.Ref{}
+		}
+	}
+	p.attempt(p.w.lease/16 + p.w.jitter(p.w.lease/8))
+}

@@ -1,0 +1,230 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// judge knows everything, and holds it against what was promised. The first
+// complaint stays in err.
+type judge struct {
+	w       *world
+	err     error
+	streams []*outStream
+	lives   map[ring.Ref]*life
+	issued  map[uint64]ring.Ref // lives ever
+	all     []*life
+	pairs   map[[2]ring.Ref]int // the latest stream delivered from one life to another
+}
+
+// life is what the judge knows of one life of a node.
+type life struct {
+	ref       ring.Ref
+	p         *process
+	n         *node
+	member    bool // by the word of the registry, or of the one before
+	announced Time
+	leaving   bool
+	dead      bool // its process is, or it was given up
+	why       string
+	gen       int // of the registry that admitted it or took it back
+}
+
+func newJudge(w *world) *judge {
+	return &judge{w: w, lives: make(map[ring.Ref]*life), issued: make(map[uint64]ring.Ref), pairs: make(map[[2]ring.Ref]int)}
+}
+
+func (j *judge) fail(format string, args ...any) {
+	if j.err == nil {
+		j.err = fmt.Errorf("at %v: %s", j.w.now, fmt.Sprintf(format, args...))
+		j.w.logf("FAILED: %v", j.err)
+	}
+}
+
+// admitted: a registry took a life in, or back.
+func (j *judge) admitted(r *registry, m ring.Member, p *process) {
+	x := j.lives[m.Ref()]
+	if x == nil {
+		if was, ok := j.issued[m.Life]; ok {
+			j.fail("life %d of node %d was given to node %d before", m.Life, m.ID, was.ID)
+		}
+		j.issued[m.Life] = m.Ref()
+		x = &life{ref: m.Ref(), p: p}
+		j.lives[m.Ref()] = x
+		j.all = append(j.all, x)
+	}
+	x.gen = r.gen
+	x.member = true
+	for _, y := range j.all {
+		if y != x && y.ref.ID == x.ref.ID && y.member && y.announced > 0 && !y.over() && y.gen == r.gen {
+			j.fail("%v and %v have one ID", x.ref, y.ref)
+		}
+	}
+}
+
+func (x *life) over() bool { return x.dead || x.p.state == dead || x.n != nil && x.n.over }
+
+// counts says that nobody may be told that this life does not exist.
+func (x *life) counts() bool { return x.member && x.announced > 0 && !x.leaving && !x.over() }
+
+func (j *judge) born(n *node)        { j.lives[n.ref].n = n }
+func (j *judge) leaves(ref ring.Ref) { j.lives[ref].leaving = true }
+func (j *judge) died(n *node)        { j.lives[n.ref].dead = true }
+func (j *judge) released(n *node)    {}
+func (j *judge) survivors() bool {
+	for _, x := range j.all {
+		if x.member && !x.over() && x.announced > 0 && x.gen < j.w.registry.gen {
+			return true
+		}
+	}
+	return false
+}
+
+// effect watches what a registry decides.
+func (j *judge) effect(r *registry, e membership.Effect) {
+	x := j.lives[e.Ref]
+	switch e.Kind {
+	case membership.Ready:
+		x.announced = j.w.now
+	case membership.Left:
+		x.member = false
+		if !x.leaving {
+			j.fail("%v left without having asked to", e.Ref)
+		}
+	case membership.Dead:
+		x.member, x.why = false, e.Why
+		j.w.count.deaths++
+		if !j.excused(x, r) && !x.leaving {
+			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
+		}
+	case membership.Rebuilt:
+		r.rebuilt = j.w.now
+		for _, x := range j.all {
+			if m, ok := r.auth.Holder(x.ref.ID); x.member && (!ok || m.Life != x.ref.Life) {
+				if !j.excused(x, r) {
+					j.fail("%v was there, and was not waited for", x.ref)
+				}
+				x.member = false
+			}
+		}
+	}
+}
+
+// excused says whether there is a reason for taking a life for dead.
+func (j *judge) excused(x *life, r *registry) bool {
+	w := j.w
+	p := x.p
+	return x.over() || x.announced == 0 && r.gen > 1 || // a newcomer may have to make room for who comes back
+		p.state == stopped || !w.reach(p, r.p) ||
+		w.now-p.troubled < 2*w.lease
+}
+
+// refusedLife: a registry said that a life is over.
+func (j *judge) refusedLife(r *registry, ref ring.Ref) {
+	x := j.lives[ref]
+	if x.member && !j.excused(x, r) {
+		j.fail("%v was refused by registry %d without a reason", ref, r.gen)
+	}
+	x.member = false
+}
+
+// noRoute: a node says of an ID that nobody has it.
+func (j *judge) noRoute(n *node, f wire.Frame) {
+	for _, x := range j.all {
+		if x.ref.ID == f.Dst() && x.counts() {
+			j.fail("%v says that nobody has ID %d, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",
+				n.ref, f.Dst(), x.ref, x.announced, n.outlook.Successor, n.use.Epoch, n.outlook.Up, n.touched, f.Type(), f.Src())
+		}
+	}
+}
+
+// hop: a frame arrived at a node.
+func (j *judge) hop(n *node, f wire.Frame) {
+	j.w.count.frames++
+	if limit := len(j.w.processes) + 2; int(f.Hops()) > limit {
+		j.fail("a %v frame from %d to %d crossed %d links, now to %v", f.Type(), f.Src(), f.Dst(), f.Hops(), n.ref)
+	}
+}
+
+// opened: a stream knows which life of its sink it talks to.
+func (j *judge) opened(o *outStream) {
+	x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]
+	if x == nil {
+		j.fail("a stream from %v to %d was opened by a life %d that never was", o.n.ref, o.sink, o.sinkLife)
+	}
+}
+
+// delivered: the handler of a node got a message.
+func (j *judge) delivered(n *node, f wire.Frame) {
+	no, index := binary.BigEndian.Uint64(f.Body()), int(binary.BigEndian.Uint64(f.Body()[8:]))
+	o := j.streams[no]
+	pair := [2]ring.Ref{o.n.ref, n.ref}
+	switch {
+	case o.n.ref.ID != f.Src() || o.sink != n.ref.ID || f.Dst() != n.ref.ID:
+		j.fail("%v got a message from %v to %d as one from %d to %d", n.ref, o.n.ref, o.sink, f.Src(), f.Dst())
+	case !o.opened || o.sinkLife != n.ref.Life:
+		j.fail("%v got message %d of a stream from %v to life %d of it", n.ref, index, o.n.ref, o.sinkLife)
+	case index < o.got:
+		j.fail("%v got message %d of stream %d from %v twice", n.ref, index, no, o.n.ref)
+	case index > o.got:
+		j.fail("%v got message %d of stream %d from %v before message %d", n.ref, index, no, o.n.ref, o.got)
+	case int(no) < j.pairs[pair]:
+		j.fail("%v got something of stream %d from %v after stream %d", n.ref, no, o.n.ref, j.pairs[pair])
+	}
+	j.pairs[pair] = int(no)
+	o.got++
+	j.w.count.delivered++
+	j.w.longest = max(j.w.longest, j.w.now-o.pushed[index])
+}
+
+// acked: a source heard that so many of its messages were handled.
+func (j *judge) acked(o *outStream) {
+	if int(o.acked) > o.got {
+		j.fail("%v believes that %d messages of stream %d to %d were handled, %d were", o.n.ref, o.acked, o.no, o.sink, o.got)
+	}
+}
+
+// ended: a source gave up a stream; what is not acknowledged has an unknown outcome.
+func (j *judge) ended(o *outStream, err error) { j.endedWith(o, err, o.s.Pending()) }
+
+func (j *judge) endedWith(o *outStream, err error, pending uint64) {
+	if o.over {
+		return
+	}
+	o.over = true
+	known := uint64(len(o.pushed)) - pending
+	o.acked = known
+	j.acked(o)
+	j.w.logf("stream %d from %v to %d/%d ended: %v, %d of %d unknown", o.no, o.n.ref, o.sink, o.sinkLife, err, pending, len(o.pushed))
+	if err == nil {
+		if pending > 0 {
+			j.fail("stream %d from %v ended in good order with %d messages pending", o.no, o.n.ref, pending)
+		}
+		return
+	}
+	j.w.count.unknown += int(pending)
+	if errors.Is(err, errLife) {
+		return
+	}
+	// The source may have been given up itself without knowing it yet.
+	if me := j.lives[o.n.ref]; !me.member {
+		return
+	}
+	x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]
+	if !o.opened {
+		// Whoever has the ID now may have got it only after the answer was given.
+		if !errors.Is(err, stream.ErrNoSuchNode) {
+			j.fail("stream %d from %v to %d ended before it opened: %v", o.no, o.n.ref, o.sink, err)
+		}
+		return
+	}
+	if x.counts() && x.announced <= o.began {
+		j.fail("stream %d from %v to %v, which lives, ended: %v", o.no, o.n.ref, x.ref, err)
+	}
+}

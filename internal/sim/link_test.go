@@ -1,0 +1,227 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// link carries frames from one life to another.
+type link struct {
+	w        *world
+	from, to *node
+	pipe     *pipe
+	ended    bool
+}
+
+// bound of the frames in a link.
+const linkRoom = 200
+
+func (l *link) send(f []byte, around bool) {
+	w := l.w
+	switch {
+	case l.ended || len(l.pipe.queue) >= linkRoom:
+		w.count.full++
+	case w.chance(w.net, w.drop):
+		w.count.dropped++
+	default:
+		l.pipe.push(parcel{frame: f, around: around})
+	}
+}
+
+// end breaks the link. Some of what is in it is lost, the rest was not yet written
+// and is routed again.
+func (l *link) end() {
+	if l.ended {
+		return
+	}
+	l.ended = true
+	at := 0
+	if n := len(l.pipe.queue); n > 0 {
+		at = l.w.net.IntN(n + 1)
+	}
+	again := l.pipe.cutOff(at)
+	l.pipe.over = true
+	l.to.ins = slices.DeleteFunc(l.to.ins, func(x *link) bool { return x == l })
+	l.from.after(l.w.linkDelay(), func() { l.from.linkEnded(l, again) })
+}
+
+func (n *node) linkEnded(l *link, again []parcel) {
+	n.w.logf("%v lost its link to %v", n.ref, l.to.ref)
+	n.links = slices.DeleteFunc(n.links, func(x *link) bool { return x == l })
+	n.want()
+	for _, p := range again {
+		if f := wire.Frame(p.frame); !p.around && !n.route(f) {
+			n.refuse(f)
+		}
+	}
+}
+
+// dial is the attempt to have a link to a peer.
+type dial struct {
+	peer   control.Peer
+	failed string // why it failed last
+	pause  Time
+	under  bool
+}
+
+func refOf(p control.Peer) ring.Ref { return ring.Ref{ID: p.ID, Life: p.Life} }
+
+func (n *node) linkTo(ref ring.Ref) *link {
+	for _, l := range n.links {
+		if l.to.ref == ref {
+			return l
+		}
+	}
+	return nil
+}
+
+func (n *node) dialTo(ref ring.Ref) *dial {
+	for _, d := range n.dials {
+		if refOf(d.peer) == ref {
+			return d
+		}
+	}
+	return nil
+}
+
+// want brings the links in line with what the node was told.
+func (n *node) want() {
+	if n.over || n.local.Epoch == 0 {
+		return
+	}
+	// A peer that is being dialled for the first time counts as one that can be
+	// reached: else every new successor would bring the three behind it along.
+	table, keep := n.local.Links(func(p control.Peer) bool {
+		d := n.dialTo(refOf(p))
+		return d == nil || d.failed == ""
+	})
+	wanted := make(map[ring.Ref]bool)
+	for _, p := range append(table, keep...) {
+		ref := refOf(p)
+		wanted[ref] = true
+		if n.linkTo(ref) == nil && n.dialTo(ref) == nil {
+			n.dials = append(n.dials, &dial{peer: p})
+		}
+	}
+	slices.SortFunc(n.dials, func(a, b *dial) int { return cmp.Compare(a.peer.ID, b.peer.ID) })
+	open, failure := false, ""
+	for _, d := range slices.Clone(n.dials) {
+		switch {
+		case !wanted[refOf(d.peer)]:
+			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
+			if d.failed != "" { // nobody is to lead around to it on this node's account
+				n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
+			}
+		case d.failed != "":
+			failure += d.failed + "; "
+		default:
+			open = true
+		}
+	}
+	for _, d := range n.dials {
+		n.dial(d)
+	}
+	if !open {
+		if n.use.Epoch != n.local.Epoch {
+			n.use = n.local
+			n.w.logf("%v uses epoch %d", n.ref, n.use.Epoch)
+			n.say(control.Linked{Epoch: n.use.Epoch, Error: failure})
+		}
+		for _, l := range slices.Clone(n.links) {
+			if !wanted[l.to.ref] { // it writes what it holds
+				n.links = slices.DeleteFunc(n.links, func(x *link) bool { return x == l })
+			}
+		}
+	}
+	n.look()
+}
+
+// dial dials a peer, unless it is being dialled.
+func (n *node) dial(d *dial) {
+	if d.under {
+		return
+	}
+	d.under = true
+	pause := Time(0)
+	if d.failed != "" {
+		d.pause = min(max(2*d.pause, n.w.lease/20), n.w.lease/2)
+		pause = d.pause
+	}
+	done := func(l *link, why string) {
+		d.under = false
+		if n.dialTo(refOf(d.peer)) != d { // not wanted any more
+			if l != nil {
+				l.end()
+			}
+			return
+		}
+		if l == nil {
+			if d.failed == "" {
+				n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: why})
+			}
+			d.failed = why
+			n.want()
+			n.dial(d)
+			return
+		}
+		if d.failed != "" {
+			n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
+		}
+		n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
+		n.links = append(n.links, l)
+		slices.SortFunc(n.links, func(a, b *link) int { return cmp.Compare(a.to.ref.ID, b.to.ref.ID) })
+		n.want()
+	}
+	n.after(pause, func() {
+		n.after(n.w.dialDelay(), func() {
+			to := n.w.processAt(d.peer.Addr)
+			switch {
+			case to.state == stopped || !n.w.reach(n.p, to):
+				n.after(n.w.dialTimeout(), func() { done(nil, "no answer") })
+			case to.state == dead:
+				done(nil, "connection refused")
+			case to.node == nil || to.node.ref != refOf(d.peer):
+				done(nil, "it is another life")
+			case to.node.gone[n.ref]:
+				done(nil, "it was told that this life is over")
+			default:
+				done(n.w.join(n, to.node), "")
+			}
+		})
+	})
+}
+
+func (w *world) join(from, to *node) *link {
+	l := &link{w: w, from: from, to: to}
+	l.pipe = w.pipe(from.p, from.p, to.p, w.linkDelay)
+	l.pipe.link = l
+	l.pipe.patient, l.pipe.broke = w.lease, l.end
+	to.ins = append(to.ins, l)
+	return l
+}
+
+// look works out what the node decides by.
+func (n *node) look() {
+	o := ring.Outlook{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, Successor: n.use.Successor()}
+	for _, l := range n.links {
+		named := func(p control.Peer) bool { return refOf(p) == l.to.ref }
+		if slices.ContainsFunc(n.use.Entries, named) || slices.ContainsFunc(n.use.Successors, named) {
+			o.Up = append(o.Up, l.to.ref.ID)
+		}
+	}
+	slices.SortFunc(o.Up, func(a, b uint64) int {
+		return cmp.Compare(ring.Distance(o.Mask, o.Self, a), ring.Distance(o.Mask, o.Self, b))
+	})
+	n.ways = nil
+	for _, d := range n.use.Detours {
+		if l := n.linkTo(ring.Ref{ID: d.ID, Life: d.Life}); l != nil {
+			o.Detours = append(o.Detours, d.To)
+			n.ways = append(n.ways, l)
+		}
+	}
+	n.outlook = o
+}

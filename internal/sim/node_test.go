@@ -1,0 +1,186 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// node is one life of a process.
+type node struct {
+	w    *world
+	p    *process
+	ref  ring.Ref
+	over bool
+
+	local   *membership.Local // what it was told last
+	use     *membership.Local // what it routes by
+	ready   bool              // it was announced
+	bound   bool              // to leave: it sends nothing new
+	leaving bool              // it has asked to leave
+	goodbye bool              // and it was told that it may
+	touched Time              // when it asked what the registry answered last
+
+	links   []*link // by ID
+	ins     []*link
+	dials   []*dial // by ID: peers that are wanted and whose link is not up
+	gone    map[ring.Ref]bool
+	outlook ring.Outlook
+	ways    []*link // of the outlook's Detours
+
+	outs    []*outStream
+	in      map[uint64]*inStream
+	gen     uint64
+	ticking bool
+}
+
+func (p *process) begin(ref ring.Ref) *node {
+	w := p.w
+	n := &node{
+		w: w, p: p, ref: ref, gone: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
+		local: &membership.Local{Self: ref, Bits: w.bits},
+	}
+	n.use = n.local
+	p.node = n
+	w.judge.born(n)
+	w.logf("%s is %v", p.addr, ref)
+	p.after(w.jitter(2*w.pace), n.talk)
+	return n
+}
+
+// after is a timer of this life.
+func (n *node) after(d Time, f func()) {
+	n.p.after(d, func() {
+		if !n.over {
+			f()
+		}
+	})
+}
+
+// resumed says again what the registry may not have heard.
+func (n *node) resumed(c *conn) {
+	for _, d := range n.dials {
+		if d.failed != "" {
+			c.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
+		}
+	}
+	if n.leaving {
+		c.say(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
+	}
+}
+
+func (n *node) say(msg any) {
+	if c := n.p.join.conn; c != nil {
+		c.say(msg)
+	}
+}
+
+// told takes what the registry says.
+func (n *node) told(c *conn, msg any) {
+	if n.over {
+		return
+	}
+	switch m := msg.(type) {
+	case control.Manifest:
+		next, err := n.local.Manifest(m)
+		if n.bad(err) {
+			return
+		}
+		clear(n.gone) // lives of which this speaks may have been given up by a registry that is no more
+		n.local = next
+		n.want()
+	case control.Update:
+		for _, g := range m.Gone {
+			n.forget(ring.Ref(g))
+		}
+		next, err := n.local.Update(m)
+		if n.bad(err) {
+			return
+		}
+		n.local = next
+		n.want()
+	case control.Announce:
+		for _, g := range m.Gone {
+			n.forget(ring.Ref(g))
+		}
+		next := n.local.Announce(m, n.w.auth.Uint64N)
+		if n.use == n.local {
+			n.use = next
+		}
+		n.local = next
+		n.want()
+	case control.Ready:
+		n.ready = true
+	case control.Ping:
+		c.ask()
+	case control.Deregistered:
+		n.goodbye = true
+		n.w.judge.released(n)
+	}
+}
+
+func (n *node) bad(err error) bool {
+	if err != nil {
+		n.w.judge.fail("%v was told nonsense: %v", n.ref, err)
+	}
+	return err != nil
+}
+
+// forget ends all that ties the node to a life that is over.
+func (n *node) forget(ref ring.Ref) {
+	n.gone[ref] = true
+	for _, l := range slices.Concat(n.links, n.ins) {
+		if l.from.ref == ref || l.to.ref == ref {
+			l.end()
+		}
+	}
+	for _, o := range slices.Clone(n.outs) {
+		if o.sink == ref.ID && o.opened && o.sinkLife <= ref.Life {
+			o.fail(errGone)
+		}
+	}
+}
+
+// leave begins an orderly end: first all that it has sent is to be delivered, if that
+// does not take too long.
+func (n *node) leave() {
+	n.bound = true
+	n.flushed(n.w.now + n.w.lease)
+}
+
+func (n *node) flushed(limit Time) {
+	for _, o := range slices.Clone(n.outs) {
+		o.send(o.s.Flush(n.w.now, nil))
+	}
+	if n.w.now < limit && slices.ContainsFunc(n.outs, func(o *outStream) bool { return o.s.Pending() > 0 }) {
+		n.after(50*ms, func() { n.flushed(limit) })
+		return
+	}
+	n.leaving = true
+	n.w.logf("%v wants to leave", n.ref)
+	n.say(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
+}
+
+// depart ends the life of a node that was let go, when what it holds has drained.
+func (n *node) depart() {
+	n.after(n.w.lease/10, func() {
+		n.end("left")
+		n.p.quit()
+	})
+}
+
+// end ends the life; the process goes on.
+func (n *node) end(why string) {
+	n.over = true
+	n.p.node = nil
+	n.w.logf("%v is over: %s", n.ref, why)
+	for _, l := range slices.Concat(n.links, n.ins) {
+		l.end()
+	}
+	for _, o := range n.outs {
+		n.w.judge.ended(o, errLife)
+	}
+	n.outs = nil
+}

@@ -1,0 +1,215 @@
+package sim
+
+import (
+	"errors"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// registry is one process of the registry, around the authority.
+type registry struct {
+	w        *world
+	p        *process
+	auth     *membership.Authority
+	sessions map[ring.Ref]*conn
+	due      Time // of the next Advance that is planned, 0 for none
+	began    Time
+	rebuilt  Time // a recovery ended
+	gen      int
+}
+
+// register is a node's wish to join or to go on.
+type register struct {
+	membership.Request
+	resume bool
+}
+
+type registered struct{ ref ring.Ref }
+
+func (w *world) startRegistry() {
+	w.generation++
+	p := &process{w: w, addr: "registry"}
+	w.registry = &registry{
+		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn),
+		auth: membership.New(membership.Config{Bits: w.bits, Lease: w.lease, Grace: w.lease, Draw: w.auth.Uint64N}),
+	}
+	w.logf("registry %d starts", w.generation)
+}
+
+// hear takes a message from a node.
+func (r *registry) hear(c *conn, msg any) {
+	now := r.w.now
+	switch m := msg.(type) {
+	case register:
+		r.admit(c, m)
+		return
+	case control.Beat:
+		c.tellNode(control.BeatAnswer{})
+		return // nothing changes
+	case control.Linked:
+		r.w.logf("%v linked with epoch %d %s", c.ref, m.Epoch, m.Error)
+		r.auth.Linked(now, c.ref, m.Epoch, m.Error)
+	case control.Trouble:
+		r.w.logf("%v says of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
+		r.auth.Trouble(now, c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
+	case control.Deregister:
+		r.w.logf("%v leaves", c.ref)
+		r.w.judge.leaves(c.ref)
+		r.auth.Leave(now, c.ref)
+	}
+	r.step()
+}
+
+// admit answers a registration. A newcomer is dialled first.
+func (r *registry) admit(c *conn, m register) {
+	if m.resume {
+		found, err := r.auth.Resume(r.w.now, m.Request)
+		r.answer(c, found, err, m)
+		return
+	}
+	r.w.look(r.p, c.p, m.Token, func(a membership.Answer) {
+		switch {
+		case c.regEnd:
+		case a != membership.Answered:
+			c.tellNode(control.Refused{Code: control.CodeUnreachable})
+			c.hangUp()
+		default:
+			found, err := r.auth.Admit(r.w.now, wall+uint64(r.w.now), m.Request)
+			r.answer(c, found, err, m)
+		}
+	})
+}
+
+const wall = 1_700_000_000_000_000_000
+
+func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
+	if err != nil {
+		r.w.logf("registry refuses %s (%+v): %v", c.p.addr, asked, err)
+		code := control.CodeWait
+		switch {
+		case errors.Is(err, membership.ErrEvicted):
+			code = control.CodeEvicted
+			r.w.judge.refusedLife(r, ring.Ref{ID: asked.ID, Life: asked.Life})
+		case errors.Is(err, membership.ErrIDTaken):
+			code = control.CodeIDTaken
+		}
+		c.tellNode(control.Refused{Code: code})
+		c.hangUp()
+		r.step()
+		return
+	}
+	if old := r.sessions[m.Ref()]; old != nil && old != c {
+		old.bound = false
+		old.hangUp()
+	}
+	c.ref, c.bound = m.Ref(), true
+	r.sessions[c.ref] = c
+	r.w.judge.admitted(r, m, c.p)
+	c.tellNode(registered{c.ref})
+	r.p.after(r.w.lease, c.watch)
+	r.step()
+}
+
+// lost takes note that a connection ended.
+func (r *registry) lost(c *conn) {
+	if c.bound && r.sessions[c.ref] == c {
+		delete(r.sessions, c.ref)
+		r.w.logf("registry lost %v", c.ref)
+		r.auth.Lost(r.w.now, c.ref, "connection ended")
+		r.step()
+	}
+}
+
+func (r *registry) silent(c *conn) {
+	if c.bound && r.sessions[c.ref] == c {
+		r.auth.Silent(r.w.now, c.ref)
+		r.step()
+	}
+	c.hangUp()
+}
+
+// woke tells the authority that the process stood still.
+func (r *registry) woke(gap Time) {
+	r.auth.Paused(gap)
+	for _, c := range r.w.conns {
+		if c.r == r {
+			c.heard += gap
+		}
+	}
+	r.began += gap
+	r.p.after(0, r.step)
+}
+
+// step does what the authority wants.
+func (r *registry) step() {
+	r.effects()
+	next := r.auth.Advance(r.w.now)
+	r.effects()
+	r.w.judge.advanced(r)
+	if next == 0 {
+		return
+	}
+	if next <= r.w.now {
+		r.w.judge.fail("at %v the authority wants to be called again at %v", r.w.now, next)
+		return
+	}
+	if r.due > r.w.now && r.due <= next {
+		return
+	}
+	r.due = next
+	r.p.after(next-r.w.now, func() {
+		if r.w.now >= r.due {
+			r.due = 0
+			r.step()
+		}
+	})
+}
+
+func (r *registry) effects() {
+	for _, e := range r.auth.Take() {
+		c := r.sessions[e.Ref]
+		r.w.judge.effect(r, e)
+		switch e.Kind {
+		case membership.Send:
+			r.w.logf("to %v: %T %+v", e.Ref, e.Body, e.Body)
+			if c != nil {
+				c.tellNode(e.Body)
+			}
+		case membership.Probe:
+			p := r.w.processAt(e.Addr)
+			r.w.look(r.p, p, e.Token, func(a membership.Answer) {
+				r.w.logf("probe of %v: %d", e.Ref, a)
+				r.auth.Probed(r.w.now, e.Ref, a)
+				r.step()
+			})
+		case membership.Dead, membership.Left:
+			r.w.logf("registry: %v is gone (%d): %s", e.Ref, e.Kind, e.Why)
+			if c != nil {
+				if e.Kind == membership.Dead {
+					c.tellNode(control.Refused{Code: control.CodeEvicted})
+				}
+				c.hangUp()
+				delete(r.sessions, e.Ref)
+			}
+		default:
+			r.w.logf("registry: news %d of %v %v %s", e.Kind, e.Ref, e.Other, e.Why)
+		}
+	}
+}
+
+// look dials a process and finds out whether the life with a token is there.
+func (w *world) look(from, to *process, token uint64, then func(membership.Answer)) {
+	d := w.dialDelay()
+	from.after(d, func() {
+		switch {
+		case !w.reach(from, to) || to.state == stopped:
+			from.after(w.dialTimeout(), func() { then(membership.Nothing) })
+		case to.state == dead || to.token != token:
+			then(membership.Absent)
+		default:
+			then(membership.Answered)
+		}
+	})
+}

@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/x/ringdht/internal/stream"
+)
+
+func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+// settleLimit bounds how long a ring takes to be in order again, when nothing goes
+// wrong any more.
+func (w *world) settleLimit() Time { return 8*w.lease + 10*1000*ms }
+
+// finishLimit bounds how long all that was sent then takes to be delivered.
+const finishLimit = 12 * 1000 * ms
+
+// settle ends all that is wrong, and waits for order.
+func (w *world) settle() {
+	w.logf("--- all is well from now on")
+	w.quiet = true
+	w.drop = 0
+	clear(w.cut)
+	clear(w.group)
+	if w.registry.p.state == dead {
+		w.startRegistry()
+	}
+	w.allTroubled()
+	if w.registry.p.state == stopped {
+		w.registry.p.wake()
+	}
+	for _, p := range w.alive() {
+		if p.state == stopped {
+			p.wake()
+		}
+	}
+	w.kick()
+	for len(w.alive()) < 2 {
+		w.spawn(nil)
+	}
+	start, why := w.now, "?"
+	for why != "" && w.judge.err == nil {
+		w.until(w.now + w.lease/10)
+		if !w.registry.auth.Live() && w.registry.auth.Len() == len(w.alive()) {
+			w.registry.setup(w.size)
+		}
+		if why = w.judge.ideal(); why != "" && w.now-start > w.settleLimit() {
+			w.judge.fail("%v after the last trouble: %s", w.now-start, why)
+		}
+	}
+	w.settled = w.now - start
+	if w.judge.err == nil {
+		w.finish()
+	}
+}
+
+// finish has everybody send a last word, and waits until all is delivered.
+func (w *world) finish() {
+	w.logf("--- the last words")
+	start := w.now
+	for _, p := range w.alive() {
+		n := p.node
+		for range min(4, len(n.local.Others)) {
+			sink := n.local.Others[w.talkers.IntN(len(n.local.Others))]
+			o := n.outTo(sink)
+			if o == nil {
+				o = n.openTo(sink)
+			}
+			o.push()
+		}
+	}
+	for w.judge.err == nil {
+		waits := (*outStream)(nil)
+		for _, p := range w.alive() {
+			if p.node == nil {
+				w.judge.fail("%s lost its life", p.addr)
+				return
+			}
+			for _, o := range append([]*outStream(nil), p.node.outs...) {
+				if o.s.Pending() > 0 {
+					waits = o
+					o.send(o.s.Flush(w.now, nil))
+				} else if o.s.State() == stream.Opening {
+					waits = o
+				}
+			}
+		}
+		if waits == nil {
+			break
+		}
+		if w.now-start > finishLimit {
+			w.judge.fail("stream %d from %v to %d/%d is stuck in state %d with %d pending", waits.no, waits.n.ref, waits.sink, waits.sinkLife, waits.s.State(), waits.s.Pending())
+		}
+		w.until(w.now + 50*ms)
+	}
+	for _, o := range w.judge.streams {
+		if !o.over && (int(o.acked) != len(o.pushed) || o.got != len(o.pushed)) {
+			w.judge.fail("%d of %d messages of stream %d from %v to %d were handled, %d are said to be", o.got, len(o.pushed), o.no, o.n.ref, o.sink, o.acked)
+		}
+	}
+	if why := w.judge.ideal(); why != "" {
+		w.judge.fail("order did not last: %s", why)
+	}
+}

@@ -1,0 +1,84 @@
+package sim
+
+import (
+	"flag"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+var (
+	simSeed   = flag.Uint64("seed", 0, "run the simulation of this seed only")
+	simRuns   = flag.Int("runs", 0, "how many seeds to simulate, from -from on")
+	simFrom   = flag.Uint64("from", 1, "the first seed")
+	simEvents = flag.Bool("events", false, "print everything that happens")
+)
+
+var debugPanics = false
+
+// TestSimulation runs worlds of all kinds. To see one again: -run Simulation -seed N.
+func TestSimulation(t *testing.T) {
+	from, runs := *simFrom, 2000
+	switch {
+	case *simSeed != 0:
+		from, runs = *simSeed, 1
+		debugPanics = true
+	case *simRuns != 0:
+		runs = *simRuns
+	case testing.Short() || raceEnabled:
+		runs = 300
+	}
+	var (
+		next    atomic.Uint64
+		wg      sync.WaitGroup
+		mu      sync.Mutex
+		sum     counters
+		settled Time
+		longest Time
+		failed  int
+		virtual Time
+	)
+	for range 2 {
+		wg.Go(func() {
+			for {
+				seed := next.Add(1) - 1
+				mu.Lock()
+				enough := failed >= 10
+				mu.Unlock()
+				if seed >= uint64(runs) || enough {
+					return
+				}
+				w := newWorld(from + seed)
+				w.tracing = *simEvents
+				err := w.run()
+				mu.Lock()
+				if err != nil {
+					failed++
+					t.Errorf("-seed %d: %v", w.seed, err)
+				}
+				sum.add(w.count)
+				settled, longest = max(settled, w.settled), max(longest, w.longest)
+				virtual += w.now
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d worlds, %v of virtual time: %+v; the longest settling took %v, the longest delivery %v", runs, virtual, sum, settled, longest)
+}
+
+func (c *counters) add(d counters) {
+	c.accepted += d.accepted
+	c.delivered += d.delivered
+	c.unknown += d.unknown
+	c.frames += d.frames
+	c.full += d.full
+	c.dropped += d.dropped
+	c.down += d.down
+	c.early += d.early
+	c.overshot += d.overshot
+	c.around += d.around
+	c.deaths += d.deaths
+	c.births += d.births
+	c.faults += d.faults
+}

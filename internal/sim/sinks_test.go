@@ -1,0 +1,108 @@
+package sim
+
+import (
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// inStream is the sink's half of a stream.
+type inStream struct {
+	r       *stream.Receiver
+	handler bool // it has been called
+	unsaid  int  // bytes handled since the last acknowledgement
+}
+
+const (
+	sinkRoom = 64 << 10
+	window   = 2 << 10
+)
+
+// take takes a frame that is for this node.
+func (n *node) take(f wire.Frame) {
+	if n.over {
+		return
+	}
+	src := f.Src()
+	in := n.in[src]
+	switch f.Type() {
+	case wire.Open:
+		b, err := wire.ParseOpen(f.Body())
+		if err != nil {
+			n.w.judge.fail("%v", err)
+			return
+		}
+		first := n.w.talkers.Uint64N(1 << 62)
+		if in == nil {
+			in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
+			n.in[src] = in
+		}
+		if in.r.Open(b.Incarnation, f.Seq(), first) {
+			n.send(in.r.AppendOpened(nil, window))
+		}
+	case wire.Data:
+		if in == nil {
+			n.answer(wire.Reset, f, nil)
+			return
+		}
+		v, hole := in.r.Data(f, sinkRoom-in.r.Bytes())
+		if v == stream.Accepted && !in.handler {
+			in.handler = true
+			n.after(n.w.jitter(n.w.handle), func() { n.handle(in) })
+		}
+		if v == stream.Held && hole {
+			n.send(in.r.AppendAck(nil, window))
+		}
+	case wire.Sync:
+		round, err := wire.ParseRound(f.Body())
+		if err != nil {
+			n.w.judge.fail("%v", err)
+			return
+		}
+		if in == nil || in.r.Sync(f.Seq(), round) == stream.Stale {
+			n.answer(wire.Reset, f, nil)
+			return
+		}
+		n.send(in.r.AppendAck(nil, window))
+	case wire.Close:
+		if in != nil && !in.r.Stranger(f.Seq()) {
+			if in.handler || !in.r.Close(f.Seq()) {
+				n.send(in.r.AppendAck(nil, window))
+				return
+			}
+			delete(n.in, src)
+		}
+		n.answer(wire.Closed, f, nil)
+	case wire.NoRoute:
+		if b, err := wire.ParseNoRoute(f.Body()); err == nil {
+			if o := n.outTo(b.Dst); o != nil {
+				o.answered(f)
+			}
+		}
+	default:
+		if o := n.outTo(src); o != nil {
+			o.answered(f)
+		} else if f.Type() == wire.Opened { // of a stream that was given up
+			if b, err := wire.ParseOpened(f.Body()); err == nil {
+				n.send(wire.Append(nil, wire.Header{Type: wire.Close, Dst: src, Src: n.ref.ID, Seq: b.First}, nil))
+			}
+		}
+	}
+}
+
+// handle is the handler, once for all that has gathered.
+func (n *node) handle(in *inStream) {
+	in.handler = false
+	q := in.r.Take()
+	count := uint64(0)
+	for q.Size() > 0 {
+		f, _ := wire.Next(q.Front())
+		n.w.judge.delivered(n, f)
+		in.unsaid += len(f)
+		q.Discard(len(f))
+		count++
+	}
+	if in.r.Handled(count) || in.unsaid >= window/4 {
+		in.unsaid = 0
+		n.send(in.r.AppendAck(nil, window))
+	}
+}

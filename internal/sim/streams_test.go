@@ -1,0 +1,195 @@
+package sim
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Why a source gives up a stream by itself.
+var (
+	errGone = errors.New("the registry says that the life is over")
+	errLife = errors.New("the source's own life is over")
+)
+
+// outStream is the source's half of a stream, and the account of it.
+type outStream struct {
+	n    *node
+	s    *stream.Sender
+	no   int // among all streams of the world
+	sink uint64
+
+	began    Time
+	opened   bool
+	sinkLife uint64
+	pushed   []Time // when each message was accepted
+	got      int    // by the handler
+	acked    uint64
+	over     bool
+}
+
+// talk sends something, now and then.
+func (n *node) talk() {
+	w := n.w
+	n.after(w.pace/2+w.jitter(w.pace), n.talk)
+	if w.quiet || n.bound {
+		return
+	}
+	r := w.talkers
+	var sink uint64
+	switch x := r.Float64(); {
+	case x < w.strange:
+		sink = r.Uint64() & n.outlook.Mask
+	case x < 2*w.strange && len(w.judge.all) > 0:
+		sink = w.judge.all[r.IntN(len(w.judge.all))].ref.ID
+	case len(n.local.Others) > 0:
+		sink = n.local.Others[r.IntN(len(n.local.Others))]
+	default:
+		return
+	}
+	if n.use.Epoch == 0 {
+		return
+	}
+	o := n.outTo(sink)
+	if o == nil {
+		o = n.openTo(sink)
+	}
+	for range 1 + r.IntN(w.burst) {
+		if o.over {
+			return
+		}
+		o.push()
+	}
+	if w.chance(r, 0.5) {
+		o.send(o.s.Flush(w.now, nil))
+	}
+	if w.chance(r, 0.1) && len(n.outs) > 0 {
+		x := n.outs[r.IntN(len(n.outs))]
+		x.send(x.s.Close(w.now, nil))
+	}
+}
+
+func (n *node) outTo(sink uint64) *outStream {
+	for _, o := range n.outs {
+		if o.sink == sink {
+			return o
+		}
+	}
+	return nil
+}
+
+func (n *node) openTo(sink uint64) *outStream {
+	n.gen++
+	o := &outStream{n: n, s: stream.NewSender(n.ref.ID, n.ref.Life, sink, n.gen), no: len(n.w.judge.streams), sink: sink, began: n.w.now}
+	n.w.judge.streams = append(n.w.judge.streams, o)
+	n.outs = append(n.outs, o)
+	o.send(o.s.Start(n.w.now, nil))
+	n.tick()
+	return o
+}
+
+// push accepts one message, which names its stream and its place in it.
+func (o *outStream) push() {
+	if s := o.s.State(); o.over || s != stream.Open && s != stream.Opening {
+		return
+	}
+	body := binary.BigEndian.AppendUint64(nil, uint64(o.no))
+	body = binary.BigEndian.AppendUint64(body, uint64(len(o.pushed)))
+	o.pushed = append(o.pushed, o.n.w.now)
+	o.n.w.count.accepted++
+	if f := o.s.Push(1, body); f != nil {
+		o.send(f)
+	}
+	o.n.tick()
+}
+
+// send sends frames of the stream, and ends it if there is no such node.
+func (o *outStream) send(frames []byte) {
+	if o.over {
+		return
+	}
+	if !o.n.send(frames) {
+		o.fail(stream.ErrNoSuchNode)
+	}
+}
+
+// fail ends the stream from this side.
+func (o *outStream) fail(err error) {
+	if !o.over {
+		o.n.w.judge.ended(o, err)
+		o.s.Fail(err)
+		o.gone()
+	}
+}
+
+func (o *outStream) gone() {
+	o.n.outs = slices.DeleteFunc(o.n.outs, func(x *outStream) bool { return x == o })
+}
+
+// tick looks at the clock for the streams that wait.
+func (n *node) tick() {
+	if n.ticking {
+		return
+	}
+	n.ticking = true
+	n.after(stream.MinRTO/2, func() {
+		n.ticking = false
+		waiting := false
+		for _, o := range slices.Clone(n.outs) {
+			if o.s.Waiting() {
+				o.send(o.s.Tick(n.w.now, nil))
+				waiting = true
+			}
+		}
+		if waiting {
+			n.tick()
+		}
+	})
+}
+
+// answered takes the sink's frame, or a relay's.
+func (o *outStream) answered(f wire.Frame) {
+	w := o.n.w
+	pending := o.s.Pending()
+	var out []byte
+	switch f.Type() {
+	case wire.Ack:
+		var err error
+		if out, _, err = o.s.Ack(w.now, f.Seq(), f.Body(), nil); err != nil {
+			w.judge.fail("%v", err)
+		}
+		o.n.tick()
+	case wire.Opened:
+		b, err := wire.ParseOpened(f.Body())
+		if err != nil {
+			w.judge.fail("%v", err)
+		}
+		was := o.s.State()
+		out = o.s.Opened(w.now, f.Seq(), b, nil)
+		if was == stream.Opening && o.s.State() == stream.Open {
+			o.opened, o.sinkLife = true, b.SinkIncarnation
+			w.judge.opened(o)
+		}
+	case wire.Reset:
+		o.s.Reset(f.Seq())
+	case wire.Closed:
+		o.s.Closed(f.Seq())
+	case wire.NoRoute:
+		b, err := wire.ParseNoRoute(f.Body())
+		if err != nil {
+			w.judge.fail("%v", err)
+		}
+		o.s.NoRoute(f.Seq(), b)
+	}
+	if o.s.State() == stream.Ended {
+		w.judge.endedWith(o, o.s.Err(), pending)
+		o.gone()
+		return
+	}
+	_, o.acked = o.s.Progress()
+	w.judge.acked(o)
+	o.send(out)
+}

@@ -1,0 +1,124 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// advanced holds the views that the registry keeps against its members.
+func (j *judge) advanced(r *registry) {
+	a := r.auth
+	if !a.Live() || a.Recovering() {
+		return
+	}
+	var tables []ring.Ref
+	all := a.All()
+	views := make(map[uint64]ring.View, len(all))
+	for _, m := range all {
+		if v, ok := a.View(m.ID); ok {
+			views[m.ID] = v
+			tables = append(tables, m.Ref())
+		}
+	}
+	n := len(tables)
+	for i, self := range tables {
+		v := views[self.ID]
+		if want := min(n-1, ring.Successors); len(v.Successors) != want {
+			j.fail("the view of %v has %d successors, want %d: %v", self, len(v.Successors), want, tables)
+			return
+		}
+		for k, s := range v.Successors {
+			if s != tables[(i+k+1)%n] {
+				j.fail("successor %d of %v is %v: %v", k, self, s, tables)
+				return
+			}
+		}
+		last := uint64(0)
+		for k, e := range v.Entries {
+			d := ring.Distance(ring.Mask(j.w.bits), self.ID, e.ID)
+			if !slices.Contains(tables, e) || d <= last {
+				j.fail("entry %d of %v is %v: %v of %v", k, self, e, v.Entries, tables)
+				return
+			}
+			last = d
+		}
+	}
+	// What a node was told is what the registry believes that it was told, once all
+	// of it has come.
+	for _, c := range j.w.conns {
+		if v, ok := views[c.ref.ID]; ok && c.r == r && c.bound && !c.nodeEnd && !c.regEnd && len(c.down.queue) == 0 &&
+			r.sessions[c.ref] == c && c.p.node != nil && c.p.node.ref == c.ref && slices.Contains(tables, c.ref) && c.p.state == running {
+			l := c.p.node.local
+			if !same(l.Entries, v.Entries) || !same(l.Successors, v.Successors) {
+				j.fail("%v was told %v and %v, the registry believes %v", c.ref, l.Entries, l.Successors, v)
+				return
+			}
+		}
+	}
+}
+
+func same(told []control.Peer, want []ring.Ref) bool {
+	return slices.EqualFunc(told, want, func(p control.Peer, r ring.Ref) bool { return refOf(p) == r })
+}
+
+// ideal says in what the ring is not as it should be when nothing goes wrong any
+// more; nothing if it is.
+func (j *judge) ideal() string {
+	w := j.w
+	r := w.registry
+	a := r.auth
+	alive := w.alive()
+	switch {
+	case a.Recovering():
+		return "the registry is recovering"
+	case !a.Live():
+		return "there is no ring"
+	case a.Len() != len(alive):
+		return sprintf("%d members, %d processes", a.Len(), len(alive))
+	case len(a.Missing()) > 0:
+		return a.Missing()[0]
+	case a.Lagging() > 0:
+		return sprintf("%d entries lag behind", a.Lagging())
+	case len(a.Parted()) > 0:
+		return sprintf("parted: %v", a.Parted())
+	case len(a.NoWay()) > 0:
+		return sprintf("no way: %v", a.NoWay())
+	}
+	all := a.All()
+	n := len(all)
+	k := ring.Entries(n, a.Size())
+	for i, m := range all {
+		var entries, successors []ring.Ref
+		for _, p := range ring.AppendPositions(nil, n, i, k) {
+			entries = append(entries, all[p].Ref())
+		}
+		for s := 1; s <= ring.Successors && s < n; s++ {
+			successors = append(successors, all[(i+s)%n].Ref())
+		}
+		x := j.lives[m.Ref()]
+		l := x.n.local
+		switch {
+		case x.over():
+			return sprintf("%v is over", m.Ref())
+		case !same(l.Entries, entries) || !same(l.Successors, successors):
+			return sprintf("the tables of %v are %v and %v, want %v", m.Ref(), l.Entries, l.Successors, entries)
+		case x.n.use.Epoch != l.Epoch:
+			return sprintf("%v uses epoch %d instead of %d", m.Ref(), x.n.use.Epoch, l.Epoch)
+		case len(x.n.dials) > 0:
+			return sprintf("%v still dials %v", m.Ref(), x.n.dials[0].peer)
+		case !x.n.ready:
+			return sprintf("%v was not told that it is ready", m.Ref())
+		case len(l.Others) != n-1 || l.Members != n:
+			return sprintf("%v knows %d others in a ring of %d, and was told that they are %d", m.Ref(), len(l.Others), n, l.Members)
+		case n > 1 && x.n.linkTo(successors[0]) == nil:
+			return sprintf("%v has no link to its successor", m.Ref())
+		case x.n.p.join.conn == nil:
+			return sprintf("%v is not connected", m.Ref())
+		case !x.n.sure():
+			return sprintf("%v is not sure", m.Ref())
+		}
+	}
+	return ""
+}
