@@ -39,6 +39,7 @@ package membership
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -286,6 +287,10 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 			m.full, a.dirty = true, true
 		}
 		m.stalled = false
+		// It will say again what it cannot reach; that it can again, it may have said
+		// to nobody.
+		maps.DeleteFunc(a.parted, func(p pair, _ *parting) bool { return p.from == m.ref() })
+		a.detoured = true
 		a.news(Back, m, "")
 		if m.announced && !r.Ready {
 			a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
