@@ -69,7 +69,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		req.Epoch, req.Size, req.Members, req.Run = local.Epoch, local.Size, local.Members, l.traffic.latest()
 		req.Want, req.ID = !anyID, l.self.ID // its old one, if it is free
 		if on {
-			req.Life = l.self.Life
+			req.Life, req.Ready = l.self.Life, l.isReady()
 		}
 	}
 	if n.cfg.id != nil && !on {
@@ -100,6 +100,8 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return fmt.Errorf("the registry takes node %d for node %d", l.self.ID, answer.ID)
 	case on:
 		l.plane.Resume()
+		l.again.Store(true) // it must hear again what cannot be reached
+		l.wake()
 	default:
 		if err := n.begin(answer); err != nil {
 			return err
@@ -232,9 +234,7 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
 		return l.hear(ctl, t, body)
 	case control.TypeReady:
-		select {
-		case <-l.ready:
-		default:
+		if !l.isReady() {
 			close(l.ready)
 		}
 	case control.TypeTask:
@@ -320,10 +320,7 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 	}
 	l.local.Store(now)
 	l.plane.Know(now.Others)
-	select {
-	case l.told <- struct{}{}:
-	default:
-	}
+	l.wake()
 	return nil
 }
 

@@ -36,7 +36,8 @@ type life struct {
 	once sync.Once      // it ends
 
 	local   atomic.Pointer[membership.Local] // what it was told
-	told    chan struct{}                    // of one slot: local has changed
+	told    chan struct{}                    // of one slot: local has changed, or again
+	again   atomic.Bool                      // the registry must hear again what cannot be reached
 	table   atomic.Pointer[Table]
 	failure atomic.Pointer[error] // of the latest links
 	ready   chan struct{}         // closed when everybody's tables lead here
@@ -74,6 +75,23 @@ func (n *Node) begin(self control.Registered) error {
 	l.wg.Go(l.relink)
 	l.wg.Go(l.beat)
 	return nil
+}
+
+func (l *life) isReady() bool {
+	select {
+	case <-l.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// wake wakes the relink goroutine.
+func (l *life) wake() {
+	select {
+	case l.told <- struct{}{}:
+	default:
+	}
 }
 
 func (l *life) lease() time.Duration { return time.Duration(l.self.Lease) * time.Millisecond }

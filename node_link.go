@@ -81,7 +81,8 @@ func (k *linker) took(d dialled) {
 	if d.err != nil {
 		if p.err == nil {
 			k.n.cfg.log.Info("cannot link", "node", k.n.Peer(), "peer", Peer{ID(p.ID), p.Addr}, "err", d.err)
-			k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life, Error: d.err.Error()})
+			p.err = d.err
+			k.trouble(p)
 		}
 		p.err, p.tried = d.err, true
 		p.pause = min(max(2*p.pause, minRedial), maxRedial)
@@ -90,12 +91,28 @@ func (k *linker) took(d dialled) {
 	p.up = time.Now()
 	if p.err != nil {
 		p.err = nil
-		k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life})
+		k.trouble(p)
 	}
+}
+
+// trouble tells the registry whether a peer can be reached.
+func (k *linker) trouble(p *peering) {
+	why := ""
+	if p.err != nil {
+		why = p.err.Error()
+	}
+	k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life, Error: why})
 }
 
 // reconcile makes links, and what is routed by, what the node was told.
 func (k *linker) reconcile(local *membership.Local) {
+	if k.again.Swap(false) {
+		for _, p := range k.peers {
+			if p.err != nil {
+				k.trouble(p)
+			}
+		}
+	}
 	if local.Epoch == 0 {
 		return
 	}
@@ -165,7 +182,8 @@ func (k *linker) want(wanted []control.Peer) {
 			p.dialling()
 		}
 		if p.err != nil { // it is no trouble any more
-			k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life})
+			p.err = nil
+			k.trouble(p)
 		}
 		delete(k.peers, ref)
 	}

@@ -51,6 +51,7 @@ type Register struct {
 	Epoch   uint64 `json:"epoch"`   // of what it was told last, 0 for nothing
 	Size    int    `json:"size"`    // the entries asked for at the set-up, 0 for as many as are useful
 	Members int    `json:"members"` // as it was told last
+	Ready   bool   `json:"ready"`   // it was told that everybody's tables lead to it
 	Run     uint64 `json:"run"`     // the latest traffic run that it knows of
 }
 
