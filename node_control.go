@@ -46,6 +46,9 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.ctl.Store(ctl)
 	n.lost = make(chan struct{})
 	n.change()
+	l := n.life.Load()
+	l.again.Store(true)
+	l.wake()
 	if n.closed {
 		ctl.Close()
 	}
@@ -100,8 +103,6 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return fmt.Errorf("the registry takes node %d for node %d", l.self.ID, answer.ID)
 	case on:
 		l.plane.Resume()
-		l.again.Store(true) // it must hear again what cannot be reached
-		l.wake()
 	default:
 		if err := n.begin(answer); err != nil {
 			return err
