@@ -20,7 +20,7 @@ const checkLimit = 3 * time.Second
 type pair struct {
 	net  *memnet.Network
 	a, b *Plane
-	logs *logs // of a
+	logs *logs  // of a
 	stop func() // no more checks
 }
 

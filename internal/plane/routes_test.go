@@ -37,6 +37,7 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 		r.dropped(Dropped{LinkDown: 3, NoRoute: 1})
 
 		successor.Close()
+		synctest.Wait()
 		r.feed(data(40, 4), data(30, 5), data(25, 6))
 		r.arrived(60, 6) // 40 and 30 may well exist
 		if own(40) != nil || own(30) != nil {
@@ -68,6 +69,7 @@ func TestRoutesFollowTheLinks(t *testing.T) {
 		r.arrived(40, 2, 3)
 		r.arrived(30, 4)
 		end.Close()
+		synctest.Wait()
 		r.feed(data(50, 5))
 		r.arrived(30, 5)
 		r.link(40)
