@@ -145,7 +145,9 @@ func TestWaypoint(t *testing.T) {
 		r.link(30)
 		r.link(15)
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30, Keep: []uint64{15}})
-		r.feed(marked(data(15, 1)), data(15, 2), marked(data(40, 3)), marked(data(25, 4)), marked(data(30, 5)), data(40, 6))
+		r.link(35) // not named
+		r.feed(marked(data(15, 1)), data(15, 2), marked(data(40, 3)), marked(data(35, 4)), marked(data(30, 5)), data(40, 6))
+		r.arrived(35)
 		if f := r.arrived(15, 1)[0]; f == nil || f.Hops() != 1 {
 			t.Errorf("%x", f)
 		}
