@@ -50,6 +50,7 @@ func TestRequeue(t *testing.T) {
 			}
 			r.feed(f)
 		}
+		r.p.CheckLinks(time.Hour) // whose question is for that link alone
 		r.arrived(30)
 		l.Fail(errBroken)
 		r.arrived(30, numbers(frames)...)
