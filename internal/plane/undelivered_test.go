@@ -304,6 +304,10 @@ func TestCallbackBounds(t *testing.T) {
 		if len(told) != 5 || listed != 2 {
 			t.Errorf("%d told of %d", listed, len(told))
 		}
+		r.lost(40, string(make([]byte, 600)))
+		if synctest.Wait(); len(told) != 6 || told[5].Bodies == nil {
+			t.Error("there is no room again")
+		}
 		if r.p.Counters().Unlisted != 0 {
 			t.Error("Flush has had them")
 		}
