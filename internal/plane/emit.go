@@ -78,7 +78,6 @@ func mark(frames []byte, on bool) {
 // waypoint to come starts anew.
 func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 	finish := f.Detour() && f.Dst() == l.id
-	f.SetDetour(false)
 	for {
 		s := p.routes.Load()
 		i := s.finish(f.Dst())

@@ -29,7 +29,7 @@ func (p *Plane) Alive() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := p.now()
-	if g.shut.Load() || g.stale(now, p.Pause) {
+	if g.stale(now, p.Pause) { // which it stays once the gate is shut
 		g.close()
 		return false
 	}
@@ -65,12 +65,12 @@ func (g *gate) close() {
 // when the plane closes.
 func (p *Plane) pass() {
 	g := &p.gate
-	if p.Pause <= 0 || !g.shut.Load() && !g.stale(p.now(), p.Pause) {
+	if p.Pause <= 0 || !g.stale(p.now(), p.Pause) {
 		return
 	}
 	for {
 		g.mu.Lock()
-		if !g.shut.Load() && !g.stale(p.now(), p.Pause) { // Resume was faster
+		if !g.stale(p.now(), p.Pause) { // Resume was faster
 			g.mu.Unlock()
 			return
 		}

@@ -201,7 +201,6 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 			continue
 		}
 		// The link ended, or was retired by a new table: look again, frame by frame.
-		p.unlink(w.link)
 		for len(frames) > 0 {
 			var f wire.Frame
 			f, frames = wire.Next(frames)

@@ -1,0 +1,151 @@
+package plane
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// A node that leaves waits for its peers, handles and acknowledges what it has, tells
+// its sources, and hangs up when everything is written.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handled := 0
+		release := make(chan struct{})
+		m := newMesh(t, 4, 2, testLimits(), memory, func(node int) Deliver {
+			return func(context.Context, Delivery) {
+				if node == 1 {
+					<-release
+					handled++
+				}
+			}
+		})
+		defer m.close()
+		first, leaver, third := m.planes[0], m.planes[1], m.planes[2]
+		for range 5 {
+			if err := first.Send(t.Context(), 20, 0, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		leaver.Cast(t.Context(), 20, 0, nil) // to itself: its loopback is no peer's link
+		synctest.Wait()
+		drained := make(chan error, 1)
+		go func() { drained <- leaver.Drain(t.Context()) }()
+		waits := func(what string) {
+			t.Helper()
+			synctest.Wait()
+			select {
+			case err := <-drained:
+				t.Fatalf("it did not wait for %s: %v", what, err)
+			default:
+			}
+		}
+		waits("its peers")
+		first.Use(table(first, 2, 30))
+		waits("its other peer")
+		m.planes[3].Use(table(m.planes[3], 2, 10))
+		waits("its handlers")
+		if _, in := leaver.StreamCount(); in == 0 || !leaver.HasLink(30, third.Life) {
+			t.Error("it hung up before its handlers were done")
+		}
+		close(release)
+		if err := <-drained; err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if handled != 6 {
+			t.Error(handled, "handled")
+		}
+		if failed, err := first.Flush(t.Context()); failed != nil || err != nil {
+			t.Error(failed, err)
+		}
+		if out, _ := first.StreamCount(); out != 0 {
+			t.Error("the source was not told that its stream ends")
+		}
+		if leaver.HasLink(30, third.Life) || len(leaver.retired) != 0 {
+			t.Error("links are left")
+		}
+		select {
+		case <-leaver.Broken:
+			t.Error("a link that was retired counts as broken")
+		default:
+		}
+		third.mu.RLock()
+		for _, rc := range third.conns {
+			if rc.from == 20 {
+				t.Error("its peers still have a connection")
+			}
+		}
+		third.mu.RUnlock()
+	})
+}
+
+// A source that has more to say is told that it was not heard.
+func TestDrainTellsSourcesOfTheGap(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.link(30)
+		r.offer(40, 5, 1, 0, 2)
+		r.mu.Lock()
+		first := uint64(0)
+		for _, f := range r.got[30] {
+			if f.Type() == wire.Opened {
+				b, _ := wire.ParseOpened(f.Body())
+				first = b.First
+			}
+		}
+		delete(r.got, 30)
+		r.mu.Unlock()
+		r.from.Close()
+		synctest.Wait()
+		if err := r.p.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f := r.arrived(30, first+1, first+1)
+		if f[0].Type() != wire.Ack || f[1].Type() != wire.Reset {
+			t.Error(f[0].Type(), f[1].Type())
+		}
+		if c := r.p.Counters(); c.ReceiveBuffer != 0 {
+			t.Errorf("%d bytes are held", c.ReceiveBuffer)
+		}
+	})
+}
+
+// What it waits for may never come.
+func TestDrainEnds(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.p.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if !r.p.HasLink(30, 1) {
+			t.Error("the link is gone, though its peer is there")
+		}
+		done := make(chan error)
+		go func() { done <- r.p.Drain(t.Context()) }()
+		synctest.Wait()
+		r.p.Close(net.ErrClosed)
+		if err := <-done; !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	withRig(t, func(t *testing.T, r *rig) { // a peer that reads nothing
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.jam(30)
+		r.from.Close()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.p.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package plane
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+const testPause = 5 * time.Second
+
+// A process that was stopped for too long calls no handler and sends nothing before
+// it is told that it still is who it was.
+func TestGate(t *testing.T) {
+	for _, first := range []string{"worker", "owner"} {
+		t.Run(first, func(t *testing.T) {
+			got := 0
+			withRig(t, func(t *testing.T, r *rig) {
+				routed(r)
+				got = 0
+				cast := wire.Frame(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
+				alive := func(want bool) {
+					t.Helper()
+					if r.p.Alive() != want {
+						t.Fatalf("alive: %v", !want)
+					}
+				}
+				for range 10 {
+					time.Sleep(testPause)
+					alive(true)
+				}
+				r.feed(cast, data(40, 1))
+				r.arrived(30, 1)
+				if got != 1 {
+					t.Fatal(got, "handled")
+				}
+				time.Sleep(testPause + 1)
+				if first == "worker" {
+					r.feed(cast)
+					if got != 1 {
+						t.Error("a handler was called")
+					}
+					alive(false)
+				} else {
+					alive(false)
+					r.feed(cast)
+				}
+				for range 3 { // no stamp, however often it asks
+					alive(false)
+				}
+				before := r.p.Counters().Dropped.LinkDown
+				r.feed(cast, data(40, 2))
+				if l, _, err := r.p.emit(40, data(40, 3)); l != nil || err != nil {
+					t.Error(l, err)
+				}
+				if l, _, err := r.p.emit(20, data(20, 3)); l != nil || err != nil {
+					t.Error(l, err)
+				}
+				r.arrived(30)
+				if n := r.p.Counters().Dropped.LinkDown - before; n != 3 || got != 1 {
+					t.Error(n, "dropped,", got, "handled")
+				}
+				r.p.Resume()
+				synctest.Wait()
+				if got != 3 {
+					t.Error(got, "handled")
+				}
+				alive(true)
+				r.feed(data(40, 4))
+				r.arrived(30, 4)
+				r.p.Resume() // nothing to do
+				alive(true)
+			}, func(c *Config) {
+				c.Pause = testPause
+				c.Deliver = func(context.Context, Delivery) { got++ }
+			})
+		})
+	}
+}
+
+// A worker that waits at the gate goes when the plane closes, and calls nobody.
+func TestCloseAtTheGate(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		time.Sleep(testPause + 1)
+		r.feed(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
+		r.p.Close(errBroken)
+	}, func(c *Config) {
+		c.Pause = testPause
+		c.Deliver = func(context.Context, Delivery) { t.Error("a handler was called") }
+	})
+}
+
+// What is queued when a link breaks stays behind the gate as well.
+func TestGateStopsRequeuing(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Successor: 30})
+		r.link(30)
+		l := r.jam(40)
+		r.feed(data(50, 1))
+		time.Sleep(testPause + 1)
+		if r.p.Alive() {
+			t.Fatal("alive")
+		}
+		l.Fail(errBroken)
+		r.arrived(30)
+		r.dropped(Dropped{LinkDown: 1})
+	}, func(c *Config) { c.Pause = testPause })
+}
+
+func TestNoGate(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		time.Sleep(1000 * time.Hour)
+		if !r.p.Alive() {
+			t.Error("a gate where none was asked for")
+		}
+		routed(r)
+		r.feed(data(40, 1))
+		r.arrived(30, 1)
+	})
+}

@@ -1,0 +1,203 @@
+package plane
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// open makes a stream of the rig's node to a sink of a life, with a message pending.
+func (r *rig) open(sink, life uint64) *outbound {
+	r.t.Helper()
+	r.p.Know([]uint64{sink})
+	if err := r.p.Send(r.t.Context(), sink, 0, []byte("pending")); err != nil {
+		r.t.Fatal(err)
+	}
+	r.feed(r.opened(sink, life))
+	o := r.p.outboundTo(sink)
+	if o == nil || o.s.State() != stream.Open {
+		r.t.Fatal("the stream is not open")
+	}
+	return o
+}
+
+func (r *rig) opened(sink, life uint64) wire.Frame {
+	b := wire.OpenedBody{SourceIncarnation: r.p.Life, SinkIncarnation: life, First: 1000, Window: 1 << 16}
+	return wire.Append(nil, wire.Header{Type: wire.Opened, Dst: 20, Src: sink, Seq: r.p.gen}, b.Append(nil))
+}
+
+// offer is a request of a source's life to open a stream, and its first messages.
+func (r *rig) offer(source, life, gen uint64, messages ...uint64) {
+	r.t.Helper()
+	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: gen}, wire.OpenBody{Incarnation: life}.Append(nil)))
+	r.mu.Lock()
+	first := uint64(0)
+	for _, f := range r.got[30] {
+		if f.Type() == wire.Opened && f.Dst() == source && f.Seq() == gen {
+			b, _ := wire.ParseOpened(f.Body())
+			first = b.First
+		}
+	}
+	r.mu.Unlock()
+	if first == 0 {
+		r.t.Fatal("not opened")
+	}
+	for _, n := range messages {
+		r.feed(wire.Append(nil, wire.Header{Type: wire.Data, Dst: 20, Src: source, Seq: first + n}, []byte{byte(n)}))
+	}
+}
+
+// Links of a life that is over end, in both directions; those of a later one stay.
+func TestGoneEndsLinks(t *testing.T) {
+	for _, c := range []struct {
+		life uint64 // that is gone
+		ends bool
+	}{{4, false}, {5, true}, {6, true}} {
+		withRig(t, func(t *testing.T, r *rig) {
+			out, far := memnet.Pipe()
+			r.p.AddLink(40, 5, out)
+			r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Successor: 40})
+			in := r.incoming(40, 5)
+			synctest.Wait()
+			r.p.Gone(30, 9)
+			r.p.Gone(20, 999) // not for the plane itself to decide
+			r.p.Gone(40, c.life)
+			if r.p.HasLink(40, 5) == c.ends {
+				t.Errorf("life %d gone, the link is up: %v", c.life, !c.ends)
+			}
+			synctest.Wait()
+			if r.p.mu.RLock(); len(r.p.conns) != map[bool]int{true: 1, false: 2}[c.ends] {
+				t.Errorf("life %d gone: %d connections", c.life, len(r.p.conns))
+			}
+			r.p.mu.RUnlock()
+			if c.ends {
+				for _, conn := range []net.Conn{in, far} {
+					if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+						t.Error(err)
+					}
+				}
+			}
+			in.Close()
+		})
+	}
+}
+
+// Streams to a life that is over end at once; those that are opening, or to a later
+// life, go on.
+func TestGoneEndsStreams(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.link(30)
+		o := r.open(40, 5)
+		r.p.Gone(40, 4)
+		if o.s.State() != stream.Open {
+			t.Error("an earlier life ended it:", o.s.Err())
+		}
+		r.p.Gone(40, 5)
+		failed, err := r.p.Flush(t.Context())
+		if err != nil || len(failed) != 1 || failed[0].Sink != 40 || failed[0].Messages != 1 || failed[0].Err != stream.ErrGone {
+			t.Error(failed, err)
+		}
+
+		r.p.Know([]uint64{50})
+		if err := r.p.Send(t.Context(), 50, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		r.p.Gone(50, 5)
+		if o := r.p.outboundTo(50); o == nil || o.s.State() != stream.Opening {
+			t.Fatal("a stream that was opening")
+		}
+		r.feed(r.opened(50, 6)) // the next life
+		r.p.Gone(50, 5)
+		if o := r.p.outboundTo(50); o.s.State() != stream.Open || o.s.PeerLife() != 6 {
+			t.Error(o.s.State(), o.s.PeerLife())
+		}
+		r.feed(wire.Append(nil, wire.Header{Type: wire.NoRoute, Dst: 20, Src: 30, Seq: 1000},
+			wire.NoRouteBody{Type: wire.Data, Reason: wire.NoSuchNode, Dst: 50}.Append(nil)))
+		if failed, _ := r.p.Flush(t.Context()); len(failed) != 1 || failed[0].Err != stream.ErrGone {
+			t.Error("no route to a sink that was there:", failed)
+		}
+		r.open(60, 1)
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{70}, Successor: 70}) // now it is this node that says so
+		r.p.Send(t.Context(), 60, 0, nil)
+		if failed, _ := r.p.Flush(t.Context()); len(failed) != 1 || failed[0].Err != stream.ErrGone || failed[0].Messages != 2 {
+			t.Error("no route from here to a sink that was there:", failed)
+		}
+	})
+}
+
+// What came in order from a life that is over is handled, the rest is forgotten, and
+// then the stream.
+func TestGoneForgetsIncomingStreams(t *testing.T) {
+	var got []byte
+	var release chan struct{}
+	withRig(t, func(t *testing.T, r *rig) {
+		release = make(chan struct{})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.link(30)
+		streams := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			if _, in := r.p.StreamCount(); in != want {
+				t.Fatalf("%d incoming streams, want %d", in, want)
+			}
+		}
+		r.offer(40, 5, 1, 0, 1, 3) // a handler is busy with the first
+		r.offer(50, 5, 1, 1)       // nothing in order
+		streams(2)
+		r.p.Gone(40, 4)
+		r.p.Gone(50, 4)
+		streams(2)
+		if r.p.Counters().ReceiveBuffer == 0 {
+			t.Error("given up for an earlier life")
+		}
+		r.p.Gone(40, 5)
+		r.p.Gone(50, 5)
+		streams(1)
+		if n := r.p.Counters().ReceiveBuffer; n != 2*(wire.HeaderSize+1) {
+			t.Errorf("%d bytes held", n)
+		}
+		close(release)
+		streams(0)
+		if string(got) != "\x00\x01" || r.p.Counters().ReceiveBuffer != 0 {
+			t.Errorf("handled %v, %d bytes held", got, r.p.Counters().ReceiveBuffer)
+		}
+
+		release, got = make(chan struct{}), nil
+		r.offer(40, 6, 1, 0)
+		r.p.Gone(40, 6)
+		r.offer(40, 7, 1, 0) // before a handler was done with the life before
+		r.p.Gone(40, 6)
+		close(release)
+		streams(1)
+		if string(got) != "\x00\x00" {
+			t.Errorf("handled %v", got)
+		}
+	}, func(c *Config) {
+		c.Deliver = func(ctx context.Context, d Delivery) {
+			<-release
+			got = append(got, d.Body...)
+		}
+	})
+}
+
+// A sink that is gone is news only once.
+func TestGoneTwice(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.link(30)
+		r.open(40, 5)
+		r.p.Gone(40, 5)
+		r.p.Gone(40, 5)
+		if all := r.p.Close(errors.New("closed")); len(all) != 1 || all[0].Messages != 1 {
+			t.Error(all)
+		}
+	})
+}

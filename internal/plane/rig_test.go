@@ -1,0 +1,199 @@
+package plane
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// rig is one plane, node 20 of life 200, whose peers are the test. It lives in a
+// synctest bubble, so that "nothing more happens" can be seen, and what is left over
+// at the end fails the test.
+type rig struct {
+	t    *testing.T
+	p    *Plane
+	from net.Conn // the link from 10
+	logs *logs
+
+	mu  sync.Mutex
+	got map[uint64][]wire.Frame // by peer, since the last look
+}
+
+// logs keeps the errors that a plane logs.
+type logs struct {
+	slog.Handler
+	mu   sync.Mutex
+	errs []string
+}
+
+func newLogs() *logs { return &logs{Handler: slog.DiscardHandler} }
+
+func (l *logs) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, nil))
+}
+
+func (l *logs) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errs = append(l.errs, string(line))
+	return len(line), nil
+}
+
+func (l *logs) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.errs
+}
+
+func withRig(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, got: make(map[uint64][]wire.Frame), logs: newLogs()}
+		c := Config{
+			Self: 20, Life: 200, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
+			Limits: testLimits(), Deliver: nothing, Log: r.logs.logger(),
+		}
+		for _, f := range change {
+			f(&c)
+		}
+		r.p = New(c)
+		defer r.p.Close(net.ErrClosed)
+		r.from = r.incoming(10, 1)
+		defer r.from.Close()
+		f(t, r)
+	})
+}
+
+// incoming is a link from a peer.
+func (r *rig) incoming(from, life uint64) net.Conn {
+	near, far := memnet.Pipe()
+	go r.p.Receive(far, from, life)
+	return near
+}
+
+// link makes a link to a peer, life 1, and collects what comes over it. The peer's
+// end is returned.
+func (r *rig) link(to uint64) net.Conn {
+	near, far := memnet.Pipe()
+	r.p.AddLink(to, 1, near)
+	go func() {
+		in := link.NewReader(far, wire.Scan, 1<<20)
+		for {
+			batch, err := in.Next()
+			if err != nil {
+				far.Close()
+				return
+			}
+			r.mu.Lock()
+			for len(batch) > 0 {
+				var f wire.Frame
+				f, batch = wire.Next(batch)
+				r.got[to] = append(r.got[to], append(wire.Frame(nil), f...))
+			}
+			r.mu.Unlock()
+		}
+	}()
+	return far
+}
+
+// feed sends frames from 10 and lets them come to rest.
+func (r *rig) feed(frames ...wire.Frame) {
+	r.t.Helper()
+	var all []byte
+	for _, f := range frames {
+		all = append(all, f...)
+	}
+	if _, err := r.from.Write(all); err != nil {
+		r.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// arrived checks which frames a peer got since the last call, by their numbers.
+func (r *rig) arrived(peer uint64, want ...uint64) []wire.Frame {
+	r.t.Helper()
+	synctest.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	got := r.got[peer]
+	delete(r.got, peer)
+	ok := len(got) == len(want)
+	for i := range got {
+		ok = ok && got[i].Seq() == want[i]
+	}
+	if !ok {
+		var seqs []uint64
+		for _, f := range got {
+			seqs = append(seqs, f.Seq())
+		}
+		r.t.Errorf("%d got %v, want %v", peer, seqs, want)
+		r.t.FailNow()
+	}
+	return got
+}
+
+// dropped checks the counters of drops since the last call of it.
+func (r *rig) dropped(want Dropped) {
+	r.t.Helper()
+	if got := r.p.Counters().Dropped; got != want {
+		r.t.Errorf("dropped %+v, want %+v", got, want)
+	}
+}
+
+// data is a message from 5 that is to be relayed.
+func data(dst, seq uint64) wire.Frame {
+	return wire.Append(nil, wire.Header{Type: wire.Data, Dst: dst, Src: 5, Seq: seq}, []byte("body"))
+}
+
+func marked(f wire.Frame) wire.Frame {
+	f.SetDetour(true)
+	return f
+}
+
+// deaf is a connection of which nobody notices that it has ended, until the test
+// lets them.
+type deaf struct {
+	net.Conn
+	let chan struct{}
+}
+
+func (d deaf) Read([]byte) (int, error) {
+	<-d.let
+	return 0, errDeaf
+}
+
+var errDeaf = errors.New("noticed at last")
+
+// jammed is a connection that takes nothing.
+type jammed struct {
+	net.Conn
+	closed chan struct{}
+	once   *sync.Once
+}
+
+func newJammed() jammed {
+	near, _ := memnet.Pipe()
+	return jammed{near, make(chan struct{}), new(sync.Once)}
+}
+
+func (j jammed) Write([]byte) (int, error) {
+	<-j.closed
+	return 0, net.ErrClosed
+}
+
+func (j jammed) Close() error {
+	j.once.Do(func() { close(j.closed) })
+	return j.Conn.Close()
+}
+
+// ack is a sink's word that it is done with everything below a number.
+func ack(sink, delivered uint64) wire.Frame {
+	return wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: sink, Seq: delivered}, wire.AckBody{Window: 1 << 16}.Append(nil, nil))
+}

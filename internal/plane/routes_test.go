@@ -1,0 +1,296 @@
+package plane
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+func nothing(context.Context, Delivery) {}
+
+// That there is no such node is said only by the one behind which it would be, and it
+// is said whatever links are up.
+func TestNoRouteIsNoGuess(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		p := r.p
+		own := func(dst uint64) error { _, _, err := p.emit(dst, data(dst, 99)); return err }
+		r.feed(data(25, 1)) // no table yet
+		if own(25) != nil || own(40) != nil {
+			t.Error("said without a table")
+		}
+		r.dropped(Dropped{LinkDown: 3})
+
+		successor := r.link(30)
+		r.link(60)
+		p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Successor: 30})
+		r.feed(data(40, 2), data(25, 3))
+		r.arrived(30, 2)
+		r.arrived(60, 3) // on the way to 5
+		r.dropped(Dropped{LinkDown: 3, NoRoute: 1})
+
+		successor.Close()
+		synctest.Wait()
+		r.feed(data(40, 4), data(30, 5), data(25, 6))
+		r.arrived(60, 6) // 40 and 30 may well exist
+		if own(40) != nil || own(30) != nil {
+			t.Error("said of nodes that may exist")
+		}
+		if !errors.Is(own(25), stream.ErrNoSuchNode) {
+			t.Error("not said of one that cannot")
+		}
+		r.dropped(Dropped{LinkDown: 7, NoRoute: 3})
+
+		p.Use(Routes{Epoch: 2, Successor: 20}) // alone
+		if r.feed(data(40, 7)); !errors.Is(own(40), stream.ErrNoSuchNode) {
+			t.Error("not said by a node that is alone")
+		}
+		r.dropped(Dropped{LinkDown: 7, NoRoute: 6}) // the answer finds nobody either
+	})
+}
+
+// A link is used from the moment it is there, and from the moment it is not frames go
+// to the closest entry before it.
+func TestRoutesFollowTheLinks(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40, 60}, Successor: 30})
+		r.link(30)
+		r.feed(data(50, 1))
+		r.arrived(30, 1)
+		end := r.link(40)
+		r.feed(data(50, 2), data(40, 3), data(30, 4))
+		r.arrived(40, 2, 3)
+		r.arrived(30, 4)
+		end.Close()
+		synctest.Wait()
+		r.feed(data(50, 5))
+		r.arrived(30, 5)
+		r.link(40)
+		r.link(25) // in no table
+		r.feed(data(50, 6), data(70, 7), data(28, 8))
+		if f := r.arrived(40, 6, 7, 8); f[2].Type() != wire.NoRoute {
+			t.Error("28 is not there, but was told of by a", f[2].Type())
+		}
+		r.arrived(25)
+		if c := r.p.Counters(); c.Dropped.LinkDown != 0 || c.Relayed != 7 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// Frames that find their link ended go another way at once, also when nobody has
+// noticed yet that it has.
+func TestEndedLinkIsNotTriedTwice(t *testing.T) {
+	for name, c := range map[string]struct {
+		routes Routes
+		dst    uint64
+	}{
+		"entry":  {Routes{Epoch: 1, Entries: []uint64{30, 40}, Successor: 30}, 50},
+		"detour": {Routes{Epoch: 1, Entries: []uint64{30, 40}, Successor: 25, Detours: map[uint64]uint64{50: 40}}, 50},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withRig(t, func(t *testing.T, r *rig) {
+				near, _ := memnet.Pipe()
+				d := deaf{near, make(chan struct{})}
+				r.link(30)
+				r.p.AddLink(40, 1, d)
+				r.p.Use(c.routes)
+				fail := func() *outLink {
+					r.p.mu.RLock()
+					l := r.p.links[40]
+					r.p.mu.RUnlock()
+					l.Fail(errors.New("broken"))
+					return l
+				}
+				l := fail()
+				r.feed(data(c.dst, 1), data(c.dst, 2))
+				r.arrived(30, 1, 2)
+				if r.p.HasLink(40, 1) {
+					t.Error("the link is still there")
+				}
+				select {
+				case <-r.p.Broken:
+				default:
+					t.Error("nobody is told that a link is missing")
+				}
+
+				near, _ = memnet.Pipe()
+				again := deaf{near, d.let}
+				r.p.AddLink(40, 1, again)
+				if fail() == l {
+					t.Fatal("the link was not replaced")
+				}
+				if used, _, err := r.p.emit(c.dst, data(c.dst, 3)); err != nil || used == nil || used.id != 30 {
+					t.Error(used, err)
+				}
+				r.arrived(30, 3)
+				r.dropped(Dropped{})
+				close(d.let)
+			})
+		})
+	}
+}
+
+// A frame on a detour is passed on to its sink directly or not at all, however the
+// sink lies; one that is not follows the rules.
+func TestWaypoint(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(30)
+		r.link(15)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30, Keep: []uint64{15}})
+		r.link(35) // not named
+		r.feed(marked(data(15, 1)), data(15, 2), marked(data(40, 3)), marked(data(35, 4)), marked(data(30, 5)), data(40, 6))
+		r.arrived(35)
+		if f := r.arrived(15, 1)[0]; f == nil || f.Hops() != 1 {
+			t.Errorf("%x", f)
+		}
+		r.arrived(30, 5, 6)
+		r.dropped(Dropped{Overshoot: 1, LinkDown: 2})
+		r.feed(marked(wire.Append(nil, wire.Header{Type: wire.Ack, Hops: 999, Dst: 15, Src: 5}, nil)))
+		r.arrived(15)
+		r.dropped(Dropped{Overshoot: 1, LinkDown: 2, HopLimit: 1})
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30}, Successor: 30})
+		r.feed(marked(data(15, 7)))
+		r.arrived(15)
+		r.dropped(Dropped{Overshoot: 1, LinkDown: 3, HopLimit: 1})
+		if c := r.p.Counters(); c.Detoured != 0 {
+			t.Error("the waypoint counts it as its own:", c.Detoured)
+		}
+	})
+}
+
+// A detour is taken for its sink only, when nothing better is up, and marks the frame
+// on the way out and nowhere else.
+func TestDetourIsMarked(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(60)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Successor: 30, Detours: map[uint64]uint64{30: 60, 40: 60}})
+		r.feed(data(30, 1), data(70, 2), data(40, 3), data(50, 4))
+		f := r.arrived(60, 1, 3, 2)
+		if !f[0].Detour() || !f[1].Detour() || f[2].Detour() || f[1].Hops() != 1 {
+			t.Errorf("%x", f)
+		}
+		own := data(30, 5)
+		own = append(own, data(30, 6)...)
+		if _, _, err := r.p.emit(30, own); err != nil {
+			t.Fatal(err)
+		}
+		f = r.arrived(60, 5, 6)
+		if !f[0].Detour() || !f[1].Detour() {
+			t.Error("this node's own are not marked")
+		}
+		first, rest := wire.Next(own)
+		if first.Detour() || wire.Frame(rest).Detour() {
+			t.Error("what the stream keeps is marked too")
+		}
+		if c := r.p.Counters(); c.Detoured != 4 || c.Dropped != (Dropped{LinkDown: 1}) || c.Relayed != 3 {
+			t.Errorf("%+v", c)
+		}
+		r.link(30)
+		r.feed(data(30, 7))
+		if f := r.arrived(30, 7)[0]; f.Detour() {
+			t.Error("marked on the direct way")
+		}
+	})
+}
+
+// Over a detour messages arrive, in order and once, and a trace tells of it.
+func TestDetour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []uint32
+		planes := make(map[uint64]*Plane)
+		for _, id := range []uint64{10, 20, 30} {
+			planes[id] = New(Config{
+				Self: id, Life: id, Bits: 16, MaxPayload: 1 << 10, HopLimit: 10, Limits: testLimits(), Log: newLogs().logger(),
+				Deliver: func(_ context.Context, d Delivery) { got = append(got, binary.BigEndian.Uint32(d.Body)) },
+			})
+			defer planes[id].Close(net.ErrClosed)
+		}
+		for _, l := range [][2]uint64{{10, 30}, {20, 30}, {30, 10}, {30, 20}} { // no link from 10 to 20
+			near, far := memnet.Pipe()
+			planes[l[0]].AddLink(l[1], l[1], near)
+			go planes[l[1]].Receive(far, l[0], l[0])
+		}
+		planes[10].Use(Routes{Epoch: 1, Entries: []uint64{20, 30}, Successor: 20, Detours: map[uint64]uint64{20: 30}})
+		planes[20].Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		planes[30].Use(Routes{Epoch: 1, Entries: []uint64{10}, Successor: 10, Keep: []uint64{20}})
+		const messages = 5000
+		for i := range uint32(messages) {
+			if err := planes[10].Send(t.Context(), 20, 0, binary.BigEndian.AppendUint32(nil, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if failed, err := planes[10].Flush(t.Context()); err != nil || failed != nil {
+			t.Fatal(failed, err)
+		}
+		if len(got) != messages || !slices.IsSorted(got) || got[0] != 0 {
+			t.Errorf("%d messages", len(got))
+		}
+		c, via := planes[10].Counters(), planes[30].Counters()
+		if c.Detoured < messages || c.Retransmitted != 0 || via.Relayed != messages || via.Dropped != (Dropped{}) {
+			t.Errorf("%+v, by way of %+v", c, via)
+		}
+		if hops, err := planes[10].Trace(t.Context(), 20); err != nil || len(hops) != 2 || hops[0].ID != 30 || hops[1].ID != 20 {
+			t.Error(hops, err)
+		}
+	})
+}
+
+// Two nodes that each think the other the way to a third do not play ball.
+func TestDetoursDoNotLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		planes := make(map[uint64]*Plane)
+		for _, id := range []uint64{10, 30} {
+			planes[id] = New(Config{
+				Self: id, Life: id, Bits: 16, MaxPayload: 1 << 10, HopLimit: 10, Limits: testLimits(), Log: newLogs().logger(), Deliver: nothing,
+			})
+			defer planes[id].Close(net.ErrClosed)
+		}
+		for _, l := range [][2]uint64{{10, 30}, {30, 10}} {
+			near, far := memnet.Pipe()
+			planes[l[0]].AddLink(l[1], l[1], near)
+			go planes[l[1]].Receive(far, l[0], l[0])
+		}
+		planes[10].Use(Routes{Epoch: 1, Entries: []uint64{20, 30}, Successor: 20, Detours: map[uint64]uint64{20: 30}})
+		planes[30].Use(Routes{Epoch: 1, Entries: []uint64{10}, Successor: 10, Detours: map[uint64]uint64{20: 10}})
+		planes[10].Cast(t.Context(), 20, 0, nil)
+		synctest.Wait()
+		if c := planes[30].Counters(); c.FramesIn != 1 || c.Dropped.LinkDown != 1 || planes[10].Counters().FramesIn != 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// Links that a table names in any way stay, others go.
+func TestUseKeepsWhatItNames(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		for _, id := range []uint64{30, 40, 50, 60} {
+			r.link(id)
+		}
+		routes := Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30, Detours: map[uint64]uint64{70: 40}, Keep: []uint64{50}}
+		r.p.Use(routes)
+		routes.Entries[0], routes.Keep[0], routes.Detours[70] = 60, 60, 60 // the plane has its own copy
+		r.link(35)                                                         // not named: it waits for the next table
+		for _, id := range []uint64{30, 35, 40, 50} {
+			if !r.p.HasLink(id, 1) {
+				t.Errorf("the link to %d is gone", id)
+			}
+		}
+		if r.p.HasLink(60, 1) || r.p.HasLink(30, 2) {
+			t.Error("a link that is not named, or of another life")
+		}
+		synctest.Wait()
+		select {
+		case <-r.p.Broken:
+			t.Error("a link that was retired counts as broken")
+		default:
+		}
+	})
+}

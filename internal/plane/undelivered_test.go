@@ -1,0 +1,335 @@
+package plane
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/stream"
+)
+
+// lost makes a stream to a sink that ends with these messages pending: half of them
+// sent, the others accepted beyond the window by a handler, all by a life of its own.
+func (r *rig) lost(sink uint64, bodies ...string) {
+	r.t.Helper()
+	for _, b := range bodies {
+		r.p.Know([]uint64{sink})
+		if err := r.p.Send(r.p.Context(), sink, 0, []byte(b)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	o := r.p.outboundTo(sink)
+	o.mu.Lock()
+	o.end(fmt.Errorf("the end of %q", bodies))
+	o.mu.Unlock()
+}
+
+func routed(r *rig) {
+	r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+	r.link(30)
+}
+
+func texts(all []Undelivered) (s []string) {
+	for _, u := range all {
+		s = append(s, fmt.Sprintf("%d: %d %s", u.Sink, u.Messages, bytes.Join(u.Bodies, []byte(","))))
+	}
+	return s
+}
+
+func wantLost(t *testing.T, got []Undelivered, want ...string) {
+	t.Helper()
+	if s := texts(got); !slices.Equal(s, want) {
+		t.Errorf("got %q, want %q", s, want)
+	}
+}
+
+// Exactly the messages of unknown outcome are told, in their order: not those that
+// were delivered, and with those that wait in the backlog.
+func TestUndeliveredBodies(t *testing.T) {
+	var traffic []string
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.open(40, 5) // "pending" is the first
+		o := r.p.outboundTo(40)
+		ctx := r.p.Context() // a handler's, which does not wait for the window
+		for i := range 200 {
+			if err := r.p.Send(ctx, 40, uint8(i%2)*200, []byte{byte(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		big := make([]byte, 40<<10) // no window takes both
+		for range 2 {
+			r.p.Send(ctx, 40, 127, big)
+		}
+		o.mu.Lock()
+		if o.s.Backlog() == 0 || o.s.Backlog() == o.s.Bytes() {
+			t.Fatal("no backlog, or nothing else")
+		}
+		o.mu.Unlock()
+		r.feed(ack(40, 1003)) // "pending", 0 and 1 are delivered
+		r.p.Gone(40, 5)
+		var want [][]byte
+		for i := 2; i < 200; i += 2 {
+			want = append(want, []byte{byte(i)})
+		}
+		want = append(want, big, big)
+		failed, err := r.p.Flush(t.Context())
+		if err != nil || len(failed) != 1 || failed[0].Messages != uint64(len(want)) || !reflect.DeepEqual(failed[0].Bodies, want) || failed[0].Err != stream.ErrGone {
+			t.Errorf("%d, %v", len(failed), err)
+		}
+		if len(traffic) != 99 || traffic[0] != "40 200 3" || traffic[98] != "40 200 199" {
+			t.Errorf("%d messages of runs: %q", len(traffic), traffic)
+		}
+		if again, _ := r.p.Flush(t.Context()); again != nil {
+			t.Error("told twice:", again)
+		}
+		if c := r.p.Counters(); c.SendBuffer != 0 || c.HandlerBacklog != 0 || r.p.losses.held != 0 || c.Unlisted != 0 {
+			t.Errorf("still held: %+v, %d", c, r.p.losses.held)
+		}
+	}, func(c *Config) {
+		c.LostTraffic = func(sink uint64, port uint8, body []byte) {
+			traffic = append(traffic, fmt.Sprint(sink, port, body[0]))
+		}
+	})
+}
+
+// What was accepted while a stream opened counts; traffic alone is nobody's report.
+func TestUndeliveredEarly(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.lost(40, "a", "", "b")
+		r.p.Know([]uint64{50})
+		if err := r.p.Send(t.Context(), 50, 128, []byte("traffic")); err != nil {
+			t.Fatal(err)
+		}
+		o := r.p.outboundTo(50)
+		o.mu.Lock()
+		o.end(errBroken)
+		o.mu.Unlock()
+		failed, err := r.p.Flush(t.Context())
+		if err != nil || len(failed) != 1 || len(failed[0].Bodies) != 3 {
+			t.Error(failed, err)
+		}
+		wantLost(t, failed, "40: 3 a,,b")
+	})
+}
+
+// Flush tells of each stream, oldest first, and only of the sinks it was asked about;
+// Close tells the rest, and what was pending when it came.
+func TestFlushAndCloseShareTheLosses(t *testing.T) {
+	var told []Undelivered
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.lost(40, "a")
+		r.lost(50, "b")
+		r.lost(40, "c", "d")
+		r.lost(60, "e")
+		r.lost(50, "f")
+		failed, err := r.p.Flush(t.Context(), 40, 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantLost(t, failed, "40: 1 a", "40: 2 c,d", "60: 1 e")
+		r.open(70, 1)
+		wantLost(t, r.p.Close(net.ErrClosed), "50: 1 b", "50: 1 f", "70: 1 pending")
+		wantLost(t, told, "40: 1 a", "50: 1 b", "40: 2 c,d", "60: 1 e", "50: 1 f", "70: 1 pending")
+		if again := r.p.Close(net.ErrClosed); again != nil {
+			t.Error("a second Close tells again:", again)
+		}
+		if failed, _ := r.p.Flush(t.Context()); failed != nil {
+			t.Error("Flush tells again:", failed)
+		}
+	}, func(c *Config) {
+		c.OnUndelivered = func(u Undelivered) { told = append(told, u) }
+	})
+}
+
+// Flush, and Await, return after the callbacks; other sinks' callbacks, handlers and
+// callbacks themselves are not waited for.
+func TestFlushWaitsForCallbacks(t *testing.T) {
+	var release chan struct{}
+	returned := 0
+	var inner error
+	var r0 *rig
+	withRig(t, func(t *testing.T, r *rig) {
+		r0, release = r, make(chan struct{})
+		routed(r)
+		r.lost(40, "a")
+		r.lost(40, "b")
+		done := make(chan []Undelivered)
+		go func() {
+			failed, err := r.p.Flush(t.Context(), 40)
+			if err != nil {
+				t.Error(err)
+			}
+			done <- failed
+		}()
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("did not wait")
+		default:
+		}
+		if err := r.p.Await(t.Context(), 50); err != nil {
+			t.Error(err)
+		}
+		if err := r.p.Await(r.p.Context()); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.p.Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		close(release)
+		wantLost(t, <-done, "40: 1 a", "40: 1 b")
+		if returned != 2 || inner != nil {
+			t.Error(returned, inner)
+		}
+		if err := r.p.Await(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}, func(c *Config) {
+		c.OnUndelivered = func(u Undelivered) {
+			<-release
+			inner = r0.p.Await(r0.p.Context())
+			returned++
+		}
+	})
+}
+
+// The stream that Await waits for ends: its callback is one of those to wait for.
+func TestAwaitWaitsForTheCallbackOfItsStream(t *testing.T) {
+	told := false
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.open(40, 5)
+		done := make(chan bool)
+		go func() {
+			r.p.Await(t.Context(), 40)
+			done <- told
+		}()
+		synctest.Wait()
+		r.p.Gone(40, 5)
+		if !<-done {
+			t.Error("returned before the callback")
+		}
+	}, func(c *Config) {
+		c.OnUndelivered = func(Undelivered) {
+			time.Sleep(time.Second)
+			told = true
+		}
+	})
+}
+
+// Bodies are kept within the bounds, and what is not kept is counted.
+func TestUndeliveredBounds(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.lost(40, string(make([]byte, 900)))
+		r.lost(50, "x", string(make([]byte, 900))) // too much
+		r.lost(60, "y")
+		if n := r.p.Counters().Unlisted; n != 2 {
+			t.Errorf("%d messages are not listed", n)
+		}
+		failed, _ := r.p.Flush(t.Context(), 50, 60)
+		wantLost(t, failed, "50: 2 ", "60: 1 y")
+		if failed[0].Bodies != nil {
+			t.Error("not nil")
+		}
+		r.p.Flush(t.Context())
+		r.lost(50, string(make([]byte, 900))) // there is room again
+		if failed, _ := r.p.Flush(t.Context()); failed[0].Bodies == nil || r.p.losses.held != 0 {
+			t.Error("room was not given back")
+		}
+	}, func(c *Config) { c.SendBuffer = 1500 })
+}
+
+func TestUndeliveredEntriesAreBounded(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		n := 0
+		withRig(t, func(t *testing.T, r *rig) {
+			routed(r)
+			for i := range 40 {
+				r.lost(40, "x", fmt.Sprint(i))
+			}
+			r.lost(50, "y")
+			synctest.Wait()
+			failed, _ := r.p.Flush(t.Context())
+			if len(failed) != 33 || failed[30].Bodies == nil || failed[31].Bodies != nil || failed[31].Messages != 2*9 ||
+				failed[31].Err.Error() != `the end of ["x" "39"]` || failed[32].Sink != 50 || r.p.losses.held != 0 {
+				t.Errorf("%d: %v", len(failed), texts(failed))
+			}
+			if c, want := r.p.Counters().Unlisted, map[bool]int64{true: 0, false: 18}[told]; c != want {
+				t.Errorf("%d are not listed, want %d", c, want)
+			}
+			if told && n != 81 {
+				t.Errorf("the callback has heard of %d messages", n)
+			}
+		}, func(c *Config) {
+			if told {
+				c.OnUndelivered = func(u Undelivered) { n += len(u.Bodies) }
+			}
+		})
+	}
+}
+
+// A callback that does not return keeps no more bodies than Flush would.
+func TestCallbackBounds(t *testing.T) {
+	var release chan struct{}
+	var told []Undelivered
+	withRig(t, func(t *testing.T, r *rig) {
+		release = make(chan struct{}) // of the bubble
+		routed(r)
+		for i := range 5 {
+			r.lost(40, fmt.Sprint(i)+string(make([]byte, 599)))
+			r.p.Flush(r.p.Context()) // which takes its copies, and does not wait
+		}
+		close(release)
+		synctest.Wait()
+		listed := 0
+		for i, u := range told {
+			if u.Messages != 1 || u.Err.Error()[13] != byte('0'+i) {
+				t.Errorf("%.20v, not in order", u.Err)
+			}
+			listed += len(u.Bodies)
+		}
+		if len(told) != 5 || listed != 2 {
+			t.Errorf("%d told of %d", listed, len(told))
+		}
+		r.lost(40, string(make([]byte, 600)))
+		if synctest.Wait(); len(told) != 6 || told[5].Bodies == nil {
+			t.Error("there is no room again")
+		}
+		if r.p.Counters().Unlisted != 0 {
+			t.Error("Flush has had them")
+		}
+	}, func(c *Config) {
+		c.SendBuffer = 1500
+		c.OnUndelivered = func(u Undelivered) {
+			<-release
+			told = append(told, u)
+		}
+	})
+}
+
+func TestCallbackPanics(t *testing.T) {
+	calls := 0
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.lost(40, "a")
+		r.lost(40, "b")
+		if failed, err := r.p.Flush(t.Context()); len(failed) != 2 || err != nil || calls != 2 || r.p.Counters().Panics != 2 {
+			t.Error(failed, err, calls)
+		}
+	}, func(c *Config) {
+		c.OnUndelivered = func(Undelivered) { calls++; panic("test") }
+	})
+}
