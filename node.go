@@ -241,6 +241,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	n.leaving = true
 	n.mu.Unlock()
 	l := n.life.Load()
+	l.wake()
 	l.traffic.stop()
 
 	flushErr := n.Flush(ctx)
@@ -252,6 +253,12 @@ func (n *Node) Leave(ctx context.Context) error {
 		err = fmt.Errorf("ringdht: node %d: leaving: %w", n.ID(), err)
 	}
 	return errors.Join(flushErr, err, n.Close())
+}
+
+func (n *Node) isLeaving() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leaving
 }
 
 // deregister waits until the registry and all peers have let go of the node.

@@ -48,6 +48,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.change()
 	l := n.life.Load()
 	l.again.Store(true)
+	l.hears()
 	l.wake()
 	if n.closed {
 		ctl.Close()
@@ -161,6 +162,7 @@ func (n *Node) attend() {
 		close(n.lost)
 		leaving := n.leaving
 		n.mu.Unlock()
+		l.wake()
 		if n.ctx.Err() != nil || leaving {
 			return
 		}
@@ -218,6 +220,7 @@ func (n *Node) converse(l *life, ctl *control.Conn) error {
 	for {
 		t, body, err := ctl.Recv()
 		if err == nil {
+			l.hears()
 			err = n.hear(l, ctl, t, body)
 		}
 		if err != nil {
@@ -237,6 +240,7 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 	case control.TypeReady:
 		if !l.isReady() {
 			close(l.ready)
+			l.wake()
 		}
 	case control.TypeTask:
 		var task control.Task
@@ -318,6 +322,9 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 		}
 		now = was.Announce(a, drawID)
 		l.gone(a.Gone)
+		for i, life := range a.Lives[:min(len(a.Lives), len(a.Added))] {
+			l.plane.Renewed(a.Added[i], life)
+		}
 	}
 	l.local.Store(now)
 	l.plane.Know(now.Others)

@@ -38,6 +38,8 @@ type life struct {
 	local   atomic.Pointer[membership.Local] // what it was told
 	told    chan struct{}                    // of one slot: local has changed, or again
 	again   atomic.Bool                      // the registry must hear again what cannot be reached
+	start   time.Time
+	heard   atomic.Int64 // when anything came from the registry, in ns from start
 	table   atomic.Pointer[Table]
 	failure atomic.Pointer[error] // of the latest links
 	ready   chan struct{}         // closed when everybody's tables lead here
@@ -45,7 +47,7 @@ type life struct {
 
 // begin starts a life with what the registry has said.
 func (n *Node) begin(self control.Registered) error {
-	l := &life{n: n, self: self, space: Space(self.Bits), told: make(chan struct{}, 1), ready: make(chan struct{})}
+	l := &life{n: n, self: self, space: Space(self.Bits), start: time.Now(), told: make(chan struct{}, 1), ready: make(chan struct{})}
 	if self.Bits < 1 || self.Bits > 64 || !l.space.Contains(ID(self.ID)) || self.MaxPayload < 4 || self.MaxPayload > maxMaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > maxLease.Milliseconds() {
 		return fmt.Errorf("the registry's terms make no sense: %+v", self)
@@ -85,6 +87,12 @@ func (l *life) isReady() bool {
 		return false
 	}
 }
+
+// hears takes note that something has come from the registry.
+func (l *life) hears() { l.heard.Store(int64(time.Since(l.start))) }
+
+// silence is for how long nothing has come from the registry.
+func (l *life) silence() time.Duration { return time.Since(l.start) - time.Duration(l.heard.Load()) }
 
 // wake wakes the relink goroutine.
 func (l *life) wake() {
@@ -187,6 +195,7 @@ func (l *life) beat() {
 				continue
 			}
 			l.n.tell(control.TypeBeat, l.traffic.progress())
+			l.wake() // it may have been long since the registry was heard
 			l.plane.CheckLinks(l.lease())
 			idle := now.Sub(last) >= idleStream
 			if idle {

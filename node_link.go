@@ -51,7 +51,7 @@ type peering struct {
 }
 
 type dialled struct {
-	ref ring.Ref
+	p   *peering
 	err error
 }
 
@@ -73,8 +73,8 @@ func (l *life) relink() {
 
 // took takes the outcome of a dial.
 func (k *linker) took(d dialled) {
-	p := k.peers[d.ref]
-	if p == nil || errors.Is(d.err, context.Canceled) {
+	p := d.p
+	if k.peers[ring.Ref{ID: p.ID, Life: p.Life}] != p { // it was not wanted any more
 		return
 	}
 	p.dialling = nil
@@ -144,7 +144,7 @@ func (k *linker) reconcile(local *membership.Local) {
 	if ready {
 		k.linked = true
 	}
-	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor()}
+	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Sure: k.sure()}
 	if len(local.Detours) > 0 {
 		routes.Detours = make(map[uint64]uint64, len(local.Detours))
 		for _, d := range local.Detours {
@@ -161,6 +161,19 @@ func (k *linker) reconcile(local *membership.Local) {
 	k.plane.Use(routes)
 	if k.linked {
 		k.report(local, failed)
+	}
+}
+
+// sure says that what this node knows of its successor is the truth: everybody knows
+// of it, and the registry has not lost sight of it. A node that was declared dead, or
+// is about to leave, is not told of newcomers behind it, while frames still come its
+// way; it must not say of them that they do not exist.
+func (l *life) sure() bool {
+	select {
+	case <-l.n.Lost():
+		return false
+	default:
+		return l.isReady() && !l.n.isLeaving() && l.silence() < l.lease()*3/4
 	}
 }
 
@@ -202,12 +215,12 @@ func (k *linker) dial(p *peering) {
 	}
 	ctx, cancel := context.WithCancel(k.ctx)
 	p.dialling = cancel
-	wait, ref := p.pause, ring.Ref{ID: p.ID, Life: p.Life}
+	peer, wait := p.Peer, p.pause
 	k.wg.Go(func() {
 		defer cancel()
-		err := k.open(ctx, p.Peer, wait)
+		err := k.open(ctx, peer, wait)
 		select {
-		case k.done <- dialled{ref, err}:
+		case k.done <- dialled{p, err}:
 		case <-k.ctx.Done():
 		}
 	})
@@ -224,19 +237,24 @@ func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) e
 	case <-ctx.Done():
 		return context.Canceled
 	}
+	// A peer that does not answer must be led around before long.
+	ctx, cancel := context.WithTimeoutCause(ctx, max(k.lease()/2, 100*time.Millisecond), errNoAnswer)
+	defer cancel()
 	conn, _, err := k.n.cfg.dial(ctx, p.Addr, wire.Hello{
 		Role: wire.RoleLink, From: k.self.ID, FromLife: k.self.Life, To: p.ID, ToLife: p.Life,
 	})
 	if err != nil {
 		return err
 	}
-	if ctx.Err() != nil { // not wanted any more
+	if ctx.Err() != nil { // too late
 		conn.Close()
-		return context.Canceled
+		return context.Cause(ctx)
 	}
 	k.plane.AddLink(p.ID, p.Life, conn)
 	return nil
 }
+
+var errNoAnswer = errors.New("it does not answer")
 
 func peerIDs(peers []control.Peer) []uint64 {
 	ids := make([]uint64, len(peers))

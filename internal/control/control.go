@@ -166,7 +166,8 @@ type Update struct {
 type Announce struct {
 	Members int      `json:"members"`
 	Added   []uint64 `json:"added"`
-	Idle    []uint64 `json:"idle"` // of them, those that take no part in traffic runs
+	Lives   []uint64 `json:"lives"` // theirs, in the same order: every earlier one is over
+	Idle    []uint64 `json:"idle"`  // of them, those that take no part in traffic runs
 	Gone    []Ref    `json:"gone"`
 }
 

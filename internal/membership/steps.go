@@ -267,6 +267,7 @@ func (a *Authority) announce(now Time) (next Time) {
 	for _, m := range known {
 		m.announced = true
 		note.Added = append(note.Added, m.ID)
+		note.Lives = append(note.Lives, m.Life)
 		if !m.Traffic {
 			note.Idle = append(note.Idle, m.ID)
 		}
@@ -275,8 +276,11 @@ func (a *Authority) announce(now Time) (next Time) {
 		note.Gone = append(note.Gone, control.Ref(ref))
 	}
 	a.gone = nil
-	if len(note.Added) > control.MaxOthers {
-		a.shuffle(note.Added)
+	if n := len(note.Added); n > control.MaxOthers {
+		a.shuffle(n, func(i, j int) {
+			note.Added[i], note.Added[j] = note.Added[j], note.Added[i]
+			note.Lives[i], note.Lives[j] = note.Lives[j], note.Lives[i]
+		})
 	}
 	for _, found := range a.ring.All() {
 		if m := a.by[found.ID]; m.status != waiting {
@@ -327,15 +331,17 @@ func (a *Authority) sample(note control.Announce) control.Announce {
 		return note
 	}
 	from := int(a.Draw(uint64(n)))
-	twice := append(slices.Clone(note.Added), note.Added[:min(n, control.MaxOthers)]...)
-	note.Added = twice[from : from+control.MaxOthers]
+	stretch := func(all []uint64) []uint64 {
+		part := append(make([]uint64, 0, control.MaxOthers), all[from:min(n, from+control.MaxOthers)]...)
+		return append(part, all[:control.MaxOthers-len(part)]...)
+	}
+	note.Added, note.Lives = stretch(note.Added), stretch(note.Lives)
 	return note
 }
 
-func (a *Authority) shuffle(ids []uint64) {
-	for i := len(ids) - 1; i > 0; i-- {
-		j := a.Draw(uint64(i + 1))
-		ids[i], ids[j] = ids[j], ids[i]
+func (a *Authority) shuffle(n int, swap func(i, j int)) {
+	for i := n - 1; i > 0; i-- {
+		swap(i, int(a.Draw(uint64(i+1))))
 	}
 }
 

@@ -147,7 +147,7 @@ func TestCheckLinksUnderOverload(t *testing.T) {
 	})
 	t.Run("slow", func(t *testing.T) {
 		withRig(t, func(t *testing.T, r *rig) {
-			r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+			r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 			near, far := memnet.Pipe()
 			r.p.AddLink(30, 1, near)
 			for range 3 << 10 {
@@ -238,7 +238,7 @@ func TestWrongAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 				far := r.link(30)
 				r.feed(data(30, 1))
 				r.arrived(30, 1)
@@ -276,7 +276,7 @@ func TestPings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.link(30)
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 				near, far := memnet.Pipe()
 				ended := make(chan error, 1)
 				go func() { ended <- r.p.Receive(far, 10, 1) }()

@@ -88,7 +88,7 @@ func TestDrain(t *testing.T) {
 // A source that has more to say is told that it was not heard.
 func TestDrainTellsSourcesOfTheGap(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 		r.link(30)
 		r.offer(40, 5, 1, 0, 2)
 		r.mu.Lock()
@@ -138,7 +138,7 @@ func TestDrainEnds(t *testing.T) {
 		}
 	})
 	withRig(t, func(t *testing.T, r *rig) { // a peer that reads nothing
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 		r.jam(30)
 		r.from.Close()
 		synctest.Wait()

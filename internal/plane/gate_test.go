@@ -95,7 +95,7 @@ func TestCloseAtTheGate(t *testing.T) {
 // What is queued when a link breaks stays behind the gate as well.
 func TestGateStopsRequeuing(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		r.feed(data(50, 1))

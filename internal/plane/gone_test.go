@@ -63,7 +63,7 @@ func TestGoneEndsLinks(t *testing.T) {
 		withRig(t, func(t *testing.T, r *rig) {
 			out, far := memnet.Pipe()
 			r.p.AddLink(40, 5, out)
-			r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Successor: 40})
+			r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
 			in := r.incoming(40, 5)
 			synctest.Wait()
 			r.p.Gone(30, 9)
@@ -93,7 +93,7 @@ func TestGoneEndsLinks(t *testing.T) {
 // life, go on.
 func TestGoneEndsStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 		r.link(30)
 		o := r.open(40, 5)
 		r.p.Gone(40, 4)
@@ -125,7 +125,7 @@ func TestGoneEndsStreams(t *testing.T) {
 			t.Error("no route to a sink that was there:", failed)
 		}
 		r.open(60, 1)
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{70}, Successor: 70}) // now it is this node that says so
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{70}, Sure: true, Successor: 70}) // now it is this node that says so
 		r.p.Send(t.Context(), 60, 0, nil)
 		if failed, _ := r.p.Flush(t.Context()); len(failed) != 1 || failed[0].Err != stream.ErrGone || failed[0].Messages != 2 {
 			t.Error("no route from here to a sink that was there:", failed)
@@ -140,7 +140,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 	var release chan struct{}
 	withRig(t, func(t *testing.T, r *rig) {
 		release = make(chan struct{})
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 		r.link(30)
 		streams := func(want int) {
 			t.Helper()
@@ -191,7 +191,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 // A sink that is gone is news only once.
 func TestGoneTwice(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 		r.link(30)
 		r.open(40, 5)
 		r.p.Gone(40, 5)

@@ -56,7 +56,7 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 
 // table is routes with these entries, the first of which is the successor.
 func table(p *Plane, epoch uint64, entries ...uint64) Routes {
-	r := Routes{Epoch: epoch, Entries: entries, Successor: p.Self}
+	r := Routes{Epoch: epoch, Entries: entries, Sure: true, Successor: p.Self}
 	if len(entries) > 0 {
 		r.Successor = entries[0]
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 
 	"github.com/x/ringdht/internal/link"
-	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -124,7 +123,7 @@ func (rc *reception) sort(batch []byte) (err error) {
 			continue
 		}
 		detour := f.Detour() // to its end, which lies anywhere
-		if !detour && ring.Distance(p.mask, rc.from, p.Self) > ring.Distance(p.mask, rc.from, dst) {
+		if !detour && s.Overshot(rc.from, dst) {
 			// It passed its sink: the peer's table is wrong. To route it on would
 			// take it around the ring again.
 			p.counters.overshoot.Add(1)
@@ -138,7 +137,7 @@ func (rc *reception) sort(batch []byte) (err error) {
 		i := down
 		if detour {
 			i = s.finish(dst)
-		} else if i = p.next(s, dst); i >= len(s.ids) {
+		} else if i = p.next(s, dst); i >= len(s.Up) {
 			f.SetDetour(true)
 		}
 		if i < 0 {

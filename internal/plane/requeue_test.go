@@ -39,7 +39,7 @@ func numbers(n uint64) (all []uint64) {
 // What waits for a link when it breaks goes another way, in order, once.
 func TestRequeue(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		const frames = 5000
@@ -63,7 +63,7 @@ func TestRequeue(t *testing.T) {
 // The next link may be broken as well, or full, or there may be none.
 func TestRequeueWithoutAWay(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		deafLink, _ := memnet.Pipe()
 		d := deaf{deafLink, make(chan struct{})}
 		r.p.AddLink(30, 1, d)
@@ -79,7 +79,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 
 		l = r.jam(40)
 		r.feed(data(50, 3))
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{60}, Successor: 60}) // 40 is retired, and 50 exists no more
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{60}, Sure: true, Successor: 60}) // 40 is retired, and 50 exists no more
 		r.link(60)
 		l.Fail(errBroken)
 		synctest.Wait()
@@ -89,7 +89,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 		}
 	}, func(c *Config) { c.LinkQueue = 100 << 10 })
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		other, l := r.jam(30), r.jam(40)
 		for seq := range uint64(20) {
 			r.feed(data(50, seq), data(30, seq)) // each link has as much
@@ -107,7 +107,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 // to their sink only.
 func TestRequeueOfDetours(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Successor: 30, Detours: map[uint64]uint64{30: 60}, Keep: []uint64{15}})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Sure: true, Successor: 30, Detours: map[uint64]uint64{30: 60}, Keep: []uint64{15}})
 		l := r.jam(60)
 		r.feed(data(30, 1), data(30, 2))
 		r.link(30)
@@ -176,7 +176,7 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 // A plane that closes has nothing to send on.
 func TestCloseDropsWhatIsQueued(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		r.feed(data(50, 1))

@@ -14,10 +14,13 @@ type Routes struct {
 	Successor uint64            // the member right behind this node; Self if it is alone
 	Detours   map[uint64]uint64 // a member that cannot be reached -> the peer through which it can
 	Keep      []uint64          // further peers whose links stay (waypoints of detours, links of a table being replaced)
+	// Sure says that what is known of the successor may be told to others: that there
+	// is no such node is only said then, see [ring.Outlook].
+	Sure bool
 }
 
 func (r *Routes) clone() Routes {
-	return Routes{r.Epoch, slices.Clone(r.Entries), r.Successor, maps.Clone(r.Detours), slices.Clone(r.Keep)}
+	return Routes{r.Epoch, slices.Clone(r.Entries), r.Successor, maps.Clone(r.Detours), slices.Clone(r.Keep), r.Sure}
 }
 
 // names says whether the link to a peer stays.
@@ -36,14 +39,13 @@ func (r *Routes) names(id uint64) bool {
 // snapshot is what frames are routed by: the routes in force, less every link that
 // is not up. It is immutable, so one atomic load serves a whole batch.
 type snapshot struct {
-	epoch     uint64
-	successor uint64
-	ids       []uint64 // the entries that are up, clockwise
-	// ways are where frames can go. Those at the front are to the entries in ids;
-	// the rest are found by the maps.
-	ways    []way
-	detours map[uint64]int // by sinks that are reached by a waypoint
-	direct  map[uint64]int // by peers: the second half of somebody's detour
+	epoch uint64
+	ring.Outlook
+	// ways are where frames can go. Those at the front are to the entries in Up; the
+	// rest are found by what follows.
+	ways   []way
+	around []int          // for each of Detours
+	direct map[uint64]int // by peers: the second half of somebody's detour
 }
 
 // way is one direction that frames take. Ways to the same link differ in what
@@ -87,12 +89,12 @@ func (p *Plane) Use(r Routes) {
 func (p *Plane) rebuild() {
 	t := &p.table
 	s := &snapshot{
-		epoch: t.Epoch, successor: t.Successor,
-		detours: make(map[uint64]int, len(t.Detours)), direct: make(map[uint64]int, len(p.links)),
+		epoch: t.Epoch, Outlook: ring.Outlook{Mask: p.mask, Self: p.Self, Successor: t.Successor, Sure: t.Sure},
+		direct: make(map[uint64]int, len(p.links)),
 	}
 	for _, id := range t.Entries {
 		if l := p.links[id]; l != nil {
-			s.ids = append(s.ids, id)
+			s.Up = append(s.Up, id)
 			s.ways = append(s.ways, way{link: l})
 		}
 	}
@@ -112,27 +114,23 @@ func (p *Plane) rebuild() {
 			by[waypoint] = len(s.ways)
 			s.ways = append(s.ways, way{link: l, detour: true})
 		}
-		s.detours[sink] = by[waypoint]
+		s.Detours, s.around = append(s.Detours, sink), append(s.around, by[waypoint])
 	}
 	p.routes.Store(s)
 }
 
-// next is the way towards dst, which is not this node: the entry farthest on the way
-// to it that is up; else a detour. Without either, that there is no such node is
-// said only by the one whose successor lies beyond it: any other reason for having
-// no way may pass.
+// next is the index of the way towards dst, which is not this node.
 func (p *Plane) next(s *snapshot, dst uint64) int {
 	if s.epoch == 0 { // no table yet: no idea who exists
 		return down
 	}
-	if i := ring.ClosestPreceding(p.mask, p.Self, dst, s.ids); i >= 0 {
+	switch way, i := s.Next(dst); way {
+	case ring.Forward:
 		return i
-	}
-	if s.successor == p.Self || ring.Distance(p.mask, p.Self, dst) < ring.Distance(p.mask, p.Self, s.successor) {
+	case ring.Around:
+		return s.around[i]
+	case ring.NoSuchNode:
 		return nobody
-	}
-	if i, ok := s.detours[dst]; ok {
-		return i
 	}
 	return down
 }

@@ -32,7 +32,7 @@ func (r *rig) lost(sink uint64, bodies ...string) {
 }
 
 func routed(r *rig) {
-	r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+	r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 	r.link(30)
 }
 
