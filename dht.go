@@ -143,6 +143,9 @@ var (
 	ErrBacklog = plane.ErrBacklog
 	// ErrBusy: a traffic run is going on.
 	ErrBusy = errors.New("a traffic run is going on")
+	// ErrRebuilding: the registry has been restarted, and those of the ring that was
+	// have time to come back before somebody new is admitted. Join again in a while.
+	ErrRebuilding = errors.New("the registry is rebuilding the membership")
 	// ErrRegistryLost: the connection to the registry has ended.
 	ErrRegistryLost = errors.New("the registry is gone")
 	// ErrHandshake: the other side is not a ringdht program, or of another

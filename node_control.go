@@ -81,7 +81,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	}
 	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
 	defer stop()
-	ctl.SetLease(n.patience(l))
+	ctl.SetLease(3 * n.cfg.handshake) // its answer waits for its own dialling back, and perhaps for members of the ring that was
 	ctl.Send(control.TypeRegister, req)
 	t, body, err := ctl.Recv()
 	var answer control.Registered
@@ -113,16 +113,6 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	return nil
 }
 
-// patience is how long the registry may take to answer a registration: it dials back,
-// and may be waiting for members of the ring that was.
-func (n *Node) patience(l *life) time.Duration {
-	d := 3 * n.cfg.handshake
-	if l != nil {
-		d += 2 * l.lease()
-	}
-	return d
-}
-
 func (n *Node) refusal(ctl *control.Conn, body []byte) error {
 	var r control.Refused
 	if err := ctl.Decode(body, &r); err != nil {
@@ -148,6 +138,7 @@ var refusals = []struct {
 	{control.CodeNotMember, ErrNotMember},
 	{control.CodeNotYours, ErrNotMember},
 	{control.CodeEvicted, ErrEvicted},
+	{control.CodeWait, ErrRebuilding},
 }
 
 // attend is the goroutine that listens to the registry, and looks for it when it is

@@ -128,6 +128,8 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.bits)
 	case errors.Is(err, membership.ErrIDTaken):
 		return s.refuse(control.CodeIDTaken, "ID %d is another node's", req.ID)
+	case errors.Is(err, membership.ErrWait):
+		return s.refuse(control.CodeWait, "the registry cannot tell yet which IDs are free (%v): join again in a while", err)
 	case errors.Is(err, membership.ErrEvicted):
 		return s.refuse(control.CodeEvicted, "this life of node %d is over: it was declared dead", req.ID)
 	default:
@@ -167,7 +169,7 @@ func (s *session) check(req control.Register) (refused bool, err error) {
 // registry cannot tell which IDs are free.
 func (s *session) admit(req control.Register) (ring.Member, error) {
 	r := s.r
-	ctx, cancel := context.WithTimeout(r.ctx, 2*r.cfg.handshake+2*r.cfg.lease)
+	ctx, cancel := context.WithTimeout(r.ctx, 2*r.cfg.handshake)
 	defer cancel()
 	var m ring.Member
 	var err error

@@ -1,0 +1,111 @@
+//go:build linux
+
+package ringdht
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// scarceEnv makes the test binary the process that runs out of file descriptors.
+const scarceEnv = "RINGDHT_TEST_SCARCE"
+
+// Running out of file descriptors slows accepting down and touches no standing link.
+func TestFileDescriptorsRunOut(t *testing.T) {
+	if os.Getenv(scarceEnv) != "" {
+		scarceProcess(t)
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestFileDescriptorsRunOut$", "-test.v")
+	cmd.Env = append(os.Environ(), scarceEnv+"=1")
+	stdin, _ := cmd.StdinPipe()
+	stdout, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	lines := bufio.NewScanner(stdout)
+	expect := func(prefix string) string {
+		t.Helper()
+		for lines.Scan() {
+			if rest, ok := strings.CutPrefix(lines.Text(), prefix); ok {
+				return strings.TrimSpace(rest)
+			}
+			if strings.Contains(lines.Text(), "FAIL") {
+				break
+			}
+		}
+		t.Fatalf("no line %q: %s", prefix, lines.Text())
+		return ""
+	}
+	addr := expect("listening on ")
+	var conns []net.Conn
+	for range 300 { // far more than it has descriptors for
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err != nil {
+			break // its queue is full as well
+		}
+		conns = append(conns, conn)
+	}
+	io.WriteString(stdin, "flood\n")
+	expect("short of descriptors")
+	expect("ring works")
+	for _, c := range conns {
+		c.Close()
+	}
+	io.WriteString(stdin, "ebb\n")
+	expect("newcomer ready")
+	expect("--- PASS")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func scarceProcess(t *testing.T) {
+	log := newTestLog()
+	tr := newTestRing(t, nil, log.option())
+	for range 4 {
+		tr.join(nil)
+	}
+	tr.setup(0)
+	tr.exchange(tr.nodes...)
+	fds, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Skip("cannot count file descriptors:", err)
+	}
+	limit := syscall.Rlimit{Cur: uint64(len(fds) + 20), Max: uint64(len(fds) + 20)}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("listening on", tr.addr)
+	in := bufio.NewScanner(os.Stdin)
+	in.Scan()
+	log.waitFor(t, "cannot accept connections")
+	fmt.Println("short of descriptors")
+	epoch := tr.registry.Epoch()
+	for range 20 {
+		tr.exchange(tr.nodes...)
+	}
+	for _, n := range tr.nodes {
+		if c := n.Counters(); c.Dropped.LinkDown > 0 {
+			t.Errorf("node %d lost a link: %+v", n.ID(), c.Dropped)
+		}
+	}
+	if tr.registry.Epoch() != epoch || len(tr.registry.Members()) != 4 {
+		t.Errorf("epoch %d, was %d; members %v", tr.registry.Epoch(), epoch, tr.registry.Members())
+	}
+	fmt.Println("ring works")
+	in.Scan()
+	if err := tr.join(nil).Ready(tr.ctx()); err != nil {
+		t.Error(err)
+	}
+	fmt.Println("newcomer ready")
+}
