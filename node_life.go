@@ -113,14 +113,30 @@ func (n *Node) end(l *life, err error) {
 		left := l.plane.Close(err)
 		l.wg.Wait()
 		n.mu.Lock()
-		n.leftover = append(n.leftover, left...)
+		n.leftover = merge(n.leftover, left)
 		n.change()
 		n.mu.Unlock()
 	})
 }
 
-// maxLeftover bounds the ended streams of earlier lives that wait for a Flush.
-const maxLeftover = 4096
+// merge adds what a life left undelivered to what those before it did, of which only
+// the numbers are kept, one for each sink: a node that is declared dead again and again
+// and never calls Flush must not gather bodies.
+func merge(before, left []plane.Undelivered) []plane.Undelivered {
+	var all []plane.Undelivered
+	at := make(map[uint64]int)
+	for _, u := range before {
+		u.Bodies = nil
+		if i, ok := at[u.Sink]; ok {
+			all[i].Messages += u.Messages
+			all[i].Err = u.Err
+			continue
+		}
+		at[u.Sink] = len(all)
+		all = append(all, u)
+	}
+	return append(all, left...)
+}
 
 // takeLeftover takes what earlier lives left undelivered, to these sinks or to all if
 // none are given.
