@@ -135,11 +135,13 @@ func (rc *reception) sort(batch []byte) (err error) {
 			rc.refuse(f, wire.HopLimit)
 			continue
 		}
-		i := down
+		var i int
 		if detour {
 			i = s.finish(dst)
-		} else if i = p.next(s, dst); i >= len(s.ids) {
-			f.SetDetour(true)
+		} else if i = ring.ClosestPreceding(p.mask, p.Self, dst, s.ids); i < 0 { // p.next, without the call
+			if i = p.byway(s, dst); i >= 0 {
+				f.SetDetour(true)
+			}
 		}
 		if i < 0 {
 			if i == nobody {

@@ -118,15 +118,20 @@ func (p *Plane) rebuild() {
 }
 
 // next is the way towards dst, which is not this node: the entry farthest on the way
-// to it that is up; else a detour. Without either, that there is no such node is
-// said only by the one whose successor lies beyond it: any other reason for having
-// no way may pass.
+// to it that is up, else what [Plane.byway] finds.
 func (p *Plane) next(s *snapshot, dst uint64) int {
+	if i := ring.ClosestPreceding(p.mask, p.Self, dst, s.ids); i >= 0 && s.epoch != 0 {
+		return i
+	}
+	return p.byway(s, dst)
+}
+
+// byway is the way towards dst when no entry is: a detour, or why there is none. That
+// there is no such node is said only by the one whose successor lies beyond it: any
+// other reason may pass.
+func (p *Plane) byway(s *snapshot, dst uint64) int {
 	if s.epoch == 0 { // no table yet: no idea who exists
 		return down
-	}
-	if i := ring.ClosestPreceding(p.mask, p.Self, dst, s.ids); i >= 0 {
-		return i
 	}
 	if s.successor == p.Self || ring.Distance(p.mask, p.Self, dst) < ring.Distance(p.mask, p.Self, s.successor) {
 		return nobody
