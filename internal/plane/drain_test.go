@@ -57,6 +57,9 @@ func TestDrain(t *testing.T) {
 		if err := <-drained; err != nil {
 			t.Fatal(err)
 		}
+		if l, _, err := leaver.emit(30, data(30, 1)); l != nil || err != nil {
+			t.Error("there is still a way out:", l, err)
+		}
 		synctest.Wait()
 		if handled != 6 {
 			t.Error(handled, "handled")

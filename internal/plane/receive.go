@@ -123,7 +123,7 @@ func (rc *reception) sort(batch []byte) (err error) {
 			continue
 		}
 		detour := f.Detour() // to its end, which lies anywhere
-		if !detour && s.Overshot(rc.from, dst) {
+		if !detour && ring.Distance(p.mask, rc.from, p.Self) > ring.Distance(p.mask, rc.from, dst) {
 			// It passed its sink: the peer's table is wrong. To route it on would
 			// take it around the ring again.
 			p.counters.overshoot.Add(1)
@@ -134,11 +134,13 @@ func (rc *reception) sort(batch []byte) (err error) {
 			rc.refuse(f, wire.HopLimit)
 			continue
 		}
-		i := down
+		var i int
 		if detour {
 			i = s.finish(dst)
-		} else if i = p.next(s, dst); i >= len(s.Up) {
-			f.SetDetour(true)
+		} else if i = ring.ClosestPreceding(p.mask, p.Self, dst, s.Up); i < 0 { // p.next, without the call
+			if i = p.next(s, dst); i >= 0 {
+				f.SetDetour(true)
+			}
 		}
 		if i < 0 {
 			if i == nobody {

@@ -134,6 +134,17 @@ func TestRequeueOfDetours(t *testing.T) {
 		if c := r.p.Counters(); c.Requeued != 3 || c.Detoured != 2 {
 			t.Errorf("%+v", c)
 		}
+
+		l = r.jam(15)
+		r.feed(marked(data(15, 5)))
+		last := r.jam(15)
+		l.Fail(errBroken)
+		synctest.Wait()
+		last.Fail(errBroken) // the frame has changed links, and is still on a detour
+		synctest.Wait()
+		r.arrived(30)
+		r.arrived(60)
+		r.dropped(Dropped{LinkDown: 2})
 	})
 }
 

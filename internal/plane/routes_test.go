@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/stream"
@@ -297,6 +298,19 @@ func TestUseKeepsWhatItNames(t *testing.T) {
 		case <-r.p.Broken:
 			t.Error("a link that was retired counts as broken")
 		default:
+		}
+	})
+}
+
+// A link that was replaced and takes nothing any more does not hold up Close.
+func TestCloseWithAReplacedLink(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		r.jam(30)
+		r.link(30)
+		start := time.Now()
+		if r.p.Close(net.ErrClosed); time.Since(start) != 0 {
+			t.Error("it took", time.Since(start))
 		}
 	})
 }
