@@ -306,10 +306,6 @@ func (n *Node) Close() error {
 	return undelivered(n.takeLeftover(nil))
 }
 
-func (n *Node) closedError(what string) error {
-	return fmt.Errorf("ringdht: node %d: %s: %w", n.ID(), what, context.Cause(n.ctx))
-}
-
 // tell sends the registry something, if there is a connection.
 func (n *Node) tell(t wire.Type, v any) {
 	if ctl := n.ctl.Load(); ctl != nil {

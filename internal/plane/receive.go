@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
