@@ -38,10 +38,11 @@
 //	err = n.Flush(ctx)                                       // all of it was handled
 //	err = n.Leave(ctx)
 //
-// Before the first [Registry.Setup] nodes come and go freely. After it, joins and
-// departures take effect on the tables at the next one; it may be called at any
-// time, also while messages flow. When the registry is gone, messages go on
-// flowing and nothing else changes.
+// Before the first [Registry.Setup] nodes come and go, and nobody can send. From then
+// on the ring is live: a node that joins is led to within moments ([Node.Ready]), one
+// that leaves hands over what it holds, one that dies is routed around. Setup may be
+// called again at any time, to change the size of the tables, also while messages
+// flow.
 //
 // # The promise
 //
@@ -58,10 +59,23 @@
 // needs to sleep to let it finish. [Node.Cast] is for those who want the other
 // trade.
 //
-// A link that breaks is opened again. A node that has gone is noticed by the
-// registry within a lease ([WithLease]); those who have sent to it, or by way of
-// it, wait until a set-up has taken it off the tables, and then Send and Flush say
-// so. (Routing around the dead without a set-up is not part of this version.)
+// # When things break
+//
+// A node lives as long as its connection to the registry. A process that ends is
+// found at once, one that hangs or is cut off within the lease ([WithLease]). Nobody
+// is declared dead because some peer cannot reach it: such a pair is led around
+// ([Registry.Degraded]). What was on its way through a dead node is sent again another
+// way; what was sent to it ends up in an [UndeliveredError], and with
+// [WithUndelivered], which list exactly those messages whose outcome nobody knows.
+//
+// A node that was declared dead though it lives, since its process was stopped or cut
+// off for longer than the lease, handles and sends nothing any more under its old
+// incarnation, and joins again by itself as a new one.
+//
+// The registry is soft state. While it is away messages flow and the dead are routed
+// around; only joining needs it, and telling that somebody does not exist. The nodes
+// look for it, and one that is started in its place has the same members again within
+// half a lease.
 //
 // # Goroutines
 //
