@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -295,6 +296,9 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 		}
 		if err != nil {
 			return err
+		}
+		for _, id := range now.Missed(was) {
+			l.plane.Renewed(id, math.MaxUint64) // whichever life it was
 		}
 	case control.TypeUpdate:
 		var u control.Update

@@ -239,7 +239,7 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 	if h.To != 0 || h.ToLife != 0 {
 		n.await(ctx, func() bool {
 			l := n.life.Load()
-			return mine(l) || l != nil && h.ToLife < l.self.Life
+			return l != nil && h.ToLife <= l.self.Life
 		})
 	}
 	l := n.life.Load()

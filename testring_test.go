@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -39,8 +40,9 @@ func goroutinesLeft() (left string) {
 		left = ""
 		buf := make([]byte, 1<<20)
 		buf = buf[:runtime.Stack(buf, true)]
-		for g := range strings.SplitSeq(string(buf), "\n\n") {
-			if strings.Contains(g, "ringdht") && !strings.Contains(g, "TestMain") {
+		_, others, _ := strings.Cut(string(buf), "\n\n") // the first is this one
+		for g := range strings.SplitSeq(others, "\n\n") {
+			if strings.Contains(g, "ringdht") && !strings.Contains(g, "created by testing.") && !strings.Contains(g, "TestMain") {
 				left += g + "\n\n"
 			}
 		}
@@ -63,8 +65,10 @@ type testRing struct {
 	nodes    []*Node // in the order of joining
 }
 
+var openRings atomic.Int32
+
 // newTestRing starts a registry, on TCP if net is nil. Everything is closed when
-// the test ends.
+// the test ends, and no goroutine may be left then.
 func newTestRing(t testing.TB, net *MemoryNetwork, opts ...RegistryOption) *testRing {
 	t.Helper()
 	tr := &testRing{t: t, net: net, name: "n"}
@@ -85,7 +89,16 @@ func newTestRing(t testing.TB, net *MemoryNetwork, opts ...RegistryOption) *test
 		t.Fatal(err)
 	}
 	tr.registry = r
-	t.Cleanup(tr.close)
+	openRings.Add(1)
+	t.Cleanup(func() {
+		tr.close()
+		if openRings.Add(-1) > 0 { // the test has others
+			return
+		}
+		if left := goroutinesLeft(); left != "" {
+			t.Errorf("goroutines left behind:\n%s", left)
+		}
+	})
 	a, err := r.Listen(t.Context(), addr)
 	if err != nil {
 		t.Fatal(err)

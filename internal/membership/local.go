@@ -118,6 +118,25 @@ func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Loca
 	return &next
 }
 
+// Missed lists those that could be sent to before and cannot any more, as far as a full
+// list tells: their end was announced while the node had no connection, or they did not
+// come back to a new registry.
+func (l *Local) Missed(before *Local) (ids []uint64) {
+	if len(l.Others) >= control.MaxOthers || len(before.Others) == 0 {
+		return nil
+	}
+	here := make(map[uint64]struct{}, len(l.Others))
+	for _, id := range l.Others {
+		here[id] = struct{}{}
+	}
+	for _, id := range before.Others {
+		if _, ok := here[id]; !ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 func (l *Local) check() error {
 	mask := ring.Mask(l.Bits)
 	for _, list := range [][]control.Peer{l.Entries, l.Successors} {
