@@ -177,9 +177,8 @@ type Authority struct {
 	detoured bool // detours must be looked at again
 
 	recovering bool
-	recovered  Time // by then
-	expected   int  // members, as those that came back have heard
-	heard      uint64
+	recovered  Time   // by then
+	heard      uint64 // the latest epoch that one of them was told
 
 	out []Effect
 }

@@ -133,11 +133,7 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 	m.status, m.announced, m.full = active, true, true
 	m.sent, m.acked = r.Epoch, r.Epoch
 	if r.Epoch >= a.heard { // the latest word is the best
-		if r.Epoch > a.heard {
-			a.expected = 0
-		}
 		a.heard, a.size = r.Epoch, r.Size
-		a.expected = max(a.expected, r.Members)
 	}
 }
 
@@ -146,23 +142,26 @@ func (a *Authority) Recover(now Time) {
 	a.recovering, a.recovered = true, now+a.Grace
 }
 
-// rebuild ends the recovery when all that are expected are back, or had their time.
+// rebuild ends the recovery when everybody has had time to come back. It does not end
+// sooner when as many are back as a member says there were: the member may not have
+// heard of the latest ones, or have been out of the ring itself, and whoever comes
+// after the end is told that its life is over.
 func (a *Authority) rebuild(now Time) (next Time) {
+	if now < a.recovered {
+		return a.recovered
+	}
 	back := 0
 	for _, m := range a.by {
 		if m.status == active {
 			back++
 		}
 	}
-	if now < a.recovered && (a.expected == 0 || back < a.expected) {
-		return a.recovered
-	}
 	a.recovering = false
 	for _, m := range a.doubted { // their time begins now
 		m.doubt.until = max(m.doubt.until, now+a.Lease)
 	}
 	a.dirty, a.exact, a.last = a.live, a.live, now
-	a.do(Effect{Kind: Rebuilt, Why: fmt.Sprintf("%d members of the ring that was are back, at least %d were expected", back, a.expected)})
+	a.do(Effect{Kind: Rebuilt, Why: fmt.Sprintf("%d members of the ring that was are back", back)})
 	return 0
 }
 
