@@ -274,6 +274,14 @@ func (a *Authority) announce(now Time) (next Time) {
 	}
 	for _, ref := range a.gone {
 		note.Gone = append(note.Gone, control.Ref(ref))
+		if m := a.by[ref.ID]; m != nil && m.announced && !slices.Contains(known, m) {
+			// A later life came back from the ring that was. Others know members by their
+			// IDs, and must not take it for gone.
+			note.Added = append(note.Added, m.ID)
+			if !m.Traffic {
+				note.Idle = append(note.Idle, m.ID)
+			}
+		}
 	}
 	a.gone = nil
 	if n := len(note.Added); n > control.MaxOthers {

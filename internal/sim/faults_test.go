@@ -204,7 +204,7 @@ func (w *world) cutFor(p, q *process, both bool) {
 		w.cut[[2]int{q.place, p.place}] = true
 	}
 	trouble := func() {
-		if p == w.registry.p || q == w.registry.p {
+		if p.place == 0 || q.place == 0 {
 			p.troubled, q.troubled = w.now, w.now
 		}
 	}

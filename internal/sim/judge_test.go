@@ -120,7 +120,7 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 func (j *judge) excused(x *life, r *registry) bool {
 	w := j.w
 	p := x.p
-	return x.over() || x.announced == 0 && r.gen > 1 || // a newcomer may have to make room for who comes back
+	return x.over() || x.leaving || x.announced == 0 && r.gen > 1 || // a newcomer may have to make room for who comes back
 		p.state == stopped || !w.reach(p, r.p) ||
 		w.now-p.troubled < 2*w.lease
 }

@@ -22,6 +22,7 @@ type node struct {
 	leaving bool              // it has asked to leave
 	goodbye bool              // and it was told that it may
 	touched Time              // when it asked what the registry answered last
+	fresh   uint64            // the epoch of the manifest that opened the present connection, 0 before it came
 
 	links   []*link // by ID
 	ins     []*link
@@ -61,6 +62,7 @@ func (n *node) after(d Time, f func()) {
 
 // resumed says again what the registry may not have heard.
 func (n *node) resumed(c *conn) {
+	n.fresh = 0
 	for _, d := range n.dials {
 		if d.failed != "" {
 			c.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
@@ -90,6 +92,9 @@ func (n *node) told(c *conn, msg any) {
 		}
 		clear(n.gone) // lives of which this speaks may have been given up by a registry that is no more
 		n.local = next
+		if n.fresh == 0 {
+			n.fresh = m.Epoch
+		}
 		n.want()
 	case control.Update:
 		for _, g := range m.Gone {

@@ -5,9 +5,12 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// sure says whether the node's word that somebody does not exist is to be trusted.
+// sure says whether the node's word that somebody does not exist is to be trusted. One
+// that was declared dead without knowing it is not told of newcomers behind it; one that
+// such a thing happened to may be taken back by a later registry, which learns of the
+// newcomers only when they come back as well.
 func (n *node) sure() bool {
-	return n.ready && !n.leaving && n.w.now-n.touched < n.w.lease*3/4
+	return n.fresh > 0 && n.use.Epoch >= n.fresh && n.ready && !n.leaving && n.w.now-n.touched < n.w.lease*3/4
 }
 
 // receive takes a frame from a link.
