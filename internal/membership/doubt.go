@@ -125,13 +125,14 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 		a.live = true
 	}
 	a.epoch = max(a.epoch, r.Epoch)
-	if !r.Ready {
-		// It was about to be taken in. The node before it may not know of it, and would
-		// say that it does not exist: it is a newcomer once more.
-		return
-	}
-	m.status, m.announced, m.full = active, true, true
+	m.status, m.announced, m.full = active, r.Ready, true
 	m.sent, m.acked = r.Epoch, r.Epoch
+	if !r.Ready {
+		// It was about to be announced, or was and did not hear of it. The node before
+		// it may not know of it, and would say that it does not exist: it is announced
+		// when that node has confirmed the tables of the new registry.
+		a.fresh = append(a.fresh, m)
+	}
 	if r.Epoch >= a.heard { // the latest word is the best
 		a.heard, a.size = r.Epoch, r.Size
 	}
@@ -161,6 +162,7 @@ func (a *Authority) rebuild(now Time) (next Time) {
 		m.doubt.until = max(m.doubt.until, now+a.Lease)
 	}
 	a.dirty, a.exact, a.last = a.live, a.live, now
+	a.freshBy = now + a.Lease
 	a.do(Effect{Kind: Rebuilt, Why: fmt.Sprintf("%d members of the ring that was are back", back)})
 	return 0
 }
