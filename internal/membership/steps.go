@@ -308,14 +308,22 @@ func (a *Authority) ripe(tables []ring.Member, now Time) (known []*member) {
 	if len(a.fresh) == 0 {
 		return nil
 	}
-	at := make(map[uint64]int, len(tables))
-	for i, m := range tables {
-		at[m.ID] = i
+	// A member is led to if it and the one before it know their successors, and if the
+	// one before it is led to: else somebody farther back knows of neither. Twice
+	// round, since it may go back past the lowest ID.
+	led := make(map[*member]bool, len(tables))
+	before, reached := a.by[tables[len(tables)-1].ID], true
+	for range 2 {
+		for _, found := range tables {
+			m := a.by[found.ID]
+			reached = before.acked >= before.successor && (before.announced || reached)
+			led[m] = reached
+			before = m
+		}
 	}
 	var unripe []*member
 	for _, m := range a.fresh {
-		before := a.by[tables[(at[m.ID]+len(tables)-1)%len(tables)].ID]
-		if m.acked >= m.successor && before.acked >= before.successor {
+		if m.acked >= m.successor && led[m] {
 			known = append(known, m)
 		} else {
 			unripe = append(unripe, m)
