@@ -125,7 +125,7 @@ func TestNodesKnockOften(t *testing.T) {
 		}
 		took(t, "coming back", start, lease/2+100*time.Millisecond)
 		tr.settled()
-		took(t, "rebuilding", start, lease)
+		took(t, "rebuilding", start, 2*lease+time.Second)
 		tr.registry.Close()
 	})
 }

@@ -47,12 +47,11 @@ type Register struct {
 
 	// A member whose connection ended goes on with its life: the registry has lost
 	// sight of it, or is a new one that has to learn of it. 0 for a new life.
-	Life    uint64 `json:"life"`
-	Epoch   uint64 `json:"epoch"`   // of what it was told last, 0 for nothing
-	Size    int    `json:"size"`    // the entries asked for at the set-up, 0 for as many as are useful
-	Members int    `json:"members"` // as it was told last
-	Ready   bool   `json:"ready"`   // it was told that everybody's tables lead to it
-	Run     uint64 `json:"run"`     // the latest traffic run that it knows of
+	Life  uint64 `json:"life"`
+	Epoch uint64 `json:"epoch"` // of what it was told last, 0 for nothing
+	Size  int    `json:"size"`  // the entries asked for at the set-up, 0 for as many as are useful
+	Ready bool   `json:"ready"` // it was told that everybody's tables lead to it
+	Run   uint64 `json:"run"`   // the latest traffic run that it knows of
 }
 
 // Registered admits a node and states what holds for the whole ring.

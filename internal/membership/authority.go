@@ -71,7 +71,6 @@ type Request struct {
 	Life    uint64
 	Epoch   uint64
 	Size    int
-	Members int
 	Ready   bool // it was told that everybody's tables lead to it
 }
 
