@@ -1,6 +1,7 @@
 package ringdht
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -128,11 +129,42 @@ func TestLeaveInAHurry(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(tr.ctx())
 	cancel()
-	if err := n.Leave(ctx); !errors.Is(err, context.Canceled) {
+	err := n.Leave(ctx)
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+	if lost := new(UndeliveredError); !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Messages != 1 {
+		t.Errorf("it does not say what is of unknown outcome: %v", err)
 	}
 	if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.members.Len() == 1 }); err != nil {
 		t.Error(err)
+	}
+}
+
+// Close says what is of unknown outcome, message by message, once.
+func TestCloseListsWhatIsUnknown(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	release := make(chan struct{})
+	defer close(release)
+	sink := tr.join(func(ctx context.Context, _ Message) { hold(ctx, release) })
+	told := make(chan Undelivered, 1)
+	n := tr.join(nil, WithUndelivered(func(u Undelivered) { told <- u }))
+	tr.setup(0)
+	for _, text := range []string{"a", "b", "c"} {
+		if err := n.Send(tr.ctx(), sink.ID(), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := n.Close()
+	lost := new(UndeliveredError)
+	if !errors.As(err, &lost) || len(lost.Streams) != 1 || string(bytes.Join(lost.Streams[0].Bodies, nil)) != "abc" || !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if u := <-told; u.Messages != 3 || u.Sink != sink.ID() {
+		t.Errorf("the callback got %+v", u)
+	}
+	if err := n.Close(); err != nil {
+		t.Errorf("again: %v", err)
 	}
 }
 

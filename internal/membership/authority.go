@@ -68,10 +68,10 @@ type Request struct {
 	ID      uint64
 
 	// Of a life that goes on, see [Authority.Resume].
-	Life    uint64
-	Epoch   uint64
-	Size    int
-	Ready   bool // it was told that everybody's tables lead to it
+	Life  uint64
+	Epoch uint64
+	Size  int
+	Ready bool // it was told that everybody's tables lead to it
 }
 
 // Why a request is not granted.
