@@ -167,7 +167,8 @@ type Announce struct {
 	Added   []uint64 `json:"added"`
 	Lives   []uint64 `json:"lives"` // theirs, in the same order: every earlier one is over
 	Idle    []uint64 `json:"idle"`  // of them, those that take no part in traffic runs
-	Gone    []Ref    `json:"gone"`
+	Left    []uint64 `json:"left"`  // in good order: streams to them end by themselves
+	Gone    []Ref    `json:"gone"`  // dead: nothing is taken from them or sent to them any more
 }
 
 // Linked says that what was told with an epoch, and all before, is in use. Error

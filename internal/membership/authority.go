@@ -155,6 +155,7 @@ type Authority struct {
 
 	live     bool // a ring was set up
 	size     int  // entries asked for, 0 for as many as are useful
+	sized    bool // by an operator of this registry
 	inTables int
 	epoch    uint64
 	life     uint64 // of the latest member
@@ -167,6 +168,7 @@ type Authority struct {
 	fresh   []*member // active and not announced
 	freshBy Time
 	gone    []ring.Ref            // lives that are over and not announced
+	left    []uint64              // members that left and are not announced
 	goneAt  Time                  // when somebody was last announced
 	owed    map[uint64][]ring.Ref // lives that are over, and who had links from them
 	leavers []*member
@@ -344,6 +346,12 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 // release lets a member go.
 func (a *Authority) release(m *member) {
 	a.send(m, control.TypeDeregistered, control.Deregistered{ID: m.ID})
+	// Its links still carry what it has to pass on: they end by themselves, and so do
+	// the streams to it, in good order.
+	if m.announced {
+		a.left = append(a.left, m.ID)
+		m.announced = false
+	}
 	a.drop(m)
 	a.news(Left, m, "left")
 }

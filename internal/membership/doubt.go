@@ -75,7 +75,8 @@ func (a *Authority) Probed(now Time, ref ring.Ref, answer Answer) {
 // could do anything about the deadlines that passed meanwhile.
 func (a *Authority) Paused(gap time.Duration) {
 	for _, m := range a.doubted {
-		m.doubt.until += gap
+		// Its attempts to come back failed, and the next one may be a while off.
+		m.doubt.until += gap + a.Lease
 	}
 	for _, m := range a.leavers {
 		m.until += gap
@@ -133,7 +134,7 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 		// when that node has confirmed the tables of the new registry.
 		a.fresh = append(a.fresh, m)
 	}
-	if r.Epoch >= a.heard { // the latest word is the best
+	if r.Epoch >= a.heard && !a.sized { // the latest word is the best, but for the operator's
 		a.heard, a.size = r.Epoch, r.Size
 	}
 }

@@ -87,12 +87,16 @@ func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Loca
 	}
 	next.Others = slices.Clone(l.Others)
 	// First those that went: one that is back may have the same ID.
+	ended := slices.Clone(a.Left)
 	for _, g := range a.Gone {
-		if _, ok := here[g.ID]; ok {
-			delete(here, g.ID)
-			next.Others = slices.DeleteFunc(next.Others, func(id uint64) bool { return id == g.ID })
+		ended = append(ended, g.ID)
+	}
+	for _, id := range ended {
+		if _, ok := here[id]; ok {
+			delete(here, id)
+			next.Others = slices.DeleteFunc(next.Others, func(o uint64) bool { return o == id })
 		}
-		delete(next.Idle, g.ID)
+		delete(next.Idle, id)
 	}
 	idle := make(map[uint64]struct{}, len(a.Idle))
 	for _, id := range a.Idle {

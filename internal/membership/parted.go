@@ -91,12 +91,11 @@ func (a *Authority) lead(tables []ring.Member, told map[uint64]*control.Update) 
 	a.detoured = false
 	detours := make(map[uint64][]control.Detour)
 	hold := make(map[uint64][]control.Peer)
-	for _, p := range a.sortedPairs() {
+	for _, p := range a.current() {
 		from, to := a.find(p.from), a.find(p.to)
-		view, _ := a.plans.View(from.ID)
 		parting := a.parted[p]
 		parting.led = false
-		if from.status != active || to.status != active || !slices.Contains(view.Successors, p.to) {
+		if from.status != active || to.status != active || !a.triesSuccessor(p) {
 			continue
 		}
 		via := a.around(tables, from, to)
@@ -118,6 +117,50 @@ func (a *Authority) lead(tables []ring.Member, told map[uint64]*control.Update) 
 		u := a.updateFor(told, m.ID)
 		u.NewDetours, u.Detours, u.Hold = true, m.detours, m.hold
 	}
+}
+
+// current forgets the pairs that nobody tries any more, since nobody will say that they
+// mended, and lists the others. What was tried for the sake of a detour, and given up, is
+// remembered as long as one is needed: else the same way would be tried again and again.
+func (a *Authority) current() []pair {
+	pairs := a.sortedPairs()
+	led := make(map[ring.Ref]bool)
+	for _, p := range pairs {
+		if a.triesSuccessor(p) {
+			led[p.from], led[p.to] = true, true
+		}
+	}
+	return slices.DeleteFunc(pairs, func(p pair) bool {
+		if a.triesSuccessor(p) || a.tries(p) || led[p.from] || led[p.to] {
+			return false
+		}
+		delete(a.parted, p)
+		return true
+	})
+}
+
+// triesSuccessor says whether a member tries to reach another as one of its successors,
+// as [Local.Links] has it: as many as it takes to reach one.
+func (a *Authority) triesSuccessor(p pair) bool {
+	view, _ := a.plans.View(p.from.ID)
+	for _, s := range view.Successors {
+		if s == p.to {
+			return true
+		}
+		if a.parted[pair{p.from, s}] == nil {
+			return false
+		}
+	}
+	return false
+}
+
+// tries says whether a member tries to reach another for any other reason.
+func (a *Authority) tries(p pair) bool {
+	from := a.find(p.from)
+	view, _ := a.plans.View(p.from.ID)
+	return slices.Contains(view.Entries, p.to) ||
+		slices.ContainsFunc(from.hold, func(h control.Peer) bool { return h.ID == p.to.ID && h.Life == p.to.Life }) ||
+		slices.ContainsFunc(from.detours, func(d control.Detour) bool { return d.ID == p.to.ID && d.Life == p.to.Life })
 }
 
 // around picks who leads from one member to another: the nearest before the sink that
@@ -148,7 +191,7 @@ const maxAround = 64
 func (a *Authority) NoWay() (list []Parting) {
 	for _, p := range a.sortedPairs() {
 		from, to := a.find(p.from), a.find(p.to)
-		if view, _ := a.plans.View(from.ID); slices.Contains(view.Successors, p.to) && !a.parted[p].led && to.doubt == nil {
+		if a.triesSuccessor(p) && !a.parted[p].led && to.doubt == nil {
 			list = append(list, Parting{from.Member, to.Member, a.parted[p].why})
 		}
 	}

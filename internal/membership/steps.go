@@ -24,7 +24,7 @@ func (a *Authority) pace() time.Duration { return time.Duration(len(a.by)) * 20 
 // Setup makes the ring a live one, or gives it tables of another size: everybody is
 // told everything. 0 means as many entries as are useful.
 func (a *Authority) Setup(now Time, size int) {
-	a.live, a.size = true, size
+	a.live, a.size, a.sized = true, size, true
 	for _, m := range a.by {
 		m.full = true
 		m.stalled = false
@@ -256,7 +256,7 @@ func (a *Authority) announce(now Time) (next Time) {
 	if len(a.fresh) > 0 {
 		next = a.freshBy
 	}
-	if len(known) == 0 && len(a.gone) == 0 {
+	if len(known) == 0 && len(a.gone) == 0 && len(a.left) == 0 {
 		return next
 	}
 	if due := a.goneAt + a.pace(); len(known) == 0 && now < due {
@@ -266,8 +266,7 @@ func (a *Authority) announce(now Time) (next Time) {
 	note := control.Announce{Members: len(tables)}
 	for _, m := range known {
 		m.announced = true
-		note.Added = append(note.Added, m.ID)
-		note.Lives = append(note.Lives, m.Life)
+		note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)
 		if !m.Traffic {
 			note.Idle = append(note.Idle, m.ID)
 		}
@@ -277,13 +276,14 @@ func (a *Authority) announce(now Time) (next Time) {
 		if m := a.by[ref.ID]; m != nil && m.announced && !slices.Contains(known, m) {
 			// A later life came back from the ring that was. Others know members by their
 			// IDs, and must not take it for gone.
-			note.Added = append(note.Added, m.ID)
+			note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)
 			if !m.Traffic {
 				note.Idle = append(note.Idle, m.ID)
 			}
 		}
 	}
-	a.gone = nil
+	note.Left = a.left
+	a.gone, a.left = nil, nil
 	if n := len(note.Added); n > control.MaxOthers {
 		a.shuffle(n, func(i, j int) {
 			note.Added[i], note.Added[j] = note.Added[j], note.Added[i]
@@ -388,7 +388,7 @@ func (a *Authority) Missing() (list []string) {
 	if len(list) == 0 && (a.dirty || a.detoured || len(a.fresh) > 0) {
 		list = append(list, "newcomers are not announced yet")
 	}
-	if len(list) == 0 && len(a.gone) > 0 {
+	if len(list) == 0 && len(a.gone)+len(a.left) > 0 {
 		list = append(list, "those that are gone are not announced yet")
 	}
 	return list

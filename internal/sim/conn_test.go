@@ -7,16 +7,15 @@ import (
 
 // conn is a control connection. Each end holds it until it lets go of it.
 type conn struct {
-	w                *world
-	p                *process // the node's
-	r                *registry
-	up, down         *pipe
-	nodeEnd, regEnd  bool // that end has let go
-	ref              ring.Ref
-	bound            bool // to ref
-	heard, seen      Time // the latest word, at the registry and at the node
-	asked            []Time
-	deregister, tell bool
+	w               *world
+	p               *process // the node's
+	r               *registry
+	up, down        *pipe
+	nodeEnd, regEnd bool // that end has let go
+	ref             ring.Ref
+	bound           bool // to ref
+	heard, seen     Time // the latest word, at the registry and at the node
+	asked           []Time
 }
 
 func (w *world) connect(p *process, r *registry) *conn {

@@ -8,6 +8,7 @@ import (
 // fault is something that happens to a world, by chance.
 type fault struct {
 	name string
+	calm bool // it is none at all
 	do   func(w *world)
 }
 
@@ -15,24 +16,24 @@ type fault struct {
 const most = 28
 
 var faults = []fault{
-	{"a node joins", func(w *world) { w.crowd(1) }},
-	{"a crowd joins", func(w *world) { w.crowd(2 + w.plan.IntN(7)) }},
-	{"a node leaves", func(w *world) {
+	{"a node joins", true, func(w *world) { w.crowd(1) }},
+	{"a crowd joins", true, func(w *world) { w.crowd(2 + w.plan.IntN(7)) }},
+	{"a node leaves", true, func(w *world) {
 		if p := w.victim(); p != nil && p.node != nil && !p.node.bound && p.state == running {
 			p.node.leave()
 		}
 	}},
-	{"a node crashes", func(w *world) {
+	{"a node crashes", false, func(w *world) {
 		if p := w.victim(); p != nil {
 			p.die()
 		}
 	}},
-	{"neighbours crash", func(w *world) {
+	{"neighbours crash", false, func(w *world) {
 		for _, p := range w.neighbours(2 + w.plan.IntN(2)) {
 			p.die()
 		}
 	}},
-	{"a process is replaced", func(w *world) {
+	{"a process is replaced", false, func(w *world) {
 		if p := w.victim(); p != nil {
 			p.die()
 			w.later(w.jitter2(w.lease/2), func() {
@@ -43,39 +44,39 @@ var faults = []fault{
 			})
 		}
 	}},
-	{"a short pause", func(w *world) { w.pauseFor(w.victim(), w.jitter2(w.lease/2)) }},
-	{"a long pause", func(w *world) { w.pauseFor(w.victim(), w.lease/2+w.jitter2(3*w.lease)) }},
-	{"neighbours pause", func(w *world) {
+	{"a short pause", false, func(w *world) { w.pauseFor(w.victim(), w.jitter2(w.lease/2)) }},
+	{"a long pause", false, func(w *world) { w.pauseFor(w.victim(), w.lease/2+w.jitter2(3*w.lease)) }},
+	{"neighbours pause", false, func(w *world) {
 		d := w.jitter2(2 * w.lease)
 		for _, p := range w.neighbours(3) {
 			w.pauseFor(p, d)
 		}
 	}},
-	{"a blip", func(w *world) {
+	{"a blip", false, func(w *world) {
 		for range 1 + w.plan.IntN(3) {
 			if p := w.victim(); p != nil && p.join.conn != nil {
 				p.join.conn.blip()
 			}
 		}
 	}},
-	{"a pair is cut", func(w *world) { w.cutPair(true) }},
-	{"a pair is cut one way", func(w *world) { w.cutPair(false) }},
-	{"neighbours are cut", func(w *world) {
+	{"a pair is cut", false, func(w *world) { w.cutPair(true) }},
+	{"a pair is cut one way", false, func(w *world) { w.cutPair(false) }},
+	{"neighbours are cut", false, func(w *world) {
 		if two := w.neighbours(2); len(two) == 2 {
 			w.cutFor(two[0], two[1], w.chance(w.plan, 0.5))
 		}
 	}},
-	{"cut off from the registry", func(w *world) {
+	{"cut off from the registry", false, func(w *world) {
 		if p := w.victim(); p != nil {
 			w.cutFor(p, w.registry.p, w.chance(w.plan, 0.7))
 		}
 	}},
-	{"the registry cannot dial", func(w *world) {
+	{"the registry cannot dial", false, func(w *world) {
 		if p := w.victim(); p != nil {
 			w.cutFor(w.registry.p, p, false)
 		}
 	}},
-	{"a partition", func(w *world) {
+	{"a partition", false, func(w *world) {
 		side := 1 + w.plan.IntN(3)
 		var places []int
 		for _, p := range w.alive() {
@@ -93,7 +94,7 @@ var faults = []fault{
 			w.kick()
 		})
 	}},
-	{"the registry crashes", func(w *world) {
+	{"the registry crashes", false, func(w *world) {
 		r := w.registry
 		if r.p.state == dead {
 			return
@@ -108,8 +109,8 @@ var faults = []fault{
 			}
 		})
 	}},
-	{"the registry pauses", func(w *world) { w.pauseFor(w.registry.p, w.jitter2(4*w.lease)) }},
-	{"a set-up", func(w *world) {
+	{"the registry pauses", false, func(w *world) { w.pauseFor(w.registry.p, w.jitter2(4*w.lease)) }},
+	{"a set-up", true, func(w *world) {
 		w.size = pick(w.plan, 0, 1, 2, 3, 5)
 		w.registry.setup(w.size)
 	}},

@@ -91,6 +91,8 @@ func (p *process) hear(c *conn, msg any) {
 	case control.BeatAnswer:
 		if n != nil {
 			n.touch(c)
+		} else {
+			c.asked = c.asked[1:]
 		}
 	default:
 		if n == nil {

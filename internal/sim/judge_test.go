@@ -20,6 +20,7 @@ type judge struct {
 	lives   map[ring.Ref]*life
 	issued  map[uint64]ring.Ref // lives ever
 	all     []*life
+	burials int                 // since accepted
 	pairs   map[[2]ring.Ref]int // the latest stream delivered from one life to another
 }
 
@@ -33,7 +34,9 @@ type life struct {
 	leaving   bool
 	dead      bool // its process is, or it was given up
 	why       string
-	gen       int // of the registry that admitted it or took it back
+	buried    bool // it was announced, and then declared dead
+	gen       int  // of the registry that admitted it or took it back
+	early     bool // it was admitted by a registry that knew of no ring
 }
 
 func newJudge(w *world) *judge {
@@ -47,6 +50,21 @@ func (j *judge) fail(format string, args ...any) {
 	}
 }
 
+// accepted: everybody has heard what the registry said of the members. A life that
+// was declared dead, and that a later registry took back because it could not know,
+// counts again from now on.
+func (j *judge) accepted() {
+	j.burials = 0
+	for _, x := range j.all {
+		if x.buried && !x.over() && !x.member {
+			j.burials++ // it may yet come back
+		}
+		if x.member && x.buried && !x.over() {
+			x.announced, x.buried = j.w.now, false
+		}
+	}
+}
+
 // admitted: a registry took a life in, or back.
 func (j *judge) admitted(r *registry, m ring.Member, p *process) {
 	x := j.lives[m.Ref()]
@@ -55,15 +73,20 @@ func (j *judge) admitted(r *registry, m ring.Member, p *process) {
 			j.fail("life %d of node %d was given to node %d before", m.Life, m.ID, was.ID)
 		}
 		j.issued[m.Life] = m.Ref()
-		x = &life{ref: m.Ref(), p: p}
+		x = &life{ref: m.Ref(), p: p, early: !r.auth.Live()}
 		j.lives[m.Ref()] = x
 		j.all = append(j.all, x)
 	}
 	x.gen = r.gen
 	x.member = true
+}
+
+// alone: nobody else that this registry, or the one before, holds for a member has the
+// ID of a life that was just taken in.
+func (j *judge) alone(ref ring.Ref) {
 	for _, y := range j.all {
-		if y != x && y.ref.ID == x.ref.ID && y.member && y.announced > 0 && !y.over() && y.gen == r.gen {
-			j.fail("%v and %v have one ID", x.ref, y.ref)
+		if y.ref != ref && y.ref.ID == ref.ID && y.counts() && j.lives[ref].member && y.gen == j.w.registry.gen {
+			j.fail("%v and %v have one ID", ref, y.ref)
 		}
 	}
 }
@@ -91,14 +114,15 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 	x := j.lives[e.Ref]
 	switch e.Kind {
 	case membership.Ready:
-		x.announced = j.w.now
+		x.announced, x.early = j.w.now, false
 	case membership.Left:
 		x.member = false
 		if !x.leaving {
 			j.fail("%v left without having asked to", e.Ref)
 		}
 	case membership.Dead:
-		x.member, x.why = false, e.Why
+		x.why = e.Why
+		x.bury()
 		j.w.count.deaths++
 		if !j.excused(x, r) && !x.leaving {
 			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
@@ -110,9 +134,17 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 				if !j.excused(x, r) {
 					j.fail("%v was there, and was not waited for", x.ref)
 				}
-				x.member = false
+				x.bury()
 			}
 		}
+	}
+}
+
+func (x *life) bury() {
+	x.member = false
+	if x.announced > 0 {
+		x.announced, x.buried = 0, true
+		x.p.w.judge.burials++
 	}
 }
 
@@ -120,7 +152,13 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 func (j *judge) excused(x *life, r *registry) bool {
 	w := j.w
 	p := x.p
-	return x.over() || x.leaving || x.announced == 0 && r.gen > 1 || // a newcomer may have to make room for who comes back
+	for _, y := range j.all {
+		if y.ref.ID == x.ref.ID && y.ref.Life > x.ref.Life && y.member {
+			return true // it was given up before, and came back all the same
+		}
+	}
+	return x.over() || x.leaving || x.n == nil || // it never heard that it was admitted
+		x.early && r.gen > 1 || // a newcomer may have to make room for who comes back
 		p.state == stopped || !w.reach(p, r.p) ||
 		w.now-p.troubled < 2*w.lease
 }
@@ -131,7 +169,7 @@ func (j *judge) refusedLife(r *registry, ref ring.Ref) {
 	if x.member && !j.excused(x, r) {
 		j.fail("%v was refused by registry %d without a reason", ref, r.gen)
 	}
-	x.member = false
+	x.bury()
 }
 
 // noRoute: a node says of an ID that nobody has it.
@@ -144,12 +182,36 @@ func (j *judge) noRoute(n *node, f wire.Frame) {
 	}
 }
 
+// dropped: a node had no way for a frame.
+func (j *judge) dropped(n *node, f wire.Frame) {
+	j.w.count.down++
+	if !j.w.calm || n.leaving { // others end their links with one that left
+		return
+	}
+	for _, x := range j.all {
+		if x.ref.ID == f.Dst() && x.counts() {
+			j.fail("%v dropped a %v frame from %d to %v, where nobody has died (epoch %d, successor %d, up %v)",
+				n.ref, f.Type(), f.Src(), x.ref, n.use.Epoch, n.outlook.Successor, n.outlook.Up)
+		}
+	}
+}
+
 // hop: a frame arrived at a node.
 func (j *judge) hop(n *node, f wire.Frame) {
 	j.w.count.frames++
 	if limit := len(j.w.processes) + 2; int(f.Hops()) > limit {
 		j.fail("a %v frame from %d to %d crossed %d links, now to %v", f.Type(), f.Src(), f.Dst(), f.Hops(), n.ref)
 	}
+}
+
+// isThere says whether a life with this ID goes on.
+func (j *judge) isThere(id uint64) bool {
+	for _, x := range j.all {
+		if x.ref.ID == id && x.n != nil && !x.over() {
+			return true
+		}
+	}
+	return false
 }
 
 // opened: a stream knows which life of its sink it talks to.

@@ -113,9 +113,6 @@ func (n *node) want() {
 		switch {
 		case !wanted[refOf(d.peer)]:
 			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
-			if d.failed != "" { // nobody is to lead around to it on this node's account
-				n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
-			}
 		case d.failed != "":
 			failure += d.failed + "; "
 		default:
@@ -162,13 +159,17 @@ func (n *node) dial(d *dial) {
 		if l == nil {
 			if d.failed == "" {
 				n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: why})
+				n.troubles[refOf(d.peer)] = true
 			}
 			d.failed = why
 			n.want()
 			n.dial(d)
 			return
 		}
-		if d.failed != "" {
+		// Also what it gave up trying in between: the registry may have heard of it
+		// only when it had asked for the link again.
+		if n.troubles[refOf(d.peer)] {
+			delete(n.troubles, refOf(d.peer))
 			n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
 		}
 		n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
@@ -176,10 +177,15 @@ func (n *node) dial(d *dial) {
 		slices.SortFunc(n.links, func(a, b *link) int { return cmp.Compare(a.to.ref.ID, b.to.ref.ID) })
 		n.want()
 	}
-	n.after(pause, func() {
+	var patience Time
+	var try func()
+	try = func() {
 		n.after(n.w.dialDelay(), func() {
 			to := n.w.processAt(d.peer.Addr)
 			switch {
+			case to.state == running && to.node == nil && patience > n.w.now:
+				// It is about to hear who it is, and answers then.
+				n.after(n.w.base, try)
 			case to.state == stopped || !n.w.reach(n.p, to):
 				n.after(n.w.dialTimeout(), func() { done(nil, "no answer") })
 			case to.state == dead:
@@ -192,6 +198,10 @@ func (n *node) dial(d *dial) {
 				done(n.w.join(n, to.node), "")
 			}
 		})
+	}
+	n.after(pause, func() {
+		patience = n.w.now + n.w.dialTimeout()
+		try()
 	})
 }
 

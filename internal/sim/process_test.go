@@ -51,7 +51,7 @@ func (p *process) stop() {
 // wake lets a stopped process go on. Everything that came meanwhile is there at once.
 func (p *process) wake() {
 	p.state = running
-	p.w.troubledNow(p)
+	p.troubled = p.w.now
 	if r := p.w.registry; r.p == p {
 		r.woke(p.w.now - p.since)
 	}

@@ -110,6 +110,7 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 	c.tellNode(registered{c.ref})
 	r.p.after(r.w.lease, c.watch)
 	r.step()
+	r.w.judge.alone(m.Ref())
 }
 
 // lost takes note that a connection ended.

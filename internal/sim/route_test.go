@@ -25,7 +25,7 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 	case dst == n.ref.ID:
 		n.take(f)
 	case n.use.Epoch == 0:
-		n.w.count.early++
+		n.w.judge.dropped(n, f)
 	case around: // from here straight to the sink, or nowhere
 		for _, x := range n.links {
 			if x.to.ref.ID == dst {
@@ -33,7 +33,7 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 				return
 			}
 		}
-		n.w.count.down++
+		n.w.judge.dropped(n, f)
 	case n.outlook.Overshot(l.from.ref.ID, dst):
 		n.w.count.overshot++
 	default:
@@ -52,7 +52,7 @@ func (n *node) route(f wire.Frame) bool {
 		return true
 	}
 	way, i := n.outlook.Next(dst)
-	if f.Type() == wire.Open || f.Type() == wire.NoRoute {
+	if n.w.tracing && f.Type() != wire.Data {
 		n.w.logf("%v: %v from %d to %d: %d %d, %v, successor %d", n.ref, f.Type(), f.Src(), dst, way, i, n.outlook.Up, n.outlook.Successor)
 	}
 	switch way {
@@ -71,7 +71,7 @@ func (n *node) route(f wire.Frame) bool {
 		n.w.judge.noRoute(n, f)
 		return false
 	default:
-		n.w.count.down++
+		n.w.judge.dropped(n, f)
 	}
 	return true
 }

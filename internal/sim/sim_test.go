@@ -11,6 +11,7 @@ var (
 	simSeed   = flag.Uint64("seed", 0, "run the simulation of this seed only")
 	simRuns   = flag.Int("runs", 0, "how many seeds to simulate, from -from on")
 	simFrom   = flag.Uint64("from", 1, "the first seed")
+	simFirst  = flag.Bool("first", false, "stop at the first seed that fails")
 	simEvents = flag.Bool("events", false, "print everything that happens")
 )
 
@@ -43,7 +44,7 @@ func TestSimulation(t *testing.T) {
 			for {
 				seed := next.Add(1) - 1
 				mu.Lock()
-				enough := failed >= 10
+				enough := failed >= 10 || failed > 0 && *simFirst
 				mu.Unlock()
 				if seed >= uint64(runs) || enough {
 					return
@@ -75,7 +76,6 @@ func (c *counters) add(d counters) {
 	c.full += d.full
 	c.dropped += d.dropped
 	c.down += d.down
-	c.early += d.early
 	c.overshot += d.overshot
 	c.around += d.around
 	c.deaths += d.deaths

@@ -35,7 +35,7 @@ type outStream struct {
 func (n *node) talk() {
 	w := n.w
 	n.after(w.pace/2+w.jitter(w.pace), n.talk)
-	if w.quiet || n.bound {
+	if w.quiet || n.bound || !n.ready {
 		return
 	}
 	r := w.talkers
@@ -58,8 +58,8 @@ func (n *node) talk() {
 		o = n.openTo(sink)
 	}
 	for range 1 + r.IntN(w.burst) {
-		if o.over {
-			return
+		if o.over || o.s.Bytes() > 4*window {
+			break
 		}
 		o.push()
 	}

@@ -45,6 +45,9 @@ func (j *judge) advanced(r *registry) {
 			last = d
 		}
 	}
+	if j.burials > 0 && len(a.Missing()) == 0 {
+		j.accepted()
+	}
 	// What a node was told is what the registry believes that it was told, once all
 	// of it has come.
 	for _, c := range j.w.conns {
@@ -100,6 +103,8 @@ func (j *judge) ideal() string {
 		x := j.lives[m.Ref()]
 		l := x.n.local
 		switch {
+		case x.n.bound:
+			return sprintf("%v is about to leave", m.Ref())
 		case x.over():
 			return sprintf("%v is over", m.Ref())
 		case !same(l.Entries, entries) || !same(l.Successors, successors):

@@ -30,6 +30,8 @@ type world struct {
 	occasions    int
 	gap          Time
 	weights      []int
+	calm         bool // nodes come and go, and nothing goes wrong
+	handicap     handicap
 	quiet        bool // nobody sends
 	generation   int
 	registry     *registry
@@ -42,15 +44,14 @@ type world struct {
 	judge        *judge
 	count        counters
 	tracing      bool
-	trace        []string
 	settled      Time
 	longest      Time
 }
 
 type counters struct {
-	accepted, delivered, unknown, frames         int
-	full, dropped, down, early, overshot, around int
-	deaths, births, faults                       int
+	accepted, delivered, unknown, frames  int
+	full, dropped, down, overshot, around int
+	deaths, births, faults                int
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -69,7 +70,7 @@ func newWorld(seed uint64) *world {
 	}
 	w.judge = newJudge(w)
 	r := w.plan
-	w.bits = pick(r, 6, 8, 16)
+	w.bits = pick(r, 5, 6, 8, 16)
 	w.lease = pick[Time](r, 1000, 2000, 3000) * ms
 	w.size = pick(r, 0, 0, 1, 2, 3, 4)
 	w.initial = pick(r, 1, 2, 3, 4, 6, 9, 14, 20)
@@ -87,6 +88,15 @@ func newWorld(seed uint64) *world {
 	for i := range w.weights {
 		w.weights[i] = pick(r, 0, 0, 1, 3)
 	}
+	if w.calm = r.IntN(8) == 0; w.calm {
+		w.drop = 0
+		for i, f := range faults {
+			if !f.calm {
+				w.weights[i] = 0
+			}
+		}
+	}
+	w.handicap = pick(r, nothing, nothing, registryAway, pairsCut)
 	return w
 }
 
@@ -193,17 +203,6 @@ func (w *world) alive() (list []*process) {
 		}
 	}
 	return list
-}
-
-// troubledNow notes a reason for declaring a process dead; the registry's own trouble
-// is everybody's.
-func (w *world) troubledNow(p *process) {
-	p.troubled = w.now
-	if p == w.registry.p {
-		for _, x := range w.processes {
-			x.troubled = w.now
-		}
-	}
 }
 
 func (w *world) logf(format string, args ...any) {
