@@ -208,7 +208,7 @@ func TestUndelivered(t *testing.T) {
 
 // Messages flow when the registry is gone.
 func TestRegistryGone(t *testing.T) {
-	tr := newTestRing(t, NewMemoryNetwork(1))
+	tr := newTestRing(t, NewMemoryNetwork(1), WithLease(time.Second))
 	got := make(chan struct{}, 1)
 	for range 3 {
 		tr.join(func(context.Context, Message) { got <- struct{}{} })

@@ -261,26 +261,35 @@ func (n *Node) isLeaving() bool {
 	return n.leaving
 }
 
-// deregister waits until the registry and all peers have let go of the node.
+// deregister waits until the registry and all peers have let go of the node. A registry
+// that is away has a lease to come back.
 func (n *Node) deregister(ctx context.Context, l *life) error {
-	select {
-	case <-n.left: // an answer that nobody asked for
-	default:
-	}
-	lost := n.Lost()
-	n.tell(control.TypeDeregister, control.Deregister{ID: l.self.ID, Addr: n.addr})
-	select {
-	case err := <-n.left:
-		return err
-	case <-lost:
+	patience, cancel := context.WithTimeout(ctx, l.lease())
+	defer cancel()
+	for {
+		select {
+		case <-n.left: // an answer that nobody asked for, or to an earlier question
+		default:
+		}
+		lost := n.Lost()
+		n.tell(control.TypeDeregister, control.Deregister{ID: l.self.ID, Addr: n.addr})
+		select {
+		case err := <-n.left:
+			return err
+		case <-lost:
+		case <-l.ctx.Done():
+			return fmt.Errorf("deregistering: %w", context.Cause(l.ctx))
+		case <-ctx.Done():
+			return fmt.Errorf("deregistering: %w", context.Cause(ctx))
+		}
 		select {
 		case err := <-n.left: // it answered, and then the connection ended
 			return err
 		default:
+		}
+		if n.Found(patience) != nil {
 			return fmt.Errorf("deregistering: %w", ErrRegistryLost)
 		}
-	case <-ctx.Done():
-		return fmt.Errorf("deregistering: %w", context.Cause(ctx))
 	}
 }
 

@@ -36,6 +36,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 		return err
 	}
 	ctl := control.NewConn(conn, n.cfg.codec, wire.MaxLength+wire.PrefixSize)
+	asked := time.Now()
 	err = n.register(ctx, ctl, anyID)
 	if err != nil {
 		ctl.Close()
@@ -49,7 +50,8 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.change()
 	l := n.life.Load()
 	l.again.Store(true)
-	l.hears()
+	l.since.Store(l.local.Load().Epoch)
+	l.pulse.begin(asked)
 	l.wake()
 	if n.closed {
 		ctl.Close()
@@ -74,10 +76,10 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		req.Epoch, req.Size, req.Run = local.Epoch, local.Size, l.traffic.latest()
 		req.Want, req.ID = !anyID, l.self.ID // its old one, if it is free
 		if on {
-			req.Life, req.Ready = l.self.Life, l.isReady()
+			req.Life, req.Ready, req.Over = l.self.Life, l.isReady(), local.Over
 		}
 	}
-	if n.cfg.id != nil && !on {
+	if n.cfg.id != nil && l == nil {
 		req.Want, req.ID = true, uint64(*n.cfg.id)
 	}
 	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
@@ -155,11 +157,16 @@ func (n *Node) attend() {
 		leaving := n.leaving
 		n.mu.Unlock()
 		l.wake()
-		if n.ctx.Err() != nil || leaving {
+		evicted := errors.Is(err, ErrEvicted)
+		if evicted && leaving { // it has left
+			n.end(l, ErrEvicted)
+			return
+		}
+		if n.ctx.Err() != nil {
 			return
 		}
 		n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
-		if !n.search(l, errors.Is(err, ErrEvicted)) {
+		if !n.search(l, evicted) {
 			return
 		}
 		n.cfg.log.Info("connected to the registry again", "node", n.Peer(), "life", n.Life())
@@ -173,6 +180,9 @@ func (n *Node) search(l *life, evicted bool) bool {
 	for {
 		if evicted {
 			n.end(l, ErrEvicted)
+			if n.isLeaving() {
+				return false
+			}
 			evicted, wait = false, 0
 		}
 		// Everybody has lost the registry at the same moment, and must not come back at
@@ -212,7 +222,6 @@ func (n *Node) converse(l *life, ctl *control.Conn) error {
 	for {
 		t, body, err := ctl.Recv()
 		if err == nil {
-			l.hears()
 			err = n.hear(l, ctl, t, body)
 		}
 		if err != nil {
@@ -225,7 +234,9 @@ func (n *Node) converse(l *life, ctl *control.Conn) error {
 func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeatAnswer:
+		l.pulse.answered()
 	case control.TypePing:
+		l.pulse.asked()
 		return ctl.Send(control.TypeBeat, l.traffic.progress())
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
 		return l.hear(ctl, t, body)
@@ -297,6 +308,7 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 		if err != nil {
 			return err
 		}
+		l.n.forgive()
 		for _, id := range now.Missed(was) {
 			l.plane.Renewed(id, math.MaxUint64) // whichever life it was
 		}

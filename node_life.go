@@ -38,8 +38,8 @@ type life struct {
 	local   atomic.Pointer[membership.Local] // what it was told
 	told    chan struct{}                    // of one slot: local has changed, or again
 	again   atomic.Bool                      // the registry must hear again what cannot be reached
-	start   time.Time
-	heard   atomic.Int64 // when anything came from the registry, in ns from start
+	since   atomic.Uint64                    // the epoch when the registry was found last
+	pulse   pulse
 	table   atomic.Pointer[Table]
 	failure atomic.Pointer[error] // of the latest links
 	ready   chan struct{}         // closed when everybody's tables lead here
@@ -47,7 +47,7 @@ type life struct {
 
 // begin starts a life with what the registry has said.
 func (n *Node) begin(self control.Registered) error {
-	l := &life{n: n, self: self, space: Space(self.Bits), start: time.Now(), told: make(chan struct{}, 1), ready: make(chan struct{})}
+	l := &life{n: n, self: self, space: Space(self.Bits), told: make(chan struct{}, 1), ready: make(chan struct{})}
 	if self.Bits < 1 || self.Bits > 64 || !l.space.Contains(ID(self.ID)) || self.MaxPayload < 4 || self.MaxPayload > maxMaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > maxLease.Milliseconds() {
 		return fmt.Errorf("the registry's terms make no sense: %+v", self)
@@ -87,12 +87,6 @@ func (l *life) isReady() bool {
 		return false
 	}
 }
-
-// hears takes note that something has come from the registry.
-func (l *life) hears() { l.heard.Store(int64(time.Since(l.start))) }
-
-// silence is for how long nothing has come from the registry.
-func (l *life) silence() time.Duration { return time.Since(l.start) - time.Duration(l.heard.Load()) }
 
 // wake wakes the relink goroutine.
 func (l *life) wake() {
@@ -182,6 +176,13 @@ func (g *goneLives) has(id, life uint64) bool {
 	return ok && life <= latest
 }
 
+// forgive forgets which lives are over: a new registry may have taken one back.
+func (n *Node) forgive() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.over = goneLives{}
+}
+
 // gone takes note that lives of other nodes are over.
 func (l *life) gone(refs []control.Ref) {
 	for _, g := range refs {
@@ -190,6 +191,43 @@ func (l *life) gone(refs []control.Ref) {
 		l.n.mu.Unlock()
 		l.plane.Gone(g.ID, g.Life)
 	}
+}
+
+// pulse knows since when the registry cannot have missed the node: it was alive to the
+// registry when it sent the latest beat that was answered. That something comes from the
+// registry would not do: the other direction may be cut.
+type pulse struct {
+	mu      sync.Mutex
+	waiting []time.Time // when the beats were sent that are not answered
+	alive   time.Time
+}
+
+// begin starts anew, with a registration sent at asked and answered.
+func (p *pulse) begin(asked time.Time) {
+	p.mu.Lock()
+	p.waiting, p.alive = nil, asked
+	p.mu.Unlock()
+}
+
+func (p *pulse) asked() {
+	p.mu.Lock()
+	p.waiting = append(p.waiting, time.Now())
+	p.mu.Unlock()
+}
+
+func (p *pulse) answered() {
+	p.mu.Lock()
+	if len(p.waiting) > 0 {
+		p.alive = p.waiting[0]
+		p.waiting = p.waiting[1:]
+	}
+	p.mu.Unlock()
+}
+
+func (p *pulse) age() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.alive)
 }
 
 // beat is the goroutine that tells the registry that the node lives, and looks after
@@ -210,6 +248,7 @@ func (l *life) beat() {
 				l.n.hangUp()
 				continue
 			}
+			l.pulse.asked()
 			l.n.tell(control.TypeBeat, l.traffic.progress())
 			l.wake() // it may have been long since the registry was heard
 			l.plane.CheckLinks(l.lease())

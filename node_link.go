@@ -30,6 +30,7 @@ const (
 type linker struct {
 	*life
 	peers map[ring.Ref]*peering
+	told  map[ring.Ref]struct{} // those that the registry believes to be out of reach
 	done  chan dialled
 	slots chan struct{} // of dials
 
@@ -57,7 +58,7 @@ type dialled struct {
 
 // relink is the goroutine that links to whom the node should be linked to.
 func (l *life) relink() {
-	k := &linker{life: l, peers: make(map[ring.Ref]*peering), done: make(chan dialled), slots: make(chan struct{}, maxDials)}
+	k := &linker{life: l, peers: make(map[ring.Ref]*peering), told: make(map[ring.Ref]struct{}), done: make(chan dialled), slots: make(chan struct{}, maxDials)}
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -88,18 +89,28 @@ func (k *linker) took(d dialled) {
 		p.pause = min(max(2*p.pause, minRedial), maxRedial)
 		return
 	}
-	p.up = time.Now()
-	if p.err != nil {
-		p.err = nil
+	p.up, p.err = time.Now(), nil
+	if _, told := k.told[ring.Ref{ID: p.ID, Life: p.Life}]; told {
 		k.trouble(p)
 	}
 }
 
-// trouble tells the registry whether a peer can be reached.
+// maxTold bounds what is remembered of peers that there is no need to reach any more.
+const maxTold = 256
+
+// trouble tells the registry whether a peer can be reached. Nothing is said of a peer
+// that there is no need to reach any more: that nobody tries does not mean that it can
+// be reached, and the way around that needs it would be chosen again and again.
 func (k *linker) trouble(p *peering) {
-	why := ""
+	ref, why := ring.Ref{ID: p.ID, Life: p.Life}, ""
 	if p.err != nil {
 		why = p.err.Error()
+		if len(k.told) >= maxTold {
+			clear(k.told)
+		}
+		k.told[ref] = struct{}{}
+	} else {
+		delete(k.told, ref)
 	}
 	k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life, Error: why})
 }
@@ -107,6 +118,7 @@ func (k *linker) trouble(p *peering) {
 // reconcile makes links, and what is routed by, what the node was told.
 func (k *linker) reconcile(local *membership.Local) {
 	if k.again.Swap(false) {
+		clear(k.told) // it has forgotten
 		for _, p := range k.peers {
 			if p.err != nil {
 				k.trouble(p)
@@ -123,7 +135,12 @@ func (k *linker) reconcile(local *membership.Local) {
 		}
 	}
 	up := func(p control.Peer) bool { return k.plane.HasLink(p.ID, p.Life) }
-	table, keep := local.Links(up)
+	// Who was not dialled yet may well be there: only when a dial has failed is another
+	// successor needed.
+	table, keep := local.Links(func(w control.Peer) bool {
+		p := k.peers[ring.Ref{ID: w.ID, Life: w.Life}]
+		return up(w) || p == nil || p.err == nil
+	})
 	wanted := append(slices.Clone(table), keep...)
 	k.want(wanted)
 	ready := true
@@ -165,7 +182,8 @@ func (k *linker) reconcile(local *membership.Local) {
 }
 
 // sure says that what this node knows of its successor is the truth: everybody knows
-// of it, and the registry has not lost sight of it. A node that was declared dead, or
+// of it, the registry has not lost sight of it, and it uses what it was told since the
+// registry saw it again. A node that was declared dead, or
 // is about to leave, is not told of newcomers behind it, while frames still come its
 // way; it must not say of them that they do not exist.
 func (l *life) sure() bool {
@@ -173,7 +191,7 @@ func (l *life) sure() bool {
 	case <-l.n.Lost():
 		return false
 	default:
-		return l.isReady() && !l.n.isLeaving() && l.silence() < l.lease()*3/4
+		return l.isReady() && !l.n.isLeaving() && l.table.Load().epoch > l.since.Load() && l.pulse.age() < l.lease()*3/4
 	}
 }
 
@@ -193,10 +211,6 @@ func (k *linker) want(wanted []control.Peer) {
 		}
 		if p.dialling != nil {
 			p.dialling()
-		}
-		if p.err != nil { // it is no trouble any more
-			p.err = nil
-			k.trouble(p)
 		}
 		delete(k.peers, ref)
 	}

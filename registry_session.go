@@ -176,7 +176,7 @@ func (s *session) admit(req control.Register) (ring.Member, error) {
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID,
-			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Ready: req.Ready,
+			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Ready: req.Ready, Over: req.Over,
 		}
 		if req.Life != 0 {
 			m, err = r.members.Resume(r.now(), request)

@@ -52,6 +52,7 @@ type Register struct {
 	Size  int    `json:"size"`  // the entries asked for at the set-up, 0 for as many as are useful
 	Ready bool   `json:"ready"` // it was told that everybody's tables lead to it
 	Run   uint64 `json:"run"`   // the latest traffic run that it knows of
+	Over  []Ref  `json:"over"`  // lives that it was told are over, the latest few
 }
 
 // Registered admits a node and states what holds for the whole ring.

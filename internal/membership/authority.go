@@ -71,7 +71,8 @@ type Request struct {
 	Life  uint64
 	Epoch uint64
 	Size  int
-	Ready bool // it was told that everybody's tables lead to it
+	Ready bool          // it was told that everybody's tables lead to it
+	Over  []control.Ref // lives that it knows to be over
 }
 
 // Why a request is not granted.
@@ -176,10 +177,12 @@ type Authority struct {
 
 	parted   map[pair]*parting
 	detoured bool // detours must be looked at again
+	leadAt   Time // but not before
 
 	recovering bool
-	recovered  Time   // by then
-	heard      uint64 // the latest epoch that one of them was told
+	recovered  Time                  // by then
+	past       map[ring.Ref]struct{} // lives that an earlier registry declared dead
+	heard      uint64                // the latest epoch that one of them was told
 
 	out []Effect
 }
@@ -188,7 +191,7 @@ type Authority struct {
 func New(c Config) *Authority {
 	return &Authority{
 		Config: c, ring: ring.NewMembers(c.Bits), by: make(map[uint64]*member),
-		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), parted: make(map[pair]*parting),
+		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), past: make(map[ring.Ref]struct{}), parted: make(map[pair]*parting),
 	}
 }
 
@@ -298,6 +301,18 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m.Member, nil
 	}
 	if a.live && !a.recovering {
+		return ring.Member{}, ErrEvicted
+	}
+	// Whoever an earlier registry declared dead stays dead, as long as anybody remembers:
+	// its ID may have been another's meanwhile, and its peers have forgotten what it sent.
+	for _, g := range r.Over {
+		ref := ring.Ref(g)
+		a.past[ref] = struct{}{}
+		if m := a.find(ref); m != nil {
+			a.bury(now, m, "an earlier registry declared it dead")
+		}
+	}
+	if _, over := a.past[ring.Ref{ID: r.ID, Life: r.Life}]; over {
 		return ring.Member{}, ErrEvicted
 	}
 	rival := a.by[r.ID]

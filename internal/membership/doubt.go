@@ -159,6 +159,7 @@ func (a *Authority) rebuild(now Time) (next Time) {
 		}
 	}
 	a.recovering = false
+	clear(a.past)
 	for _, m := range a.doubted { // their time begins now
 		m.doubt.until = max(m.doubt.until, now+a.Lease)
 	}

@@ -63,7 +63,10 @@ func (a *Authority) Advance(now Time) (next Time) {
 			next = soonest(next, due)
 		}
 	}
-	if a.dirty || a.detoured {
+	if a.detoured && !a.dirty && now < a.leadAt { // ways around that do not last must not keep everybody busy
+		next = soonest(next, a.leadAt)
+	} else if a.dirty || a.detoured {
+		a.leadAt = now + a.Lease/32
 		a.plan()
 	}
 	next = soonest(next, a.letGo(now))

@@ -35,6 +35,7 @@ type life struct {
 	dead      bool // its process is, or it was given up
 	why       string
 	buried    bool // it was announced, and then declared dead
+	returned  Time // when everybody had heard that it is not
 	gen       int  // of the registry that admitted it or took it back
 	early     bool // it was admitted by a registry that knew of no ring
 }
@@ -60,7 +61,7 @@ func (j *judge) accepted() {
 			j.burials++ // it may yet come back
 		}
 		if x.member && x.buried && !x.over() {
-			x.announced, x.buried = j.w.now, false
+			x.announced, x.returned, x.buried = j.w.now, j.w.now, false
 		}
 	}
 }
@@ -92,6 +93,18 @@ func (j *judge) alone(ref ring.Ref) {
 }
 
 func (x *life) over() bool { return x.dead || x.p.state == dead || x.n != nil && x.n.over }
+
+// superseded says that a life was away so long that its ID was given to another node,
+// which is gone. A later registry that took it back could not know; sinks that remember
+// the other one take nothing from it before they have forgotten that.
+func (j *judge) superseded(ref ring.Ref) bool {
+	for _, y := range j.all {
+		if y.ref.ID == ref.ID && y.ref.Life > ref.Life {
+			return true
+		}
+	}
+	return false
+}
 
 // counts says that nobody may be told that this life does not exist.
 func (x *life) counts() bool { return x.member && x.announced > 0 && !x.leaving && !x.over() }
@@ -152,10 +165,8 @@ func (x *life) bury() {
 func (j *judge) excused(x *life, r *registry) bool {
 	w := j.w
 	p := x.p
-	for _, y := range j.all {
-		if y.ref.ID == x.ref.ID && y.ref.Life > x.ref.Life && y.member {
-			return true // it was given up before, and came back all the same
-		}
+	if j.superseded(x.ref) {
+		return true // it was given up before, and came back all the same
 	}
 	return x.over() || x.leaving || x.n == nil || // it never heard that it was admitted
 		x.early && r.gen > 1 || // a newcomer may have to make room for who comes back
@@ -274,8 +285,9 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	if errors.Is(err, errLife) {
 		return
 	}
-	// The source may have been given up itself without knowing it yet.
-	if me := j.lives[o.n.ref]; !me.member {
+	// The source may have been given up itself without knowing it yet, or without having
+	// known it at the time: others have forgotten what it had sent.
+	if me := j.lives[o.n.ref]; !me.member || me.buried || me.returned > o.began || j.superseded(o.n.ref) {
 		return
 	}
 	x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]
