@@ -35,7 +35,7 @@ type run struct {
 	elapsed time.Duration
 
 	sending map[ring.Ref]struct{}        // not finished
-	errors  []string                     // of nodes that could not finish
+	errors  map[ring.Ref]string          // of nodes that could not finish
 	lost    map[ring.Ref]string          // nodes that are gone, and why
 	wanting map[ring.Ref]struct{}        // summaries
 	sums    map[ring.Ref]control.Summary //
@@ -179,7 +179,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 		number: r.runs, task: control.Task{Run: r.runs, Messages: t.Messages, Payload: t.Payload},
 		done: make(chan error, 1), nodes: nodes, senders: senders, start: time.Now(),
 		sending: refs(senders), wanting: refs(nodes), pairing: refs(senders), lost: make(map[ring.Ref]string),
-		sums: make(map[ring.Ref]control.Summary), pairs: make(map[ring.Ref]control.Pairs),
+		errors: make(map[ring.Ref]string), sums: make(map[ring.Ref]control.Summary), pairs: make(map[ring.Ref]control.Pairs),
 	}
 	r.run = u
 	for _, m := range nodes {
@@ -278,7 +278,7 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeFinished:
 		if _, ok := u.sending[ref]; ok && finish.Error != "" {
-			u.errors = append(u.errors, finish.Error)
+			u.errors[ref] = finish.Error
 		}
 		delete(u.sending, ref)
 	case control.TypeSummary:

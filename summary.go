@@ -99,6 +99,9 @@ func (r *Registry) summarize(u *run) *Summary {
 		row.SumSent, row.SumReceived, row.SumUnknown = c.SumSent, c.SumReceived, c.SumUnknown
 		hops, received = hops+c.Hops, received+c.Received
 		s.MaxHops = max(s.MaxHops, c.MaxHops)
+		if err, failed := u.errors[m.Ref()]; failed { // that of a node that was lost says that it was
+			s.Wrong = append(s.Wrong, err)
+		}
 		if want := int64(u.task.Messages); m.Traffic && c.Sent != want && len(u.lost) == 0 {
 			s.Wrong = append(s.Wrong, fmt.Sprintf("node %d sent %d of %d messages", m.ID, c.Sent, want))
 		}
@@ -106,7 +109,6 @@ func (r *Registry) summarize(u *run) *Summary {
 	if received > 0 {
 		s.MeanHops = float64(hops) / float64(received)
 	}
-	s.Wrong = append(s.Wrong, u.errors...)
 	if len(u.lost) > 0 || !u.agree() {
 		s.Wrong = append(s.Wrong, u.settle(rows)...)
 	}
