@@ -250,7 +250,8 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 		if err := ctl.Decode(body, &task); err != nil {
 			return err
 		}
-		n.wg.Go(func() { l.traffic.run(task) })
+		local := l.local.Load() // who is announced from here on is not part of the run
+		n.wg.Go(func() { l.traffic.run(task, local) })
 	case control.TypeCollect:
 		var c control.Collect
 		if err := ctl.Decode(body, &c); err != nil {

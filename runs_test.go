@@ -33,3 +33,36 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 		t.Errorf("%s", s.Verdict())
 	}
 }
+
+// Who joins while a task is under way is not part of the run.
+func TestJoinWhileATaskIsUnderWay(t *testing.T) {
+	for i := range 40 {
+		net := NewMemoryNetwork(uint64(i + 1))
+		tr := newTestRing(t, net)
+		for _, id := range []ID{10, 20, 30, 40} {
+			tr.join(nil, WithID(id), WithTraffic())
+		}
+		tr.setup(1)
+		net.Hold("registry", "n0")
+		done := make(chan *Summary)
+		go func() {
+			s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 100})
+			if err != nil {
+				t.Error(err)
+			}
+			done <- s
+		}()
+		for tr.nodes[1].Counters().Sent < 100 {
+			time.Sleep(time.Millisecond)
+		}
+		n := tr.join(nil, WithID(35), WithTraffic())
+		if err := n.Ready(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		net.Heal()
+		if s := <-done; !s.Exact() {
+			t.Fatal(i, s.Verdict())
+		}
+		tr.close()
+	}
+}

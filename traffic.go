@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 )
 
@@ -133,9 +134,10 @@ func (t *traffic) latest() uint64 {
 	return t.task
 }
 
-// run carries out a task: send, flush, report. It is a goroutine. A task that it knows
+// run carries out a task: send, flush, report. local is what the node had been told when
+// the task came. It is a goroutine. A task that it knows
 // already comes again when the registry cannot know what became of the first one.
-func (t *traffic) run(task control.Task) {
+func (t *traffic) run(task control.Task, local *membership.Local) {
 	t.mu.Lock()
 	switch {
 	case t.finished.Run == task.Run:
@@ -156,7 +158,7 @@ func (t *traffic) run(task control.Task) {
 	t.abort = abort
 	t.mu.Unlock()
 
-	err := t.send(ctx, task)
+	err := t.send(ctx, task, local)
 	abort()
 	finished := control.Finished{Run: task.Run}
 	if err != nil {
@@ -179,7 +181,7 @@ func (t *traffic) stop() {
 	}
 }
 
-func (t *traffic) send(ctx context.Context, task control.Task) error {
+func (t *traffic) send(ctx context.Context, task control.Task, local *membership.Local) error {
 	n := t.l.n
 	if !n.cfg.traffic {
 		return errors.New("it does not take part in traffic runs (WithTraffic)")
@@ -187,7 +189,6 @@ func (t *traffic) send(ctx context.Context, task control.Task) error {
 	if task.Messages < 0 || task.Payload > t.l.self.MaxPayload {
 		return fmt.Errorf("a run of %d messages of %d bytes makes no sense", task.Messages, task.Payload)
 	}
-	local := t.l.local.Load()
 	var outcome []control.Pair
 	for _, id := range local.Others {
 		if _, idle := local.Idle[id]; !idle {
