@@ -17,7 +17,7 @@ import (
 )
 
 // maxReport is the longest control frame that a registry takes from a node.
-const maxReport = 1 << 20
+const maxReport = 2 << 20
 
 // session is a connection to one node, and what is known of who is at its other end.
 type session struct {

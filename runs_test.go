@@ -1,8 +1,12 @@
 package ringdht
 
 import (
+	"math"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/internal/control"
 )
 
 // A sender that leaves during a run is lost to it; that is all that is to be said.
@@ -64,5 +68,19 @@ func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 			t.Fatal(i, s.Verdict())
 		}
 		tr.close()
+	}
+}
+
+// The longest explanation is one that the registry takes.
+func TestPairsFit(t *testing.T) {
+	for _, c := range []Codec{Msgpack(), JSON()} {
+		p := control.Pairs{Run: 1 << 60}
+		pair := control.Pair{ID: math.MaxUint64, N: 1 << 20, Sum: -1 << 50}
+		p.Sent = slices.Repeat([]control.Pair{pair}, control.MaxOthers)
+		p.Received = slices.Repeat([]control.Pair{pair}, maxPairs)
+		b, err := c.Append(nil, p)
+		if err != nil || len(b) > maxReport {
+			t.Errorf("%s: %d bytes, the registry takes %d", c.Name(), len(b), maxReport)
+		}
 	}
 }
