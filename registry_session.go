@@ -19,6 +19,10 @@ import (
 // maxReport is the longest control frame that a registry takes from a node.
 const maxReport = 2 << 20
 
+// maxNumber bounds the life, the epoch and the run that a node may claim to know of. The
+// registry counts on from there, and must never wrap.
+const maxNumber = 1 << 63
+
 // session is a connection to one node, and what is known of who is at its other end.
 type session struct {
 	r      *Registry
@@ -115,6 +119,9 @@ func (s *session) register(body []byte) error {
 	}
 	if req.ID > ring.Mask(r.cfg.bits) {
 		return s.refuse(control.CodeIDTaken, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.bits)
+	}
+	if max(req.Life, req.Epoch, req.Run) > maxNumber {
+		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Life, req.Epoch, req.Run)
 	}
 	if req.Life == 0 {
 		if refused, err := s.check(req); refused || err != nil {

@@ -1,0 +1,58 @@
+package ringdht
+
+import (
+	"context"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+)
+
+// No number that a node claims to know of makes those of the registry wrap.
+func TestHugeNumbers(t *testing.T) {
+	for _, c := range []control.Register{
+		{Epoch: math.MaxUint64, Life: 5},
+		{Epoch: 7, Life: math.MaxUint64},
+		{Epoch: 7, Life: 5, Run: math.MaxUint64},
+		{Epoch: 7, Life: 5, Run: math.MaxUint64 - 1},
+		{Epoch: 7, Life: 5, Size: -5, Members: -5},
+		{Epoch: 7, Life: 5, Size: math.MaxInt, Members: math.MaxInt},
+	} {
+		t.Run("", func(t *testing.T) {
+			net := NewMemoryNetwork(1)
+			tr := newTestRing(t, net, WithLease(time.Second))
+			m := tr.raw(t)
+			c.Addr, c.Other, c.Ready, c.ID = "raw:5", true, true, 5
+			m.Send(control.TypeRegister, c)
+			ty, _, err := m.Recv()
+			t.Log(ty == control.TypeRegistered, err)
+			m.Close()
+			for range 3 {
+				tr.join(nil, WithTraffic())
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			if _, err := tr.registry.Setup(ctx, 0); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range tr.nodes {
+				if err := n.Ready(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if n.Life() < 1<<60 {
+					t.Error("life", n.Life())
+				}
+			}
+			for range 3 {
+				s, err := tr.registry.Run(ctx, Traffic{Messages: 10})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !s.Exact() {
+					t.Fatal(s.Verdict())
+				}
+			}
+		})
+	}
+}
