@@ -50,10 +50,14 @@ const (
 	sending phase = iota
 	collecting
 	explaining
+	settled
 )
 
 // lose takes note that a member has died or left. Nothing is expected of it any more.
 func (u *run) lose(ref ring.Ref, why string) {
+	if u.phase == settled {
+		return
+	}
 	for _, m := range u.nodes {
 		if m.Ref() == ref {
 			u.lost[ref] = why
@@ -225,6 +229,7 @@ func (r *Registry) conduct(u *run) error {
 	}
 	r.mu.Lock()
 	if len(u.lost) == 0 && u.agree() {
+		u.phase = settled // whoever is lost from now on was there to the end
 		r.mu.Unlock()
 		return nil
 	}

@@ -3,10 +3,12 @@ package ringdht
 import (
 	"math"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // A sender that leaves during a run is lost to it; that is all that is to be said.
@@ -83,4 +85,46 @@ func TestPairsFit(t *testing.T) {
 			t.Errorf("%s: %d bytes, the registry takes %d", c.Name(), len(b), maxReport)
 		}
 	}
+}
+
+// Who dies when its summary is in, and agrees, was there to the end.
+func TestDeathAfterTheSummary(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	for range 3 {
+		tr.join(nil, WithTraffic())
+	}
+	tr.setup(0)
+	r := tr.registry
+	ref := tr.nodes[0].life.Load().self
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				r.mu.Lock()
+				if u := r.run; u != nil && u.phase == collecting && len(u.wanting) == 0 {
+					u.lose(ring.Ref{ID: ref.ID, Life: ref.Life}, "died")
+					r.change()
+				}
+				r.mu.Unlock()
+			}
+		})
+	}
+	for range 300 {
+		s, err := r.Run(tr.ctx(), Traffic{Messages: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.Balanced() {
+			t.Error(s.Verdict())
+			break
+		}
+	}
+	close(stop)
+	wg.Wait()
 }
