@@ -56,3 +56,26 @@ func TestHugeNumbers(t *testing.T) {
 		})
 	}
 }
+
+// A life belongs to the process that began it.
+func TestLifeOfAnother(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	for range 3 {
+		tr.join(nil)
+	}
+	tr.setup(0)
+	v := tr.nodes[0]
+	m := tr.raw(t)
+	lost := v.Lost()
+	m.Send(control.TypeRegister, control.Register{Addr: "raw:1", Life: v.Life(), ID: uint64(v.ID()), Token: 1})
+	ty, _, err := m.Recv()
+	t.Log(ty, err)
+	if ty == control.TypeRegistered {
+		t.Error("somebody else goes on with the life of node", v.ID())
+		m.Send(control.TypeDeregister, control.Deregister{ID: uint64(v.ID()), Addr: v.addr})
+		<-lost
+		time.Sleep(200 * time.Millisecond)
+		t.Log(tr.registry.Members(), v.Life(), v.life.Load().self)
+	}
+}

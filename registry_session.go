@@ -139,6 +139,8 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeWait, "the registry cannot tell yet which IDs are free (%v): join again in a while", err)
 	case errors.Is(err, membership.ErrEvicted):
 		return s.refuse(control.CodeEvicted, "this life of node %d is over: it was declared dead", req.ID)
+	case errors.Is(err, membership.ErrNotYours):
+		return s.refuse(control.CodeNotYours, "life %d of node %d is that of another process: join as a new node", req.Life, req.ID)
 	default:
 		return err
 	}

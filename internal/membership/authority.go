@@ -82,6 +82,8 @@ var (
 	ErrWait = errors.New("ask again later")
 	// ErrEvicted says that a life is over.
 	ErrEvicted = errors.New("this life was declared dead")
+	// ErrNotYours says that a life is that of another process.
+	ErrNotYours = errors.New("this life is another process's")
 )
 
 type status uint8
@@ -279,9 +281,11 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 // starts, or goes on, to rebuild the ring that was.
 func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if m := a.find(ring.Ref{ID: r.ID, Life: r.Life}); m != nil {
+		if m.token != r.Token || m.Addr != r.Addr {
+			return ring.Member{}, ErrNotYours
+		}
 		m.doubt = nil
 		a.doubted = without(a.doubted, m)
-		m.token = r.Token
 		switch m.status { // what was sent meanwhile is lost
 		case linking:
 			m.status = waiting
