@@ -3,6 +3,7 @@ package ringdht
 import (
 	"context"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,5 +78,27 @@ func TestLifeOfAnother(t *testing.T) {
 		<-lost
 		time.Sleep(200 * time.Millisecond)
 		t.Log(tr.registry.Members(), v.Life(), v.life.Load().self)
+	}
+}
+
+// What a node says of others is kept, but not at any length, and not about itself.
+func TestLongWords(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	for range 3 {
+		tr.join(nil)
+	}
+	tr.setup(0)
+	liar := tr.nodes[0]
+	liar.tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.nodes[1].ID()), Life: tr.nodes[1].Life(), Error: strings.Repeat("x", 900000)})
+	liar.tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Life: liar.Life(), Error: "self"})
+	err := tr.registry.await(tr.ctx(), func() bool { return len(tr.registry.members.Parted()) > 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	for _, d := range tr.registry.Degraded() {
+		if len(d.Why) > 1000 || d.From == d.To {
+			t.Errorf("%v %v: %d bytes", d.From, d.To, len(d.Why))
+		}
 	}
 }

@@ -283,7 +283,7 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeFinished:
 		if _, ok := u.sending[ref]; ok && finish.Error != "" {
-			u.errors[ref] = finish.Error
+			u.errors[ref] = brief(finish.Error)
 		}
 		delete(u.sending, ref)
 	case control.TypeSummary:

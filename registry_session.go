@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -332,6 +333,16 @@ func (r *Registry) sessionEnded(s *session, err error) {
 	}
 }
 
+// brief cuts what a node says to what is worth keeping of it: the registry may have to
+// remember thousands of such texts.
+func brief(text string) string {
+	const most = 500
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + " …"
+}
+
 // report takes a member's message to whom it concerns.
 func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 	switch t {
@@ -351,7 +362,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Linked(r.now(), s.member.Ref(), l.Epoch, l.Error)
+		r.members.Linked(r.now(), s.member.Ref(), l.Epoch, brief(l.Error))
 		r.stir()
 	case control.TypeTrouble:
 		var told control.Trouble
@@ -360,7 +371,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Life: told.Life}, told.Error)
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Life: told.Life}, brief(told.Error))
 		r.stir()
 	case control.TypeTraced:
 		var told control.Traced

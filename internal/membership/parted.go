@@ -32,7 +32,7 @@ type Parting struct {
 func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 	m, other := a.find(from), a.find(to)
 	p := pair{from, to}
-	if m == nil || other == nil { // it is about to hear of that
+	if m == nil || other == nil || m == other { // it is about to hear of that, or makes no sense
 		return
 	}
 	known := a.parted[p]
