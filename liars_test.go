@@ -102,3 +102,24 @@ func TestLongWords(t *testing.T) {
 		}
 	}
 }
+
+// Only the node that was asked for a trace answers.
+func TestTraceOfAnother(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	for range 3 {
+		tr.join(nil)
+	}
+	tr.setup(0)
+	tr.net.Hold("registry", "n0")
+	go func() {
+		for tr.registry.await(tr.ctx(), func() bool { return len(tr.registry.traces) > 0 }) != nil {
+		}
+		tr.nodes[1].tell(control.TypeTraced, control.Traced{Ask: 1, Error: "forged"})
+		time.Sleep(100 * time.Millisecond)
+		tr.net.Heal()
+	}()
+	hops, err := tr.registry.Trace(tr.ctx(), tr.nodes[0].ID(), tr.nodes[2].ID())
+	if err != nil {
+		t.Error(hops, err)
+	}
+}

@@ -271,9 +271,9 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 		}
 		select {
 		case n.tracing <- struct{}{}:
-			n.wg.Go(func() { n.answerTrace(ask); <-n.tracing })
+			n.wg.Go(func() { n.answerTrace(ctl, ask); <-n.tracing })
 		default:
-			n.tell(control.TypeTraced, control.Traced{Ask: ask.Ask, Error: fmt.Sprintf("node %d is tracing %d routes already", n.ID(), maxTraces)})
+			return ctl.Send(control.TypeTraced, control.Traced{Ask: ask.Ask, Error: fmt.Sprintf("node %d is tracing %d routes already", n.ID(), maxTraces)})
 		}
 	case control.TypeDeregistered:
 		n.answerLeave(nil)
@@ -347,7 +347,9 @@ func (n *Node) answerLeave(err error) {
 	}
 }
 
-func (n *Node) answerTrace(ask control.Trace) {
+// answerTrace answers over the connection that the question came from: to another
+// registry the number of the question may mean another one.
+func (n *Node) answerTrace(ctl *control.Conn, ask control.Trace) {
 	ctx, cancel := context.WithTimeout(n.ctx, traceTimeout)
 	defer cancel()
 	hops, err := n.Trace(ctx, ID(ask.To))
@@ -359,7 +361,7 @@ func (n *Node) answerTrace(ask control.Trace) {
 		told.Error = err.Error()
 		told.NoSuchNode = errors.Is(err, ErrNoSuchNode)
 	}
-	n.tell(control.TypeTraced, told)
+	ctl.Send(control.TypeTraced, told)
 }
 
 // pause waits, unless ctx ends first, and then says why.

@@ -41,7 +41,7 @@ type Registry struct {
 	conns     map[net.Conn]struct{}
 	run       *run
 	runs      uint64
-	traces    map[uint64]chan control.Traced
+	traces    map[uint64]question
 	asks      uint64
 	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
 	opened    bool          // it has a listener, or had one
@@ -63,7 +63,7 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[net.Conn]struct{}),
-		traces:    make(map[uint64]chan control.Traced),
+		traces:    make(map[uint64]question),
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID})
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
@@ -328,6 +328,12 @@ func (r *Registry) tables() (members []ring.Member, tables []*Table) {
 	return members, tables
 }
 
+// question is a trace that a node was asked for.
+type question struct {
+	of     *session
+	answer chan<- control.Traced
+}
+
 // Trace has one node trace the route to another, see [Node.Trace].
 func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
 	r.mu.Lock()
@@ -340,7 +346,7 @@ func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
 	r.asks++
 	ask := r.asks
 	answer := make(chan control.Traced, 1)
-	r.traces[ask] = answer
+	r.traces[ask] = question{s, answer}
 	r.mu.Unlock()
 	defer func() {
 		r.mu.Lock()

@@ -380,9 +380,9 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if answer := r.traces[told.Ask]; answer != nil {
+		if q := r.traces[told.Ask]; q.of == s {
 			delete(r.traces, told.Ask)
-			answer <- told
+			q.answer <- told
 		}
 	case control.TypeFinished, control.TypeSummary, control.TypePairs:
 		return r.reportRun(s, t, body)
