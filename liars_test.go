@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -122,4 +123,33 @@ func TestTraceOfAnother(t *testing.T) {
 	if err != nil {
 		t.Error(hops, err)
 	}
+}
+
+// A registry that comes back with other terms makes another ring.
+func TestRegistryWithOtherTerms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemoryNetwork(1)
+		log := newTestLog()
+		tr := newTestRing(t, net, WithLease(lease))
+		for range 3 {
+			tr.join(nil)
+		}
+		tr.setup(0)
+		tr.registry.Close()
+		tr.restart(WithLease(lease), WithBits(32), log.option())
+		tr.join(nil, WithID(1<<31))
+		time.Sleep(20 * time.Second)
+		log.mu.Lock()
+		n := strings.Count(log.b.String(), "node registered")
+		log.mu.Unlock()
+		if n > 100 {
+			t.Errorf("%d registrations in 20 seconds", n)
+		}
+		t.Log(tr.registry.Members(), tr.nodes[0].MaxPayload(), n)
+		for _, n := range tr.nodes {
+			t.Log(n.ID(), n.Life(), n.life.Load().self.Bits)
+		}
+		tr.close()
+		tr.registry.Close()
+	})
 }

@@ -105,6 +105,9 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return err
 	case on && (answer.ID != l.self.ID || answer.Life != l.self.Life):
 		return fmt.Errorf("the registry takes node %d for node %d", l.self.ID, answer.ID)
+	case on && (answer.Bits != l.self.Bits || answer.MaxPayload != l.self.MaxPayload):
+		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", ErrEvicted,
+			answer.Bits, answer.MaxPayload, l.self.Bits, l.self.MaxPayload)
 	case on:
 		l.plane.Resume()
 	default:
