@@ -1,6 +1,7 @@
 package ringdht
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"sync"
@@ -127,4 +128,36 @@ func TestDeathAfterTheSummary(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// A run of a registry that is gone gives way to one of the next.
+func TestRunAfterRestart(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net, WithLease(time.Second))
+	for range 4 {
+		tr.join(nil, WithTraffic())
+	}
+	tr.setup(0)
+	go tr.registry.Run(tr.ctx(), Traffic{Messages: 300000})
+	for tr.nodes[0].Counters().Sent < 1000 {
+		time.Sleep(time.Millisecond)
+	}
+	tr.registry.Close()
+	tr.restart(WithLease(time.Second))
+	tr.registry.WaitMembers(tr.ctx(), 4)
+	tr.settled()
+	for range 200 {
+		s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 10})
+		if errors.Is(err, ErrBusy) {
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !s.Exact() {
+			t.Fatal(s.Verdict())
+		}
+		break
+	}
 }

@@ -139,6 +139,10 @@ func (t *traffic) latest() uint64 {
 // already comes again when the registry cannot know what became of the first one.
 func (t *traffic) run(task control.Task, local *membership.Local) {
 	t.mu.Lock()
+	for t.running && t.task < task.Run { // the registry that asked for it is gone: nobody will collect it
+		t.abort()
+		t.idle.Wait()
+	}
 	switch {
 	case t.finished.Run == task.Run:
 		again := t.finished
