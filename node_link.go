@@ -25,6 +25,10 @@ const (
 	maxRedial = 5 * time.Second
 )
 
+// maxGrudge is for how long a node remembers that it could not reach a peer to which it
+// need not have a link any more, and tries to.
+const maxGrudge = 30 * time.Second
+
 // linker keeps the links that a life should have. All of it is owned by the relink
 // goroutine; dials report over done.
 type linker struct {
@@ -49,6 +53,7 @@ type peering struct {
 	err      error              // of the latest dial; the registry knows of it
 	pause    time.Duration      // before the next dial
 	up       time.Time          // when the link was opened
+	unwanted time.Time          // since when there need be no link; zero: it should be there
 }
 
 type dialled struct {
@@ -195,7 +200,9 @@ func (l *life) sure() bool {
 	}
 }
 
-// want forgets the peers that there need be no link to any more.
+// want forgets the peers that there need be no link to any more. One that cannot be
+// reached is tried a little longer: were it dropped, and with it the trouble, then the
+// registry would have this node lead others there again, at once and again and again.
 func (k *linker) want(wanted []control.Peer) {
 	keep := make(map[ring.Ref]struct{}, len(wanted))
 	for _, w := range wanted {
@@ -207,6 +214,16 @@ func (k *linker) want(wanted []control.Peer) {
 	}
 	for ref, p := range k.peers {
 		if _, ok := keep[ref]; ok {
+			p.unwanted = time.Time{}
+			continue
+		}
+		if p.unwanted.IsZero() {
+			p.unwanted = time.Now()
+		}
+		if p.err != nil && time.Since(p.unwanted) < maxGrudge && !k.n.isOver(p.ID, p.Life) {
+			if p.dialling == nil {
+				k.dial(p)
+			}
 			continue
 		}
 		if p.dialling != nil {
