@@ -42,6 +42,7 @@ type Node struct {
 
 	mu       sync.Mutex // guards what follows
 	leaving  bool
+	released bool // it was granted
 	closed   bool
 	lost     chan struct{} // closed while there is no connection to the registry
 	changed  chan struct{} // closed at the next change of life or connection
@@ -247,6 +248,9 @@ func (n *Node) Leave(ctx context.Context) error {
 	flushErr := n.Flush(ctx)
 	err := n.deregister(ctx, l)
 	if err == nil {
+		n.mu.Lock()
+		n.released = true
+		n.mu.Unlock()
 		err = l.plane.Drain(ctx)
 	}
 	if err != nil {
@@ -259,6 +263,13 @@ func (n *Node) isLeaving() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.leaving
+}
+
+// isReleased says that the registry has let go of the node: there is no coming back.
+func (n *Node) isReleased() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.released
 }
 
 // deregister waits until the registry and all peers have let go of the node. A registry

@@ -157,7 +157,7 @@ func (n *Node) attend() {
 		ctl.Free()
 		n.mu.Lock()
 		close(n.lost)
-		leaving := n.leaving
+		leaving, released := n.leaving, n.released
 		n.mu.Unlock()
 		l.wake()
 		evicted := errors.Is(err, ErrEvicted)
@@ -165,7 +165,7 @@ func (n *Node) attend() {
 			n.end(l, ErrEvicted)
 			return
 		}
-		if n.ctx.Err() != nil {
+		if n.ctx.Err() != nil || released {
 			return
 		}
 		n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
@@ -177,7 +177,8 @@ func (n *Node) attend() {
 }
 
 // search knocks at the registry's door until it opens, and says whether it did before
-// the node closed.
+// the node closed. A node that waits for its last deliveries is still a member and
+// comes back like any other; but it does not begin another life to leave it.
 func (n *Node) search(l *life, evicted bool) bool {
 	wait, anyID := time.Duration(0), false
 	for {

@@ -246,6 +246,9 @@ func (l *life) beat() {
 				// Nothing is sent or handled until that is known.
 				l.n.cfg.log.Warn("the node was paused, asking the registry whether it is still a member", "node", l.n.Peer())
 				l.n.hangUp()
+				if l.n.isReleased() { // nobody is left to ask, and nobody takes its place
+					l.plane.Resume()
+				}
 				continue
 			}
 			l.pulse.asked()
