@@ -71,3 +71,26 @@ func TestEvictedWhileLeaving(t *testing.T) {
 		tr.close()
 	})
 }
+
+// A peer that stands still does not keep anybody from leaving.
+func TestLeaveWithAFrozenPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemoryNetwork(1)
+		tr := newTestRing(t, net, WithLease(lease))
+		for range 4 {
+			tr.join(nil)
+		}
+		tr.setup(0)
+		tr.exchange(tr.nodes...)
+		net.Hold("n1", "")
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+		defer cancel()
+		start := time.Now()
+		err := tr.nodes[0].Leave(ctx)
+		t.Logf("leave after %v: %v", time.Since(start), err)
+		if time.Since(start) > time.Minute {
+			t.Errorf("leave after %v: %v", time.Since(start), err)
+		}
+		tr.close()
+	})
+}

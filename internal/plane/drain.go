@@ -7,17 +7,18 @@ import (
 )
 
 // Drain waits, for ctx, until every incoming link has ended (the peers have taken
-// this node out of their tables), everything received has been handled and
+// this node out of their tables) or had time to, everything received has been handled and
 // acknowledged and the links have written all they hold. Sources that still have an
 // open stream are then told that it ends. Links are retired by it.
 //
 // It is the last part of an orderly leave, after Flush: answers cannot come any more.
 func (p *Plane) Drain(ctx context.Context) error {
 	p.draining.Store(true)
-	for _, done := range []func() bool{p.cutOff, p.handledAll} {
-		if err := p.until(ctx, done); err != nil {
-			return err
-		}
+	if err := p.awaitCutOff(ctx); err != nil {
+		return err
+	}
+	if err := p.until(ctx, p.handledAll); err != nil {
+		return err
 	}
 	p.bidFarewell()
 	p.mu.Lock()
@@ -37,6 +38,19 @@ func (p *Plane) Drain(ctx context.Context) error {
 		defer p.mu.RUnlock()
 		return len(p.retired) == 0
 	})
+}
+
+// awaitCutOff waits until the incoming links have ended. A peer that has let go of this
+// node writes what it holds within retireTimeout; one that has not hung up by then
+// stands still, and is not waited for.
+func (p *Plane) awaitCutOff(ctx context.Context) error {
+	patience, cancel := context.WithTimeout(ctx, retireTimeout)
+	defer cancel()
+	err := p.until(patience, p.cutOff)
+	if ctx.Err() == nil && p.ctx.Err() == nil {
+		return nil
+	}
+	return err
 }
 
 // until waits for something that [Plane.changes] tells of.
