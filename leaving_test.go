@@ -6,6 +6,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // A node that waits for its last deliveries is still a member: when its connection to the
@@ -93,4 +97,41 @@ func TestLeaveWithAFrozenPeer(t *testing.T) {
 		}
 		tr.close()
 	})
+}
+
+// A life that was buried a moment ago cannot deregister the one that has its ID now.
+func TestDeregisterOfTheDead(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	for range 3 {
+		tr.join(nil)
+	}
+	tr.setup(0)
+	n := tr.nodes[0]
+	r := tr.registry
+	r.mu.Lock()
+	old := n.life.Load().self
+	m, err := r.members.Admit(r.now(), uint64(time.Now().UnixNano()), memReq(n.addr, old.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := r.sessions[ring.Ref{ID: old.ID, Life: old.Life}]
+	r.mu.Unlock()
+	b, _ := n.cfg.codec.Append(nil, control.Deregister{ID: old.ID, Addr: n.addr})
+	s.deregister(b)
+	r.mu.Lock()
+	h, ok := r.members.Holder(old.ID)
+	for _, e := range r.members.Take() {
+		r.mu.Unlock()
+		r.perform(e)
+		r.mu.Lock()
+	}
+	r.mu.Unlock()
+	if !ok || h.Life != m.Life {
+		t.Errorf("the new life %d was deregistered by the old one", m.Life)
+	}
+}
+
+func memReq(addr string, id uint64) membership.Request {
+	return membership.Request{Addr: addr, Want: true, ID: id}
 }

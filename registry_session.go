@@ -296,7 +296,7 @@ func (s *session) deregister(body []byte) error {
 	same := s.member.ID == req.ID && s.member.Addr == req.Addr
 	mine, left := same && s.in, same && s.left
 	if mine {
-		r.members.Leave(r.now(), m.Ref())
+		r.members.Leave(r.now(), s.member.Ref()) // m may be a later life, if this one's end is still to be told
 		r.stir()
 	}
 	r.mu.Unlock()
