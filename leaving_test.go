@@ -135,3 +135,32 @@ func TestDeregisterOfTheDead(t *testing.T) {
 func memReq(addr string, id uint64) membership.Request {
 	return membership.Request{Addr: addr, Want: true, ID: id}
 }
+
+// Flush in the moment in which a life has ended and what it left is being gathered.
+func TestFlushWhileALifeEnds(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	release := make(chan struct{})
+	sink := tr.join(func(ctx context.Context, m Message) { hold(ctx, release) })
+	from := tr.join(nil)
+	tr.setup(0)
+	if err := from.Send(tr.ctx(), sink.ID(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	l := from.life.Load()
+	l.wg.Add(1) // a dial that takes its time to be broken off
+	ended := make(chan struct{})
+	go func() { from.end(l, ErrEvicted); close(ended) }()
+	<-l.plane.Context().Done()
+	time.Sleep(100 * time.Millisecond)
+	err := from.Flush(tr.ctx())
+	if err == nil {
+		t.Error("Flush says that everything was delivered")
+	}
+	l.wg.Done()
+	<-ended
+	var lost *UndeliveredError
+	if err := from.Flush(tr.ctx()); !errors.As(err, &lost) {
+		t.Error(err)
+	}
+	close(release)
+}

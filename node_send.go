@@ -93,8 +93,12 @@ func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 	for i, id := range sinks {
 		ids[i] = uint64(id)
 	}
-	failed, err := n.life.Load().plane.Flush(ctx, ids...)
+	l := n.life.Load()
+	failed, err := l.plane.Flush(ctx, ids...)
 	failed = append(n.takeLeftover(ids), failed...)
+	if err == nil && l.ctx.Err() != nil { // what this life has left may still be on its way here
+		err = context.Cause(l.ctx)
+	}
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: waiting for deliveries: %w", n.ID(), err)
 	}
