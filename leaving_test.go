@@ -3,6 +3,8 @@ package ringdht
 import (
 	"context"
 	"errors"
+	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
 )
 
 // A node that waits for its last deliveries is still a member: when its connection to the
@@ -163,4 +166,72 @@ func TestFlushWhileALifeEnds(t *testing.T) {
 		t.Error(err)
 	}
 	close(release)
+}
+
+// stall is a transport whose accepted connections write when they are let.
+type stall struct {
+	Transport
+	armed   atomic.Bool
+	stalled chan struct{}
+	let     chan struct{}
+}
+
+func (s *stall) Listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := s.Transport.Listen(ctx, addr)
+	return &stallListener{l, s}, err
+}
+
+type stallListener struct {
+	net.Listener
+	s *stall
+}
+
+func (l *stallListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &stallConn{c, l.s}, err
+}
+
+type stallConn struct {
+	net.Conn
+	s *stall
+}
+
+func (c *stallConn) Write(b []byte) (int, error) {
+	if c.s.armed.Swap(false) {
+		close(c.s.stalled)
+		<-c.s.let
+	}
+	return c.Conn.Write(b)
+}
+
+// A link of a life that is declared dead while its handshake is answered.
+func TestLinkOfTheDead(t *testing.T) {
+	mem := NewMemoryNetwork(1)
+	tr := newTestRing(t, mem)
+	st := &stall{Transport: mem.Host("n0"), stalled: make(chan struct{}), let: make(chan struct{})}
+	n := tr.join(nil, WithTransport(st))
+	tr.join(nil)
+	tr.setup(0)
+	st.armed.Store(true)
+	c := newCommon()
+	c.transport = mem.Host("dead")
+	got := make(chan net.Conn, 1)
+	go func() {
+		conn, _, err := c.dial(tr.ctx(), n.addr, wire.Hello{Role: wire.RoleLink, From: 4242, FromLife: 99, To: uint64(n.ID()), ToLife: n.Life()})
+		t.Log(err)
+		got <- conn
+	}()
+	<-st.stalled
+	n.life.Load().gone([]control.Ref{{ID: 4242, Life: 99}})
+	close(st.let)
+	conn := <-got
+	if conn == nil {
+		return
+	}
+	conn.SetReadDeadline(time.Now().Add(time.Second))
+	var b [1]byte
+	_, err := conn.Read(b[:])
+	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+		t.Error("the link of a dead life stands")
+	}
 }

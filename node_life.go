@@ -183,6 +183,13 @@ func (n *Node) forgive() {
 	n.over = goneLives{}
 }
 
+// isOver says whether a life of another node is known to be over.
+func (n *Node) isOver(id, life uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.over.has(id, life)
+}
+
 // gone takes note that lives of other nodes are over.
 func (l *life) gone(refs []control.Ref) {
 	for _, g := range refs {
@@ -285,9 +292,6 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 		})
 	}
 	l := n.life.Load()
-	n.mu.Lock()
-	over := n.over.has(h.From, h.FromLife)
-	n.mu.Unlock()
 	switch {
 	case n.ctx.Err() != nil:
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
@@ -298,7 +302,7 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 			"this is node %d in another life than the one you know: your routing table is out of date", l.self.ID)}
 	case h.From == l.self.ID || !l.space.Contains(ID(h.From)):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, l.self.ID)}
-	case over:
+	case n.isOver(h.From, h.FromLife):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that life of node %d is over: it was declared dead", h.From)}
 	}
 	return wire.Answer{}
@@ -322,7 +326,7 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 		conn.Close()
 		return
 	}
-	err = l.plane.Receive(conn, h.From, h.FromLife)
+	err = l.plane.Receive(conn, h.From, h.FromLife, func() bool { return n.isOver(h.From, h.FromLife) })
 	n.cfg.log.Debug("incoming link ended", "peer", h.From, "err", err)
 	if isProtocolError(err) {
 		n.cfg.log.Warn("incoming link ended", "peer", h.From, "from", conn.RemoteAddr(), "err", err)

@@ -48,7 +48,7 @@ func withPair(t *testing.T, f func(t *testing.T, w *pair)) {
 			}
 			from.AddLink(to.Self, to.Life, near)
 			from.Use(table(from, 1, to.Self))
-			go to.Receive(far, from.Self, from.Life)
+			go to.Receive(far, from.Self, from.Life, nil)
 		}
 		connect(w.a, w.b, "a", "b")
 		connect(w.b, w.a, "b", "a")
@@ -279,7 +279,7 @@ func TestPings(t *testing.T) {
 				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 				near, far := memnet.Pipe()
 				ended := make(chan error, 1)
-				go func() { ended <- r.p.Receive(far, 10, 1) }()
+				go func() { ended <- r.p.Receive(far, 10, 1, nil) }()
 				near.Write(append(data(30, 1), c.send...)) // what is before it counts
 				r.arrived(30, 1)
 				if c.want == nil {

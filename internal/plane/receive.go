@@ -42,8 +42,10 @@ func (p *Plane) reception(conn net.Conn, from, life uint64) *reception {
 }
 
 // Receive reads the link from a life of a peer until it ends, and says why it did;
-// io.EOF and errors that match net.ErrClosed are ordinary ends.
-func (p *Plane) Receive(conn net.Conn, from, life uint64) error {
+// io.EOF and errors that match net.ErrClosed are ordinary ends. over is asked whether that
+// life is over when [Plane.Gone] would find the connection: what was known when the peer
+// introduced itself may be out of date. It may be nil.
+func (p *Plane) Receive(conn net.Conn, from, life uint64, over func() bool) error {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -54,6 +56,9 @@ func (p *Plane) Receive(conn net.Conn, from, life uint64) error {
 	p.wg.Add(1)
 	p.mu.Unlock()
 	defer p.wg.Done()
+	if over != nil && over() {
+		conn.Close()
+	}
 	return rc.run()
 }
 
