@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // No number that a node claims to know of makes those of the registry wrap.
@@ -151,5 +152,30 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 		}
 		tr.close()
 		tr.registry.Close()
+	})
+}
+
+// A registry whose words make no sense is not asked again all the time.
+func TestNonsenseIsHeardSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newTestLog()
+		tr := newTestRing(t, NewMemoryNetwork(1), WithLease(lease), log.option())
+		n := tr.join(nil)
+		tr.join(nil)
+		tr.setup(0)
+		ref := ring.Ref{ID: uint64(n.ID()), Life: n.Life()}
+		for range 5000 {
+			tr.registry.mu.Lock()
+			if tr.registry.sessions[ref] != nil {
+				tr.registry.members.Tell(ref, control.TypeManifest, control.Manifest{Epoch: 1, Entries: []control.Peer{{ID: ref.ID}}})
+				tr.registry.stir()
+			}
+			tr.registry.mu.Unlock()
+			time.Sleep(time.Millisecond)
+		}
+		if c := strings.Count(log.b.String(), "node registered"); c > 30 {
+			t.Errorf("%d registrations in 5 seconds", c)
+		}
+		tr.close()
 	})
 }

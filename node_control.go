@@ -150,9 +150,16 @@ var refusals = []struct {
 // attend is the goroutine that listens to the registry, and looks for it when it is
 // gone.
 func (n *Node) attend() {
+	var wait time.Duration // before it looks for another connection
 	for n.ctx.Err() == nil {
 		l, ctl := n.life.Load(), n.ctl.Load()
-		err := n.converse(l, ctl)
+		since := time.Now()
+		nonsense, err := n.converse(l, ctl)
+		if nonsense && time.Since(since) < l.lease() { // it would hear the same again at once
+			wait = min(max(2*wait, minKnock), l.maxKnock())
+		} else {
+			wait = 0
+		}
 		ctl.Close()
 		ctl.Free()
 		n.mu.Lock()
@@ -169,7 +176,7 @@ func (n *Node) attend() {
 			return
 		}
 		n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
-		if !n.search(l, evicted) {
+		if !n.search(l, wait, evicted) {
 			return
 		}
 		n.cfg.log.Info("connected to the registry again", "node", n.Peer(), "life", n.Life())
@@ -179,8 +186,8 @@ func (n *Node) attend() {
 // search knocks at the registry's door until it opens, and says whether it did before
 // the node closed. A node that waits for its last deliveries is still a member and
 // comes back like any other; but it does not begin another life to leave it.
-func (n *Node) search(l *life, evicted bool) bool {
-	wait, anyID := time.Duration(0), false
+func (n *Node) search(l *life, wait time.Duration, evicted bool) bool {
+	anyID := false
 	for {
 		if evicted {
 			n.end(l, ErrEvicted)
@@ -221,15 +228,16 @@ func (n *Node) hangUp() {
 	}
 }
 
-// converse listens until the connection ends.
-func (n *Node) converse(l *life, ctl *control.Conn) error {
+// converse listens until the connection ends, or until something comes that cannot be
+// acted on.
+func (n *Node) converse(l *life, ctl *control.Conn) (nonsense bool, err error) {
 	for {
 		t, body, err := ctl.Recv()
-		if err == nil {
-			err = n.hear(l, ctl, t, body)
-		}
 		if err != nil {
-			return err
+			return false, err
+		}
+		if err := n.hear(l, ctl, t, body); err != nil {
+			return true, err
 		}
 	}
 }
