@@ -179,3 +179,18 @@ func TestNonsenseIsHeardSeldom(t *testing.T) {
 		tr.close()
 	})
 }
+
+// What every peer is told of a node has a limit.
+func TestLongAddress(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	m := tr.raw(t)
+	b := make([]byte, 500000)
+	for i := range b {
+		b[i] = 'x'
+	}
+	m.Send(control.TypeRegister, control.Register{Addr: string(b) + ":5", Other: true, ID: 5, Life: 99})
+	ty, _, err := m.Recv()
+	if err == nil && ty == control.TypeRegistered {
+		t.Errorf("admitted, %d members", len(tr.registry.Members()))
+	}
+}

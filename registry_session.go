@@ -20,6 +20,9 @@ import (
 // maxReport is the longest control frame that a registry takes from a node.
 const maxReport = 2 << 20
 
+// maxAddr bounds the address of a node, which others are told.
+const maxAddr = 300
+
 // maxNumber bounds the life, the epoch and the run that a node may claim to know of. The
 // registry counts on from there, and must never wrap.
 const maxNumber = 1 << 63
@@ -110,6 +113,9 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeProtocol, "this connection has registered node %d already", id)
 	case left:
 		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", id)
+	}
+	if len(req.Addr) > maxAddr { // of a name, a colon and a port
+		return s.refuse(control.CodeProtocol, "the address has %d bytes, at most %d make sense", len(req.Addr), maxAddr)
 	}
 	host, port, err := net.SplitHostPort(req.Addr)
 	if err != nil || host == "" || port == "" {
