@@ -69,7 +69,7 @@ type Hop struct {
 	Elapsed time.Duration `json:"elapsed_ns"` // from the question to this node's answer, as measured by the asker
 }
 
-// Counters says what a node has done since it joined. Messages are counted once
+// Counters says what a node has done in its present life. Messages are counted once
 // however often they had to be repeated.
 type Counters struct {
 	Sent          int64 `json:"sent"`          // messages accepted by Send and Cast

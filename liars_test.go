@@ -19,8 +19,8 @@ func TestHugeNumbers(t *testing.T) {
 		{Epoch: 7, Life: math.MaxUint64},
 		{Epoch: 7, Life: 5, Run: math.MaxUint64},
 		{Epoch: 7, Life: 5, Run: math.MaxUint64 - 1},
-		{Epoch: 7, Life: 5, Size: -5, Members: -5},
-		{Epoch: 7, Life: 5, Size: math.MaxInt, Members: math.MaxInt},
+		{Epoch: 7, Life: 5, Size: -5},
+		{Epoch: 7, Life: 5, Size: math.MaxInt},
 	} {
 		t.Run("", func(t *testing.T) {
 			net := NewMemoryNetwork(1)

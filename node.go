@@ -140,7 +140,7 @@ func (n *Node) Members() []ID {
 	return ids
 }
 
-// Counters says what the node has done since it joined.
+// Counters says what the node has done in its present life.
 func (n *Node) Counters() Counters { return countersOf(n.life.Load().plane.Counters()) }
 
 // Ready waits until the overlay is set up and everybody's tables lead to this node, so

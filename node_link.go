@@ -318,7 +318,7 @@ func (k *linker) report(local *membership.Local, failed []string) {
 	for i, e := range local.Entries {
 		peers[i] = Peer{ID(e.ID), e.Addr}
 	}
-	table, err := newTable(k.space, k.n.ID(), local.Epoch, peers)
+	table, err := newTable(k.space, ID(k.self.ID), local.Epoch, peers)
 	if err != nil {
 		panic(err) // it was checked when it came
 	}

@@ -21,6 +21,10 @@ import (
 // With the context of one of this node's handlers it never waits for a window: the
 // message joins a backlog, and the error is [ErrBacklog] when that is full.
 //
+// A message goes to the life of the sink that its stream was opened to. If that life
+// has ended, and the node has not heard of it yet, the message has no known outcome,
+// also when another life has taken its place.
+//
 // The error matches [ErrNoSuchNode] when the ring has no node with this ID,
 // [ErrRefused] when the node has no room for another stream,
 // [ErrTooLarge] when body is longer than the ring allows, [ErrNotReady] before the

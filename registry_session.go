@@ -125,7 +125,7 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
 	}
 	if req.ID > ring.Mask(r.cfg.bits) {
-		return s.refuse(control.CodeIDTaken, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.bits)
+		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.bits)
 	}
 	if max(req.Life, req.Epoch, req.Run) > maxNumber {
 		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Life, req.Epoch, req.Run)

@@ -34,7 +34,7 @@ type NodeSummary struct {
 	Sent        int64  `json:"sent"`
 	Received    int64  `json:"received"`
 	Relayed     int64  `json:"relayed"`
-	Unknown     int64  `json:"unknown"` // of the sent, those of unknown outcome: their sinks are lost
+	Unknown     int64  `json:"unknown"` // of the sent, those of unknown outcome: their streams ended
 	SumSent     int64  `json:"sum_sent"`
 	SumReceived int64  `json:"sum_received"`
 	SumUnknown  int64  `json:"sum_unknown"`

@@ -20,7 +20,8 @@ type Undelivered struct {
 	Sink     ID
 	Messages uint64 // how many: the latest accepted before the stream ended
 	// Bodies are the messages themselves, oldest first. It is nil when Flush was not
-	// called for so long that as much as Limits.SendBuffer is kept for it already.
+	// called for so long that as much as Limits.SendBuffer is kept for it already, and
+	// for all lives of the node but the last two.
 	Bodies [][]byte
 	Err    error // why it ended
 }

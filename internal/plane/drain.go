@@ -47,7 +47,7 @@ func (p *Plane) awaitCutOff(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(ctx, retireTimeout)
 	defer cancel()
 	err := p.until(patience, p.cutOff)
-	if ctx.Err() == nil && p.ctx.Err() == nil {
+	if patience.Err() != nil && ctx.Err() == nil {
 		return nil
 	}
 	return err
@@ -58,7 +58,9 @@ func (p *Plane) until(ctx context.Context, done func() bool) error {
 	for {
 		changes := p.changes.wait()
 		if done() {
-			return nil
+			p.mu.RLock()
+			defer p.mu.RUnlock()
+			return p.why // nil, unless closing the plane is what has done it
 		}
 		if err := wait(ctx, p.ctx, changes, nil); err != nil {
 			return err
