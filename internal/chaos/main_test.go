@@ -1,0 +1,48 @@
+//go:build linux
+
+package chaos
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+var (
+	flagTime   = flag.Duration("chaos.time", 8*time.Second, "how long the random mix lasts")
+	flagSeed   = flag.Uint64("chaos.seed", 0, "seed of the random mix; 0 draws one")
+	flagLease  = flag.Duration("chaos.lease", 3*time.Second, "how long a member may be silent")
+	flagReport = flag.String("chaos.report", "", "write the results to this `file`, too")
+)
+
+// patience is longer than anything may take that is not broken. It is a bound and
+// decides nothing.
+const patience = 60 * time.Second
+
+// TestMain is also the main of the processes that the tests start.
+func TestMain(m *testing.M) {
+	if role := os.Getenv(envRole); role != "" {
+		var t terms
+		if err := json.Unmarshal([]byte(os.Getenv(envTerms)), &t); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		switch role {
+		case "registry":
+			runRegistry(t)
+		case "node":
+			runNode(t)
+		}
+		os.Exit(2)
+	}
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		f.Value.Set("4") // most of the time is spent waiting for leases to run out
+	}
+	code := m.Run()
+	results.print()
+	os.Exit(code)
+}

@@ -1,0 +1,107 @@
+//go:build linux
+
+package chaos
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// observation is how long throughput is measured at least after a fault.
+const observation = 500 * time.Millisecond
+
+// during measures what a fault does. do does it, and returns the time from which the
+// recovery counts, when the fault is complete: what was sent while it came about may
+// have got through. If the registry is there to see it, settled is true, and the
+// measurement goes on until the tables are those of the members that are left.
+func (r *ring) during(f fault, settled bool, do func() time.Time) (recovery time.Duration) {
+	r.t.Helper()
+	begin := time.Now()
+	r.mark(begin, false)
+	at := do()
+	r.mark(at, true)
+	if settled {
+		r.settle()
+	}
+	recovery = r.recovered()
+	time.Sleep(time.Until(at.Add(observation)))
+	gap, now := r.gap(), time.Now()
+	rate, _ := r.throughput(begin, now)
+	if f.ring == "" {
+		f.ring = r.name()
+	}
+	r.t.Log(results.add(r.t.Name(), f, recovery, gap, rate))
+	return recovery
+}
+
+// calm measures a while without a fault.
+func (r *ring) calm(d time.Duration) {
+	r.t.Helper()
+	begin := time.Now()
+	r.mark(begin, false)
+	time.Sleep(d)
+	r.recovered()
+	rate, _ := r.throughput(begin, time.Now())
+	r.t.Log(results.add(r.t.Name(), fault{r.name(), "none", "messages flow"}, 0, r.gap(), rate))
+}
+
+// finish ends the traffic and the processes in good order, and compares the books.
+// The run counts only if something was going on.
+func (r *ring) finish() *verdict {
+	r.t.Helper()
+	mean, lowest := r.throughput(r.began, time.Now())
+	nodes := r.nodes()
+	r.all(nodes, func(p *process) error { _, err := p.ask(command{Do: "stop"}); return err })
+	r.all(nodes, func(p *process) error { _, err := p.ask(command{Do: "flush"}); return err })
+	r.mu.Lock()
+	all := nodes
+	if r.registry.running {
+		all = append(all, r.registry)
+	}
+	for _, p := range all {
+		p.asked = true
+	}
+	r.mu.Unlock()
+	for _, p := range all {
+		p.tell(command{Do: "quit"})
+	}
+	r.until("all processes to end", func() bool {
+		return !slices.ContainsFunc(r.processes, func(p *process) bool { return p.running })
+	})
+
+	v := r.audit()
+	results.ledger(r.t.Name(), mean, lowest, v)
+	r.t.Logf("%s\n%.0f messages/s, %.0f in the lowest second", v, mean, lowest)
+	if !v.exact() {
+		r.t.Errorf("the books do not agree:\n%s", v.few())
+	}
+	if mean < float64(r.plan.floor) {
+		r.t.Errorf("void: %.0f messages/s on average are less than %d, so nothing was put to the test", mean, r.plan.floor)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.wrong) > 0 {
+		r.t.Error(strings.Join(r.wrong, "\n"))
+	}
+	return v
+}
+
+// audit compares the books of all nodes that ever were.
+func (r *ring) audit() *verdict {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var accounts []account
+	for _, p := range r.processes {
+		if p.role != "node" {
+			continue
+		}
+		records, err := readBook(p.terms.Book)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		accounts = append(accounts, account{p.name, p.terms.Process, p.killed, p.held, records})
+	}
+	return audit(accounts)
+}

@@ -1,0 +1,142 @@
+//go:build linux
+
+package chaos
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Two nodes that cannot reach each other, and everybody else can reach both.
+func TestPartitionOfAPair(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		distance int  // clockwise, in positions: in a ring of six there are entries at 1, 2 and 4
+		back     bool // the other way, too
+		degraded int  // of the two ways, how many are a link
+	}{
+		{"neighbours", 1, true, 1},
+		{"entries of each other", 2, true, 2},
+		{"neighbours one way", 1, false, 1},
+	} {
+		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
+			skipShort(t)
+			t.Parallel()
+			const nodes = 6
+			net := newNetwork(t, nodes+1, 0)
+			r := newRing(t, plan{nodes: nodes, rate: rateSmall, place: net.place})
+			r.send()
+			ring := r.nodes()
+			slices.SortFunc(ring, func(a, b *process) int { return cmp.Compare(a.id(), b.id()) })
+			a, b := ring[1], ring[1+c.distance]
+			at, bt := slices.Index(r.processes, a), slices.Index(r.processes, b)
+			r.during(fault{what: "no way between two " + c.name, promise: "a detour, nobody is evicted"}, false, func() time.Time {
+				net.mute(at, bt)
+				if c.back {
+					net.mute(bt, at)
+				}
+				return time.Now()
+			})
+			r.degraded([][2]*process{{a, b}, {b, a}}[:c.degraded]...)
+			r.during(fault{what: "and back", promise: "the direct way again"}, false, func() time.Time {
+				net.unmute(at, bt)
+				if c.back {
+					net.unmute(bt, at)
+				}
+				return time.Now()
+			})
+			r.degraded()
+			r.settle()
+			if v := r.finish(); v.unknown+v.withDead > 0 {
+				t.Errorf("everybody lived and was connected, so nothing is unknown: %v", v)
+			}
+		})
+	}
+}
+
+// Half of the ring is cut off, without the registry.
+func TestPartitionOfHalves(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
+	const nodes, far = 6, 3
+	net := newNetwork(t, nodes+1, far)
+	r := newRing(t, plan{nodes: nodes, rate: rateSmall, place: net.place})
+	r.send()
+	away := r.nodes()[nodes-far:]
+	r.during(fault{what: "half of the ring and the registry, the other half alone", promise: "both halves go on, each among itself"}, true, func() time.Time {
+		r.apart(away...)
+		net.part()
+		return time.Now()
+	})
+	r.comesBack(net.join, away...)
+	r.finish()
+}
+
+// A node's cable is pulled out: no connection is closed, nobody says anything.
+func TestPartitionOfOne(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
+	const nodes = 5
+	net := newNetwork(t, nodes+1, 0)
+	r := newRing(t, plan{nodes: nodes, rate: rateSmall, place: net.place})
+	r.send()
+	lone := r.node(2)
+	at := slices.Index(r.processes, lone)
+	r.during(fault{what: "a node's cable is pulled out", promise: "it is declared dead within a lease"}, true, func() time.Time {
+		r.apart(lone)
+		net.unplug(at)
+		now := time.Now()
+		r.membership()
+		if took := time.Since(now); took > 2*r.plan.lease { // and not one, for a busy machine
+			t.Errorf("it took %v to find that out", took)
+		}
+		return now
+	})
+	r.comesBack(func() { net.plug(at) }, lone)
+	r.finish()
+}
+
+// comesBack heals a partition and waits for those on its other side.
+func (r *ring) comesBack(heal func(), away ...*process) {
+	r.t.Helper()
+	r.during(fault{what: "and back", promise: "those cut off rejoin by themselves in new lives"}, true, func() time.Time {
+		heal()
+		now := time.Now()
+		r.apart()
+		r.until("those who were cut off to rejoin", func() bool {
+			return !slices.ContainsFunc(away, func(p *process) bool { return p.rejoined == 0 })
+		})
+		return now
+	})
+}
+
+// apart says who cannot reach the registry, nor anybody who can. They may be
+// evicted.
+func (r *ring) apart(away ...*process) {
+	r.mu.Lock()
+	r.away = away
+	r.mu.Unlock()
+	for _, p := range away {
+		p.mayBeEvicted()
+	}
+}
+
+// degraded waits until the registry lists these pairs as those of which the first
+// cannot reach the second, and no others.
+func (r *ring) degraded(want ...[2]*process) {
+	r.t.Helper()
+	r.need(func() string {
+		ids := [][2]uint64{}
+		for _, pair := range want {
+			ids = append(ids, [2]uint64{pair[0].id(), pair[1].id()})
+		}
+		if len(ids) == len(r.registry.pairs) && !slices.ContainsFunc(ids, func(x [2]uint64) bool { return !slices.Contains(r.registry.pairs, x) }) {
+			return ""
+		}
+		return fmt.Sprintf("the registry to list %v as degraded, it lists %v", ids, r.registry.pairs)
+	})
+}

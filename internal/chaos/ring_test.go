@@ -1,0 +1,309 @@
+//go:build linux
+
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// plan says what ring a scenario wants.
+type plan struct {
+	nodes   int
+	entries int // 0: as many as are useful
+	rate    int // messages per second of the whole ring, 0 for as many as go
+	payload int
+	floor   int  // messages per second on average below which the run is void; rate/4 if 0
+	drawn   bool // sinks are drawn at random by one sender in each node
+	lease   time.Duration
+	place   func(node int) (namespace, listen string) // where to run; -1 is the registry
+}
+
+// ring is a registry and nodes, processes all of them.
+type ring struct {
+	t    *testing.T
+	plan plan
+	dir  string
+	wg   sync.WaitGroup
+
+	mu        sync.Mutex
+	changed   *sync.Cond // on mu: something was heard
+	processes []*process // all that ever were
+	registry  *process
+	addr      string // of the registry
+	asks      uint64
+	marks     uint64
+	began     time.Time
+	samples   []sample
+	away      []*process // cut off from the registry and those that are not away
+	wrong     []string
+	ended     bool
+}
+
+// newRing starts a ring and waits until everybody can send to everybody.
+func newRing(t *testing.T, p plan) *ring {
+	t.Helper()
+	if p.lease == 0 {
+		p.lease = *flagLease
+	}
+	if p.payload == 0 {
+		p.payload = 64
+	}
+	if p.floor == 0 {
+		p.floor = p.rate / 4
+	}
+	if p.place == nil {
+		p.place = func(int) (string, string) { return "", "127.0.0.1:0" }
+	}
+	r := &ring{t: t, plan: p, dir: t.ArtifactDir()}
+	r.changed = sync.NewCond(&r.mu)
+	t.Cleanup(r.close)
+	r.startRegistry()
+	for range p.nodes {
+		r.launchNode(terms{})
+	}
+	for _, n := range r.nodes() {
+		r.joins(n)
+	}
+	r.registry.must(command{Do: "setup", Entries: p.entries})
+	r.until("everybody to be ready", func() bool {
+		return !slices.ContainsFunc(r.lives(), func(p *process) bool { return !p.ready })
+	})
+	return r
+}
+
+func (r *ring) close() {
+	r.mu.Lock()
+	r.ended = true
+	for _, p := range r.processes {
+		if p.running {
+			p.killed = true
+			p.cmd.Process.Kill()
+		}
+	}
+	r.mu.Unlock()
+	r.wg.Wait()
+	for _, p := range r.processes {
+		log, err := os.ReadFile(p.log)
+		if err != nil || strings.Contains(string(log), "DATA RACE") || strings.Contains(string(log), "panic: ") {
+			r.t.Errorf("the log of %s (%v) ends with\n%s", p.name, err, tail(p.log))
+		}
+	}
+}
+
+// startRegistry starts the registry, at the port that it had before if it had one.
+func (r *ring) startRegistry() {
+	r.t.Helper()
+	namespace, listen := r.plan.place(-1)
+	if r.addr != "" {
+		listen = r.addr
+	}
+	number := len(r.processes)
+	name := fmt.Sprintf("registry %d", number)
+	p := r.start("registry", name, namespace, terms{
+		Book: filepath.Join(r.dir, name), Listen: listen, Lease: r.plan.lease,
+	})
+	r.until(name+" to listen", func() bool { return p.addr != "" })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.registry, r.addr = p, p.addr
+}
+
+// launchNode starts a node's process and does not wait for it.
+func (r *ring) launchNode(t terms) *process {
+	r.t.Helper()
+	number := len(r.processes)
+	namespace, listen := r.plan.place(number - 1)
+	t.Process = uint64(number)<<32 | uint64(time.Now().UnixNano())&0xffffffff
+	t.Book = filepath.Join(r.dir, fmt.Sprintf("node %d", number))
+	t.Listen, t.Registry = listen, r.addr
+	return r.start("node", fmt.Sprintf("node %d", number), namespace, t)
+}
+
+func (r *ring) joins(p *process) {
+	r.t.Helper()
+	r.until(p.name+" to join", func() bool { return len(p.held) > 0 || !p.running })
+}
+
+// addNode starts a node in a ring that is set up, and waits until it takes part. It
+// asks for an ID if one is given.
+func (r *ring) addNode(id ...uint64) *process {
+	r.t.Helper()
+	t := terms{}
+	if len(id) > 0 {
+		t.AskID, t.ID = true, id[0]
+	}
+	p := r.launchNode(t)
+	r.joins(p)
+	r.settle()
+	r.until(p.name+" to be ready", func() bool { return p.ready || !p.running })
+	if r.sending() {
+		p.must(r.traffic())
+	}
+	return p
+}
+
+// nodes are those that run and are not stopped.
+func (r *ring) nodes() []*process {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lives()
+}
+
+// node is one that runs, by its place among those.
+func (r *ring) node(i int) *process {
+	r.t.Helper()
+	all := r.nodes()
+	if i >= len(all) {
+		r.t.Fatalf("there are only %d nodes", len(all))
+	}
+	return all[i]
+}
+
+// wait waits until done, called with mu held whenever something was heard, returns
+// "". Otherwise that is what it waits for.
+func (r *ring) wait(limit time.Duration, done func() (missing string)) error {
+	over := false
+	timer := time.AfterFunc(limit, func() {
+		r.mu.Lock()
+		over = true
+		r.changed.Broadcast()
+		r.mu.Unlock()
+	})
+	defer timer.Stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		switch missing := done(); {
+		case missing == "":
+			return nil
+		case over:
+			return fmt.Errorf("waited %v in vain for %s", limit, missing)
+		}
+		r.changed.Wait()
+	}
+}
+
+// until waits, within patience.
+func (r *ring) until(what string, done func() bool) {
+	r.t.Helper()
+	r.need(func() string {
+		if done() {
+			return ""
+		}
+		return what
+	})
+}
+
+func (r *ring) need(done func() string) {
+	r.t.Helper()
+	if err := r.wait(patience, done); err != nil {
+		r.fatal(err)
+	}
+}
+
+// fatal ends the test with all that is known. The stacks of all processes go to
+// their logs, which go test -artifacts keeps.
+func (r *ring) fatal(err error) {
+	r.t.Helper()
+	r.mu.Lock()
+	text := err.Error() + r.describe()
+	if len(r.wrong) > 0 {
+		text += "\nbefore that: " + strings.Join(r.wrong, "\n")
+	}
+	for _, p := range r.processes {
+		if p.running {
+			p.killed = true
+			p.cmd.Process.Signal(syscall.SIGQUIT)
+			p.cmd.Process.Signal(syscall.SIGCONT)
+		}
+	}
+	r.mu.Unlock()
+	r.wait(10*time.Second, func() string {
+		if slices.ContainsFunc(r.processes, func(p *process) bool { return p.running }) {
+			return "the end of the processes"
+		}
+		return ""
+	})
+	r.t.Fatal(text)
+}
+
+// describe lists the processes; it needs mu.
+func (r *ring) describe() string {
+	var b strings.Builder
+	for _, p := range r.processes {
+		fmt.Fprintf(&b, "\n%-12s running %t, stopped %t, killed %t", p.name, p.running, p.stopped, p.killed)
+		if p.role == "registry" {
+			fmt.Fprintf(&b, ", members %v", p.members)
+			continue
+		}
+		fmt.Fprintf(&b, ", held %v, ready %t, epoch %d, accepted %d, received %d, waits for %v, failures of Send %v",
+			p.held, p.ready, p.state.Epoch, p.state.Accepted, p.state.Received, p.state.Waiting, p.state.Failures)
+	}
+	return b.String()
+}
+
+// complain notes what makes the test fail, without ending it; it needs mu.
+func (r *ring) complain(format string, args ...any) {
+	if !r.ended {
+		r.wrong = append(r.wrong, fmt.Sprintf(format, args...))
+	}
+}
+
+// removed looks for nodes that a registry took off its list without reason; it
+// needs mu.
+func (r *ring) removed(before, now []uint64) {
+	for _, p := range r.lives() {
+		if slices.Contains(before, p.id()) && !slices.Contains(now, p.id()) && !p.evicted && !p.killed {
+			r.complain("the registry removed %s (%d), which lives", p.name, p.id())
+		}
+	}
+}
+
+// settle waits until the registry has the members that live and can reach it, no more and no less,
+// and all of them use the tables of that membership.
+func (r *ring) settle() {
+	r.t.Helper()
+	r.membership()
+	r.registry.must(command{Do: "settle"})
+}
+
+// membership waits until the registry has the members that live and can reach it.
+func (r *ring) membership() {
+	r.t.Helper()
+	r.need(func() string {
+		want := []uint64{}
+		for _, p := range r.lives() {
+			if !slices.Contains(r.away, p) {
+				want = append(want, p.id())
+			}
+		}
+		slices.Sort(want)
+		if slices.Equal(r.registry.members, want) {
+			return ""
+		}
+		return fmt.Sprintf("the registry to have the members %v, it has %v", want, r.registry.members)
+	})
+}
+
+// all does something with each of these processes, at once.
+func (r *ring) all(list []*process, do func(p *process) error) {
+	r.t.Helper()
+	errs := make([]error, len(list))
+	var wg sync.WaitGroup
+	for i, p := range list {
+		wg.Go(func() { errs[i] = do(p) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		r.fatal(err)
+	}
+}

@@ -1,0 +1,152 @@
+//go:build linux
+
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// member is a node's process.
+type member struct {
+	terms  terms
+	say    func(event)
+	book   *book
+	node   *ringdht.Node
+	pulses pulses
+	sender *sender
+}
+
+func runNode(t terms) {
+	talk := &mouth{out: os.Stdout}
+	m := &member{terms: t, say: talk.say, pulses: pulses{all: make(map[uint64]*pulse)}}
+	if err := m.join(); err != nil {
+		m.say(event{What: "failed", Error: err.Error()})
+		os.Exit(1)
+	}
+	go m.watch()
+	hear(os.Stdin, m.obey)
+}
+
+func (m *member) join() (err error) {
+	if m.book, err = createBook(m.terms.Book); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	opts := []ringdht.NodeOption{ringdht.WithListen(m.terms.Listen), ringdht.WithLogger(logger()), ringdht.WithUndelivered(m.undelivered)}
+	if m.terms.AskID {
+		opts = append(opts, ringdht.WithID(ringdht.ID(m.terms.ID)))
+	}
+	if m.node, err = ringdht.Join(ctx, m.terms.Registry, m.handle, opts...); err != nil {
+		return err
+	}
+	m.sender = newSender(m.terms.Process, m.node, m.book)
+	m.say(event{What: "joined", ID: uint64(m.node.ID()), Life: m.node.Life()})
+	go func() {
+		err := m.node.Ready(context.Background())
+		m.say(event{What: "ready", Error: text(err)})
+	}()
+	return nil
+}
+
+func (m *member) handle(_ context.Context, msg ringdht.Message) {
+	h, err := parse(msg.Body)
+	if err != nil {
+		m.book.corrupt(uint64(msg.Source), 0)
+		return
+	}
+	m.book.received(uint64(msg.Source), 0, h)
+	m.pulses.beat(h.process, h.at, time.Now().UnixNano())
+}
+
+// undelivered notes which messages the library has lost sight of.
+func (m *member) undelivered(u ringdht.Undelivered) {
+	if u.Messages != uint64(len(u.Bodies)) {
+		m.say(event{What: "wrong", Error: fmt.Sprintf("%d undelivered messages to %d, with %d bodies", u.Messages, u.Sink, len(u.Bodies))})
+	}
+	for _, body := range u.Bodies {
+		h, err := parse(body)
+		if err != nil || h.process != m.terms.Process || h.sink != uint64(u.Sink) {
+			m.say(event{What: "wrong", Error: fmt.Sprintf("an undelivered message to %d that this node never sent: %v, %v", u.Sink, h, err)})
+			continue
+		}
+		m.book.undelivered(h.process, h.sink, h.n)
+	}
+}
+
+// watch reports how far the node is, and when it has become another.
+func (m *member) watch() {
+	id, life := m.node.ID(), m.node.Life()
+	for range time.Tick(sampling) {
+		if i, l := m.node.ID(), m.node.Life(); i != id || l != life {
+			id, life = i, l
+			m.say(event{What: "rejoined", ID: uint64(id), Life: life})
+		}
+		m.say(event{What: "progress", State: m.state()})
+	}
+}
+
+func (m *member) state() *state {
+	s := &state{Epoch: m.node.Table().Epoch()}
+	m.sender.report(s)
+	m.pulses.report(s)
+	return s
+}
+
+// obey carries out a command; what takes time goes to a goroutine of its own.
+func (m *member) obey(c command) {
+	switch c.Do {
+	case "send":
+		m.sender.start(c.Rate, c.Payload, c.Drawn)
+		m.say(answer(c, nil))
+	case "stop":
+		go func() {
+			m.sender.stop()
+			m.say(answer(c, nil))
+		}()
+	case "mark":
+		m.pulses.start(c.Mark, c.At, c.Keep)
+	case "state":
+		m.say(event{What: "progress", Ask: c.Ask, State: m.state()})
+		m.say(answer(c, nil))
+	case "flush":
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+			defer cancel()
+			err := m.node.Flush(ctx)
+			if ctx.Err() == nil {
+				err = nil // what is undelivered is in the book
+			}
+			m.say(answer(c, err))
+		}()
+	case "leave":
+		go func() {
+			m.sender.stop()
+			ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+			defer cancel()
+			err := m.node.Leave(ctx)
+			if ctx.Err() == nil {
+				err = nil
+			}
+			m.say(answer(c, err))
+			os.Exit(0)
+		}()
+	case "quit":
+		m.sender.stop()
+		m.node.Close()
+		m.say(answer(c, nil))
+		os.Exit(0)
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

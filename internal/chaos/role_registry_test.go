@@ -1,0 +1,91 @@
+//go:build linux
+
+package chaos
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// sampling is how often a process looks at what it reports without being asked.
+const sampling = 50 * time.Millisecond
+
+// runRegistry is the registry's process.
+func runRegistry(t terms) {
+	m := &mouth{out: os.Stdout}
+	ctx := context.Background()
+	r, err := ringdht.NewRegistry(ringdht.WithLease(t.Lease), ringdht.WithLogger(logger()))
+	if err != nil {
+		m.say(event{What: "failed", Error: err.Error()})
+		os.Exit(1)
+	}
+	addr, err := r.Listen(ctx, t.Listen)
+	if err != nil {
+		m.say(event{What: "failed", Error: err.Error()})
+		os.Exit(1)
+	}
+	m.say(event{What: "listening", Addr: addr.String()})
+	go watch(r, m)
+	hear(os.Stdin, func(c command) {
+		switch c.Do {
+		case "setup", "settle":
+			go func() {
+				ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+				defer cancel()
+				var err error
+				if c.Do == "setup" {
+					_, err = r.Setup(ctx, c.Entries)
+				} else {
+					err = r.WaitSettled(ctx)
+				}
+				m.say(answer(c, err))
+			}()
+		case "quit":
+			r.Close()
+			m.say(answer(c, nil))
+			os.Exit(0)
+		}
+	})
+}
+
+// watch says who is in the ring, and who cannot reach whom, whenever that changes.
+func watch(r *ringdht.Registry, m *mouth) {
+	var members []uint64
+	var pairs [][2]uint64
+	for range time.Tick(sampling) {
+		now := []uint64{}
+		for _, p := range r.Members() {
+			now = append(now, uint64(p.ID))
+		}
+		if members == nil || !slices.Equal(members, now) {
+			m.say(event{What: "members", Members: now})
+		}
+		members = now
+		parted := [][2]uint64{}
+		for _, d := range r.Degraded() {
+			parted = append(parted, [2]uint64{uint64(d.From.ID), uint64(d.To.ID)})
+		}
+		if !slices.Equal(pairs, parted) {
+			m.say(event{What: "degraded", Pairs: parted})
+			pairs = parted
+		}
+	}
+}
+
+func answer(c command, err error) event {
+	e := event{What: "answer", Ask: c.Ask}
+	if err != nil {
+		e.Error = err.Error()
+	}
+	return e
+}
+
+// logger logs to stderr, which the test keeps for when it fails.
+func logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}

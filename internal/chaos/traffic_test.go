@@ -1,0 +1,159 @@
+//go:build linux
+
+package chaos
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// traffic is the command that makes a node send its part.
+func (r *ring) traffic() command {
+	rate := r.plan.rate / r.plan.nodes
+	return command{Do: "send", Rate: rate, Payload: r.plan.payload, Drawn: r.plan.drawn}
+}
+
+func (r *ring) sending() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.began.IsZero()
+}
+
+// send starts the traffic of all nodes, and waits until everybody has heard from
+// everybody.
+func (r *ring) send() {
+	r.t.Helper()
+	r.mu.Lock()
+	r.began = time.Now()
+	r.mu.Unlock()
+	r.wg.Go(r.sample)
+	r.mark(r.began, false)
+	r.all(r.nodes(), func(p *process) error { _, err := p.ask(r.traffic()); return err })
+	r.recovered()
+}
+
+// sample is how much had been received when.
+type sample struct {
+	at       time.Time
+	received uint64
+}
+
+// sample is the goroutine that keeps the curve of what is received.
+func (r *ring) sample() {
+	for range time.Tick(sampling) {
+		r.mu.Lock()
+		if r.ended {
+			r.mu.Unlock()
+			return
+		}
+		r.samples = append(r.samples, sample{time.Now(), r.received()})
+		r.mu.Unlock()
+	}
+}
+
+// received adds up what all processes have received, as far as they said so; it
+// needs mu.
+func (r *ring) received() (n uint64) {
+	for _, p := range r.processes {
+		n += p.state.Received
+	}
+	return n
+}
+
+// mark starts a measurement at a time that has just been; keep goes on with the
+// gaps of the one before.
+func (r *ring) mark(at time.Time, keep bool) {
+	r.mu.Lock()
+	r.marks++
+	for _, p := range r.processes {
+		p.touched = p.touched && (keep || p.stopped)
+	}
+	c := command{Do: "mark", Mark: r.marks, At: at.UnixNano(), Keep: keep}
+	r.mu.Unlock()
+	for _, p := range r.nodes() {
+		p.tell(c)
+	}
+}
+
+// recovered waits until every pair of living nodes that is not cut apart has got through something that
+// was sent after the mark, and returns how long after the mark that was.
+func (r *ring) recovered() time.Duration {
+	r.t.Helper()
+	var last int64
+	pairs := 0
+	r.need(func() string {
+		last, pairs = 0, 0
+		var missing []string
+		lives := r.lives()
+		for _, sink := range lives {
+			for _, source := range lives {
+				if source == sink || slices.Contains(r.away, source) != slices.Contains(r.away, sink) {
+					continue
+				}
+				pairs++
+				after := int64(0)
+				if i := slices.IndexFunc(sink.state.Pulses, func(x pulse) bool { return x.Process == source.terms.Process }); i >= 0 && sink.state.Mark == r.marks {
+					after = sink.state.Pulses[i].After
+				}
+				if after == 0 {
+					missing = append(missing, fmt.Sprintf("%s (%d) to %s (%d)", source.name, source.id(), sink.name, sink.id()))
+				}
+				last = max(last, after)
+			}
+		}
+		if len(missing) == 0 {
+			return ""
+		}
+		return fmt.Sprintf("messages to come through after the fault on %d of %d ways, from %s",
+			len(missing), pairs, strings.Join(missing[:min(4, len(missing))], ", from "))
+	})
+	return time.Duration(last)
+}
+
+// gap is the longest since the first mark between processes that no fault has touched.
+func (r *ring) gap() time.Duration {
+	r.t.Helper()
+	r.all(r.nodes(), func(p *process) error { _, err := p.ask(command{Do: "state"}); return err })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var longest int64
+	calm := make(map[uint64]bool)
+	for _, p := range r.lives() {
+		calm[p.terms.Process] = !p.touched
+	}
+	for _, sink := range r.lives() {
+		for _, x := range sink.state.Pulses {
+			if calm[sink.terms.Process] && calm[x.Process] {
+				longest = max(longest, x.Gap)
+			}
+		}
+	}
+	return time.Duration(longest)
+}
+
+// throughput is the messages per second from one time to another: the mean, and
+// the lowest within any full second.
+func (r *ring) throughput(from, to time.Time) (mean, lowest float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var span []sample
+	for _, s := range r.samples {
+		if !s.at.Before(from) && !s.at.After(to) {
+			span = append(span, s)
+		}
+	}
+	if len(span) < 2 {
+		return 0, 0
+	}
+	rate := func(a, b sample) float64 { return float64(b.received-a.received) / b.at.Sub(a.at).Seconds() }
+	mean = rate(span[0], span[len(span)-1])
+	lowest = mean
+	for i, j := 0, 0; j < len(span); j++ {
+		for ; span[j].at.Sub(span[i].at) >= time.Second; i++ {
+			lowest = min(lowest, rate(span[i], span[j]))
+		}
+	}
+	return mean, lowest
+}
