@@ -105,7 +105,8 @@ func (p *Plane) rebuild() {
 		}
 	}
 	by := make(map[uint64]int) // sinks with the same waypoint share a way, and so a batch
-	for sink, waypoint := range t.Detours {
+	for _, sink := range slices.Sorted(maps.Keys(t.Detours)) {
+		waypoint := t.Detours[sink]
 		l := p.links[waypoint]
 		if l == nil {
 			continue
@@ -115,6 +116,9 @@ func (p *Plane) rebuild() {
 			s.ways = append(s.ways, way{link: l, detour: true})
 		}
 		s.Detours, s.around = append(s.Detours, sink), append(s.around, by[waypoint])
+	}
+	if was := p.routes.Load(); !slices.Equal(was.Up, s.Up) || !slices.Equal(was.Detours, s.Detours) {
+		p.timers.hurry.Store(true)
 	}
 	p.routes.Store(s)
 }

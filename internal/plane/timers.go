@@ -2,6 +2,7 @@ package plane
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht/internal/stream"
@@ -16,6 +17,8 @@ type timers struct {
 	mu   sync.Mutex
 	all  []*outbound
 	wake chan struct{}
+
+	hurry atomic.Bool // the ways have changed: those that ask in vain need not wait
 }
 
 // add may be called with the outbound's mu held.
@@ -51,8 +54,9 @@ func (p *Plane) tick() {
 			all := t.all
 			t.all = nil
 			t.mu.Unlock()
+			hurry := t.hurry.Swap(false)
 			for _, o := range all {
-				if o.tick() {
+				if o.tick(hurry) {
 					t.mu.Lock()
 					t.all = append(t.all, o)
 					t.mu.Unlock()
@@ -69,12 +73,15 @@ func (p *Plane) tick() {
 }
 
 // tick says whether time still matters to the stream.
-func (o *outbound) tick() bool {
+func (o *outbound) tick(hurry bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.s.Waiting() {
 		o.timed = false
 		return false
+	}
+	if hurry {
+		o.s.Hurry(o.p.now())
 	}
 	o.flush(o.s.Tick(o.p.now(), o.out[:0]))
 	return true

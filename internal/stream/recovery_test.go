@@ -284,3 +284,24 @@ func TestSinkWithoutRoomIsNotFlooded(t *testing.T) {
 		}
 	}
 }
+
+// When the way has changed a stream that asks in vain asks at once, and one that does
+// not is left alone.
+func TestHurry(t *testing.T) {
+	s := open(t, plenty)
+	push(s, 1, 100)
+	want(t, s.Flush(1011*ms, nil), "sync 1 round 1")
+	was := s.deadline
+	if s.Hurry(1020 * ms); s.deadline != was {
+		t.Error("a stream that waits for its first answer was hurried")
+	}
+	for range 6 {
+		s.Tick(s.deadline, nil)
+	}
+	now := s.deadline - 1500*ms
+	s.Hurry(now)
+	want(t, s.Tick(now, nil), "sync 1 round 8")
+	if s.deadline-now > 2*MinRTO {
+		t.Errorf("and waits %v for the answer", s.deadline-now)
+	}
+}

@@ -317,6 +317,15 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 	return s.sync(now, out)
 }
 
+// Hurry makes a stream ask at the next tick that has asked in vain: the way to its sink
+// has changed. One that has not timed out gets its answer by itself.
+func (s *Sender) Hurry(now Time) {
+	if s.backoff > 0 && s.Waiting() {
+		s.backoff = 0
+		s.deadline = min(s.deadline, now)
+	}
+}
+
 // Waiting says whether time matters to the stream: something is unanswered.
 func (s *Sender) Waiting() bool {
 	return s.state == Opening || s.state == Closing || s.state == Open && s.una != s.nxt
