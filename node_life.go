@@ -242,11 +242,16 @@ func (p *pulse) age() time.Duration {
 func (l *life) beat() {
 	ticker := time.NewTicker(l.lease() / 3)
 	defer ticker.Stop()
+	// A link that carries traffic and does not answer is noticed within a lease.
+	links := time.NewTicker(l.lease() / 6)
+	defer links.Stop()
 	last := time.Now()
 	for {
 		select {
 		case <-l.ctx.Done():
 			return
+		case <-links.C:
+			l.plane.CheckLinks(l.lease() * 2 / 3)
 		case now := <-ticker.C:
 			if !l.plane.Alive() {
 				// This process was stopped for so long that it may have been declared dead.
@@ -261,7 +266,6 @@ func (l *life) beat() {
 			l.pulse.asked()
 			l.n.tell(control.TypeBeat, l.traffic.progress())
 			l.wake() // it may have been long since the registry was heard
-			l.plane.CheckLinks(l.lease())
 			idle := now.Sub(last) >= idleStream
 			if idle {
 				last = now

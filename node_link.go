@@ -155,6 +155,11 @@ func (k *linker) reconcile(local *membership.Local) {
 		if up(w) {
 			continue
 		}
+		if p.err == nil && k.plane.Silent(p.ID, p.Life) {
+			// It would be long before dialling it fails as well.
+			p.err, p.tried = errNoAnswer, true
+			k.trouble(p)
+		}
 		if p.err != nil {
 			failed = append(failed, fmt.Sprintf("node %d cannot link to its entry %d: %v", k.self.ID, p.ID, p.err))
 		}

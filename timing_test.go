@@ -293,7 +293,7 @@ func TestSilentPair(t *testing.T) {
 		net.Hold("n2", "n1")
 		start := time.Now()
 		tr.exchange(tr.nodes...)
-		took(t, "going around", start, 3*lease) // its end is noticed, it is dialled again, and the stream asks again
+		took(t, "going around", start, lease+2*time.Second) // its silence is noticed, and the stream asks again
 		if tr.nodes[1].Counters().Detoured == 0 || len(tr.registry.Members()) != 6 {
 			t.Errorf("members %v", tr.registry.Members())
 		}

@@ -42,6 +42,9 @@ func (p *Plane) CheckLinks(limit time.Duration) {
 	p.mu.RUnlock()
 	for _, l := range links {
 		if err := l.check(now, limit, anew); err != nil {
+			p.mu.Lock()
+			p.silent[l.id] = l.life
+			p.mu.Unlock()
 			p.endLink(l, err)
 		}
 	}

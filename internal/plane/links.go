@@ -40,6 +40,14 @@ func (p *Plane) HasLink(id, life uint64) bool {
 	return ok && l.life == life
 }
 
+// Silent says whether the latest link to this life of a node ended because it did not
+// answer, see [Plane.CheckLinks], and there has been none since.
+func (p *Plane) Silent(id, life uint64) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.silent[id] == life && life != 0
+}
+
 // AddLink takes over a connection to a peer, whose handshake is done. If the routes
 // in force name the peer then it is used at once.
 func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
@@ -55,6 +63,7 @@ func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
 	if old != nil {
 		p.retired[old] = struct{}{}
 	}
+	delete(p.silent, id)
 	p.links[id] = l
 	p.rebuild()
 	p.wg.Go(func() { p.watch(l) })

@@ -110,6 +110,7 @@ type Plane struct {
 	out     map[uint64]*outbound
 	in      map[uint64]*inbound
 	links   map[uint64]*outLink
+	silent  map[uint64]uint64     // lives whose latest link ended because they did not answer, by ID
 	retired map[*outLink]struct{} // still writing what they hold
 	loop    *outLink              // to the node itself, made when it is first needed
 	conns   map[net.Conn]*reception
@@ -146,6 +147,7 @@ func New(c Config) *Plane {
 		in:      make(map[uint64]*inbound),
 		links:   make(map[uint64]*outLink),
 		retired: make(map[*outLink]struct{}),
+		silent:  make(map[uint64]uint64),
 		conns:   make(map[net.Conn]*reception),
 		traces:  make(map[uint64]*trace),
 		gen:     rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match

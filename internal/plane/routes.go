@@ -77,6 +77,11 @@ func (p *Plane) Use(r Routes) {
 			old = append(old, l)
 		}
 	}
+	for id := range p.silent {
+		if !r.names(id) {
+			delete(p.silent, id)
+		}
+	}
 	p.rebuild()
 	p.mu.Unlock()
 	for _, l := range old {
