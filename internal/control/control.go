@@ -52,7 +52,7 @@ type Register struct {
 	Size  int    `json:"size"`  // the entries asked for at the set-up, 0 for as many as are useful
 	Ready bool   `json:"ready"` // it was told that everybody's tables lead to it
 	Run   uint64 `json:"run"`   // the latest traffic run that it knows of
-	Over  []Ref  `json:"over"`  // lives that it was told are over, the latest few
+	Over  []Over `json:"over"`  // lives that it was told are over, the latest few
 }
 
 // Registered admits a node and states what holds for the whole ring.
@@ -114,6 +114,14 @@ type Ref struct {
 	Life uint64 `json:"life"`
 }
 
+// Over is a life that was declared dead, and the epoch in which that was said: a life
+// that has heard of a later one was taken back since.
+type Over struct {
+	ID    uint64 `json:"id"`
+	Life  uint64 `json:"life"`
+	Epoch uint64 `json:"epoch"`
+}
+
 // Manifest is a node's view of the ring, all of it.
 type Manifest struct {
 	Epoch      uint64   `json:"epoch"`
@@ -164,6 +172,7 @@ type Update struct {
 
 // Announce tells everybody who can be sent to, and who cannot any more.
 type Announce struct {
+	Epoch   uint64   `json:"epoch"` // the ring's, which need not concern this node
 	Members int      `json:"members"`
 	Added   []uint64 `json:"added"`
 	Lives   []uint64 `json:"lives"` // theirs, in the same order: every earlier one is over

@@ -71,8 +71,8 @@ type Request struct {
 	Life  uint64
 	Epoch uint64
 	Size  int
-	Ready bool          // it was told that everybody's tables lead to it
-	Over  []control.Ref // lives that it knows to be over
+	Ready bool           // it was told that everybody's tables lead to it
+	Over  []control.Over // lives that it knows to be over
 }
 
 // Why a request is not granted.
@@ -106,6 +106,7 @@ type member struct {
 	full        bool   // it must be told everything
 	stalled     bool   // it did not confirm in time, and is left out until it does
 	announced   bool
+	heard       uint64 // the epoch that it had heard of when it came back to a new registry
 	failure     string // which links it could not open, by its last word
 
 	doubt *doubt // set while it is out of sight
@@ -182,9 +183,9 @@ type Authority struct {
 	leadAt   Time // but not before
 
 	recovering bool
-	recovered  Time                  // by then
-	past       map[ring.Ref]struct{} // lives that an earlier registry declared dead
-	heard      uint64                // the latest epoch that one of them was told
+	recovered  Time                // by then
+	past       map[ring.Ref]uint64 // lives that an earlier registry declared dead, and in which epoch
+	heard      uint64              // the latest epoch that one of them was told
 
 	out []Effect
 }
@@ -193,7 +194,7 @@ type Authority struct {
 func New(c Config) *Authority {
 	return &Authority{
 		Config: c, ring: ring.NewMembers(c.Bits), by: make(map[uint64]*member),
-		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), past: make(map[ring.Ref]struct{}), parted: make(map[pair]*parting),
+		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), past: make(map[ring.Ref]uint64), parted: make(map[pair]*parting),
 	}
 }
 
@@ -309,14 +310,15 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	}
 	// Whoever an earlier registry declared dead stays dead, as long as anybody remembers:
 	// its ID may have been another's meanwhile, and its peers have forgotten what it sent.
+	// One that was told of a later epoch was taken back since.
 	for _, g := range r.Over {
-		ref := ring.Ref(g)
-		a.past[ref] = struct{}{}
-		if m := a.find(ref); m != nil {
+		ref := ring.Ref{ID: g.ID, Life: g.Life}
+		a.past[ref] = max(a.past[ref], g.Epoch)
+		if m := a.find(ref); m != nil && m.heard < g.Epoch {
 			a.bury(now, m, "an earlier registry declared it dead")
 		}
 	}
-	if _, over := a.past[ring.Ref{ID: r.ID, Life: r.Life}]; over {
+	if r.Epoch < a.past[ring.Ref{ID: r.ID, Life: r.Life}] {
 		return ring.Member{}, ErrEvicted
 	}
 	rival := a.by[r.ID]
@@ -336,7 +338,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m, err
 	}
 	a.life = max(a.life, r.Life)
-	back := &member{Member: m, token: r.Token}
+	back := &member{Member: m, token: r.Token, heard: r.Epoch}
 	a.by[m.ID] = back
 	a.news(Back, back, "")
 	if r.Epoch > 0 {

@@ -24,19 +24,18 @@ type Local struct {
 	Hold       []control.Peer
 	Others     []uint64 // members to send to, or a sample of them; in no order
 	Idle       map[uint64]struct{}
-	Over       []control.Ref // the latest lives that were said to be over, for a registry to come
+	Over       []control.Over // the latest lives that were said to be over, for a registry to come
 }
 
 // maxOver bounds them.
 const maxOver = 64
 
 // remember returns what is known to be over, with more of it. The slice is not shared.
-func (l *Local) remember(gone []control.Ref) []control.Ref {
+func (l *Local) remember(gone []control.Ref, epoch uint64) []control.Over {
 	all := slices.Clone(l.Over)
 	for _, g := range gone {
-		if !slices.Contains(all, g) {
-			all = append(all, g)
-		}
+		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.ID == g.ID && o.Life == g.Life })
+		all = append(all, control.Over{ID: g.ID, Life: g.Life, Epoch: epoch})
 	}
 	return all[max(0, len(all)-maxOver):]
 }
@@ -51,10 +50,7 @@ func (l *Local) Manifest(m control.Manifest) (*Local, error) {
 	for _, id := range m.Idle {
 		next.Idle[id] = struct{}{}
 	}
-	next.Over = slices.DeleteFunc(slices.Clone(l.Over), func(g control.Ref) bool { // the registry knows better
-		named := func(p control.Peer) bool { return p.ID == g.ID && p.Life == g.Life }
-		return slices.ContainsFunc(m.Entries, named) || slices.ContainsFunc(m.Successors, named)
-	})
+	next.Over = l.Over
 	if m.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, l.Epoch)
 	}
@@ -71,7 +67,7 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 		return nil, fmt.Errorf("a table of %d entries", u.Entries)
 	}
 	next.Epoch, next.Members = u.Epoch, u.Members
-	next.Over = l.remember(u.Gone)
+	next.Over = l.remember(u.Gone, u.Epoch)
 	next.Entries = make([]control.Peer, u.Entries)
 	copy(next.Entries, l.Entries)
 	for _, s := range u.Slots {
@@ -97,7 +93,7 @@ const maxEntries = 64
 func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Local {
 	next := *l
 	next.Members = a.Members
-	next.Over = l.remember(a.Gone)
+	next.Over = l.remember(a.Gone, a.Epoch)
 	here := make(map[uint64]struct{}, len(l.Others)+len(a.Added))
 	for _, id := range l.Others {
 		here[id] = struct{}{}

@@ -201,7 +201,7 @@ func (a *Authority) plan() {
 			view, _ := a.plans.View(m.ID)
 			a.tell(m, control.TypeManifest, a.manifest(m, view, len(tables)))
 			if u != nil && len(u.Gone) > 0 { // for which a manifest has no room
-				a.send(m, control.TypeAnnounce, control.Announce{Members: len(tables), Gone: u.Gone})
+				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: len(tables), Gone: u.Gone})
 			}
 		case u != nil:
 			a.tell(m, control.TypeUpdate, *u)
@@ -234,7 +234,7 @@ func (a *Authority) letGo(now Time) (next Time) {
 	if len(a.leavers) == 0 {
 		return 0
 	}
-	held := false
+	held := len(a.batch) > 0 // they were told of a ring with the leavers in it
 	for _, found := range a.ring.All() {
 		if m := a.by[found.ID]; m.status == active && m.acked < m.sent && m.doubt == nil {
 			held = true
@@ -266,7 +266,7 @@ func (a *Authority) announce(now Time) (next Time) {
 		return soonest(next, due)
 	}
 	a.goneAt = now
-	note := control.Announce{Members: len(tables)}
+	note := control.Announce{Epoch: a.epoch, Members: len(tables)}
 	for _, m := range known {
 		m.announced = true
 		note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)

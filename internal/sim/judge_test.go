@@ -35,6 +35,7 @@ type life struct {
 	dead      bool // its process is, or it was given up
 	why       string
 	buried    bool // it was announced, and then declared dead
+	condemned bool // it was declared dead once
 	returned  Time // when everybody had heard that it is not
 	gen       int  // of the registry that admitted it or took it back
 	early     bool // it was admitted by a registry that knew of no ring
@@ -135,9 +136,10 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		}
 	case membership.Dead:
 		x.why = e.Why
+		again := x.condemned
 		x.bury()
 		j.w.count.deaths++
-		if !j.excused(x, r) && !x.leaving {
+		if !j.excused(x, r) && !x.leaving && !again { // others remember that it was, and a new registry did not know
 			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
 		}
 	case membership.Rebuilt:
@@ -154,7 +156,7 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 }
 
 func (x *life) bury() {
-	x.member = false
+	x.member, x.condemned = false, true
 	if x.announced > 0 {
 		x.announced, x.buried = 0, true
 		x.p.w.judge.burials++
