@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
@@ -36,7 +38,7 @@ type linker struct {
 	peers map[ring.Ref]*peering
 	told  map[ring.Ref]struct{} // those that the registry believes to be out of reach
 	done  chan dialled
-	slots chan struct{} // of dials
+	slots *semaphore.Weighted // of dials
 
 	epoch   uint64   // whose table is being linked
 	old     []uint64 // the table before, to be routed by until the new one is linked
@@ -63,7 +65,7 @@ type dialled struct {
 
 // relink is the goroutine that links to whom the node should be linked to.
 func (l *life) relink() {
-	k := &linker{life: l, peers: make(map[ring.Ref]*peering), told: make(map[ring.Ref]struct{}), done: make(chan dialled), slots: make(chan struct{}, maxDials)}
+	k := &linker{life: l, peers: make(map[ring.Ref]*peering), told: make(map[ring.Ref]struct{}), done: make(chan dialled), slots: semaphore.NewWeighted(maxDials)}
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -193,15 +195,16 @@ func (k *linker) reconcile(local *membership.Local) {
 
 // sure says that what this node knows of its successor is the truth: everybody knows
 // of it, the registry has not lost sight of it, and it uses what it was told since the
-// registry saw it again. A node that was declared dead, or
-// is about to leave, is not told of newcomers behind it, while frames still come its
-// way; it must not say of them that they do not exist.
+// registry saw it again. A node that was declared dead, or is about to leave, is not told
+// of newcomers behind it, while frames still come its way; it must not say of them that
+// they do not exist. This is looked at every third of a lease, so half of one is early
+// enough.
 func (l *life) sure() bool {
 	select {
 	case <-l.n.Lost():
 		return false
 	default:
-		return l.isReady() && !l.n.isLeaving() && l.table.Load().epoch > l.since.Load() && l.pulse.age() < l.lease()*3/4
+		return l.isReady() && !l.n.isLeaving() && l.table.Load().epoch > l.since.Load() && l.pulse.age() < l.lease()/2
 	}
 }
 
@@ -267,12 +270,10 @@ func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) e
 	if pause(ctx, wait) != nil {
 		return context.Canceled
 	}
-	select {
-	case k.slots <- struct{}{}:
-		defer func() { <-k.slots }()
-	case <-ctx.Done():
+	if k.slots.Acquire(ctx, 1) != nil {
 		return context.Canceled
 	}
+	defer k.slots.Release(1)
 	// A peer that does not answer must be led around before long.
 	ctx, cancel := context.WithTimeoutCause(ctx, max(k.lease()/2, 100*time.Millisecond), errNoAnswer)
 	defer cancel()

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
@@ -30,9 +32,9 @@ type Registry struct {
 	stop  context.CancelCauseFunc
 	wg    sync.WaitGroup
 
-	setup chan struct{} // of one slot, taken during a set-up, so that there is one at a time
-	due   chan struct{} // of one slot: there is something for the steward to do
-	dials chan struct{} // slots for dialling nodes
+	setup chan struct{}       // of one slot, taken during a set-up, so that there is one at a time
+	due   chan struct{}       // of one slot: there is something for the steward to do
+	dials *semaphore.Weighted // of dialling nodes
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
@@ -59,7 +61,7 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
 		due:       make(chan struct{}, 1),
-		dials:     make(chan struct{}, maxDials),
+		dials:     semaphore.NewWeighted(maxDials),
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[net.Conn]struct{}),

@@ -141,12 +141,10 @@ func (r *Registry) look(e membership.Effect) {
 
 // probe dials an address and returns the token of the node that answers.
 func (r *Registry) probe(addr string) (token uint64, err error) {
-	select {
-	case r.dials <- struct{}{}:
-		defer func() { <-r.dials }()
-	case <-r.ctx.Done():
+	if r.dials.Acquire(r.ctx, 1) != nil {
 		return 0, ErrClosed
 	}
+	defer r.dials.Release(1)
 	conn, answer, err := r.cfg.dial(r.ctx, addr, wire.Hello{Role: wire.RoleProbe})
 	if err != nil {
 		return 0, err
