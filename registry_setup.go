@@ -26,6 +26,10 @@ func some(all []string) string {
 // those that die are routed around. Setup may be called again at any time, to change
 // k, also while messages flow: nothing is lost.
 //
+// A registry that takes another's place needs no Setup: the ring is live as soon as one of
+// its nodes has come back. Setup before that makes a ring of whoever is there, which the
+// others join as newcomers.
+//
 // A pair of nodes that cannot reach each other is led around by way of others (see
 // [Registry.Degraded]). The error matches [ErrNotReady] and says what is missing when
 // ctx ends first or there is no way around.

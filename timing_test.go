@@ -353,3 +353,30 @@ func TestHalfAgainstHalf(t *testing.T) {
 		})
 	}
 }
+
+// Who was taken for dead and finds its ID given away, also if it had asked for it,
+// becomes a member under another one. A newcomer that asks for an ID in use is refused.
+func TestIDGivenAway(t *testing.T) {
+	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		if _, err := tr.tryJoin(nil, WithID(40)); !errors.Is(err, ErrIDTaken) {
+			t.Errorf("got %v", err)
+		}
+		silent := tr.nodes[2]
+		life := silent.Life()
+		net.Hold("n2", "")
+		tr.gone(30)
+		heir := tr.join(nil, WithID(30))
+		net.Heal()
+		if err := silent.await(tr.ctx(), func() bool { return silent.Life() != life }); err != nil {
+			t.Fatal(err)
+		}
+		if err := silent.Ready(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		if silent.ID() == 30 || heir.ID() != 30 {
+			t.Errorf("the old one is %d, the new one %d", silent.ID(), heir.ID())
+		}
+		tr.settled()
+		tr.exchange(tr.nodes...)
+	})
+}
