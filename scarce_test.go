@@ -43,11 +43,12 @@ func TestFileDescriptorsRunOut(t *testing.T) {
 				break
 			}
 		}
-		rest := lines.Text()
+		var rest strings.Builder
+		rest.WriteString(lines.Text())
 		for lines.Scan() {
-			rest += "\n" + lines.Text()
+			rest.WriteString("\n" + lines.Text())
 		}
-		t.Fatalf("no line %q: %s", prefix, rest)
+		t.Fatalf("no line %q: %s", prefix, rest.String())
 		return ""
 	}
 	addr := expect("listening on ")
