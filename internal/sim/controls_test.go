@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,40 +14,59 @@ import (
 var simControls = flag.Bool("controls", false, "plant one bug after the other, each of which the simulation must find")
 
 // controls are bugs to plant, each by replacing the one place in a file where old
-// stands: a rule that is taken away or bent. A simulation that does not fail then
-// proves nothing about that rule.
-var controls = []struct{ name, file, old, new string }{
-	{"a sink delivers what it had before", "stream/receiver.go",
+// stands: a rule that is taken away or bent, or a bug that was there once. A simulation
+// that does not fail then proves nothing about that rule. seed is a world that shows it.
+var controls = []struct {
+	seed                 uint64
+	name, file, old, new string
+}{
+	{9, "a sink delivers what it had before", "stream/receiver.go",
 		"\t\treturn Duplicate, false\n\tcase ahead >=", "\t\tr.accept(f)\n\t\tr.next--\n\t\treturn Accepted, false\n\tcase ahead >="},
-	{"every stream starts at the same number", "stream/receiver.go",
+	{161, "every stream starts at the same number", "stream/receiver.go",
 		"r.first, r.next, r.done, r.told, r.asked = first, first, first, first, first", "first = 7\n\tr.first, r.next, r.done, r.told, r.asked = first, first, first, first, first"},
-	{"a sink opens streams for earlier lives", "stream/receiver.go",
+	{332, "a sink opens streams for earlier lives", "stream/receiver.go",
 		"\t\treturn false\n\t}\n\tr.restart(", "\t}\n\tr.restart("},
-	{"a sink does not deny what it does not know", "stream/receiver.go",
+	{906, "a sink does not deny what it does not know", "stream/receiver.go",
 		"\tif r.Stranger(seq) {\n\t\treturn Stale\n\t}\n", ""},
-	{"nothing is sent again", "stream/recovery.go",
+	{1, "nothing is sent again", "stream/recovery.go",
 		"\t\t\tout = append(out, f...)\n\t\t\tsent += len(f)", "\t\t\tsent += len(f)"},
-	{"the next hop may lie behind the sink", "ring/ring.go",
+	{1, "the next hop may lie behind the sink", "ring/ring.go",
 		"<= d {\n\t\t\tlo += half", "<= d+d/8 {\n\t\t\tlo += half"},
-	{"no such node, because the link to the successor is down", "ring/outlook.go",
+	{1, "no such node, because the link to the successor is down", "ring/outlook.go",
 		"o.Successor == o.Self || Distance(o.Mask, o.Self, dst) < Distance(o.Mask, o.Self, o.Successor)", "len(o.Detours) == 0"},
-	{"everybody is always sure", "ring/outlook.go", "if o.Sure {", "if true {"},
-	{"no way around a dead successor", "membership/local.go", "\t\tif up(s) {\n\t\t\tbreak\n\t\t}", "\t\tbreak"},
-	{"newcomers are told to everybody at once", "membership/steps.go", "if len(tables) == 0 { // nobody", "if true { // nobody"},
-	{"newcomers are announced before the nodes before them know them", "membership/steps.go", "if m.acked >= m.successor && led[m] {", "if true {"},
-	{"what came before is confirmed with what comes after", "membership/steps.go", "m.acked = max(m.acked, epoch)", "m.acked = m.sent"},
-	{"the gone are not announced", "membership/authority.go", "\tif m.announced {\n\t\ta.gone", "\tif false {\n\t\ta.gone"},
-	{"who comes back is told nothing", "membership/authority.go", "\t\t\tm.full, a.dirty = true, true\n", ""},
-	{"no time to come back to a new registry", "membership/doubt.go", "if now < a.recovered {", "if false {"},
-	{"members come back to a new registry as strangers", "membership/authority.go", "\ta.life = max(a.life, r.Life)\n", "\tr.Epoch = 0\n\ta.life = max(a.life, r.Life)\n"},
-	{"a new registry counts epochs from one", "membership/doubt.go", "a.epoch = max(a.epoch, r.Epoch)", "_ = r.Epoch"},
-	{"newcomers are admitted while members may come back", "membership/authority.go", "\tif a.recovering {\n\t\t// The ID", "\tif false {\n\t\t// The ID"},
-	{"a lost connection is a death", "membership/doubt.go", "until: now + a.Lease", "until: now + a.Lease/16"},
-	{"a registry that stood still blames the others", "membership/doubt.go", "m.doubt.until += gap + a.Lease", "m.doubt.until += 0"},
-	{"no detours", "membership/parted.go", "if via == nil {", "if true {"},
-	{"who is parted stays parted", "membership/parted.go", "delete(a.parted, p)\n\t\ta.detoured = true", "a.detoured = true"},
-	{"entries that lag are never put right", "membership/steps.go", "if a.plans.Lag() > 0 && !a.dirty {", "if false {"},
-	{"entries may lag without bound", "ring/plan.go", "-limit <= drift && drift <= limit", "limit >= 0 && (!exact || drift == 0)"},
+	{120, "everybody is always sure", "ring/outlook.go", "if o.Sure {", "if true {"},
+	{5, "no way around a dead successor", "membership/local.go", "\t\tif up(s) {\n\t\t\tbreak\n\t\t}", "\t\tbreak"},
+	{5, "newcomers are told to everybody at once", "membership/steps.go", "if len(tables) == 0 { // nobody", "if true { // nobody"},
+	{11, "newcomers are announced before the nodes before them know them", "membership/steps.go", "if m.acked >= m.successor && led[m] {", "if true {"},
+	{270, "what came before is confirmed with what comes after", "membership/steps.go", "m.acked = max(m.acked, epoch)", "m.acked = m.sent"},
+	{21, "the gone are not announced", "membership/authority.go", "\tif m.announced {\n\t\ta.gone", "\tif false {\n\t\ta.gone"},
+	{21, "who comes back is told nothing", "membership/authority.go", "\t\t\tm.full, a.dirty = true, true\n", ""},
+	{14, "no time to come back to a new registry", "membership/doubt.go", "if now < a.recovered {", "if false {"},
+	{3, "members come back to a new registry as strangers", "membership/authority.go", "\ta.life = max(a.life, r.Life)\n", "\tr.Epoch = 0\n\ta.life = max(a.life, r.Life)\n"},
+	{3, "a new registry counts epochs from one", "membership/doubt.go", "a.epoch = max(a.epoch, r.Epoch)", "_ = r.Epoch"},
+	{327, "newcomers are admitted while members may come back", "membership/authority.go", "\tif a.recovering {\n\t\t// The ID", "\tif false {\n\t\t// The ID"},
+	{9, "a lost connection is a death", "membership/doubt.go", "until: now + a.Lease", "until: now + a.Lease/16"},
+	{523, "a registry that stood still blames the others", "membership/doubt.go", "m.doubt.until += gap + a.Lease", "m.doubt.until += 0"},
+	{1, "no detours", "membership/parted.go", "if via == nil {", "if true {"},
+	{14, "who is parted stays parted", "membership/parted.go", "delete(a.parted, p)\n\t\ta.detoured = true", "a.detoured = true"},
+	{8, "entries that lag are never put right", "membership/steps.go", "if a.plans.Lag() > 0 && !a.dirty {", "if false {"},
+	{410, "a newcomer whose connection breaks is left out", "membership/authority.go", "\t\t\tm.status = waiting\n\t\t\ta.batch = without(a.batch, m)\n\t\tcase active:", "\t\tcase active:"},
+	{273, "a pair stays parted when the word that it mended is lost", "membership/authority.go", "\t\tmaps.DeleteFunc(a.parted, func(p pair, _ *parting) bool { return p.from == m.ref() })\n", "\t\t_ = maps.DeleteFunc[map[pair]*parting]\n"},
+	{12358, "the end of an old life takes the new one off the lists", "membership/steps.go", "m != nil && m.announced && !slices.Contains(known, m)", "false && m != nil"},
+	{21, "pairs that nobody tries any more stay parted", "membership/parted.go", "\t\tdelete(a.parted, p)\n\t\treturn true", "\t\treturn false"},
+	{107215, "those that leave do not wait for newcomers", "membership/steps.go", "held := len(a.batch) > 0", "held := false"},
+	{1, "a manifest and an update of one epoch", "membership/steps.go", "\t\t\tm.full = false\n", "\t\t\tm.full = false\n\t\t\ta.tell(m, control.TypeUpdate, control.Update{Epoch: a.epoch, Members: len(tables), Entries: len(m.hold)})\n"},
+	{5, "entries may lag without bound", "ring/plan.go", "-limit <= drift && drift <= limit", "limit >= 0 && (!exact || drift == 0)"},
+}
+
+// TestNamedSeeds runs the worlds that show a bug that was there once, or that was
+// planted, without it.
+func TestNamedSeeds(t *testing.T) {
+	for _, c := range controls {
+		if err := newWorld(c.seed).run(); err != nil {
+			t.Errorf("%s: -seed %d: %v", c.name, c.seed, err)
+		}
+	}
 }
 
 // TestControls plants the bugs. It builds the package once for each, so it runs only
@@ -80,15 +100,25 @@ func TestControls(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-timeout", "5m", ".", "-first").CombinedOutput()
-			found := strings.Index(string(out), "-seed ")
+			simulate := func(args ...string) (string, error) {
+				args = append([]string{"test", "-overlay", overlay, "-vet=off", "-timeout", "5m", "-run", "Simulation", "."}, args...)
+				out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
+				return string(out), err
+			}
+			out, err := simulate("-seed", fmt.Sprint(c.seed))
+			if err == nil { // the worlds have changed since the seed was noted
+				if out, err = simulate("-first"); err != nil {
+					t.Errorf("seed %d does not show it any more; note another one:", c.seed)
+				}
+			}
+			found := strings.Index(out, "-seed ")
 			switch {
 			case err == nil:
 				t.Errorf("the simulation does not notice")
 			case found < 0:
 				t.Errorf("something else failed: %s", out)
 			default:
-				line, _, _ := strings.Cut(string(out[found:]), "\n")
+				line, _, _ := strings.Cut(out[found:], "\n")
 				t.Logf("%.400s", line)
 			}
 		})

@@ -1,0 +1,51 @@
+package membership
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+)
+
+// Whoever an earlier registry declared dead does not come back to a new one, in
+// whichever order it and those who remember arrive; unless it was taken back since,
+// which the epoch that it has heard of shows.
+func TestTheDeadDoNotComeBack(t *testing.T) {
+	const lease = 3 * time.Second
+	fresh := func() *Authority {
+		return New(Config{Bits: 8, Lease: lease, Grace: 2 * lease, Draw: func(uint64) uint64 { return 0 }})
+	}
+	zombie := Request{Addr: "z:1", ID: 7, Life: 70, Epoch: 3, Ready: true}
+	witness := Request{Addr: "w:1", ID: 8, Life: 80, Epoch: 9, Ready: true, Over: []control.Over{{ID: 7, Life: 70, Epoch: 4}}}
+
+	a := fresh()
+	if _, err := a.Resume(1, witness); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Resume(2, zombie); !errors.Is(err, ErrEvicted) {
+		t.Errorf("after those who remember: %v", err)
+	}
+
+	a = fresh()
+	if _, err := a.Resume(1, zombie); err != nil {
+		t.Fatal(err) // nobody has said so yet
+	}
+	if _, err := a.Resume(2, witness); err != nil {
+		t.Fatal(err)
+	}
+	if _, here := a.Holder(7); here {
+		t.Error("before those who remember: it stays")
+	}
+
+	a = fresh()
+	zombie.Epoch = 5
+	for i, r := range []Request{zombie, witness} {
+		if _, err := a.Resume(Time(i+1), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, here := a.Holder(7); !here {
+		t.Error("a member that was taken back long ago was given up")
+	}
+}
