@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,13 +16,13 @@ import (
 // its sources, and hangs up when everything is written.
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handled := 0
+		var handled atomic.Int32 // of two rows: a stream and the casts
 		release := make(chan struct{})
 		m := newMesh(t, 4, 2, testLimits(), memory, func(node int) Deliver {
 			return func(context.Context, Delivery) {
 				if node == 1 {
 					<-release
-					handled++
+					handled.Add(1)
 				}
 			}
 		})
@@ -61,8 +62,8 @@ func TestDrain(t *testing.T) {
 			t.Error("there is still a way out:", l, err)
 		}
 		synctest.Wait()
-		if handled != 6 {
-			t.Error(handled, "handled")
+		if n := handled.Load(); n != 6 {
+			t.Error(n, "handled")
 		}
 		if failed, err := first.Flush(t.Context()); failed != nil || err != nil {
 			t.Error(failed, err)
