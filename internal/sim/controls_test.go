@@ -81,25 +81,7 @@ func TestControls(t *testing.T) {
 	}
 	for _, c := range controls {
 		t.Run(c.name, func(t *testing.T) {
-			path := filepath.Join(root, c.file)
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := strings.Count(string(text), c.old); n != 1 {
-				t.Fatalf("%s has the text to be replaced %d times, want once:\n%s", c.file, n, c.old)
-			}
-			dir := t.TempDir()
-			planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")
-			list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: planted}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for name, text := range map[string]string{planted: strings.Replace(string(text), c.old, c.new, 1), overlay: string(list)} {
-				if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
+			overlay := plant(t, root, c.file, c.old, c.new)
 			simulate := func(args ...string) (string, error) {
 				args = append([]string{"test", "-overlay", overlay, "-vet=off", "-timeout", "5m", "-run", "Simulation", "."}, args...)
 				out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
@@ -123,4 +105,59 @@ func TestControls(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Rules of the data plane, whose place the simulation's own nodes take: the plane's
+// tests must notice.
+func TestControlsOfThePlane(t *testing.T) {
+	if !*simControls {
+		t.Skip("-controls runs it")
+	}
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, file, old, new, tests string }{
+		{"what a dead link held is not sent another way", "plane/links.go", "p.requeue(l, &left)", "left.Clear()", "Requeue"},
+		{"frames go on behind their sink", "plane/receive.go", "!detour && ring.Distance(p.mask, rc.from, p.Self)", "false && ring.Distance(p.mask, rc.from, p.Self)", "Overshoot|Relay"},
+		{"who was paused goes on at once", "plane/inbound.go", "\t\tp.pass()\n", "", "Gate"},
+		{"a dead node is listened to", "plane/gone.go", "\t\tp.hangUp(rc.conn)\n", "\t\t_ = rc\n", "Gone"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			overlay := plant(t, root, c.file, c.old, c.new)
+			out, err := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-timeout", "1m", "-run", c.tests, "../plane").CombinedOutput()
+			switch {
+			case err == nil:
+				t.Error("its tests do not notice")
+			case !strings.Contains(string(out), "--- FAIL") && !strings.Contains(string(out), "test timed out"):
+				t.Errorf("something else failed: %s", out)
+			}
+		})
+	}
+}
+
+// plant replaces old by new in a file, for the go command only, and returns the overlay
+// that does it.
+func plant(t *testing.T, root, file, old, new string) (overlay string) {
+	t.Helper()
+	path := filepath.Join(root, file)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), old); n != 1 {
+		t.Fatalf("%s has the text to be replaced %d times, want once:\n%s", file, n, old)
+	}
+	dir := t.TempDir()
+	planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: planted}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{planted: strings.Replace(string(text), old, new, 1), overlay: string(list)} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return overlay
 }
