@@ -192,7 +192,7 @@ func (s *session) admit(req control.Register) (ring.Member, error) {
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID,
-			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Ready: req.Ready, Over: req.Over,
+			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)],
 		}
 		if req.Life != 0 {
 			m, err = r.members.Resume(r.now(), request)
@@ -366,9 +366,12 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		if err := s.conn.Decode(body, &l); err != nil {
 			return err
 		}
+		if l.Error != "" {
+			r.cfg.log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", brief(l.Error))
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Linked(r.now(), s.member.Ref(), l.Epoch, brief(l.Error))
+		r.members.Linked(s.member.Ref(), l.Epoch)
 		r.stir()
 	case control.TypeTrouble:
 		var told control.Trouble

@@ -114,6 +114,9 @@ type Ref struct {
 	Life uint64 `json:"life"`
 }
 
+// MaxOver is how many of those a member reports, and a registry listens to.
+const MaxOver = 64
+
 // Over is a life that was declared dead, and the epoch in which that was said: a life
 // that has heard of a later one was taken back since.
 type Over struct {

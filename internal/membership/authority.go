@@ -7,8 +7,8 @@
 //
 //	             Admit                 batch                      all linked
 //	nobody ──────────────▶ waiting ─────────────▶ linking ───────────────────▶ active
-//	                          ▲ Resume, to a new registry                        │ Leave
-//	                          │                                                  ▼
+//	                                                           ▲                 │ Leave
+//	                          Resume, to a new registry: nobody ─┘               ▼
 //	                       nobody ◀── everybody let go of it, or it died ──── leaving
 //
 // # Why nobody is ever told that a member does not exist
@@ -21,7 +21,7 @@
 //     table of the ring with all of the batch in it, and link up. Only then are the
 //     others told of them. So whoever is led to a newcomer finds it ready to lead on.
 //   - A newcomer is announced, as somebody to send to, when the node before it has
-//     confirmed its new successor.
+//     confirmed its new successor, and so have all those back to a node that is known.
 //
 // Removals need no such care: a node that still believes in a dead successor says
 // nothing about the IDs up to it and beyond, since its link is down.
@@ -106,7 +106,6 @@ type member struct {
 	stalled     bool   // it did not confirm in time, and is left out until it does
 	announced   bool
 	heard       uint64 // the epoch that it had heard of when it came back to a new registry
-	failure     string // which links it could not open, by its last word
 
 	doubt *doubt // set while it is out of sight
 

@@ -169,7 +169,7 @@ func (a *Authority) rebuild(now Time) (next Time) {
 	return 0
 }
 
-// Ping asks whether a member is there that others cannot reach: over its own
+// ping asks whether a member is there that others cannot reach: over its own
 // connection, which is what counts.
 func (a *Authority) ping(m *member) {
 	if m.doubt != nil {

@@ -27,9 +27,6 @@ type Local struct {
 	Over       []control.Over // the latest lives that were said to be over, for a registry to come
 }
 
-// maxOver bounds them.
-const maxOver = 64
-
 // remember returns what is known to be over, with more of it. The slice is not shared.
 func (l *Local) remember(gone []control.Ref, epoch uint64) []control.Over {
 	all := slices.Clone(l.Over)
@@ -37,7 +34,7 @@ func (l *Local) remember(gone []control.Ref, epoch uint64) []control.Over {
 		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.ID == g.ID && o.Life == g.Life })
 		all = append(all, control.Over{ID: g.ID, Life: g.Life, Epoch: epoch})
 	}
-	return all[max(0, len(all)-maxOver):]
+	return all[max(0, len(all)-control.MaxOver):]
 }
 
 // Manifest is what the node knows after it was told everything.

@@ -33,14 +33,13 @@ func (a *Authority) Setup(now Time, size int) {
 }
 
 // Linked takes a member's word that what it was told with an epoch is in use.
-func (a *Authority) Linked(now Time, ref ring.Ref, epoch uint64, failure string) {
+func (a *Authority) Linked(ref ring.Ref, epoch uint64) {
 	m := a.find(ref)
 	if m == nil || epoch > m.sent {
 		return
 	}
 	m.acked = max(m.acked, epoch)
 	if epoch == m.sent {
-		m.failure = failure
 		m.stalled = false
 	}
 }
@@ -364,7 +363,12 @@ func (a *Authority) shuffle(n int, swap func(i, j int)) {
 	}
 }
 
-// Missing says what keeps the ring from being as it should be, or nothing.
+// wordy is how many of those that are missing are put into words.
+const wordy = 3
+
+// Missing says what keeps the ring from being as it should be, or nothing. It is asked
+// at every change, so of many only the first few are put into words; the others are
+// empty.
 func (a *Authority) Missing() (list []string) {
 	if !a.live {
 		return []string{"it has not been set up: run Setup (setup-overlay)"}
@@ -373,20 +377,25 @@ func (a *Authority) Missing() (list []string) {
 		return []string{"the registry has been restarted, and members of the ring that was have time to come back"}
 	}
 	for _, found := range a.ring.All() {
-		m := a.by[found.ID]
-		who := fmt.Sprintf("node %d (%s)", m.ID, m.Addr)
+		m, why := a.by[found.ID], ""
 		switch {
 		case m.doubt != nil:
-			list = append(list, fmt.Sprintf("%s is out of sight: %s", who, m.doubt.why))
+			why = "is out of sight: " + m.doubt.why
 		case m.status == leaving:
-			list = append(list, who+" is leaving")
-		case m.status == waiting && m.stalled:
-			list = append(list, who+" has not reported its links up")
+			why = "is leaving"
+		case m.stalled || m.status == active && m.acked < m.sent:
+			why = "has not reported its links up"
 		case m.status == waiting || m.status == linking:
-			list = append(list, who+" is about to be taken in")
-		case m.acked < m.sent:
-			list = append(list, who+" has not reported its links up")
+			why = "is about to be taken in"
+		default:
+			continue
 		}
+		if len(list) < wordy {
+			why = fmt.Sprintf("node %d (%s) %s", m.ID, m.Addr, why)
+		} else {
+			why = ""
+		}
+		list = append(list, why)
 	}
 	if len(list) == 0 && (a.dirty || a.detoured || len(a.fresh) > 0) {
 		list = append(list, "newcomers are not announced yet")

@@ -50,7 +50,7 @@ func (r *registry) hear(c *conn, msg any) {
 		return // nothing changes
 	case control.Linked:
 		r.w.logf("%v linked with epoch %d %s", c.ref, m.Epoch, m.Error)
-		r.auth.Linked(now, c.ref, m.Epoch, m.Error)
+		r.auth.Linked(c.ref, m.Epoch)
 	case control.Trouble:
 		r.w.logf("%v says of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
 		r.auth.Trouble(now, c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
