@@ -314,6 +314,14 @@ func TestSilentNode(t *testing.T) {
 			t.Errorf("found after %v", took)
 		}
 		others := append(slices.Clone(tr.nodes[:2]), tr.nodes[3:]...)
+		if _, err := tr.registry.Setup(tr.ctx(), 1); err != nil { // which tells everybody everything
+			t.Fatal(err)
+		}
+		for _, n := range others {
+			if !n.isOver(30, life) {
+				t.Errorf("node %d would listen to a life that is over", n.ID())
+			}
+		}
 		start = time.Now()
 		tr.exchange(others...)
 		if took := time.Since(start); took > 4*time.Second {

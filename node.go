@@ -42,7 +42,7 @@ type Node struct {
 
 	mu       sync.Mutex // guards what follows
 	leaving  bool
-	released bool // it was granted
+	released bool // the registry has let go of it
 	closed   bool
 	lost     chan struct{} // closed while there is no connection to the registry
 	changed  chan struct{} // closed at the next change of life or connection
@@ -59,8 +59,10 @@ type Node struct {
 // after acknowledging them.
 //
 // The error matches [ErrRingFull], [ErrAddressTaken], [ErrIDTaken], [ErrHostMismatch]
-// or [ErrUnreachable] when the registry refuses the node, and [ErrHandshake] when
-// what answers at addr is not a registry of the same ring, version and codec.
+// or [ErrUnreachable] when the registry refuses the node, [ErrRebuilding] when it has
+// taken another's place and members of the ring that was may still come back, and
+// [ErrHandshake] when what answers at addr is not a registry of the same ring, version
+// and codec.
 func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption) (*Node, error) {
 	cfg, err := newNodeConfig(opts)
 	if err != nil {
@@ -275,8 +277,6 @@ func (n *Node) isReleased() bool {
 // deregister waits until the registry and all peers have let go of the node. A registry
 // that is away has a lease to come back.
 func (n *Node) deregister(ctx context.Context, l *life) error {
-	patience, cancel := context.WithTimeout(ctx, l.lease())
-	defer cancel()
 	for {
 		select {
 		case <-n.left: // an answer that nobody asked for, or to an earlier question
@@ -298,7 +298,10 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 			return err
 		default:
 		}
-		if n.Found(patience) != nil {
+		patience, cancel := context.WithTimeout(ctx, l.lease())
+		err := n.Found(patience)
+		cancel()
+		if err != nil {
 			return fmt.Errorf("deregistering: %w", ErrRegistryLost)
 		}
 	}

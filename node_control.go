@@ -321,7 +321,9 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 		if err != nil {
 			return err
 		}
-		l.n.forgive()
+		if was.Epoch == l.since.Load() { // the first word since the registry was found
+			l.n.forgive()
+		}
 		for _, id := range now.Missed(was) {
 			l.plane.Renewed(id, math.MaxUint64) // whichever life it was
 		}

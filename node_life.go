@@ -216,9 +216,15 @@ func (p *pulse) begin(asked time.Time) {
 	p.mu.Unlock()
 }
 
+// maxWaiting bounds the beats that are remembered: while there is no registry nobody
+// answers. One that is not remembered counts as not answered.
+const maxWaiting = 16
+
 func (p *pulse) asked() {
 	p.mu.Lock()
-	p.waiting = append(p.waiting, time.Now())
+	if len(p.waiting) < maxWaiting {
+		p.waiting = append(p.waiting, time.Now())
+	}
 	p.mu.Unlock()
 }
 

@@ -118,6 +118,9 @@ func TestNodesKnockOften(t *testing.T) {
 		tr.registry.Close()
 		time.Sleep(10 * time.Minute)
 		tr.exchange(tr.nodes...)
+		if n := len(tr.nodes[0].life.Load().pulse.waiting); n > maxWaiting {
+			t.Errorf("%d beats are remembered that nobody answered", n)
+		}
 		tr.restart(WithLease(lease))
 		start := time.Now()
 		if err := tr.registry.WaitMembers(tr.ctx(), 6); err != nil {
