@@ -135,8 +135,8 @@ func (t *traffic) latest() uint64 {
 }
 
 // run carries out a task: send, flush, report. local is what the node had been told when
-// the task came. It is a goroutine. A task that it knows
-// already comes again when the registry cannot know what became of the first one.
+// the task came. It is a goroutine. A task that it knows already comes again when the
+// registry cannot know what became of the first one.
 func (t *traffic) run(task control.Task, local *membership.Local) {
 	t.mu.Lock()
 	for t.running && t.task < task.Run { // the registry that asked for it is gone: nobody will collect it
