@@ -139,26 +139,87 @@ func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
 	}
 }
 
-func (rc *reception) data(f wire.Frame) {
-	p := rc.p
-	in := p.lockInbound(f.Src())
-	if in == nil {
-		rc.unknown(f)
-		return
+// takeGroups takes in what the batch has for this node's half of streams, source by
+// source, each source's frames in their order.
+func (rc *reception) takeGroups(batch []byte) {
+	for i := range rc.groups {
+		g := &rc.groups[i]
+		in := rc.p.lockInbound(g.source)
+		for r := g.head; r >= 0; r = rc.runs[r].next {
+			in = rc.take(in, batch[rc.runs[r].from:rc.runs[r].to])
+		}
+		if in != nil {
+			in.mu.Unlock()
+		}
 	}
-	room := p.ReceiveBuffer - int(p.inbox.Load()) - rc.accepted
+	rc.clearGroups()
+}
+
+// take takes in a source's frames. The stream, if there is one, is locked when it is
+// given and when it is returned.
+func (rc *reception) take(in *inbound, frames []byte) *inbound {
+	for len(frames) > 0 {
+		if in != nil {
+			n := in.r.Run(frames, rc.room())
+			if n > 0 {
+				rc.accepted += n
+				rc.arrived(in)
+				frames = frames[n:]
+				continue
+			}
+		}
+		var f wire.Frame
+		f, frames = wire.Next(frames)
+		switch t := f.Type(); {
+		case t == wire.Data && in != nil:
+			rc.data(in, f)
+			continue
+		case t == wire.Data:
+			rc.unknown(f)
+			continue
+		}
+		if in != nil { // rare ones, which may make or forget the stream
+			in.mu.Unlock()
+		}
+		switch f.Type() {
+		case wire.Sync:
+			rc.sync(f)
+		case wire.Open:
+			rc.open(f)
+		case wire.Close:
+			rc.close(f)
+		}
+		in = rc.p.lockInbound(f.Src())
+	}
+	return in
+}
+
+// room is what the inboxes still take.
+func (rc *reception) room() int {
+	return rc.p.ReceiveBuffer - int(rc.p.inbox.Load()) - rc.accepted
+}
+
+// arrived notes that a stream got something for the handler; it needs in.mu.
+func (rc *reception) arrived(in *inbound) {
+	in.silent = 0
+	if !in.scheduled {
+		in.scheduled = true
+		rc.ready = append(rc.ready, &in.turn)
+	}
+}
+
+// data takes a message that is not simply the next; it needs in.mu.
+func (rc *reception) data(in *inbound, f wire.Frame) {
+	p := rc.p
 	before := in.r.Bytes()
-	v, hole := in.r.Data(f, room)
+	v, hole := in.r.Data(f, rc.room())
 	rc.accepted += in.r.Bytes() - before // less than before if it gave up what it held
 	if v != stream.Stale {
 		in.silent = 0
 	}
 	switch v {
 	case stream.Accepted:
-		if !in.scheduled {
-			in.scheduled = true
-			rc.ready = append(rc.ready, &in.turn)
-		}
+		rc.arrived(in)
 	case stream.Held:
 		if hole {
 			rc.reply = in.r.AppendAck(rc.reply, p.window())
@@ -170,7 +231,6 @@ func (rc *reception) data(f wire.Frame) {
 	case stream.Full:
 		p.counters.inboxFull.Add(1)
 	}
-	in.mu.Unlock()
 }
 
 func (rc *reception) sync(f wire.Frame) {
@@ -261,26 +321,9 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 		p.pass()
 		chunk := q.Front()
 		size := len(chunk)
-		n, bytes := 0, 0
 		for len(chunk) > 0 {
-			var f wire.Frame
-			f, chunk = wire.Next(chunk)
-			if in == nil {
-				d.Source = f.Src()
-			}
-			d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
-			// Once the plane closes no handler starts any more, and what one that was
-			// interrupted has done with its message is not known.
-			stop := p.closing.Load()
-			if !stop {
-				p.deliver(d)
-				stop = p.closing.Load()
-			}
-			if !stop {
-				n++
-				bytes += len(f)
-			}
-			if n > 0 && (stop || len(chunk) == 0 || bytes >= quarter || in != nil && in.asked.Load()) {
+			n, bytes := p.deliver(&d, chunk, quarter, in)
+			if n > 0 {
 				p.counters.delivered.Add(int64(n))
 				p.inbox.Add(-int64(bytes))
 				if in != nil {
@@ -288,11 +331,11 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 				} else {
 					p.casts.handled(bytes)
 				}
-				n, bytes = 0, 0
 			}
-			if stop {
+			if p.closing.Load() {
 				return
 			}
+			chunk = chunk[bytes:]
 		}
 		q.Discard(size)
 	}
@@ -314,14 +357,38 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 	}
 }
 
-// deliver calls the handler. A handler that panics has had its message; the
-// others get theirs.
-func (p *Plane) deliver(d Delivery) {
-	defer func() {
+// deliver calls the handler for the messages of a chunk until a quarter is done or the
+// source asks how far it is, and returns how many and how long they were. A handler
+// that panics has had its message; the others get theirs.
+//
+// Once the plane closes no handler starts any more, and what one that was interrupted
+// has done with its message is not known.
+func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
+	defer func() { // for all of them: it would cost more than many a handler
 		if v := recover(); v != nil {
 			p.counters.panics.Add(1)
 			p.Log.Error("handler panicked", "source", d.Source, "panic", v, "stack", string(debug.Stack()))
+			if !p.closing.Load() {
+				n++
+				bytes += wire.HeaderSize + len(d.Body)
+			}
 		}
 	}()
-	p.Deliver(p.ctx, d)
+	for bytes < len(chunk) && bytes < quarter && !p.closing.Load() {
+		f, _ := wire.Next(chunk[bytes:])
+		if in == nil {
+			d.Source = f.Src()
+		}
+		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
+		p.Deliver(p.ctx, *d)
+		if p.closing.Load() {
+			break
+		}
+		n++
+		bytes += len(f)
+		if in != nil && in.asked.Load() {
+			break
+		}
+	}
+	return n, bytes
 }

@@ -20,10 +20,7 @@ type reception struct {
 	from uint64 // the peer
 	life uint64 // and its incarnation
 
-	// The batch at hand. spans holds, by the index of the out-link, where in the
-	// batch the frames for it are; touched names those that have any.
-	spans   [][]link.Span
-	touched []int
+	sorting // the batch at hand
 
 	reply    []byte  // frames that answer what was received
 	ready    []*turn // streams that became ready for a handler
@@ -97,9 +94,7 @@ func (rc *reception) run() error {
 func (rc *reception) sort(batch []byte) (err error) {
 	p := rc.p
 	s := p.routes.Load()
-	if len(rc.spans) < len(s.ways) {
-		rc.spans = make([][]link.Span, len(s.ways))
-	}
+	rc.fit(len(s.ways))
 	shut := p.gate.shut.Load()
 	for at := 0; at < len(batch); {
 		f, _ := wire.Next(batch[at:])
@@ -119,7 +114,15 @@ func (rc *reception) sort(batch []byte) (err error) {
 		}
 		dst := f.Dst()
 		if dst == p.Self {
-			rc.local(f)
+			switch f.Type() {
+			case wire.Data, wire.Sync, wire.Open, wire.Close:
+				if !rc.sorting.local(f.Src(), from, at) {
+					rc.takeGroups(batch)
+					rc.sorting.local(f.Src(), from, at)
+				}
+			default:
+				rc.local(f)
+			}
 			continue
 		}
 		if shut || s.epoch == 0 {
@@ -163,15 +166,7 @@ func (rc *reception) sort(batch []byte) (err error) {
 		case wire.Trace:
 			rc.answerTrace(f, false)
 		}
-		spans := rc.spans[i]
-		if n := len(spans); n == 0 {
-			rc.touched = append(rc.touched, i)
-			rc.spans[i] = append(spans, link.Span{From: from, To: at})
-		} else if spans[n-1].To == from {
-			spans[n-1].To = at
-		} else {
-			rc.spans[i] = append(spans, link.Span{From: from, To: at})
-		}
+		rc.relay(i, from, at)
 	}
 	for port := range rc.relayed { // before they leave: they may be counted at once
 		if rc.relayed[port] > 0 {
@@ -180,10 +175,11 @@ func (rc *reception) sort(batch []byte) (err error) {
 		}
 	}
 	for _, i := range rc.touched {
-		rc.pass(s.ways[i], batch, rc.spans[i])
-		rc.spans[i] = rc.spans[i][:0]
+		rc.pass(s.ways[i], batch, rc.stretches(rc.ways[i]))
 	}
-	rc.touched = rc.touched[:0]
+	rc.clearWays()
+	rc.takeGroups(batch)
+	rc.runs = rc.runs[:0]
 	return err
 }
 
@@ -260,14 +256,6 @@ func (rc *reception) answer(t wire.Type, f wire.Frame, body []byte) {
 func (rc *reception) local(f wire.Frame) {
 	p := rc.p
 	switch t := f.Type(); t {
-	case wire.Data:
-		rc.data(f)
-	case wire.Sync:
-		rc.sync(f)
-	case wire.Open:
-		rc.open(f)
-	case wire.Close:
-		rc.close(f)
 	case wire.Cast:
 		kept, ready := false, false
 		if int(p.inbox.Load())+rc.accepted+len(f) <= p.ReceiveBuffer {

@@ -81,6 +81,29 @@ func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 	}.Append(nil))
 }
 
+// Run takes, of a stretch of frames of this stream, those at its start that are just
+// the next messages, as many as have room, and returns how many bytes they are. It
+// is [Receiver.Data] for the usual case, all of them at once.
+func (r *Receiver) Run(frames []byte, room int) (n int) {
+	if len(r.held) > 0 {
+		return 0
+	}
+	next := r.next
+	for n < len(frames) {
+		f, _ := wire.Next(frames[n:])
+		if f.Type() != wire.Data || f.Seq() != next || n+len(f) > room {
+			break
+		}
+		n += len(f)
+		next++
+	}
+	if n > 0 {
+		r.inbox.Append(frames[:n])
+		r.next, r.starved = next, false
+	}
+	return n
+}
+
 // Data takes a message's frame, of which it keeps a copy, if room bytes are
 // enough. hole is true when the source should hear of a new one. What the
 // receiver holds may become less as well as more, see [Receiver.Bytes].

@@ -1,0 +1,111 @@
+package plane
+
+import "github.com/x/ringdht/internal/link"
+
+// run is a stretch of a batch: whole frames side by side with the same way to go, or
+// of the same source.
+type run struct {
+	from, to int32
+	next     int32 // the next run of the list, -1 behind the last
+}
+
+// list is runs in the order of the batch.
+type list struct{ head, tail int32 }
+
+var none = list{-1, -1}
+
+// sorting is where in a batch the frames are that belong together, so that each lock
+// is taken once for all of them. Its lists share one slice: however the frames are
+// spread, it holds no more runs than the batch has frames.
+type sorting struct {
+	runs []run
+
+	// Frames to be relayed, by the index of the way that they take.
+	ways    []list
+	touched []int
+
+	// Frames for this node's half of streams, by source. slots finds a source's group
+	// by a hash; where two sources share a slot the groups are just smaller.
+	groups []group
+	slots  [64]uint8 // index + 1 in groups
+
+	spans []link.Span // scratch
+}
+
+type group struct {
+	source uint64
+	list
+}
+
+// maxGroups is what fits into slots.
+const maxGroups = 255
+
+// relay notes that a frame goes a way.
+func (s *sorting) relay(way int, from, to int) {
+	if s.ways[way].head < 0 {
+		s.touched = append(s.touched, way)
+	}
+	s.add(&s.ways[way], from, to)
+}
+
+// local notes that a frame is from a source; false if there are too many already.
+func (s *sorting) local(source uint64, from, to int) bool {
+	slot := &s.slots[(source*0x9e3779b97f4a7c15)>>58]
+	if i := int(*slot) - 1; i >= 0 && s.groups[i].source == source {
+		s.add(&s.groups[i].list, from, to)
+		return true
+	}
+	if len(s.groups) == maxGroups {
+		return false
+	}
+	s.groups = append(s.groups, group{source, none})
+	*slot = uint8(len(s.groups))
+	s.add(&s.groups[len(s.groups)-1].list, from, to)
+	return true
+}
+
+func (s *sorting) add(l *list, from, to int) {
+	if l.tail >= 0 && s.runs[l.tail].to == int32(from) {
+		s.runs[l.tail].to = int32(to)
+		return
+	}
+	at := int32(len(s.runs))
+	s.runs = append(s.runs, run{int32(from), int32(to), -1})
+	if l.tail < 0 {
+		l.head = at
+	} else {
+		s.runs[l.tail].next = at
+	}
+	l.tail = at
+}
+
+// fit prepares for frames that take one of n ways.
+func (s *sorting) fit(n int) {
+	for len(s.ways) < n {
+		s.ways = append(s.ways, none)
+	}
+}
+
+// stretches returns what is on a list, valid until the next call.
+func (s *sorting) stretches(l list) []link.Span {
+	s.spans = s.spans[:0]
+	for i := l.head; i >= 0; i = s.runs[i].next {
+		s.spans = append(s.spans, link.Span{From: int(s.runs[i].from), To: int(s.runs[i].to)})
+	}
+	return s.spans
+}
+
+// clearWays and clearGroups forget what was handed on.
+func (s *sorting) clearWays() {
+	for _, way := range s.touched {
+		s.ways[way] = none
+	}
+	s.touched = s.touched[:0]
+}
+
+func (s *sorting) clearGroups() {
+	if len(s.groups) > 0 {
+		s.groups = s.groups[:0]
+		clear(s.slots[:])
+	}
+}
