@@ -158,6 +158,34 @@ func (q *Queue) TakeSome(limit int) Queue {
 	return taken
 }
 
+// Move moves about limit bytes, at least one chunk, to the end of to. Chunks move as
+// they are, but for the little ones.
+func (q *Queue) Move(to *Queue, limit int) {
+	if q.size == 0 {
+		return
+	}
+	if q.size <= little {
+		for q.head != nil {
+			b := q.Front()
+			copy(to.Reserve(len(b)), b)
+			q.Discard(len(b))
+		}
+		return
+	}
+	taken := q.TakeSome(limit)
+	if to.tail == nil {
+		to.head = taken.head
+	} else {
+		to.tail.next = taken.head
+	}
+	to.tail = taken.tail
+	to.size += taken.size
+}
+
+// little is how many bytes are sooner copied than handed to the system as a piece of
+// their own.
+const little = 4 << 10
+
 // Clear consumes everything.
 func (q *Queue) Clear() {
 	for q.head != nil {

@@ -76,12 +76,12 @@ func TestWritesAreBounded(t *testing.T) {
 			t.Fatal(mark, err)
 		}
 		g.let(1) // each chunk is a write of its own to such a connection, four of them to the writer
-		if _, written, _ := w.Progress(); written != 100+240<<10 {
+		if written := w.Progress().Written; written != 100+240<<10 {
 			t.Fatalf("%d bytes at a time", written-100)
 		}
 		g.let(5) // one of the next four has begun
-		if a, written, queued := w.Progress(); a != mark || written != 100+480<<10 || queued != 360<<10+32 {
-			t.Fatal(a, written, queued)
+		if p := w.Progress(); p.Total != mark || p.Head != p.Written || p.Written != 100+480<<10 || p.Queued != 360<<10+32 {
+			t.Fatalf("%+v", p)
 		}
 		w.Fail(errors.New("gone"))
 		synctest.Wait()

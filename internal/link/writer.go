@@ -36,8 +36,11 @@ type Writer struct {
 
 	mu       sync.Mutex
 	q        fifo.Queue
-	total    int64 // bytes ever appended
-	busy     int   // bytes that the goroutine is writing
+	sources  []Source // with frames of their own, in turn
+	total    int64    // bytes ever appended or pulled
+	tail     int64    // bytes ever appended
+	head     int64    // of them, taken to be written
+	busy     int      // bytes that the goroutine is writing
 	running  bool
 	keeps    bool // what is queued when the connection ends, for Leftover
 	retired  bool // close the connection once the queue is empty
@@ -45,8 +48,10 @@ type Writer struct {
 	room     chan struct{} // closed when there is room; nil while nobody waits
 	finished sync.WaitGroup
 
-	bufs net.Buffers // owned by the goroutine
-	vec  [][]byte
+	taken fifo.Queue // owned by the goroutine, as what follows: what it writes
+	bufs  net.Buffers
+	vec   [][]byte
+	again []Source // scratch
 
 	bytes, writes atomic.Int64
 }
@@ -82,17 +87,18 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 	}
 	w.q.Append(frames)
 	w.total += int64(len(frames))
+	w.tail += int64(len(frames))
 	w.start()
 	return queued, nil
 }
 
-// AppendMarked is [Writer.Append] that also tells how far [Writer.Progress] will
-// be when the last of the frames is being written.
+// AppendMarked is [Writer.Append] that also tells where [Progress.Head] will be when
+// the last of the frames is being written.
 func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_, err = w.append(frames)
-	return w.total, err
+	return w.tail, err
 }
 
 // Span is a stretch of a buffer that holds whole frames.
@@ -113,6 +119,7 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken int, err error) {
 		}
 		w.q.Append(buf[s.From:s.To])
 		w.total += int64(s.To - s.From)
+		w.tail += int64(s.To - s.From)
 		taken++
 	}
 	if taken > 0 {
@@ -186,12 +193,20 @@ func (w *Writer) Queued() int {
 	return w.q.Size() + w.busy
 }
 
-// Progress tells how many bytes were appended so far, how many of them were handed
-// to the connection, and how many the writer still holds.
-func (w *Writer) Progress() (appended, written int64, queued int) {
+// Progress is how far a writer is, in bytes since its beginning where not said
+// otherwise.
+type Progress struct {
+	Total   int64 // appended, or pulled from sources
+	Written int64 // of them, handed to the connection
+	Head    int64 // of those appended, handed to the connection or just about to be
+	Queued  int   // bytes that the writer holds; what sources have for it does not count
+}
+
+// Progress tells how far the writer is.
+func (w *Writer) Progress() Progress {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.total, w.bytes.Load(), w.q.Size() + w.busy
+	return Progress{w.total, w.bytes.Load(), w.head, w.q.Size() + w.busy}
 }
 
 // Stats returns the bytes and writes so far.
@@ -208,13 +223,15 @@ func (w *Writer) drain() {
 	defer w.finished.Done()
 	ended := false
 	w.mu.Lock()
-	for w.err == nil && w.q.Size() > 0 {
-		taken := w.q.TakeSome(maxWrite)
-		w.busy = taken.Size()
+	for w.err == nil && (w.q.Size() > 0 || len(w.sources) > 0) {
+		w.gather()
+		if w.busy == 0 {
+			continue
+		}
 		w.mu.Unlock()
 
-		err := w.write(&taken)
-		taken.Clear()
+		err := w.write()
+		w.taken.Clear()
 
 		w.mu.Lock()
 		w.busy = 0
@@ -227,6 +244,9 @@ func (w *Writer) drain() {
 		}
 	}
 	w.running = false
+	if w.err != nil {
+		w.sources = nil
+	}
 	if w.retired && w.err == nil {
 		ended = w.fail(net.ErrClosed)
 	}
@@ -236,12 +256,12 @@ func (w *Writer) drain() {
 	}
 }
 
-func (w *Writer) write(q *fifo.Queue) error {
+func (w *Writer) write() error {
 	w.vec = w.vec[:0]
-	for chunk := range q.Chunks() {
+	for chunk := range w.taken.Chunks() {
 		w.vec = append(w.vec, chunk)
 	}
-	w.bytes.Add(int64(q.Size()))
+	w.bytes.Add(int64(w.taken.Size()))
 	w.writes.Add(1)
 	var err error
 	if len(w.vec) == 1 {

@@ -17,9 +17,10 @@ import (
 type probe struct {
 	mu       sync.Mutex
 	nonce    uint64    // of the question that is not answered; 0: there is none
-	mark     int64     // how far the writer is when the question leaves
+	mark     int64     // where the head of the writer's queue is when the question leaves
+	asked    int64     // all the writer had been given when it was asked
 	left     time.Time // when it had left; zero: it waits in the queue
-	answered int64     // everything appended before it was followed by an answer
+	answered int64     // asked, of the latest question that was answered
 	written  int64     // at the last look
 	moved    time.Time // when that had changed, or there was nothing to write
 }
@@ -55,19 +56,19 @@ func (l *outLink) check(now time.Time, limit time.Duration, anew bool) error {
 	pr := &l.probe
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
-	appended, written, queued := l.Progress()
-	if anew || queued == 0 || written != pr.written || pr.moved.IsZero() {
-		pr.written, pr.moved = written, now
+	is := l.Progress()
+	if anew || is.Queued == 0 || is.Written != pr.written || pr.moved.IsZero() {
+		pr.written, pr.moved = is.Written, now
 	}
 	if now.Sub(pr.moved) >= limit {
 		return fmt.Errorf("nothing could be sent for %v", limit)
 	}
 	switch {
 	case pr.nonce == 0:
-		if appended > pr.answered {
-			pr.ask(l)
+		if is.Total > pr.answered {
+			pr.ask(l, is.Total)
 		}
-	case written < pr.mark: // under overload it may wait long
+	case is.Head < pr.mark: // under overload it may wait long
 	case anew || pr.left.IsZero():
 		pr.left = now
 	case now.Sub(pr.left) >= limit:
@@ -77,11 +78,11 @@ func (l *outLink) check(now time.Time, limit time.Duration, anew bool) error {
 }
 
 // ask needs mu. Where the question finds no room the next look tries again.
-func (pr *probe) ask(l *outLink) {
+func (pr *probe) ask(l *outLink, total int64) {
 	nonce := 1 + rand.Uint64N(1<<63)
 	ping := wire.Append(nil, wire.Header{Type: wire.Ping, Seq: nonce}, nil)
 	if mark, err := l.AppendMarked(ping); err == nil {
-		pr.nonce, pr.mark, pr.left = nonce, mark, time.Time{}
+		pr.nonce, pr.mark, pr.asked, pr.left = nonce, mark, total+int64(len(ping)), time.Time{}
 	}
 }
 
@@ -120,7 +121,7 @@ func (pr *probe) hear(b []byte) bool {
 		return false
 	}
 	if len(b) == len(pong) {
-		pr.nonce, pr.answered = 0, pr.mark
+		pr.nonce, pr.answered = 0, pr.asked
 	}
 	return true
 }

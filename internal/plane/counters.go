@@ -1,6 +1,10 @@
 package plane
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/x/ringdht/internal/stream"
+)
 
 // Counters is a snapshot of what a plane has done since it started.
 type Counters struct {
@@ -35,7 +39,8 @@ type Dropped struct {
 }
 
 type counters struct {
-	sent, casts, delivered, panics           atomic.Int64
+	sent                                     atomic.Int64 // casts, and by streams that have ended
+	casts, delivered, panics                 atomic.Int64
 	retransmitted, duplicates                atomic.Int64
 	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
 	overshoot, inboxFull, stale, malformed   atomic.Int64
@@ -48,8 +53,9 @@ type counters struct {
 // under traffic they are not of one instant.
 func (p *Plane) Counters() Counters {
 	c := &p.counters
+	out := p.outgoingCounters()
 	s := Counters{
-		Sent: c.sent.Load(), Casts: c.casts.Load(), Delivered: c.delivered.Load(),
+		Sent: out.sent, Queued: out.waiting, Casts: c.casts.Load(), Delivered: c.delivered.Load(),
 		Relayed:       c.relayedPort[0].Load() + c.relayedPort[1].Load(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
@@ -60,7 +66,7 @@ func (p *Plane) Counters() Counters {
 		},
 		FramesIn: c.frames.Load(), BytesIn: c.bytesIn.Load(), Reads: c.reads.Load(),
 		BytesOut: c.bytesOut.Load(), Writes: c.writes.Load(),
-		SendBuffer: p.stored.Load(), ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(),
+		SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(),
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -74,6 +80,32 @@ func (p *Plane) Counters() Counters {
 		s.Queued += int64(l.Queued())
 	}
 	return s
+}
+
+// outgoing is what the outgoing streams know: the messages accepted since the plane
+// started, the bytes kept of them, and the bytes that wait for their first link.
+type outgoing struct{ sent, stored, waiting int64 }
+
+// outgoingCounters asks each stream, so that accepting a message counts nothing.
+func (p *Plane) outgoingCounters() (sum outgoing) {
+	for range 10 {
+		before := p.counters.sent.Load()
+		sum = outgoing{sent: before}
+		for _, o := range p.outgoing() {
+			o.mu.Lock()
+			if o.s.State() != stream.Ended { // else its messages are counted
+				accepted, _ := o.s.Progress()
+				sum.sent += int64(accepted)
+				sum.stored += int64(o.bytes)
+				sum.waiting += int64(o.fresh.Size())
+			}
+			o.mu.Unlock()
+		}
+		if p.counters.sent.Load() == before {
+			break // no stream has ended in between, so none was counted twice, or not at all
+		}
+	}
+	return sum
 }
 
 // RelayedOn counts the messages passed on for a port and all others of its half:

@@ -84,6 +84,7 @@ func (p *Plane) watch(l *outLink) {
 		left.Clear()
 	} else {
 		p.requeue(l, &left)
+		p.divert(l)
 	}
 	l.Close()
 	bytes, writes := l.Stats()

@@ -3,6 +3,7 @@ package plane
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
@@ -15,12 +16,14 @@ type outbound struct {
 
 	mu      sync.Mutex
 	s       *stream.Sender
-	bytes   int           // of s, as counted in Plane.stored
+	bytes   int           // of s, in Plane.stored
+	counted int           // what Plane.stored has for it: at least bytes, and at most half as much again
 	backlog int           // of s, as counted in Plane.backlog
 	timed   bool          // in Plane.timers
 	used    bool          // since the last look for idle streams
 	changed chan struct{} // closed when s changed; nil while nobody waits
 	out     []byte        // scratch for frames
+	exit
 }
 
 // outbound finds the stream to a sink or opens one, and says which it did.
@@ -53,37 +56,62 @@ func (p *Plane) outbound(sink uint64) (o *outbound, opened bool, err error) {
 
 // outboundTo finds the stream to a sink; nil if there is none.
 func (p *Plane) outboundTo(sink uint64) *outbound {
+	near := p.nearOut(sink)
+	if o := near.Load(); o != nil && o.sink == sink {
+		return o
+	}
 	p.mu.RLock()
 	o := p.out[sink]
+	if o != nil {
+		near.Store(o)
+	}
 	p.mu.RUnlock()
 	return o
 }
 
+// nearOut is where the stream to a sink may be found without a lock. What is there is
+// in Plane.out; it changes with mu held, if only for reading.
+func (p *Plane) nearOut(sink uint64) *atomic.Pointer[outbound] {
+	return &p.near[(sink*0x9e3779b97f4a7c15)>>(64-nearBits)]
+}
+
+const nearBits = 8
+
 // forget takes a stream that has ended out of the map.
 func (p *Plane) forget(o *outbound) {
 	p.mu.Lock()
-	if p.out[o.sink] == o {
-		delete(p.out, o.sink)
-	}
+	p.drop(o)
 	p.mu.Unlock()
 }
 
+// drop needs Plane.mu.
+func (p *Plane) drop(o *outbound) {
+	if p.out[o.sink] == o {
+		delete(p.out, o.sink)
+		p.nearOut(o.sink).CompareAndSwap(o, nil)
+	}
+}
+
 // push needs mu, and room.
-func (o *outbound) push(port uint8, body []byte) (*outLink, int) {
+func (o *outbound) push(port uint8, body []byte) {
 	f := o.s.Push(port, body)
 	o.used = true
 	o.bytes += len(f)
-	o.p.stored.Add(int64(len(f)))
+	if o.bytes > o.counted { // ahead of what is needed, so that not every message has to
+		more := o.bytes - o.counted
+		if room := o.p.SendBuffer - int(o.p.stored.Load()); room > more {
+			more += min(o.bytes/4, room-more)
+		}
+		o.counted += more
+		o.p.stored.Add(int64(more))
+	}
 	if !o.timed {
 		o.timed = true
 		o.p.timers.add(o)
 	}
-	// The append is under mu so that a stream's frames leave in order.
-	l, queued, err := o.p.emit(o.sink, f)
-	if err != nil {
+	if err := o.leave(f); err != nil {
 		o.nobody()
 	}
-	return l, queued
 }
 
 // pushBacklog needs mu.
@@ -95,17 +123,19 @@ func (o *outbound) pushBacklog(port uint8, body []byte) error {
 	}
 	o.used = true
 	if f := o.s.Push(port, body); f != nil { // room for the stream, none in the send buffer
-		o.p.emit(o.sink, f)
+		if err := o.leave(f); err != nil {
+			o.nobody()
+			return nil
+		}
 	}
 	o.flush(o.s.Ask(o.p.now(), o.out[:0]))
-	o.p.counters.sent.Add(1)
 	return nil
 }
 
 // flush sends what a call of the sender's appended and brings the accounts up to
 // date; it needs mu.
 func (o *outbound) flush(frames []byte) {
-	if _, _, err := o.p.emit(o.sink, frames); err != nil {
+	if err := o.leave(frames); err != nil {
 		o.nobody()
 	}
 	o.out = frames[:0]
@@ -131,9 +161,12 @@ func (o *outbound) account() {
 		p.backlog.Add(int64(backlog - o.backlog))
 		o.backlog = backlog
 	}
-	n := o.s.Bytes() - backlog
-	if d := n - o.bytes; d != 0 {
-		o.bytes = n
+	o.bytes = o.s.Bytes() - backlog
+	if o.bytes <= o.counted && o.counted <= o.bytes+o.bytes/2 {
+		return
+	}
+	if d := o.bytes - o.counted; d != 0 {
+		o.counted = o.bytes
 		if after := p.stored.Add(int64(d)); d < 0 && after-int64(d) > int64(p.SendBuffer) && after <= int64(p.SendBuffer) {
 			p.space.broadcast()
 		}
@@ -159,13 +192,14 @@ func (o *outbound) nobody() {
 // was pending has been taken down by salvage.
 func (o *outbound) ended() {
 	p := o.p
+	o.giveUp()
 	o.account()
 	o.notify()
-	p.mu.Lock()
-	if p.out[o.sink] == o && (o.s.Pending() > 0 || o.s.Err() == nil) {
-		delete(p.out, o.sink) // those that wait for it to open still want to see the error
+	accepted, _ := o.s.Progress()
+	p.counters.sent.Add(int64(accepted))
+	if o.s.Pending() > 0 || o.s.Err() == nil { // those that wait for it to open still want to see the error
+		p.forget(o)
 	}
-	p.mu.Unlock()
 }
 
 // fail ends the stream because the plane closes.

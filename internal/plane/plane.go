@@ -96,11 +96,14 @@ type Plane struct {
 	stop   context.CancelCauseFunc
 	worker func() // p.work as a value: go p.worker() then allocates nothing
 
+	maxFresh int // bytes of one stream that wait for its first link; the source waits beyond it
+
 	// Broken tells that a link of the table in use has ended. It is set at
 	// construction.
 	Broken chan struct{}
 
 	routes   atomic.Pointer[snapshot]
+	near     [1 << nearBits]atomic.Pointer[outbound] // see nearOut
 	closing  atomic.Bool
 	draining atomic.Bool
 	members  atomic.Pointer[[]uint64] // ascending; some of those that exist
@@ -159,6 +162,7 @@ func New(c Config) *Plane {
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
+	p.maxFresh = max(1, c.LinkLow/4)
 	p.timers.wake = make(chan struct{}, 1)
 	p.wg.Go(p.tick)
 	return p

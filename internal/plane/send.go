@@ -50,13 +50,10 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			// theirs. An empty stream may always send one message, so that a full
 			// buffer delays a source and cannot stop it.
 			share := o.bytes+len(body) <= p.SendBuffer/4
-			if o.s.Room(len(body)) && (share && !full || o.s.Pending() == 0) {
-				l, queued := o.push(port, body)
+			room, congested := o.s.Room(len(body)), o.fresh.Size() >= p.maxFresh
+			if room && !congested && (share && !full || o.s.Pending() == 0) {
+				o.push(port, body)
 				o.mu.Unlock()
-				p.counters.sent.Add(1)
-				if l != nil && queued > l.Low() {
-					l.Room(ctx) // accepted already: whatever this returns, the answer is nil
-				}
 				return nil
 			}
 			if ctx.Value(handlerKey{}) == p {
@@ -70,7 +67,9 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				p.askAll()
 				continue
 			}
-			o.flush(o.s.Ask(p.now(), o.out[:0]))
+			if !room || full || !share {
+				o.flush(o.s.Ask(p.now(), o.out[:0]))
+			}
 		case stream.Opening:
 			// A sink that exists will answer, so a few messages need not wait for it.
 			// In a ring of many nodes a source that waited for each sink's answer
@@ -80,7 +79,6 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				o.used = true
 				o.account()
 				o.mu.Unlock()
-				p.counters.sent.Add(1)
 				return nil
 			}
 		case stream.Ended:

@@ -1,0 +1,69 @@
+package link
+
+import "github.com/x/ringdht/internal/fifo"
+
+// Source is somebody with frames for a link who keeps them until it is their turn. To
+// append costs a lock that all who use the link share; a source that is enlisted
+// appends to a queue of its own, and the link takes all of it when it writes.
+type Source interface {
+	// Pull moves frames for w to the end of q, in their order, and says whether there
+	// are more. It should stop at about limit bytes. It is called by the writer's
+	// goroutine without a lock, once for each [Writer.Enlist] and again as long as
+	// there are more, also when the source has found another link meanwhile.
+	Pull(w *Writer, q *fifo.Queue, limit int) (more bool)
+}
+
+// Enlist has s pulled when the writer comes to it: after what is queued now, in turn
+// with others. An error is the one that ended the connection; a source that was
+// enlisted when it ended is not told, see [Source].
+func (w *Writer) Enlist(s Source) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	w.sources = append(w.sources, s)
+	w.start()
+	return nil
+}
+
+// gather moves to taken what is to be written next: about half of it of what was
+// appended if there are sources, so that neither has to wait for the other to run dry.
+// It must be called with mu held, which it lets go while it pulls.
+func (w *Writer) gather() {
+	n := len(w.sources)
+	limit := maxWrite
+	if n > 0 {
+		limit = maxWrite / 2
+	}
+	if w.q.Size() > 0 {
+		w.taken = w.q.TakeSome(limit)
+	}
+	appended := w.taken.Size()
+	w.head += int64(appended)
+	w.busy = appended
+	if n == 0 {
+		return
+	}
+	// Those that are pulled stay on the list until they were, and others may join
+	// behind them.
+	sources := w.sources[:n]
+	w.mu.Unlock()
+	done := 0
+	for done < n && w.taken.Size() < maxWrite {
+		s := sources[done]
+		done++
+		if s.Pull(w, &w.taken, maxWrite-w.taken.Size()) {
+			w.again = append(w.again, s)
+		}
+	}
+	w.mu.Lock()
+	w.busy = w.taken.Size()
+	w.total += int64(w.busy - appended)
+	w.sources = append(w.sources, w.again...)
+	rest := copy(w.sources, w.sources[done:])
+	clear(w.sources[rest:])
+	w.sources = w.sources[:rest]
+	clear(w.again)
+	w.again = w.again[:0]
+}

@@ -1,0 +1,148 @@
+package plane
+
+import (
+	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// exit is where the frames of an outgoing stream wait for their first link. The link
+// pulls them when it is about to write, all that have gathered: while it writes, the
+// source needs no lock but its stream's. It is guarded by outbound.mu.
+//
+// Every frame of the stream goes this way, so they leave in order, and a link that
+// ends or is not the way any more takes nothing with it that it has not begun to
+// write. What is here is at most what the stream holds to be sent again, and the few
+// frames in which it asks.
+type exit struct {
+	fresh  fifo.Queue
+	link   *outLink  // that has been told to pull, nil if none has
+	by     *snapshot // what the link was chosen from
+	detour bool      // frames are to be marked
+}
+
+// leave sends frames on their way. The only error is [stream.ErrNoSuchNode], which a
+// relay would have sent back; frames for which no link is up are counted and left to
+// their stream. It needs mu.
+func (o *outbound) leave(frames []byte) error {
+	if len(frames) == 0 {
+		return nil
+	}
+	o.fresh.Append(frames)
+	if o.link != nil && o.by == o.p.routes.Load() {
+		return nil
+	}
+	return o.enlist()
+}
+
+// enlist tells the link that is now on the way to the sink to pull. It needs mu, and
+// something in fresh.
+func (o *outbound) enlist() error {
+	p := o.p
+	for {
+		if p.gate.shut.Load() {
+			p.counters.linkDown.Add(o.giveUp())
+			return nil
+		}
+		s := p.routes.Load()
+		var l *outLink
+		detour := false
+		if o.sink == p.Self {
+			if l = p.loopback(); l == nil {
+				p.counters.linkDown.Add(o.giveUp())
+				return nil
+			}
+		} else {
+			i := p.next(s, o.sink)
+			switch i {
+			case nobody:
+				p.counters.noRoute.Add(o.giveUp())
+				return stream.ErrNoSuchNode
+			case down:
+				p.counters.linkDown.Add(o.giveUp())
+				return nil
+			}
+			l, detour = s.ways[i].link, s.ways[i].detour
+		}
+		if l != o.link {
+			if err := l.Enlist(o); err != nil {
+				if o.sink == p.Self { // the plane closes
+					p.counters.linkDown.Add(o.giveUp())
+					return nil
+				}
+				p.unlink(l) // from now on no snapshot has it, so this comes to an end
+				continue
+			}
+		}
+		o.link, o.by, o.detour = l, s, detour
+		return nil
+	}
+}
+
+// giveUp drops what waits and says how many frames it was. It needs mu.
+func (o *outbound) giveUp() int64 {
+	n := o.waiting()
+	o.fresh.Clear()
+	o.link, o.by = nil, nil
+	return int64(n)
+}
+
+// Pull is the link's turn, see [link.Source]. A link that the stream has left for
+// another gets nothing.
+func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.link == nil || o.link.Writer != w {
+		return false
+	}
+	if o.p.gate.shut.Load() {
+		o.p.counters.linkDown.Add(o.giveUp())
+		return false
+	}
+	before := o.fresh.Size()
+	if o.detour {
+		limit = before // so that those that are marked go, and no others
+		for chunk := range o.fresh.Chunks() {
+			mark(chunk, true)
+			o.p.counters.detoured.Add(int64(wire.Count(chunk)))
+		}
+	}
+	o.fresh.Move(q, limit)
+	if after := o.fresh.Size(); after > 0 {
+		if before >= o.p.maxFresh && after < o.p.maxFresh {
+			o.notify()
+		}
+		return true
+	}
+	if before >= o.p.maxFresh {
+		o.notify()
+	}
+	o.link, o.by = nil, nil
+	return false
+}
+
+// divert has the streams whose frames wait for a link that has ended take another way.
+func (p *Plane) divert(l *outLink) {
+	for _, o := range p.outgoing() {
+		o.mu.Lock()
+		if o.link == l {
+			frames := int64(o.waiting())
+			o.link = nil
+			if o.enlist() != nil {
+				o.nobody()
+			} else if o.link != nil {
+				p.counters.requeued.Add(frames)
+			}
+		}
+		o.mu.Unlock()
+	}
+}
+
+// waiting counts the frames in fresh.
+func (e *exit) waiting() (n int) {
+	for chunk := range e.fresh.Chunks() {
+		n += wire.Count(chunk)
+	}
+	return n
+}
