@@ -92,6 +92,25 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 	return queued, nil
 }
 
+// AppendParts is [Writer.Append] for one frame whose head and body lie apart.
+func (w *Writer) AppendParts(head, body []byte) (queued int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return 0, w.err
+	}
+	n := len(head) + len(body)
+	if queued = w.q.Size() + w.busy + n; queued > w.limit {
+		return queued, ErrFull
+	}
+	b := w.q.Reserve(n)
+	copy(b[copy(b, head):], body)
+	w.total += int64(n)
+	w.tail += int64(n)
+	w.start()
+	return queued, nil
+}
+
 // AppendMarked is [Writer.Append] that also tells where [Progress.Head] will be when
 // the last of the frames is being written.
 func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {

@@ -39,7 +39,7 @@ type Dropped struct {
 }
 
 type counters struct {
-	sent                                     atomic.Int64 // casts, and by streams that have ended
+	sent                                     atomic.Int64 // by streams that have ended
 	casts, delivered, panics                 atomic.Int64
 	retransmitted, duplicates                atomic.Int64
 	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
@@ -55,7 +55,7 @@ func (p *Plane) Counters() Counters {
 	c := &p.counters
 	out := p.outgoingCounters()
 	s := Counters{
-		Sent: out.sent, Queued: out.waiting, Casts: c.casts.Load(), Delivered: c.delivered.Load(),
+		Sent: out.sent + c.casts.Load(), Queued: out.waiting, Casts: c.casts.Load(), Delivered: c.delivered.Load(),
 		Relayed:       c.relayedPort[0].Load() + c.relayedPort[1].Load(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),

@@ -58,8 +58,8 @@ func TestDrain(t *testing.T) {
 		if err := <-drained; err != nil {
 			t.Fatal(err)
 		}
-		if l, _, err := leaver.emit(30, data(30, 1)); l != nil || err != nil {
-			t.Error("there is still a way out:", l, err)
+		if w, err := leaver.towards(30); w.link != nil || err != nil {
+			t.Error("there is still a way out:", w.link, err)
 		}
 		synctest.Wait()
 		if n := handled.Load(); n != 6 {

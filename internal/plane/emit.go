@@ -9,58 +9,90 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// emit sends frames of this node's own, all with the same dst. The only error is
-// [stream.ErrNoSuchNode], which a relay would have sent back; frames that find
-// their queue full or no link that is up are counted and left to their stream. The
-// link is returned so that a source can wait for room on it.
-func (p *Plane) emit(dst uint64, frames []byte) (l *outLink, queued int, err error) {
-	if len(frames) == 0 {
-		return nil, 0, nil
+// emit sends frames of this node's own that belong to no stream of it, all with the
+// same dst. The only error is [stream.ErrNoSuchNode], which a relay would have sent
+// back; frames that find their queue full or no link that is up are counted and lost.
+func (p *Plane) emit(dst uint64, frames []byte) error {
+	n := int64(wire.Count(frames))
+	for n > 0 {
+		w, err := p.towards(dst)
+		if w.link == nil {
+			p.nowhere(n, err)
+			return err
+		}
+		mark(frames, w.detour)
+		if _, err = w.link.Append(frames); p.placed(w, n, err) {
+			return nil
+		}
 	}
+	return nil
+}
+
+// emitParts is emit for one frame whose head and body lie apart. The link is returned
+// so that a source can wait for room on it.
+func (p *Plane) emitParts(dst uint64, head, body []byte) (l *outLink, queued int, err error) {
+	for {
+		w, err := p.towards(dst)
+		if w.link == nil {
+			p.nowhere(1, err)
+			return nil, 0, err
+		}
+		wire.Frame(head).SetDetour(w.detour)
+		queued, err = w.link.AppendParts(head, body)
+		if p.placed(w, 1, err) {
+			return w.link, queued, nil
+		}
+	}
+}
+
+// towards is the way to dst; without a link it is down, or, with an error, leads
+// nowhere.
+func (p *Plane) towards(dst uint64) (w way, err error) {
 	if p.gate.shut.Load() {
-		p.counters.linkDown.Add(int64(wire.Count(frames)))
-		return nil, 0, nil
+		return way{}, nil
 	}
 	if dst == p.Self {
-		if l = p.loopback(); l != nil {
-			if queued, err = l.Append(frames); err == nil {
-				return l, queued, nil
-			}
-			p.dropped(err, frames)
-		}
-		return nil, 0, nil
+		return way{link: p.loopback()}, nil
 	}
-	for {
-		s := p.routes.Load()
-		i := p.next(s, dst)
-		switch i {
-		case nobody:
-			p.counters.noRoute.Add(int64(wire.Count(frames)))
-			return nil, 0, stream.ErrNoSuchNode
-		case down:
-			p.counters.linkDown.Add(int64(wire.Count(frames)))
-			return nil, 0, nil
-		}
-		w := s.ways[i]
-		if w.detour {
-			mark(frames, true)
-		}
-		queued, err = w.link.Append(frames)
-		if w.detour {
-			mark(frames, false) // they belong to a stream, which may send them again by another way
-		}
-		switch {
-		case err == nil:
-			if w.detour {
-				p.counters.detoured.Add(int64(wire.Count(frames)))
-			}
-			return w.link, queued, nil
-		case errors.Is(err, link.ErrFull):
-			p.dropped(err, frames)
-			return nil, 0, nil
-		}
-		p.unlink(w.link) // from now on no snapshot has it, so this comes to an end
+	s := p.routes.Load()
+	switch i := p.next(s, dst); i {
+	case nobody:
+		return way{}, stream.ErrNoSuchNode
+	case down:
+		return way{}, nil
+	default:
+		return s.ways[i], nil
 	}
+}
+
+// nowhere counts n frames for which there is no way; err is that of [Plane.towards].
+func (p *Plane) nowhere(n int64, err error) {
+	if err != nil {
+		p.counters.noRoute.Add(n)
+	} else {
+		p.counters.linkDown.Add(n)
+	}
+}
+
+// placed counts what became of n frames that were given to a link, and says whether
+// that was the end of it. A link that has ended is taken out of use; the next look at
+// the routes finds another.
+func (p *Plane) placed(w way, n int64, err error) bool {
+	switch {
+	case err == nil:
+		if w.detour {
+			p.counters.detoured.Add(n)
+		}
+		return true
+	case errors.Is(err, link.ErrFull):
+		p.counters.queueFull.Add(n)
+		return true
+	case w.link.id == p.Self: // the plane closes
+		p.counters.linkDown.Add(n)
+		return true
+	}
+	p.unlink(w.link) // from now on no snapshot has it, so this comes to an end
+	return false
 }
 
 // mark sets or clears the sign of a detour on each frame.

@@ -3,7 +3,6 @@ package plane
 import (
 	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/link"
-	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -41,42 +40,24 @@ func (o *outbound) leave(frames []byte) error {
 func (o *outbound) enlist() error {
 	p := o.p
 	for {
-		if p.gate.shut.Load() {
+		s := p.routes.Load() // before the look at them: if they change in between, the next frame looks again
+		w, err := p.towards(o.sink)
+		if w.link == nil {
+			p.nowhere(o.giveUp(), err)
+			return err
+		}
+		if w.link != o.link {
+			err = w.link.Enlist(o)
+		}
+		switch {
+		case err == nil:
+			o.link, o.by, o.detour = w.link, s, w.detour
+			return nil
+		case o.sink == p.Self: // the plane closes
 			p.counters.linkDown.Add(o.giveUp())
 			return nil
 		}
-		s := p.routes.Load()
-		var l *outLink
-		detour := false
-		if o.sink == p.Self {
-			if l = p.loopback(); l == nil {
-				p.counters.linkDown.Add(o.giveUp())
-				return nil
-			}
-		} else {
-			i := p.next(s, o.sink)
-			switch i {
-			case nobody:
-				p.counters.noRoute.Add(o.giveUp())
-				return stream.ErrNoSuchNode
-			case down:
-				p.counters.linkDown.Add(o.giveUp())
-				return nil
-			}
-			l, detour = s.ways[i].link, s.ways[i].detour
-		}
-		if l != o.link {
-			if err := l.Enlist(o); err != nil {
-				if o.sink == p.Self { // the plane closes
-					p.counters.linkDown.Add(o.giveUp())
-					return nil
-				}
-				p.unlink(l) // from now on no snapshot has it, so this comes to an end
-				continue
-			}
-		}
-		o.link, o.by, o.detour = l, s, detour
-		return nil
+		p.unlink(w.link) // from now on no snapshot has it, so this comes to an end
 	}
 }
 

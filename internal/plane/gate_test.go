@@ -52,11 +52,11 @@ func TestGate(t *testing.T) {
 				}
 				before := r.p.Counters().Dropped.LinkDown
 				r.feed(cast, data(40, 2))
-				if l, _, err := r.p.emit(40, data(40, 3)); l != nil || err != nil {
-					t.Error(l, err)
+				if w, err := r.p.towards(40); w.link != nil || err != nil || r.p.emit(40, data(40, 3)) != nil {
+					t.Error(w.link, err)
 				}
-				if l, _, err := r.p.emit(20, data(20, 3)); l != nil || err != nil {
-					t.Error(l, err)
+				if w, err := r.p.towards(20); w.link != nil || err != nil || r.p.emit(20, data(20, 3)) != nil {
+					t.Error(w.link, err)
 				}
 				r.arrived(30)
 				if n := r.p.Counters().Dropped.LinkDown - before; n != 3 || got != 1 {

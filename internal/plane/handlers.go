@@ -91,18 +91,20 @@ type castInbox struct {
 	turn      turn
 }
 
-// add keeps a cast, and says whether a handler must be called for.
-func (c *castInbox) add(f wire.Frame) (kept, ready bool) {
+// add keeps casts, as many of them as fit into room, and says how many bytes they are
+// and whether a handler must be called for.
+func (c *castInbox) add(frames []byte, room int) (kept int, ready bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held+len(f) > c.limit {
-		return false, false
+	kept = wire.Fit(frames, min(room, c.limit-c.held))
+	if kept == 0 {
+		return 0, false
 	}
-	c.held += len(f)
-	c.q.Append(f)
+	c.held += kept
+	c.q.Append(frames[:kept])
 	ready = !c.scheduled
 	c.scheduled = true
-	return true, ready
+	return kept, ready
 }
 
 func (c *castInbox) handled(bytes int) {

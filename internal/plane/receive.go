@@ -33,7 +33,7 @@ type reception struct {
 
 // reception registers a connection; it needs mu.
 func (p *Plane) reception(conn net.Conn, from, life uint64) *reception {
-	rc := &reception{p: p, conn: conn, from: from, life: life, reset: p.Self, r: link.NewReader(conn, wire.Scan, MaxFrame(p.MaxPayload))}
+	rc := &reception{p: p, conn: conn, from: from, life: life, reset: p.Self, sorting: sorting{cast: none}, r: link.NewReader(conn, wire.Scan, MaxFrame(p.MaxPayload))}
 	p.conns[conn] = rc
 	return rc
 }
@@ -120,6 +120,8 @@ func (rc *reception) sort(batch []byte) (err error) {
 					rc.takeGroups(batch)
 					rc.sorting.local(f.Src(), from, at)
 				}
+			case wire.Cast:
+				rc.add(&rc.cast, from, at)
 			default:
 				rc.local(f)
 			}
@@ -179,6 +181,7 @@ func (rc *reception) sort(batch []byte) (err error) {
 	}
 	rc.clearWays()
 	rc.takeGroups(batch)
+	rc.takeCasts(batch)
 	rc.runs = rc.runs[:0]
 	return err
 }
@@ -252,23 +255,27 @@ func (rc *reception) answer(t wire.Type, f wire.Frame, body []byte) {
 	rc.reply = wire.Append(rc.reply, wire.Header{Type: t, Dst: f.Src(), Src: rc.p.Self, Seq: f.Seq()}, body)
 }
 
-// local takes a frame for this node.
-func (rc *reception) local(f wire.Frame) {
+// takeCasts takes in the casts of the batch, as many as there is room for.
+func (rc *reception) takeCasts(batch []byte) {
 	p := rc.p
-	switch t := f.Type(); t {
-	case wire.Cast:
-		kept, ready := false, false
-		if int(p.inbox.Load())+rc.accepted+len(f) <= p.ReceiveBuffer {
-			kept, ready = p.casts.add(f)
-		}
-		if kept {
-			rc.accepted += len(f)
-		} else {
-			p.counters.inboxFull.Add(1)
-		}
+	for r := rc.cast.head; r >= 0; r = rc.runs[r].next {
+		frames := batch[rc.runs[r].from:rc.runs[r].to]
+		kept, ready := p.casts.add(frames, rc.room())
+		rc.accepted += kept
 		if ready {
 			rc.ready = append(rc.ready, &p.casts.turn)
 		}
+		if kept < len(frames) {
+			p.counters.inboxFull.Add(int64(wire.Count(frames[kept:])))
+		}
+	}
+	rc.cast = none
+}
+
+// local takes a frame for this node that stands alone.
+func (rc *reception) local(f wire.Frame) {
+	p := rc.p
+	switch t := f.Type(); t {
 	case wire.Trace:
 		rc.answerTrace(f, true)
 	case wire.Traced:

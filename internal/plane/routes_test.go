@@ -22,7 +22,7 @@ func nothing(context.Context, Delivery) {}
 func TestNoRouteIsNoGuess(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		p := r.p
-		own := func(dst uint64) error { _, _, err := p.emit(dst, data(dst, 99)); return err }
+		own := func(dst uint64) error { return p.emit(dst, data(dst, 99)) }
 		r.feed(data(25, 1)) // no table yet
 		if own(25) != nil || own(40) != nil {
 			t.Error("said without a table")
@@ -134,8 +134,8 @@ func TestEndedLinkIsNotTriedTwice(t *testing.T) {
 				if fail() == l {
 					t.Fatal("the link was not replaced")
 				}
-				if used, _, err := r.p.emit(c.dst, data(c.dst, 3)); err != nil || used == nil || used.id != 30 {
-					t.Error(used, err)
+				if err := r.p.emit(c.dst, data(c.dst, 3)); err != nil {
+					t.Error(err)
 				}
 				r.arrived(30, 3)
 				r.dropped(Dropped{})
@@ -186,23 +186,29 @@ func TestDetourIsMarked(t *testing.T) {
 		}
 		own := data(30, 5)
 		own = append(own, data(30, 6)...)
-		if _, _, err := r.p.emit(30, own); err != nil {
+		if err := r.p.emit(30, own); err != nil {
 			t.Fatal(err)
 		}
 		f = r.arrived(60, 5, 6)
 		if !f[0].Detour() || !f[1].Detour() {
 			t.Error("this node's own are not marked")
 		}
-		first, rest := wire.Next(own)
-		if first.Detour() || wire.Frame(rest).Detour() {
-			t.Error("what the stream keeps is marked too")
+		o, _, err := r.p.outbound(30)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if c := r.p.Counters(); c.Detoured != 4 || c.Dropped != (Dropped{LinkDown: 1}) || c.Relayed != 3 {
+		if f := r.arrived(60, r.p.gen)[0]; f.Type() != wire.Open || !f.Detour() {
+			t.Error("a stream's are not marked")
+		}
+		if c := r.p.Counters(); c.Detoured != 5 || c.Dropped != (Dropped{LinkDown: 1}) || c.Relayed != 3 {
 			t.Errorf("%+v", c)
 		}
 		r.link(30)
 		r.feed(data(30, 7))
-		if f := r.arrived(30, 7)[0]; f.Detour() {
+		o.mu.Lock()
+		err = o.leave(data(30, 8))
+		o.mu.Unlock()
+		if f := r.arrived(30, 7, 8); err != nil || f[0].Detour() || f[1].Detour() {
 			t.Error("marked on the direct way")
 		}
 	})

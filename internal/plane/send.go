@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
@@ -128,19 +127,15 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 	if len(body) > p.MaxPayload {
 		return p.tooLarge(len(body))
 	}
-	b := castPool.Get().(*[]byte)
-	*b = wire.Append((*b)[:0], wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}, body)
-	l, queued, err := p.emit(sink, *b)
-	castPool.Put(b)
+	var head [wire.HeaderSize]byte
+	wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}.Put(head[:], len(body))
+	l, queued, err := p.emitParts(sink, head[:], body)
 	if err != nil {
 		return err
 	}
-	p.counters.sent.Add(1)
 	p.counters.casts.Add(1)
 	if l != nil && queued > l.Low() {
 		l.Room(ctx)
 	}
 	return nil
 }
-
-var castPool = sync.Pool{New: func() any { return new([]byte) }}

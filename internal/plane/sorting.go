@@ -29,6 +29,8 @@ type sorting struct {
 	groups []group
 	slots  [64]uint8 // index + 1 in groups
 
+	cast list // messages without a stream, for this node
+
 	spans []link.Span // scratch
 }
 

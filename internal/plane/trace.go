@@ -57,7 +57,7 @@ func (p *Plane) Trace(ctx context.Context, sink uint64) ([]Hop, error) {
 		t.mu.Lock()
 		t.start = time.Now()
 		t.mu.Unlock()
-		if _, _, err := p.emit(sink, ask); err != nil {
+		if err := p.emit(sink, ask); err != nil {
 			return nil, err
 		}
 		select {
