@@ -41,12 +41,12 @@ type Message struct {
 	Hops   int    // links crossed on the way, 0 from the node to itself
 	Body   []byte // borrowed: valid until the handler returns, copy what is kept
 	Cast   bool   // sent by [Node.Cast]: not numbered, not repeated if lost
-	codec  Codec
+	node   *Node  // that got it
 }
 
 // Decode decodes the body with the node's codec, for messages that were sent
 // with [Node.SendValue].
-func (m Message) Decode(v any) error { return m.codec.Decode(m.Body, v) }
+func (m Message) Decode(v any) error { return m.node.cfg.codec.Decode(m.Body, v) }
 
 // Handler takes the messages sent to a node. It runs on goroutines of the node's
 // own, apart from those that receive and relay: in order and one at a time for

@@ -131,12 +131,12 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
 }
 
 // deliver is called by the plane, one message at a time per source.
-func (l *life) deliver(ctx context.Context, d plane.Delivery) {
+func (l *life) deliver(ctx context.Context, d *plane.Delivery) {
 	n := l.n
 	switch {
 	case d.Port >= portTraffic:
 		l.traffic.received(d)
 	case n.handler != nil:
-		n.handler(ctx, Message{Source: ID(d.Source), Hops: d.Hops, Body: d.Body, Cast: d.Cast, codec: n.cfg.codec})
+		n.handler(ctx, Message{Source: ID(d.Source), Hops: d.Hops, Body: d.Body, Cast: d.Cast, node: n})
 	}
 }

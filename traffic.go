@@ -74,7 +74,7 @@ func newLedger(relayed int64) *ledger {
 }
 
 // received takes one message; calls for one source do not overlap.
-func (t *traffic) received(d plane.Delivery) {
+func (t *traffic) received(d *plane.Delivery) {
 	if len(d.Body) < 4 || d.Slot == nil {
 		t.l.n.cfg.log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
 		return

@@ -22,7 +22,8 @@ const (
 
 var readPools [maxRead + 1]sync.Pool
 
-// Scan finds the whole frames at the start of a buffer; see package wire.
+// Scan finds the whole frames at the start of a buffer, or some of them; see package
+// wire.
 type Scan func(b []byte, max int) (whole, need int, err error)
 
 // Reader hands over the frames of a connection, as many at a time as one read
@@ -57,6 +58,17 @@ func NewReader(conn net.Conn, scan Scan, max int) *Reader {
 // error that is not from the connection itself says what was wrong with the
 // bytes; io.EOF is the end of the connection between two frames.
 func (r *Reader) Next() ([]byte, error) {
+	b, err := r.Arrived()
+	if err != nil {
+		return nil, err
+	}
+	return b[:r.whole], nil
+}
+
+// Arrived is [Reader.Next] for who looks at every frame anyway: what it returns goes
+// on behind the frames that Scan found, with anything. [Reader.Took] then tells how
+// much of it were frames.
+func (r *Reader) Arrived() ([]byte, error) {
 	r.start += r.whole
 	r.whole = 0
 	need := 0
@@ -65,7 +77,7 @@ func (r *Reader) Next() ([]byte, error) {
 			whole, n, err := r.scan((*r.buf)[r.start:r.end], r.max)
 			if whole > 0 { // an error behind them is found again at the next call
 				r.whole = whole
-				return (*r.buf)[r.start : r.start+whole], nil
+				return (*r.buf)[r.start:r.end], nil
 			}
 			if err != nil {
 				return nil, err
@@ -77,6 +89,10 @@ func (r *Reader) Next() ([]byte, error) {
 		}
 	}
 }
+
+// Took says that the first n bytes that [Reader.Arrived] returned were frames, and all
+// of them that were whole.
+func (r *Reader) Took(n int) { r.whole = n }
 
 func (r *Reader) read(need int) error {
 	r.fit(need)

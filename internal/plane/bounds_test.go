@@ -26,7 +26,7 @@ func eventually(t *testing.T, what string, true_ func() bool) {
 
 func held(release <-chan struct{}) func(int) Deliver {
 	return func(int) Deliver {
-		return func(ctx context.Context, _ Delivery) {
+		return func(ctx context.Context, _ *Delivery) {
 			select {
 			case <-release:
 			case <-ctx.Done():
@@ -101,7 +101,7 @@ func TestHandlersStayWithinBothBounds(t *testing.T) {
 		if node != 0 {
 			return held(release)(node)
 		}
-		return func(ctx context.Context, _ Delivery) {
+		return func(ctx context.Context, _ *Delivery) {
 			<-started
 			for range 60 {
 				for sink := 2; sink <= n; sink++ {
@@ -131,7 +131,7 @@ func TestGaugesReturnToZero(t *testing.T) {
 	var m *mesh
 	ready := make(chan struct{})
 	m = newMesh(t, n, 2, limits, memory, func(node int) Deliver {
-		return func(ctx context.Context, d Delivery) {
+		return func(ctx context.Context, d *Delivery) {
 			<-ready
 			if d.Port == 1 { // answer
 				m.planes[node].Send(ctx, d.Source, 0, d.Body)
@@ -344,7 +344,7 @@ func TestStreamsHaveABound(t *testing.T) {
 	limits.Streams = 1
 	got := make(chan uint64, 2)
 	m := newMesh(t, 3, 2, limits, memory, func(int) Deliver {
-		return func(_ context.Context, d Delivery) { got <- d.Source }
+		return func(_ context.Context, d *Delivery) { got <- d.Source }
 	})
 	first, second, sink := m.planes[0], m.planes[1], m.planes[2]
 	if err := first.Send(t.Context(), sink.Self, 0, nil); err != nil {

@@ -17,7 +17,7 @@ func TestCloseLeavesNoGap(t *testing.T) {
 		var stops []context.CancelFunc
 		started := make(chan struct{})
 		m := newMesh(t, 2, 1, testLimits(), memory, func(node int) Deliver {
-			return func(ctx context.Context, d Delivery) {
+			return func(ctx context.Context, d *Delivery) {
 				n := binary.BigEndian.Uint32(d.Body)
 				mu.Lock()
 				got = append(got, n)

@@ -19,7 +19,7 @@ func TestDrain(t *testing.T) {
 		var handled atomic.Int32 // of two rows: a stream and the casts
 		release := make(chan struct{})
 		m := newMesh(t, 4, 2, testLimits(), memory, func(node int) Deliver {
-			return func(context.Context, Delivery) {
+			return func(context.Context, *Delivery) {
 				if node == 1 {
 					<-release
 					handled.Add(1)

@@ -21,6 +21,15 @@ type exit struct {
 	detour bool      // frames are to be marked
 }
 
+// leaveOne is leave for one frame, of which there are many.
+func (o *outbound) leaveOne(f wire.Frame) error {
+	copy(o.fresh.Reserve(len(f)), f)
+	if o.link != nil && o.by == o.p.routes.Load() {
+		return nil
+	}
+	return o.enlist()
+}
+
 // leave sends frames on their way. The only error is [stream.ErrNoSuchNode], which a
 // relay would have sent back; frames for which no link is up are counted and left to
 // their stream. It needs mu.

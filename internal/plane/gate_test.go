@@ -74,7 +74,7 @@ func TestGate(t *testing.T) {
 				alive(true)
 			}, func(c *Config) {
 				c.Pause = testPause
-				c.Deliver = func(context.Context, Delivery) { got++ }
+				c.Deliver = func(context.Context, *Delivery) { got++ }
 			})
 		})
 	}
@@ -88,7 +88,7 @@ func TestCloseAtTheGate(t *testing.T) {
 		r.p.Close(errBroken)
 	}, func(c *Config) {
 		c.Pause = testPause
-		c.Deliver = func(context.Context, Delivery) { t.Error("a handler was called") }
+		c.Deliver = func(context.Context, *Delivery) { t.Error("a handler was called") }
 	})
 }
 

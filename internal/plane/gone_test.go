@@ -181,7 +181,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 			t.Errorf("handled %v", got)
 		}
 	}, func(c *Config) {
-		c.Deliver = func(ctx context.Context, d Delivery) {
+		c.Deliver = func(ctx context.Context, d *Delivery) {
 			<-release
 			got = append(got, d.Body...)
 		}

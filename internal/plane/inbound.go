@@ -380,7 +380,7 @@ func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n,
 			d.Source = f.Src()
 		}
 		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
-		p.Deliver(p.ctx, *d)
+		p.Deliver(p.ctx, d)
 		if p.closing.Load() {
 			break
 		}

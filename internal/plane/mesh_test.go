@@ -31,7 +31,7 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 	m := &mesh{t: t}
 	t.Cleanup(m.close)
 	for i := range n {
-		d := func(context.Context, Delivery) {}
+		d := func(context.Context, *Delivery) {}
 		if deliver != nil {
 			d = deliver(i)
 		}

@@ -109,7 +109,7 @@ func (o *outbound) push(port uint8, body []byte) {
 		o.timed = true
 		o.p.timers.add(o)
 	}
-	if err := o.leave(f); err != nil {
+	if err := o.leaveOne(f); err != nil {
 		o.nobody()
 	}
 }

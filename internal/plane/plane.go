@@ -71,8 +71,8 @@ type Limits struct {
 }
 
 // Deliver takes one message. It runs on a goroutine of the plane's, one at a
-// time and in order per source.
-type Deliver func(ctx context.Context, d Delivery)
+// time and in order per source. d is its caller's again when it returns.
+type Deliver func(ctx context.Context, d *Delivery)
 
 // Delivery is one message on its way to a handler.
 type Delivery struct {

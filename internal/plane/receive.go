@@ -33,7 +33,7 @@ type reception struct {
 
 // reception registers a connection; it needs mu.
 func (p *Plane) reception(conn net.Conn, from, life uint64) *reception {
-	rc := &reception{p: p, conn: conn, from: from, life: life, reset: p.Self, sorting: sorting{cast: none}, r: link.NewReader(conn, wire.Scan, MaxFrame(p.MaxPayload))}
+	rc := &reception{p: p, conn: conn, from: from, life: life, reset: p.Self, sorting: sorting{cast: none}, r: link.NewReader(conn, wire.ScanFirst, MaxFrame(p.MaxPayload))}
 	p.conns[conn] = rc
 	return rc
 }
@@ -64,10 +64,12 @@ func (rc *reception) run() error {
 	var err error
 	for {
 		var batch []byte
-		if batch, err = rc.r.Next(); err != nil {
+		if batch, err = rc.r.Arrived(); err != nil {
 			break
 		}
-		err = rc.sort(batch)
+		var n int
+		n, err = rc.sort(batch)
+		rc.r.Took(n)
 		rc.finish()
 		if err != nil {
 			break
@@ -90,16 +92,23 @@ func (rc *reception) run() error {
 
 // sort looks at each frame's header once: frames for this node are taken in,
 // the others are noted for the link to their next hop. Bodies are not looked at.
-// An error is about what may not come over a link; what came before it counts.
-func (rc *reception) sort(batch []byte) (err error) {
+// It returns how many bytes are whole frames. An error is about what may not come over
+// a link; what came before it counts.
+func (rc *reception) sort(batch []byte) (at int, err error) {
 	p := rc.p
 	s := p.routes.Load()
 	rc.fit(len(s.ways))
 	shut := p.gate.shut.Load()
-	for at := 0; at < len(batch); {
-		f, _ := wire.Next(batch[at:])
+	last, way := p.Self, -1 // where the frame before went that took the ring's way
+	limit := MaxFrame(p.MaxPayload)
+	for {
+		n := wire.Whole(batch[at:], limit)
+		if n == 0 {
+			break // half of a frame, or none at all: the reader will see
+		}
 		from := at
-		at += len(f)
+		at += n
+		f := wire.Frame(batch[from:at:at])
 		if f.Type() >= wire.Ping {
 			if err = rc.answerPing(f); err != nil {
 				break
@@ -133,6 +142,10 @@ func (rc *reception) sort(batch []byte) (err error) {
 			p.counters.linkDown.Add(1)
 			continue
 		}
+		if dst == last && !f.Detour() && hops < p.HopLimit { // as often as not
+			rc.passOn(f, way, from, at)
+			continue
+		}
 		detour := f.Detour() // to its end, which lies anywhere
 		if !detour && ring.Distance(p.mask, rc.from, p.Self) > ring.Distance(p.mask, rc.from, dst) {
 			// It passed its sink: the peer's table is wrong. To route it on would
@@ -162,13 +175,10 @@ func (rc *reception) sort(batch []byte) (err error) {
 			}
 			continue
 		}
-		switch f.Type() {
-		case wire.Data, wire.Cast:
-			rc.relayed[f.Port()>>7]++
-		case wire.Trace:
-			rc.answerTrace(f, false)
+		if !detour && !s.ways[i].detour {
+			last, way = dst, i
 		}
-		rc.relay(i, from, at)
+		rc.passOn(f, i, from, at)
 	}
 	for port := range rc.relayed { // before they leave: they may be counted at once
 		if rc.relayed[port] > 0 {
@@ -183,7 +193,18 @@ func (rc *reception) sort(batch []byte) (err error) {
 	rc.takeGroups(batch)
 	rc.takeCasts(batch)
 	rc.runs = rc.runs[:0]
-	return err
+	return at, err
+}
+
+// passOn notes that a frame goes on by a way.
+func (rc *reception) passOn(f wire.Frame, way, from, to int) {
+	switch f.Type() {
+	case wire.Data, wire.Cast:
+		rc.relayed[f.Port()>>7]++
+	case wire.Trace:
+		rc.answerTrace(f, false)
+	}
+	rc.relay(way, from, to)
 }
 
 // pass hands frames to the writer of their next link.

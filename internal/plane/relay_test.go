@@ -202,7 +202,7 @@ func TestNextHopAllocatesNothing(t *testing.T) {
 func TestUseKeepsLinksThatStay(t *testing.T) {
 	var got []uint64
 	m := newMesh(t, 3, 2, testLimits(), memory, func(node int) Deliver {
-		return func(_ context.Context, d Delivery) {
+		return func(_ context.Context, d *Delivery) {
 			if node == 2 {
 				got = append(got, uint64(d.Body[0]))
 			}
@@ -236,7 +236,7 @@ func TestUseKeepsLinksThatStay(t *testing.T) {
 func TestEarlyMessages(t *testing.T) {
 	var got []byte
 	m := newMesh(t, 3, 1, testLimits(), memory, func(int) Deliver {
-		return func(_ context.Context, d Delivery) { got = append(got, d.Body...) }
+		return func(_ context.Context, d *Delivery) { got = append(got, d.Body...) }
 	})
 	p := m.planes[0]
 	p.Use(table(p, 2, 20))

@@ -153,7 +153,7 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []byte
 		m := newMesh(t, 4, 1, testLimits(), memory, func(int) Deliver {
-			return func(_ context.Context, d Delivery) { got = append(got, d.Body...) }
+			return func(_ context.Context, d *Delivery) { got = append(got, d.Body...) }
 		})
 		defer m.close()
 		p := m.planes[0]

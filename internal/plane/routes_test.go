@@ -15,7 +15,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-func nothing(context.Context, Delivery) {}
+func nothing(context.Context, *Delivery) {}
 
 // That there is no such node is said only by the one behind which it would be, and it
 // is said whatever links are up.
@@ -222,7 +222,7 @@ func TestDetour(t *testing.T) {
 		for _, id := range []uint64{10, 20, 30} {
 			planes[id] = New(Config{
 				Self: id, Life: id, Bits: 16, MaxPayload: 1 << 10, HopLimit: 10, Limits: testLimits(), Log: newLogs().logger(),
-				Deliver: func(_ context.Context, d Delivery) { got = append(got, binary.BigEndian.Uint32(d.Body)) },
+				Deliver: func(_ context.Context, d *Delivery) { got = append(got, binary.BigEndian.Uint32(d.Body)) },
 			})
 			defer planes[id].Close(net.ErrClosed)
 		}

@@ -52,6 +52,10 @@ func (s *sorting) relay(way int, from, to int) {
 
 // local notes that a frame is from a source; false if there are too many already.
 func (s *sorting) local(source uint64, from, to int) bool {
+	if n := len(s.groups); n > 0 && s.groups[n-1].source == source {
+		s.add(&s.groups[n-1].list, from, to)
+		return true
+	}
 	slot := &s.slots[(source*0x9e3779b97f4a7c15)>>58]
 	if i := int(*slot) - 1; i >= 0 && s.groups[i].source == source {
 		s.add(&s.groups[i].list, from, to)

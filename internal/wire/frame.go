@@ -192,6 +192,28 @@ func Scan(b []byte, max int) (whole, need int, err error) {
 	return scan(b, max, HeaderSize, 1, lastRouted)
 }
 
+// ScanFirst is [Scan] for the first frame alone.
+func ScanFirst(b []byte, max int) (whole, need int, err error) {
+	if n := Whole(b, max); n > 0 {
+		return n, 0, nil
+	}
+	return Scan(b, max)
+}
+
+// Whole is the length of the frame that b starts with, if it is a whole routed one of
+// at most max bytes, and 0 otherwise.
+func Whole(b []byte, max int) int {
+	if len(b) < HeaderSize {
+		return 0
+	}
+	head := binary.BigEndian.Uint32(b)
+	n := PrefixSize + int(head&MaxLength)
+	if n < HeaderSize || n > max || n > len(b) || Type(head>>24)-1 >= lastRouted {
+		return 0
+	}
+	return n
+}
+
 // ScanControl is [Scan] for control frames.
 func ScanControl(b []byte, max int) (whole, need int, err error) {
 	return scan(b, max, PrefixSize, FirstControl, 0xff)
