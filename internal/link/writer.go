@@ -125,26 +125,29 @@ type Span struct{ From, To int }
 
 // AppendSpans queues stretches of buf like [Writer.Append], taking the lock once.
 // It returns how many of them were taken; those behind are not, with the reason.
-func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken int, err error) {
+func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		return 0, w.err
+		return 0, 0, w.err
 	}
+	held := w.q.Size() + w.busy
 	for _, s := range spans {
-		if w.q.Size()+w.busy+s.To-s.From > w.limit {
+		n := s.To - s.From
+		if held+n > w.limit {
 			err = ErrFull
 			break
 		}
 		w.q.Append(buf[s.From:s.To])
-		w.total += int64(s.To - s.From)
-		w.tail += int64(s.To - s.From)
+		held += n
+		w.total += int64(n)
+		w.tail += int64(n)
 		taken++
 	}
 	if taken > 0 {
 		w.start()
 	}
-	return taken, err
+	return taken, held, err
 }
 
 // start must be called with mu held and w.err nil.

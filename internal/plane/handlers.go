@@ -107,6 +107,13 @@ func (c *castInbox) add(frames []byte, room int) (kept int, ready bool) {
 	return kept, ready
 }
 
+// crowded says that the inbox is half full.
+func (c *castInbox) crowded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held > c.limit/2
+}
+
 func (c *castInbox) handled(bytes int) {
 	c.mu.Lock()
 	c.held -= bytes

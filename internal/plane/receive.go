@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"runtime"
 
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/ring"
@@ -28,6 +29,7 @@ type reception struct {
 	frames   int64
 	relayed  [2]int64 // messages passed on, by port
 	reset    uint64   // source that was last told to reset, in this batch
+	crowded  bool     // a link's queue, or the inbox of casts, is half full
 	pong     [wire.HeaderSize]byte
 }
 
@@ -211,7 +213,8 @@ func (rc *reception) passOn(f wire.Frame, way, from, to int) {
 func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 	p := rc.p
 	for len(spans) > 0 {
-		taken, err := w.link.AppendSpans(batch, spans)
+		taken, queued, err := w.link.AppendSpans(batch, spans)
+		rc.crowded = rc.crowded || queued > p.LinkQueue/2
 		if w.detour {
 			for _, s := range spans[:taken] {
 				p.counters.detoured.Add(int64(wire.Count(batch[s.From:s.To])))
@@ -257,7 +260,16 @@ func (rc *reception) finish() {
 	rc.reset = p.Self
 	p.counters.frames.Add(rc.frames)
 	rc.frames = 0
+	for i := 0; rc.crowded && i < yields; i++ {
+		runtime.Gosched()
+	}
+	rc.crowded = false
 }
+
+// yields is how often a reader offers the processor to others before it reads more,
+// when what it hands over comes faster than it is taken. It waits for nobody: where
+// there are processors to spare, or the others are somewhere else, this changes nothing.
+const yields = 4
 
 // refuse tells the source of a frame that it goes no further. Answers are never
 // answered: two relays could keep each other busy for ever.
@@ -290,6 +302,7 @@ func (rc *reception) takeCasts(batch []byte) {
 			p.counters.inboxFull.Add(int64(wire.Count(frames[kept:])))
 		}
 	}
+	rc.crowded = rc.crowded || rc.cast != none && p.casts.crowded()
 	rc.cast = none
 }
 
