@@ -28,7 +28,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		for name, send := range map[string]func() (int, error){
 			"a frame": func() (int, error) { return w.Append(span[:300]) },
 			"a span":  func() (int, error) { return w.Append(span) },
-			"spans":   func() (int, error) { n, _, err := w.AppendSpans(span, spans); return n, err },
+			"spans":   func() (int, error) { return w.spans(span, spans) },
 			"one by one": func() (n int, err error) {
 				for _, s := range spans {
 					if n, err = w.Append(span[s.From:s.To]); err != nil {

@@ -21,7 +21,7 @@ func wantEnd(t *testing.T, w *Writer, g *gate, want error) {
 	if _, err := w.Append(frame(0, 32)); !errors.Is(err, want) {
 		t.Errorf("Append: %v, want %v", err, want)
 	}
-	if _, _, err := w.AppendSpans(frame(0, 32), []Span{{0, 32}}); !errors.Is(err, want) {
+	if _, err := w.spans(frame(0, 32), []Span{{0, 32}}); !errors.Is(err, want) {
 		t.Errorf("AppendSpans: %v, want %v", err, want)
 	}
 	if err := w.Room(t.Context()); !errors.Is(err, want) {

@@ -61,7 +61,7 @@ func TestHammer(t *testing.T) {
 					}
 					taken, err := n, error(nil)
 					if rnd.IntN(2) == 0 {
-						taken, _, err = w.AppendSpans(buf, spans)
+						taken, err = w.spans(buf, spans)
 					} else if _, err = w.Append(buf); err != nil {
 						taken = 0
 					}

@@ -149,3 +149,12 @@ func (s *script) Read(p []byte) (int, error) {
 }
 
 func (s *script) SetReadDeadline(time.Time) error { return nil }
+
+// spans appends as [Writer.AppendSpans] does, and writes if that falls to the caller.
+func (w *Writer) spans(buf []byte, spans []Span) (taken int, err error) {
+	taken, _, due, err := w.AppendSpans(buf, spans)
+	if due {
+		w.Now()
+	}
+	return taken, err
+}

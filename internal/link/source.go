@@ -14,17 +14,17 @@ type Source interface {
 }
 
 // Enlist has s pulled when the writer comes to it: after what is queued now, in turn
-// with others. An error is the one that ended the connection; a source that was
+// with others. If due then the caller must call [Writer.Now], holding no lock that
+// Pull takes. An error is the one that ended the connection; a source that was
 // enlisted when it ended is not told, see [Source].
-func (w *Writer) Enlist(s Source) error {
+func (w *Writer) Enlist(s Source) (due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		return w.err
+		return false, w.err
 	}
 	w.sources = append(w.sources, s)
-	w.start()
-	return nil
+	return w.begin(), nil
 }
 
 // gather moves to taken what is to be written next: about half of it of what was

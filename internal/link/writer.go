@@ -24,31 +24,38 @@ var ErrFull = errors.New("link: queue full")
 // a write, an idle link writes at once, and no timer is involved. The goroutine
 // exists only while there is something to write, so an idle link costs nothing.
 //
-// Rejected: a channel of frames (a wake-up for each), and writing from the
+// A link that has had nothing to write for a while is written to by whoever has
+// something for it, as far as that needs no waiting; see [Writer.Now].
+//
+// Rejected: a channel of frames (a wake-up for each), and always writing from the
 // goroutine that appends (it would wait for the network in the middle of the
-// receive path).
+// receive path, and many messages would leave alone that could leave together).
 type Writer struct {
 	// static after construction
 	conn  net.Conn
 	limit int    // bytes gathered or being written
 	low   int    // bytes below which a source that waits may go on
 	run   func() // w.drain as a value: go w.run() then allocates nothing
+	trier trier  // may be nil
+	born  time.Time
 
 	mu       sync.Mutex
 	q        fifo.Queue
-	sources  []Source // with frames of their own, in turn
-	total    int64    // bytes ever appended or pulled
-	tail     int64    // bytes ever appended
-	head     int64    // of them, taken to be written
-	busy     int      // bytes that the goroutine is writing
-	running  bool
-	keeps    bool // what is queued when the connection ends, for Leftover
-	retired  bool // close the connection once the queue is empty
+	sources  []Source      // with frames of their own, in turn
+	total    int64         // bytes ever appended or pulled
+	tail     int64         // bytes ever appended
+	head     int64         // of them, taken to be written
+	busy     int           // bytes that the goroutine is writing
+	running  bool          // the goroutine is, or somebody is to call Now
+	idle     time.Duration // when there was last nothing more to write, since born
+	keeps    bool          // what is queued when the connection ends, for Leftover
+	retired  bool          // close the connection once the queue is empty
 	err      error
 	room     chan struct{} // closed when there is room; nil while nobody waits
 	finished sync.WaitGroup
 
-	taken fifo.Queue // owned by the goroutine, as what follows: what it writes
+	// Owned by who runs: what is being written.
+	taken fifo.Queue
 	bufs  net.Buffers
 	vec   [][]byte
 	again []Source // scratch
@@ -60,7 +67,7 @@ type Writer struct {
 // counts as having room below low. When a write fails it closes conn, so whoever
 // reads from conn learns of it; there is no callback.
 func NewWriter(conn net.Conn, limit, low int) *Writer {
-	w := &Writer{conn: conn, limit: limit, low: low}
+	w := &Writer{conn: conn, limit: limit, low: low, trier: newTrier(conn), born: time.Now()}
 	w.run = w.drain
 	return w
 }
@@ -92,23 +99,23 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 	return queued, nil
 }
 
-// AppendParts is [Writer.Append] for one frame whose head and body lie apart.
-func (w *Writer) AppendParts(head, body []byte) (queued int, err error) {
+// AppendParts is [Writer.Append] for one frame whose head and body lie apart. If due
+// then the caller must call [Writer.Now].
+func (w *Writer) AppendParts(head, body []byte) (queued int, due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		return 0, w.err
+		return 0, false, w.err
 	}
 	n := len(head) + len(body)
 	if queued = w.q.Size() + w.busy + n; queued > w.limit {
-		return queued, ErrFull
+		return queued, false, ErrFull
 	}
 	b := w.q.Reserve(n)
 	copy(b[copy(b, head):], body)
 	w.total += int64(n)
 	w.tail += int64(n)
-	w.start()
-	return queued, nil
+	return queued, w.begin(), nil
 }
 
 // AppendMarked is [Writer.Append] that also tells where [Progress.Head] will be when
@@ -124,12 +131,13 @@ func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {
 type Span struct{ From, To int }
 
 // AppendSpans queues stretches of buf like [Writer.Append], taking the lock once.
-// It returns how many of them were taken; those behind are not, with the reason.
-func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, err error) {
+// It returns how many of them were taken; those behind are not, with the reason. If due
+// then the caller must call [Writer.Now].
+func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err != nil {
-		return 0, 0, w.err
+		return 0, 0, false, w.err
 	}
 	held := w.q.Size() + w.busy
 	for _, s := range spans {
@@ -145,9 +153,9 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, err e
 		taken++
 	}
 	if taken > 0 {
-		w.start()
+		due = w.begin()
 	}
-	return taken, held, err
+	return taken, held, due, err
 }
 
 // start must be called with mu held and w.err nil.
@@ -243,10 +251,11 @@ const maxWrite = 256 << 10
 
 func (w *Writer) drain() {
 	defer w.finished.Done()
-	ended := false
 	w.mu.Lock()
-	for w.err == nil && (w.q.Size() > 0 || len(w.sources) > 0) {
-		w.gather()
+	for w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0) {
+		if w.busy == 0 {
+			w.gather()
+		}
 		if w.busy == 0 {
 			continue
 		}
@@ -258,20 +267,32 @@ func (w *Writer) drain() {
 		w.mu.Lock()
 		w.busy = 0
 		if err != nil {
-			ended = w.fail(err)
+			if w.fail(err) {
+				w.mu.Unlock()
+				w.hangUp()
+				w.mu.Lock()
+			}
 			continue
 		}
 		if w.q.Size() < w.low {
 			w.signal()
 		}
 	}
-	w.running = false
+	w.rest()
+}
+
+// rest ends a run, when there is nothing more to write or the connection has ended. It
+// must be called with mu held, which it lets go.
+func (w *Writer) rest() {
+	w.running, w.busy = false, 0
+	w.taken.Clear()
 	if w.err != nil {
 		w.sources = nil
 	}
-	if w.retired && w.err == nil {
-		ended = w.fail(net.ErrClosed)
+	if w.trier != nil {
+		w.idle = time.Since(w.born)
 	}
+	ended := w.retired && w.err == nil && w.fail(net.ErrClosed)
 	w.mu.Unlock()
 	if ended {
 		w.hangUp()

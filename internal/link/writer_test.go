@@ -150,7 +150,7 @@ func TestWriterAppendSpans(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				near, far := memnet.Pipe()
 				w := NewWriter(near, 1000, 500)
-				if taken, _, err := w.AppendSpans(buf, x.spans); taken != x.taken || err != x.err {
+				if taken, err := w.spans(buf, x.spans); taken != x.taken || err != x.err {
 					t.Fatalf("%d, %v; want %d, %v", taken, err, x.taken, x.err)
 				}
 				w.Retire()
@@ -170,14 +170,14 @@ func TestWriterAppendSpansToFull(t *testing.T) {
 		appended(t, w, frame(0, 600), 600)
 		synctest.Wait()
 		buf := frames(300, 300)
-		if taken, _, err := w.AppendSpans(buf, []Span{{0, 600}}); taken != 0 || err != ErrFull || w.Queued() != 600 {
+		if taken, err := w.spans(buf, []Span{{0, 600}}); taken != 0 || err != ErrFull || w.Queued() != 600 {
 			t.Fatalf("%d, %v, %d queued", taken, err, w.Queued())
 		}
-		if taken, _, err := w.AppendSpans(buf, []Span{{0, 300}, {300, 600}}); taken != 1 || err != ErrFull || w.Queued() != 900 {
+		if taken, err := w.spans(buf, []Span{{0, 300}, {300, 600}}); taken != 1 || err != ErrFull || w.Queued() != 900 {
 			t.Fatalf("%d, %v, %d queued", taken, err, w.Queued())
 		}
 		w.Fail(io.ErrNoProgress)
-		if taken, _, err := w.AppendSpans(buf, []Span{{0, 300}}); taken != 0 || err != io.ErrNoProgress {
+		if taken, err := w.spans(buf, []Span{{0, 300}}); taken != 0 || err != io.ErrNoProgress {
 			t.Fatal(taken, err)
 		}
 	})

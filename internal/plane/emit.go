@@ -38,7 +38,11 @@ func (p *Plane) emitParts(dst uint64, head, body []byte) (l *outLink, queued int
 			return nil, 0, err
 		}
 		wire.Frame(head).SetDetour(w.detour)
-		queued, err = w.link.AppendParts(head, body)
+		due := false
+		queued, due, err = w.link.AppendParts(head, body)
+		if due {
+			w.link.Now()
+		}
 		if p.placed(w, 1, err) {
 			return w.link, queued, nil
 		}

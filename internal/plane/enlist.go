@@ -22,10 +22,10 @@ type exit struct {
 }
 
 // leaveOne is leave for one frame, of which there are many.
-func (o *outbound) leaveOne(f wire.Frame) error {
+func (o *outbound) leaveOne(f wire.Frame) (due *outLink, err error) {
 	copy(o.fresh.Reserve(len(f)), f)
 	if o.link != nil && o.by == o.p.routes.Load() {
-		return nil
+		return nil, nil
 	}
 	return o.enlist()
 }
@@ -41,30 +41,38 @@ func (o *outbound) leave(frames []byte) error {
 	if o.link != nil && o.by == o.p.routes.Load() {
 		return nil
 	}
-	return o.enlist()
+	due, err := o.enlist()
+	if due != nil {
+		due.Later()
+	}
+	return err
 }
 
 // enlist tells the link that is now on the way to the sink to pull. It needs mu, and
-// something in fresh.
-func (o *outbound) enlist() error {
+// something in fresh. A link that is due has to be written to when mu is free again.
+func (o *outbound) enlist() (due *outLink, err error) {
 	p := o.p
 	for {
 		s := p.routes.Load() // before the look at them: if they change in between, the next frame looks again
 		w, err := p.towards(o.sink)
 		if w.link == nil {
 			p.nowhere(o.giveUp(), err)
-			return err
+			return nil, err
 		}
+		now := false
 		if w.link != o.link {
-			err = w.link.Enlist(o)
+			now, err = w.link.Enlist(o)
 		}
 		switch {
 		case err == nil:
 			o.link, o.by, o.detour = w.link, s, w.detour
-			return nil
+			if now {
+				due = w.link
+			}
+			return due, nil
 		case o.sink == p.Self: // the plane closes
 			p.counters.linkDown.Add(o.giveUp())
-			return nil
+			return nil, nil
 		}
 		p.unlink(w.link) // from now on no snapshot has it, so this comes to an end
 	}
@@ -119,7 +127,11 @@ func (p *Plane) divert(l *outLink) {
 		if o.link == l {
 			frames := int64(o.waiting())
 			o.link = nil
-			if o.enlist() != nil {
+			due, err := o.enlist()
+			if due != nil {
+				due.Later()
+			}
+			if err != nil {
 				o.nobody()
 			} else if o.link != nil {
 				p.counters.requeued.Add(frames)

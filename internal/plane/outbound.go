@@ -92,8 +92,9 @@ func (p *Plane) drop(o *outbound) {
 	}
 }
 
-// push needs mu, and room.
-func (o *outbound) push(port uint8, body []byte) {
+// push needs mu, and room. A link that is due has to be written to when mu is free
+// again.
+func (o *outbound) push(port uint8, body []byte) (due *outLink) {
 	f := o.s.Push(port, body)
 	o.used = true
 	o.bytes += len(f)
@@ -109,9 +110,11 @@ func (o *outbound) push(port uint8, body []byte) {
 		o.timed = true
 		o.p.timers.add(o)
 	}
-	if err := o.leaveOne(f); err != nil {
+	due, err := o.leaveOne(f)
+	if err != nil {
 		o.nobody()
 	}
+	return due
 }
 
 // pushBacklog needs mu.

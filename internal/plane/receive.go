@@ -213,7 +213,10 @@ func (rc *reception) passOn(f wire.Frame, way, from, to int) {
 func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 	p := rc.p
 	for len(spans) > 0 {
-		taken, queued, err := w.link.AppendSpans(batch, spans)
+		taken, queued, due, err := w.link.AppendSpans(batch, spans)
+		if due {
+			w.link.Now()
+		}
 		rc.crowded = rc.crowded || queued > p.LinkQueue/2
 		if w.detour {
 			for _, s := range spans[:taken] {

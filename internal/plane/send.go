@@ -51,8 +51,11 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			share := o.bytes+len(body) <= p.SendBuffer/4
 			room, congested := o.s.Room(len(body)), o.fresh.Size() >= p.maxFresh
 			if room && !congested && (share && !full || o.s.Pending() == 0) {
-				o.push(port, body)
+				due := o.push(port, body)
 				o.mu.Unlock()
+				if due != nil {
+					due.Now()
+				}
 				return nil
 			}
 			if ctx.Value(handlerKey{}) == p {

@@ -1,0 +1,72 @@
+package link
+
+import (
+	"net"
+	"syscall"
+	"time"
+)
+
+// idleLong is how long a link must have had nothing to write before whoever has
+// something for it may write it himself. To start a goroutine, and wake a processor
+// for it, takes a few microseconds, which is most of what a message costs a node where
+// there are few of them. Where there are many, writing at once would send each alone.
+const idleLong = 10 * time.Microsecond
+
+// A trier writes as much as a connection takes without waiting.
+type trier interface {
+	try(b []byte) (n int)
+}
+
+// newTrier is nil where the connection cannot do that.
+func newTrier(conn net.Conn) trier {
+	if c, ok := conn.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			return newRawTrier(raw)
+		}
+	}
+	return nil
+}
+
+// begin starts the goroutine if there is need of it. When it returns true the caller
+// has to call [Writer.Now] instead, without mu. It must be called with mu held and
+// w.err nil.
+func (w *Writer) begin() (mine bool) {
+	if w.running || w.trier == nil || time.Since(w.born)-w.idle < idleLong {
+		w.start()
+		return false
+	}
+	w.running = true
+	w.finished.Add(1)
+	return true
+}
+
+// Now writes what has gathered, as far as the connection takes it without waiting. It
+// is for who was told to call it, and whoever else finds something to send meanwhile
+// leaves it to him. What remains is the goroutine's.
+func (w *Writer) Now() {
+	w.mu.Lock()
+	if w.err == nil {
+		w.gather()
+	}
+	first := w.taken.Front()
+	w.mu.Unlock()
+	if len(first) > 0 {
+		// An error will come again.
+		n := w.trier.try(first)
+		w.taken.Discard(n)
+		w.bytes.Add(int64(n))
+		w.writes.Add(1)
+	}
+	w.mu.Lock()
+	w.busy = w.taken.Size()
+	if w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0) {
+		w.mu.Unlock()
+		go w.run()
+		return
+	}
+	w.rest()
+	w.finished.Done()
+}
+
+// Later does by the goroutine what [Writer.Now] would do.
+func (w *Writer) Later() { go w.run() }
