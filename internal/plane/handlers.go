@@ -18,11 +18,15 @@ type turn struct {
 // scheduler gives streams that have deliveries to handlers, in turn. Goroutines
 // come and go with the work: each that starts starts the next if there is more
 // to do, up to the limit, so that a handler that waits holds up nobody until as
-// many wait as may run.
+// many wait as may run. One stays for a while when there is no more to do: to begin
+// anew, with a stack that has to grow first, costs as much as many a message.
 type scheduler struct {
 	mu         sync.Mutex
 	head, tail *turn
 	running    int
+	parked     bool          // one of those that run waits for wake
+	wake       chan struct{} // there is work, or it is time to go
+	used       bool          // since the last look at whether it should go
 	closed     bool
 }
 
@@ -42,7 +46,12 @@ func (s *scheduler) push(p *Plane, turns ...*turn) {
 
 // start needs mu.
 func (s *scheduler) start(p *Plane) {
-	if s.head != nil && s.running < p.Handlers && !s.closed {
+	switch {
+	case s.head == nil || s.closed:
+	case s.parked:
+		s.parked = false
+		s.wake <- struct{}{}
+	case s.running < p.Handlers:
 		s.running++
 		p.wg.Add(1)
 		go p.worker()
@@ -55,11 +64,18 @@ func (p *Plane) work() {
 	for {
 		s.mu.Lock()
 		t := s.head
+		if t == nil && !s.closed && !s.parked && s.used {
+			s.parked = true
+			s.mu.Unlock()
+			<-s.wake
+			continue
+		}
 		if t == nil || s.closed {
 			s.running--
 			s.mu.Unlock()
 			return
 		}
+		s.used = true
 		if s.head = t.next; s.head == nil {
 			s.tail = nil
 		}
@@ -77,8 +93,27 @@ func (p *Plane) work() {
 // close lets no handler start any more.
 func (s *scheduler) close() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
-	s.mu.Unlock()
+	s.dismiss()
+}
+
+// dismiss lets the goroutine go that waits for work. It needs mu.
+func (s *scheduler) dismiss() {
+	if s.parked {
+		s.parked = false
+		s.wake <- struct{}{}
+	}
+}
+
+// trim lets it go if there was none since the last call.
+func (s *scheduler) trim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.used {
+		s.dismiss()
+	}
+	s.used = false
 }
 
 // castInbox holds the messages that came without a stream.

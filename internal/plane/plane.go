@@ -163,6 +163,7 @@ func New(c Config) *Plane {
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
 	p.maxFresh = max(1, c.LinkLow/4)
+	p.sched.wake = make(chan struct{}, 1)
 	p.timers.wake = make(chan struct{}, 1)
 	p.wg.Go(p.tick)
 	return p
@@ -234,10 +235,11 @@ func (p *Plane) allLinks() []*outLink {
 }
 
 // Sweep does what is done every few seconds: it makes idle connections give back
-// their buffers, and streams whose source fell silent what waits behind a gap;
+// their buffers, an idle goroutine of the handlers' end, and streams whose source fell silent what waits behind a gap;
 // when closeIdle is set it ends the streams that sent nothing since the last such
 // call. One goroutine calls it.
 func (p *Plane) Sweep(closeIdle bool) {
+	p.sched.trim()
 	p.mu.RLock()
 	for _, rc := range p.conns {
 		rc.r.Trim()
