@@ -1,0 +1,226 @@
+package link
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// A well is a source that hands over a frame or more at a time, not more than each bytes.
+type well struct {
+	mu    sync.Mutex
+	q     fifo.Queue
+	each  int
+	pulls int
+}
+
+func (s *well) Pull(_ *Writer, q *fifo.Queue, limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pulls++
+	s.q.Move(q, min(limit, s.each))
+	return s.q.Size() > 0
+}
+
+func enlisted(t *testing.T, w *Writer, s *well, frames []byte) {
+	t.Helper()
+	s.mu.Lock()
+	s.q.Append(frames)
+	s.mu.Unlock()
+	due, err := w.Enlist(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if due {
+		w.Now()
+	}
+}
+
+// TestSourcesTakeTurns: what was appended first, then the sources in the order in which they came; one that has more
+// waits until the others had their turn.
+func TestSourcesTakeTurns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate()
+		w := NewWriter(g, 4<<20, 1)
+		appended(t, w, frame(0, 100), 100)
+		synctest.Wait()
+		greedy, modest := &well{each: 200 << 10}, &well{each: 1 << 20}
+		big := [][]byte{frame(1, 200<<10), frame(2, 200<<10)}
+		enlisted(t, w, greedy, slices.Concat(big...))
+		enlisted(t, w, modest, frames(100, 150))
+		appended(t, w, frame(7, 300), 400)
+		for range 10 {
+			select {
+			case g.pass <- nil:
+				synctest.Wait()
+			default:
+			}
+		}
+		got := bytes.Join(g.written(), nil)
+		if want := slices.Concat(frame(0, 100), frame(7, 300), big[0], frames(100, 150), big[1]); !bytes.Equal(got, want) {
+			t.Errorf("wrote %d bytes of %d, or in another order", len(got), len(want))
+		}
+		if p := w.Progress(); p.Total != int64(len(got)) || p.Written != p.Total || p.Head != 400 || p.Queued != 0 {
+			t.Errorf("%+v", p)
+		}
+		if greedy.pulls != 2 || modest.pulls != 1 {
+			t.Error("pulled", greedy.pulls, modest.pulls)
+		}
+		w.Close()
+	})
+}
+
+// TestSourcesDoNotStarveRelays, nor the other way round: with both at hand a write has about half of each.
+func TestSourcesDoNotStarveRelays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate()
+		w := NewWriter(g, 4<<20, 1)
+		appended(t, w, frame(0, 100), 100)
+		synctest.Wait()
+		s := &well{each: 1 << 20}
+		var own, relayed []byte
+		for i := range 20 {
+			own = append(own, frame(i, 60<<10)...)
+			relayed = append(relayed, frame(100+i, 60<<10)...)
+		}
+		if _, err := w.Append(relayed); err != nil {
+			t.Fatal(err)
+		}
+		enlisted(t, w, s, own)
+		g.let(1)
+		p := w.Progress()
+		ofRelayed := p.Head - 100
+		ofOwn := int64(p.Queued) - (int64(len(relayed)) - ofRelayed) - ofRelayed
+		if ofRelayed < 100<<10 || ofOwn < 100<<10 || ofRelayed+ofOwn > maxWrite+64<<10 {
+			t.Errorf("a write of %d relayed and %d own bytes", ofRelayed, ofOwn)
+		}
+		w.Close()
+	})
+}
+
+// TestSourcesOfAnEndedLink: nobody pulls any more, and nobody can enlist.
+func TestSourcesOfAnEndedLink(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := NewWriter(newGate(), 1<<20, 1)
+		w.KeepLeftover()
+		appended(t, w, frame(0, 100), 100)
+		synctest.Wait()
+		s := &well{each: 1 << 20}
+		enlisted(t, w, s, frame(1, 100))
+		gone := errors.New("gone")
+		w.Fail(gone)
+		synctest.Wait()
+		if _, err := w.Enlist(s); err != gone || s.pulls != 0 || s.q.Size() != 100 || len(w.sources) != 0 {
+			t.Error(err, s.pulls, s.q.Size(), len(w.sources))
+		}
+		w.Close()
+	})
+}
+
+// TestRetireWaitsForSources: a link that is not used any more writes what it was asked to.
+func TestRetireWaitsForSources(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate()
+		w := NewWriter(g, 1<<20, 1)
+		appended(t, w, frame(0, 100), 100)
+		synctest.Wait()
+		enlisted(t, w, &well{each: 1 << 20}, frame(1, 100))
+		w.Retire()
+		g.let(2)
+		if got := bytes.Join(g.written(), nil); len(got) != 200 || g.closes != 1 {
+			t.Error(len(got), "bytes written, closed", g.closes)
+		}
+		w.Close()
+	})
+}
+
+// TestNow: over a socket that has been idle whoever has a frame writes it himself, waits for nobody, and leaves to the
+// goroutine what the socket does not take.
+func TestNow(t *testing.T) {
+	near, far := tcpPair(t)
+	w := NewWriter(near, 64<<20, 1)
+	if w.trier == nil {
+		t.Skip("this system's sockets cannot be tried")
+	}
+	w.mu.Lock()
+	w.idle = -time.Hour
+	w.mu.Unlock()
+	big := frame(0, 40<<10) // one chunk; many of them are more than a socket takes
+	var want []byte
+	for range 400 {
+		want = append(want, big...)
+	}
+	var spans []Span
+	for at := 0; at < len(want); at += len(big) {
+		spans = append(spans, Span{at, at + len(big)})
+	}
+	taken, _, due, err := w.AppendSpans(want, spans)
+	if taken != len(spans) || !due || err != nil {
+		t.Fatal(taken, due, err)
+	}
+	if _, _, due, err := w.AppendSpans(big, []Span{{0, len(big)}}); due || err != nil {
+		t.Fatal("due twice", err)
+	}
+	want = append(want, big...)
+	w.Now() // nobody reads yet
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, want) {
+		t.Error("not what was sent", err)
+	}
+	w.Close()
+	if p := w.Progress(); p.Written != int64(len(want)) || p.Queued != 0 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestNowWhenTheConnectionHasEnded: the error is found by the goroutine's write, and nothing is left over twice.
+func TestNowWhenTheConnectionHasEnded(t *testing.T) {
+	near, _ := tcpPair(t)
+	w := NewWriter(near, 1<<20, 1)
+	if w.trier == nil {
+		t.Skip("this system's sockets cannot be tried")
+	}
+	w.KeepLeftover()
+	w.mu.Lock()
+	w.idle = -time.Hour
+	w.mu.Unlock()
+	near.Close()
+	if _, due, err := w.AppendParts(frame(0, wire.HeaderSize), nil); !due || err != nil {
+		t.Fatal(due, err)
+	}
+	w.Now()
+	w.finished.Wait()
+	if w.Err() == nil || w.Queued() != 0 {
+		t.Error(w.Err(), w.Queued())
+	}
+	w.Close()
+}
+
+func tcpPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		c, _ := l.Accept()
+		accepted <- c
+	}()
+	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	far = <-accepted
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near, far
+}

@@ -1,0 +1,199 @@
+package plane
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// send sends messages on a stream that is open.
+func (r *rig) send(sink uint64, n int) {
+	r.t.Helper()
+	for i := range n {
+		if err := r.p.Send(r.t.Context(), sink, 0, []byte{byte(i)}); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+func seqs(from uint64, n int) (all []uint64) {
+	for i := range uint64(n) {
+		all = append(all, from+i)
+	}
+	return all
+}
+
+// What a stream has for a link that breaks goes another way, in order and once, also
+// if the source has nothing more to say.
+func TestStreamLeavesABrokenLink(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.p.Know([]uint64{50})
+		r.open(50, 5)
+		r.forget()
+		r.link(30)
+		l := r.jam(40)
+		r.send(50, 20)
+		synctest.Wait()
+		if c := r.p.Counters(); c.Queued <= 20*wire.HeaderSize || c.Sent != 21 {
+			t.Errorf("%+v", c)
+		}
+		l.Fail(errBroken)
+		r.arrived(30, seqs(1001, 20)...)
+		if c := r.p.Counters(); c.Requeued != 20 || c.Retransmitted != 0 || c.Dropped != (Dropped{}) || c.Queued != 0 {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// New routes hold for what waits already: the first frame that comes after them takes
+// all of it along.
+func TestStreamFollowsTheRoutes(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.p.Know([]uint64{50})
+		o := r.open(50, 5)
+		r.forget()
+		l := r.jam(40)
+		r.send(50, 3)
+		r.link(45)
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 40, 45}, Sure: true, Successor: 30})
+		synctest.Wait()
+		r.arrived(45)
+		r.send(50, 1)
+		r.arrived(45, 1001, 1002, 1003, 1004)
+		l.Fail(errBroken) // it was told to pull and finds nothing
+		synctest.Wait()
+		if c := r.p.Counters(); c.Requeued != 0 || c.Dropped != (Dropped{}) {
+			t.Errorf("%+v", c)
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.link != nil || o.fresh.Size() != 0 {
+			t.Error("something is left")
+		}
+	})
+}
+
+// A source whose link takes nothing waits, long before its window is full.
+func TestSourceWaitsForItsLink(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.p.Know([]uint64{50})
+		o := r.open(50, 5)
+		r.forget()
+		l := r.jam(40)
+		sent, done := 0, make(chan struct{})
+		go func() {
+			defer close(done)
+			for ; sent < 100; sent++ {
+				if err := r.p.Send(t.Context(), 50, 0, make([]byte, 200-wire.HeaderSize)); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		synctest.Wait()
+		o.mu.Lock()
+		fresh := o.fresh.Size()
+		o.mu.Unlock()
+		if sent != 10 || fresh != 2000 {
+			t.Errorf("%d messages, %d bytes are waiting, the limit is 2000", sent, fresh)
+		}
+		r.link(30)
+		l.Fail(errBroken) // everything goes by 30
+		<-done
+		r.arrived(30, seqs(1001, 100)...)
+	}, func(c *Config) { c.LinkLow = 8000 })
+}
+
+// While the gate is shut nothing leaves, not even what was sent before.
+func TestGateHoldsBackStreams(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.p.Know([]uint64{50})
+		r.open(50, 5)
+		r.forget()
+		l := r.jam(40)
+		r.send(50, 4)
+		time.Sleep(testPause + 1)
+		if r.p.Alive() {
+			t.Fatal("the gate is open")
+		}
+		r.link(30)
+		l.Fail(errBroken)
+		synctest.Wait()
+		r.arrived(30)
+		if n := r.p.Counters().Dropped.LinkDown; n < 4 {
+			t.Error(n, "frames given up")
+		}
+	}, func(c *Config) { c.Pause = testPause })
+}
+
+// forget lets go of what arrived so far.
+func (r *rig) forget() {
+	synctest.Wait()
+	r.mu.Lock()
+	clear(r.got)
+	r.mu.Unlock()
+}
+
+// valve is a connection that takes nothing until it is opened.
+type valve struct {
+	net.Conn
+	open chan struct{}
+}
+
+func (v valve) Write(b []byte) (int, error) {
+	<-v.open
+	return v.Conn.Write(b)
+}
+
+// A link that a stream has left gets nothing when its turn comes.
+func TestStreamHasLeft(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.open(50, 5)
+		near, far := memnet.Pipe()
+		v := valve{near, make(chan struct{})}
+		r.p.AddLink(40, 1, v)
+		got := 0
+		go func() {
+			b := make([]byte, 1000)
+			for {
+				n, err := far.Read(b)
+				got += n
+				if err != nil {
+					return
+				}
+			}
+		}()
+		if err := r.p.emit(40, data(40, 1)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		r.send(50, 3)
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 40, 45}, Sure: true, Successor: 30})
+		l := r.jam(45)
+		r.send(50, 1)
+		close(v.open)
+		synctest.Wait()
+		if got != len(data(40, 1)) {
+			t.Errorf("%d bytes left by a link that is not the way any more", got)
+		}
+		l.Fail(errBroken) // what waited for it goes by 40 after all
+		synctest.Wait()
+		if got != len(data(40, 1))+4*(wire.HeaderSize+1) {
+			t.Errorf("%d bytes", got)
+		}
+		far.Close()
+	})
+}
