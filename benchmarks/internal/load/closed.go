@@ -3,8 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,9 +10,10 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// Closed is a closed loop: every source sends as fast as it can.
+// Closed is a closed loop: every source sends as fast as it can, and it is over when
+// everything has arrived.
 type Closed struct {
-	Warm time.Duration // how long, before anything counts
+	Warm time.Duration // how long they send before anything counts
 	Time time.Duration // how long they send
 }
 
@@ -25,88 +24,75 @@ type Throughput struct {
 	CPU             time.Duration
 }
 
-// Rate is how many messages were delivered in a second.
-func (t Throughput) Rate() float64 { return float64(t.Delivered) / t.Elapsed.Seconds() }
+// Metrics implements [Load].
+func (Closed) Metrics() []Metric {
+	return []Metric{{"msg/s", PerSecond, true}, {"CPU s per million", CPU, true}, {"lost", Part, false}}
+}
 
-// CPUPerMillion is the processor time that a million deliveries took, in seconds.
-func (t Throughput) CPUPerMillion() float64 { return t.CPU.Seconds() / float64(t.Delivered) * 1e6 }
+// Values are the metrics.
+func (t Throughput) Values() []float64 {
+	return []float64{
+		float64(t.Delivered) / t.Elapsed.Seconds(),
+		t.CPU.Seconds() / float64(t.Delivered) * 1e6,
+		1 - float64(t.Delivered)/float64(t.Sent),
+	}
+}
 
-// Loss is the part of the messages that never arrived.
-func (t Throughput) Loss() float64 { return 1 - float64(t.Delivered)/float64(t.Sent) }
-
-// settled is how long nothing must arrive for the rest to be taken for lost.
-const settled = 300 * time.Millisecond
-
-// Run runs the loop on a new net of the system.
-func (c Closed) Run(ctx context.Context, s bench.System, t bench.Topology) (_ Throughput, err error) {
+// Run implements [Load].
+func (c Closed) Run(ctx context.Context, s bench.System, t bench.Topology) (_ []float64, err error) {
 	sinks := make([]counter, t.Nodes)
 	net, err := s.Start(ctx, t, func(sink int, _ []byte) { sinks[sink].n.Add(1) })
 	if err != nil {
-		return Throughput{}, fmt.Errorf("%s: start: %w", s.Name(), err)
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, net.Close()) }()
 	senders := make([]bench.Sender, sources(t))
 	for i := range senders {
 		senders[i] = net.Sender(i)
 	}
-	for _, d := range []time.Duration{c.Warm, c.Time} {
-		runtime.GC() // of what came before, at its own expense
-		var result Throughput
-		if result, err = burst(senders, t, d, sinks); err != nil {
-			return Throughput{}, fmt.Errorf("%s: %w", s.Name(), err)
-		}
-		if d == c.Time {
-			return result, nil
-		}
+	if _, err := burst(senders, t, c.Warm, sinks); err != nil {
+		return nil, err
 	}
-	panic("not reached")
+	clean()
+	r, err := burst(senders, t, c.Time, sinks)
+	return r.Values(), err
 }
 
 // burst sends for a while and waits until all has arrived.
 func burst(senders []bench.Sender, t bench.Topology, d time.Duration, sinks []counter) (Throughput, error) {
 	var (
-		stop  atomic.Bool
-		sent  atomic.Int64
-		wg    sync.WaitGroup
-		fails = make([]error, len(senders))
+		sent atomic.Int64
+		wg   sync.WaitGroup
+		errs = make([]error, len(senders))
 	)
-	before, cpuBefore, start := total(sinks), cpu(), time.Now()
+	before, cpu, start := total(sinks), ProcessorTime(), time.Now()
 	for i, s := range senders {
 		wg.Go(func() {
-			n, err := flood(s, i, t, &stop)
+			n, err := Flood(s, t, i, d)
 			sent.Add(n)
-			fails[i] = err
+			errs[i] = err
 		})
 	}
-	time.Sleep(d)
-	stop.Store(true)
 	wg.Wait()
-	if err := errors.Join(fails...); err != nil {
-		return Throughput{}, err
-	}
 	r := Throughput{Sent: sent.Load()}
-	last := time.Now() // when more had arrived than before
-	for r.Delivered < r.Sent && time.Since(last) < settled {
-		if n := total(sinks) - before; n > r.Delivered {
-			r.Delivered, last = n, time.Now()
-			continue
-		}
-		time.Sleep(100 * time.Microsecond)
+	if err := errors.Join(errs...); err != nil {
+		return r, err
 	}
-	r.Elapsed, r.CPU = last.Sub(start), cpu()-cpuBefore
+	var last time.Time
+	r.Delivered, last = arrive(func() int64 { return total(sinks) - before }, r.Sent)
+	r.Elapsed, r.CPU = last.Sub(start), ProcessorTime()-cpu
 	return r, nil
 }
 
-// flood sends as fast as one source can, until it is stopped.
-func flood(s bench.Sender, source int, t bench.Topology, stop *atomic.Bool) (n int64, err error) {
+// Flood sends from one source as fast as it can for a while, and says how many
+// messages that were.
+func Flood(s bench.Sender, t bench.Topology, source int, d time.Duration) (n int64, err error) {
+	var stop atomic.Bool // reading a clock each time would cost more than sending
+	defer time.AfterFunc(d, func() { stop.Store(true) }).Stop()
 	payload := make([]byte, t.Payload)
-	d := dice(source)
-	sink := t.Nodes - 1
+	sinks := dice(source)
 	for !stop.Load() {
-		if t.Shape == bench.Ring {
-			sink = d.other(source, t.Nodes)
-		}
-		if err := s.Send(sink, payload); err != nil {
+		if err := s.Send(sinks.target(t, source), payload); err != nil {
 			return n, err
 		}
 		n++

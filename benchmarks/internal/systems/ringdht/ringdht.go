@@ -29,9 +29,9 @@ func (s system) Name() string {
 
 func (system) Supports(bench.Topology) bool { return true }
 
-// members is how many nodes there are in all, and their entries. A chain is a ring
-// with tables of one entry, so that the way from node 0 to the last one passes
-// those in between. It has as many others on the way back, so that answers and
+// members is how many nodes a topology takes, and their entries. A chain is a ring
+// with tables of one entry, so that the way from node 0 to the last one passes those
+// in between. It has as many others on the way back, so that answers and
 // acknowledgements take as many hops.
 func members(t bench.Topology) (nodes, entries int) {
 	if t.Shape == bench.Chain {
@@ -40,7 +40,14 @@ func members(t bench.Topology) (nodes, entries int) {
 	return t.Nodes, t.Entries
 }
 
-// lease is long: a machine under full load must not look like a dead node.
+// place is the ID of a node: they ask for IDs in the order of their numbers, at equal
+// distances.
+func place(t bench.Topology, node int) ringdht.ID {
+	nodes, _ := members(t)
+	return ringdht.ID(node * (1 << 16) / nodes)
+}
+
+// lease is long: a machine under full load must not look like one that died.
 const lease = time.Minute
 
 func (s system) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
@@ -54,22 +61,20 @@ func (s system) Start(ctx context.Context, t bench.Topology, deliver func(int, [
 type net struct {
 	cast     bool
 	registry *ringdht.Registry
-	nodes    []*ringdht.Node // in ring order
-	ids      []ringdht.ID    // of the nodes
+	nodes    []*ringdht.Node
+	sinks    []ringdht.ID
 }
 
-func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) error {
-	options := []ringdht.RegistryOption{ringdht.WithLease(lease)}
+func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (err error) {
 	transport := func(string) ringdht.Transport { return ringdht.TCP{} }
-	addr, listen := "127.0.0.1:0", "127.0.0.1:0"
+	addr := "127.0.0.1:0"
 	if t.Memory {
-		m := ringdht.NewMemoryNetwork(1)
-		transport = func(name string) ringdht.Transport { return m.Host(name) }
-		options = append(options, ringdht.WithTransport(transport("registry")))
-		addr, listen = "registry:0", ":0"
+		memory := ringdht.NewMemoryNetwork(1)
+		transport = func(host string) ringdht.Transport { return memory.Host(host) }
+		addr = ":0"
 	}
-	var err error
-	if n.registry, err = ringdht.NewRegistry(options...); err != nil {
+	n.registry, err = ringdht.NewRegistry(ringdht.WithLease(lease), ringdht.WithTransport(transport("registry")))
+	if err != nil {
 		return err
 	}
 	at, err := n.registry.Listen(ctx, addr)
@@ -77,27 +82,13 @@ func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []b
 		return err
 	}
 	count, entries := members(t)
-	byID := make(map[ringdht.ID]*ringdht.Node)
-	number := make([]int, count) // in ring order, of the nodes by joining; set before messages flow
-	joined := make([]ringdht.ID, count)
 	for i := range count {
-		node, err := ringdht.Join(ctx, at.String(), func(_ context.Context, m ringdht.Message) {
-			deliver(number[i], m.Body)
-		}, ringdht.WithTransport(transport(fmt.Sprint("n", i))), ringdht.WithListen(listen))
+		node, err := ringdht.Join(ctx, at.String(), handler(i, deliver), ringdht.WithID(place(t, i)),
+			ringdht.WithListen(addr), ringdht.WithTransport(transport(fmt.Sprint("node", i))))
 		if err != nil {
 			return err
 		}
-		n.nodes = append(n.nodes, node)
-		byID[node.ID()], joined[i] = node, node.ID()
-	}
-	n.nodes = n.nodes[:0]
-	for place, p := range n.registry.Members() {
-		n.nodes, n.ids = append(n.nodes, byID[p.ID]), append(n.ids, p.ID)
-		for i, id := range joined {
-			if id == p.ID {
-				number[i] = place
-			}
-		}
+		n.nodes, n.sinks = append(n.nodes, node), append(n.sinks, node.ID())
 	}
 	if _, err := n.registry.Setup(ctx, entries); err != nil {
 		return err
@@ -110,14 +101,11 @@ func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []b
 	return nil
 }
 
-
-func (n *net) Sender(node int) bench.Sender {
-	s := sender{n.nodes[node], n.ids}
-	if n.cast {
-		return caster(s)
-	}
-	return s
+func handler(node int, deliver func(int, []byte)) ringdht.Handler {
+	return func(_ context.Context, m ringdht.Message) { deliver(node, m.Body) }
 }
+
+func (n *net) Sender(node int) bench.Sender { return newSender(n.nodes[node], n.sinks, n.cast) }
 
 // Close closes the nodes at once: the loads have waited for what they sent.
 func (n *net) Close() error {
@@ -132,22 +120,28 @@ func (n *net) Close() error {
 	return n.registry.Close()
 }
 
+func newSender(node *ringdht.Node, sinks []ringdht.ID, cast bool) bench.Sender {
+	s := sender{node, sinks}
+	if cast {
+		return caster{s}
+	}
+	return s
+}
+
 type sender struct {
-	node *ringdht.Node
-	ids  []ringdht.ID
+	node  *ringdht.Node
+	sinks []ringdht.ID
 }
 
 func (s sender) Send(sink int, payload []byte) error {
-	return s.node.Send(context.Background(), s.ids[sink], payload)
+	return s.node.Send(context.Background(), s.sinks[sink], payload)
 }
 
 // Push does nothing: what Send has accepted is on its way.
 func (sender) Push() error { return nil }
 
-type caster sender
+type caster struct{ sender }
 
 func (c caster) Send(sink int, payload []byte) error {
-	return c.node.Cast(context.Background(), c.ids[sink], payload)
+	return c.node.Cast(context.Background(), c.sinks[sink], payload)
 }
-
-func (caster) Push() error { return nil }

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/x/ringdht/benchmarks/internal/bench"
+	"github.com/x/ringdht/benchmarks/internal/load"
+	"github.com/x/ringdht/benchmarks/internal/process"
+	"github.com/x/ringdht/benchmarks/internal/systems/reference"
+	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
+)
+
+// systems are all that there are, references first: of those that support a row, the
+// first one is its reference.
+var systems = []bench.System{
+	reference.Raw(), reference.Relay(), reference.Ideal(),
+	ringdht.New(), ringdht.Cast(),
+}
+
+// section is a table to measure.
+type section struct {
+	title, note, x string
+	load           load.Load
+	rows           []row
+}
+
+// row is a line, or several, of the table.
+type row struct {
+	load     load.Load // if it has one of its own
+	topology bench.Topology
+	group    string
+	x        float64
+	name     string
+}
+
+// payloads are those of the tables, in bytes.
+var payloads = []int{8, 256, 4096}
+
+// rates are those offered in open loops, in messages a second over all nodes.
+var rates = []int{20_000, 200_000, 1_000_000, 4_000_000}
+
+// plan is everything that is measured; warm and d are how long each takes.
+func plan(warm, d time.Duration) []*section {
+	closed := load.Closed{Warm: warm, Time: d}
+	chains := &section{
+		title: "Chains",
+		note:  "Closed loop: one source, one sink, relays in between; all in one process.",
+		x:     "payload, bytes", load: closed,
+	}
+	for _, nodes := range []int{2, 3, 5} {
+		chains.payloads(bench.Topology{Shape: bench.Chain, Nodes: nodes})
+	}
+	rings := &section{
+		title: "Rings",
+		note:  "Closed loop: all to all, sinks drawn at random; all in one process.",
+		x:     "payload, bytes", load: closed,
+	}
+	for _, nodes := range []int{2, 10, 32, 100} {
+		rings.payloads(bench.Topology{Shape: bench.Ring, Nodes: nodes})
+	}
+	processes := &section{
+		title: "A process per node",
+		note:  "Closed loop: all to all, as above; CPU is that of all processes.",
+		x:     "payload, bytes", load: process.Closed(closed),
+	}
+	processes.payloads(bench.Topology{Shape: bench.Ring, Nodes: 10})
+	open := &section{
+		title: "Open loop",
+		note: "Messages fall due at the offered rate whether or not the system keeps up, and delays count from then; " +
+			"the last but two column counts from when Send was called. All in one process.",
+		x: "offered, msg/s",
+	}
+	for _, payload := range []int{8, 256} {
+		for _, rate := range rates {
+			t := bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: payload}
+			open.rows = append(open.rows, row{
+				load: load.Open{Rate: rate, Warm: warm, Time: d}, topology: t, x: float64(rate),
+				group: fmt.Sprintf("%s, %d B", shape(t), payload),
+				name:  fmt.Sprintf("%s, %d B, %s msg/s", shape(t), payload, short(rate)),
+			})
+		}
+	}
+	pingpong := &section{
+		title: "Ping-pong",
+		note:  "Round trips of one message at a time along a chain, both ends answering from where messages are delivered.",
+		load:  load.PingPong{Warm: warm, Time: d},
+	}
+	for _, nodes := range []int{2, 3} {
+		t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 8}
+		pingpong.rows = append(pingpong.rows, row{topology: t, group: shape(t), name: shape(t) + ", 8 B"})
+	}
+	return []*section{chains, rings, processes, open, pingpong}
+}
+
+// payloads adds a row for each payload.
+func (s *section) payloads(t bench.Topology) {
+	for _, payload := range payloads {
+		t.Payload = payload
+		s.rows = append(s.rows, row{
+			topology: t, x: float64(payload), group: shape(t), name: fmt.Sprintf("%s, %d B", shape(t), payload),
+		})
+	}
+}
+
+func shape(t bench.Topology) string {
+	if t.Shape == bench.Chain {
+		return fmt.Sprintf("chain of %d", t.Nodes)
+	}
+	return fmt.Sprintf("ring of %d", t.Nodes)
+}
+
+func short(rate int) string {
+	if rate >= 1_000_000 {
+		return fmt.Sprintf("%d M", rate/1_000_000)
+	}
+	return fmt.Sprintf("%d k", rate/1_000)
+}
