@@ -7,6 +7,7 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 	"github.com/x/ringdht/benchmarks/internal/load"
 	"github.com/x/ringdht/benchmarks/internal/process"
+	"github.com/x/ringdht/benchmarks/internal/systems/nats"
 	"github.com/x/ringdht/benchmarks/internal/systems/reference"
 	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
 )
@@ -15,7 +16,7 @@ import (
 // first one is its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(),
-	ringdht.New(), ringdht.Cast(),
+	ringdht.New(), ringdht.Cast(), nats.New(),
 }
 
 // section is a table to measure.
