@@ -65,7 +65,8 @@ func main() {
 		return
 	}
 	tables, ok := r.run(ctx, sections)
-	if err := publish(*out, *rounds, tables); err != nil {
+	command := strings.Join(append([]string{"go run ."}, os.Args[1:]...), " ")
+	if err := publish(os.Stdout, *out, command, *rounds, tables); err != nil {
 		log.Fatal(err)
 	}
 	if !ok {
@@ -73,15 +74,16 @@ func main() {
 	}
 }
 
-// publish prints the tables and writes them, the rounds and the plots to files.
-func publish(dir string, rounds int, tables []*report.Section) error {
+// publish prints the tables, and writes them, the rounds and the plots to files of a directory.
+func publish(w io.Writer, dir, command string, rounds int, tables []*report.Section) error {
 	var text bytes.Buffer
-	command := strings.Join(append([]string{"go run ."}, os.Args[1:]...), " ")
 	text.WriteString(report.Header(command, rounds))
 	if err := report.Markdown(&text, tables); err != nil {
 		return err
 	}
-	os.Stdout.Write(text.Bytes())
+	if _, err := w.Write(text.Bytes()); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

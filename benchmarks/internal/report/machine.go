@@ -19,8 +19,8 @@ func Header(command string, rounds int) string {
 - Go: %s, GOMAXPROCS %d
 - date: %s
 - command: %s
-- of %d rounds the median, in brackets minimum and maximum. In each round all systems of a row take their turn;
-  ratios are taken within rounds. Of several rows with the same load, the first system is the reference.
+- figures: medians of rounds (%d), in brackets minimum and maximum. In each round all systems of a row take their
+  turn, and ratios are taken within rounds, to the first system of the row.
 `,
 		runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, kernel(),
 		runtime.Version(), runtime.GOMAXPROCS(0), time.Now().UTC().Format("2006-01-02 15:04 MST"), "`"+command+"`", rounds)
