@@ -52,8 +52,11 @@ func (o Open) Run(ctx context.Context, s bench.System, t bench.Topology) (_ []fl
 	defer func() { err = errors.Join(err, net.Close()) }()
 	senders := make([]*paced, sources(t))
 	for i := range senders {
-		senders[i] = &paced{Sender: net.Sender(i), topology: t, source: i, sinks: dice(i), base: base,
-			rate: float64(o.Rate) / float64(len(senders)), every: int64(max(1, o.Rate/sampled))}
+		senders[i] = &paced{
+			Sender: net.Sender(i), topology: t, source: i, sinks: dice(i),
+			rate: float64(o.Rate) / float64(len(senders)), every: int64(max(1, o.Rate/sampled)),
+			base: base, payload: make([]byte, max(t.Payload, stampSize)),
+		}
 	}
 	arrived := func() (sum int64) {
 		for i := range gauges {

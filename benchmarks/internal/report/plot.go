@@ -110,8 +110,19 @@ var palette = []color.RGBA{
 	{0, 158, 115, 255}, {204, 121, 167, 255}, {128, 128, 128, 255},
 }
 
-// SVG draws it.
+// SVG writes it.
 func (p Plot) SVG(w io.Writer) error {
+	pl, err := p.plot()
+	if err != nil {
+		return err
+	}
+	c := vgsvg.New(8*vg.Inch, 5*vg.Inch)
+	pl.Draw(draw.New(c))
+	_, err = c.WriteTo(w)
+	return err
+}
+
+func (p Plot) plot() (*plot.Plot, error) {
 	pl := plot.New()
 	pl.Title.Text, pl.X.Label.Text, pl.Y.Label.Text = p.Title, p.X, p.Y
 	for _, a := range []*plot.Axis{&pl.X, &pl.Y} {
@@ -123,15 +134,11 @@ func (p Plot) SVG(w io.Writer) error {
 	pl.Add(plotter.NewGrid())
 	for i, l := range p.Lines {
 		if err := addLine(pl, l, palette[i%len(palette)], i); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	// Room for the legend, beside the lines.
-	pl.X.Max *= math.Pow(pl.X.Max/pl.X.Min, 0.35)
-	c := vgsvg.New(8*vg.Inch, 5*vg.Inch)
-	pl.Draw(draw.New(c))
-	_, err := c.WriteTo(w)
-	return err
+	pl.X.Max *= math.Pow(pl.X.Max/pl.X.Min, 0.35) // room for the legend, beside the lines
+	return pl, nil
 }
 
 // addLine adds a line with a mark and the range from minimum to maximum at each point.
