@@ -227,7 +227,7 @@ func (g *gate) wait(t *testing.T, sent *atomic.Int64, all int64) {
 // of ours on their stack, and waits for those of the libraries.
 func left(t *testing.T, before int) {
 	buf := make([]byte, 1<<22)
-	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 		if strings.Contains(g, "benchmarks/internal/systems/") && !strings.Contains(g, "systest.Run") && !strings.Contains(g, "testing.tRunner(") {
 			t.Errorf("Close left:\n%s", g)
 		}
