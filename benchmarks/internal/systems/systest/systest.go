@@ -34,6 +34,7 @@ func Run(t *testing.T, s bench.System) {
 		if shape.Entries == 0 {
 			shape.Payload = 4096
 			t.Run(name(shape)+" with sinks that wait", func(t *testing.T) { backpressure(t, s, shape) })
+			t.Run(name(shape)+" closed meanwhile", func(t *testing.T) { closing(t, s, shape) })
 		}
 	}
 	if supported == 0 {
@@ -167,7 +168,12 @@ func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 	if g != nil {
 		g.wait(t, &sent, int64(each*len(from)))
 	}
+	stuck := time.AfterFunc(30*time.Second, func() {
+		t.Error("sources are stuck")
+		net.Close() // ends their Send
+	})
 	senders.Wait()
+	stuck.Stop()
 	total.Store(sent.Load())
 	if l.arrived.Load() == total.Load() {
 		finish()
@@ -199,9 +205,9 @@ type gate struct {
 }
 
 // backpressure holds all sinks up: the sources must come to a halt long before they
-// have sent everything, which is 1.6 GB, and nothing may be lost by that.
+// have sent everything, which is 400 MB, and nothing may be lost by that.
 func backpressure(t *testing.T, s bench.System, top bench.Topology) {
-	exact(t, s, top, &gate{open: make(chan struct{}), most: 400_000 / len(sources(top))})
+	exact(t, s, top, &gate{open: make(chan struct{}), most: 100_000 / len(sources(top))})
 }
 
 // wait lets the sinks go on when the sources do not. That they only are slow makes
@@ -221,6 +227,38 @@ func (g *gate) wait(t *testing.T, sent *atomic.Int64, all int64) {
 	}
 	g.enough.Store(true)
 	close(g.open)
+}
+
+// closing holds that no message is being handled any more when Close has returned.
+func closing(t *testing.T, s bench.System, top bench.Topology) {
+	before := runtime.NumGoroutine()
+	begun, open := make(chan struct{}, 1), make(chan struct{})
+	var running atomic.Bool
+	net, err := s.Start(t.Context(), top, func(int, []byte) {
+		running.Store(true)
+		begun <- struct{}{}
+		<-open
+		running.Store(false)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := net.Sender(0).Send(top.Nodes-1, make([]byte, top.Payload)); err != nil {
+		t.Fatal(err)
+	}
+	if err := net.Sender(0).Push(); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	// A Close that does not wait is found if it takes less than this.
+	time.AfterFunc(100*time.Millisecond, func() { close(open) })
+	if err := net.Close(); err != nil {
+		t.Error("Close:", err)
+	}
+	if running.Load() {
+		t.Error("Close returned while a message was being handled")
+	}
+	left(t, before)
 }
 
 // left finds goroutines that Close should have waited for, which are those with code
