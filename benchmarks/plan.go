@@ -7,16 +7,20 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 	"github.com/x/ringdht/benchmarks/internal/load"
 	"github.com/x/ringdht/benchmarks/internal/process"
+	"github.com/x/ringdht/benchmarks/internal/systems/grpc"
+	"github.com/x/ringdht/benchmarks/internal/systems/jetstream"
+	"github.com/x/ringdht/benchmarks/internal/systems/libp2p"
 	"github.com/x/ringdht/benchmarks/internal/systems/nats"
 	"github.com/x/ringdht/benchmarks/internal/systems/reference"
 	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
+	"github.com/x/ringdht/benchmarks/internal/systems/structs"
 )
 
 // systems are all that there are, references first: of those that support a row, the
 // first one is its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(),
-	ringdht.New(), ringdht.Cast(), nats.New(),
+	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
 // section is a table to measure.

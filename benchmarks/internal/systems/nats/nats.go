@@ -15,7 +15,7 @@ package nats
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net"
 	"strconv"
 	"sync"
@@ -82,11 +82,14 @@ func (n *network) Close() error {
 
 // Serve starts a server on a port of its own choice and returns its URL and what
 // stops it.
-func Serve() (url string, stop func(), err error) {
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true,
-		MaxPending: 256 << 20, // it stalls publishers at three quarters; the windows stay below
-	})
+func Serve() (url string, stop func(), err error) { return ServeWith(&server.Options{}) }
+
+// ServeWith is Serve with options, of which it sets those that have nothing to do
+// with speed.
+func ServeWith(o *server.Options) (url string, stop func(), err error) {
+	o.Host, o.Port, o.NoLog, o.NoSigs = "127.0.0.1", server.RANDOM_PORT, true, true
+	o.MaxPending = 256 << 20 // it stalls publishers at three quarters; the windows stay below
+	s, err := server.NewServer(o)
 	if err != nil {
 		return "", nil, err
 	}
@@ -94,14 +97,14 @@ func Serve() (url string, stop func(), err error) {
 	stop = func() { s.Shutdown(); s.WaitForShutdown() }
 	if !s.ReadyForConnections(10 * time.Second) {
 		stop()
-		return "", nil, fmt.Errorf("nats: the server does not come up")
+		return "", nil, errors.New("nats: the server does not come up")
 	}
 	return s.ClientURL(), stop, nil
 }
 
-// newWindow: one source needs no more than 4 MiB; many share 40 MiB, so that even if
+// NewWindow is the window of a source: one source needs no more than 4 MiB; many share 40 MiB, so that even if
 // all have the same sink the server is far from its MaxPending.
-func newWindow(t bench.Topology) *flow.Window {
+func NewWindow(t bench.Topology) *flow.Window {
 	return flow.NewWindow(min(4<<20, 40<<20/t.Nodes), t.Nodes-1, t.Payload)
 }
 
@@ -119,7 +122,7 @@ type Node struct {
 // subscriptions; messages for a node whose Connect has not returned are lost.
 func Connect(url string, node int, t bench.Topology, deliver func(sink int, payload []byte)) (*Node, error) {
 	n := &Node{
-		window: newWindow(t), mark: "mark." + strconv.Itoa(node),
+		window: NewWindow(t), mark: "mark." + strconv.Itoa(node),
 		subjects: make([]string, t.Nodes), steps: make([]int, t.Nodes),
 	}
 	for i := range n.subjects {

@@ -32,8 +32,9 @@ func Run(t *testing.T, s bench.System) {
 			t.Run(name(shape), func(t *testing.T) { exact(t, s, shape, nil) })
 		}
 		if shape.Entries == 0 {
-			shape.Payload = 256
+			shape.Payload = 4096
 			t.Run(name(shape)+" with sinks that wait", func(t *testing.T) { backpressure(t, s, shape) })
+			t.Run(name(shape)+" closed meanwhile", func(t *testing.T) { closing(t, s, shape) })
 		}
 	}
 	if supported == 0 {
@@ -119,9 +120,11 @@ func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 	if g != nil {
 		each = g.most
 	}
-	total := int64(each * len(from))
 	l := &ledger{nodes: top.Nodes, next: make([]uint32, top.Nodes*top.Nodes)}
+	var sent, total atomic.Int64
+	total.Store(-1)
 	done := make(chan struct{})
+	finish := sync.OnceFunc(func() { close(done) })
 	net, err := s.Start(t.Context(), top, func(sink int, payload []byte) {
 		if g != nil {
 			<-g.open
@@ -133,8 +136,8 @@ func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 			}
 			l.mu.Unlock()
 		}
-		if l.arrived.Add(1) == total {
-			close(done)
+		if l.arrived.Add(1) == total.Load() {
+			finish()
 		}
 	})
 	if err != nil {
@@ -146,7 +149,7 @@ func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 		senders.Go(func() {
 			seq := make([]uint32, top.Nodes)
 			b := make([]byte, top.Payload)
-			for range each {
+			for i := 0; i < each && (g == nil || !g.enough.Load()); i++ {
 				to := sink(top, source)
 				fill(b, source, to, seq[to])
 				seq[to]++
@@ -155,9 +158,7 @@ func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 					return
 				}
 				clear(b) // which the system must not notice
-				if g != nil {
-					g.sent.Add(1)
-				}
+				sent.Add(1)
 			}
 			if err := sender.Push(); err != nil {
 				t.Error(err)
@@ -165,20 +166,28 @@ func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 		})
 	}
 	if g != nil {
-		g.wait(t)
-		close(g.open)
+		g.wait(t, &sent, int64(each*len(from)))
 	}
+	stuck := time.AfterFunc(30*time.Second, func() {
+		t.Error("sources are stuck")
+		net.Close() // ends their Send
+	})
 	senders.Wait()
+	stuck.Stop()
+	total.Store(sent.Load())
+	if l.arrived.Load() == total.Load() {
+		finish()
+	}
 	select {
 	case <-done:
 	case <-time.After(30 * time.Second):
-		t.Errorf("%d of %d messages arrive", l.arrived.Load(), total)
+		t.Errorf("%d of %d messages arrive", l.arrived.Load(), total.Load())
 	}
 	if err := net.Close(); err != nil {
 		t.Error("Close:", err)
 	}
-	if n := l.arrived.Load(); n > total {
-		t.Errorf("%d messages arrive, %d were sent", n, total)
+	if n := l.arrived.Load(); n > total.Load() {
+		t.Errorf("%d messages arrive, %d were sent", n, total.Load())
 	}
 	l.mu.Lock()
 	if l.wrong != nil {
@@ -190,40 +199,73 @@ func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 
 // gate holds the sinks up.
 type gate struct {
-	open chan struct{}
-	sent atomic.Int64
-	most int // messages that each source would send
+	open   chan struct{}
+	enough atomic.Bool
+	most   int // messages that each source would send
 }
 
 // backpressure holds all sinks up: the sources must come to a halt long before they
-// have sent everything, and nothing may be lost by that.
+// have sent everything, which is 400 MB, and nothing may be lost by that.
 func backpressure(t *testing.T, s bench.System, top bench.Topology) {
-	exact(t, s, top, &gate{open: make(chan struct{}), most: 400_000 / len(sources(top))})
+	exact(t, s, top, &gate{open: make(chan struct{}), most: 100_000 / len(sources(top))})
 }
 
-// wait returns when the sources do not get on. That they only are slow makes the
-// test weaker, never wrong.
-func (g *gate) wait(t *testing.T) {
-	all := int64(g.most) * int64(400_000/g.most)
-	for last, same := int64(-1), 0; same < 10; time.Sleep(20 * time.Millisecond) {
-		now := g.sent.Load()
-		if now == all {
-			t.Errorf("all %d messages of 256 bytes are taken while no sink handles any", all)
-			return
-		}
-		if now == last {
+// wait lets the sinks go on when the sources do not. That they only are slow makes
+// the test weaker, never wrong.
+func (g *gate) wait(t *testing.T, sent *atomic.Int64, all int64) {
+	last, same := int64(-1), 0
+	for same < 10 && last < all {
+		time.Sleep(20 * time.Millisecond)
+		if now := sent.Load(); now == last {
 			same++
 		} else {
 			last, same = now, 0
 		}
 	}
+	if last == all {
+		t.Errorf("all %d messages are taken while no sink handles any", all)
+	}
+	g.enough.Store(true)
+	close(g.open)
+}
+
+// closing holds that no message is being handled any more when Close has returned.
+func closing(t *testing.T, s bench.System, top bench.Topology) {
+	before := runtime.NumGoroutine()
+	begun, open := make(chan struct{}, 1), make(chan struct{})
+	var running atomic.Bool
+	net, err := s.Start(t.Context(), top, func(int, []byte) {
+		running.Store(true)
+		begun <- struct{}{}
+		<-open
+		running.Store(false)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := net.Sender(0).Send(top.Nodes-1, make([]byte, top.Payload)); err != nil {
+		t.Fatal(err)
+	}
+	if err := net.Sender(0).Push(); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	// A Close that does not wait is found if it takes less than this.
+	time.AfterFunc(100*time.Millisecond, func() { close(open) })
+	if err := net.Close(); err != nil {
+		t.Error("Close:", err)
+	}
+	if running.Load() {
+		t.Error("Close returned while a message was being handled")
+	}
+	left(t, before)
 }
 
 // left finds goroutines that Close should have waited for, which are those with code
 // of ours on their stack, and waits for those of the libraries.
 func left(t *testing.T, before int) {
 	buf := make([]byte, 1<<22)
-	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 		if strings.Contains(g, "benchmarks/internal/systems/") && !strings.Contains(g, "systest.Run") && !strings.Contains(g, "testing.tRunner(") {
 			t.Errorf("Close left:\n%s", g)
 		}
