@@ -108,3 +108,27 @@ func TestFiles(t *testing.T) {
 		t.Errorf("printed is\n%s", out.String())
 	}
 }
+
+// The guard fails below either floor, and when there is nothing to compare.
+func TestGuard(t *testing.T) {
+	row := func(rate, cpu float64) *report.Row {
+		r := &report.Row{Reference: "raw", Series: []*report.Series{{System: "raw"}, {System: "ringdht"}}}
+		r.Series[0].Add([]float64{10, 10, 0}, nil)
+		r.Series[1].Add([]float64{10 * rate, 10 * cpu, 0}, nil)
+		return r
+	}
+	for _, c := range []struct {
+		row  *report.Row
+		fail int
+	}{
+		{row(0.5, 2), 0}, {row(0.9, 1), 0}, {row(0.49, 1), 1}, {row(0.9, 2.1), 1}, {row(0.1, 3), 2}, {&report.Row{}, 2},
+	} {
+		err, failed := below(c.row, 0.5, 2), 0
+		if err != nil {
+			failed = len(strings.Split(err.Error(), "\n"))
+		}
+		if failed != c.fail {
+			t.Errorf("%d failures, want %d: %v", failed, c.fail, err)
+		}
+	}
+}

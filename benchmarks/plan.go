@@ -23,6 +23,9 @@ var systems = []bench.System{
 	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
+// references is how many of them are.
+const references = 3
+
 // section is a table to measure.
 type section struct {
 	title, note, x string

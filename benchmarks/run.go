@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 
 	"github.com/x/ringdht/benchmarks/internal/bench"
 	"github.com/x/ringdht/benchmarks/internal/load"
@@ -59,6 +60,12 @@ func (r *runner) of(s *section, row row) (of []bench.System) {
 	return of
 }
 
+// style is 0 for references, which are never in one plot, and otherwise the system's.
+func (r *runner) style(sys bench.System) int {
+	at := slices.IndexFunc(r.systems, func(other bench.System) bool { return other.Name() == sys.Name() })
+	return max(0, at-references+1)
+}
+
 // run measures the sections, and stops early, with what there is, when ctx ends. It
 // reports whether everything went well.
 func (r *runner) run(ctx context.Context, sections []*section) (done []*report.Section, ok bool) {
@@ -74,7 +81,7 @@ func (r *runner) run(ctx context.Context, sections []*section) (done []*report.S
 			table.Metrics = l.Metrics()
 			result := &report.Row{Name: row.name, Reference: systems[0].Name(), Group: row.group, X: row.x}
 			for _, sys := range systems {
-				result.Series = append(result.Series, &report.Series{System: sys.Name()})
+				result.Series = append(result.Series, &report.Series{System: sys.Name(), Style: r.style(sys)})
 			}
 			for round := range r.rounds {
 				for turn := range systems {

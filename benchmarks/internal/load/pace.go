@@ -67,7 +67,7 @@ func pace(sources []*paced, d time.Duration, arrived func() int64) (r Throughput
 	return r, nil
 }
 
-const laneRate = 2_000_000
+const laneRate = 2_000_000 // messages a second
 
 func lanes(sources []*paced) int {
 	return int(math.Ceil(float64(len(sources)) * sources[0].rate / laneRate))

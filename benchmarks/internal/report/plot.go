@@ -27,6 +27,7 @@ type Plot struct {
 // Line is a system's line.
 type Line struct {
 	System string
+	Style  int
 	Points []Point
 }
 
@@ -73,7 +74,7 @@ func (s *Section) lines(group string, metric int) (lines []Line) {
 			at := slices.IndexFunc(lines, func(l Line) bool { return l.System == series.System })
 			if at < 0 {
 				at = len(lines)
-				lines = append(lines, Line{System: series.System})
+				lines = append(lines, Line{System: series.System, Style: series.Style})
 			}
 			if p := (Point{r.X, Of(series.Values(metric))}); p.Min > 0 { // nor NaN
 				lines[at].Points = append(lines[at].Points, p)
@@ -129,11 +130,11 @@ func (p Plot) plot() (*plot.Plot, error) {
 		a.Scale = plot.LogScale{}
 		a.Tick.Marker = ticks{}
 	}
-	pl.Legend.Top = true
+	pl.Legend.Top, pl.Legend.Padding, pl.Legend.XOffs = true, 3, -10
 	pl.Legend.TextStyle.Font = font.From(pl.Legend.TextStyle.Font, 9)
 	pl.Add(plotter.NewGrid())
-	for i, l := range p.Lines {
-		if err := addLine(pl, l, palette[i%len(palette)], i); err != nil {
+	for _, l := range p.Lines {
+		if err := addLine(pl, l); err != nil {
 			return nil, err
 		}
 	}
@@ -142,7 +143,7 @@ func (p Plot) plot() (*plot.Plot, error) {
 }
 
 // addLine adds a line with a mark and the range from minimum to maximum at each point.
-func addLine(pl *plot.Plot, l Line, c color.Color, number int) error {
+func addLine(pl *plot.Plot, l Line) error {
 	if len(l.Points) == 0 {
 		return nil
 	}
@@ -162,19 +163,18 @@ func addLine(pl *plot.Plot, l Line, c color.Color, number int) error {
 	if err != nil {
 		return err
 	}
+	c := palette[l.Style%len(palette)]
 	line.Color, marks.Color, ranges.Color = c, c, c
-	marks.Shape = mark(number)
+	marks.Shape = shapes[l.Style%len(shapes)]
 	pl.Add(line, marks, ranges)
 	pl.Legend.Add(l.System, line, marks)
 	return nil
 }
 
-// mark is the mark of a line.
-func mark(number int) draw.GlyphDrawer {
-	shapes := []draw.GlyphDrawer{
-		draw.CircleGlyph{}, draw.SquareGlyph{}, draw.TriangleGlyph{}, draw.CrossGlyph{}, draw.PlusGlyph{}, draw.RingGlyph{}, draw.BoxGlyph{}, draw.PyramidGlyph{},
-	}
-	return shapes[number%len(shapes)]
+// shapes are the marks of the lines.
+var shapes = []draw.GlyphDrawer{
+	draw.CircleGlyph{}, draw.SquareGlyph{}, draw.TriangleGlyph{}, draw.CrossGlyph{}, draw.PlusGlyph{}, draw.RingGlyph{},
+	draw.BoxGlyph{}, draw.PyramidGlyph{},
 }
 
 // ticks labels powers of ten with their two and five, for axes that often span less

@@ -27,6 +27,7 @@ type Row struct {
 // Series is the rounds of one system.
 type Series struct {
 	System string
+	Style  int         // of its line in plots: the same in all of them
 	Rounds [][]float64 // a value for each metric; nil if the round failed
 	Errs   []error     // of each round
 }
