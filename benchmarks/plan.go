@@ -26,6 +26,10 @@ var systems = []bench.System{
 // references is how many of them are.
 const references = 3
 
+// small is how many nodes a ring may have for systems that take longer to set up a
+// larger one than to be measured in it.
+var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p streams": 32, "struct per message": 32}
+
 // section is a table to measure.
 type section struct {
 	title, note, x string

@@ -51,6 +51,9 @@ func (s *section) loadOf(r row) load.Load {
 func (r *runner) of(s *section, row row) (of []bench.System) {
 	_, processes := s.loadOf(row).(process.Closed)
 	for _, sys := range r.systems {
+		if most := small[sys.Name()]; most > 0 && row.topology.Nodes > most {
+			continue
+		}
 		if _, ok := sys.(bench.Distributed); sys.Supports(row.topology) && (ok || !processes) {
 			if len(of) == 0 || r.which.MatchString(sys.Name()) { // the reference always
 				of = append(of, sys)
