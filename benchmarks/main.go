@@ -3,7 +3,7 @@
 // round.
 //
 //	go run .                          everything, the better part of an hour
-//	go run . -quick                   everything, once and briefly, to see that it works
+//	go run . -quick                   a row of every kind, once and briefly, to see that it works
 //	go run . -only 'Rings.*8 B'       the rows whose names match
 //	go run . -guard                   ringdht against the references, against floors
 package main
@@ -35,13 +35,14 @@ func main() {
 	which := flag.String("systems", "", "besides the reference, only systems whose names match this regular `expression`")
 	out := flag.String("out", "results", "where to write tables, rounds and plots")
 	list := flag.Bool("list", false, "list the rows")
-	quick := flag.Bool("quick", false, "a smoke test: one short round")
+	quick := flag.Bool("quick", false, "a smoke test: a row of every kind, one short round")
 	guard := flag.Bool("guard", false, "compare ringdht with the references, and fail if it has become slow")
 	flag.Parse()
 
-	warm := *d / 5
+	of := full
+	of.warm, of.duration = *d/5, *d
 	if *quick {
-		*rounds, *d, warm = 1, 50*time.Millisecond, 10*time.Millisecond
+		of, *rounds = brief, 1
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	context.AfterFunc(ctx, stop) // the second time ends it
@@ -59,7 +60,7 @@ func main() {
 	if r.which, err = regexp.Compile(*which); err != nil {
 		log.Fatal(err)
 	}
-	sections := plan(warm, *d)
+	sections := plan(of)
 	if *list {
 		r.list(os.Stdout, sections)
 		return

@@ -29,7 +29,7 @@ func TestPlan(t *testing.T) {
 	r := runner{systems: systems, only: every, which: every}
 	references := map[string]bool{"raw": true, "relay by hand": true, "ideal ring": true}
 	seen := make(map[string]bool)
-	for _, s := range plan(time.Second, time.Second) {
+	for _, s := range plan(full) {
 		for _, row := range s.rows {
 			name := s.rowName(row)
 			if seen[name] {
@@ -90,7 +90,7 @@ func TestRunnerInterleaves(t *testing.T) {
 // The whole way, from a row to the files.
 func TestFiles(t *testing.T) {
 	r := runner{systems: systems, only: regexp.MustCompile("Chains: chain of 2, (8|256) B"), which: regexp.MustCompile("^ringdht$"), rounds: 2, progress: io.Discard}
-	tables, ok := r.run(t.Context(), plan(time.Millisecond, 5*time.Millisecond))
+	tables, ok := r.run(t.Context(), plan(scope{payloads: []int{8, 256}, chains: []int{2}, warm: time.Millisecond, duration: 5 * time.Millisecond}))
 	if !ok || len(tables) != 1 || len(tables[0].Rows) != 2 {
 		t.Fatalf("%v, %v", tables, ok)
 	}

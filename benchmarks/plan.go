@@ -46,48 +46,63 @@ type row struct {
 	name     string
 }
 
-// payloads are those of the tables, in bytes.
-var payloads = []int{8, 256, 4096}
+// scope is how much is measured.
+type scope struct {
+	payloads       []int // bytes
+	chains, rings  []int // nodes
+	rates          []int // offered in open loops, in messages a second over all nodes
+	warm, duration time.Duration
+}
 
-// rates are those offered in open loops, in messages a second over all nodes.
-var rates = []int{20_000, 200_000, 1_000_000, 4_000_000}
+// full is all that there is to know, and brief the least that shows that everything
+// works.
+var (
+	full = scope{
+		payloads: []int{8, 256, 4096}, chains: []int{2, 3, 5}, rings: []int{2, 10, 32, 100},
+		rates: []int{20_000, 200_000, 1_000_000, 4_000_000},
+	}
+	brief = scope{
+		payloads: []int{256}, chains: []int{2, 3}, rings: []int{10}, rates: []int{20_000},
+		warm: 10 * time.Millisecond, duration: 50 * time.Millisecond,
+	}
+)
 
-// plan is everything that is measured; warm and d are how long each takes.
-func plan(warm, d time.Duration) []*section {
-	closed := load.Closed{Warm: warm, Time: d}
+// plan is everything that is measured.
+func plan(of scope) []*section {
+	closed := load.Closed{Warm: of.warm, Time: of.duration}
 	chains := &section{
 		title: "Chains",
 		note:  "Closed loop: one source, one sink, relays in between; all in one process.",
 		x:     "payload, bytes", load: closed,
 	}
-	for _, nodes := range []int{2, 3, 5} {
-		chains.payloads(bench.Topology{Shape: bench.Chain, Nodes: nodes})
+	for _, nodes := range of.chains {
+		chains.payloads(of.payloads, bench.Topology{Shape: bench.Chain, Nodes: nodes})
 	}
 	rings := &section{
 		title: "Rings",
 		note:  "Closed loop: all to all, sinks drawn at random; all in one process.",
 		x:     "payload, bytes", load: closed,
 	}
-	for _, nodes := range []int{2, 10, 32, 100} {
-		rings.payloads(bench.Topology{Shape: bench.Ring, Nodes: nodes})
+	for _, nodes := range of.rings {
+		rings.payloads(of.payloads, bench.Topology{Shape: bench.Ring, Nodes: nodes})
 	}
 	processes := &section{
 		title: "A process per node",
 		note:  "Closed loop: all to all, as above; CPU is that of all processes.",
 		x:     "payload, bytes", load: process.Closed(closed),
 	}
-	processes.payloads(bench.Topology{Shape: bench.Ring, Nodes: 10})
+	processes.payloads(of.payloads, bench.Topology{Shape: bench.Ring, Nodes: 10})
 	open := &section{
 		title: "Open loop",
 		note: "Messages fall due at the offered rate whether or not the system keeps up, and delays count from then; " +
 			"the last but two column counts from when Send was called. All in one process.",
 		x: "offered, msg/s",
 	}
-	for _, payload := range []int{8, 256} {
-		for _, rate := range rates {
+	for _, payload := range of.payloads[:min(2, len(of.payloads))] {
+		for _, rate := range of.rates {
 			t := bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: payload}
 			open.rows = append(open.rows, row{
-				load: load.Open{Rate: rate, Warm: warm, Time: d}, topology: t, x: float64(rate),
+				load: load.Open{Rate: rate, Warm: of.warm, Time: of.duration}, topology: t, x: float64(rate),
 				group: fmt.Sprintf("%s, %d B", shape(t), payload),
 				name:  fmt.Sprintf("%s, %d B, %s msg/s", shape(t), payload, short(rate)),
 			})
@@ -96,7 +111,7 @@ func plan(warm, d time.Duration) []*section {
 	pingpong := &section{
 		title: "Ping-pong",
 		note:  "Round trips of one message at a time along a chain, both ends answering from where messages are delivered.",
-		load:  load.PingPong{Warm: warm, Time: d},
+		load:  load.PingPong{Warm: of.warm, Time: of.duration},
 	}
 	for _, nodes := range []int{2, 3} {
 		t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 8}
@@ -106,7 +121,7 @@ func plan(warm, d time.Duration) []*section {
 }
 
 // payloads adds a row for each payload.
-func (s *section) payloads(t bench.Topology) {
+func (s *section) payloads(payloads []int, t bench.Topology) {
 	for _, payload := range payloads {
 		t.Payload = payload
 		s.rows = append(s.rows, row{
