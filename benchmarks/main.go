@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/x/ringdht/benchmarks/internal/process"
@@ -44,8 +45,8 @@ func main() {
 	if *quick {
 		of, *rounds = brief, 1
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	context.AfterFunc(ctx, stop) // the second time ends it
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first time it ends with what there is, the second time at once
 	if *guard {
 		if err := guardPath(ctx, os.Stdout); err != nil {
 			log.Fatal(err)
