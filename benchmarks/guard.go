@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"time"
+
+	"github.com/x/ringdht/benchmarks/internal/bench"
+	"github.com/x/ringdht/benchmarks/internal/load"
+	"github.com/x/ringdht/benchmarks/internal/report"
+	"github.com/x/ringdht/benchmarks/internal/systems/reference"
+	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
+)
+
+// floors are what ringdht with streams must reach, set against the reference in the
+// same rounds: half of what was reached, so that a slip by a factor of two fails, and
+// noise does not. Processor time is the steadier of the two on a machine that others
+// use; only the rate shows a path that waits.
+var floors = []struct {
+	topology bench.Topology
+	rate     float64 // messages a second, as a part of the reference's, at least
+	cpu      float64 // processor time per message, as a multiple of the reference's, at most
+}{
+	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 8}, 0.07, 15},
+	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 256}, 0.15, 6},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 8}, 0.12, 9},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 256}, 0.25, 4},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 8}, 0.15, 7},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}, 0.25, 4},
+}
+
+// below says in which respects a row does not reach its floors.
+func below(row *report.Row, rate, cpu float64) error {
+	name := ringdht.New().Name()
+	var errs []error
+	if got := row.Ratio(name, 0).Median; !(got >= rate) { // nor NaN
+		errs = append(errs, fmt.Errorf("%s: %.3f of the reference's rate, the floor is %.3f", row.Name, got, rate))
+	}
+	if got := row.Ratio(name, 1).Median; !(got <= cpu) {
+		errs = append(errs, fmt.Errorf("%s: %.2f times the reference's processor time, at most %.2f is allowed", row.Name, got, cpu))
+	}
+	return errors.Join(errs...)
+}
+
+// guardPath measures what has a floor, and returns an error that names what is below
+// it.
+func guardPath(ctx context.Context, w io.Writer) error {
+	s := &section{title: "Guard", note: "Ringdht and the references, briefly.", load: load.Closed{Warm: 30 * time.Millisecond, Time: 200 * time.Millisecond}}
+	for _, f := range floors {
+		s.rows = append(s.rows, row{topology: f.topology, name: fmt.Sprintf("%s, %d B", shape(f.topology), f.topology.Payload)})
+	}
+	every := regexp.MustCompile("")
+	r := runner{
+		systems: []bench.System{reference.Raw(), reference.Relay(), reference.Ideal(), ringdht.New()},
+		only:    every, which: every, rounds: 5, progress: io.Discard,
+	}
+	done, ok := r.run(ctx, []*section{s})
+	if err := report.Markdown(w, done); err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("the guard could not measure everything")
+	}
+	var errs []error
+	for i, f := range floors {
+		errs = append(errs, below(done[0].Rows[i], f.rate, f.cpu))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package load
+
+import "time"
+
+// ticker is a time.Ticker: delays include what it is late.
+type ticker struct{ t *time.Ticker }
+
+func newTicker() (ticker, error) { return ticker{time.NewTicker(tick)}, nil }
+
+func (t ticker) wait() error {
+	<-t.t.C
+	return nil
+}
+
+func (t ticker) stop() { t.t.Stop() }

@@ -1,0 +1,75 @@
+package report
+
+import (
+	"math"
+
+	"github.com/x/ringdht/benchmarks/internal/load"
+)
+
+// Section is rows of one kind: a table.
+type Section struct {
+	Title   string
+	Note    string // what the table shows, in a sentence or two
+	X       string // what rows of a group differ in; "" when nothing is to be plotted
+	Metrics []load.Metric
+	Rows    []*Row
+}
+
+// Row is several systems under the same load.
+type Row struct {
+	Name      string
+	Reference string    // the system that the others are set against
+	Group     string    // rows of a group are in one plot
+	X         float64   // and this is where
+	Series    []*Series // the reference first
+}
+
+// Series is the rounds of one system.
+type Series struct {
+	System string
+	Style  int         // of its line in plots: the same in all of them
+	Rounds [][]float64 // a value for each metric; nil if the round failed
+	Errs   []error     // of each round
+}
+
+// Add adds a round.
+func (s *Series) Add(values []float64, err error) {
+	if err != nil {
+		values = nil
+	}
+	s.Rounds, s.Errs = append(s.Rounds, values), append(s.Errs, err)
+}
+
+// Values are those of one metric, by round.
+func (s *Series) Values(metric int) []float64 {
+	v := make([]float64, len(s.Rounds))
+	for i, r := range s.Rounds {
+		v[i] = math.NaN()
+		if r != nil {
+			v[i] = r[metric]
+		}
+	}
+	return v
+}
+
+// reference is the series of the row's reference, or nil if it was not measured.
+func (r *Row) reference() *Series { return r.series(r.Reference) }
+
+func (r *Row) series(system string) *Series {
+	for _, s := range r.Series {
+		if s.System == system {
+			return s
+		}
+	}
+	return nil
+}
+
+// Ratio is a system's ratio to the reference of the row in one metric; NaN if either
+// was not measured.
+func (r *Row) Ratio(system string, metric int) Spread {
+	s, ref := r.series(system), r.reference()
+	if s == nil || ref == nil {
+		return Of(nil)
+	}
+	return Of(Ratios(s.Values(metric), ref.Values(metric)))
+}

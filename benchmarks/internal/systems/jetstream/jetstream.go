@@ -1,0 +1,197 @@
+// Package jetstream is NATS JetStream with an embedded server: a stream in memory
+// and a consumer per node, over loopback TCP. It is the nearest that NATS has to what
+// ringdht promises: what was published is acknowledged, and so is what was handled.
+//
+// It is used as its documentation advises for speed: asynchronous publishes with
+// thousands of them under way, one replica, no deduplication, a consumer that
+// acknowledges cumulatively, and interest retention, so that the server forgets what
+// was handled. Each sink answers its sources now and then as in NATS core, since a
+// stream that is full refuses messages instead of making publishers wait.
+//
+// A consumer that acknowledges nothing, and one that asks for 4,096 messages at a time
+// instead of the library's 500, were no faster.
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/x/ringdht/benchmarks/internal/bench"
+	"github.com/x/ringdht/benchmarks/internal/systems/flow"
+	core "github.com/x/ringdht/benchmarks/internal/systems/nats"
+)
+
+const (
+	// pending is how many publishes may wait for their acknowledgement: the
+	// library's default. With 512 it is a fifth slower.
+	pending = 4000
+
+	// ackEvery is how many messages a sink acknowledges at once.
+	ackEvery = 256
+
+	// never is longer than any run: nothing is lost here that would have to be sent
+	// again, and the last messages, fewer than ackEvery, are never acknowledged.
+	never = time.Hour
+
+	// markHeader names the subject where the source waits for word that the message
+	// was handled. The reply subject is taken by the acknowledgement.
+	markHeader = "Mark"
+)
+
+// New returns the system.
+func New() bench.System { return system{} }
+
+type system struct{}
+
+func (system) Name() string { return "NATS JetStream" }
+
+// Supports what NATS core does.
+func (system) Supports(t bench.Topology) bool { return core.New().Supports(t) }
+
+func (system) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
+	dir, err := os.MkdirTemp("", "jetstream") // the server insists on one; streams are in memory
+	if err != nil {
+		return nil, err
+	}
+	url, stop, err := core.ServeWith(&server.Options{
+		JetStream: true, StoreDir: dir, JetStreamMaxMemory: 8 << 30, JetStreamMaxStore: 1 << 20,
+		// The queue of a stream, beyond which it refuses. The windows stay below.
+		StreamMaxBufferedMsgs: 1 << 20, StreamMaxBufferedSize: 1 << 30,
+	})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	n := &network{nodes: make(map[int]*node), dir: dir, stop: stop}
+	for i := range t.Nodes {
+		if !core.Client(t, i) {
+			continue
+		}
+		if err := n.start(ctx, url, i, t, deliver); err != nil {
+			return nil, errors.Join(err, n.Close())
+		}
+	}
+	return n, nil
+}
+
+type network struct {
+	nodes map[int]*node
+	dir   string
+	stop  func()
+}
+
+func (n *network) Sender(i int) bench.Sender { return n.nodes[i] }
+
+func (n *network) Close() error {
+	for _, c := range n.nodes {
+		c.close()
+	}
+	n.stop()
+	return os.RemoveAll(n.dir)
+}
+
+type node struct {
+	conn     *nats.Conn
+	js       jetstream.JetStream
+	consume  jetstream.ConsumeContext
+	marks    chan struct{} // closed when no mark is being handled
+	window   *flow.Window
+	mark     nats.Header
+	subjects []string // of the nodes
+	steps    []int    // bytes of the step that is not complete, by sink
+	options  []jetstream.PublishOpt
+}
+
+func (n *network) start(ctx context.Context, url string, i int, t bench.Topology, deliver func(int, []byte)) error {
+	mark := "mark." + strconv.Itoa(i)
+	c := &node{
+		window: core.NewWindow(t), mark: nats.Header{markHeader: {mark}},
+		subjects: make([]string, t.Nodes), steps: make([]int, t.Nodes),
+		options: []jetstream.PublishOpt{jetstream.WithStallWait(never), jetstream.WithRetryAttempts(0)},
+	}
+	for i := range c.subjects {
+		c.subjects[i] = "node." + strconv.Itoa(i)
+	}
+	var err error
+	c.conn, err = nats.Connect(url, nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { c.window.Close() }))
+	if err != nil {
+		return err
+	}
+	n.nodes[i] = c
+	c.js, err = jetstream.New(c.conn, jetstream.WithPublishAsyncMaxPending(pending),
+		// A publish that the server refused is lost: end the run.
+		jetstream.WithPublishAsyncErrHandler(func(jetstream.JetStream, *nats.Msg, error) { c.window.Close() }))
+	if err != nil {
+		return err
+	}
+	sub, err := c.conn.Subscribe(mark, func(*nats.Msg) { c.window.Release(c.window.Step) })
+	if err != nil {
+		return err
+	}
+	c.marks = make(chan struct{})
+	sub.SetClosedHandler(func(string) { close(c.marks) })
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return err
+	}
+	name := "node" + strconv.Itoa(i)
+	if _, err := c.js.CreateStream(ctx, jetstream.StreamConfig{
+		Name: name, Subjects: []string{c.subjects[i]},
+		Storage: jetstream.MemoryStorage, Retention: jetstream.InterestPolicy,
+	}); err != nil {
+		return err
+	}
+	consumer, err := c.js.CreateConsumer(ctx, name, jetstream.ConsumerConfig{
+		Durable: "sink", AckPolicy: jetstream.AckAllPolicy, AckWait: never, MaxAckPending: -1, MemoryStorage: true,
+	})
+	if err != nil {
+		return err
+	}
+	handled := 0
+	c.consume, err = consumer.Consume(func(m jetstream.Msg) {
+		deliver(i, m.Data())
+		if handled++; handled%ackEvery == 0 {
+			_ = m.Ack() // fails only when the connection is lost, and then the window closes
+		}
+		if h := m.Headers(); h != nil {
+			_ = c.conn.Publish(h[markHeader][0], nil)
+		}
+	})
+	return err
+}
+
+// Send publishes, and waits only for room.
+func (c *node) Send(sink int, payload []byte) error {
+	if !c.window.Take(len(payload)) {
+		return net.ErrClosed
+	}
+	m := &nats.Msg{Subject: c.subjects[sink], Data: payload}
+	step := &c.steps[sink]
+	if *step += len(payload) + flow.Overhead; *step >= c.window.Step {
+		*step -= c.window.Step
+		m.Header = c.mark
+	}
+	_, err := c.js.PublishMsgAsync(m, c.options...)
+	return err
+}
+
+// Push does nothing: the client's flusher is woken by every publish.
+func (c *node) Push() error { return nil }
+
+func (c *node) close() {
+	c.window.Close()
+	if c.consume != nil {
+		c.consume.Stop()
+		<-c.consume.Closed()
+	}
+	c.conn.Close()
+	if c.marks != nil {
+		<-c.marks
+	}
+}

@@ -1,0 +1,12 @@
+package jetstream_test
+
+import (
+	"testing"
+
+	"github.com/x/ringdht/benchmarks/internal/systems/jetstream"
+	"github.com/x/ringdht/benchmarks/internal/systems/systest"
+)
+
+func TestSystem(t *testing.T) { systest.Run(t, jetstream.New()) }
+
+func BenchmarkSystem(b *testing.B) { systest.Benchmarks(b, jetstream.New()) }

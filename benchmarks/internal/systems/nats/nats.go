@@ -1,0 +1,189 @@
+// Package nats is NATS core with an embedded server: a subject per node, a
+// connection per node, everything over loopback TCP.
+//
+// NATS core does not wait for slow consumers: the server closes their connections,
+// and the client drops. So that nothing is lost, every source has a window: it puts
+// a reply subject on the message that completes a step, and the sink answers when it
+// has handled it. That is the flow control that the documentation of NATS advises
+// for core publishers, and at a message in some hundreds or thousands it is not
+// seen in the figures.
+//
+// Otherwise it is used as it comes, since that is its fast path: asynchronous
+// subscriptions, and the flusher of the client, which gathers by itself. Write
+// buffers of 64 KiB and 256 KiB were no faster than its 32 KiB.
+package nats
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/x/ringdht/benchmarks/internal/bench"
+	"github.com/x/ringdht/benchmarks/internal/systems/flow"
+)
+
+// New returns the system.
+func New() bench.System { return system{} }
+
+type system struct{}
+
+func (system) Name() string { return "NATS core" }
+
+// Supports rings, and chains of three: the relay is the server. A longer chain
+// would be a program of the user's own that subscribes and publishes again.
+func (system) Supports(t bench.Topology) bool {
+	return !t.Memory && (t.Shape == bench.Ring && t.Nodes > 1 || t.Shape == bench.Chain && t.Nodes == 3)
+}
+
+func (system) Start(_ context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
+	url, stop, err := Serve()
+	if err != nil {
+		return nil, err
+	}
+	n := &network{nodes: make(map[int]*Node), stop: stop}
+	for i := range t.Nodes {
+		if !Client(t, i) {
+			continue
+		}
+		if n.nodes[i], err = Connect(url, i, t, deliver); err != nil {
+			delete(n.nodes, i)
+			n.Close()
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// Client says whether a node is a client. The relay of a chain is the server.
+func Client(t bench.Topology, node int) bool {
+	return t.Shape == bench.Ring || node == 0 || node == t.Nodes-1
+}
+
+type network struct {
+	nodes map[int]*Node
+	stop  func()
+}
+
+func (n *network) Sender(node int) bench.Sender { return n.nodes[node] }
+
+func (n *network) Close() error {
+	for _, c := range n.nodes {
+		c.Close()
+	}
+	n.stop()
+	return nil
+}
+
+// Serve starts a server on a port of its own choice and returns its URL and what
+// stops it.
+func Serve() (url string, stop func(), err error) { return ServeWith(&server.Options{}) }
+
+// ServeWith is Serve with options, of which it sets those that have nothing to do
+// with speed.
+func ServeWith(o *server.Options) (url string, stop func(), err error) {
+	o.Host, o.Port, o.NoLog, o.NoSigs = "127.0.0.1", server.RANDOM_PORT, true, true
+	o.MaxPending = 256 << 20 // it stalls publishers at three quarters; the windows stay below
+	s, err := server.NewServer(o)
+	if err != nil {
+		return "", nil, err
+	}
+	s.Start()
+	stop = func() { s.Shutdown(); s.WaitForShutdown() }
+	if !s.ReadyForConnections(10 * time.Second) {
+		stop()
+		return "", nil, errors.New("nats: the server does not come up")
+	}
+	return s.ClientURL(), stop, nil
+}
+
+// NewWindow is the window of a source: one source needs no more than 4 MiB; many share 40 MiB, so that even if
+// all have the same sink the server is far from its MaxPending.
+func NewWindow(t bench.Topology) *flow.Window {
+	return flow.NewWindow(min(4<<20, 40<<20/t.Nodes), t.Nodes-1, t.Payload)
+}
+
+// Node is the client of one node, in this process or in one of its own.
+type Node struct {
+	conn     *nats.Conn
+	window   *flow.Window
+	mark     string   // where sinks answer when a step is complete
+	subjects []string // of the nodes
+	steps    []int    // bytes of the step that is not complete, by sink
+	ended    sync.WaitGroup
+}
+
+// Connect starts the client of a node. When it returns the server knows its
+// subscriptions; messages for a node whose Connect has not returned are lost.
+func Connect(url string, node int, t bench.Topology, deliver func(sink int, payload []byte)) (*Node, error) {
+	n := &Node{
+		window: NewWindow(t), mark: "mark." + strconv.Itoa(node),
+		subjects: make([]string, t.Nodes), steps: make([]int, t.Nodes),
+	}
+	for i := range n.subjects {
+		n.subjects[i] = "node." + strconv.Itoa(i)
+	}
+	var err error
+	n.conn, err = nats.Connect(url, nats.NoReconnect(), nats.ClosedHandler(func(*nats.Conn) { n.window.Close() }))
+	if err != nil {
+		return nil, err
+	}
+	err = n.subscribe(n.subjects[node], func(m *nats.Msg) {
+		deliver(node, m.Data)
+		if m.Reply != "" {
+			// The window closes if the connection is lost; nothing else can be wrong.
+			_ = n.conn.Publish(m.Reply, nil)
+		}
+	})
+	if err == nil {
+		err = n.subscribe(n.mark, func(*nats.Msg) { n.window.Release(n.window.Step) })
+	}
+	if err == nil {
+		err = n.conn.Flush()
+	}
+	if err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// subscribe does without the client's limits of pending messages, at which it
+// drops: the windows bound them.
+func (n *Node) subscribe(subject string, handle nats.MsgHandler) error {
+	sub, err := n.conn.Subscribe(subject, handle)
+	if err != nil {
+		return err
+	}
+	n.ended.Add(1)
+	sub.SetClosedHandler(func(string) { n.ended.Done() })
+	return sub.SetPendingLimits(-1, -1)
+}
+
+// Send publishes.
+func (n *Node) Send(sink int, payload []byte) error {
+	if !n.window.Take(len(payload)) {
+		return net.ErrClosed
+	}
+	step := &n.steps[sink]
+	if *step += len(payload) + flow.Overhead; *step < n.window.Step {
+		return n.conn.Publish(n.subjects[sink], payload)
+	}
+	*step -= n.window.Step
+	return n.conn.PublishRequest(n.subjects[sink], n.mark, payload)
+}
+
+// Push does nothing: the client's flusher is woken by every publish.
+func (n *Node) Push() error { return nil }
+
+// Close closes the connection and waits until no message is being handled.
+func (n *Node) Close() {
+	n.window.Close()
+	n.conn.Close()
+	n.ended.Wait()
+}

@@ -1,0 +1,57 @@
+package reference
+
+import "encoding/binary"
+
+// A frame is
+//
+//	0  uint32  length of the payload
+//	4  uint32  flags, 0
+//	8  uint64  source
+//	16 uint64  sink
+//	24 uint64  number, counted by the source
+//	32         payload
+//
+// which is as much as a message of a ring needs to be told apart from others.
+const header = 32
+
+// batch is how much is read, and by [Raw] and [Relay] written, at once. 64 KiB are as
+// good for short messages, but cost a third more of 4 KiB; 256 KiB gain nothing.
+const batch = 128 << 10
+
+// appendFrame appends a frame. Its header is written in place: appending field by
+// field, or a header built on the stack, takes twice as long.
+func appendFrame(b []byte, source, sink int, number uint64, payload []byte) []byte {
+	at := len(b)
+	end := at + header + len(payload)
+	if end > cap(b) {
+		b = grow(b, end)
+	}
+	b = b[:end]
+	h := b[at : at+header : end]
+	binary.LittleEndian.PutUint64(h[0:], uint64(uint32(len(payload))))
+	binary.LittleEndian.PutUint64(h[8:], uint64(source))
+	binary.LittleEndian.PutUint64(h[16:], uint64(sink))
+	binary.LittleEndian.PutUint64(h[24:], number)
+	copy(b[at+header:], payload)
+	return b
+}
+
+// grow gives a buffer room for at least n bytes in all.
+func grow(b []byte, n int) []byte {
+	more := make([]byte, len(b), max(n, 2*cap(b), batch))
+	copy(more, b)
+	return more
+}
+
+// whole returns the length of the frame that b starts with, or 0 when b does not
+// have all of it, and its sink.
+func whole(b []byte) (length, sink int) {
+	if len(b) < header {
+		return 0, 0
+	}
+	length = header + int(binary.LittleEndian.Uint32(b))
+	if length > len(b) {
+		return 0, 0
+	}
+	return length, int(binary.LittleEndian.Uint64(b[16:]))
+}

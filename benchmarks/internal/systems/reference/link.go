@@ -1,0 +1,108 @@
+package reference
+
+import (
+	"net"
+	"sync"
+)
+
+// full is how much may be queued on a link before sources wait. 64 KiB to 256 KiB
+// do best, 4 KiB halves the rate.
+const full = 128 << 10
+
+// link is the way to one other node: a double buffer whose writer takes all that
+// there is and writes it at once.
+type link struct {
+	conn net.Conn
+
+	mu     sync.Mutex
+	work   sync.Cond // there is something to write
+	room   sync.Cond // there is no longer too much
+	queue  []byte
+	idle   bool // the writer waits
+	wait   int  // sources that wait
+	closed bool
+}
+
+func newLink(conn net.Conn) *link {
+	l := &link{conn: conn}
+	l.work.L, l.room.L = &l.mu, &l.mu
+	return l
+}
+
+// send queues a message of the node's own, when there is room.
+func (l *link) send(source, sink int, number uint64, payload []byte) error {
+	l.mu.Lock()
+	for len(l.queue) >= full && !l.closed {
+		l.wait++
+		l.room.Wait()
+		l.wait--
+	}
+	if l.closed {
+		l.mu.Unlock()
+		return net.ErrClosed
+	}
+	l.queue = appendFrame(l.queue, source, sink, number, payload)
+	l.wake()
+	l.mu.Unlock()
+	return nil
+}
+
+// relay queues whole frames of others, without bound: relays that wait for each
+// other in a circle wait forever. Returned is a buffer to gather the next ones in.
+func (l *link) relay(frames []byte) []byte {
+	l.mu.Lock()
+	if len(l.queue) == 0 {
+		frames, l.queue = l.queue, frames
+	} else {
+		if n := len(l.queue) + len(frames); n > cap(l.queue) {
+			l.queue = grow(l.queue, n)
+		}
+		l.queue = append(l.queue, frames...)
+	}
+	l.wake()
+	l.mu.Unlock()
+	return frames[:0]
+}
+
+func (l *link) wake() {
+	if l.idle {
+		l.idle = false
+		l.work.Signal()
+	}
+}
+
+// write writes until the link is closed.
+func (l *link) write() {
+	var spare []byte
+	for {
+		l.mu.Lock()
+		for len(l.queue) == 0 && !l.closed {
+			l.idle = true
+			l.work.Wait()
+		}
+		if l.closed {
+			l.mu.Unlock()
+			return
+		}
+		taken := l.queue
+		l.queue = spare[:0]
+		if l.wait > 0 {
+			l.room.Broadcast()
+		}
+		l.mu.Unlock()
+		if _, err := l.conn.Write(taken); err != nil {
+			l.close()
+			return
+		}
+		spare = taken
+	}
+}
+
+func (l *link) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.work.Broadcast()
+	l.room.Broadcast()
+	l.mu.Unlock()
+	l.conn.Close()
+}

@@ -1,0 +1,65 @@
+package reference
+
+import (
+	"context"
+	"net"
+
+	"github.com/x/ringdht/benchmarks/internal/bench"
+)
+
+var _ bench.Distributed = ideal{}
+
+// Host starts nothing: the addresses that everybody is told in the end are enough.
+func (ideal) Host(context.Context, bench.Topology) (bench.Host, error) { return nobody{}, nil }
+
+type nobody struct{}
+
+func (nobody) Addr() string               { return "" }
+func (nobody) Form(context.Context) error { return nil }
+func (nobody) Close() error               { return nil }
+
+// Join starts a node that listens.
+func (ideal) Join(ctx context.Context, t bench.Topology, i int, _ string, deliver func(int, []byte)) (bench.Member, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	return &member{node: newNode(i, t, deliver), listener: l}, nil
+}
+
+// member is a node in a process of its own.
+type member struct {
+	*node
+	listener net.Listener
+}
+
+func (m *member) Addr() string         { return m.listener.Addr().String() }
+func (m *member) Sender() bench.Sender { return m.node }
+
+// Connect dials the entries, and takes the calls of as many others.
+func (m *member) Connect(ctx context.Context, addrs []string) error {
+	for e := range m.links {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", addrs[(m.self+1<<e)%len(addrs)])
+		if err != nil {
+			return err
+		}
+		m.open(e, conn)
+	}
+	for range m.links {
+		conn, err := m.listener.Accept()
+		if err != nil {
+			return err
+		}
+		m.accept(conn)
+	}
+	return nil
+}
+
+func (m *member) Close() error {
+	err := m.listener.Close()
+	m.hangUp()
+	m.wg.Wait()
+	return err
+}

@@ -1,0 +1,147 @@
+// Package ringdht is ringdht as a system under measurement, by its public methods.
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/benchmarks/internal/bench"
+)
+
+// New returns ringdht with streams: exactly once, in order.
+func New() bench.System { return system{} }
+
+// Cast returns ringdht without streams: fire and forget.
+func Cast() bench.System { return system{cast: true} }
+
+type system struct{ cast bool }
+
+func (s system) Name() string {
+	if s.cast {
+		return "ringdht cast"
+	}
+	return "ringdht"
+}
+
+func (system) Supports(bench.Topology) bool { return true }
+
+// members is how many nodes a topology takes, and their entries. A chain is a ring
+// with tables of one entry, so that the way from node 0 to the last one passes those
+// in between. It has as many others on the way back, so that answers and
+// acknowledgements take as many hops.
+func members(t bench.Topology) (nodes, entries int) {
+	if t.Shape == bench.Chain {
+		return 2 * (t.Nodes - 1), 1
+	}
+	return t.Nodes, t.Entries
+}
+
+// place is the ID of a node: they ask for IDs in the order of their numbers, at equal
+// distances.
+func place(t bench.Topology, node int) ringdht.ID {
+	nodes, _ := members(t)
+	return ringdht.ID(node * (1 << 16) / nodes)
+}
+
+// lease is long: a machine under full load must not look like one that died.
+const lease = time.Minute
+
+func (s system) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
+	n := &net{cast: s.cast}
+	if err := n.start(ctx, t, deliver); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+type net struct {
+	cast     bool
+	registry *ringdht.Registry
+	nodes    []*ringdht.Node
+	sinks    []ringdht.ID
+}
+
+func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (err error) {
+	transport := func(string) ringdht.Transport { return ringdht.TCP{} }
+	addr := "127.0.0.1:0"
+	if t.Memory {
+		memory := ringdht.NewMemoryNetwork(1)
+		transport = func(host string) ringdht.Transport { return memory.Host(host) }
+		addr = ":0"
+	}
+	n.registry, err = ringdht.NewRegistry(ringdht.WithLease(lease), ringdht.WithTransport(transport("registry")))
+	if err != nil {
+		return err
+	}
+	at, err := n.registry.Listen(ctx, addr)
+	if err != nil {
+		return err
+	}
+	count, entries := members(t)
+	for i := range count {
+		node, err := ringdht.Join(ctx, at.String(), handler(i, deliver), ringdht.WithID(place(t, i)),
+			ringdht.WithListen(addr), ringdht.WithTransport(transport(fmt.Sprint("node", i))))
+		if err != nil {
+			return err
+		}
+		n.nodes, n.sinks = append(n.nodes, node), append(n.sinks, node.ID())
+	}
+	if _, err := n.registry.Setup(ctx, entries); err != nil {
+		return err
+	}
+	for _, node := range n.nodes {
+		if err := node.Ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func handler(node int, deliver func(int, []byte)) ringdht.Handler {
+	return func(_ context.Context, m ringdht.Message) { deliver(node, m.Body) }
+}
+
+func (n *net) Sender(node int) bench.Sender { return newSender(n.nodes[node], n.sinks, n.cast) }
+
+// Close closes the nodes at once: the loads have waited for what they sent.
+func (n *net) Close() error {
+	var wg sync.WaitGroup
+	for _, node := range n.nodes {
+		wg.Go(func() { node.Close() })
+	}
+	wg.Wait()
+	if n.registry == nil {
+		return nil
+	}
+	return n.registry.Close()
+}
+
+func newSender(node *ringdht.Node, sinks []ringdht.ID, cast bool) bench.Sender {
+	s := sender{node, sinks}
+	if cast {
+		return caster{s}
+	}
+	return s
+}
+
+type sender struct {
+	node  *ringdht.Node
+	sinks []ringdht.ID
+}
+
+func (s sender) Send(sink int, payload []byte) error {
+	return s.node.Send(context.Background(), s.sinks[sink], payload)
+}
+
+// Push does nothing: what Send has accepted is on its way.
+func (sender) Push() error { return nil }
+
+type caster struct{ sender }
+
+func (c caster) Send(sink int, payload []byte) error {
+	return c.node.Cast(context.Background(), c.sinks[sink], payload)
+}

@@ -1,0 +1,114 @@
+// Command benchmarks measures ringdht side by side with hand-written references and
+// with other ways to carry messages, and writes tables, plots and a file of every
+// round.
+//
+//	go run .                          everything, the better part of an hour
+//	go run . -quick                   a row of every kind, once and briefly, to see that it works
+//	go run . -only 'Rings.*8 B'       the rows whose names match
+//	go run . -guard                   ringdht against the references, against floors
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/x/ringdht/benchmarks/internal/process"
+	"github.com/x/ringdht/benchmarks/internal/report"
+)
+
+func main() {
+	process.Main(systems)
+	log.SetFlags(0)
+	rounds := flag.Int("rounds", 5, "how often each system is measured")
+	d := flag.Duration("time", time.Second, "how long each is under load")
+	only := flag.String("only", "", "only rows whose names match this regular `expression`")
+	which := flag.String("systems", "", "besides the reference, only systems whose names match this regular `expression`")
+	out := flag.String("out", "results", "where to write tables, rounds and plots")
+	list := flag.Bool("list", false, "list the rows")
+	quick := flag.Bool("quick", false, "a smoke test: a row of every kind, one short round")
+	guard := flag.Bool("guard", false, "compare ringdht with the references, and fail if it has become slow")
+	flag.Parse()
+
+	of := full
+	of.warm, of.duration = *d/5, *d
+	if *quick {
+		of, *rounds = brief, 1
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the first time it ends with what there is, the second time at once
+	if *guard {
+		if err := guardPath(ctx, os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	r := runner{systems: systems, rounds: *rounds, progress: os.Stderr}
+	var err error
+	if r.only, err = regexp.Compile(*only); err != nil {
+		log.Fatal(err)
+	}
+	if r.which, err = regexp.Compile(*which); err != nil {
+		log.Fatal(err)
+	}
+	sections := plan(of)
+	if *list {
+		r.list(os.Stdout, sections)
+		return
+	}
+	tables, ok := r.run(ctx, sections)
+	command := strings.Join(append([]string{"go run ."}, os.Args[1:]...), " ")
+	if err := publish(os.Stdout, *out, command, *rounds, tables); err != nil {
+		log.Fatal(err)
+	}
+	if !ok {
+		log.Fatal("not everything could be measured, see above")
+	}
+}
+
+// publish prints the tables, and writes them, the rounds and the plots to files of a directory.
+func publish(w io.Writer, dir, command string, rounds int, tables []*report.Section) error {
+	var text bytes.Buffer
+	text.WriteString(report.Header(command, rounds))
+	if err := report.Markdown(&text, tables); err != nil {
+		return err
+	}
+	if _, err := w.Write(text.Bytes()); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tables.md"), text.Bytes(), 0o644); err != nil {
+		return err
+	}
+	if err := toFile(dir, "rounds.csv", func(w io.Writer) error { return report.CSV(w, tables) }); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		for _, p := range t.Plots() {
+			if err := toFile(dir, p.File(), p.SVG); err != nil {
+				return fmt.Errorf("%s: %w", p.Title, err)
+			}
+		}
+	}
+	return nil
+}
+
+func toFile(dir, name string, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name), b.Bytes(), 0o644)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/x/ringdht/benchmarks/internal/bench"
+	"github.com/x/ringdht/benchmarks/internal/load"
+	"github.com/x/ringdht/benchmarks/internal/process"
+	"github.com/x/ringdht/benchmarks/internal/systems/grpc"
+	"github.com/x/ringdht/benchmarks/internal/systems/jetstream"
+	"github.com/x/ringdht/benchmarks/internal/systems/libp2p"
+	"github.com/x/ringdht/benchmarks/internal/systems/nats"
+	"github.com/x/ringdht/benchmarks/internal/systems/reference"
+	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
+	"github.com/x/ringdht/benchmarks/internal/systems/structs"
+)
+
+// systems are all that there are, references first: of those that support a row, the
+// first one is its reference.
+var systems = []bench.System{
+	reference.Raw(), reference.Relay(), reference.Ideal(),
+	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
+}
+
+// references is how many of them are.
+const references = 3
+
+// small is how many nodes a ring may have for systems that take longer to set up a
+// larger one than to be measured in it.
+var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p streams": 32, "struct per message": 32}
+
+// section is a table to measure.
+type section struct {
+	title, note, x string
+	load           load.Load
+	rows           []row
+}
+
+// row is a line, or several, of the table.
+type row struct {
+	load     load.Load // if it has one of its own
+	topology bench.Topology
+	group    string
+	x        float64
+	name     string
+}
+
+// scope is how much is measured.
+type scope struct {
+	payloads       []int // bytes
+	chains, rings  []int // nodes
+	rates          []int // offered in open loops, in messages a second over all nodes
+	warm, duration time.Duration
+}
+
+// full is all that there is to know, and brief the least that shows that everything
+// works.
+var (
+	full = scope{
+		payloads: []int{8, 256, 4096}, chains: []int{2, 3, 5}, rings: []int{2, 10, 32, 100},
+		rates: []int{20_000, 200_000, 1_000_000, 4_000_000},
+	}
+	brief = scope{
+		payloads: []int{256}, chains: []int{2, 3}, rings: []int{10}, rates: []int{20_000},
+		warm: 10 * time.Millisecond, duration: 50 * time.Millisecond,
+	}
+)
+
+// plan is everything that is measured.
+func plan(of scope) []*section {
+	closed := load.Closed{Warm: of.warm, Time: of.duration}
+	chains := &section{
+		title: "Chains",
+		note:  "Closed loop: one source, one sink, relays in between; all in one process.",
+		x:     "payload, bytes", load: closed,
+	}
+	for _, nodes := range of.chains {
+		chains.payloads(of.payloads, bench.Topology{Shape: bench.Chain, Nodes: nodes})
+	}
+	rings := &section{
+		title: "Rings",
+		note:  "Closed loop: all to all, sinks drawn at random; all in one process.",
+		x:     "payload, bytes", load: closed,
+	}
+	for _, nodes := range of.rings {
+		rings.payloads(of.payloads, bench.Topology{Shape: bench.Ring, Nodes: nodes})
+	}
+	processes := &section{
+		title: "A process per node",
+		note:  "Closed loop: all to all, as above; CPU is that of all processes.",
+		x:     "payload, bytes", load: process.Closed(closed),
+	}
+	processes.payloads(of.payloads, bench.Topology{Shape: bench.Ring, Nodes: 10})
+	open := &section{
+		title: "Open loop",
+		note: "Messages fall due at the offered rate whether or not the system keeps up, and delays count from then; " +
+			"the last but two column counts from when Send was called. All in one process.",
+		x: "offered, msg/s",
+	}
+	for _, payload := range of.payloads[:min(2, len(of.payloads))] {
+		for _, rate := range of.rates {
+			t := bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: payload}
+			open.rows = append(open.rows, row{
+				load: load.Open{Rate: rate, Warm: of.warm, Time: of.duration}, topology: t, x: float64(rate),
+				group: fmt.Sprintf("%s, %d B", shape(t), payload),
+				name:  fmt.Sprintf("%s, %d B, %s msg/s", shape(t), payload, short(rate)),
+			})
+		}
+	}
+	pingpong := &section{
+		title: "Ping-pong",
+		note:  "Round trips of one message at a time along a chain, both ends answering from where messages are delivered.",
+		load:  load.PingPong{Warm: of.warm, Time: of.duration},
+	}
+	for _, nodes := range []int{2, 3} {
+		t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 8}
+		pingpong.rows = append(pingpong.rows, row{topology: t, group: shape(t), name: shape(t) + ", 8 B"})
+	}
+	return []*section{chains, rings, processes, open, pingpong}
+}
+
+// payloads adds a row for each payload.
+func (s *section) payloads(payloads []int, t bench.Topology) {
+	for _, payload := range payloads {
+		t.Payload = payload
+		s.rows = append(s.rows, row{
+			topology: t, x: float64(payload), group: shape(t), name: fmt.Sprintf("%s, %d B", shape(t), payload),
+		})
+	}
+}
+
+func shape(t bench.Topology) string {
+	if t.Shape == bench.Chain {
+		return fmt.Sprintf("chain of %d", t.Nodes)
+	}
+	return fmt.Sprintf("ring of %d", t.Nodes)
+}
+
+func short(rate int) string {
+	if rate >= 1_000_000 {
+		return fmt.Sprintf("%d M", rate/1_000_000)
+	}
+	return fmt.Sprintf("%d k", rate/1_000)
+}

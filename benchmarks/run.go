@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+
+	"github.com/x/ringdht/benchmarks/internal/bench"
+	"github.com/x/ringdht/benchmarks/internal/load"
+	"github.com/x/ringdht/benchmarks/internal/process"
+	"github.com/x/ringdht/benchmarks/internal/report"
+)
+
+// runner measures.
+type runner struct {
+	systems  []bench.System
+	only     *regexp.Regexp // of row names
+	which    *regexp.Regexp // of systems
+	rounds   int
+	progress io.Writer
+}
+
+// list writes the rows that there are, and the systems of each.
+func (r *runner) list(w io.Writer, sections []*section) {
+	for _, s := range sections {
+		for _, row := range s.rows {
+			if name := s.rowName(row); r.only.MatchString(name) {
+				fmt.Fprintf(w, "%s:", name)
+				for _, sys := range r.of(s, row) {
+					fmt.Fprintf(w, " %q", sys.Name())
+				}
+				fmt.Fprintln(w)
+			}
+		}
+	}
+}
+
+// rowName is what -only matches.
+func (s *section) rowName(r row) string { return s.title + ": " + r.name }
+
+func (s *section) loadOf(r row) load.Load {
+	if r.load != nil {
+		return r.load
+	}
+	return s.load
+}
+
+// of returns the systems of a row.
+func (r *runner) of(s *section, row row) (of []bench.System) {
+	_, processes := s.loadOf(row).(process.Closed)
+	for _, sys := range r.systems {
+		if most := small[sys.Name()]; most > 0 && row.topology.Nodes > most {
+			continue
+		}
+		if _, ok := sys.(bench.Distributed); sys.Supports(row.topology) && (ok || !processes) {
+			if len(of) == 0 || r.which.MatchString(sys.Name()) { // the reference always
+				of = append(of, sys)
+			}
+		}
+	}
+	return of
+}
+
+// style is 0 for references, which are never in one plot, and otherwise the system's.
+func (r *runner) style(sys bench.System) int {
+	at := slices.IndexFunc(r.systems, func(other bench.System) bool { return other.Name() == sys.Name() })
+	return max(0, at-references+1)
+}
+
+// run measures the sections, and stops early, with what there is, when ctx ends. It
+// reports whether everything went well.
+func (r *runner) run(ctx context.Context, sections []*section) (done []*report.Section, ok bool) {
+	ok = true
+	for _, s := range sections {
+		table := &report.Section{Title: s.title, Note: s.note, X: s.x}
+		for _, row := range s.rows {
+			systems := r.of(s, row)
+			if ctx.Err() != nil || len(systems) == 0 || !r.only.MatchString(s.rowName(row)) {
+				continue
+			}
+			l := s.loadOf(row)
+			table.Metrics = l.Metrics()
+			result := &report.Row{Name: row.name, Reference: systems[0].Name(), Group: row.group, X: row.x}
+			for _, sys := range systems {
+				result.Series = append(result.Series, &report.Series{System: sys.Name(), Style: r.style(sys)})
+			}
+			for round := range r.rounds {
+				for turn := range systems {
+					i := (turn + round) % len(systems) // nobody is always after the same one
+					values, err := l.Run(ctx, systems[i], row.topology)
+					if ctx.Err() != nil {
+						break
+					}
+					result.Series[i].Add(values, err)
+					fmt.Fprintf(r.progress, "%s: round %d: %s: ", s.rowName(row), round+1, systems[i].Name())
+					if err != nil {
+						ok = false
+						fmt.Fprintln(r.progress, err)
+					} else {
+						fmt.Fprintln(r.progress, report.Brief(l.Metrics(), values))
+					}
+				}
+			}
+			table.Rows = append(table.Rows, result)
+		}
+		if len(table.Rows) > 0 {
+			done = append(done, table)
+		}
+	}
+	return done, ok && ctx.Err() == nil
+}
