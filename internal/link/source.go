@@ -27,14 +27,15 @@ func (w *Writer) Enlist(s Source) (due bool, err error) {
 	return w.begin(), nil
 }
 
-// gather moves to taken what is to be written next: about half of it of what was
-// appended if there are sources, so that neither has to wait for the other to run dry.
-// It must be called with mu held, which it lets go while it pulls.
+// gather moves to taken what is to be written next. What was appended comes first, and
+// only a small part is kept for sources: what a ring has taken in must get through it,
+// or it fills up with what is new. It must be called with mu held, which it lets go
+// while it pulls.
 func (w *Writer) gather() {
 	n := len(w.sources)
 	limit := maxWrite
 	if n > 0 {
-		limit = maxWrite / 2
+		limit = maxWrite - maxWrite/8
 	}
 	if w.q.Size() > 0 {
 		w.taken = w.q.TakeSome(limit)

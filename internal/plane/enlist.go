@@ -17,6 +17,7 @@ import (
 type exit struct {
 	fresh  fifo.Queue
 	link   *outLink  // that has been told to pull, nil if none has
+	claim  int       // bytes of fresh as counted in link.waiting: as many, or a few more
 	by     *snapshot // what the link was chosen from
 	detour bool      // frames are to be marked
 }
@@ -25,6 +26,7 @@ type exit struct {
 func (o *outbound) leaveOne(f wire.Frame) (due *outLink, err error) {
 	copy(o.fresh.Reserve(len(f)), f)
 	if o.link != nil && o.by == o.p.routes.Load() {
+		o.count()
 		return nil, nil
 	}
 	return o.enlist()
@@ -39,6 +41,7 @@ func (o *outbound) leave(frames []byte) error {
 	}
 	o.fresh.Append(frames)
 	if o.link != nil && o.by == o.p.routes.Load() {
+		o.count()
 		return nil
 	}
 	due, err := o.enlist()
@@ -65,7 +68,11 @@ func (o *outbound) enlist() (due *outLink, err error) {
 		}
 		switch {
 		case err == nil:
+			if w.link != o.link {
+				o.unlist()
+			}
 			o.link, o.by, o.detour = w.link, s, w.detour
+			o.count()
 			if now {
 				due = w.link
 			}
@@ -82,7 +89,7 @@ func (o *outbound) enlist() (due *outLink, err error) {
 func (o *outbound) giveUp() int64 {
 	n := o.waiting()
 	o.fresh.Clear()
-	o.link, o.by = nil, nil
+	o.unlist()
 	return int64(n)
 }
 
@@ -98,26 +105,62 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 		o.p.counters.linkDown.Add(o.giveUp())
 		return false
 	}
-	before := o.fresh.Size()
 	if o.detour {
-		limit = before // so that those that are marked go, and no others
+		limit = o.fresh.Size() // so that those that are marked go, and no others
 		for chunk := range o.fresh.Chunks() {
 			mark(chunk, true)
 			o.p.counters.detoured.Add(int64(wire.Count(chunk)))
 		}
 	}
 	o.fresh.Move(q, limit)
-	if after := o.fresh.Size(); after > 0 {
-		if before >= o.p.maxFresh && after < o.p.maxFresh {
-			o.notify()
-		}
+	if o.fresh.Size() > 0 {
+		o.link.wait(o.fresh.Size() - o.claim)
+		o.claim = o.fresh.Size()
 		return true
 	}
-	if before >= o.p.maxFresh {
-		o.notify()
-	}
-	o.link, o.by = nil, nil
+	o.unlist()
 	return false
+}
+
+// claimAhead is how much a stream counts ahead for its link, so that not every small
+// message has to be.
+const claimAhead = 512
+
+// count brings what waits for the link up to date when it has grown.
+func (e *exit) count() {
+	if more := e.fresh.Size() - e.claim; more > 0 {
+		e.link.waiting.Add(int64(more + claimAhead))
+		e.claim += more + claimAhead
+	}
+}
+
+// unlist lets go of the link, if there is one.
+func (e *exit) unlist() {
+	if e.link != nil {
+		e.link.wait(-e.claim)
+	}
+	e.link, e.by, e.claim = nil, nil, 0
+}
+
+// wait counts bytes that wait in streams for the link, and tells those who wait for
+// them to become less.
+func (l *outLink) wait(more int) {
+	if after := l.waiting.Add(int64(more)); after <= int64(l.Low()) && after-int64(more) > int64(l.Low()) {
+		l.space.broadcast()
+	}
+}
+
+// congested returns a channel to wait for if streams have too much for the link
+// already.
+func (l *outLink) congested() <-chan struct{} {
+	if l == nil || l.waiting.Load() <= int64(l.Low()) {
+		return nil
+	}
+	space := l.space.wait()
+	if l.waiting.Load() <= int64(l.Low()) {
+		return nil
+	}
+	return space
 }
 
 // divert has the streams whose frames wait for a link that has ended take another way.
@@ -126,7 +169,7 @@ func (p *Plane) divert(l *outLink) {
 		o.mu.Lock()
 		if o.link == l {
 			frames := int64(o.waiting())
-			o.link = nil
+			o.unlist()
 			due, err := o.enlist()
 			if due != nil {
 				due.Later()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht/internal/link"
@@ -16,6 +17,9 @@ type outLink struct {
 	id, life uint64
 	conn     net.Conn
 	probe    probe
+
+	waiting atomic.Int64 // bytes that streams have for it, see exit; sources wait above Low
+	space   signal       // it is not above any more
 }
 
 func (p *Plane) newLink(id, life uint64, conn net.Conn) *outLink {

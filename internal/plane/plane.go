@@ -65,7 +65,7 @@ type Limits struct {
 	ReceiveBuffer  int // received and not taken by a handler, all streams together
 	HandlerBacklog int // sent by handlers beyond what windows allow
 	LinkQueue      int // waiting for one link; relays drop beyond it
-	LinkLow        int // waiting for one link; sources wait above it
+	LinkLow        int // waiting in streams for one link; sources wait above it
 	Handlers       int // handlers that run at once
 	Streams        int // incoming streams
 }
@@ -95,8 +95,6 @@ type Plane struct {
 	ctx    context.Context // of handlers
 	stop   context.CancelCauseFunc
 	worker func() // p.work as a value: go p.worker() then allocates nothing
-
-	maxFresh int // bytes of one stream that wait for its first link; the source waits beyond it
 
 	// Broken tells that a link of the table in use has ended. It is set at
 	// construction.
@@ -162,7 +160,6 @@ func New(c Config) *Plane {
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
-	p.maxFresh = max(1, c.LinkLow/4)
 	p.sched.wake = make(chan struct{}, 1)
 	p.timers.wake = make(chan struct{}, 1)
 	p.wg.Go(p.tick)

@@ -49,8 +49,8 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			// theirs. An empty stream may always send one message, so that a full
 			// buffer delays a source and cannot stop it.
 			share := o.bytes+len(body) <= p.SendBuffer/4
-			room, congested := o.s.Room(len(body)), o.fresh.Size() >= p.maxFresh
-			if room && !congested && (share && !full || o.s.Pending() == 0) {
+			room, congested := o.s.Room(len(body)), o.link.congested()
+			if room && congested == nil && (share && !full || o.s.Pending() == 0) {
 				due := o.push(port, body)
 				o.mu.Unlock()
 				if due != nil {
@@ -71,6 +71,9 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			}
 			if !room || full || !share {
 				o.flush(o.s.Ask(p.now(), o.out[:0]))
+			}
+			if congested != nil {
+				space = congested
 			}
 		case stream.Opening:
 			// A sink that exists will answer, so a few messages need not wait for it.
