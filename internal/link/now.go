@@ -2,6 +2,7 @@ package link
 
 import (
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -27,16 +28,23 @@ func newTrier(conn net.Conn) trier {
 	return nil
 }
 
+// writers counts the links of this process that are being written to, or wait for it.
+// While there are any there is more to do than somebody has time for, and whoever does
+// not write at once finds more to write.
+var writers atomic.Int32
+
 // begin starts the goroutine if there is need of it. When it returns true the caller
 // has to call [Writer.Now] instead, without mu. It must be called with mu held and
 // w.err nil.
 func (w *Writer) begin() (mine bool) {
-	if w.running || w.trier == nil || time.Since(w.born)-w.idle < idleLong {
+	if w.running {
+		return false
+	}
+	if w.trier == nil || writers.Load() > 0 || time.Since(w.born)-w.idle < idleLong {
 		w.start()
 		return false
 	}
-	w.running = true
-	w.finished.Add(1)
+	w.mark()
 	return true
 }
 

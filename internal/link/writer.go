@@ -161,10 +161,15 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due b
 // start must be called with mu held and w.err nil.
 func (w *Writer) start() {
 	if !w.running {
-		w.running = true
-		w.finished.Add(1)
+		w.mark()
 		go w.run()
 	}
+}
+
+func (w *Writer) mark() {
+	w.running = true
+	w.finished.Add(1)
+	writers.Add(1)
 }
 
 // Low is the number of queued bytes below which there is room.
@@ -285,6 +290,7 @@ func (w *Writer) drain() {
 // must be called with mu held, which it lets go.
 func (w *Writer) rest() {
 	w.running, w.busy = false, 0
+	writers.Add(-1)
 	w.taken.Clear()
 	if w.err != nil {
 		w.sources = nil

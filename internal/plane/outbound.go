@@ -170,7 +170,10 @@ func (o *outbound) account() {
 	}
 	if d := o.bytes - o.counted; d != 0 {
 		o.counted = o.bytes
-		if after := p.stored.Add(int64(d)); d < 0 && after-int64(d) > int64(p.SendBuffer) && after <= int64(p.SendBuffer) {
+		// Those who wait go on when there is room for many messages: each time the
+		// buffer is full every sink is asked, which must not be done for a single one.
+		low := int64(p.SendBuffer - p.SendBuffer/8)
+		if after := p.stored.Add(int64(d)); after <= low && after-int64(d) > low {
 			p.space.broadcast()
 		}
 	}

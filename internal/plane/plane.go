@@ -129,6 +129,7 @@ type Plane struct {
 	losses  losses
 	gate    gate
 	stored  atomic.Int64 // bytes of SendBuffer in use
+	asking  atomic.Bool  // all sinks were asked since SendBuffer was last full
 	inbox   atomic.Int64 // bytes of ReceiveBuffer in use
 	backlog atomic.Int64 // bytes of HandlerBacklog in use
 	streams atomic.Int64 // len(in)

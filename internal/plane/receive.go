@@ -101,8 +101,12 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 	s := p.routes.Load()
 	rc.fit(len(s.ways))
 	shut := p.gate.shut.Load()
-	last, way := p.Self, -1 // where the frame before went that took the ring's way
 	limit := MaxFrame(p.MaxPayload)
+
+	// A message often follows one from the same source to the same sink, and goes
+	// wherever that went: to the end of run, if there is one.
+	var before wire.Way
+	run, onward, far := int32(-1), false, uint16(0)
 	for {
 		n := wire.Whole(batch[at:], limit)
 		if n == 0 {
@@ -111,6 +115,16 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 		from := at
 		at += n
 		f := wire.Frame(batch[from:at:at])
+		if run >= 0 && before.Same(f) {
+			f.SetHops(far)
+			rc.runs[run].to = int32(at)
+			rc.frames++
+			if onward {
+				rc.relayed[f.Port()>>7]++
+			}
+			continue
+		}
+		run = -1
 		if f.Type() >= wire.Ping {
 			if err = rc.answerPing(f); err != nil {
 				break
@@ -118,6 +132,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			continue
 		}
 		rc.frames++
+		before = f.Way()
 		hops := int(f.Hops())
 		if rc.from != p.Self { // the loopback is no link of the ring
 			hops++
@@ -125,27 +140,25 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 		}
 		dst := f.Dst()
 		if dst == p.Self {
+			to := int32(-1)
 			switch f.Type() {
 			case wire.Data, wire.Sync, wire.Open, wire.Close:
-				if !rc.sorting.local(f.Src(), from, at) {
+				if to = rc.sorting.local(f.Src(), from, at); to < 0 {
 					rc.takeGroups(batch)
-					rc.sorting.local(f.Src(), from, at)
+					to = rc.sorting.local(f.Src(), from, at)
 				}
 			case wire.Cast:
-				rc.add(&rc.cast, from, at)
+				to = rc.add(&rc.cast, from, at)
 			default:
 				rc.local(f)
 			}
+			run, onward, far = to, false, f.Hops()
 			continue
 		}
 		if shut || s.epoch == 0 {
 			// Without a table there is no idea of who exists: this node is part of an
 			// epoch that others use already. The stream asks again.
 			p.counters.linkDown.Add(1)
-			continue
-		}
-		if dst == last && !f.Detour() && hops < p.HopLimit { // as often as not
-			rc.passOn(f, way, from, at)
 			continue
 		}
 		detour := f.Detour() // to its end, which lies anywhere
@@ -177,10 +190,16 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			}
 			continue
 		}
-		if !detour && !s.ways[i].detour {
-			last, way = dst, i
+		to := rc.relay(i, from, at)
+		switch f.Type() {
+		case wire.Data, wire.Cast:
+			rc.relayed[f.Port()>>7]++
+			if !f.Detour() {
+				run, onward, far = to, true, f.Hops()
+			}
+		case wire.Trace:
+			rc.answerTrace(f, false)
 		}
-		rc.passOn(f, i, from, at)
 	}
 	for port := range rc.relayed { // before they leave: they may be counted at once
 		if rc.relayed[port] > 0 {
@@ -196,17 +215,6 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 	rc.takeCasts(batch)
 	rc.runs = rc.runs[:0]
 	return at, err
-}
-
-// passOn notes that a frame goes on by a way.
-func (rc *reception) passOn(f wire.Frame, way, from, to int) {
-	switch f.Type() {
-	case wire.Data, wire.Cast:
-		rc.relayed[f.Port()>>7]++
-	case wire.Trace:
-		rc.answerTrace(f, false)
-	}
-	rc.relay(way, from, to)
 }
 
 // pass hands frames to the writer of their next link.

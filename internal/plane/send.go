@@ -29,7 +29,6 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 	if len(body) > p.MaxPayload {
 		return p.tooLarge(len(body))
 	}
-	asked := false          // for space in the send buffer
 	var waitedFor *outbound // whose end is this call's business
 	for {
 		o, opened, err := p.outbound(sink)
@@ -41,6 +40,9 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if full {
 			space = p.space.wait()
 			full = p.stored.Load() > int64(p.SendBuffer)
+		}
+		if !full && p.asking.Load() {
+			p.asking.Store(false)
 		}
 		o.mu.Lock()
 		switch o.s.State() {
@@ -63,8 +65,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				o.mu.Unlock()
 				return err
 			}
-			if full && !asked {
-				asked = true
+			if full && p.asking.CompareAndSwap(false, true) {
 				o.mu.Unlock()
 				p.askAll()
 				continue

@@ -42,38 +42,34 @@ type group struct {
 // maxGroups is what fits into slots.
 const maxGroups = 255
 
-// relay notes that a frame goes a way.
-func (s *sorting) relay(way int, from, to int) {
+// relay notes that a frame goes a way. It returns the index of the run that ends with
+// the frame, as the next two do.
+func (s *sorting) relay(way int, from, to int) int32 {
 	if s.ways[way].head < 0 {
 		s.touched = append(s.touched, way)
 	}
-	s.add(&s.ways[way], from, to)
+	return s.add(&s.ways[way], from, to)
 }
 
-// local notes that a frame is from a source; false if there are too many already.
-func (s *sorting) local(source uint64, from, to int) bool {
-	if n := len(s.groups); n > 0 && s.groups[n-1].source == source {
-		s.add(&s.groups[n-1].list, from, to)
-		return true
-	}
+// local notes that a frame is from a source. It returns -1 if there are too many
+// sources already.
+func (s *sorting) local(source uint64, from, to int) int32 {
 	slot := &s.slots[(source*0x9e3779b97f4a7c15)>>58]
 	if i := int(*slot) - 1; i >= 0 && s.groups[i].source == source {
-		s.add(&s.groups[i].list, from, to)
-		return true
+		return s.add(&s.groups[i].list, from, to)
 	}
 	if len(s.groups) == maxGroups {
-		return false
+		return -1
 	}
 	s.groups = append(s.groups, group{source, none})
 	*slot = uint8(len(s.groups))
-	s.add(&s.groups[len(s.groups)-1].list, from, to)
-	return true
+	return s.add(&s.groups[len(s.groups)-1].list, from, to)
 }
 
-func (s *sorting) add(l *list, from, to int) {
+func (s *sorting) add(l *list, from, to int) int32 {
 	if l.tail >= 0 && s.runs[l.tail].to == int32(from) {
 		s.runs[l.tail].to = int32(to)
-		return
+		return l.tail
 	}
 	at := int32(len(s.runs))
 	s.runs = append(s.runs, run{int32(from), int32(to), -1})
@@ -83,6 +79,7 @@ func (s *sorting) add(l *list, from, to int) {
 		s.runs[l.tail].next = at
 	}
 	l.tail = at
+	return at
 }
 
 // fit prepares for frames that take one of n ways.

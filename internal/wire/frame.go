@@ -176,6 +176,24 @@ func (f Frame) SetDetour(on bool) {
 	}
 }
 
+// Way is what decides where a frame goes: everything in its header but the length and
+// the number.
+type Way struct {
+	kind     Type
+	hops     uint32 // with port and flags
+	dst, src uint64
+}
+
+// Way returns that of f.
+func (f Frame) Way() Way {
+	return Way{f.Type(), binary.BigEndian.Uint32(f[offHops:]), f.Dst(), f.Src()}
+}
+
+// Same says whether f has this way.
+func (w *Way) Same(f Frame) bool {
+	return f.Dst() == w.dst && f.Src() == w.src && f.Type() == w.kind && binary.BigEndian.Uint32(f[offHops:]) == w.hops
+}
+
 // Local says whether the frame is a well-formed one of this type that never
 // leaves its link: a header that holds nothing but a nonce.
 func (f Frame) Local(t Type) bool {
