@@ -60,6 +60,19 @@ func TestFewestHops(t *testing.T) {
 	}
 }
 
+// Fibonacci numbers, with one offset in 1.6 instead of one in 2, take 4.01 hops among
+// 1,000 nodes; as many offsets that were looked for take fewer.
+func TestFewestHopsAgainstFibonacci(t *testing.T) {
+	o := Offsets{1, 2}
+	for n := len(o); o[n-1]+o[n-2] < 1000; n++ {
+		o = append(o, o[n-1]+o[n-2])
+	}
+	fibonacci, best := o.MeanHops(1000), FewestHops(1000, len(o)).MeanHops(1000)
+	if len(o) != 15 || math.Abs(fibonacci-4.01) > 0.005 || best > 0.9*fibonacci {
+		t.Errorf("%v: mean %.4f, best %.4f", o, fibonacci, best)
+	}
+}
+
 func TestFewestHopsAreNeverMoreThanClassic(t *testing.T) {
 	for n := 2; n <= 2000; n += 1 + n/4 {
 		for _, k := range []int{0, 1, 2, 3, 5, 8, 30, 100} {
