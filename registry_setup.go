@@ -22,7 +22,7 @@ func some(all []string) string {
 // entries by position, waits until all of them use it, and returns the audit of the
 // tables. k is cut to what the ring allows, ceil(log2 of the members); 0 means as many
 // as that, with which no route takes more hops than that. With [FewestHops] (see
-// [WithPlan]) k is cut to one less than the members, and to 64; 0 means the same.
+// [WithPlan]) k is cut to one less than the members, and to 1,024; 0 means the same.
 //
 // From then on nodes that join take part at once, those that leave are let go, and
 // those that die are routed around. Setup may be called again at any time, to change

@@ -103,7 +103,7 @@ const (
 	// of Cordasco, Gargano, Hammar, Negro and Scarano, "F-Chord: Improved Uniform
 	// Routing on Chord", SIROCCO 2004. Routes are shorter with as many entries, 4.4 hops
 	// instead of 4.9 among 1,000 nodes with 10, and the more so with fewer entries than
-	// ceil(log2 N), or with more, up to 64. In return everybody gets another table each
+	// ceil(log2 N), or with more, up to a full mesh. In return everybody gets another table each
 	// time that the ring has grown or shrunk by an eighth.
 	FewestHops
 )

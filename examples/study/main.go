@@ -91,6 +91,14 @@ func study(ctx context.Context, args []string, stdout io.Writer) error {
 	if flags.NArg() > 0 {
 		return console.Usagef("expected flags only, got %q", flags.Arg(0))
 	}
+	var drawing *os.File
+	if *svg != "" { // before anything that takes time
+		var err error
+		if drawing, err = os.Create(*svg); err != nil {
+			return err
+		}
+		defer drawing.Close()
+	}
 	var rows []row
 	for _, n := range nodes {
 		for _, k := range sizes {
@@ -112,10 +120,13 @@ func study(ctx context.Context, args []string, stdout io.Writer) error {
 	if _, err := io.WriteString(stdout, text); err != nil {
 		return err
 	}
-	if *svg == "" {
+	if drawing == nil {
 		return nil
 	}
-	return os.WriteFile(*svg, []byte(plot(nodes[0])), 0o666)
+	if _, err := io.WriteString(drawing, plot(nodes[0])); err != nil {
+		return err
+	}
+	return drawing.Close()
 }
 
 // list reads whole numbers, separated by commas, into a flag. auto is 0.

@@ -88,11 +88,11 @@ func valuesOf(rows []row) string {
 	for _, c := range columns {
 		names = append(names, c.name)
 	}
-	text := strings.Join(append(names, "offsets"), ",") + "\n"
+	lines := []string{strings.Join(append(names, "offsets"), ",")}
 	for i := range rows {
-		text += strings.Join(append(rows[i].cells(), offsets(&rows[i])), ",") + "\n"
+		lines = append(lines, strings.Join(append(rows[i].cells(), offsets(&rows[i])), ","))
 	}
-	return text
+	return strings.Join(lines, "\n") + "\n"
 }
 
 func offsets(r *row) string { return strings.Trim(fmt.Sprint([]int(r.offsets)), "[]") }

@@ -38,7 +38,7 @@ func newRow(n, k int, p plan, simulate int, seed uint64) row {
 	o := layout.Offsets
 	r := row{nodes: n, plan: p.name, offsets: o, mean: o.MeanHops(n), hops: o.Histogram(n), lagging: o.LaggingHops(n)}
 	if n <= simulate {
-		r.lived = live(n, layout, seed)
+		r.lived = live(n, layout, seed, walkAll)
 	}
 	return r
 }
@@ -59,15 +59,15 @@ const (
 )
 
 // live lets a ring with random IDs live: half of its nodes are replaced, and then it
-// grows by half.
-func live(n int, layout ring.Layout, seed uint64) *lived {
+// grows by half. Up to so many nodes all routes are walked.
+func live(n int, layout ring.Layout, seed uint64, all int) *lived {
 	w := &world{rng: newRand(seed, n), layout: layout, plans: ring.NewPlans()}
 	few := max(1, n/1000)
-	if n > walkAll { // to see the end of it
+	if n > all { // to see the end of it
 		few = n / 100
 	}
 	w.change(0, n)
-	l := &lived{}
+	l := &lived{all: n <= all}
 	told := [2]int{}
 	turns := max(1, n/2/few)
 	for range turns {
@@ -143,7 +143,7 @@ func (w *world) walk(l *lived) {
 		}
 	}
 	sinks := n
-	if l.all = n <= walkAll; !l.all {
+	if !l.all {
 		sinks = walked / n
 	}
 	r := ring.Walk(ring.Mask(bits), ids, tables, sinks)

@@ -46,7 +46,10 @@ func TestFewestHops(t *testing.T) {
 	for _, c := range []struct {
 		n, k int
 		mean float64 // known to be possible
-	}{{1000, 10, 4.38}, {1000, 15, 3.6}, {1000, 20, 3.18}, {10, 4, 1.556}, {10_000, 14, 5.66}, {1_000_000, 20, 8.75}, {1_000_000, 64, 5.2}} {
+	}{{1000, 10, 4.38}, {1000, 15, 3.6}, {1000, 20, 3.18}, {10, 4, 1.556}, {10_000, 14, 5.66}, {1_000_000, 20, 8.75}, {1_000_000, 64, 5.2}, {1_000_000, 1000, 3}, {1000, 400, 1.6}} {
+		if raceEnabled && c.n > 10_000 {
+			continue
+		}
 		start := time.Now()
 		o := FewestHops(c.n, c.k)
 		took := time.Since(start)
@@ -74,8 +77,15 @@ func TestFewestHopsAgainstFibonacci(t *testing.T) {
 }
 
 func TestFewestHopsAreNeverMoreThanClassic(t *testing.T) {
-	for n := 2; n <= 2000; n += 1 + n/4 {
-		for _, k := range []int{0, 1, 2, 3, 5, 8, 30, 100} {
+	sizes := []int{10_000, 1 << 17, 1_000_000}
+	for n := 2; n <= 600; n += 1 + n/3 {
+		sizes = append(sizes, n)
+	}
+	for _, n := range sizes {
+		if (testing.Short() || raceEnabled) && n > 200 {
+			continue
+		}
+		for _, k := range []int{0, 1, 3, 5, 8, 21, 100, 2000} {
 			c, o := Classic(n, k), FewestHops(n, k)
 			if k > 0 && len(o) != min(k, n-1, MaxTable) || k == 0 && len(o) != len(c) || len(o) < len(c) {
 				t.Fatalf("n %d k %d: %d entries", n, k, len(o))

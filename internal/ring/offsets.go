@@ -10,9 +10,9 @@ import "slices"
 // hops depend on the distance alone: it is change given in coins, the largest first.
 type Offsets []int
 
-// MaxTable is the largest table that any plan hands out. Links cost memory and
-// beats, and at a million nodes the 64th entry saves less than a hundredth of a hop.
-const MaxTable = 64
+// MaxTable is the largest table that any plan hands out. Each entry costs two nodes
+// memory and a goroutine, and beyond a few hundred hardly brings anything.
+const MaxTable = 1024
 
 // Classic returns the offsets 2^i, as Chord has them (Stoica et al. 2001, there by
 // ID), as many as [Entries] makes of k.

@@ -94,10 +94,14 @@ func TestOffsetsOfNobody(t *testing.T) {
 // wherever they are, takes more hops than the bound.
 func TestSlackAndItsBound(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 2000 {
+	rounds := 2000
+	if testing.Short() || raceEnabled {
+		rounds = 300
+	}
+	for range rounds {
 		n := 2 + rng.IntN(1500)
 		o := someOffsets(rng, n)
-		if rng.IntN(20) == 0 {
+		if rng.IntN(100) == 0 {
 			o = FewestHops(n, rng.IntN(30))
 		}
 		last := 0

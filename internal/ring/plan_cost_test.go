@@ -19,8 +19,12 @@ type cost struct {
 }
 
 func (c *cost) update(p *Plans, members []Member, events int, exact bool) {
+	c.updateTo(p, members, Classic(len(members), 0), events, exact)
+}
+
+func (c *cost) updateTo(p *Plans, members []Member, offsets Offsets, events int, exact bool) {
 	start := time.Now()
-	changes := p.Update(members, Classic(len(members), 0), exact)
+	changes := p.Update(members, offsets, exact)
 	c.time += time.Since(start)
 	c.updates++
 	c.events += events
@@ -140,6 +144,44 @@ func TestCostOfChange(t *testing.T) {
 		} {
 			t.Logf("%-17s %v", row.name, row.of)
 			if row.of.entries > row.bound*row.of.events || row.of.told > (row.bound+Successors)*row.of.events {
+				t.Errorf("seed %d, %d nodes, %s: over %d entries", seed, n, row.name, row.bound)
+			}
+		}
+	}
+}
+
+// TestCostOfFewestHops does so for the other plan: neighbours are nearer, so that there
+// is less slack; and growth by an eighth gives everybody another table, which makes 8k
+// entries for each join.
+func TestCostOfFewestHops(t *testing.T) {
+	seed := rand.Uint64()
+	for _, n := range []int{100, 1000} {
+		var join, death, growth cost
+		c := newRing(seed, n)
+		p, l := NewPlans(), Layout{Fewest: true}
+		update := func(to *cost) {
+			l = l.For(len(c.members))
+			to.updateTo(p, c.members, l.Offsets, 1, false)
+		}
+		update(new(cost))
+		for range 2 * n {
+			c.join()
+			update(&join)
+			c.die()
+			update(&death)
+		}
+		k := len(l.Offsets)
+		for len(c.members) < 2*n {
+			c.join()
+			update(&growth)
+		}
+		for _, row := range []struct {
+			name  string
+			of    *cost
+			bound int
+		}{{"join", &join, 6 * k}, {"death", &death, 6 * k}, {"join, growing", &growth, 17*k + 7}} {
+			t.Logf("%4d nodes, %-13s %v", n, row.name, row.of)
+			if row.of.entries > row.bound*row.of.events {
 				t.Errorf("seed %d, %d nodes, %s: over %d entries", seed, n, row.name, row.bound)
 			}
 		}
