@@ -297,27 +297,33 @@ func TestUpdateOfTheSmallestRings(t *testing.T) {
 }
 
 func TestForgetUnderLag(t *testing.T) {
+	for _, fewest := range []bool{false, true} {
+		forgetUnderLag(t, fewest)
+	}
+}
+
+func forgetUnderLag(t *testing.T, fewest bool) {
 	c := &churn{rng: rand.New(rand.NewPCG(5, 6)), space: 1 << 40}
 	for range 200 {
 		c.join()
 	}
-	p := NewPlans()
-	p.Update(c.members, Classic(len(c.members), 0), true)
+	p, l := NewPlans(), Layout{Fewest: fewest}.For(200)
+	p.Update(c.members, l.Offsets, true)
 	for range 20 {
 		c.join()
-		p.Update(c.members, Classic(len(c.members), 0), false)
+		p.Update(c.members, l.Offsets, false)
 	}
 	before, position := p.Lag(), positions(c.members)
 	for i, m := range c.members {
 		v, _ := p.View(m.ID)
-		before -= sound(t, Classic(len(c.members), 0), position, i, v)
+		before -= sound(t, l.Offsets, position, i, v)
 		p.Forget(m.ID)
 		p.Forget(m.ID) // the second time there is nothing to forget
 		if p.Lag() != before {
 			t.Fatalf("member %d forgotten: %d entries lag, want %d", i, p.Lag(), before)
 		}
 	}
-	for _, ch := range p.Update(c.members, Classic(len(c.members), 0), false) {
+	for _, ch := range p.Update(c.members, l.Offsets, false) {
 		if len(ch.Slots) != ch.Size || len(ch.Successors) != Successors {
 			t.Fatalf("a forgotten view is not sent in full: %+v", ch)
 		}
