@@ -8,7 +8,8 @@
 // admits nodes, draws their IDs, computes their routing tables and hands them
 // out; it carries no messages. A [Node] holds a TCP link to each entry of its
 // table. Entry i is the node 2^i positions clockwise, so that with ceil(log2 N)
-// entries no route among N nodes is longer than that.
+// entries no route among N nodes is longer than that; or, with the plan
+// [FewestHops], at offsets for which the mean route is shorter.
 //
 //	         10
 //	   103        21          node 10 has the entries 21, 32 and 54
@@ -95,5 +96,7 @@
 // "Chord: A Scalable Peer-to-peer Lookup Service for Internet Applications",
 // SIGCOMM 2001. Tables by position instead of by ID, which make the hop count
 // exact, are from Schütt, Schintke and Reinefeld, "Range queries on structured
-// overlay networks" (Chord#), Computer Communications 31(2), 2008.
+// overlay networks" (Chord#), Computer Communications 31(2), 2008. That powers of two
+// are not the best offsets is from Cordasco, Gargano, Hammar, Negro and Scarano,
+// "F-Chord: Improved Uniform Routing on Chord", SIROCCO 2004.
 package ringdht

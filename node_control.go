@@ -73,7 +73,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	on := l != nil && l.ctx.Err() == nil // a life goes on
 	if l != nil {
 		local := l.local.Load()
-		req.Epoch, req.Size, req.Run = local.Epoch, local.Size, l.traffic.latest()
+		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, l.traffic.latest()
 		req.Want, req.ID = !anyID, l.self.ID // its old one, if it is free
 		if on {
 			req.Life, req.Ready, req.Over = l.self.Life, l.isReady(), local.Over

@@ -24,6 +24,15 @@ type Option interface {
 	RegistryOption
 }
 
+// SetupOption is an option of [Registry.Setup].
+type SetupOption interface{ applySetup(*setupConfig) }
+
+// PlanOption is an option of [NewRegistry] and of [Registry.Setup].
+type PlanOption interface {
+	RegistryOption
+	SetupOption
+}
+
 // Limits bounds the memory of a node; 0 means the default. What a node holds at
 // most is SendBuffer + ReceiveBuffer + HandlerBacklog + LinkQueue for each entry
 // of its table, plus a read buffer of up to 64 KiB, or one message, for each
@@ -77,7 +86,11 @@ type registryConfig struct {
 	maxPayload int
 	lease      time.Duration
 	grace      time.Duration
+	plan       Plan
 }
+
+// setupConfig is what a set-up goes by.
+type setupConfig struct{ plan Plan }
 
 type commonOption func(*common)
 
@@ -91,6 +104,11 @@ func (o nodeOption) applyNode(c *nodeConfig) { o(c) }
 type registryOption func(*registryConfig)
 
 func (o registryOption) applyRegistry(c *registryConfig) { o(c) }
+
+type planOption Plan
+
+func (o planOption) applyRegistry(c *registryConfig) { c.plan = Plan(o) }
+func (o planOption) applySetup(c *setupConfig)       { c.plan = Plan(o) }
 
 // WithCodec sets the codec, [Msgpack] by default.
 func WithCodec(c Codec) Option { return commonOption(func(o *common) { o.codec = c }) }
@@ -172,6 +190,10 @@ func WithLease(d time.Duration) RegistryOption {
 func WithGrace(d time.Duration) RegistryOption {
 	return registryOption(func(o *registryConfig) { o.grace = d })
 }
+
+// WithPlan sets how far ahead the entries of routing tables are, [Classic] by default:
+// given to [NewRegistry] for all set-ups, given to [Registry.Setup] for this one.
+func WithPlan(p Plan) PlanOption { return planOption(p) }
 
 const (
 	maxMaxPayload = 8 << 20
@@ -287,5 +309,21 @@ func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
 	case c.lease < 10*time.Millisecond || c.lease > maxLease:
 		return nil, fmt.Errorf("WithLease: %v is not between 10ms, within which nodes must be able to answer, and %v", c.lease, maxLease)
 	}
-	return c, nil
+	return c, c.plan.validate()
+}
+
+// newSetupConfig is what the registry's options say, but for those given to the set-up.
+func (c *registryConfig) newSetupConfig(opts []SetupOption) (*setupConfig, error) {
+	s := &setupConfig{plan: c.plan}
+	for _, o := range opts {
+		o.applySetup(s)
+	}
+	return s, s.plan.validate()
+}
+
+func (p Plan) validate() error {
+	if p > FewestHops {
+		return fmt.Errorf("WithPlan: there is no plan %d", p)
+	}
+	return nil
 }

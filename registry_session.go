@@ -192,7 +192,7 @@ func (s *session) admit(req control.Register) (ring.Member, error) {
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID,
-			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)],
+			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)],
 		}
 		if req.Life != 0 {
 			m, err = r.members.Resume(r.now(), request)

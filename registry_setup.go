@@ -3,6 +3,7 @@ package ringdht
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/x/ringdht/internal/ring"
@@ -20,11 +21,12 @@ func some(all []string) string {
 // Setup makes the ring a live one: it gives every member a routing table with k
 // entries by position, waits until all of them use it, and returns the audit of the
 // tables. k is cut to what the ring allows, ceil(log2 of the members); 0 means as many
-// as that, with which no route takes more hops than that.
+// as that, with which no route takes more hops than that. With [FewestHops] (see
+// [WithPlan]) k is cut to one less than the members, and to 1,024; 0 means the same.
 //
 // From then on nodes that join take part at once, those that leave are let go, and
 // those that die are routed around. Setup may be called again at any time, to change
-// k, also while messages flow: nothing is lost.
+// k or the plan, also while messages flow: nothing is lost.
 //
 // A registry that takes another's place needs no Setup: the ring is live as soon as one of
 // its nodes has come back. Setup before that makes a ring of whoever is there, which the
@@ -33,9 +35,13 @@ func some(all []string) string {
 // A pair of nodes that cannot reach each other is led around by way of others (see
 // [Registry.Degraded]). The error matches [ErrNotReady] and says what is missing when
 // ctx ends first or there is no way around.
-func (r *Registry) Setup(ctx context.Context, k int) (Audit, error) {
+func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (Audit, error) {
 	if k < 0 {
 		return Audit{}, fmt.Errorf("ringdht: registry: a table cannot have %d entries", k)
+	}
+	cfg, err := r.cfg.newSetupConfig(opts)
+	if err != nil {
+		return Audit{}, fmt.Errorf("ringdht: registry: %w", err)
 	}
 	select {
 	case r.setup <- struct{}{}:
@@ -54,12 +60,12 @@ func (r *Registry) Setup(ctx context.Context, k int) (Audit, error) {
 		r.mu.Unlock()
 		return Audit{}, fmt.Errorf("ringdht: registry: setting up: no nodes are registered: %w", ErrNotReady)
 	}
-	r.members.Setup(r.now(), k)
+	r.members.Setup(r.now(), ring.Layout{Fewest: cfg.plan == FewestHops, K: k})
 	r.stir()
 	r.mu.Unlock()
 
 	var missing, stuck []string
-	err := r.await(ctx, func() bool {
+	err = r.await(ctx, func() bool {
 		missing, stuck = r.members.Missing(), nil
 		for _, p := range r.members.NoWay() {
 			stuck = append(stuck, fmt.Sprintf("node %d cannot link to its entry %d: %s", p.From.ID, p.To.ID, p.Why))
@@ -82,6 +88,9 @@ func (r *Registry) Setup(ctx context.Context, k int) (Audit, error) {
 // audit walks the routes through the tables as they were handed out.
 func (r *Registry) audit() Audit {
 	members, tables := r.tables()
+	r.mu.Lock()
+	offsets := slices.Clone(r.members.Layout().Offsets)
+	r.mu.Unlock()
 	ids := make([]uint64, len(members))
 	entries := make([][]uint64, len(members))
 	var epoch uint64
@@ -93,7 +102,7 @@ func (r *Registry) audit() Audit {
 	}
 	a := ring.Audit(ring.Mask(r.cfg.bits), ids, entries)
 	return Audit{
-		Epoch: epoch, Nodes: a.Nodes, Entries: a.Entries,
+		Epoch: epoch, Nodes: a.Nodes, Entries: a.Entries, Offsets: offsets,
 		Pairs: a.Pairs, Sampled: a.Sinks < a.Nodes, Unreachable: a.Unreachable, BadFrom: ID(a.BadFrom), BadTo: ID(a.BadTo),
 		MeanHops: a.MeanHops, MaxHops: a.MaxHops, MaxFrom: ID(a.MaxFrom), MaxTo: ID(a.MaxTo),
 		MinRelayed: a.MinRelayed, MeanRelayed: a.MeanRelayed, MaxRelayed: a.MaxRelayed, MaxRelay: ID(a.MaxRelay),

@@ -91,12 +91,38 @@ func (t *Table) Next(dst ID) (Peer, bool) {
 	return t.peers[i], true
 }
 
+// Plan is a rule for how far ahead the entries of the routing tables are, in positions
+// clockwise.
+type Plan uint8
+
+const (
+	// Classic is 1, 2, 4, 8 and so on, as in Chord: with ceil(log2 N) entries no route
+	// among N nodes is longer than that, and more of them are of no use.
+	Classic Plan = iota
+	// FewestHops is the offsets with the lowest mean that a search finds, akin to those
+	// of Cordasco, Gargano, Hammar, Negro and Scarano, "F-Chord: Improved Uniform
+	// Routing on Chord", SIROCCO 2004. Routes are shorter with as many entries, 4.4 hops
+	// instead of 4.9 among 1,000 nodes with 10, and the more so with fewer entries than
+	// ceil(log2 N), or with more, up to a full mesh. In return everybody gets another table each
+	// time that the ring has grown or shrunk by an eighth.
+	FewestHops
+)
+
+// String is "classic" or "fewest hops".
+func (p Plan) String() string {
+	if p == FewestHops {
+		return "fewest hops"
+	}
+	return "classic"
+}
+
 // Audit is what a registry found when it walked the routes between its members
 // through the tables that it handed out.
 type Audit struct {
 	Epoch       uint64  `json:"epoch"`
 	Nodes       int     `json:"nodes"`
 	Entries     int     `json:"entries"`      // per table
+	Offsets     []int   `json:"offsets"`      // how many positions ahead they are meant to be
 	Pairs       int     `json:"pairs"`        // source and sink pairs walked; in large rings, a sample of the sinks
 	Sampled     bool    `json:"sampled"`      // not every pair was walked
 	Unreachable int     `json:"unreachable"`  // of the pairs, those whose route does not arrive

@@ -152,9 +152,9 @@ func (tr *testRing) ctx() context.Context {
 	return ctx
 }
 
-func (tr *testRing) setup(k int) Audit {
+func (tr *testRing) setup(k int, opts ...SetupOption) Audit {
 	tr.t.Helper()
-	a, err := tr.registry.Setup(tr.ctx(), k)
+	a, err := tr.registry.Setup(tr.ctx(), k, opts...)
 	if err != nil {
 		tr.t.Fatal(err)
 	}

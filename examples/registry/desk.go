@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
@@ -26,8 +27,8 @@ func (d *desk) console() *console.Console {
 		Commands: []console.Command{
 			{Name: "list-messaging-nodes", Short: "list", Run: d.list,
 				Help: "lists the registered nodes: host, port and ID"},
-			{Name: "setup-overlay", Short: "setup", Args: "[k]", Max: 1, Run: d.setup,
-				Help: "gives every node a routing table with k entries, by default log2 of the nodes"},
+			{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Run: d.setup,
+				Help: "gives every node a routing table with k entries, by default log2 of the nodes, for the fewest hops if best"},
 			{Name: "list-routing-tables", Short: "route", Run: d.route,
 				Help: "lists the routing table of each node"},
 			{Name: "start", Args: "n [payload bytes]", Min: 1, Max: 2, Run: d.start,
@@ -83,16 +84,13 @@ func (d *desk) list(context.Context, []string) error {
 }
 
 func (d *desk) setup(ctx context.Context, args []string) error {
-	k := 0
-	if len(args) > 0 {
-		var err error
-		if k, err = console.Number("k", args[0], 1); err != nil {
-			return err
-		}
+	k, plan, err := layout(args)
+	if err != nil {
+		return err
 	}
 	var audit ringdht.Audit
-	err := d.screen.While(func() (err error) {
-		audit, err = d.registry.Setup(ctx, k)
+	err = d.screen.While(func() (err error) {
+		audit, err = d.registry.Setup(ctx, k, ringdht.WithPlan(plan))
 		return err
 	}, func() string {
 		return "setting up: waiting for the links of " + console.Count(len(d.registry.Members()), "node")
@@ -101,11 +99,36 @@ func (d *desk) setup(ctx context.Context, args []string) error {
 		return err
 	}
 	d.show(audit, audit.String())
-	if k > audit.Entries {
-		d.screen.Say("k was cut from %d to %d: a ring of %s has no use for more.", k, audit.Entries, console.Count(audit.Nodes, "node"))
+	if plan != ringdht.Classic {
+		d.screen.Say("The entries of a node are the nodes %s positions ahead of it.", strings.Trim(fmt.Sprint(audit.Offsets), "[]"))
+	}
+	switch nodes := console.Count(audit.Nodes, "node"); {
+	case k <= audit.Entries:
+	case plan == ringdht.Classic || audit.Entries == audit.Nodes-1:
+		d.screen.Say("k was cut from %d to %d: a ring of %s has no use for more.", k, audit.Entries, nodes)
+	default:
+		d.screen.Say("k was cut from %d to %d, the largest table there is.", k, audit.Entries)
 	}
 	d.screen.Say("Registry now ready to initiate tasks.")
 	return nil
+}
+
+// layout reads what tables are asked for: their size, or the plan, or both.
+func layout(args []string) (k int, plan ringdht.Plan, err error) {
+	if n := len(args); n > 0 && (args[n-1] == "best" || args[n-1] == "classic") {
+		if args[n-1] == "best" {
+			plan = ringdht.FewestHops
+		}
+		args = args[:n-1]
+	}
+	switch len(args) {
+	case 0:
+		return 0, plan, nil
+	case 1:
+		k, err = console.Number("k", args[0], 1)
+		return k, plan, err
+	}
+	return 0, 0, console.Usagef("expected a size and a plan, classic or best, not %q", args[1])
 }
 
 func (d *desk) degraded(context.Context, []string) error {

@@ -25,9 +25,12 @@
 // # Commands
 //
 //	list-messaging-nodes (list)   the registered nodes: host, port and ID, a line each
-//	setup-overlay [k] (setup)     gives every node a routing table with k entries, by
-//	                              default as many as keep every route within
-//	                              log2 of the number of nodes, and waits for all links
+//	setup-overlay [k] [plan]      (setup) gives every node a routing table with k
+//	                              entries, by default as many as keep every route
+//	                              within log2 of the number of nodes, and waits for
+//	                              all links. plan is classic, the default, for entries
+//	                              1, 2, 4 and so on positions ahead, or best, for those
+//	                              that need the fewest hops
 //	list-routing-tables (route)   each node's routing table
 //	start n [payload bytes]       every node sends n messages, each to a node drawn at
 //	                              random; prints the summary when all have arrived

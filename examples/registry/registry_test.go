@@ -102,6 +102,13 @@ func TestSession(t *testing.T) {
 	p.Expect(`^epoch \d+: 5 nodes with 3 entries`)
 	p.Expect(`^k was cut from 9 to 3: a ring of 5 nodes has no use for more\.$`)
 	p.Expect(ready)
+	p.Type("setup 9 best")
+	p.Expect(`^epoch \d+: 5 nodes with 4 entries, .* hops mean 1\.000 `)
+	p.Expect(`^The entries of a node are the nodes 1 2 3 4 positions ahead of it\.$`)
+	p.Expect(`^k was cut from 9 to 4: a ring of 5 nodes has no use for more\.$`)
+	p.Type("setup best")
+	p.Expect(`^epoch \d+: 5 nodes with 3 entries`)
+	p.Expect(ready)
 
 	p.Type("help")
 	p.Expect(`^list-messaging-nodes +list `)
@@ -129,7 +136,11 @@ func TestMistakes(t *testing.T) {
 		{"start 5 3", `^start: payload must be a whole number of at least 4, not "3"`},
 		{"start 5 6 7", `^start: expected n `},
 		{"start 99999999999999999999", `^start: n must be a whole number`},
-		{"setup x", `^setup-overlay: k must be a whole number of at least 1, not "x" \(usage: setup-overlay \[k\]\)$`},
+		{"setup x", `^setup-overlay: k must be a whole number of at least 1, not "x" \(usage: setup-overlay \[k\] \[classic\|best\]\)$`},
+		{"setup best 3", `^setup-overlay: expected a size and a plan, classic or best, not "3"`},
+		{"setup 3 Best", `^setup-overlay: expected a size and a plan, classic or best, not "Best"`},
+		{"setup 0 best", `^setup-overlay: k must be a whole number of at least 1, not "0"`},
+		{"setup 3 best 4", `^setup-overlay: expected \[k\] \[classic\|best\]`},
 		{"list all", `^list-messaging-nodes: expected no arguments`},
 		{"trace 1", `^trace: expected a b \(usage: trace a b\)$`},
 		{"trace 1 -2", `^trace: expected the ID of a node, a number, not "-2"`},

@@ -49,7 +49,8 @@ type Register struct {
 	// sight of it, or is a new one that has to learn of it. 0 for a new life.
 	Life  uint64 `json:"life"`
 	Epoch uint64 `json:"epoch"` // of what it was told last, 0 for nothing
-	Size  int    `json:"size"`  // the entries asked for at the set-up, 0 for as many as are useful
+	Size  int    `json:"size"`  // the entries asked for at the set-up, 0 for ceil(log2) of the members
+	Plan  Plan   `json:"plan"`  // of the tables
 	Ready bool   `json:"ready"` // it was told that everybody's tables lead to it
 	Run   uint64 `json:"run"`   // the latest traffic run that it knows of
 	Over  []Over `json:"over"`  // lives that it was told are over, the latest few
@@ -125,10 +126,19 @@ type Over struct {
 	Epoch uint64 `json:"epoch"`
 }
 
+// Plan says by which rule a ring's tables are made. It makes no difference to nodes.
+type Plan int
+
+const (
+	Classic    Plan = iota // entry i is 2^i positions ahead
+	FewestHops             // offsets that were looked for
+)
+
 // Manifest is a node's view of the ring, all of it.
 type Manifest struct {
 	Epoch      uint64   `json:"epoch"`
-	Size       int      `json:"size"` // the entries asked for at the set-up, 0 for as many as are useful
+	Size       int      `json:"size"` // the entries asked for at the set-up, 0 for ceil(log2) of the members
+	Plan       Plan     `json:"plan"` // of the tables, for a registry to come
 	Members    int      `json:"members"`
 	Entries    []Peer   `json:"entries"`    // clockwise
 	Successors []Peer   `json:"successors"` // clockwise, the first is the first entry

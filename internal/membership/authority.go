@@ -70,6 +70,7 @@ type Request struct {
 	Life  uint64
 	Epoch uint64
 	Size  int
+	Plan  control.Plan
 	Ready bool           // it was told that everybody's tables lead to it
 	Over  []control.Over // lives that it knows to be over
 }
@@ -126,9 +127,9 @@ type Authority struct {
 	by    map[uint64]*member
 	plans *ring.Plans
 
-	live     bool // a ring was set up
-	size     int  // entries asked for, 0 for as many as are useful
-	sized    bool // by an operator of this registry
+	live     bool        // a ring was set up
+	layout   ring.Layout // of the tables
+	sized    bool        // by an operator of this registry
 	inTables int
 	epoch    uint64
 	life     uint64 // of the latest member
@@ -178,7 +179,7 @@ func (a *Authority) View(id uint64) (ring.View, bool)     { return a.plans.View(
 func (a *Authority) Epoch() uint64                        { return a.epoch }
 func (a *Authority) Live() bool                           { return a.live }
 func (a *Authority) Recovering() bool                     { return a.recovering }
-func (a *Authority) Size() int                            { return a.size }
+func (a *Authority) Layout() ring.Layout                  { return a.layout }
 func (a *Authority) find(ref ring.Ref) *member {
 	if m := a.by[ref.ID]; m != nil && m.Life == ref.Life {
 		return m

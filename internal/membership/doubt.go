@@ -135,7 +135,7 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 		a.fresh = append(a.fresh, m)
 	}
 	if r.Epoch >= a.heard && !a.sized { // the latest word is the best, but for the operator's
-		a.heard, a.size = r.Epoch, r.Size
+		a.heard, a.layout = r.Epoch, ring.Layout{Fewest: r.Plan == control.FewestHops, K: r.Size}
 	}
 }
 

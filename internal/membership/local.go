@@ -17,6 +17,7 @@ type Local struct {
 
 	Epoch      uint64
 	Size       int // entries asked for at the set-up
+	Plan       control.Plan
 	Members    int
 	Entries    []control.Peer
 	Successors []control.Peer
@@ -40,7 +41,7 @@ func (l *Local) remember(gone []control.Ref, epoch uint64) []control.Over {
 // Manifest is what the node knows after it was told everything.
 func (l *Local) Manifest(m control.Manifest) (*Local, error) {
 	next := &Local{
-		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Members: m.Members,
+		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: m.Members,
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
 		Others: m.Others, Idle: make(map[uint64]struct{}, len(m.Idle)),
 	}
@@ -60,7 +61,7 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 	if u.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", u.Epoch, l.Epoch)
 	}
-	if u.Entries < 0 || u.Entries > maxEntries {
+	if u.Entries < 0 || u.Entries > ring.MaxTable {
 		return nil, fmt.Errorf("a table of %d entries", u.Entries)
 	}
 	next.Epoch, next.Members = u.Epoch, u.Members
@@ -81,9 +82,6 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 	}
 	return &next, next.check()
 }
-
-// maxEntries is more than any table by position can have.
-const maxEntries = 64
 
 // Announce is what the node knows after it was told who came and went. random is as
 // in [Config].

@@ -17,9 +17,12 @@ func (a *Authority) peers(refs []ring.Ref) []control.Peer {
 // manifest is everything that a member is to know.
 func (a *Authority) manifest(m *member, view ring.View, members int) control.Manifest {
 	note := control.Manifest{
-		Epoch: a.epoch, Size: a.size, Members: members,
+		Epoch: a.epoch, Size: a.layout.K, Members: members,
 		Entries: a.peers(view.Entries), Successors: a.peers(view.Successors),
 		Detours: m.detours, Hold: m.hold,
+	}
+	if a.layout.Fewest {
+		note.Plan = control.FewestHops
 	}
 	note.Others, note.Idle = a.others(m)
 	return note

@@ -21,10 +21,10 @@ func (a *Authority) quiet() time.Duration {
 // every member.
 func (a *Authority) pace() time.Duration { return time.Duration(len(a.by)) * 20 * time.Microsecond }
 
-// Setup makes the ring a live one, or gives it tables of another size: everybody is
-// told everything. 0 means as many entries as are useful.
-func (a *Authority) Setup(now Time, size int) {
-	a.live, a.size, a.sized = true, size, true
+// Setup makes the ring a live one, or gives it tables of another layout: everybody is
+// told everything.
+func (a *Authority) Setup(now Time, layout ring.Layout) {
+	a.live, a.layout, a.sized = true, layout, true
 	for _, m := range a.by {
 		m.full = true
 		m.stalled = false
@@ -108,7 +108,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 		tables = append(tables, m.Member)
 	}
 	slices.SortFunc(tables, func(x, y ring.Member) int { return cmp.Compare(x.ID, y.ID) })
-	k := ring.Entries(len(tables), a.size)
+	a.layout = a.layout.For(len(tables))
 	at := 0
 	var positions []int
 	for _, m := range a.batch {
@@ -116,7 +116,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 			at++
 		}
 		var view ring.View
-		positions = ring.AppendPositions(positions[:0], len(tables), at, k)
+		positions = a.layout.Offsets.AppendPositions(positions[:0], len(tables), at)
 		for _, p := range positions {
 			view.Entries = append(view.Entries, tables[p].Ref())
 		}
@@ -160,7 +160,8 @@ func (a *Authority) plan() {
 			a.plans.Forget(m.ID)
 		}
 	}
-	changes := a.plans.Update(tables, a.size, a.exact)
+	a.layout = a.layout.For(len(tables))
+	changes := a.plans.Update(tables, a.layout.Offsets, a.exact)
 	a.dirty, a.exact = false, false
 	a.inTables = len(tables)
 	a.epoch++

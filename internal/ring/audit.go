@@ -16,6 +16,7 @@ type Report struct {
 	MaxRelayed     int    // most
 	MaxRelay       uint64 // a node that carries that many
 	MeanRelayed    float64
+	Relayed        []int // by each, in the order of the IDs
 }
 
 // AuditSample is the number of destinations checked in a ring that is larger:
@@ -23,14 +24,20 @@ type Report struct {
 // hold up a set-up for seconds.
 const AuditSample = 2048
 
-// Audit walks the routes between all members through the tables as they were
-// handed out, with the same [ClosestPreceding] that the nodes use. ids ascend;
-// tables[i] holds the entries of ids[i], in clockwise order from it.
+// Audit is [Walk] to at most [AuditSample] sinks.
+func Audit(mask uint64, ids []uint64, tables [][]uint64) Report {
+	return Walk(mask, ids, tables, AuditSample)
+}
+
+// Walk walks the routes from all members to all of them, or in larger rings to so
+// many of them, through the tables as they were handed out, with the same
+// [ClosestPreceding] that the nodes use. ids ascend; tables[i] holds the entries of
+// ids[i], in clockwise order from it.
 //
 // A route only moves towards its sink, so for each sink it is enough to visit
 // the sources from the nearest to the farthest, counter-clockwise: the next hop
 // of each was visited before.
-func Audit(mask uint64, ids []uint64, tables [][]uint64) Report {
+func Walk(mask uint64, ids []uint64, tables [][]uint64, sinks int) Report {
 	n := len(ids)
 	r := Report{Nodes: n}
 	for _, t := range tables {
@@ -44,7 +51,7 @@ func Audit(mask uint64, ids []uint64, tables [][]uint64) Report {
 	hops := make([]int, n)
 	through := make([]int, n) // routes to the sink at hand that reach or start at this node
 	relayed := make([]int, n)
-	stride := max(1, (n+AuditSample-1)/AuditSample)
+	stride := max(1, (n+sinks-1)/sinks)
 	total := 0
 	for d := 0; d < n; d += stride {
 		r.Sinks++
@@ -88,6 +95,7 @@ func Audit(mask uint64, ids []uint64, tables [][]uint64) Report {
 		r.MeanHops = float64(total) / float64(arrived)
 	}
 	if n > 0 {
+		r.Relayed = relayed
 		r.MinRelayed = slices.Min(relayed)
 		r.MaxRelayed = slices.Max(relayed)
 		r.MaxRelay = ids[slices.Index(relayed, r.MaxRelayed)]

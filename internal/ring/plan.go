@@ -13,7 +13,7 @@ const Successors = 4
 
 // View is what a member was told: its table and the nodes right behind it.
 type View struct {
-	Entries    []Ref // clockwise; entry i is meant to be 2^i positions ahead
+	Entries    []Ref // clockwise; entry i is meant to be as far ahead as offset i says
 	Successors []Ref // clockwise, min(Successors, n-1) of them in a ring of n nodes
 }
 
@@ -35,19 +35,21 @@ type Slot struct {
 // told only what changed. It is not safe for concurrent use.
 //
 // By position, a join moves the ends of about as many entries as the ring has
-// nodes: each node behind which the newcomer falls within 2^i positions has an
-// entry i that is now one position too far. Hardly any of that is worth a
+// nodes: each node behind which the newcomer falls within offset i has an entry i
+// that is now one position too far. Hardly any of that is worth a
 // message, so entries may drift, the long ones more than the short ones (see
-// [LaggingHops] for what it costs). The first three and the successors, on which
-// arriving depends, never do.
+// [LaggingHops] for what it costs). Those shorter than 8 positions and the
+// successors, on which arriving depends, never do.
 type Plans struct {
-	views views
-	lag   int // entries that are not what their position says
+	views   views
+	offsets Offsets // that the views go by
+	lag     int     // entries that are not what their position says
 
 	// Only for the time of an Update; kept to be used again, as large as the ring
 	// ever was.
 	before views
 	now    []int32 // the positions of those before, or gone
+	slack  []int32 // of each entry; 0 in an exact one
 }
 
 // views holds what everybody was told, by position. Entries are positions too: a
@@ -68,15 +70,11 @@ const gone = -1
 // NewPlans returns the plans of the empty ring.
 func NewPlans() *Plans { return &Plans{} }
 
-// slack is how many positions entry i may be off the 2^i ahead that it is meant
-// to be, in either direction. Neighbouring entries cannot meet within it, 9/8 of
-// 2^i being less than 7/8 of 2^(i+1), nor can one come round to self: whatever
-// is within its slack is in clockwise order. Entries 0, 1 and 2 have none.
-func slack(i int) int { return 1 << i >> 3 }
-
 // LaggingHops is the most links a route can have in a ring of n nodes whose tables
-// have k entries, as many as [Entries] allows or fewer, each within its slack. For
-// the largest tables it is no more than ceil(log2 n), lag or none.
+// have k entries, as many as [Entries] allows or fewer, 2^i positions ahead and each
+// within its slack, which is 2^i/8 then (see [Offsets.slack]). For the largest
+// tables it is no more than ceil(log2 n), lag or none.
+// [Offsets.LaggingHops] is the same for any offsets, without a formula.
 //
 // Proof. Let S be 2^(k-1), the longest stride. With k up to 3 nothing lags: 0 to
 // 2S-2 positions take at most k-1 hops, and each further S one more.
@@ -97,14 +95,14 @@ func LaggingHops(n, k int) int {
 		return 0
 	}
 	stride := 1 << (k - 1)
-	if slack(k-1) == 0 {
+	if k <= 3 {
 		return n/stride + k - 2
 	}
 	return 8*(n-1)/(7*stride) + k - 2
 }
 
 // Update brings the views up to date with the members, all of them, ascending by
-// ID, with tables of as many entries as [Entries] makes of k, and returns what
+// ID, with tables by the offsets, which must be below their number, and returns what
 // changed, ascending by position. A member is the same as long as its ID and
 // life are. One whose view is not known gets it from scratch; views of members
 // that are gone are dropped.
@@ -115,9 +113,17 @@ func LaggingHops(n, k int) int {
 // It goes over every entry, in a ring of 100,000 some 1.7 million, which takes
 // milliseconds. Looking only where a change can matter would need an index of who
 // names whom that costs as much as the views.
-func (p *Plans) Update(members []Member, k int, exact bool) []Change {
+func (p *Plans) Update(members []Member, offsets Offsets, exact bool) []Change {
 	p.before, p.views = p.views, p.before
-	p.views.reset(len(members), Entries(len(members), k))
+	p.views.reset(len(members), len(offsets))
+	p.offsets, p.slack = offsets, p.slack[:0]
+	for i := range offsets {
+		slack := 0
+		if !exact {
+			slack = offsets.slack(i)
+		}
+		p.slack = append(p.slack, int32(slack))
+	}
 	p.locate(members)
 	for i, m := range members {
 		p.views.refs[i] = Ref{m.ID, m.Life}
@@ -138,7 +144,7 @@ func (p *Plans) Update(members []Member, k int, exact bool) []Change {
 			}
 			was++
 		}
-		slots = p.fill(slots[:0], self, kept, exact)
+		slots = p.fill(slots[:0], self, kept)
 		p.views.told[self] = true
 		moved := !known || !p.followedAsBefore(was-1, self)
 		if !moved && p.views.k == p.before.k && len(slots) == 0 {
@@ -172,17 +178,14 @@ func (p *Plans) locate(members []Member) {
 
 // fill sets the entries of a member to those it had, where they can stay, and
 // appends the others to slots.
-func (p *Plans) fill(slots []Slot, self int, kept []int32, exact bool) []Slot {
+func (p *Plans) fill(slots []Slot, self int, kept []int32) []Slot {
 	n := len(p.views.refs)
 	entries := p.views.of(self)
-	for i := range entries {
-		limit := slack(i)
-		if exact {
-			limit = 0
-		}
+	for i, offset := range p.offsets {
 		if i < len(kept) {
 			if at := p.now[kept[i]]; at != gone {
-				if drift := ahead(n, self, int(at)) - 1<<i; -limit <= drift && drift <= limit {
+				limit := int(p.slack[i])
+				if drift := ahead(n, self, int(at)) - offset; -limit <= drift && drift <= limit {
 					if drift != 0 {
 						p.lag++
 					}
@@ -191,7 +194,7 @@ func (p *Plans) fill(slots []Slot, self int, kept []int32, exact bool) []Slot {
 				}
 			}
 		}
-		at := wrap(n, self+1<<i)
+		at := wrap(n, self+offset)
 		entries[i] = int32(at)
 		slots = append(slots, Slot{i, p.views.refs[at]})
 	}
@@ -236,7 +239,7 @@ func (p *Plans) Forget(id uint64) {
 		return
 	}
 	for e, at := range p.views.of(i) {
-		if ahead(len(p.views.refs), i, int(at)) != 1<<e {
+		if ahead(len(p.views.refs), i, int(at)) != p.offsets[e] {
 			p.lag--
 		}
 	}

@@ -19,8 +19,12 @@ type cost struct {
 }
 
 func (c *cost) update(p *Plans, members []Member, events int, exact bool) {
+	c.updateTo(p, members, Classic(len(members), 0), events, exact)
+}
+
+func (c *cost) updateTo(p *Plans, members []Member, offsets Offsets, events int, exact bool) {
 	start := time.Now()
-	changes := p.Update(members, 0, exact)
+	changes := p.Update(members, offsets, exact)
 	c.time += time.Since(start)
 	c.updates++
 	c.events += events
@@ -88,10 +92,10 @@ func TestCostOfChange(t *testing.T) {
 		var join, death, exactJoin, exactDeath, growth, shrinkage cost
 		c := newRing(seed, n)
 		p := NewPlans()
-		p.Update(c.members, 0, true)
+		p.Update(c.members, Classic(len(c.members), 0), true)
 		for range 40 {
 			c.turnover(batch, batch)
-			p.Update(c.members, 0, false)
+			p.Update(c.members, Classic(len(c.members), 0), false)
 		}
 		steps := min(2000, 5_000_000/n)
 		for range steps {
@@ -101,7 +105,7 @@ func TestCostOfChange(t *testing.T) {
 			death.update(p, c.members, 1, false)
 		}
 		lag := float64(p.Lag()) / float64(n)
-		p.Update(c.members, 0, true)
+		p.Update(c.members, Classic(len(c.members), 0), true)
 		for range min(steps, 10) {
 			c.join()
 			exactJoin.update(p, c.members, 1, true)
@@ -113,7 +117,7 @@ func TestCostOfChange(t *testing.T) {
 		few := 1<<bits.Len(uint(n-1))/2 + 1
 		c = newRing(seed, few)
 		p = NewPlans()
-		p.Update(c.members, 0, true)
+		p.Update(c.members, Classic(len(c.members), 0), true)
 		batch = max(1, n/150)
 		for len(c.members)+batch < 2*few-2 {
 			c.turnover(0, batch)
@@ -146,6 +150,44 @@ func TestCostOfChange(t *testing.T) {
 	}
 }
 
+// TestCostOfFewestHops does so for the other plan: neighbours are nearer, so that there
+// is less slack; and growth by an eighth gives everybody another table, which makes 8k
+// entries for each join.
+func TestCostOfFewestHops(t *testing.T) {
+	seed := rand.Uint64()
+	for _, n := range []int{100, 1000} {
+		var join, death, growth cost
+		c := newRing(seed, n)
+		p, l := NewPlans(), Layout{Fewest: true}
+		update := func(to *cost) {
+			l = l.For(len(c.members))
+			to.updateTo(p, c.members, l.Offsets, 1, false)
+		}
+		update(new(cost))
+		for range 2 * n {
+			c.join()
+			update(&join)
+			c.die()
+			update(&death)
+		}
+		k := len(l.Offsets)
+		for len(c.members) < 2*n {
+			c.join()
+			update(&growth)
+		}
+		for _, row := range []struct {
+			name  string
+			of    *cost
+			bound int
+		}{{"join", &join, 6 * k}, {"death", &death, 6 * k}, {"join, growing", &growth, 17*k + 7}} {
+			t.Logf("%4d nodes, %-13s %v", n, row.name, row.of)
+			if row.of.entries > row.bound*row.of.events {
+				t.Errorf("seed %d, %d nodes, %s: over %d entries", seed, n, row.name, row.bound)
+			}
+		}
+	}
+}
+
 func TestViewsAreCompact(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")
@@ -160,8 +202,8 @@ func TestViewsAreCompact(t *testing.T) {
 		c := newRing(1, n)
 		p := NewPlans()
 		before := used()
-		p.Update(c.members, 0, true)
-		p.Update(c.members, 0, false) // the second one brings the other half
+		p.Update(c.members, Classic(len(c.members), 0), true)
+		p.Update(c.members, Classic(len(c.members), 0), false) // the second one brings the other half
 		each := float64(used()-before) / float64(n)
 		t.Logf("%d nodes, %d entries: %.0f bytes a member", n, p.views.k, each)
 		if each > 200 {
@@ -181,16 +223,16 @@ func BenchmarkUpdate(b *testing.B) {
 		b.Run(fmt.Sprintf("scratch/nodes=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				NewPlans().Update(few, 0, true)
+				NewPlans().Update(few, Classic(n, 0), true)
 			}
 		})
 		for name, exact := range map[string]bool{"lazy": false, "exact": true} {
 			b.Run(fmt.Sprintf("%s/nodes=%d", name, n), func(b *testing.B) {
 				b.ReportAllocs()
 				p := NewPlans()
-				p.Update(few, 0, true)
+				p.Update(few, Classic(n, 0), true)
 				for i := 1; b.Loop(); i++ {
-					p.Update(rings[i%2], 0, exact)
+					p.Update(rings[i%2], Classic(n, 0), exact)
 				}
 			})
 		}

@@ -8,17 +8,17 @@ import (
 
 // worstHops is the longest route to each distance below n when an adversary
 // places every entry of every node anywhere within its slack.
-func worstHops(n, k int) []int {
+func worstHops(n int, o Offsets) []int {
 	worst := make([]int, n)
 	for d := 1; d < n; d++ {
-		i := k - 1
-		for 1<<i-slack(i) > d {
+		i := len(o) - 1
+		for o[i]-o.slack(i) > d {
 			i--
 		}
 		// Entry i may be used, and is if it cannot be placed beyond d.
-		low, high := 1<<i-slack(i), 1<<i+slack(i)
+		low, high := o[i]-o.slack(i), o[i]+o.slack(i)
 		if high > d && i > 0 {
-			low = 1<<(i-1) - slack(i-1)
+			low = o[i-1] - o.slack(i-1)
 		}
 		for hop := low; hop <= min(high, d); hop++ {
 			worst[d] = max(worst[d], worst[d-hop]+1)
@@ -30,10 +30,13 @@ func worstHops(n, k int) []int {
 func TestLaggingHopsIsTheWorst(t *testing.T) {
 	for k := 1; k <= 13; k++ {
 		longest := 0
-		for d, hops := range worstHops(5000, k) {
+		for d, hops := range worstHops(5000, Classic(5000, k)) {
 			longest = max(longest, hops)
 			if n := d + 1; k <= MaxEntries(n) && longest != LaggingHops(n, k) {
 				t.Fatalf("%d nodes, %d entries: %d hops at worst, the formula says %d", n, k, longest, LaggingHops(n, k))
+			}
+			if n := d + 1; k <= MaxEntries(n) && n%7 == 0 && Classic(n, k).LaggingHops(n) != longest {
+				t.Fatalf("%d nodes, %d entries: %d hops at worst, not %d", n, k, longest, Classic(n, k).LaggingHops(n))
 			}
 		}
 	}
@@ -68,17 +71,21 @@ func TestRoutesUnderLag(t *testing.T) {
 		if n > 300 && (testing.Short() || raceEnabled) {
 			continue
 		}
-		for _, k := range []int{0, 1, 3, 5} {
-			t.Run(fmt.Sprintf("nodes=%d/k=%d", n, k), func(t *testing.T) {
-				if k == 1 && n > 300 {
+		for _, asked := range []Layout{{}, {K: 1}, {K: 3}, {K: 5}, {Fewest: true}, {Fewest: true, K: 3}, {Fewest: true, K: 24}} {
+			t.Run(fmt.Sprintf("nodes=%d/k=%d,fewest=%v", n, asked.K, asked.Fewest), func(t *testing.T) {
+				if asked.K == 1 && n > 300 {
 					t.Skip("a route visits every node")
 				}
 				c := &churn{rng: rand.New(rand.NewPCG(seed, uint64(n))), space: 1 << 40}
 				for range n {
 					c.join()
 				}
-				p := NewPlans()
-				p.Update(c.members, k, true)
+				p, layout := NewPlans(), asked
+				update := func(exact bool) {
+					layout = layout.For(len(c.members))
+					p.Update(c.members, layout.Offsets, exact)
+				}
+				update(true)
 				for phase, steps := range []func(){
 					c.join, // the ring grows by half: entries come to name nodes too far ahead
 					func() { c.join(); c.die() },
@@ -86,10 +93,13 @@ func TestRoutesUnderLag(t *testing.T) {
 				} {
 					for range max(10, n/2) {
 						steps()
-						p.Update(c.members, k, false)
+						update(false)
 					}
 					r := audit(t, p, c.members)
-					bound := LaggingHops(r.Nodes, r.Entries)
+					bound := layout.Offsets.LaggingHops(r.Nodes)
+					if !asked.Fewest && bound != LaggingHops(r.Nodes, r.Entries) {
+						t.Errorf("bound %d, the formula says %d", bound, LaggingHops(r.Nodes, r.Entries))
+					}
 					if r.Unreachable != 0 || r.MaxHops > bound {
 						t.Fatalf("seed %d phase %d, %d entries lag: bound %d, %+v", seed, phase, p.Lag(), bound, r)
 					}
@@ -107,17 +117,17 @@ func TestRoutesUnderTheWorstLag(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	for range 60 {
 		n := 2 + rng.IntN(500)
-		k := Entries(n, rng.IntN(12))
+		o := Layout{Fewest: rng.IntN(2) == 0, K: rng.IntN(12)}.For(n).Offsets
 		ids, tables := make([]uint64, n), make([][]uint64, n)
 		for i := range ids {
 			ids[i] = uint64(i)
-			for e := range k {
-				ahead := 1<<e + (rng.IntN(3)-1)*slack(e)
+			for e, c := range o {
+				ahead := c + (rng.IntN(3)-1)*o.slack(e)
 				tables[i] = append(tables[i], uint64((i+min(ahead, n-1))%n))
 			}
 		}
-		if r := Audit(Mask(40), ids, tables); r.Unreachable != 0 || r.MaxHops > LaggingHops(n, k) {
-			t.Fatalf("seed %d, bound %d: %+v", seed, LaggingHops(n, k), r)
+		if r := Audit(Mask(40), ids, tables); r.Unreachable != 0 || r.MaxHops > o.LaggingHops(n) {
+			t.Fatalf("seed %d, %v, bound %d: %+v", seed, o, o.LaggingHops(n), r)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package ring
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -60,7 +61,7 @@ func positions(members []Member) map[Ref]int {
 // that are shared.
 type model map[Ref]View
 
-func (m model) update(members []Member, k int, exact bool) {
+func (m model) update(members []Member, offsets Offsets, exact bool) {
 	n, position := len(members), positions(members)
 	ref := func(i int) Ref { return Ref{members[i%n].ID, members[i%n].Life} }
 	for r := range m {
@@ -70,14 +71,11 @@ func (m model) update(members []Member, k int, exact bool) {
 	}
 	for i := range members {
 		old, v := m[ref(i)], View{Entries: []Ref{}, Successors: []Ref{}}
-		for e, p := range AppendPositions(nil, n, i, Entries(n, k)) {
-			entry := ref(p)
+		for e, c := range offsets {
+			entry := ref(i + c)
 			if !exact && e < len(old.Entries) {
-				if at, alive := position[old.Entries[e]]; alive {
-					off := (at-i+n)%n - 1<<e
-					if 8*off <= 1<<e && -8*off <= 1<<e {
-						entry = old.Entries[e]
-					}
+				if at, alive := position[old.Entries[e]]; alive && near(offsets, e, (at-i+n)%n-c) {
+					entry = old.Entries[e]
 				}
 			}
 			v.Entries = append(v.Entries, entry)
@@ -89,9 +87,22 @@ func (m model) update(members []Member, k int, exact bool) {
 	}
 }
 
+// near says whether an entry that is off its offset may stay.
+func near(o Offsets, e, off int) bool {
+	off = max(off, -off)
+	low, high := 0, math.MaxInt/8
+	if e > 0 {
+		low = o[e-1]
+	}
+	if e+1 < len(o) {
+		high = o[e+1]
+	}
+	return 8*off <= o[e] && 4*off <= o[e]-low && 4*off <= high-o[e]
+}
+
 // sound checks a view against what every view must be, whatever the model says,
 // and returns how many entries lag.
-func sound(t *testing.T, position map[Ref]int, self int, v View) (lag int) {
+func sound(t *testing.T, o Offsets, position map[Ref]int, self int, v View) (lag int) {
 	t.Helper()
 	n, before := len(position), 0
 	for e, r := range v.Entries {
@@ -104,8 +115,8 @@ func sound(t *testing.T, position map[Ref]int, self int, v View) (lag int) {
 			t.Fatalf("position %d of %d: entry %d is %d ahead, the one before %d", self, n, e, d, before)
 		}
 		before = d
-		off := d - 1<<e
-		if e < 3 && off != 0 || 8*off > 1<<e || -8*off > 1<<e {
+		off := d - o[e]
+		if o[e] < 8 && off != 0 || !near(o, e, off) {
 			t.Fatalf("position %d of %d: entry %d is %d ahead", self, n, e, d)
 		}
 		if off != 0 {
@@ -169,7 +180,7 @@ func TestUpdateAgainstTheModel(t *testing.T) {
 				c.join()
 			}
 			p, m, copies := NewPlans(), model{}, map[Ref]View{}
-			k, steps, lagged := 0, 300, 0
+			layout, steps, lagged := Layout{}, 300, 0
 			if n >= 600 || raceEnabled || testing.Short() {
 				steps = 100
 			}
@@ -179,8 +190,10 @@ func TestUpdateAgainstTheModel(t *testing.T) {
 					[]func(){c.join, c.join, c.die, c.die, c.rejoin}[c.rng.IntN(5)]()
 				}
 				if c.rng.IntN(20) == 0 {
-					k = c.rng.IntN(12)
+					layout = Layout{Fewest: c.rng.IntN(2) == 0, K: c.rng.IntN(12)}
 				}
+				layout = layout.For(len(c.members))
+				offsets := layout.Offsets
 				if len(c.members) > 0 && c.rng.IntN(10) == 0 {
 					one := c.members[c.rng.IntN(len(c.members))]
 					p.Forget(one.ID)
@@ -191,11 +204,11 @@ func TestUpdateAgainstTheModel(t *testing.T) {
 					delete(copies, Ref{one.ID, one.Life})
 				}
 
-				changes := p.Update(c.members, k, exact)
-				m.update(c.members, k, exact)
+				changes := p.Update(c.members, offsets, exact)
+				m.update(c.members, offsets, exact)
 				last := -1
 				for _, change := range changes {
-					if change.At <= last || change.Size != Entries(len(c.members), k) {
+					if change.At <= last || change.Size != len(offsets) {
 						t.Fatalf("out of order, or not the size: %+v", change)
 					}
 					last = change.At
@@ -213,13 +226,13 @@ func TestUpdateAgainstTheModel(t *testing.T) {
 					if told := copies[Ref{mm.ID, mm.Life}]; !reflect.DeepEqual(v, told) {
 						t.Fatalf("member %d: kept %v, was told %v", i, v, told)
 					}
-					lag += sound(t, position, i, v)
+					lag += sound(t, offsets, position, i, v)
 				}
 				if p.Lag() != lag || exact && lag != 0 {
 					t.Fatalf("Lag is %d, counted %d, exact: %v", p.Lag(), lag, exact)
 				}
 				lagged = max(lagged, lag)
-				if again := p.Update(c.members, k, exact); len(again) != 0 {
+				if again := p.Update(c.members, offsets, exact); len(again) != 0 {
 					t.Fatalf("the same members again: %+v", again)
 				}
 			}
@@ -234,8 +247,8 @@ func TestExactUpdateIsByPosition(t *testing.T) {
 	c := &churn{rng: rand.New(rand.NewPCG(1, 2)), space: 1000}
 	p := NewPlans()
 	for n := range 140 {
-		p.Update(c.members, 0, false)
-		for i, ch := range p.Update(c.members, n%9, true) {
+		p.Update(c.members, Classic(n, 0), false)
+		for i, ch := range p.Update(c.members, Classic(n, n%9), true) {
 			if n%9 == 0 && i == 0 && ch.Size != MaxEntries(n) {
 				t.Fatalf("n %d: %d entries", n, ch.Size)
 			}
@@ -273,7 +286,7 @@ func TestUpdateOfTheSmallestRings(t *testing.T) {
 		{[]Member{{ID: 9, Life: 10}}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
 		{nil, nil},
 	} {
-		if got := p.Update(step.members, 0, i%2 == 0); !reflect.DeepEqual(got, step.want) {
+		if got := p.Update(step.members, Classic(len(step.members), 0), i%2 == 0); !reflect.DeepEqual(got, step.want) {
 			t.Fatalf("step %d: got %+v, want %+v", i, got, step.want)
 		}
 	}
@@ -284,27 +297,33 @@ func TestUpdateOfTheSmallestRings(t *testing.T) {
 }
 
 func TestForgetUnderLag(t *testing.T) {
+	for _, fewest := range []bool{false, true} {
+		forgetUnderLag(t, fewest)
+	}
+}
+
+func forgetUnderLag(t *testing.T, fewest bool) {
 	c := &churn{rng: rand.New(rand.NewPCG(5, 6)), space: 1 << 40}
 	for range 200 {
 		c.join()
 	}
-	p := NewPlans()
-	p.Update(c.members, 0, true)
+	p, l := NewPlans(), Layout{Fewest: fewest}.For(200)
+	p.Update(c.members, l.Offsets, true)
 	for range 20 {
 		c.join()
-		p.Update(c.members, 0, false)
+		p.Update(c.members, l.Offsets, false)
 	}
 	before, position := p.Lag(), positions(c.members)
 	for i, m := range c.members {
 		v, _ := p.View(m.ID)
-		before -= sound(t, position, i, v)
+		before -= sound(t, l.Offsets, position, i, v)
 		p.Forget(m.ID)
 		p.Forget(m.ID) // the second time there is nothing to forget
 		if p.Lag() != before {
 			t.Fatalf("member %d forgotten: %d entries lag, want %d", i, p.Lag(), before)
 		}
 	}
-	for _, ch := range p.Update(c.members, 0, false) {
+	for _, ch := range p.Update(c.members, l.Offsets, false) {
 		if len(ch.Slots) != ch.Size || len(ch.Successors) != Successors {
 			t.Fatalf("a forgotten view is not sent in full: %+v", ch)
 		}

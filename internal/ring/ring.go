@@ -40,8 +40,8 @@ func ClosestPreceding[T ~uint64](mask uint64, self, dst T, entries []T) int {
 	return lo - 1
 }
 
-// MaxEntries is the largest useful table in a ring of n nodes: the number of
-// powers of two below n, which is ceil(log2 n). With that many entries no route
+// MaxEntries is the largest useful table by powers of two in a ring of n nodes: the
+// number of them below n, which is ceil(log2 n). With that many entries no route
 // is longer than log2 n; one more would repeat an entry or name self.
 func MaxEntries(n int) int {
 	if n < 2 {
@@ -50,7 +50,8 @@ func MaxEntries(n int) int {
 	return bits.Len(uint(n - 1))
 }
 
-// Entries cuts k to what a ring of n nodes allows. k <= 0 means as many as that.
+// Entries cuts k to what a ring of n nodes allows by powers of two. k <= 0 means as
+// many as that.
 func Entries(n, k int) int {
 	limit := MaxEntries(n)
 	if k <= 0 || k > limit {
@@ -60,7 +61,7 @@ func Entries(n, k int) int {
 }
 
 // AppendPositions appends the positions of the entries of the node at position
-// self in a ring of n nodes: entry i is 2^i positions clockwise (Schütt et al.
+// self in a ring of n nodes by powers of two: entry i is 2^i positions clockwise (Schütt et al.
 // 2008, Chord#: by position and not by ID, so that the hop count does not depend
 // on where the IDs fell). k must be what [Entries] allows.
 func AppendPositions(dst []int, n, self, k int) []int {
@@ -71,7 +72,7 @@ func AppendPositions(dst []int, n, self, k int) []int {
 }
 
 // Hops is the number of links on the route to the node d positions clockwise,
-// with tables of k entries by position.
+// with tables of k entries 2^i positions ahead.
 func Hops(d, k int) int {
 	if d == 0 || k == 0 {
 		return 0

@@ -56,7 +56,8 @@ var controls = []struct {
 	{21, "pairs that nobody tries any more stay parted", "membership/parted.go", "\t\tdelete(a.parted, p)\n\t\treturn true", "\t\treturn false"},
 	{107215, "those that leave do not wait for newcomers", "membership/steps.go", "held := len(a.batch) > 0", "held := false"},
 	{1, "a manifest and an update of one epoch", "membership/steps.go", "\t\t\tm.full = false\n", "\t\t\tm.full = false\n\t\t\ta.tell(m, control.TypeUpdate, control.Update{Epoch: a.epoch, Members: len(tables), Entries: len(m.hold)})\n"},
-	{5, "entries may lag without bound", "ring/plan.go", "-limit <= drift && drift <= limit", "limit >= 0 && (!exact || drift == 0)"},
+	{5, "entries may lag without bound", "ring/plan.go", "slack = offsets.slack(i)", "slack = offsets.slack(i) + len(members)"},
+	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
 }
 
 // TestNamedSeeds runs the worlds that show a bug that was there once, or that was

@@ -3,6 +3,8 @@ package sim
 import (
 	"cmp"
 	"slices"
+
+	"github.com/x/ringdht/internal/ring"
 )
 
 // fault is something that happens to a world, by chance.
@@ -112,6 +114,9 @@ var faults = []fault{
 	{"the registry pauses", false, func(w *world) { w.pauseFor(w.registry.p, w.jitter2(4*w.lease)) }},
 	{"a set-up", true, func(w *world) {
 		w.size = pick(w.plan, 0, 1, 2, 3, 5)
+		if w.seed >= fewestFrom {
+			w.size, w.fewest = pick(w.plan, w.size, 9, 30), pick(w.plan, true, true, false)
+		}
 		w.registry.setup(w.size)
 	}},
 }
@@ -233,6 +238,6 @@ func (r *registry) setup(size int) {
 	if !r.auth.Live() && r.gen > 1 && !r.auth.Recovering() && r.w.judge.survivors() {
 		return
 	}
-	r.auth.Setup(r.w.now, size)
+	r.auth.Setup(r.w.now, ring.Layout{Fewest: r.w.fewest, K: size})
 	r.step()
 }

@@ -18,16 +18,22 @@ var (
 var debugPanics = false
 
 // TestSimulation runs worlds of all kinds. To see one again: -run Simulation -seed N.
-func TestSimulation(t *testing.T) {
-	from, runs := *simFrom, 2000
+func TestSimulation(t *testing.T) { simulate(t, *simFrom, 2000) }
+
+// TestSimulationOfFewestHops does so with tables of the fewest hops.
+func TestSimulationOfFewestHops(t *testing.T) { simulate(t, *simFrom-1+fewestFrom, 800) }
+
+func simulate(t *testing.T, from uint64, runs int) {
 	switch {
+	case *simSeed != 0 && (*simSeed >= fewestFrom) != (from >= fewestFrom):
+		t.Skip("a seed of the others")
 	case *simSeed != 0:
 		from, runs = *simSeed, 1
 		debugPanics = true
 	case *simRuns != 0:
 		runs = *simRuns
 	case testing.Short() || raceEnabled:
-		runs = 300
+		runs = min(runs, 300)
 	}
 	var (
 		next    atomic.Uint64

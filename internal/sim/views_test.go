@@ -91,10 +91,13 @@ func (j *judge) ideal() string {
 	}
 	all := a.All()
 	n := len(all)
-	k := ring.Entries(n, a.Size())
+	layout := a.Layout()
+	if fits := layout.For(n); !fits.Equal(layout) {
+		return sprintf("a ring of %d needs the layout %+v, it has %+v", n, fits, layout)
+	}
 	for i, m := range all {
 		var entries, successors []ring.Ref
-		for _, p := range ring.AppendPositions(nil, n, i, k) {
+		for _, p := range layout.Offsets.AppendPositions(nil, n, i) {
 			entries = append(entries, all[p].Ref())
 		}
 		for s := 1; s <= ring.Successors && s < n; s++ {

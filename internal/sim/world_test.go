@@ -18,6 +18,7 @@ type world struct {
 	bits    int
 	lease   Time
 	size    int
+	fewest  bool // tables of the fewest hops
 	initial int
 
 	base, spread Time // of the delays
@@ -60,6 +61,9 @@ func (w *world) chance(r *rand.Rand, p float64) bool { return p > 0 && r.Float64
 
 const ms = 1e6
 
+// fewestFrom is the seed from which on worlds have tables of the fewest hops.
+const fewestFrom = 1_000_000_000
+
 // newWorld draws a world. Each kind of trouble is absent from a good share of
 // them, so that the others can be seen undisturbed.
 func newWorld(seed uint64) *world {
@@ -73,6 +77,9 @@ func newWorld(seed uint64) *world {
 	w.bits = pick(r, 5, 6, 8, 16)
 	w.lease = pick[Time](r, 1000, 2000, 3000) * ms
 	w.size = pick(r, 0, 0, 1, 2, 3, 4)
+	if w.fewest = seed >= fewestFrom; w.fewest { // tables may be as large as the ring
+		w.size = pick(r, 0, 0, 1, 2, 3, 4, 9, 30)
+	}
 	w.initial = pick(r, 1, 2, 3, 4, 6, 9, 14, 20)
 	w.base = pick[Time](r, 0.1*ms, 1*ms, 8*ms)
 	w.spread = pick[Time](r, 0.1*ms, 2*ms, 20*ms)
