@@ -76,7 +76,7 @@ func (o *outbound) push(port uint8, body []byte) (*outLink, int) {
 	o.p.stored.Add(int64(len(f)))
 	if !o.timed {
 		o.timed = true
-		o.p.timers.add(o)
+		o.p.time(o)
 	}
 	// The append is under mu so that a stream's frames leave in order.
 	l, queued, err := o.p.emit(o.sink, f)
@@ -115,7 +115,7 @@ func (o *outbound) flush(frames []byte) {
 	o.account()
 	if !o.timed && o.s.Waiting() {
 		o.timed = true
-		o.p.timers.add(o)
+		o.p.time(o)
 	}
 }
 

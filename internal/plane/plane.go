@@ -103,7 +103,7 @@ type Plane struct {
 	routes   atomic.Pointer[snapshot]
 	closing  atomic.Bool
 	draining atomic.Bool
-	members  atomic.Pointer[[]uint64] // ascending; some of those that exist
+	members  atomic.Pointer[[]uint64] // some of those that exist, see Know
 	counters counters
 
 	mu      sync.RWMutex // guards what follows
@@ -159,8 +159,6 @@ func New(c Config) *Plane {
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
-	p.timers.wake = make(chan struct{}, 1)
-	p.wg.Go(p.tick)
 	return p
 }
 
