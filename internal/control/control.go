@@ -138,9 +138,11 @@ type Manifest struct {
 	Idle       []uint64 `json:"idle"`   // of them, those that take no part in traffic runs
 }
 
-// MaxOthers is how many members a manifest lists at most. Without a limit the
-// manifests of a ring would grow with the square of its nodes.
-const MaxOthers = 4096
+// MaxOthers is how many members a manifest or an announcement lists at most. Without a
+// limit they would grow with the square of the nodes, and so would what the nodes
+// remember. A member that is not on a node's list costs it one wait, at its first
+// message there; nothing else depends on the list.
+const MaxOthers = 1024
 
 // Detour says by way of whom a successor is reached that the node cannot dial.
 type Detour struct {
