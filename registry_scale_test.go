@@ -84,13 +84,21 @@ func TestRegistryCosts(t *testing.T) {
 	t.Logf("long entries put right after %v: %.0f ms of CPU, %.0f bytes to each", time.Since(start).Round(time.Millisecond),
 		now.cpuSince(was)/1e3, float64(g.read.Load()-bytes)/float64(size))
 
-	const rounds = 5
-	was = g.ask("cpu")
-	start = time.Now()
-	sent := g.beat(rounds, time.Second)
-	cost := g.ask("cpu").cpuSince(was) / float64(sent)
-	t.Logf("heartbeats: %d in %v, %.2f µs of CPU each: %.1f %% of a core with the default lease", sent, time.Since(start).Round(time.Millisecond),
-		cost, cost*float64(size)/1e6*100)
+	g.heartbeats("3 s, the default", 1, time.Second)
+	if *scale > 0 {
+		g.heartbeats("3 s, the default", 10, time.Second)
+		g.heartbeats("30 s", 2, 10*time.Second)
+	}
+}
+
+// heartbeats measures so many beats of everybody, one every third of a lease.
+func (g *puppets) heartbeats(lease string, rounds int, every time.Duration) {
+	g.t.Helper()
+	was, start := g.ask("cpu"), time.Now()
+	sent := g.beat(rounds, every)
+	cpu, took := g.ask("cpu").cpuSince(was), time.Since(start)
+	g.t.Logf("heartbeats with a lease of %s: %d in %v, %.1f µs of CPU each: %.1f %% of a core", lease, sent, took.Round(time.Millisecond),
+		cpu/float64(sent), cpu/1e4/took.Seconds())
 }
 
 // puppets are connections to a registry in another process.
