@@ -175,7 +175,9 @@ type Update struct {
 	Gone          []Ref    `json:"gone"` // lives that are over, of whom this node had a link to or from
 }
 
-// Announce tells everybody who can be sent to, and who cannot any more.
+// Announce tells everybody who can be sent to, and who cannot any more. Of many
+// newcomers it lists a sample of [MaxOthers], not the same for all; of those that are gone
+// all.
 type Announce struct {
 	Epoch   uint64   `json:"epoch"` // the ring's, which need not concern this node
 	Members int      `json:"members"`

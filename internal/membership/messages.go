@@ -34,7 +34,7 @@ func (a *Authority) known() []*member {
 			known = append(known, m)
 		}
 	}
-	if len(known) > control.MaxOthers+1 {
+	if len(known) > control.MaxOthers {
 		a.shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
 	}
 	return known
@@ -43,7 +43,7 @@ func (a *Authority) known() []*member {
 // others lists those of the known that are not m, or a stretch of them from anywhere.
 func (a *Authority) others(m *member, known []*member) (others, idle []uint64) {
 	from := 0
-	if len(known) > control.MaxOthers+1 {
+	if len(known) > control.MaxOthers {
 		from = int(a.Draw(uint64(len(known))))
 	}
 	for i := range known {
