@@ -145,7 +145,7 @@ func (g *grown) hops() {
 		}
 		wg.Wait()
 	}
-	send(1)
+	send(10) // opens the streams, and grows the stacks and buffers of links that have carried nothing yet
 	for _, each := range []int{40, 400, 4000, 40_000} {
 		if messages := float64(each * len(g.nodes)); messages <= 4e6 {
 			relayed, w := g.relayed(), g.watch()
