@@ -132,7 +132,7 @@ func (n *Node) MaxPayload() int { return n.life.Load().self.MaxPayload }
 func (n *Node) Table() *Table { return n.life.Load().table.Load() }
 
 // Members are the IDs of the other members that can be sent to, as far as the node has
-// heard; in rings of more than 4,096, a random sample of so many.
+// heard; in rings of more than 1,024, a random sample of so many.
 func (n *Node) Members() []ID {
 	others := n.life.Load().local.Load().Others
 	ids := make([]ID, len(others))

@@ -349,7 +349,9 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 		}
 	}
 	l.local.Store(now)
-	l.plane.Know(now.Others)
+	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] { // it is another list
+		l.plane.Know(now.Others)
+	}
 	l.wake()
 	return nil
 }

@@ -318,7 +318,8 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 	return wire.Answer{}
 }
 
-// serve is a connection's goroutine: a peer's link, or the registry's probe.
+// serve is a connection's goroutine until it is known who is there: the registry's probe,
+// or a peer.
 func (n *Node) serve(conn net.Conn, introduced func()) {
 	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
 	h, err := n.cfg.welcome(conn, n.check)
@@ -336,9 +337,20 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 		conn.Close()
 		return
 	}
-	err = l.plane.Receive(conn, h.From, h.FromLife, func() bool { return n.isOver(h.From, h.FromLife) })
-	n.cfg.log.Debug("incoming link ended", "peer", h.From, "err", err)
+	// Waiting for frames takes a goroutine of its own: the stack that the handshake has
+	// grown would stay as large, 2 KiB more for each idle link.
+	n.wg.Go(func() { n.listen(l, conn, ring.Ref{ID: h.From, Life: h.FromLife}) })
+}
+
+// listen is the goroutine of a link from a peer.
+func (n *Node) listen(l *life, conn net.Conn, from ring.Ref) {
+	err := l.plane.Receive(conn, from.ID, from.Life, func() bool { return n.isOver(from.ID, from.Life) })
+	n.linkEnded(conn, from.ID, err)
+}
+
+func (n *Node) linkEnded(conn net.Conn, from uint64, err error) {
+	n.cfg.log.Debug("incoming link ended", "peer", from, "err", err)
 	if isProtocolError(err) {
-		n.cfg.log.Warn("incoming link ended", "peer", h.From, "from", conn.RemoteAddr(), "err", err)
+		n.cfg.log.Warn("incoming link ended", "peer", from, "from", conn.RemoteAddr(), "err", err)
 	}
 }

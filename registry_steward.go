@@ -16,14 +16,16 @@ import (
 // now is the time of the membership.
 func (r *Registry) now() time.Duration { return time.Since(r.start) + 1 }
 
-// stir wakes the steward; it needs mu, so that whoever waits sees the change.
+// stir wakes the steward, who wakes whoever waits for a change when it has acted on it.
 func (r *Registry) stir() {
-	r.change()
 	select {
 	case r.due <- struct{}{}:
 	default:
 	}
 }
+
+// maxRest is how long the steward lets events gather at most.
+const maxRest = 50 * time.Millisecond
 
 // steward is the goroutine that does what the membership asks for, in order. Many
 // events that come while it is busy make one plan: a thousand nodes that join at once
@@ -33,6 +35,7 @@ func (r *Registry) steward() {
 	timer := time.NewTimer(look)
 	defer timer.Stop()
 	for {
+		began := time.Now()
 		r.mu.Lock()
 		now := r.now()
 		next := r.members.Advance(now)
@@ -41,6 +44,11 @@ func (r *Registry) steward() {
 		r.mu.Unlock()
 		for _, e := range effects {
 			r.perform(e)
+		}
+		// In a large ring a look at everybody takes a while, and in a crowd there is an
+		// event all the time: let them gather, and those who bring them have the lock.
+		if busy := time.Since(began); busy > time.Millisecond {
+			pause(r.ctx, min(busy, maxRest))
 		}
 		wait := look
 		if next > 0 {
@@ -73,8 +81,20 @@ func (r *Registry) perform(e membership.Effect) {
 		r.mu.Lock()
 		s := r.sessions[e.Ref]
 		r.mu.Unlock()
-		if s != nil {
-			s.conn.Send(e.Type, e.Body) // a session that fails ends by itself
+		switch { // a session that fails ends by itself
+		case s == nil:
+		case e.Frame == nil:
+			s.conn.Send(e.Type, e.Body)
+		default:
+			if *e.Frame == nil {
+				frame, err := control.Encode(r.cfg.codec, e.Type, e.Body)
+				if err != nil { // it does not fit: nobody can be told
+					log.Error("cannot tell the members", "err", err)
+					return
+				}
+				*e.Frame = frame
+			}
+			s.conn.Pass(*e.Frame)
 		}
 	case membership.Probe:
 		r.wg.Go(func() { r.look(e) })

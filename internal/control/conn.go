@@ -48,14 +48,30 @@ func (c *Conn) SetLease(d time.Duration) { c.lease = d }
 // Send queues a message. It does not wait for the network: a peer that does not
 // read loses the connection when too much has gathered.
 func (c *Conn) Send(t wire.Type, v any) error {
-	b, err := c.codec.Append(wire.AppendControl(nil, t), v)
+	b, err := Encode(c.codec, t, v)
+	if err != nil {
+		return err
+	}
+	return c.Pass(b)
+}
+
+// Encode makes the frame of a message.
+func Encode(codec Codec, t wire.Type, v any) ([]byte, error) {
+	b, err := codec.Append(wire.AppendControl(nil, t), v)
 	if err == nil {
 		err = wire.FinishControl(b, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("encoding %T: %w", v, err)
+		return nil, fmt.Errorf("encoding %T: %w", v, err)
 	}
-	if _, err = c.w.Append(b); errors.Is(err, link.ErrFull) {
+	return b, nil
+}
+
+// Pass is [Conn.Send] of a message that was encoded with the same codec. It copies the
+// frame, so that one may go to many.
+func (c *Conn) Pass(frame []byte) error {
+	_, err := c.w.Append(frame)
+	if errors.Is(err, link.ErrFull) {
 		c.w.Fail(err)
 	}
 	return err

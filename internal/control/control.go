@@ -148,9 +148,11 @@ type Manifest struct {
 	Idle       []uint64 `json:"idle"`   // of them, those that take no part in traffic runs
 }
 
-// MaxOthers is how many members a manifest lists at most. Without a limit the
-// manifests of a ring would grow with the square of its nodes.
-const MaxOthers = 4096
+// MaxOthers is how many members a manifest or an announcement lists at most. Without a
+// limit they would grow with the square of the nodes, and so would what the nodes
+// remember. A member that is not on a node's list costs it one wait, at its first
+// message there; nothing else depends on the list.
+const MaxOthers = 1024
 
 // Detour says by way of whom a successor is reached that the node cannot dial.
 type Detour struct {
@@ -183,7 +185,9 @@ type Update struct {
 	Gone          []Ref    `json:"gone"` // lives that are over, of whom this node had a link to or from
 }
 
-// Announce tells everybody who can be sent to, and who cannot any more.
+// Announce tells everybody who can be sent to, and who cannot any more. Of many
+// newcomers it lists a sample of [MaxOthers], not the same for all; of those that are gone
+// all.
 type Announce struct {
 	Epoch   uint64   `json:"epoch"` // the ring's, which need not concern this node
 	Members int      `json:"members"`

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// Read buffers come in powers of two from a few KiB, which an idle connection
+// Read buffers come in powers of two from a few hundred bytes, which an idle connection
 // keeps, up to the size that makes one read worth its system call; a frame that
 // is longer gets a larger one for as long as it takes.
 const (
-	minRead = 11 // 2 KiB
+	minRead = 9  // 512 bytes
 	topRead = 16 // 64 KiB
 	maxRead = 25
 )

@@ -106,6 +106,7 @@ type member struct {
 	full        bool   // it must be told everything
 	stalled     bool   // it did not confirm in time, and is left out until it does
 	announced   bool
+	led         bool   // for the time of ripe: everybody's tables lead to it
 	heard       uint64 // the epoch that it had heard of when it came back to a new registry
 
 	doubt *doubt // set while it is out of sight
@@ -125,6 +126,7 @@ type Authority struct {
 	Config
 	ring  *ring.Members // all of them, for IDs and addresses
 	by    map[uint64]*member
+	order []*member // all of them by ascending ID; nil when somebody has come or gone since it was made
 	plans *ring.Plans
 
 	live     bool        // a ring was set up
@@ -180,6 +182,19 @@ func (a *Authority) Epoch() uint64                        { return a.epoch }
 func (a *Authority) Live() bool                           { return a.live }
 func (a *Authority) Recovering() bool                     { return a.recovering }
 func (a *Authority) Layout() ring.Layout                  { return a.layout }
+
+// everyone lists the members by ascending ID. The list is made anew when it changes, so
+// who goes through it may end members.
+func (a *Authority) everyone() []*member {
+	if a.order == nil {
+		a.order = make([]*member, 0, len(a.by))
+		for _, found := range a.ring.All() {
+			a.order = append(a.order, a.by[found.ID])
+		}
+	}
+	return a.order
+}
+
 func (a *Authority) find(ref ring.Ref) *member {
 	if m := a.by[ref.ID]; m != nil && m.Life == ref.Life {
 		return m
@@ -219,7 +234,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		return m, err
 	}
 	a.life = life
-	a.by[m.ID] = &member{Member: m, token: r.Token}
+	a.by[m.ID], a.order = &member{Member: m, token: r.Token}, nil
 	a.news(Joined, a.by[m.ID], "")
 	a.last = now
 	return m, nil
@@ -287,7 +302,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	}
 	a.life = max(a.life, r.Life)
 	back := &member{Member: m, token: r.Token, heard: r.Epoch}
-	a.by[m.ID] = back
+	a.by[m.ID], a.order = back, nil
 	a.news(Back, back, "")
 	if r.Epoch > 0 {
 		a.recover(now, back, r)
@@ -342,6 +357,7 @@ func (a *Authority) bury(now Time, m *member, why string) {
 func (a *Authority) drop(m *member) {
 	a.ring.Remove(m.ID)
 	delete(a.by, m.ID)
+	a.order = nil
 	if m.announced {
 		a.gone = append(a.gone, m.ref())
 	}

@@ -29,6 +29,7 @@ type Effect struct {
 	Addr  string
 	Type  wire.Type
 	Body  any
+	Frame *[]byte // of a message that goes to many: room for its encoding, which is made once
 	Token uint64
 	Other ring.Ref
 	Why   string

@@ -3,6 +3,7 @@ package membership
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/x/ringdht/internal/control"
@@ -28,10 +29,13 @@ type Local struct {
 	Over       []control.Over // the latest lives that were said to be over, for a registry to come
 }
 
-// remember returns what is known to be over, with more of it. The slice is not shared.
+// remember returns what is known to be over, with more of it.
 func (l *Local) remember(gone []control.Ref, epoch uint64) []control.Over {
+	if len(gone) == 0 {
+		return l.Over
+	}
 	all := slices.Clone(l.Over)
-	for _, g := range gone {
+	for _, g := range gone[max(0, len(gone)-control.MaxOver):] {
 		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.ID == g.ID && o.Life == g.Life })
 		all = append(all, control.Over{ID: g.ID, Life: g.Life, Epoch: epoch})
 	}
@@ -84,54 +88,77 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 }
 
 // Announce is what the node knows after it was told who came and went. random is as
-// in [Config].
+// in [Config]. In a large ring most of that is about members that this one does not
+// list, so nothing is copied that does not change.
 func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Local {
 	next := *l
 	next.Members = a.Members
 	next.Over = l.remember(a.Gone, a.Epoch)
-	here := make(map[uint64]struct{}, len(l.Others)+len(a.Added))
-	for _, id := range l.Others {
-		here[id] = struct{}{}
-	}
-	next.Idle = make(map[uint64]struct{}, len(l.Idle))
-	for id := range l.Idle {
-		next.Idle[id] = struct{}{}
-	}
-	next.Others = slices.Clone(l.Others)
 	// First those that went: one that is back may have the same ID.
-	ended := slices.Clone(a.Left)
+	ended := make(map[uint64]struct{}, len(a.Left)+len(a.Gone))
+	for _, id := range a.Left {
+		ended[id] = struct{}{}
+	}
 	for _, g := range a.Gone {
-		ended = append(ended, g.ID)
+		ended[g.ID] = struct{}{}
 	}
-	for _, id := range ended {
-		if _, ok := here[id]; ok {
-			delete(here, id)
-			next.Others = slices.DeleteFunc(next.Others, func(o uint64) bool { return o == id })
-		}
-		delete(next.Idle, id)
+	next.without(ended)
+	next.with(a, random)
+	return &next
+}
+
+// without takes members off the list.
+func (l *Local) without(ended map[uint64]struct{}) {
+	has := func(id uint64) bool { _, ok := ended[id]; return ok }
+	if len(ended) == 0 || !slices.ContainsFunc(l.Others, has) {
+		return
 	}
+	l.Others = slices.DeleteFunc(slices.Clone(l.Others), has)
+	l.Idle = maps.Clone(l.Idle)
+	maps.DeleteFunc(l.Idle, func(id uint64, _ struct{}) bool { return has(id) })
+}
+
+// with puts newcomers on the list, or of more than it holds some, so that it stays a
+// fair sample.
+func (l *Local) with(a control.Announce, random func(n uint64) uint64) {
+	var here map[uint64]struct{} // made, as what it stands for is copied, for the first that gets in
 	idle := make(map[uint64]struct{}, len(a.Idle))
 	for _, id := range a.Idle {
 		idle[id] = struct{}{}
 	}
 	for _, id := range a.Added {
+		place := uint64(len(l.Others))
+		if place >= control.MaxOthers {
+			if place = random(uint64(max(1, a.Members))); place >= uint64(len(l.Others)) {
+				continue
+			}
+		}
+		if here == nil {
+			l.Others = append(make([]uint64, 0, min(len(l.Others)+len(a.Added), control.MaxOthers)), l.Others...)
+			l.Idle = maps.Clone(l.Idle)
+			if l.Idle == nil {
+				l.Idle = make(map[uint64]struct{})
+			}
+			here = make(map[uint64]struct{}, cap(l.Others))
+			for _, o := range l.Others {
+				here[o] = struct{}{}
+			}
+		}
 		if _, known := here[id]; known || id == l.Self.ID {
 			continue
 		}
-		if len(next.Others) < control.MaxOthers {
-			next.Others = append(next.Others, id)
-		} else if i := random(uint64(max(1, a.Members))); i < uint64(len(next.Others)) {
-			delete(next.Idle, next.Others[i]) // the sample stays a fair one
-			next.Others[i] = id
+		if place < uint64(len(l.Others)) {
+			delete(here, l.Others[place])
+			delete(l.Idle, l.Others[place])
+			l.Others[place] = id
 		} else {
-			continue
+			l.Others = append(l.Others, id)
 		}
 		here[id] = struct{}{}
 		if _, ok := idle[id]; ok {
-			next.Idle[id] = struct{}{}
+			l.Idle[id] = struct{}{}
 		}
 	}
-	return &next
 }
 
 // Missed lists those that could be sent to before and cannot any more, as far as a full

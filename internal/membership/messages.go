@@ -14,8 +14,8 @@ func (a *Authority) peers(refs []ring.Ref) []control.Peer {
 	return list
 }
 
-// manifest is everything that a member is to know.
-func (a *Authority) manifest(m *member, view ring.View, members int) control.Manifest {
+// manifest is everything that a member is to know. known is as from [Authority.known].
+func (a *Authority) manifest(m *member, view ring.View, members int, known []*member) control.Manifest {
 	note := control.Manifest{
 		Epoch: a.epoch, Size: a.layout.K, Members: members,
 		Entries: a.peers(view.Entries), Successors: a.peers(view.Successors),
@@ -24,31 +24,91 @@ func (a *Authority) manifest(m *member, view ring.View, members int) control.Man
 	if a.layout.Fewest {
 		note.Plan = control.FewestHops
 	}
-	note.Others, note.Idle = a.others(m)
+	note.Others, note.Idle = a.others(m, known)
 	return note
 }
 
-// others lists the members that were announced, or a sample of them.
-func (a *Authority) others(m *member) (others, idle []uint64) {
-	all := a.ring.All()
-	known := all[:0]
-	for _, o := range all {
-		if a.by[o.ID].announced && o.ID != m.ID {
-			known = append(known, o)
+// known lists the members that were announced: by ascending ID, or, if they are more
+// than a manifest lists, shuffled, so that any stretch of them is a fair sample.
+func (a *Authority) known() []*member {
+	known := make([]*member, 0, len(a.by))
+	for _, m := range a.everyone() {
+		if m.announced {
+			known = append(known, m)
 		}
 	}
-	if n := len(known); n > control.MaxOthers { // a partial shuffle
-		for i := range control.MaxOthers {
-			j := i + int(a.Draw(uint64(n-i)))
-			known[i], known[j] = known[j], known[i]
-		}
-		known = known[:control.MaxOthers]
+	if len(known) > control.MaxOthers {
+		a.shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
 	}
-	for _, o := range known {
+	return known
+}
+
+// others lists those of the known that are not m, or a stretch of them from anywhere.
+func (a *Authority) others(m *member, known []*member) (others, idle []uint64) {
+	from := 0
+	if len(known) > control.MaxOthers {
+		from = int(a.Draw(uint64(len(known))))
+	}
+	for i := range known {
+		if len(others) == control.MaxOthers {
+			break
+		}
+		o := known[(from+i)%len(known)]
+		if o == m {
+			continue
+		}
 		others = append(others, o.ID)
 		if !o.Traffic {
 			idle = append(idle, o.ID)
 		}
 	}
 	return others, idle
+}
+
+// announcement is one that goes to many.
+type announcement struct {
+	body  any
+	frame []byte
+}
+
+// maxSamples is how many different samples of a crowd of newcomers there are. With one
+// for each member, telling of 10,000 took a gigabyte and most of the time of a set-up.
+const maxSamples = 64
+
+// samples cuts the list of newcomers to what a node wants to hear: stretches of a list
+// that was shuffled, each of which is told to some. They begin at equal distances, so
+// that every newcomer is on as many of them.
+func (a *Authority) samples(note control.Announce) []announcement {
+	n := len(note.Added)
+	if n <= control.MaxOthers {
+		return []announcement{{body: note}}
+	}
+	idle := make(map[uint64]struct{}, len(note.Idle))
+	for _, id := range note.Idle {
+		idle[id] = struct{}{}
+	}
+	a.shuffle(n, func(i, j int) {
+		note.Added[i], note.Added[j] = note.Added[j], note.Added[i]
+		note.Lives[i], note.Lives[j] = note.Lives[j], note.Lives[i]
+	})
+	notes := make([]announcement, maxSamples)
+	for s := range notes {
+		part := note
+		part.Added, part.Lives, part.Idle = nil, nil, nil
+		for i := range control.MaxOthers {
+			at := (s*n/maxSamples + i) % n
+			part.Added, part.Lives = append(part.Added, note.Added[at]), append(part.Lives, note.Lives[at])
+			if _, ok := idle[note.Added[at]]; ok {
+				part.Idle = append(part.Idle, note.Added[at])
+			}
+		}
+		notes[s].body = part
+	}
+	return notes
+}
+
+func (a *Authority) shuffle(n int, swap func(i, j int)) {
+	for i := n - 1; i > 0; i-- {
+		swap(i, int(a.Draw(uint64(i+1))))
+	}
 }

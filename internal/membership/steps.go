@@ -75,15 +75,15 @@ func (a *Authority) Advance(now Time) (next Time) {
 // admitBatch takes newcomers into the ring, a batch at a time.
 func (a *Authority) admitBatch(now Time) (next Time) {
 	if len(a.batch) == 0 {
-		tables := a.tables()
-		for _, found := range a.ring.All() {
-			if m := a.by[found.ID]; m.status == waiting && m.doubt == nil && !m.stalled {
+		for _, m := range a.everyone() {
+			if m.status == waiting && m.doubt == nil && !m.stalled {
 				a.batch = append(a.batch, m)
 			}
 		}
 		if len(a.batch) == 0 {
 			return 0
 		}
+		tables := a.tables()
 		a.batchBy = now + a.Lease
 		if len(tables) == 0 { // nobody has to be kept from them
 			a.join(now)
@@ -110,6 +110,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 	slices.SortFunc(tables, func(x, y ring.Member) int { return cmp.Compare(x.ID, y.ID) })
 	a.layout = a.layout.For(len(tables))
 	at := 0
+	known := a.known()
 	var positions []int
 	for _, m := range a.batch {
 		for tables[at].ID != m.ID {
@@ -124,7 +125,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 			view.Successors = append(view.Successors, tables[(at+i)%len(tables)].Ref())
 		}
 		m.sent, m.successor = a.epoch, a.epoch
-		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables)))
+		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
 	}
 }
 
@@ -148,8 +149,13 @@ func (a *Authority) join(now Time) {
 
 // tables lists the members that are in tables, by ascending ID.
 func (a *Authority) tables() []ring.Member {
-	all := a.ring.All()
-	return slices.DeleteFunc(all, func(m ring.Member) bool { return a.by[m.ID].status != active })
+	list := make([]ring.Member, 0, len(a.by))
+	for _, m := range a.everyone() {
+		if m.status == active {
+			list = append(list, m.Member)
+		}
+	}
+	return list
 }
 
 // plan finds out what everybody must be told, and tells them.
@@ -192,6 +198,7 @@ func (a *Authority) plan() {
 		}
 	}
 	clear(a.owed)
+	var known []*member // made for the first manifest
 	used := false
 	for _, found := range tables { // in a fixed order, one message of an epoch to each
 		m, u := a.by[found.ID], told[found.ID]
@@ -199,7 +206,10 @@ func (a *Authority) plan() {
 		case m.full:
 			m.full = false
 			view, _ := a.plans.View(m.ID)
-			a.tell(m, control.TypeManifest, a.manifest(m, view, len(tables)))
+			if known == nil {
+				known = a.known()
+			}
+			a.tell(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
 			if u != nil && len(u.Gone) > 0 { // for which a manifest has no room
 				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: len(tables), Gone: u.Gone})
 			}
@@ -235,8 +245,8 @@ func (a *Authority) letGo(now Time) (next Time) {
 		return 0
 	}
 	held := len(a.batch) > 0 // they were told of a ring with the leavers in it
-	for _, found := range a.ring.All() {
-		if m := a.by[found.ID]; m.status == active && m.acked < m.sent && m.doubt == nil {
+	for _, m := range a.everyone() {
+		if m.status == active && m.acked < m.sent && m.doubt == nil {
 			held = true
 			break
 		}
@@ -254,8 +264,7 @@ func (a *Authority) letGo(now Time) (next Time) {
 // announce tells everybody of those that can be sent to from now on, and of those that
 // are gone.
 func (a *Authority) announce(now Time) (next Time) {
-	tables := a.tables()
-	known := a.ripe(tables, now)
+	known := a.ripe(now)
 	if len(a.fresh) > 0 {
 		next = a.freshBy
 	}
@@ -266,7 +275,7 @@ func (a *Authority) announce(now Time) (next Time) {
 		return soonest(next, due)
 	}
 	a.goneAt = now
-	note := control.Announce{Epoch: a.epoch, Members: len(tables)}
+	note := control.Announce{Epoch: a.epoch, Members: len(a.tables())}
 	for _, m := range known {
 		m.announced = true
 		note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)
@@ -287,15 +296,14 @@ func (a *Authority) announce(now Time) (next Time) {
 	}
 	note.Left = a.left
 	a.gone, a.left = nil, nil
-	if n := len(note.Added); n > control.MaxOthers {
-		a.shuffle(n, func(i, j int) {
-			note.Added[i], note.Added[j] = note.Added[j], note.Added[i]
-			note.Lives[i], note.Lives[j] = note.Lives[j], note.Lives[i]
-		})
-	}
-	for _, found := range a.ring.All() {
-		if m := a.by[found.ID]; m.status != waiting {
-			a.send(m, control.TypeAnnounce, a.sample(note))
+	notes := a.samples(note)
+	for _, m := range a.everyone() {
+		if m.status != waiting {
+			note := &notes[0]
+			if len(notes) > 1 {
+				note = &notes[a.Draw(uint64(len(notes)))]
+			}
+			a.do(Effect{Kind: Send, Ref: m.ref(), Type: control.TypeAnnounce, Body: note.body, Frame: &note.frame})
 		}
 	}
 	for _, m := range known {
@@ -307,26 +315,27 @@ func (a *Authority) announce(now Time) (next Time) {
 
 // ripe takes from the newcomers those that everybody's tables lead to. They become
 // known together, unless some of them take too long.
-func (a *Authority) ripe(tables []ring.Member, now Time) (known []*member) {
+func (a *Authority) ripe(now Time) (known []*member) {
 	if len(a.fresh) == 0 {
 		return nil
 	}
 	// A member is led to if it and the one before it know their successors, and if the
 	// one before it is led to: else somebody farther back knows of neither. Twice
 	// round, since it may go back past the lowest ID.
-	led := make(map[*member]bool, len(tables))
-	before, reached := a.by[tables[len(tables)-1].ID], true
+	all := a.everyone()
+	before, reached := lastActive(all), true
 	for range 2 {
-		for _, found := range tables {
-			m := a.by[found.ID]
-			reached = before.acked >= before.successor && (before.announced || reached)
-			led[m] = reached
-			before = m
+		for _, m := range all {
+			if m.status == active {
+				reached = before.acked >= before.successor && (before.announced || reached)
+				m.led = reached
+				before = m
+			}
 		}
 	}
 	var unripe []*member
 	for _, m := range a.fresh {
-		if m.acked >= m.successor && led[m] {
+		if m.acked >= m.successor && m.led {
 			known = append(known, m)
 		} else {
 			unripe = append(unripe, m)
@@ -342,26 +351,14 @@ func (a *Authority) ripe(tables []ring.Member, now Time) (known []*member) {
 	return known
 }
 
-// sample cuts the list of newcomers to what a node wants to hear: a stretch, from
-// anywhere, of a list that was shuffled once for all.
-func (a *Authority) sample(note control.Announce) control.Announce {
-	n := len(note.Added)
-	if n <= control.MaxOthers {
-		return note
+// lastActive is the one with the highest ID that is in tables.
+func lastActive(all []*member) (last *member) {
+	for _, m := range all {
+		if m.status == active {
+			last = m
+		}
 	}
-	from := int(a.Draw(uint64(n)))
-	stretch := func(all []uint64) []uint64 {
-		part := append(make([]uint64, 0, control.MaxOthers), all[from:min(n, from+control.MaxOthers)]...)
-		return append(part, all[:control.MaxOthers-len(part)]...)
-	}
-	note.Added, note.Lives = stretch(note.Added), stretch(note.Lives)
-	return note
-}
-
-func (a *Authority) shuffle(n int, swap func(i, j int)) {
-	for i := n - 1; i > 0; i-- {
-		swap(i, int(a.Draw(uint64(i+1))))
-	}
+	return last
 }
 
 // wordy is how many of those that are missing are put into words.
@@ -377,8 +374,8 @@ func (a *Authority) Missing() (list []string) {
 	if a.recovering {
 		return []string{"the registry has been restarted, and members of the ring that was have time to come back"}
 	}
-	for _, found := range a.ring.All() {
-		m, why := a.by[found.ID], ""
+	for _, m := range a.everyone() {
+		why := ""
 		switch {
 		case m.doubt != nil:
 			why = "is out of sight: " + m.doubt.why

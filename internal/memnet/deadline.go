@@ -9,7 +9,7 @@ import (
 type deadline struct {
 	expired bool
 	at      time.Time   // when the timer's firing counts, zero if it does not
-	timer   *time.Timer // made by the first deadline in the future, reused by the others
+	timer   *time.Timer // made by a deadline in the future, reused by those that replace it
 }
 
 // set replaces the deadline; the zero time clears it. One that has passed wakes those who wait at once. The caller holds
@@ -18,6 +18,7 @@ func (d *deadline) set(t time.Time, wake *sync.Cond) {
 	d.stop()
 	d.expired = false
 	if t.IsZero() {
+		d.timer = nil // a handshake had a deadline, and an idle connection should not keep it for ever
 		return
 	}
 	now := time.Now()

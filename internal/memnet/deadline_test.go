@@ -90,12 +90,13 @@ func TestLateTimer(t *testing.T) {
 	over(t, func(t *testing.T, a, b net.Conn) {
 		h := a.(*conn).in
 		a.SetReadDeadline(time.Now().Add(time.Second))
-		h.readTimeout.timer.Reset(0)
+		timer := h.readTimeout.timer
+		timer.Reset(0)
 		r := reading(a, make([]byte, 1))
 		time.Sleep(time.Millisecond)
 		waits(t, r)
 		a.SetReadDeadline(time.Time{})
-		h.readTimeout.timer.Reset(0)
+		timer.Reset(0)
 		time.Sleep(time.Millisecond)
 		waits(t, r)
 		a.Close()

@@ -108,7 +108,7 @@ func (o *outbound) push(port uint8, body []byte) (due *outLink) {
 	}
 	if !o.timed {
 		o.timed = true
-		o.p.timers.add(o)
+		o.p.time(o)
 	}
 	due, err := o.leaveOne(f)
 	if err != nil {
@@ -148,7 +148,7 @@ func (o *outbound) flush(frames []byte) {
 	o.account()
 	if !o.timed && o.s.Waiting() {
 		o.timed = true
-		o.p.timers.add(o)
+		o.p.time(o)
 	}
 }
 

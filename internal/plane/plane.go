@@ -104,7 +104,7 @@ type Plane struct {
 	near     [1 << nearBits]atomic.Pointer[outbound] // see nearOut
 	closing  atomic.Bool
 	draining atomic.Bool
-	members  atomic.Pointer[[]uint64] // ascending; some of those that exist
+	members  atomic.Pointer[[]uint64] // some of those that exist, see Know
 	counters counters
 
 	mu      sync.RWMutex // guards what follows
@@ -162,8 +162,6 @@ func New(c Config) *Plane {
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
 	p.sched.wake = make(chan struct{}, 1)
-	p.timers.wake = make(chan struct{}, 1)
-	p.wg.Go(p.tick)
 	return p
 }
 

@@ -14,25 +14,27 @@ const tickInterval = stream.MinRTO / 4
 
 // timers holds the streams to which time matters.
 type timers struct {
-	mu   sync.Mutex
-	all  []*outbound
-	wake chan struct{}
+	mu      sync.Mutex
+	all     []*outbound
+	running bool // the goroutine that looks at the clock
 
 	hurry atomic.Bool // the ways have changed: those that ask in vain need not wait
 }
 
-// add may be called with the outbound's mu held.
-func (t *timers) add(o *outbound) {
+// time looks after a stream from now on. It may be called with the outbound's mu held.
+func (p *Plane) time(o *outbound) {
+	t := &p.timers
 	t.mu.Lock()
 	t.all = append(t.all, o)
+	start := !t.running
+	t.running = true
 	t.mu.Unlock()
-	select {
-	case t.wake <- struct{}{}:
-	default:
+	if start {
+		p.background(p.tick)
 	}
 }
 
-// tick is a goroutine. It sleeps for good while no stream waits for anything.
+// tick is a goroutine, which exists only while some stream waits for something.
 func (p *Plane) tick() {
 	t := &p.timers
 	timer := time.NewTimer(tickInterval)
@@ -41,34 +43,28 @@ func (p *Plane) tick() {
 		select {
 		case <-p.ctx.Done():
 			return
-		case <-t.wake:
+		case <-timer.C:
 		}
-		for {
-			timer.Reset(tickInterval)
-			select {
-			case <-p.ctx.Done():
-				return
-			case <-timer.C:
-			}
-			t.mu.Lock()
-			all := t.all
-			t.all = nil
-			t.mu.Unlock()
-			hurry := t.hurry.Swap(false)
-			for _, o := range all {
-				if o.tick(hurry) {
-					t.mu.Lock()
-					t.all = append(t.all, o)
-					t.mu.Unlock()
-				}
-			}
-			t.mu.Lock()
-			idle := len(t.all) == 0
-			t.mu.Unlock()
-			if idle {
-				break
+		t.mu.Lock()
+		all := t.all
+		t.all = nil
+		t.mu.Unlock()
+		hurry := t.hurry.Swap(false)
+		for _, o := range all {
+			if o.tick(hurry) {
+				t.mu.Lock()
+				t.all = append(t.all, o)
+				t.mu.Unlock()
 			}
 		}
+		t.mu.Lock()
+		t.running = len(t.all) > 0
+		idle := !t.running
+		t.mu.Unlock()
+		if idle {
+			return
+		}
+		timer.Reset(tickInterval)
 	}
 }
 

@@ -37,7 +37,7 @@ var controls = []struct {
 	{120, "everybody is always sure", "ring/outlook.go", "if o.Sure {", "if true {"},
 	{5, "no way around a dead successor", "membership/local.go", "\t\tif up(s) {\n\t\t\tbreak\n\t\t}", "\t\tbreak"},
 	{5, "newcomers are told to everybody at once", "membership/steps.go", "if len(tables) == 0 { // nobody", "if true { // nobody"},
-	{11, "newcomers are announced before the nodes before them know them", "membership/steps.go", "if m.acked >= m.successor && led[m] {", "if true {"},
+	{11, "newcomers are announced before the nodes before them know them", "membership/steps.go", "if m.acked >= m.successor && m.led {", "if true {"},
 	{270, "what came before is confirmed with what comes after", "membership/steps.go", "m.acked = max(m.acked, epoch)", "m.acked = m.sent"},
 	{21, "the gone are not announced", "membership/authority.go", "\tif m.announced {\n\t\ta.gone", "\tif false {\n\t\ta.gone"},
 	{21, "who comes back is told nothing", "membership/authority.go", "\t\t\tm.full, a.dirty = true, true\n", ""},

@@ -1,0 +1,193 @@
+package membership
+
+import (
+	"fmt"
+	"github.com/x/ringdht/internal/ring"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+)
+
+// crowd is a ring of n that was just set up, and what its members were told by that.
+func crowd(t *testing.T, n int) (a *Authority, told []Effect) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(1, 2))
+	a = New(Config{Bits: 20, Lease: time.Second, Draw: func(n uint64) uint64 {
+		if n == 0 {
+			return rng.Uint64()
+		}
+		return rng.Uint64N(n)
+	}})
+	for i := range n {
+		if _, err := a.Admit(1, uint64(i+1), Request{Addr: fmt.Sprint(i), Traffic: i%10 != 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Setup(1, ring.Layout{})
+	a.Advance(2)
+	for _, e := range a.Take() {
+		if e.Type == control.TypeManifest {
+			a.Linked(e.Ref, e.Body.(control.Manifest).Epoch)
+		}
+	}
+	a.Advance(3)
+	return a, a.Take()
+}
+
+// In a ring that is larger than a list, lists are samples: as long as they may be,
+// without repetition, with everybody on as many of them, and with each one's own life
+// and whether it is idle.
+func TestListsAreSamples(t *testing.T) {
+	const n = 5 * control.MaxOthers
+	a, told := crowd(t, n)
+	on := make(map[uint64]int)
+	different := make(map[*[]byte]bool)
+	count := 0
+	for _, e := range told {
+		if e.Type != control.TypeAnnounce {
+			continue
+		}
+		count++
+		note := e.Body.(control.Announce)
+		if len(note.Added) != control.MaxOthers || len(note.Lives) != control.MaxOthers {
+			t.Fatalf("%d newcomers and %d lives", len(note.Added), len(note.Lives))
+		}
+		if different[e.Frame] {
+			continue
+		}
+		different[e.Frame] = true
+		for i, id := range note.Added {
+			on[id]++
+			m := a.by[id]
+			if m.Life != note.Lives[i] {
+				t.Fatalf("node %d has life %d, not %d", id, m.Life, note.Lives[i])
+			}
+			if slices.Contains(note.Idle, id) == m.Traffic {
+				t.Fatalf("node %d: traffic %v", id, m.Traffic)
+			}
+		}
+		if slices.Sort(note.Added); len(slices.Compact(note.Added)) != control.MaxOthers {
+			t.Fatal("somebody is on the list twice")
+		}
+	}
+	if count != n || len(different) != maxSamples {
+		t.Errorf("%d members were told, %d different samples", count, len(different))
+	}
+	want := maxSamples * control.MaxOthers / n
+	for _, m := range a.everyone() {
+		if got := on[m.ID]; got < want || got > want+1 {
+			t.Fatalf("node %d is on %d samples, want %d", m.ID, got, want)
+		}
+	}
+
+	a.Setup(4, ring.Layout{}) // manifests list them from now on
+	a.Advance(5)
+	clear(on)
+	for _, e := range a.Take() {
+		if e.Type != control.TypeManifest {
+			continue
+		}
+		others := e.Body.(control.Manifest).Others
+		if len(others) != control.MaxOthers || slices.Contains(others, e.Ref.ID) {
+			t.Fatalf("%d others, itself among them: %v", len(others), slices.Contains(others, e.Ref.ID))
+		}
+		for _, id := range others {
+			on[id]++
+		}
+		if slices.Sort(others); len(slices.Compact(others)) != control.MaxOthers {
+			t.Fatal("somebody is on the list twice")
+		}
+	}
+	for _, m := range a.everyone() { // 1024 in the mean, standard deviation below 33
+		if got := on[m.ID]; got < 800 || got > 1250 {
+			t.Errorf("node %d is on %d of %d manifests", m.ID, got, n)
+		}
+	}
+}
+
+// Up to the length of a list everybody is told of everybody.
+func TestListsAreWhole(t *testing.T) {
+	a, told := crowd(t, control.MaxOthers+1)
+	views := make(map[uint64]*Local)
+	for _, m := range a.everyone() {
+		views[m.ID] = &Local{Self: m.ref(), Bits: 20}
+	}
+	for _, e := range told {
+		if e.Type == control.TypeAnnounce {
+			views[e.Ref.ID] = views[e.Ref.ID].Announce(e.Body.(control.Announce), a.Draw)
+		}
+	}
+	a.Setup(4, ring.Layout{})
+	a.Advance(5)
+	for _, e := range a.Take() {
+		if e.Type == control.TypeManifest {
+			if n := len(e.Body.(control.Manifest).Others); n != control.MaxOthers {
+				t.Fatalf("a manifest lists %d of %d", n, control.MaxOthers)
+			}
+		}
+	}
+}
+
+// A node's list stays a fair sample while members come and go, copies nothing when
+// nothing of it changes, and forgets who is gone.
+func TestListFollowsComingAndGoing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	l := &Local{Bits: 64}
+	alive := make(map[uint64]bool)
+	idle := func(id uint64) bool { return id%7 == 0 }
+	copied, rounds := 0, 20_000
+	for range rounds {
+		var a control.Announce
+		for range rng.IntN(3) {
+			id := rng.Uint64()
+			alive[id] = true
+			a.Added, a.Lives = append(a.Added, id), append(a.Lives, 1)
+			if idle(id) {
+				a.Idle = append(a.Idle, id)
+			}
+		}
+		if len(alive) > 3*control.MaxOthers && rng.IntN(3) == 0 {
+			for id := range alive {
+				if slices.Contains(a.Added, id) {
+					continue // it would be back: what went is said first
+				}
+				delete(alive, id)
+				if id&1 == 0 {
+					a.Left = append(a.Left, id)
+				} else {
+					a.Gone = append(a.Gone, control.Ref{ID: id, Life: 1})
+				}
+				if rng.IntN(3) == 0 {
+					break
+				}
+			}
+		}
+		a.Members = len(alive)
+		was := slices.Clone(l.Others)
+		next := l.Announce(a, rng.Uint64N)
+		if !slices.Equal(was, l.Others) {
+			t.Fatal("the list before was changed")
+		}
+		if len(was) > 0 && &next.Others[0] != &l.Others[0] {
+			copied++
+			if slices.Equal(was, next.Others) && len(a.Added) == 0 {
+				t.Fatal("the list was copied and has not changed")
+			}
+		}
+		l = next
+		for _, id := range l.Others {
+			if _, ok := l.Idle[id]; !alive[id] || ok != idle(id) {
+				t.Fatalf("node %d: alive %v, idle %v", id, alive[id], ok)
+			}
+		}
+	}
+	if len(l.Others) > control.MaxOthers || len(l.Others) < control.MaxOthers/2 {
+		t.Errorf("%d on the list, %d are alive", len(l.Others), len(alive))
+	}
+	if copied == 0 || copied > rounds*3/4 {
+		t.Errorf("copied in %d of %d rounds", copied, rounds)
+	}
+}
