@@ -50,16 +50,38 @@ type lane struct {
 	port uint8
 }
 
-// tally counts what came from one source. Its lock is taken by the one handler of
-// that source, and by whoever counts, so it is free as good as always.
+// tally counts what came from one source. The handler of that source adds up by itself
+// what comes in a row, and shows it under the lock before any of it is acknowledged.
 type tally struct {
 	ledger *ledger
 	port   uint8
+	row    received // the handler's own
 
-	mu      sync.Mutex
-	n, sum  int64
-	hops    int64
-	maxHops int
+	mu    sync.Mutex
+	shown received
+}
+
+type received struct {
+	n, sum, hops int64
+	maxHops      int
+}
+
+// show is called by the handler.
+func (c *tally) show() {
+	c.mu.Lock()
+	c.shown.n += c.row.n
+	c.shown.sum += c.row.sum
+	c.shown.hops += c.row.hops
+	c.shown.maxHops = max(c.shown.maxHops, c.row.maxHops)
+	c.mu.Unlock()
+	c.row = received{}
+}
+
+// seen is what the handler has shown.
+func (c *tally) seen() received {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown
 }
 
 func newTraffic(l *life) *traffic {
@@ -75,22 +97,35 @@ func newLedger(relayed int64) *ledger {
 
 // received takes one message; calls for one source do not overlap.
 func (t *traffic) received(d *plane.Delivery) {
-	if len(d.Body) < 4 || d.Slot == nil {
-		t.l.n.cfg.log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
+	if d.Slot == nil {
+		t.malformed(d)
 		return
 	}
 	current := t.ledger.Load()
 	c, ok := (*d.Slot).(*tally)
 	if !ok || c.ledger != current || c.port != d.Port {
+		if ok {
+			c.show()
+		}
 		c = current.source(lane{d.Source, d.Port})
 		*d.Slot = c
 	}
-	c.mu.Lock()
-	c.n++
-	c.sum += value(d.Body)
-	c.hops += int64(d.Hops)
-	c.maxHops = max(c.maxHops, d.Hops)
-	c.mu.Unlock()
+	if len(d.Body) < 4 {
+		t.malformed(d)
+		c.show()
+		return
+	}
+	c.row.n++
+	c.row.sum += value(d.Body)
+	c.row.hops += int64(d.Hops)
+	c.row.maxHops = max(c.row.maxHops, d.Hops)
+	if !d.More {
+		c.show()
+	}
+}
+
+func (t *traffic) malformed(d *plane.Delivery) {
+	t.l.n.cfg.log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
 }
 
 func value(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
@@ -253,9 +288,7 @@ func (t *traffic) progress() control.Beat {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.sources {
-		c.mu.Lock()
-		b.Received += c.n
-		c.mu.Unlock()
+		b.Received += c.seen().n
 	}
 	return b
 }
@@ -268,12 +301,11 @@ func (l *ledger) received(port uint8) (s control.Summary) {
 		if from.port != port {
 			continue
 		}
-		c.mu.Lock()
-		s.Received += c.n
-		s.SumReceived += c.sum
-		s.Hops += c.hops
-		s.MaxHops = max(s.MaxHops, c.maxHops)
-		c.mu.Unlock()
+		r := c.seen()
+		s.Received += r.n
+		s.SumReceived += r.sum
+		s.Hops += r.hops
+		s.MaxHops = max(s.MaxHops, r.maxHops)
 	}
 	return s
 }
@@ -328,9 +360,8 @@ func (t *traffic) explain(run uint64) control.Pairs {
 		if len(p.Received) == maxPairs {
 			break
 		}
-		c.mu.Lock()
-		p.Received = append(p.Received, control.Pair{ID: from.peer, N: c.n, Sum: c.sum})
-		c.mu.Unlock()
+		r := c.seen()
+		p.Received = append(p.Received, control.Pair{ID: from.peer, N: r.n, Sum: r.sum})
 	}
 	return p
 }

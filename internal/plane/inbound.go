@@ -381,13 +381,15 @@ func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n,
 			d.Source = f.Src()
 		}
 		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
+		next := bytes + len(f)
+		d.More = next < len(chunk) && next < quarter && wire.Frame(chunk[next:]).Port() == d.Port && !(in != nil && in.asked.Load())
 		p.Deliver(p.ctx, d)
 		if p.closing.Load() {
 			break
 		}
 		n++
-		bytes += len(f)
-		if in != nil && in.asked.Load() {
+		bytes = next
+		if !d.More && in != nil && in.asked.Load() {
 			break
 		}
 	}

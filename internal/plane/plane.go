@@ -81,6 +81,9 @@ type Delivery struct {
 	Hops   int
 	Body   []byte // valid until Deliver returns
 	Cast   bool   // sent without a stream
+	// More says that a message of the same source and port follows at once, and that this
+	// one is not acknowledged before it.
+	More bool
 	// Slot is a place for the receiver's notes on this source, nil for casts.
 	// Calls for one source do not overlap, so it needs no lock.
 	Slot *any
