@@ -19,12 +19,12 @@ import (
 // systems are all that there are, references first: of those that support a row, the
 // first one is its reference.
 var systems = []bench.System{
-	reference.Raw(), reference.Relay(), reference.Ideal(),
+	reference.Raw(), reference.Relay(), reference.Ideal(), reference.OneWay(),
 	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
 // references is how many of them are.
-const references = 3
+const references = 4
 
 // small is how many nodes a ring may have for systems that take longer to set up a
 // larger one than to be measured in it.
@@ -33,6 +33,7 @@ var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p str
 // section is a table to measure.
 type section struct {
 	title, note, x string
+	oneWay         bool // the reference with a connection for each direction takes part
 	load           load.Load
 	rows           []row
 }
@@ -111,7 +112,7 @@ func plan(of scope) []*section {
 	pingpong := &section{
 		title: "Ping-pong",
 		note:  "Round trips of one message at a time along a chain, both ends answering from where messages are delivered.",
-		load:  load.PingPong{Warm: of.warm, Time: of.duration},
+		load:  load.PingPong{Warm: of.warm, Time: of.duration}, oneWay: true,
 	}
 	for _, nodes := range []int{2, 3} {
 		t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 8}

@@ -28,9 +28,9 @@ func newTrier(conn net.Conn) trier {
 	return nil
 }
 
-// writers counts the links of this process that are being written to, or wait for it.
-// While there are any there is more to do than somebody has time for, and whoever does
-// not write at once finds more to write.
+// writers counts the goroutines of this process that write to links, or wait for a
+// processor to do so. While there are any there is more to do than somebody has time
+// for, and whoever does not write at once finds more to write.
 var writers atomic.Int32
 
 // begin starts the goroutine if there is need of it. When it returns true the caller
@@ -69,12 +69,15 @@ func (w *Writer) Now() {
 	w.busy = w.taken.Size()
 	if w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0) {
 		w.mu.Unlock()
-		go w.run()
+		w.Later()
 		return
 	}
 	w.rest()
 	w.finished.Done()
 }
 
-// Later does by the goroutine what [Writer.Now] would do.
-func (w *Writer) Later() { go w.run() }
+// Later leaves to the goroutine what [Writer.Now] would do.
+func (w *Writer) Later() {
+	writers.Add(1)
+	go w.run()
+}

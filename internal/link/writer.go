@@ -162,14 +162,14 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due b
 func (w *Writer) start() {
 	if !w.running {
 		w.mark()
-		go w.run()
+		w.Later()
 	}
 }
 
+// mark says that somebody runs: the goroutine, or who is to call Now.
 func (w *Writer) mark() {
 	w.running = true
 	w.finished.Add(1)
-	writers.Add(1)
 }
 
 // Low is the number of queued bytes below which there is room.
@@ -256,6 +256,7 @@ const maxWrite = 256 << 10
 
 func (w *Writer) drain() {
 	defer w.finished.Done()
+	defer writers.Add(-1)
 	w.mu.Lock()
 	for w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0) {
 		if w.busy == 0 {
@@ -290,7 +291,6 @@ func (w *Writer) drain() {
 // must be called with mu held, which it lets go.
 func (w *Writer) rest() {
 	w.running, w.busy = false, 0
-	writers.Add(-1)
 	w.taken.Clear()
 	if w.err != nil {
 		w.sources = nil

@@ -15,44 +15,63 @@ func Raw() bench.System { return chains{relays: false} }
 // Relay returns the reference for chains with relays.
 func Relay() bench.System { return chains{relays: true} }
 
+// OneWay returns either with a connection for each direction, as a ring has them:
+// answers do not come back on the connection of what they answer. Acknowledgements
+// of TCP then travel alone, which makes a round trip longer.
+func OneWay() bench.System { return chains{oneWay: true} }
+
 // chains builds chains of nodes. Every direction of every connection has one
 // goroutine that writes to it, so nothing is locked.
-type chains struct{ relays bool }
+type chains struct {
+	relays bool
+	oneWay bool // a connection for each direction, and with relays or without
+}
 
 func (c chains) Name() string {
-	if c.relays {
+	switch {
+	case c.oneWay:
+		return "by hand, one-way"
+	case c.relays:
 		return "relay by hand"
 	}
 	return "raw"
 }
 
 func (c chains) Supports(t bench.Topology) bool {
-	return t.Shape == bench.Chain && !t.Memory && header+t.Payload <= batch && (t.Nodes > 2) == c.relays
+	return t.Shape == bench.Chain && !t.Memory && header+t.Payload <= batch && (c.oneWay || (t.Nodes > 2) == c.relays)
 }
 
-func (chains) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
-	c := &chain{last: t.Nodes - 1}
-	right := make([]net.Conn, t.Nodes) // of each node, its connection to the next one
-	left := make([]net.Conn, t.Nodes)  // and to the one before
-	for i := range c.last {
+func (c chains) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
+	n := &chain{last: t.Nodes - 1}
+	// Of each node, what it reads from and writes to, on either side.
+	type side struct{ in, out net.Conn }
+	left, right := make([]side, t.Nodes), make([]side, t.Nodes)
+	for i := range n.last {
 		near, far, err := pair(ctx)
 		if err != nil {
-			return nil, errors.Join(err, c.Close())
+			return nil, errors.Join(err, n.Close())
 		}
-		c.conns = append(c.conns, near, far)
-		right[i], left[i+1] = near, far
+		n.conns = append(n.conns, near, far)
+		right[i], left[i+1] = side{near, near}, side{far, far}
+		if c.oneWay {
+			if near, far, err = pair(ctx); err != nil {
+				return nil, errors.Join(err, n.Close())
+			}
+			n.conns = append(n.conns, near, far)
+			right[i].in, left[i+1].out = near, far
+		}
 	}
-	c.first = &chainSender{source: 0, conn: right[0], buf: make([]byte, 0, batch)}
-	c.other = &chainSender{source: c.last, conn: left[c.last], buf: make([]byte, 0, batch)}
+	n.first = &chainSender{source: 0, conn: right[0].out, buf: make([]byte, 0, batch)}
+	n.other = &chainSender{source: n.last, conn: left[n.last].out, buf: make([]byte, 0, batch)}
 	for i := range t.Nodes {
 		if i > 0 {
-			c.wg.Go(func() { pass(i, left[i], right[i], deliver) })
+			n.wg.Go(func() { pass(i, left[i].in, right[i].out, deliver) })
 		}
-		if i < c.last {
-			c.wg.Go(func() { pass(i, right[i], left[i], deliver) })
+		if i < n.last {
+			n.wg.Go(func() { pass(i, right[i].in, left[i].out, deliver) })
 		}
 	}
-	return c, nil
+	return n, nil
 }
 
 type chain struct {
