@@ -102,20 +102,23 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 // AppendParts is [Writer.Append] for one frame whose head and body lie apart. If due
 // then the caller must call [Writer.Now].
 func (w *Writer) AppendParts(head, body []byte) (queued int, due bool, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.err != nil {
-		return 0, false, w.err
-	}
 	n := len(head) + len(body)
-	if queued = w.q.Size() + w.busy + n; queued > w.limit {
-		return queued, false, ErrFull
+	w.mu.Lock()
+	queued = w.q.Size() + w.busy + n
+	switch {
+	case w.err != nil:
+		queued, err = 0, w.err
+	case queued > w.limit:
+		err = ErrFull
+	default:
+		b := w.q.Reserve(n)
+		copy(b[copy(b, head):], body)
+		w.total += int64(n)
+		w.tail += int64(n)
+		due = w.begin()
 	}
-	b := w.q.Reserve(n)
-	copy(b[copy(b, head):], body)
-	w.total += int64(n)
-	w.tail += int64(n)
-	return queued, w.begin(), nil
+	w.mu.Unlock()
+	return queued, due, err
 }
 
 // AppendMarked is [Writer.Append] that also tells where [Progress.Head] will be when
