@@ -34,8 +34,8 @@ type PlanOption interface {
 }
 
 // Limits bounds the memory of a node; 0 means the default. What a node holds at
-// most is SendBuffer + ReceiveBuffer + HandlerBacklog + LinkQueue for each entry
-// of its table, plus a read buffer of up to 64 KiB, or one message, for each
+// most is twice SendBuffer (a message that waits for its first link is there as a copy)
+// + ReceiveBuffer + HandlerBacklog + LinkQueue for each entry of its table, plus a read buffer of up to 64 KiB, or one message, for each
 // busy connection, and some bookkeeping: about 1 KiB a stream, and 100 bytes for
 // each message that waits for one before it that was lost. What happens at a bound
 // is counted in [Counters].
@@ -50,9 +50,9 @@ type Limits struct {
 	// HandlerBacklog is the number of bytes sent by handlers and not admitted by
 	// windows. At the bound, their Send returns ErrBacklog. Default 16 MiB.
 	HandlerBacklog int
-	// LinkQueue is the number of bytes waiting for one link. Beyond the bound
-	// frames are dropped and sent again. Sources already wait at a sixteenth of
-	// it. Default 4 MiB.
+	// LinkQueue is the number of bytes waiting for one link to be relayed. Beyond the
+	// bound frames are dropped and sent again. Sources wait when a sixteenth of it
+	// waits of their own. Default 4 MiB.
 	LinkQueue int
 	// Handlers is the number of handler calls that run at once. Default 256.
 	Handlers int

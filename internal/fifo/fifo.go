@@ -32,6 +32,7 @@ type chunk struct {
 	buf   []byte // [:len] written
 	off   int    // [:off] consumed
 	class int
+	count int // frames reserved by ReserveFrame and not discarded
 }
 
 var pools [maxClass + 1]sync.Pool
@@ -44,7 +45,7 @@ func get(class int) *chunk {
 }
 
 func put(c *chunk) {
-	c.next, c.buf, c.off = nil, c.buf[:0], 0
+	c.next, c.buf, c.off, c.count = nil, c.buf[:0], 0, 0
 	pools[c.class].Put(c)
 }
 
@@ -70,6 +71,33 @@ func (q *Queue) Reserve(n int) []byte {
 	c.buf = c.buf[: at+n : cap(c.buf)]
 	q.size += n
 	return c.buf[at : at+n : at+n]
+}
+
+// ReserveFrame is [Queue.Reserve] for one frame, which [Queue.DiscardFrames] may count.
+func (q *Queue) ReserveFrame(n int) []byte {
+	b := q.Reserve(n)
+	q.tail.count++
+	return b
+}
+
+// DiscardFrames consumes the first n frames. All that the queue holds must have come by
+// [Queue.ReserveFrame], and at least n of them. It looks at none but those in the chunk
+// where it ends.
+func (q *Queue) DiscardFrames(n int) {
+	for n > 0 {
+		c := q.head
+		if c.count <= n {
+			n -= c.count
+			q.Discard(len(c.buf) - c.off)
+			continue
+		}
+		c.count -= n
+		size := 0
+		for ; n > 0; n-- {
+			size += wire.Size(c.buf[c.off+size:])
+		}
+		q.Discard(size)
+	}
 }
 
 // Append appends whole frames.

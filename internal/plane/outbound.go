@@ -95,7 +95,7 @@ func (p *Plane) drop(o *outbound) {
 // push needs mu, and room. A link that is due has to be written to when mu is free
 // again.
 func (o *outbound) push(port uint8, body []byte) (due *outLink) {
-	f := o.s.Push(port, body)
+	f := o.s.Admit(port, body)
 	o.used = true
 	o.bytes += len(f)
 	if o.bytes > o.counted { // ahead of what is needed, so that not every message has to
@@ -113,6 +113,8 @@ func (o *outbound) push(port uint8, body []byte) (due *outLink) {
 	due, err := o.leaveOne(f)
 	if err != nil {
 		o.nobody()
+	} else if o.s.Due() {
+		o.flush(o.s.Ask(o.p.now(), o.out[:0]))
 	}
 	return due
 }

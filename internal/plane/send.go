@@ -80,7 +80,8 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			// A sink that exists will answer, so a few messages need not wait for it.
 			// In a ring of many nodes a source that waited for each sink's answer
 			// would spend its time waiting.
-			if !full && o.bytes+wire.HeaderSize+len(body) <= maxEarly && p.known(sink) {
+			early := o.s.Pending() == 0 || o.bytes+wire.HeaderSize+len(body) <= maxEarly
+			if !full && early && p.known(sink) {
 				o.s.Push(port, body)
 				o.used = true
 				o.account()
@@ -121,7 +122,8 @@ func wait(ctx, plane context.Context, one, other <-chan struct{}) error {
 }
 
 // maxEarly is how many bytes of frames are accepted for a stream before its sink
-// has answered: less than any window, so that they leave at once when it has.
+// has answered, besides one message of any size: less than any window, so that they
+// leave at once when it has.
 const maxEarly = minWindow
 
 func (p *Plane) tooLarge(n int) error {

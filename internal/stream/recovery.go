@@ -15,11 +15,13 @@ type question struct {
 // because the path takes longer than MaxRTO) would never hear one.
 type questions struct {
 	unanswered     bool
+	sinceAsked     int      // bytes sent for the first time since the latest question
 	oldest, latest question // oldest: of the unanswered ones
 }
 
 func (q *questions) ask(seq uint64, now Time) {
 	q.latest = question{q.latest.round + 1, seq, now}
+	q.sinceAsked = 0
 	if !q.unanswered {
 		q.unanswered, q.oldest = true, q.latest
 	}

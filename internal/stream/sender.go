@@ -154,20 +154,34 @@ func (s *Sender) Room(n int) bool {
 // returns the frame to be sent, valid until the next call; otherwise the message
 // joins the backlog and is sent when the window allows.
 func (s *Sender) Push(port uint8, body []byte) wire.Frame {
-	q := &s.store
-	room := s.Room(len(body))
-	if !room {
-		q = &s.backlog
+	if !s.Room(len(body)) {
+		s.fill(s.backlog.Reserve(wire.HeaderSize+len(body)), port, body)
+		return nil
 	}
-	f := wire.Frame(q.Reserve(wire.HeaderSize + len(body)))
+	return s.Admit(port, body)
+}
+
+// Admit is [Sender.Push] for who has seen that there is [Sender.Room].
+func (s *Sender) Admit(port uint8, body []byte) wire.Frame {
+	f := wire.Frame(s.store.ReserveFrame(wire.HeaderSize + len(body)))
+	s.fill(f, port, body)
+	s.nxt++
+	s.sinceAsked += len(f)
+	return f
+}
+
+// Due says that it is time to [Sender.Ask]: half of what may be outstanding was sent
+// since the last question, and none is unanswered. A sink speaks up by itself after a
+// quarter of the window that it grants, but the path may take less than that, and who
+// asks only when he has run out of room waits for the answer.
+func (s *Sender) Due() bool {
+	return !s.unanswered && s.sinceAsked > min(s.window, s.cwnd)/2
+}
+
+func (s *Sender) fill(f wire.Frame, port uint8, body []byte) {
 	wire.Header{Type: wire.Data, Port: port, Dst: s.peer, Src: s.self, Seq: s.end}.Put(f, len(body))
 	copy(f[wire.HeaderSize:], body)
 	s.end++
-	if !room {
-		return nil
-	}
-	s.nxt++
-	return f
 }
 
 // Ask makes sure that the sink says when it has room for more: that a question
@@ -233,9 +247,8 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		return out, false, nil
 	}
 	acked := s.store.Size()
-	for ; s.una < delivered; s.una++ {
-		s.store.Discard(wire.Size(s.store.Front()))
-	}
+	s.store.DiscardFrames(int(delivered - s.una))
+	s.una = delivered
 	acked -= s.store.Size()
 	window := int(min(a.Window, MaxWindow))
 	progress = acked > 0 || window > s.window
@@ -280,7 +293,7 @@ func (s *Sender) release(out []byte) []byte {
 		if n := s.store.Size(); n > 0 && n+len(f) > min(s.window, s.cwnd) {
 			break
 		}
-		copy(s.store.Reserve(len(f)), f)
+		copy(s.store.ReserveFrame(len(f)), f)
 		out = append(out, f...)
 		s.backlog.Discard(len(f))
 		s.nxt++
