@@ -51,7 +51,7 @@ type Limits struct {
 	// windows. At the bound, their Send returns ErrBacklog. Default 16 MiB.
 	HandlerBacklog int
 	// LinkQueue is the number of bytes waiting for one link to be relayed. Beyond the
-	// bound frames are dropped and sent again. Sources wait when a sixteenth of it
+	// bound frames are dropped and sent again. Sources wait when an eighth of it
 	// waits of their own. Default 4 MiB.
 	LinkQueue int
 	// Handlers is the number of handler calls that run at once. Default 256.

@@ -139,3 +139,58 @@ func TestChunksStopsEarly(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestMove: chunks move as they are, little ones are copied, and both queues go on as any other.
+func TestMove(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var from, to Queue
+	var want, moved model
+	for range 500 {
+		for range r.IntN(10) {
+			f := randomFrame(r)
+			from.Append(f)
+			want = append(want, f)
+		}
+		for range r.IntN(3) {
+			f := randomFrame(r)
+			to.Append(f)
+			moved = append(moved, f)
+		}
+		before := to.Size()
+		limit := 1 + r.IntN(1<<r.IntN(20))
+		chunk := len(from.Front())
+		from.Move(&to, limit)
+		n := 0
+		for size := before; size < to.Size(); n++ {
+			size += len(want[n])
+		}
+		if n == 0 && len(want) > 0 || to.Size()-before > max(limit, chunk, little) {
+			t.Fatalf("%d bytes moved, the limit is %d, the first chunk had %d", to.Size()-before, limit, chunk)
+		}
+		moved, want = append(moved, want[:n]...), want[n:]
+		check(t, &from, want)
+		check(t, &to, moved)
+		if r.IntN(20) == 0 {
+			to.Clear()
+			moved = nil
+		}
+	}
+}
+
+// TestDiscardFrames against frames discarded one by one.
+func TestDiscardFrames(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	var q Queue
+	var m model
+	for range 2000 {
+		for range r.IntN(1 << r.IntN(8)) {
+			f := randomFrame(r)
+			copy(q.ReserveFrame(len(f)), f)
+			m = append(m, f)
+		}
+		n := r.IntN(len(m) + 1)
+		q.DiscardFrames(n)
+		m = m[n:]
+		check(t, &q, m)
+	}
+}

@@ -18,18 +18,21 @@ type trier interface {
 	try(b []byte) (n int)
 }
 
-// newTrier is nil where the connection cannot do that.
+// newTrier is nil where the connection cannot do that. Other types than those of
+// package net may embed one of them, with a Write of their own that must not be passed
+// by.
 func newTrier(conn net.Conn) trier {
-	if c, ok := conn.(syscall.Conn); ok {
-		if raw, err := c.SyscallConn(); err == nil {
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		if raw, err := conn.(syscall.Conn).SyscallConn(); err == nil {
 			return newRawTrier(raw)
 		}
 	}
 	return nil
 }
 
-// writers counts the goroutines of this process that write to links, or wait for a
-// processor to do so. While there are any there is more to do than somebody has time
+// writers counts the goroutines of this process that wait for a processor to write to
+// a link. While there are any there is more to do than somebody has time
 // for, and whoever does not write at once finds more to write.
 var writers atomic.Int32
 
@@ -48,7 +51,8 @@ func (w *Writer) begin() (mine bool) {
 	return true
 }
 
-// Now writes what has gathered, as far as the connection takes it without waiting. It
+// Now writes the beginning of what has gathered, a chunk, as far as the connection takes
+// it without waiting. It
 // is for who was told to call it, and whoever else finds something to send meanwhile
 // leaves it to him. What remains is the goroutine's.
 func (w *Writer) Now() {
@@ -67,6 +71,7 @@ func (w *Writer) Now() {
 	}
 	w.mu.Lock()
 	w.busy = w.taken.Size()
+	w.own = min(w.own, w.busy)
 	if w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0) {
 		w.mu.Unlock()
 		w.Later()

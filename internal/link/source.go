@@ -7,8 +7,8 @@ import "github.com/x/ringdht/internal/fifo"
 // appends to a queue of its own, and the link takes all of it when it writes.
 type Source interface {
 	// Pull moves frames for w to the end of q, in their order, and says whether there
-	// are more. It should stop at about limit bytes. It is called by the writer's
-	// goroutine without a lock, once for each [Writer.Enlist] and again as long as
+	// are more. It should stop at about limit bytes. It is called by whoever writes,
+	// without a lock, once for each [Writer.Enlist] and again as long as
 	// there are more, also when the source has found another link meanwhile.
 	Pull(w *Writer, q *fifo.Queue, limit int) (more bool)
 }
@@ -51,16 +51,17 @@ func (w *Writer) gather() {
 	sources := w.sources[:n]
 	w.mu.Unlock()
 	done := 0
-	for done < n && w.taken.Size() < maxWrite {
+	for done < n && (done == 0 || w.taken.Size() < maxWrite) { // one at least, however long the frames
 		s := sources[done]
 		done++
-		if s.Pull(w, &w.taken, maxWrite-w.taken.Size()) {
+		if s.Pull(w, &w.taken, max(maxWrite-w.taken.Size(), maxWrite/8)) {
 			w.again = append(w.again, s)
 		}
 	}
 	w.mu.Lock()
 	w.busy = w.taken.Size()
-	w.total += int64(w.busy - appended)
+	w.own = w.busy - appended
+	w.total += int64(w.own)
 	w.sources = append(w.sources, w.again...)
 	rest := copy(w.sources, w.sources[done:])
 	clear(w.sources[rest:])

@@ -2,9 +2,11 @@ package link
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -203,6 +205,111 @@ func TestNowWhenTheConnectionHasEnded(t *testing.T) {
 		t.Error(w.Err(), w.Queued())
 	}
 	w.Close()
+}
+
+// TestNowWakesWhoWaitsForRoom: they may have appended before the one who was told to write did.
+func TestNowWakesWhoWaitsForRoom(t *testing.T) {
+	near, _ := tcpPair(t)
+	w := NewWriter(near, 1<<20, 100)
+	if w.trier == nil {
+		t.Skip("this system's sockets cannot be tried")
+	}
+	w.mu.Lock()
+	w.idle = -time.Hour
+	w.mu.Unlock()
+	if _, due, err := w.AppendParts(frame(0, wire.HeaderSize), nil); !due || err != nil {
+		t.Fatal(due, err)
+	}
+	if _, err := w.Append(frame(1, 200)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	room := make(chan error, 1)
+	go func() { room <- w.Room(ctx) }()
+	for waits := false; !waits; runtime.Gosched() {
+		w.mu.Lock()
+		waits = w.room != nil
+		w.mu.Unlock()
+	}
+	w.Now()
+	if err := <-room; err != nil {
+		t.Error(err)
+	}
+	w.Close()
+}
+
+// counted is a connection with a Write of its own, as one that encrypts has.
+type counted struct {
+	*net.TCPConn
+	n int
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.n += len(b)
+	return c.TCPConn.Write(b)
+}
+
+// TestNowLeavesOthersConnectionsAlone: a Write that is not package net's must not be passed by.
+func TestNowLeavesOthersConnectionsAlone(t *testing.T) {
+	near, _ := tcpPair(t)
+	c := &counted{TCPConn: near.(*net.TCPConn)}
+	w := NewWriter(c, 1<<20, 100)
+	w.mu.Lock()
+	w.idle = -time.Hour
+	w.mu.Unlock()
+	if _, due, err := w.AppendParts(frame(0, 100), nil); err != nil {
+		t.Fatal(err)
+	} else if due {
+		w.Now()
+	}
+	w.Shutdown(10 * time.Second)
+	if c.n != 100 {
+		t.Error(c.n, "bytes were written by the connection's own Write")
+	}
+}
+
+// TestLargeFramesLetSourcesIn: also where each relayed frame is more than a write should have.
+func TestLargeFramesLetSourcesIn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate()
+		w := NewWriter(g, 8<<20, 1)
+		for i := range 10 {
+			if _, err := w.Append(frame(i, 300<<10)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		s := &well{each: 1 << 20}
+		enlisted(t, w, s, frame(99, 100))
+		g.let(2)
+		if s.pulls == 0 {
+			t.Error("the source waits for all that is relayed")
+		}
+		w.Close()
+	})
+}
+
+// TestPulledDoesNotCount: what a source had must not take the room of what is relayed.
+func TestPulledDoesNotCount(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		g := newGate()
+		w := NewWriter(g, 200<<10, 1)
+		s := &well{each: 1 << 20}
+		var own []byte
+		for i := range 4 {
+			own = append(own, frame(i, 60<<10)...)
+		}
+		enlisted(t, w, s, own)
+		synctest.Wait() // all of it is being written
+		if queued, err := w.Append(frame(9, 20<<10)); err != nil || queued != 20<<10 {
+			t.Error(queued, err)
+		}
+		if p := w.Progress(); p.Queued != 260<<10 {
+			t.Errorf("%+v", p)
+		}
+		w.Close()
+	})
 }
 
 func tcpPair(t *testing.T) (near, far net.Conn) {

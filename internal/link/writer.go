@@ -19,8 +19,9 @@ var ErrFull = errors.New("link: queue full")
 
 // Writer is the bounded queue of a connection and the goroutine that empties it.
 //
-// Frames gather in a queue behind a mutex while the goroutine is writing what
-// gathered before; it then takes all of it at once. Under load many frames share
+// Frames gather in a queue behind a mutex, and at sources, see [Source], while the
+// goroutine is writing what gathered before; it then takes as much of it as one write
+// is worth. Under load many frames share
 // a write, an idle link writes at once, and no timer is involved. The goroutine
 // exists only while there is something to write, so an idle link costs nothing.
 //
@@ -45,7 +46,8 @@ type Writer struct {
 	total    int64         // bytes ever appended or pulled
 	tail     int64         // bytes ever appended
 	head     int64         // of them, taken to be written
-	busy     int           // bytes that the goroutine is writing
+	busy     int           // bytes that are being written
+	own      int           // of them, pulled: the bound is for what is appended
 	running  bool          // the goroutine is, or somebody is to call Now
 	idle     time.Duration // when there was last nothing more to write, since born
 	keeps    bool          // what is queued when the connection ends, for Leftover
@@ -83,12 +85,15 @@ func (w *Writer) Append(frames []byte) (queued int, err error) {
 	return queued, err
 }
 
+// held is how many appended bytes there are. It must be called with mu held.
+func (w *Writer) held() int { return w.q.Size() + w.busy - w.own }
+
 // append must be called with mu held.
 func (w *Writer) append(frames []byte) (queued int, err error) {
 	if w.err != nil {
 		return 0, w.err
 	}
-	queued = w.q.Size() + w.busy + len(frames)
+	queued = w.held() + len(frames)
 	if queued > w.limit {
 		return queued, ErrFull
 	}
@@ -104,7 +109,7 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 func (w *Writer) AppendParts(head, body []byte) (queued int, due bool, err error) {
 	n := len(head) + len(body)
 	w.mu.Lock()
-	queued = w.q.Size() + w.busy + n
+	queued = w.held() + n
 	switch {
 	case w.err != nil:
 		queued, err = 0, w.err
@@ -142,7 +147,7 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due b
 	if w.err != nil {
 		return 0, 0, false, w.err
 	}
-	held := w.q.Size() + w.busy
+	held := w.held()
 	for _, s := range spans {
 		n := s.To - s.From
 		if held+n > w.limit {
@@ -202,11 +207,11 @@ func (w *Writer) Err() error {
 }
 
 // Room waits until there is room, the connection has failed or ctx is done. It
-// is for those who may wait, sources; a relay must not.
+// is for those who append and may wait; a relay must not.
 func (w *Writer) Room(ctx context.Context) error {
 	for {
 		w.mu.Lock()
-		if w.err != nil || w.q.Size()+w.busy < w.low {
+		if w.err != nil || w.held() < w.low {
 			err := w.err
 			w.mu.Unlock()
 			return err
@@ -270,11 +275,13 @@ func (w *Writer) drain() {
 		}
 		w.mu.Unlock()
 
+		writers.Add(-1) // it has its processor
 		err := w.write()
+		writers.Add(1)
 		w.taken.Clear()
 
 		w.mu.Lock()
-		w.busy = 0
+		w.busy, w.own = 0, 0
 		if err != nil {
 			if w.fail(err) {
 				w.mu.Unlock()
@@ -293,8 +300,9 @@ func (w *Writer) drain() {
 // rest ends a run, when there is nothing more to write or the connection has ended. It
 // must be called with mu held, which it lets go.
 func (w *Writer) rest() {
-	w.running, w.busy = false, 0
+	w.running, w.busy, w.own = false, 0, 0
 	w.taken.Clear()
+	w.signal() // nothing is queued, or the connection has ended
 	if w.err != nil {
 		w.sources = nil
 	}

@@ -138,7 +138,7 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 			}
 			return true
 		case errors.Is(err, link.ErrFull):
-			p.dropped(err, f)
+			p.dropped(f)
 			return false
 		}
 		p.unlink(w.link)
@@ -168,11 +168,5 @@ func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 	p.counters.requeued.Add(n)
 }
 
-func (p *Plane) dropped(why error, frames []byte) {
-	n := int64(wire.Count(frames))
-	if errors.Is(why, link.ErrFull) {
-		p.counters.queueFull.Add(n)
-	} else {
-		p.counters.linkDown.Add(n)
-	}
-}
+// dropped counts frames that found the queue of their link at its bound.
+func (p *Plane) dropped(frames []byte) { p.counters.queueFull.Add(int64(wire.Count(frames))) }

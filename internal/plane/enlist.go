@@ -13,7 +13,8 @@ import (
 // Every frame of the stream goes this way, so they leave in order, and a link that
 // ends or is not the way any more takes nothing with it that it has not begun to
 // write. What is here is at most what the stream holds to be sent again, and the few
-// frames in which it asks.
+// frames in which it asks: an answer to a question means that all before it has left.
+// Only a sink that answers what it was not asked could bring more here, see leave.
 type exit struct {
 	fresh  fifo.Queue
 	link   *outLink  // that has been told to pull, nil if none has
@@ -39,6 +40,10 @@ func (o *outbound) leave(frames []byte) error {
 	if len(frames) == 0 {
 		return nil
 	}
+	if o.fresh.Size()+len(frames) > o.s.Bytes()+freshAsks {
+		o.p.counters.queueFull.Add(int64(wire.Count(frames)))
+		return nil
+	}
 	o.fresh.Append(frames)
 	if o.link != nil && o.by == o.p.routes.Load() {
 		o.count()
@@ -51,6 +56,9 @@ func (o *outbound) leave(frames []byte) error {
 	return err
 }
 
+// freshAsks is how many bytes of questions may wait for a link.
+const freshAsks = 64 << 10
+
 // enlist tells the link that is now on the way to the sink to pull. It needs mu, and
 // something in fresh. A link that is due has to be written to when mu is free again.
 func (o *outbound) enlist() (due *outLink, err error) {
@@ -58,6 +66,9 @@ func (o *outbound) enlist() (due *outLink, err error) {
 	for {
 		s := p.routes.Load() // before the look at them: if they change in between, the next frame looks again
 		w, err := p.towards(o.sink)
+		if w.link == nil && err == nil && o.link != nil {
+			return nil, nil // no way now, but a link that ends writes what it holds
+		}
 		if w.link == nil {
 			p.nowhere(o.giveUp(), err)
 			return nil, err
@@ -129,8 +140,9 @@ const claimAhead = 512
 // count brings what waits for the link up to date when it has grown.
 func (e *exit) count() {
 	if more := e.fresh.Size() - e.claim; more > 0 {
-		e.link.waiting.Add(int64(more + claimAhead))
-		e.claim += more + claimAhead
+		more += min(claimAhead, e.link.Low()/16)
+		e.link.waiting.Add(int64(more))
+		e.claim += more
 	}
 }
 
@@ -150,14 +162,15 @@ func (l *outLink) wait(more int) {
 	}
 }
 
-// congested returns a channel to wait for if streams have too much for the link
-// already.
-func (l *outLink) congested() <-chan struct{} {
-	if l == nil || l.waiting.Load() <= int64(l.Low()) {
+// congested returns a channel to wait for if streams have too much for the link of this
+// one already: twice as much as lets those go on who wait.
+func (o *outbound) congested() <-chan struct{} {
+	l := o.link
+	if l == nil || l.waiting.Load() <= 2*int64(l.Low()) || o.by != o.p.routes.Load() {
 		return nil
 	}
 	space := l.space.wait()
-	if l.waiting.Load() <= int64(l.Low()) {
+	if l.waiting.Load() <= 2*int64(l.Low()) {
 		return nil
 	}
 	return space

@@ -103,8 +103,8 @@ func TestSourceWaitsForItsLink(t *testing.T) {
 		o.mu.Lock()
 		fresh := o.fresh.Size()
 		o.mu.Unlock()
-		if fresh < 7000 || fresh > 8200 || sent != fresh/200 {
-			t.Errorf("%d messages, %d bytes are waiting, the limit is 8000", sent, fresh)
+		if fresh < 15000 || fresh > 16400 || sent != fresh/200 {
+			t.Errorf("%d messages, %d bytes are waiting, the limit is 16000", sent, fresh)
 		}
 		r.link(30)
 		l.Fail(errBroken) // everything goes by 30
@@ -195,5 +195,134 @@ func TestStreamHasLeft(t *testing.T) {
 			t.Errorf("%d bytes", got)
 		}
 		far.Close()
+	})
+}
+
+// A message that is larger than what is accepted early need not wait for its stream to
+// open if it is the first; the next one does.
+func TestALargeMessageIsEarly(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.p.Know([]uint64{50})
+		body := make([]byte, 2*maxEarly)
+		if err := r.p.Send(t.Context(), 50, 0, body); err != nil {
+			t.Fatal(err)
+		}
+		sent := make(chan error, 1)
+		go func() { sent <- r.p.Send(t.Context(), 50, 0, body) }()
+		synctest.Wait()
+		select {
+		case err := <-sent:
+			t.Fatal("the second did not wait:", err)
+		default:
+		}
+		r.arrived(40, r.p.gen) // the request to open
+		r.feed(r.opened(50, 5))
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		if f := r.arrived(40, 1000, 1001); len(f[0].Body()) != len(body) {
+			t.Error(len(f[0].Body()))
+		}
+	})
+}
+
+// A sink that answers questions it was not asked, over a link that takes nothing, does not
+// make its source gather what it has sent again.
+func TestFreshIsBounded(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		o := r.open(50, 5)
+		r.forget()
+		r.jam(40)
+		r.send(50, 1000)
+		o.mu.Lock()
+		o.flush(o.s.Ask(r.p.now(), o.out[:0]))
+		o.mu.Unlock()
+		for i := range uint32(900) {
+			a := wire.AckBody{Received: i + 1, Window: 1 << 16, Round: i + 1}
+			r.feed(wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: 50, Seq: 1000}, a.Append(nil, nil)))
+		}
+		if c := r.p.Counters(); c.Queued > c.SendBuffer+freshAsks+1000 || c.Dropped.QueueFull == 0 {
+			t.Errorf("%d bytes are queued of %d kept, %+v", c.Queued, c.SendBuffer, c.Dropped)
+		}
+	})
+}
+
+// A source that waits for a link goes on when the link is not the way any more, though it
+// is stuck and holds what it has.
+func TestSourceLeavesARetiredLink(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.open(50, 5)
+		r.forget()
+		r.jam(40)
+		start, done := time.Now(), make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 100 {
+				if err := r.p.Send(t.Context(), 50, 0, make([]byte, 200-wire.HeaderSize)); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		synctest.Wait()
+		r.link(45)
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 45}, Sure: true, Successor: 30})
+		<-done
+		if d := time.Since(start); d != 0 {
+			t.Error("it waited for", d)
+		}
+		synctest.Wait()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		n := 0
+		for _, f := range r.got[45] {
+			if f.Type() == wire.Data {
+				n++
+			}
+		}
+		if n != 100 {
+			t.Error(n, "messages took the new way")
+		}
+	}, func(c *Config) { c.LinkLow = 4000 })
+}
+
+// While there is no way to the sink a link that is being retired still writes what it was
+// told to pull.
+func TestRetiredLinkKeepsItsStreams(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		o := r.open(50, 5)
+		near, far := memnet.Pipe()
+		v := valve{near, make(chan struct{})}
+		r.p.AddLink(40, 1, v)
+		if err := r.p.emit(40, data(40, 1)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		r.send(50, 3)
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30}, Sure: true, Successor: 30}) // and 30 is not up
+		o.mu.Lock()
+		o.flush(o.s.Ask(r.p.now(), o.out[:0]))
+		o.mu.Unlock()
+		r.dropped(Dropped{})
+		close(v.open)
+		var got []byte
+		b := make([]byte, 1<<10)
+		for {
+			n, err := far.Read(b)
+			got = append(got, b[:n]...)
+			if err != nil {
+				break
+			}
+		}
+		if n := wire.Count(got); n != 5 {
+			t.Error(n, "frames, want one of the link's own, three messages and a question")
+		}
 	})
 }

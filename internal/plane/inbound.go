@@ -382,7 +382,7 @@ func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n,
 		}
 		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
 		next := bytes + len(f)
-		d.More = next < len(chunk) && next < quarter && wire.Frame(chunk[next:]).Port() == d.Port && !(in != nil && in.asked.Load())
+		d.More = in != nil && next < len(chunk) && next < quarter && wire.Frame(chunk[next:]).Port() == d.Port && !in.asked.Load()
 		p.Deliver(p.ctx, d)
 		if p.closing.Load() {
 			break

@@ -18,8 +18,8 @@ type outLink struct {
 	conn     net.Conn
 	probe    probe
 
-	waiting atomic.Int64 // bytes that streams have for it, see exit; sources wait above Low
-	space   signal       // it is not above any more
+	waiting atomic.Int64 // bytes that streams have for it, see exit; sources wait above twice Low
+	space   signal       // it has come down to Low
 }
 
 func (p *Plane) newLink(id, life uint64, conn net.Conn) *outLink {
@@ -32,6 +32,7 @@ const retireTimeout = 10 * time.Second
 
 // retire must be called without mu.
 func (l *outLink) retire() {
+	l.space.broadcast() // who waits for it has another way now
 	l.conn.SetWriteDeadline(time.Now().Add(retireTimeout))
 	l.Retire()
 }

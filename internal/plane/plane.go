@@ -65,7 +65,7 @@ type Limits struct {
 	ReceiveBuffer  int // received and not taken by a handler, all streams together
 	HandlerBacklog int // sent by handlers beyond what windows allow
 	LinkQueue      int // waiting for one link; relays drop beyond it
-	LinkLow        int // waiting in streams for one link; sources wait above it
+	LinkLow        int // waiting for one link; casts wait above it, streams above twice as much of theirs
 	Handlers       int // handlers that run at once
 	Streams        int // incoming streams
 }
@@ -82,7 +82,7 @@ type Delivery struct {
 	Body   []byte // valid until Deliver returns
 	Cast   bool   // sent without a stream
 	// More says that a message of the same source and port follows at once, and that this
-	// one is not acknowledged before it.
+	// one is not acknowledged before it unless the handler panics.
 	More bool
 	// Slot is a place for the receiver's notes on this source, nil for casts.
 	// Calls for one source do not overlap, so it needs no lock.

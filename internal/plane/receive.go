@@ -238,7 +238,7 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 		frames := batch[spans[0].From:spans[0].To]
 		spans = spans[1:]
 		if errors.Is(err, link.ErrFull) {
-			p.dropped(err, frames)
+			p.dropped(frames)
 			continue
 		}
 		// The link ended, or was retired by a new table: look again, frame by frame.

@@ -51,7 +51,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			// theirs. An empty stream may always send one message, so that a full
 			// buffer delays a source and cannot stop it.
 			share := o.bytes+len(body) <= p.SendBuffer/4
-			room, congested := o.s.Room(len(body)), o.link.congested()
+			room, congested := o.s.Room(len(body)), o.congested()
 			if room && congested == nil && (share && !full || o.s.Pending() == 0) {
 				due := o.push(port, body)
 				o.mu.Unlock()

@@ -327,3 +327,36 @@ func TestMalformedAck(t *testing.T) {
 		t.Fatal(err, s.Delivered())
 	}
 }
+
+// A source asks when half of what may be outstanding has been sent since it last did, and
+// once: while a question is unanswered, and while it sends nothing, it is not due.
+func TestDue(t *testing.T) {
+	s := opening(t)
+	s.Opened(1010*ms, 3, grant(1000), nil)
+	s.window, s.cwnd = 1000, 1<<20
+	sent := 0
+	for !s.Due() {
+		sent += len(s.Admit(0, make([]byte, 68)))
+	}
+	if sent != 600 {
+		t.Fatal("due after", sent, "bytes of a window of 1000")
+	}
+	if out := frames(s.Ask(1011*ms, nil)); len(out) != 1 || out[0].Type() != wire.Sync {
+		t.Fatal(out)
+	}
+	s.Admit(0, make([]byte, 600))
+	if s.Due() {
+		t.Error("due again, with the question unanswered")
+	}
+	if _, _, err := s.Ack(1012*ms, s.una, wire.AckBody{Window: 1000, Round: s.latest.round, Received: 6}.Append(nil, nil), nil); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Due() {
+		t.Error("not due, though it is answered")
+	}
+	s.Ask(1013*ms, nil)
+	s.Ack(1014*ms, s.una, wire.AckBody{Window: 1000, Round: s.latest.round, Received: 7}.Append(nil, nil), nil)
+	if s.Due() {
+		t.Error("due again for nothing")
+	}
+}
