@@ -167,7 +167,8 @@ func addLine(pl *plot.Plot, l Line) error {
 	line.Color, marks.Color, ranges.Color = c, c, c
 	marks.Shape = shapes[l.Style%len(shapes)]
 	pl.Add(line, marks, ranges)
-	pl.Legend.Add(l.System, line, marks)
+	// The space is for viewers without the font that the width was measured with.
+	pl.Legend.Add(l.System+"\u00a0\u00a0\u00a0\u00a0", line, marks)
 	return nil
 }
 
