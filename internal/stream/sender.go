@@ -308,7 +308,7 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 		return out
 	}
 	if s.deadline == 0 {
-		s.deadline = now + s.rto() + s.spread()
+		s.deadline = now + s.rto()
 	}
 	if now < s.deadline {
 		return out
@@ -328,13 +328,6 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 		s.collapse()
 	}
 	return s.sync(now, out)
-}
-
-// spread is up to half a timeout, another one for each stream: those of many nodes that
-// began to send at the same time must not all ask at the same time, again and again.
-func (s *Sender) spread() Time {
-	part := (s.self*0x9e3779b97f4a7c15 ^ s.peer*0xd1b54a32d192ed03 ^ s.gen) * 0x9e3779b97f4a7c15 >> 56
-	return s.rto() / 2 * Time(part) / 256
 }
 
 // Hurry makes a stream ask at the next tick that has asked in vain: the way to its sink
