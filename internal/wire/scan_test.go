@@ -135,6 +135,16 @@ func FuzzScan(f *testing.F) {
 		if whole != wantWhole || need != wantNeed || (err != nil) != bad {
 			t.Fatalf("got %d, %d, %v; want %d, %d, an error: %v", whole, need, err, wantWhole, wantNeed, bad)
 		}
+		if !control {
+			first, needFirst, errFirst := ScanFirst(b, max)
+			wantFirst := 0
+			if whole > 0 {
+				wantFirst, need, err = Size(b), 0, nil
+			}
+			if first != wantFirst || needFirst != need || (errFirst != nil) != (err != nil) || Whole(b, max) != wantFirst {
+				t.Fatalf("the first of %x is %d, %d, %v, want %d", b, first, needFirst, errFirst, wantFirst)
+			}
+		}
 		if err != nil && !errors.Is(err, ErrType) && !errors.Is(err, ErrTooLong) && !errors.Is(err, ErrShort) {
 			t.Fatal("an error of no kind:", err)
 		}

@@ -1,0 +1,163 @@
+package plane
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// batch takes these frames in as what one read from 10 brought, and says how many bytes
+// were frames.
+func (r *rig) batch(frames ...wire.Frame) (taken int) {
+	r.t.Helper()
+	_, far := memnet.Pipe()
+	r.p.mu.Lock()
+	rc := r.p.reception(far, 10, 1)
+	r.p.mu.Unlock()
+	taken, err := rc.sort(slices.Concat(frames...))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	rc.finish()
+	r.p.mu.Lock()
+	delete(r.p.conns, far)
+	r.p.mu.Unlock()
+	synctest.Wait()
+	return taken
+}
+
+// Frames that lie behind one another may be alike but for one thing, and then they are
+// not the same case.
+func TestFramesAlike(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30, Keep: []uint64{15}})
+		r.link(30)
+		r.link(40)
+		r.link(15)
+		far := data(50, 3)
+		far.SetHops(5)
+		last := data(50, 4)
+		last.SetHops(999)
+		cast := data(50, 5)
+		cast[0] = byte(wire.Cast)
+		port := data(50, 6)
+		port[6] = 130
+		r.batch(data(50, 1), data(50, 2), far, last, last, data(50, 9), cast, port, port, data(35, 7), marked(data(15, 8)), data(50, 10))
+		got := r.arrived(40, 1, 2, 3, 9, 5, 6, 6, 10, 4, 4)
+		for i, want := range []uint16{1, 1, 6, 1, 1, 1, 1, 1} {
+			if got[i].Hops() != want {
+				t.Errorf("frame %d has crossed %d links, want %d", i, got[i].Hops(), want)
+			}
+		}
+		r.arrived(15, 8)
+		if got[8].Type() != wire.NoRoute || got[9].Type() != wire.NoRoute {
+			t.Error("the source is not told of the hop limit")
+		}
+		r.dropped(Dropped{HopLimit: 2})
+		if a, b := r.p.RelayedOn(0), r.p.RelayedOn(130); a != 8 || b != 2 {
+			t.Error("relayed", a, b)
+		}
+	})
+}
+
+// Each source's messages go to its own stream, however they lie in a batch.
+func TestSourcesInABatch(t *testing.T) {
+	type message struct {
+		source uint64
+		port   uint8
+		body   byte
+		more   bool
+	}
+	var got []message
+	withRig(t, func(t *testing.T, r *rig) {
+		got = nil
+		routed(r)
+		r.offer(5, 1, 1)
+		r.offer(6, 1, 1)
+		first := make(map[uint64]uint64)
+		r.mu.Lock()
+		for _, f := range r.got[30] {
+			if f.Type() == wire.Opened {
+				b, _ := wire.ParseOpened(f.Body())
+				first[f.Dst()] = b.First
+			}
+		}
+		r.mu.Unlock()
+		m := func(source, n uint64, port uint8) wire.Frame {
+			return wire.Append(nil, wire.Header{Type: wire.Data, Port: port, Dst: 20, Src: source, Seq: first[source] + n}, []byte{byte(n)})
+		}
+		r.batch(m(5, 0, 0), m(6, 0, 0), m(6, 1, 0), m(5, 1, 0), m(5, 2, 130), m(5, 3, 130), m(5, 4, 0))
+		slices.SortStableFunc(got, func(a, b message) int { return int(a.source) - int(b.source) })
+		want := []message{
+			{5, 0, 0, true}, {5, 0, 1, false}, {5, 130, 2, true}, {5, 130, 3, false}, {5, 0, 4, false},
+			{6, 0, 0, true}, {6, 0, 1, false},
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %v\nwant %v", got, want)
+		}
+	}, func(c *Config) {
+		c.Deliver = func(_ context.Context, d *Delivery) {
+			got = append(got, message{d.Source, d.Port, d.Body[0], d.More})
+		}
+		c.Handlers = 1
+	})
+}
+
+// A batch may have more sources than can be told apart at a time.
+func TestManySourcesInABatch(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		var all []wire.Frame
+		for source := range uint64(3 * maxGroups) {
+			all = append(all, wire.Append(nil, wire.Header{Type: wire.Data, Dst: 20, Src: 1000 + source, Seq: 7}, nil))
+		}
+		r.batch(all...)
+		r.dropped(Dropped{Stale: 3 * maxGroups}) // nobody has a stream: each is told so
+	})
+}
+
+// What is longer than the ring allows is not a frame, though it is all there.
+func TestSortEndsAtWhatIsTooLong(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		long := wire.Append(nil, wire.Header{Type: wire.Data, Dst: 40, Src: 5, Seq: 2}, make([]byte, r.p.MaxPayload+1))
+		if n := r.batch(data(40, 1), long, data(40, 3)); n != len(data(40, 1)) {
+			t.Error(n, "bytes are taken for frames")
+		}
+		r.arrived(30, 1)
+	})
+}
+
+// A goroutine that waits for deliveries goes when there have been none for a while.
+func TestWorkerGoesWhenIdle(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		parked := func() bool {
+			synctest.Wait()
+			r.p.sched.mu.Lock()
+			defer r.p.sched.mu.Unlock()
+			if (r.p.sched.running == 1) != r.p.sched.parked {
+				t.Errorf("%d run, parked: %v", r.p.sched.running, r.p.sched.parked)
+			}
+			return r.p.sched.parked
+		}
+		cast := wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil)
+		for range 3 {
+			r.feed(cast)
+			if !parked() {
+				t.Error("it did not wait for more")
+			}
+			r.p.Sweep(false)
+			if !parked() {
+				t.Error("it has only just worked")
+			}
+			r.p.Sweep(false)
+			if parked() {
+				t.Error("it stays for ever")
+			}
+		}
+	})
+}
