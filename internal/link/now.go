@@ -32,8 +32,8 @@ func newTrier(conn net.Conn) trier {
 }
 
 // writers counts the goroutines of this process that wait for a processor to write to
-// a link. While there are any there is more to do than somebody has time
-// for, and whoever does not write at once finds more to write.
+// a link. While there are any there is more to do than somebody has time for, and
+// whoever does not write at once finds more to write.
 var writers atomic.Int32
 
 // begin starts the goroutine if there is need of it. When it returns true the caller
@@ -52,9 +52,8 @@ func (w *Writer) begin() (mine bool) {
 }
 
 // Now writes the beginning of what has gathered, a chunk, as far as the connection takes
-// it without waiting. It
-// is for who was told to call it, and whoever else finds something to send meanwhile
-// leaves it to him. What remains is the goroutine's.
+// it without waiting. It is for who was told to call it; whoever else finds something to
+// send meanwhile leaves it to him. What remains is the goroutine's.
 func (w *Writer) Now() {
 	w.mu.Lock()
 	if w.err == nil {

@@ -4,12 +4,12 @@ import "github.com/x/ringdht/internal/fifo"
 
 // Source is somebody with frames for a link who keeps them until it is their turn. To
 // append costs a lock that all who use the link share; a source that is enlisted
-// appends to a queue of its own, and the link takes all of it when it writes.
+// appends to a queue of its own, which the link empties when it writes.
 type Source interface {
 	// Pull moves frames for w to the end of q, in their order, and says whether there
 	// are more. It should stop at about limit bytes. It is called by whoever writes,
-	// without a lock, once for each [Writer.Enlist] and again as long as
-	// there are more, also when the source has found another link meanwhile.
+	// without a lock, once for each [Writer.Enlist] and again as long as there are more,
+	// also when the source has found another link meanwhile.
 	Pull(w *Writer, q *fifo.Queue, limit int) (more bool)
 }
 

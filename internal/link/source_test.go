@@ -145,17 +145,22 @@ func TestRetireWaitsForSources(t *testing.T) {
 	})
 }
 
+// idleWriter has had nothing to write for long, so that the next frame is to be written at once.
+func idleWriter(t *testing.T, conn net.Conn, limit, low int) *Writer {
+	t.Helper()
+	w := NewWriter(conn, limit, low)
+	if w.trier == nil {
+		t.Skip("this system's sockets cannot be tried without waiting, so nothing is written at once")
+	}
+	w.idle = -time.Hour
+	return w
+}
+
 // TestNow: over a socket that has been idle whoever has a frame writes it himself, waits for nobody, and leaves to the
 // goroutine what the socket does not take.
 func TestNow(t *testing.T) {
 	near, far := tcpPair(t)
-	w := NewWriter(near, 64<<20, 1)
-	if w.trier == nil {
-		t.Skip("this system's sockets cannot be tried")
-	}
-	w.mu.Lock()
-	w.idle = -time.Hour
-	w.mu.Unlock()
+	w := idleWriter(t, near, 64<<20, 1)
 	big := frame(0, 40<<10) // one chunk; many of them are more than a socket takes
 	var want []byte
 	for range 400 {
@@ -187,14 +192,8 @@ func TestNow(t *testing.T) {
 // TestNowWhenTheConnectionHasEnded: the error is found by the goroutine's write, and nothing is left over twice.
 func TestNowWhenTheConnectionHasEnded(t *testing.T) {
 	near, _ := tcpPair(t)
-	w := NewWriter(near, 1<<20, 1)
-	if w.trier == nil {
-		t.Skip("this system's sockets cannot be tried")
-	}
+	w := idleWriter(t, near, 1<<20, 1)
 	w.KeepLeftover()
-	w.mu.Lock()
-	w.idle = -time.Hour
-	w.mu.Unlock()
 	near.Close()
 	if _, due, err := w.AppendParts(frame(0, wire.HeaderSize), nil); !due || err != nil {
 		t.Fatal(due, err)
@@ -210,13 +209,7 @@ func TestNowWhenTheConnectionHasEnded(t *testing.T) {
 // TestNowWakesWhoWaitsForRoom: they may have appended before the one who was told to write did.
 func TestNowWakesWhoWaitsForRoom(t *testing.T) {
 	near, _ := tcpPair(t)
-	w := NewWriter(near, 1<<20, 100)
-	if w.trier == nil {
-		t.Skip("this system's sockets cannot be tried")
-	}
-	w.mu.Lock()
-	w.idle = -time.Hour
-	w.mu.Unlock()
+	w := idleWriter(t, near, 1<<20, 100)
 	if _, due, err := w.AppendParts(frame(0, wire.HeaderSize), nil); !due || err != nil {
 		t.Fatal(due, err)
 	}

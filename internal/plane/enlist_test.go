@@ -20,6 +20,19 @@ func (r *rig) send(sink uint64, n int) {
 	}
 }
 
+// stream opens one to 50, whose way is by 40, and lets go of what that took.
+func (r *rig) stream() *outbound {
+	r.t.Helper()
+	r.link(40)
+	r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+	o := r.open(50, 5)
+	synctest.Wait()
+	r.mu.Lock()
+	clear(r.got)
+	r.mu.Unlock()
+	return o
+}
+
 func seqs(from uint64, n int) (all []uint64) {
 	for i := range uint64(n) {
 		all = append(all, from+i)
@@ -31,11 +44,7 @@ func seqs(from uint64, n int) (all []uint64) {
 // if the source has nothing more to say.
 func TestStreamLeavesABrokenLink(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		r.p.Know([]uint64{50})
-		r.open(50, 5)
-		r.forget()
+		r.stream()
 		r.link(30)
 		l := r.jam(40)
 		r.send(50, 20)
@@ -55,11 +64,7 @@ func TestStreamLeavesABrokenLink(t *testing.T) {
 // all of it along.
 func TestStreamFollowsTheRoutes(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		r.p.Know([]uint64{50})
-		o := r.open(50, 5)
-		r.forget()
+		o := r.stream()
 		l := r.jam(40)
 		r.send(50, 3)
 		r.link(45)
@@ -84,11 +89,7 @@ func TestStreamFollowsTheRoutes(t *testing.T) {
 // A source whose link takes nothing waits, long before its window is full.
 func TestSourceWaitsForItsLink(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		r.p.Know([]uint64{50})
-		o := r.open(50, 5)
-		r.forget()
+		o := r.stream()
 		l := r.jam(40)
 		sent, done := 0, make(chan struct{})
 		go func() {
@@ -116,11 +117,7 @@ func TestSourceWaitsForItsLink(t *testing.T) {
 // While the gate is shut nothing leaves, not even what was sent before.
 func TestGateHoldsBackStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		r.p.Know([]uint64{50})
-		r.open(50, 5)
-		r.forget()
+		r.stream()
 		l := r.jam(40)
 		r.send(50, 4)
 		time.Sleep(testPause + 1)
@@ -137,14 +134,6 @@ func TestGateHoldsBackStreams(t *testing.T) {
 	}, func(c *Config) { c.Pause = testPause })
 }
 
-// forget lets go of what arrived so far.
-func (r *rig) forget() {
-	synctest.Wait()
-	r.mu.Lock()
-	clear(r.got)
-	r.mu.Unlock()
-}
-
 // valve is a connection that takes nothing until it is opened.
 type valve struct {
 	net.Conn
@@ -159,9 +148,7 @@ func (v valve) Write(b []byte) (int, error) {
 // A link that a stream has left gets nothing when its turn comes.
 func TestStreamHasLeft(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		r.open(50, 5)
+		r.stream()
 		near, far := memnet.Pipe()
 		v := valve{near, make(chan struct{})}
 		r.p.AddLink(40, 1, v)
@@ -232,10 +219,7 @@ func TestALargeMessageIsEarly(t *testing.T) {
 // make its source gather what it has sent again.
 func TestFreshIsBounded(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		o := r.open(50, 5)
-		r.forget()
+		o := r.stream()
 		r.jam(40)
 		r.send(50, 1000)
 		o.mu.Lock()
@@ -255,10 +239,7 @@ func TestFreshIsBounded(t *testing.T) {
 // is stuck and holds what it has.
 func TestSourceLeavesARetiredLink(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		r.open(50, 5)
-		r.forget()
+		r.stream()
 		r.jam(40)
 		start, done := time.Now(), make(chan struct{})
 		go func() {
@@ -295,9 +276,7 @@ func TestSourceLeavesARetiredLink(t *testing.T) {
 // told to pull.
 func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		o := r.open(50, 5)
+		o := r.stream()
 		near, far := memnet.Pipe()
 		v := valve{near, make(chan struct{})}
 		r.p.AddLink(40, 1, v)

@@ -234,9 +234,9 @@ func (p *Plane) allLinks() []*outLink {
 }
 
 // Sweep does what is done every few seconds: it makes idle connections give back
-// their buffers, an idle goroutine of the handlers' end, and streams whose source fell silent what waits behind a gap;
-// when closeIdle is set it ends the streams that sent nothing since the last such
-// call. One goroutine calls it.
+// their buffers, a goroutine that waits in vain for deliveries end, and streams whose
+// source fell silent give up what waits behind a gap; when closeIdle is set it ends
+// the streams that sent nothing since the last such call. One goroutine calls it.
 func (p *Plane) Sweep(closeIdle bool) {
 	p.sched.trim()
 	p.mu.RLock()
