@@ -96,15 +96,17 @@ func (t *Table) Next(dst ID) (Peer, bool) {
 type Plan uint8
 
 const (
-	// Classic is 1, 2, 4, 8 and so on, as in Chord: with ceil(log2 N) entries no route
-	// among N nodes is longer than that, and more of them are of no use.
+	// Classic is 1, 2, 4, 8 and so on, as in Stoica, Morris, Karger, Kaashoek and
+	// Balakrishnan, "Chord: A Scalable Peer-to-peer Lookup Service for Internet
+	// Applications", SIGCOMM 2001: with ceil(log2 N) entries no route among N nodes is
+	// longer than that, and more of them are of no use.
 	Classic Plan = iota
 	// FewestHops is the offsets with the lowest mean that a search finds, akin to those
 	// of Cordasco, Gargano, Hammar, Negro and Scarano, "F-Chord: Improved Uniform
 	// Routing on Chord", SIROCCO 2004. Routes are shorter with as many entries, 4.4 hops
 	// instead of 4.9 among 1,000 nodes with 10, and the more so with fewer entries than
-	// ceil(log2 N), or with more, up to a full mesh. In return everybody gets another table each
-	// time that the ring has grown or shrunk by an eighth.
+	// ceil(log2 N), or with more, up to a full mesh. In return everybody gets another
+	// table each time that the ring has grown or shrunk by an eighth.
 	FewestHops
 )
 
