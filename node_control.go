@@ -249,7 +249,7 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 		l.pulse.answered()
 	case control.TypePing:
 		l.pulse.asked()
-		return ctl.Send(control.TypeBeat, l.traffic.progress())
+		return ctl.Send(control.TypeBeat, l.beat(ctl))
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
 		return l.hear(ctl, t, body)
 	case control.TypeReady:

@@ -32,7 +32,7 @@ type life struct {
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
-	wg   sync.WaitGroup // relink, its dials, and beat
+	wg   sync.WaitGroup // relink, its dials, and attend
 	once sync.Once      // it ends
 
 	local   atomic.Pointer[membership.Local] // what it was told
@@ -40,6 +40,7 @@ type life struct {
 	again   atomic.Bool                      // the registry must hear again what cannot be reached
 	since   atomic.Uint64                    // the epoch when the registry was found last
 	pulse   pulse
+	news    news
 	table   atomic.Pointer[Table]
 	failure atomic.Pointer[error] // of the latest links
 	ready   chan struct{}         // closed when everybody's tables lead here
@@ -75,7 +76,7 @@ func (n *Node) begin(self control.Registered) error {
 	n.life.Store(l)
 	n.change()
 	l.wg.Go(l.relink)
-	l.wg.Go(l.beat)
+	l.wg.Go(l.attend)
 	return nil
 }
 
@@ -243,9 +244,9 @@ func (p *pulse) age() time.Duration {
 	return time.Since(p.alive)
 }
 
-// beat is the goroutine that tells the registry that the node lives, and looks after
+// attend is the goroutine that tells the registry that the node lives, and looks after
 // links and what is idle.
-func (l *life) beat() {
+func (l *life) attend() {
 	ticker := time.NewTicker(l.lease() / 3)
 	defer ticker.Stop()
 	// A link that carries traffic and does not answer is noticed within a lease.
@@ -270,7 +271,9 @@ func (l *life) beat() {
 				continue
 			}
 			l.pulse.asked()
-			l.n.tell(control.TypeBeat, l.traffic.progress())
+			if ctl := l.n.ctl.Load(); ctl != nil {
+				ctl.Send(control.TypeBeat, l.beat(ctl)) // an error: who listens has it too
+			}
 			l.wake() // it may have been long since the registry was heard
 			idle := now.Sub(last) >= idleStream
 			if idle {

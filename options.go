@@ -42,23 +42,23 @@ type PlanOption interface {
 type Limits struct {
 	// SendBuffer is the number of bytes accepted and not known to be delivered,
 	// over all sinks. At the bound, Send waits. Default 8 MiB.
-	SendBuffer int
+	SendBuffer int `json:"send_buffer"`
 	// ReceiveBuffer is the number of bytes received and not yet taken by the
 	// handler, over all sources, who are granted shares of it. Beyond the bound
 	// frames are dropped and sent again. Default 8 MiB.
-	ReceiveBuffer int
+	ReceiveBuffer int `json:"receive_buffer"`
 	// HandlerBacklog is the number of bytes sent by handlers and not admitted by
 	// windows. At the bound, their Send returns ErrBacklog. Default 16 MiB.
-	HandlerBacklog int
+	HandlerBacklog int `json:"handler_backlog"`
 	// LinkQueue is the number of bytes waiting for one link to be relayed. Beyond the
 	// bound frames are dropped and sent again. Sources wait when an eighth of it
 	// waits of their own. Default 4 MiB.
-	LinkQueue int
+	LinkQueue int `json:"link_queue"`
 	// Handlers is the number of handler calls that run at once. Default 256.
-	Handlers int
+	Handlers int `json:"handlers"`
 	// Streams is the number of sources that may have a stream to this node; more
 	// are refused. Default 65,536.
-	Streams int
+	Streams int `json:"streams"`
 }
 
 // common is what nodes and registries share.

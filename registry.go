@@ -43,6 +43,13 @@ type Registry struct {
 	conns     map[net.Conn]struct{}
 	run       *run
 	runs      uint64
+	records   map[ring.Ref]*record // of the members, and
+	past      past                 // of those that were
+	results   []RunResult          // the latest MaxRuns
+	last      *Summary             // of the latest run that has ended
+	events    []Event              // the latest, see happened
+	seq       uint64               // of the latest
+	news      []Event              // not logged yet
 	traces    map[uint64]question
 	asks      uint64
 	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
@@ -66,6 +73,7 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[net.Conn]struct{}),
 		traces:    make(map[uint64]question),
+		records:   make(map[ring.Ref]*record),
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID})
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
@@ -263,6 +271,11 @@ type Degraded struct {
 func (r *Registry) Degraded() []Degraded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.degraded()
+}
+
+// degraded needs mu.
+func (r *Registry) degraded() []Degraded {
 	list := []Degraded{}
 	for _, p := range r.members.Parted() {
 		list = append(list, Degraded{peer(p.From), peer(p.To), p.Why})

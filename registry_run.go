@@ -29,6 +29,7 @@ type run struct {
 	task    control.Task
 	phase   phase
 	done    chan error    // what conduct returned
+	summary *Summary      // set before that, unless it is an error
 	nodes   []ring.Member // all that relay
 	senders []ring.Member
 	start   time.Time
@@ -122,7 +123,7 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 			if err != nil {
 				return nil, fmt.Errorf("ringdht: registry: traffic run %d: %w", u.number, err)
 			}
-			return r.summarize(u), nil
+			return u.summary, nil
 		case <-ctx.Done():
 			return nil, fmt.Errorf("ringdht: registry: traffic run %d goes on unwatched: %w", u.number, context.Cause(ctx))
 		case <-ticker.C:
@@ -188,12 +189,12 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	r.run = u
 	for _, m := range nodes {
 		if s := r.sessions[m.Ref()]; s != nil {
-			s.beat = control.Beat{}
+			s.sent, s.received = 0, 0
 		}
 	}
 	r.ask(u.senders, control.TypeTask, u.task)
 	r.wg.Go(func() { u.done <- r.conduct(u) })
-	r.cfg.log.Info("traffic run started", "run", u.number, "nodes", len(senders), "messages", t.Messages, "payload", t.Payload)
+	r.happened(Event{Kind: EventRun, Why: fmt.Sprintf("%s: %d nodes send %d messages of %d bytes each", runName(u.number), len(senders), t.Messages, t.Payload)})
 	return u, nil
 }
 
@@ -206,16 +207,24 @@ func (r *Registry) ask(members []ring.Member, t wire.Type, v any) {
 	r.stir()
 }
 
-// conduct sees a run through: everybody finishes, which means that everything they
-// sent was delivered, or that its sink is gone; then everybody reports; then, if the
-// sums are off or somebody is gone, everybody explains.
+// conduct sees a run through and makes its account: everybody finishes, which means that
+// everything they sent was delivered, or that its sink is gone; then everybody reports;
+// then, if the sums are off or somebody is gone, everybody explains.
 func (r *Registry) conduct(u *run) error {
-	defer func() {
-		r.mu.Lock()
-		r.run = nil
-		r.change()
-		r.mu.Unlock()
-	}()
+	err := r.seeThrough(u)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run = nil
+	r.change()
+	if err == nil {
+		u.summary = r.summarize(u)
+		r.keep(u)
+	}
+	return err
+}
+
+// seeThrough asks the nodes what there is to ask.
+func (r *Registry) seeThrough(u *run) error {
 	if err := r.await(r.ctx, func() bool { return len(u.sending) == 0 }); err != nil {
 		return err
 	}
@@ -239,16 +248,15 @@ func (r *Registry) conduct(u *run) error {
 	return r.await(r.ctx, func() bool { return len(u.pairing) == 0 })
 }
 
-func (r *Registry) sentSoFar(u *run) (sent int64) {
+func (r *Registry) sentSoFar(u *run) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, m := range u.senders {
-		if s := r.sessions[m.Ref()]; s != nil {
-			sent += s.beat.Sent
-		}
-	}
+	sent, _ := r.progress(u)
 	return sent
 }
+
+// runName is what a run is called.
+func runName(number uint64) string { return fmt.Sprintf("run %d", number) }
 
 // reportRun takes a node's part in a run.
 func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {

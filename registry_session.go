@@ -34,10 +34,10 @@ type session struct {
 	remote net.Addr
 
 	// under Registry.mu
-	member ring.Member // once it has registered
-	in     bool        // found in Registry.sessions
-	left   bool        // it was a member, and is none any more
-	beat   control.Beat
+	member         ring.Member // once it has registered
+	in             bool        // found in Registry.sessions
+	left           bool        // it was a member, and is none any more
+	sent, received int64       // in the run under way, as the latest heartbeat says
 
 	done chan struct{} // closed when it is not in any more; set with member
 }
@@ -135,7 +135,7 @@ func (s *session) register(body []byte) error {
 			return err
 		}
 	}
-	m, err := s.admit(req)
+	err = s.admit(req)
 	switch {
 	case err == nil:
 	case errors.Is(err, ring.ErrFull):
@@ -152,7 +152,6 @@ func (s *session) register(body []byte) error {
 		return err
 	}
 	s.conn.SetLease(r.cfg.lease)
-	r.cfg.log.Info("node registered", "node", peer(m), "life", m.Life, "again", req.Life != 0)
 	return nil
 }
 
@@ -183,17 +182,17 @@ func (s *session) check(req control.Register) (refused bool, err error) {
 
 // admit makes the node a member, or the member that it was. It waits while the
 // registry cannot tell which IDs are free.
-func (s *session) admit(req control.Register) (ring.Member, error) {
+func (s *session) admit(req control.Register) error {
 	r := s.r
 	ctx, cancel := context.WithTimeout(r.ctx, 2*r.cfg.handshake)
 	defer cancel()
-	var m ring.Member
 	var err error
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID,
 			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)],
 		}
+		var m ring.Member
 		if req.Life != 0 {
 			m, err = r.members.Resume(r.now(), request)
 		} else {
@@ -212,7 +211,7 @@ func (s *session) admit(req control.Register) (ring.Member, error) {
 	if waited != nil && err == nil {
 		err = waited
 	}
-	return m, err
+	return err
 }
 
 // enter makes the session that of a member; it needs mu. The answer is queued before
@@ -227,6 +226,9 @@ func (s *session) enter(m ring.Member) error {
 	s.member, s.in = m, true
 	s.done = make(chan struct{})
 	r.sessions[m.Ref()] = s
+	if r.records[m.Ref()] == nil {
+		r.records[m.Ref()] = &record{joined: time.Now()}
+	}
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
 		ID: m.ID, Life: m.Life, Members: r.members.Len(), Bits: r.cfg.bits, MaxPayload: r.cfg.maxPayload,
 		HopLimit: r.hopLimit(), Lease: r.cfg.lease.Milliseconds(), Epoch: r.members.Epoch(),
@@ -357,9 +359,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		if err := s.conn.Decode(body, &b); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		s.beat = b
-		r.mu.Unlock()
+		r.heard(s, b)
 		return s.conn.Send(control.TypeBeatAnswer, control.BeatAnswer{})
 	case control.TypeLinked:
 		var l control.Linked

@@ -81,7 +81,10 @@ func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (Audit
 	case len(stuck) > 0:
 		return audit, fmt.Errorf("ringdht: registry: %w: %s: mend that, or set it up again without it", ErrNotReady, some(stuck))
 	}
-	r.cfg.log.Info("overlay ready", "epoch", audit.Epoch, "members", audit.Nodes, "entries", audit.Entries)
+	r.mu.Lock()
+	r.happened(Event{Kind: EventSetup, Why: audit.String()})
+	r.stir()
+	r.mu.Unlock()
 	return audit, nil
 }
 

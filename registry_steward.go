@@ -40,11 +40,15 @@ func (r *Registry) steward() {
 		now := r.now()
 		next := r.members.Advance(now)
 		effects := r.members.Take()
+		for _, e := range effects {
+			r.note(e)
+		}
 		r.change()
 		r.mu.Unlock()
 		for _, e := range effects {
 			r.perform(e)
 		}
+		r.logNews()
 		// In a large ring a look at everybody takes a while, and in a crowd there is an
 		// event all the time: let them gather, and those who bring them have the lock.
 		if busy := time.Since(began); busy > time.Millisecond {
@@ -72,10 +76,8 @@ func (r *Registry) steward() {
 	}
 }
 
-// perform does one thing that the membership asks for, and tells the log of news.
+// perform does one thing that the membership asks for.
 func (r *Registry) perform(e membership.Effect) {
-	who := Peer{ID(e.Ref.ID), e.Addr}
-	log := r.cfg.log
 	switch e.Kind {
 	case membership.Send:
 		r.mu.Lock()
@@ -89,7 +91,7 @@ func (r *Registry) perform(e membership.Effect) {
 			if *e.Frame == nil {
 				frame, err := control.Encode(r.cfg.codec, e.Type, e.Body)
 				if err != nil { // it does not fit: nobody can be told
-					log.Error("cannot tell the members", "err", err)
+					r.cfg.log.Error("cannot tell the members", "err", err)
 					return
 				}
 				*e.Frame = frame
@@ -99,23 +101,9 @@ func (r *Registry) perform(e membership.Effect) {
 	case membership.Probe:
 		r.wg.Go(func() { r.look(e) })
 	case membership.Dead:
-		log.Warn("node declared dead", "node", who, "life", e.Ref.Life, "why", e.Why)
 		r.dismiss(e.Ref, e.Why)
 	case membership.Left:
-		log.Info("node left", "node", who)
 		r.part(e.Ref, e.Why)
-	case membership.Doubted:
-		log.Info("node out of sight", "node", who, "why", e.Why)
-	case membership.Back:
-		log.Info("node is back", "node", who)
-	case membership.Ready:
-		log.Info("node ready", "node", who)
-	case membership.Parted:
-		log.Warn("pair degraded", "node", who, "cannot reach", e.Other.ID, "why", e.Why)
-	case membership.Mended:
-		log.Info("pair mended", "node", who, "reaches", e.Other.ID)
-	case membership.Rebuilt:
-		log.Info("membership rebuilt", "how", e.Why)
 	}
 }
 
@@ -126,6 +114,7 @@ func (r *Registry) part(ref ring.Ref, why string) *session {
 	if r.run != nil {
 		r.run.lose(ref, why)
 	}
+	r.retire(ref)
 	r.change()
 	s := r.sessions[ref]
 	if s != nil {

@@ -118,6 +118,9 @@ func (p Plan) String() string {
 	return "classic"
 }
 
+// MarshalText makes a plan its name in JSON.
+func (p Plan) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // Audit is what a registry found when it walked the routes between its members
 // through the tables that it handed out.
 type Audit struct {

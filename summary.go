@@ -77,10 +77,8 @@ func (u *run) agree() bool {
 	return sent == received && sumSent == sumReceived && unknown == 0
 }
 
-// summarize makes the account of a run out of what the nodes reported.
+// summarize makes the account of a run out of what the nodes reported; it needs mu.
 func (r *Registry) summarize(u *run) *Summary {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	s := &Summary{Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
 	rows := make(map[ring.Ref]*NodeSummary, len(u.nodes))
 	s.Nodes = make([]NodeSummary, len(u.nodes))

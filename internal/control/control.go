@@ -221,10 +221,27 @@ type Ready struct {
 	Epoch uint64 `json:"epoch"`
 }
 
-// Beat says that the node lives, and how far its run is.
+// Beat says that the node lives, how far its run is, and, if anything of it is new since
+// the last beat over the same connection, how the node is.
 type Beat struct {
-	Sent     int64 `json:"sent"`
-	Received int64 `json:"received"`
+	Sent     int64    `json:"sent"`
+	Received int64    `json:"received"`
+	Status   []Status `json:"status"` // one, or none
+}
+
+// Status is how a node is. Numbers stand in rows without names, of which zeros at the end
+// are left out: with names, a registry would spend more on reading them than on all
+// else.
+type Status struct {
+	Epoch    uint64   `json:"epoch"` // of the table in use
+	Members  int      `json:"members"`
+	Counters []int64  `json:"counters"` // see PROTOCOL.md
+	Hops     []int64  `json:"hops"`     // messages delivered, by links crossed
+	Latency  []int64  `json:"latency"`  // deliveries that took up to 1, 2, 4 ... microseconds
+	Took     int64    `json:"took"`     // all of these together, in nanoseconds
+	Links    []uint64 `json:"links"`    // of each entry of the table: its ID, 1 if the link is up, bytes, bytes queued
+	Streams  []int64  `json:"streams"`
+	Limits   []int64  `json:"limits"`
 }
 
 // BeatAnswer says that the registry lives.

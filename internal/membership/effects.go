@@ -56,3 +56,32 @@ func (a *Authority) Tell(ref ring.Ref, t wire.Type, body any) {
 func (a *Authority) news(k Kind, m *member, why string) {
 	a.do(Effect{Kind: k, Ref: m.ref(), Addr: m.Addr, Why: why})
 }
+
+// State is where a member stands.
+type State uint8
+
+const (
+	Unknown    State = iota // it is no member
+	Registered              // admitted, and in nobody's table yet
+	Linking                 // it opens its links
+	Active
+	OutOfSight
+	Leaving
+)
+
+// State says where a member stands.
+func (a *Authority) State(ref ring.Ref) State {
+	switch m := a.find(ref); {
+	case m == nil:
+		return Unknown
+	case m.doubt != nil:
+		return OutOfSight
+	case m.status == waiting:
+		return Registered
+	case m.status == linking:
+		return Linking
+	case m.status == leaving:
+		return Leaving
+	}
+	return Active
+}

@@ -47,13 +47,16 @@ type counters struct {
 	refused, detoured, requeued, unlisted    atomic.Int64
 	frames, bytesIn, reads, bytesOut, writes atomic.Int64    // bytes and calls of connections that have ended
 	relayedPort                              [2]atomic.Int64 // ports below 128, and the rest
+	hops                                     [HopCounts]atomic.Int64
+	latency                                  latency
 }
 
 // Counters returns a snapshot. The fields are read one after the other, so that
 // under traffic they are not of one instant.
-func (p *Plane) Counters() Counters {
+func (p *Plane) Counters() Counters { return p.count(p.outgoingCounters()) }
+
+func (p *Plane) count(out outgoing) Counters {
 	c := &p.counters
-	out := p.outgoingCounters()
 	s := Counters{
 		Sent: out.sent + c.casts.Load(), Queued: out.waiting, Casts: c.casts.Load(), Delivered: c.delivered.Load(),
 		Relayed:       c.relayedPort[0].Load() + c.relayedPort[1].Load(),
@@ -83,8 +86,12 @@ func (p *Plane) Counters() Counters {
 }
 
 // outgoing is what the outgoing streams know: the messages accepted since the plane
-// started, the bytes kept of them, and the bytes that wait for their first link.
-type outgoing struct{ sent, stored, waiting int64 }
+// started, the bytes kept of them, and those that wait for their first link; how many
+// streams there are, the bytes on their way, and what the sinks grant them.
+type outgoing struct {
+	sent, stored, waiting      int64
+	streams, inFlight, windows int64
+}
 
 // outgoingCounters asks each stream, so that accepting a message counts nothing.
 func (p *Plane) outgoingCounters() (sum outgoing) {
@@ -98,6 +105,9 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 				sum.sent += int64(accepted)
 				sum.stored += int64(o.bytes)
 				sum.waiting += int64(o.fresh.Size())
+				sum.streams++
+				sum.inFlight += int64(o.s.InFlight())
+				sum.windows += int64(o.s.Window())
 			}
 			o.mu.Unlock()
 		}

@@ -365,7 +365,8 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 // Once the plane closes no handler starts any more, and what one that was interrupted
 // has done with its message is not known.
 func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
-	defer func() { // for all of them: it would cost more than many a handler
+	hops, since := 0, 0 // of the messages from the one with this number on
+	defer func() {      // for all of them: it would cost more than many a handler
 		if v := recover(); v != nil {
 			p.counters.panics.Add(1)
 			p.Log.Error("handler panicked", "source", d.Source, "panic", v, "stack", string(debug.Stack()))
@@ -374,6 +375,7 @@ func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n,
 				bytes += wire.HeaderSize + len(d.Body)
 			}
 		}
+		p.counters.crossed(hops, n-since)
 	}()
 	for bytes < len(chunk) && bytes < quarter && !p.closing.Load() {
 		f, _ := wire.Next(chunk[bytes:])
@@ -381,6 +383,10 @@ func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n,
 			d.Source = f.Src()
 		}
 		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
+		if d.Hops != hops {
+			p.counters.crossed(hops, n-since)
+			hops, since = d.Hops, n
+		}
 		next := bytes + len(f)
 		d.More = in != nil && next < len(chunk) && next < quarter && wire.Frame(chunk[next:]).Port() == d.Port && !in.asked.Load()
 		p.Deliver(p.ctx, d)

@@ -270,6 +270,9 @@ func (o *outbound) answered(f wire.Frame) bool {
 	default:
 		return false
 	}
+	if took := o.s.Took(); took > 0 {
+		p.counters.latency.add(took)
+	}
 	p.counters.retransmitted.Add(int64(o.s.Retransmitted() - resent))
 	p.counters.stale.Add(int64(o.s.Stale() - stale))
 	if was != stream.Ended && o.s.State() == stream.Ended {

@@ -17,6 +17,7 @@ type questions struct {
 	unanswered     bool
 	sinceAsked     int      // bytes sent for the first time since the latest question
 	oldest, latest question // oldest: of the unanswered ones
+	watched        question // how long deliveries take is measured with this one; none if its time is 0
 }
 
 func (q *questions) ask(seq uint64, now Time) {
@@ -25,6 +26,19 @@ func (q *questions) ask(seq uint64, now Time) {
 	if !q.unanswered {
 		q.unanswered, q.oldest = true, q.latest
 	}
+	if q.watched.at == 0 {
+		q.watched = q.latest
+	}
+}
+
+// delivered takes note that everything below una was delivered, and returns how long
+// that took, from the question behind it, if it was watched; else 0.
+func (q *questions) delivered(una uint64, now Time) (took Time) {
+	if q.watched.at != 0 && q.watched.seq <= una {
+		took = max(1, now-q.watched.at)
+		q.watched = question{}
+	}
+	return took
 }
 
 // answer returns a question that the sink had seen when it echoed a round, false

@@ -47,6 +47,7 @@ type Sender struct {
 	recovery
 	clock
 
+	took                 Time // see Took
 	retransmitted, stale uint64
 	ranges               []wire.Range // scratch
 }
@@ -92,6 +93,19 @@ func (s *Sender) Backlog() int { return s.backlog.Size() }
 // another life or an earlier question.
 func (s *Sender) Retransmitted() uint64 { return s.retransmitted }
 func (s *Sender) Stale() uint64         { return s.stale }
+
+// InFlight is how many bytes of frames were sent and are not known to be delivered, and
+// Window how many the sink lets be.
+func (s *Sender) InFlight() int { return s.store.Size() }
+func (s *Sender) Window() int   { return s.window }
+
+// Took is how long the delivery took that the latest answer has told of, from the
+// question to the answer, or 0 if that was not measured. The next call returns 0.
+func (s *Sender) Took() Time {
+	took := s.took
+	s.took = 0
+	return took
+}
 
 // Start asks the sink to open the stream.
 func (s *Sender) Start(now Time, out []byte) []byte {
@@ -249,6 +263,7 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	acked := s.store.Size()
 	s.store.DiscardFrames(int(delivered - s.una))
 	s.una = delivered
+	s.took = s.delivered(delivered, now)
 	acked -= s.store.Size()
 	window := int(min(a.Window, MaxWindow))
 	progress = acked > 0 || window > s.window

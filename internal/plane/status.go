@@ -1,0 +1,82 @@
+package plane
+
+import (
+	"math/bits"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Status is what there is to see of a plane.
+type Status struct {
+	Counters
+	Hops       [HopCounts]int64 // messages delivered, by links crossed; the last counts all beyond it too
+	Latency    [Buckets]int64   // deliveries, by how long they took, see BucketOf
+	LatencySum time.Duration
+	Links      []LinkStatus // in no order
+
+	Outgoing, Incoming int   // streams
+	InFlight, Window   int64 // of the outgoing ones: bytes on their way, and what may be
+}
+
+// LinkStatus is what has gone over a link of the table.
+type LinkStatus struct {
+	ID            uint64
+	Bytes, Queued int64
+}
+
+// HopCounts and Buckets are the lengths of the histograms.
+const (
+	HopCounts = 32
+	Buckets   = 26
+)
+
+// latency is a histogram of durations.
+type latency struct {
+	counts [Buckets]atomic.Int64
+	sum    atomic.Int64
+}
+
+func (l *latency) add(d time.Duration) {
+	l.counts[BucketOf(d)].Add(1)
+	l.sum.Add(int64(d))
+}
+
+// BucketOf is the bucket of a duration: i for up to 2^i microseconds, the last for all
+// that is longer.
+func BucketOf(d time.Duration) int {
+	us := uint64((max(1, d) - 1) / time.Microsecond)
+	return min(bits.Len64(us), Buckets-1)
+}
+
+// crossed counts n messages that came over so many links.
+func (c *counters) crossed(hops, n int) {
+	if n > 0 {
+		c.hops[min(hops, HopCounts-1)].Add(int64(n))
+	}
+}
+
+// Status returns what there is to see now. As with [Plane.Counters] it is not all of one
+// instant.
+func (p *Plane) Status() Status {
+	out := p.outgoingCounters()
+	s := Status{
+		Counters: p.count(out),
+		Outgoing: int(out.streams), Incoming: int(p.streams.Load()), InFlight: out.inFlight, Window: out.windows,
+		LatencySum: time.Duration(p.counters.latency.sum.Load()),
+	}
+	for i := range s.Hops {
+		s.Hops[i] = p.counters.hops[i].Load()
+	}
+	for i := range s.Latency {
+		s.Latency[i] = p.counters.latency.counts[i].Load()
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	s.Links = slices.Grow(s.Links, len(p.links))
+	for id, l := range p.links {
+		bytes, _ := l.Stats()
+		s.Links = append(s.Links, LinkStatus{id, bytes, int64(l.Queued()) + l.waiting.Load()})
+	}
+	return s
+}

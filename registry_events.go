@@ -1,0 +1,85 @@
+package ringdht
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/x/ringdht/internal/membership"
+)
+
+// eventKinds are the names of the membership's news. What it asks for is none.
+var eventKinds = map[membership.Kind]EventKind{
+	membership.Joined:  EventJoined,
+	membership.Ready:   EventReady,
+	membership.Left:    EventLeft,
+	membership.Dead:    EventDead,
+	membership.Doubted: EventDoubted,
+	membership.Back:    EventBack,
+	membership.Parted:  EventDegraded,
+	membership.Mended:  EventMended,
+	membership.Rebuilt: EventRebuilt,
+}
+
+// note keeps news of the membership; it needs mu.
+func (r *Registry) note(e membership.Effect) {
+	kind, news := eventKinds[e.Kind]
+	if !news {
+		return
+	}
+	event := Event{Kind: kind, Node: Peer{ID(e.Ref.ID), e.Addr}, Life: e.Ref.Life, Why: e.Why}
+	if e.Other.ID != 0 || e.Other.Life != 0 {
+		event.Other.ID = ID(e.Other.ID)
+		if m, ok := r.members.Holder(e.Other.ID); ok && m.Life == e.Other.Life {
+			event.Other.Addr = m.Addr
+		}
+	}
+	r.happened(event)
+}
+
+// happened keeps an event and logs it; it needs mu.
+func (r *Registry) happened(e Event) {
+	r.seq++
+	e.Seq, e.Time, e.Epoch = r.seq, time.Now(), r.members.Epoch()
+	if len(r.events) >= 2*MaxEvents { // now and then, and not for each
+		r.events = append(r.events[:0:0], r.events[len(r.events)-MaxEvents:]...)
+	}
+	r.events = append(r.events, e)
+	r.news = append(r.news, e)
+}
+
+// logNews logs what has happened. It is called without mu: a slow log must hold up nobody.
+func (r *Registry) logNews() {
+	r.mu.Lock()
+	news := r.news
+	r.news = nil
+	r.mu.Unlock()
+	for _, e := range news {
+		r.cfg.log.LogAttrs(context.Background(), e.level(), string(e.Kind), e.attrs()...)
+	}
+}
+
+// level is Info for what is meant to happen, and Warn for what an operator may want to
+// look into.
+func (e Event) level() slog.Level {
+	switch e.Kind {
+	case EventDead, EventDegraded:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+func (e Event) attrs() []slog.Attr {
+	attrs := make([]slog.Attr, 0, 5)
+	if e.Life != 0 {
+		attrs = append(attrs, slog.Any("node", e.Node), slog.Uint64("life", e.Life))
+	}
+	attrs = append(attrs, slog.Uint64("epoch", e.Epoch))
+	if e.Kind == EventDegraded || e.Kind == EventMended {
+		attrs = append(attrs, slog.Any("other", e.Other))
+	}
+	if e.Why != "" {
+		attrs = append(attrs, slog.String("why", e.Why))
+	}
+	return attrs
+}

@@ -1,0 +1,121 @@
+package ringdht
+
+import "time"
+
+// Snapshot is a ring as its registry knows it at one moment: all of it was read at once.
+// It is the caller's to keep, and not to change, since parts of it are shared.
+//
+// What nodes say of themselves is as old as their latest heartbeat, see [MemberStatus].
+type Snapshot struct {
+	Time    time.Time     `json:"time"`
+	Ring    string        `json:"ring"` // its name
+	Bits    int           `json:"bits"`
+	Lease   time.Duration `json:"lease_ns"`
+	Epoch   uint64        `json:"epoch"`
+	Live    bool          `json:"live"` // the overlay was set up
+	Plan    Plan          `json:"plan"`
+	Entries int           `json:"entries"` // the tables' size
+	Offsets []int         `json:"offsets"` // how many positions ahead the entries are meant to be
+	// Missing says what the ring waits for, in some lines; empty when every member is
+	// part of it and uses the table that it should.
+	Missing  []string       `json:"missing"`
+	Members  []MemberStatus `json:"members"` // by ascending ID
+	Degraded []Degraded     `json:"degraded"`
+	// Total, Hops and Latency are sums over all members, with what those had said
+	// that are gone by now.
+	Total   Counters  `json:"total"`
+	Hops    []int64   `json:"hops"`
+	Latency Histogram `json:"latency"`
+	Running *Running  `json:"running"` // the traffic run under way, or nil
+	// Runs are the latest traffic runs that have ended, at most MaxRuns, the oldest first;
+	// Last is the account of the latest, or nil.
+	Runs []RunResult `json:"runs"`
+	Last *Summary    `json:"last"`
+	// Events are the latest, at most MaxEvents, the oldest first.
+	Events []Event `json:"events"`
+}
+
+// MemberStatus is a member as its registry knows it.
+type MemberStatus struct {
+	NodeStatus
+	State  State     `json:"state"`
+	Joined time.Time `json:"joined"` // when this registry took it in
+	Heard  time.Time `json:"heard"`  // its latest heartbeat; zero before the first
+	// Entries are those of its table as handed out, clockwise. Links, which are what the
+	// node has said, may lag behind.
+	Entries []ID `json:"entries"`
+}
+
+// State is where a member stands.
+type State string
+
+const (
+	StateRegistered State = "registered"   // admitted, and in nobody's table yet
+	StateLinking    State = "linking"      // it has a table and opens its links
+	StateActive     State = "active"       // part of the ring
+	StateDoubted    State = "out of sight" // its connection to the registry has ended; it has a lease to come back
+	StateLeaving    State = "leaving"      // it has asked to go, and others let go of it
+)
+
+// Running is a traffic run under way.
+type Running struct {
+	Number   uint64    `json:"number"`
+	Started  time.Time `json:"started"`
+	Messages int       `json:"messages"` // that each node sends
+	Payload  int       `json:"payload"`
+	Sent     int64     `json:"sent"`     // by all, as of their latest heartbeats
+	Received int64     `json:"received"` // likewise
+	Total    int64     `json:"total"`    // that will be sent
+}
+
+// RunResult is the outcome of a traffic run.
+type RunResult struct {
+	Number   uint64        `json:"number"`
+	Started  time.Time     `json:"started"`
+	Messages int           `json:"messages"` // that each node sends
+	Payload  int           `json:"payload"`
+	Sent     int64         `json:"sent"`
+	Received int64         `json:"received"`
+	Elapsed  time.Duration `json:"elapsed_ns"`
+	Rate     float64       `json:"rate"` // messages delivered per second
+	MeanHops float64       `json:"mean_hops"`
+	MaxHops  int           `json:"max_hops"`
+	Exact    bool          `json:"exact"`
+	Verdict  string        `json:"verdict"` // see Summary.Verdict
+}
+
+// MaxRuns and MaxEvents bound what a registry remembers.
+const (
+	MaxRuns   = 32
+	MaxEvents = 512
+)
+
+// Event is something that happened in the ring.
+type Event struct {
+	Seq   uint64    `json:"seq"` // 1 for a registry's first, then one more for each
+	Time  time.Time `json:"time"`
+	Kind  EventKind `json:"kind"`
+	Epoch uint64    `json:"epoch"`
+	Node  Peer      `json:"node"`  // whom it happened to, if it was to a node
+	Life  uint64    `json:"life"`  // its incarnation
+	Other Peer      `json:"other"` // the node that Node cannot reach, or can again
+	Why   string    `json:"why"`
+}
+
+// EventKind says what happened.
+type EventKind string
+
+const (
+	EventJoined   EventKind = "joined"       // a node was admitted
+	EventReady    EventKind = "ready"        // everybody's tables lead to it
+	EventLeft     EventKind = "left"         // it left in good order
+	EventDead     EventKind = "dead"         // it was declared dead
+	EventDoubted  EventKind = "out of sight" // its connection to the registry has ended
+	EventBack     EventKind = "back"         // it has connected again
+	EventDegraded EventKind = "degraded"     // it cannot reach Other, and is led around
+	EventMended   EventKind = "mended"       // it can again
+	EventRebuilt  EventKind = "rebuilt"      // the members of an earlier registry are back, or had time enough
+	EventSetup    EventKind = "set up"       // the overlay was set up, with new tables
+	EventRun      EventKind = "run started"  // of traffic
+	EventRunEnded EventKind = "run ended"    // with the verdict as Why
+)

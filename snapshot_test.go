@@ -1,0 +1,123 @@
+package ringdht
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// kinds are those of the events of a snapshot, in order.
+func kinds(s *Snapshot) (list []EventKind) {
+	for _, e := range s.Events {
+		list = append(list, e.Kind)
+	}
+	return list
+}
+
+// What nodes count reaches the registry with their heartbeats, adds up, and stays when
+// they are gone.
+func TestSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, NewMemoryNetwork(1), WithLease(3*time.Second))
+		for range 5 {
+			tr.join(nil, WithTraffic())
+		}
+		if s := tr.registry.Snapshot(); s.Live || len(s.Members) != 5 || s.Members[0].State != StateRegistered || len(s.Missing) == 0 {
+			t.Errorf("before the set-up: %+v", s)
+		}
+		tr.setup(2)
+		sum := tr.run(Traffic{Messages: 100}).Sum
+		time.Sleep(time.Second) // of the bubble: a heartbeat of everybody
+		synctest.Wait()
+
+		s := tr.registry.Snapshot()
+		if s.Total.Sent != sum.Sent || s.Total.Delivered != sum.Received || s.Total.Relayed != sum.Relayed || s.Total.Queued != 0 {
+			t.Errorf("totals %+v of a run %+v", s.Total, sum)
+		}
+		var delivered, asked int64
+		for _, n := range s.Hops {
+			delivered += n
+		}
+		asked = s.Latency.Count()
+		if delivered != sum.Received || len(s.Hops) != 3 || s.Hops[0] != 0 || asked == 0 || s.Latency.Sum <= 0 {
+			t.Errorf("hops %v, latency %+v", s.Hops, s.Latency)
+		}
+		if s.Running != nil || len(s.Runs) != 1 || !s.Runs[0].Exact || s.Runs[0].Received != sum.Received || s.Last == nil {
+			t.Errorf("runs: %+v %+v", s.Running, s.Runs)
+		}
+		if !s.Live || s.Entries != 2 || len(s.Missing) != 0 || s.Bits != 16 || s.Epoch != tr.registry.Epoch() {
+			t.Errorf("the ring: %+v", s)
+		}
+		for i, m := range s.Members {
+			n := tr.nodes[slices.IndexFunc(tr.nodes, func(n *Node) bool { return n.ID() == m.ID })]
+			if m.State != StateActive || m.Life != n.Life() || m.Counters != n.Counters() || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
+				t.Errorf("member %d: %+v", i, m)
+			}
+			if m.Links[0].To != m.Entries[0] || !m.Links[0].Up || m.Links[0].Bytes == 0 || m.Limits.Streams != n.cfg.limits.Streams || m.Epoch != s.Epoch || m.Members != 5 {
+				t.Errorf("member %d: %+v", i, m)
+			}
+		}
+		want := []EventKind{EventJoined, EventJoined, EventJoined, EventJoined, EventJoined, EventReady, EventReady, EventReady, EventReady, EventReady, EventSetup, EventRun, EventRunEnded}
+		if got := kinds(s); !slices.Equal(got, want) {
+			t.Errorf("events %v", got)
+		}
+		if e := s.Events[len(s.Events)-1]; e.Seq != uint64(len(want)) || e.Why != "run 1: exact" || e.Epoch != s.Epoch {
+			t.Errorf("the last event: %+v", e)
+		}
+		if _, err := json.Marshal(s); err != nil {
+			t.Error(err)
+		}
+
+		before := s.Total
+		if err := tr.nodes[2].Leave(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		s = tr.registry.Snapshot()
+		if s.Total.Sent != before.Sent || s.Total.Delivered != before.Delivered || s.Total.Relayed != before.Relayed || len(s.Members) != 4 {
+			t.Errorf("totals %+v after one has left, %+v before", s.Total, before)
+		}
+		if e := s.Events[len(s.Events)-1]; e.Kind != EventLeft || e.Node != tr.nodes[2].Peer() || e.Life != tr.nodes[2].Life() {
+			t.Errorf("the last event: %+v", e)
+		}
+	})
+}
+
+// A quiet node's heartbeats say no more than that it lives.
+func TestHeartbeatsSayWhatIsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, NewMemoryNetwork(1), WithLease(3*time.Second))
+		n := tr.join(nil)
+		time.Sleep(2500 * time.Millisecond)
+		synctest.Wait()
+		l := n.life.Load()
+		if b := l.beat(n.ctl.Load()); len(b.Status) != 0 {
+			t.Errorf("again: %+v", b.Status)
+		}
+		if b := l.beat(nil); len(b.Status) != 1 { // over another connection
+			t.Error("a new connection does not begin with everything")
+		}
+		s := tr.registry.Snapshot()
+		if m := s.Members[0]; m.Heard.Sub(m.Joined) != 2*time.Second || m.Limits.Streams == 0 {
+			t.Errorf("member: %+v", m)
+		}
+	})
+}
+
+func TestHistogram(t *testing.T) {
+	h := Histogram{Counts: []int64{0, 4, 0, 0, 5, 1}}
+	if h.Count() != 10 || h.Bound(0) != time.Microsecond || h.Bound(4) != 16*time.Microsecond {
+		t.Errorf("%+v", h)
+	}
+	for q, want := range map[float64]time.Duration{0: 2, 0.1: 2, 0.4: 2, 0.5: 16, 0.9: 16, 0.95: 32, 1: 32} {
+		if got := h.Quantile(q); got != want*time.Microsecond {
+			t.Errorf("quantile %v is %v, want %v µs", q, got, int(want))
+		}
+	}
+	if (Histogram{}).Quantile(0.5) != 0 {
+		t.Error("of nothing")
+	}
+}
