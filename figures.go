@@ -118,6 +118,7 @@ type news struct {
 // broken may have lost one, and a new one begins with everything.
 func (l *life) beat(ctl *control.Conn) control.Beat {
 	b := l.traffic.progress()
+	b.Every = int(l.pace.Load())
 	s := l.status()
 	now := s.pack()
 	n := &l.news

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -77,6 +78,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		req.Want, req.ID = !anyID, l.self.ID // its old one, if it is free
 		if on {
 			req.Life, req.Ready, req.Over = l.self.Life, l.isReady(), local.Over
+			req.Every = int(l.pace.Load())
 		}
 	}
 	if n.cfg.id != nil && l == nil {
@@ -115,7 +117,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 			return err
 		}
 	}
-	ctl.SetLease(time.Duration(answer.Lease) * time.Millisecond)
+	ctl.SetLease(n.life.Load().patience())
 	return nil
 }
 
@@ -246,6 +248,12 @@ func (n *Node) converse(l *life, ctl *control.Conn) (nonsense bool, err error) {
 func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeatAnswer:
+		var b control.BeatAnswer
+		if err := ctl.Decode(body, &b); err != nil {
+			return err
+		}
+		l.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
+		ctl.SetLease(l.patience())
 		l.pulse.answered()
 	case control.TypePing:
 		l.pulse.asked()

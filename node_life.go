@@ -41,6 +41,7 @@ type life struct {
 	since   atomic.Uint64                    // the epoch when the registry was found last
 	pulse   pulse
 	news    news
+	pace    atomic.Int32 // of heartbeats, in thirds of a lease
 	table   atomic.Pointer[Table]
 	failure atomic.Pointer[error] // of the latest links
 	ready   chan struct{}         // closed when everybody's tables lead here
@@ -60,6 +61,7 @@ func (n *Node) begin(self control.Registered) error {
 	l.table.Store(table)
 	l.local.Store(&membership.Local{Self: ring.Ref{ID: self.ID, Life: self.Life}, Bits: self.Bits})
 	l.traffic = newTraffic(l)
+	l.pace.Store(1)
 	l.ctx, l.stop = context.WithCancelCause(n.ctx)
 	l.plane = plane.New(plane.Config{
 		Self: self.ID, Life: self.Life, Bits: self.Bits, MaxPayload: self.MaxPayload, HopLimit: self.HopLimit,
@@ -98,6 +100,10 @@ func (l *life) wake() {
 }
 
 func (l *life) lease() time.Duration { return time.Duration(l.self.Lease) * time.Millisecond }
+
+// patience is how long the node and its registry may be silent before one takes the other
+// for dead.
+func (l *life) patience() time.Duration { return l.lease() * time.Duration(l.pace.Load()) }
 
 // end ends a life: whatever waits fails with err, and what was accepted and is not
 // known to be delivered is remembered. It waits for everything of it to end.
@@ -253,6 +259,7 @@ func (l *life) attend() {
 	links := time.NewTicker(l.lease() / 6)
 	defer links.Stop()
 	last := time.Now()
+	thirds := 0 // of a lease, since the latest beat
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -270,9 +277,12 @@ func (l *life) attend() {
 				}
 				continue
 			}
-			l.pulse.asked()
-			if ctl := l.n.ctl.Load(); ctl != nil {
-				ctl.Send(control.TypeBeat, l.beat(ctl)) // an error: who listens has it too
+			if thirds++; thirds >= int(l.pace.Load()) {
+				thirds = 0
+				l.pulse.asked()
+				if ctl := l.n.ctl.Load(); ctl != nil {
+					ctl.Send(control.TypeBeat, l.beat(ctl)) // an error: who listens has it too
+				}
 			}
 			l.wake() // it may have been long since the registry was heard
 			idle := now.Sub(last) >= idleStream

@@ -45,6 +45,8 @@ type Registry struct {
 	runs      uint64
 	records   map[ring.Ref]*record // of the members, and
 	past      past                 // of those that were
+	pace      int                  // of heartbeats, and
+	answer    []byte               // the answer that says so
 	results   []RunResult          // the latest MaxRuns
 	last      *Summary             // of the latest run that has ended
 	events    []Event              // the latest, see happened

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -88,21 +90,24 @@ func TestRegistryCosts(t *testing.T) {
 	t.Logf("long entries put right after %v: %.0f ms of CPU, %.0f bytes to each", time.Since(start).Round(time.Millisecond),
 		now.cpuSince(was)/1e3, float64(g.read.Load()-bytes)/float64(size))
 
-	g.heartbeats("3 s, the default", 1, time.Second)
+	g.heartbeats(1, 3*time.Second)
 	if *scale > 0 {
-		g.heartbeats("3 s, the default", 10, time.Second)
-		g.heartbeats("30 s", 2, 10*time.Second)
+		g.heartbeats(2, 3*time.Second) // the default
+		g.heartbeats(2, 30*time.Second)
 	}
 }
 
-// heartbeats measures so many beats of everybody, one every third of a lease.
-func (g *puppets) heartbeats(lease string, rounds int, every time.Duration) {
+// heartbeats measures so many beats of everybody, at the pace that such a ring has with
+// such a lease.
+func (g *puppets) heartbeats(rounds int, lease time.Duration) {
 	g.t.Helper()
+	pace := max(1, math.Ceil(3*float64(len(g.all))/lease.Seconds()/membership.MaxBeats))
+	every := time.Duration(pace) * lease / 3
 	was, start := g.ask("cpu"), time.Now()
 	sent := g.beat(rounds, every)
 	cpu, took := g.ask("cpu").cpuSince(was), time.Since(start)
-	g.t.Logf("heartbeats with a lease of %s: %d in %v, %.1f µs of CPU each: %.1f %% of a core", lease, sent, took.Round(time.Millisecond),
-		cpu/float64(sent), cpu/1e4/took.Seconds())
+	g.t.Logf("heartbeats with a lease of %v, one every %v: %d in %v, %.1f µs of CPU each: %.1f %% of a core", lease, every, sent,
+		took.Round(time.Millisecond), cpu/float64(sent), cpu/1e4/took.Seconds())
 }
 
 // puppets are connections to a registry in another process.

@@ -151,7 +151,9 @@ func (s *session) register(body []byte) error {
 	default:
 		return err
 	}
-	s.conn.SetLease(r.cfg.lease)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.conn.SetLease(r.members.Patience(s.member.Ref()))
 	return nil
 }
 
@@ -190,7 +192,7 @@ func (s *session) admit(req control.Register) error {
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID,
-			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)],
+			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: req.Every,
 		}
 		var m ring.Member
 		if req.Life != 0 {
@@ -359,8 +361,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		if err := s.conn.Decode(body, &b); err != nil {
 			return err
 		}
-		r.heard(s, b)
-		return s.conn.Send(control.TypeBeatAnswer, control.BeatAnswer{})
+		return r.heard(s, b)
 	case control.TypeLinked:
 		var l control.Linked
 		if err := s.conn.Decode(body, &l); err != nil {

@@ -31,21 +31,35 @@ func (p *past) sum(s *NodeStatus, present bool) {
 	p.latency.Sum += s.Latency.Sum
 }
 
-// heard takes a heartbeat.
-func (r *Registry) heard(s *session, b control.Beat) {
+// heard takes a heartbeat and answers it.
+func (r *Registry) heard(s *session, b control.Beat) error {
 	var status *NodeStatus
 	if len(b.Status) > 0 {
 		status = unpack(peer(s.member), s.member.Life, b.Status[0])
 	}
+	ref := s.member.Ref()
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	s.sent, s.received = b.Sent, b.Received
-	if f := r.records[s.member.Ref()]; f != nil { // else it has left
+	if f := r.records[ref]; f != nil { // else it has left
 		f.heard = time.Now()
 		if status != nil {
 			f.status = status
 		}
 	}
+	pace := r.members.Heard(ref, b.Every)
+	patience := r.members.Patience(ref)
+	if pace != r.pace || r.answer == nil { // the same for everybody: encoded once
+		frame, err := control.Encode(r.cfg.codec, control.TypeBeatAnswer, control.BeatAnswer{Every: pace})
+		if err != nil {
+			r.mu.Unlock()
+			return err
+		}
+		r.pace, r.answer = pace, frame
+	}
+	answer := r.answer
+	r.mu.Unlock()
+	s.conn.SetLease(patience) // before the node may rely on it
+	return s.conn.PassNow(answer)
 }
 
 // retire adds a life that is over to the past; it needs mu.

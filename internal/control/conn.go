@@ -77,6 +77,19 @@ func (c *Conn) Pass(frame []byte) error {
 	return err
 }
 
+// PassNow is [Conn.Pass] for a caller that holds no lock: it writes the frame itself where
+// that needs no waiting, and starts no goroutine then.
+func (c *Conn) PassNow(frame []byte) error {
+	_, due, err := c.w.AppendParts(frame, nil)
+	if due {
+		c.w.Now()
+	}
+	if errors.Is(err, link.ErrFull) {
+		c.w.Fail(err)
+	}
+	return err
+}
+
 // Recv waits for the next message. Its body is valid until the next call.
 func (c *Conn) Recv() (wire.Type, []byte, error) {
 	if len(c.batch) == 0 {

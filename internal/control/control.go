@@ -19,7 +19,7 @@ const (
 	TypeManifest                                // R all that a node is to know
 	TypeLinked                                  // N what it was told is in use
 	TypeReady                                   // R everybody's tables lead to this node
-	TypeBeat                                    // N every third of a lease
+	TypeBeat                                    // N every third of a lease, or every so many
 	TypeBeatAnswer                              // R
 	TypeTask                                    // R a traffic run starts
 	TypeFinished                                // N its flush returned
@@ -54,6 +54,7 @@ type Register struct {
 	Ready bool   `json:"ready"` // it was told that everybody's tables lead to it
 	Run   uint64 `json:"run"`   // the latest traffic run that it knows of
 	Over  []Over `json:"over"`  // lives that it was told are over, the latest few
+	Every int    `json:"every"` // see Beat
 }
 
 // Registered admits a node and states what holds for the whole ring.
@@ -224,6 +225,7 @@ type Ready struct {
 // Beat says that the node lives, how far its run is, and, if anything of it is new since
 // the last beat over the same connection, how the node is.
 type Beat struct {
+	Every    int      `json:"every"` // the pace that the node goes by, see BeatAnswer
 	Sent     int64    `json:"sent"`
 	Received int64    `json:"received"`
 	Status   []Status `json:"status"` // one, or none
@@ -244,8 +246,12 @@ type Status struct {
 	Limits   []int64  `json:"limits"`
 }
 
-// BeatAnswer says that the registry lives.
-type BeatAnswer struct{}
+// BeatAnswer says that the registry lives, and how often it wants to hear that the node
+// does: every so many thirds of the lease, and each may take the other for dead after so
+// many leases. It is 1 but in large rings, see membership.MaxBeats.
+type BeatAnswer struct {
+	Every int `json:"every"`
+}
 
 // Task starts a run.
 type Task struct {

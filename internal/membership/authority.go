@@ -73,6 +73,7 @@ type Request struct {
 	Plan  control.Plan
 	Ready bool           // it was told that everybody's tables lead to it
 	Over  []control.Over // lives that it knows to be over
+	Pace  int            // at which it has been beating
 }
 
 // Why a request is not granted.
@@ -108,6 +109,7 @@ type member struct {
 	announced   bool
 	led         bool   // for the time of ripe: everybody's tables lead to it
 	heard       uint64 // the epoch that it had heard of when it came back to a new registry
+	pace        int    // see MaxBeats; 0 before its first beat
 
 	doubt *doubt // set while it is out of sight
 
@@ -301,7 +303,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m, err
 	}
 	a.life = max(a.life, r.Life)
-	back := &member{Member: m, token: r.Token, heard: r.Epoch}
+	back := &member{Member: m, token: r.Token, heard: r.Epoch, pace: min(r.Pace, MaxPace)}
 	a.by[m.ID], a.order = back, nil
 	a.news(Back, back, "")
 	if r.Epoch > 0 {

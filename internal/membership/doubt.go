@@ -44,7 +44,7 @@ func (a *Authority) Lost(now Time, ref ring.Ref, why string) {
 		a.bury(now, m, why)
 		return
 	}
-	m.doubt = &doubt{why: why, until: now + a.Lease, probe: now, pause: minProbe}
+	m.doubt = &doubt{why: why, until: now + a.patience(m), probe: now, pause: minProbe}
 	a.doubted = append(a.doubted, m)
 	a.news(Doubted, m, why)
 }
@@ -52,7 +52,7 @@ func (a *Authority) Lost(now Time, ref ring.Ref, why string) {
 // Silent takes note that nothing has come over a member's connection for a lease.
 func (a *Authority) Silent(now Time, ref ring.Ref) {
 	if m := a.find(ref); m != nil {
-		a.bury(now, m, fmt.Sprintf("silent for %v", a.Lease))
+		a.bury(now, m, fmt.Sprintf("silent for %v", a.patience(m)))
 	}
 }
 
@@ -76,7 +76,7 @@ func (a *Authority) Probed(now Time, ref ring.Ref, answer Answer) {
 func (a *Authority) Paused(gap time.Duration) {
 	for _, m := range a.doubted {
 		// Its attempts to come back failed, and the next one may be a while off.
-		m.doubt.until += gap + a.Lease
+		m.doubt.until += gap + a.patience(m)
 	}
 	for _, m := range a.leavers {
 		m.until += gap
@@ -94,7 +94,7 @@ func (a *Authority) expire(now Time) (next Time) {
 		d := m.doubt
 		switch {
 		case now >= d.until && !a.recovering:
-			a.bury(now, m, fmt.Sprintf("%s, and it did not come back within %v", d.why, a.Lease))
+			a.bury(now, m, fmt.Sprintf("%s, and it did not come back within %v", d.why, a.patience(m)))
 			continue
 		case now >= d.probe && !d.under:
 			d.under = true
@@ -161,7 +161,7 @@ func (a *Authority) rebuild(now Time) (next Time) {
 	a.recovering = false
 	clear(a.past)
 	for _, m := range a.doubted { // their time begins now
-		m.doubt.until = max(m.doubt.until, now+a.Lease)
+		m.doubt.until = max(m.doubt.until, now+a.patience(m))
 	}
 	a.dirty, a.exact, a.last = a.live, a.live, now
 	a.freshBy = now + a.Lease

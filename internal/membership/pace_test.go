@@ -1,0 +1,81 @@
+package membership
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/ring"
+)
+
+func TestPace(t *testing.T) {
+	for _, c := range []struct {
+		lease   time.Duration
+		members int
+		want    int
+	}{
+		{3 * time.Second, 0, 1}, {3 * time.Second, 1500, 1}, {3 * time.Second, 1501, 2}, {3 * time.Second, 10000, 7},
+		{30 * time.Second, 10000, 1}, {300 * time.Millisecond, 1500, 10}, {10 * time.Millisecond, 4000, MaxPace},
+	} {
+		a := New(Config{Bits: 16, Lease: c.lease, Draw: func(n uint64) uint64 { return 0 }})
+		for i := range c.members {
+			if _, err := a.Admit(1, 1, Request{Addr: fmt.Sprint(i), Want: true, ID: uint64(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := a.Pace(); got != c.want {
+			t.Errorf("%d members with a lease of %v: pace %d, want %d", c.members, c.lease, got, c.want)
+		}
+	}
+}
+
+// A member that beats at a slow pace keeps its time until it has followed a faster one.
+func TestPatience(t *testing.T) {
+	const lease = 300 * time.Millisecond
+	a := New(Config{Bits: 16, Lease: lease, Draw: func(n uint64) uint64 { return 0 }})
+	for i := range 200 {
+		if _, err := a.Admit(1, 1, Request{Addr: fmt.Sprint(i), Want: true, ID: uint64(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, _ := a.Holder(0)
+	want := func(leases int) {
+		t.Helper()
+		if got := a.Patience(m.Ref()); got != time.Duration(leases)*lease {
+			t.Errorf("%v, want %d leases", got, leases)
+		}
+	}
+	want(1)
+	if got := a.Heard(m.Ref(), 1); got != 2 {
+		t.Fatal(got)
+	}
+	want(2)
+	for i := range 100 {
+		gone, _ := a.Holder(uint64(i + 100))
+		a.Silent(2, gone.Ref())
+	}
+	if got := a.Heard(m.Ref(), 2); got != 1 {
+		t.Fatal(got)
+	}
+	want(2)
+	a.Lost(3, m.Ref(), "lost")
+	a.Advance(3 + 2*lease - 1)
+	if a.State(m.Ref()) != OutOfSight {
+		t.Errorf("after less than two leases: %v", a.State(m.Ref()))
+	}
+	a.Advance(3 + 2*lease)
+	if a.State(m.Ref()) != Unknown {
+		t.Errorf("after two leases: %v", a.State(m.Ref()))
+	}
+
+	m, _ = a.Holder(1)
+	a.Heard(m.Ref(), 2)
+	want(2)
+	a.Heard(m.Ref(), 1)
+	want(1)
+	a.Heard(m.Ref(), 1<<40)
+	want(MaxPace)
+	if a.Heard(ring.Ref{ID: 7, Life: 1}, 1) != 1 || a.Patience(ring.Ref{ID: 7, Life: 1}) != lease {
+		t.Error("of a stranger")
+	}
+}
