@@ -49,7 +49,7 @@ func TestCrowdJoins(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	epochs := tr.registry.Epoch() - epoch
-	a := tr.registry.audit()
+	a := tr.registry.Audit()
 	t.Logf("%d nodes joined at once: all ready after %v, settled after %v, %d epochs, %d KiB a node; %v", size, ready.Round(time.Millisecond),
 		time.Since(start).Round(time.Millisecond), epochs, (after.HeapAlloc-before.HeapAlloc)/uint64(size)>>10, a)
 	if epochs > uint64(size)/4 {

@@ -94,7 +94,7 @@ func TestLiveMembership(t *testing.T) {
 				if now := tr.registry.Epoch(); now < epoch+10 {
 					t.Errorf("epoch %d after epoch %d and ten changes", now, epoch)
 				}
-				if a := tr.registry.audit(); !a.OK() || a.Nodes != 7 || k == 0 && a.Entries != 3 {
+				if a := tr.registry.Audit(); !a.OK() || a.Nodes != 7 || k == 0 && a.Entries != 3 {
 					t.Errorf("%v", a)
 				}
 				for _, gone := range []*Node{left, died} {

@@ -17,7 +17,7 @@ import (
 // promise.
 func (tr *testRing) planned(want ring.Offsets) {
 	tr.t.Helper()
-	a, n := tr.registry.audit(), len(tr.nodes)
+	a, n := tr.registry.Audit(), len(tr.nodes)
 	if !slices.Equal(a.Offsets, want) || a.Entries != len(want) || !a.OK() || a.Nodes != n || math.Abs(a.MeanHops-want.MeanHops(n)) > 1e-9 ||
 		a.MaxHops != len(want.Histogram(n))-1 || a.MinRelayed != a.MaxRelayed {
 		tr.t.Fatalf("%v by the offsets %v; want %v, mean %.4f", a, a.Offsets, want, want.MeanHops(n))
