@@ -83,6 +83,12 @@ func (r *Registry) Snapshot() *Snapshot {
 		s.Plan = FewestHops
 	}
 	all := past{r.past.total, slices.Clone(r.past.hops), Histogram{slices.Clone(r.past.latency.Counts), r.past.latency.Sum}}
+	for ref, f := range r.records { // and not over the members: one that is gone is retired a moment later
+		if f.status != nil {
+			m, present := r.members.Holder(ref.ID)
+			all.sum(f.status, present && m.Life == ref.Life)
+		}
+	}
 	members := r.members.All()
 	s.Members = make([]MemberStatus, len(members))
 	for i, m := range members {
@@ -92,7 +98,6 @@ func (r *Registry) Snapshot() *Snapshot {
 			status.Joined, status.Heard = f.joined, f.heard
 			if f.status != nil {
 				status.NodeStatus = *f.status
-				all.sum(f.status, true)
 			}
 		}
 		status.Entries = []ID{}

@@ -86,6 +86,29 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
+// The sums never go back: what a member has counted stays in them from its end to when it
+// is retired, which is a moment later. What it held is gone.
+func TestTotalsKeepWhatIsGone(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	tr.join(nil)
+	r := tr.registry
+	r.mu.Lock()
+	ref := r.members.All()[0].Ref()
+	r.records[ref].status = &NodeStatus{Counters: Counters{Sent: 7, Queued: 7}, Hops: []int64{0, 7}}
+	r.members.Leave(r.now(), ref)
+	r.mu.Unlock() // the steward was not told
+	if s := r.Snapshot(); len(s.Members) != 0 || s.Total.Sent != 7 || s.Total.Queued != 0 || len(s.Hops) != 2 {
+		t.Errorf("in between: %d members, %+v, hops %v", len(s.Members), s.Total, s.Hops)
+	}
+	r.stir()
+	if err := r.await(tr.ctx(), func() bool { return len(r.records) == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Snapshot(); s.Total.Sent != 7 || s.Total.Queued != 0 || len(s.Hops) != 2 {
+		t.Errorf("after it: %+v, hops %v", s.Total, s.Hops)
+	}
+}
+
 // A quiet node's heartbeats say no more than that it lives.
 func TestHeartbeatsSayWhatIsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
