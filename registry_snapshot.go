@@ -1,7 +1,9 @@
 package ringdht
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -76,8 +78,8 @@ func (r *Registry) Snapshot() *Snapshot {
 		Time: time.Now(), Ring: r.cfg.ringName, Bits: r.cfg.bits, Lease: r.cfg.lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: slices.Clone(layout.Offsets), Entries: len(layout.Offsets),
 		Missing: append([]string{}, r.members.Missing()...), Degraded: r.degraded(),
-		Running: r.running(), Runs: slices.Clone(r.results), Last: r.last,
-		Events: slices.Clone(r.events[max(0, len(r.events)-MaxEvents):]),
+		Running: r.running(), Runs: slices.Clone(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),
+		Events: slices.Clone(r.events[max(0, len(r.events)-MaxEvents):]), Happened: maps.Clone(r.kinds),
 	}
 	if layout.Fewest {
 		s.Plan = FewestHops
@@ -148,6 +150,8 @@ func (r *Registry) keep(u *run) {
 		MeanHops: s.MeanHops, MaxHops: s.MaxHops, Exact: s.Exact(), Verdict: s.Verdict(),
 	})
 	r.last = s
+	verdict, _, _ := strings.Cut(s.Verdict(), ":")
+	r.verdicts[verdict]++
 	r.happened(Event{Kind: EventRunEnded, Why: runName(u.number) + ": " + s.Verdict()})
 	r.stir()
 }
