@@ -125,6 +125,9 @@ func (n *Node) Peer() Peer { return Peer{n.ID(), n.addr} }
 // Joined is how many members the ring had when this one joined, itself included.
 func (n *Node) Joined() int { return n.life.Load().self.Members }
 
+// Ring is the name of the ring, see [WithRing].
+func (n *Node) Ring() string { return n.cfg.ringName }
+
 // MaxPayload is the longest message of this ring, in bytes.
 func (n *Node) MaxPayload() int { return n.life.Load().self.MaxPayload }
 

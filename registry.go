@@ -49,8 +49,10 @@ type Registry struct {
 	answer    []byte               // the answer that says so
 	results   []RunResult          // the latest MaxRuns
 	last      *Summary             // of the latest run that has ended
+	verdicts  map[string]int64     // of all runs, see Snapshot
 	events    []Event              // the latest, see happened
 	seq       uint64               // of the latest
+	kinds     map[EventKind]int64  // of all
 	news      []Event              // not logged yet
 	traces    map[uint64]question
 	asks      uint64
@@ -76,6 +78,8 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		conns:     make(map[net.Conn]struct{}),
 		traces:    make(map[uint64]question),
 		records:   make(map[ring.Ref]*record),
+		verdicts:  make(map[string]int64),
+		kinds:     make(map[EventKind]int64),
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID})
 	r.ctx, r.stop = context.WithCancelCause(context.Background())

@@ -40,6 +40,7 @@ func (r *Registry) note(e membership.Effect) {
 // happened keeps an event and logs it; it needs mu.
 func (r *Registry) happened(e Event) {
 	r.seq++
+	r.kinds[e.Kind]++
 	e.Seq, e.Time, e.Epoch = r.seq, time.Now(), r.members.Epoch()
 	if len(r.events) >= 2*MaxEvents { // now and then, and not for each
 		r.events = append(r.events[:0:0], r.events[len(r.events)-MaxEvents:]...)

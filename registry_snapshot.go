@@ -1,7 +1,9 @@
 package ringdht
 
 import (
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -90,13 +92,19 @@ func (r *Registry) Snapshot() *Snapshot {
 		Time: time.Now(), Ring: r.cfg.ringName, Bits: r.cfg.bits, Lease: r.cfg.lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: slices.Clone(layout.Offsets), Entries: len(layout.Offsets),
 		Missing: append([]string{}, r.members.Missing()...), Degraded: r.degraded(),
-		Running: r.running(), Runs: slices.Clone(r.results), Last: r.last,
-		Events: slices.Clone(r.events[max(0, len(r.events)-MaxEvents):]),
+		Running: r.running(), Runs: slices.Clone(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),
+		Events: slices.Clone(r.events[max(0, len(r.events)-MaxEvents):]), Happened: maps.Clone(r.kinds),
 	}
 	if layout.Fewest {
 		s.Plan = FewestHops
 	}
 	all := past{r.past.total, slices.Clone(r.past.hops), Histogram{slices.Clone(r.past.latency.Counts), r.past.latency.Sum}}
+	for ref, f := range r.records { // and not over the members: one that is gone is retired a moment later
+		if f.status != nil {
+			m, present := r.members.Holder(ref.ID)
+			all.sum(f.status, present && m.Life == ref.Life)
+		}
+	}
 	members := r.members.All()
 	s.Members = make([]MemberStatus, len(members))
 	for i, m := range members {
@@ -106,7 +114,6 @@ func (r *Registry) Snapshot() *Snapshot {
 			status.Joined, status.Heard = f.joined, f.heard
 			if f.status != nil {
 				status.NodeStatus = *f.status
-				all.sum(f.status, true)
 			}
 		}
 		status.Entries = []ID{}
@@ -157,6 +164,8 @@ func (r *Registry) keep(u *run) {
 		MeanHops: s.MeanHops, MaxHops: s.MaxHops, Exact: s.Exact(), Verdict: s.Verdict(),
 	})
 	r.last = s
+	verdict, _, _ := strings.Cut(s.Verdict(), ":")
+	r.verdicts[verdict]++
 	r.happened(Event{Kind: EventRunEnded, Why: runName(u.number) + ": " + s.Verdict()})
 	r.stir()
 }

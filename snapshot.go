@@ -31,8 +31,12 @@ type Snapshot struct {
 	// Last is the account of the latest, or nil.
 	Runs []RunResult `json:"runs"`
 	Last *Summary    `json:"last"`
+	// Verdicts counts all runs that have ended, by verdict: exact, balanced or WRONG.
+	Verdicts map[string]int64 `json:"verdicts"`
 	// Events are the latest, at most MaxEvents, the oldest first.
 	Events []Event `json:"events"`
+	// Happened counts all events since the registry was made.
+	Happened map[EventKind]int64 `json:"happened"`
 }
 
 // MemberStatus is a member as its registry knows it.

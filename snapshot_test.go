@@ -50,6 +50,9 @@ func TestSnapshot(t *testing.T) {
 		if !s.Live || s.Entries != 2 || len(s.Missing) != 0 || s.Bits != 16 || s.Epoch != tr.registry.Epoch() {
 			t.Errorf("the ring: %+v", s)
 		}
+		if n := tr.nodes[0]; n.Ring() != s.Ring || s.Ring != "ring" {
+			t.Errorf("the ring is called %q and %q", n.Ring(), s.Ring)
+		}
 		for i, m := range s.Members {
 			n := tr.nodes[slices.IndexFunc(tr.nodes, func(n *Node) bool { return n.ID() == m.ID })]
 			if m.State != StateActive || m.Life != n.Life() || m.Counters != n.Counters() || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
@@ -62,6 +65,9 @@ func TestSnapshot(t *testing.T) {
 		want := []EventKind{EventJoined, EventJoined, EventJoined, EventJoined, EventJoined, EventReady, EventReady, EventReady, EventReady, EventReady, EventSetup, EventRun, EventRunEnded}
 		if got := kinds(s); !slices.Equal(got, want) {
 			t.Errorf("events %v", got)
+		}
+		if s.Happened[EventJoined] != 5 || s.Happened[EventRunEnded] != 1 || s.Happened[EventDead] != 0 || len(s.Verdicts) != 1 || s.Verdicts["exact"] != 1 {
+			t.Errorf("counts %v, verdicts %v", s.Happened, s.Verdicts)
 		}
 		if e := s.Events[len(s.Events)-1]; e.Seq != uint64(len(want)) || e.Why != "run 1: exact" || e.Epoch != s.Epoch {
 			t.Errorf("the last event: %+v", e)
@@ -84,6 +90,29 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("the last event: %+v", e)
 		}
 	})
+}
+
+// The sums never go back: what a member has counted stays in them from its end to when it
+// is retired, which is a moment later. What it held is gone.
+func TestTotalsKeepWhatIsGone(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	tr.join(nil)
+	r := tr.registry
+	r.mu.Lock()
+	ref := r.members.All()[0].Ref()
+	r.records[ref].status = &NodeStatus{Counters: Counters{Sent: 7, Queued: 7}, Hops: []int64{0, 7}}
+	r.members.Leave(r.now(), ref)
+	r.mu.Unlock() // the steward was not told
+	if s := r.Snapshot(); len(s.Members) != 0 || s.Total.Sent != 7 || s.Total.Queued != 0 || len(s.Hops) != 2 {
+		t.Errorf("in between: %d members, %+v, hops %v", len(s.Members), s.Total, s.Hops)
+	}
+	r.stir()
+	if err := r.await(tr.ctx(), func() bool { return len(r.records) == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Snapshot(); s.Total.Sent != 7 || s.Total.Queued != 0 || len(s.Hops) != 2 {
+		t.Errorf("after it: %+v, hops %v", s.Total, s.Hops)
+	}
 }
 
 // A quiet node's heartbeats say no more than that it lives.

@@ -67,12 +67,15 @@ func (p *Plane) count(out outgoing) Counters {
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),
 			Malformed: c.malformed.Load(), Refused: c.refused.Load(),
 		},
-		FramesIn: c.frames.Load(), BytesIn: c.bytesIn.Load(), Reads: c.reads.Load(),
-		BytesOut: c.bytesOut.Load(), Writes: c.writes.Load(),
+		FramesIn:   c.frames.Load(),
 		SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(),
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	// A connection that ends adds its own to these under the lock. Read before it they
+	// would go back for once, which a monitor takes for a node that was started again.
+	s.BytesIn, s.Reads = c.bytesIn.Load(), c.reads.Load()
+	s.BytesOut, s.Writes = c.bytesOut.Load(), c.writes.Load()
 	for _, rc := range p.conns {
 		bytes, reads := rc.r.Stats()
 		s.BytesIn, s.Reads = s.BytesIn+bytes, s.Reads+reads

@@ -1,0 +1,348 @@
+package ringprom
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/x/ringdht"
+)
+
+// wantFigures compares what is under a prefix with counters, by their names in JSON.
+func wantFigures(t *testing.T, all samples, prefix, labels string, c ringdht.Counters, streams ringdht.StreamStatus) {
+	t.Helper()
+	with := func(label string) string { // labels are sorted by name
+		parts := append(strings.Split(labels, ","), label)
+		for i := len(parts) - 1; i > 0 && parts[i] < parts[i-1]; i-- {
+			parts[i], parts[i-1] = parts[i-1], parts[i]
+		}
+		return "{" + strings.Join(parts, ",") + "}"
+	}
+	plain := "{" + labels + "}"
+	for name, v := range map[string]int64{
+		"messages_sent_total": c.Sent, "messages_delivered_total": c.Delivered, "messages_relayed_total": c.Relayed,
+		"messages_cast_total": c.Casts, "messages_retransmitted_total": c.Retransmitted, "messages_duplicate_total": c.Duplicates,
+		"messages_unlisted_total": c.Unlisted, "handler_panics_total": c.Panics,
+		"frames_received_total": c.FramesIn, "frames_detoured_total": c.Detoured, "frames_requeued_total": c.Requeued,
+		"received_bytes_total": c.BytesIn, "reads_total": c.Reads, "sent_bytes_total": c.BytesOut, "writes_total": c.Writes,
+		"send_buffer_bytes": c.SendBuffer, "receive_buffer_bytes": c.ReceiveBuffer, "handler_backlog_bytes": c.HandlerBacklog, "queued_bytes": c.Queued,
+		"in_flight_bytes": streams.InFlight, "window_bytes": streams.Window,
+	} {
+		all.want(t, prefix+name+plain, float64(v))
+	}
+	dropped := reflect.ValueOf(c.Dropped)
+	for i := range dropped.NumField() {
+		reason := dropped.Type().Field(i).Tag.Get("json")
+		all.want(t, prefix+"dropped_frames_total"+with("reason="+reason), float64(dropped.Field(i).Int()))
+	}
+	all.want(t, prefix+"streams"+with("direction=outgoing"), float64(streams.Outgoing))
+	all.want(t, prefix+"streams"+with("direction=incoming"), float64(streams.Incoming))
+}
+
+// What a scrape says is what the registry and the nodes say, on a ring that had traffic,
+// losses and a death, and rests.
+func TestValues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, "r", 6)
+		g := gatherer(t, tr.collectors()...)
+		tr.run(2, 100)
+		tr.drop(0.1)
+		tr.traffic(400)
+		tr.drop(0)
+		rest()
+		if err := tr.nodes[5].Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		tr.nodes[4].Close() // and is declared dead
+		rest()
+		rest()
+
+		all, s := flat(gather(t, g)), tr.registry.Snapshot()
+		var streams ringdht.StreamStatus
+		var up, down, limits int
+		for _, m := range s.Members {
+			streams.Outgoing += m.Streams.Outgoing
+			streams.Incoming += m.Streams.Incoming
+			streams.InFlight += m.Streams.InFlight
+			streams.Window += m.Streams.Window
+			for _, l := range m.Links {
+				if l.Up {
+					up++
+				} else {
+					down++
+				}
+			}
+			limits += m.Limits.SendBuffer
+			labels := fmt.Sprintf("addr=%s,node=%s,ring=r", m.Addr, m.ID)
+			wantFigures(t, all, "ringdht_member_", labels, m.Counters, m.Streams)
+			all.want(t, "ringdht_member_state{"+labels+",state=active}", 1)
+			all.want(t, "ringdht_member_life{"+labels+"}", float64(m.Life))
+			all.want(t, "ringdht_member_epoch{"+labels+"}", float64(s.Epoch))
+			all.want(t, "ringdht_member_table_entries{"+labels+"}", 2)
+			all.want(t, "ringdht_member_heartbeat_age_seconds{"+labels+"}", s.Time.Sub(m.Heard).Seconds())
+			all.want(t, "ringdht_member_queue_limit_bytes{"+labels+"}", float64(2*m.Limits.LinkQueue))
+		}
+		if s.Total.Sent != 6*500 || s.Total.Retransmitted == 0 || len(s.Members) != 4 || up+down != 8 || s.Happened[ringdht.EventDead] != 1 {
+			t.Fatalf("not the ring that was meant: %+v", s)
+		}
+		wantFigures(t, all, "ringdht_", "ring=r", s.Total, streams)
+		all.want(t, "ringdht_links{ring=r,state=up}", float64(up))
+		all.want(t, "ringdht_links{ring=r,state=down}", float64(down))
+		all.want(t, "ringdht_send_buffer_limit_bytes{ring=r}", float64(limits))
+		all.want(t, "ringdht_info{bits=16,plan=classic,ring=r}", 1)
+		all.want(t, "ringdht_epoch{ring=r}", float64(s.Epoch))
+		all.want(t, "ringdht_live{ring=r}", 1)
+		all.want(t, "ringdht_ready{ring=r}", 1)
+		all.want(t, "ringdht_table_entries{ring=r}", 2)
+		all.want(t, "ringdht_lease_seconds{ring=r}", 3)
+		all.want(t, "ringdht_members{ring=r,state=active}", 4)
+		all.want(t, "ringdht_members{ring=r,state=out_of_sight}", 0)
+		all.want(t, "ringdht_degraded_pairs{ring=r}", float64(len(s.Degraded)))
+		for kind, n := range s.Happened {
+			all.want(t, "ringdht_events_total{kind="+strings.ReplaceAll(string(kind), " ", "_")+",ring=r}", float64(n))
+		}
+		all.want(t, "ringdht_events_total{kind=rebuilt,ring=r}", 0)
+		all.want(t, "ringdht_traffic_runs_total{ring=r,verdict=exact}", 2)
+		all.want(t, "ringdht_traffic_runs_total{ring=r,verdict=wrong}", 0)
+		all.want(t, "ringdht_traffic_run_active{ring=r}", 0)
+		all.want(t, "ringdht_last_traffic_run_messages{ring=r,stage=received}", 2400)
+		all.want(t, "ringdht_last_traffic_run_verdict{ring=r,verdict=exact}", 1)
+		all.want(t, "ringdht_last_traffic_run_verdict{ring=r,verdict=balanced}", 0)
+		all.want(t, "ringdht_last_traffic_run_mean_hops{ring=r}", s.Runs[1].MeanHops)
+		wantHistograms(t, all, "ringdht_", "ring=r", s.Hops, s.Latency)
+
+		for i, n := range tr.nodes {
+			status := n.Status()
+			labels := fmt.Sprintf("addr=%s,node=%s,ring=r", status.Addr, status.ID)
+			wantFigures(t, all, "ringdht_node_", labels, status.Counters, status.Streams)
+			wantHistograms(t, all, "ringdht_node_", labels, status.Hops, status.Latency)
+			all.want(t, "ringdht_node_life{"+labels+"}", float64(status.Life))
+			all.want(t, "ringdht_node_epoch{"+labels+"}", float64(status.Epoch))
+			all.want(t, "ringdht_node_members{"+labels+"}", float64(status.Members))
+			all.want(t, "ringdht_node_registry_connected{"+labels+"}", truth(i < 4))
+			for _, l := range status.Links {
+				labels := labels + ",to=" + l.To.String()
+				all.want(t, "ringdht_node_link_up{"+labels+"}", truth(l.Up))
+				all.want(t, "ringdht_node_link_sent_bytes_total{"+labels+"}", float64(l.Bytes))
+				all.want(t, "ringdht_node_link_queued_bytes{"+labels+"}", float64(l.Queued))
+			}
+		}
+	})
+}
+
+// wantHistograms compares buckets with rows that do not add up.
+func wantHistograms(t *testing.T, all samples, prefix, labels string, hops []int64, latency ringdht.Histogram) {
+	t.Helper()
+	at := func(row []int64, i int) (n int64) {
+		if i < len(row) {
+			n = row[i]
+		}
+		return n
+	}
+	check := func(name string, row []int64, bounds int, bound func(i int) float64, sum float64) {
+		t.Helper()
+		bucket := func(i int) string {
+			le := fmt.Sprintf("le=%g", bound(i))
+			return prefix + name + "_bucket{" + labels + "," + le + "}"
+		}
+		var below int64
+		for i := range bounds {
+			below += at(row, i)
+			all.want(t, bucket(i), float64(below))
+		}
+		all.want(t, prefix+name+"_count{"+labels+"}", float64(below+at(row, bounds)))
+		all.want(t, prefix+name+"_sum{"+labels+"}", sum)
+	}
+	var links int64
+	for i, n := range hops {
+		links += int64(i) * n
+	}
+	check("message_hops", hops, ringdht.MaxHopCount, func(i int) float64 { return float64(i) }, float64(links))
+	check("delivery_latency_seconds", latency.Counts, ringdht.HistogramBuckets-1,
+		func(i int) float64 { return math.Ldexp(1, i) / 1e6 }, latency.Sum.Seconds())
+}
+
+// What is beyond the last bound is in the number of all and in no bucket.
+func TestHistogramBeyondBounds(t *testing.T) {
+	hops := make([]int64, ringdht.MaxHopCount+1)
+	hops[0], hops[30], hops[31] = 1, 2, 4
+	latency := ringdht.Histogram{Counts: make([]int64, ringdht.HistogramBuckets), Sum: 1e9}
+	latency.Counts[0], latency.Counts[24], latency.Counts[25] = 1, 2, 4
+	all := flat(gather(t, gatherer(t, collect(func(s *set) func(chan<- prometheus.Metric) {
+		h, l := s.hops(), s.latency()
+		return func(ch chan<- prometheus.Metric) { h.sendHops(ch, hops); l.sendLatency(ch, latency) }
+	}))))
+	all.want(t, "x_message_hops_bucket{a=b,le=0}", 1)
+	all.want(t, "x_message_hops_bucket{a=b,le=29}", 1)
+	all.want(t, "x_message_hops_bucket{a=b,le=30}", 3)
+	all.want(t, "x_message_hops_count{a=b}", 7)
+	all.want(t, "x_message_hops_sum{a=b}", 60+124)
+	all.want(t, "x_delivery_latency_seconds_bucket{a=b,le=1e-06}", 1)
+	all.want(t, "x_delivery_latency_seconds_bucket{a=b,le=16.777216}", 3)
+	all.want(t, "x_delivery_latency_seconds_count{a=b}", 7)
+	all.want(t, "x_delivery_latency_seconds_sum{a=b}", 1)
+	wantHistograms(t, all, "x_", "a=b", hops, latency)
+}
+
+// collect is a collector of what a test sends.
+func collect(f func(*set) func(chan<- prometheus.Metric)) prometheus.Collector {
+	s := &set{prefix: "x_", constant: prometheus.Labels{"a": "b"}}
+	return sender{s, f(s)}
+}
+
+type sender struct {
+	set  *set
+	send func(chan<- prometheus.Metric)
+}
+
+func (s sender) Describe(ch chan<- *prometheus.Desc) { s.set.describe(ch) }
+func (s sender) Collect(ch chan<- prometheus.Metric) { s.send(ch) }
+
+// Each number that a node keeps is shown, and once: a counter that is new must not be
+// forgotten here.
+func TestNothingForgotten(t *testing.T) {
+	var f figures
+	var status ringdht.NodeStatus
+	next, fields := int64(1), 0
+	var number func(v reflect.Value)
+	number = func(v reflect.Value) {
+		for i := range v.NumField() {
+			if v.Field(i).Kind() == reflect.Struct {
+				number(v.Field(i))
+				continue
+			}
+			v.Field(i).SetInt(next)
+			next, fields = 2*next, fields+1
+		}
+	}
+	number(reflect.ValueOf(&f.Counters).Elem())
+	number(reflect.ValueOf(&status.Streams).Elem())
+	number(reflect.ValueOf(&status.Limits).Elem())
+	status.Links = []ringdht.LinkStatus{{Up: true}}
+	f.add(&status)
+	all := flat(gather(t, gatherer(t, collect(func(s *set) func(chan<- prometheus.Metric) {
+		m := s.figures()
+		return func(ch chan<- prometheus.Metric) { m.send(ch, &f) }
+	}))))
+	delete(all, "x_links{a=b,state=up}")
+	delete(all, "x_links{a=b,state=down}")
+	seen := make(map[float64]string)
+	for name, v := range all {
+		if other, twice := seen[v]; twice {
+			t.Errorf("%s and %s are the same", name, other)
+		}
+		seen[v] = name
+	}
+	for i := range fields {
+		if v := math.Ldexp(1, i); seen[v] == "" {
+			t.Errorf("field %d of counters, streams and limits is in no metric", i)
+		}
+	}
+}
+
+// Names, types, units and help texts are as Prometheus wants them.
+func TestLint(t *testing.T) {
+	tr := newTestRing(t, "r", 3)
+	tr.run(0, 10)
+	problems, err := testutil.GatherAndLint(gatherer(t, tr.collectors()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// Scrapes at once, while there is traffic, while nodes come and go, and when all is closed.
+func TestConcurrentScrapes(t *testing.T) {
+	tr := newTestRing(t, "r", 4)
+	all := tr.collectors()
+	g := gatherer(t, all...)
+	done := make(chan struct{})
+	var scrapers sync.WaitGroup
+	for range 4 {
+		scrapers.Go(func() {
+			before := make(samples)
+			for {
+				families, err := g.Gather()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				now := flat(families)
+				for name, v := range now {
+					if family, _, _ := strings.Cut(name, "{"); strings.HasSuffix(family, "_total") && !strings.Contains(family, "_link_") && v < before[name] {
+						t.Errorf("%s went back from %v to %v", name, before[name], v)
+					}
+				}
+				before = now
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	tr.run(2, 2000)
+	if err := tr.nodes[3].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tr.run(1, 200)
+	tr.close()
+	close(done)
+	scrapers.Wait()
+
+	after := flat(gather(t, g)) // of what is closed
+	for _, n := range tr.nodes {
+		labels := fmt.Sprintf("{addr=%s,node=%s,ring=r}", n.Peer().Addr, n.ID())
+		after.want(t, "ringdht_node_registry_connected"+labels, 0)
+		after.want(t, "ringdht_node_messages_sent_total"+labels, float64(n.Counters().Sent))
+	}
+	for _, c := range all {
+		if !g.Unregister(c) {
+			t.Error("a collector cannot be unregistered")
+		}
+	}
+	if left := gather(t, g); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// Everything is described: the same is refused twice, and what is alike is not.
+func TestRegistration(t *testing.T) {
+	tr := newTestRing(t, "r", 2)
+	other := newTestRing(t, "s", 1)
+	g := gatherer(t, append(tr.collectors(), other.collectors()...)...)
+	gather(t, g)
+	var twice prometheus.AlreadyRegisteredError
+	if err := g.Register(NewNodeCollector(tr.nodes[0])); !errors.As(err, &twice) {
+		t.Errorf("a node, again: %v", err)
+	}
+	if err := g.Register(NewRegistryCollector(tr.registry, WithNodes())); !errors.As(err, &twice) {
+		t.Errorf("a registry, again: %v", err)
+	}
+	if err := g.Register(NewRegistryCollector(tr.registry)); err == nil {
+		t.Error("a registry, again and without its members, is taken")
+	}
+}
+
+// What is not asked for is not there.
+func TestOptions(t *testing.T) {
+	tr := newTestRing(t, "r", 3)
+	tr.run(2, 10)
+	families := gather(t, gatherer(t, NewRegistryCollector(tr.registry), NewNodeCollector(tr.nodes[0], WithoutLinks())))
+	for _, f := range families {
+		if name := f.GetName(); strings.HasPrefix(name, "ringdht_member_") || strings.HasPrefix(name, "ringdht_node_link_") {
+			t.Errorf("%s is there", name)
+		}
+	}
+}

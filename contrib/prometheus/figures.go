@@ -1,0 +1,133 @@
+package ringprom
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/x/ringdht"
+)
+
+// figures are what there is of a node, and in sum of a ring.
+type figures struct {
+	ringdht.Counters
+	streams  ringdht.StreamStatus
+	up, down int64 // links
+	limits   limits
+}
+
+// limits are ringdht.Limits, of which a ring's sum may be more than an int holds.
+type limits struct{ sendBuffer, receiveBuffer, handlerBacklog, queues, handlers, streams int64 }
+
+// add adds what a node holds now, and may. Counters are not added: a ring has sums of them.
+func (f *figures) add(s *ringdht.NodeStatus) {
+	f.streams.Outgoing += s.Streams.Outgoing
+	f.streams.Incoming += s.Streams.Incoming
+	f.streams.InFlight += s.Streams.InFlight
+	f.streams.Window += s.Streams.Window
+	for _, l := range s.Links {
+		if l.Up {
+			f.up++
+		} else {
+			f.down++
+		}
+	}
+	f.limits.sendBuffer += int64(s.Limits.SendBuffer)
+	f.limits.receiveBuffer += int64(s.Limits.ReceiveBuffer)
+	f.limits.handlerBacklog += int64(s.Limits.HandlerBacklog)
+	f.limits.queues += int64(s.Limits.LinkQueue) * int64(len(s.Links))
+	f.limits.handlers += int64(s.Limits.Handlers)
+	f.limits.streams += int64(s.Limits.Streams)
+}
+
+const (
+	counter = prometheus.CounterValue
+	gauge   = prometheus.GaugeValue
+)
+
+// table says how figures are called. Those of the same name stand together, and differ in
+// the value of a label.
+var table = []struct {
+	name         string
+	kind         prometheus.ValueType
+	help         string
+	label, value string
+	of           func(*figures) int64
+}{
+	{"messages_sent_total", counter, "Messages accepted by Send and Cast.", "", "", func(f *figures) int64 { return f.Sent }},
+	{"messages_delivered_total", counter, "Messages that the sink's handler has had.", "", "", func(f *figures) int64 { return f.Delivered }},
+	{"messages_relayed_total", counter, "Messages passed on for others.", "", "", func(f *figures) int64 { return f.Relayed }},
+	{"messages_cast_total", counter, "Of the messages sent, those without a stream.", "", "", func(f *figures) int64 { return f.Casts }},
+	{"messages_retransmitted_total", counter, "Messages sent again by their source.", "", "", func(f *figures) int64 { return f.Retransmitted }},
+	{"messages_duplicate_total", counter, "Messages that arrived again and were dropped.", "", "", func(f *figures) int64 { return f.Duplicates }},
+	{"messages_unlisted_total", counter, "Messages of unknown outcome that are counted only, since there were too many to keep.", "", "", func(f *figures) int64 { return f.Unlisted }},
+	{"handler_panics_total", counter, "Handler calls that panicked.", "", "", func(f *figures) int64 { return f.Panics }},
+
+	{"frames_received_total", counter, "Frames read from links.", "", "", func(f *figures) int64 { return f.FramesIn }},
+	{"frames_detoured_total", counter, "Frames sent by way of a detour, past a link that cannot be opened.", "", "", func(f *figures) int64 { return f.Detoured }},
+	{"frames_requeued_total", counter, "Frames that waited for a link when it ended, and went another way.", "", "", func(f *figures) int64 { return f.Requeued }},
+	{dropped, counter, droppedHelp, "reason", "queue_full", func(f *figures) int64 { return f.Dropped.QueueFull }},
+	{dropped, counter, droppedHelp, "reason", "link_down", func(f *figures) int64 { return f.Dropped.LinkDown }},
+	{dropped, counter, droppedHelp, "reason", "no_route", func(f *figures) int64 { return f.Dropped.NoRoute }},
+	{dropped, counter, droppedHelp, "reason", "hop_limit", func(f *figures) int64 { return f.Dropped.HopLimit }},
+	{dropped, counter, droppedHelp, "reason", "overshoot", func(f *figures) int64 { return f.Dropped.Overshoot }},
+	{dropped, counter, droppedHelp, "reason", "inbox_full", func(f *figures) int64 { return f.Dropped.InboxFull }},
+	{dropped, counter, droppedHelp, "reason", "stale", func(f *figures) int64 { return f.Dropped.Stale }},
+	{dropped, counter, droppedHelp, "reason", "malformed", func(f *figures) int64 { return f.Dropped.Malformed }},
+	{dropped, counter, droppedHelp, "reason", "refused", func(f *figures) int64 { return f.Dropped.Refused }},
+
+	{"received_bytes_total", counter, "Bytes read from links.", "", "", func(f *figures) int64 { return f.BytesIn }},
+	{"reads_total", counter, "System calls that read from links.", "", "", func(f *figures) int64 { return f.Reads }},
+	{"sent_bytes_total", counter, "Bytes written to links.", "", "", func(f *figures) int64 { return f.BytesOut }},
+	{"writes_total", counter, "System calls that wrote to links.", "", "", func(f *figures) int64 { return f.Writes }},
+
+	{"send_buffer_bytes", gauge, "Bytes accepted and not known to be delivered.", "", "", func(f *figures) int64 { return f.SendBuffer }},
+	{"send_buffer_limit_bytes", gauge, "Bound of the send buffer, where Send waits.", "", "", func(f *figures) int64 { return f.limits.sendBuffer }},
+	{"receive_buffer_bytes", gauge, "Bytes received and not taken by the handler.", "", "", func(f *figures) int64 { return f.ReceiveBuffer }},
+	{"receive_buffer_limit_bytes", gauge, "Bound of the receive buffer, beyond which frames are dropped.", "", "", func(f *figures) int64 { return f.limits.receiveBuffer }},
+	{"handler_backlog_bytes", gauge, "Bytes sent by handlers and not admitted by windows.", "", "", func(f *figures) int64 { return f.HandlerBacklog }},
+	{"handler_backlog_limit_bytes", gauge, "Bound of the handlers' backlog, where their Send returns an error.", "", "", func(f *figures) int64 { return f.limits.handlerBacklog }},
+	{"queued_bytes", gauge, "Bytes that wait for links.", "", "", func(f *figures) int64 { return f.Queued }},
+	{"queue_limit_bytes", gauge, "Bound of the links' queues, added up, beyond which frames are dropped.", "", "", func(f *figures) int64 { return f.limits.queues }},
+	{"handlers_limit", gauge, "Handler calls that may run at once.", "", "", func(f *figures) int64 { return f.limits.handlers }},
+	{"streams", gauge, "Streams to sinks (outgoing) and from sources (incoming).", "direction", "outgoing", func(f *figures) int64 { return int64(f.streams.Outgoing) }},
+	{"streams", gauge, "Streams to sinks (outgoing) and from sources (incoming).", "direction", "incoming", func(f *figures) int64 { return int64(f.streams.Incoming) }},
+	{"streams_limit", gauge, "Incoming streams that there may be; more are refused.", "", "", func(f *figures) int64 { return f.limits.streams }},
+	{"in_flight_bytes", gauge, "Bytes sent to sinks and not known to be delivered.", "", "", func(f *figures) int64 { return f.streams.InFlight }},
+	{"window_bytes", gauge, "Bytes that may be in flight, as granted by sinks.", "", "", func(f *figures) int64 { return f.streams.Window }},
+	{"links", gauge, "Links to the entries of the routing table, up and down.", "state", "up", func(f *figures) int64 { return f.up }},
+	{"links", gauge, "Links to the entries of the routing table, up and down.", "state", "down", func(f *figures) int64 { return f.down }},
+}
+
+const (
+	dropped     = "dropped_frames_total"
+	droppedHelp = "Frames that went no further, by reason. Streams send them again."
+)
+
+// figureMetrics are the metrics of the table, in its order.
+type figureMetrics []metric
+
+func (s *set) figures() (all figureMetrics) {
+	for i, row := range table {
+		switch {
+		case i > 0 && table[i-1].name == row.name:
+			all = append(all, all[i-1])
+		case row.label == "":
+			all = append(all, metric{s.desc(row.name, row.help, nil), row.kind})
+		default:
+			all = append(all, metric{s.desc(row.name, row.help, []string{row.label}), row.kind})
+		}
+	}
+	return all
+}
+
+func (all figureMetrics) send(ch chan<- prometheus.Metric, f *figures, labels ...string) {
+	n := len(labels)
+	labels = append(labels[:n:n], "")
+	for i, m := range all {
+		row := &table[i]
+		if labels[n] = row.value; row.label == "" {
+			m.send(ch, float64(row.of(f)), labels[:n]...)
+		} else {
+			m.send(ch, float64(row.of(f)), labels...)
+		}
+	}
+}

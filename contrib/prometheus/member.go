@@ -1,0 +1,45 @@
+package ringprom
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/x/ringdht"
+)
+
+// memberMetrics are those of single members.
+type memberMetrics struct {
+	set     set
+	figures figureMetrics
+
+	state, heartbeat, epoch, life, entries metric
+}
+
+func newMemberMetrics(ring prometheus.Labels) *memberMetrics {
+	e := &memberMetrics{set: set{prefix: "ringdht_member_", constant: ring, labels: []string{"node", "addr"}}}
+	s := &e.set
+	e.figures = s.figures()
+	e.state = s.gauge("state", "1, for where the member stands.", "state")
+	e.heartbeat = s.gauge("heartbeat_age_seconds", "Time since the member's latest heartbeat.")
+	e.epoch = s.gauge("epoch", "Version of the routing table that the member uses.")
+	e.life = s.gauge("life", "Incarnation of the member.")
+	e.entries = s.gauge("table_entries", "Entries of the routing table that was handed out to the member.")
+	return e
+}
+
+func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *ringdht.Snapshot) {
+	for i := range s.Members {
+		m := &s.Members[i]
+		id := m.ID.String()
+		e.state.send(ch, 1, id, m.Addr, word(m.State))
+		e.heartbeat.send(ch, age(s, m), id, m.Addr)
+		e.life.send(ch, float64(m.Life), id, m.Addr)
+		e.entries.send(ch, float64(len(m.Entries)), id, m.Addr)
+		if m.Heard.IsZero() {
+			continue // a zero now would be a false start for counters that a life brings along
+		}
+		e.epoch.send(ch, float64(m.Epoch), id, m.Addr)
+		f := figures{Counters: m.Counters}
+		f.add(&m.NodeStatus)
+		e.figures.send(ch, &f, id, m.Addr)
+	}
+}

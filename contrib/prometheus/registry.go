@@ -1,0 +1,169 @@
+package ringprom
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/x/ringdht"
+)
+
+// The words of labels. All are sent at all times: a series that begins with 1 has no
+// increase.
+var (
+	states = []ringdht.State{
+		ringdht.StateRegistered, ringdht.StateLinking, ringdht.StateActive, ringdht.StateDoubted, ringdht.StateLeaving,
+	}
+	kinds = []ringdht.EventKind{
+		ringdht.EventJoined, ringdht.EventReady, ringdht.EventLeft, ringdht.EventDead, ringdht.EventDoubted, ringdht.EventBack,
+		ringdht.EventDegraded, ringdht.EventMended, ringdht.EventRebuilt, ringdht.EventSetup, ringdht.EventRun, ringdht.EventRunEnded,
+	}
+	verdicts = []string{"exact", "balanced", "WRONG"}
+)
+
+// word makes a label's value of what is shown to people: "out of sight" is out_of_sight.
+func word[S ~string](s S) string { return strings.ReplaceAll(strings.ToLower(string(s)), " ", "_") }
+
+// registryCollector collects a ring from its registry. It describes all of its metrics, so
+// that the same ring is not registered twice.
+type registryCollector struct {
+	r   *ringdht.Registry
+	set set
+
+	figures figureMetrics
+	hops    histogram
+	latency histogram
+
+	info, epoch, live, ready, entries, lease metric
+	members, degraded, heartbeat, events     metric
+
+	runs, running, runMessages                                 metric
+	lastMessages, lastDuration, lastMean, lastMax, lastVerdict metric
+
+	each *memberMetrics // nil unless asked for
+}
+
+// NewRegistryCollector returns a collector of a ring, with the constant label ring, which
+// is its name: the membership, and sums over all members; each of them, too, if
+// [WithNodes] is given.
+func NewRegistryCollector(r *ringdht.Registry, opts ...RegistryOption) prometheus.Collector {
+	var cfg registryConfig
+	for _, o := range opts {
+		o(&cfg)
+	}
+	ring := prometheus.Labels{"ring": r.Snapshot().Ring}
+	c := &registryCollector{r: r, set: set{prefix: "ringdht_", constant: ring}}
+	s := &c.set
+	c.figures, c.hops, c.latency = s.figures(), s.hops(), s.latency()
+
+	c.info = s.gauge("info", "Always 1; the size of IDs and the plan of the routing tables.", "bits", "plan")
+	c.epoch = s.gauge("epoch", "Version of the membership and the tables. It only grows.")
+	c.live = s.gauge("live", "Whether the overlay was set up.")
+	c.ready = s.gauge("ready", "Whether every member is part of the ring and uses the table that it should.")
+	c.entries = s.gauge("table_entries", "Entries of a routing table.")
+	c.lease = s.gauge("lease_seconds", "How long a member may be silent before it is taken for dead.")
+	c.members = s.gauge("members", "Members by where they stand.", "state")
+	c.degraded = s.gauge("degraded_pairs", "Pairs of members of which the first cannot reach the second.")
+	c.heartbeat = s.gauge("heartbeat_age_max_seconds", "Time since the heartbeat of the member that has been silent for the longest.")
+	c.events = s.counter("events_total", "What has happened in the ring since the registry was started, by kind.", "kind")
+
+	c.runs = s.counter("traffic_runs_total", "Traffic runs that have ended, by verdict.", "verdict")
+	c.running = s.gauge("traffic_run_active", "Whether a traffic run is under way.")
+	c.runMessages = s.gauge("traffic_run_messages", "Messages of the traffic run under way: planned, sent and received so far; 0 if there is none.", "stage")
+	c.lastMessages = s.gauge("last_traffic_run_messages", "Messages sent and received in the latest traffic run that has ended.", "stage")
+	c.lastDuration = s.gauge("last_traffic_run_duration_seconds", "How long the latest traffic run took.")
+	c.lastMean = s.gauge("last_traffic_run_mean_hops", "Mean of the links that messages of the latest traffic run have crossed.")
+	c.lastMax = s.gauge("last_traffic_run_max_hops", "Most links that a message of the latest traffic run has crossed.")
+	c.lastVerdict = s.gauge("last_traffic_run_verdict", "1 for the verdict of the latest traffic run, 0 for others.", "verdict")
+	if cfg.nodes {
+		c.each = newMemberMetrics(ring)
+	}
+	return c
+}
+
+// Describe implements [prometheus.Collector].
+func (c *registryCollector) Describe(ch chan<- *prometheus.Desc) {
+	c.set.describe(ch)
+	if c.each != nil {
+		c.each.set.describe(ch)
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c *registryCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.r.Snapshot()
+	f := figures{Counters: s.Total}
+	for i := range s.Members {
+		f.add(&s.Members[i].NodeStatus)
+	}
+	c.figures.send(ch, &f)
+	c.hops.sendHops(ch, s.Hops)
+	c.latency.sendLatency(ch, s.Latency)
+	c.collectRing(ch, s)
+	c.collectRuns(ch, s)
+	if c.each != nil {
+		c.each.collect(ch, s)
+	}
+}
+
+func (c *registryCollector) collectRing(ch chan<- prometheus.Metric, s *ringdht.Snapshot) {
+	c.info.send(ch, 1, strconv.Itoa(s.Bits), word(s.Plan.String()))
+	c.epoch.send(ch, float64(s.Epoch))
+	c.live.send(ch, truth(s.Live))
+	c.ready.send(ch, truth(s.Live && len(s.Missing) == 0))
+	c.entries.send(ch, float64(s.Entries))
+	c.lease.send(ch, s.Lease.Seconds())
+	c.degraded.send(ch, float64(len(s.Degraded)))
+
+	standing := make(map[ringdht.State]int)
+	var silent float64
+	for i := range s.Members {
+		standing[s.Members[i].State]++
+		silent = max(silent, age(s, &s.Members[i]))
+	}
+	for _, state := range states {
+		c.members.send(ch, float64(standing[state]), word(state))
+	}
+	c.heartbeat.send(ch, silent)
+	for _, kind := range kinds {
+		c.events.send(ch, float64(s.Happened[kind]), word(kind))
+	}
+}
+
+func (c *registryCollector) collectRuns(ch chan<- prometheus.Metric, s *ringdht.Snapshot) {
+	for _, v := range verdicts {
+		c.runs.send(ch, float64(s.Verdicts[v]), word(v))
+	}
+	var now ringdht.Running
+	if s.Running != nil {
+		now = *s.Running
+	}
+	c.running.send(ch, truth(s.Running != nil))
+	c.runMessages.send(ch, float64(now.Total), "planned")
+	c.runMessages.send(ch, float64(now.Sent), "sent")
+	c.runMessages.send(ch, float64(now.Received), "received")
+	if len(s.Runs) == 0 {
+		return
+	}
+	last := s.Runs[len(s.Runs)-1]
+	c.lastMessages.send(ch, float64(last.Sent), "sent")
+	c.lastMessages.send(ch, float64(last.Received), "received")
+	c.lastDuration.send(ch, last.Elapsed.Seconds())
+	c.lastMean.send(ch, last.MeanHops)
+	c.lastMax.send(ch, float64(last.MaxHops))
+	verdict, _, _ := strings.Cut(last.Verdict, ":")
+	for _, v := range verdicts {
+		c.lastVerdict.send(ch, truth(v == verdict), word(v))
+	}
+}
+
+// age is how long a member has been silent, in seconds. One that has not been heard yet
+// has been since it joined.
+func age(s *ringdht.Snapshot, m *ringdht.MemberStatus) float64 {
+	heard := m.Heard
+	if heard.IsZero() {
+		heard = m.Joined
+	}
+	return max(0, s.Time.Sub(heard).Seconds())
+}
