@@ -90,24 +90,43 @@ func TestRegistryCosts(t *testing.T) {
 	t.Logf("long entries put right after %v: %.0f ms of CPU, %.0f bytes to each", time.Since(start).Round(time.Millisecond),
 		now.cpuSince(was)/1e3, float64(g.read.Load()-bytes)/float64(size))
 
-	g.heartbeats(1, 3*time.Second)
+	g.heartbeats("of quiet nodes", 1, 3*time.Second, nil)
 	if *scale > 0 {
-		g.heartbeats(2, 3*time.Second) // the default
-		g.heartbeats(2, 30*time.Second)
+		g.heartbeats("of quiet nodes", 2, 3*time.Second, nil) // the default
+		g.heartbeats("of busy nodes", 2, 3*time.Second, busyStatus(10))
+		g.heartbeats("of quiet nodes", 2, 30*time.Second, nil)
 	}
 }
 
 // heartbeats measures so many beats of everybody, at the pace that such a ring has with
 // such a lease.
-func (g *puppets) heartbeats(rounds int, lease time.Duration) {
+func (g *puppets) heartbeats(whose string, rounds int, lease time.Duration, status []control.Status) {
 	g.t.Helper()
 	pace := max(1, math.Ceil(3*float64(len(g.all))/lease.Seconds()/membership.MaxBeats))
 	every := time.Duration(pace) * lease / 3
 	was, start := g.ask("cpu"), time.Now()
-	sent := g.beat(rounds, every)
+	sent := g.beat(rounds, every, control.Beat{Every: 1, Status: status})
 	cpu, took := g.ask("cpu").cpuSince(was), time.Since(start)
-	g.t.Logf("heartbeats with a lease of %v, one every %v: %d in %v, %.1f µs of CPU each: %.1f %% of a core", lease, every, sent,
+	g.t.Logf("heartbeats %s with a lease of %v, one every %v: %d in %v, %.1f µs of CPU each: %.1f %% of a core", whose, lease, every, sent,
 		took.Round(time.Millisecond), cpu/float64(sent), cpu/1e4/took.Seconds())
+}
+
+// busyStatus is what a node of k entries says of itself in the midst of traffic.
+func busyStatus(k int) []control.Status {
+	s := NodeStatus{Epoch: 12, Members: 10000, Hops: make([]int64, 12), Latency: Histogram{make([]int64, 18), time.Hour}}
+	for _, v := range s.Counters.fields() {
+		*v = 1 << 30
+	}
+	for i := range s.Hops {
+		s.Hops[i] = 1 << 24
+	}
+	for i := range s.Latency.Counts {
+		s.Latency.Counts[i] = 1 << 16
+	}
+	for i := range k {
+		s.Links = append(s.Links, LinkStatus{ID(1000 * i), true, 1 << 34, 1 << 16})
+	}
+	return []control.Status{s.pack()}
 }
 
 // puppets are connections to a registry in another process.
@@ -294,7 +313,7 @@ func (g *puppets) kill(i int) {
 
 // beat has every puppet say so many times that it lives, evenly spread, and waits for the
 // answers.
-func (g *puppets) beat(rounds int, every time.Duration) (sent int64) {
+func (g *puppets) beat(rounds int, every time.Duration, beat control.Beat) (sent int64) {
 	g.t.Helper()
 	const slices = 100
 	begin := g.beats.Load()
@@ -305,7 +324,7 @@ func (g *puppets) beat(rounds int, every time.Duration) (sent int64) {
 			<-tick.C
 			for i := s; i < len(g.all); i += slices {
 				if p := g.all[i]; !p.gone.Load() {
-					p.conn.Send(control.TypeBeat, control.Beat{})
+					p.conn.Send(control.TypeBeat, beat)
 					sent++
 				}
 			}
