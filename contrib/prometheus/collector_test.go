@@ -3,8 +3,13 @@ package ringprom
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"math"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -214,12 +219,12 @@ func TestNothingForgotten(t *testing.T) {
 	next, fields := int64(1), 0
 	var number func(v reflect.Value)
 	number = func(v reflect.Value) {
-		for i := range v.NumField() {
-			if v.Field(i).Kind() == reflect.Struct {
-				number(v.Field(i))
+		for _, field := range v.Fields() {
+			if field.Kind() == reflect.Struct {
+				number(field)
 				continue
 			}
-			v.Field(i).SetInt(next)
+			field.SetInt(next)
 			next, fields = 2*next, fields+1
 		}
 	}
@@ -245,6 +250,36 @@ func TestNothingForgotten(t *testing.T) {
 		if v := math.Ldexp(1, i); seen[v] == "" {
 			t.Errorf("field %d of counters, streams and limits is in no metric", i)
 		}
+	}
+}
+
+// All states and kinds of events that there are have a series from the start.
+func TestWordsAreAll(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../../snapshot.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string][]string) // constants, by type
+	ast.Inspect(file, func(n ast.Node) bool {
+		if c, ok := n.(*ast.ValueSpec); ok && len(c.Values) == 1 {
+			if of, ok := c.Type.(*ast.Ident); ok {
+				value, err := strconv.Unquote(c.Values[0].(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found[of.Name] = append(found[of.Name], value)
+			}
+		}
+		return true
+	})
+	for _, s := range states {
+		found["State"] = slices.DeleteFunc(found["State"], func(v string) bool { return v == string(s) })
+	}
+	for _, k := range kinds {
+		found["EventKind"] = slices.DeleteFunc(found["EventKind"], func(v string) bool { return v == string(k) })
+	}
+	if len(found) != 2 || len(found["State"]) != 0 || len(found["EventKind"]) != 0 {
+		t.Errorf("not known here: %v", found)
 	}
 }
 
