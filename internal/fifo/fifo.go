@@ -14,6 +14,7 @@ import (
 	"iter"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 
 	"github.com/x/ringdht/internal/wire"
 )
@@ -33,27 +34,45 @@ type chunk struct {
 	off   int    // [:off] consumed
 	class int
 	count int // frames reserved by ReserveFrame and not discarded
+
+	refs  atomic.Int32 // views of it, see Queue.Share, and one for the queue that made it
+	owner *chunk       // of a view: whose bytes they are
 }
 
 var pools [maxClass + 1]sync.Pool
 
 func get(class int) *chunk {
-	if c, ok := pools[class].Get().(*chunk); ok {
-		return c
+	c, ok := pools[class].Get().(*chunk)
+	if !ok {
+		c = &chunk{buf: make([]byte, 0, 1<<class), class: class}
 	}
-	return &chunk{buf: make([]byte, 0, 1<<class), class: class}
+	c.refs.Store(1)
+	return c
 }
 
+// put gives a chunk back that its queue has done with.
 func put(c *chunk) {
+	if owner := c.owner; owner != nil {
+		c.next, c.buf, c.off, c.owner = nil, nil, 0, nil
+		views.Put(c)
+		c = owner
+	}
+	if c.refs.Add(-1) > 0 { // somebody else has not
+		return
+	}
 	c.next, c.buf, c.off, c.count = nil, c.buf[:0], 0, 0
 	pools[c.class].Put(c)
 }
+
+// classOf is the class of a chunk with room for n bytes.
+func classOf(n int) int { return max(minClass, bits.Len(uint(n-1))) }
 
 // Queue is a FIFO of bytes. The zero value is empty. It is not safe for
 // concurrent use, and must not be copied while it holds anything (see [Queue.Take]).
 type Queue struct {
 	head, tail *chunk
 	size       int
+	base       int64 // bytes consumed since the beginning
 	hint       int // class of the next first chunk: what the last filling came to
 }
 
@@ -117,17 +136,14 @@ func (q *Queue) Append(frames []byte) {
 
 func (q *Queue) grow(n int) *chunk {
 	class := max(q.hint, minClass)
-	if q.size > 0 {
+	switch {
+	case q.tail != nil && q.tail.owner != nil: // it is in between; the rest will be shared as well
+		class = minClass
+	case q.size > 0:
 		class = max(minClass, bits.Len(uint(q.size))) // as much again as there is
 	}
-	class = max(min(class, topClass), bits.Len(uint(n-1)))
-	c := get(class)
-	if q.tail == nil {
-		q.head = c
-	} else {
-		q.tail.next = c
-	}
-	q.tail = c
+	c := get(max(min(class, topClass), bits.Len(uint(n-1))))
+	q.push(c)
 	return c
 }
 
@@ -149,6 +165,7 @@ func (q *Queue) Discard(n int) {
 	c := q.head
 	c.off += n
 	q.size -= n
+	q.base += int64(n)
 	if c.off == len(c.buf) {
 		q.head = c.next
 		if q.head == nil {
@@ -164,6 +181,7 @@ func (q *Queue) Discard(n int) {
 func (q *Queue) Take() Queue {
 	taken := *q
 	q.hint = min(max(bits.Len(uint(taken.size)), q.hint-1), topClass)
+	q.base += int64(q.size)
 	q.head, q.tail, q.size = nil, nil, 0
 	return taken
 }
@@ -182,6 +200,7 @@ func (q *Queue) TakeSome(limit int) Queue {
 	taken := Queue{head: q.head, tail: last, size: n}
 	q.head = last.next
 	q.size -= n
+	q.base += int64(n)
 	last.next = nil
 	return taken
 }

@@ -107,7 +107,7 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 				accepted, _ := o.s.Progress()
 				sum.sent += int64(accepted)
 				sum.stored += int64(o.bytes)
-				sum.waiting += int64(o.fresh.Size())
+				sum.waiting += int64(o.size())
 				sum.streams++
 				sum.inFlight += int64(o.s.InFlight())
 				sum.windows += int64(o.s.Window())

@@ -17,15 +17,24 @@ import (
 // Only a sink that answers what it was not asked could bring more here, see leave.
 type exit struct {
 	fresh  fifo.Queue
-	link   *outLink  // that has been told to pull, nil if none has
-	claim  int       // bytes of fresh as counted in link.waiting: as many, or a few more
-	by     *snapshot // what the link was chosen from
-	detour bool      // frames are to be marked
+	new    int         // bytes behind fresh that were admitted and are in the stream's store only
+	from   fifo.Cursor // where they begin
+	link   *outLink    // that has been told to pull, nil if none has
+	claim  int         // bytes that wait, as counted in link.waiting: as many, or a few more
+	by     *snapshot   // what the link was chosen from
+	detour bool        // frames are to be marked
 }
 
-// leaveOne is leave for one frame, of which there are many.
+// size is how many bytes wait.
+func (e *exit) size() int { return e.fresh.Size() + e.new }
+
+// leaveOne is leave for the frame that was admitted last. It stays where it is, in the
+// store, until the link takes it from there.
 func (o *outbound) leaveOne(f wire.Frame) (due *outLink, err error) {
-	copy(o.fresh.Reserve(len(f)), f)
+	if o.new == 0 {
+		o.from = o.s.Last(len(f))
+	}
+	o.new += len(f)
 	if o.link != nil && o.by == o.p.routes.Load() {
 		o.count()
 		return nil, nil
@@ -40,6 +49,7 @@ func (o *outbound) leave(frames []byte) error {
 	if len(frames) == 0 {
 		return nil
 	}
+	o.collect()
 	if o.fresh.Size()+len(frames) > o.s.Bytes()+freshAsks {
 		o.p.counters.queueFull.Add(int64(wire.Count(frames)))
 		return nil
@@ -54,6 +64,15 @@ func (o *outbound) leave(frames []byte) error {
 		due.Later()
 	}
 	return err
+}
+
+// collect takes what is in the store only into fresh, where everything is in the order in
+// which it leaves.
+func (o *outbound) collect() {
+	if o.new > 0 {
+		o.s.Share(o.from, o.new, &o.fresh)
+		o.new = 0
+	}
 }
 
 // freshAsks is how many bytes of questions may wait for a link.
@@ -116,8 +135,16 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 		o.p.counters.linkDown.Add(o.giveUp())
 		return false
 	}
+	if !o.detour && o.fresh.Size() == 0 && o.new <= limit { // as ever, and no need to gather
+		o.s.Share(o.from, o.new, q)
+		o.new = 0
+		o.unlist()
+		return false
+	}
+	o.collect()
 	if o.detour {
 		limit = o.fresh.Size() // so that those that are marked go, and no others
+		o.fresh.Own()
 		for chunk := range o.fresh.Chunks() {
 			mark(chunk, true)
 			o.p.counters.detoured.Add(int64(wire.Count(chunk)))
@@ -139,7 +166,7 @@ const claimAhead = 512
 
 // count brings what waits for the link up to date when it has grown.
 func (e *exit) count() {
-	if more := e.fresh.Size() - e.claim; more > 0 {
+	if more := e.size() - e.claim; more > 0 {
 		more += min(claimAhead, e.link.Low()/16)
 		e.link.waiting.Add(int64(more))
 		e.claim += more
@@ -197,9 +224,10 @@ func (p *Plane) divert(l *outLink) {
 	}
 }
 
-// waiting counts the frames in fresh.
-func (e *exit) waiting() (n int) {
-	for chunk := range e.fresh.Chunks() {
+// waiting counts the frames that wait.
+func (o *outbound) waiting() (n int) {
+	o.collect()
+	for chunk := range o.fresh.Chunks() {
 		n += wire.Count(chunk)
 	}
 	return n

@@ -80,7 +80,7 @@ func TestStreamFollowsTheRoutes(t *testing.T) {
 		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if o.link != nil || o.fresh.Size() != 0 {
+		if o.link != nil || o.size() != 0 {
 			t.Error("something is left")
 		}
 	})
@@ -102,7 +102,7 @@ func TestSourceWaitsForItsLink(t *testing.T) {
 		}()
 		synctest.Wait()
 		o.mu.Lock()
-		fresh := o.fresh.Size()
+		fresh := o.size()
 		o.mu.Unlock()
 		if fresh < 15000 || fresh > 16400 || sent != fresh/200 {
 			t.Errorf("%d messages, %d bytes are waiting, the limit is 16000", sent, fresh)

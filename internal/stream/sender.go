@@ -184,6 +184,15 @@ func (s *Sender) Admit(port uint8, body []byte) wire.Frame {
 	return f
 }
 
+// Last is the place of the message that was admitted last, whose frame has n bytes, for
+// [Sender.Share].
+func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
+
+// Share appends n bytes of frames that were admitted, one behind the other from a place
+// on, to a queue: all of them that are not known to be delivered. They are not copied, and
+// must not be changed.
+func (s *Sender) Share(from fifo.Cursor, n int, to *fifo.Queue) { s.store.Share(from, n, to) }
+
 // Due says that it is time to [Sender.Ask]: half of what may be outstanding was sent
 // since the last question, and none is unanswered. A sink speaks up by itself after a
 // quarter of the window that it grants, but the path may take less than that, and who
