@@ -73,7 +73,7 @@ type Queue struct {
 	head, tail *chunk
 	size       int
 	base       int64 // bytes consumed since the beginning
-	hint       int // class of the next first chunk: what the last filling came to
+	hint       int   // class of the next first chunk: what the last filling came to
 }
 
 // Size is the number of bytes held.

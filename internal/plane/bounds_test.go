@@ -58,7 +58,7 @@ func TestSendBufferIsShared(t *testing.T) {
 		if o == nil {
 			return false
 		}
-		o.mu.Lock()
+		o.lock()
 		defer o.mu.Unlock()
 		return o.s.Pending() > 0 && o.changed != nil
 	}

@@ -102,7 +102,7 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 		before := p.counters.sent.Load()
 		sum = outgoing{sent: before}
 		for _, o := range p.outgoing() {
-			o.mu.Lock()
+			o.lock()
 			if o.s.State() != stream.Ended { // else its messages are counted
 				accepted, _ := o.s.Progress()
 				sum.sent += int64(accepted)

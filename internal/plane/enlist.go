@@ -126,7 +126,7 @@ func (o *outbound) giveUp() int64 {
 // Pull is the link's turn, see [link.Source]. A link that the stream has left for
 // another gets nothing.
 func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
-	o.mu.Lock()
+	o.lock()
 	defer o.mu.Unlock()
 	if o.link == nil || o.link.Writer != w {
 		return false
@@ -206,7 +206,7 @@ func (o *outbound) congested() <-chan struct{} {
 // divert has the streams whose frames wait for a link that has ended take another way.
 func (p *Plane) divert(l *outLink) {
 	for _, o := range p.outgoing() {
-		o.mu.Lock()
+		o.lock()
 		if o.link == l {
 			frames := int64(o.waiting())
 			o.unlist()

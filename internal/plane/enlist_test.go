@@ -78,7 +78,7 @@ func TestStreamFollowsTheRoutes(t *testing.T) {
 		if c := r.p.Counters(); c.Requeued != 0 || c.Dropped != (Dropped{}) {
 			t.Errorf("%+v", c)
 		}
-		o.mu.Lock()
+		o.lock()
 		defer o.mu.Unlock()
 		if o.link != nil || o.size() != 0 {
 			t.Error("something is left")
@@ -101,7 +101,7 @@ func TestSourceWaitsForItsLink(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		o.mu.Lock()
+		o.lock()
 		fresh := o.size()
 		o.mu.Unlock()
 		if fresh < 15000 || fresh > 16400 || sent != fresh/200 {
@@ -222,7 +222,7 @@ func TestFreshIsBounded(t *testing.T) {
 		o := r.stream()
 		r.jam(40)
 		r.send(50, 1000)
-		o.mu.Lock()
+		o.lock()
 		o.flush(o.s.Ask(r.p.now(), o.out[:0]))
 		o.mu.Unlock()
 		for i := range uint32(900) {
@@ -286,7 +286,7 @@ func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 		synctest.Wait()
 		r.send(50, 3)
 		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30}, Sure: true, Successor: 30}) // and 30 is not up
-		o.mu.Lock()
+		o.lock()
 		o.flush(o.s.Ask(r.p.now(), o.out[:0]))
 		o.mu.Unlock()
 		r.dropped(Dropped{})

@@ -24,7 +24,7 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 	}
 	var targets []target
 	for _, o := range p.outgoing(sinks...) {
-		o.mu.Lock()
+		o.lock()
 		if o.s.State() != stream.Ended && o.s.Pending() > 0 {
 			accepted, _ := o.s.Progress()
 			targets = append(targets, target{o, accepted})
@@ -34,7 +34,7 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 	}
 	for _, t := range targets {
 		for {
-			t.o.mu.Lock()
+			t.o.lock()
 			if _, delivered := t.o.s.Progress(); t.o.s.State() == stream.Ended || delivered >= t.n {
 				t.o.mu.Unlock()
 				break
@@ -73,7 +73,7 @@ func (p *Plane) outgoing(sinks ...uint64) []*outbound {
 // streams none may have enough outstanding for its sink to speak up.
 func (p *Plane) askAll() {
 	for _, o := range p.outgoing() {
-		o.mu.Lock()
+		o.lock()
 		o.flush(o.s.Ask(p.now(), o.out[:0]))
 		o.mu.Unlock()
 	}

@@ -52,7 +52,7 @@ func (p *Plane) Renewed(id, life uint64) {
 func (p *Plane) hangUp(conn net.Conn) { p.background(func() { conn.Close() }) }
 
 func (o *outbound) gone(life uint64) {
-	o.mu.Lock()
+	o.lock()
 	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
 		return

@@ -14,7 +14,8 @@ type outbound struct {
 	p    *Plane
 	sink uint64
 
-	mu      sync.Mutex
+	mu sync.Mutex // taken by lock
+	allowance
 	s       *stream.Sender
 	bytes   int           // of s, in Plane.stored
 	counted int           // what Plane.stored has for it: at least bytes, and at most half as much again
@@ -46,7 +47,7 @@ func (p *Plane) outbound(sink uint64) (o *outbound, opened bool, err error) {
 	p.out[sink] = o
 	p.mu.Unlock()
 
-	o.mu.Lock()
+	o.lock()
 	defer o.mu.Unlock()
 	if o.s.State() == stream.Opening {
 		o.flush(o.s.Start(p.now(), o.out[:0]))
@@ -92,6 +93,49 @@ func (p *Plane) drop(o *outbound) {
 	}
 }
 
+// allowance is how much may be admitted without a look at all that bounds a stream: its
+// windows, its share of the send buffer, what waits for its link, and when to ask. They
+// were looked at when it was granted, and what it takes was counted ahead. Whoever
+// else gets the lock ends it.
+type allowance struct {
+	granted, left int // bytes of frames
+}
+
+// lock takes mu, and brings the accounts up to date.
+func (o *outbound) lock() {
+	o.mu.Lock()
+	o.bytes += o.granted - o.left
+	o.granted, o.left = 0, 0
+}
+
+// grant allows as much as may be admitted now, after a message that was. It needs mu.
+func (o *outbound) grant() {
+	if o.link != nil && o.timed {
+		o.granted = max(0, min(o.s.Allowance(), o.p.SendBuffer/4-o.bytes, o.counted-o.bytes, o.claim-o.size()))
+		o.left = o.granted
+	}
+}
+
+// allowed admits a message if the allowance covers it, and the link to its sink is the
+// one that it was granted for. It is given the lock, as mu.Lock takes it, and returns it
+// only if it has done nothing, as lock does.
+func (o *outbound) allowed(port uint8, body []byte) bool {
+	n := wire.HeaderSize + len(body)
+	if n > o.left || o.by != o.p.routes.Load() {
+		o.bytes += o.granted - o.left
+		o.granted, o.left = 0, 0
+		return false
+	}
+	o.left -= n
+	o.s.Admit(port, body)
+	if o.new == 0 {
+		o.from = o.s.Last(n)
+	}
+	o.new += n
+	o.mu.Unlock()
+	return true
+}
+
 // push needs mu, and room. A link that is due has to be written to when mu is free
 // again.
 func (o *outbound) push(port uint8, body []byte) (due *outLink) {
@@ -116,6 +160,7 @@ func (o *outbound) push(port uint8, body []byte) (due *outLink) {
 	} else if o.s.Due() {
 		o.flush(o.s.Ask(o.p.now(), o.out[:0]))
 	}
+	o.grant()
 	return due
 }
 
@@ -212,7 +257,7 @@ func (o *outbound) ended() {
 
 // fail ends the stream because the plane closes.
 func (o *outbound) fail(err error) {
-	o.mu.Lock()
+	o.lock()
 	defer o.mu.Unlock()
 	if o.s.State() != stream.Ended {
 		o.end(err)
@@ -238,7 +283,7 @@ func (o *outbound) notify() {
 // answered takes the sink's frame to the sender; false if it makes no sense.
 func (o *outbound) answered(f wire.Frame) bool {
 	p := o.p
-	o.mu.Lock()
+	o.lock()
 	defer o.mu.Unlock()
 	now, out := p.now(), o.out[:0]
 	resent, stale := o.s.Retransmitted(), o.s.Stale()
@@ -288,7 +333,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 
 // noRoute takes a relay's refusal to the sender.
 func (o *outbound) noRoute(seq uint64, b wire.NoRouteBody) {
-	o.mu.Lock()
+	o.lock()
 	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
 		return
@@ -302,7 +347,7 @@ func (o *outbound) noRoute(seq uint64, b wire.NoRouteBody) {
 }
 
 func (o *outbound) closeIfIdle() {
-	o.mu.Lock()
+	o.lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.s.State() == stream.Ended: // nobody came back to see why

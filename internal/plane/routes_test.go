@@ -205,7 +205,7 @@ func TestDetourIsMarked(t *testing.T) {
 		}
 		r.link(30)
 		r.feed(data(30, 7))
-		o.mu.Lock()
+		o.lock()
 		err = o.leave(data(30, 8))
 		o.mu.Unlock()
 		if f := r.arrived(30, 7, 8); err != nil || f[0].Detour() || f[1].Detour() {

@@ -35,6 +35,10 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if err != nil {
 			return err
 		}
+		o.mu.Lock()
+		if o.allowed(port, body) {
+			return nil
+		}
 		var space <-chan struct{}
 		full := p.stored.Load() > int64(p.SendBuffer)
 		if full {
@@ -44,7 +48,6 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if !full && p.asking.Load() {
 			p.asking.Store(false)
 		}
-		o.mu.Lock()
 		switch o.s.State() {
 		case stream.Open:
 			// No sink may fill the send buffer alone: while it is slow the others get

@@ -70,7 +70,7 @@ func (p *Plane) tick() {
 
 // tick says whether time still matters to the stream.
 func (o *outbound) tick(hurry bool) bool {
-	o.mu.Lock()
+	o.lock()
 	defer o.mu.Unlock()
 	if !o.s.Waiting() {
 		o.timed = false

@@ -26,7 +26,7 @@ func (r *rig) lost(sink uint64, bodies ...string) {
 		}
 	}
 	o := r.p.outboundTo(sink)
-	o.mu.Lock()
+	o.lock()
 	o.end(fmt.Errorf("the end of %q", bodies))
 	o.mu.Unlock()
 }
@@ -68,7 +68,7 @@ func TestUndeliveredBodies(t *testing.T) {
 		for range 2 {
 			r.p.Send(ctx, 40, 127, big)
 		}
-		o.mu.Lock()
+		o.lock()
 		if o.s.Backlog() == 0 || o.s.Backlog() == o.s.Bytes() {
 			t.Fatal("no backlog, or nothing else")
 		}
@@ -110,7 +110,7 @@ func TestUndeliveredEarly(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := r.p.outboundTo(50)
-		o.mu.Lock()
+		o.lock()
 		o.end(errBroken)
 		o.mu.Unlock()
 		failed, err := r.p.Flush(t.Context())

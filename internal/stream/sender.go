@@ -164,6 +164,20 @@ func (s *Sender) Room(n int) bool {
 	return out == 0 || out+wire.HeaderSize+n <= min(s.window, s.cwnd)
 }
 
+// Allowance is how many bytes of frames may be admitted one after the other before there
+// has to be another look whether there is [Sender.Room], and whether it is [Sender.Due].
+func (s *Sender) Allowance() int {
+	if s.state != Open || s.backlog.Size() > 0 {
+		return 0
+	}
+	most := min(s.window, s.cwnd)
+	n := most - s.store.Size()
+	if !s.unanswered {
+		n = min(n, most/2-s.sinceAsked)
+	}
+	return max(0, n)
+}
+
 // Push accepts a message on a stream that is open or opening. If there is room it
 // returns the frame to be sent, valid until the next call; otherwise the message
 // joins the backlog and is sent when the window allows.
