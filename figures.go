@@ -114,6 +114,14 @@ type news struct {
 	last control.Status
 }
 
+// sayAlive sends a heartbeat, if there is a registry.
+func (l *life) sayAlive() {
+	l.pulse.asked()
+	if ctl := l.n.ctl.Load(); ctl != nil {
+		ctl.Send(control.TypeBeat, l.beat(ctl)) // an error: who listens has it too
+	}
+}
+
 // beat makes the heartbeat that is sent next over a connection. A connection that has
 // broken may have lost one, and a new one begins with everything.
 func (l *life) beat(ctl *control.Conn) control.Beat {

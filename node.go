@@ -286,6 +286,7 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 		default:
 		}
 		lost := n.Lost()
+		l.sayAlive() // the last word on what it has done
 		n.tell(control.TypeDeregister, control.Deregister{ID: l.self.ID, Addr: n.addr})
 		select {
 		case err := <-n.left:

@@ -279,10 +279,7 @@ func (l *life) attend() {
 			}
 			if thirds++; thirds >= int(l.pace.Load()) {
 				thirds = 0
-				l.pulse.asked()
-				if ctl := l.n.ctl.Load(); ctl != nil {
-					ctl.Send(control.TypeBeat, l.beat(ctl)) // an error: who listens has it too
-				}
+				l.sayAlive()
 			}
 			l.wake() // it may have been long since the registry was heard
 			idle := now.Sub(last) >= idleStream

@@ -42,7 +42,7 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 	ref := s.member.Ref()
 	r.mu.Lock()
 	s.sent, s.received = b.Sent, b.Received
-	if f := r.records[ref]; f != nil { // else it has left
+	if f := r.records[ref]; f != nil && s.in { // else it has left, or has come back over another connection
 		f.heard = time.Now()
 		if status != nil {
 			f.status = status

@@ -76,10 +76,19 @@ func TestSnapshot(t *testing.T) {
 			t.Error(err)
 		}
 
+		if err := tr.nodes[2].Send(tr.ctx(), tr.nodes[0].ID(), []byte("good-bye")); err != nil {
+			t.Fatal(err)
+		}
 		before := s.Total
+		before.Sent++ // it says so with its last breath
 		if err := tr.nodes[2].Leave(tr.ctx()); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
+		if s = tr.registry.Snapshot(); s.Total.Sent != before.Sent {
+			t.Errorf("%d messages sent, it left with %d", s.Total.Sent, before.Sent)
+		}
+		before.Delivered++
 		time.Sleep(time.Second)
 		synctest.Wait()
 		s = tr.registry.Snapshot()
