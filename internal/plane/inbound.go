@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"math"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type inbound struct {
 	// owned by the goroutine that handles it
 	slot    any
 	quarter int // of the window
+	until   int // messages until the source wants to hear, 0 for no such number
 	unsaid  int // bytes handled since the last acknowledgement
 	ack     []byte
 
@@ -292,6 +294,7 @@ func (p *Plane) handle(in *inbound) {
 	in.mu.Lock()
 	q := in.r.Take()
 	in.quarter = max(minWindow, in.r.Window()) / 4
+	in.until = in.r.Until()
 	in.mu.Unlock()
 	p.drain(&q, in)
 	in.mu.Lock()
@@ -352,14 +355,15 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 		in.ack = in.r.AppendAck(in.ack[:0], p.window())
 		in.unsaid = 0
 	}
+	in.until = in.r.Until()
 	in.mu.Unlock()
 	if tell {
 		p.emit(in.source, in.ack)
 	}
 }
 
-// deliver calls the handler for the messages of a chunk until a quarter is done or the
-// source asks how far it is, and returns how many and how long they were. A handler
+// deliver calls the handler for the messages of a chunk until a quarter is done, or all
+// that the source has asked about, or it asks now, and returns how many and how long they were. A handler
 // that panics has had its message; the others get theirs.
 //
 // Once the plane closes no handler starts any more, and what one that was interrupted
@@ -377,7 +381,11 @@ func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n,
 		}
 		p.counters.crossed(hops, n-since)
 	}()
-	for bytes < len(chunk) && bytes < quarter && !p.closing.Load() {
+	until := math.MaxInt
+	if in != nil && in.until > 0 {
+		until = in.until
+	}
+	for bytes < len(chunk) && bytes < quarter && n < until && !p.closing.Load() {
 		f, _ := wire.Next(chunk[bytes:])
 		if in == nil {
 			d.Source = f.Src()
@@ -388,7 +396,7 @@ func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n,
 			hops, since = d.Hops, n
 		}
 		next := bytes + len(f)
-		d.More = in != nil && next < len(chunk) && next < quarter && wire.Frame(chunk[next:]).Port() == d.Port && !in.asked.Load()
+		d.More = in != nil && next < len(chunk) && next < quarter && n+1 < until && wire.Frame(chunk[next:]).Port() == d.Port && !in.asked.Load()
 		p.Deliver(p.ctx, d)
 		if p.closing.Load() {
 			break

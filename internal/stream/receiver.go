@@ -37,6 +37,7 @@ type Receiver struct {
 
 	round  uint32 // latest Sync
 	asked  uint64 // the source wants to hear when done reaches this
+	later  uint64 // and then this, or asked if that is all
 	told   uint64 // the largest done that the source was told
 	window int    // the latest grant
 }
@@ -54,7 +55,7 @@ func (r *Receiver) restart(peerLife, gen, first uint64) {
 	// received, and stays in front.
 	r.former += r.next - r.done
 	r.peerLife, r.gen = peerLife, gen
-	r.first, r.next, r.done, r.told, r.asked = first, first, first, first, first
+	r.first, r.next, r.done, r.told, r.asked, r.later = first, first, first, first, first, first
 	r.round, r.starved = 0, false
 	r.dropHeld()
 }
@@ -175,8 +176,9 @@ func (r *Receiver) Sync(seq uint64, round uint32) Verdict {
 	if int32(round-r.round) > 0 { // rounds wrap
 		r.round = round
 	}
-	if seq > r.asked {
-		r.asked = seq
+	r.later = max(r.later, seq)
+	if r.asked <= r.done {
+		r.asked = r.later
 	}
 	return Accepted
 }
@@ -199,7 +201,21 @@ func (r *Receiver) Handled(n uint64) (tell bool) {
 	old := min(n, r.former)
 	r.former -= old
 	r.done += n - old
-	return r.asked > r.told && r.done >= r.asked
+	tell = r.asked > r.told && r.done >= r.asked
+	if r.done >= r.asked {
+		r.asked = r.later
+	}
+	return tell
+}
+
+// Until is after how many more deliveries the source wants to hear, 0 if it has not said.
+// To take more than those at a time would have it wait for handlers that are none of its
+// business: of what was sent after what it asked about.
+func (r *Receiver) Until() int {
+	if r.asked <= r.done {
+		return 0
+	}
+	return int(r.former + r.asked - r.done)
 }
 
 // AppendAck appends an acknowledgement that grants window bytes.
