@@ -65,7 +65,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -86,9 +85,7 @@ the ring.
 const leaveTimeout = 5 * time.Second
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(console.Context(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the program. It returns its exit status.
@@ -100,6 +97,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("messenger", flag.ContinueOnError)
 	advertise := flags.String("advertise", "", "`host:port` under which others reach this node, if that is not where it connects from")
+	asJSON := flags.Bool("json", false, "print results, and what happens, as JSON, a line each, and all else on stderr")
 	listen := flags.String("listen", ":0", "`host:port` to listen on for other nodes")
 	ring := flags.String("ring", "ring", "the `name` of the ring to join")
 	// A lost registry is said in words below, so warnings would say it twice.
@@ -115,7 +113,7 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		return err
 	}
 
-	m := &messenger{screen: console.NewScreen(stdout, stderr, false), registry: addr}
+	m := &messenger{screen: console.NewScreen(stdout, stderr, *asJSON), registry: addr, json: *asJSON}
 	opts := []ringdht.NodeOption{
 		ringdht.WithTraffic(), ringdht.WithCodec(*codec), ringdht.WithRing(*ring), ringdht.WithListen(*listen),
 		ringdht.WithLogger(console.Logger(m.screen, level)),
@@ -130,12 +128,14 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	case err != nil:
 		return err
 	}
-	m.screen.Print(fmt.Sprintf(
+	registered := m.event(eventRegistered)
+	registered.Members = m.node.Joined()
+	m.report(registered, fmt.Sprintf(
 		"Registration request successful. The number of messaging nodes currently constituting the overlay is (%d)\n"+
-			"This is node %d at %s.", m.node.Joined(), m.node.ID(), m.node.Peer().Addr))
+			"This is node %d at %s.", registered.Members, m.node.ID(), m.node.Peer().Addr))
 
-	watching := m.watch()
+	stop := m.attend()
 	m.console().Run(ctx, stdin)
-	watching()
+	stop()
 	return m.leave(context.WithoutCancel(ctx))
 }

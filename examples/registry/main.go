@@ -98,8 +98,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/x/ringdht"
@@ -116,9 +114,7 @@ the input it goes on serving until it is interrupted.
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(console.Context(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the program. It returns its exit status.
@@ -159,7 +155,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	}
 	screen.Say("Registry listening on %s", at)
 
-	d := &desk{registry: r, screen: screen, json: *asJSON}
-	d.console().Run(ctx, stdin)
+	d := &desk{registry: r}
+	d.console(screen, *asJSON).Run(ctx, stdin)
 	return nil
 }

@@ -1,0 +1,163 @@
+package console
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/x/ringdht/examples/internal/table"
+)
+
+// Watched is something to look at, again and again. It need not be safe for
+// concurrent use.
+type Watched interface {
+	Look()                    // takes a new look
+	Lines(size Size) []string // what there is to see, no wider and no longer than size
+	Line() string             // that in one line
+	Document() any            // that for a program
+}
+
+// Size is that of a terminal, in characters.
+type Size struct{ Columns, Rows int }
+
+// period is how long a look lasts.
+const period = time.Second
+
+// Watch shows something until a number of seconds is over, 0 for as long as it takes.
+// On a terminal that is a view, which fills it and ends as well with the next line that
+// is typed, or an interrupt, and then leaves the terminal as it was. Otherwise it is a
+// line for each second.
+func (c *Call) Watch(ctx context.Context, what Watched, seconds int) error {
+	s := c.Screen
+	view := !c.JSON && s.terminals[s.out] && canDraw(s.out)
+	if !view && seconds == 0 {
+		return Usagef("expected a number of seconds: there is no terminal whose Enter key would end it")
+	}
+	var end <-chan time.Time
+	if seconds > 0 {
+		timer := time.NewTimer(time.Duration(seconds)*period + period/2) // beside the ticks
+		defer timer.Stop()
+		end = timer.C
+	}
+	what.Look()
+	ticks := time.NewTicker(period)
+	defer ticks.Stop()
+	if view {
+		return c.view(ctx, what, ticks.C, end)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-end:
+			return nil
+		case <-ticks.C:
+			what.Look()
+			c.Show(what.Document(), what.Line())
+		}
+	}
+}
+
+// view shows something on all of the terminal.
+func (c *Call) view(ctx context.Context, what Watched, ticks, end <-chan time.Time) error {
+	// An interrupt is to end the view and not the program.
+	viewing, done := foreground(ctx)
+	defer done()
+	signals, stop := viewSignals()
+	defer stop()
+	c.Screen.open()
+	defer c.Screen.shut() // also after a panic
+	for {
+		c.Screen.draw(what)
+		select {
+		case <-viewing.Done():
+			return ctx.Err()
+		case <-end:
+			c.console.tooLate = true
+			return nil
+		case line := <-c.console.input.next():
+			if text := strings.TrimSpace(line.text); line.ok && (text == "" || text == "q") {
+				c.console.input.taken()
+			} else { // the end of the input, or the next command
+				c.console.input.leave(line)
+			}
+			return nil
+		case sig := <-signals:
+			if suspends(sig) {
+				c.Screen.shut()
+				raise(sig) // returns when the program goes on, if it does
+				c.Screen.open()
+			}
+			what.Look()
+		case <-ticks:
+			what.Look()
+		}
+	}
+}
+
+// The sequences are xterm's, which terminals of today have in common. 1049 keeps the
+// screen and the cursor, and shows an empty one until it is reset.
+const (
+	enterView = "\x1b[?1049h\x1b[?25l"
+	leaveView = "\x1b[?25h\x1b[?1049l"
+	home      = "\x1b[H"
+	endOfLine = "\x1b[K"
+	endOfView = "\x1b[J"
+)
+
+// open gives the terminal to a view.
+func (s *Screen) open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.view = true
+	io.WriteString(s.out, enterView)
+}
+
+// shut takes it back, and writes what had to wait.
+func (s *Screen) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.view {
+		return
+	}
+	s.view = false
+	io.WriteString(s.out, leaveView)
+	s.release()
+}
+
+// draw draws over what was drawn before, without emptying the screen first, which
+// would flicker. There is no line end behind the last line, which would scroll.
+func (s *Screen) draw(what Watched) {
+	size := sizeOf(s.out)
+	var b strings.Builder
+	b.WriteString(home)
+	for i, l := range what.Lines(size) {
+		if i == size.Rows {
+			break
+		}
+		if i > 0 {
+			b.WriteString("\r\n")
+		}
+		b.WriteString(cut(l, size.Columns))
+		b.WriteString(endOfLine)
+	}
+	b.WriteString(endOfView)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	io.WriteString(s.out, b.String())
+}
+
+// cut keeps what fits into a line.
+func cut(line string, columns int) string {
+	runes := []rune(table.Plain(line))
+	return string(runes[:min(len(runes), columns)])
+}
+
+// canDraw says whether a terminal understands where to draw.
+func canDraw(stream any) bool {
+	term := os.Getenv("TERM")
+	_, ok := windowSize(stream)
+	return ok && term != "" && term != "dumb"
+}
