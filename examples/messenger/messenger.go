@@ -250,6 +250,6 @@ func (m *messenger) watch(ctx context.Context, c *console.Call) error {
 		}
 	}
 	return c.Watch(ctx, watch.NewNode(func() watch.Look {
-		return watch.Look{Time: time.Now(), Status: m.node.Status(), Registry: m.where(), Peers: slices.Collect(m.node.Table().Entries())}
+		return watch.Look{Time: time.Now(), Status: m.node.Status(), Registry: m.registry, Lost: m.lost(), Peers: slices.Collect(m.node.Table().Entries())}
 	}), seconds)
 }

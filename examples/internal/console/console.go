@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/x/ringdht"
 )
@@ -32,7 +33,8 @@ type Console struct {
 	// Ended is called at the end of the input, after which Run goes on waiting.
 	Ended func()
 
-	input *input
+	input  *input
+	period time.Duration // between two looks at what is watched; 0 for a second
 	// tooLate says that a view has ended by itself a moment ago. The q that was meant to
 	// end it must not end the program.
 	tooLate bool

@@ -1,11 +1,13 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/x/ringdht/examples/internal/table"
 )
@@ -22,15 +24,12 @@ type Watched interface {
 // Size is that of a terminal, in characters.
 type Size struct{ Columns, Rows int }
 
-// period is how long a look lasts.
-const period = time.Second
-
 // Watch shows something until a number of seconds is over, 0 for as long as it takes.
 // On a terminal that is a view, which fills it and ends as well with the next line that
 // is typed, or an interrupt, and then leaves the terminal as it was. Otherwise it is a
 // line for each second.
 func (c *Call) Watch(ctx context.Context, what Watched, seconds int) error {
-	s := c.Screen
+	s, period := c.Screen, cmp.Or(c.console.period, time.Second)
 	view := !c.JSON && s.terminals[s.out] && canDraw(s.out)
 	if !view && seconds == 0 {
 		return Usagef("expected a number of seconds: there is no terminal whose Enter key would end it")
@@ -140,8 +139,11 @@ func (s *Screen) draw(what Watched) {
 		if i > 0 {
 			b.WriteString("\r\n")
 		}
-		b.WriteString(cut(l, size.Columns))
-		b.WriteString(endOfLine)
+		l = cut(l, size.Columns)
+		b.WriteString(l)
+		if utf8.RuneCountInString(l) < size.Columns { // else the cursor is on the last letter still
+			b.WriteString(endOfLine)
+		}
 	}
 	b.WriteString(endOfView)
 	s.mu.Lock()

@@ -15,7 +15,8 @@ import (
 type Look struct {
 	Time     time.Time
 	Status   ringdht.NodeStatus
-	Registry string         // in words: where it is, and whether it answers
+	Registry string         // its address
+	Lost     bool           // it is gone
 	Peers    []ringdht.Peer // the entries of its table
 }
 
@@ -68,7 +69,10 @@ func (n *Node) rate(f float64) string {
 // Lines is the view.
 func (n *Node) Lines(size console.Size) []string {
 	s, width := &n.now.Status, size.Columns
-	head := []string{joined(width, fmt.Sprintf("node %d at %s", s.ID, s.Addr), n.now.Time.Format(time.TimeOnly), overlay(s), n.now.Registry)}
+	head := []string{joined(width, fmt.Sprintf("node %d at %s", s.ID, s.Addr), n.now.Time.Format(time.TimeOnly), overlay(s), "registry at "+n.now.Registry)}
+	if n.now.Lost {
+		head = append(head, fmt.Sprintf("The registry at %s is gone.", n.now.Registry))
+	}
 	var flow []string
 	for _, r := range []struct {
 		what  string
