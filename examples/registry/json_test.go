@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/x/ringdht"
@@ -13,16 +11,8 @@ import (
 // With -json each command prints one document, and nothing else is on stdout.
 func TestJSON(t *testing.T) {
 	p, addr := start(t, "-json")
-	at := 0
-	next := func(into any) {
-		t.Helper()
-		p.Expect(`^.*\n`)
-		line, _, _ := strings.Cut(p.Stdout()[at:], "\n")
-		at += len(line) + 1
-		if err := json.Unmarshal([]byte(line), into); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-	}
+	a := &answers{t: t, p: p}
+	next := func(into any) { t.Helper(); a.next(into) }
 	var failed struct{ Error string }
 	for _, line := range []string{"foo", "start", "start 5", "trace 1 2", "route", "summary"} {
 		p.Type(line)
@@ -60,10 +50,10 @@ func TestJSON(t *testing.T) {
 		t.Errorf("tables %+v", tables)
 	}
 	for _, line := range []string{"start 7", "summary"} {
-		var a report.SummaryDocument
+		var s report.SummaryDocument
 		p.Type(line)
-		if next(&a); !a.Exact || a.Verdict != "exact" || a.Rate <= 0 || a.Sum.Sent != 21 || len(a.Nodes) != 3 || a.Wrong == nil {
-			t.Errorf("%s: %+v %+v", line, a, a.Summary)
+		if next(&s); !s.Exact || s.Verdict != "exact" || s.Rate <= 0 || s.Sum.Sent != 21 || len(s.Nodes) != 3 || s.Wrong == nil {
+			t.Errorf("%s: %+v %+v", line, s, s.Summary)
 		}
 	}
 	var way report.TraceDocument
@@ -83,7 +73,7 @@ func TestJSON(t *testing.T) {
 	if status := p.Status(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
-	if rest := p.Stdout()[at:]; rest != "" {
+	if rest := p.Stdout()[a.at:]; rest != "" {
 		t.Errorf("more on stdout: %q", rest)
 	}
 }

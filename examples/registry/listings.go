@@ -22,7 +22,7 @@ func (d *desk) listings() []console.Command {
 		{Name: "list-nodes", Short: "nodes", Run: d.nodes,
 			Help: "lists how the nodes do: state, messages, drops, queues",
 			More: "The figures are those of the nodes' latest heartbeats. What is now is between the latest two; if the console " +
-				"has seen one only, it waits for the other, for a second and a half at most. Addresses leave out what they have in common. " +
+				"has not seen two of each, it waits for them, for 2.5 seconds at most. Addresses leave out what they have in common. " +
 				"IDs of many digits are cut to a start that only one has, and end in * then.",
 			Examples: []string{"list-nodes", "nodes -json"}},
 		{Name: "show-node", Args: "node", Min: 1, Max: 1, Run: d.node,
@@ -88,20 +88,36 @@ func (d *desk) snapshot() *ringdht.Snapshot {
 	return s
 }
 
-// measured is a snapshot with rates, if they can be had soon: heartbeats come a third of
-// a lease apart.
+// measured is a snapshot with the rates of all nodes that are active, if they can be had
+// soon. Rates take two heartbeats, which come a third of a lease apart.
 func (d *desk) measured(ctx context.Context) *ringdht.Snapshot {
+	const patience = 2500 * time.Millisecond
 	s := d.snapshot()
-	const patience = 1500 * time.Millisecond
-	if _, known := d.meter.Total(); known || !s.Live || s.Lease/3 > patience {
+	if !s.Live || s.Lease/3 > patience {
 		return s
 	}
-	select {
-	case <-time.After(s.Lease/3 + s.Lease/20):
-		return d.snapshot()
-	case <-ctx.Done():
-		return s
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(s.Lease / 12)
+	defer ticker.Stop()
+	for !d.knows(s) {
+		select {
+		case <-ticker.C:
+			s = d.snapshot()
+		case <-ctx.Done():
+			return s
+		}
 	}
+	return s
+}
+
+func (d *desk) knows(s *ringdht.Snapshot) bool {
+	for i := range s.Members {
+		if _, known := d.meter.Of(&s.Members[i]); !known && s.Members[i].State == ringdht.StateActive {
+			return false
+		}
+	}
+	return true
 }
 
 func (d *desk) nodes(ctx context.Context, c *console.Call) error {

@@ -129,7 +129,7 @@ func clip(all []string, width int) []string {
 // stacked puts parts above one another, with an empty line between them if there is
 // room, and a last line at the bottom.
 func stacked(rows int, last string, parts ...[]string) []string {
-	needed := 1
+	needed := 0
 	for _, p := range parts {
 		if len(p) > 0 {
 			needed += len(p) + 1

@@ -77,7 +77,7 @@ func (r *Ring) rates() (delivered, relayed string) {
 func (r *Ring) Lines(size console.Size) []string {
 	s, width := r.now, size.Columns
 	names := report.NamesIn(s)
-	head := []string{joined(width, fmt.Sprintf("%s: %s", s.Ring, states(s)), fmt.Sprintf("epoch %d", s.Epoch), s.Time.Format(time.TimeOnly), tables(s), at(names))}
+	head := []string{joined(width, fmt.Sprintf("%s: %s", s.Ring, states(s)), epoch(s), s.Time.Format(time.TimeOnly), tables(s), at(names))}
 
 	delivered, relayed := r.rates()
 	flow := []string{
@@ -101,10 +101,17 @@ func (r *Ring) Lines(size console.Size) []string {
 	return clip(stacked(size.Rows, "Enter ends this view.", head, flow, members, log(s, events, names)), width)
 }
 
+func epoch(s *ringdht.Snapshot) string {
+	if !s.Live {
+		return "not set up"
+	}
+	return fmt.Sprintf("epoch %d", s.Epoch)
+}
+
 // tables says which routing tables are in use.
 func tables(s *ringdht.Snapshot) string {
 	if !s.Live {
-		return "not set up"
+		return ""
 	}
 	return fmt.Sprintf("%d entries each, %s", s.Entries, s.Plan)
 }
@@ -147,7 +154,7 @@ func trouble(s *ringdht.Snapshot, width int) []string {
 	list := []string{joined(width, parts...)}
 	if n := len(s.Degraded); n > 0 {
 		d := s.Degraded[0]
-		list = append(list, fmt.Sprintf("degraded  %7d pairs, such as %d to %d: %s", n, d.From.ID, d.To.ID, d.Why))
+		list = append(list, fmt.Sprintf("degraded  %7d · such as %d to %d: %s", n, d.From.ID, d.To.ID, d.Why))
 	}
 	if n := len(s.Missing); n > 0 {
 		list = append(list, "waits for "+strings.Join(s.Missing, "; "))
@@ -210,7 +217,12 @@ func (r *Ring) members(width, rows int, names console.Names) []string {
 		{table.Right("relays"), rate(func(b *busy) float64 { return b.Rates.Relayed }), 1},
 		{table.Right("delivers"), rate(func(b *busy) float64 { return b.Rates.Delivered }), 3},
 		{table.Right("sends"), rate(func(b *busy) float64 { return b.Rates.Sent }), 7},
-		{table.Right("writes"), rate(func(b *busy) float64 { return b.Rates.BytesOut }), 9},
+		{table.Right("writes"), cell(func(b *busy) string {
+			if !b.known {
+				return "-"
+			}
+			return table.Bytes(int64(b.Rates.BytesOut)) + "/s"
+		}), 9},
 		{table.Right("queued"), cell(func(b *busy) string { return table.Bytes(b.Counters.Queued) }), 4},
 		{table.Right("window"), cell(func(b *busy) string { return report.Share(b.Streams.InFlight, b.Streams.Window) }), 8},
 		{table.Right("dropped"), cell(func(b *busy) string { return fmt.Sprint(report.Dropped(&b.Counters)) }), 6},
