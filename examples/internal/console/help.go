@@ -108,7 +108,7 @@ func (c *Console) examples(cmd Command) []string {
 func fold(text string, width int) string {
 	var b strings.Builder
 	used := 0
-	for _, w := range strings.Fields(text) {
+	for w := range strings.FieldsSeq(text) {
 		switch n := len([]rune(w)); {
 		case used > 0 && used+1+n > width:
 			b.WriteByte('\n')

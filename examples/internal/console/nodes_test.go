@@ -55,7 +55,7 @@ func TestNames(t *testing.T) {
 		{"", "", ""},
 	} {
 		var nodes Nodes
-		for _, f := range strings.Fields(c.nodes) {
+		for f := range strings.FieldsSeq(c.nodes) {
 			id, addr, _ := strings.Cut(f, "@")
 			n, err := (Nodes{}).Find(id)
 			if err != nil {

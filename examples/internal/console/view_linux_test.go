@@ -67,10 +67,10 @@ const (
 // it was entered.
 func outside(t *testing.T, text string) string {
 	t.Helper()
-	rest := ""
+	var rest strings.Builder
 	for {
 		before, after, found := strings.Cut(text, enterView)
-		if rest += before; !found {
+		if rest.WriteString(before); !found {
 			break
 		}
 		view, left, found := strings.Cut(after, leaveView)
@@ -79,10 +79,10 @@ func outside(t *testing.T, text string) string {
 		}
 		text = left
 	}
-	if strings.Contains(rest, "\x1b[?") {
-		t.Errorf("more is changed: %q", rest)
+	if strings.Contains(rest.String(), "\x1b[?") {
+		t.Errorf("more is changed: %q", rest.String())
 	}
-	return rest
+	return rest.String()
 }
 
 // A view draws on a screen of its own, no more than there is room for, and leaves the
