@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
@@ -32,7 +33,8 @@ func next(t *testing.T, p *drive.Program, key, value string) document {
 
 // With -json all that happens, and each result, is a line of JSON on stdout.
 func TestJSON(t *testing.T) {
-	r, addr := newRegistry(t)
+	t.Parallel()
+	r, addr := newRegistry(t, ringdht.WithLease(time.Second)) // leaving waits so long for a registry that is gone
 	p := drive.Start(t, run, "-json", addr)
 	if d := next(t, p, "event", "registered"); d["members"] != 1.0 || d["node"].(map[string]any)["addr"] == "" {
 		t.Errorf("registered: %v", d)

@@ -15,6 +15,7 @@
 //	-advertise addr   host:port under which others reach this node, if that is not
 //	                  where it connects from: behind NAT, or in a container
 //	-codec name       msgpack (default) or json; the same in all of a ring
+//	-json             results, and what happens, as JSON, see below
 //	-listen addr      host:port to listen on for other nodes; a free port of all
 //	                  interfaces by default
 //	-log level        what to log to stderr: debug, info, warn or error (default)
@@ -25,14 +26,31 @@
 //	print-counters-and-diagnostics (print)   what this node has sent, received and
 //	                                         relayed, and how its links do
 //	exit-overlay (exit)                      leaves the ring and ends the program
-//	send id text                             sends a text to the node with this ID
-//	trace id                                 shows the way to a node, hop by hop
+//	send node text                           sends a text to a node
+//	trace node                               shows the way to a node, hop by hop
 //	table                                    shows this node's routing table
-//	help                                     the list of commands
+//	list-known-nodes (nodes)                 lists the nodes that can be sent to
+//	watch [seconds]                          a live view of this node's throughput, links
+//	                                         and buffers
+//	help [command]                           the list of commands, or examples of one
+//
+// Names may be shortened as long as they fit one command only: p is print. A node is given
+// by its ID; by the first digits of it and a *; or, if it is an entry of this node's
+// table, by its address or a part of it such as :36259. On a terminal watch fills the
+// screen until Enter or Ctrl-C, and leaves it as it was.
 //
 // Messages can be sent when the overlay is set up, which is the registry's
 // setup-overlay. When the registry is gone the messenger says so and stays: the
 // messages of a ring do not pass through its registry.
+//
+// # Results for scripts
+//
+// Each command prints its result as one line of JSON on stdout if it is given -json,
+// behind its name or at the end of the line (of send, whose end is text, behind its name),
+// and all do if the program is. Then what happens is a line of JSON on stdout as well, with
+// an "event", which results have not: registered, message (with from, hops, and text, or
+// bytes in base64 if it is none), registry lost, registry back, rejoined, left. A command
+// that fails prints {"error": "..."}. Progress goes to stderr.
 //
 // # A session
 //

@@ -251,5 +251,5 @@ func (m *messenger) watch(ctx context.Context, c *console.Call) error {
 	}
 	return c.Watch(ctx, watch.NewNode(func() watch.Look {
 		return watch.Look{Time: time.Now(), Status: m.node.Status(), Registry: m.registry, Lost: m.lost(), Peers: slices.Collect(m.node.Table().Entries())}
-	}), seconds)
+	}), seconds, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/x/ringdht"
@@ -26,10 +27,18 @@ func (d *desk) console(screen *console.Screen, json bool) *console.Console {
 		JSON:     json,
 		Name:     "registry",
 		Nodes:    func() console.Nodes { return d.registry.Members() },
-		Commands: append(d.commands(), d.listings()...),
+		Commands: slices.Concat(d.commands(), d.listings(), []console.Command{quit}),
 		Notes:    "At the end of its input the registry serves on until it is interrupted (Ctrl-C).\n",
 		Ended:    func() { screen.Say("End of input: serving until interrupted.") },
 	}
+}
+
+var quit = console.Command{
+	Name:     "quit",
+	Run:      func(context.Context, *console.Call) error { return console.ErrQuit },
+	Help:     "ends the registry",
+	More:     "The nodes stay, and messages still flow between them. A registry that is started again at the same address takes them over.",
+	Examples: []string{"quit"},
 }
 
 func (d *desk) commands() []console.Command {
@@ -61,10 +70,6 @@ func (d *desk) commands() []console.Command {
 			Help:     "waits until n nodes are registered",
 			More:     "For scripts that start nodes and then set them up: wait 10, setup 3, start 25000.",
 			Examples: []string{"wait 2"}},
-		{Name: "quit", Run: func(context.Context, *console.Call) error { return console.ErrQuit },
-			Help:     "ends the registry",
-			More:     "The nodes stay, and messages still flow between them. A registry that is started again at the same address takes them over.",
-			Examples: []string{"quit"}},
 	}
 }
 

@@ -45,12 +45,13 @@ func (d *desk) listings() []console.Command {
 			Help:     "prints what the audit at the last set-up found",
 			More:     "All routes are walked through the tables that were handed out. It says so if there were other tables since.",
 			Examples: []string{"audit", "audit -json"}},
-		{Name: "watch", Args: "[seconds]", Max: 1, Run: d.watch,
-			Help: "shows throughput, nodes, run and events as they change",
+		{Name: "watch", Args: "[seconds | start n [payload bytes]]", Max: 3, Run: d.watch,
+			Help: "shows throughput, nodes, run and events as they change; watch start n does a run meanwhile",
 			More: "On a terminal it fills the screen until Enter, q and Enter, Ctrl-C, or the seconds are over, and leaves it as it was; " +
 				"a command that is typed is carried out after it. What is printed meanwhile appears then. " +
-				"Elsewhere, and with -json, it prints a line for each second.",
-			Examples: []string{"watch 2", "watch 2 -json"}},
+				"Elsewhere, and with -json, it prints a line for each second. " +
+				"With start it lasts as long as the run, which goes on if the view is ended before, and prints the summary after it.",
+			Examples: []string{"watch 2", "watch start 25000", "watch 2 -json"}},
 	}
 }
 
@@ -202,12 +203,23 @@ func (d *desk) showAudit(_ context.Context, c *console.Call) error {
 }
 
 func (d *desk) watch(ctx context.Context, c *console.Call) error {
-	seconds := 0
-	if len(c.Args) > 0 {
-		var err error
-		if seconds, err = console.Number("seconds", c.Args[0], 1); err != nil {
-			return err
-		}
+	ring := watch.NewRing(d.registry.Snapshot, &d.meter)
+	if len(c.Args) == 0 {
+		return c.Watch(ctx, ring, 0, nil)
 	}
-	return c.Watch(ctx, watch.NewRing(d.registry.Snapshot, &d.meter), seconds)
+	if c.Means(c.Args[0], "start") {
+		with := c.With(c.Args[1:])
+		if len(with.Args) == 0 {
+			return console.Usagef("expected how many messages to start with")
+		}
+		return c.Watch(ctx, ring, 0, func() error { return d.start(ctx, with) })
+	}
+	seconds, err := console.Number("seconds", c.Args[0], 1)
+	if err == nil && len(c.Args) > 1 {
+		err = console.Usagef("expected nothing behind the seconds")
+	}
+	if err != nil {
+		return err
+	}
+	return c.Watch(ctx, ring, seconds, nil)
 }

@@ -67,11 +67,15 @@ func TestExamplesOfHelp(t *testing.T) {
 		if strings.HasPrefix(line, "watch ") {
 			fmt.Sscanf(line, "watch %d", &count)
 		}
-		for range count {
+		for ; count > 0; count-- {
 			var document any
 			got := a.next(&document)
-			if d, ok := document.(map[string]any); ok && d["error"] != nil {
+			d, ok := document.(map[string]any)
+			if ok && d["error"] != nil {
 				t.Errorf("%s: %s", line, got)
+			}
+			if strings.HasPrefix(line, "watch start ") && d["verdict"] == nil {
+				count++ // a second of the run
 			}
 		}
 	}
@@ -129,14 +133,22 @@ func TestListings(t *testing.T) {
 	p.Type("watch 1")
 	p.Expect(`^\d\d:\d\d:\d\d  delivered +[\d.]+k?/s  relayed +[\d.]+k?/s  dropped \d+  4 active$`)
 
+	p.Type("watch st 1000")
+	p.Expect(`^Verdict: exact$`)
+	p.Type("watch setup", "watch 5 6", "watch st", "watch st x")
+	p.ExpectError(`^watch: seconds must be a whole number of at least 1, not "setup" \(usage: watch \[seconds \| start n \[payload bytes\]\]\)$`)
+	p.ExpectError(`^watch: expected nothing behind the seconds`)
+	p.ExpectError(`^watch: expected how many messages to start with`)
+	p.ExpectError(`^watch: n must be a whole number of at least 1, not "x"`)
+
 	if err := nodes[3].Leave(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p.Type("wait 3", "audit", "events 1 -json")
 	p.Expect(`^The ring is at epoch \d+ by now: setup-overlay audits it again\.$`)
 	p.Expect(fmt.Sprintf(`^\[{"seq":\d+,"time":"[^"]+","kind":"left","epoch":\d+,"node":{"id":%d,`, nodes[3].ID()))
-	if err := p.Stderr(); err != "" {
-		t.Errorf("complaints: %s", err)
+	if n := strings.Count(p.Stderr(), "\n"); n != 4 {
+		t.Errorf("complaints: %s", p.Stderr())
 	}
 }
 

@@ -34,6 +34,7 @@ type Console struct {
 	Ended func()
 
 	input  *input
+	typed  bool          // by a person, at a terminal
 	period time.Duration // between two looks at what is watched; 0 for a second
 	// tooLate says that a view has ended by itself a moment ago. The q that was meant to
 	// end it must not end the program.
@@ -46,7 +47,8 @@ type Console struct {
 // It may leave a goroutine behind that waits for one more line of in.
 func (c *Console) Run(ctx context.Context, in io.Reader) {
 	c.input = newInput(in)
-	prompt := c.Screen.live() && isTerminal(in)
+	c.typed = isTerminal(in)
+	prompt := c.Screen.live() && c.typed
 	for ctx.Err() == nil {
 		if prompt {
 			c.Screen.setLine("> ")
@@ -129,6 +131,19 @@ func (c *Console) do(ctx context.Context, call *Call, line string) error {
 
 // Node reads an argument that names a node, see [Nodes.Find].
 func (c *Call) Node(arg int) (ringdht.ID, error) { return c.console.nodes().Find(c.Args[arg]) }
+
+// Means says that a word stands for the command of a name.
+func (c *Call) Means(word, name string) bool {
+	cmd, err := c.console.find(word)
+	return err == nil && cmd.Name == name
+}
+
+// With is the same call, with other arguments.
+func (c *Call) With(args []string) *Call {
+	with := *c
+	with.Args = args
+	return &with
+}
 
 // all are the commands, help among them.
 func (c *Console) all() []Command {

@@ -87,11 +87,12 @@ func (s *Screen) write(w io.Writer, text string) {
 		s.hold(writing{w, text})
 		return
 	}
-	if s.line != "" {
+	rewrite := s.line != "" && !s.view
+	if rewrite {
 		io.WriteString(s.on, clear)
 	}
 	io.WriteString(w, text)
-	if s.line != "" {
+	if rewrite {
 		io.WriteString(s.on, s.line)
 	}
 }
@@ -134,11 +135,13 @@ func (s *Screen) Done() { s.setLine("") }
 func (s *Screen) setLine(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.line != "" {
+	if s.line != "" && !s.view {
 		io.WriteString(s.on, clear)
 	}
 	s.line, s.on = line, s.chat
-	io.WriteString(s.on, line)
+	if !s.view { // else it is written when that ends
+		io.WriteString(s.on, line)
+	}
 }
 
 // entered notes that whoever typed has ended the line that the prompt was in.

@@ -24,43 +24,78 @@ type Watched interface {
 // Size is that of a terminal, in characters.
 type Size struct{ Columns, Rows int }
 
-// Watch shows something until a number of seconds is over, 0 for as long as it takes.
-// On a terminal that is a view, which fills it and ends as well with the next line that
-// is typed, or an interrupt, and then leaves the terminal as it was. Otherwise it is a
-// line for each second.
-func (c *Call) Watch(ctx context.Context, what Watched, seconds int) error {
+// Watch shows something until a number of seconds is over, 0 for as long as it takes, or
+// until work is done, if that is not nil, whose error it returns. On a terminal that is
+// a view, which fills it and ends as well with the next line that is typed, or an
+// interrupt, and then leaves the terminal as it was. Otherwise it is a line for each
+// second.
+//
+// Work goes on when its view has ended.
+func (c *Call) Watch(ctx context.Context, what Watched, seconds int, work func() error) error {
 	s, period := c.Screen, cmp.Or(c.console.period, time.Second)
 	view := !c.JSON && s.terminals[s.out] && canDraw(s.out)
-	if !view && seconds == 0 {
+	if !view && seconds == 0 && work == nil {
 		return Usagef("expected a number of seconds: there is no terminal whose Enter key would end it")
-	}
-	var end <-chan time.Time
-	if seconds > 0 {
-		timer := time.NewTimer(time.Duration(seconds)*period + period/2) // beside the ticks
-		defer timer.Stop()
-		end = timer.C
 	}
 	what.Look()
 	ticks := time.NewTicker(period)
 	defer ticks.Stop()
-	if view {
-		return c.view(ctx, what, ticks.C, end)
+	w := watching{what: what, seconds: seconds, ticks: ticks.C}
+	if work != nil {
+		done := make(chan error, 1)
+		w.done = done
+		go func() { done <- work() }()
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-end:
-			return nil
-		case <-ticks.C:
-			what.Look()
-			c.Show(what.Document(), what.Line())
+	if view {
+		c.view(ctx, &w)
+		if work != nil && !w.over {
+			w.err = <-w.done
 		}
+		return cmp.Or(w.err, ctx.Err())
+	}
+	for !w.isOver() && w.goesOn(ctx) {
+		what.Look()
+		c.Show(what.Document(), what.Line())
+	}
+	return w.err
+}
+
+// watching is what there is to wait for.
+type watching struct {
+	what    Watched
+	seconds int // how many ticks, 0 for any number
+	ticked  int // how many there were
+	ticks   <-chan time.Time
+	done    <-chan error // of the work, if there is any
+	over    bool         // the work is done,
+	err     error        // with this
+}
+
+// isOver says that there were as many ticks as there should be.
+func (w *watching) isOver() bool { return w.seconds > 0 && w.ticked >= w.seconds }
+
+// goesOn waits for the time for a line. It is false at the end.
+func (w *watching) goesOn(ctx context.Context) bool {
+	if w.done == nil {
+		select {
+		case <-w.ticks:
+			w.ticked++
+			return true
+		case <-ctx.Done():
+			w.err = ctx.Err()
+		}
+		return false
+	}
+	select { // work knows of ctx
+	case <-w.ticks:
+		return true
+	case w.err = <-w.done:
+		return false
 	}
 }
 
 // view shows something on all of the terminal.
-func (c *Call) view(ctx context.Context, what Watched, ticks, end <-chan time.Time) error {
+func (c *Call) view(ctx context.Context, w *watching) {
 	// An interrupt is to end the view and not the program.
 	viewing, done := foreground(ctx)
 	defer done()
@@ -69,29 +104,37 @@ func (c *Call) view(ctx context.Context, what Watched, ticks, end <-chan time.Ti
 	c.Screen.open()
 	defer c.Screen.shut() // also after a panic
 	for {
-		c.Screen.draw(what)
+		c.Screen.draw(w.what)
+		var lines <-chan line // none of a script, which is not typed in answer to what is seen
+		if c.console.typed {
+			lines = c.console.input.next()
+		}
 		select {
 		case <-viewing.Done():
-			return ctx.Err()
-		case <-end:
-			c.console.tooLate = true
-			return nil
-		case line := <-c.console.input.next():
+			return
+		case w.err = <-w.done:
+			w.over, c.console.tooLate = true, true
+			return
+		case line := <-lines:
 			if text := strings.TrimSpace(line.text); line.ok && (text == "" || text == "q") {
 				c.console.input.taken()
 			} else { // the end of the input, or the next command
 				c.console.input.leave(line)
 			}
-			return nil
+			return
 		case sig := <-signals:
 			if suspends(sig) {
 				c.Screen.shut()
 				raise(sig) // returns when the program goes on, if it does
 				c.Screen.open()
 			}
-			what.Look()
-		case <-ticks:
-			what.Look()
+			w.what.Look()
+		case <-w.ticks:
+			if w.ticked++; w.isOver() {
+				c.console.tooLate = true
+				return
+			}
+			w.what.Look()
 		}
 	}
 }
@@ -110,6 +153,9 @@ const (
 func (s *Screen) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.line != "" {
+		io.WriteString(s.on, clear)
+	}
 	s.view = true
 	io.WriteString(s.out, enterView)
 }
@@ -124,6 +170,9 @@ func (s *Screen) shut() {
 	s.view = false
 	io.WriteString(s.out, leaveView)
 	s.release()
+	if s.line != "" {
+		io.WriteString(s.on, s.line)
+	}
 }
 
 // draw draws over what was drawn before, without emptying the screen first, which

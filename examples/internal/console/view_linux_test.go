@@ -26,6 +26,9 @@ func picture(looks int, size Size) []string {
 	return []string{fmt.Sprintf("look %d", looks), strings.Repeat("x", 500), fmt.Sprintf("%d by %d", size.Columns, size.Rows), "4", "5", "too much"}
 }
 
+// work is what the command of that name waits for.
+var work = make(chan struct{})
+
 // viewing starts a console on a terminal, with a command that watches.
 func viewing(t *testing.T, columns, rows int, lines func(int, Size) []string) (*drive.Terminal, *Screen, <-chan error) {
 	t.Helper()
@@ -45,7 +48,16 @@ func viewing(t *testing.T, columns, rows int, lines func(int, Size) []string) (*
 			if len(call.Args) > 0 {
 				seconds, _ = Number("seconds", call.Args[0], 1)
 			}
-			return call.Watch(ctx, &counted{lines: lines}, seconds)
+			return call.Watch(ctx, &counted{lines: lines}, seconds, nil)
+		}},
+		{Name: "work", Run: func(ctx context.Context, call *Call) error {
+			return call.Watch(ctx, &counted{lines: lines}, 0, func() error {
+				call.Screen.Progress("working")
+				<-work
+				call.Screen.Done()
+				call.Screen.Print("worked")
+				return errors.New("but badly")
+			})
 		}},
 		{Name: "echo", Run: func(_ context.Context, call *Call) error { call.Screen.Print("echoed"); return nil }},
 		{Name: "quit", Run: func(context.Context, *Call) error { return ErrQuit }},
@@ -131,6 +143,30 @@ func TestViewPanics(t *testing.T) {
 	outside(t, x.Text())
 }
 
+// A view ends with the work that is watched, which goes on when the view ends first.
+func TestViewOfWork(t *testing.T) {
+	x, screen, _ := viewing(t, 80, 24, picture)
+	x.Type("work\n")
+	x.Expect("look 2")
+	work <- struct{}{}
+	x.Expect(leaves + "worked\r\nbut badly\r\n> $")
+	x.Type("work\n")
+	x.Expect(enters)
+	x.Expect("look 2")
+	x.Type("\n")
+	x.Expect(leaves + "working$")
+	screen.Print("said")
+	x.Expect("\r\x1b\\[Ksaid\r\nworking$")
+	work <- struct{}{}
+	x.Expect("\r\x1b\\[Kworked\r\nbut badly\r\n> $")
+	outside(t, x.Text())
+	t.Setenv("TERM", "dumb")
+	x.Type("work\n")
+	x.Expect("look 2\r\n")
+	work <- struct{}{}
+	x.Expect("worked\r\nbut badly\r\n> $")
+}
+
 // There is a bound to what waits for the end of a view.
 func TestViewHoldsLatest(t *testing.T) {
 	x, screen, _ := viewing(t, 80, 24, picture)
@@ -141,6 +177,20 @@ func TestViewHoldsLatest(t *testing.T) {
 	}
 	x.Type("\n")
 	x.Expect(leaves + "3 lines of what was printed meanwhile left out\r\n3y+\r\n4y+\r\n> $")
+}
+
+// A script on a terminal is not taken for somebody who types.
+func TestViewOfScript(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	x := drive.OpenTerminal(t, 80, 24)
+	c := &Console{Screen: NewScreen(x.Program, x.Program, false), period: 50 * time.Millisecond, Commands: []Command{
+		{Name: "watch", Run: func(ctx context.Context, call *Call) error { return call.Watch(ctx, &counted{lines: picture}, 3, nil) }},
+		{Name: "quit", Run: func(context.Context, *Call) error { return ErrQuit }},
+	}}
+	c.Run(t.Context(), strings.NewReader("watch\nquit\n"))
+	x.Expect(enters + "\x1b\\[Hlook 1")
+	x.Expect("\x1b\\[Hlook 3")
+	x.Expect(leaves)
 }
 
 // What is no terminal, or a dumb one, gets lines.
