@@ -89,15 +89,22 @@ func (p *process) exits() {
 	}
 }
 
-func TestTenMessengerProcesses(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds and starts eleven processes")
-	}
+// build builds the programs and returns where they are.
+func build(t *testing.T) string {
+	t.Helper()
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin, "./registry", "./messenger")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build, err, out)
 	}
+	return bin
+}
+
+func TestTenMessengerProcesses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts eleven processes")
+	}
+	bin := build(t)
 	registry := start(t, "registry", filepath.Join(bin, "registry"), "127.0.0.1:0")
 	_, groups := registry.expect(`listening on (127\.0\.0\.1:\d+)`)
 	var messengers []*process

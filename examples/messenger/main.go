@@ -15,6 +15,7 @@
 //	-advertise addr   host:port under which others reach this node, if that is not
 //	                  where it connects from: behind NAT, or in a container
 //	-codec name       msgpack (default) or json; the same in all of a ring
+//	-json             results, and what happens, as JSON, see below
 //	-listen addr      host:port to listen on for other nodes; a free port of all
 //	                  interfaces by default
 //	-log level        what to log to stderr: debug, info, warn or error (default)
@@ -25,14 +26,31 @@
 //	print-counters-and-diagnostics (print)   what this node has sent, received and
 //	                                         relayed, and how its links do
 //	exit-overlay (exit)                      leaves the ring and ends the program
-//	send id text                             sends a text to the node with this ID
-//	trace id                                 shows the way to a node, hop by hop
+//	send node text                           sends a text to a node
+//	trace node                               shows the way to a node, hop by hop
 //	table                                    shows this node's routing table
-//	help                                     the list of commands
+//	list-known-nodes (nodes)                 lists the nodes that can be sent to
+//	watch [seconds]                          a live view of this node's throughput, links
+//	                                         and buffers
+//	help [command]                           the list of commands, or examples of one
+//
+// Names may be shortened as long as they fit one command only: p is print. A node is given
+// by its ID; by the first digits of it and a *; or, if it is an entry of this node's
+// table, by its address or a part of it such as :36259. On a terminal watch fills the
+// screen until Enter or Ctrl-C, and leaves it as it was.
 //
 // Messages can be sent when the overlay is set up, which is the registry's
 // setup-overlay. When the registry is gone the messenger says so and stays: the
 // messages of a ring do not pass through its registry.
+//
+// # Results for scripts
+//
+// Each command prints its result as one line of JSON on stdout if it is given -json,
+// behind its name or at the end of the line (of send, whose end is text, behind its name),
+// and all do if the program is. Then what happens is a line of JSON on stdout as well, with
+// an "event", which results have not: registered, message (with from, hops, and text, or
+// bytes in base64 if it is none), registry lost, registry back, rejoined, left. A command
+// that fails prints {"error": "..."}. Progress goes to stderr.
 //
 // # A session
 //
@@ -65,7 +83,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -86,9 +103,7 @@ the ring.
 const leaveTimeout = 5 * time.Second
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(console.Context(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the program. It returns its exit status.
@@ -100,6 +115,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("messenger", flag.ContinueOnError)
 	advertise := flags.String("advertise", "", "`host:port` under which others reach this node, if that is not where it connects from")
+	asJSON := flags.Bool("json", false, "print results, and what happens, as JSON, a line each, and all else on stderr")
 	listen := flags.String("listen", ":0", "`host:port` to listen on for other nodes")
 	ring := flags.String("ring", "ring", "the `name` of the ring to join")
 	// A lost registry is said in words below, so warnings would say it twice.
@@ -115,7 +131,7 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		return err
 	}
 
-	m := &messenger{screen: console.NewScreen(stdout, stderr, false), registry: addr}
+	m := &messenger{screen: console.NewScreen(stdout, stderr, *asJSON), registry: addr, json: *asJSON}
 	opts := []ringdht.NodeOption{
 		ringdht.WithTraffic(), ringdht.WithCodec(*codec), ringdht.WithRing(*ring), ringdht.WithListen(*listen),
 		ringdht.WithLogger(console.Logger(m.screen, level)),
@@ -130,12 +146,14 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	case err != nil:
 		return err
 	}
-	m.screen.Print(fmt.Sprintf(
+	registered := m.event(eventRegistered)
+	registered.Members = m.node.Joined()
+	m.report(registered, fmt.Sprintf(
 		"Registration request successful. The number of messaging nodes currently constituting the overlay is (%d)\n"+
-			"This is node %d at %s.", m.node.Joined(), m.node.ID(), m.node.Peer().Addr))
+			"This is node %d at %s.", registered.Members, m.node.ID(), m.node.Peer().Addr))
 
-	watching := m.watch()
+	stop := m.attend()
 	m.console().Run(ctx, stdin)
-	watching()
+	stop()
 	return m.leave(context.WithoutCancel(ctx))
 }

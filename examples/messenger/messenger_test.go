@@ -114,12 +114,12 @@ func TestMistakes(t *testing.T) {
 	}
 	for _, c := range []struct{ line, want string }{
 		{"foo", `^unknown command "foo": type help for the list$`},
-		{"send", `^send: expected id text \(usage: send id text\)$`},
-		{"send 5", `^send: expected id text`},
-		{"send you hello", `^send: expected the ID of a node, a number, not "you"`},
+		{"send", `^send: expected node text \(usage: send node text\)$`},
+		{"send 5", `^send: expected node text`},
+		{"send you hello", `^send: expected the ID of a node, its address, .* not "you"`},
 		{fmt.Sprintf("send %d hello", nobody), `^node \d+: .*nobody|no such node|no node`},
 		{"send 5 " + strings.Repeat("x", 100_000), `65536`},
-		{"trace", `^trace: expected id`},
+		{"trace", `^trace: expected node`},
 		{"trace me", `^trace: expected the ID of a node`},
 		{fmt.Sprintf("trace %d", nobody), fmt.Sprintf(`^node \d+: tracing the route to %d: `, nobody)},
 		{"table 5", `^table: expected no arguments`},

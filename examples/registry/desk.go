@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,106 +9,101 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
+	"github.com/x/ringdht/examples/internal/meter"
 	"github.com/x/ringdht/examples/internal/report"
 )
 
-// desk carries out the commands.
+// desk carries out the commands that build a ring and send through it. See listings.go
+// for those that look at it.
 type desk struct {
 	registry *ringdht.Registry
-	screen   *console.Screen
-	json     bool
-	last     *ringdht.Summary // of the latest run, if any
+	audit    *ringdht.Audit // of the latest set-up here, if any
+	meter    meter.Meter
 }
 
-func (d *desk) console() *console.Console {
-	c := &console.Console{
-		Screen: d.screen,
-		Commands: []console.Command{
-			{Name: "list-messaging-nodes", Short: "list", Run: d.list,
-				Help: "lists the registered nodes: host, port and ID"},
-			{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Run: d.setup,
-				Help: "gives every node a routing table with k entries, by default log2 of the nodes, for the fewest hops if best"},
-			{Name: "list-routing-tables", Short: "route", Run: d.route,
-				Help: "lists the routing table of each node"},
-			{Name: "start", Args: "n [payload bytes]", Min: 1, Max: 2, Run: d.start,
-				Help: "lets every node send n messages and prints the summary"},
-			{Name: "summary", Run: d.summary,
-				Help: "prints the last summary again"},
-			{Name: "trace", Args: "a b", Min: 2, Max: 2, Run: d.trace,
-				Help: "shows the way from node a to node b, given by ID"},
-			{Name: "list-degraded-pairs", Short: "degraded", Run: d.degraded,
-				Help: "lists the pairs of nodes that cannot reach each other directly"},
-			{Name: "wait", Args: "n", Min: 1, Max: 1, Run: d.wait,
-				Help: "waits until n nodes are registered"},
-			{Name: "quit", Run: func(context.Context, []string) error { return console.ErrQuit },
-				Help: "ends the registry"},
-		},
-		Notes: "An example: wait 10, setup 3, start 25000.\nAt the end of its input the registry serves on until it is interrupted (Ctrl-C).\n",
-		Ended: func() { d.screen.Say("End of input: serving until interrupted.") },
-	}
-	if d.json {
-		c.Notes += "Results are JSON, one line for each command; one that fails prints {\"error\": \"...\"}.\n"
-		c.Failed = func(err error) { d.print(failure{text(err)}) }
-	} else {
-		c.Failed = func(err error) { d.screen.Complain("%s", text(err)) }
-	}
-	return c
-}
-
-// show prints a result as JSON or as text.
-func (d *desk) show(result any, text string) {
-	if d.json {
-		d.print(result)
-	} else {
-		d.screen.Print(text)
+func (d *desk) console(screen *console.Screen, json bool) *console.Console {
+	return &console.Console{
+		Screen:   screen,
+		JSON:     json,
+		Name:     "registry",
+		Nodes:    func() console.Nodes { return d.registry.Members() },
+		Commands: slices.Concat(d.commands(), d.listings(), []console.Command{quit}),
+		Notes:    "At the end of its input the registry serves on until it is interrupted (Ctrl-C).\n",
+		Ended:    func() { screen.Say("End of input: serving until interrupted.") },
 	}
 }
 
-func (d *desk) print(document any) {
-	b, err := json.Marshal(document)
-	if err != nil {
-		panic(err) // no document holds what JSON cannot
-	}
-	d.screen.Print(string(b))
+var quit = console.Command{
+	Name:     "quit",
+	Run:      func(context.Context, *console.Call) error { return console.ErrQuit },
+	Help:     "ends the registry",
+	More:     "The nodes stay, and messages still flow between them. A registry that is started again at the same address takes them over.",
+	Examples: []string{"quit"},
 }
 
-func (d *desk) list(context.Context, []string) error {
-	members := d.registry.Members()
-	text := report.Peers(members)
-	if len(members) == 0 {
-		text = "No nodes are registered.\n"
+func (d *desk) commands() []console.Command {
+	return []console.Command{
+		{Name: "list-messaging-nodes", Short: "list", Run: d.list,
+			Help:     "lists the registered nodes: host, port and ID",
+			More:     "By ascending ID, in full; list-nodes says how they do.",
+			Examples: []string{"list-messaging-nodes", "list", "list -json"}},
+		{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Run: d.setup,
+			Help: "gives every node a routing table with k entries, by default log2 of the nodes, for the fewest hops if best",
+			More: "Waits for all links, and prints what an audit of the tables found: that all routes arrive, and in how many hops. " +
+				"Classic entries are 1, 2, 4 and so on positions ahead. It can be given again at any time, also while messages flow.",
+			Examples: []string{"setup-overlay", "setup 3", "setup 4 best", "setup best"}},
+		{Name: "start", Args: "n [payload bytes]", Min: 1, Max: 2, Run: d.start,
+			Help: "lets every node send n messages and prints the summary",
+			More: "Each message goes to a node drawn at random and has 4 bytes, or as many as you say. " +
+				"The verdict is exact if every message arrived once with its value.",
+			Examples: []string{"start 25000", "start 1000 2048"}},
+		{Name: "summary", Run: d.summary,
+			Help:     "prints the last summary again",
+			More:     "Of the latest run that ended, with a line for each node; list-runs has those before it.",
+			Examples: []string{"summary", "summary -json"}},
+		{Name: "trace", Args: "a b", Min: 2, Max: 2, Run: d.trace,
+			Help: "shows the way from node a to node b, hop by hop",
+			More: "A node is given by its ID, its address, or a part of either of which there is one: 42* for the ID that begins so, " +
+				":8080 for the port, or a host. Digits alone are an ID in full.",
+			Examples: []string{"trace {a} {b}", "t {b} {a}"}},
+		{Name: "wait", Args: "n", Min: 1, Max: 1, Run: d.wait,
+			Help:     "waits until n nodes are registered",
+			More:     "For scripts that start nodes and then set them up: wait 10, setup 3, start 25000.",
+			Examples: []string{"wait 2"}},
 	}
-	d.show(members, text)
-	return nil
 }
 
-func (d *desk) setup(ctx context.Context, args []string) error {
-	k, plan, err := layout(args)
+func (d *desk) setup(ctx context.Context, c *console.Call) error {
+	k, plan, err := layout(c.Args)
 	if err != nil {
 		return err
 	}
 	var audit ringdht.Audit
-	err = d.screen.While(func() (err error) {
+	err = c.Screen.While(func() (err error) {
 		audit, err = d.registry.Setup(ctx, k, ringdht.WithPlan(plan))
 		return err
 	}, func() string {
 		return "setting up: waiting for the links of " + console.Count(len(d.registry.Members()), "node")
 	})
 	if err != nil {
+		if len(d.registry.Members()) == 0 {
+			return errors.New("no nodes are registered: start some messengers with this registry's address, then set up")
+		}
 		return err
 	}
-	d.show(audit, audit.String())
+	d.audit = &audit
+	c.Show(audit, audit.String())
 	if plan != ringdht.Classic {
-		d.screen.Say("The entries of a node are the nodes %s positions ahead of it.", strings.Trim(fmt.Sprint(audit.Offsets), "[]"))
+		c.Screen.Say("The entries of a node are the nodes %s positions ahead of it.", strings.Trim(fmt.Sprint(audit.Offsets), "[]"))
 	}
 	switch nodes := console.Count(audit.Nodes, "node"); {
 	case k <= audit.Entries:
 	case plan == ringdht.Classic || audit.Entries == audit.Nodes-1:
-		d.screen.Say("k was cut from %d to %d: a ring of %s has no use for more.", k, audit.Entries, nodes)
+		c.Screen.Say("k was cut from %d to %d: a ring of %s has no use for more.", k, audit.Entries, nodes)
 	default:
-		d.screen.Say("k was cut from %d to %d, the largest table there is.", k, audit.Entries)
+		c.Screen.Say("k was cut from %d to %d, the largest table there is.", k, audit.Entries)
 	}
-	d.screen.Say("Registry now ready to initiate tasks.")
+	c.Screen.Say("Registry now ready to initiate tasks.")
 	return nil
 }
 
@@ -131,101 +125,77 @@ func layout(args []string) (k int, plan ringdht.Plan, err error) {
 	return 0, 0, console.Usagef("expected a size and a plan, classic or best, not %q", args[1])
 }
 
-func (d *desk) degraded(context.Context, []string) error {
-	pairs := d.registry.Degraded()
-	text := ""
-	for _, p := range pairs {
-		text += fmt.Sprintf("%v cannot reach %v: %s\n", p.From, p.To, p.Why)
-	}
-	if len(pairs) == 0 {
-		text = "All links are up.\n"
-	}
-	d.show(pairs, text)
-	return nil
-}
-
-func (d *desk) route(context.Context, []string) error {
-	all := []routes{}
-	text := ""
-	for self, table := range d.registry.Tables() {
-		all = append(all, routes{self, slices.Collect(table.Entries())})
-		if text != "" {
-			text += "\n"
-		}
-		text += report.Table(self, table)
-	}
-	if len(all) == 0 {
-		return errors.New("there are no routing tables yet: hand them out with setup-overlay")
-	}
-	d.show(all, text)
-	return nil
-}
-
-func (d *desk) start(ctx context.Context, args []string) error {
-	messages, err := console.Number("n", args[0], 1)
+func (d *desk) start(ctx context.Context, c *console.Call) error {
+	messages, err := console.Number("n", c.Args[0], 1)
 	if err != nil {
 		return err
 	}
 	payload := 0
-	if len(args) > 1 {
-		if payload, err = console.Number("payload", args[1], 4); err != nil {
+	if len(c.Args) > 1 {
+		if payload, err = console.Number("payload", c.Args[1], 4); err != nil {
 			return err
 		}
 	}
 	s, err := d.registry.Run(ctx, ringdht.Traffic{Messages: messages, Payload: payload, Progress: func(sent, total int64) {
-		d.screen.Progress("sent %d of %d messages (%d %%)", sent, total, 100*sent/total)
+		c.Screen.Progress("sent %d of %d messages (%d %%)", sent, total, 100*sent/total)
 	}})
-	d.screen.Done()
+	c.Screen.Done()
 	if err != nil {
 		return err
 	}
-	d.last = s
-	return d.summary(ctx, nil)
-}
-
-func (d *desk) summary(context.Context, []string) error {
-	if d.last == nil {
-		return errors.New("there is no summary yet: start a run with start n")
-	}
-	d.show(newAccount(d.last), report.Summary(d.last))
+	c.Show(report.NewSummaryDocument(s), report.Summary(s))
 	return nil
 }
 
-func (d *desk) trace(ctx context.Context, args []string) error {
-	from, err := console.ID(args[0])
+func (d *desk) summary(_ context.Context, c *console.Call) error {
+	s := d.registry.Snapshot().Last
+	if s == nil {
+		return errors.New("there is no summary yet: start a run with start n")
+	}
+	c.Show(report.NewSummaryDocument(s), report.Summary(s))
+	return nil
+}
+
+func (d *desk) trace(ctx context.Context, c *console.Call) error {
+	from, err := c.Node(0)
 	if err != nil {
 		return err
 	}
-	to, err := console.ID(args[1])
+	to, err := c.Node(1)
 	if err != nil {
 		return err
 	}
 	var hops []ringdht.Hop
-	err = d.screen.While(func() (err error) {
+	err = c.Screen.While(func() (err error) {
 		hops, err = d.registry.Trace(ctx, from, to)
 		return err
 	}, func() string { return "tracing: waiting for answers" })
 	if err != nil {
 		return err
 	}
-	d.show(trace{from, to, hops}, report.Trace(from, to, hops))
+	c.Show(report.TraceDocument{From: from, To: to, Hops: hops}, report.Trace(from, to, hops))
 	return nil
 }
 
-func (d *desk) wait(ctx context.Context, args []string) error {
-	n, err := console.Number("n", args[0], 1)
+// registered is the document of wait.
+type registered struct {
+	Registered int `json:"registered"`
+}
+
+func (d *desk) wait(ctx context.Context, c *console.Call) error {
+	n, err := console.Number("n", c.Args[0], 1)
 	if err != nil {
 		return err
 	}
 	have := func() int { return len(d.registry.Members()) }
-	err = d.screen.While(func() error { return d.registry.WaitMembers(ctx, n) }, func() string {
+	err = c.Screen.While(func() error { return d.registry.WaitMembers(ctx, n) }, func() string {
 		return fmt.Sprintf("waiting: %d of %s registered", have(), nodesAre(n))
 	})
 	if err != nil {
 		return err
 	}
 	members := have()
-	d.show(registered{members}, nodesAre(members)+" registered.")
+	c.Show(registered{members}, nodesAre(members)+" registered.")
 	return nil
 }
 

@@ -31,16 +31,32 @@
 //	                              all links. plan is classic, the default, for entries
 //	                              1, 2, 4 and so on positions ahead, or best, for those
 //	                              that need the fewest hops
-//	list-routing-tables (route)   each node's routing table
 //	start n [payload bytes]       every node sends n messages, each to a node drawn at
 //	                              random; prints the summary when all have arrived
 //	summary                       the last summary again
 //	trace a b                     the way a message takes from node a to node b
+//	wait n                        waits until n nodes are registered
+//	list-routing-tables (route)   each node's routing table
+//	list-nodes (nodes)            how the nodes do: state, messages in all and now, drops,
+//	                              queues
+//	show-node node                all there is to know of a node: links, windows, counters
 //	list-degraded-pairs (degraded)  the pairs of nodes that cannot reach each other
 //	                              directly, and are led around
-//	wait n                        waits until n nodes are registered
-//	help                          the list of commands
+//	list-events [n] (events)      the latest joins, leaves, deaths, set-ups and runs
+//	list-runs (runs)              the traffic runs and their verdicts
+//	audit                         what the audit at the last set-up found
+//	watch [seconds]               a live view of throughput, nodes, run and events
+//	watch start n [payload]       the same during a run
+//	help [command]                the list of commands, or examples of one
 //	quit                          ends the registry
+//
+// Names may be shortened as long as they fit one command only, part by part: list-m-n, or
+// l-m-n, is list-messaging-nodes. A mistyped one gets the nearest suggestion. A node is
+// given by its ID; by its address, without the host or the port if that is enough, such
+// as :36259; or by the first digits of its ID and a *. Digits alone are an ID in full.
+//
+// On a terminal watch fills the screen until Enter or Ctrl-C, and leaves it as it was. It
+// prints a line for each second elsewhere, and with -json.
 //
 // Nodes that come after the set-up take part at once, those that die are routed
 // around. The overlay can be set up again at any time, to change k, also while
@@ -50,13 +66,23 @@
 //
 // # Results for scripts
 //
-// With -json each command prints one line of JSON on stdout when it has finished,
-// but for help and quit: list an array of nodes, setup the audit of the tables,
-// route an array of nodes with their entries, start and summary the summary with
-// "exact" and "verdict" added, trace the hops, wait the number of nodes that are
-// registered. A command that fails prints {"error": "..."}. All else, such as
-// progress and the line that says that the registry is ready, goes to stderr. IDs
-// in rings of more than 53 bits need a reader that keeps 64-bit integers.
+// Each command prints its result as one line of JSON on stdout if it is given -json,
+// behind its name or at the end of the line, and all do if the program is:
+//
+//	list                  an array of nodes: id, addr
+//	setup, audit          the audit of the tables
+//	start, summary        the summary, with "exact", "verdict" and "rate" added
+//	trace                 from, to, and the hops
+//	wait                  the number of nodes that are "registered"
+//	route                 an array of nodes with their entries
+//	nodes, show-node      all that is known of each node, with its rates; of one node
+//	degraded, events, runs  an array
+//	watch                 a line for each second, with the events since the line before
+//	help                  the commands with their examples
+//
+// A command that fails prints {"error": "..."}. All else, such as progress and the line
+// that says that the registry is ready, goes to stderr then. IDs in rings of more than 53
+// bits need a reader that keeps 64-bit integers.
 //
 // # A session
 //
@@ -98,8 +124,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/x/ringdht"
@@ -116,9 +140,7 @@ the input it goes on serving until it is interrupted.
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(console.Context(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the program. It returns its exit status.
@@ -159,7 +181,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	}
 	screen.Say("Registry listening on %s", at)
 
-	d := &desk{registry: r, screen: screen, json: *asJSON}
-	d.console().Run(ctx, stdin)
+	d := &desk{registry: r}
+	d.console(screen, *asJSON).Run(ctx, stdin)
 	return nil
 }

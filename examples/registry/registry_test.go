@@ -129,7 +129,10 @@ func TestMistakes(t *testing.T) {
 	p, addr := start(t)
 	for _, c := range []struct{ line, want string }{
 		{"foo", `^unknown command "foo": type help for the list$`},
-		{"Start 5", `^unknown command "Start": type help for the list$`},
+		{"Start 5", `^unknown command "Start": did you mean start\? \(help lists them all\)$`},
+		{"strat 5", `^unknown command "strat": did you mean start\? \(help lists them all\)$`},
+		{"list-n 5", `^list-nodes: expected no arguments \(usage: list-nodes\)$`},
+		{"l", `^"l" may be list-messaging-nodes, list-routing-tables, .* or list-runs: type more of it$`},
 		{"start", `^start: expected n \[payload bytes\] \(usage: start n \[payload bytes\]\)$`},
 		{"start many", `^start: n must be a whole number of at least 1, not "many" \(usage: `},
 		{"start 0", `^start: n must be a whole number of at least 1, not "0"`},
@@ -143,14 +146,19 @@ func TestMistakes(t *testing.T) {
 		{"setup 3 best 4", `^setup-overlay: expected \[k\] \[classic\|best\]`},
 		{"list all", `^list-messaging-nodes: expected no arguments`},
 		{"trace 1", `^trace: expected a b \(usage: trace a b\)$`},
-		{"trace 1 -2", `^trace: expected the ID of a node, a number, not "-2"`},
+		{"trace 1 -2", `^trace: expected the ID of a node, its address, or a part such as 42\* or :8080 of which there is one, not "-2"`},
 		{"trace 1 2", `^tracing from 1: `},
 		{"wait", `^wait: expected n`},
 		{"start 5", `the overlay is not ready: it has not been set up: .*setup-overlay`},
 		{"setup", `no nodes are registered`},
 		{"route", `^there are no routing tables yet`},
 		{"summary", `^there is no summary yet`},
-		{"help me", `^help: expected no arguments`},
+		{"help me", `^unknown command "me"`},
+		{"help me now", `^help: expected \[command\]`},
+		{"show-node 5", `^no node has the ID 5: list-messaging-nodes lists`},
+		{"audit", `^there was no audit yet: setup-overlay`},
+		{"watch", `^watch: expected a number of seconds: there is no terminal`},
+		{"events 0", `^list-events: n must be a whole number of at least 1`},
 	} {
 		p.Type(c.line)
 		p.ExpectError(c.want)
@@ -223,7 +231,7 @@ func TestCodec(t *testing.T) {
 func TestLogs(t *testing.T) {
 	p, addr := start(t, "-log", "info", "-ring", "a", "-bits", "1")
 	join(t, addr, 2, ringdht.WithRing("a"))
-	p.ExpectError(`level=INFO msg="node registered"`)
+	p.ExpectError(`level=INFO msg=joined`)
 	if _, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithRing("a")); err == nil || !strings.Contains(err.Error(), "-bits") {
 		t.Errorf("a full ring answers %v", err)
 	}

@@ -12,6 +12,8 @@
 //	-codec name   how control messages are encoded, msgpack (default) or json
 //	-entries k    entries of each routing table; 0, the default, for as many as
 //	              keep every route within log2 of the number of nodes
+//	-json         print the audit and the summary as JSON, a line each, and all else
+//	              on stderr
 //	-log level    what to log to stderr: debug, info, warn or error (default)
 //	-messages n   messages that each node sends, 25000 by default
 //	-nodes n      nodes in the ring, 10 by default
@@ -80,7 +82,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	j := &job{}
 	err := j.parse(args, stdout)
 	if err == nil {
-		err = j.do(ctx, console.NewScreen(stdout, stderr, false))
+		err = j.do(ctx, console.NewScreen(stdout, stderr, j.json))
 	}
 	if err != nil && ctx.Err() != nil {
 		err = errors.New("interrupted")
@@ -94,11 +96,13 @@ type job struct {
 	level             slog.Leveler
 	nodes, entries    int
 	messages, payload int
+	json              bool
 }
 
 func (j *job) parse(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("ring", flag.ContinueOnError)
 	j.codec, j.level = console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError) // the nodes end one after the other, and warn of it
+	flags.BoolVar(&j.json, "json", false, "print the audit and the summary as JSON, a line each, and all else on stderr")
 	flags.IntVar(&j.nodes, "nodes", 10, "the `number` of nodes in the ring")
 	flags.IntVar(&j.entries, "entries", 0, "the `number` of entries of each routing table (default 0, for log2 of the nodes)")
 	flags.IntVar(&j.messages, "messages", 25000, "the `number` of messages that each node sends")
@@ -163,7 +167,8 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	if err != nil {
 		return err
 	}
-	screen.Print(audit.String())
+	result := &console.Call{JSON: j.json, Screen: screen}
+	result.Show(audit, audit.String())
 	if j.entries > audit.Entries {
 		screen.Say("The entries were cut from %d to %d: a ring of %d nodes has no use for more.", j.entries, audit.Entries, j.nodes)
 	}
@@ -175,7 +180,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	if err != nil {
 		return err
 	}
-	screen.Print(report.Summary(s))
+	result.Show(report.NewSummaryDocument(s), report.Summary(s))
 	if !s.Exact() {
 		return errors.New("not every message is accounted for")
 	}

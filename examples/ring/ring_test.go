@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
+	"github.com/x/ringdht/examples/internal/report"
 )
 
 func TestRing(t *testing.T) {
@@ -25,6 +28,20 @@ func TestJSONCodecAndCut(t *testing.T) {
 	p.Expect(`^Verdict: exact$`)
 	if status := p.Status(); status != 0 {
 		t.Errorf("exit status %d", status)
+	}
+}
+
+func TestJSONResults(t *testing.T) {
+	p := drive.Start(t, run, "-nodes", "3", "-messages", "20", "-json")
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	lines := strings.Split(p.Stdout(), "\n")
+	var audit ringdht.Audit
+	var s report.SummaryDocument
+	if len(lines) != 3 || json.Unmarshal([]byte(lines[0]), &audit) != nil || json.Unmarshal([]byte(lines[1]), &s) != nil ||
+		audit.Nodes != 3 || !audit.OK() || !s.Exact || s.Sum.Sent != 60 {
+		t.Errorf("stdout is %q", lines)
 	}
 }
 

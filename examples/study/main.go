@@ -8,6 +8,7 @@
 // # Flags
 //
 //	-csv            the table as comma-separated values
+//	-json           the table as JSON, a line for each row
 //	-k sizes        entries of each routing table, a list such as 3,10,auto; auto, the
 //	                default, is log2 of the number of nodes
 //	-n sizes        nodes in the ring, a list, 1000 by default, at most 1000000 each
@@ -84,12 +85,16 @@ func study(ctx context.Context, args []string, stdout io.Writer) error {
 	most := flags.Int("simulate", 2000, "simulate rings of at most `n` nodes")
 	seed := flags.Uint64("seed", 1, "the `seed` of the simulation")
 	csv := flags.Bool("csv", false, "print comma-separated values")
+	asJSON := flags.Bool("json", false, "print JSON, a line for each row")
 	svg := flags.String("svg", "", "draw a plot into this `file`, too")
 	if err := console.Parse(flags, args, stdout, manual); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return console.Usagef("expected flags only, got %q", flags.Arg(0))
+	}
+	if *csv && *asJSON {
+		return console.Usagef("expected -csv or -json, not both")
 	}
 	var drawing *os.File
 	if *svg != "" { // before anything that takes time
@@ -114,6 +119,8 @@ func study(ctx context.Context, args []string, stdout io.Writer) error {
 	switch {
 	case *csv:
 		text = valuesOf(rows)
+	case *asJSON:
+		text = documentsOf(rows)
 	case len(rows) == len(plans):
 		text += "\n" + detailsOf(rows)
 	}

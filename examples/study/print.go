@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
+	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/table"
 )
 
@@ -93,6 +95,27 @@ func valuesOf(rows []row) string {
 		lines = append(lines, strings.Join(append(rows[i].cells(), offsets(&rows[i])), ","))
 	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// documentsOf is the rows as JSON, an object each with the names of the columns. What is
+// not known is null, as of rings that were not simulated.
+func documentsOf(rows []row) string {
+	var b strings.Builder
+	for i := range rows {
+		document := map[string]any{"offsets": rows[i].offsets}
+		for j, cell := range rows[i].cells() {
+			var value any
+			switch {
+			case columns[j].name == "plan":
+				value = cell
+			case cell != "":
+				value = json.Number(cell)
+			}
+			document[columns[j].name] = value
+		}
+		b.WriteString(console.Document(document) + "\n")
+	}
+	return b.String()
 }
 
 func offsets(r *row) string { return strings.Trim(fmt.Sprint([]int(r.offsets)), "[]") }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -88,6 +89,36 @@ func TestStudyOfMany(t *testing.T) {
 }
 
 // Where not all routes are walked, nothing is said of single relays.
+// The lines of JSON are the rows of the table.
+func TestStudyAsJSON(t *testing.T) {
+	p := drive.Start(t, run, "-n", "10,20", "-k", "3", "-simulate", "15", "-json")
+	if status := p.Status(); status != 0 || p.Stderr() != "" {
+		t.Fatalf("exit status %d, stderr %q", status, p.Stderr())
+	}
+	lines := strings.Split(strings.TrimSpace(p.Stdout()), "\n")
+	if len(lines) != 4 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for i, line := range lines {
+		var d struct {
+			Nodes    int
+			Plan     string
+			Offsets  []int
+			MeanHops float64  `json:"mean_hops"`
+			Live     *float64 `json:"live_mean_hops"`
+		}
+		if err := json.Unmarshal([]byte(line), &d); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if d.Nodes != 10*(1+i/2) || d.Plan != []string{"classic", "best"}[i%2] || len(d.Offsets) != 3 || d.MeanHops <= 1 || (d.Live == nil) != (i > 1) {
+			t.Errorf("row %d: %s", i, line)
+		}
+	}
+	if d := lines[0]; !strings.Contains(d, `"mean_hops":1.889`) {
+		t.Errorf("10 nodes, 3 entries: %s", d)
+	}
+}
+
 func TestLargeRingsAreSampled(t *testing.T) {
 	l := live(700, plans[1].layout(0).For(700), 1, 699)
 	if l.all || l.relays(0) != "" || l.mean < 3 || l.mean > 6 || l.join < 10 || l.new < l.join {
@@ -146,6 +177,7 @@ func TestBadFlags(t *testing.T) {
 		"-k 0":          `^study: invalid value "0" for flag -k: expected whole numbers from 1 `,
 		"-k many":       `^study: invalid value "many" for flag -k`,
 		"12345":         `^study: expected flags only, got "12345" `,
+		"-csv -json":    `^study: expected -csv or -json, not both `,
 		"-what":         `^study: flag provided but not defined: -what `,
 		"-simulate all": `^study: invalid value "all" for flag -simulate`,
 	} {

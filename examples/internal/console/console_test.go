@@ -19,20 +19,23 @@ func session(t *testing.T, in string) (stdout, stderr string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out, err bytes.Buffer
-	c := &Console{Screen: NewScreen(&out, &err, false), Notes: "the notes\n", Ended: cancel}
-	echo := func(_ context.Context, args []string) error {
-		c.Screen.Print(fmt.Sprintf("%q", args))
+	c := &Console{Screen: NewScreen(&out, &err, false), Name: "desk", Notes: "the notes\n", Ended: cancel}
+	c.Nodes = func() Nodes { return Nodes{{ID: 42, Addr: "a:1"}, {ID: 43, Addr: "b:2"}} }
+	echo := func(_ context.Context, call *Call) error {
+		call.Screen.Say("said")
+		call.Show(call.Args, fmt.Sprintf("%q", call.Args))
 		return nil
 	}
 	c.Commands = []Command{
-		{Name: "echo-words", Short: "echo", Args: "[a] [b]", Max: 2, Run: echo, Help: "prints words"},
+		{Name: "echo-words", Short: "echo", Args: "[a] [b]", Max: 2, Run: echo, Help: "prints words",
+			More: "Two of them at most.", Examples: []string{"echo", "echo-words {a} {b}"}},
 		{Name: "say", Args: "id text", Min: 2, Max: 2, Text: true, Run: echo, Help: "prints text"},
-		{Name: "fail", Run: func(context.Context, []string) error { return errors.New("ringdht: it failed\ntwice") }},
-		{Name: "count", Args: "n", Min: 1, Max: 1, Run: func(_ context.Context, args []string) error {
-			_, err := Number("n", args[0], 1)
+		{Name: "fail", Run: func(context.Context, *Call) error { return errors.New("ringdht: desk: it failed\ntwice") }},
+		{Name: "count", Args: "n", Min: 1, Max: 1, Run: func(_ context.Context, call *Call) error {
+			_, err := Number("n", call.Args[0], 1)
 			return err
 		}},
-		{Name: "quit", Run: func(context.Context, []string) error { return ErrQuit }},
+		{Name: "quit", Run: func(context.Context, *Call) error { return ErrQuit }},
 	}
 	c.Run(ctx, strings.NewReader(in))
 	return out.String(), err.String()
@@ -40,28 +43,49 @@ func session(t *testing.T, in string) (stdout, stderr string) {
 
 func TestConsole(t *testing.T) {
 	for _, c := range []struct{ in, out, err string }{
-		{"echo-words\necho a\n echo  a\tb \n", "[]\n[\"a\"]\n[\"a\" \"b\"]\n", ""},
+		{"echo-words\necho a\n echo  a\tb \n", "said\n[]\nsaid\n[\"a\"]\nsaid\n[\"a\" \"b\"]\n", ""},
 		{"echo last line without an end", "", "echo-words: expected [a] [b] (usage: echo-words [a] [b])\n"},
-		{"echo a", "[\"a\"]\n", ""},
-		{"say 5  hello,  you \r\n", "[\"5\" \"hello,  you\"]\n", ""},
+		{"echo a", "said\n[\"a\"]\n", ""},
+		{"e-w a\necho-w\nec\n", "said\n[\"a\"]\nsaid\n[]\nsaid\n[]\n", ""},
+		{"say 5  hello,  you \r\n", "said\n[\"5\" \"hello,  you\"]\n", ""},
 		{"say 5\n", "", "say: expected id text (usage: say id text)\n"},
 		{"\n\n# echo a\n   \n", "", ""},
-		{"fail\necho a\n", "[\"a\"]\n", "it failed; twice\n"},
+		{"fail\necho a\n", "said\n[\"a\"]\n", "it failed; twice\n"},
 		{"fail x\n", "", "fail: expected no arguments (usage: fail)\n"},
 		{"count 0\n", "", "count: n must be a whole number of at least 1, not \"0\" (usage: count n)\n"},
-		{"ECHO\n", "", "unknown command \"ECHO\": type help for the list\n"},
 		{"quit\necho a\n", "", ""},
 		{strings.Repeat("x", maxLine+1), "", "reading commands: bufio.Scanner: token too long\n"},
+		// JSON, behind the name or at the end; what is text keeps it. Stdout is for it alone.
+		{"echo a -json\necho -json a\n", "[\"a\"]\n[\"a\"]\n", "said\nsaid\n"},
+		{"say -json 5 a -json\nsay 5 -json\n", "[\"5\",\"a -json\"]\nsaid\n[\"5\" \"-json\"]\n", "said\n"},
+		{"fail -json\necho a b c -json\ncount 0 -json\n", `{"error":"it failed; twice"}
+{"error":"echo-words: expected [a] [b] (usage: echo-words [a] [b])"}
+{"error":"count: n must be a whole number of at least 1, not \"0\" (usage: count n)"}
+`, ""},
+		{"echo a -jsn\n", "said\n[\"a\" \"-jsn\"]\n", ""},
 		{"help\n", `command             short  what it does
 echo-words [a] [b]  echo   prints words
 say id text                prints text
 fail
 count n
 quit
-help                       prints this list
+help [command]             lists the commands, or explains one and shows examples
 
+Names may be shortened: help help says how. help and a command's name shows examples of it.
 the notes
 `, ""},
+		{"h ec\n", `usage: echo-words [a] [b]
+short: echo
+
+Prints words. Two of them at most.
+
+For example:
+  echo
+  echo-words 42 43
+`, ""},
+		{"help echo -json\n", `{"name":"echo-words","short":"echo","args":"[a] [b]","help":"prints words","more":"Two of them at most.","examples":["echo","echo-words 42 43"]}
+`, ""},
+		{"help fail\n", "usage: fail\n", ""},
 	} {
 		out, err := session(t, c.in)
 		if out != c.out || err != c.err {
@@ -82,7 +106,7 @@ func TestInterrupt(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	var out bytes.Buffer
 	c := &Console{Screen: NewScreen(&out, io.Discard, false)}
-	c.Commands = []Command{{Name: "wait", Run: func(ctx context.Context, _ []string) error {
+	c.Commands = []Command{{Name: "wait", Run: func(ctx context.Context, _ *Call) error {
 		cancel()
 		<-ctx.Done()
 		return ctx.Err()
@@ -98,7 +122,7 @@ func TestInterrupt(t *testing.T) {
 func TestLiveLine(t *testing.T) {
 	var out, err bytes.Buffer
 	s := NewScreen(&out, &err, false)
-	s.live = true
+	s.terminals[&out] = true
 	step := func(what func(), want string) {
 		t.Helper()
 		out.Reset()

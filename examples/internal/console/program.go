@@ -126,15 +126,6 @@ func Number(name, text string, least int) (int, error) {
 	return n, nil
 }
 
-// ID reads an argument that is a node's ID.
-func ID(text string) (ringdht.ID, error) {
-	id, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, Usagef("expected the ID of a node, a number, not %q", text)
-	}
-	return ringdht.ID(id), nil
-}
-
 // Count is a number of things, in words that agree.
 func Count(n int, one string) string {
 	if n == 1 {

@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -13,38 +12,51 @@ import (
 const clear = "\r\x1b[K"
 
 // Screen is where a program prints. It is safe for concurrent use: what is
-// written in one call stays together, and a prompt or progress line on a terminal
-// makes room for it.
+// written in one call stays together, a prompt or progress line on a terminal
+// makes room for it, and it waits while a view has the terminal.
 type Screen struct {
-	// static after construction
 	out  io.Writer // what commands were asked for
 	chat io.Writer // what is said beside it: progress, notices, the prompt
 	err  io.Writer // errors and logs
-	live bool      // chat is a terminal, whose last line can be rewritten
-
-	mu   sync.Mutex
-	line string // the last line as it stands there, if live
+	*desk
 }
+
+// desk is what screens on the same streams share.
+type desk struct {
+	mu        sync.Mutex
+	terminals map[io.Writer]bool // of which the last line can be rewritten; static
+	line      string             // the last line as it stands,
+	on        io.Writer          // on this terminal
+	view      bool               // a view has the terminals
+	held      []writing          // what waits for the end of the view
+	heldBytes int
+	lost      int // how much of it was too much
+}
+
+type writing struct {
+	to   io.Writer
+	text string
+}
+
+// maxHeld is how many bytes wait for the end of a view; the latest do.
+const maxHeld = 256 << 10
 
 // NewScreen returns a screen on two streams. Notices and progress go to stderr if
 // quiet, so that stdout holds results only.
 func NewScreen(stdout, stderr io.Writer, quiet bool) *Screen {
-	s := &Screen{out: stdout, chat: stdout, err: stderr}
+	terminals := map[io.Writer]bool{stdout: isTerminal(stdout), stderr: isTerminal(stderr)}
+	s := &Screen{out: stdout, chat: stdout, err: stderr, desk: &desk{terminals: terminals}}
 	if quiet {
 		s.chat = stderr
 	}
-	s.live = isTerminal(s.chat)
 	return s
 }
 
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
+// Quiet returns the same screen, with stdout for results only.
+func (s *Screen) Quiet() *Screen { return &Screen{out: s.out, chat: s.err, err: s.err, desk: s.desk} }
+
+// live says that there is a line that can be rewritten.
+func (s *Screen) live() bool { return s.terminals[s.chat] }
 
 // Print prints a result, one or more lines.
 func (s *Screen) Print(text string) { s.write(s.out, text) }
@@ -71,19 +83,46 @@ func (s *Screen) write(w io.Writer, text string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.line != "" {
-		io.WriteString(s.chat, clear)
+	if s.view && s.terminals[w] {
+		s.hold(writing{w, text})
+		return
+	}
+	rewrite := s.line != "" && !s.view
+	if rewrite {
+		io.WriteString(s.on, clear)
 	}
 	io.WriteString(w, text)
-	if s.line != "" {
-		io.WriteString(s.chat, s.line)
+	if rewrite {
+		io.WriteString(s.on, s.line)
 	}
+}
+
+// hold keeps what is written during a view; it needs mu.
+func (d *desk) hold(w writing) {
+	d.held = append(d.held, w)
+	d.heldBytes += len(w.text)
+	for d.heldBytes > maxHeld {
+		d.heldBytes -= len(d.held[0].text)
+		d.held = d.held[1:]
+		d.lost++
+	}
+}
+
+// release writes what was held; it needs mu.
+func (s *Screen) release() {
+	if s.lost > 0 {
+		fmt.Fprintf(s.err, "%s of what was printed meanwhile left out\n", Count(s.lost, "line"))
+	}
+	for _, w := range s.held {
+		io.WriteString(w.to, w.text)
+	}
+	s.held, s.heldBytes, s.lost = nil, 0, 0
 }
 
 // Progress says how far something has come: on a terminal in one line that the
 // next call replaces, otherwise in a line each. [Screen.Done] removes it.
 func (s *Screen) Progress(format string, args ...any) {
-	if !s.live {
+	if !s.live() {
 		s.Say(format, args...)
 		return
 	}
@@ -96,11 +135,13 @@ func (s *Screen) Done() { s.setLine("") }
 func (s *Screen) setLine(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.line != "" {
-		io.WriteString(s.chat, clear)
+	if s.line != "" && !s.view {
+		io.WriteString(s.on, clear)
 	}
-	io.WriteString(s.chat, line)
-	s.line = line
+	s.line, s.on = line, s.chat
+	if !s.view { // else it is written when that ends
+		io.WriteString(s.on, line)
+	}
 }
 
 // entered notes that whoever typed has ended the line that the prompt was in.

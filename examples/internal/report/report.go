@@ -1,4 +1,5 @@
-// Package report prints what the library knows as text for people.
+// Package report prints what the library knows as text for people, and as documents for
+// scripts.
 package report
 
 import (
@@ -104,37 +105,54 @@ func Counters(c ringdht.Counters) string {
 		"relayed for others", c.Relayed,
 		"sent again", c.Retransmitted,
 		"duplicates dropped", c.Duplicates)
-	d := c.Dropped
 	var drops []any
-	for _, r := range []struct {
-		reason string
-		n      int64
-	}{
-		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},
-		{"too many hops", d.HopLimit}, {"passed its sink", d.Overshoot}, {"receive buffer full", d.InboxFull},
-		{"of an earlier life of its stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
-		{"handler panicked", c.Panics}, {"led around a broken link", c.Detoured + c.Requeued},
-	} {
-		if r.n != 0 {
-			drops = append(drops, r.reason, r.n)
-		}
+	for _, r := range Trouble(&c) {
+		drops = append(drops, r.What, r.Frames)
 	}
 	if len(drops) > 0 {
 		section("Trouble, frames by reason", drops...)
 	}
 	section("Links",
 		"frames in", c.FramesIn,
-		"bytes in", c.BytesIn,
+		"bytes in", table.Bytes(c.BytesIn),
 		"reads", c.Reads,
 		"frames per read", ratio(c.FramesIn, c.Reads),
-		"bytes out", c.BytesOut,
+		"bytes out", table.Bytes(c.BytesOut),
 		"writes", c.Writes)
-	section("Bytes held now",
-		"send buffer", c.SendBuffer,
-		"receive buffer", c.ReceiveBuffer,
-		"backlog of handlers", c.HandlerBacklog,
-		"queues of links", c.Queued)
 	return b.String()
+}
+
+// Reason is one for which frames went no further, or not as they should.
+type Reason struct {
+	What   string
+	Frames int64
+}
+
+// Trouble lists the reasons that arose, and how often.
+func Trouble(c *ringdht.Counters) (arose []Reason) {
+	for _, r := range append(drops(c), Reason{"handler panicked", c.Panics}, Reason{"led around a broken link", c.Detoured + c.Requeued}) {
+		if r.Frames != 0 {
+			arose = append(arose, r)
+		}
+	}
+	return arose
+}
+
+// Dropped is how many frames were dropped for any reason.
+func Dropped(c *ringdht.Counters) (frames int64) {
+	for _, r := range drops(c) {
+		frames += r.Frames
+	}
+	return frames
+}
+
+func drops(c *ringdht.Counters) []Reason {
+	d := c.Dropped
+	return []Reason{
+		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},
+		{"too many hops", d.HopLimit}, {"passed its sink", d.Overshoot}, {"receive buffer full", d.InboxFull},
+		{"of an earlier life of its stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
+	}
 }
 
 func ratio(a, b int64) string {

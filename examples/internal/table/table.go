@@ -4,6 +4,7 @@ package table
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -43,14 +44,25 @@ func New(columns ...Column) *Table {
 	return t
 }
 
-// Row adds a row. Cells are formatted as by [fmt.Print]; cells beyond the columns
-// are a mistake and panic, missing ones are empty.
+// Row adds a row. Cells are formatted as by [fmt.Print], without control characters;
+// cells beyond the columns are a mistake and panic, missing ones are empty.
 func (t *Table) Row(cells ...any) {
 	row := make([]string, len(t.columns))
 	for i, c := range cells {
-		row[i] = fmt.Sprint(c)
+		row[i] = Plain(fmt.Sprint(c))
 	}
 	t.rows = append(t.rows, row)
+}
+
+// Plain is text without what would move the cursor: some of it comes from other
+// machines.
+func Plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '\ufffd'
+		}
+		return r
+	}, text)
 }
 
 // String is the table, each row a line. No line ends with a space.

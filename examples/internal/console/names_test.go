@@ -1,0 +1,71 @@
+package console
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestMatch(t *testing.T) {
+	var commands []Command
+	for _, c := range []string{"list-messaging-nodes list", "setup-overlay setup", "list-routing-tables route", "start", "summary",
+		"list-nodes nodes", "list-degraded-pairs degraded", "list", "wait", "watch", "exit-overlay exit"} {
+		name, short, _ := strings.Cut(c, " ")
+		commands = append(commands, Command{Name: name, Short: short})
+	}
+	for _, c := range []struct{ typed, want string }{
+		{"list", "list-messaging-nodes"}, // the short name it was given, before the command called so
+		{"list-messaging-nodes", "list-messaging-nodes"},
+		{"list-m", "list-messaging-nodes"},
+		{"l-m-n", "list-messaging-nodes"},
+		{"l-n", "list-nodes"},
+		{"no", "list-nodes"},
+		{"li-r", "list-routing-tables"},
+		{"ro", "list-routing-tables"},
+		{"l-d-", "list-degraded-pairs"},
+		{"set", "setup-overlay"},
+		{"st", "start"},
+		{"wai", "wait"},
+		{"e", "exit-overlay"},
+
+		{"s", `"s" may be setup-overlay, start or summary: type more of it`},
+		{"wa", `"wa" may be wait or watch: type more of it`},
+		{"strat", `unknown command "strat": did you mean start? (help lists them all)`},
+		{"START", `unknown command "START": did you mean start? (help lists them all)`},
+		{"startt", `unknown command "startt": did you mean start? (help lists them all)`},
+		{"stup", `unknown command "stup": did you mean setup-overlay? (help lists them all)`},
+		{"list-mesaging-nodes", `unknown command "list-mesaging-nodes": did you mean list-messaging-nodes? (help lists them all)`},
+		{"list-ruoting", `unknown command "list-ruoting": did you mean list-routing-tables? (help lists them all)`},
+		{"quit", `unknown command "quit": did you mean wait or exit-overlay? (help lists them all)`},
+		{"watt", `unknown command "watt": did you mean wait? (help lists them all)`},
+		{"start-5", `unknown command "start-5": did you mean start? (help lists them all)`},
+		{"foo", `unknown command "foo": type help for the list`},
+		{"x", `unknown command "x": type help for the list`},
+		{"hello there", `unknown command "hello there": type help for the list`},
+		{"list-messaging-nodes-all", `unknown command "list-messaging-nodes-all": did you mean list-messaging-nodes? (help lists them all)`},
+	} {
+		i, err := match(c.typed, commands)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else {
+			got = commands[i].Name
+		}
+		if got != c.want {
+			t.Errorf("%q: %s\nwant %s", c.typed, got, c.want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"start", "start", 0}, {"strat", "start", 1}, {"satrt", "start", 1},
+		{"tart", "start", 1}, {"sttart", "start", 1}, {"stort", "start", 1}, {"kitten", "sitting", 3}, {"ca", "abc", 3}, {"äö", "öä", 1},
+	} {
+		if got := distance(c.a, c.b); got != c.want || distance(c.b, c.a) != got {
+			t.Errorf("%s to %s: %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}

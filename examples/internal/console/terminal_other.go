@@ -1,0 +1,19 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd)
+
+package console
+
+import "os"
+
+// windowSize is not known here, so that nothing is drawn: views are lines.
+func windowSize(any) (Size, bool) { return Size{}, false }
+
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func viewSignals() (<-chan os.Signal, func()) { return nil, func() {} }
+
+func suspends(os.Signal) bool { return false }
+
+func raise(os.Signal) {}

@@ -1,0 +1,150 @@
+// Package watch is the live view of a ring, or of a node: pictures in text, made of
+// what was read, for a terminal of any size. It reads no clock and prints nothing.
+package watch
+
+import (
+	"strings"
+
+	"github.com/x/ringdht/examples/internal/table"
+)
+
+// history is a rate over the past seconds, the latest last.
+type history []float64
+
+// maxHistory is how much of it is kept; no sparkline is longer.
+const maxHistory = 120
+
+func (h *history) add(f float64) {
+	if *h = append(*h, f); len(*h) > maxHistory {
+		*h = append((*h)[:0], (*h)[1:]...)
+	}
+}
+
+var bars = []rune("▁▂▃▄▅▆▇█")
+
+// spark draws the latest of a history, with a bar of one height at least for all that
+// is not nothing.
+func spark(h history, width int) string {
+	h = h[max(0, len(h)-max(0, width)):]
+	most := 0.0
+	for _, f := range h {
+		most = max(most, f)
+	}
+	var b strings.Builder
+	for _, f := range h {
+		switch {
+		case f <= 0:
+			b.WriteByte(' ')
+		default:
+			b.WriteRune(bars[min(len(bars)-1, int(f/most*float64(len(bars))))])
+		}
+	}
+	return b.String()
+}
+
+// progress draws how far something has come.
+func progress(done, of int64, width int) string {
+	if of <= 0 || width < 3 {
+		return ""
+	}
+	full := int(min(max(done, 0), of) * int64(width-2) / of)
+	return "[" + strings.Repeat("█", full) + strings.Repeat("░", width-2-full) + "]"
+}
+
+// joined puts as many parts into a line as fit, the first ones first.
+func joined(width int, parts ...string) string {
+	line := ""
+	for _, p := range parts {
+		if p == "" {
+			continue
+		}
+		longer := p
+		if line != "" {
+			longer = line + " · " + p
+		}
+		if line != "" && length(longer) > width {
+			break
+		}
+		line = longer
+	}
+	return line
+}
+
+// lines are those of a text that ends with a line end.
+func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
+
+func length(line string) int { return len([]rune(line)) }
+
+// column is one of a table that may have no room for it.
+type column struct {
+	table.Column
+	cells []string
+	rank  int // the highest go first
+}
+
+// fitted lays out a table, without the columns for which there is no room.
+func fitted(width int, columns []column) []string {
+	for {
+		headings := make([]table.Column, len(columns))
+		for i, c := range columns {
+			headings[i] = c.Column
+		}
+		t := table.New(headings...)
+		for i := range columns[0].cells {
+			row := make([]any, len(columns))
+			for j, c := range columns {
+				row[j] = c.cells[i]
+			}
+			t.Row(row...)
+		}
+		all := lines(t.String())
+		widest, last := 0, 0
+		for _, l := range all {
+			widest = max(widest, length(l))
+		}
+		for i, c := range columns {
+			if c.rank > columns[last].rank {
+				last = i
+			}
+		}
+		if widest <= width || len(columns) == 1 {
+			return all
+		}
+		columns = append(columns[:last:last], columns[last+1:]...)
+	}
+}
+
+// clip cuts lines to a width, and marks where.
+func clip(all []string, width int) []string {
+	for i, l := range all {
+		r := []rune(strings.TrimRight(table.Plain(l), " "))
+		if len(r) > width {
+			r = append(r[:max(0, width-1)], '…')
+		}
+		all[i] = string(r)
+	}
+	return all
+}
+
+// stacked puts parts above one another, with an empty line between them if there is
+// room, and a last line at the bottom.
+func stacked(rows int, last string, parts ...[]string) []string {
+	needed := 0
+	for _, p := range parts {
+		if len(p) > 0 {
+			needed += len(p) + 1
+		}
+	}
+	var lines []string
+	for _, p := range parts {
+		if len(p) > 0 && len(lines) > 0 && needed <= rows {
+			lines = append(lines, "")
+		}
+		lines = append(lines, p...)
+	}
+	lines = lines[:min(len(lines), max(0, rows-1))]
+	for len(lines) < rows-1 {
+		lines = append(lines, "")
+	}
+	return append(lines, last)
+}

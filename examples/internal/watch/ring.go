@@ -1,0 +1,291 @@
+package watch
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/console"
+	"github.com/x/ringdht/examples/internal/meter"
+	"github.com/x/ringdht/examples/internal/report"
+	"github.com/x/ringdht/examples/internal/table"
+)
+
+// Ring is a ring that is watched, by way of snapshots of its registry.
+type Ring struct {
+	take  func() *ringdht.Snapshot
+	meter *meter.Meter
+
+	now                *ringdht.Snapshot
+	delivered, relayed history
+	before, last       uint64 // the latest event of the look before, and of this one
+}
+
+// NewRing returns a ring to watch. The meter may know of earlier snapshots.
+func NewRing(take func() *ringdht.Snapshot, m *meter.Meter) *Ring { return &Ring{take: take, meter: m} }
+
+// Look takes a snapshot.
+func (r *Ring) Look() {
+	r.now = r.take()
+	r.meter.Take(r.now)
+	if total, ok := r.meter.Total(); ok {
+		r.delivered.add(total.Delivered)
+		r.relayed.add(total.Relayed)
+	}
+	first := r.last == 0
+	if n := len(r.now.Events); n > 0 {
+		r.before, r.last = r.last, r.now.Events[n-1].Seq
+	}
+	if first { // what happened before anybody looked is no news
+		r.before = r.last
+	}
+}
+
+// states counts the members by state: "9 active, 1 out of sight".
+func states(s *ringdht.Snapshot) string {
+	var parts []string
+	for _, state := range []ringdht.State{ringdht.StateActive, ringdht.StateLinking, ringdht.StateRegistered, ringdht.StateDoubted, ringdht.StateLeaving} {
+		n := 0
+		for i := range s.Members {
+			if s.Members[i].State == state {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	if len(parts) == 0 {
+		return "no nodes"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// rates is what the ring does now, as text.
+func (r *Ring) rates() (delivered, relayed string) {
+	total, ok := r.meter.Total()
+	if !ok {
+		return "-", "-"
+	}
+	return table.Rate(total.Delivered), table.Rate(total.Relayed)
+}
+
+// Lines is the view.
+func (r *Ring) Lines(size console.Size) []string {
+	s, width := r.now, size.Columns
+	names := report.NamesIn(s)
+	head := []string{joined(width, fmt.Sprintf("%s: %s", s.Ring, states(s)), epoch(s), s.Time.Format(time.TimeOnly), tables(s), at(names))}
+
+	delivered, relayed := r.rates()
+	flow := []string{
+		fmt.Sprintf("delivered %7s %s", delivered, spark(r.delivered, width-18)),
+		fmt.Sprintf("relayed   %7s %s", relayed, spark(r.relayed, width-18)),
+	}
+	flow = append(flow, run(s, width)...)
+	flow = append(flow, trouble(s, width)...)
+
+	rest := size.Rows - len(head) - len(flow) - 1
+	// Nodes get what events leave them, but for rings of a few.
+	events := min(len(s.Events), max(0, rest-10)/2, max(rest-len(s.Members)-6, 5))
+	if rest < 14 {
+		events = 0
+	}
+	room := rest
+	if events > 0 {
+		room = rest - events - 4 // its heading, and empty lines
+	}
+	members := r.members(width, room, names)
+	return clip(stacked(size.Rows, "Enter ends this view.", head, flow, members, log(s, events, names)), width)
+}
+
+func epoch(s *ringdht.Snapshot) string {
+	if !s.Live {
+		return "not set up"
+	}
+	return fmt.Sprintf("epoch %d", s.Epoch)
+}
+
+// tables says which routing tables are in use.
+func tables(s *ringdht.Snapshot) string {
+	if !s.Live {
+		return ""
+	}
+	return fmt.Sprintf("%d entries each, %s", s.Entries, s.Plan)
+}
+
+func at(names console.Names) string {
+	if names.Host() == "" {
+		return ""
+	}
+	return "at " + names.Host()
+}
+
+// run is how far the traffic run under way has come, or how the last one ended.
+func run(s *ringdht.Snapshot, width int) []string {
+	if u := s.Running; u != nil {
+		text := fmt.Sprintf("run %-5d %7s ", u.Number, report.Share(u.Received, u.Total))
+		sent := fmt.Sprintf(" %d sent, %d received of %d", u.Sent, u.Received, u.Total)
+		bar := min(40, width-length(text))
+		if width < length(text)+20+length(sent) {
+			return []string{text + progress(u.Received, u.Total, bar)}
+		}
+		return []string{text + progress(u.Received, u.Total, min(40, width-length(text)-length(sent))) + sent}
+	}
+	if n := len(s.Runs); n > 0 {
+		u := s.Runs[n-1]
+		return []string{joined(width, fmt.Sprintf("run %-5d %7s %s", u.Number, table.Rate(u.Rate), u.Verdict),
+			fmt.Sprintf("%d messages in %s", u.Received, table.Span(u.Elapsed)), fmt.Sprintf("%.3f hops", u.MeanHops))}
+	}
+	return nil
+}
+
+// trouble is what was dropped, and what the ring waits for.
+func trouble(s *ringdht.Snapshot, width int) []string {
+	parts := []string{fmt.Sprintf("dropped   %7d", report.Dropped(&s.Total))}
+	for _, r := range report.Trouble(&s.Total) {
+		parts = append(parts, fmt.Sprintf("%s: %d", r.What, r.Frames))
+	}
+	if n := s.Total.Retransmitted; n > 0 {
+		parts = append(parts, fmt.Sprintf("sent again: %d", n))
+	}
+	list := []string{joined(width, parts...)}
+	if n := len(s.Degraded); n > 0 {
+		d := s.Degraded[0]
+		list = append(list, fmt.Sprintf("degraded  %7d · such as %d to %d: %s", n, d.From.ID, d.To.ID, d.Why))
+	}
+	if n := len(s.Missing); n > 0 {
+		list = append(list, "waits for "+strings.Join(s.Missing, "; "))
+	}
+	return list
+}
+
+// members lists as many as there is room for: those in trouble, and then the busiest
+// relays.
+func (r *Ring) members(width, rows int, names console.Names) []string {
+	s := r.now
+	if len(s.Members) == 0 || rows < 2 {
+		return nil
+	}
+	type busy struct {
+		*ringdht.MemberStatus
+		meter.Rates
+		known bool
+	}
+	all := make([]busy, len(s.Members))
+	for i := range s.Members {
+		all[i].MemberStatus = &s.Members[i]
+		all[i].Rates, all[i].known = r.meter.Of(&s.Members[i])
+	}
+	well := func(b *busy) int {
+		if b.State == ringdht.StateActive || !s.Live {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, func(a, b busy) int {
+		return cmp.Or(cmp.Compare(well(&a), well(&b)), cmp.Compare(b.Rates.Relayed, a.Rates.Relayed),
+			cmp.Compare(b.Counters.Relayed, a.Counters.Relayed), cmp.Compare(a.ID, b.ID))
+	})
+	shown := rows - 1
+	more := ""
+	if len(all) > shown {
+		shown = max(1, shown-1)
+		more = fmt.Sprintf("and %d more", len(all)-shown)
+		all = all[:shown]
+	}
+	cell := func(f func(b *busy) string) (cells []string) {
+		for i := range all {
+			cells = append(cells, f(&all[i]))
+		}
+		return cells
+	}
+	rate := func(f func(b *busy) float64) []string {
+		return cell(func(b *busy) string {
+			if !b.known {
+				return "-"
+			}
+			return table.Rate(f(b))
+		})
+	}
+	list := fitted(width, []column{
+		{table.Right("node"), cell(func(b *busy) string { return names.ID(b.ID) }), 0},
+		{table.Left("address"), cell(func(b *busy) string { return names.Addr(b.Peer) }), 5},
+		{table.Left("state"), cell(func(b *busy) string { return string(b.State) }), 2},
+		{table.Right("relays"), rate(func(b *busy) float64 { return b.Rates.Relayed }), 1},
+		{table.Right("delivers"), rate(func(b *busy) float64 { return b.Rates.Delivered }), 3},
+		{table.Right("sends"), rate(func(b *busy) float64 { return b.Rates.Sent }), 7},
+		{table.Right("writes"), cell(func(b *busy) string {
+			if !b.known {
+				return "-"
+			}
+			return table.Bytes(int64(b.Rates.BytesOut)) + "/s"
+		}), 9},
+		{table.Right("queued"), cell(func(b *busy) string { return table.Bytes(b.Counters.Queued) }), 4},
+		{table.Right("window"), cell(func(b *busy) string { return report.Share(b.Streams.InFlight, b.Streams.Window) }), 8},
+		{table.Right("dropped"), cell(func(b *busy) string { return fmt.Sprint(report.Dropped(&b.Counters)) }), 6},
+		{table.Right("heard"), cell(func(b *busy) string { return report.Heard(s, b.MemberStatus) }), 10},
+	})
+	if more != "" {
+		list = append(list, more)
+	}
+	return list
+}
+
+// log is the latest events.
+func log(s *ringdht.Snapshot, rows int, names console.Names) []string {
+	if rows == 0 {
+		return nil
+	}
+	t := table.New(table.Left("latest"), table.Left("event"), table.Left("node"), table.Left("why"))
+	for _, e := range s.Events[len(s.Events)-rows:] {
+		what, node, why := report.Event(e, names)
+		t.Row(e.Time.Format(time.TimeOnly), what, node, why)
+	}
+	return lines(t.String())
+}
+
+// Line is the ring in a line.
+func (r *Ring) Line() string {
+	s := r.now
+	delivered, relayed := r.rates()
+	line := fmt.Sprintf("%s  delivered %7s  relayed %7s  dropped %d  %s", s.Time.Format(time.TimeOnly), delivered, relayed, report.Dropped(&s.Total), states(s))
+	if u := s.Running; u != nil {
+		line += fmt.Sprintf("  run %d: %s", u.Number, report.Share(u.Received, u.Total))
+	}
+	return line
+}
+
+// sample is the ring in a document.
+type sample struct {
+	Time     time.Time             `json:"time"`
+	Epoch    uint64                `json:"epoch"`
+	Live     bool                  `json:"live"`
+	Members  map[ringdht.State]int `json:"members"` // by state
+	Rates    *meter.Rates          `json:"rates"`   // null as long as nobody knows
+	Total    ringdht.Counters      `json:"total"`
+	Degraded int                   `json:"degraded"`
+	Running  *ringdht.Running      `json:"running"`
+	Events   []ringdht.Event       `json:"events"` // since the line before
+}
+
+// Document is the ring in short, with the events since the look before.
+func (r *Ring) Document() any {
+	s := r.now
+	d := sample{Time: s.Time, Epoch: s.Epoch, Live: s.Live, Members: map[ringdht.State]int{}, Total: s.Total,
+		Degraded: len(s.Degraded), Running: s.Running, Events: []ringdht.Event{}}
+	for i := range s.Members {
+		d.Members[s.Members[i].State]++
+	}
+	if total, ok := r.meter.Total(); ok {
+		d.Rates = &total
+	}
+	for _, e := range s.Events {
+		if e.Seq > r.before {
+			d.Events = append(d.Events, e)
+		}
+	}
+	return d
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"unicode/utf8"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/console"
+)
+
+// The documents of -json. What happens by itself has an "event" in it, and the results of
+// commands have none, so that a script can tell them apart.
+
+const (
+	eventRegistered = "registered"
+	eventMessage    = "message"
+	eventLost       = "registry lost"
+	eventBack       = "registry back"
+	eventRejoined   = "rejoined"
+	eventLeft       = "left"
+)
+
+// event is something that happened.
+type event struct {
+	Event    string        `json:"event"`
+	Node     *ringdht.Peer `json:"node,omitempty"`    // this one
+	Members  int           `json:"members,omitempty"` // with this one, when it registered
+	Registry string        `json:"registry,omitempty"`
+}
+
+func (m *messenger) event(what string) event {
+	p := m.node.Peer()
+	return event{Event: what, Node: &p}
+}
+
+// message is one that has come. A body that is no text is in bytes, in base64.
+type message struct {
+	Event string     `json:"event"`
+	From  ringdht.ID `json:"from"`
+	Hops  int        `json:"hops"`
+	Text  *string    `json:"text,omitempty"`
+	Bytes []byte     `json:"bytes,omitempty"`
+}
+
+func newMessage(msg ringdht.Message) message {
+	d := message{Event: eventMessage, From: msg.Source, Hops: msg.Hops}
+	if utf8.Valid(msg.Body) {
+		text := string(msg.Body)
+		d.Text = &text
+	} else {
+		d.Bytes = msg.Body
+	}
+	return d
+}
+
+// sent is the document of send.
+type sent struct {
+	To    ringdht.ID `json:"sent_to"`
+	Bytes int        `json:"bytes"`
+}
+
+// diagnostics is the document of print.
+type diagnostics struct {
+	ringdht.NodeStatus
+	Registry     string `json:"registry"`
+	RegistryLost bool   `json:"registry_lost"`
+}
+
+// report says what has happened, as a document or as text.
+func (m *messenger) report(document any, text string) {
+	if m.json {
+		text = console.Document(document)
+	}
+	m.screen.Print(text)
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/drive"
+	"github.com/x/ringdht/examples/internal/report"
+)
+
+// answers are the lines of JSON that a program prints, one after the other.
+type answers struct {
+	t  *testing.T
+	p  *drive.Program
+	at int
+}
+
+// next reads one.
+func (a *answers) next(into any) string {
+	a.t.Helper()
+	a.p.Expect(`^.*\n`)
+	line, _, _ := strings.Cut(a.p.Stdout()[a.at:], "\n")
+	a.at += len(line) + 1
+	if err := json.Unmarshal([]byte(line), into); err != nil {
+		a.t.Fatalf("%s: %v", line, err)
+	}
+	return line
+}
+
+// Every command has an example, and every example of help works in a ring as it stands.
+func TestExamplesOfHelp(t *testing.T) {
+	t.Parallel()
+	p, addr := start(t, "-json")
+	a := &answers{t: t, p: p}
+	join(t, addr, 4)
+	var commands []struct {
+		Name, Help, More string
+		Examples         []string
+	}
+	p.Type("help")
+	a.next(&commands)
+	var lines []string
+	for _, name := range []string{"setup-overlay", "start"} { // which the others need
+		for _, c := range commands {
+			if c.Name == name {
+				lines = append(lines, c.Examples...)
+			}
+		}
+	}
+	for _, c := range commands {
+		if len(c.Examples) == 0 || c.Help == "" || c.More == "" {
+			t.Errorf("%s is not explained: %+v", c.Name, c)
+		}
+		if c.Name != "quit" {
+			lines = append(lines, c.Examples...)
+		}
+	}
+	if len(lines) < 30 {
+		t.Errorf("examples: %q", lines)
+	}
+	for _, line := range lines {
+		p.Type(line)
+		count := 1
+		if strings.HasPrefix(line, "watch ") {
+			fmt.Sscanf(line, "watch %d", &count)
+		}
+		for ; count > 0; count-- {
+			var document any
+			got := a.next(&document)
+			d, ok := document.(map[string]any)
+			if ok && d["error"] != nil {
+				t.Errorf("%s: %s", line, got)
+			}
+			if strings.HasPrefix(line, "watch start ") && d["verdict"] == nil {
+				count++ // a second of the run
+			}
+		}
+	}
+	p.Type("quit")
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if rest := p.Stdout()[a.at:]; rest != "" {
+		t.Errorf("more on stdout: %q", rest)
+	}
+}
+
+func TestListings(t *testing.T) {
+	t.Parallel()
+	p, addr := start(t)
+	p.Type("nodes", "events", "runs", "audit -json")
+	p.Expect(`^No nodes are registered\.$`)
+	p.Expect(`^Nothing has happened yet\.$`)
+	p.Expect(`^There was no traffic run yet: start one with start n\.$`)
+	p.Expect(`^{"error":"there was no audit yet: setup-overlay makes one"}$`)
+	nodes := join(t, addr, 4)
+	p.Type("setup 2", "start 1000", "list-nodes")
+	p.Expect(`^ +ID  address  state +delivered +now  relayed +now  dropped  queued +heard$`)
+	for range nodes {
+		p.Expect(`^ *\d+  :\d+ +active +\d+ +[\d.]+k?/s +\d+ +[\d.]+k?/s +\d+ +\d.* B +\d+\.\d s ago$`)
+	}
+	p.Expect(`^All are at 127\.0\.0\.1\.$`)
+
+	n := nodes[1]
+	_, port, _ := strings.Cut(n.Peer().Addr, ":")
+	for _, name := range []string{n.ID().String(), n.ID().String() + "*", n.Peer().Addr, ":" + port, "localhost:" + port} {
+		p.Type("show-node " + name)
+		p.Expect(fmt.Sprintf(`^Node %d, host 127\.0\.0\.1, port %s$`, n.ID(), port))
+		p.Expect(`^  state +active$`)
+		p.Expect(fmt.Sprintf(`^  life +%d$`, n.Life()))
+		p.Expect(`^  epoch +1, the ring's is 1$`)
+		p.Expect(`^link to  address +is +sent +queued$`)
+		p.Expect(`^\d+ +127\.0\.0\.1:\d+  up  \d.*kB`)
+		p.Expect(`^  windows +\d+ B +of .*B +0 %$`)
+		p.Expect(`^  sent +1000$`)
+	}
+	p.Type("trace :" + port + " " + nodes[0].ID().String())
+	p.Expect(fmt.Sprintf(`^From %d to %d:$`, n.ID(), nodes[0].ID()))
+
+	p.Type("events 3")
+	p.Expect(`^event  at +epoch  what +node  why$`)
+	p.Expect(`^ +\d+  \d\d:\d\d:\d\d +1  set up `)
+	p.Expect(`^ +\d+  \d\d:\d\d:\d\d +1  run started `)
+	p.Expect(`^ +\d+  \d\d:\d\d:\d\d +1  run ended +run 1: exact$`)
+	p.Type("runs")
+	p.Expect(`^run  at +messages  payload  received +time +rate +hops  most  verdict$`)
+	p.Expect(`^  1  \d\d:\d\d:\d\d +1000 +4 B +4000  0\.\d+ s +\d.*/s  1\.\d+ +2  exact$`)
+	p.Type("audit")
+	p.Expect(`^epoch 1: 4 nodes with 2 entries, all 12 routes arrive`)
+	p.Type("watch 1")
+	p.Expect(`^\d\d:\d\d:\d\d  delivered +[\d.]+k?/s  relayed +[\d.]+k?/s  dropped \d+  4 active$`)
+
+	p.Type("watch st 1000")
+	p.Expect(`^Verdict: exact$`)
+	p.Type("watch setup", "watch 5 6", "watch st", "watch st x")
+	p.ExpectError(`^watch: seconds must be a whole number of at least 1, not "setup" \(usage: watch \[seconds \| start n \[payload bytes\]\]\)$`)
+	p.ExpectError(`^watch: expected nothing behind the seconds`)
+	p.ExpectError(`^watch: expected how many messages to start with`)
+	p.ExpectError(`^watch: n must be a whole number of at least 1, not "x"`)
+
+	if err := nodes[3].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.Type("wait 3", "audit", "events 1 -json")
+	p.Expect(`^The ring is at epoch \d+ by now: setup-overlay audits it again\.$`)
+	p.Expect(fmt.Sprintf(`^\[{"seq":\d+,"time":"[^"]+","kind":"left","epoch":\d+,"node":{"id":%d,`, nodes[3].ID()))
+	if n := strings.Count(p.Stderr(), "\n"); n != 4 {
+		t.Errorf("complaints: %s", p.Stderr())
+	}
+}
+
+// A listing is a document for whoever asks, and its notices are elsewhere then.
+func TestListingsAsJSON(t *testing.T) {
+	t.Parallel()
+	p, addr := start(t)
+	nodes := join(t, addr, 3)
+	p.Type("setup best -json")
+	p.ExpectError(ready)
+	p.Type("start 10")
+	p.Expect(`^Hops: .*\n`)
+	a := &answers{t: t, p: p, at: len(p.Stdout())}
+
+	var members []report.MemberDocument
+	p.Type("nodes -json")
+	if line := a.next(&members); len(members) != 3 || members[0].Rates == nil || members[0].State != ringdht.StateActive ||
+		members[0].Addr == "" || len(members[0].Links) != 2 || members[0].HeardAgo <= 0 {
+		t.Errorf("nodes: %s", line)
+	}
+	var m report.MemberDocument
+	p.Type(fmt.Sprintf("show-node -json %d", nodes[0].ID()))
+	if line := a.next(&m); m.ID != nodes[0].ID() || m.Counters.Sent != 10 || m.Rates == nil {
+		t.Errorf("show-node: %s", line)
+	}
+	var runs []ringdht.RunResult
+	p.Type("runs -json")
+	if line := a.next(&runs); len(runs) != 1 || !runs[0].Exact {
+		t.Errorf("runs: %s", line)
+	}
+	var audit ringdht.Audit
+	p.Type("audit -json")
+	if line := a.next(&audit); !audit.OK() || audit.Nodes != 3 {
+		t.Errorf("audit: %s", line)
+	}
+	var pairs []ringdht.Degraded
+	p.Type("degraded -json")
+	if line := a.next(&pairs); line != "[]" {
+		t.Errorf("degraded: %s", line)
+	}
+	var sample struct {
+		Members map[string]int
+		Events  []ringdht.Event
+	}
+	p.Type("watch 1 -json")
+	if line := a.next(&sample); sample.Members["active"] != 3 || sample.Events == nil {
+		t.Errorf("watch: %s", line)
+	}
+}

@@ -1,0 +1,103 @@
+package examples_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/x/ringdht/examples/internal/drive"
+)
+
+const (
+	enters = `\x1b\[\?1049h\x1b\[\?25l`
+	leaves = `\x1b\[\?25h\x1b\[\?1049l`
+)
+
+// onTerminal starts a program on a terminal of its own, which sends it signals for keys.
+func onTerminal(t *testing.T, binary string, args ...string) (*drive.Terminal, *exec.Cmd) {
+	t.Helper()
+	x := drive.OpenTerminal(t, 100, 30)
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(os.Environ(), "TERM=xterm")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.Program, x.Program, x.Program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return x, cmd
+}
+
+// restored demands that each view that was entered was left.
+func restored(t *testing.T, x *drive.Terminal) {
+	t.Helper()
+	views := regexp.MustCompile(`(?s)` + enters + `.*?` + leaves)
+	if rest := views.ReplaceAllString(x.Text(), ""); strings.Contains(rest, "\x1b[?") {
+		t.Errorf("the terminal is not what it was: %q", rest)
+	}
+}
+
+// The view of a process on a terminal, and what signals do to it.
+func TestWatchOnTerminal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts processes")
+	}
+	bin := build(t)
+	x, registry := onTerminal(t, filepath.Join(bin, "registry"), "127.0.0.1:0")
+	addr := x.Expect(`listening on (127\.0\.0\.1:\d+)`)[1]
+	var nodes []*drive.Terminal
+	var messenger *exec.Cmd
+	for range 3 {
+		var n *drive.Terminal
+		n, messenger = onTerminal(t, filepath.Join(bin, "messenger"), addr)
+		n.Expect(`This is node (\d+)`)
+		nodes = append(nodes, n)
+	}
+	x.Type("setup\n")
+	x.Expect(`ready to initiate tasks\.\r\n> `)
+	x.Type("start 1000\nwatch\n")
+	x.Expect(`Verdict: exact`)
+	x.Expect(enters + `\x1b\[Hring: 3 active · epoch 1 · `)
+	x.Expect(`run 1 +\S+/s exact · 3000 messages`)
+	x.Expect(`run ended .*run 1: exact`)
+
+	x.Resize(50, 12) // the terminal tells the program, which draws at once
+	x.Expect(`\x1b\[Hring: 3 active`)
+	x.Type("\x03") // Ctrl-C ends the view and not the program
+	x.Expect(leaves + `> `)
+	x.Type("watch\n")
+	x.Expect(enters)
+	x.Type("\x1a") // Ctrl-Z
+	x.Expect(leaves)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(registry.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("not stopped: %v, %#x", err, status)
+	}
+	registry.Process.Signal(syscall.SIGCONT)
+	x.Expect(enters)
+	x.Type("list\n")
+	x.Expect(leaves + `.*host +port +ID\r\n`)
+	x.Type("watch\n")
+	x.Expect(enters)
+	registry.Process.Signal(syscall.SIGTERM)
+	x.Expect(leaves + `Interrupted: watch`)
+	if err := registry.Wait(); err != nil {
+		t.Error(err)
+	}
+	restored(t, x)
+
+	// A messenger whose registry is gone, and what it says of it meanwhile.
+	m := nodes[2]
+	m.Expect(`The registry at \S+ is gone`)
+	m.Type("watch\n")
+	m.Expect(enters + `\x1b\[Hnode \d+ at 127\.0\.0\.1:\d+ · \S+ · epoch 1, 3 nodes.*\r+\nThe registry at \S+ is gone\.`)
+	m.Expect(`delivered +\S+/s +1\d\d\d|delivered +\S+/s +\d+`)
+	m.Type("\x1c") // Ctrl-\ ends a Go program with all its goroutines' stacks, which must be readable
+	m.Expect(leaves + `SIGQUIT`)
+	messenger.Wait()
+	restored(t, m)
+}
