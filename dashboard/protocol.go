@@ -93,10 +93,10 @@ func open(b []byte, name string) []byte {
 
 // comma separates what follows from what is there, unless a list has just begun.
 func comma(b []byte) []byte {
-	if c := b[len(b)-1]; c != '[' && c != '{' {
-		b = append(b, ',')
+	if len(b) == 0 || b[len(b)-1] == '[' {
+		return b
 	}
-	return b
+	return append(b, ',')
 }
 
 func number(b []byte, n int64) []byte { return strconv.AppendInt(comma(b), n, 10) }
