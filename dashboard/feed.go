@@ -64,7 +64,7 @@ func (f *feed) update(s *ringdht.Snapshot) []byte {
 	f.forget(lost)
 	bodies := [parts][]byte{
 		partRing: encode(f.ring(s)), partGone: encodeGone(lost), partDegraded: encodeDegraded(s.Degraded),
-		partTotal: encode(s.Total), partHops: encode(s.Hops), partRunning: encode(s.Running), partRuns: encode(s.Runs),
+		partTotal: encode(s.Total), partHops: encode(s.Hops), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
 		partLatency: encode([]any{s.Latency.Counts, s.Latency.Sum}),
 	}
 	for i, body := range bodies {
@@ -185,14 +185,27 @@ func (f *feed) news(s *ringdht.Snapshot) (news [][]byte) {
 }
 
 func (f *feed) ring(s *ringdht.Snapshot) ringPart {
-	missing := s.Missing
-	if more := len(missing) - maxMissing; more > 0 {
-		missing = append(slices.Clone(missing[:maxMissing]), fmt.Sprintf("and %d more", more))
+	missing := []string{}
+	for _, line := range s.Missing {
+		if len(missing) == maxMissing || line == "" { // the registry words the first few only
+			missing = append(missing, fmt.Sprintf("and %d more", len(s.Missing)-len(missing)))
+			break
+		}
+		missing = append(missing, line)
 	}
 	return ringPart{
 		Name: s.Ring, Bits: s.Bits, Lease: s.Lease.Milliseconds(), Interval: f.interval.Milliseconds(), Epoch: s.Epoch,
 		Live: s.Live, Plan: s.Plan.String(), Entries: s.Entries, Offsets: s.Offsets, Missing: missing, Control: f.control,
 	}
+}
+
+// results are runs as a page shows them: a verdict may name all nodes of a large ring.
+func results(runs []ringdht.RunResult) []ringdht.RunResult {
+	runs = slices.Clone(runs)
+	for i := range runs {
+		runs[i].Verdict = cut(runs[i].Verdict)
+	}
+	return runs
 }
 
 // lately is the events in which those went that are gone for no longer than goneFor and have
@@ -247,7 +260,7 @@ func encodeGone(lost []ringdht.Event) []byte {
 		b = ident(b, e.Life)
 		b = text(b, string(e.Kind))
 		b = number(b, millis(e.Time))
-		b = append(text(b, e.Why), ']')
+		b = append(text(b, cut(e.Why)), ']')
 	}
 	return append(b, ']')
 }
@@ -257,7 +270,7 @@ func encodeDegraded(pairs []ringdht.Degraded) []byte {
 	for _, p := range pairs {
 		b = ident(append(comma(b), '['), uint64(p.From.ID))
 		b = ident(b, uint64(p.To.ID))
-		b = append(text(b, p.Why), ']')
+		b = append(text(b, cut(p.Why)), ']')
 	}
 	return append(b, ']')
 }

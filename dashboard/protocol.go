@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht"
@@ -109,6 +110,17 @@ func ident(b []byte, n uint64) []byte {
 
 func text(b []byte, s string) []byte { return append(comma(b), encode(s)...) }
 
+// maxText is how many bytes of a verdict or a reason pages are told.
+const maxText = 300
+
+// cut shortens a text to that, at a rune.
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + " …"
+}
+
 // appendMember appends a member's element of members.
 func appendMember(b []byte, m *ringdht.MemberStatus, index map[ringdht.ID]int) []byte {
 	b = append(comma(b), '[')
@@ -170,7 +182,7 @@ func appendEvent(b []byte, e *ringdht.Event) []byte {
 	b = text(b, e.Node.Addr)
 	b = ident(b, e.Life)
 	b = ident(b, uint64(e.Other.ID))
-	b = text(b, e.Why)
+	b = text(b, cut(e.Why))
 	return append(b, ']')
 }
 

@@ -32,6 +32,7 @@ export function drawHistory(history, window, now) {
   g.fillStyle = colour("soft");
   g.lineWidth = 1;
   g.font = "11px system-ui, sans-serif";
+  g.textAlign = "left";
   g.beginPath();
   for (const part of [0, 0.5, 1]) {
     g.moveTo(0, Math.round(y(top * part)) + 0.5);

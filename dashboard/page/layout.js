@@ -59,23 +59,23 @@ export function bundles(members, angles, arcs) {
 }
 
 /**
- * Moves angles of labels apart so that neighbours have at least so much between them, each as
- * little as may be. Angles ascend; the result is in the same order. If there is no room for all
- * they are spread evenly.
+ * Moves angles apart so that neighbours have at least so much between them, each as little as
+ * may be; gap is a function of the angle. Angles ascend; the result is in the same order. If
+ * there is no room for all they are spread evenly.
  */
 export function spread(angles, gap) {
   const n = angles.length;
   if (n < 2) return angles.slice();
-  if (n * gap >= TURN) return angles.map((_, i) => angles[0] + i * TURN / n);
+  if (angles.reduce((sum, a) => sum + gap(a), 0) >= TURN) return angles.map((_, i) => angles[0] + i * TURN / n);
   const at = angles.slice();
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 100; round++) {
     let moved = false;
     for (let i = 0; i < n; i++) {
       const j = (i + 1) % n;
-      const room = at[j] - at[i] + (j === 0 ? TURN : 0);
-      if (room < gap - 1e-9) {
-        at[i] -= (gap - room) / 2;
-        at[j] += (gap - room) / 2;
+      const room = at[j] - at[i] + (j === 0 ? TURN : 0), need = Math.max(gap(at[i]), gap(at[j]));
+      if (room < need - 1e-4) {
+        at[i] -= (need - room) / 2;
+        at[j] += (need - room) / 2;
         moved = true;
       }
     }

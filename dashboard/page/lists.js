@@ -12,10 +12,10 @@ export class Runs {
       { "data-run": r.number, "data-exact": String(r.exact) },
       make("th", { scope: "row" }, String(r.number)),
       make("td", { class: "verdict", title: r.verdict }, r.verdict),
-      make("td", { class: "n" }, whole(r.received)),
+      make("td", { class: "n", title: whole(r.received) }, short(r.received)),
       make("td", { class: "n" }, short(r.rate)),
       make("td", { class: "n" }, duration(r.elapsed_ns)),
-      make("td", { class: "n" }, `${r.mean_hops.toFixed(2)} ≤ ${r.max_hops}`))));
+      make("td", { class: "n" }, r.mean_hops.toFixed(2)))));
   }
 
   /** Shows the run under way. */

@@ -2,7 +2,7 @@
 // shown; the answer comes out of the snapshot that was taken for all pages.
 
 import { $, ask, make, set } from "./dom.js";
-import { ago, bytes, count, short, whole } from "./format.js";
+import { ago, bytes, count, whole } from "./format.js";
 
 /** The names and words of a node's facts. Pure. */
 export function facts(m, now) {
@@ -88,7 +88,7 @@ export class NodePanel {
         make("div", { class: "gauges" }, ...full.map((g) => make("div", {}, make("span", {}, g.name), make("meter", { min: 0, max: 1, "aria-label": g.name }), make("span", { class: "n" })))),
         make("dl", { class: "pairs" }, ...list.map(([name]) => make("div", {}, make("dt", {}, name), make("dd", {})))),
         make("h3", {}, `Table: ${count(m.entries.length, "entry").replace("entrys", "entries")}`),
-        make("table", {}, make("thead", {}, make("tr", {}, ...["entry", "link", "bytes", "per second", "queued"].map((h, at) => make("th", { scope: "col", class: at > 1 && "n" }, h)))),
+        make("table", {}, make("thead", {}, make("tr", {}, ...["entry", "link", "bytes", "now", "queued"].map((h, at) => make("th", { scope: "col", class: at > 1 && "n" }, h)))),
           make("tbody", {}, ...m.entries.map((e) => make("tr", {}, make("th", { scope: "row" }, make("button", { type: "button", class: "link", "data-select": String(e) }, String(e))),
             make("td"), make("td", { class: "n" }), make("td", { class: "n" }), make("td", { class: "n" }))))));
     }
@@ -105,7 +105,7 @@ export class NodePanel {
       const id = String(m.entries[at]), l = links.get(id);
       set(row.cells[1], !l ? "–" : l.up ? "up" : "down");
       set(row.cells[2], l ? bytes(l.bytes) : "–");
-      set(row.cells[3], short(Math.max(0, rates.get(id) ?? 0)));
+      set(row.cells[3], `${bytes(Math.max(0, rates.get(id) ?? 0))}/s`);
       set(row.cells[4], l ? bytes(l.queued) : "–");
     });
   }

@@ -121,9 +121,11 @@ export class RingView {
     this.bar = this.large ? this.size * 0.075 : 0;
     this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 46 : 62;
     this.radius = this.middle - this.margin;
-    this.nodes = members.concat(gone).map((m) => ({ m, at: angle(m.id, ring.bits) })).sort((a, b) => a.at - b.at);
-    this.angles = this.nodes.map((n) => n.at);
-    this.nodes = this.nodes.map((n) => n.m);
+    const placed = members.concat(gone).map((m) => ({ m, at: angle(m.id, ring.bits) })).sort((a, b) => a.at - b.at);
+    this.nodes = placed.map((n) => n.m);
+    this.places = placed.map((n) => n.at);
+    // In a small ring signs that would lie on top of each other make room; a tick shows the place.
+    this.angles = this.large ? this.places : spread(this.places, () => (narrow ? 17 : 24) / this.radius);
     this.at = new Map(this.nodes.map((m, i) => [m.id, this.angles[i]]));
     this.memberAngles = members.map((m) => this.at.get(m.id));
     this.curves = this.large ? null : members.map((m, i) => m.entries.map((e) => chord(this.memberAngles[i], this.memberAngles[e], this.radius, this.middle)));
@@ -160,6 +162,16 @@ export class RingView {
       g.lineTo(...point(i * TURN / 16, this.radius - 6 - long, this.middle));
     }
     g.stroke();
+    if (!this.large) {
+      g.beginPath();
+      this.places.forEach((a, i) => {
+        if (Math.abs(this.angles[i] - a) < 0.01) return;
+        g.moveTo(...point(a, this.radius - 5, this.middle));
+        g.lineTo(...point(a, this.radius + 5, this.middle));
+      });
+      g.strokeStyle = colour("soft");
+      g.stroke();
+    }
     g.fillStyle = colour("soft");
     g.font = "11px system-ui, sans-serif";
     g.textAlign = "center";
@@ -226,29 +238,27 @@ export class RingView {
     for (const e of this.members[i].entries) arrow(g, chord(this.memberAngles[i], this.memberAngles[e], this.radius, this.middle), colour("ink", 0.85), 6);
   }
 
-  /** The route that was traced, on top of the one that was predicted. */
+  /** The route that was traced, and the one that was predicted, as dashes on top of it. */
   ways(g) {
     if (!this.route) return;
     const legs = (ids) => ids.slice(1).map((id, i) => [this.at.get(ids[i]), this.at.get(id)])
       .filter(([a, b]) => a !== undefined && b !== undefined && a !== b).map(([a, b]) => chord(a, b, this.radius, this.middle));
-    g.setLineDash([2, 7]);
     g.lineCap = "round";
-    g.strokeStyle = colour("ink");
-    g.lineWidth = 9;
-    g.globalAlpha = 0.35;
-    for (const c of legs(this.route.predicted)) line(g, c);
-    g.globalAlpha = 1;
-    g.setLineDash([]);
     for (const c of legs(this.route.path)) {
       g.strokeStyle = colour("card");
-      g.lineWidth = 7;
+      g.lineWidth = 10;
       line(g, c);
       g.strokeStyle = colour("route");
-      g.lineWidth = 3.5;
+      g.lineWidth = 6;
       line(g, c);
-      arrow(g, c, colour("route"), 10);
+      arrow(g, c, colour("route"), 15);
     }
     g.lineCap = "butt";
+    g.setLineDash([7, 6]);
+    g.strokeStyle = colour("ink");
+    g.lineWidth = 1.8;
+    for (const c of legs(this.route.predicted)) line(g, c);
+    g.setLineDash([]);
   }
 
   degraded(g) {
@@ -311,7 +321,7 @@ export class RingView {
   /** All IDs in a small ring, those that matter in a large one. */
   labels(g) {
     const named = this.large ? this.named() : this.nodes.map((_, i) => i);
-    const at = this.large ? named.map((i) => this.angles[i]) : spread(named.map((i) => this.angles[i]), 15 / this.radius);
+    const at = this.large ? named.map((i) => this.angles[i]) : spread(named.map((i) => this.angles[i]), (a) => (15 + 30 * Math.cos(a) ** 4) / (this.radius + 18));
     g.font = `${this.size < 480 ? 11 : 13}px system-ui, sans-serif`;
     g.textBaseline = "middle";
     named.forEach((i, place) => {
@@ -353,7 +363,7 @@ export class RingView {
     this.lay();
     for (const e of events.slice(-60)) {
       const tone = { joined: "good", dead: "bad", left: "soft", "out of sight": "warn", back: "good" }[e.kind];
-      if (tone) this.motion.pulse(point(angle(e.id, this.store.ring.bits), this.radius, this.middle), tone, e.kind === "dead" || e.kind === "left");
+      if (tone) this.motion.pulse(point(this.at.get(e.id) ?? angle(e.id, this.store.ring.bits), this.radius, this.middle), tone, e.kind === "dead" || e.kind === "left");
     }
   }
 }
