@@ -24,6 +24,7 @@ type feed struct {
 	events  [][]byte // the latest ringdht.MaxEvents
 	history [][4]int64
 	gone    map[ringdht.ID]ringdht.MemberStatus // as last seen
+	size    int                                 // of the latest update: the next will be about as long
 	whole   []byte                              // see all
 }
 
@@ -52,14 +53,12 @@ func newFeed(interval time.Duration, control bool) *feed {
 // update takes a snapshot and returns what is new in it.
 func (f *feed) update(s *ringdht.Snapshot) []byte {
 	f.whole = nil
-	b := append(open(nil, "t"), encode(millis(s.Time))...)
+	b := append(open(make([]byte, 0, f.size+f.size/4), "t"), encode(millis(s.Time))...)
 	if f.last == nil || !sameMembers(f.last.Members, s.Members) {
 		f.enter(s)
 		b = append(open(b, "members"), f.members...)
 	}
-	if rows := f.rows(s); len(rows) > 0 {
-		b = append(append(open(b, "rows"), rows...), ']')
-	}
+	b = f.rows(b, s)
 	lost := lately(s)
 	f.forget(lost)
 	bodies := [parts][]byte{
@@ -80,7 +79,7 @@ func (f *feed) update(s *ringdht.Snapshot) []byte {
 		f.history = slices.Delete(f.history, 0, 1)
 	}
 	f.history = append(f.history, [4]int64{millis(s.Time), s.Total.Sent, s.Total.Delivered, s.Total.Relayed})
-	f.last = s
+	f.last, f.size = s, len(b)
 	return append(b, '}')
 }
 
@@ -148,8 +147,11 @@ func (f *feed) enter(s *ringdht.Snapshot) {
 	f.members = append(f.members, ']')
 }
 
-// rows is the part rows, without its end, or nothing.
-func (f *feed) rows(s *ringdht.Snapshot) (b []byte) {
+// rows appends the part rows, unless there are none.
+func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
+	before := len(b)
+	b = append(open(b, "rows"), '[')
+	empty := len(b)
 	for i := range s.Members {
 		m, t := &s.Members[i], f.tracks[i]
 		if t.row != nil && t.state == m.State && t.rates.heard.Equal(m.Heard) {
@@ -163,12 +165,12 @@ func (f *feed) rows(s *ringdht.Snapshot) (b []byte) {
 			continue
 		}
 		t.row, t.old = row, t.row
-		if b == nil {
-			b = append(b, '[')
-		}
 		b = append(append(number(append(comma(b), '['), int64(i)), row...), ']')
 	}
-	return b
+	if len(b) == empty {
+		return b[:before]
+	}
+	return append(b, ']')
 }
 
 // news appends the events that are new to those that are remembered, and returns them.
