@@ -4,18 +4,27 @@ import { $, ask, make, set } from "./dom.js";
 import { clock, count, duration, percent, short, whole } from "./format.js";
 import { sentence } from "./store.js";
 
+/** A verdict's word, and what there is to say of it. Pure. */
+export function split(verdict) {
+  const at = verdict.indexOf(": ");
+  return at < 0 ? [verdict, ""] : [verdict.slice(0, at), verdict.slice(at + 2)];
+}
+
 export class Runs {
   draw(runs) {
     $("runs-none").hidden = runs.length > 0;
     $("runs").hidden = runs.length === 0;
-    $("runs").tBodies[0].replaceChildren(...runs.toReversed().map((r) => make("tr",
-      { "data-run": r.number, "data-exact": String(r.exact) },
-      make("th", { scope: "row" }, String(r.number)),
-      make("td", { class: "verdict", title: r.verdict }, r.verdict),
-      make("td", { class: "n", title: whole(r.received) }, short(r.received)),
-      make("td", { class: "n" }, short(r.rate)),
-      make("td", { class: "n" }, duration(r.elapsed_ns)),
-      make("td", { class: "n" }, r.mean_hops.toFixed(2)))));
+    $("runs").tBodies[0].replaceChildren(...runs.toReversed().flatMap((r) => {
+      const [word, why] = split(r.verdict);
+      const row = make("tr", { "data-run": r.number, "data-exact": String(r.exact), "data-verdict": word },
+        make("th", { scope: "row" }, String(r.number)),
+        make("td", { class: "verdict" }, word),
+        make("td", { class: "n", title: whole(r.received) }, short(r.received)),
+        make("td", { class: "n" }, short(r.rate)),
+        make("td", { class: "n" }, duration(r.elapsed_ns)),
+        make("td", { class: "n", title: `at most ${r.max_hops}` }, r.mean_hops.toFixed(2)));
+      return why ? [row, make("tr", { class: "why" }, make("td", { colspan: 6 }, why))] : [row];
+    }));
   }
 
   /** Shows the run under way. */

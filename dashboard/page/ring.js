@@ -120,7 +120,7 @@ export class RingView {
     const narrow = this.size < 480;
     this.bar = this.large ? this.size * 0.075 : 0;
     this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 46 : 62;
-    this.radius = this.middle - this.margin;
+    this.radius = Math.max(20, this.middle - this.margin);
     const placed = members.concat(gone).map((m) => ({ m, at: angle(m.id, ring.bits) })).sort((a, b) => a.at - b.at);
     this.nodes = placed.map((n) => n.m);
     this.places = placed.map((n) => n.at);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { announcement, apply, empty, sentence } from "../store.js";
 import { matches, shown } from "../nodes.js";
+import { split } from "../lists.js";
 import { compare } from "../trace.js";
 import { facts, gauges } from "../node.js";
 import { hopsSince } from "../charts.js";
@@ -102,4 +103,9 @@ test("hops are counted from when the tables were last others", () => {
   since.update({ ring: { offsets: [1, 2] }, members, hops: [0, 15, 5] });
   assert.deepEqual(since.counts, [0, 3, 5]);
   assert.ok(since.reset);
+});
+
+test("a verdict in two parts", () => {
+  assert.deepEqual(split("exact"), ["exact", ""]);
+  assert.deepEqual(split("balanced: 3 messages of unknown outcome; lost: node 5"), ["balanced", "3 messages of unknown outcome; lost: node 5"]);
 });
