@@ -14,8 +14,10 @@
 //
 //	-bits n       the ring has 2^n IDs, 16 by default
 //	-codec name   msgpack (default) or json; the same in all of a ring
+//	-control      let the page set the ring up and start runs
 //	-grace time   admit no new nodes for so long after the start, so that those of a
 //	              ring whose registry died can come back first
+//	-http addr    serve a live page of the ring at host:port
 //	-json         results as JSON, see below
 //	-lease time   how long a node may be silent before it is taken for dead, 3s by
 //	              default
@@ -128,6 +130,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
+	"github.com/x/ringdht/examples/internal/page"
 )
 
 const manual = `
@@ -155,6 +158,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	grace := flags.Duration("grace", 0, "admit no new nodes for so long after the start: those of a ring whose registry died come back first")
 	lease := flags.Duration("lease", 3*time.Second, "how long a node may be silent before it is taken for dead")
 	asJSON := flags.Bool("json", false, "print results as JSON, one line for each command, and all else on stderr")
+	live := page.AddFlags(flags)
 	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelWarn)
 	if err := console.Parse(flags, args, stdout, manual); err != nil {
 		return err
@@ -180,6 +184,14 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 		return err
 	}
 	screen.Say("Registry listening on %s", at)
+	if live.On() {
+		url, stop, err := live.Serve(ctx, r)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		screen.Say("Page at %s", url)
+	}
 
 	d := &desk{registry: r}
 	d.console(screen, *asJSON).Run(ctx, stdin)

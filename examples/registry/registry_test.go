@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,6 +40,34 @@ func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*r
 		nodes[i] = n
 	}
 	return nodes
+}
+
+// The page looks, and commands only if it may.
+func TestPage(t *testing.T) {
+	p, _ := start(t, "-http", "localhost:0")
+	url := p.Expect(`^Page at (http://localhost:\d+/)$`)[1]
+	for path, status := range map[string]int{"": 200, "snapshot.json": 200, "events": 200} {
+		resp, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close() // the events stay open until the end, and do not hold it up
+		if resp.StatusCode != status {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+	resp, err := http.Post(url+"setup", "application/json", strings.NewReader(`{"k":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("control is off: %s", resp.Status)
+	}
+	p.Interrupt()
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
 }
 
 func TestSession(t *testing.T) {

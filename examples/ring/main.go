@@ -10,8 +10,11 @@
 // # Flags
 //
 //	-codec name   how control messages are encoded, msgpack (default) or json
+//	-control      let the page set the ring up and start runs
 //	-entries k    entries of each routing table; 0, the default, for as many as
 //	              keep every route within log2 of the number of nodes
+//	-http addr    serve a live page of the ring at host:port, also after the run, until
+//	              interrupted
 //	-json         print the audit and the summary as JSON, a line each, and all else
 //	              on stderr
 //	-log level    what to log to stderr: debug, info, warn or error (default)
@@ -58,6 +61,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
+	"github.com/x/ringdht/examples/internal/page"
 	"github.com/x/ringdht/examples/internal/report"
 )
 
@@ -84,11 +88,13 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if err == nil {
 		err = j.do(ctx, console.NewScreen(stdout, stderr, j.json))
 	}
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && err != errNotExact {
 		err = errors.New("interrupted")
 	}
 	return console.Exit("ring", stderr, err)
 }
+
+var errNotExact = errors.New("not every message is accounted for")
 
 // job is what is to be done.
 type job struct {
@@ -97,12 +103,14 @@ type job struct {
 	nodes, entries    int
 	messages, payload int
 	json              bool
+	page              *page.Flags
 }
 
 func (j *job) parse(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("ring", flag.ContinueOnError)
 	j.codec, j.level = console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError) // the nodes end one after the other, and warn of it
 	flags.BoolVar(&j.json, "json", false, "print the audit and the summary as JSON, a line each, and all else on stderr")
+	j.page = page.AddFlags(flags)
 	flags.IntVar(&j.nodes, "nodes", 10, "the `number` of nodes in the ring")
 	flags.IntVar(&j.entries, "entries", 0, "the `number` of entries of each routing table (default 0, for log2 of the nodes)")
 	flags.IntVar(&j.messages, "messages", 25000, "the `number` of messages that each node sends")
@@ -138,6 +146,14 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 		return err
 	}
 	screen.Say("Registry listening on %s", at)
+	if j.page.On() {
+		url, stop, err := j.page.Serve(ctx, r)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		screen.Say("Page at %s", url)
+	}
 
 	nodes := make([]*ringdht.Node, 0, j.nodes)
 	defer func() {
@@ -181,8 +197,12 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 		return err
 	}
 	result.Show(report.NewSummaryDocument(s), report.Summary(s))
+	if j.page.On() {
+		screen.Say("The ring stays for those who look at its page, until it is interrupted.")
+		<-ctx.Done()
+	}
 	if !s.Exact() {
-		return errors.New("not every message is accounted for")
+		return errNotExact
 	}
 	return nil
 }

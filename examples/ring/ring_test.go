@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -55,6 +56,35 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// The page shows the ring during the run and after it, until it is interrupted.
+func TestPage(t *testing.T) {
+	p := drive.Start(t, run, "-nodes", "3", "-messages", "10", "-http", "127.0.0.1:0", "-control")
+	url := p.Expect(`^Page at (http://127\.0\.0\.1:\d+/)$`)[1]
+	p.Expect(`^Verdict: exact$`)
+	p.Expect(`^The ring stays `)
+	resp, err := http.Get(url + "snapshot.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var s struct{ Members, Runs []any }
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil || len(s.Members) != 3 || len(s.Runs) != 1 {
+		t.Errorf("%v %+v", err, s)
+	}
+	resp, err = http.Post(url+"run", "application/json", strings.NewReader(`{"messages":10}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a run by the page: %s", resp.Status)
+	}
+	p.Interrupt()
+	if status := p.Status(); status != 0 || p.Stderr() != "" {
+		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
+	}
+}
+
 func TestBadFlags(t *testing.T) {
 	for args, stderr := range map[string]string{
 		"-nodes 1":              `^ring: -nodes must be from 2 to 65536, not 1 `,
@@ -76,7 +106,12 @@ func TestBadFlags(t *testing.T) {
 			t.Errorf("%s: stderr is %q", args, e)
 		}
 	}
-	p := drive.Start(t, run, "-nodes", "2", "-payload", "100000000") // the library knows the maximum
+	p := drive.Start(t, run, "-nodes", "2", "-http", "127.0.0.1:no-port")
+	p.ExpectError(`^ring: .*no-port`)
+	if status := p.Status(); status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+	p = drive.Start(t, run, "-nodes", "2", "-payload", "100000000") // the library knows the maximum
 	p.ExpectError(`^ring: .* of 4 to \d+ bytes$`)
 	if status := p.Status(); status != 1 {
 		t.Errorf("exit status %d", status)

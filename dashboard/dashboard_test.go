@@ -1,0 +1,449 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// TestMain fails the run if a test left a goroutine of this module behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		if left := goroutinesLeft(); left != "" {
+			fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", left)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// goroutinesLeft lists goroutines that run this module's code. Those that are on their way
+// out get a moment.
+func goroutinesLeft() (left string) {
+	for range 200 {
+		left = ""
+		buf := make([]byte, 1<<20)
+		buf = buf[:runtime.Stack(buf, true)]
+		_, others, _ := strings.Cut(string(buf), "\n\n") // the first is this one
+		for g := range strings.SplitSeq(others, "\n\n") {
+			if strings.Contains(g, "ringdht") && !strings.Contains(g, "created by testing.") && !strings.Contains(g, "TestMain") {
+				left += g + "\n\n"
+			}
+		}
+		if left == "" {
+			return ""
+		}
+		time.Sleep(10 * time.Millisecond) // polling for the end, not for an outcome
+	}
+	return left
+}
+
+// testRing is a registry and its nodes over an in-memory network.
+type testRing struct {
+	t        testing.TB
+	net      *ringdht.MemoryNetwork
+	registry *ringdht.Registry
+	addr     string
+	nodes    []*ringdht.Node
+}
+
+func newTestRing(t testing.TB, size int, opts ...ringdht.RegistryOption) *testRing {
+	t.Helper()
+	tr := &testRing{t: t, net: ringdht.NewMemoryNetwork(1)}
+	opts = append([]ringdht.RegistryOption{ringdht.WithLease(30 * time.Second), ringdht.WithTransport(tr.net.Host("registry"))}, opts...)
+	r, err := ringdht.NewRegistry(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.registry = r
+	t.Cleanup(tr.close)
+	addr, err := r.Listen(tr.ctx(), "registry:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.addr = addr.String()
+	for range size {
+		tr.join()
+	}
+	return tr
+}
+
+func (tr *testRing) close() {
+	for _, n := range tr.nodes {
+		n.Close()
+	}
+	tr.registry.Close()
+}
+
+func (tr *testRing) join(opts ...ringdht.NodeOption) *ringdht.Node {
+	tr.t.Helper()
+	opts = append([]ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithTransport(tr.net.Host(fmt.Sprint("n", len(tr.nodes))))}, opts...)
+	n, err := ringdht.Join(tr.ctx(), tr.addr, nil, opts...)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	tr.nodes = append(tr.nodes, n)
+	return n
+}
+
+func (tr *testRing) setup(k int) ringdht.Audit {
+	tr.t.Helper()
+	a, err := tr.registry.Setup(tr.ctx(), k)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	for _, n := range tr.nodes {
+		if err := n.Ready(tr.ctx()); err != nil {
+			tr.t.Fatal(err)
+		}
+	}
+	return a
+}
+
+// ctx is long enough for anything that is not broken.
+func (tr *testRing) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	tr.t.Cleanup(cancel)
+	return ctx
+}
+
+// ask makes a request of a handler and decodes the answer, if it wants to.
+func ask(t testing.TB, h http.Handler, r *http.Request, answer any) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if answer != nil {
+		if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
+			t.Fatalf("%s %s: %d %s: %v", r.Method, r.URL, w.Code, w.Body, err)
+		}
+	}
+	return w
+}
+
+func get(path string) *http.Request { return httptest.NewRequest("GET", "http://localhost"+path, nil) }
+
+func post(path, body string) *http.Request {
+	return httptest.NewRequest("POST", "http://localhost"+path, strings.NewReader(body))
+}
+
+type failure struct{ Error string }
+
+// Everything that the page is made of is served, under any prefix, and it names nothing
+// that is not there.
+func TestPage(t *testing.T) {
+	tr := newTestRing(t, 0)
+	h := http.StripPrefix("/some/ring", Handler(tr.registry))
+	page := ask(t, h, get("/some/ring/"), nil)
+	if page.Code != http.StatusOK || !strings.HasPrefix(page.Header().Get("Content-Type"), "text/html") || !strings.Contains(page.Body.String(), `id="ring"`) {
+		t.Fatalf("%d %v %s", page.Code, page.Header(), page.Body)
+	}
+	policy := page.Header().Get("Content-Security-Policy")
+	if !strings.Contains(policy, "default-src 'self'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("the policy is %q", policy)
+	}
+	for _, bad := range []string{"<style", " style=", " onclick=", "http://", "https://", `src="/`, `href="/`} {
+		if strings.Contains(page.Body.String(), bad) {
+			t.Errorf("the page has %s", bad)
+		}
+	}
+	seen := map[string]bool{}
+	for todo := []string{"style.css", "main.js", "icon.svg"}; len(todo) > 0; todo = todo[1:] {
+		name := todo[0]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		w := ask(t, h, get("/some/ring/"+name), nil)
+		if w.Code != http.StatusOK || w.Header().Get("ETag") == "" || w.Body.Len() == 0 {
+			t.Errorf("%s: %d %v", name, w.Code, w.Header())
+		}
+		if strings.HasSuffix(name, ".js") && !strings.HasPrefix(w.Header().Get("Content-Type"), "text/javascript") {
+			t.Errorf("%s is %s", name, w.Header().Get("Content-Type"))
+		}
+		for line := range strings.Lines(w.Body.String()) {
+			if _, from, ok := strings.Cut(line, `from "./`); ok && strings.HasPrefix(line, "import") {
+				todo = append(todo, from[:strings.Index(from, `"`)])
+			}
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("only %v was looked at", seen)
+	}
+	if w := ask(t, h, get("/some/ring/test/route.test.js"), nil); w.Code != http.StatusNotFound {
+		t.Errorf("the tests are served: %d", w.Code)
+	}
+	r := get("/some/ring/main.js")
+	r.Header.Set("If-None-Match", ask(t, h, get("/some/ring/main.js"), nil).Header().Get("ETag"))
+	if w := ask(t, h, r, nil); w.Code != http.StatusNotModified {
+		t.Errorf("again: %d", w.Code)
+	}
+}
+
+// The data is that of the registry.
+func TestData(t *testing.T) {
+	tr := newTestRing(t, 5)
+	h := Handler(tr.registry)
+	want := tr.setup(2)
+
+	var s map[string]any
+	d := json.NewDecoder(ask(t, h, get("/snapshot.json"), nil).Body)
+	if err := d.Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	if members, ok := s["members"].([]any); !ok || len(members) != 5 || s["epoch"] != float64(tr.registry.Epoch()) || s["plan"] != "classic" {
+		t.Errorf("snapshot: %v", s)
+	}
+	var a ringdht.Audit
+	ask(t, h, get("/audit.json"), &a)
+	if a.Pairs != 20 || a.MeanHops != want.MeanHops || !a.OK() || a.Epoch != tr.registry.Epoch() {
+		t.Errorf("audit: %+v", a)
+	}
+	var m ringdht.MemberStatus
+	id := tr.nodes[2].ID()
+	ask(t, h, get(fmt.Sprint("/node.json?id=", id)), &m)
+	if m.ID != id || m.Life != tr.nodes[2].Life() || len(m.Entries) != 2 {
+		t.Errorf("node: %+v", m)
+	}
+
+	// A trace by numbers and by strings.
+	from, to := tr.nodes[0].ID(), tr.nodes[3].ID()
+	for _, body := range []string{fmt.Sprintf(`{"from":%d,"to":%d}`, from, to), fmt.Sprintf(`{"from":"%d","to":"%d"}`, from, to)} {
+		var told traced
+		if w := ask(t, h, post("/trace", body), &told); w.Code != http.StatusOK || told.Error != "" {
+			t.Fatalf("%s: %d %s", body, w.Code, w.Body)
+		}
+		path := []ringdht.ID{from}
+		for _, hop := range told.Hops {
+			path = append(path, hop.ID)
+			if hop.Elapsed <= 0 {
+				t.Errorf("%+v", told)
+			}
+		}
+		if fmt.Sprint(path) != fmt.Sprint(told.Predicted) || path[len(path)-1] != to {
+			t.Errorf("from %d to %d: %+v", from, to, told)
+		}
+	}
+	var told traced
+	nobody := ringdht.ID(0)
+	for _, n := range tr.nodes {
+		if n.ID() == nobody {
+			nobody++
+		}
+	}
+	ask(t, h, post("/trace", fmt.Sprintf(`{"from":%d,"to":%d}`, nobody, to)), &told)
+	if !strings.Contains(told.Error, "no such node") && !strings.Contains(told.Error, "nobody") {
+		t.Errorf("a trace from nobody: %+v", told)
+	}
+}
+
+// The audit walks a million routes in a large ring: it is made once an epoch.
+func TestAuditOnceAnEpoch(t *testing.T) {
+	tr := newTestRing(t, 3)
+	h := &handler{r: tr.registry}
+	tr.setup(0)
+	for range 3 {
+		h.audit(httptest.NewRecorder(), nil)
+	}
+	h.audits.last.Pairs = 1e6 // so that one made anew is told apart
+	var a ringdht.Audit
+	ask(t, http.HandlerFunc(h.audit), get("/audit.json"), &a)
+	if a.Pairs != 1e6 {
+		t.Errorf("made again in the same epoch: %+v", a)
+	}
+	tr.join()
+	tr.setup(0)
+	ask(t, http.HandlerFunc(h.audit), get("/audit.json"), &a)
+	if a.Pairs != 12 {
+		t.Errorf("not made again in another: %+v", a)
+	}
+}
+
+// What cannot be done is said in a sentence, with the right status.
+func TestWrongRequests(t *testing.T) {
+	tr := newTestRing(t, 2)
+	looks, controls := Handler(tr.registry), Handler(tr.registry, WithControl())
+	for _, c := range []struct {
+		h      http.Handler
+		r      *http.Request
+		status int
+		says   string
+	}{
+		{looks, get("/node.json"), 400, "id must be the ID of a node"},
+		{looks, get("/node.json?id=seven"), 400, `not "seven"`},
+		{looks, get("/node.json?id=99999999"), 404, "no node has the ID 99999999"},
+		{looks, post("/trace", ""), 400, "no body"},
+		{looks, post("/trace", "{}"), 400, "needs the IDs of two nodes"},
+		{looks, post("/trace", `{"from":-1,"to":2}`), 400, "an ID is a number"},
+		{looks, post("/trace", `{"from":1,"to":2,"by":3}`), 400, "by"},
+		{looks, post("/trace", `{"from":1,"to":2}{}`), 400, "something behind it"},
+		{looks, post("/trace", `{"from":1,"to":2,"x":"`+strings.Repeat("x", maxBody)+`"}`), 413, "at most 4096 bytes"},
+		{looks, post("/setup", `{"k":3}`), 403, "control is off"},
+		{looks, post("/run", `{"messages":3}`), 403, "control is off"},
+		{controls, post("/setup", `{"k":-3}`), 400, "at least 1"},
+		{controls, post("/setup", `{"k":3,"plan":"worst"}`), 400, `"classic" or "fewest hops", not "worst"`},
+		{controls, post("/setup", `{"k":"many"}`), 400, "JSON object that is expected"},
+		{controls, post("/run", `{}`), 400, "messages must be at least 1"},
+		{controls, post("/run", `{"messages":1,"payload":100000000}`), 400, "bytes"},
+		{controls, post("/run", `{"messages":1}`), 409, "not ready"},
+	} {
+		var f failure
+		w := ask(t, c.h, c.r, &f)
+		if w.Code != c.status || !strings.Contains(f.Error, c.says) || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s: %d %q, want %d with %q", c.r.Method, c.r.URL, w.Code, f.Error, c.status, c.says)
+		}
+	}
+	if w := ask(t, looks, get("/run"), nil); w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("GET /run: %d", w.Code)
+	}
+}
+
+// What the console can do, the page can.
+func TestControl(t *testing.T) {
+	tr := newTestRing(t, 4)
+	h := Handler(tr.registry, WithControl())
+	var a ringdht.Audit
+	ask(t, h, post("/setup", `{"k":2,"plan":"classic"}`), &a)
+	if a.Nodes != 4 || a.Entries != 2 || !a.OK() {
+		t.Fatalf("setup: %+v", a)
+	}
+	var o outcome
+	ask(t, h, post("/run", `{"messages":100,"payload":8}`), &o)
+	if !o.Exact || o.Received != 400 || o.Verdict != "exact" || o.Elapsed <= 0 {
+		t.Errorf("run: %+v", o)
+	}
+	ask(t, h, post("/setup", `{"k":3,"plan":"fewest hops"}`), &a)
+	if a.Entries != 3 || a.MeanHops != 1 {
+		t.Errorf("setup: %+v", a)
+	}
+}
+
+// A run whose page is closed goes on, and has its account.
+func TestRunOutlivesItsPage(t *testing.T) {
+	tr := newTestRing(t, 3)
+	tr.setup(0)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	Handler(tr.registry, WithControl()).ServeHTTP(httptest.NewRecorder(), post("/run", `{"messages":10}`).WithContext(ctx))
+	over := tr.ctx()
+	for tr.registry.Snapshot().Last == nil {
+		select {
+		case <-over.Done():
+			t.Fatal("there is no account")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if s := tr.registry.Snapshot(); !s.Last.Exact() || s.Last.Sum.Received != 30 {
+		t.Errorf("%s", s.Last.Verdict())
+	}
+}
+
+// Another site can neither command nor, under a name of its own, look.
+func TestOtherSites(t *testing.T) {
+	tr := newTestRing(t, 2)
+	h := Handler(tr.registry, WithControl(), WithHosts("ring.example"))
+	with := func(r *http.Request, header ...string) *http.Request {
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		return r
+	}
+	under := func(host string, r *http.Request) *http.Request {
+		r.Host = host
+		return r
+	}
+	const setup, body = "/setup", `{"k":1}`
+	for _, c := range []struct {
+		name   string
+		r      *http.Request
+		status int
+	}{
+		{"a cross-site POST", with(post(setup, body), "Sec-Fetch-Site", "cross-site"), 403},
+		{"one from the same site but another origin", with(post(setup, body), "Sec-Fetch-Site", "same-site"), 403},
+		{"another origin, from an old browser", with(post(setup, body), "Origin", "http://evil.example"), 403},
+		{"another port of this machine", with(post(setup, body), "Origin", "http://localhost:9999"), 403},
+		{"a sandboxed page", with(post(setup, body), "Origin", "null"), 403},
+		{"a cross-site run", with(post("/run", `{"messages":1}`), "Sec-Fetch-Site", "cross-site"), 403},
+		{"a cross-site trace", with(post("/trace", `{"from":1,"to":2}`), "Sec-Fetch-Site", "cross-site"), 403},
+		{"a name that somebody points here", under("evil.example", post(setup, body)), 403},
+		{"the same, looking", under("evil.example:8080", get("/snapshot.json")), 403},
+		{"the same, at the page", under("evil.example", get("/")), 403},
+		{"one that ends like ours", under("evil-ring.example", get("/snapshot.json")), 403},
+		{"one that begins like an address", under("127.0.0.1.evil.example", get("/snapshot.json")), 403},
+		{"no host", under("", get("/snapshot.json")), 403},
+		{"localhost", under("localhost:8080", get("/snapshot.json")), 200},
+		{"an address", under("192.0.2.7:8080", get("/snapshot.json")), 200},
+		{"an address of version 6", under("[::1]:8080", get("/snapshot.json")), 200},
+		{"the same without a port", under("[2001:db8::1]", get("/snapshot.json")), 200},
+		{"a name of ours", under("Ring.Example.:80", get("/snapshot.json")), 200},
+		{"this page", with(post(setup, body), "Sec-Fetch-Site", "same-origin"), 200},
+		{"this page in an old browser", with(post(setup, body), "Origin", "http://localhost"), 200},
+		{"a program", post(setup, body), 200},
+	} {
+		w := ask(t, h, c.r, nil)
+		if w.Code != c.status {
+			t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
+		}
+		if w.Header().Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: no policy", c.name)
+		}
+	}
+}
+
+// There are only so many traces at once.
+func TestTracesAreBounded(t *testing.T) {
+	tr := newTestRing(t, 2)
+	h := &handler{r: tr.registry, traces: make(chan struct{}, maxTraces)}
+	for range maxTraces {
+		h.traces <- struct{}{}
+	}
+	w := httptest.NewRecorder()
+	h.trace(w, post("/trace", `{"from":1,"to":2}`))
+	if w.Code != http.StatusServiceUnavailable || !bytes.Contains(w.Body.Bytes(), []byte("8 traces are under way")) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// The deadline for one answer must not meet the next over the same connection, which may
+// be another handler's.
+func TestDeadlinesEnd(t *testing.T) {
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	tr := newTestRing(t, 0)
+	h := Handler(tr.registry)
+	for _, path := range []string{"/", "/main.js", "/snapshot.json", "/node.json"} {
+		h.ServeHTTP(w, get(path))
+		if !w.set || !w.write.IsZero() {
+			t.Errorf("%s: the deadline is %v", path, w.write)
+		}
+	}
+	h.ServeHTTP(w, post("/trace", `{}`))
+	if !w.write.IsZero() || !w.read.IsZero() {
+		t.Errorf("the deadlines are %v and %v", w.write, w.read)
+	}
+}
+
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set         bool
+	read, write time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.set, d.write = d.set || !t.IsZero(), t
+	return nil
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.read = t
+	return nil
+}

@@ -1,0 +1,278 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// feed turns snapshots into what pages are told. It does no more than that: no lock, no
+// clock, no I/O. It remembers what was told, so as to tell only what is new.
+type feed struct {
+	interval time.Duration
+	control  bool
+
+	last    *ringdht.Snapshot
+	index   map[ringdht.ID]int // of the members
+	tracks  []*track           // likewise
+	members []byte             // the part
+	parts   [parts][]byte
+	seq     uint64   // of the latest event
+	events  [][]byte // the latest ringdht.MaxEvents
+	history [][4]int64
+	gone    map[ringdht.ID]ringdht.MemberStatus // as last seen
+	size    int                                 // of the latest update: the next will be about as long
+	whole   []byte                              // see all
+}
+
+// track follows one life.
+type track struct {
+	life  uint64
+	state ringdht.State
+	rates rates
+	row   []byte // as last told
+	old   []byte // a buffer for the next
+}
+
+// maxHistory is how many intervals are remembered.
+const maxHistory = 600
+
+// goneFor is how long those that are gone stay marked, and maxGone how many of them.
+const (
+	goneFor = time.Minute
+	maxGone = 100
+)
+
+func newFeed(interval time.Duration, control bool) *feed {
+	return &feed{interval: interval, control: control, gone: make(map[ringdht.ID]ringdht.MemberStatus)}
+}
+
+// update takes a snapshot and returns what is new in it.
+func (f *feed) update(s *ringdht.Snapshot) []byte {
+	f.whole = nil
+	b := append(open(make([]byte, 0, f.size+f.size/4), "t"), encode(millis(s.Time))...)
+	if f.last == nil || !sameMembers(f.last.Members, s.Members) {
+		f.enter(s)
+		b = append(open(b, "members"), f.members...)
+	}
+	b = f.rows(b, s)
+	lost := lately(s)
+	f.forget(lost)
+	bodies := [parts][]byte{
+		partRing: encode(f.ring(s)), partGone: encodeGone(lost), partDegraded: encodeDegraded(s.Degraded),
+		partTotal: encode(s.Total), partHops: encode(s.Hops), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
+		partLatency: encode([]any{s.Latency.Counts, s.Latency.Sum}),
+	}
+	for i, body := range bodies {
+		if f.parts[i] == nil || string(f.parts[i]) != string(body) {
+			f.parts[i] = body
+			b = append(open(b, partNames[i]), body...)
+		}
+	}
+	if news := f.news(s); len(news) > 0 {
+		b = list(open(b, "events"), news)
+	}
+	if len(f.history) == maxHistory {
+		f.history = slices.Delete(f.history, 0, 1)
+	}
+	f.history = append(f.history, [4]int64{millis(s.Time), s.Total.Sent, s.Total.Delivered, s.Total.Relayed})
+	f.last, f.size = s, len(b)
+	return append(b, '}')
+}
+
+// all is everything, for a page that has just connected.
+func (f *feed) all() []byte {
+	if f.whole != nil {
+		return f.whole
+	}
+	b := append(open(nil, "t"), encode(millis(f.last.Time))...)
+	b = append(open(b, "members"), f.members...)
+	b = append(open(b, "rows"), '[')
+	for i, t := range f.tracks {
+		b = append(append(number(append(comma(b), '['), int64(i)), t.row...), ']')
+	}
+	b = append(b, ']')
+	for i, body := range f.parts {
+		b = append(open(b, partNames[i]), body...)
+	}
+	b = list(open(b, "events"), f.events)
+	b = append(open(b, "history"), encode(f.history)...)
+	f.whole = append(b, '}')
+	return f.whole
+}
+
+// list appends elements as an array.
+func list(b []byte, elements [][]byte) []byte {
+	b = append(b, '[')
+	for _, e := range elements {
+		b = append(comma(b), e...)
+	}
+	return append(b, ']')
+}
+
+// sameMembers says that what the part members tells is the same.
+func sameMembers(a, b []ringdht.MemberStatus) bool {
+	return slices.EqualFunc(a, b, func(a, b ringdht.MemberStatus) bool {
+		return a.ID == b.ID && a.Life == b.Life && a.Addr == b.Addr && a.Joined.Equal(b.Joined) && slices.Equal(a.Entries, b.Entries)
+	})
+}
+
+// enter takes another list of members.
+func (f *feed) enter(s *ringdht.Snapshot) {
+	known := make(map[ringdht.ID]*track, len(f.tracks))
+	if f.last != nil {
+		for i, m := range f.last.Members {
+			known[m.ID] = f.tracks[i]
+			f.gone[m.ID] = m
+		}
+	}
+	f.index = make(map[ringdht.ID]int, len(s.Members))
+	f.tracks = make([]*track, len(s.Members))
+	for i, m := range s.Members {
+		f.index[m.ID] = i
+		t := known[m.ID]
+		if t == nil || t.life != m.Life {
+			t = &track{life: m.Life}
+		}
+		t.row = nil // its index and its entries may be others
+		f.tracks[i] = t
+	}
+	f.members = append(f.members[:0], '[')
+	for i := range s.Members {
+		f.members = appendMember(f.members, &s.Members[i], f.index)
+	}
+	f.members = append(f.members, ']')
+}
+
+// rows appends the part rows, unless there are none.
+func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
+	before := len(b)
+	b = append(open(b, "rows"), '[')
+	empty := len(b)
+	for i := range s.Members {
+		m, t := &s.Members[i], f.tracks[i]
+		if t.row != nil && t.state == m.State && t.rates.heard.Equal(m.Heard) {
+			continue
+		}
+		t.state = m.State
+		t.rates.update(m)
+		row := appendRow(t.old[:0], m, &t.rates, f.index)
+		if t.row != nil && string(row) == string(t.row) {
+			t.old = row
+			continue
+		}
+		t.row, t.old = row, t.row
+		b = append(append(number(append(comma(b), '['), int64(i)), row...), ']')
+	}
+	if len(b) == empty {
+		return b[:before]
+	}
+	return append(b, ']')
+}
+
+// news appends the events that are new to those that are remembered, and returns them.
+func (f *feed) news(s *ringdht.Snapshot) (news [][]byte) {
+	for i := range s.Events {
+		if e := &s.Events[i]; e.Seq > f.seq {
+			f.seq = e.Seq
+			news = append(news, appendEvent(nil, e))
+		}
+	}
+	f.events = append(f.events, news...)
+	f.events = slices.Delete(f.events, 0, max(0, len(f.events)-ringdht.MaxEvents))
+	return news
+}
+
+func (f *feed) ring(s *ringdht.Snapshot) ringPart {
+	missing := []string{}
+	for _, line := range s.Missing {
+		if len(missing) == maxMissing || line == "" { // the registry words the first few only
+			missing = append(missing, fmt.Sprintf("and %d more", len(s.Missing)-len(missing)))
+			break
+		}
+		missing = append(missing, line)
+	}
+	return ringPart{
+		Name: s.Ring, Bits: s.Bits, Lease: s.Lease.Milliseconds(), Interval: f.interval.Milliseconds(), Epoch: s.Epoch,
+		Live: s.Live, Plan: s.Plan.String(), Entries: s.Entries, Offsets: s.Offsets, Missing: missing, Control: f.control,
+	}
+}
+
+// results are runs as a page shows them: a verdict may name all nodes of a large ring.
+func results(runs []ringdht.RunResult) []ringdht.RunResult {
+	runs = slices.Clone(runs)
+	for i := range runs {
+		runs[i].Verdict = cut(runs[i].Verdict)
+	}
+	return runs
+}
+
+// lately is the events in which those went that are gone for no longer than goneFor and have
+// not come back, the latest maxGone of them, the oldest first. It needs no memory of ours, so
+// that a page which has just been opened shows them too.
+func lately(s *ringdht.Snapshot) (list []ringdht.Event) {
+	seen := make(map[ringdht.ID]struct{})
+	for _, e := range slices.Backward(s.Events) {
+		if s.Time.Sub(e.Time) > goneFor || len(list) == maxGone {
+			break
+		}
+		if e.Kind != ringdht.EventDead && e.Kind != ringdht.EventLeft {
+			continue
+		}
+		if _, known := seen[e.Node.ID]; known || present(s, e.Node.ID) {
+			continue
+		}
+		seen[e.Node.ID] = struct{}{}
+		list = append(list, e)
+	}
+	slices.Reverse(list)
+	return list
+}
+
+func present(s *ringdht.Snapshot, id ringdht.ID) bool {
+	_, ok := slices.BinarySearchFunc(s.Members, id, func(m ringdht.MemberStatus, id ringdht.ID) int {
+		return cmp.Compare(m.ID, id)
+	})
+	return ok
+}
+
+// forget keeps of those that are gone only who is gone lately.
+func (f *feed) forget(lost []ringdht.Event) {
+	if len(f.gone) == 0 {
+		return
+	}
+	kept := make(map[ringdht.ID]ringdht.MemberStatus, len(lost))
+	for _, e := range lost {
+		if m, ok := f.gone[e.Node.ID]; ok && m.Life == e.Life {
+			m.State = ringdht.State(e.Kind)
+			kept[e.Node.ID] = m
+		}
+	}
+	f.gone = kept
+}
+
+func encodeGone(lost []ringdht.Event) []byte {
+	b := []byte{'['}
+	for _, e := range lost {
+		b = ident(append(comma(b), '['), uint64(e.Node.ID))
+		b = text(b, e.Node.Addr)
+		b = ident(b, e.Life)
+		b = text(b, string(e.Kind))
+		b = number(b, millis(e.Time))
+		b = append(text(b, cut(e.Why)), ']')
+	}
+	return append(b, ']')
+}
+
+func encodeDegraded(pairs []ringdht.Degraded) []byte {
+	b := []byte{'['}
+	for _, p := range pairs {
+		b = ident(append(comma(b), '['), uint64(p.From.ID))
+		b = ident(b, uint64(p.To.ID))
+		b = append(text(b, cut(p.Why)), ']')
+	}
+	return append(b, ']')
+}

@@ -1,0 +1,271 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// told is what a page knows, from what it was told: a model of the page's own store.
+type told struct {
+	T       int64
+	Members [][]any
+	Rows    map[int][]any
+	Events  [][]any
+	Parts   map[string]any
+}
+
+func (p *told) take(t *testing.T, update []byte) {
+	t.Helper()
+	var u map[string]any
+	if err := json.Unmarshal(update, &u); err != nil {
+		t.Fatalf("%v: %s", err, update)
+	}
+	p.T = int64(u["t"].(float64))
+	if all, ok := u["members"].([]any); ok {
+		p.Members, p.Rows = nil, make(map[int][]any)
+		for _, m := range all {
+			p.Members = append(p.Members, m.([]any))
+		}
+	}
+	rows, _ := u["rows"].([]any)
+	for _, r := range rows {
+		p.Rows[int(r.([]any)[0].(float64))] = r.([]any)[1:]
+	}
+	events, _ := u["events"].([]any)
+	for _, e := range events {
+		p.Events = append(p.Events, e.([]any))
+	}
+	p.Events = p.Events[max(0, len(p.Events)-ringdht.MaxEvents):]
+	for _, name := range partNames {
+		if v, ok := u[name]; ok {
+			p.Parts[name] = v
+		}
+	}
+}
+
+// world makes snapshots of a ring that changes at random.
+type world struct {
+	rng    *rand.Rand
+	s      ringdht.Snapshot
+	lives  uint64
+	serial uint64
+}
+
+func (w *world) event(kind ringdht.EventKind, m ringdht.MemberStatus) {
+	w.serial++
+	w.s.Events = append(slices.Clone(w.s.Events), ringdht.Event{Seq: w.serial, Time: w.s.Time, Kind: kind, Node: m.Peer, Life: m.Life, Why: `"why" <&>`})
+	w.s.Events = w.s.Events[max(0, len(w.s.Events)-ringdht.MaxEvents):]
+}
+
+func (w *world) step() *ringdht.Snapshot {
+	w.s.Time = w.s.Time.Add(500 * time.Millisecond)
+	w.s.Members = slices.Clone(w.s.Members)
+	switch n := len(w.s.Members); {
+	case w.rng.IntN(3) == 0 && n < 20: // somebody joins
+		id := ringdht.ID(w.rng.Uint64N(40) << 58)
+		at, taken := slices.BinarySearchFunc(w.s.Members, id, func(m ringdht.MemberStatus, id ringdht.ID) int {
+			if m.ID < id {
+				return -1
+			}
+			return int(min(1, m.ID-id))
+		})
+		if taken {
+			break
+		}
+		w.lives++
+		m := ringdht.MemberStatus{State: ringdht.StateRegistered, Joined: w.s.Time}
+		m.ID, m.Addr, m.Life = id, fmt.Sprintf("host%d:%d", id, w.lives), 1<<63+w.lives
+		w.s.Members = slices.Insert(w.s.Members, at, m)
+		w.event(ringdht.EventJoined, m)
+		w.tables()
+	case w.rng.IntN(4) == 0 && n > 0: // somebody goes
+		i := w.rng.IntN(n)
+		w.event([]ringdht.EventKind{ringdht.EventLeft, ringdht.EventDead}[w.rng.IntN(2)], w.s.Members[i])
+		w.s.Members = slices.Delete(w.s.Members, i, i+1)
+		if w.rng.IntN(2) == 0 { // else the tables lag, and name who is gone
+			w.tables()
+		}
+	}
+	for i := range w.s.Members {
+		m := &w.s.Members[i]
+		if w.rng.IntN(3) > 0 {
+			continue
+		}
+		m.State = states[w.rng.IntN(len(states))]
+		m.Heard = w.s.Time
+		m.Counters.Sent += w.rng.Int64N(2)
+		m.Counters.Relayed += w.rng.Int64N(2)
+		m.Links = nil
+		for _, id := range m.Entries {
+			m.Links = append(m.Links, ringdht.LinkStatus{To: id, Up: w.rng.IntN(4) > 0, Bytes: w.rng.Int64N(1000)})
+		}
+		w.s.Total.Sent++
+	}
+	s := w.s
+	return &s
+}
+
+// tables gives everybody the next two as entries.
+func (w *world) tables() {
+	w.s.Epoch++
+	n := len(w.s.Members)
+	for i := range w.s.Members {
+		w.s.Members[i].Entries = nil
+		for d := 1; d < min(3, n); d++ {
+			w.s.Members[i].Entries = append(w.s.Members[i].Entries, w.s.Members[(i+d)%n].ID)
+		}
+	}
+}
+
+// Whoever was told everything once and then what is new knows what somebody knows who is
+// told everything now, and that is what the snapshot says.
+func TestFeed(t *testing.T) {
+	for seed := range uint64(5) {
+		w := &world{rng: rand.New(rand.NewPCG(seed, 1)), s: ringdht.Snapshot{Time: time.Unix(1e9, 0), Bits: 64}}
+		f := newFeed(500*time.Millisecond, false)
+		f.update(w.step())
+		follower := &told{Parts: map[string]any{}}
+		follower.take(t, f.all())
+		for range 150 {
+			s := w.step()
+			follower.take(t, f.update(s))
+			fresh := &told{Parts: map[string]any{}}
+			fresh.take(t, f.all())
+			if !reflect.DeepEqual(follower, fresh) {
+				t.Fatalf("seed %d: the follower knows\n%v\nand who comes now\n%v", seed, follower, fresh)
+			}
+			check(t, s, follower)
+		}
+		if len(f.history) != 151 || len(f.gone) > maxGone {
+			t.Errorf("%d samples, %d gone", len(f.history), len(f.gone))
+		}
+	}
+}
+
+func check(t *testing.T, s *ringdht.Snapshot, p *told) {
+	t.Helper()
+	if p.T != s.Time.UnixMilli() || len(p.Members) != len(s.Members) || len(p.Rows) != len(s.Members) {
+		t.Fatalf("%d members and %d rows of %d at %d", len(p.Members), len(p.Rows), len(s.Members), p.T)
+	}
+	for i, m := range s.Members {
+		if p.Members[i][0] != m.ID.String() || p.Members[i][2] != strconv.FormatUint(m.Life, 10) {
+			t.Fatalf("member %d is %v, not %v", i, p.Members[i], m)
+		}
+		entries := p.Members[i][4].([]any)
+		row, links := p.Rows[i], p.Rows[i][7].([]any)
+		at := 0
+		for _, id := range m.Entries {
+			if !present(s, id) {
+				continue
+			}
+			if e := int(entries[at].(float64)); s.Members[e].ID != id {
+				t.Fatalf("entry %d of member %d is %d", at, i, e)
+			}
+			up := slices.ContainsFunc(m.Links, func(l ringdht.LinkStatus) bool { return l.To == id && l.Up })
+			if up != (links[at].(float64) >= 0) {
+				t.Fatalf("link %d of member %d: %v, %v", at, i, links, m.Links)
+			}
+			at++
+		}
+		if at != len(entries) || at != len(links) {
+			t.Fatalf("member %d: %d entries, %v %v", i, at, entries, links)
+		}
+		if int64(row[1].(float64)) != m.Counters.Sent || int64(row[3].(float64)) != m.Counters.Relayed || states[int(row[0].(float64))] != m.State {
+			t.Fatalf("row %d is %v of %+v", i, row, m)
+		}
+	}
+	for _, g := range p.Parts["gone"].([]any) {
+		id, err := strconv.ParseUint(g.([]any)[0].(string), 10, 64)
+		if err != nil || present(s, ringdht.ID(id)) {
+			t.Fatalf("gone: %v", g)
+		}
+	}
+}
+
+// Who is gone stays marked for a while, with what was last known, and no longer.
+func TestGone(t *testing.T) {
+	at := time.Unix(1e9, 0)
+	m := ringdht.MemberStatus{State: ringdht.StateActive}
+	m.ID, m.Life, m.Counters.Sent = 7, 3, 42
+	s := ringdht.Snapshot{Time: at, Members: []ringdht.MemberStatus{m}}
+	f := newFeed(time.Second, false)
+	f.update(&s)
+	dead := ringdht.Snapshot{Time: at.Add(time.Second), Events: []ringdht.Event{{Seq: 1, Time: at.Add(time.Second), Kind: ringdht.EventDead, Node: m.Peer, Life: 3}}}
+	f.update(&dead)
+	if g := f.gone[7]; g.State != "dead" || g.Counters.Sent != 42 {
+		t.Errorf("remembered as %+v", g)
+	}
+	for _, c := range []struct {
+		after   time.Duration
+		members []ringdht.MemberStatus
+		want    int
+	}{{31 * time.Second, nil, 1}, {goneFor, nil, 1}, {goneFor + time.Second, nil, 0}, {time.Second, s.Members, 0}} {
+		later := dead
+		later.Time, later.Members = dead.Time.Add(c.after), c.members
+		if got := len(lately(&later)); got != c.want {
+			t.Errorf("after %v: %d gone, want %d", c.after, got, c.want)
+		}
+	}
+	dead.Time = dead.Time.Add(goneFor + time.Second)
+	f.update(&dead)
+	if len(f.gone) != 0 {
+		t.Error("remembered for ever")
+	}
+}
+
+// Rates are what two reports differ by, over the time between them; what is not told again is
+// over.
+func TestRates(t *testing.T) {
+	at := time.Unix(1e9, 0)
+	var m ringdht.MemberStatus
+	report := func(after time.Duration, relayed, first, second int64) {
+		m.Heard = at.Add(after)
+		m.Counters.Relayed = relayed
+		m.Links = []ringdht.LinkStatus{{To: 1, Up: true, Bytes: first}, {To: 2, Up: true, Bytes: second}}
+	}
+	var r rates
+	want := func(relayed int64, links ...int64) {
+		t.Helper()
+		r.update(&m)
+		if r.relayed != relayed || !slices.Equal(r.links, links) {
+			t.Errorf("%d relayed, links %v; want %d, %v", r.relayed, r.links, relayed, links)
+		}
+	}
+	report(0, 500, 1000, 2000)
+	want(0, 0, 0) // nobody knows over what time
+	report(2*time.Second, 700, 1100, 2000)
+	want(100, 50, 0)
+	want(100, 50, 0) // the same report again
+	report(3*time.Second, 700, 1100, 2000)
+	want(0, 0, 0)
+	report(4*time.Second, 700, 30, 2010) // the first link was opened again
+	want(0, 30, 10)
+	report(5*time.Second, 700, 30, 2010)
+	slices.Reverse(m.Links) // the table is another
+	m.Links[0].Bytes += 7
+	want(0, 7, 0)
+}
+
+// A verdict that names a thousand nodes is not sent to every page.
+func TestLongTexts(t *testing.T) {
+	long := string(make([]rune, 1000))
+	if got := cut(long + "ü"); len(got) > maxText+len(" …") {
+		t.Errorf("%d bytes", len(got))
+	}
+	if got := cut("é" + string(slices.Repeat([]byte("ü"), maxText))); !json.Valid(encode(got)) || got[len(got)-len(" …"):] != " …" {
+		t.Errorf("%q", got)
+	}
+	f := newFeed(time.Second, false)
+	f.update(&ringdht.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}})
+	if got := f.ring(&ringdht.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}}).Missing; !slices.Equal(got, []string{"a", "b", "c", "and 3 more"}) {
+		t.Errorf("missing: %q", got)
+	}
+}

@@ -1,0 +1,165 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// snapshot is /snapshot.json.
+func (h *handler) snapshot(w http.ResponseWriter, _ *http.Request) {
+	send(w, http.StatusOK, h.camera.show().json())
+}
+
+// node is /node.json. Of a node that is gone it is the latest that a page was told, with
+// the state in which it went; those are remembered while pages are open.
+func (h *handler) node(w http.ResponseWriter, r *http.Request) {
+	text := r.URL.Query().Get("id")
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "id must be the ID of a node, such as ?id=123, not %q", text)
+		return
+	}
+	id := ringdht.ID(n)
+	if m := h.camera.show().member(id); m != nil {
+		answer(w, http.StatusOK, m)
+		return
+	}
+	if m := h.hub.remembered(id); m != nil {
+		answer(w, http.StatusOK, m)
+		return
+	}
+	refuse(w, http.StatusNotFound, "no node has the ID %d", id)
+}
+
+// audits keeps the audit of the latest epoch.
+type audits struct {
+	mu   sync.Mutex // held while one is made, so that those who ask at once share it
+	have bool
+	last ringdht.Audit
+}
+
+// audit is /audit.json. Walking all routes takes far longer than a snapshot, and they only
+// change with the epoch.
+func (h *handler) audit(w http.ResponseWriter, _ *http.Request) {
+	a := &h.audits
+	a.mu.Lock()
+	if epoch := h.r.Epoch(); !a.have || a.last.Epoch != epoch {
+		a.last, a.have = h.r.Audit(), true
+		a.last.Epoch = max(a.last.Epoch, epoch) // it has none before the first set-up
+	}
+	last := a.last
+	a.mu.Unlock()
+	answer(w, http.StatusOK, last)
+}
+
+// identifier is an ID in a request: a number, or a string for those who keep no 64 bits.
+type identifier ringdht.ID
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (i *identifier) UnmarshalJSON(b []byte) error {
+	n, err := strconv.ParseUint(strings.Trim(string(b), `"`), 10, 64)
+	if err != nil {
+		return errors.New("an ID is a number from 0 to 2^64-1")
+	}
+	*i = identifier(n)
+	return nil
+}
+
+// traced is the answer to /trace.
+type traced struct {
+	Predicted []ringdht.ID  `json:"predicted"` // by the tables, from the source to the sink
+	Hops      []ringdht.Hop `json:"hops"`      // as the nodes on the way have answered
+	Error     string        `json:"error"`
+}
+
+// traceTime bounds a trace.
+const traceTime = 5 * time.Second
+
+// trace is /trace. It changes nothing, so it needs no control; it makes work, so it is a
+// POST, guarded like those that do change something, and there are only so many at once.
+func (h *handler) trace(w http.ResponseWriter, r *http.Request) {
+	var ask struct{ From, To *identifier }
+	if !read(w, r, &ask) {
+		return
+	}
+	if ask.From == nil || ask.To == nil {
+		refuse(w, http.StatusBadRequest, `a trace needs the IDs of two nodes: {"from": 123, "to": 456}`)
+		return
+	}
+	from, to := ringdht.ID(*ask.From), ringdht.ID(*ask.To)
+	select {
+	case h.traces <- struct{}{}:
+		defer func() { <-h.traces }()
+	default:
+		refuse(w, http.StatusServiceUnavailable, "%d traces are under way: try again in a moment", maxTraces)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), traceTime)
+	defer cancel()
+	told := traced{Predicted: predict(h.camera.show().Snapshot, from, to), Hops: []ringdht.Hop{}}
+	hops, err := h.r.Trace(ctx, from, to)
+	if err != nil {
+		told.Error = plain(err)
+	}
+	told.Hops = append(told.Hops, hops...)
+	answer(w, http.StatusOK, told)
+}
+
+// predict follows the tables as they were handed out, until they lead no further.
+func predict(s *ringdht.Snapshot, from, to ringdht.ID) []ringdht.ID {
+	tables := make(map[ringdht.ID][]ringdht.ID, len(s.Members))
+	for _, m := range s.Members {
+		tables[m.ID] = m.Entries
+	}
+	path := []ringdht.ID{from}
+	for at := from; at != to; {
+		entries := tables[at]
+		i := ringdht.ClosestPreceding(ringdht.Space(s.Bits), at, to, entries)
+		if i < 0 {
+			break
+		}
+		at = entries[i]
+		path = append(path, at)
+	}
+	return path
+}
+
+// maxBody bounds what a request may say.
+const maxBody = 4 << 10
+
+// read parses the body of a request; it answers itself if it cannot.
+func read(w http.ResponseWriter, r *http.Request, v any) bool {
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(readTime))
+	defer c.SetReadDeadline(time.Time{}) // one that passes later would end the request
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil && d.More() {
+		err = errors.New("there is something behind it")
+	}
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		refuse(w, http.StatusRequestEntityTooLarge, "a request has at most %d bytes", maxBody)
+	case errors.Is(err, io.EOF):
+		refuse(w, http.StatusBadRequest, "the request has no body: a JSON object is expected")
+	case err != nil:
+		refuse(w, http.StatusBadRequest, "the request is not the JSON object that is expected: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return err == nil
+}
+
+// plain is an error for people: without the prefixes that tell programs' logs apart.
+func plain(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "ringdht: "), "registry: ")
+}

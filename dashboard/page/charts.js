@@ -1,0 +1,122 @@
+// Messages per second over time, and the histogram of hops.
+
+import { $, make, set } from "./dom.js";
+import { count, percent, short } from "./format.js";
+import { ceiling } from "./history.js";
+import { colour } from "./palette.js";
+import { expected, expectedMean, mean } from "./route.js";
+
+const SPAN = 180_000; // ms that the picture shows
+
+/** Makes a canvas as large as it is shown. Setting the size clears it, so it is only done on change. */
+export function fit(canvas, width, height) {
+  const dpr = Math.min(2, devicePixelRatio || 1), w = Math.round(width * dpr), h = Math.round(height * dpr);
+  const g = canvas.getContext("2d");
+  if (canvas.width !== w || canvas.height !== h) {
+    canvas.width = w;
+    canvas.height = h;
+  }
+  g.setTransform(dpr, 0, 0, dpr, 0, 0);
+  g.clearRect(0, 0, width, height);
+  return g;
+}
+
+export function drawHistory(history, window, now) {
+  const canvas = $("history-canvas"), width = canvas.clientWidth, height = canvas.clientHeight;
+  if (!width) return;
+  const rates = history.rates("delivered", window, now - SPAN);
+  const most = rates.reduce((max, r) => Math.max(max, r.rate), 0), top = ceiling(most);
+  const g = fit(canvas, width, height), base = height - 16;
+  const x = (t) => width - (now - t) / SPAN * width, y = (rate) => base - rate / top * (base - 14);
+  g.strokeStyle = colour("line");
+  g.fillStyle = colour("soft");
+  g.lineWidth = 1;
+  g.font = "11px system-ui, sans-serif";
+  g.textAlign = "left";
+  g.beginPath();
+  for (const part of [0, 0.5, 1]) {
+    g.moveTo(0, Math.round(y(top * part)) + 0.5);
+    g.lineTo(width, Math.round(y(top * part)) + 0.5);
+  }
+  g.stroke();
+  g.fillText(most > 0 ? short(top) : "", 2, y(top) - 3);
+  for (const minutes of [1, 2]) g.fillText(`−${minutes} min`, x(now - minutes * 60_000) - 14, height - 3);
+  g.textAlign = "right";
+  g.fillText("now", width, height - 3);
+  if (rates.length > 1) {
+    g.beginPath();
+    g.moveTo(x(rates[0].t), base);
+    for (const r of rates) g.lineTo(x(r.t), y(r.rate));
+    g.lineTo(x(rates.at(-1).t), base);
+    g.fillStyle = colour("flow", 0.18);
+    g.fill();
+    g.beginPath();
+    rates.forEach((r, i) => i ? g.lineTo(x(r.t), y(r.rate)) : g.moveTo(x(r.t), y(r.rate)));
+    g.strokeStyle = colour("flow");
+    g.lineWidth = 2;
+    g.lineJoin = "round";
+    g.stroke();
+  }
+  set($("history-peak"), most > 0 ? `at most ${short(most)} in three minutes` : "");
+  const label = `Messages per second over the last three minutes: ${short(rates.at(-1)?.rate ?? 0)} now, at most ${short(most)}`;
+  if (canvas.getAttribute("aria-label") !== label) canvas.setAttribute("aria-label", label);
+}
+
+/**
+ * Counts hops since the tables were last other ones: what was delivered by other tables is not
+ * to be held against these. Pure.
+ */
+export function hopsSince() {
+  let tables = null, base = [], counts = [];
+  return {
+    update({ ring, members, hops }) {
+      const now = `${members.length} ${ring.offsets.join()}`;
+      if (tables === null || hops.length < base.length) base = [];
+      else if (now !== tables) base = hops.slice();
+      tables = now;
+      counts = hops.map((n, h) => Math.max(0, n - (base[h] ?? 0)));
+    },
+    get counts() { return counts; },
+    get reset() { return base.length > 0; },
+  };
+}
+
+/** The shares of counts. */
+const shares = (counts) => {
+  const sum = counts.reduce((a, b) => a + b, 0);
+  return counts.map((c) => sum ? c / sum : 0);
+};
+
+let drawn = "", forecast = { of: "", shares: null, mean: NaN };
+
+export function drawHops(store, since) {
+  const { ring, members } = store, counts = since.counts;
+  const tables = `${members.length} ${ring.offsets.join()}`;
+  if (forecast.of !== tables) forecast = { of: tables, shares: expected(members.length, ring.offsets), mean: expectedMean(members.length, ring.offsets) };
+  const now = `${tables} ${counts.join()}`;
+  if (now === drawn) return;
+  drawn = now;
+  const measured = shares(counts), predicted = forecast.shares ?? [];
+  const n = Math.max(measured.length, predicted.length);
+  const top = Math.max(0.01, ...measured, ...predicted);
+  const box = $("hops");
+  while (box.children.length > n) box.lastChild.remove();
+  while (box.children.length < n) {
+    box.append(make("div", { class: "bin" }, make("div", { class: "bars" }, make("i", { class: "measured" }), make("i", { class: "predicted" })), make("span", {})));
+  }
+  const every = n > 20 ? 5 : 1;
+  for (let h = 0; h < n; h++) {
+    const bin = box.children[h], [a, b] = bin.firstChild.children;
+    bin.dataset.hops = h;
+    bin.dataset.measured = counts[h] ?? 0;
+    bin.title = `${h}${h === 31 ? " and more" : ""} hops: ${percent(measured[h] ?? 0)} measured, ${percent(predicted[h] ?? 0)} predicted`;
+    a.style.height = `${100 * (measured[h] ?? 0) / top}%`;
+    b.style.height = `${100 * (predicted[h] ?? 0) / top}%`;
+    set(bin.lastChild, h % every ? "" : h === 31 ? "31+" : String(h));
+  }
+  const sum = counts.reduce((a, b) => a + b, 0);
+  const said = `${sum ? `Measured mean ${mean(counts).toFixed(3)} over ${count(sum, "message")}${since.reset ? " since the tables changed" : ""}` : "No messages by these tables yet"}` +
+    `${Number.isFinite(forecast.mean) ? `; predicted mean ${forecast.mean.toFixed(3)}` : ""}.`;
+  set($("hops-text"), said);
+  box.setAttribute("aria-label", `Histogram of hops. ${said}`);
+}

@@ -1,0 +1,114 @@
+// Runs, events, the audit, and pairs that are led around.
+
+import { $, ask, make, set } from "./dom.js";
+import { clock, count, duration, percent, short, whole } from "./format.js";
+import { sentence } from "./store.js";
+
+/** A verdict's word, and what there is to say of it. Pure. */
+export function split(verdict) {
+  const at = verdict.indexOf(": ");
+  return at < 0 ? [verdict, ""] : [verdict.slice(0, at), verdict.slice(at + 2)];
+}
+
+export class Runs {
+  draw(runs) {
+    $("runs-none").hidden = runs.length > 0;
+    $("runs").hidden = runs.length === 0;
+    $("runs").tBodies[0].replaceChildren(...runs.toReversed().flatMap((r) => {
+      const [word, why] = split(r.verdict);
+      const row = make("tr", { "data-run": r.number, "data-exact": String(r.exact), "data-verdict": word },
+        make("th", { scope: "row" }, String(r.number)),
+        make("td", { class: "verdict" }, word),
+        make("td", { class: "n", title: whole(r.received) }, short(r.received)),
+        make("td", { class: "n" }, short(r.rate)),
+        make("td", { class: "n" }, duration(r.elapsed_ns)),
+        make("td", { class: "n", title: `at most ${r.max_hops}` }, r.mean_hops.toFixed(2)));
+      return why ? [row, make("tr", { class: "why" }, make("td", { colspan: 6 }, why))] : [row];
+    }));
+  }
+
+  /** Shows the run under way. */
+  progress(running) {
+    $("running").hidden = !running;
+    if (!running) return;
+    const share = running.total ? running.received / running.total : 0;
+    $("running-bar").value = share;
+    set($("running-text"), `run ${running.number}: ${percent(share)} of ${whole(running.total)} messages delivered`);
+  }
+}
+
+const SHOWN = 150;
+
+export class Events {
+  constructor() {
+    this.list = $("events");
+  }
+
+  /** Adds events, the newest on top; first means that they are all. */
+  draw(events, first) {
+    if (first) this.list.replaceChildren();
+    const some = events.slice(-SHOWN).reverse().map((e) => make("li",
+      { "data-seq": e.seq, "data-kind": e.kind },
+      make("time", { datetime: new Date(e.t).toISOString() }, clock(e.t)),
+      " ", make("span", { class: "what" }, sentence(e)),
+      ...e.why && !["run ended"].includes(e.kind) ? [" ", make("span", { class: "why" }, e.why)] : []));
+    if (some.length) this.list.prepend(...some);
+    while (this.list.children.length > SHOWN) this.list.lastChild.remove();
+  }
+}
+
+/** The audit, which is asked for when the epoch has not changed for a moment. */
+export class Audit {
+  constructor() {
+    this.epoch = -1;
+    this.seen = -1;
+    this.since = 0;
+    this.asking = false;
+  }
+
+  follow({ ring, t }) {
+    if (ring.epoch !== this.seen) {
+      this.seen = ring.epoch;
+      this.since = t;
+    }
+    if (ring.live && !this.asking && this.epoch !== ring.epoch && t - this.since >= 1000) this.ask();
+  }
+
+  async ask() {
+    this.asking = true;
+    try {
+      this.draw(await ask("audit.json"));
+    } catch (e) {
+      this.epoch = this.seen; // not again and again
+      $("audit").replaceChildren(make("p", { class: "bad" }, e.message));
+    }
+    this.asking = false;
+  }
+
+  draw(a) {
+    this.epoch = a.epoch;
+    const ok = a.unreachable === 0;
+    const routes = ok ? `${a.sampled ? "a sample of" : "all"} ${whole(a.pairs)} routes arrive` :
+      `${whole(a.unreachable)} of ${whole(a.pairs)} routes do not arrive, from ${a.bad_from} to ${a.bad_to} for one`;
+    const facts = [
+      ["epoch", whole(a.epoch)], ["nodes", whole(a.nodes)], ["entries", whole(a.entries)],
+      ["offsets", (a.offsets ?? []).slice(0, 16).join(" ") + ((a.offsets ?? []).length > 16 ? " …" : "")],
+      ["hops, mean", a.mean_hops.toFixed(3)], ["hops, most", `${a.max_hops} (${a.max_from} to ${a.max_to})`],
+      ["routes relayed by a node", a.min_relayed === a.max_relayed ? whole(a.min_relayed) :
+        `${whole(a.min_relayed)} to ${whole(a.max_relayed)} (${a.max_relay})`],
+    ];
+    $("audit").dataset.epoch = a.epoch;
+    $("audit").dataset.ok = String(ok);
+    $("audit").replaceChildren(
+      make("p", { class: ok ? "good" : "bad" }, `${ok ? "✓" : "✕"} ${routes}`),
+      make("dl", { class: "pairs" }, ...facts.map(([name, words]) => make("div", {}, make("dt", {}, name), make("dd", {}, words)))));
+  }
+}
+
+/** The pairs that cannot reach each other. */
+export function drawDegraded(pairs) {
+  const box = $("degraded");
+  box.hidden = pairs.length === 0;
+  box.querySelector("h3").textContent = `Led around: ${count(pairs.length, "pair")}`;
+  box.querySelector("ul").replaceChildren(...pairs.slice(0, 50).map((p) => make("li", {}, `${p.from} → ${p.to}: ${p.why}`)));
+}

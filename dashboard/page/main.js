@@ -1,0 +1,160 @@
+// The page: it listens to /events, and has each view draw what has changed.
+
+import { apply, announcement, empty } from "./store.js";
+import { History } from "./history.js";
+import { short, whole, bytes, duration, count } from "./format.js";
+import { RingView } from "./ring.js";
+import { theme } from "./palette.js";
+import { drawHistory, drawHops, hopsSince } from "./charts.js";
+import { NodeTable } from "./nodes.js";
+import { Runs, Events, Audit, drawDegraded } from "./lists.js";
+import { NodePanel } from "./node.js";
+import { RoutePanel } from "./trace.js";
+import { Control } from "./control.js";
+import { $, set, value } from "./dom.js";
+
+const store = empty();
+const history = new History(1200);
+const since = hopsSince();
+const paints = [];
+window.ringdht = { paints, store };
+
+const route = new RoutePanel(store, () => drawRing());
+const panel = new NodePanel(store, {
+  select: (id) => select(id),
+  from: (id) => route.set("from", id),
+  to: (id) => route.set("to", id),
+});
+const ring = new RingView(store, { select: (id) => select(id), routeTo: (id) => route.between(panel.id, id) });
+const nodes = new NodeTable(store, (id) => select(id));
+const runs = new Runs(), events = new Events(), audit = new Audit(), control = new Control();
+
+function select(id) {
+  panel.show(id);
+  ring.selected = id;
+  nodes.select(id);
+  drawRing();
+}
+
+function drawRing() {
+  ring.draw(route.shown);
+}
+
+/** The window of rates: two reports of everybody, but not for ever where leases are long. */
+const rateWindow = () => Math.min(10_000, Math.max(2 * store.ring.interval, 2 * store.ring.lease / 3));
+
+/** What the quantile of the delivery latency is, as the upper bound of its bucket, in ns. */
+function quantile([counts], q) {
+  let rest = Math.ceil(q * counts.reduce((sum, n) => sum + n, 0));
+  for (let i = 0; i < counts.length; i++) {
+    rest -= counts[i];
+    if (counts[i] > 0 && rest <= 0) return 1000 * 2 ** i;
+  }
+  return 0;
+}
+
+function drawTotals() {
+  const t = store.total;
+  value("total-sent", t.sent, whole);
+  value("total-delivered", t.delivered, whole);
+  value("total-relayed", t.relayed, whole);
+  value("total-queued", t.queued, bytes);
+  value("total-dropped", t.retransmitted, whole);
+  value("total-rate", Math.round(history.rate("delivered", rateWindow())), short);
+  const median = quantile(store.latency, 0.5);
+  value("total-latency", median, (ns) => ns ? `≤ ${duration(ns)}` : "–");
+}
+
+function drawHead() {
+  const r = store.ring;
+  set($("name"), r.name === "ring" ? "ringdht" : r.name);
+  value("members", store.members.length, whole);
+  value("epoch", r.epoch, whole);
+  set($("tables"), r.live ? `${count(r.entries, "entry").replace("entrys", "entries")}, ${r.plan}` : "not set up");
+  const waits = r.missing.length > 0;
+  $("missing").hidden = !waits || !r.live;
+  if (waits && r.live) set($("missing"), `The ring waits: ${r.missing.join("; ")}.`);
+  $("state").dataset.tone = !r.live ? "wait" : waits ? "warn" : "good";
+  set($("state-text"), !r.live ? "not set up" : waits ? "changing" : "live");
+}
+
+/** Draws all of what an update has changed. */
+function draw(change) {
+  drawHead();
+  drawTotals();
+  drawRing();
+  nodes.draw(change);
+  if (change.has("runs")) runs.draw(store.runs);
+  runs.progress(store.running);
+  events.draw(change.first ? store.events : change.events, change.first);
+  if (change.has("degraded")) drawDegraded(store.degraded);
+  drawHistory(history, rateWindow(), store.t);
+  drawHops(store, since);
+  audit.follow(store);
+  control.show(store.ring.control);
+  route.refresh(change);
+}
+
+let waiting = null; // what changed while nobody could see it
+
+function take(text) {
+  const start = performance.now();
+  const change = apply(store, JSON.parse(text));
+  if (change.first) history.clear();
+  for (const sample of change.history) history.push(...sample);
+  history.push(store.t, store.total.sent, store.total.delivered, store.total.relayed);
+  since.update(store);
+  if (!change.first) {
+    ring.happened(change.events);
+    const say = announcement(change.events);
+    if (say) set($("says"), say);
+  }
+  document.body.dataset.connected = "true";
+  if (document.hidden) {
+    waiting = true;
+    return;
+  }
+  draw(waiting ? { ...change, members: true, first: true, has: () => true } : change);
+  waiting = null;
+  panel.refresh(change);
+  void document.body.offsetHeight; // the layout is part of it
+  const took = performance.now() - start;
+  if (paints.push(took) > 200) paints.shift();
+  document.body.dataset.paints = Number(document.body.dataset.paints) + 1;
+  set($("paint"), `${took.toFixed(1)} ms`);
+}
+
+function lost() {
+  document.body.dataset.connected = "false";
+  $("state").dataset.tone = "bad";
+  set($("state-text"), "connecting");
+}
+
+function listen() {
+  const source = new EventSource("events");
+  source.onmessage = (e) => take(e.data);
+  source.onerror = () => {
+    lost();
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000); // refused: the browser does not try again
+  };
+}
+
+theme(() => {
+  if (!store.ring) return;
+  ring.recolour();
+  drawRing();
+  drawHistory(history, rateWindow(), store.t);
+});
+new ResizeObserver(() => {
+  if (!store.ring || !ring.resize()) return;
+  drawRing();
+  drawHistory(history, rateWindow(), store.t);
+}).observe(document.querySelector(".stage"));
+document.addEventListener("visibilitychange", () => ring.wake());
+document.addEventListener("keydown", (e) => {
+  if (e.key === "Escape") {
+    route.clear();
+    select("");
+  }
+});
+listen();

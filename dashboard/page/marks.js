@@ -1,0 +1,95 @@
+// The signs of nodes. Each state has a shape of its own, so that colour is never all that
+// tells them apart; the legend and the table use the same.
+
+import { blend, colour } from "./palette.js";
+
+const TURN = 2 * Math.PI;
+
+/** Draws the sign of a state; part, 0 to 1, is how much a node relays. */
+export function mark(g, x, y, r, state, part) {
+  g.lineWidth = 2;
+  g.beginPath();
+  switch (state) {
+    case "active":
+      g.arc(x, y, r, 0, TURN);
+      g.fillStyle = blend("flow", "load", part);
+      g.strokeStyle = colour("card");
+      g.fill();
+      g.stroke();
+      return;
+    case "linking":
+      circle(g, x, y, r, "flow");
+      g.beginPath();
+      g.arc(x, y, r - 1, Math.PI / 2, 1.5 * Math.PI);
+      g.fillStyle = colour("flow");
+      g.fill();
+      return;
+    case "out of sight":
+      g.moveTo(x, y - r - 3);
+      g.lineTo(x + r + 3, y);
+      g.lineTo(x, y + r + 3);
+      g.lineTo(x - r - 3, y);
+      g.closePath();
+      g.fillStyle = colour("warn");
+      g.strokeStyle = colour("card");
+      g.fill();
+      g.stroke();
+      return;
+    case "leaving":
+      g.rect(x - r + 1, y - r + 1, 2 * r - 2, 2 * r - 2);
+      g.fillStyle = colour("card");
+      g.strokeStyle = colour("soft");
+      g.fill();
+      g.stroke();
+      return;
+    case "dead":
+      cross(g, x, y, r - 1, colour("card"), 6);
+      cross(g, x, y, r - 1, colour("bad"), 3);
+      return;
+    case "left":
+      circle(g, x, y, r - 1, "soft");
+      g.beginPath();
+      g.moveTo(x - r, y + r);
+      g.lineTo(x + r, y - r);
+      g.stroke();
+      return;
+  }
+  circle(g, x, y, r - 1, "soft");
+}
+
+/** The sign of a node that cannot reach somebody, or be reached. */
+export function sign(g, x, y) {
+  g.beginPath();
+  g.moveTo(x, y - 6);
+  g.lineTo(x + 6, y + 5);
+  g.lineTo(x - 6, y + 5);
+  g.closePath();
+  g.fillStyle = colour("odd");
+  g.strokeStyle = colour("card");
+  g.lineWidth = 1.5;
+  g.fill();
+  g.stroke();
+}
+
+function circle(g, x, y, r, name) {
+  g.beginPath();
+  g.arc(x, y, r, 0, TURN);
+  g.fillStyle = colour("card");
+  g.strokeStyle = colour(name);
+  g.lineWidth = 2;
+  g.fill();
+  g.stroke();
+}
+
+function cross(g, x, y, r, style, width) {
+  g.strokeStyle = style;
+  g.lineWidth = width;
+  g.lineCap = "round";
+  g.beginPath();
+  g.moveTo(x - r, y - r);
+  g.lineTo(x + r, y + r);
+  g.moveTo(x + r, y - r);
+  g.lineTo(x - r, y + r);
+  g.stroke();
+  g.lineCap = "butt";
+}

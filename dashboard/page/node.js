@@ -1,0 +1,112 @@
+// The node panel: all that is known of one node. It is asked for with each update while it is
+// shown; the answer comes out of the snapshot that was taken for all pages.
+
+import { $, ask, make, set } from "./dom.js";
+import { ago, bytes, count, whole } from "./format.js";
+
+/** The names and words of a node's facts. Pure. */
+export function facts(m, now) {
+  const c = m.counters, s = m.streams;
+  const dropped = Object.entries(c.dropped).filter(([, n]) => n > 0);
+  const joined = Date.parse(m.joined), heard = Date.parse(m.heard);
+  return [
+    ["address", m.addr], ["incarnation", String(m.life)], ["epoch of its table", whole(m.epoch)],
+    ["joined", joined > 0 ? ago(now, joined) : "–"], ["heard of", heard > 0 ? ago(now, heard) : "–"],
+    ["sent", whole(c.sent)], ["delivered", whole(c.delivered)], ["relayed", whole(c.relayed)],
+    ["sent again", whole(c.retransmitted)], ["came twice", whole(c.duplicates)],
+    ["dropped", dropped.length ? dropped.map(([why, n]) => `${whole(n)} ${why.replace("_", " ")}`).join(", ") : "0"],
+    ["streams", `${count(s.outgoing, "sink")}, ${count(s.incoming, "source")}`],
+    ["waits for links", bytes(c.queued)],
+  ];
+}
+
+/** The buffers [{name, now, bound, words}] of a node and how full they are. Pure. */
+export function gauges(m) {
+  const c = m.counters, s = m.streams, l = m.limits;
+  return [
+    { name: "window in use", now: s.in_flight, bound: s.window },
+    { name: "send buffer", now: c.send_buffer, bound: l.send_buffer },
+    { name: "receive buffer", now: c.receive_buffer, bound: l.receive_buffer },
+    { name: "handler backlog", now: c.handler_backlog, bound: l.handler_backlog },
+  ].map((g) => ({ ...g, words: g.bound > 0 ? `${bytes(g.now)} of ${bytes(g.bound)}` : bytes(g.now) }));
+}
+
+export class NodePanel {
+  constructor(store, act) {
+    this.store = store;
+    this.act = act;
+    this.id = "";
+    this.asking = false;
+    $("node").addEventListener("click", (e) => {
+      const to = e.target.closest("button")?.dataset;
+      if (to?.select) act.select(to.select);
+      if (to?.end) act[to.end](this.id);
+    });
+  }
+
+  show(id) {
+    this.id = id;
+    $("node").dataset.id = id;
+    set($("node-title"), id ? `Node ${id}` : "Node");
+    this.built = null;
+    $("node-body").replaceChildren(make("p", { class: "none" }, id ? "…" : "Pick a node, in the picture or in the list."));
+    this.asking = false;
+    this.refresh();
+  }
+
+  async refresh() {
+    if (!this.id || this.asking) return;
+    const id = this.id;
+    this.asking = true;
+    try {
+      const m = await ask(`node.json?id=${id}`);
+      if (id === this.id) this.draw(m);
+    } catch (e) {
+      if (id === this.id) {
+        this.built = null;
+        $("node-body").replaceChildren(make("p", { class: "bad" }, e.message));
+      }
+    }
+    if (id === this.id) this.asking = false;
+  }
+
+  draw(m) {
+    const body = $("node-body");
+    const now = this.store.t;
+    const list = facts(m, now), full = gauges(m);
+    const links = new Map(m.links.map((l) => [String(l.to), l]));
+    const i = this.store.byID.get(this.id);
+    const known = i === undefined ? null : this.store.members[i];
+    const rates = new Map(known ? known.entries.map((e, at) => [this.store.members[e].id, known.links[at]]) : []);
+    const shape = `${this.id} ${m.life} ${m.entries.join()}`;
+    if (this.built !== shape) { // else only texts change, and what has the focus keeps it
+      this.built = shape;
+      body.replaceChildren(
+        make("p", { class: "row" }, make("span", { class: "state-word" }),
+          make("button", { type: "button", "data-end": "from" }, "Route from here"),
+          make("button", { type: "button", "data-end": "to" }, "Route to here")),
+        make("div", { class: "gauges" }, ...full.map((g) => make("div", {}, make("span", {}, g.name), make("meter", { min: 0, max: 1, "aria-label": g.name }), make("span", { class: "n" })))),
+        make("dl", { class: "pairs" }, ...list.map(([name]) => make("div", {}, make("dt", {}, name), make("dd", {})))),
+        make("h3", {}, `Table: ${count(m.entries.length, "entry").replace("entrys", "entries")}`),
+        make("table", {}, make("thead", {}, make("tr", {}, ...["entry", "link", "bytes", "now", "queued"].map((h, at) => make("th", { scope: "col", class: at > 1 && "n" }, h)))),
+          make("tbody", {}, ...m.entries.map((e) => make("tr", {}, make("th", { scope: "row" }, make("button", { type: "button", class: "link", "data-select": String(e) }, String(e))),
+            make("td"), make("td", { class: "n" }), make("td", { class: "n" }), make("td", { class: "n" }))))));
+    }
+    const word = body.querySelector(".state-word");
+    set(word, m.state);
+    word.dataset.state = m.state;
+    body.querySelectorAll(".gauges > div").forEach((div, at) => {
+      const g = full[at];
+      div.children[1].value = g.bound > 0 ? g.now / g.bound : 0;
+      set(div.children[2], g.words);
+    });
+    body.querySelectorAll(".pairs dd").forEach((dd, at) => set(dd, list[at][1]));
+    body.querySelectorAll("tbody tr").forEach((row, at) => {
+      const id = String(m.entries[at]), l = links.get(id);
+      set(row.cells[1], !l ? "–" : l.up ? "up" : "down");
+      set(row.cells[2], l ? bytes(l.bytes) : "–");
+      set(row.cells[3], `${bytes(Math.max(0, rates.get(id) ?? 0))}/s`);
+      set(row.cells[4], l ? bytes(l.queued) : "–");
+    });
+  }
+}

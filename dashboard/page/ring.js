@@ -1,0 +1,391 @@
+// The picture of the ring. What stands still is drawn here, once an update; what moves is on a
+// canvas above it, see motion.js.
+
+import { $, set } from "./dom.js";
+import { fit } from "./charts.js";
+import { bytes, count, short } from "./format.js";
+import { angle, bundled, bundles, chord, nearest, point, share, spread } from "./layout.js";
+import { mark, sign } from "./marks.js";
+import { Motion } from "./motion.js";
+import { blend, colour } from "./palette.js";
+
+const TURN = 2 * Math.PI;
+const ARCS = 48;
+
+export class RingView {
+  constructor(store, act) {
+    this.store = store;
+    this.act = act;
+    this.canvas = $("ring");
+    this.motion = new Motion($("motion"));
+    this.selected = "";
+    this.focused = "";
+    this.hover = "";
+    this.members = null; // what the layout is of
+    this.route = null;
+    this.listen();
+  }
+
+  listen() {
+    const c = this.canvas;
+    c.addEventListener("click", (e) => {
+      const id = this.hit(e);
+      if (id && e.shiftKey && this.selected) this.act.routeTo(id);
+      else if (id) this.act.select(id);
+    });
+    c.addEventListener("pointermove", (e) => this.point(this.hit(e)));
+    c.addEventListener("pointerleave", () => this.point(""));
+    c.addEventListener("focus", () => this.step(0));
+    c.addEventListener("blur", () => this.draw(this.route));
+    c.addEventListener("keydown", (e) => {
+      const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key];
+      if (by) this.step(by);
+      else if (e.key === "Home") this.step(-Infinity);
+      else if (e.key === "Enter" && this.focused) {
+        if (e.shiftKey && this.selected) this.act.routeTo(this.focused);
+        else this.act.select(this.focused);
+      } else return;
+      e.preventDefault();
+    });
+  }
+
+  /** Goes so many nodes on with the keyboard. */
+  step(by) {
+    this.lay();
+    const all = this.nodes;
+    if (!all.length) return;
+    const at = all.findIndex((m) => m.id === (this.focused || this.selected));
+    const next = all[by === -Infinity || at < 0 ? 0 : (at + by + all.length) % all.length];
+    this.focused = next.id;
+    if (by) set($("says"), this.describe(next));
+    this.draw(this.route);
+  }
+
+  describe(m) {
+    return m.when !== undefined ? `${m.id}, ${m.state}` : `${m.id}, ${m.state}, ${short(m.relayRate)} relayed and ${short(m.rate)} delivered a second`;
+  }
+
+  /** The ID of the node under the pointer, or nothing. */
+  hit(e) {
+    this.lay();
+    const x = e.offsetX - this.middle, y = e.offsetY - this.middle, away = Math.hypot(x, y);
+    if (!this.nodes.length || away < this.radius - 28 || away > this.radius + this.margin) return "";
+    const i = nearest(this.angles, (Math.atan2(x, -y) + TURN) % TURN);
+    const [nx, ny] = point(this.angles[i], this.radius, 0);
+    const near = this.large ? Math.abs(Math.hypot(nx, ny) - away) < this.margin : Math.hypot(nx - x, ny - y) < this.margin;
+    return near ? this.nodes[i].id : "";
+  }
+
+  point(id) {
+    if (id === this.hover) return;
+    this.hover = id;
+    this.canvas.style.cursor = id ? "pointer" : "default";
+    const tip = $("tip"), i = this.nodes.findIndex((m) => m.id === id);
+    tip.hidden = i < 0;
+    if (i >= 0) {
+      set(tip, this.describe(this.nodes[i]));
+      const [x, y] = point(this.angles[i], this.radius * 0.82, this.middle);
+      tip.style.left = `${x}px`;
+      tip.style.top = `${y}px`;
+    }
+    this.draw(this.route);
+  }
+
+  recolour() {
+    this.motion.recolour();
+  }
+
+  wake() {
+    this.motion.wake();
+  }
+
+  /** Takes the size that there is; says whether it is another. */
+  resize() {
+    const size = Math.round(this.canvas.parentElement.clientWidth);
+    if (size === this.size) return false;
+    this.size = size;
+    this.members = null;
+    return true;
+  }
+
+  /** Works out where everything is, when the nodes are others. */
+  lay() {
+    const { members, gone, ring } = this.store;
+    if (this.members === members && this.gone === gone) return;
+    if (!this.size) this.resize();
+    this.members = members;
+    this.gone = gone;
+    this.large = bundled(members);
+    this.middle = this.size / 2;
+    const narrow = this.size < 480;
+    this.bar = this.large ? this.size * 0.075 : 0;
+    this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 46 : 62;
+    this.radius = Math.max(20, this.middle - this.margin);
+    const placed = members.concat(gone).map((m) => ({ m, at: angle(m.id, ring.bits) })).sort((a, b) => a.at - b.at);
+    this.nodes = placed.map((n) => n.m);
+    this.places = placed.map((n) => n.at);
+    // In a small ring signs that would lie on top of each other make room; a tick shows the place.
+    this.angles = this.large ? this.places : spread(this.places, () => (narrow ? 17 : 24) / this.radius);
+    this.at = new Map(this.nodes.map((m, i) => [m.id, this.angles[i]]));
+    this.memberAngles = members.map((m) => this.at.get(m.id));
+    this.curves = this.large ? null : members.map((m, i) => m.entries.map((e) => chord(this.memberAngles[i], this.memberAngles[e], this.radius, this.middle)));
+  }
+
+  draw(route) {
+    if (!this.store.ring) return;
+    this.route = route;
+    this.lay();
+    const g = fit(this.canvas, this.size, this.size);
+    this.rim(g);
+    const flows = this.large ? this.bundles(g) : this.chords(g);
+    this.motion.fit(this.size);
+    this.motion.flow(flows);
+    this.entries(g);
+    this.ways(g);
+    this.degraded(g);
+    if (this.large) this.bars(g);
+    this.marks(g);
+    this.labels(g);
+    this.say();
+  }
+
+  rim(g) {
+    g.lineWidth = this.large ? 1 : 1.5;
+    g.strokeStyle = colour("line");
+    g.beginPath();
+    g.arc(this.middle, this.middle, this.radius, 0, TURN);
+    g.stroke();
+    g.beginPath();
+    for (let i = 0; i < 16; i++) { // sixteenths of the ID space, the first where it begins
+      const long = i === 0 ? 10 : i % 4 === 0 ? 6 : 3;
+      g.moveTo(...point(i * TURN / 16, this.radius - 6, this.middle));
+      g.lineTo(...point(i * TURN / 16, this.radius - 6 - long, this.middle));
+    }
+    g.stroke();
+    if (!this.large) {
+      g.beginPath();
+      this.places.forEach((a, i) => {
+        if (Math.abs(this.angles[i] - a) < 0.01) return;
+        g.moveTo(...point(a, this.radius - 5, this.middle));
+        g.lineTo(...point(a, this.radius + 5, this.middle));
+      });
+      g.strokeStyle = colour("soft");
+      g.stroke();
+    }
+    g.fillStyle = colour("soft");
+    g.font = "11px system-ui, sans-serif";
+    g.textAlign = "center";
+    g.fillText("0 ↻", this.middle, this.middle - this.radius + 30);
+  }
+
+  /** Each entry of a small ring. Returns the curves on which something goes. */
+  chords(g) {
+    let most = 0;
+    for (const m of this.members) for (const rate of m.links) most = Math.max(most, rate);
+    this.widest = most;
+    const flows = [];
+    g.strokeStyle = colour("quiet", 0.55);
+    g.lineWidth = 1;
+    g.beginPath();
+    this.members.forEach((m, i) => m.entries.forEach((_, at) => {
+      const curve = this.curves[i][at], rate = Math.max(0, m.links[at] ?? 0);
+      if (rate > 0) flows.push({ curve, rate, part: share(rate, most) });
+      else trace(g, curve);
+    }));
+    g.stroke();
+    for (const f of flows) {
+      g.strokeStyle = colour("flow", 0.25 + 0.45 * f.part);
+      g.lineWidth = 0.8 + 4.2 * f.part;
+      g.beginPath();
+      trace(g, f.curve);
+      g.stroke();
+    }
+    return flows;
+  }
+
+  /** The entries of a large ring, in bundles. */
+  bundles(g) {
+    const list = bundles(this.members, this.memberAngles, ARCS);
+    let most = 0, many = 0;
+    for (const b of list) {
+      most = Math.max(most, b.rate);
+      many = Math.max(many, b.entries);
+    }
+    this.widest = most;
+    const flows = [];
+    for (const b of list) {
+      b.curve = chord(b.from, b.to, this.radius - 3, this.middle);
+      b.part = share(b.rate, most);
+      g.strokeStyle = b.rate > 0 ? colour("flow", 0.08 + 0.42 * b.part) : colour("quiet", 0.12 + 0.4 * share(b.entries, many));
+      g.lineWidth = b.rate > 0 ? 0.6 + 4.4 * b.part : 0.5 + 1.5 * share(b.entries, many);
+      g.beginPath();
+      trace(g, b.curve);
+      g.stroke();
+      if (b.rate > 0) flows.push(b);
+    }
+    return flows;
+  }
+
+  /** The entries of the selected node, or the one under the pointer. */
+  entries(g) {
+    const i = this.store.byID.get(this.hover || this.selected);
+    if (i === undefined || this.route) return;
+    g.strokeStyle = colour("ink", 0.85);
+    g.lineWidth = 1.6;
+    g.beginPath();
+    for (const e of this.members[i].entries) trace(g, chord(this.memberAngles[i], this.memberAngles[e], this.radius, this.middle));
+    g.stroke();
+    for (const e of this.members[i].entries) arrow(g, chord(this.memberAngles[i], this.memberAngles[e], this.radius, this.middle), colour("ink", 0.85), 6);
+  }
+
+  /** The route that was traced, and the one that was predicted, as dashes on top of it. */
+  ways(g) {
+    if (!this.route) return;
+    const legs = (ids) => ids.slice(1).map((id, i) => [this.at.get(ids[i]), this.at.get(id)])
+      .filter(([a, b]) => a !== undefined && b !== undefined && a !== b).map(([a, b]) => chord(a, b, this.radius, this.middle));
+    g.lineCap = "round";
+    for (const c of legs(this.route.path)) {
+      g.strokeStyle = colour("card");
+      g.lineWidth = 10;
+      line(g, c);
+      g.strokeStyle = colour("route");
+      g.lineWidth = 6;
+      line(g, c);
+      arrow(g, c, colour("route"), 15);
+    }
+    g.lineCap = "butt";
+    g.setLineDash([7, 6]);
+    g.strokeStyle = colour("ink");
+    g.lineWidth = 1.8;
+    for (const c of legs(this.route.predicted)) line(g, c);
+    g.setLineDash([]);
+  }
+
+  degraded(g) {
+    g.setLineDash([5, 4]);
+    g.strokeStyle = colour("odd");
+    g.lineWidth = 2;
+    for (const p of this.store.degraded.slice(0, 200)) {
+      const a = this.at.get(p.from), b = this.at.get(p.to);
+      if (a !== undefined && b !== undefined) line(g, chord(a, b, this.radius, this.middle));
+    }
+    g.setLineDash([]);
+  }
+
+  /** What the nodes of a large ring relay, as bars outside, in a few strokes. */
+  bars(g) {
+    const most = this.most(), steps = 6, paths = Array.from({ length: steps + 1 }, () => new Path2D());
+    this.members.forEach((m, i) => {
+      const s = m.relayRate / most, path = paths[Math.round(steps * s)], a = this.memberAngles[i];
+      path.moveTo(...point(a, this.radius, this.middle));
+      path.lineTo(...point(a, this.radius + 3 + this.bar * s, this.middle));
+    });
+    g.lineWidth = Math.max(1, Math.min(4, 0.7 * TURN * this.radius / this.members.length));
+    paths.forEach((path, s) => {
+      g.strokeStyle = s ? blend("flow", "load", s / steps) : colour("soft");
+      g.stroke(path);
+    });
+  }
+
+  most() {
+    let most = 0;
+    for (const m of this.members) most = Math.max(most, m.relayRate);
+    this.fullest = most;
+    return Math.max(1, most);
+  }
+
+  marks(g) {
+    const most = this.most();
+    const odd = new Set(this.store.degraded.flatMap((p) => [p.from, p.to]));
+    const size = this.large ? 4.5 : this.size < 480 ? 6 : 8;
+    this.nodes.forEach((m, i) => {
+      const [x, y] = point(this.angles[i], this.radius, this.middle);
+      const part = m.when === undefined ? share(m.relayRate, most) : 0;
+      if (!this.large || m.state !== "active" && m.state !== "registered") {
+        mark(g, x, y, size + (this.large ? 0 : 5 * part), m.state, part);
+      }
+      if (odd.has(m.id)) sign(g, ...point(this.angles[i], this.radius - size - 9, this.middle));
+      const now = m.id === this.focused && document.activeElement === this.canvas;
+      if (now || m.id === this.selected) {
+        g.strokeStyle = colour("ink");
+        g.lineWidth = 2;
+        g.setLineDash(now ? [3, 3] : []);
+        g.beginPath();
+        g.arc(x, y, size + 9, 0, TURN);
+        g.stroke();
+        g.setLineDash([]);
+      }
+    });
+  }
+
+  /** All IDs in a small ring, those that matter in a large one. */
+  labels(g) {
+    const named = this.large ? this.named() : this.nodes.map((_, i) => i);
+    const at = this.large ? named.map((i) => this.angles[i]) : spread(named.map((i) => this.angles[i]), (a) => (15 + 30 * Math.cos(a) ** 4) / (this.radius + 18));
+    g.font = `${this.size < 480 ? 11 : 13}px system-ui, sans-serif`;
+    g.textBaseline = "middle";
+    named.forEach((i, place) => {
+      const m = this.nodes[i], a = at[place], side = Math.sin(a);
+      const [x, y] = point(a, this.large ? this.radius * 0.9 : this.radius + 18, this.middle);
+      const text = this.large ? m.id : m.id.length > 8 ? `${m.id.slice(0, 4)}…${m.id.slice(-3)}` : m.id;
+      g.textAlign = Math.abs(side) < 0.2 ? "center" : (side > 0) === !this.large ? "left" : "right";
+      if (this.large) {
+        g.strokeStyle = colour("card", 0.9);
+        g.lineWidth = 4;
+        g.lineJoin = "round";
+        g.strokeText(text, x, y);
+      }
+      g.fillStyle = m.when === undefined ? colour("ink", m.id === this.selected || m.id === this.hover ? 1 : 0.8) : colour(m.state === "dead" ? "bad" : "soft");
+      g.fillText(text, x, y);
+    });
+    g.textBaseline = "alphabetic";
+  }
+
+  named() {
+    const ids = new Set([this.selected, this.hover, this.focused, ...this.route ? [...this.route.path, ...this.route.predicted] : [], ...this.gone.slice(-6).map((m) => m.id)]);
+    return this.nodes.flatMap((m, i) => ids.has(m.id) ? [i] : []);
+  }
+
+  /** The picture in words. */
+  say() {
+    const states = new Map();
+    for (const m of this.nodes) states.set(m.state, (states.get(m.state) ?? 0) + 1);
+    const route = this.route?.path.length ? ` The route from ${this.route.path[0]} to ${this.route.path.at(-1)} is drawn.` : "";
+    const label = `Ring of ${count(this.members.length, "node")}: ${[...states].map(([s, n]) => `${n} ${s}`).join(", ") || "empty"}.` +
+      `${this.store.degraded.length ? ` ${count(this.store.degraded.length, "pair")} led around.` : ""}${route} The list of nodes has the same as a table.`;
+    if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
+    set($("legend-flow"), this.widest > 0 ? `traffic; the widest is ${bytes(this.widest)}/s${this.large ? " between two arcs" : ""}` : "traffic");
+    set($("legend-load"), this.fullest > 0 ? `relays; the most is ${short(this.fullest)}/s` : "relays");
+  }
+
+  /** Lets what has happened be seen. */
+  happened(events) {
+    this.lay();
+    for (const e of events.slice(-60)) {
+      const tone = { joined: "good", dead: "bad", left: "soft", "out of sight": "warn", back: "good" }[e.kind];
+      if (tone) this.motion.pulse(point(this.at.get(e.id) ?? angle(e.id, this.store.ring.bits), this.radius, this.middle), tone, e.kind === "dead" || e.kind === "left");
+    }
+  }
+}
+
+function trace(g, [x0, y0, cx, cy, x1, y1]) {
+  g.moveTo(x0, y0);
+  g.quadraticCurveTo(cx, cy, x1, y1);
+}
+
+function line(g, curve) {
+  g.beginPath();
+  trace(g, curve);
+  g.stroke();
+}
+
+/** The head of an arrow a little before the end of a curve. */
+function arrow(g, [, , cx, cy, x1, y1], style, size) {
+  const a = Math.atan2(y1 - cy, x1 - cx), x = x1 - 11 * Math.cos(a), y = y1 - 11 * Math.sin(a);
+  g.fillStyle = style;
+  g.beginPath();
+  g.moveTo(x, y);
+  g.lineTo(x - size * Math.cos(a - 0.45), y - size * Math.sin(a - 0.45));
+  g.lineTo(x - size * Math.cos(a + 0.45), y - size * Math.sin(a + 0.45));
+  g.fill();
+}

@@ -1,0 +1,90 @@
+// The page's picture of the ring, made of the updates that /events brings; protocol.go says
+// what is in them. Pure.
+
+export const STATES = ["registered", "linking", "active", "out of sight", "leaving"];
+
+const MAX_EVENTS = 512;
+
+export function empty() {
+  return {
+    t: 0, ring: null, members: [], gone: [], degraded: [], total: {}, hops: [], latency: [[], 0],
+    running: null, runs: [], events: [], byID: new Map(),
+  };
+}
+
+/**
+ * Takes an update in, and returns what has changed: {members: whether the list is another,
+ * rows: the indices of the members whose numbers are, events: the new ones, history: the
+ * samples of the past, has(part)}.
+ */
+export function apply(s, u) {
+  const first = "history" in u;
+  s.t = u.t;
+  if (u.members) {
+    s.members = u.members.map(([id, addr, life, joined, entries]) => ({
+      id, addr, life, joined, entries, state: "registered",
+      sent: 0, delivered: 0, relayed: 0, queued: 0, rate: 0, relayRate: 0, links: [],
+    }));
+    s.byID = new Map(s.members.map((m, i) => [m.id, i]));
+  }
+  const rows = [];
+  for (const [i, state, sent, delivered, relayed, queued, rate, relayRate, links] of u.rows ?? []) {
+    const m = s.members[i];
+    if (!m) continue;
+    m.state = STATES[state] ?? "registered";
+    m.sent = sent;
+    m.delivered = delivered;
+    m.relayed = relayed;
+    m.queued = queued;
+    m.rate = rate;
+    m.relayRate = relayRate;
+    m.links = links;
+    rows.push(i);
+  }
+  if (u.gone) {
+    s.gone = u.gone.map(([id, addr, life, state, when, why]) => ({ id, addr, life, state, when, why }));
+  }
+  if (u.degraded) s.degraded = u.degraded.map(([from, to, why]) => ({ from, to, why }));
+  for (const part of ["ring", "total", "hops", "latency", "running", "runs"]) {
+    if (part in u) s[part] = u[part] ?? (part === "hops" || part === "runs" ? [] : null);
+  }
+  const events = (u.events ?? []).map(([seq, t, kind, epoch, id, addr, life, other, why]) =>
+    ({ seq, t, kind, epoch, id, addr, life, other, why }));
+  s.events = first ? events : s.events.concat(events).slice(-MAX_EVENTS);
+  return { first, members: !!u.members, rows, events, history: u.history ?? [], has: (part) => part in u };
+}
+
+/** Whether an event is about one node. */
+export const ofNode = (e) => e.life !== "0";
+
+/** An event in words. */
+export function sentence(e) {
+  switch (e.kind) {
+    case "degraded": return `${e.id} cannot reach ${e.other}, and is led around`;
+    case "mended": return `${e.id} reaches ${e.other} again`;
+    case "out of sight": return `${e.id} is out of sight`;
+    case "joined": case "left": return `${e.id} ${e.kind}`;
+    case "ready": case "dead": case "back": return `${e.id} is ${e.kind}`;
+    case "rebuilt": return "the membership is rebuilt";
+    case "set up": return "the overlay is set up";
+    case "run started": return "a run has started";
+    case "run ended": return e.why || "a run has ended";
+  }
+  return ofNode(e) ? `${e.id}: ${e.kind}` : e.kind;
+}
+
+/**
+ * What to read out of an update's events: what people act on one by one, and crowds as a
+ * number.
+ */
+export function announcement(events) {
+  const say = [], crowds = new Map();
+  for (const e of events) {
+    if (["joined", "left", "dead", "out of sight"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
+    else if (["run ended", "set up", "rebuilt", "degraded"].includes(e.kind)) say.push(sentence(e));
+  }
+  for (const [kind, all] of crowds) {
+    say.push(all.length < 4 ? all.map(sentence).join(", ") : `${all.length} nodes: ${kind}`);
+  }
+  return say.slice(0, 6).join(". ");
+}

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { announcement, apply, empty, sentence } from "../store.js";
+import { matches, shown } from "../nodes.js";
+import { split } from "../lists.js";
+import { compare } from "../trace.js";
+import { facts, gauges } from "../node.js";
+import { hopsSince } from "../charts.js";
+
+const full = {
+  t: 1000,
+  members: [["5", "a:1", "11", 900, [1]], ["9", "b:1", "12", 900, [0]]],
+  rows: [[0, 2, 1, 2, 3, 4, 5, 6, [7]], [1, 0, 0, 0, 0, 0, 0, 0, [-1]]],
+  ring: { epoch: 1, offsets: [1] }, gone: [["7", "c:1", "10", "dead", 950, "silent"]], degraded: [["5", "9", "cut"]],
+  total: { sent: 1 }, hops: [0, 2], latency: [[1], 5], running: null, runs: [],
+  events: [[1, 900, "joined", 1, "5", "a:1", "11", "0", ""]], history: [[500, 0, 0, 0]],
+};
+
+test("the first update has it all, the next ones what is new", () => {
+  const s = empty();
+  const c = apply(s, structuredClone(full));
+  assert.ok(c.first && c.members && c.has("total") && c.history.length === 1);
+  assert.deepEqual(c.rows, [0, 1]);
+  assert.deepEqual([s.members[0].state, s.members[0].relayed, s.members[0].relayRate, s.members[0].links], ["active", 3, 6, [7]]);
+  assert.equal(s.byID.get("9"), 1);
+  assert.deepEqual(s.gone[0], { id: "7", addr: "c:1", life: "10", state: "dead", when: 950, why: "silent" });
+
+  const list = s.members;
+  const d = apply(s, { t: 1500, rows: [[1, 2, 8, 0, 0, 0, 0, 0, [3]]], events: [[2, 1400, "ready", 1, "9", "b:1", "12", "0", ""]] });
+  assert.ok(!d.first && !d.members && !d.has("total"));
+  assert.equal(s.members, list); // what is laid out by it stays
+  assert.equal(s.members[1].state, "active");
+  assert.equal(s.members[0].relayed, 3);
+  assert.deepEqual(s.events.map((e) => e.seq), [1, 2]);
+  assert.equal(s.total.sent, 1);
+
+  apply(s, structuredClone(full)); // connected again
+  assert.deepEqual(s.events.map((e) => e.seq), [1]);
+});
+
+test("events are bounded, and a row of nobody is nothing", () => {
+  const s = empty();
+  apply(s, structuredClone(full));
+  for (let i = 0; i < 20; i++) apply(s, { t: i, rows: [[99, 2]], events: Array.from({ length: 100 }, (_, j) => [i * 100 + j, 0, "joined", 1, "1", "", "1", "0", ""]) });
+  assert.equal(s.events.length, 512);
+  assert.equal(s.events.at(-1).seq, 1999);
+});
+
+test("events in words", () => {
+  const e = (kind, more) => ({ kind, id: "5", life: "1", other: "9", why: "", ...more });
+  assert.equal(sentence(e("dead")), "5 is dead");
+  assert.equal(sentence(e("joined")), "5 joined");
+  assert.equal(sentence(e("degraded")), "5 cannot reach 9, and is led around");
+  assert.equal(sentence(e("run ended", { life: "0", why: "run 1: exact" })), "run 1: exact");
+  assert.equal(sentence(e("set up", { life: "0" })), "the overlay is set up");
+  assert.equal(announcement([e("dead"), e("ready"), e("run ended", { why: "run 1: exact" })]), "run 1: exact. 5 is dead");
+  assert.equal(announcement(Array(1000).fill(e("joined"))), "1000 nodes: joined");
+  assert.equal(announcement([]), "");
+});
+
+test("the list of nodes: those in trouble and the selected one are not cut off", () => {
+  const node = (id, state = "active") => ({ id: String(id), addr: `h${id}:1`, state });
+  const members = Array.from({ length: 1000 }, (_, i) => node(i + 1, i === 900 ? "out of sight" : "active"));
+  const { list, found } = shown(members, [node(5000, "dead")], "", "777", 200);
+  const ids = list.map((m) => m.id);
+  assert.equal(found, 1001);
+  assert.equal(list.length, 200);
+  for (const id of ["901", "777", "5000"]) assert.ok(ids.includes(id), id);
+  assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
+  assert.equal(shown(members, [], "out", "").found, 1);
+  assert.equal(shown(members, [], "h99:", "").list[0].id, "99");
+  assert.equal(shown(members, [], "nobody", "777").found, 0);
+  assert.ok(matches(node(12, "dead"), ["dead", "12"]) && !matches(node(12, "dead"), ["dead", "13"]));
+  assert.equal(shown(members.slice(0, 150), [], "", "").list.length, 150);
+});
+
+test("a route beside its prediction", () => {
+  const rows = compare(["1", "2", "3"], [{ elapsed_ns: 10 }, { elapsed_ns: 20 }], ["1", "3"]);
+  assert.deepEqual(rows.map((r) => [r.id, r.elapsed, r.predicted, r.same]), [["1", undefined, "1", true], ["2", 10, "3", false], ["3", 20, "", false]]);
+  assert.deepEqual(compare([], [], ["1"]).map((r) => r.id), [""]);
+});
+
+test("a node's facts", () => {
+  const m = {
+    addr: "a:1", life: "11", epoch: 3, joined: "2026-01-01T00:00:00Z", heard: "0001-01-01T00:00:00Z",
+    counters: { sent: 1, delivered: 2, relayed: 3, retransmitted: 4, duplicates: 5, dropped: { queue_full: 6, stale: 0 }, queued: 7, send_buffer: 50, receive_buffer: 0, handler_backlog: 0 },
+    streams: { outgoing: 1, incoming: 2, in_flight: 100, window: 200 }, limits: { send_buffer: 100, receive_buffer: 100, handler_backlog: 0 },
+  };
+  const by = new Map(facts(m, Date.parse("2026-01-01T00:01:05Z")));
+  assert.equal(by.get("joined"), "1 min ago");
+  assert.equal(by.get("heard of"), "–");
+  assert.equal(by.get("dropped"), "6 queue full");
+  assert.equal(by.get("streams"), "1 sink, 2 sources");
+  assert.deepEqual(gauges(m).map((g) => g.words), ["100 B of 200 B", "50 B of 100 B", "0 B of 100 B", "0 B"]);
+});
+
+test("hops are counted from when the tables were last others", () => {
+  const since = hopsSince(), members = [1, 2, 3];
+  since.update({ ring: { offsets: [1] }, members, hops: [0, 10] });
+  assert.deepEqual(since.counts, [0, 10]);
+  since.update({ ring: { offsets: [1, 2] }, members, hops: [0, 12] });
+  assert.deepEqual(since.counts, [0, 0]);
+  since.update({ ring: { offsets: [1, 2] }, members, hops: [0, 15, 5] });
+  assert.deepEqual(since.counts, [0, 3, 5]);
+  assert.ok(since.reset);
+});
+
+test("a verdict in two parts", () => {
+  assert.deepEqual(split("exact"), ["exact", ""]);
+  assert.deepEqual(split("balanced: 3 messages of unknown outcome; lost: node 5"), ["balanced", "3 messages of unknown outcome; lost: node 5"]);
+});

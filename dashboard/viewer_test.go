@@ -1,0 +1,298 @@
+package dashboard
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// pageWriter is what a page's stream is written to. One that is stalled takes nothing, as a
+// connection whose other end does not read.
+type pageWriter struct {
+	mu       sync.Mutex
+	header   http.Header
+	body     bytes.Buffer
+	stalled  bool
+	deadline time.Time
+	moved    chan struct{} // closed when the deadline moves
+}
+
+func newPageWriter(stalled bool) *pageWriter {
+	return &pageWriter{header: http.Header{}, stalled: stalled, moved: make(chan struct{})}
+}
+
+func (w *pageWriter) Header() http.Header { return w.header }
+func (w *pageWriter) WriteHeader(int)     {}
+func (w *pageWriter) Flush()              {}
+
+func (w *pageWriter) SetWriteDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deadline = t
+	close(w.moved)
+	w.moved = make(chan struct{})
+	return nil
+}
+
+func (w *pageWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.stalled {
+		wait, moved := time.Until(w.deadline), w.moved
+		if wait <= 0 {
+			return 0, os.ErrDeadlineExceeded
+		}
+		w.mu.Unlock()
+		select {
+		case <-time.After(wait):
+		case <-moved:
+		}
+		w.mu.Lock()
+	}
+	return w.body.Write(p)
+}
+
+// updates are what it was told.
+func (w *pageWriter) updates() (list []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for line := range strings.Lines(w.body.String()) {
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			list = append(list, data)
+		}
+	}
+	return list
+}
+
+// look has a page look until end is called, which waits until the handler has returned.
+func look(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		h.ServeHTTP(w, get("/events").WithContext(ctx))
+		close(ended)
+	}()
+	return ended, func() { cancel(); <-ended }
+}
+
+// counted makes a handler whose snapshots are counted.
+func counted(r *ringdht.Registry, opts ...Option) (h *handler, front http.Handler, shots *int) {
+	var got *handler
+	front = Handler(r, append(opts, func(h *handler) { got = h })...)
+	shots = new(int)
+	take := got.camera.take
+	got.camera.take = func() *ringdht.Snapshot { *shots++; return take() } // under the camera's mutex
+	return got, front, shots
+}
+
+// Ten pages cost one snapshot an interval, as one does, and none when they are closed; all
+// are told the same bytes.
+func TestTenPagesOneSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, 3)
+		defer tr.close()
+		tr.setup(0)
+		h, front, shots := counted(tr.registry)
+		cost := func(pages int) int {
+			time.Sleep(time.Second) // what was shown before is old
+			before := *shots
+			writers := make([]*pageWriter, pages)
+			var closers []func()
+			for i := range writers {
+				writers[i] = newPageWriter(false)
+				_, end := look(front, writers[i])
+				closers = append(closers, end)
+			}
+			time.Sleep(10*time.Second + 100*time.Millisecond) // of the bubble
+			synctest.Wait()
+			for _, w := range writers {
+				if got := w.updates(); len(got) != 21 || strings.Join(got, "") != strings.Join(writers[0].updates(), "") {
+					t.Errorf("%d pages: one was told %d times", pages, len(got))
+				}
+			}
+			for _, end := range closers {
+				end()
+			}
+			synctest.Wait()
+			return *shots - before
+		}
+		if one, ten := cost(1), cost(10); one != 21 || ten != 21 {
+			t.Errorf("one page cost %d snapshots, ten cost %d, in 20 intervals", one, ten)
+		}
+		before := *shots
+		time.Sleep(time.Minute)
+		if *shots != before || h.hub.feed != nil || len(h.hub.pages) != 0 {
+			t.Errorf("%d snapshots while nobody looked", *shots-before)
+		}
+	})
+}
+
+// However many ask, a snapshot is taken once an interval.
+func TestRequestsShareSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, 2)
+		defer tr.close()
+		_, front, shots := counted(tr.registry)
+		for range 100 {
+			ask(t, front, get("/snapshot.json"), nil)
+			ask(t, front, get("/node.json?id="+tr.nodes[0].ID().String()), nil)
+		}
+		if *shots != 1 {
+			t.Errorf("%d snapshots", *shots)
+		}
+		time.Sleep(time.Second)
+		ask(t, front, get("/snapshot.json"), nil)
+		if *shots != 2 {
+			t.Errorf("%d snapshots", *shots)
+		}
+	})
+}
+
+// A page that stops reading is dropped when its queue is full, and neither the others nor the
+// ring wait for it.
+func TestStalledPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, 3)
+		defer tr.close()
+		tr.setup(0)
+		h, front, _ := counted(tr.registry)
+		good, bad := newPageWriter(false), newPageWriter(true)
+		_, end := look(front, good)
+		dropped, _ := look(front, bad)
+		start := time.Now()
+		<-dropped
+		if took := time.Since(start); took > patience+time.Second {
+			t.Errorf("dropped after %v", took)
+		}
+		if n := len(h.hub.pages); n != 1 {
+			t.Errorf("%d pages are left", n)
+		}
+		if s, err := tr.registry.Run(tr.ctx(), ringdht.Traffic{Messages: 100}); err != nil || !s.Exact() {
+			t.Errorf("%v %v", s, err)
+		}
+		before := len(good.updates())
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := len(good.updates()) - before; got != 10 {
+			t.Errorf("the other was told %d times", got)
+		}
+		end()
+	})
+}
+
+// The queue's bound itself: an interval so short that the queue fills before a write's
+// time is over.
+func TestFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, 1)
+		defer tr.close()
+		_, front, _ := counted(tr.registry, WithInterval(100*time.Millisecond))
+		dropped, _ := look(front, newPageWriter(true))
+		start := time.Now()
+		<-dropped
+		if took, want := time.Since(start), (maxQueue+1)*100*time.Millisecond; took > want {
+			t.Errorf("dropped after %v, want %v", took, want)
+		}
+	})
+}
+
+// So many pages, and no more.
+func TestPagesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, 1)
+		defer tr.close()
+		_, front, _ := counted(tr.registry)
+		var closers []func()
+		for range maxPages {
+			_, end := look(front, newPageWriter(false))
+			closers = append(closers, end)
+		}
+		synctest.Wait()
+		w := httptest.NewRecorder()
+		front.ServeHTTP(w, get("/events"))
+		if w.Code != http.StatusServiceUnavailable {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		for _, end := range closers {
+			end()
+		}
+	})
+}
+
+// Over TCP: a browser that stops reading is cut off, and the server can be shut down while
+// pages are open, if their requests' context ends.
+func TestOverTCP(t *testing.T) {
+	tr := newTestRing(t, 3)
+	tr.setup(0)
+	h, front, _ := counted(tr.registry, WithInterval(50*time.Millisecond))
+	base, cancel := context.WithCancel(context.Background())
+	server := httptest.NewUnstartedServer(front)
+	server.Config.BaseContext = func(net.Listener) context.Context { return base }
+	server.Start()
+	defer server.Close()
+
+	stuck, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stuck.Close()
+	stuck.(*net.TCPConn).SetReadBuffer(4096)
+	if _, err := stuck.Write([]byte("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	// What a hundred kilobytes of news an interval are at 1,000 nodes is a long update here.
+	waitFor(t, func() bool { h.hub.mu.Lock(); defer h.hub.mu.Unlock(); return len(h.hub.pages) == 1 })
+	filler := bytes.Repeat([]byte(":"), 1<<20)
+	waitFor(t, func() bool {
+		h.hub.mu.Lock()
+		defer h.hub.mu.Unlock()
+		h.hub.broadcast(filler)
+		return len(h.hub.pages) == 0
+	})
+
+	resp, err := http.Get(server.URL + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if kind := resp.Header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Errorf("events are %s", kind)
+	}
+	in := bufio.NewScanner(resp.Body)
+	in.Buffer(nil, 1<<20)
+	for n := 0; n < 3 && in.Scan(); {
+		if data, ok := strings.CutPrefix(in.Text(), "data: "); ok {
+			var update map[string]any
+			if err := json.Unmarshal([]byte(data), &update); err != nil || (n == 0) != (update["history"] != nil) {
+				t.Errorf("update %d: %v %v", n, err, update)
+			}
+			n++
+		}
+	}
+	cancel()
+	for in.Scan() { // until the end, which must come
+	}
+	waitFor(t, func() bool { h.hub.mu.Lock(); defer h.hub.mu.Unlock(); return len(h.hub.pages) == 0 })
+}
+
+// waitFor waits for what must come to be.
+func waitFor(t testing.TB, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not come to be")
+		}
+	}
+}
