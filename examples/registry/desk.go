@@ -17,7 +17,6 @@ import (
 // for those that look at it.
 type desk struct {
 	registry *ringdht.Registry
-	audit    *ringdht.Audit // of the latest set-up here, if any
 	meter    meter.Meter
 }
 
@@ -91,7 +90,6 @@ func (d *desk) setup(ctx context.Context, c *console.Call) error {
 		}
 		return err
 	}
-	d.audit = &audit
 	c.Show(audit, audit.String())
 	if plan != ringdht.Classic {
 		c.Screen.Say("The entries of a node are the nodes %s positions ahead of it.", strings.Trim(fmt.Sprint(audit.Offsets), "[]"))

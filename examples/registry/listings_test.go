@@ -95,7 +95,7 @@ func TestListings(t *testing.T) {
 	p.Expect(`^No nodes are registered\.$`)
 	p.Expect(`^Nothing has happened yet\.$`)
 	p.Expect(`^There was no traffic run yet: start one with start n\.$`)
-	p.Expect(`^{"error":"there was no audit yet: setup-overlay makes one"}$`)
+	p.Expect(`^{"error":"there are no routing tables yet: hand them out with setup-overlay"}$`)
 	nodes := join(t, addr, 4)
 	p.Type("setup 2", "start 1000", "list-nodes")
 	p.Expect(`^ +ID  address  state +delivered +now  relayed +now  dropped  queued +heard$`)
@@ -145,7 +145,7 @@ func TestListings(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Type("wait 3", "audit", "events 1 -json")
-	p.Expect(`^The ring is at epoch \d+ by now: setup-overlay audits it again\.$`)
+	p.Expect(`^epoch \d+: 3 nodes with 2 entries, all 6 routes arrive`)
 	p.Expect(fmt.Sprintf(`^\[{"seq":\d+,"time":"[^"]+","kind":"left","epoch":\d+,"node":{"id":%d,`, nodes[3].ID()))
 	if n := strings.Count(p.Stderr(), "\n"); n != 4 {
 		t.Errorf("complaints: %s", p.Stderr())
