@@ -46,7 +46,7 @@
 //	                              directly, and are led around
 //	list-events [n] (events)      the latest joins, leaves, deaths, set-ups and runs
 //	list-runs (runs)              the traffic runs and their verdicts
-//	audit                         what the audit at the last set-up found
+//	audit                         all routes through the tables walked again
 //	watch [seconds]               a live view of throughput, nodes, run and events
 //	watch start n [payload]       the same during a run
 //	help [command]                the list of commands, or examples of one

@@ -185,7 +185,7 @@ func TestMistakes(t *testing.T) {
 		{"help me", `^unknown command "me"`},
 		{"help me now", `^help: expected \[command\]`},
 		{"show-node 5", `^no node has the ID 5: list-messaging-nodes lists`},
-		{"audit", `^there was no audit yet: setup-overlay`},
+		{"audit", `^there are no routing tables yet: hand them out`},
 		{"watch", `^watch: expected a number of seconds: there is no terminal`},
 		{"events 0", `^list-events: n must be a whole number of at least 1`},
 	} {
