@@ -2,7 +2,6 @@ package ringdht
 
 import (
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -90,15 +89,15 @@ func (r *Registry) Snapshot() *Snapshot {
 	layout := r.members.Layout()
 	s := &Snapshot{
 		Time: time.Now(), Ring: r.cfg.ringName, Bits: r.cfg.bits, Lease: r.cfg.lease, Epoch: r.members.Epoch(),
-		Live: r.members.Live(), Offsets: slices.Clone(layout.Offsets), Entries: len(layout.Offsets),
-		Missing: append([]string{}, r.members.Missing()...), Degraded: r.degraded(),
-		Running: r.running(), Runs: slices.Clone(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),
-		Events: slices.Clone(r.events[max(0, len(r.events)-MaxEvents):]), Happened: maps.Clone(r.kinds),
+		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets),
+		Missing: listed(r.members.Missing()), Degraded: r.degraded(),
+		Running: r.running(), Runs: listed(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),
+		Events: listed(r.events[max(0, len(r.events)-MaxEvents):]), Happened: maps.Clone(r.kinds),
 	}
 	if layout.Fewest {
 		s.Plan = FewestHops
 	}
-	all := past{r.past.total, slices.Clone(r.past.hops), Histogram{slices.Clone(r.past.latency.Counts), r.past.latency.Sum}}
+	all := past{r.past.total, listed(r.past.hops), Histogram{listed(r.past.latency.Counts), r.past.latency.Sum}}
 	for ref, f := range r.records { // and not over the members: one that is gone is retired a moment later
 		if f.status != nil {
 			m, present := r.members.Holder(ref.ID)
@@ -109,7 +108,8 @@ func (r *Registry) Snapshot() *Snapshot {
 	s.Members = make([]MemberStatus, len(members))
 	for i, m := range members {
 		status := &s.Members[i]
-		status.Peer, status.Life, status.State = peer(m), m.Life, states[r.members.State(m.Ref())]
+		status.State = states[r.members.State(m.Ref())]
+		status.NodeStatus = NodeStatus{Peer: peer(m), Life: m.Life, Hops: []int64{}, Latency: Histogram{Counts: []int64{}}, Links: []LinkStatus{}}
 		if f := r.records[m.Ref()]; f != nil {
 			status.Joined, status.Heard = f.joined, f.heard
 			if f.status != nil {
@@ -126,6 +126,9 @@ func (r *Registry) Snapshot() *Snapshot {
 	s.Total, s.Hops, s.Latency = all.total, all.hops, all.latency
 	return s
 }
+
+// listed copies a list. It is never nil: in JSON an empty list reads better than null.
+func listed[T any](list []T) []T { return append([]T{}, list...) }
 
 // running needs mu.
 func (r *Registry) running() *Running {

@@ -3,6 +3,7 @@ package ringdht
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,8 +22,16 @@ func kinds(s *Snapshot) (list []EventKind) {
 func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, NewMemoryNetwork(1), WithLease(3*time.Second))
+		empty, _ := json.Marshal(tr.registry.Snapshot())
 		for range 5 {
 			tr.join(nil, WithTraffic())
+		}
+		early, _ := json.Marshal(tr.registry.Snapshot())
+		for _, doc := range []string{string(empty), string(early)} {
+			doc = strings.NewReplacer(`"running":null`, "", `"last":null`, "").Replace(doc)
+			if strings.Contains(doc, "null") {
+				t.Errorf("an empty list is null: %s", doc)
+			}
 		}
 		if s := tr.registry.Snapshot(); s.Live || len(s.Members) != 5 || s.Members[0].State != StateRegistered || len(s.Missing) == 0 {
 			t.Errorf("before the set-up: %+v", s)
