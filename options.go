@@ -34,8 +34,8 @@ type PlanOption interface {
 }
 
 // Limits bounds the memory of a node; 0 means the default. What a node holds at
-// most is twice SendBuffer (a message that waits for its first link is there as a
-// copy) + ReceiveBuffer + HandlerBacklog + LinkQueue for each entry of its table, plus
+// most is twice SendBuffer (what is sent again waits for its first link as a copy)
+// + ReceiveBuffer + HandlerBacklog + LinkQueue for each entry of its table, plus
 // a read buffer of up to 64 KiB, or one message, for each busy connection, and some
 // bookkeeping: about 1 KiB a stream, and 100 bytes for each message that waits for one
 // before it that was lost. What happens at a bound is counted in [Counters].
