@@ -49,7 +49,8 @@ func (r *Registry) happened(e Event) {
 	r.news = append(r.news, e)
 }
 
-// logNews logs what has happened. It is called without mu: a slow log must hold up nobody.
+// logNews logs what has happened. The steward calls it without mu: a slow log holds up nobody
+// else.
 func (r *Registry) logNews() {
 	r.mu.Lock()
 	news := r.news
