@@ -321,12 +321,13 @@ export class RingView {
   /** All IDs in a small ring, those that matter in a large one. */
   labels(g) {
     const named = this.large ? this.named() : this.nodes.map((_, i) => i);
-    const at = this.large ? named.map((i) => this.angles[i]) : spread(named.map((i) => this.angles[i]), (a) => (15 + 30 * Math.cos(a) ** 4) / (this.radius + 18));
+    const away = this.large ? this.radius * 0.88 : this.radius + 18;
+    const at = spread(named.map((i) => this.angles[i]), (a) => (15 + 30 * Math.cos(a) ** 4) / away);
     g.font = `${this.size < 480 ? 11 : 13}px system-ui, sans-serif`;
     g.textBaseline = "middle";
     named.forEach((i, place) => {
       const m = this.nodes[i], a = at[place], side = Math.sin(a);
-      const [x, y] = point(a, this.large ? this.radius * 0.9 : this.radius + 18, this.middle);
+      const [x, y] = point(a, away, this.middle);
       const text = this.large ? m.id : m.id.length > 8 ? `${m.id.slice(0, 4)}…${m.id.slice(-3)}` : m.id;
       g.textAlign = Math.abs(side) < 0.2 ? "center" : (side > 0) === !this.large ? "left" : "right";
       if (this.large) {
