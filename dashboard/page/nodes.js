@@ -17,7 +17,7 @@ export function matches(node, words) {
  * The nodes to show, members and those that are gone, by ascending ID; selected is always
  * among them. Pure.
  */
-export function shown(members, gone, text, selected, limit = members.length + gone.length > ALL ? SOME : ALL) {
+export function shown(members, gone, text, selected, limit = members.length > ALL ? SOME : Infinity) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const list = [], rest = [];
   // First those that something is the matter with: they must not be cut off.

@@ -3,7 +3,7 @@
 
 import { $, set } from "./dom.js";
 import { fit } from "./charts.js";
-import { bytes, count, short } from "./format.js";
+import { bytes, count, names, short } from "./format.js";
 import { angle, bundled, bundles, chord, nearest, point, share, spread } from "./layout.js";
 import { mark, sign } from "./marks.js";
 import { Motion } from "./motion.js";
@@ -119,7 +119,11 @@ export class RingView {
     this.middle = this.size / 2;
     const narrow = this.size < 480;
     this.bar = this.large ? this.size * 0.075 : 0;
-    this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 46 : 62;
+    this.names = new Map();
+    const ids = members.concat(gone).map((m) => m.id), cut = names(ids);
+    ids.forEach((id, i) => this.names.set(id, cut[i]));
+    this.letters = Math.min(20, cut.reduce((most, name) => Math.max(most, name.length), 1));
+    this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 18 + 6.5 * this.letters : 24 + 8 * this.letters;
     this.radius = Math.max(20, this.middle - this.margin);
     const placed = members.concat(gone).map((m) => ({ m, at: angle(m.id, ring.bits) })).sort((a, b) => a.at - b.at);
     this.nodes = placed.map((n) => n.m);
@@ -322,13 +326,13 @@ export class RingView {
   labels(g) {
     const named = this.large ? this.named() : this.nodes.map((_, i) => i);
     const away = this.large ? this.radius * 0.88 : this.radius + 18;
-    const at = spread(named.map((i) => this.angles[i]), (a) => (15 + 30 * Math.cos(a) ** 4) / away);
+    const at = spread(named.map((i) => this.angles[i]), (a) => (15 + 6.5 * this.letters * Math.cos(a) ** 4) / away);
     g.font = `${this.size < 480 ? 11 : 13}px system-ui, sans-serif`;
     g.textBaseline = "middle";
     named.forEach((i, place) => {
       const m = this.nodes[i], a = at[place], side = Math.sin(a);
       const [x, y] = point(a, away, this.middle);
-      const text = this.large ? m.id : m.id.length > 8 ? `${m.id.slice(0, 4)}…${m.id.slice(-3)}` : m.id;
+      const text = this.names.get(m.id);
       g.textAlign = Math.abs(side) < 0.2 ? "center" : (side > 0) === !this.large ? "left" : "right";
       if (this.large) {
         g.strokeStyle = colour("card", 0.9);
