@@ -123,7 +123,7 @@ export class RingView {
     const ids = members.concat(gone).map((m) => m.id), cut = names(ids);
     ids.forEach((id, i) => this.names.set(id, cut[i]));
     this.letters = Math.min(20, cut.reduce((most, name) => Math.max(most, name.length), 1));
-    this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 18 + 6.5 * this.letters : 24 + 8 * this.letters;
+    this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 20 + 7 * this.letters : 24 + 8 * this.letters;
     this.radius = Math.max(20, this.middle - this.margin);
     const placed = members.concat(gone).map((m) => ({ m, at: angle(m.id, ring.bits) })).sort((a, b) => a.at - b.at);
     this.nodes = placed.map((n) => n.m);
