@@ -51,7 +51,8 @@ export class NodeTable {
   }
 
   draw() {
-    const { members, gone, t } = this.store;
+    const { members, gone, t, ring } = this.store;
+    $("nodes").classList.toggle("long", ring.bits > 30); // IDs that need their room
     const { list, found } = shown(members, gone, $("find").value, this.selected);
     const ids = new Set(list.map((m) => m.id));
     for (const [id, row] of this.rows) {

@@ -12,6 +12,10 @@ import { blend, colour } from "./palette.js";
 const TURN = 2 * Math.PI;
 const ARCS = 48;
 
+// What links carry to see whether they are alive, and below which nothing is drawn as traffic:
+// an idle ring is calm. Scales do not go below these, so that little looks little.
+const IDLE = 100, LEAST_FLOW = 4000, LEAST_LOAD = 20; // bytes, bytes and messages a second
+
 export class RingView {
   constructor(store, act) {
     this.store = store;
@@ -192,8 +196,8 @@ export class RingView {
     g.lineWidth = 1;
     g.beginPath();
     this.members.forEach((m, i) => m.entries.forEach((_, at) => {
-      const curve = this.curves[i][at], rate = Math.max(0, m.links[at] ?? 0);
-      if (rate > 0) flows.push({ curve, rate, part: share(rate, most) });
+      const curve = this.curves[i][at], rate = m.links[at] ?? 0;
+      if (rate > IDLE) flows.push({ curve, rate, part: share(rate, Math.max(most, LEAST_FLOW)) });
       else trace(g, curve);
     }));
     g.stroke();
@@ -219,13 +223,14 @@ export class RingView {
     const flows = [];
     for (const b of list) {
       b.curve = chord(b.from, b.to, this.radius - 3, this.middle);
-      b.part = share(b.rate, most);
-      g.strokeStyle = b.rate > 0 ? colour("flow", 0.08 + 0.42 * b.part) : colour("quiet", 0.12 + 0.4 * share(b.entries, many));
-      g.lineWidth = b.rate > 0 ? 0.6 + 4.4 * b.part : 0.5 + 1.5 * share(b.entries, many);
+      b.part = share(b.rate, Math.max(most, LEAST_FLOW));
+      const busy = b.rate > IDLE * b.entries;
+      g.strokeStyle = busy ? colour("flow", 0.08 + 0.42 * b.part) : colour("quiet", 0.12 + 0.4 * share(b.entries, many));
+      g.lineWidth = busy ? 0.6 + 4.4 * b.part : 0.5 + 1.5 * share(b.entries, many);
       g.beginPath();
       trace(g, b.curve);
       g.stroke();
-      if (b.rate > 0) flows.push(b);
+      if (busy) flows.push(b);
     }
     return flows;
   }
@@ -295,7 +300,7 @@ export class RingView {
     let most = 0;
     for (const m of this.members) most = Math.max(most, m.relayRate);
     this.fullest = most;
-    return Math.max(1, most);
+    return Math.max(LEAST_LOAD, most);
   }
 
   marks(g) {
@@ -359,7 +364,7 @@ export class RingView {
     const label = `Ring of ${count(this.members.length, "node")}: ${[...states].map(([s, n]) => `${n} ${s}`).join(", ") || "empty"}.` +
       `${this.store.degraded.length ? ` ${count(this.store.degraded.length, "pair")} led around.` : ""}${route} The list of nodes has the same as a table.`;
     if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
-    set($("legend-flow"), this.widest > 0 ? `traffic; the widest is ${bytes(this.widest)}/s${this.large ? " between two arcs" : ""}` : "traffic");
+    set($("legend-flow"), this.widest > IDLE ? `traffic; the widest is ${bytes(this.widest)}/s${this.large ? " between two arcs" : ""}` : "traffic");
     set($("legend-load"), this.fullest > 0 ? `relays; the most is ${short(this.fullest)}/s` : "relays");
   }
 
