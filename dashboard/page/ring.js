@@ -184,6 +184,7 @@ export class RingView {
     g.font = "11px system-ui, sans-serif";
     g.textAlign = "center";
     g.fillText("0 ↻", this.middle, this.middle - this.radius + 30);
+    if (!this.nodes.length) g.fillText("no nodes yet", this.middle, this.middle);
   }
 
   /** Each entry of a small ring. Returns the curves on which something goes. */
