@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -60,9 +59,8 @@ type outcome struct {
 	MaxHops  int           `json:"max_hops"`
 }
 
-// run is /run. The run does not end with the request, or a page that is closed would cost
-// it its account; it ends with the registry at the latest. As there is one run at a time,
-// there is one goroutine that waits for it.
+// run is /run. The run goes on when its page is closed, and its account is in the next
+// snapshot: what ends with the request is the waiting for it.
 func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	var ask struct{ Messages, Payload int }
 	if !h.controlled(w) || !read(w, r, &ask) {
@@ -72,28 +70,15 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "messages must be at least 1 and payload 0 or the bytes of each, not %d and %d", ask.Messages, ask.Payload)
 		return
 	}
-	type result struct {
-		s   *ringdht.Summary
-		err error
+	s, err := h.r.Run(r.Context(), ringdht.Traffic{Messages: ask.Messages, Payload: ask.Payload})
+	if err != nil {
+		refuse(w, status(err), "%s", plain(err))
+		return
 	}
-	done := make(chan result, 1)
-	ctx := context.WithoutCancel(r.Context())
-	go func() {
-		s, err := h.r.Run(ctx, ringdht.Traffic{Messages: ask.Messages, Payload: ask.Payload})
-		done <- result{s, err}
-	}()
-	select {
-	case <-r.Context().Done():
-	case d := <-done:
-		if d.err != nil {
-			refuse(w, status(d.err), "%s", plain(d.err))
-			return
-		}
-		answer(w, http.StatusOK, outcome{
-			Exact: d.s.Exact(), Verdict: d.s.Verdict(), Sent: d.s.Sum.Sent, Received: d.s.Sum.Received,
-			Elapsed: d.s.Elapsed, Rate: d.s.Rate(), MeanHops: d.s.MeanHops, MaxHops: d.s.MaxHops,
-		})
-	}
+	answer(w, http.StatusOK, outcome{
+		Exact: s.Exact(), Verdict: s.Verdict(), Sent: s.Sum.Sent, Received: s.Sum.Received,
+		Elapsed: s.Elapsed, Rate: s.Rate(), MeanHops: s.MeanHops, MaxHops: s.MaxHops,
+	})
 }
 
 // status is that of an error of the registry's: what is not as it should be in the ring, or

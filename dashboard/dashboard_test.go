@@ -216,6 +216,20 @@ func TestData(t *testing.T) {
 		t.Errorf("node: %+v", m)
 	}
 
+	// One that is gone is remembered for a while, also if no page was open.
+	gone := tr.join()
+	if err := gone.Ready(tr.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if err := gone.Leave(tr.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	h = Handler(tr.registry) // the other may show what it saw before
+	m = ringdht.MemberStatus{}
+	if ask(t, h, get(fmt.Sprint("/node.json?id=", gone.ID())), &m); m.ID != gone.ID() || m.State != "left" || m.Life != gone.Life() {
+		t.Errorf("one that has left: %+v", m)
+	}
+
 	// A trace by numbers and by strings.
 	from, to := tr.nodes[0].ID(), tr.nodes[3].ID()
 	for _, body := range []string{fmt.Sprintf(`{"from":%d,"to":%d}`, from, to), fmt.Sprintf(`{"from":"%d","to":"%d"}`, from, to)} {

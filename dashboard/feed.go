@@ -63,8 +63,8 @@ func (f *feed) update(s *ringdht.Snapshot) []byte {
 	f.forget(lost)
 	bodies := [parts][]byte{
 		partRing: encode(f.ring(s)), partGone: encodeGone(lost), partDegraded: encodeDegraded(s.Degraded),
-		partTotal: encode(s.Total), partHops: encode(s.Hops), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
-		partLatency: encode([]any{s.Latency.Counts, s.Latency.Sum}),
+		partTotal: encode(s.Total), partHops: encode(some(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
+		partLatency: encode([]any{some(s.Latency.Counts), s.Latency.Sum}),
 	}
 	for i, body := range bodies {
 		if f.parts[i] == nil || string(f.parts[i]) != string(body) {
@@ -197,13 +197,21 @@ func (f *feed) ring(s *ringdht.Snapshot) ringPart {
 	}
 	return ringPart{
 		Name: s.Ring, Bits: s.Bits, Lease: s.Lease.Milliseconds(), Interval: f.interval.Milliseconds(), Epoch: s.Epoch,
-		Live: s.Live, Plan: s.Plan.String(), Entries: s.Entries, Offsets: s.Offsets, Missing: missing, Control: f.control,
+		Live: s.Live, Plan: s.Plan.String(), Entries: s.Entries, Offsets: some(s.Offsets), Missing: missing, Control: f.control,
 	}
+}
+
+// some makes no list an empty one, which is not null in JSON.
+func some[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
 
 // results are runs as a page shows them: a verdict may name all nodes of a large ring.
 func results(runs []ringdht.RunResult) []ringdht.RunResult {
-	runs = slices.Clone(runs)
+	runs = slices.Clone(some(runs))
 	for i := range runs {
 		runs[i].Verdict = cut(runs[i].Verdict)
 	}

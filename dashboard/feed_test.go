@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -267,5 +268,25 @@ func TestLongTexts(t *testing.T) {
 	f.update(&ringdht.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}})
 	if got := f.ring(&ringdht.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}}).Missing; !slices.Equal(got, []string{"a", "b", "c", "and 3 more"}) {
 		t.Errorf("missing: %q", got)
+	}
+}
+
+// Before the set-up, before the first report and of an empty registry, lists are empty and not
+// null, which would be an exception in the page.
+func TestNothingYet(t *testing.T) {
+	tr := newTestRing(t, 0)
+	for range 2 {
+		f := newFeed(time.Second, false)
+		var u map[string]json.RawMessage
+		f.update(tr.registry.Snapshot())
+		if err := json.Unmarshal(f.all(), &u); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range append(partNames[:], "t", "members", "rows", "events", "history") {
+			if u[name] == nil || bytes.Contains(u[name], []byte("null")) != (name == "running") {
+				t.Errorf("%s is %s", name, u[name])
+			}
+		}
+		tr.join()
 	}
 }

@@ -63,5 +63,11 @@ export function parse(text) {
 /** The number of an ID in JSON, which JavaScript's own writer may not be able to write. */
 export const withIDs = (from, to) => JSON.stringify({ from: String(from), to: String(to) });
 
+/** IDs as they fit beside a node: long ones by their first and last digits, if that tells them apart. */
+export function names(ids) {
+  const cut = ids.map((id) => id.length > 9 ? `${id.slice(0, 4)}…${id.slice(-4)}` : id);
+  return new Set(cut).size === new Set(ids).size ? cut : ids.slice();
+}
+
 /** Whether a text can be an ID of a ring of so many bits. */
 export const isID = (text, bits) => /^\d{1,20}$/.test(text) && BigInt(text) < 1n << BigInt(bits);

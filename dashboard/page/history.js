@@ -20,9 +20,10 @@ export class History {
   }
 
   /**
-   * What grew a second over the window of so many ms that ends with sample i, or since the
-   * first sample if that is later. The window should be at least as long as nodes take from
-   * report to report, or the rate jumps with them.
+   * What grew a second over the window of so many ms that ends with sample i; before the
+   * first sample nothing is taken to have grown, since a rate over half a second, in which
+   * some nodes report and others do not, would jump. For the same reason the window
+   * should be at least as long as nodes take from report to report.
    */
   rate(field, window, i = this.samples.length - 1) {
     const to = this.samples[i];
@@ -32,7 +33,7 @@ export class History {
     const from = this.samples[j];
     // What was counted in a life that is over is kept, so that it never shrinks, but for
     // a registry that has taken another's place.
-    return Math.max(0, to[field] - from[field]) / ((to.t - from.t) / 1000);
+    return Math.max(0, to[field] - from[field]) / (Math.max(window, to.t - from.t) / 1000);
   }
 
   /** [{t, rate}] of all samples not older than a time. */

@@ -1,11 +1,12 @@
 // The table of nodes, which is also the picture's alternative. Rows are kept and only cells
-// that differ are written: at 1,000 nodes everything changes twice a second. Of more than
-// LIMIT nodes it shows those that are looked for, the first LIMIT of them.
+// that differ are written: at 1,000 nodes everything changes twice a second. Up to ALL nodes it
+// shows all; of more, those that are looked for, the first SOME of them, since the layout
+// of rows is most of what an update costs.
 
 import { $, make, set } from "./dom.js";
 import { ago, bytes, short, whole } from "./format.js";
 
-const LIMIT = 200;
+const ALL = 200, SOME = 60;
 
 /** Whether a node is what is looked for. Pure. */
 export function matches(node, words) {
@@ -16,7 +17,7 @@ export function matches(node, words) {
  * The nodes to show, members and those that are gone, by ascending ID; selected is always
  * among them. Pure.
  */
-export function shown(members, gone, text, selected, limit = LIMIT) {
+export function shown(members, gone, text, selected, limit = members.length > ALL ? SOME : Infinity) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const list = [], rest = [];
   // First those that something is the matter with: they must not be cut off.
@@ -50,7 +51,8 @@ export class NodeTable {
   }
 
   draw() {
-    const { members, gone, t } = this.store;
+    const { members, gone, t, ring } = this.store;
+    $("nodes").classList.toggle("long", ring.bits > 30); // IDs that need their room
     const { list, found } = shown(members, gone, $("find").value, this.selected);
     const ids = new Set(list.map((m) => m.id));
     for (const [id, row] of this.rows) {

@@ -3,7 +3,7 @@
 
 import { $, set } from "./dom.js";
 import { fit } from "./charts.js";
-import { bytes, count, short } from "./format.js";
+import { bytes, count, names, short } from "./format.js";
 import { angle, bundled, bundles, chord, nearest, point, share, spread } from "./layout.js";
 import { mark, sign } from "./marks.js";
 import { Motion } from "./motion.js";
@@ -11,6 +11,10 @@ import { blend, colour } from "./palette.js";
 
 const TURN = 2 * Math.PI;
 const ARCS = 48;
+
+// What links carry to see whether they are alive, and below which nothing is drawn as traffic:
+// an idle ring is calm. Scales do not go below these, so that little looks little.
+const IDLE = 100, LEAST_FLOW = 4000, LEAST_LOAD = 20; // bytes, bytes and messages a second
 
 export class RingView {
   constructor(store, act) {
@@ -119,7 +123,11 @@ export class RingView {
     this.middle = this.size / 2;
     const narrow = this.size < 480;
     this.bar = this.large ? this.size * 0.075 : 0;
-    this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 46 : 62;
+    this.names = new Map();
+    const ids = members.concat(gone).map((m) => m.id), cut = names(ids);
+    ids.forEach((id, i) => this.names.set(id, cut[i]));
+    this.letters = Math.min(20, cut.reduce((most, name) => Math.max(most, name.length), 1));
+    this.margin = this.large ? this.bar + (narrow ? 10 : 18) : narrow ? 20 + 7 * this.letters : 24 + 8 * this.letters;
     this.radius = Math.max(20, this.middle - this.margin);
     const placed = members.concat(gone).map((m) => ({ m, at: angle(m.id, ring.bits) })).sort((a, b) => a.at - b.at);
     this.nodes = placed.map((n) => n.m);
@@ -176,6 +184,7 @@ export class RingView {
     g.font = "11px system-ui, sans-serif";
     g.textAlign = "center";
     g.fillText("0 ↻", this.middle, this.middle - this.radius + 30);
+    if (!this.nodes.length) g.fillText("no nodes yet", this.middle, this.middle);
   }
 
   /** Each entry of a small ring. Returns the curves on which something goes. */
@@ -188,8 +197,8 @@ export class RingView {
     g.lineWidth = 1;
     g.beginPath();
     this.members.forEach((m, i) => m.entries.forEach((_, at) => {
-      const curve = this.curves[i][at], rate = Math.max(0, m.links[at] ?? 0);
-      if (rate > 0) flows.push({ curve, rate, part: share(rate, most) });
+      const curve = this.curves[i][at], rate = m.links[at] ?? 0;
+      if (rate > IDLE) flows.push({ curve, rate, part: share(rate, Math.max(most, LEAST_FLOW)) });
       else trace(g, curve);
     }));
     g.stroke();
@@ -215,13 +224,14 @@ export class RingView {
     const flows = [];
     for (const b of list) {
       b.curve = chord(b.from, b.to, this.radius - 3, this.middle);
-      b.part = share(b.rate, most);
-      g.strokeStyle = b.rate > 0 ? colour("flow", 0.08 + 0.42 * b.part) : colour("quiet", 0.12 + 0.4 * share(b.entries, many));
-      g.lineWidth = b.rate > 0 ? 0.6 + 4.4 * b.part : 0.5 + 1.5 * share(b.entries, many);
+      b.part = share(b.rate, Math.max(most, LEAST_FLOW));
+      const busy = b.rate > IDLE * b.entries;
+      g.strokeStyle = busy ? colour("flow", 0.08 + 0.42 * b.part) : colour("quiet", 0.12 + 0.4 * share(b.entries, many));
+      g.lineWidth = busy ? 0.6 + 4.4 * b.part : 0.5 + 1.5 * share(b.entries, many);
       g.beginPath();
       trace(g, b.curve);
       g.stroke();
-      if (b.rate > 0) flows.push(b);
+      if (busy) flows.push(b);
     }
     return flows;
   }
@@ -291,7 +301,7 @@ export class RingView {
     let most = 0;
     for (const m of this.members) most = Math.max(most, m.relayRate);
     this.fullest = most;
-    return Math.max(1, most);
+    return Math.max(LEAST_LOAD, most);
   }
 
   marks(g) {
@@ -321,13 +331,14 @@ export class RingView {
   /** All IDs in a small ring, those that matter in a large one. */
   labels(g) {
     const named = this.large ? this.named() : this.nodes.map((_, i) => i);
-    const at = this.large ? named.map((i) => this.angles[i]) : spread(named.map((i) => this.angles[i]), (a) => (15 + 30 * Math.cos(a) ** 4) / (this.radius + 18));
+    const away = this.large ? this.radius * 0.88 : this.radius + 18;
+    const at = spread(named.map((i) => this.angles[i]), (a) => (15 + 6.5 * this.letters * Math.cos(a) ** 4) / away);
     g.font = `${this.size < 480 ? 11 : 13}px system-ui, sans-serif`;
     g.textBaseline = "middle";
     named.forEach((i, place) => {
       const m = this.nodes[i], a = at[place], side = Math.sin(a);
-      const [x, y] = point(a, this.large ? this.radius * 0.9 : this.radius + 18, this.middle);
-      const text = this.large ? m.id : m.id.length > 8 ? `${m.id.slice(0, 4)}…${m.id.slice(-3)}` : m.id;
+      const [x, y] = point(a, away, this.middle);
+      const text = this.names.get(m.id);
       g.textAlign = Math.abs(side) < 0.2 ? "center" : (side > 0) === !this.large ? "left" : "right";
       if (this.large) {
         g.strokeStyle = colour("card", 0.9);
@@ -354,7 +365,7 @@ export class RingView {
     const label = `Ring of ${count(this.members.length, "node")}: ${[...states].map(([s, n]) => `${n} ${s}`).join(", ") || "empty"}.` +
       `${this.store.degraded.length ? ` ${count(this.store.degraded.length, "pair")} led around.` : ""}${route} The list of nodes has the same as a table.`;
     if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
-    set($("legend-flow"), this.widest > 0 ? `traffic; the widest is ${bytes(this.widest)}/s${this.large ? " between two arcs" : ""}` : "traffic");
+    set($("legend-flow"), this.widest > IDLE ? `traffic; the widest is ${bytes(this.widest)}/s${this.large ? " between two arcs" : ""}` : "traffic");
     set($("legend-load"), this.fullest > 0 ? `relays; the most is ${short(this.fullest)}/s` : "relays");
   }
 

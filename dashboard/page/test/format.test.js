@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ago, bytes, count, duration, isID, parse, percent, short, whole, withIDs } from "../format.js";
+import { ago, bytes, count, duration, isID, names, parse, percent, short, whole, withIDs } from "../format.js";
 
 test("short numbers", () => {
   for (const [n, text] of [[0, "0"], [7, "7"], [1.5, "1.5"], [999, "999"], [1000, "1.00k"], [12_345, "12.3k"], [999_500, "1.00M"],
@@ -41,4 +41,10 @@ test("IDs of 64 bits survive, and texts that look like them", () => {
 test("what is an ID", () => {
   assert.ok(isID("0", 1) && isID("65535", 16) && isID("18446744073709551615", 64));
   assert.ok(!isID("65536", 16) && !isID("", 16) && !isID("-1", 16) && !isID("1e3", 16) && !isID("18446744073709551616", 64));
+});
+
+test("names are short, but not the same", () => {
+  assert.deepEqual(names(["5", "65535"]), ["5", "65535"]);
+  assert.deepEqual(names(["18446744073709551615", "5"]), ["1844…1615", "5"]);
+  assert.deepEqual(names(["18446744073709551615", "18440000000000001615"]), ["18446744073709551615", "18440000000000001615"]);
 });

@@ -10,7 +10,7 @@ test("rates over a window", () => {
   for (let i = 1; i <= 10; i++) h.push(i * 500, 0, i % 2 ? h.samples.at(-1).delivered : h.samples.at(-1).delivered + 1000, 0);
   // It grows by 1,000 in every other sample: over two of them that is 1,000 a second, always.
   for (let i = 2; i <= 10; i++) assert.equal(h.rate("delivered", 1000, i), 1000);
-  assert.equal(h.rate("delivered", 1e9), 1000);
+  assert.equal(h.rate("delivered", 1e6), 5); // all of it, over a window that began before
   assert.equal(h.rates("delivered", 1000).length, 10);
   assert.equal(h.rates("delivered", 1000, 4000).length, 3);
 });
