@@ -7,137 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/x/ringdht"
 )
-
-// TestMain fails the run if a test left a goroutine of this module behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		if left := goroutinesLeft(); left != "" {
-			fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", left)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// goroutinesLeft lists goroutines that run this module's code. Those that are on their way
-// out get a moment.
-func goroutinesLeft() (left string) {
-	for range 200 {
-		left = ""
-		buf := make([]byte, 1<<20)
-		buf = buf[:runtime.Stack(buf, true)]
-		_, others, _ := strings.Cut(string(buf), "\n\n") // the first is this one
-		for g := range strings.SplitSeq(others, "\n\n") {
-			if strings.Contains(g, "ringdht") && !strings.Contains(g, "created by testing.") && !strings.Contains(g, "TestMain") {
-				left += g + "\n\n"
-			}
-		}
-		if left == "" {
-			return ""
-		}
-		time.Sleep(10 * time.Millisecond) // polling for the end, not for an outcome
-	}
-	return left
-}
-
-// testRing is a registry and its nodes over an in-memory network.
-type testRing struct {
-	t        testing.TB
-	net      *ringdht.MemoryNetwork
-	registry *ringdht.Registry
-	addr     string
-	nodes    []*ringdht.Node
-}
-
-func newTestRing(t testing.TB, size int, opts ...ringdht.RegistryOption) *testRing {
-	t.Helper()
-	tr := &testRing{t: t, net: ringdht.NewMemoryNetwork(1)}
-	opts = append([]ringdht.RegistryOption{ringdht.WithLease(30 * time.Second), ringdht.WithTransport(tr.net.Host("registry"))}, opts...)
-	r, err := ringdht.NewRegistry(opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr.registry = r
-	t.Cleanup(tr.close)
-	addr, err := r.Listen(tr.ctx(), "registry:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr.addr = addr.String()
-	for range size {
-		tr.join()
-	}
-	return tr
-}
-
-func (tr *testRing) close() {
-	for _, n := range tr.nodes {
-		n.Close()
-	}
-	tr.registry.Close()
-}
-
-func (tr *testRing) join(opts ...ringdht.NodeOption) *ringdht.Node {
-	tr.t.Helper()
-	opts = append([]ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithTransport(tr.net.Host(fmt.Sprint("n", len(tr.nodes))))}, opts...)
-	n, err := ringdht.Join(tr.ctx(), tr.addr, nil, opts...)
-	if err != nil {
-		tr.t.Fatal(err)
-	}
-	tr.nodes = append(tr.nodes, n)
-	return n
-}
-
-func (tr *testRing) setup(k int) ringdht.Audit {
-	tr.t.Helper()
-	a, err := tr.registry.Setup(tr.ctx(), k)
-	if err != nil {
-		tr.t.Fatal(err)
-	}
-	for _, n := range tr.nodes {
-		if err := n.Ready(tr.ctx()); err != nil {
-			tr.t.Fatal(err)
-		}
-	}
-	return a
-}
-
-// ctx is long enough for anything that is not broken.
-func (tr *testRing) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	tr.t.Cleanup(cancel)
-	return ctx
-}
-
-// ask makes a request of a handler and decodes the answer, if it wants to.
-func ask(t testing.TB, h http.Handler, r *http.Request, answer any) *httptest.ResponseRecorder {
-	t.Helper()
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if answer != nil {
-		if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
-			t.Fatalf("%s %s: %d %s: %v", r.Method, r.URL, w.Code, w.Body, err)
-		}
-	}
-	return w
-}
-
-func get(path string) *http.Request { return httptest.NewRequest("GET", "http://localhost"+path, nil) }
-
-func post(path, body string) *http.Request {
-	return httptest.NewRequest("POST", "http://localhost"+path, strings.NewReader(body))
-}
-
-type failure struct{ Error string }
 
 // Everything that the page is made of is served, under any prefix, and it names nothing
 // that is not there.
@@ -362,58 +237,6 @@ func TestRunOutlivesItsPage(t *testing.T) {
 	}
 }
 
-// Another site can neither command nor, under a name of its own, look.
-func TestOtherSites(t *testing.T) {
-	tr := newTestRing(t, 2)
-	h := Handler(tr.registry, WithControl(), WithHosts("ring.example"))
-	with := func(r *http.Request, header ...string) *http.Request {
-		for i := 0; i < len(header); i += 2 {
-			r.Header.Set(header[i], header[i+1])
-		}
-		return r
-	}
-	under := func(host string, r *http.Request) *http.Request {
-		r.Host = host
-		return r
-	}
-	const setup, body = "/setup", `{"k":1}`
-	for _, c := range []struct {
-		name   string
-		r      *http.Request
-		status int
-	}{
-		{"a cross-site POST", with(post(setup, body), "Sec-Fetch-Site", "cross-site"), 403},
-		{"one from the same site but another origin", with(post(setup, body), "Sec-Fetch-Site", "same-site"), 403},
-		{"another origin, from an old browser", with(post(setup, body), "Origin", "http://evil.example"), 403},
-		{"another port of this machine", with(post(setup, body), "Origin", "http://localhost:9999"), 403},
-		{"a sandboxed page", with(post(setup, body), "Origin", "null"), 403},
-		{"a cross-site run", with(post("/run", `{"messages":1}`), "Sec-Fetch-Site", "cross-site"), 403},
-		{"a cross-site trace", with(post("/trace", `{"from":1,"to":2}`), "Sec-Fetch-Site", "cross-site"), 403},
-		{"a name that somebody points here", under("evil.example", post(setup, body)), 403},
-		{"the same, looking", under("evil.example:8080", get("/snapshot.json")), 403},
-		{"the same, at the page", under("evil.example", get("/")), 403},
-		{"one that ends like ours", under("evil-ring.example", get("/snapshot.json")), 403},
-		{"one that begins like an address", under("127.0.0.1.evil.example", get("/snapshot.json")), 403},
-		{"no host", under("", get("/snapshot.json")), 403},
-		{"localhost", under("localhost:8080", get("/snapshot.json")), 200},
-		{"an address", under("192.0.2.7:8080", get("/snapshot.json")), 200},
-		{"an address of version 6", under("[::1]:8080", get("/snapshot.json")), 200},
-		{"the same without a port", under("[2001:db8::1]", get("/snapshot.json")), 200},
-		{"a name of ours", under("Ring.Example.:80", get("/snapshot.json")), 200},
-		{"this page", with(post(setup, body), "Sec-Fetch-Site", "same-origin"), 200},
-		{"this page in an old browser", with(post(setup, body), "Origin", "http://localhost"), 200},
-		{"a program", post(setup, body), 200},
-	} {
-		w := ask(t, h, c.r, nil)
-		if w.Code != c.status {
-			t.Errorf("%s: %d %s", c.name, w.Code, w.Body)
-		}
-		if w.Header().Get("Content-Security-Policy") == "" {
-			t.Errorf("%s: no policy", c.name)
-		}
-	}
-}
-
 // There are only so many traces at once.
 func TestTracesAreBounded(t *testing.T) {
 	tr := newTestRing(t, 2)
@@ -426,38 +249,4 @@ func TestTracesAreBounded(t *testing.T) {
 	if w.Code != http.StatusServiceUnavailable || !bytes.Contains(w.Body.Bytes(), []byte("8 traces are under way")) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
-}
-
-// The deadline for one answer must not meet the next over the same connection, which may
-// be another handler's.
-func TestDeadlinesEnd(t *testing.T) {
-	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-	tr := newTestRing(t, 0)
-	h := Handler(tr.registry)
-	for _, path := range []string{"/", "/main.js", "/snapshot.json", "/node.json"} {
-		h.ServeHTTP(w, get(path))
-		if !w.set || !w.write.IsZero() {
-			t.Errorf("%s: the deadline is %v", path, w.write)
-		}
-	}
-	h.ServeHTTP(w, post("/trace", `{}`))
-	if !w.write.IsZero() || !w.read.IsZero() {
-		t.Errorf("the deadlines are %v and %v", w.write, w.read)
-	}
-}
-
-type deadlines struct {
-	*httptest.ResponseRecorder
-	set         bool
-	read, write time.Time
-}
-
-func (d *deadlines) SetWriteDeadline(t time.Time) error {
-	d.set, d.write = d.set || !t.IsZero(), t
-	return nil
-}
-
-func (d *deadlines) SetReadDeadline(t time.Time) error {
-	d.read = t
-	return nil
 }

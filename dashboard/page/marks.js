@@ -1,4 +1,4 @@
-// The signs of nodes. Each state has a shape of its own, so that colour is never all that
+// The signs of nodes, and lines. Each state has a shape of its own, so that colour is never all that
 // tells them apart; the legend and the table use the same.
 
 import { blend, colour } from "./palette.js";
@@ -92,4 +92,28 @@ function cross(g, x, y, r, style, width) {
   g.lineTo(x - r, y + r);
   g.stroke();
   g.lineCap = "butt";
+}
+
+/** Adds a curve, [x0, y0, cx, cy, x1, y1], to the path. */
+export function trace(g, [x0, y0, cx, cy, x1, y1]) {
+  g.moveTo(x0, y0);
+  g.quadraticCurveTo(cx, cy, x1, y1);
+}
+
+/** Strokes a curve. */
+export function line(g, curve) {
+  g.beginPath();
+  trace(g, curve);
+  g.stroke();
+}
+
+/** The head of an arrow a little before the end of a curve. */
+export function arrow(g, [, , cx, cy, x1, y1], style, size) {
+  const a = Math.atan2(y1 - cy, x1 - cx), x = x1 - 11 * Math.cos(a), y = y1 - 11 * Math.sin(a);
+  g.fillStyle = style;
+  g.beginPath();
+  g.moveTo(x, y);
+  g.lineTo(x - size * Math.cos(a - 0.45), y - size * Math.sin(a - 0.45));
+  g.lineTo(x - size * Math.cos(a + 0.45), y - size * Math.sin(a + 0.45));
+  g.fill();
 }

@@ -5,7 +5,7 @@ import { $, set } from "./dom.js";
 import { fit } from "./charts.js";
 import { bytes, count, names, short } from "./format.js";
 import { angle, bundled, bundles, chord, nearest, point, share, spread } from "./layout.js";
-import { mark, sign } from "./marks.js";
+import { arrow, line, mark, sign, trace } from "./marks.js";
 import { Motion } from "./motion.js";
 import { blend, colour } from "./palette.js";
 
@@ -377,26 +377,4 @@ export class RingView {
       if (tone) this.motion.pulse(point(this.at.get(e.id) ?? angle(e.id, this.store.ring.bits), this.radius, this.middle), tone, e.kind === "dead" || e.kind === "left");
     }
   }
-}
-
-function trace(g, [x0, y0, cx, cy, x1, y1]) {
-  g.moveTo(x0, y0);
-  g.quadraticCurveTo(cx, cy, x1, y1);
-}
-
-function line(g, curve) {
-  g.beginPath();
-  trace(g, curve);
-  g.stroke();
-}
-
-/** The head of an arrow a little before the end of a curve. */
-function arrow(g, [, , cx, cy, x1, y1], style, size) {
-  const a = Math.atan2(y1 - cy, x1 - cx), x = x1 - 11 * Math.cos(a), y = y1 - 11 * Math.sin(a);
-  g.fillStyle = style;
-  g.beginPath();
-  g.moveTo(x, y);
-  g.lineTo(x - size * Math.cos(a - 0.45), y - size * Math.sin(a - 0.45));
-  g.lineTo(x - size * Math.cos(a + 0.45), y - size * Math.sin(a + 0.45));
-  g.fill();
 }

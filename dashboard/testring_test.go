@@ -1,0 +1,139 @@
+package dashboard
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+// TestMain fails the run if a test left a goroutine of this module behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		if left := goroutinesLeft(); left != "" {
+			fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", left)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// goroutinesLeft lists goroutines that run this module's code. Those that are on their way
+// out get a moment.
+func goroutinesLeft() (left string) {
+	for range 200 {
+		left = ""
+		buf := make([]byte, 1<<20)
+		buf = buf[:runtime.Stack(buf, true)]
+		_, others, _ := strings.Cut(string(buf), "\n\n") // the first is this one
+		for g := range strings.SplitSeq(others, "\n\n") {
+			if strings.Contains(g, "ringdht") && !strings.Contains(g, "created by testing.") && !strings.Contains(g, "TestMain") {
+				left += g + "\n\n"
+			}
+		}
+		if left == "" {
+			return ""
+		}
+		time.Sleep(10 * time.Millisecond) // polling for the end, not for an outcome
+	}
+	return left
+}
+
+// testRing is a registry and its nodes over an in-memory network.
+type testRing struct {
+	t        testing.TB
+	net      *ringdht.MemoryNetwork
+	registry *ringdht.Registry
+	addr     string
+	nodes    []*ringdht.Node
+}
+
+func newTestRing(t testing.TB, size int, opts ...ringdht.RegistryOption) *testRing {
+	t.Helper()
+	tr := &testRing{t: t, net: ringdht.NewMemoryNetwork(1)}
+	opts = append([]ringdht.RegistryOption{ringdht.WithLease(30 * time.Second), ringdht.WithTransport(tr.net.Host("registry"))}, opts...)
+	r, err := ringdht.NewRegistry(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.registry = r
+	t.Cleanup(tr.close)
+	addr, err := r.Listen(tr.ctx(), "registry:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.addr = addr.String()
+	for range size {
+		tr.join()
+	}
+	return tr
+}
+
+func (tr *testRing) close() {
+	for _, n := range tr.nodes {
+		n.Close()
+	}
+	tr.registry.Close()
+}
+
+func (tr *testRing) join(opts ...ringdht.NodeOption) *ringdht.Node {
+	tr.t.Helper()
+	opts = append([]ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithTransport(tr.net.Host(fmt.Sprint("n", len(tr.nodes))))}, opts...)
+	n, err := ringdht.Join(tr.ctx(), tr.addr, nil, opts...)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	tr.nodes = append(tr.nodes, n)
+	return n
+}
+
+func (tr *testRing) setup(k int) ringdht.Audit {
+	tr.t.Helper()
+	a, err := tr.registry.Setup(tr.ctx(), k)
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	for _, n := range tr.nodes {
+		if err := n.Ready(tr.ctx()); err != nil {
+			tr.t.Fatal(err)
+		}
+	}
+	return a
+}
+
+// ctx is long enough for anything that is not broken.
+func (tr *testRing) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	tr.t.Cleanup(cancel)
+	return ctx
+}
+
+// ask makes a request of a handler and decodes the answer, if it wants to.
+func ask(t testing.TB, h http.Handler, r *http.Request, answer any) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if answer != nil {
+		if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
+			t.Fatalf("%s %s: %d %s: %v", r.Method, r.URL, w.Code, w.Body, err)
+		}
+	}
+	return w
+}
+
+func get(path string) *http.Request { return httptest.NewRequest("GET", "http://localhost"+path, nil) }
+
+func post(path, body string) *http.Request {
+	return httptest.NewRequest("POST", "http://localhost"+path, strings.NewReader(body))
+}
+
+type failure struct{ Error string }
