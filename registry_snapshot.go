@@ -2,6 +2,7 @@ package ringdht
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,7 +91,7 @@ func (r *Registry) Snapshot() *Snapshot {
 	s := &Snapshot{
 		Time: time.Now(), Ring: r.cfg.ringName, Bits: r.cfg.bits, Lease: r.cfg.lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets),
-		Missing: listed(r.members.Missing()), Degraded: r.degraded(),
+		Missing: worded(r.members.Missing()), Degraded: r.degraded(),
 		Running: r.running(), Runs: listed(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),
 		Events: listed(r.events[max(0, len(r.events)-MaxEvents):]), Happened: maps.Clone(r.kinds),
 	}
@@ -129,6 +130,12 @@ func (r *Registry) Snapshot() *Snapshot {
 
 // listed copies a list. It is never nil: in JSON an empty list reads better than null.
 func listed[T any](list []T) []T { return append([]T{}, list...) }
+
+// worded leaves out of what is missing the lines without words, which only make up the
+// number.
+func worded(missing []string) []string {
+	return slices.DeleteFunc(listed(missing), func(line string) bool { return line == "" })
+}
 
 // running needs mu.
 func (r *Registry) running() *Running {
