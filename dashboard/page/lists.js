@@ -51,7 +51,7 @@ export class Events {
       { "data-seq": e.seq, "data-kind": e.kind },
       make("time", { datetime: new Date(e.t).toISOString() }, clock(e.t)),
       " ", make("span", { class: "what" }, sentence(e)),
-      ...e.why && !["run ended"].includes(e.kind) ? [" ", make("span", { class: "why" }, e.why)] : []));
+      ...e.why && e.why !== e.kind && e.kind !== "run ended" ? [" ", make("span", { class: "why" }, e.why)] : []));
     if (some.length) this.list.prepend(...some);
     while (this.list.children.length > SHOWN) this.list.lastChild.remove();
   }

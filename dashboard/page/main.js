@@ -95,8 +95,6 @@ function draw(change) {
   route.refresh(change);
 }
 
-let waiting = null; // what changed while nobody could see it
-
 function take(text) {
   const start = performance.now();
   const change = apply(store, JSON.parse(text));
@@ -110,12 +108,7 @@ function take(text) {
     if (say) set($("says"), say);
   }
   document.body.dataset.connected = "true";
-  if (document.hidden) {
-    waiting = true;
-    return;
-  }
-  draw(waiting ? { ...change, members: true, first: true, has: () => true } : change);
-  waiting = null;
+  draw(change);
   panel.refresh(change);
   void document.body.offsetHeight; // the layout is part of it
   const took = performance.now() - start;
@@ -130,12 +123,28 @@ function lost() {
   set($("state-text"), "connecting");
 }
 
+let source = null;
+
+/**
+ * Listens while somebody looks. Browsers open six connections to a server, for all pages
+ * together: those in the background must leave them to the one in front, and cost nothing.
+ * What a page has missed comes with the first update.
+ */
 function listen() {
-  const source = new EventSource("events");
+  if (document.hidden) {
+    source?.close();
+    source = null;
+    document.body.dataset.connected = "false";
+    return;
+  }
+  if (source) return;
+  source = new EventSource("events");
   source.onmessage = (e) => take(e.data);
   source.onerror = () => {
     lost();
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000); // refused: the browser does not try again
+    if (source?.readyState !== EventSource.CLOSED) return;
+    source = null; // refused: the browser does not try again
+    setTimeout(listen, 2000);
   };
 }
 
@@ -150,7 +159,10 @@ new ResizeObserver(() => {
   drawRing();
   drawHistory(history, rateWindow(), store.t);
 }).observe(document.querySelector(".stage"));
-document.addEventListener("visibilitychange", () => ring.wake());
+document.addEventListener("visibilitychange", () => {
+  listen();
+  ring.wake();
+});
 document.addEventListener("keydown", (e) => {
   if (e.key === "Escape") {
     route.clear();

@@ -106,7 +106,7 @@ export class RingView {
   /** Takes the size that there is; says whether it is another. */
   resize() {
     const size = Math.round(this.canvas.parentElement.clientWidth);
-    if (size === this.size) return false;
+    if (size === 0 || size === this.size) return false; // it has none before the style sheet is there
     this.size = size;
     this.members = null;
     return true;
@@ -143,6 +143,7 @@ export class RingView {
     if (!this.store.ring) return;
     this.route = route;
     this.lay();
+    if (!this.size) return;
     const g = fit(this.canvas, this.size, this.size);
     this.rim(g);
     const flows = this.large ? this.bundles(g) : this.chords(g);
