@@ -1,0 +1,67 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+var pictures = flag.String("pictures", "", "keep pictures of the page in this directory")
+
+// TestMain lets the test binary be a node as well, see nodeProcess.
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(nodeRole); addr != "" {
+		nodeProcess(addr)
+		return
+	}
+	code := m.Run()
+	quit()
+	os.Exit(code)
+}
+
+// rebound is a name that the browser takes for this machine's address, as it would when
+// somebody has pointed a name of theirs at it.
+const rebound = "ring.elsewhere.example"
+
+// browser starts Chromium, once for all tests: that takes a second.
+var browser = sync.OnceValues(func() (context.Context, error) {
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		return nil, errors.New("no Chromium: apt-get install chromium")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		// Its sandbox does not start as root or in containers, and it sees no page but ours.
+		chromedp.NoSandbox,
+		chromedp.DisableGPU,
+		chromedp.WindowSize(1440, 900),
+		chromedp.Flag("lang", "en-US"),
+		chromedp.Flag("host-resolver-rules", "MAP "+rebound+" 127.0.0.1"),
+	)
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	quit = func() {
+		cancel()
+		stop()
+	}
+	if err := chromedp.Do(ctx); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", path, err)
+	}
+	return ctx, nil
+})
+
+// quit ends it.
+var quit = func() {}

@@ -1,0 +1,287 @@
+package browser
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/dashboard"
+)
+
+// budget is what painting an update may take at 1,000 nodes, in ms.
+const budget = 50
+
+// A ring of 1,000 nodes within this process, with traffic: updates paint in time, the page
+// answers meanwhile, and one that does not read is dropped without the ring noticing.
+func TestThousandNodes(t *testing.T) {
+	r := newRing(t, ringdht.NewMemoryNetwork(1), ringdht.WithLease(6*time.Second)) // a busy machine must not look like dead nodes
+	r.grow(1000)
+	r.setup(0)
+	conns := &stalls{}
+	s := r.serveWith("/", func(h http.Handler) http.Handler { return h })
+	s.Config.ConnState = conns.follow(s.Config.ConnState)
+	p := open(t, s.URL+"/")
+	wait[bool](p, "the members", `document.getElementById("members").dataset.value === "1000"`)
+
+	stop := r.murmur(5_000)
+	defer stop()
+	wait[bool](p, "traffic", `Number(document.getElementById("total-rate").dataset.value) > 1_000`)
+
+	p.checkPaints()
+	p.checkAnswers(r)
+	p.checkStalled(s.URL, conns)
+
+	stop()
+	summary := r.run(5)
+	t.Logf("after all that: %s, %.0f messages per second", summary.Verdict(), summary.Rate())
+	for _, kind := range []ringdht.EventKind{ringdht.EventDead, ringdht.EventDoubted} {
+		if n := r.registry.Snapshot().Happened[kind]; n > 0 {
+			t.Errorf("%s: %d nodes", kind, n)
+		}
+	}
+	wait[bool](p, "the run", `document.querySelector("#runs tr[data-exact=true]") !== null`)
+}
+
+// checkPaints measures how long updates take to paint.
+func (p *page) checkPaints() {
+	p.t.Helper()
+	p.countFrames()
+	var median, most float64
+	for attempt := range 3 { // the machine has other things to do as well
+		eval[bool](p, `(() => { window.ringdht.paints.length = 0; window.frames_.length = 0; return true })()`)
+		p.updates(12)
+		paints := eval[[]float64](p, `window.ringdht.paints`)
+		p.t.Logf("attempt %d: an update paints in %s; until its frame is done it takes %s", attempt+1, extent(paints), extent(eval[[]float64](p, `window.frames_`)))
+		slices.Sort(paints)
+		median, most = paints[len(paints)/2], paints[len(paints)*95/100]
+		if median < budget && most < 2*budget {
+			return
+		}
+	}
+	p.t.Errorf("an update paints in %.1f ms at the median and %.1f ms at the 95th percentile, it must be %d ms and twice that", median, most, budget)
+}
+
+// checkAnswers demands that the page can be used meanwhile.
+func (p *page) checkAnswers(r *ring) {
+	p.t.Helper()
+	members := r.registry.Members()
+	start := time.Now()
+	p.click(fmt.Sprintf(`#nodes tr[data-id="%d"] button`, members[20].ID))
+	wait[bool](p, "the node", fmt.Sprintf(`document.querySelectorAll("#node tbody tr").length === 10 && document.getElementById("node").dataset.id === "%d"`, members[20].ID))
+	p.t.Logf("a node that is clicked shows its table after %v", time.Since(start).Round(time.Millisecond))
+	if took := time.Since(start); took > 2*time.Second {
+		p.t.Errorf("it took %v", took)
+	}
+	p.traceRoute(r, members[20].ID, members[19].ID)
+	if hops := strings.Count(eval[string](p, `document.getElementById("route").dataset.path`), ","); hops < 2 {
+		p.t.Errorf("the route from a node to the one before it has %d hops", hops)
+	}
+	x, y := p.place(members[500].ID, 1000)
+	p.do(chromedp.MouseClickXY(x, y))
+	// Some node there: 1,000 stand close together.
+	wait[bool](p, "a node in the picture", fmt.Sprintf(`!["", "%d"].includes(document.getElementById("node").dataset.id)`, members[20].ID))
+}
+
+// checkStalled opens a page's stream and does not read it.
+func (p *page) checkStalled(address string, conns *stalls) {
+	p.t.Helper()
+	before := p.value("total-delivered")
+	c, err := net.Dial("tcp", strings.TrimPrefix(address, "http://"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer c.Close()
+	c.(*net.TCPConn).SetReadBuffer(4 << 10)
+	dropped := conns.watch(c.LocalAddr().String())
+	fmt.Fprintf(c, "GET /events HTTP/1.1\r\nHost: %s\r\n\r\n", c.RemoteAddr())
+	start := time.Now()
+	select {
+	case <-dropped:
+		p.t.Logf("a page that does not read is dropped after %v", time.Since(start).Round(100*time.Millisecond))
+	case <-time.After(30 * time.Second):
+		p.t.Fatal("a page that does not read is kept")
+	}
+	io.Copy(io.Discard, bufio.NewReader(c)) // what was in the buffers, and then the end
+	p.updates(2)
+	if now := p.value("total-delivered"); now <= before {
+		p.t.Errorf("the other page was told of no more messages: %d, then %d", before, now)
+	}
+}
+
+// murmur has nodes send about so many messages a second to each other, until it is stopped.
+func (r *ring) murmur(rate int) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	const workers = 4
+	for w := range workers {
+		wg.Go(func() {
+			random := rand.New(rand.NewPCG(1, uint64(w)))
+			ticker := time.NewTicker(10 * time.Millisecond)
+			defer ticker.Stop()
+			for ctx.Err() == nil {
+				for range rate / 100 / workers {
+					from := random.IntN(len(r.nodes))
+					to := (from*7 + random.IntN(3) + 1) % len(r.nodes) // few streams, as programs have them
+					if from != to {
+						r.nodes[from].Send(ctx, r.nodes[to].ID(), []byte("hello"))
+					}
+				}
+				select {
+				case <-ticker.C:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// countFrames keeps in frames_ how long it takes from the arrival of each update until the
+// browser has drawn the frame that shows it, which includes waiting for the next frame's turn.
+func (p *page) countFrames() {
+	p.t.Helper()
+	eval[bool](p, `(() => {
+		window.frames_ = [];
+		new MutationObserver(() => {
+			const start = performance.now() - window.ringdht.paints.at(-1);
+			requestAnimationFrame(() => {
+				const after = new MessageChannel();
+				after.port1.onmessage = () => frames_.push(performance.now() - start);
+				after.port2.postMessage(0);
+			});
+		}).observe(document.body, {attributes: true, attributeFilter: ["data-paints"]});
+		return true;
+	})()`)
+}
+
+// extent is the median and the extremes of times in ms.
+func extent(ms []float64) string {
+	if len(ms) == 0 {
+		return "nothing"
+	}
+	s := slices.Sorted(slices.Values(ms))
+	return fmt.Sprintf("%.1f ms (median of %d, %.1f to %.1f)", s[len(s)/2], len(s), s[0], s[len(s)-1])
+}
+
+// stalls follows a server's connections, and gives them small buffers, so that the one that
+// is not read is full soon.
+type stalls struct {
+	mu      sync.Mutex
+	watched map[string]chan struct{}
+}
+
+func (s *stalls) watch(addr string) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.watched == nil {
+		s.watched = make(map[string]chan struct{})
+	}
+	s.watched[addr] = make(chan struct{})
+	return s.watched[addr]
+}
+
+func (s *stalls) follow(next func(net.Conn, http.ConnState)) func(net.Conn, http.ConnState) {
+	return func(c net.Conn, state http.ConnState) {
+		next(c, state)
+		switch state {
+		case http.StateNew:
+			c.(*net.TCPConn).SetWriteBuffer(16 << 10)
+		case http.StateClosed:
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if ended, ok := s.watched[c.RemoteAddr().String()]; ok {
+				close(ended)
+				delete(s.watched, c.RemoteAddr().String())
+			}
+		}
+	}
+}
+
+// Ten people look at a ring, each in a browser of their own: they are shown the same
+// snapshots, of which there is one an interval.
+func TestTenPages(t *testing.T) {
+	t.Parallel()
+	r := newRing(t, nil)
+	r.grow(10)
+	r.setup(0)
+	const interval = 200 * time.Millisecond
+	address := r.serve("/", dashboard.WithInterval(interval))
+	stop := r.murmur(1000)
+	defer stop()
+	pages := make([]*page, 10)
+	for i := range pages {
+		pages[i] = open(t, address)
+		eval[bool](pages[i], `(() => {
+			window.seen = [];
+			new MutationObserver(() => seen.push(window.ringdht.store.t)).observe(document.body, {attributes: true, attributeFilter: ["data-paints"]});
+			return true;
+		})()`)
+	}
+	const ticks = 8
+	var from, to int64
+	seen := make([][]int64, len(pages))
+	for i, p := range pages {
+		if i == 0 {
+			p.updates(ticks)
+		}
+		seen[i] = wait[[]int64](p, "updates", fmt.Sprintf(`seen.length >= %d && seen`, ticks-2))
+		if i == 0 {
+			from, to = seen[0][len(seen[0])-ticks+1], seen[0][len(seen[0])-1]
+		}
+	}
+	within := func(times []int64) []int64 {
+		return slices.DeleteFunc(slices.Clone(times), func(at int64) bool { return at < from || at > to })
+	}
+	want := within(seen[0])
+	for i, times := range seen {
+		if got := within(times); !slices.Equal(got, want) {
+			t.Errorf("page %d was shown the snapshots of %v, the first %v", i, got, want)
+		}
+	}
+	t.Logf("ten pages were shown the same %d snapshots in %d ms", len(want), to-from)
+	if most := (to-from)/interval.Milliseconds() + 2; int64(len(want)) > most {
+		t.Errorf("%d snapshots in %d ms", len(want), to-from)
+	}
+}
+
+// Browsers open six connections to a server and no more. Pages in the background must
+// leave them to the one that is looked at.
+func TestManyTabs(t *testing.T) {
+	t.Parallel()
+	r := newRing(t, nil)
+	r.grow(3)
+	r.setup(0)
+	address := r.serve("/", dashboard.WithInterval(100*time.Millisecond))
+	first := open(t, address)
+	last := first
+	for range 8 {
+		last = newPage(t, first)
+		last.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+			_, err := chromedp.Call(ctx, cdppage.BringToFront, cdp.Empty{})
+			return err
+		}))
+		last.visit(address)
+	}
+	members := r.registry.Members()
+	last.traceRoute(r, members[0].ID, members[1].ID)
+	if !eval[bool](first, `document.hidden`) {
+		t.Fatal("the first page is not in the background: this shows nothing")
+	}
+}

@@ -1,0 +1,233 @@
+package browser
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/dashboard"
+)
+
+// ring is a registry with its page and its nodes. All of it ends with the test.
+type ring struct {
+	t        *testing.T
+	registry *ringdht.Registry
+	addr     string
+	net      *ringdht.MemoryNetwork // nil over TCP
+	shared   []ringdht.NodeOption
+	nodes    []*ringdht.Node
+	handled  atomic.Int64 // messages that the handlers of this process's nodes have had
+}
+
+// ctx is long enough for anything that is not broken.
+func ctx(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func newRing(t *testing.T, net *ringdht.MemoryNetwork, opts ...ringdht.RegistryOption) *ring {
+	t.Helper()
+	addr := "127.0.0.1:0"
+	if net != nil {
+		addr = "registry:0"
+		opts = append(opts, ringdht.WithTransport(net.Host("registry")))
+	}
+	registry, err := ringdht.NewRegistry(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &ring{t: t, registry: registry, net: net}
+	t.Cleanup(func() {
+		var wg sync.WaitGroup
+		for _, n := range r.nodes {
+			wg.Go(func() { n.Close() })
+		}
+		wg.Wait()
+		registry.Close()
+	})
+	at, err := registry.Listen(ctx(t), addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.addr = at.String()
+	return r
+}
+
+// grow adds nodes of this process.
+func (r *ring) grow(n int) {
+	r.t.Helper()
+	nodes := make([]*ringdht.Node, n)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 64)
+	for i := range n {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			opts := []ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithListen("127.0.0.1:0")}
+			if r.net != nil {
+				opts = []ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithTransport(r.net.Host(fmt.Sprintf("n%d", len(r.nodes)+i)))}
+			}
+			node, err := ringdht.Join(ctx(r.t), r.addr, func(context.Context, ringdht.Message) { r.handled.Add(1) }, append(opts, r.shared...)...)
+			if err != nil {
+				r.t.Error(err)
+				return
+			}
+			nodes[i] = node
+		})
+	}
+	wg.Wait()
+	if r.t.Failed() {
+		r.t.FailNow()
+	}
+	r.nodes = append(r.nodes, nodes...)
+}
+
+// setup sets the overlay up and waits until it stands.
+func (r *ring) setup(k int) {
+	r.t.Helper()
+	if _, err := r.registry.Setup(ctx(r.t), k); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, n := range r.nodes {
+		if err := n.Ready(ctx(r.t)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// run has every node send so many messages, and demands that the account is exact.
+func (r *ring) run(messages int) *ringdht.Summary {
+	r.t.Helper()
+	s, err := r.registry.Run(ctx(r.t), ringdht.Traffic{Messages: messages})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if !s.Exact() {
+		r.t.Fatalf("verdict: %s", s.Verdict())
+	}
+	return s
+}
+
+// serve serves the ring's page below a path, and returns its address.
+func (r *ring) serve(path string, opts ...dashboard.Option) string {
+	r.t.Helper()
+	return r.serveWith(path, func(h http.Handler) http.Handler { return h }, opts...).URL + path
+}
+
+// serveWith serves it behind another handler.
+func (r *ring) serveWith(path string, wrap func(http.Handler) http.Handler, opts ...dashboard.Option) *httptest.Server {
+	r.t.Helper()
+	h := http.StripPrefix(strings.TrimSuffix(path, "/"), dashboard.Handler(r.registry, opts...))
+	s := httptest.NewServer(wrap(h))
+	r.t.Cleanup(func() {
+		s.CloseClientConnections() // pages' streams would keep it open
+		s.Close()
+	})
+	return s
+}
+
+// find is a member of a snapshot.
+func find(s *ringdht.Snapshot, id ringdht.ID) *ringdht.MemberStatus {
+	for i := range s.Members {
+		if s.Members[i].ID == id {
+			return &s.Members[i]
+		}
+	}
+	return nil
+}
+
+// nodeRole is the variable that makes the test binary a node of the registry it names, nodeID
+// that with the ID that it asks for.
+const (
+	nodeRole = "RINGDHT_BROWSER_NODE"
+	nodeID   = "RINGDHT_BROWSER_ID"
+)
+
+// nodeProcess is a node: it prints its ID, and leaves the ring when it is told so.
+func nodeProcess(addr string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	opts := []ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithListen("127.0.0.1:0")}
+	if id, err := strconv.ParseUint(os.Getenv(nodeID), 10, 64); err == nil {
+		opts = append(opts, ringdht.WithID(ringdht.ID(id)))
+	}
+	n, err := ringdht.Join(ctx, addr, func(context.Context, ringdht.Message) {}, opts...)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(n.ID())
+	if line, _ := bufio.NewReader(os.Stdin).ReadString('\n'); line == "leave\n" {
+		if err := n.Leave(ctx); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	n.Close() // or the test has ended
+}
+
+// process is a node in a process of its own.
+type process struct {
+	*exec.Cmd
+	id    ringdht.ID
+	stdin io.WriteCloser
+}
+
+// spawn starts nodes in processes of their own, with these IDs or any.
+func (r *ring) spawn(n int, ids ...ringdht.ID) []*process {
+	r.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	all := make([]*process, n)
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() {
+			p := &process{Cmd: exec.Command(self)}
+			p.Env = append(os.Environ(), nodeRole+"="+r.addr)
+			if i < len(ids) {
+				p.Env = append(p.Env, nodeID+"="+fmt.Sprint(ids[i]))
+			}
+			p.Stderr = os.Stderr
+			p.stdin, _ = p.StdinPipe()
+			out, err := p.StdoutPipe()
+			if err == nil {
+				err = p.Start()
+			}
+			if err != nil {
+				r.t.Error(err)
+				return
+			}
+			r.t.Cleanup(func() {
+				p.Process.Kill()
+				p.Wait()
+			})
+			line, _ := bufio.NewReader(out).ReadString('\n')
+			id, err := strconv.ParseUint(strings.TrimSpace(line), 10, 64)
+			if err != nil {
+				r.t.Errorf("a node's process says %q", line)
+				return
+			}
+			p.id = ringdht.ID(id)
+			all[i] = p
+		})
+	}
+	wg.Wait()
+	if r.t.Failed() {
+		r.t.FailNow()
+	}
+	return all
+}
