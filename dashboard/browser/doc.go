@@ -7,5 +7,5 @@
 //	go test .
 //
 // Flags: -pictures dir keeps pictures of the page, -cost 10 measures in so many pairs of
-// rounds what an open page costs a ring of 1,000 nodes, see docs/dashboard.md.
+// rounds what an open page costs a ring of 1,000 nodes; on a machine that does nothing else.
 package browser
