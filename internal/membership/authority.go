@@ -110,6 +110,7 @@ type member struct {
 	led         bool   // for the time of ripe: everybody's tables lead to it
 	heard       uint64 // the epoch that it had heard of when it came back to a new registry
 	pace        int    // see MaxBeats; 0 before its first beat
+	asked       int    // the pace that it was told last
 
 	doubt *doubt // set while it is out of sight
 
