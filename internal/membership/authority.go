@@ -159,6 +159,7 @@ type Authority struct {
 
 	recovering bool
 	recovered  Time                // by then
+	late       Time                // by how much more than a lease the most patient of them is
 	past       map[ring.Ref]uint64 // lives that an earlier registry declared dead, and in which epoch
 	heard      uint64              // the latest epoch that one of them was told
 

@@ -111,3 +111,37 @@ func TestPaceThatIsUnderWay(t *testing.T) {
 	beat(3, 1, 3) // likewise
 	beat(1, 1, 1)
 }
+
+// Those who beat seldom find out late that their registry is gone, and one after the other.
+// The next one waits for them.
+func TestGraceForASlowPace(t *testing.T) {
+	const lease = 3 * time.Second
+	for _, explicit := range []bool{false, true} {
+		a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(n uint64) uint64 { return 0 }})
+		if explicit {
+			a.Recover(1)
+		}
+		resume := func(now time.Duration, id uint64, pace int) error {
+			a.Advance(now)
+			_, err := a.Resume(now, Request{Addr: fmt.Sprint(id), ID: id, Life: id + 1, Epoch: 5, Size: 1, Ready: true, Pace: pace})
+			return err
+		}
+		for id, pace := range []int{1, 7, 4} {
+			if err := resume(1, uint64(id), pace); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const beat = 7 * lease / 3 // between two of them
+		if err := resume(1+beat+lease/2, 3, 7); err != nil {
+			t.Error("the last one is not waited for:", err)
+		}
+		a.Advance(1 + 4*lease - 1)
+		if !a.Recovering() {
+			t.Error("it waits for less than two leases and six thirds")
+		}
+		a.Advance(1 + 4*lease)
+		if a.Recovering() {
+			t.Error("it waits for more than that")
+		}
+	}
+}
