@@ -23,8 +23,8 @@ func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, NewMemoryNetwork(1), WithLease(3*time.Second))
 		empty, _ := json.Marshal(tr.registry.Snapshot())
-		for range 5 {
-			tr.join(nil, WithTraffic())
+		for _, id := range []ID{40, 10, 30, 20, 50} { // the first follows the third: nobody relays between them
+			tr.join(nil, WithTraffic(), WithID(id))
 		}
 		early, _ := json.Marshal(tr.registry.Snapshot())
 		for _, doc := range []string{string(empty), string(early)} {
