@@ -142,10 +142,13 @@ func TestAllowanceIsWithinTheWindow(t *testing.T) {
 		o.lock()
 		o.s.Ask(r.p.now(), nil) // so that it is not yet time to ask that ends it
 		o.mu.Unlock()
-		for room := true; room; {
-			r.send(50, 1)
-			o.mu.Lock()
-			room = o.s.Room(100)
+		for i, room := 0, true; room; i++ {
+			if err := r.p.Send(t.Context(), 50, 0, make([]byte, i%11)); err != nil {
+				t.Fatal(err)
+			}
+			o.lock()
+			o.grant()
+			room = o.s.Room(11)
 			if o.left > o.s.Allowance() {
 				t.Errorf("%d bytes are allowed, there is room for %d", o.left, o.s.Allowance())
 			}
