@@ -122,30 +122,34 @@ func row(told []int64, most int) []int64 {
 
 // news leaves out of heartbeats what the registry has been told already.
 type news struct {
-	mu   sync.Mutex
+	mu   sync.Mutex    // held until a heartbeat is queued, so that none overtakes a later one
 	to   *control.Conn // over which the latest went
 	last control.Status
 }
 
 // sayAlive sends a heartbeat, if there is a registry.
 func (l *life) sayAlive() {
-	l.pulse.asked()
 	if ctl := l.n.ctl.Load(); ctl != nil {
-		ctl.Send(control.TypeBeat, l.beat(ctl)) // an error: who listens has it too
+		l.beat(ctl) // an error: who listens has it too
 	}
 }
 
-// beat makes the heartbeat that is sent next over a connection. A connection that has
-// broken may have lost one, and a new one begins with everything.
-func (l *life) beat(ctl *control.Conn) control.Beat {
+// beat sends a heartbeat over a connection.
+func (l *life) beat(ctl *control.Conn) error {
+	l.news.mu.Lock()
+	defer l.news.mu.Unlock()
+	l.pulse.asked()
+	return ctl.Send(control.TypeBeat, l.heartbeat(ctl))
+}
+
+// heartbeat makes what is sent next over a connection; it needs news.mu. A connection that
+// has broken may have lost one, and a new one begins with everything.
+func (l *life) heartbeat(ctl *control.Conn) control.Beat {
 	b := l.traffic.progress()
 	b.Every = int(l.pace.Load())
 	s := l.status()
 	now := s.pack()
-	n := &l.news
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.to != ctl || !same(n.last, now) {
+	if n := &l.news; n.to != ctl || !same(n.last, now) {
 		n.to, n.last = ctl, now
 		b.Status = []control.Status{now}
 	}
