@@ -1,6 +1,7 @@
 package ringdht
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -31,8 +32,17 @@ func (c *Counters) add(o *Counters, present bool) {
 		from = from[:len(from)-gauges]
 	}
 	for i, v := range from {
-		*to[i] += *v
+		*to[i] = plus(*to[i], *v)
 	}
+}
+
+// plus adds numbers that are not negative. Nodes may say what they like: too much stays
+// too much, and does not become less than nothing.
+func plus(a, b int64) int64 {
+	if b > math.MaxInt64-a {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 // addRow adds numbers to a row, which grows as it must.
@@ -41,7 +51,7 @@ func addRow(to, from []int64) []int64 {
 		if i == len(to) {
 			to = append(to, 0)
 		}
-		to[i] += v
+		to[i] = plus(to[i], v)
 	}
 	return to
 }
@@ -84,9 +94,9 @@ func unpack(who Peer, life uint64, told control.Status) *NodeStatus {
 	for l := told.Links[:min(len(told.Links), 4*ring.MaxTable)]; len(l) >= 4; l = l[4:] {
 		s.Links = append(s.Links, LinkStatus{ID(l[0]), l[1] == 1, int64(l[2] &^ (1 << 63)), int64(l[3] &^ (1 << 63))})
 	}
-	s.Streams = StreamStatus{int(at(told.Streams, 0)), int(at(told.Streams, 1)), at(told.Streams, 2), at(told.Streams, 3)}
+	s.Streams = StreamStatus{small(told.Streams, 0), small(told.Streams, 1), at(told.Streams, 2), at(told.Streams, 3)}
 	for i, v := range []*int{&s.Limits.SendBuffer, &s.Limits.ReceiveBuffer, &s.Limits.HandlerBacklog, &s.Limits.LinkQueue, &s.Limits.Handlers, &s.Limits.Streams} {
-		*v = int(at(told.Limits, i))
+		*v = small(told.Limits, i)
 	}
 	return s
 }
@@ -99,6 +109,9 @@ func at(row []int64, i int) int64 {
 	return max(0, row[i])
 }
 
+// small is at for numbers that fit into an int, which may have 32 bits.
+func small(row []int64, i int) int { return int(min(at(row, i), math.MaxInt)) }
+
 func row(told []int64, most int) []int64 {
 	row := make([]int64, min(len(told), most))
 	for i := range row {
@@ -109,30 +122,34 @@ func row(told []int64, most int) []int64 {
 
 // news leaves out of heartbeats what the registry has been told already.
 type news struct {
-	mu   sync.Mutex
+	mu   sync.Mutex    // held until a heartbeat is queued, so that none overtakes a later one
 	to   *control.Conn // over which the latest went
 	last control.Status
 }
 
 // sayAlive sends a heartbeat, if there is a registry.
 func (l *life) sayAlive() {
-	l.pulse.asked()
 	if ctl := l.n.ctl.Load(); ctl != nil {
-		ctl.Send(control.TypeBeat, l.beat(ctl)) // an error: who listens has it too
+		l.beat(ctl) // an error: who listens has it too
 	}
 }
 
-// beat makes the heartbeat that is sent next over a connection. A connection that has
-// broken may have lost one, and a new one begins with everything.
-func (l *life) beat(ctl *control.Conn) control.Beat {
+// beat sends a heartbeat over a connection.
+func (l *life) beat(ctl *control.Conn) error {
+	l.news.mu.Lock()
+	defer l.news.mu.Unlock()
+	l.pulse.asked()
+	return ctl.Send(control.TypeBeat, l.heartbeat(ctl))
+}
+
+// heartbeat makes what is sent next over a connection; it needs news.mu. A connection that
+// has broken may have lost one, and a new one begins with everything.
+func (l *life) heartbeat(ctl *control.Conn) control.Beat {
 	b := l.traffic.progress()
 	b.Every = int(l.pace.Load())
 	s := l.status()
 	now := s.pack()
-	n := &l.news
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.to != ctl || !same(n.last, now) {
+	if n := &l.news; n.to != ctl || !same(n.last, now) {
 		n.to, n.last = ctl, now
 		b.Status = []control.Status{now}
 	}

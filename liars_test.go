@@ -60,6 +60,76 @@ func TestHugeNumbers(t *testing.T) {
 	}
 }
 
+// What nodes say that they have counted makes no sum wrap, and no list grow.
+func TestHugeCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, NewMemoryNetwork(1))
+		for range 3 {
+			tr.join(nil)
+		}
+		r := tr.registry
+		huge := make([]int64, 10000)
+		for i := range huge {
+			huge[i] = math.MaxInt64 >> (i % 2)
+		}
+		links := make([]uint64, 10000)
+		for i := range links {
+			links[i] = math.MaxUint64
+		}
+		for i, n := range tr.nodes {
+			status := control.Status{Counters: huge, Hops: huge, Latency: huge, Took: math.MaxInt64, Links: links, Streams: huge, Limits: huge}
+			if i == 2 {
+				status = control.Status{Counters: []int64{-1, math.MinInt64}, Hops: []int64{-1}, Latency: []int64{-1}, Took: -1, Members: -1}
+			}
+			n.tell(control.TypeBeat, control.Beat{Every: math.MinInt32, Sent: math.MaxInt64 - int64(i)*math.MaxInt64, Received: math.MinInt64, Status: []control.Status{status, status}})
+		}
+		synctest.Wait()
+		look := func(what string) {
+			t.Helper()
+			s := r.Snapshot()
+			for i, v := range s.Total.fields() {
+				if *v < 0 {
+					t.Errorf("%s: counter %d is %d in all", what, i, *v)
+				}
+			}
+			for i, v := range append(s.Hops, s.Latency.Counts...) {
+				if v < 0 {
+					t.Errorf("%s: number %d of hops and latencies is %d in all", what, i, v)
+				}
+			}
+			if s.Latency.Sum < 0 || len(s.Hops) > MaxHopCount+1 || len(s.Latency.Counts) > HistogramBuckets {
+				t.Errorf("%s: latency %v, %d and %d numbers", what, s.Latency.Sum, len(s.Hops), len(s.Latency.Counts))
+			}
+			for _, m := range s.Members {
+				if len(m.Links) > ring.MaxTable {
+					t.Errorf("%s: %d links", what, len(m.Links))
+				}
+				if min(m.Streams.Outgoing, m.Streams.Incoming, m.Limits.SendBuffer, m.Limits.Streams) < 0 {
+					t.Errorf("%s: %+v %+v", what, m.Streams, m.Limits)
+				}
+			}
+		}
+		if s := r.Snapshot(); len(s.Members) != 3 || s.Total.Sent != math.MaxInt64 {
+			t.Fatalf("%+v", s.Total)
+		}
+		look("of members")
+		r.mu.Lock()
+		sent, received := r.progress(&run{senders: r.members.All()})
+		r.mu.Unlock()
+		if sent < 0 || received < 0 {
+			t.Errorf("a run is at %d and %d", sent, received)
+		}
+		for _, n := range tr.nodes {
+			n.Close()
+		}
+		synctest.Wait()
+		if len(r.records) > 0 {
+			t.Fatalf("%d are remembered", len(r.records))
+		}
+		look("of those that are gone")
+	})
+}
+
 // A life belongs to the process that began it.
 func TestLifeOfAnother(t *testing.T) {
 	net := NewMemoryNetwork(1)

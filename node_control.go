@@ -256,8 +256,7 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 		ctl.SetLease(l.patience())
 		l.pulse.answered()
 	case control.TypePing:
-		l.pulse.asked()
-		return ctl.Send(control.TypeBeat, l.beat(ctl))
+		return l.beat(ctl)
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
 		return l.hear(ctl, t, body)
 	case control.TypeReady:

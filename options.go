@@ -186,7 +186,8 @@ func WithLease(d time.Duration) RegistryOption {
 
 // WithGrace is for a registry that may be taking the place of one that died: for so
 // long after its start it admits no new nodes, so that those of the ring that was can
-// come back first and no ID is handed out twice. Nodes come back within half a lease.
+// come back first and no ID is handed out twice. Nodes come back within half a lease of
+// finding out; those of a large ring, see [WithLease], find out later, and make it longer.
 //
 // By default a registry does that from the moment when the first of them comes back,
 // and for two leases. A newcomer that it admitted before, under an ID that turns out

@@ -30,7 +30,7 @@ func (p *past) sum(s *NodeStatus, present bool) {
 	p.total.add(&s.Counters, present)
 	p.hops = addRow(p.hops, s.Hops)
 	p.latency.Counts = addRow(p.latency.Counts, s.Latency.Counts)
-	p.latency.Sum += s.Latency.Sum
+	p.latency.Sum = time.Duration(plus(int64(p.latency.Sum), int64(s.Latency.Sum)))
 }
 
 // heard takes a heartbeat and answers it.
@@ -41,7 +41,7 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 	}
 	ref := s.member.Ref()
 	r.mu.Lock()
-	s.sent, s.received = b.Sent, b.Received
+	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
 	if f := r.records[ref]; f != nil && s.in { // else it has left, or has come back over another connection
 		f.heard = time.Now()
 		if status != nil {
@@ -156,7 +156,7 @@ func (r *Registry) running() *Running {
 func (r *Registry) progress(u *run) (sent, received int64) {
 	for _, m := range u.senders {
 		if s := r.sessions[m.Ref()]; s != nil {
-			sent, received = sent+s.sent, received+s.received
+			sent, received = plus(sent, s.sent), plus(received, s.received)
 		}
 	}
 	return sent, received

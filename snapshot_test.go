@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/x/ringdht/internal/control"
 )
 
 // kinds are those of the events of a snapshot, in order.
@@ -23,8 +27,8 @@ func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, NewMemoryNetwork(1), WithLease(3*time.Second))
 		empty, _ := json.Marshal(tr.registry.Snapshot())
-		for range 5 {
-			tr.join(nil, WithTraffic())
+		for _, id := range []ID{40, 10, 30, 20, 50} { // the first follows the third: nobody relays between them
+			tr.join(nil, WithTraffic(), WithID(id))
 		}
 		early, _ := json.Marshal(tr.registry.Snapshot())
 		for _, doc := range []string{string(empty), string(early)} {
@@ -141,10 +145,10 @@ func TestHeartbeatsSayWhatIsNew(t *testing.T) {
 		time.Sleep(2500 * time.Millisecond)
 		synctest.Wait()
 		l := n.life.Load()
-		if b := l.beat(n.ctl.Load()); len(b.Status) != 0 {
+		if b := l.heartbeat(n.ctl.Load()); len(b.Status) != 0 {
 			t.Errorf("again: %+v", b.Status)
 		}
-		if b := l.beat(nil); len(b.Status) != 1 { // over another connection
+		if b := l.heartbeat(nil); len(b.Status) != 1 { // over another connection
 			t.Error("a new connection does not begin with everything")
 		}
 		s := tr.registry.Snapshot()
@@ -152,6 +156,61 @@ func TestHeartbeatsSayWhatIsNew(t *testing.T) {
 			t.Errorf("member: %+v", m)
 		}
 	})
+}
+
+// slowCodec holds up the first heartbeat with a status that it encodes.
+type slowCodec struct {
+	Codec
+	armed       atomic.Bool
+	began, goOn chan struct{}
+}
+
+func (c *slowCodec) Append(dst []byte, v any) ([]byte, error) {
+	if b, ok := v.(control.Beat); ok && len(b.Status) > 0 && c.armed.CompareAndSwap(true, false) {
+		close(c.began)
+		<-c.goOn
+	}
+	return c.Codec.Append(dst, v)
+}
+
+// A heartbeat does not overtake a later one: what the registry heard last would be out of
+// date, and the node would not say it again.
+func TestHeartbeatsKeepTheirOrder(t *testing.T) {
+	c := &slowCodec{Codec: JSON(), began: make(chan struct{}), goOn: make(chan struct{})}
+	tr := newTestRing(t, NewMemoryNetwork(1), WithCodec(c))
+	n := tr.join(nil)
+	tr.setup(0)
+	l := n.life.Load()
+	send := func() { // which changes what there is to say
+		if err := n.Cast(tr.ctx(), n.ID(), nil); err != nil {
+			t.Error(err)
+		}
+	}
+	send()
+	c.armed.Store(true)
+	var beats sync.WaitGroup
+	beats.Go(l.sayAlive)
+	<-c.began
+	send()
+	second := make(chan struct{})
+	beats.Go(func() { l.sayAlive(); close(second) })
+	select {
+	case <-second:
+	case <-time.After(20 * time.Millisecond): // it waits for the first, as it should
+	}
+	close(c.goOn)
+	beats.Wait()
+	answered := func() bool {
+		l.pulse.mu.Lock()
+		defer l.pulse.mu.Unlock()
+		return len(l.pulse.waiting) == 0
+	}
+	for !answered() {
+		time.Sleep(time.Millisecond)
+	}
+	if got := tr.registry.Snapshot().Members[0].Counters.Sent; got != 2 {
+		t.Errorf("the registry has heard of %d messages, 2 were sent", got)
+	}
 }
 
 func TestHistogram(t *testing.T) {

@@ -110,6 +110,7 @@ type member struct {
 	led         bool   // for the time of ripe: everybody's tables lead to it
 	heard       uint64 // the epoch that it had heard of when it came back to a new registry
 	pace        int    // see MaxBeats; 0 before its first beat
+	asked       int    // the pace that it was told last
 
 	doubt *doubt // set while it is out of sight
 
@@ -158,6 +159,7 @@ type Authority struct {
 
 	recovering bool
 	recovered  Time                // by then
+	late       Time                // by how much more than a lease the most patient of them is
 	past       map[ring.Ref]uint64 // lives that an earlier registry declared dead, and in which epoch
 	heard      uint64              // the latest epoch that one of them was told
 

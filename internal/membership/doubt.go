@@ -125,6 +125,10 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 		a.recovered = now + a.Grace
 		a.live = true
 	}
+	if late := a.patience(m) - a.Lease; late > a.late { // they notice one after the other, when each beats next
+		a.recovered += (late - a.late) / 3
+		a.late = late
+	}
 	a.epoch = max(a.epoch, r.Epoch)
 	m.status, m.announced, m.full = active, r.Ready, true
 	m.sent, m.acked = r.Epoch, r.Epoch
@@ -158,7 +162,7 @@ func (a *Authority) rebuild(now Time) (next Time) {
 			back++
 		}
 	}
-	a.recovering = false
+	a.recovering, a.late = false, 0
 	clear(a.past)
 	for _, m := range a.doubted { // their time begins now
 		m.doubt.until = max(m.doubt.until, now+a.patience(m))

@@ -30,11 +30,15 @@ func (a *Authority) Pace() int {
 
 // Heard takes a member's heartbeat, which says at what pace it beats, and returns the
 // pace to tell it. Until it follows, the slower one holds: neither may take the other for
-// dead sooner than the other thinks.
+// dead sooner than the other thinks. Nor is it told a faster one until then: of two
+// answers under way it may hear the first only.
 func (a *Authority) Heard(ref ring.Ref, pace int) (tell int) {
 	tell = a.Pace()
 	if m := a.find(ref); m != nil {
-		m.pace = max(tell, min(pace, MaxPace))
+		if pace != m.asked {
+			tell = max(tell, m.asked)
+		}
+		m.asked, m.pace = tell, max(tell, min(pace, MaxPace))
 	}
 	return tell
 }

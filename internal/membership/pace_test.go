@@ -79,3 +79,69 @@ func TestPatience(t *testing.T) {
 		t.Error("of a stranger")
 	}
 }
+
+// A member that has not followed yet may do so any moment: until it has, it is not told
+// a faster pace, since it would be at the slower one when it has heard of that and not of
+// this.
+func TestPaceThatIsUnderWay(t *testing.T) {
+	const lease = 300 * time.Millisecond
+	a := New(Config{Bits: 16, Lease: lease, Draw: func(n uint64) uint64 { return 0 }})
+	for i := range 450 {
+		if _, err := a.Admit(1, 1, Request{Addr: fmt.Sprint(i), Want: true, ID: uint64(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, _ := a.Holder(0)
+	beat := func(pace, tell, patience int) {
+		t.Helper()
+		if got := a.Heard(m.Ref(), pace); got != tell {
+			t.Errorf("at pace %d it is told %d, want %d", pace, got, tell)
+		}
+		if got := a.Patience(m.Ref()); got != time.Duration(patience)*lease {
+			t.Errorf("%v, want %d leases", got, patience)
+		}
+	}
+	beat(1, 3, 3)
+	for i := range 350 {
+		gone, _ := a.Holder(uint64(i + 100))
+		a.Silent(2, gone.Ref())
+	}
+	beat(1, 3, 3) // sent before the answer came
+	beat(3, 1, 3)
+	beat(3, 1, 3) // likewise
+	beat(1, 1, 1)
+}
+
+// Those who beat seldom find out late that their registry is gone, and one after the other.
+// The next one waits for them.
+func TestGraceForASlowPace(t *testing.T) {
+	const lease = 3 * time.Second
+	for _, explicit := range []bool{false, true} {
+		a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(n uint64) uint64 { return 0 }})
+		if explicit {
+			a.Recover(1)
+		}
+		resume := func(now time.Duration, id uint64, pace int) error {
+			a.Advance(now)
+			_, err := a.Resume(now, Request{Addr: fmt.Sprint(id), ID: id, Life: id + 1, Epoch: 5, Size: 1, Ready: true, Pace: pace})
+			return err
+		}
+		for id, pace := range []int{1, 7, 4} {
+			if err := resume(1, uint64(id), pace); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const beat = 7 * lease / 3 // between two of them
+		if err := resume(1+beat+lease/2, 3, 7); err != nil {
+			t.Error("the last one is not waited for:", err)
+		}
+		a.Advance(1 + 4*lease - 1)
+		if !a.Recovering() {
+			t.Error("it waits for less than two leases and six thirds")
+		}
+		a.Advance(1 + 4*lease)
+		if a.Recovering() {
+			t.Error("it waits for more than that")
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 
@@ -86,5 +87,101 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 			t.Error("what is kept is marked")
 		}
 		kept.Clear()
+	})
+}
+
+// Whoever has a stream's lock ends the allowance first, and finds accounts that are even.
+func TestAllowanceEnds(t *testing.T) {
+	for name, f := range map[string]func(r *rig, o *outbound, l *outLink){
+		"an answer":        func(r *rig, o *outbound, l *outLink) { o.answered(ack(50, 1000)) },
+		"a refusal":        func(r *rig, o *outbound, l *outLink) { o.noRoute(1, wire.NoRouteBody{Type: wire.Data}) },
+		"an end":           func(r *rig, o *outbound, l *outLink) { o.gone(1) },
+		"a tick":           func(r *rig, o *outbound, l *outLink) { o.tick(false) },
+		"a look":           func(r *rig, o *outbound, l *outLink) { o.closeIfIdle() },
+		"a question":       func(r *rig, o *outbound, l *outLink) { r.p.askAll() },
+		"a flush":          func(r *rig, o *outbound, l *outLink) { r.p.Await(canceled) },
+		"a link that ends": func(r *rig, o *outbound, l *outLink) { r.p.divert(l) },
+		"another link's turn": func(r *rig, o *outbound, l *outLink) {
+			var q fifo.Queue
+			o.Pull(nil, &q, 1)
+		},
+		"counters": func(r *rig, o *outbound, l *outLink) { r.p.Counters() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			withRig(t, func(t *testing.T, r *rig) {
+				o := r.stream()
+				l := r.jam(40)
+				for used := false; !used; {
+					r.send(50, 1)
+					o.mu.Lock()
+					used = o.left > 0 && o.left < o.granted
+					o.mu.Unlock()
+				}
+				f(r, o, l)
+				o.mu.Lock()
+				defer o.mu.Unlock()
+				if o.left != 0 || o.granted != 0 || o.bytes != o.s.Bytes() {
+					t.Errorf("%d bytes are left of %d, %d are counted of %d", o.left, o.granted, o.bytes, o.s.Bytes())
+				}
+			})
+		})
+	}
+}
+
+var canceled = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// An allowance is no longer than the window has room.
+func TestAllowanceIsWithinTheWindow(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		o := r.stream()
+		r.jam(40)
+		o.lock()
+		o.s.Ask(r.p.now(), nil) // so that it is not yet time to ask that ends it
+		o.mu.Unlock()
+		for i, room := 0, true; room; i++ {
+			if err := r.p.Send(t.Context(), 50, 0, make([]byte, i%11)); err != nil {
+				t.Fatal(err)
+			}
+			o.lock()
+			o.grant()
+			room = o.s.Room(11)
+			if o.left > o.s.Allowance() {
+				t.Errorf("%d bytes are allowed, there is room for %d", o.left, o.s.Allowance())
+			}
+			o.mu.Unlock()
+		}
+	}, func(c *Config) { c.LinkLow = 1 << 20 })
+}
+
+// A link pulls about as much as it wants to write, also of what a stream has only in its
+// store.
+func TestPullIsLimited(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		o := r.stream()
+		l := r.jam(40)
+		for range 30 {
+			if err := r.p.Send(t.Context(), 50, 0, make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.lock()
+		size := o.size()
+		o.mu.Unlock()
+		var q fifo.Queue
+		defer q.Clear()
+		for more := true; more; {
+			before := q.Size()
+			more = o.Pull(l.Writer, &q, 5000)
+			if n := q.Size() - before; n > 1<<14 {
+				t.Errorf("%d bytes at once, 5000 are wanted", n)
+			}
+		}
+		if q.Size() != size {
+			t.Errorf("%d bytes of %d", q.Size(), size)
+		}
 	})
 }

@@ -1,9 +1,11 @@
 package plane
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/wire"
@@ -43,4 +45,41 @@ func TestCountersNeverGoBack(t *testing.T) {
 		}
 		before = c
 	}
+}
+
+func TestBucketOf(t *testing.T) {
+	for d, want := range map[time.Duration]int{
+		-1: 0, 0: 0, 1: 0, time.Microsecond: 0, time.Microsecond + 1: 1, 2 * time.Microsecond: 1, 2*time.Microsecond + 1: 2,
+		1024 * time.Microsecond: 10, 1025 * time.Microsecond: 11, 1 << 24 * time.Microsecond: 24, 1<<24*time.Microsecond + 1: 25, time.Hour: 25,
+	} {
+		if got := BucketOf(d); got != want {
+			t.Errorf("%v is in bucket %d, want %d", d, got, want)
+		}
+	}
+}
+
+// The histogram of hops has each message once, also those whose handler panics, in
+// whatever order they come.
+func TestHops(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(30)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		var batch []wire.Frame
+		want := [HopCounts]int64{}
+		for i, hops := range []int{1, 1, 3, 3, 3, 0, 1, 30, 31, 32, 500, 2} {
+			f := wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 10, Hops: uint16(hops)}, []byte{byte(i % 5)})
+			batch = append(batch, f)
+			want[min(hops+1, HopCounts-1)]++ // it has come over one more
+		}
+		r.feed(batch...)
+		if s := r.p.Status(); s.Hops != want || s.Panics != 2 || s.Delivered != 12 {
+			t.Errorf("hops %v, want %v; %d panics, %d delivered", s.Hops, want, s.Panics, s.Delivered)
+		}
+	}, func(c *Config) {
+		c.Deliver = func(_ context.Context, d *Delivery) {
+			if d.Body[0] == 4-1 {
+				panic("it panics")
+			}
+		}
+	})
 }

@@ -12,7 +12,9 @@ import (
 // is in the midst of what was sent after it, and of another question's.
 func TestQuestionsAreAnsweredOneByOne(t *testing.T) {
 	var handled chan byte
+	more := false // of the message at the handler
 	deliver := func(ctx context.Context, d *Delivery) {
+		more = d.More
 		select {
 		case handled <- d.Body[0]:
 		case <-ctx.Done():
@@ -52,6 +54,9 @@ func TestQuestionsAreAnsweredOneByOne(t *testing.T) {
 		for n, want := range []uint64{0, 0, 2, 2, 4, 4} {
 			if got := done(); got != want {
 				t.Errorf("with message %d at the handler %d are said to be done, want %d", n, got, want)
+			}
+			if more && n%2 == 1 {
+				t.Errorf("after message %d the source hears, though more was promised before that", n)
 			}
 			if got := <-handled; got != byte(n) {
 				t.Errorf("message %d is handled, want %d", got, n)

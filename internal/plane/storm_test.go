@@ -1,0 +1,209 @@
+package plane
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+)
+
+// stormy is a message that tells whether it is what was sent: its number, and a checksum
+// of all of it.
+func stormy(rng *rand.Rand, n uint64) []byte {
+	size := 12 + rng.IntN(1<<rng.IntN(15))
+	b := make([]byte, size)
+	for i := 12; i < size; i++ {
+		b[i] = byte(n) + byte(i)
+	}
+	binary.BigEndian.PutUint64(b, n)
+	binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[12:])^uint32(n))
+	return b
+}
+
+// expect checks a message from a source, of which each is the next.
+func expect(b []byte, next uint64) error {
+	n := binary.BigEndian.Uint64(b)
+	switch {
+	case n != next:
+		return fmt.Errorf("message %d, want %d", n, next)
+	case binary.BigEndian.Uint32(b[8:]) != crc32.ChecksumIEEE(b[12:])^uint32(n):
+		return fmt.Errorf("message %d is not what was sent", n)
+	}
+	return nil
+}
+
+// Whatever becomes of links and routes while several sources send on the same streams,
+// every message is handled once, in order and as it was sent; afterwards nothing is held
+// and the accounts are even. A message is in the store and in the links' queues at a
+// time, so a chunk that is used again too early shows here.
+func TestStorm(t *testing.T) {
+	for seed := range uint64(2) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { storm(t, seed) })
+	}
+}
+
+func storm(t *testing.T, seed uint64) {
+	const n, each, senders = 4, 1500, 2
+	if testing.Short() {
+		t.Skip("some seconds")
+	}
+	type lane struct{ from, to int }
+	var mu sync.Mutex // guards next
+	next := make(map[lane]uint64)
+	limits := testLimits()
+	limits.LinkLow, limits.SendBuffer, limits.ReceiveBuffer = 16<<10, 256<<10, 128<<10
+	m := newMesh(t, n, n-1, limits, memory, func(node int) Deliver {
+		return func(_ context.Context, d *Delivery) {
+			at := lane{int(d.Source/10) - 1, node}
+			mu.Lock()
+			defer mu.Unlock()
+			if err := expect(d.Body, next[at]); err != nil {
+				t.Errorf("from %d to %d: %v", at.from, at.to, err)
+			}
+			next[at]++
+		}
+	})
+	var over atomic.Bool
+	var weather, sources sync.WaitGroup
+	for i, p := range m.planes {
+		rng := rand.New(rand.NewPCG(seed, uint64(i)))
+		weather.Go(func() { m.weather(p, i, rng, &over) })
+		for j := range n {
+			if j == i {
+				continue
+			}
+			var turn sync.Mutex // of the senders on a stream
+			sent := uint64(0)
+			for k := range senders {
+				rng := rand.New(rand.NewPCG(seed, uint64(1000+100*k+10*i+j)))
+				sources.Go(func() {
+					for range each {
+						turn.Lock()
+						err := p.Send(t.Context(), m.planes[j].Self, 0, stormy(rng, sent))
+						sent++
+						turn.Unlock()
+						if err != nil {
+							t.Errorf("from %d to %d: %v", i, j, err)
+							return
+						}
+						if rng.IntN(200) == 0 {
+							p.Await(t.Context(), m.planes[j].Self)
+						}
+					}
+				})
+			}
+		}
+	}
+	sources.Wait()
+	over.Store(true)
+	weather.Wait()
+	for i, p := range m.planes {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		failed, err := p.Flush(ctx)
+		if err != nil {
+			t.Errorf("node %d: %v", i, err)
+		}
+		for _, u := range failed {
+			t.Errorf("from %d to %d: %d messages: %v", i, u.Sink/10-1, u.Messages, u.Err)
+		}
+		cancel()
+	}
+	for i, p := range m.planes {
+		eventually(t, fmt.Sprintf("node %d holds nothing", i), func() bool {
+			c := p.Counters()
+			p.mu.RLock()
+			defer p.mu.RUnlock()
+			waiting := int64(0)
+			for _, l := range p.links {
+				waiting += l.waiting.Load()
+			}
+			return c.SendBuffer == 0 && c.ReceiveBuffer == 0 && c.HandlerBacklog == 0 && c.Queued == 0 && waiting == 0 && p.stored.Load() == 0
+		})
+		hops := int64(0)
+		s := p.Status()
+		for _, v := range s.Hops {
+			hops += v
+		}
+		if want := int64((n - 1) * each * senders); s.Sent != want || s.Delivered != want || hops != want {
+			t.Errorf("node %d: %d sent, %d delivered, %d by hops, want %d", i, s.Sent, s.Delivered, hops, want)
+		}
+	}
+}
+
+// weather breaks links, makes new ones, changes routes and looks at the plane, until over;
+// then all is well again.
+func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
+	n := len(m.planes)
+	link := func(to *Plane) {
+		near, far := memnet.Pipe()
+		p.AddLink(to.Self, to.Life, near)
+		go to.Receive(far, p.Self, p.Life, nil)
+	}
+	epoch := uint64(1)
+	use := func(skip, by uint64) {
+		epoch++
+		r := Routes{Epoch: epoch, Sure: true, Successor: m.planes[(at+1)%n].Self}
+		for i := 1; i < n; i++ {
+			if id := m.planes[(at+i)%n].Self; id != skip {
+				r.Entries = append(r.Entries, id)
+			}
+		}
+		if by != 0 {
+			r.Detours = map[uint64]uint64{skip: by}
+		}
+		p.Use(r)
+	}
+	for !over.Load() {
+		other, third := m.planes[(at+1+rng.IntN(n-1))%n], m.planes[(at+1+rng.IntN(n-1))%n]
+		switch rng.IntN(8) {
+		case 0: // it breaks, with what it holds
+			p.mu.RLock()
+			l := p.links[other.Self]
+			p.mu.RUnlock()
+			if l != nil {
+				l.Fail(net.ErrClosed)
+			}
+		case 1:
+			link(other) // instead of the one there was, which is retired
+		case 2:
+			use(other.Self, 0)
+		case 3:
+			if other != third {
+				use(other.Self, third.Self)
+			}
+		case 4, 5:
+			use(0, 0)
+			if !p.HasLink(other.Self, other.Life) {
+				link(other)
+			}
+		case 6:
+			p.askAll()
+			p.Status()
+		case 7:
+			p.Sweep(false) // its sinks would forget who is silent for some looks
+			for _, o := range p.outgoing() {
+				o.closeIfIdle()
+			}
+		}
+		time.Sleep(time.Duration(rng.IntN(4)) * time.Millisecond)
+	}
+	for i := 1; i < n; i++ {
+		if to := m.planes[(at+i)%n]; !p.HasLink(to.Self, to.Life) {
+			link(to)
+		}
+	}
+	use(0, 0)
+	for i := 1; i < n; i++ { // those that Use has let go of
+		if to := m.planes[(at+i)%n]; !p.HasLink(to.Self, to.Life) {
+			link(to)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package stream
+
+import (
+	"testing"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// How long a delivery took is from the question behind it to the answer that all before
+// the question is done; of several questions one is measured at a time, from the first.
+func TestTook(t *testing.T) {
+	s := open(t, 100000)
+	took := func(want Time) {
+		t.Helper()
+		if got := s.Took(); got != want {
+			t.Errorf("it took %v, want %v", got, want)
+		}
+		if s.Took() != 0 {
+			t.Error("said twice")
+		}
+	}
+	push(s, 4, 100)
+	s.Flush(1100*ms, nil) // behind four
+	push(s, 2, 100)
+	s.Flush(1110*ms, nil) // behind six, not measured
+	acked(t, s, 1120*ms, 3, 6, 100000, 1)
+	took(0)
+	acked(t, s, 1150*ms, 4, 6, 100000, 1)
+	took(50 * ms)
+	acked(t, s, 1160*ms, 6, 6, 100000, 2)
+	took(0)
+	push(s, 1, 100)
+	s.Flush(1200*ms, nil)
+	acked(t, s, 1230*ms, 7, 7, 100000, 3)
+	took(30 * ms)
+}
+
+// Nothing is allowed where what is admitted would not leave: behind a backlog, though the
+// window has room for less, and on a stream that closes.
+func TestNoAllowance(t *testing.T) {
+	s := open(t, 10000)
+	push(s, 1, 1000)
+	s.Ask(1020*ms, nil)
+	push(s, 1, 9500)
+	if s.Backlog() != 9500 || s.Allowance() != 0 {
+		t.Errorf("behind %d bytes %d are allowed", s.Backlog(), s.Allowance())
+	}
+	s = open(t, 10000)
+	s.Close(1020*ms, nil)
+	if s.State() != Closing || s.Allowance() != 0 {
+		t.Errorf("state %d, %d bytes are allowed", s.State(), s.Allowance())
+	}
+}
+
+// How many deliveries a source waits for includes those of its stream before, which are
+// handled first, and is no number when it waits for none.
+func TestUntil(t *testing.T) {
+	r := receiver()
+	data := func(from uint64, n int) {
+		for i := range uint64(n) {
+			f := wire.Append(nil, wire.Header{Type: wire.Data, Dst: 2, Src: 1, Seq: from + i}, nil)
+			if v, _ := r.Data(f, 1<<20); v != Accepted {
+				t.Fatal(v)
+			}
+		}
+	}
+	until := func(want int) {
+		t.Helper()
+		if got := r.Until(); got != want {
+			t.Errorf("until %d, want %d", got, want)
+		}
+	}
+	data(first, 3)
+	until(0)
+	r.Open(r.peerLife, r.gen+1, 5000)
+	data(5000, 4)
+	r.Sync(5002, 1)
+	until(3 + 2)
+	r.Sync(5004, 2)
+	until(3 + 2)
+	if r.Handled(4) {
+		t.Error("it tells of less than it was asked about")
+	}
+	until(1)
+	if !r.Handled(1) {
+		t.Error("it does not tell")
+	}
+	until(2)
+	r.AppendAck(nil, 0)
+	if !r.Handled(2) {
+		t.Error("it does not tell of the second question")
+	}
+	until(0)
+}
