@@ -166,6 +166,9 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	if flags.NArg() != 1 {
 		return console.Usagef("expected one argument, a port or host:port to listen on, got %d", flags.NArg())
 	}
+	if err := live.Check(); err != nil {
+		return err
+	}
 	addr, err := console.Address(flags.Arg(0), "")
 	if err != nil {
 		return err
