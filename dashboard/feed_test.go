@@ -253,6 +253,10 @@ func TestRates(t *testing.T) {
 	slices.Reverse(m.Links) // the table is another
 	m.Links[0].Bytes += 7
 	want(0, 7, 0)
+	report(5*time.Second+time.Millisecond, 710, 30, 2010)
+	slices.Reverse(m.Links)
+	m.Links[0].Bytes += 7
+	want(50, 0, 0) // and not 10,000
 }
 
 // Members that come back to a registry that has taken another's place bring all that they have
