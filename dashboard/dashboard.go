@@ -19,8 +19,9 @@
 //
 // A POST answers when what it asks for has ended: trace with {"predicted": [ids], "hops":
 // [{"id", "elapsed_ns"}], "error"}, setup with the audit, run with the outcome of the run. What
-// fails is {"error": "..."}. IDs are numbers, so that readers of rings of more than 53 bits need
-// 64-bit integers; in what is sent to the handler they may be strings as well.
+// fails is {"error": "..."}. IDs and lives are numbers of 64 bits: lives never fit into the 53 that
+// some readers of JSON keep, IDs do in rings of no more. In what is sent to the handler IDs may be
+// strings as well.
 //
 // # Who may ask
 //
