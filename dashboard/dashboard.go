@@ -27,7 +27,8 @@
 //
 // Requests are answered only under an IP address, localhost, or a name given with
 // [WithHosts], so that a page elsewhere cannot point a name of its own at this server and
-// read it. POST requests from other sites are refused. There is no login: whoever
+// read it. POST requests from other sites are refused. A proxy in front must pass on the Host
+// that it was asked under, or see to the names itself: many put an address there. There is no login: whoever
 // reaches the port sees the ring, and with WithControl commands it. To keep people out,
 // listen on the loopback interface, or wrap the handler.
 //
