@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
@@ -246,6 +249,9 @@ func newNodeConfig(opts []NodeOption) (*nodeConfig, error) {
 		if err != nil || host == "" || port == "" || port == "0" {
 			return nil, fmt.Errorf("WithAdvertise: %q is not host:port with both given", c.advertise)
 		}
+		if !printable(c.advertise) {
+			return nil, fmt.Errorf("WithAdvertise: %q has characters that cannot be printed", c.advertise)
+		}
 	}
 	l := &c.limits
 	for _, b := range []struct {
@@ -331,4 +337,10 @@ func (p Plan) validate() error {
 		return fmt.Errorf("WithPlan: there is no plan %d", p)
 	}
 	return nil
+}
+
+// printable says that text can be shown to people as it is. Others are told what a node
+// calls itself, in logs and on terminals, and an IPv6 zone may hold anything and be dialled.
+func printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }

@@ -32,6 +32,7 @@ func TestOptionsAreValidated(t *testing.T) {
 		{"WithListen", WithListen("nonsense")},
 		{"WithAdvertise", WithAdvertise(":5")},
 		{"WithAdvertise", WithAdvertise("host:0")},
+		{"WithAdvertise", WithAdvertise("[::1%\x1bc]:5")},
 		{"SendBuffer", WithLimits(Limits{SendBuffer: -1})},
 		{"ReceiveBuffer", WithLimits(Limits{ReceiveBuffer: 1})},
 		{"HandlerBacklog", WithLimits(Limits{HandlerBacklog: 1})},

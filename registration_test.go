@@ -96,6 +96,19 @@ func TestRegistrationRules(t *testing.T) {
 	}
 }
 
+// An address is shown to people and told to others: it cannot hold what commands a terminal, or
+// ends a line of a log.
+func TestAddressIsPrintable(t *testing.T) {
+	tr := newTestRing(t, nil)
+	for _, zone := range []string{"\x1bc", "a\nVerdict: exact", "\u009b31m", "\x9b", "\u202e", "\x00"} {
+		m := tr.raw(t)
+		r := m.ask(control.TypeRegister, control.Register{Addr: "[::1%" + zone + "]:80", Other: true})
+		if r == nil || r.Code != control.CodeProtocol || !strings.Contains(r.Reason, "printed") || !printable(r.Reason) {
+			t.Errorf("%q: %+v", zone, r)
+		}
+	}
+}
+
 // A node that answers the probe for another one is found out.
 func TestProbeComparesTokens(t *testing.T) {
 	net := NewMemoryNetwork(1)

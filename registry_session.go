@@ -121,6 +121,9 @@ func (s *session) register(body []byte) error {
 	if err != nil || host == "" || port == "" {
 		return s.refuse(control.CodeProtocol, "the address %q is not host:port with both given", req.Addr)
 	}
+	if !printable(req.Addr) {
+		return s.refuse(control.CodeProtocol, "the address %q has characters that cannot be printed", req.Addr)
+	}
 	if !req.Other && !sameHost(r.ctx, host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
 	}

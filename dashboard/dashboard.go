@@ -19,14 +19,16 @@
 //
 // A POST answers when what it asks for has ended: trace with {"predicted": [ids], "hops":
 // [{"id", "elapsed_ns"}], "error"}, setup with the audit, run with the outcome of the run. What
-// fails is {"error": "..."}. IDs are numbers, so that readers of rings of more than 53 bits need
-// 64-bit integers; in what is sent to the handler they may be strings as well.
+// fails is {"error": "..."}. IDs and lives are numbers of 64 bits: lives never fit into the 53 that
+// some readers of JSON keep, IDs do in rings of no more. In what is sent to the handler IDs may be
+// strings as well.
 //
 // # Who may ask
 //
 // Requests are answered only under an IP address, localhost, or a name given with
 // [WithHosts], so that a page elsewhere cannot point a name of its own at this server and
-// read it. POST requests from other sites are refused. There is no login: whoever
+// read it. POST requests from other sites are refused. A proxy in front must pass on the Host
+// that it was asked under, or see to the names itself: many put an address there. There is no login: whoever
 // reaches the port sees the ring, and with WithControl commands it. To keep people out,
 // listen on the loopback interface, or wrap the handler.
 //

@@ -12,6 +12,10 @@ const patience = 5 * time.Second
 // events is /events. It goes on until the page has gone, or was dropped since it does not
 // read: then its connection ends, and a page that is alive connects again.
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead { // it would be a page that takes everything, and is never told anything
+		return
+	}
 	c := http.NewResponseController(w)
 	v, err := h.hub.join(func() { _ = c.SetWriteDeadline(time.Now()) })
 	if err != nil {
@@ -19,7 +23,6 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.hub.leave(v)
-	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // proxies would hold it back
 	next := []byte("retry: 1000\n\n")
 	for {

@@ -23,6 +23,7 @@ type feed struct {
 	seq     uint64   // of the latest event
 	events  [][]byte // the latest ringdht.MaxEvents
 	history [][4]int64
+	brought [3]int64                            // what those had counted before that came later, see flow
 	gone    map[ringdht.ID]ringdht.MemberStatus // as last seen
 	size    int                                 // of the latest update: the next will be about as long
 	whole   []byte                              // see all
@@ -61,10 +62,11 @@ func (f *feed) update(s *ringdht.Snapshot) []byte {
 	b = f.rows(b, s)
 	lost := lately(s)
 	f.forget(lost)
+	flow := f.flow(s)
 	bodies := [parts][]byte{
 		partRing: encode(f.ring(s)), partGone: encodeGone(lost), partDegraded: encodeDegraded(s.Degraded),
 		partTotal: encode(s.Total), partHops: encode(some(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
-		partLatency: encode([]any{some(s.Latency.Counts), s.Latency.Sum}),
+		partLatency: encode([]any{some(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(flow),
 	}
 	for i, body := range bodies {
 		if f.parts[i] == nil || string(f.parts[i]) != string(body) {
@@ -78,7 +80,7 @@ func (f *feed) update(s *ringdht.Snapshot) []byte {
 	if len(f.history) == maxHistory {
 		f.history = slices.Delete(f.history, 0, 1)
 	}
-	f.history = append(f.history, [4]int64{millis(s.Time), s.Total.Sent, s.Total.Delivered, s.Total.Relayed})
+	f.history = append(f.history, [4]int64{millis(s.Time), flow[0], flow[1], flow[2]})
 	f.last, f.size = s, len(b)
 	return append(b, '}')
 }
@@ -158,6 +160,11 @@ func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
 			continue
 		}
 		t.state = m.State
+		if t.rates.heard.IsZero() && f.last != nil {
+			for i, n := range counts(&m.Counters) {
+				f.brought[i] += n
+			}
+		}
 		t.rates.update(m)
 		row := appendRow(t.old[:0], m, &t.rates, f.index)
 		if t.row != nil && string(row) == string(t.row) {
@@ -172,6 +179,19 @@ func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
 	}
 	return append(b, ']')
 }
+
+// flow is the totals without what members had counted when they were first heard of: those
+// that come back to another registry bring along all of their lives, of which rates must not
+// make a burst that there was not.
+func (f *feed) flow(s *ringdht.Snapshot) [3]int64 {
+	flow := counts(&s.Total)
+	for i := range flow {
+		flow[i] -= f.brought[i]
+	}
+	return flow
+}
+
+func counts(c *ringdht.Counters) [3]int64 { return [3]int64{c.Sent, c.Delivered, c.Relayed} }
 
 // news appends the events that are new to those that are remembered, and returns them.
 func (f *feed) news(s *ringdht.Snapshot) (news [][]byte) {

@@ -253,6 +253,45 @@ func TestRates(t *testing.T) {
 	slices.Reverse(m.Links) // the table is another
 	m.Links[0].Bytes += 7
 	want(0, 7, 0)
+	report(5*time.Second+time.Millisecond, 710, 30, 2010)
+	slices.Reverse(m.Links)
+	m.Links[0].Bytes += 7
+	want(50, 0, 0) // and not 10,000
+}
+
+// Members that come back to a registry that has taken another's place bring all that they have
+// counted: it is in the totals, and no burst in what rates are made of.
+func TestTakeOverIsNoBurst(t *testing.T) {
+	at := time.Unix(1e9, 0)
+	s := ringdht.Snapshot{Time: at, Members: make([]ringdht.MemberStatus, 2)}
+	s.Members[1].ID = 1
+	report := func(i int, delivered int64) {
+		m := &s.Members[i]
+		m.Heard, m.Counters.Delivered = s.Time, delivered
+		s.Total.Delivered = s.Members[0].Counters.Delivered + s.Members[1].Counters.Delivered
+	}
+	f := newFeed(time.Second, false)
+	step := func() {
+		snapshot := s
+		snapshot.Members = slices.Clone(s.Members)
+		f.update(&snapshot)
+		s.Time = s.Time.Add(time.Second)
+	}
+	report(0, 7_000_000) // before anybody looked
+	step()
+	report(0, 7_000_100)
+	report(1, 5_000_000) // it has come back
+	step()
+	report(0, 7_000_100)
+	report(1, 5_000_030)
+	step()
+	var grown []int64
+	for i := range f.history[1:] {
+		grown = append(grown, f.history[i+1][2]-f.history[i][2])
+	}
+	if !slices.Equal(grown, []int64{100, 30}) || s.Total.Delivered != 12_000_130 {
+		t.Errorf("the ring has delivered %d more", grown)
+	}
 }
 
 // A verdict that names a thousand nodes is not sent to every page.

@@ -32,6 +32,11 @@ func (h *handler) guard(next http.Handler) http.Handler {
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Cache-Control", "no-store")
+		if r.ContentLength != 0 {
+			// Also for those who want no body: net/http reads what is left of it before it
+			// answers, and would wait for ever.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
+		}
 		if !h.named(r.Host) {
 			refuse(w, http.StatusForbidden, "this page answers under an IP address, localhost, and the names it was given, not under %q: see dashboard.WithHosts, or -http name:port", r.Host)
 			return

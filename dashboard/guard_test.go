@@ -1,9 +1,14 @@
 package dashboard
 
 import (
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -76,6 +81,57 @@ func TestDeadlinesEnd(t *testing.T) {
 		t.Errorf("the deadlines are %v and %v", w.write, w.read)
 	}
 }
+
+// A request whose body does not come is over when its time is, whoever answers it: a
+// connection that is held for ever costs a file of the registry's.
+func TestBodiesThatNeverCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, 1)
+		defer tr.close()
+		l := &pipes{conns: make(chan net.Conn)}
+		server := &http.Server{Handler: Handler(tr.registry)} // without any deadlines of its own
+		go server.Serve(l)
+		defer server.Close()
+		for _, c := range []struct{ start, host, body string }{
+			{"GET /snapshot.json", "localhost", ""},
+			{"GET /nothing", "localhost", ""},
+			{"GET /events", "localhost", ""},
+			{"POST /setup", "localhost", ""}, // control is off
+			{"POST /trace", "localhost", ""},
+			{"POST /trace", "localhost", "x"},
+			{"POST /trace", "localhost", `{"from":1,"to":2}`},
+			{"POST /trace", "evil.example", ""},
+		} {
+			conn, at := net.Pipe()
+			l.conns <- at
+			start := time.Now()
+			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: %s\r\nContent-Length: 1000\r\n\r\n%s", c.start, c.host, c.body)
+			conn.SetReadDeadline(start.Add(time.Minute))
+			if _, err := io.Copy(io.Discard, conn); err != nil {
+				t.Errorf("%s of %s with %q: %v", c.start, c.host, c.body, err)
+			}
+			if took := time.Since(start); took > readTime+time.Second {
+				t.Errorf("%s of %s with %q lasts %v", c.start, c.host, c.body, took)
+			}
+			conn.Close()
+		}
+	})
+}
+
+// pipes is a listener of connections that are in memory.
+type pipes struct {
+	conns chan net.Conn
+	once  sync.Once
+}
+
+func (l *pipes) Accept() (net.Conn, error) {
+	if conn, ok := <-l.conns; ok {
+		return conn, nil
+	}
+	return nil, net.ErrClosed
+}
+func (l *pipes) Close() error   { l.once.Do(func() { close(l.conns) }); return nil }
+func (l *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 type deadlines struct {
 	*httptest.ResponseRecorder

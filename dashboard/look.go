@@ -136,24 +136,29 @@ func predict(s *ringdht.Snapshot, from, to ringdht.ID) []ringdht.ID {
 // maxBody bounds what a request may say.
 const maxBody = 4 << 10
 
-// read parses the body of a request; it answers itself if it cannot.
+// read parses the body of a request; it answers itself if it cannot. The guard has set how
+// long that may take; for a body that has not come in full, that goes on.
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(readTime))
-	defer c.SetReadDeadline(time.Time{}) // one that passes later would end the request
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
-	if err == nil && d.More() {
-		err = errors.New("there is something behind it")
+	if err == nil {
+		switch _, behind := d.Token(); {
+		case behind == nil:
+			err = errors.New("there is something behind it")
+		case behind != io.EOF:
+			err = behind
+		}
 	}
 	var long *http.MaxBytesError
 	switch {
+	case err == nil: // a deadline that passes later would end the request
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	case errors.As(err, &long):
 		refuse(w, http.StatusRequestEntityTooLarge, "a request has at most %d bytes", maxBody)
 	case errors.Is(err, io.EOF):
 		refuse(w, http.StatusBadRequest, "the request has no body: a JSON object is expected")
-	case err != nil:
+	default:
 		refuse(w, http.StatusBadRequest, "the request is not the JSON object that is expected: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return err == nil

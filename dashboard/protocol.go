@@ -34,8 +34,10 @@ import (
 //	latency   [durations by bucket of ringdht.Histogram, sum in ns]
 //	running   ringdht.Running, or null
 //	runs      []ringdht.RunResult, the oldest first
+//	flow      [sent, delivered, relayed] to make rates of: the totals, without what members
+//	          had counted before they were first heard of
 //	events    [seq, time, kind, epoch, id, address, life, other, why] of those that are new
-//	history   [t, sent, delivered, relayed], one for each of the latest intervals; with the
+//	history   [t, and flow as it was then], one for each of the latest intervals; with the
 //	          first object only
 
 // The parts that are sent again as a whole when they have changed.
@@ -46,12 +48,13 @@ const (
 	partTotal
 	partHops
 	partLatency
+	partFlow
 	partRunning
 	partRuns
 	parts
 )
 
-var partNames = [parts]string{"ring", "gone", "degraded", "total", "hops", "latency", "running", "runs"}
+var partNames = [parts]string{"ring", "gone", "degraded", "total", "hops", "latency", "flow", "running", "runs"}
 
 // ringPart is the part ring.
 type ringPart struct {

@@ -222,8 +222,13 @@ func TestPagesAreBounded(t *testing.T) {
 		synctest.Wait()
 		w := httptest.NewRecorder()
 		front.ServeHTTP(w, get("/events"))
-		if w.Code != http.StatusServiceUnavailable {
-			t.Errorf("%d %s", w.Code, w.Body)
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Content-Type") != "application/json" {
+			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+		}
+		head := get("/events")
+		head.Method = http.MethodHead
+		if w := ask(t, front, head, nil); w.Code != http.StatusOK { // it takes no place
+			t.Errorf("HEAD: %d %s", w.Code, w.Body)
 		}
 		for _, end := range closers {
 			end()

@@ -14,9 +14,11 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/x/ringdht"
 )
@@ -378,6 +380,28 @@ func TestOptions(t *testing.T) {
 	for _, f := range families {
 		if name := f.GetName(); strings.HasPrefix(name, "ringdht_member_") || strings.HasPrefix(name, "ringdht_node_link_") {
 			t.Errorf("%s is there", name)
+		}
+	}
+}
+
+// What a node calls itself comes from its machine: one whose address is no UTF-8 must not end
+// all scrapes.
+func TestAddressOfAnyBytes(t *testing.T) {
+	var s ringdht.Snapshot
+	s.Members = make([]ringdht.MemberStatus, 1)
+	s.Members[0].Addr, s.Members[0].Heard = "evil\xff:80", time.Unix(1, 0)
+	ch := make(chan prometheus.Metric, 1000)
+	newMemberMetrics(nil).collect(ch, &s)
+	close(ch)
+	for m := range ch {
+		var d dto.Metric
+		if err := m.Write(&d); err != nil {
+			t.Error(err)
+		}
+		for _, l := range d.Label {
+			if l.GetName() == "addr" && l.GetValue() != "evil\ufffd:80" {
+				t.Errorf("the address is %q", l.GetValue())
+			}
 		}
 	}
 }

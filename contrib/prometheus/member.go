@@ -1,6 +1,8 @@
 package ringprom
 
 import (
+	"strings"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/x/ringdht"
@@ -30,16 +32,17 @@ func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *ringdht.Snapshot
 	for i := range s.Members {
 		m := &s.Members[i]
 		id := m.ID.String()
-		e.state.send(ch, 1, id, m.Addr, word(m.State))
-		e.heartbeat.send(ch, age(s, m), id, m.Addr)
-		e.life.send(ch, float64(m.Life), id, m.Addr)
-		e.entries.send(ch, float64(len(m.Entries)), id, m.Addr)
+		addr := strings.ToValidUTF8(m.Addr, "\ufffd") // else one member could end every scrape
+		e.state.send(ch, 1, id, addr, word(m.State))
+		e.heartbeat.send(ch, age(s, m), id, addr)
+		e.life.send(ch, float64(m.Life), id, addr)
+		e.entries.send(ch, float64(len(m.Entries)), id, addr)
 		if m.Heard.IsZero() {
 			continue // a zero now would be a false start for counters that a life brings along
 		}
-		e.epoch.send(ch, float64(m.Epoch), id, m.Addr)
+		e.epoch.send(ch, float64(m.Epoch), id, addr)
 		f := figures{Counters: m.Counters}
 		f.add(&m.NodeStatus)
-		e.figures.send(ch, &f, id, m.Addr)
+		e.figures.send(ch, &f, id, addr)
 	}
 }

@@ -100,7 +100,7 @@ function take(text) {
   const change = apply(store, JSON.parse(text));
   if (change.first) history.clear();
   for (const sample of change.history) history.push(...sample);
-  history.push(store.t, store.total.sent, store.total.delivered, store.total.relayed);
+  history.push(store.t, ...store.flow);
   since.update(store);
   if (!change.first) {
     ring.happened(change.events);

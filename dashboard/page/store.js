@@ -7,7 +7,7 @@ const MAX_EVENTS = 512;
 
 export function empty() {
   return {
-    t: 0, ring: null, members: [], gone: [], degraded: [], total: {}, hops: [], latency: [[], 0],
+    t: 0, ring: null, members: [], gone: [], degraded: [], total: {}, hops: [], latency: [[], 0], flow: [0, 0, 0],
     running: null, runs: [], events: [], byID: new Map(),
   };
 }
@@ -45,7 +45,7 @@ export function apply(s, u) {
     s.gone = u.gone.map(([id, addr, life, state, when, why]) => ({ id, addr, life, state, when, why }));
   }
   if (u.degraded) s.degraded = u.degraded.map(([from, to, why]) => ({ from, to, why }));
-  for (const part of ["ring", "total", "hops", "latency", "running", "runs"]) {
+  for (const part of ["ring", "total", "hops", "latency", "flow", "running", "runs"]) {
     if (part in u) s[part] = u[part] ?? (part === "hops" || part === "runs" ? [] : null);
   }
   const events = (u.events ?? []).map(([seq, t, kind, epoch, id, addr, life, other, why]) =>

@@ -83,8 +83,8 @@
 //	help                  the commands with their examples
 //
 // A command that fails prints {"error": "..."}. All else, such as progress and the line
-// that says that the registry is ready, goes to stderr then. IDs in rings of more than 53
-// bits need a reader that keeps 64-bit integers.
+// that says that the registry is ready, goes to stderr then. Lives, and IDs in
+// rings of more than 53 bits, need a reader that keeps 64-bit integers.
 //
 // # A session
 //
@@ -165,6 +165,9 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	}
 	if flags.NArg() != 1 {
 		return console.Usagef("expected one argument, a port or host:port to listen on, got %d", flags.NArg())
+	}
+	if err := live.Check(); err != nil {
+		return err
 	}
 	addr, err := console.Address(flags.Arg(0), "")
 	if err != nil {

@@ -287,6 +287,8 @@ func TestRefusesToStart(t *testing.T) {
 		{"-log loud localhost:0", 2, `^registry: invalid value "loud" for flag -log: expected debug`},
 		{"-port 5", 2, `^registry: flag provided but not defined: -port`},
 		{"65536", 2, `^registry: expected a port or host:port with a port from 0 to 65535, got "65536"`},
+		{"-http nowhere:port 0", 2, `^registry: invalid value "nowhere:port" for flag -http: expected a port or host:port`},
+		{"-control 0", 2, `^registry: -control is for the page, and there is none without -http`},
 		{"localhost:http:", 2, `^registry: expected a port or host:port, got "localhost:http:"`},
 	} {
 		p := drive.Start(t, run, strings.Fields(c.args)...)

@@ -130,7 +130,7 @@ func (j *job) parse(args []string, stdout io.Writer) error {
 	case j.payload < 4:
 		return console.Usagef("-payload must be at least 4, not %d", j.payload)
 	}
-	return nil
+	return j.page.Check()
 }
 
 func (j *job) do(ctx context.Context, screen *console.Screen) error {

@@ -12,7 +12,7 @@ const full = {
   members: [["5", "a:1", "11", 900, [1]], ["9", "b:1", "12", 900, [0]]],
   rows: [[0, 2, 1, 2, 3, 4, 5, 6, [7]], [1, 0, 0, 0, 0, 0, 0, 0, [-1]]],
   ring: { epoch: 1, offsets: [1] }, gone: [["7", "c:1", "10", "dead", 950, "silent"]], degraded: [["5", "9", "cut"]],
-  total: { sent: 1 }, hops: [0, 2], latency: [[1], 5], running: null, runs: [],
+  total: { sent: 1 }, hops: [0, 2], latency: [[1], 5], flow: [1, 2, 3], running: null, runs: [],
   events: [[1, 900, "joined", 1, "5", "a:1", "11", "0", ""]], history: [[500, 0, 0, 0]],
 };
 
@@ -33,6 +33,7 @@ test("the first update has it all, the next ones what is new", () => {
   assert.equal(s.members[0].relayed, 3);
   assert.deepEqual(s.events.map((e) => e.seq), [1, 2]);
   assert.equal(s.total.sent, 1);
+  assert.deepEqual(s.flow, [1, 2, 3]);
 
   apply(s, structuredClone(full)); // connected again
   assert.deepEqual(s.events.map((e) => e.seq), [1]);

@@ -3,7 +3,10 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
+
+	"github.com/x/ringdht/examples/internal/table"
 )
 
 // Command is one that can be typed.
@@ -43,13 +46,20 @@ func (c *Call) Show(document any, text string) {
 	c.Screen.Print(text)
 }
 
-// Document is a document as a line of JSON.
+// Document is a document as a line of JSON. What a terminal may take for a command is
+// escaped, of which JSON itself does a part only.
 func Document(document any) string {
 	b, err := json.Marshal(document)
 	if err != nil {
 		panic(err) // no document holds what JSON cannot
 	}
-	return string(b)
+	text := string(b)
+	for _, r := range text {
+		if s := string(r); r >= 0x7f && table.Plain(s) != s { // of a string, since all else is ASCII
+			text = strings.ReplaceAll(text, s, fmt.Sprintf(`\u%04x`, r))
+		}
+	}
+	return text
 }
 
 func (c *Command) usage() string { return strings.TrimSpace(c.Name + " " + c.Args) }

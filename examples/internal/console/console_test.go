@@ -3,9 +3,11 @@ package console
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -170,4 +172,34 @@ func TestWhile(t *testing.T) {
 			t.Errorf("got %v and %q", err, out.String())
 		}
 	})
+}
+
+// What another machine has made up cannot command the terminal, wherever it is printed, and
+// neither in JSON, which stays what it was.
+func TestScreenIsPlain(t *testing.T) {
+	const evil = "\x1bc\x1b]0;owned\a\rVerdict\x7f\u009b31m\x9b31m\u202e"
+	var out, err bytes.Buffer
+	s := NewScreen(&out, &err, false)
+	s.Print(evil + "\nsecond line\n")
+	s.Say("%s", evil)
+	s.Complain("%s", evil)
+	s.Progress("%s", evil)
+	io.WriteString(s.Errors(), evil)
+	s.Complain("%s", Text(errors.New(evil)))
+	s.Print(Document([]string{evil}))
+	for _, r := range out.String() + err.String() {
+		if r != '\n' && !strconv.IsPrint(r) {
+			t.Errorf("%q gets through", r)
+		}
+	}
+	if !strings.Contains(out.String(), "\nsecond line\n") {
+		t.Errorf("lines are lost: %q", &out)
+	}
+	for _, want := range []string{"a\u009bb\x7fc\u202ed", "ü € 𝄞 \u00a0", "\x1b\n"} {
+		var got string
+		text := Document(want)
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want || strings.ContainsAny(text, "\u009b\x7f\u202e\x1b") {
+			t.Errorf("%q is %s, which is %q, %v", want, text, got, err)
+		}
+	}
 }

@@ -82,8 +82,8 @@ func at(addr, part string) bool {
 // understood by [Nodes.Find].
 type Names struct {
 	ids   map[ringdht.ID]string
-	addrs map[ringdht.ID]string
-	host  string // of all of them, if that is one
+	addrs map[string]string // by address: of an ID that was another's before, that one has its own
+	host  string            // of all of them, if that is one
 }
 
 // longID is how many digits an ID has before it is worth shortening. IDs of the
@@ -92,7 +92,7 @@ const longID = 8
 
 // Names gives each node a name.
 func (n Nodes) Names() Names {
-	names := Names{ids: make(map[ringdht.ID]string, len(n)), addrs: make(map[ringdht.ID]string, len(n))}
+	names := Names{ids: make(map[ringdht.ID]string, len(n)), addrs: make(map[string]string, len(n))}
 	digits := make(map[string]int) // how many IDs begin so
 	for _, p := range n {
 		id := p.ID.String()
@@ -115,13 +115,13 @@ func (n Nodes) Names() Names {
 				}
 			}
 		}
-		names.addrs[p.ID] = p.Addr
+		names.addrs[p.Addr] = p.Addr
 		if host, port, err := net.SplitHostPort(p.Addr); err != nil {
 			continue
 		} else if same {
-			names.addrs[p.ID] = ":" + port
+			names.addrs[p.Addr] = ":" + port
 		} else if short, ok := strings.CutSuffix(host, domain); ok && net.ParseIP(host) == nil {
-			names.addrs[p.ID] = short + ":" + port
+			names.addrs[p.Addr] = short + ":" + port
 		}
 	}
 	return names
@@ -137,7 +137,7 @@ func (n Names) ID(id ringdht.ID) string {
 
 // Addr is the short name of a node's address.
 func (n Names) Addr(p ringdht.Peer) string {
-	if name, ok := n.addrs[p.ID]; ok {
+	if name, ok := n.addrs[p.Addr]; ok {
 		return name
 	}
 	return p.Addr

@@ -83,3 +83,15 @@ func TestNames(t *testing.T) {
 		t.Error("unknown nodes have no names")
 	}
 }
+
+// An ID that was another node's before: what happened to that one is not told of the address of
+// the one that has it now.
+func TestNamesOfThePast(t *testing.T) {
+	names := Nodes{{ID: 5, Addr: "h:80"}, {ID: 6, Addr: "h:81"}}.Names()
+	if got := names.Addr(ringdht.Peer{ID: 5, Addr: "h:79"}); got != "h:79" {
+		t.Errorf("the node that is gone was at %s", got)
+	}
+	if got := names.Addr(ringdht.Peer{ID: 5, Addr: "h:80"}); got != ":80" {
+		t.Errorf("the node is at %s", got)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/table"
 )
 
 // UsageError says what was expected, of a command's arguments or a program's.
@@ -21,10 +22,11 @@ func (e UsageError) Error() string { return string(e) }
 // Usagef makes a [UsageError].
 func Usagef(format string, args ...any) error { return UsageError(fmt.Sprintf(format, args...)) }
 
-// Text is an error in one line, without the name of the library.
+// Text is an error in one line, without the name of the library, and without what would
+// move the cursor: a registry may have said why it refused.
 func Text(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	return strings.ReplaceAll(text, "ringdht: ", "")
+	return table.Plain(strings.ReplaceAll(text, "ringdht: ", ""))
 }
 
 // Exit prints the error that ends a program, if any, and returns its exit status:

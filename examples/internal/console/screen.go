@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/x/ringdht/examples/internal/table"
 )
 
 // clear takes the cursor to the start of the line and empties it.
@@ -78,6 +80,7 @@ func (c complaints) Write(p []byte) (int, error) {
 }
 
 func (s *Screen) write(w io.Writer, text string) {
+	text = table.PlainLines(text) // whatever part of it another machine has made up
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
@@ -133,6 +136,7 @@ func (s *Screen) Progress(format string, args ...any) {
 func (s *Screen) Done() { s.setLine("") }
 
 func (s *Screen) setLine(line string) {
+	line = table.Plain(line)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.line != "" && !s.view {

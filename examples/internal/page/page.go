@@ -12,33 +12,49 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/examples/internal/console"
 )
 
 // Flags are those of the page.
 type Flags struct {
-	addr    *string
-	control *bool
+	addr    string
+	control bool
 }
 
 // AddFlags adds -http and -control.
 func AddFlags(flags *flag.FlagSet) *Flags {
-	return &Flags{
-		addr:    flags.String("http", "", "serve a live page of the ring at `host:port`; without a host, to everybody who reaches this machine"),
-		control: flags.Bool("control", false, "let the page set the ring up and start runs"),
+	f := &Flags{}
+	flags.Func("http", "serve a live page of the ring at `host:port`, or at a port of localhost; as :port, to everybody who reaches this machine", func(text string) (err error) {
+		f.addr, err = console.Address(text, "localhost")
+		return err
+	})
+	flags.BoolVar(&f.control, "control", false, "let the page set the ring up and start runs")
+	return f
+}
+
+// Check says what is wrong with the flags.
+func (f *Flags) Check() error {
+	if f.control && !f.On() {
+		return console.Usagef("-control is for the page, and there is none without -http")
 	}
+	return nil
 }
 
 // On says that there is a page to serve.
-func (f *Flags) On() bool { return *f.addr != "" }
+func (f *Flags) On() bool { return f.addr != "" }
+
+// maxConns is how many connections there may be at once: more than all pages that may be
+// open need, and fewer than would leave a registry without files for its nodes.
+const maxConns = 256
 
 // Serve serves the page of a registry until stop is called, which closes all that are open, and
 // returns the address to give to a browser.
 func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry) (url string, stop func(), err error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", *f.addr)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", f.addr)
 	if err != nil {
 		return "", nil, err
 	}
-	host, _, _ := net.SplitHostPort(*f.addr)
+	host, _, _ := net.SplitHostPort(f.addr)
 	at := l.Addr().(*net.TCPAddr)
 	name := host
 	if host == "" || at.IP.IsUnspecified() {
@@ -49,7 +65,7 @@ func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry) (url string, sto
 		names = append(names, self)
 	}
 	opts := []dashboard.Option{dashboard.WithHosts(names...)}
-	if *f.control {
+	if f.control {
 		opts = append(opts, dashboard.WithControl())
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -58,7 +74,7 @@ func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry) (url string, sto
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { server.Serve(l) })
+	wg.Go(func() { server.Serve(limit(l, maxConns)) })
 	_, port, _ := net.SplitHostPort(at.String())
 	return "http://" + net.JoinHostPort(name, port) + "/", func() {
 		cancel()

@@ -39,7 +39,7 @@ func Summary(s *ringdht.Summary) string {
 	}
 	row("Sum", s.Sum)
 	return fmt.Sprintf("%sVerdict: %s\nHops: mean %.3f, maximum %d. Rate: %.0f messages per second. Time: %s.\n",
-		t, s.Verdict(), s.MeanHops, s.MaxHops, s.Rate(), seconds(s.Elapsed))
+		t, table.Plain(s.Verdict()), s.MeanHops, s.MaxHops, s.Rate(), seconds(s.Elapsed))
 }
 
 func seconds(d time.Duration) string {
@@ -162,11 +162,13 @@ func ratio(a, b int64) string {
 	return fmt.Sprintf("%.1f", float64(a)/float64(b))
 }
 
-// split is a peer's host and port.
+// split is a peer's host and port. A node may have made them up, and there must be no line
+// more for it.
 func split(p ringdht.Peer) (host, port string) {
-	host, port, err := net.SplitHostPort(p.Addr)
+	addr := table.Plain(p.Addr)
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return p.Addr, ""
+		return addr, ""
 	}
 	return host, port
 }

@@ -1,10 +1,12 @@
 package report
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/meter"
 )
 
 func check(t *testing.T, got, want string) {
@@ -77,4 +79,20 @@ func TestCounters(t *testing.T) {
   queue of a link full  12
   malformed              1
 `+rest)
+}
+
+// A node that has a line end in its address, or a registry in a verdict, adds no line.
+func TestForgedLines(t *testing.T) {
+	evil := ringdht.Peer{ID: 7, Addr: "[::1%\nVerdict: exact\x1bc]:80"}
+	snapshot := &ringdht.Snapshot{Members: make([]ringdht.MemberStatus, 1)}
+	snapshot.Members[0].Peer = evil
+	for _, text := range []string{
+		Table(evil, new(ringdht.Table)), Peers([]ringdht.Peer{evil}), Member(snapshot, 0, new(meter.Meter)), Members(snapshot, new(meter.Meter)),
+		Summary(&ringdht.Summary{Wrong: []string{"a", evil.Addr}}),
+		Events([]ringdht.Event{{Node: evil, Life: 1, Why: evil.Addr}}, NamesIn(snapshot)),
+	} {
+		if strings.Contains(text, "\nVerdict: exact") || strings.Contains(text, "\x1b") {
+			t.Errorf("%q", text)
+		}
+	}
 }

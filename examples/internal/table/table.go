@@ -54,15 +54,25 @@ func (t *Table) Row(cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
-// Plain is text without what would move the cursor: some of it comes from other
-// machines.
-func Plain(text string) string {
+// Plain is a line without what would move the cursor, or turn round the order of what is
+// read: some of it comes from other machines.
+func Plain(text string) string { return strings.Map(plain, text) }
+
+// PlainLines is the same for text of several lines.
+func PlainLines(text string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return '\ufffd'
+		if r == '\n' {
+			return r
 		}
-		return r
+		return plain(r)
 	}, text)
+}
+
+func plain(r rune) rune {
+	if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+		return '\ufffd'
+	}
+	return r
 }
 
 // String is the table, each row a line. No line ends with a space.

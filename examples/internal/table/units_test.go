@@ -27,4 +27,11 @@ func TestPlain(t *testing.T) {
 	if got := tb.String(); got != "why\ngone\ufffd[2J\ufffd\ufffdü\n" {
 		t.Errorf("%q", got)
 	}
+	// C1 as a rune and as a byte, a byte that is no UTF-8, and what reverses the order.
+	if got := Plain("a\u009b1mb\x9b1m\u202ec\u2028d"); got != "a\ufffd1mb\ufffd1m\ufffdc\ufffdd" {
+		t.Errorf("%q", got)
+	}
+	if got := PlainLines("a\nb\r\tc\n"); got != "a\nb\ufffd\ufffdc\n" {
+		t.Errorf("%q", got)
+	}
 }

@@ -105,6 +105,9 @@ func TestRingViews(t *testing.T) {
 		for i := range s.Members {
 			s.Members[i].Addr = fmt.Sprintf("host%d.example.org:8080", i)
 		}
+		for i := range 9 {
+			s.Events[i].Node = s.Members[i].Peer
+		}
 		s.Running = nil
 		s.Runs = []ringdht.RunResult{{Number: 3, Received: 25_000_000, Elapsed: 5 * time.Second, Rate: 5e6, MeanHops: 3.5, Verdict: "exact"}}
 		s.Members[50].State, s.Members[50].Heard = ringdht.StateDoubted, start.Add(-time.Minute)
