@@ -2,6 +2,7 @@ package membership
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestPatience(t *testing.T) {
 	want(2)
 	a.Heard(m.Ref(), 1)
 	want(1)
-	a.Heard(m.Ref(), 1<<40)
+	a.Heard(m.Ref(), math.MaxInt)
 	want(MaxPace)
 	if a.Heard(ring.Ref{ID: 7, Life: 1}, 1) != 1 || a.Patience(ring.Ref{ID: 7, Life: 1}) != lease {
 		t.Error("of a stranger")
