@@ -146,3 +146,24 @@ func TestGraceForASlowPace(t *testing.T) {
 		}
 	}
 }
+
+// A registry that stood still gives those in doubt their time anew, at their pace.
+func TestPausedAtASlowPace(t *testing.T) {
+	const lease = 3 * time.Second
+	a := New(Config{Bits: 16, Lease: lease, Draw: func(n uint64) uint64 { return 0 }})
+	m, err := a.Admit(1, 1, Request{Addr: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Heard(m.Ref(), 4)
+	a.Lost(1, m.Ref(), "lost")
+	a.Paused(lease)
+	a.Advance(1 + 9*lease - 1)
+	if a.State(m.Ref()) != OutOfSight {
+		t.Error("it had less time than four leases after the pause")
+	}
+	a.Advance(1 + 9*lease)
+	if a.State(m.Ref()) != Unknown {
+		t.Error("it has more time than that")
+	}
+}
