@@ -15,12 +15,12 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		const lease = 30 * time.Millisecond
 		net := NewMemoryNetwork(1)
 		tr := newTestRing(t, net, WithLease(lease))
-		const size = 40 // 4,000 beats a second
+		const size = 60 // 6,000 beats a second
 		for range size {
 			tr.join(nil)
 		}
 		tr.setup(0)
-		const pace = 3
+		const pace = 4 // more than there are thirds in a lease
 		time.Sleep(10 * lease)
 		heard := func() map[ID]time.Time {
 			at := make(map[ID]time.Time)
@@ -56,17 +56,51 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 			}
 		}
 
-		// One that is cut off has three leases, and no more.
+		// Connections break, and those that take their place are as patient from the start.
+		lives, joined := make(map[uint64]bool), make(map[ID]time.Time)
+		for _, m := range tr.registry.Snapshot().Members {
+			joined[m.ID] = m.Joined
+		}
+		for _, n := range tr.nodes {
+			lives[n.Life()] = true
+			n.ctl.Load().Close()
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(10 * lease)
+		synctest.Wait()
+		s := tr.registry.Snapshot()
+		if n := s.Happened[EventDoubted]; n != size {
+			t.Errorf("%d connections were lost, %d were broken", n, size)
+		}
+		for _, m := range s.Members {
+			if m.Joined != joined[m.ID] {
+				t.Errorf("node %d joined at %v, and had at %v", m.ID, m.Joined, joined[m.ID])
+			}
+		}
+		for _, n := range tr.nodes {
+			if !lives[n.Life()] {
+				t.Errorf("node %d has lost its life", n.ID())
+			}
+		}
+
+		// One that is cut off has four leases, and no more, and is not sure of itself long
+		// before they are over: its routes are looked at every third of a lease only.
 		lost := tr.nodes[7]
-		start := time.Now()
+		start, sure := time.Now(), time.Now()
 		net.Hold("n7", "")
 		net.Hold("", "n7")
 		for len(tr.registry.Members()) == size {
+			if lost.life.Load().sure() {
+				sure = time.Now()
+			}
 			time.Sleep(time.Millisecond)
 			synctest.Wait()
 		}
 		if took := time.Since(start); took < pace*lease-pace*lease/3-time.Millisecond || took > pace*lease+2*time.Millisecond {
 			t.Errorf("declared dead after %v", took)
+		}
+		if early := time.Since(sure); early < lease/3 {
+			t.Errorf("it was sure of itself until %v before", early)
 		}
 		net.Heal()
 		time.Sleep(10 * lease)
@@ -86,5 +120,39 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 				t.Errorf("node %d is patient for %v", n.ID(), l.patience())
 			}
 		}
+	})
+}
+
+// A registry that takes another's place is as patient from the start as its nodes are used
+// to.
+func TestPaceIsTakenAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const lease = 3 * time.Second
+		tr := newTestRing(t, NewMemoryNetwork(1), WithLease(lease))
+		for range 3 {
+			tr.join(nil)
+		}
+		tr.setup(0)
+		tr.registry.Close()
+		for _, n := range tr.nodes {
+			n.life.Load().pace.Store(5)
+		}
+		tr.restart(WithLease(lease))
+		r := tr.registry
+		err := r.await(tr.ctx(), func() bool {
+			if r.members.Len() < 3 {
+				return false
+			}
+			for _, m := range r.members.All() {
+				if got := r.members.Patience(m.Ref()); got != 5*lease {
+					t.Errorf("it is patient with node %d for %v", m.ID, got)
+				}
+			}
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr.close()
 	})
 }

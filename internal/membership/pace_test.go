@@ -2,6 +2,7 @@ package membership
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestPatience(t *testing.T) {
 	want(2)
 	a.Heard(m.Ref(), 1)
 	want(1)
-	a.Heard(m.Ref(), 1<<40)
+	a.Heard(m.Ref(), math.MaxInt)
 	want(MaxPace)
 	if a.Heard(ring.Ref{ID: 7, Life: 1}, 1) != 1 || a.Patience(ring.Ref{ID: 7, Life: 1}) != lease {
 		t.Error("of a stranger")
@@ -143,5 +144,26 @@ func TestGraceForASlowPace(t *testing.T) {
 		if a.Recovering() {
 			t.Error("it waits for more than that")
 		}
+	}
+}
+
+// A registry that stood still gives those in doubt their time anew, at their pace.
+func TestPausedAtASlowPace(t *testing.T) {
+	const lease = 3 * time.Second
+	a := New(Config{Bits: 16, Lease: lease, Draw: func(n uint64) uint64 { return 0 }})
+	m, err := a.Admit(1, 1, Request{Addr: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Heard(m.Ref(), 4)
+	a.Lost(1, m.Ref(), "lost")
+	a.Paused(lease)
+	a.Advance(1 + 9*lease - 1)
+	if a.State(m.Ref()) != OutOfSight {
+		t.Error("it had less time than four leases after the pause")
+	}
+	a.Advance(1 + 9*lease)
+	if a.State(m.Ref()) != Unknown {
+		t.Error("it has more time than that")
 	}
 }
