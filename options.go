@@ -88,6 +88,7 @@ type registryConfig struct {
 	bits       int
 	maxPayload int
 	lease      time.Duration
+	beats      int // see membership.Config
 	grace      time.Duration
 	plan       Plan
 }

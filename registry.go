@@ -81,7 +81,7 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		verdicts:  make(map[string]int64),
 		kinds:     make(map[EventKind]int64),
 	}
-	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID})
+	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID, Beats: cfg.beats})
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	return r, nil
 }

@@ -56,6 +56,7 @@ type Config struct {
 	Lease time.Duration // how long a member may be out of sight
 	Grace time.Duration // how long the members of an earlier registry have to come back
 	Draw  func(n uint64) uint64
+	Beats int // heartbeats a second at most, 0 for MaxBeats
 }
 
 // Request is what a node says of itself when it asks for admission.

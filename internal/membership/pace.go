@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -25,7 +26,7 @@ const MaxPace = 100
 // Pace is how often members are to beat: every so many thirds of a lease.
 func (a *Authority) Pace() int {
 	beats := 3 * float64(a.ring.Len()) / a.Lease.Seconds() // a second, at pace 1
-	return int(min(max(1, math.Ceil(beats/MaxBeats)), MaxPace))
+	return int(min(max(1, math.Ceil(beats/float64(cmp.Or(a.Beats, MaxBeats)))), MaxPace))
 }
 
 // Heard takes a member's heartbeat, which says at what pace it beats, and returns the
