@@ -3,6 +3,7 @@ package ringdht
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -359,8 +360,10 @@ func (n *Node) listen(l *life, conn net.Conn, from ring.Ref) {
 }
 
 func (n *Node) linkEnded(conn net.Conn, from uint64, err error) {
-	n.cfg.log.Debug("incoming link ended", "peer", from, "err", err)
+	log := n.cfg.log.With(slog.Group("peer", "id", from, "from", conn.RemoteAddr()))
 	if isProtocolError(err) {
-		n.cfg.log.Warn("incoming link ended", "peer", from, "from", conn.RemoteAddr(), "err", err)
+		log.Warn("incoming link ended", "err", err)
+	} else {
+		log.Debug("incoming link ended", "err", err)
 	}
 }

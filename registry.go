@@ -32,9 +32,10 @@ type Registry struct {
 	stop  context.CancelCauseFunc
 	wg    sync.WaitGroup
 
-	setup chan struct{}       // of one slot, taken during a set-up, so that there is one at a time
-	due   chan struct{}       // of one slot: there is something for the steward to do
-	dials *semaphore.Weighted // of dialling nodes
+	setup   chan struct{}       // of one slot, taken during a set-up, so that there is one at a time
+	due     chan struct{}       // of one slot: there is something for the steward to do
+	written chan struct{}       // of one slot: there is something for the log
+	dials   *semaphore.Weighted // of dialling nodes
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
@@ -54,6 +55,7 @@ type Registry struct {
 	seq       uint64               // of the latest
 	kinds     map[EventKind]int64  // of all
 	news      []Event              // not logged yet
+	missed    int                  // of them, found no room
 	traces    map[uint64]question
 	asks      uint64
 	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
@@ -72,6 +74,7 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
 		due:       make(chan struct{}, 1),
+		written:   make(chan struct{}, 1),
 		dials:     semaphore.NewWeighted(maxDials),
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[net.Listener]struct{}),
@@ -130,6 +133,7 @@ func (r *Registry) open(l net.Listener) {
 			r.members.Recover(r.now())
 		}
 		r.wg.Go(r.steward)
+		r.wg.Go(r.scribe)
 	}
 }
 

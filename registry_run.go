@@ -12,8 +12,8 @@ import (
 
 // Traffic describes a traffic run.
 type Traffic struct {
-	// Messages is how many each node sends, each to a member drawn uniformly from
-	// all others that take part.
+	// Messages is how many each node sends, from 1 to 2^40, each to a member drawn
+	// uniformly from all others that take part.
 	Messages int
 	// Payload is the length of a message in bytes, of which the first four are a
 	// random int32. At least 4; 0 means 4.
@@ -93,6 +93,9 @@ func refs(members []ring.Member) map[ring.Ref]struct{} {
 	return set
 }
 
+// maxMessages is how many messages a node may be asked to send: days of work.
+const maxMessages = 1 << 40
+
 // Run makes every node that takes part ([WithTraffic]) send messages to the
 // others, waits until all of them have been delivered, and returns the account.
 // The nodes' counters for runs start from zero again after it.
@@ -107,9 +110,9 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 	if t.Payload == 0 {
 		t.Payload = 4
 	}
-	if t.Messages < 1 || t.Payload < 4 || t.Payload > r.cfg.maxPayload {
-		return nil, fmt.Errorf("ringdht: registry: a run of %d messages of %d bytes: at least 1 message, of 4 to %d bytes",
-			t.Messages, t.Payload, r.cfg.maxPayload)
+	if t.Messages < 1 || int64(t.Messages) > maxMessages || t.Payload < 4 || t.Payload > r.cfg.maxPayload {
+		return nil, fmt.Errorf("ringdht: registry: a run of %d messages of %d bytes: a node sends 1 to %d messages, of 4 to %d bytes",
+			t.Messages, t.Payload, int64(maxMessages), r.cfg.maxPayload)
 	}
 	u, err := r.startRun(ctx, t)
 	if err != nil {

@@ -48,7 +48,6 @@ func (r *Registry) steward() {
 		for _, e := range effects {
 			r.perform(e)
 		}
-		r.logNews()
 		// In a large ring a look at everybody takes a while, and in a crowd there is an
 		// event all the time: let them gather, and those who bring them have the lock.
 		if busy := time.Since(began); busy > time.Millisecond {

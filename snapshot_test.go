@@ -1,7 +1,11 @@
 package ringdht
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -226,4 +230,52 @@ func TestHistogram(t *testing.T) {
 	if (Histogram{}).Quantile(0.5) != 0 {
 		t.Error("of nothing")
 	}
+}
+
+// stuck is a log that stands still.
+type stuck struct {
+	slog.Handler
+	release chan struct{}
+}
+
+func (s stuck) Handle(context.Context, slog.Record) error {
+	<-s.release
+	return nil
+}
+
+// A log that stands still holds up nobody: not those that join, not the set-up, not the
+// news that somebody is dead.
+func TestStuckLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		net := NewMemoryNetwork(1)
+		r, err := NewRegistry(WithLease(3*time.Second), WithTransport(net.Host("registry")),
+			WithLogger(slog.New(stuck{slog.NewTextHandler(io.Discard, nil), release})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		defer close(release)
+		addr, err := r.Listen(t.Context(), "registry:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var nodes []*Node
+		for i := range 4 {
+			n, err := Join(t.Context(), addr.String(), nil, WithTransport(net.Host(fmt.Sprint("n", i))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer n.Close()
+			nodes = append(nodes, n)
+		}
+		if _, err := r.Setup(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		nodes[0].Close()
+		synctest.Wait()
+		if n := len(r.Members()); n != 3 {
+			t.Errorf("%d members, one is dead", n)
+		}
+	})
 }

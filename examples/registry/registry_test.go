@@ -198,7 +198,7 @@ func TestMistakes(t *testing.T) {
 	// It works on after all that. A payload over the maximum names it.
 	join(t, addr, 2)
 	p.Type("setup", "start 5 99999999")
-	p.ExpectError(`at least 1 message, of 4 to \d+ bytes`)
+	p.ExpectError(`a node sends 1 to \d+ messages, of 4 to \d+ bytes`)
 	p.Type("start 5")
 	p.Expect(`^Verdict: exact$`)
 }

@@ -3,6 +3,7 @@ package plane
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,11 @@ type outLink struct {
 
 func (p *Plane) newLink(id, life uint64, conn net.Conn) *outLink {
 	return &outLink{Writer: link.NewWriter(conn, p.LinkQueue, p.LinkLow), id: id, life: life, conn: conn}
+}
+
+// peer is the other end, as logs show it.
+func (l *outLink) peer() slog.Attr {
+	return slog.Group("peer", "id", l.id, "addr", l.conn.RemoteAddr())
 }
 
 // retireTimeout is how long a link that is not used any more may take to write what
@@ -104,9 +110,9 @@ func (p *Plane) watch(l *outLink) {
 	switch {
 	case closed || errors.Is(why, net.ErrClosed):
 	case why == io.EOF: // the peer has left
-		p.Log.Info("link ended", "peer", l.id)
+		p.Log.Info("link ended", l.peer())
 	default:
-		p.Log.Warn("link ended", "peer", l.id, "err", why)
+		p.Log.Warn("link ended", l.peer(), "err", why)
 	}
 }
 
