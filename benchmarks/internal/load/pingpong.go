@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -49,11 +49,12 @@ func (p PingPong) Run(ctx context.Context, s bench.System, t bench.Topology) (_ 
 	return []float64{quantile(g.rounds, 50), quantile(g.rounds, 99), quantile(g.rounds, 99.9)}, nil
 }
 
-// game is a ping-pong. There is one ball, so that nothing else is locked.
+// game is a ping-pong. There is one ball, so that nothing is locked. It may be back
+// before the call that hit it has returned, and senders are not for two goroutines at
+// once: then whoever made that call hits it again.
 type game struct {
-	// A ball may be back before the call that hit it has returned, and senders are not
-	// for two goroutines at once: the first is hit by another one than all others.
-	hitting   [2]sync.Mutex
+	turns atomic.Int32 // balls that are due to be hit by the first end
+
 	last      int
 	ends      [2]bench.Sender
 	payload   []byte
@@ -66,7 +67,7 @@ type game struct {
 
 func (g *game) deliver(sink int, payload []byte) {
 	if sink == g.last {
-		g.hit(1, 0, payload)
+		g.hit(g.ends[1], 0, payload)
 		return
 	}
 	now := time.Now()
@@ -85,19 +86,22 @@ func (g *game) deliver(sink int, payload []byte) {
 }
 
 func (g *game) serve() {
-	g.ball++
-	binary.LittleEndian.PutUint64(g.payload, g.ball)
-	g.sent = time.Now()
-	g.hit(0, g.last, g.payload)
+	if g.turns.Add(1) > 1 {
+		return
+	}
+	for again := true; again; again = g.turns.Add(-1) > 0 {
+		g.ball++
+		binary.LittleEndian.PutUint64(g.payload, g.ball)
+		g.sent = time.Now()
+		g.hit(g.ends[0], g.last, g.payload)
+	}
 }
 
-func (g *game) hit(end, sink int, payload []byte) {
-	g.hitting[end].Lock()
-	err := g.ends[end].Send(sink, payload)
+func (g *game) hit(from bench.Sender, sink int, payload []byte) {
+	err := from.Send(sink, payload)
 	if err == nil {
-		err = g.ends[end].Push()
+		err = from.Push()
 	}
-	g.hitting[end].Unlock()
 	if err != nil {
 		g.over <- err
 	}
