@@ -57,7 +57,7 @@ const (
 	StateRegistered State = "registered"   // admitted, and in nobody's table yet
 	StateLinking    State = "linking"      // it has a table and opens its links
 	StateActive     State = "active"       // part of the ring
-	StateDoubted    State = "out of sight" // its connection to the registry has ended; it has a lease to come back
+	StateDoubted    State = "out of sight" // its connection to the registry has ended; it has a lease to come back, or some in a large ring
 	StateLeaving    State = "leaving"      // it has asked to go, and others let go of it
 )
 

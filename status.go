@@ -70,7 +70,8 @@ func (h Histogram) Count() (n int64) {
 }
 
 // Quantile is a duration that the fraction q of all is not above: the bound of the
-// bucket in which it lies, or 0 if there are none.
+// bucket in which it lies, or 0 if there are none. Of the last bucket, which has no
+// bound, it is what the next power of two would be.
 func (h Histogram) Quantile(q float64) time.Duration {
 	rest := int64(math.Ceil(q * float64(h.Count())))
 	for i, c := range h.Counts {
@@ -80,6 +81,12 @@ func (h Histogram) Quantile(q float64) time.Duration {
 	}
 	return 0
 }
+
+// The rows are those that the plane counts in.
+var (
+	_ [MaxHopCount + 1]int64  = plane.Status{}.Hops
+	_ [HistogramBuckets]int64 = plane.Status{}.Latency
+)
 
 // Status says how the node is in its present life.
 func (n *Node) Status() NodeStatus { return n.life.Load().status() }

@@ -31,15 +31,20 @@ func (e *exit) size() int { return e.fresh.Size() + e.new }
 // leaveOne is leave for the frame that was admitted last. It stays where it is, in the
 // store, until the link takes it from there.
 func (o *outbound) leaveOne(f wire.Frame) (due *outLink, err error) {
-	if o.new == 0 {
-		o.from = o.s.Last(len(f))
-	}
-	o.new += len(f)
+	o.stretch(len(f))
 	if o.link != nil && o.by == o.p.routes.Load() {
 		o.count()
 		return nil, nil
 	}
 	return o.enlist()
+}
+
+// stretch adds the frame that was admitted last, of n bytes, to what waits. It needs mu.
+func (o *outbound) stretch(n int) {
+	if o.new == 0 {
+		o.from = o.s.Last(n)
+	}
+	o.new += n
 }
 
 // leave sends frames on their way. The only error is [stream.ErrNoSuchNode], which a
@@ -79,7 +84,7 @@ func (o *outbound) collect() {
 const freshAsks = 64 << 10
 
 // enlist tells the link that is now on the way to the sink to pull. It needs mu, and
-// something in fresh. A link that is due has to be written to when mu is free again.
+// something that waits. A link that is due has to be written to when mu is free again.
 func (o *outbound) enlist() (due *outLink, err error) {
 	p := o.p
 	for {

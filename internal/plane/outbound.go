@@ -104,6 +104,11 @@ type allowance struct {
 // lock takes mu, and brings the accounts up to date.
 func (o *outbound) lock() {
 	o.mu.Lock()
+	o.settle()
+}
+
+// settle ends an allowance. It needs mu.
+func (o *outbound) settle() {
 	o.bytes += o.granted - o.left
 	o.granted, o.left = 0, 0
 }
@@ -122,16 +127,12 @@ func (o *outbound) grant() {
 func (o *outbound) allowed(port uint8, body []byte) bool {
 	n := wire.HeaderSize + len(body)
 	if n > o.left || o.by != o.p.routes.Load() {
-		o.bytes += o.granted - o.left
-		o.granted, o.left = 0, 0
+		o.settle()
 		return false
 	}
 	o.left -= n
 	o.s.Admit(port, body)
-	if o.new == 0 {
-		o.from = o.s.Last(n)
-	}
-	o.new += n
+	o.stretch(n)
 	o.mu.Unlock()
 	return true
 }
