@@ -52,7 +52,7 @@ func TestBucketOf(t *testing.T) {
 		-1: 0, 0: 0, 1: 0, time.Microsecond: 0, time.Microsecond + 1: 1, 2 * time.Microsecond: 1, 2*time.Microsecond + 1: 2,
 		1024 * time.Microsecond: 10, 1025 * time.Microsecond: 11, 1 << 24 * time.Microsecond: 24, 1<<24*time.Microsecond + 1: 25, time.Hour: 25,
 	} {
-		if got := BucketOf(d); got != want {
+		if got := bucketOf(d); got != want {
 			t.Errorf("%v is in bucket %d, want %d", d, got, want)
 		}
 	}

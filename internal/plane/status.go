@@ -11,7 +11,7 @@ import (
 type Status struct {
 	Counters
 	Hops       [HopCounts]int64 // messages delivered, by links crossed; the last counts all beyond it too
-	Latency    [Buckets]int64   // deliveries, by how long they took, see BucketOf
+	Latency    [Buckets]int64   // deliveries, by how long they took, see bucketOf
 	LatencySum time.Duration
 	Links      []LinkStatus // in no order
 
@@ -38,13 +38,13 @@ type latency struct {
 }
 
 func (l *latency) add(d time.Duration) {
-	l.counts[BucketOf(d)].Add(1)
+	l.counts[bucketOf(d)].Add(1)
 	l.sum.Add(int64(d))
 }
 
-// BucketOf is the bucket of a duration: i for up to 2^i microseconds, the last for all
+// bucketOf is the bucket of a duration: i for up to 2^i microseconds, the last for all
 // that is longer.
-func BucketOf(d time.Duration) int {
+func bucketOf(d time.Duration) int {
 	us := uint64((max(1, d) - 1) / time.Microsecond)
 	return min(bits.Len64(us), Buckets-1)
 }
