@@ -63,12 +63,12 @@
 // # When things break
 //
 // A node lives as long as its connection to the registry. A process that ends is
-// found at once, one that hangs or is cut off within the lease, or some in a large ring
-// ([WithLease]). Nobody
-// is declared dead because some peer cannot reach it: such a pair is led around
-// ([Registry.Degraded]). What was on its way through a dead node is sent again another
-// way; what was sent to it ends up in an [UndeliveredError], and with
-// [WithUndelivered], which list exactly those messages whose outcome nobody knows.
+// found at once, one that hangs or is cut off within the lease, or some in a large
+// ring ([WithLease]). Nobody is declared dead because some peer cannot reach it:
+// such a pair is led around ([Registry.Degraded]). What was on its way through a
+// dead node is sent again another way; what was sent to it ends up in an
+// [UndeliveredError], and with [WithUndelivered], which list exactly those messages
+// whose outcome nobody knows.
 //
 // A node that was declared dead though it lives, since its process was stopped or cut
 // off for longer than the lease, handles and sends nothing any more under its old
