@@ -10,6 +10,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -32,6 +33,7 @@ func main() {
 	log.SetFlags(0)
 	rounds := flag.Int("rounds", 5, "how often each system is measured")
 	d := flag.Duration("time", time.Second, "how long each is under load")
+	warm := flag.Duration("warm", 0, "how long each is under load before that counts (default a fifth of -time)")
 	only := flag.String("only", "", "only rows whose names match this regular `expression`")
 	which := flag.String("systems", "", "besides the reference, only systems whose names match this regular `expression`")
 	out := flag.String("out", "results", "where to write tables, rounds and plots")
@@ -41,7 +43,7 @@ func main() {
 	flag.Parse()
 
 	of := full
-	of.warm, of.duration = *d/5, *d
+	of.warm, of.duration = cmp.Or(*warm, *d/5), *d
 	if *quick {
 		of, *rounds = brief, 1
 	}
