@@ -84,7 +84,7 @@ func (s *Sender) resend(now Time, asked uint64, ranges []wire.Range, out []byte)
 		return out
 	}
 	if now < s.pause {
-		s.deadline = s.pause
+		s.until(s.pause)
 		return out
 	}
 	seq, sent, next, halved := s.una, 0, 0, false
@@ -145,32 +145,3 @@ func (s *Sender) collapse() {
 		s.cwnd = minCongestion
 	}
 }
-
-// clock is what a sender knows of time.
-type clock struct {
-	deadline    Time // 0: to be set at the next tick, if anything is outstanding
-	backoff     int
-	srtt, rtvar Time
-}
-
-const maxBackoff = 8
-
-// sample smooths a round trip as RFC 6298 does.
-func (c *clock) sample(rtt Time) {
-	if c.srtt == 0 {
-		c.srtt, c.rtvar = rtt, rtt/2
-		return
-	}
-	c.rtvar += ((c.srtt - rtt).Abs() - c.rtvar) / 4
-	c.srtt += (rtt - c.srtt) / 8
-}
-
-func (c *clock) rto() Time {
-	if c.srtt == 0 {
-		return InitialRTO
-	}
-	return min(max(c.srtt+4*c.rtvar, MinRTO), MaxRTO)
-}
-
-// patience is how long to wait for an answer now.
-func (c *clock) patience() Time { return min(c.rto()<<c.backoff, MaxRTO) }

@@ -59,6 +59,9 @@ const (
 	// MinRTO is far above a round trip on a network that does its job, because
 	// the answer to a busy sink's neighbour may wait for a processor.
 	MinRTO = 100 * time.Millisecond
+	// TickInterval is how often streams that wait look at the clock, see [Sender.Tick]:
+	// finely enough for the shortest timeout.
+	TickInterval = MinRTO / 4
 	// MaxRTO bounds the doubling, and so the time it takes to notice that a path
 	// works again.
 	MaxRTO = 2 * time.Second
