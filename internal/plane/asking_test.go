@@ -17,6 +17,8 @@ import (
 type tap struct {
 	mu   sync.Mutex
 	asks map[time.Time]int // questions of the connections' own nodes, by when they left
+	with int               // of them, those that left with a message behind them
+	acks int               // answers
 	lose func(f wire.Frame) bool
 }
 
@@ -43,6 +45,12 @@ func (c tapped) Write(b []byte) (int, error) {
 		f, rest = wire.Next(rest)
 		if f.Type() == wire.Sync && f.Hops() == 0 {
 			c.asks[time.Now().Truncate(atOnce)]++
+			if next := wire.Frame(rest); len(next) > 0 && next.Type() == wire.Data && next.Dst() == f.Dst() {
+				c.with++
+			}
+		}
+		if f.Type() == wire.Ack && f.Hops() == 0 {
+			c.acks++
 		}
 		if c.lose == nil || !c.lose(f) {
 			kept = append(kept, f...)
@@ -56,19 +64,27 @@ func (c tapped) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// most is how many questions left at once, and all how many there were. It forgets them.
-func (t *tap) most() (most, all int) {
+// asked is how many questions left at once at most, how many there were, and how far the
+// last was from the first. It forgets them.
+func (t *tap) asked() (most, all int, span time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, n := range t.asks {
+	var from, to time.Time
+	for at, n := range t.asks {
+		if all == 0 || at.Before(from) {
+			from = at
+		}
+		if at.After(to) {
+			to = at
+		}
 		most, all = max(most, n), all+n
 	}
 	clear(t.asks)
-	return most, all
+	return most, all, to.Sub(from)
 }
 
-// Where there is something to send the streams of a ring ask with what they send. When it
-// falls silent each node asks about all that is left at a time of its own, in time.
+// Nodes that begin at the same time ask, where nothing follows, each at a time of its own.
+// Where something does the streams ask with it.
 func TestQuestionsAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const nodes = 10
@@ -86,25 +102,33 @@ func TestQuestionsAreSpread(t *testing.T) {
 		for turn := range nodes - 1 { // streams open
 			send(turn)
 		}
+		time.Sleep(stream.MinRTO + 2*stream.TickInterval)
+		if _, all, span := tap.asked(); all != nodes*(nodes-1) || span < stream.TickInterval/5 {
+			t.Errorf("%d questions within %v", all, span)
+		}
+		tap.mu.Lock()
+		tap.with, tap.acks = 0, 0
+		tap.mu.Unlock()
 		for turn := range int(time.Second / atOnce) {
 			time.Sleep(atOnce)
 			send(turn)
 		}
-		most, all := tap.most()
+		most, all, _ := tap.asked()
 		if most > 2*nodes { // some wait for a link
 			t.Errorf("%d questions left at once, with %d messages", most, nodes)
 		}
 		if streams := nodes * (nodes - 1); all < 5*streams || all > 15*streams {
 			t.Errorf("%d questions of %d streams in a second", all, streams)
 		}
-		for turn := range nodes - 1 {
-			send(turn)
+		tap.mu.Lock()
+		if tap.acks > all+all/10 {
+			t.Errorf("%d answers to %d questions", tap.acks, all)
 		}
-		tap.most()
+		if tap.with < all*9/10 {
+			t.Errorf("%d of %d questions left with a message", tap.with, all)
+		}
+		tap.mu.Unlock()
 		time.Sleep(stream.MinRTO + 2*stream.TickInterval)
-		if most, all = tap.most(); most > all*2/3 || all < nodes*(nodes-1)/2 {
-			t.Errorf("%d of %d questions left at once when the ring fell silent", most, all)
-		}
 		for _, p := range m.planes {
 			if left := p.Counters().SendBuffer; left > 0 {
 				t.Errorf("%d does not know what became of %d bytes", p.Self, left)

@@ -141,7 +141,7 @@ func (o *outbound) allowed(port uint8, body []byte) bool {
 // again.
 func (o *outbound) push(port uint8, body []byte) (due *outLink) {
 	if o.s.Due() {
-		o.ahead(o.s.Ask(o.p.now(), o.out[:0]))
+		o.ahead(o.s.AskAhead(o.p.now(), o.out[:0]))
 	}
 	f := o.s.Admit(port, body)
 	o.used = true

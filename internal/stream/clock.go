@@ -46,8 +46,8 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 	}
 	left := s.deadline - now
 	routine := s.state == Open && !s.unanswered && s.latest.seq < s.nxt && s.pause == 0
-	if routine {
-		left -= TickInterval / 2 // round, not up: who asks with his messages asks before the last of them
+	if routine && s.ahead {
+		left -= TickInterval / 2 // round, not up: there has been a message since the question
 	}
 	if left > 0 {
 		s.soon = routine && left <= TickInterval

@@ -21,7 +21,7 @@ func TestQuestionBeforeTheClock(t *testing.T) {
 		if silent {
 			want(t, s.Tick(now+TickInterval, nil), "sync 1 round 1")
 		} else {
-			want(t, s.Ask(now+1, nil), "sync 1 round 1")
+			want(t, s.AskAhead(now+1, nil), "sync 1 round 1")
 			push(s, 1, 100)
 		}
 		if s.Due() || s.Allowance() == 0 {
@@ -44,5 +44,24 @@ func TestRepeatIsNotAhead(t *testing.T) {
 		}
 	}
 	push(s, 1, 100)
-	want(t, s.Tick(1020*ms+s.rto()-TickInterval/5, nil), "sync 2 round 2") // news are worth it
+	want(t, s.Tick(1020*ms+s.rto()-TickInterval/5, nil), "")
+	want(t, s.Tick(1020*ms+s.rto(), nil), "sync 2 round 2")
+}
+
+// Who asks right before a message has the clock look after that message a little earlier.
+func TestDeadlineBehindAQuestionAhead(t *testing.T) {
+	for _, ahead := range []bool{false, true} {
+		s := open(t, 10000)
+		push(s, 1, 100)
+		ask, early := s.Ask, Time(1)
+		if ahead {
+			ask, early = s.AskAhead, TickInterval/2
+		}
+		want(t, ask(1020*ms, nil), "sync 1 round 1")
+		push(s, 1, 100)
+		acked(t, s, 1030*ms, 1, 1, 10000, 1)
+		deadline := 1030*ms + s.rto()
+		want(t, s.Tick(deadline-early-1, nil), "")
+		want(t, s.Tick(deadline-early+1, nil), "sync 2 round 2")
+	}
 }

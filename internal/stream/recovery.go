@@ -15,6 +15,7 @@ type question struct {
 // because the path takes longer than MaxRTO) would never hear one.
 type questions struct {
 	unanswered     bool
+	ahead          bool     // the latest question left right before a message
 	sinceAsked     int      // bytes sent for the first time since the latest question
 	oldest, latest question // oldest: of the unanswered ones
 	watched        question // how long deliveries take is measured with this one; none if its time is 0
@@ -22,7 +23,7 @@ type questions struct {
 
 func (q *questions) ask(seq uint64, now Time) {
 	q.latest = question{q.latest.round + 1, seq, now}
-	q.sinceAsked = 0
+	q.ahead, q.sinceAsked = false, 0
 	if !q.unanswered {
 		q.unanswered, q.oldest = true, q.latest
 	}

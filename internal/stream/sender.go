@@ -208,7 +208,7 @@ func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
 // must not be changed.
 func (s *Sender) Share(from fifo.Cursor, n int, to *fifo.Queue) { s.store.Share(from, n, to) }
 
-// Due says that it is time to [Sender.Ask], right before the next message: half of what
+// Due says that it is time to [Sender.AskAhead]: half of what
 // may be outstanding was sent since the last question, or the clock would bring one soon,
 // and none is unanswered. A sink speaks up by itself after a quarter of the window that it
 // grants, but the path may take less than that, and who asks only when he has run out of
@@ -242,6 +242,13 @@ func (s *Sender) Ask(now Time, out []byte) []byte {
 		return out
 	}
 	return s.askFlush(now, out)
+}
+
+// AskAhead is [Sender.Ask] right before the next message.
+func (s *Sender) AskAhead(now Time, out []byte) []byte {
+	out = s.Ask(now, out)
+	s.ahead = true
+	return out
 }
 
 // Flush asks the sink to say when everything accepted so far is delivered.
