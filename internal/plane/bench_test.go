@@ -83,3 +83,16 @@ func report(b *testing.B, m *mesh) {
 	b.ReportMetric(float64(frames)/float64(max(reads, 1)), "frames/read")
 	b.ReportMetric(float64(frames)/float64(max(writes, 1)), "frames/write")
 }
+
+// BenchmarkFlush is how long it takes to know that a message was handled, two hops away.
+func BenchmarkFlush(b *testing.B) {
+	m := newMesh(b, 4, 1, testLimits(), tcp, nil)
+	for b.Loop() {
+		if err := m.planes[0].Send(b.Context(), 30, 0, []byte("message")); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := m.planes[0].Flush(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

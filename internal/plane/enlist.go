@@ -51,15 +51,9 @@ func (o *outbound) stretch(n int) {
 // relay would have sent back; frames for which no link is up are counted and left to
 // their stream. It needs mu.
 func (o *outbound) leave(frames []byte) error {
-	if len(frames) == 0 {
+	if !o.join(frames) {
 		return nil
 	}
-	o.collect()
-	if o.fresh.Size()+len(frames) > o.s.Bytes()+freshAsks {
-		o.p.counters.queueFull.Add(int64(wire.Count(frames)))
-		return nil
-	}
-	o.fresh.Append(frames)
 	if o.link != nil && o.by == o.p.routes.Load() {
 		o.count()
 		return nil
@@ -69,6 +63,26 @@ func (o *outbound) leave(frames []byte) error {
 		due.Later()
 	}
 	return err
+}
+
+// ahead has frames leave right before the message that is admitted next. It needs mu.
+func (o *outbound) ahead(frames []byte) {
+	o.join(frames)
+	o.out = frames[:0]
+}
+
+// join adds frames to what waits, and says whether it did. It needs mu.
+func (o *outbound) join(frames []byte) bool {
+	if len(frames) == 0 {
+		return false
+	}
+	o.collect()
+	if o.fresh.Size()+len(frames) > o.s.Bytes()+freshAsks {
+		o.p.counters.queueFull.Add(int64(wire.Count(frames)))
+		return false
+	}
+	o.fresh.Append(frames)
+	return true
 }
 
 // collect takes what is in the store only into fresh, where everything is in the order in

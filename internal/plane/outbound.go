@@ -140,6 +140,9 @@ func (o *outbound) allowed(port uint8, body []byte) bool {
 // push needs mu, and room. A link that is due has to be written to when mu is free
 // again.
 func (o *outbound) push(port uint8, body []byte) (due *outLink) {
+	if o.s.Due() {
+		o.ahead(o.s.AskAhead(o.p.now(), o.out[:0]))
+	}
 	f := o.s.Admit(port, body)
 	o.used = true
 	o.bytes += len(f)
@@ -158,8 +161,6 @@ func (o *outbound) push(port uint8, body []byte) (due *outLink) {
 	due, err := o.leaveOne(f)
 	if err != nil {
 		o.nobody()
-	} else if o.s.Due() {
-		o.flush(o.s.Ask(o.p.now(), o.out[:0]))
 	}
 	o.grant()
 	return due

@@ -1,16 +1,13 @@
 package plane
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht/internal/stream"
 )
-
-// tickInterval is how often the streams that wait for something look at the
-// clock: finely enough for the shortest timeout, stream.MinRTO.
-const tickInterval = stream.MinRTO / 4
 
 // timers holds the streams to which time matters.
 type timers struct {
@@ -37,7 +34,9 @@ func (p *Plane) time(o *outbound) {
 // tick is a goroutine, which exists only while some stream waits for something.
 func (p *Plane) tick() {
 	t := &p.timers
-	timer := time.NewTimer(tickInterval)
+	// What makes streams ask at a tick is often the same at many nodes: in one process
+	// or on one machine all of them would ask at once.
+	timer := time.NewTimer(rand.N(stream.TickInterval))
 	defer timer.Stop()
 	for {
 		select {
@@ -64,7 +63,7 @@ func (p *Plane) tick() {
 		if idle {
 			return
 		}
-		timer.Reset(tickInterval)
+		timer.Reset(stream.TickInterval)
 	}
 }
 

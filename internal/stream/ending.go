@@ -35,7 +35,7 @@ func (s *Sender) Close(now Time, out []byte) []byte {
 		return out
 	}
 	s.state = Closing
-	s.deadline = now + s.rto()
+	s.until(now + s.rto())
 	return s.appendFrame(out, wire.Close, s.end, nil)
 }
 

@@ -15,6 +15,7 @@ type question struct {
 // because the path takes longer than MaxRTO) would never hear one.
 type questions struct {
 	unanswered     bool
+	ahead          bool     // the latest question left right before a message
 	sinceAsked     int      // bytes sent for the first time since the latest question
 	oldest, latest question // oldest: of the unanswered ones
 	watched        question // how long deliveries take is measured with this one; none if its time is 0
@@ -22,7 +23,7 @@ type questions struct {
 
 func (q *questions) ask(seq uint64, now Time) {
 	q.latest = question{q.latest.round + 1, seq, now}
-	q.sinceAsked = 0
+	q.ahead, q.sinceAsked = false, 0
 	if !q.unanswered {
 		q.unanswered, q.oldest = true, q.latest
 	}
@@ -84,7 +85,7 @@ func (s *Sender) resend(now Time, asked uint64, ranges []wire.Range, out []byte)
 		return out
 	}
 	if now < s.pause {
-		s.deadline = s.pause
+		s.until(s.pause)
 		return out
 	}
 	seq, sent, next, halved := s.una, 0, 0, false
@@ -145,32 +146,3 @@ func (s *Sender) collapse() {
 		s.cwnd = minCongestion
 	}
 }
-
-// clock is what a sender knows of time.
-type clock struct {
-	deadline    Time // 0: to be set at the next tick, if anything is outstanding
-	backoff     int
-	srtt, rtvar Time
-}
-
-const maxBackoff = 8
-
-// sample smooths a round trip as RFC 6298 does.
-func (c *clock) sample(rtt Time) {
-	if c.srtt == 0 {
-		c.srtt, c.rtvar = rtt, rtt/2
-		return
-	}
-	c.rtvar += ((c.srtt - rtt).Abs() - c.rtvar) / 4
-	c.srtt += (rtt - c.srtt) / 8
-}
-
-func (c *clock) rto() Time {
-	if c.srtt == 0 {
-		return InitialRTO
-	}
-	return min(max(c.srtt+4*c.rtvar, MinRTO), MaxRTO)
-}
-
-// patience is how long to wait for an answer now.
-func (c *clock) patience() Time { return min(c.rto()<<c.backoff, MaxRTO) }

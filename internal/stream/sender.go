@@ -110,7 +110,7 @@ func (s *Sender) Took() Time {
 // Start asks the sink to open the stream.
 func (s *Sender) Start(now Time, out []byte) []byte {
 	s.latest.at = now
-	s.deadline = now + s.rto()
+	s.until(now + s.rto())
 	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.life}.Append(nil))
 }
 
@@ -127,7 +127,8 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 	if s.backoff == 0 { // Karn's rule: after a repeat nobody knows which one was answered
 		s.sample(now - s.latest.at)
 	}
-	s.backoff, s.deadline = 0, 0
+	s.backoff = 0
+	s.until(0)
 	for early := range s.backlog.Chunks() {
 		for len(early) > 0 {
 			var f wire.Frame
@@ -167,7 +168,7 @@ func (s *Sender) Room(n int) bool {
 // Allowance is how many bytes of frames may be admitted one after the other before there
 // has to be another look whether there is [Sender.Room], and whether it is [Sender.Due].
 func (s *Sender) Allowance() int {
-	if s.state != Open || s.backlog.Size() > 0 {
+	if s.state != Open || s.backlog.Size() > 0 || s.soon {
 		return 0
 	}
 	most := min(s.window, s.cwnd)
@@ -207,12 +208,20 @@ func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
 // must not be changed.
 func (s *Sender) Share(from fifo.Cursor, n int, to *fifo.Queue) { s.store.Share(from, n, to) }
 
-// Due says that it is time to [Sender.Ask]: half of what may be outstanding was sent
-// since the last question, and none is unanswered. A sink speaks up by itself after a
-// quarter of the window that it grants, but the path may take less than that, and who
-// asks only when he has run out of room waits for the answer.
+// Due says that it is time to [Sender.AskAhead]: half of what
+// may be outstanding was sent since the last question, or the clock would bring one soon,
+// and none is unanswered. A sink speaks up by itself after a quarter of the window that it
+// grants, but the path may take less than that, and who asks only when he has run out of
+// room waits for the answer.
+//
+// What the clock brings comes at a tick, for all streams of a node that send now and then
+// at the same one: each question alone on its way, and its answer, which holds up
+// everything else for milliseconds. One that leaves with a message costs no write and
+// nobody's waking up, and those of many streams are spread as their messages are. It goes
+// before the message, since the sink is done with what went before: one that followed it
+// would be answered twice, when it arrives and when the message is handled.
 func (s *Sender) Due() bool {
-	return !s.unanswered && s.sinceAsked > min(s.window, s.cwnd)/2
+	return !s.unanswered && (s.soon || s.sinceAsked > min(s.window, s.cwnd)/2)
 }
 
 func (s *Sender) fill(f wire.Frame, port uint8, body []byte) {
@@ -233,6 +242,13 @@ func (s *Sender) Ask(now Time, out []byte) []byte {
 		return out
 	}
 	return s.askFlush(now, out)
+}
+
+// AskAhead is [Sender.Ask] right before the next message.
+func (s *Sender) AskAhead(now Time, out []byte) []byte {
+	out = s.Ask(now, out)
+	s.ahead = true
+	return out
 }
 
 // Flush asks the sink to say when everything accepted so far is delivered.
@@ -258,7 +274,7 @@ func (s *Sender) askFlush(now Time, out []byte) []byte {
 
 func (s *Sender) sync(now Time, out []byte) []byte {
 	s.ask(s.nxt, now)
-	s.deadline = now + s.patience()
+	s.until(now + s.patience())
 	return s.appendFrame(out, wire.Sync, s.nxt, wire.AppendRound(nil, s.latest.round))
 }
 
@@ -294,7 +310,8 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	paused := s.pause > 0
 	if acked > 0 || received > s.received {
 		s.received = received
-		s.backoff, s.deadline = 0, now+s.rto()
+		s.backoff = 0
+		s.until(now + s.rto())
 		s.vain, s.pause = 0, 0
 		s.grow(acked)
 	}
@@ -310,7 +327,7 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	out = s.release(out)
 	switch {
 	case s.una == s.nxt:
-		s.deadline = 0
+		s.until(0)
 	case s.unanswered || s.pause > 0:
 		// The answer, or the clock, brings the next question.
 	case paused || len(ranges) > 0:
@@ -337,49 +354,6 @@ func (s *Sender) release(out []byte) []byte {
 		s.nxt++
 	}
 	return out
-}
-
-// Tick looks at the clock. It is to be called every few tens of milliseconds
-// while [Sender.Waiting].
-func (s *Sender) Tick(now Time, out []byte) []byte {
-	if !s.Waiting() {
-		return out
-	}
-	if s.deadline == 0 {
-		s.deadline = now + s.rto()
-	}
-	if now < s.deadline {
-		return out
-	}
-	if s.backoff < maxBackoff {
-		s.backoff++
-	}
-	switch s.state {
-	case Opening:
-		s.deadline = now + s.patience()
-		return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.life}.Append(nil))
-	case Closing:
-		s.deadline = now + s.patience()
-		return s.appendFrame(out, wire.Close, s.end, nil)
-	}
-	if s.unanswered { // not even the question came through
-		s.collapse()
-	}
-	return s.sync(now, out)
-}
-
-// Hurry makes a stream ask at the next tick that has asked in vain: the way to its sink
-// has changed. One that has not timed out gets its answer by itself.
-func (s *Sender) Hurry(now Time) {
-	if s.backoff > 0 && s.Waiting() {
-		s.backoff = 0
-		s.deadline = min(s.deadline, now)
-	}
-}
-
-// Waiting says whether time matters to the stream: something is unanswered.
-func (s *Sender) Waiting() bool {
-	return s.state == Opening || s.state == Closing || s.state == Open && s.una != s.nxt
 }
 
 func (s *Sender) appendFrame(out []byte, t wire.Type, seq uint64, body []byte) []byte {

@@ -65,6 +65,9 @@ func (c *sourceNode) push() {
 		w.send(c.s.Ask(w.now, nil))
 		return
 	}
+	if room && c.s.Due() {
+		w.send(c.s.AskAhead(w.now, nil))
+	}
 	body := make([]byte, size)
 	for i := range body {
 		body[i] = byte(w.rng.Uint32())

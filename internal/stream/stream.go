@@ -18,7 +18,8 @@
 // The sink acknowledges each quarter of its window and whenever it is asked, and
 // then once more when its handler is done with all that was asked about; the
 // source asks when it flushes, when it has run out of room and when it hears of
-// a hole, and after a timeout. It never asks twice about the same: a handler that
+// a hole, and after a timeout, a little before which it asks with the next message if
+// there is one, see [Sender.Due]. It never asks twice about the same: a handler that
 // takes its time would have both ends exchange questions and answers as fast as
 // the path allows. So there is no timer at the sink, and none on the path of a
 // message.
@@ -59,6 +60,9 @@ const (
 	// MinRTO is far above a round trip on a network that does its job, because
 	// the answer to a busy sink's neighbour may wait for a processor.
 	MinRTO = 100 * time.Millisecond
+	// TickInterval is how often streams that wait look at the clock, see [Sender.Tick]:
+	// finely enough for the shortest timeout.
+	TickInterval = MinRTO / 4
 	// MaxRTO bounds the doubling, and so the time it takes to notice that a path
 	// works again.
 	MaxRTO = 2 * time.Second

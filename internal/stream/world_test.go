@@ -10,7 +10,7 @@ import (
 
 const (
 	sinkID = 1000
-	tick   = MinRTO / 4
+	tick   = TickInterval
 )
 
 // world is one sink node and some source nodes around a channel. The nodes do
