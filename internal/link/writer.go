@@ -51,6 +51,10 @@ type Writer struct {
 	running  bool          // the goroutine is, or somebody is to call Now
 	idle     time.Duration // when there was last nothing more to write, since born
 	keeps    bool          // what is queued when the connection ends, for Leftover
+	urgent   []byte        // what goes before all that is queued
+	last     []byte        // what is written when nothing is queued any more
+	over     bool          // that is being written or was: nothing is appended any more
+	limited  bool          // the connection has a deadline for that
 	retired  bool          // close the connection once the queue is empty
 	err      error
 	room     chan struct{} // closed when there is room; nil while nobody waits
@@ -85,13 +89,21 @@ func (w *Writer) Append(frames []byte) (queued int, err error) {
 	return queued, err
 }
 
+// shut is why nothing can be appended any more. It must be called with mu held.
+func (w *Writer) shut() error {
+	if w.err == nil && w.over {
+		return net.ErrClosed
+	}
+	return w.err
+}
+
 // held is how many appended bytes there are. It must be called with mu held.
 func (w *Writer) held() int { return w.q.Size() + w.busy - w.own }
 
 // append must be called with mu held.
 func (w *Writer) append(frames []byte) (queued int, err error) {
-	if w.err != nil {
-		return 0, w.err
+	if err := w.shut(); err != nil {
+		return 0, err
 	}
 	queued = w.held() + len(frames)
 	if queued > w.limit {
@@ -110,9 +122,10 @@ func (w *Writer) AppendParts(head, body []byte) (queued int, due bool, err error
 	n := len(head) + len(body)
 	w.mu.Lock()
 	queued = w.held() + n
+	err = w.shut()
 	switch {
-	case w.err != nil:
-		queued, err = 0, w.err
+	case err != nil:
+		queued = 0
 	case queued > w.limit:
 		err = ErrFull
 	default:
@@ -144,8 +157,8 @@ type Span struct{ From, To int }
 func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err != nil {
-		return 0, 0, false, w.err
+	if err := w.shut(); err != nil {
+		return 0, 0, false, err
 	}
 	held := w.held()
 	for _, s := range spans {
@@ -262,11 +275,20 @@ func (w *Writer) Stats() (bytes, writes int64) {
 // moves, while what waits behind it can still go another way.
 const maxWrite = 256 << 10
 
+// more says whether there is something to write. It must be called with mu held.
+func (w *Writer) more() bool {
+	if w.err == nil && w.last != nil && w.busy == 0 && w.q.Size() == 0 && len(w.sources) == 0 {
+		w.urgent = append(w.urgent, w.last...)
+		w.last, w.over = nil, true
+	}
+	return w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0 || len(w.urgent) > 0)
+}
+
 func (w *Writer) drain() {
 	defer w.finished.Done()
 	defer writers.Add(-1)
 	w.mu.Lock()
-	for w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0) {
+	for w.more() {
 		if w.busy == 0 {
 			w.gather()
 		}
@@ -309,6 +331,10 @@ func (w *Writer) rest() {
 	if w.trier != nil {
 		w.idle = time.Since(w.born)
 	}
+	if w.limited && w.over {
+		w.limited = false
+		w.conn.SetWriteDeadline(time.Time{}) // it was for what has been written
+	}
 	ended := w.retired && w.err == nil && w.fail(net.ErrClosed)
 	w.mu.Unlock()
 	if ended {
@@ -341,6 +367,7 @@ func (w *Writer) fail(err error) (first bool) {
 		return false
 	}
 	w.err = err
+	w.urgent, w.last = nil, nil
 	if !w.keeps {
 		w.q.Clear()
 	}
@@ -360,6 +387,39 @@ func (w *Writer) signal() {
 	if w.room != nil {
 		close(w.room)
 		w.room = nil
+	}
+}
+
+// maxUrgent bounds what [Writer.Urgent] takes, in bytes.
+const maxUrgent = 128
+
+// Urgent queues a few frames that are about the connection itself. They go before
+// all that is queued and count as none of it, and may follow what [Writer.Finish]
+// wrote. Where they pile up the error is [ErrFull].
+func (w *Writer) Urgent(frames []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err != nil {
+		return w.err
+	}
+	if len(w.urgent)+len(frames) > maxUrgent {
+		return ErrFull
+	}
+	w.urgent = append(w.urgent, frames...)
+	w.start()
+	return nil
+}
+
+// Finish has last written behind all that is queued, and leaves the connection open,
+// for its other direction. It does not wait for that; the connection ends if it takes
+// longer than limit. Frames may still be appended until last is being written.
+func (w *Writer) Finish(last []byte, limit time.Duration) {
+	w.conn.SetWriteDeadline(time.Now().Add(limit))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil && !w.over {
+		w.last, w.limited = last, true
+		w.start()
 	}
 }
 
