@@ -1,11 +1,13 @@
 package plane
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -102,8 +104,9 @@ func (l *line) answerPing(nonce uint64) error {
 	l.p.mu.Lock()
 	out := l.writer()
 	l.p.mu.Unlock()
-	if err := out.Urgent(urgent(wire.Pong, nonce)); err != nil {
-		return fmt.Errorf("answering: %w", err)
+	err := out.Urgent(urgent(wire.Pong, nonce))
+	if errors.Is(err, link.ErrFull) {
+		return fmt.Errorf("%w here: one ping after the other, and none was answered yet", wire.ErrType)
 	}
-	return nil
+	return err
 }

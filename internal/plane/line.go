@@ -107,9 +107,10 @@ func (l *line) listen() error {
 func (l *line) local(f wire.Frame) error {
 	t := f.Type()
 	ok := t >= wire.Ping && l.id != l.p.Self && f.Local(t)
+	sends := l.theirs == open && !l.in.last
 	switch {
 	case !ok:
-	case t == wire.Ping && l.theirs == open:
+	case t == wire.Ping && sends:
 		return l.answerPing(f.Seq())
 	case t == wire.Pong:
 		l.p.mu.RLock()
@@ -125,7 +126,7 @@ func (l *line) local(f wire.Frame) error {
 		if l.shared() {
 			return nil
 		}
-	case t == wire.End && l.theirs == open:
+	case t == wire.End && sends:
 		l.in.last = true // what came before it is taken in first
 		return nil
 	}
@@ -147,6 +148,7 @@ func (l *line) quiet() {
 	p.mu.Unlock()
 	p.changes.broadcast()
 	if done && out != nil {
+		l.conn.SetWriteDeadline(time.Now().Add(retireTimeout))
 		out.Retire() // when all is written
 	} else if done {
 		l.conn.Close()

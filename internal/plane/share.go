@@ -74,13 +74,10 @@ func (p *Plane) converge(id uint64) {
 // end and closes it.
 func (l *line) share() {
 	l.p.mu.Lock()
-	grant := l.mine == open
-	if grant {
+	defer l.p.mu.Unlock()
+	if l.mine == open {
 		l.theirs, l.in = open, l.p.reception(l)
-	}
-	l.p.mu.Unlock()
-	if grant {
-		l.out.Urgent(urgent(wire.Shared, 0))
+		l.out.Urgent(urgent(wire.Shared, 0)) // with the lock, so that the end comes after it
 	}
 }
 
