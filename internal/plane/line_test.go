@@ -2,8 +2,10 @@ package plane
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -64,6 +66,24 @@ func dialOver(t testing.TB, pipe func(testing.TB) (net.Conn, net.Conn), from, to
 	from.AddLink(to.Self, to.Life, near)
 }
 
+// dialAcross is dial over a network in which each node's host has its ID for a name.
+func (c *couple) dialAcross(across *memnet.Network, from, to *Plane) {
+	dialOver(c.t, func(t testing.TB) (near, far net.Conn) {
+		l, err := across.Host(fmt.Sprint(to.Self)).Listen(t.Context(), ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if near, err = across.Host(fmt.Sprint(from.Self)).Dial(t.Context(), l.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		if far, err = l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		return near, far
+	}, from, to)
+}
+
 // states are those of the lines between the two, as node p sees them.
 func states(p *Plane) string {
 	p.mu.RLock()
@@ -90,6 +110,12 @@ var both = fmt.Sprintf("%d %d link", open, open)
 
 // message is the one with this number.
 func message(n uint64) []byte { return stormy(rand.New(rand.NewPCG(n, 0)), n) }
+
+// short is the same with nothing but its number and the checksum.
+func short(n uint64) []byte {
+	b := binary.BigEndian.AppendUint64(nil, n)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(nil)^uint32(n))
+}
 
 // one checks that there is one connection for both directions, and who has dialled it.
 func (c *couple) one(dialler, other *Plane) {
@@ -288,19 +314,8 @@ func TestAskCrossesEnd(t *testing.T) {
 		c := newCouple(t)
 		defer c.close()
 		net := memnet.New(1)
-		l, err := net.Host("b").Listen(t.Context(), ":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		near, err := net.Host("a").Dial(t.Context(), l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		far, _ := l.Accept()
 		net.Delay("", "", time.Second, 0)
-		c.a.AddLink(20, 101, near)
-		go c.b.Receive(far, 10, 100, nil)
+		c.dialAcross(net, c.a, c.b)
 		synctest.Wait()
 		c.a.Use(table(c.a, 2))
 		if !c.b.Ask(10, 100) {
@@ -319,25 +334,108 @@ func TestAskCrossesEnd(t *testing.T) {
 	})
 }
 
+// Who has said the end does not let the other begin.
+func TestEndedLineIsNotShared(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		near, far := memnet.Pipe()
+		r.p.AddLink(30, 1, near)
+		r.p.Use(Routes{Epoch: 1})
+		b := make([]byte, 100)
+		if n, err := far.Read(b); err != nil || wire.Frame(b[:n]).Type() != wire.End {
+			t.Errorf("%x, %v", b[:n], err)
+		}
+		far.Write(urgent(wire.Share, 0))
+		if n, err := far.Read(b); err == nil {
+			t.Errorf("it answered: %x", b[:n])
+		}
+		far.Close()
+	})
+}
+
+// A node is asked for the life that has dialled, and no other.
+func TestAskForALife(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		synctest.Wait()
+		if r.p.Ask(10, 2) || r.p.Ask(11, 1) || !r.p.Ask(10, 1) || !r.p.Ask(10, 1) {
+			t.Error("asked the wrong one, or not the right one")
+		}
+		b := make([]byte, 100)
+		r.from.SetReadDeadline(time.Now().Add(time.Second))
+		for range 2 {
+			if n, err := r.from.Read(b); err == nil && (n != wire.HeaderSize || wire.Frame(b).Type() != wire.Share) {
+				t.Errorf("%x", b[:n])
+			}
+		}
+	})
+}
+
+// If the peer ends its direction and dials anew then the other one moves there as well,
+// whoever has the higher ID.
+func TestConvergeAfterAnEnd(t *testing.T) {
+	for name, higher := range map[string]bool{"the lower": false, "the higher": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCouple(t)
+				defer c.close()
+				first, second := c.a, c.b
+				if higher {
+					first, second = second, first
+				}
+				c.dial(first, second)
+				second.AwaitLink(t.Context(), first.Self, first.Life)
+				first.Use(Routes{Epoch: 2, Successor: second.Self})
+				synctest.Wait()
+				first.Use(table(first, 3, second.Self))
+				c.dial(first, second)
+				synctest.Wait()
+				c.one(first, second)
+				if first.peers() != 1 {
+					t.Error(first.peers(), "connections")
+				}
+				c.exchange(100)
+				c.quiet()
+			})
+		})
+	}
+}
+
+// What is dialled though both directions are served is not used.
+func TestOneLineIsEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.close()
+		c.dial(c.b, c.a)
+		c.a.AwaitLink(t.Context(), 20, 101)
+		for _, p := range c.planes {
+			c.dial(p, c.planes[2-p.Self/10])
+			synctest.Wait()
+			c.one(c.b, c.a)
+		}
+		c.quiet()
+	})
+}
+
 // A node that leaves waits for what comes over a connection that it has dialled itself,
-// and nothing that was accepted is lost.
+// however long that takes, and nothing that was accepted is lost.
 func TestDrainOfASharedLine(t *testing.T) {
 	for name, dialled := range map[string]bool{"dialled": true, "accepted": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCouple(t)
 				defer c.close()
-				c.slow.Store(int64(10 * time.Millisecond))
+				net := memnet.New(1)
 				if dialled {
-					c.dial(c.a, c.b)
+					c.dialAcross(net, c.a, c.b)
 					c.b.AwaitLink(t.Context(), 10, 100)
 				} else {
-					c.dial(c.b, c.a)
+					c.dialAcross(net, c.b, c.a)
 					c.a.AwaitLink(t.Context(), 20, 101)
 				}
-				const n = 500
+				c.exchange(1)
+				net.Delay("20", "10", 2*time.Second, 0)
+				const n = 50
 				for i := range uint64(n) {
-					if err := c.b.Send(t.Context(), 10, 0, message(i)); err != nil {
+					if err := c.b.Send(t.Context(), 10, 0, short(1+i)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -346,7 +444,7 @@ func TestDrainOfASharedLine(t *testing.T) {
 				synctest.Wait()
 				select {
 				case <-drained:
-					t.Fatal("it did not wait for its peer")
+					t.Error("it did not wait for its peer")
 				default:
 				}
 				start := time.Now()
@@ -354,16 +452,35 @@ func TestDrainOfASharedLine(t *testing.T) {
 				if err := <-drained; err != nil {
 					t.Fatal(err)
 				}
-				if took := time.Since(start); took >= retireTimeout || c.next[0].Load() != n {
+				if took := time.Since(start); took >= retireTimeout || c.next[0].Load() != 1+n {
 					t.Errorf("%d handled, after %v", c.next[0].Load(), took)
 				}
-				c.a.Close(net.ErrClosed)
+				c.a.Close(errBroken)
 				if failed, err := c.b.Flush(t.Context()); failed != nil || err != nil {
 					t.Error(len(failed), err)
 				}
 			})
 		})
 	}
+}
+
+// A peer that does not let go is waited for, but not for ever.
+func TestDrainOfAStuckSharedLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.close()
+		c.dial(c.a, c.b)
+		c.b.AwaitLink(t.Context(), 10, 100)
+		c.a.Use(Routes{Epoch: 2, Successor: 20}) // this direction ended long ago
+		time.Sleep(time.Hour)
+		start := time.Now()
+		if err := c.a.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took < retireTimeout || took > 3*retireTimeout {
+			t.Error("it took", took)
+		}
+	})
 }
 
 // Both notice when a shared connection breaks; what waits goes another way or is sent
