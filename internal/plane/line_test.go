@@ -483,6 +483,30 @@ func TestDrainOfAStuckSharedLine(t *testing.T) {
 	})
 }
 
+// A direction has not ended before what came with the end is taken in.
+func TestEndComesLast(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		_, far := memnet.Pipe()
+		r.p.mu.Lock()
+		l := r.p.line(far, 30, 1, false)
+		r.p.mu.Unlock()
+		cast := wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 30}, nil)
+		if _, err := l.in.sort(append(cast, urgent(wire.End, 0)...)); err != nil {
+			t.Fatal(err)
+		}
+		if l.theirs != open || !l.in.last {
+			t.Error("ended before it was all taken in, or not heard")
+		}
+		l.in.finish()
+		l.quiet()
+		synctest.Wait()
+		if l.theirs != over || r.p.Counters().Delivered != 1 {
+			t.Error("not ended, or not handled")
+		}
+		l.ended(net.ErrClosed)
+	})
+}
+
 // Both notice when a shared connection breaks; what waits goes another way or is sent
 // again.
 func TestSharedLineBreaks(t *testing.T) {
