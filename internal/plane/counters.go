@@ -17,8 +17,8 @@ type Counters struct {
 	Unlisted                  int64 // messages of unknown outcome whose bodies nobody gets
 	Dropped                   Dropped
 
-	FramesIn, BytesIn, Reads int64 // over all connections to this node
-	BytesOut, Writes         int64 // over all links of this node
+	FramesIn, BytesIn, Reads int64 // from peers, over all connections
+	BytesOut, Writes         int64 // to peers, over all connections
 
 	SendBuffer, ReceiveBuffer, HandlerBacklog int64 // bytes in use
 	Queued                                    int64 // bytes waiting for links
