@@ -7,7 +7,7 @@
 // IDs are points on a ring of 2^bits, and distance is clockwise. A [Registry]
 // admits nodes, draws their IDs, computes their routing tables and hands them
 // out; it carries no messages. A [Node] holds a TCP link to each entry of its
-// table. Entry i is the node 2^i positions clockwise, so that with ceil(log2 N)
+// table; two that are entries of each other share a connection. Entry i is the node 2^i positions clockwise, so that with ceil(log2 N)
 // entries no route among N nodes is longer than that; or, with the plan
 // [FewestHops], at offsets for which the mean route is shorter.
 //

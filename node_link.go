@@ -265,18 +265,38 @@ func (k *linker) dial(p *peering) {
 	})
 }
 
-// open opens a link.
+// open opens a link, by sharing the connection that the peer has dialled if there is one
+// or comes before it is time to dial.
 func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) error {
-	if pause(ctx, wait) != nil {
-		return context.Canceled
+	// A peer that does not answer must be led around before long.
+	patience := max(k.lease()/2, 100*time.Millisecond)
+	if k.plane.Ask(p.ID, p.Life) {
+		wait = max(wait, patience/4)
+	}
+	if wait > 0 && k.shares(ctx, p, wait) {
+		return nil
 	}
 	if k.slots.Acquire(ctx, 1) != nil {
 		return context.Canceled
 	}
 	defer k.slots.Release(1)
-	// A peer that does not answer must be led around before long.
-	ctx, cancel := context.WithTimeoutCause(ctx, max(k.lease()/2, 100*time.Millisecond), errNoAnswer)
+	dialling, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
 	defer cancel()
+	err := k.connect(dialling, p)
+	if err != nil && k.plane.Ask(p.ID, p.Life) && k.shares(ctx, p, patience/4) {
+		return nil // it has dialled meanwhile
+	}
+	return err
+}
+
+// shares waits for a link on a connection that the peer has dialled.
+func (k *linker) shares(ctx context.Context, p control.Peer, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return k.plane.AwaitLink(ctx, p.ID, p.Life) == nil
+}
+
+func (k *linker) connect(ctx context.Context, p control.Peer) error {
 	conn, _, err := k.n.cfg.dial(ctx, p.Addr, wire.Hello{
 		Role: wire.RoleLink, From: k.self.ID, FromLife: k.self.Life, To: p.ID, ToLife: p.Life,
 	})

@@ -71,7 +71,7 @@ func (w *Writer) Now() {
 	w.mu.Lock()
 	w.busy = w.taken.Size()
 	w.own = min(w.own, w.busy)
-	if w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0) {
+	if w.more() {
 		w.mu.Unlock()
 		w.Later()
 		return

@@ -20,8 +20,8 @@ type Source interface {
 func (w *Writer) Enlist(s Source) (due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err != nil {
-		return false, w.err
+	if err := w.shut(); err != nil {
+		return false, err
 	}
 	w.sources = append(w.sources, s)
 	return w.begin(), nil
@@ -32,6 +32,12 @@ func (w *Writer) Enlist(s Source) (due bool, err error) {
 // or it fills up with what is new. It must be called with mu held, which it lets go
 // while it pulls.
 func (w *Writer) gather() {
+	if n := len(w.urgent); n > 0 { // alone: it is rare
+		w.taken.Append(w.urgent)
+		w.urgent = w.urgent[:0]
+		w.busy, w.own = n, n
+		return
+	}
 	n := len(w.sources)
 	limit := maxWrite
 	if n > 0 {

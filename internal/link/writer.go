@@ -51,6 +51,10 @@ type Writer struct {
 	running  bool          // the goroutine is, or somebody is to call Now
 	idle     time.Duration // when there was last nothing more to write, since born
 	keeps    bool          // what is queued when the connection ends, for Leftover
+	urgent   []byte        // what goes before all that is queued
+	last     []byte        // what is written when nothing is queued any more
+	over     bool          // that is being written or was: nothing is appended any more
+	limited  bool          // the connection has a deadline for that
 	retired  bool          // close the connection once the queue is empty
 	err      error
 	room     chan struct{} // closed when there is room; nil while nobody waits
@@ -85,13 +89,21 @@ func (w *Writer) Append(frames []byte) (queued int, err error) {
 	return queued, err
 }
 
+// shut is why nothing can be appended any more. It must be called with mu held.
+func (w *Writer) shut() error {
+	if w.err == nil && w.over {
+		return net.ErrClosed
+	}
+	return w.err
+}
+
 // held is how many appended bytes there are. It must be called with mu held.
 func (w *Writer) held() int { return w.q.Size() + w.busy - w.own }
 
 // append must be called with mu held.
 func (w *Writer) append(frames []byte) (queued int, err error) {
-	if w.err != nil {
-		return 0, w.err
+	if err := w.shut(); err != nil {
+		return 0, err
 	}
 	queued = w.held() + len(frames)
 	if queued > w.limit {
@@ -110,9 +122,10 @@ func (w *Writer) AppendParts(head, body []byte) (queued int, due bool, err error
 	n := len(head) + len(body)
 	w.mu.Lock()
 	queued = w.held() + n
+	err = w.shut()
 	switch {
-	case w.err != nil:
-		queued, err = 0, w.err
+	case err != nil:
+		queued = 0
 	case queued > w.limit:
 		err = ErrFull
 	default:
@@ -144,8 +157,8 @@ type Span struct{ From, To int }
 func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err != nil {
-		return 0, 0, false, w.err
+	if err := w.shut(); err != nil {
+		return 0, 0, false, err
 	}
 	held := w.held()
 	for _, s := range spans {
@@ -262,11 +275,20 @@ func (w *Writer) Stats() (bytes, writes int64) {
 // moves, while what waits behind it can still go another way.
 const maxWrite = 256 << 10
 
+// more says whether there is something to write. It must be called with mu held.
+func (w *Writer) more() bool {
+	if w.err == nil && w.last != nil && w.busy == 0 && w.q.Size() == 0 && len(w.sources) == 0 {
+		w.urgent = append(w.urgent, w.last...)
+		w.last, w.over = nil, true
+	}
+	return w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0 || len(w.urgent) > 0)
+}
+
 func (w *Writer) drain() {
 	defer w.finished.Done()
 	defer writers.Add(-1)
 	w.mu.Lock()
-	for w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0) {
+	for w.more() {
 		if w.busy == 0 {
 			w.gather()
 		}
@@ -309,6 +331,10 @@ func (w *Writer) rest() {
 	if w.trier != nil {
 		w.idle = time.Since(w.born)
 	}
+	if w.limited && w.over {
+		w.limited = false
+		w.conn.SetWriteDeadline(time.Time{}) // it was for what has been written
+	}
 	ended := w.retired && w.err == nil && w.fail(net.ErrClosed)
 	w.mu.Unlock()
 	if ended {
@@ -332,70 +358,4 @@ func (w *Writer) write() error {
 	}
 	clear(w.vec) // the chunks go back to their pool; an idle link must not hold on to them
 	return err
-}
-
-// fail must be called with mu held. Where it reports true the caller has to hang
-// up once it has let go of mu.
-func (w *Writer) fail(err error) (first bool) {
-	if w.err != nil {
-		return false
-	}
-	w.err = err
-	if !w.keeps {
-		w.q.Clear()
-	}
-	w.signal()
-	w.finished.Add(1) // for hangUp
-	return true
-}
-
-// hangUp must be called without mu: closing a connection may wait (that of TLS
-// says farewell first), and Append must not.
-func (w *Writer) hangUp() {
-	w.conn.Close()
-	w.finished.Done()
-}
-
-func (w *Writer) signal() {
-	if w.room != nil {
-		close(w.room)
-		w.room = nil
-	}
-}
-
-// Retire closes the connection once everything queued has been written. It does
-// not wait for that. Frames may still be appended until then.
-func (w *Writer) Retire() {
-	w.mu.Lock()
-	w.retired = true
-	ended := !w.running && w.fail(net.ErrClosed)
-	w.mu.Unlock()
-	if ended {
-		w.hangUp()
-	}
-}
-
-// Fail ends the connection with an error that later calls return, as when its
-// other end is known to be gone.
-func (w *Writer) Fail(err error) {
-	w.mu.Lock()
-	ended := w.fail(err)
-	w.mu.Unlock()
-	if ended {
-		w.hangUp()
-	}
-}
-
-// Close ends the connection, drops what is queued and waits for the goroutine.
-// It may be called again.
-func (w *Writer) Close() {
-	w.Fail(net.ErrClosed)
-	w.finished.Wait()
-}
-
-// Shutdown writes what is queued, for at most the given time, then closes.
-func (w *Writer) Shutdown(limit time.Duration) {
-	w.conn.SetWriteDeadline(time.Now().Add(limit))
-	w.Retire()
-	w.finished.Wait()
 }

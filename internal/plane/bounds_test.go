@@ -261,9 +261,11 @@ func TestUseRetiresLinks(t *testing.T) {
 	}
 	p.Use(table(p, 3))
 	far.SetReadDeadline(time.Now().Add(30 * time.Second))
-	if b, err := io.ReadAll(far); err != nil || len(b) != wire.HeaderSize+1 {
-		t.Errorf("%d bytes, %v", len(b), err)
+	b := make([]byte, 2*wire.HeaderSize+1)
+	if _, err := io.ReadFull(far, b); err != nil || wire.Frame(b[wire.HeaderSize+1:]).Type() != wire.End {
+		t.Errorf("%x, %v", b, err)
 	}
+	far.Close()
 	if p.HasLink(20, 1) {
 		t.Error("the link is still there")
 	}
@@ -297,10 +299,11 @@ func (c slowClose) Close() error {
 func TestLocksAreNotHeldWhileConnectionsClose(t *testing.T) {
 	m := newMesh(t, 1, 0, testLimits(), memory, nil)
 	p := m.planes[0]
-	near, _ := memnet.Pipe()
+	near, far := memnet.Pipe()
 	c := slowClose{near, make(chan struct{}), make(chan struct{})}
 	p.AddLink(20, 1, c)
 	go p.Use(table(p, 2))
+	far.Close()
 	<-c.closing
 	p.StreamCount() // takes the lock
 	close(c.let)

@@ -1,13 +1,13 @@
 package plane
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -46,7 +46,7 @@ func (p *Plane) CheckLinks(limit time.Duration) {
 			p.mu.Lock()
 			p.silent[l.id] = l.life
 			p.mu.Unlock()
-			p.endLink(l, err)
+			p.hangUp(l.line, err)
 		}
 	}
 }
@@ -86,60 +86,27 @@ func (pr *probe) ask(l *outLink, total int64) {
 	}
 }
 
-var errOneWay = errors.New("the peer sent data on a one-way link")
-
-// listen reads from a link, on which only the answers to questions come, until it
-// ends.
-func (l *outLink) listen() error {
-	var b [wire.HeaderSize]byte
-	n := 0
-	for {
-		more, err := l.conn.Read(b[n:])
-		n += more
-		if n > 0 && !l.probe.hear(b[:n]) {
-			return errOneWay
-		}
-		if n == len(b) {
-			n = 0
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// hear takes the first bytes of an answer, or all of it. False: it is none.
-func (pr *probe) hear(b []byte) bool {
+// hear takes an answer, and says whether it was asked for.
+func (pr *probe) hear(nonce uint64) bool {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
-	if pr.nonce == 0 {
+	if pr.nonce == 0 || pr.nonce != nonce {
 		return false
 	}
-	var pong [wire.HeaderSize]byte
-	wire.Header{Type: wire.Pong, Seq: pr.nonce}.Put(pong[:], 0)
-	if !bytes.HasPrefix(pong[:], b) {
-		return false
-	}
-	if len(b) == len(pong) {
-		pr.nonce, pr.answered = 0, pr.asked
-	}
+	pr.nonce, pr.answered = 0, pr.asked
 	return true
 }
 
-// pongTimeout is how long an answer may take to be written. The other end reads all
-// the time, so it only ever does if nobody is there.
-const pongTimeout = 5 * time.Second
-
-// answerPing answers on the connection itself, which is the only thing that a
-// reader may wait for.
-func (rc *reception) answerPing(f wire.Frame) error {
-	if rc.from == rc.p.Self || !f.Local(wire.Ping) {
-		return fmt.Errorf("%w here: a %v frame of %d bytes", wire.ErrType, f.Type(), len(f))
+// answerPing answers before anything else that is to be written. There is at most one
+// question at a time, so if answers pile up then the peer asks what it does not want
+// to know.
+func (l *line) answerPing(nonce uint64) error {
+	l.p.mu.Lock()
+	out := l.writer()
+	l.p.mu.Unlock()
+	err := out.Urgent(urgent(wire.Pong, nonce))
+	if errors.Is(err, link.ErrFull) {
+		return fmt.Errorf("%w here: one ping after the other, and none was answered yet", wire.ErrType)
 	}
-	wire.Header{Type: wire.Pong, Seq: f.Seq()}.Put(rc.pong[:], 0)
-	rc.conn.SetWriteDeadline(time.Now().Add(pongTimeout))
-	if _, err := rc.conn.Write(rc.pong[:]); err != nil {
-		return fmt.Errorf("answering: %w", err)
-	}
-	return nil
+	return err
 }

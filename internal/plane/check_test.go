@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -75,9 +77,11 @@ func (w *pair) up() bool { return w.a.HasLink(20, 20) }
 // A link that carries traffic is asked and answers; one that does not costs nothing.
 func TestCheckLinks(t *testing.T) {
 	withPair(t, func(t *testing.T, w *pair) {
+		synctest.Wait()
+		before := w.a.Counters().BytesOut // it has let the other share its connection
 		time.Sleep(time.Minute)
-		if out := w.a.Counters().BytesOut; out != 0 {
-			t.Errorf("an idle link was asked: %d bytes", out)
+		if out := w.a.Counters().BytesOut; out != before {
+			t.Errorf("an idle link was asked: %d bytes", out-before)
 		}
 		const casts = 20
 		for range casts {
@@ -86,7 +90,7 @@ func TestCheckLinks(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		c := w.a.Counters()
-		pings := c.BytesOut/wire.HeaderSize - casts
+		pings := (c.BytesOut-before)/wire.HeaderSize - casts
 		if pings < casts-2 || pings > casts || !w.up() {
 			t.Errorf("asked %d times, up: %v", pings, w.up())
 		}
@@ -121,6 +125,77 @@ func TestCheckLinksFindsASilentPeer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Each end of a connection that both use finds a peer that hangs, and has nobody to blame
+// for it while the peer answers.
+func TestCheckSharedLine(t *testing.T) {
+	for name, hold := range map[string][2]string{"from a": {"a", "b"}, "from b": {"b", "a"}, "both": {"", ""}} {
+		t.Run(name, func(t *testing.T) {
+			withPair(t, func(t *testing.T, w *pair) {
+				synctest.Wait()
+				if w.a.peers() != 1 || w.b.peers() != 1 {
+					t.Fatal("not one connection")
+				}
+				for range 20 {
+					w.a.Cast(t.Context(), 20, 0, nil)
+					w.b.Cast(t.Context(), 10, 0, nil)
+					time.Sleep(time.Second)
+				}
+				if !w.up() || !w.b.HasLink(10, 10) {
+					t.Fatal("ended though it answers")
+				}
+				w.net.Hold(hold[0], hold[1])
+				start := time.Now()
+				w.a.Cast(t.Context(), 20, 0, nil)
+				w.b.Cast(t.Context(), 10, 0, nil)
+				for w.up() || w.b.HasLink(10, 10) {
+					time.Sleep(10 * time.Millisecond)
+				}
+				if took := time.Since(start); took < checkLimit/2 || took > 2*checkLimit {
+					t.Error("found after", took)
+				}
+			})
+		})
+	}
+}
+
+// An answer does not wait behind what a slow peer has not taken yet.
+func TestPongOvertakes(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		near, far := memnet.Pipe()
+		go r.p.Receive(far, 30, 1, nil)
+		synctest.Wait()
+		if !r.p.Ask(30, 1) {
+			t.Fatal("not asked")
+		}
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		near.Write(urgent(wire.Shared, 0))
+		synctest.Wait()
+		for range 3 << 10 {
+			r.feed(wire.Append(nil, wire.Header{Type: wire.Data, Dst: 30, Src: 5}, make([]byte, 1<<10-wire.HeaderSize)))
+		}
+		near.Write(urgent(wire.Ping, 77))
+		synctest.Wait()
+		in := link.NewReader(near, wire.Scan, 1<<20)
+		for before := 0; ; {
+			batch, err := in.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for len(batch) > 0 {
+				var f wire.Frame
+				if f, batch = wire.Next(batch); f.Type() == wire.Pong && f.Seq() == 77 {
+					if before > 512<<10 {
+						t.Error("after", before, "bytes")
+					}
+					near.Close()
+					return
+				}
+				before += len(f)
+			}
+		}
+	})
 }
 
 // A write that is stuck in a dead connection ends it; that questions wait behind a
@@ -232,7 +307,7 @@ func TestWrongAnswers(t *testing.T) {
 		"the answer twice":     {func(n uint64) []byte { return append(pong(n), pong(n)...) }, true, false},
 		"not asked":            {func(n uint64) []byte { return pong(n) }, false, false},
 		"not asked, nonce 0":   {func(uint64) []byte { return pong(0) }, false, false},
-		"a byte":               {func(uint64) []byte { return []byte{1} }, true, false},
+		"anything":             {func(uint64) []byte { return bytes.Repeat([]byte{1}, wire.HeaderSize) }, true, false},
 		"a ping":               {func(n uint64) []byte { return wire.Append(nil, wire.Header{Type: wire.Ping, Seq: n}, nil) }, true, false},
 		"a message":            {func(uint64) []byte { return data(20, 1) }, true, false},
 	} {

@@ -17,8 +17,8 @@ type Counters struct {
 	Unlisted                  int64 // messages of unknown outcome whose bodies nobody gets
 	Dropped                   Dropped
 
-	FramesIn, BytesIn, Reads int64 // over all connections to this node
-	BytesOut, Writes         int64 // over all links of this node
+	FramesIn, BytesIn, Reads int64 // from peers, over all connections
+	BytesOut, Writes         int64 // to peers, over all connections
 
 	SendBuffer, ReceiveBuffer, HandlerBacklog int64 // bytes in use
 	Queued                                    int64 // bytes waiting for links
@@ -76,9 +76,11 @@ func (p *Plane) count(out outgoing) Counters {
 	// would go back for once, which a monitor takes for a node that was started again.
 	s.BytesIn, s.Reads = c.bytesIn.Load(), c.reads.Load()
 	s.BytesOut, s.Writes = c.bytesOut.Load(), c.writes.Load()
-	for _, rc := range p.conns {
-		bytes, reads := rc.r.Stats()
-		s.BytesIn, s.Reads = s.BytesIn+bytes, s.Reads+reads
+	for l := range p.lines {
+		if l.in != nil {
+			bytes, reads := l.in.r.Stats()
+			s.BytesIn, s.Reads = s.BytesIn+bytes, s.Reads+reads
+		}
 	}
 	for _, l := range p.allLinks() {
 		bytes, writes := l.Stats()

@@ -23,21 +23,19 @@ func (p *Plane) Drain(ctx context.Context) error {
 	p.bidFarewell()
 	p.mu.Lock()
 	var links []*outLink
-	for id, l := range p.links {
-		links = append(links, l)
-		delete(p.links, id)
-		p.retired[l] = struct{}{}
+	clear(p.links)
+	for l := range p.lines {
+		if l.mine >= open {
+			l.mine = over
+			links = append(links, l.out)
+		}
 	}
 	p.rebuild()
 	p.mu.Unlock()
 	for _, l := range links {
 		l.retire()
 	}
-	return p.until(ctx, func() bool {
-		p.mu.RLock()
-		defer p.mu.RUnlock()
-		return len(p.retired) == 0
-	})
+	return p.until(ctx, p.letGoOf)
 }
 
 // awaitCutOff waits until the incoming links have ended. A peer that has let go of this
@@ -72,8 +70,21 @@ func (p *Plane) until(ctx context.Context, done func() bool) error {
 func (p *Plane) cutOff() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for _, rc := range p.conns {
-		if rc.from != p.Self {
+	for l := range p.lines {
+		if l.id != p.Self && l.theirs == open {
+			return false
+		}
+	}
+	return true
+}
+
+// letGoOf says that every link has ended, and the peer has heard it: it has closed the
+// connection.
+func (p *Plane) letGoOf() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for l := range p.lines {
+		if l.mine == over {
 			return false
 		}
 	}

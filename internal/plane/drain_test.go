@@ -71,7 +71,7 @@ func TestDrain(t *testing.T) {
 		if out, _ := first.StreamCount(); out != 0 {
 			t.Error("the source was not told that its stream ends")
 		}
-		if leaver.HasLink(30, third.Life) || len(leaver.retired) != 0 {
+		if leaver.HasLink(30, third.Life) || leaver.peers() != 0 {
 			t.Error("links are left")
 		}
 		select {
@@ -80,8 +80,8 @@ func TestDrain(t *testing.T) {
 		default:
 		}
 		third.mu.RLock()
-		for _, rc := range third.conns {
-			if rc.from == 20 {
+		for l := range third.lines {
+			if l.id == 20 {
 				t.Error("its peers still have a connection")
 			}
 		}

@@ -300,8 +300,8 @@ func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 				break
 			}
 		}
-		if n := wire.Count(got); n != 5 {
-			t.Error(n, "frames, want one of the link's own, three messages and a question")
+		if n := wire.Count(got); n != 6 {
+			t.Error(n, "frames, want one of the link's own, three messages, a question and the end")
 		}
 	})
 }

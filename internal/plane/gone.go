@@ -2,7 +2,6 @@ package plane
 
 import (
 	"maps"
-	"net"
 	"slices"
 
 	"github.com/x/ringdht/internal/stream"
@@ -16,21 +15,12 @@ func (p *Plane) Gone(id, life uint64) {
 		return
 	}
 	p.mu.RLock()
-	var links []*outLink
-	for _, l := range p.allLinks() {
-		if l.id == id && l.life <= life {
-			links = append(links, l)
-		}
-	}
-	conns := slices.DeleteFunc(slices.Collect(maps.Values(p.conns)), func(rc *reception) bool {
-		return rc.from != id || rc.life > life
+	lines := slices.DeleteFunc(slices.Collect(maps.Keys(p.lines)), func(l *line) bool {
+		return l.id != id || l.life > life
 	})
 	p.mu.RUnlock()
-	for _, l := range links {
-		p.endLink(l, stream.ErrGone)
-	}
-	for _, rc := range conns {
-		p.hangUp(rc.conn)
+	for _, l := range lines {
+		p.hangUp(l, stream.ErrGone)
 	}
 	if o := p.outboundTo(id); o != nil {
 		o.gone(life)
@@ -48,8 +38,6 @@ func (p *Plane) Renewed(id, life uint64) {
 		p.Gone(id, life-1)
 	}
 }
-
-func (p *Plane) hangUp(conn net.Conn) { p.background(func() { conn.Close() }) }
 
 func (o *outbound) gone(life uint64) {
 	o.lock()

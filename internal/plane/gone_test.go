@@ -73,8 +73,8 @@ func TestGoneEndsLinks(t *testing.T) {
 				t.Errorf("life %d gone, the link is up: %v", c.life, !c.ends)
 			}
 			synctest.Wait()
-			if r.p.mu.RLock(); len(r.p.conns) != map[bool]int{true: 1, false: 2}[c.ends] {
-				t.Errorf("life %d gone: %d connections", c.life, len(r.p.conns))
+			if r.p.mu.RLock(); len(r.p.lines) != map[bool]int{true: 1, false: 3}[c.ends] {
+				t.Errorf("life %d gone: %d connections", c.life, len(r.p.lines))
 			}
 			r.p.mu.RUnlock()
 			if c.ends {

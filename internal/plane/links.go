@@ -1,46 +1,27 @@
 package plane
 
 import (
-	"errors"
-	"io"
-	"log/slog"
 	"net"
 	"sync/atomic"
-	"time"
 
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/memnet"
 )
 
-// outLink is the link to one peer.
+// outLink is the link to one peer: this node's direction of a line, or the loopback,
+// whose line is not registered. Before it is the link its line may need the writer
+// already, to answer.
 type outLink struct {
 	*link.Writer
-	id, life uint64
-	conn     net.Conn
-	probe    probe
+	*line
+	probe probe
 
 	waiting atomic.Int64 // bytes that streams have for it, see exit; sources wait above twice Low
 	space   signal       // it has come down to Low
 }
 
-func (p *Plane) newLink(id, life uint64, conn net.Conn) *outLink {
-	return &outLink{Writer: link.NewWriter(conn, p.LinkQueue, p.LinkLow), id: id, life: life, conn: conn}
-}
-
-// peer is the other end, as logs show it.
-func (l *outLink) peer() slog.Attr {
-	return slog.Group("peer", "id", l.id, "addr", l.conn.RemoteAddr())
-}
-
-// retireTimeout is how long a link that is not used any more may take to write what
-// it holds: a peer that does not read must not keep it for ever.
-const retireTimeout = 10 * time.Second
-
-// retire must be called without mu.
-func (l *outLink) retire() {
-	l.space.broadcast() // who waits for it has another way now
-	l.conn.SetWriteDeadline(time.Now().Add(retireTimeout))
-	l.Retire()
+func (p *Plane) newLink(l *line) *outLink {
+	return &outLink{Writer: link.NewWriter(l.conn, p.LinkQueue, p.LinkLow), line: l}
 }
 
 // HasLink says whether there is a working link to this life of a node.
@@ -62,57 +43,20 @@ func (p *Plane) Silent(id, life uint64) bool {
 // AddLink takes over a connection to a peer, whose handshake is done. If the routes
 // in force name the peer then it is used at once.
 func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
-	l := p.newLink(id, life, conn)
-	l.KeepLeftover()
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
+	if have := p.links[id]; p.closed || have != nil && have.life == life && have.theirs == open {
+		p.mu.Unlock() // both directions are served already
 		conn.Close()
 		return
 	}
-	old := p.links[id]
-	if old != nil {
-		p.retired[old] = struct{}{}
-	}
-	delete(p.silent, id)
-	p.links[id] = l
-	p.rebuild()
-	p.wg.Go(func() { p.watch(l) })
-	p.mu.Unlock()
-	if old != nil {
-		old.retire()
-	}
-}
-
-// watch is a link's goroutine. It takes the answers of its other end, which sends
-// nothing else, and does what there is to do when the link has ended.
-func (p *Plane) watch(l *outLink) {
-	err := l.listen()
-	l.Fail(err)
-	p.unlink(l)
-	left := l.Leftover()
-	if p.closing.Load() {
-		left.Clear()
-	} else {
-		p.requeue(l, &left)
-		p.divert(l)
-	}
-	l.Close()
-	bytes, writes := l.Stats()
-	p.mu.Lock()
-	delete(p.retired, l)
-	p.counters.bytesOut.Add(bytes)
-	p.counters.writes.Add(writes)
-	closed := p.closed
+	l := p.line(conn, id, life, true)
+	old := p.put(l.out)
+	p.converge(id)
+	p.wg.Go(func() { l.run() })
 	p.mu.Unlock()
 	p.changes.broadcast()
-	why := l.Err() // of this side, if it ended the link: reading then says only that it is closed
-	switch {
-	case closed || errors.Is(why, net.ErrClosed):
-	case why == io.EOF: // the peer has left
-		p.Log.Info("link ended", l.peer())
-	default:
-		p.Log.Warn("link ended", l.peer(), "err", why)
+	if old != nil {
+		old.retire()
 	}
 }
 
@@ -126,7 +70,6 @@ func (p *Plane) unlink(l *outLink) {
 		return
 	}
 	delete(p.links, l.id)
-	p.retired[l] = struct{}{} // until its goroutine is done with it
 	p.rebuild()
 	select {
 	case p.Broken <- struct{}{}:
@@ -134,10 +77,15 @@ func (p *Plane) unlink(l *outLink) {
 	}
 }
 
-// endLink ends a link whose other end is no good any more.
-func (p *Plane) endLink(l *outLink, err error) {
-	p.unlink(l)
-	p.background(func() { l.Fail(err) })
+// hangUp ends a line whose other end is no good any more.
+func (p *Plane) hangUp(l *line, err error) {
+	p.mu.RLock()
+	out := l.out
+	p.mu.RUnlock()
+	if out != nil {
+		p.unlink(out)
+	}
+	p.background(func() { l.close(out, err) })
 }
 
 // background runs what may take a while and is not the caller's business, such as
@@ -164,9 +112,9 @@ func (p *Plane) loopback() *outLink {
 	defer p.mu.Unlock()
 	if p.loop == nil && !p.closed {
 		near, far := memnet.Pipe()
-		p.loop = p.newLink(p.Self, p.Life, near)
-		rc := p.reception(far, p.Self, p.Life)
-		p.wg.Go(func() { rc.run() })
+		p.loop = p.newLink(&line{p: p, conn: near, id: p.Self, life: p.Life})
+		l := p.line(far, p.Self, p.Life, false)
+		p.wg.Go(func() { l.run() })
 	}
 	return p.loop
 }

@@ -21,10 +21,8 @@ package plane
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,19 +108,18 @@ type Plane struct {
 	members  atomic.Pointer[[]uint64] // some of those that exist, see Know
 	counters counters
 
-	mu      sync.RWMutex // guards what follows
-	out     map[uint64]*outbound
-	in      map[uint64]*inbound
-	links   map[uint64]*outLink
-	silent  map[uint64]uint64     // lives whose latest link ended because they did not answer, by ID
-	retired map[*outLink]struct{} // still writing what they hold
-	loop    *outLink              // to the node itself, made when it is first needed
-	conns   map[net.Conn]*reception
-	traces  map[uint64]*trace
-	table   Routes // in force
-	gen     uint64 // of the latest outgoing stream
-	closed  bool
-	why     error // closed, when it is
+	mu     sync.RWMutex // guards what follows
+	out    map[uint64]*outbound
+	in     map[uint64]*inbound
+	links  map[uint64]*outLink
+	silent map[uint64]uint64  // lives whose latest link ended because they did not answer, by ID
+	lines  map[*line]struct{} // every connection but the near end of the loopback
+	loop   *outLink           // to the node itself, made when it is first needed
+	traces map[uint64]*trace
+	table  Routes // in force
+	gen    uint64 // of the latest outgoing stream
+	closed bool
+	why    error // closed, when it is
 
 	checked time.Time // the last CheckLinks; owned by its caller
 
@@ -137,7 +134,7 @@ type Plane struct {
 	backlog atomic.Int64 // bytes of HandlerBacklog in use
 	streams atomic.Int64 // len(in)
 	space   signal       // SendBuffer has room again
-	changes signal       // a connection has ended, or, when draining, a handler
+	changes signal       // a connection has come or ended, or a direction of one, or, when draining, a handler
 
 	wg sync.WaitGroup // every goroutine but the links' writers
 }
@@ -145,17 +142,16 @@ type Plane struct {
 // New returns a running plane without any link.
 func New(c Config) *Plane {
 	p := &Plane{
-		Config:  c,
-		mask:    ring.Mask(c.Bits),
-		start:   time.Now(),
-		out:     make(map[uint64]*outbound),
-		in:      make(map[uint64]*inbound),
-		links:   make(map[uint64]*outLink),
-		retired: make(map[*outLink]struct{}),
-		silent:  make(map[uint64]uint64),
-		conns:   make(map[net.Conn]*reception),
-		traces:  make(map[uint64]*trace),
-		gen:     rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
+		Config: c,
+		mask:   ring.Mask(c.Bits),
+		start:  time.Now(),
+		out:    make(map[uint64]*outbound),
+		in:     make(map[uint64]*inbound),
+		links:  make(map[uint64]*outLink),
+		silent: make(map[uint64]uint64),
+		lines:  make(map[*line]struct{}),
+		traces: make(map[uint64]*trace),
+		gen:    rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
@@ -198,10 +194,15 @@ func (p *Plane) Close(err error) []Undelivered {
 		out = append(out, o)
 	}
 	links := p.allLinks()
-	conns := slices.Collect(maps.Keys(p.conns))
+	var silent []net.Conn // those that nothing writes to
+	for l := range p.lines {
+		if l.out == nil {
+			silent = append(silent, l.conn)
+		}
+	}
 	p.mu.Unlock()
 
-	for _, conn := range conns {
+	for _, conn := range silent {
 		conn.Close()
 	}
 	p.sched.close()
@@ -218,14 +219,13 @@ func (p *Plane) Close(err error) []Undelivered {
 	return p.losses.take(nil)
 }
 
-// allLinks needs mu.
+// allLinks lists whatever writes to a connection. It needs mu.
 func (p *Plane) allLinks() []*outLink {
-	links := make([]*outLink, 0, len(p.links)+1)
-	for _, l := range p.links {
-		links = append(links, l)
-	}
-	for l := range p.retired {
-		links = append(links, l)
+	links := make([]*outLink, 0, len(p.lines)+1)
+	for l := range p.lines {
+		if l.out != nil {
+			links = append(links, l.out)
+		}
 	}
 	if p.loop != nil {
 		links = append(links, p.loop)
@@ -240,8 +240,10 @@ func (p *Plane) allLinks() []*outLink {
 func (p *Plane) Sweep(closeIdle bool) {
 	p.sched.trim()
 	p.mu.RLock()
-	for _, rc := range p.conns {
-		rc.r.Trim()
+	for l := range p.lines {
+		if l.in != nil {
+			l.in.r.Trim()
+		}
 	}
 	var idle []*outbound
 	if closeIdle {

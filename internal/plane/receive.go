@@ -2,7 +2,6 @@ package plane
 
 import (
 	"errors"
-	"io"
 	"math"
 	"net"
 	"runtime"
@@ -12,14 +11,14 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// reception is one incoming connection. All of it is owned by the goroutine that
-// reads the connection.
+// reception is a link from a peer. All of it is owned by the goroutine that reads the
+// connection.
 type reception struct {
 	p    *Plane
+	line *line
 	r    *link.Reader
-	conn net.Conn
 	from uint64 // the peer
-	life uint64 // and its incarnation
+	last bool   // it has said that this was all
 
 	sorting // the batch at hand
 
@@ -30,17 +29,14 @@ type reception struct {
 	relayed  [2]int64 // messages passed on, by port
 	reset    uint64   // source that was last told to reset, in this batch
 	crowded  bool     // a link's queue, or the inbox of casts, is half full
-	pong     [wire.HeaderSize]byte
 }
 
-// reception registers a connection; it needs mu.
-func (p *Plane) reception(conn net.Conn, from, life uint64) *reception {
-	rc := &reception{p: p, conn: conn, from: from, life: life, reset: p.Self, sorting: sorting{cast: none}, r: link.NewReader(conn, wire.ScanFirst, MaxFrame(p.MaxPayload))}
-	p.conns[conn] = rc
-	return rc
+func (p *Plane) reception(l *line) *reception {
+	return &reception{p: p, line: l, from: l.id, reset: p.Self, sorting: sorting{cast: none}, r: link.NewReader(l.conn, wire.ScanFirst, MaxFrame(p.MaxPayload))}
 }
 
-// Receive reads the link from a life of a peer until it ends, and says why it did;
+// Receive takes over a connection that a life of a peer has dialled, and whose handshake is
+// done. It reads until the connection ends, and says why it did;
 // io.EOF and errors that match net.ErrClosed are ordinary ends. over is asked whether that
 // life is over when [Plane.Gone] would find the connection: what was known when the peer
 // introduced itself may be out of date. It may be nil.
@@ -51,45 +47,38 @@ func (p *Plane) Receive(conn net.Conn, from, life uint64, over func() bool) erro
 		conn.Close()
 		return net.ErrClosed
 	}
-	rc := p.reception(conn, from, life)
+	l := p.line(conn, from, life, false)
 	p.wg.Add(1)
 	p.mu.Unlock()
 	defer p.wg.Done()
 	if over != nil && over() {
 		conn.Close()
+	} else {
+		p.mu.Lock()
+		p.converge(from)
+		p.mu.Unlock()
+		p.changes.broadcast() // for who waits in AwaitLink
 	}
-	return rc.run()
+	return l.run()
 }
 
+// run reads until the connection ends.
 func (rc *reception) run() error {
-	p := rc.p
-	var err error
 	for {
-		var batch []byte
-		if batch, err = rc.r.Arrived(); err != nil {
-			break
+		batch, err := rc.r.Arrived()
+		if err != nil {
+			return err
 		}
-		var n int
-		n, err = rc.sort(batch)
+		n, err := rc.sort(batch)
 		rc.r.Took(n)
 		rc.finish()
 		if err != nil {
-			break
+			return err
+		}
+		if rc.last && rc.line.theirs == open {
+			rc.line.quiet()
 		}
 	}
-	rc.conn.Close()
-	bytes, reads := rc.r.Stats()
-	p.mu.Lock()
-	delete(p.conns, rc.conn)
-	p.counters.bytesIn.Add(bytes)
-	p.counters.reads.Add(reads)
-	p.mu.Unlock()
-	p.changes.broadcast()
-	rc.r.Free()
-	if err != io.EOF && errors.Is(err, net.ErrClosed) {
-		err = net.ErrClosed
-	}
-	return err
 }
 
 // sort looks at each frame's header once: frames for this node are taken in,
@@ -125,8 +114,8 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			continue
 		}
 		run = -1
-		if f.Type() >= wire.Ping {
-			if err = rc.answerPing(f); err != nil {
+		if f.Type() >= wire.Ping || rc.last {
+			if err = rc.line.local(f); err != nil {
 				break
 			}
 			continue

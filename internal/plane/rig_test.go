@@ -94,7 +94,10 @@ func (r *rig) link(to uint64) net.Conn {
 			r.mu.Lock()
 			for len(batch) > 0 {
 				var f wire.Frame
-				f, batch = wire.Next(batch)
+				if f, batch = wire.Next(batch); f.Type() == wire.End {
+					far.Close()
+					break
+				}
 				r.got[to] = append(r.got[to], append(wire.Frame(nil), f...))
 			}
 			r.mu.Unlock()
@@ -196,4 +199,16 @@ func (j jammed) Close() error {
 // ack is a sink's word that it is done with everything below a number.
 func ack(sink, delivered uint64) wire.Frame {
 	return wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: sink, Seq: delivered}, wire.AckBody{Window: 1 << 16}.Append(nil, nil))
+}
+
+// peers counts the connections with others.
+func (p *Plane) peers() (n int) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for l := range p.lines {
+		if l.id != p.Self {
+			n++
+		}
+	}
+	return n
 }

@@ -73,7 +73,7 @@ func (p *Plane) Use(r Routes) {
 	for id, l := range p.links {
 		if !r.names(id) {
 			delete(p.links, id)
-			p.retired[l] = struct{}{}
+			l.mine = over
 			old = append(old, l)
 		}
 	}

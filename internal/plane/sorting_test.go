@@ -16,15 +16,16 @@ func (r *rig) batch(frames ...wire.Frame) (taken int) {
 	r.t.Helper()
 	_, far := memnet.Pipe()
 	r.p.mu.Lock()
-	rc := r.p.reception(far, 10, 1)
+	l := r.p.line(far, 10, 1, false)
 	r.p.mu.Unlock()
+	rc := l.in
 	taken, err := rc.sort(slices.Concat(frames...))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	rc.finish()
 	r.p.mu.Lock()
-	delete(r.p.conns, far)
+	delete(r.p.lines, l)
 	r.p.mu.Unlock()
 	synctest.Wait()
 	return taken

@@ -186,6 +186,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 			}
 		case 6:
 			p.askAll()
+			p.Ask(other.Self, other.Life)
 			p.Status()
 		case 7:
 			p.Sweep(false) // its sinks would forget who is silent for some looks

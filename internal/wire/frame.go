@@ -72,12 +72,14 @@ const (
 	Traced  Type = 12 // any hop → source: seq nonce | hops u16, last u8
 	NoRoute Type = 13 // relay → source: seq of the refused frame | type u8, reason u8, dst u64
 
-	// These two have the header of a routed frame and never leave their link. A Pong
-	// is the only thing that the side which accepted a link ever sends.
-	Ping Type = 14 // dialling side → accepting side: seq nonce | nothing
-	Pong Type = 15 // back on the same connection: seq of the ping | nothing
+	// These have the header of a routed frame and never leave their connection.
+	Ping   Type = 14 // from a side that sends: seq nonce | nothing
+	Pong   Type = 15 // the answer: seq of the ping | nothing
+	Share  Type = 16 // accepting side → dialling side: may I send here too? | nothing
+	Shared Type = 17 // the answer: yes | nothing
+	End    Type = 18 // from a side that sends: that was all | nothing
 
-	lastRouted = Pong
+	lastRouted = End
 
 	// FirstControl is the lowest type of a control frame, whose body (straight
 	// after the prefix) is a value encoded by the connection's codec.
@@ -88,6 +90,7 @@ var typeNames = [...]string{
 	Open: "open", Opened: "opened", Refuse: "refuse", Data: "data", Sync: "sync",
 	Ack: "ack", Reset: "reset", Close: "close", Closed: "closed", Cast: "cast",
 	Trace: "trace", Traced: "traced", NoRoute: "no-route", Ping: "ping", Pong: "pong",
+	Share: "share", Shared: "shared", End: "end",
 }
 
 func (t Type) String() string {
@@ -195,7 +198,7 @@ func (w *Way) Same(f Frame) bool {
 }
 
 // Local says whether the frame is a well-formed one of this type that never
-// leaves its link: a header that holds nothing but a nonce.
+// leaves its connection: a header that holds nothing but a nonce.
 func (f Frame) Local(t Type) bool {
 	var want [HeaderSize]byte
 	Header{Type: t, Seq: f.Seq()}.Put(want[:], 0)

@@ -155,7 +155,7 @@ func TestNumbers(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, have := range map[string]interface{ String() string }{
-		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "type(16)": lastRouted + 1, "type(255)": Type(255),
+		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "type(19)": lastRouted + 1, "type(255)": Type(255),
 		"member": RoleMember, "link": RoleLink, "probe": RoleProbe, "role 9": Role(9),
 		"it holds as many incoming streams as it may": RefuseStreams, "reason 9": RefuseReason(9),
 		"no such node": NoSuchNode, "hop limit reached": HopLimit, "reason 8": NoRouteReason(8),

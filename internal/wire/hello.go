@@ -30,7 +30,7 @@ type Role uint8
 
 const (
 	RoleMember Role = 1 // a node to its registry: the control conversation
-	RoleLink   Role = 2 // a node to one of its entries: routed frames, one way
+	RoleLink   Role = 2 // a node to one of its entries: routed frames, back only if they agree on it
 	RoleProbe  Role = 3 // a registry to a node: is this address really yours?
 )
 

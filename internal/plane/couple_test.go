@@ -1,0 +1,164 @@
+package plane
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+)
+
+// couple is two nodes, 10 of life 100 and 20 of life 101, that name each other and are
+// not linked yet.
+type couple struct {
+	*mesh
+	a, b *Plane
+	logs *logs
+	next [2]atomic.Uint64 // messages that each has handled, which come in order
+	slow atomic.Int64     // how long a handler takes
+}
+
+func newCouple(t testing.TB, change ...func(*Config)) *couple {
+	c := &couple{mesh: &mesh{t: t}, logs: newLogs()}
+	t.Cleanup(c.close)
+	for i := range 2 {
+		config := Config{
+			Self: uint64(i+1) * 10, Life: uint64(i) + 100, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
+			Limits: testLimits(), Log: c.logs.logger(),
+			Deliver: func(_ context.Context, d *Delivery) {
+				time.Sleep(time.Duration(c.slow.Load()))
+				if err := expect(d.Body, c.next[i].Load()); err != nil {
+					t.Errorf("node %d: %v", i, err)
+				}
+				c.next[i].Add(1)
+			},
+		}
+		for _, f := range change {
+			f(&config)
+		}
+		c.planes = append(c.planes, New(config))
+	}
+	c.a, c.b = c.planes[0], c.planes[1]
+	c.a.Use(table(c.a, 1, 20))
+	c.b.Use(table(c.b, 1, 10))
+	c.a.Know([]uint64{20})
+	c.b.Know([]uint64{10})
+	return c
+}
+
+// dial makes a connection, as one node's dialling the other does.
+func (c *couple) dial(from, to *Plane) { dialOver(c.t, memory, from, to) }
+
+func dialOver(t testing.TB, pipe func(testing.TB) (net.Conn, net.Conn), from, to *Plane) {
+	near, far := pipe(t)
+	go to.Receive(far, from.Self, from.Life, nil)
+	from.AddLink(to.Self, to.Life, near)
+}
+
+// dialAcross is dial over a network in which each node's host has its ID for a name.
+func (c *couple) dialAcross(across *memnet.Network, from, to *Plane) {
+	dialOver(c.t, func(t testing.TB) (near, far net.Conn) {
+		l, err := across.Host(fmt.Sprint(to.Self)).Listen(t.Context(), ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if near, err = across.Host(fmt.Sprint(from.Self)).Dial(t.Context(), l.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		if far, err = l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		return near, far
+	}, from, to)
+}
+
+// states are those of the lines between the two, as node p sees them.
+func states(p *Plane) string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var all []string
+	for l := range p.lines {
+		if l.id == p.Self {
+			continue
+		}
+		how := "accepted"
+		if l.dialled {
+			how = "dialled"
+		}
+		s := fmt.Sprintf("%s %d %d", how, l.mine, l.theirs)
+		if p.links[l.id] == l.out && l.out != nil {
+			s += " link"
+		}
+		all = append(all, s)
+	}
+	return strings.Join(all, ", ")
+}
+
+var both = fmt.Sprintf("%d %d link", open, open)
+
+// message is the one with this number.
+func message(n uint64) []byte { return stormy(rand.New(rand.NewPCG(n, 0)), n) }
+
+// short is the same with nothing but its number and the checksum.
+func short(n uint64) []byte {
+	b := binary.BigEndian.AppendUint64(nil, n)
+	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(nil)^uint32(n))
+}
+
+// one checks that there is one connection for both directions, and who has dialled it.
+func (c *couple) one(dialler, other *Plane) {
+	c.t.Helper()
+	if d, o := states(dialler), states(other); d != "dialled "+both || o != "accepted "+both {
+		c.t.Errorf("%d has [%s], %d has [%s]", dialler.Self, d, other.Self, o)
+	}
+}
+
+// exchange sends n messages each way at the same time.
+func (c *couple) exchange(n int) {
+	var wg sync.WaitGroup
+	for i, p := range c.planes {
+		to := c.planes[1-i]
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+			defer cancel()
+			from := c.next[1-i].Load()
+			for seq := range uint64(n) {
+				if err := p.Send(ctx, to.Self, 0, message(from+seq)); err != nil {
+					c.t.Error(err)
+					return
+				}
+			}
+			if failed, err := p.Flush(ctx); failed != nil || err != nil {
+				c.t.Error(len(failed), err)
+			}
+			if got := c.next[1-i].Load() - from; got != uint64(n) {
+				c.t.Errorf("%d of %d handled at %d", got, n, to.Self)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// quiet checks that nobody has complained, and nothing looks like a link that broke.
+func (c *couple) quiet() {
+	c.t.Helper()
+	if all := c.logs.all(); len(all) > 0 {
+		c.t.Error("logged:", all)
+	}
+	for _, p := range c.planes {
+		select {
+		case <-p.Broken:
+			c.t.Errorf("%d takes a link for broken", p.Self)
+		default:
+		}
+	}
+}

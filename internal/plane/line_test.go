@@ -1,0 +1,317 @@
+package plane
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// The end of one direction is not that of the other, whoever ends first; when both have
+// ended so has the connection.
+func TestHalfEnds(t *testing.T) {
+	for name, dialler := range map[string]bool{"the dialling side": true, "the accepting side": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCouple(t)
+				defer c.close()
+				c.dial(c.a, c.b)
+				c.b.AwaitLink(t.Context(), 10, 100)
+				first, second := c.a, c.b
+				if !dialler {
+					first, second = second, first
+				}
+				first.Cast(t.Context(), second.Self, 0, message(0))
+				first.Use(table(first, 2))
+				time.Sleep(time.Hour)
+				if first.HasLink(second.Self, second.Life) || first.peers() != 1 || second.peers() != 1 || c.next[second.Self/10-1].Load() != 1 {
+					t.Errorf("after one end: [%s] and [%s]", states(first), states(second))
+				}
+				second.Cast(t.Context(), first.Self, 0, message(0))
+				synctest.Wait()
+				if c.next[first.Self/10-1].Load() != 1 {
+					t.Error("the other direction has ended too")
+				}
+				second.Use(table(second, 2))
+				synctest.Wait()
+				if first.peers() != 0 || second.peers() != 0 {
+					t.Errorf("after the other: [%s] and [%s]", states(first), states(second))
+				}
+				c.quiet()
+			})
+		})
+	}
+}
+
+// Who has only been dialled closes the connection when the other has ended.
+func TestUnsharedEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.close()
+		c.dial(c.a, c.b)
+		c.a.Cast(t.Context(), 20, 0, message(0))
+		c.a.Use(table(c.a, 2))
+		synctest.Wait()
+		if c.a.peers() != 0 || c.b.peers() != 0 || c.next[1].Load() != 1 {
+			t.Errorf("[%s] and [%s], %d handled", states(c.a), states(c.b), c.next[1].Load())
+		}
+		c.quiet()
+	})
+}
+
+// A node that leaves waits for what comes over a connection that it has dialled itself,
+// however long that takes, and nothing that was accepted is lost.
+func TestDrainOfASharedLine(t *testing.T) {
+	for name, dialled := range map[string]bool{"dialled": true, "accepted": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCouple(t)
+				defer c.close()
+				net := memnet.New(1)
+				if dialled {
+					c.dialAcross(net, c.a, c.b)
+					c.b.AwaitLink(t.Context(), 10, 100)
+				} else {
+					c.dialAcross(net, c.b, c.a)
+					c.a.AwaitLink(t.Context(), 20, 101)
+				}
+				c.exchange(1)
+				net.Delay("20", "10", 2*time.Second, 0)
+				const n = 50
+				for i := range uint64(n) {
+					if err := c.b.Send(t.Context(), 10, 0, short(1+i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				drained := make(chan error, 1)
+				go func() { drained <- c.a.Drain(t.Context()) }()
+				synctest.Wait()
+				select {
+				case <-drained:
+					t.Error("it did not wait for its peer")
+				default:
+				}
+				start := time.Now()
+				c.b.Use(Routes{Epoch: 2, Successor: 10}) // it has let go
+				if err := <-drained; err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(start); took >= retireTimeout || c.next[0].Load() != 1+n {
+					t.Errorf("%d handled, after %v", c.next[0].Load(), took)
+				}
+				c.a.Close(errBroken)
+				if failed, err := c.b.Flush(t.Context()); failed != nil || err != nil {
+					t.Error(len(failed), err)
+				}
+			})
+		})
+	}
+}
+
+// A peer that does not let go is waited for, but not for ever.
+func TestDrainOfAStuckSharedLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.close()
+		c.dial(c.a, c.b)
+		c.b.AwaitLink(t.Context(), 10, 100)
+		c.a.Use(Routes{Epoch: 2, Successor: 20}) // this direction ended long ago
+		time.Sleep(time.Hour)
+		start := time.Now()
+		if err := c.a.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took < retireTimeout || took > 3*retireTimeout {
+			t.Error("it took", took)
+		}
+	})
+}
+
+// A direction has not ended before what came with the end is taken in.
+func TestEndComesLast(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		_, far := memnet.Pipe()
+		r.p.mu.Lock()
+		l := r.p.line(far, 30, 1, false)
+		r.p.mu.Unlock()
+		cast := wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 30}, nil)
+		if _, err := l.in.sort(append(cast, urgent(wire.End, 0)...)); err != nil {
+			t.Fatal(err)
+		}
+		if l.theirs != open || !l.in.last {
+			t.Error("ended before it was all taken in, or not heard")
+		}
+		l.in.finish()
+		l.quiet()
+		synctest.Wait()
+		if l.theirs != over || r.p.Counters().Delivered != 1 {
+			t.Error("not ended, or not handled")
+		}
+		l.ended(net.ErrClosed)
+	})
+}
+
+// Both notice when a shared connection breaks; what waits goes another way or is sent
+// again.
+func TestSharedLineBreaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.close()
+		c.dial(c.a, c.b)
+		c.b.AwaitLink(t.Context(), 10, 100)
+		c.a.mu.RLock()
+		l := c.a.links[20]
+		c.a.mu.RUnlock()
+		l.Fail(errBroken)
+		synctest.Wait()
+		for _, p := range c.planes {
+			if p.peers() != 0 {
+				t.Errorf("%d has [%s]", p.Self, states(p))
+			}
+			select {
+			case <-p.Broken:
+			default:
+				t.Errorf("%d was not told", p.Self)
+			}
+		}
+		go func() {
+			time.Sleep(time.Second)
+			c.dial(c.b, c.a)
+			c.a.AwaitLink(t.Context(), 20, 101)
+		}()
+		c.exchange(100)
+		c.one(c.b, c.a)
+	})
+}
+
+// A life that is over loses the connection, whoever has dialled it; a later life does not
+// get what was asked of an earlier one.
+func TestSharedLineOfALifeThatIsOver(t *testing.T) {
+	for name, dialled := range map[string]bool{"dialled": true, "accepted": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCouple(t)
+				defer c.close()
+				if dialled {
+					c.dial(c.a, c.b)
+					c.b.AwaitLink(t.Context(), 10, 100)
+				} else {
+					c.dial(c.b, c.a)
+					c.a.AwaitLink(t.Context(), 20, 101)
+				}
+				if c.a.Ask(20, 102) || c.a.HasLink(20, 102) {
+					t.Error("taken for another life")
+				}
+				c.a.Gone(20, 100)
+				synctest.Wait()
+				if c.a.peers() != 1 {
+					t.Error("an earlier life was over")
+				}
+				c.a.Gone(20, 101)
+				synctest.Wait()
+				if c.a.peers() != 0 || c.a.HasLink(20, 101) || c.b.peers() != 0 {
+					t.Errorf("[%s] and [%s]", states(c.a), states(c.b))
+				}
+			})
+		})
+	}
+}
+
+// A peer that neither uses a connection nor closes it, once this side has ended, does not
+// keep it; one that uses it does.
+func TestEndIsNotWaitedForLong(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		near, far := memnet.Pipe()
+		r.p.AddLink(30, 1, near)
+		r.p.Use(Routes{Epoch: 1})
+		time.Sleep(retireTimeout - 1)
+		if r.p.peers() != 2 {
+			t.Error("it has not waited")
+		}
+		time.Sleep(time.Second)
+		if r.p.peers() != 1 {
+			t.Error("it waits for ever")
+		}
+		far.Close()
+	})
+}
+
+// The frames that are about a connection come when and from whom they may, or it ends.
+func TestHostileLines(t *testing.T) {
+	frame := func(t wire.Type) []byte { return urgent(t, 0) }
+	all := func(f ...[]byte) (b []byte) {
+		for _, f := range f {
+			b = append(b, f...)
+		}
+		return b
+	}
+	flood := make([]byte, 0, 100*wire.HeaderSize)
+	for i := range uint64(100) {
+		flood = append(flood, urgent(wire.Ping, i)...)
+	}
+	for name, c := range map[string]struct {
+		dialled bool // by the node under test
+		send    []byte
+		good    bool
+	}{
+		"share":                      {true, frame(wire.Share), true},
+		"share, data":                {true, all(frame(wire.Share), data(40, 1)), true},
+		"share, ping":                {true, all(frame(wire.Share), frame(wire.Ping)), true},
+		"share, end":                 {true, all(frame(wire.Share), data(40, 1), frame(wire.End)), true},
+		"share twice":                {true, all(frame(wire.Share), frame(wire.Share)), false},
+		"share with a sink":          {true, wire.Append(nil, wire.Header{Type: wire.Share, Dst: 20}, nil), false},
+		"share with a body":          {true, wire.Append(nil, wire.Header{Type: wire.Share}, []byte{1}), false},
+		"data":                       {true, data(40, 1), false},
+		"ping":                       {true, frame(wire.Ping), false},
+		"end":                        {true, frame(wire.End), false},
+		"shared by who accepted":     {true, frame(wire.Shared), false},
+		"share, end, end":            {true, all(frame(wire.Share), frame(wire.End), frame(wire.End)), false},
+		"share, end, data":           {true, all(frame(wire.Share), frame(wire.End), data(40, 1)), false},
+		"share, end, ping":           {true, all(frame(wire.Share), frame(wire.End), frame(wire.Ping)), false},
+		"share, end, share":          {true, all(frame(wire.Share), frame(wire.End), frame(wire.Share)), false},
+		"share by who dialled":       {false, frame(wire.Share), false},
+		"shared and never asked":     {false, frame(wire.Shared), false},
+		"pong and never asked":       {false, frame(wire.Pong), false},
+		"end and more":               {false, all(frame(wire.End), data(40, 1)), false},
+		"end twice":                  {false, all(frame(wire.End), frame(wire.End)), false},
+		"pings without end":          {false, flood, false},
+		"pings without end, shared":  {true, all(frame(wire.Share), flood), false},
+		"a type that there is not":   {true, frame(19), false},
+		"a type of the conversation": {true, frame(wire.FirstControl), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withRig(t, func(t *testing.T, r *rig) {
+				r.link(40)
+				r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Keep: []uint64{30}, Sure: true, Successor: 40})
+				near, far := memnet.Pipe()
+				ended := make(chan error, 1)
+				if c.dialled {
+					r.p.AddLink(30, 1, far)
+				} else {
+					go func() { ended <- r.p.Receive(far, 30, 1, nil) }()
+				}
+				synctest.Wait()
+				before := r.p.peers()
+				near.Write(c.send) // and it does not read
+				synctest.Wait()
+				if up := r.p.peers() == before; up != c.good {
+					t.Errorf("the connection stands: %v", up)
+				}
+				if !c.good && !c.dialled {
+					if err := <-ended; !errors.Is(err, wire.ErrType) {
+						t.Error(err)
+					}
+				}
+				if !c.good && c.dialled && !strings.Contains(strings.Join(r.logs.all(), ""), wire.ErrType.Error()) {
+					t.Error("logged", r.logs.all())
+				}
+				near.Close()
+			})
+		})
+	}
+}

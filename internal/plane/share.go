@@ -1,0 +1,112 @@
+package plane
+
+import (
+	"context"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Where two nodes are entries of each other they need one connection, see [line]. There
+// are two ways to it.
+//
+// Who wants a link to a peer that has dialled already asks to share its connection
+// ([Plane.Ask]) instead of dialling.
+//
+// If both have dialled at the same time then there are two, each with a link one way.
+// The node with the higher ID moves its link to the one that the other has dialled
+// (converge): it asks, and when it is let the new link takes the place of the old one, as
+// any does. The old one writes what it holds and ends, and the other side, which never
+// used that connection, closes it.
+
+// Ask asks a life of a peer that has dialled this node whether its connection may be
+// used for the link to it, and says whether there is an answer to wait for. Each
+// connection is asked for once.
+func (p *Plane) Ask(id, life uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ask(id, life)
+}
+
+// AwaitLink waits, for ctx, until there is a link to this life of a peer. If the peer
+// dials meanwhile it is asked to share the connection.
+func (p *Plane) AwaitLink(ctx context.Context, id, life uint64) error {
+	return p.until(ctx, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if l, ok := p.links[id]; ok && l.life == life {
+			return true
+		}
+		p.ask(id, life)
+		return false
+	})
+}
+
+// ask needs mu.
+func (p *Plane) ask(id, life uint64) (waiting bool) {
+	for l := range p.lines {
+		if l.id != id || l.life != life || l.theirs != open {
+			continue
+		}
+		if l.mine == unused {
+			l.mine = asked
+			l.writer().Urgent(urgent(wire.Share, 0))
+		}
+		waiting = waiting || l.mine == asked
+	}
+	return waiting
+}
+
+// converge moves the link to a peer to a connection that the peer sends on, if there is
+// one: if the peer has stopped using the present one, or never has, where it is the
+// IDs that decide who of the two moves. It needs mu.
+func (p *Plane) converge(id uint64) {
+	l := p.links[id]
+	if l == nil {
+		return
+	}
+	if l.theirs == over || l.theirs == unused && id < p.Self {
+		p.ask(id, l.life)
+	}
+}
+
+// share lets the peer use the line, unless this node has just stopped using it itself.
+// Then it is about to be closed: the peer, which has not sent anything yet, hears of the
+// end and closes it.
+func (l *line) share() {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	if l.mine == open {
+		l.theirs, l.in = open, l.p.reception(l)
+		l.out.Urgent(urgent(wire.Shared, 0)) // with the lock, so that the end comes after it
+	}
+}
+
+// shared makes the line the link to the peer, which lets it. False: it was not asked.
+func (l *line) shared() bool {
+	p := l.p
+	p.mu.Lock()
+	if l.mine != asked {
+		p.mu.Unlock()
+		return false
+	}
+	l.mine = open
+	old := p.put(l.out)
+	p.mu.Unlock()
+	p.changes.broadcast()
+	if old != nil {
+		old.retire()
+	}
+	return true
+}
+
+// put makes a link the one to its peer, and returns the one it takes the place of, which
+// is to be retired. It needs mu.
+func (p *Plane) put(l *outLink) (old *outLink) {
+	if old = p.links[l.id]; old != nil {
+		old.mine = over
+	}
+	delete(p.silent, l.id)
+	p.links[l.id] = l
+	p.rebuild()
+	return old
+}

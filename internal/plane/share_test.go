@@ -1,0 +1,248 @@
+package plane
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Who wants a link to a node that has dialled it shares that connection.
+func TestShare(t *testing.T) {
+	for name, higher := range map[string]bool{"lower dialled": false, "higher dialled": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCouple(t)
+				defer c.close()
+				first, second := c.a, c.b
+				if higher {
+					first, second = second, first
+				}
+				if second.Ask(first.Self, first.Life) {
+					t.Error("there is nothing to share")
+				}
+				waited := make(chan error)
+				go func() { waited <- second.AwaitLink(t.Context(), first.Self, first.Life) }()
+				synctest.Wait()
+				c.dial(first, second)
+				if err := <-waited; err != nil {
+					t.Fatal(err)
+				}
+				c.one(first, second)
+				c.exchange(1000)
+				c.one(first, second)
+				c.quiet()
+			})
+		})
+	}
+}
+
+// What both have dialled becomes one, however it falls out, and traffic does not notice.
+func TestConverge(t *testing.T) {
+	for name, pipe := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memory, "tcp": tcp} {
+		t.Run(name, func(t *testing.T) {
+			c := newCouple(t)
+			var wg sync.WaitGroup
+			wg.Go(func() { dialOver(t, pipe, c.a, c.b) })
+			wg.Go(func() { dialOver(t, pipe, c.b, c.a) })
+			wg.Go(func() { c.exchange(2000) })
+			wg.Wait()
+			eventually(t, "one connection", func() bool { return c.a.peers() == 1 && c.b.peers() == 1 })
+			c.one(c.a, c.b) // the lower ID's
+			c.exchange(100)
+			c.quiet()
+		})
+	}
+}
+
+// While tables change under way nothing is lost either, and it comes to one connection
+// in the end.
+func TestConvergeInAStorm(t *testing.T) {
+	c := newCouple(t)
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	for i, p := range c.planes {
+		to := c.planes[1-i]
+		wg.Go(func() {
+			for epoch := uint64(2); ; epoch += 2 {
+				last := over.Load()
+				p.Use(Routes{Epoch: epoch, Successor: to.Self}) // it has no entry, and the link is retired
+				p.Use(table(p, epoch+1, to.Self))
+				if p.Ask(to.Self, to.Life) {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+					p.AwaitLink(ctx, to.Self, to.Life)
+					cancel()
+				}
+				if !p.HasLink(to.Self, to.Life) {
+					c.dial(p, to)
+				}
+				if last {
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		})
+	}
+	c.exchange(3000)
+	over.Store(true)
+	wg.Wait()
+	eventually(t, "one connection", func() bool { return c.a.peers() == 1 && c.b.peers() == 1 })
+	if s := states(c.a) + states(c.b); strings.Count(s, both) != 2 {
+		t.Error(s)
+	}
+	c.exchange(100)
+	if all := c.logs.all(); len(all) > 0 {
+		t.Error("logged:", all)
+	}
+}
+
+// The accepting side asks while the dialling side ends: it sends nothing then, and hears
+// that it has to dial.
+func TestAskCrossesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.close()
+		net := memnet.New(1)
+		net.Delay("", "", time.Second, 0)
+		c.dialAcross(net, c.a, c.b)
+		synctest.Wait()
+		c.a.Use(table(c.a, 2))
+		if !c.b.Ask(10, 100) {
+			t.Error("it did not ask")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		time.Sleep(4 * time.Second)
+		if c.b.Ask(10, 100) || c.b.AwaitLink(ctx, 10, 100) == nil {
+			t.Error("it may send on what the other has ended")
+		}
+		if c.a.peers() != 0 || c.b.peers() != 0 {
+			t.Errorf("[%s] and [%s]", states(c.a), states(c.b))
+		}
+		c.quiet()
+	})
+}
+
+// Who has said the end does not let the other begin.
+func TestEndedLineIsNotShared(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		near, far := memnet.Pipe()
+		r.p.AddLink(30, 1, near)
+		r.p.Use(Routes{Epoch: 1})
+		b := make([]byte, 100)
+		if n, err := far.Read(b); err != nil || wire.Frame(b[:n]).Type() != wire.End {
+			t.Errorf("%x, %v", b[:n], err)
+		}
+		far.Write(urgent(wire.Share, 0))
+		if n, err := far.Read(b); err == nil {
+			t.Errorf("it answered: %x", b[:n])
+		}
+		far.Close()
+	})
+}
+
+// A node is asked for the life that has dialled, and no other.
+func TestAskForALife(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		synctest.Wait()
+		if r.p.Ask(10, 2) || r.p.Ask(11, 1) || !r.p.Ask(10, 1) || !r.p.Ask(10, 1) {
+			t.Error("asked the wrong one, or not the right one")
+		}
+		b := make([]byte, 100)
+		r.from.SetReadDeadline(time.Now().Add(time.Second))
+		for range 2 {
+			if n, err := r.from.Read(b); err == nil && (n != wire.HeaderSize || wire.Frame(b).Type() != wire.Share) {
+				t.Errorf("%x", b[:n])
+			}
+		}
+	})
+}
+
+// If the peer ends its direction and dials anew then the other one moves there as well,
+// whoever has the higher ID.
+func TestConvergeAfterAnEnd(t *testing.T) {
+	for name, higher := range map[string]bool{"the lower": false, "the higher": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCouple(t)
+				defer c.close()
+				first, second := c.a, c.b
+				if higher {
+					first, second = second, first
+				}
+				c.dial(first, second)
+				second.AwaitLink(t.Context(), first.Self, first.Life)
+				first.Use(Routes{Epoch: 2, Successor: second.Self})
+				synctest.Wait()
+				first.Use(table(first, 3, second.Self))
+				c.dial(first, second)
+				synctest.Wait()
+				c.one(first, second)
+				if first.peers() != 1 {
+					t.Error(first.peers(), "connections")
+				}
+				c.exchange(100)
+				c.quiet()
+			})
+		})
+	}
+}
+
+// What is dialled though both directions are served is not used.
+func TestOneLineIsEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.close()
+		c.dial(c.b, c.a)
+		c.a.AwaitLink(t.Context(), 20, 101)
+		for _, p := range c.planes {
+			c.dial(p, c.planes[2-p.Self/10])
+			synctest.Wait()
+			c.one(c.b, c.a)
+		}
+		c.quiet()
+	})
+}
+
+// Many connections under one name cost no more than as many under several, and none of
+// them is asked for more than there is need of.
+func TestManyLinesOfOnePeer(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{15}, Sure: true, Successor: 15})
+		r.link(15)
+		var conns []net.Conn
+		for range 100 {
+			conns = append(conns, r.incoming(15, 1))
+			synctest.Wait()
+		}
+		// It has a lower ID, so the link moves to the first of those that lets it: they are all
+		// asked until one does.
+		conns[7].Write(urgent(wire.Shared, 0))
+		synctest.Wait()
+		r.p.mu.RLock()
+		l := r.p.links[15]
+		r.p.mu.RUnlock()
+		if l.dialled || l.theirs != open {
+			t.Error("the link did not move")
+		}
+		late := r.incoming(15, 1)
+		synctest.Wait()
+		r.p.mu.RLock()
+		for l := range r.p.lines {
+			if l.id == 15 && l.mine == unused && l.out != nil {
+				t.Error("a line with nothing to write has a writer")
+			}
+		}
+		r.p.mu.RUnlock()
+		for _, conn := range append(conns, late) {
+			conn.Close()
+		}
+	})
+}
