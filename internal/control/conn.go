@@ -80,7 +80,7 @@ func (c *Conn) Pass(frame []byte) error {
 // PassNow is [Conn.Pass] for a caller that holds no lock: it writes the frame itself where
 // that needs no waiting, and starts no goroutine then.
 func (c *Conn) PassNow(frame []byte) error {
-	_, due, err := c.w.AppendParts(frame, nil)
+	_, _, due, err := c.w.AppendSpans(frame, []link.Span{{To: len(frame)}})
 	if due {
 		c.w.Now()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
 )
 
 // What Finish writes comes behind everything that was queued, once; then nothing is
@@ -40,7 +41,7 @@ func TestFinish(t *testing.T) {
 		if _, err := w.Append(late); !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
-		if _, _, err := w.AppendParts(late[:32], late[32:]); !errors.Is(err, net.ErrClosed) {
+		if _, _, err := w.AppendFrame(wire.Header{Type: wire.Cast}, false, late[:10]); !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
 		if _, _, _, err := w.AppendSpans(late, []Span{{0, 100}}); !errors.Is(err, net.ErrClosed) {

@@ -34,7 +34,7 @@ type tapped struct {
 
 func (t *tap) pipe(tb testing.TB) (near, far net.Conn) {
 	near, far = memnet.Pipe()
-	return tapped{near, t}, far
+	return tapped{near, t}, tapped{far, t} // lines may go both ways
 }
 
 func (c tapped) Write(b []byte) (int, error) {

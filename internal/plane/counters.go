@@ -58,7 +58,7 @@ func (p *Plane) Counters() Counters { return p.count(p.outgoingCounters()) }
 func (p *Plane) count(out outgoing) Counters {
 	c := &p.counters
 	s := Counters{
-		Sent: out.sent + c.casts.Load(), Queued: out.waiting, Casts: c.casts.Load(), Delivered: c.delivered.Load(),
+		Sent: out.sent, Queued: out.waiting, Delivered: c.delivered.Load(),
 		Relayed:       c.relayedPort[0].Load() + c.relayedPort[1].Load(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
@@ -82,11 +82,14 @@ func (p *Plane) count(out outgoing) Counters {
 			s.BytesIn, s.Reads = s.BytesIn+bytes, s.Reads+reads
 		}
 	}
+	casts := c.casts.Load()
 	for _, l := range p.allLinks() {
+		casts += l.Frames()
 		bytes, writes := l.Stats()
 		s.BytesOut, s.Writes = s.BytesOut+bytes, s.Writes+writes
 		s.Queued += int64(l.Queued())
 	}
+	s.Sent, s.Casts = s.Sent+casts, casts
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht/internal/memnet"
@@ -82,4 +83,32 @@ func TestHops(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Casts are counted by their links: those of a link that has ended, those that found no
+// room, and those for which there was no link stay in the sum.
+func TestCastsAreCounted(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		far := r.link(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
+		cast := func(size int, want int64) {
+			t.Helper()
+			if err := r.p.Cast(t.Context(), 40, 0, make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			if c := r.p.Counters(); c.Casts != want || c.Sent != want {
+				t.Errorf("%d casts, %d sent, want %d", c.Casts, c.Sent, want)
+			}
+		}
+		cast(1, 1)
+		cast(2000, 2) // more than the queue takes
+		r.dropped(Dropped{QueueFull: 1})
+		synctest.Wait()
+		far.Close()
+		synctest.Wait()
+		cast(1, 3)
+		r.dropped(Dropped{QueueFull: 1, LinkDown: 1})
+		r.link(40)
+		cast(1, 4)
+	}, func(c *Config) { c.LinkQueue, c.LinkLow = 1000, 500 })
 }

@@ -28,27 +28,6 @@ func (p *Plane) emit(dst uint64, frames []byte) error {
 	return nil
 }
 
-// emitParts is emit for one frame whose head and body lie apart. The link is returned
-// so that a source can wait for room on it.
-func (p *Plane) emitParts(dst uint64, head, body []byte) (l *outLink, queued int, err error) {
-	for {
-		w, err := p.towards(dst)
-		if w.link == nil {
-			p.nowhere(1, err)
-			return nil, 0, err
-		}
-		wire.Frame(head).SetDetour(w.detour)
-		due := false
-		queued, due, err = w.link.AppendParts(head, body)
-		if due {
-			w.link.Now()
-		}
-		if p.placed(w, 1, err) {
-			return w.link, queued, nil
-		}
-	}
-}
-
 // towards is the way to dst; without a link it is down, or, with an error, leads
 // nowhere.
 func (p *Plane) towards(dst uint64) (w way, err error) {

@@ -122,8 +122,10 @@ type castInbox struct {
 	q         fifo.Queue
 	held      int // bytes waiting or with the handler
 	limit     int
+	done      int64 // bytes ever handled
 	scheduled bool
 	turn      turn
+	pace      pace
 }
 
 // add keeps casts, as many of them as fit into room, and says how many bytes they are
@@ -142,16 +144,17 @@ func (c *castInbox) add(frames []byte, room int) (kept int, ready bool) {
 	return kept, ready
 }
 
-// crowded says that the inbox is half full.
-func (c *castInbox) crowded() bool {
+// crowded says whether the inbox is more than half full, and how many bytes have left it.
+func (c *castInbox) crowded() (yes bool, done int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.held > c.limit/2
+	return c.held > c.limit/2, c.done
 }
 
 func (c *castInbox) handled(bytes int) {
 	c.mu.Lock()
 	c.held -= bytes
+	c.done += int64(bytes)
 	c.mu.Unlock()
 }
 

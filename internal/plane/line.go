@@ -222,6 +222,7 @@ func (l *line) ended(err error) {
 	}
 	if out != nil {
 		bytes, writes := out.Stats()
+		p.counters.casts.Add(out.Frames())
 		p.counters.bytesOut.Add(bytes)
 		p.counters.writes.Add(writes)
 	}

@@ -15,6 +15,7 @@ type outLink struct {
 	*link.Writer
 	*line
 	probe probe
+	pace  pace
 
 	waiting atomic.Int64 // bytes that streams have for it, see exit; sources wait above twice Low
 	space   signal       // it has come down to Low

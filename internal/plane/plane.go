@@ -6,8 +6,8 @@
 // # Who waits for whom
 //
 // The goroutine that reads a connection never waits for anything but that
-// connection: what it cannot place in a bounded queue it drops and counts, and
-// the stream sends it again. Sources may wait, in Send and Flush, for their
+// connection, or rests a little where a queue fills up and moves: what it cannot place
+// in a bounded queue it drops and counts, and the stream sends it again. Sources may wait, in Send and Flush, for their
 // context. Handlers run on goroutines of their own.
 //
 // # Locks

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"math"
 	"net"
-	"runtime"
+	"time"
 
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/ring"
@@ -28,7 +28,8 @@ type reception struct {
 	frames   int64
 	relayed  [2]int64 // messages passed on, by port
 	reset    uint64   // source that was last told to reset, in this batch
-	crowded  bool     // a link's queue, or the inbox of casts, is half full
+	pressed  int      // bytes given to what is crowded since the last respite, see press
+	rest     bool     // a respite is due
 }
 
 func (p *Plane) reception(l *line) *reception {
@@ -214,7 +215,10 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 		if due {
 			w.link.Now()
 		}
-		rc.crowded = rc.crowded || queued > p.LinkQueue/2
+		if queued > p.LinkQueue/2 { // what is dropped counts too
+			sent, _ := w.link.Stats()
+			rc.press(&w.link.pace, sent, spans[len(spans)-1].To-spans[0].From)
+		}
 		if w.detour {
 			for _, s := range spans[:taken] {
 				p.counters.detoured.Add(int64(wire.Count(batch[s.From:s.To])))
@@ -260,16 +264,11 @@ func (rc *reception) finish() {
 	rc.reset = p.Self
 	p.counters.frames.Add(rc.frames)
 	rc.frames = 0
-	for i := 0; rc.crowded && i < yields; i++ {
-		runtime.Gosched()
+	if rc.rest {
+		rc.rest = false
+		time.Sleep(respite)
 	}
-	rc.crowded = false
 }
-
-// yields is how often a reader offers the processor to others before it reads more,
-// when what it hands over comes faster than it is taken. It waits for nobody: where
-// there are processors to spare, or the others are somewhere else, this changes nothing.
-const yields = 4
 
 // refuse tells the source of a frame that it goes no further. Answers are never
 // answered: two relays could keep each other busy for ever.
@@ -291,8 +290,10 @@ func (rc *reception) answer(t wire.Type, f wire.Frame, body []byte) {
 // takeCasts takes in the casts of the batch, as many as there is room for.
 func (rc *reception) takeCasts(batch []byte) {
 	p := rc.p
+	offered := 0
 	for r := rc.cast.head; r >= 0; r = rc.runs[r].next {
 		frames := batch[rc.runs[r].from:rc.runs[r].to]
+		offered += len(frames)
 		kept, ready := p.casts.add(frames, rc.room())
 		rc.accepted += kept
 		if ready {
@@ -302,7 +303,11 @@ func (rc *reception) takeCasts(batch []byte) {
 			p.counters.inboxFull.Add(int64(wire.Count(frames[kept:])))
 		}
 	}
-	rc.crowded = rc.crowded || rc.cast != none && p.casts.crowded()
+	if offered > 0 {
+		if crowded, done := p.casts.crowded(); crowded {
+			rc.press(&p.casts.pace, done, offered)
+		}
+	}
 	rc.cast = none
 }
 

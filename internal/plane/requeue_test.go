@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,9 +152,14 @@ func TestRequeueOfDetours(t *testing.T) {
 // A stream that was opening over a link that breaks does not lose a moment.
 func TestRequeueSavesTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // casts have a handler of their own
 		var got []byte
 		m := newMesh(t, 4, 1, testLimits(), memory, func(int) Deliver {
-			return func(_ context.Context, d *Delivery) { got = append(got, d.Body...) }
+			return func(_ context.Context, d *Delivery) {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, d.Body...)
+			}
 		})
 		defer m.close()
 		p := m.planes[0]
@@ -177,6 +183,7 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 		if failed, err := p.Flush(t.Context()); failed != nil || err != nil {
 			t.Fatal(failed, err)
 		}
+		synctest.Wait() // Flush knows nothing of casts
 		slices.Sort(got)
 		if len(got) != 21 || got[20] != 99 || time.Since(start) != 0 || p.Counters().Retransmitted != 0 {
 			t.Errorf("got %v after %v, %d sent again", got, time.Since(start), p.Counters().Retransmitted)

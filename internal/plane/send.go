@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -142,15 +143,34 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 	if len(body) > p.MaxPayload {
 		return p.tooLarge(len(body))
 	}
-	var head [wire.HeaderSize]byte
-	wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}.Put(head[:], len(body))
-	l, queued, err := p.emitParts(sink, head[:], body)
-	if err != nil {
-		return err
+	h := wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}
+	for {
+		w, err := p.castWay(sink)
+		if w.link == nil {
+			p.nowhere(1, err)
+			if err == nil {
+				p.counters.casts.Add(1)
+			}
+			return err
+		}
+		queued, due, err := w.link.AppendFrame(h, w.detour, body)
+		if due {
+			w.link.Now()
+		}
+		if p.placed(w, 1, err) {
+			if queued > w.link.Low() {
+				w.link.Room(ctx)
+			}
+			return nil
+		}
 	}
-	p.counters.casts.Add(1)
-	if l != nil && queued > l.Low() {
-		l.Room(ctx)
+}
+
+// castWay is [Plane.towards], short where all is well.
+func (p *Plane) castWay(sink uint64) (way, error) {
+	s := p.routes.Load()
+	if i := ring.ClosestPreceding(p.mask, p.Self, sink, s.Up); i >= 0 && !p.gate.shut.Load() {
+		return s.ways[i], nil
 	}
-	return nil
+	return p.towards(sink)
 }

@@ -1,0 +1,144 @@
+package plane
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/internal/wire"
+)
+
+func TestPace(t *testing.T) {
+	var c pace
+	got := 0
+	for range 2 * credit {
+		if c.moves(0) {
+			got++
+		}
+	}
+	if got != credit {
+		t.Errorf("a queue that stands still got %d respites, want %d", got, credit)
+	}
+	if c.moves(share - 1) {
+		t.Error("one more for less than its share")
+	}
+	if !c.moves(share) || c.moves(2*share-1) || !c.moves(2*share) {
+		t.Error("not one for each share")
+	}
+	c.moves(1 << 40)
+	for got = 0; c.moves(1 << 40); got++ {
+	}
+	if got != credit-1 {
+		t.Errorf("after it moved for long it gets %d more, want %d", got, credit-1)
+	}
+}
+
+// cast is a message from 5 without a stream, in a frame of a KiB.
+func cast(dst, seq uint64) wire.Frame {
+	return wire.Append(nil, wire.Header{Type: wire.Cast, Dst: dst, Src: 5, Seq: seq}, make([]byte, 1024-wire.HeaderSize))
+}
+
+// tight makes queues small.
+func tight(c *Config) {
+	c.LinkQueue, c.LinkLow, c.ReceiveBuffer = 1<<20, 32<<10, 4<<20
+}
+
+// Where a link takes what comes for it as soon as it gets the time to, it is given that,
+// and nothing is lost.
+func TestALinkIsGivenTime(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		near, far := memnet.Pipe()
+		defer far.Close()
+		r.p.AddLink(40, 1, near)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
+		const frames = 20_000
+		go func() {
+			for range frames {
+				r.from.Write(cast(40, 0))
+			}
+		}()
+		b := make([]byte, 128<<10)
+		for read := 0; read < frames<<10 && !t.Failed(); time.Sleep(respite) {
+			synctest.Wait()
+			r.dropped(Dropped{})
+			n, err := far.Read(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read += n
+		}
+	}, tight)
+}
+
+// The same for the inbox of casts.
+func TestTheHandlerOfCastsIsGivenTime(t *testing.T) {
+	const frames = 20_000
+	handled := 0
+	withRig(t, func(t *testing.T, r *rig) {
+		for range frames {
+			r.from.Write(cast(20, 0))
+		}
+		for r.p.Counters().Delivered < frames && !t.Failed() {
+			time.Sleep(respite)
+			r.dropped(Dropped{})
+		}
+	}, tight, func(c *Config) {
+		c.Deliver = func(context.Context, *Delivery) {
+			if handled++; handled%200 == 0 {
+				time.Sleep(respite)
+			}
+		}
+	})
+}
+
+// A link that stands still holds up what else comes over the same connection for no longer
+// than its credit.
+func TestAStuckLinkHoldsUpNobodyForLong(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(30)
+		r.jam(40)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		begun := time.Now()
+		const frames = 10_000 // three times as many as there is credit for
+		for range frames {
+			r.from.Write(cast(40, 0))
+		}
+		r.from.Write(data(30, 7))
+		for {
+			synctest.Wait()
+			r.mu.Lock()
+			n := len(r.got[30])
+			r.mu.Unlock()
+			if n > 0 {
+				break
+			}
+			if time.Since(begun) > (credit+1)*respite {
+				t.Fatalf("still held up after %v", time.Since(begun))
+			}
+			time.Sleep(respite)
+		}
+		r.arrived(30, 7)
+	}, tight)
+}
+
+// A handler that does not come back holds up nobody for long, either.
+func TestAStuckHandlerOfCastsHoldsUpNobodyForLong(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(30)
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		begun := time.Now()
+		for range 10_000 {
+			r.from.Write(cast(20, 0))
+		}
+		r.from.Write(data(30, 7))
+		if took := time.Since(begun); took > (credit+1)*respite {
+			t.Errorf("held up for %v", took)
+		}
+		time.Sleep((credit + 1) * respite)
+		r.arrived(30, 7)
+	}, tight, func(c *Config) {
+		c.Deliver = func(ctx context.Context, _ *Delivery) { <-ctx.Done() }
+	})
+}
