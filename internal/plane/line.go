@@ -203,9 +203,11 @@ func (l *line) ended(err error) {
 	l.theirs = over // nobody asks any more
 	out, in := l.out, l.in
 	p.mu.Unlock()
+	if out != nil {
+		p.unlink(out) // closing may take a while
+	}
 	l.close(out, err)
 	if out != nil {
-		p.unlink(out)
 		left := out.Leftover()
 		if p.closing.Load() {
 			left.Clear()

@@ -189,6 +189,22 @@ func TestSharedLineBreaks(t *testing.T) {
 	})
 }
 
+// A link is out of use as soon as its end is read, also where closing takes a while.
+func TestEndedLineClosesSlowly(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		near, far := memnet.Pipe()
+		slow := slowClose{near, make(chan struct{}), make(chan struct{})}
+		r.p.AddLink(30, 1, slow)
+		synctest.Wait()
+		far.Close()
+		<-slow.closing
+		if r.p.HasLink(30, 1) {
+			t.Error("it is used until the connection is closed")
+		}
+		close(slow.let)
+	})
+}
+
 // A life that is over loses the connection, whoever has dialled it; a later life does not
 // get what was asked of an earlier one.
 func TestSharedLineOfALifeThatIsOver(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 // The node with the higher ID moves its link to the one that the other has dialled
 // (converge): it asks, and when it is let the new link takes the place of the old one, as
 // any does. The old one writes what it holds and ends, and the other side, which never
-// used that connection, closes it.
+// used that connection, closes it. If the other has asked as well, at the same time, then
+// that node stays where it is, or they would change places.
 
 // Ask asks a life of a peer that has dialled this node whether its connection may be
 // used for the link to it, and says whether there is an answer to wait for. Each
@@ -81,7 +82,9 @@ func (l *line) share() {
 	}
 }
 
-// shared makes the line the link to the peer, which lets it. False: it was not asked.
+// shared makes the line the link to the peer, which lets it, unless there is one already to
+// a later life, or one that the peer, too, has asked for and moves to. False: it was not
+// asked.
 func (l *line) shared() bool {
 	p := l.p
 	p.mu.Lock()
@@ -90,7 +93,12 @@ func (l *line) shared() bool {
 		return false
 	}
 	l.mine = open
-	old := p.put(l.out)
+	old := l.out // not needed any more, and ends at once
+	if have := p.links[l.id]; have == nil || have.life <= l.life && !(have.dialled && have.theirs == open && l.id < p.Self) {
+		old = p.put(l.out)
+	} else {
+		l.mine = over
+	}
 	p.mu.Unlock()
 	p.changes.broadcast()
 	if old != nil {

@@ -93,10 +93,9 @@ func TestConvergeInAStorm(t *testing.T) {
 	c.exchange(3000)
 	over.Store(true)
 	wg.Wait()
-	eventually(t, "one connection", func() bool { return c.a.peers() == 1 && c.b.peers() == 1 })
-	if s := states(c.a) + states(c.b); strings.Count(s, both) != 2 {
-		t.Error(s)
-	}
+	eventually(t, "one connection", func() bool { // which each has heard of
+		return c.a.peers() == 1 && c.b.peers() == 1 && strings.Count(states(c.a)+states(c.b), both) == 2
+	})
 	c.exchange(100)
 	if all := c.logs.all(); len(all) > 0 {
 		t.Error("logged:", all)

@@ -1,0 +1,108 @@
+package plane
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"math/big"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// certificate is one for everybody: who is who is not what is tested.
+var certificate = sync.OnceValue(func() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+})
+
+// encrypted makes connections of TLS over those of pipe, whose handshake is done.
+func encrypted(pipe func(testing.TB) (net.Conn, net.Conn)) func(testing.TB) (net.Conn, net.Conn) {
+	return func(t testing.TB) (net.Conn, net.Conn) {
+		t.Helper()
+		near, far := pipe(t)
+		server := tls.Server(far, &tls.Config{Certificates: []tls.Certificate{certificate()}})
+		client := tls.Client(near, &tls.Config{InsecureSkipVerify: true})
+		done := make(chan error, 1)
+		go func() { done <- server.Handshake() }()
+		if err := client.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		return client, server
+	}
+}
+
+// Both directions of an encrypted connection are used at the same time, it is moved to,
+// each ends alone, and the connection with the second.
+func TestSharedTLS(t *testing.T) {
+	for name, pipe := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memory, "tcp": tcp} {
+		t.Run(name, func(t *testing.T) {
+			c := newCouple(t)
+			pipe := encrypted(pipe)
+			var wg sync.WaitGroup
+			wg.Go(func() { dialOver(t, pipe, c.a, c.b) })
+			wg.Go(func() { dialOver(t, pipe, c.b, c.a) })
+			wg.Go(func() { c.exchange(2000) })
+			wg.Wait()
+			eventually(t, "one connection", func() bool { return c.a.peers() == 1 && c.b.peers() == 1 })
+			c.one(c.a, c.b)
+			for _, p := range c.planes {
+				p.Sweep(false) // whose deadlines for reads must not hurt the other direction
+				p.Sweep(false)
+			}
+			c.exchange(100)
+			c.b.Use(table(c.b, 2))
+			eventually(t, "the end of one direction", func() bool { return states(c.a) == "dialled 2 3 link" })
+			if !c.a.HasLink(20, 101) || c.b.HasLink(10, 100) {
+				t.Errorf("[%s] and [%s]", states(c.a), states(c.b))
+			}
+			from := c.next[1].Load()
+			for i := range uint64(100) {
+				if err := c.a.Cast(t.Context(), 20, 0, message(from+i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "all of the other", func() bool { return c.next[1].Load() == from+100 })
+			c.a.Use(table(c.a, 2))
+			eventually(t, "no connection", func() bool { return c.a.peers() == 0 && c.b.peers() == 0 })
+			c.quiet()
+		})
+	}
+}
+
+// A peer that reads nothing does not keep an encrypted connection, nor who hangs up.
+func TestStuckTLS(t *testing.T) {
+	c := newCouple(t)
+	near, far := encrypted(tcp)(t)
+	defer far.Close()
+	c.a.AddLink(20, 101, near)
+	for c.a.Counters().Queued < 1<<20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		c.a.Cast(ctx, 20, 0, make([]byte, 60<<10))
+		cancel()
+	}
+	start := time.Now()
+	c.a.Gone(20, 101)
+	if took := time.Since(start); took > time.Second {
+		t.Error("it held up its caller for", took)
+	}
+	eventually(t, "no connection", func() bool { return c.a.peers() == 0 })
+	if took := time.Since(start); took > 8*time.Second { // farewell is given 5
+		t.Error("it took", took)
+	}
+}
