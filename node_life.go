@@ -67,7 +67,7 @@ func (n *Node) begin(self control.Registered) error {
 	l.plane = plane.New(plane.Config{
 		Self: self.ID, Life: self.Life, Bits: self.Bits, MaxPayload: self.MaxPayload, HopLimit: self.HopLimit,
 		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log,
-		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(),
+		Deliver: l.deliver, Prompt: n.cfg.prompt, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(),
 	})
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -98,7 +98,15 @@ func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestOrderPerSource(t *testing.T) {
+// eachWay runs a test with handlers on goroutines of their own, and on those that read.
+func eachWay(t *testing.T, test func(t *testing.T, option NodeOption)) {
+	t.Run("handlers", func(t *testing.T) { test(t, nodeOption(func(*nodeConfig) {})) })
+	t.Run("prompt", func(t *testing.T) { test(t, WithPromptHandler()) })
+}
+
+func TestOrderPerSource(t *testing.T) { eachWay(t, testOrderPerSource) }
+
+func testOrderPerSource(t *testing.T, option NodeOption) {
 	tr := newTestRing(t, NewMemoryNetwork(1))
 	const messages = 2000
 	var mu sync.Mutex
@@ -114,7 +122,7 @@ func TestOrderPerSource(t *testing.T) {
 				t.Errorf("from %d: message %d, want %d", m.Source, got, next[m.Source])
 			}
 			next[m.Source]++
-		})
+		}, option)
 	}
 	tr.setup(2)
 	sink := tr.nodes[0].ID()
@@ -197,7 +205,9 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 // Every handler answers every message with one to each node, for some rounds, with
 // windows far smaller than what is under way: handlers that waited for each
 // other's windows would wait for ever.
-func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
+func TestHandlersThatSendDoNotDeadlock(t *testing.T) { eachWay(t, testHandlersThatSend) }
+
+func testHandlersThatSend(t *testing.T, option NodeOption) {
 	tr := newTestRing(t, NewMemoryNetwork(1), WithMaxPayload(1<<10))
 	var nodes [6]atomic.Pointer[Node]
 	var handled atomic.Int64
@@ -214,7 +224,7 @@ func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 					t.Error(err)
 				}
 			}
-		}, WithLimits(Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}))
+		}, WithLimits(Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}), option)
 		nodes[i].Store(n)
 	}
 	tr.setup(2)
@@ -283,7 +293,9 @@ func TestHandlerBacklogHasABound(t *testing.T) {
 	}
 }
 
-func TestHandlerPanicCostsOneMessage(t *testing.T) {
+func TestHandlerPanicCostsOneMessage(t *testing.T) { eachWay(t, testHandlerPanic) }
+
+func testHandlerPanic(t *testing.T, option NodeOption) {
 	log := newTestLog()
 	tr := newTestRing(t, NewMemoryNetwork(1), log.option())
 	got := make(chan byte, 3)
@@ -292,7 +304,7 @@ func TestHandlerPanicCostsOneMessage(t *testing.T) {
 			panic("planted")
 		}
 		got <- m.Body[0]
-	})
+	}, option)
 	from := tr.join(nil)
 	tr.setup(0)
 	for i := range byte(3) {

@@ -38,7 +38,7 @@ func TestPlan(t *testing.T) {
 			seen[name] = true
 			of := r.of(s, row)
 			after := 1
-			if s.oneWay {
+			if s.delays {
 				after++ // the other reference
 			}
 			if len(of) <= after || !references[of[0].Name()] || of[after].Name() != "ringdht" {

@@ -20,7 +20,7 @@ import (
 // first one is its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(), reference.OneWay(),
-	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
+	ringdht.New(), ringdht.Cast(), ringdht.Prompt(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
 // references is how many of them are.
@@ -33,7 +33,7 @@ var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p str
 // section is a table to measure.
 type section struct {
 	title, note, x string
-	oneWay         bool // the reference with a connection for each direction takes part
+	delays         bool // those take part that differ in delays only: a reference with a connection for each direction, prompt handlers
 	load           load.Load
 	rows           []row
 }
@@ -112,7 +112,7 @@ func plan(of scope) []*section {
 	pingpong := &section{
 		title: "Ping-pong",
 		note:  "Round trips of one message at a time along a chain, both ends answering from where messages are delivered.",
-		load:  load.PingPong{Warm: of.warm, Time: of.duration}, oneWay: true,
+		load:  load.PingPong{Warm: of.warm, Time: of.duration}, delays: true,
 	}
 	for _, nodes := range []int{2, 3} {
 		t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 8}

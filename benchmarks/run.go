@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/process"
 	"github.com/x/ringdht/benchmarks/internal/report"
 	"github.com/x/ringdht/benchmarks/internal/systems/reference"
+	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
 )
 
 // runner measures.
@@ -52,14 +53,15 @@ func (s *section) loadOf(r row) load.Load {
 func (r *runner) of(s *section, row row) (of []bench.System) {
 	_, processes := s.loadOf(row).(process.Closed)
 	for _, sys := range r.systems {
-		if sys.Name() == reference.OneWay().Name() && !s.oneWay {
+		oneWay := sys.Name() == reference.OneWay().Name()
+		if (oneWay || sys.Name() == ringdht.Prompt().Name()) && !s.delays {
 			continue
 		}
 		if most := small[sys.Name()]; most > 0 && row.topology.Nodes > most {
 			continue
 		}
 		if _, ok := sys.(bench.Distributed); sys.Supports(row.topology) && (ok || !processes) {
-			if len(of) == 0 || s.oneWay && sys.Name() == reference.OneWay().Name() || r.which.MatchString(sys.Name()) { // the reference always
+			if len(of) == 0 || oneWay || r.which.MatchString(sys.Name()) { // the reference always
 				of = append(of, sys)
 			}
 		}

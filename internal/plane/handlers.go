@@ -82,13 +82,23 @@ func (p *Plane) work() {
 		t.next = nil
 		s.start(p)
 		s.mu.Unlock()
-		if t.in == nil {
-			p.handleCasts()
-		} else {
-			p.handle(t.in)
-		}
+		p.take(t)
 	}
 }
+
+// take has handlers take what there is.
+func (p *Plane) take(t *turn) {
+	if t.in == nil {
+		p.handleCasts()
+	} else {
+		p.handle(t.in)
+	}
+}
+
+// fewBytes is how many bytes a read may have brought for handlers that do not wait, for
+// the goroutine that has read them to call these itself. Of more there may be more to
+// come, and who reads should go on.
+const fewBytes = 1 << 10
 
 // close lets no handler start any more.
 func (s *scheduler) close() {

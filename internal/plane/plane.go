@@ -41,6 +41,7 @@ type Config struct {
 
 	Limits
 	Deliver Deliver
+	Prompt  bool // Deliver does not wait, so the goroutine that reads may call it
 	Log     *slog.Logger
 
 	// OnUndelivered hears of each stream that ended with messages of unknown outcome,

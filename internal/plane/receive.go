@@ -246,11 +246,12 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 // finish sends the answers to a batch and wakes the handlers, once for all of it.
 func (rc *reception) finish() {
 	p := rc.p
+	alone := p.Prompt && rc.accepted <= fewBytes && !p.closing.Load()
 	if rc.accepted != 0 {
 		p.inbox.Add(int64(rc.accepted))
 		rc.accepted = 0
 	}
-	if len(rc.ready) > 0 {
+	if len(rc.ready) > 0 && !alone {
 		p.sched.push(p, rc.ready...)
 		clear(rc.ready)
 		rc.ready = rc.ready[:0]
@@ -264,6 +265,11 @@ func (rc *reception) finish() {
 	rc.reset = p.Self
 	p.counters.frames.Add(rc.frames)
 	rc.frames = 0
+	for i, t := range rc.ready {
+		rc.ready[i] = nil
+		p.take(t)
+	}
+	rc.ready = rc.ready[:0]
 	if rc.rest {
 		rc.rest = false
 		time.Sleep(respite)

@@ -24,7 +24,8 @@ var (
 // With the context of one of this plane's handlers it does not wait for the
 // window: two nodes whose handlers wait for each other's would wait for ever.
 // What the window does not allow joins the handler backlog, and when that is
-// full the error is [ErrBacklog]. Other senders wait as long as the stream has a
+// full the error is [ErrBacklog]. With [Config.Prompt] it waits for nothing: that a sink
+// does not exist is then known when the message counts as undelivered. Other senders wait as long as the stream has a
 // backlog, which keeps it short.
 func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) error {
 	if len(body) > p.MaxPayload {
@@ -86,11 +87,17 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			// would spend its time waiting.
 			early := o.s.Pending() == 0 || o.bytes+wire.HeaderSize+len(body) <= maxEarly
 			if !full && early && p.known(sink) {
-				o.s.Push(port, body)
-				o.used = true
-				o.account()
+				o.pushEarly(port, body)
 				o.mu.Unlock()
 				return nil
+			}
+			if p.promptly(ctx) { // the answer may have to be read by who calls
+				err := o.backlogRoom(len(body))
+				if err == nil {
+					o.pushEarly(port, body)
+				}
+				o.mu.Unlock()
+				return err
 			}
 		case stream.Ended:
 			err := o.s.Err()
@@ -158,12 +165,19 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 			w.link.Now()
 		}
 		if p.placed(w, 1, err) {
-			if queued > w.link.Low() {
+			if queued > w.link.Low() && !p.promptly(ctx) {
 				w.link.Room(ctx)
 			}
 			return nil
 		}
 	}
+}
+
+// promptly says whether ctx is that of a handler that may be called by a goroutine that
+// reads: what such a goroutine waits for may have to be read by it, here or, in a circle,
+// elsewhere.
+func (p *Plane) promptly(ctx context.Context) bool {
+	return p.Prompt && ctx.Value(handlerKey{}) == p
 }
 
 // castWay is [Plane.towards], short where all is well.

@@ -18,13 +18,26 @@ func New() bench.System { return system{} }
 // Cast returns ringdht without streams: fire and forget.
 func Cast() bench.System { return system{cast: true} }
 
-type system struct{ cast bool }
+// Prompt returns ringdht with streams and handlers that promise not to wait.
+func Prompt() bench.System { return system{prompt: true} }
+
+type system struct{ cast, prompt bool }
 
 func (s system) Name() string {
-	if s.cast {
+	switch {
+	case s.cast:
 		return "ringdht cast"
+	case s.prompt:
+		return "ringdht prompt"
 	}
 	return "ringdht"
+}
+
+func (s system) options(more ...ringdht.NodeOption) []ringdht.NodeOption {
+	if s.prompt {
+		more = append(more, ringdht.WithPromptHandler())
+	}
+	return more
 }
 
 func (system) Supports(bench.Topology) bool { return true }
@@ -51,7 +64,7 @@ func place(t bench.Topology, node int) ringdht.ID {
 const lease = time.Minute
 
 func (s system) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
-	n := &net{cast: s.cast}
+	n := &net{system: s}
 	if err := n.start(ctx, t, deliver); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -59,7 +72,7 @@ func (s system) Start(ctx context.Context, t bench.Topology, deliver func(int, [
 }
 
 type net struct {
-	cast     bool
+	system
 	registry *ringdht.Registry
 	nodes    []*ringdht.Node
 	sinks    []ringdht.ID
@@ -83,8 +96,8 @@ func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []b
 	}
 	count, entries := members(t)
 	for i := range count {
-		node, err := ringdht.Join(ctx, at.String(), handler(i, deliver), ringdht.WithID(place(t, i)),
-			ringdht.WithListen(addr), ringdht.WithTransport(transport(fmt.Sprint("node", i))))
+		node, err := ringdht.Join(ctx, at.String(), handler(i, deliver), n.options(ringdht.WithID(place(t, i)),
+			ringdht.WithListen(addr), ringdht.WithTransport(transport(fmt.Sprint("node", i))))...)
 		if err != nil {
 			return err
 		}
