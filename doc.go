@@ -60,6 +60,9 @@
 // needs to sleep to let it finish. [Node.Cast] is for those who want the other
 // trade.
 //
+// Handlers run on goroutines of their own, so that one that waits holds up nothing
+// else; [WithPromptHandler] saves the change of goroutine for those that never do.
+//
 // # When things break
 //
 // A node lives as long as its connection to the registry. A process that ends is
