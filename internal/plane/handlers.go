@@ -154,11 +154,11 @@ func (c *castInbox) add(frames []byte, room int) (kept int, ready bool) {
 	return kept, ready
 }
 
-// crowded says whether the inbox is more than half full, and how many bytes have left it.
+// crowded says whether the inbox is more than a quarter full, and how many bytes have left it.
 func (c *castInbox) crowded() (yes bool, done int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.held > c.limit/2, c.done
+	return c.held > c.limit/4, c.done
 }
 
 func (c *castInbox) handled(bytes int) {

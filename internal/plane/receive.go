@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/x/ringdht/internal/link"
@@ -30,6 +31,7 @@ type reception struct {
 	reset    uint64   // source that was last told to reset, in this batch
 	pressed  int      // bytes given to what is crowded since the last respite, see press
 	rest     bool     // a respite is due
+	crowded  bool     // something fills up, see press
 }
 
 func (p *Plane) reception(l *line) *reception {
@@ -271,9 +273,11 @@ func (rc *reception) finish() {
 	}
 	rc.ready = rc.ready[:0]
 	if rc.rest {
-		rc.rest = false
 		time.Sleep(respite)
+	} else if rc.crowded {
+		runtime.Gosched()
 	}
+	rc.rest, rc.crowded = false, false
 }
 
 // refuse tells the source of a frame that it goes no further. Answers are never

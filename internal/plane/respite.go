@@ -6,7 +6,7 @@ import (
 )
 
 // Relays do not wait for links, nor readers for handlers. But a reader that goes on when
-// a queue that it fills is more than half full only reads what is then dropped, and takes
+// a queue that it fills is more than half full, or the inbox of casts a quarter, only reads what is then dropped, and takes
 // the processor from who would empty the queue: with three relays on two processors half
 // of all casts were lost. So a reader rests a little for each share of what it has given
 // to such a queue; TCP then slows down who sends, as it does where nobody relays.
@@ -17,9 +17,10 @@ import (
 // gives to a queue at least what leaves it. A respite takes a timer's grain, which is up
 // to a millisecond where the process is idle.
 //
-// Rejected: to offer the processor to others a few times. It goes to those that wait for
-// the same one, while the goroutine that matters may wait for another; and with all of
-// them busy the runtime looks seldom which connections can be written to.
+// Between respites it offers the processor to others. That alone does not help much: it
+// goes to those that wait for the same one, while the goroutine that matters may wait for
+// another; and with all of them busy the runtime looks seldom which connections can be
+// written to.
 const (
 	respite = 50 * time.Microsecond
 	share   = 32 << 10 // bytes
@@ -47,8 +48,9 @@ func (c *pace) moves(left int64) bool {
 	return true
 }
 
-// press notes that a queue that is more than half full was given bytes.
+// press notes that a queue that fills up was given bytes.
 func (rc *reception) press(c *pace, left int64, bytes int) {
+	rc.crowded = true
 	if rc.pressed += bytes; rc.pressed >= share {
 		rc.pressed = 0
 		rc.rest = c.moves(left) || rc.rest
