@@ -167,9 +167,9 @@ func WithUndelivered(f func(Undelivered)) NodeOption {
 // WithPromptHandler says that the handler does not wait, neither for another goroutine
 // nor for the network or a disk, and computes for some microseconds at most. Its sends
 // do not wait either, for a stream to open included: that a sink does not exist is then
-// told when the message counts as undelivered (see [WithUndelivered]). What arrives alone is then handed to it by the goroutine that has read it
-// and not by one of its own, which would have to be woken: the slowest round trips in a
-// hundred take half as long. A handler that waits all the same holds up what else comes
+// told when the message counts as undelivered (see [WithUndelivered]). What arrives alone
+// is then handed to it by the goroutine that has read it and not by one of its own, which
+// would have to be woken: the slowest round trips in a hundred take half as long. A handler that waits all the same holds up what else comes
 // over that connection, what the node relays included. Such calls do not count
 // towards [Limits.Handlers]; there is at most one for each connection.
 func WithPromptHandler() NodeOption { return nodeOption(func(o *nodeConfig) { o.prompt = true }) }

@@ -291,7 +291,8 @@ func (w *Writer) Stats() (bytes, writes int64) {
 // moves, while what waits behind it can still go another way.
 const maxWrite = 256 << 10
 
-// more says whether there is something to write. It must be called with mu held.
+// more says whether there is something to write. When all else is written it is the turn of
+// what [Writer.Finish] was given. It must be called with mu held.
 func (w *Writer) more() bool {
 	if w.err == nil && w.last != nil && w.busy == 0 && w.q.Size() == 0 && len(w.sources) == 0 {
 		w.urgent = append(w.urgent, w.last...)

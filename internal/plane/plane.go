@@ -7,8 +7,9 @@
 //
 // The goroutine that reads a connection never waits for anything but that
 // connection, or rests a little where a queue fills up and moves: what it cannot place
-// in a bounded queue it drops and counts, and the stream sends it again. Sources may wait, in Send and Flush, for their
-// context. Handlers run on goroutines of their own.
+// in a bounded queue it drops and counts, and the stream sends it again. Sources may
+// wait, in Send and Flush, for their context. Handlers run on goroutines of their own,
+// unless they promise not to wait, see [Config.Prompt].
 //
 // # Locks
 //

@@ -6,9 +6,9 @@ import (
 )
 
 // Relays do not wait for links, nor readers for handlers. But a reader that goes on when
-// a queue that it fills is more than half full, or the inbox of casts a quarter, only reads what is then dropped, and takes
-// the processor from who would empty the queue: with three relays on two processors half
-// of all casts were lost. So a reader rests a little for each share of what it has given
+// a queue that it fills is more than half full, or the inbox of casts a quarter, only
+// reads what is then dropped, and takes the processor from who would empty the queue: with
+// three relays on two processors half of all casts were lost. So a reader rests a little for each share of what it has given
 // to such a queue; TCP then slows down who sends, as it does where nobody relays.
 //
 // What that costs the rest of what comes over the same connection is bounded: there is no
@@ -34,11 +34,12 @@ type pace struct {
 	used int   // respites that it got and has not paid for
 }
 
-// moves says whether to give a respite to a queue that so many bytes have ever left.
+// moves says whether to give a respite to a queue that so many bytes have ever left. Who
+// counted them earlier than another may ask later.
 func (c *pace) moves(left int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	paid := (left - c.left) / share
+	paid := max(0, left-c.left) / share
 	c.left += paid * share
 	c.used = int(max(0, int64(c.used)-paid))
 	if c.used == credit {

@@ -28,6 +28,14 @@ func TestPace(t *testing.T) {
 		t.Error("not one for each share")
 	}
 	c.moves(1 << 40)
+	for range 2 * credit {
+		c.moves(0) // counted long ago
+	}
+	if c.used != credit {
+		t.Errorf("%d respites are owed, %d is the bound", c.used, credit)
+	}
+	c = pace{}
+	c.moves(1 << 40)
 	for got = 0; c.moves(1 << 40); got++ {
 	}
 	if got != credit-1 {

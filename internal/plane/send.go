@@ -25,8 +25,8 @@ var (
 // window: two nodes whose handlers wait for each other's would wait for ever.
 // What the window does not allow joins the handler backlog, and when that is
 // full the error is [ErrBacklog]. With [Config.Prompt] it waits for nothing: that a sink
-// does not exist is then known when the message counts as undelivered. Other senders wait as long as the stream has a
-// backlog, which keeps it short.
+// does not exist is then known when the message counts as undelivered. Other senders
+// wait as long as the stream has a backlog, which keeps it short.
 func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) error {
 	if len(body) > p.MaxPayload {
 		return p.tooLarge(len(body))
