@@ -75,6 +75,7 @@ type Writer struct {
 // counts as having room below low. When a write fails it closes conn, so whoever
 // reads from conn learns of it; there is no callback.
 func NewWriter(conn net.Conn, limit, low int) *Writer {
+	keepNear(conn)
 	w := &Writer{conn: conn, limit: limit, low: low, trier: newTrier(conn), born: time.Now()}
 	w.run = w.drain
 	return w
