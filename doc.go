@@ -58,7 +58,8 @@
 // a slow sink makes its own sources wait, in [Node.Send], and nobody else.
 // [Node.Flush] returns when everything accepted has been handled, so no program
 // needs to sleep to let it finish. [Node.Cast] is for those who want the other
-// trade.
+// trade. Who has many short messages for one node saves time by handing them over
+// together, [Node.SendBatch] and [Node.CastBatch].
 //
 // Handlers run on goroutines of their own, so that one that waits holds up nothing
 // else; [WithPromptHandler] saves the change of goroutine for those that never do.

@@ -20,7 +20,7 @@ import (
 // first one is its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(), reference.OneWay(),
-	ringdht.New(), ringdht.Cast(), ringdht.Prompt(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
+	ringdht.New(), ringdht.Batch(false), ringdht.Cast(), ringdht.Batch(true), ringdht.Prompt(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
 // references is how many of them are.
@@ -30,10 +30,16 @@ const references = 4
 // larger one than to be measured in it.
 var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p streams": 32, "struct per message": 32}
 
+// special are those that differ from others in delays only, true, or in throughput only.
+var special = map[string]bool{
+	reference.OneWay().Name(): true, ringdht.Prompt().Name(): true,
+	ringdht.Batch(false).Name(): false, ringdht.Batch(true).Name(): false,
+}
+
 // section is a table to measure.
 type section struct {
 	title, note, x string
-	delays         bool // those take part that differ in delays only: a reference with a connection for each direction, prompt handlers
+	delays         bool // and not throughput
 	load           load.Load
 	rows           []row
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/process"
 	"github.com/x/ringdht/benchmarks/internal/report"
 	"github.com/x/ringdht/benchmarks/internal/systems/reference"
-	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
 )
 
 // runner measures.
@@ -54,7 +53,7 @@ func (r *runner) of(s *section, row row) (of []bench.System) {
 	_, processes := s.loadOf(row).(process.Closed)
 	for _, sys := range r.systems {
 		oneWay := sys.Name() == reference.OneWay().Name()
-		if (oneWay || sys.Name() == ringdht.Prompt().Name()) && !s.delays {
+		if only, ok := special[sys.Name()]; ok && only != s.delays {
 			continue
 		}
 		if most := small[sys.Name()]; most > 0 && row.topology.Nodes > most {

@@ -41,7 +41,7 @@ func TestFinish(t *testing.T) {
 		if _, err := w.Append(late); !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
-		if _, _, err := w.AppendFrame(wire.Header{Type: wire.Cast}, false, late[:10]); !errors.Is(err, net.ErrClosed) {
+		if _, _, _, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("late")); !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
 		if _, _, _, err := w.AppendSpans(late, []Span{{0, 100}}); !errors.Is(err, net.ErrClosed) {

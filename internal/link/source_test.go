@@ -195,7 +195,7 @@ func TestNowWhenTheConnectionHasEnded(t *testing.T) {
 	w := idleWriter(t, near, 1<<20, 1)
 	w.KeepLeftover()
 	near.Close()
-	if _, due, err := w.AppendFrame(wire.Header{Type: wire.Cast}, false, nil); !due || err != nil {
+	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !due || err != nil {
 		t.Fatal(due, err)
 	}
 	w.Now()
@@ -210,7 +210,7 @@ func TestNowWhenTheConnectionHasEnded(t *testing.T) {
 func TestNowWakesWhoWaitsForRoom(t *testing.T) {
 	near, _ := tcpPair(t)
 	w := idleWriter(t, near, 1<<20, 100)
-	if _, due, err := w.AppendFrame(wire.Header{Type: wire.Cast}, false, nil); !due || err != nil {
+	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !due || err != nil {
 		t.Fatal(due, err)
 	}
 	if _, err := w.Append(frame(1, 200)); err != nil {
@@ -251,7 +251,7 @@ func TestNowLeavesOthersConnectionsAlone(t *testing.T) {
 	w.mu.Lock()
 	w.idle = -time.Hour
 	w.mu.Unlock()
-	if _, due, err := w.AppendFrame(wire.Header{Type: wire.Cast}, false, make([]byte, 100-wire.HeaderSize)); err != nil {
+	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, [][]byte{make([]byte, 100-wire.HeaderSize)}); err != nil {
 		t.Fatal(err)
 	} else if due {
 		w.Now()

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/fifo"
-	"github.com/x/ringdht/internal/wire"
 )
 
 // ErrFull says that a frame found the queue at its bound.
@@ -117,43 +116,6 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 	w.tail += int64(len(frames))
 	w.start()
 	return queued, nil
-}
-
-// AppendFrame is [Writer.Append] for a frame that is made in place, and counted, see
-// [Writer.Frames]. If due then the caller must call [Writer.Now].
-func (w *Writer) AppendFrame(h wire.Header, detour bool, body []byte) (queued int, due bool, err error) {
-	n := wire.HeaderSize + len(body)
-	w.mu.Lock()
-	queued = w.held() + n
-	err = w.shut()
-	switch {
-	case err != nil:
-		queued = 0
-	case queued > w.limit:
-		w.frames++
-		err = ErrFull
-	default:
-		b := w.q.Reserve(n)
-		h.Put(b, len(body))
-		if detour {
-			wire.Frame(b).SetDetour(true)
-		}
-		copy(b[wire.HeaderSize:], body)
-		w.frames++
-		w.total += int64(n)
-		w.tail += int64(n)
-		due = w.begin()
-	}
-	w.mu.Unlock()
-	return queued, due, err
-}
-
-// Frames is how many frames [Writer.AppendFrame] was given while the connection stood,
-// those that found no room included: who appends under a lock need not count elsewhere.
-func (w *Writer) Frames() int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.frames
 }
 
 // AppendMarked is [Writer.Append] that also tells where [Progress.Head] will be when

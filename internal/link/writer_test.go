@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"testing"
 	"testing/synctest"
 
 	"github.com/x/ringdht/internal/memnet"
-	"github.com/x/ringdht/internal/wire"
 )
 
 func TestWriterWritesAtOnce(t *testing.T) {
@@ -204,36 +202,4 @@ func TestWriterNeverWaits(t *testing.T) {
 		}
 		far.Close()
 	})
-}
-
-// A frame that is made in place is what it is when it is appended whole, and is counted,
-// also where it finds no room.
-func TestAppendFrame(t *testing.T) {
-	near, far := memnet.Pipe()
-	defer far.Close()
-	const limit = 300
-	w := NewWriter(near, limit, 1)
-	h := wire.Header{Type: wire.Cast, Port: 3, Dst: 4, Src: 5, Seq: 6}
-	want := wire.Append(nil, h, []byte("straight"))
-	want = wire.Append(want, h, []byte("around"))
-	wire.Frame(want[wire.HeaderSize+8:]).SetDetour(true)
-	for i, body := range []string{"straight", "around"} {
-		if _, _, err := w.AppendFrame(h, i == 1, []byte(body)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%q, %v; want %q", got, err, want)
-	}
-	if _, _, err := w.AppendFrame(h, false, make([]byte, limit)); !errors.Is(err, ErrFull) {
-		t.Error(err)
-	}
-	w.Close()
-	if _, _, err := w.AppendFrame(h, false, nil); !errors.Is(err, net.ErrClosed) {
-		t.Error(err)
-	}
-	if n := w.Frames(); n != 3 {
-		t.Errorf("%d frames counted, want 3", n)
-	}
 }

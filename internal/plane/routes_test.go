@@ -128,16 +128,21 @@ func TestEndedLinkIsNotTriedTwice(t *testing.T) {
 					t.Error("nobody is told that a link is missing")
 				}
 
-				near, _ = memnet.Pipe()
-				again := deaf{near, d.let}
-				r.p.AddLink(40, 1, again)
-				if fail() == l {
-					t.Fatal("the link was not replaced")
+				for _, send := range []func() error{
+					func() error { return r.p.emit(c.dst, data(c.dst, 0)) },
+					func() error { return r.p.Cast(t.Context(), c.dst, 0, nil) },
+				} {
+					near, _ = memnet.Pipe()
+					again := deaf{near, d.let}
+					r.p.AddLink(40, 1, again)
+					if fail() == l {
+						t.Fatal("the link was not replaced")
+					}
+					if err := send(); err != nil {
+						t.Error(err)
+					}
+					r.arrived(30, 0)
 				}
-				if err := r.p.emit(c.dst, data(c.dst, 3)); err != nil {
-					t.Error(err)
-				}
-				r.arrived(30, 3)
 				r.dropped(Dropped{})
 				close(d.let)
 			})

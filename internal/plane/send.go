@@ -147,30 +147,8 @@ func (p *Plane) tooLarge(n int) error {
 // Cast sends a message without a stream: nobody numbers, acknowledges or repeats
 // it. It waits, for ctx, only while the first link is congested.
 func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) error {
-	if len(body) > p.MaxPayload {
-		return p.tooLarge(len(body))
-	}
-	h := wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}
-	for {
-		w, err := p.castWay(sink)
-		if w.link == nil {
-			p.nowhere(1, err)
-			if err == nil {
-				p.counters.casts.Add(1)
-			}
-			return err
-		}
-		queued, due, err := w.link.AppendFrame(h, w.detour, body)
-		if due {
-			w.link.Now()
-		}
-		if p.placed(w, 1, err) {
-			if queued > w.link.Low() && !p.promptly(ctx) {
-				w.link.Room(ctx)
-			}
-			return nil
-		}
-	}
+	_, err := p.CastBatch(ctx, sink, port, [][]byte{body})
+	return err
 }
 
 // promptly says whether ctx is that of a handler that may be called by a goroutine that

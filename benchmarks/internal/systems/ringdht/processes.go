@@ -44,7 +44,7 @@ func (s system) Join(ctx context.Context, t bench.Topology, i int, host string, 
 	if err != nil {
 		return nil, err
 	}
-	m := &member{node: node, cast: s.cast}
+	m := &member{node: node, system: s}
 	for sink := range t.Nodes {
 		m.sinks = append(m.sinks, place(t, sink))
 	}
@@ -52,14 +52,14 @@ func (s system) Join(ctx context.Context, t bench.Topology, i int, host string, 
 }
 
 type member struct {
+	system
 	node  *ringdht.Node
 	sinks []ringdht.ID
-	cast  bool
 }
 
 func (m *member) Addr() string                                  { return m.node.Peer().Addr }
 func (m *member) Connect(ctx context.Context, _ []string) error { return m.node.Ready(ctx) }
-func (m *member) Sender() bench.Sender                          { return newSender(m.node, m.sinks, m.cast) }
+func (m *member) Sender() bench.Sender                          { return m.sender(m.node, m.sinks) }
 
 // Close closes the node at once, as in one process.
 func (m *member) Close() error {

@@ -21,10 +21,18 @@ func Cast() bench.System { return system{cast: true} }
 // Prompt returns ringdht with streams and handlers that promise not to wait.
 func Prompt() bench.System { return system{prompt: true} }
 
-type system struct{ cast, prompt bool }
+// Batch returns either with messages sent by the dozen; it takes chains only, where all of them
+// have the same sink.
+func Batch(cast bool) bench.System { return system{cast: cast, batch: true} }
+
+type system struct{ cast, prompt, batch bool }
 
 func (s system) Name() string {
 	switch {
+	case s.batch && s.cast:
+		return "ringdht cast batch"
+	case s.batch:
+		return "ringdht batch"
 	case s.cast:
 		return "ringdht cast"
 	case s.prompt:
@@ -40,7 +48,7 @@ func (s system) options(more ...ringdht.NodeOption) []ringdht.NodeOption {
 	return more
 }
 
-func (system) Supports(bench.Topology) bool { return true }
+func (s system) Supports(t bench.Topology) bool { return !s.batch || t.Shape == bench.Chain }
 
 // members is how many nodes a topology takes, and their entries. A chain is a ring
 // with tables of one entry, so that the way from node 0 to the last one passes those
@@ -118,7 +126,7 @@ func handler(node int, deliver func(int, []byte)) ringdht.Handler {
 	return func(_ context.Context, m ringdht.Message) { deliver(node, m.Body) }
 }
 
-func (n *net) Sender(node int) bench.Sender { return newSender(n.nodes[node], n.sinks, n.cast) }
+func (n *net) Sender(node int) bench.Sender { return n.sender(n.nodes[node], n.sinks) }
 
 // Close closes the nodes at once: the loads have waited for what they sent.
 func (n *net) Close() error {
@@ -133,12 +141,17 @@ func (n *net) Close() error {
 	return n.registry.Close()
 }
 
-func newSender(node *ringdht.Node, sinks []ringdht.ID, cast bool) bench.Sender {
-	s := sender{node, sinks}
-	if cast {
-		return caster{s}
+func (s system) sender(node *ringdht.Node, sinks []ringdht.ID) bench.Sender {
+	one := sender{node, sinks}
+	switch {
+	case s.batch && s.cast:
+		return &batcher{send: node.CastBatch, sinks: sinks}
+	case s.batch:
+		return &batcher{send: node.SendBatch, sinks: sinks}
+	case s.cast:
+		return caster{one}
 	}
-	return s
+	return one
 }
 
 type sender struct {

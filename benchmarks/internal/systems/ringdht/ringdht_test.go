@@ -8,3 +8,4 @@ import (
 )
 
 func TestStreams(t *testing.T) { systest.Run(t, ringdht.New()) }
+func TestBatches(t *testing.T) { systest.Run(t, ringdht.Batch(false)) }

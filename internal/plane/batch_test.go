@@ -1,0 +1,274 @@
+package plane
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// bodies returns n of them, of so many bytes.
+func bodies(n, size int) [][]byte {
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = make([]byte, size)
+	}
+	return all
+}
+
+// Batches and single messages that several goroutines send to one sink at the same time
+// arrive once each, and those of each goroutine in its order.
+func TestBatchesAreExact(t *testing.T) {
+	const senders, each = 4, 3000
+	for name, pipe := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memory, "tcp": tcp} {
+		t.Run(name, func(t *testing.T) {
+			var next [senders]uint32 // of the sink, whose handler is called by one goroutine at a time
+			m := newMesh(t, 3, 1, testLimits(), pipe, func(node int) Deliver {
+				return func(_ context.Context, d *Delivery) {
+					who, n := d.Body[0], binary.BigEndian.Uint32(d.Body[1:])
+					if next[who] != n || d.Cast {
+						t.Errorf("of sender %d: message %d at node %d, want %d", who, n, node, next[who])
+					}
+					next[who] = n + 1
+				}
+			})
+			var wg sync.WaitGroup
+			for who := range senders {
+				wg.Go(func() {
+					for n := 0; n < each; {
+						batch := bodies(min((n*7+who)%150, each-n), 5+(n+who)%300)
+						for i, b := range batch {
+							b[0] = byte(who)
+							binary.BigEndian.PutUint32(b[1:], uint32(n+i))
+						}
+						accepted, err := m.planes[0].SendBatch(t.Context(), 30, 0, batch)
+						if accepted != len(batch) || err != nil {
+							t.Errorf("%d of %d accepted, %v", accepted, len(batch), err)
+							return
+						}
+						clear(batch) // they are the caller's again
+						if n += len(batch); n < each {
+							if err := m.planes[0].Send(t.Context(), 30, 0, binary.BigEndian.AppendUint32([]byte{byte(who)}, uint32(n))); err != nil {
+								t.Error(err)
+								return
+							}
+							n++
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if _, err := m.planes[0].Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for who, n := range next {
+				if n != each {
+					t.Errorf("of sender %d: %d messages arrived", who, n)
+				}
+			}
+		})
+	}
+}
+
+// What an allowance covers is admitted under one lock, and no more.
+func TestAdmit(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		o := r.stream()
+		r.jam(40)
+		for n := 0; o.left < 5*(wire.HeaderSize+10)+9 && n < 1500; n++ {
+			r.send(50, 1)
+		}
+		o.lock()
+		o.grant()
+		o.granted = min(o.granted, 5*(wire.HeaderSize+10)+9)
+		o.left = o.granted
+		pending := o.s.Pending()
+		o.mu.Unlock()
+		if n := o.admit(0, bodies(7, 10)); n != 5 || o.left != 9 {
+			t.Errorf("%d admitted, %d bytes are left, want 5 and 9", n, o.left)
+		}
+		if n := o.admit(0, bodies(1, 10)); n != 0 {
+			t.Errorf("%d admitted without room", n)
+		}
+		o.lock()
+		if got := o.s.Pending() - pending; got != 5 || o.bytes != o.s.Bytes() {
+			t.Errorf("%d more pending, %d bytes counted of %d", got, o.bytes, o.s.Bytes())
+		}
+		o.grant()
+		granted := o.left
+		o.mu.Unlock()
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		if n := o.admit(0, bodies(1, 10)); n != 0 || granted == 0 {
+			t.Errorf("%d admitted by an allowance of other routes, of %d bytes", n, granted)
+		}
+	})
+}
+
+// A batch ends at the first message that is not accepted, for that one's reason, and says
+// how many were.
+func TestBatchStops(t *testing.T) {
+	const large = 64<<10 + 1
+	type call = func(*Plane, context.Context, uint64, uint8, [][]byte) (int, error)
+	calls := map[string]call{"send": (*Plane).SendBatch, "cast": (*Plane).CastBatch}
+	for name, send := range calls {
+		t.Run(name+", too large", func(t *testing.T) {
+			withRig(t, func(t *testing.T, r *rig) {
+				r.stream()
+				all := bodies(100, 1)
+				all[80], all[81] = make([]byte, large), make([]byte, large)
+				if n, err := send(r.p, t.Context(), 50, 0, all); n != 80 || !errors.Is(err, ErrTooLarge) {
+					t.Errorf("%d, %v; want 80, too large", n, err)
+				}
+				synctest.Wait()
+				r.mu.Lock()
+				got := len(r.got[40])
+				r.mu.Unlock()
+				if got != 80 {
+					t.Errorf("%d frames arrive, want 80", got)
+				}
+				if n, err := send(r.p, t.Context(), 50, 0, all[80:]); n != 0 || !errors.Is(err, ErrTooLarge) {
+					t.Errorf("%d, %v; want 0, too large", n, err)
+				}
+				if n, err := send(r.p, t.Context(), 50, 0, nil); n != 0 || err != nil {
+					t.Errorf("of none %d, %v", n, err)
+				}
+			})
+		})
+		t.Run(name+", context", func(t *testing.T) {
+			withRig(t, func(t *testing.T, r *rig) {
+				r.stream()
+				r.jam(40)
+				before := r.p.Counters().Sent
+				for range 3 { // the window is full after the first; of casts one each time
+					ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("planted"))
+					n, err := send(r.p, ctx, 50, 0, bodies(3000, 100))
+					cancel()
+					if err == nil || err.Error() != "planted" || n == 3000 {
+						t.Errorf("%d, %v; want less than 3000, and the cause", n, err)
+					}
+					if c := r.p.Counters(); c.Sent-before != int64(n) || c.Dropped != (Dropped{}) {
+						t.Errorf("%d are said and %d counted, %+v", n, c.Sent-before, c.Dropped)
+					}
+					before = r.p.Counters().Sent
+				}
+			}, func(c *Config) { c.LinkQueue, c.LinkLow = 1<<20, 64<<10 })
+		})
+		t.Run(name+", nobody", func(t *testing.T) {
+			withRig(t, func(t *testing.T, r *rig) {
+				r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
+				if n, err := send(r.p, t.Context(), 30, 0, bodies(100, 1)); n != 0 || !errors.Is(err, stream.ErrNoSuchNode) {
+					t.Errorf("%d, %v; want 0, no such node", n, err)
+				}
+			})
+		})
+		t.Run(name+", closed", func(t *testing.T) {
+			withRig(t, func(t *testing.T, r *rig) {
+				r.stream()
+				r.jam(40)
+				done := make(chan string)
+				go func() {
+					n, err := send(r.p, t.Context(), 50, 0, bodies(100_000, 100))
+					done <- fmt.Sprint(n < 100_000, err)
+				}()
+				synctest.Wait()
+				r.p.Close(net.ErrClosed)
+				if got := <-done; name == "send" && got != "true "+net.ErrClosed.Error() {
+					t.Error(got)
+				}
+			})
+		})
+	}
+}
+
+// Casts for which there is no link, or no room, are lost and counted, and a batch goes on with
+// the next link when one ends.
+func TestCastBatchLoses(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
+		if n, err := r.p.CastBatch(t.Context(), 40, 0, bodies(100, 1)); n != 100 || err != nil {
+			t.Errorf("without a link: %d, %v", n, err)
+		}
+		r.dropped(Dropped{LinkDown: 100})
+		l := r.jam(40)
+		done := make(chan int)
+		go func() {
+			n, err := r.p.CastBatch(t.Context(), 40, 0, bodies(3000, 100))
+			if err != nil {
+				t.Error(err)
+			}
+			done <- n
+		}()
+		synctest.Wait()
+		queued := int64(l.Frames())
+		if queued >= 3000 || queued < 100 {
+			t.Fatalf("%d frames are queued", queued)
+		}
+		l.Fail(errBroken)
+		r.link(40)
+		if n := <-done; n != 3000 {
+			t.Errorf("%d sent", n)
+		}
+		synctest.Wait()
+		r.mu.Lock()
+		got := int64(len(r.got[40]))
+		r.mu.Unlock()
+		c := r.p.Counters()
+		if c.Casts != 3100 || got+c.Dropped.LinkDown != 3100 {
+			t.Errorf("%d counted, %d arrived, lost: %+v", c.Casts, got, c.Dropped)
+		}
+	}, func(c *Config) { c.LinkQueue, c.LinkLow = 1<<20, 64<<10 })
+}
+
+// A handler's batch waits for nothing: what the window does not allow joins the backlog,
+// and that is bounded.
+func TestHandlersBatch(t *testing.T) {
+	var r *rig
+	var accepted int
+	var err error
+	withRig(t, func(t *testing.T, rig *rig) {
+		r = rig
+		r.stream()
+		r.jam(40)
+		r.feed(castHere("go"))
+		if accepted == 0 || accepted == 3000 || !errors.Is(err, ErrBacklog) {
+			t.Errorf("%d accepted, %v", accepted, err)
+		}
+		if got := r.p.outboundTo(50).s.Pending(); got != uint64(accepted)+1 {
+			t.Errorf("%d are pending, %d accepted", got-1, accepted)
+		}
+	}, func(c *Config) {
+		c.HandlerBacklog = 100 << 10
+		c.Deliver = func(ctx context.Context, _ *Delivery) {
+			accepted, err = r.p.SendBatch(ctx, 50, 0, bodies(3000, 100))
+		}
+	})
+}
+
+// Batches allocate nothing.
+func TestBatchesAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector empties pools")
+	}
+	m := newMesh(t, 2, 1, testLimits(), memory, nil)
+	all := bodies(200, 8)
+	for name, send := range map[string]func(context.Context, uint64, uint8, [][]byte) (int, error){
+		"send": m.planes[0].SendBatch, "cast": m.planes[0].CastBatch,
+	} {
+		n := testing.AllocsPerRun(200, func() {
+			if n, err := send(t.Context(), 20, 0, all); n != len(all) || err != nil {
+				t.Error(n, err)
+			}
+		})
+		if n > 1 { // of 200 messages; what the stream's end allocates is in it
+			t.Errorf("%s: %v allocations in a batch of %d", name, n, len(all))
+		}
+	}
+}
