@@ -242,10 +242,11 @@ func closing(t *testing.T, s bench.System, top bench.Topology) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := net.Sender(0).Send(top.Nodes-1, make([]byte, top.Payload)); err != nil {
+	sender := net.Sender(0)
+	if err := sender.Send(top.Nodes-1, make([]byte, top.Payload)); err != nil {
 		t.Fatal(err)
 	}
-	if err := net.Sender(0).Push(); err != nil {
+	if err := sender.Push(); err != nil {
 		t.Fatal(err)
 	}
 	<-begun
