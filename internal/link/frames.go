@@ -4,8 +4,8 @@ import "github.com/x/ringdht/internal/wire"
 
 // AppendFrames is [Writer.Append] for frames that are made in place, and counted, see
 // [Writer.Frames]. They have the same header; each has a body of its own. It takes the first of
-// them, as many as it takes to pass [Writer.Low], where who can wait does; one at least,
-// or the error says why none. If due then the caller must call [Writer.Now].
+// them, as many as it takes to pass [Writer.Low], where who can wait does, or 64 KiB; one
+// at least, or the error says why none. If due then the caller must call [Writer.Now].
 func (w *Writer) AppendFrames(h wire.Header, detour bool, bodies [][]byte) (taken, queued int, due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -26,7 +26,7 @@ func (w *Writer) AppendFrames(h wire.Header, detour bool, bodies [][]byte) (take
 		}
 		copy(b[wire.HeaderSize:], body)
 		taken++
-		if held += n; held > w.low {
+		if held += n; held > w.low || held-before >= 64<<10 {
 			break
 		}
 	}

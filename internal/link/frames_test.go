@@ -63,15 +63,17 @@ func TestAppendFrames(t *testing.T) {
 // No more are taken at a time than who waits for room after each would append, nor than
 // there is room for.
 func TestAppendFramesStops(t *testing.T) {
-	for _, c := range []struct{ limit, low, taken int }{{1000, 250, 3}, {1000, 0, 1}, {399, 1000, 3}} {
+	for _, c := range []struct{ limit, low, size, taken int }{
+		{1000, 250, 100, 3}, {1000, 0, 100, 1}, {399, 1000, 100, 3}, {1 << 20, 1 << 20, 33 << 10, 2},
+	} {
 		bubble(t, func(t *testing.T) {
 			near, far := memnet.Pipe()
 			defer far.Close()
 			w := NewWriter(near, c.limit, c.low)
 			defer w.Close()
-			body := make([]byte, 100-wire.HeaderSize)
+			body := make([]byte, c.size-wire.HeaderSize)
 			taken, queued, _, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, [][]byte{body, body, body, body})
-			if taken != c.taken || queued != 100*taken || err != nil || w.Frames() != int64(taken) {
+			if taken != c.taken || queued != c.size*taken || err != nil || w.Frames() != int64(taken) {
 				t.Errorf("%+v: %d taken, %d bytes queued, %v, %d counted", c, taken, queued, err, w.Frames())
 			}
 		})

@@ -13,6 +13,10 @@ import (
 // 256 KiB or 384 KiB long ones are slower again; see docs/performance.md. What does not
 // fit waits in the queue, as a slow network would have it.
 //
+// Addresses may be translated so that another machine seems to be this one. Such a connection
+// carries what is right and not more than this buffer each round trip. A connection of another
+// type than package net's, or TLS over it, is left alone.
+//
 // Rejected: bounding what the other end may receive and has not read; TCP's window then
 // opens and closes for each read.
 const nearBuffer = 192 << 10

@@ -7,16 +7,18 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// batch is how many messages at most are taken under one lock. Who relays over the same
-// link, or brings acknowledgements, waits for them, about as long as for the copy of what
-// one read has brought; and more would save little more.
+// batch is how many messages at most are taken under one lock, if they are short, see
+// [link.Writer.AppendFrames]. Who relays over the same link, or brings acknowledgements,
+// waits for them, about as long as for the copy of what one read has brought; and more
+// would save little more.
 const batch = 64
 
-// SendBatch is [Plane.Send] for many messages, which take the lock of their stream
-// together. It returns how many are accepted; an error is about the next one.
+// SendBatch is [Plane.Send] for many messages, of which those that an allowance covers
+// take the lock of their stream together: a dozen, if they are short. It returns how many are accepted; an error is about the next one.
 func (p *Plane) SendBatch(ctx context.Context, sink uint64, port uint8, bodies [][]byte) (accepted int, err error) {
 	for accepted < len(bodies) {
-		if o := p.outboundTo(sink); o != nil {
+		// No allowance covers a long one, which would take the lock twice.
+		if o := p.outboundTo(sink); o != nil && len(bodies[accepted]) < claimAhead {
 			accepted += o.admit(port, bodies[accepted:min(len(bodies), accepted+batch)])
 		}
 		if accepted == len(bodies) {
@@ -40,7 +42,7 @@ func (o *outbound) admit(port uint8, bodies [][]byte) (n int) {
 	}
 	for _, body := range bodies {
 		size := wire.HeaderSize + len(body)
-		if size > o.left {
+		if size > o.left || o.p.tooLong(body) {
 			break
 		}
 		o.left -= size
@@ -62,6 +64,9 @@ func (p *Plane) CastBatch(ctx context.Context, sink uint64, port uint8, bodies [
 			if part = part[:i]; i == 0 {
 				return sent, p.tooLarge(len(bodies[sent]))
 			}
+		}
+		if p.closing.Load() {
+			return sent, p.why
 		}
 		w, err := p.castWay(sink)
 		if w.link == nil {

@@ -54,7 +54,9 @@ func TestBatchesAreExact(t *testing.T) {
 							t.Errorf("%d of %d accepted, %v", accepted, len(batch), err)
 							return
 						}
-						clear(batch) // they are the caller's again
+						for _, b := range batch { // they are the caller's again
+							clear(b)
+						}
 						if n += len(batch); n < each {
 							if err := m.planes[0].Send(t.Context(), 30, 0, binary.BigEndian.AppendUint32([]byte{byte(who)}, uint32(n))); err != nil {
 								t.Error(err)
@@ -112,6 +114,23 @@ func TestAdmit(t *testing.T) {
 	})
 }
 
+// What is too large is not admitted by an allowance that would cover it.
+func TestAdmitNothingTooLarge(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		o := r.stream()
+		r.jam(40)
+		for n := 0; o.left < 300 && n < 1500; n++ {
+			r.send(50, 1)
+		}
+		if o.left < 300 {
+			t.Fatal("too little is granted")
+		}
+		if n, err := r.p.SendBatch(t.Context(), 50, 0, append(bodies(2, 1), make([]byte, 101))); n != 2 || !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%d, %v; want 2, too large", n, err)
+		}
+	}, func(c *Config) { c.MaxPayload = 100 })
+}
+
 // A batch ends at the first message that is not accepted, for that one's reason, and says
 // how many were.
 func TestBatchStops(t *testing.T) {
@@ -167,6 +186,9 @@ func TestBatchStops(t *testing.T) {
 				if n, err := send(r.p, t.Context(), 30, 0, bodies(100, 1)); n != 0 || !errors.Is(err, stream.ErrNoSuchNode) {
 					t.Errorf("%d, %v; want 0, no such node", n, err)
 				}
+				if c := r.p.Counters(); name == "cast" && c.Dropped != (Dropped{NoRoute: 1}) {
+					t.Errorf("%+v", c.Dropped)
+				}
 			})
 		})
 		t.Run(name+", closed", func(t *testing.T) {
@@ -180,7 +202,7 @@ func TestBatchStops(t *testing.T) {
 				}()
 				synctest.Wait()
 				r.p.Close(net.ErrClosed)
-				if got := <-done; name == "send" && got != "true "+net.ErrClosed.Error() {
+				if got := <-done; got != "true "+net.ErrClosed.Error() {
 					t.Error(got)
 				}
 			})
@@ -188,43 +210,81 @@ func TestBatchStops(t *testing.T) {
 	}
 }
 
-// Casts for which there is no link, or no room, are lost and counted, and a batch goes on with
-// the next link when one ends.
+// Casts for which there is no link are lost and counted.
 func TestCastBatchLoses(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
 		if n, err := r.p.CastBatch(t.Context(), 40, 0, bodies(100, 1)); n != 100 || err != nil {
-			t.Errorf("without a link: %d, %v", n, err)
+			t.Errorf("%d, %v", n, err)
 		}
-		r.dropped(Dropped{LinkDown: 100})
-		l := r.jam(40)
-		done := make(chan int)
-		go func() {
-			n, err := r.p.CastBatch(t.Context(), 40, 0, bodies(3000, 100))
-			if err != nil {
-				t.Error(err)
-			}
-			done <- n
-		}()
-		synctest.Wait()
-		queued := int64(l.Frames())
-		if queued >= 3000 || queued < 100 {
-			t.Fatalf("%d frames are queued", queued)
+		if c := r.p.Counters(); c.Casts != 100 || c.Dropped != (Dropped{LinkDown: 100}) {
+			t.Errorf("%d casts, %+v", c.Casts, c.Dropped)
 		}
-		l.Fail(errBroken)
-		r.link(40)
-		if n := <-done; n != 3000 {
-			t.Errorf("%d sent", n)
-		}
-		synctest.Wait()
-		r.mu.Lock()
-		got := int64(len(r.got[40]))
-		r.mu.Unlock()
-		c := r.p.Counters()
-		if c.Casts != 3100 || got+c.Dropped.LinkDown != 3100 {
-			t.Errorf("%d counted, %d arrived, lost: %+v", c.Casts, got, c.Dropped)
-		}
-	}, func(c *Config) { c.LinkQueue, c.LinkLow = 1<<20, 64<<10 })
+	})
+}
+
+// A batch whose link ends goes on with another one, and what was queued too: each
+// message once, those of a stream in their order.
+func TestBatchesChangeLinks(t *testing.T) {
+	const n = 3000
+	for name, send := range map[string]func(*Plane, context.Context, uint64, uint8, [][]byte) (int, error){
+		"send": (*Plane).SendBatch, "cast": (*Plane).CastBatch,
+	} {
+		t.Run(name, func(t *testing.T) {
+			withRig(t, func(t *testing.T, r *rig) {
+				r.stream()
+				r.link(30)
+				l := r.jam(40)
+				before := r.p.Counters()
+				done := make(chan int)
+				go func() {
+					sent := 0
+					for sent < n { // as the window allows
+						some, err := send(r.p, t.Context(), 50, 0, bodies(n, 1)[:min(n-sent, 700)])
+						if err != nil {
+							t.Error(err)
+							break
+						}
+						sent += some
+					}
+					done <- sent
+				}()
+				synctest.Wait()
+				select {
+				case <-done:
+					t.Fatal("it does not wait for the link")
+				default:
+				}
+				l.Fail(errBroken)
+				arrived := uint64(0)
+				for sent := 0; sent < n; {
+					select {
+					case sent = <-done:
+					default:
+					}
+					synctest.Wait()
+					r.mu.Lock()
+					for _, f := range r.got[30] {
+						switch {
+						case f.Type() == wire.Data && f.Seq() != 1001+arrived:
+							t.Fatalf("%d arrives, %d is next", f.Seq(), 1001+arrived)
+						case f.Type() == wire.Data, f.Type() == wire.Cast:
+							arrived++
+						}
+					}
+					delete(r.got, 30)
+					r.mu.Unlock()
+					if name == "send" {
+						r.feed(ack(50, 1001+arrived))
+					}
+				}
+				c := r.p.Counters()
+				if arrived != n || c.Sent-before.Sent != n || c.Retransmitted != 0 || c.Dropped != (Dropped{}) || c.Requeued == 0 {
+					t.Errorf("%d arrive, %d are counted, %+v", arrived, c.Sent-before.Sent, c)
+				}
+			}, func(c *Config) { c.LinkQueue, c.LinkLow = 1<<20, 16<<10 })
+		})
+	}
 }
 
 // A handler's batch waits for nothing: what the window does not allow joins the backlog,
