@@ -163,9 +163,13 @@ func addLine(pl *plot.Plot, l Line) error {
 	if err != nil {
 		return err
 	}
+	again := l.Style / len(palette) // the colours begin anew: dashed, with other marks
 	c := palette[l.Style%len(palette)]
 	line.Color, marks.Color, ranges.Color = c, c, c
-	marks.Shape = shapes[l.Style%len(shapes)]
+	marks.Shape = shapes[(l.Style+3*again)%len(shapes)]
+	if again > 0 {
+		line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
+	}
 	pl.Add(line, marks, ranges)
 	// The space is for viewers without the font that the width was measured with.
 	pl.Legend.Add(l.System+"\u00a0\u00a0\u00a0\u00a0", line, marks)
