@@ -24,12 +24,12 @@ var floors = []struct {
 	rate     float64 // messages a second, as a part of the reference's, at least
 	cpu      float64 // processor time per message, as a multiple of the reference's, at most
 }{
-	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 8}, 0.13, 7},
-	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 256}, 0.25, 4.6},
-	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 8}, 0.22, 4.4},
-	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 256}, 0.42, 2.5},
-	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 8}, 0.30, 3.5},
-	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}, 0.38, 2.8},
+	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 8}, 0.22, 4.9},
+	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 256}, 0.33, 3.5},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 8}, 0.30, 3.3},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 256}, 0.50, 2.1},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 8}, 0.36, 2.9},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}, 0.44, 2.4},
 }
 
 // below says in which respects a row does not reach its floors.
