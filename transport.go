@@ -13,8 +13,9 @@ import (
 // deadlines, and fail pending calls when they are closed; addresses are
 // "host:port".
 //
-// TCP connections whose ends have the same address get a small write buffer, whatever they had
-// (on Linux; see docs/performance.md). A type around them, with methods of its own, does not.
+// TCP connections whose ends have the same address get a small write buffer, whatever they
+// had (on Linux; see docs/performance.md), also below TLS. A type of one's own around them
+// without a NetConn method keeps them from that.
 type Transport interface {
 	// Listen listens on addr, whose host may be empty and whose port may be 0.
 	// ctx bounds the call, not the listener's life.

@@ -3,9 +3,9 @@ package link
 import "github.com/x/ringdht/internal/wire"
 
 // AppendFrames is [Writer.Append] for frames that are made in place, and counted, see
-// [Writer.Frames]. They have the same header; each has a body of its own. It takes the first of
-// them, as many as it takes to pass [Writer.Low], where who can wait does, or 64 KiB; one
-// at least, or the error says why none. If due then the caller must call [Writer.Now].
+// [Writer.Frames]. They have the same header; each has a body of its own, of which there
+// must be one. It takes the first of them, as many as it takes to pass [Writer.Low], where
+// who can wait does, or 64 KiB; one at least, or the error says why none. If due then the caller must call [Writer.Now].
 func (w *Writer) AppendFrames(h wire.Header, detour bool, bodies [][]byte) (taken, queued int, due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

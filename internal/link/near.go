@@ -14,8 +14,8 @@ import (
 // fit waits in the queue, as a slow network would have it.
 //
 // Addresses may be translated so that another machine seems to be this one. Such a connection
-// carries what is right and not more than this buffer each round trip. A connection of another
-// type than package net's, or TLS over it, is left alone.
+// carries what is right and not more than this buffer each round trip. Connections that are
+// neither of package net's type nor say by NetConn, as TLS does, what is below them are left alone.
 //
 // Rejected: bounding what the other end may receive and has not read; TCP's window then
 // opens and closes for each read.

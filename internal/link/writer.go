@@ -45,10 +45,10 @@ type Writer struct {
 	sources  []Source      // with frames of their own, in turn
 	total    int64         // bytes ever appended or pulled
 	tail     int64         // bytes ever appended
-	frames   int64         // see Frames
 	head     int64         // of them, taken to be written
 	busy     int           // bytes that are being written
 	own      int           // of them, pulled: the bound is for what is appended
+	frames   int64         // see Frames
 	running  bool          // the goroutine is, or somebody is to call Now
 	idle     time.Duration // when there was last nothing more to write, since born
 	keeps    bool          // what is queued when the connection ends, for Leftover

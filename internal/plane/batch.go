@@ -14,7 +14,8 @@ import (
 const batch = 64
 
 // SendBatch is [Plane.Send] for many messages, of which those that an allowance covers
-// take the lock of their stream together: a dozen, if they are short. It returns how many are accepted; an error is about the next one.
+// take the lock of their stream together: a dozen, if they are short. It returns how many
+// are accepted; an error is about the next one.
 func (p *Plane) SendBatch(ctx context.Context, sink uint64, port uint8, bodies [][]byte) (accepted int, err error) {
 	for accepted < len(bodies) {
 		// No allowance covers a long one, which would take the lock twice.
@@ -55,7 +56,7 @@ func (o *outbound) admit(port uint8, bodies [][]byte) (n int) {
 
 // CastBatch is [Plane.Cast] for many messages, which take the lock of their link
 // together. It returns how many it has sent; an error is about the next one. When it has
-// waited, and ctx has ended, it does not go on.
+// waited, and ctx has ended, it does not go on, nor when the plane closes.
 func (p *Plane) CastBatch(ctx context.Context, sink uint64, port uint8, bodies [][]byte) (sent int, err error) {
 	h := wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}
 	for sent < len(bodies) {

@@ -8,8 +8,9 @@ import (
 // Relays do not wait for links, nor readers for handlers. But a reader that goes on when
 // a queue that it fills is more than half full, or the inbox of casts a quarter, only
 // reads what is then dropped, and takes the processor from who would empty the queue: with
-// three relays on two processors half of all casts were lost. So a reader rests a little for each share of what it has given
-// to such a queue; TCP then slows down who sends, as it does where nobody relays.
+// three relays on two processors half of all casts were lost. So a reader rests a little
+// for each share of what it has given to such a queue; TCP then slows down who sends, as it
+// does where nobody relays.
 //
 // What that costs the rest of what comes over the same connection is bounded: there is no
 // more than one respite, of all readers together, for each share that has left the

@@ -209,9 +209,9 @@ func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
 func (s *Sender) Share(from fifo.Cursor, n int, to *fifo.Queue) { s.store.Share(from, n, to) }
 
 // Due says that it is time to [Sender.AskAhead]: half of what may be outstanding was sent
-// since the last question, or the clock would bring one soon, and none is unanswered. A sink speaks up by itself after a quarter of the window that it
-// grants, but the path may take less than that, and who asks only when he has run out of
-// room waits for the answer.
+// since the last question, or the clock would bring one soon, and none is unanswered. A
+// sink speaks up by itself after a quarter of the window that it grants, but the path may
+// take less than that, and who asks only when he has run out of room waits for the answer.
 //
 // What the clock brings comes at a tick, for all streams of a node that send now and then
 // at the same one: each question alone on its way, and its answer, which holds up
