@@ -48,11 +48,15 @@ type Message struct {
 // with [Node.SendValue].
 func (m Message) Decode(v any) error { return m.node.cfg.codec.Decode(m.Body, v) }
 
-// Handler takes the messages sent to a node. It runs on goroutines of the node's
-// own, apart from those that receive and relay: in order and one at a time for
+// Handler takes the messages sent to a node, on goroutines of the node's: in order and
+// one at a time for
 // each source, at once for different sources up to [Limits].Handlers. (Casts make
 // a row of their own, over all sources.) It may send, and wait; while it does, the
-// messages of the same source wait, and in the end that source. If it panics, the
+// messages of the same source wait, and in the end that source, and nothing else: what a
+// node receives and relays is others' business. (Handlers that have taken some
+// microseconds each so far are called by who receives, which is faster. If one of them
+// waits then, someone else receives from then on: at once if it waits in a call of this
+// package, with the ctx it was given, and within 10 ms otherwise.) If it panics, the
 // panic is logged and counted, and the message counts as delivered. It must return:
 // runtime.Goexit, and so t.Fatal, in it stops that source's messages for good.
 //

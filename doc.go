@@ -61,8 +61,9 @@
 // trade. Who has many short messages for one node saves time by handing them over
 // together, [Node.SendBatch] and [Node.CastBatch].
 //
-// Handlers run on goroutines of their own, so that one that waits holds up nothing
-// else; [WithPromptHandler] saves the change of goroutine for those that never do.
+// A handler may wait without holding up anything else. As long as a node's handlers are
+// quick, what comes alone is handled by the goroutine that has read it, which saves the
+// waking up of another; whoever waits gives that up.
 //
 // # When things break
 //

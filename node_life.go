@@ -67,7 +67,7 @@ func (n *Node) begin(self control.Registered) error {
 	l.plane = plane.New(plane.Config{
 		Self: self.ID, Life: self.Life, Bits: self.Bits, MaxPayload: self.MaxPayload, HopLimit: self.HopLimit,
 		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log,
-		Deliver: l.deliver, Prompt: n.cfg.prompt, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(),
+		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(),
 	})
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -355,8 +355,9 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 
 // listen is the goroutine of a link from a peer.
 func (n *Node) listen(l *life, conn net.Conn, from ring.Ref) {
-	err := l.plane.Receive(conn, from.ID, from.Life, func() bool { return n.isOver(from.ID, from.Life) })
-	n.linkEnded(conn, from.ID, err)
+	l.plane.Receive(conn, from.ID, from.Life,
+		func() bool { return n.isOver(from.ID, from.Life) },
+		func(err error) { n.linkEnded(conn, from.ID, err) })
 }
 
 func (n *Node) linkEnded(conn net.Conn, from uint64, err error) {

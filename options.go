@@ -78,7 +78,6 @@ type nodeConfig struct {
 	listen    string
 	advertise string
 	traffic   bool
-	prompt    bool
 	limits    Limits
 	id        *ID
 	lost      func(Undelivered)
@@ -163,17 +162,6 @@ func WithID(id ID) NodeOption { return nodeOption(func(o *nodeConfig) { o.id = &
 func WithUndelivered(f func(Undelivered)) NodeOption {
 	return nodeOption(func(o *nodeConfig) { o.lost = f })
 }
-
-// WithPromptHandler says that the handler does not wait, neither for another goroutine
-// nor for the network or a disk, and computes for some microseconds at most. Its sends
-// do not wait either, for a stream to open included: that a sink does not exist is then
-// told when the message counts as undelivered (see [WithUndelivered]). What arrives alone
-// is then handed to it by the goroutine that has read it and not by one of its own, which
-// would have to be woken: the slowest round trips in a hundred take half as long. A handler
-// that waits all the same holds up what else comes over that connection, what the node
-// relays included. Such calls do not count towards [Limits.Handlers]; there is at most one
-// for each connection.
-func WithPromptHandler() NodeOption { return nodeOption(func(o *nodeConfig) { o.prompt = true }) }
 
 // WithLimits bounds the node's memory.
 func WithLimits(l Limits) NodeOption { return nodeOption(func(o *nodeConfig) { o.limits = l }) }

@@ -2,10 +2,12 @@ package ringdht
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -109,15 +111,7 @@ func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
 	}
 }
 
-// eachWay runs a test with handlers on goroutines of their own, and on those that read.
-func eachWay(t *testing.T, test func(t *testing.T, option NodeOption)) {
-	t.Run("handlers", func(t *testing.T) { test(t, nodeOption(func(*nodeConfig) {})) })
-	t.Run("prompt", func(t *testing.T) { test(t, WithPromptHandler()) })
-}
-
-func TestOrderPerSource(t *testing.T) { eachWay(t, testOrderPerSource) }
-
-func testOrderPerSource(t *testing.T, option NodeOption) {
+func TestOrderPerSource(t *testing.T) {
 	tr := newTestRing(t, NewMemoryNetwork(1))
 	const messages = 2000
 	var mu sync.Mutex
@@ -133,7 +127,7 @@ func testOrderPerSource(t *testing.T, option NodeOption) {
 				t.Errorf("from %d: message %d, want %d", m.Source, got, next[m.Source])
 			}
 			next[m.Source]++
-		}, option)
+		})
 	}
 	tr.setup(2)
 	sink := tr.nodes[0].ID()
@@ -216,9 +210,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 // Every handler answers every message with one to each node, for some rounds, with
 // windows far smaller than what is under way: handlers that waited for each
 // other's windows would wait for ever.
-func TestHandlersThatSendDoNotDeadlock(t *testing.T) { eachWay(t, testHandlersThatSend) }
-
-func testHandlersThatSend(t *testing.T, option NodeOption) {
+func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 	tr := newTestRing(t, NewMemoryNetwork(1), WithMaxPayload(1<<10))
 	var nodes [6]atomic.Pointer[Node]
 	var handled atomic.Int64
@@ -235,7 +227,7 @@ func testHandlersThatSend(t *testing.T, option NodeOption) {
 					t.Error(err)
 				}
 			}
-		}, WithLimits(Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}), option)
+		}, WithLimits(Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}))
 		nodes[i].Store(n)
 	}
 	tr.setup(2)
@@ -304,9 +296,7 @@ func TestHandlerBacklogHasABound(t *testing.T) {
 	}
 }
 
-func TestHandlerPanicCostsOneMessage(t *testing.T) { eachWay(t, testHandlerPanic) }
-
-func testHandlerPanic(t *testing.T, option NodeOption) {
+func TestHandlerPanicCostsOneMessage(t *testing.T) {
 	log := newTestLog()
 	tr := newTestRing(t, NewMemoryNetwork(1), log.option())
 	got := make(chan byte, 3)
@@ -315,7 +305,7 @@ func testHandlerPanic(t *testing.T, option NodeOption) {
 			panic("planted")
 		}
 		got <- m.Body[0]
-	}, option)
+	})
 	from := tr.join(nil)
 	tr.setup(0)
 	for i := range byte(3) {
@@ -330,6 +320,62 @@ func testHandlerPanic(t *testing.T, option NodeOption) {
 		t.Errorf("handled %d and %d, %d panics", a, b, sink.Counters().Panics)
 	}
 	log.waitFor(t, "handler panicked", "planted", from.ID().String())
+}
+
+// A handler that has been quick for long, so that it is called by who reads, may wait all
+// the same: what its node relays goes on, and so does the rest.
+func TestQuickHandlersMayWait(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	release := make(chan struct{})
+	waiting := make(chan struct{}, 3)
+	for range 3 {
+		tr.join(func(ctx context.Context, m Message) {
+			if len(m.Body) > 0 {
+				waiting <- struct{}{}
+				hold(ctx, release)
+			}
+		})
+	}
+	tr.setup(1) // each relays for the one before it
+	nodes := slices.SortedFunc(slices.Values(tr.nodes), func(a, b *Node) int { return cmp.Compare(a.ID(), b.ID()) })
+	ahead := func(i, n int) ID { return nodes[(i+n)%3].ID() }
+	flush := func(from *Node, to ID) {
+		if err := errors.Join(from.Send(tr.ctx(), to, nil), from.Flush(tr.ctx(), to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 1000 {
+		for i, n := range nodes {
+			flush(n, ahead(i, 1))
+		}
+	}
+	for i, n := range nodes {
+		if err := n.Send(tr.ctx(), ahead(i, 1), []byte("wait")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		<-waiting
+	}
+	ctx, cancel := context.WithTimeout(tr.ctx(), 15*time.Second) // before links are taken for dead
+	defer cancel()
+	done := make(chan error)
+	for i, n := range nodes { // through the next one, whose handler waits
+		go func() {
+			done <- errors.Join(n.Send(ctx, ahead(i, 2), nil), n.Flush(ctx, ahead(i, 2)))
+		}()
+	}
+	for range 3 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	close(release)
+	for _, n := range nodes {
+		if err := n.Flush(tr.ctx()); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestSendObeysItsContext(t *testing.T) {

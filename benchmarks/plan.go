@@ -20,7 +20,7 @@ import (
 // first one is its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(), reference.OneWay(),
-	ringdht.New(), ringdht.Batch(false), ringdht.Cast(), ringdht.Batch(true), ringdht.Prompt(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
+	ringdht.New(), ringdht.Batch(false), ringdht.Cast(), ringdht.Batch(true), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
 // references is how many of them are.
@@ -32,7 +32,7 @@ var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p str
 
 // special are those that differ from others in delays only, true, or in throughput only.
 var special = map[string]bool{
-	reference.OneWay().Name(): true, ringdht.Prompt().Name(): true,
+	reference.OneWay().Name():   true,
 	ringdht.Batch(false).Name(): false, ringdht.Batch(true).Name(): false,
 }
 

@@ -89,7 +89,8 @@ func (p *Plane) CastBatch(ctx context.Context, sink uint64, port uint8, bodies [
 			continue
 		}
 		sent += taken
-		if queued > w.link.Low() && !p.promptly(ctx) {
+		if queued > w.link.Low() {
+			giveWay(ctx)
 			w.link.Room(ctx)
 			if sent < len(bodies) && ctx.Err() != nil {
 				return sent, context.Cause(ctx)

@@ -50,7 +50,7 @@ func withPair(t *testing.T, f func(t *testing.T, w *pair)) {
 			}
 			from.AddLink(to.Self, to.Life, near)
 			from.Use(table(from, 1, to.Self))
-			go to.Receive(far, from.Self, from.Life, nil)
+			go to.Receive(far, from.Self, from.Life, nil, nil)
 		}
 		connect(w.a, w.b, "a", "b")
 		connect(w.b, w.a, "b", "a")
@@ -164,7 +164,7 @@ func TestCheckSharedLine(t *testing.T) {
 func TestPongOvertakes(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		near, far := memnet.Pipe()
-		go r.p.Receive(far, 30, 1, nil)
+		go r.p.Receive(far, 30, 1, nil, nil)
 		synctest.Wait()
 		if !r.p.Ask(30, 1) {
 			t.Fatal("not asked")
@@ -354,7 +354,7 @@ func TestPings(t *testing.T) {
 				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 				near, far := memnet.Pipe()
 				ended := make(chan error, 1)
-				go func() { ended <- r.p.Receive(far, 10, 1, nil) }()
+				go r.p.Receive(far, 10, 1, nil, func(err error) { ended <- err })
 				near.Write(append(data(30, 1), c.send...)) // what is before it counts
 				r.arrived(30, 1)
 				if c.want == nil {

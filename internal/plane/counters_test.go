@@ -27,7 +27,7 @@ func TestCountersNeverGoBack(t *testing.T) {
 		for range 5000 {
 			near, far := memnet.Pipe()
 			received := make(chan struct{})
-			go func() { p.Receive(far, 10, 1, nil); close(received) }()
+			go func() { p.Receive(far, 10, 1, nil, nil); close(received) }()
 			near.Write(frame)
 			near.Close()
 			<-received

@@ -59,7 +59,7 @@ func (c *couple) dial(from, to *Plane) { dialOver(c.t, memory, from, to) }
 
 func dialOver(t testing.TB, pipe func(testing.TB) (net.Conn, net.Conn), from, to *Plane) {
 	near, far := pipe(t)
-	go to.Receive(far, from.Self, from.Life, nil)
+	go to.Receive(far, from.Self, from.Life, nil, nil)
 	from.AddLink(to.Self, to.Life, near)
 }
 

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,7 +64,7 @@ func (g *gate) close() {
 
 // pass waits while the gate is shut, and shuts it if it should be. It also returns
 // when the plane closes.
-func (p *Plane) pass() {
+func (p *Plane) pass(ctx context.Context) {
 	g := &p.gate
 	if p.Pause <= 0 || !g.stale(p.now(), p.Pause) {
 		return
@@ -77,6 +78,7 @@ func (p *Plane) pass() {
 		g.close()
 		open := g.open
 		g.mu.Unlock()
+		giveWay(ctx)
 		select {
 		case <-open:
 		case <-p.ctx.Done():

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"context"
 	"sync"
 
 	"github.com/x/ringdht/internal/fifo"
@@ -28,6 +29,17 @@ type scheduler struct {
 	wake       chan struct{} // there is work, or it is time to go
 	used       bool          // since the last look at whether it should go
 	closed     bool
+
+	readers // who may call handlers besides
+}
+
+// busy counts the handlers that are called now.
+func (s *scheduler) busy() int {
+	n := s.running + s.calling
+	if s.parked {
+		n--
+	}
+	return n
 }
 
 func (s *scheduler) push(p *Plane, turns ...*turn) {
@@ -47,11 +59,11 @@ func (s *scheduler) push(p *Plane, turns ...*turn) {
 // start needs mu.
 func (s *scheduler) start(p *Plane) {
 	switch {
-	case s.head == nil || s.closed:
+	case s.head == nil || s.closed || s.busy() >= p.Handlers:
 	case s.parked:
 		s.parked = false
 		s.wake <- struct{}{}
-	case s.running < p.Handlers:
+	default:
 		s.running++
 		p.wg.Add(1)
 		go p.worker()
@@ -61,8 +73,11 @@ func (s *scheduler) start(p *Plane) {
 func (p *Plane) work() {
 	defer p.wg.Done()
 	s := &p.sched
+	var took span
 	for {
 		s.mu.Lock()
+		s.account(p, took)
+		took = span{}
 		t := s.head
 		if t == nil && !s.closed && !s.parked && s.used {
 			s.parked = true
@@ -82,23 +97,17 @@ func (p *Plane) work() {
 		t.next = nil
 		s.start(p)
 		s.mu.Unlock()
-		p.take(t)
+		took = p.take(p.ctx, t)
 	}
 }
 
-// take has handlers take what there is.
-func (p *Plane) take(t *turn) {
+// take has handlers take what there is, and says when that was.
+func (p *Plane) take(ctx context.Context, t *turn) span {
 	if t.in == nil {
-		p.handleCasts()
-	} else {
-		p.handle(t.in)
+		return p.handleCasts(ctx)
 	}
+	return p.handle(ctx, t.in)
 }
-
-// fewBytes is how many bytes a read may have brought for handlers that do not wait, for
-// the goroutine that has read them to call these itself. Of more there may be more to
-// come, and who reads should go on.
-const fewBytes = 1 << 10
 
 // close lets no handler start any more.
 func (s *scheduler) close() {
@@ -168,12 +177,12 @@ func (c *castInbox) handled(bytes int) {
 	c.mu.Unlock()
 }
 
-func (p *Plane) handleCasts() {
+func (p *Plane) handleCasts(ctx context.Context) span {
 	c := &p.casts
 	c.mu.Lock()
 	q := c.q.Take()
 	c.mu.Unlock()
-	p.drain(&q, nil)
+	took := p.drain(ctx, &q, nil)
 	c.mu.Lock()
 	more := c.q.Size() > 0
 	c.scheduled = more
@@ -183,4 +192,5 @@ func (p *Plane) handleCasts() {
 	} else if p.draining.Load() {
 		p.changes.broadcast()
 	}
+	return took
 }

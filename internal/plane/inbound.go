@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"context"
 	"math"
 	"runtime/debug"
 	"sync"
@@ -290,13 +291,13 @@ func (rc *reception) unknown(f wire.Frame) {
 }
 
 // handle takes what has arrived on a stream to the handler.
-func (p *Plane) handle(in *inbound) {
+func (p *Plane) handle(ctx context.Context, in *inbound) span {
 	in.mu.Lock()
 	q := in.r.Take()
 	in.quarter = max(minWindow, in.r.Window()) / 4
 	in.until = in.r.Until()
 	in.mu.Unlock()
-	p.drain(&q, in)
+	took := p.drain(ctx, &q, in)
 	in.mu.Lock()
 	more := in.r.Pending() && !p.closing.Load()
 	in.scheduled = more
@@ -309,12 +310,17 @@ func (p *Plane) handle(in *inbound) {
 	} else if p.draining.Load() {
 		p.changes.broadcast()
 	}
+	return took
 }
 
 // drain calls the handler for each message of a queue, and accounts for them
 // when a chunk is done, when a quarter of the window is, and when the source
-// asks. in is nil for casts.
-func (p *Plane) drain(q *fifo.Queue, in *inbound) {
+// asks. in is nil for casts. It says when that was, if a reader could have done it.
+func (p *Plane) drain(ctx context.Context, q *fifo.Queue, in *inbound) (took span) {
+	if few := q.Size() <= fewBytes; few {
+		took.from = p.now()
+		defer func() { took.to = p.now() }()
+	}
 	d := Delivery{Cast: true}
 	quarter := maxWindow
 	if in != nil {
@@ -322,11 +328,11 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 		quarter = in.quarter
 	}
 	for q.Size() > 0 {
-		p.pass()
+		p.pass(ctx)
 		chunk := q.Front()
 		size := len(chunk)
 		for len(chunk) > 0 {
-			n, bytes := p.deliver(&d, chunk, quarter, in)
+			n, bytes := p.deliver(ctx, &d, chunk, quarter, in)
 			if n > 0 {
 				p.counters.delivered.Add(int64(n))
 				p.inbox.Add(-int64(bytes))
@@ -337,12 +343,13 @@ func (p *Plane) drain(q *fifo.Queue, in *inbound) {
 				}
 			}
 			if p.closing.Load() {
-				return
+				return took
 			}
 			chunk = chunk[bytes:]
 		}
 		q.Discard(size)
 	}
+	return took
 }
 
 // handled reports progress to the source, if it is time to.
@@ -368,7 +375,7 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 //
 // Once the plane closes no handler starts any more, and what one that was interrupted
 // has done with its message is not known.
-func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
+func (p *Plane) deliver(ctx context.Context, d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
 	hops, since := 0, 0 // of the messages from the one with this number on
 	defer func() {      // for all of them: it would cost more than many a handler
 		if v := recover(); v != nil {
@@ -397,7 +404,7 @@ func (p *Plane) deliver(d *Delivery, chunk []byte, quarter int, in *inbound) (n,
 		}
 		next := bytes + len(f)
 		d.More = in != nil && next < len(chunk) && next < quarter && n+1 < until && wire.Frame(chunk[next:]).Port() == d.Port && !in.asked.Load()
-		p.Deliver(p.ctx, d)
+		p.Deliver(ctx, d)
 		if p.closing.Load() {
 			break
 		}

@@ -32,6 +32,8 @@ type line struct {
 	out          *outLink    // nil until there is something to write
 	in           *reception  // nil until the peer sends
 	timer        *time.Timer // closes a connection that the peer does not close
+
+	tell func(error) // hears how it ended; may be nil
 }
 
 // half is the state of one direction of a line.
@@ -71,9 +73,9 @@ func (l *line) peer() slog.Attr {
 	return slog.Group("peer", "id", l.id, "addr", l.conn.RemoteAddr())
 }
 
-// run is the goroutine of a line. It reads until the connection ends, and does what
-// there is to do then.
-func (l *line) run() error {
+// run is the goroutine of a line. It reads until the connection ends, or another goroutine
+// takes its place, see [reception.handOver].
+func (l *line) run() {
 	var err error
 	if l.in == nil {
 		err = l.listen()
@@ -81,11 +83,21 @@ func (l *line) run() error {
 	if err == nil {
 		err = l.in.run()
 	}
+	l.done(err)
+}
+
+// done does what there is to do when reading has ended, unless another goroutine goes on.
+func (l *line) done(err error) {
+	if err == errHandedOver {
+		return
+	}
 	l.ended(err)
 	if err != io.EOF && errors.Is(err, net.ErrClosed) {
 		err = net.ErrClosed
 	}
-	return err
+	if l.tell != nil {
+		l.tell(err)
+	}
 }
 
 // listen reads a line on which the peer sends nothing, until it may. Most lines stay like

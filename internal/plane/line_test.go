@@ -147,6 +147,7 @@ func TestEndComesLast(t *testing.T) {
 			t.Error("ended before it was all taken in, or not heard")
 		}
 		l.in.finish()
+		l.in.schedule()
 		l.quiet()
 		synctest.Wait()
 		if l.theirs != over || r.p.Counters().Delivered != 1 {
@@ -309,7 +310,7 @@ func TestHostileLines(t *testing.T) {
 				if c.dialled {
 					r.p.AddLink(30, 1, far)
 				} else {
-					go func() { ended <- r.p.Receive(far, 30, 1, nil) }()
+					go r.p.Receive(far, 30, 1, nil, func(err error) { ended <- err })
 				}
 				synctest.Wait()
 				before := r.p.peers()

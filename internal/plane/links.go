@@ -53,7 +53,7 @@ func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
 	l := p.line(conn, id, life, true)
 	old := p.put(l.out)
 	p.converge(id)
-	p.wg.Go(func() { l.run() })
+	p.wg.Go(l.run)
 	p.mu.Unlock()
 	p.changes.broadcast()
 	if old != nil {
@@ -115,7 +115,7 @@ func (p *Plane) loopback() *outLink {
 		near, far := memnet.Pipe()
 		p.loop = p.newLink(&line{p: p, conn: near, id: p.Self, life: p.Life})
 		l := p.line(far, p.Self, p.Life, false)
-		p.wg.Go(func() { l.run() })
+		p.wg.Go(l.run)
 	}
 	return p.loop
 }

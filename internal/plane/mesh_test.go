@@ -47,7 +47,7 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 			to := m.planes[e]
 			ids = append(ids, to.Self)
 			p.AddLink(to.Self, to.Life, near)
-			go to.Receive(far, p.Self, p.Life, nil)
+			go to.Receive(far, p.Self, p.Life, nil, nil)
 		}
 		p.Use(table(p, 1, ids...))
 	}

@@ -8,8 +8,8 @@
 // The goroutine that reads a connection never waits for anything but that
 // connection, or rests a little where a queue fills up and moves: what it cannot place
 // in a bounded queue it drops and counts, and the stream sends it again. Sources may
-// wait, in Send and Flush, for their context. Handlers run on goroutines of their own,
-// unless they promise not to wait, see [Config.Prompt].
+// wait, in Send and Flush, for their context. Handlers run on goroutines of their own, or
+// on one that reads as long as they are quick: see inline.go.
 //
 // # Locks
 //
@@ -42,7 +42,6 @@ type Config struct {
 
 	Limits
 	Deliver Deliver
-	Prompt  bool // Deliver does not wait, so the goroutine that reads may call it
 	Log     *slog.Logger
 
 	// OnUndelivered hears of each stream that ended with messages of unknown outcome,
@@ -163,6 +162,7 @@ func New(c Config) *Plane {
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
 	p.sched.wake = make(chan struct{}, 1)
+	p.sched.trust = newTrust()
 	return p
 }
 

@@ -1,10 +1,12 @@
 package plane
 
 import (
+	"context"
 	"errors"
 	"math"
 	"net"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht/internal/link"
@@ -12,10 +14,15 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// reception is a link from a peer. All of it is owned by the goroutine that reads the
-// connection.
+// reception is a link from a peer. All of it but the first fields is owned by the goroutine
+// that reads the connection.
 type reception struct {
+	call    atomic.Uint64 // odd while its owner calls handlers, see inline.go
+	watched bool          // these two are guarded by the scheduler's mu
+	seen    uint64
+
 	p    *Plane
+	ctx  context.Context // of handlers that its owner calls, nil before the first
 	line *line
 	r    *link.Reader
 	from uint64 // the peer
@@ -39,18 +46,23 @@ func (p *Plane) reception(l *line) *reception {
 }
 
 // Receive takes over a connection that a life of a peer has dialled, and whose handshake is
-// done. It reads until the connection ends, and says why it did;
+// done. It reads, on this goroutine and on others that take its place, until the
+// connection ends, and ended then hears why;
 // io.EOF and errors that match net.ErrClosed are ordinary ends. over is asked whether that
 // life is over when [Plane.Gone] would find the connection: what was known when the peer
-// introduced itself may be out of date. It may be nil.
-func (p *Plane) Receive(conn net.Conn, from, life uint64, over func() bool) error {
+// introduced itself may be out of date. Both may be nil.
+func (p *Plane) Receive(conn net.Conn, from, life uint64, over func() bool, ended func(error)) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
 		conn.Close()
-		return net.ErrClosed
+		if ended != nil {
+			ended(net.ErrClosed)
+		}
+		return
 	}
 	l := p.line(conn, from, life, false)
+	l.tell = ended
 	p.wg.Add(1)
 	p.mu.Unlock()
 	defer p.wg.Done()
@@ -62,10 +74,10 @@ func (p *Plane) Receive(conn net.Conn, from, life uint64, over func() bool) erro
 		p.mu.Unlock()
 		p.changes.broadcast() // for who waits in AwaitLink
 	}
-	return l.run()
+	l.run()
 }
 
-// run reads until the connection ends.
+// run reads until the connection ends or another goroutine reads on.
 func (rc *reception) run() error {
 	for {
 		batch, err := rc.r.Arrived()
@@ -76,11 +88,26 @@ func (rc *reception) run() error {
 		rc.r.Took(n)
 		rc.finish()
 		if err != nil {
+			rc.schedule()
 			return err
 		}
-		if rc.last && rc.line.theirs == open {
-			rc.line.quiet()
+		if !rc.callHandlers() {
+			return errHandedOver
 		}
+		rc.breathe()
+	}
+}
+
+// breathe is what follows a batch.
+func (rc *reception) breathe() {
+	if rc.rest {
+		time.Sleep(respite)
+	} else if rc.crowded {
+		runtime.Gosched()
+	}
+	rc.rest, rc.crowded = false, false
+	if rc.last && rc.line.theirs == open {
+		rc.line.quiet()
 	}
 }
 
@@ -245,18 +272,16 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 	}
 }
 
-// finish sends the answers to a batch and wakes the handlers, once for all of it.
+// finish sends the answers to a batch and wakes handlers that are not for this goroutine to
+// call, once for all of it.
 func (rc *reception) finish() {
 	p := rc.p
-	alone := p.Prompt && rc.accepted <= fewBytes && !p.closing.Load()
+	if rc.accepted > fewBytes {
+		rc.schedule()
+	}
 	if rc.accepted != 0 {
 		p.inbox.Add(int64(rc.accepted))
 		rc.accepted = 0
-	}
-	if len(rc.ready) > 0 && !alone {
-		p.sched.push(p, rc.ready...)
-		clear(rc.ready)
-		rc.ready = rc.ready[:0]
 	}
 	for b := rc.reply; len(b) > 0; {
 		var f wire.Frame
@@ -267,17 +292,6 @@ func (rc *reception) finish() {
 	rc.reset = p.Self
 	p.counters.frames.Add(rc.frames)
 	rc.frames = 0
-	for i, t := range rc.ready {
-		rc.ready[i] = nil
-		p.take(t)
-	}
-	rc.ready = rc.ready[:0]
-	if rc.rest {
-		time.Sleep(respite)
-	} else if rc.crowded {
-		runtime.Gosched()
-	}
-	rc.rest, rc.crowded = false, false
 }
 
 // refuse tells the source of a frame that it goes no further. Answers are never

@@ -26,7 +26,7 @@ func newRelay(t testing.TB) (p *Plane, from net.Conn, to *link.Reader) {
 	p.AddLink(30, 1, near)
 	p.Use(table(p, 1, 30))
 	from, in := memnet.Pipe()
-	go p.Receive(in, 10, 1, nil)
+	go p.Receive(in, 10, 1, nil, nil)
 	return p, from, link.NewReader(far, wire.Scan, 1<<20)
 }
 
@@ -143,7 +143,7 @@ func TestRelayDropsWhenItsQueueIsFull(t *testing.T) {
 	p.AddLink(60, 1, near)
 	p.Use(table(p, 1, 30, 60))
 	from, in := memnet.Pipe()
-	go p.Receive(in, 10, 1, nil)
+	go p.Receive(in, 10, 1, nil, nil)
 	to := link.NewReader(far, wire.Scan, 1<<20)
 
 	frame := wire.Append(nil, wire.Header{Type: wire.Data, Dst: 40, Src: 5}, make([]byte, 1000))
@@ -219,7 +219,7 @@ func TestUseKeepsLinksThatStay(t *testing.T) {
 		case 60:
 			near, far := memnet.Pipe()
 			p.AddLink(30, m.planes[2].Life, near)
-			go m.planes[2].Receive(far, p.Self, p.Life, nil)
+			go m.planes[2].Receive(far, p.Self, p.Life, nil, nil)
 			p.Use(table(p, 3, 20, 30))
 		}
 	}

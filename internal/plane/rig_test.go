@@ -74,7 +74,7 @@ func withRig(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config)
 // incoming is a link from a peer.
 func (r *rig) incoming(from, life uint64) net.Conn {
 	near, far := memnet.Pipe()
-	go r.p.Receive(far, from, life, nil)
+	go r.p.Receive(far, from, life, nil, nil)
 	return near
 }
 

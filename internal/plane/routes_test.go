@@ -234,7 +234,7 @@ func TestDetour(t *testing.T) {
 		for _, l := range [][2]uint64{{10, 30}, {20, 30}, {30, 10}, {30, 20}} { // no link from 10 to 20
 			near, far := memnet.Pipe()
 			planes[l[0]].AddLink(l[1], l[1], near)
-			go planes[l[1]].Receive(far, l[0], l[0], nil)
+			go planes[l[1]].Receive(far, l[0], l[0], nil, nil)
 		}
 		planes[10].Use(Routes{Epoch: 1, Entries: []uint64{20, 30}, Sure: true, Successor: 20, Detours: map[uint64]uint64{20: 30}})
 		planes[20].Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
@@ -274,7 +274,7 @@ func TestDetoursDoNotLoop(t *testing.T) {
 		for _, l := range [][2]uint64{{10, 30}, {30, 10}} {
 			near, far := memnet.Pipe()
 			planes[l[0]].AddLink(l[1], l[1], near)
-			go planes[l[1]].Receive(far, l[0], l[0], nil)
+			go planes[l[1]].Receive(far, l[0], l[0], nil, nil)
 		}
 		planes[10].Use(Routes{Epoch: 1, Entries: []uint64{20, 30}, Sure: true, Successor: 20, Detours: map[uint64]uint64{20: 30}})
 		planes[30].Use(Routes{Epoch: 1, Entries: []uint64{10}, Sure: true, Successor: 10, Detours: map[uint64]uint64{20: 10}})

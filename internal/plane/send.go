@@ -24,9 +24,8 @@ var (
 // With the context of one of this plane's handlers it does not wait for the
 // window: two nodes whose handlers wait for each other's would wait for ever.
 // What the window does not allow joins the handler backlog, and when that is
-// full the error is [ErrBacklog]. With [Config.Prompt] it waits for nothing: that a sink
-// does not exist is then known when the message counts as undelivered. Other senders
-// wait as long as the stream has a backlog, which keeps it short.
+// full the error is [ErrBacklog]. Other senders wait as long as the stream has a backlog,
+// which keeps it short.
 func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) error {
 	if len(body) > p.MaxPayload {
 		return p.tooLarge(len(body))
@@ -91,14 +90,6 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				o.mu.Unlock()
 				return nil
 			}
-			if p.promptly(ctx) { // the answer may have to be read by who calls
-				err := o.backlogRoom(len(body))
-				if err == nil {
-					o.pushEarly(port, body)
-				}
-				o.mu.Unlock()
-				return err
-			}
 		case stream.Ended:
 			err := o.s.Err()
 			o.mu.Unlock()
@@ -120,6 +111,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 // wait returns when either channel is closed, without an error, or when one of
 // the contexts is done.
 func wait(ctx, plane context.Context, one, other <-chan struct{}) error {
+	giveWay(ctx)
 	select {
 	case <-one:
 		return nil
@@ -149,13 +141,6 @@ func (p *Plane) tooLarge(n int) error {
 func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) error {
 	_, err := p.CastBatch(ctx, sink, port, [][]byte{body})
 	return err
-}
-
-// promptly says whether ctx is that of a handler that may be called by a goroutine that
-// reads: what such a goroutine waits for may have to be read by it, here or, in a circle,
-// elsewhere.
-func (p *Plane) promptly(ctx context.Context) bool {
-	return p.Prompt && ctx.Value(handlerKey{}) == p
 }
 
 // castWay is [Plane.towards], short where all is well.

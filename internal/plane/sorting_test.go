@@ -24,6 +24,7 @@ func (r *rig) batch(frames ...wire.Frame) (taken int) {
 		r.t.Fatal(err)
 	}
 	rc.finish()
+	rc.schedule()
 	r.p.mu.Lock()
 	delete(r.p.lines, l)
 	r.p.mu.Unlock()

@@ -145,7 +145,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 	link := func(to *Plane) {
 		near, far := memnet.Pipe()
 		p.AddLink(to.Self, to.Life, near)
-		go to.Receive(far, p.Self, p.Life, nil)
+		go to.Receive(far, p.Self, p.Life, nil, nil)
 	}
 	epoch := uint64(1)
 	use := func(skip, by uint64) {

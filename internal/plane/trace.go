@@ -60,6 +60,7 @@ func (p *Plane) Trace(ctx context.Context, sink uint64) ([]Hop, error) {
 		if err := p.emit(sink, ask); err != nil {
 			return nil, err
 		}
+		giveWay(ctx)
 		select {
 		case <-t.done:
 			return t.result()

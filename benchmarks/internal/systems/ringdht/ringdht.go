@@ -18,14 +18,11 @@ func New() bench.System { return system{} }
 // Cast returns ringdht without streams: fire and forget.
 func Cast() bench.System { return system{cast: true} }
 
-// Prompt returns ringdht with streams and handlers that promise not to wait.
-func Prompt() bench.System { return system{prompt: true} }
-
 // Batch returns either with messages sent by the dozen; it takes chains only, where all of them
 // have the same sink.
 func Batch(cast bool) bench.System { return system{cast: cast, batch: true} }
 
-type system struct{ cast, prompt, batch bool }
+type system struct{ cast, batch bool }
 
 func (s system) Name() string {
 	switch {
@@ -35,17 +32,8 @@ func (s system) Name() string {
 		return "ringdht batch"
 	case s.cast:
 		return "ringdht cast"
-	case s.prompt:
-		return "ringdht prompt"
 	}
 	return "ringdht"
-}
-
-func (s system) options(more ...ringdht.NodeOption) []ringdht.NodeOption {
-	if s.prompt {
-		more = append(more, ringdht.WithPromptHandler())
-	}
-	return more
 }
 
 func (s system) Supports(t bench.Topology) bool { return !s.batch || t.Shape == bench.Chain }
@@ -104,8 +92,8 @@ func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []b
 	}
 	count, entries := members(t)
 	for i := range count {
-		node, err := ringdht.Join(ctx, at.String(), handler(i, deliver), n.options(ringdht.WithID(place(t, i)),
-			ringdht.WithListen(addr), ringdht.WithTransport(transport(fmt.Sprint("node", i))))...)
+		node, err := ringdht.Join(ctx, at.String(), handler(i, deliver), ringdht.WithID(place(t, i)),
+			ringdht.WithListen(addr), ringdht.WithTransport(transport(fmt.Sprint("node", i))))
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,254 @@
+package plane
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Readers call handlers themselves where these are quick.
+//
+// To have another goroutine handle a message means to wake it, and most of the time a
+// thread as well: for a message that comes alone that takes as long as a hop. But who
+// reads relays too, and handlers may wait for whatever they like without holding up
+// others. So
+//
+//   - handlers have to earn it, and keep earning it: see [trust];
+//   - one that waits in a call of this package gives way first: a new goroutine reads on,
+//     see [giveWay];
+//   - one that waits elsewhere, or computes, is found by a goroutine that looks every few
+//     milliseconds, and only exists while readers call handlers often. It has another one
+//     read on, and handlers are called by readers no more for a thousand calls, and for
+//     twice as many each time.
+//
+// A call that lasts holds up its connection for two looks at most, which is as long as
+// the runtime lets a goroutine compute before it takes its processor away, and of n calls
+// no more than some log n can do so.
+//
+// This is the pattern known as leader and followers (Schmidt and others, 2000), without the
+// change of leaders for each event, which would wake somebody each time as well. What was
+// rejected: an option by which handlers promise not to wait (whoever does not know of it is
+// slow, whoever breaks the promise stops the relaying), and a timer for each call (to set
+// one wakes a thread).
+const (
+	// fewBytes is how many bytes of messages a read may have brought for its reader to call
+	// handlers. Of more there may be more to come, and who reads should go on.
+	fewBytes = 1 << 10
+
+	// lookInterval is between two looks at calls that last. Shorter ones are felt in the
+	// latency that all this is for.
+	lookInterval = 5 * time.Millisecond
+
+	// often is how many short calls an interval must bring for readers to make them: for
+	// fewer it is not worth the looks.
+	often = 16
+)
+
+// errHandedOver says that another goroutine reads on.
+var errHandedOver = errors.New("another goroutine reads on")
+
+// span is when something happened, by [Plane.now]; nothing if it is zero.
+type span struct{ from, to time.Duration }
+
+// readers is the part of the scheduler that is about readers who call handlers. It is
+// guarded by the scheduler's mu.
+type readers struct {
+	calling  int // readers that are calling handlers
+	trust    trust
+	watching bool         // the goroutine that looks runs
+	watched  []*reception // those that have called handlers lately
+	looked   time.Duration
+	short    int // calls since, while nobody looks
+}
+
+// enter lets rc call a handler, if readers may.
+func (s *scheduler) enter(rc *reception) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || !s.watching || !s.trust.given() || s.busy() >= rc.p.Handlers {
+		return false
+	}
+	if !rc.watched {
+		rc.watched, rc.seen = true, rc.call.Load()
+		s.watched = append(s.watched, rc)
+	}
+	s.calling++
+	return true
+}
+
+// leave ends a call, and says whether the goroutine that made it still reads.
+func (s *scheduler) leave(rc *reception, call uint64, took span) bool {
+	reads := rc.call.CompareAndSwap(call, call+1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if reads {
+		s.calling--
+	} else {
+		s.running--
+	}
+	s.account(rc.p, took)
+	s.start(rc.p)
+	return reads
+}
+
+// account takes note of a short call, whoever made it. It needs mu.
+func (s *scheduler) account(p *Plane, took span) {
+	if took.to == 0 || s.closed {
+		return
+	}
+	s.trust.earn(took.to - took.from)
+	if s.watching {
+		return
+	}
+	if took.to-s.looked > lookInterval {
+		s.looked, s.short = took.to, 0
+	}
+	if s.short++; s.short >= often && s.trust.given() {
+		s.watching = true
+		p.wg.Add(1)
+		go p.watch()
+	}
+}
+
+// watch is the goroutine that looks for calls that hold up readers.
+func (p *Plane) watch() {
+	defer p.wg.Done()
+	ticker := time.NewTicker(lookInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		all, again := p.sched.look(p.now())
+		for _, h := range all {
+			h.rc.handOver(h.call, true)
+		}
+		if !again {
+			return
+		}
+	}
+}
+
+// lasting is a reader in a call that lasts.
+type lasting struct {
+	rc   *reception
+	call uint64
+}
+
+// look lists readers that are in the same call as at the last look, and says whether to
+// look again.
+func (s *scheduler) look(now time.Duration) (all []lasting, again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calls := uint64(0)
+	s.watched = slices.DeleteFunc(s.watched, func(rc *reception) bool {
+		call := rc.call.Load()
+		if calls += call - rc.seen; call == rc.seen {
+			if call%2 == 1 {
+				all = append(all, lasting{rc, call})
+			}
+			rc.watched = false
+		}
+		rc.seen = call
+		return !rc.watched
+	})
+	again = s.calling > 0 || calls >= often // half as many calls as it takes to begin
+	if !again {
+		for _, rc := range s.watched {
+			rc.watched = false
+		}
+		s.watched = nil
+		s.watching, s.looked, s.short = false, now, 0
+	}
+	return all, again
+}
+
+// callHandlers calls handlers for what a batch has made ready, as far as that is for
+// this goroutine to do, and has others do the rest. It returns false if another one reads
+// on meanwhile: nothing of the reception is this one's then.
+func (rc *reception) callHandlers() bool {
+	for len(rc.ready) > 0 && rc.p.sched.enter(rc) {
+		t := rc.ready[0]
+		rc.ready = slices.Delete(rc.ready, 0, 1)
+		if !rc.callHandler(t) {
+			return false
+		}
+	}
+	rc.schedule()
+	return true
+}
+
+func (rc *reception) callHandler(t *turn) (reads bool) {
+	p := rc.p
+	if rc.ctx == nil {
+		rc.ctx = context.WithValue(p.ctx, readerKey{}, rc)
+	}
+	ctx := rc.ctx
+	var took span
+	returned := false
+	call := rc.call.Add(1) // from here on the reception may be another's
+	defer func() {
+		if !returned { // the handler has ended its goroutine
+			rc.handOver(call, false)
+		}
+		reads = p.sched.leave(rc, call, took)
+	}()
+	took = p.take(ctx, t)
+	returned = true
+	return
+}
+
+// schedule has others call the handlers.
+func (rc *reception) schedule() {
+	if len(rc.ready) > 0 {
+		rc.p.sched.push(rc.p, rc.ready...)
+		clear(rc.ready)
+		rc.ready = rc.ready[:0]
+	}
+}
+
+// readerKey marks the context of a handler that was called by a reader, with the reception
+// it was called for.
+type readerKey struct{}
+
+// giveWay is called by who is about to wait. With the context of a handler that a reader
+// has called it first has another goroutine read on.
+func giveWay(ctx context.Context) {
+	if rc, ok := ctx.Value(readerKey{}).(*reception); ok {
+		rc.handOver(rc.call.Load(), false)
+	}
+}
+
+// handOver has a new goroutine read on if the call still lasts. Who made the call handles
+// what it has begun, like any handler's goroutine, and ends. late says that the reader
+// was held up.
+func (rc *reception) handOver(call uint64, late bool) {
+	p := rc.p
+	if call%2 == 0 {
+		return
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.closed || !rc.call.CompareAndSwap(call, call+1) {
+		return
+	}
+	s := &p.sched
+	s.mu.Lock()
+	s.calling--
+	s.running++
+	if late {
+		s.trust.lose()
+	}
+	s.mu.Unlock()
+	p.wg.Go(rc.readOn)
+}
+
+// readOn is the goroutine of a line whose reader is busy.
+func (rc *reception) readOn() {
+	rc.schedule()
+	rc.breathe()
+	rc.line.done(rc.run())
+}
