@@ -179,10 +179,10 @@ func WithMaxPayload(bytes int) RegistryOption {
 }
 
 // WithLease sets how long a node or its registry may be silent before the other
-// takes it for dead, 3 seconds by default. A ring of more than 500 members for each
-// second of the lease, so 1,500 by default, would cost its registry too much: its nodes
+// takes it for dead, 3 seconds by default. A ring of more than 333 members for each
+// second of the lease, so 1,000 by default, would cost its registry too much: its nodes
 // say more seldom that they live, and have as many leases as their number is a multiple
-// of that, rounded up: 7, so 21 seconds, for 10,000. It is only for those that are
+// of that, rounded up: 10, so 30 seconds, for 10,000. It is only for those that are
 // silent with their connection open; a process that ends is found at once.
 func WithLease(d time.Duration) RegistryOption {
 	return registryOption(func(o *registryConfig) { o.lease = d })

@@ -9,8 +9,9 @@ import (
 )
 
 // MaxBeats is how many heartbeats a second an authority wants to hear. One costs a
-// registry some 25 microseconds, most of it the kernel's for a read and a write: ten
-// thousand nodes that beat once a second would cost a quarter of a processor. In a ring
+// registry some 25 microseconds, most of it the kernel's for a read and a write, and 40 if
+// its node is busy and says with what: ten thousand of those that beat once a second would
+// cost two fifths of a processor. In a ring
 // with more members than that each beats more seldom, and is given as much more time:
 // its pace is the number of leases that it may be silent, and of thirds of one between
 // its beats.
@@ -18,7 +19,7 @@ import (
 // Rejected: answers to every third beat, which saves less than half; and beats to
 // neighbours instead of the registry, where who is dead would be said by nodes that may
 // themselves be cut off.
-const MaxBeats = 1500
+const MaxBeats = 1000
 
 // MaxPace bounds what a member, or a registry, may claim the pace to be.
 const MaxPace = 100

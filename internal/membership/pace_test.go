@@ -15,8 +15,8 @@ func TestPace(t *testing.T) {
 		members int
 		want    int
 	}{
-		{3 * time.Second, 0, 1}, {3 * time.Second, 1500, 1}, {3 * time.Second, 1501, 2}, {3 * time.Second, 10000, 7},
-		{30 * time.Second, 10000, 1}, {300 * time.Millisecond, 1500, 10}, {10 * time.Millisecond, 4000, MaxPace},
+		{3 * time.Second, 0, 1}, {3 * time.Second, 1000, 1}, {3 * time.Second, 1001, 2}, {3 * time.Second, 10000, 10},
+		{30 * time.Second, 10000, 1}, {300 * time.Millisecond, 1000, 10}, {10 * time.Millisecond, 4000, MaxPace},
 	} {
 		a := New(Config{Bits: 16, Lease: c.lease, Draw: func(n uint64) uint64 { return 0 }})
 		for i := range c.members {
@@ -87,7 +87,7 @@ func TestPatience(t *testing.T) {
 func TestPaceThatIsUnderWay(t *testing.T) {
 	const lease = 300 * time.Millisecond
 	a := New(Config{Bits: 16, Lease: lease, Draw: func(n uint64) uint64 { return 0 }})
-	for i := range 450 {
+	for i := range 300 {
 		if _, err := a.Admit(1, 1, Request{Addr: fmt.Sprint(i), Want: true, ID: uint64(i)}); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestPaceThatIsUnderWay(t *testing.T) {
 		}
 	}
 	beat(1, 3, 3)
-	for i := range 350 {
+	for i := range 200 {
 		gone, _ := a.Holder(uint64(i + 100))
 		a.Silent(2, gone.Ref())
 	}
