@@ -22,9 +22,9 @@ import (
 //     read on, and handlers are called by readers no more for a thousand calls, and for
 //     twice as many each time.
 //
-// A call that lasts holds up its connection for two looks at most, which is as long as
-// the runtime lets a goroutine compute before it takes its processor away, and of n calls
-// no more than some log n can do so.
+// So a connection is held up for two looks at most, which is as long as the runtime lets a
+// goroutine compute before it takes its processor away; by no more than some log n of n
+// calls for so long; and for no more than 20 microseconds a call on average.
 //
 // This is the pattern known as leader and followers (Schmidt and others, 2000), without the
 // change of leaders for each event, which would wake somebody each time as well. What was

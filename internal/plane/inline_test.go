@@ -412,7 +412,7 @@ func TestSlowHandlers(t *testing.T) {
 			t.Error("a reader calls")
 		}
 		time.Sleep(2 * lookInterval)
-		r.earn(int(2*maxBalance/quick) + 1)
+		r.earn(int(maxDebt/quick) + 1)
 	})
 }
 

@@ -11,7 +11,8 @@ type trust struct {
 
 const (
 	quick      = 20 * time.Microsecond // on average; about what it takes to wake a goroutine and its thread
-	maxBalance = time.Millisecond      // either way; and no call counts for more: it may have been the machine
+	maxBalance = time.Millisecond
+	maxDebt    = 2 * lookInterval // no call that a reader goes on with afterwards takes longer
 
 	firstProbation = 64
 	nextProbation  = 1 << 10
@@ -25,7 +26,7 @@ func (t *trust) given() bool { return t.probation == 0 && t.balance > 0 }
 
 // earn takes note of a call, whoever made it.
 func (t *trust) earn(took time.Duration) {
-	t.balance = max(-maxBalance, min(t.balance+quick-min(took, maxBalance), maxBalance))
+	t.balance = max(-maxDebt, min(t.balance+quick-took, maxBalance))
 	t.probation = max(0, t.probation-1)
 }
 
