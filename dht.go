@@ -55,8 +55,8 @@ func (m Message) Decode(v any) error { return m.node.cfg.codec.Decode(m.Body, v)
 // messages of the same source wait, and in the end that source, and nothing else: what a
 // node receives and relays is others' business. (Handlers that have taken some
 // microseconds each so far are called by who receives, which is faster. If one of them
-// waits then, someone else receives from then on: at once if it waits in a call of this
-// package, with the ctx it was given, and within 10 ms otherwise.) If it panics, the
+// waits then, someone else receives from then on: at once if it waits to send, flush or
+// trace, with the ctx it was given, and within some 10 ms otherwise.) If it panics, the
 // panic is logged and counted, and the message counts as delivered. It must return:
 // runtime.Goexit, and so t.Fatal, in it stops that source's messages for good.
 //

@@ -62,8 +62,9 @@
 // together, [Node.SendBatch] and [Node.CastBatch].
 //
 // A handler may wait without holding up anything else. As long as a node's handlers are
-// quick, what comes alone is handled by the goroutine that has read it, which saves the
-// waking up of another; whoever waits gives that up.
+// quick, and are called some thousand times a second, small reads are handled by the
+// goroutine that has made them, which saves the waking up of another; whoever waits gives
+// that up.
 //
 // # When things break
 //

@@ -73,12 +73,24 @@ func (s *scheduler) start(p *Plane) {
 func (p *Plane) work() {
 	defer p.wg.Done()
 	s := &p.sched
+	ended := false
+	defer func() {
+		if !ended { // a handler has ended the goroutine
+			s.mu.Lock()
+			s.running--
+			s.start(p)
+			s.mu.Unlock()
+		}
+	}()
 	var took span
 	for {
 		s.mu.Lock()
 		s.account(p, took)
 		took = span{}
 		t := s.head
+		if s.busy() > p.Handlers {
+			t = nil // it was woken to go, and readers have its place
+		}
 		if t == nil && !s.closed && !s.parked && s.used {
 			s.parked = true
 			s.mu.Unlock()
@@ -87,6 +99,7 @@ func (p *Plane) work() {
 		}
 		if t == nil || s.closed {
 			s.running--
+			ended = true
 			s.mu.Unlock()
 			return
 		}

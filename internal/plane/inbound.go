@@ -317,7 +317,9 @@ func (p *Plane) handle(ctx context.Context, in *inbound) span {
 // when a chunk is done, when a quarter of the window is, and when the source
 // asks. in is nil for casts. It says when that was, if a reader could have done it.
 func (p *Plane) drain(ctx context.Context, q *fifo.Queue, in *inbound) (took span) {
-	if few := q.Size() <= fewBytes; few {
+	if q.Size() > fewBytes {
+		giveWay(ctx) // more than the read has brought: a gap was filled, or casts gathered
+	} else {
 		took.from = p.now()
 		defer func() { took.to = p.now() }()
 	}

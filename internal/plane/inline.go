@@ -10,21 +10,23 @@ import (
 // Readers call handlers themselves where these are quick.
 //
 // To have another goroutine handle a message means to wake it, and most of the time a
-// thread as well: for a message that comes alone that takes as long as a hop. But who
+// thread as well: where little comes at a time, but often, that takes as long as a hop. But who
 // reads relays too, and handlers may wait for whatever they like without holding up
 // others. So
 //
 //   - handlers have to earn it, and keep earning it: see [trust];
-//   - one that waits in a call of this package gives way first: a new goroutine reads on,
-//     see [giveWay];
+//   - one that waits for what this package does gives way first: a new goroutine reads on,
+//     see [giveWay]; so does who finds that there is more to handle than the read brought;
 //   - one that waits elsewhere, or computes, is found by a goroutine that looks every few
 //     milliseconds, and only exists while readers call handlers often. It has another one
 //     read on, and handlers are called by readers no more for a thousand calls, and for
 //     twice as many each time.
 //
-// So a connection is held up for two looks at most, which is as long as the runtime lets a
-// goroutine compute before it takes its processor away; by no more than some log n of n
-// calls for so long; and for no more than 20 microseconds a call on average.
+// A call is what a source, or all that cast, have in one read: up to a kilobyte of messages,
+// and their acknowledgement. Where the clock gets a processor in time a connection is held up for two
+// looks at most, which is as long as the runtime lets a goroutine compute before it takes its
+// processor away; by no more than some log n of n calls for long enough to be found; and
+// for no more than 20 microseconds a call on average.
 //
 // This is the pattern known as leader and followers (Schmidt and others, 2000), without the
 // change of leaders for each event, which would wake somebody each time as well. What was
@@ -40,7 +42,7 @@ const (
 	// latency that all this is for.
 	lookInterval = 5 * time.Millisecond
 
-	// often is how many short calls an interval must bring for readers to make them: for
+	// often is how many calls for few bytes an interval must bring for readers to make them: for
 	// fewer it is not worth the looks.
 	often = 16
 )
@@ -59,22 +61,26 @@ type readers struct {
 	watching bool         // the goroutine that looks runs
 	watched  []*reception // those that have called handlers lately
 	looked   time.Duration
-	short    int // calls since, while nobody looks
+	few      int // calls for few bytes since, while nobody looks
 }
 
-// enter lets rc call a handler, if readers may.
-func (s *scheduler) enter(rc *reception) bool {
+// enter begins a call, for what is ready first, if readers may make one. From then on the
+// reception may be another's. It begins with mu held: a look in between would take rc for
+// one that calls no more, and not find the call however long it lasts.
+func (s *scheduler) enter(rc *reception) (t *turn, call uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || !s.watching || !s.trust.given() || s.busy() >= rc.p.Handlers {
-		return false
+		return nil, 0
 	}
 	if !rc.watched {
 		rc.watched, rc.seen = true, rc.call.Load()
 		s.watched = append(s.watched, rc)
 	}
 	s.calling++
-	return true
+	t = rc.ready[0]
+	rc.ready = slices.Delete(rc.ready, 0, 1)
+	return t, rc.call.Add(1)
 }
 
 // leave ends a call, and says whether the goroutine that made it still reads.
@@ -92,7 +98,7 @@ func (s *scheduler) leave(rc *reception, call uint64, took span) bool {
 	return reads
 }
 
-// account takes note of a short call, whoever made it. It needs mu.
+// account takes note of a call for few bytes, whoever made it. It needs mu.
 func (s *scheduler) account(p *Plane, took span) {
 	if took.to == 0 || s.closed {
 		return
@@ -102,9 +108,9 @@ func (s *scheduler) account(p *Plane, took span) {
 		return
 	}
 	if took.to-s.looked > lookInterval {
-		s.looked, s.short = took.to, 0
+		s.looked, s.few = took.to, 0
 	}
-	if s.short++; s.short >= often && s.trust.given() {
+	if s.few++; s.few >= often && s.trust.given() {
 		s.watching = true
 		p.wg.Add(1)
 		go p.watch()
@@ -155,13 +161,13 @@ func (s *scheduler) look(now time.Duration) (all []lasting, again bool) {
 		rc.seen = call
 		return !rc.watched
 	})
-	again = s.calling > 0 || calls >= often // half as many calls as it takes to begin
+	again = s.calling > 0 || calls >= often // half as many as it takes to begin: each counts when it begins and when it ends
 	if !again {
 		for _, rc := range s.watched {
 			rc.watched = false
 		}
 		s.watched = nil
-		s.watching, s.looked, s.short = false, now, 0
+		s.watching, s.looked, s.few = false, now, 0
 	}
 	return all, again
 }
@@ -170,10 +176,16 @@ func (s *scheduler) look(now time.Duration) (all []lasting, again bool) {
 // this goroutine to do, and has others do the rest. It returns false if another one reads
 // on meanwhile: nothing of the reception is this one's then.
 func (rc *reception) callHandlers() bool {
-	for len(rc.ready) > 0 && rc.p.sched.enter(rc) {
-		t := rc.ready[0]
-		rc.ready = slices.Delete(rc.ready, 0, 1)
-		if !rc.callHandler(t) {
+	for len(rc.ready) > 0 {
+		if rc.ctx == nil {
+			rc.ctx = context.WithValue(rc.p.ctx, readerKey{}, rc)
+		}
+		ctx := rc.ctx
+		t, call := rc.p.sched.enter(rc)
+		if t == nil {
+			break
+		}
+		if !rc.callHandler(ctx, t, call) {
 			return false
 		}
 	}
@@ -181,15 +193,10 @@ func (rc *reception) callHandlers() bool {
 	return true
 }
 
-func (rc *reception) callHandler(t *turn) (reads bool) {
+func (rc *reception) callHandler(ctx context.Context, t *turn, call uint64) (reads bool) {
 	p := rc.p
-	if rc.ctx == nil {
-		rc.ctx = context.WithValue(p.ctx, readerKey{}, rc)
-	}
-	ctx := rc.ctx
 	var took span
 	returned := false
-	call := rc.call.Add(1) // from here on the reception may be another's
 	defer func() {
 		if !returned { // the handler has ended its goroutine
 			rc.handOver(call, false)
@@ -215,7 +222,8 @@ func (rc *reception) schedule() {
 type readerKey struct{}
 
 // giveWay is called by who is about to wait. With the context of a handler that a reader
-// has called it first has another goroutine read on.
+// has called it first has another goroutine read on. (A context that was kept may do so
+// during a later call. That costs a goroutine, and nothing else.)
 func giveWay(ctx context.Context) {
 	if rc, ok := ctx.Value(readerKey{}).(*reception); ok {
 		rc.handOver(rc.call.Load(), false)
@@ -239,7 +247,7 @@ func (rc *reception) handOver(call uint64, late bool) {
 	s.mu.Lock()
 	s.calling--
 	s.running++
-	if late {
+	if late && s.trust.probation == 0 { // else it is for the same that others were
 		s.trust.lose()
 	}
 	s.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +33,7 @@ type inlineRig struct {
 	mu     sync.Mutex
 	inline []bool // for each call whether a reader made it
 	bodies []string
+	over   []string // bodies of the calls that have returned
 }
 
 // message is the next one of the stream from a source.
@@ -71,6 +73,9 @@ func withReaders(t *testing.T, f func(t *testing.T, r *inlineRig), change ...fun
 			r.bodies = append(r.bodies, string(d.Body))
 			r.mu.Unlock()
 			r.do(ctx, string(d.Body))
+			r.mu.Lock()
+			r.over = append(r.over, string(d.Body))
+			r.mu.Unlock()
 		}
 	})...)
 }
@@ -88,18 +93,15 @@ func (r *inlineRig) do(ctx context.Context, what string) {
 	case "slow":
 		time.Sleep(5 * quick)
 	case "send": // to who may not exist
-		if err := r.p.Send(ctx, 33, 0, nil); !errors.Is(err, stream.ErrNoSuchNode) {
+		if err := r.p.Send(ctx, 45, 0, nil); !errors.Is(err, stream.ErrNoSuchNode) {
 			r.t.Error(err)
 		}
 	case "flush":
-		if err := r.p.Send(ctx, 20, 0, []byte("to itself")); err != nil {
-			r.t.Error(err)
-		}
-		if err := r.p.Await(ctx, 20); err != nil {
+		if err := r.p.Await(ctx, 45); err != nil {
 			r.t.Error(err)
 		}
 	case "trace":
-		if hops, err := r.p.Trace(ctx, 33); err == nil {
+		if hops, err := r.p.Trace(ctx, 45); err == nil {
 			r.t.Error(hops)
 		}
 	case "cast": // to a link that takes nothing
@@ -143,7 +145,7 @@ func (r *inlineRig) told(body string) (n int) {
 	return n
 }
 
-// quiet checks that no call goes on, and none is taken to.
+// atRest checks that no call goes on, and none is taken to.
 func (r *inlineRig) atRest() {
 	r.t.Helper()
 	synctest.Wait()
@@ -349,19 +351,25 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 	t.Run(what, func(t *testing.T) {
 		withReaders(t, func(t *testing.T, r *inlineRig) {
 			start := time.Now()
-			if what == "cast" {
+			switch what {
+			case "cast":
 				r.jam(40)
+			case "flush":
+				r.p.Know([]uint64{45})
+				if err := r.p.Send(t.Context(), 45, 0, nil); err != nil {
+					t.Error(err)
+				}
 			}
 			r.feed(frame(r))
-			if !r.last() && what != "flush" {
-				t.Fatal("no reader has called")
+			if !r.last() || slices.Contains(r.over, what) {
+				t.Fatal("no reader has called, or it does not wait")
 			}
 			r.feed(r.message(5, "meanwhile"))
 			if r.told("meanwhile") != 1 {
 				t.Error("it holds up who reads")
 			}
 			switch what {
-			case "send", "trace": // the answer
+			case "send", "flush", "trace": // the answer
 				r.mu.Lock()
 				got := r.got[40]
 				r.mu.Unlock()
@@ -373,6 +381,9 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 				close(r.release)
 			}
 			r.atRest()
+			if !slices.Contains(r.over, what) {
+				t.Error("it still waits")
+			}
 			if time.Since(start) > 0 {
 				t.Error("it took", time.Since(start))
 			}
@@ -443,13 +454,152 @@ func TestReadersObeyTheLimit(t *testing.T) {
 	}, func(c *Config) { c.Handlers = 1 })
 }
 
-// A handler that ends its goroutine, as those of tests do, ends no connection.
+// A handler that ends its goroutine, as those of tests do, ends no connection, and takes
+// nobody's place for good.
 func TestHandlerThatExits(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		r.feed(castHere("exit"))
+		if !r.last() {
+			t.Fatal("no reader has called")
+		}
 		r.feed(data(40, 1))
 		r.arrived(40, 1)
 		r.atRest()
+		time.Sleep(3 * lookInterval) // nobody looks any more, so readers do not call
+		synctest.Wait()
+		r.feed(append(r.message(5, "exit"), r.message(6, "the next")...))
+		if r.last() || r.told("the next") != 1 {
+			t.Error("not handled, or by a reader")
+		}
+		r.atRest()
+	}, func(c *Config) { c.Handlers = 1 })
+}
+
+// A look that comes just before a call that lasts, when the connection has brought none for
+// a while, does not lose sight of it.
+func TestLookBeforeACall(t *testing.T) {
+	withReaders(t, func(t *testing.T, r *inlineRig) {
+		s := &r.p.sched
+		rc := r.reception()
+		s.calling++ // another reader is in a call
+		s.look(r.p.now())
+		s.look(r.p.now())
+		if len(s.watched) != 0 {
+			t.Fatal("it is looked at though it has brought nothing")
+		}
+		rc.ready = append(rc.ready, &turn{})
+		found := 0
+		if _, call := s.enter(rc); call%2 == 0 {
+			t.Fatal("not let")
+		}
+		for range 3 {
+			all, again := s.look(r.p.now())
+			if found += len(all); !again {
+				t.Error("nobody looks any more")
+			}
+		}
+		if found != 1 {
+			t.Errorf("found %d times", found)
+		}
+		s.leave(rc, rc.call.Load(), span{})
+		s.calling--
+	})
+}
+
+// reception is that of the connection from 10, which rests.
+func (r *inlineRig) reception() *reception {
+	r.p.mu.RLock()
+	defer r.p.mu.RUnlock()
+	for l := range r.p.lines {
+		if l.id == 10 {
+			return l.in
+		}
+	}
+	return nil
+}
+
+// Nor does Sweep let one more handler run than may.
+func TestSweepObeysTheLimit(t *testing.T) {
+	withReaders(t, func(t *testing.T, r *inlineRig) {
+		other := r.incoming(11, 1)
+		defer other.Close()
+		r.feed(castHere("wait"))
+		if !r.last() {
+			t.Fatal("no reader has called")
+		}
+		if _, err := other.Write(r.message(5, "wait")); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			r.p.Sweep(false)
+			synctest.Wait()
+		}
+		if r.told("wait") != 1 {
+			t.Error("two handlers at once")
+		}
+		close(r.release)
+		r.atRest()
+		if r.told("wait") != 2 {
+			t.Error("not handled")
+		}
+	}, func(c *Config) { c.Handlers = 1 })
+}
+
+// A message that fills a gap brings more to handle than was read: that is not for readers.
+func TestReadersLeaveWhatWasHeld(t *testing.T) {
+	withReaders(t, func(t *testing.T, r *inlineRig) {
+		first := r.message(5, "first")
+		for range fewBytes / wire.HeaderSize {
+			r.feed(r.message(5, "slow"))
+		}
+		r.earn(often)
+		r.feed(append(first, data(40, 1)...))
+		r.mu.Lock()
+		clear(r.got) // answers about the gap
+		r.mu.Unlock()
+		r.feed(data(40, 2))
+		r.arrived(40, 2)
+		time.Sleep(time.Second)
+		r.atRest()
+		if n := r.told("slow"); n != fewBytes/wire.HeaderSize {
+			t.Errorf("%d handled", n)
+		}
+	})
+}
+
+// Several readers that are held up at once are one incident.
+func TestTrustIsLostOnce(t *testing.T) {
+	withReaders(t, func(t *testing.T, r *inlineRig) {
+		other := r.incoming(11, 1)
+		defer other.Close()
+		r.feed(r.message(5, "wait"))
+		if _, err := other.Write(r.message(6, "wait")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if r.told("wait") != 2 || !r.last() {
+			t.Fatal("no reader has called")
+		}
+		time.Sleep(2 * lookInterval)
+		synctest.Wait()
+		close(r.release)
+		r.atRest()
+		if n := r.p.sched.trust.next; n != 2*nextProbation {
+			t.Errorf("the next probation is %d calls, want %d", n, 2*nextProbation)
+		}
+	})
+}
+
+// Who hands over a connection to a plane that is closed hears so.
+func TestReceiveOnAClosedPlane(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Close(net.ErrClosed)
+		_, far := net.Pipe()
+		var ended error
+		r.p.Receive(far, 30, 1, nil, func(err error) { ended = err })
+		if !errors.Is(ended, net.ErrClosed) {
+			t.Error(ended)
+		}
 	})
 }
 

@@ -168,8 +168,9 @@ func (o *outbound) push(port uint8, body []byte) (due *outLink) {
 
 // pushBacklog needs mu.
 func (o *outbound) pushBacklog(port uint8, body []byte) error {
-	if err := o.backlogRoom(len(body)); err != nil {
-		return err
+	over := max(0, o.p.stored.Load()-int64(o.p.SendBuffer)) // what handlers sent because windows allowed it
+	if used := o.p.backlog.Load() + over; used+int64(wire.HeaderSize+len(body)) > int64(o.p.HandlerBacklog) {
+		return fmt.Errorf("%w: %d of %d bytes", ErrBacklog, used, o.p.HandlerBacklog)
 	}
 	o.used = true
 	if f := o.s.Push(port, body); f != nil { // room for the stream, none in the send buffer
@@ -179,15 +180,6 @@ func (o *outbound) pushBacklog(port uint8, body []byte) error {
 		}
 	}
 	o.flush(o.s.Ask(o.p.now(), o.out[:0]))
-	return nil
-}
-
-// backlogRoom says whether a handler may send n more bytes without waiting.
-func (o *outbound) backlogRoom(n int) error {
-	over := max(0, o.p.stored.Load()-int64(o.p.SendBuffer)) // what handlers sent because windows allowed it
-	if used := o.p.backlog.Load() + over; used+int64(wire.HeaderSize+n) > int64(o.p.HandlerBacklog) {
-		return fmt.Errorf("%w: %d of %d bytes", ErrBacklog, used, o.p.HandlerBacklog)
-	}
 	return nil
 }
 

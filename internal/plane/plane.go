@@ -6,10 +6,10 @@
 // # Who waits for whom
 //
 // The goroutine that reads a connection never waits for anything but that
-// connection, or rests a little where a queue fills up and moves: what it cannot place
+// connection, rests a little where a queue fills up and moves, and calls handlers as long
+// as they are quick, see inline.go. What it cannot place
 // in a bounded queue it drops and counts, and the stream sends it again. Sources may
-// wait, in Send and Flush, for their context. Handlers run on goroutines of their own, or
-// on one that reads as long as they are quick: see inline.go.
+// wait, in Send and Flush, for their context. Handlers that are not quick run on goroutines of their own.
 //
 // # Locks
 //

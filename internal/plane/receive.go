@@ -276,12 +276,12 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 // call, once for all of it.
 func (rc *reception) finish() {
 	p := rc.p
-	if rc.accepted > fewBytes {
-		rc.schedule()
-	}
-	if rc.accepted != 0 {
-		p.inbox.Add(int64(rc.accepted))
+	if accepted := rc.accepted; accepted != 0 {
+		p.inbox.Add(int64(accepted))
 		rc.accepted = 0
+		if accepted > fewBytes {
+			rc.schedule()
+		}
 	}
 	for b := rc.reply; len(b) > 0; {
 		var f wire.Frame
