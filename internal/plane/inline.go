@@ -120,13 +120,13 @@ func (s *scheduler) account(p *Plane, took span) {
 // watch is the goroutine that looks for calls that hold up readers.
 func (p *Plane) watch() {
 	defer p.wg.Done()
-	ticker := time.NewTicker(lookInterval)
-	defer ticker.Stop()
+	timer := time.NewTimer(untilLook())
+	defer timer.Stop()
 	for {
 		select {
 		case <-p.ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
 		all, again := p.sched.look(p.now())
 		for _, h := range all {
@@ -135,7 +135,15 @@ func (p *Plane) watch() {
 		if !again {
 			return
 		}
+		timer.Reset(untilLook())
 	}
+}
+
+// untilLook is how long it is to the next look. All nodes look at the same times: where a
+// process has many, one waking up is for all of them.
+func untilLook() time.Duration {
+	now := time.Now()
+	return now.Truncate(lookInterval).Add(lookInterval).Sub(now)
 }
 
 // lasting is a reader in a call that lasts.
