@@ -121,9 +121,12 @@ func TestControlsOfThePlane(t *testing.T) {
 	for _, c := range []struct{ name, file, old, new, tests string }{
 		{"what a dead link held is not sent another way", "plane/line.go", "p.requeue(out, &left)", "left.Clear()", "Requeue"},
 		{"frames go on behind their sink", "plane/receive.go", "!detour && ring.Distance(p.mask, rc.from, p.Self)", "false && ring.Distance(p.mask, rc.from, p.Self)", "Overshoot|Relay"},
-		{"who was paused goes on at once", "plane/inbound.go", "\t\tp.pass()\n", "", "Gate"},
+		{"who was paused goes on at once", "plane/inbound.go", "\t\tp.pass(ctx)\n", "", "Gate"},
 		{"a dead node is listened to", "plane/gone.go", "\t\tp.hangUp(l, stream.ErrGone)\n", "\t\t_, _ = l, stream.ErrGone\n", "Gone"},
 		{"the end of one direction is that of the other", "plane/line.go", "done, out := l.mine != open, l.out", "done, out := true, l.out", "HalfEnds"},
+		{"who reads waits for its handler", "plane/inline.go", "h.rc.handOver(h.call, true)", "_ = h", "HandlerThatWaits"},
+		{"who reads waits with its handler", "plane/inline.go", "rc.handOver(rc.call.Load(), false)", "_ = rc", "HandlerThatWaits"},
+		{"readers call more handlers at once than may run", "plane/inline.go", " || s.busy() >= rc.p.Handlers", "", "Limit"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			overlay := plant(t, root, c.file, c.old, c.new)
