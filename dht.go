@@ -49,8 +49,7 @@ type Message struct {
 func (m Message) Decode(v any) error { return m.node.cfg.codec.Decode(m.Body, v) }
 
 // Handler takes the messages sent to a node, on goroutines of the node's: in order and
-// one at a time for
-// each source, at once for different sources up to [Limits].Handlers. (Casts make
+// one at a time for each source, at once for different sources up to [Limits].Handlers. (Casts make
 // a row of their own, over all sources.) It may send, and wait; while it does, the
 // messages of the same source wait, and in the end that source, and nothing else: what a
 // node receives and relays is others' business. (Handlers that have taken some

@@ -3,6 +3,7 @@ package plane
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -55,4 +56,17 @@ func TestCloseLeavesNoGap(t *testing.T) {
 			stop()
 		}
 	}
+}
+
+// Who hands over a connection to a plane that is closed hears so.
+func TestReceiveOnAClosedPlane(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Close(net.ErrClosed)
+		_, far := net.Pipe()
+		var ended error
+		r.p.Receive(far, 30, 1, nil, func(err error) { ended = err })
+		if !errors.Is(ended, net.ErrClosed) {
+			t.Error(ended)
+		}
+	})
 }

@@ -73,14 +73,11 @@ func (s *scheduler) start(p *Plane) {
 func (p *Plane) work() {
 	defer p.wg.Done()
 	s := &p.sched
-	ended := false
-	defer func() {
-		if !ended { // a handler has ended the goroutine
-			s.mu.Lock()
-			s.running--
-			s.start(p)
-			s.mu.Unlock()
-		}
+	defer func() { // also if a handler has ended the goroutine
+		s.mu.Lock()
+		s.running--
+		s.start(p)
+		s.mu.Unlock()
 	}()
 	var took span
 	for {
@@ -98,8 +95,6 @@ func (p *Plane) work() {
 			continue
 		}
 		if t == nil || s.closed {
-			s.running--
-			ended = true
 			s.mu.Unlock()
 			return
 		}
