@@ -35,7 +35,8 @@ func (n *Node) Send(ctx context.Context, to ID, body []byte) error {
 }
 
 // SendValue encodes v with the node's codec and sends it. The receiver uses
-// [Message.Decode].
+// [Message.Decode]. A value that the codec cannot carry is an error, and nothing is sent;
+// [Msgpack] and [JSON] say which those are.
 func (n *Node) SendValue(ctx context.Context, to ID, v any) error {
 	b, err := n.cfg.codec.Append(nil, v)
 	if err != nil {

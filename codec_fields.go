@@ -1,0 +1,182 @@
+package ringdht
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// packedStruct is a struct as MessagePack's library encodes it. The library does not say
+// which fields it takes, so its rules are told again here: encoding/json's, with the tag
+// "codec" before "json", and with its own treatment of fields that share a name.
+type packedStruct struct {
+	fields []packedField    // in the order of the source, which is that of arrays
+	byName map[string][]int // where in fields
+	lost   []packedField    // that the library leaves out without a word, for their kind
+}
+
+// packedField is one of its fields.
+type packedField struct {
+	name  string // on the wire
+	index []int  // see reflect.Value.FieldByIndex
+	typ   reflect.Type
+}
+
+// packedStructs remembers them, as the library does: a program has so many types.
+var packedStructs sync.Map // reflect.Type to *packedStruct
+
+// packed says how a struct is encoded.
+func packed(t reflect.Type) *packedStruct {
+	if p, ok := packedStructs.Load(t); ok {
+		return p.(*packedStruct)
+	}
+	p := &packedStruct{byName: make(map[string][]int)}
+	within := []reflect.Type{t}
+	p.collect(t, nil, &within)
+	p.resolve()
+	for i, f := range p.fields {
+		p.byName[f.name] = append(p.byName[f.name], i)
+	}
+	got, _ := packedStructs.LoadOrStore(t, p)
+	return got.(*packedStruct)
+}
+
+// collect gathers the fields of t, and of the structs that it embeds. The library goes
+// into a type twice at most, wherever it was met.
+func (p *packedStruct) collect(t reflect.Type, index []int, within *[]reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := cmp.Or(f.Tag.Get("codec"), f.Tag.Get("json"))
+		if !f.IsExported() && !f.Anonymous || tag == "-" {
+			continue
+		}
+		name, _, _ := strings.Cut(tag, ",")
+		at := append(slices.Clone(index), i)
+		if f.Anonymous && f.Type.Kind() != reflect.Interface {
+			inner, pointer := f.Type, f.Type.Kind() == reflect.Pointer
+			for inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			embeds := inner.Kind() == reflect.Struct
+			if !f.IsExported() && (!embeds || pointer) {
+				continue
+			}
+			if embeds && name == "" {
+				seen := 0
+				for _, w := range *within {
+					if w == inner {
+						seen++
+					}
+				}
+				if seen < 2 {
+					*within = append(*within, inner)
+					p.collect(inner, at, within)
+				}
+				continue
+			}
+		}
+		if !f.IsExported() {
+			continue
+		}
+		field := packedField{cmp.Or(name, f.Name), at, f.Type}
+		switch f.Type.Kind() {
+		case reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
+			p.lost = append(p.lost, field)
+		default:
+			p.fields = append(p.fields, field)
+		}
+	}
+}
+
+// resolve leaves of the fields that share a name the one that is embedded least deeply.
+// Equally deep ones all stay.
+func (p *packedStruct) resolve() {
+	best := make(map[string]int)
+	hidden := make([]bool, len(p.fields))
+	for i, f := range p.fields {
+		j, ok := best[f.name]
+		switch {
+		case !ok:
+			best[f.name] = i
+		case len(f.index) < len(p.fields[j].index):
+			best[f.name], hidden[j] = i, true
+		case len(f.index) > len(p.fields[j].index):
+			hidden[i] = true
+		}
+	}
+	kept := p.fields[:0:0]
+	for i, f := range p.fields {
+		if !hidden[i] {
+			kept = append(kept, f)
+		}
+	}
+	p.fields = kept
+}
+
+// goName is what the program calls the field.
+func (f packedField) goName(t reflect.Type) string { return t.FieldByIndex(f.index).Name }
+
+// in finds the field in a value, or its zero where an embedded pointer is nil.
+func (f packedField) in(v reflect.Value) (field reflect.Value, ok bool) {
+	for i, at := range f.index {
+		if i > 0 {
+			for v.Kind() == reflect.Pointer {
+				if v.IsNil() {
+					return reflect.Zero(f.typ), false
+				}
+				v = v.Elem()
+			}
+		}
+		v = v.Field(at)
+	}
+	return v, true
+}
+
+// packsThemselves remembers the answers of packsItself.
+var packsThemselves sync.Map // reflect.Type to bool
+
+// packsItself says that the bytes of a type are its own business. Text marshalers do not
+// count: the library asks them for text formats only.
+func packsItself(t reflect.Type) bool {
+	if k := t.Kind(); k == reflect.Interface || k == reflect.Pointer {
+		return false
+	}
+	if does, ok := packsThemselves.Load(t); ok {
+		return does.(bool)
+	}
+	p := reflect.PointerTo(t)
+	does := slices.Contains(packedByLibrary, t) || p.Implements(selfer) || p.Implements(marshaler) && p.Implements(unmarshaler)
+	packsThemselves.Store(t, does)
+	return does
+}
+
+// valueError is an error about a part of a value.
+type valueError struct {
+	path string // to it, as in .Jobs[3].Done
+	why  string
+}
+
+func (e *valueError) Error() string {
+	path := e.path
+	if n := len(path); n > 200 { // it is nested without an end
+		path = path[:120] + " ... " + path[n-40:]
+	}
+	switch {
+	case path == "":
+		return e.why
+	case path[0] == '.':
+		return fmt.Sprintf("field %s: %s", path[1:], e.why)
+	}
+	return fmt.Sprintf("element %s: %s", path, e.why)
+}
+
+// below is the same error, told from one step further up.
+func (e *valueError) below(step string) *valueError {
+	if e == nil {
+		return nil
+	}
+	return &valueError{step + e.path, e.why}
+}

@@ -1,0 +1,193 @@
+package ringdht
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxNesting is how deep structs, maps and lists may lie in each other: MessagePack's
+// decoder refuses more.
+const maxNesting = 1023
+
+// maxPointers is how many pointers and interfaces in a row are followed. More of them
+// are a value that contains itself.
+const maxPointers = 100
+
+// sendability is what a type says of its values.
+type sendability struct {
+	never *valueError // none can be sent
+	look  bool        // it depends on the value
+	depth int         // how deep the values of the other types are nested, at most
+}
+
+// sendabilities remembers it: a program has so many types.
+var sendabilities sync.Map // reflect.Type to *sendability
+
+// checkSendable says why a value cannot be sent with MessagePack, whose library sends nil in
+// place of a func, an empty list in place of a chan, and leaves out fields that it cannot
+// encode. Most types need no look at the value.
+func checkSendable(v any) error {
+	if v == nil {
+		return nil
+	}
+	t := reflect.TypeOf(v)
+	s := sendabilityOf(t, nil)
+	if s.never == nil && !s.look {
+		return nil
+	}
+	if u := lookAt(reflect.ValueOf(v), s, 0, 0); u != nil {
+		return u
+	}
+	return nil
+}
+
+// sendabilityOf judges a type. above are those that it is part of: one that is part of itself
+// depends on the value, which may be too deep, or without an end.
+func sendabilityOf(t reflect.Type, above []reflect.Type) *sendability {
+	if s, ok := sendabilities.Load(t); ok {
+		return s.(*sendability)
+	}
+	if slices.Contains(above, t) {
+		return &sendability{look: true}
+	}
+	s := judge(t, append(above[:len(above):len(above)], t))
+	if s.look {
+		s.depth = 0 // to be seen
+	}
+	sendabilities.Store(t, s)
+	return s
+}
+
+func judge(t reflect.Type, above []reflect.Type) *sendability {
+	if packsItself(t) {
+		return &sendability{}
+	}
+	switch t.Kind() {
+	case reflect.Func, reflect.Chan, reflect.Complex64, reflect.Complex128:
+		return &sendability{never: &valueError{why: fmt.Sprintf("a %v cannot be sent", t.Kind())}}
+	case reflect.UnsafePointer:
+		return &sendability{never: &valueError{why: "an unsafe.Pointer cannot be sent"}}
+	case reflect.Interface:
+		return &sendability{look: true}
+	case reflect.Pointer: // to one that cannot be sent it may be nil
+		s := sendabilityOf(t.Elem(), above)
+		return &sendability{look: s.look || s.never != nil, depth: s.depth}
+	case reflect.Slice: // or empty
+		s := sendabilityOf(t.Elem(), above)
+		return &sendability{look: s.look || s.never != nil, depth: s.depth + 1}
+	case reflect.Map:
+		k, s := sendabilityOf(t.Key(), above), sendabilityOf(t.Elem(), above)
+		return &sendability{look: k.look || k.never != nil || s.look || s.never != nil, depth: max(k.depth, s.depth) + 1}
+	case reflect.Array:
+		if t.Len() == 0 {
+			return &sendability{}
+		}
+		s := sendabilityOf(t.Elem(), above)
+		return &sendability{s.never.below("[0]"), s.look, s.depth + 1}
+	case reflect.Struct:
+		return judgeStruct(t, above)
+	}
+	return &sendability{} // numbers, bool, string
+}
+
+func judgeStruct(t reflect.Type, above []reflect.Type) *sendability {
+	p := packed(t)
+	never := func(f packedField, why string) *sendability {
+		return &sendability{never: &valueError{"." + f.goName(t), why}}
+	}
+	if len(p.lost) > 0 {
+		f := p.lost[0]
+		return &sendability{never: sendabilityOf(f.typ, above).never.below("." + f.goName(t))}
+	}
+	if len(p.fields) == 0 && t.NumField() > 0 && !emptied(t) {
+		return &sendability{never: &valueError{why: fmt.Sprintf("a value of type %v has no exported fields: nothing of it would arrive", t)}}
+	}
+	all := &sendability{depth: 1}
+	for i, f := range p.fields {
+		if same := p.byName[f.name]; same[0] != i {
+			return never(f, fmt.Sprintf("it is sent by the name %q, as %s is", f.name, p.fields[same[0]].goName(t)))
+		}
+		s := sendabilityOf(f.typ, above)
+		if s.never != nil {
+			return &sendability{never: s.never.below("." + f.goName(t))}
+		}
+		all.look = all.look || s.look
+		all.depth = max(all.depth, s.depth+1)
+	}
+	return all
+}
+
+// emptied says that a struct without fields to send is meant to be so: the program has
+// excluded an exported field, or embeds something that has none, such as a lock.
+func emptied(t reflect.Type) bool {
+	for f := range t.Fields() {
+		if f.Anonymous || f.IsExported() {
+			return true
+		}
+	}
+	return false
+}
+
+// lookAt walks a value whose type does not settle it; s is what its type says.
+func lookAt(v reflect.Value, s *sendability, nesting, pointers int) *valueError {
+	switch {
+	case s.never != nil:
+		return s.never
+	case nesting+s.depth > maxNesting, pointers > maxPointers:
+		return &valueError{why: fmt.Sprintf("it is nested more than %d levels deep, or contains itself", maxNesting)}
+	case !s.look:
+		return nil
+	}
+	down := func(v reflect.Value) *valueError { return lookAt(v, sendabilityOf(v.Type(), nil), nesting+1, 0) }
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+		return lookAt(v, sendabilityOf(v.Type(), nil), nesting, pointers+1)
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if u := down(v.Index(i)); u != nil {
+				return u.below(fmt.Sprintf("[%d]", i))
+			}
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			if u := down(it.Key()); u != nil {
+				return u.below("[a key]")
+			}
+			if u := down(it.Value()); u != nil {
+				return u.below("[" + keyName(it.Key()) + "]")
+			}
+		}
+	case reflect.Struct:
+		t := v.Type()
+		for _, f := range packed(t).fields {
+			if field, ok := f.in(v); ok {
+				if u := down(field); u != nil {
+					return u.below("." + f.goName(t))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// keyName shows a map's key in an error, if it is short.
+func keyName(k reflect.Value) string {
+	for k.Kind() == reflect.Interface && !k.IsNil() {
+		k = k.Elem()
+	}
+	const most = 40
+	var s string
+	if k.Kind() == reflect.String {
+		s = fmt.Sprintf("%q", k.String()[:min(len(k.String()), most)])
+	} else {
+		s = fmt.Sprint(k)
+	}
+	return strings.ToValidUTF8(s[:min(len(s), most)], "")
+}
