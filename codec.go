@@ -41,7 +41,8 @@ type Codec interface {
 // tag "-", are not sent. Types that implement encoding.BinaryMarshaler and BinaryUnmarshaler
 // encode themselves. (Text marshalers are not asked.)
 //
-// These come back changed:
+// A number that does not fit where it is decoded is an error at the receiver, and so are a
+// float for an integer and a list longer than its array. These come back changed:
 //
 //   - time.Time in UTC, without its monotonic clock
 //   - an integer in a float, rounded; a float64 in a float32, too
@@ -127,5 +128,5 @@ func (msgpack) Decode(data []byte, v any) error {
 	if n := d.NumBytesRead(); n != len(data) {
 		return fmt.Errorf("msgpack: %d bytes follow the value", len(data)-n)
 	}
-	return nil
+	return checkDecoded(data, v)
 }
