@@ -26,7 +26,11 @@ func (c *common) dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 	if err != nil {
 		return nil, wire.Answer{}, err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() {
+		if setDeadline(conn, time.Unix(1, 0)) != nil {
+			conn.Close()
+		}
+	})
 	answer, err := introduce(conn, h)
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -64,7 +68,9 @@ func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 // welcome reads the hello of a connection that was accepted and answers it with
 // what check makes of it. A refusal is logged, answered and returned.
 func (c *common) welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wire.Hello, error) {
-	conn.SetDeadline(time.Now().Add(c.handshake))
+	if err := setDeadline(conn, time.Now().Add(c.handshake)); err != nil {
+		return wire.Hello{}, err
+	}
 	h, err := wire.ReadHello(conn)
 	var a wire.Answer
 	switch {
@@ -87,7 +93,7 @@ func (c *common) welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	if a.Status != wire.OK {
 		return h, fmt.Errorf("refused: %s", a.Reason)
 	}
-	return h, conn.SetDeadline(time.Time{})
+	return h, setDeadline(conn, time.Time{})
 }
 
 // accept accepts connections until the listener is closed and serves each on a
@@ -102,7 +108,7 @@ func (c *common) accept(ctx context.Context, l net.Listener, start func(func()),
 		case <-ctx.Done():
 			return ErrClosed
 		}
-		conn, err := l.Accept()
+		conn, err := acceptFrom(l)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ErrClosed

@@ -99,15 +99,15 @@ func (n *Node) advertised(local net.Addr) (string, error) {
 	}
 	host, _, _ := net.SplitHostPort(n.cfg.listen)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		own, _, err := net.SplitHostPort(local.String())
+		own, _, err := hostPort(local)
 		if err != nil {
-			return "", fmt.Errorf("the transport's address %q is not host:port", local)
+			return "", fmt.Errorf("the connection to the registry comes from %w: say with WithAdvertise where peers can dial the node", err)
 		}
 		host = own
 	}
-	_, port, err := net.SplitHostPort(n.listener.Addr().String())
+	_, port, err := hostPort(n.listener.Addr())
 	if err != nil {
-		return "", fmt.Errorf("the transport's address %q is not host:port", n.listener.Addr())
+		return "", fmt.Errorf("the transport listens on %w", err)
 	}
 	return net.JoinHostPort(host, port), nil
 }

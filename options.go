@@ -231,6 +231,7 @@ func (c *common) validate() error {
 	case c.handshake <= 0:
 		return fmt.Errorf("WithHandshakeTimeout: %v is not positive", c.handshake)
 	}
+	c.transport = checkedTransport{c.transport}
 	return nil
 }
 

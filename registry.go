@@ -40,8 +40,8 @@ type Registry struct {
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
 	sessions  map[ring.Ref]*session
-	listeners map[net.Listener]struct{}
-	conns     map[net.Conn]struct{}
+	listeners map[*net.Listener]struct{} // by where one is kept: programs' own types need not be comparable
+	conns     map[*net.Conn]struct{}
 	run       *run
 	runs      uint64
 	records   map[ring.Ref]*record // of the members, and
@@ -77,8 +77,8 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		written:   make(chan struct{}, 1),
 		dials:     semaphore.NewWeighted(maxDials),
 		sessions:  make(map[ring.Ref]*session),
-		listeners: make(map[net.Listener]struct{}),
-		conns:     make(map[net.Conn]struct{}),
+		listeners: make(map[*net.Listener]struct{}),
+		conns:     make(map[*net.Conn]struct{}),
 		traces:    make(map[uint64]question),
 		records:   make(map[ring.Ref]*record),
 		verdicts:  make(map[string]int64),
@@ -102,29 +102,32 @@ func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
 		l.Close()
 		return nil, r.closedError("listening")
 	}
-	r.open(l)
-	r.wg.Go(func() { r.serve(l) })
+	r.open(&l)
+	r.wg.Go(func() { r.serve(&l) })
 	return l.Addr(), nil
 }
 
 // Serve serves nodes on a listener until the registry is closed, and then returns
 // an error that matches [ErrClosed]; it closes the listener.
 func (r *Registry) Serve(l net.Listener) error {
+	if absent(l) {
+		return errors.New("ringdht: registry: serving: the listener is nil")
+	}
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
 		l.Close()
 		return r.closedError("serving")
 	}
-	r.open(l)
+	r.open(&l)
 	r.wg.Add(1)
 	r.mu.Unlock()
 	defer r.wg.Done()
-	return r.serve(l)
+	return r.serve(&l)
 }
 
 // open takes a listener on; it needs mu. The time of a registry begins with the first.
-func (r *Registry) open(l net.Listener) {
+func (r *Registry) open(l *net.Listener) {
 	r.listeners[l] = struct{}{}
 	if !r.opened {
 		r.opened = true
@@ -137,9 +140,9 @@ func (r *Registry) open(l net.Listener) {
 	}
 }
 
-func (r *Registry) serve(l net.Listener) error {
-	err := r.cfg.accept(r.ctx, l, r.wg.Go, r.receive)
-	l.Close()
+func (r *Registry) serve(l *net.Listener) error {
+	err := r.cfg.accept(r.ctx, *l, r.wg.Go, r.receive)
+	(*l).Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.listeners, l)
@@ -158,12 +161,12 @@ func (r *Registry) receive(conn net.Conn, introduced func()) {
 		conn.Close()
 		return
 	}
-	r.conns[conn] = struct{}{}
+	r.conns[&conn] = struct{}{}
 	r.mu.Unlock()
 	defer func() {
 		conn.Close()
 		r.mu.Lock()
-		delete(r.conns, conn)
+		delete(r.conns, &conn)
 		r.mu.Unlock()
 	}()
 	_, err := r.cfg.welcome(conn, func(h wire.Hello) wire.Answer {
@@ -190,7 +193,7 @@ func (r *Registry) Close() error {
 	if !r.closed {
 		r.closed = true
 		for l := range r.listeners {
-			l.Close()
+			(*l).Close()
 		}
 		sessions := make([]*session, 0, len(r.sessions))
 		for _, s := range r.sessions {
@@ -208,7 +211,7 @@ func (r *Registry) Close() error {
 		r.mu.Lock()
 		r.stop(ErrClosed)
 		for conn := range r.conns {
-			conn.Close()
+			(*conn).Close()
 		}
 		r.change()
 	}

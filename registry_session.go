@@ -124,6 +124,9 @@ func (s *session) register(body []byte) error {
 	if !printable(req.Addr) {
 		return s.refuse(control.CodeProtocol, "the address %q has characters that cannot be printed", req.Addr)
 	}
+	if _, _, err := hostPort(s.remote); err != nil && !req.Other {
+		return s.refuse(control.CodeHost, "the registry's transport takes you for %v: say with WithAdvertise where peers can dial you", err)
+	}
 	if !req.Other && !sameHost(r.ctx, host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
 	}

@@ -85,8 +85,8 @@ func TestOutOfSight(t *testing.T) {
 			start := time.Now()
 			tr.registry.mu.Lock()
 			for s := range tr.registry.conns {
-				if s.RemoteAddr().String()[:3] == "n1:" {
-					s.Close()
+				if (*s).RemoteAddr().String()[:3] == "n1:" {
+					(*s).Close()
 				}
 			}
 			tr.registry.mu.Unlock()

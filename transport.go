@@ -11,7 +11,9 @@ import (
 // Transport is where byte streams come from. Framing, queues and codecs are the
 // same over every transport. Connections must keep the order of bytes, honour
 // deadlines, and fail pending calls when they are closed; addresses are
-// "host:port".
+// "host:port". Connections and listeners may be of any type, also of one that cannot be
+// compared. A nil one without an error, a connection that takes no deadline, and an address that
+// is not "host:port" where it is needed, are errors that say so.
 //
 // TCP connections whose ends have the same address get a small write buffer, whatever they
 // had (on Linux; see docs/performance.md), also below TLS. A type of one's own around them

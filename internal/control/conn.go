@@ -104,13 +104,17 @@ func (c *Conn) Recv() (wire.Type, []byte, error) {
 
 func (c *Conn) fill() (err error) {
 	if c.lease > 0 {
-		c.conn.SetReadDeadline(time.Now().Add(c.lease - c.lease/4))
+		if err := c.conn.SetReadDeadline(time.Now().Add(c.lease - c.lease/4)); err != nil {
+			return err // it might wait for ever
+		}
 	}
 	c.batch, err = c.r.Next()
 	if c.lease > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		// A process that was stopped for longer than the lease finds its deadline
 		// passed while what the peer sent lies unread: look once more.
-		c.conn.SetReadDeadline(time.Now().Add(c.lease / 4))
+		if err := c.conn.SetReadDeadline(time.Now().Add(c.lease / 4)); err != nil {
+			return err
+		}
 		c.batch, err = c.r.Next()
 	}
 	return err

@@ -124,3 +124,21 @@ func TestLeaseEndsSilence(t *testing.T) {
 		}
 	})
 }
+
+// A connection that takes no deadline cannot be waited for: its lease would never end.
+func TestRecvWithoutDeadlines(t *testing.T) {
+	near, far := memnet.Pipe()
+	defer far.Close()
+	c := NewConn(undated{near}, plain{}, 1<<20)
+	defer c.Close()
+	c.SetLease(time.Hour)
+	if _, _, err := c.Recv(); !errors.Is(err, errUndated) {
+		t.Error(err)
+	}
+}
+
+type undated struct{ net.Conn }
+
+var errUndated = errors.New("no deadlines")
+
+func (undated) SetReadDeadline(time.Time) error { return errUndated }

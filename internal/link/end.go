@@ -59,7 +59,7 @@ func (w *Writer) Urgent(frames []byte) error {
 // for its other direction. It does not wait for that; the connection ends if it takes
 // longer than limit. Frames may still be appended until last is being written.
 func (w *Writer) Finish(last []byte, limit time.Duration) {
-	w.conn.SetWriteDeadline(time.Now().Add(limit))
+	w.bound(limit)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil && !w.over {
@@ -98,9 +98,22 @@ func (w *Writer) Close() {
 	w.finished.Wait()
 }
 
+// RetireWithin is [Writer.Retire], with a limit for the writing.
+func (w *Writer) RetireWithin(limit time.Duration) {
+	w.bound(limit)
+	w.Retire()
+}
+
 // Shutdown writes what is queued, for at most the given time, then closes.
 func (w *Writer) Shutdown(limit time.Duration) {
-	w.conn.SetWriteDeadline(time.Now().Add(limit))
-	w.Retire()
+	w.RetireWithin(limit)
 	w.finished.Wait()
+}
+
+// bound gives what is written from now on so much time. A connection that takes no
+// deadline could keep its writer for ever, and is closed.
+func (w *Writer) bound(limit time.Duration) {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(limit)); err != nil {
+		w.Fail(err)
+	}
 }

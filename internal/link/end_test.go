@@ -217,3 +217,33 @@ func TestShutdown(t *testing.T) {
 		})
 	}
 }
+
+// undated takes no deadlines.
+type undated struct{ net.Conn }
+
+var errUndated = errors.New("no deadlines")
+
+func (undated) SetReadDeadline(time.Time) error  { return errUndated }
+func (undated) SetWriteDeadline(time.Time) error { return errUndated }
+
+// Where the end of a connection cannot be given a limit it ends at once: its writer must
+// not wait for a peer that does not read.
+func TestEndWithoutDeadlines(t *testing.T) {
+	for name, end := range map[string]func(*Writer){
+		"Shutdown":     func(w *Writer) { w.Shutdown(time.Hour) },
+		"RetireWithin": func(w *Writer) { w.RetireWithin(time.Hour) },
+		"Finish":       func(w *Writer) { w.Finish(frame(1, 32), time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far := net.Pipe() // which holds nothing: the writer waits
+			defer far.Close()
+			w := NewWriter(undated{near}, 1000, 500)
+			appended(t, w, frame(0, 100), 100)
+			end(w)
+			w.finished.Wait()
+			if _, err := w.Append(frame(0, 32)); !errors.Is(err, errUndated) {
+				t.Error(err)
+			}
+		})
+	}
+}

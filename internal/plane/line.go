@@ -160,8 +160,7 @@ func (l *line) quiet() {
 	p.mu.Unlock()
 	p.changes.broadcast()
 	if done && out != nil {
-		l.conn.SetWriteDeadline(time.Now().Add(retireTimeout))
-		out.Retire() // when all is written
+		out.RetireWithin(retireTimeout) // when all is written
 	} else if done {
 		l.conn.Close()
 	}

@@ -1,0 +1,83 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"time"
+)
+
+// checkedTransport holds a program's transport to what [Transport] says. What it gets
+// wrong is an error that names it, and not a panic later on. It returns the transport's own
+// connections: package net's are written to in a way of their own.
+type checkedTransport struct{ Transport }
+
+func (t checkedTransport) Listen(ctx context.Context, addr string) (net.Listener, error) {
+	l, err := t.Transport.Listen(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if absent(l) {
+		return nil, fmt.Errorf("the transport %T returned neither a listener on %q nor an error", t.Transport, addr)
+	}
+	if _, _, err := hostPort(l.Addr()); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("the transport %T listens on %w", t.Transport, err)
+	}
+	return l, nil
+}
+
+func (t checkedTransport) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := t.Transport.Dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if absent(conn) {
+		return nil, fmt.Errorf("the transport %T returned neither a connection to %q nor an error", t.Transport, addr)
+	}
+	if err := setDeadline(conn, time.Time{}); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// acceptFrom is Accept, of any listener.
+func acceptFrom(l net.Listener) (net.Conn, error) {
+	conn, err := l.Accept()
+	if err == nil && absent(conn) {
+		err = fmt.Errorf("the listener %T returned neither a connection nor an error", l)
+	}
+	return conn, err
+}
+
+// setDeadline bounds a connection's reads and writes. One that cannot be bounded might hold
+// up its goroutine for ever.
+func setDeadline(conn net.Conn, t time.Time) error {
+	if err := conn.SetDeadline(t); err != nil {
+		return fmt.Errorf("the connection %T takes no deadline: %w", conn, err)
+	}
+	return nil
+}
+
+// absent says that an interface holds nothing to call: nil, or a pointer that is nil.
+func absent(v any) bool {
+	if v == nil {
+		return true
+	}
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+// hostPort takes an address of a transport apart.
+func hostPort(a net.Addr) (host, port string, err error) {
+	if absent(a) {
+		return "", "", errors.New("an address that is nil, and not host:port")
+	}
+	if host, port, err = net.SplitHostPort(a.String()); err != nil {
+		return "", "", fmt.Errorf("the address %q, which is not host:port", a)
+	}
+	return host, port, nil
+}
