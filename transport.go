@@ -47,10 +47,21 @@ func (TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
 //
 // Faults act on hosts by name, on standing and future connections; "" stands for
 // any host. Of two faults of the same kind that apply, the one set last counts.
+//
+// The seed decides the luck of each Write: whether [MemoryNetwork.Drop] loses it, and how much of the
+// jitter it takes. Luck is drawn from the seed, the names of the hosts, and three numbers: which of the
+// connections that one host has dialled to the other it is, the direction, and which Write in it. So
+// in every network of the same seed the nth Write of the kth connection from a to b has the same fate under the
+// same faults, whatever other connections do, and whichever faults were set before.
+//
+// A run of a whole ring does not repeat, also not in virtual time. How nodes gather messages into
+// writes, and which of two goroutines dials first, is up to the scheduler; IDs (but for [WithID]), tokens and
+// pauses are drawn without the seed. What was the nth Write in one run may hold something else, or be
+// missing, in the next.
 type MemoryNetwork struct{ n *memnet.Network }
 
 // NewMemoryNetwork returns a network without hosts or faults. The seed decides
-// what jitter and loss do.
+// what jitter and loss do, see [MemoryNetwork].
 func NewMemoryNetwork(seed uint64) *MemoryNetwork { return &MemoryNetwork{memnet.New(seed)} }
 
 // Host returns the transport of the host with this name, and makes the host if

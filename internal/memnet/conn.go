@@ -20,6 +20,7 @@ type link struct {
 	net      *Network // nil for a Pipe
 	from, to string   // hosts; from is the dialer's
 	port     int      // the dialer's
+	nth      uint64   // of the connections between these hosts, from 0
 
 	dialer, accepted conn
 	there, back      half         // from dialer to accepted, and back

@@ -1,6 +1,10 @@
 package memnet
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Delay makes each Write from one host to another arrive d later, plus a random time in [0, jitter). The order of a
 // connection's bytes is kept, so one late Write holds up those behind it. Bytes under way count against [BufferSize]: a connection
@@ -91,9 +95,10 @@ func (n *Network) change(from, to string, alter func(now uint64)) {
 		}
 	}
 	n.tryAll(&n.held)
-	for _, h := range n.hosts {
-		for _, l := range h.listeners {
-			n.tryAll(&l.waiting)
+	for _, name := range slices.Sorted(maps.Keys(n.hosts)) { // in one order, since connections are numbered
+		listeners := n.hosts[name].listeners
+		for _, port := range slices.Sorted(maps.Keys(listeners)) {
+			n.tryAll(&listeners[port].waiting)
 		}
 	}
 }

@@ -13,17 +13,19 @@ import (
 // faults in between. Faults are copied into it whenever they change, so that a Write looks nowhere else.
 type half struct {
 	// static
-	back *half     // the other direction. Its mutex and this one are never held together
-	seed [2]uint64 // for luck
+	back  *half      // the other direction. Its mutex and this one are never held together
+	luck  uint64     // see luckOf
+	watch func(Fate) // or nil
 
 	mu       sync.Mutex
 	readable sync.Cond // bytes or an ending have arrived, or reads fail now
 	writable sync.Cond // there is room, or the turn is free, or writes fail now
 
 	// guarded by mu: the bytes
-	buf   buffer
-	size  int // bytes taken from the writer and not read; once the reader is gone they are counted here but not kept
-	ready int // those of them that have arrived
+	buf    buffer
+	size   int    // bytes taken from the writer and not read; once the reader is gone they are counted here but not kept
+	ready  int    // those of them that have arrived
+	writes uint64 // so far, endings too
 	transit
 
 	// guarded by mu: the ends
@@ -102,10 +104,13 @@ func (h *half) write(p []byte) (n int, err error) {
 		}
 		h.writable.Wait()
 	}
-	if h.loses() {
+	lost, late := h.next()
+	if h.watch != nil {
+		h.watch(Fate{Write: h.writes - 1, Size: len(p), Lost: lost, Late: late})
+	}
+	if lost {
 		return len(p), nil
 	}
-	late := h.lateness()
 	for {
 		if k := min(len(p)-n, BufferSize-h.size); k > 0 {
 			if h.readErr == nil {
@@ -159,7 +164,8 @@ func (h *half) endWrites(e ending) error {
 	h.writable.Broadcast()
 	if h.readErr == nil && h.sent < e {
 		h.sent = e
-		e = h.carry(parcel{end: e}, h.lateness())
+		_, late := h.next()
+		e = h.carry(parcel{end: e}, late)
 	} else {
 		e = standing // nobody is there to be told, or was told before
 	}

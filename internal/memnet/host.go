@@ -22,8 +22,9 @@ type Host struct {
 
 	// guarded by net.mu
 	listeners map[int]*listener
-	dialing   map[int]struct{} // ports of standing connections dialed from here
-	next      int              // where to look for a free port: going round reuses a port as late as possible
+	dialing   map[int]struct{}  // ports of standing connections dialed from here
+	next      int               // where to look for a free port: going round reuses a port as late as possible
+	dialled   map[string]uint64 // connections made from here, by the host they went to
 }
 
 // Listen opens a listener on "name:port" or ":port", where name is the host's own; port 0 picks a free one. A port that has a

@@ -2,8 +2,6 @@ package memnet
 
 import (
 	"container/list"
-	"hash/fnv"
-	"io"
 	"sync"
 )
 
@@ -18,10 +16,11 @@ type Network struct {
 	links map[*link]struct{} // those with an end open that were not cut
 	held  list.List          // of *dial: those that wait for a Release
 	rules ruleset
+	watch func(Fate) // of connections to come, or nil
 }
 
-// New returns a network without hosts and faults. The seed decides jitter and drops. Each direction of a connection draws from
-// a generator of its own, seeded by its two addresses as well, so that traffic elsewhere does not change its luck.
+// New returns a network without hosts and faults. The seed decides jitter and drops: the nth Write in one direction of the kth
+// connection that one host has dialled to another has the same luck in every network of that seed, whatever goes on elsewhere.
 func New(seed uint64) *Network {
 	return &Network{
 		seed:  seed,
@@ -38,7 +37,8 @@ func (n *Network) Host(name string) *Host {
 	defer n.mu.Unlock()
 	h := n.hosts[name]
 	if h == nil {
-		h = &Host{net: n, name: name, listeners: make(map[int]*listener), dialing: make(map[int]struct{}), next: firstFree}
+		h = &Host{net: n, name: name, listeners: make(map[int]*listener), dialing: make(map[int]struct{}), next: firstFree,
+			dialled: make(map[string]uint64)}
 		n.hosts[name] = h
 	}
 	return h
@@ -48,11 +48,13 @@ func (n *Network) Host(name string) *Host {
 func (n *Network) connect(from *Host, fromPort int, to *Host, toPort int) *link {
 	k := newLink(address(from.name, fromPort), address(to.name, toPort))
 	k.net, k.from, k.to, k.port = n, from.name, to.name, fromPort
-	for _, h := range []*half{&k.there, &k.back} {
-		h.seed[0] = n.seed
+	k.nth = from.dialled[to.name]
+	from.dialled[to.name]++
+	k.there.luck = luckOf(n.seed, from.name, to.name, k.nth, false)
+	k.back.luck = luckOf(n.seed, from.name, to.name, k.nth, true)
+	if n.watch != nil {
+		k.there.watch, k.back.watch = k.watcher(n.watch, false), k.watcher(n.watch, true)
 	}
-	k.there.seed[1] = hash(k.dialer.local.String(), k.dialer.remote.String())
-	k.back.seed[1] = hash(k.dialer.remote.String(), k.dialer.local.String())
 	k.there.setFaults(n.rules.between(k.from, k.to))
 	k.back.setFaults(n.rules.between(k.to, k.from))
 	n.links[k] = struct{}{}
@@ -68,10 +70,10 @@ func (n *Network) forget(k *link) {
 	}
 }
 
-func hash(from, to string) uint64 {
-	h := fnv.New64a()
-	io.WriteString(h, from)
-	io.WriteString(h, ">")
-	io.WriteString(h, to)
-	return h.Sum64()
+// watcher fills in what f is told of one direction of a connection.
+func (k *link) watcher(f func(Fate), back bool) func(Fate) {
+	return func(w Fate) {
+		w.From, w.To, w.Conn, w.Back = k.from, k.to, k.nth, back
+		f(w)
+	}
 }

@@ -1,7 +1,6 @@
 package memnet
 
 import (
-	"math/rand/v2"
 	"syscall"
 	"time"
 )
@@ -12,7 +11,6 @@ type transit struct {
 	faults
 	flight []parcel    // on their way, in order; empty while there are no faults
 	timer  *time.Timer // for the first of them, made when first needed
-	luck   *rand.Rand  // made when first needed
 }
 
 // faults are those in force in one direction.
@@ -36,26 +34,6 @@ func (h *half) setFaults(f faults) {
 	e := h.advance()
 	h.mu.Unlock()
 	h.back.peerEnded(e)
-}
-
-// loses decides whether a Write is lost.
-func (h *half) loses() bool {
-	return h.drop > 0 && h.random().Float64() < h.drop
-}
-
-// lateness draws how long the bytes of a Write take.
-func (h *half) lateness() time.Duration {
-	if h.jitter <= 0 {
-		return h.delay
-	}
-	return h.delay + time.Duration(h.random().Int64N(int64(h.jitter)))
-}
-
-func (h *half) random() *rand.Rand {
-	if h.luck == nil {
-		h.luck = rand.New(rand.NewPCG(h.seed[0], h.seed[1]))
-	}
-	return h.luck
 }
 
 // carry puts a parcel on its way, to arrive after late, but not before those ahead of it. It returns the ending that
