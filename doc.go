@@ -85,6 +85,15 @@
 // look for it, and one that is started in its place has the same members again within
 // half a lease.
 //
+// # Contexts
+//
+// Calls that only wait for something ([Node.Ready], [Node.Found], [Node.Flush],
+// [Registry.WaitMembers], [Registry.WaitSettled]) return nil if it is so already, also
+// with a context that has ended. Calls that change something or send a message do nothing
+// with a context that has ended before the call, and return its cause: a loop that sends
+// until its context ends must end, also where there is always room. [Node.Leave] closes
+// the node all the same. Both hold at every call and not only most of the time.
+//
 // # Goroutines
 //
 // All methods may be called from anywhere at any time. A [Handler] runs on

@@ -65,6 +65,9 @@ type Node struct {
 // and codec.
 func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption) (*Node, error) {
 	cfg, err := newNodeConfig(opts)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: joining %s: %w", addr, err)
 	}
@@ -148,34 +151,8 @@ func (n *Node) Members() []ID {
 // Counters says what the node has done in its present life.
 func (n *Node) Counters() Counters { return countersOf(n.life.Load().plane.Counters()) }
 
-// Ready waits until the overlay is set up and everybody's tables lead to this node, so
-// that it can send to all members, and they to it.
-func (n *Node) Ready(ctx context.Context) error {
-	for {
-		l := n.life.Load()
-		select {
-		case <-l.ready:
-			return nil
-		case <-l.ctx.Done():
-		case <-ctx.Done():
-			err := fmt.Errorf("ringdht: node %d: %w, set it up at the registry: %w", n.ID(), ErrNotReady, context.Cause(ctx))
-			if why := l.failure.Load(); why != nil && *why != nil {
-				err = fmt.Errorf("%w (%w)", err, *why)
-			}
-			select {
-			case <-n.Lost():
-				err = fmt.Errorf("%w: %w", err, ErrRegistryLost)
-			default:
-			}
-			return err
-		}
-		if err := n.await(ctx, func() bool { return n.life.Load() != l }); err != nil { // it joins again
-			return fmt.Errorf("ringdht: node %d: waiting for the overlay: %w", n.ID(), err)
-		}
-	}
-}
-
-// await waits until done, called with mu held at every change, returns true.
+// await waits until done, called with mu held at every change, returns true. What is so
+// when a context ends counts.
 func (n *Node) await(ctx context.Context, done func() bool) error {
 	for {
 		n.mu.Lock()
@@ -188,12 +165,19 @@ func (n *Node) await(ctx context.Context, done func() bool) error {
 		}
 		changed := n.changed
 		n.mu.Unlock()
+		var err error
 		select {
 		case <-changed:
+			continue
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			err = context.Cause(ctx)
 		case <-n.ctx.Done():
-			return context.Cause(n.ctx)
+			err = context.Cause(n.ctx)
+		}
+		select {
+		case <-changed: // both at once
+		default:
+			return err
 		}
 	}
 }
@@ -215,7 +199,8 @@ func (n *Node) Lost() <-chan struct{} {
 	return n.lost
 }
 
-// Found waits until there is a connection to the registry.
+// Found waits until there is a connection to the registry. While there is one it returns
+// nil at once, also if ctx has ended.
 func (n *Node) Found(ctx context.Context) error {
 	err := n.await(ctx, func() bool {
 		select {
@@ -234,7 +219,7 @@ func (n *Node) Found(ctx context.Context) error {
 // Leave ends the membership in good order. It waits until everything sent has been
 // delivered, as [Node.Flush] does; has the registry take the node out of all tables,
 // and relays until everybody has let go of it; hands what has arrived to the handler;
-// and closes the node. When ctx ends first it closes the node all the same. The error
+// and closes the node. When ctx ends first, or has ended before the call, it closes the node all the same. The error
 // says what could not be done: messages of unknown outcome ([UndeliveredError]), a
 // registry that is gone ([ErrRegistryLost]). A second call returns an error that
 // matches [ErrNotMember].

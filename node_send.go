@@ -13,7 +13,8 @@ import (
 // after all that this node sent it before, as long as both processes live and the
 // ring still connects them. Send does not wait for that; [Node.Flush] does.
 //
-// It copies body. It waits, until ctx ends, while the sink's window, this node's
+// It copies body. With a ctx that has ended it sends nothing, even if there is room, so
+// that a loop of sends ends with its context. It waits, until ctx ends, while the sink's window, this node's
 // send buffer or the first link is full, so that a slow sink slows down its own
 // sources; and before the first message to a node that is not among
 // [Node.Members], to learn whether it exists.
@@ -126,7 +127,7 @@ func (n *Node) sendError(to ID, err error) error {
 // all when none are given, has been delivered, which is when its sink's handler
 // has returned. The error is an [UndeliveredError] (errors.As) when streams to them
 // ended first, since the last Flush that said so, and matches ctx's error when ctx
-// ended first; it may be both.
+// ended first; it may be both. If nothing is outstanding a ctx that has ended is no error.
 func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 	ids := make([]uint64, len(sinks))
 	for i, id := range sinks {

@@ -92,6 +92,9 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 // Listen listens on addr and serves in the background until the registry is
 // closed. It returns the address it listens on, useful when addr has port 0.
 func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("ringdht: registry: listening on %s: %w", addr, context.Cause(ctx))
+	}
 	l, err := r.cfg.transport.Listen(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: %w", err)
@@ -232,7 +235,8 @@ func (r *Registry) change() {
 	}
 }
 
-// await waits until done, called with mu held at every change, returns true.
+// await waits until done, called with mu held at every change, returns true. What is so
+// when ctx ends counts.
 func (r *Registry) await(ctx context.Context, done func() bool) error {
 	for {
 		r.mu.Lock()
@@ -251,7 +255,12 @@ func (r *Registry) await(ctx context.Context, done func() bool) error {
 		r.mu.Unlock()
 		select {
 		case <-changed:
+			continue
 		case <-ctx.Done():
+		}
+		select {
+		case <-changed: // both at once
+		default:
 			return context.Cause(ctx)
 		}
 	}
@@ -306,7 +315,8 @@ func peers(members []ring.Member) []Peer {
 	return list
 }
 
-// WaitMembers waits until at least n nodes are registered.
+// WaitMembers waits until at least n nodes are registered. If they are it returns nil at
+// once, also if ctx has ended.
 func (r *Registry) WaitMembers(ctx context.Context, n int) error {
 	have := 0
 	err := r.await(ctx, func() bool {
@@ -364,6 +374,9 @@ type question struct {
 
 // Trace has one node trace the route to another, see [Node.Trace].
 func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w", from, to, context.Cause(ctx))
+	}
 	r.mu.Lock()
 	m, _ := r.members.Holder(uint64(from))
 	s := r.sessions[m.Ref()]
@@ -382,22 +395,34 @@ func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
 		r.mu.Unlock()
 	}()
 	s.conn.Send(control.TypeTrace, control.Trace{Ask: ask, To: uint64(to)})
+	var why error
 	select {
 	case told := <-answer:
-		hops := make([]Hop, len(told.Hops))
-		for i, h := range told.Hops {
-			hops[i] = Hop{ID(h.ID), time.Duration(h.Elapsed)}
-		}
-		switch {
-		case told.NoSuchNode:
-			return hops, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w: the members are those that Members lists", from, to, ErrNoSuchNode)
-		case told.Error != "":
-			return hops, errors.New(told.Error)
-		}
-		return hops, nil
+		return traced(from, to, told)
 	case <-s.done:
-		return nil, fmt.Errorf("ringdht: registry: tracing from %d: the node is gone: %w", from, ErrNotMember)
+		why = fmt.Errorf("ringdht: registry: tracing from %d: the node is gone: %w", from, ErrNotMember)
 	case <-ctx.Done():
-		return nil, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w", from, to, context.Cause(ctx))
+		why = fmt.Errorf("ringdht: registry: tracing from %d to %d: %w", from, to, context.Cause(ctx))
 	}
+	select {
+	case told := <-answer: // it came first
+		return traced(from, to, told)
+	default:
+		return nil, why
+	}
+}
+
+// traced is a node's answer as [Registry.Trace] returns it.
+func traced(from, to ID, told control.Traced) ([]Hop, error) {
+	hops := make([]Hop, len(told.Hops))
+	for i, h := range told.Hops {
+		hops[i] = Hop{ID(h.ID), time.Duration(h.Elapsed)}
+	}
+	switch {
+	case told.NoSuchNode:
+		return hops, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w: the members are those that Members lists", from, to, ErrNoSuchNode)
+	case told.Error != "":
+		return hops, errors.New(told.Error)
+	}
+	return hops, nil
 }

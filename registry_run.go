@@ -103,7 +103,7 @@ const maxMessages = 1 << 40
 // When a member dies or leaves meanwhile, the others go on without it, and the account
 // names it and says how many messages have no known outcome: see [Summary.Verdict].
 //
-// When ctx ends first, the run goes on without an account, and another one can be
+// With a ctx that has ended before the call nothing is started. When ctx ends first, the run goes on without an account, and another one can be
 // started when it is over; until then the error matches [ErrBusy]. It matches
 // [ErrNotReady] when the overlay is not ready, and says what is missing.
 func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
@@ -114,6 +114,9 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 		return nil, fmt.Errorf("ringdht: registry: a run of %d messages of %d bytes: a node sends 1 to %d messages, of 4 to %d bytes",
 			t.Messages, t.Payload, int64(maxMessages), r.cfg.maxPayload)
 	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("ringdht: registry: starting a traffic run: %w", context.Cause(ctx))
+	}
 	u, err := r.startRun(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: starting a traffic run: %w", err)
@@ -123,11 +126,13 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 	for {
 		select {
 		case err := <-u.done:
-			if err != nil {
-				return nil, fmt.Errorf("ringdht: registry: traffic run %d: %w", u.number, err)
-			}
-			return u.summary, nil
+			return u.account(err)
 		case <-ctx.Done():
+			select {
+			case err := <-u.done: // both at once
+				return u.account(err)
+			default:
+			}
 			return nil, fmt.Errorf("ringdht: registry: traffic run %d goes on unwatched: %w", u.number, context.Cause(ctx))
 		case <-ticker.C:
 			if t.Progress != nil {
@@ -135,6 +140,14 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 			}
 		}
 	}
+}
+
+// account is what [Registry.Run] returns of a run that conduct has ended with err.
+func (u *run) account(err error) (*Summary, error) {
+	if err != nil {
+		return nil, fmt.Errorf("ringdht: registry: traffic run %d: %w", u.number, err)
+	}
+	return u.summary, nil
 }
 
 func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
@@ -147,6 +160,8 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	waited := r.await(ctx, func() bool {
 		missing = r.members.Missing()
 		switch {
+		case ctx.Err() != nil: // there has been a change as well: nothing is started any more
+			return false
 		case r.run != nil:
 			err = fmt.Errorf("%w: wait for run %d to end", ErrBusy, r.run.number)
 		case r.members.Live() && len(missing) > 0:

@@ -34,7 +34,8 @@ func some(all []string) string {
 //
 // A pair of nodes that cannot reach each other is led around by way of others (see
 // [Registry.Degraded]). The error matches [ErrNotReady] and says what is missing when
-// ctx ends first or there is no way around.
+// ctx ends first or there is no way around. With a ctx that has ended before the call
+// nothing is changed.
 func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (Audit, error) {
 	if k < 0 {
 		return Audit{}, fmt.Errorf("ringdht: registry: a table cannot have %d entries", k)
@@ -43,13 +44,18 @@ func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (Audit
 	if err != nil {
 		return Audit{}, fmt.Errorf("ringdht: registry: %w", err)
 	}
+	if ctx.Err() != nil {
+		return Audit{}, fmt.Errorf("ringdht: registry: setting up: nothing was changed: %w", context.Cause(ctx))
+	}
 	select {
 	case r.setup <- struct{}{}:
 		defer func() { <-r.setup }()
 	case <-ctx.Done():
-		return Audit{}, fmt.Errorf("ringdht: registry: %w: another set-up is under way (%w)", ErrNotReady, context.Cause(ctx))
 	case <-r.ctx.Done():
 		return Audit{}, r.closedError("setting up")
+	}
+	if ctx.Err() != nil { // also when the other set-up has ended at the same moment
+		return Audit{}, fmt.Errorf("ringdht: registry: %w: another set-up was under way, and nothing was changed (%w)", ErrNotReady, context.Cause(ctx))
 	}
 	r.mu.Lock()
 	if r.closed {

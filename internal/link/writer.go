@@ -215,7 +215,12 @@ func (w *Writer) Room(ctx context.Context) error {
 		w.mu.Unlock()
 		select {
 		case <-room:
+			continue
 		case <-ctx.Done():
+		}
+		select {
+		case <-room: // both at once: there may be room
+		default:
 			return context.Cause(ctx)
 		}
 	}

@@ -17,6 +17,9 @@ const batch = 64
 // take the lock of their stream together: a dozen, if they are short. It returns how many
 // are accepted; an error is about the next one.
 func (p *Plane) SendBatch(ctx context.Context, sink uint64, port uint8, bodies [][]byte) (accepted int, err error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
 	for accepted < len(bodies) {
 		// No allowance covers a long one, which would take the lock twice.
 		if o := p.outboundTo(sink); o != nil && len(bodies[accepted]) < claimAhead {
@@ -58,6 +61,9 @@ func (o *outbound) admit(port uint8, bodies [][]byte) (n int) {
 // together. It returns how many it has sent; an error is about the next one. When it has
 // waited, and ctx has ended, it does not go on, nor when the plane closes.
 func (p *Plane) CastBatch(ctx context.Context, sink uint64, port uint8, bodies [][]byte) (sent int, err error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
 	h := wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}
 	for sent < len(bodies) {
 		part := bodies[sent:min(len(bodies), sent+batch)]

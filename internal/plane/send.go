@@ -17,7 +17,8 @@ var (
 )
 
 // Send accepts a message for a sink: when it returns nil the message is numbered
-// and kept until the sink's handler is done with it. It waits, for ctx, while the
+// and kept until the sink's handler is done with it. With a ctx that has ended it does
+// nothing. It waits, for ctx, while the
 // window is full, the send buffer is full or the first link is congested, and while
 // the stream to a sink opens that is not known to exist.
 //
@@ -27,6 +28,9 @@ var (
 // full the error is [ErrBacklog]. Other senders wait as long as the stream has a backlog,
 // which keeps it short.
 func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if len(body) > p.MaxPayload {
 		return p.tooLarge(len(body))
 	}
@@ -109,18 +113,28 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 }
 
 // wait returns when either channel is closed, without an error, or when one of
-// the contexts is done.
+// the contexts is done. A channel that is closed comes first, so that a caller whose
+// context has ended still looks at what has happened before that.
 func wait(ctx, plane context.Context, one, other <-chan struct{}) error {
 	giveWay(ctx)
+	var err error
 	select {
 	case <-one:
 		return nil
 	case <-other:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		err = context.Cause(ctx)
 	case <-plane.Done():
-		return context.Cause(plane)
+		err = context.Cause(plane)
+	}
+	select {
+	case <-one:
+		return nil
+	case <-other:
+		return nil
+	default:
+		return err
 	}
 }
 
@@ -137,7 +151,7 @@ func (p *Plane) tooLarge(n int) error {
 }
 
 // Cast sends a message without a stream: nobody numbers, acknowledges or repeats
-// it. It waits, for ctx, only while the first link is congested.
+// it. With a ctx that has ended it does nothing. It waits, for ctx, only while the first link is congested.
 func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) error {
 	_, err := p.CastBatch(ctx, sink, port, [][]byte{body})
 	return err

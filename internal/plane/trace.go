@@ -40,6 +40,9 @@ func (p *Plane) Trace(ctx context.Context, sink uint64) ([]Hop, error) {
 	if sink == p.Self {
 		return nil, nil
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	t := &trace{sink: sink, hops: make(map[int]Hop), done: make(chan struct{})}
 	nonce := rand.Uint64()
 	p.mu.Lock()
@@ -67,22 +70,28 @@ func (p *Plane) Trace(ctx context.Context, sink uint64) ([]Hop, error) {
 		case <-timer.C:
 			timer.Reset(traceRepeat)
 		case <-ctx.Done():
-			return t.partial(), context.Cause(ctx)
+			return t.until(context.Cause(ctx))
 		case <-p.ctx.Done():
-			return t.partial(), context.Cause(p.ctx)
+			return t.until(context.Cause(p.ctx))
 		}
 	}
+}
+
+// until is the outcome at the moment when the asking ends for some reason: all of it if
+// the last answer has come.
+func (t *trace) until(why error) ([]Hop, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		why = t.err
+	}
+	return t.list(), why
 }
 
 func (t *trace) result() ([]Hop, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.list(), t.err
-}
-
-func (t *trace) partial() []Hop {
-	hops, _ := t.result()
-	return hops
 }
 
 // list needs mu.
