@@ -47,6 +47,7 @@ type Node struct {
 	lost     chan struct{} // closed while there is no connection to the registry
 	changed  chan struct{} // closed at the next change of life or connection
 	over     goneLives     // of other nodes
+	bygone   goneLives     // of those that have left
 	leftover []plane.Undelivered
 }
 

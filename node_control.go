@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"time"
 
@@ -332,7 +331,7 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 			l.n.forgive()
 		}
 		for _, id := range now.Missed(was) {
-			l.plane.Renewed(id, math.MaxUint64) // whichever life it was
+			l.plane.Missed(id, was.Newest)
 		}
 	case control.TypeUpdate:
 		var u control.Update
@@ -350,6 +349,7 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 			return err
 		}
 		now = was.Announce(a, drawID)
+		l.left(a.Left)
 		l.gone(a.Gone)
 		for i, life := range a.Lives[:min(len(a.Lives), len(a.Added))] {
 			l.plane.Renewed(a.Added[i], life)

@@ -67,7 +67,7 @@ func (n *Node) begin(self control.Registered) error {
 	l.plane = plane.New(plane.Config{
 		Self: self.ID, Life: self.Life, Bits: self.Bits, MaxPayload: self.MaxPayload, HopLimit: self.HopLimit,
 		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log,
-		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(),
+		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(), Over: n.hasEnded,
 	})
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -188,7 +188,25 @@ func (g *goneLives) has(id, life uint64) bool {
 func (n *Node) forgive() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.over = goneLives{}
+	n.over, n.bygone = goneLives{}, goneLives{}
+}
+
+// hasEnded says whether a life of another node is known to have left, or to be over.
+func (n *Node) hasEnded(id, life uint64) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.over.has(id, life) || n.bygone.has(id, life)
+}
+
+// left takes note that nodes have left in good order. Links from them stay, since they
+// still pass on what they hold.
+func (l *life) left(refs []control.Ref) {
+	for _, g := range refs {
+		l.n.mu.Lock()
+		l.n.bygone.add(g.ID, g.Life)
+		l.n.mu.Unlock()
+		l.plane.Left(g.ID, g.Life)
+	}
 }
 
 // isOver says whether a life of another node is known to be over.

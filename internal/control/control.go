@@ -138,6 +138,7 @@ const (
 // Manifest is a node's view of the ring, all of it.
 type Manifest struct {
 	Epoch      uint64   `json:"epoch"`
+	Life       uint64   `json:"life"` // the latest that was admitted, of any member
 	Size       int      `json:"size"` // the entries asked for at the set-up, 0 for ceil(log2) of the members
 	Plan       Plan     `json:"plan"` // of the tables, for a registry to come
 	Members    int      `json:"members"`
@@ -195,7 +196,7 @@ type Announce struct {
 	Added   []uint64 `json:"added"`
 	Lives   []uint64 `json:"lives"` // theirs, in the same order: every earlier one is over
 	Idle    []uint64 `json:"idle"`  // of them, those that take no part in traffic runs
-	Left    []uint64 `json:"left"`  // in good order: streams to them end by themselves
+	Left    []Ref    `json:"left"`  // in good order: streams to them end by themselves, those from them are forgotten
 	Gone    []Ref    `json:"gone"`  // dead: nothing is taken from them or sent to them any more
 }
 

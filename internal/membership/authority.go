@@ -123,6 +123,10 @@ type member struct {
 
 func (m *member) ref() ring.Ref { return ring.Ref{ID: m.ID, Life: m.Life} }
 
+// known says that others may know the member, so that they must hear of its end: it was
+// announced, or it has had a table and may have sent.
+func (m *member) known() bool { return m.announced || m.sent > 0 }
+
 func (m *member) peer() control.Peer { return control.Peer{ID: m.ID, Life: m.Life, Addr: m.Addr} }
 
 // Authority is the registry's half. It is not safe for concurrent use.
@@ -148,7 +152,7 @@ type Authority struct {
 	fresh   []*member // active and not announced
 	freshBy Time
 	gone    []ring.Ref            // lives that are over and not announced
-	left    []uint64              // members that left and are not announced
+	left    []ring.Ref            // lives that left and are not announced
 	goneAt  Time                  // when somebody was last announced
 	owed    map[uint64][]ring.Ref // lives that are over, and who had links from them
 	leavers []*member
@@ -337,9 +341,8 @@ func (a *Authority) release(m *member) {
 	a.send(m, control.TypeDeregistered, control.Deregistered{ID: m.ID})
 	// Its links still carry what it has to pass on: they end by themselves, and so do
 	// the streams to it, in good order.
-	if m.announced {
-		a.left = append(a.left, m.ID)
-		m.announced = false
+	if m.known() {
+		a.left = append(a.left, m.ref())
 	}
 	a.drop(m)
 	a.news(Left, m, "left")
@@ -354,6 +357,9 @@ func (a *Authority) bury(now Time, m *member, why string) {
 		}
 		a.dirty, a.last = true, now
 	}
+	if m.known() {
+		a.gone = append(a.gone, m.ref())
+	}
 	a.drop(m)
 	a.news(Dead, m, why)
 }
@@ -363,9 +369,6 @@ func (a *Authority) drop(m *member) {
 	a.ring.Remove(m.ID)
 	delete(a.by, m.ID)
 	a.order = nil
-	if m.announced {
-		a.gone = append(a.gone, m.ref())
-	}
 	a.batch = without(a.batch, m)
 	a.fresh = without(a.fresh, m)
 	a.leavers = without(a.leavers, m)

@@ -156,7 +156,7 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 				}
 				delete(alive, id)
 				if id&1 == 0 {
-					a.Left = append(a.Left, id)
+					a.Left = append(a.Left, control.Ref{ID: id, Life: 1})
 				} else {
 					a.Gone = append(a.Gone, control.Ref{ID: id, Life: 1})
 				}

@@ -25,6 +25,7 @@ type Local struct {
 	Detours    []control.Detour
 	Hold       []control.Peer
 	Others     []uint64 // members to send to, or a sample of them; in no order
+	Newest     uint64   // the latest life that the registry had admitted when it said all this
 	Idle       map[uint64]struct{}
 	Over       []control.Over // the latest lives that were said to be over, for a registry to come
 }
@@ -47,7 +48,7 @@ func (l *Local) Manifest(m control.Manifest) (*Local, error) {
 	next := &Local{
 		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: m.Members,
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
-		Others: m.Others, Idle: make(map[uint64]struct{}, len(m.Idle)),
+		Others: m.Others, Newest: m.Life, Idle: make(map[uint64]struct{}, len(m.Idle)),
 	}
 	for _, id := range m.Idle {
 		next.Idle[id] = struct{}{}
@@ -93,13 +94,14 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Local {
 	next := *l
 	next.Members = a.Members
+	next.Newest = l.Newest
+	for _, life := range a.Lives {
+		next.Newest = max(next.Newest, life)
+	}
 	next.Over = l.remember(a.Gone, a.Epoch)
 	// First those that went: one that is back may have the same ID.
 	ended := make(map[uint64]struct{}, len(a.Left)+len(a.Gone))
-	for _, id := range a.Left {
-		ended[id] = struct{}{}
-	}
-	for _, g := range a.Gone {
+	for _, g := range slices.Concat(a.Left, a.Gone) {
 		ended[g.ID] = struct{}{}
 	}
 	next.without(ended)
@@ -163,7 +165,8 @@ func (l *Local) with(a control.Announce, random func(n uint64) uint64) {
 
 // Missed lists those that could be sent to before and cannot any more, as far as a full
 // list tells: their end was announced while the node had no connection, or they did not
-// come back to a new registry.
+// come back to a new registry. It is the lives up to before.Newest that are over; a later
+// one with the same ID is a newcomer that was not announced yet.
 func (l *Local) Missed(before *Local) (ids []uint64) {
 	if len(l.Others) >= control.MaxOthers || len(before.Others) == 0 {
 		return nil

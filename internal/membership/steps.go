@@ -294,7 +294,9 @@ func (a *Authority) announce(now Time) (next Time) {
 			}
 		}
 	}
-	note.Left = a.left
+	for _, ref := range a.left {
+		note.Left = append(note.Left, control.Ref(ref))
+	}
 	a.gone, a.left = nil, nil
 	notes := a.samples(note)
 	for _, m := range a.everyone() {

@@ -32,10 +32,21 @@ func (p *Plane) Gone(id, life uint64) {
 }
 
 // Renewed says that a node with this ID has begun a life: every earlier one is over. It
-// costs next to nothing where there is no stream to the ID.
+// costs next to nothing where there is no stream to the ID or from it.
 func (p *Plane) Renewed(id, life uint64) {
+	if life == 0 {
+		return
+	}
 	if p.outboundTo(id) != nil {
 		p.Gone(id, life-1)
+	}
+	if in := p.lockInbound(id); in != nil {
+		if in.r.PeerLife() == life {
+			p.stays(in)
+		} else {
+			p.inboundGone(in, life-1)
+		}
+		in.mu.Unlock()
 	}
 }
 

@@ -29,6 +29,7 @@ type inbound struct {
 	scheduled bool // a handler has it, or it waits for one
 	gone      bool // not in Plane.in any more
 	over      bool // the source's life is; forget the stream when its messages are handled
+	left      bool // the source has; it is in Plane.bygone
 	silent    int  // looks for idle streams since anything of the stream came
 
 	asked atomic.Bool // the source wants to know how far the handler is
@@ -64,7 +65,8 @@ func (p *Plane) forgetInbound(in *inbound) {
 	in.gone = true
 	p.mu.Lock()
 	delete(p.in, in.source)
-	p.streams.Store(int64(len(p.in)))
+	delete(p.bygone, in)
+	p.counted()
 	p.mu.Unlock()
 }
 
@@ -81,13 +83,16 @@ func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
 	before := in.r.Bytes()
 	in.r.Trim()
 	p.inbox.Add(int64(in.r.Bytes() - before))
-	if closeIdle && !in.gone {
+	if (closeIdle || in.left) && !in.gone {
 		in.silent++
-		if in.silent > maxSilence && !in.scheduled && in.r.Bytes() == 0 {
+		if (in.left || in.silent > maxSilence) && in.silent > 1 && in.idle() {
 			p.forgetInbound(in)
 		}
 	}
 }
+
+// idle says that no message of the stream waits for anything; it needs in.mu.
+func (in *inbound) idle() bool { return !in.scheduled && in.r.Bytes() == 0 }
 
 // window is what the sink can grant to one source now.
 func (p *Plane) window() int {
@@ -111,7 +116,10 @@ func (rc *reception) open(f wire.Frame) {
 	before, life := in.r.Bytes(), in.r.PeerLife()
 	if in.r.Open(b.Incarnation, f.Seq(), first()) {
 		in.silent = 0
-		in.over = in.over && in.r.PeerLife() == life
+		if in.r.PeerLife() != life {
+			in.over = false
+			p.stays(in)
+		}
 		rc.reply = in.r.AppendOpened(rc.reply, p.window())
 	} else {
 		p.counters.stale.Add(1)
@@ -131,13 +139,21 @@ func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
 		p.mu.Lock()
 		if p.in[f.Src()] == nil {
 			if len(p.in) >= p.Streams {
+				bygone := p.someBygone()
 				p.mu.Unlock()
-				return nil
+				if !p.makeRoom(bygone) {
+					return nil
+				}
+				continue
 			}
 			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Life, f.Src(), b.Incarnation, f.Seq(), first())}
 			in.turn.in = in
 			p.in[f.Src()] = in
-			p.streams.Store(int64(len(p.in)))
+			if p.Over != nil && p.Over(f.Src(), b.Incarnation) { // it comes late
+				in.left = true
+				p.bygone[in] = struct{}{}
+			}
+			p.counted()
 		}
 		p.mu.Unlock()
 	}

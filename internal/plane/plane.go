@@ -52,6 +52,9 @@ type Config struct {
 	// outcome. It is called with the stream's lock held, so it must not block or call
 	// the plane; body is valid until it returns. It may be nil.
 	LostTraffic func(sink uint64, port uint8, body []byte)
+	// Over says whether a life of a node is known to be over, so that a stream which it
+	// asks for late is not kept for long. It must not block or call the plane, and may be nil.
+	Over func(id, life uint64) bool
 	// Pause is how long this process may have been stopped before it must ask
 	// whether it is still taken to be alive, see [Plane.Alive]; 0: as long as it likes.
 	Pause time.Duration
@@ -112,6 +115,7 @@ type Plane struct {
 	mu     sync.RWMutex // guards what follows
 	out    map[uint64]*outbound
 	in     map[uint64]*inbound
+	bygone map[*inbound]struct{} // those of in whose sources have left, see bygone.go
 	links  map[uint64]*outLink
 	silent map[uint64]uint64  // lives whose latest link ended because they did not answer, by ID
 	lines  map[*line]struct{} // every connection but the near end of the loopback
@@ -133,7 +137,7 @@ type Plane struct {
 	asking  atomic.Bool  // all sinks were asked since SendBuffer was last full
 	inbox   atomic.Int64 // bytes of ReceiveBuffer in use
 	backlog atomic.Int64 // bytes of HandlerBacklog in use
-	streams atomic.Int64 // len(in)
+	streams atomic.Int64 // len(in) without the bygone: among so many the receive buffer is shared out
 	space   signal       // SendBuffer has room again
 	changes signal       // a connection has come or ended, or a direction of one, or, when draining, a handler
 
@@ -148,6 +152,7 @@ func New(c Config) *Plane {
 		start:  time.Now(),
 		out:    make(map[uint64]*outbound),
 		in:     make(map[uint64]*inbound),
+		bygone: make(map[*inbound]struct{}),
 		links:  make(map[uint64]*outLink),
 		silent: make(map[uint64]uint64),
 		lines:  make(map[*line]struct{}),
@@ -292,9 +297,9 @@ func (s *signal) broadcast() {
 	s.mu.Unlock()
 }
 
-// StreamCount counts the outgoing and the incoming streams.
+// StreamCount counts the outgoing streams, and the incoming ones whose sources have not left.
 func (p *Plane) StreamCount() (out, in int) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return len(p.out), len(p.in)
+	return len(p.out), len(p.in) - len(p.bygone)
 }

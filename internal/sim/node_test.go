@@ -28,6 +28,7 @@ type node struct {
 	ins      []*link
 	dials    []*dial // by ID: peers that are wanted and whose link is not up
 	gone     map[ring.Ref]bool
+	bygone   map[ring.Ref]bool // those that have left
 	troubles map[ring.Ref]bool // that the registry was told of
 	outlook  ring.Outlook
 	ways     []*link // of the outlook's Detours
@@ -41,7 +42,7 @@ type node struct {
 func (p *process) begin(ref ring.Ref) *node {
 	w := p.w
 	n := &node{
-		w: w, p: p, ref: ref, gone: make(map[ring.Ref]bool), troubles: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
+		w: w, p: p, ref: ref, gone: make(map[ring.Ref]bool), bygone: make(map[ring.Ref]bool), troubles: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
 		local: &membership.Local{Self: ref, Bits: w.bits},
 	}
 	n.use = n.local
@@ -113,6 +114,10 @@ func (n *node) told(c *conn, msg any) {
 		for _, g := range m.Gone {
 			n.forget(ring.Ref(g))
 		}
+		for _, g := range m.Left {
+			n.bygone[ring.Ref(g)] = true
+			n.sweep(ring.Ref(g))
+		}
 		next := n.local.Announce(m, n.w.auth.Uint64N)
 		if n.use == n.local {
 			n.use = next
@@ -149,6 +154,22 @@ func (n *node) forget(ref ring.Ref) {
 			o.fail(errGone)
 		}
 	}
+}
+
+// sweep forgets the stream from a life that has left, in a while, when nothing of it is
+// left.
+func (n *node) sweep(ref ring.Ref) {
+	n.after(n.w.lease*2/3, func() {
+		in := n.in[ref.ID]
+		switch {
+		case in == nil || in.r.PeerLife() > ref.Life:
+		case in.handler || in.r.Bytes() > 0:
+			in.r.Trim()
+			n.sweep(ref)
+		default:
+			delete(n.in, ref.ID)
+		}
+	})
 }
 
 // leave begins an orderly end: first all that it has sent is to be delivered, if that

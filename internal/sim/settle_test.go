@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 )
 
@@ -52,9 +53,34 @@ func (w *world) settle() {
 	w.settled = w.now - start
 	w.lastWords()
 	w.order()
+	if w.calm {
+		w.forgotten()
+	}
 	if w.handicap != nothing && w.judge.err == nil {
 		w.cripple()
 		w.lastWords()
+	}
+}
+
+// forgotten: where nothing went wrong, no node keeps a stream from a life that has left.
+func (w *world) forgotten() {
+	limit := w.now + 2*w.lease
+	for w.judge.err == nil {
+		kept := ""
+		for _, p := range w.alive() {
+			for id, in := range p.node.in {
+				if x := w.judge.lives[ring.Ref{ID: id, Life: in.r.PeerLife()}]; x.over() {
+					kept = fmt.Sprintf("%v keeps the stream from %v, which has left", p.node.ref, x.ref)
+				}
+			}
+		}
+		if kept == "" {
+			return
+		}
+		if w.now > limit {
+			w.judge.fail("%s", kept)
+		}
+		w.until(w.now + w.lease/10)
 	}
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -35,6 +36,9 @@ func (n *node) take(f wire.Frame) {
 		if in == nil {
 			in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
 			n.in[src] = in
+			if ref := (ring.Ref{ID: src, Life: b.Incarnation}); n.bygone[ref] {
+				n.sweep(ref)
+			}
 		}
 		if in.r.Open(b.Incarnation, f.Seq(), first) {
 			n.send(in.r.AppendOpened(nil, window))

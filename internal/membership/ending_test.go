@@ -1,0 +1,120 @@
+package membership
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// trio is a ring of three members that are ready, and a fourth that has got its table and
+// is not announced. Effects up to then are taken.
+func trio(t *testing.T) (a *Authority, four []ring.Member) {
+	t.Helper()
+	next := uint64(0)
+	a = New(Config{Bits: 8, Lease: time.Second, Draw: func(n uint64) uint64 { next += 37; return next % n }})
+	join := func(addr string) ring.Member {
+		m, err := a.Admit(1, 100, Request{Addr: addr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	for _, addr := range []string{"a:1", "b:1", "c:1"} {
+		four = append(four, join(addr))
+	}
+	a.Setup(2, ring.Layout{})
+	for range 3 {
+		a.Advance(3)
+		for _, m := range four {
+			a.Linked(m.Ref(), a.Epoch())
+		}
+	}
+	four = append(four, join("d:1"))
+	a.Advance(4)
+	if a.State(four[0].Ref()) != Active || a.State(four[3].Ref()) != Linking || a.by[four[3].ID].announced {
+		t.Fatal("the ring is not as the test wants it")
+	}
+	a.Take()
+	return a, four
+}
+
+// announced collects what members are told of lives that are over, and to how many.
+func announced(a *Authority) (left, gone []ring.Ref, told int) {
+	a.Advance(time.Minute)
+	for _, e := range a.Take() {
+		if note, ok := e.Body.(control.Announce); ok {
+			told++
+			for _, g := range note.Left {
+				left = append(left, ring.Ref(g))
+			}
+			for _, g := range note.Gone {
+				gone = append(gone, ring.Ref(g))
+			}
+		}
+	}
+	return left, gone, told
+}
+
+// Each member hears which life has left or died, also of one that was never announced: it
+// had a table, and may have sent.
+func TestEveryEndIsAnnouncedWithItsLife(t *testing.T) {
+	for _, which := range []int{0, 3} {
+		for _, dies := range []bool{false, true} {
+			a, four := trio(t)
+			ref := four[which].Ref()
+			if dies {
+				a.bury(5, a.by[ref.ID], "test")
+			} else {
+				a.Leave(5, ref)
+			}
+			left, gone, told := announced(a)
+			said, other := left, gone
+			if dies {
+				said, other = gone, left
+			}
+			if told < 2 || len(other) != 0 || len(said) != told || slices.ContainsFunc(said, func(r ring.Ref) bool { return r != ref }) {
+				t.Errorf("member %d, dies %v: %d told that %v left and %v died", which, dies, told, left, gone)
+			}
+		}
+	}
+	a, _ := trio(t) // one without a table is nobody's business
+	m, err := a.Admit(5, 100, Request{Addr: "e:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Leave(5, m.Ref())
+	if left, gone, _ := announced(a); left != nil || gone != nil {
+		t.Error(left, gone)
+	}
+}
+
+// What a full list lacks is over up to the newest life that the list before can have
+// known.
+func TestNewestLife(t *testing.T) {
+	l := &Local{Self: ring.Ref{ID: 1, Life: 1}, Bits: 8}
+	l, err := l.Manifest(control.Manifest{Epoch: 1, Life: 7, Others: []uint64{2, 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Newest != 7 {
+		t.Error(l.Newest)
+	}
+	l = l.Announce(control.Announce{Added: []uint64{4, 5}, Lives: []uint64{9, 8}}, nil)
+	l = l.Announce(control.Announce{Left: []control.Ref{{ID: 5, Life: 8}}, Members: 3}, nil)
+	if l.Newest != 9 || !slices.Equal(l.Others, []uint64{2, 3, 4}) {
+		t.Error(l.Newest, l.Others)
+	}
+	now, err := l.Manifest(control.Manifest{Epoch: 2, Life: 12, Others: []uint64{3, 6}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ids := now.Missed(l); !slices.Equal(ids, []uint64{2, 4}) || now.Newest != 12 {
+		t.Error(ids, now.Newest)
+	}
+	if a, four := trio(t); a.manifest(a.by[four[0].ID], ring.View{}, 3, nil).Life != four[3].Life {
+		t.Error("a manifest does not say the latest life")
+	}
+}

@@ -1,0 +1,82 @@
+package plane
+
+// A bygone stream is an incoming one whose source has left the ring. What it has sent
+// was acknowledged before, if its leave was orderly, so the stream has no more use: it
+// takes no share of the receive buffer any more, gives its place to the first stream
+// that needs one, and goes when two sweeps find that nothing has come of it. It does not
+// go at once, since the registry's word may be faster than the last frames of a source
+// that could not wait for its acknowledgements.
+
+// Left says that a life of a node has left in good order, and every earlier one with it:
+// the stream from it is bygone. Links and streams to it end by themselves.
+func (p *Plane) Left(id, life uint64) {
+	in := p.lockInbound(id)
+	if in == nil {
+		return
+	}
+	defer in.mu.Unlock()
+	if in.r.PeerLife() > life || in.left {
+		return
+	}
+	in.left, in.silent = true, 0
+	p.mu.Lock()
+	p.bygone[in] = struct{}{}
+	p.counted()
+	p.mu.Unlock()
+}
+
+// Missed says that a life of a node ended while nobody told this one how, and every
+// earlier one with it.
+func (p *Plane) Missed(id, life uint64) {
+	if p.outboundTo(id) != nil {
+		p.Gone(id, life)
+	} else {
+		p.Left(id, life)
+	}
+}
+
+// stays takes back that a stream is bygone: a later life has opened it, or its source is
+// a member after all. It needs in.mu.
+func (p *Plane) stays(in *inbound) {
+	if !in.left {
+		return
+	}
+	in.left = false
+	p.mu.Lock()
+	delete(p.bygone, in)
+	p.counted()
+	p.mu.Unlock()
+}
+
+// counted brings streams up to date; it needs mu.
+func (p *Plane) counted() { p.streams.Store(int64(len(p.in) - len(p.bygone))) }
+
+// maxLooks is how many bygone streams are looked at for one that can go: handlers may
+// still have messages of some.
+const maxLooks = 16
+
+// someBygone returns up to maxLooks bygone streams, not always the same; it needs mu.
+func (p *Plane) someBygone() (some []*inbound) {
+	for in := range p.bygone {
+		if some = append(some, in); len(some) == maxLooks {
+			break
+		}
+	}
+	return some
+}
+
+// makeRoom forgets one of these streams, if one can go.
+func (p *Plane) makeRoom(bygone []*inbound) bool {
+	for _, in := range bygone {
+		in.mu.Lock()
+		ok := in.gone || in.left && in.idle()
+		if ok && !in.gone {
+			p.forgetInbound(in)
+		}
+		in.mu.Unlock()
+		if ok {
+			return true
+		}
+	}
+	return false
+}

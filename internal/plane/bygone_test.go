@@ -1,0 +1,194 @@
+package plane
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// incomingStreams counts the streams that a plane remembers, and those that count.
+func (r *rig) incomingStreams() (all, counted int) {
+	synctest.Wait()
+	r.p.mu.RLock()
+	defer r.p.mu.RUnlock()
+	return len(r.p.in), int(r.p.streams.Load())
+}
+
+func (r *rig) wantIncoming(all, counted int) {
+	r.t.Helper()
+	if a, c := r.incomingStreams(); a != all || c != counted {
+		r.t.Fatalf("%d incoming streams, %d of which count; want %d and %d", a, c, all, counted)
+	}
+	if s := r.p.Status(); s.Incoming != counted {
+		r.t.Fatalf("the status says %d", s.Incoming)
+	}
+}
+
+// The stream from a node that has left counts no more at once, and goes when nothing
+// has come of it for two sweeps. A late message is still handled.
+func TestLeft(t *testing.T) {
+	var got []byte
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.offer(40, 5, 1, 0, 1)
+		r.offer(50, 5, 1, 0)
+		window := r.p.window()
+		r.wantIncoming(2, 2)
+		r.p.Left(40, 4) // an earlier life
+		r.p.Left(60, 9) // of which there is no stream
+		r.wantIncoming(2, 2)
+		r.p.Left(40, 5)
+		r.p.Left(40, 5)
+		r.wantIncoming(2, 1)
+		if r.p.window() != 2*window {
+			t.Errorf("a window of %d bytes, it was %d for two", r.p.window(), window)
+		}
+		r.p.Sweep(false)
+		r.wantIncoming(2, 1)
+		r.offer(40, 5, 1, 2) // it was on its way
+		r.p.Sweep(false)
+		r.wantIncoming(2, 1)
+		r.p.Sweep(false)
+		r.wantIncoming(1, 1)
+		for range 4 {
+			r.p.Sweep(false)
+		}
+		r.wantIncoming(1, 1) // the other one
+		if string(got) != "\x00\x01\x00\x02" {
+			t.Errorf("handled %v", got)
+		}
+	}, func(c *Config) {
+		c.ReceiveBuffer = 16 << 10
+		c.Deliver = func(_ context.Context, d *Delivery) { got = append(got, d.Body...) }
+	})
+}
+
+// What is in order is handled before the stream goes, and what waits behind a gap that
+// nobody fills does not keep it.
+func TestLeftWithMessages(t *testing.T) {
+	handled := 0
+	var release chan struct{}
+	withRig(t, func(t *testing.T, r *rig) {
+		release = make(chan struct{})
+		routed(r)
+		r.offer(40, 5, 1, 0, 1, 3)
+		r.p.Left(40, 5)
+		for range 5 {
+			r.p.Sweep(false)
+			r.wantIncoming(1, 0)
+		}
+		close(release)
+		synctest.Wait()
+		r.p.Sweep(false)
+		r.wantIncoming(0, 0)
+		if handled != 2 || r.p.Counters().ReceiveBuffer != 0 {
+			t.Errorf("%d handled, %d bytes held", handled, r.p.Counters().ReceiveBuffer)
+		}
+	}, func(c *Config) {
+		c.Deliver = func(context.Context, *Delivery) { <-release; handled++ }
+	})
+}
+
+// A stream whose source has left gives its place to one that needs it, unless a
+// handler has still something of it.
+func TestLeftGivesItsPlace(t *testing.T) {
+	var release chan struct{}
+	withRig(t, func(t *testing.T, r *rig) {
+		release = make(chan struct{})
+		routed(r)
+		r.offer(40, 5, 1, 0)
+		r.offer(50, 5, 1)
+		refused := func(source uint64) bool {
+			t.Helper()
+			before := r.p.Counters().Dropped.Refused
+			r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: 1}, wire.OpenBody{Incarnation: 5}.Append(nil)))
+			synctest.Wait()
+			return r.p.Counters().Dropped.Refused > before
+		}
+		if !refused(60) {
+			t.Error("there was room")
+		}
+		r.p.Left(40, 5)
+		if !refused(60) {
+			t.Error("a stream with a message that is being handled has given its place")
+		}
+		r.p.Left(50, 5)
+		if refused(60) {
+			t.Error("there is no room")
+		}
+		r.wantIncoming(2, 1)
+		close(release)
+		if synctest.Wait(); refused(70) {
+			t.Error("there is no room when it was handled")
+		}
+		r.wantIncoming(2, 2)
+		if !refused(80) {
+			t.Error("members have given their places")
+		}
+	}, func(c *Config) {
+		c.Streams = 2
+		c.Deliver = func(context.Context, *Delivery) { <-release }
+	})
+}
+
+// The next life of a source that has left is a member like any other, and so is one that
+// is announced after all. An Open that comes late makes no stream that stays.
+func TestLeftAndBack(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.offer(40, 5, 1, 0)
+		r.p.Left(40, 5)
+		r.wantIncoming(1, 0)
+		r.offer(40, 5, 2) // the same life again
+		r.wantIncoming(1, 0)
+		r.offer(40, 6, 1)
+		r.wantIncoming(1, 1)
+		r.p.Left(40, 5)
+		r.wantIncoming(1, 1)
+		r.p.Left(40, 6)
+		r.p.Renewed(40, 6)
+		r.wantIncoming(1, 1)
+		for range 3 {
+			r.p.Sweep(false)
+		}
+		r.wantIncoming(1, 1)
+
+		r.offer(90, 3, 1) // the life that is over, see below
+		r.wantIncoming(2, 1)
+		r.p.Sweep(false)
+		r.p.Sweep(false)
+		r.wantIncoming(1, 1)
+		r.offer(90, 4, 1)
+		r.wantIncoming(2, 2)
+	}, func(c *Config) {
+		c.Over = func(id, life uint64) bool { return id == 90 && life <= 3 }
+	})
+}
+
+// A new life of an ID ends the streams from all before it, whether or not there is one to
+// it; and what was missed ends what it can have been, and no later life.
+func TestRenewedAndMissed(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		for _, source := range []uint64{40, 50, 60} {
+			r.offer(source, 5, 1)
+		}
+		r.p.Renewed(40, 5)
+		r.p.Renewed(40, 0)
+		r.wantIncoming(3, 3)
+		r.p.Renewed(40, 6)
+		r.wantIncoming(2, 2)
+		r.p.Missed(50, 4)
+		r.wantIncoming(2, 2)
+		r.p.Missed(50, 5)
+		r.wantIncoming(2, 1)
+		o := r.open(60, 7)
+		r.p.Missed(60, 6)
+		r.wantIncoming(1, 0) // the life before
+		if r.p.outboundTo(60) != o {
+			t.Error("the stream to the next life has ended")
+		}
+	})
+}
