@@ -135,7 +135,14 @@ func (m *senderModel) do(op byte, in *input) {
 		case 1:
 			s.NoRoute(seq, wire.NoRouteBody{Type: wire.Type(in.byte() % 14), Reason: wire.NoRouteReason(in.byte() % 4)})
 		case 2:
-			s.Refused(seq, wire.RefuseBody{SourceIncarnation: in.number(7)})
+			s.Refused(seq, wire.RefuseBody{SourceIncarnation: in.number(7), Reason: wire.RefuseReason(in.byte() % 4)})
+		case 3:
+			switch took := s.Farewell(m.now, seq); {
+			case took && was != Open && was != Closing:
+				m.t.Fatalf("a farewell in state %d", was)
+			case took && (seq != s.una || s.Unknown() != 0 || s.State() != Ended):
+				m.t.Fatalf("a farewell at %d: state %d, una %d, %d of unknown outcome", seq, s.State(), s.una, s.Unknown())
+			}
 		}
 	case 11:
 		s.Closed(in.number(s.una, s.nxt))
@@ -192,6 +199,9 @@ func (m *senderModel) check(opened bool) {
 	}
 	m.una = s.una
 	if m.ended {
+		if n := s.Unknown(); n != m.sent-s.una && (n != 0 || s.Err() != ErrLeft && s.Pending() > 0) {
+			m.t.Fatalf("%d of unknown outcome, %d were sent and not delivered: %v", n, m.sent-s.una, s.Err())
+		}
 		if s.Bytes() != 0 || s.Waiting() || s.Err() == nil && s.Pending() > 0 {
 			m.t.Fatalf("after its end %d bytes, waiting %v, %v with %d pending", s.Bytes(), s.Waiting(), s.Err(), s.Pending())
 		}
@@ -223,6 +233,7 @@ type receiverModel struct {
 	bytes     int      // of those
 	taken     int      // and not handled
 	starved   bool
+	cut       bool
 	trimmed   uint64
 }
 
@@ -281,6 +292,14 @@ func (m *receiverModel) do(op byte, in *input) {
 		if ok := r.Close(seq); ok != (seq == m.next && m.taken+len(m.inbox)+len(m.held) == 0) {
 			m.t.Fatal("close", ok)
 		}
+		if op > 250 {
+			m.cut = true
+			clear(m.held)
+			r.Cut()
+		}
+		if r.Parted() != (m.cut && r.done == m.next) || r.Parted() && frames(r.AppendFarewell(nil))[0].Seq() != m.next {
+			m.t.Fatal("farewell", r.Parted(), m.cut, r.done, m.next)
+		}
 		if op > 200 {
 			if m.trimmed == m.next {
 				clear(m.held)
@@ -305,6 +324,8 @@ func (m *receiverModel) data(seq uint64, size, room int) {
 	given := room
 	want, isHeld := Stale, m.held[seq] > 0
 	switch {
+	case m.cut && seq >= m.next && seq-m.next < maxAhead:
+		want = Beyond
 	case seq == m.next:
 		if size > room {
 			for _, n := range m.held {
@@ -340,7 +361,11 @@ func (m *receiverModel) data(seq uint64, size, room int) {
 func (m *receiverModel) ack() {
 	f := frames(m.r.AppendAck(nil, 99))[0]
 	a, ranges, err := wire.ParseAck(f.Body(), nil)
-	if err != nil || f.Seq()+uint64(a.Received) != m.next || a.Window != 99 || (len(ranges) > 0) != (len(m.held) > 0) {
+	window := uint32(99)
+	if m.cut {
+		window = 0
+	}
+	if err != nil || f.Seq()+uint64(a.Received) != m.next || a.Window != window || (len(ranges) > 0) != (len(m.held) > 0) {
 		m.t.Fatalf("%v: delivered %d, %+v, %v; next is %d, %d held", err, f.Seq(), a, ranges, m.next, len(m.held))
 	}
 	n := 0

@@ -23,8 +23,10 @@ type streamLog struct {
 	sinkLife  uint64
 	first     uint64
 	sent      []message
+	isOver    bool
 	started   int // by the handler
 	done      int // by the handler
+	back      int // of those from this one on the source knows that they are not handled; 0 while it does not
 	grant     int // the largest window ever granted
 	largest   int // frame
 }
@@ -69,6 +71,11 @@ func (s *streamLog) accepted(number uint64, port uint8, body []byte) error {
 	return nil
 }
 
+// ended notes what a source believes at the end of a stream.
+func (s *streamLog) ended(x *Sender) {
+	s.isOver, s.back = true, int(x.Delivered()+x.Unknown()-s.first)
+}
+
 // handle judges one delivery to the handler of a life of the sink. previous is the
 // stream of the delivery before, from the same source to the same life.
 func (l *ledger) handle(sinkLife uint64, f wire.Frame, previous *streamLog) *streamLog {
@@ -80,6 +87,8 @@ func (l *ledger) handle(sinkLife uint64, f wire.Frame, previous *streamLog) *str
 		switch m := s.sent[i]; {
 		case s.sinkLife != sinkLife:
 			l.fail("life %d of the sink got message %d of a stream with life %d", sinkLife, i, s.sinkLife)
+		case s.isOver && int(i) >= s.back:
+			l.fail("message %d of stream %d of source %d was delivered after it had come back", i, s.index, s.source)
 		case int(i) < s.started:
 			l.fail("message %d of stream %d of source %d was delivered twice", i, s.index, s.source)
 		case int(i) > s.started:
@@ -109,6 +118,9 @@ func (l *ledger) check(s *streamLog, x *Sender) {
 	}
 	if out := x.Bytes() - x.Backlog(); out > max(s.grant, s.largest) {
 		l.fail("%d bytes are under way, the largest grant was %d and the largest message %d", out, s.grant, s.largest)
+	}
+	if s.isOver && s.started > s.back {
+		l.fail("%d messages came to the handler, those from %d on are said not to be handled", s.started, s.back)
 	}
 	if x.State() == Ended && x.Err() == nil && s.done != len(s.sent) {
 		l.fail("an orderly end with %d of %d messages handled", s.done, len(s.sent))

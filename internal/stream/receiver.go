@@ -17,6 +17,7 @@ const (
 	Duplicate                // had it
 	Stale                    // of another life
 	Full                     // no room, the source will send it again
+	Beyond                   // behind the cut, will never be taken
 )
 
 // Receiver is the sink's half of one stream.
@@ -34,6 +35,7 @@ type Receiver struct {
 	farthest    uint64 // the highest number ever held, to tell a dense stretch from a sparse one
 	starved     bool   // the next in order found no room
 	trimmed     uint64 // next at the last Trim, if there was a hole
+	cut         bool   // nothing is taken from next on, see Cut
 
 	round  uint32 // latest Sync
 	asked  uint64 // the source wants to hear when done reaches this
@@ -76,6 +78,9 @@ func (r *Receiver) Open(peerLife, gen, first uint64) bool {
 
 // AppendOpened appends the grant.
 func (r *Receiver) AppendOpened(out []byte, window int) []byte {
+	if r.cut {
+		window = 0
+	}
 	r.window = window
 	return r.appendFrame(out, wire.Opened, r.gen, wire.OpenedBody{
 		SourceIncarnation: r.peerLife, SinkIncarnation: r.life, First: r.first, Window: uint32(window),
@@ -86,7 +91,7 @@ func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 // the next messages, as many as have room, and returns how many bytes they are. It
 // is [Receiver.Data] for the usual case, all of them at once.
 func (r *Receiver) Run(frames []byte, room int) (n int) {
-	if len(r.held) > 0 {
+	if len(r.held) > 0 || r.cut {
 		return 0
 	}
 	next := r.next
@@ -111,6 +116,8 @@ func (r *Receiver) Run(frames []byte, room int) (n int) {
 func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 	seq := f.Seq()
 	switch ahead := seq - r.next; {
+	case r.cut && ahead < maxAhead:
+		return Beyond, false
 	case ahead == 0:
 		if len(f) > room {
 			// What is ahead of it waits for this very message, here or in another
@@ -220,6 +227,9 @@ func (r *Receiver) Until() int {
 
 // AppendAck appends an acknowledgement that grants window bytes.
 func (r *Receiver) AppendAck(out []byte, window int) []byte {
+	if r.cut {
+		window = 0
+	}
 	r.window, r.told = window, r.done
 	var ranges [wire.MaxRanges]wire.Range
 	body := wire.AckBody{Received: uint32(r.next - r.done), Window: uint32(window), Round: r.round}

@@ -10,7 +10,7 @@ import (
 // State is where a sender's stream stands.
 //
 //	Opening ──Opened──▶ Open ──Close──▶ Closing ──Closed──▶ Ended
-//	   └──refused, no route──────┴──reset, gone────────────▶ Ended
+//	   └──refused, no route──────┴──reset, gone, farewell──▶ Ended
 type State uint8
 
 const (
@@ -30,6 +30,7 @@ type Sender struct {
 	peerLife uint64 // incarnation of the sink, once it has answered
 	state    State
 	err      error
+	parted   bool   // the sink has left, and said how far it came
 	ending   func() // see OnEnd
 
 	// Messages [una, nxt) were sent and are not known to be delivered; they are
@@ -143,13 +144,17 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 }
 
 // Refused takes the sink's refusal. What was accepted already is not given up for
-// it: the sink is asked again, ever more slowly, until it has room for the stream.
+// it: the sink is asked again, ever more slowly, until it has room for the stream. One that
+// leaves will not have.
 func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
 	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life {
 		s.stale++
 		return
 	}
-	if s.end == s.una {
+	switch {
+	case b.Reason == wire.RefuseLeaving:
+		s.finish(ErrLeft)
+	case s.end == s.una:
 		s.finish(fmt.Errorf("%w: %v", ErrRefused, b.Reason))
 	}
 }

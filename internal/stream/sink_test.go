@@ -15,6 +15,8 @@ type sinkNode struct {
 	in      map[uint64]*inboundSim
 	window  func() int
 	trimmed Time
+	leaving Time // since when, 0 if it does not
+	bid     Time // when it said farewell last to all
 }
 
 type inboundSim struct {
@@ -24,6 +26,7 @@ type inboundSim struct {
 	bytes   int          // of those
 	last    *streamLog
 	unsaid  int
+	over    bool // its source has ended it
 }
 
 func (k *sinkNode) used() int {
@@ -61,6 +64,9 @@ func (k *sinkNode) receive(f wire.Frame) {
 		if err != nil {
 			w.ledger.fail("the sink cannot read an open: %v", err)
 		}
+		if k.leaving > 0 && k.refuse(in, f, b) {
+			return
+		}
 		if in == nil {
 			if w.wild && w.chance(w.refuse) {
 				k.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
@@ -77,8 +83,12 @@ func (k *sinkNode) receive(f wire.Frame) {
 		if w.wild && w.chance(w.squeeze) {
 			room = min(room, w.rng.IntN(k.budget))
 		}
-		if _, hole := in.r.Data(f, room); hole {
+		v, hole := in.r.Data(f, room)
+		if hole {
 			w.send(in.r.AppendAck(nil, k.window()))
+		}
+		if v == Beyond && in.r.Parted() {
+			w.send(in.r.AppendFarewell(nil))
 		}
 	case wire.Sync:
 		round, err := wire.ParseRound(f.Body())
@@ -89,13 +99,21 @@ func (k *sinkNode) receive(f wire.Frame) {
 			k.stranger(wire.Reset, f)
 			return
 		}
+		if in.r.Parted() {
+			w.send(in.r.AppendFarewell(nil))
+			return
+		}
 		w.send(in.r.AppendAck(nil, k.window()))
 	case wire.Close:
 		switch {
 		case in.r.Stranger(f.Seq()):
 			k.stranger(wire.Closed, f)
 		case in.taken.Size() > 0 || len(in.running) > 0 || !in.r.Close(f.Seq()):
-			w.send(in.r.AppendAck(nil, k.window()))
+			if in.r.Parted() {
+				w.send(in.r.AppendFarewell(nil))
+			} else {
+				w.send(in.r.AppendAck(nil, k.window()))
+			}
 		default:
 			if in.r.Bytes() != 0 {
 				w.ledger.fail("a stream was forgotten that held %d bytes", in.r.Bytes())
@@ -115,8 +133,10 @@ func (k *sinkNode) act() {
 	w := k.w
 	if w.wild && w.chance(w.restartSink) {
 		k.life++
+		k.leaving = 0
 		clear(k.in)
 	}
+	k.leave()
 	trim := w.now-k.trimmed > time.Second
 	if trim {
 		k.trimmed = w.now
@@ -126,6 +146,10 @@ func (k *sinkNode) act() {
 			in.r.Trim()
 		}
 		in := k.in[c.id]
+		if in != nil && in.over && in.taken.Size()+len(in.running) == 0 && !in.r.Pending() {
+			delete(k.in, c.id)
+			continue
+		}
 		if in == nil || w.wild && !w.chance(w.handle) {
 			continue
 		}
@@ -135,7 +159,10 @@ func (k *sinkNode) act() {
 			}
 			in.unsaid += in.bytes
 			in.running, in.bytes = in.running[:0], 0
-			if in.r.Handled(uint64(n)) || in.unsaid >= max(in.r.Window(), 500)/4 {
+			tell := in.r.Handled(uint64(n))
+			if in.r.Parted() {
+				w.send(in.r.AppendFarewell(nil))
+			} else if tell || in.unsaid >= max(in.r.Window(), 500)/4 {
 				in.unsaid = 0
 				w.send(in.r.AppendAck(nil, k.window()))
 			}
@@ -153,4 +180,56 @@ func (k *sinkNode) act() {
 			in.taken.Discard(len(f))
 		}
 	}
+}
+
+// leaseSim is how long a sink that leaves waits for sources that do not confirm.
+const leaseSim = 30 * time.Second
+
+// leave ends a life of the sink in good order, now and then; the next begins when all
+// sources have confirmed.
+func (k *sinkNode) leave() {
+	w := k.w
+	if k.leaving == 0 {
+		if w.wild && w.chance(w.leave) {
+			k.leaving, k.bid = w.now, w.now
+			for _, c := range w.sources {
+				if in := k.in[c.id]; in != nil {
+					in.r.Cut()
+				}
+			}
+		}
+		return
+	}
+	waits := false
+	for _, in := range k.in {
+		waits = waits || !in.over || in.r.Bytes() > 0 || in.taken.Size()+len(in.running) > 0
+	}
+	switch {
+	case !waits || w.now-k.leaving > leaseSim:
+		k.life++
+		k.leaving = 0
+		clear(k.in)
+	case w.now-k.bid >= MinRTO:
+		k.bid = w.now
+		for _, c := range w.sources {
+			if in := k.in[c.id]; in != nil && in.r.Parted() && !in.over {
+				w.send(in.r.AppendFarewell(nil))
+			}
+		}
+	}
+}
+
+// refuse answers a request for a stream of a sink that leaves, unless it is about the one
+// that there is.
+func (k *sinkNode) refuse(in *inboundSim, f wire.Frame, b wire.OpenBody) bool {
+	if in != nil {
+		switch later := in.r.Later(b.Incarnation, f.Seq()); {
+		case later <= 0:
+			return false
+		case later > 0:
+			in.over = true
+		}
+	}
+	k.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseLeaving}.Append(nil))
+	return true
 }

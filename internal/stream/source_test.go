@@ -109,6 +109,10 @@ func (c *sourceNode) tick() {
 
 func (c *sourceNode) receive(f wire.Frame) {
 	w := c.w
+	if f.Type() == wire.Farewell {
+		c.farewell(f)
+		return
+	}
 	if c.s == nil || c.s.State() == Ended && c.s.Err() == nil {
 		if b, err := wire.ParseOpened(f.Body()); err == nil && f.Type() == wire.Opened {
 			w.send(wire.Append(nil, wire.Header{Type: wire.Close, Dst: sinkID, Src: c.id, Seq: b.First}, nil))
@@ -163,6 +167,9 @@ func (c *sourceNode) receive(f wire.Frame) {
 // their way has no reason to fail.
 func (c *sourceNode) ended() {
 	w := c.w
+	if c.log != nil {
+		c.log.ended(c.s)
+	}
 	switch err := c.s.Err(); {
 	case err == nil:
 	case errors.Is(err, ErrReset):
@@ -171,6 +178,16 @@ func (c *sourceNode) ended() {
 		}
 		if c.s.Pending() == 0 {
 			w.ledger.fail("source %d: a stream with nothing pending failed", c.id)
+		}
+	case err == ErrLeft:
+		if w.leave == 0 {
+			w.ledger.fail("source %d: %v", c.id, err)
+		}
+		if c.log != nil && c.s.Pending() == 0 || c.s.Unknown() != 0 {
+			w.ledger.fail("source %d: the sink left, %d messages are pending, %d of unknown outcome", c.id, c.s.Pending(), c.s.Unknown())
+		}
+		if n := c.log; n != nil && uint64(n.done) != c.s.Delivered()-n.first {
+			w.ledger.fail("source %d: the sink left with %d messages handled, and the source believes %d", c.id, n.done, c.s.Delivered()-n.first)
 		}
 	case errors.Is(err, ErrRefused):
 		if w.refuse == 0 {
@@ -189,4 +206,17 @@ func (c *sourceNode) check() {
 	if c.log != nil {
 		c.w.ledger.check(c.log, c.s)
 	}
+}
+
+// farewell takes the word of a sink that leaves, and confirms it.
+func (c *sourceNode) farewell(f wire.Frame) {
+	over := c.s == nil || c.s.State() == Ended
+	if !over && c.s.Farewell(c.w.now, f.Seq()) {
+		over = true
+		c.ended()
+	}
+	if over {
+		c.w.send(wire.Append(nil, wire.Header{Type: wire.Close, Dst: sinkID, Src: c.id, Seq: f.Seq()}, nil))
+	}
+	c.check()
 }

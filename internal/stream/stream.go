@@ -94,9 +94,17 @@ var (
 	ErrReset = errors.New("the sink has no memory of this stream")
 	// ErrGone says that the sink was there and is not any more.
 	ErrGone = errors.New("the node has died or left")
+	// ErrLeft says that the sink has left in good order, and did not handle what was
+	// pending. It matches ErrGone.
+	ErrLeft error = leftError{}
 	// ErrRefused says that the sink would not open the stream.
 	ErrRefused = errors.New("the sink refused the stream")
 )
+
+type leftError struct{}
+
+func (leftError) Error() string        { return "the node has left in good order and has not handled it" }
+func (leftError) Is(target error) bool { return target == ErrGone }
 
 // MaxWindow is the largest window a sink may grant.
 const MaxWindow = maxAhead * wire.HeaderSize

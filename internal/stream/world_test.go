@@ -27,6 +27,7 @@ type world struct {
 	// How likely things are, per occasion.
 	push, backlog, flush, ask, close float64
 	restartSource, restartSink       float64
+	leave                            float64
 	refuse, squeeze, noRoute         float64
 	handle                           float64
 	maxSize, maxBatch                int
@@ -68,6 +69,7 @@ func newWorld(seed uint64) *world {
 		size := pick(r, 0, 100, 5000, MaxWindow)
 		w.sink.window = func() int { return size }
 	}
+	w.leave = pick(r, 0, 0, 0.003, 0.02)
 	for i := range n {
 		w.sources = append(w.sources, &sourceNode{w: w, id: uint64(i + 1), life: 1})
 	}
@@ -122,6 +124,9 @@ func (w *world) run() (finish, stall Time, err error) {
 						c.id, c.s.State(), c.s.Pending(), w.now-start, w.now-last)
 				}
 			}
+			if w.sink.leaving > 0 {
+				w.ledger.fail("the sink wants to leave since %v, and its sources do not confirm", w.now-w.sink.leaving)
+			}
 		}
 	}
 	if roomy {
@@ -140,7 +145,7 @@ func (w *world) progress() (n uint64) {
 			n += uint64(c.s.State()) + c.s.Delivered()
 		}
 	}
-	return n
+	return n + w.sink.life
 }
 
 func (w *world) finished() bool {
@@ -149,7 +154,7 @@ func (w *world) finished() bool {
 			return false
 		}
 	}
-	return true
+	return w.sink.leaving == 0
 }
 
 func (w *world) turn() {

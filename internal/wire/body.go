@@ -56,11 +56,17 @@ func ParseOpened(b []byte) (o OpenedBody, err error) {
 // RefuseReason says why a sink would not open a stream.
 type RefuseReason uint8
 
-const RefuseStreams RefuseReason = 1 // it holds as many streams as it may
+const (
+	RefuseStreams RefuseReason = 1 // it holds as many streams as it may
+	RefuseLeaving RefuseReason = 2 // it leaves the ring
+)
 
 func (r RefuseReason) String() string {
-	if r == RefuseStreams {
+	switch r {
+	case RefuseStreams:
 		return "it holds as many incoming streams as it may"
+	case RefuseLeaving:
+		return "it leaves the ring"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }

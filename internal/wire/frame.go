@@ -79,7 +79,9 @@ const (
 	Shared Type = 17 // the answer: yes | nothing
 	End    Type = 18 // from a side that sends: that was all | nothing
 
-	lastRouted = End
+	Farewell Type = 19 // sink → source: seq of the first message that was not handled, and never will be | nothing
+
+	lastRouted = Farewell
 
 	// FirstControl is the lowest type of a control frame, whose body (straight
 	// after the prefix) is a value encoded by the connection's codec.
@@ -90,7 +92,7 @@ var typeNames = [...]string{
 	Open: "open", Opened: "opened", Refuse: "refuse", Data: "data", Sync: "sync",
 	Ack: "ack", Reset: "reset", Close: "close", Closed: "closed", Cast: "cast",
 	Trace: "trace", Traced: "traced", NoRoute: "no-route", Ping: "ping", Pong: "pong",
-	Share: "share", Shared: "shared", End: "end",
+	Share: "share", Shared: "shared", End: "end", Farewell: "farewell",
 }
 
 func (t Type) String() string {
@@ -99,6 +101,9 @@ func (t Type) String() string {
 	}
 	return fmt.Sprintf("type(%d)", uint8(t))
 }
+
+// Stays says that frames of this type never leave their connection.
+func (t Type) Stays() bool { return t-Ping <= End-Ping }
 
 // Errors that a byte stream can earn. They end the connection: once framing is
 // lost nothing behind it can be trusted.

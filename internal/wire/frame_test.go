@@ -142,10 +142,15 @@ func TestControlFrame(t *testing.T) {
 // TestNumbers holds the constants that other languages write into their source.
 func TestNumbers(t *testing.T) {
 	for want, have := range []Type{
-		1: Open, 2: Opened, 3: Refuse, 4: Data, 5: Sync, 6: Ack, 7: Reset, 8: Close, 9: Closed, 10: Cast, 11: Trace, 12: Traced, 13: NoRoute, 14: Ping, 15: Pong,
+		1: Open, 2: Opened, 3: Refuse, 4: Data, 5: Sync, 6: Ack, 7: Reset, 8: Close, 9: Closed, 10: Cast, 11: Trace, 12: Traced, 13: NoRoute, 14: Ping, 15: Pong, 16: Share, 17: Shared, 18: End, 19: Farewell,
 	} {
 		if int(have) != want {
 			t.Errorf("%v is %d, want %d", have, have, want)
+		}
+	}
+	for typ := range 256 {
+		if f := Type(typ); f.Stays() != (f >= Ping && f <= End) {
+			t.Errorf("%v stays on its connection: %v", f, f.Stays())
 		}
 	}
 	if FirstControl != 0x40 || PrefixSize != 4 || HeaderSize != 32 || MaxLength != 16777215 || MaxBody != 16777187 {
@@ -155,9 +160,9 @@ func TestNumbers(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, have := range map[string]interface{ String() string }{
-		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "type(19)": lastRouted + 1, "type(255)": Type(255),
+		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "farewell": Farewell, "type(20)": lastRouted + 1, "type(255)": Type(255),
 		"member": RoleMember, "link": RoleLink, "probe": RoleProbe, "role 9": Role(9),
-		"it holds as many incoming streams as it may": RefuseStreams, "reason 9": RefuseReason(9),
+		"it holds as many incoming streams as it may": RefuseStreams, "it leaves the ring": RefuseLeaving, "reason 9": RefuseReason(9),
 		"no such node": NoSuchNode, "hop limit reached": HopLimit, "reason 8": NoRouteReason(8),
 	} {
 		if have.String() != want {
