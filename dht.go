@@ -138,7 +138,10 @@ var (
 	ErrRefused = stream.ErrRefused
 	// ErrGone: the sink has died, or left.
 	ErrGone = stream.ErrGone
-	// ErrReset: the sink has no memory of the stream: it has left, or is another life.
+	// ErrLeft: the sink has left in good order, or is about to, and did not handle the
+	// message. It matches ErrGone.
+	ErrLeft = stream.ErrLeft
+	// ErrReset: the sink has no memory of the stream: it is another life.
 	ErrReset = stream.ErrReset
 	// ErrTooLarge: a message is longer than the ring allows, see WithMaxPayload.
 	ErrTooLarge = plane.ErrTooLarge

@@ -217,13 +217,27 @@ func (n *Node) Found(ctx context.Context) error {
 	return nil
 }
 
-// Leave ends the membership in good order. It waits until everything sent has been
-// delivered, as [Node.Flush] does; has the registry take the node out of all tables,
-// and relays until everybody has let go of it; hands what has arrived to the handler;
-// and closes the node. When ctx ends first, or has ended before the call, it closes the node all the same. The error
-// says what could not be done: messages of unknown outcome ([UndeliveredError]), a
-// registry that is gone ([ErrRegistryLost]). A second call returns an error that
-// matches [ErrNotMember].
+// Leave ends the membership in good order, so that of every message to and from the node
+// both ends know whether it was handled:
+//
+//  1. It waits until everything sent has been delivered, as [Node.Flush] does. Messages
+//     still come in.
+//  2. It takes no more messages. What has arrived is handled, and handlers may send. Then
+//     each source is told how far that came: what was not handled comes back to it, see
+//     [Undelivered] and [ErrLeft].
+//  3. It sends nothing more (Send fails with [ErrNotMember]) and waits until what handlers
+//     have sent has been delivered.
+//  4. The registry takes the node out of all tables. The node relays until all peers have
+//     let go of it, and closes.
+//
+// A traffic run that the node takes part in ends for it; the account names it as lost.
+//
+// Leave waits for handlers and for sinks as long as ctx lets it; for sources that do not
+// confirm, and for a registry that is away, a lease. When ctx ends in any step it asks the
+// registry to take the node out, and closes the node without waiting for the answer. The error says what could
+// not be done: messages not known to be delivered ([UndeliveredError]), a registry that is
+// gone ([ErrRegistryLost]), a life that was declared dead meanwhile ([ErrEvicted]). A
+// second call returns an error that matches [ErrNotMember].
 func (n *Node) Leave(ctx context.Context) error {
 	n.mu.Lock()
 	if n.leaving || n.closed {
@@ -234,20 +248,41 @@ func (n *Node) Leave(ctx context.Context) error {
 	n.mu.Unlock()
 	l := n.life.Load()
 	l.wake()
-	l.traffic.stop()
+	l.traffic.leave()
 
-	flushErr := n.Flush(ctx)
-	err := n.deregister(ctx, l)
-	if err == nil {
-		n.mu.Lock()
-		n.released = true
-		n.mu.Unlock()
-		err = l.plane.Drain(ctx)
-	}
+	lost, err := n.depart(ctx, l)
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: leaving: %w", n.ID(), err)
 	}
-	return errors.Join(flushErr, err, n.Close())
+	return errors.Join(undelivered(append(lost, n.close()...)), err)
+}
+
+// depart does what [Node.Leave] lists, as far as it comes. It asks the registry in any
+// case to take the node out, so that the others need not find out that it is gone.
+func (n *Node) depart(ctx context.Context, l *life) (lost []plane.Undelivered, err error) {
+	lost, err = n.flush(ctx, l)
+	if err == nil {
+		err = l.plane.Part(ctx, l.lease())
+	}
+	l.plane.Hush()
+	if err == nil {
+		var more []plane.Undelivered
+		more, err = n.flush(ctx, l)
+		lost = append(lost, more...)
+	}
+	if err == nil {
+		err = l.plane.Finish(ctx, l.lease())
+	}
+	if let := n.deregister(ctx, l); err == nil {
+		err = let
+	}
+	if err != nil {
+		return lost, err
+	}
+	n.mu.Lock()
+	n.released = true
+	n.mu.Unlock()
+	return lost, l.plane.Drain(ctx)
 }
 
 func (n *Node) isLeaving() bool {
@@ -301,7 +336,9 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 // accepted and has no known outcome; [Node.Leave] is the orderly way. It waits for
 // every goroutine of the node, handlers included, whose context ends first. More calls
 // do nothing.
-func (n *Node) Close() error {
+func (n *Node) Close() error { return undelivered(n.close()) }
+
+func (n *Node) close() []plane.Undelivered {
 	n.mu.Lock()
 	n.closed = true
 	n.mu.Unlock()
@@ -316,7 +353,7 @@ func (n *Node) Close() error {
 		n.end(l, ErrClosed)
 	}
 	n.wg.Wait()
-	return undelivered(n.takeLeftover(nil))
+	return n.takeLeftover(nil)
 }
 
 // tell sends the registry something, if there is a connection.

@@ -131,6 +131,7 @@ func merge(before, left []plane.Undelivered) []plane.Undelivered {
 		u.Bodies = nil
 		if i, ok := at[u.Sink]; ok {
 			all[i].Messages += u.Messages
+			all[i].NotHandled += u.NotHandled
 			all[i].Err = u.Err
 			continue
 		}

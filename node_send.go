@@ -27,10 +27,11 @@ import (
 // also when another life has taken its place.
 //
 // The error matches [ErrNoSuchNode] when the ring has no node with this ID,
-// [ErrRefused] when the node has no room for another stream,
+// [ErrLeft] when that node is about to leave,
+// [ErrRefused] when it has no room for another stream,
 // [ErrTooLarge] when body is longer than the ring allows, [ErrNotReady] before the
-// overlay is set up, and [ErrClosed] when the node is closed. After any error the
-// message was not sent.
+// overlay is set up, [ErrNotMember] when this node is about to leave, and [ErrClosed] when
+// it is closed. After any error the message was not sent.
 func (n *Node) Send(ctx context.Context, to ID, body []byte) error {
 	return n.send(ctx, to, portHandler, body)
 }
@@ -113,6 +114,10 @@ func (n *Node) sendError(to ID, err error) error {
 		err = fmt.Errorf("%w: the registry has not set it up, wait for Ready", err)
 	case errors.Is(err, ErrTooLarge):
 		err = fmt.Errorf("%w: send less at a time, or raise it at the registry with WithMaxPayload", err)
+	case errors.Is(err, plane.ErrHushed):
+		err = fmt.Errorf("%w: %w: the node sends nothing more", ErrNotMember, err)
+	case errors.Is(err, ErrLeft):
+		err = fmt.Errorf("%w: send it elsewhere", err)
 	case errors.Is(err, ErrNoSuchNode):
 		err = fmt.Errorf("%w: it has left, or never was in the ring; the registry lists its members", err)
 	case errors.Is(err, ErrRefused):
@@ -133,16 +138,23 @@ func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 	for i, id := range sinks {
 		ids[i] = uint64(id)
 	}
-	l := n.life.Load()
-	failed, err := l.plane.Flush(ctx, ids...)
-	failed = append(n.takeLeftover(ids), failed...)
+	failed, err := n.flush(ctx, n.life.Load(), ids...)
+	if err != nil {
+		err = fmt.Errorf("ringdht: node %d: %w", n.ID(), err)
+	}
+	return errors.Join(undelivered(failed), err)
+}
+
+func (n *Node) flush(ctx context.Context, l *life, sinks ...uint64) ([]plane.Undelivered, error) {
+	failed, err := l.plane.Flush(ctx, sinks...)
+	failed = append(n.takeLeftover(sinks), failed...)
 	if err == nil && l.ctx.Err() != nil { // what this life has left may still be on its way here
 		err = context.Cause(l.ctx)
 	}
 	if err != nil {
-		err = fmt.Errorf("ringdht: node %d: waiting for deliveries: %w", n.ID(), err)
+		err = fmt.Errorf("waiting for deliveries: %w", err)
 	}
-	return errors.Join(undelivered(failed), err)
+	return failed, err
 }
 
 // Trace asks every node on the way to another to answer, like a traceroute of the

@@ -26,6 +26,7 @@ type traffic struct {
 	mu        sync.Mutex
 	task      uint64             // the latest run that it was told to take part in
 	running   bool               //
+	quit      bool               // the node leaves: it takes part in no run any more
 	abort     context.CancelFunc // of the run at hand
 	idle      sync.Cond          // on mu: not running
 	finished  control.Finished   // of the latest run
@@ -39,8 +40,8 @@ type ledger struct {
 	relayed int64        // by the plane before the run
 
 	mu      sync.Mutex
-	outcome []control.Pair // of what this node sent, when it has finished
-	lost    map[lane]*control.Pair
+	outcome []control.Pair         // of what this node sent, when it has finished
+	lost    map[lane]*control.Pair // N, Sum: what came back; Unknown, SumUnknown: of unknown outcome
 	sources map[lane]*tally
 }
 
@@ -130,8 +131,9 @@ func (t *traffic) malformed(d *plane.Delivery) {
 
 func value(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
 
-// lose takes a message of unknown outcome. A stream's lock is held.
-func (t *traffic) lose(sink uint64, port uint8, body []byte) {
+// lose takes a message that its sink is not known to have handled, or that it is known not
+// to have. A stream's lock is held.
+func (t *traffic) lose(sink uint64, port uint8, body []byte, unknown bool) {
 	if len(body) < 4 {
 		return
 	}
@@ -143,8 +145,25 @@ func (t *traffic) lose(sink uint64, port uint8, body []byte) {
 		p = new(control.Pair)
 		l.lost[lane{sink, port}] = p
 	}
-	p.Unknown++
-	p.SumUnknown += value(body)
+	if unknown {
+		p.Unknown++
+		p.SumUnknown += value(body)
+	} else {
+		p.N++
+		p.Sum += value(body)
+	}
+}
+
+// returned counts the messages of a run that came back.
+func (l *ledger) returned(port uint8) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for to, lost := range l.lost {
+		if to.port == port {
+			n += int(lost.N)
+		}
+	}
+	return n
 }
 
 // trafficPort is the port of a run's messages. It tells them from what may still be
@@ -184,7 +203,7 @@ func (t *traffic) run(task control.Task, local *membership.Local) {
 		t.mu.Unlock()
 		t.l.n.tell(control.TypeFinished, again)
 		return
-	case t.running && t.task == task.Run:
+	case t.running && t.task == task.Run || t.quit:
 		t.mu.Unlock()
 		return
 	case t.running || task.Run <= t.task:
@@ -199,6 +218,9 @@ func (t *traffic) run(task control.Task, local *membership.Local) {
 
 	err := t.send(ctx, task, local)
 	abort()
+	if err != nil && t.over() {
+		return
+	}
 	finished := control.Finished{Run: task.Run}
 	if err != nil {
 		finished.Error = fmt.Sprintf("node %d: %v", t.l.self.ID, err)
@@ -208,6 +230,28 @@ func (t *traffic) run(task control.Task, local *membership.Local) {
 	t.idle.Broadcast()
 	t.mu.Unlock()
 	t.l.n.tell(control.TypeFinished, finished)
+}
+
+// over says whether a run was broken off because the node leaves. Then nothing is
+// reported: the registry waits until the node has left, and makes its account without it.
+// An error would spoil the account, since it cannot tell a node that leaves from one that
+// failed.
+func (t *traffic) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.quit {
+		t.running = false
+		t.idle.Broadcast()
+	}
+	return t.quit
+}
+
+// leave breaks off a run, if there is one, and lets none begin.
+func (t *traffic) leave() {
+	t.mu.Lock()
+	t.quit = true
+	t.mu.Unlock()
+	t.stop()
 }
 
 // stop breaks off a run, if there is one.
@@ -246,27 +290,37 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 	}
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	body := make([]byte, max(4, task.Payload))
-	for sent := 0; sent < task.Messages && len(drawn) > 0; {
-		pick := rng.IntN(len(drawn))
-		to := &outcome[drawn[pick]]
-		v := int32(rng.Uint32())
-		binary.BigEndian.PutUint32(body, uint32(v))
-		err := t.l.plane.Send(ctx, to.ID, port, body)
-		switch {
-		case errors.Is(err, ErrNoSuchNode) || errors.Is(err, ErrGone) || errors.Is(err, ErrReset):
-			drawn = slices.Delete(drawn, pick, pick+1) // it died: the others get what is left
-			continue
-		case err != nil:
+	sent, back := 0, 0 // back: of those sent, the ones that sinks did not handle before they left
+	for {
+		for sent-back < task.Messages && len(drawn) > 0 {
+			pick := rng.IntN(len(drawn))
+			to := &outcome[drawn[pick]]
+			v := int32(rng.Uint32())
+			binary.BigEndian.PutUint32(body, uint32(v))
+			err := t.l.plane.Send(ctx, to.ID, port, body)
+			switch {
+			case errors.Is(err, ErrNoSuchNode) || errors.Is(err, ErrGone) || errors.Is(err, ErrReset):
+				drawn = slices.Delete(drawn, pick, pick+1) // it died: the others get what is left
+				continue
+			case err != nil:
+				return err
+			}
+			to.N++
+			to.Sum += int64(v)
+			if sent++; sent&0xff == 0 {
+				l.sent.Add(0x100)
+			}
+		}
+		l.sent.Store(int64(task.Messages))
+		if err := t.l.plane.Await(ctx, sinks...); err != nil {
 			return err
 		}
-		to.N++
-		to.Sum += int64(v)
-		if sent++; sent&0xff == 0 {
-			l.sent.Add(0x100)
+		n := l.returned(port)
+		if n == back {
+			return nil
 		}
+		back = n // the others get them
 	}
-	l.sent.Store(int64(task.Messages))
-	return t.l.plane.Await(ctx, sinks...)
 }
 
 // close notes what became of all that was sent.
@@ -275,6 +329,8 @@ func (l *ledger) close(outcome []control.Pair, port uint8) {
 	defer l.mu.Unlock()
 	for i := range outcome {
 		if lost := l.lost[lane{outcome[i].ID, port}]; lost != nil {
+			outcome[i].N -= lost.N
+			outcome[i].Sum -= lost.Sum
 			outcome[i].Unknown, outcome[i].SumUnknown = lost.Unknown, lost.SumUnknown
 		}
 	}

@@ -7,18 +7,24 @@ import (
 	"github.com/x/ringdht/internal/plane"
 )
 
-// UndeliveredError says which messages have no known outcome: they were accepted,
-// and their stream ended before their sink confirmed them. Some of them may have
-// been delivered.
+// UndeliveredError says which messages were not known to be delivered when their stream
+// ended: they were accepted, and their sink did not confirm them. [Undelivered] tells those
+// of unknown outcome from those that were not handled.
 type UndeliveredError struct {
 	Streams []Undelivered
 }
 
-// Undelivered is what one stream left when it ended: exactly those messages of which
-// nobody knows whether the sink's handler has had them.
+// Undelivered is what one stream left when it ended: exactly those messages that the
+// sink's handler is not known to have had.
 type Undelivered struct {
 	Sink     ID
 	Messages uint64 // how many: the latest accepted before the stream ended
+	// NotHandled is how many of these, the latest, were certainly not handled, and never
+	// will be: the sink has left in good order (Err matches ErrLeft) or was never found,
+	// or they had not been sent. It is safe to send them again, or elsewhere:
+	// Bodies[len(Bodies)-NotHandled:], if there are Bodies. The outcome of the
+	// Messages-NotHandled before them is unknown: the sink's handler may have had them.
+	NotHandled uint64
 	// Bodies are the messages themselves, oldest first. It is nil when Flush was not
 	// called for so long that as much as Limits.SendBuffer is kept for it already, and
 	// for all lives of the node but the last two.
@@ -29,12 +35,20 @@ type Undelivered struct {
 // Error lists the streams.
 func (e *UndeliveredError) Error() string {
 	var b strings.Builder
-	b.WriteString("messages of unknown outcome:")
+	b.WriteString("messages not known to be delivered: ")
 	for i, u := range e.Streams {
 		if i > 0 {
-			b.WriteByte(',')
+			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, " %d to node %d (%v)", u.Messages, u.Sink, u.Err)
+		switch unknown := u.Messages - u.NotHandled; {
+		case u.NotHandled == 0:
+			fmt.Fprintf(&b, "%d of unknown outcome", unknown)
+		case unknown == 0:
+			fmt.Fprintf(&b, "%d not handled", u.NotHandled)
+		default:
+			fmt.Fprintf(&b, "%d of unknown outcome and %d not handled", unknown, u.NotHandled)
+		}
+		fmt.Fprintf(&b, " to node %d (%v)", u.Sink, u.Err)
 	}
 	return b.String()
 }
@@ -60,7 +74,7 @@ func undelivered(all []plane.Undelivered) error {
 }
 
 func undeliveredOf(u plane.Undelivered) Undelivered {
-	return Undelivered{ID(u.Sink), u.Messages, u.Bodies, u.Err}
+	return Undelivered{ID(u.Sink), u.Messages, u.NotHandled, u.Bodies, u.Err}
 }
 
 // onUndelivered is what a plane calls, nil if nobody wants to hear of it.

@@ -1,17 +1,13 @@
 package plane
 
-import (
-	"context"
-
-	"github.com/x/ringdht/internal/wire"
-)
+import "context"
 
 // Drain waits, for ctx, until every incoming link has ended (the peers have taken
 // this node out of their tables) or had time to, everything received has been handled and
-// acknowledged and the links have written all they hold. Sources that still have an
-// open stream are then told that it ends. Links are retired by it.
+// acknowledged and the links have written all they hold. Sources that have not confirmed
+// the end of their stream are told of it once more. Links are retired by it.
 //
-// It is the last part of an orderly leave, after Flush: answers cannot come any more.
+// It is the last part of an orderly leave, after [Plane.Part]: answers cannot come any more.
 func (p *Plane) Drain(ctx context.Context) error {
 	p.draining.Store(true)
 	if err := p.awaitCutOff(ctx); err != nil {
@@ -20,7 +16,7 @@ func (p *Plane) Drain(ctx context.Context) error {
 	if err := p.until(ctx, p.handledAll); err != nil {
 		return err
 	}
-	p.bidFarewell()
+	p.cutAll()
 	p.mu.Lock()
 	var links []*outLink
 	clear(p.links)
@@ -102,30 +98,6 @@ func (p *Plane) handledAll() bool {
 		in.mu.Unlock()
 	}
 	return !busy
-}
-
-// bidFarewell acknowledges what was handled to each source, and tells it that its
-// stream ends here.
-func (p *Plane) bidFarewell() {
-	var out []byte
-	for _, in := range p.incoming() {
-		in.mu.Lock()
-		if in.gone || in.source == p.Self {
-			in.mu.Unlock()
-			continue
-		}
-		before := in.r.Bytes()
-		in.r.Abandon() // nobody can fill the gap
-		p.inbox.Add(int64(in.r.Bytes() - before))
-		out = in.r.AppendReset(in.r.AppendAck(out[:0], p.window()))
-		p.forgetInbound(in)
-		in.mu.Unlock()
-		for b := out; len(b) > 0; {
-			var f wire.Frame
-			f, b = wire.Next(b)
-			p.emit(in.source, f)
-		}
-	}
 }
 
 // incoming lists the incoming streams.

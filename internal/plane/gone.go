@@ -61,8 +61,7 @@ func (o *outbound) gone(life uint64) {
 	}
 }
 
-// inboundGone needs in.mu. A handler that is busy with the stream forgets it when it
-// is done.
+// inboundGone needs in.mu.
 func (p *Plane) inboundGone(in *inbound, life uint64) {
 	if in.r.PeerLife() > life {
 		return
@@ -70,8 +69,5 @@ func (p *Plane) inboundGone(in *inbound, life uint64) {
 	before := in.r.Bytes()
 	in.r.Abandon()
 	p.inbox.Add(int64(in.r.Bytes() - before))
-	in.over = true
-	if !in.scheduled {
-		p.forgetInbound(in)
-	}
+	p.inboundOver(in)
 }

@@ -68,6 +68,9 @@ func (p *Plane) forgetInbound(in *inbound) {
 	delete(p.bygone, in)
 	p.counted()
 	p.mu.Unlock()
+	if p.parting.Load() {
+		p.changes.broadcast()
+	}
 }
 
 // maxSilence is after how many looks for idle streams a sink forgets one from which
@@ -108,6 +111,10 @@ func (rc *reception) open(f wire.Frame) {
 		return
 	}
 	in := rc.opening(f, b)
+	if p.parting.Load() && f.Src() != p.Self {
+		rc.refuseOpen(in, f, b)
+		return
+	}
 	if in == nil {
 		p.counters.refused.Add(1)
 		rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
@@ -129,7 +136,7 @@ func (rc *reception) open(f wire.Frame) {
 }
 
 // opening finds or makes the stream that a source asks for, and locks it. It is
-// nil when there are too many.
+// nil when there are too many, or when the node leaves.
 func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
 	p := rc.p
 	for {
@@ -138,6 +145,10 @@ func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
 		}
 		p.mu.Lock()
 		if p.in[f.Src()] == nil {
+			if p.parting.Load() && f.Src() != p.Self {
+				p.mu.Unlock()
+				return nil
+			}
 			if len(p.in) >= p.Streams {
 				bygone := p.someBygone()
 				p.mu.Unlock()
@@ -250,6 +261,11 @@ func (rc *reception) data(in *inbound, f wire.Frame) {
 		p.counters.stale.Add(1)
 	case stream.Full:
 		p.counters.inboxFull.Add(1)
+	case stream.Beyond:
+		if in.r.Parted() && rc.bid != in.source { // once per batch
+			rc.bid = in.source
+			rc.reply = in.r.AppendFarewell(rc.reply)
+		}
 	}
 }
 
@@ -266,7 +282,11 @@ func (rc *reception) sync(f wire.Frame) {
 		return
 	}
 	stale := in.r.Sync(f.Seq(), round) == stream.Stale
-	if !stale {
+	switch {
+	case stale:
+	case in.r.Parted():
+		rc.reply = in.r.AppendFarewell(rc.reply)
+	default:
 		rc.reply = in.r.AppendAck(rc.reply, p.window())
 		in.asked.Store(true)
 		in.silent = 0
@@ -286,6 +306,8 @@ func (rc *reception) close(f wire.Frame) {
 		switch {
 		case in.r.Stranger(f.Seq()):
 			p.counters.stale.Add(1)
+		case in.r.Parted() && in.r.Close(f.Seq()): // it has heard the farewell
+			p.inboundOver(in)
 		case in.scheduled || !in.r.Close(f.Seq()):
 			rc.reply = in.r.AppendAck(rc.reply, p.window())
 			return
@@ -323,7 +345,7 @@ func (p *Plane) handle(ctx context.Context, in *inbound) span {
 	in.mu.Unlock()
 	if more {
 		p.sched.push(p, &in.turn)
-	} else if p.draining.Load() {
+	} else if p.parting.Load() || p.draining.Load() {
 		p.changes.broadcast()
 	}
 	return took
@@ -379,6 +401,9 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 	if tell {
 		in.ack = in.r.AppendAck(in.ack[:0], p.window())
 		in.unsaid = 0
+	}
+	if in.r.Parted() && !in.over {
+		in.ack, tell = in.r.AppendFarewell(in.ack[:0]), true
 	}
 	in.until = in.r.Until()
 	in.mu.Unlock()

@@ -37,6 +37,10 @@ func (p *Plane) outbound(sink uint64) (o *outbound, opened bool, err error) {
 		p.mu.Unlock()
 		return nil, false, p.why
 	}
+	if p.hushed.Load() {
+		p.mu.Unlock()
+		return nil, false, ErrHushed
+	}
 	if o := p.out[sink]; o != nil {
 		p.mu.Unlock()
 		return o, false, nil
@@ -309,13 +313,16 @@ func (o *outbound) answered(f wire.Frame) bool {
 			return false
 		}
 		out = o.s.Opened(now, f.Seq(), b, out)
+		p.returned(o.sink)
 		progress = true
 	case wire.Refuse:
 		b, err := wire.ParseRefuse(f.Body())
 		if err != nil {
 			return false
 		}
-		o.s.Refused(f.Seq(), b)
+		if o.s.Refused(f.Seq(), b); b.Reason == wire.RefuseLeaving && o.s.State() == stream.Ended {
+			p.departed(o.sink)
+		}
 	case wire.Reset:
 		o.s.Reset(f.Seq())
 	case wire.Closed:

@@ -44,14 +44,14 @@ type Config struct {
 	Deliver Deliver
 	Log     *slog.Logger
 
-	// OnUndelivered hears of each stream that ended with messages of unknown outcome,
+	// OnUndelivered hears of each stream that ended with messages pending,
 	// those to one sink in the order in which they ended. It runs on a goroutine of
 	// the plane's, one call at a time, and may be nil.
 	OnUndelivered func(Undelivered)
-	// LostTraffic hears of each message on a port from 128 on that is of unknown
-	// outcome. It is called with the stream's lock held, so it must not block or call
+	// LostTraffic hears of each message on a port from 128 on that was pending when its
+	// stream ended; unknown says whether it may have been handled. It is called with the stream's lock held, so it must not block or call
 	// the plane; body is valid until it returns. It may be nil.
-	LostTraffic func(sink uint64, port uint8, body []byte)
+	LostTraffic func(sink uint64, port uint8, body []byte, unknown bool)
 	// Over says whether a life of a node is known to be over, so that a stream which it
 	// asks for late is not kept for long. It must not block or call the plane, and may be nil.
 	Over func(id, life uint64) bool
@@ -108,6 +108,8 @@ type Plane struct {
 	routes   atomic.Pointer[snapshot]
 	near     [1 << nearBits]atomic.Pointer[outbound] // see nearOut
 	closing  atomic.Bool
+	parting  atomic.Bool // incoming streams are cut; set with mu held
+	hushed   atomic.Bool // nothing more is sent on streams
 	draining atomic.Bool
 	members  atomic.Pointer[[]uint64] // some of those that exist, see Know
 	counters counters
@@ -117,9 +119,10 @@ type Plane struct {
 	in     map[uint64]*inbound
 	bygone map[*inbound]struct{} // those of in whose sources have left, see bygone.go
 	links  map[uint64]*outLink
-	silent map[uint64]uint64  // lives whose latest link ended because they did not answer, by ID
-	lines  map[*line]struct{} // every connection but the near end of the loopback
-	loop   *outLink           // to the node itself, made when it is first needed
+	left   map[uint64]struct{} // sinks that have said that they leave, see departed
+	silent map[uint64]uint64   // lives whose latest link ended because they did not answer, by ID
+	lines  map[*line]struct{}  // every connection but the near end of the loopback
+	loop   *outLink            // to the node itself, made when it is first needed
 	traces map[uint64]*trace
 	table  Routes // in force
 	gen    uint64 // of the latest outgoing stream
@@ -139,7 +142,7 @@ type Plane struct {
 	backlog atomic.Int64 // bytes of HandlerBacklog in use
 	streams atomic.Int64 // len(in) without the bygone: among so many the receive buffer is shared out
 	space   signal       // SendBuffer has room again
-	changes signal       // a connection has come or ended, or a direction of one, or, when draining, a handler
+	changes signal       // a connection has come or ended, or a direction of one, or, when leaving, a handler or a stream
 
 	wg sync.WaitGroup // every goroutine but the links' writers
 }

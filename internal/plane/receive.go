@@ -36,13 +36,14 @@ type reception struct {
 	frames   int64
 	relayed  [2]int64 // messages passed on, by port
 	reset    uint64   // source that was last told to reset, in this batch
+	bid      uint64   // source that was last bid farewell, in this batch
 	pressed  int      // bytes given to what is crowded since the last respite, see press
 	rest     bool     // a respite is due
 	crowded  bool     // something fills up, see press
 }
 
 func (p *Plane) reception(l *line) *reception {
-	return &reception{p: p, line: l, from: l.id, reset: p.Self, sorting: sorting{cast: none}, r: link.NewReader(l.conn, wire.ScanFirst, MaxFrame(p.MaxPayload))}
+	return &reception{p: p, line: l, from: l.id, reset: p.Self, bid: p.Self, sorting: sorting{cast: none}, r: link.NewReader(l.conn, wire.ScanFirst, MaxFrame(p.MaxPayload))}
 }
 
 // Receive takes over a connection that a life of a peer has dialled, and whose handshake is
@@ -144,7 +145,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			continue
 		}
 		run = -1
-		if f.Type() >= wire.Ping || rc.last {
+		if f.Type().Stays() || rc.last {
 			if err = rc.line.local(f); err != nil {
 				break
 			}
@@ -289,7 +290,7 @@ func (rc *reception) finish() {
 		p.emit(f.Dst(), f) // if the source is gone by now there is nobody to tell
 	}
 	rc.reply = rc.reply[:0]
-	rc.reset = p.Self
+	rc.reset, rc.bid = p.Self, p.Self
 	p.counters.frames.Add(rc.frames)
 	rc.frames = 0
 }
@@ -352,6 +353,8 @@ func (rc *reception) local(f wire.Frame) {
 		} else if o := p.outboundTo(body.Dst); o != nil {
 			o.noRoute(f.Seq(), body)
 		}
+	case wire.Farewell:
+		rc.farewell(f)
 	default: // the sink's half of a conversation
 		o := p.outboundTo(f.Src())
 		if o == nil {

@@ -158,12 +158,55 @@ func (p *Plane) Epoch() uint64 { return p.routes.Load().epoch }
 
 // Know says which nodes exist and can be reached: everybody's tables lead to them. The
 // caller does not change the list any more.
-func (p *Plane) Know(members []uint64) { p.members.Store(&members) }
+func (p *Plane) Know(members []uint64) {
+	p.members.Store(&members)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.left { // the news that a sink has left has come: whatever has its ID from now on is another
+		if !slices.Contains(members, id) {
+			delete(p.left, id)
+		}
+	}
+}
+
+// maxLeft bounds the sinks that are known to leave before the registry has said so. What is
+// sent to others meanwhile may be accepted, and come back.
+const maxLeft = 1024
+
+// departed takes note that a sink leaves: the next message for it waits for an answer.
+func (p *Plane) departed(sink uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.left == nil {
+		p.left = make(map[uint64]struct{})
+	}
+	if len(p.left) < maxLeft {
+		p.left[sink] = struct{}{}
+	}
+}
+
+// returned takes note that a sink has answered.
+func (p *Plane) returned(sink uint64) {
+	p.mu.RLock()
+	none := len(p.left) == 0
+	p.mu.RUnlock()
+	if !none {
+		p.mu.Lock()
+		delete(p.left, sink)
+		p.mu.Unlock()
+	}
+}
 
 // known says whether a node is known to exist. It is asked when a stream is opened, which
 // costs much more than to look through a list of a thousand: a sorted copy of it would
 // cost every idle node 8 KiB.
 func (p *Plane) known(id uint64) bool {
 	members := p.members.Load()
-	return members != nil && slices.Contains(*members, id)
+	if members == nil || !slices.Contains(*members, id) {
+		return false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	_, left := p.left[id]
+	return !left
 }

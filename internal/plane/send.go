@@ -44,6 +44,10 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if o.allowed(port, body) {
 			return nil
 		}
+		if p.hushed.Load() {
+			o.mu.Unlock()
+			return ErrHushed
+		}
 		var space <-chan struct{}
 		full := p.stored.Load() > int64(p.SendBuffer)
 		if full {

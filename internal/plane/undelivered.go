@@ -14,9 +14,12 @@ import (
 // known to be delivered.
 type Undelivered struct {
 	Sink     uint64
-	Messages uint64   // handlers' messages (ports below 128) of unknown outcome
-	Bodies   [][]byte // their bodies, oldest first; nil when too many bytes are retained already
-	Err      error    // why the stream ended
+	Messages uint64 // handlers' messages (ports below 128) that were not known to be delivered
+	// NotHandled is how many of these, the latest, are known not to have been handled, and
+	// never will be. The outcome of those before them is unknown.
+	NotHandled uint64
+	Bodies     [][]byte // their bodies, oldest first; nil when too many bytes are retained already
+	Err        error    // why the stream ended
 }
 
 // firstTraffic is the lowest port that is not the handlers'.
@@ -57,12 +60,19 @@ func (o *outbound) salvage() {
 		return
 	}
 	l := loss{Undelivered: Undelivered{Sink: o.sink, Err: err}}
+	unknown := o.s.Unknown()
 	for f := range o.s.Unacknowledged() {
 		if f.Port() < firstTraffic {
 			l.Messages++
 			l.size += len(f)
+			if unknown == 0 {
+				l.NotHandled++
+			}
 		} else if p.LostTraffic != nil {
-			p.LostTraffic(o.sink, f.Port(), f.Body())
+			p.LostTraffic(o.sink, f.Port(), f.Body(), unknown > 0)
+		}
+		if unknown > 0 {
+			unknown--
 		}
 	}
 	if l.Messages == 0 {
@@ -128,6 +138,7 @@ func (x *losses) add(l loss) (unlisted uint64) {
 	}
 	last.Bodies, last.told = nil, false
 	last.Messages += l.Messages
+	last.NotHandled += l.NotHandled
 	last.Err = l.Err
 	return unlisted
 }

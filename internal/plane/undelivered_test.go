@@ -94,7 +94,7 @@ func TestUndeliveredBodies(t *testing.T) {
 			t.Errorf("still held: %+v, %d", c, r.p.losses.held)
 		}
 	}, func(c *Config) {
-		c.LostTraffic = func(sink uint64, port uint8, body []byte) {
+		c.LostTraffic = func(sink uint64, port uint8, body []byte, _ bool) {
 			traffic = append(traffic, fmt.Sprint(sink, port, body[0]))
 		}
 	})

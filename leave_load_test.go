@@ -1,0 +1,171 @@
+package ringdht
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var leaves = flag.Int("leaves", 12, "how many nodes leave under load, over each transport")
+
+// loadedSource is a node that stays, and sends to one that will leave.
+type loadedSource struct {
+	n       *Node
+	sent    uint64 // to the present leaver: messages 0 to sent-1 were accepted
+	replies chan uint64
+}
+
+// leaver counts what its handler gets of each source, which must come in order.
+type leaver struct {
+	n       atomic.Pointer[Node]
+	mu      sync.Mutex
+	next    map[ID]uint64
+	again   int // out of order, or twice
+	replied map[ID][]uint64
+	failed  []error
+	enough  chan struct{} // closed when it is time to leave
+	after   uint64
+	slow    bool
+}
+
+func (l *leaver) handle(ctx context.Context, m Message) {
+	i := binary.BigEndian.Uint64(m.Body)
+	var err error
+	reply := i%5 == 0
+	if l.slow && i%16 == 0 {
+		time.Sleep(100 * time.Microsecond) // so that much is under way when it leaves
+	}
+	if reply {
+		err = l.n.Load().Send(ctx, m.Source, m.Body)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i != l.next[m.Source] {
+		l.again++
+	}
+	l.next[m.Source] = i + 1
+	switch {
+	case err != nil:
+		l.failed = append(l.failed, err)
+	case reply:
+		l.replied[m.Source] = append(l.replied[m.Source], i)
+	}
+	if l.after--; l.after == 0 {
+		close(l.enough)
+	}
+}
+
+// Nodes leave while others send to them as fast as 5,000 messages a second and more: every
+// message is handled once or comes back as not handled, none is of unknown outcome, and
+// what handlers have sent meanwhile arrives.
+func TestLeavesUnderLoad(t *testing.T) {
+	for name, mem := range map[string]*MemoryNetwork{"memory": NewMemoryNetwork(1), "tcp": nil} {
+		t.Run(name, func(t *testing.T) { leavesUnderLoad(t, mem) })
+	}
+}
+
+func leavesUnderLoad(t *testing.T, mem *MemoryNetwork) {
+	const sources, every, burst = 3, 2 * time.Millisecond, 6
+	tr := newTestRing(t, mem)
+	var all [sources]*loadedSource
+	for i := range all {
+		s := &loadedSource{replies: make(chan uint64, 1<<16)}
+		s.n = tr.join(func(_ context.Context, m Message) { s.replies <- binary.BigEndian.Uint64(m.Body) })
+		all[i] = s
+	}
+	tr.join(nil)
+	tr.setup(0)
+	stay := len(tr.nodes)
+
+	var accepted, handled, back, unknown uint64
+	var load, leaving time.Duration
+	for i := range *leaves {
+		l := &leaver{next: make(map[ID]uint64), replied: make(map[ID][]uint64), enough: make(chan struct{}), after: 300 + uint64(i%7)*50, slow: i%2 == 1}
+		n := tr.join(l.handle)
+		l.n.Store(n)
+		if err := n.Ready(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for _, s := range all {
+			s.sent = 0
+			wg.Go(func() {
+				ticker := time.NewTicker(every)
+				defer ticker.Stop()
+				for {
+					if !l.slow { // else as fast as it takes them
+						<-ticker.C
+					}
+					for range burst {
+						err := s.n.Send(tr.ctx(), n.ID(), binary.BigEndian.AppendUint64(nil, s.sent))
+						if errors.Is(err, ErrLeft) || errors.Is(err, ErrNoSuchNode) {
+							return
+						} else if err != nil {
+							t.Error(err)
+							return
+						}
+						s.sent++
+					}
+				}
+			})
+		}
+		<-l.enough
+		begun := time.Now()
+		if err := n.Leave(tr.ctx()); err != nil {
+			t.Errorf("leave %d: %v", i, err)
+		}
+		leaving += time.Since(begun)
+		wg.Wait()
+		load += time.Since(start)
+		tr.nodes = tr.nodes[:stay]
+
+		for _, s := range all {
+			got := l.next[s.n.ID()]
+			accepted, handled = accepted+s.sent, handled+got
+			var returned uint64
+			if err := s.n.Flush(tr.ctx(), n.ID()); err != nil {
+				var lost *UndeliveredError
+				if !errors.As(err, &lost) {
+					t.Fatal(err)
+				}
+				for _, u := range lost.Streams {
+					unknown += u.Messages - u.NotHandled
+					for _, b := range u.Bodies[len(u.Bodies)-int(u.NotHandled):] {
+						if at := binary.BigEndian.Uint64(b); at != got+returned {
+							t.Fatalf("leave %d: message %d came back, not %d: %v", i, at, got+returned, err)
+						}
+						returned++
+					}
+				}
+			}
+			back += returned
+			if got+returned != s.sent {
+				t.Errorf("leave %d: of %d messages %d were handled and %d came back", i, s.sent, got, returned)
+			}
+			for _, want := range l.replied[s.n.ID()] {
+				select {
+				case r := <-s.replies:
+					if r != want {
+						t.Fatalf("leave %d: the answer to %d came, not that to %d", i, r, want)
+					}
+				default:
+					t.Fatalf("leave %d: the answer to %d did not arrive before Leave returned", i, want)
+				}
+			}
+		}
+		if l.again > 0 || len(l.failed) > 0 {
+			t.Errorf("leave %d: %d out of order; %v", i, l.again, l.failed)
+		}
+	}
+	t.Logf("%d leaves under %.0f messages a second: %d accepted, %d handled, %d came back, %d of unknown outcome; a leave took %v",
+		*leaves, float64(accepted)/load.Seconds(), accepted, handled, back, unknown, leaving/time.Duration(*leaves))
+	if unknown > 0 {
+		t.Errorf("%d messages of unknown outcome", unknown)
+	}
+}
