@@ -1,6 +1,7 @@
 package ringdht
 
 import (
+	"context"
 	"errors"
 	"math"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 // A sender that leaves during a run is lost to it; that is all that is to be said.
 func TestSenderLeavesDuringRun(t *testing.T) {
+	const messages = 50000
 	tr := newTestRing(t, NewMemoryNetwork(1))
 	for range 5 {
 		tr.join(nil, WithTraffic())
@@ -21,7 +23,7 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 	tr.setup(2)
 	done := make(chan *Summary)
 	go func() {
-		s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 50000})
+		s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: messages})
 		if err != nil {
 			t.Error(err)
 		}
@@ -36,8 +38,176 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 	}
 	s := <-done
 	tr.drop(leaver)
-	if !s.Balanced() || len(s.Lost) != 1 {
+	if !s.Balanced() || len(s.Lost) != 1 || s.Sum.Unknown > 0 {
 		t.Errorf("%s", s.Verdict())
+	}
+	for _, n := range s.Nodes { // what the leaver did not handle came back, and went to the others
+		if !n.Lost && n.Sent != messages {
+			t.Errorf("node %d sent %d of %d messages", n.ID, n.Sent, messages)
+		}
+	}
+}
+
+// A leave may take a while, and begin and end in any step of a run: the account balances,
+// and names who has left.
+func TestLeaveTakesAWhileDuringARun(t *testing.T) {
+	for name, c := range map[string]struct {
+		busy int  // which node cannot finish for a while
+		cut  bool // the context of Leave ends
+	}{
+		"before it has finished":         {0, false},
+		"its context ends before it has": {0, true},
+		"when only another has not":      {1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := newTestRing(t, NewMemoryNetwork(1))
+			release := make(chan struct{})
+			for range 4 {
+				tr.join(func(ctx context.Context, _ Message) { hold(ctx, release) }, WithTraffic())
+			}
+			tr.setup(2)
+			leaver, r := tr.nodes[0], tr.registry
+			// Messages of a run follow it on the same stream, so this node cannot finish.
+			if err := tr.nodes[c.busy].Send(tr.ctx(), tr.nodes[2].ID(), []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan *Summary, 1)
+			go func() {
+				s, err := r.Run(tr.ctx(), Traffic{Messages: 500})
+				if err != nil {
+					t.Error(err)
+				}
+				done <- s
+			}()
+			if err := r.await(tr.ctx(), func() bool { return r.run != nil && len(r.run.sending) == 1 }); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(tr.ctx())
+			defer cancel()
+			left := make(chan error, 1)
+			go func() { left <- leaver.Leave(ctx) }()
+			if c.busy > 0 { // nothing keeps it
+				if err := <-left; err != nil {
+					t.Error(err)
+				}
+			} else {
+				leaver.life.Load().traffic.awaitQuit()
+				select {
+				case s := <-done:
+					t.Fatalf("the run did not wait for the node to leave: %s", s.Verdict())
+				case err := <-left:
+					t.Fatal("Leave did not wait:", err)
+				case <-time.After(50 * time.Millisecond): // a run that is over would be told long before
+				}
+				if c.cut {
+					cancel()
+				} else {
+					close(release)
+				}
+				if err := <-left; (err != nil) != c.cut {
+					t.Error(err)
+				}
+			}
+			if c.busy > 0 || c.cut {
+				close(release)
+			}
+			s := <-done
+			tr.drop(leaver)
+			if !s.Balanced() || len(s.Lost) != 1 || !c.cut && s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received+s.Sum.Unknown {
+				t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
+			}
+			tr.run(Traffic{Messages: 100})
+		})
+	}
+}
+
+// A node that has begun to leave takes no part in a run that begins then.
+func TestRunWhileANodeLeaves(t *testing.T) {
+	tr := newTestRing(t, NewMemoryNetwork(1))
+	release := make(chan struct{})
+	for range 4 {
+		tr.join(func(ctx context.Context, _ Message) { hold(ctx, release) }, WithTraffic())
+	}
+	tr.setup(2)
+	leaver, r := tr.nodes[0], tr.registry
+	if err := leaver.Send(tr.ctx(), tr.nodes[2].ID(), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan error, 1)
+	go func() { left <- leaver.Leave(tr.ctx()) }()
+	leaver.life.Load().traffic.awaitQuit()
+	done := make(chan *Summary, 1)
+	go func() {
+		s, err := r.Run(tr.ctx(), Traffic{Messages: 500})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- s
+	}()
+	if err := r.await(tr.ctx(), func() bool { return len(done) > 0 || r.run != nil && len(r.run.sending) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if err := <-left; err != nil {
+		t.Error(err)
+	}
+	s := <-done
+	tr.drop(leaver)
+	if !s.Balanced() || len(s.Lost) != 1 || s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received {
+		t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
+	}
+}
+
+// One that leaves between its summary and the end of the run.
+func TestLeaveAfterTheSummary(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	for range 4 {
+		tr.join(nil, WithTraffic())
+	}
+	tr.setup(2)
+	leaver, r := tr.nodes[0], tr.registry
+	slow := tr.nodes[2].life.Load().self
+	done := make(chan *Summary, 1)
+	net.Hold("n2", "registry") // what it reports does not arrive
+	go func() {
+		s, err := r.Run(tr.ctx(), Traffic{Messages: 500})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- s
+	}()
+	if err := r.await(tr.ctx(), func() bool { return r.run != nil && len(r.run.sending) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	r.mu.Lock()
+	delete(r.run.sending, ring.Ref{ID: slow.ID, Life: slow.Life}) // as if this had come
+	r.change()
+	r.mu.Unlock()
+	if err := r.await(tr.ctx(), func() bool { return len(r.run.wanting) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	left := make(chan error, 1)
+	go func() { left <- leaver.Leave(tr.ctx()) }()
+	leaver.life.Load().traffic.awaitQuit()
+	net.Heal()
+	if err := <-left; err != nil {
+		t.Error(err)
+	}
+	s := <-done
+	tr.drop(leaver)
+	if !s.Balanced() || s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received {
+		t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
+	}
+	tr.run(Traffic{Messages: 100})
+}
+
+// awaitQuit waits until a node that leaves takes part in no run any more.
+func (t *traffic) awaitQuit() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for !t.quit || t.running {
+		t.idle.Wait()
 	}
 }
 

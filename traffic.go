@@ -28,7 +28,7 @@ type traffic struct {
 	running   bool               //
 	quit      bool               // the node leaves: it takes part in no run any more
 	abort     context.CancelFunc // of the run at hand
-	idle      sync.Cond          // on mu: not running
+	idle      sync.Cond          // on mu: not running, or quit
 	finished  control.Finished   // of the latest run
 	before    *ledger            // of the run that was collected last
 	collected control.Summary    // of it
@@ -250,6 +250,7 @@ func (t *traffic) over() bool {
 func (t *traffic) leave() {
 	t.mu.Lock()
 	t.quit = true
+	t.idle.Broadcast()
 	t.mu.Unlock()
 	t.stop()
 }
