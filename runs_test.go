@@ -180,8 +180,14 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 	if err := r.await(tr.ctx(), func() bool { return r.run != nil && len(r.run.sending) == 1 }); err != nil {
 		t.Fatal(err)
 	}
+	st := tr.nodes[2].life.Load().traffic
+	st.mu.Lock()
+	for st.finished.Run == 0 {
+		st.idle.Wait()
+	}
+	st.mu.Unlock()
 	r.mu.Lock()
-	delete(r.run.sending, ring.Ref{ID: slow.ID, Life: slow.Life}) // as if this had come
+	delete(r.run.sending, ring.Ref{ID: slow.ID, Life: slow.Life}) // as if the report had come
 	r.change()
 	r.mu.Unlock()
 	if err := r.await(tr.ctx(), func() bool { return len(r.run.wanting) == 1 }); err != nil {

@@ -245,6 +245,8 @@ func (j *judge) delivered(n *node, f wire.Frame) {
 		j.fail("%v got a message from %v to %d as one from %d to %d", n.ref, o.n.ref, o.sink, f.Src(), f.Dst())
 	case !o.opened || o.sinkLife != n.ref.Life:
 		j.fail("%v got message %d of a stream from %v to life %d of it", n.ref, index, o.n.ref, o.sinkLife)
+	case o.over && index >= o.back:
+		j.fail("%v got message %d of stream %d from %v, which knows that those from %d on are not handled", n.ref, index, no, o.n.ref, o.back)
 	case index < o.got:
 		j.fail("%v got message %d of stream %d from %v twice", n.ref, index, no, o.n.ref)
 	case index > o.got:
@@ -274,6 +276,10 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	}
 	o.over = true
 	known := uint64(len(o.pushed)) - pending
+	o.back = int(known + o.s.Unknown())
+	if o.got > o.back {
+		j.fail("%v believes that of stream %d to %d those from %d on are not handled, %d were", o.n.ref, o.no, o.sink, o.back, o.got)
+	}
 	o.acked = known
 	j.acked(o)
 	j.w.logf("stream %d from %v to %d/%d ended: %v, %d of %d unknown", o.no, o.n.ref, o.sink, o.sinkLife, err, pending, len(o.pushed))
@@ -283,8 +289,15 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 		}
 		return
 	}
-	j.w.count.unknown += int(pending)
+	j.w.count.unknown += int(o.s.Unknown())
 	if errors.Is(err, errLife) {
+		return
+	}
+	if err == stream.ErrLeft {
+		if o.opened && o.got != int(known) || o.s.Unknown() > 0 {
+			j.fail("%v believes that %d messages of stream %d to %d, which has left, were handled, %d were", o.n.ref, known, o.no, o.sink, o.got)
+		}
+		j.w.count.left += int(pending)
 		return
 	}
 	// The source may have been given up itself without knowing it yet, or without having

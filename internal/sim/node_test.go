@@ -1,11 +1,13 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/stream"
 )
 
 // node is one life of a process.
@@ -19,6 +21,7 @@ type node struct {
 	use     *membership.Local // what it routes by
 	ready   bool              // it was announced
 	bound   bool              // to leave: it sends nothing new
+	parting bool              // its incoming streams are cut
 	leaving bool              // it has asked to leave
 	goodbye bool              // and it was told that it may
 	touched Time              // when it asked what the registry answered last
@@ -173,7 +176,7 @@ func (n *node) sweep(ref ring.Ref) {
 }
 
 // leave begins an orderly end: first all that it has sent is to be delivered, if that
-// does not take too long.
+// does not take too long; then its sources are told how far their messages came.
 func (n *node) leave() {
 	n.bound = true
 	n.flushed(n.w.now + n.w.lease)
@@ -185,6 +188,28 @@ func (n *node) flushed(limit Time) {
 	}
 	if n.w.now < limit && slices.ContainsFunc(n.outs, func(o *outStream) bool { return o.s.Pending() > 0 }) {
 		n.after(50*ms, func() { n.flushed(limit) })
+		return
+	}
+	n.parting = true
+	for _, in := range n.in {
+		in.r.Cut()
+	}
+	n.parted(n.w.now + n.w.lease)
+}
+
+// parted says farewell until every source has confirmed it, or was given enough time.
+func (n *node) parted(limit Time) {
+	handled := true
+	for _, id := range slices.Sorted(maps.Keys(n.in)) {
+		in := n.in[id]
+		if !in.r.Parted() {
+			handled = false
+		} else {
+			n.send(in.r.AppendFarewell(nil))
+		}
+	}
+	if !handled || n.w.now < limit && len(n.in) > 0 {
+		n.after(stream.MinRTO, func() { n.parted(limit) })
 		return
 	}
 	n.leaving = true

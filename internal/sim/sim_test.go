@@ -78,6 +78,7 @@ func (c *counters) add(d counters) {
 	c.accepted += d.accepted
 	c.delivered += d.delivered
 	c.unknown += d.unknown
+	c.left += d.left
 	c.frames += d.frames
 	c.full += d.full
 	c.dropped += d.dropped

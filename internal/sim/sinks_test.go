@@ -33,6 +33,9 @@ func (n *node) take(f wire.Frame) {
 			return
 		}
 		first := n.w.talkers.Uint64N(1 << 62)
+		if n.parting && n.refuseOpen(in, f, b) {
+			return
+		}
 		if in == nil {
 			in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
 			n.in[src] = in
@@ -56,6 +59,9 @@ func (n *node) take(f wire.Frame) {
 		if v == stream.Held && hole {
 			n.send(in.r.AppendAck(nil, window))
 		}
+		if v == stream.Beyond && in.r.Parted() {
+			n.send(in.r.AppendFarewell(nil))
+		}
 	case wire.Sync:
 		round, err := wire.ParseRound(f.Body())
 		if err != nil {
@@ -66,11 +72,11 @@ func (n *node) take(f wire.Frame) {
 			n.answer(wire.Reset, f, nil)
 			return
 		}
-		n.send(in.r.AppendAck(nil, window))
+		n.acknowledge(in)
 	case wire.Close:
 		if in != nil && !in.r.Stranger(f.Seq()) {
 			if in.handler || !in.r.Close(f.Seq()) {
-				n.send(in.r.AppendAck(nil, window))
+				n.acknowledge(in)
 				return
 			}
 			delete(n.in, src)
@@ -85,6 +91,8 @@ func (n *node) take(f wire.Frame) {
 	default:
 		if o := n.outTo(src); o != nil {
 			o.answered(f)
+		} else if f.Type() == wire.Farewell { // of a stream that has ended
+			n.answer(wire.Close, f, nil)
 		} else if f.Type() == wire.Opened { // of a stream that was given up
 			if b, err := wire.ParseOpened(f.Body()); err == nil {
 				n.send(wire.Append(nil, wire.Header{Type: wire.Close, Dst: src, Src: n.ref.ID, Seq: b.First}, nil))
@@ -105,8 +113,32 @@ func (n *node) handle(in *inStream) {
 		q.Discard(len(f))
 		count++
 	}
-	if in.r.Handled(count) || in.unsaid >= window/4 {
+	if in.r.Handled(count) || in.unsaid >= window/4 || in.r.Parted() {
 		in.unsaid = 0
+		n.acknowledge(in)
+	}
+}
+
+// acknowledge says how far a stream has come; for good, if it was cut.
+func (n *node) acknowledge(in *inStream) {
+	if in.r.Parted() {
+		n.send(in.r.AppendFarewell(nil))
+	} else {
 		n.send(in.r.AppendAck(nil, window))
 	}
+}
+
+// refuseOpen answers a request for a stream of a node that leaves, unless it is about the
+// one that there is.
+func (n *node) refuseOpen(in *inStream, f wire.Frame, b wire.OpenBody) bool {
+	if in != nil {
+		if in.r.Later(b.Incarnation, f.Seq()) <= 0 {
+			return false
+		}
+		if !in.handler { // its source has ended it
+			delete(n.in, f.Src())
+		}
+	}
+	n.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseLeaving}.Append(nil))
+	return true
 }

@@ -29,6 +29,7 @@ type outStream struct {
 	got      int    // by the handler
 	acked    uint64
 	over     bool
+	back     int // from this message on the source knows that they were not handled, once over
 }
 
 // talk sends something, now and then.
@@ -175,6 +176,17 @@ func (o *outStream) answered(f wire.Frame) {
 		}
 	case wire.Reset:
 		o.s.Reset(f.Seq())
+	case wire.Refuse:
+		b, err := wire.ParseRefuse(f.Body())
+		if err != nil {
+			w.judge.fail("%v", err)
+		}
+		o.s.Refused(f.Seq(), b)
+	case wire.Farewell:
+		if o.s.Farewell(w.now, f.Seq()) {
+			pending = o.s.Pending()
+			o.n.answer(wire.Close, f, nil)
+		}
 	case wire.Closed:
 		o.s.Closed(f.Seq())
 	case wire.NoRoute:

@@ -51,6 +51,7 @@ type world struct {
 
 type counters struct {
 	accepted, delivered, unknown, frames  int
+	left                                  int // came back from sinks that left
 	full, dropped, down, overshot, around int
 	deaths, births, faults                int
 }
