@@ -59,6 +59,10 @@ var controls = []struct {
 	{107215, "those that leave do not wait for newcomers", "membership/steps.go", "held := len(a.batch) > 0", "held := false"},
 	{1, "a manifest and an update of one epoch", "membership/steps.go", "\t\t\tm.full = false\n", "\t\t\tm.full = false\n\t\t\ta.tell(m, control.TypeUpdate, control.Update{Epoch: a.epoch, Members: len(tables), Entries: len(m.hold)})\n"},
 	{5, "entries may lag without bound", "ring/plan.go", "slack = offsets.slack(i)", "slack = offsets.slack(i) + len(members)"},
+	{108, "a sink that leaves takes messages behind its cut", "stream/receiver.go", "\tcase r.cut && ahead < maxAhead:\n\t\treturn Beyond, false\n", ""},
+	{108, "a farewell before all is handled", "stream/farewell.go", "return r.cut && r.done == r.next", "return r.cut"},
+	{4, "what was sent counts as not handled", "stream/farewell.go", "\treturn s.nxt - s.una\n", "\treturn 0\n"},
+	{11, "a source does not look where the cut is", "stream/farewell.go", "\ts.una, s.received = cut, cut\n", ""},
 	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
 }
 
@@ -134,6 +138,8 @@ func TestControlsOfThePlane(t *testing.T) {
 		{"the next life of a node that left does not count", "plane/inbound.go", "\t\t\tp.stays(in)\n", "", "Left"},
 		{"a new life leaves the stream of the one before", "plane/gone.go", "\t\t\tp.inboundGone(in, life-1)\n", "", "Renewed"},
 		{"the end of one direction is that of the other", "plane/line.go", "done, out := l.mine != open, l.out", "done, out := true, l.out", "HalfEnds"},
+		{"a farewell is said once", "plane/part.go", "\t\t\tp.bidFarewell()\n", "", "Farewell|PartEnds"},
+		{"a node that has left sends on", "plane/send.go", "\t\tif p.hushed.Load() {", "\t\tif false {", "Part"},
 		{"who reads waits for its handler", "plane/inline.go", "h.rc.handOver(h.call, true)", "_ = h", "HandlerThatWaits"},
 		{"who reads waits with its handler", "plane/inline.go", "rc.handOver(rc.call.Load(), false)", "_ = rc", "HandlerThatWaits"},
 		{"readers call more handlers at once than may run", "plane/inline.go", " || s.busy() >= rc.p.Handlers", "", "Limit"},

@@ -293,6 +293,9 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	if errors.Is(err, errLife) {
 		return
 	}
+	if x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]; j.w.calm && x != nil && x.leaving && o.s.Unknown() > 0 {
+		j.fail("%d messages of stream %d from %v to %v are of unknown outcome, though it left in good order: %v", o.s.Unknown(), o.no, o.n.ref, x.ref, err)
+	}
 	if err == stream.ErrLeft {
 		if o.opened && o.got != int(known) || o.s.Unknown() > 0 {
 			j.fail("%v believes that %d messages of stream %d to %d, which has left, were handled, %d were", o.n.ref, known, o.no, o.sink, o.got)

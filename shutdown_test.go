@@ -1,0 +1,200 @@
+package ringdht
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	shutdowns     = flag.Int("shutdowns", 25, "how many rings of four nodes are shut down, over each transport")
+	shutdownsSeed = flag.Uint64("shutdowns.seed", 0, "of the first ring; 0 draws one")
+)
+
+// How a node of a ring that is shut down ends.
+const (
+	byLeave = iota
+	byClose
+	byKill // its process ends: what it would report is not heard
+	ways
+)
+
+// shutNode is one of the four: it sends to the others all the time, and counts.
+type shutNode struct {
+	n   atomic.Pointer[Node]
+	way int
+	err error // of Leave or Close
+	end time.Time
+
+	mu   sync.Mutex
+	sent map[ID]uint64 // accepted, by sink
+	next map[ID]uint64 // handled, by source
+	bad  int           // twice, or out of order
+}
+
+func (s *shutNode) handle(ctx context.Context, m Message) {
+	i := binary.BigEndian.Uint64(m.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i != s.next[m.Source] {
+		s.bad++
+	}
+	s.next[m.Source] = i + 1
+}
+
+// send sends to a sink until that is gone, or the node.
+func (s *shutNode) send(ctx context.Context, to ID) error {
+	n := s.n.Load()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for i := uint64(0); ; <-ticker.C {
+		for range 10 {
+			err := n.Send(ctx, to, binary.BigEndian.AppendUint64(nil, i))
+			switch {
+			case errors.Is(err, ErrGone), errors.Is(err, ErrNoSuchNode), errors.Is(err, ErrReset), errors.Is(err, ErrNotMember), errors.Is(err, ErrClosed):
+				return nil
+			case err != nil:
+				return err
+			}
+			i++
+			s.mu.Lock()
+			s.sent[to] = i
+			s.mu.Unlock()
+		}
+	}
+}
+
+// Four nodes that send to each other are ended in any order, each by Leave, by Close or by
+// the end of its process. Each message was handled once, or its source knows that it was
+// not, or that nobody knows; the last only where a node did not end by Leave. No error is
+// returned where nothing was lost.
+func TestShutdowns(t *testing.T) {
+	for name, tcp := range map[string]bool{"memory": false, "tcp": true} {
+		t.Run(name, func(t *testing.T) {
+			seed := *shutdownsSeed
+			if seed == 0 {
+				seed = rand.Uint64N(1 << 32)
+			}
+			var sum shutSum
+			for range *shutdowns {
+				sum.shutDown(t, tcp, seed)
+				if t.Failed() {
+					t.Fatalf("-shutdowns.seed %d -shutdowns 1", seed)
+				}
+				seed++
+			}
+			t.Logf("%d rings: %+v", *shutdowns, sum)
+		})
+	}
+}
+
+type shutSum struct{ accepted, handled, back, unknown, clean, told uint64 }
+
+func (sum *shutSum) shutDown(t *testing.T, tcp bool, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var mem *MemoryNetwork
+	if !tcp {
+		mem = NewMemoryNetwork(seed)
+	}
+	tr := newTestRing(t, mem)
+	defer tr.close()
+	var all [4]*shutNode
+	for i := range all {
+		s := &shutNode{sent: make(map[ID]uint64), next: make(map[ID]uint64), way: rng.IntN(ways)}
+		if seed%3 == 0 {
+			s.way = byLeave // in a third of the rings all of them
+		}
+		s.n.Store(tr.join(s.handle))
+		all[i] = s
+	}
+	tr.setup(0)
+	var senders sync.WaitGroup
+	for _, s := range all {
+		for _, to := range all {
+			if id := to.n.Load().ID(); s != to {
+				senders.Go(func() {
+					if err := s.send(tr.ctx(), id); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+	}
+	time.Sleep(time.Duration(5+rng.IntN(10)) * time.Millisecond) // let them send
+	together := rng.IntN(2) == 0
+	var ends sync.WaitGroup
+	for _, i := range rng.Perm(len(all)) {
+		s := all[i]
+		end := func() {
+			if s.way == byLeave {
+				s.err = s.n.Load().Leave(tr.ctx())
+			} else {
+				s.err = s.n.Load().Close()
+			}
+			s.end = time.Now()
+		}
+		if together {
+			ends.Go(end)
+			time.Sleep(time.Duration(rng.IntN(3)) * time.Millisecond)
+		} else {
+			end()
+		}
+	}
+	ends.Wait()
+	senders.Wait()
+	for _, s := range all {
+		sum.judge(t, s, all[:])
+	}
+}
+
+// judge holds what a node reported against what the others handled.
+func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
+	id := s.n.Load().ID()
+	if s.bad > 0 {
+		t.Errorf("node %d: %d messages twice or out of order", id, s.bad)
+	}
+	told := make(map[ID]Undelivered)
+	var lost *UndeliveredError
+	switch {
+	case s.err == nil:
+		sum.clean++
+	case errors.As(s.err, &lost) && s.err.Error() == lost.Error(): // and nothing else
+		sum.told++
+		for _, u := range lost.Streams {
+			x := told[u.Sink]
+			if x.Messages > 0 {
+				t.Errorf("node %d reports two streams to %d", id, u.Sink)
+			}
+			told[u.Sink] = u
+		}
+	default:
+		t.Errorf("node %d: way %d: %v", id, s.way, s.err)
+	}
+	for _, to := range all {
+		sink := to.n.Load().ID()
+		sent, got, u := s.sent[sink], to.next[id], told[sink]
+		sum.accepted, sum.handled = sum.accepted+sent, sum.handled+got
+		if s.way == byKill {
+			continue
+		}
+		unknown := u.Messages - u.NotHandled
+		sum.back, sum.unknown = sum.back+u.NotHandled, sum.unknown+unknown
+		switch known := sent - u.Messages; {
+		case uint64(len(u.Bodies)) != u.Messages:
+			t.Errorf("from %d to %d: %d messages are told, with %d bodies", id, sink, u.Messages, len(u.Bodies))
+		case u.Messages > 0 && binary.BigEndian.Uint64(u.Bodies[0]) != known:
+			t.Errorf("from %d to %d: those told begin with %d, not %d", id, sink, binary.BigEndian.Uint64(u.Bodies[0]), known)
+		case got < known || got > known+unknown:
+			t.Errorf("from %d (way %d) to %d (way %d): %d accepted, %d of unknown outcome, %d not handled, and %d were: %v",
+				id, s.way, sink, to.way, sent, unknown, u.NotHandled, got, u.Err)
+		case unknown > 0 && s.way == byLeave && to.way == byLeave:
+			t.Errorf("from %d to %d: %d of unknown outcome, though both have left in good order: %v", id, sink, unknown, u.Err)
+		}
+	}
+}
