@@ -334,8 +334,8 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 
 // Close ends the node at once. The error is an [UndeliveredError] that lists what was
 // accepted and has no known outcome; [Node.Leave] is the orderly way. It waits for
-// every goroutine of the node, handlers included, whose context ends first. More calls
-// do nothing.
+// every goroutine of the node, handlers included, whose context ends first; for its log
+// see [WithLogger]. More calls do nothing.
 func (n *Node) Close() error { return undelivered(n.close()) }
 
 func (n *Node) close() []plane.Undelivered {
@@ -353,6 +353,7 @@ func (n *Node) close() []plane.Undelivered {
 		n.end(l, ErrClosed)
 	}
 	n.wg.Wait()
+	n.cfg.records.Close()
 	return n.takeLeftover(nil)
 }
 

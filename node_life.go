@@ -380,10 +380,9 @@ func (n *Node) listen(l *life, conn net.Conn, from ring.Ref) {
 }
 
 func (n *Node) linkEnded(conn net.Conn, from uint64, err error) {
-	log := n.cfg.log.With(slog.Group("peer", "id", from, "from", conn.RemoteAddr()))
+	level := slog.LevelDebug
 	if isProtocolError(err) {
-		log.Warn("incoming link ended", "err", err)
-	} else {
-		log.Debug("incoming link ended", "err", err)
+		level = slog.LevelWarn
 	}
+	n.cfg.log.Log(n.ctx, level, "incoming link ended", slog.Group("peer", "id", from, "from", conn.RemoteAddr()), "err", err)
 }

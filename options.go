@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/x/ringdht/internal/logqueue"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -68,7 +69,8 @@ type Limits struct {
 type common struct {
 	codec     Codec
 	transport Transport
-	log       *slog.Logger
+	log       *slog.Logger    // the user's, until validate puts the queue before it
+	records   *logqueue.Queue // before the log
 	ringName  string
 	handshake time.Duration
 }
@@ -120,7 +122,11 @@ func WithCodec(c Codec) Option { return commonOption(func(o *common) { o.codec =
 // WithTransport sets the transport, [TCP] by default.
 func WithTransport(t Transport) Option { return commonOption(func(o *common) { o.transport = t }) }
 
-// WithLogger sets where to log, nowhere by default.
+// WithLogger sets where to log, nowhere by default. Nothing waits for the log: one goroutine
+// hands records to it, from a queue of 256 KiB for a node and 8 MiB for a registry. What
+// finds no room there is dropped, and the log is told how much that was. Close waits
+// until the log has taken what came before, but not for a log that has been busy with one
+// record for a second, and no longer than five.
 func WithLogger(l *slog.Logger) Option { return commonOption(func(o *common) { o.log = l }) }
 
 // WithRing names the ring, "ring" by default. Members of a ring with another name
@@ -204,6 +210,12 @@ func WithGrace(d time.Duration) RegistryOption {
 // given to [NewRegistry] for all set-ups, given to [Registry.Setup] for this one.
 func WithPlan(p Plan) PlanOption { return planOption(p) }
 
+// What may wait for the log, in bytes: some 800 records of a node, and 25,000 of a registry.
+const (
+	nodeRecords     = 256 << 10
+	registryRecords = 8 << 20
+)
+
 const (
 	maxMaxPayload = 8 << 20
 	maxLease      = 24 * time.Hour
@@ -216,7 +228,8 @@ func newCommon() common {
 	}
 }
 
-func (c *common) validate() error {
+// validate also puts a queue, of so many bytes, before the log.
+func (c *common) validate(records int) error {
 	switch {
 	case c.codec == nil:
 		return errors.New("WithCodec: the codec is nil")
@@ -232,6 +245,7 @@ func (c *common) validate() error {
 		return fmt.Errorf("WithHandshakeTimeout: %v is not positive", c.handshake)
 	}
 	c.transport = checkedTransport{c.transport}
+	c.log, c.records = logqueue.New(c.log.Handler(), slog.LevelDebug, records)
 	return nil
 }
 
@@ -240,7 +254,7 @@ func newNodeConfig(opts []NodeOption) (*nodeConfig, error) {
 	for _, o := range opts {
 		o.applyNode(c)
 	}
-	if err := c.common.validate(); err != nil {
+	if err := c.common.validate(nodeRecords); err != nil {
 		return nil, err
 	}
 	if _, _, err := net.SplitHostPort(c.listen); err != nil {
@@ -310,7 +324,7 @@ func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
 	for _, o := range opts {
 		o.applyRegistry(c)
 	}
-	switch err := c.common.validate(); {
+	switch err := c.common.validate(registryRecords); {
 	case err != nil:
 		return nil, err
 	case c.bits < 1 || c.bits > ring.MaxBits:

@@ -32,10 +32,9 @@ type Registry struct {
 	stop  context.CancelCauseFunc
 	wg    sync.WaitGroup
 
-	setup   chan struct{}       // of one slot, taken during a set-up, so that there is one at a time
-	due     chan struct{}       // of one slot: there is something for the steward to do
-	written chan struct{}       // of one slot: there is something for the log
-	dials   *semaphore.Weighted // of dialling nodes
+	setup chan struct{}       // of one slot, taken during a set-up, so that there is one at a time
+	due   chan struct{}       // of one slot: there is something for the steward to do
+	dials *semaphore.Weighted // of dialling nodes
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
@@ -54,8 +53,6 @@ type Registry struct {
 	events    []Event              // the latest, see happened
 	seq       uint64               // of the latest
 	kinds     map[EventKind]int64  // of all
-	news      []Event              // not logged yet
-	missed    int                  // of them, found no room
 	traces    map[uint64]question
 	asks      uint64
 	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
@@ -74,7 +71,6 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
 		due:       make(chan struct{}, 1),
-		written:   make(chan struct{}, 1),
 		dials:     semaphore.NewWeighted(maxDials),
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[*net.Listener]struct{}),
@@ -139,7 +135,6 @@ func (r *Registry) open(l *net.Listener) {
 			r.members.Recover(r.now())
 		}
 		r.wg.Go(r.steward)
-		r.wg.Go(r.scribe)
 	}
 }
 
@@ -190,7 +185,8 @@ func (r *Registry) receive(conn net.Conn, introduced func()) {
 }
 
 // Close ends the registry: it says good-bye to the nodes, whose messages go on
-// flowing, and waits for all its goroutines. More calls do nothing.
+// flowing, and waits for all its goroutines; for its log see [WithLogger]. More calls do
+// nothing.
 func (r *Registry) Close() error {
 	r.mu.Lock()
 	if !r.closed {
@@ -220,6 +216,7 @@ func (r *Registry) Close() error {
 	}
 	r.mu.Unlock()
 	r.wg.Wait()
+	r.cfg.records.Close()
 	return nil
 }
 

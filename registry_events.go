@@ -1,7 +1,6 @@
 package ringdht
 
 import (
-	"context"
 	"log/slog"
 	"time"
 
@@ -46,43 +45,8 @@ func (r *Registry) happened(e Event) {
 		r.events = append(r.events[:0:0], r.events[len(r.events)-MaxEvents:]...)
 	}
 	r.events = append(r.events, e)
-	if len(r.news) < maxNews {
-		r.news = append(r.news, e)
-	} else {
-		r.missed++
-	}
-	select {
-	case r.written <- struct{}{}:
-	default:
-	}
-}
-
-// maxNews bounds the events that wait for the log. Those that find no room are in the list
-// of events, and counted.
-const maxNews = 1 << 14
-
-// scribe is the goroutine that logs what happens: a log that is slow, or stands still,
-// holds up nobody but Close.
-func (r *Registry) scribe() {
-	for {
-		ended := r.ctx.Err() != nil
-		r.mu.Lock()
-		news, missed := r.news, r.missed
-		r.news, r.missed = nil, 0
-		r.mu.Unlock()
-		for _, e := range news {
-			r.cfg.log.LogAttrs(context.Background(), e.level(), string(e.Kind), e.attrs()...)
-		}
-		if missed > 0 {
-			r.cfg.log.Warn("events that found no room before the log", "events", missed)
-		}
-		if ended {
-			return
-		}
-		select {
-		case <-r.written:
-		case <-r.ctx.Done():
-		}
+	if ctx := r.ctx; r.cfg.log.Enabled(ctx, e.level()) {
+		r.cfg.log.LogAttrs(ctx, e.level(), string(e.Kind), e.attrs()...)
 	}
 }
 

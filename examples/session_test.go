@@ -28,6 +28,12 @@ type process struct {
 
 func start(t *testing.T, name, binary string, args ...string) *process {
 	t.Helper()
+	return startWith(t, os.Stderr, name, binary, args...)
+}
+
+// startWith starts a program with a standard error of its own.
+func startWith(t *testing.T, stderr *os.File, name, binary string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), lines: make(chan string, 1000)}
 	var err error
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
@@ -37,7 +43,7 @@ func start(t *testing.T, name, binary string, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Stderr = os.Stderr
+	p.cmd.Stderr = stderr
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -148,6 +148,8 @@ func main() {
 
 // run is the program. It returns its exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	stderr, flush := console.Patient(stderr)
+	defer flush()
 	return console.Exit("registry", stderr, serve(ctx, args, stdin, stdout, stderr))
 }
 

@@ -1,0 +1,97 @@
+package logqueue
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+)
+
+// handler is what loggers call: the log, or the log with attributes or a group. It does
+// nothing but append to the queue.
+type handler struct {
+	q     *Queue
+	least slog.Level
+
+	// What it adds to the one above it: attributes, or a group.
+	above *handler
+	attrs []slog.Attr
+	group string
+
+	to slog.Handler // the log with all of that; owned by the queue's goroutine, which makes it when it is needed
+}
+
+// Enabled says whether to make a record. Whether the log wants it is asked later: the
+// answer may have to wait for whatever the log waits for.
+func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
+
+// Handle queues a record.
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	own := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	bytes := overhead + len(r.Message)
+	attrs := make([]slog.Attr, 0, r.NumAttrs())
+	for a := range r.Attrs {
+		attrs = append(attrs, keep(a, &bytes))
+	}
+	own.AddAttrs(attrs...)
+	h.q.add(record{to: h, ctx: context.WithoutCancel(ctx), rec: own, bytes: bytes})
+	return nil
+}
+
+// WithAttrs implements [slog.Handler].
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	if len(attrs) == 0 {
+		return h
+	}
+	kept := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		kept[i] = keep(a, new(int))
+	}
+	return &handler{q: h.q, least: h.least, above: h, attrs: kept}
+}
+
+// WithGroup implements [slog.Handler].
+func (h *handler) WithGroup(name string) slog.Handler {
+	if name == "" {
+		return h
+	}
+	return &handler{q: h.q, least: h.least, above: h, group: name}
+}
+
+// target is the log with what the handler adds.
+func (h *handler) target() slog.Handler {
+	if h.to == nil {
+		to := h.above.target()
+		if h.group != "" {
+			to = to.WithGroup(h.group)
+		} else {
+			to = to.WithAttrs(h.attrs)
+		}
+		h.to = to
+	}
+	return h.to
+}
+
+// keep makes an attribute that may be read later, and adds the length of its text. Values
+// that are computed when they are logged are computed now, and bytes are copied. Other
+// values of any type must not change: the library logs errors and addresses.
+func keep(a slog.Attr, bytes *int) slog.Attr {
+	v := a.Value.Resolve()
+	*bytes += len(a.Key)
+	switch v.Kind() {
+	case slog.KindString:
+		*bytes += len(v.String())
+	case slog.KindGroup:
+		group := v.Group()
+		kept := make([]slog.Attr, len(group))
+		for i, g := range group {
+			kept[i] = keep(g, bytes)
+		}
+		v = slog.GroupValue(kept...)
+	case slog.KindAny:
+		if b, ok := v.Any().([]byte); ok {
+			*bytes += len(b)
+			v = slog.AnyValue(slices.Clone(b))
+		}
+	}
+	return slog.Attr{Key: a.Key, Value: v}
+}
