@@ -56,14 +56,16 @@ func (m Message) Decode(v any) error { return m.node.cfg.codec.Decode(m.Body, v)
 // microseconds each so far are called by who receives, which is faster. If one of them
 // waits then, someone else receives from then on: at once if it waits to send, flush or
 // trace, with the ctx it was given, and within some 10 ms otherwise.) If it panics, the
-// panic is logged and counted, and the message counts as delivered. It must return:
-// runtime.Goexit, and so t.Fatal, in it stops that source's messages for good.
+// panic is logged, to standard error if there is no logger, and counted, and the message
+// counts as delivered. It must return: runtime.Goexit, and so t.Fatal, in it stops that
+// source's messages for good.
 //
 // ctx ends when the node closes. Use it for sends out of the handler: it tells
 // them apart from those of other goroutines, so that handlers that send to each
 // other never wait for each other (see [Node.Send]). A handler should not call
-// [Node.Flush], which waits for the handlers of others, nor [Node.Leave] or
-// [Node.Close], which wait for this one.
+// [Node.Flush], which waits for the handlers of others, and cannot call [Node.Leave] or
+// [Node.Close], which would wait for this one: they return [ErrInHandler]. They may be
+// called by a goroutine that the handler starts.
 type Handler func(ctx context.Context, m Message)
 
 // Hop is one node's answer to a trace.
@@ -172,6 +174,8 @@ var (
 	// ErrEvicted: the node lives, and was declared dead, since it was paused or cut off
 	// for too long. It joins again by itself as a new incarnation.
 	ErrEvicted = errors.New("this node was declared dead, and joins again as a new incarnation")
+	// ErrInHandler: a handler or callback has called what would wait for it.
+	ErrInHandler = errors.New("a handler cannot end its own node")
 	// ErrNotMember: the node is not registered, or not any more.
 	ErrNotMember = errors.New("not a member of the ring")
 )

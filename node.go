@@ -29,6 +29,7 @@ type Node struct {
 	listener net.Listener
 	addr     string // advertised
 	token    uint64 // proves to the registry's probe that it has found this node
+	owner    uint64 // marks its handlers, see [Node.inHandler]
 
 	left    chan error    // the registry's answer to a deregistration
 	tracing chan struct{} // slots for the traces that the registry asks for
@@ -73,7 +74,7 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 		return nil, fmt.Errorf("ringdht: joining %s: %w", addr, err)
 	}
 	n := &Node{
-		cfg: cfg, handler: handler, registry: addr, token: rand.Uint64(),
+		cfg: cfg, handler: handler, registry: addr, token: rand.Uint64(), owner: plane.NewOwner(),
 		left: make(chan error, 1), tracing: make(chan struct{}, maxTraces), lost: make(chan struct{}),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
@@ -238,7 +239,14 @@ func (n *Node) Found(ctx context.Context) error {
 // not be done: messages not known to be delivered ([UndeliveredError]), a registry that is
 // gone ([ErrRegistryLost]), a life that was declared dead meanwhile ([ErrEvicted]). A
 // second call returns an error that matches [ErrNotMember].
+//
+// A handler of the node, or its callback for undelivered messages, cannot call Leave or
+// [Node.Close], which would wait for it, and neither can what has its context: both do
+// nothing then but return an error that matches [ErrInHandler].
 func (n *Node) Leave(ctx context.Context) error {
+	if n.inHandler(ctx) {
+		return fmt.Errorf("ringdht: node %d: leaving: %w: call Leave from another goroutine, with another context", n.ID(), ErrInHandler)
+	}
 	n.mu.Lock()
 	if n.leaving || n.closed {
 		n.mu.Unlock()
@@ -283,6 +291,12 @@ func (n *Node) depart(ctx context.Context, l *life) (lost []plane.Undelivered, e
 	n.released = true
 	n.mu.Unlock()
 	return lost, l.plane.Drain(ctx)
+}
+
+// inHandler says that the goroutine, or the context, is that of a handler or callback of
+// any of the node's lives.
+func (n *Node) inHandler(ctx context.Context) bool {
+	return plane.OwnerOf(ctx) == n.owner || plane.Inside(n.owner)
 }
 
 func (n *Node) isLeaving() bool {
@@ -335,8 +349,13 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 // Close ends the node at once. The error is an [UndeliveredError] that lists what was
 // accepted and has no known outcome; [Node.Leave] is the orderly way. It waits for
 // every goroutine of the node, handlers included, whose context ends first; for its log
-// see [WithLogger]. More calls do nothing.
-func (n *Node) Close() error { return undelivered(n.close()) }
+// see [WithLogger]. More calls do nothing. Within a handler see [Node.Leave].
+func (n *Node) Close() error {
+	if n.inHandler(context.Background()) {
+		return fmt.Errorf("ringdht: node %d: closing: %w: call Close from another goroutine", n.ID(), ErrInHandler)
+	}
+	return undelivered(n.close())
+}
 
 func (n *Node) close() []plane.Undelivered {
 	n.mu.Lock()

@@ -66,7 +66,7 @@ func (n *Node) begin(self control.Registered) error {
 	l.ctx, l.stop = context.WithCancelCause(n.ctx)
 	l.plane = plane.New(plane.Config{
 		Self: self.ID, Life: self.Life, Bits: self.Bits, MaxPayload: self.MaxPayload, HopLimit: self.HopLimit,
-		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log,
+		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log, Owner: n.owner,
 		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(), Over: n.hasEnded,
 	})
 	n.mu.Lock()

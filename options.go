@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -122,7 +123,8 @@ func WithCodec(c Codec) Option { return commonOption(func(o *common) { o.codec =
 // WithTransport sets the transport, [TCP] by default.
 func WithTransport(t Transport) Option { return commonOption(func(o *common) { o.transport = t }) }
 
-// WithLogger sets where to log, nowhere by default. Nothing waits for the log: one goroutine
+// WithLogger sets where to log. By default panics in handlers and callbacks are written to
+// standard error, and all else nowhere. Nothing waits for the log: one goroutine
 // hands records to it, from a queue of 256 KiB for a node and 8 MiB for a registry. What
 // finds no room there is dropped, and the log is told how much that was. Close waits
 // until the log has taken what came before, but not for a log that has been busy with one
@@ -163,8 +165,8 @@ func WithID(id ID) NodeOption { return nodeOption(func(o *nodeConfig) { o.id = &
 // WithUndelivered has f called for each stream that ends with messages of unknown
 // outcome, because its sink died or left, or this node closed or was declared dead. It
 // runs on one of the node's handler goroutines, one call at a time per sink, and
-// before a Flush returns that waited for that stream. It may send; it must not call
-// Flush, Leave or Close.
+// before a Flush returns that waited for that stream. It may send; it should not call
+// Flush, and cannot call Leave or Close, see [ErrInHandler].
 func WithUndelivered(f func(Undelivered)) NodeOption {
 	return nodeOption(func(o *nodeConfig) { o.lost = f })
 }
@@ -223,7 +225,7 @@ const (
 
 func newCommon() common {
 	return common{
-		codec: Msgpack(), transport: TCP{}, log: slog.New(slog.DiscardHandler),
+		codec: Msgpack(), transport: TCP{}, log: slog.New(panicLog{os.Stderr}),
 		ringName: "ring", handshake: 5 * time.Second,
 	}
 }
@@ -245,7 +247,11 @@ func (c *common) validate(records int) error {
 		return fmt.Errorf("WithHandshakeTimeout: %v is not positive", c.handshake)
 	}
 	c.transport = checkedTransport{c.transport}
-	c.log, c.records = logqueue.New(c.log.Handler(), slog.LevelDebug, records)
+	least := slog.LevelDebug
+	if _, ours := c.log.Handler().(panicLog); ours {
+		least = slog.LevelError
+	}
+	c.log, c.records = logqueue.New(c.log.Handler(), least, records)
 	return nil
 }
 

@@ -105,7 +105,7 @@ func (p *Plane) work() {
 		t.next = nil
 		s.start(p)
 		s.mu.Unlock()
-		took = p.take(p.ctx, t)
+		took = call{p: p, ctx: p.ctx, turn: t}.inside(p.Owner)
 	}
 }
 

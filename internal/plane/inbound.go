@@ -2,6 +2,7 @@ package plane
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime/debug"
 	"sync"
@@ -412,6 +413,12 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 	}
 }
 
+// panicked logs a panic in the user's code. Its value may be borrowed, so it is put into
+// words now.
+func (p *Plane) panicked(what, of string, id uint64, v any) {
+	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+}
+
 // deliver calls the handler for the messages of a chunk until a quarter is done, or all
 // that the source has asked about, or it asks now, and returns how many and how long they were. A handler
 // that panics has had its message; the others get theirs.
@@ -423,7 +430,7 @@ func (p *Plane) deliver(ctx context.Context, d *Delivery, chunk []byte, quarter 
 	defer func() {      // for all of them: it would cost more than many a handler
 		if v := recover(); v != nil {
 			p.counters.panics.Add(1)
-			p.Log.Error("handler panicked", "source", d.Source, "panic", v, "stack", string(debug.Stack()))
+			p.panicked("handler panicked", "source", d.Source, v)
 			if !p.closing.Load() {
 				n++
 				bytes += wire.HeaderSize + len(d.Body)

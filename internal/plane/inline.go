@@ -200,17 +200,17 @@ func (rc *reception) callHandlers() bool {
 	return true
 }
 
-func (rc *reception) callHandler(t *turn, call uint64) (reads bool) {
+func (rc *reception) callHandler(t *turn, number uint64) (reads bool) {
 	p := rc.p
 	var took span
 	returned := false
 	defer func() {
 		if !returned { // the handler has ended its goroutine
-			rc.handOver(call, false)
+			rc.handOver(number, false)
 		}
-		reads = p.sched.leave(rc, call, took)
+		reads = p.sched.leave(rc, number, took)
 	}()
-	took = p.take(rc.ctx, t) // set before the first call, and never changed
+	took = call{p: p, ctx: rc.ctx, turn: t}.inside(p.Owner) // set before the first call, and never changed
 	returned = true
 	return
 }

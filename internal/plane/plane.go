@@ -43,6 +43,7 @@ type Config struct {
 	Limits
 	Deliver Deliver
 	Log     *slog.Logger
+	Owner   uint64 // whose handlers these are, see [Inside]; 0: the plane's own
 
 	// OnUndelivered hears of each stream that ended with messages pending,
 	// those to one sink in the order in which they ended. It runs on a goroutine of
@@ -161,6 +162,9 @@ func New(c Config) *Plane {
 		lines:  make(map[*line]struct{}),
 		traces: make(map[uint64]*trace),
 		gen:    rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
+	}
+	if c.Owner == 0 {
+		p.Owner = NewOwner()
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop

@@ -3,7 +3,6 @@ package plane
 import (
 	"cmp"
 	"context"
-	"runtime/debug"
 	"slices"
 	"sync"
 
@@ -210,10 +209,10 @@ func (p *Plane) tell(u Undelivered) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.counters.panics.Add(1)
-			p.Log.Error("callback for undelivered messages panicked", "sink", u.Sink, "panic", v, "stack", string(debug.Stack()))
+			p.panicked("callback for undelivered messages panicked", "sink", u.Sink, v)
 		}
 	}()
-	p.OnUndelivered(u)
+	call{p: p, lost: &u}.inside(p.Owner)
 }
 
 // awaitCalls waits until everything has been told about these sinks, or all, that is
@@ -224,12 +223,12 @@ func (p *Plane) awaitCalls(ctx context.Context, sinks []uint64) error {
 	}
 	x := &p.losses
 	until := x.untold(sinks)
-	for {
+	for first := true; ; first = false {
 		returned := x.returned.wait()
 		x.mu.Lock()
 		done := x.called >= until
 		x.mu.Unlock()
-		if done {
+		if done || first && Inside(p.Owner) { // with another context
 			return nil
 		}
 		if err := wait(ctx, p.ctx, returned, nil); err != nil {

@@ -1,0 +1,73 @@
+package plane
+
+import (
+	"context"
+	"testing"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// A stack says of which owner's handlers it is, whatever the number and however deep.
+func TestInside(t *testing.T) {
+	for _, owner := range []uint64{1, 9, 15, 16, 17, 0xab, 0x100, 0xf00f, 0x1234_5678_9abc_def0, 1<<64 - 1} {
+		var deep func(n int)
+		deep = func(n int) {
+			if n > 0 {
+				deep(n - 1)
+				return
+			}
+			for _, other := range []uint64{0, 1, 15, 16, owner >> 4, owner << 4, owner - 1, owner ^ 1<<63, owner} {
+				if got := Inside(other); got != (other == owner) {
+					t.Errorf("a handler of %#x is inside %#x: %v", owner, other, got)
+				}
+			}
+			started := make(chan bool)
+			go func() { started <- Inside(owner) }()
+			if <-started {
+				t.Errorf("a goroutine that a handler of %#x has started is inside", owner)
+			}
+		}
+		for _, n := range []int{0, 40, 60, 1000} {
+			p := &Plane{Config: Config{OnUndelivered: func(Undelivered) { deep(n) }}}
+			call{p: p, lost: &Undelivered{}}.inside(owner)
+		}
+		if Inside(owner) {
+			t.Error("inside, outside of any handler")
+		}
+	}
+}
+
+// Handlers are inside, called by a worker as well as by a reader, and a context says so
+// besides.
+func TestHandlersAreInside(t *testing.T) {
+	owner := NewOwner()
+	byWorkers, byReaders := 0, 0
+	withRig(t, func(t *testing.T, r *rig) {
+		byWorkers, byReaders = 0, 0
+		for range 200 { // at some time readers begin to call
+			r.feed(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
+		}
+		if byWorkers == 0 || byReaders == 0 {
+			t.Errorf("workers have called a handler %d times, readers %d times", byWorkers, byReaders)
+		}
+	}, func(c *Config) {
+		c.Owner = owner
+		c.Deliver = func(ctx context.Context, d *Delivery) {
+			if ctx.Value(readerKey{}) == nil {
+				byWorkers++
+			} else {
+				byReaders++
+			}
+			if !Inside(owner) || Inside(owner+1) || OwnerOf(ctx) != owner || OwnerOf(context.Background()) != 0 {
+				t.Error("a handler is not inside")
+			}
+		}
+	})
+}
+
+func BenchmarkInside(b *testing.B) {
+	owner := NewOwner()
+	for b.Loop() {
+		Inside(owner)
+	}
+}
