@@ -138,7 +138,7 @@ func (l *life) sayAlive() {
 func (l *life) beat(ctl *control.Conn) error {
 	l.news.mu.Lock()
 	defer l.news.mu.Unlock()
-	l.pulse.asked()
+	l.pulse.asked(l.n.cfg.now())
 	return ctl.Send(control.TypeBeat, l.heartbeat(ctl))
 }
 

@@ -36,7 +36,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 		return err
 	}
 	ctl := control.NewConn(conn, n.cfg.codec, wire.MaxLength+wire.PrefixSize)
-	asked := time.Now()
+	asked := n.cfg.now()
 	err = n.register(ctx, ctl, anyID)
 	if err != nil {
 		ctl.Close()

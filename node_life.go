@@ -66,7 +66,7 @@ func (n *Node) begin(self control.Registered) error {
 	l.ctx, l.stop = context.WithCancelCause(n.ctx)
 	l.plane = plane.New(plane.Config{
 		Self: self.ID, Life: self.Life, Bits: self.Bits, MaxPayload: self.MaxPayload, HopLimit: self.HopLimit,
-		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log, Owner: n.owner,
+		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log, Owner: n.owner, Wall: n.cfg.wall,
 		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(), Over: n.hasEnded,
 	})
 	n.mu.Lock()
@@ -247,10 +247,10 @@ func (p *pulse) begin(asked time.Time) {
 // answers. One that is not remembered counts as not answered.
 const maxWaiting = 16
 
-func (p *pulse) asked() {
+func (p *pulse) asked(now time.Time) {
 	p.mu.Lock()
 	if len(p.waiting) < maxWaiting {
-		p.waiting = append(p.waiting, time.Now())
+		p.waiting = append(p.waiting, now)
 	}
 	p.mu.Unlock()
 }
@@ -264,10 +264,11 @@ func (p *pulse) answered() {
 	p.mu.Unlock()
 }
 
-func (p *pulse) age() time.Duration {
+// age is how long ago that was at the time now.
+func (p *pulse) age(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Since(p.alive)
+	return elapsed(p.alive, now)
 }
 
 // attend is the goroutine that tells the registry that the node lives, and looks after

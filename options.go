@@ -74,6 +74,7 @@ type common struct {
 	records   *logqueue.Queue // before the log
 	ringName  string
 	handshake time.Duration
+	wall      func() time.Time // nil for time.Now; set by tests
 }
 
 type nodeConfig struct {

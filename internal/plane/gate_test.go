@@ -120,3 +120,57 @@ func TestNoGate(t *testing.T) {
 		r.arrived(30, 1)
 	})
 }
+
+// A machine that was suspended: the clock that time is measured with stood still, and the
+// time of day says how long.
+func TestGateAfterSuspension(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		day   time.Duration // the time of day moves by
+		ran   time.Duration // and the other clock by
+		stops bool
+	}{
+		{"awake", testPause, testPause, false},
+		{"suspended", testPause + 1, 0, true},
+		{"suspended for long", 1000 * time.Hour, 1, true},
+		{"stopped", testPause + 1, testPause + 1, true},
+		{"set back", -time.Hour, testPause, false},
+		{"stopped and set back", -time.Hour, testPause + 1, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := 0
+			var shift time.Duration
+			withRig(t, func(t *testing.T, r *rig) {
+				got, shift = 0, 0
+				cast := wire.Frame(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
+				if r.p.Resume(); !r.p.Alive() {
+					t.Fatal("it begins asleep")
+				}
+				time.Sleep(c.ran)
+				shift = c.day - c.ran
+				r.feed(cast)
+				if handled := got == 1; handled == c.stops {
+					t.Errorf("a handler was called: %v", handled)
+				}
+				if shift = 0; c.stops { // the clock is set right again, which does not make the pause undone
+					r.feed(cast)
+					if r.p.Alive() || got > 0 {
+						t.Errorf("the gate opened by itself, %d were handled", got)
+					}
+					r.p.Resume()
+					synctest.Wait()
+					if got != 2 {
+						t.Errorf("%d of 2 were handled in the end", got)
+					}
+				}
+				if !r.p.Alive() {
+					t.Error("the gate is shut")
+				}
+			}, func(cfg *Config) {
+				cfg.Pause = testPause
+				cfg.Deliver = func(context.Context, *Delivery) { got++ }
+				cfg.Wall = func() time.Time { return time.Now().Add(shift) }
+			})
+		})
+	}
+}

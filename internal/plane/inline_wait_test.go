@@ -162,7 +162,7 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 // Nor does one that must wait until the node knows that it is taken to be alive.
 func TestGateHoldsUpNoReader(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
-		r.p.gate.stamp.Add(-int64(testPause + 1)) // as if it had been stopped since
+		r.p.gate.stamp.ran.Add(-int64(testPause + 1)) // as if it had been stopped since
 		r.feed(castHere("late"))
 		before := r.p.Counters().Dropped.LinkDown
 		r.feed(data(40, 1))

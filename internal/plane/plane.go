@@ -59,6 +59,8 @@ type Config struct {
 	// Pause is how long this process may have been stopped before it must ask
 	// whether it is still taken to be alive, see [Plane.Alive]; 0: as long as it likes.
 	Pause time.Duration
+	// Wall is the time of day, nil for [time.Now]. Only tests set it.
+	Wall func() time.Time
 }
 
 // Limits are the bounds on a node's memory, in bytes of frames where not said
@@ -169,7 +171,7 @@ func New(c Config) *Plane {
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
 	p.routes.Store(&snapshot{})
-	p.gate.stamp.Store(int64(p.now()))
+	p.gate.stamp.set(p.clocks())
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work

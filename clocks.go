@@ -1,0 +1,20 @@
+package ringdht
+
+import "time"
+
+// elapsed is how long it is from one moment to another, by the clock that says more. The
+// one that Go measures time with stands still while a machine is suspended (on Linux and
+// macOS), and the time of day goes on, but may be set: what a node or a registry
+// believes of others must be old by the longer of the two, since too old costs a question
+// and too young a wrong answer.
+func elapsed(from, to time.Time) time.Duration {
+	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
+}
+
+// now is the present, on both clocks but for tests that set the time of day.
+func (c *common) now() time.Time {
+	if c.wall != nil {
+		return c.wall()
+	}
+	return time.Now()
+}
