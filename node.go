@@ -104,17 +104,21 @@ func (n *Node) advertised(local net.Addr) (string, error) {
 	}
 	host, _, _ := net.SplitHostPort(n.cfg.listen)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		own, _, err := hostPort(local)
+		own, _, err := netHostPort(local)
 		if err != nil {
 			return "", fmt.Errorf("the connection to the registry comes from %w: say with WithAdvertise where peers can dial the node", err)
 		}
 		host = own
 	}
-	_, port, err := hostPort(n.listener.Addr())
+	_, port, err := netHostPort(n.listener.Addr())
 	if err != nil {
 		return "", fmt.Errorf("the transport listens on %w", err)
 	}
-	return net.JoinHostPort(host, port), nil
+	addr, err := hostPort(net.JoinHostPort(host, port))
+	if err != nil {
+		return "", fmt.Errorf("this node has no address that others can dial (%w): give it one with WithAdvertise", err)
+	}
+	return addr, nil
 }
 
 // ID is the node's ID. It may change when the node was declared dead and joined again.

@@ -6,10 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/x/ringdht/internal/logqueue"
 	"github.com/x/ringdht/internal/plane"
@@ -150,6 +147,10 @@ func WithListen(addr string) NodeOption { return nodeOption(func(o *nodeConfig) 
 // not the one it connects from: behind NAT, or in a container. By default it is
 // the local address of the connection to the registry, with the port that the
 // node listens on.
+//
+// An address is an IP address, or a host name, and a port, as a number. Addresses are
+// compared, shown and dialled in one form: IP addresses in their shortest spelling and
+// names in lower case. A name stays a name, and is looked up by each that dials it.
 func WithAdvertise(addr string) NodeOption {
 	return nodeOption(func(o *nodeConfig) { o.advertise = addr })
 }
@@ -268,13 +269,11 @@ func newNodeConfig(opts []NodeOption) (*nodeConfig, error) {
 		return nil, fmt.Errorf("WithListen: %q is not host:port: %w", c.listen, err)
 	}
 	if c.advertise != "" {
-		host, port, err := net.SplitHostPort(c.advertise)
-		if err != nil || host == "" || port == "" || port == "0" {
-			return nil, fmt.Errorf("WithAdvertise: %q is not host:port with both given", c.advertise)
+		addr, err := hostPort(c.advertise)
+		if err != nil {
+			return nil, fmt.Errorf("WithAdvertise: %w", err)
 		}
-		if !printable(c.advertise) {
-			return nil, fmt.Errorf("WithAdvertise: %q has characters that cannot be printed", c.advertise)
-		}
+		c.advertise = addr
 	}
 	l := &c.limits
 	for _, b := range []struct {
@@ -360,10 +359,4 @@ func (p Plan) validate() error {
 		return fmt.Errorf("WithPlan: there is no plan %d", p)
 	}
 	return nil
-}
-
-// printable says that text can be shown to people as it is. Others are told what a node
-// calls itself, in logs and on terminals, and an IPv6 zone may hold anything and be dialled.
-func printable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }

@@ -7,7 +7,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +21,6 @@ import (
 
 // maxReport is the longest control frame that a registry takes from a node.
 const maxReport = 2 << 20
-
-// maxAddr bounds the address of a node, which others are told.
-const maxAddr = 300
 
 // maxNumber bounds the life, the epoch and the run that a node may claim to know of. The
 // registry counts on from there, and must never wrap.
@@ -114,19 +113,14 @@ func (s *session) register(body []byte) error {
 	case left:
 		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", id)
 	}
-	if len(req.Addr) > maxAddr { // of a name, a colon and a port
-		return s.refuse(control.CodeProtocol, "the address has %d bytes, at most %d make sense", len(req.Addr), maxAddr)
+	host, port, err := splitHostPort(req.Addr)
+	if err != nil {
+		return s.refuse(control.CodeProtocol, "%v: check WithListen and WithAdvertise", err)
 	}
-	host, port, err := net.SplitHostPort(req.Addr)
-	if err != nil || host == "" || port == "" {
-		return s.refuse(control.CodeProtocol, "the address %q is not host:port with both given", req.Addr)
-	}
-	if !printable(req.Addr) {
-		return s.refuse(control.CodeProtocol, "the address %q has characters that cannot be printed", req.Addr)
-	}
-	if _, _, err := hostPort(s.remote); err != nil && !req.Other {
+	if _, _, err := netHostPort(s.remote); err != nil && !req.Other {
 		return s.refuse(control.CodeHost, "the registry's transport takes you for %v: say with WithAdvertise where peers can dial you", err)
 	}
+	req.Addr = net.JoinHostPort(host, port) // from here on in its one form
 	if !req.Other && !sameHost(r.ctx, host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
 	}
@@ -269,35 +263,26 @@ func drawID(n uint64) uint64 {
 	return rand.Uint64N(n)
 }
 
-// sameHost says whether an advertised host is where a connection comes from. A
-// name is looked up, if the connection is from an IP address.
+// sameHost says whether an advertised host, in its one form, is where a connection comes
+// from. A name is looked up, if the connection is from an IP address.
 func sameHost(ctx context.Context, host string, remote net.Addr) bool {
 	from, _, err := net.SplitHostPort(remote.String())
 	if err != nil {
 		return false
 	}
-	if host == from {
-		return true
+	fromIP, err := netip.ParseAddr(from)
+	if err != nil {
+		return strings.EqualFold(host, from)
 	}
-	fromIP := net.ParseIP(from)
-	if fromIP == nil {
-		return false
-	}
-	if ip := net.ParseIP(host); ip != nil {
-		return ip.Equal(fromIP)
+	// A zone is the name of an interface, which each machine has its own names for.
+	fromIP = fromIP.Unmap().WithZone("")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.WithZone("") == fromIP
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	addrs, err := net.DefaultResolver.LookupIPAddr(ctx, host)
-	if err != nil {
-		return false
-	}
-	for _, a := range addrs {
-		if a.IP.Equal(fromIP) {
-			return true
-		}
-	}
-	return false
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	return err == nil && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap().WithZone("") == fromIP })
 }
 
 // deregister begins to let a node go, if it is the one that asks.
@@ -306,6 +291,9 @@ func (s *session) deregister(body []byte) error {
 	var req control.Deregister
 	if err := s.conn.Decode(body, &req); err != nil {
 		return err
+	}
+	if addr, err := hostPort(req.Addr); err == nil { // else it is no member's
+		req.Addr = addr
 	}
 	r.mu.Lock()
 	m, known := r.members.Holder(req.ID)

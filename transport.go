@@ -3,6 +3,7 @@ package ringdht
 import (
 	"context"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht/internal/memnet"
@@ -11,9 +12,10 @@ import (
 // Transport is where byte streams come from. Framing, queues and codecs are the
 // same over every transport. Connections must keep the order of bytes, honour
 // deadlines, and fail pending calls when they are closed; addresses are
-// "host:port". Connections and listeners may be of any type, also of one that cannot be
-// compared. A nil one without an error, a connection that takes no deadline, and an address that
-// is not "host:port" where it is needed, are errors that say so.
+// "host:port". Nodes are dialled by names in lower case, so a transport must not tell
+// host names apart by case. Connections and listeners may be of any type, also of one that
+// cannot be compared. A nil one without an error, a connection that takes no deadline, and
+// an address that is not "host:port" where it is needed, are errors that say so.
 //
 // TCP connections whose ends have the same address get a small write buffer, whatever they
 // had (on Linux; see docs/performance.md), also below TLS. A type of one's own around them
@@ -45,6 +47,8 @@ func (TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
 // fit for testing/synctest, and with faults on request. It is safe for concurrent
 // use.
 //
+// As everywhere, case makes no difference in names.
+//
 // Faults act on hosts by name, on standing and future connections; "" stands for
 // any host. Of two faults of the same kind that apply, the one set last counts.
 //
@@ -66,33 +70,45 @@ func NewMemoryNetwork(seed uint64) *MemoryNetwork { return &MemoryNetwork{memnet
 
 // Host returns the transport of the host with this name, and makes the host if
 // there is none. Its addresses are "name:port".
-func (m *MemoryNetwork) Host(name string) Transport { return m.n.Host(name) }
+func (m *MemoryNetwork) Host(name string) Transport { return m.n.Host(strings.ToLower(name)) }
 
 // Delay makes what from writes to to arrive d later, plus up to jitter. Order is
 // kept.
 func (m *MemoryNetwork) Delay(from, to string, d, jitter time.Duration) {
-	m.n.Delay(from, to, d, jitter)
+	m.n.Delay(strings.ToLower(from), strings.ToLower(to), d, jitter)
 }
 
 // Drop loses each write from from to to, whole, with probability p, while the
 // connection stands. Nodes write whole frames, so that frames are lost and not
 // their framing; connections to a registry do not recover from it.
-func (m *MemoryNetwork) Drop(from, to string, p float64) { m.n.Drop(from, to, p) }
+func (m *MemoryNetwork) Drop(from, to string, p float64) {
+	m.n.Drop(strings.ToLower(from), strings.ToLower(to), p)
+}
 
 // Cut resets the connections between two hosts and refuses new ones.
-func (m *MemoryNetwork) Cut(a, b string) { m.n.Cut(a, b) }
+func (m *MemoryNetwork) Cut(a, b string) { m.n.Cut(strings.ToLower(a), strings.ToLower(b)) }
 
 // Mend undoes Cut.
-func (m *MemoryNetwork) Mend(a, b string) { m.n.Mend(a, b) }
+func (m *MemoryNetwork) Mend(a, b string) { m.n.Mend(strings.ToLower(a), strings.ToLower(b)) }
 
 // Hold silences one direction: what is written is held back, dials hang.
-func (m *MemoryNetwork) Hold(from, to string) { m.n.Hold(from, to) }
+func (m *MemoryNetwork) Hold(from, to string) { m.n.Hold(strings.ToLower(from), strings.ToLower(to)) }
 
 // Release undoes Hold; what was held back arrives.
-func (m *MemoryNetwork) Release(from, to string) { m.n.Release(from, to) }
+func (m *MemoryNetwork) Release(from, to string) {
+	m.n.Release(strings.ToLower(from), strings.ToLower(to))
+}
 
 // Partition holds both directions between hosts of different groups.
-func (m *MemoryNetwork) Partition(groups ...[]string) { m.n.Partition(groups...) }
+func (m *MemoryNetwork) Partition(groups ...[]string) {
+	lower := make([][]string, len(groups))
+	for i, group := range groups {
+		for _, name := range group {
+			lower[i] = append(lower[i], strings.ToLower(name))
+		}
+	}
+	m.n.Partition(lower...)
+}
 
 // Heal undoes every fault.
 func (m *MemoryNetwork) Heal() { m.n.Heal() }

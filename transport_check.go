@@ -22,7 +22,7 @@ func (t checkedTransport) Listen(ctx context.Context, addr string) (net.Listener
 	if absent(l) {
 		return nil, fmt.Errorf("the transport %T returned neither a listener on %q nor an error", t.Transport, addr)
 	}
-	if _, _, err := hostPort(l.Addr()); err != nil {
+	if _, _, err := netHostPort(l.Addr()); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("the transport %T listens on %w", t.Transport, err)
 	}
@@ -71,8 +71,8 @@ func absent(v any) bool {
 	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
-// hostPort takes an address of a transport apart.
-func hostPort(a net.Addr) (host, port string, err error) {
+// netHostPort takes an address of a transport apart.
+func netHostPort(a net.Addr) (host, port string, err error) {
 	if absent(a) {
 		return "", "", errors.New("an address that is nil, and not host:port")
 	}

@@ -134,7 +134,8 @@ type Authority struct {
 	Config
 	ring  *ring.Members // all of them, for IDs and addresses
 	by    map[uint64]*member
-	order []*member // all of them by ascending ID; nil when somebody has come or gone since it was made
+	named map[uint64]*member // by token; 0 is none
+	order []*member          // all of them by ascending ID; nil when somebody has come or gone since it was made
 	plans *ring.Plans
 
 	live     bool        // a ring was set up
@@ -174,7 +175,7 @@ type Authority struct {
 // New returns an authority without members.
 func New(c Config) *Authority {
 	return &Authority{
-		Config: c, ring: ring.NewMembers(c.Bits), by: make(map[uint64]*member),
+		Config: c, ring: ring.NewMembers(c.Bits), by: make(map[uint64]*member), named: make(map[uint64]*member),
 		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), past: make(map[ring.Ref]uint64), parted: make(map[pair]*parting),
 	}
 }
@@ -215,7 +216,8 @@ func (a *Authority) find(ref ring.Ref) *member {
 // earlier life of any node had the same, also across restarts of the registry.
 //
 // The caller has dialled the address and knows that the node asking is there. So
-// whoever is registered at that address is there no more.
+// whoever is registered at that address is there no more, and the member with that
+// token was an earlier life of the same process, under another name of its address.
 func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error) {
 	if a.recovering {
 		// The ID that it gets might be that of a member which has not come back yet.
@@ -223,6 +225,9 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 	}
 	if id, taken := a.ring.HolderOf(r.Addr); taken {
 		a.bury(now, a.by[id], "another process answers at its address")
+	}
+	if m := a.named[r.Token]; m != nil {
+		a.bury(now, m, fmt.Sprintf("its process has joined again, as %s", r.Addr))
 	}
 	if holder := a.by[r.ID]; r.Want && holder != nil {
 		if holder.doubt != nil {
@@ -243,7 +248,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		return m, err
 	}
 	a.life = life
-	a.by[m.ID], a.order = &member{Member: m, token: r.Token}, nil
+	a.add(&member{Member: m, token: r.Token})
 	a.news(Joined, a.by[m.ID], "")
 	a.last = now
 	return m, nil
@@ -311,7 +316,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	}
 	a.life = max(a.life, r.Life)
 	back := &member{Member: m, token: r.Token, heard: r.Epoch, pace: min(r.Pace, MaxPace)}
-	a.by[m.ID], a.order = back, nil
+	a.add(back)
 	a.news(Back, back, "")
 	if r.Epoch > 0 {
 		a.recover(now, back, r)
@@ -364,10 +369,21 @@ func (a *Authority) bury(now Time, m *member, why string) {
 	a.news(Dead, m, why)
 }
 
+// add makes a life that has its ID a member.
+func (a *Authority) add(m *member) {
+	a.by[m.ID], a.order = m, nil
+	if m.token != 0 {
+		a.named[m.token] = m
+	}
+}
+
 // drop forgets a member.
 func (a *Authority) drop(m *member) {
 	a.ring.Remove(m.ID)
 	delete(a.by, m.ID)
+	if a.named[m.token] == m {
+		delete(a.named, m.token)
+	}
 	a.order = nil
 	a.batch = without(a.batch, m)
 	a.fresh = without(a.fresh, m)

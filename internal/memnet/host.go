@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -113,8 +114,10 @@ func (h *Host) parse(addr string) (name string, port int, err error) {
 	if err != nil {
 		return "", 0, &net.AddrError{Err: "invalid port: want a number, 0 to 65535", Addr: addr}
 	}
-	if name == "" {
+	if name == "" || strings.EqualFold(name, h.name) {
 		name = h.name
+	} else {
+		name = strings.ToLower(name)
 	}
 	return name, int(p), nil
 }
