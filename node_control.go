@@ -32,6 +32,9 @@ func (l *life) maxKnock() time.Duration { return min(l.lease()/2, 5*time.Second)
 // on with it. anyID says not to ask for the ID that the node had in the life before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
 	conn, _, err := n.cfg.dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
+	if connRefused(err) {
+		return fmt.Errorf("%w: is the registry running there?", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -138,7 +137,7 @@ func (r *Registry) look(e membership.Effect) {
 	switch {
 	case err == nil && got == e.Token:
 		answer = membership.Answered
-	case err == nil || errors.Is(err, ErrHandshake) || errors.Is(err, syscall.ECONNREFUSED):
+	case err == nil || errors.Is(err, ErrHandshake) || connRefused(err):
 		answer = membership.Absent
 	}
 	r.mu.Lock()
@@ -177,10 +176,4 @@ func (r *Registry) WaitSettled(ctx context.Context) error {
 		return fmt.Errorf("ringdht: registry: %w: %s (%w)", ErrNotReady, some(missing), err)
 	}
 	return nil
-}
-
-// scarce says that dialling failed for want of something on this side, such as file
-// descriptors, which says nothing about the other.
-func scarce(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }

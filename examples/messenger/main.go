@@ -77,13 +77,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/x/ringdht"
@@ -142,10 +140,7 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		opts = append(opts, ringdht.WithAdvertise(*advertise))
 	}
 	m.node, err = ringdht.Join(ctx, addr, m.receive, opts...)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, ringdht.ErrUnreachable):
-		return fmt.Errorf("%w: is the registry running there?", err)
-	case err != nil:
+	if err != nil {
 		return err
 	}
 	registered := m.event(eventRegistered)
