@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
@@ -17,8 +15,11 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// maxDials is how many links a node opens at once.
-const maxDials = 16
+// A node opens so many links at once, besides those to peers that are slow to answer.
+const (
+	maxDials = 16
+	maxSlow  = 64
+)
 
 // A link that breaks is dialled again at once. If that fails, or the link does not
 // last, it is dialled again after minRedial, then ever more slowly.
@@ -38,7 +39,7 @@ type linker struct {
 	peers map[ring.Ref]*peering
 	told  map[ring.Ref]struct{} // those that the registry believes to be out of reach
 	done  chan dialled
-	slots *semaphore.Weighted // of dials
+	dials *dials
 
 	epoch   uint64   // whose table is being linked
 	old     []uint64 // the table before, to be routed by until the new one is linked
@@ -65,7 +66,7 @@ type dialled struct {
 
 // relink is the goroutine that links to whom the node should be linked to.
 func (l *life) relink() {
-	k := &linker{life: l, peers: make(map[ring.Ref]*peering), told: make(map[ring.Ref]struct{}), done: make(chan dialled), slots: semaphore.NewWeighted(maxDials)}
+	k := &linker{life: l, peers: make(map[ring.Ref]*peering), told: make(map[ring.Ref]struct{}), done: make(chan dialled), dials: newDials(maxDials, maxSlow)}
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -276,13 +277,11 @@ func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) e
 	if wait > 0 && k.shares(ctx, p, wait) {
 		return nil
 	}
-	if k.slots.Acquire(ctx, 1) != nil {
-		return context.Canceled
-	}
-	defer k.slots.Release(1)
-	dialling, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
-	defer cancel()
-	err := k.connect(dialling, p)
+	err := k.dials.do(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
+		defer cancel()
+		return k.connect(ctx, p)
+	})
 	if err != nil && k.plane.Ask(p.ID, p.Life) && k.shares(ctx, p, patience/4) {
 		return nil // it has dialled meanwhile
 	}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
@@ -32,9 +30,10 @@ type Registry struct {
 	stop  context.CancelCauseFunc
 	wg    sync.WaitGroup
 
-	setup chan struct{}       // of one slot, taken during a set-up, so that there is one at a time
-	due   chan struct{}       // of one slot: there is something for the steward to do
-	dials *semaphore.Weighted // of dialling nodes
+	setup chan struct{} // of one slot, taken during a set-up, so that there is one at a time
+	due   chan struct{} // of one slot: there is something for the steward to do
+	// Dials to newcomers and to members out of sight: neither can hold up the other.
+	newcomers, suspects *dials
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
@@ -71,7 +70,8 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
 		due:       make(chan struct{}, 1),
-		dials:     semaphore.NewWeighted(maxDials),
+		newcomers: newDials(registryDials, registrySlow),
+		suspects:  newDials(registryDials, registrySlow),
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[*net.Listener]struct{}),
 		conns:     make(map[*net.Conn]struct{}),
@@ -81,6 +81,12 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		kinds:     make(map[EventKind]int64),
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID, Beats: cfg.beats})
+	r.newcomers.givenUp = func() {
+		cfg.log.Warn("too many nodes do not answer the registry's dials, one that wanted to join is given up", "most", registrySlow)
+	}
+	r.suspects.givenUp = func() {
+		cfg.log.Warn("too many members do not answer the registry's dials, one of the dials is given up", "most", registrySlow)
+	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	return r, nil
 }

@@ -121,7 +121,13 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeHost, "the registry's transport takes you for %v: say with WithAdvertise where peers can dial you", err)
 	}
 	req.Addr = net.JoinHostPort(host, port) // from here on in its one form
-	if !req.Other && !sameHost(r.ctx, host, s.remote) {
+	// All that follows ends when the node hangs up, or is taking too long.
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	defer cancel(nil)
+	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.handshake, errTakesLong)
+	defer stop()
+	defer s.conn.Watch(func() { cancel(errHungUp) })()
+	if !req.Other && !sameHost(ctx, host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
 	}
 	if req.ID > ring.Mask(r.cfg.bits) {
@@ -131,11 +137,11 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Life, req.Epoch, req.Run)
 	}
 	if req.Life == 0 {
-		if refused, err := s.check(req); refused || err != nil {
+		if refused, err := s.check(ctx, req); refused || err != nil {
 			return err
 		}
 	}
-	err = s.admit(req)
+	err = s.admit(ctx, req)
 	switch {
 	case err == nil:
 	case errors.Is(err, ring.ErrFull):
@@ -157,15 +163,31 @@ func (s *session) register(body []byte) error {
 	return nil
 }
 
+// Why a registration was given up.
+var (
+	errHungUp    = errors.New("the node hung up before it was answered")
+	errTakesLong = errors.New("too many others are being dialled")
+)
+
 // check makes sure that the node that asks is the one at its address.
-func (s *session) check(req control.Register) (refused bool, err error) {
-	token, err := s.r.probe(req.Addr)
+func (s *session) check(ctx context.Context, req control.Register) (refused bool, err error) {
+	token, err := s.r.probe(ctx, s.r.newcomers, req.Addr)
+	var short error
 	for err != nil && scarce(err) { // it is this process that lacks something, not the node
-		s.r.cfg.log.Warn("cannot dial a node, trying again", "from", s.remote, "err", err)
-		if err := pause(s.r.ctx, 50*time.Millisecond); err != nil {
-			return false, err
+		if short == nil {
+			s.r.cfg.log.Warn("cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
 		}
-		token, err = s.r.probe(req.Addr)
+		short = err
+		if pause(ctx, 50*time.Millisecond) != nil {
+			break
+		}
+		token, err = s.r.probe(ctx, s.r.newcomers, req.Addr)
+	}
+	if short != nil && errors.Is(err, errTakesLong) {
+		err = short
+	}
+	if why := context.Cause(ctx); why != nil && !errors.Is(why, errTakesLong) { // the answer is for nobody
+		return false, why
 	}
 	if err == nil && token == req.Token {
 		return false, nil
@@ -178,16 +200,16 @@ func (s *session) check(req control.Register) (refused bool, err error) {
 		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
 	case err == nil:
 		err = errors.New("another node answers there")
+	case errors.Is(err, errTakesLong) || scarce(err):
+		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
 	}
 	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
 }
 
 // admit makes the node a member, or the member that it was. It waits while the
 // registry cannot tell which IDs are free.
-func (s *session) admit(req control.Register) error {
+func (s *session) admit(ctx context.Context, req control.Register) error {
 	r := s.r
-	ctx, cancel := context.WithTimeout(r.ctx, 2*r.cfg.handshake)
-	defer cancel()
 	var err error
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{

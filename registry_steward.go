@@ -133,7 +133,7 @@ func (r *Registry) dismiss(ref ring.Ref, why string) {
 // look dials a member that is out of sight.
 func (r *Registry) look(e membership.Effect) {
 	answer := membership.Nothing
-	got, err := r.probe(e.Addr)
+	got, err := r.probe(r.ctx, r.suspects, e.Addr)
 	switch {
 	case err == nil && got == e.Token:
 		answer = membership.Answered
@@ -147,17 +147,16 @@ func (r *Registry) look(e membership.Effect) {
 }
 
 // probe dials an address and returns the token of the node that answers.
-func (r *Registry) probe(addr string) (token uint64, err error) {
-	if r.dials.Acquire(r.ctx, 1) != nil {
-		return 0, ErrClosed
-	}
-	defer r.dials.Release(1)
-	conn, answer, err := r.cfg.dial(r.ctx, addr, wire.Hello{Role: wire.RoleProbe})
-	if err != nil {
-		return 0, err
-	}
-	conn.Close()
-	return answer.Token, nil
+func (r *Registry) probe(ctx context.Context, d *dials, addr string) (token uint64, err error) {
+	err = d.do(ctx, func(ctx context.Context) error {
+		conn, answer, err := r.cfg.dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
+		if err == nil {
+			conn.Close()
+			token = answer.Token
+		}
+		return err
+	})
+	return token, err
 }
 
 // WaitSettled waits until the ring is as it should be: everybody who has joined is

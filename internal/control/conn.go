@@ -30,6 +30,7 @@ type Conn struct {
 	r     *link.Reader
 	w     *link.Writer
 	batch []byte // received and not returned yet
+	ended error  // received ahead and not returned yet
 }
 
 // NewConn wraps a connection whose handshake is done. No message it receives is
@@ -103,6 +104,9 @@ func (c *Conn) Recv() (wire.Type, []byte, error) {
 }
 
 func (c *Conn) fill() (err error) {
+	if c.ended != nil {
+		return c.ended
+	}
 	if c.lease > 0 {
 		if err := c.conn.SetReadDeadline(time.Now().Add(c.lease - c.lease/4)); err != nil {
 			return err // it might wait for ever
