@@ -23,6 +23,8 @@ type dialErrors struct {
 	// noAddress is a shortage of ports, or an address that this machine has no address to
 	// dial from: any IPv6 address, on a machine without IPv6.
 	noAddress []syscall.Errno
+	// noRoute is an address that this machine has no way to.
+	noRoute []syscall.Errno
 }
 
 var portableErrors = dialErrors{
@@ -31,6 +33,7 @@ var portableErrors = dialErrors{
 	// found no other.
 	scarce:    []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRINUSE},
 	noAddress: []syscall.Errno{syscall.EADDRNOTAVAIL},
+	noRoute:   []syscall.Errno{syscall.ENETUNREACH, syscall.EAFNOSUPPORT},
 }
 
 var windowsErrors = dialErrors{
@@ -46,7 +49,8 @@ var windowsErrors = dialErrors{
 		8,     // ERROR_NOT_ENOUGH_MEMORY, and WSA_NOT_ENOUGH_MEMORY
 		1450,  // ERROR_NO_SYSTEM_RESOURCES
 	},
-	noAddress: []syscall.Errno{10049}, // WSAEADDRNOTAVAIL
+	noAddress: []syscall.Errno{10049},        // WSAEADDRNOTAVAIL
+	noRoute:   []syscall.Errno{10051, 10047}, // WSAENETUNREACH, WSAEAFNOSUPPORT
 }
 
 var systemErrors = errorsOf(runtime.GOOS)
@@ -60,6 +64,7 @@ func errorsOf(system string) dialErrors {
 		refused:   slices.Concat(portableErrors.refused, windowsErrors.refused),
 		scarce:    slices.Concat(portableErrors.scarce, windowsErrors.scarce),
 		noAddress: slices.Concat(portableErrors.noAddress, windowsErrors.noAddress),
+		noRoute:   slices.Concat(portableErrors.noRoute, windowsErrors.noRoute),
 	}
 }
 

@@ -28,7 +28,8 @@ type Transport interface {
 	Dial(ctx context.Context, addr string) (net.Conn, error)
 }
 
-// TCP is the default transport.
+// TCP is the default transport. Of a host name with several addresses it tries all, up to
+// eight, one soon after the other, and takes the first that answers.
 type TCP struct{}
 
 // Listen implements [Transport].
@@ -39,8 +40,10 @@ func (TCP) Listen(ctx context.Context, addr string) (net.Listener, error) {
 
 // Dial implements [Transport].
 func (TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", addr)
+	return dialTCP(ctx, addr, lookupIPs, func(ctx context.Context, addr string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", addr)
+	})
 }
 
 // MemoryNetwork is a network within the process, for tests: without ports, fast,

@@ -1,0 +1,146 @@
+package ringdht
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// A host name may have several addresses, and the first may be silent. Those who dial, a
+// registry and its nodes, have a few seconds for all of them, and links half a lease, which
+// is less than package net would give the first address of two. So all are tried, one soon
+// after the other, and the first that answers is taken, whichever it is.
+
+// maxAddrs is how many addresses of a name are tried: the first ones that the resolver has.
+const maxAddrs = 8
+
+// nextAddr is how long an address may be silent before the next one is tried as well. With
+// a deadline that is near it is less: each address is dialled in time for its answer.
+const nextAddr = 250 * time.Millisecond
+
+// dialTCP connects to "host:port". lookup finds the addresses of a name, and connect
+// connects to one.
+func dialTCP(ctx context.Context, addr string, lookup func(ctx context.Context, host string) ([]netip.Addr, error),
+	connect func(ctx context.Context, addr string) (net.Conn, error)) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return connect(ctx, addr) // which says what is wrong
+	}
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return connect(ctx, addr)
+	}
+	ips, err := lookup(ctx, host)
+	if err == nil && len(ips) == 0 {
+		err = &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
+	}
+	ips = inTurn(ips)
+	addrs := make([]string, min(len(ips), maxAddrs))
+	for i := range addrs {
+		addrs[i] = net.JoinHostPort(ips[i].String(), port)
+	}
+	return dialAny(ctx, addrs, connect)
+}
+
+// inTurn orders addresses such that IPv4 and IPv6 take turns, so that a machine on which one
+// of the two leads nowhere finds out with the second address. Otherwise the order stays.
+func inTurn(ips []netip.Addr) []netip.Addr {
+	var families [2][]netip.Addr // that of the first address, and the other
+	for _, ip := range ips {
+		ip = ip.Unmap()
+		at := 0
+		if ip.Is4() != ips[0].Unmap().Is4() {
+			at = 1
+		}
+		families[at] = append(families[at], ip)
+	}
+	list := make([]netip.Addr, 0, len(ips))
+	for i := range ips {
+		for _, f := range families {
+			if i < len(f) {
+				list = append(list, f[i])
+			}
+		}
+	}
+	return list
+}
+
+// dialAny connects to the first of the addresses that answers. The next is tried when one
+// has failed, or has been silent for a while. When it returns, no attempt is under way.
+func dialAny(ctx context.Context, addrs []string, connect func(ctx context.Context, addr string) (net.Conn, error)) (net.Conn, error) {
+	patience := nextAddr
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline)/time.Duration(len(addrs)+1))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type attempt struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan attempt)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	var conn net.Conn
+	var failed error
+	for tried, ended := 0, 0; ended < tried || tried < len(addrs) && conn == nil && ctx.Err() == nil || tried == 0; {
+		select {
+		case <-next.C:
+			if tried == len(addrs) || conn != nil {
+				continue
+			}
+			addr := addrs[tried]
+			tried++
+			go func() {
+				conn, err := connect(ctx, addr)
+				done <- attempt{conn, err}
+			}()
+			next.Reset(patience)
+		case a := <-done:
+			ended++
+			switch {
+			case a.err != nil:
+				failed = telling(failed, a.err)
+				next.Reset(0)
+			case conn != nil: // two at once
+				a.conn.Close()
+			default:
+				conn = a.conn
+				cancel() // of the others
+			}
+		}
+	}
+	if conn != nil {
+		return conn, nil
+	}
+	return nil, failed
+}
+
+// telling picks of two errors of dials to one host the one that says more. A refusal proves
+// that nobody is there only if no other address has been silent, and an address that
+// this machine cannot dial at all says nothing.
+func telling(a, b error) error {
+	weight := func(err error) int {
+		switch {
+		case err == nil:
+			return 0
+		case anyOf(err, systemErrors.noRoute) || anyOf(err, systemErrors.noAddress) && !scarce(err):
+			return 1
+		case connRefused(err):
+			return 2
+		}
+		return 3
+	}
+	if weight(b) > weight(a) {
+		return b
+	}
+	return a
+}
+
+// lookupIPs asks the system's resolver.
+func lookupIPs(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
