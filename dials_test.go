@@ -18,7 +18,7 @@ func mute(ctx context.Context) error {
 
 func quick(context.Context) error { return nil }
 
-// Silent addresses hold up others for a moment each, and not for as long as they are mute.
+// Silent addresses hold up others for a moment each, and not for as long as they are silent.
 func TestSilentDialsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDials(4, 100)
@@ -37,7 +37,7 @@ func TestSilentDialsGiveWay(t *testing.T) {
 		if err := d.do(ctx, quick); err != nil || time.Since(start) != 0 {
 			t.Errorf("then after %v: %v", time.Since(start), err)
 		}
-		// What is slow and not mute gets its answer.
+		// What is slow and not silent gets its answer.
 		if err := d.do(ctx, func(ctx context.Context) error { return pause(ctx, 10*time.Second) }); err != nil {
 			t.Error(err)
 		}
