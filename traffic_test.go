@@ -315,8 +315,11 @@ func TestOneRunAtATime(t *testing.T) {
 	}
 	tr.setup(0)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := tr.registry.Run(ctx, Traffic{Messages: 200000}) // starts, and is not watched
+	go func() {
+		tr.registry.await(tr.ctx(), func() bool { return tr.registry.run != nil })
+		cancel()
+	}()
+	_, err := tr.registry.Run(ctx, Traffic{Messages: 200000}) // starts, and is watched no more
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}

@@ -221,10 +221,15 @@ func TestControl(t *testing.T) {
 func TestRunOutlivesItsPage(t *testing.T) {
 	tr := newTestRing(t, 3)
 	tr.setup(0)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	Handler(tr.registry, WithControl()).ServeHTTP(httptest.NewRecorder(), post("/run", `{"messages":10}`).WithContext(ctx))
 	over := tr.ctx()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		for tr.registry.Snapshot().Running == nil && over.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	Handler(tr.registry, WithControl()).ServeHTTP(httptest.NewRecorder(), post("/run", `{"messages":200000}`).WithContext(ctx))
 	for tr.registry.Snapshot().Last == nil {
 		select {
 		case <-over.Done():
@@ -232,7 +237,7 @@ func TestRunOutlivesItsPage(t *testing.T) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	if s := tr.registry.Snapshot(); !s.Last.Exact() || s.Last.Sum.Received != 30 {
+	if s := tr.registry.Snapshot(); !s.Last.Exact() || s.Last.Sum.Received != 600000 {
 		t.Errorf("%s", s.Last.Verdict())
 	}
 }
