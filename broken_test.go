@@ -254,8 +254,7 @@ func TestSecondSetupObeysItsContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := tr.registry.Setup(ctx, 0); !errors.Is(err, context.Canceled) || !errors.Is(err, ErrNotReady) {
+	if _, err := tr.registry.Setup(endsBefore{ctx, cancel}, 0); !errors.Is(err, context.Canceled) || !errors.Is(err, ErrNotReady) {
 		t.Errorf("got %v", err)
 	}
 	net.Heal()

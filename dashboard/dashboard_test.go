@@ -221,15 +221,23 @@ func TestControl(t *testing.T) {
 func TestRunOutlivesItsPage(t *testing.T) {
 	tr := newTestRing(t, 3)
 	tr.setup(0)
-	over := tr.ctx()
 	ctx, cancel := context.WithCancel(t.Context())
+	h := Handler(tr.registry, WithControl())
+	closed := make(chan struct{})
 	go func() {
-		defer cancel()
-		for tr.registry.Snapshot().Running == nil && over.Err() == nil {
-			time.Sleep(time.Millisecond)
-		}
+		defer close(closed)
+		h.ServeHTTP(httptest.NewRecorder(), post("/run", `{"messages":10}`).WithContext(ctx))
 	}()
-	Handler(tr.registry, WithControl()).ServeHTTP(httptest.NewRecorder(), post("/run", `{"messages":200000}`).WithContext(ctx))
+	over := tr.ctx()
+	for s := tr.registry.Snapshot(); s.Running == nil && s.Last == nil; s = tr.registry.Snapshot() {
+		select {
+		case <-over.Done():
+			t.Fatal("there is no run")
+		case <-time.After(time.Millisecond):
+		}
+	}
+	cancel()
+	<-closed
 	for tr.registry.Snapshot().Last == nil {
 		select {
 		case <-over.Done():
@@ -237,7 +245,7 @@ func TestRunOutlivesItsPage(t *testing.T) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	if s := tr.registry.Snapshot(); !s.Last.Exact() || s.Last.Sum.Received != 600000 {
+	if s := tr.registry.Snapshot(); !s.Last.Exact() || s.Last.Sum.Received != 30 {
 		t.Errorf("%s", s.Last.Verdict())
 	}
 }
