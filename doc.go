@@ -74,7 +74,8 @@
 // such a pair is led around ([Registry.Degraded]). What was on its way through a
 // dead node is sent again another way; what was sent to it ends up in an
 // [UndeliveredError], and with [WithUndelivered], which list exactly those messages
-// whose outcome nobody knows.
+// whose outcome nobody knows. Once told by the callback is told: only a Flush that was
+// waiting for them returns them too.
 //
 // A node that was declared dead though it lives, since its process was stopped or cut
 // off for longer than the lease, handles and sends nothing any more under its old

@@ -127,10 +127,12 @@ func TestLeaveDuringAnOutage(t *testing.T) {
 	s.conn.Close()
 	sink.hangUp()
 	<-sink.Lost()
-	// It leaves the hard way: orderly, it would wait for the sink to let go of it.
+	// It leaves the hard way: orderly, it would end its streams, and wait for the sink to let
+	// go of it.
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	others[0].Leave(ctx)
+	others[0].deregister(ctx, others[0].life.Load())
 	cancel()
+	others[0].Close()
 	until(t, "three members", func() bool { return len(r.Members()) == 3 })
 	if n := incomingOf(sink); n != 3 {
 		t.Fatalf("%d incoming streams", n)

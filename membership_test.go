@@ -168,10 +168,13 @@ func TestExactlyWhichMessagesAreOfUnknownOutcome(t *testing.T) {
 			}
 		}
 	}
+	flushed := make(chan error, 1)
+	go func() { flushed <- from.Flush(tr.ctx()) }()
+	until(t, "the flush waits", func() bool { return from.life.Load().plane.Flushing() == 1 })
 	sink.Close()
 	close(release)
 	tr.drop(sink)
-	err := from.Flush(tr.ctx())
+	err := <-flushed
 	var lost *UndeliveredError
 	if !errors.As(err, &lost) || len(lost.Streams) != 1 {
 		t.Fatalf("got %v", err)

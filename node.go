@@ -238,11 +238,12 @@ func (n *Node) Found(ctx context.Context) error {
 // A traffic run that the node takes part in ends for it; the account names it as lost.
 //
 // Leave waits for handlers and for sinks as long as ctx lets it; for sources that do not
-// confirm, and for a registry that is away, a lease. When ctx ends in any step it asks the
-// registry to take the node out, and closes the node without waiting for the answer. The error says what could
-// not be done: messages not known to be delivered ([UndeliveredError]), a registry that is
-// gone ([ErrRegistryLost]), a life that was declared dead meanwhile ([ErrEvicted]). A
-// second call returns an error that matches [ErrNotMember].
+// confirm, and for a registry that is away, a lease. When ctx ends in any step, or has ended
+// before the call, it asks the registry to take the node out, and closes the node without
+// waiting for the answer. The error says what could not be done: messages not known to be
+// delivered ([UndeliveredError]; not those that the callback of [WithUndelivered] has been
+// told), a registry that is gone ([ErrRegistryLost]), a life that was declared dead
+// meanwhile ([ErrEvicted]). A second call returns an error that matches [ErrNotMember].
 //
 // A handler of the node, or its callback for undelivered messages, cannot call Leave or
 // [Node.Close], which would wait for it, and neither can what has its context: both do
@@ -262,25 +263,23 @@ func (n *Node) Leave(ctx context.Context) error {
 	l.wake()
 	l.traffic.leave()
 
-	lost, err := n.depart(ctx, l)
+	err := n.depart(ctx, l)
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: leaving: %w", n.ID(), err)
 	}
-	return errors.Join(undelivered(append(lost, n.close()...)), err)
+	return errors.Join(undelivered(n.close()), err) // close tells what was not delivered
 }
 
 // depart does what [Node.Leave] lists, as far as it comes. It asks the registry in any
 // case to take the node out, so that the others need not find out that it is gone.
-func (n *Node) depart(ctx context.Context, l *life) (lost []plane.Undelivered, err error) {
-	lost, err = n.flush(ctx, l)
+func (n *Node) depart(ctx context.Context, l *life) error {
+	err := l.awaitDeliveries(ctx)
 	if err == nil {
 		err = l.plane.Part(ctx, l.lease())
 	}
 	l.plane.Hush()
 	if err == nil {
-		var more []plane.Undelivered
-		more, err = n.flush(ctx, l)
-		lost = append(lost, more...)
+		err = l.awaitDeliveries(ctx)
 	}
 	if err == nil {
 		err = l.plane.Finish(ctx, l.lease())
@@ -289,12 +288,12 @@ func (n *Node) depart(ctx context.Context, l *life) (lost []plane.Undelivered, e
 		err = let
 	}
 	if err != nil {
-		return lost, err
+		return err
 	}
 	n.mu.Lock()
 	n.released = true
 	n.mu.Unlock()
-	return lost, l.plane.Drain(ctx)
+	return l.plane.Drain(ctx)
 }
 
 // inHandler says that the goroutine, or the context, is that of a handler or callback of
@@ -351,9 +350,11 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 }
 
 // Close ends the node at once. The error is an [UndeliveredError] that lists what was
-// accepted and has no known outcome; [Node.Leave] is the orderly way. It waits for
-// every goroutine of the node, handlers included, whose context ends first; for its log
-// see [WithLogger]. More calls do nothing. Within a handler see [Node.Leave].
+// accepted, is not known to be delivered and was told neither by Flush nor by the callback
+// of [WithUndelivered], which hears of all that is pending now before Close returns;
+// [Node.Leave] is the orderly way. It waits for every goroutine of the node, handlers
+// included, whose context ends first; for its log see [WithLogger]. More calls do nothing.
+// Within a handler see [Node.Leave].
 func (n *Node) Close() error {
 	if n.inHandler(context.Background()) {
 		return fmt.Errorf("ringdht: node %d: closing: %w: call Close from another goroutine", n.ID(), ErrInHandler)

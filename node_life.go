@@ -121,33 +121,47 @@ func (n *Node) end(l *life, err error) {
 	})
 }
 
+// maxLeftover bounds the sinks for which it is kept what earlier lives left undelivered.
+const maxLeftover = 4096
+
 // merge adds what a life left undelivered to what those before it did, of which only
-// the numbers are kept, one for each sink: a node that is declared dead again and again
+// the numbers are kept, one for each sink, and one for all beyond maxLeftover: a node that is
+// declared dead again and again
 // and never calls Flush must not gather bodies.
 func merge(before, left []plane.Undelivered) []plane.Undelivered {
 	var all []plane.Undelivered
 	at := make(map[uint64]int)
+	many := -1
 	for _, u := range before {
 		u.Bodies = nil
-		if i, ok := at[u.Sink]; ok {
+		i, ok := at[u.Sink]
+		if u.Many || !ok && len(at) == maxLeftover {
+			u.Many, u.Sink = true, 0
+			i, ok = many, many >= 0
+		}
+		switch {
+		case ok:
 			all[i].Messages += u.Messages
 			all[i].NotHandled += u.NotHandled
 			all[i].Err = u.Err
 			continue
+		case u.Many:
+			many = len(all)
+		default:
+			at[u.Sink] = len(all)
 		}
-		at[u.Sink] = len(all)
 		all = append(all, u)
 	}
 	return append(all, left...)
 }
 
-// takeLeftover takes what earlier lives left undelivered, to these sinks or to all if
-// none are given.
+// takeLeftover takes what earlier lives left undelivered and nobody was told, to these sinks
+// or to all if none are given.
 func (n *Node) takeLeftover(sinks []uint64) (taken []plane.Undelivered) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.leftover = slices.DeleteFunc(n.leftover, func(u plane.Undelivered) bool {
-		mine := len(sinks) == 0 || slices.Contains(sinks, u.Sink)
+		mine := len(sinks) == 0 || u.Many || slices.Contains(sinks, u.Sink)
 		if mine {
 			taken = append(taken, u)
 		}

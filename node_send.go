@@ -131,30 +131,38 @@ func (n *Node) sendError(to ID, err error) error {
 // Flush waits until every message accepted before the call for these sinks, or for
 // all when none are given, has been delivered, which is when its sink's handler
 // has returned. The error is an [UndeliveredError] (errors.As) when streams to them
-// ended first, since the last Flush that said so, and matches ctx's error when ctx
+// ended first, since the last Flush that said so. With a callback ([WithUndelivered]) that
+// is those which ended during the call, and those that the callback had not been told
+// when it began: once told by the callback is told. It matches ctx's error when ctx
 // ended first; it may be both. If nothing is outstanding a ctx that has ended is no error.
 func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 	ids := make([]uint64, len(sinks))
 	for i, id := range sinks {
 		ids[i] = uint64(id)
 	}
-	failed, err := n.flush(ctx, n.life.Load(), ids...)
-	if err != nil {
+	l := n.life.Load()
+	failed, err := l.plane.Flush(ctx, ids...)
+	failed = append(n.takeLeftover(ids), failed...)
+	if err = l.awaited(err); err != nil {
 		err = fmt.Errorf("ringdht: node %d: %w", n.ID(), err)
 	}
 	return errors.Join(undelivered(failed), err)
 }
 
-func (n *Node) flush(ctx context.Context, l *life, sinks ...uint64) ([]plane.Undelivered, error) {
-	failed, err := l.plane.Flush(ctx, sinks...)
-	failed = append(n.takeLeftover(sinks), failed...)
+// awaitDeliveries is [Node.Flush] that leaves what was not delivered for Close to tell.
+func (l *life) awaitDeliveries(ctx context.Context) error {
+	return l.awaited(l.plane.Await(ctx))
+}
+
+// awaited is the error of waiting for the deliveries of a life.
+func (l *life) awaited(err error) error {
 	if err == nil && l.ctx.Err() != nil { // what this life has left may still be on its way here
 		err = context.Cause(l.ctx)
 	}
 	if err != nil {
 		err = fmt.Errorf("waiting for deliveries: %w", err)
 	}
-	return failed, err
+	return err
 }
 
 // Trace asks every node on the way to another to answer, like a traceroute of the

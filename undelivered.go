@@ -12,6 +12,11 @@ import (
 // of unknown outcome from those that were not handled.
 type UndeliveredError struct {
 	Streams []Undelivered
+	// Unlisted is how many messages besides have no known outcome, to nodes that Streams
+	// does not name: a node lists 4,096 streams at most. It may concern any sink.
+	Unlisted uint64
+
+	why []error // of those
 }
 
 // Undelivered is what one stream left when it ended: exactly those messages that the
@@ -50,25 +55,36 @@ func (e *UndeliveredError) Error() string {
 		}
 		fmt.Fprintf(&b, " to node %d (%v)", u.Sink, u.Err)
 	}
+	if e.Unlisted > 0 {
+		if len(e.Streams) > 0 {
+			b.WriteString(", and ")
+		}
+		fmt.Fprintf(&b, "%d to nodes that are not listed", e.Unlisted)
+	}
 	return b.String()
 }
 
-// Unwrap returns the reasons.
+// Unwrap returns the reasons; of those that are not listed, the latest.
 func (e *UndeliveredError) Unwrap() []error {
-	errs := make([]error, len(e.Streams))
+	errs := make([]error, len(e.Streams), len(e.Streams)+len(e.why))
 	for i, u := range e.Streams {
 		errs[i] = u.Err
 	}
-	return errs
+	return append(errs, e.why...)
 }
 
 func undelivered(all []plane.Undelivered) error {
 	if len(all) == 0 {
 		return nil
 	}
-	e := &UndeliveredError{Streams: make([]Undelivered, len(all))}
-	for i, u := range all {
-		e.Streams[i] = undeliveredOf(u)
+	e := &UndeliveredError{Streams: make([]Undelivered, 0, len(all))}
+	for _, u := range all {
+		if u.Many {
+			e.Unlisted += u.Messages
+			e.why = append(e.why, u.Err)
+		} else {
+			e.Streams = append(e.Streams, undeliveredOf(u))
+		}
 	}
 	return e
 }

@@ -8,12 +8,14 @@ import (
 
 // Flush waits until everything accepted before the call for these sinks, or for
 // all if none are given, has been handled by its sink's handler. It returns those
-// streams that ended otherwise and that no Flush has returned yet, oldest first, and
-// ctx's error if that came first. Config.OnUndelivered has returned for the streams
+// streams that ended otherwise, oldest first, and
+// ctx's error if that came first. It leaves out what another Flush has returned, and of
+// what Config.OnUndelivered had been told when it was called. Config.OnUndelivered has returned for the streams
 // that were waited for, unless ctx is that of a handler or callback of this plane.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
+	since := p.losses.flush()
 	err := p.Await(ctx, sinks...)
-	return p.losses.take(sinks), err
+	return p.losses.flushed(sinks, since), err
 }
 
 // Await is Flush for those who must not take away what the next Flush reports.

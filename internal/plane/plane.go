@@ -196,7 +196,8 @@ func first() uint64 { return 1 + rand.Uint64N(1<<62) }
 
 // Close ends everything at once and waits for every goroutine, handlers and callbacks
 // included; their context ends first. Whatever was pending then fails with err. It
-// returns what no Flush has returned; a second call returns nothing.
+// returns what neither a Flush has returned nor Config.OnUndelivered been told; a second
+// call returns nothing.
 func (p *Plane) Close(err error) []Undelivered {
 	p.mu.Lock()
 	if p.closed {
@@ -232,7 +233,7 @@ func (p *Plane) Close(err error) []Undelivered {
 		l.Close()
 	}
 	p.wg.Wait()
-	return p.losses.take(nil)
+	return p.losses.untoldAll()
 }
 
 // allLinks lists whatever writes to a connection. It needs mu.

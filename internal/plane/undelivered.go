@@ -1,9 +1,7 @@
 package plane
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync"
 
 	"github.com/x/ringdht/internal/wire"
@@ -19,20 +17,31 @@ type Undelivered struct {
 	NotHandled uint64
 	Bodies     [][]byte // their bodies, oldest first; nil when too many bytes are retained already
 	Err        error    // why the stream ended
+	Many       bool     // streams to several sinks, of which there are too many to list; Sink is 0, Err the latest
 }
 
 // firstTraffic is the lowest port that is not the handlers'.
 const firstTraffic = 128
 
-// maxLosses is how many streams to one sink the next Flush tells apart.
-const maxLosses = 32
+// maxLosses is how many streams to one sink the next Flush tells apart, maxStored how
+// many to all sinks. What is beyond is added up.
+const (
+	maxLosses = 32
+	maxStored = 4096
+)
 
-// loss is an Undelivered on its way to the next Flush, the callback, or both.
+// maxCalls is how many calls of the callback may wait. Of what is beyond it hears
+// nothing: Flush and Close tell of that.
+const maxCalls = 4096
+
+// loss is an Undelivered on its way to the callback, or to the next Flush or Close, see
+// losses.go.
 type loss struct {
 	Undelivered
-	seq  uint64
-	size int  // of the messages, in bytes of frames
-	told bool // the callback gets the bodies
+	from, seq uint64 // of the first and the last stream in it
+	size      int    // of the messages, in bytes of frames
+	told      bool   // the callback gets the bodies
+	asked     bool   // the callback is to hear of it: when it has, it is told
 }
 
 // losses keeps what ended badly until somebody has heard of it. Its lock is a leaf.
@@ -40,6 +49,10 @@ type losses struct {
 	mu      sync.Mutex
 	seq     uint64 // of the latest
 	bySink  map[uint64][]loss
+	rest    []loss            // of sinks for which there was no room in bySink
+	stored  int               // entries of bySink
+	flushes int               // that are under way, for which
+	late    bool              // something that was told is kept
 	held    int               // bytes of frames whose bodies wait in bySink
 	calls   []loss            // for the callback, in their order
 	waiting int               // bytes of frames whose bodies wait in calls
@@ -81,15 +94,16 @@ func (o *outbound) salvage() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.seq++
-	l.seq = x.seq
+	l.from, l.seq = x.seq, x.seq
 	keep := x.held+l.size <= p.SendBuffer
-	l.told = p.OnUndelivered != nil && x.waiting+l.size <= p.SendBuffer
+	l.asked = p.OnUndelivered != nil && len(x.calls) < maxCalls
+	l.told = l.asked && x.waiting+l.size <= p.SendBuffer
 	if keep || l.told {
 		l.Bodies = o.bodies(l)
 	} else {
 		p.counters.unlisted.Add(int64(l.Messages))
 	}
-	if p.OnUndelivered != nil {
+	if l.asked {
 		x.call(p, l)
 	}
 	if !keep {
@@ -110,59 +124,6 @@ func (o *outbound) bodies(l loss) [][]byte {
 		}
 	}
 	return bodies
-}
-
-// add keeps a loss for the next Flush; it needs mu. It returns how many messages are
-// listed nowhere for that, since entries had to be merged.
-func (x *losses) add(l loss) (unlisted uint64) {
-	if x.bySink == nil {
-		x.bySink = make(map[uint64][]loss)
-	}
-	all := x.bySink[l.Sink]
-	if len(all) < maxLosses {
-		if l.Bodies != nil {
-			x.held += l.size
-		}
-		x.bySink[l.Sink] = append(all, l)
-		return 0
-	}
-	last := &all[len(all)-1]
-	for _, one := range []*loss{last, &l} {
-		if one.Bodies != nil && !one.told {
-			unlisted += one.Messages
-		}
-	}
-	if last.Bodies != nil {
-		x.held -= last.size
-	}
-	last.Bodies, last.told = nil, false
-	last.Messages += l.Messages
-	last.NotHandled += l.NotHandled
-	last.Err = l.Err
-	return unlisted
-}
-
-// take returns what was kept for these sinks, or for all if none are given, oldest
-// first, and forgets it.
-func (x *losses) take(sinks []uint64) []Undelivered {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var taken []loss
-	for sink, all := range x.bySink {
-		if len(sinks) == 0 || slices.Contains(sinks, sink) {
-			taken = append(taken, all...)
-			delete(x.bySink, sink)
-		}
-	}
-	slices.SortFunc(taken, func(a, b loss) int { return cmp.Compare(a.seq, b.seq) })
-	var all []Undelivered
-	for _, l := range taken {
-		if l.Bodies != nil {
-			x.held -= l.size
-		}
-		all = append(all, l.Undelivered)
-	}
-	return all
 }
 
 // call queues a loss for the callback; it needs mu.
@@ -193,10 +154,16 @@ func (p *Plane) callBack() {
 		x.calls[0] = loss{}
 		x.calls = x.calls[1:]
 		x.mu.Unlock()
-		p.tell(l.Undelivered)
+		ok := p.tell(l.Undelivered)
 		x.mu.Lock()
 		x.waiting -= l.size
+		if !ok {
+			x.untell(l)
+		}
 		x.called = l.seq
+		if x.late = x.flushes > 0; !x.late {
+			x.forgetTold(l.Sink)
+		}
 		if x.latest[l.Sink] == l.seq {
 			delete(x.latest, l.Sink)
 		}
@@ -205,14 +172,17 @@ func (p *Plane) callBack() {
 	x.calls, x.calling = nil, false
 }
 
-func (p *Plane) tell(u Undelivered) {
+// tell calls the callback. If that panics it has not been told.
+func (p *Plane) tell(u Undelivered) (ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
+			ok = false
 			p.counters.panics.Add(1)
 			p.panicked("callback for undelivered messages panicked", "sink", u.Sink, v)
 		}
 	}()
 	call{p: p, lost: &u}.inside(p.Owner)
+	return true
 }
 
 // awaitCalls waits until everything has been told about these sinks, or all, that is

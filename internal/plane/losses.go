@@ -1,0 +1,198 @@
+package plane
+
+import (
+	"cmp"
+	"slices"
+)
+
+// What became of a stream is told once. Without a callback the next Flush tells it, or
+// Close. With one, the callback does; then Close leaves it out, and so does a Flush that
+// begins later. A Flush that was under way returns it as well: it was asked whether
+// messages were delivered, and they were not. A callback that panicked was not told.
+//
+// So what the callback has been told is forgotten when it returns, or, if there are
+// Flushes under way, with the last of these. Callbacks are called in the order of seq,
+// hence called says which have returned.
+
+// add keeps a loss; it needs mu. It returns how many messages are
+// listed nowhere for that, since entries had to be merged.
+func (x *losses) add(l loss) (unlisted uint64) {
+	list := x.bySink[l.Sink]
+	switch {
+	case len(list) < maxLosses && x.stored < maxStored:
+		if l.Bodies != nil {
+			x.held += l.size
+		}
+		x.keep(l.Sink, append(list, l))
+	case len(list) > 0:
+		list, unlisted = x.merge(list, l)
+		x.keep(l.Sink, list)
+	default:
+		l.Many, l.Sink = true, 0
+		x.rest, unlisted = x.merge(x.rest, l)
+	}
+	return unlisted
+}
+
+// keep sets what is kept for a sink; it needs mu.
+func (x *losses) keep(sink uint64, list []loss) {
+	x.stored += len(list) - len(x.bySink[sink])
+	if len(list) == 0 {
+		delete(x.bySink, sink)
+		return
+	}
+	if x.bySink == nil {
+		x.bySink = make(map[uint64][]loss)
+	}
+	x.bySink[sink] = list
+}
+
+// merge adds a loss to the latest in a list that goes the same way, or, if there is none,
+// to the list, without its bodies. It needs mu.
+func (x *losses) merge(list []loss, l loss) (_ []loss, unlisted uint64) {
+	if l.Bodies != nil && !l.told {
+		unlisted = l.Messages
+	}
+	l.Bodies, l.told = nil, false
+	for i := len(list) - 1; i >= 0; i-- {
+		last := &list[i]
+		if last.asked != l.asked {
+			continue
+		}
+		if last.Bodies != nil {
+			x.held -= last.size
+			if !last.told {
+				unlisted += last.Messages
+			}
+		}
+		last.Bodies, last.told = nil, false
+		last.Messages += l.Messages
+		last.NotHandled += l.NotHandled
+		last.Err, last.seq = l.Err, l.seq
+		return list, unlisted
+	}
+	return append(list, l), unlisted
+}
+
+// flush begins a Flush, and returns up to which seq the callback has been told.
+func (x *losses) flush() (since uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.flushes++
+	return x.called
+}
+
+// flushed ends it, and takes what it is to return for these sinks, or for all if none are
+// given.
+func (x *losses) flushed(sinks []uint64, since uint64) []Undelivered {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := x.take(sinks, since)
+	if x.flushes--; x.flushes == 0 && x.late {
+		x.late = false
+		x.forgetTold()
+	}
+	return all
+}
+
+// untoldAll takes all that nobody was told.
+func (x *losses) untoldAll() []Undelivered {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.take(nil, x.called)
+}
+
+// isTold says that the callback has been told, up to a seq; it needs mu.
+func (l *loss) isTold(since uint64) bool { return l.asked && l.seq <= since }
+
+// take returns what was kept for these sinks, or for all if none are given, and of sinks
+// that are not listed, without what the callback had been told up to since. It forgets what
+// it returns. It needs mu.
+func (x *losses) take(sinks []uint64, since uint64) []Undelivered {
+	var taken []loss
+	sift := func(list []loss) []loss {
+		return x.drop(list, func(l *loss) bool {
+			if l.isTold(since) {
+				return false
+			}
+			taken = append(taken, *l)
+			return true
+		})
+	}
+	if len(sinks) == 0 {
+		for sink, list := range x.bySink {
+			x.keep(sink, sift(list))
+		}
+	}
+	for _, sink := range sinks {
+		x.keep(sink, sift(x.bySink[sink]))
+	}
+	x.rest = sift(x.rest)
+	slices.SortFunc(taken, func(a, b loss) int { return cmp.Compare(a.seq, b.seq) })
+	var all []Undelivered
+	for _, l := range taken {
+		all = append(all, l.Undelivered)
+	}
+	return all
+}
+
+// forgetTold forgets what the callback has been told of these sinks, or of all if none
+// are given; it needs mu.
+func (x *losses) forgetTold(sinks ...uint64) {
+	told := func(l *loss) bool { return l.isTold(x.called) }
+	if len(sinks) == 0 {
+		for sink, list := range x.bySink {
+			x.keep(sink, x.drop(list, told))
+		}
+	}
+	for _, sink := range sinks {
+		x.keep(sink, x.drop(x.bySink[sink], told))
+	}
+	x.rest = x.drop(x.rest, told)
+}
+
+// drop takes losses off a list, which may be shared with nobody; it needs mu.
+func (x *losses) drop(list []loss, which func(*loss) bool) []loss {
+	kept := list[:0]
+	for i := range list {
+		l := &list[i]
+		if !which(l) {
+			kept = append(kept, *l)
+			continue
+		}
+		if l.Bodies != nil {
+			x.held -= l.size
+		}
+	}
+	clear(list[len(kept):])
+	return kept
+}
+
+// untell takes note that the callback panicked: the loss is for Flush or Close, unless
+// one has returned it already. It needs mu, and comes before called is set.
+func (x *losses) untell(l loss) {
+	for _, list := range [][]loss{x.bySink[l.Sink], x.rest} {
+		for i := range list {
+			e := &list[i]
+			switch {
+			case !e.asked || l.seq < e.from || l.seq > e.seq || e.Messages < l.Messages:
+				continue
+			case e.from == e.seq:
+				e.asked, e.told = false, false
+			default: // it is one of several
+				e.Messages -= l.Messages
+				e.NotHandled -= l.NotHandled
+				l.Bodies, l.told, l.asked = nil, false, false
+				x.add(l)
+			}
+			return
+		}
+	}
+}
+
+// Flushing counts the calls of Flush that are under way.
+func (p *Plane) Flushing() int {
+	p.losses.mu.Lock()
+	defer p.losses.mu.Unlock()
+	return p.losses.flushes
+}

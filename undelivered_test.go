@@ -1,0 +1,166 @@
+package ringdht
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/x/ringdht/internal/plane"
+)
+
+// coordinator is a node with a callback that notes what it was told, and a sink that
+// holds what it gets.
+func coordinator(t *testing.T, panics bool) (tr *testRing, n, sink *Node, told chan Undelivered) {
+	tr = newTestRing(t, NewMemoryNetwork(1))
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) })
+	told = make(chan Undelivered, 16)
+	n = tr.join(nil, WithUndelivered(func(u Undelivered) {
+		told <- u
+		if panics {
+			panic("test")
+		}
+	}))
+	sink = tr.join(func(ctx context.Context, _ Message) { hold(ctx, release) })
+	tr.join(nil)
+	tr.setup(0)
+	for _, text := range []string{"a", "b", "c"} {
+		if err := n.Send(tr.ctx(), sink.ID(), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return tr, n, sink, told
+}
+
+func wantTold(t *testing.T, told chan Undelivered, sink *Node) {
+	t.Helper()
+	if u := <-told; u.Messages != 3 || u.Sink != sink.ID() || string(bytes.Join(u.Bodies, nil)) != "abc" {
+		t.Errorf("the callback got %+v", u)
+	}
+}
+
+// What the callback was told nobody is told again: not by Flush, and not by Leave or
+// Close, however much later.
+func TestOnceToldIsTold(t *testing.T) {
+	for name, end := range map[string]func(n *Node, ctx context.Context) error{
+		"Leave":            (*Node).Leave,
+		"Close":            func(n *Node, _ context.Context) error { return n.Close() },
+		"Flush and Leave":  func(n *Node, ctx context.Context) error { return errors.Join(n.Flush(ctx), n.Leave(ctx)) },
+		"Flush of a sink":  func(n *Node, ctx context.Context) error { return n.Flush(ctx, 1, 2, 3) },
+		"Leave and Close ": func(n *Node, ctx context.Context) error { return errors.Join(n.Leave(ctx), n.Close()) },
+	} {
+		tr, n, sink, told := coordinator(t, false)
+		sink.Close()
+		wantTold(t, told, sink)
+		// Its stream ends before the callback is called, and is told when that has returned:
+		// a Flush in between would wait for it.
+		if err := n.life.Load().plane.Await(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		if err := end(n, tr.ctx()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(told) != 0 {
+			t.Errorf("%s: the callback was told %+v", name, <-told)
+		}
+	}
+}
+
+// What was pending when the node closed, or was declared dead, the callback is told before
+// Close returns, and Close does not repeat it.
+func TestCloseTellsTheCallback(t *testing.T) {
+	for _, evicted := range []bool{false, true} {
+		_, n, sink, told := coordinator(t, false)
+		if evicted {
+			n.end(n.life.Load(), ErrEvicted)
+		}
+		if err := n.Close(); err != nil {
+			t.Errorf("evicted %v: %v", evicted, err)
+		}
+		if len(told) != 1 {
+			t.Fatalf("evicted %v: told %d times before Close returned", evicted, len(told))
+		}
+		wantTold(t, told, sink)
+	}
+}
+
+// A callback that panicked has not been told; Close says it.
+func TestCloseTellsWhatACallbackDidNotTake(t *testing.T) {
+	for _, evicted := range []bool{false, true} {
+		_, n, sink, _ := coordinator(t, true)
+		if evicted {
+			n.end(n.life.Load(), ErrEvicted)
+		}
+		lost := new(UndeliveredError)
+		if err := n.Close(); !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Sink != sink.ID() || len(lost.Streams[0].Bodies) != 3 {
+			t.Errorf("evicted %v: %v", evicted, err)
+		}
+		if err := n.Close(); err != nil {
+			t.Error("twice:", err)
+		}
+	}
+}
+
+// A Flush that waits for what is not delivered says so, with a callback too.
+func TestFlushSaysWhatEndedMeanwhile(t *testing.T) {
+	tr, n, sink, told := coordinator(t, false)
+	done := make(chan error)
+	go func() { done <- n.Flush(tr.ctx()) }()
+	x := n.life.Load().plane
+	until(t, "the flush waits", func() bool { return x.Flushing() == 1 })
+	sink.Close()
+	lost := new(UndeliveredError)
+	if err := <-done; !errors.As(err, &lost) || lost.Streams[0].Messages != 3 {
+		t.Error(err)
+	}
+	wantTold(t, told, sink)
+	if err := errors.Join(n.Flush(tr.ctx()), n.Leave(tr.ctx())); err != nil {
+		t.Error("told again:", err)
+	}
+}
+
+// What lives leave undelivered is bounded in sinks, and nothing vanishes for it.
+func TestLeftoverIsBounded(t *testing.T) {
+	reason := errors.New("test")
+	var all []plane.Undelivered
+	const lives, sinks = 5, 3000
+	for life := range lives {
+		var left []plane.Undelivered
+		for i := range sinks {
+			left = append(left, plane.Undelivered{Sink: uint64(life*2000 + i), Messages: 2, Bodies: [][]byte{nil, nil}, Err: reason})
+		}
+		left = append(left, plane.Undelivered{Many: true, Messages: 5, Err: reason})
+		if all = merge(all, left); len(all) > maxLeftover+len(left)+1 {
+			t.Fatalf("%d entries after %d lives", len(all), life+1)
+		}
+	}
+	n := &Node{leftover: all}
+	some := n.takeLeftover([]uint64{7})
+	rest := n.takeLeftover(nil)
+	if len(n.leftover) != 0 {
+		t.Error("something stays")
+	}
+	total := uint64(0)
+	for _, part := range [][]plane.Undelivered{some, rest} {
+		var e *UndeliveredError
+		if !errors.As(undelivered(part), &e) || !errors.Is(e, reason) {
+			t.Fatalf("%v", part)
+		}
+		for _, u := range e.Streams {
+			total += u.Messages
+		}
+		total += e.Unlisted
+		if strings.Contains(e.Error(), "not listed") != (e.Unlisted > 0) || e.Unlisted == 0 && len(e.Streams) == 1 {
+			t.Errorf("%.200v", e)
+		}
+	}
+	if want := uint64(lives * (2*sinks + 5)); total != want {
+		t.Errorf("%d messages are told, want %d", total, want)
+	}
+	if text := undelivered([]plane.Undelivered{{Many: true, Messages: 5, Err: reason}}).Error(); !strings.HasSuffix(text, fmt.Sprintf(": %d to nodes that are not listed", 5)) {
+		t.Error(text)
+	}
+}
