@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 )
 
@@ -127,13 +128,10 @@ func TestLeaveDuringAnOutage(t *testing.T) {
 	s.conn.Close()
 	sink.hangUp()
 	<-sink.Lost()
-	// It leaves the hard way: orderly, it would end its streams, and wait for the sink to let
-	// go of it.
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	others[0].deregister(ctx, others[0].life.Load())
-	cancel()
-	others[0].Close()
+	// It asks to leave and goes, without a word to its sinks.
+	others[0].tell(control.TypeDeregister, control.Deregister{ID: uint64(others[0].ID()), Addr: others[0].addr})
 	until(t, "three members", func() bool { return len(r.Members()) == 3 })
+	others[0].Close()
 	if n := incomingOf(sink); n != 3 {
 		t.Fatalf("%d incoming streams", n)
 	}

@@ -93,6 +93,18 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 		if failed, _ := r.p.Flush(t.Context()); failed != nil || r.p.losses.stored != 0 || r.p.losses.held != 0 {
 			t.Error("told twice, or kept:", texts(failed))
 		}
+
+		// What was kept for a Flush of other sinks goes with it.
+		r.open(60, 5)
+		r.open(70, 5)
+		go flush(t.Context(), 60)
+		synctest.Wait()
+		r.p.Gone(70, 5)
+		synctest.Wait()
+		r.feed(ack(60, 1001))
+		if failed := <-done; failed != nil || r.p.losses.stored != 0 || r.p.losses.held != 0 {
+			t.Errorf("%q, and %d entries are kept", texts(failed), r.p.losses.stored)
+		}
 		if left := r.p.Close(net.ErrClosed); left != nil {
 			t.Error("told again:", texts(left))
 		}
