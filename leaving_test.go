@@ -102,6 +102,32 @@ func TestLeaveWithAFrozenPeer(t *testing.T) {
 	})
 }
 
+// A node that waits for its last deliveries still says who does not exist: it is asked by
+// its own streams, and may be the only one to know.
+func TestLeaveWithAStreamToTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := NewMemoryNetwork(1)
+		tr := newTestRing(t, net, WithLease(lease))
+		from, sink := tr.join(nil), tr.join(nil)
+		tr.setup(0)
+		net.Hold("n1", "n0")                                                // it does not answer
+		if err := from.Send(tr.ctx(), sink.ID(), []byte("x")); err != nil { // before the stream is open
+			t.Fatal(err)
+		}
+		sink.Close()
+		tr.gone(sink.ID())
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+		defer cancel()
+		start := time.Now()
+		err := from.Leave(ctx)
+		var lost *UndeliveredError
+		if !errors.As(err, &lost) || lost.Streams[0].NotHandled != 1 || !errors.Is(err, ErrNoSuchNode) || time.Since(start) > time.Minute {
+			t.Errorf("leave after %v: %v", time.Since(start), err)
+		}
+		tr.close()
+	})
+}
+
 // A life that was buried a moment ago cannot deregister the one that has its ID now.
 func TestDeregisterOfTheDead(t *testing.T) {
 	net := NewMemoryNetwork(1)

@@ -43,6 +43,7 @@ type Node struct {
 
 	mu       sync.Mutex // guards what follows
 	leaving  bool
+	asked    bool // the registry is to take it out: newcomers behind it may not be told to it
 	released bool // the registry has let go of it
 	closed   bool
 	lost     chan struct{} // closed while there is no connection to the registry
@@ -260,7 +261,6 @@ func (n *Node) Leave(ctx context.Context) error {
 	n.leaving = true
 	n.mu.Unlock()
 	l := n.life.Load()
-	l.wake()
 	l.traffic.leave()
 
 	err := n.depart(ctx, l)
@@ -308,6 +308,13 @@ func (n *Node) isLeaving() bool {
 	return n.leaving
 }
 
+// hasAsked says that the registry was asked to take the node out.
+func (n *Node) hasAsked() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.asked
+}
+
 // isReleased says that the registry has let go of the node: there is no coming back.
 func (n *Node) isReleased() bool {
 	n.mu.Lock()
@@ -318,6 +325,10 @@ func (n *Node) isReleased() bool {
 // deregister waits until the registry and all peers have let go of the node. A registry
 // that is away has a lease to come back.
 func (n *Node) deregister(ctx context.Context, l *life) error {
+	n.mu.Lock()
+	n.asked = true
+	n.mu.Unlock()
+	l.wake()
 	for {
 		select {
 		case <-n.left: // an answer that nobody asked for, or to an earlier question

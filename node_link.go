@@ -205,7 +205,7 @@ func (l *life) sure() bool {
 	case <-l.n.Lost():
 		return false
 	default:
-		return l.isReady() && !l.n.isLeaving() && l.table.Load().epoch > l.since.Load() && l.pulse.age(l.n.cfg.now()) < l.patience()/2
+		return l.isReady() && !l.n.hasAsked() && l.table.Load().epoch > l.since.Load() && l.pulse.age(l.n.cfg.now()) < l.patience()/2
 	}
 }
 
