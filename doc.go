@@ -52,6 +52,9 @@
 // the ring still connects them. If the sink leaves or dies first, the source is
 // told which messages have no known outcome. Nothing is dropped silently.
 //
+// A sink that leaves by [Node.Leave] leaves none of unknown outcome: it handles what it
+// has taken, and what it has not comes back to its source ([Undelivered], [ErrLeft]).
+//
 // Links lose nothing while they stand, but relays do not wait: where a queue is
 // full or a link breaks they drop and count, and the streams between source and
 // sink number, acknowledge and repeat. Memory is bounded everywhere ([Limits]), so
@@ -74,8 +77,8 @@
 // such a pair is led around ([Registry.Degraded]). What was on its way through a
 // dead node is sent again another way; what was sent to it ends up in an
 // [UndeliveredError], and with [WithUndelivered], which list exactly those messages
-// whose outcome nobody knows. Once told by the callback is told: only a Flush that was
-// waiting for them returns them too.
+// whose outcome nobody knows, and those that were certainly not handled. Once told by the
+// callback is told: only a Flush that was waiting for them returns them too.
 //
 // A node that was declared dead though it lives, since its process was stopped or cut
 // off for longer than the lease, handles and sends nothing any more under its old

@@ -164,8 +164,8 @@ func WithTraffic() NodeOption { return nodeOption(func(o *nodeConfig) { o.traffi
 // where it was. Join's error matches [ErrIDTaken] if another node has it.
 func WithID(id ID) NodeOption { return nodeOption(func(o *nodeConfig) { o.id = &id }) }
 
-// WithUndelivered has f called for each stream that ends with messages that are not known
-// to be delivered, because its sink died or left, or this node closed or was declared dead. It
+// WithUndelivered has f called for each stream that ends with messages not known to be
+// delivered, because its sink died or left, or this node closed or was declared dead. It
 // runs on one of the node's handler goroutines, one call at a time per sink, and
 // before a Flush returns that waited for that stream. It may send; it should not call
 // Flush, and cannot call Leave or Close, see [ErrInHandler].

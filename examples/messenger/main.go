@@ -71,7 +71,7 @@
 // # Exit status
 //
 // 0 after exit-overlay or an interrupt, 1 if the node could not join, or left
-// messages behind of which nobody knows whether they arrived, 2 if it was called
+// messages behind that are not known to have arrived, 2 if it was called
 // wrongly.
 package main
 
