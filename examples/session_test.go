@@ -99,7 +99,7 @@ func (p *process) exits() {
 func build(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "./registry", "./messenger")
+	build := exec.Command("go", "build", "-o", bin, "./registry", "./messenger", "./ring", "./study")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build, err, out)
 	}

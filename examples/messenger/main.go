@@ -70,9 +70,9 @@
 //
 // # Exit status
 //
-// 0 after exit-overlay or an interrupt, 1 if the node could not join, or left
-// messages behind that are not known to have arrived, 2 if it was called
-// wrongly.
+// 0 after exit-overlay or an interrupt, 1 if the node could not join, left messages behind
+// that are not known to have arrived, or could not print (it says so at once, and goes on),
+// 2 if it was called wrongly.
 package main
 
 import (
@@ -112,7 +112,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // take takes part in the ring until it is told to leave.
-func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("messenger", flag.ContinueOnError)
 	advertise := flags.String("advertise", "", "`host:port` under which others reach this node, if that is not where it connects from")
 	asJSON := flags.Bool("json", false, "print results, and what happens, as JSON, a line each, and all else on stderr")
@@ -132,6 +132,7 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	}
 
 	m := &messenger{screen: console.NewScreen(stdout, stderr, *asJSON), registry: addr, json: *asJSON}
+	defer func() { err = m.screen.Ended(err) }()
 	opts := []ringdht.NodeOption{
 		ringdht.WithTraffic(), ringdht.WithCodec(*codec), ringdht.WithRing(*ring), ringdht.WithListen(*listen),
 		ringdht.WithLogger(console.Logger(m.screen, level)),

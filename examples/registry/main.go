@@ -116,8 +116,8 @@
 //
 // # Exit status
 //
-// 0 after quit or an interrupt, 1 if the registry could not listen, 2 if it was
-// called wrongly.
+// 0 after quit or an interrupt, 1 if the registry could not listen, or could not print
+// (it says so at once, and goes on), 2 if it was called wrongly.
 package main
 
 import (
@@ -153,7 +153,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return console.Exit("registry", stderr, serve(ctx, args, stdin, stdout, stderr))
 }
 
-func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
 	bits := flags.Int("bits", 16, "the ring has 2^`n` IDs, n from 1 to 64")
 	ring := flags.String("ring", "ring", "the `name` of the ring; nodes of another are refused")
@@ -177,6 +177,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	}
 
 	screen := console.NewScreen(stdout, stderr, *asJSON)
+	defer func() { err = screen.Ended(err) }()
 	r, err := ringdht.NewRegistry(ringdht.WithBits(*bits), ringdht.WithCodec(*codec), ringdht.WithRing(*ring),
 		ringdht.WithGrace(*grace), ringdht.WithLease(*lease),
 		ringdht.WithLogger(console.Logger(screen, level)))

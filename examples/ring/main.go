@@ -45,7 +45,7 @@
 // # Exit status
 //
 // 0 if every message that was sent was received with the value that was sent, 1 if
-// not, 2 if it was called wrongly.
+// not, or if the result could not be printed, 2 if it was called wrongly.
 package main
 
 import (
@@ -87,13 +87,15 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	defer flush()
 	j := &job{}
 	err := j.parse(args, stdout)
-	if err == nil {
-		err = j.do(ctx, console.NewScreen(stdout, stderr, j.json))
+	if err != nil {
+		return console.Exit("ring", stderr, err)
 	}
+	screen := console.NewScreen(stdout, stderr, j.json)
+	err = j.do(ctx, screen)
 	if err != nil && ctx.Err() != nil && err != errNotExact {
 		err = errors.New("interrupted")
 	}
-	return console.Exit("ring", stderr, err)
+	return console.Exit("ring", stderr, screen.Ended(err))
 }
 
 var errNotExact = errors.New("not every message is accounted for")
@@ -148,6 +150,9 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 		return err
 	}
 	screen.Say("Registry listening on %s", at)
+	if screen.Ended(nil) != nil {
+		return nil // nobody would see what comes of it
+	}
 	if j.page.On() {
 		url, stop, err := j.page.Serve(ctx, r)
 		if err != nil {
@@ -189,6 +194,9 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	result.Show(audit, audit.String())
 	if j.entries > audit.Entries {
 		screen.Say("The entries were cut from %d to %d: a ring of %d nodes has no use for more.", j.entries, audit.Entries, j.nodes)
+	}
+	if screen.Ended(nil) != nil {
+		return nil
 	}
 
 	s, err := r.Run(ctx, ringdht.Traffic{Messages: j.messages, Payload: j.payload, Progress: func(sent, total int64) {

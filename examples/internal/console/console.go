@@ -44,8 +44,12 @@ type Console struct {
 // Run reads commands until one says ErrQuit or ctx ends. A command finishes before
 // the next is read. The end of the input does not end it.
 //
+// Where results cannot be printed it says so once, and goes on: others may need the
+// program, and the disk may have room again. [Screen.Ended] has the error.
+//
 // It may leave a goroutine behind that waits for one more line of in.
 func (c *Console) Run(ctx context.Context, in io.Reader) {
+	c.Screen.lasts()
 	c.input = newInput(in)
 	c.typed = isTerminal(in)
 	prompt := c.Screen.live() && c.typed

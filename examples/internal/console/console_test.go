@@ -124,7 +124,7 @@ func TestInterrupt(t *testing.T) {
 func TestLiveLine(t *testing.T) {
 	var out, err bytes.Buffer
 	s := NewScreen(&out, &err, false)
-	s.terminals[&out] = true
+	s.out.terminal = true
 	step := func(what func(), want string) {
 		t.Helper()
 		out.Reset()

@@ -52,9 +52,13 @@ func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) 
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, "%s\nFlags:\n", strings.Trim(manual, "\n"))
-		flags.SetOutput(stdout)
+		var text strings.Builder
+		fmt.Fprintf(&text, "%s\nFlags:\n", strings.Trim(manual, "\n"))
+		flags.SetOutput(&text)
 		flags.PrintDefaults()
+		if _, err := io.WriteString(stdout, text.String()); err != nil {
+			return fmt.Errorf("output is lost: %w", err)
+		}
 		return err
 	case err != nil:
 		return UsageError(err.Error())

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -17,26 +18,33 @@ const clear = "\r\x1b[K"
 // written in one call stays together, a prompt or progress line on a terminal
 // makes room for it, and it waits while a view has the terminal.
 type Screen struct {
-	out  io.Writer // what commands were asked for
-	chat io.Writer // what is said beside it: progress, notices, the prompt
-	err  io.Writer // errors and logs
+	out  *stream // what commands were asked for
+	chat *stream // what is said beside it: progress, notices, the prompt
+	err  *stream // errors and logs
 	*desk
+}
+
+// stream is where a screen writes.
+type stream struct {
+	io.Writer
+	terminal bool  // whose last line can be rewritten; static
+	failed   error // the first write that failed
 }
 
 // desk is what screens on the same streams share.
 type desk struct {
 	mu        sync.Mutex
-	terminals map[io.Writer]bool // of which the last line can be rewritten; static
-	line      string             // the last line as it stands,
-	on        io.Writer          // on this terminal
-	view      bool               // a view has the terminals
-	held      []writing          // what waits for the end of the view
+	line      string    // the last line as it stands,
+	on        *stream   // on this terminal
+	view      bool      // a view has the terminals
+	held      []writing // what waits for the end of the view
 	heldBytes int
-	lost      int // how much of it was too much
+	lost      int  // how much of it was too much
+	lasting   bool // the program goes on when it cannot print
 }
 
 type writing struct {
-	to   io.Writer
+	to   *stream
 	text string
 }
 
@@ -46,10 +54,10 @@ const maxHeld = 256 << 10
 // NewScreen returns a screen on two streams. Notices and progress go to stderr if
 // quiet, so that stdout holds results only.
 func NewScreen(stdout, stderr io.Writer, quiet bool) *Screen {
-	terminals := map[io.Writer]bool{stdout: isTerminal(stdout), stderr: isTerminal(stderr)}
-	s := &Screen{out: stdout, chat: stdout, err: stderr, desk: &desk{terminals: terminals}}
+	out, err := &stream{Writer: stdout, terminal: isTerminal(stdout)}, &stream{Writer: stderr, terminal: isTerminal(stderr)}
+	s := &Screen{out: out, chat: out, err: err, desk: &desk{}}
 	if quiet {
-		s.chat = stderr
+		s.chat = err
 	}
 	return s
 }
@@ -58,7 +66,7 @@ func NewScreen(stdout, stderr io.Writer, quiet bool) *Screen {
 func (s *Screen) Quiet() *Screen { return &Screen{out: s.out, chat: s.err, err: s.err, desk: s.desk} }
 
 // live says that there is a line that can be rewritten.
-func (s *Screen) live() bool { return s.terminals[s.chat] }
+func (s *Screen) live() bool { return s.chat.terminal }
 
 // Print prints a result, one or more lines.
 func (s *Screen) Print(text string) { s.write(s.out, text) }
@@ -79,14 +87,14 @@ func (c complaints) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *Screen) write(w io.Writer, text string) {
+func (s *Screen) write(w *stream, text string) {
 	text = table.PlainLines(text) // whatever part of it another machine has made up
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.view && s.terminals[w] {
+	if s.view && w.terminal {
 		s.hold(writing{w, text})
 		return
 	}
@@ -94,10 +102,44 @@ func (s *Screen) write(w io.Writer, text string) {
 	if rewrite {
 		io.WriteString(s.on, clear)
 	}
-	io.WriteString(w, text)
+	s.put(w, text)
 	if rewrite {
 		io.WriteString(s.on, s.line)
 	}
+}
+
+// put writes text, and notes that it could not be written; it needs mu. A program that goes on
+// says so at once.
+func (s *Screen) put(w *stream, text string) {
+	_, err := io.WriteString(w, text)
+	if err == nil || w.failed != nil {
+		return
+	}
+	w.failed = err
+	if s.lasting && w == s.out {
+		fmt.Fprintf(s.err, "Output is lost: %s\n", Text(err))
+	}
+}
+
+// lasts says that the program goes on when it cannot print. What could not be printed before is
+// told now.
+func (s *Screen) lasts() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lasting = true
+	if s.out.failed != nil {
+		fmt.Fprintf(s.err, "Output is lost: %s\n", Text(s.out.failed))
+	}
+}
+
+// Ended is the error that a program ends with: err, and that results could not be printed.
+func (s *Screen) Ended(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out.failed != nil {
+		err = errors.Join(err, fmt.Errorf("output is lost: %w", s.out.failed))
+	}
+	return err
 }
 
 // hold keeps what is written during a view; it needs mu.
@@ -117,7 +159,7 @@ func (s *Screen) release() {
 		fmt.Fprintf(s.err, "%s of what was printed meanwhile left out\n", Count(s.lost, "line"))
 	}
 	for _, w := range s.held {
-		io.WriteString(w.to, w.text)
+		s.put(w.to, w.text)
 	}
 	s.held, s.heldBytes, s.lost = nil, 0, 0
 }

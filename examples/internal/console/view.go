@@ -33,7 +33,7 @@ type Size struct{ Columns, Rows int }
 // Work goes on when its view has ended.
 func (c *Call) Watch(ctx context.Context, what Watched, seconds int, work func() error) error {
 	s, period := c.Screen, cmp.Or(c.console.period, time.Second)
-	view := !c.JSON && s.terminals[s.out] && canDraw(s.out)
+	view := !c.JSON && s.out.terminal && canDraw(s.out.Writer)
 	if !view && seconds == 0 && work == nil {
 		return Usagef("expected a number of seconds: there is no terminal whose Enter key would end it")
 	}
@@ -178,7 +178,7 @@ func (s *Screen) shut() {
 // draw draws over what was drawn before, without emptying the screen first, which
 // would flicker. There is no line end behind the last line, which would scroll.
 func (s *Screen) draw(what Watched) {
-	size := sizeOf(s.out)
+	size := sizeOf(s.out.Writer)
 	var b strings.Builder
 	b.WriteString(home)
 	for i, l := range what.Lines(size) {
