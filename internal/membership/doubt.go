@@ -123,8 +123,8 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 	if !a.recovering {
 		a.recovering = true
 		a.recovered = now + a.Grace
-		a.live = true
 	}
+	a.live = true                                       // also where it was told to wait for them
 	if late := a.patience(m) - a.Lease; late > a.late { // they notice one after the other, when each beats next
 		a.recovered += (late - a.late) / 3
 		a.late = late
