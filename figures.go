@@ -72,7 +72,7 @@ func (s *NodeStatus) pack() control.Status {
 		links = append(links, uint64(l.To), up, uint64(l.Bytes), uint64(l.Queued))
 	}
 	return control.Status{
-		Epoch: s.Epoch, Members: s.Members, Counters: counters, Hops: s.Hops, Latency: s.Latency.Counts, Took: int64(s.Latency.Sum), Links: links,
+		Epoch: s.Epoch, Members: int64(s.Members), Counters: counters, Hops: s.Hops, Latency: s.Latency.Counts, Took: int64(s.Latency.Sum), Links: links,
 		Streams: []int64{int64(s.Streams.Outgoing), int64(s.Streams.Incoming), s.Streams.InFlight, s.Streams.Window},
 		Limits: []int64{int64(s.Limits.SendBuffer), int64(s.Limits.ReceiveBuffer), int64(s.Limits.HandlerBacklog),
 			int64(s.Limits.LinkQueue), int64(s.Limits.Handlers), int64(s.Limits.Streams)},
@@ -83,7 +83,7 @@ func (s *NodeStatus) pack() control.Status {
 // be shorter or longer than they should be, and what is no number of messages is none.
 func unpack(who Peer, life uint64, told control.Status) *NodeStatus {
 	s := &NodeStatus{
-		Peer: who, Life: life, Epoch: told.Epoch, Members: max(0, told.Members),
+		Peer: who, Life: life, Epoch: told.Epoch, Members: control.Int(max(0, told.Members)),
 		Hops:    row(told.Hops, MaxHopCount+1),
 		Latency: Histogram{row(told.Latency, HistogramBuckets), time.Duration(max(0, told.Took))},
 		Links:   make([]LinkStatus, 0, len(told.Links)/4),
@@ -146,7 +146,7 @@ func (l *life) beat(ctl *control.Conn) error {
 // has broken may have lost one, and a new one begins with everything.
 func (l *life) heartbeat(ctl *control.Conn) control.Beat {
 	b := l.traffic.progress()
-	b.Every = int(l.pace.Load())
+	b.Every = int64(l.pace.Load())
 	s := l.status()
 	now := s.pack()
 	if n := &l.news; n.to != ctl || !same(n.last, now) {

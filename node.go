@@ -133,13 +133,13 @@ func (n *Node) Life() uint64 { return n.life.Load().self.Life }
 func (n *Node) Peer() Peer { return Peer{n.ID(), n.addr} }
 
 // Joined is how many members the ring had when this one joined, itself included.
-func (n *Node) Joined() int { return n.life.Load().self.Members }
+func (n *Node) Joined() int { return control.Int(n.life.Load().self.Members) }
 
 // Ring is the name of the ring, see [WithRing].
 func (n *Node) Ring() string { return n.cfg.ringName }
 
 // MaxPayload is the longest message of this ring, in bytes.
-func (n *Node) MaxPayload() int { return n.life.Load().self.MaxPayload }
+func (n *Node) MaxPayload() int { return int(n.life.Load().self.MaxPayload) }
 
 // Table is the routing table in use. It is empty before the overlay is set up.
 func (n *Node) Table() *Table { return n.life.Load().table.Load() }

@@ -80,7 +80,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		req.Want, req.ID = !anyID, l.self.ID // its old one, if it is free
 		if on {
 			req.Life, req.Ready, req.Over = l.self.Life, l.isReady(), local.Over
-			req.Every = int(l.pace.Load())
+			req.Every = int64(l.pace.Load())
 		}
 	}
 	if n.cfg.id != nil && l == nil {

@@ -55,17 +55,17 @@ func (n *Node) begin(self control.Registered) error {
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > maxLease.Milliseconds() {
 		return fmt.Errorf("the registry's terms make no sense: %+v", self)
 	}
-	if err := n.cfg.limits.fit(self.MaxPayload); err != nil {
+	if err := n.cfg.limits.fit(int(self.MaxPayload)); err != nil {
 		return err
 	}
 	table, _ := newTable(l.space, ID(self.ID), 0, nil)
 	l.table.Store(table)
-	l.local.Store(&membership.Local{Self: ring.Ref{ID: self.ID, Life: self.Life}, Bits: self.Bits})
+	l.local.Store(&membership.Local{Self: ring.Ref{ID: self.ID, Life: self.Life}, Bits: int(self.Bits)})
 	l.traffic = newTraffic(l)
 	l.pace.Store(1)
 	l.ctx, l.stop = context.WithCancelCause(n.ctx)
 	l.plane = plane.New(plane.Config{
-		Self: self.ID, Life: self.Life, Bits: self.Bits, MaxPayload: self.MaxPayload, HopLimit: self.HopLimit,
+		Self: self.ID, Life: self.Life, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
 		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log, Owner: n.owner, Wall: n.cfg.wall,
 		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(), Over: n.hasEnded,
 	})

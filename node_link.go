@@ -323,7 +323,7 @@ func peerIDs(peers []control.Peer) []uint64 {
 // union merges two lists of entries, in clockwise order.
 func (k *linker) union(a, b []uint64) []uint64 {
 	all := append(slices.Clone(a), b...)
-	mask := ring.Mask(k.self.Bits)
+	mask := ring.Mask(int(k.self.Bits))
 	slices.SortFunc(all, func(x, y uint64) int {
 		return cmp.Compare(ring.Distance(mask, k.self.ID, x), ring.Distance(mask, k.self.ID, y))
 	})

@@ -199,7 +199,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	}
 	r.runs++
 	u := &run{
-		number: r.runs, task: control.Task{Run: r.runs, Messages: t.Messages, Payload: t.Payload},
+		number: r.runs, task: control.Task{Run: r.runs, Messages: int64(t.Messages), Payload: int64(t.Payload)},
 		done: make(chan error, 1), nodes: nodes, senders: senders, start: time.Now(),
 		sending: refs(senders), wanting: refs(nodes), pairing: refs(senders), lost: make(map[ring.Ref]string),
 		errors: make(map[ring.Ref]string), sums: make(map[ring.Ref]control.Summary), pairs: make(map[ring.Ref]control.Pairs),

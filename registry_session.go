@@ -214,7 +214,7 @@ func (s *session) admit(ctx context.Context, req control.Register) error {
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID,
-			Life: req.Life, Epoch: req.Epoch, Size: req.Size, Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: req.Every,
+			Life: req.Life, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
 		if req.Life != 0 {
@@ -254,8 +254,8 @@ func (s *session) enter(m ring.Member) error {
 		r.records[m.Ref()] = &record{joined: time.Now()}
 	}
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
-		ID: m.ID, Life: m.Life, Members: r.members.Len(), Bits: r.cfg.bits, MaxPayload: r.cfg.maxPayload,
-		HopLimit: r.hopLimit(), Lease: r.cfg.lease.Milliseconds(), Epoch: r.members.Epoch(),
+		ID: m.ID, Life: m.Life, Members: int64(r.members.Len()), Bits: int64(r.cfg.bits), MaxPayload: int64(r.cfg.maxPayload),
+		HopLimit: int64(r.hopLimit()), Lease: r.cfg.lease.Milliseconds(), Epoch: r.members.Epoch(),
 	})
 	if r.run != nil {
 		r.run.remind(s)

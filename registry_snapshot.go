@@ -48,10 +48,10 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 			f.status = status
 		}
 	}
-	pace := r.members.Heard(ref, b.Every)
+	pace := r.members.Heard(ref, control.Int(b.Every))
 	patience := r.members.Patience(ref)
 	if pace != r.pace || r.answer == nil { // the same for everybody: encoded once
-		frame, err := control.Encode(r.cfg.codec, control.TypeBeatAnswer, control.BeatAnswer{Every: pace})
+		frame, err := control.Encode(r.cfg.codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(pace)})
 		if err != nil {
 			r.mu.Unlock()
 			return err
@@ -144,8 +144,8 @@ func (r *Registry) running() *Running {
 		return nil
 	}
 	running := &Running{
-		Number: u.number, Started: u.start, Messages: u.task.Messages, Payload: u.task.Payload,
-		Total: int64(u.task.Messages) * int64(len(u.senders)),
+		Number: u.number, Started: u.start, Messages: int(u.task.Messages), Payload: int(u.task.Payload),
+		Total: u.task.Messages * int64(len(u.senders)),
 	}
 	running.Sent, running.Received = r.progress(u)
 	return running
@@ -169,7 +169,7 @@ func (r *Registry) keep(u *run) {
 		r.results = r.results[1:]
 	}
 	r.results = append(r.results, RunResult{
-		Number: u.number, Started: u.start, Messages: u.task.Messages, Payload: u.task.Payload,
+		Number: u.number, Started: u.start, Messages: int(u.task.Messages), Payload: int(u.task.Payload),
 		Sent: s.Sum.Sent, Received: s.Sum.Received, Elapsed: s.Elapsed, Rate: s.Rate(),
 		MeanHops: s.MeanHops, MaxHops: s.MaxHops, Exact: s.Exact(), Verdict: s.Verdict(),
 	})

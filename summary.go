@@ -96,7 +96,7 @@ func (r *Registry) summarize(u *run) *Summary {
 		row.Sent, row.Received, row.Relayed, row.Unknown = c.Sent, c.Received, c.Relayed, c.Unknown
 		row.SumSent, row.SumReceived, row.SumUnknown = c.SumSent, c.SumReceived, c.SumUnknown
 		hops, received = hops+c.Hops, received+c.Received
-		s.MaxHops = max(s.MaxHops, c.MaxHops)
+		s.MaxHops = max(s.MaxHops, control.Int(c.MaxHops))
 		if err, failed := u.errors[m.Ref()]; failed { // that of a node that was lost says that it was
 			s.Wrong = append(s.Wrong, err)
 		}

@@ -64,7 +64,7 @@ type tally struct {
 
 type received struct {
 	n, sum, hops int64
-	maxHops      int
+	maxHops      int64
 }
 
 // show is called by the handler.
@@ -119,7 +119,7 @@ func (t *traffic) received(d *plane.Delivery) {
 	c.row.n++
 	c.row.sum += value(d.Body)
 	c.row.hops += int64(d.Hops)
-	c.row.maxHops = max(c.row.maxHops, d.Hops)
+	c.row.maxHops = max(c.row.maxHops, int64(d.Hops))
 	if !d.More {
 		c.show()
 	}
@@ -155,12 +155,12 @@ func (t *traffic) lose(sink uint64, port uint8, body []byte, unknown bool) {
 }
 
 // returned counts the messages of a run that came back.
-func (l *ledger) returned(port uint8) (n int) {
+func (l *ledger) returned(port uint8) (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for to, lost := range l.lost {
 		if to.port == port {
-			n += int(lost.N)
+			n += lost.N
 		}
 	}
 	return n
@@ -291,7 +291,7 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 	}
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	body := make([]byte, max(4, task.Payload))
-	sent, back := 0, 0 // back: of those sent, the ones that sinks did not handle before they left
+	sent, back := int64(0), int64(0) // back: of those sent, the ones that sinks did not handle before they left
 	for {
 		for sent-back < task.Messages && len(drawn) > 0 {
 			pick := rng.IntN(len(drawn))
@@ -312,7 +312,7 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 				l.sent.Add(0x100)
 			}
 		}
-		l.sent.Store(int64(task.Messages))
+		l.sent.Store(task.Messages)
 		if err := t.l.plane.Await(ctx, sinks...); err != nil {
 			return err
 		}

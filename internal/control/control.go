@@ -6,7 +6,15 @@
 // them. PROTOCOL.md says who sends what when.
 package control
 
-import "github.com/x/ringdht/internal/wire"
+import (
+	"math"
+
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Int is a number of a message as an int, cut to what that holds. Messages have no int:
+// what a member of 64 bits sends, one of 32 bits must be able to read.
+func Int(n int64) int { return int(max(math.MinInt, min(n, math.MaxInt))) }
 
 // The control frames, in the order in which a node meets them. N marks those a
 // node sends, R those the registry sends.
@@ -49,22 +57,22 @@ type Register struct {
 	// sight of it, or is a new one that has to learn of it. 0 for a new life.
 	Life  uint64 `json:"life"`
 	Epoch uint64 `json:"epoch"` // of what it was told last, 0 for nothing
-	Size  int    `json:"size"`  // the entries asked for at the set-up, 0 for ceil(log2) of the members
+	Size  int64  `json:"size"`  // the entries asked for at the set-up, 0 for ceil(log2) of the members
 	Plan  Plan   `json:"plan"`  // of the tables
 	Ready bool   `json:"ready"` // it was told that everybody's tables lead to it
 	Run   uint64 `json:"run"`   // the latest traffic run that it knows of
 	Over  []Over `json:"over"`  // lives that it was told are over, the latest few
-	Every int    `json:"every"` // see Beat
+	Every int64  `json:"every"` // see Beat
 }
 
 // Registered admits a node and states what holds for the whole ring.
 type Registered struct {
 	ID         uint64 `json:"id"`
 	Life       uint64 `json:"life"` // incarnation
-	Members    int    `json:"members"`
-	Bits       int    `json:"bits"`
-	MaxPayload int    `json:"max_payload"` // bytes
-	HopLimit   int    `json:"hop_limit"`
+	Members    int64  `json:"members"`
+	Bits       int64  `json:"bits"`
+	MaxPayload int64  `json:"max_payload"` // bytes
+	HopLimit   int64  `json:"hop_limit"`
 	Lease      int64  `json:"lease_ms"`
 	Epoch      uint64 `json:"epoch"`
 }
@@ -128,7 +136,7 @@ type Over struct {
 }
 
 // Plan says by which rule a ring's tables are made. It makes no difference to nodes.
-type Plan int
+type Plan int64
 
 const (
 	Classic    Plan = iota // entry i is 2^i positions ahead
@@ -139,9 +147,9 @@ const (
 type Manifest struct {
 	Epoch      uint64   `json:"epoch"`
 	Life       uint64   `json:"life"` // the latest that was admitted, of any member
-	Size       int      `json:"size"` // the entries asked for at the set-up, 0 for ceil(log2) of the members
+	Size       int64    `json:"size"` // the entries asked for at the set-up, 0 for ceil(log2) of the members
 	Plan       Plan     `json:"plan"` // of the tables, for a registry to come
-	Members    int      `json:"members"`
+	Members    int64    `json:"members"`
 	Entries    []Peer   `json:"entries"`    // clockwise
 	Successors []Peer   `json:"successors"` // clockwise, the first is the first entry
 	Detours    []Detour `json:"detours"`
@@ -166,7 +174,7 @@ type Detour struct {
 
 // Slot is one entry of a table.
 type Slot struct {
-	At   int    `json:"at"`
+	At   int64  `json:"at"`
 	ID   uint64 `json:"id"`
 	Life uint64 `json:"life"`
 	Addr string `json:"addr"`
@@ -176,8 +184,8 @@ type Slot struct {
 // not every codec tells an empty list from none.
 type Update struct {
 	Epoch         uint64   `json:"epoch"`
-	Members       int      `json:"members"`
-	Entries       int      `json:"entries"` // that the table has from now on
+	Members       int64    `json:"members"`
+	Entries       int64    `json:"entries"` // that the table has from now on
 	Slots         []Slot   `json:"slots"`   // those that changed
 	NewSuccessors bool     `json:"new_successors"`
 	Successors    []Peer   `json:"successors"`
@@ -192,7 +200,7 @@ type Update struct {
 // all.
 type Announce struct {
 	Epoch   uint64   `json:"epoch"` // the ring's, which need not concern this node
-	Members int      `json:"members"`
+	Members int64    `json:"members"`
 	Added   []uint64 `json:"added"`
 	Lives   []uint64 `json:"lives"` // theirs, in the same order: every earlier one is over
 	Idle    []uint64 `json:"idle"`  // of them, those that take no part in traffic runs
@@ -226,7 +234,7 @@ type Ready struct {
 // Beat says that the node lives, how far its run is, and, if anything of it is new since
 // the last beat over the same connection, how the node is.
 type Beat struct {
-	Every    int      `json:"every"` // the pace that the node goes by, see BeatAnswer
+	Every    int64    `json:"every"` // the pace that the node goes by, see BeatAnswer
 	Sent     int64    `json:"sent"`
 	Received int64    `json:"received"`
 	Status   []Status `json:"status"` // one, or none
@@ -237,7 +245,7 @@ type Beat struct {
 // else.
 type Status struct {
 	Epoch    uint64   `json:"epoch"` // of the table in use
-	Members  int      `json:"members"`
+	Members  int64    `json:"members"`
 	Counters []int64  `json:"counters"` // see PROTOCOL.md
 	Hops     []int64  `json:"hops"`     // messages delivered, by links crossed
 	Latency  []int64  `json:"latency"`  // deliveries that took up to 1, 2, 4 ... microseconds
@@ -251,14 +259,14 @@ type Status struct {
 // does: every so many thirds of the lease, and each may take the other for dead after so
 // many leases. It is 1 but in large rings, see membership.MaxBeats.
 type BeatAnswer struct {
-	Every int `json:"every"`
+	Every int64 `json:"every"`
 }
 
 // Task starts a run.
 type Task struct {
 	Run      uint64 `json:"run"`
-	Messages int    `json:"messages"`
-	Payload  int    `json:"payload"` // bytes, 4 or more
+	Messages int64  `json:"messages"`
+	Payload  int64  `json:"payload"` // bytes, 4 or more
 }
 
 // Finished says that every message of the run was delivered, or why not.
@@ -283,7 +291,7 @@ type Summary struct {
 	Unknown     int64  `json:"unknown"` // of the sent, those of unknown outcome
 	SumUnknown  int64  `json:"sum_unknown"`
 	Hops        int64  `json:"hops"` // of the received, added up
-	MaxHops     int    `json:"max_hops"`
+	MaxHops     int64  `json:"max_hops"`
 }
 
 // Explain asks for the pairs of the run that was collected last.

@@ -165,7 +165,7 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 				}
 			}
 		}
-		a.Members = len(alive)
+		a.Members = int64(len(alive))
 		was := slices.Clone(l.Others)
 		next := l.Announce(a, rng.Uint64N)
 		if !slices.Equal(was, l.Others) {

@@ -17,7 +17,7 @@ type Local struct {
 	Bits int
 
 	Epoch      uint64
-	Size       int // entries asked for at the set-up
+	Size       int64 // entries asked for at the set-up
 	Plan       control.Plan
 	Members    int
 	Entries    []control.Peer
@@ -46,7 +46,7 @@ func (l *Local) remember(gone []control.Ref, epoch uint64) []control.Over {
 // Manifest is what the node knows after it was told everything.
 func (l *Local) Manifest(m control.Manifest) (*Local, error) {
 	next := &Local{
-		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: m.Members,
+		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
 		Others: m.Others, Newest: m.Life, Idle: make(map[uint64]struct{}, len(m.Idle)),
 	}
@@ -69,7 +69,7 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 	if u.Entries < 0 || u.Entries > ring.MaxTable {
 		return nil, fmt.Errorf("a table of %d entries", u.Entries)
 	}
-	next.Epoch, next.Members = u.Epoch, u.Members
+	next.Epoch, next.Members = u.Epoch, control.Int(u.Members)
 	next.Over = l.remember(u.Gone, u.Epoch)
 	next.Entries = make([]control.Peer, u.Entries)
 	copy(next.Entries, l.Entries)
@@ -93,7 +93,7 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 // list, so nothing is copied that does not change.
 func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Local {
 	next := *l
-	next.Members = a.Members
+	next.Members = control.Int(a.Members)
 	next.Newest = l.Newest
 	for _, life := range a.Lives {
 		next.Newest = max(next.Newest, life)

@@ -17,7 +17,7 @@ func (a *Authority) peers(refs []ring.Ref) []control.Peer {
 // manifest is everything that a member is to know. known is as from [Authority.known].
 func (a *Authority) manifest(m *member, view ring.View, members int, known []*member) control.Manifest {
 	note := control.Manifest{
-		Epoch: a.epoch, Life: a.life, Size: a.layout.K, Members: members,
+		Epoch: a.epoch, Life: a.life, Size: int64(a.layout.K), Members: int64(members),
 		Entries: a.peers(view.Entries), Successors: a.peers(view.Successors),
 		Detours: m.detours, Hold: m.hold,
 	}

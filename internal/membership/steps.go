@@ -180,10 +180,10 @@ func (a *Authority) plan() {
 		if m.full { // below, when its detours are known
 			continue
 		}
-		u := &control.Update{Epoch: a.epoch, Members: len(tables), Entries: c.Size}
+		u := &control.Update{Epoch: a.epoch, Members: int64(len(tables)), Entries: int64(c.Size)}
 		for _, s := range c.Slots {
 			p := a.by[s.Peer.ID]
-			u.Slots = append(u.Slots, control.Slot{At: s.At, ID: p.ID, Life: p.Life, Addr: p.Addr})
+			u.Slots = append(u.Slots, control.Slot{At: int64(s.At), ID: p.ID, Life: p.Life, Addr: p.Addr})
 		}
 		if c.Successors != nil {
 			u.NewSuccessors, u.Successors = true, a.peers(c.Successors)
@@ -211,7 +211,7 @@ func (a *Authority) plan() {
 			}
 			a.tell(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
 			if u != nil && len(u.Gone) > 0 { // for which a manifest has no room
-				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: len(tables), Gone: u.Gone})
+				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(tables)), Gone: u.Gone})
 			}
 		case u != nil:
 			a.tell(m, control.TypeUpdate, *u)
@@ -228,7 +228,7 @@ func (a *Authority) updateFor(told map[uint64]*control.Update, id uint64) *contr
 	u := told[id]
 	if u == nil {
 		view, _ := a.plans.View(id)
-		u = &control.Update{Epoch: a.epoch, Members: a.inTables, Entries: len(view.Entries)}
+		u = &control.Update{Epoch: a.epoch, Members: int64(a.inTables), Entries: int64(len(view.Entries))}
 		told[id] = u
 	}
 	return u
@@ -275,7 +275,7 @@ func (a *Authority) announce(now Time) (next Time) {
 		return soonest(next, due)
 	}
 	a.goneAt = now
-	note := control.Announce{Epoch: a.epoch, Members: len(a.tables())}
+	note := control.Announce{Epoch: a.epoch, Members: int64(len(a.tables()))}
 	for _, m := range known {
 		m.announced = true
 		note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)

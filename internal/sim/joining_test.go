@@ -47,7 +47,7 @@ func (p *process) connected(c *conn) {
 	r := register{Request: membership.Request{Addr: p.addr, Traffic: true}}
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Life, r.Token, r.Ready = true, n.ref.ID, n.ref.Life, p.token, n.ready
-		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, n.local.Size, n.local.Plan, n.local.Over
+		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over
 	} else {
 		p.token = p.w.net.Uint64()
 		r.Token = p.token

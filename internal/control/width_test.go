@@ -1,0 +1,43 @@
+package control
+
+import (
+	"math"
+	"reflect"
+	"testing"
+)
+
+// What a member of 64 bits may send, one of 32 bits must be able to read: no number in a
+// message depends on the machine.
+func TestNumbersAreAsWideEverywhere(t *testing.T) {
+	var look func(t *testing.T, typ reflect.Type)
+	look = func(t *testing.T, typ reflect.Type) {
+		switch typ.Kind() {
+		case reflect.Struct:
+			for i := range typ.NumField() {
+				f := typ.Field(i)
+				t.Run(f.Name, func(t *testing.T) { look(t, f.Type) })
+			}
+		case reflect.Slice:
+			look(t, typ.Elem())
+		case reflect.Int64, reflect.Uint64, reflect.Bool, reflect.String:
+		case reflect.Uint8: // a code
+		default:
+			t.Errorf("a %v", typ)
+		}
+	}
+	for _, m := range []any{
+		Register{}, Registered{}, Refused{}, Deregister{}, Deregistered{}, Manifest{}, Linked{}, Ready{}, Beat{}, BeatAnswer{},
+		Task{}, Finished{}, Collect{}, Summary{}, Explain{}, Pairs{}, Trace{}, Traced{}, Bye{}, Update{}, Announce{}, Trouble{}, Ping{},
+	} {
+		typ := reflect.TypeOf(m)
+		t.Run(typ.Name(), func(t *testing.T) { look(t, typ) })
+	}
+}
+
+func TestInt(t *testing.T) {
+	for n, want := range map[int64]int{0: 0, -5: -5, math.MaxInt64: math.MaxInt, math.MinInt64: math.MinInt, math.MaxInt32: math.MaxInt32} {
+		if got := Int(n); got != want {
+			t.Errorf("%d is %d", n, got)
+		}
+	}
+}
