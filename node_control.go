@@ -269,7 +269,7 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 	case control.TypeTask:
 		var task control.Task
 		if err := ctl.Decode(body, &task); err != nil {
-			return err
+			return n.refuseTask(ctl, body, err)
 		}
 		local := l.local.Load() // who is announced from here on is not part of the run
 		n.wg.Go(func() { l.traffic.run(task, local) })

@@ -30,18 +30,20 @@ type run struct {
 	phase   phase
 	done    chan error    // what conduct returned
 	summary *Summary      // set before that, unless it is an error
-	nodes   []ring.Member // all that relay
+	nodes   []ring.Member // all that relay, and
+	late    []ring.Member // those that came when it had begun
 	senders []ring.Member
 	start   time.Time
 	elapsed time.Duration
 
-	sending map[ring.Ref]struct{}        // not finished
-	errors  map[ring.Ref]string          // of nodes that could not finish
-	lost    map[ring.Ref]string          // nodes that are gone, and why
-	wanting map[ring.Ref]struct{}        // summaries
-	sums    map[ring.Ref]control.Summary //
-	pairing map[ring.Ref]struct{}        // pairs
-	pairs   map[ring.Ref]control.Pairs   //
+	sending  map[ring.Ref]struct{}        // not finished
+	reminded map[ring.Ref]int             // how often each was asked the same again
+	errors   map[ring.Ref]string          // of nodes that could not finish
+	lost     map[ring.Ref]string          // nodes that are gone, and why
+	wanting  map[ring.Ref]struct{}        // summaries
+	sums     map[ring.Ref]control.Summary //
+	pairing  map[ring.Ref]struct{}        // pairs
+	pairs    map[ring.Ref]control.Pairs   //
 }
 
 // phase is what the nodes were last asked for.
@@ -201,7 +203,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	u := &run{
 		number: r.runs, task: control.Task{Run: r.runs, Messages: int64(t.Messages), Payload: int64(t.Payload)},
 		done: make(chan error, 1), nodes: nodes, senders: senders, start: time.Now(),
-		sending: refs(senders), wanting: refs(nodes), pairing: refs(senders), lost: make(map[ring.Ref]string),
+		sending: refs(senders), wanting: refs(nodes), pairing: refs(senders), lost: make(map[ring.Ref]string), reminded: make(map[ring.Ref]int),
 		errors: make(map[ring.Ref]string), sums: make(map[ring.Ref]control.Summary), pairs: make(map[ring.Ref]control.Pairs),
 	}
 	r.run = u
@@ -248,8 +250,8 @@ func (r *Registry) seeThrough(u *run) error {
 	}
 	r.mu.Lock()
 	u.elapsed = time.Since(u.start)
-	u.phase = collecting
-	r.ask(u.nodes, control.TypeCollect, control.Collect{Run: u.number})
+	u.next(collecting)
+	r.ask(u.all(), control.TypeCollect, control.Collect{Run: u.number})
 	r.mu.Unlock()
 	if err := r.await(r.ctx, func() bool { return len(u.wanting) == 0 }); err != nil {
 		return err
@@ -260,7 +262,7 @@ func (r *Registry) seeThrough(u *run) error {
 		r.mu.Unlock()
 		return nil
 	}
-	u.phase = explaining
+	u.next(explaining)
 	r.ask(u.senders, control.TypeExplain, control.Explain{Run: u.number})
 	r.mu.Unlock()
 	return r.await(r.ctx, func() bool { return len(u.pairing) == 0 })

@@ -226,8 +226,8 @@ func (s *session) admit(ctx context.Context, req control.Register) error {
 			return false
 		}
 		if err == nil {
-			r.runs = max(r.runs, req.Run)
-			err = s.enter(m)
+			r.runs = max(r.runs, r.after(req))
+			err = s.enter(m, req.Run)
 		}
 		r.stir()
 		return true
@@ -240,8 +240,8 @@ func (s *session) admit(ctx context.Context, req control.Register) error {
 
 // enter makes the session that of a member; it needs mu. The answer is queued before
 // anything that the steward has for the member. If it cannot be delivered the session
-// ends.
-func (s *session) enter(m ring.Member) error {
+// ends. knows is the latest run that the member knows of.
+func (s *session) enter(m ring.Member, knows uint64) error {
 	r := s.r
 	if before := r.sessions[m.Ref()]; before != nil { // its connection ended, and nobody has noticed here
 		before.leave()
@@ -258,7 +258,7 @@ func (s *session) enter(m ring.Member) error {
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.lease.Milliseconds(), Epoch: r.members.Epoch(),
 	})
 	if r.run != nil {
-		r.run.remind(s)
+		r.run.come(s, knows)
 	}
 	return err
 }

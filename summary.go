@@ -18,6 +18,23 @@ type Summary struct {
 	Elapsed  time.Duration `json:"elapsed_ns"`
 	MeanHops float64       `json:"mean_hops"` // of the messages received by the nodes that lived
 	MaxHops  int           `json:"max_hops"`
+	// Hops is the links that the messages received by the nodes that lived have crossed,
+	// added up. Wasted is how often messages were relayed in vain: copies that a full
+	// queue dropped on their way and that were sent again, and copies of what had been
+	// received. It is 0 unless the ring is overloaded or its tables change.
+	//
+	// A message that crossed h links was relayed h-1 times, so
+	//
+	//	Sum.Relayed = Hops - Sum.Received + Wasted
+	//
+	// exactly, in each run during which no node died or left (no row is Lost), no
+	// connection between nodes broke, and the tables stayed. Where a row is Lost, the
+	// relays of that node are missing. What is under way when a connection breaks is
+	// relayed again and not Wasted. Other tables may have a message overtake the one
+	// before it, which is sent again for nothing, and what of that is still under way
+	// when the run ends is in neither figure.
+	Hops   int64 `json:"hops"`
+	Wasted int64 `json:"wasted"`
 	// Lost says which nodes died or left during the run, and why; usually empty.
 	Lost []string `json:"lost"`
 	// Wrong says what is off and between whom; empty when the account balances.
@@ -31,6 +48,7 @@ type NodeSummary struct {
 	ID          ID     `json:"id"`
 	Addr        string `json:"addr"`
 	Lost        bool   `json:"lost"` // it died or left during the run
+	Late        bool   `json:"late"` // it came during the run, which made it relay only
 	Sent        int64  `json:"sent"`
 	Received    int64  `json:"received"`
 	Relayed     int64  `json:"relayed"`
@@ -70,7 +88,8 @@ func (s *Summary) Rate() float64 {
 // agree says that what was sent and what was received add up to the same.
 func (u *run) agree() bool {
 	var sent, received, sumSent, sumReceived, unknown int64
-	for _, c := range u.sums {
+	for _, m := range u.nodes {
+		c := u.sums[m.Ref()]
 		sent, received, unknown = sent+c.Sent, received+c.Received, unknown+c.Unknown
 		sumSent, sumReceived = sumSent+c.SumSent, sumReceived+c.SumReceived
 	}
@@ -81,11 +100,19 @@ func (u *run) agree() bool {
 func (r *Registry) summarize(u *run) *Summary {
 	s := &Summary{Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
 	rows := make(map[ring.Ref]*NodeSummary, len(u.nodes))
-	s.Nodes = make([]NodeSummary, len(u.nodes))
-	var hops, received int64
-	for i, m := range u.nodes {
+	all := u.all()
+	slices.SortStableFunc(all, func(a, b ring.Member) int { return cmp.Compare(a.ID, b.ID) })
+	s.Nodes = make([]NodeSummary, len(all))
+	var received int64
+	for i, m := range all {
 		row := &s.Nodes[i]
-		*row = NodeSummary{ID: ID(m.ID), Addr: m.Addr}
+		*row = NodeSummary{ID: ID(m.ID), Addr: m.Addr, Late: slices.Contains(u.late, m)}
+		if row.Late {
+			c, told := u.sums[m.Ref()]
+			row.Lost, row.Relayed = !told, c.Relayed
+			s.Wasted += c.Wasted
+			continue
+		}
 		rows[m.Ref()] = row
 		if why, lost := u.lost[m.Ref()]; lost {
 			row.Lost = true
@@ -95,7 +122,8 @@ func (r *Registry) summarize(u *run) *Summary {
 		c := u.sums[m.Ref()]
 		row.Sent, row.Received, row.Relayed, row.Unknown = c.Sent, c.Received, c.Relayed, c.Unknown
 		row.SumSent, row.SumReceived, row.SumUnknown = c.SumSent, c.SumReceived, c.SumUnknown
-		hops, received = hops+c.Hops, received+c.Received
+		s.Hops, received = s.Hops+c.Hops, received+c.Received
+		s.Wasted += c.Wasted
 		s.MaxHops = max(s.MaxHops, control.Int(c.MaxHops))
 		if err, failed := u.errors[m.Ref()]; failed { // that of a node that was lost says that it was
 			s.Wrong = append(s.Wrong, err)
@@ -105,7 +133,7 @@ func (r *Registry) summarize(u *run) *Summary {
 		}
 	}
 	if received > 0 {
-		s.MeanHops = float64(hops) / float64(received)
+		s.MeanHops = float64(s.Hops) / float64(received)
 	}
 	if len(u.lost) > 0 || !u.agree() {
 		s.Wrong = append(s.Wrong, u.settle(rows)...)

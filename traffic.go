@@ -36,8 +36,7 @@ type traffic struct {
 
 // ledger is the account of one run.
 type ledger struct {
-	sent    atomic.Int64 // so far, for progress
-	relayed int64        // by the plane before the run
+	sent atomic.Int64 // so far, for progress
 
 	mu      sync.Mutex
 	outcome []control.Pair         // of what this node sent, when it has finished
@@ -56,7 +55,8 @@ type lane struct {
 type tally struct {
 	ledger *ledger
 	port   uint8
-	row    received // the handler's own
+	over   atomic.Bool // the run is none any more, see [traffic.heard]
+	row    received    // the handler's own
 
 	mu    sync.Mutex
 	shown received
@@ -88,12 +88,12 @@ func (c *tally) seen() received {
 func newTraffic(l *life) *traffic {
 	t := &traffic{l: l}
 	t.idle.L = &t.mu
-	t.ledger.Store(newLedger(0))
+	t.ledger.Store(newLedger())
 	return t
 }
 
-func newLedger(relayed int64) *ledger {
-	return &ledger{sources: make(map[lane]*tally), lost: make(map[lane]*control.Pair), relayed: relayed}
+func newLedger() *ledger {
+	return &ledger{sources: make(map[lane]*tally), lost: make(map[lane]*control.Pair)}
 }
 
 // received takes one message; calls for one source do not overlap.
@@ -104,7 +104,7 @@ func (t *traffic) received(d *plane.Delivery) {
 	}
 	current := t.ledger.Load()
 	c, ok := (*d.Slot).(*tally)
-	if !ok || c.ledger != current || c.port != d.Port {
+	if !ok || c.ledger != current || c.port != d.Port || c.over.Load() {
 		if ok {
 			c.show()
 		}
@@ -212,6 +212,7 @@ func (t *traffic) run(task control.Task, local *membership.Local) {
 		return
 	}
 	t.running, t.task = true, task.Run
+	t.heard(task.Run)
 	ctx, abort := context.WithCancel(t.l.ctx)
 	t.abort = abort
 	t.mu.Unlock()
@@ -270,7 +271,7 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 	if !n.cfg.traffic {
 		return errors.New("it does not take part in traffic runs (WithTraffic)")
 	}
-	if task.Messages < 0 || task.Payload > t.l.self.MaxPayload {
+	if task.Messages < 0 || task.Payload > int64(t.l.self.MaxPayload) {
 		return fmt.Errorf("a run of %d messages of %d bytes makes no sense", task.Messages, task.Payload)
 	}
 	var outcome []control.Pair
@@ -376,11 +377,12 @@ func (t *traffic) collect(run uint64) control.Summary {
 	if t.before != nil && t.collected.Run == run { // the first answer was lost
 		return t.collected
 	}
-	relayed := t.l.plane.RelayedOn(portTraffic)
 	l := t.ledger.Load()
-	t.ledger.Store(newLedger(relayed))
+	t.ledger.Store(newLedger())
 	s := l.received(trafficPort(run))
-	s.Run, s.Relayed = run, relayed-l.relayed
+	s.Run = run
+	s.Relayed, s.Wasted = t.l.plane.TakeRelays(trafficPort(run))
+	t.heard(run)
 	if t.task == run {
 		for _, p := range l.outcome {
 			s.Sent += p.N

@@ -286,6 +286,7 @@ type Summary struct {
 	Sent        int64  `json:"sent"`
 	Received    int64  `json:"received"`
 	Relayed     int64  `json:"relayed"`
+	Wasted      int64  `json:"wasted"` // relays of frames that ended here and were not handed over
 	SumSent     int64  `json:"sum_sent"`
 	SumReceived int64  `json:"sum_received"`
 	Unknown     int64  `json:"unknown"` // of the sent, those of unknown outcome

@@ -45,8 +45,9 @@ type counters struct {
 	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
 	overshoot, inboxFull, stale, malformed   atomic.Int64
 	refused, detoured, requeued, unlisted    atomic.Int64
-	frames, bytesIn, reads, bytesOut, writes atomic.Int64    // bytes and calls of connections that have ended
-	relayedPort                              [2]atomic.Int64 // ports below 128, and the rest
+	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // bytes and calls of connections that have ended
+	relayed                                  relays
+	wasted                                   relays // see TakeRelays
 	hops                                     [HopCounts]atomic.Int64
 	latency                                  latency
 }
@@ -59,7 +60,7 @@ func (p *Plane) count(out outgoing) Counters {
 	c := &p.counters
 	s := Counters{
 		Sent: out.sent, Queued: out.waiting, Delivered: c.delivered.Load(),
-		Relayed:       c.relayedPort[0].Load() + c.relayedPort[1].Load(),
+		Relayed:       c.relayed.total(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
 		Dropped: Dropped{
@@ -124,10 +125,4 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 		}
 	}
 	return sum
-}
-
-// RelayedOn counts the messages passed on for a port and all others of its half:
-// those below 128, or the rest.
-func (p *Plane) RelayedOn(port uint8) int64 {
-	return p.counters.relayedPort[port>>7].Load()
 }

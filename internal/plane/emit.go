@@ -102,9 +102,11 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 		switch i {
 		case nobody:
 			p.counters.noRoute.Add(1)
+			p.waste(f, int(f.Hops()))
 			return false
 		case down:
 			p.counters.linkDown.Add(1)
+			p.waste(f, int(f.Hops()))
 			return false
 		}
 		w := s.ways[i]
@@ -138,6 +140,7 @@ func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 			case f.Type() == wire.Ping:
 			case p.gate.shut.Load():
 				p.counters.linkDown.Add(1)
+				p.waste(f, int(f.Hops()))
 			case p.reroute(l, f):
 				n++
 			}
@@ -148,4 +151,7 @@ func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 }
 
 // dropped counts frames that found the queue of their link at its bound.
-func (p *Plane) dropped(frames []byte) { p.counters.queueFull.Add(int64(wire.Count(frames))) }
+func (p *Plane) dropped(frames []byte) {
+	p.counters.queueFull.Add(int64(wire.Count(frames)))
+	p.wasteAll(frames)
+}

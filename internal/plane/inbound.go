@@ -159,6 +159,7 @@ func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
 				continue
 			}
 			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Life, f.Src(), b.Incarnation, f.Seq(), first())}
+			in.r.OnDrop(p.dropHeld)
 			in.turn.in = in
 			p.in[f.Src()] = in
 			if p.Over != nil && p.Over(f.Src(), b.Incarnation) { // it comes late
@@ -250,6 +251,10 @@ func (rc *reception) data(in *inbound, f wire.Frame) {
 		in.silent = 0
 	}
 	switch v {
+	case stream.Duplicate, stream.Stale, stream.Full, stream.Beyond:
+		p.wasteAt(f)
+	}
+	switch v {
 	case stream.Accepted:
 		rc.arrived(in)
 	case stream.Held:
@@ -323,6 +328,7 @@ func (rc *reception) close(f wire.Frame) {
 // batch and source.
 func (rc *reception) unknown(f wire.Frame) {
 	rc.p.counters.stale.Add(1)
+	rc.p.wasteAt(f)
 	if rc.reset != f.Src() {
 		rc.reset = f.Src()
 		rc.answer(wire.Reset, f, nil)

@@ -104,6 +104,8 @@ type Plane struct {
 	stop   context.CancelCauseFunc
 	worker func() // p.work as a value: go p.worker() then allocates nothing
 
+	dropHeld func(wire.Frame) // p.wasteAt as a value, one for all streams
+
 	// Broken tells that a link of the table in use has ended. It is set at
 	// construction.
 	Broken chan struct{}
@@ -175,6 +177,7 @@ func New(c Config) *Plane {
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
+	p.dropHeld = p.wasteAt
 	p.sched.wake = make(chan struct{}, 1)
 	p.sched.trust = newTrust()
 	return p

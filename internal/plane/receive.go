@@ -34,12 +34,13 @@ type reception struct {
 	ready    []*turn // streams that became ready for a handler
 	accepted int     // bytes added to inboxes
 	frames   int64
-	relayed  [2]int64 // messages passed on, by port
-	reset    uint64   // source that was last told to reset, in this batch
-	bid      uint64   // source that was last bid farewell, in this batch
-	pressed  int      // bytes given to what is crowded since the last respite, see press
-	rest     bool     // a respite is due
-	crowded  bool     // something fills up, see press
+	relayed  int64  // messages passed on, of
+	port     uint8  // this run, see onRun
+	reset    uint64 // source that was last told to reset, in this batch
+	bid      uint64 // source that was last bid farewell, in this batch
+	pressed  int    // bytes given to what is crowded since the last respite, see press
+	rest     bool   // a respite is due
+	crowded  bool   // something fills up, see press
 }
 
 func (p *Plane) reception(l *line) *reception {
@@ -140,7 +141,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			rc.runs[run].to = int32(at)
 			rc.frames++
 			if onward {
-				rc.relayed[f.Port()>>7]++
+				rc.relayed++
 			}
 			continue
 		}
@@ -179,6 +180,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			// Without a table there is no idea of who exists: this node is part of an
 			// epoch that others use already. The stream asks again.
 			p.counters.linkDown.Add(1)
+			p.wasteAt(f)
 			continue
 		}
 		detour := f.Detour() // to its end, which lies anywhere
@@ -186,10 +188,12 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			// It passed its sink: the peer's table is wrong. To route it on would
 			// take it around the ring again.
 			p.counters.overshoot.Add(1)
+			p.wasteAt(f)
 			continue
 		}
 		if hops >= p.HopLimit {
 			p.counters.hopLimit.Add(1)
+			p.wasteAt(f)
 			rc.refuse(f, wire.HopLimit)
 			continue
 		}
@@ -202,6 +206,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			}
 		}
 		if i < 0 {
+			p.wasteAt(f)
 			if i == nobody {
 				p.counters.noRoute.Add(1)
 				rc.refuse(f, wire.NoSuchNode)
@@ -213,7 +218,8 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 		to := rc.relay(i, from, at)
 		switch f.Type() {
 		case wire.Data, wire.Cast:
-			rc.relayed[f.Port()>>7]++
+			rc.onRun(runOf(f))
+			rc.relayed++
 			if !f.Detour() {
 				run, onward, far = to, true, f.Hops()
 			}
@@ -221,12 +227,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			rc.answerTrace(f, false)
 		}
 	}
-	for port := range rc.relayed { // before they leave: they may be counted at once
-		if rc.relayed[port] > 0 {
-			p.counters.relayedPort[port].Add(rc.relayed[port])
-			rc.relayed[port] = 0
-		}
-	}
+	rc.countRelays() // before they leave: their run may be counted at once
 	for _, i := range rc.touched {
 		rc.pass(s.ways[i], batch, rc.stretches(rc.ways[i]))
 	}

@@ -81,7 +81,7 @@ func TestRelayAllocatesNothing(t *testing.T) {
 	if allocs := testing.AllocsPerRun(runs, pass); allocs/frames > 0.001 {
 		t.Errorf("%v allocations for %d relayed messages", allocs, frames)
 	}
-	if got := p.RelayedOn(0); got < frames*runs {
+	if got := p.Counters().Relayed; got < frames*runs {
 		t.Errorf("relayed %d", got)
 	}
 }

@@ -60,8 +60,11 @@ func TestFramesAlike(t *testing.T) {
 			t.Error("the source is not told of the hop limit")
 		}
 		r.dropped(Dropped{HopLimit: 2})
-		if a, b := r.p.RelayedOn(0), r.p.RelayedOn(130); a != 8 || b != 2 {
-			t.Error("relayed", a, b)
+		if all := r.p.Counters().Relayed; all != 10 {
+			t.Error("relayed", all)
+		}
+		if ofRun, wasted := r.p.TakeRelays(130); ofRun != 2 || wasted != 0 {
+			t.Error("relayed", ofRun, "of the run, wasted", wasted)
 		}
 	})
 }

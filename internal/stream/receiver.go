@@ -36,6 +36,7 @@ type Receiver struct {
 	starved     bool   // the next in order found no room
 	trimmed     uint64 // next at the last Trim, if there was a hole
 	cut         bool   // nothing is taken from next on, see Cut
+	dropping    func(wire.Frame)
 
 	round  uint32 // latest Sync
 	asked  uint64 // the source wants to hear when done reaches this
@@ -51,6 +52,10 @@ func NewReceiver(self, life, peer, peerLife, gen, first uint64) *Receiver {
 	r.restart(peerLife, gen, first)
 	return r
 }
+
+// OnDrop has f hear of each frame that is given up after it was [Held]. It must not call
+// the receiver.
+func (r *Receiver) OnDrop(f func(wire.Frame)) { r.dropping = f }
 
 func (r *Receiver) restart(peerLife, gen, first uint64) {
 	// What the handler has not seen yet of the stream before was acknowledged as
@@ -315,6 +320,11 @@ func (r *Receiver) Trim() {
 }
 
 func (r *Receiver) dropHeld() {
+	if r.dropping != nil {
+		for _, f := range r.held {
+			r.dropping(f)
+		}
+	}
 	r.farthest = 0
 	r.held = nil // a map that is cleared keeps its memory
 	r.heldBytes = 0

@@ -13,7 +13,7 @@ import (
 )
 
 // Summary is the account of a traffic run: a line per node, the sums, the verdict,
-// and how far and fast the messages went. When nodes were lost it says which, and of
+// and how far and fast the messages went, and how often they were relayed in vain. When nodes were lost it says which, and of
 // how many messages nobody knows what became of them.
 func Summary(s *ringdht.Summary) string {
 	columns := []table.Column{table.Left("node"), table.Right("packets sent"), table.Right("packets received"),
@@ -31,15 +31,22 @@ func Summary(s *ringdht.Summary) string {
 		t.Row(cells...)
 	}
 	for _, n := range s.Nodes {
-		if n.Lost {
+		switch {
+		case n.Lost:
 			row(fmt.Sprintf("%d (lost)", n.ID), n)
-		} else {
+		case n.Late:
+			row(fmt.Sprintf("%d (came late)", n.ID), n)
+		default:
 			row(n.ID, n)
 		}
 	}
 	row("Sum", s.Sum)
-	return fmt.Sprintf("%sVerdict: %s\nHops: mean %.3f, maximum %d. Rate: %.0f messages per second. Time: %s.\n",
-		t, table.Plain(s.Verdict()), s.MeanHops, s.MaxHops, s.Rate(), seconds(s.Elapsed))
+	vain := ""
+	if s.Wasted > 0 {
+		vain = fmt.Sprintf(" Relayed in vain: %d.", s.Wasted)
+	}
+	return fmt.Sprintf("%sVerdict: %s\nHops: mean %.3f, maximum %d. Rate: %.0f messages per second. Time: %s.%s\n",
+		t, table.Plain(s.Verdict()), s.MeanHops, s.MaxHops, s.Rate(), seconds(s.Elapsed), vain)
 }
 
 func seconds(d time.Duration) string {
