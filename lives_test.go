@@ -1,0 +1,387 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	livesFor  = flag.Duration("lives", 2*time.Second, "how long TestRandomLives lets its rings live, such as 10m")
+	livesSeed = flag.Uint64("lives.seed", 0, "what it draws from; 0 for another one each time")
+)
+
+// leavesDuringRuns says whether nodes leave in the midst of runs.
+const leavesDuringRuns = false
+
+// TestRandomLives lets a ring over the in-memory network and one over TCP live at random:
+// members join, leave, are killed and cut off; registries are replaced; tables change; and
+// there are runs of 1 to 100,000 messages, before, beside and after all that, while
+// handlers send to each other. Each account must balance, and each relay be accounted for.
+// The seed repeats what is done, not when.
+func TestRandomLives(t *testing.T) {
+	seed := *livesSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-lives.seed %d", seed)
+	for i, net := range []*MemoryNetwork{nil, NewMemoryNetwork(seed)} {
+		t.Run([]string{"TCP", "memory"}[i], func(t *testing.T) {
+			t.Parallel()
+			l := &lives{testRing: newTestRing(t, net, WithLease(livesLease)), rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+			l.live(*livesFor)
+		})
+	}
+}
+
+const (
+	livesLease = 2 * time.Second
+	maxLives   = 10 // members at once
+)
+
+type lives struct {
+	*testRing
+	rng    *rand.Rand
+	serial int // of hosts
+	done   []string
+
+	broken                             atomic.Int64 // links between members, as far as logs tell
+	runs, alone, unwatched, lost, torn int
+	messages, relayed, wasted, late    int64
+}
+
+func (l *lives) fatal(format string, args ...any) {
+	l.t.Helper()
+	l.t.Fatalf("%s\nwhat was done: %s", fmt.Sprintf(format, args...), strings.Join(l.done[max(0, len(l.done)-40):], ", "))
+}
+
+// within bounds what is not broken. In contrast to [testRing.ctx] it leaves nothing behind.
+func (l *lives) within(f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	return f(ctx)
+}
+
+func (l *lives) must(what string, f func(ctx context.Context) error) {
+	l.t.Helper()
+	l.done = append(l.done, what)
+	if err := l.within(f); err != nil {
+		l.fatal("%s: %v", what, err)
+	}
+}
+
+// Handle and the rest make lives a log that counts links that break.
+func (l *lives) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (l *lives) WithAttrs([]slog.Attr) slog.Handler               { return l }
+func (l *lives) WithGroup(string) slog.Handler                    { return l }
+func (l *lives) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "link ended" {
+		l.broken.Add(1)
+	}
+	return nil
+}
+
+func (l *lives) live(long time.Duration) {
+	for range 4 {
+		l.join()
+	}
+	l.setup()
+	for start := time.Now(); time.Since(start) < long; {
+		for range l.rng.IntN(3) {
+			l.event(false)
+		}
+		l.settle()
+		l.talk()
+		if l.rng.IntN(2) == 0 {
+			l.undisturbed()
+		} else {
+			l.disturbed()
+		}
+	}
+	l.settle()
+	l.undisturbed()
+	l.t.Logf("%d runs, %d of them undisturbed, %d abandoned, %d in which nodes were lost, %d in which links broke; %d messages, %d relayed, %d of them in vain, %d by nodes that came late",
+		l.runs, l.alone, l.unwatched, l.lost, l.torn, l.messages, l.relayed, l.wasted, l.late)
+}
+
+// event is one of the things that happen to a ring.
+func (l *lives) event(duringRun bool) {
+	switch n := l.rng.IntN(12); {
+	case n < 3 && len(l.nodes) < maxLives:
+		l.join()
+	case n < 5 && (leavesDuringRuns || !duringRun):
+		l.leave()
+	case n < 7:
+		l.kill()
+	case n == 7:
+		l.restart()
+	case n == 8 && l.net != nil:
+		l.cutOff()
+	case n < 11:
+		l.setup()
+	default:
+		l.talk()
+	}
+}
+
+func (l *lives) join() {
+	opts := []NodeOption{WithLogger(slog.New(l))}
+	if l.net != nil {
+		l.serial++
+		opts = append(opts, WithTransport(l.net.Host(l.host(l.serial))))
+	}
+	if l.rng.IntN(4) > 0 || l.senders() < 3 {
+		opts = append(opts, WithTraffic())
+	}
+	l.must("join", func(ctx context.Context) error {
+		self := new(atomic.Pointer[Node])
+		n, err := Join(ctx, l.addr, func(ctx context.Context, m Message) { passOn(ctx, self.Load(), m.Body) }, opts...)
+		if err == nil {
+			self.Store(n)
+			l.nodes = append(l.nodes, n)
+		}
+		return err
+	})
+}
+
+func (l *lives) host(serial int) string { return fmt.Sprintf("h%d", serial) }
+
+func (l *lives) senders() (n int) {
+	for _, x := range l.nodes {
+		if x.cfg.traffic {
+			n++
+		}
+	}
+	return n
+}
+
+// passOn is what handlers do: they send a message on to anybody, as often as it says.
+// What becomes of it is not the test's business.
+func passOn(ctx context.Context, n *Node, body []byte) {
+	if n == nil || len(body) == 0 || body[0] == 0 {
+		return
+	}
+	all := n.Members()
+	if len(all) == 0 {
+		return
+	}
+	to, next := all[rand.IntN(len(all))], []byte{body[0] - 1}
+	if rand.IntN(4) == 0 {
+		n.Cast(ctx, to, next)
+	} else {
+		n.Send(ctx, to, next)
+	}
+}
+
+// talk has the nodes' handlers send to each other, and waits until the first messages
+// are delivered.
+func (l *lives) talk() {
+	l.done = append(l.done, "talk")
+	from := l.nodes[l.rng.IntN(len(l.nodes))]
+	l.within(func(ctx context.Context) error {
+		for range 20 {
+			passOn(ctx, from, []byte{20})
+		}
+		return from.Flush(ctx)
+	})
+}
+
+// some takes a member out of the list that the ring can do without.
+func (l *lives) some() *Node {
+	i := l.rng.IntN(len(l.nodes))
+	n := l.nodes[i]
+	if len(l.nodes) < 4 || n.cfg.traffic && l.senders() < 4 {
+		return nil
+	}
+	l.nodes = slices.Delete(l.nodes, i, i+1)
+	return n
+}
+
+func (l *lives) leave() {
+	if n := l.some(); n != nil {
+		l.done = append(l.done, fmt.Sprintf("leave %d", n.ID()))
+		if err := l.within(n.Leave); err != nil {
+			l.t.Logf("node %d left: %v", n.ID(), err)
+		}
+	}
+}
+
+func (l *lives) kill() {
+	if n := l.some(); n != nil {
+		l.done = append(l.done, fmt.Sprintf("kill %d", n.ID()))
+		n.Close()
+	}
+}
+
+// cutOff cuts a member off for so long that it is declared dead, and waits until it has
+// come back as another life.
+func (l *lives) cutOff() {
+	n := l.nodes[l.rng.IntN(len(l.nodes))]
+	host, _, _ := strings.Cut(n.addr, ":")
+	life, id := n.Life(), n.ID()
+	l.must(fmt.Sprintf("cut %d off", id), func(ctx context.Context) error {
+		l.net.Hold(host, "")
+		l.net.Hold("", host)
+		return l.registry.await(ctx, func() bool {
+			m, there := l.registry.members.Holder(uint64(id))
+			return !there || m.Life != life
+		})
+	})
+	l.net.Heal()
+	l.must(fmt.Sprintf("mend %d", id), func(ctx context.Context) error {
+		return n.await(ctx, func() bool { return n.life.Load().self.Life != life })
+	})
+}
+
+// restart replaces the registry, and may kill a member while there is none.
+func (l *lives) restart() {
+	l.done = append(l.done, "restart")
+	l.registry.Close()
+	if l.rng.IntN(3) == 0 {
+		l.kill()
+	}
+	opts := []RegistryOption{WithLease(livesLease), WithGrace(livesLease * 3 / 4)}
+	if l.net != nil {
+		opts = append(opts, WithTransport(l.net.Host("registry")))
+	}
+	r, err := NewRegistry(opts...)
+	if err == nil {
+		l.registry = r // which is closed when the test ends
+		_, err = r.Listen(context.Background(), l.addr)
+	}
+	if err != nil {
+		l.fatal("%v", err)
+	}
+	l.must("come back", func(ctx context.Context) error { return r.WaitMembers(ctx, len(l.nodes)) })
+}
+
+func (l *lives) setup() {
+	k, plan := l.rng.IntN(4), []Plan{Classic, FewestHops}[l.rng.IntN(2)]
+	l.must(fmt.Sprintf("setup %d %v", k, plan), func(ctx context.Context) error {
+		_, err := l.registry.Setup(ctx, k, WithPlan(plan))
+		return err
+	})
+}
+
+// settle waits until every node is where it should be.
+func (l *lives) settle() {
+	l.must("settle", func(ctx context.Context) error {
+		if err := l.registry.WaitMembers(ctx, len(l.nodes)); err != nil {
+			return err
+		}
+		for _, n := range l.nodes {
+			if err := n.Ready(ctx); err != nil {
+				return err
+			}
+		}
+		return l.registry.WaitSettled(ctx)
+	})
+}
+
+// task draws a run, the larger the rarer.
+func (l *lives) task() Traffic {
+	tf := Traffic{Messages: int(math.Pow(10, 5*l.rng.Float64()))}
+	if l.rng.IntN(4) == 0 {
+		tf.Payload = 4 + l.rng.IntN(200)
+	}
+	return tf
+}
+
+func (l *lives) begin() (tf Traffic, ended <-chan func() (*Summary, error)) {
+	tf = l.task()
+	l.done = append(l.done, fmt.Sprintf("run of %d", tf.Messages))
+	done := make(chan func() (*Summary, error), 1)
+	r := l.registry
+	go l.within(func(ctx context.Context) error {
+		s, err := r.Run(ctx, tf)
+		done <- func() (*Summary, error) { return s, err }
+		return nil
+	})
+	return tf, done
+}
+
+// undisturbed is a run during which nothing else is done.
+func (l *lives) undisturbed() {
+	broken := l.broken.Load()
+	tf, done := l.begin()
+	s, err := (<-done)()
+	if err != nil {
+		l.fatal("%v", err)
+	}
+	l.check(s, broken)
+	if len(s.Lost) == 0 {
+		l.alone++
+		if want := int64(tf.Messages * l.senders()); !s.Exact() || s.Sum.Sent != want || len(s.Nodes) != len(l.nodes) {
+			l.fatal("%s, %d rows for %d nodes, %d sent, want %d", s.Verdict(), len(s.Nodes), len(l.nodes), s.Sum.Sent, want)
+		}
+	}
+}
+
+// disturbed is a run in the midst of which things happen.
+func (l *lives) disturbed() {
+	broken, r := l.broken.Load(), l.registry
+	_, done := l.begin()
+	l.within(func(ctx context.Context) error { // until it has begun, or has ended already
+		return r.await(ctx, func() bool { return r.run != nil || len(done) > 0 })
+	})
+	for range 1 + l.rng.IntN(3) {
+		l.event(true)
+	}
+	s, err := (<-done)()
+	switch {
+	case err == nil:
+		l.check(s, broken)
+	case r != l.registry && (errors.Is(err, ErrClosed) || errors.Is(err, ErrNotReady)):
+		l.unwatched++
+	case errors.Is(err, ErrNotReady): // it came after what was to disturb it
+	default:
+		l.fatal("%v", err)
+	}
+}
+
+// check holds an account against what the doc of [Summary] says. broken is how many links
+// had broken before the run.
+func (l *lives) check(s *Summary, broken int64) {
+	l.runs++
+	var sum NodeSummary
+	lost := false
+	for _, n := range s.Nodes {
+		sum.Sent += n.Sent
+		sum.Received += n.Received
+		sum.Relayed += n.Relayed
+		sum.Unknown += n.Unknown
+		sum.SumSent += n.SumSent
+		sum.SumReceived += n.SumReceived
+		sum.SumUnknown += n.SumUnknown
+		lost = lost || n.Lost
+		if n.Late {
+			l.late += n.Relayed
+		}
+	}
+	l.messages, l.relayed, l.wasted = l.messages+sum.Sent, l.relayed+sum.Relayed, l.wasted+s.Wasted
+	switch {
+	case !s.Balanced():
+		l.fatal("%s\n%+v", s.Verdict(), s)
+	case sum != s.Sum:
+		l.fatal("the rows make %+v, the sum says %+v", sum, s.Sum)
+	case sum.Sent != sum.Received+sum.Unknown || sum.SumSent != sum.SumReceived+sum.SumUnknown:
+		l.fatal("%s, but the sums differ: %+v", s.Verdict(), sum)
+	}
+	switch want := s.Hops - sum.Received + s.Wasted; {
+	case lost:
+		l.lost++
+	case l.broken.Load() != broken:
+		l.torn++
+	case sum.Relayed != want:
+		l.fatal("%s, %d relayed, want %d: %d hops, %d received, %d wasted\n%+v", s.Verdict(), sum.Relayed, want, s.Hops, sum.Received, s.Wasted, s)
+	}
+}
