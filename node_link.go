@@ -36,10 +36,10 @@ const maxGrudge = 30 * time.Second
 // goroutine; dials report over done.
 type linker struct {
 	*life
-	peers map[ring.Ref]*peering
-	told  map[ring.Ref]struct{} // those that the registry believes to be out of reach
-	done  chan dialled
-	dials *dials
+	peers      map[ring.Ref]*peering
+	complaints membership.Complaints
+	done       chan dialled
+	dials      *dials
 
 	epoch   uint64   // whose table is being linked
 	old     []uint64 // the table before, to be routed by until the new one is linked
@@ -53,7 +53,7 @@ type peering struct {
 	control.Peer
 	dialling context.CancelFunc // a dial is under way or waits for its time
 	tried    bool               // a dial has failed since the present table came
-	err      error              // of the latest dial; the registry knows of it
+	err      error              // of the latest dial
 	pause    time.Duration      // before the next dial
 	up       time.Time          // when the link was opened
 	unwanted time.Time          // since when there need be no link; zero: it should be there
@@ -66,7 +66,7 @@ type dialled struct {
 
 // relink is the goroutine that links to whom the node should be linked to.
 func (l *life) relink() {
-	k := &linker{life: l, peers: make(map[ring.Ref]*peering), told: make(map[ring.Ref]struct{}), done: make(chan dialled), dials: newDials(maxDials, maxSlow)}
+	k := &linker{life: l, peers: make(map[ring.Ref]*peering), done: make(chan dialled), dials: newDials(maxDials, maxSlow)}
 	for {
 		select {
 		case <-l.ctx.Done():
@@ -90,46 +90,38 @@ func (k *linker) took(d dialled) {
 	if d.err != nil {
 		if p.err == nil {
 			k.n.cfg.log.Info("cannot link", "node", k.n.Peer(), "peer", Peer{ID(p.ID), p.Addr}, "err", d.err)
-			p.err = d.err
-			k.trouble(p)
 		}
 		p.err, p.tried = d.err, true
 		p.pause = min(max(2*p.pause, minRedial), maxRedial)
 		return
 	}
 	p.up, p.err = time.Now(), nil
-	if _, told := k.told[ring.Ref{ID: p.ID, Life: p.Life}]; told {
-		k.trouble(p)
+	if k.complaints.Reached(p.ref()) {
+		k.tellTrouble(p, "")
 	}
 }
 
-// maxTold bounds what is remembered of peers that there is no need to reach any more.
-const maxTold = 256
+func (p *peering) ref() ring.Ref { return ring.Ref{ID: p.ID, Life: p.Life} }
 
-// trouble tells the registry whether a peer can be reached. Nothing is said of a peer
-// that there is no need to reach any more: that nobody tries does not mean that it can
-// be reached, and the way around that needs it would be chosen again and again.
-func (k *linker) trouble(p *peering) {
-	ref, why := ring.Ref{ID: p.ID, Life: p.Life}, ""
-	if p.err != nil {
-		why = p.err.Error()
-		if len(k.told) >= maxTold {
-			clear(k.told)
-		}
-		k.told[ref] = struct{}{}
-	} else {
-		delete(k.told, ref)
+// complain tells the registry that a peer cannot be reached, unless it was told so since
+// the present table came.
+func (k *linker) complain(p *peering, epoch uint64) {
+	if k.complaints.Unreachable(p.ref(), epoch) {
+		k.tellTrouble(p, p.err.Error())
 	}
+}
+
+func (k *linker) tellTrouble(p *peering, why string) {
 	k.n.tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life, Error: why})
 }
 
 // reconcile makes links, and what is routed by, what the node was told.
 func (k *linker) reconcile(local *membership.Local) {
 	if k.again.Swap(false) {
-		clear(k.told) // it has forgotten
+		k.complaints.Reset() // it has forgotten
 		for _, p := range k.peers {
 			if p.err != nil {
-				k.trouble(p)
+				k.complain(p, local.Epoch)
 			}
 		}
 	}
@@ -156,14 +148,17 @@ func (k *linker) reconcile(local *membership.Local) {
 	for _, w := range wanted {
 		p := k.peers[ring.Ref{ID: w.ID, Life: w.Life}]
 		if up(w) {
+			if k.complaints.Stands(p.ref()) && k.complaints.Reached(p.ref()) { // another peering for this life has opened the link
+				k.tellTrouble(p, "")
+			}
 			continue
 		}
 		if p.err == nil && k.plane.Silent(p.ID, p.Life) {
 			// It would be long before dialling it fails as well.
 			p.err, p.tried = errNoAnswer, true
-			k.trouble(p)
 		}
 		if p.err != nil {
+			k.complain(p, local.Epoch) // before the table is confirmed
 			failed = append(failed, fmt.Sprintf("node %d cannot link to its entry %d: %v", k.self.ID, p.ID, p.err))
 		}
 		ready = ready && p.tried

@@ -102,6 +102,9 @@ func (r *Registry) perform(e membership.Effect) {
 		r.dismiss(e.Ref, e.Why)
 	case membership.Left:
 		r.part(e.Ref, e.Why)
+	case membership.Crowded:
+		r.cfg.log.Warn("too many pairs cannot reach each other: this one, and further ones, are not led around until there are fewer",
+			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
 	}
 }
 

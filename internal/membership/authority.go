@@ -115,6 +115,7 @@ type member struct {
 
 	doubt *doubt // set while it is out of sight
 
+	intro   ring.View // what it was told when it was introduced, until it is taken in
 	detours []control.Detour
 	hold    []control.Peer
 
@@ -160,6 +161,7 @@ type Authority struct {
 	doubted []*member
 
 	parted   map[pair]*parting
+	crowded  bool // there was no room for one
 	detoured bool // detours must be looked at again
 	leadAt   Time // but not before
 

@@ -47,6 +47,7 @@ func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 	default:
 		a.ping(other)
 		if len(a.parted) >= maxParted {
+			a.crowd(m, to, why)
 			return
 		}
 		a.parted[p] = &parting{why: why}
@@ -54,6 +55,17 @@ func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 		if other.doubt == nil {
 			a.do(Effect{Kind: Parted, Ref: from, Addr: m.Addr, Other: to, Why: why})
 		}
+	}
+}
+
+// crowd takes note that there is no room to remember a pair. The next plan makes room, if
+// pairs are remembered that nobody tries any more; the member says it again with its next
+// table.
+func (a *Authority) crowd(m *member, to ring.Ref, why string) {
+	a.detoured = true
+	if !a.crowded {
+		a.crowded = true
+		a.do(Effect{Kind: Crowded, Ref: m.ref(), Addr: m.Addr, Other: to, Why: why})
 	}
 }
 
@@ -89,6 +101,7 @@ func (a *Authority) sortedPairs() (list []pair) {
 // link there, in two steps which no third node has a part in, so that it cannot loop.
 func (a *Authority) lead(tables []ring.Member, told map[uint64]*control.Update) {
 	a.detoured = false
+	defer func() { a.crowded = len(a.parted) >= maxParted }()
 	detours := make(map[uint64][]control.Detour)
 	hold := make(map[uint64][]control.Peer)
 	for _, p := range a.current() {
@@ -120,8 +133,10 @@ func (a *Authority) lead(tables []ring.Member, told map[uint64]*control.Update) 
 }
 
 // current forgets the pairs that nobody tries any more, since nobody will say that they
-// mended, and lists the others. What was tried for the sake of a detour, and given up, is
-// remembered as long as one is needed: else the same way would be tried again and again.
+// mended, and lists the others. A member says again what it cannot reach with each table
+// that it is told, so a pair that is tried again later is not lost. What was tried for the
+// sake of a detour, and given up, is remembered as long as one is needed: else the same way
+// would be tried again and again.
 func (a *Authority) current() []pair {
 	pairs := a.sortedPairs()
 	led := make(map[ring.Ref]bool)
@@ -139,15 +154,24 @@ func (a *Authority) current() []pair {
 	})
 }
 
+// told is the table that a member was told last: a newcomer's is in no plan before it is
+// taken in.
+func (a *Authority) told(m *member) ring.View {
+	if m.status == waiting || m.status == linking {
+		return m.intro
+	}
+	view, _ := a.plans.View(m.ID)
+	return view
+}
+
 // triesSuccessor says whether a member tries to reach another as one of its successors,
 // as [Local.Links] has it: as many as it takes to reach one.
 func (a *Authority) triesSuccessor(p pair) bool {
-	view, _ := a.plans.View(p.from.ID)
-	for _, s := range view.Successors {
+	for _, s := range a.told(a.find(p.from)).Successors {
 		if s == p.to {
 			return true
 		}
-		if a.parted[pair{p.from, s}] == nil {
+		if a.parted[pair{p.from, s}] == nil && a.find(s) != nil { // it may be dead, and the member not know it
 			return false
 		}
 	}
@@ -157,8 +181,7 @@ func (a *Authority) triesSuccessor(p pair) bool {
 // tries says whether a member tries to reach another for any other reason.
 func (a *Authority) tries(p pair) bool {
 	from := a.find(p.from)
-	view, _ := a.plans.View(p.from.ID)
-	return slices.Contains(view.Entries, p.to) ||
+	return slices.Contains(a.told(from).Entries, p.to) ||
 		slices.ContainsFunc(from.hold, func(h control.Peer) bool { return h.ID == p.to.ID && h.Life == p.to.Life }) ||
 		slices.ContainsFunc(from.detours, func(d control.Detour) bool { return d.ID == p.to.ID && d.Life == p.to.Life })
 }
@@ -187,11 +210,11 @@ func (a *Authority) around(tables []ring.Member, from, to *member) *member {
 // maxAround is how far back from a sink a way around is looked for.
 const maxAround = 64
 
-// NoWay lists the pairs that cannot talk at all: no link and no way around.
+// NoWay lists the pairs of the ring that cannot talk at all: no link and no way around.
 func (a *Authority) NoWay() (list []Parting) {
 	for _, p := range a.sortedPairs() {
 		from, to := a.find(p.from), a.find(p.to)
-		if a.triesSuccessor(p) && !a.parted[p].led && to.doubt == nil {
+		if from.status == active && to.status == active && a.triesSuccessor(p) && !a.parted[p].led && to.doubt == nil {
 			list = append(list, Parting{from.Member, to.Member, a.parted[p].why})
 		}
 	}

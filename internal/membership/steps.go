@@ -124,6 +124,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 		for i := 1; i <= ring.Successors && i < len(tables); i++ {
 			view.Successors = append(view.Successors, tables[(at+i)%len(tables)].Ref())
 		}
+		m.intro = view
 		m.sent, m.successor = a.epoch, a.epoch
 		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
 	}
@@ -137,7 +138,7 @@ func (a *Authority) join(now Time) {
 			m.status, m.stalled = waiting, true
 			continue
 		}
-		m.status, m.full = active, true
+		m.status, m.full, m.intro = active, true, ring.View{}
 		if len(a.fresh) == 0 {
 			a.freshBy = now + a.Lease
 		}

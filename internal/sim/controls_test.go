@@ -52,7 +52,7 @@ var controls = []struct {
 	{14, "who is parted stays parted", "membership/parted.go", "delete(a.parted, p)\n\t\ta.detoured = true", "a.detoured = true"},
 	{8, "entries that lag are never put right", "membership/steps.go", "if a.plans.Lag() > 0 && !a.dirty {", "if false {"},
 	{410, "a newcomer whose connection breaks is left out", "membership/authority.go", "\t\t\tm.status = waiting\n\t\t\ta.batch = without(a.batch, m)\n\t\tcase active:", "\t\tcase active:"},
-	{273, "a pair stays parted when the word that it mended is lost", "membership/authority.go", "\t\tmaps.DeleteFunc(a.parted, func(p pair, _ *parting) bool { return p.from == m.ref() })\n", "\t\t_ = maps.DeleteFunc[map[pair]*parting]\n"},
+	{407, "a pair stays parted when the word that it mended is lost", "membership/authority.go", "\t\tmaps.DeleteFunc(a.parted, func(p pair, _ *parting) bool { return p.from == m.ref() })\n", "\t\t_ = maps.DeleteFunc[map[pair]*parting]\n"},
 	{12358, "the end of an old life takes the new one off the lists", "membership/steps.go", "m != nil && m.announced && !slices.Contains(known, m)", "false && m != nil"},
 	{21, "pairs that nobody tries any more stay parted", "membership/parted.go", "\t\tdelete(a.parted, p)\n\t\treturn true", "\t\treturn false"},
 	{107215, "those that leave do not wait for newcomers", "membership/steps.go", "held := len(a.batch) > 0", "held := false"},
@@ -62,6 +62,10 @@ var controls = []struct {
 	{108, "a farewell before all is handled", "stream/farewell.go", "return r.cut && r.done == r.next", "return r.cut"},
 	{4, "what was sent counts as not handled", "stream/farewell.go", "\treturn s.nxt - s.una\n", "\treturn 0\n"},
 	{11, "a source does not look where the cut is", "stream/farewell.go", "\ts.una, s.received = cut, cut\n", ""},
+	{partedFrom + 1, "parted: what newcomers say is forgotten before they are taken in", "membership/parted.go", "m.status == waiting || m.status == linking", "false"},
+	{683, "parted: the dead stand in front of those behind them", "membership/parted.go", " && a.find(s) != nil {", " {"},
+	{partedFrom + 18, "parted: a node says once what it cannot reach", "membership/complaints.go", "made && at == epoch", "made && at <= epoch"},
+	{14, "parted: nothing is taken back", "membership/complaints.go", "return made || c.lossy", "return false && made"},
 	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
 }
 

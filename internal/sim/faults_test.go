@@ -114,7 +114,7 @@ var faults = []fault{
 	{"the registry pauses", false, func(w *world) { w.pauseFor(w.registry.p, w.jitter2(4*w.lease)) }},
 	{"a set-up", true, func(w *world) {
 		w.size = pick(w.plan, 0, 1, 2, 3, 5)
-		if w.seed >= fewestFrom {
+		if kind(w.seed) == 1 {
 			w.size, w.fewest = pick(w.plan, w.size, 9, 30), pick(w.plan, true, true, false)
 		}
 		w.registry.setup(w.size)

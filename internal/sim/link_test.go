@@ -115,6 +115,9 @@ func (n *node) want() {
 			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
 		case d.failed != "":
 			failure += d.failed + "; "
+			if n.complaints.Unreachable(refOf(d.peer), n.local.Epoch) {
+				n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
+			}
 		default:
 			open = true
 		}
@@ -157,10 +160,6 @@ func (n *node) dial(d *dial) {
 			return
 		}
 		if l == nil {
-			if d.failed == "" {
-				n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: why})
-				n.troubles[refOf(d.peer)] = true
-			}
 			d.failed = why
 			n.want()
 			n.dial(d)
@@ -168,8 +167,7 @@ func (n *node) dial(d *dial) {
 		}
 		// Also what it gave up trying in between: the registry may have heard of it
 		// only when it had asked for the link again.
-		if n.troubles[refOf(d.peer)] {
-			delete(n.troubles, refOf(d.peer))
+		if n.complaints.Reached(refOf(d.peer)) {
 			n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
 		}
 		n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
@@ -180,14 +178,16 @@ func (n *node) dial(d *dial) {
 	var patience Time
 	var try func()
 	try = func() {
-		n.after(n.w.dialDelay(), func() {
+		n.after(n.w.dialDelay()+n.w.slowness(n.w.processAt(d.peer.Addr)), func() {
 			to := n.w.processAt(d.peer.Addr)
 			switch {
 			case to.state == running && to.node == nil && patience > n.w.now:
 				// It is about to hear who it is, and answers then.
 				n.after(n.w.base, try)
-			case to.state == stopped || !n.w.reach(n.p, to):
+			case to.state == stopped:
 				n.after(n.w.dialTimeout(), func() { done(nil, "no answer") })
+			case !n.w.reach(n.p, to):
+				n.after(n.w.dialCut(), func() { done(nil, "cut") })
 			case to.state == dead:
 				done(nil, "connection refused")
 			case to.node == nil || to.node.ref != refOf(d.peer):

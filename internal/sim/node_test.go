@@ -27,14 +27,15 @@ type node struct {
 	touched Time              // when it asked what the registry answered last
 	fresh   uint64            // the epoch of the manifest that opened the present connection, 0 before it came
 
-	links    []*link // by ID
-	ins      []*link
-	dials    []*dial // by ID: peers that are wanted and whose link is not up
-	gone     map[ring.Ref]bool
-	bygone   map[ring.Ref]bool // those that have left
-	troubles map[ring.Ref]bool // that the registry was told of
-	outlook  ring.Outlook
-	ways     []*link // of the outlook's Detours
+	links   []*link // by ID
+	ins     []*link
+	dials   []*dial // by ID: peers that are wanted and whose link is not up
+	gone    map[ring.Ref]bool
+	bygone  map[ring.Ref]bool // those that have left
+	outlook ring.Outlook
+	ways    []*link // of the outlook's Detours
+
+	complaints membership.Complaints
 
 	outs    []*outStream
 	in      map[uint64]*inStream
@@ -45,7 +46,7 @@ type node struct {
 func (p *process) begin(ref ring.Ref) *node {
 	w := p.w
 	n := &node{
-		w: w, p: p, ref: ref, gone: make(map[ring.Ref]bool), bygone: make(map[ring.Ref]bool), troubles: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
+		w: w, p: p, ref: ref, gone: make(map[ring.Ref]bool), bygone: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
 		local: &membership.Local{Self: ref, Bits: w.bits},
 	}
 	n.use = n.local
@@ -68,10 +69,9 @@ func (n *node) after(d Time, f func()) {
 // resumed says again what the registry may not have heard.
 func (n *node) resumed(c *conn) {
 	n.fresh = 0
-	clear(n.troubles)
+	n.complaints.Reset()
 	for _, d := range n.dials {
-		if d.failed != "" {
-			n.troubles[refOf(d.peer)] = true
+		if d.failed != "" && n.complaints.Unreachable(refOf(d.peer), n.local.Epoch) {
 			c.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
 		}
 	}

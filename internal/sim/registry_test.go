@@ -18,6 +18,7 @@ type registry struct {
 	began    Time
 	rebuilt  Time // a recovery ended
 	gen      int
+	memory   memory
 }
 
 // register is a node's wish to join or to go on.
@@ -32,7 +33,7 @@ func (w *world) startRegistry() {
 	w.generation++
 	p := &process{w: w, addr: "registry"}
 	w.registry = &registry{
-		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn),
+		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), memory: newMemory(),
 		auth: membership.New(membership.Config{Bits: w.bits, Lease: w.lease, Grace: w.lease, Draw: w.auth.Uint64N}),
 	}
 	w.logf("registry %d starts", w.generation)
@@ -54,6 +55,7 @@ func (r *registry) hear(c *conn, msg any) {
 	case control.Trouble:
 		r.w.logf("%v says of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
 		r.auth.Trouble(now, c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
+		r.memory.heard(c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)
@@ -106,6 +108,7 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 	}
 	c.ref, c.bound = m.Ref(), true
 	r.sessions[c.ref] = c
+	r.memory.again(c.ref)
 	r.w.judge.admitted(r, m, c.p)
 	c.tellNode(registered{c.ref})
 	r.p.after(r.w.lease, c.watch)
@@ -149,6 +152,7 @@ func (r *registry) step() {
 	next := r.auth.Advance(r.w.now)
 	r.effects()
 	r.w.judge.advanced(r)
+	r.w.judge.remembers(r)
 	if next == 0 {
 		return
 	}
@@ -175,6 +179,7 @@ func (r *registry) effects() {
 		switch e.Kind {
 		case membership.Send:
 			r.w.logf("to %v: %T %+v", e.Ref, e.Body, e.Body)
+			r.memory.tell(r.w.bits, e.Ref, e.Body)
 			if c != nil {
 				c.tellNode(e.Body)
 			}

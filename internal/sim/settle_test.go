@@ -91,6 +91,7 @@ const (
 	nothing      handicap = iota
 	registryAway          // and up to three neighbours are dead
 	pairsCut              // some neighbours cannot reach each other
+	newcomersCut          // newcomers cannot reach some members
 )
 
 func (w *world) cripple() {
@@ -114,6 +115,8 @@ func (w *world) cripple() {
 				}
 			}
 		}
+	case newcomersCut:
+		w.hinder()
 	}
 	w.until(w.now + w.lease)
 }

@@ -23,9 +23,15 @@ func TestSimulation(t *testing.T) { simulate(t, *simFrom, 2000) }
 // TestSimulationOfFewestHops does so with tables of the fewest hops.
 func TestSimulationOfFewestHops(t *testing.T) { simulate(t, *simFrom-1+fewestFrom, 800) }
 
+// TestSimulationOfParted does so with newcomers that cannot reach all members.
+func TestSimulationOfParted(t *testing.T) { simulate(t, *simFrom-1+partedFrom, 800) }
+
+// kind is which of the kinds of worlds a seed is of: 0 the first, 1 from fewestFrom on, 2 from partedFrom on.
+func kind(seed uint64) uint64 { return seed / fewestFrom }
+
 func simulate(t *testing.T, from uint64, runs int) {
 	switch {
-	case *simSeed != 0 && (*simSeed >= fewestFrom) != (from >= fewestFrom):
+	case *simSeed != 0 && kind(*simSeed) != kind(from):
 		t.Skip("a seed of the others")
 	case *simSeed != 0:
 		from, runs = *simSeed, 1

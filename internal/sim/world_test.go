@@ -33,7 +33,8 @@ type world struct {
 	weights      []int
 	calm         bool // nodes come and go, and nothing goes wrong
 	handicap     handicap
-	quiet        bool // nobody sends
+	hindered     *hindered // nil but from partedFrom on
+	quiet        bool      // nobody sends
 	generation   int
 	registry     *registry
 	processes    []*process
@@ -78,7 +79,7 @@ func newWorld(seed uint64) *world {
 	w.bits = pick(r, 5, 6, 8, 16)
 	w.lease = pick[Time](r, 1000, 2000, 3000) * ms
 	w.size = pick(r, 0, 0, 1, 2, 3, 4)
-	if w.fewest = seed >= fewestFrom; w.fewest { // tables may be as large as the ring
+	if w.fewest = kind(seed) == 1; w.fewest { // tables may be as large as the ring
 		w.size = pick(r, 0, 0, 1, 2, 3, 4, 9, 30)
 	}
 	w.initial = pick(r, 1, 2, 3, 4, 6, 9, 14, 20)
@@ -105,6 +106,9 @@ func newWorld(seed uint64) *world {
 		}
 	}
 	w.handicap = pick(r, nothing, nothing, registryAway, pairsCut)
+	if seed >= partedFrom {
+		w.hindered, w.handicap, w.calm = newHindered(seed), newcomersCut, false
+	}
 	return w
 }
 
@@ -251,6 +255,9 @@ func (w *world) run() (err error) {
 			break
 		}
 		w.misfortune()
+		if w.hindered != nil && w.hindered.IntN(4) == 0 {
+			w.newcomers(1, false)
+		}
 		w.until(w.now + w.jitter2(2*w.gap))
 	}
 	w.settle()

@@ -1,0 +1,56 @@
+package membership
+
+import (
+	"testing"
+
+	"github.com/x/ringdht/internal/ring"
+)
+
+// A complaint is made once for each table that has the peer in it, and taken back once.
+func TestComplaintsHoldForAnEpoch(t *testing.T) {
+	var c Complaints
+	a, b := ring.Ref{ID: 1, Life: 10}, ring.Ref{ID: 2, Life: 20}
+	for i, step := range []struct {
+		got, want bool
+	}{
+		{c.Reached(a), false}, // of a peer that was always there nothing is said
+		{c.Unreachable(a, 3), true},
+		{c.Unreachable(a, 3), false},
+		{c.Unreachable(b, 3), true},
+		{c.Unreachable(a, 4), true},
+		{c.Unreachable(a, 4), false},
+		{c.Stands(a), true},
+		{c.Reached(a), true},
+		{c.Stands(a), false},
+		{c.Reached(a), false},
+		{c.Unreachable(a, 4), true}, // again, in the same epoch
+		{c.Unreachable(b, 5), true}, // a table without it was in between
+	} {
+		if step.got != step.want {
+			t.Errorf("step %d: %v", i, step.got)
+		}
+	}
+	c.Reset()
+	if !c.Unreachable(a, 4) {
+		t.Error("a registry that has forgotten is not told again")
+	}
+}
+
+// A node remembers a bounded number of complaints. Having forgotten some it says of each
+// peer that it reaches that it does, so that none stands for ever.
+func TestComplaintsAreBounded(t *testing.T) {
+	var c Complaints
+	for epoch := range uint64(3) {
+		for id := range uint64(2 * MaxComplaints) {
+			if !c.Unreachable(ring.Ref{ID: id, Life: 1}, epoch) {
+				t.Fatalf("nothing is said of peer %d in epoch %d", id, epoch)
+			}
+			if len(c.made) > MaxComplaints {
+				t.Fatalf("%d complaints are remembered", len(c.made))
+			}
+		}
+	}
+	if first := (ring.Ref{ID: 0, Life: 1}); c.Stands(first) || !c.Reached(first) {
+		t.Error("a complaint that was forgotten is not taken back")
+	}
+}

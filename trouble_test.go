@@ -1,0 +1,75 @@
+package ringdht
+
+import (
+	"testing"
+	"time"
+)
+
+// A newcomer that cannot reach its successor says so while its link to another peer is
+// still slow, and only then that it is linked. The pair is led around all the same.
+func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
+	timed(t, 0, []ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		net.Cut("n5", "n2") // 30, the successor of the newcomer
+		net.Hold("n5", "n3") // 40, the other entry that is near
+		n := tr.join(nil, WithID(25), WithTraffic())
+		time.Sleep(lease / 4) // it has told of the one, and dials the other
+		if n.Table().Epoch() > 0 {
+			t.Error("the newcomer is linked already: this test shows nothing")
+		}
+		degraded := func() {
+			t.Helper()
+			if pairs := tr.registry.Degraded(); len(pairs) == 0 || pairs[0].From.ID != 25 || pairs[0].To.ID != 30 {
+				t.Errorf("degraded are %v", pairs)
+			}
+		}
+		degraded()
+		net.Release("n5", "n3")
+		if err := n.Ready(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		degraded()
+		start := time.Now()
+		tr.exchange(tr.nodes...)
+		took(t, "delivery past the pair", start, 3*lease)
+		if hops, err := n.Trace(tr.ctx(), 30); err != nil || len(hops) != 2 {
+			t.Errorf("the route to the successor is %v: %v", hops, err)
+		}
+		if c := n.Counters(); c.Detoured == 0 {
+			t.Error("nothing took the detour")
+		}
+		net.Mend("n5", "n2")
+		if err := tr.registry.await(tr.ctx(), func() bool { return len(tr.registry.members.Parted()) == 0 }); err != nil {
+			t.Fatal(err)
+		}
+		tr.exchange(tr.nodes...)
+	})
+}
+
+// A registry that was told a pair, and told its members tables in which nobody needs it, has
+// forgotten it. When the pair is needed again, while the node still tries the peer, the
+// node says it again.
+func TestTroubleIsToldAgainWithANewTable(t *testing.T) {
+	timed(t, 1, []ID{10, 20, 40, 50, 60}, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		net.Cut("n1", "n2") // 20 and its successor 40
+		tr.exchange(tr.nodes...)
+		between := tr.join(nil, WithID(30), WithTraffic())
+		if err := between.Ready(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		tr.settled()
+		time.Sleep(lease)
+		if pairs := tr.registry.Degraded(); len(pairs) != 0 {
+			t.Fatalf("degraded are %v: nobody needs the pair, and this test shows nothing", pairs)
+		}
+		if err := between.Leave(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		tr.drop(between)
+		start := time.Now()
+		tr.exchange(tr.nodes...)
+		took(t, "delivery past the pair", start, 3*lease)
+		if pairs := tr.registry.Degraded(); len(pairs) == 0 || pairs[0].From.ID != 20 || pairs[0].To.ID != 40 {
+			t.Errorf("degraded are %v", pairs)
+		}
+	})
+}
