@@ -136,7 +136,8 @@ var (
 	ErrNotReady = errors.New("the overlay is not ready")
 	// ErrNoSuchNode: nobody in the ring has the ID that a message was sent to.
 	ErrNoSuchNode = stream.ErrNoSuchNode
-	// ErrRefused: the sink holds as many incoming streams as it may.
+	// ErrRefused: the sink holds as many incoming streams as it may; or it remembers a
+	// later life of this node, which cannot have a new one now.
 	ErrRefused = stream.ErrRefused
 	// ErrGone: the sink has died, or left.
 	ErrGone = stream.ErrGone
@@ -172,7 +173,8 @@ var (
 	// ErrUnreachable: the registry could not dial the advertised address back.
 	ErrUnreachable = errors.New("advertised address cannot be reached")
 	// ErrEvicted: the node lives, and was declared dead, since it was paused or cut off
-	// for too long. It joins again by itself as a new incarnation.
+	// for too long; or a member remembers a later life of its ID, which a registry whose
+	// clock was ahead had given. It joins again by itself as a new incarnation.
 	ErrEvicted = errors.New("this node was declared dead, and joins again as a new incarnation")
 	// ErrInHandler: a handler or callback has called what would wait for it.
 	ErrInHandler = errors.New("a handler cannot end its own node")

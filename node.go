@@ -40,6 +40,7 @@ type Node struct {
 
 	life atomic.Pointer[life]         // the present one, or the last while there is none
 	ctl  atomic.Pointer[control.Conn] // to the registry, the latest
+	met  maximum                      // the greatest life of any node that it knows of
 
 	mu       sync.Mutex // guards what follows
 	leaving  bool
@@ -50,6 +51,7 @@ type Node struct {
 	changed  chan struct{} // closed at the next change of life or connection
 	over     goneLives     // of other nodes
 	bygone   goneLives     // of those that have left
+	renewal  renewal
 	leftover []plane.Undelivered
 }
 

@@ -72,7 +72,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		// The registry dials back before it admits, so accepting starts first.
 		n.wg.Go(func() { n.cfg.accept(n.ctx, n.listener, n.wg.Go, n.serve) })
 	}
-	req := control.Register{Addr: n.addr, Other: n.cfg.advertise != "", Traffic: n.cfg.traffic, Token: n.token}
+	req := control.Register{Addr: n.addr, Other: n.cfg.advertise != "", Traffic: n.cfg.traffic, Token: n.token, Seen: n.met.Load()}
 	on := l != nil && l.ctx.Err() == nil // a life goes on
 	if l != nil {
 		local := l.local.Load()
@@ -115,7 +115,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	case on:
 		l.plane.Resume()
 	default:
-		if err := n.begin(answer); err != nil {
+		if err := n.begin(answer, req.Seen); err != nil {
 			return err
 		}
 	}
@@ -172,6 +172,10 @@ func (n *Node) attend() {
 		n.mu.Unlock()
 		l.wake()
 		evicted := errors.Is(err, ErrEvicted)
+		if l.ending.Load() {
+			n.end(l, outlivedError{})
+			evicted = true
+		}
 		if evicted && leaving { // it has left
 			n.end(l, ErrEvicted)
 			return
@@ -179,7 +183,9 @@ func (n *Node) attend() {
 		if n.ctx.Err() != nil || released {
 			return
 		}
-		n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
+		if !l.ending.Load() {
+			n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
+		}
 		if !n.search(l, wait, evicted) {
 			return
 		}
@@ -243,6 +249,7 @@ func (n *Node) converse(l *life, ctl *control.Conn) (nonsense bool, err error) {
 		if err := n.hear(l, ctl, t, body); err != nil {
 			return true, err
 		}
+		l.endOutlived()
 	}
 }
 
@@ -355,9 +362,11 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 		l.left(a.Left)
 		l.gone(a.Gone)
 		for i, life := range a.Lives[:min(len(a.Lives), len(a.Added))] {
+			l.n.meet(life)
 			l.plane.Renewed(a.Added[i], life)
 		}
 	}
+	l.n.meetAll(now)
 	l.local.Store(now)
 	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] { // it is another list
 		l.plane.Know(now.Others)

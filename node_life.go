@@ -46,11 +46,21 @@ type life struct {
 	table   atomic.Pointer[Table]
 	failure atomic.Pointer[error] // of the latest links
 	ready   chan struct{}         // closed when everybody's tables lead here
+
+	// see node_renew.go
+	stuck  bool          // the registry gives lives that are smaller than one it was told of
+	later  maximum       // the life that a sink remembers of this ID
+	renew  chan struct{} // of one slot: a sink has said so
+	ending atomic.Bool   // for that reason
 }
 
-// begin starts a life with what the registry has said.
-func (n *Node) begin(self control.Registered) error {
-	l := &life{n: n, self: self, space: Space(self.Bits), told: make(chan struct{}, 1), ready: make(chan struct{})}
+// begin starts a life with what the registry has said. met is the greatest life that the
+// registry was told of.
+func (n *Node) begin(self control.Registered, met uint64) error {
+	l := &life{
+		n: n, self: self, space: Space(self.Bits), told: make(chan struct{}, 1), ready: make(chan struct{}),
+		renew: make(chan struct{}, 1), stuck: self.Life <= met,
+	}
 	if self.Bits < 1 || self.Bits > 64 || !l.space.Contains(ID(self.ID)) || self.MaxPayload < 4 || self.MaxPayload > maxMaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > maxLease.Milliseconds() {
 		return fmt.Errorf("the registry's terms make no sense: %+v", self)
@@ -68,7 +78,9 @@ func (n *Node) begin(self control.Registered) error {
 		Self: self.ID, Life: self.Life, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
 		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log, Owner: n.owner, Wall: n.cfg.wall,
 		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(), Over: n.hasEnded,
+		Outlived: l.refusedFor, Met: n.meet,
 	})
+	n.meet(self.Life)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
@@ -299,6 +311,8 @@ func (l *life) attend() {
 		select {
 		case <-l.ctx.Done():
 			return
+		case <-l.renew:
+			l.endOutlived()
 		case <-links.C:
 			l.plane.CheckLinks(l.lease() * 2 / 3)
 		case now := <-ticker.C:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/stream"
 )
 
 // Send sends a message to exactly the node with this ID. When it returns nil the
@@ -120,6 +121,8 @@ func (n *Node) sendError(to ID, err error) error {
 		err = fmt.Errorf("%w: send it elsewhere", err)
 	case errors.Is(err, ErrNoSuchNode):
 		err = fmt.Errorf("%w: it has left, or never was in the ring; the registry lists its members", err)
+	case errors.Is(err, stream.ErrOutlived):
+		err = fmt.Errorf("%w: it forgets that life some minutes after the last of it", err)
 	case errors.Is(err, ErrRefused):
 		err = fmt.Errorf("%w: try again later, or raise Limits.Streams there", err)
 	case errors.Is(err, ErrBacklog):

@@ -92,6 +92,7 @@ type registryConfig struct {
 	beats      int // see membership.Config
 	grace      time.Duration
 	plan       Plan
+	wall       func() time.Time // the time of day, from which lives are made
 }
 
 // setupConfig is what a set-up goes by.
@@ -331,7 +332,7 @@ func (l Limits) plane() plane.Limits {
 }
 
 func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
-	c := &registryConfig{common: newCommon(), bits: 16, maxPayload: 64 << 10, lease: 3 * time.Second}
+	c := &registryConfig{common: newCommon(), bits: 16, maxPayload: 64 << 10, lease: 3 * time.Second, wall: time.Now}
 	for _, o := range opts {
 		o.applyRegistry(c)
 	}

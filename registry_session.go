@@ -213,14 +213,14 @@ func (s *session) admit(ctx context.Context, req control.Register) error {
 	var err error
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{
-			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID,
+			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen,
 			Life: req.Life, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
 		if req.Life != 0 {
 			m, err = r.members.Resume(r.now(), request)
 		} else {
-			m, err = r.members.Admit(r.now(), uint64(time.Now().UnixNano()), request)
+			m, err = r.members.Admit(r.now(), uint64(max(0, r.cfg.wall().UnixNano())), request)
 		}
 		if errors.Is(err, membership.ErrWait) {
 			return false

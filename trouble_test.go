@@ -9,7 +9,7 @@ import (
 // still slow, and only then that it is linked. The pair is led around all the same.
 func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
 	timed(t, 0, []ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
-		net.Cut("n5", "n2") // 30, the successor of the newcomer
+		net.Cut("n5", "n2")  // 30, the successor of the newcomer
 		net.Hold("n5", "n3") // 40, the other entry that is near
 		n := tr.join(nil, WithID(25), WithTraffic())
 		time.Sleep(lease / 4) // it has told of the one, and dials the other

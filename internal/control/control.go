@@ -50,6 +50,7 @@ type Register struct {
 	Other   bool   `json:"other"`   // Addr is deliberately not where the connection comes from
 	Traffic bool   `json:"traffic"` // the program takes part in traffic runs
 	Token   uint64 `json:"token"`   // what the node answers to a probe
+	Seen    uint64 `json:"seen"`    // the greatest life of any node that it knows of, see MaxLife
 	Want    bool   `json:"want"`    // it asks for the ID
 	ID      uint64 `json:"id"`
 
@@ -64,6 +65,11 @@ type Register struct {
 	Over  []Over `json:"over"`  // lives that it was told are over, the latest few
 	Every int64  `json:"every"` // see Beat
 }
+
+// MaxLife is the greatest life that a node tells of, and that a registry is told of without
+// proof: one greater than that, which comes from a clock in the year 2189 or from nowhere,
+// is not counted on from. So there are always lives left above.
+const MaxLife = 3 << 61
 
 // Registered admits a node and states what holds for the whole ring.
 type Registered struct {

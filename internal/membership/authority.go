@@ -66,6 +66,7 @@ type Request struct {
 	Traffic bool
 	Want    bool // it asks for this ID
 	ID      uint64
+	Seen    uint64 // the greatest life that it knows of
 
 	// Of a life that goes on, see [Authority.Resume].
 	Life  uint64
@@ -214,19 +215,25 @@ func (a *Authority) find(ref ring.Ref) *member {
 	return nil
 }
 
-// Admit admits a new life. wall is the time of day, from which lives are made: no
-// earlier life of any node had the same, also across restarts of the registry.
+// Admit admits a new life. wall is the time of day, from which lives are made. The life is
+// greater than each that this registry has given or was told of: clocks may go back, and
+// those of two registries need not agree.
 //
 // The caller has dialled the address and knows that the node asking is there. So
 // whoever is registered at that address is there no more, and the member with that
 // token was an earlier life of the same process, under another name of its address.
 func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error) {
+	a.seen(r)
 	if a.recovering {
 		// The ID that it gets might be that of a member which has not come back yet.
 		return ring.Member{}, fmt.Errorf("members of the ring that was have time to come back: %w", ErrWait)
 	}
 	if id, taken := a.ring.HolderOf(r.Addr); taken {
-		a.bury(now, a.by[id], "another process answers at its address")
+		why := "another process answers at its address"
+		if a.by[id].token == r.Token {
+			why = "it has begun another life"
+		}
+		a.bury(now, a.by[id], why)
 	}
 	if m := a.named[r.Token]; m != nil {
 		a.bury(now, m, fmt.Sprintf("its process has joined again, as %s", r.Addr))
@@ -237,7 +244,12 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		}
 		return ring.Member{}, ErrIDTaken
 	}
-	life := max(a.life+1, wall)
+	life := wall
+	if life <= a.life {
+		// The clock is behind. Another registry may have counted on from the same life, for
+		// a node that this one has not heard of.
+		life = a.life + 1 + a.Draw(maxStep)
+	}
 	var m ring.Member
 	var err error
 	if r.Want {
@@ -260,6 +272,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 // that is all. A registry that knows nobody, or is recovering already, believes it and
 // starts, or goes on, to rebuild the ring that was.
 func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
+	a.seen(r)
 	if m := a.find(ring.Ref{ID: r.ID, Life: r.Life}); m != nil {
 		if m.token != r.Token || m.Addr != r.Addr {
 			return ring.Member{}, ErrNotYours
@@ -326,6 +339,14 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	a.last = now
 	return m, nil
 }
+
+// seen takes note of the greatest life that a node knows of: those that are given from now
+// on are greater.
+func (a *Authority) seen(r Request) { a.life = max(a.life, min(r.Seen, control.MaxLife)) }
+
+// maxStep bounds by how much the next life is greater than the latest where the clock is
+// behind: enough that no two registries take the same, and little of what there is.
+const maxStep = 1 << 30
 
 // Leave begins an orderly end: the member is taken out of all tables, and told that it
 // is free to go when everybody has let go of it.

@@ -131,6 +131,10 @@ func (rc *reception) open(f wire.Frame) {
 		rc.reply = in.r.AppendOpened(rc.reply, p.window())
 	} else {
 		p.counters.stale.Add(1)
+		rc.reply = in.r.AppendOlder(rc.reply, b.Incarnation, f.Seq())
+	}
+	if p.Met != nil {
+		p.Met(in.r.PeerLife())
 	}
 	rc.accepted += in.r.Bytes() - before
 	in.mu.Unlock()

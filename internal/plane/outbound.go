@@ -323,6 +323,9 @@ func (o *outbound) answered(f wire.Frame) bool {
 		if o.s.Refused(f.Seq(), b); b.Reason == wire.RefuseLeaving && o.s.State() == stream.Ended {
 			p.departed(o.sink)
 		}
+		if later := o.s.Outlived(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
+			o.s.Fail(stream.ErrOutlived)
+		}
 	case wire.Reset:
 		o.s.Reset(f.Seq())
 	case wire.Closed:

@@ -56,6 +56,13 @@ type Config struct {
 	// Over says whether a life of a node is known to be over, so that a stream which it
 	// asks for late is not kept for long. It must not block or call the plane, and may be nil.
 	Over func(id, life uint64) bool
+	// Outlived hears that a sink remembers a later life of this node, and takes nothing from
+	// this one. It says whether a new life is about to begin; if not, the stream to that sink
+	// ends. It may be nil. Met hears of the life of each source that opens a stream, and may
+	// be nil. Both are called with a stream's lock held, so they must not block or call the
+	// plane.
+	Outlived func(later uint64) (renewed bool)
+	Met      func(life uint64)
 	// Pause is how long this process may have been stopped before it must ask
 	// whether it is still taken to be alive, see [Plane.Alive]; 0: as long as it likes.
 	Pause time.Duration

@@ -20,13 +20,13 @@ var controls = []struct {
 	seed                 uint64
 	name, file, old, new string
 }{
-	{9, "a sink delivers what it had before", "stream/receiver.go",
+	{16, "a sink delivers what it had before", "stream/receiver.go",
 		"\t\treturn Duplicate, false\n\tcase ahead >=", "\t\tr.accept(f)\n\t\tr.next--\n\t\treturn Accepted, false\n\tcase ahead >="},
 	{161, "every stream starts at the same number", "stream/receiver.go",
 		"r.first, r.next, r.done, r.told, r.asked, r.later = first, first, first, first, first, first", "first = 7\n\tr.first, r.next, r.done, r.told, r.asked, r.later = first, first, first, first, first, first"},
-	{332, "a sink opens streams for earlier lives", "stream/receiver.go",
+	{407, "a sink opens streams for earlier lives", "stream/receiver.go",
 		"\t\treturn false\n\t}\n\tr.restart(", "\t}\n\tr.restart("},
-	{906, "a sink does not deny what it does not know", "stream/receiver.go",
+	{1064, "a sink does not deny what it does not know", "stream/receiver.go",
 		"\tif r.Stranger(seq) {\n\t\treturn Stale\n\t}\n", ""},
 	{1, "nothing is sent again", "stream/recovery.go",
 		"\t\t\tout = append(out, f...)\n\t\t\tsent += len(f)", "\t\t\tsent += len(f)"},
@@ -66,6 +66,9 @@ var controls = []struct {
 	{683, "parted: the dead stand in front of those behind them", "membership/parted.go", " && a.find(s) != nil {", " {"},
 	{partedFrom + 18, "parted: a node says once what it cannot reach", "membership/complaints.go", "made && at == epoch", "made && at <= epoch"},
 	{14, "parted: nothing is taken back", "membership/complaints.go", "return made || c.lossy", "return false && made"},
+	{clocksFrom + 3, "clocks: a sink says nothing to an earlier life", "stream/receiver.go", "if peerLife >= r.peerLife {", "if true {"},
+	{clocksFrom + 227, "clocks: a registry does not count on from the lives that members know of", "membership/authority.go", "min(r.Seen, control.MaxLife)", "min(0, control.MaxLife)"},
+	{clocksFrom + 143, "clocks: lives are counted on by one", "membership/authority.go", "a.life + 1 + a.Draw(maxStep)", "a.life + 1"},
 	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
 }
 

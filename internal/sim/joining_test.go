@@ -44,7 +44,7 @@ func (p *process) retryJoin() {
 func (p *process) connected(c *conn) {
 	p.join.trying = false
 	p.join.conn = c
-	r := register{Request: membership.Request{Addr: p.addr, Traffic: true}}
+	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.met}}
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Life, r.Token, r.Ready = true, n.ref.ID, n.ref.Life, p.token, n.ready
 		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over

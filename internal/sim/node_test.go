@@ -51,6 +51,8 @@ func (p *process) begin(ref ring.Ref) *node {
 	}
 	n.use = n.local
 	p.node = n
+	p.reborn = false
+	p.meet(ref.Life)
 	w.judge.born(n)
 	w.logf("%s is %v", p.addr, ref)
 	n.after(w.jitter(2*w.pace), n.talk)
@@ -99,6 +101,7 @@ func (n *node) told(c *conn, msg any) {
 		}
 		clear(n.gone) // lives of which this speaks may have been given up by a registry that is no more
 		n.local = next
+		n.meetAll()
 		if n.fresh == 0 {
 			n.fresh = m.Epoch
 		}
@@ -112,6 +115,7 @@ func (n *node) told(c *conn, msg any) {
 			return
 		}
 		n.local = next
+		n.meetAll()
 		n.want()
 	case control.Announce:
 		for _, g := range m.Gone {
@@ -121,11 +125,15 @@ func (n *node) told(c *conn, msg any) {
 			n.bygone[ring.Ref(g)] = true
 			n.sweep(ring.Ref(g))
 		}
+		for _, life := range m.Lives {
+			n.p.meet(life)
+		}
 		next := n.local.Announce(m, n.w.auth.Uint64N)
 		if n.use == n.local {
 			n.use = next
 		}
 		n.local = next
+		n.meetAll()
 		n.want()
 	case control.Ready:
 		n.ready = true

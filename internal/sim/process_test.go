@@ -24,6 +24,11 @@ type process struct {
 	token uint64 // of that life
 	done  bool   // it wants no life any more
 
+	met      uint64 // the greatest life that it knows of
+	reborn   bool   // its life ended for a sink's sake, and the next has not begun
+	renewals int    // how often
+	settled  bool   // the latest time when all was well
+
 	// troubled is when it was last stopped, or cut off from the registry: whoever
 	// declares it dead needs such a reason.
 	troubled Time

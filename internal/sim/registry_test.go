@@ -18,6 +18,7 @@ type registry struct {
 	began    Time
 	rebuilt  Time // a recovery ended
 	gen      int
+	wall     uint64
 	memory   memory
 }
 
@@ -33,7 +34,7 @@ func (w *world) startRegistry() {
 	w.generation++
 	p := &process{w: w, addr: "registry"}
 	w.registry = &registry{
-		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), memory: newMemory(),
+		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), memory: newMemory(), wall: w.newWall(),
 		auth: membership.New(membership.Config{Bits: w.bits, Lease: w.lease, Grace: w.lease, Draw: w.auth.Uint64N}),
 	}
 	w.logf("registry %d starts", w.generation)
@@ -78,13 +79,11 @@ func (r *registry) admit(c *conn, m register) {
 			c.tellNode(control.Refused{Code: control.CodeUnreachable})
 			c.hangUp()
 		default:
-			found, err := r.auth.Admit(r.w.now, wall+uint64(r.w.now), m.Request)
+			found, err := r.auth.Admit(r.w.now, r.wall+uint64(r.w.now), m.Request)
 			r.answer(c, found, err, m)
 		}
 	})
 }
-
-const wall = 1_700_000_000_000_000_000
 
 func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 	if err != nil {

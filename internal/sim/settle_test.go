@@ -56,6 +56,9 @@ func (w *world) settle() {
 	if w.calm {
 		w.forgotten()
 	}
+	if w.clocks != nil {
+		w.renewed()
+	}
 	if w.handicap != nothing && w.judge.err == nil {
 		w.cripple()
 		w.lastWords()
@@ -130,6 +133,9 @@ func (w *world) lastWords() {
 	start, handled := w.now, 0
 	for _, p := range w.alive() {
 		n := p.node
+		if n == nil {
+			continue // see below
+		}
 		for range min(4, len(n.local.Others)) {
 			sink := n.local.Others[w.talkers.IntN(len(n.local.Others))]
 			if !w.judge.isThere(sink) {
@@ -144,8 +150,12 @@ func (w *world) lastWords() {
 	}
 	skip := make(map[*outStream]bool)
 	for w.judge.err == nil {
-		waits := (*outStream)(nil)
+		waits, birth := (*outStream)(nil), false
 		for _, p := range w.alive() {
+			if p.node == nil && p.reborn {
+				birth = true
+				continue
+			}
 			if p.node == nil {
 				w.judge.fail("%s lost its life", p.addr)
 				return
@@ -162,14 +172,18 @@ func (w *world) lastWords() {
 				}
 			}
 		}
-		if waits == nil {
+		if waits == nil && !birth {
 			break
 		}
 		if w.count.delivered > handled {
 			start, handled = w.now, w.count.delivered
 		}
-		if w.now-start > finishLimit && w.judge.superseded(waits.n.ref) {
-			skip[waits] = true
+		if waits == nil && w.now-start > finishLimit {
+			w.judge.fail("a node whose life was too small gets no other")
+			return
+		}
+		if w.now-start > finishLimit && w.registry.p.state == dead && w.judge.superseded(waits.n.ref) {
+			skip[waits] = true // only a registry gives lives
 			continue
 		}
 		if w.now-start > finishLimit {
@@ -188,6 +202,9 @@ func (w *world) lastWords() {
 // not have been noticed yet when all looked well.
 func (w *world) order() {
 	limit := w.now + 2*w.lease
+	if w.count.renewals > 0 {
+		limit = w.now + w.settleLimit()
+	}
 	for why := w.judge.ideal(); why != "" && w.judge.err == nil; why = w.judge.ideal() {
 		if w.now > limit {
 			w.judge.fail("order did not last: %s", why)

@@ -26,7 +26,11 @@ func TestSimulationOfFewestHops(t *testing.T) { simulate(t, *simFrom-1+fewestFro
 // TestSimulationOfParted does so with newcomers that cannot reach all members.
 func TestSimulationOfParted(t *testing.T) { simulate(t, *simFrom-1+partedFrom, 800) }
 
-// kind is which of the kinds of worlds a seed is of: 0 the first, 1 from fewestFrom on, 2 from partedFrom on.
+// TestSimulationOfClocks does so with registries whose clocks disagree.
+func TestSimulationOfClocks(t *testing.T) { simulate(t, *simFrom-1+clocksFrom, 800) }
+
+// kind is which of the kinds of worlds a seed is of: 0 the first, 1 from fewestFrom on, 2 from
+// partedFrom on, 3 from clocksFrom on.
 func kind(seed uint64) uint64 { return seed / fewestFrom }
 
 func simulate(t *testing.T, from uint64, runs int) {
@@ -94,4 +98,5 @@ func (c *counters) add(d counters) {
 	c.deaths += d.deaths
 	c.births += d.births
 	c.faults += d.faults
+	c.renewals += d.renewals
 }

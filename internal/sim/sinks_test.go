@@ -45,7 +45,10 @@ func (n *node) take(f wire.Frame) {
 		}
 		if in.r.Open(b.Incarnation, f.Seq(), first) {
 			n.send(in.r.AppendOpened(nil, window))
+		} else {
+			n.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
 		}
+		n.p.meet(in.r.PeerLife())
 	case wire.Data:
 		if in == nil {
 			n.answer(wire.Reset, f, nil)

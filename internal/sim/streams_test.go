@@ -13,6 +13,8 @@ import (
 var (
 	errGone = errors.New("the registry says that the life is over")
 	errLife = errors.New("the source's own life is over")
+	// errOutlived is that of a node that is about to leave.
+	errOutlived = stream.ErrOutlived
 )
 
 // outStream is the source's half of a stream, and the account of it.
@@ -174,14 +176,17 @@ func (o *outStream) answered(f wire.Frame) {
 			o.opened, o.sinkLife = true, b.SinkIncarnation
 			w.judge.opened(o)
 		}
-	case wire.Reset:
-		o.s.Reset(f.Seq())
 	case wire.Refuse:
 		b, err := wire.ParseRefuse(f.Body())
 		if err != nil {
 			w.judge.fail("%v", err)
 		}
-		o.s.Refused(f.Seq(), b)
+		if o.s.Refused(f.Seq(), b); o.s.Outlived() > 0 {
+			o.refusedFor(o.s.Outlived())
+			return
+		}
+	case wire.Reset:
+		o.s.Reset(f.Seq())
 	case wire.Farewell:
 		if o.s.Farewell(w.now, f.Seq()) {
 			pending = o.s.Pending()

@@ -33,8 +33,9 @@ type world struct {
 	weights      []int
 	calm         bool // nodes come and go, and nothing goes wrong
 	handicap     handicap
-	hindered     *hindered // nil but from partedFrom on
-	quiet        bool      // nobody sends
+	hindered     *hindered  // nil but from partedFrom on
+	clocks       *rand.Rand // nil but from clocksFrom on
+	quiet        bool       // nobody sends
 	generation   int
 	registry     *registry
 	processes    []*process
@@ -54,7 +55,7 @@ type counters struct {
 	accepted, delivered, unknown, frames  int
 	left                                  int // came back from sinks that left
 	full, dropped, down, overshot, around int
-	deaths, births, faults                int
+	deaths, births, faults, renewals      int
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -106,7 +107,10 @@ func newWorld(seed uint64) *world {
 		}
 	}
 	w.handicap = pick(r, nothing, nothing, registryAway, pairsCut)
-	if seed >= partedFrom {
+	if kind(seed) == 3 {
+		w.clocks, w.calm = newClocks(seed), false
+	}
+	if kind(seed) == 2 {
 		w.hindered, w.handicap, w.calm = newHindered(seed), newcomersCut, false
 	}
 	return w
@@ -255,6 +259,9 @@ func (w *world) run() (err error) {
 			break
 		}
 		w.misfortune()
+		if w.clocks != nil && w.clocks.IntN(4) == 0 {
+			w.overtaken()
+		}
 		if w.hindered != nil && w.hindered.IntN(4) == 0 {
 			w.newcomers(1, false)
 		}

@@ -68,8 +68,8 @@ func (r *Receiver) restart(peerLife, gen, first uint64) {
 }
 
 // Open takes a request to open. A repeated one changes nothing, a newer one
-// replaces the stream, an older one is of an earlier life and says false: it
-// must not be answered.
+// replaces the stream, an older one says false: it must not be granted, see
+// [Receiver.AppendOlder].
 func (r *Receiver) Open(peerLife, gen, first uint64) bool {
 	switch {
 	case peerLife == r.peerLife && gen == r.gen:
@@ -89,6 +89,19 @@ func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 	r.window = window
 	return r.appendFrame(out, wire.Opened, r.gen, wire.OpenedBody{
 		SourceIncarnation: r.peerLife, SinkIncarnation: r.life, First: r.first, Window: uint32(window),
+	}.Append(nil))
+}
+
+// AppendOlder answers a request to open that [Receiver.Open] did not take, if it is of an
+// earlier life than the one that is remembered: a registry whose clock is behind may have
+// given the source that life, and the source has to know. An earlier request of the same
+// life is just late and needs no answer.
+func (r *Receiver) AppendOlder(out []byte, peerLife, gen uint64) []byte {
+	if peerLife >= r.peerLife {
+		return out
+	}
+	return r.appendFrame(out, wire.Refuse, gen, wire.RefuseBody{
+		SourceIncarnation: peerLife, Reason: wire.RefuseOlder, Remembered: r.peerLife,
 	}.Append(nil))
 }
 

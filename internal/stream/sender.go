@@ -28,6 +28,7 @@ type Sender struct {
 	gen        uint64 // which of the source's streams to this sink
 
 	peerLife uint64 // incarnation of the sink, once it has answered
+	outlived uint64 // see Outlived
 	state    State
 	err      error
 	parted   bool   // the sink has left, and said how far it came
@@ -67,6 +68,11 @@ func (s *Sender) State() State { return s.state }
 
 // PeerLife is the incarnation of the sink that opened the stream, 0 before it did.
 func (s *Sender) PeerLife() uint64 { return s.peerLife }
+
+// Outlived is the later life of the source that the sink remembers, so that it takes nothing
+// from this one; 0 if it has not said so. The stream goes on asking: what can be done about
+// it, a new life, is not the stream's affair.
+func (s *Sender) Outlived() uint64 { return s.outlived }
 
 // Err says why the stream ended, nil while it stands or after an orderly close.
 func (s *Sender) Err() error { return s.err }
@@ -154,6 +160,10 @@ func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
 	switch {
 	case b.Reason == wire.RefuseLeaving:
 		s.finish(ErrLeft)
+	case b.Reason == wire.RefuseOlder && b.Remembered <= s.life: // makes no sense
+		s.stale++
+	case b.Reason == wire.RefuseOlder:
+		s.outlived = b.Remembered // asking again changes nothing before the sink forgets
 	case s.end == s.una:
 		s.finish(fmt.Errorf("%w: %v", ErrRefused, b.Reason))
 	}

@@ -77,6 +77,8 @@ func (k *sinkNode) receive(f wire.Frame) {
 		}
 		if in.r.Open(b.Incarnation, f.Seq(), k.draw()) {
 			w.send(in.r.AppendOpened(nil, k.window()))
+		} else {
+			w.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
 		}
 	case wire.Data:
 		room := k.budget - k.used()

@@ -11,10 +11,29 @@ type sourceNode struct {
 	w         *world
 	id        uint64
 	life, gen uint64
+	top       uint64 // the greatest life so far
+	smaller   uint64 // how many were smaller than one before
 	s         *Sender
 	log       *streamLog // nil until open
 	ticked    Time
 	flushed   bool
+}
+
+// lifeStep is how far lives are apart, so that there is room for smaller ones in between,
+// each of them new.
+const lifeStep = 1000
+
+// restart begins another life, which remembers nothing of the one before. behind says that
+// it was given by a clock that is behind.
+func (c *sourceNode) restart(behind bool) {
+	if behind {
+		c.smaller++
+		c.life = c.top - c.smaller
+	} else {
+		c.top += lifeStep
+		c.life = c.top
+	}
+	c.gen, c.s, c.log = 0, nil, nil
 }
 
 func (c *sourceNode) open() {
@@ -26,8 +45,7 @@ func (c *sourceNode) open() {
 func (c *sourceNode) act() {
 	w := c.w
 	if w.chance(w.restartSource) {
-		c.life++
-		c.gen, c.s, c.log = 0, nil, nil
+		c.restart(w.chance(w.behind))
 	}
 	for n := w.rng.IntN(8); n > 0 && w.chance(w.push); n-- {
 		if c.s == nil || c.s.State() == Ended {
@@ -144,6 +162,14 @@ func (c *sourceNode) receive(f wire.Frame) {
 		var b wire.RefuseBody
 		b, err = wire.ParseRefuse(f.Body())
 		c.s.Refused(f.Seq(), b)
+		if later := c.s.Outlived(); later > 0 {
+			if later <= c.life || later > c.top || c.s.State() != Opening {
+				w.ledger.fail("source %d gives up life %d in state %d: the sink remembers %d, the greatest was %d", c.id, c.life, c.s.State(), later, c.top)
+			}
+			c.restart(false)
+			c.open()
+			return
+		}
 	case wire.Reset:
 		c.s.Reset(f.Seq())
 	case wire.Closed:

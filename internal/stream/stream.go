@@ -44,6 +44,7 @@ package stream
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/x/ringdht/internal/wire"
@@ -99,6 +100,8 @@ var (
 	ErrLeft error = leftError{}
 	// ErrRefused says that the sink would not open the stream.
 	ErrRefused = errors.New("the sink refused the stream")
+	// ErrOutlived is an ErrRefused: the sink remembers a later life of the source.
+	ErrOutlived = fmt.Errorf("%w: %v", ErrRefused, wire.RefuseOlder)
 )
 
 type leftError struct{}

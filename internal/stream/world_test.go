@@ -28,6 +28,7 @@ type world struct {
 	push, backlog, flush, ask, close float64
 	restartSource, restartSink       float64
 	leave                            float64
+	behind                           float64 // a new life of a source is smaller than the one before
 	refuse, squeeze, noRoute         float64
 	handle                           float64
 	maxSize, maxBatch                int
@@ -71,8 +72,9 @@ func newWorld(seed uint64) *world {
 	}
 	w.leave = pick(r, 0, 0, 0.003, 0.02)
 	for i := range n {
-		w.sources = append(w.sources, &sourceNode{w: w, id: uint64(i + 1), life: 1})
+		w.sources = append(w.sources, &sourceNode{w: w, id: uint64(i + 1), life: lifeStep, top: lifeStep})
 	}
+	w.behind = pick(r, 0, 0.5)
 	return w
 }
 

@@ -59,6 +59,7 @@ type RefuseReason uint8
 const (
 	RefuseStreams RefuseReason = 1 // it holds as many streams as it may
 	RefuseLeaving RefuseReason = 2 // it leaves the ring
+	RefuseOlder   RefuseReason = 3 // it remembers a later life of the source
 )
 
 func (r RefuseReason) String() string {
@@ -67,6 +68,8 @@ func (r RefuseReason) String() string {
 		return "it holds as many incoming streams as it may"
 	case RefuseLeaving:
 		return "it leaves the ring"
+	case RefuseOlder:
+		return "it remembers a later life of this node"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }
@@ -75,19 +78,21 @@ func (r RefuseReason) String() string {
 type RefuseBody struct {
 	SourceIncarnation uint64 // echoed
 	Reason            RefuseReason
+	Remembered        uint64 // the later life, with RefuseOlder
 }
 
 func (r RefuseBody) Append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, r.SourceIncarnation)
-	return append(dst, byte(r.Reason))
+	return binary.BigEndian.AppendUint64(append(dst, byte(r.Reason)), r.Remembered)
 }
 
 func ParseRefuse(b []byte) (r RefuseBody, err error) {
-	if len(b) != 9 {
+	if len(b) != 17 {
 		return r, badBody(Refuse, len(b))
 	}
 	r.SourceIncarnation = binary.BigEndian.Uint64(b)
 	r.Reason = RefuseReason(b[8])
+	r.Remembered = binary.BigEndian.Uint64(b[9:])
 	return r, nil
 }
 

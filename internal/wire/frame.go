@@ -60,7 +60,7 @@ type Type uint8
 const (
 	Open    Type = 1  // source → sink: seq generation | source incarnation u64
 	Opened  Type = 2  // sink → source: seq generation | source incarnation u64, sink incarnation u64, first number u64, window u32
-	Refuse  Type = 3  // sink → source: seq generation | source incarnation u64, reason u8
+	Refuse  Type = 3  // sink → source: seq generation | source incarnation u64, reason u8, remembered life u64
 	Data    Type = 4  // source → sink: seq number | message
 	Sync    Type = 5  // source → sink: seq next number | round u32
 	Ack     Type = 6  // sink → source: seq delivered | received u32, window u32, round u32, held ranges (u32, u32)…

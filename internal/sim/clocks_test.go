@@ -1,0 +1,120 @@
+package sim
+
+import (
+	"math/rand/v2"
+
+	"github.com/x/ringdht/internal/control"
+)
+
+// clocksFrom is the seed from which on the clocks of registries disagree.
+const clocksFrom = 3_000_000_000
+
+// wall is the time of day at the registry that is started next, less what has passed. It is
+// never so far back that there were no lives.
+func (w *world) newWall() uint64 {
+	const day = 86_400_000 * ms
+	if w.clocks == nil {
+		return wall
+	}
+	return wall + uint64(pick[Time](w.clocks, 0, -day, day, -2000*ms, -5*day)+5*day)
+}
+
+func newClocks(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
+
+const wall = 1_700_000_000_000_000_000
+
+// meet takes note of a life, see [membership.Request].
+func (p *process) meet(life uint64) { p.met = max(p.met, life) }
+
+func (n *node) meetAll() {
+	for _, list := range [][]control.Peer{n.local.Entries, n.local.Successors, n.local.Hold} {
+		for _, p := range list {
+			n.p.meet(p.Life)
+		}
+	}
+	for _, o := range n.local.Over {
+		n.p.meet(o.Life)
+	}
+}
+
+// maxRenewals is how many lives a process may begin because sinks remember later ones.
+const maxRenewals = 6
+
+// refusedFor takes a sink's word that it remembers a later life of this ID.
+func (o *outStream) refusedFor(later uint64) {
+	n := o.n
+	n.p.meet(later)
+	switch {
+	case n.bound:
+		o.fail(errOutlived)
+	case n.fresh == 0 || n.p.join.conn == nil:
+		// It asks again when the registry has told it a table.
+	default:
+		if n.p.renewals++; n.p.renewals > maxRenewals {
+			n.w.judge.fail("%s begins one life after the other, now for %d", n.p.addr, later)
+			return
+		}
+		n.w.logf("%v was refused for life %d", n.ref, later)
+		n.w.count.renewals++
+		n.p.join.conn.letGo()
+		n.p.join.conn = nil
+		n.p.join.want, n.p.join.patient = n.ref, 3
+		n.p.reborn = true
+		n.end("outlived")
+		n.p.attempt(n.w.jitter(n.w.lease / 16))
+	}
+}
+
+// overtaken lets a registry and a member die, and others take their places at once: the
+// registry with a clock that is behind, the member with the ID that was. It is admitted
+// before those come back that remember its earlier life.
+func (w *world) overtaken() {
+	old := w.registry
+	p := w.victim()
+	if p == nil || p.node == nil || p.state != running || old.p.state != running || len(w.alive()) < 3 {
+		return
+	}
+	w.logf("--- the registry and %v are replaced", p.node.ref)
+	w.count.faults++
+	old.p.die()
+	p.die()
+	w.startRegistry()
+	w.registry.wall = old.wall - uint64(w.clocks.Int64N(1000_000*ms))
+	x := w.spawn(p)
+	x.join.want, x.join.patient = p.node.ref, 10
+	for _, q := range w.alive() {
+		if way := [2]int{q.place, 0}; q != x && !w.cut[way] {
+			w.cut[way] = true
+			q.troubled = w.now
+			w.later(w.lease/2+Time(w.clocks.Int64N(int64(w.lease))), func() {
+				delete(w.cut, way)
+				q.troubled = w.now
+				w.kick()
+			})
+		}
+	}
+}
+
+// renewed lets those speak again whose life was found too small at the last words: a second
+// one is enough.
+func (w *world) renewed() {
+	const rounds = 3 // not everybody speaks to those who remember, each time
+	for range rounds {
+		total := w.count.renewals
+		before := make(map[*process]int)
+		for _, p := range w.alive() {
+			before[p] = p.renewals
+		}
+		w.lastWords()
+		w.order()
+		for _, p := range w.alive() {
+			if p.renewals > before[p] && p.settled {
+				w.judge.fail("%s has got another life, which is too small again", p.addr)
+			}
+			p.settled = p.settled || p.renewals > before[p]
+		}
+		if w.count.renewals == total {
+			return
+		}
+	}
+}
