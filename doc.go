@@ -87,7 +87,8 @@
 // The registry is soft state. While it is away messages flow and the dead are routed
 // around; only joining needs it, and telling that somebody does not exist. The nodes
 // look for it, and one that is started in its place has the same members again within
-// half a lease.
+// half a lease. A node whose address changes finds it anew when it connects again, and
+// keeps its life.
 //
 // # Contexts
 //

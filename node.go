@@ -27,7 +27,6 @@ type Node struct {
 	handler  Handler
 	registry string
 	listener net.Listener
-	addr     string // advertised
 	token    uint64 // proves to the registry's probe that it has found this node
 	owner    uint64 // marks its handlers, see [Node.inHandler]
 
@@ -43,6 +42,7 @@ type Node struct {
 	met  maximum                      // the greatest life of any node that it knows of
 
 	mu       sync.Mutex // guards what follows
+	addr     string     // advertised, as the registry knows it; see register
 	leaving  bool
 	asked    bool // the registry is to take it out: newcomers behind it may not be told to it
 	released bool // the registry has let go of it
@@ -132,7 +132,13 @@ func (n *Node) ID() ID { return ID(n.life.Load().self.ID) }
 func (n *Node) Life() uint64 { return n.life.Load().self.Life }
 
 // Peer is the node as others know it.
-func (n *Node) Peer() Peer { return Peer{n.ID(), n.addr} }
+func (n *Node) Peer() Peer { return Peer{n.ID(), n.address()} }
+
+func (n *Node) address() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.addr
+}
 
 // Joined is how many members the ring had when this one joined, itself included.
 func (n *Node) Joined() int { return control.Int(n.life.Load().self.Members) }
@@ -338,7 +344,7 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 		}
 		lost := n.Lost()
 		l.sayAlive() // the last word on what it has done
-		n.tell(control.TypeDeregister, control.Deregister{ID: l.self.ID, Addr: n.addr})
+		n.tell(control.TypeDeregister, control.Deregister{ID: l.self.ID, Addr: n.address()})
 		select {
 		case err := <-n.left:
 			return err

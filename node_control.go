@@ -64,15 +64,17 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 
 func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) error {
 	l := n.life.Load()
+	// It may have changed: the machine is in another network, or the registry is reached
+	// another way.
+	addr, err := n.advertised(ctl.LocalAddr())
+	if err != nil {
+		return err
+	}
 	if l == nil { // the first time
-		var err error
-		if n.addr, err = n.advertised(ctl.LocalAddr()); err != nil {
-			return err
-		}
 		// The registry dials back before it admits, so accepting starts first.
 		n.wg.Go(func() { n.cfg.accept(n.ctx, n.listener, n.wg.Go, n.serve) })
 	}
-	req := control.Register{Addr: n.addr, Other: n.cfg.advertise != "", Traffic: n.cfg.traffic, Token: n.token, Seen: n.met.Load()}
+	req := control.Register{Addr: addr, Other: n.cfg.advertise != "", Traffic: n.cfg.traffic, Token: n.token, Seen: n.met.Load()}
 	on := l != nil && l.ctx.Err() == nil // a life goes on
 	if l != nil {
 		local := l.local.Load()
@@ -113,14 +115,26 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", ErrEvicted,
 			answer.Bits, answer.MaxPayload, l.self.Bits, l.self.MaxPayload)
 	case on:
+		if was := n.moveTo(addr); was != addr {
+			n.cfg.log.Info("the node's address has changed", "node", n.Peer(), "was", was)
+		}
 		l.plane.Resume()
 	default:
+		n.moveTo(addr)
 		if err := n.begin(answer, req.Seen); err != nil {
 			return err
 		}
 	}
 	ctl.SetLease(n.life.Load().patience())
 	return nil
+}
+
+// moveTo takes note of the address under which the registry knows the node.
+func (n *Node) moveTo(addr string) (was string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	was, n.addr = n.addr, addr
+	return was
 }
 
 func (n *Node) refusal(ctl *control.Conn, body []byte) error {

@@ -59,6 +59,16 @@ type peering struct {
 	unwanted time.Time          // since when there need be no link; zero: it should be there
 }
 
+// moved is the peer at another address. A link that is up stays; a dial that is not done is
+// for nothing. What the registry was told, or was not, stays true until the first dial to the
+// new address says something else.
+func (p *peering) moved(to control.Peer) *peering {
+	if p.dialling != nil {
+		p.dialling()
+	}
+	return &peering{Peer: to, err: p.err, up: p.up}
+}
+
 type dialled struct {
 	p   *peering
 	err error
@@ -211,9 +221,15 @@ func (k *linker) want(wanted []control.Peer) {
 	keep := make(map[ring.Ref]struct{}, len(wanted))
 	for _, w := range wanted {
 		ref := ring.Ref{ID: w.ID, Life: w.Life}
+		if _, twice := keep[ref]; twice {
+			continue
+		}
 		keep[ref] = struct{}{}
-		if k.peers[ref] == nil {
+		switch p := k.peers[ref]; {
+		case p == nil:
 			k.peers[ref] = &peering{Peer: w}
+		case p.Addr != w.Addr:
+			k.peers[ref] = p.moved(w)
 		}
 	}
 	for ref, p := range k.peers {

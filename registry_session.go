@@ -141,7 +141,13 @@ func (s *session) register(body []byte) error {
 			return err
 		}
 	}
-	err = s.admit(ctx, req)
+	err = s.admit(ctx, req, false)
+	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or says so
+		if refused, err := s.check(ctx, req); refused || err != nil {
+			return err
+		}
+		err = s.admit(ctx, req, true)
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, ring.ErrFull):
@@ -207,13 +213,13 @@ func (s *session) check(ctx context.Context, req control.Register) (refused bool
 }
 
 // admit makes the node a member, or the member that it was. It waits while the
-// registry cannot tell which IDs are free.
-func (s *session) admit(ctx context.Context, req control.Register) error {
+// registry cannot tell which IDs are free. there says that it was dialled at its address.
+func (s *session) admit(ctx context.Context, req control.Register, there bool) error {
 	r := s.r
 	var err error
 	waited := r.await(ctx, func() bool {
 		request := membership.Request{
-			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen,
+			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, There: there,
 			Life: req.Life, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member

@@ -137,15 +137,18 @@ func (r *Registry) dismiss(ref ring.Ref, why string) {
 func (r *Registry) look(e membership.Effect) {
 	answer := membership.Nothing
 	got, err := r.probe(r.ctx, r.suspects, e.Addr)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
 	case err == nil && got == e.Token:
 		answer = membership.Answered
+	case err == nil && r.members.Known(got):
+		// Members that have changed their addresses, perhaps with each other: this one
+		// may be about to say where it is.
 	case err == nil || errors.Is(err, ErrHandshake) || connRefused(err):
 		answer = membership.Absent
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.members.Probed(r.now(), e.Ref, answer)
+	r.members.Probed(r.now(), e.Ref, e.Addr, answer)
 	r.stir()
 }
 

@@ -95,7 +95,7 @@ func (l *life) status() NodeStatus {
 	p := l.plane.Status()
 	local, table := l.local.Load(), l.table.Load()
 	s := NodeStatus{
-		Peer: Peer{ID(l.self.ID), l.n.addr}, Life: l.self.Life, Epoch: table.Epoch(), Members: local.Members,
+		Peer: Peer{ID(l.self.ID), l.n.address()}, Life: l.self.Life, Epoch: table.Epoch(), Members: local.Members,
 		Counters: countersOf(p.Counters), Hops: untilZeros(p.Hops[:]),
 		Latency: Histogram{untilZeros(p.Latency[:]), p.LatencySum},
 		Links:   make([]LinkStatus, 0, table.Len()),

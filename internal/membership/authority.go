@@ -69,6 +69,7 @@ type Request struct {
 	Seen    uint64 // the greatest life that it knows of
 
 	// Of a life that goes on, see [Authority.Resume].
+	There bool // it was dialled at Addr, and has answered with Token
 	Life  uint64
 	Epoch uint64
 	Size  int
@@ -87,6 +88,9 @@ var (
 	ErrEvicted = errors.New("this life was declared dead")
 	// ErrNotYours says that a life is that of another process.
 	ErrNotYours = errors.New("this life is another process's")
+	// ErrElsewhere says that it comes from another address than it had, or from that of
+	// another member: dial it, and ask again with There.
+	ErrElsewhere = errors.New("it was not at this address before")
 )
 
 type status uint8
@@ -114,7 +118,8 @@ type member struct {
 	pace        int    // see MaxBeats; 0 before its first beat
 	asked       int    // the pace that it was told last
 
-	doubt *doubt // set while it is out of sight
+	doubt  *doubt // set while it is out of sight
+	astray bool   // its address is another's
 
 	intro   ring.View // what it was told when it was introduced, until it is taken in
 	detours []control.Detour
@@ -161,6 +166,8 @@ type Authority struct {
 	leavers []*member
 	doubted []*member
 
+	moved map[ring.Ref]struct{} // members whose new address others must hear of
+
 	parted   map[pair]*parting
 	crowded  bool // there was no room for one
 	detoured bool // detours must be looked at again
@@ -179,7 +186,7 @@ type Authority struct {
 func New(c Config) *Authority {
 	return &Authority{
 		Config: c, ring: ring.NewMembers(c.Bits), by: make(map[uint64]*member), named: make(map[uint64]*member),
-		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), past: make(map[ring.Ref]uint64), parted: make(map[pair]*parting),
+		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), past: make(map[ring.Ref]uint64), moved: make(map[ring.Ref]struct{}), parted: make(map[pair]*parting),
 	}
 }
 
@@ -269,13 +276,17 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 }
 
 // Resume goes on with a life whose connection had ended. If the registry knows it,
-// that is all. A registry that knows nobody, or is recovering already, believes it and
-// starts, or goes on, to rebuild the ring that was.
+// that is all, but for its address, which may have changed. A registry that knows nobody, or is
+// recovering already, believes it and starts, or goes on, to rebuild the ring that was.
 func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	a.seen(r)
 	if m := a.find(ring.Ref{ID: r.ID, Life: r.Life}); m != nil {
-		if m.token != r.Token || m.Addr != r.Addr {
+		if m.token != r.Token {
 			return ring.Member{}, ErrNotYours
+		}
+		was, err := a.settle(m, r)
+		if err != nil {
+			return ring.Member{}, err
 		}
 		m.doubt = nil
 		a.doubted = without(a.doubted, m)
@@ -291,7 +302,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		// to nobody.
 		maps.DeleteFunc(a.parted, func(p pair, _ *parting) bool { return p.from == m.ref() })
 		a.detoured = true
-		a.news(Back, m, "")
+		a.news(Back, m, movedFrom(was))
 		if m.announced && !r.Ready {
 			a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
 		}
@@ -313,16 +324,18 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if r.Epoch < a.past[ring.Ref{ID: r.ID, Life: r.Life}] {
 		return ring.Member{}, ErrEvicted
 	}
+	// Whoever came first keeps the ID, unless it was replaced; a newcomer that has
+	// no table yet can be given another one without harm.
 	rival := a.by[r.ID]
-	if id, ok := a.ring.HolderOf(r.Addr); ok && rival == nil {
-		rival = a.by[id]
+	if rival != nil && rival.status != waiting && rival.Life > r.Life {
+		return ring.Member{}, ErrEvicted
+	}
+	if id, taken := a.ring.HolderOf(r.Addr); taken && id != r.ID {
+		if err := a.vacate(r); err != nil {
+			return ring.Member{}, err
+		}
 	}
 	if rival != nil {
-		// Whoever came first keeps the ID, unless it was replaced; a newcomer that has
-		// no table yet can be given another one without harm.
-		if rival.status != waiting && rival.Life > r.Life {
-			return ring.Member{}, ErrEvicted
-		}
 		a.bury(now, rival, fmt.Sprintf("node %d has come back from the ring that was", r.ID))
 	}
 	m := ring.Member{ID: r.ID, Life: r.Life, Addr: r.Addr, Traffic: r.Traffic}
@@ -387,6 +400,9 @@ func (a *Authority) bury(now Time, m *member, why string) {
 	}
 	if m.known() {
 		a.gone = append(a.gone, m.ref())
+	}
+	if a.recovering { // others may hear of it before it does: it must not be believed again
+		a.past[m.ref()] = a.epoch + 1
 	}
 	a.drop(m)
 	a.news(Dead, m, why)

@@ -56,17 +56,17 @@ func (a *Authority) Silent(now Time, ref ring.Ref) {
 	}
 }
 
-// Probed takes the answer to a [Probe].
-func (a *Authority) Probed(now Time, ref ring.Ref, answer Answer) {
+// Probed takes the answer to a [Probe] of an address.
+func (a *Authority) Probed(now Time, ref ring.Ref, addr string, answer Answer) {
 	m := a.find(ref)
-	if m == nil || m.doubt == nil {
-		return // nobody has a doubt: its connection is what counts
+	if m == nil || m.doubt == nil || m.Addr != addr {
+		return // nobody has a doubt, its connection is what counts; or it has moved since
 	}
 	d := m.doubt
 	d.under = false
 	d.probe = now + d.pause
 	d.pause = min(2*d.pause, maxProbe)
-	if answer == Absent {
+	if answer == Absent && !m.astray {
 		a.bury(now, m, fmt.Sprintf("%s, and nobody answers at its address", d.why))
 	}
 }
@@ -96,14 +96,14 @@ func (a *Authority) expire(now Time) (next Time) {
 		case now >= d.until && !a.recovering:
 			a.bury(now, m, fmt.Sprintf("%s, and it did not come back within %v", d.why, a.patience(m)))
 			continue
-		case now >= d.probe && !d.under:
+		case now >= d.probe && !d.under && !m.astray:
 			d.under = true
 			a.do(Effect{Kind: Probe, Ref: m.ref(), Addr: m.Addr, Token: m.token})
 		}
 		if !a.recovering {
 			next = soonest(next, d.until)
 		}
-		if !d.under {
+		if !d.under && !m.astray {
 			next = soonest(next, d.probe)
 		}
 	}

@@ -191,6 +191,7 @@ func (a *Authority) plan() {
 		}
 		told[m.ID] = u
 	}
+	a.readdress(tables, told)
 	a.lead(tables, told)
 	for _, m := range tables {
 		for _, gone := range a.owed[m.ID] {

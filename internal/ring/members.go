@@ -105,7 +105,7 @@ func (m *Members) Remove(id uint64) bool {
 	if !ok {
 		return false
 	}
-	delete(m.byAddr, m.sorted[i].Addr)
+	m.yield(m.sorted[i])
 	m.sorted = slices.Delete(m.sorted, i, i+1)
 	return true
 }

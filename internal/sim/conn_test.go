@@ -16,6 +16,8 @@ type conn struct {
 	bound           bool // to ref
 	heard, seen     Time // the latest word, at the registry and at the node
 	asked           []Time
+	looking         bool  // the registry dials the node before it answers, and then takes
+	unheard         []any // what came meanwhile
 }
 
 func (w *world) connect(p *process, r *registry) *conn {

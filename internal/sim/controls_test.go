@@ -69,6 +69,9 @@ var controls = []struct {
 	{clocksFrom + 3, "clocks: a sink says nothing to an earlier life", "stream/receiver.go", "if peerLife >= r.peerLife {", "if true {"},
 	{clocksFrom + 227, "clocks: a registry does not count on from the lives that members know of", "membership/authority.go", "min(r.Seen, control.MaxLife)", "min(0, control.MaxLife)"},
 	{clocksFrom + 143, "clocks: lives are counted on by one", "membership/authority.go", "a.life + 1 + a.Draw(maxStep)", "a.life + 1"},
+	{movingFrom + 1, "others do not hear of a new address", "membership/steps.go", "a.readdress(tables, told)", "clear(a.moved)"},
+	{movingFrom, "a member that moves keeps its old address", "ring/moved.go", "\tm.yield(m.sorted[i])\n", ""},
+	{movingFrom + 684, "who was declared dead comes back to the same registry that rebuilds", "membership/authority.go", "if a.recovering { // others may", "if false { // others may"},
 	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
 }
 

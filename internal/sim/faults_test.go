@@ -123,6 +123,13 @@ var faults = []fault{
 
 // misfortune lets one of the world's faults happen.
 func (w *world) misfortune() {
+	if w.moving && !w.calm && w.chance(w.plan, 0.4) {
+		x := moves[w.plan.IntN(len(moves))]
+		w.logf("--- %s", x.name)
+		w.count.faults++
+		x.do(w)
+		return
+	}
 	sum := 0
 	for _, x := range w.weights {
 		sum += x

@@ -139,7 +139,7 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		again := x.condemned
 		x.bury()
 		j.w.count.deaths++
-		if !j.excused(x, r) && !x.leaving && !again { // others remember that it was, and a new registry did not know
+		if !j.excused(x, r) && !j.succeeded(x, e.Addr, r) && !x.leaving && !again { // others remember that it was, and a new registry did not know
 			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
 		}
 	case membership.Rebuilt:

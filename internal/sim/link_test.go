@@ -103,7 +103,10 @@ func (n *node) want() {
 	for _, p := range append(table, keep...) {
 		ref := refOf(p)
 		wanted[ref] = true
-		if n.linkTo(ref) == nil && n.dialTo(ref) == nil {
+		if d := n.dialTo(ref); d != nil && d.peer.Addr != p.Addr { // it has moved: what is under way is for nothing
+			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
+			n.dials = append(n.dials, &dial{peer: p, failed: d.failed})
+		} else if n.linkTo(ref) == nil && d == nil {
 			n.dials = append(n.dials, &dial{peer: p})
 		}
 	}
@@ -181,6 +184,8 @@ func (n *node) dial(d *dial) {
 		n.after(n.w.dialDelay()+n.w.slowness(n.w.processAt(d.peer.Addr)), func() {
 			to := n.w.processAt(d.peer.Addr)
 			switch {
+			case to == nil:
+				n.after(n.w.dialTimeout(), func() { done(nil, "no answer") })
 			case to.state == running && to.node == nil && patience > n.w.now:
 				// It is about to hear who it is, and answers then.
 				n.after(n.w.base, try)

@@ -43,6 +43,10 @@ func (w *world) startRegistry() {
 // hear takes a message from a node.
 func (r *registry) hear(c *conn, msg any) {
 	now := r.w.now
+	if c.looking {
+		c.unheard = append(c.unheard, msg)
+		return
+	}
 	switch m := msg.(type) {
 	case register:
 		r.admit(c, m)
@@ -68,11 +72,10 @@ func (r *registry) hear(c *conn, msg any) {
 // admit answers a registration. A newcomer is dialled first.
 func (r *registry) admit(c *conn, m register) {
 	if m.resume {
-		found, err := r.auth.Resume(r.w.now, m.Request)
-		r.answer(c, found, err, m)
+		r.resume(c, m)
 		return
 	}
-	r.w.look(r.p, c.p, m.Token, func(a membership.Answer) {
+	r.w.look(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
 		switch {
 		case c.regEnd:
 		case a != membership.Answered:
@@ -186,7 +189,10 @@ func (r *registry) effects() {
 			p := r.w.processAt(e.Addr)
 			r.w.look(r.p, p, e.Token, func(a membership.Answer) {
 				r.w.logf("probe of %v: %d", e.Ref, a)
-				r.auth.Probed(r.w.now, e.Ref, a)
+				if a == membership.Absent && p.state != dead && r.auth.Known(p.token) {
+					a = membership.Nothing // another member is there now
+				}
+				r.auth.Probed(r.w.now, e.Ref, e.Addr, a)
 				r.step()
 			})
 		case membership.Dead, membership.Left:
@@ -209,7 +215,7 @@ func (w *world) look(from, to *process, token uint64, then func(membership.Answe
 	d := w.dialDelay()
 	from.after(d, func() {
 		switch {
-		case !w.reach(from, to) || to.state == stopped:
+		case to == nil || !w.reach(from, to) || to.state == stopped:
 			from.after(w.dialTimeout(), func() { then(membership.Nothing) })
 		case to.state == dead || to.token != token:
 			then(membership.Absent)

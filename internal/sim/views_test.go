@@ -112,6 +112,10 @@ func (j *judge) ideal() string {
 			return sprintf("%v is over", m.Ref())
 		case !same(l.Entries, entries) || !same(l.Successors, successors):
 			return sprintf("the tables of %v are %v and %v, want %v", m.Ref(), l.Entries, l.Successors, entries)
+		case j.astray(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)) != "":
+			return sprintf("%v believes that %s", m.Ref(), j.astray(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)))
+		case w.byAddr[m.Addr] != x.p:
+			return sprintf("%v is not at %s, but at %s", m.Ref(), m.Addr, x.p.addr)
 		case x.n.use.Epoch != l.Epoch:
 			return sprintf("%v uses epoch %d instead of %d", m.Ref(), x.n.use.Epoch, l.Epoch)
 		case len(x.n.dials) > 0:

@@ -19,6 +19,8 @@ type world struct {
 	lease   Time
 	size    int
 	fewest  bool // tables of the fewest hops
+	moving  bool // hosts change their addresses
+	moved   int  // addresses given out
 	initial int
 
 	base, spread Time // of the delays
@@ -83,6 +85,7 @@ func newWorld(seed uint64) *world {
 	if w.fewest = kind(seed) == 1; w.fewest { // tables may be as large as the ring
 		w.size = pick(r, 0, 0, 1, 2, 3, 4, 9, 30)
 	}
+	w.moving = kind(seed) == 4
 	w.initial = pick(r, 1, 2, 3, 4, 6, 9, 14, 20)
 	w.base = pick[Time](r, 0.1*ms, 1*ms, 8*ms)
 	w.spread = pick[Time](r, 0.1*ms, 2*ms, 20*ms)

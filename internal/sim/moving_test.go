@@ -1,0 +1,168 @@
+package sim
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
+)
+
+// movingFrom is the seed from which on the hosts of worlds change their addresses.
+const movingFrom = 4_000_000_000
+
+// TestSimulationOfMoves does so with hosts that change their addresses.
+func TestSimulationOfMoves(t *testing.T) { simulate(t, *simFrom-1+movingFrom, 800) }
+
+var moves = []struct {
+	name string
+	do   func(w *world)
+}{
+	{"a host gets another address", func(w *world) {
+		if p := w.victim(); p != nil {
+			was := p.addr
+			w.address(p, w.newAddr())
+			if w.chance(w.plan, 0.3) { // it has both
+				w.byAddr[was] = p
+			}
+			w.uproot(p)
+		}
+	}},
+	{"two hosts swap their addresses", func(w *world) {
+		p, q := w.victim(), w.victim()
+		if p == nil || p == q {
+			return
+		}
+		to, from := q.addr, p.addr
+		w.address(p, to)
+		w.address(q, from)
+		w.byAddr[to] = p // q has left it
+		w.uproot(p)
+		w.uproot(q)
+	}},
+	{"an address changes hands", func(w *world) {
+		p := w.victim()
+		if p == nil || len(w.alive()) >= most {
+			return
+		}
+		was := p.addr
+		w.address(p, w.newAddr())
+		w.uproot(p)
+		// Whoever answers at its address while it is out of sight is taken for what has
+		// replaced it. It takes a while until an address is another machine's.
+		w.later(w.lease/2+w.jitter2(w.lease), func() {
+			if w.byAddr[was] == nil {
+				w.address(w.spawn(nil), was)
+			}
+		})
+	}},
+	{"a host moves on", func(w *world) {
+		if p := w.victim(); p != nil {
+			for range 3 {
+				w.address(p, w.newAddr())
+				w.uproot(p)
+				w.until(w.now + w.jitter2(w.lease/8))
+			}
+		}
+	}},
+	{"a host moves, and the registry is gone", func(w *world) {
+		for _, x := range faults {
+			if x.name == "the registry crashes" {
+				x.do(w)
+			}
+		}
+		for range 1 + w.plan.IntN(3) {
+			if p := w.victim(); p != nil {
+				w.address(p, w.newAddr())
+				w.uproot(p)
+			}
+		}
+	}},
+}
+
+func (w *world) newAddr() string {
+	w.moved++
+	return fmt.Sprintf("moved%d", w.moved)
+}
+
+// address gives a process another address. The one before is silent from now on.
+func (w *world) address(p *process, addr string) {
+	w.logf("%s is %s from now on", p.addr, addr)
+	if w.byAddr[p.addr] == p {
+		delete(w.byAddr, p.addr)
+	}
+	p.addr = addr
+	w.byAddr[addr] = p
+}
+
+// uproot ends a process's connections, as a change of network does: that to the registry,
+// and its links, or these stay.
+func (w *world) uproot(p *process) {
+	if c := p.join.conn; c != nil {
+		c.blip()
+	}
+	if n := p.node; n != nil && w.chance(w.plan, 0.6) {
+		for _, l := range append(append([]*link(nil), n.links...), n.ins...) {
+			l.end()
+		}
+	}
+}
+
+// resume answers a member that comes back. One that has moved is dialled first.
+func (r *registry) resume(c *conn, m register) {
+	found, err := r.auth.Resume(r.w.now, m.Request)
+	if err != membership.ErrElsewhere {
+		r.answer(c, found, err, m)
+		return
+	}
+	c.looking = true
+	r.w.look(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
+		c.looking = false
+		defer func() {
+			for _, msg := range c.unheard { // none if it was refused
+				if c.bound {
+					r.hear(c, msg)
+				}
+			}
+			c.unheard = nil
+		}()
+		switch {
+		case c.regEnd:
+		case a != membership.Answered:
+			c.tellNode(control.Refused{Code: control.CodeUnreachable})
+			c.hangUp()
+		default:
+			m.There = true
+			found, err := r.auth.Resume(r.w.now, m.Request)
+			r.answer(c, found, err, m)
+		}
+	})
+}
+
+// astray says what is wrong with the addresses that a node was told.
+func (j *judge) astray(told []control.Peer) string {
+	for _, p := range told {
+		if x := j.lives[refOf(p)]; x != nil && j.w.byAddr[p.Addr] != x.p {
+			return sprintf("%v is not at %s, but at %s", refOf(p), p.Addr, x.p.addr)
+		}
+	}
+	return ""
+}
+
+// succeeded says that a life was declared dead for a good reason though it only has moved:
+// its old address is that of a process which is no member, as if that had taken its place, or
+// it cannot prove where it is since the registry cannot dial it.
+func (j *judge) succeeded(x *life, addr string, r *registry) bool {
+	there := j.w.byAddr[addr]
+	if x.p.addr != addr && !j.w.reach(r.p, x.p) {
+		return true
+	}
+	if there == nil || there == x.p {
+		return false
+	}
+	if there.state == dead || there.node == nil {
+		return true
+	}
+	y := j.lives[there.node.ref]
+	return !y.member || y.over() || y.gen != r.gen
+}
