@@ -50,6 +50,31 @@ func (c *common) dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 	return conn, answer, nil
 }
 
+// errNoHello is what becomes of a connection over which nothing came: a health check, mostly,
+// or a look whether the port is open.
+var errNoHello = errors.New("nothing came")
+
+// heard knows whether anything was read.
+type heard struct {
+	io.Reader
+	any bool
+}
+
+func (r *heard) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	r.any = r.any || n > 0
+	return n, err
+}
+
+// refusedConn logs that a connection was not welcome.
+func (c *common) refusedConn(conn net.Conn, err error) {
+	if errors.Is(err, errNoHello) {
+		c.log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
+		return
+	}
+	c.warnOften(reasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
+}
+
 func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 	b, err := h.Append(nil)
 	if err != nil {
@@ -71,9 +96,12 @@ func (c *common) welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	if err := setDeadline(conn, time.Now().Add(c.handshake)); err != nil {
 		return wire.Hello{}, err
 	}
-	h, err := wire.ReadHello(conn)
+	r := &heard{Reader: conn}
+	h, err := wire.ReadHello(r)
 	var a wire.Answer
 	switch {
+	case err != nil && !r.any:
+		return h, fmt.Errorf("%w: %w", errNoHello, err)
 	case errors.Is(err, wire.ErrVersion):
 		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
 	case err != nil:
@@ -117,7 +145,7 @@ func (c *common) accept(ctx context.Context, l net.Listener, start func(func()),
 				return err
 			}
 			<-slots
-			c.log.Warn("cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", pause)
+			c.warnOften(reasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", pause)
 			timer := time.NewTimer(pause)
 			select {
 			case <-timer.C:

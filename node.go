@@ -48,6 +48,7 @@ type Node struct {
 	released bool // the registry has let go of it
 	closed   bool
 	lost     chan struct{} // closed while there is no connection to the registry
+	outage   outage        // why
 	changed  chan struct{} // closed at the next change of life or connection
 	over     goneLives     // of other nodes
 	bygone   goneLives     // of those that have left
@@ -215,7 +216,9 @@ func (n *Node) Lost() <-chan struct{} {
 }
 
 // Found waits until there is a connection to the registry. While there is one it returns
-// nil at once, also if ctx has ended.
+// nil at once, also if ctx has ended. Its error says why the latest attempt to have one
+// failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers is a registry
+// of another ring, version or codec.
 func (n *Node) Found(ctx context.Context) error {
 	err := n.await(ctx, func() bool {
 		select {
@@ -226,7 +229,7 @@ func (n *Node) Found(ctx context.Context) error {
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), ErrRegistryLost, err)
+		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.whyLost(), err)
 	}
 	return nil
 }
@@ -363,7 +366,7 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 		err := n.Found(patience)
 		cancel()
 		if err != nil {
-			return fmt.Errorf("deregistering: %w", ErrRegistryLost)
+			return fmt.Errorf("deregistering: %w", n.whyLost())
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ctl.Store(ctl)
-	n.lost = make(chan struct{})
+	n.lost, n.outage = make(chan struct{}), outage{}
 	n.change()
 	l := n.life.Load()
 	l.again.Store(true)
@@ -240,6 +240,7 @@ func (n *Node) search(l *life, wait time.Duration, evicted bool) bool {
 		// A registry that cannot be reached cannot have declared anybody dead since, as
 		// far as anybody here can know: the node goes on.
 		l.plane.Resume()
+		n.unreached(err)
 		n.cfg.log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
 		wait = min(max(2*wait, minKnock), l.maxKnock())
 	}

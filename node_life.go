@@ -386,7 +386,7 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 	introduced()
 	if err != nil || h.Role == wire.RoleProbe {
 		if err != nil && n.ctx.Err() == nil {
-			n.cfg.log.Warn("connection refused", "from", conn.RemoteAddr(), "err", err)
+			n.cfg.refusedConn(conn, err)
 		}
 		conn.Close()
 		return

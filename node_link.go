@@ -46,6 +46,7 @@ type linker struct {
 	linked  bool     // it is
 	errors  string   // as told to the registry with it
 	settled bool     // the registry was told
+	warned  bool     // that this node's address leads others to themselves
 }
 
 // peering is a peer to which there should be a link.
@@ -140,6 +141,7 @@ func (k *linker) reconcile(local *membership.Local) {
 	}
 	if local.Epoch != k.epoch {
 		k.epoch, k.linked, k.settled = local.Epoch, false, false
+		k.warnOfLoopback(local)
 		for _, p := range k.peers {
 			p.tried = false
 		}

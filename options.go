@@ -72,6 +72,7 @@ type common struct {
 	ringName  string
 	handshake time.Duration
 	wall      func() time.Time // nil for time.Now; set by tests
+	repeats   *repeats         // of warnings
 }
 
 type nodeConfig struct {
@@ -234,7 +235,7 @@ const (
 func newCommon() common {
 	return common{
 		codec: Msgpack(), transport: TCP{}, log: slog.New(panicLog{os.Stderr}),
-		ringName: "ring", handshake: 5 * time.Second,
+		ringName: "ring", handshake: 5 * time.Second, repeats: new(repeats),
 	}
 }
 

@@ -44,8 +44,8 @@ func outlast(t *testing.T, test func(t *testing.T, tr *testRing, net *MemoryNetw
 	})
 }
 
-// repeat does again what may have to wait for another life.
-func repeat(t testing.TB, ctx context.Context, what string, do func() error) {
+// untilDone does again what may have to wait for another life.
+func untilDone(t testing.TB, ctx context.Context, what string, do func() error) {
 	t.Helper()
 	for err := do(); err != nil; err = do() {
 		if pause(ctx, 10*time.Millisecond) != nil {
@@ -59,7 +59,7 @@ func (tr *testRing) deliver(from, to *Node) {
 	tr.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*lease)
 	defer cancel()
-	repeat(tr.t, ctx, "delivery", func() error {
+	untilDone(tr.t, ctx, "delivery", func() error {
 		if err := from.Ready(ctx); err != nil {
 			return err
 		}

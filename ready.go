@@ -80,7 +80,7 @@ func (n *Node) notReady(l *life) error {
 	case l.isReady():
 		return nil
 	case lost:
-		return fmt.Errorf("%w: %w, and the node looks for it: start it again", ErrNotReady, ErrRegistryLost)
+		return fmt.Errorf("%w: %w: the node looks for it", ErrNotReady, n.whyLost())
 	}
 	local, why := l.local.Load(), l.failure.Load()
 	switch {

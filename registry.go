@@ -42,6 +42,7 @@ type Registry struct {
 	conns     map[*net.Conn]struct{}
 	run       *run
 	runs      uint64
+	loopbacks loopbacks            // members that other machines cannot dial
 	records   map[ring.Ref]*record // of the members, and
 	past      past                 // of those that were
 	pace      int                  // of heartbeats, and
@@ -82,10 +83,10 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID, Beats: cfg.beats})
 	r.newcomers.givenUp = func() {
-		cfg.log.Warn("too many nodes do not answer the registry's dials, one that wanted to join is given up", "most", registrySlow)
+		cfg.warnOften("", "too many nodes do not answer the registry's dials, one that wanted to join is given up", "most", registrySlow)
 	}
 	r.suspects.givenUp = func() {
-		cfg.log.Warn("too many members do not answer the registry's dials, one of the dials is given up", "most", registrySlow)
+		cfg.warnOften("", "too many members do not answer the registry's dials, one of the dials is given up", "most", registrySlow)
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	return r, nil
@@ -182,7 +183,7 @@ func (r *Registry) receive(conn net.Conn, introduced func()) {
 	introduced()
 	if err != nil {
 		if r.ctx.Err() == nil {
-			r.cfg.log.Warn("connection refused", "from", conn.RemoteAddr(), "err", err)
+			r.cfg.refusedConn(conn, err)
 		}
 		return
 	}

@@ -26,6 +26,9 @@ const maxReport = 2 << 20
 // registry counts on from there, and must never wrap.
 const maxNumber = 1 << 63
 
+// maxLoopbacks is how many members that other machines cannot dial are named at once.
+const maxLoopbacks = 10
+
 // session is a connection to one node, and what is known of who is at its other end.
 type session struct {
 	r      *Registry
@@ -37,6 +40,7 @@ type session struct {
 	in             bool        // found in Registry.sessions
 	left           bool        // it was a member, and is none any more
 	sent, received int64       // in the run under way, as the latest heartbeat says
+	loopback       []ring.Ref  // members to warn of, now that this one is there
 
 	done chan struct{} // closed when it is not in any more; set with member
 }
@@ -164,8 +168,21 @@ func (s *session) register(body []byte) error {
 		return err
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	s.conn.SetLease(r.members.Patience(s.member.Ref()))
+	var local []Peer
+	for _, ref := range s.loopback {
+		if m, ok := r.members.Holder(ref.ID); ok && m.Life == ref.Life {
+			local = append(local, peer(m))
+		}
+	}
+	s.loopback = nil
+	r.mu.Unlock()
+	for _, p := range local[:min(len(local), maxLoopbacks)] {
+		r.cfg.log.Warn("a node advertises a loopback address, which members on other machines cannot dial: let it join by another address of the registry's than localhost, or use WithAdvertise", "node", p)
+	}
+	if more := len(local) - maxLoopbacks; more > 0 {
+		r.cfg.log.Warn("more nodes advertise loopback addresses", "nodes", more)
+	}
 	return nil
 }
 
@@ -181,7 +198,7 @@ func (s *session) check(ctx context.Context, req control.Register) (refused bool
 	var short error
 	for err != nil && scarce(err) { // it is this process that lacks something, not the node
 		if short == nil {
-			s.r.cfg.log.Warn("cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
+			s.r.cfg.warnOften(reasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
 		}
 		short = err
 		if pause(ctx, 50*time.Millisecond) != nil {
@@ -256,6 +273,7 @@ func (s *session) enter(m ring.Member, knows uint64) error {
 	s.member, s.in = m, true
 	s.done = make(chan struct{})
 	r.sessions[m.Ref()] = s
+	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
 	if r.records[m.Ref()] == nil {
 		r.records[m.Ref()] = &record{joined: time.Now()}
 	}
@@ -361,7 +379,7 @@ func (r *Registry) sessionEnded(s *session, err error) {
 		}
 		r.stir()
 	case !s.left && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
-		r.cfg.log.Warn("connection ended before registration", "from", s.remote, "err", err)
+		r.cfg.warnOften(reasonOf(err), "connection ended before registration", "from", s.remote, "err", err)
 	}
 }
 

@@ -70,6 +70,7 @@ func (r *Registry) retire(ref ring.Ref) {
 		r.past.sum(f.status, false)
 	}
 	delete(r.records, ref)
+	r.loopbacks.drop(ref)
 }
 
 // states are the names of where a member stands.

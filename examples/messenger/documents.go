@@ -25,6 +25,7 @@ type event struct {
 	Node     *ringdht.Peer `json:"node,omitempty"`    // this one
 	Members  int           `json:"members,omitempty"` // with this one, when it registered
 	Registry string        `json:"registry,omitempty"`
+	Why      string        `json:"why,omitempty"` // it refuses this node
 }
 
 func (m *messenger) event(what string) event {

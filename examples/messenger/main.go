@@ -49,7 +49,8 @@
 // behind its name or at the end of the line (of send, whose end is text, behind its name),
 // and all do if the program is. Then what happens is a line of JSON on stdout as well, with
 // an "event", which results have not: registered, message (with from, hops, and text, or
-// bytes in base64 if it is none), registry lost, registry back, rejoined, left. A command
+// bytes in base64 if it is none), registry lost (with why if it refuses this node),
+// registry back, rejoined, left. A command
 // that fails prints {"error": "..."}. Progress goes to stderr.
 //
 // # A session

@@ -120,7 +120,7 @@ func (m *messenger) attend() (stop func()) {
 			id, life := m.node.ID(), m.node.Life()
 			m.report(event{Event: eventLost, Registry: m.registry},
 				fmt.Sprintf("The registry at %s is gone. Messages still flow, and this node looks for it.", m.registry))
-			if m.node.Found(ctx) != nil {
+			if !m.awaitRegistry(ctx) {
 				return
 			}
 			if m.node.Life() == life {
@@ -135,6 +135,32 @@ func (m *messenger) attend() (stop func()) {
 		wg.Wait()
 	}
 }
+
+// awaitRegistry waits until the registry is back, and says why it refuses this node if it
+// does: waiting does not help then.
+func (m *messenger) awaitRegistry(ctx context.Context) bool {
+	said := ""
+	for {
+		look, cancel := context.WithTimeout(ctx, lookAgain)
+		err := m.node.Found(look)
+		cancel()
+		switch {
+		case err == nil:
+			return true
+		case ctx.Err() != nil || errors.Is(err, ringdht.ErrClosed):
+			return false
+		case errors.Is(err, ringdht.ErrHandshake):
+			why := strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())
+			if why != said {
+				said = why
+				m.report(event{Event: eventLost, Registry: m.registry, Why: why}, fmt.Sprintf("The registry at %s refuses this node: %s", m.registry, why))
+			}
+		}
+	}
+}
+
+// lookAgain is how often it is looked whether the registry refuses this node.
+const lookAgain = time.Second
 
 // leave leaves the ring. A registry that is gone already is no error then.
 func (m *messenger) leave(ctx context.Context) error {
