@@ -157,7 +157,7 @@ func TestMsgpackReturnsWhatItTakes(t *testing.T) {
 		true, int8(-128), int16(-3), int32(-4), int64(-1 << 63), uint8(255), uint16(7), uint32(8), uint64(1<<64 - 1), uint(9), uintptr(10), float32(1.5), 2.5, "x", "\xff\xfe",
 		[]byte("b"), []byte{}, []byte(nil), []int{}, []int(nil), map[string]int{}, map[string]int(nil), [3]byte{1, 2, 3}, [2]int16{-1, 2}, []string{"a"}, [][2]bool{{true, false}},
 		map[int64][]string{-5: {"x"}}, map[bool]float64{true: 1}, map[twoNames]string{{1, 2}: "y"}, map[[2]int8]string{{1, 2}: "y"}, map[float64]int{1.5: 2}, map[any]any{"x": int64(-5), int64(-6): true},
-		twoNames{1, 2}, struct{}{}, struct{ P **int }{}, &five, shadowed{Inner{"", "o"}, "n"}, left{N: 1}, struct{ F []func() }{}, struct{ J *job }{}, struct{ M map[string]chan int }{},
+		twoNames{1, 2}, struct{}{}, struct{ P **int }{}, &five, shadowed{Inner{"", "o"}, "n"}, left{N: 1, done: nil}, struct{ F []func() }{}, struct{ J *job }{}, struct{ M map[string]chan int }{},
 		[]any{nil, int64(-1), uint64(1 << 63), uint64(200), 1.5, "s", []byte("b"), true, map[string]any{"x": []any{}}, time.Unix(5, 6).UTC()},
 		time.Unix(-5, 7).UTC(), time.Time{}, time.Unix(1<<35, 9).UTC(), time.Second, netip.MustParseAddr("::1"), net.ParseIP("1.2.3.4"), url.URL{Scheme: "http", Host: "x", Path: "/y"}, inBytes{"b"}, &inBytes{"c"}, []inBytes{{"d"}},
 		deep, struct{ Next *int }{}, struct{ E error }{}, [0]func(){}, []func(){}, map[string]any(nil),
@@ -172,7 +172,7 @@ func TestMsgpackReturnsWhatItTakes(t *testing.T) {
 			t.Errorf("%T %+v came back as %+v, %v", v, v, back.Elem(), err)
 		}
 	}
-	for _, v := range []any{nil, (*job)(nil), &inItself{}, inItself{}, struct{ S inItself }{}, &embedding{silent: silent{func() {}}, N: 3}, embedsFunc{}} {
+	for _, v := range []any{nil, (*job)(nil), &inItself{}, inItself{f: func() {}}, struct{ S inItself }{}, &embedding{silent: silent{func() {}}, N: 3}, embedsFunc{closer: nil}} {
 		if _, err := Msgpack().Append(nil, v); err != nil {
 			t.Errorf("%T: %v", v, err)
 		}

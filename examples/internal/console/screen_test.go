@@ -56,9 +56,11 @@ func TestLostOutput(t *testing.T) {
 			t.Errorf("it ends with %v", end)
 		}
 	}
-	s := NewScreen(&bytes.Buffer{}, &fullAtFirst{refuse: 5}, false)
+	full := fullAtFirst{refuse: 1}
+	s := NewScreen(&bytes.Buffer{}, &full, false)
+	s.lasts()
 	s.Complain("something")
-	if err := s.Ended(nil); err != nil {
-		t.Errorf("errors are no results: %v", err)
+	if err := s.Ended(nil); err != nil || full.Len() > 0 {
+		t.Errorf("errors are no results: %v, stderr %q", err, full.String())
 	}
 }
