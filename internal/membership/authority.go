@@ -251,12 +251,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 		}
 		return ring.Member{}, ErrIDTaken
 	}
-	life := wall
-	if life <= a.life {
-		// The clock is behind. Another registry may have counted on from the same life, for
-		// a node that this one has not heard of.
-		life = a.life + 1 + a.Draw(maxStep)
-	}
+	life := a.nextLife(wall)
 	var m ring.Member
 	var err error
 	if r.Want {
@@ -352,14 +347,6 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	a.last = now
 	return m, nil
 }
-
-// seen takes note of the greatest life that a node knows of: those that are given from now
-// on are greater.
-func (a *Authority) seen(r Request) { a.life = max(a.life, min(r.Seen, control.MaxLife)) }
-
-// maxStep bounds by how much the next life is greater than the latest where the clock is
-// behind: enough that no two registries take the same, and little of what there is.
-const maxStep = 1 << 30
 
 // Leave begins an orderly end: the member is taken out of all tables, and told that it
 // is free to go when everybody has let go of it.

@@ -1,0 +1,54 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+)
+
+// Lives are greater than each that was given or met, also where the clock stands still or
+// goes back, and whether or not those who know more are admitted.
+func TestLivesGrow(t *testing.T) {
+	const lease = time.Second
+	a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(n uint64) uint64 { return n / 2 }})
+	last, next := uint64(0), 0
+	admit := func(wall, seen uint64) uint64 {
+		t.Helper()
+		next++
+		m, err := a.Admit(1, wall, Request{Addr: fmt.Sprint(next), Want: true, ID: uint64(next), Seen: seen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Life <= last || m.Life <= seen && seen <= control.MaxLife {
+			t.Errorf("life %d after life %d and seen %d", m.Life, last, seen)
+		}
+		last = m.Life
+		return m.Life
+	}
+	if life := admit(1000, 0); life != 1000 {
+		t.Errorf("life %d of a clock that goes on", life)
+	}
+	admit(1000, 0)
+	admit(3, 0)
+	admit(3, last+1<<50)
+	if _, err := a.Resume(1, Request{Addr: "1", ID: 1, Life: 1000, Token: 7, Seen: last + 1<<50}); !errors.Is(err, ErrNotYours) {
+		t.Fatal(err) // it is refused, and what it has met counts
+	}
+	last += 1 << 50
+	admit(3, 0)
+	// Nobody can use up the lives there are.
+	admit(3, 1<<64-1)
+	if last > control.MaxLife/2 {
+		t.Errorf("life %d, counted on from nonsense", last)
+	}
+	admit(3, control.MaxLife)
+	for range 1000 {
+		admit(3, control.MaxLife)
+	}
+	if last > control.MaxLife+1<<45 {
+		t.Errorf("life %d: that many are too many", last)
+	}
+}
