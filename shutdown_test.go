@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	shutdowns     = flag.Int("shutdowns", 8, "how many rings of four nodes are shut down, over each transport")
+	shutdowns     = flag.Int("shutdowns", 25, "how many rings of four nodes are shut down, over each transport")
 	shutdownsSeed = flag.Uint64("shutdowns.seed", 0, "of the first ring; 0 draws one")
 )
 

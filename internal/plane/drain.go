@@ -1,6 +1,9 @@
 package plane
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Drain waits, for ctx, until every incoming link has ended (the peers have taken
 // this node out of their tables) or had time to, everything received has been handled and
@@ -35,17 +38,32 @@ func (p *Plane) Drain(ctx context.Context) error {
 }
 
 // awaitCutOff waits until the incoming links have ended. A peer that has let go of this
-// node writes what it holds within retireTimeout; one that has not hung up by then
+// node writes what it holds and says End. One that leaves as well keeps its link, since
+// nobody gives it another table. So a node whose own streams have ended ([Plane.Hush]), and
+// that only relays, does not wait when nothing has come over any link for quietTime: what
+// might still come is sent again another way. One that has not hung up within retireTimeout
 // stands still, and is not waited for.
 func (p *Plane) awaitCutOff(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(ctx, retireTimeout)
 	defer cancel()
-	err := p.until(patience, p.cutOff)
-	if patience.Err() != nil && ctx.Err() == nil {
-		return nil
+	for seen := int64(-1); ; {
+		look, done := context.WithTimeout(patience, quietTime)
+		err := p.until(look, p.cutOff)
+		again := look.Err() != nil
+		done()
+		frames := p.counters.frames.Load()
+		switch {
+		case !again || ctx.Err() != nil:
+			return err
+		case patience.Err() != nil || frames == seen && p.hushed.Load():
+			return nil
+		}
+		seen = frames
 	}
-	return err
 }
+
+// quietTime is much longer than a peer that has let go of a node takes to say so.
+const quietTime = 250 * time.Millisecond
 
 // until waits for something that [Plane.changes] tells of.
 func (p *Plane) until(ctx context.Context, done func() bool) error {

@@ -119,6 +119,28 @@ func TestDrainTellsSourcesOfTheGap(t *testing.T) {
 	})
 }
 
+// Nodes that leave at once keep their links to each other, and do not wait for them.
+func TestDrainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMesh(t, 4, 2, testLimits(), memory, nil)
+		defer m.close()
+		start := time.Now()
+		drained := make(chan error, len(m.planes))
+		for _, p := range m.planes {
+			p.Hush() // else what it has accepted might wait for an answer
+			go func() { drained <- p.Drain(t.Context()) }()
+		}
+		for range m.planes {
+			if err := <-drained; err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(start); took > 3*quietTime {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // What it waits for may never come.
 func TestDrainEnds(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
