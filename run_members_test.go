@@ -168,3 +168,44 @@ func TestTaskOfManyMessages(t *testing.T) {
 	default:
 	}
 }
+
+// A node that closes during a run is lost to it. It must not say first that it cannot
+// finish, as though that were a fault of the run.
+func TestNodeThatClosesDuringARun(t *testing.T) {
+	net := NewMemoryNetwork(1)
+	tr := newTestRing(t, net)
+	for i := range 4 {
+		tr.join(nil, WithID(ID(10*i+10)), WithTraffic())
+	}
+	tr.setup(1)
+	r, n := tr.registry, tr.nodes[1]
+	ref := ring.Ref{ID: uint64(n.ID()), Life: n.Life()}
+	net.Hold("n1", "n2") // all that it sends goes there
+	done := tr.start(Traffic{Messages: 1000})
+	for n.life.Load().traffic.latest() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	n.stop(ErrClosed) // as Close begins
+	traffic := n.life.Load().traffic
+	traffic.mu.Lock()
+	for traffic.running {
+		traffic.idle.Wait()
+	}
+	traffic.mu.Unlock()
+	net.Heal()
+	still := false
+	if err := r.await(tr.ctx(), func() bool {
+		if r.run == nil {
+			return true
+		}
+		_, still = r.run.sending[ref]
+		return !still || len(r.run.sending) == 1
+	}); err != nil {
+		t.Fatal(err)
+	}
+	n.Close()
+	tr.drop(n)
+	if s := <-done; !still || !s.Balanced() || len(s.Lost) != 1 {
+		t.Errorf("it said that it cannot finish: %v; %s", !still, s.Verdict())
+	}
+}

@@ -230,6 +230,9 @@ func (t *traffic) run(task control.Task, local *membership.Local) {
 	t.running, t.finished = false, finished
 	t.idle.Broadcast()
 	t.mu.Unlock()
+	if err != nil && t.l.ctx.Err() != nil {
+		return // this life is over: that, and no failure, is what the registry is about to hear
+	}
 	t.l.n.tell(control.TypeFinished, finished)
 }
 
