@@ -147,6 +147,7 @@ func (l *life) beat(ctl *control.Conn) error {
 func (l *life) heartbeat(ctl *control.Conn) control.Beat {
 	b := l.traffic.progress()
 	b.Every = int64(l.pace.Load())
+	b.Late = l.late.take().Milliseconds()
 	s := l.status()
 	now := s.pack()
 	if n := &l.news; n.to != ctl || !same(n.last, now) {

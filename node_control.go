@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -257,7 +258,16 @@ func (n *Node) hangUp() {
 // acted on.
 func (n *Node) converse(l *life, ctl *control.Conn) (nonsense bool, err error) {
 	for {
+		heard, missed := time.Now(), l.missed()
 		t, body, err := ctl.Recv()
+		for errors.Is(err, os.ErrDeadlineExceeded) { // unless it is this process that was late
+			left := l.patient(heard, missed)
+			if left == 0 {
+				break
+			}
+			ctl.SetLease(left)
+			t, body, err = ctl.Recv()
+		}
 		if err != nil {
 			return false, err
 		}
@@ -278,7 +288,9 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 		}
 		l.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
 		ctl.SetLease(l.patience())
-		l.pulse.answered()
+		if l.pulse.answered() {
+			l.plane.Resume()
+		}
 	case control.TypePing:
 		return l.beat(ctl)
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,7 @@ type life struct {
 	again   atomic.Bool                      // the registry must hear again what cannot be reached
 	since   atomic.Uint64                    // the epoch when the registry was found last
 	pulse   pulse
+	late    lateness
 	news    news
 	pace    atomic.Int32 // of heartbeats, in thirds of a lease
 	table   atomic.Pointer[Table]
@@ -260,12 +262,13 @@ type pulse struct {
 	mu      sync.Mutex
 	waiting []time.Time // when the beats were sent that are not answered
 	alive   time.Time
+	woke    time.Time // when this process found that it had been stopped, until it knows that it is a member
 }
 
 // begin starts anew, with a registration sent at asked and answered.
 func (p *pulse) begin(asked time.Time) {
 	p.mu.Lock()
-	p.waiting, p.alive = nil, asked
+	p.waiting, p.alive, p.woke = nil, asked, time.Time{}
 	p.mu.Unlock()
 }
 
@@ -281,13 +284,31 @@ func (p *pulse) asked(now time.Time) {
 	p.mu.Unlock()
 }
 
-func (p *pulse) answered() {
+// answered takes the answer to the oldest beat, and says whether that was sent after the
+// process had been stopped, so that it is a member still.
+func (p *pulse) answered() (confirmed bool) {
 	p.mu.Lock()
-	if len(p.waiting) > 0 {
-		p.alive = p.waiting[0]
-		p.waiting = p.waiting[1:]
+	defer p.mu.Unlock()
+	if len(p.waiting) == 0 {
+		return false
 	}
-	p.mu.Unlock()
+	p.alive = p.waiting[0]
+	p.waiting = p.waiting[1:]
+	if confirmed = !p.woke.IsZero() && !p.alive.Before(p.woke); confirmed {
+		p.woke = time.Time{}
+	}
+	return confirmed
+}
+
+// wakes takes note that the process was stopped, and says whether that is new.
+func (p *pulse) wakes(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.woke.IsZero() {
+		return false
+	}
+	p.woke = now
+	return true
 }
 
 // age is how long ago that was at the time now.
@@ -303,9 +324,9 @@ func (l *life) attend() {
 	ticker := time.NewTicker(l.lease() / 3)
 	defer ticker.Stop()
 	// A link that carries traffic and does not answer is noticed within a lease.
-	links := time.NewTicker(l.lease() / 6)
+	links := time.NewTicker(l.period())
 	defer links.Stop()
-	last := time.Now()
+	last, ran := time.Now(), l.n.cfg.now()
 	thirds := 0 // of a lease, since the latest beat
 	for {
 		select {
@@ -314,18 +335,15 @@ func (l *life) attend() {
 		case <-l.renew:
 			l.endOutlived()
 		case <-links.C:
+			runtime.Gosched() // to be as late as those that a timer does not wake
+			l.ticks()
 			l.plane.CheckLinks(l.lease() * 2 / 3)
 		case now := <-ticker.C:
 			if !l.plane.Alive() {
-				// This process was stopped for so long that it may have been declared dead.
-				// Nothing is sent or handled until that is known.
-				l.n.cfg.log.Warn("the node was paused, asking the registry whether it is still a member", "node", l.n.Peer())
-				l.n.hangUp()
-				if l.n.isReleased() { // nobody is left to ask, and nobody takes its place
-					l.plane.Resume()
-				}
+				l.ask(elapsed(ran, l.n.cfg.now()))
 				continue
 			}
+			ran = l.n.cfg.now()
 			if thirds++; thirds >= int(l.pace.Load()) {
 				thirds = 0
 				l.sayAlive()
@@ -337,6 +355,25 @@ func (l *life) attend() {
 			}
 			l.plane.Sweep(idle)
 		}
+	}
+}
+
+// ask asks the registry whether the node is a member: this process was stopped for so
+// long that it may have been declared dead. Nothing is sent or handled until that is
+// known. Of a process that gets the processor late, over and over, the connection is
+// there, and a heartbeat that is answered over it says the same as another registration,
+// for less. After a longer stop the node connects again.
+func (l *life) ask(pause time.Duration) {
+	if l.pulse.wakes(l.n.cfg.now()) {
+		l.n.cfg.log.Warn("the node was paused, asking the registry whether it is still a member", "node", l.n.Peer(), "for", pause)
+	}
+	if pause < 2*l.lease() {
+		l.sayAlive()
+	} else {
+		l.n.hangUp()
+	}
+	if l.n.isReleased() { // nobody is left to ask, and nobody takes its place
+		l.plane.Resume()
 	}
 }
 

@@ -200,7 +200,8 @@ func WithMaxPayload(bytes int) RegistryOption {
 // second of the lease, so 1,000 by default, would cost its registry too much: its nodes
 // say more seldom that they live, and have as many leases as their number is a multiple
 // of that, rounded up: 10, so 30 seconds, for 10,000. It is only for those that are
-// silent with their connection open; a process that ends is found at once.
+// silent with their connection open; a process that ends is found at once. Time in which
+// the registry did not get the processor does not count, up to 8 times as long in all.
 func WithLease(d time.Duration) RegistryOption {
 	return registryOption(func(o *registryConfig) { o.lease = d })
 }

@@ -40,6 +40,7 @@ type Registry struct {
 	sessions  map[ring.Ref]*session
 	listeners map[*net.Listener]struct{} // by where one is kept: programs' own types need not be comparable
 	conns     map[*net.Conn]struct{}
+	tick      ticking // how late this process runs
 	run       *run
 	runs      uint64
 	loopbacks loopbacks            // members that other machines cannot dial
@@ -141,6 +142,8 @@ func (r *Registry) open(l *net.Listener) {
 		if r.cfg.grace > 0 {
 			r.members.Recover(r.now())
 		}
+		r.tick = ticking{period: max(r.cfg.lease/32, time.Millisecond), ran: r.cfg.now()}
+		r.wg.Go(r.clock)
 		r.wg.Go(r.steward)
 	}
 }

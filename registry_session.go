@@ -39,8 +39,9 @@ type session struct {
 	member         ring.Member // once it has registered
 	in             bool        // found in Registry.sessions
 	left           bool        // it was a member, and is none any more
-	sent, received int64       // in the run under way, as the latest heartbeat says
-	loopback       []ring.Ref  // members to warn of, now that this one is there
+	last           membership.Word
+	sent, received int64      // in the run under way, as the latest heartbeat says
+	loopback       []ring.Ref // members to warn of, now that this one is there
 
 	done chan struct{} // closed when it is not in any more; set with member
 }
@@ -57,16 +58,23 @@ func (s *session) run() {
 func (s *session) converse() error {
 	for {
 		t, body, err := s.conn.Recv()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if left := s.spare(); left > 0 { // it was not the node that was late
+				s.conn.SetLease(left)
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}
+		registered := s.hears()
 		switch t {
 		case control.TypeRegister:
 			err = s.register(body)
 		case control.TypeDeregister:
 			err = s.deregister(body)
 		default:
-			if !s.registered() {
+			if !registered {
 				err = s.refuse(control.CodeNotMember, "register first")
 			} else {
 				err = s.r.report(s, t, body)

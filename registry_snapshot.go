@@ -49,6 +49,7 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 		}
 	}
 	pace := r.members.Heard(ref, control.Int(b.Every))
+	r.members.HeldUp(ref, time.Duration(min(max(0, b.Late), maxLease.Milliseconds()))*time.Millisecond)
 	patience := r.members.Patience(ref)
 	if pace != r.pace || r.answer == nil { // the same for everybody: encoded once
 		frame, err := control.Encode(r.cfg.codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(pace)})
@@ -58,8 +59,11 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 		}
 		r.pace, r.answer = pace, frame
 	}
-	answer := r.answer
+	answer, in := r.answer, s.in
 	r.mu.Unlock()
+	if !in { // the answer would say that it is a member
+		return nil
+	}
 	s.conn.SetLease(patience) // before the node may rely on it
 	return s.conn.PassNow(answer)
 }

@@ -36,6 +36,7 @@ func (r *Registry) steward() {
 	for {
 		began := time.Now()
 		r.mu.Lock()
+		r.catchUp()
 		now := r.now()
 		next := r.members.Advance(now)
 		effects := r.members.Take()
@@ -57,19 +58,11 @@ func (r *Registry) steward() {
 			wait = max(0, min(wait, next-r.now()))
 		}
 		timer.Reset(wait)
-		from := time.Now()
 		select {
 		case <-r.ctx.Done():
 			return
 		case <-r.due:
 		case <-timer.C:
-		}
-		if gap := time.Since(from) - wait; gap > r.cfg.lease/4 {
-			// This process stood still. Nobody could show that it lives meanwhile.
-			r.cfg.log.Warn("the registry was paused", "for", gap)
-			r.mu.Lock()
-			r.members.Paused(gap)
-			r.mu.Unlock()
 		}
 	}
 }

@@ -243,7 +243,8 @@ type Beat struct {
 	Every    int64    `json:"every"` // the pace that the node goes by, see BeatAnswer
 	Sent     int64    `json:"sent"`
 	Received int64    `json:"received"`
-	Status   []Status `json:"status"` // one, or none
+	Late     int64    `json:"late_ms"` // how long the node did not run, though it should have, since the last beat
+	Status   []Status `json:"status"`  // one, or none
 }
 
 // Status is how a node is. Numbers stand in rows without names, of which zeros at the end

@@ -31,7 +31,8 @@
 // A member lives as long as its connection to the registry does. When that ends, the
 // registry dials the member: if nobody is there, or somebody else is, it is dead at
 // once; if it answers, or nothing can be told, it has a lease to come back. A member
-// whose connection stays open and silent for a lease is dead as well. What its peers
+// whose connection stays open and silent for a lease is dead as well; time in which the
+// registry itself did not run does not count, see [Stretch]. What its peers
 // say only makes the registry look; a member that some peer cannot reach is alive, and
 // the pair is led around.
 package membership
@@ -113,10 +114,11 @@ type member struct {
 	full        bool   // it must be told everything
 	stalled     bool   // it did not confirm in time, and is left out until it does
 	announced   bool
-	led         bool   // for the time of ripe: everybody's tables lead to it
-	heard       uint64 // the epoch that it had heard of when it came back to a new registry
-	pace        int    // see MaxBeats; 0 before its first beat
-	asked       int    // the pace that it was told last
+	led         bool          // for the time of ripe: everybody's tables lead to it
+	heard       uint64        // the epoch that it had heard of when it came back to a new registry
+	pace        int           // see MaxBeats; 0 before its first beat
+	asked       int           // the pace that it was told last
+	slack       time.Duration // what it may be late besides, see HeldUp
 
 	doubt  *doubt // set while it is out of sight
 	astray bool   // its address is another's
@@ -125,7 +127,7 @@ type member struct {
 	detours []control.Detour
 	hold    []control.Peer
 
-	until Time // leaving: by then it is let go
+	until deadline // leaving: by then it is let go
 }
 
 func (m *member) ref() ring.Ref { return ring.Ref{ID: m.ID, Life: m.Life} }
@@ -156,9 +158,9 @@ type Authority struct {
 	exact   bool // every entry is to be put right
 	last    Time // of the latest such change
 	batch   []*member
-	batchBy Time
+	batchBy deadline
 	fresh   []*member // active and not announced
-	freshBy Time
+	freshBy deadline
 	gone    []ring.Ref            // lives that are over and not announced
 	left    []ring.Ref            // lives that left and are not announced
 	goneAt  Time                  // when somebody was last announced
@@ -168,13 +170,15 @@ type Authority struct {
 
 	moved map[ring.Ref]struct{} // members whose new address others must hear of
 
+	missed Missed // by this process
+
 	parted   map[pair]*parting
 	crowded  bool // there was no room for one
 	detoured bool // detours must be looked at again
 	leadAt   Time // but not before
 
 	recovering bool
-	recovered  Time                // by then
+	recovered  deadline            // by then
 	late       Time                // by how much more than a lease the most patient of them is
 	past       map[ring.Ref]uint64 // lives that an earlier registry declared dead, and in which epoch
 	heard      uint64              // the latest epoch that one of them was told
@@ -355,7 +359,7 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 	switch {
 	case m == nil || m.status == leaving:
 	case m.status == active:
-		m.status, m.until = leaving, now+a.Lease
+		m.status, m.until = leaving, within(now, a.Lease)
 		a.leavers = append(a.leavers, m)
 		a.fresh = without(a.fresh, m)
 		a.dirty, a.last = true, now

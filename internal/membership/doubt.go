@@ -12,10 +12,10 @@ import (
 // doubt is about a member whose connection has ended.
 type doubt struct {
 	why   string
-	until Time // then it is dead
-	probe Time // when to dial it next
-	pause Time // and again after that
-	under bool // a probe is under way
+	until deadline // then it is dead
+	probe Time     // when to dial it next
+	pause Time     // and again after that
+	under bool     // a probe is under way
 }
 
 // The first look at a member whose connection ended is at once. A process that has
@@ -44,12 +44,13 @@ func (a *Authority) Lost(now Time, ref ring.Ref, why string) {
 		a.bury(now, m, why)
 		return
 	}
-	m.doubt = &doubt{why: why, until: now + a.patience(m), probe: now, pause: minProbe}
+	m.doubt = &doubt{why: why, until: within(now, a.patience(m)), probe: now, pause: minProbe}
 	a.doubted = append(a.doubted, m)
 	a.news(Doubted, m, why)
 }
 
-// Silent takes note that nothing has come over a member's connection for a lease.
+// Silent takes note that nothing has come over a member's connection for longer than it may
+// be silent, see [Authority.Spare].
 func (a *Authority) Silent(now Time, ref ring.Ref) {
 	if m := a.find(ref); m != nil {
 		a.bury(now, m, fmt.Sprintf("silent for %v", a.patience(m)))
@@ -71,29 +72,12 @@ func (a *Authority) Probed(now Time, ref ring.Ref, addr string, answer Answer) {
 	}
 }
 
-// Paused takes note that this process itself stood still for so long: nobody else
-// could do anything about the deadlines that passed meanwhile.
-func (a *Authority) Paused(gap time.Duration) {
-	for _, m := range a.doubted {
-		// Its attempts to come back failed, and the next one may be a while off.
-		m.doubt.until += gap + a.patience(m)
-	}
-	for _, m := range a.leavers {
-		m.until += gap
-	}
-	a.batchBy += gap
-	a.freshBy += gap
-	if a.recovering {
-		a.recovered += gap
-	}
-}
-
 // expire does what is due about members in doubt, and returns when it is due next.
 func (a *Authority) expire(now Time) (next Time) {
 	for _, m := range slices.Clone(a.doubted) {
 		d := m.doubt
 		switch {
-		case now >= d.until && !a.recovering:
+		case now >= d.until.at && !a.recovering:
 			a.bury(now, m, fmt.Sprintf("%s, and it did not come back within %v", d.why, a.patience(m)))
 			continue
 		case now >= d.probe && !d.under && !m.astray:
@@ -101,7 +85,7 @@ func (a *Authority) expire(now Time) (next Time) {
 			a.do(Effect{Kind: Probe, Ref: m.ref(), Addr: m.Addr, Token: m.token})
 		}
 		if !a.recovering {
-			next = soonest(next, d.until)
+			next = soonest(next, d.until.at)
 		}
 		if !d.under && !m.astray {
 			next = soonest(next, d.probe)
@@ -122,11 +106,11 @@ func soonest(a, b Time) Time {
 func (a *Authority) recover(now Time, m *member, r Request) {
 	if !a.recovering {
 		a.recovering = true
-		a.recovered = now + a.Grace
+		a.recovered = within(now, a.Grace)
 	}
 	a.live = true                                       // also where it was told to wait for them
 	if late := a.patience(m) - a.Lease; late > a.late { // they notice one after the other, when each beats next
-		a.recovered += (late - a.late) / 3
+		a.recovered.putOff((late-a.late)/3, true)
 		a.late = late
 	}
 	a.epoch = max(a.epoch, r.Epoch)
@@ -145,7 +129,7 @@ func (a *Authority) recover(now Time, m *member, r Request) {
 
 // Recover makes the authority wait for members of an earlier registry from the start.
 func (a *Authority) Recover(now Time) {
-	a.recovering, a.recovered = true, now+a.Grace
+	a.recovering, a.recovered = true, within(now, a.Grace)
 }
 
 // rebuild ends the recovery when everybody has had time to come back. It does not end
@@ -153,8 +137,8 @@ func (a *Authority) Recover(now Time) {
 // heard of the latest ones, or have been out of the ring itself, and whoever comes
 // after the end is told that its life is over.
 func (a *Authority) rebuild(now Time) (next Time) {
-	if now < a.recovered {
-		return a.recovered
+	if now < a.recovered.at {
+		return a.recovered.at
 	}
 	back := 0
 	for _, m := range a.by {
@@ -165,10 +149,12 @@ func (a *Authority) rebuild(now Time) (next Time) {
 	a.recovering, a.late = false, 0
 	clear(a.past)
 	for _, m := range a.doubted { // their time begins now
-		m.doubt.until = max(m.doubt.until, now+a.patience(m))
+		if d := within(now, a.patience(m)); d.at > m.doubt.until.at {
+			m.doubt.until = d
+		}
 	}
 	a.dirty, a.exact, a.last = a.live, a.live, now
-	a.freshBy = now + a.Lease
+	a.freshBy = within(now, a.Lease)
 	a.do(Effect{Kind: Rebuilt, Why: fmt.Sprintf("%d members of the ring that was are back", back)})
 	return 0
 }

@@ -53,4 +53,7 @@ func (a *Authority) Patience(ref ring.Ref) time.Duration {
 	return a.Lease
 }
 
-func (a *Authority) patience(m *member) time.Duration { return a.Lease * time.Duration(max(1, m.pace)) }
+// usual is how long a member may be silent that is not late itself.
+func (a *Authority) usual(m *member) time.Duration { return a.Lease * time.Duration(max(1, m.pace)) }
+
+func (a *Authority) patience(m *member) time.Duration { return a.usual(m) + m.slack }

@@ -157,7 +157,7 @@ func TestPausedAtASlowPace(t *testing.T) {
 	}
 	a.Heard(m.Ref(), 4)
 	a.Lost(1, m.Ref(), "lost")
-	a.Paused(lease)
+	a.Missed(lease, false)
 	a.Advance(1 + 9*lease - 1)
 	if a.State(m.Ref()) != OutOfSight {
 		t.Error("it had less time than four leases after the pause")

@@ -84,7 +84,7 @@ func (a *Authority) admitBatch(now Time) (next Time) {
 			return 0
 		}
 		tables := a.tables()
-		a.batchBy = now + a.Lease
+		a.batchBy = within(now, a.Lease)
 		if len(tables) == 0 { // nobody has to be kept from them
 			a.join(now)
 			return 0
@@ -92,8 +92,8 @@ func (a *Authority) admitBatch(now Time) (next Time) {
 		a.introduce(tables)
 	}
 	for _, m := range a.batch {
-		if m.acked < m.sent && now < a.batchBy {
-			return a.batchBy
+		if m.acked < m.sent && now < a.batchBy.at {
+			return a.batchBy.at
 		}
 	}
 	a.join(now)
@@ -140,7 +140,7 @@ func (a *Authority) join(now Time) {
 		}
 		m.status, m.full, m.intro = active, true, ring.View{}
 		if len(a.fresh) == 0 {
-			a.freshBy = now + a.Lease
+			a.freshBy = within(now, a.Lease)
 		}
 		a.fresh = append(a.fresh, m)
 	}
@@ -254,8 +254,8 @@ func (a *Authority) letGo(now Time) (next Time) {
 		}
 	}
 	for _, m := range slices.Clone(a.leavers) {
-		if held && now < m.until {
-			next = soonest(next, m.until)
+		if held && now < m.until.at {
+			next = soonest(next, m.until.at)
 			continue
 		}
 		a.release(m)
@@ -268,7 +268,7 @@ func (a *Authority) letGo(now Time) (next Time) {
 func (a *Authority) announce(now Time) (next Time) {
 	known := a.ripe(now)
 	if len(a.fresh) > 0 {
-		next = a.freshBy
+		next = a.freshBy.at
 	}
 	if len(known) == 0 && len(a.gone) == 0 && len(a.left) == 0 {
 		return next
@@ -345,11 +345,11 @@ func (a *Authority) ripe(now Time) (known []*member) {
 			unripe = append(unripe, m)
 		}
 	}
-	if len(unripe) > 0 && now < a.freshBy {
+	if len(unripe) > 0 && now < a.freshBy.at {
 		return nil
 	}
 	if len(unripe) > 0 {
-		a.freshBy = now + a.Lease
+		a.freshBy = within(now, a.Lease)
 	}
 	a.fresh = unripe
 	return known

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 )
 
@@ -13,15 +14,16 @@ type conn struct {
 	up, down        *pipe
 	nodeEnd, regEnd bool // that end has let go
 	ref             ring.Ref
-	bound           bool // to ref
-	heard, seen     Time // the latest word, at the registry and at the node
+	bound           bool            // to ref
+	heard           membership.Word // the latest at the registry
+	seen            Time            // and at the node
 	asked           []Time
 	looking         bool  // the registry dials the node before it answers, and then takes
 	unheard         []any // what came meanwhile
 }
 
 func (w *world) connect(p *process, r *registry) *conn {
-	c := &conn{w: w, p: p, r: r, heard: w.now, seen: w.now}
+	c := &conn{w: w, p: p, r: r, heard: r.auth.Word(w.now), seen: w.now}
 	c.up = w.pipe(p, p, r.p, w.controlDelay)
 	c.down = w.pipe(p, r.p, p, w.controlDelay)
 	w.conns = append(w.conns, c)
@@ -35,7 +37,7 @@ func (c *conn) say(msg any) {
 	}
 	c.up.push(parcel{do: func() {
 		if !c.regEnd {
-			c.heard = c.w.now
+			c.heard = c.r.auth.Word(c.w.now)
 			c.r.hear(c, msg)
 		}
 	}})
@@ -126,9 +128,10 @@ func (c *conn) watch() {
 		return
 	}
 	unread := len(c.up.queue) > 0 && c.up.queue[0].at <= c.w.now && c.w.reach(c.p, c.r.p)
-	if c.w.now-c.heard >= c.w.lease && !unread {
+	left := c.r.auth.Spare(c.w.now, c.ref, c.heard)
+	if left == 0 && !unread {
 		c.r.silent(c)
 		return
 	}
-	c.r.p.after(max(1, c.heard+c.w.lease-c.w.now, c.w.lease/100), c.watch)
+	c.r.p.after(max(left, c.w.lease/100), c.watch)
 }

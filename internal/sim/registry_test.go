@@ -138,12 +138,7 @@ func (r *registry) silent(c *conn) {
 
 // woke tells the authority that the process stood still.
 func (r *registry) woke(gap Time) {
-	r.auth.Paused(gap)
-	for _, c := range r.w.conns {
-		if c.r == r {
-			c.heard += gap
-		}
-	}
+	r.auth.Missed(gap, false)
 	r.began += gap
 	r.p.after(0, r.step)
 }

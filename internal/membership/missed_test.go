@@ -1,0 +1,125 @@
+package membership
+
+import (
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/ring"
+)
+
+// What counts of a silence is the time in which this process ran, up to a bound.
+func TestSpare(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct {
+		name                   string
+		patience, most, silent time.Duration
+		missed                 Missed
+		want                   time.Duration
+	}{
+		{"just heard", 3 * s, 24 * s, 0, Missed{}, 3 * s},
+		{"silent", 3 * s, 24 * s, 2 * s, Missed{}, s},
+		{"dead", 3 * s, 24 * s, 3 * s, Missed{}, 0},
+		{"dead for long", 3 * s, 24 * s, 30 * s, Missed{}, 0},
+		{"half of it was missed", 3 * s, 24 * s, 4 * s, Missed{All: 2 * s}, s},
+		{"most of it was missed", 3 * s, 24 * s, 20 * s, Missed{All: 19 * s}, 2 * s},
+		{"most of it was missed, but too much is too much", 3 * s, 24 * s, 23 * s, Missed{All: 23 * s}, s},
+		{"more is not", 3 * s, 24 * s, 24 * s, Missed{All: 24 * s}, 0},
+		{"it was stopped for an hour", 3 * s, 24 * s, 3602 * s, Missed{3600 * s, 3600 * s}, s},
+		{"and since for long", 3 * s, 24 * s, 3624 * s, Missed{3623 * s, 3600 * s}, 0},
+	} {
+		if got := Spare(c.patience, c.most, c.silent, c.missed); got != c.want {
+			t.Errorf("%s: %v left, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestMissedAdd(t *testing.T) {
+	const lease = 3 * time.Second
+	for _, c := range []struct {
+		gap   time.Duration
+		slept bool
+		want  Missed
+	}{
+		{time.Second, false, Missed{All: time.Second}},
+		{lease, false, Missed{All: lease}},
+		{lease + 1, false, Missed{2*lease + 1, 2*lease + 1}}, // stopped: all have a lease to come back
+		{0, true, Missed{lease, lease}},
+	} {
+		m := Missed{All: time.Minute, Stopped: time.Second}
+		was := m
+		if m.Add(lease, c.gap, c.slept); m.Since(was) != c.want {
+			t.Errorf("%v, %v: %+v, want %+v", c.gap, c.slept, m.Since(was), c.want)
+		}
+	}
+}
+
+// A registry that runs late all the time puts off every deadline, up to the bound, and
+// gives up who is dead then.
+func TestDeadlinesInAShortage(t *testing.T) {
+	const lease, step = 4 * time.Second, 100 * time.Millisecond
+	for _, c := range []struct {
+		name   string
+		missed time.Duration // of each step
+		want   time.Duration // when the dead is given up
+	}{
+		{"none", 0, lease},
+		{"half", step / 2, 2 * lease},
+		{"nearly all", step - step/16, Stretch * lease},
+		{"all", step, Stretch * lease},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := New(Config{Bits: 16, Lease: lease, Draw: func(uint64) uint64 { return 0 }})
+			var refs []ring.Ref
+			for _, addr := range []string{"lost", "silent"} {
+				m, err := a.Admit(1, 1, Request{Addr: addr, Want: true, ID: uint64(len(refs))})
+				if err != nil {
+					t.Fatal(err)
+				}
+				refs = append(refs, m.Ref())
+			}
+			a.Lost(1, refs[0], "lost")
+			word := a.Word(1)
+			lost, silent := Time(0), Time(0)
+			for now := Time(1); now < 2*Stretch*lease; now += step {
+				a.Advance(now)
+				if lost == 0 && a.State(refs[0]) == Unknown {
+					lost = now
+				}
+				if silent == 0 && a.Spare(now, refs[1], word) == 0 {
+					silent = now
+				}
+				a.Missed(c.missed, false)
+			}
+			for what, at := range map[string]Time{"lost": lost, "silent": silent} {
+				if at < c.want-step || at > c.want+2*step {
+					t.Errorf("who was %s is given up after %v, want %v", what, at, c.want)
+				}
+			}
+		})
+	}
+}
+
+// Who says that it is late itself gets more patience, not without bound, and not for long.
+func TestHeldUp(t *testing.T) {
+	const lease = 3 * time.Second
+	a := New(Config{Bits: 16, Lease: lease, Draw: func(uint64) uint64 { return 0 }})
+	m, err := a.Admit(1, 1, Request{Addr: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ late, want time.Duration }{
+		{0, 0}, {-time.Hour, 0}, {time.Millisecond, 0}, {lease / 4, lease}, {0, lease / 2}, {lease / 4, lease},
+		{1 << 62, 3 * lease}, {lease, 3 * lease}, {0, 3 * lease / 2}, {0, 3 * lease / 4},
+	} {
+		if a.HeldUp(m.Ref(), c.late); a.Patience(m.Ref()) != lease+c.want {
+			t.Errorf("late by %v: patience %v, want %v", c.late, a.Patience(m.Ref()), lease+c.want)
+		}
+	}
+	for range 10 {
+		a.HeldUp(m.Ref(), 0)
+	}
+	if a.Patience(m.Ref()) != lease {
+		t.Error("it is held up for ever")
+	}
+	a.HeldUp(ring.Ref{ID: 77}, lease) // nobody
+}

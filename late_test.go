@@ -1,0 +1,112 @@
+package ringdht
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht/internal/ring"
+)
+
+// A registry that runs late gives up none of those that it has not heard for that, and
+// gives up who is dead in the end.
+func TestRegistryThatRunsLate(t *testing.T) {
+	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		time.Sleep(lease)
+		net.Hold("n5", "registry") // as if its goroutines had not had their turn
+		start := time.Now()
+		for time.Since(start) < 4*lease { // seven eighths of the time it does not run
+			time.Sleep(lease / 8)
+			tr.registry.mu.Lock()
+			tr.registry.members.Missed(lease*7/64, false)
+			tr.registry.mu.Unlock()
+		}
+		if n := len(tr.registry.Members()); n != 6 {
+			t.Fatalf("%d members of 6: %v", n, tr.registry.events)
+		}
+		tr.gone(60) // it runs in time again, and hears nothing all the same
+		took(t, "finding who is silent", start, 5*lease+lease/8)
+		net.Heal()
+	})
+}
+
+// A registry whose machine slept gives all members another lease to come back.
+func TestRegistryThatSlept(t *testing.T) {
+	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		r := tr.registry
+		time.Sleep(lease)
+		net.Hold("n5", "registry")
+		time.Sleep(lease * 5 / 8)
+		start := time.Now()
+		r.mu.Lock()
+		r.members.Missed(0, true)
+		r.mu.Unlock()
+		tr.gone(60)
+		if d := time.Since(start); d < lease || d > 2*lease {
+			t.Errorf("it was given up %v after the registry had slept", d)
+		}
+		net.Heal()
+	})
+}
+
+// A node says how late it was, and its registry has more patience with it.
+func TestNodeThatIsLateSaysSo(t *testing.T) {
+	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		time.Sleep(lease)
+		l := tr.nodes[0].life.Load()
+		patience := func() time.Duration {
+			tr.registry.mu.Lock()
+			defer tr.registry.mu.Unlock()
+			return tr.registry.members.Patience(ring.Ref{ID: l.self.ID, Life: l.self.Life})
+		}
+		if p := patience(); p != lease {
+			t.Fatal(p)
+		}
+		l.late.mu.Lock()
+		l.late.ran = l.late.ran.Add(-lease / 4)
+		l.late.mu.Unlock()
+		time.Sleep(lease/2 + lease/10)
+		if p := patience(); p < lease+lease/2 || p > 2*lease {
+			t.Errorf("its registry has %v", p)
+		}
+		time.Sleep(10 * lease)
+		if p := patience(); p != lease {
+			t.Errorf("its registry has %v for ever", p)
+		}
+	})
+}
+
+// A lateness is worth a word if it is a quarter of a lease, and once a minute.
+func TestLatenessInWords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l lateness
+		const period = lease / 6
+		said := 0
+		tick := func(late time.Duration, n int) {
+			for range n {
+				time.Sleep(period + late)
+				if l.tick(time.Now(), period, lease) > 0 {
+					said++
+				}
+			}
+		}
+		tick(time.Hour, 1) // the first is no interval
+		tick(0, 100)
+		tick(lease/64, 500)
+		if said != 0 {
+			t.Error("it says of a little that it is much")
+		}
+		was := l.all(time.Now(), period, lease)
+		tick(lease/4, 40) // half a minute and more
+		if said != 1 && said != 2 {
+			t.Errorf("it says so %d times", said)
+		}
+		if got := l.all(time.Now(), period, lease).Since(was); got.All != 10*lease || got.Stopped != 0 {
+			t.Errorf("missed %+v", got)
+		}
+		time.Sleep(period + lease/8)
+		if got := l.all(time.Now(), period, lease).Since(was); got.All != 10*lease+lease/8 {
+			t.Errorf("missed %+v with what is missed now", got)
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package ringdht
+
+import (
+	"runtime"
+	"time"
+)
+
+// ticking finds out how long this process did not run though it should have. It is under
+// Registry.mu.
+type ticking struct {
+	period time.Duration
+	ran    time.Time     // up to then all is accounted for
+	owed   time.Duration // missed, and too little yet to tell the membership
+	late   time.Duration // missed since the log was told
+	said   time.Time     // when that was
+}
+
+// clock is the goroutine that shows by when it runs how late all goroutines do.
+func (r *Registry) clock() {
+	timer := time.NewTimer(r.tick.period)
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-timer.C:
+		}
+		// A goroutine that a timer has woken is the next to run. It should be as late as one
+		// that has heard from a member, which waits for its turn.
+		runtime.Gosched()
+		r.mu.Lock()
+		r.catchUp()
+		r.tick.ran = r.cfg.now()
+		r.mu.Unlock()
+		timer.Reset(r.tick.period)
+	}
+}
+
+// catchUp accounts for time in which this process did not run. It comes before anything
+// that is judged by the time; it needs mu.
+func (r *Registry) catchUp() {
+	t, lease, now := &r.tick, r.cfg.lease, r.cfg.now()
+	gap := max(0, now.Sub(t.ran)-t.period)
+	slept := elapsed(t.ran, now)-now.Sub(t.ran) > lease/4
+	t.ran = t.ran.Add(gap)
+	if slept {
+		t.ran = now
+	}
+	t.owed += gap
+	if t.owed < lease/128 && !slept {
+		return
+	}
+	r.members.Missed(t.owed, slept)
+	t.late += t.owed
+	t.owed = 0
+	if slept || t.late > lease/4 && (t.said.IsZero() || now.Sub(t.said) > sayLate) {
+		r.cfg.log.Warn("this process did not get the processor for a while, or was stopped, which is held against no member", "late", t.late, "slept", slept)
+		t.late, t.said = 0, now
+	}
+}
+
+// sayLate is how often the log is told, at most, that this process is late.
+const sayLate = time.Minute
+
+// hears takes note that something has come from the node, and says whether it is, or was, a
+// member.
+func (s *session) hears() (registered bool) {
+	r := s.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.catchUp()
+	s.last = r.members.Word(r.now())
+	return s.in || s.left // what has left does no harm
+}
+
+// spare is how much longer the node may be silent, 0 if it must be given up.
+func (s *session) spare() time.Duration {
+	r := s.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.in {
+		return 0
+	}
+	r.catchUp()
+	left := r.members.Spare(r.now(), s.member.Ref(), s.last)
+	if left > 0 {
+		left = max(left, r.cfg.lease/64) // not again at once
+	}
+	return left
+}
