@@ -73,6 +73,8 @@ var controls = []struct {
 	{movingFrom, "a member that moves keeps its old address", "ring/moved.go", "\tm.yield(m.sorted[i])\n", ""},
 	{movingFrom + 684, "who was declared dead comes back to the same registry that rebuilds", "membership/authority.go", "if a.recovering { // others may", "if false { // others may"},
 	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
+	{starvedFrom + 85, "time in which the registry did not run counts as silence", "membership/missed.go", "patience-(silent-missed.All)", "patience-silent"},
+	{starvedFrom + 132, "deadlines are not put off in a shortage", "membership/missed.go", "d.at = max(d.at, min(d.at+by, d.last))", "_ = by"},
 }
 
 // TestNamedSeeds runs the worlds that show a bug that was there once, or that was

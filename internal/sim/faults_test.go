@@ -114,7 +114,7 @@ var faults = []fault{
 	{"the registry pauses", false, func(w *world) { w.pauseFor(w.registry.p, w.jitter2(4*w.lease)) }},
 	{"a set-up", true, func(w *world) {
 		w.size = pick(w.plan, 0, 1, 2, 3, 5)
-		if kind(w.seed) == 1 {
+		if kind(w.seed) == kind(fewestFrom) {
 			w.size, w.fewest = pick(w.plan, w.size, 9, 30), pick(w.plan, true, true, false)
 		}
 		w.registry.setup(w.size)
@@ -123,6 +123,10 @@ var faults = []fault{
 
 // misfortune lets one of the world's faults happen.
 func (w *world) misfortune() {
+	if kind(w.seed) == kind(starvedFrom) && !w.calm && w.chance(w.plan, 0.3) {
+		w.shortage()
+		return
+	}
 	if w.moving && !w.calm && w.chance(w.plan, 0.4) {
 		x := moves[w.plan.IntN(len(moves))]
 		w.logf("--- %s", x.name)

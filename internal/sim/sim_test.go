@@ -30,7 +30,8 @@ func TestSimulationOfParted(t *testing.T) { simulate(t, *simFrom-1+partedFrom, 8
 func TestSimulationOfClocks(t *testing.T) { simulate(t, *simFrom-1+clocksFrom, 800) }
 
 // kind is which of the kinds of worlds a seed is of: 0 the first, 1 from fewestFrom on, 2 from
-// partedFrom on, 3 from clocksFrom on, 4 from movingFrom on.
+// partedFrom on, 3 from clocksFrom on, 4 from movingFrom on, 5 from starvedFrom
+// on.
 func kind(seed uint64) uint64 { return seed / fewestFrom }
 
 func simulate(t *testing.T, from uint64, runs int) {

@@ -33,6 +33,7 @@ type world struct {
 	occasions    int
 	gap          Time
 	weights      []int
+	rested       Time // since then another shortage may come
 	calm         bool // nodes come and go, and nothing goes wrong
 	handicap     handicap
 	hindered     *hindered  // nil but from partedFrom on
@@ -82,10 +83,10 @@ func newWorld(seed uint64) *world {
 	w.bits = pick(r, 5, 6, 8, 16)
 	w.lease = pick[Time](r, 1000, 2000, 3000) * ms
 	w.size = pick(r, 0, 0, 1, 2, 3, 4)
-	if w.fewest = kind(seed) == 1; w.fewest { // tables may be as large as the ring
+	if w.fewest = kind(seed) == kind(fewestFrom); w.fewest { // tables may be as large as the ring
 		w.size = pick(r, 0, 0, 1, 2, 3, 4, 9, 30)
 	}
-	w.moving = kind(seed) == 4
+	w.moving = kind(seed) == kind(movingFrom)
 	w.initial = pick(r, 1, 2, 3, 4, 6, 9, 14, 20)
 	w.base = pick[Time](r, 0.1*ms, 1*ms, 8*ms)
 	w.spread = pick[Time](r, 0.1*ms, 2*ms, 20*ms)
@@ -110,10 +111,10 @@ func newWorld(seed uint64) *world {
 		}
 	}
 	w.handicap = pick(r, nothing, nothing, registryAway, pairsCut)
-	if kind(seed) == 3 {
+	if kind(seed) == kind(clocksFrom) {
 		w.clocks, w.calm = newClocks(seed), false
 	}
-	if kind(seed) == 2 {
+	if kind(seed) == kind(partedFrom) {
 		w.hindered, w.handicap, w.calm = newHindered(seed), newcomersCut, false
 	}
 	return w
