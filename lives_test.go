@@ -21,7 +21,7 @@ var (
 )
 
 // leavesDuringRuns says whether nodes leave in the midst of runs.
-const leavesDuringRuns = false
+const leavesDuringRuns = true
 
 // TestRandomLives lets a ring over the in-memory network and one over TCP live at random:
 // members join, leave, are killed and cut off; registries are replaced; tables change; and
