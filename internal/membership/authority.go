@@ -364,6 +364,7 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 		a.fresh = without(a.fresh, m)
 		a.dirty, a.last = true, now
 	default:
+		a.dirty = a.dirty || m.status == linking // the layout was that of a ring with it
 		a.release(m)
 	}
 }

@@ -167,6 +167,7 @@ func (m memory) tries(of ring.Ref) map[ring.Ref]bool {
 func (m memory) heard(from, to ring.Ref, why string) {
 	if why == "" {
 		delete(m.said, [2]ring.Ref{from, to})
+		m.prune(from) // it may go no further than to this one
 	} else if m.tries(from)[to] {
 		m.said[[2]ring.Ref{from, to}] = true
 	}
@@ -192,9 +193,14 @@ func (m memory) tell(bits int, to ring.Ref, body any) {
 		return // the node will complain
 	}
 	m.told[to] = now
-	tries := m.tries(to)
+	m.prune(to)
+}
+
+// prune forgets what a member does not try any more.
+func (m memory) prune(of ring.Ref) {
+	tries := m.tries(of)
 	for p := range m.said {
-		if p[0] == to && !tries[p[1]] {
+		if p[0] == of && !tries[p[1]] {
 			delete(m.said, p)
 		}
 	}
