@@ -261,6 +261,7 @@ func (l *life) gone(refs []control.Ref) {
 type pulse struct {
 	mu      sync.Mutex
 	waiting []time.Time // when the beats were sent that are not answered
+	skipped int         // and how many after them are not remembered
 	alive   time.Time
 	woke    time.Time // when this process found that it had been stopped, until it knows that it is a member
 }
@@ -268,7 +269,7 @@ type pulse struct {
 // begin starts anew, with a registration sent at asked and answered.
 func (p *pulse) begin(asked time.Time) {
 	p.mu.Lock()
-	p.waiting, p.alive, p.woke = nil, asked, time.Time{}
+	p.waiting, p.skipped, p.alive, p.woke = nil, 0, asked, time.Time{}
 	p.mu.Unlock()
 }
 
@@ -278,8 +279,10 @@ const maxWaiting = 16
 
 func (p *pulse) asked(now time.Time) {
 	p.mu.Lock()
-	if len(p.waiting) < maxWaiting {
+	if len(p.waiting) < maxWaiting && p.skipped == 0 {
 		p.waiting = append(p.waiting, now)
+	} else {
+		p.skipped++
 	}
 	p.mu.Unlock()
 }
@@ -290,6 +293,7 @@ func (p *pulse) answered() (confirmed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.waiting) == 0 {
+		p.skipped = max(0, p.skipped-1)
 		return false
 	}
 	p.alive = p.waiting[0]
