@@ -45,7 +45,6 @@ func TestHostileInput(t *testing.T) {
 		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), "GET / HT"},
 		{"oversize hello", []byte("RDHT\x01\x01\xff\xff"), "65535 bytes"},
 		{"truncated hello", member[:20], "unexpected EOF"},
-		{"empty connection", nil, "EOF"},
 	} {
 		for where, addr := range map[string]string{"registry": tr.addr, "node": victim.addr} {
 			t.Run(c.name+" at the "+where, func(t *testing.T) {
