@@ -13,8 +13,7 @@ func TestNumbersAreAsWideEverywhere(t *testing.T) {
 	look = func(t *testing.T, typ reflect.Type) {
 		switch typ.Kind() {
 		case reflect.Struct:
-			for i := range typ.NumField() {
-				f := typ.Field(i)
+			for f := range typ.Fields() {
 				t.Run(f.Name, func(t *testing.T) { look(t, f.Type) })
 			}
 		case reflect.Slice:
