@@ -56,6 +56,7 @@ type lives struct {
 
 	broken                             atomic.Int64 // links between members, as far as logs tell
 	runs, alone, unwatched, lost, torn int
+	underWay                           int
 	messages, relayed, wasted, late    int64
 }
 
@@ -109,8 +110,8 @@ func (l *lives) live(long time.Duration) {
 	}
 	l.settle()
 	l.undisturbed()
-	l.t.Logf("%d runs, %d of them undisturbed, %d abandoned, %d in which nodes were lost, %d in which links broke; %d messages, %d relayed, %d of them in vain, %d by nodes that came late",
-		l.runs, l.alone, l.unwatched, l.lost, l.torn, l.messages, l.relayed, l.wasted, l.late)
+	l.t.Logf("%d runs, %d of them undisturbed, %d abandoned, %d in which nodes were lost, %d in which links broke, %d that ended before the copies of messages that changes of tables had made; %d messages, %d relayed, %d of them in vain, %d by nodes that came late",
+		l.runs, l.alone, l.unwatched, l.lost, l.torn, l.underWay, l.messages, l.relayed, l.wasted, l.late)
 }
 
 // event is one of the things that happen to a ring.
@@ -317,7 +318,7 @@ func (l *lives) undisturbed() {
 	if err != nil {
 		l.fatal("%v", err)
 	}
-	l.check(s, broken)
+	l.check(s, broken, false)
 	if len(s.Lost) == 0 {
 		l.alone++
 		if want := int64(tf.Messages * l.senders()); !s.Exact() || s.Sum.Sent != want || len(s.Nodes) != len(l.nodes) {
@@ -328,7 +329,7 @@ func (l *lives) undisturbed() {
 
 // disturbed is a run in the midst of which things happen.
 func (l *lives) disturbed() {
-	broken, r := l.broken.Load(), l.registry
+	broken, r, before := l.broken.Load(), l.registry, l.resent()
 	_, done := l.begin()
 	l.within(func(ctx context.Context) error { // until it has begun, or has ended already
 		return r.await(ctx, func() bool { return r.run != nil || len(done) > 0 })
@@ -339,7 +340,11 @@ func (l *lives) disturbed() {
 	s, err := (<-done)()
 	switch {
 	case err == nil:
-		l.check(s, broken)
+		copies := false
+		for n, after := range l.resent() {
+			copies = copies || after > before[n]
+		}
+		l.check(s, broken, copies)
 	case r != l.registry && (errors.Is(err, ErrClosed) || errors.Is(err, ErrNotReady)):
 		l.unwatched++
 	case errors.Is(err, ErrNotReady): // it came after what was to disturb it
@@ -348,9 +353,19 @@ func (l *lives) disturbed() {
 	}
 }
 
+// resent is how many messages each node has sent again.
+func (l *lives) resent() map[*Node]int64 {
+	all := make(map[*Node]int64)
+	for _, n := range l.nodes {
+		all[n] = n.Counters().Retransmitted
+	}
+	return all
+}
+
 // check holds an account against what the doc of [Summary] says. broken is how many links
-// had broken before the run.
-func (l *lives) check(s *Summary, broken int64) {
+// had broken before the run. copies says that tables changed during it, and messages were
+// sent again.
+func (l *lives) check(s *Summary, broken int64, copies bool) {
 	l.runs++
 	var sum NodeSummary
 	lost := false
@@ -381,6 +396,8 @@ func (l *lives) check(s *Summary, broken int64) {
 		l.lost++
 	case l.broken.Load() != broken:
 		l.torn++
+	case sum.Relayed != want && copies:
+		l.underWay++
 	case sum.Relayed != want:
 		l.fatal("%s, %d relayed, want %d: %d hops, %d received, %d wasted\n%+v", s.Verdict(), sum.Relayed, want, s.Hops, sum.Received, s.Wasted, s)
 	}
