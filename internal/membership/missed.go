@@ -81,20 +81,25 @@ func (d *deadline) putOff(by time.Duration, stopped bool) {
 func (a *Authority) Missed(gap time.Duration, slept bool) {
 	a.missed.Add(a.Lease, gap, slept)
 	stopped := slept || gap > a.Lease
+	// Attempts to come back failed meanwhile, and the next ones may be a while off.
+	failed := stopped || gap > a.Lease/4
 	for _, m := range a.doubted {
 		by := gap
-		if stopped || gap > a.Lease/4 {
-			// Its attempts to come back failed, and the next one may be a while off.
+		if failed {
 			by += a.patience(m)
 		}
 		m.doubt.until.putOff(by, stopped)
 	}
+	back := gap
+	if failed {
+		back += a.Lease + a.late
+	}
+	a.recovered.putOff(back, stopped)
 	for _, m := range a.leavers {
 		m.until.putOff(gap, stopped)
 	}
 	a.batchBy.putOff(gap, stopped)
 	a.freshBy.putOff(gap, stopped)
-	a.recovered.putOff(gap, stopped)
 }
 
 // HeldUp takes a member's word that it was late itself, by so much since its last

@@ -123,3 +123,21 @@ func TestHeldUp(t *testing.T) {
 	}
 	a.HeldUp(ring.Ref{ID: 77}, lease) // nobody
 }
+
+// A registry that rebuilds, and is stopped just before it is done, waits another lease for
+// those whose attempts to come back failed meanwhile.
+func TestRebuildingAfterAStop(t *testing.T) {
+	const lease = 3 * time.Second
+	a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(uint64) uint64 { return 0 }})
+	a.Recover(1)
+	woken := Time(2*lease + 10*time.Second)
+	a.Missed(10*time.Second, false)
+	a.Advance(woken + lease)
+	if !a.Recovering() {
+		t.Error("it does not wait for who has had no registry to come back to")
+	}
+	a.Advance(woken + lease + 1)
+	if a.Recovering() {
+		t.Error("it waits for more than that")
+	}
+}

@@ -18,7 +18,7 @@ var bodies = []struct {
 	{"open", OpenBody{0x0102030405060708}.Append(nil), "0102030405060708", reOpen},
 	{"opened", OpenedBody{0x11, 0x22, math.MaxUint64, 0x01020304}.Append(nil),
 		"0000000000000011 0000000000000022 ffffffffffffffff 01020304", reOpened},
-	{"refuse", RefuseBody{0x11, 2, 0x22}.Append(nil), "0000000000000011 02 0000000000000022", reRefuse},
+	{"refuse", RefuseBody{0x11, 3, 0x22}.Append(nil), "0000000000000011 03 0000000000000022", reRefuse},
 	{"sync", AppendRound(nil, 0x01020304), "01020304", reSync},
 	{"ack", AckBody{1, 0x01020304, 3}.Append(nil, nil), "00000001 01020304 00000003", reAck},
 	{"ack with ranges", AckBody{1, 2, 3}.Append(nil, []Range{{1, 2}, {4, 5}}),
@@ -56,7 +56,7 @@ func TestBodyFields(t *testing.T) {
 	if v, _ := ParseOpened(unhex(t, "0000000000000011 0000000000000022 0000000000000033 00000044")); v != (OpenedBody{0x11, 0x22, 0x33, 0x44}) {
 		t.Errorf("%+v", v)
 	}
-	if v, _ := ParseRefuse(unhex(t, "0000000000000011 02 0000000000000022")); v != (RefuseBody{0x11, RefuseOlder, 0x22}) {
+	if v, _ := ParseRefuse(unhex(t, "0000000000000011 03 0000000000000022")); v != (RefuseBody{0x11, RefuseOlder, 0x22}) {
 		t.Errorf("%+v", v)
 	}
 	if v, r, _ := ParseAck(unhex(t, "00000001 00000002 00000003 00000004 00000005"), nil); v != (AckBody{1, 2, 3}) || !slices.Equal(r, []Range{{4, 5}}) {
