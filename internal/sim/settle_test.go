@@ -15,9 +15,10 @@ func (w *world) settleLimit() Time { return 8*w.lease + 10*1000*ms }
 
 // finishLimit bounds how long it then takes until the next of the messages that were
 // sent is delivered. Of two pairs that are cut, four links may lie one behind the other on
-// its way and back: each is found to be dead a lease after its first use, and the next
-// question, up to 2 seconds later, is the first to use the next.
-func (w *world) finishLimit() Time { return 4 * (w.lease + 2*1000*ms) }
+// its way and back. Each is found to be dead a lease after its first use and led around
+// within half a lease more, and the next question, up to 2 seconds later, is the first to
+// use the next.
+func (w *world) finishLimit() Time { return 4 * (w.lease + w.lease/2 + 2*1000*ms) }
 
 // settle ends all that is wrong, and waits for order.
 func (w *world) settle() {
