@@ -173,8 +173,8 @@ func (n *Node) attend() {
 	for n.ctx.Err() == nil {
 		l, ctl := n.life.Load(), n.ctl.Load()
 		since := time.Now()
-		nonsense, err := n.converse(l, ctl)
-		if nonsense && time.Since(since) < l.lease() { // it would hear the same again at once
+		err := n.converse(l, ctl)
+		if time.Since(since) < l.lease() { // whatever ended it may end the next one at once
 			wait = min(max(2*wait, minKnock), l.maxKnock())
 		} else {
 			wait = 0
@@ -256,7 +256,7 @@ func (n *Node) hangUp() {
 
 // converse listens until the connection ends, or until something comes that cannot be
 // acted on.
-func (n *Node) converse(l *life, ctl *control.Conn) (nonsense bool, err error) {
+func (n *Node) converse(l *life, ctl *control.Conn) error {
 	for {
 		heard, missed := time.Now(), l.missed()
 		t, body, err := ctl.Recv()
@@ -268,11 +268,11 @@ func (n *Node) converse(l *life, ctl *control.Conn) (nonsense bool, err error) {
 			ctl.SetLease(left)
 			t, body, err = ctl.Recv()
 		}
-		if err != nil {
-			return false, err
+		if err == nil {
+			err = n.hear(l, ctl, t, body)
 		}
-		if err := n.hear(l, ctl, t, body); err != nil {
-			return true, err
+		if err != nil {
+			return err
 		}
 		l.endOutlived()
 	}
