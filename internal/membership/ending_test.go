@@ -118,3 +118,27 @@ func TestNewestLife(t *testing.T) {
 		t.Error("a manifest does not say the latest life")
 	}
 }
+
+// A member that leaves is let go when newcomers have linked, too: they were told of a ring
+// with it, and may have to lead to it.
+func TestLeaversWaitForNewcomers(t *testing.T) {
+	a, four := trio(t)
+	leaver := four[0].Ref()
+	a.Leave(5, leaver)
+	confirmed := func(members []ring.Member) {
+		for range 3 {
+			a.Advance(6)
+			for _, m := range members {
+				a.Linked(m.Ref(), a.by[m.ID].sent)
+			}
+		}
+	}
+	confirmed(four[1:3])
+	if a.State(leaver) == Unknown {
+		t.Fatal("it is let go, and a newcomer has yet to link")
+	}
+	confirmed(four[1:])
+	if a.State(leaver) != Unknown {
+		t.Error("it is not let go, though all have linked")
+	}
+}
