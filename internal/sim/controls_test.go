@@ -138,7 +138,7 @@ func TestControlsOfPackages(t *testing.T) {
 		{"those that leave do not wait for newcomers", "membership/steps.go", "held := len(a.batch) > 0", "held := false", "Leavers"},
 		{"what a dead link held is not sent another way", "plane/line.go", "p.requeue(out, &left)", "left.Clear()", "Requeue"},
 		{"frames go on behind their sink", "plane/receive.go", "!detour && ring.Distance(p.mask, rc.from, p.Self)", "false && ring.Distance(p.mask, rc.from, p.Self)", "Overshoot|Relay"},
-		{"who was paused goes on at once", "plane/inbound.go", "\t\tp.pass(ctx)\n", "", "Gate"},
+		{"who was paused goes on at once", "plane/deliver.go", "\t\tp.pass(ctx)\n", "", "Gate"},
 		{"a dead node is listened to", "plane/gone.go", "\t\tp.hangUp(l, stream.ErrGone)\n", "\t\t_, _ = l, stream.ErrGone\n", "Gone"},
 		{"a stream from a node that left stays", "plane/inbound.go", "(closeIdle || in.left)", "closeIdle", "Left"},
 		{"a stream from a node that left counts", "plane/bygone.go", "len(p.in) - len(p.bygone)", "len(p.in)", "Left"},
