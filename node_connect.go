@@ -1,0 +1,147 @@
+package ringdht
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// connect registers with the registry: as a newcomer, or, where there is a life, to go
+// on with it. anyID says not to ask for the ID that the node had in the life before.
+func (n *Node) connect(ctx context.Context, anyID bool) error {
+	conn, _, err := n.cfg.dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
+	if connRefused(err) {
+		return fmt.Errorf("%w: is the registry running there?", err)
+	}
+	if err != nil {
+		return err
+	}
+	ctl := control.NewConn(conn, n.cfg.codec, wire.MaxLength+wire.PrefixSize)
+	asked := n.cfg.now()
+	err = n.register(ctx, ctl, anyID)
+	if err != nil {
+		ctl.Close()
+		ctl.Free()
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ctl.Store(ctl)
+	n.lost, n.outage = make(chan struct{}), outage{}
+	n.change()
+	l := n.life.Load()
+	l.again.Store(true)
+	l.since.Store(l.local.Load().Epoch)
+	l.pulse.begin(asked)
+	l.wake()
+	if n.closed {
+		ctl.Close()
+	}
+	return nil
+}
+
+func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) error {
+	l := n.life.Load()
+	// It may have changed: the machine is in another network, or the registry is reached
+	// another way.
+	addr, err := n.advertised(ctl.LocalAddr())
+	if err != nil {
+		return err
+	}
+	if l == nil { // the first time
+		// The registry dials back before it admits, so accepting starts first.
+		n.wg.Go(func() { n.cfg.accept(n.ctx, n.listener, n.wg.Go, n.serve) })
+	}
+	req := control.Register{Addr: addr, Other: n.cfg.advertise != "", Traffic: n.cfg.traffic, Token: n.token, Seen: n.met.Load()}
+	on := l != nil && l.ctx.Err() == nil // a life goes on
+	if l != nil {
+		local := l.local.Load()
+		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, l.traffic.latest()
+		req.Want, req.ID = !anyID, l.self.ID // its old one, if it is free
+		if on {
+			req.Life, req.Ready, req.Over = l.self.Life, l.isReady(), local.Over
+			req.Every = int64(l.pace.Load())
+		}
+	}
+	if n.cfg.id != nil && l == nil {
+		req.Want, req.ID = true, uint64(*n.cfg.id)
+	}
+	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
+	defer stop()
+	ctl.SetLease(3 * n.cfg.handshake) // its answer waits for its own dialling back, and perhaps for members of the ring that was
+	ctl.Send(control.TypeRegister, req)
+	t, body, err := ctl.Recv()
+	var answer control.Registered
+	switch {
+	case err != nil:
+	case t == control.TypeRefused:
+		err = n.refusal(ctl, body)
+	case t != control.TypeRegistered:
+		err = fmt.Errorf("the registry answered with an unexpected message of type %d", t)
+	default:
+		err = ctl.Decode(body, &answer)
+	}
+	if !stop() && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	switch {
+	case err != nil:
+		return err
+	case on && (answer.ID != l.self.ID || answer.Life != l.self.Life):
+		return fmt.Errorf("the registry takes node %d for node %d", l.self.ID, answer.ID)
+	case on && (answer.Bits != l.self.Bits || answer.MaxPayload != l.self.MaxPayload):
+		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", ErrEvicted,
+			answer.Bits, answer.MaxPayload, l.self.Bits, l.self.MaxPayload)
+	case on:
+		if was := n.moveTo(addr); was != addr {
+			n.cfg.log.Info("the node's address has changed", "node", n.Peer(), "was", was)
+		}
+		l.plane.Resume()
+	default:
+		n.moveTo(addr)
+		if err := n.begin(answer, req.Seen); err != nil {
+			return err
+		}
+	}
+	ctl.SetLease(n.life.Load().patience())
+	return nil
+}
+
+// moveTo takes note of the address under which the registry knows the node.
+func (n *Node) moveTo(addr string) (was string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	was, n.addr = n.addr, addr
+	return was
+}
+
+func (n *Node) refusal(ctl *control.Conn, body []byte) error {
+	var r control.Refused
+	if err := ctl.Decode(body, &r); err != nil {
+		return err
+	}
+	for _, c := range refusals {
+		if c.code == r.Code {
+			return fmt.Errorf("%w: %s", c.err, r.Reason)
+		}
+	}
+	return errors.New(r.Reason)
+}
+
+var refusals = []struct {
+	code control.Code
+	err  error
+}{
+	{control.CodeFull, ErrRingFull},
+	{control.CodeAddrTaken, ErrAddressTaken},
+	{control.CodeIDTaken, ErrIDTaken},
+	{control.CodeHost, ErrHostMismatch},
+	{control.CodeUnreachable, ErrUnreachable},
+	{control.CodeNotMember, ErrNotMember},
+	{control.CodeNotYours, ErrNotMember},
+	{control.CodeEvicted, ErrEvicted},
+	{control.CodeWait, ErrRebuilding},
+}
