@@ -34,66 +34,11 @@ type traffic struct {
 	collected control.Summary    // of it
 }
 
-// ledger is the account of one run.
-type ledger struct {
-	sent atomic.Int64 // so far, for progress
-
-	mu      sync.Mutex
-	outcome []control.Pair         // of what this node sent, when it has finished
-	lost    map[lane]*control.Pair // N, Sum: what came back; Unknown, SumUnknown: of unknown outcome
-	sources map[lane]*tally
-}
-
-// lane is what goes to, or comes from, one node in one run.
-type lane struct {
-	peer uint64
-	port uint8
-}
-
-// tally counts what came from one source. The handler of that source adds up by itself
-// what comes in a row, and shows it under the lock before any of it is acknowledged.
-type tally struct {
-	ledger *ledger
-	port   uint8
-	over   atomic.Bool // the run is none any more, see [traffic.heard]
-	row    received    // the handler's own
-
-	mu    sync.Mutex
-	shown received
-}
-
-type received struct {
-	n, sum, hops int64
-	maxHops      int64
-}
-
-// show is called by the handler.
-func (c *tally) show() {
-	c.mu.Lock()
-	c.shown.n += c.row.n
-	c.shown.sum += c.row.sum
-	c.shown.hops += c.row.hops
-	c.shown.maxHops = max(c.shown.maxHops, c.row.maxHops)
-	c.mu.Unlock()
-	c.row = received{}
-}
-
-// seen is what the handler has shown.
-func (c *tally) seen() received {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.shown
-}
-
 func newTraffic(l *life) *traffic {
 	t := &traffic{l: l}
 	t.idle.L = &t.mu
 	t.ledger.Store(newLedger())
 	return t
-}
-
-func newLedger() *ledger {
-	return &ledger{sources: make(map[lane]*tally), lost: make(map[lane]*control.Pair)}
 }
 
 // received takes one message; calls for one source do not overlap.
@@ -154,32 +99,9 @@ func (t *traffic) lose(sink uint64, port uint8, body []byte, unknown bool) {
 	}
 }
 
-// returned counts the messages of a run that came back.
-func (l *ledger) returned(port uint8) (n int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for to, lost := range l.lost {
-		if to.port == port {
-			n += lost.N
-		}
-	}
-	return n
-}
-
 // trafficPort is the port of a run's messages. It tells them from what may still be
 // under way from a node that was lost in an earlier run.
 func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
-
-func (l *ledger) source(from lane) *tally {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c := l.sources[from]
-	if c == nil {
-		c = &tally{ledger: l, port: from.port}
-		l.sources[from] = c
-	}
-	return c
-}
 
 // latest is the number of the latest run that the node knows of.
 func (t *traffic) latest() uint64 {
@@ -328,20 +250,6 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 	}
 }
 
-// close notes what became of all that was sent.
-func (l *ledger) close(outcome []control.Pair, port uint8) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range outcome {
-		if lost := l.lost[lane{outcome[i].ID, port}]; lost != nil {
-			outcome[i].N -= lost.N
-			outcome[i].Sum -= lost.Sum
-			outcome[i].Unknown, outcome[i].SumUnknown = lost.Unknown, lost.SumUnknown
-		}
-	}
-	l.outcome = outcome
-}
-
 // progress is what a heartbeat says.
 func (t *traffic) progress() control.Beat {
 	l := t.ledger.Load()
@@ -352,23 +260,6 @@ func (t *traffic) progress() control.Beat {
 		b.Received += c.seen().n
 	}
 	return b
-}
-
-// received adds up what came in on a port.
-func (l *ledger) received(port uint8) (s control.Summary) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for from, c := range l.sources {
-		if from.port != port {
-			continue
-		}
-		r := c.seen()
-		s.Received += r.n
-		s.SumReceived += r.sum
-		s.Hops += r.hops
-		s.MaxHops = max(s.MaxHops, r.maxHops)
-	}
-	return s
 }
 
 // collect reports on the run and starts from zero. Everybody has finished by then, so
