@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// A host name may have several addresses, and the first may be silent. Those who dial, a
-// registry and its nodes, have a few seconds for all of them, and links half a lease, which
-// is less than package net would give the first address of two. So all are tried, one soon
-// after the other, and the first that answers is taken, whichever it is.
+// A host name may have several addresses, and the first may be silent. A registry and its
+// nodes have a few seconds for all of them, and a link has half a lease, which is less than
+// package net would give the first address of two. So all are tried, one soon after the
+// other, and the first that answers is taken.
 
 // maxAddrs is how many addresses of a name are tried: the first ones that the resolver has.
 const maxAddrs = 8
@@ -120,7 +120,7 @@ func dialAny(ctx context.Context, addrs []string, connect func(ctx context.Conte
 }
 
 // telling picks of two errors of dials to one host the one that says more. A refusal proves
-// that nobody is there only if no other address has been silent, and an address that
+// that the host is not there only if no other address has been silent, and an address that
 // this machine cannot dial at all says nothing.
 func telling(a, b error) error {
 	weight := func(err error) int {

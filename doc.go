@@ -76,9 +76,9 @@
 // ring ([WithLease]). Nobody is declared dead because some peer cannot reach it:
 // such a pair is led around ([Registry.Degraded]). What was on its way through a
 // dead node is sent again another way; what was sent to it ends up in an
-// [UndeliveredError], and with [WithUndelivered], which list exactly those messages
-// whose outcome nobody knows, and those that were certainly not handled. Once told by the
-// callback is told: only a Flush that was waiting for them returns them too.
+// [UndeliveredError], and with [WithUndelivered]. They list exactly those messages whose
+// outcome is unknown, and those that were certainly not handled. What the callback was told
+// is not repeated, but by a Flush that was waiting for it.
 //
 // A node that was declared dead though it lives, since its process was stopped or cut
 // off for longer than the lease, handles and sends nothing any more under its old
@@ -97,7 +97,7 @@
 // with a context that has ended. Calls that change something or send a message do nothing
 // with a context that has ended before the call, and return its cause: a loop that sends
 // until its context ends must end, also where there is always room. [Node.Leave] closes
-// the node all the same. Both hold at every call and not only most of the time.
+// the node all the same.
 //
 // # Goroutines
 //

@@ -30,8 +30,8 @@ type loopbacks struct {
 	told map[ring.Ref]struct{}
 }
 
-// put takes note of a member's address, and returns those of whom others cannot dial, which
-// were not returned before.
+// put takes note of a member's address. It returns the members that others cannot dial and
+// that were not returned before.
 func (l *loopbacks) put(ref ring.Ref, addr string) (warn []ring.Ref) {
 	if l.at == nil {
 		l.at, l.told = make(map[ring.Ref]bool), make(map[ring.Ref]struct{})

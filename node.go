@@ -132,7 +132,8 @@ func (n *Node) ID() ID { return ID(n.life.Load().self.ID) }
 // changes when the node was declared dead and joined again.
 func (n *Node) Life() uint64 { return n.life.Load().self.Life }
 
-// Peer is the node as others know it.
+// Peer is the node as others know it. Its address may change when the node connects to the
+// registry again.
 func (n *Node) Peer() Peer { return Peer{n.ID(), n.address()} }
 
 func (n *Node) address() string {

@@ -140,8 +140,7 @@ const maxLeftover = 4096
 
 // merge adds what a life left undelivered to what those before it did, of which only
 // the numbers are kept, one for each sink, and one for all beyond maxLeftover: a node that is
-// declared dead again and again
-// and never calls Flush must not gather bodies.
+// declared dead again and again and never calls Flush must not gather bodies.
 func merge(before, left []plane.Undelivered) []plane.Undelivered {
 	var all []plane.Undelivered
 	at := make(map[uint64]int)
@@ -169,8 +168,8 @@ func merge(before, left []plane.Undelivered) []plane.Undelivered {
 	return append(all, left...)
 }
 
-// takeLeftover takes what earlier lives left undelivered and nobody was told, to these sinks
-// or to all if none are given.
+// takeLeftover takes what earlier lives left undelivered and that was not told yet, to these
+// sinks or to all if none are given.
 func (n *Node) takeLeftover(sinks []uint64) (taken []plane.Undelivered) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -56,7 +56,7 @@ func (n *Node) meetAll(told *membership.Local) {
 
 // A node begins another life for a sink's sake at once, and then no sooner than after a
 // rest, which doubles each time: a sink could ask for it for ever. A sink forgets within
-// maxRest what it remembers, so that a longer rest would help nobody.
+// maxRest what it remembers, so that a longer rest would be of no use.
 const maxRenewalRest = 5 * time.Minute
 
 // renewal says when the next life may begin for a sink's sake. Node.mu guards it.

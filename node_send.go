@@ -15,9 +15,9 @@ import (
 // ring still connects them. Send does not wait for that; [Node.Flush] does.
 //
 // It copies body. With a ctx that has ended it sends nothing, even if there is room, so
-// that a loop of sends ends with its context. It waits, until ctx ends, while the sink's window, this node's
-// send buffer or the first link is full, so that a slow sink slows down its own
-// sources; and before the first message to a node that is not among
+// that a loop of sends ends with its context. It waits, until ctx ends, while the sink's
+// window, this node's send buffer or the first link is full, so that a slow sink slows
+// down its own sources; and before the first message to a node that is not among
 // [Node.Members], to learn whether it exists.
 //
 // With the context of one of this node's handlers it never waits for a window: the
@@ -27,9 +27,8 @@ import (
 // has ended, and the node has not heard of it yet, the message has no known outcome,
 // also when another life has taken its place.
 //
-// The error matches [ErrNoSuchNode] when the ring has no node with this ID,
-// [ErrLeft] when that node is about to leave,
-// [ErrRefused] when it has no room for another stream,
+// The error matches [ErrNoSuchNode] when the ring has no node with this ID, [ErrLeft] when
+// that node is about to leave, [ErrRefused] when it has no room for another stream,
 // [ErrTooLarge] when body is longer than the ring allows, [ErrNotReady] before the
 // overlay is set up, [ErrNotMember] when this node is about to leave, and [ErrClosed] when
 // it is closed. After any error the message was not sent.
@@ -134,10 +133,10 @@ func (n *Node) sendError(to ID, err error) error {
 // Flush waits until every message accepted before the call for these sinks, or for
 // all when none are given, has been delivered, which is when its sink's handler
 // has returned. The error is an [UndeliveredError] (errors.As) when streams to them
-// ended first, since the last Flush that said so. With a callback ([WithUndelivered]) that
-// is those which ended during the call, and those that the callback had not been told
-// when it began: once told by the callback is told. It matches ctx's error when ctx
-// ended first; it may be both. If nothing is outstanding a ctx that has ended is no error.
+// ended first, since the last Flush that said so. With a callback ([WithUndelivered]) it
+// lists those which ended during the call, and those that the callback had not been told
+// when the call began. It matches ctx's error when ctx ended first; it may be both. If
+// nothing is outstanding a ctx that has ended is no error.
 func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 	ids := make([]uint64, len(sinks))
 	for i, id := range sinks {

@@ -59,7 +59,8 @@ type Limits struct {
 	// Handlers is the number of handler calls that run at once. Default 256.
 	Handlers int `json:"handlers"`
 	// Streams is the number of sources that may have a stream to this node; more
-	// are refused. Default 65,536.
+	// are refused. A source that has left the ring gives its place to another.
+	// Default 65,536.
 	Streams int `json:"streams"`
 }
 
@@ -126,9 +127,9 @@ func WithTransport(t Transport) Option { return commonOption(func(o *common) { o
 // WithLogger sets where to log. By default panics in handlers and callbacks are written to
 // standard error, and all else nowhere. Nothing waits for the log: one goroutine
 // hands records to it, from a queue of 256 KiB for a node and 8 MiB for a registry. What
-// finds no room there is dropped, and the log is told how much that was. Close waits
-// until the log has taken what came before, but not for a log that has been busy with one
-// record for a second, and no longer than five.
+// finds no room there is dropped, and the log is told how many records that were. Close
+// waits until the log has taken what came before, but not for a log that has been busy with
+// one record for a second, and for five seconds at most.
 func WithLogger(l *slog.Logger) Option { return commonOption(func(o *common) { o.log = l }) }
 
 // WithRing names the ring, "ring" by default. Members of a ring with another name
@@ -172,10 +173,9 @@ func WithID(id ID) NodeOption { return nodeOption(func(o *nodeConfig) { o.id = &
 // before a Flush returns that waited for that stream. It may send; it should not call
 // Flush, and cannot call Leave or Close, see [ErrInHandler].
 //
-// Once told by f is told: neither [Node.Close] nor [Node.Leave] repeats it, nor a
-// [Node.Flush] that begins later. A Flush that was waiting for the stream returns it too.
-// What f was not told they do tell: because f panicked, or because 4,096 calls were
-// waiting for it.
+// Neither [Node.Close] nor [Node.Leave] repeats what f was told, nor a [Node.Flush] that
+// begins later. A Flush that was waiting for the stream returns it too. What f was not told,
+// since it panicked or 4,096 calls were waiting for it, they do return.
 func WithUndelivered(f func(Undelivered)) NodeOption {
 	return nodeOption(func(o *nodeConfig) { o.lost = f })
 }

@@ -131,7 +131,7 @@ func (s *session) check(ctx context.Context, req control.Register) (refused bool
 	if short != nil && errors.Is(err, errTakesLong) {
 		err = short
 	}
-	if why := context.Cause(ctx); why != nil && !errors.Is(why, errTakesLong) { // the answer is for nobody
+	if why := context.Cause(ctx); why != nil && !errors.Is(why, errTakesLong) { // nothing waits for the answer
 		return false, why
 	}
 	if err == nil && token == req.Token {
@@ -188,7 +188,7 @@ func (s *session) admit(ctx context.Context, req control.Register, there bool) e
 // ends. knows is the latest run that the member knows of.
 func (s *session) enter(m ring.Member, knows uint64) error {
 	r := s.r
-	if before := r.sessions[m.Ref()]; before != nil { // its connection ended, and nobody has noticed here
+	if before := r.sessions[m.Ref()]; before != nil { // its connection ended, and this registry has not noticed
 		before.leave()
 		r.wg.Go(before.conn.Close)
 	}

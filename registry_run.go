@@ -105,9 +105,10 @@ const maxMessages = 1 << 40
 // When a member dies or leaves meanwhile, the others go on without it, and the account
 // names it and says how many messages have no known outcome: see [Summary.Verdict].
 //
-// With a ctx that has ended before the call nothing is started. When ctx ends first, the run goes on without an account, and another one can be
-// started when it is over; until then the error matches [ErrBusy]. It matches
-// [ErrNotReady] when the overlay is not ready, and says what is missing.
+// With a ctx that has ended before the call nothing is started. When ctx ends first, the
+// run goes on without an account, and another one can be started when it is over; until
+// then the error matches [ErrBusy]. It matches [ErrNotReady] when the overlay is not ready,
+// and says what is missing.
 func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 	if t.Payload == 0 {
 		t.Payload = 4

@@ -160,7 +160,8 @@ func (r *Registry) probe(ctx context.Context, d *dials, addr string) (token uint
 
 // WaitSettled waits until the ring is as it should be: everybody who has joined is
 // part of it, nobody is out of sight, and all members use the tables that the present
-// membership asks for. The error matches [ErrNotReady] and says what is missing.
+// membership asks for. If it is so already it returns nil at once, also if ctx has ended.
+// The error matches [ErrNotReady] and says what is missing.
 func (r *Registry) WaitSettled(ctx context.Context) error {
 	var missing []string
 	err := r.await(ctx, func() bool {

@@ -28,8 +28,9 @@ type Transport interface {
 	Dial(ctx context.Context, addr string) (net.Conn, error)
 }
 
-// TCP is the default transport. Of a host name with several addresses it tries all, up to
-// eight, one soon after the other, and takes the first that answers.
+// TCP is the default transport. Of a host name with several addresses it tries up to eight.
+// The next is tried when one has failed or was silent for 250 ms, sooner if ctx ends soon,
+// and the first that answers is taken.
 type TCP struct{}
 
 // Listen implements [Transport].
@@ -55,16 +56,17 @@ func (TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
 // Faults act on hosts by name, on standing and future connections; "" stands for
 // any host. Of two faults of the same kind that apply, the one set last counts.
 //
-// The seed decides the luck of each Write: whether [MemoryNetwork.Drop] loses it, and how much of the
-// jitter it takes. Luck is drawn from the seed, the names of the hosts, and three numbers: which of the
-// connections that one host has dialled to the other it is, the direction, and which Write in it. So
-// in every network of the same seed the nth Write of the kth connection from a to b has the same fate under the
-// same faults, whatever other connections do, and whichever faults were set before.
+// The seed decides the luck of each Write: whether [MemoryNetwork.Drop] loses it, and how
+// much of the jitter it takes. Luck is drawn from the seed, the names of the hosts, and three
+// numbers: which of the connections that one host has dialled to the other it is, the
+// direction, and which Write in it. So in every network of the same seed the nth Write of the
+// kth connection from a to b has the same fate under the same faults, whatever other
+// connections do, and whichever faults were set before.
 //
-// A run of a whole ring does not repeat, also not in virtual time. How nodes gather messages into
-// writes, and which of two goroutines dials first, is up to the scheduler; IDs (but for [WithID]), tokens and
-// pauses are drawn without the seed. What was the nth Write in one run may hold something else, or be
-// missing, in the next.
+// A run of a whole ring does not repeat, not even in virtual time. How nodes gather messages
+// into writes, and which of two goroutines dials first, is up to the scheduler. IDs (but for
+// [WithID]), tokens and pauses are drawn without the seed. What was the nth Write in one run
+// may hold something else, or be missing, in the next.
 type MemoryNetwork struct{ n *memnet.Network }
 
 // NewMemoryNetwork returns a network without hosts or faults. The seed decides

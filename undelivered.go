@@ -12,8 +12,9 @@ import (
 // of unknown outcome from those that were not handled.
 type UndeliveredError struct {
 	Streams []Undelivered
-	// Unlisted is how many messages besides have no known outcome, to nodes that Streams
-	// does not name: a node lists 4,096 streams at most. It may concern any sink.
+	// Unlisted is how many messages besides were not known to be delivered, to nodes that
+	// Streams does not name: a node keeps 4,096 streams of its present life, and 4,096 sinks
+	// of earlier ones. It may concern any sink.
 	Unlisted uint64
 
 	why []error // of those
@@ -30,9 +31,10 @@ type Undelivered struct {
 	// Bodies[len(Bodies)-NotHandled:], if there are Bodies. The outcome of the
 	// Messages-NotHandled before them is unknown: the sink's handler may have had them.
 	NotHandled uint64
-	// Bodies are the messages themselves, oldest first. It is nil when Flush was not
-	// called for so long that as much as Limits.SendBuffer is kept for it already, and
-	// for all lives of the node but the last two.
+	// Bodies are the messages themselves, oldest first. It is nil when as much as
+	// Limits.SendBuffer is kept already, for Flush or on its way to the callback; for Flush
+	// also when more than 32 streams to this sink, or 4,096 in all, have ended since the
+	// last one; and for all lives of the node but the last two.
 	Bodies [][]byte
 	Err    error // why it ended
 }

@@ -61,7 +61,7 @@ func (a *Authority) Silent(now Time, ref ring.Ref) {
 func (a *Authority) Probed(now Time, ref ring.Ref, addr string, answer Answer) {
 	m := a.find(ref)
 	if m == nil || m.doubt == nil || m.Addr != addr {
-		return // nobody has a doubt, its connection is what counts; or it has moved since
+		return // it is not in doubt, its connection is what counts; or it has moved since
 	}
 	d := m.doubt
 	d.under = false

@@ -6,10 +6,10 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// A registry that does not get the processor hears of nobody, and those that it does not
-// hear of may be no worse off than it is itself: in one process with it, or on the same
-// busy machine. So time in which the registry did not run counts against nobody, whether
-// it stood still once or ran late all the time. This is the local health of Lifeguard
+// A registry that does not get the processor hears from no member. Members may be no worse
+// off than it is: in one process with it, or on the same busy machine. So time in which the
+// registry did not run counts against no member, whether it stood still once or ran late all
+// the time. This is the local health of Lifeguard
 // (Dadgar, Phillips and Currey, 2017), measured instead of guessed from what failed.
 //
 // The bound is Stretch: a member that is dead, and whose connection does not say so, is
@@ -60,7 +60,7 @@ func (a *Authority) Spare(now Time, ref ring.Ref, last Word) time.Duration {
 	return Spare(a.patience(m), Stretch*a.usual(m), now-last.at, a.missed.Since(last.missed))
 }
 
-// deadline is when time is up for somebody, if this process runs meanwhile.
+// deadline is when a member's time is up, if this process runs meanwhile.
 type deadline struct {
 	at   Time
 	last Time // it is not put off beyond that
@@ -76,7 +76,7 @@ func (d *deadline) putOff(by time.Duration, stopped bool) {
 }
 
 // Missed takes note that this process did not run for so long though it should have, or
-// that its machine slept: nobody else could do anything about the deadlines that passed
+// that its machine slept: members could do nothing about the deadlines that passed
 // meanwhile.
 func (a *Authority) Missed(gap time.Duration, slept bool) {
 	a.missed.Add(a.Lease, gap, slept)

@@ -19,8 +19,8 @@ import (
 // about it any more. It lives by its connection, and when that has ended it has its time
 // to come back, with an address of its own.
 
-// settle sees to it that a member that comes back is at the address that it gives, and
-// whoever has been there is not.
+// settle gives a member that comes back the address that it names, and takes that from the
+// member that had it.
 func (a *Authority) settle(m *member, r Request) (was string, err error) {
 	if id, taken := a.ring.HolderOf(r.Addr); taken && id == m.ID {
 		return "", nil
@@ -52,8 +52,8 @@ func (a *Authority) vacate(r Request) error {
 // Known says that a member has this token.
 func (a *Authority) Known(token uint64) bool { return a.named[token] != nil }
 
-// readdress adds the new addresses of members that have moved to what those are told who
-// dial them. Who is told everything hears of them anyway.
+// readdress tells the new address of a member that has moved to the members that dial it.
+// One that is told everything hears of it anyway.
 func (a *Authority) readdress(tables []ring.Member, told map[uint64]*control.Update) {
 	for _, ref := range slices.SortedFunc(maps.Keys(a.moved), func(x, y ring.Ref) int { return cmp.Compare(x.ID, y.ID) }) {
 		m := a.find(ref)

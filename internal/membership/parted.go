@@ -59,7 +59,7 @@ func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 }
 
 // crowd takes note that there is no room to remember a pair. The next plan makes room, if
-// pairs are remembered that nobody tries any more; the member says it again with its next
+// pairs are remembered that are not tried any more; the member says it again with its next
 // table.
 func (a *Authority) crowd(m *member, to ring.Ref, why string) {
 	a.detoured = true

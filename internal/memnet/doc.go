@@ -38,8 +38,8 @@
 //  4. Hold is a gate in front of the reader: nothing passes while it is shut, including bytes that were under way
 //     before, and when it opens, everything arrives whose own time has come. What had arrived before stays readable.
 //
-// What Drop and jitter do to a Write is decided by the seed and by which Write it is, see [New] and luck.go: it repeats, where a
-// program makes the same Writes.
+// What Drop and jitter do to a Write is decided by the seed and by which Write it is, see [New] and luck.go: it repeats
+// where a program makes the same Writes.
 //
 // The end of a stream travels as its bytes do, except that it is never dropped: under Hold the peer of a connection that
 // was closed sees neither the EOF nor an error on its writes. To make a host die without a word, Hold everything from it, then

@@ -25,8 +25,8 @@ func (p *Plane) Left(id, life uint64) {
 	p.mu.Unlock()
 }
 
-// Missed says that a life of a node ended while nobody told this one how, and every
-// earlier one with it.
+// Missed says that a life of a node has ended, and every earlier one with it, and that this
+// node was not told how.
 func (p *Plane) Missed(id, life uint64) {
 	if p.outboundTo(id) != nil {
 		p.Gone(id, life)

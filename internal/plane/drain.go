@@ -39,7 +39,7 @@ func (p *Plane) Drain(ctx context.Context) error {
 
 // awaitCutOff waits until the incoming links have ended. A peer that has let go of this
 // node writes what it holds and says End. One that leaves as well keeps its link, since
-// nobody gives it another table. So a node whose own streams have ended ([Plane.Hush]), and
+// it is given no other table. So a node whose own streams have ended ([Plane.Hush]), and
 // that only relays, does not wait when nothing has come over any link for quietTime: what
 // might still come is sent again another way. One that has not hung up within retireTimeout
 // stands still, and is not waited for.

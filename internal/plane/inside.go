@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// Who waits for a node's handlers must not be called by one of them: it would wait for
+// What waits for a node's handlers must not be called by one of them: it would wait for
 // itself. Close has no context that could say so, and Go does not tell which goroutine
 // runs. What a goroutine can read is the chain of its own calls. So each owner of planes
 // has a number, and handlers and callbacks are called through functions that stand for

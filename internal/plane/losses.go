@@ -95,7 +95,7 @@ func (x *losses) flushed(sinks []uint64, since uint64) []Undelivered {
 	return all
 }
 
-// untoldAll takes all that nobody was told.
+// untoldAll takes all that neither a Flush nor the callback has told.
 func (x *losses) untoldAll() []Undelivered {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -151,7 +151,7 @@ func (x *losses) forgetTold(sinks ...uint64) {
 	x.rest = x.drop(x.rest, told)
 }
 
-// drop takes losses off a list, which may be shared with nobody; it needs mu.
+// drop takes losses off a list, which it changes; it needs mu.
 func (x *losses) drop(list []loss, which func(*loss) bool) []loss {
 	kept := list[:0]
 	for i := range list {

@@ -9,7 +9,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A node leaves in this order, while it is still in everybody's tables and frames of
+// A node leaves in this order, while it is still in all tables and frames of
 // both directions find their way: [Plane.Part] ends what comes in, [Plane.Hush] lets
 // nothing more be sent, a last Flush sees to what handlers have sent meanwhile, and
 // [Plane.Finish] closes what went out. Then the peers are told to let go of it, and
@@ -147,7 +147,7 @@ func (rc *reception) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 	rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseLeaving}.Append(nil))
 }
 
-// inboundOver takes note that nobody waits for answers on a stream any more. A handler that
+// inboundOver takes note that the source waits for no answer on a stream any more. A handler that
 // is busy with it forgets it when it is done. It needs in.mu.
 func (p *Plane) inboundOver(in *inbound) {
 	in.over = true

@@ -50,8 +50,9 @@ type Config struct {
 	// the plane's, one call at a time, and may be nil.
 	OnUndelivered func(Undelivered)
 	// LostTraffic hears of each message on a port from 128 on that was pending when its
-	// stream ended; unknown says whether it may have been handled. It is called with the stream's lock held, so it must not block or call
-	// the plane; body is valid until it returns. It may be nil.
+	// stream ended; unknown says whether it may have been handled. It is called with the
+	// stream's lock held, so it must not block or call the plane; body is valid until it
+	// returns. It may be nil.
 	LostTraffic func(sink uint64, port uint8, body []byte, unknown bool)
 	// Over says whether a life of a node is known to be over, so that a stream which it
 	// asks for late is not kept for long. It must not block or call the plane, and may be nil.

@@ -162,7 +162,7 @@ func (p *Plane) Know(members []uint64) {
 	p.members.Store(&members)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for id := range p.left { // the news that a sink has left has come: whatever has its ID from now on is another
+	for id := range p.left { // that it has left is known now: what has its ID from here on is another node
 		if !slices.Contains(members, id) {
 			delete(p.left, id)
 		}

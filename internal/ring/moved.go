@@ -1,8 +1,8 @@
 package ring
 
-// Move gives a member another address. Who held that before, if a member did, holds none
-// from now on, though it is still listed with it: a process can be found at an address, so
-// who holds one is what was found there last.
+// Move gives a member another address. A member that held it before holds none from now on,
+// though it is still listed with it: an address is held by the member that was found there
+// last.
 func (m *Members) Move(id uint64, addr string) bool {
 	i, ok := m.find(id)
 	if !ok {
@@ -14,7 +14,7 @@ func (m *Members) Move(id uint64, addr string) bool {
 	return true
 }
 
-// Yield leaves an address to who claims it next.
+// Yield leaves an address to the member that claims it next.
 func (m *Members) Yield(addr string) { delete(m.byAddr, addr) }
 
 // yield takes a member's address from it, if it holds it.
