@@ -86,7 +86,7 @@ type Counters struct {
 	Panics        int64 `json:"panics"`        // handler calls that panicked
 	Detoured      int64 `json:"detoured"`      // frames sent by way of a detour, past a link that cannot be opened
 	Requeued      int64 `json:"requeued"`      // frames that waited for a link when it ended, and went another way
-	Unlisted      int64 `json:"unlisted"`      // messages not known to be delivered that are counted only: there were too many to keep
+	Unlisted      int64 `json:"unlisted"`      // messages not known to be delivered that were too many to list
 
 	Dropped Dropped `json:"dropped"`
 

@@ -160,7 +160,8 @@ func (k *linker) reconcile(local *membership.Local) {
 	for _, w := range wanted {
 		p := k.peers[ring.Ref{ID: w.ID, Life: w.Life}]
 		if up(w) {
-			if k.complaints.Stands(p.ref()) && k.complaints.Reached(p.ref()) { // another peering for this life has opened the link
+			// another peering for this life may have opened the link
+			if k.complaints.Stands(p.ref()) && k.complaints.Reached(p.ref()) {
 				k.tellTrouble(p, "")
 			}
 			continue

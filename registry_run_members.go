@@ -26,7 +26,8 @@ func (u *run) come(s *session, knows uint64) {
 		}
 		return
 	}
-	if u.owes(ref) && (u.phase != sending || knows < u.number) { // one that has taken its task in just goes on with it
+	// One that has taken its task in just goes on with it.
+	if u.owes(ref) && (u.phase != sending || knows < u.number) {
 		if u.reminded[ref]++; u.reminded[ref] > maxReminders {
 			u.giveUp(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, maxReminders+1))
 			return

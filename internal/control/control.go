@@ -210,7 +210,7 @@ type Announce struct {
 	Added   []uint64 `json:"added"`
 	Lives   []uint64 `json:"lives"` // theirs, in the same order: every earlier one is over
 	Idle    []uint64 `json:"idle"`  // of them, those that take no part in traffic runs
-	Left    []Ref    `json:"left"`  // in good order: streams to them end by themselves, those from them are forgotten
+	Left    []Ref    `json:"left"`  // in good order: streams to them end, those from them are forgotten
 	Gone    []Ref    `json:"gone"`  // dead: nothing is taken from them or sent to them any more
 }
 
@@ -243,7 +243,7 @@ type Beat struct {
 	Every    int64    `json:"every"` // the pace that the node goes by, see BeatAnswer
 	Sent     int64    `json:"sent"`
 	Received int64    `json:"received"`
-	Late     int64    `json:"late_ms"` // how long the node did not run, though it should have, since the last beat
+	Late     int64    `json:"late_ms"` // since the last beat, how long the node should have run and did not
 	Status   []Status `json:"status"`  // one, or none
 }
 

@@ -17,7 +17,9 @@ type handler struct {
 	attrs []slog.Attr
 	group string
 
-	to slog.Handler // the log with all of that; owned by the queue's goroutine, which makes it when it is needed
+	// to is the log with all of that. The queue's goroutine owns it, and makes it when it is
+	// needed.
+	to slog.Handler
 }
 
 // Enabled says whether to make a record. Whether the log wants it is asked later: the

@@ -19,7 +19,7 @@ const (
 	Ready               // news: it was announced
 	Parted              // news: it cannot reach Other, Why
 	Mended              // news: it can again
-	Crowded             // there is no room to remember that it cannot reach Other, Why; said once until there is again
+	Crowded             // no room to remember that it cannot reach Other, Why; once until there is
 	Rebuilt             // news: the members of an earlier registry are back, or had time enough
 )
 

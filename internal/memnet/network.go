@@ -19,8 +19,9 @@ type Network struct {
 	watch func(Fate) // of connections to come, or nil
 }
 
-// New returns a network without hosts and faults. The seed decides jitter and drops: the nth Write in one direction of the kth
-// connection that one host has dialled to another has the same luck in every network of that seed, whatever goes on elsewhere.
+// New returns a network without hosts and faults. The seed decides jitter and drops: the nth Write in one direction of
+// the kth connection that one host has dialled to another has the same luck in every network of that seed, whatever goes
+// on elsewhere.
 func New(seed uint64) *Network {
 	return &Network{
 		seed:  seed,

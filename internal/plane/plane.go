@@ -155,7 +155,7 @@ type Plane struct {
 	backlog atomic.Int64 // bytes of HandlerBacklog in use
 	streams atomic.Int64 // len(in) without the bygone: among so many the receive buffer is shared out
 	space   signal       // SendBuffer has room again
-	changes signal       // a connection has come or ended, or a direction of one, or, when leaving, a handler or a stream
+	changes signal       // a connection, or a direction of one, has come or ended; when leaving, a handler or stream
 
 	wg sync.WaitGroup // every goroutine but the links' writers
 }

@@ -17,7 +17,7 @@ type Undelivered struct {
 	NotHandled uint64
 	Bodies     [][]byte // their bodies, oldest first; nil when too many bytes are retained already
 	Err        error    // why the stream ended
-	Many       bool     // streams to several sinks, of which there are too many to list; Sink is 0, Err the latest
+	Many       bool     // several sinks, too many to list; Sink is 0, Err the latest
 }
 
 // firstTraffic is the lowest port that is not the handlers'.

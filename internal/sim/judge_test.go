@@ -139,7 +139,8 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		again := x.condemned
 		x.bury()
 		j.w.count.deaths++
-		if !j.excused(x, r) && !j.succeeded(x, e.Addr, r) && !x.leaving && !again { // others remember that it was, and a new registry did not know
+		// again: others remember that it was, and a new registry did not know
+		if !j.excused(x, r) && !j.succeeded(x, e.Addr, r) && !x.leaving && !again {
 			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
 		}
 	case membership.Rebuilt:

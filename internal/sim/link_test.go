@@ -103,7 +103,7 @@ func (n *node) want() {
 	for _, p := range append(table, keep...) {
 		ref := refOf(p)
 		wanted[ref] = true
-		if d := n.dialTo(ref); d != nil && d.peer.Addr != p.Addr { // it has moved: what is under way is for nothing
+		if d := n.dialTo(ref); d != nil && d.peer.Addr != p.Addr { // it has moved
 			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
 			n.dials = append(n.dials, &dial{peer: p, failed: d.failed})
 		} else if n.linkTo(ref) == nil && d == nil {

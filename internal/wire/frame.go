@@ -79,7 +79,7 @@ const (
 	Shared Type = 17 // the answer: yes | nothing
 	End    Type = 18 // from a side that sends: that was all | nothing
 
-	Farewell Type = 19 // sink → source: seq of the first message that was not handled, and never will be | nothing
+	Farewell Type = 19 // sink → source: seq of the first message that will never be handled | nothing
 
 	lastRouted = Farewell
 

@@ -12,9 +12,9 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// Summary is the account of a traffic run: a line per node, the sums, the verdict,
-// and how far and fast the messages went, and how often they were relayed in vain. When nodes were lost it says which, and of
-// how many messages nobody knows what became of them.
+// Summary is the account of a traffic run: a line per node, the sums, the verdict, how far
+// and fast the messages went, and how often they were relayed in vain. When nodes were lost
+// it says which, and how many messages are of unknown outcome.
 func Summary(s *ringdht.Summary) string {
 	columns := []table.Column{table.Left("node"), table.Right("packets sent"), table.Right("packets received"),
 		table.Right("packets relayed"), table.Right("sum of values sent"), table.Right("sum of values received")}
