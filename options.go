@@ -201,7 +201,8 @@ func WithMaxPayload(bytes int) RegistryOption {
 // say more seldom that they live, and have as many leases as their number is a multiple
 // of that, rounded up: 10, so 30 seconds, for 10,000. It is only for those that are
 // silent with their connection open; a process that ends is found at once. Time in which
-// the registry did not get the processor does not count, up to 8 times as long in all.
+// the side that waits did not get the processor does not count, up to 8 times as long in
+// all.
 func WithLease(d time.Duration) RegistryOption {
 	return registryOption(func(o *registryConfig) { o.lease = d })
 }

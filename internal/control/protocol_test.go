@@ -50,8 +50,8 @@ func TestProtocolListsTheMessages(t *testing.T) {
 	for _, m := range messages {
 		typ := reflect.TypeOf(m.v)
 		var fields []string
-		for i := range typ.NumField() {
-			f := typ.Field(i)
+		for f := range typ.Fields() {
+			f := f
 			fields = append(fields, fmt.Sprintf("`%s` %s", f.Tag.Get("json"), kind(f.Type)))
 		}
 		list := "none"
@@ -69,8 +69,8 @@ func TestProtocolListsTheMessages(t *testing.T) {
 	for _, v := range []any{control.Peer{}, control.Ref{}, control.Over{}, control.Slot{}, control.Detour{}, control.Pair{}, control.Hop{}} {
 		typ := reflect.TypeOf(v)
 		var fields []string
-		for i := range typ.NumField() {
-			fields = append(fields, typ.Field(i).Tag.Get("json")+" "+kind(typ.Field(i).Type))
+		for field := range typ.Fields() {
+			fields = append(fields, field.Tag.Get("json")+" "+kind(field.Type))
 		}
 		if want := "{" + strings.Join(fields, ", ") + "}"; !regexp.MustCompile("`" + strings.ToLower(typ.Name()) + "`\\s(is\\s)?`" + regexp.QuoteMeta(want) + "`").MatchString(text) {
 			t.Errorf("PROTOCOL.md does not say that a `%s` is `%s`", strings.ToLower(typ.Name()), want)
