@@ -51,7 +51,6 @@ func TestProtocolListsTheMessages(t *testing.T) {
 		typ := reflect.TypeOf(m.v)
 		var fields []string
 		for f := range typ.Fields() {
-			f := f
 			fields = append(fields, fmt.Sprintf("`%s` %s", f.Tag.Get("json"), kind(f.Type)))
 		}
 		list := "none"
