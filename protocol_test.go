@@ -1,4 +1,4 @@
-package control_test
+package ringdht
 
 import (
 	"encoding/hex"
@@ -9,13 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// messages are the control messages by their types.
-var messages = []struct {
+// controlMessages are the control messages by their types.
+var controlMessages = []struct {
 	t wire.Type
 	v any
 }{
@@ -46,12 +45,12 @@ var messages = []struct {
 
 // The table of PROTOCOL.md has the fields that are sent, in the order of the code.
 func TestProtocolListsTheMessages(t *testing.T) {
-	text := protocol(t)
-	for _, m := range messages {
+	text := protocolText(t)
+	for _, m := range controlMessages {
 		typ := reflect.TypeOf(m.v)
 		var fields []string
 		for f := range typ.Fields() {
-			fields = append(fields, fmt.Sprintf("`%s` %s", f.Tag.Get("json"), kind(f.Type)))
+			fields = append(fields, fmt.Sprintf("`%s` %s", f.Tag.Get("json"), fieldKind(f.Type)))
 		}
 		list := "none"
 		if len(fields) > 0 {
@@ -69,7 +68,7 @@ func TestProtocolListsTheMessages(t *testing.T) {
 		typ := reflect.TypeOf(v)
 		var fields []string
 		for field := range typ.Fields() {
-			fields = append(fields, field.Tag.Get("json")+" "+kind(field.Type))
+			fields = append(fields, field.Tag.Get("json")+" "+fieldKind(field.Type))
 		}
 		if want := "{" + strings.Join(fields, ", ") + "}"; !regexp.MustCompile("`" + strings.ToLower(typ.Name()) + "`\\s(is\\s)?`" + regexp.QuoteMeta(want) + "`").MatchString(text) {
 			t.Errorf("PROTOCOL.md does not say that a `%s` is `%s`", strings.ToLower(typ.Name()), want)
@@ -77,8 +76,8 @@ func TestProtocolListsTheMessages(t *testing.T) {
 	}
 }
 
-// kind is how the table calls a type.
-func kind(t reflect.Type) string {
+// fieldKind is how the table calls a type.
+func fieldKind(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int64:
 		return "i"
@@ -89,15 +88,15 @@ func kind(t reflect.Type) string {
 	case reflect.Bool:
 		return "b"
 	case reflect.Slice:
-		return "[" + kind(t.Elem()) + "]"
+		return "[" + fieldKind(t.Elem()) + "]"
 	}
 	return strings.ToLower(t.Name())
 }
 
 // The Beat whose bytes PROTOCOL.md shows is encoded so.
 func TestProtocolShowsABeat(t *testing.T) {
-	text := strings.Join(strings.Fields(hexOnly(protocol(t))), " ")
-	for _, codec := range []ringdht.Codec{ringdht.JSON(), ringdht.Msgpack()} {
+	text := strings.Join(strings.Fields(hexColumn(protocolText(t))), " ")
+	for _, codec := range []Codec{JSON(), Msgpack()} {
 		frame, err := control.Encode(codec, control.TypeBeat, control.Beat{Every: 1, Sent: 500})
 		if err != nil {
 			t.Fatal(err)
@@ -112,8 +111,8 @@ func TestProtocolShowsABeat(t *testing.T) {
 	}
 }
 
-// hexOnly is the first column of the last block of code.
-func hexOnly(text string) string {
+// hexColumn is the first column of the last block of code.
+func hexColumn(text string) string {
 	blocks := strings.Split(text, "```\n")
 	var b strings.Builder
 	for line := range strings.Lines(blocks[len(blocks)-2]) {
@@ -123,9 +122,9 @@ func hexOnly(text string) string {
 	return b.String()
 }
 
-func protocol(t *testing.T) string {
+func protocolText(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("../../PROTOCOL.md")
+	b, err := os.ReadFile("PROTOCOL.md")
 	if err != nil {
 		t.Fatal(err)
 	}
