@@ -25,7 +25,7 @@ func TestElapsed(t *testing.T) {
 }
 
 // A node whose machine was suspended asks the registry before it handles anything, and says
-// of nobody that they do not exist.
+// "no such node" of none meanwhile.
 func TestSuspendedNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var shift atomic.Int64

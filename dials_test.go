@@ -88,7 +88,7 @@ func TestOldestSlowDialIsGivenUp(t *testing.T) {
 	})
 }
 
-// Who waits for a slot stops waiting when its context ends.
+// A dial that waits for a slot stops waiting when its context ends.
 func TestDialThatFindsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDials(1, 1)

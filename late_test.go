@@ -9,7 +9,7 @@ import (
 )
 
 // A registry that runs late gives up none of those that it has not heard for that, and
-// gives up who is dead in the end.
+// gives up the dead in the end.
 func TestRegistryThatRunsLate(t *testing.T) {
 	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 		time.Sleep(lease)

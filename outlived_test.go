@@ -34,7 +34,7 @@ func outlast(t *testing.T, test func(t *testing.T, tr *testRing, net *MemoryNetw
 				tr.deliver(n, d)
 			}
 		}
-		net.Cut("registry", "") // which tells nobody who is gone
+		net.Cut("registry", "") // so the registry does not say that it is gone
 		d.Close()
 		tr.drop(d)
 		tr.registry.Close()
@@ -297,7 +297,7 @@ func TestRenewalsAreRare(t *testing.T) {
 	}
 }
 
-// Nobody can use up the lives there are.
+// No node can use up the lives there are.
 func TestLivesBeyondAllSense(t *testing.T) {
 	var n Node
 	n.meet(3)

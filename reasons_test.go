@@ -55,7 +55,7 @@ func TestOutage(t *testing.T) {
 }
 
 // A registry that comes back with another codec, or as another ring's, refuses its nodes
-// for good: they say so once, with what to do, and so do the errors of who waits.
+// for good: they say so once, with what to do, and so do the errors of calls that wait.
 func TestRefusedForGood(t *testing.T) {
 	for says, opt := range map[string]RegistryOption{"WithCodec": WithCodec(JSON()), "WithRing": WithRing("another")} {
 		synctest.Test(t, func(t *testing.T) {

@@ -49,7 +49,7 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 }
 
 // A leave may take a while, and begin and end in any step of a run: the account balances,
-// and names who has left.
+// and names the node that has left.
 func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 	for name, c := range map[string]struct {
 		busy int  // which node cannot finish for a while

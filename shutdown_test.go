@@ -72,7 +72,7 @@ func (s *shutNode) send(ctx context.Context, to ID) error {
 
 // Four nodes that send to each other are ended in any order, each by Leave, by Close or by
 // the end of its process. Each message was handled once, or its source knows that it was
-// not, or that nobody knows; the last only where a node did not end by Leave. No error is
+// not, or that its outcome is unknown; the last only where a node did not end by Leave. No error is
 // returned where nothing was lost.
 func TestShutdowns(t *testing.T) {
 	for name, tcp := range map[string]bool{"memory": false, "tcp": true} {

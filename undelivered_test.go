@@ -42,8 +42,8 @@ func wantTold(t *testing.T, told chan Undelivered, sink *Node) {
 	}
 }
 
-// What the callback was told nobody is told again: not by Flush, and not by Leave or
-// Close, however much later.
+// What the callback was told is not told again by Flush, Leave or Close, however much
+// later.
 func TestOnceToldIsTold(t *testing.T) {
 	for name, end := range map[string]func(n *Node, ctx context.Context) error{
 		"Leave":            (*Node).Leave,

@@ -10,7 +10,7 @@ import (
 )
 
 // Lives are greater than each that was given or met, also where the clock stands still or
-// goes back, and whether or not those who know more are admitted.
+// goes back, and whether or not nodes that know more are admitted.
 func TestLivesGrow(t *testing.T) {
 	const lease = time.Second
 	a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(n uint64) uint64 { return n / 2 }})
@@ -39,7 +39,7 @@ func TestLivesGrow(t *testing.T) {
 	}
 	last += 1 << 50
 	admit(3, 0)
-	// Nobody can use up the lives there are.
+	// No node can use up the lives there are.
 	admit(3, 1<<64-1)
 	if last > control.MaxLife/2 {
 		t.Errorf("life %d, counted on from nonsense", last)

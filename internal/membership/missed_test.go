@@ -54,7 +54,7 @@ func TestMissedAdd(t *testing.T) {
 }
 
 // A registry that runs late all the time puts off every deadline, up to the bound, and
-// gives up who is dead then.
+// gives up the dead then.
 func TestDeadlinesInAShortage(t *testing.T) {
 	const lease, step = 4 * time.Second, 100 * time.Millisecond
 	for _, c := range []struct {
@@ -99,7 +99,8 @@ func TestDeadlinesInAShortage(t *testing.T) {
 	}
 }
 
-// Who says that it is late itself gets more patience, not without bound, and not for long.
+// A member that says that it is late itself gets more patience, within a bound, and not for
+// long.
 func TestHeldUp(t *testing.T) {
 	const lease = 3 * time.Second
 	a := New(Config{Bits: 16, Lease: lease, Draw: func(uint64) uint64 { return 0 }})

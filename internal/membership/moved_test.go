@@ -57,7 +57,7 @@ func back(ref ring.Ref, addr string, there bool) Request {
 }
 
 // A member changes its address when it was found there, and proves that it is the same.
-// Who dials it is told once, and nothing else.
+// Members that dial it are told that once, and nothing else.
 func TestMemberMoves(t *testing.T) {
 	a, refs := three(t)
 	a.Lost(2, refs[1], "lost")
@@ -193,7 +193,7 @@ func TestMembersSwapAddresses(t *testing.T) {
 	if asked := probes(a); len(asked) != 1 || asked[0].Addr != "a:1" {
 		t.Errorf("%+v", asked)
 	}
-	// One that ends without having come back leaves the address to who has it.
+	// One that ends without having come back leaves the address to the member that has it.
 	b, refs := three(t)
 	b.Lost(2, refs[1], "lost")
 	b.Lost(2, refs[2], "lost")

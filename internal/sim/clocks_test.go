@@ -98,7 +98,7 @@ func (w *world) overtaken() {
 // renewed lets those speak again whose life was found too small at the last words: a second
 // one is enough.
 func (w *world) renewed() {
-	const rounds = 3 // not everybody speaks to those who remember, each time
+	const rounds = 3 // not every node speaks to those that remember, each time
 	for range rounds {
 		total := w.count.renewals
 		before := make(map[*process]int)

@@ -48,8 +48,8 @@ var moves = []struct {
 		was := p.addr
 		w.address(p, w.newAddr())
 		w.uproot(p)
-		// Whoever answers at its address while it is out of sight is taken for what has
-		// replaced it. It takes a while until an address is another machine's.
+		// A process that answers at its address while it is out of sight is taken for what
+		// has replaced it. It takes a while until an address is another machine's.
 		w.later(w.lease/2+w.jitter2(w.lease), func() {
 			if w.byAddr[was] == nil {
 				w.address(w.spawn(nil), was)
