@@ -145,5 +145,5 @@ func (p *Plane) deliver(ctx context.Context, d *Delivery, chunk []byte, quarter 
 // panicked logs a panic in the user's code. Its value may be borrowed, so it is put into
 // words now.
 func (p *Plane) panicked(what, of string, id uint64, v any) {
-	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", withoutDigits(string(debug.Stack())))
 }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -63,7 +64,10 @@ type call struct {
 	lost *Undelivered // the callback, if it is set
 }
 
-// inside makes a call with the digits of a number on the stack, the last one first.
+// inside makes a call with the digits of a number on the stack, the last one first. Were
+// it inlined, a digit would be found twice.
+//
+//go:noinline
 func (c call) inside(number uint64) span {
 	if number == 0 {
 		if c.lost != nil {
@@ -107,6 +111,22 @@ func (c call) inside(number uint64) span {
 	default:
 		return digit15(c, rest)
 	}
+}
+
+// withoutDigits leaves the functions that stand for digits out of a stack as
+// [runtime/debug.Stack] prints it, two lines for each call: they say nothing about a panic.
+func withoutDigits(stack string) string {
+	here := reflect.TypeFor[call]().PkgPath()
+	var b strings.Builder
+	skip := false // the line behind
+	for line := range strings.Lines(stack) {
+		mark := strings.HasPrefix(line, here+".digit") || strings.HasPrefix(line, here+".call.inside(")
+		if !mark && !skip {
+			b.WriteString(line)
+		}
+		skip = mark
+	}
+	return b.String()
 }
 
 // digits are where the code of each digit begins.

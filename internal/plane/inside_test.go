@@ -2,7 +2,9 @@ package plane
 
 import (
 	"context"
+	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/x/ringdht/internal/wire"
 )
@@ -64,6 +66,38 @@ func TestHandlersAreInside(t *testing.T) {
 		}
 	})
 }
+
+// The stack that is logged of a panic in a user's code is without the functions by which
+// [Inside] finds its owner, and else whole.
+func TestStackOfAPanicIsWithoutDigits(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.feed(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
+		r.lost(40, "a")
+		synctest.Wait()
+		if n := r.p.Counters().Panics; n != 2 { // one of a handler, one of the callback
+			t.Fatalf("%d panics, want 2", n)
+		}
+		logged := strings.Join(r.logs.all(), "")
+		for _, no := range []string{"plane.digit", "plane.call.inside", "inside.go"} {
+			if strings.Contains(logged, no) {
+				t.Errorf("%q is in the log:\n%s", no, logged)
+			}
+		}
+		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "inside_test.go:", "(*Plane).deliver(", "(*Plane).work(", "(*Plane).callBack("} {
+			if !strings.Contains(logged, want) {
+				t.Errorf("%q is not in the log:\n%s", want, logged)
+			}
+		}
+	}, func(c *Config) {
+		c.Owner = 0x123456789abcdef0
+		c.Deliver = panicsAsAHandler
+		c.OnUndelivered = panicsAsACallback
+	})
+}
+
+func panicsAsAHandler(context.Context, *Delivery) { panic("test") }
+func panicsAsACallback(Undelivered)               { panic("test") }
 
 func BenchmarkInside(b *testing.B) {
 	owner := NewOwner()
