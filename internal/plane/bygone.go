@@ -23,6 +23,9 @@ func (p *Plane) Left(id, life uint64) {
 	p.bygone[in] = struct{}{}
 	p.counted()
 	p.mu.Unlock()
+	if p.parting.Load() {
+		p.changes.broadcast()
+	}
 }
 
 // Missed says that a life of a node has ended, and every earlier one with it, and that this

@@ -85,9 +85,9 @@ func (p *Plane) allParted() bool {
 }
 
 // allConfirmed says that every source knows how far its messages came, or is known to be
-// gone.
+// gone, or to have left: that one waits for no word, and may not be there to confirm it.
 func (p *Plane) allConfirmed() bool {
-	return !p.anyIncoming(func(in *inbound) bool { return !in.over })
+	return !p.anyIncoming(func(in *inbound) bool { return !in.over && !in.left })
 }
 
 // anyIncoming says whether there is a stream from another node for which f, called with

@@ -236,6 +236,24 @@ func TestPartEnds(t *testing.T) {
 	}
 }
 
+// Nobody waits for the confirmation of a source that has left, before the cut or after it:
+// where two nodes leave at once its last frame may be lost, and it is not there any more.
+func TestPartWithSourcesThatHaveLeft(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		routed(r)
+		r.offer(40, 5, 1, 0)
+		r.offer(50, 5, 1, 0)
+		synctest.Wait()
+		r.p.Left(40, 5)
+		start := time.Now()
+		left := time.AfterFunc(time.Second, func() { r.p.Left(50, 5) })
+		defer left.Stop()
+		if err := r.p.Part(t.Context(), time.Minute); err != nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
 // offerAnew is a request of a source to open another stream.
 func (r *rig) offerAnew(source, life, gen uint64) {
 	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: gen}, wire.OpenBody{Incarnation: life}.Append(nil)))
