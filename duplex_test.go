@@ -147,11 +147,35 @@ func TestLeaveOverASharedConnection(t *testing.T) {
 		if err := leaver.Leave(tr.ctx()); err != nil {
 			t.Error(err)
 		}
+		// What had not arrived at the cut has come back.
+		back := int64(0)
 		for _, n := range others {
-			if err := n.Flush(tr.ctx()); err != nil {
-				t.Error(err)
+			err := n.Flush(tr.ctx())
+			var lost *UndeliveredError
+			if err != nil && !errors.As(err, &lost) {
+				t.Fatal(err)
 			}
+			for _, u := range lost.streams() {
+				back += int64(u.NotHandled)
+				if u.NotHandled != u.Messages {
+					t.Error(err)
+				}
+			}
+			if got := n.Counters().Delivered; got != 5000 {
+				t.Errorf("node %d has %d of 5000 messages of the leaver", n.ID(), got)
+			}
+		}
+		if got := leaver.Counters().Delivered; got+back != 2*5000 {
+			t.Errorf("the leaver has handled %d messages, and %d came back, of %d", got, back, 2*5000)
 		}
 		settles(t, open, 1)
 	})
+}
+
+// streams are those of an error that may be nil.
+func (e *UndeliveredError) streams() []Undelivered {
+	if e == nil {
+		return nil
+	}
+	return e.Streams
 }
