@@ -37,7 +37,7 @@ func TestRandomLives(t *testing.T) {
 	for i, net := range []*MemoryNetwork{nil, NewMemoryNetwork(seed)} {
 		t.Run([]string{"TCP", "memory"}[i], func(t *testing.T) {
 			t.Parallel()
-			l := &lives{testRing: newTestRing(t, net, WithLease(livesLease)), rng: rand.New(rand.NewPCG(seed, uint64(i)))}
+			l := &lives{testRing: newTestRing(t, net, WithLease(livesLease)), rng: rand.New(rand.NewPCG(seed, uint64(i))), dead: make(map[ID]bool)}
 			l.live(*livesFor)
 		})
 	}
@@ -53,6 +53,7 @@ type lives struct {
 	rng    *rand.Rand
 	serial int // of hosts
 	done   []string
+	dead   map[ID]bool // killed, or cut off until declared dead, at any time
 
 	broken                             atomic.Int64 // links between members, as far as logs tell
 	runs, alone, unwatched, lost, torn int
@@ -211,13 +212,29 @@ func (l *lives) leave() {
 	if n := l.some(); n != nil {
 		l.done = append(l.done, fmt.Sprintf("leave %d", n.ID()))
 		if err := l.within(n.Leave); err != nil {
-			l.t.Logf("node %d left: %v", n.ID(), err)
+			l.honest(n, err)
+		}
+	}
+}
+
+// honest holds what a node says that leaves against what has happened: messages have no
+// known outcome only if a death was in it, of the sink or, before this, of the node itself.
+func (l *lives) honest(n *Node, err error) {
+	l.t.Logf("node %d left: %v", n.ID(), err)
+	var lost *UndeliveredError
+	if !errors.As(err, &lost) || err.Error() != lost.Error() {
+		l.fatal("node %d left: %v", n.ID(), err)
+	}
+	for _, u := range lost.Streams {
+		if u.Messages > u.NotHandled && !l.dead[u.Sink] && !l.dead[n.ID()] {
+			l.fatal("node %d left, and %d, which has not died, leaves messages of unknown outcome: %v", n.ID(), u.Sink, err)
 		}
 	}
 }
 
 func (l *lives) kill() {
 	if n := l.some(); n != nil {
+		l.dead[n.ID()] = true
 		l.done = append(l.done, fmt.Sprintf("kill %d", n.ID()))
 		n.Close()
 	}
@@ -229,6 +246,7 @@ func (l *lives) cutOff() {
 	n := l.nodes[l.rng.IntN(len(l.nodes))]
 	host, _, _ := strings.Cut(n.addr, ":")
 	life, id := n.Life(), n.ID()
+	l.dead[id] = true
 	l.must(fmt.Sprintf("cut %d off", id), func(ctx context.Context) error {
 		l.net.Hold(host, "")
 		l.net.Hold("", host)
@@ -241,6 +259,7 @@ func (l *lives) cutOff() {
 	l.must(fmt.Sprintf("mend %d", id), func(ctx context.Context) error {
 		return n.await(ctx, func() bool { return n.life.Load().self.Life != life })
 	})
+	l.dead[n.ID()] = true // what its former life had sent
 }
 
 // restart replaces the registry, and may kill a member while there is none.
