@@ -158,7 +158,8 @@ var (
 	// ErrRegistryLost: the connection to the registry has ended.
 	ErrRegistryLost = errors.New("the registry is gone")
 	// ErrHandshake: the other side is not a ringdht program, or of another
-	// version, ring or codec, or not the node it was taken for.
+	// version, ring or codec, or not the node it was taken for; or a registry does not
+	// take what the node says of itself, such as an ID that its ring does not have.
 	ErrHandshake = errors.New("handshake refused")
 
 	// ErrRingFull: every ID is taken; widen the space with WithBits.

@@ -111,7 +111,7 @@ func (c *common) welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 			"this is ring %q, you asked for %q: set the same name on both sides (WithRing)", c.ringName, h.RingName)}
 	case h.Codec != c.codec.Name():
 		a = wire.Answer{Status: wire.WrongCodec, Reason: fmt.Sprintf(
-			"this side uses the codec %q, yours is %q: set the same codec on both sides (WithCodec)", c.codec.Name(), h.Codec)}
+			"this ring uses the codec %q, you asked for %q: set the same codec on both sides (WithCodec)", c.codec.Name(), h.Codec)}
 	default:
 		a = check(h)
 	}

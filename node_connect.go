@@ -2,7 +2,6 @@ package ringdht
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/x/ringdht/internal/control"
@@ -128,7 +127,7 @@ func (n *Node) refusal(ctl *control.Conn, body []byte) error {
 			return fmt.Errorf("%w: %s", c.err, r.Reason)
 		}
 	}
-	return errors.New(r.Reason)
+	return fmt.Errorf("%w: %s", ErrHandshake, r.Reason)
 }
 
 var refusals = []struct {

@@ -149,9 +149,8 @@ func (m *messenger) awaitRegistry(ctx context.Context) bool {
 			return true
 		case ctx.Err() != nil || errors.Is(err, ringdht.ErrClosed):
 			return false
-		case errors.Is(err, ringdht.ErrHandshake):
-			why := strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())
-			if why != said {
+		case refused(err):
+			if why := m.reason(err); why != said {
 				said = why
 				m.report(event{Event: eventLost, Registry: m.registry, Why: why}, fmt.Sprintf("The registry at %s refuses this node: %s", m.registry, why))
 			}
@@ -159,20 +158,46 @@ func (m *messenger) awaitRegistry(ctx context.Context) bool {
 	}
 }
 
+// refused says that the registry has answered, and said no, and that waiting does not help.
+func refused(err error) bool {
+	for _, no := range []error{ringdht.ErrHandshake, ringdht.ErrRingFull, ringdht.ErrAddressTaken, ringdht.ErrIDTaken,
+		ringdht.ErrHostMismatch, ringdht.ErrUnreachable, ringdht.ErrNotMember} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
+
+// reason is what the registry said: the error of [ringdht.Node.Found] without what goes
+// without saying.
+func (m *messenger) reason(err error) string {
+	text := strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())
+	if _, why, ok := strings.Cut(text, ringdht.ErrRegistryLost.Error()+" ("); ok {
+		text = strings.TrimSuffix(why, ")")
+	}
+	text = strings.TrimPrefix(text, fmt.Sprintf("%v by %s: ", ringdht.ErrHandshake, m.registry))
+	return console.Text(errors.New(strings.TrimPrefix(text, ringdht.ErrHandshake.Error()+": ")))
+}
+
 // lookAgain is how often it is looked whether the registry refuses this node.
 const lookAgain = time.Second
 
-// leave leaves the ring. A registry that is gone already is no error then.
+// leave leaves the ring. As long as nothing is left undelivered it is no error that the
+// registry does not confirm it in time: it may be gone, or be rebuilding the ring that was.
 func (m *messenger) leave(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, leaveTimeout, slow(leaveTimeout))
 	defer cancel()
 	err := m.node.Leave(ctx)
-	if _, undelivered := errors.AsType[*ringdht.UndeliveredError](err); err != nil && (undelivered || !errors.Is(err, ringdht.ErrRegistryLost)) {
+	if _, undelivered := errors.AsType[*ringdht.UndeliveredError](err); undelivered {
 		return err
 	}
 	m.report(m.event(eventLeft), "exited overlay")
 	return nil
 }
+
+// slow is why a wait has ended.
+func slow(limit time.Duration) error { return fmt.Errorf("no answer within %v", limit) }
 
 func (m *messenger) print(_ context.Context, c *console.Call) error {
 	s, t := m.node.Status(), m.node.Table()
@@ -217,7 +242,7 @@ func (m *messenger) send(ctx context.Context, c *console.Call) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
 	defer cancel()
 	err = c.Screen.While(func() error { return m.node.Send(ctx, to, []byte(c.Args[1])) }, func() string {
 		return fmt.Sprintf("sending: waiting for node %d", to)
@@ -234,7 +259,7 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
 	defer cancel()
 	from := m.node.ID()
 	var hops []ringdht.Hop

@@ -2,25 +2,65 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/x/ringdht"
 )
 
-// A registry that comes back with another codec refuses the messenger, which says so, with
-// the reason, and goes on.
-func TestRefusedForGood(t *testing.T) {
-	t.Parallel()
-	r, addr := newRegistry(t)
-	p, _ := start(t, 1, addr)
-	r.Close()
-	p.Expect(`^The registry at \S+ is gone\.`)
-	other, err := ringdht.NewRegistry(ringdht.WithCodec(ringdht.JSON()))
+// comesBack starts another registry at the address of one that has ended.
+func comesBack(t *testing.T, addr string, opts ...ringdht.RegistryOption) {
+	t.Helper()
+	other, err := ringdht.NewRegistry(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close()
+	t.Cleanup(func() { other.Close() })
 	if _, err := other.Listen(t.Context(), addr); err != nil {
 		t.Fatal(err)
 	}
-	p.Expect(`^The registry at \S+ refuses this node: .*WithCodec`)
+}
+
+// A registry that comes back as another one refuses the messenger, which says so, with the
+// registry's reason in the words of its own flags, and goes on.
+func TestRefusedForGood(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		opt  ringdht.RegistryOption
+		says string
+	}{
+		{"codec", ringdht.WithCodec(ringdht.JSON()), `this ring uses the codec "json", you asked for "msgpack": set the same codec on both sides \(-codec\)`},
+		{"ring", ringdht.WithRing("other"), `this is ring "other", you asked for "ring": set the same name on both sides \(-ring\)`},
+		{"bits", ringdht.WithBits(1), `there is no ID \d+ in a 1-bit ring`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r, addr := newRegistry(t)
+			p, _ := start(t, 1, addr)
+			r.Close()
+			p.Expect(`^The registry at \S+ is gone\.`)
+			comesBack(t, addr, c.opt)
+			p.Expect(`^The registry at \S+ refuses this node: ` + c.says + `$`)
+		})
+	}
+}
+
+// A registry that is rebuilding the ring that was lets no node go until it has. A messenger
+// that has nothing left to deliver does not wait for that, and it is no error.
+func TestLeavesWhileRebuilding(t *testing.T) {
+	t.Parallel()
+	r, addr := newRegistry(t)
+	p, _ := start(t, 1, addr)
+	start(t, 2, addr)
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	p.Expect(`^The registry at \S+ is gone\.`)
+	comesBack(t, addr, ringdht.WithGrace(time.Hour))
+	p.Expect(`^The registry at \S+ is back\.$`)
+	p.Interrupt()
+	if status := p.Status(); status != 0 || p.Stderr() != "" {
+		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
+	}
+	p.Expect(`^exited overlay$`)
 }

@@ -281,7 +281,7 @@ func TestRefusesToStart(t *testing.T) {
 		{"", 2, `^registry: expected one argument, a port or host:port to listen on, got 0 \(registry -h prints the manual\)$`},
 		{"1 2", 2, `^registry: expected one argument`},
 		{"localhost:0 -json", 2, `^registry: -json comes too late: flags come before the address`},
-		{"-bits 65 localhost:0", 2, `^registry: WithBits: an ID has 1 to 64 bits, not 65`},
+		{"-bits 65 localhost:0", 2, `^registry: -bits: an ID has 1 to 64 bits, not 65`},
 		{"-bits x localhost:0", 2, `^registry: invalid value "x" for flag -bits`},
 		{"-codec xml localhost:0", 2, `^registry: invalid value "xml" for flag -codec: expected msgpack or json`},
 		{"-log loud localhost:0", 2, `^registry: invalid value "loud" for flag -log: expected debug`},

@@ -22,11 +22,11 @@ func (e UsageError) Error() string { return string(e) }
 // Usagef makes a [UsageError].
 func Usagef(format string, args ...any) error { return UsageError(fmt.Sprintf(format, args...)) }
 
-// Text is an error in one line, without the name of the library, and without what would
-// move the cursor: a registry may have said why it refused.
+// Text is an error in one line, in the words of those that run the program, and without
+// what would move the cursor: a registry may have said why it refused.
 func Text(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	return table.Plain(strings.ReplaceAll(text, "ringdht: ", ""))
+	return table.Plain(words.Replace(text))
 }
 
 // Exit prints the error that ends a program, if any, and returns its exit status:
@@ -117,10 +117,11 @@ func Address(text, host string) (string, error) {
 			return "", Usagef("expected a port or host:port, got %q", text)
 		}
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+	n, err := strconv.ParseUint(port, 10, 16) // which takes no sign
+	if err != nil {
 		return "", Usagef("expected a port or host:port with a port from 0 to 65535, got %q", text)
 	}
-	return net.JoinHostPort(host, port), nil
+	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }
 
 // Number reads an argument that is a whole number of at least least.

@@ -83,7 +83,7 @@ func (s *Screen) Errors() io.Writer { return complaints{s} }
 type complaints struct{ s *Screen }
 
 func (c complaints) Write(p []byte) (int, error) {
-	c.s.write(c.s.err, string(p))
+	c.s.write(c.s.err, words.Replace(string(p)))
 	return len(p), nil
 }
 
