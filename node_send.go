@@ -119,7 +119,7 @@ func (n *Node) sendError(to ID, err error) error {
 	case errors.Is(err, ErrLeft):
 		err = fmt.Errorf("%w: send it elsewhere", err)
 	case errors.Is(err, ErrNoSuchNode):
-		err = fmt.Errorf("%w: it has left, or never was in the ring; the registry lists its members", err)
+		err = fmt.Errorf("%w: it has died or left, or never was in the ring; the registry lists its members", err)
 	case errors.Is(err, stream.ErrOutlived):
 		err = fmt.Errorf("%w: it forgets that life some minutes after the last of it", err)
 	case errors.Is(err, ErrRefused):

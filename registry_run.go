@@ -2,6 +2,7 @@ package ringdht
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -153,9 +154,12 @@ func (u *run) account(err error) (*Summary, error) {
 	return u.summary, nil
 }
 
+// errStillMissing is why a run has not begun within a lease.
+var errStillMissing = errors.New("that has not changed within a lease: try again in a while")
+
 func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	// Newcomers are a moment away from being ready; more than a lease is no moment.
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.lease)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.lease, errStillMissing)
 	defer cancel()
 	var u *run
 	var missing []string
