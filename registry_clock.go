@@ -11,8 +11,9 @@ type ticking struct {
 	period time.Duration
 	ran    time.Time     // up to then all is accounted for
 	owed   time.Duration // missed, and too little yet to tell the membership
-	late   time.Duration // missed since the log was told
-	said   time.Time     // when that was
+	late   time.Duration // not logged yet, of late
+	faded  time.Time     // when it was last made less
+	said   time.Time     // when it was logged last
 }
 
 // clock is the goroutine that shows by when it runs how late all goroutines do.
@@ -31,6 +32,7 @@ func (r *Registry) clock() {
 		r.mu.Lock()
 		r.catchUp()
 		r.tick.ran = r.cfg.now()
+		r.tick.fade(r.tick.ran, r.cfg.lease)
 		r.mu.Unlock()
 		timer.Reset(r.tick.period)
 	}
@@ -53,9 +55,23 @@ func (r *Registry) catchUp() {
 	r.members.Missed(t.owed, slept)
 	t.late += t.owed
 	t.owed = 0
-	if slept || t.late > lease/4 && (t.said.IsZero() || now.Sub(t.said) > sayLate) {
-		r.cfg.log.Warn("this process did not get the processor for a while, or was stopped, which is held against no member", "late", t.late, "slept", slept)
+	if slept || t.worthAWord(now, lease) {
+		r.cfg.log.Warn("this process did not get the processor for a while, or was stopped; members get as much more time to answer", "late", t.late, "slept", slept)
 		t.late, t.said = 0, now
+	}
+}
+
+// worthAWord says whether what was missed of late is to be logged. A little now and then
+// never is, see [lateness.tick].
+func (t *ticking) worthAWord(now time.Time, lease time.Duration) bool {
+	return t.late > lease/4 && (t.said.IsZero() || now.Sub(t.said) > sayLate)
+}
+
+// fade forgets of what was missed an eighth in each sixth of a lease.
+func (t *ticking) fade(now time.Time, lease time.Duration) {
+	if now.Sub(t.faded) >= lease/6 {
+		t.late -= t.late / 8
+		t.faded = now
 	}
 }
 
