@@ -142,7 +142,10 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		opts = append(opts, ringdht.WithAdvertise(*advertise))
 	}
 	m.node, err = ringdht.Join(ctx, addr, m.receive, opts...)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // what gave way says little
+		return fmt.Errorf("interrupted while joining the registry at %s", addr)
+	case err != nil:
 		return err
 	}
 	registered := m.event(eventRegistered)

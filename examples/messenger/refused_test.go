@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/drive"
 )
 
 // comesBack starts another registry at the address of one that has ended.
@@ -63,4 +66,25 @@ func TestLeavesWhileRebuilding(t *testing.T) {
 		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
 	}
 	p.Expect(`^exited overlay$`)
+}
+
+// A messenger that is interrupted while it waits for an answer says that, and not what the
+// interrupted call did.
+func TestInterruptedJoin(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "localhost:0") // it accepts, and does not answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := drive.Start(t, run, l.Addr().String())
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	p.Interrupt()
+	if status, want := p.Status(), fmt.Sprintf("messenger: interrupted while joining the registry at %s\n", l.Addr()); status != 1 || p.Stderr() != want {
+		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
+	}
 }

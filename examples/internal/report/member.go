@@ -83,7 +83,7 @@ func Latency(h ringdht.Histogram) string {
 // Links lists what has gone over a node's links.
 func Links(links []ringdht.LinkStatus, addr func(ringdht.ID) string) string {
 	if len(links) == 0 {
-		return "No links: there is no routing table yet.\n"
+		return "No links: the node's routing table is empty.\n"
 	}
 	t := table.New(table.Left("link to"), table.Left("address"), table.Left("is"), table.Right("sent"), table.Right("queued"))
 	for _, l := range links {
