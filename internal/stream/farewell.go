@@ -25,8 +25,9 @@ func (r *Receiver) Cut() {
 	r.dropHeld()
 }
 
-// Parted says that the stream was cut and the handler is done with all below the cut.
-func (r *Receiver) Parted() bool { return r.cut && r.done == r.next }
+// Parted says that the stream was cut and the handler is done with all below the cut, also
+// with what it has of the stream before this one.
+func (r *Receiver) Parted() bool { return r.cut && r.done == r.next && r.former == 0 }
 
 // AppendFarewell tells the source where the stream was cut; only for a receiver that has
 // [Receiver.Parted].

@@ -40,6 +40,31 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// What the handler has of the stream before is handled, too, before the sink says farewell.
+func TestCutAfterANewStream(t *testing.T) {
+	r := receiver()
+	arrive(t, r, Accepted, 0, 1)
+	r.Open(7, 4, first)
+	arrive(t, r, Accepted, 0)
+	r.Cut()
+	for done := range 3 {
+		if r.Parted() {
+			t.Fatalf("parted with %d of 3 messages handled", done)
+		}
+		r.Handled(1)
+	}
+	if !r.Parted() || !r.Close(first+1) {
+		t.Error("all is handled")
+	}
+	r = receiver()
+	arrive(t, r, Accepted, 0)
+	r.Cut()
+	r.Open(7, 4, first)
+	if r.Parted() {
+		t.Error("parted with a message of the stream before")
+	}
+}
+
 // Requests to open are told apart by life and generation.
 func TestLater(t *testing.T) {
 	r := receiver()
