@@ -58,7 +58,7 @@ func (m Message) Decode(v any) error { return m.node.cfg.codec.Decode(m.Body, v)
 // trace, with the ctx it was given, and within some 10 ms otherwise.) If it panics, the
 // panic is logged, to standard error if there is no logger, and counted, and the message
 // counts as delivered. It must return: runtime.Goexit, and so t.Fatal, in it stops that
-// source's messages for good.
+// source's messages for good, and is logged as a panic is.
 //
 // ctx ends when the node closes. Use it for sends out of the handler: it tells
 // them apart from those of other goroutines, so that handlers that send to each

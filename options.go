@@ -175,7 +175,8 @@ func WithID(id ID) NodeOption { return nodeOption(func(o *nodeConfig) { o.id = &
 //
 // Neither [Node.Close] nor [Node.Leave] repeats what f was told, nor a [Node.Flush] that
 // begins later. A Flush that was waiting for the stream returns it too. What f was not told,
-// since it panicked or 4,096 calls were waiting for it, they do return.
+// since it panicked or ended its goroutine (runtime.Goexit, and so t.Fatal), or 4,096 calls
+// were waiting for it, they do return.
 func WithUndelivered(f func(Undelivered)) NodeOption {
 	return nodeOption(func(o *nodeConfig) { o.lost = f })
 }

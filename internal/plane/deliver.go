@@ -102,14 +102,19 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 // has done with its message is not known.
 func (p *Plane) deliver(ctx context.Context, d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
 	hops, since := 0, 0 // of the messages from the one with this number on
-	defer func() {      // for all of them: it would cost more than many a handler
-		if v := recover(); v != nil {
+	returned := false
+	defer func() { // for all of them: it would cost more than many a handler
+		switch v := recover(); {
+		case v != nil:
 			p.counters.panics.Add(1)
 			p.panicked("handler panicked", "source", d.Source, v)
 			if !p.closing.Load() {
 				n++
 				bytes += wire.HeaderSize + len(d.Body)
 			}
+		case !returned: // what called this ends as well
+			p.counters.panics.Add(1)
+			p.panicked("handler ended its goroutine, which stops the messages of this source for good", "source", d.Source, "runtime.Goexit")
 		}
 		p.counters.crossed(hops, n-since)
 	}()
@@ -139,6 +144,7 @@ func (p *Plane) deliver(ctx context.Context, d *Delivery, chunk []byte, quarter 
 			break
 		}
 	}
+	returned = true
 	return n, bytes
 }
 

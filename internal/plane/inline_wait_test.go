@@ -195,6 +195,9 @@ func TestHandlerThatExits(t *testing.T) {
 			t.Error("not handled, or by a reader")
 		}
 		r.atRest()
+		if n := r.p.Counters().Panics; n != 2 { // which are logged
+			t.Errorf("%d are counted as panics", n)
+		}
 	}, func(c *Config) { c.Handlers = 1 })
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ type recorder struct {
 	told    []Undelivered
 	release chan struct{}
 	panics  map[string]bool // on losses with these words
+	exits   bool            // instead: it ends its goroutine
 }
 
 func (c *recorder) config(cfg *Config) {
@@ -24,6 +26,9 @@ func (c *recorder) config(cfg *Config) {
 		}
 		c.told = append(c.told, u)
 		if c.panics[texts([]Undelivered{u})[0]] {
+			if c.exits {
+				runtime.Goexit()
+			}
 			panic("test")
 		}
 	}
@@ -132,8 +137,13 @@ func TestHandlersFlushComesBeforeTheCallback(t *testing.T) {
 
 // A callback that panics has not been told: Close tells it, or Flush. So it is for one of
 // several that were added up.
-func TestCallbackThatPanicsIsNotTold(t *testing.T) {
-	c := &recorder{panics: map[string]bool{"40: 1 bad": true}}
+func TestCallbackThatPanicsIsNotTold(t *testing.T) { notTold(t, false) }
+
+// Nor has one that ends its goroutine, such as by t.Fatal. The others are told all the same.
+func TestCallbackThatExitsIsNotTold(t *testing.T) { notTold(t, true) }
+
+func notTold(t *testing.T, exits bool) {
+	c := &recorder{panics: map[string]bool{"40: 1 bad": true}, exits: exits}
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		r.lost(40, "good")
@@ -155,6 +165,9 @@ func TestCallbackThatPanicsIsNotTold(t *testing.T) {
 		r.lost(40, "fine")
 		close(c.release)
 		wantLost(t, r.p.Close(net.ErrClosed), "40: 1 ")
+		if got := r.p.Counters().Panics; got != 2 {
+			t.Errorf("%d panics are counted", got)
+		}
 	}, c.config)
 }
 

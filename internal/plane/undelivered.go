@@ -153,8 +153,17 @@ func (p *Plane) callBack() {
 		l := x.calls[0]
 		x.calls[0] = loss{}
 		x.calls = x.calls[1:]
-		x.mu.Unlock()
-		ok := p.tell(l.Undelivered)
+		x.callOne(p, l)
+	}
+	x.calls, x.calling = nil, false
+}
+
+// callOne tells the callback of one loss, without mu. A callback that ends its goroutine
+// (runtime.Goexit, and so t.Fatal) has not been told, and another goroutine tells the rest.
+func (x *losses) callOne(p *Plane, l loss) {
+	x.mu.Unlock()
+	ok, returned := false, false
+	defer func() {
 		x.mu.Lock()
 		x.waiting -= l.size
 		if !ok {
@@ -168,17 +177,24 @@ func (p *Plane) callBack() {
 			delete(x.latest, l.Sink)
 		}
 		x.returned.broadcast()
-	}
-	x.calls, x.calling = nil, false
+		if !returned {
+			p.wg.Go(p.callBack)
+		}
+	}()
+	ok = p.tell(l.Undelivered)
+	returned = true
 }
 
-// tell calls the callback. If that panics it has not been told.
+// tell calls the callback. If that panics, or ends its goroutine, it has not been told.
 func (p *Plane) tell(u Undelivered) (ok bool) {
 	defer func() {
-		if v := recover(); v != nil {
-			ok = false
+		switch v := recover(); {
+		case v != nil:
 			p.counters.panics.Add(1)
 			p.panicked("callback for undelivered messages panicked", "sink", u.Sink, v)
+		case !ok:
+			p.counters.panics.Add(1)
+			p.panicked("callback for undelivered messages ended its goroutine", "sink", u.Sink, "runtime.Goexit")
 		}
 	}()
 	call{p: p, lost: &u}.inside(p.Owner)
