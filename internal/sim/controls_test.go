@@ -69,7 +69,7 @@ var controls = []struct {
 	{clocksFrom + 227, "clocks: a registry does not count on from the lives that members know of", "membership/lives.go", "if r.Seen <= control.MaxLife {", "if r.Seen > control.MaxLife {"},
 	{clocksFrom + 143, "clocks: lives are counted on by one", "membership/lives.go", "a.life + 1 + a.Draw(maxStep)", "a.life + 1"},
 	{movingFrom + 40, "others do not hear of a new address", "membership/steps.go", "a.readdress(tables, told)", "clear(a.moved)"},
-	{movingFrom + 3, "a member that moves keeps its old address", "ring/moved.go", "\tm.yield(m.sorted[i])\n", ""},
+	{movingFrom + 32, "a member that moves keeps its old address", "ring/moved.go", "\tm.yield(m.sorted[i])\n", ""},
 	{movingFrom + 62, "who was declared dead comes back to the same registry that rebuilds", "membership/authority.go", "if a.recovering { // others may", "if false { // others may"},
 	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
 	{starvedFrom + 41, "time in which the registry did not run counts as silence", "membership/missed.go", "patience-(silent-missed.All)", "patience-silent"},
