@@ -57,6 +57,11 @@ func TestOnlyAnAnswerToThisLifeCounts(t *testing.T) {
 		t.Errorf("outlived by %d, state %d, %d pending", s.Outlived(), s.State(), s.Pending())
 	}
 
+	s.Opened(2*time.Second, 5, wire.OpenedBody{SourceIncarnation: 400, First: 7, Window: 1 << 16}, nil) // it has forgotten
+	if s.Outlived() != 0 || s.State() != Open {
+		t.Errorf("outlived by %d, state %d, though the sink has opened the stream", s.Outlived(), s.State())
+	}
+
 	open := NewSender(10, 400, 20, 6)
 	open.Start(time.Second, nil)
 	open.Opened(2*time.Second, 6, wire.OpenedBody{SourceIncarnation: 400, First: 7, Window: 1 << 16}, nil)

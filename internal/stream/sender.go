@@ -70,7 +70,7 @@ func (s *Sender) State() State { return s.state }
 func (s *Sender) PeerLife() uint64 { return s.peerLife }
 
 // Outlived is the later life of the source that the sink remembers, so that it takes nothing
-// from this one; 0 if it has not said so. The stream goes on asking: what can be done about
+// from this one; 0 if it has not said so, or has forgotten it and opened the stream. The stream goes on asking: what can be done about
 // it, a new life, is not the stream's affair.
 func (s *Sender) Outlived() uint64 { return s.outlived }
 
@@ -127,7 +127,7 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 		s.stale++
 		return out
 	}
-	s.state, s.peerLife = Open, b.SinkIncarnation
+	s.state, s.peerLife, s.outlived = Open, b.SinkIncarnation, 0
 	s.first, s.una, s.nxt, s.end = b.First, b.First, b.First, b.First+s.end
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))
