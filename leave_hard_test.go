@@ -219,7 +219,7 @@ func TestNodesThatFloodEachOtherLeaveAtOnce(t *testing.T) {
 					}
 				}
 				t.Logf("left in %v", took)
-				if took > 10*time.Second { // a lease is 30 s
+				if took > 20*time.Second { // a lease is 30 s
 					t.Errorf("left in %v", took)
 				}
 			})
@@ -374,4 +374,114 @@ func (tr *testRing) until(done func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 	tr.t.Fatal("it does not happen")
+}
+
+// A leave whose context ends at any moment is no more than a Close: it ends soon, and what it
+// does not tell of was handled.
+func TestLeavesWhoseContextsEnd(t *testing.T) {
+	overBoth(t, func(t *testing.T, mem *MemoryNetwork) {
+		for round := range 5 {
+			tr := newTestRing(t, mem)
+			var all []*flooder
+			for range 3 {
+				f := tr.flooder(func(context.Context, Message) {})
+				all = append(all, f)
+			}
+			tr.setup(0)
+			wait := floodAll(t, tr.ctx(), all...)
+			var errs [3]error
+			var wg sync.WaitGroup
+			for i, f := range all {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rand.IntN(20000))*time.Microsecond)
+					defer cancel()
+					errs[i] = f.n.Leave(ctx)
+				})
+			}
+			start := time.Now()
+			wg.Wait()
+			if d := time.Since(start); d > 20*time.Second { // a lease is 30 s
+				t.Errorf("round %d: %v", round, d)
+			}
+			wait()
+			for i, f := range all {
+				for _, to := range all {
+					if f != to {
+						nothingSilent(t, f, to, to.id, errs[i])
+					}
+				}
+			}
+			tr.close()
+		}
+	})
+}
+
+// Handlers and callbacks that call Close, Leave and Flush of a node that leaves keep it from
+// nothing, and what has not been handled the callback is told, once.
+func TestHandlersMeddleWithALeave(t *testing.T) {
+	overBoth(t, func(t *testing.T, mem *MemoryNetwork) {
+		for round := range 3 {
+			tr := newTestRing(t, mem)
+			var told [3]atomic.Int64
+			var all []*flooder
+			for i := range 3 {
+				var self atomic.Pointer[Node]
+				f := tr.flooder(func(ctx context.Context, m Message) {
+					n := self.Load()
+					if n == nil {
+						return
+					}
+					switch k := binary.BigEndian.Uint64(m.Body); {
+					case k%50 == 0:
+						if err := n.Close(); !errors.Is(err, ErrInHandler) {
+							t.Error("Close", err)
+						}
+					case k%50 == 1:
+						if err := n.Leave(context.Background()); !errors.Is(err, ErrInHandler) {
+							t.Error("Leave", err)
+						}
+					case k%50 == 2:
+						c, cancel := context.WithTimeout(ctx, time.Millisecond)
+						n.Flush(c)
+						cancel()
+					}
+				}, WithUndelivered(func(u Undelivered) {
+					told[i].Add(int64(u.Messages))
+					if err := self.Load().Close(); !errors.Is(err, ErrInHandler) {
+						t.Error("Close in callback", err)
+					}
+					if u.NotHandled < u.Messages {
+						t.Error(u.Messages, u.NotHandled, u.Err)
+					}
+				}))
+				self.Store(f.n)
+				all = append(all, f)
+			}
+			tr.setup(0)
+			wait := floodAll(t, tr.ctx(), all...)
+			var errs [3]error
+			var wg sync.WaitGroup
+			for i, f := range all {
+				wg.Go(func() { errs[i] = f.n.Leave(tr.ctx()) })
+			}
+			wg.Wait()
+			wait()
+			for i, f := range all {
+				if errs[i] != nil {
+					t.Error(errs[i])
+				}
+				total, got := uint64(0), uint64(0)
+				for _, to := range all {
+					if to != f {
+						total += f.sent[to.id]
+						got += to.next[f.id]
+					}
+				}
+				if got+uint64(told[i].Load()) != total {
+					t.Error(round, "sent", total, "got", got, "told", told[i].Load())
+				}
+			}
+			tr.close()
+		}
+	})
 }
