@@ -31,6 +31,7 @@ type Node struct {
 	owner    uint64 // marks its handlers, see [Node.inHandler]
 
 	left    chan error    // the registry's answer to a deregistration
+	parting chan struct{} // closed when Leave begins
 	tracing chan struct{} // slots for the traces that the registry asks for
 
 	ctx  context.Context
@@ -79,7 +80,7 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 	}
 	n := &Node{
 		cfg: cfg, handler: handler, registry: addr, token: rand.Uint64(), owner: plane.NewOwner(),
-		left: make(chan error, 1), tracing: make(chan struct{}, maxTraces), lost: make(chan struct{}),
+		left: make(chan error, 1), parting: make(chan struct{}), tracing: make(chan struct{}, maxTraces), lost: make(chan struct{}),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	if err := n.join(ctx); err != nil {
@@ -271,6 +272,8 @@ func (n *Node) Leave(ctx context.Context) error {
 		return fmt.Errorf("ringdht: node %d has left the ring already: %w", n.ID(), ErrNotMember)
 	}
 	n.leaving = true
+	close(n.parting)
+	n.change()
 	n.mu.Unlock()
 	l := n.life.Load()
 	l.traffic.leave()

@@ -21,6 +21,7 @@ func (n *Node) Ready(ctx context.Context) error {
 			select {
 			case <-l.ready:
 			case <-l.ctx.Done():
+			case <-n.parting:
 			case <-ctx.Done():
 			}
 			if why = n.notReady(l); why != nil && l.ctx.Err() != nil && !n.isEnding() { // it joins again

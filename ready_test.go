@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // often is how many times a test tries what must not depend on chance.
@@ -282,4 +283,37 @@ type endsBefore struct {
 func (c endsBefore) Done() <-chan struct{} {
 	c.end()
 	return c.Context.Done()
+}
+
+// Who waits until a node is ready hears that it leaves when that begins, and not when it
+// is done.
+func TestReadyEndsWhenALeaveBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTestRing(t, NewMemoryNetwork(1), WithLease(lease))
+		n := tr.join(nil)
+		ready := make(chan error, 1)
+		go func() { ready <- n.Ready(context.Background()) }()
+		synctest.Wait()
+		tr.registry.Close() // so that the leave takes a lease
+		left := make(chan error, 1)
+		go func() { left <- n.Leave(context.Background()) }()
+		synctest.Wait()
+		select {
+		case err := <-ready:
+			if !errors.Is(err, ErrNotMember) {
+				t.Error(err)
+			}
+		default:
+			t.Error("it waits on")
+		}
+		select {
+		case err := <-left:
+			t.Error("the leave has ended:", err)
+		default:
+		}
+		if err := <-left; !errors.Is(err, ErrRegistryLost) {
+			t.Error(err)
+		}
+		tr.close()
+	})
 }
