@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -272,5 +273,27 @@ func TestJoinErrors(t *testing.T) {
 	cancel()
 	if _, err := Join(ctx, "nobody:1", nil, WithTransport(net.Host("x"))); err == nil {
 		t.Error("joined nobody")
+	}
+}
+
+// A registry that closes says nothing of members whose connections it ends.
+func TestClosingBlamesNobody(t *testing.T) {
+	tr := newTestRing(t, nil)
+	for range 5 {
+		tr.join(nil)
+	}
+	tr.setup(0)
+	r := tr.registry
+	r.mu.Lock()
+	before := len(r.events)
+	self := tr.nodes[0].life.Load().self
+	r.members.Leave(r.now(), ring.Ref{ID: self.ID, Life: self.Life}) // it is about to go
+	r.mu.Unlock()
+	r.Close()
+	for _, e := range r.events[before:] {
+		if e.Kind == EventLeft {
+			continue
+		}
+		t.Errorf("%s: %v %s", e.Kind, e.Node, e.Why)
 	}
 }

@@ -143,6 +143,8 @@ func (r *Registry) sessionEnded(s *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
+	case s.in && r.closed: // it was hung up on, which says nothing of the member
+		s.leave()
 	case s.in:
 		ref := s.member.Ref()
 		s.leave()
