@@ -111,7 +111,7 @@ func (n *Node) CastBatch(ctx context.Context, to ID, bodies [][]byte) (sent int,
 func (n *Node) sendError(to ID, err error) error {
 	switch {
 	case errors.Is(err, ErrNotReady):
-		err = fmt.Errorf("%w: the registry has not set it up, wait for Ready", err)
+		err = n.notSet()
 	case errors.Is(err, ErrTooLarge):
 		err = fmt.Errorf("%w: send less at a time, or raise it at the registry with WithMaxPayload", err)
 	case errors.Is(err, plane.ErrHushed):
@@ -175,7 +175,7 @@ func (l *life) awaited(err error) error {
 func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
 	p := n.life.Load().plane
 	if p.Epoch() == 0 {
-		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, ErrNotReady)
+		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.notSet())
 	}
 	answers, err := p.Trace(ctx, uint64(to))
 	if err != nil {

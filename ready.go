@@ -59,6 +59,15 @@ func (n *Node) ReadyNow() error {
 	return nil
 }
 
+// notSet is the error of a call that needs a routing table, when the node has none yet: on a
+// live ring it will have one in a moment, before the set-up it will not.
+func (n *Node) notSet() error {
+	if why := n.notReady(n.life.Load()); why != nil {
+		return why
+	}
+	return fmt.Errorf("%w: the node has been taken in just now: try again", ErrNotReady)
+}
+
 // notReady says why a life is not ready, nil if it is. Of what is missing it names what
 // has to happen first.
 func (n *Node) notReady(l *life) error {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/x/ringdht/internal/membership"
 )
 
 // often is how many times a test tries what must not depend on chance.
@@ -316,4 +318,36 @@ func TestReadyEndsWhenALeaveBegins(t *testing.T) {
 		}
 		tr.close()
 	})
+}
+
+// Why a node cannot send yet depends on whether the ring is live: a newcomer needs no set-up.
+func TestWhySendIsTooEarly(t *testing.T) {
+	tr := newTestRing(t, nil)
+	a := tr.join(nil)
+	says := func(n *Node, want string) {
+		t.Helper()
+		_, traced := n.Trace(t.Context(), 1)
+		_, cast := n.CastBatch(t.Context(), 1, [][]byte{nil})
+		for _, err := range []error{n.Send(t.Context(), 1, nil), n.Cast(t.Context(), 1, nil), cast, traced} {
+			if !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), want) {
+				t.Errorf("the error is %v, want one with %q", err, want)
+			}
+		}
+	}
+	says(a, "it has not been set up: run Setup")
+	tr.setup(0)
+	b := tr.join(nil)
+	if err := b.Ready(tr.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if why := b.notSet(); !errors.Is(why, ErrNotReady) || !strings.Contains(why.Error(), "try again") {
+		t.Errorf("of a node that is ready meanwhile the error is %v", why)
+	}
+	fresh := &life{self: b.life.Load().self, ready: make(chan struct{}), ctx: t.Context()}
+	fresh.local.Store(&membership.Local{}) // as it was before it was taken in
+	var newcomer Node
+	newcomer.life.Store(fresh)
+	if why := newcomer.notSet(); !errors.Is(why, ErrNotReady) || !strings.Contains(why.Error(), "the ring is live") {
+		t.Errorf("a newcomer's error is %v", why)
+	}
 }

@@ -244,7 +244,9 @@ func (m *messenger) send(ctx context.Context, c *console.Call) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
 	defer cancel()
-	err = c.Screen.While(func() error { return m.node.Send(ctx, to, []byte(c.Args[1])) }, func() string {
+	err = c.Screen.While(func() error {
+		return m.whenTakenIn(ctx, func() error { return m.node.Send(ctx, to, []byte(c.Args[1])) })
+	}, func() string {
 		return fmt.Sprintf("sending: waiting for node %d", to)
 	})
 	if err != nil {
@@ -253,6 +255,25 @@ func (m *messenger) send(ctx context.Context, c *console.Call) error {
 	c.Show(sent{to, len(c.Args[1])}, fmt.Sprintf("Sent to %d.", to))
 	return nil
 }
+
+// whenTakenIn does what needs a routing table. A node that has just joined a live ring gets
+// one in a moment, for which the first command of a script waits; and a ring may be set up
+// at the same moment.
+func (m *messenger) whenTakenIn(ctx context.Context, do func() error) error {
+	err := do()
+	if !errors.Is(err, ringdht.ErrNotReady) {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, takenIn)
+	defer cancel()
+	if m.node.Ready(wait) != nil && m.node.Table().Epoch() == 0 {
+		return err
+	}
+	return do()
+}
+
+// takenIn is how long a command waits for that.
+const takenIn = 2 * time.Second
 
 func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	to, err := c.Node(0)
@@ -263,9 +284,11 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	defer cancel()
 	from := m.node.ID()
 	var hops []ringdht.Hop
-	err = c.Screen.While(func() (err error) {
-		hops, err = m.node.Trace(ctx, to)
-		return err
+	err = c.Screen.While(func() error {
+		return m.whenTakenIn(ctx, func() (err error) {
+			hops, err = m.node.Trace(ctx, to)
+			return err
+		})
 	}, func() string { return "tracing: waiting for answers" })
 	switch text := report.Trace(from, to, hops); {
 	case err == nil:

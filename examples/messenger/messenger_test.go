@@ -221,3 +221,22 @@ func TestCannotJoin(t *testing.T) {
 		t.Errorf("-h: exit status %d", status)
 	}
 }
+
+// A messenger that joins a live ring can send with its first command, also if it comes
+// before the ring has taken it in; one that has not been set up says so.
+func TestSendsAtOnce(t *testing.T) {
+	t.Parallel()
+	r, addr := newRegistry(t)
+	a, id := start(t, 1, addr)
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		p := drive.Start(t, run, addr)
+		p.Type(fmt.Sprintf("send %d hi", id), fmt.Sprintf("trace %d", id), "exit")
+		if status := p.Status(); status != 0 || p.Stderr() != "" {
+			t.Fatalf("exit status %d, stderr %q", status, p.Stderr())
+		}
+		a.Expect(`^Message from \d+ \(1 hop\): hi$`)
+	}
+}

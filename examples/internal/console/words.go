@@ -15,7 +15,6 @@ var words = strings.NewReplacer(
 	"WithListen", "-listen",
 	"WithRing", "-ring",
 	" (WithTraffic)", "",
-	"the registry has not set it up, wait for Ready", "it has not been set up: run setup-overlay at the registry",
 	"run Setup (setup-overlay)", "run setup-overlay",
 	"those that Members lists", "those that list-messaging-nodes lists",
 )

@@ -18,8 +18,6 @@ func TestWords(t *testing.T) {
 		{"start the registry with more bits (WithBits, or -bits)", "start the registry with more bits (-bits)"},
 		{"a run needs two nodes that take part (WithTraffic), there are 1", "a run needs two nodes that take part, there are 1"},
 		{"WithLease: 1ms is not between", "-lease: 1ms is not between"},
-		{"sending to 5: the overlay is not ready: the registry has not set it up, wait for Ready",
-			"sending to 5: the overlay is not ready: it has not been set up: run setup-overlay at the registry"},
 		{"run Setup (setup-overlay) at the registry", "run setup-overlay at the registry"},
 	} {
 		if text := Text(errors.New(c.said)); text != c.want {
