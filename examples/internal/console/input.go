@@ -2,6 +2,8 @@ package console
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 )
 
@@ -36,7 +38,11 @@ func (in *input) next() <-chan line {
 		got := make(chan line, 1)
 		go func() {
 			ok := in.scanner.Scan()
-			got <- line{in.scanner.Text(), ok, in.scanner.Err()}
+			err := in.scanner.Err()
+			if errors.Is(err, bufio.ErrTooLong) {
+				err = fmt.Errorf("a line has more than %d bytes, and nothing behind its start is read", maxLine)
+			}
+			got <- line{in.scanner.Text(), ok, err}
 		}()
 		in.pending = got
 	}
