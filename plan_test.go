@@ -143,3 +143,12 @@ func TestPlanOptions(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+func TestAuditInWords(t *testing.T) {
+	tr := newTestRing(t, nil)
+	tr.join(nil)
+	tr.join(nil)
+	if text := tr.setup(0).String(); !strings.HasPrefix(text, "epoch 1: 2 nodes with 1 entry, all 2 routes arrive, ") {
+		t.Error(text)
+	}
+}

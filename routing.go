@@ -159,6 +159,10 @@ func (a Audit) String() string {
 	if a.Pairs == 0 {
 		return fmt.Sprintf("epoch %d: 1 node, no routes", a.Epoch)
 	}
-	return fmt.Sprintf("epoch %d: %d nodes with %d entries, %s, hops mean %.3f and at most %d (%d to %d), each node relays %d to %d of them",
-		a.Epoch, a.Nodes, a.Entries, routes, a.MeanHops, a.MaxHops, a.MaxFrom, a.MaxTo, a.MinRelayed, a.MaxRelayed)
+	entries := "1 entry"
+	if a.Entries != 1 {
+		entries = fmt.Sprintf("%d entries", a.Entries)
+	}
+	return fmt.Sprintf("epoch %d: %d nodes with %s, %s, hops mean %.3f and at most %d (%d to %d), each node relays %d to %d of them",
+		a.Epoch, a.Nodes, entries, routes, a.MeanHops, a.MaxHops, a.MaxFrom, a.MaxTo, a.MinRelayed, a.MaxRelayed)
 }
