@@ -58,6 +58,9 @@ func splitHostPort(addr string) (host, port string, err error) {
 	if host, err = oneHost(host); err != nil {
 		return "", "", fmt.Errorf("the address %q: %w", addr, err)
 	}
+	if n := len(net.JoinHostPort(host, port)); n > maxAddr { // an IPv6 address with "::" may be longer in its one form
+		return "", "", fmt.Errorf("the address %q has %d bytes in its one form, at most %d make sense", addr, n, maxAddr)
+	}
 	return host, port, nil
 }
 
