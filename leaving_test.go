@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -260,4 +261,23 @@ func TestLinkOfTheDead(t *testing.T) {
 	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
 		t.Error("the link of a dead life stands")
 	}
+}
+
+// A registry that hangs up on the question each time does not keep a node from leaving.
+func TestLeavingARegistryThatHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &illiterate{cannot: func(v any) bool { _, leaves := v.(*control.Deregister); return leaves }}
+		tr := newTestRing(t, NewMemoryNetwork(1), WithCodec(c), WithLease(lease))
+		tr.shared = nil
+		n := tr.join(nil)
+		start := time.Now()
+		if err := n.Leave(tr.ctx()); !errors.Is(err, ErrRegistryLost) || !strings.Contains(err.Error(), "hung up 5 times") {
+			t.Error(err)
+		}
+		took(t, "leaving", start, lease)
+		if c.tried.Load() != maxReminders+1 {
+			t.Errorf("it was asked %d times", c.tried.Load())
+		}
+		tr.close()
+	})
 }

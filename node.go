@@ -338,13 +338,17 @@ func (n *Node) isReleased() bool {
 }
 
 // deregister waits until the registry and all peers have let go of the node. A registry
-// that is away has a lease to come back.
+// that is away has a lease to come back. One that hangs up on the question each time, and
+// comes back, cannot read it, and is not asked for ever.
 func (n *Node) deregister(ctx context.Context, l *life) error {
 	n.mu.Lock()
 	n.asked = true
 	n.mu.Unlock()
 	l.wake()
-	for {
+	for asked := 0; ; asked++ {
+		if asked > maxReminders {
+			return fmt.Errorf("deregistering: %w: it has hung up %d times without an answer", ErrRegistryLost, asked)
+		}
 		select {
 		case <-n.left: // an answer that nobody asked for, or to an earlier question
 		default:
