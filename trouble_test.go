@@ -73,3 +73,71 @@ func TestTroubleIsToldAgainWithANewTable(t *testing.T) {
 		}
 	})
 }
+
+// So are two such peers at once.
+func TestTwoTroublesBeforeLinked(t *testing.T) {
+	timed(t, 0, []ID{10, 20, 30, 40, 50, 60, 70, 80}, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		net.Cut("n8", "n2") // 30
+		net.Cut("n8", "n3") // 40
+		net.Hold("n8", "n4")
+		n := tr.join(nil, WithID(25), WithTraffic())
+		time.Sleep(lease / 4)
+		net.Release("n8", "n4")
+		if err := n.Ready(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		tr.exchange(tr.nodes...)
+		took(t, "delivery past both", start, 3*lease)
+	})
+}
+
+// So are newcomers that come together and cannot reach each other.
+func TestTroubleAmongNewcomers(t *testing.T) {
+	timed(t, 0, []ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		hosts := []string{"n5", "n6", "n7"}
+		for i, a := range hosts {
+			for _, b := range hosts[i+1:] {
+				net.Cut(a, b)
+			}
+			net.Hold(a, "n3")
+		}
+		for _, id := range []ID{24, 25, 26} {
+			tr.join(nil, WithID(id), WithTraffic())
+		}
+		time.Sleep(lease / 4)
+		for _, a := range hosts {
+			net.Release(a, "n3")
+		}
+		for _, n := range tr.nodes {
+			if err := n.Ready(tr.ctx()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		tr.exchange(tr.nodes...)
+		took(t, "delivery among newcomers", start, 3*lease)
+	})
+}
+
+// So is a pair that a registry was told of, and not the one that takes its place.
+func TestTroubleOutlivesTheRegistry(t *testing.T) {
+	timed(t, 0, []ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
+		net.Cut("n5", "n2") // 30
+		net.Hold("n5", "n3")
+		n := tr.join(nil, WithID(25), WithTraffic())
+		time.Sleep(lease / 4)
+		tr.registry.Close()
+		time.Sleep(lease)
+		tr.restart(WithLease(lease))
+		time.Sleep(lease / 4)
+		net.Release("n5", "n3")
+		if err := n.Ready(tr.ctx()); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		tr.exchange(tr.nodes...)
+		took(t, "delivery past the pair", start, 3*lease)
+		tr.registry.Close()
+	})
+}
