@@ -220,7 +220,7 @@ func TestHandshakeMismatch(t *testing.T) {
 	tr := newTestRing(t, NewMemoryNetwork(1), log.option())
 	host := WithTransport(tr.net.Host("x"))
 	for says, opt := range map[string]NodeOption{
-		`"msgpack", yours is "json"`: WithCodec(JSON()),
+		`"msgpack", you asked for "json"`: WithCodec(JSON()),
 		`ring "ring", you asked for`: WithRing("another"),
 	} {
 		_, err := Join(tr.ctx(), tr.addr, nil, host, opt)
