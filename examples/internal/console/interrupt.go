@@ -19,14 +19,9 @@ type interruptsKey struct{}
 // Context returns a context that ends when the process is told to: interrupted (Ctrl-C),
 // or by SIGTERM. A view in the foreground takes an interrupt for itself. A second signal
 // ends the process at once.
-//
-// From then on a pipe that is closed by its reader is an error of the write, and does not
-// kill the process: a program that goes on when it cannot print says so (see [Console.Run]),
-// and a node leaves its ring in good order.
 func Context() context.Context {
 	in := &interrupts{}
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), interruptsKey{}, in))
-	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
