@@ -169,3 +169,67 @@ func leavesUnderLoad(t *testing.T, mem *MemoryNetwork) {
 		t.Errorf("%d messages of unknown outcome", unknown)
 	}
 }
+
+// So it is when more happens than one leave: batches, a relay that leaves too, a node that
+// closes, other tables.
+func TestLeaveAmongOtherEvents(t *testing.T) {
+	events := map[string]func(tr *testRing, other, relay *Node) error{
+		"nothing":        func(*testRing, *Node, *Node) error { return nil },
+		"a relay leaves": func(tr *testRing, _, relay *Node) error { return relay.Leave(tr.ctx()) },
+		"a node closes":  func(_ *testRing, other, _ *Node) error { other.Close(); return nil },
+		"a set-up":       func(tr *testRing, _, _ *Node) error { _, err := tr.registry.Setup(tr.ctx(), 2); return err },
+	}
+	for _, mem := range []*MemoryNetwork{nil, NewMemoryNetwork(1)} {
+		for name, event := range events {
+			leaveAmong(t, mem, name, event)
+		}
+	}
+}
+
+func leaveAmong(t *testing.T, mem *MemoryNetwork, name string, event func(tr *testRing, other, relay *Node) error) {
+	tr := newTestRing(t, mem)
+	defer tr.close()
+	var handled, sent, back, unknown atomic.Int64
+	sink := tr.join(func(context.Context, Message) { handled.Add(1) })
+	relay, other := tr.join(nil), tr.join(nil)
+	sources := []*Node{tr.join(nil), tr.join(nil), tr.join(nil)}
+	tr.setup(1)
+	tr.settled()
+	begun := make(chan struct{})
+	var once sync.Once
+	var sending, others sync.WaitGroup
+	for _, s := range sources {
+		sending.Go(func() {
+			batch := [][]byte{{1}, {2}, {3}, {4}, {5}}
+			for err := error(nil); err == nil; {
+				var n int
+				if n, err = s.SendBatch(tr.ctx(), sink.ID(), batch); sent.Add(int64(n)) > 2000 {
+					once.Do(func() { close(begun) })
+				}
+			}
+		})
+	}
+	<-begun
+	others.Go(func() {
+		if err := event(tr, other, relay); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	})
+	if err := sink.Leave(tr.ctx()); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+	sending.Wait()
+	others.Wait()
+	for _, s := range sources {
+		var lost *UndeliveredError
+		if errors.As(s.Flush(tr.ctx()), &lost) {
+			for _, u := range lost.Streams {
+				back.Add(int64(u.NotHandled))
+				unknown.Add(int64(u.Messages - u.NotHandled))
+			}
+		}
+	}
+	if unknown.Load() > 0 || sent.Load() != handled.Load()+back.Load() {
+		t.Errorf("%s: of %d messages %d were handled, %d came back, and %d are of unknown outcome", name, sent.Load(), handled.Load(), back.Load(), unknown.Load())
+	}
+}
