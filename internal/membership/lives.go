@@ -19,12 +19,13 @@ func (a *Authority) seen(r Request) {
 }
 
 // nextLife is a life that is greater than each that was given or met. wall is the time of
-// day.
+// day. One that is beyond all sense is not gone by either: lives made from it would be met by
+// nobody, and the next after them would be refused.
 func (a *Authority) nextLife(wall uint64) uint64 {
-	if wall > a.life {
+	if wall > a.life && wall <= control.MaxLife {
 		return wall
 	}
-	// The clock is behind. Another registry may have counted on from the same life, for a
+	// The clock is behind, or wrong. Another registry may have counted on from the same life, for a
 	// node that this one has not heard of.
 	return a.life + 1 + a.Draw(maxStep)
 }

@@ -44,6 +44,11 @@ func TestLivesGrow(t *testing.T) {
 	if last > control.MaxLife/2 {
 		t.Errorf("life %d, counted on from nonsense", last)
 	}
+	// Nor can a clock that is wrong beyond all sense.
+	admit(1<<63-1, 0)
+	if last > control.MaxLife/2 {
+		t.Errorf("life %d, from a clock beyond all sense", last)
+	}
 	admit(3, control.MaxLife)
 	for range 1000 {
 		admit(3, control.MaxLife)
