@@ -90,6 +90,7 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 		"Setup":      func(ctx context.Context) error { _, err := tr.registry.Setup(ctx, 1); return err },
 		"Run":        func(ctx context.Context) error { _, err := tr.registry.Run(ctx, Traffic{Messages: 1}); return err },
 		"Listen":     func(ctx context.Context) error { _, err := tr.registry.Listen(ctx, "registry:0"); return err },
+		"TCP.Listen": func(ctx context.Context) error { _, err := TCP{}.Listen(ctx, "127.0.0.1:0"); return err },
 		"Trace":      func(ctx context.Context) error { _, err := tr.registry.Trace(ctx, a.ID(), to); return err },
 		"Join":       func(ctx context.Context) error { _, err := tr.tryJoinWith(ctx); return err },
 		"Send":       func(ctx context.Context) error { return a.Send(ctx, to, nil) },

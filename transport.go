@@ -35,6 +35,9 @@ type TCP struct{}
 
 // Listen implements [Transport].
 func (TCP) Listen(ctx context.Context, addr string) (net.Listener, error) {
+	if ctx.Err() != nil { // which package net looks at only for names
+		return nil, context.Cause(ctx)
+	}
 	var lc net.ListenConfig
 	return lc.Listen(ctx, "tcp", addr)
 }
