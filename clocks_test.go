@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 )
 
 func TestElapsed(t *testing.T) {
@@ -17,11 +18,20 @@ func TestElapsed(t *testing.T) {
 		{from.Add(time.Second), time.Second},
 		{from.Round(0).Add(time.Hour), time.Hour}, // set forward, or suspended
 		{from, 0},
+		{setForward(from, time.Hour), time.Hour},
+		{setForward(from.Add(2*time.Hour), -time.Hour), 2 * time.Hour},
 	} {
 		if got := elapsed(from, c.to); got != c.want {
 			t.Errorf("%v, want %v", got, c.want)
 		}
 	}
+}
+
+// setForward is a moment at which only the time of day is another. Its seconds are in bits
+// 30 to 62 of the first word of a time that has both clocks.
+func setForward(t time.Time, by time.Duration) time.Time {
+	*(*uint64)(unsafe.Pointer(&t)) += uint64(int64(by/time.Second)) << 30
+	return t
 }
 
 // A node whose machine was suspended asks the registry before it handles anything, and says
