@@ -371,9 +371,15 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 		default:
 		}
 		patience, cancel := context.WithTimeout(ctx, l.lease())
+		stop := context.AfterFunc(l.ctx, cancel) // a life that is over is not taken back
 		err := n.Found(patience)
+		stop()
 		cancel()
-		if err != nil {
+		switch {
+		case err == nil:
+		case l.ctx.Err() != nil:
+			return fmt.Errorf("deregistering: %w", context.Cause(l.ctx))
+		default:
 			return fmt.Errorf("deregistering: %w", n.whyLost())
 		}
 	}

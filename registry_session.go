@@ -143,7 +143,7 @@ func (r *Registry) sessionEnded(s *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case s.in && r.closed: // it was hung up on, which says nothing of the member
+	case s.in && r.closed: // it is the registry that has hung up, which says nothing of the member
 		s.leave()
 	case s.in:
 		ref := s.member.Ref()
