@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 )
 
@@ -46,6 +47,43 @@ func TestRegistryThatSlept(t *testing.T) {
 			t.Errorf("it was given up %v after the registry had slept", d)
 		}
 		net.Heal()
+	})
+}
+
+// A registry whose time of day is set forward again and again gives up a silent member all
+// the same.
+func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		steps := 0 // of a second each
+		r, err := NewRegistry(WithLease(lease), commonOption(func(c *common) {
+			c.wall = func() time.Time { return setForward(time.Now(), time.Duration(steps)*time.Second) }
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		m, err := r.members.Admit(r.now(), 1, membership.Request{Addr: "a:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.tick.ran = r.cfg.now()
+		r.tick.period = lease / 32 // Listen would set it
+		last, start := r.members.Word(r.now()), time.Now()
+		for i := 1; r.members.Spare(r.now(), m.Ref(), last) > 0; i++ {
+			if time.Since(start) > 10*lease {
+				t.Fatal("a member that has been silent for ten leases is still waited for")
+			}
+			if time.Sleep(r.tick.period); i%10 == 0 {
+				steps++
+			}
+			r.catchUp()
+			r.tick.ran = r.cfg.now()
+		}
+		if silent := time.Since(start); silent < lease {
+			t.Errorf("it is given up after %v", silent)
+		}
 	})
 }
 

@@ -221,7 +221,7 @@ func TestHandshakeMismatch(t *testing.T) {
 	host := WithTransport(tr.net.Host("x"))
 	for says, opt := range map[string]NodeOption{
 		`"msgpack", you asked for "json"`: WithCodec(JSON()),
-		`ring "ring", you asked for`: WithRing("another"),
+		`ring "ring", you asked for`:      WithRing("another"),
 	} {
 		_, err := Join(tr.ctx(), tr.addr, nil, host, opt)
 		if !errors.Is(err, ErrHandshake) || !strings.Contains(err.Error(), says) {

@@ -3,6 +3,8 @@ package ringdht
 import (
 	"runtime"
 	"time"
+
+	"github.com/x/ringdht/internal/membership"
 )
 
 // ticking finds out how long this process did not run though it should have. It is under
@@ -10,6 +12,7 @@ import (
 type ticking struct {
 	period time.Duration
 	ran    time.Time     // up to then all is accounted for
+	woke   time.Time     // when the machine was last taken to have slept
 	owed   time.Duration // missed, and too little yet to tell the membership
 	late   time.Duration // not logged yet, of late
 	faded  time.Time     // when it was last made less
@@ -43,10 +46,16 @@ func (r *Registry) clock() {
 func (r *Registry) catchUp() {
 	t, lease, now := &r.tick, r.cfg.lease, r.cfg.now()
 	gap := max(0, now.Sub(t.ran)-t.period)
-	slept := elapsed(t.ran, now)-now.Sub(t.ran) > lease/4
+	set := elapsed(t.ran, now)-now.Sub(t.ran) > lease/4
 	t.ran = t.ran.Add(gap)
-	if slept {
+	if set {
 		t.ran = now
+	}
+	// A time of day that is set forward looks like a sleep. One that is set again and again
+	// must not keep a silent member for ever.
+	slept := set && (t.woke.IsZero() || now.Sub(t.woke) >= membership.Stretch*lease)
+	if slept {
+		t.woke = now
 	}
 	t.owed += gap
 	if t.owed < lease/128 && !slept {
