@@ -219,8 +219,8 @@ func (n *Node) Lost() <-chan struct{} {
 
 // Found waits until there is a connection to the registry. While there is one it returns
 // nil at once, also if ctx has ended. Its error says why the latest attempt to have one
-// failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers is a registry
-// of another ring, version or codec.
+// failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers refuses the
+// node: a registry of another ring, version, codec or size of IDs.
 func (n *Node) Found(ctx context.Context) error {
 	err := n.await(ctx, func() bool {
 		select {

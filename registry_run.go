@@ -167,7 +167,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	waited := r.await(ctx, func() bool {
 		missing = r.members.Missing()
 		switch {
-		case ctx.Err() != nil: // there has been a change as well: nothing is started any more
+		case ctx.Err() != nil || r.closed: // there has been a change as well: nothing is started any more
 			return false
 		case r.run != nil:
 			err = fmt.Errorf("%w: wait for run %d to end", ErrBusy, r.run.number)

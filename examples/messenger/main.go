@@ -73,7 +73,8 @@
 //
 // 0 after exit-overlay or an interrupt, 1 if the node could not join, left messages behind
 // that are not known to have arrived, or could not print (it says so at once, and goes on),
-// 2 if it was called wrongly.
+// 2 if it was called wrongly. If its output is a pipe that the reader has closed, it ends
+// by SIGPIPE, without leaving.
 package main
 
 import (

@@ -117,7 +117,8 @@
 // # Exit status
 //
 // 0 after quit or an interrupt, 1 if the registry could not listen, or could not print
-// (it says so at once, and goes on), 2 if it was called wrongly.
+// (it says so at once, and goes on), 2 if it was called wrongly. If its output is a pipe
+// that the reader has closed, it ends by SIGPIPE.
 package main
 
 import (
