@@ -61,8 +61,7 @@
 // a slow sink makes its own sources wait, in [Node.Send], and nobody else.
 // [Node.Flush] returns when everything accepted has been handled, so no program
 // needs to sleep to let it finish. [Node.Cast] is for those who want the other
-// trade. Who has many short messages for one node saves time by handing them over
-// together, [Node.SendBatch] and [Node.CastBatch].
+// trade.
 //
 // A handler may wait without holding up anything else. As long as a node's handlers are
 // quick, and are called some thousand times a second, small reads are handled by the

@@ -1,7 +1,6 @@
 package ringdht_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log"
@@ -118,37 +117,6 @@ func ExampleNode_SendValue() {
 	source.SendValue(ctx, sink.ID(), reading{"temperature", 21.5})
 	source.Flush(ctx)
 	// Output: temperature is 21.5
-}
-
-// Many messages for one node in a call: a file's lines, say.
-func ExampleNode_SendBatch() {
-	ctx := context.Background()
-	network := ringdht.NewMemoryNetwork(1)
-	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
-	defer registry.Close()
-	registry.Listen(ctx, "registry:1")
-
-	sink, _ := ringdht.Join(ctx, "registry:1", func(_ context.Context, m ringdht.Message) {
-		fmt.Printf("%s\n", m.Body)
-	}, ringdht.WithTransport(network.Host("sink")))
-	defer sink.Close()
-	source, _ := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("source")))
-	defer source.Close()
-	registry.Setup(ctx, 0)
-	source.Ready(ctx)
-
-	lines := bytes.Split([]byte("so much\ndepends\nupon"), []byte("\n"))
-	n, err := source.SendBatch(ctx, sink.ID(), lines)
-	if err != nil { // lines[:n] are on their way, the others are not
-		log.Fatal(err)
-	}
-	source.Flush(ctx)
-	fmt.Println(n, "lines")
-	// Output:
-	// so much
-	// depends
-	// upon
-	// 3 lines
 }
 
 // The routing rule on its own, on the ring of the package's documentation.

@@ -200,10 +200,8 @@ func leaveAmong(t *testing.T, mem *MemoryNetwork, name string, event func(tr *te
 	var sending, others sync.WaitGroup
 	for _, s := range sources {
 		sending.Go(func() {
-			batch := [][]byte{{1}, {2}, {3}, {4}, {5}}
-			for err := error(nil); err == nil; {
-				var n int
-				if n, err = s.SendBatch(tr.ctx(), sink.ID(), batch); sent.Add(int64(n)) > 2000 {
+			for s.Send(tr.ctx(), sink.ID(), []byte{1}) == nil {
+				if sent.Add(1) > 2000 {
 					once.Do(func() { close(begun) })
 				}
 			}

@@ -72,13 +72,9 @@ func TestShortLivedNodes(t *testing.T) {
 	rate := func() float64 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		batch := make([][]byte, 64)
-		for i := range batch {
-			batch[i] = make([]byte, 8)
-		}
 		before, start := handled.Load(), time.Now()
 		for ctx.Err() == nil {
-			if _, err := source.SendBatch(ctx, sink.ID(), batch); err != nil && ctx.Err() == nil {
+			if err := source.Send(ctx, sink.ID(), make([]byte, 8)); err != nil && ctx.Err() == nil {
 				t.Fatal(err)
 			}
 		}

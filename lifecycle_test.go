@@ -28,14 +28,6 @@ func TestClosedErrors(t *testing.T) {
 		"Send":  func() error { return n.Send(tr.ctx(), other, nil) },
 		"Cast":  func() error { return n.Cast(tr.ctx(), other, nil) },
 		"Trace": func() error { _, err := n.Trace(tr.ctx(), other); return err },
-		"SendBatch": func() error {
-			_, err := n.SendBatch(tr.ctx(), other, [][]byte{nil})
-			return err
-		},
-		"CastBatch": func() error {
-			_, err := n.CastBatch(tr.ctx(), other, [][]byte{nil})
-			return err
-		},
 	} {
 		if err := call(); !errors.Is(err, ErrClosed) || !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s on a closed node: %v", name, err)

@@ -74,40 +74,6 @@ func (n *Node) Cast(ctx context.Context, to ID, body []byte) error {
 	return nil
 }
 
-// SendBatch is [Node.Send] for many messages to the same node, in their order. Short
-// ones, of up to 480 bytes, share what a call costs beside the copy, some dozen at a time,
-// and take their source half the time. It returns how many are accepted: those are on
-// their way, whatever becomes of the others. An error is about the next one; those
-// behind it were not looked at.
-//
-// A batch is not a unit: its messages are delivered one by one, and those that other
-// goroutines send to the same node may come in between.
-func (n *Node) SendBatch(ctx context.Context, to ID, bodies [][]byte) (accepted int, err error) {
-	p := n.life.Load().plane
-	if p.Epoch() == 0 {
-		return 0, n.sendError(to, ErrNotReady)
-	}
-	if accepted, err = p.SendBatch(ctx, uint64(to), portHandler, bodies); err != nil {
-		err = n.sendError(to, err)
-	}
-	return accepted, err
-}
-
-// CastBatch is [Node.Cast] for many messages to the same node. It returns how many it
-// has sent, which says nothing about their arrival; an error is about the next one. If it
-// has to wait for the first link, and ctx ends, it does not send the rest. Up to 64 of
-// them, or 64 KiB, share what a call costs beside the copy.
-func (n *Node) CastBatch(ctx context.Context, to ID, bodies [][]byte) (sent int, err error) {
-	p := n.life.Load().plane
-	if p.Epoch() == 0 {
-		return 0, n.sendError(to, ErrNotReady)
-	}
-	if sent, err = p.CastBatch(ctx, uint64(to), portHandler, bodies); err != nil {
-		err = n.sendError(to, err)
-	}
-	return sent, err
-}
-
 func (n *Node) sendError(to ID, err error) error {
 	switch {
 	case errors.Is(err, ErrNotReady):

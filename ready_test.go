@@ -84,7 +84,6 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 	}
 	tr.setup(3)
 	a, to := nodes[0], nodes[1].ID()
-	body := [][]byte{nil, nil, nil}
 	before, epoch := tr.registry.Snapshot(), tr.registry.Epoch()
 	calls := map[string]func(ctx context.Context) error{
 		"Setup":      func(ctx context.Context) error { _, err := tr.registry.Setup(ctx, 1); return err },
@@ -95,9 +94,7 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 		"Join":       func(ctx context.Context) error { _, err := tr.tryJoinWith(ctx); return err },
 		"Send":       func(ctx context.Context) error { return a.Send(ctx, to, nil) },
 		"SendValue":  func(ctx context.Context) error { return a.SendValue(ctx, to, 1) },
-		"SendBatch":  func(ctx context.Context) error { _, err := a.SendBatch(ctx, to, body); return err },
 		"Cast":       func(ctx context.Context) error { return a.Cast(ctx, to, nil) },
-		"CastBatch":  func(ctx context.Context) error { _, err := a.CastBatch(ctx, to, body); return err },
 		"Node.Trace": func(ctx context.Context) error { _, err := a.Trace(ctx, to); return err },
 	}
 	for name, call := range calls {
@@ -328,8 +325,7 @@ func TestWhySendIsTooEarly(t *testing.T) {
 	says := func(n *Node, want string) {
 		t.Helper()
 		_, traced := n.Trace(t.Context(), 1)
-		_, cast := n.CastBatch(t.Context(), 1, [][]byte{nil})
-		for _, err := range []error{n.Send(t.Context(), 1, nil), n.Cast(t.Context(), 1, nil), cast, traced} {
+		for _, err := range []error{n.Send(t.Context(), 1, nil), n.Cast(t.Context(), 1, nil), traced} {
 			if !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), want) {
 				t.Errorf("the error is %v, want one with %q", err, want)
 			}

@@ -32,16 +32,7 @@ func TestPayloadSizes(t *testing.T) {
 			t.Errorf("%d bytes arrived as %d others", size, len(b))
 		}
 	}
-	batch := func(send func(context.Context, ID, [][]byte) (int, error)) func(context.Context, ID, []byte) error {
-		return func(ctx context.Context, to ID, body []byte) error {
-			n, err := send(ctx, to, [][]byte{[]byte("it fits"), body, nil})
-			if b := <-got; string(b) != "it fits" || n != 1 {
-				t.Errorf("%q arrived, and it says %d", b, n)
-			}
-			return err
-		}
-	}
-	for _, send := range []func(context.Context, ID, []byte) error{from.Send, from.Cast, batch(from.SendBatch), batch(from.CastBatch)} {
+	for _, send := range []func(context.Context, ID, []byte) error{from.Send, from.Cast} {
 		err := send(tr.ctx(), to.ID(), make([]byte, 64<<10+1))
 		if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "65537") || !strings.Contains(err.Error(), "65536") {
 			t.Errorf("one byte too many: %v, want ErrTooLarge with both figures", err)
@@ -85,8 +76,6 @@ func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
 	for _, call := range []func() error{
 		func() error { return n.Send(tr.ctx(), 1, nil) },
 		func() error { return n.Cast(tr.ctx(), 1, nil) },
-		func() error { _, err := n.SendBatch(tr.ctx(), 1, [][]byte{nil}); return err },
-		func() error { _, err := n.CastBatch(tr.ctx(), 1, [][]byte{nil}); return err },
 		func() error { _, err := n.Trace(tr.ctx(), 1); return err },
 	} {
 		if err := call(); !errors.Is(err, ErrNotReady) {

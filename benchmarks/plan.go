@@ -20,7 +20,7 @@ import (
 // first one is its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(), reference.OneWay(),
-	ringdht.New(), ringdht.Batch(false), ringdht.Cast(), ringdht.Batch(true), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
+	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
 // references is how many of them are.
@@ -29,12 +29,6 @@ const references = 4
 // small is how many nodes a ring may have for systems that take longer to set up a
 // larger one than to be measured in it.
 var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p streams": 32, "struct per message": 32}
-
-// special are those that differ from others in delays only, true, or in throughput only.
-var special = map[string]bool{
-	reference.OneWay().Name():   true,
-	ringdht.Batch(false).Name(): false, ringdht.Batch(true).Name(): false,
-}
 
 // section is a table to measure.
 type section struct {

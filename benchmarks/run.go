@@ -53,7 +53,7 @@ func (r *runner) of(s *section, row row) (of []bench.System) {
 	_, processes := s.loadOf(row).(process.Closed)
 	for _, sys := range r.systems {
 		oneWay := sys.Name() == reference.OneWay().Name()
-		if only, ok := special[sys.Name()]; ok && only != s.delays {
+		if oneWay && !s.delays { // it differs from the others in delays only
 			continue
 		}
 		if most := small[sys.Name()]; most > 0 && row.topology.Nodes > most {

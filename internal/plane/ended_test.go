@@ -39,10 +39,8 @@ func TestNothingIsSentWithAnEndedContext(t *testing.T) {
 		cancel(why)
 		before := r.p.Counters()
 		for range 1000 {
-			_, batch := r.p.SendBatch(ended, 40, 0, [][]byte{nil, nil})
-			_, casts := r.p.CastBatch(ended, 40, 0, [][]byte{nil, nil})
 			_, trace := r.p.Trace(ended, 40)
-			for _, err := range []error{r.p.Send(ended, 40, 0, nil), r.p.Send(ended, 50, 0, nil), r.p.Cast(ended, 40, 0, nil), batch, casts, trace} {
+			for _, err := range []error{r.p.Send(ended, 40, 0, nil), r.p.Send(ended, 50, 0, nil), r.p.Cast(ended, 40, 0, nil), trace} {
 				if err != why {
 					t.Fatal(err)
 				}

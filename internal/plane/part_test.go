@@ -109,9 +109,6 @@ func TestPart(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if n, err := leaver.SendBatch(t.Context(), 10, 0, [][]byte{nil, nil}); n != 0 || err != ErrHushed {
-			t.Error("SendBatch:", n, err)
-		}
 		if failed, err := leaver.Flush(t.Context()); err != nil || failed != nil || answers.Load() != 10 {
 			t.Errorf("%v, %v, and %d of 10 answers", failed, err, answers.Load())
 		}

@@ -157,8 +157,38 @@ func (p *Plane) tooLarge(n int) error {
 // Cast sends a message without a stream: nobody numbers, acknowledges or repeats
 // it. With a ctx that has ended it does nothing. It waits, for ctx, only while the first link is congested.
 func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) error {
-	_, err := p.CastBatch(ctx, sink, port, [][]byte{body})
-	return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if len(body) > p.MaxPayload {
+		return p.tooLarge(len(body))
+	}
+	h := wire.Header{Type: wire.Cast, Port: port, Dst: sink, Src: p.Self}
+	for {
+		if p.closing.Load() {
+			return p.why
+		}
+		w, err := p.castWay(sink)
+		if w.link == nil {
+			p.nowhere(1, err)
+			if err == nil {
+				p.counters.casts.Add(1)
+			}
+			return err
+		}
+		_, queued, due, err := w.link.AppendFrames(h, w.detour, [][]byte{body})
+		if due {
+			w.link.Now()
+		}
+		if !p.placed(w, 1, err) {
+			continue
+		}
+		if queued > w.link.Low() {
+			giveWay(ctx)
+			w.link.Room(ctx)
+		}
+		return nil
+	}
 }
 
 // castWay is [Plane.towards], short where all is well.

@@ -18,25 +18,16 @@ func New() bench.System { return system{} }
 // Cast returns ringdht without streams: fire and forget.
 func Cast() bench.System { return system{cast: true} }
 
-// Batch returns either with messages sent by the dozen; it takes chains only, where all of them
-// have the same sink.
-func Batch(cast bool) bench.System { return system{cast: cast, batch: true} }
-
-type system struct{ cast, batch bool }
+type system struct{ cast bool }
 
 func (s system) Name() string {
-	switch {
-	case s.batch && s.cast:
-		return "ringdht cast batch"
-	case s.batch:
-		return "ringdht batch"
-	case s.cast:
+	if s.cast {
 		return "ringdht cast"
 	}
 	return "ringdht"
 }
 
-func (s system) Supports(t bench.Topology) bool { return !s.batch || t.Shape == bench.Chain }
+func (system) Supports(bench.Topology) bool { return true }
 
 // members is how many nodes a topology takes, and their entries. A chain is a ring
 // with tables of one entry, so that the way from node 0 to the last one passes those
@@ -131,12 +122,7 @@ func (n *net) Close() error {
 
 func (s system) sender(node *ringdht.Node, sinks []ringdht.ID) bench.Sender {
 	one := sender{node, sinks}
-	switch {
-	case s.batch && s.cast:
-		return &batcher{send: node.CastBatch, sinks: sinks}
-	case s.batch:
-		return &batcher{send: node.SendBatch, sinks: sinks}
-	case s.cast:
+	if s.cast {
 		return caster{one}
 	}
 	return one

@@ -8,4 +8,3 @@ import (
 )
 
 func TestStreams(t *testing.T) { systest.Run(t, ringdht.New()) }
-func TestBatches(t *testing.T) { systest.Run(t, ringdht.Batch(false)) }

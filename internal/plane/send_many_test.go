@@ -24,9 +24,23 @@ func bodies(n, size int) [][]byte {
 	return all
 }
 
-// Batches and single messages that several goroutines send to one sink at the same time
+// sendFunc is [Plane.Send] or [Plane.Cast].
+type sendFunc = func(*Plane, context.Context, uint64, uint8, []byte) error
+
+// sendMany sends messages until one is not accepted. It returns how many were.
+func sendMany(p *Plane, send sendFunc, ctx context.Context, sink uint64, all [][]byte) (sent int, err error) {
+	for _, body := range all {
+		if err := send(p, ctx, sink, 0, body); err != nil {
+			return sent, err
+		}
+		sent++
+	}
+	return sent, nil
+}
+
+// Messages that several goroutines send to one sink at the same time
 // arrive once each, and those of each goroutine in its order.
-func TestBatchesAreExact(t *testing.T) {
+func TestSendersAreExact(t *testing.T) {
 	const senders, each = 4, 3000
 	for name, pipe := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memory, "tcp": tcp} {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +63,7 @@ func TestBatchesAreExact(t *testing.T) {
 							b[0] = byte(who)
 							binary.BigEndian.PutUint32(b[1:], uint32(n+i))
 						}
-						accepted, err := m.planes[0].SendBatch(t.Context(), 30, 0, batch)
+						accepted, err := sendMany(m.planes[0], (*Plane).Send, t.Context(), 30, batch)
 						if accepted != len(batch) || err != nil {
 							t.Errorf("%d of %d accepted, %v", accepted, len(batch), err)
 							return
@@ -80,11 +94,20 @@ func TestBatchesAreExact(t *testing.T) {
 	}
 }
 
-// What an allowance covers is admitted under one lock, and no more.
+// What an allowance covers is admitted without another look, and no more.
 func TestAdmit(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()
 		r.jam(40)
+		admit := func(n int) int {
+			for i := range n {
+				if o.mu.Lock(); !o.allowed(0, make([]byte, 10)) {
+					o.mu.Unlock()
+					return i
+				}
+			}
+			return n
+		}
 		for n := 0; o.left < 5*(wire.HeaderSize+10)+9 && n < 1500; n++ {
 			r.send(50, 1)
 		}
@@ -94,10 +117,10 @@ func TestAdmit(t *testing.T) {
 		o.left = o.granted
 		pending := o.s.Pending()
 		o.mu.Unlock()
-		if n := o.admit(0, bodies(7, 10)); n != 5 || o.left != 9 {
+		if n := admit(5); n != 5 || o.left != 9 {
 			t.Errorf("%d admitted, %d bytes are left, want 5 and 9", n, o.left)
 		}
-		if n := o.admit(0, bodies(1, 10)); n != 0 {
+		if n := admit(1); n != 0 {
 			t.Errorf("%d admitted without room", n)
 		}
 		o.lock()
@@ -108,7 +131,7 @@ func TestAdmit(t *testing.T) {
 		granted := o.left
 		o.mu.Unlock()
 		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
-		if n := o.admit(0, bodies(1, 10)); n != 0 || granted == 0 {
+		if n := admit(1); n != 0 || granted == 0 {
 			t.Errorf("%d admitted by an allowance of other routes, of %d bytes", n, granted)
 		}
 	})
@@ -125,25 +148,22 @@ func TestAdmitNothingTooLarge(t *testing.T) {
 		if o.left < 300 {
 			t.Fatal("too little is granted")
 		}
-		if n, err := r.p.SendBatch(t.Context(), 50, 0, append(bodies(2, 1), make([]byte, 101))); n != 2 || !errors.Is(err, ErrTooLarge) {
+		if n, err := sendMany(r.p, (*Plane).Send, t.Context(), 50, append(bodies(2, 1), make([]byte, 101))); n != 2 || !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%d, %v; want 2, too large", n, err)
 		}
 	}, func(c *Config) { c.MaxPayload = 100 })
 }
 
-// A batch ends at the first message that is not accepted, for that one's reason, and says
-// how many were.
-func TestBatchStops(t *testing.T) {
+// A message that is not accepted leaves those before it on their way, and is not counted.
+func TestSendingStops(t *testing.T) {
 	const large = 64<<10 + 1
-	type call = func(*Plane, context.Context, uint64, uint8, [][]byte) (int, error)
-	calls := map[string]call{"send": (*Plane).SendBatch, "cast": (*Plane).CastBatch}
-	for name, send := range calls {
+	for name, send := range map[string]sendFunc{"send": (*Plane).Send, "cast": (*Plane).Cast} {
 		t.Run(name+", too large", func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.stream()
 				all := bodies(100, 1)
 				all[80], all[81] = make([]byte, large), make([]byte, large)
-				if n, err := send(r.p, t.Context(), 50, 0, all); n != 80 || !errors.Is(err, ErrTooLarge) {
+				if n, err := sendMany(r.p, send, t.Context(), 50, all); n != 80 || !errors.Is(err, ErrTooLarge) {
 					t.Errorf("%d, %v; want 80, too large", n, err)
 				}
 				synctest.Wait()
@@ -153,11 +173,8 @@ func TestBatchStops(t *testing.T) {
 				if got != 80 {
 					t.Errorf("%d frames arrive, want 80", got)
 				}
-				if n, err := send(r.p, t.Context(), 50, 0, all[80:]); n != 0 || !errors.Is(err, ErrTooLarge) {
+				if n, err := sendMany(r.p, send, t.Context(), 50, all[80:]); n != 0 || !errors.Is(err, ErrTooLarge) {
 					t.Errorf("%d, %v; want 0, too large", n, err)
-				}
-				if n, err := send(r.p, t.Context(), 50, 0, nil); n != 0 || err != nil {
-					t.Errorf("of none %d, %v", n, err)
 				}
 			})
 		})
@@ -168,7 +185,7 @@ func TestBatchStops(t *testing.T) {
 				before := r.p.Counters().Sent
 				for range 3 { // the window is full after the first; of casts one each time
 					ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("planted"))
-					n, err := send(r.p, ctx, 50, 0, bodies(3000, 100))
+					n, err := sendMany(r.p, send, ctx, 50, bodies(3000, 100))
 					cancel()
 					if err == nil || err.Error() != "planted" || n == 3000 {
 						t.Errorf("%d, %v; want less than 3000, and the cause", n, err)
@@ -183,7 +200,7 @@ func TestBatchStops(t *testing.T) {
 		t.Run(name+", nobody", func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
-				if n, err := send(r.p, t.Context(), 30, 0, bodies(100, 1)); n != 0 || !errors.Is(err, stream.ErrNoSuchNode) {
+				if n, err := sendMany(r.p, send, t.Context(), 30, bodies(100, 1)); n != 0 || !errors.Is(err, stream.ErrNoSuchNode) {
 					t.Errorf("%d, %v; want 0, no such node", n, err)
 				}
 				if c := r.p.Counters(); name == "cast" && c.Dropped != (Dropped{NoRoute: 1}) {
@@ -197,7 +214,7 @@ func TestBatchStops(t *testing.T) {
 				r.jam(40)
 				done := make(chan string)
 				go func() {
-					n, err := send(r.p, t.Context(), 50, 0, bodies(100_000, 100))
+					n, err := sendMany(r.p, send, t.Context(), 50, bodies(100_000, 100))
 					done <- fmt.Sprint(n < 100_000, err)
 				}()
 				synctest.Wait()
@@ -211,10 +228,10 @@ func TestBatchStops(t *testing.T) {
 }
 
 // Casts for which there is no link are lost and counted.
-func TestCastBatchLoses(t *testing.T) {
+func TestCastsAreLost(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
-		if n, err := r.p.CastBatch(t.Context(), 40, 0, bodies(100, 1)); n != 100 || err != nil {
+		if n, err := sendMany(r.p, (*Plane).Cast, t.Context(), 40, bodies(100, 1)); n != 100 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 		if c := r.p.Counters(); c.Casts != 100 || c.Dropped != (Dropped{LinkDown: 100}) {
@@ -223,13 +240,11 @@ func TestCastBatchLoses(t *testing.T) {
 	})
 }
 
-// A batch whose link ends goes on with another one, and what was queued too: each
+// A sender whose link ends goes on with another one, and what was queued too: each
 // message once, those of a stream in their order.
-func TestBatchesChangeLinks(t *testing.T) {
+func TestSendersChangeLinks(t *testing.T) {
 	const n = 3000
-	for name, send := range map[string]func(*Plane, context.Context, uint64, uint8, [][]byte) (int, error){
-		"send": (*Plane).SendBatch, "cast": (*Plane).CastBatch,
-	} {
+	for name, send := range map[string]sendFunc{"send": (*Plane).Send, "cast": (*Plane).Cast} {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.stream()
@@ -240,7 +255,7 @@ func TestBatchesChangeLinks(t *testing.T) {
 				go func() {
 					sent := 0
 					for sent < n { // as the window allows
-						some, err := send(r.p, t.Context(), 50, 0, bodies(n, 1)[:min(n-sent, 700)])
+						some, err := sendMany(r.p, send, t.Context(), 50, bodies(n, 1)[:min(n-sent, 700)])
 						if err != nil {
 							t.Error(err)
 							break
@@ -287,9 +302,9 @@ func TestBatchesChangeLinks(t *testing.T) {
 	}
 }
 
-// A handler's batch waits for nothing: what the window does not allow joins the backlog,
+// A handler that sends waits for nothing: what the window does not allow joins the backlog,
 // and that is bounded.
-func TestHandlersBatch(t *testing.T) {
+func TestHandlersBacklog(t *testing.T) {
 	var r *rig
 	var accepted int
 	var err error
@@ -307,28 +322,26 @@ func TestHandlersBatch(t *testing.T) {
 	}, func(c *Config) {
 		c.HandlerBacklog = 100 << 10
 		c.Deliver = func(ctx context.Context, _ *Delivery) {
-			accepted, err = r.p.SendBatch(ctx, 50, 0, bodies(3000, 100))
+			accepted, err = sendMany(r.p, (*Plane).Send, ctx, 50, bodies(3000, 100))
 		}
 	})
 }
 
-// Batches allocate nothing.
-func TestBatchesAllocateNothing(t *testing.T) {
+// Sending allocates nothing.
+func TestSendersAllocateNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector empties pools")
 	}
 	m := newMesh(t, 2, 1, testLimits(), memory, nil)
 	all := bodies(200, 8)
-	for name, send := range map[string]func(context.Context, uint64, uint8, [][]byte) (int, error){
-		"send": m.planes[0].SendBatch, "cast": m.planes[0].CastBatch,
-	} {
+	for name, send := range map[string]sendFunc{"send": (*Plane).Send, "cast": (*Plane).Cast} {
 		n := testing.AllocsPerRun(200, func() {
-			if n, err := send(t.Context(), 20, 0, all); n != len(all) || err != nil {
+			if n, err := sendMany(m.planes[0], send, t.Context(), 20, all); n != len(all) || err != nil {
 				t.Error(n, err)
 			}
 		})
 		if n > 1 { // of 200 messages; what the stream's end allocates is in it
-			t.Errorf("%s: %v allocations in a batch of %d", name, n, len(all))
+			t.Errorf("%s: %v allocations in %d messages", name, n, len(all))
 		}
 	}
 }
