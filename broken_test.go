@@ -33,7 +33,7 @@ func TestRunWhenANodeDies(t *testing.T) {
 			done <- s
 		}()
 		dead := tr.nodes[4]
-		for dead.Counters().Delivered < 100 {
+		for dead.Status().Counters.Delivered < 100 {
 			time.Sleep(time.Millisecond)
 		}
 		dead.Close()
@@ -102,7 +102,7 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	}
 	ran := make(chan error)
 	go func() { _, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 50}); ran <- err }()
-	for from.Counters().Sent < 55 {
+	for from.Status().Counters.Sent < 55 {
 		time.Sleep(time.Millisecond)
 	}
 	sink.Close()

@@ -161,11 +161,11 @@ func TestLeaveOverASharedConnection(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if got := n.Counters().Delivered; got != 5000 {
+			if got := n.Status().Counters.Delivered; got != 5000 {
 				t.Errorf("node %d has %d of 5000 messages of the leaver", n.ID(), got)
 			}
 		}
-		if got := leaver.Counters().Delivered; got+back != 2*5000 {
+		if got := leaver.Status().Counters.Delivered; got+back != 2*5000 {
 			t.Errorf("the leaver has handled %d messages, and %d came back, of %d", got, back, 2*5000)
 		}
 		settles(t, open, 1)

@@ -79,7 +79,7 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 	most := int64(queue)
 	var held, dropped atomic.Int64
 	look := func() {
-		c := relay.Counters()
+		c := relay.Status().Counters
 		now := c.Queued + c.SendBuffer + c.ReceiveBuffer + c.HandlerBacklog
 		held.Store(max(held.Load(), now))
 		dropped.Store(c.Dropped.QueueFull)
@@ -104,7 +104,7 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 		if err := n.Flush(ctx); err != nil {
 			t.Error(err)
 		}
-		if d := n.Counters(); d.SendBuffer != 0 {
+		if d := n.Status().Counters; d.SendBuffer != 0 {
 			t.Errorf("%d bytes are left in the send buffer", d.SendBuffer)
 		}
 	}
@@ -115,7 +115,7 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 	}
 	t.Logf("the relay held %d KiB at most and dropped %d frames; %d messages were sent again", held.Load()>>10, dropped.Load(), func() (sum int64) {
 		for _, n := range sources {
-			sum += n.Counters().Retransmitted
+			sum += n.Status().Counters.Retransmitted
 		}
 		return sum
 	}())

@@ -97,9 +97,9 @@ func TestHostileInput(t *testing.T) {
 	odd = wire.Append(odd, wire.Header{Type: wire.Data, Dst: tr.nodes[1].life.Load().self.ID, Src: 9999}, nil) // overshot
 	send(t, victim.addr, odd)
 	deadline := time.Now().Add(time.Minute)
-	for victim.Counters().Dropped.Malformed == 0 || victim.Counters().Dropped.Overshoot == 0 {
+	for victim.Status().Counters.Dropped.Malformed == 0 || victim.Status().Counters.Dropped.Overshoot == 0 {
 		if time.Now().After(deadline) {
-			t.Fatalf("counters: %+v", victim.Counters().Dropped)
+			t.Fatalf("counters: %+v", victim.Status().Counters.Dropped)
 		}
 		time.Sleep(time.Millisecond)
 	}

@@ -4,7 +4,7 @@ package ringdht
 func (l *lives) resent() map[*Node]int64 {
 	all := make(map[*Node]int64)
 	for _, n := range l.nodes {
-		all[n] = n.Counters().Retransmitted
+		all[n] = n.Status().Counters.Retransmitted
 	}
 	return all
 }

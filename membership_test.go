@@ -123,7 +123,7 @@ func TestLeaveDuringTraffic(t *testing.T) {
 		}
 		done <- s
 	}()
-	for leaver.Counters().Relayed < 1000 {
+	for leaver.Status().Counters.Relayed < 1000 {
 		time.Sleep(time.Millisecond)
 	}
 	if err := leaver.Leave(tr.ctx()); err != nil {
@@ -213,7 +213,7 @@ func TestDegradedPair(t *testing.T) {
 		if n := len(tr.registry.Members()); n != 6 {
 			t.Errorf("k %d: %d members", k, n)
 		}
-		if c := tr.nodes[1].Counters(); c.Detoured == 0 {
+		if c := tr.nodes[1].Status().Counters; c.Detoured == 0 {
 			t.Errorf("k %d: nothing took the detour", k)
 		}
 		net.Mend("n1", "n2")

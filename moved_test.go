@@ -193,7 +193,7 @@ func TestNodeMoves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			roaming(t, func(t *testing.T, tr *testRing, net *MemoryNetwork, two, _ *roamer) {
 				n := tr.nodes[2]
-				links := n.Counters().Dropped.LinkDown
+				links := n.Status().Counters.Dropped.LinkDown
 				tr.sameLives(func() {
 					two.move(t, "elsewhere")
 					n.hangUp()
@@ -209,7 +209,7 @@ func TestNodeMoves(t *testing.T) {
 					}
 					tr.exchange(tr.nodes...)
 				})
-				if d := n.Counters().Dropped.LinkDown; !gone && d != links {
+				if d := n.Status().Counters.Dropped.LinkDown; !gone && d != links {
 					t.Errorf("%d frames were lost with links", d-links)
 				}
 				if d := tr.registry.Degraded(); len(d) > 0 {

@@ -97,7 +97,7 @@ func (n *Node) join(ctx context.Context) (err error) {
 		return err
 	}
 	n.wg.Go(n.attend)
-	n.cfg.log.Info("joined", "node", n.Peer(), "members", n.Joined())
+	n.cfg.log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
 	return nil
 }
 
@@ -142,9 +142,6 @@ func (n *Node) address() string {
 	return n.addr
 }
 
-// Joined is how many members the ring had when this one joined, itself included.
-func (n *Node) Joined() int { return control.Int(n.life.Load().self.Members) }
-
 // Ring is the name of the ring, see [WithRing].
 func (n *Node) Ring() string { return n.cfg.ringName }
 
@@ -164,9 +161,6 @@ func (n *Node) Members() []ID {
 	}
 	return ids
 }
-
-// Counters says what the node has done in its present life.
-func (n *Node) Counters() Counters { return countersOf(n.life.Load().plane.Counters()) }
 
 // await waits until done, called with mu held at every change, returns true. What is so
 // when a context ends counts.

@@ -118,7 +118,7 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 		t.Error("a message was handled")
 	default:
 	}
-	if c := a.Counters(); c.Casts != 0 || c.Sent != 1 { // the run's
+	if c := a.Status().Counters; c.Casts != 0 || c.Sent != 1 { // the run's
 		t.Errorf("%d casts, %d messages", c.Casts, c.Sent)
 	}
 }

@@ -87,8 +87,8 @@ func TestRegistrationRules(t *testing.T) {
 	addr := l.Addr().String()
 	l.Close()
 	n := tr.join(nil, WithListen(addr), WithAdvertise(addr))
-	if n.Peer().Addr != addr || n.Joined() != 2 {
-		t.Errorf("joined as %v, %d members", n.Peer(), n.Joined())
+	if n.Peer().Addr != addr || n.Status().Members != 2 {
+		t.Errorf("joined as %v, %d members", n.Peer(), n.Status().Members)
 	}
 	// So is a name for the host that the connection comes from.
 	_, port, _ := net.SplitHostPort(first.Peer().Addr)

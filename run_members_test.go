@@ -144,9 +144,9 @@ func TestTaskOfManyMessages(t *testing.T) {
 	r.mu.Unlock()
 	lost := n.Lost()
 	for run, messages := range []int64{math.MaxInt32 + 1, maxMessages, math.MaxInt64} {
-		before := n.Counters().Sent
+		before := n.Status().Counters.Sent
 		s.conn.Send(control.TypeTask, control.Task{Run: uint64(run + 1), Messages: messages, Payload: 4})
-		for n.Counters().Sent < before+1000 {
+		for n.Status().Counters.Sent < before+1000 {
 			select {
 			case <-lost:
 				t.Fatalf("a task of %d messages cost it its registry", messages)

@@ -30,7 +30,7 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 		done <- s
 	}()
 	leaver := tr.nodes[2]
-	for leaver.Counters().Delivered < 100 {
+	for leaver.Status().Counters.Delivered < 100 {
 		time.Sleep(time.Millisecond)
 	}
 	if err := leaver.Leave(tr.ctx()); err != nil {
@@ -235,7 +235,7 @@ func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 			}
 			done <- s
 		}()
-		for tr.nodes[1].Counters().Sent < 100 {
+		for tr.nodes[1].Status().Counters.Sent < 100 {
 			time.Sleep(time.Millisecond)
 		}
 		n := tr.join(nil, WithID(35), WithTraffic())
@@ -315,7 +315,7 @@ func TestRunAfterRestart(t *testing.T) {
 	}
 	tr.setup(0)
 	go tr.registry.Run(tr.ctx(), Traffic{Messages: 300000})
-	for tr.nodes[0].Counters().Sent < 1000 {
+	for tr.nodes[0].Status().Counters.Sent < 1000 {
 		time.Sleep(time.Millisecond)
 	}
 	tr.registry.Close()

@@ -157,7 +157,7 @@ func (g *grown) hops() {
 
 func (g *grown) relayed() (sum int64) {
 	for _, n := range g.nodes {
-		sum += n.Counters().Relayed
+		sum += n.Status().Counters.Relayed
 	}
 	return sum
 }
@@ -173,7 +173,7 @@ type watch struct {
 func (g *grown) watch() watch {
 	w := watch{g: g, at: time.Now(), cpu: cpuTime()}
 	for _, n := range g.nodes {
-		c := n.Counters()
+		c := n.Status().Counters
 		w.frames += c.FramesIn
 		w.reads += c.Reads
 		w.writes += c.Writes

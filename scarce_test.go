@@ -100,7 +100,7 @@ func scarceProcess(t *testing.T) {
 		tr.exchange(tr.nodes...)
 	}
 	for _, n := range tr.nodes {
-		if c := n.Counters(); c.Dropped.LinkDown > 0 {
+		if c := n.Status().Counters; c.Dropped.LinkDown > 0 {
 			t.Errorf("node %d lost a link: %+v", n.ID(), c.Dropped)
 		}
 	}

@@ -167,7 +167,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 		})
 	}
 	for _, n := range tr.nodes[1:] {
-		for n.Counters().SendBuffer < 50<<10 {
+		for n.Status().Counters.SendBuffer < 50<<10 {
 			time.Sleep(time.Millisecond) // polling
 		}
 	}
@@ -178,7 +178,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 
 	var held int64
 	for _, n := range tr.nodes {
-		c := n.Counters()
+		c := n.Status().Counters
 		held += c.SendBuffer + c.ReceiveBuffer + c.Queued
 		if c.SendBuffer > 256<<10+2*size || c.ReceiveBuffer > 256<<10+64<<10 {
 			t.Errorf("node %d holds %d and %d bytes, its limits are 256 KiB", n.ID(), c.SendBuffer, c.ReceiveBuffer)
@@ -250,7 +250,7 @@ func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 		t.Errorf("%d messages handled, want %d", handled.Load(), want)
 	}
 	for _, n := range tr.nodes {
-		if c := n.Counters(); c.HandlerBacklog != 0 || c.SendBuffer != 0 {
+		if c := n.Status().Counters; c.HandlerBacklog != 0 || c.SendBuffer != 0 {
 			t.Errorf("node %d still holds %d and %d bytes", n.ID(), c.HandlerBacklog, c.SendBuffer)
 		}
 	}
@@ -276,7 +276,7 @@ func TestHandlerBacklogHasABound(t *testing.T) {
 	if err := <-result; !errors.Is(err, ErrBacklog) || !strings.Contains(err.Error(), "HandlerBacklog") {
 		t.Errorf("got %v, want ErrBacklog", err)
 	}
-	if c := sender.Counters(); c.HandlerBacklog > 100<<10 {
+	if c := sender.Status().Counters; c.HandlerBacklog > 100<<10 {
 		t.Errorf("the backlog is %d bytes, its limit 100 KiB", c.HandlerBacklog)
 	}
 	close(release)
@@ -305,8 +305,8 @@ func TestHandlerPanicCostsOneMessage(t *testing.T) {
 	if err := from.Flush(tr.ctx()); err != nil {
 		t.Fatal(err)
 	}
-	if a, b := <-got, <-got; a != 0 || b != 2 || sink.Counters().Panics != 1 {
-		t.Errorf("handled %d and %d, %d panics", a, b, sink.Counters().Panics)
+	if a, b := <-got, <-got; a != 0 || b != 2 || sink.Status().Counters.Panics != 1 {
+		t.Errorf("handled %d and %d, %d panics", a, b, sink.Status().Counters.Panics)
 	}
 	log.waitFor(t, "handler panicked", "planted", from.ID().String())
 }
@@ -377,7 +377,7 @@ func TestSendObeysItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(tr.ctx())
 	go func() {
 		// Nothing is taken, so what is accepted gathers, and then Send waits.
-		for from.Counters().SendBuffer < 50<<10 {
+		for from.Status().Counters.SendBuffer < 50<<10 {
 			time.Sleep(time.Millisecond)
 		}
 		cancel(cause)
@@ -419,7 +419,7 @@ func TestCast(t *testing.T) {
 			t.Errorf("got %+v", m)
 		}
 	}
-	if c := from.Counters(); c.Casts != 10 || c.Sent != 10 {
+	if c := from.Status().Counters; c.Casts != 10 || c.Sent != 10 {
 		t.Errorf("counters: %+v", c)
 	}
 }

@@ -72,7 +72,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		for i, m := range s.Members {
 			n := tr.nodes[slices.IndexFunc(tr.nodes, func(n *Node) bool { return n.ID() == m.ID })]
-			if m.State != StateActive || m.Life != n.Life() || m.Counters != n.Counters() || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
+			if m.State != StateActive || m.Life != n.Life() || m.Counters != n.Status().Counters || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
 				t.Errorf("member %d: %+v", i, m)
 			}
 			if m.Links[0].To != m.Entries[0] || !m.Links[0].Up || m.Links[0].Bytes == 0 || m.Limits.Streams != n.cfg.limits.Streams || m.Epoch != s.Epoch || m.Members != 5 {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/plane"
 )
 
@@ -13,7 +14,7 @@ type NodeStatus struct {
 	Peer
 	Life     uint64   `json:"life"`
 	Epoch    uint64   `json:"epoch"`   // of its table, 0 before the overlay is set up
-	Members  int      `json:"members"` // of the ring, as far as it has heard
+	Members  int      `json:"members"` // of the ring, as far as it has heard; before the set-up, when it joined
 	Counters Counters `json:"counters"`
 	// Hops counts the messages delivered here by the links that they crossed: none,
 	// one, two and so on. The last of MaxHopCount + 1 numbers counts all that crossed
@@ -94,8 +95,12 @@ func (n *Node) Status() NodeStatus { return n.life.Load().status() }
 func (l *life) status() NodeStatus {
 	p := l.plane.Status()
 	local, table := l.local.Load(), l.table.Load()
+	members := local.Members
+	if members == 0 {
+		members = control.Int(l.self.Members)
+	}
 	s := NodeStatus{
-		Peer: Peer{ID(l.self.ID), l.n.address()}, Life: l.self.Life, Epoch: table.Epoch(), Members: local.Members,
+		Peer: Peer{ID(l.self.ID), l.n.address()}, Life: l.self.Life, Epoch: table.Epoch(), Members: members,
 		Counters: countersOf(p.Counters), Hops: untilZeros(p.Hops[:]),
 		Latency: Histogram{untilZeros(p.Latency[:]), p.LatencySum},
 		Links:   make([]LinkStatus, 0, table.Len()),

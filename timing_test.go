@@ -297,7 +297,7 @@ func TestSilentPair(t *testing.T) {
 		start := time.Now()
 		tr.exchange(tr.nodes...)
 		took(t, "going around", start, lease+2*time.Second) // its silence is noticed, and the stream asks again
-		if tr.nodes[1].Counters().Detoured == 0 || len(tr.registry.Members()) != 6 {
+		if tr.nodes[1].Status().Counters.Detoured == 0 || len(tr.registry.Members()) != 6 {
 			t.Errorf("members %v", tr.registry.Members())
 		}
 		if err := tr.registry.await(tr.ctx(), func() bool { return len(tr.registry.members.Parted()) > 0 }); err != nil {

@@ -247,7 +247,7 @@ func TestTrafficOverLossyLinks(t *testing.T) {
 	tr.run(Traffic{Messages: 3000, Payload: 100})
 	var again int64
 	for _, n := range tr.nodes {
-		again += n.Counters().Retransmitted
+		again += n.Status().Counters.Retransmitted
 	}
 	if again == 0 {
 		t.Error("nothing was sent again: the network lost nothing, and this test shows nothing")

@@ -34,7 +34,7 @@ func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
 		if hops, err := n.Trace(tr.ctx(), 30); err != nil || len(hops) != 2 {
 			t.Errorf("the route to the successor is %v: %v", hops, err)
 		}
-		if c := n.Counters(); c.Detoured == 0 {
+		if c := n.Status().Counters; c.Detoured == 0 {
 			t.Error("nothing took the detour")
 		}
 		net.Mend("n5", "n2")

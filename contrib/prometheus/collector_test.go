@@ -342,7 +342,7 @@ func TestConcurrentScrapes(t *testing.T) {
 	for _, n := range tr.nodes {
 		labels := fmt.Sprintf("{addr=%s,node=%s,ring=r}", n.Peer().Addr, n.ID())
 		after.want(t, "ringdht_node_registry_connected"+labels, 0)
-		after.want(t, "ringdht_node_messages_sent_total"+labels, float64(n.Counters().Sent))
+		after.want(t, "ringdht_node_messages_sent_total"+labels, float64(n.Status().Counters.Sent))
 	}
 	for _, c := range all {
 		if !g.Unregister(c) {

@@ -150,7 +150,7 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		return err
 	}
 	registered := m.event(eventRegistered)
-	registered.Members = m.node.Joined()
+	registered.Members = m.node.Status().Members
 	m.report(registered, fmt.Sprintf(
 		"Registration request successful. The number of messaging nodes currently constituting the overlay is (%d)\n"+
 			"This is node %d at %s.", registered.Members, m.node.ID(), m.node.Peer().Addr))

@@ -37,7 +37,7 @@ func TestChainsHaveRelays(t *testing.T) {
 					t.Errorf("%d nodes", all)
 				}
 				for i, node := range n.nodes {
-					c := node.Counters()
+					c := node.Status().Counters
 					if end := i == 0 || i == nodes-1; end && c.Relayed > 0 || !end && c.Relayed < messages {
 						t.Errorf("%v, memory %v, chain of %d: node %d relayed %d messages", s, memory, nodes, i, c.Relayed)
 					}
