@@ -26,7 +26,7 @@ func TestRunWhenANodeDies(t *testing.T) {
 		tr.setup(2)
 		done := make(chan *Summary)
 		go func() {
-			s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 200000})
+			s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 200000})
 			if err != nil {
 				t.Error(err)
 			}
@@ -101,7 +101,7 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 		}
 	}
 	ran := make(chan error)
-	go func() { _, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 50}); ran <- err }()
+	go func() { _, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 50}); ran <- err }()
 	for from.Status().Counters.Sent < 55 {
 		time.Sleep(time.Millisecond)
 	}
@@ -224,7 +224,7 @@ func TestLyingRegistry(t *testing.T) {
 					t.Errorf("got %+v", f)
 				}
 			} else {
-				<-n.Lost()
+				<-n.Disconnected()
 			}
 		})
 	}
@@ -234,7 +234,7 @@ func TestReadyWhenTheRegistryIsGone(t *testing.T) {
 	tr := newTestRing(t, NewMemoryNetwork(1))
 	n := tr.join(nil)
 	tr.registry.Close()
-	<-n.Lost()
+	<-n.Disconnected()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := n.Ready(ctx); !errors.Is(err, ErrRegistryLost) || !errors.Is(err, ErrNotReady) {
@@ -266,8 +266,8 @@ func TestSecondSetupObeysItsContext(t *testing.T) {
 func TestAPeerCannotClaimToBeTheNode(t *testing.T) {
 	tr := newTestRing(t, nil)
 	n := tr.join(nil)
-	for _, from := range []uint64{n.life.Load().self.ID, 1 << 16} {
-		_, _, err := n.cfg.dial(t.Context(), n.addr, wire.Hello{Role: wire.RoleLink, From: from, To: n.life.Load().self.ID, ToLife: n.life.Load().self.Life})
+	for _, from := range []uint64{n.inc.Load().self.ID, 1 << 16} {
+		_, _, err := n.cfg.dial(t.Context(), n.addr, wire.Hello{Role: wire.RoleLink, From: from, To: n.inc.Load().self.ID, ToLife: n.inc.Load().self.Life})
 		if !errors.Is(err, ErrHandshake) {
 			t.Errorf("from %d: %v", from, err)
 		}
@@ -283,7 +283,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 		tr.setup(0)
 		done := make(chan struct{})
 		for range 2 {
-			go func() { tr.registry.Run(tr.ctx(), Traffic{Messages: 1}); done <- struct{}{} }()
+			go func() { tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 1}); done <- struct{}{} }()
 			go func() { tr.registry.Setup(tr.ctx(), 1); done <- struct{}{} }()
 		}
 		tr.registry.Close()

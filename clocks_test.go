@@ -49,7 +49,7 @@ func TestSuspendedNode(t *testing.T) {
 		tr.setup(0)
 		tr.exchange(tr.nodes...)
 		time.Sleep(10 * lease)
-		life, l := asleep.Life(), asleep.life.Load()
+		life, l := asleep.Incarnation(), asleep.inc.Load()
 		if !l.sure() {
 			t.Error("it is not sure of its successor")
 		}
@@ -71,8 +71,8 @@ func TestSuspendedNode(t *testing.T) {
 		if err := other.Flush(tr.ctx()); err != nil {
 			t.Error(err)
 		}
-		if n := handled.Load() - was; n != 1 || asleep.Life() != life {
-			t.Errorf("%d messages handled in the end, life %d, was %d", n, asleep.Life(), life)
+		if n := handled.Load() - was; n != 1 || asleep.Incarnation() != life {
+			t.Errorf("%d messages handled in the end, life %d, was %d", n, asleep.Incarnation(), life)
 		}
 		tr.close()
 	})

@@ -194,7 +194,7 @@ func TestSilentSuspectsHoldUpNobody(t *testing.T) {
 		for i, n := range tr.nodes[:suspects] {
 			net.Hold("registry", fmt.Sprint("n", i))
 			net.Hold(fmt.Sprint("n", i), "registry")
-			tr.registry.sessions[n.life.Load().local.Load().Self].conn.Close()
+			tr.registry.sessions[n.inc.Load().local.Load().Self].conn.Close()
 		}
 		tr.registry.mu.Unlock()
 		time.Sleep(7 * time.Second) // the first dials to them have timed out

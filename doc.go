@@ -91,7 +91,7 @@
 //
 // # Contexts
 //
-// Calls that only wait for something ([Node.Ready], [Node.Found], [Node.Flush],
+// Calls that only wait for something ([Node.Ready], [Node.WaitConnected], [Node.Flush],
 // [Registry.WaitMembers], [Registry.WaitSettled]) return nil if it is so already, also
 // with a context that has ended. Calls that change something or send a message do nothing
 // with a context that has ended before the call, and return its cause: a loop that sends

@@ -57,7 +57,7 @@ func Example() {
 }
 
 // A run of traffic whose every message is accounted for.
-func ExampleRegistry_Run() {
+func ExampleRegistry_RunTraffic() {
 	ctx := context.Background()
 	network := ringdht.NewMemoryNetwork(1)
 	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
@@ -75,7 +75,7 @@ func ExampleRegistry_Run() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	summary, err := registry.Run(ctx, ringdht.Traffic{Messages: 1000})
+	summary, err := registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1000})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -81,9 +81,9 @@ func (s *NodeStatus) pack() control.Status {
 
 // unpack reads what a node says of itself, of which nothing is taken on trust: rows may
 // be shorter or longer than they should be, and what is no number of messages is none.
-func unpack(who Peer, life uint64, told control.Status) *NodeStatus {
+func unpack(who Peer, inc uint64, told control.Status) *NodeStatus {
 	s := &NodeStatus{
-		Peer: who, Life: life, Epoch: told.Epoch, Members: control.Int(max(0, told.Members)),
+		Peer: who, Incarnation: inc, Epoch: told.Epoch, Members: control.Int(max(0, told.Members)),
 		Hops:    row(told.Hops, MaxHopCount+1),
 		Latency: Histogram{row(told.Latency, HistogramBuckets), time.Duration(max(0, told.Took))},
 		Links:   make([]LinkStatus, 0, len(told.Links)/4),
@@ -128,29 +128,29 @@ type news struct {
 }
 
 // sayAlive sends a heartbeat, if there is a registry.
-func (l *life) sayAlive() {
-	if ctl := l.n.ctl.Load(); ctl != nil {
-		l.beat(ctl) // an error: who listens has it too
+func (inc *incarnation) sayAlive() {
+	if ctl := inc.n.ctl.Load(); ctl != nil {
+		inc.beat(ctl) // an error: who listens has it too
 	}
 }
 
 // beat sends a heartbeat over a connection.
-func (l *life) beat(ctl *control.Conn) error {
-	l.news.mu.Lock()
-	defer l.news.mu.Unlock()
-	l.pulse.asked(l.n.cfg.now())
-	return ctl.Send(control.TypeBeat, l.heartbeat(ctl))
+func (inc *incarnation) beat(ctl *control.Conn) error {
+	inc.news.mu.Lock()
+	defer inc.news.mu.Unlock()
+	inc.pulse.asked(inc.n.cfg.now())
+	return ctl.Send(control.TypeBeat, inc.heartbeat(ctl))
 }
 
 // heartbeat makes what is sent next over a connection; it needs news.mu. A connection that
 // has broken may have lost one, and a new one begins with everything.
-func (l *life) heartbeat(ctl *control.Conn) control.Beat {
-	b := l.traffic.progress()
-	b.Every = int64(l.pace.Load())
-	b.Late = l.late.take().Milliseconds()
-	s := l.status()
+func (inc *incarnation) heartbeat(ctl *control.Conn) control.Beat {
+	b := inc.traffic.progress()
+	b.Every = int64(inc.pace.Load())
+	b.Late = inc.late.take().Milliseconds()
+	s := inc.status()
 	now := s.pack()
-	if n := &l.news; n.to != ctl || !same(n.last, now) {
+	if n := &inc.news; n.to != ctl || !same(n.last, now) {
 		n.to, n.last = ctl, now
 		b.Status = []control.Status{now}
 	}

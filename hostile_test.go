@@ -31,9 +31,9 @@ func TestHostileInput(t *testing.T) {
 		}
 		return b
 	}
-	link := hello(wire.Hello{Role: wire.RoleLink, From: tr.nodes[1].life.Load().self.ID, To: victim.life.Load().self.ID, ToLife: victim.life.Load().self.Life})
+	link := hello(wire.Hello{Role: wire.RoleLink, From: tr.nodes[1].inc.Load().self.ID, To: victim.inc.Load().self.ID, ToLife: victim.inc.Load().self.Life})
 	member := hello(wire.Hello{Role: wire.RoleMember})
-	data := wire.Append(nil, wire.Header{Type: wire.Data, Dst: victim.life.Load().self.ID, Src: 77, Seq: 5}, []byte("x"))
+	data := wire.Append(nil, wire.Header{Type: wire.Data, Dst: victim.inc.Load().self.ID, Src: 77, Seq: 5}, []byte("x"))
 
 	garbage := bytes.Repeat([]byte{0xde, 0xad, 0xbe, 0xef}, 100)
 	for _, c := range []struct {
@@ -91,10 +91,10 @@ func TestHostileInput(t *testing.T) {
 	odd = append(odd, link...)
 	for typ := wire.Open; typ <= wire.NoRoute; typ++ {
 		for _, body := range [][]byte{nil, {1}, garbage[:40]} {
-			odd = wire.Append(odd, wire.Header{Type: typ, Dst: victim.life.Load().self.ID, Src: 9999, Seq: 3}, body)
+			odd = wire.Append(odd, wire.Header{Type: typ, Dst: victim.inc.Load().self.ID, Src: 9999, Seq: 3}, body)
 		}
 	}
-	odd = wire.Append(odd, wire.Header{Type: wire.Data, Dst: tr.nodes[1].life.Load().self.ID, Src: 9999}, nil) // overshot
+	odd = wire.Append(odd, wire.Header{Type: wire.Data, Dst: tr.nodes[1].inc.Load().self.ID, Src: 9999}, nil) // overshot
 	send(t, victim.addr, odd)
 	deadline := time.Now().Add(time.Minute)
 	for victim.Status().Counters.Dropped.Malformed == 0 || victim.Status().Counters.Dropped.Overshoot == 0 {
@@ -180,7 +180,7 @@ func TestLease(t *testing.T) {
 		if took := time.Since(start); took > 4*time.Second {
 			t.Errorf("the registry took %v to notice, the lease is 3s", took)
 		}
-		<-nodes[1].Lost()
+		<-nodes[1].Disconnected()
 		if took := time.Since(start); took > 4*time.Second {
 			t.Errorf("the node took %v to notice, the lease is 3s", took)
 		}

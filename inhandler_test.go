@@ -136,7 +136,7 @@ func TestClosingTheRegistryInProgress(t *testing.T) {
 	}
 	tr.setup(0)
 	err := ended(t, "Run", func() error {
-		_, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1 << 30, Progress: func(int64, int64) { tr.registry.Close() }})
+		_, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 1 << 30, Progress: func(int64, int64) { tr.registry.Close() }})
 		return err
 	})
 	if !errors.Is(err, ErrClosed) {

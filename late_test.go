@@ -91,18 +91,18 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 func TestNodeThatIsLateSaysSo(t *testing.T) {
 	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 		time.Sleep(lease)
-		l := tr.nodes[0].life.Load()
+		inc := tr.nodes[0].inc.Load()
 		patience := func() time.Duration {
 			tr.registry.mu.Lock()
 			defer tr.registry.mu.Unlock()
-			return tr.registry.members.Patience(ring.Ref{ID: l.self.ID, Life: l.self.Life})
+			return tr.registry.members.Patience(ring.Ref{ID: inc.self.ID, Life: inc.self.Life})
 		}
 		if p := patience(); p != lease {
 			t.Fatal(p)
 		}
-		l.late.mu.Lock()
-		l.late.ran = l.late.ran.Add(-lease / 4)
-		l.late.mu.Unlock()
+		inc.late.mu.Lock()
+		inc.late.ran = inc.late.ran.Add(-lease / 4)
+		inc.late.mu.Unlock()
 		time.Sleep(lease/2 + lease/10)
 		if p := patience(); p < lease+lease/2 || p > 2*lease {
 			t.Errorf("its registry has %v", p)

@@ -114,7 +114,7 @@ func TestLeaveDuringAnOutage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	life := sink.Life()
+	life := sink.Incarnation()
 	net.Hold("n0", "registry")
 	net.Hold("registry", "n0")
 	r := tr.registry
@@ -123,7 +123,7 @@ func TestLeaveDuringAnOutage(t *testing.T) {
 	r.mu.Unlock()
 	s.conn.Close()
 	sink.hangUp()
-	<-sink.Lost()
+	<-sink.Disconnected()
 	// It asks to leave and goes, without a word to its sinks.
 	others[0].tell(control.TypeDeregister, control.Deregister{ID: uint64(others[0].ID()), Addr: others[0].addr})
 	until(t, "three members", func() bool { return len(r.Members()) == 3 })
@@ -132,7 +132,7 @@ func TestLeaveDuringAnOutage(t *testing.T) {
 		t.Fatalf("%d incoming streams", n)
 	}
 	net.Heal()
-	if err := sink.Found(tr.ctx()); err != nil || sink.Life() != life {
+	if err := sink.WaitConnected(tr.ctx()); err != nil || sink.Incarnation() != life {
 		t.Fatal(err, "or another life")
 	}
 	until(t, "two incoming streams", func() bool { return incomingOf(sink) == 2 })

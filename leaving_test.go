@@ -140,7 +140,7 @@ func TestDeregisterOfTheDead(t *testing.T) {
 	n := tr.nodes[0]
 	r := tr.registry
 	r.mu.Lock()
-	old := n.life.Load().self
+	old := n.inc.Load().self
 	m, err := r.members.Admit(r.now(), uint64(time.Now().UnixNano()), memReq(n.addr, old.ID))
 	if err != nil {
 		t.Fatal(err)
@@ -176,17 +176,17 @@ func TestFlushWhileALifeEnds(t *testing.T) {
 	if err := from.Send(tr.ctx(), sink.ID(), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	l := from.life.Load()
-	l.wg.Add(1) // a dial that takes its time to be broken off
+	inc := from.inc.Load()
+	inc.wg.Add(1) // a dial that takes its time to be broken off
 	ended := make(chan struct{})
-	go func() { from.end(l, ErrEvicted); close(ended) }()
-	<-l.plane.Context().Done()
+	go func() { from.end(inc, ErrEvicted); close(ended) }()
+	<-inc.plane.Context().Done()
 	time.Sleep(100 * time.Millisecond)
 	err := from.Flush(tr.ctx())
 	if err == nil {
 		t.Error("Flush says that everything was delivered")
 	}
-	l.wg.Done()
+	inc.wg.Done()
 	<-ended
 	var lost *UndeliveredError
 	if err := from.Flush(tr.ctx()); !errors.As(err, &lost) {
@@ -244,12 +244,12 @@ func TestLinkOfTheDead(t *testing.T) {
 	c.transport = mem.Host("dead")
 	got := make(chan net.Conn, 1)
 	go func() {
-		conn, _, err := c.dial(tr.ctx(), n.addr, wire.Hello{Role: wire.RoleLink, From: 4242, FromLife: 99, To: uint64(n.ID()), ToLife: n.Life()})
+		conn, _, err := c.dial(tr.ctx(), n.addr, wire.Hello{Role: wire.RoleLink, From: 4242, FromLife: 99, To: uint64(n.ID()), ToLife: n.Incarnation()})
 		t.Log(err)
 		got <- conn
 	}()
 	<-st.stalled
-	n.life.Load().gone([]control.Ref{{ID: 4242, Life: 99}})
+	n.inc.Load().gone([]control.Ref{{ID: 4242, Life: 99}})
 	close(st.let)
 	conn := <-got
 	if conn == nil {

@@ -43,12 +43,12 @@ func TestHugeNumbers(t *testing.T) {
 				if err := n.Ready(ctx); err != nil {
 					t.Fatal(err)
 				}
-				if n.Life() < 1<<60 {
-					t.Error("life", n.Life())
+				if n.Incarnation() < 1<<60 {
+					t.Error("life", n.Incarnation())
 				}
 			}
 			for range 3 {
-				s, err := tr.registry.Run(ctx, Traffic{Messages: 10})
+				s, err := tr.registry.RunTraffic(ctx, Traffic{Messages: 10})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -140,8 +140,8 @@ func TestLifeOfAnother(t *testing.T) {
 	tr.setup(0)
 	v := tr.nodes[0]
 	m := tr.raw(t)
-	lost := v.Lost()
-	m.Send(control.TypeRegister, control.Register{Addr: "raw:1", Life: v.Life(), ID: uint64(v.ID()), Token: 1})
+	lost := v.Disconnected()
+	m.Send(control.TypeRegister, control.Register{Addr: "raw:1", Life: v.Incarnation(), ID: uint64(v.ID()), Token: 1})
 	ty, _, err := m.Recv()
 	t.Log(ty, err)
 	if ty == control.TypeRegistered {
@@ -149,7 +149,7 @@ func TestLifeOfAnother(t *testing.T) {
 		m.Send(control.TypeDeregister, control.Deregister{ID: uint64(v.ID()), Addr: v.addr})
 		<-lost
 		time.Sleep(200 * time.Millisecond)
-		t.Log(tr.registry.Members(), v.Life(), v.life.Load().self)
+		t.Log(tr.registry.Members(), v.Incarnation(), v.inc.Load().self)
 	}
 }
 
@@ -161,8 +161,8 @@ func TestLongWords(t *testing.T) {
 	}
 	tr.setup(0)
 	liar := tr.nodes[0]
-	liar.tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.nodes[1].ID()), Life: tr.nodes[1].Life(), Error: strings.Repeat("x", 900000)})
-	liar.tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Life: liar.Life(), Error: "self"})
+	liar.tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.nodes[1].ID()), Life: tr.nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
+	liar.tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Life: liar.Incarnation(), Error: "self"})
 	err := tr.registry.await(tr.ctx(), func() bool { return len(tr.registry.members.Parted()) > 0 })
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 		}
 		t.Log(tr.registry.Members(), tr.nodes[0].MaxPayload(), n)
 		for _, n := range tr.nodes {
-			t.Log(n.ID(), n.Life(), n.life.Load().self.Bits)
+			t.Log(n.ID(), n.Incarnation(), n.inc.Load().self.Bits)
 		}
 		tr.close()
 		tr.registry.Close()
@@ -235,7 +235,7 @@ func TestNonsenseIsHeardSeldom(t *testing.T) {
 		n := tr.join(nil)
 		tr.join(nil)
 		tr.setup(0)
-		ref := ring.Ref{ID: uint64(n.ID()), Life: n.Life()}
+		ref := ring.Ref{ID: uint64(n.ID()), Life: n.Incarnation()}
 		for range 5000 {
 			tr.registry.mu.Lock()
 			if tr.registry.sessions[ref] != nil {

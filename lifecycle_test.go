@@ -43,7 +43,7 @@ func TestClosedErrors(t *testing.T) {
 	}
 	for name, call := range map[string]func() error{
 		"Setup":  func() error { _, err := tr.registry.Setup(tr.ctx(), 0); return err },
-		"Run":    func() error { _, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1}); return err },
+		"Run":    func() error { _, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 1}); return err },
 		"Listen": func() error { _, err := tr.registry.Listen(tr.ctx(), ":0"); return err },
 		"Wait":   func() error { return tr.registry.WaitMembers(tr.ctx(), 9) },
 		"Serve": func() error {
@@ -81,7 +81,7 @@ func TestServeOnAListener(t *testing.T) {
 	if err := <-done; !errors.Is(err, ErrClosed) {
 		t.Errorf("Serve returned %v", err)
 	}
-	<-n.Lost()
+	<-n.Disconnected()
 }
 
 // Leaving waits until what was sent has been handled, and takes the node off the
@@ -213,7 +213,7 @@ func TestRegistryGone(t *testing.T) {
 	tr.setup(1)
 	tr.registry.Close()
 	for _, n := range tr.nodes {
-		<-n.Lost()
+		<-n.Disconnected()
 	}
 	from, to := tr.nodes[0], tr.nodes[1]
 	if err := from.Send(tr.ctx(), to.ID(), nil); err != nil {
@@ -236,7 +236,7 @@ func TestSetupSaysWhichLinkIsMissing(t *testing.T) {
 	if !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "cannot link to its entry") {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1}); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "cannot reach node") {
+	if _, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 1}); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "cannot reach node") {
 		t.Errorf("a run now: %v", err)
 	}
 	net.Mend("n0", "n1")
@@ -271,14 +271,14 @@ func TestIdleStreamsEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-got
-			if out, in := from.life.Load().plane.StreamCount(); out != 1 || in != 0 {
+			if out, in := from.inc.Load().plane.StreamCount(); out != 1 || in != 0 {
 				t.Errorf("%d outgoing and %d incoming streams at the source", out, in)
 			}
 			time.Sleep(3 * idleStream)
-			if out, _ := from.life.Load().plane.StreamCount(); out != 0 {
+			if out, _ := from.inc.Load().plane.StreamCount(); out != 0 {
 				t.Error("the source keeps an idle stream")
 			}
-			if _, in := to.life.Load().plane.StreamCount(); in != 0 {
+			if _, in := to.inc.Load().plane.StreamCount(); in != 0 {
 				t.Error("the sink keeps an idle stream")
 			}
 		}

@@ -245,7 +245,7 @@ func (l *lives) kill() {
 func (l *lives) cutOff() {
 	n := l.nodes[l.rng.IntN(len(l.nodes))]
 	host, _, _ := strings.Cut(n.addr, ":")
-	life, id := n.Life(), n.ID()
+	life, id := n.Incarnation(), n.ID()
 	l.dead[id] = true
 	l.must(fmt.Sprintf("cut %d off", id), func(ctx context.Context) error {
 		l.net.Hold(host, "")
@@ -257,7 +257,7 @@ func (l *lives) cutOff() {
 	})
 	l.net.Heal()
 	l.must(fmt.Sprintf("mend %d", id), func(ctx context.Context) error {
-		return n.await(ctx, func() bool { return n.life.Load().self.Life != life })
+		return n.await(ctx, func() bool { return n.inc.Load().self.Life != life })
 	})
 	l.dead[n.ID()] = true // what its former life had sent
 }
@@ -322,7 +322,7 @@ func (l *lives) begin() (tf Traffic, ended <-chan func() (*Summary, error)) {
 	done := make(chan func() (*Summary, error), 1)
 	r := l.registry
 	go l.within(func(ctx context.Context) error {
-		s, err := r.Run(ctx, tf)
+		s, err := r.RunTraffic(ctx, tf)
 		done <- func() (*Summary, error) { return s, err }
 		return nil
 	})

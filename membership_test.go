@@ -117,7 +117,7 @@ func TestLeaveDuringTraffic(t *testing.T) {
 	tr.setup(1)
 	done := make(chan *Summary)
 	go func() {
-		s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 50000})
+		s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 50000})
 		if err != nil {
 			t.Error(err)
 		}
@@ -170,7 +170,7 @@ func TestExactlyWhichMessagesAreOfUnknownOutcome(t *testing.T) {
 	}
 	flushed := make(chan error, 1)
 	go func() { flushed <- from.Flush(tr.ctx()) }()
-	until(t, "the flush waits", func() bool { return from.life.Load().plane.Flushing() == 1 })
+	until(t, "the flush waits", func() bool { return from.inc.Load().plane.Flushing() == 1 })
 	sink.Close()
 	close(release)
 	tr.drop(sink)
@@ -237,11 +237,11 @@ func TestRegistryRestart(t *testing.T) {
 	before, epoch := tr.registry.Members(), tr.registry.Epoch()
 	lives := make(map[ID]uint64)
 	for _, n := range tr.nodes {
-		lives[n.ID()] = n.Life()
+		lives[n.ID()] = n.Incarnation()
 	}
 	tr.registry.Close()
 	for _, n := range tr.nodes {
-		<-n.Lost()
+		<-n.Disconnected()
 	}
 	tr.exchange(tr.nodes...)
 	if _, err := tr.tryJoin(nil); err == nil {
@@ -259,7 +259,7 @@ func TestRegistryRestart(t *testing.T) {
 	}
 	tr.settled()
 	for _, n := range tr.nodes[:7] {
-		if err := n.Found(tr.ctx()); err != nil || n.Life() != lives[n.ID()] {
+		if err := n.WaitConnected(tr.ctx()); err != nil || n.Incarnation() != lives[n.ID()] {
 			t.Errorf("node %d has another life: %v", n.ID(), err)
 		}
 		if n.ID() == newcomer.ID() {
@@ -309,7 +309,7 @@ func TestSilentNode(t *testing.T) {
 		tr.setup(1)
 		tr.exchange(tr.nodes...)
 		silent := tr.nodes[2]
-		life := silent.Life()
+		life := silent.Incarnation()
 		net.Hold("n2", "") // to and from everybody
 		start := time.Now()
 		tr.gone(30)
@@ -331,14 +331,14 @@ func TestSilentNode(t *testing.T) {
 			t.Errorf("routed around after %v", took)
 		}
 		net.Heal()
-		if err := silent.await(tr.ctx(), func() bool { return silent.Life() != life }); err != nil {
+		if err := silent.await(tr.ctx(), func() bool { return silent.Incarnation() != life }); err != nil {
 			t.Fatal(err)
 		}
 		if err := silent.Ready(tr.ctx()); err != nil {
 			t.Fatal(err)
 		}
-		if silent.ID() != 30 || silent.Life() < life {
-			t.Errorf("it is node %d, life %d, and was %d", silent.ID(), silent.Life(), life)
+		if silent.ID() != 30 || silent.Incarnation() < life {
+			t.Errorf("it is node %d, life %d, and was %d", silent.ID(), silent.Incarnation(), life)
 		}
 		tr.exchange(tr.nodes...)
 		tr.close()
@@ -354,17 +354,17 @@ func TestConnectionToTheRegistryBreaks(t *testing.T) {
 	}
 	tr.setup(0)
 	n := tr.nodes[0]
-	life := n.Life()
+	life := n.Incarnation()
 	for range 10 {
-		lost := n.Lost()
+		lost := n.Disconnected()
 		n.ctl.Load().Close()
 		<-lost
-		if err := n.Found(tr.ctx()); err != nil {
+		if err := n.WaitConnected(tr.ctx()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tr.run(Traffic{Messages: 1000})
-	if n.Life() != life || len(tr.registry.Members()) != 4 {
-		t.Errorf("life %d, was %d; members %v", n.Life(), life, tr.registry.Members())
+	if n.Incarnation() != life || len(tr.registry.Members()) != 4 {
+		t.Errorf("life %d, was %d; members %v", n.Incarnation(), life, tr.registry.Members())
 	}
 }

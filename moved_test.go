@@ -157,7 +157,7 @@ func (tr *testRing) known(n *Node, addr string) {
 		}
 	}
 	for _, x := range tr.nodes {
-		local := x.life.Load().local.Load()
+		local := x.inc.Load().local.Load()
 		for _, p := range append(append([]control.Peer(nil), local.Entries...), local.Successors...) {
 			if p.ID == uint64(n.ID()) {
 				named++
@@ -176,11 +176,11 @@ func (tr *testRing) sameLives(test func()) {
 	tr.t.Helper()
 	before := make(map[ID]uint64)
 	for _, n := range tr.nodes {
-		before[n.ID()] = n.Life()
+		before[n.ID()] = n.Incarnation()
 	}
 	test()
 	for _, n := range tr.nodes {
-		if was := before[n.ID()]; was != 0 && was != n.Life() {
+		if was := before[n.ID()]; was != 0 && was != n.Incarnation() {
 			tr.t.Errorf("node %d has another life", n.ID())
 		}
 	}
@@ -231,12 +231,12 @@ func TestNodeMoves(t *testing.T) {
 func TestNodeMovesAfterItsLease(t *testing.T) {
 	roaming(t, func(t *testing.T, tr *testRing, net *MemoryNetwork, two, _ *roamer) {
 		n := tr.nodes[2]
-		was := n.Life()
+		was := n.Incarnation()
 		net.Hold("h2", "")
 		net.Hold("", "h2")
 		tr.gone(n.ID())
 		two.move(t, "elsewhere")
-		for n.Life() == was {
+		for n.Incarnation() == was {
 			time.Sleep(lease / 3)
 		}
 		if err := n.Ready(tr.ctx()); err != nil {
@@ -298,7 +298,7 @@ func TestOldAddressOfAnother(t *testing.T) {
 func TestClaimsOfAnAddress(t *testing.T) {
 	roaming(t, func(t *testing.T, tr *testRing, net *MemoryNetwork, two, three *roamer) {
 		n := tr.nodes[2]
-		self := n.life.Load().self
+		self := n.inc.Load().self
 		for addr, code := range map[string]control.Code{
 			tr.nodes[3].Peer().Addr: control.CodeAddrTaken,
 			"nobody:1":              control.CodeUnreachable,
@@ -351,7 +351,7 @@ func TestRegistryComesBackAtAnotherAddress(t *testing.T) {
 		name.set("127.0.0.1:" + port)
 		tr.registry = start("127.0.0.1:" + port)
 		for _, n := range tr.nodes {
-			if err := n.Found(tr.ctx()); err != nil {
+			if err := n.WaitConnected(tr.ctx()); err != nil {
 				t.Fatal(err)
 			}
 		}

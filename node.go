@@ -19,7 +19,7 @@ import (
 // registry, or another in its place, is back. One that was declared dead though it
 // lives, because its process was stopped or cut off for longer than the lease, joins
 // again by itself as a new incarnation: what it had sent and was not acknowledged has
-// no known outcome then, and [Node.Life] changes, as may [Node.ID].
+// no known outcome then, and [Node.Incarnation] changes, as may [Node.ID].
 type Node struct {
 	// static after Join
 	cfg      *nodeConfig
@@ -37,9 +37,9 @@ type Node struct {
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
-	life atomic.Pointer[life]         // the present one, or the last while there is none
-	ctl  atomic.Pointer[control.Conn] // to the registry, the latest
-	met  maximum                      // the greatest life of any node that it knows of
+	inc atomic.Pointer[incarnation]  // the present one, or the last while there is none
+	ctl atomic.Pointer[control.Conn] // to the registry, the latest
+	met maximum                      // the greatest life of any node that it knows of
 
 	mu       sync.Mutex // guards what follows
 	addr     string     // advertised, as the registry knows it; see register
@@ -47,11 +47,11 @@ type Node struct {
 	asked    bool // the registry is to take it out: newcomers behind it may not be told to it
 	released bool // the registry has let go of it
 	closed   bool
-	lost     chan struct{} // closed while there is no connection to the registry
-	outage   outage        // why
-	changed  chan struct{} // closed at the next change of life or connection
-	over     goneLives     // of other nodes
-	bygone   goneLives     // of those that have left
+	lost     chan struct{}    // closed while there is no connection to the registry
+	outage   outage           // why
+	changed  chan struct{}    // closed at the next change of life or connection
+	over     goneIncarnations // of other nodes
+	bygone   goneIncarnations // of those that have left
 	renewal  renewal
 	leftover []plane.Undelivered
 }
@@ -126,11 +126,11 @@ func (n *Node) advertised(local net.Addr) (string, error) {
 }
 
 // ID is the node's ID. It may change when the node was declared dead and joined again.
-func (n *Node) ID() ID { return ID(n.life.Load().self.ID) }
+func (n *Node) ID() ID { return ID(n.inc.Load().self.ID) }
 
-// Life is the node's incarnation: a number that no earlier life of any node had. It
+// Incarnation is a number that no earlier incarnation of any node had. It
 // changes when the node was declared dead and joined again.
-func (n *Node) Life() uint64 { return n.life.Load().self.Life }
+func (n *Node) Incarnation() uint64 { return n.inc.Load().self.Life }
 
 // Peer is the node as others know it. Its address may change when the node connects to the
 // registry again.
@@ -146,15 +146,15 @@ func (n *Node) address() string {
 func (n *Node) Ring() string { return n.cfg.ringName }
 
 // MaxPayload is the longest message of this ring, in bytes.
-func (n *Node) MaxPayload() int { return int(n.life.Load().self.MaxPayload) }
+func (n *Node) MaxPayload() int { return int(n.inc.Load().self.MaxPayload) }
 
 // Table is the routing table in use. It is empty before the overlay is set up.
-func (n *Node) Table() *Table { return n.life.Load().table.Load() }
+func (n *Node) Table() *Table { return n.inc.Load().table.Load() }
 
 // Members are the IDs of the other members that can be sent to, as far as the node has
 // heard; in rings of more than 1,024, a random sample of so many.
 func (n *Node) Members() []ID {
-	others := n.life.Load().local.Load().Others
+	others := n.inc.Load().local.Load().Others
 	ids := make([]ID, len(others))
 	for i, id := range others {
 		ids[i] = ID(id)
@@ -201,20 +201,20 @@ func (n *Node) change() {
 	}
 }
 
-// Lost is closed while the connection to the registry is lost. Messages flow on
+// Disconnected is closed while the connection to the registry is lost. Messages flow on
 // meanwhile, and the dead are routed around, but nobody can join. The node connects
-// again by itself; then Lost returns another channel, see [Node.Found].
-func (n *Node) Lost() <-chan struct{} {
+// again by itself; then Disconnected returns another channel, see [Node.WaitConnected].
+func (n *Node) Disconnected() <-chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.lost
 }
 
-// Found waits until there is a connection to the registry. While there is one it returns
+// WaitConnected waits until there is a connection to the registry. While there is one it returns
 // nil at once, also if ctx has ended. Its error says why the latest attempt to have one
 // failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers refuses the
 // node: a registry of another ring, version, codec or size of IDs.
-func (n *Node) Found(ctx context.Context) error {
+func (n *Node) WaitConnected(ctx context.Context) error {
 	err := n.await(ctx, func() bool {
 		select {
 		case <-n.lost:
@@ -253,8 +253,8 @@ func (n *Node) close() []plane.Undelivered {
 	if ctl := n.ctl.Load(); ctl != nil {
 		ctl.Close()
 	}
-	if l := n.life.Load(); l != nil {
-		n.end(l, ErrClosed)
+	if inc := n.inc.Load(); inc != nil {
+		n.end(inc, ErrClosed)
 	}
 	n.wg.Wait()
 	n.cfg.records.Close()

@@ -31,11 +31,11 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.ctl.Store(ctl)
 	n.lost, n.outage = make(chan struct{}), outage{}
 	n.change()
-	l := n.life.Load()
-	l.again.Store(true)
-	l.since.Store(l.local.Load().Epoch)
-	l.pulse.begin(asked)
-	l.wake()
+	inc := n.inc.Load()
+	inc.again.Store(true)
+	inc.since.Store(inc.local.Load().Epoch)
+	inc.pulse.begin(asked)
+	inc.wake()
 	if n.closed {
 		ctl.Close()
 	}
@@ -43,29 +43,29 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 }
 
 func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) error {
-	l := n.life.Load()
+	inc := n.inc.Load()
 	// It may have changed: the machine is in another network, or the registry is reached
 	// another way.
 	addr, err := n.advertised(ctl.LocalAddr())
 	if err != nil {
 		return err
 	}
-	if l == nil { // the first time
+	if inc == nil { // the first time
 		// The registry dials back before it admits, so accepting starts first.
 		n.wg.Go(func() { n.cfg.accept(n.ctx, n.listener, n.wg.Go, n.serve) })
 	}
 	req := control.Register{Addr: addr, Other: n.cfg.advertise != "", Traffic: n.cfg.traffic, Token: n.token, Seen: n.met.Load()}
-	on := l != nil && l.ctx.Err() == nil // a life goes on
-	if l != nil {
-		local := l.local.Load()
-		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, l.traffic.latest()
-		req.Want, req.ID = !anyID, l.self.ID // its old one, if it is free
+	on := inc != nil && inc.ctx.Err() == nil // a life goes on
+	if inc != nil {
+		local := inc.local.Load()
+		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
+		req.Want, req.ID = !anyID, inc.self.ID // its old one, if it is free
 		if on {
-			req.Life, req.Ready, req.Over = l.self.Life, l.isReady(), local.Over
-			req.Every = int64(l.pace.Load())
+			req.Life, req.Ready, req.Over = inc.self.Life, inc.isReady(), local.Over
+			req.Every = int64(inc.pace.Load())
 		}
 	}
-	if n.cfg.id != nil && l == nil {
+	if n.cfg.id != nil && inc == nil {
 		req.Want, req.ID = true, uint64(*n.cfg.id)
 	}
 	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
@@ -89,23 +89,23 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	switch {
 	case err != nil:
 		return err
-	case on && (answer.ID != l.self.ID || answer.Life != l.self.Life):
-		return fmt.Errorf("the registry takes node %d for node %d", l.self.ID, answer.ID)
-	case on && (answer.Bits != l.self.Bits || answer.MaxPayload != l.self.MaxPayload):
+	case on && (answer.ID != inc.self.ID || answer.Life != inc.self.Life):
+		return fmt.Errorf("the registry takes node %d for node %d", inc.self.ID, answer.ID)
+	case on && (answer.Bits != inc.self.Bits || answer.MaxPayload != inc.self.MaxPayload):
 		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", ErrEvicted,
-			answer.Bits, answer.MaxPayload, l.self.Bits, l.self.MaxPayload)
+			answer.Bits, answer.MaxPayload, inc.self.Bits, inc.self.MaxPayload)
 	case on:
 		if was := n.moveTo(addr); was != addr {
 			n.cfg.log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
-		l.plane.Resume()
+		inc.plane.Resume()
 	default:
 		n.moveTo(addr)
 		if err := n.begin(answer, req.Seen); err != nil {
 			return err
 		}
 	}
-	ctl.SetLease(n.life.Load().patience())
+	ctl.SetLease(n.inc.Load().patience())
 	return nil
 }
 

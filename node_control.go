@@ -27,18 +27,18 @@ const (
 // every node must knock within one.
 const minKnock = 50 * time.Millisecond
 
-func (l *life) maxKnock() time.Duration { return min(l.lease()/2, 5*time.Second) }
+func (inc *incarnation) maxKnock() time.Duration { return min(inc.lease()/2, 5*time.Second) }
 
 // attend is the goroutine that listens to the registry, and looks for it when it is
 // gone.
 func (n *Node) attend() {
 	var wait time.Duration // before it looks for another connection
 	for n.ctx.Err() == nil {
-		l, ctl := n.life.Load(), n.ctl.Load()
+		inc, ctl := n.inc.Load(), n.ctl.Load()
 		since := time.Now()
-		err := n.converse(l, ctl)
-		if time.Since(since) < l.lease() { // whatever ended it may end the next one at once
-			wait = min(max(2*wait, minKnock), l.maxKnock())
+		err := n.converse(inc, ctl)
+		if time.Since(since) < inc.lease() { // whatever ended it may end the next one at once
+			wait = min(max(2*wait, minKnock), inc.maxKnock())
 		} else {
 			wait = 0
 		}
@@ -48,37 +48,37 @@ func (n *Node) attend() {
 		close(n.lost)
 		leaving, released := n.leaving, n.released
 		n.mu.Unlock()
-		l.wake()
+		inc.wake()
 		evicted := errors.Is(err, ErrEvicted)
-		if l.ending.Load() {
-			n.end(l, outlivedError{})
+		if inc.ending.Load() {
+			n.end(inc, outlivedError{})
 			evicted = true
 		}
 		if evicted && leaving { // it has left
-			n.end(l, ErrEvicted)
+			n.end(inc, ErrEvicted)
 			return
 		}
 		if n.ctx.Err() != nil || released {
 			return
 		}
-		if !l.ending.Load() {
+		if !inc.ending.Load() {
 			n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
 		}
-		if !n.search(l, wait, evicted) {
+		if !n.search(inc, wait, evicted) {
 			return
 		}
-		n.cfg.log.Info("connected to the registry again", "node", n.Peer(), "life", n.Life())
+		n.cfg.log.Info("connected to the registry again", "node", n.Peer(), "incarnation", n.Incarnation())
 	}
 }
 
 // search knocks at the registry's door until it opens, and says whether it did before
 // the node closed. A node that waits for its last deliveries is still a member and
 // comes back like any other; but it does not begin another life to leave it.
-func (n *Node) search(l *life, wait time.Duration, evicted bool) bool {
+func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 	anyID := false
 	for {
 		if evicted {
-			n.end(l, ErrEvicted)
+			n.end(inc, ErrEvicted)
 			if n.isLeaving() {
 				return false
 			}
@@ -103,10 +103,10 @@ func (n *Node) search(l *life, wait time.Duration, evicted bool) bool {
 		}
 		// A registry that cannot be reached cannot have declared anybody dead since, as
 		// far as anybody here can know: the node goes on.
-		l.plane.Resume()
+		inc.plane.Resume()
 		n.unreached(err)
 		n.cfg.log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
-		wait = min(max(2*wait, minKnock), l.maxKnock())
+		wait = min(max(2*wait, minKnock), inc.maxKnock())
 	}
 }
 
@@ -119,12 +119,12 @@ func (n *Node) hangUp() {
 
 // converse listens until the connection ends, or until something comes that cannot be
 // acted on.
-func (n *Node) converse(l *life, ctl *control.Conn) error {
+func (n *Node) converse(inc *incarnation, ctl *control.Conn) error {
 	for {
-		heard, missed := time.Now(), l.missed()
+		heard, missed := time.Now(), inc.missed()
 		t, body, err := ctl.Recv()
 		for errors.Is(err, os.ErrDeadlineExceeded) { // unless it is this process that was late
-			left := l.patient(heard, missed)
+			left := inc.patient(heard, missed)
 			if left == 0 {
 				break
 			}
@@ -132,56 +132,56 @@ func (n *Node) converse(l *life, ctl *control.Conn) error {
 			t, body, err = ctl.Recv()
 		}
 		if err == nil {
-			err = n.hear(l, ctl, t, body)
+			err = n.hear(inc, ctl, t, body)
 		}
 		if err != nil {
 			return err
 		}
-		l.endOutlived()
+		inc.endOutlived()
 	}
 }
 
 // hear acts on one message; what takes time goes to a goroutine of its own.
-func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error {
+func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeatAnswer:
 		var b control.BeatAnswer
 		if err := ctl.Decode(body, &b); err != nil {
 			return err
 		}
-		l.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
-		ctl.SetLease(l.patience())
-		if l.pulse.answered() {
-			l.plane.Resume()
+		inc.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
+		ctl.SetLease(inc.patience())
+		if inc.pulse.answered() {
+			inc.plane.Resume()
 		}
 	case control.TypePing:
-		return l.beat(ctl)
+		return inc.beat(ctl)
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
-		return l.hear(ctl, t, body)
+		return inc.hear(ctl, t, body)
 	case control.TypeReady:
-		if !l.isReady() {
-			close(l.ready)
-			l.wake()
+		if !inc.isReady() {
+			close(inc.ready)
+			inc.wake()
 		}
 	case control.TypeTask:
 		var task control.Task
 		if err := ctl.Decode(body, &task); err != nil {
 			return n.refuseTask(ctl, body, err)
 		}
-		local := l.local.Load() // who is announced from here on is not part of the run
-		n.wg.Go(func() { l.traffic.run(task, local) })
+		local := inc.local.Load() // who is announced from here on is not part of the run
+		n.wg.Go(func() { inc.traffic.run(task, local) })
 	case control.TypeCollect:
 		var c control.Collect
 		if err := ctl.Decode(body, &c); err != nil {
 			return err
 		}
-		return ctl.Send(control.TypeSummary, l.traffic.collect(c.Run))
+		return ctl.Send(control.TypeSummary, inc.traffic.collect(c.Run))
 	case control.TypeExplain:
 		var e control.Explain
 		if err := ctl.Decode(body, &e); err != nil {
 			return err
 		}
-		return ctl.Send(control.TypePairs, l.traffic.explain(e.Run))
+		return ctl.Send(control.TypePairs, inc.traffic.explain(e.Run))
 	case control.TypeTrace:
 		var ask control.Trace
 		if err := ctl.Decode(body, &ask); err != nil {
@@ -214,8 +214,8 @@ func (n *Node) hear(l *life, ctl *control.Conn, t wire.Type, body []byte) error 
 }
 
 // hear takes what the registry says of the ring.
-func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
-	was := l.local.Load()
+func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error {
+	was := inc.local.Load()
 	now := was
 	switch t {
 	case control.TypeManifest:
@@ -227,11 +227,11 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 		if err != nil {
 			return err
 		}
-		if was.Epoch == l.since.Load() { // the first word since the registry was found
-			l.n.forgive()
+		if was.Epoch == inc.since.Load() { // the first word since the registry was found
+			inc.n.forgive()
 		}
 		for _, id := range now.Missed(was) {
-			l.plane.Missed(id, was.Newest)
+			inc.plane.Missed(id, was.Newest)
 		}
 	case control.TypeUpdate:
 		var u control.Update
@@ -242,26 +242,26 @@ func (l *life) hear(ctl *control.Conn, t wire.Type, body []byte) error {
 		if err != nil {
 			return err
 		}
-		l.gone(u.Gone)
+		inc.gone(u.Gone)
 	case control.TypeAnnounce:
 		var a control.Announce
 		if err := ctl.Decode(body, &a); err != nil {
 			return err
 		}
 		now = was.Announce(a, drawID)
-		l.left(a.Left)
-		l.gone(a.Gone)
-		for i, life := range a.Lives[:min(len(a.Lives), len(a.Added))] {
-			l.n.meet(life)
-			l.plane.Renewed(a.Added[i], life)
+		inc.left(a.Left)
+		inc.gone(a.Gone)
+		for i, number := range a.Lives[:min(len(a.Lives), len(a.Added))] {
+			inc.n.meet(number)
+			inc.plane.Renewed(a.Added[i], number)
 		}
 	}
-	l.n.meetAll(now)
-	l.local.Store(now)
+	inc.n.meetAll(now)
+	inc.local.Store(now)
 	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] { // it is another list
-		l.plane.Know(now.Others)
+		inc.plane.Know(now.Others)
 	}
-	l.wake()
+	inc.wake()
 	return nil
 }
 

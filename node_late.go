@@ -60,25 +60,27 @@ func (l *lateness) all(now time.Time, period, lease time.Duration) membership.Mi
 }
 
 // ticks is called every sixth of a lease, and finds out whether that is so.
-func (l *life) ticks() {
-	if late := l.late.tick(time.Now(), l.period(), l.lease()); late > 0 {
-		l.n.cfg.log.Warn("this process did not get the processor for a while, or was stopped; the registry hears of it and has more patience",
-			"node", l.n.Peer(), "late", late)
+func (inc *incarnation) ticks() {
+	if late := inc.late.tick(time.Now(), inc.period(), inc.lease()); late > 0 {
+		inc.n.cfg.log.Warn("this process did not get the processor for a while, or was stopped; the registry hears of it and has more patience",
+			"node", inc.n.Peer(), "late", late)
 	}
 }
 
 // period is how often a life looks after its links, and whether it is late.
-func (l *life) period() time.Duration { return l.lease() / 6 }
+func (inc *incarnation) period() time.Duration { return inc.lease() / 6 }
 
 // missed is what this process has missed until now.
-func (l *life) missed() membership.Missed { return l.late.all(time.Now(), l.period(), l.lease()) }
+func (inc *incarnation) missed() membership.Missed {
+	return inc.late.all(time.Now(), inc.period(), inc.lease())
+}
 
 // patient is how much longer the registry may be silent that was heard last when missed was
 // what this process had missed.
-func (l *life) patient(heard time.Time, missed membership.Missed) time.Duration {
-	left := membership.Spare(l.patience(), membership.Stretch*l.patience(), time.Since(heard), l.missed().Since(missed))
+func (inc *incarnation) patient(heard time.Time, missed membership.Missed) time.Duration {
+	left := membership.Spare(inc.patience(), membership.Stretch*inc.patience(), time.Since(heard), inc.missed().Since(missed))
 	if left > 0 {
-		left = max(left, l.lease()/64)
+		left = max(left, inc.lease()/64)
 	}
 	return left
 }

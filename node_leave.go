@@ -48,10 +48,10 @@ func (n *Node) Leave(ctx context.Context) error {
 	close(n.parting)
 	n.change()
 	n.mu.Unlock()
-	l := n.life.Load()
-	l.traffic.leave()
+	inc := n.inc.Load()
+	inc.traffic.leave()
 
-	err := n.depart(ctx, l)
+	err := n.depart(ctx, inc)
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: leaving: %w", n.ID(), err)
 	}
@@ -60,19 +60,19 @@ func (n *Node) Leave(ctx context.Context) error {
 
 // depart does what [Node.Leave] lists, as far as it comes. It asks the registry in any
 // case to take the node out, so that the others need not find out that it is gone.
-func (n *Node) depart(ctx context.Context, l *life) error {
-	err := l.awaitDeliveries(ctx)
+func (n *Node) depart(ctx context.Context, inc *incarnation) error {
+	err := inc.awaitDeliveries(ctx)
 	if err == nil {
-		err = l.plane.Part(ctx, l.lease())
+		err = inc.plane.Part(ctx, inc.lease())
 	}
-	l.plane.Hush()
+	inc.plane.Hush()
 	if err == nil {
-		err = l.awaitDeliveries(ctx)
+		err = inc.awaitDeliveries(ctx)
 	}
 	if err == nil {
-		err = l.plane.Finish(ctx, l.lease())
+		err = inc.plane.Finish(ctx, inc.lease())
 	}
-	if let := n.deregister(ctx, l); err == nil {
+	if let := n.deregister(ctx, inc); err == nil {
 		err = let
 	}
 	if err != nil {
@@ -81,7 +81,7 @@ func (n *Node) depart(ctx context.Context, l *life) error {
 	n.mu.Lock()
 	n.released = true
 	n.mu.Unlock()
-	return l.plane.Drain(ctx)
+	return inc.plane.Drain(ctx)
 }
 
 // inHandler says that the goroutine, or the context, is that of a handler or callback of
@@ -113,11 +113,11 @@ func (n *Node) isReleased() bool {
 // deregister waits until the registry and all peers have let go of the node. A registry
 // that is away has a lease to come back. One that hangs up on the question each time, and
 // comes back, cannot read it, and is not asked for ever.
-func (n *Node) deregister(ctx context.Context, l *life) error {
+func (n *Node) deregister(ctx context.Context, inc *incarnation) error {
 	n.mu.Lock()
 	n.asked = true
 	n.mu.Unlock()
-	l.wake()
+	inc.wake()
 	for asked := 0; ; asked++ {
 		if asked > maxReminders {
 			return fmt.Errorf("deregistering: %w: it has hung up %d times without an answer", ErrRegistryLost, asked)
@@ -126,15 +126,15 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 		case <-n.left: // an answer that nobody asked for, or to an earlier question
 		default:
 		}
-		lost := n.Lost()
-		l.sayAlive() // the last word on what it has done
-		n.tell(control.TypeDeregister, control.Deregister{ID: l.self.ID, Addr: n.address()})
+		lost := n.Disconnected()
+		inc.sayAlive() // the last word on what it has done
+		n.tell(control.TypeDeregister, control.Deregister{ID: inc.self.ID, Addr: n.address()})
 		select {
 		case err := <-n.left:
 			return err
 		case <-lost:
-		case <-l.ctx.Done():
-			return fmt.Errorf("deregistering: %w", context.Cause(l.ctx))
+		case <-inc.ctx.Done():
+			return fmt.Errorf("deregistering: %w", context.Cause(inc.ctx))
 		case <-ctx.Done():
 			return fmt.Errorf("deregistering: %w", context.Cause(ctx))
 		}
@@ -143,15 +143,15 @@ func (n *Node) deregister(ctx context.Context, l *life) error {
 			return err
 		default:
 		}
-		patience, cancel := context.WithTimeout(ctx, l.lease())
-		stop := context.AfterFunc(l.ctx, cancel) // a life that is over is not taken back
-		err := n.Found(patience)
+		patience, cancel := context.WithTimeout(ctx, inc.lease())
+		stop := context.AfterFunc(inc.ctx, cancel) // a life that is over is not taken back
+		err := n.WaitConnected(patience)
 		stop()
 		cancel()
 		switch {
 		case err == nil:
-		case l.ctx.Err() != nil:
-			return fmt.Errorf("deregistering: %w", context.Cause(l.ctx))
+		case inc.ctx.Err() != nil:
+			return fmt.Errorf("deregistering: %w", context.Cause(inc.ctx))
 		default:
 			return fmt.Errorf("deregistering: %w", n.whyLost())
 		}

@@ -24,8 +24,8 @@ const (
 	portTraffic = 0x80 // and the low bits of the run's number
 )
 
-// life is one incarnation of a node.
-type life struct {
+// incarnation is a node from its admission until it leaves or is declared dead.
+type incarnation struct {
 	n       *Node
 	self    control.Registered
 	space   Space
@@ -59,47 +59,47 @@ type life struct {
 // begin starts a life with what the registry has said. met is the greatest life that the
 // registry was told of.
 func (n *Node) begin(self control.Registered, met uint64) error {
-	l := &life{
+	inc := &incarnation{
 		n: n, self: self, space: Space(self.Bits), told: make(chan struct{}, 1), ready: make(chan struct{}),
 		renew: make(chan struct{}, 1), stuck: self.Life <= met,
 	}
-	if self.Bits < 1 || self.Bits > 64 || !l.space.Contains(ID(self.ID)) || self.MaxPayload < 4 || self.MaxPayload > maxMaxPayload ||
+	if self.Bits < 1 || self.Bits > 64 || !inc.space.Contains(ID(self.ID)) || self.MaxPayload < 4 || self.MaxPayload > maxMaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > maxLease.Milliseconds() {
 		return fmt.Errorf("the registry's terms make no sense: %+v", self)
 	}
 	if err := n.cfg.limits.fit(int(self.MaxPayload)); err != nil {
 		return err
 	}
-	table, _ := newTable(l.space, ID(self.ID), 0, nil)
-	l.table.Store(table)
-	l.local.Store(&membership.Local{Self: ring.Ref{ID: self.ID, Life: self.Life}, Bits: int(self.Bits)})
-	l.traffic = newTraffic(l)
-	l.pace.Store(1)
-	l.ctx, l.stop = context.WithCancelCause(n.ctx)
-	l.plane = plane.New(plane.Config{
+	table, _ := newTable(inc.space, ID(self.ID), 0, nil)
+	inc.table.Store(table)
+	inc.local.Store(&membership.Local{Self: ring.Ref{ID: self.ID, Life: self.Life}, Bits: int(self.Bits)})
+	inc.traffic = newTraffic(inc)
+	inc.pace.Store(1)
+	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)
+	inc.plane = plane.New(plane.Config{
 		Self: self.ID, Life: self.Life, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
-		Limits: n.cfg.limits.plane(), Pause: l.lease(), Log: n.cfg.log, Owner: n.owner, Wall: n.cfg.wall,
-		Deliver: l.deliver, LostTraffic: l.traffic.lose, OnUndelivered: n.onUndelivered(), Over: n.hasEnded,
-		Outlived: l.refusedFor, Met: n.meet,
+		Limits: n.cfg.limits.plane(), Pause: inc.lease(), Log: n.cfg.log, Owner: n.owner, Wall: n.cfg.wall,
+		Deliver: inc.deliver, LostTraffic: inc.traffic.lose, OnUndelivered: n.onUndelivered(), Over: n.hasEnded,
+		Outlived: inc.refusedFor, Met: n.meet,
 	})
 	n.meet(self.Life)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		l.stop(ErrClosed)
-		l.plane.Close(ErrClosed)
+		inc.stop(ErrClosed)
+		inc.plane.Close(ErrClosed)
 		return ErrClosed
 	}
-	n.life.Store(l)
+	n.inc.Store(inc)
 	n.change()
-	l.wg.Go(l.relink)
-	l.wg.Go(l.attend)
+	inc.wg.Go(inc.relink)
+	inc.wg.Go(inc.attend)
 	return nil
 }
 
-func (l *life) isReady() bool {
+func (inc *incarnation) isReady() bool {
 	select {
-	case <-l.ready:
+	case <-inc.ready:
 		return true
 	default:
 		return false
@@ -107,27 +107,29 @@ func (l *life) isReady() bool {
 }
 
 // wake wakes the relink goroutine.
-func (l *life) wake() {
+func (inc *incarnation) wake() {
 	select {
-	case l.told <- struct{}{}:
+	case inc.told <- struct{}{}:
 	default:
 	}
 }
 
-func (l *life) lease() time.Duration { return time.Duration(l.self.Lease) * time.Millisecond }
+func (inc *incarnation) lease() time.Duration {
+	return time.Duration(inc.self.Lease) * time.Millisecond
+}
 
 // patience is how long the node and its registry may be silent before one takes the other
 // for dead.
-func (l *life) patience() time.Duration { return l.lease() * time.Duration(l.pace.Load()) }
+func (inc *incarnation) patience() time.Duration { return inc.lease() * time.Duration(inc.pace.Load()) }
 
 // end ends a life: whatever waits fails with err, and what was accepted and is not
 // known to be delivered is remembered. It waits for everything of it to end.
-func (n *Node) end(l *life, err error) {
-	l.once.Do(func() {
-		l.stop(err)
-		l.traffic.stop()
-		left := l.plane.Close(err)
-		l.wg.Wait()
+func (n *Node) end(inc *incarnation, err error) {
+	inc.once.Do(func() {
+		inc.stop(err)
+		inc.traffic.stop()
+		left := inc.plane.Close(err)
+		inc.wg.Wait()
 		n.mu.Lock()
 		n.leftover = merge(n.leftover, left)
 		n.change()
@@ -185,40 +187,40 @@ func (n *Node) takeLeftover(sinks []uint64) (taken []plane.Undelivered) {
 
 // attend is the goroutine that tells the registry that the node lives, and looks after
 // links and what is idle.
-func (l *life) attend() {
-	ticker := time.NewTicker(l.lease() / 3)
+func (inc *incarnation) attend() {
+	ticker := time.NewTicker(inc.lease() / 3)
 	defer ticker.Stop()
 	// A link that carries traffic and does not answer is noticed within a lease.
-	links := time.NewTicker(l.period())
+	links := time.NewTicker(inc.period())
 	defer links.Stop()
-	last, ran := time.Now(), l.n.cfg.now()
+	last, ran := time.Now(), inc.n.cfg.now()
 	thirds := 0 // of a lease, since the latest beat
 	for {
 		select {
-		case <-l.ctx.Done():
+		case <-inc.ctx.Done():
 			return
-		case <-l.renew:
-			l.endOutlived()
+		case <-inc.renew:
+			inc.endOutlived()
 		case <-links.C:
 			runtime.Gosched() // to be as late as those that a timer does not wake
-			l.ticks()
-			l.plane.CheckLinks(l.lease() * 2 / 3)
+			inc.ticks()
+			inc.plane.CheckLinks(inc.lease() * 2 / 3)
 		case now := <-ticker.C:
-			if !l.plane.Alive() {
-				l.ask(elapsed(ran, l.n.cfg.now()))
+			if !inc.plane.Alive() {
+				inc.ask(elapsed(ran, inc.n.cfg.now()))
 				continue
 			}
-			ran = l.n.cfg.now()
-			if thirds++; thirds >= int(l.pace.Load()) {
+			ran = inc.n.cfg.now()
+			if thirds++; thirds >= int(inc.pace.Load()) {
 				thirds = 0
-				l.sayAlive()
+				inc.sayAlive()
 			}
-			l.wake() // it may have been long since the registry was heard
+			inc.wake() // it may have been long since the registry was heard
 			idle := now.Sub(last) >= idleStream
 			if idle {
 				last = now
 			}
-			l.plane.Sweep(idle)
+			inc.plane.Sweep(idle)
 		}
 	}
 }
@@ -228,17 +230,17 @@ func (l *life) attend() {
 // known. Of a process that gets the processor late, over and over, the connection is
 // there, and a heartbeat that is answered over it says the same as another registration,
 // for less. After a longer stop the node connects again.
-func (l *life) ask(pause time.Duration) {
-	if l.pulse.wakes(l.n.cfg.now()) {
-		l.n.cfg.log.Warn("the node was paused, asking the registry whether it is still a member", "node", l.n.Peer(), "for", pause)
+func (inc *incarnation) ask(pause time.Duration) {
+	if inc.pulse.wakes(inc.n.cfg.now()) {
+		inc.n.cfg.log.Warn("the node was paused, asking the registry whether it is still a member", "node", inc.n.Peer(), "for", pause)
 	}
-	if pause < 2*l.lease() {
-		l.sayAlive()
+	if pause < 2*inc.lease() {
+		inc.sayAlive()
 	} else {
-		l.n.hangUp()
+		inc.n.hangUp()
 	}
-	if l.n.isReleased() { // nobody is left to ask, and nobody takes its place
-		l.plane.Resume()
+	if inc.n.isReleased() { // nobody is left to ask, and nobody takes its place
+		inc.plane.Resume()
 	}
 }
 
@@ -255,24 +257,24 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 	// still make its deadline.
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.handshake/2)
 	defer cancel()
-	mine := func(l *life) bool { return l != nil && h.To == l.self.ID && h.ToLife == l.self.Life }
+	mine := func(inc *incarnation) bool { return inc != nil && h.To == inc.self.ID && h.ToLife == inc.self.Life }
 	if h.To != 0 || h.ToLife != 0 {
 		n.await(ctx, func() bool {
-			l := n.life.Load()
-			return l != nil && h.ToLife <= l.self.Life
+			inc := n.inc.Load()
+			return inc != nil && h.ToLife <= inc.self.Life
 		})
 	}
-	l := n.life.Load()
+	inc := n.inc.Load()
 	switch {
 	case n.ctx.Err() != nil:
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
-	case l == nil:
+	case inc == nil:
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
-	case !mine(l):
+	case !mine(inc):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
-			"this is node %d in another life than the one you know: your routing table is out of date", l.self.ID)}
-	case h.From == l.self.ID || !l.space.Contains(ID(h.From)):
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, l.self.ID)}
+			"this is node %d in another life than the one you know: your routing table is out of date", inc.self.ID)}
+	case h.From == inc.self.ID || !inc.space.Contains(ID(h.From)):
+		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, inc.self.ID)}
 	case n.isOver(h.From, h.FromLife):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that life of node %d is over: it was declared dead", h.From)}
 	}
@@ -293,19 +295,19 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 		conn.Close()
 		return
 	}
-	l := n.life.Load()
-	if l.self.Life != h.ToLife { // it ended in between
+	inc := n.inc.Load()
+	if inc.self.Life != h.ToLife { // it ended in between
 		conn.Close()
 		return
 	}
 	// Waiting for frames takes a goroutine of its own: the stack that the handshake has
 	// grown would stay as large, 2 KiB more for each idle link.
-	n.wg.Go(func() { n.listen(l, conn, ring.Ref{ID: h.From, Life: h.FromLife}) })
+	n.wg.Go(func() { n.listen(inc, conn, ring.Ref{ID: h.From, Life: h.FromLife}) })
 }
 
 // listen is the goroutine of a link from a peer.
-func (n *Node) listen(l *life, conn net.Conn, from ring.Ref) {
-	l.plane.Receive(conn, from.ID, from.Life,
+func (n *Node) listen(inc *incarnation, conn net.Conn, from ring.Ref) {
+	inc.plane.Receive(conn, from.ID, from.Life,
 		func() bool { return n.isOver(from.ID, from.Life) },
 		func(err error) { n.linkEnded(conn, from.ID, err) })
 }

@@ -35,7 +35,7 @@ const maxGrudge = 30 * time.Second
 // linker keeps the links that a life should have. All of it is owned by the relink
 // goroutine; dials report over done.
 type linker struct {
-	*life
+	*incarnation
 	peers      map[ring.Ref]*peering
 	complaints membership.Complaints
 	done       chan dialled
@@ -76,18 +76,18 @@ type dialled struct {
 }
 
 // relink is the goroutine that links to whom the node should be linked to.
-func (l *life) relink() {
-	k := &linker{life: l, peers: make(map[ring.Ref]*peering), done: make(chan dialled), dials: newDials(maxDials, maxSlow)}
+func (inc *incarnation) relink() {
+	k := &linker{incarnation: inc, peers: make(map[ring.Ref]*peering), done: make(chan dialled), dials: newDials(maxDials, maxSlow)}
 	for {
 		select {
-		case <-l.ctx.Done():
+		case <-inc.ctx.Done():
 			return
-		case <-l.told:
-		case <-l.plane.Broken:
+		case <-inc.told:
+		case <-inc.plane.Broken:
 		case d := <-k.done:
 			k.took(d)
 		}
-		k.reconcile(l.local.Load())
+		k.reconcile(inc.local.Load())
 	}
 }
 
@@ -208,12 +208,12 @@ func (k *linker) reconcile(local *membership.Local) {
 // of newcomers behind it, while frames still come its way; it must not say of them that
 // they do not exist. This is looked at every third of a lease, so half of one is early
 // enough.
-func (l *life) sure() bool {
+func (inc *incarnation) sure() bool {
 	select {
-	case <-l.n.Lost():
+	case <-inc.n.Disconnected():
 		return false
 	default:
-		return l.isReady() && !l.n.hasAsked() && l.table.Load().epoch > l.since.Load() && l.pulse.age(l.n.cfg.now()) < l.patience()/2
+		return inc.isReady() && !inc.n.hasAsked() && inc.table.Load().epoch > inc.since.Load() && inc.pulse.age(inc.n.cfg.now()) < inc.patience()/2
 	}
 }
 

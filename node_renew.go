@@ -33,9 +33,9 @@ func (m *maximum) raise(to uint64) {
 
 // meet takes note of a life of some node. One that is beyond all sense is none: it would
 // use up the lives there are.
-func (n *Node) meet(life uint64) {
-	if life <= control.MaxLife {
-		n.met.raise(life)
+func (n *Node) meet(inc uint64) {
+	if inc <= control.MaxLife {
+		n.met.raise(inc)
 	}
 }
 
@@ -78,14 +78,14 @@ func (r *renewal) begin(now time.Time, least time.Duration) {
 
 // refusedFor takes a sink's word that it remembers a later life of this node's ID. It says
 // whether another life is about to begin. It is called with a stream's lock held.
-func (l *life) refusedFor(later uint64) bool {
-	if later > control.MaxLife || l.stuck || l.n.isLeaving() {
+func (inc *incarnation) refusedFor(later uint64) bool {
+	if later > control.MaxLife || inc.stuck || inc.n.isLeaving() {
 		return false
 	}
-	l.n.meet(later)
-	l.later.raise(later)
+	inc.n.meet(later)
+	inc.later.raise(later)
 	select {
-	case l.renew <- struct{}{}:
+	case inc.renew <- struct{}{}:
 	default:
 	}
 	return true
@@ -93,31 +93,31 @@ func (l *life) refusedFor(later uint64) bool {
 
 // outlived says that this life must end for a sink's sake, now: the registry is there, and
 // has told the node a table since it was found. While it rebuilds a ring it gives no lives.
-func (l *life) outlived() bool {
-	if l.later.Load() <= l.self.Life || l.local.Load().Epoch <= l.since.Load() {
+func (inc *incarnation) outlived() bool {
+	if inc.later.Load() <= inc.self.Life || inc.local.Load().Epoch <= inc.since.Load() {
 		return false
 	}
 	select {
-	case <-l.n.Lost():
+	case <-inc.n.Disconnected():
 		return false
 	default:
 	}
-	l.n.mu.Lock()
-	defer l.n.mu.Unlock()
-	return !l.n.leaving && l.n.renewal.due(time.Now())
+	inc.n.mu.Lock()
+	defer inc.n.mu.Unlock()
+	return !inc.n.leaving && inc.n.renewal.due(time.Now())
 }
 
 // endOutlived ends the life if it must. The connection to the registry ends, and the
 // goroutine that attends to it sees why.
-func (l *life) endOutlived() {
-	if !l.outlived() || l.ending.Swap(true) {
+func (inc *incarnation) endOutlived() {
+	if !inc.outlived() || inc.ending.Swap(true) {
 		return
 	}
-	l.n.mu.Lock()
-	l.n.renewal.begin(time.Now(), l.lease())
-	l.n.mu.Unlock()
-	l.n.cfg.log.Warn("a member remembers a later life of this node, which joins again as a new one", "node", l.n.Peer(), "life", l.self.Life, "later", l.later.Load())
-	l.n.hangUp()
+	inc.n.mu.Lock()
+	inc.n.renewal.begin(time.Now(), inc.lease())
+	inc.n.mu.Unlock()
+	inc.n.cfg.log.Warn("a member remembers a later life of this node, which joins again as a new one", "node", inc.n.Peer(), "incarnation", inc.self.Life, "later", inc.later.Load())
+	inc.n.hangUp()
 }
 
 // outlivedError is an [ErrEvicted] for another reason.

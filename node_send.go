@@ -48,7 +48,7 @@ func (n *Node) SendValue(ctx context.Context, to ID, v any) error {
 }
 
 func (n *Node) send(ctx context.Context, to ID, port uint8, body []byte) error {
-	p := n.life.Load().plane
+	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
 		return n.sendError(to, ErrNotReady)
 	}
@@ -64,7 +64,7 @@ func (n *Node) send(ctx context.Context, to ID, port uint8, body []byte) error {
 // order, and are handed to the handler one at a time. The errors are those of
 // [Node.Send]; but that the ring has no such node may go unnoticed.
 func (n *Node) Cast(ctx context.Context, to ID, body []byte) error {
-	p := n.life.Load().plane
+	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
 		return n.sendError(to, ErrNotReady)
 	}
@@ -108,24 +108,24 @@ func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 	for i, id := range sinks {
 		ids[i] = uint64(id)
 	}
-	l := n.life.Load()
-	failed, err := l.plane.Flush(ctx, ids...)
+	inc := n.inc.Load()
+	failed, err := inc.plane.Flush(ctx, ids...)
 	failed = append(n.takeLeftover(ids), failed...)
-	if err = l.awaited(err); err != nil {
+	if err = inc.awaited(err); err != nil {
 		err = fmt.Errorf("ringdht: node %d: %w", n.ID(), err)
 	}
 	return errors.Join(undelivered(failed), err)
 }
 
 // awaitDeliveries is [Node.Flush] that leaves what was not delivered for Close to tell.
-func (l *life) awaitDeliveries(ctx context.Context) error {
-	return l.awaited(l.plane.Await(ctx))
+func (inc *incarnation) awaitDeliveries(ctx context.Context) error {
+	return inc.awaited(inc.plane.Await(ctx))
 }
 
 // awaited is the error of waiting for the deliveries of a life.
-func (l *life) awaited(err error) error {
-	if err == nil && l.ctx.Err() != nil { // what this life has left may still be on its way here
-		err = context.Cause(l.ctx)
+func (inc *incarnation) awaited(err error) error {
+	if err == nil && inc.ctx.Err() != nil { // what this life has left may still be on its way here
+		err = context.Cause(inc.ctx)
 	}
 	if err != nil {
 		err = fmt.Errorf("waiting for deliveries: %w", err)
@@ -139,7 +139,7 @@ func (l *life) awaited(err error) error {
 // ring, so times are round trips that need not grow from hop to hop. When ctx
 // ends first, the hops that have answered are returned with the error.
 func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
-	p := n.life.Load().plane
+	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
 		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.notSet())
 	}
@@ -155,11 +155,11 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
 }
 
 // deliver is called by the plane, one message at a time per source.
-func (l *life) deliver(ctx context.Context, d *plane.Delivery) {
-	n := l.n
+func (inc *incarnation) deliver(ctx context.Context, d *plane.Delivery) {
+	n := inc.n
 	switch {
 	case d.Port >= portTraffic:
-		l.traffic.received(d)
+		inc.traffic.received(d)
 	case n.handler != nil:
 		n.handler(ctx, Message{Source: ID(d.Source), Hops: d.Hops, Body: d.Body, Cast: d.Cast, node: n})
 	}

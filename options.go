@@ -158,7 +158,7 @@ func WithAdvertise(addr string) NodeOption {
 	return nodeOption(func(o *nodeConfig) { o.advertise = addr })
 }
 
-// WithTraffic lets the node take part in traffic runs (see [Registry.Run]): the
+// WithTraffic lets the node take part in traffic runs (see [Registry.RunTraffic]): the
 // registry may make it send, and it is picked as a sink. Messages of a run do not
 // reach the handler.
 func WithTraffic() NodeOption { return nodeOption(func(o *nodeConfig) { o.traffic = true }) }

@@ -39,7 +39,7 @@ func outlast(t *testing.T, test func(t *testing.T, tr *testRing, net *MemoryNetw
 		tr.drop(d)
 		tr.registry.Close()
 		net.Mend("registry", "n3")
-		test(t, tr, net, d.Life())
+		test(t, tr, net, d.Incarnation())
 		tr.close()
 	})
 }
@@ -77,12 +77,12 @@ func TestLivesGrowThoughTheClockIsBehind(t *testing.T) {
 		net.Heal()
 		tr.restart(WithLease(lease), behind(time.Hour))
 		for _, n := range tr.nodes {
-			if err := n.Found(tr.ctx()); err != nil {
+			if err := n.WaitConnected(tr.ctx()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		d := tr.join(nil, WithID(7), WithTraffic())
-		second := d.Life()
+		second := d.Incarnation()
 		if second <= first {
 			t.Errorf("life %d after life %d", second, first)
 		}
@@ -90,8 +90,8 @@ func TestLivesGrowThoughTheClockIsBehind(t *testing.T) {
 			tr.deliver(d, n)
 			tr.deliver(n, d)
 		}
-		if d.Life() != second || d.ID() != 7 {
-			t.Errorf("node %d has life %d, had life %d", d.ID(), d.Life(), second)
+		if d.Incarnation() != second || d.ID() != 7 {
+			t.Errorf("node %d has life %d, had life %d", d.ID(), d.Incarnation(), second)
 		}
 	})
 }
@@ -102,8 +102,8 @@ func TestALifeThatIsTooSmallIsReplaced(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *testRing, net *MemoryNetwork, first uint64) {
 		tr.restart(WithLease(lease), behind(time.Hour))
 		d := tr.join(nil, WithID(7), WithTraffic())
-		if d.Life() >= first {
-			t.Fatalf("life %d after life %d: this test shows nothing", d.Life(), first)
+		if d.Incarnation() >= first {
+			t.Fatalf("life %d after life %d: this test shows nothing", d.Incarnation(), first)
 		}
 		net.Heal()
 		tr.settled()
@@ -117,8 +117,8 @@ func TestALifeThatIsTooSmallIsReplaced(t *testing.T) {
 			tr.deliver(n, d)
 		}
 		took(t, "getting another life", start, 2*lease)
-		if d.Life() <= first || d.ID() != 7 {
-			t.Errorf("node %d has life %d after life %d", d.ID(), d.Life(), first)
+		if d.Incarnation() <= first || d.ID() != 7 {
+			t.Errorf("node %d has life %d after life %d", d.ID(), d.Incarnation(), first)
 		}
 		tr.settled()
 		tr.run(Traffic{Messages: 100})
@@ -167,14 +167,14 @@ func TestALifeThatIsTooSmallLeaves(t *testing.T) {
 		if err := d.Send(tr.ctx(), 20, []byte("accepted")); err != nil {
 			t.Fatal(err)
 		}
-		start, life := time.Now(), d.Life()
+		start, life := time.Now(), d.Incarnation()
 		err := d.Leave(tr.ctx())
 		var lost *UndeliveredError
 		if !errors.As(err, &lost) || len(lost.Streams) != 1 || !errors.Is(lost.Streams[0].Err, stream.ErrOutlived) || errors.Is(err, ErrEvicted) {
 			t.Errorf("leaving: %v", err)
 		}
 		took(t, "leaving", start, 2*lease)
-		if d.Life() != life {
+		if d.Incarnation() != life {
 			t.Error("it has begun another life to leave it")
 		}
 		tr.drop(d)
@@ -186,20 +186,20 @@ func TestALifeThatIsTooSmallLeaves(t *testing.T) {
 func TestASinksWordEndsALifeOnce(t *testing.T) {
 	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 		n := tr.nodes[0]
-		l := n.life.Load()
-		if l.refusedFor(control.MaxLife + 1) {
+		inc := n.inc.Load()
+		if inc.refusedFor(control.MaxLife + 1) {
 			t.Error("a life beyond all sense was believed")
 		}
 		next := func(later uint64) (took time.Duration) {
 			t.Helper()
-			before, start := n.life.Load(), time.Now()
-			for n.life.Load() == before {
+			before, start := n.inc.Load(), time.Now()
+			for n.inc.Load() == before {
 				if !before.refusedFor(later) {
 					t.Fatal("no other life is to begin")
 				}
 				time.Sleep(100 * time.Millisecond) // as often as a stream may ask
 			}
-			if now := n.Life(); now <= later || n.ID() != 10 || context.Cause(before.ctx) == nil || !errors.Is(context.Cause(before.ctx), ErrEvicted) {
+			if now := n.Incarnation(); now <= later || n.ID() != 10 || context.Cause(before.ctx) == nil || !errors.Is(context.Cause(before.ctx), ErrEvicted) {
 				t.Errorf("node %d has life %d, later than %d; the one before ended with %v", n.ID(), now, later, context.Cause(before.ctx))
 			}
 			if err := n.Ready(tr.ctx()); err != nil {
@@ -207,13 +207,13 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 			}
 			return time.Since(start)
 		}
-		if d := next(n.Life() + 1<<40); d > lease/2 {
+		if d := next(n.Incarnation() + 1<<40); d > lease/2 {
 			t.Errorf("another life after %v", d)
 		}
-		if d := next(n.Life() + 1<<40); d < lease/2 || d > 2*lease {
+		if d := next(n.Incarnation() + 1<<40); d < lease/2 || d > 2*lease {
 			t.Errorf("the second one after %v", d)
 		}
-		if d := next(n.Life() + 1<<40); d < lease || d > 4*lease {
+		if d := next(n.Incarnation() + 1<<40); d < lease || d > 4*lease {
 			t.Errorf("the third one after %v", d)
 		}
 		tr.settled()
@@ -226,28 +226,28 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
 	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 		n := tr.nodes[0]
-		life, later := n.Life(), n.Life()+1<<40
+		life, later := n.Incarnation(), n.Incarnation()+1<<40
 		goesOn := func(d time.Duration) {
 			t.Helper()
 			for range 10 {
-				n.life.Load().refusedFor(later)
+				n.inc.Load().refusedFor(later)
 				time.Sleep(d / 10)
 			}
-			if n.Life() != life {
+			if n.Incarnation() != life {
 				t.Fatal("it has given up its life")
 			}
 			tr.exchange(tr.nodes...)
 		}
 		tr.registry.Close()
-		<-n.Lost()
+		<-n.Disconnected()
 		goesOn(2 * lease)
 		tr.restart(WithLease(lease))
-		if err := n.Found(tr.ctx()); err != nil {
+		if err := n.WaitConnected(tr.ctx()); err != nil {
 			t.Fatal(err)
 		}
 		goesOn(lease / 2)
 		tr.settled()
-		if err := n.await(tr.ctx(), func() bool { return n.Life() > later }); err != nil {
+		if err := n.await(tr.ctx(), func() bool { return n.Incarnation() > later }); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Ready(tr.ctx()); err != nil {
@@ -263,12 +263,12 @@ func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
 func TestARegistryThatGivesSmallLivesIsNotAsked(t *testing.T) {
 	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 		n := tr.nodes[0]
-		n.end(n.life.Load(), ErrEvicted)
-		self := n.life.Load().self
+		n.end(n.inc.Load(), ErrEvicted)
+		self := n.inc.Load().self
 		if err := n.begin(self, self.Life); err != nil {
 			t.Fatal(err)
 		}
-		if n.life.Load().refusedFor(self.Life + 1) {
+		if n.inc.Load().refusedFor(self.Life + 1) {
 			t.Error("another life is to begin")
 		}
 	})

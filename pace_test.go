@@ -54,8 +54,8 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 			t.Errorf("%d beats in 3 s, at most %d are asked for", total, most)
 		}
 		for _, n := range tr.nodes {
-			if l := n.life.Load(); l.patience() != pace*lease || !l.sure() {
-				t.Errorf("node %d is patient for %v, sure: %v", n.ID(), l.patience(), l.sure())
+			if inc := n.inc.Load(); inc.patience() != pace*lease || !inc.sure() {
+				t.Errorf("node %d is patient for %v, sure: %v", n.ID(), inc.patience(), inc.sure())
 			}
 		}
 
@@ -65,7 +65,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 			joined[m.ID] = m.Joined
 		}
 		for _, n := range tr.nodes {
-			lives[n.Life()] = true
+			lives[n.Incarnation()] = true
 			n.ctl.Load().Close()
 			time.Sleep(tick)
 		}
@@ -81,7 +81,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 			}
 		}
 		for _, n := range tr.nodes {
-			if !lives[n.Life()] {
+			if !lives[n.Incarnation()] {
 				t.Errorf("node %d has lost its life", n.ID())
 			}
 		}
@@ -93,7 +93,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		net.Hold("n7", "")
 		net.Hold("", "n7")
 		for len(tr.registry.Members()) == size {
-			if lost.life.Load().sure() {
+			if lost.inc.Load().sure() {
 				sure = time.Now()
 			}
 			time.Sleep(tick)
@@ -108,7 +108,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		net.Heal()
 		time.Sleep(10 * lease)
 		synctest.Wait()
-		if lost.Life() == 0 || len(tr.registry.Members()) != size {
+		if lost.Incarnation() == 0 || len(tr.registry.Members()) != size {
 			t.Error("it does not join again")
 		}
 
@@ -119,8 +119,8 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		time.Sleep(10 * lease)
 		synctest.Wait()
 		for _, n := range tr.nodes[:2] {
-			if l := n.life.Load(); l.patience() != lease {
-				t.Errorf("node %d is patient for %v", n.ID(), l.patience())
+			if inc := n.inc.Load(); inc.patience() != lease {
+				t.Errorf("node %d is patient for %v", n.ID(), inc.patience())
 			}
 		}
 	})
@@ -138,7 +138,7 @@ func TestPaceIsTakenAlong(t *testing.T) {
 		tr.setup(0)
 		tr.registry.Close()
 		for _, n := range tr.nodes {
-			n.life.Load().pace.Store(5)
+			n.inc.Load().pace.Store(5)
 		}
 		tr.restart(WithLease(lease))
 		r := tr.registry

@@ -15,20 +15,20 @@ import (
 // waited for. [Node.ReadyNow] does not wait at all.
 func (n *Node) Ready(ctx context.Context) error {
 	for {
-		l := n.life.Load()
-		why := n.notReady(l)
+		inc := n.inc.Load()
+		why := n.notReady(inc)
 		if why != nil && !n.isEnding() {
 			select {
-			case <-l.ready:
-			case <-l.ctx.Done():
+			case <-inc.ready:
+			case <-inc.ctx.Done():
 			case <-n.parting:
 			case <-ctx.Done():
 			}
-			if why = n.notReady(l); why != nil && l.ctx.Err() != nil && !n.isEnding() { // it joins again
-				if n.await(ctx, func() bool { return n.life.Load() != l || n.leaving }) == nil {
+			if why = n.notReady(inc); why != nil && inc.ctx.Err() != nil && !n.isEnding() { // it joins again
+				if n.await(ctx, func() bool { return n.inc.Load() != inc || n.leaving }) == nil {
 					continue
 				}
-				why = n.notReady(n.life.Load())
+				why = n.notReady(n.inc.Load())
 			}
 		}
 		switch {
@@ -51,9 +51,9 @@ func (n *Node) isEnding() bool {
 
 // ReadyNow says whether the node is ready, without waiting: nil if it is, as of
 // [Node.Ready]; else the error says why not. It is for probes. A node whose registry is
-// away stays ready, since messages flow on; see [Node.Lost].
+// away stays ready, since messages flow on; see [Node.Disconnected].
 func (n *Node) ReadyNow() error {
-	if why := n.notReady(n.life.Load()); why != nil {
+	if why := n.notReady(n.inc.Load()); why != nil {
 		return fmt.Errorf("ringdht: node %d: %w", n.ID(), why)
 	}
 	return nil
@@ -62,7 +62,7 @@ func (n *Node) ReadyNow() error {
 // notSet is the error of a call that needs a routing table, when the node has none yet: on a
 // live ring it will have one in a moment, before the set-up it will not.
 func (n *Node) notSet() error {
-	if why := n.notReady(n.life.Load()); why != nil {
+	if why := n.notReady(n.inc.Load()); why != nil {
 		return why
 	}
 	return fmt.Errorf("%w: the node has been taken in just now: try again", ErrNotReady)
@@ -70,7 +70,7 @@ func (n *Node) notSet() error {
 
 // notReady says why a life is not ready, nil if it is. Of what is missing it names what
 // has to happen first.
-func (n *Node) notReady(l *life) error {
+func (n *Node) notReady(inc *incarnation) error {
 	n.mu.Lock()
 	leaving, closed := n.leaving, n.closed
 	lost := false
@@ -85,16 +85,16 @@ func (n *Node) notReady(l *life) error {
 		return ErrClosed
 	case leaving:
 		return fmt.Errorf("%w: it is leaving", ErrNotMember)
-	case l.ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", ErrNotReady, context.Cause(l.ctx))
-	case l.isReady():
+	case inc.ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", ErrNotReady, context.Cause(inc.ctx))
+	case inc.isReady():
 		return nil
 	case lost:
 		return fmt.Errorf("%w: %w: the node looks for it", ErrNotReady, n.whyLost())
 	}
-	local, why := l.local.Load(), l.failure.Load()
+	local, why := inc.local.Load(), inc.failure.Load()
 	switch {
-	case local.Epoch == 0 && l.self.Epoch == 0:
+	case local.Epoch == 0 && inc.self.Epoch == 0:
 		return fmt.Errorf("%w: it has not been set up: run Setup (setup-overlay) at the registry", ErrNotReady)
 	case local.Epoch == 0:
 		return fmt.Errorf("%w: the ring is live, and the registry has not taken this node in yet: wait", ErrNotReady)

@@ -36,7 +36,7 @@ func TestWhatIsSoWinsOverAnEndedContext(t *testing.T) {
 	waits := map[string]func(ctx context.Context) error{
 		"Ready":         a.Ready,
 		"ReadyNow":      func(context.Context) error { return a.ReadyNow() },
-		"Found":         a.Found,
+		"Found":         a.WaitConnected,
 		"Flush":         func(ctx context.Context) error { return a.Flush(ctx) },
 		"Flush of one":  func(ctx context.Context) error { return a.Flush(ctx, b.ID()) },
 		"Trace to self": func(ctx context.Context) error { _, err := a.Trace(ctx, a.ID()); return err },
@@ -86,8 +86,11 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 	a, to := nodes[0], nodes[1].ID()
 	before, epoch := tr.registry.Snapshot(), tr.registry.Epoch()
 	calls := map[string]func(ctx context.Context) error{
-		"Setup":      func(ctx context.Context) error { _, err := tr.registry.Setup(ctx, 1); return err },
-		"Run":        func(ctx context.Context) error { _, err := tr.registry.Run(ctx, Traffic{Messages: 1}); return err },
+		"Setup": func(ctx context.Context) error { _, err := tr.registry.Setup(ctx, 1); return err },
+		"Run": func(ctx context.Context) error {
+			_, err := tr.registry.RunTraffic(ctx, Traffic{Messages: 1})
+			return err
+		},
 		"Listen":     func(ctx context.Context) error { _, err := tr.registry.Listen(ctx, "registry:0"); return err },
 		"TCP.Listen": func(ctx context.Context) error { _, err := TCP{}.Listen(ctx, "127.0.0.1:0"); return err },
 		"Trace":      func(ctx context.Context) error { _, err := tr.registry.Trace(ctx, a.ID(), to); return err },
@@ -158,7 +161,7 @@ func TestNotReadySaysWhatIsMissing(t *testing.T) {
 		t.Error(err)
 	}
 	net.Cut("n2", "registry")
-	<-late.Lost()
+	<-late.Disconnected()
 	says(late, ErrRegistryLost, "the node looks for it")
 	if err := late.ReadyNow(); !errors.Is(err, ErrNotReady) {
 		t.Error(err)
@@ -166,12 +169,12 @@ func TestNotReadySaysWhatIsMissing(t *testing.T) {
 
 	// A ready node stays ready without its registry, and is not when it has left.
 	net.Cut("n0", "registry")
-	<-a.Lost()
+	<-a.Disconnected()
 	if err := a.ReadyNow(); err != nil {
 		t.Error(err)
 	}
 	net.Heal()
-	if err := errors.Join(a.Found(tr.ctx()), a.Leave(tr.ctx())); err != nil {
+	if err := errors.Join(a.WaitConnected(tr.ctx()), a.Leave(tr.ctx())); err != nil {
 		t.Fatal(err)
 	}
 	for range often {
@@ -340,10 +343,10 @@ func TestWhySendIsTooEarly(t *testing.T) {
 	if why := b.notSet(); !errors.Is(why, ErrNotReady) || !strings.Contains(why.Error(), "try again") {
 		t.Errorf("of a node that is ready meanwhile the error is %v", why)
 	}
-	fresh := &life{self: b.life.Load().self, ready: make(chan struct{}), ctx: t.Context()}
+	fresh := &incarnation{self: b.inc.Load().self, ready: make(chan struct{}), ctx: t.Context()}
 	fresh.local.Store(&membership.Local{}) // as it was before it was taken in
 	var newcomer Node
-	newcomer.life.Store(fresh)
+	newcomer.inc.Store(fresh)
 	if why := newcomer.notSet(); !errors.Is(why, ErrNotReady) || !strings.Contains(why.Error(), "the ring is live") {
 		t.Errorf("a newcomer's error is %v", why)
 	}

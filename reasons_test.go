@@ -80,7 +80,7 @@ func TestRefusedForGood(t *testing.T) {
 				t.Errorf("%d lines with the reason:\n%s", got, log.b.String())
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			for what, err := range map[string]error{"Found": n.Found(ctx), "Ready": n.Ready(ctx)} {
+			for what, err := range map[string]error{"Found": n.WaitConnected(ctx), "Ready": n.Ready(ctx)} {
 				if !errors.Is(err, ErrRegistryLost) || !errors.Is(err, ErrHandshake) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), says) {
 					t.Errorf("%s: %v", what, err)
 				}
@@ -89,7 +89,7 @@ func TestRefusedForGood(t *testing.T) {
 			r.Close()
 			// The next outage tells its reasons anew.
 			tr.restart()
-			if err := n.Found(tr.ctx()); err != nil {
+			if err := n.WaitConnected(tr.ctx()); err != nil {
 				t.Fatal(err)
 			}
 			if err := n.whyLost(); err != ErrRegistryLost {

@@ -242,8 +242,8 @@ func TestHandshakeMismatch(t *testing.T) {
 		t.Errorf("linking to a registry: %v", err)
 	}
 	for _, h := range []wire.Hello{
-		{Role: wire.RoleLink, To: n.life.Load().self.ID + 1, ToLife: n.life.Load().self.Life},
-		{Role: wire.RoleLink, To: n.life.Load().self.ID, ToLife: n.life.Load().self.Life - 1},
+		{Role: wire.RoleLink, To: n.inc.Load().self.ID + 1, ToLife: n.inc.Load().self.Life},
+		{Role: wire.RoleLink, To: n.inc.Load().self.ID, ToLife: n.inc.Load().self.Life - 1},
 	} {
 		if _, _, err := c.dial(tr.ctx(), n.addr, h); !errors.Is(err, ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
 			t.Errorf("linking to another life: %v", err)
@@ -286,7 +286,7 @@ func TestClosingBlamesNobody(t *testing.T) {
 	r := tr.registry
 	r.mu.Lock()
 	before := len(r.events)
-	self := tr.nodes[0].life.Load().self
+	self := tr.nodes[0].inc.Load().self
 	r.members.Leave(r.now(), ring.Ref{ID: self.ID, Life: self.Life}) // it is about to go
 	r.mu.Unlock()
 	r.Close()

@@ -26,7 +26,7 @@ func (r *Registry) note(e membership.Effect) {
 	if !news {
 		return
 	}
-	event := Event{Kind: kind, Node: Peer{ID(e.Ref.ID), e.Addr}, Life: e.Ref.Life, Why: e.Why}
+	event := Event{Kind: kind, Node: Peer{ID(e.Ref.ID), e.Addr}, Incarnation: e.Ref.Life, Why: e.Why}
 	if e.Other.ID != 0 || e.Other.Life != 0 {
 		event.Other.ID = ID(e.Other.ID)
 		if m, ok := r.members.Holder(e.Other.ID); ok && m.Life == e.Other.Life {
@@ -62,8 +62,8 @@ func (e Event) level() slog.Level {
 
 func (e Event) attrs() []slog.Attr {
 	attrs := make([]slog.Attr, 0, 5)
-	if e.Life != 0 {
-		attrs = append(attrs, slog.Any("node", e.Node), slog.Uint64("life", e.Life))
+	if e.Incarnation != 0 {
+		attrs = append(attrs, slog.Any("node", e.Node), slog.Uint64("incarnation", e.Incarnation))
 	}
 	attrs = append(attrs, slog.Uint64("epoch", e.Epoch))
 	if e.Kind == EventDegraded || e.Kind == EventMended {

@@ -20,7 +20,7 @@ type Traffic struct {
 	// random int32. At least 4; 0 means 4.
 	Payload int
 	// Progress, if not nil, is called about once a second during the run, from the
-	// goroutine that called Run, with the messages sent so far and in all.
+	// goroutine that called RunTraffic, with the messages sent so far and in all.
 	Progress func(sent, total int64)
 }
 
@@ -99,7 +99,7 @@ func refs(members []ring.Member) map[ring.Ref]struct{} {
 // maxMessages is how many messages a node may be asked to send: days of work.
 const maxMessages = 1 << 40
 
-// Run makes every node that takes part ([WithTraffic]) send messages to the
+// RunTraffic makes every node that takes part ([WithTraffic]) send messages to the
 // others, waits until all of them have been delivered, and returns the account.
 // The nodes' counters for runs start from zero again after it.
 //
@@ -110,7 +110,7 @@ const maxMessages = 1 << 40
 // run goes on without an account, and another one can be started when it is over; until
 // then the error matches [ErrBusy]. It matches [ErrNotReady] when the overlay is not ready,
 // and says what is missing.
-func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
+func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*Summary, error) {
 	if t.Payload == 0 {
 		t.Payload = 4
 	}
@@ -146,7 +146,7 @@ func (r *Registry) Run(ctx context.Context, t Traffic) (*Summary, error) {
 	}
 }
 
-// account is what [Registry.Run] returns of a run that conduct has ended with err.
+// account is what [Registry.RunTraffic] returns of a run that conduct has ended with err.
 func (u *run) account(err error) (*Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: traffic run %d: %w", u.number, err)

@@ -115,7 +115,7 @@ func (r *Registry) Snapshot() *Snapshot {
 	for i, m := range members {
 		status := &s.Members[i]
 		status.State = states[r.members.State(m.Ref())]
-		status.NodeStatus = NodeStatus{Peer: peer(m), Life: m.Life, Hops: []int64{}, Latency: Histogram{Counts: []int64{}}, Links: []LinkStatus{}}
+		status.NodeStatus = NodeStatus{Peer: peer(m), Incarnation: m.Life, Hops: []int64{}, Latency: Histogram{Counts: []int64{}}, Links: []LinkStatus{}}
 		if f := r.records[m.Ref()]; f != nil {
 			status.Joined, status.Heard = f.joined, f.heard
 			if f.status != nil {

@@ -15,7 +15,7 @@ func TestRestartWithGrace(t *testing.T) {
 	tr.setup(2)
 	tr.registry.Close()
 	for _, n := range tr.nodes {
-		<-n.Lost()
+		<-n.Disconnected()
 	}
 	tr.restart(WithLease(time.Second), WithGrace(time.Second))
 	if err := tr.registry.WaitMembers(tr.ctx(), 4); err != nil {

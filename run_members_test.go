@@ -38,7 +38,7 @@ func TestTaskThatCannotBeRead(t *testing.T) {
 		n := tr.join(nil, WithTraffic(), WithCodec(c))
 		tr.setup(0)
 		for run := range int64(3) {
-			s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 10})
+			s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 10})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestTaskThatCannotBeRead(t *testing.T) {
 			}
 		}
 		select {
-		case <-n.Lost():
+		case <-n.Disconnected():
 			t.Error("it has lost its registry")
 		default:
 		}
@@ -75,7 +75,7 @@ func TestMemberThatHangsUpOnRuns(t *testing.T) {
 		n := tr.join(nil, WithTraffic(), WithCodec(c))
 		tr.setup(0)
 		start := time.Now()
-		s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 10})
+		s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestMemberThatComesBackDuringARun(t *testing.T) {
 	}
 	tr.setup(0)
 	r, n := tr.registry, tr.nodes[1]
-	ref := ring.Ref{ID: uint64(n.ID()), Life: n.Life()}
+	ref := ring.Ref{ID: uint64(n.ID()), Life: n.Incarnation()}
 	net.Hold("registry", "n0") // the run waits for it
 	net.Hold("n1", "n2")       // n1 too
 	done := tr.start(Traffic{Messages: 100})
@@ -116,7 +116,7 @@ func TestMemberThatComesBackDuringARun(t *testing.T) {
 		r.mu.Lock()
 		s := r.sessions[ref]
 		r.mu.Unlock()
-		for n.life.Load().traffic.latest() == 0 {
+		for n.inc.Load().traffic.latest() == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		n.hangUp()
@@ -140,9 +140,9 @@ func TestTaskOfManyMessages(t *testing.T) {
 	tr.setup(0)
 	r, n := tr.registry, tr.nodes[0]
 	r.mu.Lock()
-	s := r.sessions[ring.Ref{ID: uint64(n.ID()), Life: n.Life()}]
+	s := r.sessions[ring.Ref{ID: uint64(n.ID()), Life: n.Incarnation()}]
 	r.mu.Unlock()
-	lost := n.Lost()
+	lost := n.Disconnected()
 	for run, messages := range []int64{math.MaxInt32 + 1, maxMessages, math.MaxInt64} {
 		before := n.Status().Counters.Sent
 		s.conn.Send(control.TypeTask, control.Task{Run: uint64(run + 1), Messages: messages, Payload: 4})
@@ -155,7 +155,7 @@ func TestTaskOfManyMessages(t *testing.T) {
 		}
 	}
 	s.conn.Send(control.TypeTask, control.Task{Run: 9, Messages: 1, Payload: math.MaxInt64}) // answered, with an error
-	for n.life.Load().traffic.latest() < 9 {
+	for n.inc.Load().traffic.latest() < 9 {
 		time.Sleep(time.Millisecond)
 	}
 	r.mu.Lock()
@@ -179,14 +179,14 @@ func TestNodeThatClosesDuringARun(t *testing.T) {
 	}
 	tr.setup(1)
 	r, n := tr.registry, tr.nodes[1]
-	ref := ring.Ref{ID: uint64(n.ID()), Life: n.Life()}
+	ref := ring.Ref{ID: uint64(n.ID()), Life: n.Incarnation()}
 	net.Hold("n1", "n2") // all that it sends goes there
 	done := tr.start(Traffic{Messages: 1000})
-	for n.life.Load().traffic.latest() == 0 {
+	for n.inc.Load().traffic.latest() == 0 {
 		time.Sleep(time.Millisecond)
 	}
 	n.stop(ErrClosed) // as Close begins
-	traffic := n.life.Load().traffic
+	traffic := n.inc.Load().traffic
 	traffic.mu.Lock()
 	for traffic.running {
 		traffic.idle.Wait()

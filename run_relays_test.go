@@ -26,7 +26,7 @@ func (tr *testRing) start(tf Traffic) <-chan *Summary {
 	tr.t.Helper()
 	done := make(chan *Summary, 1)
 	go func() {
-		s, err := tr.registry.Run(tr.ctx(), tf)
+		s, err := tr.registry.RunTraffic(tr.ctx(), tf)
 		if err != nil && !errors.Is(err, ErrClosed) {
 			tr.t.Error(err)
 		}
@@ -176,10 +176,10 @@ func TestMessagesOfAnAbandonedRun(t *testing.T) {
 		r.mu.Unlock()
 		for run := first; run < first+2; run++ { // of registries that are gone
 			for _, n := range tr.nodes {
-				l := n.life.Load()
-				l.traffic.run(control.Task{Run: run, Messages: int64(100 * (first + 1 - run)), Payload: 4}, l.local.Load())
+				inc := n.inc.Load()
+				inc.traffic.run(control.Task{Run: run, Messages: int64(100 * (first + 1 - run)), Payload: 4}, inc.local.Load())
 				if run == first {
-					l.traffic.lose(l.local.Load().Others[0], trafficPort(run), make([]byte, 4), true)
+					inc.traffic.lose(inc.local.Load().Others[0], trafficPort(run), make([]byte, 4), true)
 				}
 			}
 		}

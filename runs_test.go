@@ -23,7 +23,7 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 	tr.setup(2)
 	done := make(chan *Summary)
 	go func() {
-		s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: messages})
+		s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: messages})
 		if err != nil {
 			t.Error(err)
 		}
@@ -73,7 +73,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 			}
 			done := make(chan *Summary, 1)
 			go func() {
-				s, err := r.Run(tr.ctx(), Traffic{Messages: 500})
+				s, err := r.RunTraffic(tr.ctx(), Traffic{Messages: 500})
 				if err != nil {
 					t.Error(err)
 				}
@@ -91,7 +91,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 					t.Error(err)
 				}
 			} else {
-				leaver.life.Load().traffic.awaitQuit()
+				leaver.inc.Load().traffic.awaitQuit()
 				select {
 				case s := <-done:
 					t.Fatalf("the run did not wait for the node to leave: %s", s.Verdict())
@@ -135,10 +135,10 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 	}
 	left := make(chan error, 1)
 	go func() { left <- leaver.Leave(tr.ctx()) }()
-	leaver.life.Load().traffic.awaitQuit()
+	leaver.inc.Load().traffic.awaitQuit()
 	done := make(chan *Summary, 1)
 	go func() {
-		s, err := r.Run(tr.ctx(), Traffic{Messages: 500})
+		s, err := r.RunTraffic(tr.ctx(), Traffic{Messages: 500})
 		if err != nil {
 			t.Error(err)
 		}
@@ -167,11 +167,11 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 	}
 	tr.setup(2)
 	leaver, r := tr.nodes[0], tr.registry
-	slow := tr.nodes[2].life.Load().self
+	slow := tr.nodes[2].inc.Load().self
 	done := make(chan *Summary, 1)
 	net.Hold("n2", "registry") // what it reports does not arrive
 	go func() {
-		s, err := r.Run(tr.ctx(), Traffic{Messages: 500})
+		s, err := r.RunTraffic(tr.ctx(), Traffic{Messages: 500})
 		if err != nil {
 			t.Error(err)
 		}
@@ -180,7 +180,7 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 	if err := r.await(tr.ctx(), func() bool { return r.run != nil && len(r.run.sending) == 1 }); err != nil {
 		t.Fatal(err)
 	}
-	st := tr.nodes[2].life.Load().traffic
+	st := tr.nodes[2].inc.Load().traffic
 	st.mu.Lock()
 	for st.finished.Run == 0 {
 		st.idle.Wait()
@@ -195,7 +195,7 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 	}
 	left := make(chan error, 1)
 	go func() { left <- leaver.Leave(tr.ctx()) }()
-	leaver.life.Load().traffic.awaitQuit()
+	leaver.inc.Load().traffic.awaitQuit()
 	net.Heal()
 	if err := <-left; err != nil {
 		t.Error(err)
@@ -229,7 +229,7 @@ func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 		net.Hold("registry", "n0")
 		done := make(chan *Summary)
 		go func() {
-			s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 100})
+			s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 100})
 			if err != nil {
 				t.Error(err)
 			}
@@ -272,7 +272,7 @@ func TestDeathAfterTheSummary(t *testing.T) {
 	}
 	tr.setup(0)
 	r := tr.registry
-	ref := tr.nodes[0].life.Load().self
+	ref := tr.nodes[0].inc.Load().self
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 4 {
@@ -293,7 +293,7 @@ func TestDeathAfterTheSummary(t *testing.T) {
 		})
 	}
 	for range 300 {
-		s, err := r.Run(tr.ctx(), Traffic{Messages: 10})
+		s, err := r.RunTraffic(tr.ctx(), Traffic{Messages: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +314,7 @@ func TestRunAfterRestart(t *testing.T) {
 		tr.join(nil, WithTraffic())
 	}
 	tr.setup(0)
-	go tr.registry.Run(tr.ctx(), Traffic{Messages: 300000})
+	go tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 300000})
 	for tr.nodes[0].Status().Counters.Sent < 1000 {
 		time.Sleep(time.Millisecond)
 	}
@@ -323,7 +323,7 @@ func TestRunAfterRestart(t *testing.T) {
 	tr.registry.WaitMembers(tr.ctx(), 4)
 	tr.settled()
 	for range 200 {
-		s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 10})
+		s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 10})
 		if errors.Is(err, ErrBusy) {
 			time.Sleep(50 * time.Millisecond)
 			continue

@@ -96,14 +96,14 @@ const (
 
 // Event is something that happened in the ring.
 type Event struct {
-	Seq   uint64    `json:"seq"` // 1 for a registry's first, then one more for each
-	Time  time.Time `json:"time"`
-	Kind  EventKind `json:"kind"`
-	Epoch uint64    `json:"epoch"`
-	Node  Peer      `json:"node"`  // whom it happened to, if it was to a node
-	Life  uint64    `json:"life"`  // its incarnation
-	Other Peer      `json:"other"` // the node that Node cannot reach, or can again
-	Why   string    `json:"why"`
+	Seq         uint64    `json:"seq"` // 1 for a registry's first, then one more for each
+	Time        time.Time `json:"time"`
+	Kind        EventKind `json:"kind"`
+	Epoch       uint64    `json:"epoch"`
+	Node        Peer      `json:"node"`        // whom it happened to, if it was to a node
+	Incarnation uint64    `json:"incarnation"` // its incarnation
+	Other       Peer      `json:"other"`       // the node that Node cannot reach, or can again
+	Why         string    `json:"why"`
 }
 
 // EventKind says what happened.

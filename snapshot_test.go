@@ -72,7 +72,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		for i, m := range s.Members {
 			n := tr.nodes[slices.IndexFunc(tr.nodes, func(n *Node) bool { return n.ID() == m.ID })]
-			if m.State != StateActive || m.Life != n.Life() || m.Counters != n.Status().Counters || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
+			if m.State != StateActive || m.Incarnation != n.Incarnation() || m.Counters != n.Status().Counters || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
 				t.Errorf("member %d: %+v", i, m)
 			}
 			if m.Links[0].To != m.Entries[0] || !m.Links[0].Up || m.Links[0].Bytes == 0 || m.Limits.Streams != n.cfg.limits.Streams || m.Epoch != s.Epoch || m.Members != 5 {
@@ -112,7 +112,7 @@ func TestSnapshot(t *testing.T) {
 		if s.Total.Sent != before.Sent || s.Total.Delivered != before.Delivered || s.Total.Relayed != before.Relayed || len(s.Members) != 4 {
 			t.Errorf("totals %+v after one has left, %+v before", s.Total, before)
 		}
-		if e := s.Events[len(s.Events)-1]; e.Kind != EventLeft || e.Node != tr.nodes[2].Peer() || e.Life != tr.nodes[2].Life() {
+		if e := s.Events[len(s.Events)-1]; e.Kind != EventLeft || e.Node != tr.nodes[2].Peer() || e.Incarnation != tr.nodes[2].Incarnation() {
 			t.Errorf("the last event: %+v", e)
 		}
 	})
@@ -148,11 +148,11 @@ func TestHeartbeatsSayWhatIsNew(t *testing.T) {
 		n := tr.join(nil)
 		time.Sleep(2500 * time.Millisecond)
 		synctest.Wait()
-		l := n.life.Load()
-		if b := l.heartbeat(n.ctl.Load()); len(b.Status) != 0 {
+		inc := n.inc.Load()
+		if b := inc.heartbeat(n.ctl.Load()); len(b.Status) != 0 {
 			t.Errorf("again: %+v", b.Status)
 		}
-		if b := l.heartbeat(nil); len(b.Status) != 1 { // over another connection
+		if b := inc.heartbeat(nil); len(b.Status) != 1 { // over another connection
 			t.Error("a new connection does not begin with everything")
 		}
 		s := tr.registry.Snapshot()
@@ -184,7 +184,7 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 	tr := newTestRing(t, NewMemoryNetwork(1), WithCodec(c))
 	n := tr.join(nil)
 	tr.setup(0)
-	l := n.life.Load()
+	inc := n.inc.Load()
 	send := func() { // which changes what there is to say
 		if err := n.Cast(tr.ctx(), n.ID(), nil); err != nil {
 			t.Error(err)
@@ -193,11 +193,11 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 	send()
 	c.armed.Store(true)
 	var beats sync.WaitGroup
-	beats.Go(l.sayAlive)
+	beats.Go(inc.sayAlive)
 	<-c.began
 	send()
 	second := make(chan struct{})
-	beats.Go(func() { l.sayAlive(); close(second) })
+	beats.Go(func() { inc.sayAlive(); close(second) })
 	select {
 	case <-second:
 	case <-time.After(20 * time.Millisecond): // it waits for the first, as it should
@@ -205,9 +205,9 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 	close(c.goOn)
 	beats.Wait()
 	answered := func() bool {
-		l.pulse.mu.Lock()
-		defer l.pulse.mu.Unlock()
-		return len(l.pulse.waiting) == 0
+		inc.pulse.mu.Lock()
+		defer inc.pulse.mu.Unlock()
+		return len(inc.pulse.waiting) == 0
 	}
 	for !answered() {
 		time.Sleep(time.Millisecond)

@@ -43,7 +43,7 @@ func TestStarvedProcess(t *testing.T) {
 	tr.setup(0)
 	lives := make(map[*Node]uint64)
 	for _, n := range tr.nodes {
-		lives[n] = n.Life()
+		lives[n] = n.Incarnation()
 	}
 	stop := make(chan struct{})
 	hogs := *starvedHogs
@@ -68,7 +68,7 @@ func TestStarvedProcess(t *testing.T) {
 	tr.settled()
 	dead := 0
 	for _, n := range tr.nodes {
-		if n.Life() != lives[n] {
+		if n.Incarnation() != lives[n] {
 			dead++
 		}
 	}

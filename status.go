@@ -12,10 +12,10 @@ import (
 // with its heartbeats to its registry, which shows it in a [Snapshot].
 type NodeStatus struct {
 	Peer
-	Life     uint64   `json:"life"`
-	Epoch    uint64   `json:"epoch"`   // of its table, 0 before the overlay is set up
-	Members  int      `json:"members"` // of the ring, as far as it has heard; before the set-up, when it joined
-	Counters Counters `json:"counters"`
+	Incarnation uint64   `json:"incarnation"`
+	Epoch       uint64   `json:"epoch"`   // of its table, 0 before the overlay is set up
+	Members     int      `json:"members"` // of the ring, as far as it has heard; before the set-up, when it joined
+	Counters    Counters `json:"counters"`
 	// Hops counts the messages delivered here by the links that they crossed: none,
 	// one, two and so on. The last of MaxHopCount + 1 numbers counts all that crossed
 	// more as well; zeros at the end are left out.
@@ -90,22 +90,22 @@ var (
 )
 
 // Status says how the node is in its present life.
-func (n *Node) Status() NodeStatus { return n.life.Load().status() }
+func (n *Node) Status() NodeStatus { return n.inc.Load().status() }
 
-func (l *life) status() NodeStatus {
-	p := l.plane.Status()
-	local, table := l.local.Load(), l.table.Load()
+func (inc *incarnation) status() NodeStatus {
+	p := inc.plane.Status()
+	local, table := inc.local.Load(), inc.table.Load()
 	members := local.Members
 	if members == 0 {
-		members = control.Int(l.self.Members)
+		members = control.Int(inc.self.Members)
 	}
 	s := NodeStatus{
-		Peer: Peer{ID(l.self.ID), l.n.address()}, Life: l.self.Life, Epoch: table.Epoch(), Members: members,
+		Peer: Peer{ID(inc.self.ID), inc.n.address()}, Incarnation: inc.self.Life, Epoch: table.Epoch(), Members: members,
 		Counters: countersOf(p.Counters), Hops: untilZeros(p.Hops[:]),
 		Latency: Histogram{untilZeros(p.Latency[:]), p.LatencySum},
 		Links:   make([]LinkStatus, 0, table.Len()),
 		Streams: StreamStatus{p.Outgoing, p.Incoming, p.InFlight, p.Window},
-		Limits:  l.n.cfg.limits,
+		Limits:  inc.n.cfg.limits,
 	}
 	at := make(map[ID]plane.LinkStatus, len(p.Links))
 	for _, link := range p.Links {

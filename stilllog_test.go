@@ -130,12 +130,12 @@ func lifeOfARing(t *testing.T, shared []Option) string {
 	tr.registry.Close()
 	say(1500*time.Millisecond, "the registry has closed")
 	for _, n := range tr.nodes {
-		<-n.Lost()
+		<-n.Disconnected()
 	}
 	tr.exchange(tr.nodes...)
 	tr.restart(registryOpts...)
 	for _, n := range tr.nodes {
-		if err := n.Found(tr.ctx()); err != nil {
+		if err := n.WaitConnected(tr.ctx()); err != nil {
 			t.Fatal(err)
 		}
 	}

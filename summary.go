@@ -163,9 +163,9 @@ const maxDiscrepancies = 10
 func (u *run) settle(rows map[ring.Ref]*NodeSummary) (wrong []string) {
 	type pair struct{ from, to ring.Ref }
 	type count struct{ sent, received control.Pair }
-	lives := make(map[uint64]ring.Ref, len(u.nodes))
+	incarnations := make(map[uint64]ring.Ref, len(u.nodes))
 	for _, m := range u.nodes {
-		lives[m.ID] = m.Ref()
+		incarnations[m.ID] = m.Ref()
 	}
 	counts := make(map[pair]*count)
 	at := func(p pair) *count {
@@ -179,10 +179,10 @@ func (u *run) settle(rows map[ring.Ref]*NodeSummary) (wrong []string) {
 			continue
 		}
 		for _, c := range p.Sent {
-			at(pair{ref, lives[c.ID]}).sent = c
+			at(pair{ref, incarnations[c.ID]}).sent = c
 		}
 		for _, c := range p.Received {
-			at(pair{lives[c.ID], ref}).received = c
+			at(pair{incarnations[c.ID], ref}).received = c
 		}
 	}
 	var off []pair

@@ -173,7 +173,7 @@ func (tr *testRing) setup(k int, opts ...SetupOption) Audit {
 // run starts a traffic run and demands that it is exact.
 func (tr *testRing) run(tf Traffic) *Summary {
 	tr.t.Helper()
-	s, err := tr.registry.Run(tr.ctx(), tf)
+	s, err := tr.registry.RunTraffic(tr.ctx(), tf)
 	if err != nil {
 		tr.t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func TestOutOfSight(t *testing.T) {
 	for _, back := range []bool{true, false} {
 		timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 			n := tr.nodes[1]
-			life := n.Life()
+			life := n.Incarnation()
 			net.Hold("registry", "n1") // probes hang
 			net.Hold("n1", "registry")
 			n.ctl.Load().Close()
@@ -93,12 +93,12 @@ func TestOutOfSight(t *testing.T) {
 			if back {
 				time.Sleep(lease / 2)
 				net.Heal()
-				if err := n.Found(tr.ctx()); err != nil {
+				if err := n.WaitConnected(tr.ctx()); err != nil {
 					t.Error(err)
 				}
 				time.Sleep(2 * lease)
-				if n.Life() != life || len(tr.registry.Members()) != 6 {
-					t.Errorf("life %d, was %d; %v", n.Life(), life, tr.registry.Members())
+				if n.Incarnation() != life || len(tr.registry.Members()) != 6 {
+					t.Errorf("life %d, was %d; %v", n.Incarnation(), life, tr.registry.Members())
 				}
 				tr.exchange(tr.nodes...)
 				return
@@ -118,7 +118,7 @@ func TestNodesKnockOften(t *testing.T) {
 		tr.registry.Close()
 		time.Sleep(10 * time.Minute)
 		tr.exchange(tr.nodes...)
-		if n := len(tr.nodes[0].life.Load().pulse.waiting); n > maxWaiting {
+		if n := len(tr.nodes[0].inc.Load().pulse.waiting); n > maxWaiting {
 			t.Errorf("%d beats are remembered that nobody answered", n)
 		}
 		tr.restart(WithLease(lease))
@@ -139,7 +139,7 @@ func TestGrace(t *testing.T) {
 	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 		tr.registry.Close()
 		for _, n := range tr.nodes {
-			<-n.Lost()
+			<-n.Disconnected()
 		}
 		net.Hold("n5", "registry")
 		tr.restart(WithLease(lease))
@@ -148,7 +148,7 @@ func TestGrace(t *testing.T) {
 			t.Fatal(err)
 		}
 		late := tr.nodes[5]
-		life := late.Life()
+		life := late.Incarnation()
 		joined := make(chan *Node)
 		go func() {
 			n, err := Join(tr.ctx(), tr.addr, nil, WithTransport(net.Host("newcomer")))
@@ -167,8 +167,8 @@ func TestGrace(t *testing.T) {
 		took(t, "all that", start, 2*lease+lease/2)
 		tr.nodes = append(tr.nodes, n)
 		tr.settled()
-		if late.Life() != life || len(tr.registry.Members()) != 7 {
-			t.Errorf("life %d, was %d; %v", late.Life(), life, tr.registry.Members())
+		if late.Incarnation() != life || len(tr.registry.Members()) != 7 {
+			t.Errorf("life %d, was %d; %v", late.Incarnation(), life, tr.registry.Members())
 		}
 		tr.exchange(tr.nodes...)
 		tr.registry.Close()
@@ -180,10 +180,10 @@ func TestLateForTheGrace(t *testing.T) {
 	timed(t, 0, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 		tr.registry.Close()
 		for _, n := range tr.nodes {
-			<-n.Lost()
+			<-n.Disconnected()
 		}
 		late := tr.nodes[5]
-		life := late.Life()
+		life := late.Incarnation()
 		net.Hold("n5", "registry")
 		tr.restart(WithLease(lease))
 		tr.settled()
@@ -191,7 +191,7 @@ func TestLateForTheGrace(t *testing.T) {
 			t.Errorf("%d members", n)
 		}
 		net.Heal()
-		if err := late.await(tr.ctx(), func() bool { return late.Life() != life }); err != nil {
+		if err := late.await(tr.ctx(), func() bool { return late.Incarnation() != life }); err != nil {
 			t.Fatal(err)
 		}
 		if err := late.Ready(tr.ctx()); err != nil {
@@ -318,7 +318,7 @@ func TestHalfAgainstHalf(t *testing.T) {
 		timed(t, k, six, func(t *testing.T, tr *testRing, net *MemoryNetwork) {
 			lives := make(map[*Node]uint64)
 			for _, n := range tr.nodes {
-				lives[n] = n.Life()
+				lives[n] = n.Incarnation()
 			}
 			net.Partition([]string{"registry", "n0", "n2", "n4"}, []string{"n1", "n3", "n5"})
 			here, there := []*Node{tr.nodes[0], tr.nodes[2], tr.nodes[4]}, []*Node{tr.nodes[1], tr.nodes[3], tr.nodes[5]}
@@ -333,7 +333,7 @@ func TestHalfAgainstHalf(t *testing.T) {
 			}
 			net.Heal()
 			for _, n := range there {
-				if err := n.await(tr.ctx(), func() bool { return n.Life() != lives[n] }); err != nil {
+				if err := n.await(tr.ctx(), func() bool { return n.Incarnation() != lives[n] }); err != nil {
 					t.Fatal(err)
 				}
 				if err := n.Ready(tr.ctx()); err != nil {
@@ -341,7 +341,7 @@ func TestHalfAgainstHalf(t *testing.T) {
 				}
 			}
 			for _, n := range here {
-				if n.Life() != lives[n] {
+				if n.Incarnation() != lives[n] {
 					t.Errorf("node %d was evicted", n.ID())
 				}
 			}
@@ -365,12 +365,12 @@ func TestIDGivenAway(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		silent := tr.nodes[2]
-		life := silent.Life()
+		life := silent.Incarnation()
 		net.Hold("n2", "")
 		tr.gone(30)
 		heir := tr.join(nil, WithID(30))
 		net.Heal()
-		if err := silent.await(tr.ctx(), func() bool { return silent.Life() != life }); err != nil {
+		if err := silent.await(tr.ctx(), func() bool { return silent.Incarnation() != life }); err != nil {
 			t.Fatal(err)
 		}
 		if err := silent.Ready(tr.ctx()); err != nil {

@@ -19,7 +19,7 @@ import (
 // first message on, whether or not this node has heard of the run yet: others may
 // have started earlier. The port of a message says which run it is of.
 type traffic struct {
-	l *life
+	inc *incarnation
 
 	ledger atomic.Pointer[ledger] // since the last run
 
@@ -34,8 +34,8 @@ type traffic struct {
 	collected control.Summary    // of it
 }
 
-func newTraffic(l *life) *traffic {
-	t := &traffic{l: l}
+func newTraffic(inc *incarnation) *traffic {
+	t := &traffic{inc: inc}
 	t.idle.L = &t.mu
 	t.ledger.Store(newLedger())
 	return t
@@ -71,7 +71,7 @@ func (t *traffic) received(d *plane.Delivery) {
 }
 
 func (t *traffic) malformed(d *plane.Delivery) {
-	t.l.n.cfg.log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
+	t.inc.n.cfg.log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
 }
 
 func value(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
@@ -123,19 +123,19 @@ func (t *traffic) run(task control.Task, local *membership.Local) {
 	case t.finished.Run == task.Run:
 		again := t.finished
 		t.mu.Unlock()
-		t.l.n.tell(control.TypeFinished, again)
+		t.inc.n.tell(control.TypeFinished, again)
 		return
 	case t.running && t.task == task.Run || t.quit:
 		t.mu.Unlock()
 		return
 	case t.running || task.Run <= t.task:
 		t.mu.Unlock()
-		t.l.n.tell(control.TypeFinished, control.Finished{Run: task.Run, Error: fmt.Sprintf("node %d, run %d: %v", t.l.self.ID, task.Run, ErrBusy)})
+		t.inc.n.tell(control.TypeFinished, control.Finished{Run: task.Run, Error: fmt.Sprintf("node %d, run %d: %v", t.inc.self.ID, task.Run, ErrBusy)})
 		return
 	}
 	t.running, t.task = true, task.Run
 	t.heard(task.Run)
-	ctx, abort := context.WithCancel(t.l.ctx)
+	ctx, abort := context.WithCancel(t.inc.ctx)
 	t.abort = abort
 	t.mu.Unlock()
 
@@ -146,16 +146,16 @@ func (t *traffic) run(task control.Task, local *membership.Local) {
 	}
 	finished := control.Finished{Run: task.Run}
 	if err != nil {
-		finished.Error = fmt.Sprintf("node %d: %v", t.l.self.ID, err)
+		finished.Error = fmt.Sprintf("node %d: %v", t.inc.self.ID, err)
 	}
 	t.mu.Lock()
 	t.running, t.finished = false, finished
 	t.idle.Broadcast()
 	t.mu.Unlock()
-	if err != nil && t.l.ctx.Err() != nil {
+	if err != nil && t.inc.ctx.Err() != nil {
 		return // this life is over: that, and no failure, is what the registry is about to hear
 	}
-	t.l.n.tell(control.TypeFinished, finished)
+	t.inc.n.tell(control.TypeFinished, finished)
 }
 
 // over says whether a run was broken off because the node leaves. Then nothing is
@@ -192,11 +192,11 @@ func (t *traffic) stop() {
 }
 
 func (t *traffic) send(ctx context.Context, task control.Task, local *membership.Local) error {
-	n := t.l.n
+	n := t.inc.n
 	if !n.cfg.traffic {
 		return errors.New("it does not take part in traffic runs (WithTraffic)")
 	}
-	if task.Messages < 0 || task.Payload > int64(t.l.self.MaxPayload) {
+	if task.Messages < 0 || task.Payload > int64(t.inc.self.MaxPayload) {
 		return fmt.Errorf("a run of %d messages of %d bytes makes no sense", task.Messages, task.Payload)
 	}
 	var outcome []control.Pair
@@ -224,7 +224,7 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 			to := &outcome[drawn[pick]]
 			v := int32(rng.Uint32())
 			binary.BigEndian.PutUint32(body, uint32(v))
-			err := t.l.plane.Send(ctx, to.ID, port, body)
+			err := t.inc.plane.Send(ctx, to.ID, port, body)
 			switch {
 			case errors.Is(err, ErrNoSuchNode) || errors.Is(err, ErrGone) || errors.Is(err, ErrReset):
 				drawn = slices.Delete(drawn, pick, pick+1) // it died: the others get what is left
@@ -239,7 +239,7 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 			}
 		}
 		l.sent.Store(task.Messages)
-		if err := t.l.plane.Await(ctx, sinks...); err != nil {
+		if err := t.inc.plane.Await(ctx, sinks...); err != nil {
 			return err
 		}
 		n := l.returned(port)
@@ -275,7 +275,7 @@ func (t *traffic) collect(run uint64) control.Summary {
 	t.ledger.Store(newLedger())
 	s := l.received(trafficPort(run))
 	s.Run = run
-	s.Relayed, s.Wasted = t.l.plane.TakeRelays(trafficPort(run))
+	s.Relayed, s.Wasted = t.inc.plane.TakeRelays(trafficPort(run))
 	t.heard(run)
 	if t.task == run {
 		for _, p := range l.outcome {

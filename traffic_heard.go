@@ -16,7 +16,7 @@ import (
 // heard forgets what is not of a run. It needs mu.
 func (t *traffic) heard(run uint64) {
 	port := trafficPort(run)
-	t.l.plane.ForgetRelays(port)
+	t.inc.plane.ForgetRelays(port)
 	t.ledger.Load().forget(port)
 }
 

@@ -199,7 +199,7 @@ func TestSetupDuringTraffic(t *testing.T) {
 		done := make(chan *Summary)
 		go func() {
 			defer close(done)
-			s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 60000})
+			s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 60000})
 			if err != nil {
 				t.Error(err)
 				return
@@ -258,7 +258,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	tr := newTestRing(t, NewMemoryNetwork(1))
 	refused := func(want ...string) {
 		t.Helper()
-		_, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1})
+		_, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 1})
 		if !errors.Is(err, ErrNotReady) {
 			t.Fatalf("got %v, want ErrNotReady", err)
 		}
@@ -284,7 +284,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	}
 	refused("WithTraffic", "there are 1")
 	for _, bad := range []Traffic{{}, {Messages: 1, Payload: 3}, {Messages: 1, Payload: 1 << 20}} {
-		if _, err := tr.registry.Run(tr.ctx(), bad); err == nil || errors.Is(err, ErrNotReady) {
+		if _, err := tr.registry.RunTraffic(tr.ctx(), bad); err == nil || errors.Is(err, ErrNotReady) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
@@ -296,7 +296,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 // run2 runs traffic among some of the nodes only; the others relay.
 func (tr *testRing) run2(t *testing.T, takePart []*Node) {
 	t.Helper()
-	s, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 100})
+	s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 100})
 	if err != nil || !s.Exact() || s.Sum.Sent != int64(100*len(takePart)) {
 		t.Fatalf("%+v %v", s, err)
 	}
@@ -319,11 +319,11 @@ func TestOneRunAtATime(t *testing.T) {
 		tr.registry.await(tr.ctx(), func() bool { return tr.registry.run != nil })
 		cancel()
 	}()
-	_, err := tr.registry.Run(ctx, Traffic{Messages: 200000}) // starts, and is watched no more
+	_, err := tr.registry.RunTraffic(ctx, Traffic{Messages: 200000}) // starts, and is watched no more
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
-	if _, err := tr.registry.Run(tr.ctx(), Traffic{Messages: 1}); !errors.Is(err, ErrBusy) {
+	if _, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 1}); !errors.Is(err, ErrBusy) {
 		t.Fatalf("a second run meanwhile: %v, want ErrBusy", err)
 	}
 	if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.run == nil }); err != nil {

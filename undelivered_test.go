@@ -57,7 +57,7 @@ func TestOnceToldIsTold(t *testing.T) {
 		wantTold(t, told, sink)
 		// Its stream ends before the callback is called, and is told when that has returned:
 		// a Flush in between would wait for it.
-		if err := n.life.Load().plane.Await(tr.ctx()); err != nil {
+		if err := n.inc.Load().plane.Await(tr.ctx()); err != nil {
 			t.Fatal(err)
 		}
 		if err := end(n, tr.ctx()); err != nil {
@@ -75,7 +75,7 @@ func TestCloseTellsTheCallback(t *testing.T) {
 	for _, evicted := range []bool{false, true} {
 		_, n, sink, told := coordinator(t, false)
 		if evicted {
-			n.end(n.life.Load(), ErrEvicted)
+			n.end(n.inc.Load(), ErrEvicted)
 		}
 		if err := n.Close(); err != nil {
 			t.Errorf("evicted %v: %v", evicted, err)
@@ -92,7 +92,7 @@ func TestCloseTellsWhatACallbackDidNotTake(t *testing.T) {
 	for _, evicted := range []bool{false, true} {
 		_, n, sink, _ := coordinator(t, true)
 		if evicted {
-			n.end(n.life.Load(), ErrEvicted)
+			n.end(n.inc.Load(), ErrEvicted)
 		}
 		lost := new(UndeliveredError)
 		if err := n.Close(); !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Sink != sink.ID() || len(lost.Streams[0].Bodies) != 3 {
@@ -109,7 +109,7 @@ func TestFlushSaysWhatEndedMeanwhile(t *testing.T) {
 	tr, n, sink, told := coordinator(t, false)
 	done := make(chan error)
 	go func() { done <- n.Flush(tr.ctx()) }()
-	x := n.life.Load().plane
+	x := n.inc.Load().plane
 	until(t, "the flush waits", func() bool { return x.Flushing() == 1 })
 	sink.Close()
 	lost := new(UndeliveredError)

@@ -70,7 +70,7 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "messages must be at least 1 and payload 0 or the bytes of each, not %d and %d", ask.Messages, ask.Payload)
 		return
 	}
-	s, err := h.r.Run(r.Context(), ringdht.Traffic{Messages: ask.Messages, Payload: ask.Payload})
+	s, err := h.r.RunTraffic(r.Context(), ringdht.Traffic{Messages: ask.Messages, Payload: ask.Payload})
 	if err != nil {
 		refuse(w, status(err), "%s", plain(err))
 		return

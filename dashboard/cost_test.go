@@ -34,7 +34,7 @@ func large(nodes, serial int) *ringdht.Snapshot {
 	id := func(i int) ringdht.ID { return ringdht.ID(i % nodes * 65536 / nodes) }
 	for i := range s.Members {
 		m := &s.Members[i]
-		m.ID, m.Addr, m.Life = id(i), fmt.Sprintf("10.0.%d.%d:12345", i/256, i%256), uint64(1795363415340920499)+uint64(i)
+		m.ID, m.Addr, m.Incarnation = id(i), fmt.Sprintf("10.0.%d.%d:12345", i/256, i%256), uint64(1795363415340920499)+uint64(i)
 		m.State, m.Heard, m.Joined = ringdht.StateActive, at, time.Unix(1e9, 0)
 		m.Counters.Sent, m.Counters.Delivered, m.Counters.Relayed = int64(serial*12345+i), int64(serial*12345), int64(serial*54321)
 		for n, o := range s.Offsets {

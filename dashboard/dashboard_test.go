@@ -87,7 +87,7 @@ func TestData(t *testing.T) {
 	var m ringdht.MemberStatus
 	id := tr.nodes[2].ID()
 	ask(t, h, get(fmt.Sprint("/node.json?id=", id)), &m)
-	if m.ID != id || m.Life != tr.nodes[2].Life() || len(m.Entries) != 2 {
+	if m.ID != id || m.Incarnation != tr.nodes[2].Incarnation() || len(m.Entries) != 2 {
 		t.Errorf("node: %+v", m)
 	}
 
@@ -101,7 +101,7 @@ func TestData(t *testing.T) {
 	}
 	h = Handler(tr.registry) // the other may show what it saw before
 	m = ringdht.MemberStatus{}
-	if ask(t, h, get(fmt.Sprint("/node.json?id=", gone.ID())), &m); m.ID != gone.ID() || m.State != "left" || m.Life != gone.Life() {
+	if ask(t, h, get(fmt.Sprint("/node.json?id=", gone.ID())), &m); m.ID != gone.ID() || m.State != "left" || m.Incarnation != gone.Incarnation() {
 		t.Errorf("one that has left: %+v", m)
 	}
 

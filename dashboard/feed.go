@@ -118,7 +118,7 @@ func list(b []byte, elements [][]byte) []byte {
 // sameMembers says that what the part members tells is the same.
 func sameMembers(a, b []ringdht.MemberStatus) bool {
 	return slices.EqualFunc(a, b, func(a, b ringdht.MemberStatus) bool {
-		return a.ID == b.ID && a.Life == b.Life && a.Addr == b.Addr && a.Joined.Equal(b.Joined) && slices.Equal(a.Entries, b.Entries)
+		return a.ID == b.ID && a.Incarnation == b.Incarnation && a.Addr == b.Addr && a.Joined.Equal(b.Joined) && slices.Equal(a.Entries, b.Entries)
 	})
 }
 
@@ -136,8 +136,8 @@ func (f *feed) enter(s *ringdht.Snapshot) {
 	for i, m := range s.Members {
 		f.index[m.ID] = i
 		t := known[m.ID]
-		if t == nil || t.life != m.Life {
-			t = &track{life: m.Life}
+		if t == nil || t.life != m.Incarnation {
+			t = &track{life: m.Incarnation}
 		}
 		t.row = nil // its index and its entries may be others
 		f.tracks[i] = t
@@ -274,7 +274,7 @@ func (f *feed) forget(lost []ringdht.Event) {
 	}
 	kept := make(map[ringdht.ID]ringdht.MemberStatus, len(lost))
 	for _, e := range lost {
-		if m, ok := f.gone[e.Node.ID]; ok && m.Life == e.Life {
+		if m, ok := f.gone[e.Node.ID]; ok && m.Incarnation == e.Incarnation {
 			m.State = ringdht.State(e.Kind)
 			kept[e.Node.ID] = m
 		}
@@ -287,7 +287,7 @@ func encodeGone(lost []ringdht.Event) []byte {
 	for _, e := range lost {
 		b = ident(append(comma(b), '['), uint64(e.Node.ID))
 		b = text(b, e.Node.Addr)
-		b = ident(b, e.Life)
+		b = ident(b, e.Incarnation)
 		b = text(b, string(e.Kind))
 		b = number(b, millis(e.Time))
 		b = append(text(b, cut(e.Why)), ']')

@@ -62,7 +62,7 @@ type world struct {
 
 func (w *world) event(kind ringdht.EventKind, m ringdht.MemberStatus) {
 	w.serial++
-	w.s.Events = append(slices.Clone(w.s.Events), ringdht.Event{Seq: w.serial, Time: w.s.Time, Kind: kind, Node: m.Peer, Life: m.Life, Why: `"why" <&>`})
+	w.s.Events = append(slices.Clone(w.s.Events), ringdht.Event{Seq: w.serial, Time: w.s.Time, Kind: kind, Node: m.Peer, Incarnation: m.Incarnation, Why: `"why" <&>`})
 	w.s.Events = w.s.Events[max(0, len(w.s.Events)-ringdht.MaxEvents):]
 }
 
@@ -83,7 +83,7 @@ func (w *world) step() *ringdht.Snapshot {
 		}
 		w.lives++
 		m := ringdht.MemberStatus{State: ringdht.StateRegistered, Joined: w.s.Time}
-		m.ID, m.Addr, m.Life = id, fmt.Sprintf("host%d:%d", id, w.lives), 1<<63+w.lives
+		m.ID, m.Addr, m.Incarnation = id, fmt.Sprintf("host%d:%d", id, w.lives), 1<<63+w.lives
 		w.s.Members = slices.Insert(w.s.Members, at, m)
 		w.event(ringdht.EventJoined, m)
 		w.tables()
@@ -157,7 +157,7 @@ func check(t *testing.T, s *ringdht.Snapshot, p *told) {
 		t.Fatalf("%d members and %d rows of %d at %d", len(p.Members), len(p.Rows), len(s.Members), p.T)
 	}
 	for i, m := range s.Members {
-		if p.Members[i][0] != m.ID.String() || p.Members[i][2] != strconv.FormatUint(m.Life, 10) {
+		if p.Members[i][0] != m.ID.String() || p.Members[i][2] != strconv.FormatUint(m.Incarnation, 10) {
 			t.Fatalf("member %d is %v, not %v", i, p.Members[i], m)
 		}
 		entries := p.Members[i][4].([]any)
@@ -195,11 +195,11 @@ func check(t *testing.T, s *ringdht.Snapshot, p *told) {
 func TestGone(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	m := ringdht.MemberStatus{State: ringdht.StateActive}
-	m.ID, m.Life, m.Counters.Sent = 7, 3, 42
+	m.ID, m.Incarnation, m.Counters.Sent = 7, 3, 42
 	s := ringdht.Snapshot{Time: at, Members: []ringdht.MemberStatus{m}}
 	f := newFeed(time.Second, false)
 	f.update(&s)
-	dead := ringdht.Snapshot{Time: at.Add(time.Second), Events: []ringdht.Event{{Seq: 1, Time: at.Add(time.Second), Kind: ringdht.EventDead, Node: m.Peer, Life: 3}}}
+	dead := ringdht.Snapshot{Time: at.Add(time.Second), Events: []ringdht.Event{{Seq: 1, Time: at.Add(time.Second), Kind: ringdht.EventDead, Node: m.Peer, Incarnation: 3}}}
 	f.update(&dead)
 	if g := f.gone[7]; g.State != "dead" || g.Counters.Sent != 42 {
 		t.Errorf("remembered as %+v", g)

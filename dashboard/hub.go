@@ -131,7 +131,7 @@ func (h *hub) remembered(id ringdht.ID) *ringdht.MemberStatus {
 	for _, e := range lately(h.camera.show().Snapshot) {
 		if e.Node.ID == id {
 			return &ringdht.MemberStatus{
-				NodeStatus: ringdht.NodeStatus{Peer: e.Node, Life: e.Life, Links: []ringdht.LinkStatus{}, Hops: []int64{}},
+				NodeStatus: ringdht.NodeStatus{Peer: e.Node, Incarnation: e.Incarnation, Links: []ringdht.LinkStatus{}, Hops: []int64{}},
 				State:      ringdht.State(e.Kind), Entries: []ringdht.ID{},
 			}
 		}

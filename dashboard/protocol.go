@@ -129,7 +129,7 @@ func appendMember(b []byte, m *ringdht.MemberStatus, index map[ringdht.ID]int) [
 	b = append(comma(b), '[')
 	b = ident(b, uint64(m.ID))
 	b = text(b, m.Addr)
-	b = ident(b, m.Life)
+	b = ident(b, m.Incarnation)
 	b = number(b, millis(m.Joined))
 	b = append(comma(b), '[')
 	for _, id := range m.Entries {
@@ -183,7 +183,7 @@ func appendEvent(b []byte, e *ringdht.Event) []byte {
 	b = number(b, int64(e.Epoch))
 	b = ident(b, uint64(e.Node.ID))
 	b = text(b, e.Node.Addr)
-	b = ident(b, e.Life)
+	b = ident(b, e.Incarnation)
 	b = ident(b, uint64(e.Other.ID))
 	b = text(b, cut(e.Why))
 	return append(b, ']')

@@ -179,7 +179,7 @@ func TestStalledPage(t *testing.T) {
 		if n := len(h.hub.pages); n != 1 {
 			t.Errorf("%d pages are left", n)
 		}
-		if s, err := tr.registry.Run(tr.ctx(), ringdht.Traffic{Messages: 100}); err != nil || !s.Exact() {
+		if s, err := tr.registry.RunTraffic(tr.ctx(), ringdht.Traffic{Messages: 100}); err != nil || !s.Exact() {
 			t.Errorf("%v %v", s, err)
 		}
 		before := len(good.updates())

@@ -15,7 +15,7 @@ import (
 // figures that the ring, its members and its nodes all have, the ring's is enough.
 var notShown = map[string]string{
 	"ringdht_handlers_limit":       "a setting; how many handlers run is not known",
-	"ringdht_member_life":          "the event of a death says it",
+	"ringdht_member_incarnation":   "the event of a death says it",
 	"ringdht_member_table_entries": "as the ring's, but for tiny rings",
 	"ringdht_node_table_entries":   "its links are shown, up and down",
 }

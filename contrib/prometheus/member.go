@@ -13,7 +13,7 @@ type memberMetrics struct {
 	set     set
 	figures figureMetrics
 
-	state, heartbeat, epoch, life, entries metric
+	state, heartbeat, epoch, incarnation, entries metric
 }
 
 func newMemberMetrics(ring prometheus.Labels) *memberMetrics {
@@ -23,7 +23,7 @@ func newMemberMetrics(ring prometheus.Labels) *memberMetrics {
 	e.state = s.gauge("state", "1, for where the member stands.", "state")
 	e.heartbeat = s.gauge("heartbeat_age_seconds", "Time since the member's latest heartbeat.")
 	e.epoch = s.gauge("epoch", "Version of the routing table that the member uses.")
-	e.life = s.gauge("life", "Incarnation of the member.")
+	e.incarnation = s.gauge("incarnation", "Incarnation of the member.")
 	e.entries = s.gauge("table_entries", "Entries of the routing table that was handed out to the member.")
 	return e
 }
@@ -35,7 +35,7 @@ func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *ringdht.Snapshot
 		addr := strings.ToValidUTF8(m.Addr, "\ufffd") // else one member could end every scrape
 		e.state.send(ch, 1, id, addr, word(m.State))
 		e.heartbeat.send(ch, age(s, m), id, addr)
-		e.life.send(ch, float64(m.Life), id, addr)
+		e.incarnation.send(ch, float64(m.Incarnation), id, addr)
 		e.entries.send(ch, float64(len(m.Entries)), id, addr)
 		if m.Heard.IsZero() {
 			continue // a zero now would be a false start for counters that a life brings along

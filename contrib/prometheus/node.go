@@ -17,14 +17,14 @@ type nodeCollector struct {
 	cfg nodeConfig
 	set set
 
-	figures   figureMetrics
-	hops      histogram
-	latency   histogram
-	epoch     metric
-	life      metric
-	members   metric
-	entries   metric
-	connected metric
+	figures     figureMetrics
+	hops        histogram
+	latency     histogram
+	epoch       metric
+	incarnation metric
+	members     metric
+	entries     metric
+	connected   metric
 
 	linkUp, linkSent, linkQueued metric
 }
@@ -43,7 +43,7 @@ func NewNodeCollector(n *ringdht.Node, opts ...NodeOption) prometheus.Collector 
 	s := &c.set
 	c.figures, c.hops, c.latency = s.figures(), s.hops(), s.latency()
 	c.epoch = s.gauge("epoch", "Version of the routing table in use, 0 before the overlay is set up.")
-	c.life = s.gauge("life", "Incarnation. It changes when the node was declared dead and joined again.")
+	c.incarnation = s.gauge("incarnation", "Incarnation. It changes when the node was declared dead and joined again.")
 	c.members = s.gauge("members", "Members of the ring, as far as the node has heard.")
 	c.entries = s.gauge("table_entries", "Entries of the routing table.")
 	c.connected = s.gauge("registry_connected", "Whether there is a connection to the registry.")
@@ -68,12 +68,12 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	c.hops.sendHops(ch, s.Hops, id)
 	c.latency.sendLatency(ch, s.Latency, id)
 	c.epoch.send(ch, float64(s.Epoch), id)
-	c.life.send(ch, float64(s.Life), id)
+	c.incarnation.send(ch, float64(s.Incarnation), id)
 	c.members.send(ch, float64(s.Members), id)
 	c.entries.send(ch, float64(len(s.Links)), id)
 	connected := true
 	select {
-	case <-c.n.Lost():
+	case <-c.n.Disconnected():
 		connected = false
 	default:
 	}

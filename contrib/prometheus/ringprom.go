@@ -19,7 +19,7 @@
 // # Where counters start again
 //
 // A node's counters are of its present life: they start from zero when it was declared
-// dead and joins again (ringdht_node_life changes then, and the label node may), and when
+// dead and joins again (ringdht_node_incarnation changes then, and the label node may), and when
 // its process is started again. rate and increase know what to do about it. The counters
 // of a link are of its connection.
 //

@@ -68,7 +68,7 @@ func (tr *testRing) run(entries, messages int) {
 func (tr *testRing) traffic(messages int) {
 	tr.t.Helper()
 	ctx := context.Background()
-	s, err := tr.registry.Run(ctx, ringdht.Traffic{Messages: messages})
+	s, err := tr.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages})
 	if err != nil || !s.Exact() {
 		tr.t.Fatal(err, s)
 	}

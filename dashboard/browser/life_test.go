@@ -176,7 +176,7 @@ func (p *page) compareNode(r *ring, id ringdht.ID) {
 	}
 	facts := eval[map[string]string](p, `Object.fromEntries([...document.querySelectorAll("#node .pairs div")].map((d) => [d.children[0].textContent, d.children[1].textContent]))`)
 	for name, want := range map[string]string{
-		"address": m.Addr, "incarnation": fmt.Sprint(m.Life), "sent": fmt.Sprint(m.Counters.Sent),
+		"address": m.Addr, "incarnation": fmt.Sprint(m.Incarnation), "sent": fmt.Sprint(m.Counters.Sent),
 		"delivered": fmt.Sprint(m.Counters.Delivered), "relayed": fmt.Sprint(m.Counters.Relayed),
 	} {
 		if got := strings.ReplaceAll(facts[name], ",", ""); got != want {

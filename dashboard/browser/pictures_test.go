@@ -24,7 +24,7 @@ func TestPictures(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	run := func(messages int) {
-		if _, err := r.registry.Run(ctx, ringdht.Traffic{Messages: messages, Payload: 256}); err != nil && ctx.Err() == nil {
+		if _, err := r.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages, Payload: 256}); err != nil && ctx.Err() == nil {
 			t.Error(err)
 		}
 	}

@@ -111,7 +111,7 @@ func (r *ring) setup(k int) {
 // run has every node send so many messages, and demands that the account is exact.
 func (r *ring) run(messages int) *ringdht.Summary {
 	r.t.Helper()
-	s, err := r.registry.Run(ctx(r.t), ringdht.Traffic{Messages: messages})
+	s, err := r.registry.RunTraffic(ctx(r.t), ringdht.Traffic{Messages: messages})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -115,15 +115,15 @@ func (m *messenger) attend() (stop func()) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-m.node.Lost():
+			case <-m.node.Disconnected():
 			}
-			id, life := m.node.ID(), m.node.Life()
+			id, life := m.node.ID(), m.node.Incarnation()
 			m.report(event{Event: eventLost, Registry: m.registry},
 				fmt.Sprintf("The registry at %s is gone. Messages still flow, and this node looks for it.", m.registry))
 			if !m.awaitRegistry(ctx) {
 				return
 			}
-			if m.node.Life() == life {
+			if m.node.Incarnation() == life {
 				m.report(event{Event: eventBack, Registry: m.registry}, fmt.Sprintf("The registry at %s is back.", m.registry))
 			} else {
 				m.report(m.event(eventRejoined), fmt.Sprintf("Node %d was taken for dead, and has joined again as node %d.", id, m.node.ID()))
@@ -142,7 +142,7 @@ func (m *messenger) awaitRegistry(ctx context.Context) bool {
 	said := ""
 	for {
 		look, cancel := context.WithTimeout(ctx, lookAgain)
-		err := m.node.Found(look)
+		err := m.node.WaitConnected(look)
 		cancel()
 		switch {
 		case err == nil:
@@ -169,7 +169,7 @@ func refused(err error) bool {
 	return false
 }
 
-// reason is what the registry said: the error of [ringdht.Node.Found] without what goes
+// reason is what the registry said: the error of [ringdht.Node.WaitConnected] without what goes
 // without saying.
 func (m *messenger) reason(err error) string {
 	text := strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())
@@ -222,7 +222,7 @@ func (m *messenger) print(_ context.Context, c *console.Call) error {
 // lost says that the registry is gone.
 func (m *messenger) lost() bool {
 	select {
-	case <-m.node.Lost():
+	case <-m.node.Disconnected():
 		return true
 	default:
 		return false

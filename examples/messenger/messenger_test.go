@@ -75,7 +75,7 @@ func TestSession(t *testing.T) {
 	a.Expect(fmt.Sprintf(`^From %d to %d:$`, ids[0], ids[2]))
 	a.Expect(fmt.Sprintf(`^ +\d +%d +\d+\.\d+ ms$`, ids[2]))
 
-	s, err := r.Run(t.Context(), ringdht.Traffic{Messages: 100})
+	s, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 100})
 	if err != nil || !s.Exact() || s.Sum.Sent != 400 {
 		t.Fatalf("run: %v, %+v", err, s)
 	}

@@ -134,7 +134,7 @@ func (d *desk) start(ctx context.Context, c *console.Call) error {
 			return err
 		}
 	}
-	s, err := d.registry.Run(ctx, ringdht.Traffic{Messages: messages, Payload: payload, Progress: func(sent, total int64) {
+	s, err := d.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages, Payload: payload, Progress: func(sent, total int64) {
 		c.Screen.Progress("sent %d of %d messages (%d %%)", sent, total, 100*sent/total)
 	}})
 	c.Screen.Done()

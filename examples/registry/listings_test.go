@@ -110,7 +110,7 @@ func TestListings(t *testing.T) {
 		p.Type("show-node " + name)
 		p.Expect(fmt.Sprintf(`^Node %d, host 127\.0\.0\.1, port %s$`, n.ID(), port))
 		p.Expect(`^  state +active$`)
-		p.Expect(fmt.Sprintf(`^  life +%d$`, n.Life()))
+		p.Expect(fmt.Sprintf(`^  life +%d$`, n.Incarnation()))
 		p.Expect(`^  epoch +1, the ring's is 1$`)
 		p.Expect(`^link to  address +is +sent +queued$`)
 		p.Expect(`^\d+ +127\.0\.0\.1:\d+  up  \d.*kB`)

@@ -150,7 +150,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	for _, n := range nodes {
-		<-n.Lost() // the registry has said good-bye
+		<-n.Disconnected() // the registry has said good-bye
 	}
 }
 

@@ -46,7 +46,7 @@ func (m *member) join() (err error) {
 		return err
 	}
 	m.sender = newSender(m.terms.Process, m.node, m.book)
-	m.say(event{What: "joined", ID: uint64(m.node.ID()), Life: m.node.Life()})
+	m.say(event{What: "joined", ID: uint64(m.node.ID()), Life: m.node.Incarnation()})
 	go func() {
 		err := m.node.Ready(context.Background())
 		m.say(event{What: "ready", Error: text(err)})
@@ -81,9 +81,9 @@ func (m *member) undelivered(u ringdht.Undelivered) {
 
 // watch reports how far the node is, and when it has become another.
 func (m *member) watch() {
-	id, life := m.node.ID(), m.node.Life()
+	id, life := m.node.ID(), m.node.Incarnation()
 	for range time.Tick(sampling) {
-		if i, l := m.node.ID(), m.node.Life(); i != id || l != life {
+		if i, l := m.node.ID(), m.node.Incarnation(); i != id || l != life {
 			id, life = i, l
 			m.say(event{What: "rejoined", ID: uint64(id), Life: life})
 		}

@@ -63,7 +63,7 @@ func (m *Meter) Take(s *ringdht.Snapshot) {
 		if member.Heard.IsZero() {
 			continue
 		}
-		key := life{member.ID, member.Life}
+		key := life{member.ID, member.Incarnation}
 		r := m.lives[key]
 		passed := time.Duration(0)
 		if r != nil {
@@ -89,7 +89,7 @@ func (m *Meter) Take(s *ringdht.Snapshot) {
 
 // Of is the rates of a member, false if they are not known yet.
 func (m *Meter) Of(s *ringdht.MemberStatus) (Rates, bool) {
-	r := m.lives[life{s.ID, s.Life}]
+	r := m.lives[life{s.ID, s.Incarnation}]
 	if r == nil {
 		return Rates{}, false
 	}

@@ -16,7 +16,7 @@ func snapshot(at time.Duration, members ...ringdht.MemberStatus) *ringdht.Snapsh
 
 func member(id ringdht.ID, heard time.Duration, delivered, relayed int64) ringdht.MemberStatus {
 	m := ringdht.MemberStatus{Heard: start.Add(heard)}
-	m.ID, m.Life, m.Counters.Delivered, m.Counters.Relayed = id, 1, delivered, relayed
+	m.ID, m.Incarnation, m.Counters.Delivered, m.Counters.Relayed = id, 1, delivered, relayed
 	return m
 }
 
@@ -49,7 +49,7 @@ func TestMeter(t *testing.T) {
 	is("which is not heard any more", snapshot(9*s, member(1, 9*s, 1050, 50), member(2, 5*s, 37, 0)), 2, true, 0, 10)
 	is("which is gone", snapshot(10*s, member(1, 10*s, 1060, 50)), 1, true, 10, 10)
 	reborn := member(1, 11*s, 5, 0)
-	reborn.Life = 2
+	reborn.Incarnation = 2
 	is("another life counts from zero", snapshot(11*s, reborn), 1, false, 0, 0)
 	is("after a long time", snapshot(60*s, member(1, 60*s, 1e6, 0)), 1, false, 0, 0)
 	is("a moment later", snapshot(61*s, member(1, 61*s, 1e6+5, 0)), 1, true, 5, 5)

@@ -53,7 +53,7 @@ func Member(s *ringdht.Snapshot, i int, m *meter.Meter) string {
 	fmt.Fprintf(&b, "Node %d, host %s, port %s\n", n.ID, host, port)
 	table1 := table.New(table.Left(""), table.Left(""))
 	table1.Row("  state", n.State)
-	table1.Row("  life", n.Life)
+	table1.Row("  life", n.Incarnation)
 	table1.Row("  epoch", fmt.Sprintf("%d, the ring's is %d", n.Epoch, s.Epoch))
 	table1.Row("  joined", table.Span(s.Time.Sub(n.Joined))+" ago")
 	table1.Row("  heard", Heard(s, n))
@@ -139,7 +139,7 @@ func Events(events []ringdht.Event, names console.Names) string {
 
 // Event is what happened to whom and why.
 func Event(e ringdht.Event, names console.Names) (what, node, why string) {
-	if e.Life != 0 {
+	if e.Incarnation != 0 {
 		node = named(e.Node, names)
 	}
 	if e.Kind == ringdht.EventDegraded || e.Kind == ringdht.EventMended {

@@ -101,7 +101,7 @@ func TestForgedLines(t *testing.T) {
 	for _, text := range []string{
 		Table(evil, new(ringdht.Table)), Peers([]ringdht.Peer{evil}), Member(snapshot, 0, new(meter.Meter)), Members(snapshot, new(meter.Meter)),
 		Summary(&ringdht.Summary{Wrong: []string{"a", evil.Addr}}),
-		Events([]ringdht.Event{{Node: evil, Life: 1, Why: evil.Addr}}, NamesIn(snapshot)),
+		Events([]ringdht.Event{{Node: evil, Incarnation: 1, Why: evil.Addr}}, NamesIn(snapshot)),
 	} {
 		if strings.Contains(text, "\nVerdict: exact") || strings.Contains(text, "\x1b") {
 			t.Errorf("%q", text)

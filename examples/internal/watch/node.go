@@ -40,7 +40,7 @@ func (n *Node) Look() {
 	n.now = n.take()
 	passed := n.now.Time.Sub(before.Time)
 	// Another life counts from zero.
-	if n.known = before.Time != (time.Time{}) && passed > 0 && before.Status.Life == n.now.Status.Life; !n.known {
+	if n.known = before.Time != (time.Time{}) && passed > 0 && before.Status.Incarnation == n.now.Status.Incarnation; !n.known {
 		return
 	}
 	n.rates = meter.Between(&before.Status.Counters, &n.now.Status.Counters, passed)

@@ -60,7 +60,7 @@ func busyRing(nodes int, second int64) *ringdht.Snapshot {
 	for i := range nodes {
 		m := ringdht.MemberStatus{State: ringdht.StateActive, Joined: start.Add(-time.Hour), Heard: now.Add(-time.Duration(i) * 70 * time.Millisecond)}
 		m.Peer = ringdht.Peer{ID: ringdht.ID(801 + 6007*i), Addr: fmt.Sprintf("127.0.0.1:%d", 40000+i)}
-		m.Life, m.Epoch = 7, 12
+		m.Incarnation, m.Epoch = 7, 12
 		steps := second * (second + 1) / 2 // faster each second
 		m.Counters.Sent, m.Counters.Delivered = 20000*steps, 20000*steps
 		m.Counters.Relayed = int64(10000+i*500) * steps
@@ -73,7 +73,7 @@ func busyRing(nodes int, second int64) *ringdht.Snapshot {
 	s.Total.Dropped.QueueFull, s.Total.Retransmitted = 12*second, 15
 	for i := range 9 {
 		s.Events = append(s.Events, ringdht.Event{Seq: uint64(i + 1), Time: start.Add(time.Duration(i) * time.Second), Kind: ringdht.EventJoined,
-			Epoch: 12, Node: s.Members[i%nodes].Peer, Life: 7})
+			Epoch: 12, Node: s.Members[i%nodes].Peer, Incarnation: 7})
 	}
 	s.Events = append(s.Events, ringdht.Event{Seq: 10, Time: now, Kind: ringdht.EventRun, Epoch: 12, Why: "run 3: 10 nodes send 250000 messages of 4 bytes each"})
 	return s
@@ -184,7 +184,7 @@ func TestRingDocument(t *testing.T) {
 
 // look is what a node says after some seconds.
 func look(second int64) Look {
-	s := ringdht.NodeStatus{Peer: ringdht.Peer{ID: 801, Addr: "127.0.0.1:40000"}, Life: 7, Epoch: 12, Members: 10}
+	s := ringdht.NodeStatus{Peer: ringdht.Peer{ID: 801, Addr: "127.0.0.1:40000"}, Incarnation: 7, Epoch: 12, Members: 10}
 	s.Counters.Sent, s.Counters.Delivered, s.Counters.Relayed = 1000*second*second, 2000*second, 0
 	s.Counters.Dropped.LinkDown, s.Counters.SendBuffer = second, 1<<20
 	s.Limits.SendBuffer, s.Limits.ReceiveBuffer, s.Limits.HandlerBacklog = 8<<20, 8<<20, 16<<20
@@ -216,7 +216,7 @@ func TestNodeViews(t *testing.T) {
 	}
 	lost, reborn := look(5), look(1)
 	lost.Lost = true
-	reborn.Time, reborn.Status.Life = start.Add(time.Minute), 8
+	reborn.Time, reborn.Status.Incarnation = start.Add(time.Minute), 8
 	if l := watchedNode(look(4), lost).Lines(usual)[1]; l != "The registry at localhost:12345 is gone." {
 		t.Errorf("%q", l)
 	}
