@@ -10,29 +10,72 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// fields are the counters in the order in which a heartbeat has them. New ones come last.
-func (c *Counters) fields() []*int64 {
-	return []*int64{
-		&c.Sent, &c.Delivered, &c.Relayed, &c.Casts, &c.Retransmitted, &c.Duplicates,
-		&c.Panics, &c.Detoured, &c.Requeued, &c.Unlisted,
-		&c.Dropped.QueueFull, &c.Dropped.LinkDown, &c.Dropped.NoRoute, &c.Dropped.HopLimit, &c.Dropped.Overshoot,
-		&c.Dropped.InboxFull, &c.Dropped.Stale, &c.Dropped.Malformed, &c.Dropped.Refused,
-		&c.FramesIn, &c.BytesIn, &c.Reads, &c.BytesOut, &c.Writes,
-		&c.SendBuffer, &c.ReceiveBuffer, &c.HandlerBacklog, &c.Queued,
+// counterTable lists the counters once: sums, and the row in a heartbeat, are made from it.
+// A row is read by position, so a new counter goes at the end, whatever its kind.
+var counterTable = []struct {
+	name string // its key in JSON; within Dropped, behind "dropped."
+	kind counterKind
+	of   func(*Counters) *int64
+}{
+	{"sent", counter, func(c *Counters) *int64 { return &c.Sent }},
+	{"delivered", counter, func(c *Counters) *int64 { return &c.Delivered }},
+	{"relayed", counter, func(c *Counters) *int64 { return &c.Relayed }},
+	{"casts", counter, func(c *Counters) *int64 { return &c.Casts }},
+	{"retransmitted", counter, func(c *Counters) *int64 { return &c.Retransmitted }},
+	{"duplicates", counter, func(c *Counters) *int64 { return &c.Duplicates }},
+	{"panics", counter, func(c *Counters) *int64 { return &c.Panics }},
+	{"detoured", counter, func(c *Counters) *int64 { return &c.Detoured }},
+	{"requeued", counter, func(c *Counters) *int64 { return &c.Requeued }},
+	{"unlisted", counter, func(c *Counters) *int64 { return &c.Unlisted }},
+	{"dropped.queue_full", counter, func(c *Counters) *int64 { return &c.Dropped.QueueFull }},
+	{"dropped.link_down", counter, func(c *Counters) *int64 { return &c.Dropped.LinkDown }},
+	{"dropped.no_route", counter, func(c *Counters) *int64 { return &c.Dropped.NoRoute }},
+	{"dropped.hop_limit", counter, func(c *Counters) *int64 { return &c.Dropped.HopLimit }},
+	{"dropped.overshoot", counter, func(c *Counters) *int64 { return &c.Dropped.Overshoot }},
+	{"dropped.inbox_full", counter, func(c *Counters) *int64 { return &c.Dropped.InboxFull }},
+	{"dropped.stale", counter, func(c *Counters) *int64 { return &c.Dropped.Stale }},
+	{"dropped.malformed", counter, func(c *Counters) *int64 { return &c.Dropped.Malformed }},
+	{"dropped.refused", counter, func(c *Counters) *int64 { return &c.Dropped.Refused }},
+	{"frames_in", counter, func(c *Counters) *int64 { return &c.FramesIn }},
+	{"bytes_in", counter, func(c *Counters) *int64 { return &c.BytesIn }},
+	{"reads", counter, func(c *Counters) *int64 { return &c.Reads }},
+	{"bytes_out", counter, func(c *Counters) *int64 { return &c.BytesOut }},
+	{"writes", counter, func(c *Counters) *int64 { return &c.Writes }},
+	{"send_buffer", gauge, func(c *Counters) *int64 { return &c.SendBuffer }},
+	{"receive_buffer", gauge, func(c *Counters) *int64 { return &c.ReceiveBuffer }},
+	{"handler_backlog", gauge, func(c *Counters) *int64 { return &c.HandlerBacklog }},
+	{"queued", gauge, func(c *Counters) *int64 { return &c.Queued }},
+}
+
+type counterKind int
+
+const (
+	counter counterKind = iota // only grows
+	gauge                      // what is in use now: a node that is gone has none
+)
+
+// row returns the counters in the order of the table.
+func (c *Counters) row() []int64 {
+	row := make([]int64, len(counterTable))
+	for i, t := range counterTable {
+		row[i] = *t.of(c)
+	}
+	return row
+}
+
+// setRow sets the counters to a row, which may be shorter or longer than the table.
+func (c *Counters) setRow(row []int64) {
+	for i, t := range counterTable {
+		*t.of(c) = at(row, i)
 	}
 }
 
-// gauges is how many of the fields, at the end, say what is now: what is gone leaves none.
-const gauges = 4
-
-// add adds others to the counters; what is now only if it is.
+// add adds the counters of a node, and its gauges if the node is present.
 func (c *Counters) add(o *Counters, present bool) {
-	to, from := c.fields(), o.fields()
-	if !present {
-		from = from[:len(from)-gauges]
-	}
-	for i, v := range from {
-		*to[i] = plus(*to[i], *v)
+	for _, t := range counterTable {
+		if t.kind == counter || present {
+			*t.of(c) = plus(*t.of(c), *t.of(o))
+		}
 	}
 }
 
@@ -58,11 +101,6 @@ func addRow(to, from []int64) []int64 {
 
 // pack makes a heartbeat's part of a status.
 func (s *NodeStatus) pack() control.Status {
-	fields := s.Counters.fields()
-	counters := make([]int64, len(fields))
-	for i, v := range fields {
-		counters[i] = *v
-	}
 	links := make([]uint64, 0, 4*len(s.Links))
 	for _, l := range s.Links {
 		up := uint64(0)
@@ -72,7 +110,7 @@ func (s *NodeStatus) pack() control.Status {
 		links = append(links, uint64(l.To), up, uint64(l.Bytes), uint64(l.Queued))
 	}
 	return control.Status{
-		Epoch: s.Epoch, Members: int64(s.Members), Counters: counters, Hops: s.Hops, Latency: s.Latency.Counts, Took: int64(s.Latency.Sum), Links: links,
+		Epoch: s.Epoch, Members: int64(s.Members), Counters: s.Counters.row(), Hops: s.Hops, Latency: s.Latency.Counts, Took: int64(s.Latency.Sum), Links: links,
 		Streams: []int64{int64(s.Streams.Outgoing), int64(s.Streams.Incoming), s.Streams.InFlight, s.Streams.Window},
 		Limits: []int64{int64(s.Limits.SendBuffer), int64(s.Limits.ReceiveBuffer), int64(s.Limits.HandlerBacklog),
 			int64(s.Limits.LinkQueue), int64(s.Limits.Handlers), int64(s.Limits.Streams)},
@@ -88,9 +126,7 @@ func unpack(who Peer, inc uint64, told control.Status) *NodeStatus {
 		Latency: Histogram{row(told.Latency, HistogramBuckets), time.Duration(max(0, told.Took))},
 		Links:   make([]LinkStatus, 0, len(told.Links)/4),
 	}
-	for i, v := range s.Counters.fields() {
-		*v = at(told.Counters, i)
-	}
+	s.Counters.setRow(told.Counters)
 	for l := told.Links[:min(len(told.Links), 4*ring.MaxTable)]; len(l) >= 4; l = l[4:] {
 		s.Links = append(s.Links, LinkStatus{ID(l[0]), l[1] == 1, int64(l[2] &^ (1 << 63)), int64(l[3] &^ (1 << 63))})
 	}

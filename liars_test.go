@@ -87,9 +87,9 @@ func TestHugeCounts(t *testing.T) {
 		look := func(what string) {
 			t.Helper()
 			s := r.Snapshot()
-			for i, v := range s.Total.fields() {
-				if *v < 0 {
-					t.Errorf("%s: counter %d is %d in all", what, i, *v)
+			for i, v := range s.Total.row() {
+				if v < 0 {
+					t.Errorf("%s: counter %d is %d in all", what, i, v)
 				}
 			}
 			for i, v := range append(s.Hops, s.Latency.Counts...) {

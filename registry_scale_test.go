@@ -114,8 +114,8 @@ func (g *puppets) heartbeats(whose string, rounds int, lease time.Duration, stat
 // busyStatus is what a node of k entries says of itself in the midst of traffic.
 func busyStatus(k int) []control.Status {
 	s := NodeStatus{Epoch: 12, Members: 10000, Hops: make([]int64, 12), Latency: Histogram{make([]int64, 18), time.Hour}}
-	for _, v := range s.Counters.fields() {
-		*v = 1 << 30
+	for _, c := range counterTable {
+		*c.of(&s.Counters) = 1 << 30
 	}
 	for i := range s.Hops {
 		s.Hops[i] = 1 << 24
