@@ -1,6 +1,11 @@
 package ringdht
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+)
 
 // A registry that closes hangs up on all, and declares nobody dead for that: neither a member
 // that is about to leave, which the next registry lets go.
@@ -15,7 +20,8 @@ func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
 	net.Hold("n2", "registry") // it does not confirm that it has let go of the leaver
 	left := make(chan error, 1)
 	go func() { left <- leaver.Leave(tr.ctx()) }()
-	if err := r.await(tr.ctx(), func() bool { return r.members.Len() == 3 }); err != nil {
+	ref := ring.Ref{ID: uint64(leaver.ID()), Life: leaver.Incarnation()}
+	if err := r.await(tr.ctx(), func() bool { return r.members.State(ref) == membership.Leaving }); err != nil {
 		t.Fatal(err)
 	}
 	r.Close()
