@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/gob"
+	"fmt"
 	"math"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 
@@ -154,5 +156,25 @@ func BenchmarkMsgpack(b *testing.B) {
 	for b.Loop() {
 		buf, _ = Msgpack().Append(buf[:0], v)
 		Msgpack().Decode(buf, &v)
+	}
+}
+
+// The sender has the error, and the message does not go.
+func TestSendValueRefuses(t *testing.T) {
+	for _, c := range []Codec{Msgpack(), JSON()} {
+		t.Run(c.Name(), func(t *testing.T) {
+			tr := newTestRing(t, NewMemoryNetwork(1), WithCodec(c))
+			sink := tr.join(func(_ context.Context, m Message) { t.Errorf("got % x", m.Body) })
+			from := tr.join(nil)
+			tr.setup(0)
+			for _, v := range []any{func() {}, make(chan int), struct{ Work func() }{func() {}}, []any{make(chan int)}} {
+				if err := from.SendValue(tr.ctx(), sink.ID(), v); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("encoding a %T with %s: ", v, c.Name())) {
+					t.Errorf("%T: %v", v, err)
+				}
+			}
+			if err := from.Flush(tr.ctx()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -9,13 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/codec"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 )
 
 // illiterate is the default codec of a member that cannot read some messages.
 type illiterate struct {
-	msgpack
+	codec.Msgpack
 	cannot func(v any) bool
 	tried  atomic.Int64
 }
@@ -25,7 +26,7 @@ func (c *illiterate) Decode(data []byte, v any) error {
 		c.tried.Add(1)
 		return errors.New("illegible")
 	}
-	return c.msgpack.Decode(data, v)
+	return c.Msgpack.Decode(data, v)
 }
 
 // A member that cannot read its task says so and stays.

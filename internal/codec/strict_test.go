@@ -1,4 +1,4 @@
-package ringdht
+package codec
 
 import (
 	"fmt"
@@ -96,13 +96,13 @@ func TestMsgpackNumbersFit(t *testing.T) {
 		{join(0x81, "I64", 0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0), ""},
 		{join(0x81, "F32", 0xcb, 0x7f, 0xe0, 0, 0, 0, 0, 0, 0), ""},
 	} {
-		err := Msgpack().Decode(tt.data, new(numbers))
+		err := msgpack.Decode(tt.data, new(numbers))
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("% x: %v, expected %q", tt.data, err, tt.want)
 		}
 	}
 	var m map[string]int
-	if err := Msgpack().Decode(append([]byte{0x90}, strings.Repeat("\xa1x\x01", 16)...), &m); err == nil {
+	if err := msgpack.Decode(append([]byte{0x90}, strings.Repeat("\xa1x\x01", 16)...), &m); err == nil {
 		t.Errorf("a list was read as %v", m)
 	}
 	for _, data := range [][]byte{
@@ -111,12 +111,12 @@ func TestMsgpackNumbersFit(t *testing.T) {
 		join(0x82, "none", wide, "more", 0x81, wide, 0x92, most, most),
 		join(0x82, "A", 0x92, 1, 2, "AB", 0xc4, 1, 9),
 	} {
-		if err := Msgpack().Decode(data, new(numbers)); err != nil {
+		if err := msgpack.Decode(data, new(numbers)); err != nil {
 			t.Errorf("% x: %v", data, err)
 		}
 	}
 	var into any = new(int64) // an interface that holds a place
-	if err := Msgpack().Decode(wide, &into); err == nil {
+	if err := msgpack.Decode(wide, &into); err == nil {
 		t.Errorf("2^63 became %d", *into.(*int64))
 	}
 }
@@ -134,10 +134,10 @@ func TestControlNumbersFit(t *testing.T) {
 			for _, n := range []string{"9223372036854775808", "18446744073709551615"} {
 				u, _ := new(big.Int).SetString(n, 10)
 				data := append([]byte{0x81, byte(0xa0 + len(f.name))}, f.name...)
-				if err := Msgpack().Decode(append(append(data, 0xcf), bigEndian(u.Uint64(), 8)...), v); err == nil {
+				if err := msgpack.Decode(append(append(data, 0xcf), bigEndian(u.Uint64(), 8)...), v); err == nil {
 					t.Errorf("%T: %s took %s", v, f.name, n)
 				}
-				if err := JSON().Decode(fmt.Appendf(nil, `{%q:%s}`, f.name, n), v); err == nil {
+				if err := jsonText.Decode(fmt.Appendf(nil, `{%q:%s}`, f.name, n), v); err == nil {
 					t.Errorf("%T: %s took %s in JSON", v, f.name, n)
 				}
 			}
@@ -161,7 +161,7 @@ func BenchmarkMsgpackDecode(b *testing.B) {
 		{"status", control.Beat{Every: 1, Status: []control.Status{status}}},
 		{"status with an ID of 64 bits", control.Beat{Every: 1, Status: []control.Status{wide}}},
 	} {
-		data, err := Msgpack().Append(nil, of.beat)
+		data, err := msgpack.Append(nil, of.beat)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -169,10 +169,15 @@ func BenchmarkMsgpackDecode(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var m control.Beat
-				if err := Msgpack().Decode(data, &m); err != nil {
+				if err := msgpack.Decode(data, &m); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
 }
+
+var (
+	msgpack  Msgpack
+	jsonText JSON
+)

@@ -1,4 +1,4 @@
-package ringdht
+package codec
 
 import (
 	"fmt"

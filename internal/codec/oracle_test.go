@@ -1,4 +1,4 @@
-package ringdht
+package codec
 
 import (
 	"encoding/binary"
@@ -132,7 +132,7 @@ func FuzzDecodedNumbers(f *testing.F) {
 			typ := reflect.TypeOf(of)
 			for _, b := range [][]byte{data, packFor(r, typ, 0)} {
 				into := reflect.New(typ)
-				if err := Msgpack().Decode(b, into.Interface()); err != nil {
+				if err := msgpack.Decode(b, into.Interface()); err != nil {
 					continue
 				}
 				reading := oracle{data: b}
