@@ -4,114 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/x/ringdht/internal/control"
 )
-
-func TestHostPort(t *testing.T) {
-	for addr, want := range map[string]string{
-		"127.0.0.1:80":                  "127.0.0.1:80",
-		"[127.0.0.1]:80":                "127.0.0.1:80",
-		"[::ffff:127.0.0.1]:80":         "127.0.0.1:80",
-		"[::FFFF:7f00:1]:80":            "127.0.0.1:80",
-		"[0:0:0:0:0:0:0:1]:65535":       "[::1]:65535",
-		"[2001:DB8:0:0::A]:1":           "[2001:db8::a]:1",
-		"[FE80::1%eth0]:80":             "[fe80::1%eth0]:80",
-		"localhost:80":                  "localhost:80",
-		"LOCALHOST.:80":                 "localhost:80",
-		"Node-7.Example.COM:80":         "node-7.example.com:80",
-		"under_score:80":                "under_score:80",
-		"0x7g:80":                       "0x7g:80",
-		"3com:80":                       "3com:80",
-		"n0:32768":                      "n0:32768",
-		"BÜCHER.example:80":             "bücher.example:80",
-		strings.Repeat("a", 253) + ":1": strings.Repeat("a", 253) + ":1",
-	} {
-		got, err := hostPort(addr)
-		if err != nil || got != want {
-			t.Errorf("%q: %q %v, want %q", addr, got, err, want)
-		}
-	}
-	for addr, says := range map[string]string{
-		"":                               "host:port",
-		"host":                           "host:port",
-		":80":                            "host:port",
-		"host:":                          "host:port",
-		"a:b:80":                         "host:port",
-		"::1:80":                         "host:port",
-		"host:0":                         "port",
-		"host:080":                       "port",
-		"host:08000":                     "port",
-		"host:+80":                       "port",
-		"host:-1":                        "port",
-		"host:65536":                     "port",
-		"host:http":                      "port",
-		"host:8 0":                       "port",
-		"host:٨":                         "port",
-		"0.0.0.0:80":                     "all addresses",
-		"[::]:80":                        "all addresses",
-		"[::ffff:0.0.0.0]:80":            "all addresses",
-		"224.0.0.1:80":                   "group",
-		"255.255.255.255:80":             "group",
-		"[ff02::1%eth0]:80":              "group",
-		"[::1%lo]:80":                    "zone",
-		"[2001:db8::1%eth0]:80":          "zone",
-		"[::ffff:127.0.0.1%a]:1":         "zone",
-		"127.1:80":                       "number",
-		"127.0.0.1.:80":                  "number",
-		"127.0.0.01:80":                  "number",
-		"256.0.0.1:80":                   "number",
-		"2130706433:80":                  "number",
-		"0x7F000001:80":                  "number",
-		"host.0x:80":                     "number",
-		".:80":                           "neither",
-		"a..b:80":                        "neither",
-		"a b:80":                         "neither",
-		"a/b:80":                         "neither",
-		"user@host:80":                   "neither",
-		"[fe80::1%]:80":                  "neither",
-		"host\n:80":                      "printed",
-		"[fe80::1%\x1b]:80":              "printed",
-		"\xff:80":                        "printed",
-		strings.Repeat("a", 254) + ":1":  "254 bytes",
-		strings.Repeat("a", 400) + ":80": "403 bytes",
-		"[fe80:2:3::5:6:7:8%" + strings.Repeat("z", 278) + "]:1": "301 bytes in its one form",
-	} {
-		if got, err := hostPort(addr); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%q: %q %v, want an error with %q", addr, got, err, says)
-		}
-	}
-}
-
-// The form of a form is itself, it can be dialled as it is, and no two spellings of an IP
-// address have different ones.
-func FuzzHostPort(f *testing.F) {
-	for _, s := range []string{"127.0.0.1:80", "[::ffff:127.0.0.1]:80", "[fe80::1%eth0]:80", "LocalHost.:1", "0x7f.1:80", "K:1", "ſ.:7", "[fe80:2:3::5:6:7:8%" + strings.Repeat("z", 278) + "]:1"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, addr string) {
-		one, err := hostPort(addr)
-		if err != nil {
-			return
-		}
-		if again, err := hostPort(one); err != nil || again != one {
-			t.Errorf("%q: %q, and of that %q %v", addr, one, again, err)
-		}
-		if !printable(one) || len(one) > maxAddr {
-			t.Errorf("%q: %q", addr, one)
-		}
-		host, _, _ := net.SplitHostPort(addr)
-		if ip, err := netip.ParseAddr(host); err == nil {
-			got, err := netip.ParseAddrPort(one)
-			if err != nil || got.Addr() != ip.Unmap() {
-				t.Errorf("%q: %q is %v %v", addr, one, got, err)
-			}
-		}
-	})
-}
 
 // A process is one member, however its address is spelled, and by whichever name it is
 // dialled.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -118,7 +119,7 @@ func (n *Node) advertised(local net.Addr) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the transport listens on %w", err)
 	}
-	addr, err := hostPort(net.JoinHostPort(host, port))
+	addr, err := dial.HostPort(net.JoinHostPort(host, port))
 	if err != nil {
 		return "", fmt.Errorf("this node has no address that others can dial (%w): give it one with WithAdvertise", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -12,7 +13,7 @@ import (
 // on with it. anyID says not to ask for the ID that the node had in the life before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
 	conn, _, err := n.cfg.dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
-	if connRefused(err) {
+	if dial.Refused(err) {
 		return fmt.Errorf("%w: is the registry running there?", err)
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
@@ -39,7 +40,7 @@ type linker struct {
 	peers      map[ring.Ref]*peering
 	complaints membership.Complaints
 	done       chan dialled
-	dials      *dials
+	dials      *dial.Limiter
 
 	epoch   uint64   // whose table is being linked
 	old     []uint64 // the table before, to be routed by until the new one is linked
@@ -77,7 +78,7 @@ type dialled struct {
 
 // relink is the goroutine that links to whom the node should be linked to.
 func (inc *incarnation) relink() {
-	k := &linker{incarnation: inc, peers: make(map[ring.Ref]*peering), done: make(chan dialled), dials: newDials(maxDials, maxSlow)}
+	k := &linker{incarnation: inc, peers: make(map[ring.Ref]*peering), done: make(chan dialled), dials: dial.NewLimiter(maxDials, maxSlow)}
 	for {
 		select {
 		case <-inc.ctx.Done():
@@ -291,7 +292,7 @@ func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) e
 	if wait > 0 && k.shares(ctx, p, wait) {
 		return nil
 	}
-	err := k.dials.do(ctx, func(ctx context.Context) error {
+	err := k.dials.Do(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
 		defer cancel()
 		return k.connect(ctx, p)

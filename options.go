@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/logqueue"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
@@ -279,7 +280,7 @@ func newNodeConfig(opts []NodeOption) (*nodeConfig, error) {
 		return nil, fmt.Errorf("WithListen: %q is not host:port: %w", c.listen, err)
 	}
 	if c.advertise != "" {
-		addr, err := hostPort(c.advertise)
+		addr, err := dial.HostPort(c.advertise)
 		if err != nil {
 			return nil, fmt.Errorf("WithAdvertise: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -104,7 +105,7 @@ func TestAddressIsPrintable(t *testing.T) {
 	for _, zone := range []string{"\x1bc", "a\nVerdict: exact", "\u009b31m", "\x9b", "\u202e", "\x00"} {
 		m := tr.raw(t)
 		r := m.ask(control.TypeRegister, control.Register{Addr: "[::1%" + zone + "]:80", Other: true})
-		if r == nil || r.Code != control.CodeProtocol || !strings.Contains(r.Reason, "printed") || !printable(r.Reason) {
+		if r == nil || r.Code != control.CodeProtocol || !strings.Contains(r.Reason, "printed") || !dial.Printable(r.Reason) {
 			t.Errorf("%q: %+v", zone, r)
 		}
 	}

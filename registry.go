@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -33,7 +34,7 @@ type Registry struct {
 	setup chan struct{} // of one slot, taken during a set-up, so that there is one at a time
 	due   chan struct{} // of one slot: there is something for the steward to do
 	// Dials to newcomers and to members out of sight: neither can hold up the other.
-	newcomers, suspects *dials
+	newcomers, suspects *dial.Limiter
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
@@ -72,8 +73,8 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
 		due:       make(chan struct{}, 1),
-		newcomers: newDials(registryDials, registrySlow),
-		suspects:  newDials(registryDials, registrySlow),
+		newcomers: dial.NewLimiter(registryDials, registrySlow),
+		suspects:  dial.NewLimiter(registryDials, registrySlow),
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[*net.Listener]struct{}),
 		conns:     make(map[*net.Conn]struct{}),
@@ -83,10 +84,10 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		kinds:     make(map[EventKind]int64),
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID, Beats: cfg.beats})
-	r.newcomers.givenUp = func() {
+	r.newcomers.GivenUp = func() {
 		cfg.warnOften("", "too many nodes do not answer the registry's dials, one that wanted to join is given up", "most", registrySlow)
 	}
-	r.suspects.givenUp = func() {
+	r.suspects.GivenUp = func() {
 		cfg.warnOften("", "too many members do not answer the registry's dials, one of the dials is given up", "most", registrySlow)
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
@@ -372,3 +373,10 @@ func (r *Registry) tables() (members []ring.Member, tables []*Table) {
 	}
 	return members, tables
 }
+
+// Of a registry: 500 addresses that are silent and come again and again make some 100 dials
+// a second, of which each takes a slot for a tenth of a second.
+const (
+	registryDials = 64
+	registrySlow  = 1024
+)

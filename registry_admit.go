@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 )
@@ -39,7 +40,7 @@ func (s *session) register(body []byte) error {
 	case left:
 		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", id)
 	}
-	host, port, err := splitHostPort(req.Addr)
+	host, port, err := dial.SplitHostPort(req.Addr)
 	if err != nil {
 		return s.refuse(control.CodeProtocol, "%v: check WithListen and WithAdvertise", err)
 	}
@@ -118,7 +119,7 @@ var (
 func (s *session) check(ctx context.Context, req control.Register) (refused bool, err error) {
 	token, err := s.r.probe(ctx, s.r.newcomers, req.Addr)
 	var short error
-	for err != nil && scarce(err) { // it is this process that lacks something, not the node
+	for err != nil && dial.Scarce(err) { // it is this process that lacks something, not the node
 		if short == nil {
 			s.r.cfg.warnOften(reasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
 		}
@@ -145,7 +146,7 @@ func (s *session) check(ctx context.Context, req control.Register) (refused bool
 		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
 	case err == nil:
 		err = errors.New("another node answers there")
-	case errors.Is(err, errTakesLong) || scarce(err):
+	case errors.Is(err, errTakesLong) || dial.Scarce(err):
 		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
 	}
 	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)

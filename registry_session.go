@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -112,7 +113,7 @@ func (s *session) deregister(body []byte) error {
 	if err := s.conn.Decode(body, &req); err != nil {
 		return err
 	}
-	if addr, err := hostPort(req.Addr); err == nil { // else it is no member's
+	if addr, err := dial.HostPort(req.Addr); err == nil { // else it is no member's
 		req.Addr = addr
 	}
 	r.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -138,7 +139,7 @@ func (r *Registry) look(e membership.Effect) {
 	case err == nil && r.members.Known(got):
 		// Members that have changed their addresses, perhaps with each other: this one
 		// may be about to say where it is.
-	case err == nil || errors.Is(err, ErrHandshake) || connRefused(err):
+	case err == nil || errors.Is(err, ErrHandshake) || dial.Refused(err):
 		answer = membership.Absent
 	}
 	r.members.Probed(r.now(), e.Ref, e.Addr, answer)
@@ -146,8 +147,8 @@ func (r *Registry) look(e membership.Effect) {
 }
 
 // probe dials an address and returns the token of the node that answers.
-func (r *Registry) probe(ctx context.Context, d *dials, addr string) (token uint64, err error) {
-	err = d.do(ctx, func(ctx context.Context) error {
+func (r *Registry) probe(ctx context.Context, d *dial.Limiter, addr string) (token uint64, err error) {
+	err = d.Do(ctx, func(ctx context.Context) error {
 		conn, answer, err := r.cfg.dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
 		if err == nil {
 			conn.Close()

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/internal/dial"
 )
 
 // scarceEnv makes the test binary the process that runs out of file descriptors.
@@ -110,7 +112,7 @@ func scarceProcess(t *testing.T) {
 	fmt.Println("ring works")
 	in.Scan()
 	newcomer, err := tr.tryJoin(nil)
-	for err != nil && scarce(err) { // the flood is still draining away
+	for err != nil && dial.Scarce(err) { // the flood is still draining away
 		time.Sleep(time.Millisecond)
 		newcomer, err = tr.tryJoin(nil)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/memnet"
 )
 
@@ -44,10 +45,7 @@ func (TCP) Listen(ctx context.Context, addr string) (net.Listener, error) {
 
 // Dial implements [Transport].
 func (TCP) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	return dialTCP(ctx, addr, lookupIPs, func(ctx context.Context, addr string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "tcp", addr)
-	})
+	return dial.TCP(ctx, addr)
 }
 
 // MemoryNetwork is a network within the process, for tests: without ports, fast,

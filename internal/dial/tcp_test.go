@@ -1,4 +1,4 @@
-package ringdht
+package dial
 
 import (
 	"context"
@@ -76,7 +76,7 @@ func (w *world) dial(ctx context.Context, addr string) (net.Conn, error) {
 			if !ok {
 				h.after = time.Hour // silent
 			}
-			if err := pause(ctx, h.after); err != nil {
+			if err := wait(ctx, h.after); err != nil {
 				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 			}
 			if h.err != nil {
@@ -185,4 +185,14 @@ func TestDialBounds(t *testing.T) {
 			t.Error("dialled nobody")
 		}
 	})
+}
+
+// wait waits for d, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

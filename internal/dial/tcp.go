@@ -1,4 +1,7 @@
-package ringdht
+// Package dial has what nodes, registries and transports need to know of addresses and of
+// dials: the one form of an address, what an error of a dial says, a bound on the dials under
+// way, and TCP to a name with several addresses.
+package dial
 
 import (
 	"context"
@@ -18,6 +21,14 @@ const maxAddrs = 8
 // nextAddr is how long an address may be silent before the next one is tried as well. With
 // a deadline that is near it is less: each address is dialled in time for its answer.
 const nextAddr = 250 * time.Millisecond
+
+// TCP connects to "host:port", see [maxAddrs] and [nextAddr].
+func TCP(ctx context.Context, addr string) (net.Conn, error) {
+	return dialTCP(ctx, addr, lookupIPs, func(ctx context.Context, addr string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", addr)
+	})
+}
 
 // dialTCP connects to "host:port". lookup finds the addresses of a name, and connect
 // connects to one.
@@ -127,9 +138,9 @@ func telling(a, b error) error {
 		switch {
 		case err == nil:
 			return 0
-		case anyOf(err, systemErrors.noRoute) || anyOf(err, systemErrors.noAddress) && !scarce(err):
+		case anyOf(err, systemErrors.noRoute) || anyOf(err, systemErrors.noAddress) && !Scarce(err):
 			return 1
-		case connRefused(err):
+		case Refused(err):
 			return 2
 		}
 		return 3

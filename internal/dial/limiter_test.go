@@ -1,4 +1,4 @@
-package ringdht
+package dial
 
 import (
 	"context"
@@ -21,24 +21,24 @@ func quick(context.Context) error { return nil }
 // Silent addresses hold up others for a moment each, and not for as long as they are silent.
 func TestSilentDialsGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDials(4, 100)
+		d := NewLimiter(4, 100)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		var wg sync.WaitGroup
 		for range 40 {
-			wg.Go(func() { d.do(ctx, mute) })
+			wg.Go(func() { d.Do(ctx, mute) })
 		}
 		synctest.Wait()
 		start := time.Now()
-		if err := d.do(ctx, quick); err != nil || time.Since(start) != 10*quickDial {
+		if err := d.Do(ctx, quick); err != nil || time.Since(start) != 10*quickDial {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		start = time.Now()
-		if err := d.do(ctx, quick); err != nil || time.Since(start) != 0 {
+		if err := d.Do(ctx, quick); err != nil || time.Since(start) != 0 {
 			t.Errorf("then after %v: %v", time.Since(start), err)
 		}
 		// What is slow and not silent gets its answer.
-		if err := d.do(ctx, func(ctx context.Context) error { return pause(ctx, 10*time.Second) }); err != nil {
+		if err := d.Do(ctx, func(ctx context.Context) error { return wait(ctx, 10*time.Second) }); err != nil {
 			t.Error(err)
 		}
 		if d.slow.Len() != 40 {
@@ -55,15 +55,15 @@ func TestSilentDialsGiveWay(t *testing.T) {
 // When there is no room for more slow ones, the oldest is given up, and counted.
 func TestOldestSlowDialIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDials(2, 3)
+		d := NewLimiter(2, 3)
 		var given atomic.Int32
-		d.givenUp = func() { given.Add(1) }
+		d.GivenUp = func() { given.Add(1) }
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make([]error, 6)
 		var wg sync.WaitGroup
 		for i := range ended {
 			wg.Go(func() {
-				ended[i] = d.do(ctx, func(ctx context.Context) error {
+				ended[i] = d.Do(ctx, func(ctx context.Context) error {
 					defer time.Sleep(time.Minute) // it takes a while to end
 					return mute(ctx)
 				})
@@ -91,20 +91,20 @@ func TestOldestSlowDialIsGivenUp(t *testing.T) {
 // A dial that waits for a slot stops waiting when its context ends.
 func TestDialThatFindsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := newDials(1, 1)
+		d := NewLimiter(1, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { d.do(ctx, mute); close(done) }()
+		go func() { d.Do(ctx, mute); close(done) }()
 		synctest.Wait()
 		why := errors.New("why")
 		short, stop := context.WithTimeoutCause(t.Context(), quickDial/2, why)
 		defer stop()
-		if err := d.do(short, quick); err != why {
+		if err := d.Do(short, quick); err != why {
 			t.Error(err)
 		}
 		cancel()
 		<-done
-		if err := d.do(t.Context(), quick); err != nil {
+		if err := d.Do(t.Context(), quick); err != nil {
 			t.Error(err)
 		}
 	})

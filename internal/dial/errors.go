@@ -1,4 +1,4 @@
-package ringdht
+package dial
 
 import (
 	"errors"
@@ -73,10 +73,10 @@ func anyOf(err error, list []syscall.Errno) bool {
 }
 
 // connRefused says that no process listens at the address that was dialled.
-func connRefused(err error) bool { return anyOf(err, systemErrors.refused) }
+func Refused(err error) bool { return anyOf(err, systemErrors.refused) }
 
 // scarce says that dialling failed for want of something on this side.
-func scarce(err error) bool { return systemErrors.isScarce(err, canReach) }
+func Scarce(err error) bool { return systemErrors.isScarce(err, canReach) }
 
 func (d dialErrors) isScarce(err error, reach func(net.Addr) bool) bool {
 	if anyOf(err, d.scarce) {

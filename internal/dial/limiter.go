@@ -1,4 +1,4 @@
-package ringdht
+package dial
 
 import (
 	"container/list"
@@ -19,11 +19,11 @@ import (
 // dial waits for a slot no longer than for quickDial times the number of silent ones before
 // it, divided by the number of slots, however long each of them stays silent; and one that
 // is slow, and not silent, gets its answer as long as there is room.
-type dials struct {
+type Limiter struct {
 	// static
 	slots   *semaphore.Weighted
 	most    int    // slow ones
-	givenUp func() // called for each that was; may be nil
+	GivenUp func() // called for each that was; may be nil
 
 	mu   sync.Mutex // guards what follows, and every dialling of these
 	slow *list.List // of *dialling, the oldest first
@@ -32,13 +32,6 @@ type dials struct {
 // quickDial is how long a dial may hold one of the few slots. A network's round trip is
 // mostly shorter.
 const quickDial = 100 * time.Millisecond
-
-// Of a registry: 500 addresses that are silent and come again and again make some 100 dials
-// a second, of which each takes a slot for a tenth of a second.
-const (
-	registryDials = 64
-	registrySlow  = 1024
-)
 
 // errGivenUp is what a dial ends with that others needed the room of.
 var errGivenUp = errors.New("it did not answer, and too many others do not either")
@@ -50,12 +43,12 @@ type dialling struct {
 	slot   bool          // it has one
 }
 
-func newDials(slots int64, slow int) *dials {
-	return &dials{slots: semaphore.NewWeighted(slots), most: slow, slow: list.New()}
+func NewLimiter(slots int64, slow int) *Limiter {
+	return &Limiter{slots: semaphore.NewWeighted(slots), most: slow, slow: list.New()}
 }
 
 // do runs a dial when there is a slot. Its error is the dial's, or says why ctx ended first.
-func (d *dials) do(ctx context.Context, dial func(context.Context) error) error {
+func (d *Limiter) Do(ctx context.Context, dial func(context.Context) error) error {
 	if d.slots.Acquire(ctx, 1) != nil {
 		return context.Cause(ctx)
 	}
@@ -69,7 +62,7 @@ func (d *dials) do(ctx context.Context, dial func(context.Context) error) error 
 }
 
 // giveWay makes a dial one of the slow ones.
-func (d *dials) giveWay(x *dialling) {
+func (d *Limiter) giveWay(x *dialling) {
 	d.mu.Lock()
 	if !x.slot { // it has ended
 		d.mu.Unlock()
@@ -84,12 +77,12 @@ func (d *dials) giveWay(x *dialling) {
 		oldest.cancel(errGivenUp)
 	}
 	d.mu.Unlock()
-	if full && d.givenUp != nil {
-		d.givenUp()
+	if full && d.GivenUp != nil {
+		d.GivenUp()
 	}
 }
 
-func (d *dials) end(x *dialling) {
+func (d *Limiter) end(x *dialling) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.release(x)
@@ -97,14 +90,14 @@ func (d *dials) end(x *dialling) {
 }
 
 // release and forget need mu.
-func (d *dials) release(x *dialling) {
+func (d *Limiter) release(x *dialling) {
 	if x.slot {
 		x.slot = false
 		d.slots.Release(1)
 	}
 }
 
-func (d *dials) forget(x *dialling) {
+func (d *Limiter) forget(x *dialling) {
 	if x.at != nil {
 		d.slow.Remove(x.at)
 		x.at = nil

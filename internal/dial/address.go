@@ -1,4 +1,4 @@
-package ringdht
+package dial
 
 import (
 	"errors"
@@ -32,8 +32,8 @@ const maxHost = 253
 //     "2130706433" for the address 127.0.0.1.
 //   - The port is a decimal number from 1 to 65535 without sign or leading zeros.
 //   - An address that belongs to no single machine, unspecified or multicast, is refused.
-func hostPort(addr string) (string, error) {
-	host, port, err := splitHostPort(addr)
+func HostPort(addr string) (string, error) {
+	host, port, err := SplitHostPort(addr)
 	if err != nil {
 		return "", err
 	}
@@ -41,11 +41,11 @@ func hostPort(addr string) (string, error) {
 }
 
 // splitHostPort returns the parts of an address in its one form.
-func splitHostPort(addr string) (host, port string, err error) {
+func SplitHostPort(addr string) (host, port string, err error) {
 	if len(addr) > maxAddr { // of a name, a colon and a port
 		return "", "", fmt.Errorf("the address has %d bytes, at most %d make sense", len(addr), maxAddr)
 	}
-	if !printable(addr) {
+	if !Printable(addr) {
 		return "", "", fmt.Errorf("the address %q has characters that cannot be printed", addr)
 	}
 	host, port, err = net.SplitHostPort(addr)
@@ -108,6 +108,6 @@ func oneName(name string) (string, error) {
 
 // printable says that text can be shown to people as it is. Others are told what a node
 // calls itself, in logs and on terminals, and an IPv6 zone may hold anything and be dialled.
-func printable(text string) bool {
+func Printable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }

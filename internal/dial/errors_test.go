@@ -1,4 +1,4 @@
-package ringdht
+package dial
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"os"
 	"syscall"
 	"testing"
-
-	"github.com/x/ringdht/internal/wire"
 )
 
 // What a dial's error means, by operating system.
@@ -60,7 +58,7 @@ func TestDialErrors(t *testing.T) {
 			t.Errorf("%s, %v (%d) to %v: scarce %v", c.system, c.errno, c.errno, c.to, got)
 		}
 	}
-	if scarce(nil) || connRefused(nil) || scarce(errors.New("x")) || connRefused(errors.New("x")) {
+	if Scarce(nil) || Refused(nil) || Scarce(errors.New("x")) || Refused(errors.New("x")) {
 		t.Error("what is no error of a dial means something")
 	}
 }
@@ -77,9 +75,8 @@ func TestDialErrorsHere(t *testing.T) {
 		t.Errorf("cannot reach %v", addr)
 	}
 	l.Close()
-	c := newCommon()
-	_, _, err = c.dial(t.Context(), addr.String(), wire.Hello{Role: wire.RoleProbe})
-	if !connRefused(err) || scarce(err) {
+	_, err = TCP(t.Context(), addr.String())
+	if !Refused(err) || Scarce(err) {
 		t.Errorf("dialling a closed port: %v", err)
 	}
 	// A source address that is not this machine's gives the error that an address
