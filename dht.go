@@ -2,13 +2,12 @@ package ringdht
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strconv"
 	"time"
 
+	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/stream"
 )
@@ -131,9 +130,9 @@ func countersOf(c plane.Counters) Counters {
 // what to do next.
 var (
 	// ErrClosed: the node or registry was closed. It matches net.ErrClosed.
-	ErrClosed error = closedError{}
+	ErrClosed = errs.ErrClosed
 	// ErrNotReady: the overlay is not set up, or not by everybody yet.
-	ErrNotReady = errors.New("the overlay is not ready")
+	ErrNotReady = errs.ErrNotReady
 	// ErrNoSuchNode: nobody in the ring has the ID that a message was sent to.
 	ErrNoSuchNode = stream.ErrNoSuchNode
 	// ErrRefused: the sink holds as many incoming streams as it may; or it remembers a
@@ -151,39 +150,34 @@ var (
 	// ErrBacklog: handlers have sent more than windows and Limits.HandlerBacklog hold.
 	ErrBacklog = plane.ErrBacklog
 	// ErrBusy: a traffic run is going on.
-	ErrBusy = errors.New("a traffic run is going on")
+	ErrBusy = errs.ErrBusy
 	// ErrRebuilding: the registry has been restarted, and those of the ring that was
 	// have time to come back before somebody new is admitted. Join again in a while.
-	ErrRebuilding = errors.New("the registry is rebuilding the membership")
+	ErrRebuilding = errs.ErrRebuilding
 	// ErrRegistryLost: the connection to the registry has ended.
-	ErrRegistryLost = errors.New("the registry is gone")
+	ErrRegistryLost = errs.ErrRegistryLost
 	// ErrHandshake: the other side is not a ringdht program, or of another
 	// version, ring or codec, or not the node it was taken for; or a registry does not
 	// take what the node says of itself, such as an ID that its ring does not have.
-	ErrHandshake = errors.New("handshake refused")
+	ErrHandshake = errs.ErrHandshake
 
 	// ErrRingFull: every ID is taken; widen the space with WithBits.
-	ErrRingFull = errors.New("the ring is full")
+	ErrRingFull = errs.ErrRingFull
 	// ErrAddressTaken: a node is registered at that address already.
-	ErrAddressTaken = errors.New("address already registered")
+	ErrAddressTaken = errs.ErrAddressTaken
 	// ErrIDTaken: the ID asked for with WithID is another node's.
-	ErrIDTaken = errors.New("ID already taken")
+	ErrIDTaken = errs.ErrIDTaken
 	// ErrHostMismatch: the advertised host is not where the connection comes
 	// from; see WithAdvertise.
-	ErrHostMismatch = errors.New("advertised host is not where the connection comes from")
+	ErrHostMismatch = errs.ErrHostMismatch
 	// ErrUnreachable: the registry could not dial the advertised address back.
-	ErrUnreachable = errors.New("advertised address cannot be reached")
+	ErrUnreachable = errs.ErrUnreachable
 	// ErrEvicted: the node lives, and was declared dead, since it was paused or cut off
 	// for too long; or a member remembers a later life of its ID, which a registry whose
 	// clock was ahead had given. It joins again by itself as a new incarnation.
-	ErrEvicted = errors.New("this node was declared dead, and joins again as a new incarnation")
+	ErrEvicted = errs.ErrEvicted
 	// ErrInHandler: a handler or callback has called what would wait for it.
-	ErrInHandler = errors.New("a handler cannot end its own node")
+	ErrInHandler = errs.ErrInHandler
 	// ErrNotMember: the node is not registered, or not any more.
-	ErrNotMember = errors.New("not a member of the ring")
+	ErrNotMember = errs.ErrNotMember
 )
-
-type closedError struct{}
-
-func (closedError) Error() string        { return "ringdht: closed" }
-func (closedError) Is(target error) bool { return target == net.ErrClosed }

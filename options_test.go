@@ -75,6 +75,7 @@ func TestImportDirections(t *testing.T) {
 		"internal/ring":       {},
 		"internal/memnet":     {},
 		"internal/codec":      {"internal/control"}, // in tests
+		"internal/errs":       {},
 		"internal/dial":       {"golang.org/x/sync/semaphore"},
 		"internal/fifo":       {"internal/wire"},
 		"internal/stream":     {"internal/wire", "internal/fifo"},
