@@ -100,7 +100,7 @@ func addRow(to, from []int64) []int64 {
 }
 
 // pack makes a heartbeat's part of a status.
-func (s *NodeStatus) pack() control.Status {
+func pack(s *NodeStatus) control.Status {
 	links := make([]uint64, 0, 4*len(s.Links))
 	for _, l := range s.Links {
 		up := uint64(0)
@@ -185,7 +185,7 @@ func (inc *incarnation) heartbeat(ctl *control.Conn) control.Beat {
 	b.Every = int64(inc.pace.Load())
 	b.Late = inc.late.take().Milliseconds()
 	s := inc.status()
-	now := s.pack()
+	now := pack(&s)
 	if n := &inc.news; n.to != ctl || !same(n.last, now) {
 		n.to, n.last = ctl, now
 		b.Status = []control.Status{now}

@@ -45,14 +45,14 @@ func (r *Registry) happened(e Event) {
 		r.events = append(r.events[:0:0], r.events[len(r.events)-MaxEvents:]...)
 	}
 	r.events = append(r.events, e)
-	if ctx := r.ctx; r.cfg.log.Enabled(ctx, e.level()) {
-		r.cfg.log.LogAttrs(ctx, e.level(), string(e.Kind), e.attrs()...)
+	if ctx := r.ctx; r.cfg.log.Enabled(ctx, level(e)) {
+		r.cfg.log.LogAttrs(ctx, level(e), string(e.Kind), attrs(e)...)
 	}
 }
 
 // level is Info for what is meant to happen, and Warn for what an operator may want to
 // look into.
-func (e Event) level() slog.Level {
+func level(e Event) slog.Level {
 	switch e.Kind {
 	case EventDead, EventDegraded:
 		return slog.LevelWarn
@@ -60,7 +60,7 @@ func (e Event) level() slog.Level {
 	return slog.LevelInfo
 }
 
-func (e Event) attrs() []slog.Attr {
+func attrs(e Event) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 5)
 	if e.Incarnation != 0 {
 		attrs = append(attrs, slog.Any("node", e.Node), slog.Uint64("incarnation", e.Incarnation))

@@ -126,7 +126,7 @@ func busyStatus(k int) []control.Status {
 	for i := range k {
 		s.Links = append(s.Links, LinkStatus{ID(1000 * i), true, 1 << 34, 1 << 16})
 	}
-	return []control.Status{s.pack()}
+	return []control.Status{pack(&s)}
 }
 
 // puppets are connections to a registry in another process.

@@ -95,13 +95,10 @@ func (r *Registry) Snapshot() *Snapshot {
 	layout := r.members.Layout()
 	s := &Snapshot{
 		Time: time.Now(), Ring: r.cfg.ringName, Bits: r.cfg.bits, Lease: r.cfg.lease, Epoch: r.members.Epoch(),
-		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets),
+		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
 		Missing: worded(r.members.Missing()), Degraded: r.degraded(),
 		Running: r.running(), Runs: listed(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),
 		Events: listed(r.events[max(0, len(r.events)-MaxEvents):]), Happened: maps.Clone(r.kinds),
-	}
-	if layout.Fewest {
-		s.Plan = FewestHops
 	}
 	all := past{r.past.total, listed(r.past.hops), Histogram{listed(r.past.latency.Counts), r.past.latency.Sum}}
 	for ref, f := range r.records { // and not over the members: one that is gone is retired a moment later

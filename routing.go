@@ -111,15 +111,7 @@ const (
 )
 
 // String is "classic" or "fewest hops".
-func (p Plan) String() string {
-	if p == FewestHops {
-		return "fewest hops"
-	}
-	return "classic"
-}
-
-// MarshalText makes a plan its name in JSON.
-func (p Plan) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+func (p Plan) String() string { return ring.PlanName(p == FewestHops) }
 
 // Audit is what a registry found when it walked the routes between its members
 // through the tables that it handed out.

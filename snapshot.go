@@ -13,7 +13,7 @@ type Snapshot struct {
 	Lease   time.Duration `json:"lease_ns"`
 	Epoch   uint64        `json:"epoch"`
 	Live    bool          `json:"live"` // the overlay was set up
-	Plan    Plan          `json:"plan"`
+	Plan    string        `json:"plan"` // of the tables: "classic" or "fewest hops"
 	Entries int           `json:"entries"` // the tables' size
 	Offsets []int         `json:"offsets"` // how many positions ahead the entries are meant to be
 	// Missing says what the ring waits for, in some lines; empty when every member is

@@ -217,7 +217,7 @@ func (f *feed) ring(s *ringdht.Snapshot) ringPart {
 	}
 	return ringPart{
 		Name: s.Ring, Bits: s.Bits, Lease: s.Lease.Milliseconds(), Interval: f.interval.Milliseconds(), Epoch: s.Epoch,
-		Live: s.Live, Plan: s.Plan.String(), Entries: s.Entries, Offsets: some(s.Offsets), Missing: missing, Control: f.control,
+		Live: s.Live, Plan: s.Plan, Entries: s.Entries, Offsets: some(s.Offsets), Missing: missing, Control: f.control,
 	}
 }
 

@@ -108,7 +108,7 @@ func (c *registryCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *registryCollector) collectRing(ch chan<- prometheus.Metric, s *ringdht.Snapshot) {
-	c.info.send(ch, 1, strconv.Itoa(s.Bits), word(s.Plan.String()))
+	c.info.send(ch, 1, strconv.Itoa(s.Bits), word(s.Plan))
 	c.epoch.send(ch, float64(s.Epoch))
 	c.live.send(ch, truth(s.Live))
 	c.ready.send(ch, truth(s.Live && len(s.Missing) == 0))

@@ -165,6 +165,14 @@ type Layout struct {
 	chosen  int     // for a ring of so many nodes
 }
 
+// PlanName is the name of a plan: "classic" or "fewest hops".
+func PlanName(fewest bool) string {
+	if fewest {
+		return "fewest hops"
+	}
+	return "classic"
+}
+
 // For returns the layout for a ring that has n nodes now.
 //
 // Offsets that need the fewest hops for n nodes may be quite other ones for n+1, so
