@@ -35,17 +35,17 @@ func (p *past) sum(s *NodeStatus, present bool) {
 
 // heard takes a heartbeat and answers it.
 func (r *Registry) heard(s *session, b control.Beat) error {
-	var status *NodeStatus
+	var told *NodeStatus
 	if len(b.Status) > 0 {
-		status = unpack(peer(s.member), s.member.Life, b.Status[0])
+		told = unpack(peer(s.member), s.member.Life, b.Status[0])
 	}
 	ref := s.member.Ref()
 	r.mu.Lock()
 	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
 	if f := r.records[ref]; f != nil && s.in { // else it has left, or has come back over another connection
 		f.heard = time.Now()
-		if status != nil {
-			f.status = status
+		if told != nil {
+			f.status = told
 		}
 	}
 	pace := r.members.Heard(ref, control.Int(b.Every))
@@ -110,19 +110,19 @@ func (r *Registry) Snapshot() *Snapshot {
 	members := r.members.All()
 	s.Members = make([]MemberStatus, len(members))
 	for i, m := range members {
-		status := &s.Members[i]
-		status.State = states[r.members.State(m.Ref())]
-		status.NodeStatus = NodeStatus{Peer: peer(m), Incarnation: m.Life, Hops: []int64{}, Latency: Histogram{Counts: []int64{}}, Links: []LinkStatus{}}
+		row := &s.Members[i]
+		row.State = states[r.members.State(m.Ref())]
+		row.NodeStatus = NodeStatus{Peer: peer(m), Incarnation: m.Life, Hops: []int64{}, Latency: Histogram{Counts: []int64{}}, Links: []LinkStatus{}}
 		if f := r.records[m.Ref()]; f != nil {
-			status.Joined, status.Heard = f.joined, f.heard
+			row.Joined, row.Heard = f.joined, f.heard
 			if f.status != nil {
-				status.NodeStatus = *f.status
+				row.NodeStatus = *f.status
 			}
 		}
-		status.Entries = []ID{}
+		row.Entries = []ID{}
 		if view, ok := r.members.View(m.ID); ok {
 			for _, e := range view.Entries {
-				status.Entries = append(status.Entries, ID(e.ID))
+				row.Entries = append(row.Entries, ID(e.ID))
 			}
 		}
 	}
