@@ -267,7 +267,7 @@ func TestAPeerCannotClaimToBeTheNode(t *testing.T) {
 	tr := newTestRing(t, nil)
 	n := tr.join(nil)
 	for _, from := range []uint64{n.inc.Load().self.ID, 1 << 16} {
-		_, _, err := n.cfg.dial(t.Context(), n.addr, wire.Hello{Role: wire.RoleLink, From: from, To: n.inc.Load().self.ID, ToLife: n.inc.Load().self.Life})
+		_, _, err := n.cfg.Dial(t.Context(), n.addr, wire.Hello{Role: wire.RoleLink, From: from, To: n.inc.Load().self.ID, ToLife: n.inc.Load().self.Life})
 		if !errors.Is(err, ErrHandshake) {
 			t.Errorf("from %d: %v", from, err)
 		}

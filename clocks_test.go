@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unsafe"
+
+	"github.com/x/ringdht/internal/handshake"
 )
 
 func TestElapsed(t *testing.T) {
@@ -21,7 +23,7 @@ func TestElapsed(t *testing.T) {
 		{setForward(from, time.Hour), time.Hour},
 		{setForward(from.Add(2*time.Hour), -time.Hour), 2 * time.Hour},
 	} {
-		if got := elapsed(from, c.to); got != c.want {
+		if got := handshake.Elapsed(from, c.to); got != c.want {
 			t.Errorf("%v, want %v", got, c.want)
 		}
 	}
@@ -43,7 +45,7 @@ func TestSuspendedNode(t *testing.T) {
 		net := NewMemoryNetwork(1)
 		tr := newTestRing(t, net, WithLease(lease))
 		asleep := tr.join(func(context.Context, Message) { handled.Add(1) }, WithID(10), nodeOption(func(c *nodeConfig) {
-			c.wall = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
+			c.Wall = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
 		}))
 		other := tr.join(nil, WithID(20))
 		tr.setup(0)

@@ -45,7 +45,7 @@ type Message struct {
 
 // Decode decodes the body with the node's codec, for messages that were sent
 // with [Node.SendValue].
-func (m Message) Decode(v any) error { return m.node.cfg.codec.Decode(m.Body, v) }
+func (m Message) Decode(v any) error { return m.node.cfg.Codec.Decode(m.Body, v) }
 
 // Handler takes the messages sent to a node, on goroutines of the node's: in order and
 // one at a time for each source, at once for different sources up to [Limits].Handlers. (Casts make

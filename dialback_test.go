@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 )
 
 // failing is a host whose dials fail as long as there is an error.
@@ -157,7 +158,7 @@ func TestSilentAddressesHoldUpNobody(t *testing.T) {
 					wg.Go(func() {
 						for ctx.Err() == nil {
 							Join(ctx, tr.addr, nil, WithTransport(net.Host(fmt.Sprint("s", i))), WithAdvertise("silent:1"))
-							pause(ctx, 100*time.Millisecond)
+							handshake.Pause(ctx, 100*time.Millisecond)
 						}
 					})
 				}

@@ -174,7 +174,7 @@ func (inc *incarnation) sayAlive() {
 func (inc *incarnation) beat(ctl *control.Conn) error {
 	inc.news.mu.Lock()
 	defer inc.news.mu.Unlock()
-	inc.pulse.asked(inc.n.cfg.now())
+	inc.pulse.asked(inc.n.cfg.Now())
 	return ctl.Send(control.TypeBeat, inc.heartbeat(ctl))
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 )
@@ -56,8 +57,8 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 	base := time.Now()
 	var ran time.Duration // since base
 	steps := 0            // of a minute each
-	r, err := NewRegistry(WithLease(lease), commonOption(func(c *common) {
-		c.wall = func() time.Time { return setForward(base.Add(ran), time.Duration(steps)*time.Minute) }
+	r, err := NewRegistry(WithLease(lease), commonOption(func(c *handshake.Config) {
+		c.Wall = func() time.Time { return setForward(base.Add(ran), time.Duration(steps)*time.Minute) }
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +71,7 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := r.members.Word(1)
-	r.tick.ran, r.tick.period = r.cfg.now(), lease/32 // as Listen would
+	r.tick.ran, r.tick.period = r.cfg.Now(), lease/32 // as Listen would
 	for i := 1; r.members.Spare(1+ran, m.Ref(), last) > 0; i++ {
 		if ran > 10*lease {
 			t.Fatal("a member that has been silent for ten leases is still waited for")
@@ -80,7 +81,7 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 			steps++
 		}
 		r.catchUp()
-		r.tick.ran = r.cfg.now()
+		r.tick.ran = r.cfg.Now()
 	}
 	if ran < 2*lease { // one sleep is believed
 		t.Errorf("it is given up after %v", ran)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -147,7 +148,7 @@ func TestDeregisterOfTheDead(t *testing.T) {
 	}
 	s := r.sessions[ring.Ref{ID: old.ID, Life: old.Life}]
 	r.mu.Unlock()
-	b, _ := n.cfg.codec.Append(nil, control.Deregister{ID: old.ID, Addr: n.addr})
+	b, _ := n.cfg.Codec.Append(nil, control.Deregister{ID: old.ID, Addr: n.addr})
 	s.deregister(b)
 	r.mu.Lock()
 	h, ok := r.members.Holder(old.ID)
@@ -241,10 +242,10 @@ func TestLinkOfTheDead(t *testing.T) {
 	tr.setup(0)
 	st.armed.Store(true)
 	c := newCommon()
-	c.transport = mem.Host("dead")
+	c.Transport = mem.Host("dead")
 	got := make(chan net.Conn, 1)
 	go func() {
-		conn, _, err := c.dial(tr.ctx(), n.addr, wire.Hello{Role: wire.RoleLink, From: 4242, FromLife: 99, To: uint64(n.ID()), ToLife: n.Incarnation()})
+		conn, _, err := c.Dial(tr.ctx(), n.addr, wire.Hello{Role: wire.RoleLink, From: 4242, FromLife: 99, To: uint64(n.ID()), ToLife: n.Incarnation()})
 		t.Log(err)
 		got <- conn
 	}()
@@ -275,7 +276,7 @@ func TestLeavingARegistryThatHangsUp(t *testing.T) {
 			t.Error(err)
 		}
 		took(t, "leaving", start, lease)
-		if c.tried.Load() != maxReminders+1 {
+		if c.tried.Load() != handshake.MaxReminders+1 {
 			t.Errorf("it was asked %d times", c.tried.Load())
 		}
 		tr.close()

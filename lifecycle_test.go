@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/x/ringdht/internal/handshake"
 )
 
 func TestClosedErrors(t *testing.T) {
@@ -287,7 +289,7 @@ func TestIdleStreamsEnd(t *testing.T) {
 }
 
 func TestEOFBetweenFramesIsAnOrdinaryEnd(t *testing.T) {
-	if isProtocolError(io.EOF) || isProtocolError(net.ErrClosed) || !isProtocolError(io.ErrUnexpectedEOF) {
+	if handshake.IsProtocolError(io.EOF) || handshake.IsProtocolError(net.ErrClosed) || !handshake.IsProtocolError(io.ErrUnexpectedEOF) {
 		t.Error("the ends of connections are told apart wrongly")
 	}
 }

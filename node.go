@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -91,14 +92,14 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 }
 
 func (n *Node) join(ctx context.Context) (err error) {
-	if n.listener, err = n.cfg.transport.Listen(ctx, n.cfg.listen); err != nil {
+	if n.listener, err = n.cfg.Transport.Listen(ctx, n.cfg.listen); err != nil {
 		return fmt.Errorf("listening for peers: %w", err)
 	}
 	if err := n.connect(ctx, false); err != nil {
 		return err
 	}
 	n.wg.Go(n.attend)
-	n.cfg.log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
+	n.cfg.Log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
 	return nil
 }
 
@@ -109,13 +110,13 @@ func (n *Node) advertised(local net.Addr) (string, error) {
 	}
 	host, _, _ := net.SplitHostPort(n.cfg.listen)
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		own, _, err := netHostPort(local)
+		own, _, err := handshake.NetHostPort(local)
 		if err != nil {
 			return "", fmt.Errorf("the connection to the registry comes from %w: say with WithAdvertise where peers can dial the node", err)
 		}
 		host = own
 	}
-	_, port, err := netHostPort(n.listener.Addr())
+	_, port, err := handshake.NetHostPort(n.listener.Addr())
 	if err != nil {
 		return "", fmt.Errorf("the transport listens on %w", err)
 	}
@@ -144,7 +145,7 @@ func (n *Node) address() string {
 }
 
 // Ring is the name of the ring, see [WithRing].
-func (n *Node) Ring() string { return n.cfg.ringName }
+func (n *Node) Ring() string { return n.cfg.RingName }
 
 // MaxPayload is the longest message of this ring, in bytes.
 func (n *Node) MaxPayload() int { return int(n.inc.Load().self.MaxPayload) }
@@ -258,7 +259,7 @@ func (n *Node) close() []plane.Undelivered {
 		n.end(inc, ErrClosed)
 	}
 	n.wg.Wait()
-	n.cfg.records.Close()
+	n.cfg.Records.Close()
 	return n.takeLeftover(nil)
 }
 

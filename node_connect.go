@@ -12,15 +12,15 @@ import (
 // connect registers with the registry: as a newcomer, or, where there is a life, to go
 // on with it. anyID says not to ask for the ID that the node had in the life before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
-	conn, _, err := n.cfg.dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
+	conn, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
 	if dial.Refused(err) {
 		return fmt.Errorf("%w: is the registry running there?", err)
 	}
 	if err != nil {
 		return err
 	}
-	ctl := control.NewConn(conn, n.cfg.codec, wire.MaxLength+wire.PrefixSize)
-	asked := n.cfg.now()
+	ctl := control.NewConn(conn, n.cfg.Codec, wire.MaxLength+wire.PrefixSize)
+	asked := n.cfg.Now()
 	err = n.register(ctx, ctl, anyID)
 	if err != nil {
 		ctl.Close()
@@ -53,7 +53,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	}
 	if inc == nil { // the first time
 		// The registry dials back before it admits, so accepting starts first.
-		n.wg.Go(func() { n.cfg.accept(n.ctx, n.listener, n.wg.Go, n.serve) })
+		n.wg.Go(func() { n.cfg.Accept(n.ctx, n.listener, n.wg.Go, n.serve) })
 	}
 	req := control.Register{Addr: addr, Other: n.cfg.advertise != "", Traffic: n.cfg.traffic, Token: n.token, Seen: n.met.Load()}
 	on := inc != nil && inc.ctx.Err() == nil // a life goes on
@@ -71,7 +71,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	}
 	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
 	defer stop()
-	ctl.SetLease(3 * n.cfg.handshake) // its answer waits for its own dialling back, and perhaps for members of the ring that was
+	ctl.SetLease(3 * n.cfg.Timeout) // its answer waits for its own dialling back, and perhaps for members of the ring that was
 	ctl.Send(control.TypeRegister, req)
 	t, body, err := ctl.Recv()
 	var answer control.Registered
@@ -97,7 +97,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 			answer.Bits, answer.MaxPayload, inc.self.Bits, inc.self.MaxPayload)
 	case on:
 		if was := n.moveTo(addr); was != addr {
-			n.cfg.log.Info("the node's address has changed", "node", n.Peer(), "was", was)
+			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
 		inc.plane.Resume()
 	default:

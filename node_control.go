@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -62,12 +63,12 @@ func (n *Node) attend() {
 			return
 		}
 		if !inc.ending.Load() {
-			n.cfg.log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
+			n.cfg.Log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
 		}
 		if !n.search(inc, wait, evicted) {
 			return
 		}
-		n.cfg.log.Info("connected to the registry again", "node", n.Peer(), "incarnation", n.Incarnation())
+		n.cfg.Log.Info("connected to the registry again", "node", n.Peer(), "incarnation", n.Incarnation())
 	}
 }
 
@@ -86,7 +87,7 @@ func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 		}
 		// Everybody has lost the registry at the same moment, and must not come back at
 		// the same moment.
-		if pause(n.ctx, wait/2+rand.N(wait/2+minKnock/2)) != nil {
+		if handshake.Pause(n.ctx, wait/2+rand.N(wait/2+minKnock/2)) != nil {
 			return false
 		}
 		err := n.connect(n.ctx, anyID)
@@ -105,7 +106,7 @@ func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 		// far as anybody here can know: the node goes on.
 		inc.plane.Resume()
 		n.unreached(err)
-		n.cfg.log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
+		n.cfg.Log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
 		wait = min(max(2*wait, minKnock), inc.maxKnock())
 	}
 }
@@ -248,7 +249,7 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 		if err := ctl.Decode(body, &a); err != nil {
 			return err
 		}
-		now = was.Announce(a, drawID)
+		now = was.Announce(a, handshake.DrawID)
 		inc.left(a.Left)
 		inc.gone(a.Gone)
 		for i, number := range a.Lives[:min(len(a.Lives), len(a.Added))] {
@@ -287,16 +288,4 @@ func (n *Node) answerTrace(ctl *control.Conn, ask control.Trace) {
 		told.NoSuchNode = errors.Is(err, ErrNoSuchNode)
 	}
 	ctl.Send(control.TypeTraced, told)
-}
-
-// pause waits, unless ctx ends first, and then says why.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

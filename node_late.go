@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 )
 
@@ -30,7 +31,7 @@ func (l *lateness) tick(now time.Time, period, lease time.Duration) (tell time.D
 		l.unlog += gap
 	}
 	l.ran = now
-	if l.unlog < lease/4 || !l.logged.IsZero() && now.Sub(l.logged) < sayLate {
+	if l.unlog < lease/4 || !l.logged.IsZero() && now.Sub(l.logged) < handshake.SayLate {
 		l.unlog -= l.unlog / 8 // a little now and then is not worth a word
 		return 0
 	}
@@ -62,7 +63,7 @@ func (l *lateness) all(now time.Time, period, lease time.Duration) membership.Mi
 // ticks is called every sixth of a lease, and finds out whether that is so.
 func (inc *incarnation) ticks() {
 	if late := inc.late.tick(time.Now(), inc.period(), inc.lease()); late > 0 {
-		inc.n.cfg.log.Warn("this process did not get the processor for a while, or was stopped; the registry hears of it and has more patience",
+		inc.n.cfg.Log.Warn("this process did not get the processor for a while, or was stopped; the registry hears of it and has more patience",
 			"node", inc.n.Peer(), "late", late)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/plane"
 )
 
@@ -119,7 +120,7 @@ func (n *Node) deregister(ctx context.Context, inc *incarnation) error {
 	n.mu.Unlock()
 	inc.wake()
 	for asked := 0; ; asked++ {
-		if asked > maxReminders {
+		if asked > handshake.MaxReminders {
 			return fmt.Errorf("deregistering: %w: it has hung up %d times without an answer", ErrRegistryLost, asked)
 		}
 		select {

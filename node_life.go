@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
@@ -63,8 +64,8 @@ func (n *Node) begin(self control.Registered, met uint64) error {
 		n: n, self: self, space: Space(self.Bits), told: make(chan struct{}, 1), ready: make(chan struct{}),
 		renew: make(chan struct{}, 1), stuck: self.Life <= met,
 	}
-	if self.Bits < 1 || self.Bits > 64 || !inc.space.Contains(ID(self.ID)) || self.MaxPayload < 4 || self.MaxPayload > maxMaxPayload ||
-		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > maxLease.Milliseconds() {
+	if self.Bits < 1 || self.Bits > 64 || !inc.space.Contains(ID(self.ID)) || self.MaxPayload < 4 || self.MaxPayload > handshake.MaxPayload ||
+		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
 		return fmt.Errorf("the registry's terms make no sense: %+v", self)
 	}
 	if err := n.cfg.limits.fit(int(self.MaxPayload)); err != nil {
@@ -78,7 +79,7 @@ func (n *Node) begin(self control.Registered, met uint64) error {
 	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)
 	inc.plane = plane.New(plane.Config{
 		Self: self.ID, Life: self.Life, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
-		Limits: n.cfg.limits.plane(), Pause: inc.lease(), Log: n.cfg.log, Owner: n.owner, Wall: n.cfg.wall,
+		Limits: n.cfg.limits.plane(), Pause: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
 		Deliver: inc.deliver, LostTraffic: inc.traffic.lose, OnUndelivered: n.onUndelivered(), Over: n.hasEnded,
 		Outlived: inc.refusedFor, Met: n.meet,
 	})
@@ -193,7 +194,7 @@ func (inc *incarnation) attend() {
 	// A link that carries traffic and does not answer is noticed within a lease.
 	links := time.NewTicker(inc.period())
 	defer links.Stop()
-	last, ran := time.Now(), inc.n.cfg.now()
+	last, ran := time.Now(), inc.n.cfg.Now()
 	thirds := 0 // of a lease, since the latest beat
 	for {
 		select {
@@ -207,10 +208,10 @@ func (inc *incarnation) attend() {
 			inc.plane.CheckLinks(inc.lease() * 2 / 3)
 		case now := <-ticker.C:
 			if !inc.plane.Alive() {
-				inc.ask(elapsed(ran, inc.n.cfg.now()))
+				inc.ask(handshake.Elapsed(ran, inc.n.cfg.Now()))
 				continue
 			}
-			ran = inc.n.cfg.now()
+			ran = inc.n.cfg.Now()
 			if thirds++; thirds >= int(inc.pace.Load()) {
 				thirds = 0
 				inc.sayAlive()
@@ -231,8 +232,8 @@ func (inc *incarnation) attend() {
 // there, and a heartbeat that is answered over it says the same as another registration,
 // for less. After a longer stop the node connects again.
 func (inc *incarnation) ask(pause time.Duration) {
-	if inc.pulse.wakes(inc.n.cfg.now()) {
-		inc.n.cfg.log.Warn("the node was paused, asking the registry whether it is still a member", "node", inc.n.Peer(), "for", pause)
+	if inc.pulse.wakes(inc.n.cfg.Now()) {
+		inc.n.cfg.Log.Warn("the node was paused, asking the registry whether it is still a member", "node", inc.n.Peer(), "for", pause)
 	}
 	if pause < 2*inc.lease() {
 		inc.sayAlive()
@@ -255,7 +256,7 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 	}
 	// A peer may have learned of this life before the node itself has. The answer must
 	// still make its deadline.
-	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.handshake/2)
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout/2)
 	defer cancel()
 	mine := func(inc *incarnation) bool { return inc != nil && h.To == inc.self.ID && h.ToLife == inc.self.Life }
 	if h.To != 0 || h.ToLife != 0 {
@@ -285,12 +286,12 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 // or a peer.
 func (n *Node) serve(conn net.Conn, introduced func()) {
 	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
-	h, err := n.cfg.welcome(conn, n.check)
+	h, err := n.cfg.Welcome(conn, n.check)
 	stop()
 	introduced()
 	if err != nil || h.Role == wire.RoleProbe {
 		if err != nil && n.ctx.Err() == nil {
-			n.cfg.refusedConn(conn, err)
+			n.cfg.RefusedConn(conn, err)
 		}
 		conn.Close()
 		return
@@ -314,8 +315,8 @@ func (n *Node) listen(inc *incarnation, conn net.Conn, from ring.Ref) {
 
 func (n *Node) linkEnded(conn net.Conn, from uint64, err error) {
 	level := slog.LevelDebug
-	if isProtocolError(err) {
+	if handshake.IsProtocolError(err) {
 		level = slog.LevelWarn
 	}
-	n.cfg.log.Log(n.ctx, level, "incoming link ended", slog.Group("peer", "id", from, "from", conn.RemoteAddr()), "err", err)
+	n.cfg.Log.Log(n.ctx, level, "incoming link ended", slog.Group("peer", "id", from, "from", conn.RemoteAddr()), "err", err)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
@@ -101,7 +102,7 @@ func (k *linker) took(d dialled) {
 	p.dialling = nil
 	if d.err != nil {
 		if p.err == nil {
-			k.n.cfg.log.Info("cannot link", "node", k.n.Peer(), "peer", Peer{ID(p.ID), p.Addr}, "err", d.err)
+			k.n.cfg.Log.Info("cannot link", "node", k.n.Peer(), "peer", Peer{ID(p.ID), p.Addr}, "err", d.err)
 		}
 		p.err, p.tried = d.err, true
 		p.pause = min(max(2*p.pause, minRedial), maxRedial)
@@ -214,7 +215,7 @@ func (inc *incarnation) sure() bool {
 	case <-inc.n.Disconnected():
 		return false
 	default:
-		return inc.isReady() && !inc.n.hasAsked() && inc.table.Load().epoch > inc.since.Load() && inc.pulse.age(inc.n.cfg.now()) < inc.patience()/2
+		return inc.isReady() && !inc.n.hasAsked() && inc.table.Load().epoch > inc.since.Load() && inc.pulse.age(inc.n.cfg.Now()) < inc.patience()/2
 	}
 }
 
@@ -311,7 +312,7 @@ func (k *linker) shares(ctx context.Context, p control.Peer, limit time.Duration
 }
 
 func (k *linker) connect(ctx context.Context, p control.Peer) error {
-	conn, _, err := k.n.cfg.dial(ctx, p.Addr, wire.Hello{
+	conn, _, err := k.n.cfg.Dial(ctx, p.Addr, wire.Hello{
 		Role: wire.RoleLink, From: k.self.ID, FromLife: k.self.Life, To: p.ID, ToLife: p.Life,
 	})
 	if err != nil {
@@ -349,7 +350,7 @@ func (k *linker) union(a, b []uint64) []uint64 {
 // could not be linked has changed.
 func (k *linker) report(local *membership.Local, failed []string) {
 	slices.Sort(failed)
-	errs := some(failed)
+	errs := handshake.Some(failed)
 	if k.settled && errs == k.errors {
 		return
 	}
@@ -369,5 +370,5 @@ func (k *linker) report(local *membership.Local, failed []string) {
 	}
 	k.failure.Store(&failure)
 	k.n.tell(control.TypeLinked, control.Linked{Epoch: local.Epoch, Error: errs})
-	k.n.cfg.log.Info("links up", "node", k.n.Peer(), "epoch", local.Epoch, "entries", len(peers), "missing", errs)
+	k.n.cfg.Log.Info("links up", "node", k.n.Peer(), "epoch", local.Epoch, "entries", len(peers), "missing", errs)
 }

@@ -3,6 +3,8 @@ package ringdht
 import (
 	"sync"
 	"time"
+
+	"github.com/x/ringdht/internal/handshake"
 )
 
 // pulse knows since when the registry cannot have missed the node: it was alive to the
@@ -69,5 +71,5 @@ func (p *pulse) wakes(now time.Time) bool {
 func (p *pulse) age(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return elapsed(p.alive, now)
+	return handshake.Elapsed(p.alive, now)
 }

@@ -116,7 +116,7 @@ func (inc *incarnation) endOutlived() {
 	inc.n.mu.Lock()
 	inc.n.renewal.begin(time.Now(), inc.lease())
 	inc.n.mu.Unlock()
-	inc.n.cfg.log.Warn("a member remembers a later life of this node, which joins again as a new one", "node", inc.n.Peer(), "incarnation", inc.self.Life, "later", inc.later.Load())
+	inc.n.cfg.Log.Warn("a member remembers a later life of this node, which joins again as a new one", "node", inc.n.Peer(), "incarnation", inc.self.Life, "later", inc.later.Load())
 	inc.n.hangUp()
 }
 

@@ -40,9 +40,9 @@ func (n *Node) Send(ctx context.Context, to ID, body []byte) error {
 // [Message.Decode]. A value that the codec cannot carry is an error, and nothing is sent;
 // [Msgpack] and [JSON] say which those are.
 func (n *Node) SendValue(ctx context.Context, to ID, v any) error {
-	b, err := n.cfg.codec.Append(nil, v)
+	b, err := n.cfg.Codec.Append(nil, v)
 	if err != nil {
-		return fmt.Errorf("ringdht: node %d: encoding a %T with %s: %w", n.ID(), v, n.cfg.codec.Name(), err)
+		return fmt.Errorf("ringdht: node %d: encoding a %T with %s: %w", n.ID(), v, n.cfg.Codec.Name(), err)
 	}
 	return n.send(ctx, to, portHandler, b)
 }

@@ -1,7 +1,6 @@
 package ringdht
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -9,7 +8,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/dial"
-	"github.com/x/ringdht/internal/logqueue"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -65,20 +64,8 @@ type Limits struct {
 	Streams int `json:"streams"`
 }
 
-// common is what nodes and registries share.
-type common struct {
-	codec     Codec
-	transport Transport
-	log       *slog.Logger    // the user's, until validate puts the queue before it
-	records   *logqueue.Queue // before the log
-	ringName  string
-	handshake time.Duration
-	wall      func() time.Time // nil for time.Now; set by tests
-	repeats   *repeats         // of warnings
-}
-
 type nodeConfig struct {
-	common
+	handshake.Config
 	listen    string
 	advertise string
 	traffic   bool
@@ -88,7 +75,7 @@ type nodeConfig struct {
 }
 
 type registryConfig struct {
-	common
+	handshake.Config
 	bits       int
 	maxPayload int
 	lease      time.Duration
@@ -101,10 +88,10 @@ type registryConfig struct {
 // setupConfig is what a set-up goes by.
 type setupConfig struct{ plan Plan }
 
-type commonOption func(*common)
+type commonOption func(*handshake.Config)
 
-func (o commonOption) applyNode(c *nodeConfig)         { o(&c.common) }
-func (o commonOption) applyRegistry(c *registryConfig) { o(&c.common) }
+func (o commonOption) applyNode(c *nodeConfig)         { o(&c.Config) }
+func (o commonOption) applyRegistry(c *registryConfig) { o(&c.Config) }
 
 type nodeOption func(*nodeConfig)
 
@@ -120,10 +107,12 @@ func (o planOption) applyRegistry(c *registryConfig) { c.plan = Plan(o) }
 func (o planOption) applySetup(c *setupConfig)       { c.plan = Plan(o) }
 
 // WithCodec sets the codec, [Msgpack] by default.
-func WithCodec(c Codec) Option { return commonOption(func(o *common) { o.codec = c }) }
+func WithCodec(c Codec) Option { return commonOption(func(o *handshake.Config) { o.Codec = c }) }
 
 // WithTransport sets the transport, [TCP] by default.
-func WithTransport(t Transport) Option { return commonOption(func(o *common) { o.transport = t }) }
+func WithTransport(t Transport) Option {
+	return commonOption(func(o *handshake.Config) { o.Transport = t })
+}
 
 // WithLogger sets where to log. By default panics in handlers and callbacks are written to
 // standard error, and all else nowhere. Nothing waits for the log: one goroutine
@@ -131,16 +120,18 @@ func WithTransport(t Transport) Option { return commonOption(func(o *common) { o
 // finds no room there is dropped, and the log is told how many records that were. Close
 // waits until the log has taken what came before, but not for a log that has been busy with
 // one record for a second, and for five seconds at most.
-func WithLogger(l *slog.Logger) Option { return commonOption(func(o *common) { o.log = l }) }
+func WithLogger(l *slog.Logger) Option { return commonOption(func(o *handshake.Config) { o.Log = l }) }
 
 // WithRing names the ring, "ring" by default. Members of a ring with another name
 // are refused, so that two rings on one machine cannot be mixed up.
-func WithRing(name string) Option { return commonOption(func(o *common) { o.ringName = name }) }
+func WithRing(name string) Option {
+	return commonOption(func(o *handshake.Config) { o.RingName = name })
+}
 
 // WithHandshakeTimeout bounds how long a connection may take to say who it is, 5
 // seconds by default.
 func WithHandshakeTimeout(d time.Duration) Option {
-	return commonOption(func(o *common) { o.handshake = d })
+	return commonOption(func(o *handshake.Config) { o.Timeout = d })
 }
 
 // WithListen sets the address that a node listens on, ":0" by default: all
@@ -231,49 +222,19 @@ const (
 	registryRecords = 8 << 20
 )
 
-const (
-	maxMaxPayload = 8 << 20
-	maxLease      = 24 * time.Hour
-)
-
-func newCommon() common {
-	return common{
-		codec: Msgpack(), transport: TCP{}, log: slog.New(panicLog{os.Stderr}),
-		ringName: "ring", handshake: 5 * time.Second, repeats: new(repeats),
+func newCommon() handshake.Config {
+	return handshake.Config{
+		Codec: Msgpack(), Transport: TCP{}, Log: handshake.PanicLog(os.Stderr),
+		RingName: "ring", Timeout: 5 * time.Second,
 	}
-}
-
-// validate also puts a queue, of so many bytes, before the log.
-func (c *common) validate(records int) error {
-	switch {
-	case c.codec == nil:
-		return errors.New("WithCodec: the codec is nil")
-	case len(c.codec.Name()) > 255 || c.codec.Name() == "":
-		return fmt.Errorf("WithCodec: the codec's name must have 1 to 255 bytes, it has %d", len(c.codec.Name()))
-	case c.transport == nil:
-		return errors.New("WithTransport: the transport is nil")
-	case c.log == nil:
-		return errors.New("WithLogger: the logger is nil")
-	case len(c.ringName) > 255:
-		return fmt.Errorf("WithRing: a name has at most 255 bytes, this one has %d", len(c.ringName))
-	case c.handshake <= 0:
-		return fmt.Errorf("WithHandshakeTimeout: %v is not positive", c.handshake)
-	}
-	c.transport = checkedTransport{c.transport}
-	least := slog.LevelDebug
-	if _, ours := c.log.Handler().(panicLog); ours {
-		least = slog.LevelError
-	}
-	c.log, c.records = logqueue.New(c.log.Handler(), least, records)
-	return nil
 }
 
 func newNodeConfig(opts []NodeOption) (*nodeConfig, error) {
-	c := &nodeConfig{common: newCommon(), listen: ":0"}
+	c := &nodeConfig{Config: newCommon(), listen: ":0"}
 	for _, o := range opts {
 		o.applyNode(c)
 	}
-	if err := c.common.validate(nodeRecords); err != nil {
+	if err := c.Config.Prepare(nodeRecords); err != nil {
 		return nil, err
 	}
 	if _, _, err := net.SplitHostPort(c.listen); err != nil {
@@ -337,21 +298,21 @@ func (l Limits) plane() plane.Limits {
 }
 
 func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
-	c := &registryConfig{common: newCommon(), bits: 16, maxPayload: 64 << 10, lease: 3 * time.Second, wall: time.Now}
+	c := &registryConfig{Config: newCommon(), bits: 16, maxPayload: 64 << 10, lease: 3 * time.Second, wall: time.Now}
 	for _, o := range opts {
 		o.applyRegistry(c)
 	}
-	switch err := c.common.validate(registryRecords); {
+	switch err := c.Config.Prepare(registryRecords); {
 	case err != nil:
 		return nil, err
 	case c.bits < 1 || c.bits > ring.MaxBits:
 		return nil, fmt.Errorf("WithBits: an ID has 1 to %d bits, not %d", ring.MaxBits, c.bits)
-	case c.maxPayload < 4 || c.maxPayload > maxMaxPayload:
-		return nil, fmt.Errorf("WithMaxPayload: %d is not between 4 and %d bytes", c.maxPayload, maxMaxPayload)
-	case c.grace < 0 || c.grace > maxLease:
-		return nil, fmt.Errorf("WithGrace: %v is not between 0 and %v", c.grace, maxLease)
-	case c.lease < 10*time.Millisecond || c.lease > maxLease:
-		return nil, fmt.Errorf("WithLease: %v is not between 10ms, within which nodes must be able to answer, and %v", c.lease, maxLease)
+	case c.maxPayload < 4 || c.maxPayload > handshake.MaxPayload:
+		return nil, fmt.Errorf("WithMaxPayload: %d is not between 4 and %d bytes", c.maxPayload, handshake.MaxPayload)
+	case c.grace < 0 || c.grace > handshake.MaxLease:
+		return nil, fmt.Errorf("WithGrace: %v is not between 0 and %v", c.grace, handshake.MaxLease)
+	case c.lease < 10*time.Millisecond || c.lease > handshake.MaxLease:
+		return nil, fmt.Errorf("WithLease: %v is not between 10ms, within which nodes must be able to answer, and %v", c.lease, handshake.MaxLease)
 	}
 	return c, c.plan.validate()
 }

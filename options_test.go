@@ -76,6 +76,7 @@ func TestImportDirections(t *testing.T) {
 		"internal/memnet":     {},
 		"internal/codec":      {"internal/control"}, // in tests
 		"internal/errs":       {},
+		"internal/handshake":  {"internal/dial", "internal/errs", "internal/logqueue", "internal/wire"},
 		"internal/dial":       {"golang.org/x/sync/semaphore"},
 		"internal/fifo":       {"internal/wire"},
 		"internal/stream":     {"internal/wire", "internal/fifo"},

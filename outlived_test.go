@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/stream"
 )
 
@@ -48,7 +49,7 @@ func outlast(t *testing.T, test func(t *testing.T, tr *testRing, net *MemoryNetw
 func untilDone(t testing.TB, ctx context.Context, what string, do func() error) {
 	t.Helper()
 	for err := do(); err != nil; err = do() {
-		if pause(ctx, 10*time.Millisecond) != nil {
+		if handshake.Pause(ctx, 10*time.Millisecond) != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}

@@ -3,21 +3,9 @@ package ringdht
 import (
 	"errors"
 	"fmt"
-	"net"
-)
 
-// reasonOf is an error's text without what differs each time, such as ports: by it one
-// tells whether a reason has changed.
-func reasonOf(err error) string {
-	if err == nil {
-		return ""
-	}
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		return brief(op.Op + ": " + op.Err.Error())
-	}
-	return brief(err.Error())
-}
+	"github.com/x/ringdht/internal/handshake"
+)
 
 // maxReasons is how many reasons of one outage are logged: a registry that can be reached
 // in several ways may fail in as many, in turn.
@@ -32,7 +20,7 @@ type outage struct {
 // failed takes the reason of an attempt that failed, and says whether it is a new one.
 func (o *outage) failed(err error) (fresh bool) {
 	o.why = shortened(err)
-	reason := reasonOf(err)
+	reason := handshake.ReasonOf(err)
 	if _, told := o.told[reason]; told || len(o.told) >= maxReasons {
 		return false
 	}
@@ -45,8 +33,8 @@ func (o *outage) failed(err error) (fresh bool) {
 
 // shortened bounds the text of an error, which may be another's.
 func shortened(err error) error {
-	if text := err.Error(); len(brief(text)) < len(text) {
-		return &shortError{err, brief(text)}
+	if text := err.Error(); len(handshake.Brief(text)) < len(text) {
+		return &shortError{err, handshake.Brief(text)}
 	}
 	return err
 }
@@ -80,9 +68,9 @@ func (n *Node) unreached(err error) {
 	switch {
 	case !fresh:
 	case isRefusal(err):
-		n.cfg.log.Warn("the registry refuses this node, which asks again and again", "node", n.Peer(), "err", shortened(err))
+		n.cfg.Log.Warn("the registry refuses this node, which asks again and again", "node", n.Peer(), "err", shortened(err))
 	default:
-		n.cfg.log.Warn("the registry cannot be reached, looking for it", "node", n.Peer(), "err", shortened(err))
+		n.cfg.Log.Warn("the registry cannot be reached, looking for it", "node", n.Peer(), "err", shortened(err))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -126,9 +127,9 @@ func TestHealthChecksAreNoWarnings(t *testing.T) {
 			t.Errorf("%d warnings, %d without a handshake", w, d)
 		}
 		c := newCommon()
-		c.transport, c.ringName = mem.Host("wrong"), "wrong"
+		c.Transport, c.RingName = mem.Host("wrong"), "wrong"
 		for range 30 {
-			if _, _, err := c.dial(t.Context(), tr.addr, wire.Hello{Role: wire.RoleMember}); !errors.Is(err, ErrHandshake) {
+			if _, _, err := c.Dial(t.Context(), tr.addr, wire.Hello{Role: wire.RoleMember}); !errors.Is(err, ErrHandshake) {
 				t.Fatal(err)
 			}
 		}
@@ -136,8 +137,8 @@ func TestHealthChecksAreNoWarnings(t *testing.T) {
 		if w := log.lines("WARN", "connection refused", "wrong"); w != 1 {
 			t.Errorf("%d warnings of one kind", w)
 		}
-		time.Sleep(repeatEvery)
-		c.dial(t.Context(), tr.addr, wire.Hello{Role: wire.RoleMember})
+		time.Sleep(handshake.RepeatEvery)
+		c.Dial(t.Context(), tr.addr, wire.Hello{Role: wire.RoleMember})
 		synctest.Wait()
 		if w := log.lines("WARN", "connection refused", "wrong", "29"); w != 1 {
 			t.Errorf("the others are not counted:\n%s", log.b.String())
@@ -153,7 +154,7 @@ func TestLoopbackAmongOthers(t *testing.T) {
 		log := newTestLog()
 		mem := NewMemoryNetwork(1)
 		reg := newTestLog()
-		tr := newTestRing(t, mem, WithLease(lease), registryOption(func(c *registryConfig) { c.log = slog.New(slog.NewTextHandler(reg, nil)) }))
+		tr := newTestRing(t, mem, WithLease(lease), registryOption(func(c *registryConfig) { c.Log = slog.New(slog.NewTextHandler(reg, nil)) }))
 		local := tr.join(nil, log.option(), WithTransport(mem.Host("localhost")))
 		if reg.lines("loopback") != 0 {
 			t.Error("warned of a ring of one machine")

@@ -25,13 +25,13 @@ func (tr *testRing) raw(t *testing.T) rawMember {
 	t.Helper()
 	c := newCommon()
 	if tr.net != nil {
-		c.transport = tr.net.Host("raw")
+		c.Transport = tr.net.Host("raw")
 	}
-	conn, _, err := c.dial(tr.ctx(), tr.addr, wire.Hello{Role: wire.RoleMember})
+	conn, _, err := c.Dial(tr.ctx(), tr.addr, wire.Hello{Role: wire.RoleMember})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := rawMember{t, control.NewConn(conn, c.codec, 1<<20)}
+	m := rawMember{t, control.NewConn(conn, c.Codec, 1<<20)}
 	t.Cleanup(m.Close)
 	return m
 }
@@ -238,20 +238,20 @@ func TestHandshakeMismatch(t *testing.T) {
 		t.Errorf("joining a node: %v", err)
 	}
 	c := newCommon()
-	c.transport = tr.net.Host("x")
-	if _, _, err := c.dial(tr.ctx(), tr.addr, wire.Hello{Role: wire.RoleLink}); !errors.Is(err, ErrHandshake) {
+	c.Transport = tr.net.Host("x")
+	if _, _, err := c.Dial(tr.ctx(), tr.addr, wire.Hello{Role: wire.RoleLink}); !errors.Is(err, ErrHandshake) {
 		t.Errorf("linking to a registry: %v", err)
 	}
 	for _, h := range []wire.Hello{
 		{Role: wire.RoleLink, To: n.inc.Load().self.ID + 1, ToLife: n.inc.Load().self.Life},
 		{Role: wire.RoleLink, To: n.inc.Load().self.ID, ToLife: n.inc.Load().self.Life - 1},
 	} {
-		if _, _, err := c.dial(tr.ctx(), n.addr, h); !errors.Is(err, ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
+		if _, _, err := c.Dial(tr.ctx(), n.addr, h); !errors.Is(err, ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
 			t.Errorf("linking to another life: %v", err)
 		}
 	}
 	// Another version.
-	conn, err := c.transport.Dial(tr.ctx(), tr.addr)
+	conn, err := c.Transport.Dial(tr.ctx(), tr.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

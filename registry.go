@@ -12,6 +12,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -83,12 +84,12 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		verdicts:  make(map[string]int64),
 		kinds:     make(map[EventKind]int64),
 	}
-	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: drawID, Beats: cfg.beats})
+	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: handshake.DrawID, Beats: cfg.beats})
 	r.newcomers.GivenUp = func() {
-		cfg.warnOften("", "too many nodes do not answer the registry's dials, one that wanted to join is given up", "most", registrySlow)
+		cfg.WarnOften("", "too many nodes do not answer the registry's dials, one that wanted to join is given up", "most", registrySlow)
 	}
 	r.suspects.GivenUp = func() {
-		cfg.warnOften("", "too many members do not answer the registry's dials, one of the dials is given up", "most", registrySlow)
+		cfg.WarnOften("", "too many members do not answer the registry's dials, one of the dials is given up", "most", registrySlow)
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	return r, nil
@@ -100,7 +101,7 @@ func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("ringdht: registry: listening on %s: %w", addr, context.Cause(ctx))
 	}
-	l, err := r.cfg.transport.Listen(ctx, addr)
+	l, err := r.cfg.Transport.Listen(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: %w", err)
 	}
@@ -118,7 +119,7 @@ func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
 // Serve serves nodes on a listener until the registry is closed, and then returns
 // an error that matches [ErrClosed]; it closes the listener.
 func (r *Registry) Serve(l net.Listener) error {
-	if absent(l) {
+	if handshake.Absent(l) {
 		return errors.New("ringdht: registry: serving: the listener is nil")
 	}
 	r.mu.Lock()
@@ -143,14 +144,14 @@ func (r *Registry) open(l *net.Listener) {
 		if r.cfg.grace > 0 {
 			r.members.Recover(r.now())
 		}
-		r.tick = ticking{period: max(r.cfg.lease/32, time.Millisecond), ran: r.cfg.now()}
+		r.tick = ticking{period: max(r.cfg.lease/32, time.Millisecond), ran: r.cfg.Now()}
 		r.wg.Go(r.clock)
 		r.wg.Go(r.steward)
 	}
 }
 
 func (r *Registry) serve(l *net.Listener) error {
-	err := r.cfg.accept(r.ctx, *l, r.wg.Go, r.receive)
+	err := r.cfg.Accept(r.ctx, *l, r.wg.Go, r.receive)
 	(*l).Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -178,7 +179,7 @@ func (r *Registry) receive(conn net.Conn, introduced func()) {
 		delete(r.conns, &conn)
 		r.mu.Unlock()
 	}()
-	_, err := r.cfg.welcome(conn, func(h wire.Hello) wire.Answer {
+	_, err := r.cfg.Welcome(conn, func(h wire.Hello) wire.Answer {
 		if h.Role != wire.RoleMember {
 			return wire.Answer{Status: wire.WrongRole, Reason: "this is a registry, not a node: it carries no messages"}
 		}
@@ -187,11 +188,11 @@ func (r *Registry) receive(conn net.Conn, introduced func()) {
 	introduced()
 	if err != nil {
 		if r.ctx.Err() == nil {
-			r.cfg.refusedConn(conn, err)
+			r.cfg.RefusedConn(conn, err)
 		}
 		return
 	}
-	s := &session{r: r, conn: control.NewConn(conn, r.cfg.codec, maxReport), remote: conn.RemoteAddr()}
+	s := &session{r: r, conn: control.NewConn(conn, r.cfg.Codec, maxReport), remote: conn.RemoteAddr()}
 	s.run()
 }
 
@@ -227,7 +228,7 @@ func (r *Registry) Close() error {
 	}
 	r.mu.Unlock()
 	r.wg.Wait()
-	r.cfg.records.Close()
+	r.cfg.Records.Close()
 	return nil
 }
 

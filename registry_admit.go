@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 )
@@ -44,14 +44,14 @@ func (s *session) register(body []byte) error {
 	if err != nil {
 		return s.refuse(control.CodeProtocol, "%v: check WithListen and WithAdvertise", err)
 	}
-	if _, _, err := netHostPort(s.remote); err != nil && !req.Other {
+	if _, _, err := handshake.NetHostPort(s.remote); err != nil && !req.Other {
 		return s.refuse(control.CodeHost, "the registry's transport takes you for %v: say with WithAdvertise where peers can dial you", err)
 	}
 	req.Addr = net.JoinHostPort(host, port) // from here on in its one form
 	// All that follows ends when the node hangs up, or is taking too long.
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
-	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.handshake, errTakesLong)
+	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTakesLong)
 	defer stop()
 	defer s.conn.Watch(func() { cancel(errHungUp) })()
 	if !req.Other && !sameHost(ctx, host, s.remote) {
@@ -101,10 +101,10 @@ func (s *session) register(body []byte) error {
 	s.loopback = nil
 	r.mu.Unlock()
 	for _, p := range local[:min(len(local), maxLoopbacks)] {
-		r.cfg.log.Warn("a node advertises a loopback address, which members on other machines cannot dial: let it join by another address of the registry's than localhost, or use WithAdvertise", "node", p)
+		r.cfg.Log.Warn("a node advertises a loopback address, which members on other machines cannot dial: let it join by another address of the registry's than localhost, or use WithAdvertise", "node", p)
 	}
 	if more := len(local) - maxLoopbacks; more > 0 {
-		r.cfg.log.Warn("more nodes advertise loopback addresses", "nodes", more)
+		r.cfg.Log.Warn("more nodes advertise loopback addresses", "nodes", more)
 	}
 	return nil
 }
@@ -121,10 +121,10 @@ func (s *session) check(ctx context.Context, req control.Register) (refused bool
 	var short error
 	for err != nil && dial.Scarce(err) { // it is this process that lacks something, not the node
 		if short == nil {
-			s.r.cfg.warnOften(reasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
+			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
 		}
 		short = err
-		if pause(ctx, 50*time.Millisecond) != nil {
+		if handshake.Pause(ctx, 50*time.Millisecond) != nil {
 			break
 		}
 		token, err = s.r.probe(ctx, s.r.newcomers, req.Addr)
@@ -214,13 +214,6 @@ func (s *session) enter(m ring.Member, knows uint64) error {
 // visits every node.
 func (r *Registry) hopLimit() int {
 	return int(min(ring.Mask(r.cfg.bits), math.MaxUint16))
-}
-
-func drawID(n uint64) uint64 {
-	if n == 0 {
-		return rand.Uint64()
-	}
-	return rand.Uint64N(n)
 }
 
 // sameHost says whether an advertised host, in its one form, is where a connection comes

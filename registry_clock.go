@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 )
 
@@ -34,7 +35,7 @@ func (r *Registry) clock() {
 		runtime.Gosched()
 		r.mu.Lock()
 		r.catchUp()
-		r.tick.ran = r.cfg.now()
+		r.tick.ran = r.cfg.Now()
 		r.tick.fade(r.tick.ran, r.cfg.lease)
 		r.mu.Unlock()
 		timer.Reset(r.tick.period)
@@ -44,9 +45,9 @@ func (r *Registry) clock() {
 // catchUp accounts for time in which this process did not run. It comes before anything
 // that is judged by the time; it needs mu.
 func (r *Registry) catchUp() {
-	t, lease, now := &r.tick, r.cfg.lease, r.cfg.now()
+	t, lease, now := &r.tick, r.cfg.lease, r.cfg.Now()
 	gap := max(0, now.Sub(t.ran)-t.period)
-	set := elapsed(t.ran, now)-now.Sub(t.ran) > lease/4
+	set := handshake.Elapsed(t.ran, now)-now.Sub(t.ran) > lease/4
 	t.ran = t.ran.Add(gap)
 	if set {
 		t.ran = now
@@ -65,7 +66,7 @@ func (r *Registry) catchUp() {
 	t.late += t.owed
 	t.owed = 0
 	if slept || t.worthAWord(now, lease) {
-		r.cfg.log.Warn("this process did not get the processor for a while, or was stopped; members get as much more time to answer", "late", t.late, "slept", slept)
+		r.cfg.Log.Warn("this process did not get the processor for a while, or was stopped; members get as much more time to answer", "late", t.late, "slept", slept)
 		t.late, t.said = 0, now
 	}
 }
@@ -73,7 +74,7 @@ func (r *Registry) catchUp() {
 // worthAWord says whether what was missed of late is to be logged. A little now and then
 // never is, see [lateness.tick].
 func (t *ticking) worthAWord(now time.Time, lease time.Duration) bool {
-	return t.late > lease/4 && (t.said.IsZero() || now.Sub(t.said) > sayLate)
+	return t.late > lease/4 && (t.said.IsZero() || now.Sub(t.said) > handshake.SayLate)
 }
 
 // fade forgets of what was missed an eighth in each sixth of a lease.
@@ -83,9 +84,6 @@ func (t *ticking) fade(now time.Time, lease time.Duration) {
 		t.faded = now
 	}
 }
-
-// sayLate is how often the log is told, at most, that this process is late.
-const sayLate = time.Minute
 
 // hears takes note that something has come from the node, and says whether it is, or was, a
 // member.

@@ -45,8 +45,8 @@ func (r *Registry) happened(e Event) {
 		r.events = append(r.events[:0:0], r.events[len(r.events)-MaxEvents:]...)
 	}
 	r.events = append(r.events, e)
-	if ctx := r.ctx; r.cfg.log.Enabled(ctx, level(e)) {
-		r.cfg.log.LogAttrs(ctx, level(e), string(e.Kind), attrs(e)...)
+	if ctx := r.ctx; r.cfg.Log.Enabled(ctx, level(e)) {
+		r.cfg.Log.LogAttrs(ctx, level(e), string(e.Kind), attrs(e)...)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -174,7 +175,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 		case r.members.Live() && len(missing) > 0:
 			return false
 		case len(missing) > 0:
-			err = fmt.Errorf("%w: %s", ErrNotReady, some(missing))
+			err = fmt.Errorf("%w: %s", ErrNotReady, handshake.Some(missing))
 		default:
 			u, err = r.newRun(t)
 		}
@@ -183,7 +184,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	if waited != nil && err == nil {
 		err = waited
 		if len(missing) > 0 {
-			err = fmt.Errorf("%w: %s (%w)", ErrNotReady, some(missing), waited)
+			err = fmt.Errorf("%w: %s (%w)", ErrNotReady, handshake.Some(missing), waited)
 		}
 	}
 	return u, err
@@ -316,7 +317,7 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeFinished:
 		if _, ok := u.sending[ref]; ok && finish.Error != "" {
-			u.errors[ref] = brief(finish.Error)
+			u.errors[ref] = handshake.Brief(finish.Error)
 		}
 		delete(u.sending, ref)
 	case control.TypeSummary:

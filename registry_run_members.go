@@ -5,13 +5,9 @@ import (
 	"slices"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
 )
-
-// maxReminders is how often a member is asked the same again when it comes back without an
-// answer. A connection that ends by chance does not do so many times in a row, but a
-// member that cannot read the question hangs up on it each time, and the run must end.
-const maxReminders = 4
 
 // come takes note that a member has registered: one that came during the run, or one of
 // the run whose connection had ended. knows is the latest run that the member knows of.
@@ -28,8 +24,8 @@ func (u *run) come(s *session, knows uint64) {
 	}
 	// One that has taken its task in just goes on with it.
 	if u.owes(ref) && (u.phase != sending || knows < u.number) {
-		if u.reminded[ref]++; u.reminded[ref] > maxReminders {
-			u.giveUp(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, maxReminders+1))
+		if u.reminded[ref]++; u.reminded[ref] > handshake.MaxReminders {
+			u.giveUp(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, handshake.MaxReminders+1))
 			return
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -264,13 +265,13 @@ func (g *puppets) join() { g.t.Helper(); g.joinMany(1) }
 // register begins the conversation of a puppet, which from then on confirms what it is
 // told.
 func (g *puppets) register(i int) error {
-	c := common{codec: Msgpack(), transport: TCP{}, ringName: "ring", handshake: time.Minute}
-	conn, _, err := c.dial(context.Background(), g.addr, wire.Hello{Role: wire.RoleMember})
+	c := handshake.Config{Codec: Msgpack(), Transport: TCP{}, RingName: "ring", Timeout: time.Minute}
+	conn, _, err := c.Dial(context.Background(), g.addr, wire.Hello{Role: wire.RoleMember})
 	if err != nil {
 		return err
 	}
 	p := g.all[i]
-	p.conn = control.NewConn(counted{conn, g}, c.codec, wire.MaxLength+wire.PrefixSize)
+	p.conn = control.NewConn(counted{conn, g}, c.Codec, wire.MaxLength+wire.PrefixSize)
 	at := i + 1
 	ip := net.IPv4(127, byte(at>>16), byte(at>>8), byte(at))
 	p.conn.Send(control.TypeRegister, control.Register{Addr: net.JoinHostPort(ip.String(), fmt.Sprint(g.port)), Other: true, Traffic: true, Token: puppetToken(ip)})

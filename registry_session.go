@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -37,7 +37,7 @@ type session struct {
 // run is the session's goroutine.
 func (s *session) run() {
 	defer s.conn.Free()
-	s.conn.SetLease(s.r.cfg.handshake)
+	s.conn.SetLease(s.r.cfg.Timeout)
 	err := s.converse()
 	s.r.sessionEnded(s, err)
 	s.conn.Close()
@@ -86,14 +86,14 @@ var errRefused = errors.New("refused")
 
 func (s *session) refuse(code control.Code, format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
-	s.r.cfg.log.Info("request refused", "from", s.remote, "reason", reason)
+	s.r.cfg.Log.Info("request refused", "from", s.remote, "reason", reason)
 	if err := s.conn.Send(control.TypeRefused, control.Refused{Code: code, Reason: reason}); err != nil {
 		return err
 	}
 	if s.registered() {
 		return nil // a member's mistake costs it nothing
 	}
-	s.conn.Shutdown(s.r.cfg.handshake)
+	s.conn.Shutdown(s.r.cfg.Timeout)
 	return errRefused
 }
 
@@ -156,18 +156,8 @@ func (r *Registry) sessionEnded(s *session, err error) {
 		}
 		r.stir()
 	case !s.left && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
-		r.cfg.warnOften(reasonOf(err), "connection ended before registration", "from", s.remote, "err", err)
+		r.cfg.WarnOften(handshake.ReasonOf(err), "connection ended before registration", "from", s.remote, "err", err)
 	}
-}
-
-// brief cuts what a node says to what is worth keeping of it: the registry may have to
-// remember thousands of such texts.
-func brief(text string) string {
-	const most = 500
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + " …"
 }
 
 // report takes a member's message to whom it concerns.
@@ -185,7 +175,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 			return err
 		}
 		if l.Error != "" {
-			r.cfg.log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", brief(l.Error))
+			r.cfg.Log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Brief(l.Error))
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -198,7 +188,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Life: told.Life}, brief(told.Error))
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Life: told.Life}, handshake.Brief(told.Error))
 		r.stir()
 	case control.TypeTraced:
 		var told control.Traced

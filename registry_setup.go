@@ -4,19 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
 )
-
-// some lists a few of many.
-func some(all []string) string {
-	const few = 3
-	if len(all) <= few {
-		return strings.Join(all, "; ")
-	}
-	return fmt.Sprintf("%s; and %d more", strings.Join(all[:few], "; "), len(all)-few)
-}
 
 // Setup makes the ring a live one: it gives every member a routing table with k
 // entries by position, waits until all of them use it, and returns the audit of the
@@ -81,11 +72,11 @@ func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (Audit
 	audit := r.Audit()
 	switch {
 	case err != nil && len(stuck) > 0:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s; %s (%w)", ErrNotReady, some(stuck), some(missing), err)
+		return audit, fmt.Errorf("ringdht: registry: %w: %s; %s (%w)", ErrNotReady, handshake.Some(stuck), handshake.Some(missing), err)
 	case err != nil:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s (%w)", ErrNotReady, some(missing), err)
+		return audit, fmt.Errorf("ringdht: registry: %w: %s (%w)", ErrNotReady, handshake.Some(missing), err)
 	case len(stuck) > 0:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s: mend that, or set it up again without it", ErrNotReady, some(stuck))
+		return audit, fmt.Errorf("ringdht: registry: %w: %s: mend that, or set it up again without it", ErrNotReady, handshake.Some(stuck))
 	}
 	r.mu.Lock()
 	r.happened(Event{Kind: EventSetup, Why: audit.String()})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 )
@@ -49,10 +50,10 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 		}
 	}
 	pace := r.members.Heard(ref, control.Int(b.Every))
-	r.members.HeldUp(ref, time.Duration(min(max(0, b.Late), maxLease.Milliseconds()))*time.Millisecond)
+	r.members.HeldUp(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
 	patience := r.members.Patience(ref)
 	if pace != r.pace || r.answer == nil { // the same for everybody: encoded once
-		frame, err := control.Encode(r.cfg.codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(pace)})
+		frame, err := control.Encode(r.cfg.Codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(pace)})
 		if err != nil {
 			r.mu.Unlock()
 			return err
@@ -94,7 +95,7 @@ func (r *Registry) Snapshot() *Snapshot {
 	defer r.mu.Unlock()
 	layout := r.members.Layout()
 	s := &Snapshot{
-		Time: time.Now(), Ring: r.cfg.ringName, Bits: r.cfg.bits, Lease: r.cfg.lease, Epoch: r.members.Epoch(),
+		Time: time.Now(), Ring: r.cfg.RingName, Bits: r.cfg.bits, Lease: r.cfg.lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
 		Missing: worded(r.members.Missing()), Degraded: r.degraded(),
 		Running: r.running(), Runs: listed(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -52,7 +53,7 @@ func (r *Registry) steward() {
 		// In a large ring a look at everybody takes a while, and in a crowd there is an
 		// event all the time: let them gather, and those who bring them have the lock.
 		if busy := time.Since(began); busy > time.Millisecond {
-			pause(r.ctx, min(busy, maxRest))
+			handshake.Pause(r.ctx, min(busy, maxRest))
 		}
 		wait := look
 		if next > 0 {
@@ -81,9 +82,9 @@ func (r *Registry) perform(e membership.Effect) {
 			s.conn.Send(e.Type, e.Body)
 		default:
 			if *e.Frame == nil {
-				frame, err := control.Encode(r.cfg.codec, e.Type, e.Body)
+				frame, err := control.Encode(r.cfg.Codec, e.Type, e.Body)
 				if err != nil { // it does not fit: nobody can be told
-					r.cfg.log.Error("cannot tell the members", "err", err)
+					r.cfg.Log.Error("cannot tell the members", "err", err)
 					return
 				}
 				*e.Frame = frame
@@ -97,7 +98,7 @@ func (r *Registry) perform(e membership.Effect) {
 	case membership.Left:
 		r.part(e.Ref, e.Why)
 	case membership.Crowded:
-		r.cfg.log.Warn("too many pairs cannot reach each other: this one, and further ones, are not led around until there are fewer",
+		r.cfg.Log.Warn("too many pairs cannot reach each other: this one, and further ones, are not led around until there are fewer",
 			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
 	}
 }
@@ -149,7 +150,7 @@ func (r *Registry) look(e membership.Effect) {
 // probe dials an address and returns the token of the node that answers.
 func (r *Registry) probe(ctx context.Context, d *dial.Limiter, addr string) (token uint64, err error) {
 	err = d.Do(ctx, func(ctx context.Context) error {
-		conn, answer, err := r.cfg.dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
+		conn, answer, err := r.cfg.Dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
 		if err == nil {
 			conn.Close()
 			token = answer.Token
@@ -173,7 +174,7 @@ func (r *Registry) WaitSettled(ctx context.Context) error {
 		return len(missing) == 0
 	})
 	if err != nil {
-		return fmt.Errorf("ringdht: registry: %w: %s (%w)", ErrNotReady, some(missing), err)
+		return fmt.Errorf("ringdht: registry: %w: %s (%w)", ErrNotReady, handshake.Some(missing), err)
 	}
 	return nil
 }

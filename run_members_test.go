@@ -11,6 +11,7 @@ import (
 
 	"github.com/x/ringdht/internal/codec"
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
 )
 
@@ -84,7 +85,7 @@ func TestMemberThatHangsUpOnRuns(t *testing.T) {
 			t.Error(s.Verdict())
 		}
 		// Twice for each task: once for its number.
-		if tried := c.tried.Load(); tried != 2*(maxReminders+1)+2*(maxReminders+1) {
+		if tried := c.tried.Load(); tried != 2*(handshake.MaxReminders+1)+2*(handshake.MaxReminders+1) {
 			t.Errorf("it was asked %d times in %v", tried, time.Since(start))
 		}
 		if took := time.Since(start); took > time.Minute {
@@ -109,7 +110,7 @@ func TestMemberThatComesBackDuringARun(t *testing.T) {
 	net.Hold("n1", "n2")       // n1 too
 	done := tr.start(Traffic{Messages: 100})
 	var last *control.Conn
-	for range 3 * maxReminders {
+	for range 3 * handshake.MaxReminders {
 		if err := n.await(tr.ctx(), func() bool { return n.ctl.Load() != last }); err != nil {
 			t.Fatal(err)
 		}

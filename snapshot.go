@@ -12,8 +12,8 @@ type Snapshot struct {
 	Bits    int           `json:"bits"`
 	Lease   time.Duration `json:"lease_ns"`
 	Epoch   uint64        `json:"epoch"`
-	Live    bool          `json:"live"` // the overlay was set up
-	Plan    string        `json:"plan"` // of the tables: "classic" or "fewest hops"
+	Live    bool          `json:"live"`    // the overlay was set up
+	Plan    string        `json:"plan"`    // of the tables: "classic" or "fewest hops"
 	Entries int           `json:"entries"` // the tables' size
 	Offsets []int         `json:"offsets"` // how many positions ahead the entries are meant to be
 	// Missing says what the ring waits for, in some lines; empty when every member is

@@ -71,7 +71,7 @@ func (t *traffic) received(d *plane.Delivery) {
 }
 
 func (t *traffic) malformed(d *plane.Delivery) {
-	t.inc.n.cfg.log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
+	t.inc.n.cfg.Log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
 }
 
 func value(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/internal/handshake"
 )
 
 // odd is a transport that changes what TCP's returns.
@@ -21,7 +23,7 @@ func (o odd) Listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := o.TCP.Listen(ctx, addr)
 	if err == nil && o.listener != nil {
 		wrapped := o.listener(l)
-		if wrapped == nil || absent(wrapped) {
+		if wrapped == nil || handshake.Absent(wrapped) {
 			l.Close()
 		}
 		return wrapped, nil
@@ -33,7 +35,7 @@ func (o odd) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	c, err := o.TCP.Dial(ctx, addr)
 	if err == nil && o.conn != nil {
 		wrapped := o.conn(c)
-		if wrapped == nil || absent(wrapped) {
+		if wrapped == nil || handshake.Absent(wrapped) {
 			c.Close()
 		}
 		return wrapped, nil

@@ -1,4 +1,4 @@
-package ringdht
+package handshake
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func TestRepeats(t *testing.T) {
 		take("a", false, 0)
 	}
 	take("b", true, 0)
-	now = now.Add(repeatEvery)
+	now = now.Add(RepeatEvery)
 	take("a", true, 5)
 	take("a", false, 0)
 	// What others make up does not grow the memory without bound.
@@ -31,7 +31,7 @@ func TestRepeats(t *testing.T) {
 		t.Errorf("%d kinds", len(r.kinds))
 	}
 	take("new", false, 0) // it is one of the others
-	now = now.Add(repeatEvery)
+	now = now.Add(RepeatEvery)
 	for range 2 { // there is room again, but for those that have something to tell
 		r.take("x", now)
 	}

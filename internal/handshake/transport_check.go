@@ -1,4 +1,4 @@
-package ringdht
+package handshake
 
 import (
 	"context"
@@ -19,10 +19,10 @@ func (t checkedTransport) Listen(ctx context.Context, addr string) (net.Listener
 	if err != nil {
 		return nil, err
 	}
-	if absent(l) {
+	if Absent(l) {
 		return nil, fmt.Errorf("the transport %T returned neither a listener on %q nor an error", t.Transport, addr)
 	}
-	if _, _, err := netHostPort(l.Addr()); err != nil {
+	if _, _, err := NetHostPort(l.Addr()); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("the transport %T listens on %w", t.Transport, err)
 	}
@@ -34,7 +34,7 @@ func (t checkedTransport) Dial(ctx context.Context, addr string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	if absent(conn) {
+	if Absent(conn) {
 		return nil, fmt.Errorf("the transport %T returned neither a connection to %q nor an error", t.Transport, addr)
 	}
 	if err := setDeadline(conn, time.Time{}); err != nil {
@@ -47,7 +47,7 @@ func (t checkedTransport) Dial(ctx context.Context, addr string) (net.Conn, erro
 // acceptFrom is Accept, of any listener.
 func acceptFrom(l net.Listener) (net.Conn, error) {
 	conn, err := l.Accept()
-	if err == nil && absent(conn) {
+	if err == nil && Absent(conn) {
 		err = fmt.Errorf("the listener %T returned neither a connection nor an error", l)
 	}
 	return conn, err
@@ -62,8 +62,8 @@ func setDeadline(conn net.Conn, t time.Time) error {
 	return nil
 }
 
-// absent says that an interface holds nothing to call: nil, or a pointer that is nil.
-func absent(v any) bool {
+// Absent says that an interface holds nothing to call: nil, or a pointer that is nil.
+func Absent(v any) bool {
 	if v == nil {
 		return true
 	}
@@ -71,9 +71,9 @@ func absent(v any) bool {
 	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
-// netHostPort takes an address of a transport apart.
-func netHostPort(a net.Addr) (host, port string, err error) {
-	if absent(a) {
+// NetHostPort takes an address of a transport apart.
+func NetHostPort(a net.Addr) (host, port string, err error) {
+	if Absent(a) {
 		return "", "", errors.New("an address that is nil, and not host:port")
 	}
 	if host, port, err = net.SplitHostPort(a.String()); err != nil {

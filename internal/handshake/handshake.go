@@ -1,4 +1,4 @@
-package ringdht
+package handshake
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -15,14 +16,14 @@ import (
 // wait in the listener's queue.
 const maxHandshakes = 256
 
-// dial connects to addr and introduces itself. The error of a refusal matches
+// Dial connects to addr and introduces itself. The error of a refusal matches
 // [ErrHandshake] and carries the other side's reason.
-func (c *common) dial(ctx context.Context, addr string, h wire.Hello) (net.Conn, wire.Answer, error) {
-	h.Codec, h.RingName = c.codec.Name(), c.ringName
+func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn, wire.Answer, error) {
+	h.Codec, h.RingName = c.Codec.Name(), c.RingName
 	caller := ctx
-	ctx, cancel := context.WithTimeout(ctx, c.handshake)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	conn, err := c.transport.Dial(ctx, addr)
+	conn, err := c.Transport.Dial(ctx, addr)
 	if err != nil {
 		return nil, wire.Answer{}, err
 	}
@@ -36,14 +37,14 @@ func (c *common) dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 		err = ctx.Err()
 	}
 	if err == nil && answer.Status != wire.OK {
-		err = fmt.Errorf("%w by %s: %s", ErrHandshake, addr, answer.Reason)
+		err = fmt.Errorf("%w by %s: %s", errs.ErrHandshake, addr, answer.Reason)
 	}
 	if err != nil {
 		conn.Close()
 		if caller.Err() != nil {
 			err = context.Cause(caller)
 		} else if ctx.Err() != nil {
-			err = fmt.Errorf("%s did not answer the handshake within %v", addr, c.handshake)
+			err = fmt.Errorf("%s did not answer the handshake within %v", addr, c.Timeout)
 		}
 		return nil, answer, err
 	}
@@ -66,13 +67,13 @@ func (r *heard) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// refusedConn logs that a connection was not welcome.
-func (c *common) refusedConn(conn net.Conn, err error) {
+// RefusedConn logs that a connection was not welcome.
+func (c *Config) RefusedConn(conn net.Conn, err error) {
 	if errors.Is(err, errNoHello) {
-		c.log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
+		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
 		return
 	}
-	c.warnOften(reasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
+	c.WarnOften(ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
 }
 
 func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
@@ -85,15 +86,15 @@ func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 	}
 	a, err := wire.ReadAnswer(conn)
 	if errors.Is(err, wire.ErrNotRing) || errors.Is(err, wire.ErrVersion) {
-		err = fmt.Errorf("%w: %w", ErrHandshake, err)
+		err = fmt.Errorf("%w: %w", errs.ErrHandshake, err)
 	}
 	return a, err
 }
 
-// welcome reads the hello of a connection that was accepted and answers it with
+// Welcome reads the hello of a connection that was accepted and answers it with
 // what check makes of it. A refusal is logged, answered and returned.
-func (c *common) welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wire.Hello, error) {
-	if err := setDeadline(conn, time.Now().Add(c.handshake)); err != nil {
+func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wire.Hello, error) {
+	if err := setDeadline(conn, time.Now().Add(c.Timeout)); err != nil {
 		return wire.Hello{}, err
 	}
 	r := &heard{Reader: conn}
@@ -106,12 +107,12 @@ func (c *common) welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
 	case err != nil:
 		return h, err // not one of us: there is nobody to answer
-	case h.RingName != c.ringName:
+	case h.RingName != c.RingName:
 		a = wire.Answer{Status: wire.WrongRing, Reason: fmt.Sprintf(
-			"this is ring %q, you asked for %q: set the same name on both sides (WithRing)", c.ringName, h.RingName)}
-	case h.Codec != c.codec.Name():
+			"this is ring %q, you asked for %q: set the same name on both sides (WithRing)", c.RingName, h.RingName)}
+	case h.Codec != c.Codec.Name():
 		a = wire.Answer{Status: wire.WrongCodec, Reason: fmt.Sprintf(
-			"this ring uses the codec %q, you asked for %q: set the same codec on both sides (WithCodec)", c.codec.Name(), h.Codec)}
+			"this ring uses the codec %q, you asked for %q: set the same codec on both sides (WithCodec)", c.Codec.Name(), h.Codec)}
 	default:
 		a = check(h)
 	}
@@ -124,34 +125,34 @@ func (c *common) welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	return h, setDeadline(conn, time.Time{})
 }
 
-// accept accepts connections until the listener is closed and serves each on a
+// Accept accepts connections until the listener is closed and serves each on a
 // goroutine of its own. serve returns when the connection is over. Whatever fails
 // meanwhile, such as a lack of file descriptors, only slows accepting down.
-func (c *common) accept(ctx context.Context, l net.Listener, start func(func()), serve func(net.Conn, func())) error {
+func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()), serve func(net.Conn, func())) error {
 	slots := make(chan struct{}, maxHandshakes)
 	pause := 5 * time.Millisecond
 	for {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
-			return ErrClosed
+			return errs.ErrClosed
 		}
 		conn, err := acceptFrom(l)
 		if err != nil {
 			if ctx.Err() != nil {
-				return ErrClosed
+				return errs.ErrClosed
 			}
 			if errors.Is(err, net.ErrClosed) {
 				return err
 			}
 			<-slots
-			c.warnOften(reasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", pause)
+			c.WarnOften(ReasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", pause)
 			timer := time.NewTimer(pause)
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
 				timer.Stop()
-				return ErrClosed
+				return errs.ErrClosed
 			}
 			pause = min(2*pause, time.Second)
 			continue
@@ -161,9 +162,9 @@ func (c *common) accept(ctx context.Context, l net.Listener, start func(func()),
 	}
 }
 
-// isProtocolError says that a connection ended because of what came over it, and
+// IsProtocolError says that a connection ended because of what came over it, and
 // not because somebody closed it.
-func isProtocolError(err error) bool {
+func IsProtocolError(err error) bool {
 	return errors.Is(err, wire.ErrType) || errors.Is(err, wire.ErrTooLong) || errors.Is(err, wire.ErrShort) ||
 		errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -1,4 +1,4 @@
-package ringdht
+package handshake
 
 import (
 	"context"
@@ -22,7 +22,7 @@ type repeat struct {
 // A kind is logged once in repeatEvery. Kinds beyond maxKinds share one, since their
 // texts may be made by others.
 const (
-	repeatEvery = 10 * time.Second
+	RepeatEvery = 10 * time.Second
 	maxKinds    = 64
 )
 
@@ -33,7 +33,7 @@ func (r *repeats) take(kind string, now time.Time) (log bool, before int) {
 	k := r.kinds[kind]
 	if k == nil && len(r.kinds) >= maxKinds {
 		for name, old := range r.kinds { // those that have not been logged for long, and have nothing to tell
-			if now.Sub(old.since) >= repeatEvery && old.more == 0 {
+			if now.Sub(old.since) >= RepeatEvery && old.more == 0 {
 				delete(r.kinds, name)
 			}
 		}
@@ -49,7 +49,7 @@ func (r *repeats) take(kind string, now time.Time) (log bool, before int) {
 		}
 		r.kinds[kind] = &repeat{since: now}
 		return true, 0
-	case now.Sub(k.since) < repeatEvery:
+	case now.Sub(k.since) < RepeatEvery:
 		k.more++
 		return false, 0
 	}
@@ -57,8 +57,8 @@ func (r *repeats) take(kind string, now time.Time) (log bool, before int) {
 	return true, before
 }
 
-// warnOften logs a warning, or counts it if one of its kind was logged a moment ago.
-func (c *common) warnOften(kind, msg string, args ...any) {
+// WarnOften logs a warning, or counts it if one of its kind was logged a moment ago.
+func (c *Config) WarnOften(kind, msg string, args ...any) {
 	log, before := c.repeats.take(msg+": "+kind, time.Now())
 	if !log {
 		return
@@ -66,5 +66,5 @@ func (c *common) warnOften(kind, msg string, args ...any) {
 	if before > 0 {
 		args = append(args, slog.Int("unlogged before", before))
 	}
-	c.log.Log(context.Background(), slog.LevelWarn, msg, args...)
+	c.Log.Log(context.Background(), slog.LevelWarn, msg, args...)
 }

@@ -1,4 +1,4 @@
-package ringdht
+package handshake
 
 import (
 	"bytes"
@@ -12,6 +12,9 @@ import (
 // written to it, and nothing else. The library goes on after them, so without a word they
 // would look like messages that were handled.
 type panicLog struct{ w io.Writer }
+
+// PanicLog returns a logger that writes panics to w.
+func PanicLog(w io.Writer) *slog.Logger { return slog.New(panicLog{w}) }
 
 func (panicLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
 

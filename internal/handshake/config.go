@@ -1,0 +1,72 @@
+// Package handshake is what a ring's members and its registry share at the ends of a
+// connection: dialling and accepting, who is at the other end, what a transport gets wrong,
+// clocks, and what is logged of it.
+package handshake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/x/ringdht/internal/logqueue"
+)
+
+// Codec is what nodes and registries need of the root package's Codec.
+type Codec interface {
+	Name() string
+	Append(dst []byte, v any) ([]byte, error)
+	Decode(data []byte, v any) error
+}
+
+// Transport is the root package's Transport.
+type Transport interface {
+	Listen(ctx context.Context, addr string) (net.Listener, error)
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+}
+
+// Config is what nodes and registries share. [Config.Prepare] makes it ready for use.
+type Config struct {
+	Codec     Codec
+	Transport Transport
+	Log       *slog.Logger    // the user's, until Prepare puts the queue before it
+	Records   *logqueue.Queue // before the log
+	RingName  string
+	Timeout   time.Duration
+	Wall      func() time.Time // nil for time.Now; set by tests
+	repeats   *repeats         // of warnings
+}
+
+// The bounds of what a registry may ask for.
+const (
+	MaxPayload = 8 << 20 // bytes of a message
+	MaxLease   = 24 * time.Hour
+)
+
+// Prepare checks the options, whose names it says, and puts a queue, of so many bytes, before the log.
+func (c *Config) Prepare(records int) error {
+	switch {
+	case c.Codec == nil:
+		return errors.New("WithCodec: the codec is nil")
+	case len(c.Codec.Name()) > 255 || c.Codec.Name() == "":
+		return fmt.Errorf("WithCodec: the codec's name must have 1 to 255 bytes, it has %d", len(c.Codec.Name()))
+	case c.Transport == nil:
+		return errors.New("WithTransport: the transport is nil")
+	case c.Log == nil:
+		return errors.New("WithLogger: the logger is nil")
+	case len(c.RingName) > 255:
+		return fmt.Errorf("WithRing: a name has at most 255 bytes, this one has %d", len(c.RingName))
+	case c.Timeout <= 0:
+		return fmt.Errorf("WithHandshakeTimeout: %v is not positive", c.Timeout)
+	}
+	c.Transport = checkedTransport{c.Transport}
+	least := slog.LevelDebug
+	if _, ours := c.Log.Handler().(panicLog); ours {
+		least = slog.LevelError
+	}
+	c.repeats = new(repeats)
+	c.Log, c.Records = logqueue.New(c.Log.Handler(), least, records)
+	return nil
+}
