@@ -54,8 +54,8 @@ const (
 	gauge                      // what is in use now: a node that is gone has none
 )
 
-// row returns the counters in the order of the table.
-func (c *Counters) row() []int64 {
+// counterRow returns counters in the order of the table.
+func counterRow(c *Counters) []int64 {
 	row := make([]int64, len(counterTable))
 	for i, t := range counterTable {
 		row[i] = *t.of(c)
@@ -63,15 +63,15 @@ func (c *Counters) row() []int64 {
 	return row
 }
 
-// setRow sets the counters to a row, which may be shorter or longer than the table.
-func (c *Counters) setRow(row []int64) {
+// setCounters sets counters to a row, which may be shorter or longer than the table.
+func setCounters(c *Counters, row []int64) {
 	for i, t := range counterTable {
 		*t.of(c) = at(row, i)
 	}
 }
 
-// add adds the counters of a node, and its gauges if the node is present.
-func (c *Counters) add(o *Counters, present bool) {
+// addCounters adds the counters of a node to c, and its gauges if the node is present.
+func addCounters(c, o *Counters, present bool) {
 	for _, t := range counterTable {
 		if t.kind == counter || present {
 			*t.of(c) = plus(*t.of(c), *t.of(o))
@@ -110,7 +110,7 @@ func pack(s *NodeStatus) control.Status {
 		links = append(links, uint64(l.To), up, uint64(l.Bytes), uint64(l.Queued))
 	}
 	return control.Status{
-		Epoch: s.Epoch, Members: int64(s.Members), Counters: s.Counters.row(), Hops: s.Hops, Latency: s.Latency.Counts, Took: int64(s.Latency.Sum), Links: links,
+		Epoch: s.Epoch, Members: int64(s.Members), Counters: counterRow(&s.Counters), Hops: s.Hops, Latency: s.Latency.Counts, Took: int64(s.Latency.Sum), Links: links,
 		Streams: []int64{int64(s.Streams.Outgoing), int64(s.Streams.Incoming), s.Streams.InFlight, s.Streams.Window},
 		Limits: []int64{int64(s.Limits.SendBuffer), int64(s.Limits.ReceiveBuffer), int64(s.Limits.HandlerBacklog),
 			int64(s.Limits.LinkQueue), int64(s.Limits.Handlers), int64(s.Limits.Streams)},
@@ -126,7 +126,7 @@ func unpack(who Peer, inc uint64, told control.Status) *NodeStatus {
 		Latency: Histogram{row(told.Latency, HistogramBuckets), time.Duration(max(0, told.Took))},
 		Links:   make([]LinkStatus, 0, len(told.Links)/4),
 	}
-	s.Counters.setRow(told.Counters)
+	setCounters(&s.Counters, told.Counters)
 	for l := told.Links[:min(len(told.Links), 4*ring.MaxTable)]; len(l) >= 4; l = l[4:] {
 		s.Links = append(s.Links, LinkStatus{ID(l[0]), l[1] == 1, int64(l[2] &^ (1 << 63)), int64(l[3] &^ (1 << 63))})
 	}

@@ -98,11 +98,11 @@ func TestCountersAreCopiedWhole(t *testing.T) {
 	c := countersOf(from)
 	check("countersOf", c)
 	var back, sum Counters
-	back.setRow(c.row())
+	setCounters(&back, counterRow(&c))
 	check("a row", back)
-	sum.add(&c, true)
+	addCounters(&sum, &c, true)
 	check("a sum", sum)
-	sum.add(&c, false)
+	addCounters(&sum, &c, false)
 	for i, row := range counterTable {
 		got, once := *row.of(&sum), *row.of(&c)
 		if want := map[counterKind]int64{counter: 2 * once, gauge: once}[row.kind]; got != want {

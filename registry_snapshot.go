@@ -28,7 +28,7 @@ type past struct {
 
 // sum adds a status.
 func (p *past) sum(s *NodeStatus, present bool) {
-	p.total.add(&s.Counters, present)
+	addCounters(&p.total, &s.Counters, present)
 	p.hops = addRow(p.hops, s.Hops)
 	p.latency.Counts = addRow(p.latency.Counts, s.Latency.Counts)
 	p.latency.Sum = time.Duration(plus(int64(p.latency.Sum), int64(s.Latency.Sum)))
