@@ -12,6 +12,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // A run in which a node dies goes on without it and ends by itself; the account
@@ -24,7 +25,7 @@ func TestRunWhenANodeDies(t *testing.T) {
 			tr.join(nil, WithTraffic())
 		}
 		tr.setup(2)
-		done := make(chan *Summary)
+		done := make(chan *status.Summary)
 		go func() {
 			s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 200000})
 			if err != nil {

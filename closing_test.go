@@ -5,6 +5,7 @@ import (
 
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
 )
 
 // A registry that closes hangs up on all, and declares nobody dead for that: neither a member
@@ -25,7 +26,7 @@ func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	if dead := r.kinds[EventDead]; dead > 0 {
+	if dead := r.kinds[status.EventDead]; dead > 0 {
 		t.Errorf("a registry that closes has declared %d members dead", dead)
 	}
 	net.Heal()

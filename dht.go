@@ -2,37 +2,19 @@ package ringdht
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"strconv"
-	"time"
 
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/status"
 )
 
-// ID is a point on the ring. It is below 2^bits, where bits is the ring's
-// (see [WithBits]); a node's ID is drawn by its registry when it joins.
-type ID uint64
+// ID is a point on the ring, below 2^bits (see [WithBits]). The registry draws a node's
+// ID when it joins. String returns it in decimal.
+type ID = status.ID
 
-// String returns the ID in decimal.
-func (id ID) String() string { return strconv.FormatUint(uint64(id), 10) }
-
-// Peer is a node as others know it: its ID and the address that it can be
-// dialled at.
-type Peer struct {
-	ID   ID     `json:"id"`
-	Addr string `json:"addr"`
-}
-
-// String returns "ID (address)".
-func (p Peer) String() string { return fmt.Sprintf("%d (%s)", p.ID, p.Addr) }
-
-// LogValue makes a peer a group of two attributes in logs.
-func (p Peer) LogValue() slog.Value {
-	return slog.GroupValue(slog.Uint64("id", uint64(p.ID)), slog.String("addr", p.Addr))
-}
+// Peer is a node as others know it: its ID, and the address at which others dial it.
+type Peer = status.Peer
 
 // Message is what a [Handler] gets.
 type Message struct {
@@ -66,65 +48,6 @@ func (m Message) Decode(v any) error { return m.node.cfg.Codec.Decode(m.Body, v)
 // [Node.Close], which would wait for this one: they return [ErrInHandler]. They may be
 // called by a goroutine that the handler starts.
 type Handler func(ctx context.Context, m Message)
-
-// Hop is one node's answer to a trace.
-type Hop struct {
-	ID      ID            `json:"id"`
-	Elapsed time.Duration `json:"elapsed_ns"` // from the question to this node's answer, as measured by the asker
-}
-
-// Counters says what a node has done in its present life. Messages are counted once
-// however often they had to be repeated.
-type Counters struct {
-	Sent          int64 `json:"sent"`          // messages accepted by Send and Cast
-	Delivered     int64 `json:"delivered"`     // messages that the handler has had
-	Relayed       int64 `json:"relayed"`       // messages passed on for others
-	Casts         int64 `json:"casts"`         // of those sent, the ones without a stream
-	Retransmitted int64 `json:"retransmitted"` // messages sent again
-	Duplicates    int64 `json:"duplicates"`    // messages that arrived again and were dropped
-	Panics        int64 `json:"panics"`        // handler calls that panicked
-	Detoured      int64 `json:"detoured"`      // frames sent by way of a detour, past a link that cannot be opened
-	Requeued      int64 `json:"requeued"`      // frames that waited for a link when it ended, and went another way
-	Unlisted      int64 `json:"unlisted"`      // messages not known to be delivered that were too many to list
-
-	Dropped Dropped `json:"dropped"`
-
-	FramesIn int64 `json:"frames_in"` // frames read from all links
-	BytesIn  int64 `json:"bytes_in"`
-	Reads    int64 `json:"reads"` // system calls: FramesIn / Reads is how many frames shared one
-	BytesOut int64 `json:"bytes_out"`
-	Writes   int64 `json:"writes"`
-
-	SendBuffer     int64 `json:"send_buffer"`     // bytes in use now, see Limits
-	ReceiveBuffer  int64 `json:"receive_buffer"`  // bytes in use now
-	HandlerBacklog int64 `json:"handler_backlog"` // bytes in use now
-	Queued         int64 `json:"queued"`          // bytes waiting for links now
-}
-
-// Dropped counts frames that went no further, by reason. A message sent with
-// [Node.Send] is then sent again by its source; one sent with [Node.Cast] is lost.
-type Dropped struct {
-	QueueFull int64 `json:"queue_full"` // the queue of a link was at its bound
-	LinkDown  int64 `json:"link_down"`  // the link to the next hop is gone
-	NoRoute   int64 `json:"no_route"`   // nobody has the ID; the source was told
-	HopLimit  int64 `json:"hop_limit"`  // too many links crossed; the source was told
-	Overshoot int64 `json:"overshoot"`  // passed its sink before it came here
-	InboxFull int64 `json:"inbox_full"` // the receive buffer was at its bound
-	Stale     int64 `json:"stale"`      // of an earlier life of its stream
-	Malformed int64 `json:"malformed"`  // a body that cannot be parsed
-	Refused   int64 `json:"refused"`    // requests for a stream beyond Limits.Streams; the source was told
-}
-
-func countersOf(c plane.Counters) Counters {
-	return Counters{
-		Sent: c.Sent, Delivered: c.Delivered, Relayed: c.Relayed, Casts: c.Casts,
-		Retransmitted: c.Retransmitted, Duplicates: c.Duplicates, Panics: c.Panics,
-		Dropped:  Dropped(c.Dropped),
-		Detoured: c.Detoured, Requeued: c.Requeued, Unlisted: c.Unlisted,
-		FramesIn: c.FramesIn, BytesIn: c.BytesIn, Reads: c.Reads, BytesOut: c.BytesOut, Writes: c.Writes,
-		SendBuffer: c.SendBuffer, ReceiveBuffer: c.ReceiveBuffer, HandlerBacklog: c.HandlerBacklog, Queued: c.Queued,
-	}
-}
 
 // Errors to act on. What is returned wraps them with what happened to whom, and
 // what to do next.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
 )
 
 // No number that a node claims to know of makes those of the registry wrap.
@@ -87,7 +88,7 @@ func TestHugeCounts(t *testing.T) {
 		look := func(what string) {
 			t.Helper()
 			s := r.Snapshot()
-			for i, v := range counterRow(&s.Total) {
+			for i, v := range control.CounterRow(&s.Total) {
 				if v < 0 {
 					t.Errorf("%s: counter %d is %d in all", what, i, v)
 				}
@@ -97,7 +98,7 @@ func TestHugeCounts(t *testing.T) {
 					t.Errorf("%s: number %d of hops and latencies is %d in all", what, i, v)
 				}
 			}
-			if s.Latency.Sum < 0 || len(s.Hops) > MaxHopCount+1 || len(s.Latency.Counts) > HistogramBuckets {
+			if s.Latency.Sum < 0 || len(s.Hops) > status.MaxHopCount+1 || len(s.Latency.Counts) > status.HistogramBuckets {
 				t.Errorf("%s: latency %v, %d and %d numbers", what, s.Latency.Sum, len(s.Hops), len(s.Latency.Counts))
 			}
 			for _, m := range s.Members {
@@ -225,7 +226,7 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 // registrations counts those that a registry has granted.
 func registrations(r *Registry) int64 {
 	s := r.Snapshot()
-	return s.Happened[EventJoined] + s.Happened[EventBack]
+	return s.Happened[status.EventJoined] + s.Happened[status.EventBack]
 }
 
 // A registry whose words make no sense is not asked again all the time.

@@ -1,5 +1,9 @@
 package ringdht
 
+import (
+	"github.com/x/ringdht/status"
+)
+
 // resent is how many messages each node has sent again.
 func (l *lives) resent() map[*Node]int64 {
 	all := make(map[*Node]int64)
@@ -12,9 +16,9 @@ func (l *lives) resent() map[*Node]int64 {
 // check holds an account against what the doc of [Summary] says. broken is how many links
 // had broken before the run. copies says that tables changed during it, and messages were
 // sent again.
-func (l *lives) check(s *Summary, broken int64, copies bool) {
+func (l *lives) check(s *status.Summary, broken int64, copies bool) {
 	l.runs++
-	var sum NodeSummary
+	var sum status.NodeSummary
 	lost := false
 	for _, n := range s.Nodes {
 		sum.Sent += n.Sent

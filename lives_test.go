@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/status"
 )
 
 var (
@@ -316,14 +318,14 @@ func (l *lives) task() Traffic {
 	return tf
 }
 
-func (l *lives) begin() (tf Traffic, ended <-chan func() (*Summary, error)) {
+func (l *lives) begin() (tf Traffic, ended <-chan func() (*status.Summary, error)) {
 	tf = l.task()
 	l.done = append(l.done, fmt.Sprintf("run of %d", tf.Messages))
-	done := make(chan func() (*Summary, error), 1)
+	done := make(chan func() (*status.Summary, error), 1)
 	r := l.registry
 	go l.within(func(ctx context.Context) error {
 		s, err := r.RunTraffic(ctx, tf)
-		done <- func() (*Summary, error) { return s, err }
+		done <- func() (*status.Summary, error) { return s, err }
 		return nil
 	})
 	return tf, done

@@ -85,7 +85,7 @@ func (k *linker) warnOfLoopback(local *membership.Local) {
 		if !isLoopback(p.Addr) {
 			k.warned = true
 			k.n.cfg.Log.Warn("this node advertises a loopback address, which members on other machines cannot dial: join by another address of the registry's than localhost, or use WithAdvertise",
-				"node", k.n.Peer(), "peer", Peer{ID(p.ID), p.Addr})
+				"node", k.n.Peer(), "peer", Peer{ID: ID(p.ID), Addr: p.Addr})
 			return
 		}
 	}

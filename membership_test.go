@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/x/ringdht/status"
 )
 
 // settled waits until the registry has everybody where they should be.
@@ -115,7 +117,7 @@ func TestLeaveDuringTraffic(t *testing.T) {
 	}
 	leaver := tr.join(nil) // it relays only
 	tr.setup(1)
-	done := make(chan *Summary)
+	done := make(chan *status.Summary)
 	go func() {
 		s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 50000})
 		if err != nil {

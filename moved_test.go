@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/status"
 )
 
 // roamer is the transport of a machine that changes its address: it dials from where it is,
@@ -197,7 +198,7 @@ func TestNodeMoves(t *testing.T) {
 				tr.sameLives(func() {
 					two.move(t, "elsewhere")
 					n.hangUp()
-					if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.kinds[EventBack] > 0 }); err != nil {
+					if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.kinds[status.EventBack] > 0 }); err != nil {
 						t.Fatal(err)
 					}
 					tr.settled()
@@ -258,7 +259,7 @@ func TestNodesSwapAddresses(t *testing.T) {
 			three.move(t, "h2")
 			tr.nodes[2].hangUp()
 			tr.nodes[3].hangUp()
-			if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.kinds[EventBack] > 1 }); err != nil {
+			if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.kinds[status.EventBack] > 1 }); err != nil {
 				t.Fatal(err)
 			}
 			tr.settled()
@@ -266,7 +267,7 @@ func TestNodesSwapAddresses(t *testing.T) {
 			tr.known(tr.nodes[3], "h2:7")
 			tr.exchange(tr.nodes...)
 		})
-		if n := tr.registry.Snapshot().Happened[EventDead]; n != 0 {
+		if n := tr.registry.Snapshot().Happened[status.EventDead]; n != 0 {
 			t.Errorf("%d were declared dead", n)
 		}
 	})
@@ -278,7 +279,7 @@ func TestOldAddressOfAnother(t *testing.T) {
 		tr.sameLives(func() {
 			two.move(t, "elsewhere")
 			tr.nodes[2].hangUp()
-			if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.kinds[EventBack] > 0 }); err != nil {
+			if err := tr.registry.await(tr.ctx(), func() bool { return tr.registry.kinds[status.EventBack] > 0 }); err != nil {
 				t.Fatal(err)
 			}
 			two.leave("h2")

@@ -136,7 +136,7 @@ func (n *Node) Incarnation() uint64 { return n.inc.Load().self.Life }
 
 // Peer is the node as others know it. Its address may change when the node connects to the
 // registry again.
-func (n *Node) Peer() Peer { return Peer{n.ID(), n.address()} }
+func (n *Node) Peer() Peer { return Peer{ID: n.ID(), Addr: n.address()} }
 
 func (n *Node) address() string {
 	n.mu.Lock()

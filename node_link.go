@@ -102,7 +102,7 @@ func (k *linker) took(d dialled) {
 	p.dialling = nil
 	if d.err != nil {
 		if p.err == nil {
-			k.n.cfg.Log.Info("cannot link", "node", k.n.Peer(), "peer", Peer{ID(p.ID), p.Addr}, "err", d.err)
+			k.n.cfg.Log.Info("cannot link", "node", k.n.Peer(), "peer", Peer{ID: ID(p.ID), Addr: p.Addr}, "err", d.err)
 		}
 		p.err, p.tried = d.err, true
 		p.pause = min(max(2*p.pause, minRedial), maxRedial)
@@ -357,7 +357,7 @@ func (k *linker) report(local *membership.Local, failed []string) {
 	k.settled, k.errors = true, errs
 	peers := make([]Peer, len(local.Entries))
 	for i, e := range local.Entries {
-		peers[i] = Peer{ID(e.ID), e.Addr}
+		peers[i] = Peer{ID: ID(e.ID), Addr: e.Addr}
 	}
 	table, err := newTable(k.space, ID(k.self.ID), local.Epoch, peers)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/status"
 )
 
 // Send sends a message to exactly the node with this ID. When it returns nil the
@@ -138,7 +139,7 @@ func (inc *incarnation) awaited(err error) error {
 // asked for; for the node itself there are none. Answers travel on around the
 // ring, so times are round trips that need not grow from hop to hop. When ctx
 // ends first, the hops that have answered are returned with the error.
-func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
+func (n *Node) Trace(ctx context.Context, to ID) ([]status.Hop, error) {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
 		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.notSet())
@@ -147,9 +148,9 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]Hop, error) {
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, err)
 	}
-	hops := make([]Hop, len(answers))
+	hops := make([]status.Hop, len(answers))
 	for i, h := range answers {
-		hops[i] = Hop{ID(h.ID), h.Elapsed}
+		hops[i] = status.Hop{ID: ID(h.ID), Elapsed: h.Elapsed}
 	}
 	return hops, err
 }

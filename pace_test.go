@@ -4,6 +4,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/x/ringdht/status"
 )
 
 // withBeats makes a registry want so few heartbeats a second that small rings are large.
@@ -72,7 +74,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		time.Sleep(10 * lease)
 		synctest.Wait()
 		s := tr.registry.Snapshot()
-		if n := s.Happened[EventDoubted]; n != size {
+		if n := s.Happened[status.EventDoubted]; n != size {
 			t.Errorf("%d connections were lost, %d were broken", n, size)
 		}
 		for _, m := range s.Members {

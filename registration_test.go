@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // rawMember is a connection to a registry without a Node behind it.
@@ -292,7 +293,7 @@ func TestClosingBlamesNobody(t *testing.T) {
 	r.mu.Unlock()
 	r.Close()
 	for _, e := range r.events[before:] {
-		if e.Kind == EventLeft {
+		if e.Kind == status.EventLeft {
 			continue
 		}
 		t.Errorf("%s: %v %s", e.Kind, e.Node, e.Why)

@@ -16,6 +16,7 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // Registry admits nodes to a ring and hands out their routing tables. It carries
@@ -45,17 +46,17 @@ type Registry struct {
 	tick      ticking // how late this process runs
 	run       *run
 	runs      uint64
-	loopbacks loopbacks            // members that other machines cannot dial
-	records   map[ring.Ref]*record // of the members, and
-	past      past                 // of those that were
-	pace      int                  // of heartbeats, and
-	answer    []byte               // the answer that says so
-	results   []RunResult          // the latest MaxRuns
-	last      *Summary             // of the latest run that has ended
-	verdicts  map[string]int64     // of all runs, see Snapshot
-	events    []Event              // the latest, see happened
-	seq       uint64               // of the latest
-	kinds     map[EventKind]int64  // of all
+	loopbacks loopbacks                  // members that other machines cannot dial
+	records   map[ring.Ref]*record       // of the members, and
+	past      past                       // of those that were
+	pace      int                        // of heartbeats, and
+	answer    []byte                     // the answer that says so
+	results   []status.Run               // the latest MaxRuns
+	last      *status.Summary            // of the latest run that has ended
+	verdicts  map[string]int64           // of all runs, see Snapshot
+	events    []status.Event             // the latest, see happened
+	seq       uint64                     // of the latest
+	kinds     map[status.EventKind]int64 // of all
 	traces    map[uint64]question
 	asks      uint64
 	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
@@ -82,7 +83,7 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 		traces:    make(map[uint64]question),
 		records:   make(map[ring.Ref]*record),
 		verdicts:  make(map[string]int64),
-		kinds:     make(map[EventKind]int64),
+		kinds:     make(map[status.EventKind]int64),
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.bits, Lease: cfg.lease, Grace: cmp.Or(cfg.grace, 2*cfg.lease), Draw: handshake.DrawID, Beats: cfg.beats})
 	r.newcomers.GivenUp = func() {
@@ -290,31 +291,23 @@ func (r *Registry) Epoch() uint64 {
 	return r.members.Epoch()
 }
 
-// Degraded is a pair of members of which the first cannot reach the second. Messages
-// from one to the other go by way of others.
-type Degraded struct {
-	From Peer   `json:"from"`
-	To   Peer   `json:"to"`
-	Why  string `json:"why"`
-}
-
 // Degraded lists the pairs that cannot talk directly, by the first one's ID.
-func (r *Registry) Degraded() []Degraded {
+func (r *Registry) Degraded() []status.Degraded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.degraded()
 }
 
 // degraded needs mu.
-func (r *Registry) degraded() []Degraded {
-	list := []Degraded{}
+func (r *Registry) degraded() []status.Degraded {
+	list := []status.Degraded{}
 	for _, p := range r.members.Parted() {
-		list = append(list, Degraded{peer(p.From), peer(p.To), p.Why})
+		list = append(list, status.Degraded{From: peer(p.From), To: peer(p.To), Why: p.Why})
 	}
 	return list
 }
 
-func peer(m ring.Member) Peer { return Peer{ID(m.ID), m.Addr} }
+func peer(m ring.Member) Peer { return Peer{ID: ID(m.ID), Addr: m.Addr} }
 
 func peers(members []ring.Member) []Peer {
 	list := make([]Peer, len(members))

@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // Traffic describes a traffic run.
@@ -30,10 +31,10 @@ type run struct {
 	number  uint64
 	task    control.Task
 	phase   phase
-	done    chan error    // what conduct returned
-	summary *Summary      // set before that, unless it is an error
-	nodes   []ring.Member // all that relay, and
-	late    []ring.Member // those that came when it had begun
+	done    chan error      // what conduct returned
+	summary *status.Summary // set before that, unless it is an error
+	nodes   []ring.Member   // all that relay, and
+	late    []ring.Member   // those that came when it had begun
 	senders []ring.Member
 	start   time.Time
 	elapsed time.Duration
@@ -111,7 +112,7 @@ const maxMessages = 1 << 40
 // run goes on without an account, and another one can be started when it is over; until
 // then the error matches [ErrBusy]. It matches [ErrNotReady] when the overlay is not ready,
 // and says what is missing.
-func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*Summary, error) {
+func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, error) {
 	if t.Payload == 0 {
 		t.Payload = 4
 	}
@@ -148,7 +149,7 @@ func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*Summary, error) 
 }
 
 // account is what [Registry.RunTraffic] returns of a run that conduct has ended with err.
-func (u *run) account(err error) (*Summary, error) {
+func (u *run) account(err error) (*status.Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: traffic run %d: %w", u.number, err)
 	}
@@ -220,7 +221,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	}
 	r.ask(u.senders, control.TypeTask, u.task)
 	r.wg.Go(func() { u.done <- r.conduct(u) })
-	r.happened(Event{Kind: EventRun, Why: fmt.Sprintf("%s: %d nodes send %d messages of %d bytes each", runName(u.number), len(senders), t.Messages, t.Payload)})
+	r.happened(status.Event{Kind: status.EventRun, Why: fmt.Sprintf("%s: %d nodes send %d messages of %d bytes each", runName(u.number), len(senders), t.Messages, t.Payload)})
 	return u, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"reflect"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // What a registry costs is measured in a process of its own, over TCP, with nodes that
@@ -114,9 +116,13 @@ func (g *puppets) heartbeats(whose string, rounds int, lease time.Duration, stat
 
 // busyStatus is what a node of k entries says of itself in the midst of traffic.
 func busyStatus(k int) []control.Status {
-	s := NodeStatus{Epoch: 12, Members: 10000, Hops: make([]int64, 12), Latency: Histogram{make([]int64, 18), time.Hour}}
-	for _, c := range counterTable {
-		*c.of(&s.Counters) = 1 << 30
+	s := status.Node{Epoch: 12, Members: 10000, Hops: make([]int64, 12), Latency: status.Histogram{Counts: make([]int64, 18), Sum: time.Hour}}
+	for _, c := range []reflect.Value{reflect.ValueOf(&s.Counters).Elem(), reflect.ValueOf(&s.Counters.Dropped).Elem()} {
+		for i := range c.NumField() {
+			if f := c.Field(i); f.CanInt() {
+				f.SetInt(1 << 30)
+			}
+		}
 	}
 	for i := range s.Hops {
 		s.Hops[i] = 1 << 24
@@ -125,9 +131,9 @@ func busyStatus(k int) []control.Status {
 		s.Latency.Counts[i] = 1 << 16
 	}
 	for i := range k {
-		s.Links = append(s.Links, LinkStatus{ID(1000 * i), true, 1 << 34, 1 << 16})
+		s.Links = append(s.Links, status.Link{To: ID(1000 * i), Up: true, Bytes: 1 << 34, Queued: 1 << 16})
 	}
-	return []control.Status{pack(&s)}
+	return []control.Status{control.Pack(&s)}
 }
 
 // puppets are connections to a registry in another process.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
 )
 
 // Setup makes the ring a live one: it gives every member a routing table with k
@@ -27,35 +28,35 @@ import (
 // [Registry.Degraded]). The error matches [ErrNotReady] and says what is missing when
 // ctx ends first or there is no way around. With a ctx that has ended before the call
 // nothing is changed.
-func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (Audit, error) {
+func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (status.Audit, error) {
 	if k < 0 {
-		return Audit{}, fmt.Errorf("ringdht: registry: a table cannot have %d entries", k)
+		return status.Audit{}, fmt.Errorf("ringdht: registry: a table cannot have %d entries", k)
 	}
 	cfg, err := r.cfg.newSetupConfig(opts)
 	if err != nil {
-		return Audit{}, fmt.Errorf("ringdht: registry: %w", err)
+		return status.Audit{}, fmt.Errorf("ringdht: registry: %w", err)
 	}
 	if ctx.Err() != nil {
-		return Audit{}, fmt.Errorf("ringdht: registry: setting up: nothing was changed: %w", context.Cause(ctx))
+		return status.Audit{}, fmt.Errorf("ringdht: registry: setting up: nothing was changed: %w", context.Cause(ctx))
 	}
 	select {
 	case r.setup <- struct{}{}:
 		defer func() { <-r.setup }()
 	case <-ctx.Done():
 	case <-r.ctx.Done():
-		return Audit{}, r.closedError("setting up")
+		return status.Audit{}, r.closedError("setting up")
 	}
 	if ctx.Err() != nil { // also when the other set-up has ended at the same moment
-		return Audit{}, fmt.Errorf("ringdht: registry: %w: another set-up was under way, and nothing was changed (%w)", ErrNotReady, context.Cause(ctx))
+		return status.Audit{}, fmt.Errorf("ringdht: registry: %w: another set-up was under way, and nothing was changed (%w)", ErrNotReady, context.Cause(ctx))
 	}
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
-		return Audit{}, r.closedError("setting up")
+		return status.Audit{}, r.closedError("setting up")
 	}
 	if r.members.Len() == 0 {
 		r.mu.Unlock()
-		return Audit{}, fmt.Errorf("ringdht: registry: setting up: no nodes are registered: %w", ErrNotReady)
+		return status.Audit{}, fmt.Errorf("ringdht: registry: setting up: no nodes are registered: %w", ErrNotReady)
 	}
 	r.members.Setup(r.now(), ring.Layout{Fewest: cfg.plan == FewestHops, K: k})
 	r.stir()
@@ -79,7 +80,7 @@ func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (Audit
 		return audit, fmt.Errorf("ringdht: registry: %w: %s: mend that, or set it up again without it", ErrNotReady, handshake.Some(stuck))
 	}
 	r.mu.Lock()
-	r.happened(Event{Kind: EventSetup, Why: audit.String()})
+	r.happened(status.Event{Kind: status.EventSetup, Why: audit.String()})
 	r.stir()
 	r.mu.Unlock()
 	return audit, nil
@@ -87,7 +88,7 @@ func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (Audit
 
 // Audit walks the routes through the tables as they were handed out, as [Registry.Setup]
 // does at its end. It takes about 50 ms of CPU time at 1,000 nodes.
-func (r *Registry) Audit() Audit {
+func (r *Registry) Audit() status.Audit {
 	members, tables := r.tables()
 	r.mu.Lock()
 	offsets := slices.Clone(r.members.Layout().Offsets)
@@ -102,7 +103,7 @@ func (r *Registry) Audit() Audit {
 		}
 	}
 	a := ring.Audit(ring.Mask(r.cfg.bits), ids, entries)
-	return Audit{
+	return status.Audit{
 		Epoch: epoch, Nodes: a.Nodes, Entries: a.Entries, Offsets: offsets,
 		Pairs: a.Pairs, Sampled: a.Sinks < a.Nodes, Unreachable: a.Unreachable, BadFrom: ID(a.BadFrom), BadTo: ID(a.BadTo),
 		MeanHops: a.MeanHops, MaxHops: a.MaxHops, MaxFrom: ID(a.MaxFrom), MaxTo: ID(a.MaxTo),

@@ -10,35 +10,36 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
 )
 
 // record is what a registry knows of one life from its heartbeats.
 type record struct {
 	joined time.Time
 	heard  time.Time
-	status *NodeStatus // the latest, which is never changed; nil before the first
+	status *status.Node // the latest, which is never changed; nil before the first
 }
 
 // past adds up what was last said by those that are gone.
 type past struct {
-	total   Counters
+	total   status.Counters
 	hops    []int64
-	latency Histogram
+	latency status.Histogram
 }
 
 // sum adds a status.
-func (p *past) sum(s *NodeStatus, present bool) {
-	addCounters(&p.total, &s.Counters, present)
-	p.hops = addRow(p.hops, s.Hops)
-	p.latency.Counts = addRow(p.latency.Counts, s.Latency.Counts)
-	p.latency.Sum = time.Duration(plus(int64(p.latency.Sum), int64(s.Latency.Sum)))
+func (p *past) sum(s *status.Node, present bool) {
+	control.AddCounters(&p.total, &s.Counters, present)
+	p.hops = control.AddRow(p.hops, s.Hops)
+	p.latency.Counts = control.AddRow(p.latency.Counts, s.Latency.Counts)
+	p.latency.Sum = time.Duration(control.Plus(int64(p.latency.Sum), int64(s.Latency.Sum)))
 }
 
 // heard takes a heartbeat and answers it.
 func (r *Registry) heard(s *session, b control.Beat) error {
-	var told *NodeStatus
+	var told *status.Node
 	if len(b.Status) > 0 {
-		told = unpack(peer(s.member), s.member.Life, b.Status[0])
+		told = control.Unpack(peer(s.member), s.member.Life, b.Status[0])
 	}
 	ref := s.member.Ref()
 	r.mu.Lock()
@@ -79,29 +80,29 @@ func (r *Registry) retire(ref ring.Ref) {
 }
 
 // states are the names of where a member stands.
-var states = map[membership.State]State{
-	membership.Registered: StateRegistered,
-	membership.Linking:    StateLinking,
-	membership.Active:     StateActive,
-	membership.OutOfSight: StateDoubted,
-	membership.Leaving:    StateLeaving,
+var states = map[membership.State]status.State{
+	membership.Registered: status.StateRegistered,
+	membership.Linking:    status.StateLinking,
+	membership.Active:     status.StateActive,
+	membership.OutOfSight: status.StateDoubted,
+	membership.Leaving:    status.StateLeaving,
 }
 
 // Snapshot returns the ring as the registry knows it now, all of it read at once. It costs
 // some microseconds and about a kilobyte for each member; most of that is shared with other
 // snapshots.
-func (r *Registry) Snapshot() *Snapshot {
+func (r *Registry) Snapshot() *status.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	layout := r.members.Layout()
-	s := &Snapshot{
+	s := &status.Snapshot{
 		Time: time.Now(), Ring: r.cfg.RingName, Bits: r.cfg.bits, Lease: r.cfg.lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
 		Missing: worded(r.members.Missing()), Degraded: r.degraded(),
 		Running: r.running(), Runs: listed(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),
-		Events: listed(r.events[max(0, len(r.events)-MaxEvents):]), Happened: maps.Clone(r.kinds),
+		Events: listed(r.events[max(0, len(r.events)-status.MaxEvents):]), Happened: maps.Clone(r.kinds),
 	}
-	all := past{r.past.total, listed(r.past.hops), Histogram{listed(r.past.latency.Counts), r.past.latency.Sum}}
+	all := past{r.past.total, listed(r.past.hops), status.Histogram{Counts: listed(r.past.latency.Counts), Sum: r.past.latency.Sum}}
 	for ref, f := range r.records { // and not over the members: one that is gone is retired a moment later
 		if f.status != nil {
 			m, present := r.members.Holder(ref.ID)
@@ -109,15 +110,15 @@ func (r *Registry) Snapshot() *Snapshot {
 		}
 	}
 	members := r.members.All()
-	s.Members = make([]MemberStatus, len(members))
+	s.Members = make([]status.Member, len(members))
 	for i, m := range members {
 		row := &s.Members[i]
 		row.State = states[r.members.State(m.Ref())]
-		row.NodeStatus = NodeStatus{Peer: peer(m), Incarnation: m.Life, Hops: []int64{}, Latency: Histogram{Counts: []int64{}}, Links: []LinkStatus{}}
+		row.Node = status.Node{Peer: peer(m), Incarnation: m.Life, Hops: []int64{}, Latency: status.Histogram{Counts: []int64{}}, Links: []status.Link{}}
 		if f := r.records[m.Ref()]; f != nil {
 			row.Joined, row.Heard = f.joined, f.heard
 			if f.status != nil {
-				row.NodeStatus = *f.status
+				row.Node = *f.status
 			}
 		}
 		row.Entries = []ID{}
@@ -141,12 +142,12 @@ func worded(missing []string) []string {
 }
 
 // running needs mu.
-func (r *Registry) running() *Running {
+func (r *Registry) running() *status.Running {
 	u := r.run
 	if u == nil {
 		return nil
 	}
-	running := &Running{
+	running := &status.Running{
 		Number: u.number, Started: u.start, Messages: int(u.task.Messages), Payload: int(u.task.Payload),
 		Total: u.task.Messages * int64(len(u.senders)),
 	}
@@ -159,7 +160,7 @@ func (r *Registry) running() *Running {
 func (r *Registry) progress(u *run) (sent, received int64) {
 	for _, m := range u.senders {
 		if s := r.sessions[m.Ref()]; s != nil {
-			sent, received = plus(sent, s.sent), plus(received, s.received)
+			sent, received = control.Plus(sent, s.sent), control.Plus(received, s.received)
 		}
 	}
 	return sent, received
@@ -168,10 +169,10 @@ func (r *Registry) progress(u *run) (sent, received int64) {
 // keep remembers a run that has ended; it needs mu.
 func (r *Registry) keep(u *run) {
 	s := u.summary
-	if len(r.results) == MaxRuns {
+	if len(r.results) == status.MaxRuns {
 		r.results = r.results[1:]
 	}
-	r.results = append(r.results, RunResult{
+	r.results = append(r.results, status.Run{
 		Number: u.number, Started: u.start, Messages: int(u.task.Messages), Payload: int(u.task.Payload),
 		Sent: s.Sum.Sent, Received: s.Sum.Received, Elapsed: s.Elapsed, Rate: s.Rate(),
 		MeanHops: s.MeanHops, MaxHops: s.MaxHops, Exact: s.Exact(), Verdict: s.Verdict(),
@@ -179,6 +180,6 @@ func (r *Registry) keep(u *run) {
 	r.last = s
 	verdict, _, _ := strings.Cut(s.Verdict(), ":")
 	r.verdicts[verdict]++
-	r.happened(Event{Kind: EventRunEnded, Why: runName(u.number) + ": " + s.Verdict()})
+	r.happened(status.Event{Kind: status.EventRunEnded, Why: runName(u.number) + ": " + s.Verdict()})
 	r.stir()
 }

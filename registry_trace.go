@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/status"
 )
 
 // question is a trace that a node was asked for.
@@ -16,7 +17,7 @@ type question struct {
 }
 
 // Trace has one node trace the route to another, see [Node.Trace].
-func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
+func (r *Registry) Trace(ctx context.Context, from, to ID) ([]status.Hop, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w", from, to, context.Cause(ctx))
 	}
@@ -56,10 +57,10 @@ func (r *Registry) Trace(ctx context.Context, from, to ID) ([]Hop, error) {
 }
 
 // traced is a node's answer as [Registry.Trace] returns it.
-func traced(from, to ID, told control.Traced) ([]Hop, error) {
-	hops := make([]Hop, len(told.Hops))
+func traced(from, to ID, told control.Traced) ([]status.Hop, error) {
+	hops := make([]status.Hop, len(told.Hops))
 	for i, h := range told.Hops {
-		hops[i] = Hop{ID(h.ID), time.Duration(h.Elapsed)}
+		hops[i] = status.Hop{ID: ID(h.ID), Elapsed: time.Duration(h.Elapsed)}
 	}
 	switch {
 	case told.NoSuchNode:

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/status"
 )
 
 // addUp checks what the doc of [Summary] says of relays.
-func addUp(t testing.TB, s *Summary) {
+func addUp(t testing.TB, s *status.Summary) {
 	t.Helper()
 	var relayed int64
 	for _, n := range s.Nodes {
@@ -22,9 +23,9 @@ func addUp(t testing.TB, s *Summary) {
 }
 
 // start begins a run, and returns when the nodes that get their task have been asked.
-func (tr *testRing) start(tf Traffic) <-chan *Summary {
+func (tr *testRing) start(tf Traffic) <-chan *status.Summary {
 	tr.t.Helper()
-	done := make(chan *Summary, 1)
+	done := make(chan *status.Summary, 1)
 	go func() {
 		s, err := tr.registry.RunTraffic(tr.ctx(), tf)
 		if err != nil && !errors.Is(err, ErrClosed) {
@@ -93,7 +94,7 @@ func TestRelaysOfALateComer(t *testing.T) {
 	}
 	s = tr.run(Traffic{Messages: 10})
 	addUp(t, s)
-	if len(s.Nodes) != 5 || slices.ContainsFunc(s.Nodes, func(n NodeSummary) bool { return n.Late }) {
+	if len(s.Nodes) != 5 || slices.ContainsFunc(s.Nodes, func(n status.NodeSummary) bool { return n.Late }) {
 		t.Errorf("%+v", s.Nodes)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
 )
 
 // A sender that leaves during a run is lost to it; that is all that is to be said.
@@ -21,7 +22,7 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 		tr.join(nil, WithTraffic())
 	}
 	tr.setup(2)
-	done := make(chan *Summary)
+	done := make(chan *status.Summary)
 	go func() {
 		s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: messages})
 		if err != nil {
@@ -71,7 +72,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 			if err := tr.nodes[c.busy].Send(tr.ctx(), tr.nodes[2].ID(), []byte("x")); err != nil {
 				t.Fatal(err)
 			}
-			done := make(chan *Summary, 1)
+			done := make(chan *status.Summary, 1)
 			go func() {
 				s, err := r.RunTraffic(tr.ctx(), Traffic{Messages: 500})
 				if err != nil {
@@ -136,7 +137,7 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 	left := make(chan error, 1)
 	go func() { left <- leaver.Leave(tr.ctx()) }()
 	leaver.inc.Load().traffic.awaitQuit()
-	done := make(chan *Summary, 1)
+	done := make(chan *status.Summary, 1)
 	go func() {
 		s, err := r.RunTraffic(tr.ctx(), Traffic{Messages: 500})
 		if err != nil {
@@ -168,7 +169,7 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 	tr.setup(2)
 	leaver, r := tr.nodes[0], tr.registry
 	slow := tr.nodes[2].inc.Load().self
-	done := make(chan *Summary, 1)
+	done := make(chan *status.Summary, 1)
 	net.Hold("n2", "registry") // what it reports does not arrive
 	go func() {
 		s, err := r.RunTraffic(tr.ctx(), Traffic{Messages: 500})
@@ -227,7 +228,7 @@ func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 		}
 		tr.setup(1)
 		net.Hold("registry", "n0")
-		done := make(chan *Summary)
+		done := make(chan *status.Summary)
 		go func() {
 			s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 100})
 			if err != nil {

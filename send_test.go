@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/status"
 )
 
 func TestPayloadSizes(t *testing.T) {
@@ -437,7 +439,7 @@ func TestTrace(t *testing.T) {
 	for p, table := range tr.registry.Tables() {
 		tables[p.ID] = table
 	}
-	check := func(from, to ID, hops []Hop) {
+	check := func(from, to ID, hops []status.Hop) {
 		t.Helper()
 		var want, got []ID
 		for id := from; id != to; {

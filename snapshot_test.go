@@ -15,10 +15,11 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/status"
 )
 
 // kinds are those of the events of a snapshot, in order.
-func kinds(s *Snapshot) (list []EventKind) {
+func kinds(s *status.Snapshot) (list []status.EventKind) {
 	for _, e := range s.Events {
 		list = append(list, e.Kind)
 	}
@@ -41,7 +42,7 @@ func TestSnapshot(t *testing.T) {
 				t.Errorf("an empty list is null: %s", doc)
 			}
 		}
-		if s := tr.registry.Snapshot(); s.Live || len(s.Members) != 5 || s.Members[0].State != StateRegistered || len(s.Missing) == 0 {
+		if s := tr.registry.Snapshot(); s.Live || len(s.Members) != 5 || s.Members[0].State != status.StateRegistered || len(s.Missing) == 0 {
 			t.Errorf("before the set-up: %+v", s)
 		}
 		tr.setup(2)
@@ -72,18 +73,18 @@ func TestSnapshot(t *testing.T) {
 		}
 		for i, m := range s.Members {
 			n := tr.nodes[slices.IndexFunc(tr.nodes, func(n *Node) bool { return n.ID() == m.ID })]
-			if m.State != StateActive || m.Incarnation != n.Incarnation() || m.Counters != n.Status().Counters || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
+			if m.State != status.StateActive || m.Incarnation != n.Incarnation() || m.Counters != n.Status().Counters || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
 				t.Errorf("member %d: %+v", i, m)
 			}
 			if m.Links[0].To != m.Entries[0] || !m.Links[0].Up || m.Links[0].Bytes == 0 || m.Limits.Streams != n.cfg.limits.Streams || m.Epoch != s.Epoch || m.Members != 5 {
 				t.Errorf("member %d: %+v", i, m)
 			}
 		}
-		want := []EventKind{EventJoined, EventJoined, EventJoined, EventJoined, EventJoined, EventReady, EventReady, EventReady, EventReady, EventReady, EventSetup, EventRun, EventRunEnded}
+		want := []status.EventKind{status.EventJoined, status.EventJoined, status.EventJoined, status.EventJoined, status.EventJoined, status.EventReady, status.EventReady, status.EventReady, status.EventReady, status.EventReady, status.EventSetup, status.EventRun, status.EventRunEnded}
 		if got := kinds(s); !slices.Equal(got, want) {
 			t.Errorf("events %v", got)
 		}
-		if s.Happened[EventJoined] != 5 || s.Happened[EventRunEnded] != 1 || s.Happened[EventDead] != 0 || len(s.Verdicts) != 1 || s.Verdicts["exact"] != 1 {
+		if s.Happened[status.EventJoined] != 5 || s.Happened[status.EventRunEnded] != 1 || s.Happened[status.EventDead] != 0 || len(s.Verdicts) != 1 || s.Verdicts["exact"] != 1 {
 			t.Errorf("counts %v, verdicts %v", s.Happened, s.Verdicts)
 		}
 		if e := s.Events[len(s.Events)-1]; e.Seq != uint64(len(want)) || e.Why != "run 1: exact" || e.Epoch != s.Epoch {
@@ -112,7 +113,7 @@ func TestSnapshot(t *testing.T) {
 		if s.Total.Sent != before.Sent || s.Total.Delivered != before.Delivered || s.Total.Relayed != before.Relayed || len(s.Members) != 4 {
 			t.Errorf("totals %+v after one has left, %+v before", s.Total, before)
 		}
-		if e := s.Events[len(s.Events)-1]; e.Kind != EventLeft || e.Node != tr.nodes[2].Peer() || e.Incarnation != tr.nodes[2].Incarnation() {
+		if e := s.Events[len(s.Events)-1]; e.Kind != status.EventLeft || e.Node != tr.nodes[2].Peer() || e.Incarnation != tr.nodes[2].Incarnation() {
 			t.Errorf("the last event: %+v", e)
 		}
 	})
@@ -126,7 +127,7 @@ func TestTotalsKeepWhatIsGone(t *testing.T) {
 	r := tr.registry
 	r.mu.Lock()
 	ref := r.members.All()[0].Ref()
-	r.records[ref].status = &NodeStatus{Counters: Counters{Sent: 7, Queued: 7}, Hops: []int64{0, 7}}
+	r.records[ref].status = &status.Node{Counters: status.Counters{Sent: 7, Queued: 7}, Hops: []int64{0, 7}}
 	r.members.Leave(r.now(), ref)
 	r.mu.Unlock() // the steward was not told
 	if s := r.Snapshot(); len(s.Members) != 0 || s.Total.Sent != 7 || s.Total.Queued != 0 || len(s.Hops) != 2 {
@@ -218,7 +219,7 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 }
 
 func TestHistogram(t *testing.T) {
-	h := Histogram{Counts: []int64{0, 4, 0, 0, 5, 1}}
+	h := status.Histogram{Counts: []int64{0, 4, 0, 0, 5, 1}}
 	if h.Count() != 10 || h.Bound(0) != time.Microsecond || h.Bound(4) != 16*time.Microsecond {
 		t.Errorf("%+v", h)
 	}
@@ -227,7 +228,7 @@ func TestHistogram(t *testing.T) {
 			t.Errorf("quantile %v is %v, want %v µs", q, got, int(want))
 		}
 	}
-	if (Histogram{}).Quantile(0.5) != 0 {
+	if (status.Histogram{}).Quantile(0.5) != 0 {
 		t.Error("of nothing")
 	}
 }

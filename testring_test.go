@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/status"
 )
 
 // TestMain fails the run if a test left a goroutine of this module behind.
@@ -156,7 +158,7 @@ func (tr *testRing) ctx() context.Context {
 	return ctx
 }
 
-func (tr *testRing) setup(k int, opts ...SetupOption) Audit {
+func (tr *testRing) setup(k int, opts ...SetupOption) status.Audit {
 	tr.t.Helper()
 	a, err := tr.registry.Setup(tr.ctx(), k, opts...)
 	if err != nil {
@@ -171,7 +173,7 @@ func (tr *testRing) setup(k int, opts ...SetupOption) Audit {
 }
 
 // run starts a traffic run and demands that it is exact.
-func (tr *testRing) run(tf Traffic) *Summary {
+func (tr *testRing) run(tf Traffic) *status.Summary {
 	tr.t.Helper()
 	s, err := tr.registry.RunTraffic(tr.ctx(), tf)
 	if err != nil {

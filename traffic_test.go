@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
 )
 
 // The main job, small enough for every run of the tests: ten nodes, three
@@ -196,7 +197,7 @@ func TestSetupDuringTraffic(t *testing.T) {
 			tr.join(nil, WithTraffic())
 		}
 		tr.setup(3)
-		done := make(chan *Summary)
+		done := make(chan *status.Summary)
 		go func() {
 			defer close(done)
 			s, err := tr.registry.RunTraffic(tr.ctx(), Traffic{Messages: 60000})
@@ -210,7 +211,7 @@ func TestSetupDuringTraffic(t *testing.T) {
 			t.Fatal(err)
 		}
 		setups := 0
-		var s *Summary
+		var s *status.Summary
 		for running := true; running; {
 			select {
 			case s = <-done:

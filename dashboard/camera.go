@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // camera takes snapshots, and shows the latest again to those who ask soon after.
 type camera struct {
-	take func() *ringdht.Snapshot
+	take func() *status.Snapshot
 	keep time.Duration // how long one is good for
 
 	mu     sync.Mutex // held while one is taken, so that those who ask at once share it
@@ -20,7 +21,7 @@ type camera struct {
 
 // shot is a snapshot, encoded at most once.
 type shot struct {
-	*ringdht.Snapshot
+	*status.Snapshot
 	once sync.Once
 	body []byte
 }
@@ -62,7 +63,7 @@ func (s *shot) json() []byte {
 }
 
 // member finds a member in it, or nil.
-func (s *shot) member(id ringdht.ID) *ringdht.MemberStatus {
+func (s *shot) member(id ringdht.ID) *status.Member {
 	for i := range s.Members {
 		if s.Members[i].ID == id {
 			return &s.Members[i]

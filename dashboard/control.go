@@ -41,7 +41,7 @@ func (h *handler) setup(w http.ResponseWriter, r *http.Request) {
 	// It goes on when nobody waits for it any more; what is left undone then is the audit.
 	audit, err := h.r.Setup(r.Context(), ask.K, ringdht.WithPlan(plan))
 	if err != nil {
-		refuse(w, status(err), "%s", plain(err))
+		refuse(w, codeOf(err), "%s", plain(err))
 		return
 	}
 	answer(w, http.StatusOK, audit)
@@ -72,7 +72,7 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := h.r.RunTraffic(r.Context(), ringdht.Traffic{Messages: ask.Messages, Payload: ask.Payload})
 	if err != nil {
-		refuse(w, status(err), "%s", plain(err))
+		refuse(w, codeOf(err), "%s", plain(err))
 		return
 	}
 	answer(w, http.StatusOK, outcome{
@@ -81,9 +81,9 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// status is that of an error of the registry's: what is not as it should be in the ring, or
+// codeOf is the HTTP status of an error of the registry's: what is not as it should be in the ring, or
 // else in the request.
-func status(err error) int {
+func codeOf(err error) int {
 	switch {
 	case errors.Is(err, ringdht.ErrBusy), errors.Is(err, ringdht.ErrNotReady):
 		return http.StatusConflict

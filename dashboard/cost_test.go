@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 var (
@@ -24,22 +25,22 @@ var (
 
 // large is a snapshot of a ring of so many nodes, with ten entries each, in which everybody
 // has reported something new since the one before.
-func large(nodes, serial int) *ringdht.Snapshot {
+func large(nodes, serial int) *status.Snapshot {
 	at := time.Unix(1e9, 0).Add(time.Duration(serial) * time.Second)
-	s := &ringdht.Snapshot{
+	s := &status.Snapshot{
 		Time: at, Bits: 16, Epoch: 1, Live: true, Entries: 10, Offsets: []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 512},
-		Missing: []string{}, Members: make([]ringdht.MemberStatus, nodes), Hops: []int64{0, 1000, 5000, 9000},
-		Latency: ringdht.Histogram{Counts: []int64{0, 1, 2, 3}},
+		Missing: []string{}, Members: make([]status.Member, nodes), Hops: []int64{0, 1000, 5000, 9000},
+		Latency: status.Histogram{Counts: []int64{0, 1, 2, 3}},
 	}
 	id := func(i int) ringdht.ID { return ringdht.ID(i % nodes * 65536 / nodes) }
 	for i := range s.Members {
 		m := &s.Members[i]
 		m.ID, m.Addr, m.Incarnation = id(i), fmt.Sprintf("10.0.%d.%d:12345", i/256, i%256), uint64(1795363415340920499)+uint64(i)
-		m.State, m.Heard, m.Joined = ringdht.StateActive, at, time.Unix(1e9, 0)
+		m.State, m.Heard, m.Joined = status.StateActive, at, time.Unix(1e9, 0)
 		m.Counters.Sent, m.Counters.Delivered, m.Counters.Relayed = int64(serial*12345+i), int64(serial*12345), int64(serial*54321)
 		for n, o := range s.Offsets {
 			m.Entries = append(m.Entries, id(i+o))
-			m.Links = append(m.Links, ringdht.LinkStatus{To: id(i + o), Up: true, Bytes: int64(serial*serial) * int64(100_000+100*n+i)})
+			m.Links = append(m.Links, status.Link{To: id(i + o), Up: true, Bytes: int64(serial*serial) * int64(100_000+100*n+i)})
 		}
 	}
 	return s
@@ -67,7 +68,7 @@ func TestUpdateSize(t *testing.T) {
 // An update allocates for itself and not for each node.
 func TestUpdateAllocations(t *testing.T) {
 	const nodes = 1000
-	var shots []*ringdht.Snapshot
+	var shots []*status.Snapshot
 	for i := range 20 {
 		shots = append(shots, large(nodes, i+1))
 	}
@@ -83,7 +84,7 @@ func TestUpdateAllocations(t *testing.T) {
 
 // BenchmarkUpdate is an update in which all of 1,000 nodes have something new.
 func BenchmarkUpdate(b *testing.B) {
-	shots := make([]*ringdht.Snapshot, 64)
+	shots := make([]*status.Snapshot, 64)
 	for i := range shots {
 		shots[i] = large(1000, i+1)
 	}

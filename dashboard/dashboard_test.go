@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // Everything that the page is made of is served, under any prefix, and it names nothing
@@ -79,12 +80,12 @@ func TestData(t *testing.T) {
 	if members, ok := s["members"].([]any); !ok || len(members) != 5 || s["epoch"] != float64(tr.registry.Epoch()) || s["plan"] != "classic" {
 		t.Errorf("snapshot: %v", s)
 	}
-	var a ringdht.Audit
+	var a status.Audit
 	ask(t, h, get("/audit.json"), &a)
 	if a.Pairs != 20 || a.MeanHops != want.MeanHops || !a.OK() || a.Epoch != tr.registry.Epoch() {
 		t.Errorf("audit: %+v", a)
 	}
-	var m ringdht.MemberStatus
+	var m status.Member
 	id := tr.nodes[2].ID()
 	ask(t, h, get(fmt.Sprint("/node.json?id=", id)), &m)
 	if m.ID != id || m.Incarnation != tr.nodes[2].Incarnation() || len(m.Entries) != 2 {
@@ -100,7 +101,7 @@ func TestData(t *testing.T) {
 		t.Fatal(err)
 	}
 	h = Handler(tr.registry) // the other may show what it saw before
-	m = ringdht.MemberStatus{}
+	m = status.Member{}
 	if ask(t, h, get(fmt.Sprint("/node.json?id=", gone.ID())), &m); m.ID != gone.ID() || m.State != "left" || m.Incarnation != gone.Incarnation() {
 		t.Errorf("one that has left: %+v", m)
 	}
@@ -145,7 +146,7 @@ func TestAuditOnceAnEpoch(t *testing.T) {
 		h.audit(httptest.NewRecorder(), nil)
 	}
 	h.audits.last.Pairs = 1e6 // so that one made anew is told apart
-	var a ringdht.Audit
+	var a status.Audit
 	ask(t, http.HandlerFunc(h.audit), get("/audit.json"), &a)
 	if a.Pairs != 1e6 {
 		t.Errorf("made again in the same epoch: %+v", a)
@@ -201,7 +202,7 @@ func TestWrongRequests(t *testing.T) {
 func TestControl(t *testing.T) {
 	tr := newTestRing(t, 4)
 	h := Handler(tr.registry, WithControl())
-	var a ringdht.Audit
+	var a status.Audit
 	ask(t, h, post("/setup", `{"k":2,"plan":"classic"}`), &a)
 	if a.Nodes != 4 || a.Entries != 2 || !a.OK() {
 		t.Fatalf("setup: %+v", a)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // feed turns snapshots into what pages are told. It does no more than that: no lock, no
@@ -15,7 +16,7 @@ type feed struct {
 	interval time.Duration
 	control  bool
 
-	last    *ringdht.Snapshot
+	last    *status.Snapshot
 	index   map[ringdht.ID]int // of the members
 	tracks  []*track           // likewise
 	members []byte             // the part
@@ -23,16 +24,16 @@ type feed struct {
 	seq     uint64   // of the latest event
 	events  [][]byte // the latest ringdht.MaxEvents
 	history [][4]int64
-	brought [3]int64                            // what those had counted before that came later, see flow
-	gone    map[ringdht.ID]ringdht.MemberStatus // as last seen
-	size    int                                 // of the latest update: the next will be about as long
-	whole   []byte                              // see all
+	brought [3]int64                     // what those had counted before that came later, see flow
+	gone    map[ringdht.ID]status.Member // as last seen
+	size    int                          // of the latest update: the next will be about as long
+	whole   []byte                       // see all
 }
 
 // track follows one life.
 type track struct {
 	life  uint64
-	state ringdht.State
+	state status.State
 	rates rates
 	row   []byte // as last told
 	old   []byte // a buffer for the next
@@ -48,11 +49,11 @@ const (
 )
 
 func newFeed(interval time.Duration, control bool) *feed {
-	return &feed{interval: interval, control: control, gone: make(map[ringdht.ID]ringdht.MemberStatus)}
+	return &feed{interval: interval, control: control, gone: make(map[ringdht.ID]status.Member)}
 }
 
 // update takes a snapshot and returns what is new in it.
-func (f *feed) update(s *ringdht.Snapshot) []byte {
+func (f *feed) update(s *status.Snapshot) []byte {
 	f.whole = nil
 	b := append(open(make([]byte, 0, f.size+f.size/4), "t"), encode(millis(s.Time))...)
 	if f.last == nil || !sameMembers(f.last.Members, s.Members) {
@@ -116,14 +117,14 @@ func list(b []byte, elements [][]byte) []byte {
 }
 
 // sameMembers says that what the part members tells is the same.
-func sameMembers(a, b []ringdht.MemberStatus) bool {
-	return slices.EqualFunc(a, b, func(a, b ringdht.MemberStatus) bool {
+func sameMembers(a, b []status.Member) bool {
+	return slices.EqualFunc(a, b, func(a, b status.Member) bool {
 		return a.ID == b.ID && a.Incarnation == b.Incarnation && a.Addr == b.Addr && a.Joined.Equal(b.Joined) && slices.Equal(a.Entries, b.Entries)
 	})
 }
 
 // enter takes another list of members.
-func (f *feed) enter(s *ringdht.Snapshot) {
+func (f *feed) enter(s *status.Snapshot) {
 	known := make(map[ringdht.ID]*track, len(f.tracks))
 	if f.last != nil {
 		for i, m := range f.last.Members {
@@ -150,7 +151,7 @@ func (f *feed) enter(s *ringdht.Snapshot) {
 }
 
 // rows appends the part rows, unless there are none.
-func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
+func (f *feed) rows(b []byte, s *status.Snapshot) []byte {
 	before := len(b)
 	b = append(open(b, "rows"), '[')
 	empty := len(b)
@@ -183,7 +184,7 @@ func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
 // flow is the totals without what members had counted when they were first heard of: those
 // that come back to another registry bring along all of their lives, of which rates must not
 // make a burst that there was not.
-func (f *feed) flow(s *ringdht.Snapshot) [3]int64 {
+func (f *feed) flow(s *status.Snapshot) [3]int64 {
 	flow := counts(&s.Total)
 	for i := range flow {
 		flow[i] -= f.brought[i]
@@ -191,10 +192,10 @@ func (f *feed) flow(s *ringdht.Snapshot) [3]int64 {
 	return flow
 }
 
-func counts(c *ringdht.Counters) [3]int64 { return [3]int64{c.Sent, c.Delivered, c.Relayed} }
+func counts(c *status.Counters) [3]int64 { return [3]int64{c.Sent, c.Delivered, c.Relayed} }
 
 // news appends the events that are new to those that are remembered, and returns them.
-func (f *feed) news(s *ringdht.Snapshot) (news [][]byte) {
+func (f *feed) news(s *status.Snapshot) (news [][]byte) {
 	for i := range s.Events {
 		if e := &s.Events[i]; e.Seq > f.seq {
 			f.seq = e.Seq
@@ -202,11 +203,11 @@ func (f *feed) news(s *ringdht.Snapshot) (news [][]byte) {
 		}
 	}
 	f.events = append(f.events, news...)
-	f.events = slices.Delete(f.events, 0, max(0, len(f.events)-ringdht.MaxEvents))
+	f.events = slices.Delete(f.events, 0, max(0, len(f.events)-status.MaxEvents))
 	return news
 }
 
-func (f *feed) ring(s *ringdht.Snapshot) ringPart {
+func (f *feed) ring(s *status.Snapshot) ringPart {
 	missing := []string{}
 	for _, line := range s.Missing {
 		if len(missing) == maxMissing || line == "" { // the registry words the first few only
@@ -230,7 +231,7 @@ func some[T any](list []T) []T {
 }
 
 // results are runs as a page shows them: a verdict may name all nodes of a large ring.
-func results(runs []ringdht.RunResult) []ringdht.RunResult {
+func results(runs []status.Run) []status.Run {
 	runs = slices.Clone(some(runs))
 	for i := range runs {
 		runs[i].Verdict = cut(runs[i].Verdict)
@@ -241,13 +242,13 @@ func results(runs []ringdht.RunResult) []ringdht.RunResult {
 // lately is the events in which those went that are gone for no longer than goneFor and have
 // not come back, the latest maxGone of them, the oldest first. It needs no memory of ours, so
 // that a page which has just been opened shows them too.
-func lately(s *ringdht.Snapshot) (list []ringdht.Event) {
+func lately(s *status.Snapshot) (list []status.Event) {
 	seen := make(map[ringdht.ID]struct{})
 	for _, e := range slices.Backward(s.Events) {
 		if s.Time.Sub(e.Time) > goneFor || len(list) == maxGone {
 			break
 		}
-		if e.Kind != ringdht.EventDead && e.Kind != ringdht.EventLeft {
+		if e.Kind != status.EventDead && e.Kind != status.EventLeft {
 			continue
 		}
 		if _, known := seen[e.Node.ID]; known || present(s, e.Node.ID) {
@@ -260,29 +261,29 @@ func lately(s *ringdht.Snapshot) (list []ringdht.Event) {
 	return list
 }
 
-func present(s *ringdht.Snapshot, id ringdht.ID) bool {
-	_, ok := slices.BinarySearchFunc(s.Members, id, func(m ringdht.MemberStatus, id ringdht.ID) int {
+func present(s *status.Snapshot, id ringdht.ID) bool {
+	_, ok := slices.BinarySearchFunc(s.Members, id, func(m status.Member, id ringdht.ID) int {
 		return cmp.Compare(m.ID, id)
 	})
 	return ok
 }
 
 // forget keeps of those that are gone only who is gone lately.
-func (f *feed) forget(lost []ringdht.Event) {
+func (f *feed) forget(lost []status.Event) {
 	if len(f.gone) == 0 {
 		return
 	}
-	kept := make(map[ringdht.ID]ringdht.MemberStatus, len(lost))
+	kept := make(map[ringdht.ID]status.Member, len(lost))
 	for _, e := range lost {
 		if m, ok := f.gone[e.Node.ID]; ok && m.Incarnation == e.Incarnation {
-			m.State = ringdht.State(e.Kind)
+			m.State = status.State(e.Kind)
 			kept[e.Node.ID] = m
 		}
 	}
 	f.gone = kept
 }
 
-func encodeGone(lost []ringdht.Event) []byte {
+func encodeGone(lost []status.Event) []byte {
 	b := []byte{'['}
 	for _, e := range lost {
 		b = ident(append(comma(b), '['), uint64(e.Node.ID))
@@ -295,7 +296,7 @@ func encodeGone(lost []ringdht.Event) []byte {
 	return append(b, ']')
 }
 
-func encodeDegraded(pairs []ringdht.Degraded) []byte {
+func encodeDegraded(pairs []status.Degraded) []byte {
 	b := []byte{'['}
 	for _, p := range pairs {
 		b = ident(append(comma(b), '['), uint64(p.From.ID))

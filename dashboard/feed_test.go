@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // told is what a page knows, from what it was told: a model of the page's own store.
@@ -44,7 +45,7 @@ func (p *told) take(t *testing.T, update []byte) {
 	for _, e := range events {
 		p.Events = append(p.Events, e.([]any))
 	}
-	p.Events = p.Events[max(0, len(p.Events)-ringdht.MaxEvents):]
+	p.Events = p.Events[max(0, len(p.Events)-status.MaxEvents):]
 	for _, name := range partNames {
 		if v, ok := u[name]; ok {
 			p.Parts[name] = v
@@ -55,24 +56,24 @@ func (p *told) take(t *testing.T, update []byte) {
 // world makes snapshots of a ring that changes at random.
 type world struct {
 	rng    *rand.Rand
-	s      ringdht.Snapshot
+	s      status.Snapshot
 	lives  uint64
 	serial uint64
 }
 
-func (w *world) event(kind ringdht.EventKind, m ringdht.MemberStatus) {
+func (w *world) event(kind status.EventKind, m status.Member) {
 	w.serial++
-	w.s.Events = append(slices.Clone(w.s.Events), ringdht.Event{Seq: w.serial, Time: w.s.Time, Kind: kind, Node: m.Peer, Incarnation: m.Incarnation, Why: `"why" <&>`})
-	w.s.Events = w.s.Events[max(0, len(w.s.Events)-ringdht.MaxEvents):]
+	w.s.Events = append(slices.Clone(w.s.Events), status.Event{Seq: w.serial, Time: w.s.Time, Kind: kind, Node: m.Peer, Incarnation: m.Incarnation, Why: `"why" <&>`})
+	w.s.Events = w.s.Events[max(0, len(w.s.Events)-status.MaxEvents):]
 }
 
-func (w *world) step() *ringdht.Snapshot {
+func (w *world) step() *status.Snapshot {
 	w.s.Time = w.s.Time.Add(500 * time.Millisecond)
 	w.s.Members = slices.Clone(w.s.Members)
 	switch n := len(w.s.Members); {
 	case w.rng.IntN(3) == 0 && n < 20: // somebody joins
 		id := ringdht.ID(w.rng.Uint64N(40) << 58)
-		at, taken := slices.BinarySearchFunc(w.s.Members, id, func(m ringdht.MemberStatus, id ringdht.ID) int {
+		at, taken := slices.BinarySearchFunc(w.s.Members, id, func(m status.Member, id ringdht.ID) int {
 			if m.ID < id {
 				return -1
 			}
@@ -82,14 +83,14 @@ func (w *world) step() *ringdht.Snapshot {
 			break
 		}
 		w.lives++
-		m := ringdht.MemberStatus{State: ringdht.StateRegistered, Joined: w.s.Time}
+		m := status.Member{State: status.StateRegistered, Joined: w.s.Time}
 		m.ID, m.Addr, m.Incarnation = id, fmt.Sprintf("host%d:%d", id, w.lives), 1<<63+w.lives
 		w.s.Members = slices.Insert(w.s.Members, at, m)
-		w.event(ringdht.EventJoined, m)
+		w.event(status.EventJoined, m)
 		w.tables()
 	case w.rng.IntN(4) == 0 && n > 0: // somebody goes
 		i := w.rng.IntN(n)
-		w.event([]ringdht.EventKind{ringdht.EventLeft, ringdht.EventDead}[w.rng.IntN(2)], w.s.Members[i])
+		w.event([]status.EventKind{status.EventLeft, status.EventDead}[w.rng.IntN(2)], w.s.Members[i])
 		w.s.Members = slices.Delete(w.s.Members, i, i+1)
 		if w.rng.IntN(2) == 0 { // else the tables lag, and name who is gone
 			w.tables()
@@ -106,7 +107,7 @@ func (w *world) step() *ringdht.Snapshot {
 		m.Counters.Relayed += w.rng.Int64N(2)
 		m.Links = nil
 		for _, id := range m.Entries {
-			m.Links = append(m.Links, ringdht.LinkStatus{To: id, Up: w.rng.IntN(4) > 0, Bytes: w.rng.Int64N(1000)})
+			m.Links = append(m.Links, status.Link{To: id, Up: w.rng.IntN(4) > 0, Bytes: w.rng.Int64N(1000)})
 		}
 		w.s.Total.Sent++
 	}
@@ -130,7 +131,7 @@ func (w *world) tables() {
 // told everything now, and that is what the snapshot says.
 func TestFeed(t *testing.T) {
 	for seed := range uint64(5) {
-		w := &world{rng: rand.New(rand.NewPCG(seed, 1)), s: ringdht.Snapshot{Time: time.Unix(1e9, 0), Bits: 64}}
+		w := &world{rng: rand.New(rand.NewPCG(seed, 1)), s: status.Snapshot{Time: time.Unix(1e9, 0), Bits: 64}}
 		f := newFeed(500*time.Millisecond, false)
 		f.update(w.step())
 		follower := &told{Parts: map[string]any{}}
@@ -151,7 +152,7 @@ func TestFeed(t *testing.T) {
 	}
 }
 
-func check(t *testing.T, s *ringdht.Snapshot, p *told) {
+func check(t *testing.T, s *status.Snapshot, p *told) {
 	t.Helper()
 	if p.T != s.Time.UnixMilli() || len(p.Members) != len(s.Members) || len(p.Rows) != len(s.Members) {
 		t.Fatalf("%d members and %d rows of %d at %d", len(p.Members), len(p.Rows), len(s.Members), p.T)
@@ -170,7 +171,7 @@ func check(t *testing.T, s *ringdht.Snapshot, p *told) {
 			if e := int(entries[at].(float64)); s.Members[e].ID != id {
 				t.Fatalf("entry %d of member %d is %d", at, i, e)
 			}
-			up := slices.ContainsFunc(m.Links, func(l ringdht.LinkStatus) bool { return l.To == id && l.Up })
+			up := slices.ContainsFunc(m.Links, func(l status.Link) bool { return l.To == id && l.Up })
 			if up != (links[at].(float64) >= 0) {
 				t.Fatalf("link %d of member %d: %v, %v", at, i, links, m.Links)
 			}
@@ -194,19 +195,19 @@ func check(t *testing.T, s *ringdht.Snapshot, p *told) {
 // Who is gone stays marked for a while, with what was last known, and no longer.
 func TestGone(t *testing.T) {
 	at := time.Unix(1e9, 0)
-	m := ringdht.MemberStatus{State: ringdht.StateActive}
+	m := status.Member{State: status.StateActive}
 	m.ID, m.Incarnation, m.Counters.Sent = 7, 3, 42
-	s := ringdht.Snapshot{Time: at, Members: []ringdht.MemberStatus{m}}
+	s := status.Snapshot{Time: at, Members: []status.Member{m}}
 	f := newFeed(time.Second, false)
 	f.update(&s)
-	dead := ringdht.Snapshot{Time: at.Add(time.Second), Events: []ringdht.Event{{Seq: 1, Time: at.Add(time.Second), Kind: ringdht.EventDead, Node: m.Peer, Incarnation: 3}}}
+	dead := status.Snapshot{Time: at.Add(time.Second), Events: []status.Event{{Seq: 1, Time: at.Add(time.Second), Kind: status.EventDead, Node: m.Peer, Incarnation: 3}}}
 	f.update(&dead)
 	if g := f.gone[7]; g.State != "dead" || g.Counters.Sent != 42 {
 		t.Errorf("remembered as %+v", g)
 	}
 	for _, c := range []struct {
 		after   time.Duration
-		members []ringdht.MemberStatus
+		members []status.Member
 		want    int
 	}{{31 * time.Second, nil, 1}, {goneFor, nil, 1}, {goneFor + time.Second, nil, 0}, {time.Second, s.Members, 0}} {
 		later := dead
@@ -226,11 +227,11 @@ func TestGone(t *testing.T) {
 // over.
 func TestRates(t *testing.T) {
 	at := time.Unix(1e9, 0)
-	var m ringdht.MemberStatus
+	var m status.Member
 	report := func(after time.Duration, relayed, first, second int64) {
 		m.Heard = at.Add(after)
 		m.Counters.Relayed = relayed
-		m.Links = []ringdht.LinkStatus{{To: 1, Up: true, Bytes: first}, {To: 2, Up: true, Bytes: second}}
+		m.Links = []status.Link{{To: 1, Up: true, Bytes: first}, {To: 2, Up: true, Bytes: second}}
 	}
 	var r rates
 	want := func(relayed int64, links ...int64) {
@@ -263,7 +264,7 @@ func TestRates(t *testing.T) {
 // counted: it is in the totals, and no burst in what rates are made of.
 func TestTakeOverIsNoBurst(t *testing.T) {
 	at := time.Unix(1e9, 0)
-	s := ringdht.Snapshot{Time: at, Members: make([]ringdht.MemberStatus, 2)}
+	s := status.Snapshot{Time: at, Members: make([]status.Member, 2)}
 	s.Members[1].ID = 1
 	report := func(i int, delivered int64) {
 		m := &s.Members[i]
@@ -304,8 +305,8 @@ func TestLongTexts(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	f := newFeed(time.Second, false)
-	f.update(&ringdht.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}})
-	if got := f.ring(&ringdht.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}}).Missing; !slices.Equal(got, []string{"a", "b", "c", "and 3 more"}) {
+	f.update(&status.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}})
+	if got := f.ring(&status.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}}).Missing; !slices.Equal(got, []string{"a", "b", "c", "and 3 more"}) {
 		t.Errorf("missing: %q", got)
 	}
 }

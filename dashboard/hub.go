@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // hub tells all open pages the same: one goroutine, which runs while there are any, takes
@@ -120,7 +121,7 @@ func (h *hub) broadcast(update []byte) {
 }
 
 // remembered is the latest that was known of a node that is gone, or nil.
-func (h *hub) remembered(id ringdht.ID) *ringdht.MemberStatus {
+func (h *hub) remembered(id ringdht.ID) *status.Member {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.feed != nil {
@@ -130,9 +131,9 @@ func (h *hub) remembered(id ringdht.ID) *ringdht.MemberStatus {
 	}
 	for _, e := range lately(h.camera.show().Snapshot) {
 		if e.Node.ID == id {
-			return &ringdht.MemberStatus{
-				NodeStatus: ringdht.NodeStatus{Peer: e.Node, Incarnation: e.Incarnation, Links: []ringdht.LinkStatus{}, Hops: []int64{}},
-				State:      ringdht.State(e.Kind), Entries: []ringdht.ID{},
+			return &status.Member{
+				Node:  status.Node{Peer: e.Node, Incarnation: e.Incarnation, Links: []status.Link{}, Hops: []int64{}},
+				State: status.State(e.Kind), Entries: []ringdht.ID{},
 			}
 		}
 	}

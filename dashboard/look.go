@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // snapshot is /snapshot.json.
@@ -44,7 +45,7 @@ func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 type audits struct {
 	mu   sync.Mutex // held while one is made, so that those who ask at once share it
 	have bool
-	last ringdht.Audit
+	last status.Audit
 }
 
 // audit is /audit.json. Walking all routes takes far longer than a snapshot, and they only
@@ -76,9 +77,9 @@ func (i *identifier) UnmarshalJSON(b []byte) error {
 
 // traced is the answer to /trace.
 type traced struct {
-	Predicted []ringdht.ID  `json:"predicted"` // by the tables, from the source to the sink
-	Hops      []ringdht.Hop `json:"hops"`      // as the nodes on the way have answered
-	Error     string        `json:"error"`
+	Predicted []ringdht.ID `json:"predicted"` // by the tables, from the source to the sink
+	Hops      []status.Hop `json:"hops"`      // as the nodes on the way have answered
+	Error     string       `json:"error"`
 }
 
 // traceTime bounds a trace.
@@ -105,7 +106,7 @@ func (h *handler) trace(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), traceTime)
 	defer cancel()
-	told := traced{Predicted: predict(h.camera.show().Snapshot, from, to), Hops: []ringdht.Hop{}}
+	told := traced{Predicted: predict(h.camera.show().Snapshot, from, to), Hops: []status.Hop{}}
 	hops, err := h.r.Trace(ctx, from, to)
 	if err != nil {
 		told.Error = plain(err)
@@ -115,7 +116,7 @@ func (h *handler) trace(w http.ResponseWriter, r *http.Request) {
 }
 
 // predict follows the tables as they were handed out, until they lead no further.
-func predict(s *ringdht.Snapshot, from, to ringdht.ID) []ringdht.ID {
+func predict(s *status.Snapshot, from, to ringdht.ID) []ringdht.ID {
 	tables := make(map[ringdht.ID][]ringdht.ID, len(s.Members))
 	for _, m := range s.Members {
 		tables[m.ID] = m.Entries

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // What /events says
@@ -33,7 +34,7 @@ import (
 //	hops      messages delivered by links crossed
 //	latency   [durations by bucket of ringdht.Histogram, sum in ns]
 //	running   ringdht.Running, or null
-//	runs      []ringdht.RunResult, the oldest first
+//	runs      []status.Run, the oldest first
 //	flow      [sent, delivered, relayed] to make rates of: the totals, without what members
 //	          had counted before they were first heard of
 //	events    [seq, time, kind, epoch, id, address, life, other, why] of those that are new
@@ -125,7 +126,7 @@ func cut(s string) string {
 }
 
 // appendMember appends a member's element of members.
-func appendMember(b []byte, m *ringdht.MemberStatus, index map[ringdht.ID]int) []byte {
+func appendMember(b []byte, m *status.Member, index map[ringdht.ID]int) []byte {
 	b = append(comma(b), '[')
 	b = ident(b, uint64(m.ID))
 	b = text(b, m.Addr)
@@ -141,12 +142,12 @@ func appendMember(b []byte, m *ringdht.MemberStatus, index map[ringdht.ID]int) [
 }
 
 // states are the names of states, in the order in which rows count them. The page has the same.
-var states = []ringdht.State{
-	ringdht.StateRegistered, ringdht.StateLinking, ringdht.StateActive, ringdht.StateDoubted, ringdht.StateLeaving,
+var states = []status.State{
+	status.StateRegistered, status.StateLinking, status.StateActive, status.StateDoubted, status.StateLeaving,
 }
 
 // appendRow appends what a row says of a member behind its index.
-func appendRow(b []byte, m *ringdht.MemberStatus, r *rates, index map[ringdht.ID]int) []byte {
+func appendRow(b []byte, m *status.Member, r *rates, index map[ringdht.ID]int) []byte {
 	c := &m.Counters
 	for _, n := range [...]int64{int64(slices.Index(states, m.State)), c.Sent, c.Delivered, c.Relayed, c.Queued, r.delivered, r.relayed} {
 		b = strconv.AppendInt(append(b, ','), n, 10)
@@ -175,7 +176,7 @@ func appendRow(b []byte, m *ringdht.MemberStatus, r *rates, index map[ringdht.ID
 }
 
 // appendEvent appends an event's element of events.
-func appendEvent(b []byte, e *ringdht.Event) []byte {
+func appendEvent(b []byte, e *status.Event) []byte {
 	b = append(comma(b), '[')
 	b = number(b, int64(e.Seq))
 	b = number(b, millis(e.Time))

@@ -4,13 +4,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // rates is what a member does a second, out of its two latest reports.
 type rates struct {
 	heard              time.Time // the later of them
-	status             ringdht.NodeStatus
+	status             status.Node
 	delivered, relayed int64
 	links              []int64 // bytes, in the order of the status's links
 }
@@ -21,13 +21,13 @@ const least = 0.2
 
 // update takes a snapshot's word of the member. Most of the time there is none: members
 // report more seldom than pages are told.
-func (r *rates) update(m *ringdht.MemberStatus) {
+func (r *rates) update(m *status.Member) {
 	if m.Heard.Equal(r.heard) {
 		return
 	}
 	took, was := max(least, m.Heard.Sub(r.heard).Seconds()), r.status
 	first := r.heard.IsZero()
-	r.heard, r.status = m.Heard, m.NodeStatus
+	r.heard, r.status = m.Heard, m.Node
 	if cap(r.links) < len(m.Links) {
 		r.links = make([]int64, len(m.Links))
 	}
@@ -47,9 +47,9 @@ func (r *rates) update(m *ringdht.MemberStatus) {
 
 // before is how many bytes had gone over a link, which was usually in the same place; none
 // if it has been opened since then.
-func before(was []ringdht.LinkStatus, i int, l ringdht.LinkStatus) int64 {
+func before(was []status.Link, i int, l status.Link) int64 {
 	if i >= len(was) || was[i].To != l.To {
-		i = slices.IndexFunc(was, func(w ringdht.LinkStatus) bool { return w.To == l.To })
+		i = slices.IndexFunc(was, func(w status.Link) bool { return w.To == l.To })
 	}
 	if i < 0 || was[i].Bytes > l.Bytes {
 		return 0

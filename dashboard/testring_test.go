@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // TestMain fails the run if a test left a goroutine of this module behind.
@@ -96,7 +97,7 @@ func (tr *testRing) join(opts ...ringdht.NodeOption) *ringdht.Node {
 	return n
 }
 
-func (tr *testRing) setup(k int) ringdht.Audit {
+func (tr *testRing) setup(k int) status.Audit {
 	tr.t.Helper()
 	a, err := tr.registry.Setup(tr.ctx(), k)
 	if err != nil {

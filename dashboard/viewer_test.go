@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // pageWriter is what a page's stream is written to. One that is stalled takes nothing, as a
@@ -93,7 +94,7 @@ func counted(r *ringdht.Registry, opts ...Option) (h *handler, front http.Handle
 	front = Handler(r, append(opts, func(h *handler) { got = h })...)
 	shots = new(int)
 	take := got.camera.take
-	got.camera.take = func() *ringdht.Snapshot { *shots++; return take() } // under the camera's mutex
+	got.camera.take = func() *status.Snapshot { *shots++; return take() } // under the camera's mutex
 	return got, front, shots
 }
 

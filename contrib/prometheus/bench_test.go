@@ -9,8 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // What a scrape costs, from the request to the page, on a ring at rest.
@@ -18,7 +17,7 @@ func BenchmarkScrape(b *testing.B) {
 	for _, members := range []int{10, 1000} {
 		tr := newTestRing(b, "r", members)
 		tr.run(0, 10)
-		for slices.ContainsFunc(tr.registry.Snapshot().Members, func(m ringdht.MemberStatus) bool { return m.Counters.Sent == 0 }) {
+		for slices.ContainsFunc(tr.registry.Snapshot().Members, func(m status.Member) bool { return m.Counters.Sent == 0 }) {
 			time.Sleep(10 * time.Millisecond) // their heartbeats come by themselves
 		}
 		for name, c := range map[string]prometheus.Collector{

@@ -19,12 +19,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
-
-	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // wantFigures compares what is under a prefix with counters, by their names in JSON.
-func wantFigures(t *testing.T, all samples, prefix, labels string, c ringdht.Counters, streams ringdht.StreamStatus) {
+func wantFigures(t *testing.T, all samples, prefix, labels string, c status.Counters, streams status.Streams) {
 	t.Helper()
 	with := func(label string) string { // labels are sorted by name
 		parts := append(strings.Split(labels, ","), label)
@@ -73,7 +72,7 @@ func TestValues(t *testing.T) {
 		rest()
 
 		all, s := flat(gather(t, g)), tr.registry.Snapshot()
-		var streams ringdht.StreamStatus
+		var streams status.Streams
 		var up, down, limits int
 		for _, m := range s.Members {
 			streams.Outgoing += m.Streams.Outgoing
@@ -97,7 +96,7 @@ func TestValues(t *testing.T) {
 			all.want(t, "ringdht_member_heartbeat_age_seconds{"+labels+"}", s.Time.Sub(m.Heard).Seconds())
 			all.want(t, "ringdht_member_queue_limit_bytes{"+labels+"}", float64(2*m.Limits.LinkQueue))
 		}
-		if s.Total.Sent != 6*500 || s.Total.Retransmitted == 0 || len(s.Members) != 4 || up+down != 8 || s.Happened[ringdht.EventDead] != 1 {
+		if s.Total.Sent != 6*500 || s.Total.Retransmitted == 0 || len(s.Members) != 4 || up+down != 8 || s.Happened[status.EventDead] != 1 {
 			t.Fatalf("not the ring that was meant: %+v", s)
 		}
 		wantFigures(t, all, "ringdht_", "ring=r", s.Total, streams)
@@ -146,7 +145,7 @@ func TestValues(t *testing.T) {
 }
 
 // wantHistograms compares buckets with rows that do not add up.
-func wantHistograms(t *testing.T, all samples, prefix, labels string, hops []int64, latency ringdht.Histogram) {
+func wantHistograms(t *testing.T, all samples, prefix, labels string, hops []int64, latency status.Histogram) {
 	t.Helper()
 	at := func(row []int64, i int) (n int64) {
 		if i < len(row) {
@@ -172,16 +171,16 @@ func wantHistograms(t *testing.T, all samples, prefix, labels string, hops []int
 	for i, n := range hops {
 		links += int64(i) * n
 	}
-	check("message_hops", hops, ringdht.MaxHopCount, func(i int) float64 { return float64(i) }, float64(links))
-	check("delivery_latency_seconds", latency.Counts, ringdht.HistogramBuckets-1,
+	check("message_hops", hops, status.MaxHopCount, func(i int) float64 { return float64(i) }, float64(links))
+	check("delivery_latency_seconds", latency.Counts, status.HistogramBuckets-1,
 		func(i int) float64 { return math.Ldexp(1, i) / 1e6 }, latency.Sum.Seconds())
 }
 
 // What is beyond the last bound is in the number of all and in no bucket.
 func TestHistogramBeyondBounds(t *testing.T) {
-	hops := make([]int64, ringdht.MaxHopCount+1)
+	hops := make([]int64, status.MaxHopCount+1)
 	hops[0], hops[30], hops[31] = 1, 2, 4
-	latency := ringdht.Histogram{Counts: make([]int64, ringdht.HistogramBuckets), Sum: 1e9}
+	latency := status.Histogram{Counts: make([]int64, status.HistogramBuckets), Sum: 1e9}
 	latency.Counts[0], latency.Counts[24], latency.Counts[25] = 1, 2, 4
 	all := flat(gather(t, gatherer(t, collect(func(s *set) func(chan<- prometheus.Metric) {
 		h, l := s.hops(), s.latency()
@@ -217,7 +216,7 @@ func (s sender) Collect(ch chan<- prometheus.Metric) { s.send(ch) }
 // forgotten here.
 func TestNothingForgotten(t *testing.T) {
 	var f figures
-	var status ringdht.NodeStatus
+	var told status.Node
 	next, fields := int64(1), 0
 	var number func(v reflect.Value)
 	number = func(v reflect.Value) {
@@ -231,10 +230,10 @@ func TestNothingForgotten(t *testing.T) {
 		}
 	}
 	number(reflect.ValueOf(&f.Counters).Elem())
-	number(reflect.ValueOf(&status.Streams).Elem())
-	number(reflect.ValueOf(&status.Limits).Elem())
-	status.Links = []ringdht.LinkStatus{{Up: true}}
-	f.add(&status)
+	number(reflect.ValueOf(&told.Streams).Elem())
+	number(reflect.ValueOf(&told.Limits).Elem())
+	told.Links = []status.Link{{Up: true}}
+	f.add(&told)
 	all := flat(gather(t, gatherer(t, collect(func(s *set) func(chan<- prometheus.Metric) {
 		m := s.figures()
 		return func(ch chan<- prometheus.Metric) { m.send(ch, &f) }
@@ -257,7 +256,7 @@ func TestNothingForgotten(t *testing.T) {
 
 // All states and kinds of events that there are have a series from the start.
 func TestWordsAreAll(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../snapshot.go", nil, 0)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../status/ring.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,8 +386,8 @@ func TestOptions(t *testing.T) {
 // What a node calls itself comes from its machine: one whose address is no UTF-8 must not end
 // all scrapes.
 func TestAddressOfAnyBytes(t *testing.T) {
-	var s ringdht.Snapshot
-	s.Members = make([]ringdht.MemberStatus, 1)
+	var s status.Snapshot
+	s.Members = make([]status.Member, 1)
 	s.Members[0].Addr, s.Members[0].Heard = "evil\xff:80", time.Unix(1, 0)
 	ch := make(chan prometheus.Metric, 1000)
 	newMemberMetrics(nil).collect(ch, &s)

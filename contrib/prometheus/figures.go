@@ -2,14 +2,13 @@ package ringprom
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // figures are what there is of a node, and in sum of a ring.
 type figures struct {
-	ringdht.Counters
-	streams  ringdht.StreamStatus
+	status.Counters
+	streams  status.Streams
 	up, down int64 // links
 	limits   limits
 }
@@ -18,7 +17,7 @@ type figures struct {
 type limits struct{ sendBuffer, receiveBuffer, handlerBacklog, queues, handlers, streams int64 }
 
 // add adds what a node holds now, and may. Counters are not added: a ring has sums of them.
-func (f *figures) add(s *ringdht.NodeStatus) {
+func (f *figures) add(s *status.Node) {
 	f.streams.Outgoing += s.Streams.Outgoing
 	f.streams.Incoming += s.Streams.Incoming
 	f.streams.InFlight += s.Streams.InFlight

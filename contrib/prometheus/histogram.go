@@ -2,8 +2,7 @@ package ringprom
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // histogram is a metric whose buckets all have bounds but for the last. All of them are
@@ -16,7 +15,7 @@ type histogram struct {
 // hops has a bucket for each number of links, up to what nodes tell apart.
 func (s *set) hops() histogram {
 	h := histogram{desc: s.desc("message_hops", "Links that delivered messages have crossed.", nil)}
-	for i := range ringdht.MaxHopCount {
+	for i := range status.MaxHopCount {
 		h.bounds = append(h.bounds, float64(i))
 	}
 	return h
@@ -33,13 +32,13 @@ func (h histogram) sendHops(ch chan<- prometheus.Metric, hops []int64, labels ..
 func (s *set) latency() histogram {
 	h := histogram{desc: s.desc("delivery_latency_seconds",
 		"Time from a source's question how far its sink is to the answer that the handler has had all of it.", nil)}
-	for i := range ringdht.HistogramBuckets - 1 {
-		h.bounds = append(h.bounds, ringdht.Histogram{}.Bound(i).Seconds())
+	for i := range status.HistogramBuckets - 1 {
+		h.bounds = append(h.bounds, status.Histogram{}.Bound(i).Seconds())
 	}
 	return h
 }
 
-func (h histogram) sendLatency(ch chan<- prometheus.Metric, l ringdht.Histogram, labels ...string) {
+func (h histogram) sendLatency(ch chan<- prometheus.Metric, l status.Histogram, labels ...string) {
 	h.send(ch, l.Counts, l.Sum.Seconds(), labels...)
 }
 

@@ -4,8 +4,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // memberMetrics are those of single members.
@@ -28,7 +27,7 @@ func newMemberMetrics(ring prometheus.Labels) *memberMetrics {
 	return e
 }
 
-func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *ringdht.Snapshot) {
+func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *status.Snapshot) {
 	for i := range s.Members {
 		m := &s.Members[i]
 		id := m.ID.String()
@@ -42,7 +41,7 @@ func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *ringdht.Snapshot
 		}
 		e.epoch.send(ch, float64(m.Epoch), id, addr)
 		f := figures{Counters: m.Counters}
-		f.add(&m.NodeStatus)
+		f.add(&m.Node)
 		e.figures.send(ch, &f, id, addr)
 	}
 }

@@ -5,19 +5,19 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // The words of labels. All are sent at all times: a series that begins with 1 has no
 // increase.
 var (
-	states = []ringdht.State{
-		ringdht.StateRegistered, ringdht.StateLinking, ringdht.StateActive, ringdht.StateDoubted, ringdht.StateLeaving,
+	states = []status.State{
+		status.StateRegistered, status.StateLinking, status.StateActive, status.StateDoubted, status.StateLeaving,
 	}
-	kinds = []ringdht.EventKind{
-		ringdht.EventJoined, ringdht.EventReady, ringdht.EventLeft, ringdht.EventDead, ringdht.EventDoubted, ringdht.EventBack,
-		ringdht.EventDegraded, ringdht.EventMended, ringdht.EventRebuilt, ringdht.EventSetup, ringdht.EventRun, ringdht.EventRunEnded,
+	kinds = []status.EventKind{
+		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventDoubted, status.EventBack,
+		status.EventDegraded, status.EventMended, status.EventRebuilt, status.EventSetup, status.EventRun, status.EventRunEnded,
 	}
 	verdicts = []string{"exact", "balanced", "WRONG"}
 )
@@ -95,7 +95,7 @@ func (c *registryCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.r.Snapshot()
 	f := figures{Counters: s.Total}
 	for i := range s.Members {
-		f.add(&s.Members[i].NodeStatus)
+		f.add(&s.Members[i].Node)
 	}
 	c.figures.send(ch, &f)
 	c.hops.sendHops(ch, s.Hops)
@@ -107,7 +107,7 @@ func (c *registryCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (c *registryCollector) collectRing(ch chan<- prometheus.Metric, s *ringdht.Snapshot) {
+func (c *registryCollector) collectRing(ch chan<- prometheus.Metric, s *status.Snapshot) {
 	c.info.send(ch, 1, strconv.Itoa(s.Bits), word(s.Plan))
 	c.epoch.send(ch, float64(s.Epoch))
 	c.live.send(ch, truth(s.Live))
@@ -116,7 +116,7 @@ func (c *registryCollector) collectRing(ch chan<- prometheus.Metric, s *ringdht.
 	c.lease.send(ch, s.Lease.Seconds())
 	c.degraded.send(ch, float64(len(s.Degraded)))
 
-	standing := make(map[ringdht.State]int)
+	standing := make(map[status.State]int)
 	var silent float64
 	for i := range s.Members {
 		standing[s.Members[i].State]++
@@ -131,11 +131,11 @@ func (c *registryCollector) collectRing(ch chan<- prometheus.Metric, s *ringdht.
 	}
 }
 
-func (c *registryCollector) collectRuns(ch chan<- prometheus.Metric, s *ringdht.Snapshot) {
+func (c *registryCollector) collectRuns(ch chan<- prometheus.Metric, s *status.Snapshot) {
 	for _, v := range verdicts {
 		c.runs.send(ch, float64(s.Verdicts[v]), word(v))
 	}
-	var now ringdht.Running
+	var now status.Running
 	if s.Running != nil {
 		now = *s.Running
 	}
@@ -160,7 +160,7 @@ func (c *registryCollector) collectRuns(ch chan<- prometheus.Metric, s *ringdht.
 
 // age is how long a member has been silent, in seconds. One that has not been heard yet
 // has been since it joined.
-func age(s *ringdht.Snapshot, m *ringdht.MemberStatus) float64 {
+func age(s *status.Snapshot, m *status.Member) float64 {
 	heard := m.Heard
 	if heard.IsZero() {
 		heard = m.Joined

@@ -17,9 +17,9 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
-
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/status"
 )
 
 // budget is what painting an update may take at 1,000 nodes, in ms.
@@ -48,7 +48,7 @@ func TestThousandNodes(t *testing.T) {
 	stop()
 	summary := r.run(5)
 	t.Logf("after all that: %s, %.0f messages per second", summary.Verdict(), summary.Rate())
-	for _, kind := range []ringdht.EventKind{ringdht.EventDead, ringdht.EventDoubted} {
+	for _, kind := range []status.EventKind{status.EventDead, status.EventDoubted} {
 		if n := r.registry.Snapshot().Happened[kind]; n > 0 {
 			t.Errorf("%s: %d nodes", kind, n)
 		}

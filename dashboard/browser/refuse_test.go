@@ -12,9 +12,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
-
-	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/status"
 )
 
 // With control off there is nothing to press, and nothing that answers.
@@ -43,7 +42,7 @@ func TestControlOff(t *testing.T) {
 func untouched(t *testing.T, r *ring) {
 	t.Helper()
 	s := r.registry.Snapshot()
-	for _, kind := range []ringdht.EventKind{ringdht.EventSetup, ringdht.EventRun} {
+	for _, kind := range []status.EventKind{status.EventSetup, status.EventRun} {
 		if s.Happened[kind] != 0 {
 			t.Errorf("%s: %d times", kind, s.Happened[kind])
 		}
@@ -72,7 +71,7 @@ func (a *answers) list() []answer {
 
 func (a *answers) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := &status{ResponseWriter: w, code: http.StatusOK}
+		s := &statusWriter{ResponseWriter: w, code: http.StatusOK}
 		if r.URL.Path != "/events" { // which does not end
 			defer func() {
 				a.mu.Lock()
@@ -84,17 +83,17 @@ func (a *answers) wrap(next http.Handler) http.Handler {
 	})
 }
 
-type status struct {
+type statusWriter struct {
 	http.ResponseWriter
 	code int
 }
 
-func (s *status) WriteHeader(code int) {
+func (s *statusWriter) WriteHeader(code int) {
 	s.code = code
 	s.ResponseWriter.WriteHeader(code)
 }
 
-func (s *status) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *statusWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // A page of another site, open in the browser of somebody who may command the ring, tries all
 // that a page can: it must not reach the ring, nor read it. Another port of the same name is

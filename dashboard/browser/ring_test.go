@@ -18,6 +18,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/status"
 )
 
 // ring is a registry with its page and its nodes. All of it ends with the test.
@@ -109,7 +110,7 @@ func (r *ring) setup(k int) {
 }
 
 // run has every node send so many messages, and demands that the account is exact.
-func (r *ring) run(messages int) *ringdht.Summary {
+func (r *ring) run(messages int) *status.Summary {
 	r.t.Helper()
 	s, err := r.registry.RunTraffic(ctx(r.t), ringdht.Traffic{Messages: messages})
 	if err != nil {
@@ -140,7 +141,7 @@ func (r *ring) serveWith(path string, wrap func(http.Handler) http.Handler, opts
 }
 
 // find is a member of a snapshot.
-func find(s *ringdht.Snapshot, id ringdht.ID) *ringdht.MemberStatus {
+func find(s *status.Snapshot, id ringdht.ID) *status.Member {
 	for i := range s.Members {
 		if s.Members[i].ID == id {
 			return &s.Members[i]

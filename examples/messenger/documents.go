@@ -5,6 +5,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
+	"github.com/x/ringdht/status"
 )
 
 // The documents of -json. What happens by itself has an "event" in it, and the results of
@@ -61,7 +62,7 @@ type sent struct {
 
 // diagnostics is the document of print.
 type diagnostics struct {
-	ringdht.NodeStatus
+	status.Node
 	Registry     string `json:"registry"`
 	RegistryLost bool   `json:"registry_lost"`
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/report"
 	"github.com/x/ringdht/examples/internal/watch"
+	"github.com/x/ringdht/status"
 )
 
 // patience bounds how long a typed message may wait for its sink.
@@ -283,7 +284,7 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
 	defer cancel()
 	from := m.node.ID()
-	var hops []ringdht.Hop
+	var hops []status.Hop
 	err = c.Screen.While(func() error {
 		return m.whenTakenIn(ctx, func() (err error) {
 			hops, err = m.node.Trace(ctx, to)
@@ -292,7 +293,7 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	}, func() string { return "tracing: waiting for answers" })
 	switch text := report.Trace(from, to, hops); {
 	case err == nil:
-		c.Show(report.TraceDocument{From: from, To: to, Hops: append([]ringdht.Hop{}, hops...)}, text)
+		c.Show(report.TraceDocument{From: from, To: to, Hops: append([]status.Hop{}, hops...)}, text)
 	case len(hops) > 0: // as far as it came
 		c.Screen.Say("%s", text)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/meter"
 	"github.com/x/ringdht/examples/internal/report"
+	"github.com/x/ringdht/status"
 )
 
 // desk carries out the commands that build a ring and send through it. See listings.go
@@ -77,7 +78,7 @@ func (d *desk) setup(ctx context.Context, c *console.Call) error {
 	if err != nil {
 		return err
 	}
-	var audit ringdht.Audit
+	var audit status.Audit
 	err = c.Screen.While(func() (err error) {
 		audit, err = d.registry.Setup(ctx, k, ringdht.WithPlan(plan))
 		return err
@@ -163,7 +164,7 @@ func (d *desk) trace(ctx context.Context, c *console.Call) error {
 	if err != nil {
 		return err
 	}
-	var hops []ringdht.Hop
+	var hops []status.Hop
 	err = c.Screen.While(func() (err error) {
 		hops, err = d.registry.Trace(ctx, from, to)
 		return err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/report"
+	"github.com/x/ringdht/status"
 )
 
 // With -json each command prints one document, and nothing else is on stdout.
@@ -37,7 +38,7 @@ func TestJSON(t *testing.T) {
 	if next(&peers); len(peers) != 3 || peers[0].Addr == "" {
 		t.Errorf("listed %v", peers)
 	}
-	var audit ringdht.Audit
+	var audit status.Audit
 	p.Type("setup 9")
 	if next(&audit); !audit.OK() || audit.Nodes != 3 || audit.Entries != 2 {
 		t.Errorf("audit %+v", audit)

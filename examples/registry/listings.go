@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/report"
 	"github.com/x/ringdht/examples/internal/watch"
+	"github.com/x/ringdht/status"
 )
 
 // listings are the commands that look at the ring.
@@ -35,11 +35,11 @@ func (d *desk) listings() []console.Command {
 			Examples: []string{"list-degraded-pairs", "degraded -json"}},
 		{Name: "list-events", Short: "events", Args: "[n]", Max: 1, Run: d.events,
 			Help:     "lists the latest n events, by default 20: joins, leaves, deaths, runs",
-			More:     fmt.Sprintf("The registry remembers %d. Each has a number, one more than that before it.", ringdht.MaxEvents),
+			More:     fmt.Sprintf("The registry remembers %d. Each has a number, one more than that before it.", status.MaxEvents),
 			Examples: []string{"list-events", "events 5", "events 500 -json"}},
 		{Name: "list-runs", Short: "runs", Run: d.runs,
 			Help:     "lists the traffic runs and their verdicts",
-			More:     fmt.Sprintf("The latest %d, whoever started them. Messages are those of each node.", ringdht.MaxRuns),
+			More:     fmt.Sprintf("The latest %d, whoever started them. Messages are those of each node.", status.MaxRuns),
 			Examples: []string{"list-runs", "runs -json"}},
 		{Name: "audit", Run: d.showAudit,
 			Help:     "walks all routes through the routing tables, and says what it found",
@@ -83,7 +83,7 @@ func (d *desk) route(_ context.Context, c *console.Call) error {
 }
 
 // snapshot takes one, and lets the meter see it.
-func (d *desk) snapshot() *ringdht.Snapshot {
+func (d *desk) snapshot() *status.Snapshot {
 	s := d.registry.Snapshot()
 	d.meter.Take(s)
 	return s
@@ -91,7 +91,7 @@ func (d *desk) snapshot() *ringdht.Snapshot {
 
 // measured is a snapshot with the rates of all nodes that are active, if they can be had
 // soon. Rates take two heartbeats, which come a third of a lease apart.
-func (d *desk) measured(ctx context.Context) *ringdht.Snapshot {
+func (d *desk) measured(ctx context.Context) *status.Snapshot {
 	const patience = 2500 * time.Millisecond
 	s := d.snapshot()
 	if !s.Live || s.Lease/3 > patience {
@@ -112,9 +112,9 @@ func (d *desk) measured(ctx context.Context) *ringdht.Snapshot {
 	return s
 }
 
-func (d *desk) knows(s *ringdht.Snapshot) bool {
+func (d *desk) knows(s *status.Snapshot) bool {
 	for i := range s.Members {
-		if _, known := d.meter.Of(&s.Members[i]); !known && s.Members[i].State == ringdht.StateActive {
+		if _, known := d.meter.Of(&s.Members[i]); !known && s.Members[i].State == status.StateActive {
 			return false
 		}
 	}
@@ -172,7 +172,7 @@ func (d *desk) events(_ context.Context, c *console.Call) error {
 		}
 	}
 	s := d.snapshot()
-	events := append([]ringdht.Event{}, s.Events[max(0, len(s.Events)-n):]...)
+	events := append([]status.Event{}, s.Events[max(0, len(s.Events)-n):]...)
 	text := report.Events(events, report.NamesIn(s))
 	if len(events) == 0 {
 		text = "Nothing has happened yet.\n"
@@ -182,7 +182,7 @@ func (d *desk) events(_ context.Context, c *console.Call) error {
 }
 
 func (d *desk) runs(_ context.Context, c *console.Call) error {
-	runs := append([]ringdht.RunResult{}, d.snapshot().Runs...)
+	runs := append([]status.Run{}, d.snapshot().Runs...)
 	text := report.Runs(runs)
 	if len(runs) == 0 {
 		text = "There was no traffic run yet: start one with start n.\n"

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
 	"github.com/x/ringdht/examples/internal/report"
+	"github.com/x/ringdht/status"
 )
 
 // answers are the lines of JSON that a program prints, one after the other.
@@ -165,7 +165,7 @@ func TestListingsAsJSON(t *testing.T) {
 
 	var members []report.MemberDocument
 	p.Type("nodes -json")
-	if line := a.next(&members); len(members) != 3 || members[0].Rates == nil || members[0].State != ringdht.StateActive ||
+	if line := a.next(&members); len(members) != 3 || members[0].Rates == nil || members[0].State != status.StateActive ||
 		members[0].Addr == "" || len(members[0].Links) != 2 || members[0].HeardAgo <= 0 {
 		t.Errorf("nodes: %s", line)
 	}
@@ -174,24 +174,24 @@ func TestListingsAsJSON(t *testing.T) {
 	if line := a.next(&m); m.ID != nodes[0].ID() || m.Counters.Sent != 10 || m.Rates == nil {
 		t.Errorf("show-node: %s", line)
 	}
-	var runs []ringdht.RunResult
+	var runs []status.Run
 	p.Type("runs -json")
 	if line := a.next(&runs); len(runs) != 1 || !runs[0].Exact {
 		t.Errorf("runs: %s", line)
 	}
-	var audit ringdht.Audit
+	var audit status.Audit
 	p.Type("audit -json")
 	if line := a.next(&audit); !audit.OK() || audit.Nodes != 3 {
 		t.Errorf("audit: %s", line)
 	}
-	var pairs []ringdht.Degraded
+	var pairs []status.Degraded
 	p.Type("degraded -json")
 	if line := a.next(&pairs); line != "[]" {
 		t.Errorf("degraded: %s", line)
 	}
 	var sample struct {
 		Members map[string]int
-		Events  []ringdht.Event
+		Events  []status.Event
 	}
 	p.Type("watch 1 -json")
 	if line := a.next(&sample); sample.Members["active"] != 3 || sample.Events == nil {

@@ -63,6 +63,7 @@ import (
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/page"
 	"github.com/x/ringdht/examples/internal/report"
+	"github.com/x/ringdht/status"
 )
 
 const manual = `
@@ -182,7 +183,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 		return err
 	}
 
-	var audit ringdht.Audit
+	var audit status.Audit
 	err = screen.While(func() (err error) {
 		audit, err = r.Setup(ctx, j.entries)
 		return err

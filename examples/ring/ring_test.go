@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
 	"github.com/x/ringdht/examples/internal/report"
+	"github.com/x/ringdht/status"
 )
 
 func TestRing(t *testing.T) {
@@ -38,7 +38,7 @@ func TestJSONResults(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	lines := strings.Split(p.Stdout(), "\n")
-	var audit ringdht.Audit
+	var audit status.Audit
 	var s report.SummaryDocument
 	if len(lines) != 3 || json.Unmarshal([]byte(lines[0]), &audit) != nil || json.Unmarshal([]byte(lines[1]), &s) != nil ||
 		audit.Nodes != 3 || !audit.OK() || !s.Exact || s.Sum.Sent != 60 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // Rates are what happens in a second.
@@ -17,7 +18,7 @@ type Rates struct {
 }
 
 // Between is the rates of a time between two readings of the counters.
-func Between(before, after *ringdht.Counters, d time.Duration) Rates {
+func Between(before, after *status.Counters, d time.Duration) Rates {
 	per := func(from, to int64) float64 { return max(0, float64(to-from)/d.Seconds()) }
 	return Rates{
 		per(before.Sent, after.Sent), per(before.Delivered, after.Delivered),
@@ -41,7 +42,7 @@ type life struct {
 
 type reading struct {
 	heard    time.Time
-	counters ringdht.Counters
+	counters status.Counters
 	rates    Rates
 	known    bool
 }
@@ -55,7 +56,7 @@ const (
 )
 
 // Take takes a snapshot.
-func (m *Meter) Take(s *ringdht.Snapshot) {
+func (m *Meter) Take(s *status.Snapshot) {
 	lives := make(map[life]*reading, len(s.Members))
 	m.total, m.known = Rates{}, false
 	for i := range s.Members {
@@ -88,7 +89,7 @@ func (m *Meter) Take(s *ringdht.Snapshot) {
 }
 
 // Of is the rates of a member, false if they are not known yet.
-func (m *Meter) Of(s *ringdht.MemberStatus) (Rates, bool) {
+func (m *Meter) Of(s *status.Member) (Rates, bool) {
 	r := m.lives[life{s.ID, s.Incarnation}]
 	if r == nil {
 		return Rates{}, false

@@ -5,17 +5,18 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // snapshot is one at a time, of members with a heartbeat each.
-func snapshot(at time.Duration, members ...ringdht.MemberStatus) *ringdht.Snapshot {
-	return &ringdht.Snapshot{Time: start.Add(at), Lease: 3 * time.Second, Members: members}
+func snapshot(at time.Duration, members ...status.Member) *status.Snapshot {
+	return &status.Snapshot{Time: start.Add(at), Lease: 3 * time.Second, Members: members}
 }
 
-func member(id ringdht.ID, heard time.Duration, delivered, relayed int64) ringdht.MemberStatus {
-	m := ringdht.MemberStatus{Heard: start.Add(heard)}
+func member(id ringdht.ID, heard time.Duration, delivered, relayed int64) status.Member {
+	m := status.Member{Heard: start.Add(heard)}
 	m.ID, m.Incarnation, m.Counters.Delivered, m.Counters.Relayed = id, 1, delivered, relayed
 	return m
 }
@@ -23,7 +24,7 @@ func member(id ringdht.ID, heard time.Duration, delivered, relayed int64) ringdh
 // Rates are those between heartbeats, and not between snapshots.
 func TestMeter(t *testing.T) {
 	var m Meter
-	is := func(what string, s *ringdht.Snapshot, id ringdht.ID, known bool, delivered, total float64) {
+	is := func(what string, s *status.Snapshot, id ringdht.ID, known bool, delivered, total float64) {
 		t.Helper()
 		m.Take(s)
 		for i := range s.Members {

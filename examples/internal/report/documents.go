@@ -6,11 +6,12 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/meter"
+	"github.com/x/ringdht/status"
 )
 
 // The documents are what scripts get with -json. A list of nodes is an array of
 // [ringdht.Peer], a set-up a [ringdht.Audit], and lists of events and of runs are
-// arrays of [ringdht.Event] and [ringdht.RunResult].
+// arrays of [status.Event] and [status.Run].
 
 // RoutesDocument is a node's routing table.
 type RoutesDocument struct {
@@ -25,14 +26,14 @@ func NewRoutesDocument(self ringdht.Peer, t *ringdht.Table) RoutesDocument {
 
 // SummaryDocument is the account of a traffic run.
 type SummaryDocument struct {
-	*ringdht.Summary
+	*status.Summary
 	Exact   bool    `json:"exact"`
 	Verdict string  `json:"verdict"`
 	Rate    float64 `json:"rate"` // messages delivered per second
 }
 
 // NewSummaryDocument makes a document of an account.
-func NewSummaryDocument(s *ringdht.Summary) SummaryDocument {
+func NewSummaryDocument(s *status.Summary) SummaryDocument {
 	d := SummaryDocument{s, s.Exact(), s.Verdict(), s.Rate()}
 	if s.Wrong == nil { // an empty list reads better than null
 		c := *s
@@ -44,22 +45,22 @@ func NewSummaryDocument(s *ringdht.Summary) SummaryDocument {
 
 // TraceDocument is the way between two nodes.
 type TraceDocument struct {
-	From ringdht.ID    `json:"from"`
-	To   ringdht.ID    `json:"to"`
-	Hops []ringdht.Hop `json:"hops"`
+	From ringdht.ID   `json:"from"`
+	To   ringdht.ID   `json:"to"`
+	Hops []status.Hop `json:"hops"`
 }
 
 // MemberDocument is a member with what it does in a second, which is null as long as
 // nobody knows.
 type MemberDocument struct {
-	ringdht.MemberStatus
+	status.Member
 	HeardAgo time.Duration `json:"heard_ago_ns"`
 	Rates    *meter.Rates  `json:"rates"`
 }
 
 // NewMemberDocument makes a document of a member of a snapshot.
-func NewMemberDocument(s *ringdht.Snapshot, i int, m *meter.Meter) MemberDocument {
-	d := MemberDocument{MemberStatus: s.Members[i]}
+func NewMemberDocument(s *status.Snapshot, i int, m *meter.Meter) MemberDocument {
+	d := MemberDocument{Member: s.Members[i]}
 	if !d.Heard.IsZero() {
 		d.HeardAgo = s.Time.Sub(d.Heard)
 	}

@@ -9,10 +9,11 @@ import (
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/meter"
 	"github.com/x/ringdht/examples/internal/table"
+	"github.com/x/ringdht/status"
 )
 
 // NamesIn are short names for the members of a snapshot.
-func NamesIn(s *ringdht.Snapshot) console.Names {
+func NamesIn(s *status.Snapshot) console.Names {
 	nodes := make(console.Nodes, len(s.Members))
 	for i := range s.Members {
 		nodes[i] = s.Members[i].Peer
@@ -21,7 +22,7 @@ func NamesIn(s *ringdht.Snapshot) console.Names {
 }
 
 // Members lists the members of a snapshot, and how busy they are.
-func Members(s *ringdht.Snapshot, m *meter.Meter) string {
+func Members(s *status.Snapshot, m *meter.Meter) string {
 	names := NamesIn(s)
 	t := table.New(table.Right("ID"), table.Left("address"), table.Left("state"), table.Right("delivered"), table.Right("now"),
 		table.Right("relayed"), table.Right("now"), table.Right("dropped"), table.Right("queued"), table.Right("heard"))
@@ -38,7 +39,7 @@ func Members(s *ringdht.Snapshot, m *meter.Meter) string {
 }
 
 // Heard is how long ago a member sent its latest heartbeat.
-func Heard(s *ringdht.Snapshot, n *ringdht.MemberStatus) string {
+func Heard(s *status.Snapshot, n *status.Member) string {
 	if n.Heard.IsZero() {
 		return "not yet"
 	}
@@ -46,7 +47,7 @@ func Heard(s *ringdht.Snapshot, n *ringdht.MemberStatus) string {
 }
 
 // Member is all that is known of a member of a snapshot.
-func Member(s *ringdht.Snapshot, i int, m *meter.Meter) string {
+func Member(s *status.Snapshot, i int, m *meter.Meter) string {
 	n := &s.Members[i]
 	host, port := split(n.Peer)
 	var b strings.Builder
@@ -69,19 +70,19 @@ func Member(s *ringdht.Snapshot, i int, m *meter.Meter) string {
 		addrs[s.Members[i].ID] = s.Members[i].Peer
 	}
 	b.WriteString(Links(n.Links, func(id ringdht.ID) string { return addrs[id].Addr }))
-	b.WriteString(Streams(&n.NodeStatus))
+	b.WriteString(Streams(&n.Node))
 	b.WriteString(Counters(n.Counters))
 	return b.String()
 }
 
 // Latency is how long deliveries take.
-func Latency(h ringdht.Histogram) string {
+func Latency(h status.Histogram) string {
 	return fmt.Sprintf("half of the deliveries within %s, 99 %% within %s",
 		table.Short(h.Quantile(0.5)), table.Short(h.Quantile(0.99)))
 }
 
 // Links lists what has gone over a node's links.
-func Links(links []ringdht.LinkStatus, addr func(ringdht.ID) string) string {
+func Links(links []status.Link, addr func(ringdht.ID) string) string {
 	if len(links) == 0 {
 		return "No links: the node's routing table is empty.\n"
 	}
@@ -100,7 +101,7 @@ func upOrDown(up bool) string {
 }
 
 // Streams is what a node's streams hold, and how much of what they may.
-func Streams(n *ringdht.NodeStatus) string {
+func Streams(n *status.Node) string {
 	c, l := &n.Counters, &n.Limits
 	t := table.New(table.Left(""), table.Right(""), table.Right(""), table.Right(""))
 	for _, r := range []struct {
@@ -128,7 +129,7 @@ func Share(part, whole int64) string {
 }
 
 // Events lists what happened, a line each.
-func Events(events []ringdht.Event, names console.Names) string {
+func Events(events []status.Event, names console.Names) string {
 	t := table.New(table.Right("event"), table.Left("at"), table.Right("epoch"), table.Left("what"), table.Left("node"), table.Left("why"))
 	for _, e := range events {
 		what, node, why := Event(e, names)
@@ -138,11 +139,11 @@ func Events(events []ringdht.Event, names console.Names) string {
 }
 
 // Event is what happened to whom and why.
-func Event(e ringdht.Event, names console.Names) (what, node, why string) {
+func Event(e status.Event, names console.Names) (what, node, why string) {
 	if e.Incarnation != 0 {
 		node = named(e.Node, names)
 	}
-	if e.Kind == ringdht.EventDegraded || e.Kind == ringdht.EventMended {
+	if e.Kind == status.EventDegraded || e.Kind == status.EventMended {
 		node += " to " + named(e.Other, names)
 	}
 	return string(e.Kind), node, e.Why
@@ -156,7 +157,7 @@ func named(p ringdht.Peer, names console.Names) string {
 }
 
 // Degraded lists pairs of nodes of which the first cannot reach the second.
-func Degraded(pairs []ringdht.Degraded) string {
+func Degraded(pairs []status.Degraded) string {
 	t := table.New(table.Left("from"), table.Left("cannot reach"), table.Left("why"))
 	for _, p := range pairs {
 		t.Row(p.From, p.To, p.Why)
@@ -165,7 +166,7 @@ func Degraded(pairs []ringdht.Degraded) string {
 }
 
 // Runs lists traffic runs, a line each.
-func Runs(runs []ringdht.RunResult) string {
+func Runs(runs []status.Run) string {
 	t := table.New(table.Right("run"), table.Left("at"), table.Right("messages"), table.Right("payload"), table.Right("received"),
 		table.Right("time"), table.Right("rate"), table.Right("hops"), table.Right("most"), table.Left("verdict"))
 	for _, r := range runs {

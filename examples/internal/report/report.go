@@ -10,12 +10,13 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/table"
+	"github.com/x/ringdht/status"
 )
 
 // Summary is the account of a traffic run: a line per node, the sums, the verdict, how far
 // and fast the messages went, and how often they were relayed in vain. When nodes were lost
 // it says which, and how many messages are of unknown outcome.
-func Summary(s *ringdht.Summary) string {
+func Summary(s *status.Summary) string {
 	columns := []table.Column{table.Left("node"), table.Right("packets sent"), table.Right("packets received"),
 		table.Right("packets relayed"), table.Right("sum of values sent"), table.Right("sum of values received")}
 	trouble := len(s.Lost) > 0 || s.Sum.Unknown != 0
@@ -23,7 +24,7 @@ func Summary(s *ringdht.Summary) string {
 		columns = append(columns, table.Right("of unknown outcome"), table.Right("sum of values unknown"))
 	}
 	t := table.New(columns...)
-	row := func(name any, n ringdht.NodeSummary) {
+	row := func(name any, n status.NodeSummary) {
 		cells := []any{name, n.Sent, n.Received, n.Relayed, n.SumSent, n.SumReceived}
 		if trouble {
 			cells = append(cells, n.Unknown, n.SumUnknown)
@@ -84,7 +85,7 @@ func Table(self ringdht.Peer, entries *ringdht.Table) string {
 }
 
 // Trace is the route of a trace, hop by hop.
-func Trace(from, to ringdht.ID, hops []ringdht.Hop) string {
+func Trace(from, to ringdht.ID, hops []status.Hop) string {
 	if from == to {
 		return fmt.Sprintf("From %d to itself: no hops\n", from)
 	}
@@ -97,7 +98,7 @@ func Trace(from, to ringdht.ID, hops []ringdht.Hop) string {
 
 // Counters is what a node has done, without the lines that would be of no
 // interest: reasons to drop that never arose.
-func Counters(c ringdht.Counters) string {
+func Counters(c status.Counters) string {
 	var b strings.Builder
 	section := func(title string, rows ...any) {
 		t := table.New(table.Left(""), table.Right(""))
@@ -136,7 +137,7 @@ type Reason struct {
 }
 
 // Trouble lists the reasons that arose, and how often.
-func Trouble(c *ringdht.Counters) (arose []Reason) {
+func Trouble(c *status.Counters) (arose []Reason) {
 	for _, r := range append(drops(c), Reason{"handler panicked", c.Panics}, Reason{"led around a broken link", c.Detoured + c.Requeued}) {
 		if r.Frames != 0 {
 			arose = append(arose, r)
@@ -146,14 +147,14 @@ func Trouble(c *ringdht.Counters) (arose []Reason) {
 }
 
 // Dropped is how many frames were dropped for any reason.
-func Dropped(c *ringdht.Counters) (frames int64) {
+func Dropped(c *status.Counters) (frames int64) {
 	for _, r := range drops(c) {
 		frames += r.Frames
 	}
 	return frames
 }
 
-func drops(c *ringdht.Counters) []Reason {
+func drops(c *status.Counters) []Reason {
 	d := c.Dropped
 	return []Reason{
 		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},

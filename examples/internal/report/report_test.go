@@ -7,6 +7,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/meter"
+	"github.com/x/ringdht/status"
 )
 
 func check(t *testing.T, got, want string) {
@@ -17,12 +18,12 @@ func check(t *testing.T, got, want string) {
 }
 
 func TestSummary(t *testing.T) {
-	s := &ringdht.Summary{
-		Nodes: []ringdht.NodeSummary{
+	s := &status.Summary{
+		Nodes: []status.NodeSummary{
 			{ID: 10, Addr: "a:1", Sent: 25000, Received: 24999, Relayed: 7, SumSent: -152885816525, SumReceived: 84917970788},
 			{ID: 65535, Addr: "b:1", Sent: 25000, Received: 25001, Relayed: 22222, SumSent: 88821521114, SumReceived: -148982266199},
 		},
-		Sum:     ringdht.NodeSummary{Sent: 50000, Received: 50000, Relayed: 22229, SumSent: -64064295411, SumReceived: -64064295411},
+		Sum:     status.NodeSummary{Sent: 50000, Received: 50000, Relayed: 22229, SumSent: -64064295411, SumReceived: -64064295411},
 		Elapsed: 250 * time.Millisecond, MeanHops: 1.8889, MaxHops: 3,
 	}
 	table := `node   packets sent  packets received  packets relayed  sum of values sent  sum of values received
@@ -38,9 +39,9 @@ Hops: mean 1.889, maximum 3. Rate: 200000 messages per second. Time: 0.250 s.
 	check(t, Summary(s), table+`Verdict: WRONG: node 43 (c:1) is gone; from 10 to 65535: 5 sent, 4 received, sums 12 and -3
 Hops: mean 1.889, maximum 3. Rate: 2000 messages per second. Time: 25.0 s.
 `)
-	s = &ringdht.Summary{
-		Nodes: []ringdht.NodeSummary{{ID: 10, Sent: 5, Received: 5, Relayed: 7}, {ID: 11, Late: true, Relayed: 3}, {ID: 12, Late: true, Lost: true}},
-		Sum:   ringdht.NodeSummary{Sent: 5, Received: 5, Relayed: 10}, Wasted: 2,
+	s = &status.Summary{
+		Nodes: []status.NodeSummary{{ID: 10, Sent: 5, Received: 5, Relayed: 7}, {ID: 11, Late: true, Relayed: 3}, {ID: 12, Late: true, Lost: true}},
+		Sum:   status.NodeSummary{Sent: 5, Received: 5, Relayed: 10}, Wasted: 2,
 	}
 	check(t, Summary(s), `node            packets sent  packets received  packets relayed  sum of values sent  sum of values received
 10                         5                 5                7                   0                       0
@@ -60,7 +61,7 @@ func TestPeers(t *testing.T) {
 }
 
 func TestTrace(t *testing.T) {
-	check(t, Trace(101, 54, []ringdht.Hop{{ID: 32, Elapsed: 1234567}, {ID: 54, Elapsed: 980 * time.Microsecond}}), `From 101 to 54:
+	check(t, Trace(101, 54, []status.Hop{{ID: 32, Elapsed: 1234567}, {ID: 54, Elapsed: 980 * time.Microsecond}}), `From 101 to 54:
 hop  ID  answered after
   1  32        1.235 ms
   2  54        0.980 ms
@@ -69,7 +70,7 @@ hop  ID  answered after
 }
 
 func TestCounters(t *testing.T) {
-	c := ringdht.Counters{Sent: 25000, Delivered: 24999, Relayed: 22222, FramesIn: 900, Reads: 90, BytesIn: 32400}
+	c := status.Counters{Sent: 25000, Delivered: 24999, Relayed: 22222, FramesIn: 900, Reads: 90, BytesIn: 32400}
 	quiet := `Messages
   sent                    25000
   delivered to this node  24999
@@ -86,7 +87,7 @@ func TestCounters(t *testing.T) {
   writes               0
 `
 	check(t, Counters(c), quiet+rest)
-	c.Dropped = ringdht.Dropped{QueueFull: 12, Malformed: 1}
+	c.Dropped = status.Dropped{QueueFull: 12, Malformed: 1}
 	check(t, Counters(c), quiet+`Trouble, frames by reason
   queue of a link full  12
   malformed              1
@@ -96,12 +97,12 @@ func TestCounters(t *testing.T) {
 // A node that has a line end in its address, or a registry in a verdict, adds no line.
 func TestForgedLines(t *testing.T) {
 	evil := ringdht.Peer{ID: 7, Addr: "[::1%\nVerdict: exact\x1bc]:80"}
-	snapshot := &ringdht.Snapshot{Members: make([]ringdht.MemberStatus, 1)}
+	snapshot := &status.Snapshot{Members: make([]status.Member, 1)}
 	snapshot.Members[0].Peer = evil
 	for _, text := range []string{
 		Table(evil, new(ringdht.Table)), Peers([]ringdht.Peer{evil}), Member(snapshot, 0, new(meter.Meter)), Members(snapshot, new(meter.Meter)),
-		Summary(&ringdht.Summary{Wrong: []string{"a", evil.Addr}}),
-		Events([]ringdht.Event{{Node: evil, Incarnation: 1, Why: evil.Addr}}, NamesIn(snapshot)),
+		Summary(&status.Summary{Wrong: []string{"a", evil.Addr}}),
+		Events([]status.Event{{Node: evil, Incarnation: 1, Why: evil.Addr}}, NamesIn(snapshot)),
 	} {
 		if strings.Contains(text, "\nVerdict: exact") || strings.Contains(text, "\x1b") {
 			t.Errorf("%q", text)

@@ -9,12 +9,13 @@ import (
 	"github.com/x/ringdht/examples/internal/meter"
 	"github.com/x/ringdht/examples/internal/report"
 	"github.com/x/ringdht/examples/internal/table"
+	"github.com/x/ringdht/status"
 )
 
 // Look is what a node says of itself at one moment.
 type Look struct {
 	Time     time.Time
-	Status   ringdht.NodeStatus
+	Status   status.Node
 	Registry string         // its address
 	Lost     bool           // it is gone
 	Peers    []ringdht.Peer // the entries of its table
@@ -103,7 +104,7 @@ func (n *Node) Lines(size console.Size) []string {
 	return clip(stacked(size.Rows, "Enter ends this view.", head, flow, links, held), width)
 }
 
-func overlay(s *ringdht.NodeStatus) string {
+func overlay(s *status.Node) string {
 	if s.Epoch == 0 {
 		return "not set up"
 	}
@@ -160,7 +161,7 @@ func (n *Node) Line() string {
 func (n *Node) Document() any {
 	d := struct {
 		Time time.Time `json:"time"`
-		ringdht.NodeStatus
+		status.Node
 		Rates *meter.Rates `json:"rates"` // null as long as nobody knows
 	}{n.now.Time, n.now.Status, nil}
 	if n.known {

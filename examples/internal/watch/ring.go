@@ -7,25 +7,25 @@ import (
 	"strings"
 	"time"
 
-	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/meter"
 	"github.com/x/ringdht/examples/internal/report"
 	"github.com/x/ringdht/examples/internal/table"
+	"github.com/x/ringdht/status"
 )
 
 // Ring is a ring that is watched, by way of snapshots of its registry.
 type Ring struct {
-	take  func() *ringdht.Snapshot
+	take  func() *status.Snapshot
 	meter *meter.Meter
 
-	now                *ringdht.Snapshot
+	now                *status.Snapshot
 	delivered, relayed history
 	before, last       uint64 // the latest event of the look before, and of this one
 }
 
 // NewRing returns a ring to watch. The meter may know of earlier snapshots.
-func NewRing(take func() *ringdht.Snapshot, m *meter.Meter) *Ring { return &Ring{take: take, meter: m} }
+func NewRing(take func() *status.Snapshot, m *meter.Meter) *Ring { return &Ring{take: take, meter: m} }
 
 // Look takes a snapshot.
 func (r *Ring) Look() {
@@ -45,9 +45,9 @@ func (r *Ring) Look() {
 }
 
 // states counts the members by state: "9 active, 1 out of sight".
-func states(s *ringdht.Snapshot) string {
+func states(s *status.Snapshot) string {
 	var parts []string
-	for _, state := range []ringdht.State{ringdht.StateActive, ringdht.StateLinking, ringdht.StateRegistered, ringdht.StateDoubted, ringdht.StateLeaving} {
+	for _, state := range []status.State{status.StateActive, status.StateLinking, status.StateRegistered, status.StateDoubted, status.StateLeaving} {
 		n := 0
 		for i := range s.Members {
 			if s.Members[i].State == state {
@@ -101,7 +101,7 @@ func (r *Ring) Lines(size console.Size) []string {
 	return clip(stacked(size.Rows, "Enter ends this view.", head, flow, members, log(s, events, names)), width)
 }
 
-func epoch(s *ringdht.Snapshot) string {
+func epoch(s *status.Snapshot) string {
 	if !s.Live {
 		return "not set up"
 	}
@@ -109,7 +109,7 @@ func epoch(s *ringdht.Snapshot) string {
 }
 
 // tables says which routing tables are in use.
-func tables(s *ringdht.Snapshot) string {
+func tables(s *status.Snapshot) string {
 	if !s.Live {
 		return ""
 	}
@@ -124,7 +124,7 @@ func at(names console.Names) string {
 }
 
 // run is how far the traffic run under way has come, or how the last one ended.
-func run(s *ringdht.Snapshot, width int) []string {
+func run(s *status.Snapshot, width int) []string {
 	if u := s.Running; u != nil {
 		text := fmt.Sprintf("run %-5d %7s ", u.Number, report.Share(u.Received, u.Total))
 		sent := fmt.Sprintf(" %d sent, %d received of %d", u.Sent, u.Received, u.Total)
@@ -143,7 +143,7 @@ func run(s *ringdht.Snapshot, width int) []string {
 }
 
 // trouble is what was dropped, and what the ring waits for.
-func trouble(s *ringdht.Snapshot, width int) []string {
+func trouble(s *status.Snapshot, width int) []string {
 	parts := []string{fmt.Sprintf("dropped   %7d", report.Dropped(&s.Total))}
 	for _, r := range report.Trouble(&s.Total) {
 		parts = append(parts, fmt.Sprintf("%s: %d", r.What, r.Frames))
@@ -170,17 +170,17 @@ func (r *Ring) members(width, rows int, names console.Names) []string {
 		return nil
 	}
 	type busy struct {
-		*ringdht.MemberStatus
+		*status.Member
 		meter.Rates
 		known bool
 	}
 	all := make([]busy, len(s.Members))
 	for i := range s.Members {
-		all[i].MemberStatus = &s.Members[i]
+		all[i].Member = &s.Members[i]
 		all[i].Rates, all[i].known = r.meter.Of(&s.Members[i])
 	}
 	well := func(b *busy) int {
-		if b.State == ringdht.StateActive || !s.Live {
+		if b.State == status.StateActive || !s.Live {
 			return 1
 		}
 		return 0
@@ -226,7 +226,7 @@ func (r *Ring) members(width, rows int, names console.Names) []string {
 		{table.Right("queued"), cell(func(b *busy) string { return table.Bytes(b.Counters.Queued) }), 4},
 		{table.Right("window"), cell(func(b *busy) string { return report.Share(b.Streams.InFlight, b.Streams.Window) }), 8},
 		{table.Right("dropped"), cell(func(b *busy) string { return fmt.Sprint(report.Dropped(&b.Counters)) }), 6},
-		{table.Right("heard"), cell(func(b *busy) string { return report.Heard(s, b.MemberStatus) }), 10},
+		{table.Right("heard"), cell(func(b *busy) string { return report.Heard(s, b.Member) }), 10},
 	})
 	if more != "" {
 		list = append(list, more)
@@ -235,7 +235,7 @@ func (r *Ring) members(width, rows int, names console.Names) []string {
 }
 
 // log is the latest events.
-func log(s *ringdht.Snapshot, rows int, names console.Names) []string {
+func log(s *status.Snapshot, rows int, names console.Names) []string {
 	if rows == 0 {
 		return nil
 	}
@@ -260,22 +260,22 @@ func (r *Ring) Line() string {
 
 // sample is the ring in a document.
 type sample struct {
-	Time     time.Time             `json:"time"`
-	Epoch    uint64                `json:"epoch"`
-	Live     bool                  `json:"live"`
-	Members  map[ringdht.State]int `json:"members"` // by state
-	Rates    *meter.Rates          `json:"rates"`   // null as long as nobody knows
-	Total    ringdht.Counters      `json:"total"`
-	Degraded int                   `json:"degraded"`
-	Running  *ringdht.Running      `json:"running"`
-	Events   []ringdht.Event       `json:"events"` // since the line before
+	Time     time.Time            `json:"time"`
+	Epoch    uint64               `json:"epoch"`
+	Live     bool                 `json:"live"`
+	Members  map[status.State]int `json:"members"` // by state
+	Rates    *meter.Rates         `json:"rates"`   // null as long as nobody knows
+	Total    status.Counters      `json:"total"`
+	Degraded int                  `json:"degraded"`
+	Running  *status.Running      `json:"running"`
+	Events   []status.Event       `json:"events"` // since the line before
 }
 
 // Document is the ring in short, with the events since the look before.
 func (r *Ring) Document() any {
 	s := r.now
-	d := sample{Time: s.Time, Epoch: s.Epoch, Live: s.Live, Members: map[ringdht.State]int{}, Total: s.Total,
-		Degraded: len(s.Degraded), Running: s.Running, Events: []ringdht.Event{}}
+	d := sample{Time: s.Time, Epoch: s.Epoch, Live: s.Live, Members: map[status.State]int{}, Total: s.Total,
+		Degraded: len(s.Degraded), Running: s.Running, Events: []status.Event{}}
 	for i := range s.Members {
 		d.Members[s.Members[i].State]++
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/meter"
+	"github.com/x/ringdht/status"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew, to be read before they are committed")
@@ -53,12 +54,12 @@ var (
 var start = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 
 // busyRing are the snapshots of a ring of some nodes, one a second, in the middle of a run.
-func busyRing(nodes int, second int64) *ringdht.Snapshot {
+func busyRing(nodes int, second int64) *status.Snapshot {
 	now := start.Add(time.Duration(second) * time.Second)
-	s := &ringdht.Snapshot{Time: now, Ring: "ring", Bits: 16, Lease: 3 * time.Second, Epoch: 12, Live: true, Entries: 4,
+	s := &status.Snapshot{Time: now, Ring: "ring", Bits: 16, Plan: "classic", Lease: 3 * time.Second, Epoch: 12, Live: true, Entries: 4,
 		Offsets: []int{1, 2, 4, 8}, Missing: []string{}}
 	for i := range nodes {
-		m := ringdht.MemberStatus{State: ringdht.StateActive, Joined: start.Add(-time.Hour), Heard: now.Add(-time.Duration(i) * 70 * time.Millisecond)}
+		m := status.Member{State: status.StateActive, Joined: start.Add(-time.Hour), Heard: now.Add(-time.Duration(i) * 70 * time.Millisecond)}
 		m.Peer = ringdht.Peer{ID: ringdht.ID(801 + 6007*i), Addr: fmt.Sprintf("127.0.0.1:%d", 40000+i)}
 		m.Incarnation, m.Epoch = 7, 12
 		steps := second * (second + 1) / 2 // faster each second
@@ -69,20 +70,20 @@ func busyRing(nodes int, second int64) *ringdht.Snapshot {
 		s.Members = append(s.Members, m)
 		s.Total.Delivered += m.Counters.Delivered
 	}
-	s.Running = &ringdht.Running{Number: 3, Messages: 250000, Sent: 400_000 * second, Received: 390_000 * second, Total: 2_500_000}
+	s.Running = &status.Running{Number: 3, Messages: 250000, Sent: 400_000 * second, Received: 390_000 * second, Total: 2_500_000}
 	s.Total.Dropped.QueueFull, s.Total.Retransmitted = 12*second, 15
 	for i := range 9 {
-		s.Events = append(s.Events, ringdht.Event{Seq: uint64(i + 1), Time: start.Add(time.Duration(i) * time.Second), Kind: ringdht.EventJoined,
+		s.Events = append(s.Events, status.Event{Seq: uint64(i + 1), Time: start.Add(time.Duration(i) * time.Second), Kind: status.EventJoined,
 			Epoch: 12, Node: s.Members[i%nodes].Peer, Incarnation: 7})
 	}
-	s.Events = append(s.Events, ringdht.Event{Seq: 10, Time: now, Kind: ringdht.EventRun, Epoch: 12, Why: "run 3: 10 nodes send 250000 messages of 4 bytes each"})
+	s.Events = append(s.Events, status.Event{Seq: 10, Time: now, Kind: status.EventRun, Epoch: 12, Why: "run 3: 10 nodes send 250000 messages of 4 bytes each"})
 	return s
 }
 
 // watched is a ring after some looks.
-func watched(snapshots ...*ringdht.Snapshot) *Ring {
+func watched(snapshots ...*status.Snapshot) *Ring {
 	next := 0
-	r := NewRing(func() *ringdht.Snapshot { next++; return snapshots[next-1] }, &meter.Meter{})
+	r := NewRing(func() *status.Snapshot { next++; return snapshots[next-1] }, &meter.Meter{})
 	for range snapshots {
 		r.Look()
 	}
@@ -90,7 +91,7 @@ func watched(snapshots ...*ringdht.Snapshot) *Ring {
 }
 
 func TestRingViews(t *testing.T) {
-	var all []*ringdht.Snapshot
+	var all []*status.Snapshot
 	for second := range int64(6) {
 		all = append(all, busyRing(10, second))
 	}
@@ -101,7 +102,7 @@ func TestRingViews(t *testing.T) {
 
 	// Many nodes, one of which is out of sight, a pair that is led around, on several hosts.
 	before, after := busyRing(100, 4), busyRing(100, 5)
-	for _, s := range []*ringdht.Snapshot{before, after} {
+	for _, s := range []*status.Snapshot{before, after} {
 		for i := range s.Members {
 			s.Members[i].Addr = fmt.Sprintf("host%d.example.org:8080", i)
 		}
@@ -109,16 +110,16 @@ func TestRingViews(t *testing.T) {
 			s.Events[i].Node = s.Members[i].Peer
 		}
 		s.Running = nil
-		s.Runs = []ringdht.RunResult{{Number: 3, Received: 25_000_000, Elapsed: 5 * time.Second, Rate: 5e6, MeanHops: 3.5, Verdict: "exact"}}
-		s.Members[50].State, s.Members[50].Heard = ringdht.StateDoubted, start.Add(-time.Minute)
-		s.Degraded = []ringdht.Degraded{{From: s.Members[3].Peer, To: s.Members[4].Peer, Why: "connection\x1b[2J refused"}}
+		s.Runs = []status.Run{{Number: 3, Received: 25_000_000, Elapsed: 5 * time.Second, Rate: 5e6, MeanHops: 3.5, Verdict: "exact"}}
+		s.Members[50].State, s.Members[50].Heard = status.StateDoubted, start.Add(-time.Minute)
+		s.Degraded = []status.Degraded{{From: s.Members[3].Peer, To: s.Members[4].Peer, Why: "connection\x1b[2J refused"}}
 		s.Missing = []string{"node 2 has not linked"}
 	}
 	r = watched(before, after)
 	golden(t, "large-narrow", narrow, r.Lines(narrow))
 	golden(t, "large-wide", wide, r.Lines(wide))
 
-	empty := watched(&ringdht.Snapshot{Time: start, Ring: "ring"})
+	empty := watched(&status.Snapshot{Time: start, Ring: "ring", Plan: "classic"})
 	golden(t, "empty-narrow", narrow, empty.Lines(narrow))
 }
 
@@ -154,10 +155,10 @@ func TestRingLine(t *testing.T) {
 // A document has what happened since the one before, each event once.
 func TestRingDocument(t *testing.T) {
 	a, b, c := busyRing(3, 1), busyRing(3, 2), busyRing(3, 3)
-	b.Events = append(b.Events, ringdht.Event{Seq: 11, Kind: ringdht.EventDead}, ringdht.Event{Seq: 12, Kind: ringdht.EventLeft})
+	b.Events = append(b.Events, status.Event{Seq: 11, Kind: status.EventDead}, status.Event{Seq: 12, Kind: status.EventLeft})
 	c.Events = b.Events
-	all := []*ringdht.Snapshot{a, b, c}
-	r := NewRing(func() *ringdht.Snapshot { s := all[0]; all = all[1:]; return s }, &meter.Meter{})
+	all := []*status.Snapshot{a, b, c}
+	r := NewRing(func() *status.Snapshot { s := all[0]; all = all[1:]; return s }, &meter.Meter{})
 	for i, want := range []string{"[]", "[11 12]", "[]"} {
 		r.Look()
 		text, err := json.Marshal(r.Document())
@@ -167,7 +168,7 @@ func TestRingDocument(t *testing.T) {
 		var d struct {
 			Members map[string]int
 			Rates   *meter.Rates
-			Events  []ringdht.Event
+			Events  []status.Event
 		}
 		if err := json.Unmarshal(text, &d); err != nil {
 			t.Fatal(err)
@@ -184,13 +185,13 @@ func TestRingDocument(t *testing.T) {
 
 // look is what a node says after some seconds.
 func look(second int64) Look {
-	s := ringdht.NodeStatus{Peer: ringdht.Peer{ID: 801, Addr: "127.0.0.1:40000"}, Incarnation: 7, Epoch: 12, Members: 10}
+	s := status.Node{Peer: ringdht.Peer{ID: 801, Addr: "127.0.0.1:40000"}, Incarnation: 7, Epoch: 12, Members: 10}
 	s.Counters.Sent, s.Counters.Delivered, s.Counters.Relayed = 1000*second*second, 2000*second, 0
 	s.Counters.Dropped.LinkDown, s.Counters.SendBuffer = second, 1<<20
 	s.Limits.SendBuffer, s.Limits.ReceiveBuffer, s.Limits.HandlerBacklog = 8<<20, 8<<20, 16<<20
-	s.Streams = ringdht.StreamStatus{Outgoing: 9, Incoming: 1, InFlight: 500_000, Window: 2_000_000}
-	s.Latency = ringdht.Histogram{Counts: []int64{0, 0, 0, 0, 0, 90, 0, 0, 0, 0, 0, 10}}
-	s.Links = []ringdht.LinkStatus{{To: 6808, Up: true, Bytes: 60_000 * second, Queued: 4000}, {To: 12815}}
+	s.Streams = status.Streams{Outgoing: 9, Incoming: 1, InFlight: 500_000, Window: 2_000_000}
+	s.Latency = status.Histogram{Counts: []int64{0, 0, 0, 0, 0, 90, 0, 0, 0, 0, 0, 10}}
+	s.Links = []status.Link{{To: 6808, Up: true, Bytes: 60_000 * second, Queued: 4000}, {To: 12815}}
 	return Look{Time: start.Add(time.Duration(second) * time.Second), Status: s, Registry: "localhost:12345",
 		Peers: []ringdht.Peer{{ID: 6808, Addr: "127.0.0.1:40001"}, {ID: 12815, Addr: "127.0.0.1:40002"}}}
 }

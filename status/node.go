@@ -1,16 +1,13 @@
-package ringdht
+package status
 
 import (
 	"math"
 	"time"
-
-	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/plane"
 )
 
-// NodeStatus is what a node says of itself: to its own program with [Node.Status], and
+// Node is what a node says of itself: to its own program with [Node.Status], and
 // with its heartbeats to its registry, which shows it in a [Snapshot].
-type NodeStatus struct {
+type Node struct {
 	Peer
 	Incarnation uint64   `json:"incarnation"`
 	Epoch       uint64   `json:"epoch"`   // of its table, 0 before the overlay is set up
@@ -23,25 +20,25 @@ type NodeStatus struct {
 	// Latency is how long deliveries take: from when the node asked its sink how far
 	// it is, behind what it had sent, to the answer that the sink's handler has
 	// had all of it. A stream asks now and then, not for each message.
-	Latency Histogram    `json:"latency"`
-	Links   []LinkStatus `json:"links"` // to the entries of its table, clockwise
-	Streams StreamStatus `json:"streams"`
-	Limits  Limits       `json:"limits"`
+	Latency Histogram `json:"latency"`
+	Links   []Link    `json:"links"` // to the entries of its table, clockwise
+	Streams Streams   `json:"streams"`
+	Limits  Limits    `json:"limits"`
 }
 
-// MaxHopCount is the number of hops from which on [NodeStatus].Hops tells no difference.
+// MaxHopCount is the number of hops from which on [Node].Hops tells no difference.
 const MaxHopCount = 31
 
-// LinkStatus is what has gone over the link to an entry, since it was opened.
-type LinkStatus struct {
+// Link is what has gone over the link to an entry, since it was opened.
+type Link struct {
 	To     ID    `json:"to"`
 	Up     bool  `json:"up"`
 	Bytes  int64 `json:"bytes"`
 	Queued int64 `json:"queued"` // bytes that wait for it now
 }
 
-// StreamStatus is what a node's streams hold now.
-type StreamStatus struct {
+// Streams is what a node's streams hold now.
+type Streams struct {
 	Outgoing int   `json:"outgoing"`  // to how many sinks
 	Incoming int   `json:"incoming"`  // from how many sources
 	InFlight int64 `json:"in_flight"` // bytes sent to sinks and not known to be delivered
@@ -83,46 +80,18 @@ func (h Histogram) Quantile(q float64) time.Duration {
 	return 0
 }
 
-// The rows are those that the plane counts in.
-var (
-	_ [MaxHopCount + 1]int64  = plane.Status{}.Hops
-	_ [HistogramBuckets]int64 = plane.Status{}.Latency
-)
-
-// Status says how the node is in its present life.
-func (n *Node) Status() NodeStatus { return n.inc.Load().status() }
-
-func (inc *incarnation) status() NodeStatus {
-	p := inc.plane.Status()
-	local, table := inc.local.Load(), inc.table.Load()
-	members := local.Members
-	if members == 0 {
-		members = control.Int(inc.self.Members)
-	}
-	s := NodeStatus{
-		Peer: Peer{ID(inc.self.ID), inc.n.address()}, Incarnation: inc.self.Life, Epoch: table.Epoch(), Members: members,
-		Counters: countersOf(p.Counters), Hops: untilZeros(p.Hops[:]),
-		Latency: Histogram{untilZeros(p.Latency[:]), p.LatencySum},
-		Links:   make([]LinkStatus, 0, table.Len()),
-		Streams: StreamStatus{p.Outgoing, p.Incoming, p.InFlight, p.Window},
-		Limits:  inc.n.cfg.limits,
-	}
-	at := make(map[ID]plane.LinkStatus, len(p.Links))
-	for _, link := range p.Links {
-		at[ID(link.ID)] = link
-	}
-	for e := range table.Entries() {
-		link, up := at[e.ID]
-		s.Links = append(s.Links, LinkStatus{e.ID, up, link.Bytes, link.Queued})
-	}
-	return s
+// Hop is one node's answer to a trace.
+type Hop struct {
+	ID      ID            `json:"id"`
+	Elapsed time.Duration `json:"elapsed_ns"` // from the question to this node's answer, as measured by the asker
 }
 
-// untilZeros copies numbers up to the last that is not zero.
-func untilZeros(all []int64) []int64 {
-	n := len(all)
-	for n > 0 && all[n-1] == 0 {
-		n--
-	}
-	return append([]int64{}, all[:n]...)
+// Limits are the bounds of a node's memory, see ringdht.Limits.
+type Limits struct {
+	SendBuffer     int `json:"send_buffer"`
+	ReceiveBuffer  int `json:"receive_buffer"`
+	HandlerBacklog int `json:"handler_backlog"`
+	LinkQueue      int `json:"link_queue"`
+	Handlers       int `json:"handlers"`
+	Streams        int `json:"streams"`
 }

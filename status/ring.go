@@ -1,11 +1,13 @@
-package ringdht
+package status
 
-import "time"
+import (
+	"time"
+)
 
 // Snapshot is a ring as its registry knows it at one moment: all of it was read at once.
 // It is the caller's to keep, and not to change, since parts of it are shared.
 //
-// What nodes say of themselves is as old as their latest heartbeat, see [MemberStatus].
+// What nodes say of themselves is as old as their latest heartbeat, see [Member].
 type Snapshot struct {
 	Time    time.Time     `json:"time"`
 	Ring    string        `json:"ring"` // its name
@@ -18,9 +20,9 @@ type Snapshot struct {
 	Offsets []int         `json:"offsets"` // how many positions ahead the entries are meant to be
 	// Missing says what the ring waits for, in some lines; empty when every member is
 	// part of it and uses the table that it should.
-	Missing  []string       `json:"missing"`
-	Members  []MemberStatus `json:"members"` // by ascending ID
-	Degraded []Degraded     `json:"degraded"`
+	Missing  []string   `json:"missing"`
+	Members  []Member   `json:"members"` // by ascending ID
+	Degraded []Degraded `json:"degraded"`
 	// Total, Hops and Latency are sums over all members, with what those had said
 	// that are gone by now.
 	Total   Counters  `json:"total"`
@@ -29,8 +31,8 @@ type Snapshot struct {
 	Running *Running  `json:"running"` // the traffic run under way, or nil
 	// Runs are the latest traffic runs that have ended, at most MaxRuns, the oldest first;
 	// Last is the account of the latest, or nil.
-	Runs []RunResult `json:"runs"`
-	Last *Summary    `json:"last"`
+	Runs []Run    `json:"runs"`
+	Last *Summary `json:"last"`
 	// Verdicts counts all runs that have ended, by verdict: exact, balanced or WRONG.
 	Verdicts map[string]int64 `json:"verdicts"`
 	// Events are the latest, at most MaxEvents, the oldest first.
@@ -39,9 +41,9 @@ type Snapshot struct {
 	Happened map[EventKind]int64 `json:"happened"`
 }
 
-// MemberStatus is a member as its registry knows it.
-type MemberStatus struct {
-	NodeStatus
+// Member is a member as its registry knows it.
+type Member struct {
+	Node
 	State  State     `json:"state"`
 	Joined time.Time `json:"joined"` // when this registry took it in
 	Heard  time.Time `json:"heard"`  // its latest heartbeat; zero before the first
@@ -72,8 +74,8 @@ type Running struct {
 	Total    int64     `json:"total"`    // that will be sent
 }
 
-// RunResult is the outcome of a traffic run.
-type RunResult struct {
+// Run is the outcome of a traffic run.
+type Run struct {
 	Number   uint64        `json:"number"`
 	Started  time.Time     `json:"started"`
 	Messages int           `json:"messages"` // that each node sends
@@ -123,3 +125,11 @@ const (
 	EventRun      EventKind = "run started"  // of traffic
 	EventRunEnded EventKind = "run ended"    // with the verdict as Why
 )
+
+// Degraded is a pair of members of which the first cannot reach the second. Messages
+// from one to the other go by way of others.
+type Degraded struct {
+	From Peer   `json:"from"`
+	To   Peer   `json:"to"`
+	Why  string `json:"why"`
+}

@@ -1,0 +1,51 @@
+package status
+
+import (
+	"fmt"
+)
+
+// Audit is what a registry found when it walked the routes between its members
+// through the tables that it handed out.
+type Audit struct {
+	Epoch       uint64  `json:"epoch"`
+	Nodes       int     `json:"nodes"`
+	Entries     int     `json:"entries"`      // per table
+	Offsets     []int   `json:"offsets"`      // how many positions ahead they are meant to be
+	Pairs       int     `json:"pairs"`        // source and sink pairs walked; in large rings, a sample of the sinks
+	Sampled     bool    `json:"sampled"`      // not every pair was walked
+	Unreachable int     `json:"unreachable"`  // of the pairs, those whose route does not arrive
+	BadFrom     ID      `json:"bad_from"`     // one of them
+	BadTo       ID      `json:"bad_to"`       //
+	MeanHops    float64 `json:"mean_hops"`    //
+	MaxHops     int     `json:"max_hops"`     //
+	MaxFrom     ID      `json:"max_from"`     // a pair that is so far apart
+	MaxTo       ID      `json:"max_to"`       //
+	MinRelayed  int     `json:"min_relayed"`  // routes through one node that neither starts nor ends there
+	MeanRelayed float64 `json:"mean_relayed"` //
+	MaxRelayed  int     `json:"max_relayed"`  //
+	MaxRelay    ID      `json:"max_relay"`    // a node that relays so many
+}
+
+// OK says that every route arrives.
+func (a Audit) OK() bool { return a.Unreachable == 0 }
+
+// String is the audit in one line.
+func (a Audit) String() string {
+	of := "all"
+	if a.Sampled {
+		of = "a sample of"
+	}
+	routes := fmt.Sprintf("%s %d routes arrive", of, a.Pairs)
+	if !a.OK() {
+		routes = fmt.Sprintf("%d of %d routes DO NOT ARRIVE, from %d to %d for one", a.Unreachable, a.Pairs, a.BadFrom, a.BadTo)
+	}
+	if a.Pairs == 0 {
+		return fmt.Sprintf("epoch %d: 1 node, no routes", a.Epoch)
+	}
+	entries := "1 entry"
+	if a.Entries != 1 {
+		entries = fmt.Sprintf("%d entries", a.Entries)
+	}
+	return fmt.Sprintf("epoch %d: %d nodes with %s, %s, hops mean %.3f and at most %d (%d to %d), each node relays %d to %d of them",
+		a.Epoch, a.Nodes, entries, routes, a.MeanHops, a.MaxHops, a.MaxFrom, a.MaxTo, a.MinRelayed, a.MaxRelayed)
+}
