@@ -2,9 +2,15 @@ package ringdht
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/inner"
+	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/status"
 )
@@ -16,91 +22,189 @@ type ID = status.ID
 // Peer is a node as others know it: its ID, and the address at which others dial it.
 type Peer = status.Peer
 
-// Message is what a [Handler] gets.
+// Message is one message for a [Handler].
 type Message struct {
 	Source ID
-	Hops   int    // links crossed on the way, 0 from the node to itself
-	Body   []byte // borrowed: valid until the handler returns, copy what is kept
+	Hops   int    // links crossed on the way; 0 from the node to itself
+	Body   []byte // borrowed: valid until the handler returns; copy what is kept
 	Cast   bool   // sent by [Node.Cast]: not numbered, not repeated if lost
-	node   *Node  // that got it
+	cfg    *node.Config
 }
 
-// Decode decodes the body with the node's codec, for messages that were sent
-// with [Node.SendValue].
-func (m Message) Decode(v any) error { return m.node.cfg.Codec.Decode(m.Body, v) }
+// Decode decodes the body of a message that was sent with [Node.SendValue], with the
+// node's codec.
+func (m Message) Decode(v any) error { return m.cfg.Codec.Decode(m.Body, v) }
 
-// Handler takes the messages sent to a node, on goroutines of the node's: in order and
-// one at a time for each source, at once for different sources up to [Limits].Handlers. (Casts make
-// a row of their own, over all sources.) It may send, and wait; while it does, the
-// messages of the same source wait, and in the end that source, and nothing else: what a
-// node receives and relays is others' business. (Handlers that have taken some
-// microseconds each so far are called by who receives, which is faster. If one of them
-// waits then, someone else receives from then on: at once if it waits to send, flush or
-// trace, with the ctx it was given, and within some 10 ms otherwise.) If it panics, the
-// panic is logged, to standard error if there is no logger, and counted, and the message
-// counts as delivered. It must return: runtime.Goexit, and so t.Fatal, in it stops that
-// source's messages for good, and is logged as a panic is.
+// Handler handles the messages sent to a node, on goroutines of the node: in order and one
+// at a time for each source, concurrently for different sources, up to [Limits].Handlers
+// calls at once. Casts of all sources are handled one at a time, in parallel to messages.
 //
-// ctx ends when the node closes. Use it for sends out of the handler: it tells
-// them apart from those of other goroutines, so that handlers that send to each
-// other never wait for each other (see [Node.Send]). A handler should not call
-// [Node.Flush], which waits for the handlers of others, and cannot call [Node.Leave] or
-// [Node.Close], which would wait for this one: they return [ErrInHandler]. They may be
-// called by a goroutine that the handler starts.
+// A handler may send and may block. While it blocks, the messages of its source wait, and
+// in the end that source; the node goes on receiving and relaying for all others.
+// (Handlers that have been quick so far are called by the goroutine that reads from the
+// connection. If one of them blocks, another goroutine goes on reading: at once if it
+// blocks in Send, Cast, Flush or Trace with its own ctx, and within 10 ms in any other
+// case.)
+//
+// ctx ends when the node closes. A handler should send with it: the node then knows that a
+// handler sends, and does not make it wait for a window, so that handlers that send to each
+// other cannot deadlock (see [Node.Send]). A handler should not call [Node.Flush], which
+// waits for other handlers. It cannot call [Node.Leave] or [Node.Close], which would wait
+// for it: they return [ErrInHandler]. A goroutine that the handler starts may call them.
+//
+// If a handler panics, the panic is logged (to standard error without a logger) and counted,
+// and the message counts as delivered. A handler must return: runtime.Goexit, and so
+// t.Fatal, stops the messages of its source for good, and is logged as a panic is.
 type Handler func(ctx context.Context, m Message)
 
-// Errors to act on. What is returned wraps them with what happened to whom, and
-// what to do next.
+// Errors that a program can act on. Each returned error wraps one of them with what
+// happened, to which node, and what to do next.
 var (
 	// ErrClosed: the node or registry was closed. It matches net.ErrClosed.
 	ErrClosed = errs.ErrClosed
-	// ErrNotReady: the overlay is not set up, or not by everybody yet.
+	// ErrNotReady: the overlay is not set up, or not all nodes have their tables yet.
 	ErrNotReady = errs.ErrNotReady
-	// ErrNoSuchNode: nobody in the ring has the ID that a message was sent to.
+	// ErrNoSuchNode: no node in the ring has the ID.
 	ErrNoSuchNode = stream.ErrNoSuchNode
-	// ErrRefused: the sink holds as many incoming streams as it may; or it remembers a
-	// later life of this node, which cannot have a new one now.
+	// ErrRefused: the sink has all the incoming streams that it may have; or it remembers a
+	// later incarnation of this node, and this node cannot get a new one now.
 	ErrRefused = stream.ErrRefused
-	// ErrGone: the sink has died, or left.
+	// ErrGone: the sink has died or left.
 	ErrGone = stream.ErrGone
 	// ErrLeft: the sink has left in good order, or is about to, and did not handle the
 	// message. It matches ErrGone.
 	ErrLeft = stream.ErrLeft
-	// ErrReset: the sink has no memory of the stream: it is another life.
+	// ErrReset: the sink does not know the stream: it is another incarnation.
 	ErrReset = stream.ErrReset
-	// ErrTooLarge: a message is longer than the ring allows, see WithMaxPayload.
+	// ErrTooLarge: the message is longer than the ring allows, see [WithMaxPayload].
 	ErrTooLarge = plane.ErrTooLarge
 	// ErrBacklog: handlers have sent more than windows and Limits.HandlerBacklog hold.
 	ErrBacklog = plane.ErrBacklog
-	// ErrBusy: a traffic run is going on.
+	// ErrBusy: a traffic run is under way.
 	ErrBusy = errs.ErrBusy
-	// ErrRebuilding: the registry has been restarted, and those of the ring that was
-	// have time to come back before somebody new is admitted. Join again in a while.
+	// ErrRebuilding: the registry was restarted, and the members have time to come back
+	// before it admits a new node. Join again later.
 	ErrRebuilding = errs.ErrRebuilding
 	// ErrRegistryLost: the connection to the registry has ended.
 	ErrRegistryLost = errs.ErrRegistryLost
-	// ErrHandshake: the other side is not a ringdht program, or of another
-	// version, ring or codec, or not the node it was taken for; or a registry does not
-	// take what the node says of itself, such as an ID that its ring does not have.
+	// ErrHandshake: the other side is not a ringdht program, has another version, ring or
+	// codec, or is not the expected node; or a registry rejects what the node says of
+	// itself, such as an ID that its ring does not have.
 	ErrHandshake = errs.ErrHandshake
 
-	// ErrRingFull: every ID is taken; widen the space with WithBits.
+	// ErrRingFull: every ID is taken; widen the space with [WithBits].
 	ErrRingFull = errs.ErrRingFull
-	// ErrAddressTaken: a node is registered at that address already.
+	// ErrAddressTaken: another node is registered at that address.
 	ErrAddressTaken = errs.ErrAddressTaken
-	// ErrIDTaken: the ID asked for with WithID is another node's.
+	// ErrIDTaken: another node has the ID that was asked for with [WithID].
 	ErrIDTaken = errs.ErrIDTaken
-	// ErrHostMismatch: the advertised host is not where the connection comes
-	// from; see WithAdvertise.
+	// ErrHostMismatch: the connection does not come from the advertised host, see
+	// [WithAdvertise].
 	ErrHostMismatch = errs.ErrHostMismatch
-	// ErrUnreachable: the registry could not dial the advertised address back.
+	// ErrUnreachable: the registry could not dial the advertised address.
 	ErrUnreachable = errs.ErrUnreachable
-	// ErrEvicted: the node lives, and was declared dead, since it was paused or cut off
-	// for too long; or a member remembers a later life of its ID, which a registry whose
-	// clock was ahead had given. It joins again by itself as a new incarnation.
+	// ErrEvicted: the node lives but was declared dead, since it was stopped or cut off for
+	// too long; or a member remembers a later incarnation of its ID, from a registry whose
+	// clock was ahead. The node joins again by itself as a new incarnation.
 	ErrEvicted = errs.ErrEvicted
-	// ErrInHandler: a handler or callback has called what would wait for it.
+	// ErrInHandler: a handler or callback has called a method that would wait for it.
 	ErrInHandler = errs.ErrInHandler
 	// ErrNotMember: the node is not registered, or not any more.
 	ErrNotMember = errs.ErrNotMember
 )
+
+// Undelivered is what one stream left when it ended: exactly the messages that the sink's
+// handler is not known to have had.
+type Undelivered struct {
+	Sink     ID
+	Messages uint64 // their number: the latest accepted before the stream ended
+	// NotHandled is how many of these, the latest, were certainly not handled and never
+	// will be: the sink has left in good order (Err matches ErrLeft), it was never found, or
+	// they had not been sent. They may be sent again, or to another node:
+	// Bodies[len(Bodies)-NotHandled:], if there are Bodies. The outcome of the
+	// Messages-NotHandled before them is unknown: the handler may have had them.
+	NotHandled uint64
+	// Bodies are the messages, oldest first. It is nil if bodies of Limits.SendBuffer bytes
+	// wait already for Flush or for the callback. For Flush it is also nil if more than 32
+	// streams to this sink, or 4,096 in all, have ended since the last Flush, and for all
+	// incarnations of the node but the last two.
+	Bodies [][]byte
+	Err    error // why the stream ended
+}
+
+// UndeliveredError lists accepted messages that were not known to be delivered when their
+// stream ended. [Undelivered] tells messages of unknown outcome from messages that were not
+// handled.
+type UndeliveredError struct {
+	Streams []Undelivered
+	// Unlisted is the number of further such messages, to sinks that Streams does not name:
+	// a node keeps 4,096 streams of its incarnation, and 4,096 sinks of earlier ones.
+	Unlisted uint64
+
+	unlisted []error // why their streams ended
+}
+
+// Error lists the streams.
+func (e *UndeliveredError) Error() string {
+	var b strings.Builder
+	b.WriteString("messages not known to be delivered: ")
+	for i, u := range e.Streams {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		switch unknown := u.Messages - u.NotHandled; {
+		case u.NotHandled == 0:
+			fmt.Fprintf(&b, "%d of unknown outcome", unknown)
+		case unknown == 0:
+			fmt.Fprintf(&b, "%d not handled", u.NotHandled)
+		default:
+			fmt.Fprintf(&b, "%d of unknown outcome and %d not handled", unknown, u.NotHandled)
+		}
+		fmt.Fprintf(&b, " to node %d (%v)", u.Sink, u.Err)
+	}
+	if e.Unlisted > 0 {
+		if len(e.Streams) > 0 {
+			b.WriteString(", and ")
+		}
+		fmt.Fprintf(&b, "%d to nodes that are not listed", e.Unlisted)
+	}
+	return b.String()
+}
+
+// Unwrap returns why the streams ended; for streams that are not listed, the latest reasons.
+func (e *UndeliveredError) Unwrap() []error {
+	all := make([]error, len(e.Streams), len(e.Streams)+len(e.unlisted))
+	for i, u := range e.Streams {
+		all[i] = u.Err
+	}
+	return append(all, e.unlisted...)
+}
+
+// undelivered makes the error of what ended streams left, nil if they left nothing.
+func undelivered(all []plane.Undelivered) error {
+	if len(all) == 0 {
+		return nil
+	}
+	e := &UndeliveredError{Streams: make([]Undelivered, 0, len(all))}
+	for _, u := range all {
+		if u.Many {
+			e.Unlisted += u.Messages
+			e.unlisted = append(e.unlisted, u.Err)
+		} else {
+			e.Streams = append(e.Streams, undeliveredOf(u))
+		}
+	}
+	return e
+}
+
+func undeliveredOf(u plane.Undelivered) Undelivered {
+	return Undelivered{ID(u.Sink), u.Messages, u.NotHandled, u.Bodies, u.Err}
+}
+
+func init() { // for tests within this module
+	inner.Node = func(n any) *node.Node { return n.(*Node).n }
+	inner.Registry = func(r any) *registry.Registry { return r.(*Registry).r }
+	inner.Option = func(f func(*handshake.Config)) any { return commonOption(f) }
+	inner.NodeOption = func(f func(*node.Config)) any { return nodeOption(f) }
+	inner.RegistryOption = func(f func(*registry.Config)) any { return registryOption(f) }
+}

@@ -4,17 +4,17 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"sync"
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/memnet"
 )
 
 // Three nodes on one machine: the first sends to the others.
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	network := ringdht.NewMemoryNetwork(1) // leave WithTransport out for TCP
+	network := memnet.New(1) // leave WithTransport out for TCP
 
 	registry, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
 	if err != nil {
@@ -59,7 +59,7 @@ func Example() {
 // A run of traffic whose every message is accounted for.
 func ExampleRegistry_RunTraffic() {
 	ctx := context.Background()
-	network := ringdht.NewMemoryNetwork(1)
+	network := memnet.New(1)
 	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
 	defer registry.Close()
 	registry.Listen(ctx, "registry:1")
@@ -95,7 +95,7 @@ func ExampleNode_SendValue() {
 		Value  float64
 	}
 	ctx := context.Background()
-	network := ringdht.NewMemoryNetwork(1)
+	network := memnet.New(1)
 	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
 	defer registry.Close()
 	registry.Listen(ctx, "registry:1")
@@ -133,33 +133,4 @@ func ExampleClosestPreceding() {
 	// to 32 by way of 32
 	// to 99 by way of 54
 	// there is no 15
-}
-
-// A program that tests itself against a network that loses frames.
-func ExampleMemoryNetwork() {
-	ctx := context.Background()
-	network := ringdht.NewMemoryNetwork(42) // the seed decides what is lost
-	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
-	defer registry.Close()
-	registry.Listen(ctx, "registry:1")
-
-	var mu sync.Mutex
-	count := 0
-	handler := func(context.Context, ringdht.Message) { mu.Lock(); count++; mu.Unlock() }
-	a, _ := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("a")))
-	defer a.Close()
-	b, _ := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("b")))
-	defer b.Close()
-	registry.Setup(ctx, 0)
-	a.Ready(ctx)
-
-	network.Drop("a", "b", 0.2) // every fifth write is lost
-	for range 100 {
-		a.Send(ctx, b.ID(), []byte("hello"))
-	}
-	a.Flush(ctx)
-	mu.Lock()
-	defer mu.Unlock()
-	fmt.Println(count, "messages arrived, once each")
-	// Output: 100 messages arrived, once each
 }

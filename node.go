@@ -2,75 +2,34 @@ package ringdht
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
-	"sync"
-	"sync/atomic"
 
-	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/dial"
-	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/plane"
-	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // Node is a member of a ring. Its methods are safe for concurrent use.
 //
-// A node that loses its registry goes on, and connects again by itself when the
-// registry, or another in its place, is back. One that was declared dead though it
-// lives, because its process was stopped or cut off for longer than the lease, joins
-// again by itself as a new incarnation: what it had sent and was not acknowledged has
-// no known outcome then, and [Node.Incarnation] changes, as may [Node.ID].
-type Node struct {
-	// static after Join
-	cfg      *nodeConfig
-	handler  Handler
-	registry string
-	listener net.Listener
-	token    uint64 // proves to the registry's probe that it has found this node
-	owner    uint64 // marks its handlers, see [Node.inHandler]
+// A node that loses its registry goes on, and reconnects by itself when the registry, or
+// one in its place, is back. A node that was declared dead while it lives, because its
+// process was stopped or cut off for longer than the lease, joins again by itself as a new
+// incarnation. What it had sent and was not acknowledged has no known outcome then, and
+// [Node.Incarnation] changes, and perhaps [Node.ID].
+type Node struct{ n *node.Node }
 
-	left    chan error    // the registry's answer to a deregistration
-	parting chan struct{} // closed when Leave begins
-	tracing chan struct{} // slots for the traces that the registry asks for
-
-	ctx  context.Context
-	stop context.CancelCauseFunc
-	wg   sync.WaitGroup
-
-	inc atomic.Pointer[incarnation]  // the present one, or the last while there is none
-	ctl atomic.Pointer[control.Conn] // to the registry, the latest
-	met maximum                      // the greatest life of any node that it knows of
-
-	mu       sync.Mutex // guards what follows
-	addr     string     // advertised, as the registry knows it; see register
-	leaving  bool
-	asked    bool // the registry is to take it out: newcomers behind it may not be told to it
-	released bool // the registry has let go of it
-	closed   bool
-	lost     chan struct{}    // closed while there is no connection to the registry
-	outage   outage           // why
-	changed  chan struct{}    // closed at the next change of life or connection
-	over     goneIncarnations // of other nodes
-	bygone   goneIncarnations // of those that have left
-	renewal  renewal
-	leftover []plane.Undelivered
-}
-
-// Join registers a node with the registry at addr and returns it when it has been
-// admitted. Messages can be sent once the overlay is set up and leads to the node, see
-// [Node.Ready].
+// Join registers a node with the registry at addr and returns it once it is admitted. It
+// can send when the overlay is set up and the tables lead to it, see [Node.Ready].
 //
-// ctx bounds the joining, not the node's life. handler takes what others send; it
-// may be nil for a node that only sends and relays, which then drops messages
-// after acknowledging them.
+// ctx bounds the joining, not the life of the node. handler gets the messages for the node.
+// It may be nil for a node that only sends and relays: such a node acknowledges what others
+// send to it, and drops it.
 //
-// The error matches [ErrRingFull], [ErrAddressTaken], [ErrIDTaken], [ErrHostMismatch]
-// or [ErrUnreachable] when the registry refuses the node, [ErrRebuilding] when it has
-// taken another's place and members of the ring that was may still come back, and
-// [ErrHandshake] when what answers at addr is not a registry of the same ring, version
-// and codec.
+// The error matches [ErrRingFull], [ErrAddressTaken], [ErrIDTaken], [ErrHostMismatch] or
+// [ErrUnreachable] if the registry refuses the node, [ErrRebuilding] if it was restarted
+// and members may still come back, and [ErrHandshake] if what answers at addr is not a
+// registry of the same ring, version and codec.
 func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption) (*Node, error) {
 	cfg, err := newNodeConfig(opts)
 	if err == nil && ctx.Err() != nil {
@@ -79,193 +38,169 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: joining %s: %w", addr, err)
 	}
-	n := &Node{
-		cfg: cfg, handler: handler, registry: addr, token: rand.Uint64(), owner: plane.NewOwner(),
-		left: make(chan error, 1), parting: make(chan struct{}), tracing: make(chan struct{}, maxTraces), lost: make(chan struct{}),
-	}
-	n.ctx, n.stop = context.WithCancelCause(context.Background())
-	if err := n.join(ctx); err != nil {
-		n.Close()
-		return nil, fmt.Errorf("ringdht: joining the registry at %s: %w", addr, err)
-	}
-	return n, nil
-}
-
-func (n *Node) join(ctx context.Context) (err error) {
-	if n.listener, err = n.cfg.Transport.Listen(ctx, n.cfg.listen); err != nil {
-		return fmt.Errorf("listening for peers: %w", err)
-	}
-	if err := n.connect(ctx, false); err != nil {
-		return err
-	}
-	n.wg.Go(n.attend)
-	n.cfg.Log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
-	return nil
-}
-
-// advertised is the address that peers are to dial.
-func (n *Node) advertised(local net.Addr) (string, error) {
-	if n.cfg.advertise != "" {
-		return n.cfg.advertise, nil
-	}
-	host, _, _ := net.SplitHostPort(n.cfg.listen)
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		own, _, err := handshake.NetHostPort(local)
-		if err != nil {
-			return "", fmt.Errorf("the connection to the registry comes from %w: say with WithAdvertise where peers can dial the node", err)
+	if handler != nil {
+		cfg.Handler = func(ctx context.Context, d *plane.Delivery) {
+			handler(ctx, Message{Source: ID(d.Source), Hops: d.Hops, Body: d.Body, Cast: d.Cast, cfg: cfg})
 		}
-		host = own
 	}
-	_, port, err := handshake.NetHostPort(n.listener.Addr())
+	n, err := node.Join(ctx, addr, cfg)
 	if err != nil {
-		return "", fmt.Errorf("the transport listens on %w", err)
+		return nil, err
 	}
-	addr, err := dial.HostPort(net.JoinHostPort(host, port))
-	if err != nil {
-		return "", fmt.Errorf("this node has no address that others can dial (%w): give it one with WithAdvertise", err)
-	}
-	return addr, nil
+	return &Node{n}, nil
 }
 
-// ID is the node's ID. It may change when the node was declared dead and joined again.
-func (n *Node) ID() ID { return ID(n.inc.Load().self.ID) }
+// ID is the node's ID. It may change when the node joins again as a new incarnation.
+func (n *Node) ID() ID { return n.n.ID() }
 
-// Incarnation is a number that no earlier incarnation of any node had. It
-// changes when the node was declared dead and joined again.
-func (n *Node) Incarnation() uint64 { return n.inc.Load().self.Life }
+// Incarnation is a number that no earlier incarnation of any node had. It changes when the
+// node was declared dead and joined again.
+func (n *Node) Incarnation() uint64 { return n.n.Incarnation() }
 
-// Peer is the node as others know it. Its address may change when the node connects to the
-// registry again.
-func (n *Node) Peer() Peer { return Peer{ID: n.ID(), Addr: n.address()} }
-
-func (n *Node) address() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.addr
-}
+// Peer is the node as others know it. Its address may change when the node reconnects to
+// the registry.
+func (n *Node) Peer() Peer { return n.n.Peer() }
 
 // Ring is the name of the ring, see [WithRing].
-func (n *Node) Ring() string { return n.cfg.RingName }
+func (n *Node) Ring() string { return n.n.Ring() }
 
 // MaxPayload is the longest message of this ring, in bytes.
-func (n *Node) MaxPayload() int { return int(n.inc.Load().self.MaxPayload) }
+func (n *Node) MaxPayload() int { return n.n.MaxPayload() }
 
 // Table is the routing table in use. It is empty before the overlay is set up.
-func (n *Node) Table() *Table { return n.inc.Load().table.Load() }
-
-// Members are the IDs of the other members that can be sent to, as far as the node has
-// heard; in rings of more than 1,024, a random sample of so many.
-func (n *Node) Members() []ID {
-	others := n.inc.Load().local.Load().Others
-	ids := make([]ID, len(others))
-	for i, id := range others {
-		ids[i] = ID(id)
-	}
-	return ids
+func (n *Node) Table() *Table {
+	bits, self, epoch, peers := n.n.Table()
+	return mustTable(Space(bits), self, epoch, peers)
 }
 
-// await waits until done, called with mu held at every change, returns true. What is so
-// when a context ends counts.
-func (n *Node) await(ctx context.Context, done func() bool) error {
-	for {
-		n.mu.Lock()
-		if done() {
-			n.mu.Unlock()
-			return nil
-		}
-		if n.changed == nil {
-			n.changed = make(chan struct{})
-		}
-		changed := n.changed
-		n.mu.Unlock()
-		var err error
-		select {
-		case <-changed:
-			continue
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		case <-n.ctx.Done():
-			err = context.Cause(n.ctx)
-		}
-		select {
-		case <-changed: // both at once
-		default:
-			return err
-		}
-	}
+// Members are the IDs of the other members that the node has heard of and can send to; in
+// rings of more than 1,024, a random sample of that size.
+func (n *Node) Members() []ID { return n.n.Members() }
+
+// Status is what the node shows of itself: counters, links, streams, latencies, all of its
+// present incarnation.
+func (n *Node) Status() status.Node { return n.n.Status() }
+
+// Ready waits until the overlay is set up and all tables lead to this node, so that it can
+// send to all members, and they to it. If it is ready it returns nil at once, also if ctx
+// has ended.
+//
+// The error says what was missing when ctx ended, and matches [ErrNotReady], and
+// [ErrRegistryLost] if there was no connection to the registry. Ready does not wait for a
+// node that is closed, whose error matches [ErrClosed], or leaving, whose error matches
+// [ErrNotMember]. [Node.ReadyNow] never waits.
+func (n *Node) Ready(ctx context.Context) error { return n.n.Ready(ctx) }
+
+// ReadyNow returns nil if the node is ready (see [Node.Ready]), and otherwise an error that
+// says why not. It is for probes. A node whose registry is away stays ready, since messages
+// flow on; see [Node.Disconnected].
+func (n *Node) ReadyNow() error { return n.n.ReadyNow() }
+
+// Disconnected is closed while there is no connection to the registry. Messages flow on
+// meanwhile, and routes lead around dead nodes, but no node can join. The node reconnects
+// by itself; then Disconnected returns another channel, see [Node.WaitConnected].
+func (n *Node) Disconnected() <-chan struct{} { return n.n.Disconnected() }
+
+// WaitConnected waits until there is a connection to the registry. If there is one it
+// returns nil at once, also if ctx has ended. The error says why the latest attempt failed.
+// It matches [ErrRegistryLost], and [ErrHandshake] if what answers refuses the node: a
+// registry of another ring, version, codec or size of IDs.
+func (n *Node) WaitConnected(ctx context.Context) error { return n.n.WaitConnected(ctx) }
+
+// Send sends a message to the node with this ID. If it returns nil the message is accepted:
+// that node's handler gets it exactly once, after all that this node sent there before, as
+// long as both processes live and the ring connects them. Send does not wait for that;
+// [Node.Flush] does.
+//
+// Send copies body. It waits, until ctx ends, while the sink's window, this node's send
+// buffer or the first link is full, so a slow sink slows down its own sources. Before the
+// first message to a node that is not among [Node.Members] it also waits to learn whether
+// that node exists. If ctx has ended it sends nothing, even if there is room, so that a
+// loop of sends ends with its context.
+//
+// With the context of one of this node's handlers it never waits for a window: the message
+// joins a backlog, and the error is [ErrBacklog] if that is full.
+//
+// A message goes to the incarnation of the sink to which its stream was opened. If that has
+// ended, and the node has not heard of it yet, the message has no known outcome, also if
+// another incarnation has taken its place.
+//
+// The error matches [ErrNoSuchNode] if no node in the ring has this ID, [ErrLeft] if that
+// node is about to leave, [ErrRefused] if it has no room for another stream, [ErrTooLarge]
+// if body is longer than the ring allows, [ErrNotReady] before the overlay is set up,
+// [ErrNotMember] if this node is about to leave, and [ErrClosed] if it is closed. After any
+// error the message was not sent.
+func (n *Node) Send(ctx context.Context, to ID, body []byte) error { return n.n.Send(ctx, to, body) }
+
+// SendValue encodes v with the node's codec and sends it. The receiver calls
+// [Message.Decode]. A value that the codec cannot carry is an error, and nothing is sent;
+// [Msgpack] and [JSON] say which values those are.
+func (n *Node) SendValue(ctx context.Context, to ID, v any) error { return n.n.SendValue(ctx, to, v) }
+
+// Cast sends a message without a stream: it is not numbered, acknowledged or repeated, and
+// is lost where a queue is full or a link breaks. It waits, until ctx ends, only while the
+// first link is congested. Casts arrive in no particular order, and the handler gets them
+// one at a time. The errors are those of [Node.Send], but a cast to an ID that no node has
+// may be lost without an error.
+func (n *Node) Cast(ctx context.Context, to ID, body []byte) error { return n.n.Cast(ctx, to, body) }
+
+// Flush waits until all messages accepted before the call for these sinks, or for all sinks
+// if none are given, are delivered: their handlers have returned. The error is an
+// [UndeliveredError] (use errors.As) if streams to them have ended first, since the last
+// Flush that said so. With a callback ([WithUndelivered]) it lists the streams that ended
+// during the call, and those of which the callback had not been told when the call began.
+// The error matches that of ctx if ctx ended first; it may be both. If nothing is
+// outstanding, a ctx that has ended is no error.
+func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
+	failed, err := n.n.Flush(ctx, sinks)
+	return errors.Join(undelivered(failed), err)
 }
 
-// change wakes whoever waits for something to change; it needs mu.
-func (n *Node) change() {
-	if n.changed != nil {
-		close(n.changed)
-		n.changed = nil
-	}
+// Trace asks each node on the route to another to answer, like a traceroute. The first hop
+// is the first node after this one, and the last is to; a node has no hops to itself.
+// Answers travel on around the ring, so times are round trips that need not grow from hop
+// to hop. If ctx ends first, the hops that have answered are returned with the error.
+func (n *Node) Trace(ctx context.Context, to ID) ([]status.Hop, error) { return n.n.Trace(ctx, to) }
+
+// Leave ends the membership in good order: of every message to and from the node both ends
+// know whether it was handled.
+//
+//  1. It waits until everything sent has been delivered, as [Node.Flush] does. Messages
+//     still come in.
+//  2. It takes no more messages. What has arrived is handled, and handlers may send. Then
+//     each source is told how far that came, and gets back what was not handled, see
+//     [Undelivered] and [ErrLeft].
+//  3. It sends nothing more (Send fails with [ErrNotMember]), and waits until what handlers
+//     have sent has been delivered.
+//  4. The registry takes the node out of all tables. The node relays until all peers have
+//     confirmed that, and closes.
+//
+// A traffic run in which the node takes part goes on without it; the account lists it as
+// lost.
+//
+// Leave waits for handlers and sinks until ctx ends; for sources that do not confirm, and
+// for a registry that is away, one lease. If ctx ends in any step, or has ended before the
+// call, Leave asks the registry to take the node out, and closes it without waiting for the
+// answer. The error says what could not be done: messages not known to be delivered
+// ([UndeliveredError], without those that the callback of [WithUndelivered] was told), a
+// registry that is away ([ErrRegistryLost]), or an incarnation that was declared dead
+// meanwhile ([ErrEvicted]). A second call returns an error that matches [ErrNotMember].
+//
+// A handler of the node, its callback for undelivered messages, and any goroutine with
+// their context cannot call Leave or [Node.Close], which would wait for them: the call does
+// nothing and returns an error that matches [ErrInHandler].
+func (n *Node) Leave(ctx context.Context) error {
+	failed, err := n.n.Leave(ctx)
+	return errors.Join(undelivered(failed), err)
 }
 
-// Disconnected is closed while the connection to the registry is lost. Messages flow on
-// meanwhile, and the dead are routed around, but nobody can join. The node connects
-// again by itself; then Disconnected returns another channel, see [Node.WaitConnected].
-func (n *Node) Disconnected() <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.lost
-}
-
-// WaitConnected waits until there is a connection to the registry. While there is one it returns
-// nil at once, also if ctx has ended. Its error says why the latest attempt to have one
-// failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers refuses the
-// node: a registry of another ring, version, codec or size of IDs.
-func (n *Node) WaitConnected(ctx context.Context) error {
-	err := n.await(ctx, func() bool {
-		select {
-		case <-n.lost:
-			return false
-		default:
-			return true
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.whyLost(), err)
-	}
-	return nil
-}
-
-// Close ends the node at once. The error is an [UndeliveredError] that lists what was
-// accepted, is not known to be delivered and was told neither by Flush nor by the callback
-// of [WithUndelivered], which hears of all that is pending now before Close returns;
-// [Node.Leave] is the orderly way. It waits for every goroutine of the node, handlers
-// included, whose context ends first; for its log see [WithLogger]. More calls do nothing.
-// Within a handler see [Node.Leave].
+// Close ends the node at once; [Node.Leave] is the orderly way. The error is an
+// [UndeliveredError] that lists accepted messages not known to be delivered, without those
+// that Flush or the callback of [WithUndelivered] was told; the callback hears of all that
+// is pending before Close returns. Close waits for every goroutine of the node, including
+// handlers, whose context ends first; for the log see [WithLogger]. Further calls do
+// nothing. Within a handler see [Node.Leave].
 func (n *Node) Close() error {
-	if n.inHandler(context.Background()) {
-		return fmt.Errorf("ringdht: node %d: closing: %w: call Close from another goroutine", n.ID(), ErrInHandler)
-	}
-	return undelivered(n.close())
-}
-
-func (n *Node) close() []plane.Undelivered {
-	n.mu.Lock()
-	n.closed = true
-	n.mu.Unlock()
-	n.stop(ErrClosed)
-	if n.listener != nil {
-		n.listener.Close()
-	}
-	if ctl := n.ctl.Load(); ctl != nil {
-		ctl.Close()
-	}
-	if inc := n.inc.Load(); inc != nil {
-		n.end(inc, ErrClosed)
-	}
-	n.wg.Wait()
-	n.cfg.Records.Close()
-	return n.takeLeftover(nil)
-}
-
-// tell sends the registry something, if there is a connection.
-func (n *Node) tell(t wire.Type, v any) {
-	if ctl := n.ctl.Load(); ctl != nil {
-		ctl.Send(t, v) // an error: who listens has it too
-	}
+	failed, err := n.n.Close()
+	return errors.Join(undelivered(failed), err)
 }

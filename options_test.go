@@ -1,13 +1,7 @@
 package ringdht
 
 import (
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,75 +56,5 @@ func TestOptionsAreValidated(t *testing.T) {
 	}
 	if _, err := NewRegistry(WithBits(64), WithLogger(slog.Default()), WithRing("")); err != nil {
 		t.Error(err)
-	}
-}
-
-// Imports point one way: the root to internal packages, these never to the root;
-// the data plane knows no codec; msgpack has one importer; examples see only the
-// root, but for the study of routes, which has no nodes to see.
-func TestImportDirections(t *testing.T) {
-	const root = "github.com/x/ringdht"
-	allowed := map[string][]string{
-		"internal/wire":       {},
-		"internal/ring":       {},
-		"internal/memnet":     {},
-		"internal/codec":      {"internal/control"}, // in tests
-		"internal/errs":       {},
-		"status":              {},
-		"internal/handshake":  {"internal/dial", "internal/errs", "internal/logqueue", "internal/wire"},
-		"internal/dial":       {"golang.org/x/sync/semaphore"},
-		"internal/fifo":       {"internal/wire"},
-		"internal/stream":     {"internal/wire", "internal/fifo"},
-		"internal/link":       {"internal/fifo", "internal/wire", "internal/memnet"},                            // memnet in tests
-		"internal/control":    {"status", "internal/ring", "internal/link", "internal/wire", "internal/memnet"}, // memnet in tests
-		"internal/membership": {"internal/control", "internal/ring", "internal/wire"},
-		"internal/sim":        {"internal/control", "internal/membership", "internal/ring", "internal/stream", "internal/wire"},
-		"internal/plane":      {"internal/link", "internal/memnet", "internal/ring", "internal/stream", "internal/fifo", "internal/wire"},
-	}
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && path != "." {
-			if _, none := os.Stat(filepath.Join(path, "go.mod")); none == nil {
-				return filepath.SkipDir // a module of its own, with requirements of its own
-			}
-		}
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		dir := filepath.ToSlash(filepath.Dir(path))
-		for _, spec := range f.Imports {
-			to, _ := strconv.Unquote(spec.Path.Value)
-			outside := strings.Contains(strings.SplitN(to, "/", 2)[0], ".")
-			rel := strings.TrimPrefix(to, root+"/")
-			switch {
-			case strings.HasPrefix(to, "github.com/hashicorp/") && dir != "internal/codec":
-				t.Errorf("%s imports %s: only internal/codec may", path, to)
-			case strings.HasPrefix(dir, "internal/"):
-				ok := !outside || strings.HasPrefix(to, "github.com/hashicorp/") || dir == "internal/chaos" && rel == root // a program, made of its tests
-				for _, a := range allowed[dir] {
-					ok = ok || rel == a
-				}
-				if !ok {
-					t.Errorf("%s imports %s", path, to)
-				}
-			case dir == "dashboard" && rel != "status":
-				if outside && to != root {
-					t.Errorf("%s imports %s", path, to)
-				}
-			case strings.HasPrefix(dir, "examples"):
-				paper := dir == "examples/study" && rel == "internal/ring"
-				page := dir == "examples/internal/page" && rel == "dashboard"
-				if outside && to != root && rel != "status" && !paper && !page && !strings.HasPrefix(rel, "examples/internal/") {
-					t.Errorf("%s imports %s", path, to)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
@@ -52,7 +53,7 @@ func goroutinesLeft() (left string) {
 // testRing is a registry and its nodes over an in-memory network.
 type testRing struct {
 	t        testing.TB
-	net      *ringdht.MemoryNetwork
+	net      *memnet.Network
 	registry *ringdht.Registry
 	addr     string
 	nodes    []*ringdht.Node
@@ -60,7 +61,7 @@ type testRing struct {
 
 func newTestRing(t testing.TB, size int, opts ...ringdht.RegistryOption) *testRing {
 	t.Helper()
-	tr := &testRing{t: t, net: ringdht.NewMemoryNetwork(1)}
+	tr := &testRing{t: t, net: memnet.New(1)}
 	opts = append([]ringdht.RegistryOption{ringdht.WithLease(30 * time.Second), ringdht.WithTransport(tr.net.Host("registry"))}, opts...)
 	r, err := ringdht.NewRegistry(opts...)
 	if err != nil {

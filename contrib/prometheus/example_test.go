@@ -14,12 +14,13 @@ import (
 
 	"github.com/x/ringdht"
 	ringprom "github.com/x/ringdht/contrib/prometheus"
+	"github.com/x/ringdht/memnet"
 )
 
 // A registry and a node in one process, which Prometheus scrapes at /metrics.
 func Example() {
 	ctx := context.Background()
-	network := ringdht.NewMemoryNetwork(1) // leave WithTransport out for TCP
+	network := memnet.New(1) // leave WithTransport out for TCP
 	registry, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
 	if err != nil {
 		log.Fatal(err)

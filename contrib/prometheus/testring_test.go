@@ -13,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/memnet"
 )
 
 const lease = 3 * time.Second
@@ -20,14 +21,14 @@ const lease = 3 * time.Second
 // testRing is a registry and its nodes, on a network in memory.
 type testRing struct {
 	t        testing.TB
-	network  *ringdht.MemoryNetwork
+	network  *memnet.Network
 	registry *ringdht.Registry
 	nodes    []*ringdht.Node
 }
 
 func newTestRing(t testing.TB, name string, nodes int) *testRing {
 	t.Helper()
-	tr := &testRing{t: t, network: ringdht.NewMemoryNetwork(1)}
+	tr := &testRing{t: t, network: memnet.New(1)}
 	var err error
 	tr.registry, err = ringdht.NewRegistry(ringdht.WithTransport(tr.network.Host("registry")), ringdht.WithLease(lease), ringdht.WithRing(name))
 	if err != nil {

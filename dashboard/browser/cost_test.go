@@ -25,6 +25,7 @@ import (
 	"github.com/google/pprof/profile"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/memnet"
 )
 
 var cost = flag.Int("cost", 0, "measure what an open page costs a ring of 1,000 nodes in so many pairs of rounds")
@@ -34,7 +35,7 @@ var cost = flag.Int("cost", 0, "measure what an open page costs a ring of 1,000 
 // day. With -cost, rounds with a page open and rounds without take turns as well: these
 // are what counts in the end, but a few of them tell no 2 % from the weather.
 func TestCost(t *testing.T) {
-	r := newRing(t, ringdht.NewMemoryNetwork(2), ringdht.WithLease(20*time.Second))
+	r := newRing(t, memnet.New(2), ringdht.WithLease(20*time.Second))
 	r.grow(1000)
 	r.setup(0)
 	address := r.serve("/")

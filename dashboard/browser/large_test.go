@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
@@ -28,7 +29,7 @@ const budget = 50
 // A ring of 1,000 nodes within this process, with traffic: updates paint in time, the page
 // answers meanwhile, and one that does not read is dropped without the ring noticing.
 func TestThousandNodes(t *testing.T) {
-	r := newRing(t, ringdht.NewMemoryNetwork(1), ringdht.WithLease(6*time.Second)) // a busy machine must not look like dead nodes
+	r := newRing(t, memnet.New(1), ringdht.WithLease(6*time.Second)) // a busy machine must not look like dead nodes
 	r.grow(1000)
 	r.setup(0)
 	conns := &stalls{}

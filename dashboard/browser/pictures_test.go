@@ -8,6 +8,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/memnet"
 )
 
 // Pictures for the documentation, and to be looked at: they are only made when they are
@@ -74,7 +75,7 @@ func TestPicturesOfThousand(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("without -pictures")
 	}
-	r := newRing(t, ringdht.NewMemoryNetwork(1), ringdht.WithLease(6*time.Second))
+	r := newRing(t, memnet.New(1), ringdht.WithLease(6*time.Second))
 	r.grow(1000)
 	r.setup(0)
 	p := open(t, r.serve("/"))

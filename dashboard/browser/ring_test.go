@@ -18,6 +18,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
+	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
@@ -26,7 +27,7 @@ type ring struct {
 	t        *testing.T
 	registry *ringdht.Registry
 	addr     string
-	net      *ringdht.MemoryNetwork // nil over TCP
+	net      *memnet.Network // nil over TCP
 	shared   []ringdht.NodeOption
 	nodes    []*ringdht.Node
 	handled  atomic.Int64 // messages that the handlers of this process's nodes have had
@@ -39,7 +40,7 @@ func ctx(t *testing.T) context.Context {
 	return ctx
 }
 
-func newRing(t *testing.T, net *ringdht.MemoryNetwork, opts ...ringdht.RegistryOption) *ring {
+func newRing(t *testing.T, net *memnet.Network, opts ...ringdht.RegistryOption) *ring {
 	t.Helper()
 	addr := "127.0.0.1:0"
 	if net != nil {

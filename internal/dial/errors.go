@@ -14,7 +14,7 @@ import (
 //
 // Windows reports sockets' errors by numbers of its own, which match none of package
 // syscall's constants, and uses those constants for nothing; transports in Go, such as
-// [MemoryNetwork], use them there as everywhere.
+// package memnet, use them there as everywhere.
 
 // dialErrors lists the errors by what they mean.
 type dialErrors struct {

@@ -7,8 +7,8 @@ import (
 	"net"
 	"testing"
 
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 func TestSteadyStateDoesNotAllocate(t *testing.T) {

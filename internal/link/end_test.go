@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/memnet"
 )
 
 // wantEnd checks that the writer has ended: the error is the one that ended it, nothing is queued or taken any more, and the

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 // over runs a test over memory and over TCP.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/memnet"
 )
 
 func TestWriterWritesAtOnce(t *testing.T) {

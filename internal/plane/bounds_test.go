@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 // eventually polls for something that is about to become true.

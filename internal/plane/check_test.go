@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/link"
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 const checkLimit = 3 * time.Second

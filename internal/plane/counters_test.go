@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 // What was counted stays counted while connections end, whose own figures move to where

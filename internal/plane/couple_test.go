@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/memnet"
 )
 
 // couple is two nodes, 10 of life 100 and 20 of life 101, that name each other and are

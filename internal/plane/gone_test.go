@@ -8,9 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 // open makes a stream of the rig's node to a sink of a life, with a message pending.

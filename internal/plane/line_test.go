@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 // The end of one direction is not that of the other, whoever ends first; when both have

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/link"
-	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/memnet"
 )
 
 // outLink is the link to one peer: this node's direction of a line, or the loopback,

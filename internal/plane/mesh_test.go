@@ -6,8 +6,8 @@ import (
 	"net"
 	"testing"
 
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/memnet"
 )
 
 // mesh is a ring of planes linked by hand, without a registry. The IDs are 10, 20,

@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/x/ringdht/internal/link"
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 // relay is a node 20 between 10 and 30, fed by hand: from writes to it, and to

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 
 	"github.com/x/ringdht/internal/link"
-	"github.com/x/ringdht/internal/memnet"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
 )
 
 // rig is one plane, node 20 of life 200, whose peers are the test. It lives in a

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/x/ringdht/internal/memnet"
+	"github.com/x/ringdht/memnet"
 )
 
 // stormy is a message that tells whether it is what was sent: its number, and a checksum

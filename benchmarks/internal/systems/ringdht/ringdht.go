@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/benchmarks/internal/bench"
+	"github.com/x/ringdht/memnet"
 )
 
 // New returns ringdht with streams: exactly once, in order.
@@ -69,7 +70,7 @@ func (n *net) start(ctx context.Context, t bench.Topology, deliver func(int, []b
 	transport := func(string) ringdht.Transport { return ringdht.TCP{} }
 	addr := "127.0.0.1:0"
 	if t.Memory {
-		memory := ringdht.NewMemoryNetwork(1)
+		memory := memnet.New(1)
 		transport = func(host string) ringdht.Transport { return memory.Host(host) }
 		addr = ":0"
 	}

@@ -1,0 +1,39 @@
+package node
+
+import (
+	"testing"
+	"time"
+)
+
+// An answer confirms the beat that it answers, and none that was sent later: a node that
+// was stopped is a member if a beat of after that is answered.
+func TestWhichBeatIsAnswered(t *testing.T) {
+	var p pulse
+	now := time.Now()
+	beat := func() time.Time { now = now.Add(time.Second); p.asked(now); return now }
+	p.begin(now)
+	before := 0
+	for range maxWaiting + 5 {
+		beat()
+		before++
+	}
+	now = now.Add(time.Hour)
+	if !p.wakes(now) || p.wakes(now) {
+		t.Error("it wakes once")
+	}
+	beat() // finds no room either
+	before++
+	for range before {
+		if p.answered() {
+			t.Error("an answer to an earlier beat, or to one that is not remembered, says that it is a member")
+		}
+	}
+	at := beat()
+	if !p.answered() || p.alive != at {
+		t.Error("the answer to a later one does not")
+	}
+	beat()
+	if p.answered() {
+		t.Error("it is said twice")
+	}
+}

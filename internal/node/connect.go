@@ -1,0 +1,148 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// connect registers with the registry: as a newcomer, or, where there is a life, to go
+// on with it. anyID says not to ask for the ID that the node had in the life before.
+func (n *Node) connect(ctx context.Context, anyID bool) error {
+	conn, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
+	if dial.Refused(err) {
+		return fmt.Errorf("%w: is the registry running there?", err)
+	}
+	if err != nil {
+		return err
+	}
+	ctl := control.NewConn(conn, n.cfg.Codec, wire.MaxLength+wire.PrefixSize)
+	asked := n.cfg.Now()
+	err = n.register(ctx, ctl, anyID)
+	if err != nil {
+		ctl.Close()
+		ctl.Free()
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ctl.Store(ctl)
+	n.lost, n.outage = make(chan struct{}), outage{}
+	n.change()
+	inc := n.inc.Load()
+	inc.again.Store(true)
+	inc.since.Store(inc.local.Load().Epoch)
+	inc.pulse.begin(asked)
+	inc.wake()
+	if n.closed {
+		ctl.Close()
+	}
+	return nil
+}
+
+func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) error {
+	inc := n.inc.Load()
+	// It may have changed: the machine is in another network, or the registry is reached
+	// another way.
+	addr, err := n.advertised(ctl.LocalAddr())
+	if err != nil {
+		return err
+	}
+	if inc == nil { // the first time
+		// The registry dials back before it admits, so accepting starts first.
+		n.wg.Go(func() { n.cfg.Accept(n.ctx, n.listener, n.wg.Go, n.serve) })
+	}
+	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "", Traffic: n.cfg.Traffic, Token: n.token, Seen: n.met.Load()}
+	on := inc != nil && inc.ctx.Err() == nil // a life goes on
+	if inc != nil {
+		local := inc.local.Load()
+		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
+		req.Want, req.ID = !anyID, inc.self.ID // its old one, if it is free
+		if on {
+			req.Life, req.Ready, req.Over = inc.self.Life, inc.isReady(), local.Over
+			req.Every = int64(inc.pace.Load())
+		}
+	}
+	if n.cfg.ID != nil && inc == nil {
+		req.Want, req.ID = true, uint64(*n.cfg.ID)
+	}
+	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
+	defer stop()
+	ctl.SetLease(3 * n.cfg.Timeout) // its answer waits for its own dialling back, and perhaps for members of the ring that was
+	ctl.Send(control.TypeRegister, req)
+	t, body, err := ctl.Recv()
+	var answer control.Registered
+	switch {
+	case err != nil:
+	case t == control.TypeRefused:
+		err = n.refusal(ctl, body)
+	case t != control.TypeRegistered:
+		err = fmt.Errorf("the registry answered with an unexpected message of type %d", t)
+	default:
+		err = ctl.Decode(body, &answer)
+	}
+	if !stop() && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	switch {
+	case err != nil:
+		return err
+	case on && (answer.ID != inc.self.ID || answer.Life != inc.self.Life):
+		return fmt.Errorf("the registry takes node %d for node %d", inc.self.ID, answer.ID)
+	case on && (answer.Bits != inc.self.Bits || answer.MaxPayload != inc.self.MaxPayload):
+		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", errs.ErrEvicted,
+			answer.Bits, answer.MaxPayload, inc.self.Bits, inc.self.MaxPayload)
+	case on:
+		if was := n.moveTo(addr); was != addr {
+			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
+		}
+		inc.plane.Resume()
+	default:
+		n.moveTo(addr)
+		if err := n.begin(answer, req.Seen); err != nil {
+			return err
+		}
+	}
+	ctl.SetLease(n.inc.Load().patience())
+	return nil
+}
+
+// moveTo takes note of the address under which the registry knows the node.
+func (n *Node) moveTo(addr string) (was string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	was, n.addr = n.addr, addr
+	return was
+}
+
+func (n *Node) refusal(ctl *control.Conn, body []byte) error {
+	var r control.Refused
+	if err := ctl.Decode(body, &r); err != nil {
+		return err
+	}
+	for _, c := range refusals {
+		if c.code == r.Code {
+			return fmt.Errorf("%w: %s", c.err, r.Reason)
+		}
+	}
+	return fmt.Errorf("%w: %s", errs.ErrHandshake, r.Reason)
+}
+
+var refusals = []struct {
+	code control.Code
+	err  error
+}{
+	{control.CodeFull, errs.ErrRingFull},
+	{control.CodeAddrTaken, errs.ErrAddressTaken},
+	{control.CodeIDTaken, errs.ErrIDTaken},
+	{control.CodeHost, errs.ErrHostMismatch},
+	{control.CodeUnreachable, errs.ErrUnreachable},
+	{control.CodeNotMember, errs.ErrNotMember},
+	{control.CodeNotYours, errs.ErrNotMember},
+	{control.CodeEvicted, errs.ErrEvicted},
+	{control.CodeWait, errs.ErrRebuilding},
+}

@@ -1,0 +1,105 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/plane"
+)
+
+// What the tests of package node_test see of a node, and do to it, that no program can.
+
+const (
+	IdleStream  = idleStream
+	MaxLeftover = maxLeftover
+	MaxWaiting  = maxWaiting
+)
+
+// Present is the present incarnation, or the last while there is none.
+func (n *Node) Present() *incarnation { return n.inc.Load() }
+
+// Plane is the part that carries messages.
+func (inc *incarnation) Plane() *plane.Plane { return inc.plane }
+
+// Told is what the registry has told it.
+func (inc *incarnation) Told() *membership.Local { return inc.local.Load() }
+
+// Authoritative says that it knows its successor, so that it may say of a node that it does
+// not exist.
+func (inc *incarnation) Authoritative() bool { return inc.sure() }
+
+// Patience is how long it and its registry may be silent.
+func (inc *incarnation) Patience() time.Duration { return inc.patience() }
+
+// SetPace sets how many thirds of a lease there are between heartbeats.
+func (inc *incarnation) SetPace(thirds int32) { inc.pace.Store(thirds) }
+
+// Unanswered counts the heartbeats that it remembers because no answer has come.
+func (inc *incarnation) Unanswered() int {
+	inc.pulse.mu.Lock()
+	defer inc.pulse.mu.Unlock()
+	return len(inc.pulse.waiting)
+}
+
+// DeclareDead tells it, as the registry does, that an incarnation of another node is dead.
+func (inc *incarnation) DeclareDead(id, other uint64) {
+	inc.gone([]control.Ref{{ID: id, Life: other}})
+}
+
+// Evict ends it as if the registry had declared it dead. It does not join again.
+func (inc *incarnation) Evict() { inc.n.end(inc, errs.ErrEvicted) }
+
+// DelayEnd keeps it from ending until the function that it returns is called.
+func (inc *incarnation) DelayEnd() (proceed func()) {
+	inc.wg.Add(1)
+	return inc.wg.Done
+}
+
+// EndedBy is why it has ended, nil if it has not.
+func (inc *incarnation) EndedBy() error { return context.Cause(inc.ctx) }
+
+// BeginAgain begins an incarnation with the same number, as a registry does that gives them
+// without regard to those that it was told of.
+func (inc *incarnation) BeginAgain() error { return inc.n.begin(inc.self, inc.self.Life) }
+
+// RefusedFor tells it, as a stream does, that a sink remembers a later incarnation.
+func (inc *incarnation) RefusedFor(later uint64) bool { return inc.refusedFor(later) }
+
+// AsAdmitted is a node as this one was when the registry had admitted it, and had not told
+// it a table.
+func (inc *incarnation) AsAdmitted() *Node {
+	fresh := &incarnation{self: inc.self, ready: make(chan struct{}), ctx: inc.ctx}
+	fresh.local.Store(&membership.Local{})
+	n := new(Node)
+	n.inc.Store(fresh)
+	return n
+}
+
+// IsOver says that the node takes an incarnation of another for dead.
+func (n *Node) IsOver(id, inc uint64) bool { return n.isOver(id, inc) }
+
+// NotSet is the error of sending too early.
+func (n *Node) NotSet() error { return n.notSet() }
+
+// WhyLost is the error of having no registry.
+func (n *Node) WhyLost() error { return n.whyLost() }
+
+// Change wakes those who wait for a change, which f makes.
+func (n *Node) Change(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f()
+	n.change()
+}
+
+// Inherit adds what an incarnation has left undelivered to what those before it have, and
+// counts the entries.
+func (n *Node) Inherit(left []plane.Undelivered) (entries int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leftover = merge(n.leftover, left)
+	return len(n.leftover)
+}

@@ -1,0 +1,86 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
+)
+
+// maxReasons is how many reasons of one outage are logged: a registry that can be reached
+// in several ways may fail in as many, in turn.
+const maxReasons = 8
+
+// outage is why a node has no registry.
+type outage struct {
+	why  error               // the latest attempt failed
+	told map[string]struct{} // reasons that were logged
+}
+
+// failed takes the reason of an attempt that failed, and says whether it is a new one.
+func (o *outage) failed(err error) (fresh bool) {
+	o.why = shortened(err)
+	reason := handshake.ReasonOf(err)
+	if _, told := o.told[reason]; told || len(o.told) >= maxReasons {
+		return false
+	}
+	if o.told == nil {
+		o.told = make(map[string]struct{})
+	}
+	o.told[reason] = struct{}{}
+	return true
+}
+
+// shortened bounds the text of an error, which may be another's.
+func shortened(err error) error {
+	if text := err.Error(); len(handshake.Brief(text)) < len(text) {
+		return &shortError{err, handshake.Brief(text)}
+	}
+	return err
+}
+
+type shortError struct {
+	err  error
+	text string
+}
+
+func (e *shortError) Error() string { return e.text }
+func (e *shortError) Unwrap() error { return e.err }
+
+// isRefusal says that the registry has answered, and said no.
+func isRefusal(err error) bool {
+	if errors.Is(err, errs.ErrHandshake) {
+		return true
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r.err) {
+			return true
+		}
+	}
+	return false
+}
+
+// unreached takes note that the registry could not be reached, or refused the node.
+func (n *Node) unreached(err error) {
+	n.mu.Lock()
+	fresh := n.outage.failed(err)
+	n.mu.Unlock()
+	switch {
+	case !fresh:
+	case isRefusal(err):
+		n.cfg.Log.Warn("the registry refuses this node, which asks again and again", "node", n.Peer(), "err", shortened(err))
+	default:
+		n.cfg.Log.Warn("the registry cannot be reached, looking for it", "node", n.Peer(), "err", shortened(err))
+	}
+}
+
+// whyLost is [ErrRegistryLost] with the latest reason, if there is one.
+func (n *Node) whyLost() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.outage.why == nil {
+		return errs.ErrRegistryLost
+	}
+	return fmt.Errorf("%w (%w)", errs.ErrRegistryLost, n.outage.why)
+}

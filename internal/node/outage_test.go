@@ -1,0 +1,35 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/x/ringdht/internal/errs"
+)
+
+func TestOutage(t *testing.T) {
+	var o outage
+	reset := func(port int) error {
+		return &net.OpError{Op: "read", Net: "tcp", Source: &net.TCPAddr{Port: port}, Err: errors.New("reset")}
+	}
+	for i, c := range []struct {
+		err   error
+		fresh bool
+	}{
+		{reset(1), true}, {reset(2), false}, {errs.ErrHandshake, true}, {reset(3), false}, {errs.ErrHandshake, false},
+	} {
+		if got := o.failed(c.err); got != c.fresh || !errors.Is(o.why, c.err) {
+			t.Errorf("%d: %v %v", i, got, o.why)
+		}
+	}
+	long := fmt.Errorf("%w: %s", errs.ErrHandshake, strings.Repeat("x", 1<<16))
+	for i := range 100 {
+		o.failed(fmt.Errorf("%d: %w", i, long))
+	}
+	if len(o.told) != maxReasons || len(o.why.Error()) > 600 || !errors.Is(o.why, errs.ErrHandshake) {
+		t.Errorf("%d reasons, the latest has %d bytes", len(o.told), len(o.why.Error()))
+	}
+}

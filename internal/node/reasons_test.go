@@ -1,0 +1,152 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/registry"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
+)
+
+// lines counts the lines of a log that contain all the words.
+func lines(l *ringtest.Log, words ...string) (n int) {
+	l.Mu.Lock()
+	defer l.Mu.Unlock()
+	for line := range strings.Lines(l.B.String()) {
+		has := true
+		for _, w := range words {
+			has = has && strings.Contains(line, w)
+		}
+		if has {
+			n++
+		}
+	}
+	return n
+}
+
+// A registry that comes back with another codec, or as another ring's, refuses its nodes
+// for good: they say so once, with what to do, and so do the errors of calls that wait.
+func TestRefusedForGood(t *testing.T) {
+	for says, opt := range map[string]ringdht.RegistryOption{"WithCodec": ringdht.WithCodec(ringdht.JSON()), "WithRing": ringdht.WithRing("another")} {
+		synctest.Test(t, func(t *testing.T) {
+			net := memnet.New(1)
+			tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))
+			log := ringtest.NewLog()
+			n := tr.Join(nil, log.Option())
+			tr.Registry.Close()
+			time.Sleep(5 * time.Second)
+			if got := lines(log, "WARN", "cannot be reached", "refused"); got != 1 {
+				t.Errorf("%d lines while nobody is there:\n%s", got, log.B.String())
+			}
+			r, err := ringdht.NewRegistry(ringdht.WithTransport(net.Host("registry")), opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Listen(t.Context(), tr.Addr); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if got := lines(log, "WARN", "refuses this node", says); got != 1 {
+				t.Errorf("%d lines with the reason:\n%s", got, log.B.String())
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			for what, err := range map[string]error{"Found": n.WaitConnected(ctx), "Ready": n.Ready(ctx)} {
+				if !errors.Is(err, ringdht.ErrRegistryLost) || !errors.Is(err, ringdht.ErrHandshake) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), says) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			cancel()
+			r.Close()
+			// The next outage tells its reasons anew.
+			tr.Restart()
+			if err := n.WaitConnected(tr.Ctx()); err != nil {
+				t.Fatal(err)
+			}
+			if err := ringtest.Of(n).WhyLost(); err != ringdht.ErrRegistryLost {
+				t.Errorf("a reason is left: %v", err)
+			}
+			tr.Close()
+		})
+	}
+}
+
+// A health check, which connects and closes or is silent, is no warning; what is refused
+// with a reason is one, and not as many as there are tries.
+func TestHealthChecksAreNoWarnings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := memnet.New(1)
+		log := &ringtest.Log{Ch: make(chan struct{}, 1)}
+		debug := ringdht.WithLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+		tr := ringtest.New(t, mem, debug)
+		n := tr.Join(nil)
+		for _, addr := range []string{tr.Addr, n.Peer().Addr} {
+			for i := range 30 {
+				conn, err := mem.Host("check").Dial(t.Context(), addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i%10 == 0 {
+					time.Sleep(time.Minute) // silent, until it is hung up on
+				}
+				conn.Close()
+				synctest.Wait()
+			}
+		}
+		if w, d := lines(log, "WARN"), lines(log, "DEBUG", "without a handshake"); w != 0 || d != 60 {
+			t.Errorf("%d warnings, %d without a handshake", w, d)
+		}
+		c := *ringtest.Dialler()
+		c.Transport, c.RingName = mem.Host("wrong"), "wrong"
+		for range 30 {
+			if _, _, err := c.Dial(t.Context(), tr.Addr, wire.Hello{Role: wire.RoleMember}); !errors.Is(err, ringdht.ErrHandshake) {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if w := lines(log, "WARN", "connection refused", "wrong"); w != 1 {
+			t.Errorf("%d warnings of one kind", w)
+		}
+		time.Sleep(handshake.RepeatEvery)
+		c.Dial(t.Context(), tr.Addr, wire.Hello{Role: wire.RoleMember})
+		synctest.Wait()
+		if w := lines(log, "WARN", "connection refused", "wrong", "29"); w != 1 {
+			t.Errorf("the others are not counted:\n%s", log.B.String())
+		}
+		tr.Close()
+	})
+}
+
+// A node that advertises a loopback address in a ring with other machines is warned of, at
+// the registry and by itself, once.
+func TestLoopbackAmongOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := ringtest.NewLog()
+		mem := memnet.New(1)
+		reg := ringtest.NewLog()
+		tr := ringtest.New(t, mem, ringdht.WithLease(ringtest.Lease), ringtest.RegistryOption(func(c *registry.Config) { c.Log = slog.New(slog.NewTextHandler(reg, nil)) }))
+		local := tr.Join(nil, log.Option(), ringdht.WithTransport(mem.Host("localhost")))
+		if lines(reg, "loopback") != 0 {
+			t.Error("warned of a ring of one machine")
+		}
+		tr.Join(nil)
+		tr.Join(nil)
+		tr.Setup(0)
+		ringtest.Of(local).HangUp()
+		synctest.Wait()
+		time.Sleep(ringtest.Lease)
+		tr.Settled()
+		if a, b := lines(reg, "WARN", "loopback", "WithAdvertise", local.Peer().Addr), lines(log, "WARN", "loopback", "WithAdvertise"); a != 1 || b != 1 {
+			t.Errorf("%d warnings of the registry, %d of the node", a, b)
+		}
+		tr.Close()
+	})
+}

@@ -1,0 +1,62 @@
+package node
+
+import (
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/status"
+)
+
+func countersOf(c plane.Counters) status.Counters {
+	return status.Counters{
+		Sent: c.Sent, Delivered: c.Delivered, Relayed: c.Relayed, Casts: c.Casts,
+		Retransmitted: c.Retransmitted, Duplicates: c.Duplicates, Panics: c.Panics,
+		Dropped:  status.Dropped(c.Dropped),
+		Detoured: c.Detoured, Requeued: c.Requeued, Unlisted: c.Unlisted,
+		FramesIn: c.FramesIn, BytesIn: c.BytesIn, Reads: c.Reads, BytesOut: c.BytesOut, Writes: c.Writes,
+		SendBuffer: c.SendBuffer, ReceiveBuffer: c.ReceiveBuffer, HandlerBacklog: c.HandlerBacklog, Queued: c.Queued,
+	}
+}
+
+// Status says how the node is in its present life.
+func (n *Node) Status() status.Node { return n.inc.Load().status() }
+
+func (inc *incarnation) status() status.Node {
+	p := inc.plane.Status()
+	local, table := inc.local.Load(), inc.table.Load()
+	members := local.Members
+	if members == 0 {
+		members = control.Int(inc.self.Members)
+	}
+	s := status.Node{
+		Peer: status.Peer{ID: status.ID(inc.self.ID), Addr: inc.n.address()}, Incarnation: inc.self.Life, Epoch: table.epoch, Members: members,
+		Counters: countersOf(p.Counters), Hops: untilZeros(p.Hops[:]),
+		Latency: status.Histogram{Counts: untilZeros(p.Latency[:]), Sum: p.LatencySum},
+		Links:   make([]status.Link, 0, len(table.peers)),
+		Streams: status.Streams{Outgoing: p.Outgoing, Incoming: p.Incoming, InFlight: p.InFlight, Window: p.Window},
+		Limits:  inc.n.cfg.Limits,
+	}
+	at := make(map[status.ID]plane.LinkStatus, len(p.Links))
+	for _, link := range p.Links {
+		at[status.ID(link.ID)] = link
+	}
+	for _, e := range table.peers {
+		link, up := at[e.ID]
+		s.Links = append(s.Links, status.Link{To: e.ID, Up: up, Bytes: link.Bytes, Queued: link.Queued})
+	}
+	return s
+}
+
+// untilZeros copies numbers up to the last that is not zero.
+func untilZeros(all []int64) []int64 {
+	n := len(all)
+	for n > 0 && all[n-1] == 0 {
+		n--
+	}
+	return append([]int64{}, all[:n]...)
+}
+
+// The rows are those that the plane counts in.
+var (
+	_ [status.MaxHopCount + 1]int64  = plane.Status{}.Hops
+	_ [status.HistogramBuckets]int64 = plane.Status{}.Latency
+)

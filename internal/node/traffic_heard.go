@@ -1,0 +1,51 @@
+package node
+
+import (
+	"fmt"
+
+	"github.com/x/ringdht/internal/control"
+)
+
+// Messages and relays belong to a run by its port, and a port is used again 128 runs
+// later. What an earlier run has left under a port must not count in the one that uses it
+// next: a run whose registry died is never collected, and messages of a node that was
+// Undelivered may arrive after the account. So whenever the node hears of a run, by its Task or
+// its Collect, it forgets what it has of all others. What it has of that run stays: other
+// nodes may have started earlier.
+
+// heard forgets what is not of a run. It needs mu.
+func (t *traffic) heard(run uint64) {
+	port := trafficPort(run)
+	t.inc.plane.ForgetRelays(port)
+	t.ledger.Load().forget(port)
+}
+
+// forget drops what is of other runs than the one with this port.
+func (l *ledger) forget(but uint8) {
+	l.sent.Store(0)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outcome = nil
+	for at, c := range l.sources {
+		if at.port != but {
+			c.over.Store(true)
+			delete(l.sources, at)
+		}
+	}
+	for at := range l.lost {
+		if at.port != but {
+			delete(l.lost, at)
+		}
+	}
+}
+
+// refuseTask answers a task that cannot be read, as long as its number can: the run ends
+// with the reason, and the node stays. To hang up would be of no use, since the registry
+// asks again.
+func (n *Node) refuseTask(ctl *control.Conn, body []byte, err error) error {
+	var which control.Collect
+	if ctl.Decode(body, &which) != nil {
+		return err
+	}
+	return ctl.Send(control.TypeFinished, control.Finished{Run: which.Run, Error: fmt.Sprintf("node %d cannot read its task: %v", n.ID(), err)})
+}

@@ -1,0 +1,147 @@
+package registry
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
+)
+
+// agree says that what was sent and what was received add up to the same.
+func (u *run) agree() bool {
+	var sent, received, sumSent, sumReceived, unknown int64
+	for _, m := range u.nodes {
+		c := u.sums[m.Ref()]
+		sent, received, unknown = sent+c.Sent, received+c.Received, unknown+c.Unknown
+		sumSent, sumReceived = sumSent+c.SumSent, sumReceived+c.SumReceived
+	}
+	return sent == received && sumSent == sumReceived && unknown == 0
+}
+
+// summarize makes the account of a run out of what the nodes reported; it needs mu.
+func (r *Registry) summarize(u *run) *status.Summary {
+	s := &status.Summary{Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
+	rows := make(map[ring.Ref]*status.NodeSummary, len(u.nodes))
+	all := u.all()
+	slices.SortStableFunc(all, func(a, b ring.Member) int { return cmp.Compare(a.ID, b.ID) })
+	s.Nodes = make([]status.NodeSummary, len(all))
+	var received int64
+	for i, m := range all {
+		row := &s.Nodes[i]
+		*row = status.NodeSummary{ID: status.ID(m.ID), Addr: m.Addr, Late: slices.Contains(u.late, m)}
+		if row.Late {
+			c, told := u.sums[m.Ref()]
+			row.Lost, row.Relayed = !told, c.Relayed
+			s.Wasted += c.Wasted
+			continue
+		}
+		rows[m.Ref()] = row
+		if why, lost := u.lost[m.Ref()]; lost {
+			row.Lost = true
+			s.Lost = append(s.Lost, fmt.Sprintf("node %d (%s) %s", m.ID, m.Addr, why))
+			continue
+		}
+		c := u.sums[m.Ref()]
+		row.Sent, row.Received, row.Relayed, row.Unknown = c.Sent, c.Received, c.Relayed, c.Unknown
+		row.SumSent, row.SumReceived, row.SumUnknown = c.SumSent, c.SumReceived, c.SumUnknown
+		s.Hops, received = s.Hops+c.Hops, received+c.Received
+		s.Wasted += c.Wasted
+		s.MaxHops = max(s.MaxHops, control.Int(c.MaxHops))
+		if err, failed := u.errors[m.Ref()]; failed { // that of a node that was lost says that it was
+			s.Wrong = append(s.Wrong, err)
+		}
+		if want := int64(u.task.Messages); m.Traffic && c.Sent != want && len(u.lost) == 0 {
+			s.Wrong = append(s.Wrong, fmt.Sprintf("node %d sent %d of %d messages", m.ID, c.Sent, want))
+		}
+	}
+	if received > 0 {
+		s.MeanHops = float64(s.Hops) / float64(received)
+	}
+	if len(u.lost) > 0 || !u.agree() {
+		s.Wrong = append(s.Wrong, u.settle(rows)...)
+	}
+	for _, n := range s.Nodes {
+		s.Sum.Sent += n.Sent
+		s.Sum.Received += n.Received
+		s.Sum.Relayed += n.Relayed
+		s.Sum.Unknown += n.Unknown
+		s.Sum.SumSent += n.SumSent
+		s.Sum.SumReceived += n.SumReceived
+		s.Sum.SumUnknown += n.SumUnknown
+	}
+	if s.Sum.Sent != s.Sum.Received+s.Sum.Unknown && len(s.Wrong) == 0 {
+		s.Wrong = append(s.Wrong, fmt.Sprintf("%d sent, %d received and %d of unknown outcome do not add up",
+			s.Sum.Sent, s.Sum.Received, s.Sum.Unknown))
+	}
+	return s
+}
+
+// maxDiscrepancies is how many pairs a verdict names.
+const maxDiscrepancies = 10
+
+// settle goes through the run pair by pair. What a lost node sent and received is
+// added to its row as far as others know it, and of messages of unknown outcome those
+// that were received after all are known ones. It returns what cannot be right.
+func (u *run) settle(rows map[ring.Ref]*status.NodeSummary) (wrong []string) {
+	type pair struct{ from, to ring.Ref }
+	type count struct{ sent, received control.Pair }
+	incarnations := make(map[uint64]ring.Ref, len(u.nodes))
+	for _, m := range u.nodes {
+		incarnations[m.ID] = m.Ref()
+	}
+	counts := make(map[pair]*count)
+	at := func(p pair) *count {
+		if counts[p] == nil {
+			counts[p] = new(count)
+		}
+		return counts[p]
+	}
+	for ref, p := range u.pairs {
+		if _, lost := u.lost[ref]; lost {
+			continue
+		}
+		for _, c := range p.Sent {
+			at(pair{ref, incarnations[c.ID]}).sent = c
+		}
+		for _, c := range p.Received {
+			at(pair{incarnations[c.ID], ref}).received = c
+		}
+	}
+	var off []pair
+	for p, c := range counts {
+		_, fromLost := u.lost[p.from]
+		_, toLost := u.lost[p.to]
+		from, to := rows[p.from], rows[p.to]
+		switch {
+		case from == nil || to == nil:
+			off = append(off, p)
+		case toLost:
+			to.Received += c.sent.N - c.sent.Unknown
+			to.SumReceived += c.sent.Sum - c.sent.SumUnknown
+		case fromLost:
+			from.Sent += c.received.N
+			from.SumSent += c.received.Sum
+		case c.received.N > c.sent.N || c.received.N < c.sent.N-c.sent.Unknown || c.sent.Unknown == 0 && c.sent.Sum != c.received.Sum:
+			off = append(off, p)
+		default:
+			from.Unknown -= c.sent.Unknown - (c.sent.N - c.received.N)
+			from.SumUnknown -= c.sent.SumUnknown - (c.sent.Sum - c.received.Sum)
+		}
+	}
+	slices.SortFunc(off, func(a, b pair) int {
+		return cmp.Or(cmp.Compare(a.from.ID, b.from.ID), cmp.Compare(a.to.ID, b.to.ID))
+	})
+	for i, p := range off {
+		if i == maxDiscrepancies {
+			wrong = append(wrong, fmt.Sprintf("and %d more pairs", len(off)-i))
+			break
+		}
+		c := counts[p]
+		wrong = append(wrong, fmt.Sprintf("from %d to %d: %d sent, %d received, %d of unknown outcome, sums %d and %d",
+			p.from.ID, p.to.ID, c.sent.N, c.received.N, c.sent.Unknown, c.sent.Sum, c.received.Sum))
+	}
+	return wrong
+}

@@ -1,0 +1,240 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
+)
+
+// maxNumber bounds the life, the epoch and the run that a node may claim to know of. The
+// registry counts on from there, and must never wrap.
+const maxNumber = 1 << 63
+
+// maxLoopbacks is how many members that other machines cannot dial are named at once.
+const maxLoopbacks = 10
+
+// register admits the node, or says why not.
+func (s *session) register(body []byte) error {
+	r := s.r
+	var req control.Register
+	if err := s.conn.Decode(body, &req); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	in, left, id := s.in, s.left, s.member.ID
+	r.mu.Unlock()
+	switch {
+	case in:
+		return s.refuse(control.CodeProtocol, "this connection has registered node %d already", id)
+	case left:
+		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", id)
+	}
+	host, port, err := dial.SplitHostPort(req.Addr)
+	if err != nil {
+		return s.refuse(control.CodeProtocol, "%v: check WithListen and WithAdvertise", err)
+	}
+	if _, _, err := handshake.NetHostPort(s.remote); err != nil && !req.Other {
+		return s.refuse(control.CodeHost, "the registry's transport takes you for %v: say with WithAdvertise where peers can dial you", err)
+	}
+	req.Addr = net.JoinHostPort(host, port) // from here on in its one form
+	// All that follows ends when the node hangs up, or is taking too long.
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	defer cancel(nil)
+	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTakesLong)
+	defer stop()
+	defer s.conn.Watch(func() { cancel(errHungUp) })()
+	if !req.Other && !sameHost(ctx, host, s.remote) {
+		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
+	}
+	if req.ID > ring.Mask(r.cfg.Bits) {
+		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
+	}
+	if max(req.Life, req.Epoch, req.Run) > maxNumber {
+		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Life, req.Epoch, req.Run)
+	}
+	if req.Life == 0 {
+		if refused, err := s.check(ctx, req); refused || err != nil {
+			return err
+		}
+	}
+	err = s.admit(ctx, req, false)
+	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or says so
+		if refused, err := s.check(ctx, req); refused || err != nil {
+			return err
+		}
+		err = s.admit(ctx, req, true)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ring.ErrFull):
+		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.Bits)
+	case errors.Is(err, membership.ErrIDTaken):
+		return s.refuse(control.CodeIDTaken, "ID %d is another node's", req.ID)
+	case errors.Is(err, membership.ErrWait):
+		return s.refuse(control.CodeWait, "the registry cannot tell yet which IDs are free (%v): join again in a while", err)
+	case errors.Is(err, membership.ErrEvicted):
+		return s.refuse(control.CodeEvicted, "this life of node %d is over: it was declared dead", req.ID)
+	case errors.Is(err, membership.ErrNotYours):
+		return s.refuse(control.CodeNotYours, "life %d of node %d is that of another process: join as a new node", req.Life, req.ID)
+	default:
+		return err
+	}
+	r.mu.Lock()
+	s.conn.SetLease(r.members.Patience(s.member.Ref()))
+	var local []status.Peer
+	for _, ref := range s.loopback {
+		if m, ok := r.members.Holder(ref.ID); ok && m.Life == ref.Life {
+			local = append(local, peer(m))
+		}
+	}
+	s.loopback = nil
+	r.mu.Unlock()
+	for _, p := range local[:min(len(local), maxLoopbacks)] {
+		r.cfg.Log.Warn("a node advertises a loopback address, which members on other machines cannot dial: let it join by another address of the registry's than localhost, or use WithAdvertise", "node", p)
+	}
+	if more := len(local) - maxLoopbacks; more > 0 {
+		r.cfg.Log.Warn("more nodes advertise loopback addresses", "nodes", more)
+	}
+	return nil
+}
+
+// Why a registration was given up.
+var (
+	errHungUp    = errors.New("the node hung up before it was answered")
+	errTakesLong = errors.New("too many others are being dialled")
+)
+
+// check makes sure that the node that asks is the one at its address.
+func (s *session) check(ctx context.Context, req control.Register) (refused bool, err error) {
+	token, err := s.r.probe(ctx, s.r.newcomers, req.Addr)
+	var short error
+	for err != nil && dial.Scarce(err) { // it is this process that lacks something, not the node
+		if short == nil {
+			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
+		}
+		short = err
+		if handshake.Pause(ctx, 50*time.Millisecond) != nil {
+			break
+		}
+		token, err = s.r.probe(ctx, s.r.newcomers, req.Addr)
+	}
+	if short != nil && errors.Is(err, errTakesLong) {
+		err = short
+	}
+	if why := context.Cause(ctx); why != nil && !errors.Is(why, errTakesLong) { // nothing waits for the answer
+		return false, why
+	}
+	if err == nil && token == req.Token {
+		return false, nil
+	}
+	s.r.mu.Lock()
+	holder, taken := s.r.members.HolderOf(req.Addr)
+	s.r.mu.Unlock()
+	switch {
+	case taken:
+		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
+	case err == nil:
+		err = errors.New("another node answers there")
+	case errors.Is(err, errTakesLong) || dial.Scarce(err):
+		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
+	}
+	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
+}
+
+// admit makes the node a member, or the member that it was. It waits while the
+// registry cannot tell which IDs are free. there says that it was dialled at its address.
+func (s *session) admit(ctx context.Context, req control.Register, there bool) error {
+	r := s.r
+	var err error
+	waited := r.Await(ctx, func() bool {
+		request := membership.Request{
+			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, There: there,
+			Life: req.Life, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
+		}
+		var m ring.Member
+		if req.Life != 0 {
+			m, err = r.members.Resume(r.now(), request)
+		} else {
+			m, err = r.members.Admit(r.now(), uint64(max(0, r.cfg.TimeOfDay().UnixNano())), request)
+		}
+		if errors.Is(err, membership.ErrWait) {
+			return false
+		}
+		if err == nil {
+			r.runs = max(r.runs, r.after(req))
+			err = s.enter(m, req.Run)
+		}
+		r.stir()
+		return true
+	})
+	if waited != nil && err == nil {
+		err = waited
+	}
+	return err
+}
+
+// enter makes the session that of a member; it needs mu. The answer is queued before
+// anything that the steward has for the member. If it cannot be delivered the session
+// ends. knows is the latest run that the member knows of.
+func (s *session) enter(m ring.Member, knows uint64) error {
+	r := s.r
+	if before := r.sessions[m.Ref()]; before != nil { // its connection ended, and this registry has not noticed
+		before.leave()
+		r.wg.Go(before.conn.Close)
+	}
+	s.member, s.in = m, true
+	s.done = make(chan struct{})
+	r.sessions[m.Ref()] = s
+	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
+	if r.records[m.Ref()] == nil {
+		r.records[m.Ref()] = &record{joined: time.Now()}
+	}
+	err := s.conn.Send(control.TypeRegistered, control.Registered{
+		ID: m.ID, Life: m.Life, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
+		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
+	})
+	if r.run != nil {
+		r.run.come(s, knows)
+	}
+	return err
+}
+
+// hopLimit is more than any route can take: with tables of one entry, a message
+// visits every node.
+func (r *Registry) hopLimit() int {
+	return int(min(ring.Mask(r.cfg.Bits), math.MaxUint16))
+}
+
+// sameHost says whether an advertised host, in its one form, is where a connection comes
+// from. A name is looked up, if the connection is from an IP address.
+func sameHost(ctx context.Context, host string, remote net.Addr) bool {
+	from, _, err := net.SplitHostPort(remote.String())
+	if err != nil {
+		return false
+	}
+	fromIP, err := netip.ParseAddr(from)
+	if err != nil {
+		return strings.EqualFold(host, from)
+	}
+	// A zone is the name of an interface, which each machine has its own names for.
+	fromIP = fromIP.Unmap().WithZone("")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.WithZone("") == fromIP
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	return err == nil && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap().WithZone("") == fromIP })
+}

@@ -1,0 +1,40 @@
+package registry
+
+import (
+	"testing"
+	"time"
+)
+
+// The registry's log is told of a shortage, and not of the sum of what was a little late,
+// now and then, in an hour.
+func TestRegistryLatenessInWords(t *testing.T) {
+	const lease = 3 * time.Second
+	const period = lease / 32
+	var k ticking
+	now := time.Now()
+	said := 0
+	miss := func(late time.Duration, ticks int) {
+		now = now.Add(late)
+		k.late += late
+		if k.worthAWord(now, lease) {
+			said++
+			k.late, k.said = 0, now
+		}
+		for range ticks {
+			now = now.Add(period)
+			k.fade(now, lease)
+		}
+	}
+	for range 1000 {
+		miss(lease/64, 32) // in each lease
+	}
+	if said != 0 {
+		t.Errorf("it says %d times that a little is much", said)
+	}
+	for range 20 {
+		miss(lease/32, 1)
+	}
+	if said != 1 {
+		t.Errorf("it says %d times that much is missed", said)
+	}
+}

@@ -1,0 +1,77 @@
+package registry
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/status"
+)
+
+// eventKinds are the names of the membership's news. What it asks for is none.
+var eventKinds = map[membership.Kind]status.EventKind{
+	membership.Joined:  status.EventJoined,
+	membership.Ready:   status.EventReady,
+	membership.Left:    status.EventLeft,
+	membership.Dead:    status.EventDead,
+	membership.Doubted: status.EventDoubted,
+	membership.Back:    status.EventBack,
+	membership.Parted:  status.EventDegraded,
+	membership.Mended:  status.EventMended,
+	membership.Rebuilt: status.EventRebuilt,
+}
+
+// note keeps news of the membership; it needs mu.
+func (r *Registry) note(e membership.Effect) {
+	kind, news := eventKinds[e.Kind]
+	if !news {
+		return
+	}
+	event := status.Event{Kind: kind, Node: status.Peer{ID: status.ID(e.Ref.ID), Addr: e.Addr}, Incarnation: e.Ref.Life, Why: e.Why}
+	if e.Other.ID != 0 || e.Other.Life != 0 {
+		event.Other.ID = status.ID(e.Other.ID)
+		if m, ok := r.members.Holder(e.Other.ID); ok && m.Life == e.Other.Life {
+			event.Other.Addr = m.Addr
+		}
+	}
+	r.happened(event)
+}
+
+// happened keeps an event and logs it; it needs mu.
+func (r *Registry) happened(e status.Event) {
+	r.seq++
+	r.kinds[e.Kind]++
+	e.Seq, e.Time, e.Epoch = r.seq, time.Now(), r.members.Epoch()
+	if len(r.events) >= 2*status.MaxEvents { // now and then, and not for each
+		r.events = append(r.events[:0:0], r.events[len(r.events)-status.MaxEvents:]...)
+	}
+	r.events = append(r.events, e)
+	if ctx := r.ctx; r.cfg.Log.Enabled(ctx, level(e)) {
+		r.cfg.Log.LogAttrs(ctx, level(e), string(e.Kind), attrs(e)...)
+	}
+}
+
+// level is Info for what is meant to happen, and Warn for what an operator may want to
+// look into.
+func level(e status.Event) slog.Level {
+	switch e.Kind {
+	case status.EventDead, status.EventDegraded:
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+func attrs(e status.Event) []slog.Attr {
+	attrs := make([]slog.Attr, 0, 5)
+	if e.Incarnation != 0 {
+		attrs = append(attrs, slog.Any("node", e.Node), slog.Uint64("incarnation", e.Incarnation))
+	}
+	attrs = append(attrs, slog.Uint64("epoch", e.Epoch))
+	if e.Kind == status.EventDegraded || e.Kind == status.EventMended {
+		attrs = append(attrs, slog.Any("other", e.Other))
+	}
+	if e.Why != "" {
+		attrs = append(attrs, slog.String("why", e.Why))
+	}
+	return attrs
+}

@@ -1,0 +1,88 @@
+package registry_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/memnet"
+)
+
+// A registry that runs late gives up none of those that it has not heard for that, and
+// gives up the dead in the end.
+func TestRegistryThatRunsLate(t *testing.T) {
+	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		r := ringtest.In(tr.Registry)
+		time.Sleep(ringtest.Lease)
+		net.Hold("n5", "registry") // as if its goroutines had not had their turn
+		start := time.Now()
+		for time.Since(start) < 4*ringtest.Lease { // seven eighths of the time it does not run
+			time.Sleep(ringtest.Lease / 8)
+			r.Locked(func() { r.Authority().Missed(ringtest.Lease*7/64, false) })
+		}
+		if n := len(tr.Registry.Members()); n != 6 {
+			t.Fatalf("%d members of 6: %v", n, tr.Registry.Snapshot().Events)
+		}
+		tr.Gone(60) // it runs in time again, and hears nothing all the same
+		ringtest.Took(t, "finding who is silent", start, 5*ringtest.Lease+ringtest.Lease/8)
+		net.Heal()
+	})
+}
+
+// A registry whose machine slept gives all members another lease to come back.
+func TestRegistryThatSlept(t *testing.T) {
+	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		r := ringtest.In(tr.Registry)
+		time.Sleep(ringtest.Lease)
+		net.Hold("n5", "registry")
+		time.Sleep(ringtest.Lease * 5 / 8)
+		start := time.Now()
+		r.Locked(func() { r.Authority().Missed(0, true) })
+		tr.Gone(60)
+		if d := time.Since(start); d < ringtest.Lease || d > 2*ringtest.Lease {
+			t.Errorf("it was given up %v after the registry had slept", d)
+		}
+		net.Heal()
+	})
+}
+
+// A registry whose time of day is set forward again and again gives up a silent member all
+// the same.
+func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
+	base := time.Now()
+	var ran time.Duration // since base
+	steps := 0            // of a minute each
+	r, err := ringdht.NewRegistry(ringdht.WithLease(ringtest.Lease), ringtest.Option(func(c *handshake.Config) {
+		c.Wall = func() time.Time { return ringtest.SetForward(base.Add(ran), time.Duration(steps)*time.Minute) }
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	in := ringtest.In(r)
+	const period = ringtest.Lease / 32 // as Listen would
+	in.Locked(func() {
+		m, err := in.Authority().Admit(1, 1, membership.Request{Addr: "a:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := in.Authority().Word(1)
+		in.StartClock(period)
+		for i := 1; in.Authority().Spare(1+ran, m.Ref(), last) > 0; i++ {
+			if ran > 10*ringtest.Lease {
+				t.Fatal("a member that has been silent for ten leases is still waited for")
+			}
+			ran += period
+			if i%10 == 0 {
+				steps++
+			}
+			in.Tick()
+		}
+	})
+	if ran < 2*ringtest.Lease { // one sleep is believed
+		t.Errorf("it is given up after %v", ran)
+	}
+}

@@ -1,0 +1,273 @@
+package registry_test
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
+)
+
+// No number that a node claims to know of makes those of the registry wrap.
+func TestHugeNumbers(t *testing.T) {
+	for _, c := range []control.Register{
+		{Epoch: math.MaxUint64, Life: 5},
+		{Epoch: 7, Life: math.MaxUint64},
+		{Epoch: 7, Life: 5, Run: math.MaxUint64},
+		{Epoch: 7, Life: 5, Run: math.MaxUint64 - 1},
+		{Epoch: 7, Life: 5, Size: -5},
+		{Epoch: 7, Life: 5, Size: math.MaxInt},
+	} {
+		t.Run("", func(t *testing.T) {
+			net := memnet.New(1)
+			tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
+			m := tr.Raw(t)
+			c.Addr, c.Other, c.Ready, c.ID = "raw:5", true, true, 5
+			m.Send(control.TypeRegister, c)
+			ty, _, err := m.Recv()
+			t.Log(ty == control.TypeRegistered, err)
+			m.Close()
+			for range 3 {
+				tr.Join(nil, ringdht.WithTraffic())
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			if _, err := tr.Registry.Setup(ctx, 0); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range tr.Nodes {
+				if err := n.Ready(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if n.Incarnation() < 1<<60 {
+					t.Error("life", n.Incarnation())
+				}
+			}
+			for range 3 {
+				s, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 10})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !s.Exact() {
+					t.Fatal(s.Verdict())
+				}
+			}
+		})
+	}
+}
+
+// What nodes say that they have counted makes no sum wrap, and no list grow.
+func TestHugeCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := ringtest.New(t, memnet.New(1))
+		for range 3 {
+			tr.Join(nil)
+		}
+		r := tr.Registry
+		huge := make([]int64, 10000)
+		for i := range huge {
+			huge[i] = math.MaxInt64 >> (i % 2)
+		}
+		links := make([]uint64, 10000)
+		for i := range links {
+			links[i] = math.MaxUint64
+		}
+		for i, n := range tr.Nodes {
+			status := control.Status{Counters: huge, Hops: huge, Latency: huge, Took: math.MaxInt64, Links: links, Streams: huge, Limits: huge}
+			if i == 2 {
+				status = control.Status{Counters: []int64{-1, math.MinInt64}, Hops: []int64{-1}, Latency: []int64{-1}, Took: -1, Members: -1}
+			}
+			ringtest.Of(n).Tell(control.TypeBeat, control.Beat{Every: math.MinInt32, Sent: math.MaxInt64 - int64(i)*math.MaxInt64, Received: math.MinInt64, Status: []control.Status{status, status}})
+		}
+		synctest.Wait()
+		look := func(what string) {
+			t.Helper()
+			s := r.Snapshot()
+			for i, v := range control.CounterRow(&s.Total) {
+				if v < 0 {
+					t.Errorf("%s: counter %d is %d in all", what, i, v)
+				}
+			}
+			for i, v := range append(s.Hops, s.Latency.Counts...) {
+				if v < 0 {
+					t.Errorf("%s: number %d of hops and latencies is %d in all", what, i, v)
+				}
+			}
+			if s.Latency.Sum < 0 || len(s.Hops) > status.MaxHopCount+1 || len(s.Latency.Counts) > status.HistogramBuckets {
+				t.Errorf("%s: latency %v, %d and %d numbers", what, s.Latency.Sum, len(s.Hops), len(s.Latency.Counts))
+			}
+			for _, m := range s.Members {
+				if len(m.Links) > ring.MaxTable {
+					t.Errorf("%s: %d links", what, len(m.Links))
+				}
+				if min(m.Streams.Outgoing, m.Streams.Incoming, m.Limits.SendBuffer, m.Limits.Streams) < 0 {
+					t.Errorf("%s: %+v %+v", what, m.Streams, m.Limits)
+				}
+			}
+		}
+		if s := r.Snapshot(); len(s.Members) != 3 || s.Total.Sent != math.MaxInt64 {
+			t.Fatalf("%+v", s.Total)
+		}
+		look("of members")
+		sent, received := ringtest.In(r).Progress()
+		if sent < 0 || received < 0 {
+			t.Errorf("a run is at %d and %d", sent, received)
+		}
+		for _, n := range tr.Nodes {
+			n.Close()
+		}
+		synctest.Wait()
+		ringtest.In(r).Locked(func() {
+			if n := ringtest.In(r).Records(); n > 0 {
+				t.Fatalf("%d are remembered", n)
+			}
+		})
+		look("of those that are gone")
+	})
+}
+
+// A life belongs to the process that began it.
+func TestLifeOfAnother(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net)
+	for range 3 {
+		tr.Join(nil)
+	}
+	tr.Setup(0)
+	v := tr.Nodes[0]
+	m := tr.Raw(t)
+	lost := v.Disconnected()
+	m.Send(control.TypeRegister, control.Register{Addr: "raw:1", Life: v.Incarnation(), ID: uint64(v.ID()), Token: 1})
+	ty, _, err := m.Recv()
+	t.Log(ty, err)
+	if ty == control.TypeRegistered {
+		t.Error("somebody else goes on with the life of node", v.ID())
+		m.Send(control.TypeDeregister, control.Deregister{ID: uint64(v.ID()), Addr: v.Peer().Addr})
+		<-lost
+		time.Sleep(200 * time.Millisecond)
+		t.Log(tr.Registry.Members(), v.Incarnation(), v.Peer())
+	}
+}
+
+// What a node says of others is kept, but not at any length, and not about itself.
+func TestLongWords(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1))
+	for range 3 {
+		tr.Join(nil)
+	}
+	tr.Setup(0)
+	liar := tr.Nodes[0]
+	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Life: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
+	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Life: liar.Incarnation(), Error: "self"})
+	err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) > 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond)
+	for _, d := range tr.Registry.Degraded() {
+		if len(d.Why) > 1000 || d.From == d.To {
+			t.Errorf("%v %v: %d bytes", d.From, d.To, len(d.Why))
+		}
+	}
+}
+
+// Only the node that was asked for a trace answers.
+func TestTraceOfAnother(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1))
+	for range 3 {
+		tr.Join(nil)
+	}
+	tr.Setup(0)
+	tr.Net.Hold("registry", "n0")
+	go func() {
+		for ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Traces() > 0 }) != nil {
+		}
+		ringtest.Of(tr.Nodes[1]).Tell(control.TypeTraced, control.Traced{Ask: 1, Error: "forged"})
+		time.Sleep(100 * time.Millisecond)
+		tr.Net.Heal()
+	}()
+	hops, err := tr.Registry.Trace(tr.Ctx(), tr.Nodes[0].ID(), tr.Nodes[2].ID())
+	if err != nil {
+		t.Error(hops, err)
+	}
+}
+
+// A registry that comes back with other terms makes another ring.
+func TestRegistryWithOtherTerms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := memnet.New(1)
+		tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))
+		for range 3 {
+			tr.Join(nil)
+		}
+		tr.Setup(0)
+		tr.Registry.Close()
+		tr.Restart(ringdht.WithLease(ringtest.Lease), ringdht.WithBits(32))
+		tr.Join(nil, ringdht.WithID(1<<31))
+		time.Sleep(20 * time.Second)
+		n := registrations(tr.Registry)
+		if n < 4 || n > 100 {
+			t.Errorf("%d registrations in 20 seconds", n)
+		}
+		t.Log(tr.Registry.Members(), tr.Nodes[0].MaxPayload(), n)
+		for _, n := range tr.Nodes {
+			bits, _, _, _ := ringtest.Of(n).Table()
+			t.Log(n.ID(), n.Incarnation(), bits)
+		}
+		tr.Close()
+		tr.Registry.Close()
+	})
+}
+
+// registrations counts those that a registry has granted.
+func registrations(r *ringdht.Registry) int64 {
+	s := r.Snapshot()
+	return s.Happened[status.EventJoined] + s.Happened[status.EventBack]
+}
+
+// A registry whose words make no sense is not asked again all the time.
+func TestNonsenseIsHeardSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(ringtest.Lease))
+		n := tr.Join(nil)
+		tr.Join(nil)
+		tr.Setup(0)
+		r, ref := ringtest.In(tr.Registry), refOf(n)
+		for range 5000 {
+			r.Locked(func() {
+				if r.Session(ref) != nil {
+					r.Authority().Tell(ref, control.TypeManifest, control.Manifest{Epoch: 1, Entries: []control.Peer{{ID: ref.ID}}})
+					r.Wake()
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		if c := registrations(tr.Registry); c < 4 || c > 30 {
+			t.Errorf("%d registrations in 5 seconds", c)
+		}
+		tr.Close()
+	})
+}
+
+// What every peer is told of a node has a limit.
+func TestLongAddress(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1))
+	m := tr.Raw(t)
+	b := make([]byte, 500000)
+	for i := range b {
+		b[i] = 'x'
+	}
+	m.Send(control.TypeRegister, control.Register{Addr: string(b) + ":5", Other: true, ID: 5, Life: 99})
+	ty, _, err := m.Recv()
+	if err == nil && ty == control.TypeRegistered {
+		t.Errorf("admitted, %d members", len(tr.Registry.Members()))
+	}
+}

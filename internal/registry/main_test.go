@@ -1,0 +1,14 @@
+package registry_test
+
+import (
+	"testing"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/ringtest"
+)
+
+func TestMain(m *testing.M) { ringtest.Main(m) }
+
+// refOf is a node's present incarnation, as the registry knows it.
+func refOf(n *ringdht.Node) ring.Ref { return ring.Ref{ID: uint64(n.ID()), Life: n.Incarnation()} }

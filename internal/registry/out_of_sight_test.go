@@ -1,0 +1,72 @@
+package registry_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/memnet"
+)
+
+// A life that was buried a moment ago cannot deregister the one that has its ID now.
+func TestDeregisterOfTheDead(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net)
+	for range 3 {
+		tr.Join(nil)
+	}
+	tr.Setup(0)
+	n := tr.Nodes[0]
+	r := ringtest.In(tr.Registry)
+	old := ring.Ref{ID: uint64(n.ID()), Life: n.Incarnation()}
+	deregister := r.Deregister(old)
+	m, err := r.Readmit(n.Peer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := ringtest.Of(n).Config().Codec.Append(nil, control.Deregister{ID: old.ID, Addr: n.Peer().Addr})
+	deregister(b)
+	var h ring.Member
+	ok := false
+	r.Await(tr.Ctx(), func() bool { h, ok = r.Authority().Holder(old.ID); return true })
+	r.Apply()
+	if !ok || h.Life != m.Life {
+		t.Errorf("the new life %d was deregistered by the old one", m.Life)
+	}
+}
+
+// A member that is out of sight, and of which nothing can be told, has a lease to come
+// back, and is the same as before if it does.
+func TestOutOfSight(t *testing.T) {
+	for _, back := range []bool{true, false} {
+		ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+			n := tr.Nodes[1]
+			life := n.Incarnation()
+			net.Hold("registry", "n1") // probes hang
+			net.Hold("n1", "registry")
+			ringtest.Of(n).HangUp()
+			start := time.Now()
+			ringtest.In(tr.Registry).HangUpOnHost("n1")
+			if back {
+				time.Sleep(ringtest.Lease / 2)
+				net.Heal()
+				if err := n.WaitConnected(tr.Ctx()); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(2 * ringtest.Lease)
+				if n.Incarnation() != life || len(tr.Registry.Members()) != 6 {
+					t.Errorf("life %d, was %d; %v", n.Incarnation(), life, tr.Registry.Members())
+				}
+				tr.Exchange(tr.Nodes...)
+				return
+			}
+			tr.Gone(20)
+			if d := time.Since(start); d < ringtest.Lease || d > ringtest.Lease+100*time.Millisecond {
+				t.Errorf("given up after %v", d)
+			}
+			net.Heal()
+		})
+	}
+}

@@ -1,0 +1,219 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
+)
+
+func TestRegistrationRules(t *testing.T) {
+	tr := ringtest.New(t, nil)
+	first := tr.Join(nil)
+
+	for name, c := range map[string]struct {
+		addr string
+		opts []ringdht.NodeOption
+		want error
+		says string
+	}{
+		"same address":  {opts: []ringdht.NodeOption{ringdht.WithAdvertise(first.Peer().Addr)}, want: ringdht.ErrAddressTaken, says: first.ID().String()},
+		"unreachable":   {opts: []ringdht.NodeOption{ringdht.WithAdvertise("127.0.0.1:1")}, want: ringdht.ErrUnreachable, says: "WithAdvertise"},
+		"somebody else": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(tr.Addr)}, want: ringdht.ErrUnreachable, says: "registry"},
+		"other host":    {opts: []ringdht.NodeOption{ringdht.WithListen("127.0.0.2:0")}, want: ringdht.ErrHostMismatch, says: "WithAdvertise"},
+	} {
+		_, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, c.opts...)
+		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %v and %q", name, err, c.want, c.says)
+		}
+	}
+	if got := tr.Registry.Members(); len(got) != 1 || got[0] != first.Peer() {
+		t.Errorf("the refused left traces: %v", got)
+	}
+
+	// Said explicitly, another host is fine as long as it leads to the node.
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Skip("no second loopback address:", err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	n := tr.Join(nil, ringdht.WithListen(addr), ringdht.WithAdvertise(addr))
+	if n.Peer().Addr != addr || n.Status().Members != 2 {
+		t.Errorf("joined as %v, %d members", n.Peer(), n.Status().Members)
+	}
+	// So is a name for the host that the connection comes from.
+	_, port, _ := net.SplitHostPort(first.Peer().Addr)
+	if m := tr.Raw(t); m.Ask(control.TypeRegister, control.Register{Addr: "localhost:" + port}).Code == control.CodeHost {
+		t.Error("localhost is not taken for the loopback address")
+	}
+}
+
+// An address is shown to people and told to others: it cannot hold what commands a terminal, or
+// ends a line of a log.
+func TestAddressIsPrintable(t *testing.T) {
+	tr := ringtest.New(t, nil)
+	for _, zone := range []string{"\x1bc", "a\nVerdict: exact", "\u009b31m", "\x9b", "\u202e", "\x00"} {
+		m := tr.Raw(t)
+		r := m.Ask(control.TypeRegister, control.Register{Addr: "[::1%" + zone + "]:80", Other: true})
+		if r == nil || r.Code != control.CodeProtocol || !strings.Contains(r.Reason, "printed") || !dial.Printable(r.Reason) {
+			t.Errorf("%q: %+v", zone, r)
+		}
+	}
+}
+
+// A node that answers the probe for another one is found out.
+func TestProbeComparesTokens(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net)
+	other := ringtest.New(t, net) // its nodes answer probes, and their addresses are free in the first
+	other.Name = "other"
+	n := other.Join(nil)
+	m := tr.Raw(t)
+	r := m.Ask(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.Of(n).Token() + 1})
+	if r == nil || r.Code != control.CodeUnreachable || !strings.Contains(r.Reason, "another node") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// A node that vanishes before it has its answer is not a member.
+func TestUndeliveredAnswerUndoesTheRegistration(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net)
+	other := ringtest.New(t, net)
+	other.Name = "other"
+	n := other.Join(nil) // answers the probe
+	m := tr.Raw(t)
+	m.Send(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.Of(n).Token()})
+	if err := tr.Registry.WaitMembers(tr.Ctx(), 1); err != nil {
+		t.Fatal(err)
+	}
+	n.Close()
+	m.Close()
+	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 0 }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHundredNodesAtOnce(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1), ringdht.WithBits(8))
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			n, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("h", i))))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			tr.Nodes = append(tr.Nodes, n)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	if err := tr.Registry.WaitMembers(tr.Ctx(), 100); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[ringdht.ID]bool)
+	for _, n := range tr.Nodes {
+		if seen[n.ID()] || n.ID() > 255 {
+			t.Errorf("ID %d given twice, or out of the space", n.ID())
+		}
+		seen[n.ID()] = true
+	}
+}
+
+func TestHandshakeMismatch(t *testing.T) {
+	log := ringtest.NewLog()
+	tr := ringtest.New(t, memnet.New(1), log.Option())
+	host := ringdht.WithTransport(tr.Net.Host("x"))
+	for says, opt := range map[string]ringdht.NodeOption{
+		`"msgpack", you asked for "json"`: ringdht.WithCodec(ringdht.JSON()),
+		`ring "ring", you asked for`:      ringdht.WithRing("another"),
+	} {
+		_, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, host, opt)
+		if !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %q", err, says)
+		}
+	}
+	log.WaitFor(t, "connection refused", "codec")
+	log.WaitFor(t, "connection refused", "another")
+
+	// The wrong kind of program.
+	n := tr.Join(nil)
+	if _, err := ringdht.Join(tr.Ctx(), n.Peer().Addr, nil, host); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "not a registry") {
+		t.Errorf("joining a node: %v", err)
+	}
+	c := *ringtest.Dialler()
+	c.Transport = tr.Net.Host("x")
+	if _, _, err := c.Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleLink}); !errors.Is(err, ringdht.ErrHandshake) {
+		t.Errorf("linking to a registry: %v", err)
+	}
+	for _, h := range []wire.Hello{
+		{Role: wire.RoleLink, To: uint64(n.ID()) + 1, ToLife: n.Incarnation()},
+		{Role: wire.RoleLink, To: uint64(n.ID()), ToLife: n.Incarnation() - 1},
+	} {
+		if _, _, err := c.Dial(tr.Ctx(), n.Peer().Addr, h); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
+			t.Errorf("linking to another life: %v", err)
+		}
+	}
+	// Another version.
+	conn, err := c.Transport.Dial(tr.Ctx(), tr.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	b, _ := wire.Hello{Role: wire.RoleMember}.Append(nil)
+	b[4] = 99
+	conn.Write(b)
+	if a, err := wire.ReadAnswer(conn); err != nil || a.Status != wire.BadVersion || !strings.Contains(a.Reason, "version 1") {
+		t.Errorf("version 99: %+v %v", a, err)
+	}
+}
+
+func TestJoinErrors(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	net := memnet.New(1)
+	if _, err := ringdht.Join(ctx, "nobody:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil || !strings.Contains(err.Error(), "nobody:1") {
+		t.Errorf("nobody listens: %v", err)
+	}
+	net.Hold("x", "") // dials hang
+	cancel()
+	if _, err := ringdht.Join(ctx, "nobody:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil {
+		t.Error("joined nobody")
+	}
+}
+
+// A registry that closes says nothing of members whose connections it ends.
+func TestClosingBlamesNobody(t *testing.T) {
+	tr := ringtest.New(t, nil)
+	for range 5 {
+		tr.Join(nil)
+	}
+	tr.Setup(0)
+	r := tr.Registry
+	events := r.Snapshot().Events
+	before := events[len(events)-1].Seq
+	ringtest.In(r).Locked(func() {
+		ringtest.In(r).Authority().Leave(ringtest.In(r).Now(), refOf(tr.Nodes[0])) // it is about to go
+	})
+	r.Close()
+	for _, e := range r.Snapshot().Events {
+		if e.Seq <= before || e.Kind == status.EventLeft {
+			continue
+		}
+		t.Errorf("%s: %v %s", e.Kind, e.Node, e.Why)
+	}
+}

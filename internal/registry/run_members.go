@@ -1,0 +1,95 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// come takes note that a member has registered: one that came during the run, or one of
+// the run whose connection had ended. knows is the latest run that the member knows of.
+func (u *run) come(s *session, knows uint64) {
+	ref := s.member.Ref()
+	if u.stranger(ref) {
+		// It is sent nothing, since the senders draw from the members that were there when
+		// the run began. But it relays, so it is asked for its part like all others.
+		if u.phase == sending {
+			u.late = append(u.late, s.member)
+			u.wanting[ref] = struct{}{}
+		}
+		return
+	}
+	// One that has taken its task in just goes on with it.
+	if u.owes(ref) && (u.phase != sending || knows < u.number) {
+		if u.reminded[ref]++; u.reminded[ref] > handshake.MaxReminders {
+			u.giveUp(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, handshake.MaxReminders+1))
+			return
+		}
+	}
+	u.remind(s)
+}
+
+// stranger says that a life has nothing to do with the run yet.
+func (u *run) stranger(ref ring.Ref) bool {
+	if _, ok := u.wanting[ref]; ok {
+		return false
+	}
+	if _, ok := u.sums[ref]; ok {
+		return false
+	}
+	_, lost := u.lost[ref]
+	_, failed := u.errors[ref]
+	return !lost && !failed
+}
+
+// owes says whether a member has not answered what was asked last.
+func (u *run) owes(ref ring.Ref) (ok bool) {
+	switch u.phase {
+	case sending:
+		_, ok = u.sending[ref]
+	case collecting:
+		_, ok = u.wanting[ref]
+	case explaining:
+		_, ok = u.pairing[ref]
+	}
+	return ok
+}
+
+// giveUp expects no answer of a member any more to what it was asked last.
+func (u *run) giveUp(ref ring.Ref, why string) {
+	switch u.phase {
+	case sending:
+		delete(u.sending, ref)
+	case collecting:
+		delete(u.wanting, ref)
+	case explaining:
+		delete(u.pairing, ref)
+	}
+	if _, failed := u.errors[ref]; !failed {
+		u.errors[ref] = why
+	}
+}
+
+// all are the members that relayed for the run, as far as is known.
+func (u *run) all() []ring.Member {
+	return slices.Concat(u.nodes, u.late)
+}
+
+// next begins a phase.
+func (u *run) next(p phase) {
+	u.phase = p
+	clear(u.reminded)
+}
+
+// after is the number of the latest run that there may have been, as a member tells that
+// comes back. Where it comes back to a new registry there may have been one more, which
+// only members knew that are lost: what they sent is still counted under its number.
+func (r *Registry) after(req control.Register) uint64 {
+	if req.Life != 0 && r.members.Recovering() {
+		return req.Run + 1
+	}
+	return req.Run
+}

@@ -1,0 +1,153 @@
+package registry_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
+)
+
+// unfinished waits until all nodes but so many have finished the run at hand.
+func unfinished(tr *ringtest.Ring, n int) {
+	tr.T.Helper()
+	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Unfinished() == n }); err != nil {
+		tr.T.Fatal(err)
+	}
+}
+
+// A node that comes during a run relays for it: it is asked for that, has a row, and the
+// next run has nothing of it.
+func TestRelaysOfALateComer(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net)
+	for _, id := range []ringdht.ID{10, 20, 30, 40} {
+		tr.Join(nil, ringdht.WithID(id), ringdht.WithTraffic())
+	}
+	tr.Setup(1)
+	net.Hold("registry", "n0") // the run waits for 10
+	done := tr.StartRun(ringdht.Traffic{Messages: 1000})
+	unfinished(tr, 1)
+	late := tr.Join(nil, ringdht.WithID(35), ringdht.WithTraffic())
+	gone := tr.Join(nil, ringdht.WithID(45))
+	for _, n := range []*ringdht.Node{late, gone} {
+		if err := n.Ready(tr.Ctx()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone.Close()
+	tr.Drop(gone)
+	tr.Gone(gone.ID())
+	net.Hold("n4", "registry")
+	net.Release("registry", "n0")
+	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { // all have answered but the one that came late
+		return ringtest.In(tr.Registry).Unreported() == 1
+	}); err != nil {
+		t.Fatal(err)
+	}
+	net.Heal()
+	s := <-done
+	if !s.Exact() || s.Sum.Sent != 4000 {
+		t.Fatalf("%s, %+v", s.Verdict(), s.Sum)
+	}
+	ringtest.AddUp(t, s)
+	var rows []ringdht.ID
+	for _, n := range s.Nodes {
+		rows = append(rows, n.ID)
+		if n.Late != (n.ID == 35 || n.ID == 45) || n.Lost != (n.ID == 45) || n.Late && n.Sent+n.Received+n.SumSent+n.SumReceived != 0 || n.ID == 35 && n.Relayed == 0 {
+			t.Errorf("%+v", n)
+		}
+	}
+	if !slices.Equal(rows, []ringdht.ID{10, 20, 30, 35, 40, 45}) {
+		t.Errorf("rows %v", rows)
+	}
+	s = tr.Run(ringdht.Traffic{Messages: 10})
+	ringtest.AddUp(t, s)
+	if len(s.Nodes) != 5 || slices.ContainsFunc(s.Nodes, func(n status.NodeSummary) bool { return n.Late }) {
+		t.Errorf("%+v", s.Nodes)
+	}
+}
+
+// What a run whose registry died has left is in no later one: not in the next, nor in the
+// one that uses its port again. The nodes that only relay hear of no task.
+func TestRelaysOfAnAbandonedRun(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
+	for i := range 6 {
+		if i%2 == 0 {
+			tr.Join(nil, ringdht.WithID(ringdht.ID(10*i)), ringdht.WithTraffic())
+		} else {
+			tr.Join(nil, ringdht.WithID(ringdht.ID(10*i)))
+		}
+	}
+	tr.Setup(1)
+	net.Hold("registry", "n0")
+	tr.StartRun(ringdht.Traffic{Messages: 20000})
+	unfinished(tr, 1)
+	abandoned := tr.Registry.Snapshot().Running.Number
+	tr.Registry.Close()
+	net.Heal()
+	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	if err := tr.Registry.WaitMembers(tr.Ctx(), 6); err != nil {
+		t.Fatal(err)
+	}
+	tr.Settled()
+	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.In(tr.Registry).SkipRuns(abandoned + 127)
+	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+}
+
+// The members that knew of a run may all be lost together with the registry. The next
+// registry must not use its number, under which the others still count what they had of it.
+func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
+	for i := range 4 {
+		tr.Join(nil, ringdht.WithID(ringdht.ID(10*i)), ringdht.WithTraffic())
+	}
+	tr.Setup(1)
+	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	for _, host := range []string{"n1", "n2", "n3"} {
+		net.Hold("registry", host)
+	}
+	tr.StartRun(ringdht.Traffic{Messages: 5000})
+	unfinished(tr, 3)
+	for _, host := range []string{"n1", "n2", "n3"} { // their task is lost
+		net.Cut("registry", host)
+	}
+	tr.Registry.Close()
+	knew := tr.Nodes[0]
+	knew.Close()
+	tr.Drop(knew)
+	net.Heal()
+	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	if err := tr.Registry.WaitMembers(tr.Ctx(), 3); err != nil {
+		t.Fatal(err)
+	}
+	tr.Settled()
+	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+}
+
+// An overloaded ring drops frames and sends them again. That is relayed as well, and
+// counted as wasted.
+func TestRelaysOfAnOverloadedRing(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1))
+	small := ringdht.WithLimits(ringdht.Limits{LinkQueue: 150 << 10, ReceiveBuffer: 300 << 10})
+	for range 12 {
+		tr.Join(nil, ringdht.WithTraffic(), small)
+	}
+	tr.Setup(1)
+	wasted := int64(0)
+	for range 3 {
+		s := tr.Run(ringdht.Traffic{Messages: 2000, Payload: 1000})
+		ringtest.AddUp(t, s)
+		wasted += s.Wasted
+	}
+	if wasted == 0 {
+		t.Error("nothing was dropped: this test shows nothing")
+	}
+	t.Log(wasted, "wasted")
+}

@@ -1,0 +1,210 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
+	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// maxReport is the longest control frame that a registry takes from a node.
+const maxReport = 2 << 20
+
+// session is a connection to one node, and what is known of who is at its other end.
+type session struct {
+	r      *Registry
+	conn   *control.Conn
+	remote net.Addr
+
+	// under Registry.mu
+	member         ring.Member // once it has registered
+	in             bool        // found in Registry.sessions
+	left           bool        // it was a member, and is none any more
+	last           membership.Word
+	sent, received int64      // in the run under way, as the latest heartbeat says
+	loopback       []ring.Ref // members to warn of, now that this one is there
+
+	done chan struct{} // closed when it is not in any more; set with member
+}
+
+// run is the session's goroutine.
+func (s *session) run() {
+	defer s.conn.Free()
+	s.conn.SetLease(s.r.cfg.Timeout)
+	err := s.converse()
+	s.r.sessionEnded(s, err)
+	s.conn.Close()
+}
+
+func (s *session) converse() error {
+	for {
+		t, body, err := s.conn.Recv()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if left := s.spare(); left > 0 { // it was not the node that was late
+				s.conn.SetLease(left)
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		registered := s.hears()
+		switch t {
+		case control.TypeRegister:
+			err = s.register(body)
+		case control.TypeDeregister:
+			err = s.deregister(body)
+		default:
+			if !registered {
+				err = s.refuse(control.CodeNotMember, "register first")
+			} else {
+				err = s.r.report(s, t, body)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// registered is also true of a member that has left: it does no harm.
+func (s *session) registered() bool {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	return s.in || s.left
+}
+
+// errRefused ends a session whose node was told why.
+var errRefused = errors.New("refused")
+
+func (s *session) refuse(code control.Code, format string, args ...any) error {
+	reason := fmt.Sprintf(format, args...)
+	s.r.cfg.Log.Info("request refused", "from", s.remote, "reason", reason)
+	if err := s.conn.Send(control.TypeRefused, control.Refused{Code: code, Reason: reason}); err != nil {
+		return err
+	}
+	if s.registered() {
+		return nil // a member's mistake costs it nothing
+	}
+	s.conn.Shutdown(s.r.cfg.Timeout)
+	return errRefused
+}
+
+// leave takes the session out; it needs mu.
+func (s *session) leave() {
+	if s.in {
+		s.in = false
+		delete(s.r.sessions, s.member.Ref())
+		close(s.done)
+	}
+}
+
+// deregister begins to let a node go, if it is the one that asks.
+func (s *session) deregister(body []byte) error {
+	r := s.r
+	var req control.Deregister
+	if err := s.conn.Decode(body, &req); err != nil {
+		return err
+	}
+	if addr, err := dial.HostPort(req.Addr); err == nil { // else it is no member's
+		req.Addr = addr
+	}
+	r.mu.Lock()
+	m, known := r.members.Holder(req.ID)
+	same := s.member.ID == req.ID && s.member.Addr == req.Addr
+	mine, left := same && s.in, same && s.left
+	if mine {
+		r.members.Leave(r.now(), s.member.Ref()) // m may be a later life, if this one's end is still to be told
+		r.stir()
+	}
+	r.mu.Unlock()
+	switch {
+	case mine:
+		return nil // the answer comes when everybody has let go of it
+	case left:
+		return s.refuse(control.CodeNotMember, "node %d (%s) has deregistered already", req.ID, req.Addr)
+	case !known:
+		return s.refuse(control.CodeNotMember, "no node %d is registered", req.ID)
+	case m.Addr != req.Addr:
+		return s.refuse(control.CodeNotYours, "node %d is registered at %s, not at %s", req.ID, m.Addr, req.Addr)
+	default:
+		return s.refuse(control.CodeNotYours, "node %d registered over another connection: only that one can deregister it, not one from %s", req.ID, s.remote)
+	}
+}
+
+// sessionEnded takes note that a node's connection has ended.
+func (r *Registry) sessionEnded(s *session, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case s.in && r.closed: // it is the registry that has hung up, which says nothing of the member
+		s.leave()
+	case s.in:
+		ref := s.member.Ref()
+		s.leave()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			r.members.Silent(r.now(), ref)
+		} else {
+			r.members.Lost(r.now(), ref, fmt.Sprintf("connection lost: %v", err))
+		}
+		r.stir()
+	case !s.left && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
+		r.cfg.WarnOften(handshake.ReasonOf(err), "connection ended before registration", "from", s.remote, "err", err)
+	}
+}
+
+// report takes a member's message to whom it concerns.
+func (r *Registry) report(s *session, t wire.Type, body []byte) error {
+	switch t {
+	case control.TypeBeat:
+		var b control.Beat
+		if err := s.conn.Decode(body, &b); err != nil {
+			return err
+		}
+		return r.heard(s, b)
+	case control.TypeLinked:
+		var l control.Linked
+		if err := s.conn.Decode(body, &l); err != nil {
+			return err
+		}
+		if l.Error != "" {
+			r.cfg.Log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Brief(l.Error))
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.members.Linked(s.member.Ref(), l.Epoch)
+		r.stir()
+	case control.TypeTrouble:
+		var told control.Trouble
+		if err := s.conn.Decode(body, &told); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Life: told.Life}, handshake.Brief(told.Error))
+		r.stir()
+	case control.TypeTraced:
+		var told control.Traced
+		if err := s.conn.Decode(body, &told); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if q := r.traces[told.Ask]; q.of == s {
+			delete(r.traces, told.Ask)
+			q.answer <- told
+		}
+	case control.TypeFinished, control.TypeSummary, control.TypePairs:
+		return r.reportRun(s, t, body)
+	default:
+		return fmt.Errorf("a message of unknown type %d", t)
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package ringtest_test
+
+import (
+	"testing"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
+)
+
+// A registry that closes hangs up on all, and declares nobody dead for that: neither a member
+// that is about to leave, which the next registry lets go.
+func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))
+	for range 4 {
+		tr.Join(nil)
+	}
+	tr.Setup(0)
+	leaver, r := tr.Nodes[0], tr.Registry
+	net.Hold("n2", "registry") // it does not confirm that it has let go of the leaver
+	left := make(chan error, 1)
+	go func() { left <- leaver.Leave(tr.Ctx()) }()
+	ref := ring.Ref{ID: uint64(leaver.ID()), Life: leaver.Incarnation()}
+	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Authority().State(ref) == membership.Leaving }); err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	if dead := r.Snapshot().Happened[status.EventDead]; dead > 0 {
+		t.Errorf("a registry that closes has declared %d members dead", dead)
+	}
+	net.Heal()
+	tr.Restart(ringdht.WithLease(ringtest.Lease))
+	if err := <-left; err != nil {
+		t.Error(err)
+	}
+	tr.Drop(leaver)
+}

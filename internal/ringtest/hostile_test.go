@@ -1,0 +1,192 @@
+package ringtest_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/memnet"
+)
+
+// Whatever arrives at a port, the connection ends with a logged reason and the
+// ring goes on.
+func TestHostileInput(t *testing.T) {
+	log := ringtest.NewLog()
+	tr := ringtest.New(t, nil, log.Option())
+	for range 3 {
+		tr.Join(nil, ringdht.WithTraffic())
+	}
+	tr.Setup(1)
+	victim := tr.Nodes[0]
+
+	hello := func(h wire.Hello) []byte {
+		h.Codec, h.RingName = "msgpack", "ring"
+		b, err := h.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	link := hello(wire.Hello{Role: wire.RoleLink, From: uint64(tr.Nodes[1].ID()), To: uint64(victim.ID()), ToLife: victim.Incarnation()})
+	member := hello(wire.Hello{Role: wire.RoleMember})
+	data := wire.Append(nil, wire.Header{Type: wire.Data, Dst: uint64(victim.ID()), Src: 77, Seq: 5}, []byte("x"))
+
+	garbage := bytes.Repeat([]byte{0xde, 0xad, 0xbe, 0xef}, 100)
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		log   string
+	}{
+		{"garbage", garbage, "not a ringdht connection"},
+		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), "GET / HT"},
+		{"oversize hello", []byte("RDHT\x01\x01\xff\xff"), "65535 bytes"},
+		{"truncated hello", member[:20], "unexpected EOF"},
+	} {
+		for where, addr := range map[string]string{"registry": tr.Addr, "node": victim.Peer().Addr} {
+			t.Run(c.name+" at the "+where, func(t *testing.T) {
+				from := send(t, addr, c.bytes)
+				log.WaitFor(t, "connection refused", from, c.log)
+			})
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		log   string
+	}{
+		{"garbage in a link", append(bytes.Clone(link), garbage...), "unknown frame type"},
+		{"oversize frame in a link", append(bytes.Clone(link), 4, 0xff, 0xff, 0xff), "frame too long"},
+		{"frame shorter than its header", append(bytes.Clone(link), 4, 0, 0, 5, 1, 2, 3, 4, 5), "frame too short"},
+		{"truncated frame in a link", append(bytes.Clone(link), data[:20]...), "unexpected EOF"},
+		{"control frame in a link", append(bytes.Clone(link), byte(control.TypeBeat), 0, 0, 0), "unknown frame type"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			from := send(t, victim.Peer().Addr, c.bytes)
+			log.WaitFor(t, "incoming link ended", from, c.log)
+		})
+	}
+	for _, c := range []struct {
+		name  string
+		bytes []byte
+		log   string
+	}{
+		{"garbage to the registry", append(bytes.Clone(member), garbage...), "frame too long"},
+		{"data to the registry", append(bytes.Clone(member), data...), "unknown frame type"},
+		{"oversize frame to the registry", append(bytes.Clone(member), byte(control.TypeRegister), 0xff, 0xff, 0xff), "frame too long"},
+		{"truncated frame to the registry", append(bytes.Clone(member), byte(control.TypeRegister), 0, 0, 50, 1), "unexpected EOF"},
+		{"registration of nonsense", append(bytes.Clone(member), byte(control.TypeRegister), 0, 0, 1, 0xc1), "msgpack"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			from := send(t, tr.Addr, c.bytes)
+			log.WaitFor(t, "connection ended before registration", from, c.log)
+		})
+	}
+
+	// Frames that parse and make no sense are counted, and the link stands.
+	var odd []byte
+	odd = append(odd, link...)
+	for typ := wire.Open; typ <= wire.NoRoute; typ++ {
+		for _, body := range [][]byte{nil, {1}, garbage[:40]} {
+			odd = wire.Append(odd, wire.Header{Type: typ, Dst: uint64(victim.ID()), Src: 9999, Seq: 3}, body)
+		}
+	}
+	odd = wire.Append(odd, wire.Header{Type: wire.Data, Dst: uint64(tr.Nodes[1].ID()), Src: 9999}, nil) // overshot
+	send(t, victim.Peer().Addr, odd)
+	deadline := time.Now().Add(time.Minute)
+	for victim.Status().Counters.Dropped.Malformed == 0 || victim.Status().Counters.Dropped.Overshoot == 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("counters: %+v", victim.Status().Counters.Dropped)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	tr.Run(ringdht.Traffic{Messages: 1000})
+}
+
+// send writes bytes to a port and closes; it returns the local address, to find
+// the connection in the log.
+func send(t *testing.T, addr string, b []byte) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Write(b)
+	conn.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, conn) // until the other side is done with it
+	conn.Close()
+	return conn.LocalAddr().String()
+}
+
+// Silence has a deadline: at every port, before the handshake and after it.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := memnet.New(1)
+		tr := ringtest.New(t, net, ringdht.WithHandshakeTimeout(2*time.Second), ringdht.WithLease(3*time.Second))
+		n := tr.Join(nil)
+		for where, addr := range map[string]string{"registry": tr.Addr, "node": n.Peer().Addr} {
+			start := time.Now()
+			conn, err := net.Host("silent").Dial(t.Context(), addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := conn.Read(make([]byte, 1)); err == nil {
+				t.Errorf("the %s answered silence", where)
+			}
+			if took := time.Since(start); took != 2*time.Second {
+				t.Errorf("the %s waited for %v, the handshake's deadline is 2s", where, took)
+			}
+			conn.Close()
+		}
+		// A connection that introduced itself and then never registers.
+		start := time.Now()
+		m := tr.Raw(t)
+		if _, _, err := m.Recv(); err == nil {
+			t.Error("the registry answered nothing with something")
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("the registry waited for %v", took)
+		}
+		if len(tr.Registry.Members()) != 1 {
+			t.Error("the node is gone")
+		}
+		tr.Close()
+	})
+}
+
+// The registry notices within the lease that a node is silent, and a node that
+// its registry is; as long as both speak, nobody goes.
+func TestLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := memnet.New(1)
+		tr := ringtest.New(t, net, ringdht.WithLease(3*time.Second))
+		var nodes []*ringdht.Node
+		for range 3 {
+			nodes = append(nodes, tr.Join(nil))
+		}
+		time.Sleep(time.Minute)
+		if got := len(tr.Registry.Members()); got != 3 {
+			t.Fatalf("%d members after a quiet minute", got)
+		}
+		start := time.Now()
+		net.Hold("n1", "registry") // its cable is cut
+		net.Hold("registry", "n1")
+		if err := ringtest.In(tr.Registry).Await(t.Context(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 2 }); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("the registry took %v to notice, the lease is 3s", took)
+		}
+		<-nodes[1].Disconnected()
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("the node took %v to notice, the lease is 3s", took)
+		}
+		tr.Close()
+	})
+}

@@ -1,0 +1,16 @@
+package ringtest_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/x/ringdht/internal/ringtest"
+)
+
+func TestMain(m *testing.M) {
+	if lease := os.Getenv(registryRole); lease != "" {
+		registryProcess(lease)
+		return
+	}
+	ringtest.Main(m)
+}

@@ -1,0 +1,157 @@
+package ringtest_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/memnet"
+)
+
+// planned demands that all tables are those of the offsets, and the audit what they
+// promise.
+func planned(tr *ringtest.Ring, want ring.Offsets) {
+	tr.T.Helper()
+	a, n := tr.Registry.Audit(), len(tr.Nodes)
+	if !slices.Equal(a.Offsets, want) || a.Entries != len(want) || !a.OK() || a.Nodes != n || math.Abs(a.MeanHops-want.MeanHops(n)) > 1e-9 ||
+		a.MaxHops != len(want.Histogram(n))-1 || a.MinRelayed != a.MaxRelayed {
+		tr.T.Fatalf("%v by the offsets %v; want %v, mean %.4f", a, a.Offsets, want, want.MeanHops(n))
+	}
+	at, all := tr.Position(), tr.Registry.Members()
+	for _, table := range tr.Registry.Tables() {
+		for i, p := range slices.Collect(table.Entries()) {
+			if p != all[(at[table.Self()]+want[i])%n] {
+				tr.T.Fatalf("entry %d of %d is %v", i, table.Self(), p)
+			}
+		}
+	}
+}
+
+// Messages take the hops that the plan of the fewest promises, from everybody to
+// everybody; also when nodes have come and gone.
+func TestFewestHops(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1))
+	var mu sync.Mutex
+	hops := make(map[[2]ringdht.ID]int)
+	join := func() {
+		self := make(chan ringdht.ID, 1)
+		n := tr.Join(func(_ context.Context, m ringdht.Message) {
+			id := <-self
+			self <- id
+			mu.Lock()
+			hops[[2]ringdht.ID{m.Source, id}] = m.Hops
+			mu.Unlock()
+		}, ringdht.WithTraffic())
+		self <- n.ID()
+	}
+	check := func(offsets ring.Offsets) {
+		t.Helper()
+		planned(tr, offsets)
+		clear(hops)
+		tr.Exchange(tr.Nodes...)
+		n := len(tr.Nodes)
+		at := tr.Position()
+		for from, i := range at {
+			for to, j := range at {
+				if got, want := hops[[2]ringdht.ID{from, to}], offsets.Hops((j-i+n)%n); from != to && got != want {
+					t.Fatalf("%v: from %d to %d: %d hops, want %d", offsets, from, to, got, want)
+				}
+			}
+		}
+		s := tr.Run(ringdht.Traffic{Messages: 1000})
+		if mean := offsets.MeanHops(n); math.Abs(s.MeanHops-mean) > 0.03*mean || s.MaxHops != len(offsets.Histogram(n))-1 {
+			t.Errorf("%v: a run with mean %.3f, at most %d hops, want %.3f", offsets, s.MeanHops, s.MaxHops, mean)
+		}
+	}
+	for range 40 {
+		join()
+	}
+	for _, k := range []int{0, 3, 9} {
+		offsets := ring.FewestHops(40, k)
+		if mean := ring.Classic(40, k).MeanHops(40); offsets.MeanHops(40) >= mean {
+			t.Fatalf("%v are no better than the classic mean of %.4f", offsets, mean)
+		}
+		tr.Setup(k, ringdht.WithPlan(ringdht.FewestHops))
+		check(offsets)
+	}
+	offsets := ring.FewestHops(40, 9)
+	join()
+	tr.Settled()
+	check(offsets) // the ring is hardly another one
+	for range 2 {
+		died := tr.Nodes[7]
+		died.Close()
+		tr.Drop(died)
+		tr.Gone(died.ID())
+	}
+	tr.Settled()
+	check(offsets)
+	for len(tr.Nodes) < 46 {
+		join()
+	}
+	for _, n := range tr.Nodes {
+		if err := n.Ready(tr.Ctx()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.Settled()
+	check(ring.FewestHops(46, 9)) // an eighth more: others for everybody
+	tr.Setup(9)
+	check(ring.Classic(46, 9)) // a plan given to one set-up is for that one
+}
+
+// A registry in the place of one that died learns from the nodes which plan there is;
+// the option of its own is for its own set-ups.
+func TestPlanOutlivesTheRegistry(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second), ringdht.WithPlan(ringdht.FewestHops))
+	for range 12 {
+		tr.Join(nil)
+	}
+	tr.Setup(3)
+	want := ring.FewestHops(12, 3)
+	planned(tr, want)
+	tr.Registry.Close()
+	tr.Restart(ringdht.WithLease(time.Second))
+	if err := tr.Registry.WaitMembers(tr.Ctx(), 12); err != nil {
+		t.Fatal(err)
+	}
+	tr.Settled()
+	planned(tr, want)
+	tr.Exchange(tr.Nodes...)
+	tr.Setup(3)
+	planned(tr, ring.Classic(12, 3))
+}
+
+func TestPlanOptions(t *testing.T) {
+	if _, err := ringdht.NewRegistry(ringdht.WithPlan(9)); err == nil || !strings.Contains(err.Error(), "WithPlan: there is no plan 9") {
+		t.Errorf("a registry with plan 9: %v", err)
+	}
+	r, err := ringdht.NewRegistry(ringdht.WithPlan(ringdht.FewestHops))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.Setup(t.Context(), 0, ringdht.WithPlan(9)); err == nil || !strings.Contains(err.Error(), "WithPlan: there is no plan 9") {
+		t.Errorf("a set-up with plan 9: %v", err)
+	}
+	if text := fmt.Sprint(ringdht.Classic, ",", ringdht.FewestHops); text != "classic,fewest hops" {
+		t.Error(text)
+	}
+}
+
+func TestAuditInWords(t *testing.T) {
+	tr := ringtest.New(t, nil)
+	tr.Join(nil)
+	tr.Join(nil)
+	if text := tr.Setup(0).String(); !strings.HasPrefix(text, "epoch 1: 2 nodes with 1 entry, all 2 routes arrive, ") {
+		t.Error(text)
+	}
+}

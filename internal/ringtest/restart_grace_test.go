@@ -1,0 +1,37 @@
+package ringtest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/memnet"
+)
+
+// A registry with a grace period takes the place of another like one without: the ring is
+// live when its members are back, and needs no set-up.
+func TestRestartWithGrace(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second))
+	for range 4 {
+		tr.Join(nil, ringdht.WithTraffic())
+	}
+	tr.Setup(2)
+	tr.Registry.Close()
+	for _, n := range tr.Nodes {
+		<-n.Disconnected()
+	}
+	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	if err := tr.Registry.WaitMembers(tr.Ctx(), 4); err != nil {
+		t.Fatal(err)
+	}
+	tr.Settled()
+	newcomer := tr.Join(nil, ringdht.WithTraffic())
+	if err := newcomer.Ready(tr.Ctx()); err != nil {
+		t.Fatal(err)
+	}
+	tr.Run(ringdht.Traffic{Messages: 100})
+	if a := tr.Registry.Audit(); !a.OK() || a.Nodes != 5 || a.Entries != 2 {
+		t.Errorf("%v", a)
+	}
+}

@@ -1,0 +1,31 @@
+package ringtest_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/memnet"
+)
+
+// A member that the registry reaches and nobody else does: everybody says so once, and
+// is not sent to and fro between trying to lead around it and giving up.
+func TestUnreachableByAllButTheRegistry(t *testing.T) {
+	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		epoch := tr.Registry.Epoch()
+		for _, other := range []string{"n0", "n1", "n3", "n4", "n5"} {
+			net.Cut("n2", other)
+		}
+		time.Sleep(time.Minute) // which never passes if they are at it without a pause
+		if now := tr.Registry.Epoch(); now > epoch+50 || len(tr.Registry.Members()) != 6 {
+			t.Errorf("epoch %d after epoch %d; %v", now, epoch, tr.Registry.Members())
+		}
+		for _, other := range []string{"n0", "n1", "n3", "n4", "n5"} {
+			net.Mend("n2", other)
+		}
+		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) == 0 }); err != nil {
+			t.Fatal(err)
+		}
+		tr.Exchange(tr.Nodes...)
+	})
+}

@@ -1,0 +1,39 @@
+package memnet_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/memnet"
+)
+
+// A program that tests itself against a network that loses frames.
+func Example() {
+	ctx := context.Background()
+	network := memnet.New(42) // the seed decides what is lost
+	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	defer registry.Close()
+	registry.Listen(ctx, "registry:1")
+
+	var mu sync.Mutex
+	count := 0
+	handler := func(context.Context, ringdht.Message) { mu.Lock(); count++; mu.Unlock() }
+	a, _ := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("a")))
+	defer a.Close()
+	b, _ := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("b")))
+	defer b.Close()
+	registry.Setup(ctx, 0)
+	a.Ready(ctx)
+
+	network.Drop("a", "b", 0.2) // every fifth write is lost
+	for range 100 {
+		a.Send(ctx, b.ID(), []byte("hello"))
+	}
+	a.Flush(ctx)
+	mu.Lock()
+	defer mu.Unlock()
+	fmt.Println(count, "messages arrived, once each")
+	// Output: 100 messages arrived, once each
+}

@@ -1,5 +1,0 @@
-//go:build !race
-
-package ringdht
-
-const raceEnabled = false

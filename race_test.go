@@ -1,6 +1,0 @@
-//go:build race
-
-package ringdht
-
-// Under the race detector sync.Pool throws things away at random, so allocations cannot be counted.
-const raceEnabled = true
