@@ -1,29 +1,27 @@
 package status
 
-import (
-	"fmt"
-)
+import "fmt"
 
-// Audit is what a registry found when it walked the routes between its members
-// through the tables that it handed out.
+// Audit is what a registry found when it walked the routes between its members, through the
+// tables that it handed out.
 type Audit struct {
 	Epoch       uint64  `json:"epoch"`
 	Nodes       int     `json:"nodes"`
-	Entries     int     `json:"entries"`      // per table
-	Offsets     []int   `json:"offsets"`      // how many positions ahead they are meant to be
-	Pairs       int     `json:"pairs"`        // source and sink pairs walked; in large rings, a sample of the sinks
-	Sampled     bool    `json:"sampled"`      // not every pair was walked
-	Unreachable int     `json:"unreachable"`  // of the pairs, those whose route does not arrive
-	BadFrom     ID      `json:"bad_from"`     // one of them
-	BadTo       ID      `json:"bad_to"`       //
-	MeanHops    float64 `json:"mean_hops"`    //
-	MaxHops     int     `json:"max_hops"`     //
-	MaxFrom     ID      `json:"max_from"`     // a pair that is so far apart
-	MaxTo       ID      `json:"max_to"`       //
-	MinRelayed  int     `json:"min_relayed"`  // routes through one node that neither starts nor ends there
-	MeanRelayed float64 `json:"mean_relayed"` //
-	MaxRelayed  int     `json:"max_relayed"`  //
-	MaxRelay    ID      `json:"max_relay"`    // a node that relays so many
+	Entries     int     `json:"entries"`     // per table
+	Offsets     []int   `json:"offsets"`     // how many positions ahead each entry should be
+	Pairs       int     `json:"pairs"`       // pairs of source and sink whose route was walked; in large rings, for a sample of the sinks
+	Sampled     bool    `json:"sampled"`     // not every pair was walked
+	Unreachable int     `json:"unreachable"` // pairs whose route does not arrive
+	BadFrom     ID      `json:"bad_from"`    // one such pair
+	BadTo       ID      `json:"bad_to"`
+	MeanHops    float64 `json:"mean_hops"`
+	MaxHops     int     `json:"max_hops"`
+	MaxFrom     ID      `json:"max_from"` // a pair with MaxHops
+	MaxTo       ID      `json:"max_to"`
+	MinRelayed  int     `json:"min_relayed"`  // of the routes, those that one node relays: the least,
+	MeanRelayed float64 `json:"mean_relayed"` // the mean,
+	MaxRelayed  int     `json:"max_relayed"`  // the most
+	MaxRelay    ID      `json:"max_relay"`    // a node that relays MaxRelayed
 }
 
 // OK says that every route arrives.

@@ -1,43 +1,43 @@
 package status
 
-// Counters says what a node has done in its present life. Messages are counted once
-// however often they had to be repeated.
+// Counters are what a node has done in its present incarnation. A message counts once,
+// however often it was sent again.
 type Counters struct {
 	Sent          int64 `json:"sent"`          // messages accepted by Send and Cast
 	Delivered     int64 `json:"delivered"`     // messages that the handler has had
-	Relayed       int64 `json:"relayed"`       // messages passed on for others
-	Casts         int64 `json:"casts"`         // of those sent, the ones without a stream
+	Relayed       int64 `json:"relayed"`       // messages passed on for other nodes
+	Casts         int64 `json:"casts"`         // messages sent without a stream; part of Sent
 	Retransmitted int64 `json:"retransmitted"` // messages sent again
 	Duplicates    int64 `json:"duplicates"`    // messages that arrived again and were dropped
 	Panics        int64 `json:"panics"`        // handler calls that panicked
-	Detoured      int64 `json:"detoured"`      // frames sent by way of a detour, past a link that cannot be opened
-	Requeued      int64 `json:"requeued"`      // frames that waited for a link when it ended, and went another way
+	Detoured      int64 `json:"detoured"`      // frames sent by a detour, past a link that cannot be opened
+	Requeued      int64 `json:"requeued"`      // frames that waited for a link when it ended, and took another route
 	Unlisted      int64 `json:"unlisted"`      // messages not known to be delivered that were too many to list
 
 	Dropped Dropped `json:"dropped"`
 
 	FramesIn int64 `json:"frames_in"` // frames read from all links
 	BytesIn  int64 `json:"bytes_in"`
-	Reads    int64 `json:"reads"` // system calls: FramesIn / Reads is how many frames shared one
+	Reads    int64 `json:"reads"` // system calls; FramesIn / Reads is the number of frames that shared one
 	BytesOut int64 `json:"bytes_out"`
-	Writes   int64 `json:"writes"`
+	Writes   int64 `json:"writes"` // system calls
 
-	SendBuffer     int64 `json:"send_buffer"`     // bytes in use now, see Limits
-	ReceiveBuffer  int64 `json:"receive_buffer"`  // bytes in use now
-	HandlerBacklog int64 `json:"handler_backlog"` // bytes in use now
-	Queued         int64 `json:"queued"`          // bytes waiting for links now
+	SendBuffer     int64 `json:"send_buffer"`     // gauge: bytes in use, see Limits
+	ReceiveBuffer  int64 `json:"receive_buffer"`  // gauge: bytes in use
+	HandlerBacklog int64 `json:"handler_backlog"` // gauge: bytes in use
+	Queued         int64 `json:"queued"`          // gauge: bytes that wait for links
 }
 
-// Dropped counts frames that went no further, by reason. A message sent with
-// [Node.Send] is then sent again by its source; one sent with [Node.Cast] is lost.
+// Dropped counts frames that a node dropped, by reason. The source sends a message of a
+// stream again; a cast is lost.
 type Dropped struct {
 	QueueFull int64 `json:"queue_full"` // the queue of a link was at its bound
-	LinkDown  int64 `json:"link_down"`  // the link to the next hop is gone
-	NoRoute   int64 `json:"no_route"`   // nobody has the ID; the source was told
+	LinkDown  int64 `json:"link_down"`  // there is no link to the next hop
+	NoRoute   int64 `json:"no_route"`   // no node has the ID; the source was told
 	HopLimit  int64 `json:"hop_limit"`  // too many links crossed; the source was told
-	Overshoot int64 `json:"overshoot"`  // passed its sink before it came here
+	Overshoot int64 `json:"overshoot"`  // the frame had passed its sink before it came here
 	InboxFull int64 `json:"inbox_full"` // the receive buffer was at its bound
-	Stale     int64 `json:"stale"`      // of an earlier life of its stream
-	Malformed int64 `json:"malformed"`  // a body that cannot be parsed
+	Stale     int64 `json:"stale"`      // of an earlier stream from the same source
+	Malformed int64 `json:"malformed"`  // the body cannot be parsed
 	Refused   int64 `json:"refused"`    // requests for a stream beyond Limits.Streams; the source was told
 }

@@ -1,3 +1,7 @@
+// Package status has what nodes and registries show of themselves, as plain data: what
+// Node.Status and Registry.Snapshot return, the account of a traffic run, events. All types
+// can be copied, compared where Go allows it, and encoded as JSON. Counters count
+// since the start of a node's incarnation; gauges and the rest are of the moment.
 package status
 
 import (
@@ -6,15 +10,14 @@ import (
 	"strconv"
 )
 
-// ID is a point on the ring. It is below 2^bits, where bits is the ring's
-// (see [WithBits]); a node's ID is drawn by its registry when it joins.
+// ID is a point on the ring, below 2^bits, where bits is the size of the ring's ID space.
+// The registry draws a node's ID when it joins.
 type ID uint64
 
 // String returns the ID in decimal.
 func (id ID) String() string { return strconv.FormatUint(uint64(id), 10) }
 
-// Peer is a node as others know it: its ID and the address that it can be
-// dialled at.
+// Peer is a node as others know it: its ID, and the address at which others dial it.
 type Peer struct {
 	ID   ID     `json:"id"`
 	Addr string `json:"addr"`

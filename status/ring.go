@@ -4,10 +4,10 @@ import (
 	"time"
 )
 
-// Snapshot is a ring as its registry knows it at one moment: all of it was read at once.
-// It is the caller's to keep, and not to change, since parts of it are shared.
+// Snapshot is a ring as its registry knows it, all of it read at one moment. The caller may
+// keep it and must not change it, since snapshots share parts.
 //
-// What nodes say of themselves is as old as their latest heartbeat, see [Member].
+// What nodes show of themselves is as old as their latest heartbeat, see [Member].
 type Snapshot struct {
 	Time    time.Time     `json:"time"`
 	Ring    string        `json:"ring"` // its name
@@ -17,25 +17,25 @@ type Snapshot struct {
 	Live    bool          `json:"live"`    // the overlay was set up
 	Plan    string        `json:"plan"`    // of the tables: "classic" or "fewest hops"
 	Entries int           `json:"entries"` // the tables' size
-	Offsets []int         `json:"offsets"` // how many positions ahead the entries are meant to be
-	// Missing says what the ring waits for, in some lines; empty when every member is
-	// part of it and uses the table that it should.
+	Offsets []int         `json:"offsets"` // how many positions ahead each entry should be
+	// Missing says what the ring waits for, in some lines. It is empty if every member is part
+	// of the ring and uses the latest table.
 	Missing  []string   `json:"missing"`
 	Members  []Member   `json:"members"` // by ascending ID
 	Degraded []Degraded `json:"degraded"`
-	// Total, Hops and Latency are sums over all members, with what those had said
-	// that are gone by now.
+	// Total, Hops and Latency are sums over all members, including the last figures of
+	// members that are gone.
 	Total   Counters  `json:"total"`
 	Hops    []int64   `json:"hops"`
 	Latency Histogram `json:"latency"`
 	Running *Running  `json:"running"` // the traffic run under way, or nil
-	// Runs are the latest traffic runs that have ended, at most MaxRuns, the oldest first;
+	// Runs are the latest traffic runs that have ended, at most MaxRuns, the oldest first.
 	// Last is the account of the latest, or nil.
 	Runs []Run    `json:"runs"`
 	Last *Summary `json:"last"`
-	// Verdicts counts all runs that have ended, by verdict: exact, balanced or WRONG.
+	// Verdicts counts all runs that have ended by their verdict: exact, balanced or WRONG.
 	Verdicts map[string]int64 `json:"verdicts"`
-	// Events are the latest, at most MaxEvents, the oldest first.
+	// Events are the latest events, at most MaxEvents, the oldest first.
 	Events []Event `json:"events"`
 	// Happened counts all events since the registry was made.
 	Happened map[EventKind]int64 `json:"happened"`
@@ -47,38 +47,38 @@ type Member struct {
 	State  State     `json:"state"`
 	Joined time.Time `json:"joined"` // when this registry took it in
 	Heard  time.Time `json:"heard"`  // its latest heartbeat; zero before the first
-	// Entries are those of its table as handed out, clockwise. Links, which are what the
-	// node has said, may lag behind.
+	// Entries are the entries of its routing table as handed out, clockwise. Links, which the
+	// node has reported, may lag behind.
 	Entries []ID `json:"entries"`
 }
 
-// State is where a member stands.
+// State is the state of a member.
 type State string
 
 const (
-	StateRegistered State = "registered"   // admitted, and in nobody's table yet
+	StateRegistered State = "registered"   // admitted, and in no table yet
 	StateLinking    State = "linking"      // it has a table and opens its links
 	StateActive     State = "active"       // part of the ring
 	StateDoubted    State = "out of sight" // its connection to the registry has ended; it has a lease to come back, or some in a large ring
-	StateLeaving    State = "leaving"      // it has asked to go, and others let go of it
+	StateLeaving    State = "leaving"      // it has asked to leave, and others remove it from their tables
 )
 
 // Running is a traffic run under way.
 type Running struct {
 	Number   uint64    `json:"number"`
 	Started  time.Time `json:"started"`
-	Messages int       `json:"messages"` // that each node sends
+	Messages int       `json:"messages"` // sent by each node
 	Payload  int       `json:"payload"`
-	Sent     int64     `json:"sent"`     // by all, as of their latest heartbeats
+	Sent     int64     `json:"sent"`     // by all nodes, as of their latest heartbeats
 	Received int64     `json:"received"` // likewise
-	Total    int64     `json:"total"`    // that will be sent
+	Total    int64     `json:"total"`    // messages that all nodes will send
 }
 
 // Run is the outcome of a traffic run.
 type Run struct {
 	Number   uint64        `json:"number"`
 	Started  time.Time     `json:"started"`
-	Messages int           `json:"messages"` // that each node sends
+	Messages int           `json:"messages"` // sent by each node
 	Payload  int           `json:"payload"`
 	Sent     int64         `json:"sent"`
 	Received int64         `json:"received"`
@@ -90,7 +90,7 @@ type Run struct {
 	Verdict  string        `json:"verdict"` // see Summary.Verdict
 }
 
-// MaxRuns and MaxEvents bound what a registry remembers.
+// The bounds of what a registry remembers.
 const (
 	MaxRuns   = 32
 	MaxEvents = 512
@@ -98,36 +98,36 @@ const (
 
 // Event is something that happened in the ring.
 type Event struct {
-	Seq         uint64    `json:"seq"` // 1 for a registry's first, then one more for each
+	Seq         uint64    `json:"seq"` // from 1, without gaps, for each registry
 	Time        time.Time `json:"time"`
 	Kind        EventKind `json:"kind"`
 	Epoch       uint64    `json:"epoch"`
-	Node        Peer      `json:"node"`        // whom it happened to, if it was to a node
+	Node        Peer      `json:"node"`        // the node that it is about, if any
 	Incarnation uint64    `json:"incarnation"` // its incarnation
-	Other       Peer      `json:"other"`       // the node that Node cannot reach, or can again
+	Other       Peer      `json:"other"`       // the node that Node cannot reach, or can reach again
 	Why         string    `json:"why"`
 }
 
-// EventKind says what happened.
+// EventKind is the kind of an [Event].
 type EventKind string
 
 const (
 	EventJoined   EventKind = "joined"       // a node was admitted
-	EventReady    EventKind = "ready"        // everybody's tables lead to it
+	EventReady    EventKind = "ready"        // all tables lead to it
 	EventLeft     EventKind = "left"         // it left in good order
 	EventDead     EventKind = "dead"         // it was declared dead
 	EventDoubted  EventKind = "out of sight" // its connection to the registry has ended
 	EventBack     EventKind = "back"         // it has connected again
-	EventDegraded EventKind = "degraded"     // it cannot reach Other, and is led around
-	EventMended   EventKind = "mended"       // it can again
-	EventRebuilt  EventKind = "rebuilt"      // the members of an earlier registry are back, or had time enough
+	EventDegraded EventKind = "degraded"     // it cannot reach Other: messages take a detour
+	EventMended   EventKind = "mended"       // it can reach Other again
+	EventRebuilt  EventKind = "rebuilt"      // the members of an earlier registry are back, or their time is over
 	EventSetup    EventKind = "set up"       // the overlay was set up, with new tables
-	EventRun      EventKind = "run started"  // of traffic
-	EventRunEnded EventKind = "run ended"    // with the verdict as Why
+	EventRun      EventKind = "run started"  // a traffic run
+	EventRunEnded EventKind = "run ended"    // Why is the verdict
 )
 
-// Degraded is a pair of members of which the first cannot reach the second. Messages
-// from one to the other go by way of others.
+// Degraded is a pair of members of which the first cannot reach the second. Messages from
+// the first to the second take a detour.
 type Degraded struct {
 	From Peer   `json:"from"`
 	To   Peer   `json:"to"`
