@@ -21,8 +21,8 @@ func (u *run) agree() bool {
 	return sent == received && sumSent == sumReceived && unknown == 0
 }
 
-// summarize makes the account of a run out of what the nodes reported; it needs mu.
-func (r *Registry) summarize(u *run) *status.Summary {
+// summarize makes the account of the run from what the nodes reported. It needs mu.
+func (u *run) summarize() *status.Summary {
 	s := &status.Summary{Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
 	rows := make(map[ring.Ref]*status.NodeSummary, len(u.nodes))
 	all := u.all()

@@ -173,7 +173,7 @@ func (s *session) admit(ctx context.Context, req control.Register, there bool) e
 			return false
 		}
 		if err == nil {
-			r.runs = max(r.runs, r.after(req))
+			r.runs.known(r.after(req))
 			err = s.enter(m, req.Run)
 		}
 		r.stir()
@@ -198,15 +198,13 @@ func (s *session) enter(m ring.Member, knows uint64) error {
 	s.done = make(chan struct{})
 	r.sessions[m.Ref()] = s
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
-	if r.records[m.Ref()] == nil {
-		r.records[m.Ref()] = &record{joined: time.Now()}
-	}
+	r.reports.enter(m.Ref())
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
 		ID: m.ID, Life: m.Life, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
 	})
-	if r.run != nil {
-		r.run.come(s, knows)
+	if u := r.runs.current; u != nil {
+		u.come(s, knows)
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/status"
@@ -39,13 +38,7 @@ func (r *Registry) note(e membership.Effect) {
 
 // happened keeps an event and logs it; it needs mu.
 func (r *Registry) happened(e status.Event) {
-	r.seq++
-	r.kinds[e.Kind]++
-	e.Seq, e.Time, e.Epoch = r.seq, time.Now(), r.members.Epoch()
-	if len(r.events) >= 2*status.MaxEvents { // now and then, and not for each
-		r.events = append(r.events[:0:0], r.events[len(r.events)-status.MaxEvents:]...)
-	}
-	r.events = append(r.events, e)
+	e = r.events.add(e, r.members.Epoch())
 	if ctx := r.ctx; r.cfg.Log.Enabled(ctx, level(e)) {
 		r.cfg.Log.LogAttrs(ctx, level(e), string(e.Kind), attrs(e)...)
 	}

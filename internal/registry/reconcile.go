@@ -108,8 +108,8 @@ func (r *Registry) perform(e membership.Effect) {
 func (r *Registry) part(ref ring.Ref, why string) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.run != nil {
-		r.run.lose(ref, why)
+	if u := r.runs.current; u != nil {
+		u.lose(ref, why)
 	}
 	r.retire(ref)
 	r.change()

@@ -48,28 +48,18 @@ type Registry struct {
 	due   chan struct{} // of one slot: there is something for the steward to do
 	// Dials to newcomers and to members out of sight: neither can hold up the other.
 	newcomers, suspects *dial.Limiter
+	traces              traces
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
 	sessions  map[ring.Ref]*session
 	listeners map[*net.Listener]struct{} // by where one is kept: programs' own types need not be comparable
 	conns     map[*net.Conn]struct{}
-	tick      ticking // how late this process runs
-	run       *run
-	runs      uint64
-	loopbacks loopbacks                  // members that other machines cannot dial
-	records   map[ring.Ref]*record       // of the members, and
-	past      past                       // of those that were
-	pace      int                        // of heartbeats, and
-	answer    []byte                     // the answer that says so
-	results   []status.Run               // the latest MaxRuns
-	last      *status.Summary            // of the latest run that has ended
-	verdicts  map[string]int64           // of all runs, see Snapshot
-	events    []status.Event             // the latest, see happened
-	seq       uint64                     // of the latest
-	kinds     map[status.EventKind]int64 // of all
-	traces    map[uint64]question
-	asks      uint64
+	tick      ticking   // how late this process runs
+	loopbacks loopbacks // members that other machines cannot dial
+	events    eventLog
+	runs      runs
+	reports   reports
 	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
 	opened    bool          // it has a listener, or had one
 	closed    bool
@@ -87,10 +77,6 @@ func New(cfg *Config) *Registry {
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[*net.Listener]struct{}),
 		conns:     make(map[*net.Conn]struct{}),
-		traces:    make(map[uint64]question),
-		records:   make(map[ring.Ref]*record),
-		verdicts:  make(map[string]int64),
-		kinds:     make(map[status.EventKind]int64),
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.Bits, Lease: cfg.Lease, Grace: cmp.Or(cfg.Grace, 2*cfg.Lease), Draw: handshake.DrawID, Beats: cfg.Beats})
 	r.newcomers.GivenUp = func() {
@@ -289,10 +275,10 @@ func (r *Registry) Authority() *membership.Authority { return r.members }
 
 // Running is the number of the run under way, or 0. It may be used within [Registry.Await] only.
 func (r *Registry) Running() uint64 {
-	if r.run == nil {
+	if r.runs.current == nil {
 		return 0
 	}
-	return r.run.number
+	return r.runs.current.number
 }
 
 // Members lists the registered nodes by ascending ID.

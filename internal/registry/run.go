@@ -172,8 +172,8 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 		switch {
 		case ctx.Err() != nil || r.closed: // there has been a change as well: nothing is started any more
 			return false
-		case r.run != nil:
-			err = fmt.Errorf("%w: wait for run %d to end", errs.ErrBusy, r.run.number)
+		case r.runs.current != nil:
+			err = fmt.Errorf("%w: wait for run %d to end", errs.ErrBusy, r.runs.current.number)
 		case r.members.Live() && len(missing) > 0:
 			return false
 		case len(missing) > 0:
@@ -207,14 +207,14 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	if len(senders) < 2 {
 		return nil, fmt.Errorf("%w: a run needs two nodes that take part (WithTraffic), there are %d", errs.ErrNotReady, len(senders))
 	}
-	r.runs++
+	number := r.runs.next()
 	u := &run{
-		number: r.runs, task: control.Task{Run: r.runs, Messages: int64(t.Messages), Payload: int64(t.Payload)},
+		number: number, task: control.Task{Run: number, Messages: int64(t.Messages), Payload: int64(t.Payload)},
 		done: make(chan error, 1), nodes: nodes, senders: senders, start: time.Now(),
 		sending: refs(senders), wanting: refs(nodes), pairing: refs(senders), lost: make(map[ring.Ref]string), reminded: make(map[ring.Ref]int),
 		errors: make(map[ring.Ref]string), sums: make(map[ring.Ref]control.Summary), pairs: make(map[ring.Ref]control.Pairs),
 	}
-	r.run = u
+	r.runs.current = u
 	for _, m := range nodes {
 		if s := r.sessions[m.Ref()]; s != nil {
 			s.sent, s.received = 0, 0
@@ -242,11 +242,13 @@ func (r *Registry) conduct(u *run) error {
 	err := r.seeThrough(u)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.run = nil
+	r.runs.current = nil
 	r.change()
 	if err == nil {
-		u.summary = r.summarize(u)
-		r.keep(u)
+		u.summary = u.summarize()
+		r.runs.keep(u, u.summary)
+		r.happened(status.Event{Kind: status.EventRunEnded, Why: runName(u.number) + ": " + u.summary.Verdict()})
+		r.stir()
 	}
 	return err
 }
@@ -311,9 +313,9 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := r.run
-	if u == nil || u.number != number {
-		return nil // of a run that is over
+	u := r.runs.reported(number)
+	if u == nil {
+		return nil // the run is over
 	}
 	ref := s.member.Ref()
 	switch t {

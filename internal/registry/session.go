@@ -195,12 +195,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		if err := s.conn.Decode(body, &told); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if q := r.traces[told.Ask]; q.of == s {
-			delete(r.traces, told.Ask)
-			q.answer <- told
-		}
+		r.traces.answered(s, told)
 	case control.TypeFinished, control.TypeSummary, control.TypePairs:
 		return r.reportRun(s, t, body)
 	default:

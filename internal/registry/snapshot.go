@@ -1,9 +1,7 @@
 package registry
 
 import (
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -12,28 +10,6 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
-
-// record is what a registry knows of one life from its heartbeats.
-type record struct {
-	joined time.Time
-	heard  time.Time
-	status *status.Node // the latest, which is never changed; nil before the first
-}
-
-// past adds up what was last said by those that are gone.
-type past struct {
-	total   status.Counters
-	hops    []int64
-	latency status.Histogram
-}
-
-// sum adds a status.
-func (p *past) sum(s *status.Node, present bool) {
-	control.AddCounters(&p.total, &s.Counters, present)
-	p.hops = control.AddRow(p.hops, s.Hops)
-	p.latency.Counts = control.AddRow(p.latency.Counts, s.Latency.Counts)
-	p.latency.Sum = time.Duration(control.Plus(int64(p.latency.Sum), int64(s.Latency.Sum)))
-}
 
 // heard takes a heartbeat and answers it.
 func (r *Registry) heard(s *session, b control.Beat) error {
@@ -44,25 +20,18 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 	ref := s.member.Ref()
 	r.mu.Lock()
 	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
-	if f := r.records[ref]; f != nil && s.in { // else it has left, or has come back over another connection
-		f.heard = time.Now()
-		if told != nil {
-			f.status = told
-		}
+	if s.in { // else it has left, or has come back over another connection
+		r.reports.heard(ref, told)
 	}
 	pace := r.members.Heard(ref, control.Int(b.Every))
 	r.members.HeldUp(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
 	patience := r.members.Patience(ref)
-	if pace != r.pace || r.answer == nil { // the same for everybody: encoded once
-		frame, err := control.Encode(r.cfg.Codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(pace)})
-		if err != nil {
-			r.mu.Unlock()
-			return err
-		}
-		r.pace, r.answer = pace, frame
-	}
-	answer, in := r.answer, s.in
+	answer, err := r.reports.answerFor(pace, r.cfg.Codec)
+	in := s.in
 	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	if !in { // the answer would say that it is a member
 		return nil
 	}
@@ -72,10 +41,7 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 
 // retire adds a life that is over to the past; it needs mu.
 func (r *Registry) retire(ref ring.Ref) {
-	if f := r.records[ref]; f != nil && f.status != nil {
-		r.past.sum(f.status, false)
-	}
-	delete(r.records, ref)
+	r.reports.retire(ref)
 	r.loopbacks.drop(ref)
 }
 
@@ -99,23 +65,20 @@ func (r *Registry) Snapshot() *status.Snapshot {
 		Time: time.Now(), Ring: r.cfg.RingName, Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
 		Missing: worded(r.members.Missing()), Degraded: r.degraded(),
-		Running: r.running(), Runs: listed(r.results), Last: r.last, Verdicts: maps.Clone(r.verdicts),
-		Events: listed(r.events[max(0, len(r.events)-status.MaxEvents):]), Happened: maps.Clone(r.kinds),
+		Running: r.running(), Runs: listed(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
+		Events: r.events.list(), Happened: r.events.counts(),
 	}
-	all := past{r.past.total, listed(r.past.hops), status.Histogram{Counts: listed(r.past.latency.Counts), Sum: r.past.latency.Sum}}
-	for ref, f := range r.records { // and not over the members: one that is gone is retired a moment later
-		if f.status != nil {
-			m, present := r.members.Holder(ref.ID)
-			all.sum(f.status, present && m.Life == ref.Life)
-		}
-	}
+	all := r.reports.total(func(ref ring.Ref) bool {
+		m, present := r.members.Holder(ref.ID)
+		return present && m.Life == ref.Life
+	})
 	members := r.members.All()
 	s.Members = make([]status.Member, len(members))
 	for i, m := range members {
 		row := &s.Members[i]
 		row.State = states[r.members.State(m.Ref())]
 		row.Node = status.Node{Peer: peer(m), Incarnation: m.Life, Hops: []int64{}, Latency: status.Histogram{Counts: []int64{}}, Links: []status.Link{}}
-		if f := r.records[m.Ref()]; f != nil {
+		if f := r.reports.records[m.Ref()]; f != nil {
 			row.Joined, row.Heard = f.joined, f.heard
 			if f.status != nil {
 				row.Node = *f.status
@@ -128,7 +91,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 			}
 		}
 	}
-	s.Total, s.Hops, s.Latency = all.total, all.hops, all.latency
+	s.Total, s.Hops, s.Latency = all.counters, all.hops, all.latency
 	return s
 }
 
@@ -143,7 +106,7 @@ func worded(missing []string) []string {
 
 // running needs mu.
 func (r *Registry) running() *status.Running {
-	u := r.run
+	u := r.runs.current
 	if u == nil {
 		return nil
 	}
@@ -164,22 +127,4 @@ func (r *Registry) progress(u *run) (sent, received int64) {
 		}
 	}
 	return sent, received
-}
-
-// keep remembers a run that has ended; it needs mu.
-func (r *Registry) keep(u *run) {
-	s := u.summary
-	if len(r.results) == status.MaxRuns {
-		r.results = r.results[1:]
-	}
-	r.results = append(r.results, status.Run{
-		Number: u.number, Started: u.start, Messages: int(u.task.Messages), Payload: int(u.task.Payload),
-		Sent: s.Sum.Sent, Received: s.Sum.Received, Elapsed: s.Elapsed, Rate: s.Rate(),
-		MeanHops: s.MeanHops, MaxHops: s.MaxHops, Exact: s.Exact(), Verdict: s.Verdict(),
-	})
-	r.last = s
-	verdict, _, _ := strings.Cut(s.Verdict(), ":")
-	r.verdicts[verdict]++
-	r.happened(status.Event{Kind: status.EventRunEnded, Why: runName(u.number) + ": " + s.Verdict()})
-	r.stir()
 }

@@ -12,12 +12,6 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// question is a trace that a node was asked for.
-type question struct {
-	of     *session
-	answer chan<- control.Traced
-}
-
 // Trace has one node trace the route to another, see [Node.Trace].
 func (r *Registry) Trace(ctx context.Context, from, to status.ID) ([]status.Hop, error) {
 	if ctx.Err() != nil {
@@ -26,20 +20,12 @@ func (r *Registry) Trace(ctx context.Context, from, to status.ID) ([]status.Hop,
 	r.mu.Lock()
 	m, _ := r.members.Holder(uint64(from))
 	s := r.sessions[m.Ref()]
+	r.mu.Unlock()
 	if s == nil {
-		r.mu.Unlock()
 		return nil, fmt.Errorf("ringdht: registry: tracing from %d: %w", from, stream.ErrNoSuchNode)
 	}
-	r.asks++
-	ask := r.asks
-	answer := make(chan control.Traced, 1)
-	r.traces[ask] = question{s, answer}
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		delete(r.traces, ask)
-		r.mu.Unlock()
-	}()
+	ask, answer := r.traces.ask(s)
+	defer r.traces.done(ask)
 	s.conn.Send(control.TypeTrace, control.Trace{Ask: ask, To: uint64(to)})
 	var why error
 	select {

@@ -1,0 +1,94 @@
+package registry
+
+import (
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
+)
+
+// reports are what members have said of themselves in heartbeats. Guarded by Registry.mu.
+type reports struct {
+	records map[ring.Ref]*record // of the members, and of those that are gone until they are retired
+	past    totals               // of those that were retired
+
+	// All members get the same answer to a heartbeat, so it is encoded once.
+	pace   int // that the answer tells
+	answer []byte
+}
+
+// record is what heartbeats have told of one incarnation.
+type record struct {
+	joined time.Time
+	heard  time.Time
+	status *status.Node // the latest, which is never changed; nil before the first
+}
+
+// totals adds up the figures of nodes.
+type totals struct {
+	counters status.Counters
+	hops     []int64
+	latency  status.Histogram
+}
+
+// add adds a node's figures, and its gauges if the node is present.
+func (t *totals) add(s *status.Node, present bool) {
+	control.AddCounters(&t.counters, &s.Counters, present)
+	t.hops = control.AddRow(t.hops, s.Hops)
+	t.latency.Counts = control.AddRow(t.latency.Counts, s.Latency.Counts)
+	t.latency.Sum = time.Duration(control.Plus(int64(t.latency.Sum), int64(s.Latency.Sum)))
+}
+
+// enter begins a record for an incarnation, if it has none.
+func (r *reports) enter(ref ring.Ref) {
+	if r.records == nil {
+		r.records = make(map[ring.Ref]*record)
+	}
+	if r.records[ref] == nil {
+		r.records[ref] = &record{joined: time.Now()}
+	}
+}
+
+// heard takes in a heartbeat, whose status is nil if nothing has changed.
+func (r *reports) heard(ref ring.Ref, told *status.Node) {
+	if f := r.records[ref]; f != nil {
+		f.heard = time.Now()
+		if told != nil {
+			f.status = told
+		}
+	}
+}
+
+// retire adds the figures of an incarnation that is over to the past.
+func (r *reports) retire(ref ring.Ref) {
+	if f := r.records[ref]; f != nil && f.status != nil {
+		r.past.add(f.status, false)
+	}
+	delete(r.records, ref)
+}
+
+// total adds up all figures. It goes by the records and not by the members, since a member
+// that is gone is retired a moment later.
+func (r *reports) total(present func(ring.Ref) bool) totals {
+	all := totals{r.past.counters, listed(r.past.hops), status.Histogram{Counts: listed(r.past.latency.Counts), Sum: r.past.latency.Sum}}
+	for ref, f := range r.records {
+		if f.status != nil {
+			all.add(f.status, present(ref))
+		}
+	}
+	return all
+}
+
+// answerFor returns the answer to a heartbeat that tells members to send one every pace
+// thirds of a lease.
+func (r *reports) answerFor(pace int, codec control.Codec) ([]byte, error) {
+	if pace != r.pace || r.answer == nil {
+		frame, err := control.Encode(codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(pace)})
+		if err != nil {
+			return nil, err
+		}
+		r.pace, r.answer = pace, frame
+	}
+	return r.answer, nil
+}
