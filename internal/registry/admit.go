@@ -174,9 +174,9 @@ func (s *session) admit(ctx context.Context, req control.Register, there bool) e
 		}
 		if err == nil {
 			r.runs.known(r.after(req))
-			err = s.enter(m, req.Run)
+			err = s.attach(m, req.Run)
 		}
-		r.stir()
+		r.wake()
 		return true
 	})
 	if waited != nil && err == nil {
@@ -185,13 +185,13 @@ func (s *session) admit(ctx context.Context, req control.Register, there bool) e
 	return err
 }
 
-// enter makes the session that of a member; it needs mu. The answer is queued before
+// attach makes the session that of a member; it needs mu. The answer is queued before
 // anything that the steward has for the member. If it cannot be delivered the session
 // ends. knows is the latest run that the member knows of.
-func (s *session) enter(m ring.Member, knows uint64) error {
+func (s *session) attach(m ring.Member, knows uint64) error {
 	r := s.r
 	if before := r.sessions[m.Ref()]; before != nil { // its connection ended, and this registry has not noticed
-		before.leave()
+		before.unregister()
 		r.wg.Go(before.conn.Close)
 	}
 	s.member, s.in = m, true

@@ -8,9 +8,9 @@ import (
 	"github.com/x/ringdht/internal/membership"
 )
 
-// ticking finds out how long this process did not run though it should have. It is under
+// gaps finds out how long this process did not run though it should have. It is under
 // Registry.mu.
-type ticking struct {
+type gaps struct {
 	period time.Duration
 	ran    time.Time     // up to then all is accounted for
 	woke   time.Time     // when the machine was last taken to have slept
@@ -22,7 +22,7 @@ type ticking struct {
 
 // clock is the goroutine that shows by when it runs how late all goroutines do.
 func (r *Registry) clock() {
-	timer := time.NewTimer(r.tick.period)
+	timer := time.NewTimer(r.gaps.period)
 	defer timer.Stop()
 	for {
 		select {
@@ -34,18 +34,18 @@ func (r *Registry) clock() {
 		// that has heard from a member, which waits for its turn.
 		runtime.Gosched()
 		r.mu.Lock()
-		r.catchUp()
-		r.tick.ran = r.cfg.Now()
-		r.tick.fade(r.tick.ran, r.cfg.Lease)
+		r.accountForGaps()
+		r.gaps.ran = r.cfg.Now()
+		r.gaps.fade(r.gaps.ran, r.cfg.Lease)
 		r.mu.Unlock()
-		timer.Reset(r.tick.period)
+		timer.Reset(r.gaps.period)
 	}
 }
 
-// catchUp accounts for time in which this process did not run. It comes before anything
+// accountForGaps accounts for time in which this process did not run. It comes before anything
 // that is judged by the time; it needs mu.
-func (r *Registry) catchUp() {
-	t, lease, now := &r.tick, r.cfg.Lease, r.cfg.Now()
+func (r *Registry) accountForGaps() {
+	t, lease, now := &r.gaps, r.cfg.Lease, r.cfg.Now()
 	gap := max(0, now.Sub(t.ran)-t.period)
 	set := handshake.Elapsed(t.ran, now)-now.Sub(t.ran) > lease/4
 	t.ran = t.ran.Add(gap)
@@ -65,46 +65,46 @@ func (r *Registry) catchUp() {
 	r.members.Missed(t.owed, slept)
 	t.late += t.owed
 	t.owed = 0
-	if slept || t.worthAWord(now, lease) {
+	if slept || t.worthLogging(now, lease) {
 		r.cfg.Log.Warn("this process did not get the processor for a while, or was stopped; members get as much more time to answer", "late", t.late, "slept", slept)
 		t.late, t.said = 0, now
 	}
 }
 
-// worthAWord says whether what was missed of late is to be logged. A little now and then
+// worthLogging says whether what was missed of late is to be logged. A little now and then
 // never is, see [lateness.tick].
-func (t *ticking) worthAWord(now time.Time, lease time.Duration) bool {
+func (t *gaps) worthLogging(now time.Time, lease time.Duration) bool {
 	return t.late > lease/4 && (t.said.IsZero() || now.Sub(t.said) > handshake.SayLate)
 }
 
 // fade forgets of what was missed an eighth in each sixth of a lease.
-func (t *ticking) fade(now time.Time, lease time.Duration) {
+func (t *gaps) fade(now time.Time, lease time.Duration) {
 	if now.Sub(t.faded) >= lease/6 {
 		t.late -= t.late / 8
 		t.faded = now
 	}
 }
 
-// hears takes note that something has come from the node, and says whether it is, or was, a
+// heard takes note that something has come from the node, and says whether it is, or was, a
 // member.
-func (s *session) hears() (registered bool) {
+func (s *session) heard() (registered bool) {
 	r := s.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.catchUp()
+	r.accountForGaps()
 	s.last = r.members.Word(r.now())
 	return s.in || s.left // what has left does no harm
 }
 
-// spare is how much longer the node may be silent, 0 if it must be given up.
-func (s *session) spare() time.Duration {
+// remaining is how much longer the node may be silent, 0 if it must be given up.
+func (s *session) remaining() time.Duration {
 	r := s.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !s.in {
 		return 0
 	}
-	r.catchUp()
+	r.accountForGaps()
 	left := r.members.Spare(r.now(), s.member.Ref(), s.last)
 	if left > 0 {
 		left = max(left, r.cfg.Lease/64) // not again at once

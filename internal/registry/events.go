@@ -20,8 +20,8 @@ var eventKinds = map[membership.Kind]status.EventKind{
 	membership.Rebuilt: status.EventRebuilt,
 }
 
-// note keeps news of the membership; it needs mu.
-func (r *Registry) note(e membership.Effect) {
+// recordEffect keeps news of the membership; it needs mu.
+func (r *Registry) recordEffect(e membership.Effect) {
 	kind, news := eventKinds[e.Kind]
 	if !news {
 		return
@@ -33,11 +33,11 @@ func (r *Registry) note(e membership.Effect) {
 			event.Other.Addr = m.Addr
 		}
 	}
-	r.happened(event)
+	r.recordEvent(event)
 }
 
-// happened keeps an event and logs it; it needs mu.
-func (r *Registry) happened(e status.Event) {
+// recordEvent keeps an event and logs it; it needs mu.
+func (r *Registry) recordEvent(e status.Event) {
 	e = r.events.add(e, r.members.Epoch())
 	if ctx := r.ctx; r.cfg.Log.Enabled(ctx, level(e)) {
 		r.cfg.Log.LogAttrs(ctx, level(e), string(e.Kind), attrs(e)...)

@@ -18,8 +18,8 @@ import (
 // now is the time of the membership.
 func (r *Registry) now() time.Duration { return time.Since(r.start) + 1 }
 
-// stir wakes the steward, who wakes whoever waits for a change when it has acted on it.
-func (r *Registry) stir() {
+// wake wakes the steward, who wakes whoever waits for a change when it has acted on it.
+func (r *Registry) wake() {
 	select {
 	case r.due <- struct{}{}:
 	default:
@@ -29,27 +29,27 @@ func (r *Registry) stir() {
 // maxRest is how long the steward lets events gather at most.
 const maxRest = 50 * time.Millisecond
 
-// steward is the goroutine that does what the membership asks for, in order. Many
+// reconcileLoop is the goroutine that does what the membership asks for, in order. Many
 // events that come while it is busy make one plan: a thousand nodes that join at once
 // cost a few plans and not a thousand.
-func (r *Registry) steward() {
+func (r *Registry) reconcileLoop() {
 	look := r.cfg.Lease / 4
 	timer := time.NewTimer(look)
 	defer timer.Stop()
 	for {
 		began := time.Now()
 		r.mu.Lock()
-		r.catchUp()
+		r.accountForGaps()
 		now := r.now()
 		next := r.members.Advance(now)
 		effects := r.members.Take()
 		for _, e := range effects {
-			r.note(e)
+			r.recordEffect(e)
 		}
 		r.change()
 		r.mu.Unlock()
 		for _, e := range effects {
-			r.perform(e)
+			r.apply(e)
 		}
 		// In a large ring a look at everybody takes a while, and in a crowd there is an
 		// event all the time: let them gather, and those who bring them have the lock.
@@ -70,8 +70,8 @@ func (r *Registry) steward() {
 	}
 }
 
-// perform does one thing that the membership asks for.
-func (r *Registry) perform(e membership.Effect) {
+// apply does one thing that the membership asks for.
+func (r *Registry) apply(e membership.Effect) {
 	switch e.Kind {
 	case membership.Send:
 		r.mu.Lock()
@@ -93,19 +93,19 @@ func (r *Registry) perform(e membership.Effect) {
 			s.conn.Pass(*e.Frame)
 		}
 	case membership.Probe:
-		r.wg.Go(func() { r.look(e) })
+		r.wg.Go(func() { r.probeSuspect(e) })
 	case membership.Dead:
-		r.dismiss(e.Ref, e.Why)
+		r.evict(e.Ref, e.Why)
 	case membership.Left:
-		r.part(e.Ref, e.Why)
+		r.forget(e.Ref, e.Why)
 	case membership.Crowded:
 		r.cfg.Log.Warn("too many pairs cannot reach each other: this one, and further ones, are not led around until there are fewer",
 			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
 	}
 }
 
-// part ends a session; nothing that comes over it counts any more.
-func (r *Registry) part(ref ring.Ref, why string) *session {
+// forget ends a session; nothing that comes over it counts any more.
+func (r *Registry) forget(ref ring.Ref, why string) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if u := r.runs.current; u != nil {
@@ -116,21 +116,21 @@ func (r *Registry) part(ref ring.Ref, why string) *session {
 	s := r.sessions[ref]
 	if s != nil {
 		s.left = true
-		s.leave()
+		s.unregister()
 	}
 	return s
 }
 
-// dismiss tells a node that it was declared dead, should it be able to hear it.
-func (r *Registry) dismiss(ref ring.Ref, why string) {
-	if s := r.part(ref, why); s != nil {
+// evict tells a node that it was declared dead, should it be able to hear it.
+func (r *Registry) evict(ref ring.Ref, why string) {
+	if s := r.forget(ref, why); s != nil {
 		s.conn.Send(control.TypeRefused, control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why})
 		r.wg.Go(func() { s.conn.Shutdown(time.Second) })
 	}
 }
 
-// look dials a member that is out of sight.
-func (r *Registry) look(e membership.Effect) {
+// probeSuspect dials a member that is out of sight.
+func (r *Registry) probeSuspect(e membership.Effect) {
 	answer := membership.Nothing
 	got, err := r.probe(r.ctx, r.suspects, e.Addr)
 	r.mu.Lock()
@@ -145,7 +145,7 @@ func (r *Registry) look(e membership.Effect) {
 		answer = membership.Absent
 	}
 	r.members.Probed(r.now(), e.Ref, e.Addr, answer)
-	r.stir()
+	r.wake()
 }
 
 // probe dials an address and returns the token of the node that answers.

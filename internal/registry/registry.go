@@ -55,7 +55,7 @@ type Registry struct {
 	sessions  map[ring.Ref]*session
 	listeners map[*net.Listener]struct{} // by where one is kept: programs' own types need not be comparable
 	conns     map[*net.Conn]struct{}
-	tick      ticking   // how late this process runs
+	gaps      gaps   // how late this process runs
 	loopbacks loopbacks // members that other machines cannot dial
 	events    eventLog
 	runs      runs
@@ -138,9 +138,9 @@ func (r *Registry) open(l *net.Listener) {
 		if r.cfg.Grace > 0 {
 			r.members.Recover(r.now())
 		}
-		r.tick = ticking{period: max(r.cfg.Lease/32, time.Millisecond), ran: r.cfg.Now()}
+		r.gaps = gaps{period: max(r.cfg.Lease/32, time.Millisecond), ran: r.cfg.Now()}
 		r.wg.Go(r.clock)
-		r.wg.Go(r.steward)
+		r.wg.Go(r.reconcileLoop)
 	}
 }
 

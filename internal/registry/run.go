@@ -222,7 +222,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	}
 	r.ask(u.senders, control.TypeTask, u.task)
 	r.wg.Go(func() { u.done <- r.conduct(u) })
-	r.happened(status.Event{Kind: status.EventRun, Why: fmt.Sprintf("%s: %d nodes send %d messages of %d bytes each", runName(u.number), len(senders), t.Messages, t.Payload)})
+	r.recordEvent(status.Event{Kind: status.EventRun, Why: fmt.Sprintf("%s: %d nodes send %d messages of %d bytes each", runName(u.number), len(senders), t.Messages, t.Payload)})
 	return u, nil
 }
 
@@ -232,7 +232,7 @@ func (r *Registry) ask(members []ring.Member, t wire.Type, v any) {
 	for _, m := range members {
 		r.members.Tell(m.Ref(), t, v)
 	}
-	r.stir()
+	r.wake()
 }
 
 // conduct sees a run through and makes its account: everybody finishes, which means that
@@ -247,8 +247,8 @@ func (r *Registry) conduct(u *run) error {
 	if err == nil {
 		u.summary = u.summarize()
 		r.runs.keep(u, u.summary)
-		r.happened(status.Event{Kind: status.EventRunEnded, Why: runName(u.number) + ": " + u.summary.Verdict()})
-		r.stir()
+		r.recordEvent(status.Event{Kind: status.EventRunEnded, Why: runName(u.number) + ": " + u.summary.Verdict()})
+		r.wake()
 	}
 	return err
 }

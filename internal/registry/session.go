@@ -38,16 +38,16 @@ type session struct {
 func (s *session) run() {
 	defer s.conn.Free()
 	s.conn.SetLease(s.r.cfg.Timeout)
-	err := s.converse()
+	err := s.receive()
 	s.r.sessionEnded(s, err)
 	s.conn.Close()
 }
 
-func (s *session) converse() error {
+func (s *session) receive() error {
 	for {
 		t, body, err := s.conn.Recv()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if left := s.spare(); left > 0 { // it was not the node that was late
+			if left := s.remaining(); left > 0 { // it was not the node that was late
 				s.conn.SetLease(left)
 				continue
 			}
@@ -55,7 +55,7 @@ func (s *session) converse() error {
 		if err != nil {
 			return err
 		}
-		registered := s.hears()
+		registered := s.heard()
 		switch t {
 		case control.TypeRegister:
 			err = s.register(body)
@@ -97,8 +97,8 @@ func (s *session) refuse(code control.Code, format string, args ...any) error {
 	return errRefused
 }
 
-// leave takes the session out; it needs mu.
-func (s *session) leave() {
+// unregister takes the session out; it needs mu.
+func (s *session) unregister() {
 	if s.in {
 		s.in = false
 		delete(s.r.sessions, s.member.Ref())
@@ -122,7 +122,7 @@ func (s *session) deregister(body []byte) error {
 	mine, left := same && s.in, same && s.left
 	if mine {
 		r.members.Leave(r.now(), s.member.Ref()) // m may be a later life, if this one's end is still to be told
-		r.stir()
+		r.wake()
 	}
 	r.mu.Unlock()
 	switch {
@@ -145,16 +145,16 @@ func (r *Registry) sessionEnded(s *session, err error) {
 	defer r.mu.Unlock()
 	switch {
 	case s.in && r.closed: // it is the registry that has hung up, which says nothing of the member
-		s.leave()
+		s.unregister()
 	case s.in:
 		ref := s.member.Ref()
-		s.leave()
+		s.unregister()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			r.members.Silent(r.now(), ref)
 		} else {
 			r.members.Lost(r.now(), ref, fmt.Sprintf("connection lost: %v", err))
 		}
-		r.stir()
+		r.wake()
 	case !s.left && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
 		r.cfg.WarnOften(handshake.ReasonOf(err), "connection ended before registration", "from", s.remote, "err", err)
 	}
@@ -180,7 +180,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.members.Linked(s.member.Ref(), l.Epoch)
-		r.stir()
+		r.wake()
 	case control.TypeTrouble:
 		var told control.Trouble
 		if err := s.conn.Decode(body, &told); err != nil {
@@ -189,7 +189,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Life: told.Life}, handshake.Brief(told.Error))
-		r.stir()
+		r.wake()
 	case control.TypeTraced:
 		var told control.Traced
 		if err := s.conn.Decode(body, &told); err != nil {

@@ -56,7 +56,7 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 		return status.Audit{}, fmt.Errorf("ringdht: registry: setting up: no nodes are registered: %w", errs.ErrNotReady)
 	}
 	r.members.Setup(r.now(), ring.Layout{Fewest: fewest, K: k})
-	r.stir()
+	r.wake()
 	r.mu.Unlock()
 
 	var missing, stuck []string
@@ -77,8 +77,8 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 		return audit, fmt.Errorf("ringdht: registry: %w: %s: mend that, or set it up again without it", errs.ErrNotReady, handshake.Some(stuck))
 	}
 	r.mu.Lock()
-	r.happened(status.Event{Kind: status.EventSetup, Why: audit.String()})
-	r.stir()
+	r.recordEvent(status.Event{Kind: status.EventSetup, Why: audit.String()})
+	r.wake()
 	r.mu.Unlock()
 	return audit, nil
 }
