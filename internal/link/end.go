@@ -16,7 +16,7 @@ func (w *Writer) fail(err error) (first bool) {
 	if !w.keeps {
 		w.q.Clear()
 	}
-	w.signal()
+	w.room.Broadcast()
 	w.finished.Add(1) // for hangUp
 	return true
 }
@@ -26,13 +26,6 @@ func (w *Writer) fail(err error) (first bool) {
 func (w *Writer) hangUp() {
 	w.conn.Close()
 	w.finished.Done()
-}
-
-func (w *Writer) signal() {
-	if w.room != nil {
-		close(w.room)
-		w.room = nil
-	}
 }
 
 // maxUrgent bounds what [Writer.Urgent] takes, in bytes.

@@ -221,9 +221,7 @@ func TestNowWakesWhoWaitsForRoom(t *testing.T) {
 	room := make(chan error, 1)
 	go func() { room <- w.Room(ctx) }()
 	for waits := false; !waits; runtime.Gosched() {
-		w.mu.Lock()
-		waits = w.room != nil
-		w.mu.Unlock()
+		waits = w.room.Awaited()
 	}
 	w.Now()
 	if err := <-room; err != nil {

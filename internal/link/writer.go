@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/notify"
 )
 
 // ErrFull says that a frame found the queue at its bound.
@@ -58,7 +59,7 @@ type Writer struct {
 	limited  bool          // the connection has a deadline for that
 	retired  bool          // close the connection once the queue is empty
 	err      error
-	room     chan struct{} // closed when there is room; nil while nobody waits
+	room     notify.Change // there is room, or the connection has ended
 	finished sync.WaitGroup
 
 	// Owned by who runs: what is being written.
@@ -201,29 +202,15 @@ func (w *Writer) Err() error {
 // Room waits until there is room, the connection has failed or ctx is done. It
 // is for those who append and may wait; a relay must not.
 func (w *Writer) Room(ctx context.Context) error {
-	for {
-		w.mu.Lock()
-		if w.err != nil || w.held() < w.low {
-			err := w.err
-			w.mu.Unlock()
-			return err
-		}
-		if w.room == nil {
-			w.room = make(chan struct{})
-		}
-		room := w.room
-		w.mu.Unlock()
-		select {
-		case <-room:
-			continue
-		case <-ctx.Done():
-		}
-		select {
-		case <-room: // both at once: there may be room
-		default:
-			return context.Cause(ctx)
-		}
+	var failed error
+	err := w.room.Await(ctx, context.Background(), &w.mu, func() bool {
+		failed = w.err
+		return failed != nil || w.held() < w.low
+	})
+	if err != nil {
+		return err
 	}
+	return failed
 }
 
 // Queued is the number of bytes waiting or being written.
@@ -298,7 +285,7 @@ func (w *Writer) drain() {
 			continue
 		}
 		if w.q.Size() < w.low {
-			w.signal()
+			w.room.Broadcast()
 		}
 	}
 	w.rest()
@@ -309,7 +296,7 @@ func (w *Writer) drain() {
 func (w *Writer) rest() {
 	w.running, w.busy, w.own = false, 0, 0
 	w.taken.Clear()
-	w.signal() // nothing is queued, or the connection has ended
+	w.room.Broadcast() // nothing is queued, or the connection has ended
 	if w.err != nil {
 		w.sources = nil
 	}
