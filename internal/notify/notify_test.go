@@ -98,23 +98,23 @@ func TestAwaitEndsWithAContext(t *testing.T) {
 	})
 }
 
-// TestChangeBeforeTheEnd: a waiter that finds both a change and an ended context looks
-// at the change.
-func TestChangeBeforeTheEnd(t *testing.T) {
+// TestWaitLooksAtWhatHasHappenedFirst: a channel that is closed wins over both contexts.
+func TestWaitLooksAtWhatHasHappenedFirst(t *testing.T) {
+	happened, never := make(chan struct{}), make(chan struct{})
+	close(happened)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 100 { // select picks one of several at random
-		var c Change
-		changed := c.Next()
-		c.Broadcast()
-		if err := Wait(ended, ended, changed, nil); err != nil {
-			t.Fatal("first channel:", err)
+	for range 1000 {
+		for _, err := range []error{
+			Wait(ended, t.Context(), happened, never), Wait(ended, t.Context(), never, happened),
+			Wait(t.Context(), ended, happened, nil), Wait(ended, ended, never, happened),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := Wait(ended, ended, nil, changed); err != nil {
-			t.Fatal("second channel:", err)
-		}
-		if err := Wait(ended, context.Background(), c.Next(), nil); !errors.Is(err, context.Canceled) {
-			t.Fatal("no change since:", err)
+		if Wait(ended, t.Context(), never, nil) == nil || Wait(t.Context(), ended, nil, never) == nil {
+			t.Fatal("nothing has happened")
 		}
 	}
 }

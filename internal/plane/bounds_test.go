@@ -60,7 +60,7 @@ func TestSendBufferIsShared(t *testing.T) {
 		}
 		o.lock()
 		defer o.mu.Unlock()
-		return o.s.Pending() > 0 && o.changed != nil
+		return o.s.Pending() > 0 && o.changed.Awaited()
 	}
 	fill(20)
 	eventually(t, "the slow sink's source waits", func() bool { return waits(20) })

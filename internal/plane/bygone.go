@@ -24,7 +24,7 @@ func (p *Plane) Left(id, life uint64) {
 	p.counted()
 	p.mu.Unlock()
 	if p.parting.Load() {
-		p.changes.broadcast()
+		p.changes.Broadcast()
 	}
 }
 

@@ -158,7 +158,7 @@ func (l *line) quiet() {
 	done, out := l.mine != open, l.out
 	p.converge(l.id)
 	p.mu.Unlock()
-	p.changes.broadcast()
+	p.changes.Broadcast()
 	if done && out != nil {
 		out.RetireWithin(retireTimeout) // when all is written
 	} else if done {
@@ -174,7 +174,7 @@ const retireTimeout = 10 * time.Second
 // retire must be called without mu, by who has taken the link out of use and set
 // mine to over.
 func (l *outLink) retire() {
-	l.space.broadcast() // who waits for it has another way now
+	l.space.Broadcast() // who waits for it has another way now
 	l.Finish(urgent(wire.End, 0), retireTimeout)
 	l.p.mu.Lock()
 	if _, up := l.p.lines[l.line]; up && l.timer == nil {
@@ -246,7 +246,7 @@ func (l *line) ended(err error) {
 	}
 	closed := p.closed
 	p.mu.Unlock()
-	p.changes.broadcast()
+	p.changes.Broadcast()
 	if in != nil {
 		in.r.Free()
 	}

@@ -100,7 +100,7 @@ func (l *line) shared() bool {
 		l.mine = over
 	}
 	p.mu.Unlock()
-	p.changes.broadcast()
+	p.changes.Broadcast()
 	if old != nil {
 		old.retire()
 	}

@@ -28,7 +28,7 @@ func (p *Plane) handle(ctx context.Context, in *inbound) span {
 	if more {
 		p.sched.push(p, &in.turn)
 	} else if p.parting.Load() || p.draining.Load() {
-		p.changes.broadcast()
+		p.changes.Broadcast()
 	}
 	return took
 }

@@ -68,13 +68,13 @@ const quietTime = 250 * time.Millisecond
 // until waits for something that [Plane.changes] tells of.
 func (p *Plane) until(ctx context.Context, done func() bool) error {
 	for {
-		changes := p.changes.wait()
+		changes := p.changes.Next()
 		if done() {
 			p.mu.RLock()
 			defer p.mu.RUnlock()
 			return p.why // nil, unless closing the plane is what has done it
 		}
-		if err := wait(ctx, p.ctx, changes, nil); err != nil {
+		if err := p.await(ctx, changes, nil); err != nil {
 			return err
 		}
 	}

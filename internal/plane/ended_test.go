@@ -6,28 +6,6 @@ import (
 	"testing"
 )
 
-// What has happened comes before a context that has ended, and before the end of the
-// plane.
-func TestWaitLooksAtWhatHasHappenedFirst(t *testing.T) {
-	happened, never := make(chan struct{}), make(chan struct{})
-	close(happened)
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range 1000 {
-		for _, err := range []error{
-			wait(ended, t.Context(), happened, never), wait(ended, t.Context(), never, happened),
-			wait(t.Context(), ended, happened, nil), wait(ended, ended, never, happened),
-		} {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if wait(ended, t.Context(), never, nil) == nil || wait(t.Context(), ended, nil, never) == nil {
-			t.Fatal("nothing has happened")
-		}
-	}
-}
-
 // With a context that has ended no message is accepted, though there is room; and
 // nothing is asked on the way.
 func TestNothingIsSentWithAnEndedContext(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/x/ringdht/internal/notify"
 )
 
 // gate keeps a node quiet that was itself stopped, for so long that the others may
@@ -19,8 +21,8 @@ type gate struct {
 	shut  atomic.Bool
 	stamp stamp // the last sign that the process runs
 
-	mu   sync.Mutex    // guards changes of shut, and
-	open chan struct{} // closed when the gate opens
+	mu     sync.Mutex // guards changes of shut
+	opened notify.Change
 }
 
 // stamp is a moment on both clocks. Reading it between the two stores does no harm: the
@@ -73,7 +75,7 @@ func (p *Plane) Resume() {
 	g.stamp.set(p.clocks())
 	if g.shut.Load() {
 		g.shut.Store(false)
-		close(g.open)
+		g.opened.Broadcast()
 	}
 }
 
@@ -83,7 +85,6 @@ func (p *Plane) stale() bool { return p.gate.shut.Load() || p.gate.stamp.ago(p.c
 // close needs mu.
 func (g *gate) close() {
 	if !g.shut.Load() {
-		g.open = make(chan struct{})
 		g.shut.Store(true)
 	}
 }
@@ -102,11 +103,11 @@ func (p *Plane) pass(ctx context.Context) {
 			return
 		}
 		g.close()
-		open := g.open
+		opened := g.opened.Next()
 		g.mu.Unlock()
 		giveWay(ctx)
 		select {
-		case <-open:
+		case <-opened:
 		case <-p.ctx.Done():
 			return
 		}

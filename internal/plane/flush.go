@@ -41,9 +41,9 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 				t.o.mu.Unlock()
 				break
 			}
-			changed := t.o.wait()
+			changed := t.o.changed.Next()
 			t.o.mu.Unlock()
-			if err := wait(ctx, p.ctx, changed, nil); err != nil {
+			if err := p.await(ctx, changed, nil); err != nil {
 				return err
 			}
 		}

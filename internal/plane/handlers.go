@@ -198,7 +198,7 @@ func (p *Plane) handleCasts(ctx context.Context) span {
 	if more {
 		p.sched.push(p, &c.turn)
 	} else if p.parting.Load() || p.draining.Load() {
-		p.changes.broadcast()
+		p.changes.Broadcast()
 	}
 	return took
 }

@@ -65,7 +65,7 @@ func (p *Plane) forgetInbound(in *inbound) {
 	p.counted()
 	p.mu.Unlock()
 	if p.parting.Load() {
-		p.changes.broadcast()
+		p.changes.Broadcast()
 	}
 }
 

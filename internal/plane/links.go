@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/memnet"
 )
 
@@ -17,8 +18,8 @@ type outLink struct {
 	probe probe
 	pace  pace
 
-	waiting atomic.Int64 // bytes that streams have for it, see exit; sources wait above twice Low
-	space   signal       // it has come down to Low
+	waiting atomic.Int64  // bytes that streams have for it, see exit; sources wait above twice Low
+	space   notify.Change // it has come down to Low
 }
 
 func (p *Plane) newLink(l *line) *outLink {
@@ -55,7 +56,7 @@ func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
 	p.converge(id)
 	p.wg.Go(l.run)
 	p.mu.Unlock()
-	p.changes.broadcast()
+	p.changes.Broadcast()
 	if old != nil {
 		old.retire()
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -22,7 +23,7 @@ type outbound struct {
 	backlog int           // of s, as counted in Plane.backlog
 	timed   bool          // in Plane.timers
 	used    bool          // since the last look for idle streams
-	changed chan struct{} // closed when s changed; nil while nobody waits
+	changed notify.Change // s has changed
 	out     []byte        // scratch for frames
 	exit
 }
@@ -233,7 +234,7 @@ func (o *outbound) account() {
 		// buffer is full every sink is asked, which must not be done for a single one.
 		low := int64(p.SendBuffer - p.SendBuffer/8)
 		if after := p.stored.Add(int64(d)); after <= low && after-int64(d) > low {
-			p.space.broadcast()
+			p.space.Broadcast()
 		}
 	}
 }
@@ -259,7 +260,7 @@ func (o *outbound) ended() {
 	p := o.p
 	o.giveUp()
 	o.account()
-	o.notify()
+	o.changed.Broadcast()
 	accepted, _ := o.s.Progress()
 	p.counters.sent.Add(int64(accepted))
 	if o.s.Pending() > 0 || o.s.Err() == nil { // those that wait for it to open still want to see the error
@@ -273,22 +274,6 @@ func (o *outbound) fail(err error) {
 	defer o.mu.Unlock()
 	if o.s.State() != stream.Ended {
 		o.end(err)
-	}
-}
-
-// wait returns a channel that is closed at the next change; it needs mu.
-func (o *outbound) wait() <-chan struct{} {
-	if o.changed == nil {
-		o.changed = make(chan struct{})
-	}
-	return o.changed
-}
-
-// notify needs mu.
-func (o *outbound) notify() {
-	if o.changed != nil {
-		close(o.changed)
-		o.changed = nil
 	}
 }
 
@@ -344,7 +329,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 	}
 	o.flush(out) // which may end it too, and then records that itself
 	if progress {
-		o.notify()
+		o.changed.Broadcast()
 	}
 	return true
 }
@@ -370,8 +355,8 @@ func (o *outbound) closeIfIdle() {
 	switch {
 	case o.s.State() == stream.Ended: // nobody came back to see why
 		o.p.forget(o)
-	case o.s.State() == stream.Opening && o.changed != nil:
-		o.notify() // whoever still waits will say so again before the next look
+	case o.s.State() == stream.Opening && o.changed.Awaited():
+		o.changed.Broadcast() // whoever still waits will say so again before the next look
 	case o.s.State() == stream.Opening && !o.used && o.s.Pending() == 0:
 		o.end(nil) // whoever wanted it has given up
 	case !o.used:

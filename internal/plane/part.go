@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -33,8 +34,8 @@ func (p *Plane) Part(ctx context.Context, patience time.Duration) error {
 	}
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for pace := stream.MinRTO; ; pace = min(2*pace, stream.MaxRTO) {
-		look, done := context.WithTimeout(patient, pace)
+	for pace := (backoff.Backoff{Min: stream.MinRTO, Max: stream.MaxRTO}); ; {
+		look, done := context.WithTimeout(patient, pace.Next())
 		err := p.until(look, p.allConfirmed)
 		again := look.Err() != nil && patient.Err() == nil
 		done()
@@ -154,7 +155,7 @@ func (p *Plane) inboundOver(in *inbound) {
 	if !in.scheduled {
 		p.forgetInbound(in)
 	} else if p.parting.Load() {
-		p.changes.broadcast()
+		p.changes.Broadcast()
 	}
 }
 
@@ -193,10 +194,10 @@ func (p *Plane) Hush() {
 	p.hushed.Store(true)
 	for _, o := range p.outgoing() { // none is within an allowance that was granted before
 		o.lock()
-		o.notify()
+		o.changed.Broadcast()
 		o.mu.Unlock()
 	}
-	p.space.broadcast()
+	p.space.Broadcast()
 }
 
 // Finish closes the outgoing streams and waits until their sinks have forgotten them, for
@@ -223,9 +224,9 @@ func (o *outbound) closed(ctx context.Context) error {
 	o.lock()
 	defer o.mu.Unlock()
 	for o.s.State() == stream.Closing {
-		changed := o.wait()
+		changed := o.changed.Next()
 		o.mu.Unlock()
-		err := wait(ctx, o.p.ctx, changed, nil)
+		err := o.p.await(ctx, changed, nil)
 		o.lock()
 		if err != nil {
 			return err

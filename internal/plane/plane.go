@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -149,13 +150,13 @@ type Plane struct {
 	timers  timers
 	losses  losses
 	gate    gate
-	stored  atomic.Int64 // bytes of SendBuffer in use
-	asking  atomic.Bool  // all sinks were asked since SendBuffer was last full
-	inbox   atomic.Int64 // bytes of ReceiveBuffer in use
-	backlog atomic.Int64 // bytes of HandlerBacklog in use
-	streams atomic.Int64 // len(in) without the bygone: among so many the receive buffer is shared out
-	space   signal       // SendBuffer has room again
-	changes signal       // a connection, or a direction of one, has come or ended; when leaving, a handler or stream
+	stored  atomic.Int64  // bytes of SendBuffer in use
+	asking  atomic.Bool   // all sinks were asked since SendBuffer was last full
+	inbox   atomic.Int64  // bytes of ReceiveBuffer in use
+	backlog atomic.Int64  // bytes of HandlerBacklog in use
+	streams atomic.Int64  // len(in) without the bygone: among so many the receive buffer is shared out
+	space   notify.Change // SendBuffer has room again
+	changes notify.Change // a connection, or a direction of one, has come or ended; when leaving, a handler or stream
 
 	wg sync.WaitGroup // every goroutine but the links' writers
 }
@@ -239,7 +240,7 @@ func (p *Plane) Close(err error) []Undelivered {
 	for _, o := range out {
 		o.fail(err)
 	}
-	p.space.broadcast()
+	p.space.Broadcast()
 	for _, l := range links {
 		l.Close()
 	}
@@ -291,32 +292,6 @@ func (p *Plane) Sweep(closeIdle bool) {
 // MaxFrame is the longest frame that a link of this ring may carry. Frames of the
 // protocol itself must fit also where messages are tiny.
 func MaxFrame(maxPayload int) int { return wire.HeaderSize + max(maxPayload, 512) }
-
-// signal wakes everybody who waits for something to change.
-type signal struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// wait returns a channel that is closed at the next broadcast. Get it before
-// looking at what may change.
-func (s *signal) wait() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch == nil {
-		s.ch = make(chan struct{})
-	}
-	return s.ch
-}
-
-func (s *signal) broadcast() {
-	s.mu.Lock()
-	if s.ch != nil {
-		close(s.ch)
-		s.ch = nil
-	}
-	s.mu.Unlock()
-}
 
 // StreamCount counts the outgoing streams, and the incoming ones whose sources have not left.
 func (p *Plane) StreamCount() (out, in int) {

@@ -74,7 +74,7 @@ func (p *Plane) Receive(conn net.Conn, from, life uint64, over func() bool, ende
 		p.mu.Lock()
 		p.converge(from)
 		p.mu.Unlock()
-		p.changes.broadcast() // for who waits in AwaitLink
+		p.changes.Broadcast() // for who waits in AwaitLink
 	}
 	l.run()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
@@ -51,7 +52,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		var space <-chan struct{}
 		full := p.stored.Load() > int64(p.SendBuffer)
 		if full {
-			space = p.space.wait()
+			space = p.space.Next()
 			full = p.stored.Load() > int64(p.SendBuffer)
 		}
 		if !full && p.asking.Load() {
@@ -108,38 +109,19 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			continue // it ended before this call, which deserves an answer of its own
 		}
 		waitedFor = o
-		changed := o.wait()
+		changed := o.changed.Next()
 		o.mu.Unlock()
-		if err := wait(ctx, p.ctx, changed, space); err != nil {
+		if err := p.await(ctx, changed, space); err != nil {
 			return err
 		}
 	}
 }
 
-// wait returns when either channel is closed, without an error, or when one of
-// the contexts is done. A channel that is closed comes first, so that a caller whose
-// context has ended still looks at what has happened before that.
-func wait(ctx, plane context.Context, one, other <-chan struct{}) error {
+// await waits until one of two channels is closed, and for no longer than ctx and the plane.
+// A handler that waits here gives way first.
+func (p *Plane) await(ctx context.Context, one, other <-chan struct{}) error {
 	giveWay(ctx)
-	var err error
-	select {
-	case <-one:
-		return nil
-	case <-other:
-		return nil
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	case <-plane.Done():
-		err = context.Cause(plane)
-	}
-	select {
-	case <-one:
-		return nil
-	case <-other:
-		return nil
-	default:
-		return err
-	}
+	return notify.Wait(ctx, p.ctx, one, other)
 }
 
 // maxEarly is how many bytes of frames are accepted for a stream before its sink

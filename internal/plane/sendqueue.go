@@ -204,7 +204,7 @@ func (e *exit) unlist() {
 // them to become less.
 func (l *outLink) wait(more int) {
 	if after := l.waiting.Add(int64(more)); after <= int64(l.Low()) && after-int64(more) > int64(l.Low()) {
-		l.space.broadcast()
+		l.space.Broadcast()
 	}
 }
 
@@ -215,7 +215,7 @@ func (o *outbound) congested() <-chan struct{} {
 	if l == nil || l.waiting.Load() <= 2*int64(l.Low()) || o.by != o.p.routes.Load() {
 		return nil
 	}
-	space := l.space.wait()
+	space := l.space.Next()
 	if l.waiting.Load() <= 2*int64(l.Low()) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -60,7 +61,7 @@ type losses struct {
 	called  uint64            // the seq up to which the callback has returned
 	latest  map[uint64]uint64 // by sink, the seq of the latest that the callback has not returned for
 
-	returned signal // a callback has returned
+	returned notify.Change // a callback has returned
 }
 
 // salvage takes down what is pending on a stream at its end. The sender calls it, so
@@ -176,7 +177,7 @@ func (x *losses) callOne(p *Plane, l loss) {
 		if x.latest[l.Sink] == l.seq {
 			delete(x.latest, l.Sink)
 		}
-		x.returned.broadcast()
+		x.returned.Broadcast()
 		if !returned {
 			p.wg.Go(p.callBack)
 		}
@@ -210,14 +211,14 @@ func (p *Plane) awaitCalls(ctx context.Context, sinks []uint64) error {
 	x := &p.losses
 	until := x.untold(sinks)
 	for first := true; ; first = false {
-		returned := x.returned.wait()
+		returned := x.returned.Next()
 		x.mu.Lock()
 		done := x.called >= until
 		x.mu.Unlock()
 		if done || first && Inside(p.Owner) { // with another context
 			return nil
 		}
-		if err := wait(ctx, p.ctx, returned, nil); err != nil {
+		if err := p.await(ctx, returned, nil); err != nil {
 			return err
 		}
 	}
