@@ -5,6 +5,7 @@ import (
 
 	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -38,14 +39,14 @@ func (p *Plane) towards(dst uint64) (w way, err error) {
 		return way{link: p.loopback()}, nil
 	}
 	s := p.routes.Load()
-	switch i := p.next(s, dst); i {
-	case nobody:
-		return way{}, stream.ErrNoSuchNode
-	case down:
-		return way{}, nil
-	default:
+	action, i := s.Next(dst)
+	if i = s.wayOf(action, i, dst); i >= 0 {
 		return s.ways[i], nil
 	}
+	if action == ring.NoSuchNode {
+		err = stream.ErrNoSuchNode
+	}
+	return way{}, err
 }
 
 // nowhere counts n frames for which there is no way; err is that of [Plane.towards].
@@ -78,6 +79,20 @@ func (p *Plane) placed(w way, n int64, err error) bool {
 	return false
 }
 
+// countUnroutable counts a frame that goes no further after this decision.
+func (p *Plane) countUnroutable(a ring.Action) {
+	switch c := &p.counters; a {
+	case ring.Overshoot:
+		c.overshoot.Add(1)
+	case ring.HopLimit:
+		c.hopLimit.Add(1)
+	case ring.NoSuchNode:
+		c.noRoute.Add(1)
+	default:
+		c.linkDown.Add(1)
+	}
+}
+
 // mark sets or clears the sign of a detour on each frame.
 func mark(frames []byte, on bool) {
 	for len(frames) > 0 {
@@ -92,20 +107,15 @@ func mark(frames []byte, on bool) {
 // half of its detour, and may go there directly only; one that was marked for a
 // waypoint to come starts anew.
 func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
-	finish := f.Detour() && f.Dst() == l.id
+	direct := f.Detour() && f.Dst() == l.id
 	for {
 		s := p.routes.Load()
-		i := s.finish(f.Dst())
-		if !finish {
-			i = p.next(s, f.Dst())
+		action, i := ring.Direct, 0
+		if !direct {
+			action, i = s.Next(f.Dst())
 		}
-		switch i {
-		case nobody:
-			p.counters.noRoute.Add(1)
-			p.waste(f, int(f.Hops()))
-			return false
-		case down:
-			p.counters.linkDown.Add(1)
+		if i = s.wayOf(action, i, f.Dst()); i < 0 {
+			p.countUnroutable(action)
 			p.waste(f, int(f.Hops()))
 			return false
 		}

@@ -176,44 +176,16 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			run, onward, far = to, false, f.Hops()
 			continue
 		}
-		if shut || s.epoch == 0 {
-			// Without a table there is no idea of who exists: this node is part of an
-			// epoch that others use already. The stream asks again.
-			p.counters.linkDown.Add(1)
-			p.wasteAt(f)
-			continue
+		action, i := ring.Drop, 0
+		if !shut {
+			action, i = s.Relay(rc.from, dst, hops, f.Detour())
 		}
-		detour := f.Detour() // to its end, which lies anywhere
-		if !detour && ring.Distance(p.mask, rc.from, p.Self) > ring.Distance(p.mask, rc.from, dst) {
-			// It passed its sink: the peer's table is wrong. To route it on would
-			// take it around the ring again.
-			p.counters.overshoot.Add(1)
-			p.wasteAt(f)
-			continue
-		}
-		if hops >= p.HopLimit {
-			p.counters.hopLimit.Add(1)
-			p.wasteAt(f)
-			rc.refuse(f, wire.HopLimit)
-			continue
-		}
-		var i int
-		if detour {
-			i = s.finish(dst)
-		} else if i = ring.ClosestPreceding(p.mask, p.Self, dst, s.Up); i < 0 { // p.next, without the call
-			if i = p.next(s, dst); i >= 0 {
-				f.SetDetour(true)
+		if action != ring.Forward {
+			if i = s.wayOf(action, i, dst); i < 0 {
+				rc.unroutable(f, action)
+				continue
 			}
-		}
-		if i < 0 {
-			p.wasteAt(f)
-			if i == nobody {
-				p.counters.noRoute.Add(1)
-				rc.refuse(f, wire.NoSuchNode)
-			} else {
-				p.counters.linkDown.Add(1) // nothing is said: this may pass, and the stream asks again
-			}
-			continue
+			f.SetDetour(true) // it was, if the decision is Direct
 		}
 		to := rc.relay(i, from, at)
 		switch f.Type() {
@@ -294,6 +266,19 @@ func (rc *reception) finish() {
 	rc.reset, rc.bid = p.Self, p.Self
 	p.counters.frames.Add(rc.frames)
 	rc.frames = 0
+}
+
+// unroutable deals with a frame that this node can neither keep nor send on. The source is
+// told only what will not pass.
+func (rc *reception) unroutable(f wire.Frame, a ring.Action) {
+	rc.p.countUnroutable(a)
+	rc.p.wasteAt(f)
+	switch a {
+	case ring.HopLimit:
+		rc.refuse(f, wire.HopLimit)
+	case ring.NoSuchNode:
+		rc.refuse(f, wire.NoSuchNode)
+	}
 }
 
 // refuse tells the source of a frame that it goes no further. Answers are never

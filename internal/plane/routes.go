@@ -39,8 +39,7 @@ func (r *Routes) names(id uint64) bool {
 // snapshot is what frames are routed by: the routes in force, less every link that
 // is not up. It is immutable, so one atomic load serves a whole batch.
 type snapshot struct {
-	epoch uint64
-	ring.Outlook
+	ring.Router
 	// ways are where frames can go. Those at the front are to the entries in Up; the
 	// rest are found by what follows.
 	ways   []way
@@ -55,12 +54,6 @@ type way struct {
 	detour bool // frames are marked, for the waypoint at the other end
 	direct bool // frames that were marked: by this link, or by none
 }
-
-// Why a frame goes nowhere, in place of the index of a way.
-const (
-	nobody = -1 // there is no node with the sink's ID
-	down   = -2 // there may be, and it cannot be reached now
-)
 
 // Use makes these the routes in force. Links that they do not name write what they
 // hold and end; those that they name are used as soon as they are there, see
@@ -94,7 +87,9 @@ func (p *Plane) Use(r Routes) {
 func (p *Plane) rebuild() {
 	t := &p.table
 	s := &snapshot{
-		epoch: t.Epoch, Outlook: ring.Outlook{Mask: p.mask, Self: p.Self, Successor: t.Successor, Sure: t.Sure},
+		Router: ring.Router{
+			Mask: p.mask, Self: p.Self, HopLimit: p.HopLimit, Epoch: t.Epoch, Successor: t.Successor, Authoritative: t.Sure,
+		},
 		direct: make(map[uint64]int, len(p.links)),
 	}
 	for _, id := range t.Entries {
@@ -128,33 +123,24 @@ func (p *Plane) rebuild() {
 	p.routes.Store(s)
 }
 
-// next is the index of the way towards dst, which is not this node.
-func (p *Plane) next(s *snapshot, dst uint64) int {
-	if s.epoch == 0 { // no table yet: no idea who exists
-		return down
-	}
-	switch way, i := s.Next(dst); way {
+// wayOf returns the index of the way that a decision about a frame for dst stands for, or
+// -1 if the frame goes no further. i is the index that came with the decision.
+func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
+	switch a {
 	case ring.Forward:
 		return i
-	case ring.Around:
+	case ring.Detour:
 		return s.around[i]
-	case ring.NoSuchNode:
-		return nobody
+	case ring.Direct:
+		if i, ok := s.direct[dst]; ok {
+			return i
+		}
 	}
-	return down
-}
-
-// finish is the way to dst of a frame that was marked by the node before: the link
-// to dst itself, or none. So a detour is two links long and never leads in a circle.
-func (s *snapshot) finish(dst uint64) int {
-	if i, ok := s.direct[dst]; ok && s.epoch != 0 {
-		return i
-	}
-	return down
+	return -1
 }
 
 // Epoch is the epoch of the routes in force, 0 before the first.
-func (p *Plane) Epoch() uint64 { return p.routes.Load().epoch }
+func (p *Plane) Epoch() uint64 { return p.routes.Load().Router.Epoch }
 
 // Know says which nodes exist and can be reached: everybody's tables lead to them. The
 // caller does not change the list any more.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/x/ringdht/internal/notify"
-	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -150,7 +149,7 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if p.closing.Load() {
 			return p.why
 		}
-		w, err := p.castWay(sink)
+		w, err := p.towards(sink)
 		if w.link == nil {
 			p.nowhere(1, err)
 			if err == nil {
@@ -171,13 +170,4 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 		}
 		return nil
 	}
-}
-
-// castWay is [Plane.towards], short where all is well.
-func (p *Plane) castWay(sink uint64) (way, error) {
-	s := p.routes.Load()
-	if i := ring.ClosestPreceding(p.mask, p.Self, sink, s.Up); i >= 0 && !p.gate.shut.Load() {
-		return s.ways[i], nil
-	}
-	return p.towards(sink)
 }

@@ -1,57 +1,86 @@
 package ring
 
-// Way is what is to be done with a frame that is for somebody else.
-type Way uint8
+// Action is what a node does with a frame that is for another node.
+type Action uint8
 
 const (
-	Drop       Way = iota // nothing can be said about it: its stream asks again
-	Forward               // to the peer Up[i]
-	Around                // to the waypoint Detours[i], marked as going around
-	NoSuchNode            // nobody has this ID: tell the source
+	Drop       Action = iota // say nothing: it may pass, and the stream asks again
+	Forward                  // send it to the peer Up[i]
+	Detour                   // mark it, and send it to the waypoint for Detours[i]
+	Direct                   // send it over the link to its sink; drop it if there is none
+	NoSuchNode               // no node has its sink's ID: tell its source
+	HopLimit                 // it has crossed too many links: tell its source
+	Overshoot                // it has passed its sink: drop it
 )
 
-// Outlook is what a node decides by. It is immutable.
-type Outlook struct {
+// Router decides where frames go. It is immutable. The data plane and the simulation of whole
+// rings decide by the same Router, so what is simulated is what runs.
+type Router struct {
 	Mask, Self uint64
-	Up         []uint64 // the peers to route by whose link is up, in clockwise order
-	Detours    []uint64 // the IDs for which there is a detour whose first link is up
+	HopLimit   int
+	Epoch      uint64   // of the table in use; 0: there is none yet
+	Up         []uint64 // entries of the table whose link is up, in clockwise order
+	Detours    []uint64 // IDs with a detour whose first link is up
 
-	// Successor is the member right behind the node, whether its link is up or not,
-	// or the node itself if it is alone.
+	// Successor is the next member clockwise, whether its link is up or not, or the node
+	// itself if it is alone.
 	Successor uint64
 
-	// Sure says that what the node believes of its successor may be passed on as the
-	// truth: it was announced, it does not leave, and the registry has not lost sight
-	// of it. A member that was declared dead, or is about to be, is not told of
-	// newcomers behind it, while frames still come its way.
-	Sure bool
+	// Authoritative means that the node may tell others that an ID is not taken. It holds while
+	// the node is announced, does not leave, and the registry has heard of it lately. A member
+	// that was declared dead, or soon will be, still receives frames, but is not told of
+	// newcomers behind it.
+	Authoritative bool
 }
 
-// Next decides about a frame for dst, which is not the node itself, and returns an
-// index into Up or Detours.
+// Relay decides about a frame that came from a peer and is for another node than this one. hops
+// is the number of links that it has crossed, detour its flag.
 //
-// An ID that lies before the successor is nobody's, also when the successor is
-// dead; what lies at it or beyond is not for this node to judge.
-func (o *Outlook) Next(dst uint64) (Way, int) {
-	if i := ClosestPreceding(o.Mask, o.Self, dst, o.Up); i >= 0 {
+// Before the first table the node cannot tell which nodes exist, but others may already route
+// by an epoch that includes it. A marked frame has passed its waypoint, so a detour is at most
+// two links long and never forms a circle; its sink may lie anywhere, so it cannot overshoot.
+func (r *Router) Relay(from, dst uint64, hops int, detour bool) (Action, int) {
+	switch {
+	case r.Epoch == 0:
+		return Drop, 0
+	case !detour && r.overshoots(from, dst):
+		return Overshoot, 0
+	case hops >= r.HopLimit:
+		return HopLimit, 0
+	case detour:
+		return Direct, 0
+	}
+	return r.Next(dst)
+}
+
+// Next decides about a frame of the node's own that is for another node. The index that it returns
+// is of Up or of Detours.
+//
+// An ID before the successor is not taken, even if the successor is dead. An ID at the successor or
+// beyond is not for this node to judge.
+func (r *Router) Next(dst uint64) (Action, int) {
+	if r.Epoch == 0 {
+		return Drop, 0
+	}
+	if i := ClosestPreceding(r.Mask, r.Self, dst, r.Up); i >= 0 {
 		return Forward, i
 	}
-	if o.Successor == o.Self || Distance(o.Mask, o.Self, dst) < Distance(o.Mask, o.Self, o.Successor) {
-		if o.Sure {
+	if r.Successor == r.Self || Distance(r.Mask, r.Self, dst) < Distance(r.Mask, r.Self, r.Successor) {
+		if r.Authoritative {
 			return NoSuchNode, 0
 		}
 		return Drop, 0
 	}
-	for i, to := range o.Detours {
+	for i, to := range r.Detours {
 		if to == dst {
-			return Around, i
+			return Detour, i
 		}
 	}
 	return Drop, 0
 }
 
-// Overshot says that a frame passed its sink on the link from a peer to the node:
-// the peer's table is wrong, and to route it on would take it around the ring again.
-func (o *Outlook) Overshot(from, dst uint64) bool {
-	return Distance(o.Mask, from, o.Self) > Distance(o.Mask, from, dst)
+// overshoots reports whether a frame passed its sink on the link from a peer to the node. Then the
+// peer's table is wrong, and another hop would take the frame around the ring again.
+func (r *Router) overshoots(from, dst uint64) bool {
+	return Distance(r.Mask, from, r.Self) > Distance(r.Mask, from, dst)
 }

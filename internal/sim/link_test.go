@@ -2,6 +2,7 @@ package sim
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/x/ringdht/internal/control"
@@ -221,7 +222,7 @@ func (w *world) join(from, to *node) *link {
 
 // look works out what the node decides by.
 func (n *node) look() {
-	o := ring.Outlook{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, Successor: n.use.Successor()}
+	o := ring.Router{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, HopLimit: math.MaxInt, Epoch: n.use.Epoch, Successor: n.use.Successor()}
 	for _, l := range n.links {
 		named := func(p control.Peer) bool { return refOf(p) == l.to.ref }
 		if slices.ContainsFunc(n.use.Entries, named) || slices.ContainsFunc(n.use.Successors, named) {

@@ -32,7 +32,7 @@ type node struct {
 	dials   []*dial // by ID: peers that are wanted and whose link is not up
 	gone    map[ring.Ref]bool
 	bygone  map[ring.Ref]bool // those that have left
-	outlook ring.Outlook
+	outlook ring.Router
 	ways    []*link // of the outlook's Detours
 
 	complaints membership.Complaints

@@ -24,20 +24,10 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 	switch {
 	case dst == n.ref.ID:
 		n.take(f)
-	case n.use.Epoch == 0:
-		n.w.judge.dropped(n, f)
-	case around: // from here straight to the sink, or nowhere
-		for _, x := range n.links {
-			if x.to.ref.ID == dst {
-				x.send(f, true)
-				return
-			}
-		}
-		n.w.judge.dropped(n, f)
-	case n.outlook.Overshot(l.from.ref.ID, dst):
-		n.w.count.overshot++
 	default:
-		if !n.route(f) {
+		n.outlook.Authoritative = n.sure()
+		action, i := n.outlook.Relay(l.from.ref.ID, dst, int(f.Hops()), around)
+		if !n.follow(f, action, i) {
 			n.refuse(f)
 		}
 	}
@@ -45,17 +35,23 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 
 // route sends a frame on; false if nobody has the ID that it is for.
 func (n *node) route(f wire.Frame) bool {
-	n.outlook.Sure = n.sure()
 	dst := f.Dst()
 	if dst == n.ref.ID { // to itself
 		n.after(0, func() { n.take(f) })
 		return true
 	}
-	way, i := n.outlook.Next(dst)
+	n.outlook.Authoritative = n.sure()
+	action, i := n.outlook.Next(dst)
+	return n.follow(f, action, i)
+}
+
+// follow does what was decided about a frame; false if nobody has the ID that it is for.
+func (n *node) follow(f wire.Frame, action ring.Action, i int) bool {
+	dst := f.Dst()
 	if n.w.tracing && f.Type() != wire.Data {
-		n.w.logf("%v: %v from %d to %d: %d %d, %v, successor %d", n.ref, f.Type(), f.Src(), dst, way, i, n.outlook.Up, n.outlook.Successor)
+		n.w.logf("%v: %v from %d to %d: %d %d, %v, successor %d", n.ref, f.Type(), f.Src(), dst, action, i, n.outlook.Up, n.outlook.Successor)
 	}
-	switch way {
+	switch action {
 	case ring.Forward:
 		id := n.outlook.Up[i]
 		for _, l := range n.links {
@@ -64,9 +60,19 @@ func (n *node) route(f wire.Frame) bool {
 				break
 			}
 		}
-	case ring.Around:
+	case ring.Detour:
 		n.w.count.around++
 		n.ways[i].send(f, true)
+	case ring.Direct:
+		for _, x := range n.links {
+			if x.to.ref.ID == dst {
+				x.send(f, true)
+				return true
+			}
+		}
+		n.w.judge.dropped(n, f)
+	case ring.Overshoot:
+		n.w.count.overshot++
 	case ring.NoSuchNode:
 		n.w.judge.noRoute(n, f)
 		return false
