@@ -26,7 +26,7 @@ func TestAccountsOfAnAllowance(t *testing.T) {
 				byAllowance++
 			}
 			bytes, stored := int64(o.s.Bytes()), r.p.stored.Load()
-			waits, claimed := int64(o.size()), l.waiting.Load()
+			waits, claimed := int64(o.size()), l.reserved.Load()
 			o.mu.Unlock()
 			if stored < bytes || claimed < waits {
 				t.Fatalf("%d bytes are kept and %d counted, %d wait and %d are counted", bytes, stored, waits, claimed)
@@ -82,7 +82,7 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 		o.lock()
 		defer o.mu.Unlock()
 		var kept fifo.Queue
-		o.s.Share(o.from, wire.HeaderSize+n, &kept)
+		o.s.Share(o.storedFrom, wire.HeaderSize+n, &kept)
 		if wire.Frame(kept.Front()).Detour() {
 			t.Error("what is kept is marked")
 		}
@@ -93,14 +93,14 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 // Whoever has a stream's lock ends the allowance first, and finds accounts that are even.
 func TestAllowanceEnds(t *testing.T) {
 	for name, f := range map[string]func(r *rig, o *outbound, l *outLink){
-		"an answer":        func(r *rig, o *outbound, l *outLink) { o.answered(ack(50, 1000)) },
-		"a refusal":        func(r *rig, o *outbound, l *outLink) { o.noRoute(1, wire.NoRouteBody{Type: wire.Data}) },
-		"an end":           func(r *rig, o *outbound, l *outLink) { o.gone(1) },
+		"an answer":        func(r *rig, o *outbound, l *outLink) { o.handleAnswer(ack(50, 1000)) },
+		"a refusal":        func(r *rig, o *outbound, l *outLink) { o.handleNoRoute(1, wire.NoRouteBody{Type: wire.Data}) },
+		"an end":           func(r *rig, o *outbound, l *outLink) { o.evict(1) },
 		"a tick":           func(r *rig, o *outbound, l *outLink) { o.tick(false) },
 		"a look":           func(r *rig, o *outbound, l *outLink) { o.closeIfIdle() },
 		"a question":       func(r *rig, o *outbound, l *outLink) { r.p.askAll() },
 		"a flush":          func(r *rig, o *outbound, l *outLink) { r.p.Await(canceled) },
-		"a link that ends": func(r *rig, o *outbound, l *outLink) { r.p.divert(l) },
+		"a link that ends": func(r *rig, o *outbound, l *outLink) { r.p.reattach(l) },
 		"another link's turn": func(r *rig, o *outbound, l *outLink) {
 			var q fifo.Queue
 			o.Pull(nil, &q, 1)

@@ -54,7 +54,7 @@ func TestSendBufferIsShared(t *testing.T) {
 		})
 	}
 	waits := func(sink uint64) bool { // something was accepted, and the next Send waits
-		o := p.outboundTo(sink)
+		o := p.findOutbound(sink)
 		if o == nil {
 			return false
 		}
@@ -231,7 +231,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 	p.Use(table(p, 2, 20))
 	p.Know([]uint64{20})
 	answer := func(typ wire.Type, seq uint64, body []byte) {
-		p.outboundTo(20).answered(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
+		p.findOutbound(20).handleAnswer(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
 	}
 	for i := range 5 {
 		if err := p.Send(t.Context(), 20, 0, []byte("x")); err != nil {

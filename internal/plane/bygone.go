@@ -9,19 +9,19 @@ package plane
 
 // Left says that a life of a node has left in good order, and every earlier one with it:
 // the stream from it is bygone. Links and streams to it end by themselves.
-func (p *Plane) Left(id, life uint64) {
+func (p *Plane) Left(id, inc uint64) {
 	in := p.lockInbound(id)
 	if in == nil {
 		return
 	}
 	defer in.mu.Unlock()
-	if in.r.PeerLife() > life || in.left {
+	if in.r.PeerLife() > inc || in.sourceLeft {
 		return
 	}
-	in.left, in.silent = true, 0
+	in.sourceLeft, in.idleSweeps = true, 0
 	p.mu.Lock()
 	p.bygone[in] = struct{}{}
-	p.counted()
+	p.updateStreams()
 	p.mu.Unlock()
 	if p.parting.Load() {
 		p.changes.Broadcast()
@@ -30,29 +30,29 @@ func (p *Plane) Left(id, life uint64) {
 
 // Missed says that a life of a node has ended, and every earlier one with it, and that this
 // node was not told how.
-func (p *Plane) Missed(id, life uint64) {
-	if p.outboundTo(id) != nil {
-		p.Gone(id, life)
+func (p *Plane) Missed(id, inc uint64) {
+	if p.findOutbound(id) != nil {
+		p.Gone(id, inc)
 	} else {
-		p.Left(id, life)
+		p.Left(id, inc)
 	}
 }
 
 // stays takes back that a stream is bygone: a later life has opened it, or its source is
 // a member after all. It needs in.mu.
 func (p *Plane) stays(in *inbound) {
-	if !in.left {
+	if !in.sourceLeft {
 		return
 	}
-	in.left = false
+	in.sourceLeft = false
 	p.mu.Lock()
 	delete(p.bygone, in)
-	p.counted()
+	p.updateStreams()
 	p.mu.Unlock()
 }
 
 // counted brings streams up to date; it needs mu.
-func (p *Plane) counted() { p.streams.Store(int64(len(p.in) - len(p.bygone))) }
+func (p *Plane) updateStreams() { p.streams.Store(int64(len(p.in) - len(p.bygone))) }
 
 // maxLooks is how many bygone streams are looked at for one that can go: handlers may
 // still have messages of some.
@@ -72,8 +72,8 @@ func (p *Plane) someBygone() (some []*inbound) {
 func (p *Plane) makeRoom(bygone []*inbound) bool {
 	for _, in := range bygone {
 		in.mu.Lock()
-		ok := in.gone || in.left && in.idle()
-		if ok && !in.gone {
+		ok := in.forgotten || in.sourceLeft && in.idle()
+		if ok && !in.forgotten {
 			p.forgetInbound(in)
 		}
 		in.mu.Unlock()

@@ -163,7 +163,7 @@ func TestLeftAndBack(t *testing.T) {
 		r.offer(90, 4, 1)
 		r.wantIncoming(2, 2)
 	}, func(c *Config) {
-		c.Over = func(id, life uint64) bool { return id == 90 && life <= 3 }
+		c.Over = func(id, inc uint64) bool { return id == 90 && inc <= 3 }
 	})
 }
 
@@ -187,7 +187,7 @@ func TestRenewedAndMissed(t *testing.T) {
 		o := r.open(60, 7)
 		r.p.Missed(60, 6)
 		r.wantIncoming(1, 0) // the life before
-		if r.p.outboundTo(60) != o {
+		if r.p.findOutbound(60) != o {
 			t.Error("the stream to the next life has ended")
 		}
 	})

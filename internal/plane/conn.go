@@ -20,95 +20,95 @@ import (
 // the connection. That the accepting side has to ask is so that the dialling side
 // always knows whether anything may come: it can tell when it has received all that
 // there is (see [Plane.Drain]), and nobody sends on what the other is closing.
-type line struct {
+type conn struct {
 	// static after construction
-	p        *Plane
-	conn     net.Conn
-	id, life uint64 // the peer
-	dialled  bool   // by this node
+	p       *Plane
+	nc      net.Conn
+	id, inc uint64 // the peer
+	dialled bool   // by this node
 
 	// guarded by Plane.mu; theirs is changed by who reads
-	mine, theirs half
-	out          *outLink    // nil until there is something to write
-	in           *reception  // nil until the peer sends
-	timer        *time.Timer // closes a connection that the peer does not close
+	sendState, recvState dirState
+	out                  *outLink    // nil until there is something to write
+	in                   *inLink     // nil until the peer sends
+	closeTimer           *time.Timer // closes a connection that the peer does not close
 
-	tell func(error) // hears how it ended; may be nil
+	onEnd func(error) // hears how it ended; may be nil
 }
 
 // half is the state of one direction of a line.
-type half uint8
+type dirState uint8
 
 const (
-	unused half = iota
-	asked       // the peer, who has dialled, was asked whether it may be used
-	open
-	over // the end was said, or waits behind what is being written
+	dirUnused dirState = iota
+	dirAsked           // the peer, who has dialled, was asked whether it may be used
+	dirOpen
+	dirEnded // the end was said, or waits behind what is being written
 )
 
 // line registers a connection; it needs mu.
-func (p *Plane) line(conn net.Conn, id, life uint64, dialled bool) *line {
-	l := &line{p: p, conn: conn, id: id, life: life, dialled: dialled}
+func (p *Plane) newConn(nc net.Conn, id, inc uint64, dialled bool) *conn {
+	c := &conn{p: p, nc: nc, id: id, inc: inc, dialled: dialled}
 	if dialled {
-		l.mine = open
-		l.writer()
+		c.sendState = dirOpen
+		c.ensureWriter()
 	} else {
-		l.theirs, l.in = open, p.reception(l)
+		c.recvState, c.in = dirOpen, p.newInLink(c)
 	}
-	p.lines[l] = struct{}{}
-	return l
+	p.conns[c] = struct{}{}
+	return c
 }
 
 // writer needs mu.
-func (l *line) writer() *outLink {
-	if l.out == nil {
-		l.out = l.p.newLink(l)
-		l.out.KeepLeftover()
+func (c *conn) ensureWriter() *outLink {
+	if c.out == nil {
+		c.out = c.p.newLink(c)
+		c.out.KeepLeftover()
 	}
-	return l.out
+	return c.out
 }
 
 // peer is the other end, as logs show it.
-func (l *line) peer() slog.Attr {
-	return slog.Group("peer", "id", l.id, "addr", l.conn.RemoteAddr())
+func (c *conn) peer() slog.Attr {
+	return slog.Group("peer", "id", c.id, "addr", c.nc.RemoteAddr())
 }
 
 // run is the goroutine of a line. It reads until the connection ends, or another goroutine
 // takes its place, see [reception.handOver].
-func (l *line) run() {
+func (c *conn) run() {
 	var err error
-	if l.in == nil {
-		err = l.listen()
+	if c.in == nil {
+		err = c.readUntilShared()
 	}
 	if err == nil {
-		err = l.in.run()
+		err = c.in.run()
 	}
-	l.done(err)
+	c.readEnded(err)
 }
 
 // done does what there is to do when reading has ended, unless another goroutine goes on.
-func (l *line) done(err error) {
+func (c *conn) readEnded(err error) {
 	if err == errHandedOver {
 		return
 	}
-	l.ended(err)
+	c.teardown(err)
 	if err != io.EOF && errors.Is(err, net.ErrClosed) {
 		err = net.ErrClosed
 	}
-	if l.tell != nil {
-		l.tell(err)
+	if c.onEnd != nil {
+		c.onEnd(err)
 	}
 }
 
 // listen reads a line on which the peer sends nothing, until it may. Most lines stay like
 // this for ever, so nothing is kept for them that is not needed.
-func (l *line) listen() error {
+func (c *conn) readUntilShared() error {
 	var b [wire.HeaderSize]byte
-	for l.in == nil {
-		if _, err := io.ReadFull(l.conn, b[:]); err != nil {
+	for c.in == nil {
+		if _, err := io.ReadFull(c.nc, b[:]); err != nil {
 			return err
 		}
-		if err := l.local(b[:]); err != nil {
+		if err := c.handleConnFrame(b[:]); err != nil {
 			return err
 		}
 	}
@@ -116,53 +116,53 @@ func (l *line) listen() error {
 }
 
 // local takes a frame that does not leave the connection, or is not right on it.
-func (l *line) local(f wire.Frame) error {
+func (c *conn) handleConnFrame(f wire.Frame) error {
 	t := f.Type()
-	ok := t.Stays() && l.id != l.p.Self && f.Local(t)
-	sends := l.theirs == open && !l.in.last
+	ok := t.Stays() && c.id != c.p.Self && f.Local(t)
+	sends := c.recvState == dirOpen && !c.in.sawEnd
 	switch {
 	case !ok:
 	case t == wire.Ping && sends:
-		return l.answerPing(f.Seq())
+		return c.answerPing(f.Seq())
 	case t == wire.Pong:
-		l.p.mu.RLock()
-		out := l.out
-		l.p.mu.RUnlock()
-		if out != nil && out.probe.hear(f.Seq()) {
+		c.p.mu.RLock()
+		out := c.out
+		c.p.mu.RUnlock()
+		if out != nil && out.probe.confirm(f.Seq()) {
 			return nil
 		}
-	case t == wire.Share && l.dialled && l.theirs == unused:
-		l.share()
+	case t == wire.Share && c.dialled && c.recvState == dirUnused:
+		c.allowShare()
 		return nil
-	case t == wire.Shared && !l.dialled:
-		if l.shared() {
+	case t == wire.Shared && !c.dialled:
+		if c.shareAllowed() {
 			return nil
 		}
 	case t == wire.End && sends:
-		l.in.last = true // what came before it is taken in first
+		c.in.sawEnd = true // what came before it is taken in first
 		return nil
 	}
 	return fmt.Errorf("%w here: a %v frame of %d bytes", wire.ErrType, t, len(f))
 }
 
 // urgent is a frame about the line.
-func urgent(t wire.Type, nonce uint64) []byte {
+func connFrame(t wire.Type, nonce uint64) []byte {
 	return wire.Append(nil, wire.Header{Type: t, Seq: nonce}, nil)
 }
 
 // quiet notes that all that the peer had to send has been taken in.
-func (l *line) quiet() {
-	p := l.p
+func (c *conn) peerEnded() {
+	p := c.p
 	p.mu.Lock()
-	l.theirs = over
-	done, out := l.mine != open, l.out
-	p.converge(l.id)
+	c.recvState = dirEnded
+	done, out := c.sendState != dirOpen, c.out
+	p.converge(c.id)
 	p.mu.Unlock()
 	p.changes.Broadcast()
 	if done && out != nil {
 		out.RetireWithin(retireTimeout) // when all is written
 	} else if done {
-		l.conn.Close()
+		c.nc.Close()
 	}
 }
 
@@ -174,64 +174,64 @@ const retireTimeout = 10 * time.Second
 // retire must be called without mu, by who has taken the link out of use and set
 // mine to over.
 func (l *outLink) retire() {
-	l.space.Broadcast() // who waits for it has another way now
-	l.Finish(urgent(wire.End, 0), retireTimeout)
+	l.room.Broadcast() // who waits for it has another way now
+	l.Finish(connFrame(wire.End, 0), retireTimeout)
 	l.p.mu.Lock()
-	if _, up := l.p.lines[l.line]; up && l.timer == nil {
-		l.timer = time.AfterFunc(retireTimeout, l.letGo)
+	if _, up := l.p.conns[l.conn]; up && l.closeTimer == nil {
+		l.closeTimer = time.AfterFunc(retireTimeout, l.closeUnused)
 	} else if up {
-		l.timer.Reset(retireTimeout)
+		l.closeTimer.Reset(retireTimeout)
 	}
 	l.p.mu.Unlock()
 }
 
 // letGo ends a line on which this node has said the end long ago, unless the peer goes
 // on using it.
-func (l *line) letGo() {
-	l.p.mu.RLock()
-	used := l.theirs == open && !l.p.draining.Load()
-	l.p.mu.RUnlock()
+func (c *conn) closeUnused() {
+	c.p.mu.RLock()
+	used := c.recvState == dirOpen && !c.p.draining.Load()
+	c.p.mu.RUnlock()
 	if !used {
-		l.p.hangUp(l, net.ErrClosed)
+		c.p.endConn(c, net.ErrClosed)
 	}
 }
 
 // close closes the connection. What writes to it, if anything does, must know why.
-func (l *line) close(out *outLink, err error) {
+func (c *conn) closeNow(out *outLink, err error) {
 	if out != nil {
 		out.Fail(err)
 	} else {
-		l.conn.Close()
+		c.nc.Close()
 	}
 }
 
 // ended takes down a line whose connection has ended. What waits for its link goes
 // another way.
-func (l *line) ended(err error) {
-	p := l.p
+func (c *conn) teardown(err error) {
+	p := c.p
 	p.mu.Lock()
-	was := l.mine
-	l.theirs = over // nobody asks any more
-	out, in := l.out, l.in
+	was := c.sendState
+	c.recvState = dirEnded // nobody asks any more
+	out, in := c.out, c.in
 	p.mu.Unlock()
 	if out != nil {
 		p.unlink(out) // closing may take a while
 	}
-	l.close(out, err)
+	c.closeNow(out, err)
 	if out != nil {
 		left := out.Leftover()
 		if p.closing.Load() {
 			left.Clear()
 		} else {
 			p.requeue(out, &left)
-			p.divert(out)
+			p.reattach(out)
 		}
 		out.Close()
 	}
 	p.mu.Lock()
-	delete(p.lines, l)
-	if l.timer != nil {
-		l.timer.Stop()
+	delete(p.conns, c)
+	if c.closeTimer != nil {
+		c.closeTimer.Stop()
 	}
 	if out != nil {
 		bytes, writes := out.Stats()
@@ -250,14 +250,14 @@ func (l *line) ended(err error) {
 	if in != nil {
 		in.r.Free()
 	}
-	if closed || was < open { // there is no link of this node's
+	if closed || was < dirOpen { // there is no link of this node's
 		return
 	}
 	switch why := out.Err(); { // of this side, if it ended the link: reading then says only that it is closed
 	case errors.Is(why, net.ErrClosed):
-	case why == io.EOF && was == open: // the peer has left
-		p.Log.Info("link ended", l.peer())
+	case why == io.EOF && was == dirOpen: // the peer has left
+		p.Log.Info("link ended", c.peer())
 	case why != io.EOF:
-		p.Log.Warn("link ended", l.peer(), "err", why)
+		p.Log.Warn("link ended", c.peer(), "err", why)
 	}
 }

@@ -22,37 +22,37 @@ import (
 // Ask asks a life of a peer that has dialled this node whether its connection may be
 // used for the link to it, and says whether there is an answer to wait for. Each
 // connection is asked for once.
-func (p *Plane) Ask(id, life uint64) bool {
+func (p *Plane) Ask(id, inc uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.ask(id, life)
+	return p.askToShare(id, inc)
 }
 
 // AwaitLink waits, for ctx, until there is a link to this life of a peer. If the peer
 // dials meanwhile it is asked to share the connection.
-func (p *Plane) AwaitLink(ctx context.Context, id, life uint64) error {
-	return p.until(ctx, func() bool {
+func (p *Plane) AwaitLink(ctx context.Context, id, inc uint64) error {
+	return p.awaitChange(ctx, func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if l, ok := p.links[id]; ok && l.life == life {
+		if l, ok := p.links[id]; ok && l.inc == inc {
 			return true
 		}
-		p.ask(id, life)
+		p.askToShare(id, inc)
 		return false
 	})
 }
 
 // ask needs mu.
-func (p *Plane) ask(id, life uint64) (waiting bool) {
-	for l := range p.lines {
-		if l.id != id || l.life != life || l.theirs != open {
+func (p *Plane) askToShare(id, inc uint64) (waiting bool) {
+	for c := range p.conns {
+		if c.id != id || c.inc != inc || c.recvState != dirOpen {
 			continue
 		}
-		if l.mine == unused {
-			l.mine = asked
-			l.writer().Urgent(urgent(wire.Share, 0))
+		if c.sendState == dirUnused {
+			c.sendState = dirAsked
+			c.ensureWriter().Urgent(connFrame(wire.Share, 0))
 		}
-		waiting = waiting || l.mine == asked
+		waiting = waiting || c.sendState == dirAsked
 	}
 	return waiting
 }
@@ -65,39 +65,39 @@ func (p *Plane) converge(id uint64) {
 	if l == nil {
 		return
 	}
-	if l.theirs == over || l.theirs == unused && id < p.Self {
-		p.ask(id, l.life)
+	if l.recvState == dirEnded || l.recvState == dirUnused && id < p.Self {
+		p.askToShare(id, l.inc)
 	}
 }
 
 // share lets the peer use the line, unless this node has just stopped using it itself.
 // Then it is about to be closed: the peer, which has not sent anything yet, hears of the
 // end and closes it.
-func (l *line) share() {
-	l.p.mu.Lock()
-	defer l.p.mu.Unlock()
-	if l.mine == open {
-		l.theirs, l.in = open, l.p.reception(l)
-		l.out.Urgent(urgent(wire.Shared, 0)) // with the lock, so that the end comes after it
+func (c *conn) allowShare() {
+	c.p.mu.Lock()
+	defer c.p.mu.Unlock()
+	if c.sendState == dirOpen {
+		c.recvState, c.in = dirOpen, c.p.newInLink(c)
+		c.out.Urgent(connFrame(wire.Shared, 0)) // with the lock, so that the end comes after it
 	}
 }
 
 // shared makes the line the link to the peer, which lets it, unless there is one already to
 // a later life, or one that the peer, too, has asked for and moves to. False: it was not
 // asked.
-func (l *line) shared() bool {
-	p := l.p
+func (c *conn) shareAllowed() bool {
+	p := c.p
 	p.mu.Lock()
-	if l.mine != asked {
+	if c.sendState != dirAsked {
 		p.mu.Unlock()
 		return false
 	}
-	l.mine = open
-	old := l.out // not needed any more, and ends at once
-	if have := p.links[l.id]; have == nil || have.life <= l.life && !(have.dialled && have.theirs == open && l.id < p.Self) {
-		old = p.put(l.out)
+	c.sendState = dirOpen
+	old := c.out // not needed any more, and ends at once
+	if have := p.links[c.id]; have == nil || have.inc <= c.inc && !(have.dialled && have.recvState == dirOpen && c.id < p.Self) {
+		old = p.installLink(c.out)
 	} else {
-		l.mine = over
+		c.sendState = dirEnded
 	}
 	p.mu.Unlock()
 	p.changes.Broadcast()
@@ -109,11 +109,11 @@ func (l *line) shared() bool {
 
 // put makes a link the one to its peer, and returns the one it takes the place of, which
 // is to be retired. It needs mu.
-func (p *Plane) put(l *outLink) (old *outLink) {
+func (p *Plane) installLink(l *outLink) (old *outLink) {
 	if old = p.links[l.id]; old != nil {
-		old.mine = over
+		old.sendState = dirEnded
 	}
-	delete(p.silent, l.id)
+	delete(p.unanswered, l.id)
 	p.links[l.id] = l
 	p.rebuild()
 	return old

@@ -139,7 +139,7 @@ func TestEndedLineIsNotShared(t *testing.T) {
 		if n, err := far.Read(b); err != nil || wire.Frame(b[:n]).Type() != wire.End {
 			t.Errorf("%x, %v", b[:n], err)
 		}
-		far.Write(urgent(wire.Share, 0))
+		far.Write(connFrame(wire.Share, 0))
 		if n, err := far.Read(b); err == nil {
 			t.Errorf("it answered: %x", b[:n])
 		}
@@ -223,25 +223,25 @@ func TestManyLinesOfOnePeer(t *testing.T) {
 		}
 		// It has a lower ID, so the link moves to the first of those that lets it: they are all
 		// asked until one does.
-		conns[7].Write(urgent(wire.Shared, 0))
+		conns[7].Write(connFrame(wire.Shared, 0))
 		synctest.Wait()
 		r.p.mu.RLock()
 		l := r.p.links[15]
 		r.p.mu.RUnlock()
-		if l.dialled || l.theirs != open {
+		if l.dialled || l.recvState != dirOpen {
 			t.Error("the link did not move")
 		}
 		late := r.incoming(15, 1)
 		synctest.Wait()
 		r.p.mu.RLock()
-		for l := range r.p.lines {
-			if l.id == 15 && l.mine == unused && l.out != nil {
+		for c := range r.p.conns {
+			if c.id == 15 && c.sendState == dirUnused && c.out != nil {
 				t.Error("a line with nothing to write has a writer")
 			}
 		}
 		r.p.mu.RUnlock()
-		for _, conn := range append(conns, late) {
-			conn.Close()
+		for _, nc := range append(conns, late) {
+			nc.Close()
 		}
 	})
 }

@@ -137,23 +137,23 @@ func TestEndComesLast(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		_, far := memnet.Pipe()
 		r.p.mu.Lock()
-		l := r.p.line(far, 30, 1, false)
+		c := r.p.newConn(far, 30, 1, false)
 		r.p.mu.Unlock()
 		cast := wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 30}, nil)
-		if _, err := l.in.sort(append(cast, urgent(wire.End, 0)...)); err != nil {
+		if _, err := c.in.dispatch(append(cast, connFrame(wire.End, 0)...)); err != nil {
 			t.Fatal(err)
 		}
-		if l.theirs != open || !l.in.last {
+		if c.recvState != dirOpen || !c.in.sawEnd {
 			t.Error("ended before it was all taken in, or not heard")
 		}
-		l.in.finish()
-		l.in.schedule()
-		l.quiet()
+		c.in.finishBatch()
+		c.in.schedule()
+		c.peerEnded()
 		synctest.Wait()
-		if l.theirs != over || r.p.Counters().Delivered != 1 {
+		if c.recvState != dirEnded || r.p.Counters().Delivered != 1 {
 			t.Error("not ended, or not handled")
 		}
-		l.ended(net.ErrClosed)
+		c.teardown(net.ErrClosed)
 	})
 }
 
@@ -260,7 +260,7 @@ func TestEndIsNotWaitedForLong(t *testing.T) {
 
 // The frames that are about a connection come when and from whom they may, or it ends.
 func TestHostileLines(t *testing.T) {
-	frame := func(t wire.Type) []byte { return urgent(t, 0) }
+	frame := func(t wire.Type) []byte { return connFrame(t, 0) }
 	all := func(f ...[]byte) (b []byte) {
 		for _, f := range f {
 			b = append(b, f...)
@@ -269,7 +269,7 @@ func TestHostileLines(t *testing.T) {
 	}
 	flood := make([]byte, 0, 100*wire.HeaderSize)
 	for i := range uint64(100) {
-		flood = append(flood, urgent(wire.Ping, i)...)
+		flood = append(flood, connFrame(wire.Ping, i)...)
 	}
 	for name, c := range map[string]struct {
 		dialled bool // by the node under test

@@ -77,9 +77,9 @@ func (p *Plane) count(out outgoing) Counters {
 	// would go back for once, which a monitor takes for a node that was started again.
 	s.BytesIn, s.Reads = c.bytesIn.Load(), c.reads.Load()
 	s.BytesOut, s.Writes = c.bytesOut.Load(), c.writes.Load()
-	for l := range p.lines {
-		if l.in != nil {
-			bytes, reads := l.in.r.Stats()
+	for c := range p.conns {
+		if c.in != nil {
+			bytes, reads := c.in.r.Stats()
 			s.BytesIn, s.Reads = s.BytesIn+bytes, s.Reads+reads
 		}
 	}
@@ -107,7 +107,7 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 	for range 10 {
 		before := p.counters.sent.Load()
 		sum = outgoing{sent: before}
-		for _, o := range p.outgoing() {
+		for _, o := range p.outgoingStreams() {
 			o.lock()
 			if o.s.State() != stream.Ended { // else its messages are counted
 				accepted, _ := o.s.Progress()

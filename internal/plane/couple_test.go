@@ -86,16 +86,16 @@ func states(p *Plane) string {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	var all []string
-	for l := range p.lines {
-		if l.id == p.Self {
+	for c := range p.conns {
+		if c.id == p.Self {
 			continue
 		}
 		how := "accepted"
-		if l.dialled {
+		if c.dialled {
 			how = "dialled"
 		}
-		s := fmt.Sprintf("%s %d %d", how, l.mine, l.theirs)
-		if p.links[l.id] == l.out && l.out != nil {
+		s := fmt.Sprintf("%s %d %d", how, c.sendState, c.recvState)
+		if p.links[c.id] == c.out && c.out != nil {
 			s += " link"
 		}
 		all = append(all, s)
@@ -103,7 +103,7 @@ func states(p *Plane) string {
 	return strings.Join(all, ", ")
 }
 
-var both = fmt.Sprintf("%d %d link", open, open)
+var both = fmt.Sprintf("%d %d link", dirOpen, dirOpen)
 
 // message is the one with this number.
 func message(n uint64) []byte { return stormy(rand.New(rand.NewPCG(n, 0)), n) }

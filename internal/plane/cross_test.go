@@ -51,17 +51,17 @@ func TestSharesThatCross(t *testing.T) {
 func TestSharedByAnEarlierLife(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
-		conn := r.incoming(30, 1)
+		nc := r.incoming(30, 1)
 		synctest.Wait()
 		r.p.Ask(30, 1)
 		near, far := memnet.Pipe()
 		r.p.AddLink(30, 2, near)
-		conn.Write(urgent(wire.Shared, 0))
+		nc.Write(connFrame(wire.Shared, 0))
 		synctest.Wait()
 		if !r.p.HasLink(30, 2) {
 			t.Error("replaced")
 		}
-		conn.Close()
+		nc.Close()
 		far.Close()
 	})
 }

@@ -11,17 +11,17 @@ import (
 )
 
 // handle takes what has arrived on a stream to the handler.
-func (p *Plane) handle(ctx context.Context, in *inbound) span {
+func (p *Plane) deliverStream(ctx context.Context, in *inbound) span {
 	in.mu.Lock()
 	q := in.r.Take()
-	in.quarter = max(minWindow, in.r.Window()) / 4
-	in.until = in.r.Until()
+	in.quarterWindow = max(minWindow, in.r.Window()) / 4
+	in.untilAsked = in.r.Until()
 	in.mu.Unlock()
-	took := p.drain(ctx, &q, in)
+	took := p.deliverQueue(ctx, &q, in)
 	in.mu.Lock()
 	more := in.r.Pending() && !p.closing.Load()
 	in.scheduled = more
-	if in.over && !more && !in.gone {
+	if in.finished && !more && !in.forgotten {
 		p.forgetInbound(in)
 	}
 	in.mu.Unlock()
@@ -36,7 +36,7 @@ func (p *Plane) handle(ctx context.Context, in *inbound) span {
 // drain calls the handler for each message of a queue, and accounts for them
 // when a chunk is done, when a quarter of the window is, and when the source
 // asks. in is nil for casts. It says when that was, if a reader could have done it.
-func (p *Plane) drain(ctx context.Context, q *fifo.Queue, in *inbound) (took span) {
+func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (took span) {
 	if q.Size() > fewBytes {
 		giveWay(ctx) // more than the read has brought: a gap was filled, or casts gathered
 	} else {
@@ -47,19 +47,19 @@ func (p *Plane) drain(ctx context.Context, q *fifo.Queue, in *inbound) (took spa
 	quarter := maxWindow
 	if in != nil {
 		d = Delivery{Source: in.source, Slot: &in.slot}
-		quarter = in.quarter
+		quarter = in.quarterWindow
 	}
 	for q.Size() > 0 {
-		p.pass(ctx)
+		p.awaitFence(ctx)
 		chunk := q.Front()
 		size := len(chunk)
 		for len(chunk) > 0 {
-			n, bytes := p.deliver(ctx, &d, chunk, quarter, in)
+			n, bytes := p.callHandler(ctx, &d, chunk, quarter, in)
 			if n > 0 {
 				p.counters.delivered.Add(int64(n))
 				p.inbox.Add(-int64(bytes))
 				if in != nil {
-					p.handled(in, n, bytes)
+					p.acknowledge(in, n, bytes)
 				} else {
 					p.casts.handled(bytes)
 				}
@@ -75,19 +75,19 @@ func (p *Plane) drain(ctx context.Context, q *fifo.Queue, in *inbound) (took spa
 }
 
 // handled reports progress to the source, if it is time to.
-func (p *Plane) handled(in *inbound, n, bytes int) {
-	in.unsaid += bytes
+func (p *Plane) acknowledge(in *inbound, n, bytes int) {
+	in.unacknowledged += bytes
 	in.mu.Lock()
-	in.asked.Store(false)
-	tell := in.r.Handled(uint64(n)) || in.unsaid >= in.quarter
+	in.askedProgress.Store(false)
+	tell := in.r.Handled(uint64(n)) || in.unacknowledged >= in.quarterWindow
 	if tell {
 		in.ack = in.r.AppendAck(in.ack[:0], p.window())
-		in.unsaid = 0
+		in.unacknowledged = 0
 	}
-	if in.r.Parted() && !in.over {
+	if in.r.Parted() && !in.finished {
 		in.ack, tell = in.r.AppendFarewell(in.ack[:0]), true
 	}
-	in.until = in.r.Until()
+	in.untilAsked = in.r.Until()
 	in.mu.Unlock()
 	if tell {
 		p.emit(in.source, in.ack)
@@ -100,27 +100,27 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 //
 // Once the plane closes no handler starts any more, and what one that was interrupted
 // has done with its message is not known.
-func (p *Plane) deliver(ctx context.Context, d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
+func (p *Plane) callHandler(ctx context.Context, d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
 	hops, since := 0, 0 // of the messages from the one with this number on
 	returned := false
 	defer func() { // for all of them: it would cost more than many a handler
 		switch v := recover(); {
 		case v != nil:
 			p.counters.panics.Add(1)
-			p.panicked("handler panicked", "source", d.Source, v)
+			p.logPanic("handler panicked", "source", d.Source, v)
 			if !p.closing.Load() {
 				n++
 				bytes += wire.HeaderSize + len(d.Body)
 			}
 		case !returned: // what called this ends as well
 			p.counters.panics.Add(1)
-			p.panicked("handler ended its goroutine, which stops the messages of this source for good", "source", d.Source, "runtime.Goexit")
+			p.logPanic("handler ended its goroutine, which stops the messages of this source for good", "source", d.Source, "runtime.Goexit")
 		}
 		p.counters.crossed(hops, n-since)
 	}()
 	until := math.MaxInt
-	if in != nil && in.until > 0 {
-		until = in.until
+	if in != nil && in.untilAsked > 0 {
+		until = in.untilAsked
 	}
 	for bytes < len(chunk) && bytes < quarter && n < until && !p.closing.Load() {
 		f, _ := wire.Next(chunk[bytes:])
@@ -133,14 +133,14 @@ func (p *Plane) deliver(ctx context.Context, d *Delivery, chunk []byte, quarter 
 			hops, since = d.Hops, n
 		}
 		next := bytes + len(f)
-		d.More = in != nil && next < len(chunk) && next < quarter && n+1 < until && wire.Frame(chunk[next:]).Port() == d.Port && !in.asked.Load()
+		d.More = in != nil && next < len(chunk) && next < quarter && n+1 < until && wire.Frame(chunk[next:]).Port() == d.Port && !in.askedProgress.Load()
 		p.Deliver(ctx, d)
 		if p.closing.Load() {
 			break
 		}
 		n++
 		bytes = next
-		if !d.More && in != nil && in.asked.Load() {
+		if !d.More && in != nil && in.askedProgress.Load() {
 			break
 		}
 	}
@@ -150,6 +150,6 @@ func (p *Plane) deliver(ctx context.Context, d *Delivery, chunk []byte, quarter 
 
 // panicked logs a panic in the user's code. Its value may be borrowed, so it is put into
 // words now.
-func (p *Plane) panicked(what, of string, id uint64, v any) {
+func (p *Plane) logPanic(what, of string, id uint64, v any) {
 	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", withoutDigits(string(debug.Stack())))
 }

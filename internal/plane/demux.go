@@ -4,24 +4,24 @@ import "github.com/x/ringdht/internal/link"
 
 // run is a stretch of a batch: whole frames side by side with the same way to go, or
 // of the same source.
-type run struct {
+type stretch struct {
 	from, to int32
 	next     int32 // the next run of the list, -1 behind the last
 }
 
 // list is runs in the order of the batch.
-type list struct{ head, tail int32 }
+type stretchList struct{ head, tail int32 }
 
-var none = list{-1, -1}
+var emptyList = stretchList{-1, -1}
 
 // sorting is where in a batch the frames are that belong together, so that each lock
 // is taken once for all of them. Its lists share one slice: however the frames are
 // spread, it holds no more runs than the batch has frames.
-type sorting struct {
-	runs []run
+type demux struct {
+	stretches []stretch
 
 	// Frames to be relayed, by the index of the way that they take.
-	ways    []list
+	ways    []stretchList
 	touched []int
 
 	// Frames for this node's half of streams, by source. slots finds a source's group
@@ -29,14 +29,14 @@ type sorting struct {
 	groups []group
 	slots  [64]uint8 // index + 1 in groups
 
-	cast list // messages without a stream, for this node
+	casts stretchList // messages without a stream, for this node
 
 	spans []link.Span // scratch
 }
 
 type group struct {
 	source uint64
-	list
+	stretchList
 }
 
 // maxGroups is what fits into slots.
@@ -44,69 +44,69 @@ const maxGroups = 255
 
 // relay notes that a frame goes a way. It returns the index of the run that ends with
 // the frame, as the next two do.
-func (s *sorting) relay(way int, from, to int) int32 {
+func (s *demux) addRelay(way int, from, to int) int32 {
 	if s.ways[way].head < 0 {
 		s.touched = append(s.touched, way)
 	}
-	return s.add(&s.ways[way], from, to)
+	return s.addTo(&s.ways[way], from, to)
 }
 
 // local notes that a frame is from a source. It returns -1 if there are too many
 // sources already.
-func (s *sorting) local(source uint64, from, to int) int32 {
+func (s *demux) addSource(source uint64, from, to int) int32 {
 	slot := &s.slots[(source*0x9e3779b97f4a7c15)>>58]
 	if i := int(*slot) - 1; i >= 0 && s.groups[i].source == source {
-		return s.add(&s.groups[i].list, from, to)
+		return s.addTo(&s.groups[i].stretchList, from, to)
 	}
 	if len(s.groups) == maxGroups {
 		return -1
 	}
-	s.groups = append(s.groups, group{source, none})
+	s.groups = append(s.groups, group{source, emptyList})
 	*slot = uint8(len(s.groups))
-	return s.add(&s.groups[len(s.groups)-1].list, from, to)
+	return s.addTo(&s.groups[len(s.groups)-1].stretchList, from, to)
 }
 
-func (s *sorting) add(l *list, from, to int) int32 {
-	if l.tail >= 0 && s.runs[l.tail].to == int32(from) {
-		s.runs[l.tail].to = int32(to)
+func (s *demux) addTo(l *stretchList, from, to int) int32 {
+	if l.tail >= 0 && s.stretches[l.tail].to == int32(from) {
+		s.stretches[l.tail].to = int32(to)
 		return l.tail
 	}
-	at := int32(len(s.runs))
-	s.runs = append(s.runs, run{int32(from), int32(to), -1})
+	at := int32(len(s.stretches))
+	s.stretches = append(s.stretches, stretch{int32(from), int32(to), -1})
 	if l.tail < 0 {
 		l.head = at
 	} else {
-		s.runs[l.tail].next = at
+		s.stretches[l.tail].next = at
 	}
 	l.tail = at
 	return at
 }
 
 // fit prepares for frames that take one of n ways.
-func (s *sorting) fit(n int) {
+func (s *demux) fitWays(n int) {
 	for len(s.ways) < n {
-		s.ways = append(s.ways, none)
+		s.ways = append(s.ways, emptyList)
 	}
 }
 
 // stretches returns what is on a list, valid until the next call.
-func (s *sorting) stretches(l list) []link.Span {
+func (s *demux) spansOf(l stretchList) []link.Span {
 	s.spans = s.spans[:0]
-	for i := l.head; i >= 0; i = s.runs[i].next {
-		s.spans = append(s.spans, link.Span{From: int(s.runs[i].from), To: int(s.runs[i].to)})
+	for i := l.head; i >= 0; i = s.stretches[i].next {
+		s.spans = append(s.spans, link.Span{From: int(s.stretches[i].from), To: int(s.stretches[i].to)})
 	}
 	return s.spans
 }
 
 // clearWays and clearGroups forget what was handed on.
-func (s *sorting) clearWays() {
+func (s *demux) clearWays() {
 	for _, way := range s.touched {
-		s.ways[way] = none
+		s.ways[way] = emptyList
 	}
 	s.touched = s.touched[:0]
 }
 
-func (s *sorting) clearGroups() {
+func (s *demux) clearGroups() {
 	if len(s.groups) > 0 {
 		s.groups = s.groups[:0]
 		clear(s.slots[:])

@@ -16,17 +16,17 @@ func (r *rig) batch(frames ...wire.Frame) (taken int) {
 	r.t.Helper()
 	_, far := memnet.Pipe()
 	r.p.mu.Lock()
-	l := r.p.line(far, 10, 1, false)
+	c := r.p.newConn(far, 10, 1, false)
 	r.p.mu.Unlock()
-	rc := l.in
-	taken, err := rc.sort(slices.Concat(frames...))
+	rc := c.in
+	taken, err := rc.dispatch(slices.Concat(frames...))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	rc.finish()
+	rc.finishBatch()
 	rc.schedule()
 	r.p.mu.Lock()
-	delete(r.p.lines, l)
+	delete(r.p.conns, c)
 	r.p.mu.Unlock()
 	synctest.Wait()
 	return taken

@@ -13,20 +13,20 @@ import (
 // It is the last part of an orderly leave, after [Plane.Part]: answers cannot come any more.
 func (p *Plane) Drain(ctx context.Context) error {
 	p.draining.Store(true)
-	if err := p.awaitCutOff(ctx); err != nil {
+	if err := p.awaitPeersEnded(ctx); err != nil {
 		return err
 	}
-	if err := p.until(ctx, p.handledAll); err != nil {
+	if err := p.awaitChange(ctx, p.allHandled); err != nil {
 		return err
 	}
 	p.cutAll()
 	p.mu.Lock()
 	var links []*outLink
 	clear(p.links)
-	for l := range p.lines {
-		if l.mine >= open {
-			l.mine = over
-			links = append(links, l.out)
+	for c := range p.conns {
+		if c.sendState >= dirOpen {
+			c.sendState = dirEnded
+			links = append(links, c.out)
 		}
 	}
 	p.rebuild()
@@ -34,7 +34,7 @@ func (p *Plane) Drain(ctx context.Context) error {
 	for _, l := range links {
 		l.retire()
 	}
-	return p.until(ctx, p.letGoOf)
+	return p.awaitChange(ctx, p.connsClosed)
 }
 
 // awaitCutOff waits until the incoming links have ended. A peer that has let go of this
@@ -43,12 +43,12 @@ func (p *Plane) Drain(ctx context.Context) error {
 // that only relays, does not wait when nothing has come over any link for quietTime: what
 // might still come is sent again another way. One that has not hung up within retireTimeout
 // stands still, and is not waited for.
-func (p *Plane) awaitCutOff(ctx context.Context) error {
+func (p *Plane) awaitPeersEnded(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(ctx, retireTimeout)
 	defer cancel()
 	for seen := int64(-1); ; {
 		look, done := context.WithTimeout(patience, quietTime)
-		err := p.until(look, p.cutOff)
+		err := p.awaitChange(look, p.peersEnded)
 		again := look.Err() != nil
 		done()
 		frames := p.counters.frames.Load()
@@ -66,7 +66,7 @@ func (p *Plane) awaitCutOff(ctx context.Context) error {
 const quietTime = 250 * time.Millisecond
 
 // until waits for something that [Plane.changes] tells of.
-func (p *Plane) until(ctx context.Context, done func() bool) error {
+func (p *Plane) awaitChange(ctx context.Context, done func() bool) error {
 	for {
 		changes := p.changes.Next()
 		if done() {
@@ -81,11 +81,11 @@ func (p *Plane) until(ctx context.Context, done func() bool) error {
 }
 
 // cutOff says that no link of a peer's leads here any more.
-func (p *Plane) cutOff() bool {
+func (p *Plane) peersEnded() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for l := range p.lines {
-		if l.id != p.Self && l.theirs == open {
+	for c := range p.conns {
+		if c.id != p.Self && c.recvState == dirOpen {
 			return false
 		}
 	}
@@ -94,11 +94,11 @@ func (p *Plane) cutOff() bool {
 
 // letGoOf says that every link has ended, and the peer has heard it: it has closed the
 // connection.
-func (p *Plane) letGoOf() bool {
+func (p *Plane) connsClosed() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for l := range p.lines {
-		if l.mine == over {
+	for c := range p.conns {
+		if c.sendState == dirEnded {
 			return false
 		}
 	}
@@ -106,11 +106,11 @@ func (p *Plane) letGoOf() bool {
 }
 
 // handledAll says that handlers have nothing to do.
-func (p *Plane) handledAll() bool {
+func (p *Plane) allHandled() bool {
 	p.casts.mu.Lock()
 	busy := p.casts.scheduled
 	p.casts.mu.Unlock()
-	for _, in := range p.incoming() {
+	for _, in := range p.incomingStreams() {
 		in.mu.Lock()
 		busy = busy || in.scheduled
 		in.mu.Unlock()
@@ -119,7 +119,7 @@ func (p *Plane) handledAll() bool {
 }
 
 // incoming lists the incoming streams.
-func (p *Plane) incoming() []*inbound {
+func (p *Plane) incomingStreams() []*inbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	all := make([]*inbound, 0, len(p.in))

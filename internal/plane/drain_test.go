@@ -80,8 +80,8 @@ func TestDrain(t *testing.T) {
 		default:
 		}
 		third.mu.RLock()
-		for l := range third.lines {
-			if l.id == 20 {
+		for c := range third.conns {
+			if c.id == 20 {
 				t.Error("its peers still have a connection")
 			}
 		}

@@ -18,11 +18,11 @@ func (p *Plane) emit(dst uint64, frames []byte) error {
 	for n > 0 {
 		w, err := p.towards(dst)
 		if w.link == nil {
-			p.nowhere(n, err)
+			p.countUnplaced(n, err)
 			return err
 		}
-		mark(frames, w.detour)
-		if _, err = w.link.Append(frames); p.placed(w, n, err) {
+		markDetour(frames, w.detour)
+		if _, err = w.link.Append(frames); p.settlePlaced(w, n, err) {
 			return nil
 		}
 	}
@@ -32,7 +32,7 @@ func (p *Plane) emit(dst uint64, frames []byte) error {
 // towards is the way to dst; without a link it is down, or, with an error, leads
 // nowhere.
 func (p *Plane) towards(dst uint64) (w way, err error) {
-	if p.gate.shut.Load() {
+	if p.fence.up.Load() {
 		return way{}, nil
 	}
 	if dst == p.Self {
@@ -50,7 +50,7 @@ func (p *Plane) towards(dst uint64) (w way, err error) {
 }
 
 // nowhere counts n frames for which there is no way; err is that of [Plane.towards].
-func (p *Plane) nowhere(n int64, err error) {
+func (p *Plane) countUnplaced(n int64, err error) {
 	if err != nil {
 		p.counters.noRoute.Add(n)
 	} else {
@@ -61,7 +61,7 @@ func (p *Plane) nowhere(n int64, err error) {
 // placed counts what became of n frames that were given to a link, and says whether
 // that was the end of it. A link that has ended is taken out of use; the next look at
 // the routes finds another.
-func (p *Plane) placed(w way, n int64, err error) bool {
+func (p *Plane) settlePlaced(w way, n int64, err error) bool {
 	switch {
 	case err == nil:
 		if w.detour {
@@ -94,7 +94,7 @@ func (p *Plane) countUnroutable(a ring.Action) {
 }
 
 // mark sets or clears the sign of a detour on each frame.
-func mark(frames []byte, on bool) {
+func markDetour(frames []byte, on bool) {
 	for len(frames) > 0 {
 		var f wire.Frame
 		f, frames = wire.Next(frames)
@@ -116,7 +116,7 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 		}
 		if i = s.wayOf(action, i, f.Dst()); i < 0 {
 			p.countUnroutable(action)
-			p.waste(f, int(f.Hops()))
+			p.countWaste(f, int(f.Hops()))
 			return false
 		}
 		w := s.ways[i]
@@ -129,7 +129,7 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 			}
 			return true
 		case errors.Is(err, link.ErrFull):
-			p.dropped(f)
+			p.countQueueFull(f)
 			return false
 		}
 		p.unlink(w.link)
@@ -148,9 +148,9 @@ func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 			f, chunk = wire.Next(chunk)
 			switch {
 			case f.Type() == wire.Ping:
-			case p.gate.shut.Load():
+			case p.fence.up.Load():
 				p.counters.linkDown.Add(1)
-				p.waste(f, int(f.Hops()))
+				p.countWaste(f, int(f.Hops()))
 			case p.reroute(l, f):
 				n++
 			}
@@ -161,7 +161,7 @@ func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 }
 
 // dropped counts frames that found the queue of their link at its bound.
-func (p *Plane) dropped(frames []byte) {
+func (p *Plane) countQueueFull(frames []byte) {
 	p.counters.queueFull.Add(int64(wire.Count(frames)))
-	p.wasteAll(frames)
+	p.countWasteAll(frames)
 }

@@ -10,64 +10,64 @@ import (
 // Gone says that a life of a node is over, and every earlier one with it: links to it
 // and from it end, streams to it end with [stream.ErrGone], and what is left of it is
 // forgotten. What was received from it in full order is still handled.
-func (p *Plane) Gone(id, life uint64) {
+func (p *Plane) Gone(id, inc uint64) {
 	if id == p.Self {
 		return
 	}
 	p.mu.RLock()
-	lines := slices.DeleteFunc(slices.Collect(maps.Keys(p.lines)), func(l *line) bool {
-		return l.id != id || l.life > life
+	conns := slices.DeleteFunc(slices.Collect(maps.Keys(p.conns)), func(c *conn) bool {
+		return c.id != id || c.inc > inc
 	})
 	p.mu.RUnlock()
-	for _, l := range lines {
-		p.hangUp(l, stream.ErrGone)
+	for _, c := range conns {
+		p.endConn(c, stream.ErrGone)
 	}
-	if o := p.outboundTo(id); o != nil {
-		o.gone(life)
+	if o := p.findOutbound(id); o != nil {
+		o.evict(inc)
 	}
 	if in := p.lockInbound(id); in != nil {
-		p.inboundGone(in, life)
+		p.evictInbound(in, inc)
 		in.mu.Unlock()
 	}
 }
 
 // Renewed says that a node with this ID has begun a life: every earlier one is over. It
 // costs next to nothing where there is no stream to the ID or from it.
-func (p *Plane) Renewed(id, life uint64) {
-	if life == 0 {
+func (p *Plane) Renewed(id, inc uint64) {
+	if inc == 0 {
 		return
 	}
-	if p.outboundTo(id) != nil {
-		p.Gone(id, life-1)
+	if p.findOutbound(id) != nil {
+		p.Gone(id, inc-1)
 	}
 	if in := p.lockInbound(id); in != nil {
-		if in.r.PeerLife() == life {
+		if in.r.PeerLife() == inc {
 			p.stays(in)
 		} else {
-			p.inboundGone(in, life-1)
+			p.evictInbound(in, inc-1)
 		}
 		in.mu.Unlock()
 	}
 }
 
-func (o *outbound) gone(life uint64) {
+func (o *outbound) evict(inc uint64) {
 	o.lock()
 	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
 		return
 	}
-	if o.s.Gone(life); o.s.State() == stream.Ended {
+	if o.s.Gone(inc); o.s.State() == stream.Ended {
 		o.ended()
 	}
 }
 
 // inboundGone needs in.mu.
-func (p *Plane) inboundGone(in *inbound, life uint64) {
-	if in.r.PeerLife() > life {
+func (p *Plane) evictInbound(in *inbound, inc uint64) {
+	if in.r.PeerLife() > inc {
 		return
 	}
 	before := in.r.Bytes()
 	in.r.Abandon()
 	p.inbox.Add(int64(in.r.Bytes() - before))
-	p.inboundOver(in)
+	p.finishInbound(in)
 }

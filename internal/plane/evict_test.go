@@ -14,29 +14,29 @@ import (
 )
 
 // open makes a stream of the rig's node to a sink of a life, with a message pending.
-func (r *rig) open(sink, life uint64) *outbound {
+func (r *rig) open(sink, inc uint64) *outbound {
 	r.t.Helper()
 	r.p.Know([]uint64{sink})
 	if err := r.p.Send(r.t.Context(), sink, 0, []byte("pending")); err != nil {
 		r.t.Fatal(err)
 	}
-	r.feed(r.opened(sink, life))
-	o := r.p.outboundTo(sink)
+	r.feed(r.opened(sink, inc))
+	o := r.p.findOutbound(sink)
 	if o == nil || o.s.State() != stream.Open {
 		r.t.Fatal("the stream is not open")
 	}
 	return o
 }
 
-func (r *rig) opened(sink, life uint64) wire.Frame {
-	b := wire.OpenedBody{SourceIncarnation: r.p.Life, SinkIncarnation: life, First: 1000, Window: 1 << 16}
+func (r *rig) opened(sink, inc uint64) wire.Frame {
+	b := wire.OpenedBody{SourceIncarnation: r.p.Life, SinkIncarnation: inc, First: 1000, Window: 1 << 16}
 	return wire.Append(nil, wire.Header{Type: wire.Opened, Dst: 20, Src: sink, Seq: r.p.gen}, b.Append(nil))
 }
 
 // offer is a request of a source's life to open a stream, and its first messages.
-func (r *rig) offer(source, life, gen uint64, messages ...uint64) {
+func (r *rig) offer(source, inc, gen uint64, messages ...uint64) {
 	r.t.Helper()
-	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: gen}, wire.OpenBody{Incarnation: life}.Append(nil)))
+	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: gen}, wire.OpenBody{Incarnation: inc}.Append(nil)))
 	r.mu.Lock()
 	first := uint64(0)
 	for _, f := range r.got[30] {
@@ -57,7 +57,7 @@ func (r *rig) offer(source, life, gen uint64, messages ...uint64) {
 // Links of a life that is over end, in both directions; those of a later one stay.
 func TestGoneEndsLinks(t *testing.T) {
 	for _, c := range []struct {
-		life uint64 // that is gone
+		inc  uint64 // that is gone
 		ends bool
 	}{{4, false}, {5, true}, {6, true}} {
 		withRig(t, func(t *testing.T, r *rig) {
@@ -68,18 +68,18 @@ func TestGoneEndsLinks(t *testing.T) {
 			synctest.Wait()
 			r.p.Gone(30, 9)
 			r.p.Gone(20, 999) // not for the plane itself to decide
-			r.p.Gone(40, c.life)
+			r.p.Gone(40, c.inc)
 			if r.p.HasLink(40, 5) == c.ends {
-				t.Errorf("life %d gone, the link is up: %v", c.life, !c.ends)
+				t.Errorf("life %d gone, the link is up: %v", c.inc, !c.ends)
 			}
 			synctest.Wait()
-			if r.p.mu.RLock(); len(r.p.lines) != map[bool]int{true: 1, false: 3}[c.ends] {
-				t.Errorf("life %d gone: %d connections", c.life, len(r.p.lines))
+			if r.p.mu.RLock(); len(r.p.conns) != map[bool]int{true: 1, false: 3}[c.ends] {
+				t.Errorf("life %d gone: %d connections", c.inc, len(r.p.conns))
 			}
 			r.p.mu.RUnlock()
 			if c.ends {
-				for _, conn := range []net.Conn{in, far} {
-					if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+				for _, nc := range []net.Conn{in, far} {
+					if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
 						t.Error(err)
 					}
 				}
@@ -111,12 +111,12 @@ func TestGoneEndsStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.p.Gone(50, 5)
-		if o := r.p.outboundTo(50); o == nil || o.s.State() != stream.Opening {
+		if o := r.p.findOutbound(50); o == nil || o.s.State() != stream.Opening {
 			t.Fatal("a stream that was opening")
 		}
 		r.feed(r.opened(50, 6)) // the next life
 		r.p.Gone(50, 5)
-		if o := r.p.outboundTo(50); o.s.State() != stream.Open || o.s.PeerLife() != 6 {
+		if o := r.p.findOutbound(50); o.s.State() != stream.Open || o.s.PeerLife() != 6 {
 			t.Error(o.s.State(), o.s.PeerLife())
 		}
 		r.feed(wire.Append(nil, wire.Header{Type: wire.NoRoute, Dst: 20, Src: 30, Seq: 1000},

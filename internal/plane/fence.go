@@ -17,25 +17,25 @@ import (
 // How long it was stopped is read from two clocks. The one that time is measured with stands
 // still while a machine is suspended; that of the day goes on, but may be set. Set
 // forward, it costs a question; set back, it changes nothing.
-type gate struct {
-	shut  atomic.Bool
-	stamp stamp // the last sign that the process runs
+type fence struct {
+	up      atomic.Bool
+	lastRun moment // the last sign that the process runs
 
-	mu     sync.Mutex // guards changes of shut
-	opened notify.Change
+	mu      sync.Mutex // guards changes of shut
+	lowered notify.Change
 }
 
 // stamp is a moment on both clocks. Reading it between the two stores does no harm: the
 // moments lie well within Config.Pause of each other.
-type stamp struct{ ran, day atomic.Int64 }
+type moment struct{ ran, day atomic.Int64 }
 
-func (s *stamp) set(ran, day time.Duration) {
+func (s *moment) set(ran, day time.Duration) {
 	s.ran.Store(int64(ran))
 	s.day.Store(int64(day))
 }
 
 // ago is how long ago the moment was, by the clock on which it was longer.
-func (s *stamp) ago(ran, day time.Duration) time.Duration {
+func (s *moment) since(ran, day time.Duration) time.Duration {
 	return max(ran-time.Duration(s.ran.Load()), day-time.Duration(s.day.Load()))
 }
 
@@ -56,54 +56,56 @@ func (p *Plane) Alive() bool {
 	if p.Pause <= 0 {
 		return true
 	}
-	g := &p.gate
+	g := &p.fence
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p.stale() { // which it stays once the gate is shut
-		g.close()
+	if p.suspended() { // which it stays once the gate is shut
+		g.raise()
 		return false
 	}
-	g.stamp.set(p.clocks())
+	g.lastRun.set(p.clocks())
 	return true
 }
 
 // Resume opens the gate.
 func (p *Plane) Resume() {
-	g := &p.gate
+	g := &p.fence
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.stamp.set(p.clocks())
-	if g.shut.Load() {
-		g.shut.Store(false)
-		g.opened.Broadcast()
+	g.lastRun.set(p.clocks())
+	if g.up.Load() {
+		g.up.Store(false)
+		g.lowered.Broadcast()
 	}
 }
 
 // stale says that the process was stopped. Once the gate is shut for that it stays so.
-func (p *Plane) stale() bool { return p.gate.shut.Load() || p.gate.stamp.ago(p.clocks()) > p.Pause }
+func (p *Plane) suspended() bool {
+	return p.fence.up.Load() || p.fence.lastRun.since(p.clocks()) > p.Pause
+}
 
 // close needs mu.
-func (g *gate) close() {
-	if !g.shut.Load() {
-		g.shut.Store(true)
+func (f *fence) raise() {
+	if !f.up.Load() {
+		f.up.Store(true)
 	}
 }
 
 // pass waits while the gate is shut, and shuts it if it should be. It also returns
 // when the plane closes.
-func (p *Plane) pass(ctx context.Context) {
-	g := &p.gate
-	if p.Pause <= 0 || !p.stale() {
+func (p *Plane) awaitFence(ctx context.Context) {
+	g := &p.fence
+	if p.Pause <= 0 || !p.suspended() {
 		return
 	}
 	for {
 		g.mu.Lock()
-		if !p.stale() { // Resume was faster
+		if !p.suspended() { // Resume was faster
 			g.mu.Unlock()
 			return
 		}
-		g.close()
-		opened := g.opened.Next()
+		g.raise()
+		opened := g.lowered.Next()
 		g.mu.Unlock()
 		giveWay(ctx)
 		select {

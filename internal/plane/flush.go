@@ -13,9 +13,9 @@ import (
 // what Config.OnUndelivered had been told when it was called. Config.OnUndelivered has returned for the streams
 // that were waited for, unless ctx is that of a handler or callback of this plane.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
-	since := p.losses.flush()
+	since := p.losses.beginFlush()
 	err := p.Await(ctx, sinks...)
-	return p.losses.flushed(sinks, since), err
+	return p.losses.endFlush(sinks, since), err
 }
 
 // Await is Flush for those who must not take away what the next Flush reports.
@@ -25,12 +25,12 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 		n uint64 // messages accepted
 	}
 	var targets []target
-	for _, o := range p.outgoing(sinks...) {
+	for _, o := range p.outgoingStreams(sinks...) {
 		o.lock()
 		if o.s.State() != stream.Ended && o.s.Pending() > 0 {
 			accepted, _ := o.s.Progress()
 			targets = append(targets, target{o, accepted})
-			o.flush(o.s.Flush(p.now(), o.out[:0]))
+			o.transmit(o.s.Flush(p.now(), o.scratch[:0]))
 		}
 		o.mu.Unlock()
 	}
@@ -52,7 +52,7 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 }
 
 // outgoing lists the outgoing streams to these sinks, or all if none are given.
-func (p *Plane) outgoing(sinks ...uint64) []*outbound {
+func (p *Plane) outgoingStreams(sinks ...uint64) []*outbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if len(sinks) > 0 {
@@ -74,9 +74,9 @@ func (p *Plane) outgoing(sinks ...uint64) []*outbound {
 // askAll asks every sink how far it is, to free the send buffer: with very many
 // streams none may have enough outstanding for its sink to speak up.
 func (p *Plane) askAll() {
-	for _, o := range p.outgoing() {
+	for _, o := range p.outgoingStreams() {
 		o.lock()
-		o.flush(o.s.Ask(p.now(), o.out[:0]))
+		o.transmit(o.s.Ask(p.now(), o.scratch[:0]))
 		o.mu.Unlock()
 	}
 }

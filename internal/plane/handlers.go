@@ -110,11 +110,11 @@ func (p *Plane) work() {
 }
 
 // take has handlers take what there is, and says when that was.
-func (p *Plane) take(ctx context.Context, t *turn) span {
+func (p *Plane) deliverTurn(ctx context.Context, t *turn) span {
 	if t.in == nil {
-		return p.handleCasts(ctx)
+		return p.deliverCasts(ctx)
 	}
-	return p.handle(ctx, t.in)
+	return p.deliverStream(ctx, t.in)
 }
 
 // close lets no handler start any more.
@@ -149,10 +149,10 @@ type castInbox struct {
 	q         fifo.Queue
 	held      int // bytes waiting or with the handler
 	limit     int
-	done      int64 // bytes ever handled
+	drained   int64 // bytes ever handled
 	scheduled bool
 	turn      turn
-	pace      pace
+	throttle  throttle
 }
 
 // add keeps casts, as many of them as fit into room, and says how many bytes they are
@@ -175,22 +175,22 @@ func (c *castInbox) add(frames []byte, room int) (kept int, ready bool) {
 func (c *castInbox) crowded() (yes bool, done int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.held > c.limit/4, c.done
+	return c.held > c.limit/4, c.drained
 }
 
 func (c *castInbox) handled(bytes int) {
 	c.mu.Lock()
 	c.held -= bytes
-	c.done += int64(bytes)
+	c.drained += int64(bytes)
 	c.mu.Unlock()
 }
 
-func (p *Plane) handleCasts(ctx context.Context) span {
+func (p *Plane) deliverCasts(ctx context.Context) span {
 	c := &p.casts
 	c.mu.Lock()
 	q := c.q.Take()
 	c.mu.Unlock()
-	took := p.drain(ctx, &q, nil)
+	took := p.deliverQueue(ctx, &q, nil)
 	c.mu.Lock()
 	more := c.q.Size() > 0
 	c.scheduled = more

@@ -20,22 +20,22 @@ const (
 type inbound struct {
 	source uint64
 
-	mu        sync.Mutex
-	r         *stream.Receiver
-	scheduled bool // a handler has it, or it waits for one
-	gone      bool // not in Plane.in any more
-	over      bool // the source's life is; forget the stream when its messages are handled
-	left      bool // the source has; it is in Plane.bygone
-	silent    int  // looks for idle streams since anything of the stream came
+	mu         sync.Mutex
+	r          *stream.Receiver
+	scheduled  bool // a handler has it, or it waits for one
+	forgotten  bool // not in Plane.in any more
+	finished   bool // the source's life is; forget the stream when its messages are handled
+	sourceLeft bool // the source has; it is in Plane.bygone
+	idleSweeps int  // looks for idle streams since anything of the stream came
 
-	asked atomic.Bool // the source wants to know how far the handler is
+	askedProgress atomic.Bool // the source wants to know how far the handler is
 
 	// owned by the goroutine that handles it
-	slot    any
-	quarter int // of the window
-	until   int // messages until the source wants to hear, 0 for no such number
-	unsaid  int // bytes handled since the last acknowledgement
-	ack     []byte
+	slot           any
+	quarterWindow  int // of the window
+	untilAsked     int // messages until the source wants to hear, 0 for no such number
+	unacknowledged int // bytes handled since the last acknowledgement
+	ack            []byte
 
 	turn turn
 }
@@ -49,7 +49,7 @@ func (p *Plane) lockInbound(source uint64) *inbound {
 		return nil
 	}
 	in.mu.Lock()
-	if in.gone { // forgotten in between
+	if in.forgotten { // forgotten in between
 		in.mu.Unlock()
 		return nil
 	}
@@ -58,11 +58,11 @@ func (p *Plane) lockInbound(source uint64) *inbound {
 
 // forgetInbound drops a stream that is complete or dead; it needs in.mu.
 func (p *Plane) forgetInbound(in *inbound) {
-	in.gone = true
+	in.forgotten = true
 	p.mu.Lock()
 	delete(p.in, in.source)
 	delete(p.bygone, in)
-	p.counted()
+	p.updateStreams()
 	p.mu.Unlock()
 	if p.parting.Load() {
 		p.changes.Broadcast()
@@ -82,9 +82,9 @@ func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
 	before := in.r.Bytes()
 	in.r.Trim()
 	p.inbox.Add(int64(in.r.Bytes() - before))
-	if (closeIdle || in.left) && !in.gone {
-		in.silent++
-		if (in.left || in.silent > maxSilence) && in.silent > 1 && in.idle() {
+	if (closeIdle || in.sourceLeft) && !in.forgotten {
+		in.idleSweeps++
+		if (in.sourceLeft || in.idleSweeps > maxSilence) && in.idleSweeps > 1 && in.idle() {
 			p.forgetInbound(in)
 		}
 	}
@@ -99,14 +99,14 @@ func (p *Plane) window() int {
 	return min(max(share, minWindow), maxWindow)
 }
 
-func (rc *reception) open(f wire.Frame) {
+func (rc *inLink) handleOpen(f wire.Frame) {
 	p := rc.p
 	b, err := wire.ParseOpen(f.Body())
 	if err != nil {
 		p.counters.malformed.Add(1)
 		return
 	}
-	in := rc.opening(f, b)
+	in := rc.findOrMakeInbound(f, b)
 	if p.parting.Load() && f.Src() != p.Self {
 		rc.refuseOpen(in, f, b)
 		return
@@ -116,17 +116,17 @@ func (rc *reception) open(f wire.Frame) {
 		rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
 		return
 	}
-	before, life := in.r.Bytes(), in.r.PeerLife()
+	before, inc := in.r.Bytes(), in.r.PeerLife()
 	if in.r.Open(b.Incarnation, f.Seq(), first()) {
-		in.silent = 0
-		if in.r.PeerLife() != life {
-			in.over = false
+		in.idleSweeps = 0
+		if in.r.PeerLife() != inc {
+			in.finished = false
 			p.stays(in)
 		}
-		rc.reply = in.r.AppendOpened(rc.reply, p.window())
+		rc.replies = in.r.AppendOpened(rc.replies, p.window())
 	} else {
 		p.counters.stale.Add(1)
-		rc.reply = in.r.AppendOlder(rc.reply, b.Incarnation, f.Seq())
+		rc.replies = in.r.AppendOlder(rc.replies, b.Incarnation, f.Seq())
 	}
 	if p.Met != nil {
 		p.Met(in.r.PeerLife())
@@ -137,7 +137,7 @@ func (rc *reception) open(f wire.Frame) {
 
 // opening finds or makes the stream that a source asks for, and locks it. It is
 // nil when there are too many, or when the node leaves.
-func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
+func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 	p := rc.p
 	for {
 		if in := p.lockInbound(f.Src()); in != nil {
@@ -162,10 +162,10 @@ func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
 			in.turn.in = in
 			p.in[f.Src()] = in
 			if p.Over != nil && p.Over(f.Src(), b.Incarnation) { // it comes late
-				in.left = true
+				in.sourceLeft = true
 				p.bygone[in] = struct{}{}
 			}
-			p.counted()
+			p.updateStreams()
 		}
 		p.mu.Unlock()
 	}
@@ -173,12 +173,12 @@ func (rc *reception) opening(f wire.Frame, b wire.OpenBody) *inbound {
 
 // takeGroups takes in what the batch has for this node's half of streams, source by
 // source, each source's frames in their order.
-func (rc *reception) takeGroups(batch []byte) {
+func (rc *inLink) receiveGroups(batch []byte) {
 	for i := range rc.groups {
 		g := &rc.groups[i]
 		in := rc.p.lockInbound(g.source)
-		for r := g.head; r >= 0; r = rc.runs[r].next {
-			in = rc.take(in, batch[rc.runs[r].from:rc.runs[r].to])
+		for r := g.head; r >= 0; r = rc.stretches[r].next {
+			in = rc.receiveFrames(in, batch[rc.stretches[r].from:rc.stretches[r].to])
 		}
 		if in != nil {
 			in.mu.Unlock()
@@ -189,13 +189,13 @@ func (rc *reception) takeGroups(batch []byte) {
 
 // take takes in a source's frames. The stream, if there is one, is locked when it is
 // given and when it is returned.
-func (rc *reception) take(in *inbound, frames []byte) *inbound {
+func (rc *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 	for len(frames) > 0 {
 		if in != nil {
-			n := in.r.Run(frames, rc.room())
+			n := in.r.Run(frames, rc.inboxRoom())
 			if n > 0 {
 				rc.accepted += n
-				rc.arrived(in)
+				rc.markReady(in)
 				frames = frames[n:]
 				continue
 			}
@@ -204,10 +204,10 @@ func (rc *reception) take(in *inbound, frames []byte) *inbound {
 		f, frames = wire.Next(frames)
 		switch t := f.Type(); {
 		case t == wire.Data && in != nil:
-			rc.data(in, f)
+			rc.handleData(in, f)
 			continue
 		case t == wire.Data:
-			rc.unknown(f)
+			rc.resetUnknown(f)
 			continue
 		}
 		if in != nil { // rare ones, which may make or forget the stream
@@ -215,11 +215,11 @@ func (rc *reception) take(in *inbound, frames []byte) *inbound {
 		}
 		switch f.Type() {
 		case wire.Sync:
-			rc.sync(f)
+			rc.handleSync(f)
 		case wire.Open:
-			rc.open(f)
+			rc.handleOpen(f)
 		case wire.Close:
-			rc.close(f)
+			rc.handleClose(f)
 		}
 		in = rc.p.lockInbound(f.Src())
 	}
@@ -227,13 +227,13 @@ func (rc *reception) take(in *inbound, frames []byte) *inbound {
 }
 
 // room is what the inboxes still take.
-func (rc *reception) room() int {
+func (rc *inLink) inboxRoom() int {
 	return rc.p.ReceiveBuffer - int(rc.p.inbox.Load()) - rc.accepted
 }
 
 // arrived notes that a stream got something for the handler; it needs in.mu.
-func (rc *reception) arrived(in *inbound) {
-	in.silent = 0
+func (rc *inLink) markReady(in *inbound) {
+	in.idleSweeps = 0
 	if !in.scheduled {
 		in.scheduled = true
 		rc.ready = append(rc.ready, &in.turn)
@@ -241,24 +241,24 @@ func (rc *reception) arrived(in *inbound) {
 }
 
 // data takes a message that is not simply the next; it needs in.mu.
-func (rc *reception) data(in *inbound, f wire.Frame) {
+func (rc *inLink) handleData(in *inbound, f wire.Frame) {
 	p := rc.p
 	before := in.r.Bytes()
-	v, hole := in.r.Data(f, rc.room())
+	v, hole := in.r.Data(f, rc.inboxRoom())
 	rc.accepted += in.r.Bytes() - before // less than before if it gave up what it held
 	if v != stream.Stale {
-		in.silent = 0
+		in.idleSweeps = 0
 	}
 	switch v {
 	case stream.Duplicate, stream.Stale, stream.Full, stream.Beyond:
-		p.wasteAt(f)
+		p.countWasteHere(f)
 	}
 	switch v {
 	case stream.Accepted:
-		rc.arrived(in)
+		rc.markReady(in)
 	case stream.Held:
 		if hole {
-			rc.reply = in.r.AppendAck(rc.reply, p.window())
+			rc.replies = in.r.AppendAck(rc.replies, p.window())
 		}
 	case stream.Duplicate:
 		p.counters.duplicates.Add(1)
@@ -267,14 +267,14 @@ func (rc *reception) data(in *inbound, f wire.Frame) {
 	case stream.Full:
 		p.counters.inboxFull.Add(1)
 	case stream.Beyond:
-		if in.r.Parted() && rc.bid != in.source { // once per batch
-			rc.bid = in.source
-			rc.reply = in.r.AppendFarewell(rc.reply)
+		if in.r.Parted() && rc.farewellSource != in.source { // once per batch
+			rc.farewellSource = in.source
+			rc.replies = in.r.AppendFarewell(rc.replies)
 		}
 	}
 }
 
-func (rc *reception) sync(f wire.Frame) {
+func (rc *inLink) handleSync(f wire.Frame) {
 	p := rc.p
 	round, err := wire.ParseRound(f.Body())
 	if err != nil {
@@ -283,28 +283,28 @@ func (rc *reception) sync(f wire.Frame) {
 	}
 	in := p.lockInbound(f.Src())
 	if in == nil {
-		rc.unknown(f)
+		rc.resetUnknown(f)
 		return
 	}
 	stale := in.r.Sync(f.Seq(), round) == stream.Stale
 	switch {
 	case stale:
 	case in.r.Parted():
-		rc.reply = in.r.AppendFarewell(rc.reply)
+		rc.replies = in.r.AppendFarewell(rc.replies)
 	default:
-		rc.reply = in.r.AppendAck(rc.reply, p.window())
-		in.asked.Store(true)
-		in.silent = 0
+		rc.replies = in.r.AppendAck(rc.replies, p.window())
+		in.askedProgress.Store(true)
+		in.idleSweeps = 0
 	}
 	in.mu.Unlock()
 	if stale {
-		rc.unknown(f)
+		rc.resetUnknown(f)
 	}
 }
 
 // close forgets a stream that is complete. A repeated request finds none, and is
 // answered all the same, since the first answer may have been lost.
-func (rc *reception) close(f wire.Frame) {
+func (rc *inLink) handleClose(f wire.Frame) {
 	p := rc.p
 	if in := p.lockInbound(f.Src()); in != nil {
 		defer in.mu.Unlock()
@@ -312,9 +312,9 @@ func (rc *reception) close(f wire.Frame) {
 		case in.r.Stranger(f.Seq()):
 			p.counters.stale.Add(1)
 		case in.r.Parted() && in.r.Close(f.Seq()): // it has heard the farewell
-			p.inboundOver(in)
+			p.finishInbound(in)
 		case in.scheduled || !in.r.Close(f.Seq()):
-			rc.reply = in.r.AppendAck(rc.reply, p.window())
+			rc.replies = in.r.AppendAck(rc.replies, p.window())
 			return
 		default:
 			p.forgetInbound(in)
@@ -325,11 +325,11 @@ func (rc *reception) close(f wire.Frame) {
 
 // unknown answers a frame of a stream that this node has no memory of, once per
 // batch and source.
-func (rc *reception) unknown(f wire.Frame) {
+func (rc *inLink) resetUnknown(f wire.Frame) {
 	rc.p.counters.stale.Add(1)
-	rc.p.wasteAt(f)
-	if rc.reset != f.Src() {
-		rc.reset = f.Src()
+	rc.p.countWasteHere(f)
+	if rc.resetSource != f.Src() {
+		rc.resetSource = f.Src()
 		rc.answer(wire.Reset, f, nil)
 	}
 }

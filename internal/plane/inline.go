@@ -58,8 +58,8 @@ type span struct{ from, to time.Duration }
 type readers struct {
 	calling  int // readers that are calling handlers
 	trust    trust
-	watching bool         // the goroutine that looks runs
-	watched  []*reception // those that have called handlers lately
+	watching bool      // the goroutine that looks runs
+	watched  []*inLink // those that have called handlers lately
 	looked   time.Duration
 	few      int // calls for few bytes since, while nobody looks
 }
@@ -67,7 +67,7 @@ type readers struct {
 // enter begins a call, for what is ready first, if readers may make one. From then on the
 // reception may be another's. It begins with mu held: a look in between would take rc for
 // one that calls no more, and not find the call however long it lasts.
-func (s *scheduler) enter(rc *reception) (t *turn, call uint64) {
+func (s *scheduler) enter(rc *inLink) (t *turn, call uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || !s.watching || !s.trust.given() || s.busy() >= rc.p.Handlers {
@@ -84,7 +84,7 @@ func (s *scheduler) enter(rc *reception) (t *turn, call uint64) {
 }
 
 // leave ends a call, and says whether the goroutine that made it still reads.
-func (s *scheduler) leave(rc *reception, call uint64, took span) bool {
+func (s *scheduler) leave(rc *inLink, call uint64, took span) bool {
 	reads := rc.call.CompareAndSwap(call, call+1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +148,7 @@ func untilLook() time.Duration {
 
 // lasting is a reader in a call that lasts.
 type lasting struct {
-	rc   *reception
+	rc   *inLink
 	call uint64
 }
 
@@ -158,7 +158,7 @@ func (s *scheduler) look(now time.Duration) (all []lasting, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	calls := uint64(0)
-	s.watched = slices.DeleteFunc(s.watched, func(rc *reception) bool {
+	s.watched = slices.DeleteFunc(s.watched, func(rc *inLink) bool {
 		call := rc.call.Load()
 		if calls += call - rc.seen; call == rc.seen {
 			if call%2 == 1 {
@@ -183,7 +183,7 @@ func (s *scheduler) look(now time.Duration) (all []lasting, again bool) {
 // callHandlers calls handlers for what a batch has made ready, as far as that is for
 // this goroutine to do, and has others do the rest. It returns false if another one reads
 // on meanwhile: nothing of the reception is this one's then.
-func (rc *reception) callHandlers() bool {
+func (rc *inLink) callHandlers() bool {
 	for len(rc.ready) > 0 {
 		if rc.ctx == nil {
 			rc.ctx = context.WithValue(rc.p.ctx, readerKey{}, rc)
@@ -200,7 +200,7 @@ func (rc *reception) callHandlers() bool {
 	return true
 }
 
-func (rc *reception) callHandler(t *turn, number uint64) (reads bool) {
+func (rc *inLink) callHandler(t *turn, number uint64) (reads bool) {
 	p := rc.p
 	var took span
 	returned := false
@@ -216,7 +216,7 @@ func (rc *reception) callHandler(t *turn, number uint64) (reads bool) {
 }
 
 // schedule has others call the handlers.
-func (rc *reception) schedule() {
+func (rc *inLink) schedule() {
 	if len(rc.ready) > 0 {
 		rc.p.sched.push(rc.p, rc.ready...)
 		clear(rc.ready)
@@ -232,7 +232,7 @@ type readerKey struct{}
 // has called it first has another goroutine read on. (A context that was kept may do so
 // during a later call. That costs a goroutine, and nothing else.)
 func giveWay(ctx context.Context) {
-	if rc, ok := ctx.Value(readerKey{}).(*reception); ok {
+	if rc, ok := ctx.Value(readerKey{}).(*inLink); ok {
 		rc.handOver(rc.call.Load(), false)
 	}
 }
@@ -240,7 +240,7 @@ func giveWay(ctx context.Context) {
 // handOver has a new goroutine read on if the call still lasts. Who made the call handles
 // what it has begun, like any handler's goroutine, and ends. late says that the reader
 // was held up.
-func (rc *reception) handOver(call uint64, late bool) {
+func (rc *inLink) handOver(call uint64, late bool) {
 	p := rc.p
 	if call%2 == 0 {
 		return
@@ -262,8 +262,8 @@ func (rc *reception) handOver(call uint64, late bool) {
 }
 
 // readOn is the goroutine of a line whose reader is busy.
-func (rc *reception) readOn() {
+func (rc *inLink) readOn() {
 	rc.schedule()
-	rc.breathe()
-	rc.line.done(rc.run())
+	rc.afterBatch()
+	rc.conn.readEnded(rc.run())
 }

@@ -63,7 +63,7 @@ func withReaders(t *testing.T, f func(t *testing.T, r *inlineRig), change ...fun
 		f(t, r)
 	}, append(change, func(c *Config) {
 		c.Deliver = func(ctx context.Context, d *Delivery) {
-			_, inline := ctx.Value(readerKey{}).(*reception)
+			_, inline := ctx.Value(readerKey{}).(*inLink)
 			r.mu.Lock()
 			r.inline = append(r.inline, inline)
 			r.bodies = append(r.bodies, string(d.Body))
@@ -154,12 +154,12 @@ func (r *inlineRig) atRest() {
 }
 
 // reception is that of the connection from 10, which rests.
-func (r *inlineRig) reception() *reception {
+func (r *inlineRig) reception() *inLink {
 	r.p.mu.RLock()
 	defer r.p.mu.RUnlock()
-	for l := range r.p.lines {
-		if l.id == 10 {
-			return l.in
+	for c := range r.p.conns {
+		if c.id == 10 {
+			return c.in
 		}
 	}
 	return nil

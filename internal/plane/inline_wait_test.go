@@ -85,15 +85,15 @@ func TestHandlerThatWaitsComesWith(t *testing.T) {
 		what string
 		with wire.Frame
 	}{
-		{"the end", urgent(wire.End, 0)},
-		{"what may not come", urgent(wire.Shared, 0)},
+		{"the end", connFrame(wire.End, 0)},
+		{"what may not come", connFrame(wire.Shared, 0)},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			withReaders(t, func(t *testing.T, r *inlineRig) {
 				r.feed(append(castHere("wait"), c.with...))
 				time.Sleep(2 * lookInterval)
 				synctest.Wait()
-				if !r.p.cutOff() || r.told("wait") != 1 {
+				if !r.p.peersEnded() || r.told("wait") != 1 {
 					t.Errorf("handled %d times; or the connection lasts", r.told("wait"))
 				}
 				close(r.release)
@@ -162,7 +162,7 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 // Nor does one that must wait until the node knows that it is taken to be alive.
 func TestGateHoldsUpNoReader(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
-		r.p.gate.stamp.ran.Add(-int64(testPause + 1)) // as if it had been stopped since
+		r.p.fence.lastRun.ran.Add(-int64(testPause + 1)) // as if it had been stopped since
 		r.feed(castHere("late"))
 		before := r.p.Counters().Dropped.LinkDown
 		r.feed(data(40, 1))

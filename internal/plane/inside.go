@@ -74,7 +74,7 @@ func (c call) inside(number uint64) span {
 			c.p.OnUndelivered(*c.lost)
 			return span{}
 		}
-		return c.p.take(c.ctx, c.turn)
+		return c.p.deliverTurn(c.ctx, c.turn)
 	}
 	rest := number >> 4
 	switch number & 15 {

@@ -84,7 +84,7 @@ func TestStackOfAPanicIsWithoutDigits(t *testing.T) {
 				t.Errorf("%q is in the log:\n%s", no, logged)
 			}
 		}
-		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "inside_test.go:", "(*Plane).deliver(", "(*Plane).work(", "(*Plane).callBack("} {
+		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "inside_test.go:", "(*Plane).callHandler(", "(*Plane).work(", "(*Plane).callBack("} {
 			if !strings.Contains(logged, want) {
 				t.Errorf("%q is not in the log:\n%s", want, logged)
 			}

@@ -170,12 +170,12 @@ func TestPongOvertakes(t *testing.T) {
 			t.Fatal("not asked")
 		}
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
-		near.Write(urgent(wire.Shared, 0))
+		near.Write(connFrame(wire.Shared, 0))
 		synctest.Wait()
 		for range 3 << 10 {
 			r.feed(wire.Append(nil, wire.Header{Type: wire.Data, Dst: 30, Src: 5}, make([]byte, 1<<10-wire.HeaderSize)))
 		}
-		near.Write(urgent(wire.Ping, 77))
+		near.Write(connFrame(wire.Ping, 77))
 		synctest.Wait()
 		in := link.NewReader(near, wire.Scan, 1<<20)
 		for before := 0; ; {

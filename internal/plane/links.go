@@ -14,47 +14,47 @@ import (
 // already, to answer.
 type outLink struct {
 	*link.Writer
-	*line
-	probe probe
-	pace  pace
+	*conn
+	probe    probe
+	throttle throttle
 
-	waiting atomic.Int64  // bytes that streams have for it, see exit; sources wait above twice Low
-	space   notify.Change // it has come down to Low
+	reserved atomic.Int64  // bytes that streams have for it, see exit; sources wait above twice Low
+	room     notify.Change // it has come down to Low
 }
 
-func (p *Plane) newLink(l *line) *outLink {
-	return &outLink{Writer: link.NewWriter(l.conn, p.LinkQueue, p.LinkLow), line: l}
+func (p *Plane) newLink(c *conn) *outLink {
+	return &outLink{Writer: link.NewWriter(c.nc, p.LinkQueue, p.LinkLow), conn: c}
 }
 
 // HasLink says whether there is a working link to this life of a node.
-func (p *Plane) HasLink(id, life uint64) bool {
+func (p *Plane) HasLink(id, inc uint64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	l, ok := p.links[id]
-	return ok && l.life == life
+	return ok && l.inc == inc
 }
 
 // Silent says whether the latest link to this life of a node ended because it did not
 // answer, see [Plane.CheckLinks], and there has been none since.
-func (p *Plane) Silent(id, life uint64) bool {
+func (p *Plane) Silent(id, inc uint64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.silent[id] == life && life != 0
+	return p.unanswered[id] == inc && inc != 0
 }
 
 // AddLink takes over a connection to a peer, whose handshake is done. If the routes
 // in force name the peer then it is used at once.
-func (p *Plane) AddLink(id, life uint64, conn net.Conn) {
+func (p *Plane) AddLink(id, inc uint64, nc net.Conn) {
 	p.mu.Lock()
-	if have := p.links[id]; p.closed || have != nil && have.life == life && have.theirs == open {
+	if have := p.links[id]; p.closed || have != nil && have.inc == inc && have.recvState == dirOpen {
 		p.mu.Unlock() // both directions are served already
-		conn.Close()
+		nc.Close()
 		return
 	}
-	l := p.line(conn, id, life, true)
-	old := p.put(l.out)
+	c := p.newConn(nc, id, inc, true)
+	old := p.installLink(c.out)
 	p.converge(id)
-	p.wg.Go(l.run)
+	p.wg.Go(c.run)
 	p.mu.Unlock()
 	p.changes.Broadcast()
 	if old != nil {
@@ -80,14 +80,14 @@ func (p *Plane) unlink(l *outLink) {
 }
 
 // hangUp ends a line whose other end is no good any more.
-func (p *Plane) hangUp(l *line, err error) {
+func (p *Plane) endConn(c *conn, err error) {
 	p.mu.RLock()
-	out := l.out
+	out := c.out
 	p.mu.RUnlock()
 	if out != nil {
 		p.unlink(out)
 	}
-	p.background(func() { l.close(out, err) })
+	p.background(func() { c.closeNow(out, err) })
 }
 
 // background runs what may take a while and is not the caller's business, such as
@@ -114,9 +114,9 @@ func (p *Plane) loopback() *outLink {
 	defer p.mu.Unlock()
 	if p.loop == nil && !p.closed {
 		near, far := memnet.Pipe()
-		p.loop = p.newLink(&line{p: p, conn: near, id: p.Self, life: p.Life})
-		l := p.line(far, p.Self, p.Life, false)
-		p.wg.Go(l.run)
+		p.loop = p.newLink(&conn{p: p, nc: near, id: p.Self, inc: p.Life})
+		c := p.newConn(far, p.Self, p.Life, false)
+		p.wg.Go(c.run)
 	}
 	return p.loop
 }

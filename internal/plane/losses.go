@@ -21,7 +21,7 @@ func (x *losses) add(l loss) (unlisted uint64) {
 	switch {
 	case len(list) < maxLosses && x.stored < maxStored:
 		if l.Bodies != nil {
-			x.held += l.size
+			x.heldBytes += l.size
 		}
 		x.keep(l.Sink, append(list, l))
 	case len(list) > 0:
@@ -50,22 +50,22 @@ func (x *losses) keep(sink uint64, list []loss) {
 // merge adds a loss to the latest in a list that goes the same way, or, if there is none,
 // to the list, without its bodies. It needs mu.
 func (x *losses) merge(list []loss, l loss) (_ []loss, unlisted uint64) {
-	if l.Bodies != nil && !l.told {
+	if l.Bodies != nil && !l.withBodies {
 		unlisted = l.Messages
 	}
-	l.Bodies, l.told = nil, false
+	l.Bodies, l.withBodies = nil, false
 	for i := len(list) - 1; i >= 0; i-- {
 		last := &list[i]
-		if last.asked != l.asked {
+		if last.forCallback != l.forCallback {
 			continue
 		}
 		if last.Bodies != nil {
-			x.held -= last.size
-			if !last.told {
+			x.heldBytes -= last.size
+			if !last.withBodies {
 				unlisted += last.Messages
 			}
 		}
-		last.Bodies, last.told = nil, false
+		last.Bodies, last.withBodies = nil, false
 		last.Messages += l.Messages
 		last.NotHandled += l.NotHandled
 		last.Err, last.seq = l.Err, l.seq
@@ -75,7 +75,7 @@ func (x *losses) merge(list []loss, l loss) (_ []loss, unlisted uint64) {
 }
 
 // flush begins a Flush, and returns up to which seq the callback has been told.
-func (x *losses) flush() (since uint64) {
+func (x *losses) beginFlush() (since uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.flushes++
@@ -84,10 +84,10 @@ func (x *losses) flush() (since uint64) {
 
 // flushed ends it, and takes what it is to return for these sinks, or for all if none are
 // given.
-func (x *losses) flushed(sinks []uint64, since uint64) []Undelivered {
+func (x *losses) endFlush(sinks []uint64, since uint64) []Undelivered {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	all := x.take(sinks, since)
+	all := x.collect(sinks, since)
 	if x.flushes--; x.flushes == 0 && x.late {
 		x.late = false
 		x.forgetTold()
@@ -99,19 +99,19 @@ func (x *losses) flushed(sinks []uint64, since uint64) []Undelivered {
 func (x *losses) untoldAll() []Undelivered {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.take(nil, x.called)
+	return x.collect(nil, x.called)
 }
 
 // isTold says that the callback has been told, up to a seq; it needs mu.
-func (l *loss) isTold(since uint64) bool { return l.asked && l.seq <= since }
+func (e *loss) isTold(since uint64) bool { return e.forCallback && e.seq <= since }
 
 // take returns what was kept for these sinks, or for all if none are given, and of sinks
 // that are not listed, without what the callback had been told up to since. It forgets what
 // it returns. It needs mu.
-func (x *losses) take(sinks []uint64, since uint64) []Undelivered {
+func (x *losses) collect(sinks []uint64, since uint64) []Undelivered {
 	var taken []loss
 	sift := func(list []loss) []loss {
-		return x.drop(list, func(l *loss) bool {
+		return x.removeIf(list, func(l *loss) bool {
 			if l.isTold(since) {
 				return false
 			}
@@ -142,17 +142,17 @@ func (x *losses) forgetTold(sinks ...uint64) {
 	told := func(l *loss) bool { return l.isTold(x.called) }
 	if len(sinks) == 0 {
 		for sink, list := range x.bySink {
-			x.keep(sink, x.drop(list, told))
+			x.keep(sink, x.removeIf(list, told))
 		}
 	}
 	for _, sink := range sinks {
-		x.keep(sink, x.drop(x.bySink[sink], told))
+		x.keep(sink, x.removeIf(x.bySink[sink], told))
 	}
-	x.rest = x.drop(x.rest, told)
+	x.rest = x.removeIf(x.rest, told)
 }
 
 // drop takes losses off a list, which it changes; it needs mu.
-func (x *losses) drop(list []loss, which func(*loss) bool) []loss {
+func (x *losses) removeIf(list []loss, which func(*loss) bool) []loss {
 	kept := list[:0]
 	for i := range list {
 		l := &list[i]
@@ -161,7 +161,7 @@ func (x *losses) drop(list []loss, which func(*loss) bool) []loss {
 			continue
 		}
 		if l.Bodies != nil {
-			x.held -= l.size
+			x.heldBytes -= l.size
 		}
 	}
 	clear(list[len(kept):])
@@ -170,19 +170,19 @@ func (x *losses) drop(list []loss, which func(*loss) bool) []loss {
 
 // untell takes note that the callback panicked: the loss is for Flush or Close, unless
 // one has returned it already. It needs mu, and comes before called is set.
-func (x *losses) untell(l loss) {
+func (x *losses) takeBack(l loss) {
 	for _, list := range [][]loss{x.bySink[l.Sink], x.rest} {
 		for i := range list {
 			e := &list[i]
 			switch {
-			case !e.asked || l.seq < e.from || l.seq > e.seq || e.Messages < l.Messages:
+			case !e.forCallback || l.seq < e.from || l.seq > e.seq || e.Messages < l.Messages:
 				continue
 			case e.from == e.seq:
-				e.asked, e.told = false, false
+				e.forCallback, e.withBodies = false, false
 			default: // it is one of several
 				e.Messages -= l.Messages
 				e.NotHandled -= l.NotHandled
-				l.Bodies, l.told, l.asked = nil, false, false
+				l.Bodies, l.withBodies, l.forCallback = nil, false, false
 				x.add(l)
 			}
 			return

@@ -43,8 +43,8 @@ func TestToldIsTold(t *testing.T) {
 		r.lost(40, "a")
 		r.lost(50, "b", "c")
 		synctest.Wait()
-		if r.p.losses.stored != 0 || r.p.losses.held != 0 {
-			t.Errorf("%d entries are kept, %d bytes", r.p.losses.stored, r.p.losses.held)
+		if r.p.losses.stored != 0 || r.p.losses.heldBytes != 0 {
+			t.Errorf("%d entries are kept, %d bytes", r.p.losses.stored, r.p.losses.heldBytes)
 		}
 		for _, sinks := range [][]uint64{nil, {40}, {50}} {
 			if failed, err := r.p.Flush(t.Context(), sinks...); failed != nil || err != nil {
@@ -95,7 +95,7 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 		}
 		r.p.Gone(70, 5)
 		wantLost(t, <-done, "60: 1 pending", "70: 1 pending")
-		if failed, _ := r.p.Flush(t.Context()); failed != nil || r.p.losses.stored != 0 || r.p.losses.held != 0 {
+		if failed, _ := r.p.Flush(t.Context()); failed != nil || r.p.losses.stored != 0 || r.p.losses.heldBytes != 0 {
 			t.Error("told twice, or kept:", texts(failed))
 		}
 
@@ -107,7 +107,7 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 		r.p.Gone(70, 5)
 		synctest.Wait()
 		r.feed(ack(60, 1001))
-		if failed := <-done; failed != nil || r.p.losses.stored != 0 || r.p.losses.held != 0 {
+		if failed := <-done; failed != nil || r.p.losses.stored != 0 || r.p.losses.heldBytes != 0 {
 			t.Errorf("%q, and %d entries are kept", texts(failed), r.p.losses.stored)
 		}
 		if left := r.p.Close(net.ErrClosed); left != nil {
@@ -213,8 +213,8 @@ func TestLossesOfManySinks(t *testing.T) {
 			if callback && (len(all) != 1 || !all[0].Many || len(c.told) < maxCalls) {
 				t.Errorf("%d by Close, %d by the callback", len(all), len(c.told))
 			}
-			if x.stored != 0 || x.held != 0 || len(x.bySink) != 0 || len(x.rest) != 0 {
-				t.Errorf("%d entries are kept, %d bytes", x.stored, x.held)
+			if x.stored != 0 || x.heldBytes != 0 || len(x.bySink) != 0 || len(x.rest) != 0 {
+				t.Errorf("%d entries are kept, %d bytes", x.stored, x.heldBytes)
 			}
 		}, func(cfg *Config) {
 			cfg.SendBuffer = 1 << 20

@@ -19,18 +19,18 @@ type outbound struct {
 	allowance
 	s       *stream.Sender
 	bytes   int           // of s, in Plane.stored
-	counted int           // what Plane.stored has for it: at least bytes, and at most half as much again
+	charged int           // what Plane.stored has for it: at least bytes, and at most half as much again
 	backlog int           // of s, as counted in Plane.backlog
-	timed   bool          // in Plane.timers
+	ticking bool          // in Plane.timers
 	used    bool          // since the last look for idle streams
 	changed notify.Change // s has changed
-	out     []byte        // scratch for frames
-	exit
+	scratch []byte        // scratch for frames
+	sendQueue
 }
 
 // outbound finds the stream to a sink or opens one, and says which it did.
-func (p *Plane) outbound(sink uint64) (o *outbound, opened bool, err error) {
-	if o := p.outboundTo(sink); o != nil {
+func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) {
+	if o := p.findOutbound(sink); o != nil {
 		return o, false, nil
 	}
 	p.mu.Lock()
@@ -48,21 +48,21 @@ func (p *Plane) outbound(sink uint64) (o *outbound, opened bool, err error) {
 	}
 	p.gen++
 	o = &outbound{p: p, sink: sink, s: stream.NewSender(p.Self, p.Life, sink, p.gen)}
-	o.s.OnEnd(o.salvage)
+	o.s.OnEnd(o.recordLoss)
 	p.out[sink] = o
 	p.mu.Unlock()
 
 	o.lock()
 	defer o.mu.Unlock()
 	if o.s.State() == stream.Opening {
-		o.flush(o.s.Start(p.now(), o.out[:0]))
+		o.transmit(o.s.Start(p.now(), o.scratch[:0]))
 	}
 	return o, true, nil
 }
 
 // outboundTo finds the stream to a sink; nil if there is none.
-func (p *Plane) outboundTo(sink uint64) *outbound {
-	near := p.nearOut(sink)
+func (p *Plane) findOutbound(sink uint64) *outbound {
+	near := p.cacheSlot(sink)
 	if o := near.Load(); o != nil && o.sink == sink {
 		return o
 	}
@@ -77,24 +77,24 @@ func (p *Plane) outboundTo(sink uint64) *outbound {
 
 // nearOut is where the stream to a sink may be found without a lock. What is there is
 // in Plane.out; it changes with mu held, if only for reading.
-func (p *Plane) nearOut(sink uint64) *atomic.Pointer[outbound] {
-	return &p.near[(sink*0x9e3779b97f4a7c15)>>(64-nearBits)]
+func (p *Plane) cacheSlot(sink uint64) *atomic.Pointer[outbound] {
+	return &p.cache[(sink*0x9e3779b97f4a7c15)>>(64-cacheBits)]
 }
 
-const nearBits = 8
+const cacheBits = 8
 
 // forget takes a stream that has ended out of the map.
-func (p *Plane) forget(o *outbound) {
+func (p *Plane) forgetOutbound(o *outbound) {
 	p.mu.Lock()
-	p.drop(o)
+	p.dropOutbound(o)
 	p.mu.Unlock()
 }
 
 // drop needs Plane.mu.
-func (p *Plane) drop(o *outbound) {
+func (p *Plane) dropOutbound(o *outbound) {
 	if p.out[o.sink] == o {
 		delete(p.out, o.sink)
-		p.nearOut(o.sink).CompareAndSwap(o, nil)
+		p.cacheSlot(o.sink).CompareAndSwap(o, nil)
 	}
 }
 
@@ -120,8 +120,8 @@ func (o *outbound) settle() {
 
 // grant allows as much as may be admitted now, after a message that was. It needs mu.
 func (o *outbound) grant() {
-	if o.link != nil && o.timed {
-		o.granted = max(0, min(o.s.Allowance(), o.p.SendBuffer/4-o.bytes, o.counted-o.bytes, o.claim-o.size()))
+	if o.link != nil && o.ticking {
+		o.granted = max(0, min(o.s.Allowance(), o.p.SendBuffer/4-o.bytes, o.charged-o.bytes, o.reserved-o.size()))
 		o.left = o.granted
 	}
 }
@@ -131,90 +131,90 @@ func (o *outbound) grant() {
 // only if it has done nothing, as lock does.
 func (o *outbound) allowed(port uint8, body []byte) bool {
 	n := wire.HeaderSize + len(body)
-	if n > o.left || o.by != o.p.routes.Load() {
+	if n > o.left || o.chosenFrom != o.p.routes.Load() {
 		o.settle()
 		return false
 	}
 	o.left -= n
 	o.s.Admit(port, body)
-	o.stretch(n)
+	o.extend(n)
 	o.mu.Unlock()
 	return true
 }
 
 // push needs mu, and room. A link that is due has to be written to when mu is free
 // again.
-func (o *outbound) push(port uint8, body []byte) (due *outLink) {
+func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 	if o.s.Due() {
-		o.ahead(o.s.AskAhead(o.p.now(), o.out[:0]))
+		o.enqueueAhead(o.s.AskAhead(o.p.now(), o.scratch[:0]))
 	}
 	f := o.s.Admit(port, body)
 	o.used = true
 	o.bytes += len(f)
-	if o.bytes > o.counted { // ahead of what is needed, so that not every message has to
-		more := o.bytes - o.counted
+	if o.bytes > o.charged { // ahead of what is needed, so that not every message has to
+		more := o.bytes - o.charged
 		if room := o.p.SendBuffer - int(o.p.stored.Load()); room > more {
 			more += min(o.bytes/4, room-more)
 		}
-		o.counted += more
+		o.charged += more
 		o.p.stored.Add(int64(more))
 	}
-	if !o.timed {
-		o.timed = true
-		o.p.time(o)
+	if !o.ticking {
+		o.ticking = true
+		o.p.startTicking(o)
 	}
-	due, err := o.leaveOne(f)
+	due, err := o.enqueueAdmitted(f)
 	if err != nil {
-		o.nobody()
+		o.noSuchNode()
 	}
 	o.grant()
 	return due
 }
 
 // pushBacklog needs mu.
-func (o *outbound) pushBacklog(port uint8, body []byte) error {
+func (o *outbound) admitBacklog(port uint8, body []byte) error {
 	over := max(0, o.p.stored.Load()-int64(o.p.SendBuffer)) // what handlers sent because windows allowed it
 	if used := o.p.backlog.Load() + over; used+int64(wire.HeaderSize+len(body)) > int64(o.p.HandlerBacklog) {
 		return fmt.Errorf("%w: %d of %d bytes", ErrBacklog, used, o.p.HandlerBacklog)
 	}
 	o.used = true
 	if f := o.s.Push(port, body); f != nil { // room for the stream, none in the send buffer
-		if err := o.leave(f); err != nil {
-			o.nobody()
+		if err := o.enqueue(f); err != nil {
+			o.noSuchNode()
 			return nil
 		}
 	}
-	o.flush(o.s.Ask(o.p.now(), o.out[:0]))
+	o.transmit(o.s.Ask(o.p.now(), o.scratch[:0]))
 	return nil
 }
 
 // pushEarly keeps a message until the stream is open; it needs mu.
-func (o *outbound) pushEarly(port uint8, body []byte) {
+func (o *outbound) admitEarly(port uint8, body []byte) {
 	o.s.Push(port, body)
 	o.used = true
-	o.account()
+	o.updateCharges()
 }
 
 // flush sends what a call of the sender's appended and brings the accounts up to
 // date; it needs mu.
-func (o *outbound) flush(frames []byte) {
-	if err := o.leave(frames); err != nil {
-		o.nobody()
+func (o *outbound) transmit(frames []byte) {
+	if err := o.enqueue(frames); err != nil {
+		o.noSuchNode()
 	}
-	o.out = frames[:0]
-	if cap(o.out) > 64<<10 {
-		o.out = nil // a burst of retransmissions must not stay
+	o.scratch = frames[:0]
+	if cap(o.scratch) > 64<<10 {
+		o.scratch = nil // a burst of retransmissions must not stay
 	}
-	o.account()
-	if !o.timed && o.s.Waiting() {
-		o.timed = true
-		o.p.time(o)
+	o.updateCharges()
+	if !o.ticking && o.s.Waiting() {
+		o.ticking = true
+		o.p.startTicking(o)
 	}
 }
 
 // account needs mu. What was accepted while the stream opens waits in its backlog
 // too, but is no handler's.
-func (o *outbound) account() {
+func (o *outbound) updateCharges() {
 	p := o.p
 	backlog := o.s.Backlog()
 	if o.s.State() == stream.Opening {
@@ -225,11 +225,11 @@ func (o *outbound) account() {
 		o.backlog = backlog
 	}
 	o.bytes = o.s.Bytes() - backlog
-	if o.bytes <= o.counted && o.counted <= o.bytes+o.bytes/2 {
+	if o.bytes <= o.charged && o.charged <= o.bytes+o.bytes/2 {
 		return
 	}
-	if d := o.bytes - o.counted; d != 0 {
-		o.counted = o.bytes
+	if d := o.bytes - o.charged; d != 0 {
+		o.charged = o.bytes
 		// Those who wait go on when there is room for many messages: each time the
 		// buffer is full every sink is asked, which must not be done for a single one.
 		low := int64(p.SendBuffer - p.SendBuffer/8)
@@ -247,7 +247,7 @@ func (o *outbound) end(err error) {
 
 // nobody ends the stream because this node itself knows that nobody has the sink's
 // ID; it needs mu.
-func (o *outbound) nobody() {
+func (o *outbound) noSuchNode() {
 	if o.s.State() != stream.Ended {
 		o.s.NoSuchNode()
 		o.ended()
@@ -258,13 +258,13 @@ func (o *outbound) nobody() {
 // was pending has been taken down by salvage.
 func (o *outbound) ended() {
 	p := o.p
-	o.giveUp()
-	o.account()
+	o.dropQueued()
+	o.updateCharges()
 	o.changed.Broadcast()
 	accepted, _ := o.s.Progress()
 	p.counters.sent.Add(int64(accepted))
 	if o.s.Pending() > 0 || o.s.Err() == nil { // those that wait for it to open still want to see the error
-		p.forget(o)
+		p.forgetOutbound(o)
 	}
 }
 
@@ -278,11 +278,11 @@ func (o *outbound) fail(err error) {
 }
 
 // answered takes the sink's frame to the sender; false if it makes no sense.
-func (o *outbound) answered(f wire.Frame) bool {
+func (o *outbound) handleAnswer(f wire.Frame) bool {
 	p := o.p
 	o.lock()
 	defer o.mu.Unlock()
-	now, out := p.now(), o.out[:0]
+	now, out := p.now(), o.scratch[:0]
 	resent, stale := o.s.Retransmitted(), o.s.Stale()
 	was := o.s.State()
 	progress := false
@@ -298,7 +298,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 			return false
 		}
 		out = o.s.Opened(now, f.Seq(), b, out)
-		p.returned(o.sink)
+		p.noteAnswered(o.sink)
 		progress = true
 	case wire.Refuse:
 		b, err := wire.ParseRefuse(f.Body())
@@ -306,7 +306,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 			return false
 		}
 		if o.s.Refused(f.Seq(), b); b.Reason == wire.RefuseLeaving && o.s.State() == stream.Ended {
-			p.departed(o.sink)
+			p.noteLeft(o.sink)
 		}
 		if later := o.s.Outlived(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
 			o.s.Fail(stream.ErrOutlived)
@@ -327,7 +327,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 		o.ended() // such an answer leaves nothing to send
 		return true
 	}
-	o.flush(out) // which may end it too, and then records that itself
+	o.transmit(out) // which may end it too, and then records that itself
 	if progress {
 		o.changed.Broadcast()
 	}
@@ -335,7 +335,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 }
 
 // noRoute takes a relay's refusal to the sender.
-func (o *outbound) noRoute(seq uint64, b wire.NoRouteBody) {
+func (o *outbound) handleNoRoute(seq uint64, b wire.NoRouteBody) {
 	o.lock()
 	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
@@ -354,13 +354,13 @@ func (o *outbound) closeIfIdle() {
 	defer o.mu.Unlock()
 	switch {
 	case o.s.State() == stream.Ended: // nobody came back to see why
-		o.p.forget(o)
+		o.p.forgetOutbound(o)
 	case o.s.State() == stream.Opening && o.changed.Awaited():
 		o.changed.Broadcast() // whoever still waits will say so again before the next look
 	case o.s.State() == stream.Opening && !o.used && o.s.Pending() == 0:
 		o.end(nil) // whoever wanted it has given up
 	case !o.used:
-		o.flush(o.s.Close(o.p.now(), o.out[:0]))
+		o.transmit(o.s.Close(o.p.now(), o.scratch[:0]))
 	}
 	o.used = false
 }

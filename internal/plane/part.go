@@ -29,19 +29,19 @@ var ErrHushed = errors.New("it has left, or is about to")
 // A stream from the node to itself goes on: its handlers may still send to it.
 func (p *Plane) Part(ctx context.Context, patience time.Duration) error {
 	p.cutAll()
-	if err := p.until(ctx, p.allParted); err != nil {
+	if err := p.awaitChange(ctx, p.allCut); err != nil {
 		return err
 	}
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for pace := (backoff.Backoff{Min: stream.MinRTO, Max: stream.MaxRTO}); ; {
 		look, done := context.WithTimeout(patient, pace.Next())
-		err := p.until(look, p.allConfirmed)
+		err := p.awaitChange(look, p.allConfirmed)
 		again := look.Err() != nil && patient.Err() == nil
 		done()
 		switch {
 		case again:
-			p.bidFarewell()
+			p.sendFarewells()
 		case ctx.Err() == nil && patient.Err() != nil:
 			return nil
 		default:
@@ -55,7 +55,7 @@ func (p *Plane) cutAll() {
 	p.mu.Lock()
 	p.parting.Store(true)
 	p.mu.Unlock()
-	for _, in := range p.incoming() {
+	for _, in := range p.incomingStreams() {
 		if in.source != p.Self {
 			p.cut(in)
 		}
@@ -65,7 +65,7 @@ func (p *Plane) cutAll() {
 // cut lets a stream take nothing more, and says farewell if nothing is left to handle.
 func (p *Plane) cut(in *inbound) {
 	in.mu.Lock()
-	if in.gone {
+	if in.forgotten {
 		in.mu.Unlock()
 		return
 	}
@@ -73,7 +73,7 @@ func (p *Plane) cut(in *inbound) {
 	in.r.Cut()
 	p.inbox.Add(int64(in.r.Bytes() - before))
 	var out []byte
-	if in.r.Parted() && !in.over {
+	if in.r.Parted() && !in.finished {
 		out = in.r.AppendFarewell(nil)
 	}
 	in.mu.Unlock()
@@ -81,25 +81,25 @@ func (p *Plane) cut(in *inbound) {
 }
 
 // allParted says that handlers are done with all that was taken before the cut.
-func (p *Plane) allParted() bool {
+func (p *Plane) allCut() bool {
 	return !p.anyIncoming(func(in *inbound) bool { return !in.r.Parted() })
 }
 
 // allConfirmed says that every source knows how far its messages came, or is known to be
 // gone, or to have left: that one waits for no word, and may not be there to confirm it.
 func (p *Plane) allConfirmed() bool {
-	return !p.anyIncoming(func(in *inbound) bool { return !in.over && !in.left })
+	return !p.anyIncoming(func(in *inbound) bool { return !in.finished && !in.sourceLeft })
 }
 
 // anyIncoming says whether there is a stream from another node for which f, called with
 // its lock held, returns true.
 func (p *Plane) anyIncoming(f func(*inbound) bool) bool {
-	for _, in := range p.incoming() {
+	for _, in := range p.incomingStreams() {
 		if in.source == p.Self {
 			continue
 		}
 		in.mu.Lock()
-		yes := !in.gone && f(in)
+		yes := !in.forgotten && f(in)
 		in.mu.Unlock()
 		if yes {
 			return true
@@ -109,11 +109,11 @@ func (p *Plane) anyIncoming(f func(*inbound) bool) bool {
 }
 
 // bidFarewell says again to every source that has not confirmed how far its messages came.
-func (p *Plane) bidFarewell() {
+func (p *Plane) sendFarewells() {
 	var out []byte
-	for _, in := range p.incoming() {
+	for _, in := range p.incomingStreams() {
 		in.mu.Lock()
-		if say := !in.gone && !in.over && in.r.Parted(); !say {
+		if say := !in.forgotten && !in.finished && in.r.Parted(); !say {
 			in.mu.Unlock()
 			continue
 		}
@@ -125,7 +125,7 @@ func (p *Plane) bidFarewell() {
 
 // refuseOpen answers a request for a stream of a node that leaves. in is the stream from
 // that source, locked, or nil.
-func (rc *reception) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
+func (rc *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 	p := rc.p
 	later := 1
 	if in != nil {
@@ -137,21 +137,21 @@ func (rc *reception) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 		p.counters.stale.Add(1)
 		return
 	case later == 0: // the first answer may have been lost: the farewell ends the stream when it is open
-		rc.reply = in.r.AppendOpened(rc.reply, 0)
+		rc.replies = in.r.AppendOpened(rc.replies, 0)
 		if in.r.Parted() {
-			rc.reply = in.r.AppendFarewell(rc.reply)
+			rc.replies = in.r.AppendFarewell(rc.replies)
 		}
 		return
 	case in != nil: // it has ended the stream that was
-		p.inboundOver(in)
+		p.finishInbound(in)
 	}
 	rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseLeaving}.Append(nil))
 }
 
 // inboundOver takes note that the source waits for no answer on a stream any more. A handler that
 // is busy with it forgets it when it is done. It needs in.mu.
-func (p *Plane) inboundOver(in *inbound) {
-	in.over = true
+func (p *Plane) finishInbound(in *inbound) {
+	in.finished = true
 	if !in.scheduled {
 		p.forgetInbound(in)
 	} else if p.parting.Load() {
@@ -161,9 +161,9 @@ func (p *Plane) inboundOver(in *inbound) {
 
 // farewell takes the word of a sink that has left, and confirms it: also for a stream that
 // has ended here before.
-func (rc *reception) farewell(f wire.Frame) {
-	o := rc.p.outboundTo(f.Src())
-	if o == nil || o.farewell(f.Seq()) {
+func (rc *inLink) handleFarewell(f wire.Frame) {
+	o := rc.p.findOutbound(f.Src())
+	if o == nil || o.handleFarewell(f.Seq()) {
 		rc.answer(wire.Close, f, nil)
 	} else {
 		rc.p.counters.stale.Add(1)
@@ -171,7 +171,7 @@ func (rc *reception) farewell(f wire.Frame) {
 }
 
 // farewell says whether the stream has ended.
-func (o *outbound) farewell(cut uint64) bool {
+func (o *outbound) handleFarewell(cut uint64) bool {
 	o.lock()
 	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
@@ -183,7 +183,7 @@ func (o *outbound) farewell(cut uint64) bool {
 	if took := o.s.Took(); took > 0 {
 		o.p.counters.latency.add(took)
 	}
-	o.p.departed(o.sink)
+	o.p.noteLeft(o.sink)
 	o.ended()
 	return true
 }
@@ -192,7 +192,7 @@ func (o *outbound) farewell(cut uint64) bool {
 // for all that ever will be.
 func (p *Plane) Hush() {
 	p.hushed.Store(true)
-	for _, o := range p.outgoing() { // none is within an allowance that was granted before
+	for _, o := range p.outgoingStreams() { // none is within an allowance that was granted before
 		o.lock()
 		o.changed.Broadcast()
 		o.mu.Unlock()
@@ -205,14 +205,14 @@ func (p *Plane) Hush() {
 func (p *Plane) Finish(ctx context.Context, patience time.Duration) error {
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	all := p.outgoing()
+	all := p.outgoingStreams()
 	for _, o := range all {
 		o.lock()
-		o.flush(o.s.Close(p.now(), o.out[:0]))
+		o.transmit(o.s.Close(p.now(), o.scratch[:0]))
 		o.mu.Unlock()
 	}
 	for _, o := range all {
-		if err := o.closed(patient); err != nil && patient.Err() == nil {
+		if err := o.awaitClosed(patient); err != nil && patient.Err() == nil {
 			return err
 		}
 	}
@@ -220,7 +220,7 @@ func (p *Plane) Finish(ctx context.Context, patience time.Duration) error {
 }
 
 // closed waits for the end of a stream that is closing.
-func (o *outbound) closed(ctx context.Context) error {
+func (o *outbound) awaitClosed(ctx context.Context) error {
 	o.lock()
 	defer o.mu.Unlock()
 	for o.s.State() == stream.Closing {

@@ -94,7 +94,7 @@ func TestPart(t *testing.T) {
 		if failed, err := m.planes[2].Flush(t.Context()); err != nil || failed != nil {
 			t.Error("all was handled:", failed, err)
 		}
-		if n := slices.IndexFunc(leaver.incoming(), func(in *inbound) bool { return in.source != 20 }); n >= 0 {
+		if n := slices.IndexFunc(leaver.incomingStreams(), func(in *inbound) bool { return in.source != 20 }); n >= 0 {
 			t.Error("the leaver keeps streams that were confirmed")
 		}
 
@@ -145,8 +145,8 @@ func TestFarewellIsSaidUntilItIsHeard(t *testing.T) {
 		frame := func(t wire.Type, seq uint64, body []byte) wire.Frame {
 			return wire.Append(nil, wire.Header{Type: t, Dst: 20, Src: 40, Seq: seq}, body)
 		}
-		open := func(life, gen uint64) wire.Frame {
-			return frame(wire.Open, gen, wire.OpenBody{Incarnation: life}.Append(nil))
+		open := func(inc, gen uint64) wire.Frame {
+			return frame(wire.Open, gen, wire.OpenBody{Incarnation: inc}.Append(nil))
 		}
 		said := func(what string, want ...wire.Type) {
 			t.Helper()
@@ -259,8 +259,8 @@ func TestPartWithSourcesThatHaveLeft(t *testing.T) {
 }
 
 // offerAnew is a request of a source to open another stream.
-func (r *rig) offerAnew(source, life, gen uint64) {
-	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: gen}, wire.OpenBody{Incarnation: life}.Append(nil)))
+func (r *rig) offerAnew(source, inc, gen uint64) {
+	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: gen}, wire.OpenBody{Incarnation: inc}.Append(nil)))
 }
 
 // A source confirms a farewell also when its stream has ended already, and not when that
@@ -316,10 +316,10 @@ func TestFarewellIsConfirmed(t *testing.T) {
 		if r.p.known(40) != true {
 			t.Error("it is known to leave, though it has answered")
 		}
-		r.p.departed(40)
+		r.p.noteLeft(40)
 		r.p.Know([]uint64{50})
 		r.p.Know([]uint64{40, 50})
-		if r.p.known(40) != true || len(r.p.left) != 0 {
+		if r.p.known(40) != true || len(r.p.leftSinks) != 0 {
 			t.Error("another has its ID, and is known to leave")
 		}
 	})

@@ -57,14 +57,14 @@ type Config struct {
 	LostTraffic func(sink uint64, port uint8, body []byte, unknown bool)
 	// Over says whether a life of a node is known to be over, so that a stream which it
 	// asks for late is not kept for long. It must not block or call the plane, and may be nil.
-	Over func(id, life uint64) bool
+	Over func(id, inc uint64) bool
 	// Outlived hears that a sink remembers a later life of this node, and takes nothing from
 	// this one. It says whether a new life is about to begin; if not, the stream to that sink
 	// ends. It may be nil. Met hears of the life of each source that opens a stream, and may
 	// be nil. Both are called with a stream's lock held, so they must not block or call the
 	// plane.
 	Outlived func(later uint64) (renewed bool)
-	Met      func(life uint64)
+	Met      func(inc uint64)
 	// Pause is how long this process may have been stopped before it must ask
 	// whether it is still taken to be alive, see [Plane.Alive]; 0: as long as it likes.
 	Pause time.Duration
@@ -120,7 +120,7 @@ type Plane struct {
 	Broken chan struct{}
 
 	routes   atomic.Pointer[snapshot]
-	near     [1 << nearBits]atomic.Pointer[outbound] // see nearOut
+	cache    [1 << cacheBits]atomic.Pointer[outbound] // see nearOut
 	closing  atomic.Bool
 	parting  atomic.Bool // incoming streams are cut; set with mu held
 	hushed   atomic.Bool // nothing more is sent on streams
@@ -128,20 +128,20 @@ type Plane struct {
 	members  atomic.Pointer[[]uint64] // some of those that exist, see Know
 	counters counters
 
-	mu     sync.RWMutex // guards what follows
-	out    map[uint64]*outbound
-	in     map[uint64]*inbound
-	bygone map[*inbound]struct{} // those of in whose sources have left, see bygone.go
-	links  map[uint64]*outLink
-	left   map[uint64]struct{} // sinks that have said that they leave, see departed
-	silent map[uint64]uint64   // lives whose latest link ended because they did not answer, by ID
-	lines  map[*line]struct{}  // every connection but the near end of the loopback
-	loop   *outLink            // to the node itself, made when it is first needed
-	traces map[uint64]*trace
-	table  Routes // in force
-	gen    uint64 // of the latest outgoing stream
-	closed bool
-	why    error // closed, when it is
+	mu         sync.RWMutex // guards what follows
+	out        map[uint64]*outbound
+	in         map[uint64]*inbound
+	bygone     map[*inbound]struct{} // those of in whose sources have left, see bygone.go
+	links      map[uint64]*outLink
+	leftSinks  map[uint64]struct{} // sinks that have said that they leave, see departed
+	unanswered map[uint64]uint64   // lives whose latest link ended because they did not answer, by ID
+	conns      map[*conn]struct{}  // every connection but the near end of the loopback
+	loop       *outLink            // to the node itself, made when it is first needed
+	traces     map[uint64]*trace
+	table      Routes // in force
+	gen        uint64 // of the latest outgoing stream
+	closed     bool
+	why        error // closed, when it is
 
 	checked time.Time // the last CheckLinks; owned by its caller
 
@@ -149,7 +149,7 @@ type Plane struct {
 	casts   castInbox
 	timers  timers
 	losses  losses
-	gate    gate
+	fence   fence
 	stored  atomic.Int64  // bytes of SendBuffer in use
 	asking  atomic.Bool   // all sinks were asked since SendBuffer was last full
 	inbox   atomic.Int64  // bytes of ReceiveBuffer in use
@@ -164,17 +164,17 @@ type Plane struct {
 // New returns a running plane without any link.
 func New(c Config) *Plane {
 	p := &Plane{
-		Config: c,
-		mask:   ring.Mask(c.Bits),
-		start:  time.Now(),
-		out:    make(map[uint64]*outbound),
-		in:     make(map[uint64]*inbound),
-		bygone: make(map[*inbound]struct{}),
-		links:  make(map[uint64]*outLink),
-		silent: make(map[uint64]uint64),
-		lines:  make(map[*line]struct{}),
-		traces: make(map[uint64]*trace),
-		gen:    rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
+		Config:     c,
+		mask:       ring.Mask(c.Bits),
+		start:      time.Now(),
+		out:        make(map[uint64]*outbound),
+		in:         make(map[uint64]*inbound),
+		bygone:     make(map[*inbound]struct{}),
+		links:      make(map[uint64]*outLink),
+		unanswered: make(map[uint64]uint64),
+		conns:      make(map[*conn]struct{}),
+		traces:     make(map[uint64]*trace),
+		gen:        rand.Uint64N(1 << 48), // so that what is left of an earlier life does not match
 	}
 	if c.Owner == 0 {
 		p.Owner = NewOwner()
@@ -182,11 +182,11 @@ func New(c Config) *Plane {
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
 	p.routes.Store(&snapshot{})
-	p.gate.stamp.set(p.clocks())
+	p.fence.lastRun.set(p.clocks())
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
-	p.dropHeld = p.wasteAt
+	p.dropHeld = p.countWasteHere
 	p.sched.wake = make(chan struct{}, 1)
 	p.sched.trust = newTrust()
 	return p
@@ -224,15 +224,15 @@ func (p *Plane) Close(err error) []Undelivered {
 	}
 	links := p.allLinks()
 	var silent []net.Conn // those that nothing writes to
-	for l := range p.lines {
-		if l.out == nil {
-			silent = append(silent, l.conn)
+	for c := range p.conns {
+		if c.out == nil {
+			silent = append(silent, c.nc)
 		}
 	}
 	p.mu.Unlock()
 
-	for _, conn := range silent {
-		conn.Close()
+	for _, nc := range silent {
+		nc.Close()
 	}
 	p.sched.close()
 	p.closing.Store(true)
@@ -250,10 +250,10 @@ func (p *Plane) Close(err error) []Undelivered {
 
 // allLinks lists whatever writes to a connection. It needs mu.
 func (p *Plane) allLinks() []*outLink {
-	links := make([]*outLink, 0, len(p.lines)+1)
-	for l := range p.lines {
-		if l.out != nil {
-			links = append(links, l.out)
+	links := make([]*outLink, 0, len(p.conns)+1)
+	for c := range p.conns {
+		if c.out != nil {
+			links = append(links, c.out)
 		}
 	}
 	if p.loop != nil {
@@ -269,9 +269,9 @@ func (p *Plane) allLinks() []*outLink {
 func (p *Plane) Sweep(closeIdle bool) {
 	p.sched.trim()
 	p.mu.RLock()
-	for l := range p.lines {
-		if l.in != nil {
-			l.in.r.Trim()
+	for c := range p.conns {
+		if c.in != nil {
+			c.in.r.Trim()
 		}
 	}
 	var idle []*outbound
@@ -281,7 +281,7 @@ func (p *Plane) Sweep(closeIdle bool) {
 		}
 	}
 	p.mu.RUnlock()
-	for _, i := range p.incoming() {
+	for _, i := range p.incomingStreams() {
 		p.sweepInbound(i, closeIdle)
 	}
 	for _, o := range idle {

@@ -16,35 +16,35 @@ import (
 
 // reception is a link from a peer. All of it but the first fields is owned by the goroutine
 // that reads the connection.
-type reception struct {
+type inLink struct {
 	call    atomic.Uint64 // odd while its owner calls handlers, see inline.go
 	watched bool          // these two are guarded by the scheduler's mu
 	seen    uint64
 
-	p    *Plane
-	ctx  context.Context // of handlers that its owner calls, nil before the first
-	line *line
-	r    *link.Reader
-	from uint64 // the peer
-	last bool   // it has said that this was all
+	p      *Plane
+	ctx    context.Context // of handlers that its owner calls, nil before the first
+	conn   *conn
+	r      *link.Reader
+	from   uint64 // the peer
+	sawEnd bool   // it has said that this was all
 
-	sorting // the batch at hand
+	demux // the batch at hand
 
-	reply    []byte  // frames that answer what was received
-	ready    []*turn // streams that became ready for a handler
-	accepted int     // bytes added to inboxes
-	frames   int64
-	relayed  int64  // messages passed on, of
-	port     uint8  // this run, see onRun
-	reset    uint64 // source that was last told to reset, in this batch
-	bid      uint64 // source that was last bid farewell, in this batch
-	pressed  int    // bytes given to what is crowded since the last respite, see press
-	rest     bool   // a respite is due
-	crowded  bool   // something fills up, see press
+	replies        []byte  // frames that answer what was received
+	ready          []*turn // streams that became ready for a handler
+	accepted       int     // bytes added to inboxes
+	frames         int64
+	relayed        int64  // messages passed on, of
+	runPort        uint8  // this run, see onRun
+	resetSource    uint64 // source that was last told to reset, in this batch
+	farewellSource uint64 // source that was last bid farewell, in this batch
+	crowdedBytes   int    // bytes given to what is crowded since the last respite, see press
+	mustPause      bool   // a respite is due
+	crowded        bool   // something fills up, see press
 }
 
-func (p *Plane) reception(l *line) *reception {
-	return &reception{p: p, line: l, from: l.id, reset: p.Self, bid: p.Self, sorting: sorting{cast: none}, r: link.NewReader(l.conn, wire.ScanFirst, MaxFrame(p.MaxPayload))}
+func (p *Plane) newInLink(c *conn) *inLink {
+	return &inLink{p: p, conn: c, from: c.id, resetSource: p.Self, farewellSource: p.Self, demux: demux{casts: emptyList}, r: link.NewReader(c.nc, wire.ScanFirst, MaxFrame(p.MaxPayload))}
 }
 
 // Receive takes over a connection that a life of a peer has dialled, and whose handshake is
@@ -53,42 +53,42 @@ func (p *Plane) reception(l *line) *reception {
 // io.EOF and errors that match net.ErrClosed are ordinary ends. over is asked whether that
 // life is over when [Plane.Gone] would find the connection: what was known when the peer
 // introduced itself may be out of date. Both may be nil.
-func (p *Plane) Receive(conn net.Conn, from, life uint64, over func() bool, ended func(error)) {
+func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended func(error)) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		conn.Close()
+		nc.Close()
 		if ended != nil {
 			ended(net.ErrClosed)
 		}
 		return
 	}
-	l := p.line(conn, from, life, false)
-	l.tell = ended
+	c := p.newConn(nc, from, inc, false)
+	c.onEnd = ended
 	p.wg.Add(1)
 	p.mu.Unlock()
 	defer p.wg.Done()
 	if over != nil && over() {
-		conn.Close()
+		nc.Close()
 	} else {
 		p.mu.Lock()
 		p.converge(from)
 		p.mu.Unlock()
 		p.changes.Broadcast() // for who waits in AwaitLink
 	}
-	l.run()
+	c.run()
 }
 
 // run reads until the connection ends or another goroutine reads on.
-func (rc *reception) run() error {
+func (rc *inLink) run() error {
 	for {
 		batch, err := rc.r.Arrived()
 		if err != nil {
 			return err
 		}
-		n, err := rc.sort(batch)
+		n, err := rc.dispatch(batch)
 		rc.r.Took(n)
-		rc.finish()
+		rc.finishBatch()
 		if err != nil {
 			rc.schedule()
 			return err
@@ -96,20 +96,20 @@ func (rc *reception) run() error {
 		if !rc.callHandlers() {
 			return errHandedOver
 		}
-		rc.breathe()
+		rc.afterBatch()
 	}
 }
 
 // breathe is what follows a batch.
-func (rc *reception) breathe() {
-	if rc.rest {
-		time.Sleep(respite)
+func (rc *inLink) afterBatch() {
+	if rc.mustPause {
+		time.Sleep(throttlePause)
 	} else if rc.crowded {
 		runtime.Gosched()
 	}
-	rc.rest, rc.crowded = false, false
-	if rc.last && rc.line.theirs == open {
-		rc.line.quiet()
+	rc.mustPause, rc.crowded = false, false
+	if rc.sawEnd && rc.conn.recvState == dirOpen {
+		rc.conn.peerEnded()
 	}
 }
 
@@ -117,11 +117,11 @@ func (rc *reception) breathe() {
 // the others are noted for the link to their next hop. Bodies are not looked at.
 // It returns how many bytes are whole frames. An error is about what may not come over
 // a link; what came before it counts.
-func (rc *reception) sort(batch []byte) (at int, err error) {
+func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 	p := rc.p
 	s := p.routes.Load()
-	rc.fit(len(s.ways))
-	shut := p.gate.shut.Load()
+	rc.fitWays(len(s.ways))
+	shut := p.fence.up.Load()
 	limit := MaxFrame(p.MaxPayload)
 
 	// A message often follows one from the same source to the same sink, and goes
@@ -138,7 +138,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 		f := wire.Frame(batch[from:at:at])
 		if run >= 0 && before.Same(f) {
 			f.SetHops(far)
-			rc.runs[run].to = int32(at)
+			rc.stretches[run].to = int32(at)
 			rc.frames++
 			if onward {
 				rc.relayed++
@@ -146,8 +146,8 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			continue
 		}
 		run = -1
-		if f.Type().Stays() || rc.last {
-			if err = rc.line.local(f); err != nil {
+		if f.Type().Stays() || rc.sawEnd {
+			if err = rc.conn.handleConnFrame(f); err != nil {
 				break
 			}
 			continue
@@ -164,14 +164,14 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			to := int32(-1)
 			switch f.Type() {
 			case wire.Data, wire.Sync, wire.Open, wire.Close:
-				if to = rc.sorting.local(f.Src(), from, at); to < 0 {
-					rc.takeGroups(batch)
-					to = rc.sorting.local(f.Src(), from, at)
+				if to = rc.demux.addSource(f.Src(), from, at); to < 0 {
+					rc.receiveGroups(batch)
+					to = rc.demux.addSource(f.Src(), from, at)
 				}
 			case wire.Cast:
-				to = rc.add(&rc.cast, from, at)
+				to = rc.addTo(&rc.casts, from, at)
 			default:
-				rc.local(f)
+				rc.handleFrame(f)
 			}
 			run, onward, far = to, false, f.Hops()
 			continue
@@ -187,10 +187,10 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			}
 			f.SetDetour(true) // it was, if the decision is Direct
 		}
-		to := rc.relay(i, from, at)
+		to := rc.addRelay(i, from, at)
 		switch f.Type() {
 		case wire.Data, wire.Cast:
-			rc.onRun(runOf(f))
+			rc.setRunPort(runOf(f))
 			rc.relayed++
 			if !f.Detour() {
 				run, onward, far = to, true, f.Hops()
@@ -201,17 +201,17 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 	}
 	rc.countRelays() // before they leave: their run may be counted at once
 	for _, i := range rc.touched {
-		rc.pass(s.ways[i], batch, rc.stretches(rc.ways[i]))
+		rc.forward(s.ways[i], batch, rc.spansOf(rc.ways[i]))
 	}
 	rc.clearWays()
-	rc.takeGroups(batch)
-	rc.takeCasts(batch)
-	rc.runs = rc.runs[:0]
+	rc.receiveGroups(batch)
+	rc.receiveCasts(batch)
+	rc.stretches = rc.stretches[:0]
 	return at, err
 }
 
 // pass hands frames to the writer of their next link.
-func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
+func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 	p := rc.p
 	for len(spans) > 0 {
 		taken, queued, due, err := w.link.AppendSpans(batch, spans)
@@ -220,7 +220,7 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 		}
 		if queued > p.LinkQueue/2 { // what is dropped counts too
 			sent, _ := w.link.Stats()
-			rc.press(&w.link.pace, sent, spans[len(spans)-1].To-spans[0].From)
+			rc.slowDown(&w.link.throttle, sent, spans[len(spans)-1].To-spans[0].From)
 		}
 		if w.detour {
 			for _, s := range spans[:taken] {
@@ -234,7 +234,7 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 		frames := batch[spans[0].From:spans[0].To]
 		spans = spans[1:]
 		if errors.Is(err, link.ErrFull) {
-			p.dropped(frames)
+			p.countQueueFull(frames)
 			continue
 		}
 		// The link ended, or was retired by a new table: look again, frame by frame.
@@ -248,7 +248,7 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 
 // finish sends the answers to a batch and wakes handlers that are not for this goroutine to
 // call, once for all of it.
-func (rc *reception) finish() {
+func (rc *inLink) finishBatch() {
 	p := rc.p
 	if accepted := rc.accepted; accepted != 0 {
 		p.inbox.Add(int64(accepted))
@@ -257,22 +257,22 @@ func (rc *reception) finish() {
 			rc.schedule()
 		}
 	}
-	for b := rc.reply; len(b) > 0; {
+	for b := rc.replies; len(b) > 0; {
 		var f wire.Frame
 		f, b = wire.Next(b)
 		p.emit(f.Dst(), f) // if the source is gone by now there is nobody to tell
 	}
-	rc.reply = rc.reply[:0]
-	rc.reset, rc.bid = p.Self, p.Self
+	rc.replies = rc.replies[:0]
+	rc.resetSource, rc.farewellSource = p.Self, p.Self
 	p.counters.frames.Add(rc.frames)
 	rc.frames = 0
 }
 
 // unroutable deals with a frame that this node can neither keep nor send on. The source is
 // told only what will not pass.
-func (rc *reception) unroutable(f wire.Frame, a ring.Action) {
+func (rc *inLink) unroutable(f wire.Frame, a ring.Action) {
 	rc.p.countUnroutable(a)
-	rc.p.wasteAt(f)
+	rc.p.countWasteHere(f)
 	switch a {
 	case ring.HopLimit:
 		rc.refuse(f, wire.HopLimit)
@@ -283,7 +283,7 @@ func (rc *reception) unroutable(f wire.Frame, a ring.Action) {
 
 // refuse tells the source of a frame that it goes no further. Answers are never
 // answered: two relays could keep each other busy for ever.
-func (rc *reception) refuse(f wire.Frame, why wire.NoRouteReason) {
+func (rc *inLink) refuse(f wire.Frame, why wire.NoRouteReason) {
 	switch f.Type() {
 	case wire.Open, wire.Data, wire.Sync, wire.Close, wire.Trace:
 	default:
@@ -294,18 +294,18 @@ func (rc *reception) refuse(f wire.Frame, why wire.NoRouteReason) {
 }
 
 // answer sends a frame back to where f came from, with the same seq.
-func (rc *reception) answer(t wire.Type, f wire.Frame, body []byte) {
-	rc.reply = wire.Append(rc.reply, wire.Header{Type: t, Dst: f.Src(), Src: rc.p.Self, Seq: f.Seq()}, body)
+func (rc *inLink) answer(t wire.Type, f wire.Frame, body []byte) {
+	rc.replies = wire.Append(rc.replies, wire.Header{Type: t, Dst: f.Src(), Src: rc.p.Self, Seq: f.Seq()}, body)
 }
 
 // takeCasts takes in the casts of the batch, as many as there is room for.
-func (rc *reception) takeCasts(batch []byte) {
+func (rc *inLink) receiveCasts(batch []byte) {
 	p := rc.p
 	offered := 0
-	for r := rc.cast.head; r >= 0; r = rc.runs[r].next {
-		frames := batch[rc.runs[r].from:rc.runs[r].to]
+	for r := rc.casts.head; r >= 0; r = rc.stretches[r].next {
+		frames := batch[rc.stretches[r].from:rc.stretches[r].to]
 		offered += len(frames)
-		kept, ready := p.casts.add(frames, rc.room())
+		kept, ready := p.casts.add(frames, rc.inboxRoom())
 		rc.accepted += kept
 		if ready {
 			rc.ready = append(rc.ready, &p.casts.turn)
@@ -316,14 +316,14 @@ func (rc *reception) takeCasts(batch []byte) {
 	}
 	if offered > 0 {
 		if crowded, done := p.casts.crowded(); crowded {
-			rc.press(&p.casts.pace, done, offered)
+			rc.slowDown(&p.casts.throttle, done, offered)
 		}
 	}
-	rc.cast = none
+	rc.casts = emptyList
 }
 
 // local takes a frame for this node that stands alone.
-func (rc *reception) local(f wire.Frame) {
+func (rc *inLink) handleFrame(f wire.Frame) {
 	p := rc.p
 	switch t := f.Type(); t {
 	case wire.Trace:
@@ -336,18 +336,18 @@ func (rc *reception) local(f wire.Frame) {
 			p.counters.malformed.Add(1)
 		} else if body.Type == wire.Trace {
 			p.traceRefused(f, body)
-		} else if o := p.outboundTo(body.Dst); o != nil {
-			o.noRoute(f.Seq(), body)
+		} else if o := p.findOutbound(body.Dst); o != nil {
+			o.handleNoRoute(f.Seq(), body)
 		}
 	case wire.Farewell:
-		rc.farewell(f)
+		rc.handleFarewell(f)
 	default: // the sink's half of a conversation
-		o := p.outboundTo(f.Src())
+		o := p.findOutbound(f.Src())
 		if o == nil {
 			p.strayAnswer(rc, f)
 			return
 		}
-		if !o.answered(f) {
+		if !o.handleAnswer(f) {
 			p.counters.malformed.Add(1)
 		}
 	}
@@ -356,12 +356,12 @@ func (rc *reception) local(f wire.Frame) {
 // strayAnswer deals with an answer to a stream that this node does not have. A
 // sink that opened one for an earlier life's request is told to forget it; that
 // it has numbered nothing yet makes the reset match.
-func (p *Plane) strayAnswer(rc *reception, f wire.Frame) {
+func (p *Plane) strayAnswer(rc *inLink, f wire.Frame) {
 	p.counters.stale.Add(1)
 	if f.Type() != wire.Opened {
 		return
 	}
 	if b, err := wire.ParseOpened(f.Body()); err == nil {
-		rc.reply = wire.Append(rc.reply, wire.Header{Type: wire.Close, Dst: f.Src(), Src: p.Self, Seq: b.First}, nil)
+		rc.replies = wire.Append(rc.replies, wire.Header{Type: wire.Close, Dst: f.Src(), Src: p.Self, Seq: b.First}, nil)
 	}
 }

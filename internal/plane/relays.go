@@ -36,7 +36,7 @@ func (r *relays) add(port uint8, n int64) {
 }
 
 // take returns what was counted for a run's port, and starts that port from zero.
-func (r *relays) take(port uint8) int64 {
+func (r *relays) takeRun(port uint8) int64 {
 	runs := r.runs.Load()
 	if runs == nil || port < firstRun {
 		return 0
@@ -67,7 +67,7 @@ func (r *relays) total() int64 {
 // of what was received already. So over a ring in which no connection broke, relayed less
 // wasted is what relays did for the messages that were handed over.
 func (p *Plane) TakeRelays(port uint8) (relayed, wasted int64) {
-	return p.counters.relayed.take(port), p.counters.wasted.take(port)
+	return p.counters.relayed.takeRun(port), p.counters.wasted.takeRun(port)
 }
 
 // ForgetRelays starts every run's port from zero but this one.
@@ -89,37 +89,37 @@ func runOf(f wire.Frame) uint8 {
 }
 
 // onRun says that the next messages passed on are of a run.
-func (rc *reception) onRun(port uint8) {
-	if port != rc.port {
+func (rc *inLink) setRunPort(port uint8) {
+	if port != rc.runPort {
 		rc.countRelays()
-		rc.port = port
+		rc.runPort = port
 	}
 }
 
 // countRelays adds what the batch has brought to the plane's counters.
-func (rc *reception) countRelays() {
+func (rc *inLink) countRelays() {
 	if rc.relayed > 0 {
-		rc.p.counters.relayed.add(rc.port, rc.relayed)
+		rc.p.counters.relayed.add(rc.runPort, rc.relayed)
 		rc.relayed = 0
 	}
 }
 
 // waste notes that a frame goes no further and was passed on so many times. Only what is
 // handed over is worth its relays.
-func (p *Plane) waste(f wire.Frame, relays int) {
+func (p *Plane) countWaste(f wire.Frame, relays int) {
 	if f.Type() == wire.Data && f.Port() >= firstRun && relays > 0 {
 		p.counters.wasted.add(f.Port(), int64(relays))
 	}
 }
 
 // wasteAt is [Plane.waste] of a frame that ends at this node, which has not passed it on.
-func (p *Plane) wasteAt(f wire.Frame) { p.waste(f, int(f.Hops())-1) }
+func (p *Plane) countWasteHere(f wire.Frame) { p.countWaste(f, int(f.Hops())-1) }
 
 // wasteAll is [Plane.waste] of frames that this node has counted as passed on.
-func (p *Plane) wasteAll(frames []byte) {
+func (p *Plane) countWasteAll(frames []byte) {
 	for len(frames) > 0 {
 		var f wire.Frame
 		f, frames = wire.Next(frames)
-		p.waste(f, int(f.Hops()))
+		p.countWaste(f, int(f.Hops()))
 	}
 }

@@ -83,7 +83,7 @@ func TestRelayTotalNeverGoesBack(t *testing.T) {
 	}
 	taking.Go(func() {
 		for {
-			taken += r.take(128) + r.take(127)
+			taken += r.takeRun(128) + r.takeRun(127)
 			select {
 			case <-stop:
 				return
@@ -110,7 +110,7 @@ func TestRelayTotalNeverGoesBack(t *testing.T) {
 	adding.Wait()
 	close(stop)
 	taking.Wait()
-	if taken += r.take(128); taken != each || r.total() != 3*each {
+	if taken += r.takeRun(128); taken != each || r.total() != 3*each {
 		t.Errorf("%d taken, %d in all", taken, r.total())
 	}
 }

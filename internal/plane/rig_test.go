@@ -72,9 +72,9 @@ func withRig(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config)
 }
 
 // incoming is a link from a peer.
-func (r *rig) incoming(from, life uint64) net.Conn {
+func (r *rig) incoming(from, inc uint64) net.Conn {
 	near, far := memnet.Pipe()
-	go r.p.Receive(far, from, life, nil, nil)
+	go r.p.Receive(far, from, inc, nil, nil)
 	return near
 }
 
@@ -205,8 +205,8 @@ func ack(sink, delivered uint64) wire.Frame {
 func (p *Plane) peers() (n int) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for l := range p.lines {
-		if l.id != p.Self {
+	for c := range p.conns {
+		if c.id != p.Self {
 			n++
 		}
 	}

@@ -42,9 +42,9 @@ type snapshot struct {
 	ring.Router
 	// ways are where frames can go. Those at the front are to the entries in Up; the
 	// rest are found by what follows.
-	ways   []way
-	around []int          // for each of Detours
-	direct map[uint64]int // by peers: the second half of somebody's detour
+	ways       []way
+	detourWays []int          // for each of Detours
+	direct     map[uint64]int // by peers: the second half of somebody's detour
 }
 
 // way is one direction that frames take. Ways to the same link differ in what
@@ -66,13 +66,13 @@ func (p *Plane) Use(r Routes) {
 	for id, l := range p.links {
 		if !r.names(id) {
 			delete(p.links, id)
-			l.mine = over
+			l.sendState = dirEnded
 			old = append(old, l)
 		}
 	}
-	for id := range p.silent {
+	for id := range p.unanswered {
 		if !r.names(id) {
-			delete(p.silent, id)
+			delete(p.unanswered, id)
 		}
 	}
 	p.rebuild()
@@ -115,7 +115,7 @@ func (p *Plane) rebuild() {
 			by[waypoint] = len(s.ways)
 			s.ways = append(s.ways, way{link: l, detour: true})
 		}
-		s.Detours, s.around = append(s.Detours, sink), append(s.around, by[waypoint])
+		s.Detours, s.detourWays = append(s.Detours, sink), append(s.detourWays, by[waypoint])
 	}
 	if was := p.routes.Load(); !slices.Equal(was.Up, s.Up) || !slices.Equal(was.Detours, s.Detours) {
 		p.timers.hurry.Store(true)
@@ -130,7 +130,7 @@ func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
 	case ring.Forward:
 		return i
 	case ring.Detour:
-		return s.around[i]
+		return s.detourWays[i]
 	case ring.Direct:
 		if i, ok := s.direct[dst]; ok {
 			return i
@@ -148,9 +148,9 @@ func (p *Plane) Know(members []uint64) {
 	p.members.Store(&members)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for id := range p.left { // that it has left is known now: what has its ID from here on is another node
+	for id := range p.leftSinks { // that it has left is known now: what has its ID from here on is another node
 		if !slices.Contains(members, id) {
-			delete(p.left, id)
+			delete(p.leftSinks, id)
 		}
 	}
 }
@@ -160,25 +160,25 @@ func (p *Plane) Know(members []uint64) {
 const maxLeft = 1024
 
 // departed takes note that a sink leaves: the next message for it waits for an answer.
-func (p *Plane) departed(sink uint64) {
+func (p *Plane) noteLeft(sink uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.left == nil {
-		p.left = make(map[uint64]struct{})
+	if p.leftSinks == nil {
+		p.leftSinks = make(map[uint64]struct{})
 	}
-	if len(p.left) < maxLeft {
-		p.left[sink] = struct{}{}
+	if len(p.leftSinks) < maxLeft {
+		p.leftSinks[sink] = struct{}{}
 	}
 }
 
 // returned takes note that a sink has answered.
-func (p *Plane) returned(sink uint64) {
+func (p *Plane) noteAnswered(sink uint64) {
 	p.mu.RLock()
-	none := len(p.left) == 0
+	none := len(p.leftSinks) == 0
 	p.mu.RUnlock()
 	if !none {
 		p.mu.Lock()
-		delete(p.left, sink)
+		delete(p.leftSinks, sink)
 		p.mu.Unlock()
 	}
 }
@@ -193,6 +193,6 @@ func (p *Plane) known(id uint64) bool {
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	_, left := p.left[id]
+	_, left := p.leftSinks[id]
 	return !left
 }

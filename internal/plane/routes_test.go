@@ -198,7 +198,7 @@ func TestDetourIsMarked(t *testing.T) {
 		if !f[0].Detour() || !f[1].Detour() {
 			t.Error("this node's own are not marked")
 		}
-		o, _, err := r.p.outbound(30)
+		o, _, err := r.p.openOutbound(30)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestDetourIsMarked(t *testing.T) {
 		r.link(30)
 		r.feed(data(30, 7))
 		o.lock()
-		err = o.leave(data(30, 8))
+		err = o.enqueue(data(30, 8))
 		o.mu.Unlock()
 		if f := r.arrived(30, 7, 8); err != nil || f[0].Detour() || f[1].Detour() {
 			t.Error("marked on the direct way")

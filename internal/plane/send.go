@@ -36,7 +36,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 	}
 	var waitedFor *outbound // whose end is this call's business
 	for {
-		o, opened, err := p.outbound(sink)
+		o, opened, err := p.openOutbound(sink)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			share := o.bytes+len(body) <= p.SendBuffer/4
 			room, congested := o.s.Room(len(body)), o.congested()
 			if room && congested == nil && (share && !full || o.s.Pending() == 0) {
-				due := o.push(port, body)
+				due := o.admit(port, body)
 				o.mu.Unlock()
 				if due != nil {
 					due.Now()
@@ -73,7 +73,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				return nil
 			}
 			if ctx.Value(handlerKey{}) == p {
-				err := o.pushBacklog(port, body)
+				err := o.admitBacklog(port, body)
 				o.mu.Unlock()
 				return err
 			}
@@ -83,7 +83,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				continue
 			}
 			if !room || full || !share {
-				o.flush(o.s.Ask(p.now(), o.out[:0]))
+				o.transmit(o.s.Ask(p.now(), o.scratch[:0]))
 			}
 			if congested != nil {
 				space = congested
@@ -94,14 +94,14 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			// would spend its time waiting.
 			early := o.s.Pending() == 0 || o.bytes+wire.HeaderSize+len(body) <= maxEarly
 			if !full && early && p.known(sink) {
-				o.pushEarly(port, body)
+				o.admitEarly(port, body)
 				o.mu.Unlock()
 				return nil
 			}
 		case stream.Ended:
 			err := o.s.Err()
 			o.mu.Unlock()
-			p.forget(o)
+			p.forgetOutbound(o)
 			if err != nil && (opened || o == waitedFor) {
 				return err
 			}
@@ -151,7 +151,7 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 		}
 		w, err := p.towards(sink)
 		if w.link == nil {
-			p.nowhere(1, err)
+			p.countUnplaced(1, err)
 			if err == nil {
 				p.counters.casts.Add(1)
 			}
@@ -161,7 +161,7 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if due {
 			w.link.Now()
 		}
-		if !p.placed(w, 1, err) {
+		if !p.settlePlaced(w, 1, err) {
 			continue
 		}
 		if queued > w.link.Low() {

@@ -316,7 +316,7 @@ func TestHandlersBacklog(t *testing.T) {
 		if accepted == 0 || accepted == 3000 || !errors.Is(err, ErrBacklog) {
 			t.Errorf("%d accepted, %v", accepted, err)
 		}
-		if got := r.p.outboundTo(50).s.Pending(); got != uint64(accepted)+1 {
+		if got := r.p.findOutbound(50).s.Pending(); got != uint64(accepted)+1 {
 			t.Errorf("%d are pending, %d accepted", got-1, accepted)
 		}
 	}, func(c *Config) {

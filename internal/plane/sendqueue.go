@@ -15,50 +15,50 @@ import (
 // write. What is here is at most what the stream holds to be sent again, and the few
 // frames in which it asks: an answer to a question means that all before it has left.
 // Only a sink that answers what it was not asked could bring more here, see leave.
-type exit struct {
-	fresh  fifo.Queue
-	new    int         // bytes behind fresh that were admitted and are in the stream's store only
-	from   fifo.Cursor // where they begin
-	link   *outLink    // that has been told to pull, nil if none has
-	claim  int         // bytes that wait, as counted in link.waiting: as many, or a few more
-	by     *snapshot   // what the link was chosen from
-	detour bool        // frames are to be marked
+type sendQueue struct {
+	queued     fifo.Queue
+	stored     int         // bytes behind fresh that were admitted and are in the stream's store only
+	storedFrom fifo.Cursor // where they begin
+	link       *outLink    // that has been told to pull, nil if none has
+	reserved   int         // bytes that wait, as counted in link.waiting: as many, or a few more
+	chosenFrom *snapshot   // what the link was chosen from
+	detour     bool        // frames are to be marked
 }
 
 // size is how many bytes wait.
-func (e *exit) size() int { return e.fresh.Size() + e.new }
+func (q *sendQueue) size() int { return q.queued.Size() + q.stored }
 
 // leaveOne is leave for the frame that was admitted last. It stays where it is, in the
 // store, until the link takes it from there.
-func (o *outbound) leaveOne(f wire.Frame) (due *outLink, err error) {
-	o.stretch(len(f))
-	if o.link != nil && o.by == o.p.routes.Load() {
-		o.count()
+func (o *outbound) enqueueAdmitted(f wire.Frame) (due *outLink, err error) {
+	o.extend(len(f))
+	if o.link != nil && o.chosenFrom == o.p.routes.Load() {
+		o.reserve()
 		return nil, nil
 	}
-	return o.enlist()
+	return o.attach()
 }
 
 // stretch adds the frame that was admitted last, of n bytes, to what waits. It needs mu.
-func (o *outbound) stretch(n int) {
-	if o.new == 0 {
-		o.from = o.s.Last(n)
+func (o *outbound) extend(n int) {
+	if o.stored == 0 {
+		o.storedFrom = o.s.Last(n)
 	}
-	o.new += n
+	o.stored += n
 }
 
 // leave sends frames on their way. The only error is [stream.ErrNoSuchNode], which a
 // relay would have sent back; frames for which no link is up are counted and left to
 // their stream. It needs mu.
-func (o *outbound) leave(frames []byte) error {
-	if !o.join(frames) {
+func (o *outbound) enqueue(frames []byte) error {
+	if !o.appendFrames(frames) {
 		return nil
 	}
-	if o.link != nil && o.by == o.p.routes.Load() {
-		o.count()
+	if o.link != nil && o.chosenFrom == o.p.routes.Load() {
+		o.reserve()
 		return nil
 	}
-	due, err := o.enlist()
+	due, err := o.attach()
 	if due != nil {
 		due.Later()
 	}
@@ -66,40 +66,40 @@ func (o *outbound) leave(frames []byte) error {
 }
 
 // ahead has frames leave right before the message that is admitted next. It needs mu.
-func (o *outbound) ahead(frames []byte) {
-	o.join(frames)
-	o.out = frames[:0]
+func (o *outbound) enqueueAhead(frames []byte) {
+	o.appendFrames(frames)
+	o.scratch = frames[:0]
 }
 
 // join adds frames to what waits, and says whether it did. It needs mu.
-func (o *outbound) join(frames []byte) bool {
+func (o *outbound) appendFrames(frames []byte) bool {
 	if len(frames) == 0 {
 		return false
 	}
 	o.collect()
-	if o.fresh.Size()+len(frames) > o.s.Bytes()+freshAsks {
+	if o.queued.Size()+len(frames) > o.s.Bytes()+maxQuestions {
 		o.p.counters.queueFull.Add(int64(wire.Count(frames)))
 		return false
 	}
-	o.fresh.Append(frames)
+	o.queued.Append(frames)
 	return true
 }
 
 // collect takes what is in the store only into fresh, where everything is in the order in
 // which it leaves.
 func (o *outbound) collect() {
-	if o.new > 0 {
-		o.s.Share(o.from, o.new, &o.fresh)
-		o.new = 0
+	if o.stored > 0 {
+		o.s.Share(o.storedFrom, o.stored, &o.queued)
+		o.stored = 0
 	}
 }
 
 // freshAsks is how many bytes of questions may wait for a link.
-const freshAsks = 64 << 10
+const maxQuestions = 64 << 10
 
 // enlist tells the link that is now on the way to the sink to pull. It needs mu, and
 // something that waits. A link that is due has to be written to when mu is free again.
-func (o *outbound) enlist() (due *outLink, err error) {
+func (o *outbound) attach() (due *outLink, err error) {
 	p := o.p
 	for {
 		s := p.routes.Load() // before the look at them: if they change in between, the next frame looks again
@@ -108,7 +108,7 @@ func (o *outbound) enlist() (due *outLink, err error) {
 			return nil, nil // no way now, but a link that ends writes what it holds
 		}
 		if w.link == nil {
-			p.nowhere(o.giveUp(), err)
+			p.countUnplaced(o.dropQueued(), err)
 			return nil, err
 		}
 		now := false
@@ -118,16 +118,16 @@ func (o *outbound) enlist() (due *outLink, err error) {
 		switch {
 		case err == nil:
 			if w.link != o.link {
-				o.unlist()
+				o.detach()
 			}
-			o.link, o.by, o.detour = w.link, s, w.detour
-			o.count()
+			o.link, o.chosenFrom, o.detour = w.link, s, w.detour
+			o.reserve()
 			if now {
 				due = w.link
 			}
 			return due, nil
 		case o.sink == p.Self: // the plane closes
-			p.counters.linkDown.Add(o.giveUp())
+			p.counters.linkDown.Add(o.dropQueued())
 			return nil, nil
 		}
 		p.unlink(w.link) // from now on no snapshot has it, so this comes to an end
@@ -135,10 +135,10 @@ func (o *outbound) enlist() (due *outLink, err error) {
 }
 
 // giveUp drops what waits and says how many frames it was. It needs mu.
-func (o *outbound) giveUp() int64 {
-	n := o.waiting()
-	o.fresh.Clear()
-	o.unlist()
+func (o *outbound) dropQueued() int64 {
+	n := o.countFrames()
+	o.queued.Clear()
+	o.detach()
 	return int64(n)
 }
 
@@ -150,61 +150,61 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	if o.link == nil || o.link.Writer != w {
 		return false
 	}
-	if o.p.gate.shut.Load() {
-		o.p.counters.linkDown.Add(o.giveUp())
+	if o.p.fence.up.Load() {
+		o.p.counters.linkDown.Add(o.dropQueued())
 		return false
 	}
-	if !o.detour && o.fresh.Size() == 0 && o.new <= limit { // as ever, and no need to gather
-		o.s.Share(o.from, o.new, q)
-		o.new = 0
-		o.unlist()
+	if !o.detour && o.queued.Size() == 0 && o.stored <= limit { // as ever, and no need to gather
+		o.s.Share(o.storedFrom, o.stored, q)
+		o.stored = 0
+		o.detach()
 		return false
 	}
 	o.collect()
 	if o.detour {
-		limit = o.fresh.Size() // so that those that are marked go, and no others
-		o.fresh.Own()
-		for chunk := range o.fresh.Chunks() {
-			mark(chunk, true)
+		limit = o.queued.Size() // so that those that are marked go, and no others
+		o.queued.Own()
+		for chunk := range o.queued.Chunks() {
+			markDetour(chunk, true)
 			o.p.counters.detoured.Add(int64(wire.Count(chunk)))
 		}
 	}
-	o.fresh.Move(q, limit)
-	if o.fresh.Size() > 0 {
-		o.link.wait(o.fresh.Size() - o.claim)
-		o.claim = o.fresh.Size()
+	o.queued.Move(q, limit)
+	if o.queued.Size() > 0 {
+		o.link.reserve(o.queued.Size() - o.reserved)
+		o.reserved = o.queued.Size()
 		return true
 	}
-	o.unlist()
+	o.detach()
 	return false
 }
 
 // claimAhead is how much a stream counts ahead for its link, so that not every small
 // message has to be.
-const claimAhead = 512
+const reserveAhead = 512
 
 // count brings what waits for the link up to date when it has grown.
-func (e *exit) count() {
-	if more := e.size() - e.claim; more > 0 {
-		more += min(claimAhead, e.link.Low()/16)
-		e.link.waiting.Add(int64(more))
-		e.claim += more
+func (q *sendQueue) reserve() {
+	if more := q.size() - q.reserved; more > 0 {
+		more += min(reserveAhead, q.link.Low()/16)
+		q.link.reserved.Add(int64(more))
+		q.reserved += more
 	}
 }
 
 // unlist lets go of the link, if there is one.
-func (e *exit) unlist() {
-	if e.link != nil {
-		e.link.wait(-e.claim)
+func (q *sendQueue) detach() {
+	if q.link != nil {
+		q.link.reserve(-q.reserved)
 	}
-	e.link, e.by, e.claim = nil, nil, 0
+	q.link, q.chosenFrom, q.reserved = nil, nil, 0
 }
 
 // wait counts bytes that wait in streams for the link, and tells those who wait for
 // them to become less.
-func (l *outLink) wait(more int) {
-	if after := l.waiting.Add(int64(more)); after <= int64(l.Low()) && after-int64(more) > int64(l.Low()) {
-		l.space.Broadcast()
+func (l *outLink) reserve(more int) {
+	if after := l.reserved.Add(int64(more)); after <= int64(l.Low()) && after-int64(more) > int64(l.Low()) {
+		l.room.Broadcast()
 	}
 }
 
@@ -212,29 +212,29 @@ func (l *outLink) wait(more int) {
 // one already: twice as much as lets those go on who wait.
 func (o *outbound) congested() <-chan struct{} {
 	l := o.link
-	if l == nil || l.waiting.Load() <= 2*int64(l.Low()) || o.by != o.p.routes.Load() {
+	if l == nil || l.reserved.Load() <= 2*int64(l.Low()) || o.chosenFrom != o.p.routes.Load() {
 		return nil
 	}
-	space := l.space.Next()
-	if l.waiting.Load() <= 2*int64(l.Low()) {
+	space := l.room.Next()
+	if l.reserved.Load() <= 2*int64(l.Low()) {
 		return nil
 	}
 	return space
 }
 
 // divert has the streams whose frames wait for a link that has ended take another way.
-func (p *Plane) divert(l *outLink) {
-	for _, o := range p.outgoing() {
+func (p *Plane) reattach(l *outLink) {
+	for _, o := range p.outgoingStreams() {
 		o.lock()
 		if o.link == l {
-			frames := int64(o.waiting())
-			o.unlist()
-			due, err := o.enlist()
+			frames := int64(o.countFrames())
+			o.detach()
+			due, err := o.attach()
 			if due != nil {
 				due.Later()
 			}
 			if err != nil {
-				o.nobody()
+				o.noSuchNode()
 			} else if o.link != nil {
 				p.counters.requeued.Add(frames)
 			}
@@ -244,9 +244,9 @@ func (p *Plane) divert(l *outLink) {
 }
 
 // waiting counts the frames that wait.
-func (o *outbound) waiting() (n int) {
+func (o *outbound) countFrames() (n int) {
 	o.collect()
-	for chunk := range o.fresh.Chunks() {
+	for chunk := range o.queued.Chunks() {
 		n += wire.Count(chunk)
 	}
 	return n

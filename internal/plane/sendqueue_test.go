@@ -223,13 +223,13 @@ func TestFreshIsBounded(t *testing.T) {
 		r.jam(40)
 		r.send(50, 1000)
 		o.lock()
-		o.flush(o.s.Ask(r.p.now(), o.out[:0]))
+		o.transmit(o.s.Ask(r.p.now(), o.scratch[:0]))
 		o.mu.Unlock()
 		for i := range uint32(900) {
 			a := wire.AckBody{Received: i + 1, Window: 1 << 16, Round: i + 1}
 			r.feed(wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: 50, Seq: 1000}, a.Append(nil, nil)))
 		}
-		if c := r.p.Counters(); c.Queued > c.SendBuffer+freshAsks+1000 || c.Dropped.QueueFull == 0 {
+		if c := r.p.Counters(); c.Queued > c.SendBuffer+maxQuestions+1000 || c.Dropped.QueueFull == 0 {
 			t.Errorf("%d bytes are queued of %d kept, %+v", c.Queued, c.SendBuffer, c.Dropped)
 		}
 	})
@@ -287,7 +287,7 @@ func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 		r.send(50, 3)
 		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30}, Sure: true, Successor: 30}) // and 30 is not up
 		o.lock()
-		o.flush(o.s.Ask(r.p.now(), o.out[:0]))
+		o.transmit(o.s.Ask(r.p.now(), o.scratch[:0]))
 		o.mu.Unlock()
 		r.dropped(Dropped{})
 		close(v.open)

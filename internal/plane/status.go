@@ -37,9 +37,9 @@ type latency struct {
 	sum    atomic.Int64
 }
 
-func (l *latency) add(d time.Duration) {
-	l.counts[bucketOf(d)].Add(1)
-	l.sum.Add(int64(d))
+func (h *latency) add(d time.Duration) {
+	h.counts[bucketOf(d)].Add(1)
+	h.sum.Add(int64(d))
 }
 
 // bucketOf is the bucket of a duration: i for up to 2^i microseconds, the last for all
@@ -76,7 +76,7 @@ func (p *Plane) Status() Status {
 	s.Links = slices.Grow(s.Links, len(p.links))
 	for id, l := range p.links {
 		bytes, _ := l.Stats()
-		s.Links = append(s.Links, LinkStatus{id, bytes, int64(l.Queued()) + l.waiting.Load()})
+		s.Links = append(s.Links, LinkStatus{id, bytes, int64(l.Queued()) + l.reserved.Load()})
 	}
 	return s
 }

@@ -123,7 +123,7 @@ func storm(t *testing.T, seed uint64) {
 			defer p.mu.RUnlock()
 			waiting := int64(0)
 			for _, l := range p.links {
-				waiting += l.waiting.Load()
+				waiting += l.reserved.Load()
 			}
 			return c.SendBuffer == 0 && c.ReceiveBuffer == 0 && c.HandlerBacklog == 0 && c.Queued == 0 && waiting == 0 && p.stored.Load() == 0
 		})
@@ -190,7 +190,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 			p.Status()
 		case 7:
 			p.Sweep(false) // its sinks would forget who is silent for some looks
-			for _, o := range p.outgoing() {
+			for _, o := range p.outgoingStreams() {
 				o.closeIfIdle()
 			}
 		}

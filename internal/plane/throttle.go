@@ -23,38 +23,38 @@ import (
 // another; and with all of them busy the runtime looks seldom which connections can be
 // written to.
 const (
-	respite = 50 * time.Microsecond
-	share   = 32 << 10 // bytes
-	credit  = 64       // half of the usual queue
+	throttlePause = 50 * time.Microsecond
+	quantum       = 32 << 10 // bytes
+	maxOwed       = 64       // half of the usual queue
 )
 
 // pace says when a queue gets a respite.
-type pace struct {
-	mu   sync.Mutex
-	left int64 // bytes that had left the queue when it was last counted
-	used int   // respites that it got and has not paid for
+type throttle struct {
+	mu      sync.Mutex
+	drained int64 // bytes that had left the queue when it was last counted
+	owed    int   // respites that it got and has not paid for
 }
 
 // moves says whether to give a respite to a queue that so many bytes have ever left. Who
 // counted them earlier than another may ask later.
-func (c *pace) moves(left int64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	paid := max(0, left-c.left) / share
-	c.left += paid * share
-	c.used = int(max(0, int64(c.used)-paid))
-	if c.used == credit {
+func (t *throttle) allowPause(left int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	paid := max(0, left-t.drained) / quantum
+	t.drained += paid * quantum
+	t.owed = int(max(0, int64(t.owed)-paid))
+	if t.owed == maxOwed {
 		return false
 	}
-	c.used++
+	t.owed++
 	return true
 }
 
 // press notes that a queue that fills up was given bytes.
-func (rc *reception) press(c *pace, left int64, bytes int) {
+func (rc *inLink) slowDown(c *throttle, left int64, bytes int) {
 	rc.crowded = true
-	if rc.pressed += bytes; rc.pressed >= share {
-		rc.pressed = 0
-		rc.rest = c.moves(left) || rc.rest
+	if rc.crowdedBytes += bytes; rc.crowdedBytes >= quantum {
+		rc.crowdedBytes = 0
+		rc.mustPause = c.allowPause(left) || rc.mustPause
 	}
 }

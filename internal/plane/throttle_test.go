@@ -11,35 +11,35 @@ import (
 )
 
 func TestPace(t *testing.T) {
-	var c pace
+	var c throttle
 	got := 0
-	for range 2 * credit {
-		if c.moves(0) {
+	for range 2 * maxOwed {
+		if c.allowPause(0) {
 			got++
 		}
 	}
-	if got != credit {
-		t.Errorf("a queue that stands still got %d respites, want %d", got, credit)
+	if got != maxOwed {
+		t.Errorf("a queue that stands still got %d respites, want %d", got, maxOwed)
 	}
-	if c.moves(share - 1) {
+	if c.allowPause(quantum - 1) {
 		t.Error("one more for less than its share")
 	}
-	if !c.moves(share) || c.moves(2*share-1) || !c.moves(2*share) {
+	if !c.allowPause(quantum) || c.allowPause(2*quantum-1) || !c.allowPause(2*quantum) {
 		t.Error("not one for each share")
 	}
-	c.moves(1 << 40)
-	for range 2 * credit {
-		c.moves(0) // counted long ago
+	c.allowPause(1 << 40)
+	for range 2 * maxOwed {
+		c.allowPause(0) // counted long ago
 	}
-	if c.used != credit {
-		t.Errorf("%d respites are owed, %d is the bound", c.used, credit)
+	if c.owed != maxOwed {
+		t.Errorf("%d respites are owed, %d is the bound", c.owed, maxOwed)
 	}
-	c = pace{}
-	c.moves(1 << 40)
-	for got = 0; c.moves(1 << 40); got++ {
+	c = throttle{}
+	c.allowPause(1 << 40)
+	for got = 0; c.allowPause(1 << 40); got++ {
 	}
-	if got != credit-1 {
-		t.Errorf("after it moved for long it gets %d more, want %d", got, credit-1)
+	if got != maxOwed-1 {
+		t.Errorf("after it moved for long it gets %d more, want %d", got, maxOwed-1)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestALinkIsGivenTime(t *testing.T) {
 			}
 		}()
 		b := make([]byte, 128<<10)
-		for read := 0; read < frames<<10 && !t.Failed(); time.Sleep(respite) {
+		for read := 0; read < frames<<10 && !t.Failed(); time.Sleep(throttlePause) {
 			synctest.Wait()
 			r.dropped(Dropped{})
 			n, err := far.Read(b)
@@ -89,13 +89,13 @@ func TestTheHandlerOfCastsIsGivenTime(t *testing.T) {
 			r.from.Write(cast(20, 0))
 		}
 		for r.p.Counters().Delivered < frames && !t.Failed() {
-			time.Sleep(respite)
+			time.Sleep(throttlePause)
 			r.dropped(Dropped{})
 		}
 	}, tight, func(c *Config) {
 		c.Deliver = func(context.Context, *Delivery) {
 			if handled++; handled%200 == 0 {
-				time.Sleep(respite)
+				time.Sleep(throttlePause)
 			}
 		}
 	})
@@ -122,10 +122,10 @@ func TestAStuckLinkHoldsUpNobodyForLong(t *testing.T) {
 			if n > 0 {
 				break
 			}
-			if time.Since(begun) > (credit+1)*respite {
+			if time.Since(begun) > (maxOwed+1)*throttlePause {
 				t.Fatalf("still held up after %v", time.Since(begun))
 			}
-			time.Sleep(respite)
+			time.Sleep(throttlePause)
 		}
 		r.arrived(30, 7)
 	}, tight)
@@ -141,10 +141,10 @@ func TestAStuckHandlerOfCastsHoldsUpNobodyForLong(t *testing.T) {
 			r.from.Write(cast(20, 0))
 		}
 		r.from.Write(data(30, 7))
-		if took := time.Since(begun); took > (credit+1)*respite {
+		if took := time.Since(begun); took > (maxOwed+1)*throttlePause {
 			t.Errorf("held up for %v", took)
 		}
-		time.Sleep((credit + 1) * respite)
+		time.Sleep((maxOwed + 1) * throttlePause)
 		r.arrived(30, 7)
 	}, tight, func(c *Config) {
 		c.Deliver = func(ctx context.Context, _ *Delivery) { <-ctx.Done() }

@@ -19,7 +19,7 @@ type timers struct {
 }
 
 // time looks after a stream from now on. It may be called with the outbound's mu held.
-func (p *Plane) time(o *outbound) {
+func (p *Plane) startTicking(o *outbound) {
 	t := &p.timers
 	t.mu.Lock()
 	t.all = append(t.all, o)
@@ -72,12 +72,12 @@ func (o *outbound) tick(hurry bool) bool {
 	o.lock()
 	defer o.mu.Unlock()
 	if !o.s.Waiting() {
-		o.timed = false
+		o.ticking = false
 		return false
 	}
 	if hurry {
 		o.s.Hurry(o.p.now())
 	}
-	o.flush(o.s.Tick(o.p.now(), o.out[:0]))
+	o.transmit(o.s.Tick(o.p.now(), o.scratch[:0]))
 	return true
 }

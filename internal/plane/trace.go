@@ -123,7 +123,7 @@ func (t *trace) finish() {
 	}
 }
 
-func (rc *reception) answerTrace(f wire.Frame, last bool) {
+func (rc *inLink) answerTrace(f wire.Frame, last bool) {
 	rc.answer(wire.Traced, f, wire.TracedBody{Hops: f.Hops(), Last: last}.Append(nil))
 }
 

@@ -39,34 +39,34 @@ const maxCalls = 4096
 // losses.go.
 type loss struct {
 	Undelivered
-	from, seq uint64 // of the first and the last stream in it
-	size      int    // of the messages, in bytes of frames
-	told      bool   // the callback gets the bodies
-	asked     bool   // the callback is to hear of it: when it has, it is told
+	from, seq   uint64 // of the first and the last stream in it
+	size        int    // of the messages, in bytes of frames
+	withBodies  bool   // the callback gets the bodies
+	forCallback bool   // the callback is to hear of it: when it has, it is told
 }
 
 // losses keeps what ended badly until somebody has heard of it. Its lock is a leaf.
 type losses struct {
-	mu      sync.Mutex
-	seq     uint64 // of the latest
-	bySink  map[uint64][]loss
-	rest    []loss            // of sinks for which there was no room in bySink
-	stored  int               // entries of bySink
-	flushes int               // that are under way, for which
-	late    bool              // something that was told is kept
-	held    int               // bytes of frames whose bodies wait in bySink
-	calls   []loss            // for the callback, in their order
-	waiting int               // bytes of frames whose bodies wait in calls
-	calling bool              // the goroutine that calls back is there
-	called  uint64            // the seq up to which the callback has returned
-	latest  map[uint64]uint64 // by sink, the seq of the latest that the callback has not returned for
+	mu        sync.Mutex
+	seq       uint64 // of the latest
+	bySink    map[uint64][]loss
+	rest      []loss            // of sinks for which there was no room in bySink
+	stored    int               // entries of bySink
+	flushes   int               // that are under way, for which
+	late      bool              // something that was told is kept
+	heldBytes int               // bytes of frames whose bodies wait in bySink
+	calls     []loss            // for the callback, in their order
+	callBytes int               // bytes of frames whose bodies wait in calls
+	calling   bool              // the goroutine that calls back is there
+	called    uint64            // the seq up to which the callback has returned
+	latest    map[uint64]uint64 // by sink, the seq of the latest that the callback has not returned for
 
 	returned notify.Change // a callback has returned
 }
 
 // salvage takes down what is pending on a stream at its end. The sender calls it, so
 // mu is held.
-func (o *outbound) salvage() {
+func (o *outbound) recordLoss() {
 	p := o.p
 	err := o.s.Err()
 	if err == nil {
@@ -96,16 +96,16 @@ func (o *outbound) salvage() {
 	defer x.mu.Unlock()
 	x.seq++
 	l.from, l.seq = x.seq, x.seq
-	keep := x.held+l.size <= p.SendBuffer
-	l.asked = p.OnUndelivered != nil && len(x.calls) < maxCalls
-	l.told = l.asked && x.waiting+l.size <= p.SendBuffer
-	if keep || l.told {
+	keep := x.heldBytes+l.size <= p.SendBuffer
+	l.forCallback = p.OnUndelivered != nil && len(x.calls) < maxCalls
+	l.withBodies = l.forCallback && x.callBytes+l.size <= p.SendBuffer
+	if keep || l.withBodies {
 		l.Bodies = o.bodies(l)
 	} else {
 		p.counters.unlisted.Add(int64(l.Messages))
 	}
-	if l.asked {
-		x.call(p, l)
+	if l.forCallback {
+		x.queueCall(p, l)
 	}
 	if !keep {
 		l.Bodies = nil
@@ -128,11 +128,11 @@ func (o *outbound) bodies(l loss) [][]byte {
 }
 
 // call queues a loss for the callback; it needs mu.
-func (x *losses) call(p *Plane, l loss) {
-	if !l.told {
+func (x *losses) queueCall(p *Plane, l loss) {
+	if !l.withBodies {
 		l.Bodies, l.size = nil, 0
 	}
-	x.waiting += l.size
+	x.callBytes += l.size
 	x.calls = append(x.calls, l)
 	if x.latest == nil {
 		x.latest = make(map[uint64]uint64)
@@ -166,9 +166,9 @@ func (x *losses) callOne(p *Plane, l loss) {
 	ok, returned := false, false
 	defer func() {
 		x.mu.Lock()
-		x.waiting -= l.size
+		x.callBytes -= l.size
 		if !ok {
-			x.untell(l)
+			x.takeBack(l)
 		}
 		x.called = l.seq
 		if x.late = x.flushes > 0; !x.late {
@@ -182,20 +182,20 @@ func (x *losses) callOne(p *Plane, l loss) {
 			p.wg.Go(p.callBack)
 		}
 	}()
-	ok = p.tell(l.Undelivered)
+	ok = p.callUser(l.Undelivered)
 	returned = true
 }
 
 // tell calls the callback. If that panics, or ends its goroutine, it has not been told.
-func (p *Plane) tell(u Undelivered) (ok bool) {
+func (p *Plane) callUser(u Undelivered) (ok bool) {
 	defer func() {
 		switch v := recover(); {
 		case v != nil:
 			p.counters.panics.Add(1)
-			p.panicked("callback for undelivered messages panicked", "sink", u.Sink, v)
+			p.logPanic("callback for undelivered messages panicked", "sink", u.Sink, v)
 		case !ok:
 			p.counters.panics.Add(1)
-			p.panicked("callback for undelivered messages ended its goroutine", "sink", u.Sink, "runtime.Goexit")
+			p.logPanic("callback for undelivered messages ended its goroutine", "sink", u.Sink, "runtime.Goexit")
 		}
 	}()
 	call{p: p, lost: &u}.inside(p.Owner)

@@ -25,7 +25,7 @@ func (r *rig) lost(sink uint64, bodies ...string) {
 			r.t.Fatal(err)
 		}
 	}
-	o := r.p.outboundTo(sink)
+	o := r.p.findOutbound(sink)
 	o.lock()
 	o.end(fmt.Errorf("the end of %q", bodies))
 	o.mu.Unlock()
@@ -57,7 +57,7 @@ func TestUndeliveredBodies(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		r.open(40, 5) // "pending" is the first
-		o := r.p.outboundTo(40)
+		o := r.p.findOutbound(40)
 		ctx := r.p.Context() // a handler's, which does not wait for the window
 		for i := range 200 {
 			if err := r.p.Send(ctx, 40, uint8(i%2)*200, []byte{byte(i)}); err != nil {
@@ -90,8 +90,8 @@ func TestUndeliveredBodies(t *testing.T) {
 		if again, _ := r.p.Flush(t.Context()); again != nil {
 			t.Error("told twice:", again)
 		}
-		if c := r.p.Counters(); c.SendBuffer != 0 || c.HandlerBacklog != 0 || r.p.losses.held != 0 || c.Unlisted != 0 {
-			t.Errorf("still held: %+v, %d", c, r.p.losses.held)
+		if c := r.p.Counters(); c.SendBuffer != 0 || c.HandlerBacklog != 0 || r.p.losses.heldBytes != 0 || c.Unlisted != 0 {
+			t.Errorf("still held: %+v, %d", c, r.p.losses.heldBytes)
 		}
 	}, func(c *Config) {
 		c.LostTraffic = func(sink uint64, port uint8, body []byte, _ bool) {
@@ -109,7 +109,7 @@ func TestUndeliveredEarly(t *testing.T) {
 		if err := r.p.Send(t.Context(), 50, 128, []byte("traffic")); err != nil {
 			t.Fatal(err)
 		}
-		o := r.p.outboundTo(50)
+		o := r.p.findOutbound(50)
 		o.lock()
 		o.end(errBroken)
 		o.mu.Unlock()
@@ -242,7 +242,7 @@ func TestUndeliveredBounds(t *testing.T) {
 		}
 		r.p.Flush(t.Context())
 		r.lost(50, string(make([]byte, 900))) // there is room again
-		if failed, _ := r.p.Flush(t.Context()); failed[0].Bodies == nil || r.p.losses.held != 0 {
+		if failed, _ := r.p.Flush(t.Context()); failed[0].Bodies == nil || r.p.losses.heldBytes != 0 {
 			t.Error("room was not given back")
 		}
 	}, func(c *Config) { c.SendBuffer = 1500 })
@@ -260,11 +260,11 @@ func TestUndeliveredEntriesAreBounded(t *testing.T) {
 			synctest.Wait()
 			failed, _ := r.p.Flush(t.Context())
 			if told {
-				if len(failed) != 0 || r.p.losses.stored != 0 || r.p.losses.held != 0 {
+				if len(failed) != 0 || r.p.losses.stored != 0 || r.p.losses.heldBytes != 0 {
 					t.Errorf("told twice, or kept: %v", texts(failed))
 				}
 			} else if len(failed) != 33 || failed[30].Bodies == nil || failed[31].Bodies != nil || failed[31].Messages != 2*9 ||
-				failed[31].Err.Error() != `the end of ["x" "39"]` || failed[32].Sink != 50 || r.p.losses.held != 0 {
+				failed[31].Err.Error() != `the end of ["x" "39"]` || failed[32].Sink != 50 || r.p.losses.heldBytes != 0 {
 				t.Errorf("%d: %v", len(failed), texts(failed))
 			}
 			if c, want := r.p.Counters().Unlisted, map[bool]int64{true: 0, false: 18}[told]; c != want {
