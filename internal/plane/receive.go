@@ -210,17 +210,24 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 	return at, err
 }
 
-// pass hands frames to the writer of their next link.
+// forward hands frames to the writer of their next link. Frames that find its queue full are
+// dropped and counted; frames whose link has ended take another way.
 func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 	p := rc.p
-	for len(spans) > 0 {
+	for offered := spans; len(spans) > 0; offered = nil {
 		taken, queued, due, err := w.link.AppendSpans(batch, spans)
 		if due {
 			w.link.Now()
 		}
-		if queued > p.LinkQueue/2 { // what is dropped counts too
+		if queued > p.LinkQueue/2 && offered != nil {
+			// Frames that are dropped count as well: queued does not include them, but the
+			// peer sent too much by them too.
+			bytes := 0
+			for _, s := range offered {
+				bytes += s.To - s.From
+			}
 			sent, _ := w.link.Stats()
-			rc.slowDown(&w.link.throttle, sent, spans[len(spans)-1].To-spans[0].From)
+			rc.slowDown(&w.link.throttle, sent, bytes)
 		}
 		if w.detour {
 			for _, s := range spans[:taken] {

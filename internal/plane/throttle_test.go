@@ -80,6 +80,31 @@ func TestALinkIsGivenTime(t *testing.T) {
 	}, tight)
 }
 
+// TestAFullLinkIsOfferedABatchOnce: however frames for a full link and for another one
+// alternate, the full one is charged for the bytes that were for it, and for each once.
+func TestAFullLinkIsOfferedABatchOnce(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.link(30)
+		l := r.jam(40)
+		for full := false; !full; {
+			_, err := l.Append(cast(40, 0))
+			full = err != nil
+		}
+		const frames = 40 // for each, of 1 KiB: more than a quantum, less than two
+		var all []wire.Frame
+		for range frames {
+			all = append(all, cast(30, 0), cast(40, 0))
+		}
+		r.batch(all...)
+		r.arrived(30, make([]uint64, frames)...)
+		r.dropped(Dropped{QueueFull: frames})
+		if l.throttle.owed != 1 {
+			t.Errorf("%d pauses were charged for %d KiB, want 1", l.throttle.owed, frames)
+		}
+	}, tight)
+}
+
 // The same for the inbox of casts.
 func TestTheHandlerOfCastsIsGivenTime(t *testing.T) {
 	const frames = 20_000
