@@ -36,7 +36,7 @@ func TestAccountsOfAnAllowance(t *testing.T) {
 			t.Errorf("%d of 300 messages went by an allowance", byAllowance)
 		}
 		o.lock()
-		defer o.mu.Unlock()
+		defer o.unlock()
 		if o.bytes != o.s.Bytes() || o.granted != 0 || o.left != 0 {
 			t.Errorf("%d bytes are counted of %d, %d are allowed", o.bytes, o.s.Bytes(), o.left)
 		}
@@ -50,7 +50,7 @@ func TestAllowanceIsWithinTheShare(t *testing.T) {
 		r.jam(40)
 		r.send(50, 20)
 		o.lock()
-		defer o.mu.Unlock()
+		defer o.unlock()
 		o.grant()
 		if o.left == 0 {
 			t.Fatal("nothing is granted")
@@ -80,7 +80,7 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 			t.Error("it left without a mark")
 		}
 		o.lock()
-		defer o.mu.Unlock()
+		defer o.unlock()
 		var kept fifo.Queue
 		o.s.Share(o.storedFrom, wire.HeaderSize+n, &kept)
 		if wire.Frame(kept.Front()).Detour() {
@@ -141,7 +141,7 @@ func TestAllowanceIsWithinTheWindow(t *testing.T) {
 		r.jam(40)
 		o.lock()
 		o.s.Ask(r.p.now(), nil) // so that it is not yet time to ask that ends it
-		o.mu.Unlock()
+		o.unlock()
 		for i, room := 0, true; room; i++ {
 			if err := r.p.Send(t.Context(), 50, 0, make([]byte, i%11)); err != nil {
 				t.Fatal(err)
@@ -152,7 +152,7 @@ func TestAllowanceIsWithinTheWindow(t *testing.T) {
 			if o.left > o.s.Allowance() {
 				t.Errorf("%d bytes are allowed, there is room for %d", o.left, o.s.Allowance())
 			}
-			o.mu.Unlock()
+			o.unlock()
 		}
 	}, func(c *Config) { c.LinkLow = 1 << 20 })
 }
@@ -170,7 +170,7 @@ func TestPullIsLimited(t *testing.T) {
 		}
 		o.lock()
 		size := o.size()
-		o.mu.Unlock()
+		o.unlock()
 		var q fifo.Queue
 		defer q.Clear()
 		for more := true; more; {

@@ -59,7 +59,7 @@ func TestSendBufferIsShared(t *testing.T) {
 			return false
 		}
 		o.lock()
-		defer o.mu.Unlock()
+		defer o.unlock()
 		return o.s.Pending() > 0 && o.changed.Awaited()
 	}
 	fill(20)

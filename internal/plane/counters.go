@@ -118,7 +118,7 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 				sum.inFlight += int64(o.s.InFlight())
 				sum.windows += int64(o.s.Window())
 			}
-			o.mu.Unlock()
+			o.unlock()
 		}
 		if p.counters.sent.Load() == before {
 			break // no stream has ended in between, so none was counted twice, or not at all

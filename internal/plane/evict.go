@@ -52,7 +52,7 @@ func (p *Plane) Renewed(id, inc uint64) {
 
 func (o *outbound) evict(inc uint64) {
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.s.State() == stream.Ended {
 		return
 	}

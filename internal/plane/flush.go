@@ -32,17 +32,17 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 			targets = append(targets, target{o, accepted})
 			o.transmit(o.s.Flush(p.now(), o.scratch[:0]))
 		}
-		o.mu.Unlock()
+		o.unlock()
 	}
 	for _, t := range targets {
 		for {
 			t.o.lock()
 			if _, delivered := t.o.s.Progress(); t.o.s.State() == stream.Ended || delivered >= t.n {
-				t.o.mu.Unlock()
+				t.o.unlock()
 				break
 			}
 			changed := t.o.changed.Next()
-			t.o.mu.Unlock()
+			t.o.unlock()
 			if err := p.await(ctx, changed, nil); err != nil {
 				return err
 			}
@@ -77,6 +77,6 @@ func (p *Plane) askAll() {
 	for _, o := range p.outgoingStreams() {
 		o.lock()
 		o.transmit(o.s.Ask(p.now(), o.scratch[:0]))
-		o.mu.Unlock()
+		o.unlock()
 	}
 }

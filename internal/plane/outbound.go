@@ -2,7 +2,6 @@ package plane
 
 import (
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/notify"
@@ -15,16 +14,15 @@ type outbound struct {
 	p    *Plane
 	sink uint64
 
-	mu sync.Mutex // taken by lock
-	allowance
-	s       *stream.Sender
-	bytes   int           // of s, in Plane.stored
-	charged int           // what Plane.stored has for it: at least bytes, and at most half as much again
-	backlog int           // of s, as counted in Plane.backlog
-	ticking bool          // in Plane.timers
-	used    bool          // since the last look for idle streams
-	changed notify.Change // s has changed
-	scratch []byte        // scratch for frames
+	allowance // and the lock of what follows
+	s         *stream.Sender
+	bytes     int           // of s, in Plane.stored
+	charged   int           // what Plane.stored has for it: at least bytes, and at most half as much again
+	backlog   int           // of s, as counted in Plane.backlog
+	ticking   bool          // in Plane.timers
+	used      bool          // since the last look for idle streams
+	changed   notify.Change // s has changed
+	scratch   []byte        // scratch for frames
 	sendQueue
 }
 
@@ -53,7 +51,7 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 	p.mu.Unlock()
 
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.s.State() == stream.Opening {
 		o.transmit(o.s.Start(p.now(), o.scratch[:0]))
 	}
@@ -96,50 +94,6 @@ func (p *Plane) dropOutbound(o *outbound) {
 		delete(p.out, o.sink)
 		p.cacheSlot(o.sink).CompareAndSwap(o, nil)
 	}
-}
-
-// allowance is how much may be admitted without a look at all that bounds a stream: its
-// windows, its share of the send buffer, what waits for its link, and when to ask. They
-// were looked at when it was granted, and what it takes was counted ahead. Whoever
-// else gets the lock ends it.
-type allowance struct {
-	granted, left int // bytes of frames
-}
-
-// lock takes mu, and brings the accounts up to date.
-func (o *outbound) lock() {
-	o.mu.Lock()
-	o.settle()
-}
-
-// settle ends an allowance. It needs mu.
-func (o *outbound) settle() {
-	o.bytes += o.granted - o.left
-	o.granted, o.left = 0, 0
-}
-
-// grant allows as much as may be admitted now, after a message that was. It needs mu.
-func (o *outbound) grant() {
-	if o.link != nil && o.ticking {
-		o.granted = max(0, min(o.s.Allowance(), o.p.SendBuffer/4-o.bytes, o.charged-o.bytes, o.reserved-o.size()))
-		o.left = o.granted
-	}
-}
-
-// allowed admits a message if the allowance covers it, and the link to its sink is the
-// one that it was granted for. It is given the lock, as mu.Lock takes it, and returns it
-// only if it has done nothing, as lock does.
-func (o *outbound) allowed(port uint8, body []byte) bool {
-	n := wire.HeaderSize + len(body)
-	if n > o.left || o.chosenFrom != o.p.routes.Load() {
-		o.settle()
-		return false
-	}
-	o.left -= n
-	o.s.Admit(port, body)
-	o.extend(n)
-	o.mu.Unlock()
-	return true
 }
 
 // push needs mu, and room. A link that is due has to be written to when mu is free
@@ -271,7 +225,7 @@ func (o *outbound) ended() {
 // fail ends the stream because the plane closes.
 func (o *outbound) fail(err error) {
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.s.State() != stream.Ended {
 		o.end(err)
 	}
@@ -281,7 +235,7 @@ func (o *outbound) fail(err error) {
 func (o *outbound) handleAnswer(f wire.Frame) bool {
 	p := o.p
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	now, out := p.now(), o.scratch[:0]
 	resent, stale := o.s.Retransmitted(), o.s.Stale()
 	was := o.s.State()
@@ -337,7 +291,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 // noRoute takes a relay's refusal to the sender.
 func (o *outbound) handleNoRoute(seq uint64, b wire.NoRouteBody) {
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.s.State() == stream.Ended {
 		return
 	}
@@ -351,7 +305,7 @@ func (o *outbound) handleNoRoute(seq uint64, b wire.NoRouteBody) {
 
 func (o *outbound) closeIfIdle() {
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	switch {
 	case o.s.State() == stream.Ended: // nobody came back to see why
 		o.p.forgetOutbound(o)

@@ -173,7 +173,7 @@ func (rc *inLink) handleFarewell(f wire.Frame) {
 // farewell says whether the stream has ended.
 func (o *outbound) handleFarewell(cut uint64) bool {
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.s.State() == stream.Ended {
 		return true
 	}
@@ -195,7 +195,7 @@ func (p *Plane) Hush() {
 	for _, o := range p.outgoingStreams() { // none is within an allowance that was granted before
 		o.lock()
 		o.changed.Broadcast()
-		o.mu.Unlock()
+		o.unlock()
 	}
 	p.space.Broadcast()
 }
@@ -209,7 +209,7 @@ func (p *Plane) Finish(ctx context.Context, patience time.Duration) error {
 	for _, o := range all {
 		o.lock()
 		o.transmit(o.s.Close(p.now(), o.scratch[:0]))
-		o.mu.Unlock()
+		o.unlock()
 	}
 	for _, o := range all {
 		if err := o.awaitClosed(patient); err != nil && patient.Err() == nil {
@@ -222,10 +222,10 @@ func (p *Plane) Finish(ctx context.Context, patience time.Duration) error {
 // closed waits for the end of a stream that is closing.
 func (o *outbound) awaitClosed(ctx context.Context) error {
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	for o.s.State() == stream.Closing {
 		changed := o.changed.Next()
-		o.mu.Unlock()
+		o.unlock()
 		err := o.p.await(ctx, changed, nil)
 		o.lock()
 		if err != nil {

@@ -212,7 +212,7 @@ func TestDetourIsMarked(t *testing.T) {
 		r.feed(data(30, 7))
 		o.lock()
 		err = o.enqueue(data(30, 8))
-		o.mu.Unlock()
+		o.unlock()
 		if f := r.arrived(30, 7, 8); err != nil || f[0].Detour() || f[1].Detour() {
 			t.Error("marked on the direct way")
 		}

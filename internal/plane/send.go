@@ -40,12 +40,12 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if err != nil {
 			return err
 		}
-		o.mu.Lock()
-		if o.allowed(port, body) {
+		if o.lockAndAdmit(port, body) {
+			o.unlock()
 			return nil
 		}
 		if p.hushed.Load() {
-			o.mu.Unlock()
+			o.unlock()
 			return ErrHushed
 		}
 		var space <-chan struct{}
@@ -66,7 +66,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			room, congested := o.s.Room(len(body)), o.congested()
 			if room && congested == nil && (share && !full || o.s.Pending() == 0) {
 				due := o.admit(port, body)
-				o.mu.Unlock()
+				o.unlock()
 				if due != nil {
 					due.Now()
 				}
@@ -74,11 +74,11 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			}
 			if ctx.Value(handlerKey{}) == p {
 				err := o.admitBacklog(port, body)
-				o.mu.Unlock()
+				o.unlock()
 				return err
 			}
 			if full && p.asking.CompareAndSwap(false, true) {
-				o.mu.Unlock()
+				o.unlock()
 				p.askAll()
 				continue
 			}
@@ -95,12 +95,12 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			early := o.s.Pending() == 0 || o.bytes+wire.HeaderSize+len(body) <= maxEarly
 			if !full && early && p.known(sink) {
 				o.admitEarly(port, body)
-				o.mu.Unlock()
+				o.unlock()
 				return nil
 			}
 		case stream.Ended:
 			err := o.s.Err()
-			o.mu.Unlock()
+			o.unlock()
 			p.forgetOutbound(o)
 			if err != nil && (opened || o == waitedFor) {
 				return err
@@ -109,7 +109,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		}
 		waitedFor = o
 		changed := o.changed.Next()
-		o.mu.Unlock()
+		o.unlock()
 		if err := p.await(ctx, changed, space); err != nil {
 			return err
 		}

@@ -101,8 +101,9 @@ func TestAdmit(t *testing.T) {
 		r.jam(40)
 		admit := func(n int) int {
 			for i := range n {
-				if o.mu.Lock(); !o.allowed(0, make([]byte, 10)) {
-					o.mu.Unlock()
+				admitted := o.lockAndAdmit(0, make([]byte, 10))
+				o.unlock()
+				if !admitted {
 					return i
 				}
 			}
@@ -116,7 +117,7 @@ func TestAdmit(t *testing.T) {
 		o.granted = min(o.granted, 5*(wire.HeaderSize+10)+9)
 		o.left = o.granted
 		pending := o.s.Pending()
-		o.mu.Unlock()
+		o.unlock()
 		if n := admit(5); n != 5 || o.left != 9 {
 			t.Errorf("%d admitted, %d bytes are left, want 5 and 9", n, o.left)
 		}
@@ -129,7 +130,7 @@ func TestAdmit(t *testing.T) {
 		}
 		o.grant()
 		granted := o.left
-		o.mu.Unlock()
+		o.unlock()
 		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		if n := admit(1); n != 0 || granted == 0 {
 			t.Errorf("%d admitted by an allowance of other routes, of %d bytes", n, granted)

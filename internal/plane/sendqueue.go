@@ -146,7 +146,7 @@ func (o *outbound) dropQueued() int64 {
 // another gets nothing.
 func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.link == nil || o.link.Writer != w {
 		return false
 	}
@@ -239,7 +239,7 @@ func (p *Plane) reattach(l *outLink) {
 				p.counters.requeued.Add(frames)
 			}
 		}
-		o.mu.Unlock()
+		o.unlock()
 	}
 }
 

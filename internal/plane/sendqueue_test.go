@@ -79,7 +79,7 @@ func TestStreamFollowsTheRoutes(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 		o.lock()
-		defer o.mu.Unlock()
+		defer o.unlock()
 		if o.link != nil || o.size() != 0 {
 			t.Error("something is left")
 		}
@@ -103,7 +103,7 @@ func TestSourceWaitsForItsLink(t *testing.T) {
 		synctest.Wait()
 		o.lock()
 		fresh := o.size()
-		o.mu.Unlock()
+		o.unlock()
 		if fresh < 15000 || fresh > 16400 || sent != fresh/200 {
 			t.Errorf("%d messages, %d bytes are waiting, the limit is 16000", sent, fresh)
 		}
@@ -224,7 +224,7 @@ func TestFreshIsBounded(t *testing.T) {
 		r.send(50, 1000)
 		o.lock()
 		o.transmit(o.s.Ask(r.p.now(), o.scratch[:0]))
-		o.mu.Unlock()
+		o.unlock()
 		for i := range uint32(900) {
 			a := wire.AckBody{Received: i + 1, Window: 1 << 16, Round: i + 1}
 			r.feed(wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: 50, Seq: 1000}, a.Append(nil, nil)))
@@ -288,7 +288,7 @@ func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30}, Sure: true, Successor: 30}) // and 30 is not up
 		o.lock()
 		o.transmit(o.s.Ask(r.p.now(), o.scratch[:0]))
-		o.mu.Unlock()
+		o.unlock()
 		r.dropped(Dropped{})
 		close(v.open)
 		var got []byte

@@ -70,7 +70,7 @@ func (p *Plane) tick() {
 // tick says whether time still matters to the stream.
 func (o *outbound) tick(hurry bool) bool {
 	o.lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if !o.s.Waiting() {
 		o.ticking = false
 		return false

@@ -28,7 +28,7 @@ func (r *rig) lost(sink uint64, bodies ...string) {
 	o := r.p.findOutbound(sink)
 	o.lock()
 	o.end(fmt.Errorf("the end of %q", bodies))
-	o.mu.Unlock()
+	o.unlock()
 }
 
 func routed(r *rig) {
@@ -72,7 +72,7 @@ func TestUndeliveredBodies(t *testing.T) {
 		if o.s.Backlog() == 0 || o.s.Backlog() == o.s.Bytes() {
 			t.Fatal("no backlog, or nothing else")
 		}
-		o.mu.Unlock()
+		o.unlock()
 		r.feed(ack(40, 1003)) // "pending", 0 and 1 are delivered
 		r.p.Gone(40, 5)
 		var want [][]byte
@@ -112,7 +112,7 @@ func TestUndeliveredEarly(t *testing.T) {
 		o := r.p.findOutbound(50)
 		o.lock()
 		o.end(errBroken)
-		o.mu.Unlock()
+		o.unlock()
 		failed, err := r.p.Flush(t.Context())
 		if err != nil || len(failed) != 1 || len(failed[0].Bodies) != 3 {
 			t.Error(failed, err)
