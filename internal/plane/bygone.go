@@ -23,7 +23,7 @@ func (p *Plane) Left(id, inc uint64) {
 	p.bygone[in] = struct{}{}
 	p.updateStreams()
 	p.mu.Unlock()
-	if p.parting.Load() {
+	if p.incomingCut.Load() {
 		p.changes.Broadcast()
 	}
 }
@@ -52,7 +52,7 @@ func (p *Plane) stays(in *inbound) {
 }
 
 // counted brings streams up to date; it needs mu.
-func (p *Plane) updateStreams() { p.streams.Store(int64(len(p.in) - len(p.bygone))) }
+func (p *Plane) updateStreams() { p.streams.Store(int64(len(p.inbounds) - len(p.bygone))) }
 
 // maxLooks is how many bygone streams are looked at for one that can go: handlers may
 // still have messages of some.

@@ -11,15 +11,16 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// line is a connection with a life of a peer. It carries up to two links: one from the
-// side that dialled, and one back, if the other side asks for it and is let. So where
-// both are entries of each other one connection serves both.
+// conn is a connection with one incarnation of a peer. It carries up to two links: one from the
+// side that dialled, and one back, if the other side asks for it and is allowed to. So two nodes
+// that are entries of each other need one connection.
 //
-// Each direction is begun at most once and ended at most once. It ends with a frame that
-// says so, behind everything else; whoever hears it and sends nothing himself closes
-// the connection. That the accepting side has to ask is so that the dialling side
-// always knows whether anything may come: it can tell when it has received all that
-// there is (see [Plane.Drain]), and nobody sends on what the other is closing.
+// Each direction begins at most once and ends at most once. It ends with an End frame behind
+// everything else. A side that receives End and is not sending closes the connection.
+//
+// The accepting side must ask so that the dialling side always knows whether frames may come. So
+// it can tell when it has received everything, see [Plane.Drain], and neither side sends on a
+// connection that the other is closing.
 type conn struct {
 	// static after construction
 	p       *Plane
@@ -27,26 +28,26 @@ type conn struct {
 	id, inc uint64 // the peer
 	dialled bool   // by this node
 
-	// guarded by Plane.mu; theirs is changed by who reads
+	// guarded by Plane.mu; the reader changes recvState
 	sendState, recvState dirState
 	out                  *outLink    // nil until there is something to write
 	in                   *inLink     // nil until the peer sends
 	closeTimer           *time.Timer // closes a connection that the peer does not close
 
-	onEnd func(error) // hears how it ended; may be nil
+	onEnd func(error) // receives the reason when reading has ended; may be nil
 }
 
-// half is the state of one direction of a line.
+// dirState is the state of one direction of a connection.
 type dirState uint8
 
 const (
 	dirUnused dirState = iota
-	dirAsked           // the peer, who has dialled, was asked whether it may be used
+	dirAsked           // the peer, which dialled, was asked to share the connection
 	dirOpen
-	dirEnded // the end was said, or waits behind what is being written
+	dirEnded // End was sent, or waits behind what is being written
 )
 
-// line registers a connection; it needs mu.
+// newConn registers a connection. It needs mu.
 func (p *Plane) newConn(nc net.Conn, id, inc uint64, dialled bool) *conn {
 	c := &conn{p: p, nc: nc, id: id, inc: inc, dialled: dialled}
 	if dialled {
@@ -59,7 +60,7 @@ func (p *Plane) newConn(nc net.Conn, id, inc uint64, dialled bool) *conn {
 	return c
 }
 
-// writer needs mu.
+// ensureWriter needs mu.
 func (c *conn) ensureWriter() *outLink {
 	if c.out == nil {
 		c.out = c.p.newLink(c)
@@ -73,8 +74,7 @@ func (c *conn) peer() slog.Attr {
 	return slog.Group("peer", "id", c.id, "addr", c.nc.RemoteAddr())
 }
 
-// run is the goroutine of a line. It reads until the connection ends, or another goroutine
-// takes its place, see [reception.handOver].
+// run reads until the connection ends, or until another goroutine takes over, see errHandedOver.
 func (c *conn) run() {
 	var err error
 	if c.in == nil {
@@ -86,7 +86,7 @@ func (c *conn) run() {
 	c.readEnded(err)
 }
 
-// done does what there is to do when reading has ended, unless another goroutine goes on.
+// readEnded cleans up after the last read, unless another goroutine reads on.
 func (c *conn) readEnded(err error) {
 	if err == errHandedOver {
 		return
@@ -100,8 +100,8 @@ func (c *conn) readEnded(err error) {
 	}
 }
 
-// listen reads a line on which the peer sends nothing, until it may. Most lines stay like
-// this for ever, so nothing is kept for them that is not needed.
+// readUntilShared reads a connection on which the peer may not send yet. Most connections stay
+// like this for ever, so it keeps no buffer.
 func (c *conn) readUntilShared() error {
 	var b [wire.HeaderSize]byte
 	for c.in == nil {
@@ -115,7 +115,8 @@ func (c *conn) readUntilShared() error {
 	return nil
 }
 
-// local takes a frame that does not leave the connection, or is not right on it.
+// handleConnFrame handles a frame about the connection itself, or returns why the frame is wrong
+// here.
 func (c *conn) handleConnFrame(f wire.Frame) error {
 	t := f.Type()
 	ok := t.Stays() && c.id != c.p.Self && f.Local(t)
@@ -139,18 +140,18 @@ func (c *conn) handleConnFrame(f wire.Frame) error {
 			return nil
 		}
 	case t == wire.End && sends:
-		c.in.sawEnd = true // what came before it is taken in first
+		c.in.sawEnd = true // the frames before it are taken in first
 		return nil
 	}
 	return fmt.Errorf("%w here: a %v frame of %d bytes", wire.ErrType, t, len(f))
 }
 
-// urgent is a frame about the line.
+// connFrame is a frame about the connection itself.
 func connFrame(t wire.Type, nonce uint64) []byte {
 	return wire.Append(nil, wire.Header{Type: t, Seq: nonce}, nil)
 }
 
-// quiet notes that all that the peer had to send has been taken in.
+// peerEnded is called when all that came before the peer's End has been taken in.
 func (c *conn) peerEnded() {
 	p := c.p
 	p.mu.Lock()
@@ -166,15 +167,15 @@ func (c *conn) peerEnded() {
 	}
 }
 
-// retireTimeout is how long a link that is not used any more may take to write what
-// it holds, and the peer then to close the connection if it does not use it: a peer that
-// does not read must not keep it for ever.
+// retireTimeout is how long a link that is out of use may take to write what it holds, and then
+// how long the peer may take to close a connection that it does not use. So a peer that does not
+// read cannot keep the connection for ever.
 const retireTimeout = 10 * time.Second
 
-// retire must be called without mu, by who has taken the link out of use and set
-// mine to over.
+// retire sends End behind everything that the link holds. The caller has taken the link out of
+// use, has set sendState to dirEnded, and does not hold mu.
 func (l *outLink) retire() {
-	l.room.Broadcast() // who waits for it has another way now
+	l.room.Broadcast() // those that wait have another way now
 	l.Finish(connFrame(wire.End, 0), retireTimeout)
 	l.p.mu.Lock()
 	if _, up := l.p.conns[l.conn]; up && l.closeTimer == nil {
@@ -185,8 +186,8 @@ func (l *outLink) retire() {
 	l.p.mu.Unlock()
 }
 
-// letGo ends a line on which this node has said the end long ago, unless the peer goes
-// on using it.
+// closeUnused closes a connection on which this node sent End long ago, unless the peer goes on
+// sending.
 func (c *conn) closeUnused() {
 	c.p.mu.RLock()
 	used := c.recvState == dirOpen && !c.p.draining.Load()
@@ -196,7 +197,7 @@ func (c *conn) closeUnused() {
 	}
 }
 
-// close closes the connection. What writes to it, if anything does, must know why.
+// closeNow closes the connection, and tells the writer the reason, if there is one.
 func (c *conn) closeNow(out *outLink, err error) {
 	if out != nil {
 		out.Fail(err)
@@ -205,17 +206,17 @@ func (c *conn) closeNow(out *outLink, err error) {
 	}
 }
 
-// ended takes down a line whose connection has ended. What waits for its link goes
+// teardown cleans up after a connection that has ended. Frames that waited for its link take
 // another way.
 func (c *conn) teardown(err error) {
 	p := c.p
 	p.mu.Lock()
 	was := c.sendState
-	c.recvState = dirEnded // nobody asks any more
+	c.recvState = dirEnded // so the connection is not asked for any more
 	out, in := c.out, c.in
 	p.mu.Unlock()
 	if out != nil {
-		p.unlink(out) // closing may take a while
+		p.unlink(out) // before closeNow, which may take a while
 	}
 	c.closeNow(out, err)
 	if out != nil {
@@ -250,10 +251,10 @@ func (c *conn) teardown(err error) {
 	if in != nil {
 		in.r.Free()
 	}
-	if closed || was < dirOpen { // there is no link of this node's
+	if closed || was < dirOpen { // this node had no link here
 		return
 	}
-	switch why := out.Err(); { // of this side, if it ended the link: reading then says only that it is closed
+	switch why := out.Err(); { // reading only says that the connection was closed; the writer knows the reason if this side ended the link
 	case errors.Is(why, net.ErrClosed):
 	case why == io.EOF && was == dirOpen: // the peer has left
 		p.Log.Info("link ended", c.peer())

@@ -6,30 +6,29 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Where two nodes are entries of each other they need one connection, see [line]. There
-// are two ways to it.
+// Two nodes that are entries of each other need one connection, see conn. There are two ways to
+// that.
 //
-// Who wants a link to a peer that has dialled already asks to share its connection
-// ([Plane.Ask]) instead of dialling.
+// A node that wants a link to a peer that has dialled already asks to share the connection
+// ([Plane.Ask]) and does not dial.
 //
-// If both have dialled at the same time then there are two, each with a link one way.
-// The node with the higher ID moves its link to the one that the other has dialled
-// (converge): it asks, and when it is let the new link takes the place of the old one, as
-// any does. The old one writes what it holds and ends, and the other side, which never
-// used that connection, closes it. If the other has asked as well, at the same time, then
-// that node stays where it is, or they would change places.
+// If both have dialled at the same time there are two connections, each with one link. The node
+// with the higher ID moves its link to the connection that the other dialled (converge): it asks,
+// and once it is allowed to, the new link replaces the old one, as any new link does. The old one
+// writes what it holds and ends; the other side, which never used that connection, closes it. If
+// the other node has asked at the same time, the node with the higher ID stays where it is, or
+// the two would change places.
 
-// Ask asks a life of a peer that has dialled this node whether its connection may be
-// used for the link to it, and says whether there is an answer to wait for. Each
-// connection is asked for once.
+// Ask asks an incarnation of a peer that has dialled this node to share its connection, and
+// reports whether an answer is to be waited for. Each connection is asked for once.
 func (p *Plane) Ask(id, inc uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.askToShare(id, inc)
 }
 
-// AwaitLink waits, for ctx, until there is a link to this life of a peer. If the peer
-// dials meanwhile it is asked to share the connection.
+// AwaitLink waits until there is a link to this incarnation of a peer, or ctx ends. If the peer
+// dials meanwhile, it is asked to share the connection.
 func (p *Plane) AwaitLink(ctx context.Context, id, inc uint64) error {
 	return p.awaitChange(ctx, func() bool {
 		p.mu.Lock()
@@ -42,7 +41,7 @@ func (p *Plane) AwaitLink(ctx context.Context, id, inc uint64) error {
 	})
 }
 
-// ask needs mu.
+// askToShare needs mu.
 func (p *Plane) askToShare(id, inc uint64) (waiting bool) {
 	for c := range p.conns {
 		if c.id != id || c.inc != inc || c.recvState != dirOpen {
@@ -57,9 +56,9 @@ func (p *Plane) askToShare(id, inc uint64) (waiting bool) {
 	return waiting
 }
 
-// converge moves the link to a peer to a connection that the peer sends on, if there is
-// one: if the peer has stopped using the present one, or never has, where it is the
-// IDs that decide who of the two moves. It needs mu.
+// converge moves the link to a peer onto a connection on which the peer sends, if there is one.
+// It does so if the peer has stopped sending on the present connection, or never has and this
+// node's ID is the higher one. It needs mu.
 func (p *Plane) converge(id uint64) {
 	l := p.links[id]
 	if l == nil {
@@ -70,21 +69,21 @@ func (p *Plane) converge(id uint64) {
 	}
 }
 
-// share lets the peer use the line, unless this node has just stopped using it itself.
-// Then it is about to be closed: the peer, which has not sent anything yet, hears of the
-// end and closes it.
+// allowShare lets the peer send on the connection, unless this node has just stopped sending on
+// it. Then the connection is about to close: the peer, which has not sent anything yet, receives
+// End and closes it.
 func (c *conn) allowShare() {
 	c.p.mu.Lock()
 	defer c.p.mu.Unlock()
 	if c.sendState == dirOpen {
 		c.recvState, c.in = dirOpen, c.p.newInLink(c)
-		c.out.Urgent(connFrame(wire.Shared, 0)) // with the lock, so that the end comes after it
+		c.out.Urgent(connFrame(wire.Shared, 0)) // with mu held, so that End comes after it
 	}
 }
 
-// shared makes the line the link to the peer, which lets it, unless there is one already to
-// a later life, or one that the peer, too, has asked for and moves to. False: it was not
-// asked.
+// shareAllowed makes the connection the link to the peer, which allows it. It does not if there
+// is a link to a later incarnation, or one to which the peer moves as well because it has asked
+// too. It returns false if this node has not asked.
 func (c *conn) shareAllowed() bool {
 	p := c.p
 	p.mu.Lock()
@@ -93,7 +92,7 @@ func (c *conn) shareAllowed() bool {
 		return false
 	}
 	c.sendState = dirOpen
-	old := c.out // not needed any more, and ends at once
+	old := c.out // not needed, so it ends at once
 	if have := p.links[c.id]; have == nil || have.inc <= c.inc && !(have.dialled && have.recvState == dirOpen && c.id < p.Self) {
 		old = p.installLink(c.out)
 	} else {
@@ -107,8 +106,8 @@ func (c *conn) shareAllowed() bool {
 	return true
 }
 
-// put makes a link the one to its peer, and returns the one it takes the place of, which
-// is to be retired. It needs mu.
+// installLink makes l the link to its peer and returns the link that it replaces, which the
+// caller must retire. It needs mu.
 func (p *Plane) installLink(l *outLink) (old *outLink) {
 	if old = p.links[l.id]; old != nil {
 		old.sendState = dirEnded

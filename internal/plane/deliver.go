@@ -27,7 +27,7 @@ func (p *Plane) deliverStream(ctx context.Context, in *inbound) span {
 	in.mu.Unlock()
 	if more {
 		p.sched.push(p, &in.turn)
-	} else if p.parting.Load() || p.draining.Load() {
+	} else if p.incomingCut.Load() || p.draining.Load() {
 		p.changes.Broadcast()
 	}
 	return took

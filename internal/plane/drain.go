@@ -55,7 +55,7 @@ func (p *Plane) awaitPeersEnded(ctx context.Context) error {
 		switch {
 		case !again || ctx.Err() != nil:
 			return err
-		case patience.Err() != nil || frames == seen && p.hushed.Load():
+		case patience.Err() != nil || frames == seen && p.sendingStopped.Load():
 			return nil
 		}
 		seen = frames
@@ -122,8 +122,8 @@ func (p *Plane) allHandled() bool {
 func (p *Plane) incomingStreams() []*inbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	all := make([]*inbound, 0, len(p.in))
-	for _, in := range p.in {
+	all := make([]*inbound, 0, len(p.inbounds))
+	for _, in := range p.inbounds {
 		all = append(all, in)
 	}
 	return all

@@ -30,7 +30,7 @@ func (r *rig) open(sink, inc uint64) *outbound {
 
 func (r *rig) opened(sink, inc uint64) wire.Frame {
 	b := wire.OpenedBody{SourceIncarnation: r.p.Life, SinkIncarnation: inc, First: 1000, Window: 1 << 16}
-	return wire.Append(nil, wire.Header{Type: wire.Opened, Dst: 20, Src: sink, Seq: r.p.gen}, b.Append(nil))
+	return wire.Append(nil, wire.Header{Type: wire.Opened, Dst: 20, Src: sink, Seq: r.p.generation}, b.Append(nil))
 }
 
 // offer is a request of a source's life to open a stream, and its first messages.

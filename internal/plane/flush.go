@@ -58,14 +58,14 @@ func (p *Plane) outgoingStreams(sinks ...uint64) []*outbound {
 	if len(sinks) > 0 {
 		var some []*outbound
 		for _, sink := range sinks {
-			if o := p.out[sink]; o != nil {
+			if o := p.outbounds[sink]; o != nil {
 				some = append(some, o)
 			}
 		}
 		return some
 	}
-	all := make([]*outbound, 0, len(p.out))
-	for _, o := range p.out {
+	all := make([]*outbound, 0, len(p.outbounds))
+	for _, o := range p.outbounds {
 		all = append(all, o)
 	}
 	return all

@@ -197,7 +197,7 @@ func (p *Plane) deliverCasts(ctx context.Context) span {
 	c.mu.Unlock()
 	if more {
 		p.sched.push(p, &c.turn)
-	} else if p.parting.Load() || p.draining.Load() {
+	} else if p.incomingCut.Load() || p.draining.Load() {
 		p.changes.Broadcast()
 	}
 	return took

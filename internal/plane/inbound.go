@@ -43,7 +43,7 @@ type inbound struct {
 // lockInbound finds the stream from a source and locks it; nil if there is none.
 func (p *Plane) lockInbound(source uint64) *inbound {
 	p.mu.RLock()
-	in := p.in[source]
+	in := p.inbounds[source]
 	p.mu.RUnlock()
 	if in == nil {
 		return nil
@@ -60,11 +60,11 @@ func (p *Plane) lockInbound(source uint64) *inbound {
 func (p *Plane) forgetInbound(in *inbound) {
 	in.forgotten = true
 	p.mu.Lock()
-	delete(p.in, in.source)
+	delete(p.inbounds, in.source)
 	delete(p.bygone, in)
 	p.updateStreams()
 	p.mu.Unlock()
-	if p.parting.Load() {
+	if p.incomingCut.Load() {
 		p.changes.Broadcast()
 	}
 }
@@ -107,7 +107,7 @@ func (rc *inLink) handleOpen(f wire.Frame) {
 		return
 	}
 	in := rc.findOrMakeInbound(f, b)
-	if p.parting.Load() && f.Src() != p.Self {
+	if p.incomingCut.Load() && f.Src() != p.Self {
 		rc.refuseOpen(in, f, b)
 		return
 	}
@@ -144,12 +144,12 @@ func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 			return in
 		}
 		p.mu.Lock()
-		if p.in[f.Src()] == nil {
-			if p.parting.Load() && f.Src() != p.Self {
+		if p.inbounds[f.Src()] == nil {
+			if p.incomingCut.Load() && f.Src() != p.Self {
 				p.mu.Unlock()
 				return nil
 			}
-			if len(p.in) >= p.Streams {
+			if len(p.inbounds) >= p.Streams {
 				bygone := p.someBygone()
 				p.mu.Unlock()
 				if !p.makeRoom(bygone) {
@@ -160,7 +160,7 @@ func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Life, f.Src(), b.Incarnation, f.Seq(), first())}
 			in.r.OnDrop(p.dropHeld)
 			in.turn.in = in
-			p.in[f.Src()] = in
+			p.inbounds[f.Src()] = in
 			if p.Over != nil && p.Over(f.Src(), b.Incarnation) { // it comes late
 				in.sourceLeft = true
 				p.bygone[in] = struct{}{}

@@ -33,8 +33,8 @@ func (p *Plane) CheckLinks(limit time.Duration) {
 	now := time.Now()
 	// If this very process was stopped then the answers may lie unread: nobody is to
 	// blame for what was not done meanwhile.
-	anew := now.Sub(p.checked) > limit
-	p.checked = now
+	anew := now.Sub(p.lastCheck) > limit
+	p.lastCheck = now
 	p.mu.RLock()
 	links := make([]*outLink, 0, len(p.links))
 	for _, l := range p.links {

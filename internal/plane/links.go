@@ -9,24 +9,23 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// outLink is the link to one peer: this node's direction of a line, or the loopback,
-// whose line is not registered. Before it is the link its line may need the writer
-// already, to answer.
+// outLink is a link to a peer: this node's direction of a conn, or the loopback, whose near end
+// is not registered. A conn may need its writer before it carries a link, to answer pings.
 type outLink struct {
 	*link.Writer
 	*conn
 	probe    probe
 	throttle throttle
 
-	reserved atomic.Int64  // bytes that streams have for it, see exit; sources wait above twice Low
-	room     notify.Change // it has come down to Low
+	reserved atomic.Int64  // bytes that wait in streams for it, see sendQueue; sources wait above twice Low
+	room     notify.Change // reserved has come down to Low
 }
 
 func (p *Plane) newLink(c *conn) *outLink {
 	return &outLink{Writer: link.NewWriter(c.nc, p.LinkQueue, p.LinkLow), conn: c}
 }
 
-// HasLink says whether there is a working link to this life of a node.
+// HasLink reports whether there is a working link to this incarnation of a node.
 func (p *Plane) HasLink(id, inc uint64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -34,20 +33,20 @@ func (p *Plane) HasLink(id, inc uint64) bool {
 	return ok && l.inc == inc
 }
 
-// Silent says whether the latest link to this life of a node ended because it did not
-// answer, see [Plane.CheckLinks], and there has been none since.
+// Silent reports whether the latest link to this incarnation of a node ended because it did not
+// answer, see [Plane.CheckLinks], and no link has replaced it.
 func (p *Plane) Silent(id, inc uint64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.unanswered[id] == inc && inc != 0
 }
 
-// AddLink takes over a connection to a peer, whose handshake is done. If the routes
-// in force name the peer then it is used at once.
+// AddLink takes over a connection to a peer, after its handshake. The link is used at once if the
+// routes in force name the peer.
 func (p *Plane) AddLink(id, inc uint64, nc net.Conn) {
 	p.mu.Lock()
 	if have := p.links[id]; p.closed || have != nil && have.inc == inc && have.recvState == dirOpen {
-		p.mu.Unlock() // both directions are served already
+		p.mu.Unlock() // both directions are in use already
 		nc.Close()
 		return
 	}
@@ -62,9 +61,8 @@ func (p *Plane) AddLink(id, inc uint64, nc net.Conn) {
 	}
 }
 
-// unlink takes a link that has ended out of use. Whoever notices first calls it: the
-// link's own goroutine, or one that has a frame for it, which then has to go another
-// way at once.
+// unlink takes a link that has ended out of use. The first to notice calls it: the link's own
+// goroutine, or one with a frame for it, which then looks for another way at once.
 func (p *Plane) unlink(l *outLink) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,7 +77,7 @@ func (p *Plane) unlink(l *outLink) {
 	}
 }
 
-// hangUp ends a line whose other end is no good any more.
+// endConn ends a connection whose peer has gone or does not answer.
 func (p *Plane) endConn(c *conn, err error) {
 	p.mu.RLock()
 	out := c.out
@@ -90,19 +88,19 @@ func (p *Plane) endConn(c *conn, err error) {
 	p.background(func() { c.closeNow(out, err) })
 }
 
-// background runs what may take a while and is not the caller's business, such as
-// closing a connection: that of TLS says farewell first.
+// background runs f on a goroutine of the plane. It is for work that may take a while and that
+// the caller need not wait for, such as closing a TLS connection, which sends an alert first.
 func (p *Plane) background(f func()) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if !p.closed { // else Close has done it, or is about to
+	if !p.closed { // else Close closes all connections
 		p.wg.Go(f)
 	}
 }
 
-// loopback is the link of the node to itself: a pair of connected buffers with
-// the same writer and reader as any link, so that a message to oneself follows
-// the same rules. Handing frames over directly would take locks in a circle.
+// loopback is the link of the node to itself: a pair of connected buffers with the same writer
+// and reader as any link, so that a message to oneself follows the same rules. To hand frames
+// over directly was rejected: it would take locks in a circle.
 func (p *Plane) loopback() *outLink {
 	p.mu.RLock()
 	l := p.loop

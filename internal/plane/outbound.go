@@ -36,18 +36,18 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 		p.mu.Unlock()
 		return nil, false, p.why
 	}
-	if p.hushed.Load() {
+	if p.sendingStopped.Load() {
 		p.mu.Unlock()
 		return nil, false, ErrHushed
 	}
-	if o := p.out[sink]; o != nil {
+	if o := p.outbounds[sink]; o != nil {
 		p.mu.Unlock()
 		return o, false, nil
 	}
-	p.gen++
-	o = &outbound{p: p, sink: sink, s: stream.NewSender(p.Self, p.Life, sink, p.gen)}
+	p.generation++
+	o = &outbound{p: p, sink: sink, s: stream.NewSender(p.Self, p.Life, sink, p.generation)}
 	o.s.OnEnd(o.recordLoss)
-	p.out[sink] = o
+	p.outbounds[sink] = o
 	p.mu.Unlock()
 
 	o.lock()
@@ -65,7 +65,7 @@ func (p *Plane) findOutbound(sink uint64) *outbound {
 		return o
 	}
 	p.mu.RLock()
-	o := p.out[sink]
+	o := p.outbounds[sink]
 	if o != nil {
 		near.Store(o)
 	}
@@ -90,8 +90,8 @@ func (p *Plane) forgetOutbound(o *outbound) {
 
 // drop needs Plane.mu.
 func (p *Plane) dropOutbound(o *outbound) {
-	if p.out[o.sink] == o {
-		delete(p.out, o.sink)
+	if p.outbounds[o.sink] == o {
+		delete(p.outbounds, o.sink)
 		p.cacheSlot(o.sink).CompareAndSwap(o, nil)
 	}
 }
@@ -188,7 +188,7 @@ func (o *outbound) updateCharges() {
 		// buffer is full every sink is asked, which must not be done for a single one.
 		low := int64(p.SendBuffer - p.SendBuffer/8)
 		if after := p.stored.Add(int64(d)); after <= low && after-int64(d) > low {
-			p.space.Broadcast()
+			p.bufferSpace.Broadcast()
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (p *Plane) Part(ctx context.Context, patience time.Duration) error {
 // cutAll cuts every stream from another node, and lets none be made from here on.
 func (p *Plane) cutAll() {
 	p.mu.Lock()
-	p.parting.Store(true)
+	p.incomingCut.Store(true)
 	p.mu.Unlock()
 	for _, in := range p.incomingStreams() {
 		if in.source != p.Self {
@@ -154,7 +154,7 @@ func (p *Plane) finishInbound(in *inbound) {
 	in.finished = true
 	if !in.scheduled {
 		p.forgetInbound(in)
-	} else if p.parting.Load() {
+	} else if p.incomingCut.Load() {
 		p.changes.Broadcast()
 	}
 }
@@ -191,13 +191,13 @@ func (o *outbound) handleFarewell(cut uint64) bool {
 // Hush lets nothing more be sent on streams: Send fails with [ErrHushed]. Flush then waits
 // for all that ever will be.
 func (p *Plane) Hush() {
-	p.hushed.Store(true)
+	p.sendingStopped.Store(true)
 	for _, o := range p.outgoingStreams() { // none is within an allowance that was granted before
 		o.lock()
 		o.changed.Broadcast()
 		o.unlock()
 	}
-	p.space.Broadcast()
+	p.bufferSpace.Broadcast()
 }
 
 // Finish closes the outgoing streams and waits until their sinks have forgotten them, for

@@ -202,7 +202,7 @@ func TestDetourIsMarked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := r.arrived(60, r.p.gen)[0]; f.Type() != wire.Open || !f.Detour() {
+		if f := r.arrived(60, r.p.generation)[0]; f.Type() != wire.Open || !f.Detour() {
 			t.Error("a stream's are not marked")
 		}
 		if c := r.p.Counters(); c.Detoured != 5 || c.Dropped != (Dropped{LinkDown: 1}) || c.Relayed != 3 {

@@ -44,18 +44,18 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			o.unlock()
 			return nil
 		}
-		if p.hushed.Load() {
+		if p.sendingStopped.Load() {
 			o.unlock()
 			return ErrHushed
 		}
 		var space <-chan struct{}
 		full := p.stored.Load() > int64(p.SendBuffer)
 		if full {
-			space = p.space.Next()
+			space = p.bufferSpace.Next()
 			full = p.stored.Load() > int64(p.SendBuffer)
 		}
-		if !full && p.asking.Load() {
-			p.asking.Store(false)
+		if !full && p.askedAll.Load() {
+			p.askedAll.Store(false)
 		}
 		switch o.s.State() {
 		case stream.Open:
@@ -77,7 +77,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				o.unlock()
 				return err
 			}
-			if full && p.asking.CompareAndSwap(false, true) {
+			if full && p.askedAll.CompareAndSwap(false, true) {
 				o.unlock()
 				p.askAll()
 				continue

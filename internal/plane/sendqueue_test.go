@@ -204,7 +204,7 @@ func TestALargeMessageIsEarly(t *testing.T) {
 			t.Fatal("the second did not wait:", err)
 		default:
 		}
-		r.arrived(40, r.p.gen) // the request to open
+		r.arrived(40, r.p.generation) // the request to open
 		r.feed(r.opened(50, 5))
 		if err := <-sent; err != nil {
 			t.Fatal(err)
