@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// handle takes what has arrived on a stream to the handler.
+// deliverStream gives what has arrived on a stream to the handler.
 func (p *Plane) deliverStream(ctx context.Context, in *inbound) span {
 	in.mu.Lock()
 	q := in.r.Take()
@@ -33,12 +33,12 @@ func (p *Plane) deliverStream(ctx context.Context, in *inbound) span {
 	return took
 }
 
-// drain calls the handler for each message of a queue, and accounts for them
-// when a chunk is done, when a quarter of the window is, and when the source
-// asks. in is nil for casts. It says when that was, if a reader could have done it.
+// deliverQueue calls the handler for each message of a queue. It accounts for them at the end of
+// a chunk, after a quarter of the window, and when the source asks. in is nil for casts. took is
+// set if the queue was small enough for a reader to handle.
 func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (took span) {
 	if q.Size() > fewBytes {
-		giveWay(ctx) // more than the read has brought: a gap was filled, or casts gathered
+		giveWay(ctx) // more than one read has brought: a gap was filled, or casts gathered
 	} else {
 		took.from = p.now()
 		defer func() { took.to = p.now() }()
@@ -74,7 +74,7 @@ func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (t
 	return took
 }
 
-// handled reports progress to the source, if it is time to.
+// acknowledge counts messages as handled, and tells the source if it is time to.
 func (p *Plane) acknowledge(in *inbound, n, bytes int) {
 	in.unacknowledged += bytes
 	in.mu.Lock()
@@ -94,16 +94,17 @@ func (p *Plane) acknowledge(in *inbound, n, bytes int) {
 	}
 }
 
-// deliver calls the handler for the messages of a chunk until a quarter is done, or all
-// that the source has asked about, or it asks now, and returns how many and how long they were. A handler
-// that panics has had its message; the others get theirs.
+// callHandler calls the handler for the messages of a chunk. It stops after a quarter of the
+// window, after the messages that the source has asked about, or when the source asks now. It
+// returns the number of messages and of their bytes. A message whose handler panics counts as
+// handled; those behind it are delivered.
 //
-// Once the plane closes no handler starts any more, and what one that was interrupted
-// has done with its message is not known.
+// Once the plane closes, no handler starts any more. Whether an interrupted handler has handled
+// its message is unknown.
 func (p *Plane) callHandler(ctx context.Context, d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
-	hops, since := 0, 0 // of the messages from the one with this number on
+	hops, since := 0, 0 // since is the number of the first message with these hops
 	returned := false
-	defer func() { // for all of them: it would cost more than many a handler
+	defer func() { // once for all of them: it would cost more than many a handler
 		switch v := recover(); {
 		case v != nil:
 			p.counters.panics.Add(1)
@@ -112,7 +113,7 @@ func (p *Plane) callHandler(ctx context.Context, d *Delivery, chunk []byte, quar
 				n++
 				bytes += wire.HeaderSize + len(d.Body)
 			}
-		case !returned: // what called this ends as well
+		case !returned: // the caller's goroutine ends as well
 			p.counters.panics.Add(1)
 			p.logPanic("handler ended its goroutine, which stops the messages of this source for good", "source", d.Source, "runtime.Goexit")
 		}
@@ -148,8 +149,7 @@ func (p *Plane) callHandler(ctx context.Context, d *Delivery, chunk []byte, quar
 	return n, bytes
 }
 
-// panicked logs a panic in the user's code. Its value may be borrowed, so it is put into
-// words now.
+// logPanic logs a panic in the user's code. Its value may be borrowed, so it is formatted now.
 func (p *Plane) logPanic(what, of string, id uint64, v any) {
 	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", withoutDigits(string(debug.Stack())))
 }

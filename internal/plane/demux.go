@@ -2,30 +2,29 @@ package plane
 
 import "github.com/x/ringdht/internal/link"
 
-// run is a stretch of a batch: whole frames side by side with the same way to go, or
-// of the same source.
+// stretch is a part of a batch: adjacent whole frames that take the same way or have the same
+// source.
 type stretch struct {
 	from, to int32
-	next     int32 // the next run of the list, -1 behind the last
+	next     int32 // the next stretch of the list, -1 behind the last
 }
 
-// list is runs in the order of the batch.
+// stretchList is stretches in the order of the batch, as indices into demux.stretches.
 type stretchList struct{ head, tail int32 }
 
 var emptyList = stretchList{-1, -1}
 
-// sorting is where in a batch the frames are that belong together, so that each lock
-// is taken once for all of them. Its lists share one slice: however the frames are
-// spread, it holds no more runs than the batch has frames.
+// demux sorts the frames of a batch by where they go, so that each lock is taken once per batch.
+// Its lists share one slice, which holds at most as many stretches as the batch has frames.
 type demux struct {
 	stretches []stretch
 
-	// Frames to be relayed, by the index of the way that they take.
+	// Frames to relay, by the index of their way.
 	ways    []stretchList
 	touched []int
 
-	// Frames for this node's half of streams, by source. slots finds a source's group
-	// by a hash; where two sources share a slot the groups are just smaller.
+	// Frames of streams to this node, by source. slots finds the group of a source by a hash. If
+	// two sources share a slot, their groups are smaller and nothing else changes.
 	groups []group
 	slots  [64]uint8 // index + 1 in groups
 
@@ -39,11 +38,11 @@ type group struct {
 	stretchList
 }
 
-// maxGroups is what fits into slots.
+// maxGroups is limited by the type of slots.
 const maxGroups = 255
 
-// relay notes that a frame goes a way. It returns the index of the run that ends with
-// the frame, as the next two do.
+// addRelay notes that a frame takes a way. Like addSource and addTo it returns the index of the
+// stretch that ends with the frame.
 func (s *demux) addRelay(way int, from, to int) int32 {
 	if s.ways[way].head < 0 {
 		s.touched = append(s.touched, way)
@@ -51,8 +50,7 @@ func (s *demux) addRelay(way int, from, to int) int32 {
 	return s.addTo(&s.ways[way], from, to)
 }
 
-// local notes that a frame is from a source. It returns -1 if there are too many
-// sources already.
+// addSource notes that a frame has a source. It returns -1 if there are too many sources already.
 func (s *demux) addSource(source uint64, from, to int) int32 {
 	slot := &s.slots[(source*0x9e3779b97f4a7c15)>>58]
 	if i := int(*slot) - 1; i >= 0 && s.groups[i].source == source {
@@ -82,14 +80,14 @@ func (s *demux) addTo(l *stretchList, from, to int) int32 {
 	return at
 }
 
-// fit prepares for frames that take one of n ways.
+// fitWays makes room for n ways.
 func (s *demux) fitWays(n int) {
 	for len(s.ways) < n {
 		s.ways = append(s.ways, emptyList)
 	}
 }
 
-// stretches returns what is on a list, valid until the next call.
+// spansOf returns the stretches of a list. They are valid until the next call.
 func (s *demux) spansOf(l stretchList) []link.Span {
 	s.spans = s.spans[:0]
 	for i := l.head; i >= 0; i = s.stretches[i].next {
@@ -98,7 +96,7 @@ func (s *demux) spansOf(l stretchList) []link.Span {
 	return s.spans
 }
 
-// clearWays and clearGroups forget what was handed on.
+// clearWays and clearGroups forget the frames that were handed on.
 func (s *demux) clearWays() {
 	for _, way := range s.touched {
 		s.ways[way] = emptyList

@@ -10,9 +10,9 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// emit sends frames of this node's own that belong to no stream of it, all with the
-// same dst. The only error is [stream.ErrNoSuchNode], which a relay would have sent
-// back; frames that find their queue full or no link that is up are counted and lost.
+// emit sends frames that this node makes outside its outgoing streams, all to dst. Its only error
+// is [stream.ErrNoSuchNode], which a relay would have sent back. Frames that find their queue
+// full, or no link, are counted and lost.
 func (p *Plane) emit(dst uint64, frames []byte) error {
 	n := int64(wire.Count(frames))
 	for n > 0 {
@@ -29,8 +29,8 @@ func (p *Plane) emit(dst uint64, frames []byte) error {
 	return nil
 }
 
-// towards is the way to dst; without a link it is down, or, with an error, leads
-// nowhere.
+// towards returns the way to dst. Its link is nil if no link leads there now, or, with an error,
+// if dst does not exist.
 func (p *Plane) towards(dst uint64) (w way, err error) {
 	if p.fence.up.Load() {
 		return way{}, nil
@@ -49,7 +49,7 @@ func (p *Plane) towards(dst uint64) (w way, err error) {
 	return way{}, err
 }
 
-// nowhere counts n frames for which there is no way; err is that of [Plane.towards].
+// countUnplaced counts n frames for which there is no way; err is that of [Plane.towards].
 func (p *Plane) countUnplaced(n int64, err error) {
 	if err != nil {
 		p.counters.noRoute.Add(n)
@@ -58,9 +58,9 @@ func (p *Plane) countUnplaced(n int64, err error) {
 	}
 }
 
-// placed counts what became of n frames that were given to a link, and says whether
-// that was the end of it. A link that has ended is taken out of use; the next look at
-// the routes finds another.
+// settlePlaced counts what became of n frames that were given to a link, and reports whether that
+// is final. It is not if the link has ended: then the link is taken out of use, and the caller
+// looks for another way.
 func (p *Plane) settlePlaced(w way, n int64, err error) bool {
 	switch {
 	case err == nil:
@@ -75,11 +75,11 @@ func (p *Plane) settlePlaced(w way, n int64, err error) bool {
 		p.counters.linkDown.Add(n)
 		return true
 	}
-	p.unlink(w.link) // from now on no snapshot has it, so this comes to an end
+	p.unlink(w.link) // no later snapshot has it, so the caller's loop ends
 	return false
 }
 
-// countUnroutable counts a frame that goes no further after this decision.
+// countUnroutable counts a frame that this decision drops.
 func (p *Plane) countUnroutable(a ring.Action) {
 	switch c := &p.counters; a {
 	case ring.Overshoot:
@@ -93,7 +93,7 @@ func (p *Plane) countUnroutable(a ring.Action) {
 	}
 }
 
-// mark sets or clears the sign of a detour on each frame.
+// markDetour sets or clears the detour flag of each frame.
 func markDetour(frames []byte, on bool) {
 	for len(frames) > 0 {
 		var f wire.Frame
@@ -102,10 +102,9 @@ func markDetour(frames []byte, on bool) {
 	}
 }
 
-// reroute sends a frame on by another way than the link l, which has ended, and says
-// whether it found one. A frame that was marked and for l's own end is on the second
-// half of its detour, and may go there directly only; one that was marked for a
-// waypoint to come starts anew.
+// reroute sends a frame by another way than l, which has ended, and reports whether it found one.
+// A marked frame whose sink is the other end of l is on the second half of its detour and may
+// only go there directly. A frame that was marked for the waypoint at l's other end starts anew.
 func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 	direct := f.Detour() && f.Dst() == l.id
 	for {
@@ -136,8 +135,8 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 	}
 }
 
-// requeue sends on by other ways what waited for a link that has ended. No write was
-// begun for it, so nothing is sent twice.
+// requeue sends by other ways what waited for a link that has ended. No write was begun for it,
+// so nothing is sent twice.
 func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 	n := int64(0)
 	for q.Size() > 0 {
@@ -160,7 +159,7 @@ func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 	p.counters.requeued.Add(n)
 }
 
-// dropped counts frames that found the queue of their link at its bound.
+// countQueueFull counts frames that found the queue of their link full.
 func (p *Plane) countQueueFull(frames []byte) {
 	p.counters.queueFull.Add(int64(wire.Count(frames)))
 	p.countWasteAll(frames)

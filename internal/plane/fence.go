@@ -9,24 +9,25 @@ import (
 	"github.com/x/ringdht/internal/notify"
 )
 
-// gate keeps a node quiet that was itself stopped, for so long that the others may
-// think it dead: they may have given its place, and its handler's work, to others.
-// While it is shut no handler is called and no frame leaves. Whoever owns the plane
-// finds out what it is now, and opens the gate or closes the plane.
+// fence blocks sending and delivery after this process was suspended for longer than
+// Config.Pause. The other nodes may have declared this node dead meanwhile, and given its place
+// and its handler's work to others. While the fence is up, no handler is called and no frame
+// leaves. The plane's owner finds out whether the node is still a member, and then lowers the
+// fence or closes the plane.
 //
-// How long it was stopped is read from two clocks. The one that time is measured with stands
-// still while a machine is suspended; that of the day goes on, but may be set. Set
-// forward, it costs a question; set back, it changes nothing.
+// Two clocks measure for how long the process was suspended. The monotonic clock stops while a
+// machine is suspended. The wall clock does not, but it may be set: forward, that costs a
+// question; back, it changes nothing.
 type fence struct {
 	up      atomic.Bool
 	lastRun moment // the last sign that the process runs
 
-	mu      sync.Mutex // guards changes of shut
+	mu      sync.Mutex // guards changes of up
 	lowered notify.Change
 }
 
-// stamp is a moment on both clocks. Reading it between the two stores does no harm: the
-// moments lie well within Config.Pause of each other.
+// moment is a time on both clocks. It does no harm to read it between the two stores: the two
+// times lie well within Config.Pause of each other.
 type moment struct{ ran, day atomic.Int64 }
 
 func (s *moment) set(ran, day time.Duration) {
@@ -34,12 +35,12 @@ func (s *moment) set(ran, day time.Duration) {
 	s.day.Store(int64(day))
 }
 
-// ago is how long ago the moment was, by the clock on which it was longer.
+// since is the time since the moment, by the clock on which it is longer.
 func (s *moment) since(ran, day time.Duration) time.Duration {
 	return max(ran-time.Duration(s.ran.Load()), day-time.Duration(s.day.Load()))
 }
 
-// clocks reads both clocks: [Plane.now], and the time of day.
+// clocks reads both clocks: [Plane.now] and the time of day.
 func (p *Plane) clocks() (ran, day time.Duration) {
 	now := time.Now()
 	ran = now.Sub(p.start) + 1
@@ -49,9 +50,9 @@ func (p *Plane) clocks() (ran, day time.Duration) {
 	return ran, time.Duration(now.UnixNano())
 }
 
-// Alive is called by the plane's owner in intervals well below Config.Pause. If the
-// last call is longer ago than that then the process was stopped: the gate is shut
-// and the answer false, until [Plane.Resume].
+// Alive is called by the plane's owner at intervals well below Config.Pause. If the last call was
+// longer ago than Config.Pause, the process was suspended: Alive raises the fence and returns
+// false until [Plane.Resume].
 func (p *Plane) Alive() bool {
 	if p.Pause <= 0 {
 		return true
@@ -59,7 +60,7 @@ func (p *Plane) Alive() bool {
 	g := &p.fence
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if p.suspended() { // which it stays once the gate is shut
+	if p.suspended() { // stays so while the fence is up
 		g.raise()
 		return false
 	}
@@ -67,7 +68,7 @@ func (p *Plane) Alive() bool {
 	return true
 }
 
-// Resume opens the gate.
+// Resume lowers the fence.
 func (p *Plane) Resume() {
 	g := &p.fence
 	g.mu.Lock()
@@ -79,20 +80,20 @@ func (p *Plane) Resume() {
 	}
 }
 
-// stale says that the process was stopped. Once the gate is shut for that it stays so.
+// suspended reports whether the process was suspended. It stays true while the fence is up.
 func (p *Plane) suspended() bool {
 	return p.fence.up.Load() || p.fence.lastRun.since(p.clocks()) > p.Pause
 }
 
-// close needs mu.
+// raise needs mu.
 func (f *fence) raise() {
 	if !f.up.Load() {
 		f.up.Store(true)
 	}
 }
 
-// pass waits while the gate is shut, and shuts it if it should be. It also returns
-// when the plane closes.
+// awaitFence waits while the fence is up, and raises it if it should be. It also returns when the
+// plane closes.
 func (p *Plane) awaitFence(ctx context.Context) {
 	g := &p.fence
 	if p.Pause <= 0 || !p.suspended() {

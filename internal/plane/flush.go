@@ -6,19 +6,18 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// Flush waits until everything accepted before the call for these sinks, or for
-// all if none are given, has been handled by its sink's handler. It returns those
-// streams that ended otherwise, oldest first, and
-// ctx's error if that came first. It leaves out what another Flush has returned, and of
-// what Config.OnUndelivered had been told when it was called. Config.OnUndelivered has returned for the streams
-// that were waited for, unless ctx is that of a handler or callback of this plane.
+// Flush waits until everything accepted before the call for these sinks, or for all if none are
+// given, has been handled. It returns the streams that ended otherwise, oldest first, and ctx's
+// error if ctx ended first. It leaves out what another Flush has returned, and what
+// Config.OnUndelivered had received when Flush was called. Config.OnUndelivered has returned for
+// the streams that Flush waited for, unless ctx is that of a handler or callback of this plane.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
 	since := p.losses.beginFlush()
 	err := p.Await(ctx, sinks...)
 	return p.losses.endFlush(sinks, since), err
 }
 
-// Await is Flush for those who must not take away what the next Flush reports.
+// Await is Flush for callers that must not take away what the next Flush returns.
 func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 	type target struct {
 		o *outbound
@@ -51,7 +50,7 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 	return p.awaitCalls(ctx, sinks)
 }
 
-// outgoing lists the outgoing streams to these sinks, or all if none are given.
+// outgoingStreams lists the streams to these sinks, or all if none are given.
 func (p *Plane) outgoingStreams(sinks ...uint64) []*outbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -71,8 +70,8 @@ func (p *Plane) outgoingStreams(sinks ...uint64) []*outbound {
 	return all
 }
 
-// askAll asks every sink how far it is, to free the send buffer: with very many
-// streams none may have enough outstanding for its sink to speak up.
+// askAll asks every sink for an acknowledgement, to free the send buffer. With very many streams
+// none may have enough outstanding for its sink to send one unasked.
 func (p *Plane) askAll() {
 	for _, o := range p.outgoingStreams() {
 		o.lock()

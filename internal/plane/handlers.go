@@ -8,32 +8,31 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// turn is a place in the scheduler's queue: of a stream's deliveries, or of the
-// casts when in is nil. It is part of what it stands for, so queueing allocates
-// nothing.
+// turn is a place in the scheduler's queue, for the deliveries of a stream, or for the casts if
+// in is nil. It is part of the stream, so queueing allocates nothing.
 type turn struct {
 	next *turn
 	in   *inbound
 }
 
-// scheduler gives streams that have deliveries to handlers, in turn. Goroutines
-// come and go with the work: each that starts starts the next if there is more
-// to do, up to the limit, so that a handler that waits holds up nobody until as
-// many wait as may run. One stays for a while when there is no more to do: to begin
-// anew, with a stack that has to grow first, costs as much as many a message.
+// scheduler gives streams with deliveries to handlers, in turn. Workers come and go with the
+// work: each worker that starts starts the next one if there is more to do, up to
+// Limits.Handlers. So a handler that blocks holds up no other stream until that many block. One
+// worker stays for a while without work: a new goroutine, whose stack must grow first, costs as
+// much as many messages.
 type scheduler struct {
 	mu         sync.Mutex
 	head, tail *turn
 	running    int
-	parked     bool          // one of those that run waits for wake
-	wake       chan struct{} // there is work, or it is time to go
-	used       bool          // since the last look at whether it should go
+	parked     bool          // one of the running workers waits for wake
+	wake       chan struct{} // there is work, or the parked worker must end
+	used       bool          // since the last trim
 	closed     bool
 
 	readers // who may call handlers besides
 }
 
-// busy counts the handlers that are called now.
+// busy counts the handlers that are running.
 func (s *scheduler) busy() int {
 	n := s.running + s.calling
 	if s.parked {
@@ -56,7 +55,7 @@ func (s *scheduler) push(p *Plane, turns ...*turn) {
 	s.mu.Unlock()
 }
 
-// start needs mu.
+// start wakes or starts a worker if there is work for one. It needs mu.
 func (s *scheduler) start(p *Plane) {
 	switch {
 	case s.head == nil || s.closed || s.busy() >= p.Handlers:
@@ -86,7 +85,7 @@ func (p *Plane) work() {
 		took = span{}
 		t := s.head
 		if s.busy() > p.Handlers {
-			t = nil // it was woken to go, and readers have its place
+			t = nil // it was woken to end, or readers have its place
 		}
 		if t == nil && !s.closed && !s.parked && s.used {
 			s.parked = true
@@ -109,7 +108,7 @@ func (p *Plane) work() {
 	}
 }
 
-// take has handlers take what there is, and says when that was.
+// deliverTurn delivers what is due on a turn and returns how long that took.
 func (p *Plane) deliverTurn(ctx context.Context, t *turn) span {
 	if t.in == nil {
 		return p.deliverCasts(ctx)
@@ -117,7 +116,7 @@ func (p *Plane) deliverTurn(ctx context.Context, t *turn) span {
 	return p.deliverStream(ctx, t.in)
 }
 
-// close lets no handler start any more.
+// close makes sure that no handler starts any more.
 func (s *scheduler) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -125,7 +124,7 @@ func (s *scheduler) close() {
 	s.dismiss()
 }
 
-// dismiss lets the goroutine go that waits for work. It needs mu.
+// dismiss ends the parked worker. It needs mu.
 func (s *scheduler) dismiss() {
 	if s.parked {
 		s.parked = false
@@ -133,7 +132,7 @@ func (s *scheduler) dismiss() {
 	}
 }
 
-// trim lets it go if there was none since the last call.
+// trim ends the parked worker if there was no work since the last call.
 func (s *scheduler) trim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,20 +142,20 @@ func (s *scheduler) trim() {
 	s.used = false
 }
 
-// castInbox holds the messages that came without a stream.
+// castInbox holds messages that came without a stream.
 type castInbox struct {
 	mu        sync.Mutex
 	q         fifo.Queue
 	held      int // bytes waiting or with the handler
 	limit     int
-	drained   int64 // bytes ever handled
+	drained   int64 // bytes handled since the start
 	scheduled bool
 	turn      turn
 	throttle  throttle
 }
 
-// add keeps casts, as many of them as fit into room, and says how many bytes they are
-// and whether a handler must be called for.
+// add keeps as many of the casts as fit into room. It returns their bytes and whether a handler
+// must be called.
 func (c *castInbox) add(frames []byte, room int) (kept int, ready bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,8 +170,8 @@ func (c *castInbox) add(frames []byte, room int) (kept int, ready bool) {
 	return kept, ready
 }
 
-// crowded says whether the inbox is more than a quarter full, and how many bytes have left it.
-func (c *castInbox) crowded() (yes bool, done int64) {
+// crowded reports whether the inbox is more than a quarter full, and how many bytes have left it.
+func (c *castInbox) crowded() (yes bool, drained int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.held > c.limit/4, c.drained

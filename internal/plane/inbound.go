@@ -8,9 +8,9 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Bounds of the window that a sink grants to one source. Between them it divides
-// its receive buffer among its sources. A single source needs a large one: with a
-// quarter of a megabyte, a relay and few processors it waited a third of its time.
+// Bounds of the window that a sink grants to one source. Between them it divides its receive
+// buffer among its sources. A single source needs a large window: with 256 KiB, a relay and few
+// processors it waited a third of its time.
 const (
 	minWindow = 2 << 10
 	maxWindow = stream.MaxWindow
@@ -23,24 +23,24 @@ type inbound struct {
 	mu         sync.Mutex
 	r          *stream.Receiver
 	scheduled  bool // a handler has it, or it waits for one
-	forgotten  bool // not in Plane.in any more
-	finished   bool // the source's life is; forget the stream when its messages are handled
-	sourceLeft bool // the source has; it is in Plane.bygone
-	idleSweeps int  // looks for idle streams since anything of the stream came
+	forgotten  bool // not in Plane.inbounds any more
+	finished   bool // the source expects nothing more; forget the stream once its messages are handled
+	sourceLeft bool // the source has left the ring; the stream is in Plane.bygone
+	idleSweeps int  // sweeps for idle streams since the last frame of the stream
 
 	askedProgress atomic.Bool // the source wants to know how far the handler is
 
 	// owned by the goroutine that handles it
 	slot           any
 	quarterWindow  int // of the window
-	untilAsked     int // messages until the source wants to hear, 0 for no such number
+	untilAsked     int // messages until the source wants an acknowledgement; 0: none in particular
 	unacknowledged int // bytes handled since the last acknowledgement
 	ack            []byte
 
 	turn turn
 }
 
-// lockInbound finds the stream from a source and locks it; nil if there is none.
+// lockInbound finds the stream from a source and locks it. It returns nil if there is none.
 func (p *Plane) lockInbound(source uint64) *inbound {
 	p.mu.RLock()
 	in := p.inbounds[source]
@@ -49,14 +49,14 @@ func (p *Plane) lockInbound(source uint64) *inbound {
 		return nil
 	}
 	in.mu.Lock()
-	if in.forgotten { // forgotten in between
+	if in.forgotten { // since it was found
 		in.mu.Unlock()
 		return nil
 	}
 	return in
 }
 
-// forgetInbound drops a stream that is complete or dead; it needs in.mu.
+// forgetInbound drops a stream that is complete or dead. It needs in.mu.
 func (p *Plane) forgetInbound(in *inbound) {
 	in.forgotten = true
 	p.mu.Lock()
@@ -69,13 +69,12 @@ func (p *Plane) forgetInbound(in *inbound) {
 	}
 }
 
-// maxSilence is after how many looks for idle streams a sink forgets one from which
-// nothing has come. A source that lives ends its idle streams long before, and one
-// that waits for an answer asks every few seconds.
+// maxSilence is the number of sweeps for idle streams after which a sink forgets a silent one. A
+// live source closes its idle streams long before. A source that waits for an answer asks every
+// few seconds.
 const maxSilence = 5
 
-// sweepInbound gives up what is held for a source that went silent, and in the end
-// the stream.
+// sweepInbound gives up what is held for a silent source, and in the end the stream.
 func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -90,7 +89,7 @@ func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
 	}
 }
 
-// idle says that no message of the stream waits for anything; it needs in.mu.
+// idle reports whether no message of the stream waits for anything. It needs in.mu.
 func (in *inbound) idle() bool { return !in.scheduled && in.r.Bytes() == 0 }
 
 // window is what the sink can grant to one source now.
@@ -135,8 +134,8 @@ func (rc *inLink) handleOpen(f wire.Frame) {
 	in.mu.Unlock()
 }
 
-// opening finds or makes the stream that a source asks for, and locks it. It is
-// nil when there are too many, or when the node leaves.
+// findOrMakeInbound finds or makes the stream for an Open and locks it. It returns nil if there
+// are too many streams, or if the node leaves.
 func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 	p := rc.p
 	for {
@@ -161,7 +160,7 @@ func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 			in.r.OnDrop(p.dropHeld)
 			in.turn.in = in
 			p.inbounds[f.Src()] = in
-			if p.Over != nil && p.Over(f.Src(), b.Incarnation) { // it comes late
+			if p.Over != nil && p.Over(f.Src(), b.Incarnation) { // the Open came late
 				in.sourceLeft = true
 				p.bygone[in] = struct{}{}
 			}
@@ -171,8 +170,8 @@ func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 	}
 }
 
-// takeGroups takes in what the batch has for this node's half of streams, source by
-// source, each source's frames in their order.
+// receiveGroups takes in the batch's frames of streams to this node, source by source, each
+// source's in their order.
 func (rc *inLink) receiveGroups(batch []byte) {
 	for i := range rc.groups {
 		g := &rc.groups[i]
@@ -187,8 +186,8 @@ func (rc *inLink) receiveGroups(batch []byte) {
 	rc.clearGroups()
 }
 
-// take takes in a source's frames. The stream, if there is one, is locked when it is
-// given and when it is returned.
+// receiveFrames takes in frames of one source. in is its stream, or nil. It is locked before and
+// after the call; the stream that is returned may be another one.
 func (rc *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 	for len(frames) > 0 {
 		if in != nil {
@@ -210,7 +209,7 @@ func (rc *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 			rc.resetUnknown(f)
 			continue
 		}
-		if in != nil { // rare ones, which may make or forget the stream
+		if in != nil { // rare types, which may make or forget the stream
 			in.mu.Unlock()
 		}
 		switch f.Type() {
@@ -226,12 +225,12 @@ func (rc *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 	return in
 }
 
-// room is what the inboxes still take.
+// inboxRoom is the number of bytes that the inboxes still take.
 func (rc *inLink) inboxRoom() int {
 	return rc.p.ReceiveBuffer - int(rc.p.inbox.Load()) - rc.accepted
 }
 
-// arrived notes that a stream got something for the handler; it needs in.mu.
+// markReady notes that a stream has something for the handler. It needs in.mu.
 func (rc *inLink) markReady(in *inbound) {
 	in.idleSweeps = 0
 	if !in.scheduled {
@@ -240,12 +239,12 @@ func (rc *inLink) markReady(in *inbound) {
 	}
 }
 
-// data takes a message that is not simply the next; it needs in.mu.
+// handleData takes in a message that is not simply the next one. It needs in.mu.
 func (rc *inLink) handleData(in *inbound, f wire.Frame) {
 	p := rc.p
 	before := in.r.Bytes()
 	v, hole := in.r.Data(f, rc.inboxRoom())
-	rc.accepted += in.r.Bytes() - before // less than before if it gave up what it held
+	rc.accepted += in.r.Bytes() - before // negative if the stream gave up what it held
 	if v != stream.Stale {
 		in.idleSweeps = 0
 	}
@@ -302,8 +301,8 @@ func (rc *inLink) handleSync(f wire.Frame) {
 	}
 }
 
-// close forgets a stream that is complete. A repeated request finds none, and is
-// answered all the same, since the first answer may have been lost.
+// handleClose forgets a stream that is complete. A repeated Close finds no stream and is answered
+// too, since the first answer may have been lost.
 func (rc *inLink) handleClose(f wire.Frame) {
 	p := rc.p
 	if in := p.lockInbound(f.Src()); in != nil {
@@ -311,7 +310,7 @@ func (rc *inLink) handleClose(f wire.Frame) {
 		switch {
 		case in.r.Stranger(f.Seq()):
 			p.counters.stale.Add(1)
-		case in.r.Parted() && in.r.Close(f.Seq()): // it has heard the farewell
+		case in.r.Parted() && in.r.Close(f.Seq()): // the source has received the farewell
 			p.finishInbound(in)
 		case in.scheduled || !in.r.Close(f.Seq()):
 			rc.replies = in.r.AppendAck(rc.replies, p.window())
@@ -323,8 +322,8 @@ func (rc *inLink) handleClose(f wire.Frame) {
 	rc.answer(wire.Closed, f, nil)
 }
 
-// unknown answers a frame of a stream that this node has no memory of, once per
-// batch and source.
+// resetUnknown answers a frame of a stream that this node does not know, once per batch and
+// source.
 func (rc *inLink) resetUnknown(f wire.Frame) {
 	rc.p.counters.stale.Add(1)
 	rc.p.countWasteHere(f)

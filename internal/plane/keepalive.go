@@ -11,28 +11,27 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// probe is what is known of whether the other end of a link is still there. A
-// connection to a machine that lost its power, or its network, stays up for minutes:
-// frames go into it and nothing comes of them.
+// probe is what is known about the other end of a link. A connection to a machine without power
+// or network stays up for minutes: frames go into it and are lost.
 type probe struct {
 	mu           sync.Mutex
-	nonce        uint64    // of the question that is not answered; 0: there is none
-	mark         int64     // where the head of the writer's queue is when the question leaves
-	asked        int64     // all the writer had been given when it was asked
-	leftAt       time.Time // when it had left; zero: it waits in the queue
-	answered     int64     // asked, of the latest question that was answered
-	written      int64     // at the last look
-	progressedAt time.Time // when that had changed, or there was nothing to write
+	nonce        uint64    // of the ping that is not answered; 0: there is none
+	mark         int64     // position of the writer's head when the ping leaves
+	asked        int64     // all that the writer had been given with the ping
+	leftAt       time.Time // when the ping had left; zero: it waits in the queue
+	answered     int64     // asked, of the latest ping that was answered
+	written      int64     // bytes, at the last check
+	progressedAt time.Time // when written changed last, or there was nothing to write
 }
 
-// CheckLinks looks after the links that carry traffic: it asks those that have sent
-// anything since their last answer to answer, and ends those that did not answer, or
-// moved no byte though they had some queued, for as long as limit. The caller, one
-// goroutine, calls it every quarter of limit or so. An idle link costs nothing.
+// CheckLinks checks the links that carry traffic. It pings those that have sent anything since
+// their last answer. It ends those that did not answer for as long as limit, or that had frames
+// queued and wrote nothing for as long. One goroutine calls it, about every quarter of limit. An
+// idle link costs nothing.
 func (p *Plane) CheckLinks(limit time.Duration) {
 	now := time.Now()
-	// If this very process was stopped then the answers may lie unread: nobody is to
-	// blame for what was not done meanwhile.
+	// If this process itself was suspended, answers may lie unread. No peer is to blame for that
+	// time.
 	anew := now.Sub(p.lastCheck) > limit
 	p.lastCheck = now
 	p.mu.RLock()
@@ -51,7 +50,7 @@ func (p *Plane) CheckLinks(limit time.Duration) {
 	}
 }
 
-// check asks the other end if it is time to, and says why the link should end.
+// checkAlive pings the other end if it is time to, and returns why the link should end.
 func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) error {
 	pr := &l.probe
 	pr.mu.Lock()
@@ -77,7 +76,7 @@ func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) erro
 	return nil
 }
 
-// ask needs mu. Where the question finds no room the next look tries again.
+// ask needs mu. If the ping finds no room, the next check tries again.
 func (pr *probe) ask(l *outLink, total int64) {
 	nonce := 1 + rand.Uint64N(1<<63)
 	ping := wire.Append(nil, wire.Header{Type: wire.Ping, Seq: nonce}, nil)
@@ -86,7 +85,7 @@ func (pr *probe) ask(l *outLink, total int64) {
 	}
 }
 
-// hear takes an answer, and says whether it was asked for.
+// confirm takes an answer, and reports whether it was asked for.
 func (pr *probe) confirm(nonce uint64) bool {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
@@ -97,9 +96,8 @@ func (pr *probe) confirm(nonce uint64) bool {
 	return true
 }
 
-// answerPing answers before anything else that is to be written. There is at most one
-// question at a time, so if answers pile up then the peer asks what it does not want
-// to know.
+// answerPing answers ahead of everything else that is to be written. There is at most one ping at
+// a time, so a peer whose pings pile up does not want the answers.
 func (c *conn) answerPing(nonce uint64) error {
 	c.p.mu.Lock()
 	out := c.ensureWriter()

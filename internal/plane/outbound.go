@@ -9,24 +9,24 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// outbound is the source's half of a stream and whoever waits for it.
+// outbound is the source's half of a stream.
 type outbound struct {
 	p    *Plane
 	sink uint64
 
 	allowance // and the lock of what follows
 	s         *stream.Sender
-	bytes     int           // of s, in Plane.stored
-	charged   int           // what Plane.stored has for it: at least bytes, and at most half as much again
-	backlog   int           // of s, as counted in Plane.backlog
+	bytes     int           // of s, without the backlog
+	charged   int           // bytes of it in Plane.stored: at least bytes, at most half as much again
+	backlog   int           // bytes of it in Plane.backlog
 	ticking   bool          // in Plane.timers
-	used      bool          // since the last look for idle streams
+	used      bool          // since the last sweep for idle streams
 	changed   notify.Change // s has changed
-	scratch   []byte        // scratch for frames
+	scratch   []byte        // for frames
 	sendQueue
 }
 
-// outbound finds the stream to a sink or opens one, and says which it did.
+// openOutbound finds the stream to a sink, or opens one and reports that it did.
 func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) {
 	if o := p.findOutbound(sink); o != nil {
 		return o, false, nil
@@ -58,7 +58,8 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 	return o, true, nil
 }
 
-// outboundTo finds the stream to a sink; nil if there is none.
+// findOutbound finds the stream to a sink. It returns nil if there is none. The cache spares the
+// lock for streams that were used lately.
 func (p *Plane) findOutbound(sink uint64) *outbound {
 	near := p.cacheSlot(sink)
 	if o := near.Load(); o != nil && o.sink == sink {
@@ -73,22 +74,22 @@ func (p *Plane) findOutbound(sink uint64) *outbound {
 	return o
 }
 
-// nearOut is where the stream to a sink may be found without a lock. What is there is
-// in Plane.out; it changes with mu held, if only for reading.
+// cacheSlot is the place in the cache for a sink. What is there is in Plane.outbounds as well. It
+// changes with mu held, at least for reading.
 func (p *Plane) cacheSlot(sink uint64) *atomic.Pointer[outbound] {
 	return &p.cache[(sink*0x9e3779b97f4a7c15)>>(64-cacheBits)]
 }
 
 const cacheBits = 8
 
-// forget takes a stream that has ended out of the map.
+// forgetOutbound takes a stream that has ended out of the map.
 func (p *Plane) forgetOutbound(o *outbound) {
 	p.mu.Lock()
 	p.dropOutbound(o)
 	p.mu.Unlock()
 }
 
-// drop needs Plane.mu.
+// dropOutbound needs Plane.mu.
 func (p *Plane) dropOutbound(o *outbound) {
 	if p.outbounds[o.sink] == o {
 		delete(p.outbounds, o.sink)
@@ -96,8 +97,8 @@ func (p *Plane) dropOutbound(o *outbound) {
 	}
 }
 
-// push needs mu, and room. A link that is due has to be written to when mu is free
-// again.
+// admit accepts a message. It needs mu, and room. The caller must call Now on due, if there is
+// one, after it has released mu.
 func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 	if o.s.Due() {
 		o.enqueueAhead(o.s.AskAhead(o.p.now(), o.scratch[:0]))
@@ -105,7 +106,7 @@ func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 	f := o.s.Admit(port, body)
 	o.used = true
 	o.bytes += len(f)
-	if o.bytes > o.charged { // ahead of what is needed, so that not every message has to
+	if o.bytes > o.charged { // more than needed, so that not every message must
 		more := o.bytes - o.charged
 		if room := o.p.SendBuffer - int(o.p.stored.Load()); room > more {
 			more += min(o.bytes/4, room-more)
@@ -125,14 +126,14 @@ func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 	return due
 }
 
-// pushBacklog needs mu.
+// admitBacklog accepts a handler's message that the window does not allow. It needs mu.
 func (o *outbound) admitBacklog(port uint8, body []byte) error {
-	over := max(0, o.p.stored.Load()-int64(o.p.SendBuffer)) // what handlers sent because windows allowed it
+	over := max(0, o.p.stored.Load()-int64(o.p.SendBuffer)) // sent by handlers because windows allowed it
 	if used := o.p.backlog.Load() + over; used+int64(wire.HeaderSize+len(body)) > int64(o.p.HandlerBacklog) {
 		return fmt.Errorf("%w: %d of %d bytes", ErrBacklog, used, o.p.HandlerBacklog)
 	}
 	o.used = true
-	if f := o.s.Push(port, body); f != nil { // room for the stream, none in the send buffer
+	if f := o.s.Push(port, body); f != nil { // the window had room, the send buffer had none
 		if err := o.enqueue(f); err != nil {
 			o.noSuchNode()
 			return nil
@@ -142,22 +143,22 @@ func (o *outbound) admitBacklog(port uint8, body []byte) error {
 	return nil
 }
 
-// pushEarly keeps a message until the stream is open; it needs mu.
+// admitEarly keeps a message until the stream is open. It needs mu.
 func (o *outbound) admitEarly(port uint8, body []byte) {
 	o.s.Push(port, body)
 	o.used = true
 	o.updateCharges()
 }
 
-// flush sends what a call of the sender's appended and brings the accounts up to
-// date; it needs mu.
+// transmit sends the frames that a call of the sender appended, and updates the charges. It needs
+// mu.
 func (o *outbound) transmit(frames []byte) {
 	if err := o.enqueue(frames); err != nil {
 		o.noSuchNode()
 	}
 	o.scratch = frames[:0]
 	if cap(o.scratch) > 64<<10 {
-		o.scratch = nil // a burst of retransmissions must not stay
+		o.scratch = nil // the buffer of a burst of retransmissions must not stay
 	}
 	o.updateCharges()
 	if !o.ticking && o.s.Waiting() {
@@ -166,8 +167,8 @@ func (o *outbound) transmit(frames []byte) {
 	}
 }
 
-// account needs mu. What was accepted while the stream opens waits in its backlog
-// too, but is no handler's.
+// updateCharges brings Plane.stored and Plane.backlog up to date. It needs mu. Messages that were
+// accepted while the stream opens are in its backlog too, but they are not a handler's.
 func (o *outbound) updateCharges() {
 	p := o.p
 	backlog := o.s.Backlog()
@@ -184,8 +185,8 @@ func (o *outbound) updateCharges() {
 	}
 	if d := o.bytes - o.charged; d != 0 {
 		o.charged = o.bytes
-		// Those who wait go on when there is room for many messages: each time the
-		// buffer is full every sink is asked, which must not be done for a single one.
+		// Waiters go on when there is room for many messages. Each time the buffer is full, every
+		// sink is asked, which must not happen for a single message.
 		low := int64(p.SendBuffer - p.SendBuffer/8)
 		if after := p.stored.Add(int64(d)); after <= low && after-int64(d) > low {
 			p.bufferSpace.Broadcast()
@@ -193,14 +194,14 @@ func (o *outbound) updateCharges() {
 	}
 }
 
-// end ends the stream for a reason found on this side; it needs mu.
+// end ends the stream for a reason found on this side. It needs mu.
 func (o *outbound) end(err error) {
 	o.s.Fail(err)
 	o.ended()
 }
 
-// nobody ends the stream because this node itself knows that nobody has the sink's
-// ID; it needs mu.
+// noSuchNode ends the stream because this node itself knows that the sink's ID is not taken. It
+// needs mu.
 func (o *outbound) noSuchNode() {
 	if o.s.State() != stream.Ended {
 		o.s.NoSuchNode()
@@ -208,8 +209,8 @@ func (o *outbound) noSuchNode() {
 	}
 }
 
-// ended does what is left to do for a stream that has just ended; it needs mu. What
-// was pending has been taken down by salvage.
+// ended cleans up after a stream that has just ended. It needs mu. recordLoss has recorded what
+// was pending.
 func (o *outbound) ended() {
 	p := o.p
 	o.dropQueued()
@@ -217,7 +218,7 @@ func (o *outbound) ended() {
 	o.changed.Broadcast()
 	accepted, _ := o.s.Progress()
 	p.counters.sent.Add(int64(accepted))
-	if o.s.Pending() > 0 || o.s.Err() == nil { // those that wait for it to open still want to see the error
+	if o.s.Pending() > 0 || o.s.Err() == nil { // else calls that wait for it to open still need the error
 		p.forgetOutbound(o)
 	}
 }
@@ -231,7 +232,7 @@ func (o *outbound) fail(err error) {
 	}
 }
 
-// answered takes the sink's frame to the sender; false if it makes no sense.
+// handleAnswer gives the sink's frame to the sender. It returns false if the frame is malformed.
 func (o *outbound) handleAnswer(f wire.Frame) bool {
 	p := o.p
 	o.lock()
@@ -281,14 +282,14 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 		o.ended() // such an answer leaves nothing to send
 		return true
 	}
-	o.transmit(out) // which may end it too, and then records that itself
+	o.transmit(out) // this may end the stream too, and then calls ended
 	if progress {
 		o.changed.Broadcast()
 	}
 	return true
 }
 
-// noRoute takes a relay's refusal to the sender.
+// handleNoRoute gives a relay's refusal to the sender.
 func (o *outbound) handleNoRoute(seq uint64, b wire.NoRouteBody) {
 	o.lock()
 	defer o.unlock()
@@ -307,12 +308,12 @@ func (o *outbound) closeIfIdle() {
 	o.lock()
 	defer o.unlock()
 	switch {
-	case o.s.State() == stream.Ended: // nobody came back to see why
+	case o.s.State() == stream.Ended: // no call came back to see why
 		o.p.forgetOutbound(o)
 	case o.s.State() == stream.Opening && o.changed.Awaited():
-		o.changed.Broadcast() // whoever still waits will say so again before the next look
+		o.changed.Broadcast() // calls that still wait will wait again before the next sweep
 	case o.s.State() == stream.Opening && !o.used && o.s.Pending() == 0:
-		o.end(nil) // whoever wanted it has given up
+		o.end(nil) // the calls that wanted it have given up
 	case !o.used:
 		o.transmit(o.s.Close(o.p.now(), o.scratch[:0]))
 	}

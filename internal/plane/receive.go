@@ -14,8 +14,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// reception is a link from a peer. All of it but the first fields is owned by the goroutine
-// that reads the connection.
+// inLink is a link from a peer. The goroutine that reads the connection owns all of it but the
+// first fields.
 type inLink struct {
 	call    atomic.Uint64 // odd while its owner calls handlers, see inline.go
 	watched bool          // these two are guarded by the scheduler's mu
@@ -26,33 +26,34 @@ type inLink struct {
 	conn   *conn
 	r      *link.Reader
 	from   uint64 // the peer
-	sawEnd bool   // it has said that this was all
+	sawEnd bool   // End has come: nothing follows
 
-	demux // the batch at hand
+	demux // of the present batch
 
 	replies        []byte  // frames that answer what was received
-	ready          []*turn // streams that became ready for a handler
+	ready          []*turn // streams that have something for a handler now
 	accepted       int     // bytes added to inboxes
 	frames         int64
-	relayed        int64  // messages passed on, of
-	runPort        uint8  // this run, see onRun
-	resetSource    uint64 // source that was last told to reset, in this batch
-	farewellSource uint64 // source that was last bid farewell, in this batch
-	crowdedBytes   int    // bytes given to what is crowded since the last respite, see press
-	mustPause      bool   // a respite is due
-	crowded        bool   // something fills up, see press
+	relayed        int64  // messages relayed for runPort and not yet counted
+	runPort        uint8  // of a traffic run, see setRunPort
+	resetSource    uint64 // source that was last sent a Reset, in this batch
+	farewellSource uint64 // source that was last sent a Farewell, in this batch
+	crowdedBytes   int    // bytes offered to crowded queues since the last pause, see slowDown
+	mustPause      bool   // a pause is due
+	crowded        bool   // a queue fills up, see slowDown
 }
 
 func (p *Plane) newInLink(c *conn) *inLink {
 	return &inLink{p: p, conn: c, from: c.id, resetSource: p.Self, farewellSource: p.Self, demux: demux{casts: emptyList}, r: link.NewReader(c.nc, wire.ScanFirst, MaxFrame(p.MaxPayload))}
 }
 
-// Receive takes over a connection that a life of a peer has dialled, and whose handshake is
-// done. It reads, on this goroutine and on others that take its place, until the
-// connection ends, and ended then hears why;
-// io.EOF and errors that match net.ErrClosed are ordinary ends. over is asked whether that
-// life is over when [Plane.Gone] would find the connection: what was known when the peer
-// introduced itself may be out of date. Both may be nil.
+// Receive takes over a connection that an incarnation of a peer has dialled, after its handshake.
+// It reads until the connection ends, on this goroutine and on others that replace it. Then it
+// calls ended with the reason; io.EOF and errors that match net.ErrClosed are ordinary ends.
+//
+// over reports whether that incarnation has ended. Receive calls it when [Plane.Gone] would find
+// the connection, since what was known at the handshake may be out of date. Both functions may be
+// nil.
 func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended func(error)) {
 	p.mu.Lock()
 	if p.closed {
@@ -74,7 +75,7 @@ func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended f
 		p.mu.Lock()
 		p.converge(from)
 		p.mu.Unlock()
-		p.changes.Broadcast() // for who waits in AwaitLink
+		p.changes.Broadcast() // AwaitLink may wait for it
 	}
 	c.run()
 }
@@ -100,7 +101,7 @@ func (rc *inLink) run() error {
 	}
 }
 
-// breathe is what follows a batch.
+// afterBatch pauses if a queue is crowded, and ends the peer's direction after its End.
 func (rc *inLink) afterBatch() {
 	if rc.mustPause {
 		time.Sleep(throttlePause)
@@ -113,10 +114,10 @@ func (rc *inLink) afterBatch() {
 	}
 }
 
-// sort looks at each frame's header once: frames for this node are taken in,
-// the others are noted for the link to their next hop. Bodies are not looked at.
-// It returns how many bytes are whole frames. An error is about what may not come over
-// a link; what came before it counts.
+// dispatch looks at each frame's header once. It takes in frames for this node and notes the
+// others for the link to their next hop. It does not look at bodies. It returns how many bytes
+// are whole frames. An error is about a frame that may not come over a link; the frames before it
+// count.
 func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 	p := rc.p
 	s := p.routes.Load()
@@ -124,14 +125,14 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 	shut := p.fence.up.Load()
 	limit := MaxFrame(p.MaxPayload)
 
-	// A message often follows one from the same source to the same sink, and goes
-	// wherever that went: to the end of run, if there is one.
+	// A message often follows one from the same source to the same sink, and goes the same way:
+	// it extends run, if there is one.
 	var before wire.Way
 	run, onward, far := int32(-1), false, uint16(0)
 	for {
 		n := wire.Whole(batch[at:], limit)
 		if n == 0 {
-			break // half of a frame, or none at all: the reader will see
+			break // part of a frame, or none: the reader checks it
 		}
 		from := at
 		at += n
@@ -155,7 +156,7 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 		rc.frames++
 		before = f.Way()
 		hops := int(f.Hops())
-		if rc.from != p.Self { // the loopback is no link of the ring
+		if rc.from != p.Self { // the loopback is not a link of the ring
 			hops++
 			f.SetHops(uint16(min(hops, math.MaxUint16)))
 		}
@@ -185,7 +186,7 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 				rc.unroutable(f, action)
 				continue
 			}
-			f.SetDetour(true) // it was, if the decision is Direct
+			f.SetDetour(true) // no change if the action is Direct: it was set
 		}
 		to := rc.addRelay(i, from, at)
 		switch f.Type() {
@@ -199,7 +200,7 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 			rc.answerTrace(f, false)
 		}
 	}
-	rc.countRelays() // before they leave: their run may be counted at once
+	rc.countRelays() // before they leave: their traffic run may be counted at once
 	for _, i := range rc.touched {
 		rc.forward(s.ways[i], batch, rc.spansOf(rc.ways[i]))
 	}
@@ -211,7 +212,7 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 }
 
 // forward hands frames to the writer of their next link. Frames that find its queue full are
-// dropped and counted; frames whose link has ended take another way.
+// dropped and counted. Frames whose link has ended take another way.
 func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 	p := rc.p
 	for offered := spans; len(spans) > 0; offered = nil {
@@ -220,8 +221,8 @@ func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 			w.link.Now()
 		}
 		if queued > p.LinkQueue/2 && offered != nil {
-			// Frames that are dropped count as well: queued does not include them, but the
-			// peer sent too much by them too.
+			// Dropped frames count too, although queued does not include them: the peer has sent
+			// too much with them as well.
 			bytes := 0
 			for _, s := range offered {
 				bytes += s.To - s.From
@@ -244,7 +245,7 @@ func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 			p.countQueueFull(frames)
 			continue
 		}
-		// The link ended, or was retired by a new table: look again, frame by frame.
+		// The link has ended, or a new table has retired it. Route each frame again.
 		for len(frames) > 0 {
 			var f wire.Frame
 			f, frames = wire.Next(frames)
@@ -253,8 +254,8 @@ func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 	}
 }
 
-// finish sends the answers to a batch and wakes handlers that are not for this goroutine to
-// call, once for all of it.
+// finishBatch sends the answers to a batch. It also leaves handlers to workers if the batch is
+// too large to call them here.
 func (rc *inLink) finishBatch() {
 	p := rc.p
 	if accepted := rc.accepted; accepted != 0 {
@@ -267,7 +268,7 @@ func (rc *inLink) finishBatch() {
 	for b := rc.replies; len(b) > 0; {
 		var f wire.Frame
 		f, b = wire.Next(b)
-		p.emit(f.Dst(), f) // if the source is gone by now there is nobody to tell
+		p.emit(f.Dst(), f) // nothing to do if there is no way back to the source
 	}
 	rc.replies = rc.replies[:0]
 	rc.resetSource, rc.farewellSource = p.Self, p.Self
@@ -275,8 +276,8 @@ func (rc *inLink) finishBatch() {
 	rc.frames = 0
 }
 
-// unroutable deals with a frame that this node can neither keep nor send on. The source is
-// told only what will not pass.
+// unroutable drops and counts a frame that this node can neither take in nor send on. It tells
+// the source only of reasons that will not pass.
 func (rc *inLink) unroutable(f wire.Frame, a ring.Action) {
 	rc.p.countUnroutable(a)
 	rc.p.countWasteHere(f)
@@ -288,8 +289,8 @@ func (rc *inLink) unroutable(f wire.Frame, a ring.Action) {
 	}
 }
 
-// refuse tells the source of a frame that it goes no further. Answers are never
-// answered: two relays could keep each other busy for ever.
+// refuse tells the source of a frame that the frame was dropped. Answers are never answered, or
+// two relays could keep each other busy for ever.
 func (rc *inLink) refuse(f wire.Frame, why wire.NoRouteReason) {
 	switch f.Type() {
 	case wire.Open, wire.Data, wire.Sync, wire.Close, wire.Trace:
@@ -300,12 +301,12 @@ func (rc *inLink) refuse(f wire.Frame, why wire.NoRouteReason) {
 	rc.answer(wire.NoRoute, f, body.Append(nil))
 }
 
-// answer sends a frame back to where f came from, with the same seq.
+// answer sends a frame back to the source of f, with the same sequence number.
 func (rc *inLink) answer(t wire.Type, f wire.Frame, body []byte) {
 	rc.replies = wire.Append(rc.replies, wire.Header{Type: t, Dst: f.Src(), Src: rc.p.Self, Seq: f.Seq()}, body)
 }
 
-// takeCasts takes in the casts of the batch, as many as there is room for.
+// receiveCasts takes in the casts of the batch, as many as there is room for.
 func (rc *inLink) receiveCasts(batch []byte) {
 	p := rc.p
 	offered := 0
@@ -329,7 +330,7 @@ func (rc *inLink) receiveCasts(batch []byte) {
 	rc.casts = emptyList
 }
 
-// local takes a frame for this node that stands alone.
+// handleFrame handles a frame for this node that is not one of many.
 func (rc *inLink) handleFrame(f wire.Frame) {
 	p := rc.p
 	switch t := f.Type(); t {
@@ -348,7 +349,7 @@ func (rc *inLink) handleFrame(f wire.Frame) {
 		}
 	case wire.Farewell:
 		rc.handleFarewell(f)
-	default: // the sink's half of a conversation
+	default: // an answer to this node's half of a stream
 		o := p.findOutbound(f.Src())
 		if o == nil {
 			p.strayAnswer(rc, f)
@@ -360,9 +361,9 @@ func (rc *inLink) handleFrame(f wire.Frame) {
 	}
 }
 
-// strayAnswer deals with an answer to a stream that this node does not have. A
-// sink that opened one for an earlier life's request is told to forget it; that
-// it has numbered nothing yet makes the reset match.
+// strayAnswer handles an answer to a stream that this node does not have. A sink that opened a
+// stream for an earlier incarnation's request is told to forget it. The Close matches because the
+// sink has numbered nothing yet.
 func (p *Plane) strayAnswer(rc *inLink, f wire.Frame) {
 	p.counters.stale.Add(1)
 	if f.Type() != wire.Opened {

@@ -7,15 +7,15 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// Routes is what a plane routes by.
+// Routes is a plane's routing table.
 type Routes struct {
 	Epoch     uint64
-	Entries   []uint64          // clockwise from self; frames go to those whose link is up
-	Successor uint64            // the member right behind this node; Self if it is alone
+	Entries   []uint64          // clockwise from self; those whose link is up are used
+	Successor uint64            // the next member clockwise; Self if the node is alone
 	Detours   map[uint64]uint64 // a member that cannot be reached -> the peer through which it can
 	Keep      []uint64          // further peers whose links stay (waypoints of detours, links of a table being replaced)
-	// Sure says that what is known of the successor may be told to others: that there
-	// is no such node is only said then, see [ring.Outlook].
+	// Sure means that the node may tell others that an ID is not taken, see
+	// [ring.Router].Authoritative.
 	Sure bool
 }
 
@@ -23,7 +23,7 @@ func (r *Routes) clone() Routes {
 	return Routes{r.Epoch, slices.Clone(r.Entries), r.Successor, maps.Clone(r.Detours), slices.Clone(r.Keep), r.Sure}
 }
 
-// names says whether the link to a peer stays.
+// names reports whether the link to a peer stays.
 func (r *Routes) names(id uint64) bool {
 	if slices.Contains(r.Entries, id) || slices.Contains(r.Keep, id) {
 		return true
@@ -36,28 +36,26 @@ func (r *Routes) names(id uint64) bool {
 	return false
 }
 
-// snapshot is what frames are routed by: the routes in force, less every link that
-// is not up. It is immutable, so one atomic load serves a whole batch.
+// snapshot is the routes in force, less every link that is not up. It is immutable, so one atomic
+// load serves a whole batch.
 type snapshot struct {
 	ring.Router
-	// ways are where frames can go. Those at the front are to the entries in Up; the
-	// rest are found by what follows.
+	// Ways that frames can take. Those at the front belong to the entries in Up.
 	ways       []way
-	detourWays []int          // for each of Detours
-	direct     map[uint64]int // by peers: the second half of somebody's detour
+	detourWays []int          // indices of ways, for each of Detours
+	direct     map[uint64]int // indices of ways, by peer: for the second half of a detour
 }
 
-// way is one direction that frames take. Ways to the same link differ in what
-// becomes of their frames when the link ends.
+// way is a direction that frames take. Ways over the same link differ in what happens to their
+// frames when the link ends.
 type way struct {
 	link   *outLink
 	detour bool // frames are marked, for the waypoint at the other end
-	direct bool // frames that were marked: by this link, or by none
+	direct bool // for frames that were marked: this link or none
 }
 
-// Use makes these the routes in force. Links that they do not name write what they
-// hold and end; those that they name are used as soon as they are there, see
-// [Plane.AddLink].
+// Use makes these the routes in force. Links that they do not name write what they hold and end.
+// Links that they name are used as soon as they are there, see [Plane.AddLink].
 func (p *Plane) Use(r Routes) {
 	r = r.clone()
 	var old []*outLink
@@ -82,8 +80,8 @@ func (p *Plane) Use(r Routes) {
 	}
 }
 
-// rebuild needs mu. It is called whenever the routes in force or the links that are
-// up have changed, so that no frame goes to a link that is known to have ended.
+// rebuild makes a new snapshot. It is called whenever the routes in force or the links have
+// changed, so that no frame goes to a link that is known to have ended. It needs mu.
 func (p *Plane) rebuild() {
 	t := &p.table
 	s := &snapshot{
@@ -123,8 +121,8 @@ func (p *Plane) rebuild() {
 	p.routes.Store(s)
 }
 
-// wayOf returns the index of the way that a decision about a frame for dst stands for, or
-// -1 if the frame goes no further. i is the index that came with the decision.
+// wayOf returns the index of the way for a decision about a frame for dst, or -1 if the frame is
+// dropped. i is the index that came with the decision.
 func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
 	switch a {
 	case ring.Forward:
@@ -139,27 +137,27 @@ func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
 	return -1
 }
 
-// Epoch is the epoch of the routes in force, 0 before the first.
+// Epoch is the epoch of the routes in force, 0 before the first ones.
 func (p *Plane) Epoch() uint64 { return p.routes.Load().Router.Epoch }
 
-// Know says which nodes exist and can be reached: everybody's tables lead to them. The
-// caller does not change the list any more.
+// Know tells which nodes exist and can be reached, because all tables lead to them. The caller
+// must not change the list afterwards.
 func (p *Plane) Know(members []uint64) {
 	p.members.Store(&members)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for id := range p.leftSinks { // that it has left is known now: what has its ID from here on is another node
+	for id := range p.leftSinks { // the registry has confirmed that it left; from now on another node may have its ID
 		if !slices.Contains(members, id) {
 			delete(p.leftSinks, id)
 		}
 	}
 }
 
-// maxLeft bounds the sinks that are known to leave before the registry has said so. What is
-// sent to others meanwhile may be accepted, and come back.
+// maxLeft bounds the sinks that are known to leave before the registry has said so. Beyond it,
+// messages for a sink that leaves may be accepted and come back.
 const maxLeft = 1024
 
-// departed takes note that a sink leaves: the next message for it waits for an answer.
+// noteLeft notes that a sink leaves: the next message for it waits for an answer.
 func (p *Plane) noteLeft(sink uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -171,7 +169,7 @@ func (p *Plane) noteLeft(sink uint64) {
 	}
 }
 
-// returned takes note that a sink has answered.
+// noteAnswered notes that a sink has answered.
 func (p *Plane) noteAnswered(sink uint64) {
 	p.mu.RLock()
 	none := len(p.leftSinks) == 0
@@ -183,9 +181,9 @@ func (p *Plane) noteAnswered(sink uint64) {
 	}
 }
 
-// known says whether a node is known to exist. It is asked when a stream is opened, which
-// costs much more than to look through a list of a thousand: a sorted copy of it would
-// cost every idle node 8 KiB.
+// known reports whether a node is known to exist. It is called when a stream opens, which costs
+// much more than a search of a list of a thousand; a sorted copy of the list would cost every
+// idle node 8 KiB.
 func (p *Plane) known(id uint64) bool {
 	members := p.members.Load()
 	if members == nil || !slices.Contains(*members, id) {

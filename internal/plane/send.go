@@ -10,23 +10,21 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Why a message was not accepted.
+// Reasons for which a message is not accepted.
 var (
 	ErrTooLarge = errors.New("message too large")
 	ErrBacklog  = errors.New("too much sent by handlers is waiting")
 )
 
-// Send accepts a message for a sink: when it returns nil the message is numbered
-// and kept until the sink's handler is done with it. With a ctx that has ended it does
-// nothing. It waits, for ctx, while the
-// window is full, the send buffer is full or the first link is congested, and while
-// the stream to a sink opens that is not known to exist.
+// Send accepts a message for a sink. When it returns nil, the message is numbered, and kept until
+// the sink's handler has handled it. It does nothing if ctx has ended. It waits, no longer than
+// ctx, while the window is full, while the send buffer is full, while the first link is
+// congested, and while a stream opens whose sink is not known to exist.
 //
-// With the context of one of this plane's handlers it does not wait for the
-// window: two nodes whose handlers wait for each other's would wait for ever.
-// What the window does not allow joins the handler backlog, and when that is
-// full the error is [ErrBacklog]. Other senders wait as long as the stream has a backlog,
-// which keeps it short.
+// With the context of a handler of this plane, Send does not wait for the window: two nodes whose
+// handlers wait for each other's windows would wait for ever. What the window does not allow
+// joins the handler backlog; if that is full the error is [ErrBacklog]. Other senders wait while
+// the stream has a backlog, which keeps it short.
 func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -34,7 +32,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 	if len(body) > p.MaxPayload {
 		return p.tooLarge(len(body))
 	}
-	var waitedFor *outbound // whose end is this call's business
+	var waitedFor *outbound // this call returns the error with which it ends
 	for {
 		o, opened, err := p.openOutbound(sink)
 		if err != nil {
@@ -59,9 +57,9 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		}
 		switch o.s.State() {
 		case stream.Open:
-			// No sink may fill the send buffer alone: while it is slow the others get
-			// theirs. An empty stream may always send one message, so that a full
-			// buffer delays a source and cannot stop it.
+			// No stream may fill the send buffer alone: while its sink is slow, others get their
+			// share. An empty stream may always send one message, so a full buffer delays a
+			// source but cannot stop it.
 			share := o.bytes+len(body) <= p.SendBuffer/4
 			room, congested := o.s.Room(len(body)), o.congested()
 			if room && congested == nil && (share && !full || o.s.Pending() == 0) {
@@ -89,9 +87,8 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				space = congested
 			}
 		case stream.Opening:
-			// A sink that exists will answer, so a few messages need not wait for it.
-			// In a ring of many nodes a source that waited for each sink's answer
-			// would spend its time waiting.
+			// A sink that exists will answer, so a few messages need not wait for that. In a ring
+			// of many nodes a source that waited for each sink's answer would do nothing else.
 			early := o.s.Pending() == 0 || o.bytes+wire.HeaderSize+len(body) <= maxEarly
 			if !full && early && p.known(sink) {
 				o.admitEarly(port, body)
@@ -105,7 +102,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			if err != nil && (opened || o == waitedFor) {
 				return err
 			}
-			continue // it ended before this call, which deserves an answer of its own
+			continue // it had ended before this call, which opens a new one
 		}
 		waitedFor = o
 		changed := o.changed.Next()
@@ -116,27 +113,26 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 	}
 }
 
-// await waits until one of two channels is closed, and for no longer than ctx and the plane.
-// A handler that waits here gives way first.
+// await waits until one of two channels is closed, ctx ends or the plane closes. A handler that
+// waits here gives way first.
 func (p *Plane) await(ctx context.Context, one, other <-chan struct{}) error {
 	giveWay(ctx)
 	return notify.Wait(ctx, p.ctx, one, other)
 }
 
-// maxEarly is how many bytes of frames are accepted for a stream before its sink
-// has answered, besides one message of any size. In a ring where everybody talks to
-// everybody the answers queue up behind other streams' beginnings, and a source that
-// waits for each of them sends frames that travel alone: with 2 KiB a hundred nodes
-// carried a fifth of what they do with 32 KiB in their first half second. With 64 KiB
-// the sources fill their send buffers before the first stream is open.
+// maxEarly is how many bytes of frames a stream accepts before its sink has answered, besides one
+// message of any size. When every node sends to every other one, answers queue up behind the
+// beginnings of other streams, and a source that waits for each of them sends frames that travel
+// alone: with 2 KiB, a hundred nodes carried a fifth of what they do with 32 KiB in their first
+// half second. With 64 KiB, sources fill their send buffers before the first stream is open.
 const maxEarly = 32 << 10
 
 func (p *Plane) tooLarge(n int) error {
 	return fmt.Errorf("%w: %d bytes, the ring's limit is %d", ErrTooLarge, n, p.MaxPayload)
 }
 
-// Cast sends a message without a stream: nobody numbers, acknowledges or repeats
-// it. With a ctx that has ended it does nothing. It waits, for ctx, only while the first link is congested.
+// Cast sends a message without a stream: it is not numbered, acknowledged or repeated. Cast does
+// nothing if ctx has ended. It waits, no longer than ctx, only while the first link is congested.
 func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -6,30 +6,30 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// exit is where the frames of an outgoing stream wait for their first link. The link
-// pulls them when it is about to write, all that have gathered: while it writes, the
-// source needs no lock but its stream's. It is guarded by outbound.mu.
+// sendQueue holds the frames of an outgoing stream that wait for their first link. The link pulls
+// all that have gathered when it is about to write. While it writes, the source needs no lock but
+// its stream's. The stream's lock guards the queue.
 //
-// Every frame of the stream goes this way, so they leave in order, and a link that
-// ends or is not the way any more takes nothing with it that it has not begun to
-// write. What is here is at most what the stream holds to be sent again, and the few
-// frames in which it asks: an answer to a question means that all before it has left.
-// Only a sink that answers what it was not asked could bring more here, see leave.
+// Every frame of the stream goes through the queue, so frames leave in order. A link that ends,
+// or is no longer the way, takes with it only what it has begun to write. The queue holds at most
+// what the stream keeps for retransmission, and its few questions: an answer to a question means
+// that all frames before it have left. Only a sink that answers what it was not asked could bring
+// more here; appendFrames drops that.
 type sendQueue struct {
-	queued     fifo.Queue
-	stored     int         // bytes behind fresh that were admitted and are in the stream's store only
-	storedFrom fifo.Cursor // where they begin
-	link       *outLink    // that has been told to pull, nil if none has
-	reserved   int         // bytes that wait, as counted in link.waiting: as many, or a few more
-	chosenFrom *snapshot   // what the link was chosen from
-	detour     bool        // frames are to be marked
+	queued      fifo.Queue
+	inStore     int         // bytes behind queued, admitted, that only the stream's store holds
+	inStoreFrom fifo.Cursor // where they begin
+	link        *outLink    // that is to pull; nil if there is none
+	reserved    int         // bytes that wait, as counted in link.reserved, or a few more
+	chosenFrom  *snapshot   // the routes by which the link was chosen
+	detour      bool        // frames are to be marked
 }
 
-// size is how many bytes wait.
-func (q *sendQueue) size() int { return q.queued.Size() + q.stored }
+// size is the number of bytes that wait.
+func (q *sendQueue) size() int { return q.queued.Size() + q.inStore }
 
-// leaveOne is leave for the frame that was admitted last. It stays where it is, in the
-// store, until the link takes it from there.
+// enqueueAdmitted is enqueue for the frame that was admitted last. The frame stays in the store
+// until the link takes it from there.
 func (o *outbound) enqueueAdmitted(f wire.Frame) (due *outLink, err error) {
 	o.extend(len(f))
 	if o.link != nil && o.chosenFrom == o.p.routes.Load() {
@@ -39,17 +39,17 @@ func (o *outbound) enqueueAdmitted(f wire.Frame) (due *outLink, err error) {
 	return o.attach()
 }
 
-// stretch adds the frame that was admitted last, of n bytes, to what waits. It needs mu.
+// extend adds the frame that was admitted last, of n bytes, to what waits. It needs mu.
 func (o *outbound) extend(n int) {
-	if o.stored == 0 {
-		o.storedFrom = o.s.Last(n)
+	if o.inStore == 0 {
+		o.inStoreFrom = o.s.Last(n)
 	}
-	o.stored += n
+	o.inStore += n
 }
 
-// leave sends frames on their way. The only error is [stream.ErrNoSuchNode], which a
-// relay would have sent back; frames for which no link is up are counted and left to
-// their stream. It needs mu.
+// enqueue sends frames on their way. Its only error is [stream.ErrNoSuchNode], which a relay
+// would have sent back. If no link is up, the frames are counted as dropped and the stream
+// repeats them. It needs mu.
 func (o *outbound) enqueue(frames []byte) error {
 	if !o.appendFrames(frames) {
 		return nil
@@ -65,13 +65,14 @@ func (o *outbound) enqueue(frames []byte) error {
 	return err
 }
 
-// ahead has frames leave right before the message that is admitted next. It needs mu.
+// enqueueAhead makes frames leave right before the message that is admitted next. It needs mu.
 func (o *outbound) enqueueAhead(frames []byte) {
 	o.appendFrames(frames)
 	o.scratch = frames[:0]
 }
 
-// join adds frames to what waits, and says whether it did. It needs mu.
+// appendFrames adds frames to what waits, and reports whether it did. It drops them if more waits
+// than the stream's data and maxQuestions. It needs mu.
 func (o *outbound) appendFrames(frames []byte) bool {
 	if len(frames) == 0 {
 		return false
@@ -85,24 +86,24 @@ func (o *outbound) appendFrames(frames []byte) bool {
 	return true
 }
 
-// collect takes what is in the store only into fresh, where everything is in the order in
+// collect moves what only the store holds into queued, which is then everything in the order in
 // which it leaves.
 func (o *outbound) collect() {
-	if o.stored > 0 {
-		o.s.Share(o.storedFrom, o.stored, &o.queued)
-		o.stored = 0
+	if o.inStore > 0 {
+		o.s.Share(o.inStoreFrom, o.inStore, &o.queued)
+		o.inStore = 0
 	}
 }
 
-// freshAsks is how many bytes of questions may wait for a link.
+// maxQuestions bounds the bytes of questions that wait for a link.
 const maxQuestions = 64 << 10
 
-// enlist tells the link that is now on the way to the sink to pull. It needs mu, and
-// something that waits. A link that is due has to be written to when mu is free again.
+// attach tells the link that is now the way to the sink to pull. It needs mu, and something that
+// waits. The caller must call Now or Later on due, if there is one; Now after it has released mu.
 func (o *outbound) attach() (due *outLink, err error) {
 	p := o.p
 	for {
-		s := p.routes.Load() // before the look at them: if they change in between, the next frame looks again
+		s := p.routes.Load() // loaded before the choice: if the routes change in between, the next frame chooses again
 		w, err := p.towards(o.sink)
 		if w.link == nil && err == nil && o.link != nil {
 			return nil, nil // no way now, but a link that ends writes what it holds
@@ -130,11 +131,11 @@ func (o *outbound) attach() (due *outLink, err error) {
 			p.counters.linkDown.Add(o.dropQueued())
 			return nil, nil
 		}
-		p.unlink(w.link) // from now on no snapshot has it, so this comes to an end
+		p.unlink(w.link) // no later snapshot has it, so the loop ends
 	}
 }
 
-// giveUp drops what waits and says how many frames it was. It needs mu.
+// dropQueued drops what waits and returns the number of frames. It needs mu.
 func (o *outbound) dropQueued() int64 {
 	n := o.countFrames()
 	o.queued.Clear()
@@ -142,8 +143,8 @@ func (o *outbound) dropQueued() int64 {
 	return int64(n)
 }
 
-// Pull is the link's turn, see [link.Source]. A link that the stream has left for
-// another gets nothing.
+// Pull hands frames to the link, see [link.Source]. A link that the stream has left for another
+// one gets nothing.
 func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	o.lock()
 	defer o.unlock()
@@ -154,15 +155,15 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 		o.p.counters.linkDown.Add(o.dropQueued())
 		return false
 	}
-	if !o.detour && o.queued.Size() == 0 && o.stored <= limit { // as ever, and no need to gather
-		o.s.Share(o.storedFrom, o.stored, q)
-		o.stored = 0
+	if !o.detour && o.queued.Size() == 0 && o.inStore <= limit { // the usual case: no need to collect
+		o.s.Share(o.inStoreFrom, o.inStore, q)
+		o.inStore = 0
 		o.detach()
 		return false
 	}
 	o.collect()
 	if o.detour {
-		limit = o.queued.Size() // so that those that are marked go, and no others
+		limit = o.queued.Size() // all that are marked leave, and no others
 		o.queued.Own()
 		for chunk := range o.queued.Chunks() {
 			markDetour(chunk, true)
@@ -171,7 +172,7 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	}
 	o.queued.Move(q, limit)
 	if o.queued.Size() > 0 {
-		o.link.reserve(o.queued.Size() - o.reserved)
+		o.link.addReserved(o.queued.Size() - o.reserved)
 		o.reserved = o.queued.Size()
 		return true
 	}
@@ -179,11 +180,11 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	return false
 }
 
-// claimAhead is how much a stream counts ahead for its link, so that not every small
-// message has to be.
+// reserveAhead is how many bytes a stream reserves ahead on its link, so that not every small
+// message must.
 const reserveAhead = 512
 
-// count brings what waits for the link up to date when it has grown.
+// reserve updates the link's count of what waits, when it has grown.
 func (q *sendQueue) reserve() {
 	if more := q.size() - q.reserved; more > 0 {
 		more += min(reserveAhead, q.link.Low()/16)
@@ -192,24 +193,24 @@ func (q *sendQueue) reserve() {
 	}
 }
 
-// unlist lets go of the link, if there is one.
+// detach leaves the link, if there is one.
 func (q *sendQueue) detach() {
 	if q.link != nil {
-		q.link.reserve(-q.reserved)
+		q.link.addReserved(-q.reserved)
 	}
 	q.link, q.chosenFrom, q.reserved = nil, nil, 0
 }
 
-// wait counts bytes that wait in streams for the link, and tells those who wait for
-// them to become less.
-func (l *outLink) reserve(more int) {
+// addReserved counts bytes that wait in streams for the link, and wakes the sources that wait for
+// it to have room.
+func (l *outLink) addReserved(more int) {
 	if after := l.reserved.Add(int64(more)); after <= int64(l.Low()) && after-int64(more) > int64(l.Low()) {
 		l.room.Broadcast()
 	}
 }
 
-// congested returns a channel to wait for if streams have too much for the link of this
-// one already: twice as much as lets those go on who wait.
+// congested returns a channel to wait for if streams have reserved too much on this one's link:
+// twice as much as the mark below which waiting sources go on.
 func (o *outbound) congested() <-chan struct{} {
 	l := o.link
 	if l == nil || l.reserved.Load() <= 2*int64(l.Low()) || o.chosenFrom != o.p.routes.Load() {
@@ -222,7 +223,7 @@ func (o *outbound) congested() <-chan struct{} {
 	return space
 }
 
-// divert has the streams whose frames wait for a link that has ended take another way.
+// reattach makes the streams whose frames wait for a link that has ended take another way.
 func (p *Plane) reattach(l *outLink) {
 	for _, o := range p.outgoingStreams() {
 		o.lock()
@@ -243,7 +244,7 @@ func (p *Plane) reattach(l *outLink) {
 	}
 }
 
-// waiting counts the frames that wait.
+// countFrames counts the frames that wait.
 func (o *outbound) countFrames() (n int) {
 	o.collect()
 	for chunk := range o.queued.Chunks() {
