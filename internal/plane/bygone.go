@@ -1,14 +1,14 @@
 package plane
 
-// A bygone stream is an incoming one whose source has left the ring. What it has sent
-// was acknowledged before, if its leave was orderly, so the stream has no more use: it
-// takes no share of the receive buffer any more, gives its place to the first stream
-// that needs one, and goes when two sweeps find that nothing has come of it. It does not
-// go at once, since the registry's word may be faster than the last frames of a source
-// that could not wait for its acknowledgements.
+// A bygone stream is an incoming one whose source has left the ring. If the leave was orderly,
+// what the source sent was acknowledged before, so the stream has no more use. It takes no share
+// of the receive buffer, it gives its place to the first stream that needs one, and it is
+// forgotten after two sweeps without a frame. It is not forgotten at once, since the registry's
+// word may be faster than the last frames of a source that could not wait for its
+// acknowledgements.
 
-// Left says that a life of a node has left in good order, and every earlier one with it:
-// the stream from it is bygone. Links and streams to it end by themselves.
+// Left tells that an incarnation of a node has left in good order, and that every earlier one has
+// ended: the stream from it is bygone. Links and streams to it end by themselves.
 func (p *Plane) Left(id, inc uint64) {
 	in := p.lockInbound(id)
 	if in == nil {
@@ -28,8 +28,8 @@ func (p *Plane) Left(id, inc uint64) {
 	}
 }
 
-// Missed says that a life of a node has ended, and every earlier one with it, and that this
-// node was not told how.
+// Missed tells that an incarnation of a node has ended, and every earlier one, but not whether it
+// left or died.
 func (p *Plane) Missed(id, inc uint64) {
 	if p.findOutbound(id) != nil {
 		p.Gone(id, inc)
@@ -38,8 +38,8 @@ func (p *Plane) Missed(id, inc uint64) {
 	}
 }
 
-// stays takes back that a stream is bygone: a later life has opened it, or its source is
-// a member after all. It needs in.mu.
+// stays makes a bygone stream an ordinary one again: a later incarnation has opened it, or its
+// source is a member after all. It needs in.mu.
 func (p *Plane) stays(in *inbound) {
 	if !in.sourceLeft {
 		return
@@ -51,14 +51,14 @@ func (p *Plane) stays(in *inbound) {
 	p.mu.Unlock()
 }
 
-// counted brings streams up to date; it needs mu.
+// updateStreams needs mu.
 func (p *Plane) updateStreams() { p.streams.Store(int64(len(p.inbounds) - len(p.bygone))) }
 
-// maxLooks is how many bygone streams are looked at for one that can go: handlers may
+// maxLooks bounds how many bygone streams are tried before a new one is refused: handlers may
 // still have messages of some.
 const maxLooks = 16
 
-// someBygone returns up to maxLooks bygone streams, not always the same; it needs mu.
+// someBygone returns up to maxLooks bygone streams, not always the same ones. It needs mu.
 func (p *Plane) someBygone() (some []*inbound) {
 	for in := range p.bygone {
 		if some = append(some, in); len(some) == maxLooks {
@@ -68,7 +68,7 @@ func (p *Plane) someBygone() (some []*inbound) {
 	return some
 }
 
-// makeRoom forgets one of these streams, if one can go.
+// makeRoom forgets one of these streams, if possible.
 func (p *Plane) makeRoom(bygone []*inbound) bool {
 	for _, in := range bygone {
 		in.mu.Lock()

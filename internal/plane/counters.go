@@ -6,34 +6,36 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// Counters is a snapshot of what a plane has done since it started.
+// Counters is a snapshot of what a plane has done since it started, and, in the last fields, of
+// what it holds now. A new counter goes before those gauges: sums over nodes leave them out by
+// their place at the end.
 type Counters struct {
 	Sent, Delivered, Relayed  int64 // messages, on streams and casts alike
 	Casts                     int64 // of Sent, those without a stream
 	Retransmitted, Duplicates int64
 	Panics                    int64 // handlers and callbacks that panicked
-	Detoured                  int64 // frames that this node sent by way of a detour
-	Requeued                  int64 // frames that waited for a link when it ended, and went another way
-	Unlisted                  int64 // messages of unknown outcome whose bodies nobody gets
+	Detoured                  int64 // frames that this node sent on a detour
+	Requeued                  int64 // frames that waited for a link when it ended and took another way
+	Unlisted                  int64 // messages of unknown outcome whose bodies are returned nowhere
 	Dropped                   Dropped
 
 	FramesIn, BytesIn, Reads int64 // from peers, over all connections
 	BytesOut, Writes         int64 // to peers, over all connections
 
-	SendBuffer, ReceiveBuffer, HandlerBacklog int64 // bytes in use
-	Queued                                    int64 // bytes waiting for links
+	SendBuffer, ReceiveBuffer, HandlerBacklog int64 // gauges: bytes in use
+	Queued                                    int64 // gauge: bytes waiting for links
 }
 
-// Dropped counts frames that went no further, by reason. A stream's message that
-// is dropped is sent again by its source; a cast is lost.
+// Dropped counts dropped frames, by reason. The source of a stream repeats its frames; a cast is
+// lost.
 type Dropped struct {
-	QueueFull int64 // a link's queue was at its bound
-	LinkDown  int64 // the link to the next hop is gone
-	NoRoute   int64 // nobody has the ID, the source was told
-	HopLimit  int64 // crossed too many links, the source was told
+	QueueFull int64 // the queue of a link was full
+	LinkDown  int64 // no link to the next hop
+	NoRoute   int64 // no node has the ID; the source was told
+	HopLimit  int64 // crossed too many links; the source was told
 	Overshoot int64 // passed its sink before it came here
-	InboxFull int64 // the receive buffer was at its bound
-	Stale     int64 // of an earlier life of its stream
+	InboxFull int64 // the receive buffer was full
+	Stale     int64 // of an earlier incarnation of its stream
 	Malformed int64 // a body that cannot be parsed
 	Refused   int64 // requests for a stream beyond the limit; the source was told
 }
@@ -45,15 +47,15 @@ type counters struct {
 	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
 	overshoot, inboxFull, stale, malformed   atomic.Int64
 	refused, detoured, requeued, unlisted    atomic.Int64
-	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // bytes and calls of connections that have ended
+	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // of connections that have ended
 	relayed                                  relays
 	wasted                                   relays // see TakeRelays
 	hops                                     [HopCounts]atomic.Int64
 	latency                                  latency
 }
 
-// Counters returns a snapshot. The fields are read one after the other, so that
-// under traffic they are not of one instant.
+// Counters returns a snapshot. The fields are read one after the other, so under traffic they are
+// not of one instant.
 func (p *Plane) Counters() Counters { return p.count(p.outgoingCounters()) }
 
 func (p *Plane) count(out outgoing) Counters {
@@ -73,8 +75,8 @@ func (p *Plane) count(out outgoing) Counters {
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	// A connection that ends adds its own to these under the lock. Read before it they
-	// would go back for once, which a monitor takes for a node that was started again.
+	// A connection that ends adds its own numbers to these with the lock held. Read without it
+	// they could go back once, which a monitor takes for a restart.
 	s.BytesIn, s.Reads = c.bytesIn.Load(), c.reads.Load()
 	s.BytesOut, s.Writes = c.bytesOut.Load(), c.writes.Load()
 	for c := range p.conns {
@@ -94,22 +96,21 @@ func (p *Plane) count(out outgoing) Counters {
 	return s
 }
 
-// outgoing is what the outgoing streams know: the messages accepted since the plane
-// started, the bytes kept of them, and those that wait for their first link; how many
-// streams there are, the bytes on their way, and what the sinks grant them.
+// outgoing is the sum over the outgoing streams: messages accepted since the plane started, bytes
+// kept, bytes that wait for the first link, streams, bytes in flight, and windows.
 type outgoing struct {
 	sent, stored, waiting      int64
 	streams, inFlight, windows int64
 }
 
-// outgoingCounters asks each stream, so that accepting a message counts nothing.
+// outgoingCounters asks each stream, so that accepting a message need not count it.
 func (p *Plane) outgoingCounters() (sum outgoing) {
 	for range 10 {
 		before := p.counters.sent.Load()
 		sum = outgoing{sent: before}
 		for _, o := range p.outgoingStreams() {
 			o.lock()
-			if o.s.State() != stream.Ended { // else its messages are counted
+			if o.s.State() != stream.Ended { // else counters.sent has its messages
 				accepted, _ := o.s.Progress()
 				sum.sent += int64(accepted)
 				sum.stored += int64(o.bytes)
@@ -121,7 +122,7 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 			o.unlock()
 		}
 		if p.counters.sent.Load() == before {
-			break // no stream has ended in between, so none was counted twice, or not at all
+			break // no stream has ended in between, so each was counted once
 		}
 	}
 	return sum

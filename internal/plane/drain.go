@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Drain waits, for ctx, until every incoming link has ended (the peers have taken
-// this node out of their tables) or had time to, everything received has been handled and
-// acknowledged and the links have written all they hold. Sources that have not confirmed
-// the end of their stream are told of it once more. Links are retired by it.
+// Drain retires the links and returns when all is done: every incoming link has ended (the peers
+// have removed this node from their tables) or had time to, everything received has been handled
+// and acknowledged, and the links have written all they hold. It waits no longer than ctx.
+// Sources that have not confirmed the end of their stream receive a farewell once more.
 //
-// It is the last part of an orderly leave, after [Plane.Part]: answers cannot come any more.
+// It is the last part of an orderly leave, after [Plane.Part]: no answer can come any more.
 func (p *Plane) Drain(ctx context.Context) error {
 	p.draining.Store(true)
 	if err := p.awaitPeersEnded(ctx); err != nil {
@@ -37,12 +37,12 @@ func (p *Plane) Drain(ctx context.Context) error {
 	return p.awaitChange(ctx, p.connsClosed)
 }
 
-// awaitCutOff waits until the incoming links have ended. A peer that has let go of this
-// node writes what it holds and says End. One that leaves as well keeps its link, since
-// it is given no other table. So a node whose own streams have ended ([Plane.Hush]), and
-// that only relays, does not wait when nothing has come over any link for quietTime: what
-// might still come is sent again another way. One that has not hung up within retireTimeout
-// stands still, and is not waited for.
+// awaitPeersEnded waits until the incoming links have ended. A peer that has removed this node
+// from its table writes what it holds and sends End. A peer that leaves as well keeps its link,
+// since it is given no other table. So a node whose own streams have ended ([Plane.Hush]), and
+// that only relays, stops waiting when nothing has come over any link for quietTime: what might
+// still come is repeated by another way. A peer that has not sent End within retireTimeout is
+// stuck, and is not waited for.
 func (p *Plane) awaitPeersEnded(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(ctx, retireTimeout)
 	defer cancel()
@@ -62,17 +62,17 @@ func (p *Plane) awaitPeersEnded(ctx context.Context) error {
 	}
 }
 
-// quietTime is much longer than a peer that has let go of a node takes to say so.
+// quietTime is much longer than a peer takes to send End.
 const quietTime = 250 * time.Millisecond
 
-// until waits for something that [Plane.changes] tells of.
+// awaitChange waits until done returns true. It looks again whenever changes is announced.
 func (p *Plane) awaitChange(ctx context.Context, done func() bool) error {
 	for {
 		changes := p.changes.Next()
 		if done() {
 			p.mu.RLock()
 			defer p.mu.RUnlock()
-			return p.why // nil, unless closing the plane is what has done it
+			return p.why // nil, unless done is true because the plane closed
 		}
 		if err := p.await(ctx, changes, nil); err != nil {
 			return err
@@ -80,7 +80,7 @@ func (p *Plane) awaitChange(ctx context.Context, done func() bool) error {
 	}
 }
 
-// cutOff says that no link of a peer's leads here any more.
+// peersEnded reports whether no peer sends on a connection any more.
 func (p *Plane) peersEnded() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -92,8 +92,8 @@ func (p *Plane) peersEnded() bool {
 	return true
 }
 
-// letGoOf says that every link has ended, and the peer has heard it: it has closed the
-// connection.
+// connsClosed reports whether every link has ended and its peer has received End: the peer has
+// closed the connection.
 func (p *Plane) connsClosed() bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -105,7 +105,7 @@ func (p *Plane) connsClosed() bool {
 	return true
 }
 
-// handledAll says that handlers have nothing to do.
+// allHandled reports whether handlers have nothing to do.
 func (p *Plane) allHandled() bool {
 	p.casts.mu.Lock()
 	busy := p.casts.scheduled
@@ -118,7 +118,7 @@ func (p *Plane) allHandled() bool {
 	return !busy
 }
 
-// incoming lists the incoming streams.
+// incomingStreams lists the incoming streams.
 func (p *Plane) incomingStreams() []*inbound {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

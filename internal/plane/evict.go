@@ -7,9 +7,9 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// Gone says that a life of a node is over, and every earlier one with it: links to it
-// and from it end, streams to it end with [stream.ErrGone], and what is left of it is
-// forgotten. What was received from it in full order is still handled.
+// Gone evicts an incarnation of a node, and every earlier one: links to it and from it end,
+// streams to it end with [stream.ErrGone], and the rest of it is forgotten. Messages from it that
+// have arrived in order are still handled.
 func (p *Plane) Gone(id, inc uint64) {
 	if id == p.Self {
 		return
@@ -31,8 +31,8 @@ func (p *Plane) Gone(id, inc uint64) {
 	}
 }
 
-// Renewed says that a node with this ID has begun a life: every earlier one is over. It
-// costs next to nothing where there is no stream to the ID or from it.
+// Renewed tells that a node with this ID has begun an incarnation, so every earlier one has
+// ended. It costs next to nothing if there is no stream to the ID or from it.
 func (p *Plane) Renewed(id, inc uint64) {
 	if inc == 0 {
 		return
@@ -61,7 +61,7 @@ func (o *outbound) evict(inc uint64) {
 	}
 }
 
-// inboundGone needs in.mu.
+// evictInbound needs in.mu.
 func (p *Plane) evictInbound(in *inbound, inc uint64) {
 	if in.r.PeerLife() > inc {
 		return

@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// What became of a stream is told once. Without a callback the next Flush tells it, or
-// Close. With one, the callback does; then Close leaves it out, and so does a Flush that
-// begins later. A Flush that was under way returns it as well: it was asked whether
-// messages were delivered, and they were not. A callback that panicked was not told.
+// The fate of a stream is told once. Without a callback the next Flush tells it, or Close. With a
+// callback, the callback does; then Close leaves it out, and so does a Flush that begins later. A
+// Flush that was under way returns it as well: it was asked whether messages were delivered, and
+// they were not. A callback that panics counts as not told.
 //
-// So what the callback has been told is forgotten when it returns, or, if there are
-// Flushes under way, with the last of these. Callbacks are called in the order of seq,
-// hence called says which have returned.
+// So a loss that the callback was told is forgotten when the callback returns or, if Flushes are
+// under way, with the last of these. Callbacks are called in the order of seq, so called says
+// which have returned.
 
-// add keeps a loss; it needs mu. It returns how many messages are
-// listed nowhere for that, since entries had to be merged.
+// add keeps a loss. It returns how many messages are listed nowhere because entries had to be
+// merged. It needs mu.
 func (x *losses) add(l loss) (unlisted uint64) {
 	list := x.bySink[l.Sink]
 	switch {
@@ -34,7 +34,7 @@ func (x *losses) add(l loss) (unlisted uint64) {
 	return unlisted
 }
 
-// keep sets what is kept for a sink; it needs mu.
+// keep sets what is kept for a sink. It needs mu.
 func (x *losses) keep(sink uint64, list []loss) {
 	x.stored += len(list) - len(x.bySink[sink])
 	if len(list) == 0 {
@@ -47,8 +47,8 @@ func (x *losses) keep(sink uint64, list []loss) {
 	x.bySink[sink] = list
 }
 
-// merge adds a loss to the latest in a list that goes the same way, or, if there is none,
-// to the list, without its bodies. It needs mu.
+// merge adds a loss, without its bodies, to the latest one in the list that is told in the same
+// way, or to the list if there is none. It needs mu.
 func (x *losses) merge(list []loss, l loss) (_ []loss, unlisted uint64) {
 	if l.Bodies != nil && !l.withBodies {
 		unlisted = l.Messages
@@ -74,7 +74,7 @@ func (x *losses) merge(list []loss, l loss) (_ []loss, unlisted uint64) {
 	return append(list, l), unlisted
 }
 
-// flush begins a Flush, and returns up to which seq the callback has been told.
+// beginFlush begins a Flush. It returns the seq up to which the callback has been told.
 func (x *losses) beginFlush() (since uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -82,8 +82,7 @@ func (x *losses) beginFlush() (since uint64) {
 	return x.called
 }
 
-// flushed ends it, and takes what it is to return for these sinks, or for all if none are
-// given.
+// endFlush ends a Flush, and takes its result for these sinks, or for all if none are given.
 func (x *losses) endFlush(sinks []uint64, since uint64) []Undelivered {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -95,19 +94,18 @@ func (x *losses) endFlush(sinks []uint64, since uint64) []Undelivered {
 	return all
 }
 
-// untoldAll takes all that neither a Flush nor the callback has told.
+// untoldAll takes everything that neither a Flush nor the callback has told.
 func (x *losses) untoldAll() []Undelivered {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.collect(nil, x.called)
 }
 
-// isTold says that the callback has been told, up to a seq; it needs mu.
+// isTold reports whether the callback has been told, up to a seq. It needs mu.
 func (e *loss) isTold(since uint64) bool { return e.forCallback && e.seq <= since }
 
-// take returns what was kept for these sinks, or for all if none are given, and of sinks
-// that are not listed, without what the callback had been told up to since. It forgets what
-// it returns. It needs mu.
+// collect takes what is kept for these sinks, or for all if none are given, and for sinks that
+// are not listed. It leaves out what the callback had been told up to since. It needs mu.
 func (x *losses) collect(sinks []uint64, since uint64) []Undelivered {
 	var taken []loss
 	sift := func(list []loss) []loss {
@@ -136,8 +134,8 @@ func (x *losses) collect(sinks []uint64, since uint64) []Undelivered {
 	return all
 }
 
-// forgetTold forgets what the callback has been told of these sinks, or of all if none
-// are given; it needs mu.
+// forgetTold forgets what the callback has been told about these sinks, or about all if none are
+// given. It needs mu.
 func (x *losses) forgetTold(sinks ...uint64) {
 	told := func(l *loss) bool { return l.isTold(x.called) }
 	if len(sinks) == 0 {
@@ -151,7 +149,7 @@ func (x *losses) forgetTold(sinks ...uint64) {
 	x.rest = x.removeIf(x.rest, told)
 }
 
-// drop takes losses off a list, which it changes; it needs mu.
+// removeIf takes losses off a list, in place. It needs mu.
 func (x *losses) removeIf(list []loss, which func(*loss) bool) []loss {
 	kept := list[:0]
 	for i := range list {
@@ -168,8 +166,8 @@ func (x *losses) removeIf(list []loss, which func(*loss) bool) []loss {
 	return kept
 }
 
-// untell takes note that the callback panicked: the loss is for Flush or Close, unless
-// one has returned it already. It needs mu, and comes before called is set.
+// takeBack notes that the callback panicked: the loss is for Flush or Close, unless one of these
+// has returned it already. It needs mu, and comes before called is set.
 func (x *losses) takeBack(l loss) {
 	for _, list := range [][]loss{x.bySink[l.Sink], x.rest} {
 		for i := range list {
@@ -179,7 +177,7 @@ func (x *losses) takeBack(l loss) {
 				continue
 			case e.from == e.seq:
 				e.forCallback, e.withBodies = false, false
-			default: // it is one of several
+			default: // it was merged with others
 				e.Messages -= l.Messages
 				e.NotHandled -= l.NotHandled
 				l.Bodies, l.withBodies, l.forCallback = nil, false, false
@@ -190,7 +188,7 @@ func (x *losses) takeBack(l loss) {
 	}
 }
 
-// Flushing counts the calls of Flush that are under way.
+// Flushing returns how many calls of Flush are under way.
 func (p *Plane) Flushing() int {
 	p.losses.mu.Lock()
 	defer p.losses.mu.Unlock()

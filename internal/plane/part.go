@@ -10,21 +10,20 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A node leaves in this order, while it is still in all tables and frames of
-// both directions find their way: [Plane.Part] ends what comes in, [Plane.Hush] lets
-// nothing more be sent, a last Flush sees to what handlers have sent meanwhile, and
-// [Plane.Finish] closes what went out. Then the peers are told to let go of it, and
-// [Plane.Drain] relays until they have.
+// A node leaves in this order, while it is still in all tables and frames of both directions find
+// their way. [Plane.Part] ends the incoming streams. [Plane.Hush] stops sending. A last Flush
+// waits for what handlers have sent meanwhile. [Plane.Finish] closes the outgoing streams. Then
+// the peers are told to remove the node from their tables, and [Plane.Drain] relays until they
+// have.
 
-// ErrHushed says that the node is about to leave and sends nothing any more.
+// ErrHushed means that the node is about to leave and sends nothing more.
 var ErrHushed = errors.New("it has left, or is about to")
 
-// Part ends every incoming stream in good order. From now on nothing new is taken, and
-// requests for streams are refused. What was taken is handled; then each source is told
-// how far that came, and confirms. Part waits, for ctx, until handlers are done, and for
-// no longer than patience after that until the sources have confirmed: one that is gone or
-// cannot be reached confirms nothing. Until the plane closes, it is told the same whenever
-// it asks.
+// Part ends every incoming stream in good order. From now on nothing new is taken in, and
+// requests for streams are refused. What was taken in is handled. Then each source is told how
+// far that came, and confirms it; until the plane closes it is told again whenever it asks. Part
+// waits until handlers are done, no longer than ctx, and then until the sources have confirmed,
+// no longer than patience: a source that is dead or cannot be reached confirms nothing.
 //
 // A stream from the node to itself goes on: its handlers may still send to it.
 func (p *Plane) Part(ctx context.Context, patience time.Duration) error {
@@ -50,7 +49,7 @@ func (p *Plane) Part(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// cutAll cuts every stream from another node, and lets none be made from here on.
+// cutAll cuts every stream from another node, and prevents new ones.
 func (p *Plane) cutAll() {
 	p.mu.Lock()
 	p.incomingCut.Store(true)
@@ -62,7 +61,7 @@ func (p *Plane) cutAll() {
 	}
 }
 
-// cut lets a stream take nothing more, and says farewell if nothing is left to handle.
+// cut makes a stream take in nothing more. It sends a farewell if nothing is left to handle.
 func (p *Plane) cut(in *inbound) {
 	in.mu.Lock()
 	if in.forgotten {
@@ -80,19 +79,19 @@ func (p *Plane) cut(in *inbound) {
 	p.emit(in.source, out)
 }
 
-// allParted says that handlers are done with all that was taken before the cut.
+// allCut reports whether handlers are done with everything that was taken in before the cut.
 func (p *Plane) allCut() bool {
 	return !p.anyIncoming(func(in *inbound) bool { return !in.r.Parted() })
 }
 
-// allConfirmed says that every source knows how far its messages came, or is known to be
-// gone, or to have left: that one waits for no word, and may not be there to confirm it.
+// allConfirmed reports whether every source knows how far its messages came, or has died or left.
+// A source that has left waits for no farewell and may not be there to confirm it.
 func (p *Plane) allConfirmed() bool {
 	return !p.anyIncoming(func(in *inbound) bool { return !in.finished && !in.sourceLeft })
 }
 
-// anyIncoming says whether there is a stream from another node for which f, called with
-// its lock held, returns true.
+// anyIncoming reports whether f returns true for a stream from another node. It calls f with the
+// stream's lock held.
 func (p *Plane) anyIncoming(f func(*inbound) bool) bool {
 	for _, in := range p.incomingStreams() {
 		if in.source == p.Self {
@@ -108,7 +107,7 @@ func (p *Plane) anyIncoming(f func(*inbound) bool) bool {
 	return false
 }
 
-// bidFarewell says again to every source that has not confirmed how far its messages came.
+// sendFarewells sends a farewell again to every source that has not confirmed it.
 func (p *Plane) sendFarewells() {
 	var out []byte
 	for _, in := range p.incomingStreams() {
@@ -123,8 +122,8 @@ func (p *Plane) sendFarewells() {
 	}
 }
 
-// refuseOpen answers a request for a stream of a node that leaves. in is the stream from
-// that source, locked, or nil.
+// refuseOpen answers an Open while the node leaves. in is the stream from that source, locked, or
+// nil.
 func (rc *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 	p := rc.p
 	later := 1
@@ -136,20 +135,20 @@ func (rc *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 	case later < 0:
 		p.counters.stale.Add(1)
 		return
-	case later == 0: // the first answer may have been lost: the farewell ends the stream when it is open
+	case later == 0: // the first answer may have been lost: the farewell ends the stream once it is open
 		rc.replies = in.r.AppendOpened(rc.replies, 0)
 		if in.r.Parted() {
 			rc.replies = in.r.AppendFarewell(rc.replies)
 		}
 		return
-	case in != nil: // it has ended the stream that was
+	case in != nil: // the source has ended the earlier stream
 		p.finishInbound(in)
 	}
 	rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseLeaving}.Append(nil))
 }
 
-// inboundOver takes note that the source waits for no answer on a stream any more. A handler that
-// is busy with it forgets it when it is done. It needs in.mu.
+// finishInbound notes that the source expects nothing more on a stream. The stream is forgotten
+// now, or when its handler is done. It needs in.mu.
 func (p *Plane) finishInbound(in *inbound) {
 	in.finished = true
 	if !in.scheduled {
@@ -159,7 +158,7 @@ func (p *Plane) finishInbound(in *inbound) {
 	}
 }
 
-// farewell takes the word of a sink that has left, and confirms it: also for a stream that
+// handleFarewell handles the farewell of a sink that leaves and confirms it, even if the stream
 // has ended here before.
 func (rc *inLink) handleFarewell(f wire.Frame) {
 	o := rc.p.findOutbound(f.Src())
@@ -170,7 +169,7 @@ func (rc *inLink) handleFarewell(f wire.Frame) {
 	}
 }
 
-// farewell says whether the stream has ended.
+// handleFarewell reports whether the stream has ended.
 func (o *outbound) handleFarewell(cut uint64) bool {
 	o.lock()
 	defer o.unlock()
@@ -188,11 +187,11 @@ func (o *outbound) handleFarewell(cut uint64) bool {
 	return true
 }
 
-// Hush lets nothing more be sent on streams: Send fails with [ErrHushed]. Flush then waits
-// for all that ever will be.
+// Hush stops sending on streams: Send fails with [ErrHushed]. A Flush after it waits for the last
+// messages that there will be.
 func (p *Plane) Hush() {
 	p.sendingStopped.Store(true)
-	for _, o := range p.outgoingStreams() { // none is within an allowance that was granted before
+	for _, o := range p.outgoingStreams() { // lock ends the allowances that were granted before
 		o.lock()
 		o.changed.Broadcast()
 		o.unlock()
@@ -200,8 +199,8 @@ func (p *Plane) Hush() {
 	p.bufferSpace.Broadcast()
 }
 
-// Finish closes the outgoing streams and waits until their sinks have forgotten them, for
-// ctx and no longer than patience. Streams with anything pending are left alone.
+// Finish closes the outgoing streams and waits until their sinks have forgotten them, no longer
+// than ctx and patience. It leaves streams alone that have anything pending.
 func (p *Plane) Finish(ctx context.Context, patience time.Duration) error {
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -219,7 +218,7 @@ func (p *Plane) Finish(ctx context.Context, patience time.Duration) error {
 	return context.Cause(ctx)
 }
 
-// closed waits for the end of a stream that is closing.
+// awaitClosed waits for the end of a stream that is closing.
 func (o *outbound) awaitClosed(ctx context.Context) error {
 	o.lock()
 	defer o.unlock()

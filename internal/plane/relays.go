@@ -7,15 +7,11 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// firstRun is the lowest port of traffic runs. Each run has its own, used again 128 runs
-// later.
-const firstRun = 128
-
-// relays counts frames by the run that they are of. A plane that has to do with no run
-// has no counters for them: they take 1 KiB.
+// relays counts frames by traffic run. Each run has its own port, which is used again 128 runs
+// later. The counters by port take 1 KiB and are made for the first frame of a run.
 type relays struct {
-	others atomic.Int64                                 // of no run
-	runs   atomic.Pointer[[256 - firstRun]atomic.Int64] // by port
+	others atomic.Int64                                     // of no run
+	runs   atomic.Pointer[[256 - firstTraffic]atomic.Int64] // by port
 
 	mu   sync.Mutex // guards what follows
 	past int64      // taken out of runs
@@ -23,34 +19,34 @@ type relays struct {
 
 // add counts n frames. It takes no lock, since readers call it once a batch.
 func (r *relays) add(port uint8, n int64) {
-	if port < firstRun {
+	if port < firstTraffic {
 		r.others.Add(n)
 		return
 	}
 	runs := r.runs.Load()
 	for runs == nil {
-		r.runs.CompareAndSwap(nil, new([256 - firstRun]atomic.Int64))
+		r.runs.CompareAndSwap(nil, new([256 - firstTraffic]atomic.Int64))
 		runs = r.runs.Load()
 	}
-	runs[port-firstRun].Add(n)
+	runs[port-firstTraffic].Add(n)
 }
 
-// take returns what was counted for a run's port, and starts that port from zero.
+// takeRun returns the count for a run's port and resets it.
 func (r *relays) takeRun(port uint8) int64 {
 	runs := r.runs.Load()
-	if runs == nil || port < firstRun {
+	if runs == nil || port < firstTraffic {
 		return 0
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := runs[port-firstRun].Swap(0)
+	n := runs[port-firstTraffic].Swap(0)
 	r.past += n
 	return n
 }
 
-// total is all that was ever counted. It never goes back.
+// total is the count of all frames since the start. It never goes back.
 func (r *relays) total() int64 {
-	r.mu.Lock() // what moves from runs to past must not be missed
+	r.mu.Lock() // so that what moves from runs to past is not missed
 	defer r.mu.Unlock()
 	sum := r.others.Load() + r.past
 	if runs := r.runs.Load(); runs != nil {
@@ -61,26 +57,26 @@ func (r *relays) total() int64 {
 	return sum
 }
 
-// TakeRelays returns how many messages of a run this node has passed on, by the run's
-// port, and starts that port from zero. wasted is how often the frames of the run that
-// ended here had been passed on, here and by others: those that were dropped, and copies
-// of what was received already. So over a ring in which no connection broke, relayed less
-// wasted is what relays did for the messages that were handed over.
+// TakeRelays returns how many messages of a run this node has relayed, by the run's port, and
+// resets the port. wasted is how often the frames of the run that ended here had been relayed,
+// here and elsewhere: dropped frames, and copies of messages that had been received. So on a ring
+// whose connections all held, relayed less wasted is the work of relays for the delivered
+// messages.
 func (p *Plane) TakeRelays(port uint8) (relayed, wasted int64) {
 	return p.counters.relayed.takeRun(port), p.counters.wasted.takeRun(port)
 }
 
-// ForgetRelays starts every run's port from zero but this one.
+// ForgetRelays resets the port of every run but this one.
 func (p *Plane) ForgetRelays(but uint8) {
-	for port := firstRun; port <= 0xff; port++ {
+	for port := firstTraffic; port <= 0xff; port++ {
 		if uint8(port) != but {
 			p.TakeRelays(uint8(port))
 		}
 	}
 }
 
-// runOf is the port of a run whose relays a frame counts among, 0 for none: runs cast
-// nothing.
+// runOf returns the port of the run for which a relayed frame counts; 0 for none. Runs do not
+// cast.
 func runOf(f wire.Frame) uint8 {
 	if f.Type() == wire.Cast {
 		return 0
@@ -88,7 +84,7 @@ func runOf(f wire.Frame) uint8 {
 	return f.Port()
 }
 
-// onRun says that the next messages passed on are of a run.
+// setRunPort sets the run for which the next relayed messages count.
 func (rc *inLink) setRunPort(port uint8) {
 	if port != rc.runPort {
 		rc.countRelays()
@@ -96,7 +92,7 @@ func (rc *inLink) setRunPort(port uint8) {
 	}
 }
 
-// countRelays adds what the batch has brought to the plane's counters.
+// countRelays adds the batch's count to the plane's counters.
 func (rc *inLink) countRelays() {
 	if rc.relayed > 0 {
 		rc.p.counters.relayed.add(rc.runPort, rc.relayed)
@@ -104,18 +100,18 @@ func (rc *inLink) countRelays() {
 	}
 }
 
-// waste notes that a frame goes no further and was passed on so many times. Only what is
-// handed over is worth its relays.
+// countWaste notes that a frame that was relayed so many times is dropped. Only a delivered
+// message is worth its relays.
 func (p *Plane) countWaste(f wire.Frame, relays int) {
-	if f.Type() == wire.Data && f.Port() >= firstRun && relays > 0 {
+	if f.Type() == wire.Data && f.Port() >= firstTraffic && relays > 0 {
 		p.counters.wasted.add(f.Port(), int64(relays))
 	}
 }
 
-// wasteAt is [Plane.waste] of a frame that ends at this node, which has not passed it on.
+// countWasteHere is countWaste of a frame that ends at this node, which has not relayed it.
 func (p *Plane) countWasteHere(f wire.Frame) { p.countWaste(f, int(f.Hops())-1) }
 
-// wasteAll is [Plane.waste] of frames that this node has counted as passed on.
+// countWasteAll is countWaste of frames that this node has counted as relayed.
 func (p *Plane) countWasteAll(frames []byte) {
 	for len(frames) > 0 {
 		var f wire.Frame

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Status is what there is to see of a plane.
+// Status is a snapshot of a plane.
 type Status struct {
 	Counters
-	Hops       [HopCounts]int64 // messages delivered, by links crossed; the last counts all beyond it too
+	Hops       [HopCounts]int64 // messages delivered, by links crossed; the last also counts all beyond it
 	Latency    [Buckets]int64   // deliveries, by how long they took, see bucketOf
 	LatencySum time.Duration
 	Links      []LinkStatus // in no order
 
 	Outgoing, Incoming int   // streams
-	InFlight, Window   int64 // of the outgoing ones: bytes on their way, and what may be
+	InFlight, Window   int64 // of the outgoing streams: bytes in flight, and bytes that may be
 }
 
-// LinkStatus is what has gone over a link of the table.
+// LinkStatus is the traffic of a link of the table.
 type LinkStatus struct {
 	ID            uint64
 	Bytes, Queued int64
@@ -42,22 +42,21 @@ func (h *latency) add(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// bucketOf is the bucket of a duration: i for up to 2^i microseconds, the last for all
-// that is longer.
+// bucketOf returns the bucket of a duration: i for up to 2^i microseconds, the last one for all
+// that are longer.
 func bucketOf(d time.Duration) int {
 	us := uint64((max(1, d) - 1) / time.Microsecond)
 	return min(bits.Len64(us), Buckets-1)
 }
 
-// crossed counts n messages that came over so many links.
+// crossed counts n messages that crossed hops links.
 func (c *counters) crossed(hops, n int) {
 	if n > 0 {
 		c.hops[min(hops, HopCounts-1)].Add(int64(n))
 	}
 }
 
-// Status returns what there is to see now. As with [Plane.Counters] it is not all of one
-// instant.
+// Status returns a snapshot. As with [Plane.Counters] it is not of one instant.
 func (p *Plane) Status() Status {
 	out := p.outgoingCounters()
 	s := Status{

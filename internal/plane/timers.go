@@ -9,16 +9,16 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// timers holds the streams to which time matters.
+// timers holds the streams that wait for an answer.
 type timers struct {
 	mu      sync.Mutex
 	all     []*outbound
-	running bool // the goroutine that looks at the clock
+	running bool // the goroutine that calls tick runs
 
-	hurry atomic.Bool // the ways have changed: those that ask in vain need not wait
+	hurry atomic.Bool // the ways have changed: streams that have asked in vain ask at once
 }
 
-// time looks after a stream from now on. It may be called with the outbound's mu held.
+// startTicking calls a stream's tick from now on. The stream's lock may be held.
 func (p *Plane) startTicking(o *outbound) {
 	t := &p.timers
 	t.mu.Lock()
@@ -31,11 +31,11 @@ func (p *Plane) startTicking(o *outbound) {
 	}
 }
 
-// tick is a goroutine, which exists only while some stream waits for something.
+// tick runs on a goroutine of its own while any stream waits for an answer.
 func (p *Plane) tick() {
 	t := &p.timers
-	// What makes streams ask at a tick is often the same at many nodes: in one process
-	// or on one machine all of them would ask at once.
+	// Many nodes often start to wait at the same moment. Without the random offset, all nodes of
+	// a process or machine would ask at once.
 	timer := time.NewTimer(rand.N(stream.TickInterval))
 	defer timer.Stop()
 	for {
@@ -67,7 +67,7 @@ func (p *Plane) tick() {
 	}
 }
 
-// tick says whether time still matters to the stream.
+// tick reports whether the stream still waits.
 func (o *outbound) tick(hurry bool) bool {
 	o.lock()
 	defer o.unlock()

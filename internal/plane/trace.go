@@ -15,17 +15,17 @@ import (
 // Hop is one answer to a trace.
 type Hop struct {
 	ID      uint64
-	Elapsed time.Duration // from the sending of the trace to this hop's answer
+	Elapsed time.Duration // between sending the trace and receiving the answer
 }
 
-// trace is a question under way.
+// trace is a trace that waits for answers.
 type trace struct {
 	sink uint64
 
 	mu    sync.Mutex
 	start time.Time
 	hops  map[int]Hop // by links crossed
-	last  int         // links to the sink, 0 until it has answered
+	last  int         // links to the sink; 0 until the sink has answered
 	err   error
 	done  chan struct{}
 	over  bool
@@ -34,8 +34,8 @@ type trace struct {
 // traceRepeat is how long a trace waits for missing answers before it asks again.
 const traceRepeat = 500 * time.Millisecond
 
-// Trace sends a frame to a sink to which every node on the way answers, the sink
-// included. Times are of the latest question if answers were lost.
+// Trace sends a frame to a sink, and every node on the way answers it, the sink included. If
+// answers were lost, times are of the latest question.
 func (p *Plane) Trace(ctx context.Context, sink uint64) ([]Hop, error) {
 	if sink == p.Self {
 		return nil, nil
@@ -77,8 +77,8 @@ func (p *Plane) Trace(ctx context.Context, sink uint64) ([]Hop, error) {
 	}
 }
 
-// until is the outcome at the moment when the asking ends for some reason: all of it if
-// the last answer has come.
+// until is the result when the wait ends for another reason: the whole trace if the last answer
+// has come.
 func (t *trace) until(why error) ([]Hop, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,7 +105,7 @@ func (t *trace) list() []Hop {
 	return hops
 }
 
-// complete needs mu. Hops beyond the last are of an earlier question that took another route.
+// complete needs mu. Hops beyond the last belong to an earlier question that took another route.
 func (t *trace) complete() bool {
 	for i := 1; i <= t.last; i++ {
 		if _, ok := t.hops[i]; !ok {
@@ -133,7 +133,7 @@ func (p *Plane) traceOf(nonce uint64) *trace {
 	return p.traces[nonce]
 }
 
-// traced takes a hop's answer.
+// traced handles a hop's answer.
 func (p *Plane) traced(f wire.Frame) {
 	b, err := wire.ParseTraced(f.Body())
 	if err != nil || int(b.Hops) > p.HopLimit || b.Hops == 0 {

@@ -8,64 +8,62 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Undelivered is what became of a stream that ended before everything on it was
-// known to be delivered.
+// Undelivered describes a stream that ended before everything on it was known to be delivered.
 type Undelivered struct {
 	Sink     uint64
 	Messages uint64 // handlers' messages (ports below 128) that were not known to be delivered
-	// NotHandled is how many of these, the latest, are known not to have been handled, and
+	// NotHandled is how many of these, the latest ones, are known not to have been handled, and
 	// never will be. The outcome of those before them is unknown.
 	NotHandled uint64
-	Bodies     [][]byte // their bodies, oldest first; nil when too many bytes are retained already
+	Bodies     [][]byte // their bodies, oldest first; nil if too many bytes are retained already
 	Err        error    // why the stream ended
 	Many       bool     // several sinks, too many to list; Sink is 0, Err the latest
 }
 
-// firstTraffic is the lowest port that is not the handlers'.
+// firstTraffic is the lowest port of traffic runs. Ports below it are the handlers'.
 const firstTraffic = 128
 
-// maxLosses is how many streams to one sink the next Flush tells apart, maxStored how
-// many to all sinks. What is beyond is added up.
+// maxLosses is how many streams to one sink the next Flush tells apart, and maxStored how many to
+// all sinks. Streams beyond these are added up.
 const (
 	maxLosses = 32
 	maxStored = 4096
 )
 
-// maxCalls is how many calls of the callback may wait. Of what is beyond it hears
-// nothing: Flush and Close tell of that.
+// maxCalls is how many calls of the callback may wait. The callback is not told of streams
+// beyond; Flush and Close are.
 const maxCalls = 4096
 
-// loss is an Undelivered on its way to the callback, or to the next Flush or Close, see
-// losses.go.
+// loss is an Undelivered that the callback, the next Flush or Close is to tell, see losses.go.
 type loss struct {
 	Undelivered
 	from, seq   uint64 // of the first and the last stream in it
 	size        int    // of the messages, in bytes of frames
 	withBodies  bool   // the callback gets the bodies
-	forCallback bool   // the callback is to hear of it: when it has, it is told
+	forCallback bool   // for the callback, and told once that has returned
 }
 
-// losses keeps what ended badly until somebody has heard of it. Its lock is a leaf.
+// losses keeps streams that ended with messages pending until they have been told. Its lock is a
+// leaf.
 type losses struct {
 	mu        sync.Mutex
-	seq       uint64 // of the latest
+	seq       uint64 // of the latest loss
 	bySink    map[uint64][]loss
-	rest      []loss            // of sinks for which there was no room in bySink
+	rest      []loss            // of sinks for which bySink had no room
 	stored    int               // entries of bySink
-	flushes   int               // that are under way, for which
-	late      bool              // something that was told is kept
+	flushes   int               // under way
+	late      bool              // something that was told is kept for them
 	heldBytes int               // bytes of frames whose bodies wait in bySink
-	calls     []loss            // for the callback, in their order
+	calls     []loss            // for the callback, in order
 	callBytes int               // bytes of frames whose bodies wait in calls
-	calling   bool              // the goroutine that calls back is there
+	calling   bool              // the goroutine that calls back runs
 	called    uint64            // the seq up to which the callback has returned
-	latest    map[uint64]uint64 // by sink, the seq of the latest that the callback has not returned for
+	latest    map[uint64]uint64 // by sink, the seq of the latest loss for which the callback has not returned
 
 	returned notify.Change // a callback has returned
 }
 
-// salvage takes down what is pending on a stream at its end. The sender calls it, so
-// mu is held.
+// recordLoss records what is pending on a stream at its end. The sender calls it, so mu is held.
 func (o *outbound) recordLoss() {
 	p := o.p
 	err := o.s.Err()
@@ -113,7 +111,7 @@ func (o *outbound) recordLoss() {
 	p.counters.unlisted.Add(int64(x.add(l)))
 }
 
-// bodies copies the handlers' messages that are pending into one buffer; it needs mu.
+// bodies copies the handlers' pending messages into one buffer. It needs mu.
 func (o *outbound) bodies(l loss) [][]byte {
 	buf := make([]byte, 0, l.size-int(l.Messages)*wire.HeaderSize)
 	bodies := make([][]byte, 0, l.Messages)
@@ -127,7 +125,7 @@ func (o *outbound) bodies(l loss) [][]byte {
 	return bodies
 }
 
-// call queues a loss for the callback; it needs mu.
+// queueCall queues a loss for the callback. It needs mu.
 func (x *losses) queueCall(p *Plane, l loss) {
 	if !l.withBodies {
 		l.Bodies, l.size = nil, 0
@@ -144,8 +142,8 @@ func (x *losses) queueCall(p *Plane, l loss) {
 	}
 }
 
-// callBack is a goroutine, which exists while there is something to tell. It is not
-// one of those that run handlers: all of these may be waiting in Flush.
+// callBack calls the callback while there are losses to tell. It has a goroutine of its own: all
+// workers may be waiting in Flush.
 func (p *Plane) callBack() {
 	x := &p.losses
 	x.mu.Lock()
@@ -160,7 +158,7 @@ func (p *Plane) callBack() {
 }
 
 // callOne tells the callback of one loss, without mu. A callback that ends its goroutine
-// (runtime.Goexit, and so t.Fatal) has not been told, and another goroutine tells the rest.
+// (runtime.Goexit, and so t.Fatal) counts as not told, and another goroutine tells the rest.
 func (x *losses) callOne(p *Plane, l loss) {
 	x.mu.Unlock()
 	ok, returned := false, false
@@ -186,7 +184,8 @@ func (x *losses) callOne(p *Plane, l loss) {
 	returned = true
 }
 
-// tell calls the callback. If that panics, or ends its goroutine, it has not been told.
+// callUser calls the callback. It returns false if the callback panics, and does not return if it
+// ends its goroutine.
 func (p *Plane) callUser(u Undelivered) (ok bool) {
 	defer func() {
 		switch v := recover(); {
@@ -202,8 +201,8 @@ func (p *Plane) callUser(u Undelivered) (ok bool) {
 	return true
 }
 
-// awaitCalls waits until everything has been told about these sinks, or all, that is
-// to be told now. Handlers and callbacks do not wait: it may be for themselves.
+// awaitCalls waits until the callback has returned for all losses of these sinks so far, or of
+// all sinks. Handlers and callbacks do not wait: they might wait for themselves.
 func (p *Plane) awaitCalls(ctx context.Context, sinks []uint64) error {
 	if ctx.Value(handlerKey{}) == p {
 		return nil
@@ -215,7 +214,7 @@ func (p *Plane) awaitCalls(ctx context.Context, sinks []uint64) error {
 		x.mu.Lock()
 		done := x.called >= until
 		x.mu.Unlock()
-		if done || first && Inside(p.Owner) { // with another context
+		if done || first && Inside(p.Owner) { // a handler or callback with another context
 			return nil
 		}
 		if err := p.await(ctx, returned, nil); err != nil {
