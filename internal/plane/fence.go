@@ -57,26 +57,26 @@ func (p *Plane) Alive() bool {
 	if p.Pause <= 0 {
 		return true
 	}
-	g := &p.fence
-	g.mu.Lock()
-	defer g.mu.Unlock()
+	f := &p.fence
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if p.suspended() { // stays so while the fence is up
-		g.raise()
+		f.raise()
 		return false
 	}
-	g.lastRun.set(p.clocks())
+	f.lastRun.set(p.clocks())
 	return true
 }
 
 // Resume lowers the fence.
 func (p *Plane) Resume() {
-	g := &p.fence
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.lastRun.set(p.clocks())
-	if g.up.Load() {
-		g.up.Store(false)
-		g.lowered.Broadcast()
+	f := &p.fence
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lastRun.set(p.clocks())
+	if f.up.Load() {
+		f.up.Store(false)
+		f.lowered.Broadcast()
 	}
 }
 
@@ -95,19 +95,19 @@ func (f *fence) raise() {
 // awaitFence waits while the fence is up, and raises it if it should be. It also returns when the
 // plane closes.
 func (p *Plane) awaitFence(ctx context.Context) {
-	g := &p.fence
+	f := &p.fence
 	if p.Pause <= 0 || !p.suspended() {
 		return
 	}
 	for {
-		g.mu.Lock()
+		f.mu.Lock()
 		if !p.suspended() { // Resume was faster
-			g.mu.Unlock()
+			f.mu.Unlock()
 			return
 		}
-		g.raise()
-		opened := g.lowered.Next()
-		g.mu.Unlock()
+		f.raise()
+		opened := f.lowered.Next()
+		f.mu.Unlock()
 		giveWay(ctx)
 		select {
 		case <-opened:

@@ -60,7 +60,7 @@ type Limits struct {
 	ReceiveBuffer  int // received and not yet handled, of all streams
 	HandlerBacklog int // sent by handlers beyond what windows allow
 	LinkQueue      int // of one link; relays drop frames beyond it
-	LinkLow        int // of one link; above it casts wait, and above twice as much of their own streams do
+	LinkLow        int // of one link; casts wait above it, and Send while streams have twice as much for it
 	Handlers       int // number of handlers that run at once
 	Streams        int // number of incoming streams
 }
@@ -100,6 +100,7 @@ type Plane struct {
 	// construction.
 	Broken chan struct{}
 
+	// used by every goroutine, without a lock
 	routes         atomic.Pointer[snapshot]
 	cache          [1 << cacheBits]atomic.Pointer[outbound] // of outbounds, see findOutbound
 	closing        atomic.Bool
@@ -109,7 +110,8 @@ type Plane struct {
 	members        atomic.Pointer[[]uint64] // some of the nodes that exist, see Know
 	counters       counters
 
-	mu         sync.RWMutex // guards what follows
+	mu sync.RWMutex
+	// guarded by mu
 	outbounds  map[uint64]*outbound
 	inbounds   map[uint64]*inbound
 	bygone     map[*inbound]struct{} // those of inbounds whose sources have left, see bygone.go
@@ -124,18 +126,23 @@ type Plane struct {
 	closed     bool
 	why        error // reason for closed
 
-	lastCheck time.Time // the last CheckLinks; owned by its caller
+	// owned by the caller of CheckLinks
+	lastCheck time.Time
 
-	sched       scheduler
-	casts       castInbox
-	timers      timers
-	losses      losses
-	fence       fence
-	stored      atomic.Int64  // bytes of SendBuffer in use
-	askedAll    atomic.Bool   // all sinks were asked for an acknowledgement since SendBuffer was last full
-	inbox       atomic.Int64  // bytes of ReceiveBuffer in use
-	backlog     atomic.Int64  // bytes of HandlerBacklog in use
-	streams     atomic.Int64  // inbounds without the bygone: these share the receive buffer
+	// parts with locks of their own
+	sched  scheduler
+	casts  castInbox
+	timers timers
+	losses losses
+	fence  fence
+
+	// use of Limits
+	stored   atomic.Int64 // bytes of SendBuffer in use
+	askedAll atomic.Bool  // all sinks were asked for an acknowledgement since SendBuffer was last full
+	inbox    atomic.Int64 // bytes of ReceiveBuffer in use
+	backlog  atomic.Int64 // bytes of HandlerBacklog in use
+	streams  atomic.Int64 // inbounds without the bygone: these share the receive buffer
+
 	bufferSpace notify.Change // SendBuffer has room again
 	changes     notify.Change // a connection, or a direction of one, has begun or ended; during a leave: also a handler or stream
 

@@ -1,0 +1,94 @@
+// Package plane is the data plane of one node. It has the links to the node's entries, relays
+// frames for other nodes, keeps the streams from and to this node, and calls the handlers. It
+// knows nothing of the registry or of dialling: connections come in after their handshake, and
+// a table of routes says which of them to use.
+//
+// # Map
+//
+//	plane.go            Plane, its configuration, Close, Sweep
+//	conn.go             a connection: its two directions, its beginning and end
+//	conn_share.go       one connection for two nodes that are entries of each other
+//	links.go            the links to peers, and the loopback
+//	routes.go           the table in force, and the way for each decision of ring.Router
+//
+//	send.go batch.go    Send and Cast
+//	outbound.go         the source's half of a stream: package stream with locks and accounts
+//	allowance.go        messages that need no check of all that bounds a stream
+//	sendqueue.go        frames of a stream that wait for their first link
+//	emit.go             frames outside outgoing streams, and frames that need another way
+//	flush.go            waiting for deliveries
+//	undelivered.go      what was pending when a stream ended; losses.go: told once
+//	timers.go           streams that wait for an answer
+//
+//	receive.go          reading a connection: take in, or send on
+//	demux.go            the frames of a batch by where they go
+//	throttle.go         pauses of a reader while a queue is crowded
+//	inbound.go          the sink's half of a stream; bygone.go: after its source has left
+//	handlers.go         workers, and the inbox of casts
+//	inline.go           readers that call handlers themselves
+//	deliver.go          calls of the handler, and acknowledgements
+//	inside.go           calls that a handler must not make
+//
+//	keepalive.go        pings
+//	fence.go            after this process was suspended
+//	evict.go            when an incarnation of a node has ended
+//	part.go drain.go    an orderly leave
+//	trace.go            the route to a node
+//	counters.go relays.go status.go
+//
+// # The path of a message
+//
+// At its source, Send (send.go) finds the stream to the sink (outbound.go). The stream numbers
+// the message and keeps a copy until it is acknowledged. The frame waits in the stream's send
+// queue (sendqueue.go). That is attached to a link, which ring.Router chooses among those that
+// are up (routes.go); the link pulls the frame when it is about to write (package link).
+//
+// At a relay, the reader of the connection (receive.go) takes all that one read brought as a
+// batch. For each frame, dispatch asks ring.Router.Relay what to do with it, from its header
+// alone. Frames for the same link are gathered (demux.go), and forward copies them into the queue
+// of that link.
+//
+// At the sink, dispatch gathers the frames by source. The stream (inbound.go) puts them in order
+// and keeps a copy. A worker calls the handler (handlers.go, deliver.go), or the reader does
+// (inline.go). The acknowledgement goes back as any frame does (emit.go).
+//
+// # When a link is full
+//
+// A source waits. Its frames stay in their streams, and Send waits while streams have more than
+// twice LinkLow for the link (congested in sendqueue.go), or while the send buffer is full. With
+// a handler's context it does not wait for these; beyond the handler backlog it fails. Cast waits
+// while the link's own queue is above LinkLow.
+//
+// A relay never waits. Above half of LinkQueue its reader makes short pauses, so TCP slows down the
+// peer (throttle.go). A frame that finds the queue at LinkQueue is dropped and counted as
+// QueueFull (forward in receive.go). Its stream sends it again; a cast is lost.
+//
+// When a link ends, frames that it has not begun to write take another way: those in its queue by
+// requeue (emit.go), those in streams by reattach (sendqueue.go).
+//
+// # Memory
+//
+// A batch belongs to the reader's buffer and is valid until the next read, so whatever keeps a
+// frame copies it. An outgoing stream has the only copy of its messages: links write from it, and
+// copy only small frames and those that a detour marks. Delivery.Body is part of the receive queue and valid until
+// Deliver returns. Limits bounds all of it.
+//
+// # Goroutines
+//
+// Each connection has a reader (conn.run). It never waits, except for its connection, for the
+// short pauses of throttle.go, and in handlers while they are quick (inline.go). It drops and
+// counts what does not fit into a bounded queue. So links always drain, and no cycle of waits can
+// form. Sources may wait, in Send and Flush, for their context.
+//
+// Other goroutines exist only while they have something to do: a link's writer (package link),
+// workers for handlers, at most Limits.Handlers (handlers.go), the look for handlers that block
+// (inline.go), tick for streams that wait for answers (timers.go), the callback for undelivered
+// messages (undelivered.go), and the closing of connections (background in links.go). The owner
+// of the plane calls Sweep, CheckLinks and Alive in intervals.
+//
+// # Locks
+//
+// In this order, and none is held across I/O or a handler: a stream's (outbound or inbound), then
+// Plane.mu, then a link's; a probe's comes right before its link's. The locks of the scheduler,
+// the timers, the casts, the losses, the fence, a throttle and a trace are leaves.
+package plane
