@@ -162,19 +162,18 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 		}
 		dst := f.Dst()
 		if dst == p.Self {
-			to := int32(-1)
 			switch f.Type() {
 			case wire.Data, wire.Sync, wire.Open, wire.Close:
-				if to = rc.demux.addSource(f.Src(), from, at); to < 0 {
+				if run = rc.demux.addSource(f.Src(), from, at); run < 0 {
 					rc.receiveGroups(batch)
-					to = rc.demux.addSource(f.Src(), from, at)
+					run = rc.demux.addSource(f.Src(), from, at)
 				}
 			case wire.Cast:
-				to = rc.addTo(&rc.casts, from, at)
+				run = rc.addTo(&rc.casts, from, at)
 			default:
 				rc.handleFrame(f)
 			}
-			run, onward, far = to, false, f.Hops()
+			onward, far = false, f.Hops()
 			continue
 		}
 		action, i := ring.Drop, 0
@@ -200,6 +199,12 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 			rc.answerTrace(f, false)
 		}
 	}
+	rc.handOn(s, batch)
+	return at, err
+}
+
+// handOn hands on the frames that dispatch has noted.
+func (rc *inLink) handOn(s *snapshot, batch []byte) {
 	rc.countRelays() // before they leave: their traffic run may be counted at once
 	for _, i := range rc.touched {
 		rc.forward(s.ways[i], batch, rc.spansOf(rc.ways[i]))
@@ -208,7 +213,6 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 	rc.receiveGroups(batch)
 	rc.receiveCasts(batch)
 	rc.stretches = rc.stretches[:0]
-	return at, err
 }
 
 // forward hands frames to the writer of their next link. Frames that find its queue full are

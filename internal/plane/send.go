@@ -46,15 +46,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			o.unlock()
 			return ErrHushed
 		}
-		var space <-chan struct{}
-		full := p.stored.Load() > int64(p.SendBuffer)
-		if full {
-			space = p.bufferSpace.Next()
-			full = p.stored.Load() > int64(p.SendBuffer)
-		}
-		if !full && p.askedAll.Load() {
-			p.askedAll.Store(false)
-		}
+		full, space := p.sendBufferFull()
 		switch o.s.State() {
 		case stream.Open:
 			// No stream may fill the send buffer alone: while its sink is slow, others get their
@@ -111,6 +103,19 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			return err
 		}
 	}
+}
+
+// sendBufferFull reports whether the send buffer is full. Then space is closed when it has room
+// again.
+func (p *Plane) sendBufferFull() (full bool, space <-chan struct{}) {
+	if p.stored.Load() > int64(p.SendBuffer) {
+		space = p.bufferSpace.Next()
+		full = p.stored.Load() > int64(p.SendBuffer)
+	}
+	if !full && p.askedAll.Load() {
+		p.askedAll.Store(false)
+	}
+	return full, space
 }
 
 // await waits until one of two channels is closed, ctx ends or the plane closes. A handler that
