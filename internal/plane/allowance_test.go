@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// What goes by an allowance is in all accounts when somebody looks, and before that in
-// those that bound it.
+// Messages admitted by an allowance are in all accounts whenever the stream is locked, and before
+// that in the accounts that bound it.
 func TestAccountsOfAnAllowance(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()
@@ -43,7 +43,7 @@ func TestAccountsOfAnAllowance(t *testing.T) {
 	})
 }
 
-// An allowance is no longer than the stream's share of the send buffer.
+// An allowance is within the stream's share of the send buffer.
 func TestAllowanceIsWithinTheShare(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()
@@ -62,7 +62,7 @@ func TestAllowanceIsWithinTheShare(t *testing.T) {
 	})
 }
 
-// A detour marks what leaves, and not what is kept to be sent again.
+// A detour marks the frames that leave, not those that are kept for retransmission.
 func TestDetourDoesNotMarkTheStore(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(60)
@@ -90,7 +90,7 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 	})
 }
 
-// Whoever has a stream's lock ends the allowance first, and finds accounts that are even.
+// Every use of a stream ends the allowance first, and finds its accounts up to date.
 func TestAllowanceEnds(t *testing.T) {
 	for name, f := range map[string]func(r *rig, o *outbound, l *outLink){
 		"an answer":        func(r *rig, o *outbound, l *outLink) { o.handleAnswer(ack(50, 1000)) },
@@ -134,13 +134,13 @@ var canceled = func() context.Context {
 	return ctx
 }()
 
-// An allowance is no longer than the window has room.
+// An allowance is within the window.
 func TestAllowanceIsWithinTheWindow(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()
 		r.jam(40)
 		o.lock()
-		o.s.Ask(r.p.now(), nil) // so that it is not yet time to ask that ends it
+		o.s.Ask(r.p.now(), nil) // so that the time to ask does not end it yet
 		o.unlock()
 		for i, room := 0, true; room; i++ {
 			if err := r.p.Send(t.Context(), 50, 0, make([]byte, i%11)); err != nil {
@@ -157,8 +157,8 @@ func TestAllowanceIsWithinTheWindow(t *testing.T) {
 	}, func(c *Config) { c.LinkLow = 1 << 20 })
 }
 
-// A link pulls about as much as it wants to write, also of what a stream has only in its
-// store.
+// A link pulls about as much as it wants to write, even if the frames are in the stream's store
+// only.
 func TestPullIsLimited(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()

@@ -13,12 +13,12 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// tap sees what is written to connections, and takes its time to pass it on.
+// tap counts what is written to connections, and passes it on after a delay.
 type tap struct {
 	mu   sync.Mutex
-	asks map[time.Time]int // questions of the connections' own nodes, by when they left
-	with int               // of them, those that left with a message behind them
-	acks int               // answers
+	asks map[time.Time]int // questions of the connections' own nodes, by the time at which they left
+	with int               // questions that left with a message behind them
+	acks int               // acknowledgements
 	lose func(f wire.Frame) bool
 }
 
@@ -34,7 +34,7 @@ type tapped struct {
 
 func (t *tap) pipe(tb testing.TB) (near, far net.Conn) {
 	near, far = memnet.Pipe()
-	return tapped{near, t}, tapped{far, t} // lines may go both ways
+	return tapped{near, t}, tapped{far, t} // a connection may be used both ways
 }
 
 func (c tapped) Write(b []byte) (int, error) {
@@ -64,8 +64,8 @@ func (c tapped) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// asked is how many questions left at once at most, how many there were, and how far the
-// last was from the first. It forgets them.
+// asked returns how many questions left at once at most, how many there were, and the time
+// between the first and the last. It forgets them.
 func (t *tap) asked() (most, all int, span time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,8 +83,8 @@ func (t *tap) asked() (most, all int, span time.Duration) {
 	return most, all, to.Sub(from)
 }
 
-// Nodes that begin at the same time ask, where nothing follows, each at a time of its own.
-// Where something does the streams ask with it.
+// Nodes that begin at the same time, and send nothing more, ask each at a time of its own. If
+// more follows, the question goes with it.
 func TestQuestionsAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const nodes = 10
@@ -137,8 +137,8 @@ func TestQuestionsAreSpread(t *testing.T) {
 	})
 }
 
-// A message that is lost is sent again before a timeout and a tick are over, or what
-// follows shows that it is missing.
+// A lost message is sent again within a timeout and a tick, or the next messages show that it is
+// missing.
 func TestLossIsFoundInTime(t *testing.T) {
 	for _, every := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 40 * time.Millisecond, time.Hour} {
 		t.Run(every.String(), func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestLossIsFoundInTime(t *testing.T) {
 	}
 }
 
-// lossFound is how long it takes until a message is handled that was lost, after a pause,
+// lossFound measures how long it takes until a message is handled that was lost after a pause,
 // when others follow at intervals.
 func lossFound(t *testing.T, every, pause time.Duration) (took time.Duration) {
 	synctest.Test(t, func(t *testing.T) {

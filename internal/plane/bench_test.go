@@ -10,8 +10,8 @@ import (
 
 var sizes = []int{8, 256, 4096}
 
-// BenchmarkStream sends from the first node of a line to the last, with
-// acknowledgements: one hop, or three.
+// BenchmarkStream sends from the first node of a line to the last, with acknowledgements: one
+// hop, two or four.
 func BenchmarkStream(b *testing.B) {
 	for name, pipe := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memory, "tcp": tcp} {
 		for _, hops := range []int{1, 2, 4} {
@@ -39,8 +39,8 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// processorTime is what this process has used of all processors. It moves less with
-// what else the machine does than time by the clock.
+// processorTime is the processor time that this process has used. Other load on the machine
+// changes it less than the time by the clock.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -49,7 +49,7 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkCast is the same without streams; what is lost is reported.
+// BenchmarkCast is the same without streams. It reports lost messages.
 func BenchmarkCast(b *testing.B) {
 	for _, size := range sizes {
 		b.Run(fmt.Sprintf("tcp/hops=2/bytes=%d", size), func(b *testing.B) {
@@ -84,7 +84,7 @@ func report(b *testing.B, m *mesh) {
 	b.ReportMetric(float64(frames)/float64(max(writes, 1)), "frames/write")
 }
 
-// BenchmarkFlush is how long it takes to know that a message was handled, two hops away.
+// BenchmarkFlush measures how long it takes to know that a message was handled, two hops away.
 func BenchmarkFlush(b *testing.B) {
 	m := newMesh(b, 4, 1, testLimits(), tcp, nil)
 	for b.Loop() {

@@ -14,7 +14,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// eventually polls for something that is about to become true.
+// eventually polls until a condition is true.
 func eventually(t *testing.T, what string, true_ func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !true_(); time.Sleep(time.Millisecond) {
@@ -35,8 +35,8 @@ func held(release <-chan struct{}) func(int) Deliver {
 	}
 }
 
-// One slow sink takes no more than its share of the send buffer, all of them
-// together no more than all of it.
+// One slow sink takes no more than its share of the send buffer, and all of them together no more
+// than all of it.
 func TestSendBufferIsShared(t *testing.T) {
 	const sinks, buffer, size = 12, 64 << 10, 1000
 	limits := testLimits()
@@ -87,8 +87,8 @@ func TestSendBufferIsShared(t *testing.T) {
 	}
 }
 
-// Handlers do not wait for the send buffer, but what they hold of it beyond its
-// limit counts against their backlog.
+// Handlers do not wait for the send buffer, but what they take of it beyond its limit counts
+// against their backlog.
 func TestHandlersStayWithinBothBounds(t *testing.T) {
 	limits := testLimits()
 	limits.SendBuffer, limits.HandlerBacklog = 128<<10, 64<<10
@@ -122,7 +122,7 @@ func TestHandlersStayWithinBothBounds(t *testing.T) {
 	}
 }
 
-// Whatever happened, the gauges come back to zero.
+// In the end all gauges return to zero.
 func TestGaugesReturnToZero(t *testing.T) {
 	limits := testLimits()
 	limits.SendBuffer, limits.ReceiveBuffer, limits.HandlerBacklog = 64<<10, 64<<10, 256<<10
@@ -133,7 +133,7 @@ func TestGaugesReturnToZero(t *testing.T) {
 	m = newMesh(t, n, 2, limits, memory, func(node int) Deliver {
 		return func(ctx context.Context, d *Delivery) {
 			<-ready
-			if d.Port == 1 { // answer
+			if d.Port == 1 { // send an answer
 				m.planes[node].Send(ctx, d.Source, 0, d.Body)
 			}
 		}
@@ -157,7 +157,7 @@ func TestGaugesReturnToZero(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	for range 2 { // the second for the answers
+	for range 2 { // the second time for the answers
 		for _, p := range m.planes {
 			if failed, err := p.Flush(t.Context()); err != nil || len(failed) > 0 {
 				t.Fatal(failed, err)
@@ -172,7 +172,7 @@ func TestGaugesReturnToZero(t *testing.T) {
 	}
 }
 
-// Casts wait within bounds, too, and show in the gauge.
+// Waiting casts are bounded too, and are in the gauge.
 func TestCastsCountAsReceived(t *testing.T) {
 	limits := testLimits()
 	limits.ReceiveBuffer = 64 << 10
@@ -192,27 +192,27 @@ func TestCastsCountAsReceived(t *testing.T) {
 	eventually(t, "all are handled", func() bool { return sink.Counters().ReceiveBuffer == 0 })
 }
 
-// Streams that never opened and that nobody waits for any more are forgotten.
+// Streams that never opened, and that no call waits for any more, are forgotten.
 func TestEndedStreamsAreForgotten(t *testing.T) {
 	m := newMesh(t, 3, 1, testLimits(), memory, nil)
 	p := m.planes[0]
 	for i := range uint64(100) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		p.Send(ctx, 100+i, 0, nil) // nobody has these IDs
+		p.Send(ctx, 100+i, 0, nil) // these IDs are not taken
 	}
-	eventually(t, "no streams to nobody", func() bool {
+	eventually(t, "no streams to unknown nodes", func() bool {
 		p.Sweep(true)
 		out, _ := p.StreamCount()
 		return out == 0
 	})
 	stuck, _ := memnet.Pipe()
-	p.AddLink(40, 1, stuck) // one that never answers
+	p.AddLink(40, 1, stuck) // a peer that never answers
 	p.Use(table(p, 2, 40))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := p.Send(ctx, 40, 0, nil); err == nil {
-		t.Fatal("accepted for somebody unknown")
+		t.Fatal("accepted for an unknown node")
 	}
 	eventually(t, "the stream is given up", func() bool {
 		p.Sweep(true)
@@ -221,7 +221,7 @@ func TestEndedStreamsAreForgotten(t *testing.T) {
 	})
 }
 
-// A stream that ends while an answer to it is being dealt with is reported once.
+// A stream that ends while an answer to it is handled is reported once.
 func TestUndeliveredIsCountedOnce(t *testing.T) {
 	m := newMesh(t, 1, 0, testLimits(), memory, nil)
 	p := m.planes[0]
@@ -241,7 +241,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 			answer(wire.Opened, p.generation, wire.OpenedBody{SourceIncarnation: p.Life, SinkIncarnation: 5, First: 100, Window: 1 << 16}.Append(nil))
 		}
 	}
-	p.Use(table(p, 3)) // 20 is not in the table any more; an answer with a hole makes the sender ask
+	p.Use(table(p, 3)) // 20 is not in the table any more; an answer with a gap makes the sender ask
 	answer(wire.Ack, 100, wire.AckBody{Received: 1, Window: 1 << 16}.Append(nil, []wire.Range{{From: 1, N: 1}}))
 	failed, err := p.Flush(t.Context())
 	if err != nil || len(failed) != 1 || failed[0].Messages != 5 {
@@ -275,16 +275,16 @@ func TestUseRetiresLinks(t *testing.T) {
 func TestCloseWithARetiredStuckLink(t *testing.T) {
 	m := newMesh(t, 1, 0, testLimits(), memory, nil)
 	p := m.planes[0]
-	near, far := net.Pipe() // unbuffered, and nobody reads
+	near, far := net.Pipe() // unbuffered and never read
 	defer far.Close()
 	p.AddLink(20, 1, near)
 	p.Use(table(p, 2, 20))
 	p.Cast(t.Context(), 20, 0, []byte("x"))
 	p.Use(table(p, 3))
-	p.Close(net.ErrClosed) // the test's own deadline says if it hangs
+	p.Close(net.ErrClosed) // if it hangs, the test times out
 }
 
-// slowClose is a connection that says farewell at length, as one over TLS may.
+// slowClose is a connection whose Close takes a while, as that of TLS may.
 type slowClose struct {
 	net.Conn
 	closing, let chan struct{}
@@ -309,8 +309,8 @@ func TestLocksAreNotHeldWhileConnectionsClose(t *testing.T) {
 	close(c.let)
 }
 
-// A repeated question may take another, shorter route; hops of the longer one are
-// not waited for and not listed.
+// A repeated trace may take another, shorter route. Hops of the longer one are not waited for and
+// not listed.
 func TestTraceByTwoRoutes(t *testing.T) {
 	m := newMesh(t, 1, 0, testLimits(), memory, nil)
 	p := m.planes[0]
@@ -340,8 +340,8 @@ func TestTraceByTwoRoutes(t *testing.T) {
 	}
 }
 
-// A sink that has all the streams it may refuses more, and says so; what was
-// accepted for it already arrives when one has ended.
+// A sink that has all the streams it may have refuses others. Messages that were accepted for it
+// already arrive when one of its streams has ended.
 func TestStreamsHaveABound(t *testing.T) {
 	limits := testLimits()
 	limits.Streams = 1

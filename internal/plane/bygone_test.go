@@ -8,7 +8,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// incomingStreams counts the streams that a plane remembers, and those that count.
+// incomingStreams returns how many streams a plane remembers, and how many of them count.
 func (r *rig) incomingStreams() (all, counted int) {
 	synctest.Wait()
 	r.p.mu.RLock()
@@ -26,8 +26,8 @@ func (r *rig) wantIncoming(all, counted int) {
 	}
 }
 
-// The stream from a node that has left counts no more at once, and goes when nothing
-// has come of it for two sweeps. A late message is still handled.
+// The stream from a node that has left does not count any more, and is forgotten after two sweeps
+// without a frame. A late message is still handled.
 func TestLeft(t *testing.T) {
 	var got []byte
 	withRig(t, func(t *testing.T, r *rig) {
@@ -36,8 +36,8 @@ func TestLeft(t *testing.T) {
 		r.offer(50, 5, 1, 0)
 		window := r.p.window()
 		r.wantIncoming(2, 2)
-		r.p.Left(40, 4) // an earlier life
-		r.p.Left(60, 9) // of which there is no stream
+		r.p.Left(40, 4) // an earlier incarnation
+		r.p.Left(60, 9) // there is no stream from it
 		r.wantIncoming(2, 2)
 		r.p.Left(40, 5)
 		r.p.Left(40, 5)
@@ -47,7 +47,7 @@ func TestLeft(t *testing.T) {
 		}
 		r.p.Sweep(false)
 		r.wantIncoming(2, 1)
-		r.offer(40, 5, 1, 2) // it was on its way
+		r.offer(40, 5, 1, 2) // was on its way
 		r.p.Sweep(false)
 		r.wantIncoming(2, 1)
 		r.p.Sweep(false)
@@ -65,8 +65,8 @@ func TestLeft(t *testing.T) {
 	})
 }
 
-// What is in order is handled before the stream goes, and what waits behind a gap that
-// nobody fills does not keep it.
+// Messages in order are handled before the stream is forgotten. What waits behind a gap does not
+// keep the stream.
 func TestLeftWithMessages(t *testing.T) {
 	handled := 0
 	var release chan struct{}
@@ -91,8 +91,8 @@ func TestLeftWithMessages(t *testing.T) {
 	})
 }
 
-// A stream whose source has left gives its place to one that needs it, unless a
-// handler has still something of it.
+// A stream whose source has left gives its place to one that needs it, unless a handler still has
+// messages of it.
 func TestLeftGivesItsPlace(t *testing.T) {
 	var release chan struct{}
 	withRig(t, func(t *testing.T, r *rig) {
@@ -133,15 +133,15 @@ func TestLeftGivesItsPlace(t *testing.T) {
 	})
 }
 
-// The next life of a source that has left is a member like any other, and so is one that
-// is announced after all. An Open that comes late makes no stream that stays.
+// The next incarnation of a source that has left is a member like any other. So is one that is
+// announced after all. An Open that comes late makes no stream that stays.
 func TestLeftAndBack(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		r.offer(40, 5, 1, 0)
 		r.p.Left(40, 5)
 		r.wantIncoming(1, 0)
-		r.offer(40, 5, 2) // the same life again
+		r.offer(40, 5, 2) // the same incarnation again
 		r.wantIncoming(1, 0)
 		r.offer(40, 6, 1)
 		r.wantIncoming(1, 1)
@@ -155,7 +155,7 @@ func TestLeftAndBack(t *testing.T) {
 		}
 		r.wantIncoming(1, 1)
 
-		r.offer(90, 3, 1) // the life that is over, see below
+		r.offer(90, 3, 1) // an incarnation that has ended, see below
 		r.wantIncoming(2, 1)
 		r.p.Sweep(false)
 		r.p.Sweep(false)
@@ -167,8 +167,8 @@ func TestLeftAndBack(t *testing.T) {
 	})
 }
 
-// A new life of an ID ends the streams from all before it, whether or not there is one to
-// it; and what was missed ends what it can have been, and no later life.
+// A new incarnation of an ID ends the streams from all earlier ones, whether or not there is a
+// stream to it. Missed ends what was there before it, and no later incarnation.
 func TestRenewedAndMissed(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -186,9 +186,9 @@ func TestRenewedAndMissed(t *testing.T) {
 		r.wantIncoming(2, 1)
 		o := r.open(60, 7)
 		r.p.Missed(60, 6)
-		r.wantIncoming(1, 0) // the life before
+		r.wantIncoming(1, 0) // the incarnation before
 		if r.p.findOutbound(60) != o {
-			t.Error("the stream to the next life has ended")
+			t.Error("the stream to the next incarnation has ended")
 		}
 	})
 }

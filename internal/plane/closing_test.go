@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A handler that is interrupted by Close has had its last message, and none is left
-// out before it. Those it was done with are accounted for.
+// A handler that Close interrupts has had its last message, and none before it is left out.
+// Messages whose handler has returned are accounted for.
 func TestCloseLeavesNoGap(t *testing.T) {
 	for range 5 {
 		var mu sync.Mutex
@@ -26,7 +26,7 @@ func TestCloseLeavesNoGap(t *testing.T) {
 				if n != 3 {
 					return
 				}
-				for range 100000 { // makes ending the context take a while
+				for range 100000 { // makes the end of the context take a while
 					_, stop := context.WithCancel(ctx)
 					stops = append(stops, stop)
 				}
@@ -58,7 +58,7 @@ func TestCloseLeavesNoGap(t *testing.T) {
 	}
 }
 
-// Who hands over a connection to a plane that is closed hears so.
+// Receive on a closed plane calls ended.
 func TestReceiveOnAClosedPlane(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Close(net.ErrClosed)

@@ -14,7 +14,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// Who wants a link to a node that has dialled it shares that connection.
+// A node that wants a link to a peer that has dialled it shares that connection.
 func TestShare(t *testing.T) {
 	for name, higher := range map[string]bool{"lower dialled": false, "higher dialled": true} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +44,8 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// What both have dialled becomes one, however it falls out, and traffic does not notice.
+// Two connections that both nodes have dialled become one, in whatever order, and no message is
+// lost.
 func TestConverge(t *testing.T) {
 	for name, pipe := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memory, "tcp": tcp} {
 		t.Run(name, func(t *testing.T) {
@@ -55,15 +56,14 @@ func TestConverge(t *testing.T) {
 			wg.Go(func() { c.exchange(2000) })
 			wg.Wait()
 			eventually(t, "one connection", func() bool { return c.a.peers() == 1 && c.b.peers() == 1 })
-			c.one(c.a, c.b) // the lower ID's
+			c.one(c.a, c.b) // dialled by the lower ID
 			c.exchange(100)
 			c.quiet()
 		})
 	}
 }
 
-// While tables change under way nothing is lost either, and it comes to one connection
-// in the end.
+// While tables change meanwhile nothing is lost either, and one connection is left in the end.
 func TestConvergeInAStorm(t *testing.T) {
 	c := newCouple(t)
 	var over atomic.Bool
@@ -93,7 +93,7 @@ func TestConvergeInAStorm(t *testing.T) {
 	c.exchange(3000)
 	over.Store(true)
 	wg.Wait()
-	eventually(t, "one connection", func() bool { // which each has heard of
+	eventually(t, "one connection", func() bool { // both have received Shared
 		return c.a.peers() == 1 && c.b.peers() == 1 && strings.Count(states(c.a)+states(c.b), both) == 2
 	})
 	c.exchange(100)
@@ -102,8 +102,8 @@ func TestConvergeInAStorm(t *testing.T) {
 	}
 }
 
-// The accepting side asks while the dialling side ends: it sends nothing then, and hears
-// that it has to dial.
+// The accepting side asks while the dialling side sends End: the dialling side sends nothing
+// then, and the accepting side learns that it must dial.
 func TestAskCrossesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouple(t)
@@ -129,8 +129,8 @@ func TestAskCrossesEnd(t *testing.T) {
 	})
 }
 
-// Who has said the end does not let the other begin.
-func TestEndedLineIsNotShared(t *testing.T) {
+// A side that has sent End does not let the other begin.
+func TestEndedConnIsNotShared(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		near, far := memnet.Pipe()
 		r.p.AddLink(30, 1, near)
@@ -147,8 +147,8 @@ func TestEndedLineIsNotShared(t *testing.T) {
 	})
 }
 
-// A node is asked for the life that has dialled, and no other.
-func TestAskForALife(t *testing.T) {
+// A node asks the incarnation that has dialled, and no other.
+func TestAskForAnIncarnation(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		synctest.Wait()
 		if r.p.Ask(10, 2) || r.p.Ask(11, 1) || !r.p.Ask(10, 1) || !r.p.Ask(10, 1) {
@@ -164,8 +164,8 @@ func TestAskForALife(t *testing.T) {
 	})
 }
 
-// If the peer ends its direction and dials anew then the other one moves there as well,
-// whoever has the higher ID.
+// If the peer ends its direction and dials again, the other direction moves there as well,
+// whatever the IDs.
 func TestConvergeAfterAnEnd(t *testing.T) {
 	for name, higher := range map[string]bool{"the lower": false, "the higher": true} {
 		t.Run(name, func(t *testing.T) {
@@ -194,8 +194,8 @@ func TestConvergeAfterAnEnd(t *testing.T) {
 	}
 }
 
-// What is dialled though both directions are served is not used.
-func TestOneLineIsEnough(t *testing.T) {
+// A connection is not used if both directions have links already.
+func TestOneConnIsEnough(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouple(t)
 		defer c.close()
@@ -210,9 +210,9 @@ func TestOneLineIsEnough(t *testing.T) {
 	})
 }
 
-// Many connections under one name cost no more than as many under several, and none of
-// them is asked for more than there is need of.
-func TestManyLinesOfOnePeer(t *testing.T) {
+// Many connections under one name cost no more than as many under several, and none is asked for
+// without need.
+func TestManyConnsOfOnePeer(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{15}, Sure: true, Successor: 15})
 		r.link(15)
@@ -221,8 +221,8 @@ func TestManyLinesOfOnePeer(t *testing.T) {
 			conns = append(conns, r.incoming(15, 1))
 			synctest.Wait()
 		}
-		// It has a lower ID, so the link moves to the first of those that lets it: they are all
-		// asked until one does.
+		// The peer has a lower ID, so the link moves to the first connection that allows it; all
+		// are asked until one does.
 		conns[7].Write(connFrame(wire.Shared, 0))
 		synctest.Wait()
 		r.p.mu.RLock()
@@ -236,7 +236,7 @@ func TestManyLinesOfOnePeer(t *testing.T) {
 		r.p.mu.RLock()
 		for c := range r.p.conns {
 			if c.id == 15 && c.sendState == dirUnused && c.out != nil {
-				t.Error("a line with nothing to write has a writer")
+				t.Error("a connection with nothing to write has a writer")
 			}
 		}
 		r.p.mu.RUnlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// The end of one direction is not that of the other, whoever ends first; when both have
-// ended so has the connection.
+// The end of one direction is not that of the other, in either order. The connection ends with
+// the second.
 func TestHalfEnds(t *testing.T) {
 	for name, dialler := range map[string]bool{"the dialling side": true, "the accepting side": false} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestHalfEnds(t *testing.T) {
 	}
 }
 
-// Who has only been dialled closes the connection when the other has ended.
+// A side that was only dialled closes the connection when the other has ended.
 func TestUnsharedEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouple(t)
@@ -64,9 +64,9 @@ func TestUnsharedEnd(t *testing.T) {
 	})
 }
 
-// A node that leaves waits for what comes over a connection that it has dialled itself,
-// however long that takes, and nothing that was accepted is lost.
-func TestDrainOfASharedLine(t *testing.T) {
+// A node that leaves waits for what comes over a connection that it has dialled itself, however
+// long that takes. No accepted message is lost.
+func TestDrainOfASharedConn(t *testing.T) {
 	for name, dialled := range map[string]bool{"dialled": true, "accepted": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestDrainOfASharedLine(t *testing.T) {
 				default:
 				}
 				start := time.Now()
-				c.b.Use(Routes{Epoch: 2, Successor: 10}) // it has let go
+				c.b.Use(Routes{Epoch: 2, Successor: 10}) // it has removed the node from its table
 				if err := <-drained; err != nil {
 					t.Fatal(err)
 				}
@@ -113,8 +113,8 @@ func TestDrainOfASharedLine(t *testing.T) {
 	}
 }
 
-// A peer that does not let go is waited for, but not for ever.
-func TestDrainOfAStuckSharedLine(t *testing.T) {
+// A peer that does not end its link is waited for, but not for ever.
+func TestDrainOfAStuckSharedConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouple(t)
 		defer c.close()
@@ -132,7 +132,7 @@ func TestDrainOfAStuckSharedLine(t *testing.T) {
 	})
 }
 
-// A direction has not ended before what came with the end is taken in.
+// A direction has not ended before what came with the End is taken in.
 func TestEndComesLast(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		_, far := memnet.Pipe()
@@ -157,9 +157,9 @@ func TestEndComesLast(t *testing.T) {
 	})
 }
 
-// Both notice when a shared connection breaks; what waits goes another way or is sent
+// Both nodes notice when a shared connection breaks. What waits takes another way or is sent
 // again.
-func TestSharedLineBreaks(t *testing.T) {
+func TestSharedConnBreaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouple(t)
 		defer c.close()
@@ -190,8 +190,8 @@ func TestSharedLineBreaks(t *testing.T) {
 	})
 }
 
-// A link is out of use as soon as its end is read, also where closing takes a while.
-func TestEndedLineClosesSlowly(t *testing.T) {
+// A link is out of use as soon as its End is read, even if closing takes a while.
+func TestEndedConnClosesSlowly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		near, far := memnet.Pipe()
 		slow := slowClose{near, make(chan struct{}), make(chan struct{})}
@@ -206,9 +206,9 @@ func TestEndedLineClosesSlowly(t *testing.T) {
 	})
 }
 
-// A life that is over loses the connection, whoever has dialled it; a later life does not
-// get what was asked of an earlier one.
-func TestSharedLineOfALifeThatIsOver(t *testing.T) {
+// An incarnation that has ended loses the connection, whichever side dialled it. A later one does
+// not get what was asked of an earlier one.
+func TestSharedConnOfAnEndedIncarnation(t *testing.T) {
 	for name, dialled := range map[string]bool{"dialled": true, "accepted": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -222,12 +222,12 @@ func TestSharedLineOfALifeThatIsOver(t *testing.T) {
 					c.a.AwaitLink(t.Context(), 20, 101)
 				}
 				if c.a.Ask(20, 102) || c.a.HasLink(20, 102) {
-					t.Error("taken for another life")
+					t.Error("taken for another incarnation")
 				}
 				c.a.Gone(20, 100)
 				synctest.Wait()
 				if c.a.peers() != 1 {
-					t.Error("an earlier life was over")
+					t.Error("an earlier incarnation had ended")
 				}
 				c.a.Gone(20, 101)
 				synctest.Wait()
@@ -239,8 +239,8 @@ func TestSharedLineOfALifeThatIsOver(t *testing.T) {
 	}
 }
 
-// A peer that neither uses a connection nor closes it, once this side has ended, does not
-// keep it; one that uses it does.
+// A peer that neither uses a connection nor closes it cannot keep it once this side has ended. A
+// peer that uses it can.
 func TestEndIsNotWaitedForLong(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		near, far := memnet.Pipe()
@@ -258,8 +258,9 @@ func TestEndIsNotWaitedForLong(t *testing.T) {
 	})
 }
 
-// The frames that are about a connection come when and from whom they may, or it ends.
-func TestHostileLines(t *testing.T) {
+// Frames about the connection come at the right time and from the right side, or the connection
+// ends.
+func TestHostileConns(t *testing.T) {
 	frame := func(t wire.Type) []byte { return connFrame(t, 0) }
 	all := func(f ...[]byte) (b []byte) {
 		for _, f := range f {
@@ -276,30 +277,30 @@ func TestHostileLines(t *testing.T) {
 		send    []byte
 		good    bool
 	}{
-		"share":                      {true, frame(wire.Share), true},
-		"share, data":                {true, all(frame(wire.Share), data(40, 1)), true},
-		"share, ping":                {true, all(frame(wire.Share), frame(wire.Ping)), true},
-		"share, end":                 {true, all(frame(wire.Share), data(40, 1), frame(wire.End)), true},
-		"share twice":                {true, all(frame(wire.Share), frame(wire.Share)), false},
-		"share with a sink":          {true, wire.Append(nil, wire.Header{Type: wire.Share, Dst: 20}, nil), false},
-		"share with a body":          {true, wire.Append(nil, wire.Header{Type: wire.Share}, []byte{1}), false},
-		"data":                       {true, data(40, 1), false},
-		"ping":                       {true, frame(wire.Ping), false},
-		"end":                        {true, frame(wire.End), false},
-		"shared by who accepted":     {true, frame(wire.Shared), false},
-		"share, end, end":            {true, all(frame(wire.Share), frame(wire.End), frame(wire.End)), false},
-		"share, end, data":           {true, all(frame(wire.Share), frame(wire.End), data(40, 1)), false},
-		"share, end, ping":           {true, all(frame(wire.Share), frame(wire.End), frame(wire.Ping)), false},
-		"share, end, share":          {true, all(frame(wire.Share), frame(wire.End), frame(wire.Share)), false},
-		"share by who dialled":       {false, frame(wire.Share), false},
-		"shared and never asked":     {false, frame(wire.Shared), false},
-		"pong and never asked":       {false, frame(wire.Pong), false},
-		"end and more":               {false, all(frame(wire.End), data(40, 1)), false},
-		"end twice":                  {false, all(frame(wire.End), frame(wire.End)), false},
-		"pings without end":          {false, flood, false},
-		"pings without end, shared":  {true, all(frame(wire.Share), flood), false},
-		"a type that there is not":   {true, frame(19), false},
-		"a type of the conversation": {true, frame(wire.FirstControl), false},
+		"share":                        {true, frame(wire.Share), true},
+		"share, data":                  {true, all(frame(wire.Share), data(40, 1)), true},
+		"share, ping":                  {true, all(frame(wire.Share), frame(wire.Ping)), true},
+		"share, end":                   {true, all(frame(wire.Share), data(40, 1), frame(wire.End)), true},
+		"share twice":                  {true, all(frame(wire.Share), frame(wire.Share)), false},
+		"share with a sink":            {true, wire.Append(nil, wire.Header{Type: wire.Share, Dst: 20}, nil), false},
+		"share with a body":            {true, wire.Append(nil, wire.Header{Type: wire.Share}, []byte{1}), false},
+		"data":                         {true, data(40, 1), false},
+		"ping":                         {true, frame(wire.Ping), false},
+		"end":                          {true, frame(wire.End), false},
+		"shared by the accepting side": {true, frame(wire.Shared), false},
+		"share, end, end":              {true, all(frame(wire.Share), frame(wire.End), frame(wire.End)), false},
+		"share, end, data":             {true, all(frame(wire.Share), frame(wire.End), data(40, 1)), false},
+		"share, end, ping":             {true, all(frame(wire.Share), frame(wire.End), frame(wire.Ping)), false},
+		"share, end, share":            {true, all(frame(wire.Share), frame(wire.End), frame(wire.Share)), false},
+		"share by the dialling side":   {false, frame(wire.Share), false},
+		"shared and never asked":       {false, frame(wire.Shared), false},
+		"pong and never asked":         {false, frame(wire.Pong), false},
+		"end and more":                 {false, all(frame(wire.End), data(40, 1)), false},
+		"end twice":                    {false, all(frame(wire.End), frame(wire.End)), false},
+		"pings without end":            {false, flood, false},
+		"pings without end, shared":    {true, all(frame(wire.Share), flood), false},
+		"a type that there is not":     {true, frame(19), false},
+		"a type of the conversation":   {true, frame(wire.FirstControl), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {

@@ -12,8 +12,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// What was counted stays counted while connections end, whose own figures move to where
-// those of all that have ended are.
+// Counters never go back while connections end, whose own numbers move into the sums over those
+// that have ended.
 func TestCountersNeverGoBack(t *testing.T) {
 	p := New(Config{
 		Self: 20, Life: 200, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
@@ -59,8 +59,8 @@ func TestBucketOf(t *testing.T) {
 	}
 }
 
-// The histogram of hops has each message once, also those whose handler panics, in
-// whatever order they come.
+// The histogram of hops has each message once, in any order, including those whose handler
+// panics.
 func TestHops(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)
@@ -70,7 +70,7 @@ func TestHops(t *testing.T) {
 		for i, hops := range []int{1, 1, 3, 3, 3, 0, 1, 30, 31, 32, 500, 2} {
 			f := wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 10, Hops: uint16(hops)}, []byte{byte(i % 5)})
 			batch = append(batch, f)
-			want[min(hops+1, HopCounts-1)]++ // it has come over one more
+			want[min(hops+1, HopCounts-1)]++ // it has crossed one more link
 		}
 		r.feed(batch...)
 		if s := r.p.Status(); s.Hops != want || s.Panics != 2 || s.Delivered != 12 {
@@ -85,8 +85,8 @@ func TestHops(t *testing.T) {
 	})
 }
 
-// Casts are counted by their links: those of a link that has ended, those that found no
-// room, and those for which there was no link stay in the sum.
+// Casts are counted by their links. Those of a link that has ended, those that found no room, and
+// those without a link stay in the sum.
 func TestCastsAreCounted(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		far := r.link(40)
@@ -101,7 +101,7 @@ func TestCastsAreCounted(t *testing.T) {
 			}
 		}
 		cast(1, 1)
-		cast(2000, 2) // more than the queue takes
+		cast(2000, 2) // more than fit into the queue
 		r.dropped(Dropped{QueueFull: 1})
 		synctest.Wait()
 		far.Close()

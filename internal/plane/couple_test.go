@@ -16,13 +16,13 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// couple is two nodes, 10 of life 100 and 20 of life 101, that name each other and are
-// not linked yet.
+// couple is two nodes, 10 in incarnation 100 and 20 in incarnation 101, that name each other and
+// are not linked yet.
 type couple struct {
 	*mesh
 	a, b *Plane
 	logs *logs
-	next [2]atomic.Uint64 // messages that each has handled, which come in order
+	next [2]atomic.Uint64 // messages that each has handled, in order
 	slow atomic.Int64     // how long a handler takes
 }
 
@@ -54,7 +54,7 @@ func newCouple(t testing.TB, change ...func(*Config)) *couple {
 	return c
 }
 
-// dial makes a connection, as one node's dialling the other does.
+// dial makes a connection, as if one node had dialled the other.
 func (c *couple) dial(from, to *Plane) { dialOver(c.t, memory, from, to) }
 
 func dialOver(t testing.TB, pipe func(testing.TB) (net.Conn, net.Conn), from, to *Plane) {
@@ -63,7 +63,7 @@ func dialOver(t testing.TB, pipe func(testing.TB) (net.Conn, net.Conn), from, to
 	from.AddLink(to.Self, to.Life, near)
 }
 
-// dialAcross is dial over a network in which each node's host has its ID for a name.
+// dialAcross is dial over a network in which the host of each node is named after its ID.
 func (c *couple) dialAcross(across *memnet.Network, from, to *Plane) {
 	dialOver(c.t, func(t testing.TB) (near, far net.Conn) {
 		l, err := across.Host(fmt.Sprint(to.Self)).Listen(t.Context(), ":0")
@@ -81,7 +81,7 @@ func (c *couple) dialAcross(across *memnet.Network, from, to *Plane) {
 	}, from, to)
 }
 
-// states are those of the lines between the two, as node p sees them.
+// states describes the connections between the two, as node p sees them.
 func states(p *Plane) string {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -105,16 +105,16 @@ func states(p *Plane) string {
 
 var both = fmt.Sprintf("%d %d link", dirOpen, dirOpen)
 
-// message is the one with this number.
+// message returns the message with this number.
 func message(n uint64) []byte { return stormy(rand.New(rand.NewPCG(n, 0)), n) }
 
-// short is the same with nothing but its number and the checksum.
+// short is message with nothing but the number and the checksum.
 func short(n uint64) []byte {
 	b := binary.BigEndian.AppendUint64(nil, n)
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(nil)^uint32(n))
 }
 
-// one checks that there is one connection for both directions, and who has dialled it.
+// one checks that there is one connection for both directions, and which node has dialled it.
 func (c *couple) one(dialler, other *Plane) {
 	c.t.Helper()
 	if d, o := states(dialler), states(other); d != "dialled "+both || o != "accepted "+both {
@@ -148,7 +148,7 @@ func (c *couple) exchange(n int) {
 	wg.Wait()
 }
 
-// quiet checks that nobody has complained, and nothing looks like a link that broke.
+// quiet checks that nothing was logged as an error, and that no link seems broken.
 func (c *couple) quiet() {
 	c.t.Helper()
 	if all := c.logs.all(); len(all) > 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A lagging connection takes its time with each write.
+// A lagging connection delays each write.
 type lagging struct {
 	net.Conn
 	lag time.Duration
@@ -21,8 +21,8 @@ func (c lagging) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// If each asks to share what the other has dialled, and both are let, then only one of
-// them moves.
+// If each node asks to share what the other has dialled, and both are allowed to, then only one
+// of them moves.
 func TestSharesThatCross(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouple(t)
@@ -35,7 +35,7 @@ func TestSharesThatCross(t *testing.T) {
 		}
 		dialOver(t, lag(3*time.Second, time.Second), c.b, c.a)
 		synctest.Wait()
-		c.a.Ask(20, 101) // this takes so long that it dials itself
+		c.a.Ask(20, 101) // this takes so long that the node dials itself
 		dialOver(t, lag(time.Second, 3*time.Second), c.a, c.b)
 		time.Sleep(time.Minute)
 		c.one(c.b, c.a)
@@ -47,8 +47,8 @@ func TestSharesThatCross(t *testing.T) {
 	})
 }
 
-// An answer of a life that has ended since does not replace the link to the next one.
-func TestSharedByAnEarlierLife(t *testing.T) {
+// An answer of an incarnation that has ended does not replace the link to the next one.
+func TestSharedByAnEarlierIncarnation(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
 		nc := r.incoming(30, 1)

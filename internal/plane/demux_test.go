@@ -10,8 +10,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// batch takes these frames in as what one read from 10 brought, and says how many bytes
-// were frames.
+// batch hands these frames to the plane as one read from 10, and returns how many bytes were
+// frames.
 func (r *rig) batch(frames ...wire.Frame) (taken int) {
 	r.t.Helper()
 	_, far := memnet.Pipe()
@@ -32,8 +32,7 @@ func (r *rig) batch(frames ...wire.Frame) (taken int) {
 	return taken
 }
 
-// Frames that lie behind one another may be alike but for one thing, and then they are
-// not the same case.
+// Adjacent frames may differ in one thing only, and then must be treated differently.
 func TestFramesAlike(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30, Keep: []uint64{15}})
@@ -112,7 +111,7 @@ func TestSourcesInABatch(t *testing.T) {
 	})
 }
 
-// A batch may have more sources than can be told apart at a time.
+// A batch may have more sources than maxGroups.
 func TestManySourcesInABatch(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -121,11 +120,11 @@ func TestManySourcesInABatch(t *testing.T) {
 			all = append(all, wire.Append(nil, wire.Header{Type: wire.Data, Dst: 20, Src: 1000 + source, Seq: 7}, nil))
 		}
 		r.batch(all...)
-		r.dropped(Dropped{Stale: 3 * maxGroups}) // nobody has a stream: each is told so
+		r.dropped(Dropped{Stale: 3 * maxGroups}) // there is no stream: each source is told so
 	})
 }
 
-// What is longer than the ring allows is not a frame, though it is all there.
+// Bytes that are longer than a frame may be are not a frame, even if they are all there.
 func TestSortEndsAtWhatIsTooLong(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -137,7 +136,7 @@ func TestSortEndsAtWhatIsTooLong(t *testing.T) {
 	})
 }
 
-// A goroutine that waits for deliveries goes when there have been none for a while.
+// A worker without work ends after a while.
 func TestWorkerGoesWhenIdle(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		parked := func() bool {

@@ -12,11 +12,11 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A node that leaves waits for its peers, handles and acknowledges what it has, tells
-// its sources, and hangs up when everything is written.
+// A node that leaves waits for its peers, handles and acknowledges what it has, tells its
+// sources, and closes its connections when everything is written.
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var handled atomic.Int32 // of two rows: a stream and the casts
+		var handled atomic.Int32 // from two queues: a stream and the casts
 		release := make(chan struct{})
 		m := newMesh(t, 4, 2, testLimits(), memory, func(node int) Deliver {
 			return func(context.Context, *Delivery) {
@@ -33,7 +33,7 @@ func TestDrain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		leaver.Cast(t.Context(), 20, 0, nil) // to itself: its loopback is no peer's link
+		leaver.Cast(t.Context(), 20, 0, nil) // to itself: the loopback is not a peer's link
 		synctest.Wait()
 		drained := make(chan error, 1)
 		go func() { drained <- leaver.Drain(t.Context()) }()
@@ -89,7 +89,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// A source that has more to say is told that it was not heard.
+// A source that has more to send is told how far its messages came.
 func TestDrainTellsSourcesOfTheGap(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
@@ -119,7 +119,7 @@ func TestDrainTellsSourcesOfTheGap(t *testing.T) {
 	})
 }
 
-// Nodes that leave at once keep their links to each other, and do not wait for them.
+// Nodes that leave at the same time keep their links to each other, and do not wait for them.
 func TestDrainAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMesh(t, 4, 2, testLimits(), memory, nil)
@@ -127,7 +127,7 @@ func TestDrainAtOnce(t *testing.T) {
 		start := time.Now()
 		drained := make(chan error, len(m.planes))
 		for _, p := range m.planes {
-			p.Hush() // else what it has accepted might wait for an answer
+			p.Hush() // else messages that it has accepted might wait for an answer
 			go func() { drained <- p.Drain(t.Context()) }()
 		}
 		for range m.planes {
@@ -141,7 +141,7 @@ func TestDrainAtOnce(t *testing.T) {
 	})
 }
 
-// What it waits for may never come.
+// Drain ends even if its peers never do.
 func TestDrainEnds(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)

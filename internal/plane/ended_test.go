@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// With a context that has ended no message is accepted, though there is room; and
-// nothing is asked on the way.
+// With a context that has ended no message is accepted, even if there is room, and no frame is
+// sent.
 func TestNothingIsSentWithAnEndedContext(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)

@@ -13,7 +13,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// open makes a stream of the rig's node to a sink of a life, with a message pending.
+// open makes a stream of the rig's node to an incarnation of a sink, with a message pending.
 func (r *rig) open(sink, inc uint64) *outbound {
 	r.t.Helper()
 	r.p.Know([]uint64{sink})
@@ -33,7 +33,7 @@ func (r *rig) opened(sink, inc uint64) wire.Frame {
 	return wire.Append(nil, wire.Header{Type: wire.Opened, Dst: 20, Src: sink, Seq: r.p.generation}, b.Append(nil))
 }
 
-// offer is a request of a source's life to open a stream, and its first messages.
+// offer sends an Open of an incarnation of a source, and its first messages.
 func (r *rig) offer(source, inc, gen uint64, messages ...uint64) {
 	r.t.Helper()
 	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: gen}, wire.OpenBody{Incarnation: inc}.Append(nil)))
@@ -54,10 +54,10 @@ func (r *rig) offer(source, inc, gen uint64, messages ...uint64) {
 	}
 }
 
-// Links of a life that is over end, in both directions; those of a later one stay.
+// Links of an incarnation that has ended end, in both directions. Those of a later one stay.
 func TestGoneEndsLinks(t *testing.T) {
 	for _, c := range []struct {
-		inc  uint64 // that is gone
+		inc  uint64 // that is evicted
 		ends bool
 	}{{4, false}, {5, true}, {6, true}} {
 		withRig(t, func(t *testing.T, r *rig) {
@@ -70,11 +70,11 @@ func TestGoneEndsLinks(t *testing.T) {
 			r.p.Gone(20, 999) // not for the plane itself to decide
 			r.p.Gone(40, c.inc)
 			if r.p.HasLink(40, 5) == c.ends {
-				t.Errorf("life %d gone, the link is up: %v", c.inc, !c.ends)
+				t.Errorf("incarnation %d evicted, the link is up: %v", c.inc, !c.ends)
 			}
 			synctest.Wait()
 			if r.p.mu.RLock(); len(r.p.conns) != map[bool]int{true: 1, false: 3}[c.ends] {
-				t.Errorf("life %d gone: %d connections", c.inc, len(r.p.conns))
+				t.Errorf("incarnation %d evicted: %d connections", c.inc, len(r.p.conns))
 			}
 			r.p.mu.RUnlock()
 			if c.ends {
@@ -89,8 +89,8 @@ func TestGoneEndsLinks(t *testing.T) {
 	}
 }
 
-// Streams to a life that is over end at once; those that are opening, or to a later
-// life, go on.
+// Streams to an incarnation that has ended end at once. Those that are opening, or to a later
+// one, go on.
 func TestGoneEndsStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
@@ -98,7 +98,7 @@ func TestGoneEndsStreams(t *testing.T) {
 		o := r.open(40, 5)
 		r.p.Gone(40, 4)
 		if o.s.State() != stream.Open {
-			t.Error("an earlier life ended it:", o.s.Err())
+			t.Error("an earlier incarnation ended it:", o.s.Err())
 		}
 		r.p.Gone(40, 5)
 		failed, err := r.p.Flush(t.Context())
@@ -114,7 +114,7 @@ func TestGoneEndsStreams(t *testing.T) {
 		if o := r.p.findOutbound(50); o == nil || o.s.State() != stream.Opening {
 			t.Fatal("a stream that was opening")
 		}
-		r.feed(r.opened(50, 6)) // the next life
+		r.feed(r.opened(50, 6)) // the next incarnation
 		r.p.Gone(50, 5)
 		if o := r.p.findOutbound(50); o.s.State() != stream.Open || o.s.PeerLife() != 6 {
 			t.Error(o.s.State(), o.s.PeerLife())
@@ -125,7 +125,7 @@ func TestGoneEndsStreams(t *testing.T) {
 			t.Error("no route to a sink that was there:", failed)
 		}
 		r.open(60, 1)
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{70}, Sure: true, Successor: 70}) // now it is this node that says so
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{70}, Sure: true, Successor: 70}) // now this node itself knows that the ID is not taken
 		r.p.Send(t.Context(), 60, 0, nil)
 		if failed, _ := r.p.Flush(t.Context()); len(failed) != 1 || failed[0].Err != stream.ErrGone || failed[0].Messages != 2 {
 			t.Error("no route from here to a sink that was there:", failed)
@@ -133,7 +133,7 @@ func TestGoneEndsStreams(t *testing.T) {
 	})
 }
 
-// What came in order from a life that is over is handled, the rest is forgotten, and
+// What arrived in order from an incarnation that has ended is handled; the rest is forgotten, and
 // then the stream.
 func TestGoneForgetsIncomingStreams(t *testing.T) {
 	var got []byte
@@ -156,7 +156,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 		r.p.Gone(50, 4)
 		streams(2)
 		if r.p.Counters().ReceiveBuffer == 0 {
-			t.Error("given up for an earlier life")
+			t.Error("given up for an earlier incarnation")
 		}
 		r.p.Gone(40, 5)
 		r.p.Gone(50, 5)
@@ -173,7 +173,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 		release, got = make(chan struct{}), nil
 		r.offer(40, 6, 1, 0)
 		r.p.Gone(40, 6)
-		r.offer(40, 7, 1, 0) // before a handler was done with the life before
+		r.offer(40, 7, 1, 0) // before a handler was done with the earlier incarnation
 		r.p.Gone(40, 6)
 		close(release)
 		streams(1)
@@ -188,7 +188,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 	})
 }
 
-// A sink that is gone is news only once.
+// A sink is evicted only once.
 func TestGoneTwice(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})

@@ -11,9 +11,9 @@ import (
 
 const testPause = 5 * time.Second
 
-// A process that was stopped for too long calls no handler and sends nothing before
-// it is told that it still is who it was.
-func TestGate(t *testing.T) {
+// A process that was suspended for too long calls no handler and sends nothing before it is told
+// that it is still a member.
+func TestFence(t *testing.T) {
 	for _, first := range []string{"worker", "owner"} {
 		t.Run(first, func(t *testing.T) {
 			got := 0
@@ -47,7 +47,7 @@ func TestGate(t *testing.T) {
 					alive(false)
 					r.feed(cast)
 				}
-				for range 3 { // no stamp, however often it asks
+				for range 3 { // no sign of life, however often it asks
 					alive(false)
 				}
 				before := r.p.Counters().Dropped.LinkDown
@@ -80,8 +80,8 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// A worker that waits at the gate goes when the plane closes, and calls nobody.
-func TestCloseAtTheGate(t *testing.T) {
+// A worker that waits at the fence ends when the plane closes, and calls no handler.
+func TestCloseAtTheFence(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		time.Sleep(testPause + 1)
 		r.feed(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
@@ -92,8 +92,8 @@ func TestCloseAtTheGate(t *testing.T) {
 	})
 }
 
-// What is queued when a link breaks stays behind the gate as well.
-func TestGateStopsRequeuing(t *testing.T) {
+// Frames that are queued when a link breaks stay behind the fence as well.
+func TestFenceStopsRequeuing(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		r.link(30)
@@ -113,7 +113,7 @@ func TestNoGate(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		time.Sleep(1000 * time.Hour)
 		if !r.p.Alive() {
-			t.Error("a gate where none was asked for")
+			t.Error("a fence where none was asked for")
 		}
 		routed(r)
 		r.feed(data(40, 1))
@@ -121,13 +121,13 @@ func TestNoGate(t *testing.T) {
 	})
 }
 
-// A machine that was suspended: the clock that time is measured with stood still, and the
-// time of day says how long.
-func TestGateAfterSuspension(t *testing.T) {
+// A machine that was suspended: the monotonic clock stood still, and the wall clock tells for how
+// long.
+func TestFenceAfterSuspension(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		day   time.Duration // the time of day moves by
-		ran   time.Duration // and the other clock by
+		day   time.Duration // step of the wall clock
+		ran   time.Duration // step of the monotonic clock
 		stops bool
 	}{
 		{"awake", testPause, testPause, false},
@@ -152,10 +152,10 @@ func TestGateAfterSuspension(t *testing.T) {
 				if handled := got == 1; handled == c.stops {
 					t.Errorf("a handler was called: %v", handled)
 				}
-				if shift = 0; c.stops { // the clock is set right again, which does not make the pause undone
+				if shift = 0; c.stops { // the clock is set right again, which does not undo the suspension
 					r.feed(cast)
 					if r.p.Alive() || got > 0 {
-						t.Errorf("the gate opened by itself, %d were handled", got)
+						t.Errorf("the fence was lowered by itself, %d were handled", got)
 					}
 					r.p.Resume()
 					synctest.Wait()
@@ -164,7 +164,7 @@ func TestGateAfterSuspension(t *testing.T) {
 					}
 				}
 				if !r.p.Alive() {
-					t.Error("the gate is shut")
+					t.Error("the fence is up")
 				}
 			}, func(cfg *Config) {
 				cfg.Pause = testPause

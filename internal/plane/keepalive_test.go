@@ -74,11 +74,11 @@ func withPair(t *testing.T, f func(t *testing.T, w *pair)) {
 
 func (w *pair) up() bool { return w.a.HasLink(20, 20) }
 
-// A link that carries traffic is asked and answers; one that does not costs nothing.
+// A link that carries traffic is pinged and answers. An idle one costs nothing.
 func TestCheckLinks(t *testing.T) {
 	withPair(t, func(t *testing.T, w *pair) {
 		synctest.Wait()
-		before := w.a.Counters().BytesOut // it has let the other share its connection
+		before := w.a.Counters().BytesOut // it has shared its connection
 		time.Sleep(time.Minute)
 		if out := w.a.Counters().BytesOut; out != before {
 			t.Errorf("an idle link was asked: %d bytes", out-before)
@@ -104,7 +104,7 @@ func TestCheckLinks(t *testing.T) {
 	})
 }
 
-// Nothing comes back from a host that lost its power.
+// A host without power does not answer.
 func TestCheckLinksFindsASilentPeer(t *testing.T) {
 	for name, hold := range map[string][2]string{"sends nothing": {"b", "a"}, "gets nothing": {"a", "b"}, "neither": {"", ""}} {
 		t.Run(name, func(t *testing.T) {
@@ -127,9 +127,9 @@ func TestCheckLinksFindsASilentPeer(t *testing.T) {
 	}
 }
 
-// Each end of a connection that both use finds a peer that hangs, and has nobody to blame
-// for it while the peer answers.
-func TestCheckSharedLine(t *testing.T) {
+// Each end of a shared connection notices a peer that hangs, and does not end it while the peer
+// answers.
+func TestCheckSharedConn(t *testing.T) {
 	for name, hold := range map[string][2]string{"from a": {"a", "b"}, "from b": {"b", "a"}, "both": {"", ""}} {
 		t.Run(name, func(t *testing.T) {
 			withPair(t, func(t *testing.T, w *pair) {
@@ -160,7 +160,7 @@ func TestCheckSharedLine(t *testing.T) {
 	}
 }
 
-// An answer does not wait behind what a slow peer has not taken yet.
+// A pong does not wait behind what a slow peer has not read yet.
 func TestPongOvertakes(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		near, far := memnet.Pipe()
@@ -198,8 +198,7 @@ func TestPongOvertakes(t *testing.T) {
 	})
 }
 
-// A write that is stuck in a dead connection ends it; that questions wait behind a
-// long queue does not.
+// A write that is stuck in a dead connection ends it. Pings that wait behind a long queue do not.
 func TestCheckLinksUnderOverload(t *testing.T) {
 	t.Run("stuck", func(t *testing.T) {
 		withPair(t, func(t *testing.T, w *pair) {
@@ -264,7 +263,7 @@ func TestCheckLinksUnderOverload(t *testing.T) {
 	})
 }
 
-// If it was this process that was stopped then answers may lie unread.
+// If this process itself was suspended, answers may lie unread.
 func TestCheckLinksAfterAPause(t *testing.T) {
 	withPair(t, func(t *testing.T, w *pair) {
 		w.stop()
@@ -294,7 +293,7 @@ func pong(nonce uint64) []byte {
 	return wire.Append(nil, wire.Header{Type: wire.Pong, Seq: nonce}, nil)
 }
 
-// Anything but the answer to the question ends the link.
+// Anything but the answer to the ping ends the link.
 func TestWrongAnswers(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer func(nonce uint64) []byte
@@ -337,7 +336,7 @@ func TestWrongAnswers(t *testing.T) {
 	}
 }
 
-// The accepting side answers pings, and takes nothing else that stays on a link.
+// The accepting side answers pings, and accepts no other frame about the connection.
 func TestPings(t *testing.T) {
 	for name, c := range map[string]struct {
 		send []byte
@@ -355,7 +354,7 @@ func TestPings(t *testing.T) {
 				near, far := memnet.Pipe()
 				ended := make(chan error, 1)
 				go r.p.Receive(far, 10, 1, nil, func(err error) { ended <- err })
-				near.Write(append(data(30, 1), c.send...)) // what is before it counts
+				near.Write(append(data(30, 1), c.send...)) // the frame before it counts
 				r.arrived(30, 1)
 				if c.want == nil {
 					if err := <-ended; !errors.Is(err, wire.ErrType) {

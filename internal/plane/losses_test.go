@@ -11,12 +11,12 @@ import (
 	"testing/synctest"
 )
 
-// recorder is a callback that waits until it may return, if it is to.
+// recorder is a callback that waits, if it is to, until it may return.
 type recorder struct {
 	told    []Undelivered
 	release chan struct{}
-	panics  map[string]bool // on losses with these words
-	exits   bool            // instead: it ends its goroutine
+	panics  map[string]bool // for losses with these words
+	exits   bool            // instead, it ends its goroutine
 }
 
 func (c *recorder) config(cfg *Config) {
@@ -34,8 +34,8 @@ func (c *recorder) config(cfg *Config) {
 	}
 }
 
-// What the callback has been told, neither a Flush that begins later tells again, nor
-// Close. What was pending when Close came the callback is told, too.
+// What the callback was told, neither a later Flush nor Close tells again. The callback is also
+// told what was pending at Close.
 func TestToldIsTold(t *testing.T) {
 	c := &recorder{}
 	withRig(t, func(t *testing.T, r *rig) {
@@ -59,8 +59,8 @@ func TestToldIsTold(t *testing.T) {
 	}, c.config)
 }
 
-// A Flush returns what ended while it waited, since its nil would mean that it was
-// delivered; and what the callback has not been told when it begins.
+// A Flush returns what ended while it waited, since nil would mean that it was delivered. It also
+// returns what the callback had not been told when it began.
 func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 	c := &recorder{}
 	withRig(t, func(t *testing.T, r *rig) {
@@ -80,7 +80,7 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 		wantLost(t, <-done, "50: 1 before", "40: 1 pending")
 		wantLost(t, c.told, "50: 1 before", "40: 1 pending")
 
-		// One that begins when the callback has been told leaves it for the other.
+		// A Flush that begins after the callback was told leaves it for the other one.
 		r.open(60, 5)
 		r.open(70, 5)
 		go flush(t.Context(), 60, 70)
@@ -99,7 +99,7 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 			t.Error("told twice, or kept:", texts(failed))
 		}
 
-		// What was kept for a Flush of other sinks goes with it.
+		// What was kept for a Flush of other sinks is forgotten with that Flush.
 		r.open(60, 5)
 		r.open(70, 5)
 		go flush(t.Context(), 60)
@@ -116,8 +116,8 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 	}, c.config)
 }
 
-// What a handler's Flush, which does not wait for callbacks, has returned, the callback
-// is told all the same; Close is not.
+// A handler's Flush does not wait for callbacks. What it returns, the callback is told as well,
+// but Close does not return it.
 func TestHandlersFlushComesBeforeTheCallback(t *testing.T) {
 	c := &recorder{}
 	withRig(t, func(t *testing.T, r *rig) {
@@ -135,11 +135,12 @@ func TestHandlersFlushComesBeforeTheCallback(t *testing.T) {
 	}, c.config)
 }
 
-// A callback that panics has not been told: Close tells it, or Flush. So it is for one of
-// several that were added up.
+// A callback that panics counts as not told: Close tells it, or Flush. So it is for one of
+// several losses that were merged.
 func TestCallbackThatPanicsIsNotTold(t *testing.T) { notTold(t, false) }
 
-// Nor has one that ends its goroutine, such as by t.Fatal. The others are told all the same.
+// So does a callback that ends its goroutine, such as by t.Fatal. The other losses are told all
+// the same.
 func TestCallbackThatExitsIsNotTold(t *testing.T) { notTold(t, true) }
 
 func notTold(t *testing.T, exits bool) {
@@ -161,7 +162,7 @@ func notTold(t *testing.T, exits bool) {
 		for i := range maxLosses {
 			r.lost(40, fmt.Sprint(i))
 		}
-		r.lost(40, "bad") // added to the last
+		r.lost(40, "bad") // merged with the last one
 		r.lost(40, "fine")
 		close(c.release)
 		wantLost(t, r.p.Close(net.ErrClosed), "40: 1 ")
@@ -171,8 +172,8 @@ func notTold(t *testing.T, exits bool) {
 	}, c.config)
 }
 
-// There is a bound over all sinks. What is beyond it is added up and told all the same:
-// nothing vanishes. With a callback that stands still it is told by one of the two.
+// All sinks together have a bound. Losses beyond it are merged and told as well: nothing
+// vanishes. If the callback is stuck, they are told by Flush or Close.
 func TestLossesOfManySinks(t *testing.T) {
 	const sinks = maxStored + 500
 	for _, callback := range []bool{false, true} {
@@ -225,8 +226,8 @@ func TestLossesOfManySinks(t *testing.T) {
 	}
 }
 
-// Whatever the order of ends, callbacks, panics and Flushes, each message is told by the
-// callback or by Close, if no Flush has told it.
+// In whatever order streams end, callbacks return or panic and Flushes run, each message is told
+// by the callback or by Close, if no Flush has told it.
 func TestLossesAreToldByOne(t *testing.T) {
 	for seed := range uint64(20) {
 		c := &recorder{panics: map[string]bool{"41: 1 m": true}}

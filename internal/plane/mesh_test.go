@@ -10,8 +10,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// mesh is a ring of planes linked by hand, without a registry. The IDs are 10, 20,
-// 30 and so on.
+// mesh is a ring of planes linked by hand, without a registry. Their IDs are 10, 20, 30 and so
+// on.
 type mesh struct {
 	t      testing.TB
 	planes []*Plane
@@ -24,8 +24,8 @@ func testLimits() Limits {
 	}
 }
 
-// newMesh makes n planes with tables of k entries. pipe makes the connections;
-// deliver may be nil.
+// newMesh makes n planes with tables of k entries. pipe makes the connections; deliver may be
+// nil.
 func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.Conn, net.Conn), deliver func(node int) Deliver) *mesh {
 	t.Helper()
 	m := &mesh{t: t}
@@ -54,7 +54,7 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 	return m
 }
 
-// table is routes with these entries, the first of which is the successor.
+// table returns routes with these entries, the first of which is the successor.
 func table(p *Plane, epoch uint64, entries ...uint64) Routes {
 	r := Routes{Epoch: epoch, Entries: entries, Sure: true, Successor: p.Self}
 	if len(entries) > 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A node that leaves handles what it has taken, while its handlers send; and its sources
-// hear what came of each message.
+// A node that leaves handles what it has taken in, while its handlers send. Its sources learn the
+// fate of each message.
 func TestPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var handled, answers atomic.Int32
@@ -33,7 +33,7 @@ func TestPart(t *testing.T) {
 					return
 				}
 				handled.Add(1)
-				// It answers itself for ever, which must keep nobody.
+				// 20 answers itself for ever, which must not delay its leave
 				if err := m.planes[1].Send(ctx, d.Source, 0, nil); err != nil && (d.Source != 20 || err != ErrHushed) {
 					t.Error("a handler's answer:", err)
 				}
@@ -56,7 +56,7 @@ func TestPart(t *testing.T) {
 		parted := make(chan error, 1)
 		go func() { parted <- leaver.Part(t.Context(), time.Minute) }()
 		synctest.Wait()
-		for range 3 { // on the stream that is cut, and that has room
+		for range 3 { // on the stream that is cut and has room
 			if err := m.planes[0].Send(t.Context(), 20, 0, []byte("after")); err != nil {
 				t.Fatal(err)
 			}
@@ -126,8 +126,7 @@ func TestPart(t *testing.T) {
 	})
 }
 
-// Whatever a source says of a stream that was cut, it hears how far that came, until it
-// confirms.
+// Whatever a source sends on a stream that was cut, it gets a farewell, until it confirms.
 func TestFarewellIsSaidUntilItIsHeard(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -201,8 +200,8 @@ func TestFarewellIsSaidUntilItIsHeard(t *testing.T) {
 	})
 }
 
-// Nothing is waited for without bound: not for a source that does not answer, nor for a
-// handler when ctx ends, nor when the plane closes.
+// Part waits for nothing without bound: not for a source that does not answer, nor for a handler
+// when ctx ends or the plane closes.
 func TestPartEnds(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -214,7 +213,7 @@ func TestPartEnds(t *testing.T) {
 		if err := r.p.Part(t.Context(), 3*time.Second); err != nil || time.Since(start) != 3*time.Second {
 			t.Errorf("a source that is silent: %v after %v", err, time.Since(start))
 		}
-		r.offerAnew(40, 5, 2) // it has ended the stream, as this shows
+		r.offerAnew(40, 5, 2) // the source has ended the stream, as this shows
 		start = time.Now()
 		if err := r.p.Part(t.Context(), 3*time.Second); err != nil || time.Since(start) != 0 {
 			t.Errorf("no stream is left: %v after %v", err, time.Since(start))
@@ -240,8 +239,8 @@ func TestPartEnds(t *testing.T) {
 	}
 }
 
-// Nobody waits for the confirmation of a source that has left, before the cut or after it:
-// where two nodes leave at once its last frame may be lost, and it is not there any more.
+// Part does not wait for a source that has left, before the cut or after it: if two nodes leave
+// at once, the last frame of the other may be lost, and it is not there any more.
 func TestPartWithSourcesThatHaveLeft(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -258,12 +257,12 @@ func TestPartWithSourcesThatHaveLeft(t *testing.T) {
 	})
 }
 
-// offerAnew is a request of a source to open another stream.
+// offerAnew is an Open of a source for another stream.
 func (r *rig) offerAnew(source, inc, gen uint64) {
 	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: gen}, wire.OpenBody{Incarnation: inc}.Append(nil)))
 }
 
-// A source confirms a farewell also when its stream has ended already, and not when that
+// A source confirms a farewell even if its stream has ended already. It does not if the farewell
 // may be about a stream whose Opened is still on its way.
 func TestFarewellIsConfirmed(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
@@ -291,7 +290,7 @@ func TestFarewellIsConfirmed(t *testing.T) {
 		confirmed("one that opens", false)
 		r.feed(r.opened(40, 5))
 		r.feed(farewell(7))
-		confirmed("one of another life", false)
+		confirmed("one of another incarnation", false)
 		r.feed(farewell(1000))
 		confirmed("the present one", true)
 		failed, err := r.p.Flush(t.Context())
@@ -301,8 +300,8 @@ func TestFarewellIsConfirmed(t *testing.T) {
 		r.feed(farewell(1000))
 		confirmed("again", true)
 
-		// What is sent to it from now on waits for an answer, until the registry has said
-		// that it has left, or it answers.
+		// A message for it now waits for an answer, until the registry has said that it has left,
+		// or it answers.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		r.p.Know([]uint64{40, 50})

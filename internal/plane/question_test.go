@@ -8,8 +8,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A source that asks hears when all before the question is handled, though the handler
-// is in the midst of what was sent after it, and of another question's.
+// A source that asks is answered when all before the question is handled, even if the handler is
+// busy with what was sent after it, and after another question.
 func TestQuestionsAreAnsweredOneByOne(t *testing.T) {
 	var handled chan byte
 	more := false // of the message at the handler

@@ -15,8 +15,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// relay is a node 20 between 10 and 30, fed by hand: from writes to it, and to
-// reads what it passes on.
+// newRelay makes a node 20 between 10 and 30: from writes to it, and to reads what it relays.
 func newRelay(t testing.TB) (p *Plane, from net.Conn, to *link.Reader) {
 	t.Helper()
 	m := newMesh(t, 1, 1, testLimits(), memory, nil)
@@ -30,8 +29,7 @@ func newRelay(t testing.TB) (p *Plane, from net.Conn, to *link.Reader) {
 	return p, from, link.NewReader(far, wire.Scan, 1<<20)
 }
 
-// A relay changes the hop count and nothing else, and has no idea of what a body
-// may hold.
+// A relay changes the hop count and nothing else, whatever the body holds.
 func TestRelayPassesBytesOn(t *testing.T) {
 	_, from, to := newRelay(t)
 	for _, f := range []wire.Frame{
@@ -86,7 +84,7 @@ func TestRelayAllocatesNothing(t *testing.T) {
 	}
 }
 
-// The rules by which a relay lets a frame go no further.
+// The rules by which a relay drops a frame.
 func TestRelayRefuses(t *testing.T) {
 	p, from, to := newRelay(t)
 	sent := func(h wire.Header, body []byte) {
@@ -106,7 +104,7 @@ func TestRelayRefuses(t *testing.T) {
 			t.Errorf("%+v %v, want %+v", got, err, want)
 		}
 	}
-	// Between 20 and its successor 30 there is nobody.
+	// No node is between 20 and its successor 30.
 	sent(wire.Header{Type: wire.Data, Dst: 25, Src: 5, Seq: 4}, []byte("x"))
 	told(wire.NoRouteBody{Type: wire.Data, Reason: wire.NoSuchNode, Dst: 25}, 4)
 	// Too many links.
@@ -114,8 +112,8 @@ func TestRelayRefuses(t *testing.T) {
 	told(wire.NoRouteBody{Type: wire.Sync, Reason: wire.HopLimit, Dst: 40}, 6)
 	sent(wire.Header{Type: wire.Sync, Hops: 65535, Dst: 40, Src: 5, Seq: 7}, nil)
 	told(wire.NoRouteBody{Type: wire.Sync, Reason: wire.HopLimit, Dst: 40}, 7)
-	// Answers are never answered, and what passed its sink goes nowhere: from 10,
-	// the node 15 lies before 20.
+	// Answers are never answered, and a frame that passed its sink is dropped: from 10, the node
+	// 15 lies before 20.
 	for _, quiet := range []wire.Type{wire.Opened, wire.Refuse, wire.Ack, wire.Reset, wire.Closed, wire.Cast, wire.Traced, wire.NoRoute} {
 		sent(wire.Header{Type: quiet, Dst: 25, Src: 5}, nil)
 	}
@@ -130,14 +128,14 @@ func TestRelayRefuses(t *testing.T) {
 	}
 }
 
-// A full queue costs frames, and holds up nobody.
+// A full queue costs frames and delays nothing else.
 func TestRelayDropsWhenItsQueueIsFull(t *testing.T) {
 	limits := testLimits()
 	limits.LinkQueue = 64 << 10
 	m := newMesh(t, 1, 1, limits, memory, nil)
 	p := m.planes[0]
 	p.Self = 20
-	stuck, _ := memnet.Pipe() // nobody reads the other end
+	stuck, _ := memnet.Pipe() // the other end is never read
 	near, far := memnet.Pipe()
 	p.AddLink(30, 1, stuck)
 	p.AddLink(60, 1, near)
@@ -188,7 +186,7 @@ func TestDeliveryAllocatesNextToNothing(t *testing.T) {
 	}
 }
 
-// The zero-allocation next hop, on its own.
+// The next hop on its own allocates nothing.
 func TestNextHopAllocatesNothing(t *testing.T) {
 	ids := []uint64{30, 40, 60, 100}
 	if allocs := testing.AllocsPerRun(100, func() {
@@ -198,7 +196,7 @@ func TestNextHopAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Messages of one source stay in order and are handed out once, while tables change.
+// Messages of one source stay in order and are delivered once while tables change.
 func TestUseKeepsLinksThatStay(t *testing.T) {
 	var got []uint64
 	m := newMesh(t, 3, 2, testLimits(), memory, func(node int) Deliver {
@@ -231,8 +229,8 @@ func TestUseKeepsLinksThatStay(t *testing.T) {
 	}
 }
 
-// To a sink known to exist nobody waits for the stream; if it is gone after all,
-// Flush says how much went with it.
+// Messages to a sink that is known to exist do not wait for the stream. If the sink is gone after
+// all, Flush tells how many were lost.
 func TestEarlyMessages(t *testing.T) {
 	var got []byte
 	m := newMesh(t, 3, 1, testLimits(), memory, func(int) Deliver {
@@ -253,7 +251,7 @@ func TestEarlyMessages(t *testing.T) {
 		t.Errorf("got %d", got)
 	}
 	accepted := uint64(0)
-	for range 3 { // from the second on the word that nobody has the ID may be faster
+	for range 3 { // from the second on, the answer that the ID is not taken may be faster
 		switch err := p.Send(t.Context(), 25, 0, nil); {
 		case err == nil:
 			accepted++

@@ -21,8 +21,8 @@ func (r *rig) took(port uint8, relayed, wasted int64) {
 	}
 }
 
-// Each run has its own count, however the messages of several lie in a batch; casts and
-// messages of the application are of none.
+// Each run has its own count, however the messages of several lie in a batch. Casts and the
+// application's messages count for none.
 func TestRelaysByRun(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(40)
@@ -52,7 +52,7 @@ func TestRelaysByRun(t *testing.T) {
 	})
 }
 
-// A plane that has to do with no run keeps no counters for them.
+// A plane without a run has no counters for runs.
 func TestRelaysTakeRoomForRunsOnly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(40)
@@ -66,8 +66,7 @@ func TestRelaysTakeRoomForRunsOnly(t *testing.T) {
 	})
 }
 
-// The sum over all ports never goes back while runs are taken out of it, and counts
-// everything once.
+// The total over all ports never goes back while runs are reset, and counts everything once.
 func TestRelayTotalNeverGoesBack(t *testing.T) {
 	var r relays
 	const each = 20000
@@ -115,8 +114,8 @@ func TestRelayTotalNeverGoesBack(t *testing.T) {
 	}
 }
 
-// A frame that goes no further was relayed in vain: by those that had it before, and by
-// this node if it has counted it.
+// A dropped frame was relayed in vain: by the nodes before, and by this node if it has counted
+// it.
 func TestWastedAtARelay(t *testing.T) {
 	const port = 130
 	withRig(t, func(t *testing.T, r *rig) {
@@ -127,7 +126,7 @@ func TestWastedAtARelay(t *testing.T) {
 		r.took(port, 0, 4)
 		r.link(30)
 		r.link(40)
-		r.feed(ofRun(port, 25, 3, 4)) // nobody has that ID
+		r.feed(ofRun(port, 25, 3, 4)) // the ID is not taken
 		r.took(port, 0, 4)
 		r.feed(ofRun(port, 15, 4, 4)) // it has passed its sink
 		r.took(port, 0, 4)
@@ -147,11 +146,11 @@ func TestWastedAtARelay(t *testing.T) {
 			t.Fatal("nothing was dropped")
 		}
 		r.took(port, 20, 3*full)
-		l.Fail(errBroken) // the rest waited for it, and there is no other way
+		l.Fail(errBroken) // the other frames waited for it, and there is no other way
 		synctest.Wait()
 		r.took(port, 0, 3*(20-full))
 	}, func(c *Config) { c.LinkQueue = 10 * (wire.HeaderSize + 4) })
-	withRig(t, func(t *testing.T, r *rig) { // it goes another way: it was relayed once
+	withRig(t, func(t *testing.T, r *rig) { // it takes another way: it was relayed once
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
@@ -162,8 +161,8 @@ func TestWastedAtARelay(t *testing.T) {
 	})
 }
 
-// At the sink: copies of what it has, what it has no room or no stream for, and what it
-// held and gave up.
+// At the sink: copies of received messages, messages without room or stream, and those that were
+// held and given up.
 func TestWastedAtTheSink(t *testing.T) {
 	const port = 130
 	withRig(t, func(t *testing.T, r *rig) {

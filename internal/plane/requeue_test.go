@@ -16,7 +16,7 @@ import (
 
 var errBroken = errors.New("broken")
 
-// jam makes a link to a peer that takes nothing, with one frame in its only write.
+// jam makes a link to a peer that reads nothing, with one frame in its only write.
 func (r *rig) jam(to uint64) *outLink {
 	r.t.Helper()
 	r.p.AddLink(to, 1, newJammed())
@@ -37,7 +37,7 @@ func numbers(n uint64) (all []uint64) {
 	return all
 }
 
-// What waits for a link when it breaks goes another way, in order, once.
+// What waits for a link when it breaks takes another way, in order, once.
 func TestRequeue(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
@@ -51,7 +51,7 @@ func TestRequeue(t *testing.T) {
 			}
 			r.feed(f)
 		}
-		r.p.CheckLinks(time.Hour) // whose question is for that link alone
+		r.p.CheckLinks(time.Hour) // its ping is for that link alone
 		r.arrived(30)
 		l.Fail(errBroken)
 		r.arrived(30, numbers(frames)...)
@@ -71,7 +71,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 		l := r.jam(40)
 		r.feed(data(50, 1), data(50, 2))
 		r.p.mu.RLock()
-		r.p.links[30].Fail(errBroken) // and nobody knows
+		r.p.links[30].Fail(errBroken) // without notice
 		r.p.mu.RUnlock()
 		l.Fail(errBroken)
 		synctest.Wait()
@@ -80,7 +80,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 
 		l = r.jam(40)
 		r.feed(data(50, 3))
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{60}, Sure: true, Successor: 60}) // 40 is retired, and 50 exists no more
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{60}, Sure: true, Successor: 60}) // 40 is retired, and 50 does not exist any more
 		r.link(60)
 		l.Fail(errBroken)
 		synctest.Wait()
@@ -93,7 +93,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		other, l := r.jam(30), r.jam(40)
 		for seq := range uint64(20) {
-			r.feed(data(50, seq), data(30, seq)) // each link has as much
+			r.feed(data(50, seq), data(30, seq)) // each link has as many
 		}
 		l.Fail(errBroken)
 		synctest.Wait()
@@ -104,8 +104,8 @@ func TestRequeueWithoutAWay(t *testing.T) {
 	}, func(c *Config) { c.LinkQueue = 25 * (wire.HeaderSize + 4) })
 }
 
-// Frames on a detour: from its first half they start anew, in its second they may go
-// to their sink only.
+// Frames on a detour: in the first half they start anew, in the second they may only go to their
+// sink.
 func TestRequeueOfDetours(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Sure: true, Successor: 30, Detours: map[uint64]uint64{30: 60}, Keep: []uint64{15}})
@@ -141,7 +141,7 @@ func TestRequeueOfDetours(t *testing.T) {
 		last := r.jam(15)
 		l.Fail(errBroken)
 		synctest.Wait()
-		last.Fail(errBroken) // the frame has changed links, and is still on a detour
+		last.Fail(errBroken) // the frame has changed links and is still on a detour
 		synctest.Wait()
 		r.arrived(30)
 		r.arrived(60)
@@ -149,10 +149,10 @@ func TestRequeueOfDetours(t *testing.T) {
 	})
 }
 
-// A stream that was opening over a link that breaks does not lose a moment.
+// A stream that is opening over a link that breaks loses no time.
 func TestRequeueSavesTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex // casts have a handler of their own
+		var mu sync.Mutex // casts have a worker of their own
 		var got []byte
 		m := newMesh(t, 4, 1, testLimits(), memory, func(int) Deliver {
 			return func(_ context.Context, d *Delivery) {
@@ -183,7 +183,7 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 		if failed, err := p.Flush(t.Context()); failed != nil || err != nil {
 			t.Fatal(failed, err)
 		}
-		synctest.Wait() // Flush knows nothing of casts
+		synctest.Wait() // Flush does not wait for casts
 		slices.Sort(got)
 		if len(got) != 21 || got[20] != 99 || time.Since(start) != 0 || p.Counters().Retransmitted != 0 {
 			t.Errorf("got %v after %v, %d sent again", got, time.Since(start), p.Counters().Retransmitted)
@@ -191,7 +191,7 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 	})
 }
 
-// A plane that closes has nothing to send on.
+// A plane that closes sends nothing on.
 func TestCloseDropsWhatIsQueued(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})

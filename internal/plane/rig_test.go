@@ -13,9 +13,9 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// rig is one plane, node 20 of life 200, whose peers are the test. It lives in a
-// synctest bubble, so that "nothing more happens" can be seen, and what is left over
-// at the end fails the test.
+// rig is one plane, node 20 in incarnation 200, whose peers are the test. It lives in a synctest
+// bubble, so that "nothing more happens" can be checked, and whatever is left at the end fails
+// the test.
 type rig struct {
 	t    *testing.T
 	p    *Plane
@@ -23,7 +23,7 @@ type rig struct {
 	logs *logs
 
 	mu  sync.Mutex
-	got map[uint64][]wire.Frame // by peer, since the last look
+	got map[uint64][]wire.Frame // by peer, since the last call of arrived
 }
 
 // logs keeps the errors that a plane logs.
@@ -78,8 +78,8 @@ func (r *rig) incoming(from, inc uint64) net.Conn {
 	return near
 }
 
-// link makes a link to a peer, life 1, and collects what comes over it. The peer's
-// end is returned.
+// link makes a link to a peer, incarnation 1, and collects what comes over it. It returns the
+// peer's end.
 func (r *rig) link(to uint64) net.Conn {
 	near, far := memnet.Pipe()
 	r.p.AddLink(to, 1, near)
@@ -106,7 +106,7 @@ func (r *rig) link(to uint64) net.Conn {
 	return far
 }
 
-// feed sends frames from 10 and lets them come to rest.
+// feed sends frames from 10 and waits until nothing happens any more.
 func (r *rig) feed(frames ...wire.Frame) {
 	r.t.Helper()
 	var all []byte
@@ -119,7 +119,7 @@ func (r *rig) feed(frames ...wire.Frame) {
 	synctest.Wait()
 }
 
-// arrived checks which frames a peer got since the last call, by their numbers.
+// arrived checks which frames a peer received since the last call, by their numbers.
 func (r *rig) arrived(peer uint64, want ...uint64) []wire.Frame {
 	r.t.Helper()
 	synctest.Wait()
@@ -142,7 +142,7 @@ func (r *rig) arrived(peer uint64, want ...uint64) []wire.Frame {
 	return got
 }
 
-// dropped checks the counters of drops since the last call of it.
+// dropped checks the counters of drops since its last call.
 func (r *rig) dropped(want Dropped) {
 	r.t.Helper()
 	if got := r.p.Counters().Dropped; got != want {
@@ -160,8 +160,7 @@ func marked(f wire.Frame) wire.Frame {
 	return f
 }
 
-// deaf is a connection of which nobody notices that it has ended, until the test
-// lets them.
+// deaf is a connection whose end goes unnoticed until the test says so.
 type deaf struct {
 	net.Conn
 	let chan struct{}
@@ -174,7 +173,7 @@ func (d deaf) Read([]byte) (int, error) {
 
 var errDeaf = errors.New("noticed at last")
 
-// jammed is a connection that takes nothing.
+// jammed is a connection that reads nothing.
 type jammed struct {
 	net.Conn
 	closed chan struct{}
@@ -196,7 +195,7 @@ func (j jammed) Close() error {
 	return j.Conn.Close()
 }
 
-// ack is a sink's word that it is done with everything below a number.
+// ack is a sink's acknowledgement of everything below a number.
 func ack(sink, delivered uint64) wire.Frame {
 	return wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: sink, Seq: delivered}, wire.AckBody{Window: 1 << 16}.Append(nil, nil))
 }

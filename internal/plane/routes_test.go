@@ -17,8 +17,8 @@ import (
 
 func nothing(context.Context, *Delivery) {}
 
-// That there is no such node is said only by the one behind which it would be, and it
-// is said whatever links are up.
+// Only the node right before an ID says that it is not taken, and it says so whatever links are
+// up.
 func TestNoRouteIsNoGuess(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		p := r.p
@@ -49,13 +49,13 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 		}
 		r.dropped(Dropped{LinkDown: 7, NoRoute: 3})
 
-		p.Use(Routes{Epoch: 2, Sure: true, Successor: 20}) // alone
+		p.Use(Routes{Epoch: 2, Sure: true, Successor: 20}) // alone in the ring
 		if r.feed(data(40, 7)); !errors.Is(own(40), stream.ErrNoSuchNode) {
 			t.Error("not said by a node that is alone")
 		}
-		r.dropped(Dropped{LinkDown: 7, NoRoute: 6}) // the answer finds nobody either
+		r.dropped(Dropped{LinkDown: 7, NoRoute: 6}) // there is no way for the answer either
 
-		p.Use(Routes{Epoch: 3, Successor: 20}) // as far as it knows
+		p.Use(Routes{Epoch: 3, Successor: 20}) // as far as it knows: it is not authoritative
 		if r.feed(data(40, 8)); own(40) != nil {
 			t.Error("said by a node that may have been declared dead")
 		}
@@ -63,8 +63,7 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 	})
 }
 
-// A link is used from the moment it is there, and from the moment it is not frames go
-// to the closest entry before it.
+// A link is used as soon as it is up. Once it is not, frames go to the closest entry before it.
 func TestRoutesFollowTheLinks(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40, 60}, Sure: true, Successor: 30})
@@ -92,8 +91,8 @@ func TestRoutesFollowTheLinks(t *testing.T) {
 	})
 }
 
-// Frames that find their link ended go another way at once, also when nobody has
-// noticed yet that it has.
+// Frames that find their link ended take another way at once, even if the end has not been
+// noticed yet.
 func TestEndedLinkIsNotTriedTwice(t *testing.T) {
 	for name, c := range map[string]struct {
 		routes Routes
@@ -125,7 +124,7 @@ func TestEndedLinkIsNotTriedTwice(t *testing.T) {
 				select {
 				case <-r.p.Broken:
 				default:
-					t.Error("nobody is told that a link is missing")
+					t.Error("Broken does not tell that a link is missing")
 				}
 
 				for _, send := range []func() error{
@@ -150,8 +149,8 @@ func TestEndedLinkIsNotTriedTwice(t *testing.T) {
 	}
 }
 
-// A frame on a detour is passed on to its sink directly or not at all, however the
-// sink lies; one that is not follows the rules.
+// A frame on a detour goes to its sink directly or is dropped, wherever the sink lies. Other
+// frames follow the rules.
 func TestWaypoint(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)
@@ -178,8 +177,8 @@ func TestWaypoint(t *testing.T) {
 	})
 }
 
-// A detour is taken for its sink only, when nothing better is up, and marks the frame
-// on the way out and nowhere else.
+// A detour is taken for its sink only, when nothing better is up. It marks the frame on the way
+// out and nowhere else.
 func TestDetourIsMarked(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(60)
@@ -219,7 +218,7 @@ func TestDetourIsMarked(t *testing.T) {
 	})
 }
 
-// Over a detour messages arrive, in order and once, and a trace tells of it.
+// Over a detour messages arrive in order and once, and a trace shows it.
 func TestDetour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []uint32
@@ -261,7 +260,8 @@ func TestDetour(t *testing.T) {
 	})
 }
 
-// Two nodes that each think the other the way to a third do not play ball.
+// Two nodes that each have a detour through the other for a third do not send frames back and
+// forth.
 func TestDetoursDoNotLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		planes := make(map[uint64]*Plane)
@@ -286,7 +286,7 @@ func TestDetoursDoNotLoop(t *testing.T) {
 	})
 }
 
-// Links that a table names in any way stay, others go.
+// Links that a table names in any way stay; others end.
 func TestUseKeepsWhatItNames(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		for _, id := range []uint64{30, 40, 50, 60} {
@@ -302,7 +302,7 @@ func TestUseKeepsWhatItNames(t *testing.T) {
 			}
 		}
 		if r.p.HasLink(60, 1) || r.p.HasLink(30, 2) {
-			t.Error("a link that is not named, or of another life")
+			t.Error("a link that is not named, or of another incarnation")
 		}
 		synctest.Wait()
 		select {
@@ -313,7 +313,7 @@ func TestUseKeepsWhatItNames(t *testing.T) {
 	})
 }
 
-// A link that was replaced and takes nothing any more does not hold up Close.
+// A link that was replaced and is stuck does not delay Close.
 func TestCloseWithAReplacedLink(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})

@@ -15,7 +15,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// bodies returns n of them, of so many bytes.
+// bodies returns n bodies of a size.
 func bodies(n, size int) [][]byte {
 	all := make([][]byte, n)
 	for i := range all {
@@ -68,7 +68,7 @@ func TestSendersAreExact(t *testing.T) {
 							t.Errorf("%d of %d accepted, %v", accepted, len(batch), err)
 							return
 						}
-						for _, b := range batch { // they are the caller's again
+						for _, b := range batch { // they belong to the caller again
 							clear(b)
 						}
 						if n += len(batch); n < each {
@@ -138,7 +138,7 @@ func TestAdmit(t *testing.T) {
 	})
 }
 
-// What is too large is not admitted by an allowance that would cover it.
+// An allowance does not admit a message that is too large, even if it would cover it.
 func TestAdmitNothingTooLarge(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()
@@ -184,7 +184,7 @@ func TestSendingStops(t *testing.T) {
 				r.stream()
 				r.jam(40)
 				before := r.p.Counters().Sent
-				for range 3 { // the window is full after the first; of casts one each time
+				for range 3 { // the window is full after the first message; casts go one by one
 					ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("planted"))
 					n, err := sendMany(r.p, send, ctx, 50, bodies(3000, 100))
 					cancel()

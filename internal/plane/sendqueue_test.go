@@ -20,7 +20,7 @@ func (r *rig) send(sink uint64, n int) {
 	}
 }
 
-// stream opens one to 50, whose way is by 40, and lets go of what that took.
+// stream opens one to 50, whose way is over 40, and forgets the frames that this took.
 func (r *rig) stream() *outbound {
 	r.t.Helper()
 	r.link(40)
@@ -40,8 +40,8 @@ func seqs(from uint64, n int) (all []uint64) {
 	return all
 }
 
-// What a stream has for a link that breaks goes another way, in order and once, also
-// if the source has nothing more to say.
+// What a stream has for a link that breaks takes another way, in order and once, even if the
+// source sends nothing more.
 func TestStreamLeavesABrokenLink(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.stream()
@@ -60,8 +60,7 @@ func TestStreamLeavesABrokenLink(t *testing.T) {
 	})
 }
 
-// New routes hold for what waits already: the first frame that comes after them takes
-// all of it along.
+// New routes apply to what waits already: the first frame after them takes all of it along.
 func TestStreamFollowsTheRoutes(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()
@@ -86,7 +85,7 @@ func TestStreamFollowsTheRoutes(t *testing.T) {
 	})
 }
 
-// A source whose link takes nothing waits, long before its window is full.
+// A source whose link is stuck waits, long before its window is full.
 func TestSourceWaitsForItsLink(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()
@@ -108,21 +107,21 @@ func TestSourceWaitsForItsLink(t *testing.T) {
 			t.Errorf("%d messages, %d bytes are waiting, the limit is 16000", sent, fresh)
 		}
 		r.link(30)
-		l.Fail(errBroken) // everything goes by 30
+		l.Fail(errBroken) // everything goes over 30
 		<-done
 		r.arrived(30, seqs(1001, 100)...)
 	}, func(c *Config) { c.LinkLow = 8000 })
 }
 
-// While the gate is shut nothing leaves, not even what was sent before.
-func TestGateHoldsBackStreams(t *testing.T) {
+// While the fence is up nothing leaves, not even what was sent before.
+func TestFenceHoldsBackStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.stream()
 		l := r.jam(40)
 		r.send(50, 4)
 		time.Sleep(testPause + 1)
 		if r.p.Alive() {
-			t.Fatal("the gate is open")
+			t.Fatal("the fence is down")
 		}
 		r.link(30)
 		l.Fail(errBroken)
@@ -134,7 +133,7 @@ func TestGateHoldsBackStreams(t *testing.T) {
 	}, func(c *Config) { c.Pause = testPause })
 }
 
-// valve is a connection that takes nothing until it is opened.
+// valve is a connection that reads nothing until it is opened.
 type valve struct {
 	net.Conn
 	open chan struct{}
@@ -145,7 +144,7 @@ func (v valve) Write(b []byte) (int, error) {
 	return v.Conn.Write(b)
 }
 
-// A link that a stream has left gets nothing when its turn comes.
+// A link that a stream has left gets nothing when it pulls.
 func TestStreamHasLeft(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.stream()
@@ -176,7 +175,7 @@ func TestStreamHasLeft(t *testing.T) {
 		if got != len(data(40, 1)) {
 			t.Errorf("%d bytes left by a link that is not the way any more", got)
 		}
-		l.Fail(errBroken) // what waited for it goes by 40 after all
+		l.Fail(errBroken) // what waited for it goes over 40 after all
 		synctest.Wait()
 		if got != len(data(40, 1))+4*(wire.HeaderSize+1) {
 			t.Errorf("%d bytes", got)
@@ -185,8 +184,8 @@ func TestStreamHasLeft(t *testing.T) {
 	})
 }
 
-// A message that is larger than what is accepted early need not wait for its stream to
-// open if it is the first; the next one does.
+// A message that is larger than maxEarly need not wait for its stream to open if it is the first
+// one. The next one must.
 func TestALargeMessageIsEarly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(40)
@@ -204,7 +203,7 @@ func TestALargeMessageIsEarly(t *testing.T) {
 			t.Fatal("the second did not wait:", err)
 		default:
 		}
-		r.arrived(40, r.p.generation) // the request to open
+		r.arrived(40, r.p.generation) // the Open
 		r.feed(r.opened(50, 5))
 		if err := <-sent; err != nil {
 			t.Fatal(err)
@@ -215,9 +214,9 @@ func TestALargeMessageIsEarly(t *testing.T) {
 	})
 }
 
-// A sink that answers questions it was not asked, over a link that takes nothing, does not
-// make its source gather what it has sent again.
-func TestFreshIsBounded(t *testing.T) {
+// A sink that answers questions it was not asked, over a stuck link, does not make its source
+// gather retransmissions without bound.
+func TestQuestionsAreBounded(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()
 		r.jam(40)
@@ -235,8 +234,8 @@ func TestFreshIsBounded(t *testing.T) {
 	})
 }
 
-// A source that waits for a link goes on when the link is not the way any more, though it
-// is stuck and holds what it has.
+// A source that waits for a link goes on when the link is not the way any more, even if the link
+// is stuck and keeps what it has.
 func TestSourceLeavesARetiredLink(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.stream()
@@ -272,8 +271,8 @@ func TestSourceLeavesARetiredLink(t *testing.T) {
 	}, func(c *Config) { c.LinkLow = 4000 })
 }
 
-// While there is no way to the sink a link that is being retired still writes what it was
-// told to pull.
+// While there is no way to the sink, a link that is being retired still writes what it was told
+// to pull.
 func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		o := r.stream()

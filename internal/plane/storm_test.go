@@ -15,8 +15,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// stormy is a message that tells whether it is what was sent: its number, and a checksum
-// of all of it.
+// stormy returns a message that can be verified: its number, and a checksum of all of it.
 func stormy(rng *rand.Rand, n uint64) []byte {
 	size := 12 + rng.IntN(1<<rng.IntN(15))
 	b := make([]byte, size)
@@ -28,7 +27,7 @@ func stormy(rng *rand.Rand, n uint64) []byte {
 	return b
 }
 
-// expect checks a message from a source, of which each is the next.
+// expect checks that a message from a source is the next one.
 func expect(b []byte, next uint64) error {
 	n := binary.BigEndian.Uint64(b)
 	switch {
@@ -40,10 +39,10 @@ func expect(b []byte, next uint64) error {
 	return nil
 }
 
-// Whatever becomes of links and routes while several sources send on the same streams,
-// every message is handled once, in order and as it was sent; afterwards nothing is held
-// and the accounts are even. A message is in the store and in the links' queues at a
-// time, so a chunk that is used again too early shows here.
+// Whatever happens to links and routes while several sources send on the same streams, every
+// message is handled once, in order and as it was sent. Afterwards nothing is held and all
+// accounts are even. A message is in the store and in the links' queues at the same time, so a
+// chunk that is reused too early shows here.
 func TestStorm(t *testing.T) {
 	for seed := range uint64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { storm(t, seed) })
@@ -138,8 +137,8 @@ func storm(t *testing.T, seed uint64) {
 	}
 }
 
-// weather breaks links, makes new ones, changes routes and looks at the plane, until over;
-// then all is well again.
+// weather breaks links, makes new ones, changes routes and reads the plane's status, until over
+// is set. Then it repairs everything.
 func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 	n := len(m.planes)
 	link := func(to *Plane) {
@@ -172,7 +171,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 				l.Fail(net.ErrClosed)
 			}
 		case 1:
-			link(other) // instead of the one there was, which is retired
+			link(other) // it replaces the one before, which is retired
 		case 2:
 			use(other.Self, 0)
 		case 3:
@@ -189,7 +188,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 			p.Ask(other.Self, other.Life)
 			p.Status()
 		case 7:
-			p.Sweep(false) // its sinks would forget who is silent for some looks
+			p.Sweep(false) // with true, sinks would forget sources that are silent for some sweeps
 			for _, o := range p.outgoingStreams() {
 				o.closeIfIdle()
 			}
@@ -202,7 +201,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 		}
 	}
 	use(0, 0)
-	for i := 1; i < n; i++ { // those that Use has let go of
+	for i := 1; i < n; i++ { // those that Use has retired
 		if to := m.planes[(at+i)%n]; !p.HasLink(to.Self, to.Life) {
 			link(to)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-func TestPace(t *testing.T) {
+func TestThrottle(t *testing.T) {
 	var c throttle
 	got := 0
 	for range 2 * maxOwed {
@@ -19,20 +19,20 @@ func TestPace(t *testing.T) {
 		}
 	}
 	if got != maxOwed {
-		t.Errorf("a queue that stands still got %d respites, want %d", got, maxOwed)
+		t.Errorf("a queue that stands still got %d pauses, want %d", got, maxOwed)
 	}
 	if c.allowPause(quantum - 1) {
-		t.Error("one more for less than its share")
+		t.Error("one more for less than a quantum")
 	}
 	if !c.allowPause(quantum) || c.allowPause(2*quantum-1) || !c.allowPause(2*quantum) {
-		t.Error("not one for each share")
+		t.Error("not one for each quantum")
 	}
 	c.allowPause(1 << 40)
 	for range 2 * maxOwed {
-		c.allowPause(0) // counted long ago
+		c.allowPause(0) // an old count
 	}
 	if c.owed != maxOwed {
-		t.Errorf("%d respites are owed, %d is the bound", c.owed, maxOwed)
+		t.Errorf("%d pauses are owed, %d is the bound", c.owed, maxOwed)
 	}
 	c = throttle{}
 	c.allowPause(1 << 40)
@@ -43,7 +43,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// cast is a message from 5 without a stream, in a frame of a KiB.
+// cast is a message from 5 without a stream, in a frame of 1 KiB.
 func cast(dst, seq uint64) wire.Frame {
 	return wire.Append(nil, wire.Header{Type: wire.Cast, Dst: dst, Src: 5, Seq: seq}, make([]byte, 1024-wire.HeaderSize))
 }
@@ -53,8 +53,7 @@ func tight(c *Config) {
 	c.LinkQueue, c.LinkLow, c.ReceiveBuffer = 1<<20, 32<<10, 4<<20
 }
 
-// Where a link takes what comes for it as soon as it gets the time to, it is given that,
-// and nothing is lost.
+// A link that writes as soon as it gets the time to is given that time, and nothing is lost.
 func TestALinkIsGivenTime(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		near, far := memnet.Pipe()
@@ -126,15 +125,14 @@ func TestTheHandlerOfCastsIsGivenTime(t *testing.T) {
 	})
 }
 
-// A link that stands still holds up what else comes over the same connection for no longer
-// than its credit.
+// A stuck link delays other frames of the same connection no longer than maxOwed pauses.
 func TestAStuckLinkHoldsUpNobodyForLong(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)
 		r.jam(40)
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
 		begun := time.Now()
-		const frames = 10_000 // three times as many as there is credit for
+		const frames = 10_000 // three times as many as the pauses are good for
 		for range frames {
 			r.from.Write(cast(40, 0))
 		}
@@ -156,7 +154,7 @@ func TestAStuckLinkHoldsUpNobodyForLong(t *testing.T) {
 	}, tight)
 }
 
-// A handler that does not come back holds up nobody for long, either.
+// A handler that does not return delays no frames for long, either.
 func TestAStuckHandlerOfCastsHoldsUpNobodyForLong(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// certificate is one for everybody: who is who is not what is tested.
+// certificate is the same for all nodes: identity is not tested here.
 var certificate = sync.OnceValue(func() tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -28,7 +28,7 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
 
-// encrypted makes connections of TLS over those of pipe, whose handshake is done.
+// encrypted makes TLS connections over those of pipe, after their handshake.
 func encrypted(pipe func(testing.TB) (net.Conn, net.Conn)) func(testing.TB) (net.Conn, net.Conn) {
 	return func(t testing.TB) (net.Conn, net.Conn) {
 		t.Helper()
@@ -47,8 +47,8 @@ func encrypted(pipe func(testing.TB) (net.Conn, net.Conn)) func(testing.TB) (net
 	}
 }
 
-// Both directions of an encrypted connection are used at the same time, it is moved to,
-// each ends alone, and the connection with the second.
+// Both directions of an encrypted connection are used at the same time. A link moves to it. Each
+// direction ends alone, and the connection ends with the second.
 func TestSharedTLS(t *testing.T) {
 	for name, pipe := range map[string]func(testing.TB) (net.Conn, net.Conn){"memory": memory, "tcp": tcp} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestSharedTLS(t *testing.T) {
 			eventually(t, "one connection", func() bool { return c.a.peers() == 1 && c.b.peers() == 1 })
 			c.one(c.a, c.b)
 			for _, p := range c.planes {
-				p.Sweep(false) // whose deadlines for reads must not hurt the other direction
+				p.Sweep(false) // its read deadlines must not hurt the other direction
 				p.Sweep(false)
 			}
 			c.exchange(100)
@@ -85,7 +85,8 @@ func TestSharedTLS(t *testing.T) {
 	}
 }
 
-// A peer that reads nothing does not keep an encrypted connection, nor who hangs up.
+// A peer that reads nothing cannot keep an encrypted connection, nor delay the goroutine that
+// closes it.
 func TestStuckTLS(t *testing.T) {
 	c := newCouple(t)
 	near, far := encrypted(tcp)(t)
@@ -102,7 +103,7 @@ func TestStuckTLS(t *testing.T) {
 		t.Error("it held up its caller for", took)
 	}
 	eventually(t, "no connection", func() bool { return c.a.peers() == 0 })
-	if took := time.Since(start); took > 8*time.Second { // farewell is given 5
+	if took := time.Since(start); took > 8*time.Second { // the TLS alert is given 5
 		t.Error("it took", took)
 	}
 }

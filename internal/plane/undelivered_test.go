@@ -15,8 +15,8 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// lost makes a stream to a sink that ends with these messages pending: half of them
-// sent, the others accepted beyond the window by a handler, all by a life of its own.
+// lost makes a stream to a sink that ends with these messages pending: half of them sent, the
+// others accepted by a handler beyond the window. Each stream has an incarnation of its own.
 func (r *rig) lost(sink uint64, bodies ...string) {
 	r.t.Helper()
 	for _, b := range bodies {
@@ -50,15 +50,15 @@ func wantLost(t *testing.T, got []Undelivered, want ...string) {
 	}
 }
 
-// Exactly the messages of unknown outcome are told, in their order: not those that
-// were delivered, and with those that wait in the backlog.
+// Flush returns exactly the messages of unknown outcome, in order: without those that were
+// delivered, and with those in the backlog.
 func TestUndeliveredBodies(t *testing.T) {
 	var traffic []string
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		r.open(40, 5) // "pending" is the first
 		o := r.p.findOutbound(40)
-		ctx := r.p.Context() // a handler's, which does not wait for the window
+		ctx := r.p.Context() // a handler's context, which does not wait for the window
 		for i := range 200 {
 			if err := r.p.Send(ctx, 40, uint8(i%2)*200, []byte{byte(i)}); err != nil {
 				t.Fatal(err)
@@ -100,7 +100,8 @@ func TestUndeliveredBodies(t *testing.T) {
 	})
 }
 
-// What was accepted while a stream opened counts; traffic alone is nobody's report.
+// Messages that were accepted while a stream opens count. A stream with traffic only is not
+// reported.
 func TestUndeliveredEarly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -121,8 +122,8 @@ func TestUndeliveredEarly(t *testing.T) {
 	})
 }
 
-// Flush tells of each stream, oldest first, and only of the sinks it was asked about;
-// Close tells the rest, and what was pending when it came.
+// Flush tells each stream, oldest first, and only for the sinks that it was asked about. Close
+// tells the rest, and what was pending when it was called.
 func TestFlushAndCloseShareTheLosses(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -147,8 +148,8 @@ func TestFlushAndCloseShareTheLosses(t *testing.T) {
 	})
 }
 
-// Flush, and Await, return after the callbacks; other sinks' callbacks, handlers and
-// callbacks themselves are not waited for.
+// Flush and Await return after the callbacks. They do not wait for callbacks for other sinks.
+// Handlers and callbacks do not wait at all.
 func TestFlushWaitsForCallbacks(t *testing.T) {
 	var release chan struct{}
 	returned := 0
@@ -201,7 +202,7 @@ func TestFlushWaitsForCallbacks(t *testing.T) {
 	})
 }
 
-// The stream that Await waits for ends: its callback is one of those to wait for.
+// The stream that Await waits for ends: Await waits for its callback too.
 func TestAwaitWaitsForTheCallbackOfItsStream(t *testing.T) {
 	told := false
 	withRig(t, func(t *testing.T, r *rig) {
@@ -225,7 +226,7 @@ func TestAwaitWaitsForTheCallbackOfItsStream(t *testing.T) {
 	})
 }
 
-// Bodies are kept within the bounds, and what is not kept is counted.
+// Bodies are kept within bounds, and those that are not kept are counted.
 func TestUndeliveredBounds(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -290,7 +291,7 @@ func TestCallbackBounds(t *testing.T) {
 		routed(r)
 		for i := range 5 {
 			r.lost(40, fmt.Sprint(i)+string(make([]byte, 599)))
-			r.p.Flush(r.p.Context()) // which takes its copies, and does not wait
+			r.p.Flush(r.p.Context()) // it takes its copies and does not wait
 		}
 		close(release)
 		synctest.Wait()

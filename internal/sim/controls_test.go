@@ -138,7 +138,7 @@ func TestControlsOfPackages(t *testing.T) {
 		{"those that leave do not wait for newcomers", "membership/steps.go", "held := len(a.batch) > 0", "held := false", "Leavers"},
 		{"what a dead link held is not sent another way", "plane/conn.go", "p.requeue(out, &left)", "left.Clear()", "Requeue"},
 		{"frames go on behind their sink", "ring/decide.go", "case !detour && r.overshoots(from, dst)", "case false && r.overshoots(from, dst)", "Relay"},
-		{"who was paused goes on at once", "plane/deliver.go", "\t\tp.awaitFence(ctx)\n", "", "Gate"},
+		{"who was paused goes on at once", "plane/deliver.go", "\t\tp.awaitFence(ctx)\n", "", "Fence"},
 		{"a dead node is listened to", "plane/evict.go", "\t\tp.endConn(c, stream.ErrGone)\n", "\t\t_, _ = c, stream.ErrGone\n", "Gone"},
 		{"a stream from a node that left stays", "plane/inbound.go", "(closeIdle || in.sourceLeft)", "closeIdle", "Left"},
 		{"a stream from a node that left counts", "plane/bygone.go", "len(p.inbounds) - len(p.bygone)", "len(p.inbounds)", "Left"},
