@@ -81,7 +81,7 @@
 // form. Sources may wait, in Send and Flush, for their context.
 //
 // Other goroutines exist only while they have something to do: a link's writer (package link),
-// workers for handlers, at most Limits.Handlers (handlers.go), the look for handlers that block
+// workers for handlers, at most Limits.Handlers (handlers.go), the watchdog of inline calls
 // (inline.go), tick for streams that wait for answers (timers.go), the callback for undelivered
 // messages (undelivered.go), and the closing of connections (background in links.go). The owner
 // of the plane calls Sweep, CheckLinks and Alive in intervals.

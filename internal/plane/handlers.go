@@ -23,18 +23,18 @@ type turn struct {
 type scheduler struct {
 	mu         sync.Mutex
 	head, tail *turn
-	running    int
+	running    int           // workers, and goroutines that make inline calls
 	parked     bool          // one of the running workers waits for wake
 	wake       chan struct{} // there is work, or the parked worker must end
 	used       bool          // since the last trim
 	closed     bool
 
-	readers // who may call handlers besides
+	inlineCalls // by readers
 }
 
 // busy counts the handlers that are running.
 func (s *scheduler) busy() int {
-	n := s.running + s.calling
+	n := s.running
 	if s.parked {
 		n--
 	}

@@ -7,120 +7,144 @@ import (
 	"time"
 )
 
-// Readers call handlers themselves where these are quick.
+// A reader calls handlers itself while they are quick: an inline call. To wake a worker, and
+// often its thread, takes as long as a hop. The guarantee: a handler that blocks holds up its
+// connection for at most 10 ms. One balance per node rules it, the inline budget:
 //
-// To have another goroutine handle a message means to wake it, and most of the time a
-// thread as well: where little comes at a time, but often, that takes as long as a hop. But who
-// reads relays too, and handlers may wait for whatever they like without holding up
-// others. So
+//   - Each small call earns 20 µs, about what a wakeup takes, and spends the time it took.
+//     Calls by workers count too. The balance stays between -1 s and 1 ms.
+//   - Readers make calls while the balance is above zero.
+//   - A call that is about to wait in this package gives way first: a new goroutine reads on.
+//   - A watchdog checks every 5 ms. A call that it sees twice must give way.
+//   - Such a call, like any of 10 ms, sets the balance to -1 s, a debt of 50,000 calls.
 //
-//   - handlers have to earn it, and keep earning it: see [trust];
-//   - one that waits for what this package does gives way first: a new goroutine reads on,
-//     see [giveWay]; so does who finds that there is more to handle than the read brought;
-//   - one that waits elsewhere, or computes, is found by a goroutine that looks every few
-//     milliseconds, and only exists while readers call handlers often. It has another one
-//     read on, and handlers are called by readers no more for a thousand calls, and for
-//     twice as many each time, up to a million.
+// So inline calls take 20 µs on average at most, and the watchdog stops one in 50,000 at
+// most. Readers held up at the same time count as one. The 10 ms hold if the clock gets a
+// processor in time; the runtime lets a goroutine compute for as long before it preempts it.
 //
-// A call is what a source, or all that cast, have in one read: up to a kilobyte of messages,
-// and their acknowledgement. Where the clock gets a processor in time a connection is held up for two
-// looks at most, which is as long as the runtime lets a goroutine compute before it takes its
-// processor away; by some ten calls, and one in a million, for long enough to be found; and
-// for no more than 20 microseconds a call on average.
+// One call takes all that a source, or all casts together, have in one read. It is small if
+// the read brought at most 1 KiB of messages. Of more there may be more to come, so the
+// reader reads on, and workers make the call.
 //
-// This is the pattern known as leader and followers (Schmidt and others, 2000), without the
-// change of leaders for each event, which would wake somebody each time as well. What was
-// rejected: an option by which handlers promise not to wait (whoever does not know of it is
-// slow, whoever breaks the promise stops the relaying), and a timer for each call (to set
-// one wakes a thread).
+// The pattern is known as leader and followers (Schmidt and others, 2000). Here the leader
+// does not change with each event, which would cost the wakeup again. Rejected: an option by
+// which handlers promise not to block (slow without it, and a broken promise stops all
+// relaying), and a timer for each call (to set one wakes a thread).
 const (
-	// fewBytes is how many bytes of messages a read may have brought for its reader to call
-	// handlers. Of more there may be more to come, and who reads should go on.
-	fewBytes = 1 << 10
+	fewBytes = 1 << 10 // of a small call
 
-	// lookInterval is between two looks at calls that last. Shorter ones are felt in the
-	// latency that all this is for.
-	lookInterval = 5 * time.Millisecond
+	// checkInterval is the watchdog's. A shorter one is felt in the latency that all this
+	// is for.
+	checkInterval = 5 * time.Millisecond
 
-	// often is how many calls for few bytes an interval must bring for readers to make them: for
-	// fewer it is not worth the looks.
+	// often is how many small calls an interval must bring to start the watchdog. Fewer are
+	// not worth its wakeups. Without it there are no inline calls.
 	often = 16
+
+	wakeup     = 20 * time.Microsecond // of a goroutine and its thread, about
+	maxHold    = 2 * checkInterval     // no call holds up its reader for longer
+	maxBalance = time.Millisecond
+	maxDebt    = time.Second
 )
 
-// errHandedOver says that another goroutine reads on.
-var errHandedOver = errors.New("another goroutine reads on")
+// budget is the inline budget.
+type budget struct{ balance time.Duration }
 
-// span is when something happened, by [Plane.now]; nothing if it is zero.
-type span struct{ from, to time.Duration }
+// allows reports whether readers may make calls.
+func (b *budget) allows() bool { return b.balance > 0 }
 
-// readers is the part of the scheduler that is about readers who call handlers. It is
-// guarded by the scheduler's mu.
-type readers struct {
-	calling  int // readers that are calling handlers
-	trust    trust
-	watching bool      // the goroutine that looks runs
-	watched  []*inLink // those that have called handlers lately
-	looked   time.Duration
-	few      int // calls for few bytes since, while nobody looks
+// charge accounts for a small call.
+func (b *budget) charge(took time.Duration) {
+	if took >= maxHold {
+		b.balance = -maxDebt
+		return
+	}
+	b.balance = max(-maxDebt, min(b.balance+wakeup-took, maxBalance))
 }
 
-// enter begins a call, for what is ready first, if readers may make one. From then on the
-// reception may be another's. It begins with mu held: a look in between would take rc for
-// one that calls no more, and not find the call however long it lasts.
-func (s *scheduler) enter(rc *inLink) (t *turn, call uint64) {
+// inlineCall is a call by a reader, which reuses it until it is handed over.
+type inlineCall struct {
+	rc   *inLink
+	ctx  context.Context // of the handlers; giveWay finds the call by it
+	seen bool            // by the watchdog; guarded by the scheduler's mu
+}
+
+// inlineKey marks the context of handlers called by a reader, with the inlineCall.
+type inlineKey struct{}
+
+// inlineCalls is the part of the scheduler for inline calls. It is guarded by its mu.
+type inlineCalls struct {
+	budget  budget
+	calls   []*inlineCall // in progress: those whose goroutine is still the reader
+	watched bool          // the watchdog runs
+	checked time.Duration // the start of its interval
+	small   int           // small calls since
+}
+
+// remove takes a call out of those in progress. It returns true once for each call, either to
+// the goroutine that made it, which reads on, or to handOver, which starts a new reader.
+func (i *inlineCalls) remove(c *inlineCall) bool {
+	at := slices.Index(i.calls, c)
+	if at >= 0 {
+		i.calls = slices.Delete(i.calls, at, at+1)
+	}
+	return at >= 0
+}
+
+// enter begins an inline call for what is ready first. It returns nil if it must not. From
+// then on the inLink may be another goroutine's.
+func (s *scheduler) enter(c *inlineCall) (t *turn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || !s.watching || !s.trust.given() || s.busy() >= rc.p.Handlers {
-		return nil, 0
+	rc := c.rc
+	if s.closed || !s.watched || !s.budget.allows() || s.busy() >= rc.p.Handlers {
+		return nil
 	}
-	if !rc.watched {
-		rc.watched, rc.seen = true, rc.call.Load()
-		s.watched = append(s.watched, rc)
-	}
-	s.calling++
+	c.seen = false
+	s.calls = append(s.calls, c)
+	s.running++
 	t = rc.ready[0]
 	rc.ready = slices.Delete(rc.ready, 0, 1)
-	return t, rc.call.Add(1)
+	return t
 }
 
-// leave ends a call, and says whether the goroutine that made it still reads.
-func (s *scheduler) leave(rc *inLink, call uint64, took span) bool {
-	reads := rc.call.CompareAndSwap(call, call+1)
+// leave ends an inline call. It reports whether its goroutine is still the reader.
+func (s *scheduler) leave(c *inlineCall, took span) (reads bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if reads {
-		s.calling--
-	} else {
-		s.running--
-	}
-	s.account(rc.p, took)
-	s.start(rc.p)
+	s.running--
+	reads = s.remove(c)
+	s.account(c.rc.p, took)
+	s.start(c.rc.p)
 	return reads
 }
 
-// account takes note of a call for few bytes, whoever made it. It needs mu.
+// span is when a small call began and ended, by [Plane.now]. It is zero for other calls.
+type span struct{ from, to time.Duration }
+
+// account notes a call, by a reader or a worker. It needs mu.
 func (s *scheduler) account(p *Plane, took span) {
 	if took.to == 0 || s.closed {
 		return
 	}
-	s.trust.earn(took.to - took.from)
-	if s.watching {
-		return
+	s.budget.charge(took.to - took.from)
+	if !s.watched && took.to-s.checked > checkInterval {
+		s.checked, s.small = took.to, 0
 	}
-	if took.to-s.looked > lookInterval {
-		s.looked, s.few = took.to, 0
-	}
-	if s.few++; s.few >= often && s.trust.given() {
-		s.watching = true
-		p.wg.Add(1)
-		go p.watch()
+	if s.small++; !s.watched && s.small >= often && s.budget.allows() {
+		s.watched = true
+		p.wg.Go(p.watch)
 	}
 }
 
-// watch is the goroutine that looks for calls that hold up readers.
+// watch is the watchdog. It ends when there are few small calls. All nodes check at the same
+// times, so that a process with many of them wakes up once.
 func (p *Plane) watch() {
-	defer p.wg.Done()
-	timer := time.NewTimer(untilLook())
+	next := func() time.Duration {
+		now := time.Now()
+		return now.Truncate(checkInterval).Add(checkInterval).Sub(now)
+	}
+	timer := time.NewTimer(next())
 	defer timer.Stop()
 	for {
 		select {
@@ -128,71 +152,68 @@ func (p *Plane) watch() {
 			return
 		case <-timer.C:
 		}
-		all, again := p.sched.look(p.now())
-		for _, h := range all {
-			h.rc.handOver(h.call, true)
-		}
-		if !again {
+		if !p.sched.check(p.now()) {
 			return
 		}
-		timer.Reset(untilLook())
+		timer.Reset(next())
 	}
 }
 
-// untilLook is how long it is to the next look. All nodes look at the same times: where a
-// process has many, one waking up is for all of them.
-func untilLook() time.Duration {
-	now := time.Now()
-	return now.Truncate(lookInterval).Add(lookInterval).Sub(now)
-}
-
-// lasting is a reader in a call that lasts.
-type lasting struct {
-	rc   *inLink
-	call uint64
-}
-
-// look lists readers that are in the same call as at the last look, and says whether to
-// look again.
-func (s *scheduler) look(now time.Duration) (all []lasting, again bool) {
+// check makes calls give way that an earlier check has seen. It reports whether the watchdog
+// goes on.
+func (s *scheduler) check(now time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	calls := uint64(0)
-	s.watched = slices.DeleteFunc(s.watched, func(rc *inLink) bool {
-		call := rc.call.Load()
-		if calls += call - rc.seen; call == rc.seen {
-			if call%2 == 1 {
-				all = append(all, lasting{rc, call})
-			}
-			rc.watched = false
+	for _, c := range slices.Clone(s.calls) {
+		if c.seen {
+			s.budget.charge(maxHold)
+			s.handOver(c)
 		}
-		rc.seen = call
-		return !rc.watched
-	})
-	again = s.calling > 0 || calls >= often // half as many as it takes to begin: each counts when it begins and when it ends
-	if !again {
-		for _, rc := range s.watched {
-			rc.watched = false
-		}
-		s.watched = nil
-		s.watching, s.looked, s.few = false, now, 0
+		c.seen = true
 	}
-	return all, again
+	s.watched = len(s.calls) > 0 || s.small >= often/2 && s.budget.allows()
+	s.checked, s.small = now, 0
+	return s.watched
 }
 
-// callHandlers calls handlers for what a batch has made ready, as far as that is for
-// this goroutine to do, and has others do the rest. It returns false if another one reads
-// on meanwhile: nothing of the reception is this one's then.
-func (rc *inLink) callHandlers() bool {
+// handOver starts a new reader for the connection of a call in progress. The goroutine that
+// made the call ends with it, as a worker does. It needs mu.
+func (s *scheduler) handOver(c *inlineCall) {
+	if s.remove(c) {
+		c.rc.p.wg.Go(c.rc.readOn)
+	}
+}
+
+// giveWay must be called before a wait. If ctx is that of an inline call, another goroutine
+// reads on. A handler that has kept its ctx may hand over a later call by it: that costs a
+// goroutine, and nothing else.
+func giveWay(ctx context.Context) {
+	if c, ok := ctx.Value(inlineKey{}).(*inlineCall); ok {
+		s := &c.rc.p.sched
+		s.mu.Lock()
+		s.handOver(c)
+		s.mu.Unlock()
+	}
+}
+
+// errHandedOver ends a reader whose connection was handed over.
+var errHandedOver = errors.New("another goroutine reads on")
+
+// callHandlers has handlers take what a batch has made ready. It makes the calls itself as
+// far as it may, and leaves the rest to workers. It returns false if the connection was
+// handed over: the inLink is another goroutine's then.
+func (rc *inLink) callHandlers() (reads bool) {
 	for len(rc.ready) > 0 {
-		if rc.ctx == nil {
-			rc.ctx = context.WithValue(rc.p.ctx, readerKey{}, rc)
+		if rc.call == nil {
+			rc.call = &inlineCall{rc: rc}
+			rc.call.ctx = context.WithValue(rc.p.ctx, inlineKey{}, rc.call)
 		}
-		t, call := rc.p.sched.enter(rc)
+		c := rc.call
+		t := rc.p.sched.enter(c)
 		if t == nil {
 			break
 		}
-		if !rc.callHandler(t, call) {
+		if !c.do(t) {
 			return false
 		}
 	}
@@ -200,22 +221,23 @@ func (rc *inLink) callHandlers() bool {
 	return true
 }
 
-func (rc *inLink) callHandler(t *turn, number uint64) (reads bool) {
-	p := rc.p
+// do calls the handlers. It reports whether this goroutine is still the reader.
+func (c *inlineCall) do(t *turn) (reads bool) {
+	p := c.rc.p
 	var took span
 	returned := false
 	defer func() {
-		if !returned { // the handler has ended its goroutine
-			rc.handOver(number, false)
+		if !returned { // a handler has ended this goroutine
+			giveWay(c.ctx)
 		}
-		reads = p.sched.leave(rc, number, took)
+		reads = p.sched.leave(c, took)
 	}()
-	took = call{p: p, ctx: rc.ctx, turn: t}.inside(p.Owner) // set before the first call, and never changed
+	took = call{p: p, ctx: c.ctx, turn: t}.inside(p.Owner)
 	returned = true
 	return
 }
 
-// schedule has others call the handlers.
+// schedule leaves what is ready to workers.
 func (rc *inLink) schedule() {
 	if len(rc.ready) > 0 {
 		rc.p.sched.push(rc.p, rc.ready...)
@@ -224,45 +246,9 @@ func (rc *inLink) schedule() {
 	}
 }
 
-// readerKey marks the context of a handler that was called by a reader, with the reception
-// it was called for.
-type readerKey struct{}
-
-// giveWay is called by who is about to wait. With the context of a handler that a reader
-// has called it first has another goroutine read on. (A context that was kept may do so
-// during a later call. That costs a goroutine, and nothing else.)
-func giveWay(ctx context.Context) {
-	if rc, ok := ctx.Value(readerKey{}).(*inLink); ok {
-		rc.handOver(rc.call.Load(), false)
-	}
-}
-
-// handOver has a new goroutine read on if the call still lasts. Who made the call handles
-// what it has begun, like any handler's goroutine, and ends. late says that the reader
-// was held up.
-func (rc *inLink) handOver(call uint64, late bool) {
-	p := rc.p
-	if call%2 == 0 {
-		return
-	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.closed || !rc.call.CompareAndSwap(call, call+1) {
-		return
-	}
-	s := &p.sched
-	s.mu.Lock()
-	s.calling--
-	s.running++
-	if late && s.trust.probation == 0 { // else it is for the same that others were
-		s.trust.lose()
-	}
-	s.mu.Unlock()
-	p.wg.Go(rc.readOn)
-}
-
-// readOn is the goroutine of a line whose reader is busy.
+// readOn is the new reader of a connection that was handed over.
 func (rc *inLink) readOn() {
+	rc.call = nil // it is still in use
 	rc.schedule()
 	rc.afterBatch()
 	rc.conn.readEnded(rc.run())

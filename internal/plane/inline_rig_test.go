@@ -14,22 +14,23 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// castHere is a cast to the plane of a rig.
+// castHere is a cast to the plane of the rig.
 func castHere(body string) wire.Frame {
 	return wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, []byte(body))
 }
 
-// inlineRig is a rig whose handler does what messages say.
+// inlineRig is a rig whose handler does what each message says.
 type inlineRig struct {
 	*rig
-	release chan struct{} // lets those go that were told to wait
+	release chan struct{} // ends handlers that wait
+	another chan struct{} // ends those that wait for another
 
-	streams map[uint64]uint64 // next numbers of those from 5 and 6
+	streams map[uint64]uint64 // the next number of each, by source
 
 	mu     sync.Mutex
-	inline []bool // for each call whether a reader made it
+	inline []bool // for each message, whether a reader made the call
 	bodies []string
-	over   []string // bodies of the calls that have returned
+	over   []string // bodies whose handler has returned
 }
 
 // message is the next one of the stream from a source.
@@ -39,7 +40,7 @@ func (r *inlineRig) message(source uint64, body string) wire.Frame {
 	return wire.Append(nil, wire.Header{Type: wire.Data, Dst: 20, Src: source, Seq: seq}, []byte(body))
 }
 
-// stream opens a stream from a source that is reached by way of 40.
+// stream opens a stream from a source. The way back to it is 40.
 func (r *inlineRig) stream(source uint64) {
 	r.feed(wire.Append(nil, wire.Header{Type: wire.Open, Dst: 20, Src: source, Seq: 1}, wire.OpenBody{Incarnation: 1}.Append(nil)))
 	opened, err := wire.ParseOpened(r.arrived(40, 1)[0].Body())
@@ -49,21 +50,20 @@ func (r *inlineRig) stream(source uint64) {
 	r.streams[source] = opened.First
 }
 
-// withReaders runs a test with a plane whose readers may call handlers, and which has 40
-// for its successor.
+// withReaders runs a test with a plane whose readers may make calls, and whose successor is 40.
 func withReaders(t *testing.T, f func(t *testing.T, r *inlineRig), change ...func(*Config)) {
 	r := &inlineRig{}
 	withRig(t, func(t *testing.T, inner *rig) {
-		r.rig, r.release, r.streams = inner, make(chan struct{}), make(map[uint64]uint64)
+		r.rig, r.release, r.another, r.streams = inner, make(chan struct{}), make(chan struct{}), make(map[uint64]uint64)
 		r.link(40)
 		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
 		r.stream(5)
 		r.stream(6)
-		r.earn(firstProbation)
+		r.earn(often)
 		f(t, r)
 	}, append(change, func(c *Config) {
 		c.Deliver = func(ctx context.Context, d *Delivery) {
-			_, inline := ctx.Value(readerKey{}).(*inLink)
+			_, inline := ctx.Value(inlineKey{}).(*inlineCall)
 			r.mu.Lock()
 			r.inline = append(r.inline, inline)
 			r.bodies = append(r.bodies, string(d.Body))
@@ -84,11 +84,13 @@ func (r *inlineRig) do(ctx context.Context, what string) {
 		runtime.Goexit()
 	case "wait":
 		<-r.release
+	case "wait for another":
+		<-r.another
 	case "wait for the end":
 		<-ctx.Done()
 	case "slow":
-		time.Sleep(5 * quick)
-	case "send": // to who may not exist
+		time.Sleep(5 * wakeup)
+	case "send": // to a node that does not exist
 		if err := r.p.Send(ctx, 45, 0, nil); !errors.Is(err, stream.ErrNoSuchNode) {
 			r.t.Error(err)
 		}
@@ -109,8 +111,8 @@ func (r *inlineRig) do(ctx context.Context, what string) {
 	}
 }
 
-// earn sends so many messages that are handled at once, and one more which readers have
-// to be allowed to handle.
+// earn sends so many messages that are handled at once, and one more. A reader must make
+// that call.
 func (r *inlineRig) earn(calls int) {
 	r.t.Helper()
 	for range calls {
@@ -118,18 +120,32 @@ func (r *inlineRig) earn(calls int) {
 	}
 	r.feed(castHere(""))
 	if !r.last() {
-		r.t.Fatalf("trust is not given after %d calls: %+v", calls, r.p.sched.trust)
+		r.t.Fatalf("no budget after %d calls: %+v", calls, r.p.sched.budget)
 	}
 }
 
-// last says whether a reader has made the latest call.
+// balance returns the balance of the inline budget.
+func (r *inlineRig) balance() time.Duration {
+	r.p.sched.mu.Lock()
+	defer r.p.sched.mu.Unlock()
+	return r.p.sched.budget.balance
+}
+
+// forgive leaves a debt of so many quick calls.
+func (r *inlineRig) forgive(but int) {
+	r.p.sched.mu.Lock()
+	defer r.p.sched.mu.Unlock()
+	r.p.sched.budget.balance = -time.Duration(but) * wakeup
+}
+
+// last reports whether a reader made the latest call.
 func (r *inlineRig) last() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.inline[len(r.inline)-1]
 }
 
-// told counts the messages with this body that handlers were called for.
+// told counts the messages with this body that were passed to handlers.
 func (r *inlineRig) told(body string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -141,31 +157,29 @@ func (r *inlineRig) told(body string) (n int) {
 	return n
 }
 
-// atRest checks that no call goes on, and none is taken to.
+// atRest checks that the scheduler counts no calls when there are none.
 func (r *inlineRig) atRest() {
 	r.t.Helper()
 	synctest.Wait()
 	s := &r.p.sched
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.calling != 0 || s.busy() != 0 {
-		r.t.Errorf("%d readers and %d handlers in all are taken to be at work", s.calling, s.busy())
+	if len(s.calls) != 0 || s.busy() != 0 {
+		r.t.Errorf("%d inline calls and %d handlers in all are counted, there are none", len(s.calls), s.busy())
 	}
 }
 
-// reception is that of the connection from 10, which rests.
-func (r *inlineRig) reception() *inLink {
-	r.p.mu.RLock()
-	defer r.p.mu.RUnlock()
-	for c := range r.p.conns {
-		if c.id == 10 {
-			return c.in
-		}
-	}
-	return nil
+// endedLink is the inLink of a connection that has ended. Nothing reads it until it is
+// handed over.
+func (r *inlineRig) endedLink() *inLink {
+	near, far := net.Pipe()
+	near.Close()
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	return r.p.newConn(far, 12, 1, false).in
 }
 
-// readerWaits has the reader of the connection from 10 call a handler that waits, and
+// readerWaits makes the reader of the connection from 10 call a handler that blocks. It
 // returns another connection.
 func (r *inlineRig) readerWaits() net.Conn {
 	r.t.Helper()

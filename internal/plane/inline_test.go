@@ -13,11 +13,11 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Handlers that were quick are called by who reads, and by others before.
+// Readers call handlers once some calls by workers were quick.
 func TestReadersCallHandlers(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		for i, inline := range r.inline {
-			if inline != (i >= firstProbation) {
+			if inline != (i >= often) {
 				t.Errorf("call %d was made by a reader: %v", i, inline)
 			}
 		}
@@ -28,101 +28,103 @@ func TestReadersCallHandlers(t *testing.T) {
 		}
 		r.feed(castHere(string(make([]byte, fewBytes)))) // there may be more to come
 		if r.last() {
-			t.Error("a reader calls handlers for large pieces")
+			t.Error("a reader calls handlers for a large read")
 		}
 		r.atRest()
-		if !r.p.sched.watching {
-			t.Error("nobody looks")
+		if !r.p.sched.watched {
+			t.Error("no watchdog runs")
 		}
 	})
 }
 
-// Who waits in vain for calls goes.
+// The watchdog ends when there are few small calls, but not during an inline call.
 func TestWatchEnds(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
-		watching := func() bool {
+		watched := func() bool {
 			r.p.sched.mu.Lock()
 			defer r.p.sched.mu.Unlock()
-			return r.p.sched.watching
+			return r.p.sched.watched
 		}
 		for range 10 {
 			for range often {
 				r.feed(castHere(""))
 			}
-			time.Sleep(lookInterval)
+			time.Sleep(checkInterval)
 			synctest.Wait()
-			if !watching() {
-				t.Fatal("looking ends though there are calls")
+			if !watched() {
+				t.Fatal("the watchdog ends though there are calls")
 			}
 		}
-		time.Sleep(2 * lookInterval)
+		time.Sleep(2 * checkInterval)
 		synctest.Wait()
-		if watching() || r.p.sched.watched != nil {
-			t.Error("looking goes on for ever")
+		if watched() || r.p.sched.small != 0 {
+			t.Error("the watchdog never ends")
 		}
-		for range 100 { // now and then: not worth looking
+		for range 100 { // too few to be worth a watchdog
 			r.feed(castHere(""))
-			time.Sleep(lookInterval / (often - 2))
-			if r.last() || watching() {
-				t.Fatal("a reader calls handlers, or somebody looks, though there is little to do")
+			time.Sleep(checkInterval / (often - 2))
+			if r.last() || watched() {
+				t.Fatal("a reader calls handlers, or a watchdog runs, though there are few calls")
 			}
 		}
-		time.Sleep(lookInterval)
+		time.Sleep(checkInterval)
 		r.earn(often) // often enough again
 
-		other := r.incoming(11, 1)
-		defer other.Close()
-		for range often {
-			if _, err := other.Write(castHere("")); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Wait()
-		}
-		time.Sleep(lookInterval)
+		time.Sleep(checkInterval)
 		for range often {
 			r.feed(castHere(""))
 		}
-		time.Sleep(lookInterval)
+		time.Sleep(checkInterval)
 		synctest.Wait()
-		if n := len(r.p.sched.watched); n != 1 {
-			t.Errorf("%d connections are looked at, one has brought calls lately", n)
+		if !watched() {
+			t.Error("the watchdog ends though there are calls")
 		}
-		r.feed(castHere("")) // one more, and then nobody looks
-		time.Sleep(lookInterval)
+		r.feed(castHere("")) // one more, and no watchdog then
+		time.Sleep(checkInterval)
 		synctest.Wait()
-		if watching() {
-			t.Error("somebody looks though there is little to do")
+		if watched() {
+			t.Error("the watchdog runs on for one call")
 		}
 		r.earn(often)
-		r.feed(castHere("wait"))
-		time.Sleep(2 * lookInterval)
+		time.Sleep(checkInterval)
+		r.feed(castHere("wait")) // the only call in its interval
+		if !r.last() {
+			t.Fatal("no reader has called")
+		}
+		time.Sleep(maxHold)
 		r.feed(data(40, 1))
 		r.arrived(40, 1)
 		close(r.release)
 	})
 }
 
-// Those who compute too long are not called by readers any more, until they are quicker.
+// Readers call slow handlers no more, until quick calls have paid back what the slow ones took.
 func TestSlowHandlers(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		for range 1000 {
 			r.feed(castHere("slow"))
-			time.Sleep(10 * quick)
+			time.Sleep(10 * wakeup)
 		}
 		if r.last() {
 			t.Error("a reader calls")
 		}
-		time.Sleep(2 * lookInterval)
-		r.earn(int(maxDebt/quick) + 1)
+		time.Sleep(2 * checkInterval)
+		calls := payBack(-r.balance())
+		for range calls - 1 {
+			if r.feed(castHere("")); r.last() {
+				t.Fatal("a reader calls before the debt is paid back")
+			}
+		}
+		r.earn(1)
 	})
 }
 
-// Calls by readers count towards the limit.
+// Inline calls count towards Limits.Handlers.
 func TestReadersObeyTheLimit(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		other := r.readerWaits()
 		defer other.Close()
-		for _, later := range []time.Duration{0, 2 * lookInterval} { // while it reads, and when it does not any more
+		for _, later := range []time.Duration{0, 2 * checkInterval} { // while it is the reader, and when it no longer is
 			time.Sleep(later)
 			if _, err := other.Write(r.message(5, "wait")); err != nil {
 				t.Fatal(err)
@@ -140,38 +142,56 @@ func TestReadersObeyTheLimit(t *testing.T) {
 	}, func(c *Config) { c.Handlers = 1 })
 }
 
-// A look that comes just before a call that lasts, when the connection has brought none for
-// a while, does not lose sight of it.
+// A check before a call does not count: only the second one during the call stops it, and
+// only once.
 func TestLookBeforeACall(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		s := &r.p.sched
-		rc := r.reception()
-		s.calling++ // another reader is in a call
-		s.look(r.p.now())
-		s.look(r.p.now())
-		if len(s.watched) != 0 {
-			t.Fatal("it is looked at though it has brought nothing")
+		check := func() (in int) {
+			s.small = often // else the watchdog may end
+			if !s.check(r.p.now()) {
+				t.Fatal("the watchdog ends")
+			}
+			return len(s.calls)
 		}
-		rc.ready = append(rc.ready, &turn{})
-		found := 0
-		if _, call := s.enter(rc); call%2 == 0 {
-			t.Fatal("not let")
-		}
+		rc := r.endedLink()
+		c := &inlineCall{rc: rc}
 		for range 3 {
-			all, again := s.look(r.p.now())
-			if found += len(all); !again {
-				t.Error("nobody looks any more")
+			c.seen = true // it was, in an earlier call
+			check()
+			rc.ready = append(rc.ready, &turn{})
+			if s.enter(c) == nil {
+				t.Fatal("no call is allowed")
+			}
+			if n := check(); n != 1 {
+				t.Fatal("stopped by the first check")
+			}
+			if !s.leave(c, span{}) {
+				t.Fatal("handed over by the first check")
 			}
 		}
-		if found != 1 {
-			t.Errorf("found %d times", found)
+		rc.ready = append(rc.ready, &turn{})
+		s.enter(c)
+		check()
+		s.check(r.p.now())
+		if len(s.calls) != 0 || s.budget.allows() {
+			t.Error("not stopped by the second check")
 		}
-		s.leave(rc, rc.call.Load(), span{})
-		s.calling--
+		s.check(r.p.now())
+		if s.leave(c, span{}) {
+			t.Error("its goroutine is still the reader")
+		}
+		r.atRest()
+		s.watched = true
+		r.forgive(-1)
+		rc.ready = append(rc.ready, &turn{})
+		if s.close(); s.enter(c) != nil {
+			t.Error("a call begins after Close")
+		}
 	})
 }
 
-// Nor does Sweep let one more handler run than may.
+// Sweep does not let more handlers run than the limit.
 func TestSweepObeysTheLimit(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		other := r.readerWaits()
@@ -194,7 +214,7 @@ func TestSweepObeysTheLimit(t *testing.T) {
 	}, func(c *Config) { c.Handlers = 1 })
 }
 
-// A message that fills a gap brings more to handle than was read: that is not for readers.
+// A message that fills a gap makes more ready than was read. Readers leave that to workers.
 func TestReadersLeaveWhatWasHeld(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		first := r.message(5, "first")
@@ -216,8 +236,8 @@ func TestReadersLeaveWhatWasHeld(t *testing.T) {
 	})
 }
 
-// Handlers of all kinds, called by readers and by others: everything is handled once and in
-// order, and no more at once than may be.
+// Handlers that wait, block, yield and panic, called by readers and workers: each message is
+// handled once and in order, and no more handlers run at once than may.
 func TestHandlersOfAllKinds(t *testing.T) {
 	const sources, messages, limit = 4, 3000, 3
 	limits := testLimits()
@@ -247,7 +267,7 @@ func TestHandlersOfAllKinds(t *testing.T) {
 			}
 			switch {
 			case n%1000 == 999:
-				time.Sleep(3 * lookInterval)
+				time.Sleep(3 * checkInterval)
 			case n%100 == 99:
 				m.planes[node].Await(ctx, d.Source)
 			case n%10 == 9:
@@ -265,7 +285,7 @@ func TestHandlersOfAllKinds(t *testing.T) {
 				if err := p.Send(t.Context(), sink, 0, binary.LittleEndian.AppendUint64(nil, n)); err != nil {
 					t.Error(err)
 				}
-				if n%3 == 0 { // else they would come in large pieces
+				if n%3 == 0 { // else reads would be large
 					p.Await(t.Context(), sink)
 				}
 			}

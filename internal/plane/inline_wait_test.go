@@ -11,12 +11,11 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A handler that waits elsewhere holds up what else comes over the connection for two
-// looks at most, and the next calls are not made by readers: a thousand, and twice as many
-// each time.
+// A handler that blocks holds up its connection for 10 ms at most, and costs the node its
+// inline budget.
 func TestHandlerThatWaits(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
-		for probation := nextProbation; probation <= 4*nextProbation; probation *= 2 {
+		for range 3 {
 			r.release = make(chan struct{})
 			r.feed(castHere("wait"), data(40, 1))
 			r.arrived(40, 1) // what came with it has left before
@@ -25,15 +24,23 @@ func TestHandlerThatWaits(t *testing.T) {
 			}
 			r.feed(data(40, 2), r.message(5, "meanwhile"))
 			r.arrived(40)
-			time.Sleep(2 * lookInterval)
+			time.Sleep(maxHold)
 			r.arrived(40, 2)
 			if r.told("meanwhile") != 1 || r.last() {
-				t.Error("not handled by another")
+				t.Error("not handled by a worker")
+			}
+			if b := r.balance(); b > wakeup-maxDebt {
+				t.Errorf("while it blocks the balance is %v", b)
 			}
 			r.bodies = nil
+			r.forgive(0)
 			close(r.release)
 			r.atRest()
-			for range probation - 3 { // it counts itself and the one meanwhile
+			if b := r.balance(); b != -maxDebt {
+				t.Errorf("when it is over the balance is %v", b)
+			}
+			r.forgive(100)
+			for range 100 {
 				r.feed(castHere(""))
 				if r.last() {
 					t.Fatal("a reader calls all the same")
@@ -44,8 +51,8 @@ func TestHandlerThatWaits(t *testing.T) {
 	})
 }
 
-// What was ready besides is handled by others, and a connection that ends is noticed,
-// though the handler waits on.
+// While a handler blocks, workers handle what else was ready, and the new reader notices the
+// end of the connection.
 func TestHandlerThatWaitsOn(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		near, far := net.Pipe()
@@ -56,10 +63,10 @@ func TestHandlerThatWaitsOn(t *testing.T) {
 		if r.told("wait") != 1 || r.told("besides") != 0 {
 			t.Fatalf("%d, %d", r.told("wait"), r.told("besides"))
 		}
-		time.Sleep(2 * lookInterval)
+		time.Sleep(2 * checkInterval)
 		synctest.Wait()
 		if r.told("besides") != 1 {
-			t.Error("what was ready besides is not handled")
+			t.Error("what else was ready is not handled")
 		}
 		near.Close()
 		synctest.Wait()
@@ -69,17 +76,45 @@ func TestHandlerThatWaitsOn(t *testing.T) {
 				t.Error(err)
 			}
 		default:
-			t.Error("nobody has noticed that the connection has ended")
+			t.Error("the end of the connection was not noticed")
 		}
 		close(r.release)
 		r.atRest()
-		if n := r.p.Counters().Delivered; n != firstProbation+3 {
+		if n := r.p.Counters().Delivered; n != often+3 {
 			t.Error(n, "handled")
 		}
 	})
 }
 
-// What came with the message that is being handled counts, as it does without.
+// A call that was handed over ends only itself, not the inline call of the new reader.
+func TestHandedOverCallEnds(t *testing.T) {
+	withReaders(t, func(t *testing.T, r *inlineRig) {
+		r.feed(r.message(5, "wait"))
+		time.Sleep(maxHold)
+		synctest.Wait()
+		r.forgive(0)
+		r.earn(often)
+		r.feed(r.message(6, "wait for another"))
+		if !r.last() {
+			t.Fatal("no reader has called")
+		}
+		close(r.release)
+		synctest.Wait()
+		r.p.sched.mu.Lock()
+		calls := len(r.p.sched.calls)
+		r.p.sched.mu.Unlock()
+		if calls != 1 {
+			t.Errorf("%d inline calls are in progress, want one", calls)
+		}
+		r.feed(data(40, 1))
+		r.arrived(40) // it waits for the reader
+		close(r.another)
+		r.arrived(40, 1)
+		r.atRest()
+	})
+}
+
+// What comes in the same read as a message whose handler blocks still counts.
 func TestHandlerThatWaitsComesWith(t *testing.T) {
 	for _, c := range []struct {
 		what string
@@ -91,7 +126,7 @@ func TestHandlerThatWaitsComesWith(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			withReaders(t, func(t *testing.T, r *inlineRig) {
 				r.feed(append(castHere("wait"), c.with...))
-				time.Sleep(2 * lookInterval)
+				time.Sleep(2 * checkInterval)
 				synctest.Wait()
 				if !r.p.peersEnded() || r.told("wait") != 1 {
 					t.Errorf("handled %d times; or the connection lasts", r.told("wait"))
@@ -103,8 +138,8 @@ func TestHandlerThatWaitsComesWith(t *testing.T) {
 	}
 }
 
-// Who waits in a call of the plane's holds up nobody: what it waits for may have to be
-// read from the same connection. It is not the handlers' fault either.
+// A handler that waits in a call of the plane does not hold up its connection: what it waits
+// for may have to be read from there. A short wait costs little budget.
 func TestHandlerThatWaitsHere(t *testing.T) {
 	for _, what := range []string{"send", "flush", "trace", "cast"} {
 		testWaitsHere(t, what, func(r *inlineRig) wire.Frame { return castHere(what) })
@@ -131,7 +166,7 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 			}
 			r.feed(r.message(5, "meanwhile"))
 			if r.told("meanwhile") != 1 {
-				t.Error("it holds up who reads")
+				t.Error("it holds up the connection")
 			}
 			switch what {
 			case "send", "flush", "trace": // the answer
@@ -152,17 +187,17 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 			if time.Since(start) > 0 {
 				t.Error("it took", time.Since(start))
 			}
-			if p := r.p.sched.trust; p.next != nextProbation {
-				t.Errorf("readers were held up: %+v", p)
+			if b := r.balance(); b <= 0 {
+				t.Errorf("readers were held up: the balance is %v", b)
 			}
 		})
 	})
 }
 
-// Nor does one that must wait until the node knows that it is taken to be alive.
-func TestGateHoldsUpNoReader(t *testing.T) {
+// A handler that the fence holds back does not hold up its connection either.
+func TestFenceHoldsUpNoReader(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
-		r.p.fence.lastRun.ran.Add(-int64(testPause + 1)) // as if it had been stopped since
+		r.p.fence.lastRun.ran.Add(-int64(testPause + 1)) // as if the process had been stopped since
 		r.feed(castHere("late"))
 		before := r.p.Counters().Dropped.LinkDown
 		r.feed(data(40, 1))
@@ -177,8 +212,8 @@ func TestGateHoldsUpNoReader(t *testing.T) {
 	}, func(c *Config) { c.Pause = testPause })
 }
 
-// A handler that ends its goroutine, as those of tests do, ends no connection, and takes
-// nobody's place for good.
+// A handler that ends its goroutine, as t.Fatal does, ends no connection, and keeps no place
+// of Limits.Handlers.
 func TestHandlerThatExits(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		r.feed(castHere("exit"))
@@ -188,7 +223,7 @@ func TestHandlerThatExits(t *testing.T) {
 		r.feed(data(40, 1))
 		r.arrived(40, 1)
 		r.atRest()
-		time.Sleep(3 * lookInterval) // nobody looks any more, so readers do not call
+		time.Sleep(3 * checkInterval) // the watchdog has ended, so readers make no calls
 		synctest.Wait()
 		r.feed(append(r.message(5, "exit"), r.message(6, "the next")...))
 		if r.last() || r.told("the next") != 1 {
@@ -201,8 +236,25 @@ func TestHandlerThatExits(t *testing.T) {
 	}, func(c *Config) { c.Handlers = 1 })
 }
 
-// Several readers that are held up at once are one incident.
-func TestTrustIsLostOnce(t *testing.T) {
+// A call that blocks a worker costs as much as one that blocks a reader.
+func TestWorkersCallThatBlocks(t *testing.T) {
+	withReaders(t, func(t *testing.T, r *inlineRig) {
+		r.forgive(0) // which leaves no budget
+		r.feed(castHere("wait"))
+		if r.last() {
+			t.Fatal("a reader calls")
+		}
+		time.Sleep(maxHold)
+		close(r.release)
+		r.atRest()
+		if b := r.balance(); b != -maxDebt {
+			t.Errorf("the balance is %v, want %v", b, -maxDebt)
+		}
+	})
+}
+
+// Several calls that block at once cost as much as one.
+func TestBlockedCallsCountOnce(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		other := r.incoming(11, 1)
 		defer other.Close()
@@ -214,19 +266,22 @@ func TestTrustIsLostOnce(t *testing.T) {
 		if r.told("wait") != 2 || !r.last() {
 			t.Fatal("no reader has called")
 		}
-		time.Sleep(2 * lookInterval)
+		time.Sleep(maxHold)
 		synctest.Wait()
+		if b := r.balance(); b != -maxDebt {
+			t.Errorf("the balance is %v, want %v", b, -maxDebt)
+		}
 		close(r.release)
 		r.atRest()
-		if n := r.p.sched.trust.next; n != 2*nextProbation {
-			t.Errorf("the next probation is %d calls, want %d", n, 2*nextProbation)
+		if b := r.balance(); b != -maxDebt {
+			t.Errorf("when they are over the balance is %v, want %v", b, -maxDebt)
 		}
 	})
 }
 
-// Close ends the context of handlers that readers have called, and waits for them.
+// Close ends the context of inline calls, and waits for them.
 func TestCloseDuringAReadersCall(t *testing.T) {
-	for _, later := range []time.Duration{0, 2 * lookInterval} {
+	for _, later := range []time.Duration{0, 2 * checkInterval} {
 		withReaders(t, func(t *testing.T, r *inlineRig) {
 			r.feed(castHere("wait for the end"))
 			time.Sleep(later)

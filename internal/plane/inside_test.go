@@ -9,7 +9,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A stack says of which owner's handlers it is, whatever the number and however deep.
+// Inside finds the owner's number on the stack, whatever the number, and however deep the stack.
 func TestInside(t *testing.T) {
 	for _, owner := range []uint64{1, 9, 15, 16, 17, 0xab, 0x100, 0xf00f, 0x1234_5678_9abc_def0, 1<<64 - 1} {
 		var deep func(n int)
@@ -39,14 +39,13 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// Handlers are inside, called by a worker as well as by a reader, and a context says so
-// besides.
+// Handlers are inside, by their stack and by their context, called by a worker or a reader.
 func TestHandlersAreInside(t *testing.T) {
 	owner := NewOwner()
 	byWorkers, byReaders := 0, 0
 	withRig(t, func(t *testing.T, r *rig) {
 		byWorkers, byReaders = 0, 0
-		for range 200 { // at some time readers begin to call
+		for range 200 { // readers begin to call after some
 			r.feed(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
 		}
 		if byWorkers == 0 || byReaders == 0 {
@@ -55,7 +54,7 @@ func TestHandlersAreInside(t *testing.T) {
 	}, func(c *Config) {
 		c.Owner = owner
 		c.Deliver = func(ctx context.Context, d *Delivery) {
-			if ctx.Value(readerKey{}) == nil {
+			if ctx.Value(inlineKey{}) == nil {
 				byWorkers++
 			} else {
 				byReaders++
@@ -67,8 +66,8 @@ func TestHandlersAreInside(t *testing.T) {
 	})
 }
 
-// The stack that is logged of a panic in a user's code is without the functions by which
-// [Inside] finds its owner, and else whole.
+// The stack logged for a panic in the user's code is whole, but for the functions that stand
+// for digits.
 func TestStackOfAPanicIsWithoutDigits(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)

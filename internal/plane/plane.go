@@ -176,7 +176,6 @@ func New(c Config) *Plane {
 	p.worker = p.work
 	p.dropHeld = p.countWasteHere
 	p.sched.wake = make(chan struct{}, 1)
-	p.sched.trust = newTrust()
 	return p
 }
 

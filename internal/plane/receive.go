@@ -1,12 +1,10 @@
 package plane
 
 import (
-	"context"
 	"errors"
 	"math"
 	"net"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht/internal/link"
@@ -14,16 +12,11 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// inLink is a link from a peer. The goroutine that reads the connection owns all of it but the
-// first fields.
+// inLink is a link from a peer. The goroutine that reads the connection owns it.
 type inLink struct {
-	call    atomic.Uint64 // odd while its owner calls handlers, see inline.go
-	watched bool          // these two are guarded by the scheduler's mu
-	seen    uint64
-
 	p      *Plane
-	ctx    context.Context // of handlers that its owner calls, nil before the first
 	conn   *conn
+	call   *inlineCall // of handlers by this goroutine, nil before the first
 	r      *link.Reader
 	from   uint64 // the peer
 	sawEnd bool   // End has come: nothing follows

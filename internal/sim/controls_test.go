@@ -159,9 +159,11 @@ func TestControlsOfPackages(t *testing.T) {
 		{"the end of one direction is that of the other", "plane/conn.go", "done, out := c.sendState != dirOpen, c.out", "done, out := true, c.out", "HalfEnds"},
 		{"a farewell is said once", "plane/part.go", "\t\t\tp.sendFarewells()\n", "", "Farewell|PartEnds"},
 		{"a node that has left sends on", "plane/send.go", "\t\tif p.sendingStopped.Load() {", "\t\tif false {", "Part"},
-		{"who reads waits for its handler", "plane/inline.go", "h.rc.handOver(h.call, true)", "_ = h", "HandlerThatWaits"},
-		{"who reads waits with its handler", "plane/inline.go", "rc.handOver(rc.call.Load(), false)", "_ = rc", "HandlerThatWaits"},
+		{"a reader waits for a handler that blocks", "plane/inline.go", "(maxHold)\n\t\t\ts.handOver(c)", "(maxHold)", "HandlerThatWaits"},
+		{"a reader waits with its handler in this package", "plane/inline.go", "\t\ts.mu.Lock()\n\t\ts.handOver(c)", "\t\ts.mu.Lock()", "HandlerThatWaits"},
 		{"readers call more handlers at once than may run", "plane/inline.go", " || s.busy() >= rc.p.Handlers", "", "Limit"},
+		{"a handler that blocks costs its time only", "plane/inline.go", "if took >= maxHold {", "if false {", "HandlerThatWaits"},
+		{"the watchdog ends during an inline call", "plane/inline.go", "len(s.calls) > 0 || ", "", "WatchEnds"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			overlay := plant(t, root, c.file, c.old, c.new)
