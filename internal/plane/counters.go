@@ -6,9 +6,7 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// Counters is a snapshot of what a plane has done since it started, and, in the last fields, of
-// what it holds now. A new counter goes before those gauges: sums over nodes leave them out by
-// their place at the end.
+// Counters is a snapshot of what a plane has done since it started, and of what it holds now.
 type Counters struct {
 	Sent, Delivered, Relayed  int64 // messages, on streams and casts alike
 	Casts                     int64 // of Sent, those without a stream
@@ -22,8 +20,14 @@ type Counters struct {
 	FramesIn, BytesIn, Reads int64 // from peers, over all connections
 	BytesOut, Writes         int64 // to peers, over all connections
 
-	SendBuffer, ReceiveBuffer, HandlerBacklog int64 // gauges: bytes in use
-	Queued                                    int64 // gauge: bytes waiting for links
+	Gauges
+}
+
+// Gauges are numbers that go down as well: what a plane holds now. A sum over planes must leave out
+// the gauges of those that have closed.
+type Gauges struct {
+	SendBuffer, ReceiveBuffer, HandlerBacklog int64 // bytes in use
+	Queued                                    int64 // bytes waiting for links
 }
 
 // Dropped counts dropped frames, by reason. The source of a stream repeats its frames; a cast is
@@ -61,7 +65,7 @@ func (p *Plane) Counters() Counters { return p.count(p.outgoingCounters()) }
 func (p *Plane) count(out outgoing) Counters {
 	c := &p.counters
 	s := Counters{
-		Sent: out.sent, Queued: out.waiting, Delivered: c.delivered.Load(),
+		Sent: out.sent, Delivered: c.delivered.Load(),
 		Relayed:       c.relayed.total(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
@@ -70,8 +74,10 @@ func (p *Plane) count(out outgoing) Counters {
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),
 			Malformed: c.malformed.Load(), Refused: c.refused.Load(),
 		},
-		FramesIn:   c.frames.Load(),
-		SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(),
+		FramesIn: c.frames.Load(),
+		Gauges: Gauges{
+			SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(), Queued: out.waiting,
+		},
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()

@@ -17,7 +17,7 @@ const (
 // rings decide by the same Router, so what is simulated is what runs.
 type Router struct {
 	Mask, Self uint64
-	HopLimit   int
+	HopLimit   int      // frames that have crossed so many links go no further
 	Epoch      uint64   // of the table in use; 0: there is none yet
 	Up         []uint64 // entries of the table whose link is up, in clockwise order
 	Detours    []uint64 // IDs with a detour whose first link is up
