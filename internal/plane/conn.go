@@ -28,7 +28,7 @@ type conn struct {
 	id, inc uint64 // the peer
 	dialled bool   // by this node
 
-	// guarded by Plane.mu; the reader changes recvState
+	// guarded by Plane.mu; only the reader changes recvState, so it may read it without
 	sendState, recvState dirState
 	out                  *outLink    // nil until there is something to write
 	in                   *inLink     // nil until the peer sends
@@ -74,7 +74,7 @@ func (c *conn) peer() slog.Attr {
 	return slog.Group("peer", "id", c.id, "addr", c.nc.RemoteAddr())
 }
 
-// run reads until the connection ends, or until another goroutine takes over, see errHandedOver.
+// run reads until the connection ends, or until another goroutine takes over, see inline.go.
 func (c *conn) run() {
 	var err error
 	if c.in == nil {

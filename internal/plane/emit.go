@@ -22,7 +22,7 @@ func (p *Plane) emit(dst uint64, frames []byte) error {
 			return err
 		}
 		markDetour(frames, w.detour)
-		if _, err = w.link.Append(frames); p.settlePlaced(w, n, err) {
+		if _, err = w.link.Append(frames); p.countPlaced(w, n, err) {
 			return nil
 		}
 	}
@@ -58,10 +58,10 @@ func (p *Plane) countUnplaced(n int64, err error) {
 	}
 }
 
-// settlePlaced counts what became of n frames that were given to a link, and reports whether that
+// countPlaced counts what became of n frames that were given to a link, and reports whether that
 // is final. It is not if the link has ended: then the link is taken out of use, and the caller
 // looks for another way.
-func (p *Plane) settlePlaced(w way, n int64, err error) bool {
+func (p *Plane) countPlaced(w way, n int64, err error) bool {
 	switch {
 	case err == nil:
 		if w.detour {

@@ -116,7 +116,7 @@ func (rc *inLink) handleOpen(f wire.Frame) {
 		return
 	}
 	before, inc := in.r.Bytes(), in.r.PeerLife()
-	if in.r.Open(b.Incarnation, f.Seq(), first()) {
+	if in.r.Open(b.Incarnation, f.Seq(), firstNumber()) {
 		in.idleSweeps = 0
 		if in.r.PeerLife() != inc {
 			in.finished = false
@@ -156,7 +156,7 @@ func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 				}
 				continue
 			}
-			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Life, f.Src(), b.Incarnation, f.Seq(), first())}
+			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Life, f.Src(), b.Incarnation, f.Seq(), firstNumber())}
 			in.r.OnDrop(p.dropHeld)
 			in.turn.in = in
 			p.inbounds[f.Src()] = in

@@ -62,10 +62,10 @@ func OwnerOf(ctx context.Context) uint64 {
 
 // call is what runs inside: handlers for what is due on a turn, or the callback.
 type call struct {
-	p    *Plane
-	ctx  context.Context
-	turn *turn
-	lost *Undelivered // the callback, if it is set
+	p           *Plane
+	ctx         context.Context
+	turn        *turn
+	undelivered *Undelivered // the callback, if it is set
 }
 
 // inside makes a call with the digits of a number on the stack, the lowest outermost. It
@@ -75,8 +75,8 @@ type call struct {
 func (c call) inside(number uint64) span {
 	rest := number >> 2
 	switch {
-	case number == 0 && c.lost != nil:
-		c.p.OnUndelivered(*c.lost)
+	case number == 0 && c.undelivered != nil:
+		c.p.OnUndelivered(*c.undelivered)
 		return span{}
 	case number == 0:
 		return c.p.deliverTurn(c.ctx, c.turn)

@@ -31,7 +31,7 @@ func TestInside(t *testing.T) {
 		}
 		for _, n := range []int{0, 40, 60, 1000} {
 			p := &Plane{Config: Config{OnUndelivered: func(Undelivered) { deep(n) }}}
-			call{p: p, lost: &Undelivered{}}.inside(owner)
+			call{p: p, undelivered: &Undelivered{}}.inside(owner)
 		}
 		if Inside(owner) {
 			t.Error("inside, outside of any handler")

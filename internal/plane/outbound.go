@@ -61,14 +61,14 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 // findOutbound finds the stream to a sink. It returns nil if there is none. The cache spares the
 // lock for streams that were used lately.
 func (p *Plane) findOutbound(sink uint64) *outbound {
-	near := p.cacheSlot(sink)
-	if o := near.Load(); o != nil && o.sink == sink {
+	slot := p.cacheSlot(sink)
+	if o := slot.Load(); o != nil && o.sink == sink {
 		return o
 	}
 	p.mu.RLock()
 	o := p.outbounds[sink]
 	if o != nil {
-		near.Store(o)
+		slot.Store(o)
 	}
 	p.mu.RUnlock()
 	return o

@@ -189,8 +189,8 @@ type handlerKey struct{}
 // now is the clock of streams. It must be above zero.
 func (p *Plane) now() time.Duration { return time.Since(p.start) + 1 }
 
-// first draws the first number of a stream. The range leaves room to count up without wrapping.
-func first() uint64 { return 1 + rand.Uint64N(1<<62) }
+// firstNumber draws the first number of a stream. The range leaves room to count up without wrapping.
+func firstNumber() uint64 { return 1 + rand.Uint64N(1<<62) }
 
 // Close ends everything at once. It cancels the context of handlers and callbacks and waits for
 // every goroutine, theirs included. Pending calls fail with err. Close returns what neither a

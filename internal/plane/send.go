@@ -52,9 +52,9 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			// No stream may fill the send buffer alone: while its sink is slow, others get their
 			// share. An empty stream may always send one message, so a full buffer delays a
 			// source but cannot stop it.
-			share := o.bytes+len(body) <= p.SendBuffer/4
+			withinShare := o.bytes+len(body) <= p.SendBuffer/4
 			room, congested := o.s.Room(len(body)), o.congested()
-			if room && congested == nil && (share && !full || o.s.Pending() == 0) {
+			if room && congested == nil && (withinShare && !full || o.s.Pending() == 0) {
 				due := o.admit(port, body)
 				o.unlock()
 				if due != nil {
@@ -72,7 +72,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				p.askAll()
 				continue
 			}
-			if !room || full || !share {
+			if !room || full || !withinShare {
 				o.transmit(o.s.Ask(p.now(), o.scratch[:0]))
 			}
 			if congested != nil {
@@ -162,7 +162,7 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if due {
 			w.link.Now()
 		}
-		if !p.settlePlaced(w, 1, err) {
+		if !p.countPlaced(w, 1, err) {
 			continue
 		}
 		if queued > w.link.Low() {

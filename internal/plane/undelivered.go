@@ -197,7 +197,7 @@ func (p *Plane) callUser(u Undelivered) (ok bool) {
 			p.logPanic("callback for undelivered messages ended its goroutine", "sink", u.Sink, "runtime.Goexit")
 		}
 	}()
-	call{p: p, lost: &u}.inside(p.Owner)
+	call{p: p, undelivered: &u}.inside(p.Owner)
 	return true
 }
 
