@@ -85,10 +85,10 @@ func (n *Node) begin(self control.Registered, met uint64) error {
 	inc.pace.Store(1)
 	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)
 	inc.plane = plane.New(plane.Config{
-		Self: self.ID, Life: self.Life, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
-		Limits: planeLimits(n.cfg.Limits), Pause: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
-		Deliver: inc.deliver, LostTraffic: inc.traffic.lose, OnUndelivered: n.cfg.Undelivered, Over: n.hasEnded,
-		Outlived: inc.refusedFor, Met: n.meet,
+		Self: self.ID, Incarnation: self.Life, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
+		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
+		Deliver: inc.deliver, OnLostTraffic: inc.traffic.lose, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
+		Outlived: inc.refusedFor, OnIncarnation: n.meet,
 	})
 	n.meet(self.Life)
 	n.mu.Lock()

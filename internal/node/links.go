@@ -185,7 +185,7 @@ func (k *linker) reconcile(local *membership.Local) {
 	if ready {
 		k.linked = true
 	}
-	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Sure: k.sure()}
+	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Authoritative: k.sure()}
 	if len(local.Detours) > 0 {
 		routes.Detours = make(map[uint64]uint64, len(local.Detours))
 		for _, d := range local.Detours {

@@ -82,7 +82,7 @@ func (n *Node) sendError(to status.ID, err error) error {
 		err = n.notSet()
 	case errors.Is(err, plane.ErrTooLarge):
 		err = fmt.Errorf("%w: send less at a time, or raise it at the registry with WithMaxPayload", err)
-	case errors.Is(err, plane.ErrHushed):
+	case errors.Is(err, plane.ErrSendingStopped):
 		err = fmt.Errorf("%w: %w: the node sends nothing more", errs.ErrNotMember, err)
 	case errors.Is(err, stream.ErrLeft):
 		err = fmt.Errorf("%w: send it elsewhere", err)

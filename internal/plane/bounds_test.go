@@ -238,7 +238,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			answer(wire.Opened, p.generation, wire.OpenedBody{SourceIncarnation: p.Life, SinkIncarnation: 5, First: 100, Window: 1 << 16}.Append(nil))
+			answer(wire.Opened, p.generation, wire.OpenedBody{SourceIncarnation: p.Incarnation, SinkIncarnation: 5, First: 100, Window: 1 << 16}.Append(nil))
 		}
 	}
 	p.Use(table(p, 3)) // 20 is not in the table any more; an answer with a gap makes the sender ask

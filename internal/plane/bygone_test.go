@@ -163,7 +163,7 @@ func TestLeftAndBack(t *testing.T) {
 		r.offer(90, 4, 1)
 		r.wantIncoming(2, 2)
 	}, func(c *Config) {
-		c.Over = func(id, inc uint64) bool { return id == 90 && inc <= 3 }
+		c.HasEnded = func(id, inc uint64) bool { return id == 90 && inc <= 3 }
 	})
 }
 

@@ -25,11 +25,11 @@ func TestShare(t *testing.T) {
 				if higher {
 					first, second = second, first
 				}
-				if second.Ask(first.Self, first.Life) {
+				if second.Ask(first.Self, first.Incarnation) {
 					t.Error("there is nothing to share")
 				}
 				waited := make(chan error)
-				go func() { waited <- second.AwaitLink(t.Context(), first.Self, first.Life) }()
+				go func() { waited <- second.AwaitLink(t.Context(), first.Self, first.Incarnation) }()
 				synctest.Wait()
 				c.dial(first, second)
 				if err := <-waited; err != nil {
@@ -75,12 +75,12 @@ func TestConvergeInAStorm(t *testing.T) {
 				last := over.Load()
 				p.Use(Routes{Epoch: epoch, Successor: to.Self}) // it has no entry, and the link is retired
 				p.Use(table(p, epoch+1, to.Self))
-				if p.Ask(to.Self, to.Life) {
+				if p.Ask(to.Self, to.Incarnation) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-					p.AwaitLink(ctx, to.Self, to.Life)
+					p.AwaitLink(ctx, to.Self, to.Incarnation)
 					cancel()
 				}
-				if !p.HasLink(to.Self, to.Life) {
+				if !p.HasLink(to.Self, to.Incarnation) {
 					c.dial(p, to)
 				}
 				if last {
@@ -177,7 +177,7 @@ func TestConvergeAfterAnEnd(t *testing.T) {
 					first, second = second, first
 				}
 				c.dial(first, second)
-				second.AwaitLink(t.Context(), first.Self, first.Life)
+				second.AwaitLink(t.Context(), first.Self, first.Incarnation)
 				first.Use(Routes{Epoch: 2, Successor: second.Self})
 				synctest.Wait()
 				first.Use(table(first, 3, second.Self))
@@ -214,7 +214,7 @@ func TestOneConnIsEnough(t *testing.T) {
 // without need.
 func TestManyConnsOfOnePeer(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{15}, Sure: true, Successor: 15})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{15}, Authoritative: true, Successor: 15})
 		r.link(15)
 		var conns []net.Conn
 		for range 100 {

@@ -29,7 +29,7 @@ func TestHalfEnds(t *testing.T) {
 				first.Cast(t.Context(), second.Self, 0, message(0))
 				first.Use(table(first, 2))
 				time.Sleep(time.Hour)
-				if first.HasLink(second.Self, second.Life) || first.peers() != 1 || second.peers() != 1 || c.next[second.Self/10-1].Load() != 1 {
+				if first.HasLink(second.Self, second.Incarnation) || first.peers() != 1 || second.peers() != 1 || c.next[second.Self/10-1].Load() != 1 {
 					t.Errorf("after one end: [%s] and [%s]", states(first), states(second))
 				}
 				second.Cast(t.Context(), first.Self, 0, message(0))
@@ -305,7 +305,7 @@ func TestHostileConns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.link(40)
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Keep: []uint64{30}, Sure: true, Successor: 40})
+				r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Keep: []uint64{30}, Authoritative: true, Successor: 40})
 				near, far := memnet.Pipe()
 				ended := make(chan error, 1)
 				if c.dialled {

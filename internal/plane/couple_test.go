@@ -31,7 +31,7 @@ func newCouple(t testing.TB, change ...func(*Config)) *couple {
 	t.Cleanup(c.close)
 	for i := range 2 {
 		config := Config{
-			Self: uint64(i+1) * 10, Life: uint64(i) + 100, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
+			Self: uint64(i+1) * 10, Incarnation: uint64(i) + 100, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
 			Limits: testLimits(), Log: c.logs.logger(),
 			Deliver: func(_ context.Context, d *Delivery) {
 				time.Sleep(time.Duration(c.slow.Load()))
@@ -59,8 +59,8 @@ func (c *couple) dial(from, to *Plane) { dialOver(c.t, memory, from, to) }
 
 func dialOver(t testing.TB, pipe func(testing.TB) (net.Conn, net.Conn), from, to *Plane) {
 	near, far := pipe(t)
-	go to.Receive(far, from.Self, from.Life, nil, nil)
-	from.AddLink(to.Self, to.Life, near)
+	go to.Receive(far, from.Self, from.Incarnation, nil, nil)
+	from.AddLink(to.Self, to.Incarnation, near)
 }
 
 // dialAcross is dial over a network in which the host of each node is named after its ID.

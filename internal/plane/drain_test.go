@@ -51,7 +51,7 @@ func TestDrain(t *testing.T) {
 		waits("its other peer")
 		m.planes[3].Use(table(m.planes[3], 2, 10))
 		waits("its handlers")
-		if _, in := leaver.StreamCount(); in == 0 || !leaver.HasLink(30, third.Life) {
+		if _, in := leaver.StreamCount(); in == 0 || !leaver.HasLink(30, third.Incarnation) {
 			t.Error("it hung up before its handlers were done")
 		}
 		close(release)
@@ -71,7 +71,7 @@ func TestDrain(t *testing.T) {
 		if out, _ := first.StreamCount(); out != 0 {
 			t.Error("the source was not told that its stream ends")
 		}
-		if leaver.HasLink(30, third.Life) || leaver.peers() != 0 {
+		if leaver.HasLink(30, third.Incarnation) || leaver.peers() != 0 {
 			t.Error("links are left")
 		}
 		select {
@@ -92,7 +92,7 @@ func TestDrain(t *testing.T) {
 // A source that has more to send is told how far its messages came.
 func TestDrainTellsSourcesOfTheGap(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
 		r.offer(40, 5, 1, 0, 2)
 		r.mu.Lock()
@@ -163,7 +163,7 @@ func TestDrainEnds(t *testing.T) {
 		}
 	})
 	withRig(t, func(t *testing.T, r *rig) { // a peer that reads nothing
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.jam(30)
 		r.from.Close()
 		synctest.Wait()

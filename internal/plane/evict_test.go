@@ -29,7 +29,7 @@ func (r *rig) open(sink, inc uint64) *outbound {
 }
 
 func (r *rig) opened(sink, inc uint64) wire.Frame {
-	b := wire.OpenedBody{SourceIncarnation: r.p.Life, SinkIncarnation: inc, First: 1000, Window: 1 << 16}
+	b := wire.OpenedBody{SourceIncarnation: r.p.Incarnation, SinkIncarnation: inc, First: 1000, Window: 1 << 16}
 	return wire.Append(nil, wire.Header{Type: wire.Opened, Dst: 20, Src: sink, Seq: r.p.generation}, b.Append(nil))
 }
 
@@ -63,7 +63,7 @@ func TestGoneEndsLinks(t *testing.T) {
 		withRig(t, func(t *testing.T, r *rig) {
 			out, far := memnet.Pipe()
 			r.p.AddLink(40, 5, out)
-			r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Sure: true, Successor: 40})
+			r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 			in := r.incoming(40, 5)
 			synctest.Wait()
 			r.p.Gone(30, 9)
@@ -93,7 +93,7 @@ func TestGoneEndsLinks(t *testing.T) {
 // one, go on.
 func TestGoneEndsStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
 		o := r.open(40, 5)
 		r.p.Gone(40, 4)
@@ -125,7 +125,7 @@ func TestGoneEndsStreams(t *testing.T) {
 			t.Error("no route to a sink that was there:", failed)
 		}
 		r.open(60, 1)
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{70}, Sure: true, Successor: 70}) // now this node itself knows that the ID is not taken
+		r.p.Use(Routes{Epoch: 2, Entries: []uint64{70}, Authoritative: true, Successor: 70}) // now this node itself knows that the ID is not taken
 		r.p.Send(t.Context(), 60, 0, nil)
 		if failed, _ := r.p.Flush(t.Context()); len(failed) != 1 || failed[0].Err != stream.ErrGone || failed[0].Messages != 2 {
 			t.Error("no route from here to a sink that was there:", failed)
@@ -140,7 +140,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 	var release chan struct{}
 	withRig(t, func(t *testing.T, r *rig) {
 		release = make(chan struct{})
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
 		streams := func(want int) {
 			t.Helper()
@@ -191,7 +191,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 // A sink is evicted only once.
 func TestGoneTwice(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
 		r.open(40, 5)
 		r.p.Gone(40, 5)

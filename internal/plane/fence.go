@@ -54,7 +54,7 @@ func (p *Plane) clocks() (ran, day time.Duration) {
 // longer ago than Config.Pause, the process was suspended: Alive raises the fence and returns
 // false until [Plane.Resume].
 func (p *Plane) Alive() bool {
-	if p.Pause <= 0 {
+	if p.MaxSuspension <= 0 {
 		return true
 	}
 	f := &p.fence
@@ -82,7 +82,7 @@ func (p *Plane) Resume() {
 
 // suspended reports whether the process was suspended. It stays true while the fence is up.
 func (p *Plane) suspended() bool {
-	return p.fence.up.Load() || p.fence.lastRun.since(p.clocks()) > p.Pause
+	return p.fence.up.Load() || p.fence.lastRun.since(p.clocks()) > p.MaxSuspension
 }
 
 // raise needs mu.
@@ -96,7 +96,7 @@ func (f *fence) raise() {
 // plane closes.
 func (p *Plane) awaitFence(ctx context.Context) {
 	f := &p.fence
-	if p.Pause <= 0 || !p.suspended() {
+	if p.MaxSuspension <= 0 || !p.suspended() {
 		return
 	}
 	for {

@@ -73,7 +73,7 @@ func TestFence(t *testing.T) {
 				r.p.Resume() // nothing to do
 				alive(true)
 			}, func(c *Config) {
-				c.Pause = testPause
+				c.MaxSuspension = testPause
 				c.Deliver = func(context.Context, *Delivery) { got++ }
 			})
 		})
@@ -87,7 +87,7 @@ func TestCloseAtTheFence(t *testing.T) {
 		r.feed(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
 		r.p.Close(errBroken)
 	}, func(c *Config) {
-		c.Pause = testPause
+		c.MaxSuspension = testPause
 		c.Deliver = func(context.Context, *Delivery) { t.Error("a handler was called") }
 	})
 }
@@ -95,7 +95,7 @@ func TestCloseAtTheFence(t *testing.T) {
 // Frames that are queued when a link breaks stay behind the fence as well.
 func TestFenceStopsRequeuing(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Sure: true, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		r.feed(data(50, 1))
@@ -106,7 +106,7 @@ func TestFenceStopsRequeuing(t *testing.T) {
 		l.Fail(errBroken)
 		r.arrived(30)
 		r.dropped(Dropped{LinkDown: 1})
-	}, func(c *Config) { c.Pause = testPause })
+	}, func(c *Config) { c.MaxSuspension = testPause })
 }
 
 func TestNoGate(t *testing.T) {
@@ -167,7 +167,7 @@ func TestFenceAfterSuspension(t *testing.T) {
 					t.Error("the fence is up")
 				}
 			}, func(cfg *Config) {
-				cfg.Pause = testPause
+				cfg.MaxSuspension = testPause
 				cfg.Deliver = func(context.Context, *Delivery) { got++ }
 				cfg.Wall = func() time.Time { return time.Now().Add(shift) }
 			})

@@ -127,8 +127,8 @@ func (rc *inLink) handleOpen(f wire.Frame) {
 		p.counters.stale.Add(1)
 		rc.replies = in.r.AppendOlder(rc.replies, b.Incarnation, f.Seq())
 	}
-	if p.Met != nil {
-		p.Met(in.r.PeerLife())
+	if p.OnIncarnation != nil {
+		p.OnIncarnation(in.r.PeerLife())
 	}
 	rc.accepted += in.r.Bytes() - before
 	in.mu.Unlock()
@@ -156,11 +156,11 @@ func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 				}
 				continue
 			}
-			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Life, f.Src(), b.Incarnation, f.Seq(), firstNumber())}
+			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Incarnation, f.Src(), b.Incarnation, f.Seq(), firstNumber())}
 			in.r.OnDrop(p.dropHeld)
 			in.turn.in = in
 			p.inbounds[f.Src()] = in
-			if p.Over != nil && p.Over(f.Src(), b.Incarnation) { // the Open came late
+			if p.HasEnded != nil && p.HasEnded(f.Src(), b.Incarnation) { // the Open came late
 				in.sourceLeft = true
 				p.bygone[in] = struct{}{}
 			}

@@ -209,7 +209,7 @@ func TestFenceHoldsUpNoReader(t *testing.T) {
 		if r.told("late") != 1 {
 			t.Error("not handled")
 		}
-	}, func(c *Config) { c.Pause = testPause })
+	}, func(c *Config) { c.MaxSuspension = testPause })
 }
 
 // A handler that ends its goroutine, as t.Fatal does, ends no connection, and keeps no place

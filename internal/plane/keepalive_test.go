@@ -31,7 +31,7 @@ func withPair(t *testing.T, f func(t *testing.T, w *pair)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &pair{net: memnet.New(1), logs: newLogs()}
 		plane := func(id uint64, l *logs) *Plane {
-			return New(Config{Self: id, Life: id, Bits: 16, MaxPayload: 64 << 10, HopLimit: 10, Limits: testLimits(), Log: l.logger(), Deliver: nothing})
+			return New(Config{Self: id, Incarnation: id, Bits: 16, MaxPayload: 64 << 10, HopLimit: 10, Limits: testLimits(), Log: l.logger(), Deliver: nothing})
 		}
 		w.a, w.b = plane(10, w.logs), plane(20, newLogs())
 		connect := func(from, to *Plane, fromHost, toHost string) {
@@ -48,9 +48,9 @@ func withPair(t *testing.T, f func(t *testing.T, w *pair)) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			from.AddLink(to.Self, to.Life, near)
+			from.AddLink(to.Self, to.Incarnation, near)
 			from.Use(table(from, 1, to.Self))
-			go to.Receive(far, from.Self, from.Life, nil, nil)
+			go to.Receive(far, from.Self, from.Incarnation, nil, nil)
 		}
 		connect(w.a, w.b, "a", "b")
 		connect(w.b, w.a, "b", "a")
@@ -169,7 +169,7 @@ func TestPongOvertakes(t *testing.T) {
 		if !r.p.Ask(30, 1) {
 			t.Fatal("not asked")
 		}
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		near.Write(connFrame(wire.Shared, 0))
 		synctest.Wait()
 		for range 3 << 10 {
@@ -221,7 +221,7 @@ func TestCheckLinksUnderOverload(t *testing.T) {
 	})
 	t.Run("slow", func(t *testing.T) {
 		withRig(t, func(t *testing.T, r *rig) {
-			r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+			r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 			near, far := memnet.Pipe()
 			r.p.AddLink(30, 1, near)
 			for range 3 << 10 {
@@ -312,7 +312,7 @@ func TestWrongAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 				far := r.link(30)
 				r.feed(data(30, 1))
 				r.arrived(30, 1)
@@ -350,7 +350,7 @@ func TestPings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.link(30)
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 				near, far := memnet.Pipe()
 				ended := make(chan error, 1)
 				go r.p.Receive(far, 10, 1, nil, func(err error) { ended <- err })

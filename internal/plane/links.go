@@ -112,8 +112,8 @@ func (p *Plane) loopback() *outLink {
 	defer p.mu.Unlock()
 	if p.loop == nil && !p.closed {
 		near, far := memnet.Pipe()
-		p.loop = p.newLink(&conn{p: p, nc: near, id: p.Self, inc: p.Life})
-		c := p.newConn(far, p.Self, p.Life, false)
+		p.loop = p.newLink(&conn{p: p, nc: near, id: p.Self, inc: p.Incarnation})
+		c := p.newConn(far, p.Self, p.Incarnation, false)
 		p.wg.Go(c.run)
 	}
 	return p.loop

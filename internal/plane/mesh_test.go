@@ -36,7 +36,7 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 			d = deliver(i)
 		}
 		m.planes = append(m.planes, New(Config{
-			Self: uint64(i+1) * 10, Life: uint64(i) + 100, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
+			Self: uint64(i+1) * 10, Incarnation: uint64(i) + 100, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
 			Limits: limits, Deliver: d, Log: slog.New(slog.DiscardHandler),
 		}))
 	}
@@ -46,8 +46,8 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 			near, far := pipe(t)
 			to := m.planes[e]
 			ids = append(ids, to.Self)
-			p.AddLink(to.Self, to.Life, near)
-			go to.Receive(far, p.Self, p.Life, nil, nil)
+			p.AddLink(to.Self, to.Incarnation, near)
+			go to.Receive(far, p.Self, p.Incarnation, nil, nil)
 		}
 		p.Use(table(p, 1, ids...))
 	}
@@ -56,7 +56,7 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 
 // table returns routes with these entries, the first of which is the successor.
 func table(p *Plane, epoch uint64, entries ...uint64) Routes {
-	r := Routes{Epoch: epoch, Entries: entries, Sure: true, Successor: p.Self}
+	r := Routes{Epoch: epoch, Entries: entries, Authoritative: true, Successor: p.Self}
 	if len(entries) > 0 {
 		r.Successor = entries[0]
 	}

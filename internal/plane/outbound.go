@@ -38,14 +38,14 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 	}
 	if p.sendingStopped.Load() {
 		p.mu.Unlock()
-		return nil, false, ErrHushed
+		return nil, false, ErrSendingStopped
 	}
 	if o := p.outbounds[sink]; o != nil {
 		p.mu.Unlock()
 		return o, false, nil
 	}
 	p.generation++
-	o = &outbound{p: p, sink: sink, s: stream.NewSender(p.Self, p.Life, sink, p.generation)}
+	o = &outbound{p: p, sink: sink, s: stream.NewSender(p.Self, p.Incarnation, sink, p.generation)}
 	o.s.OnEnd(o.recordLoss)
 	p.outbounds[sink] = o
 	p.mu.Unlock()

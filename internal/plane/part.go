@@ -16,8 +16,8 @@ import (
 // the peers are told to remove the node from their tables, and [Plane.Drain] relays until they
 // have.
 
-// ErrHushed means that the node is about to leave and sends nothing more.
-var ErrHushed = errors.New("it has left, or is about to")
+// ErrSendingStopped means that the node is about to leave and sends nothing more.
+var ErrSendingStopped = errors.New("it has left, or is about to")
 
 // Part ends every incoming stream in good order. From now on nothing new is taken in, and
 // requests for streams are refused. What was taken in is handled. Then each source is told how
@@ -187,7 +187,7 @@ func (o *outbound) handleFarewell(cut uint64) bool {
 	return true
 }
 
-// Hush stops sending on streams: Send fails with [ErrHushed]. A Flush after it waits for the last
+// Hush stops sending on streams: Send fails with [ErrSendingStopped]. A Flush after it waits for the last
 // messages that there will be.
 func (p *Plane) Hush() {
 	p.sendingStopped.Store(true)

@@ -34,7 +34,7 @@ func TestPart(t *testing.T) {
 				}
 				handled.Add(1)
 				// 20 answers itself for ever, which must not delay its leave
-				if err := m.planes[1].Send(ctx, d.Source, 0, nil); err != nil && (d.Source != 20 || err != ErrHushed) {
+				if err := m.planes[1].Send(ctx, d.Source, 0, nil); err != nil && (d.Source != 20 || err != ErrSendingStopped) {
 					t.Error("a handler's answer:", err)
 				}
 			}
@@ -105,7 +105,7 @@ func TestPart(t *testing.T) {
 			"a new stream": leaver.Send(t.Context(), 40, 0, nil),
 			"to itself":    leaver.Send(t.Context(), 20, 0, nil),
 		} {
-			if err != ErrHushed {
+			if err != ErrSendingStopped {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

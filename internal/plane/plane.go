@@ -16,7 +16,7 @@ import (
 
 // Config describes a plane. Every field must be set, except where its comment says otherwise.
 type Config struct {
-	Self, Life uint64 // the node and its incarnation
+	Self, Incarnation uint64 // the node and its incarnation
 	Bits       int    // of the ID space
 	MaxPayload int    // bytes of a message
 	HopLimit   int
@@ -30,25 +30,25 @@ type Config struct {
 	// the order in which they ended. It runs on a goroutine of the plane, one call at a time. It
 	// may be nil.
 	OnUndelivered func(Undelivered)
-	// LostTraffic receives each message on a port from 128 on that was pending when its stream
+	// OnLostTraffic receives each message on a port from 128 on that was pending when its stream
 	// ended. unknown means that the message may have been handled. The stream's lock is held, so
-	// LostTraffic must not block or call the plane. body is valid until it returns. It may be
+	// OnLostTraffic must not block or call the plane. body is valid until it returns. It may be
 	// nil.
-	LostTraffic func(sink uint64, port uint8, body []byte, unknown bool)
-	// Over reports whether an incarnation of a node is known to have ended. A stream that such an
-	// incarnation opens late is not kept for long. Over must not block or call the plane. It may
+	OnLostTraffic func(sink uint64, port uint8, body []byte, unknown bool)
+	// HasEnded reports whether an incarnation of a node is known to have ended. A stream that such an
+	// incarnation opens late is not kept for long. HasEnded must not block or call the plane. It may
 	// be nil.
-	Over func(id, inc uint64) bool
+	HasEnded func(id, inc uint64) bool
 	// Outlived is called when a sink remembers a later incarnation of this node, and so accepts
 	// nothing from this one. It reports whether a new incarnation is about to begin; if not, the
 	// stream to that sink ends. It may be nil. Met receives the incarnation of each source that
 	// opens a stream. It may be nil. A stream's lock is held during both, so they must not block
 	// or call the plane.
 	Outlived func(later uint64) (renewed bool)
-	Met      func(inc uint64)
-	// Pause is for how long this process may be suspended before it must ask whether it is still
+	OnIncarnation      func(inc uint64)
+	// MaxSuspension is for how long this process may be suspended before it must ask whether it is still
 	// a member, see [Plane.Alive]. 0 means without limit.
-	Pause time.Duration
+	MaxSuspension time.Duration
 	// Wall returns the time of day; nil means [time.Now]. Only tests set it.
 	Wall func() time.Time
 }

@@ -216,8 +216,8 @@ func TestUseKeepsLinksThatStay(t *testing.T) {
 			p.Use(table(p, 2, 20)) // by way of 20, the direct link is retired
 		case 60:
 			near, far := memnet.Pipe()
-			p.AddLink(30, m.planes[2].Life, near)
-			go m.planes[2].Receive(far, p.Self, p.Life, nil, nil)
+			p.AddLink(30, m.planes[2].Incarnation, near)
+			go m.planes[2].Receive(far, p.Self, p.Incarnation, nil, nil)
 			p.Use(table(p, 3, 20, 30))
 		}
 	}

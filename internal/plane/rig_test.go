@@ -57,7 +57,7 @@ func withRig(t *testing.T, f func(t *testing.T, r *rig), change ...func(*Config)
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, got: make(map[uint64][]wire.Frame), logs: newLogs()}
 		c := Config{
-			Self: 20, Life: 200, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
+			Self: 20, Incarnation: 200, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
 			Limits: testLimits(), Deliver: nothing, Log: r.logs.logger(),
 		}
 		for _, f := range change {

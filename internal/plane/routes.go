@@ -14,13 +14,13 @@ type Routes struct {
 	Successor uint64            // the next member clockwise; Self if the node is alone
 	Detours   map[uint64]uint64 // a member that cannot be reached -> the peer through which it can
 	Keep      []uint64          // further peers whose links stay (waypoints of detours, links of a table being replaced)
-	// Sure means that the node may tell others that an ID is not taken, see
+	// Authoritative means that the node may tell others that an ID is not taken, see
 	// [ring.Router].Authoritative.
-	Sure bool
+	Authoritative bool
 }
 
 func (r *Routes) clone() Routes {
-	return Routes{r.Epoch, slices.Clone(r.Entries), r.Successor, maps.Clone(r.Detours), slices.Clone(r.Keep), r.Sure}
+	return Routes{r.Epoch, slices.Clone(r.Entries), r.Successor, maps.Clone(r.Detours), slices.Clone(r.Keep), r.Authoritative}
 }
 
 // names reports whether the link to a peer stays.
@@ -86,7 +86,7 @@ func (p *Plane) rebuild() {
 	t := &p.table
 	s := &snapshot{
 		Router: ring.Router{
-			Mask: p.mask, Self: p.Self, HopLimit: p.HopLimit, Epoch: t.Epoch, Successor: t.Successor, Authoritative: t.Sure,
+			Mask: p.mask, Self: p.Self, HopLimit: p.HopLimit, Epoch: t.Epoch, Successor: t.Successor, Authoritative: t.Authoritative,
 		},
 		direct: make(map[uint64]int, len(p.links)),
 	}

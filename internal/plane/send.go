@@ -44,7 +44,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		}
 		if p.sendingStopped.Load() {
 			o.unlock()
-			return ErrHushed
+			return ErrSendingStopped
 		}
 		full, space := p.sendBufferFull()
 		switch o.s.State() {

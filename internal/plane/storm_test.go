@@ -143,13 +143,13 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 	n := len(m.planes)
 	link := func(to *Plane) {
 		near, far := memnet.Pipe()
-		p.AddLink(to.Self, to.Life, near)
-		go to.Receive(far, p.Self, p.Life, nil, nil)
+		p.AddLink(to.Self, to.Incarnation, near)
+		go to.Receive(far, p.Self, p.Incarnation, nil, nil)
 	}
 	epoch := uint64(1)
 	use := func(skip, by uint64) {
 		epoch++
-		r := Routes{Epoch: epoch, Sure: true, Successor: m.planes[(at+1)%n].Self}
+		r := Routes{Epoch: epoch, Authoritative: true, Successor: m.planes[(at+1)%n].Self}
 		for i := 1; i < n; i++ {
 			if id := m.planes[(at+i)%n].Self; id != skip {
 				r.Entries = append(r.Entries, id)
@@ -180,12 +180,12 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 			}
 		case 4, 5:
 			use(0, 0)
-			if !p.HasLink(other.Self, other.Life) {
+			if !p.HasLink(other.Self, other.Incarnation) {
 				link(other)
 			}
 		case 6:
 			p.askAll()
-			p.Ask(other.Self, other.Life)
+			p.Ask(other.Self, other.Incarnation)
 			p.Status()
 		case 7:
 			p.Sweep(false) // with true, sinks would forget sources that are silent for some sweeps
@@ -196,13 +196,13 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 		time.Sleep(time.Duration(rng.IntN(4)) * time.Millisecond)
 	}
 	for i := 1; i < n; i++ {
-		if to := m.planes[(at+i)%n]; !p.HasLink(to.Self, to.Life) {
+		if to := m.planes[(at+i)%n]; !p.HasLink(to.Self, to.Incarnation) {
 			link(to)
 		}
 	}
 	use(0, 0)
 	for i := 1; i < n; i++ { // those that Use has retired
-		if to := m.planes[(at+i)%n]; !p.HasLink(to.Self, to.Life) {
+		if to := m.planes[(at+i)%n]; !p.HasLink(to.Self, to.Incarnation) {
 			link(to)
 		}
 	}

@@ -79,8 +79,8 @@ func (o *outbound) recordLoss() {
 			if unknown == 0 {
 				l.NotHandled++
 			}
-		} else if p.LostTraffic != nil {
-			p.LostTraffic(o.sink, f.Port(), f.Body(), unknown > 0)
+		} else if p.OnLostTraffic != nil {
+			p.OnLostTraffic(o.sink, f.Port(), f.Body(), unknown > 0)
 		}
 		if unknown > 0 {
 			unknown--

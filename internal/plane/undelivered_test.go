@@ -32,7 +32,7 @@ func (r *rig) lost(sink uint64, bodies ...string) {
 }
 
 func routed(r *rig) {
-	r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Sure: true, Successor: 30})
+	r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 	r.link(30)
 }
 
@@ -94,7 +94,7 @@ func TestUndeliveredBodies(t *testing.T) {
 			t.Errorf("still held: %+v, %d", c, r.p.losses.heldBytes)
 		}
 	}, func(c *Config) {
-		c.LostTraffic = func(sink uint64, port uint8, body []byte, _ bool) {
+		c.OnLostTraffic = func(sink uint64, port uint8, body []byte, _ bool) {
 			traffic = append(traffic, fmt.Sprint(sink, port, body[0]))
 		}
 	})
