@@ -10,13 +10,13 @@ import (
 func TestRegistryLatenessInWords(t *testing.T) {
 	const lease = 3 * time.Second
 	const period = lease / 32
-	var k ticking
+	var k gaps
 	now := time.Now()
 	said := 0
 	miss := func(late time.Duration, ticks int) {
 		now = now.Add(late)
 		k.late += late
-		if k.worthAWord(now, lease) {
+		if k.worthLogging(now, lease) {
 			said++
 			k.late, k.said = 0, now
 		}

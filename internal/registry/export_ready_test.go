@@ -29,7 +29,7 @@ func (r *Registry) GiveSetupSlot() bool {
 // StartRunAfresh starts a traffic run whether or not there is another.
 func (r *Registry) StartRunAfresh(ctx context.Context, t Traffic) error {
 	r.mu.Lock()
-	r.run = nil
+	r.runs.current = nil
 	r.mu.Unlock()
 	_, err := r.startRun(ctx, t)
 	return err
@@ -75,6 +75,6 @@ func (r *Registry) Apply() {
 	all := r.members.Take()
 	r.mu.Unlock()
 	for _, e := range all {
-		r.perform(e)
+		r.apply(e)
 	}
 }

@@ -30,7 +30,7 @@ func (r *Registry) Locked(f func()) {
 func (r *Registry) Now() time.Duration { return r.now() }
 
 // Wake has the registry do what the membership asks for.
-func (r *Registry) Wake() { r.stir() }
+func (r *Registry) Wake() { r.wake() }
 
 // Conns is the number of connections.
 func (r *Registry) Conns() int {
@@ -64,13 +64,17 @@ func (r *Registry) SendTo(ref ring.Ref, t wire.Type, v any) error {
 
 // Records is the number of incarnations of which the registry keeps heartbeats. It needs the
 // lock.
-func (r *Registry) Records() int { return len(r.records) }
+func (r *Registry) Records() int { return len(r.reports.records) }
 
 // SetStatus makes s what a member has said last. It needs the lock.
-func (r *Registry) SetStatus(ref ring.Ref, s *status.Node) { r.records[ref].status = s }
+func (r *Registry) SetStatus(ref ring.Ref, s *status.Node) { r.reports.records[ref].status = s }
 
-// Traces is the number of traces that are not answered. It needs the lock.
-func (r *Registry) Traces() int { return len(r.traces) }
+// Traces is the number of traces that are not answered.
+func (r *Registry) Traces() int {
+	r.traces.mu.Lock()
+	defer r.traces.mu.Unlock()
+	return len(r.traces.pending)
+}
 
 // Progress is how far a run of all members would be.
 func (r *Registry) Progress() (sent, received int64) {
@@ -82,45 +86,45 @@ func (r *Registry) Progress() (sent, received int64) {
 // StartClock makes a registry that does not listen tell by the clock how late it is. It
 // needs the lock.
 func (r *Registry) StartClock(period time.Duration) {
-	r.tick.ran, r.tick.period = r.cfg.Now(), period
+	r.gaps.ran, r.gaps.period = r.cfg.Now(), period
 }
 
 // Tick is what the clock does once a period. It needs the lock.
 func (r *Registry) Tick() {
-	r.catchUp()
-	r.tick.ran = r.cfg.Now()
+	r.accountForGaps()
+	r.gaps.ran = r.cfg.Now()
 }
 
 // SkipRuns makes the number of the latest run one that the nodes have not heard of.
 func (r *Registry) SkipRuns(latest uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.runs = latest
+	r.runs.number = latest
 }
 
 // Unfinished is the number of nodes that have not finished the run under way, and -1 if none
 // is. It needs the lock.
 func (r *Registry) Unfinished() int {
-	if r.run == nil {
+	if r.runs.current == nil {
 		return -1
 	}
-	return len(r.run.sending)
+	return len(r.runs.current.sending)
 }
 
 // Unreported is the number of nodes that have not reported on the run under way, and -1 if
 // they are not asked for reports. It needs the lock.
 func (r *Registry) Unreported() int {
-	if r.run == nil || r.run.phase != collecting {
+	if r.runs.current == nil || r.runs.current.phase != collecting {
 		return -1
 	}
-	return len(r.run.wanting)
+	return len(r.runs.current.wanting)
 }
 
 // Finish takes it that a node has finished the run under way.
 func (r *Registry) Finish(ref ring.Ref) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.run.sending, ref)
+	delete(r.runs.current.sending, ref)
 	r.change()
 }
 
@@ -129,7 +133,7 @@ func (r *Registry) LoseReported(ref ring.Ref) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.Unreported() == 0 {
-		r.run.lose(ref, "died")
+		r.runs.current.lose(ref, "died")
 		r.change()
 	}
 }
