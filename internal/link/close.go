@@ -12,12 +12,12 @@ func (w *Writer) fail(err error) (first bool) {
 		return false
 	}
 	w.err = err
-	w.urgent, w.last = nil, nil
-	if !w.keeps {
+	w.urgent, w.final = nil, nil
+	if !w.keepLeftover {
 		w.q.Clear()
 	}
-	w.signal()
-	w.finished.Add(1) // for hangUp
+	w.signalRoom()
+	w.wg.Add(1) // for hangUp
 	return true
 }
 
@@ -25,13 +25,13 @@ func (w *Writer) fail(err error) (first bool) {
 // says farewell first), and Append must not.
 func (w *Writer) hangUp() {
 	w.conn.Close()
-	w.finished.Done()
+	w.wg.Done()
 }
 
-func (w *Writer) signal() {
-	if w.room != nil {
-		close(w.room)
-		w.room = nil
+func (w *Writer) signalRoom() {
+	if w.roomMade != nil {
+		close(w.roomMade)
+		w.roomMade = nil
 	}
 }
 
@@ -51,7 +51,7 @@ func (w *Writer) Urgent(frames []byte) error {
 		return ErrFull
 	}
 	w.urgent = append(w.urgent, frames...)
-	w.start()
+	w.startGoroutine()
 	return nil
 }
 
@@ -59,12 +59,12 @@ func (w *Writer) Urgent(frames []byte) error {
 // for its other direction. It does not wait for that; the connection ends if it takes
 // longer than limit. Frames may still be appended until last is being written.
 func (w *Writer) Finish(last []byte, limit time.Duration) {
-	w.bound(limit)
+	w.setDeadline(limit)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err == nil && !w.over {
-		w.last, w.limited = last, true
-		w.start()
+	if w.err == nil && !w.finalSent {
+		w.final, w.deadlineSet = last, true
+		w.startGoroutine()
 	}
 }
 
@@ -95,24 +95,24 @@ func (w *Writer) Fail(err error) {
 // It may be called again.
 func (w *Writer) Close() {
 	w.Fail(net.ErrClosed)
-	w.finished.Wait()
+	w.wg.Wait()
 }
 
 // RetireWithin is [Writer.Retire], with a limit for the writing.
 func (w *Writer) RetireWithin(limit time.Duration) {
-	w.bound(limit)
+	w.setDeadline(limit)
 	w.Retire()
 }
 
 // Shutdown writes what is queued, for at most the given time, then closes.
 func (w *Writer) Shutdown(limit time.Duration) {
 	w.RetireWithin(limit)
-	w.finished.Wait()
+	w.wg.Wait()
 }
 
-// bound gives what is written from now on so much time. A connection that takes no
+// setDeadline gives what is written from now on so much time. A connection that takes no
 // deadline could keep its writer for ever, and is closed.
-func (w *Writer) bound(limit time.Duration) {
+func (w *Writer) setDeadline(limit time.Duration) {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 		w.Fail(err)
 	}

@@ -240,7 +240,7 @@ func TestEndWithoutDeadlines(t *testing.T) {
 			w := NewWriter(undated{near}, 1000, 500)
 			appended(t, w, frame(0, 100), 100)
 			end(w)
-			w.finished.Wait()
+			w.wg.Wait()
 			if _, err := w.Append(frame(0, 32)); !errors.Is(err, errUndated) {
 				t.Error(err)
 			}

@@ -4,4 +4,4 @@ package link
 
 import "syscall"
 
-func newRawTrier(syscall.RawConn) trier { return nil }
+func newRawWriter(syscall.RawConn) directWriter { return nil }

@@ -4,28 +4,28 @@ package link
 
 import "syscall"
 
-// rawTrier writes to a socket that does not block.
-type rawTrier struct {
+// rawWriter writes to a socket that does not block.
+type rawWriter struct {
 	raw syscall.RawConn
 	f   func(fd uintptr) bool // t.write as a value
 	b   []byte
 	n   int
 }
 
-func newRawTrier(raw syscall.RawConn) trier {
-	t := &rawTrier{raw: raw}
+func newRawWriter(raw syscall.RawConn) directWriter {
+	t := &rawWriter{raw: raw}
 	t.f = t.write
 	return t
 }
 
-func (t *rawTrier) try(b []byte) int {
+func (t *rawWriter) tryWrite(b []byte) int {
 	t.b, t.n = b, 0
 	t.raw.Write(t.f) // its error is that of the connection, which the next write gets
 	t.b = nil
 	return t.n
 }
 
-func (t *rawTrier) write(fd uintptr) bool {
+func (t *rawWriter) write(fd uintptr) bool {
 	for {
 		n, err := syscall.Write(int(fd), t.b)
 		if err != syscall.EINTR {

@@ -41,8 +41,8 @@ func TestAppendFrames(t *testing.T) {
 	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
-	w.finished.Wait()
-	if p := w.Progress(); p.Total != int64(len(want)) || p.Head != p.Total || p.Queued != 0 {
+	w.wg.Wait()
+	if p := w.Progress(); p.Total != int64(len(want)) || p.Started != p.Total || p.Queued != 0 {
 		t.Errorf("%+v, want %d bytes in all", p, len(want))
 	}
 	if mark, err := w.AppendMarked(want); mark != int64(2*len(want)) || err != nil {

@@ -154,7 +154,7 @@ func (s *script) SetReadDeadline(time.Time) error { return nil }
 func (w *Writer) spans(buf []byte, spans []Span) (taken int, err error) {
 	taken, _, due, err := w.AppendSpans(buf, spans)
 	if due {
-		w.Now()
+		w.WriteDirect()
 	}
 	return taken, err
 }

@@ -80,7 +80,7 @@ func TestWritesAreBounded(t *testing.T) {
 			t.Fatalf("%d bytes at a time", written-100)
 		}
 		g.let(5) // one of the next four has begun
-		if p := w.Progress(); p.Total != mark || p.Head != p.Written || p.Written != 100+480<<10 || p.Queued != 360<<10+32 {
+		if p := w.Progress(); p.Total != mark || p.Started != p.Written || p.Written != 100+480<<10 || p.Queued != 360<<10+32 {
 			t.Fatalf("%+v", p)
 		}
 		w.Fail(errors.New("gone"))

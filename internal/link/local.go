@@ -5,7 +5,7 @@ import (
 	"runtime"
 )
 
-// nearBuffer is how many bytes the kernel may hold of what was written to a connection
+// localWriteBuffer is how many bytes the kernel may hold of what was written to a connection
 // within one machine and has not reached the other end. Between machines that is as much as is on its
 // way, and the kernel finds it out; here nothing is ever on its way, and what it
 // finds is megabytes, which leave the processor's caches before they are read. Every
@@ -19,24 +19,24 @@ import (
 //
 // Rejected: bounding what the other end may receive and has not read; TCP's window then
 // opens and closes for each read.
-const nearBuffer = 192 << 10
+const localWriteBuffer = 192 << 10
 
-// keepNear gives a connection that does not leave the machine a buffer of its size. Only
+// setLocalWriteBuffer gives a connection that does not leave the machine a buffer of its size. Only
 // Linux has been looked at; others begin with less than this.
-func keepNear(conn net.Conn) {
+func setLocalWriteBuffer(conn net.Conn) {
 	if runtime.GOOS != "linux" {
 		return
 	}
 	if c, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		conn = c.NetConn()
 	}
-	if c, ok := conn.(*net.TCPConn); ok && near(c.LocalAddr(), c.RemoteAddr()) {
-		c.SetWriteBuffer(nearBuffer) // if it fails the connection is as good as before
+	if c, ok := conn.(*net.TCPConn); ok && sameMachine(c.LocalAddr(), c.RemoteAddr()) {
+		c.SetWriteBuffer(localWriteBuffer) // if it fails the connection is as good as before
 	}
 }
 
-// near says whether both ends are on the same machine.
-func near(a, b net.Addr) bool {
+// sameMachine says whether both ends are on the same machine.
+func sameMachine(a, b net.Addr) bool {
 	x, ok := a.(*net.TCPAddr)
 	y, also := b.(*net.TCPAddr)
 	return ok && also && (x.IP.Equal(y.IP) || x.IP.IsLoopback() && y.IP.IsLoopback())

@@ -33,17 +33,17 @@ type Reader struct {
 	scan Scan
 	max  int
 
-	buf   *[]byte
-	class int
-	start int // first byte not handed over
-	end   int // behind the last byte read
-	whole int // handed over at the last Next
+	buf      *[]byte
+	bufClass int
+	start    int // first byte not handed over
+	end      int // behind the last byte read
+	returned int // handed over at the last Next
 
-	big  atomic.Bool // the buffer is larger than an idle connection may keep
-	last int64       // reads at the last Trim; owned by the caller of Trim
+	big         atomic.Bool // the buffer is larger than an idle connection may keep
+	readsAtTrim int64       // reads at the last Trim; owned by the caller of Trim
 
-	mu   sync.Mutex
-	trim bool // Trim has set the read deadline, and the timeout to come is its wish
+	mu            sync.Mutex
+	trimRequested bool // Trim has set the read deadline, and the timeout to come is its wish
 
 	bytes, reads atomic.Int64
 }
@@ -58,25 +58,25 @@ func NewReader(conn net.Conn, scan Scan, max int) *Reader {
 // error that is not from the connection itself says what was wrong with the
 // bytes; io.EOF is the end of the connection between two frames.
 func (r *Reader) Next() ([]byte, error) {
-	b, err := r.Arrived()
+	b, err := r.Buffered()
 	if err != nil {
 		return nil, err
 	}
-	return b[:r.whole], nil
+	return b[:r.returned], nil
 }
 
-// Arrived is [Reader.Next] for who looks at every frame anyway: what it returns goes
-// on behind the frames that Scan found, with anything. [Reader.Took] then tells how
+// Buffered is [Reader.Next] for who looks at every frame anyway: what it returns goes
+// on behind the frames that Scan found, with anything. [Reader.Consume] then tells how
 // much of it were frames.
-func (r *Reader) Arrived() ([]byte, error) {
-	r.start += r.whole
-	r.whole = 0
+func (r *Reader) Buffered() ([]byte, error) {
+	r.start += r.returned
+	r.returned = 0
 	need := 0
 	for {
 		if r.start < r.end {
 			whole, n, err := r.scan((*r.buf)[r.start:r.end], r.max)
 			if whole > 0 { // an error behind them is found again at the next call
-				r.whole = whole
+				r.returned = whole
 				return (*r.buf)[r.start:r.end], nil
 			}
 			if err != nil {
@@ -90,9 +90,9 @@ func (r *Reader) Arrived() ([]byte, error) {
 	}
 }
 
-// Took says that the first n bytes that [Reader.Arrived] returned were frames, and all
+// Consume says that the first n bytes that [Reader.Buffered] returned were frames, and all
 // of them that were whole.
-func (r *Reader) Took(n int) { r.whole = n }
+func (r *Reader) Consume(n int) { r.returned = n }
 
 func (r *Reader) read(need int) error {
 	r.fit(need)
@@ -102,17 +102,17 @@ func (r *Reader) read(need int) error {
 			r.end += n
 			r.bytes.Add(int64(n))
 			r.reads.Add(1)
-			if r.end == len(*r.buf) && r.class < topRead {
-				r.class++ // it was filled to the brim, there may be more
-			} else if n < len(*r.buf)/8 && r.start == 0 && r.class > minRead {
-				r.class--
+			if r.end == len(*r.buf) && r.bufClass < topRead {
+				r.bufClass++ // it was filled to the brim, there may be more
+			} else if n < len(*r.buf)/8 && r.start == 0 && r.bufClass > minRead {
+				r.bufClass--
 			}
 			return nil
 		}
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && r.wished():
+		case errors.Is(err, os.ErrDeadlineExceeded) && r.takeTrimRequest():
 			if r.start == r.end { // nothing of a frame is there that would need the room
-				r.class = minRead
+				r.bufClass = minRead
 				r.fit(0)
 			}
 		case err == io.EOF && r.end > r.start:
@@ -125,11 +125,11 @@ func (r *Reader) read(need int) error {
 
 // fit makes room for at least one more byte and a frame of need bytes.
 func (r *Reader) fit(need int) {
-	class := max(r.class, minRead)
+	class := max(r.bufClass, minRead)
 	if need > 1<<class {
 		class = bits.Len(uint(need - 1))
 	}
-	r.class = min(max(r.class, minRead), topRead)
+	r.bufClass = min(max(r.bufClass, minRead), topRead)
 	rest := r.end - r.start
 	if r.buf != nil && len(*r.buf) == 1<<class {
 		if r.start > 0 {
@@ -165,29 +165,29 @@ func (r *Reader) release() {
 // second or so, from one goroutine.
 func (r *Reader) Trim() {
 	reads := r.reads.Load()
-	idle := reads == r.last && r.big.Load()
-	r.last = reads
+	idle := reads == r.readsAtTrim && r.big.Load()
+	r.readsAtTrim = reads
 	if !idle {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.trim {
-		r.trim = true
+	if !r.trimRequested {
+		r.trimRequested = true
 		r.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-// wished reports whether a timeout was Trim's doing, and undoes it. The flag and
+// takeTrimRequest reports whether a timeout was Trim's doing, and undoes it. The flag and
 // the deadline change together: otherwise a second Trim could leave a deadline
 // behind that nobody admits to, and the connection would end.
-func (r *Reader) wished() bool {
+func (r *Reader) takeTrimRequest() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.trim {
+	if !r.trimRequested {
 		return false
 	}
-	r.trim = false
+	r.trimRequested = false
 	r.conn.SetReadDeadline(time.Time{})
 	return true
 }

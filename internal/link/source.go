@@ -14,17 +14,17 @@ type Source interface {
 }
 
 // Enlist has s pulled when the writer comes to it: after what is queued now, in turn
-// with others. If due then the caller must call [Writer.Now], holding no lock that
+// with others. If due then the caller must call [Writer.WriteDirect], holding no lock that
 // Pull takes. An error is the one that ended the connection; a source that was
 // enlisted when it ended is not told, see [Source].
-func (w *Writer) Enlist(s Source) (due bool, err error) {
+func (w *Writer) Enlist(s Source) (direct bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.shut(); err != nil {
+	if err := w.closedErr(); err != nil {
 		return false, err
 	}
 	w.sources = append(w.sources, s)
-	return w.begin(), nil
+	return w.beginWrite(), nil
 }
 
 // gather moves to taken what is to be written next. What was appended comes first, and
@@ -33,9 +33,9 @@ func (w *Writer) Enlist(s Source) (due bool, err error) {
 // while it pulls.
 func (w *Writer) gather() {
 	if n := len(w.urgent); n > 0 { // alone: it is rare
-		w.taken.Append(w.urgent)
+		w.batch.Append(w.urgent)
 		w.urgent = w.urgent[:0]
-		w.busy, w.own = n, n
+		w.writing, w.pulled = n, n
 		return
 	}
 	n := len(w.sources)
@@ -44,11 +44,11 @@ func (w *Writer) gather() {
 		limit = maxWrite - maxWrite/8
 	}
 	if w.q.Size() > 0 {
-		w.taken = w.q.TakeSome(limit)
+		w.batch = w.q.TakeSome(limit)
 	}
-	appended := w.taken.Size()
-	w.head += int64(appended)
-	w.busy = appended
+	appended := w.batch.Size()
+	w.startedTotal += int64(appended)
+	w.writing = appended
 	if n == 0 {
 		return
 	}
@@ -57,21 +57,21 @@ func (w *Writer) gather() {
 	sources := w.sources[:n]
 	w.mu.Unlock()
 	done := 0
-	for done < n && (done == 0 || w.taken.Size() < maxWrite) { // one at least, however long the frames
+	for done < n && (done == 0 || w.batch.Size() < maxWrite) { // one at least, however long the frames
 		s := sources[done]
 		done++
-		if s.Pull(w, &w.taken, max(maxWrite-w.taken.Size(), maxWrite/8)) {
-			w.again = append(w.again, s)
+		if s.Pull(w, &w.batch, max(maxWrite-w.batch.Size(), maxWrite/8)) {
+			w.pullAgain = append(w.pullAgain, s)
 		}
 	}
 	w.mu.Lock()
-	w.busy = w.taken.Size()
-	w.own = w.busy - appended
-	w.total += int64(w.own)
-	w.sources = append(w.sources, w.again...)
+	w.writing = w.batch.Size()
+	w.pulled = w.writing - appended
+	w.total += int64(w.pulled)
+	w.sources = append(w.sources, w.pullAgain...)
 	rest := copy(w.sources, w.sources[done:])
 	clear(w.sources[rest:])
 	w.sources = w.sources[:rest]
-	clear(w.again)
-	w.again = w.again[:0]
+	clear(w.pullAgain)
+	w.pullAgain = w.pullAgain[:0]
 }

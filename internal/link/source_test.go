@@ -43,7 +43,7 @@ func enlisted(t *testing.T, w *Writer, s *well, frames []byte) {
 		t.Fatal(err)
 	}
 	if due {
-		w.Now()
+		w.WriteDirect()
 	}
 }
 
@@ -71,7 +71,7 @@ func TestSourcesTakeTurns(t *testing.T) {
 		if want := slices.Concat(frame(0, 100), frame(7, 300), big[0], frames(100, 150), big[1]); !bytes.Equal(got, want) {
 			t.Errorf("wrote %d bytes of %d, or in another order", len(got), len(want))
 		}
-		if p := w.Progress(); p.Total != int64(len(got)) || p.Written != p.Total || p.Head != 400 || p.Queued != 0 {
+		if p := w.Progress(); p.Total != int64(len(got)) || p.Written != p.Total || p.Started != 400 || p.Queued != 0 {
 			t.Errorf("%+v", p)
 		}
 		if greedy.pulls != 2 || modest.pulls != 1 {
@@ -100,7 +100,7 @@ func TestRelayedComesFirst(t *testing.T) {
 		enlisted(t, w, s, own)
 		g.let(1)
 		p := w.Progress()
-		ofRelayed := p.Head - 100
+		ofRelayed := p.Started - 100
 		ofOwn := int64(p.Queued) - (int64(len(relayed)) - ofRelayed) - ofRelayed
 		if ofRelayed < 170<<10 || ofOwn < 20<<10 || ofOwn > 70<<10 || ofRelayed+ofOwn > maxWrite+64<<10 {
 			t.Errorf("a write of %d relayed and %d own bytes", ofRelayed, ofOwn)
@@ -149,10 +149,10 @@ func TestRetireWaitsForSources(t *testing.T) {
 func idleWriter(t *testing.T, conn net.Conn, limit, low int) *Writer {
 	t.Helper()
 	w := NewWriter(conn, limit, low)
-	if w.trier == nil {
+	if w.direct == nil {
 		t.Skip("this system's sockets cannot be tried without waiting, so nothing is written at once")
 	}
-	w.idle = -time.Hour
+	w.idleSince = -time.Hour
 	return w
 }
 
@@ -178,7 +178,7 @@ func TestNow(t *testing.T) {
 		t.Fatal("due twice", err)
 	}
 	want = append(want, big...)
-	w.Now() // nobody reads yet
+	w.WriteDirect() // nobody reads yet
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, want) {
 		t.Error("not what was sent", err)
@@ -198,8 +198,8 @@ func TestNowWhenTheConnectionHasEnded(t *testing.T) {
 	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !due || err != nil {
 		t.Fatal(due, err)
 	}
-	w.Now()
-	w.finished.Wait()
+	w.WriteDirect()
+	w.wg.Wait()
 	if w.Err() == nil || w.Queued() != 0 {
 		t.Error(w.Err(), w.Queued())
 	}
@@ -222,10 +222,10 @@ func TestNowWakesWhoWaitsForRoom(t *testing.T) {
 	go func() { room <- w.Room(ctx) }()
 	for waits := false; !waits; runtime.Gosched() {
 		w.mu.Lock()
-		waits = w.room != nil
+		waits = w.roomMade != nil
 		w.mu.Unlock()
 	}
-	w.Now()
+	w.WriteDirect()
 	if err := <-room; err != nil {
 		t.Error(err)
 	}
@@ -249,12 +249,12 @@ func TestNowLeavesOthersConnectionsAlone(t *testing.T) {
 	c := &counted{TCPConn: near.(*net.TCPConn)}
 	w := NewWriter(c, 1<<20, 100)
 	w.mu.Lock()
-	w.idle = -time.Hour
+	w.idleSince = -time.Hour
 	w.mu.Unlock()
 	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, [][]byte{make([]byte, 100-wire.HeaderSize)}); err != nil {
 		t.Fatal(err)
 	} else if due {
-		w.Now()
+		w.WriteDirect()
 	}
 	w.Shutdown(10 * time.Second)
 	if c.n != 100 {

@@ -26,46 +26,46 @@ var ErrFull = errors.New("link: queue full")
 // exists only while there is something to write, so an idle link costs nothing.
 //
 // A link that has had nothing to write for a while is written to by whoever has
-// something for it, as far as that needs no waiting; see [Writer.Now].
+// something for it, as far as that needs no waiting; see [Writer.WriteDirect].
 //
 // Rejected: a channel of frames (a wake-up for each), and always writing from the
 // goroutine that appends (it would wait for the network in the middle of the
 // receive path, and many messages would leave alone that could leave together).
 type Writer struct {
 	// static after construction
-	conn  net.Conn
-	limit int    // bytes gathered or being written
-	low   int    // bytes below which a source that waits may go on
-	run   func() // w.drain as a value: go w.run() then allocates nothing
-	trier trier  // may be nil
-	born  time.Time
+	conn    net.Conn
+	limit   int          // bytes gathered or being written
+	low     int          // bytes below which a source that waits may go on
+	run     func()       // w.drain as a value: go w.run() then allocates nothing
+	direct  directWriter // may be nil
+	created time.Time
 
-	mu       sync.Mutex
-	q        fifo.Queue
-	sources  []Source      // with frames of their own, in turn
-	total    int64         // bytes ever appended or pulled
-	tail     int64         // bytes ever appended
-	head     int64         // of them, taken to be written
-	busy     int           // bytes that are being written
-	own      int           // of them, pulled: the bound is for what is appended
-	frames   int64         // see Frames
-	running  bool          // the goroutine is, or somebody is to call Now
-	idle     time.Duration // when there was last nothing more to write, since born
-	keeps    bool          // what is queued when the connection ends, for Leftover
-	urgent   []byte        // what goes before all that is queued
-	last     []byte        // what is written when nothing is queued any more
-	over     bool          // that is being written or was: nothing is appended any more
-	limited  bool          // the connection has a deadline for that
-	retired  bool          // close the connection once the queue is empty
-	err      error
-	room     chan struct{} // closed when there is room; nil while nobody waits
-	finished sync.WaitGroup
+	mu            sync.Mutex
+	q             fifo.Queue
+	sources       []Source      // with frames of their own, in turn
+	total         int64         // bytes ever appended or pulled
+	appendedTotal int64         // bytes ever appended
+	startedTotal  int64         // of them, taken to be written
+	writing       int           // bytes that are being written
+	pulled        int           // of them, pulled: the bound is for what is appended
+	frameCount    int64         // see Frames
+	running       bool          // the goroutine is, or somebody is to call Now
+	idleSince     time.Duration // when there was last nothing more to write, since born
+	keepLeftover  bool          // what is queued when the connection ends, for Leftover
+	urgent        []byte        // what goes before all that is queued
+	final         []byte        // what is written when nothing is queued any more
+	finalSent     bool          // that is being written or was: nothing is appended any more
+	deadlineSet   bool          // the connection has a deadline for that
+	retired       bool          // close the connection once the queue is empty
+	err           error
+	roomMade      chan struct{} // closed when there is room; nil while nobody waits
+	wg            sync.WaitGroup
 
 	// Owned by who runs: what is being written.
-	taken fifo.Queue
-	bufs  net.Buffers
-	vec   [][]byte
-	again []Source // scratch
+	batch     fifo.Queue
+	bufs      net.Buffers
+	vec       [][]byte
+	pullAgain []Source // scratch
 
 	bytes, writes atomic.Int64
 }
@@ -74,8 +74,8 @@ type Writer struct {
 // counts as having room below low. When a write fails it closes conn, so whoever
 // reads from conn learns of it; there is no callback.
 func NewWriter(conn net.Conn, limit, low int) *Writer {
-	keepNear(conn)
-	w := &Writer{conn: conn, limit: limit, low: low, trier: newTrier(conn), born: time.Now()}
+	setLocalWriteBuffer(conn)
+	w := &Writer{conn: conn, limit: limit, low: low, direct: newDirectWriter(conn), created: time.Now()}
 	w.run = w.drain
 	return w
 }
@@ -91,30 +91,30 @@ func (w *Writer) Append(frames []byte) (queued int, err error) {
 	return queued, err
 }
 
-// shut is why nothing can be appended any more. It must be called with mu held.
-func (w *Writer) shut() error {
-	if w.err == nil && w.over {
+// closedErr is why nothing can be appended any more. It must be called with mu held.
+func (w *Writer) closedErr() error {
+	if w.err == nil && w.finalSent {
 		return net.ErrClosed
 	}
 	return w.err
 }
 
-// held is how many appended bytes there are. It must be called with mu held.
-func (w *Writer) held() int { return w.q.Size() + w.busy - w.own }
+// appendedHeld is how many appended bytes there are. It must be called with mu appendedHeld.
+func (w *Writer) appendedHeld() int { return w.q.Size() + w.writing - w.pulled }
 
 // append must be called with mu held.
 func (w *Writer) append(frames []byte) (queued int, err error) {
-	if err := w.shut(); err != nil {
+	if err := w.closedErr(); err != nil {
 		return 0, err
 	}
-	queued = w.held() + len(frames)
+	queued = w.appendedHeld() + len(frames)
 	if queued > w.limit {
 		return queued, ErrFull
 	}
 	w.q.Append(frames)
 	w.total += int64(len(frames))
-	w.tail += int64(len(frames))
-	w.start()
+	w.appendedTotal += int64(len(frames))
+	w.startGoroutine()
 	return queued, nil
 }
 
@@ -124,7 +124,7 @@ func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_, err = w.append(frames)
-	return w.tail, err
+	return w.appendedTotal, err
 }
 
 // Span is a stretch of a buffer that holds whole frames.
@@ -132,14 +132,14 @@ type Span struct{ From, To int }
 
 // AppendSpans queues stretches of buf like [Writer.Append], taking the lock once.
 // It returns how many of them were taken; those behind are not, with the reason. If due
-// then the caller must call [Writer.Now].
-func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due bool, err error) {
+// then the caller must call [Writer.WriteDirect].
+func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, direct bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.shut(); err != nil {
+	if err := w.closedErr(); err != nil {
 		return 0, 0, false, err
 	}
-	held := w.held()
+	held := w.appendedHeld()
 	for _, s := range spans {
 		n := s.To - s.From
 		if held+n > w.limit {
@@ -149,27 +149,27 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due b
 		w.q.Append(buf[s.From:s.To])
 		held += n
 		w.total += int64(n)
-		w.tail += int64(n)
+		w.appendedTotal += int64(n)
 		taken++
 	}
 	if taken > 0 {
-		due = w.begin()
+		direct = w.beginWrite()
 	}
-	return taken, held, due, err
+	return taken, held, direct, err
 }
 
-// start must be called with mu held and w.err nil.
-func (w *Writer) start() {
+// startGoroutine must be called with mu held and w.err nil.
+func (w *Writer) startGoroutine() {
 	if !w.running {
-		w.mark()
-		w.Later()
+		w.setRunning()
+		w.WriteAsync()
 	}
 }
 
-// mark says that somebody runs: the goroutine, or who is to call Now.
-func (w *Writer) mark() {
+// setRunning says that somebody runs: the goroutine, or who is to call Now.
+func (w *Writer) setRunning() {
 	w.running = true
-	w.finished.Add(1)
+	w.wg.Add(1)
 }
 
 // Low is the number of queued bytes below which there is room.
@@ -177,7 +177,7 @@ func (w *Writer) Low() int { return w.low }
 
 // KeepLeftover makes the writer keep what is queued when the connection ends, until
 // somebody calls [Writer.Leftover]. It is to be called before the first Append.
-func (w *Writer) KeepLeftover() { w.keeps = true }
+func (w *Writer) KeepLeftover() { w.keepLeftover = true }
 
 // Leftover hands over the frames that no write was begun for, once the connection
 // has ended. It is for writers that [Writer.KeepLeftover]; others have dropped them.
@@ -187,7 +187,7 @@ func (w *Writer) Leftover() fifo.Queue {
 	if w.err == nil {
 		return fifo.Queue{}
 	}
-	w.keeps = false
+	w.keepLeftover = false
 	return w.q.Take()
 }
 
@@ -203,15 +203,15 @@ func (w *Writer) Err() error {
 func (w *Writer) Room(ctx context.Context) error {
 	for {
 		w.mu.Lock()
-		if w.err != nil || w.held() < w.low {
+		if w.err != nil || w.appendedHeld() < w.low {
 			err := w.err
 			w.mu.Unlock()
 			return err
 		}
-		if w.room == nil {
-			w.room = make(chan struct{})
+		if w.roomMade == nil {
+			w.roomMade = make(chan struct{})
 		}
-		room := w.room
+		room := w.roomMade
 		w.mu.Unlock()
 		select {
 		case <-room:
@@ -230,7 +230,7 @@ func (w *Writer) Room(ctx context.Context) error {
 func (w *Writer) Queued() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.q.Size() + w.busy
+	return w.q.Size() + w.writing
 }
 
 // Progress is how far a writer is, in bytes since its beginning where not said
@@ -238,7 +238,7 @@ func (w *Writer) Queued() int {
 type Progress struct {
 	Total   int64 // appended, or pulled from sources
 	Written int64 // of them, handed to the connection
-	Head    int64 // of those appended, handed to the connection or just about to be
+	Started int64 // of those appended, handed to the connection or just about to be
 	Queued  int   // bytes that the writer holds; what sources have for it does not count
 }
 
@@ -246,7 +246,7 @@ type Progress struct {
 func (w *Writer) Progress() Progress {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Progress{w.total, w.bytes.Load(), w.head, w.q.Size() + w.busy}
+	return Progress{w.total, w.bytes.Load(), w.startedTotal, w.q.Size() + w.writing}
 }
 
 // Stats returns the bytes and writes so far.
@@ -259,36 +259,36 @@ func (w *Writer) Stats() (bytes, writes int64) {
 // moves, while what waits behind it can still go another way.
 const maxWrite = 256 << 10
 
-// more says whether there is something to write. When all else is written it is the turn of
+// hasMore says whether there is something to write. When all else is written it is the turn of
 // what [Writer.Finish] was given. It must be called with mu held.
-func (w *Writer) more() bool {
-	if w.err == nil && w.last != nil && w.busy == 0 && w.q.Size() == 0 && len(w.sources) == 0 {
-		w.urgent = append(w.urgent, w.last...)
-		w.last, w.over = nil, true
+func (w *Writer) hasMore() bool {
+	if w.err == nil && w.final != nil && w.writing == 0 && w.q.Size() == 0 && len(w.sources) == 0 {
+		w.urgent = append(w.urgent, w.final...)
+		w.final, w.finalSent = nil, true
 	}
-	return w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0 || len(w.urgent) > 0)
+	return w.err == nil && (w.writing > 0 || w.q.Size() > 0 || len(w.sources) > 0 || len(w.urgent) > 0)
 }
 
 func (w *Writer) drain() {
-	defer w.finished.Done()
-	defer writers.Add(-1)
+	defer w.wg.Done()
+	defer waitingWriters.Add(-1)
 	w.mu.Lock()
-	for w.more() {
-		if w.busy == 0 {
+	for w.hasMore() {
+		if w.writing == 0 {
 			w.gather()
 		}
-		if w.busy == 0 {
+		if w.writing == 0 {
 			continue
 		}
 		w.mu.Unlock()
 
-		writers.Add(-1) // it has its processor
+		waitingWriters.Add(-1) // it has its processor
 		err := w.write()
-		writers.Add(1)
-		w.taken.Clear()
+		waitingWriters.Add(1)
+		w.batch.Clear()
 
 		w.mu.Lock()
-		w.busy, w.own = 0, 0
+		w.writing, w.pulled = 0, 0
 		if err != nil {
 			if w.fail(err) {
 				w.mu.Unlock()
@@ -298,26 +298,26 @@ func (w *Writer) drain() {
 			continue
 		}
 		if w.q.Size() < w.low {
-			w.signal()
+			w.signalRoom()
 		}
 	}
-	w.rest()
+	w.endRun()
 }
 
-// rest ends a run, when there is nothing more to write or the connection has ended. It
+// endRun ends a run, when there is nothing more to write or the connection has ended. It
 // must be called with mu held, which it lets go.
-func (w *Writer) rest() {
-	w.running, w.busy, w.own = false, 0, 0
-	w.taken.Clear()
-	w.signal() // nothing is queued, or the connection has ended
+func (w *Writer) endRun() {
+	w.running, w.writing, w.pulled = false, 0, 0
+	w.batch.Clear()
+	w.signalRoom() // nothing is queued, or the connection has ended
 	if w.err != nil {
 		w.sources = nil
 	}
-	if w.trier != nil {
-		w.idle = time.Since(w.born)
+	if w.direct != nil {
+		w.idleSince = time.Since(w.created)
 	}
-	if w.limited && w.over {
-		w.limited = false
+	if w.deadlineSet && w.finalSent {
+		w.deadlineSet = false
 		w.conn.SetWriteDeadline(time.Time{}) // it was for what has been written
 	}
 	ended := w.retired && w.err == nil && w.fail(net.ErrClosed)
@@ -329,10 +329,10 @@ func (w *Writer) rest() {
 
 func (w *Writer) write() error {
 	w.vec = w.vec[:0]
-	for chunk := range w.taken.Chunks() {
+	for chunk := range w.batch.Chunks() {
 		w.vec = append(w.vec, chunk)
 	}
-	w.bytes.Add(int64(w.taken.Size()))
+	w.bytes.Add(int64(w.batch.Size()))
 	w.writes.Add(1)
 	var err error
 	if len(w.vec) == 1 {

@@ -88,7 +88,7 @@ func (p *Plane) CastBatch(ctx context.Context, sink uint64, port uint8, bodies [
 		}
 		taken, queued, due, err := w.link.AppendFrames(h, w.detour, part)
 		if due {
-			w.link.Now()
+			w.link.WriteDirect()
 		}
 		taken = max(taken, 1) // the first is lost if there was no room for it
 		if !p.placed(w, int64(taken), err) {

@@ -68,7 +68,7 @@ func (l *outLink) check(now time.Time, limit time.Duration, anew bool) error {
 		if is.Total > pr.answered {
 			pr.ask(l, is.Total)
 		}
-	case is.Head < pr.mark: // under overload it may wait long
+	case is.Started < pr.mark: // under overload it may wait long
 	case anew || pr.left.IsZero():
 		pr.left = now
 	case now.Sub(pr.left) >= limit:

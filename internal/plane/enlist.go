@@ -60,7 +60,7 @@ func (o *outbound) leave(frames []byte) error {
 	}
 	due, err := o.enlist()
 	if due != nil {
-		due.Later()
+		due.WriteAsync()
 	}
 	return err
 }
@@ -231,7 +231,7 @@ func (p *Plane) divert(l *outLink) {
 			o.unlist()
 			due, err := o.enlist()
 			if due != nil {
-				due.Later()
+				due.WriteAsync()
 			}
 			if err != nil {
 				o.nobody()

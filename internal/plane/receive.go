@@ -82,12 +82,12 @@ func (p *Plane) Receive(conn net.Conn, from, life uint64, over func() bool, ende
 // run reads until the connection ends or another goroutine reads on.
 func (rc *reception) run() error {
 	for {
-		batch, err := rc.r.Arrived()
+		batch, err := rc.r.Buffered()
 		if err != nil {
 			return err
 		}
 		n, err := rc.sort(batch)
-		rc.r.Took(n)
+		rc.r.Consume(n)
 		rc.finish()
 		if err != nil {
 			rc.schedule()
@@ -244,7 +244,7 @@ func (rc *reception) pass(w way, batch []byte, spans []link.Span) {
 	for len(spans) > 0 {
 		taken, queued, due, err := w.link.AppendSpans(batch, spans)
 		if due {
-			w.link.Now()
+			w.link.WriteDirect()
 		}
 		if queued > p.LinkQueue/2 { // what is dropped counts too
 			sent, _ := w.link.Stats()

@@ -68,7 +68,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				due := o.push(port, body)
 				o.mu.Unlock()
 				if due != nil {
-					due.Now()
+					due.WriteDirect()
 				}
 				return nil
 			}
