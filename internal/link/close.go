@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// fail must be called with mu held. Where it reports true the caller has to hang
-// up once it has let go of mu.
+// fail ends the connection with err, unless it has ended before. It requires mu. If first is
+// true, the caller must call hangUp after releasing mu.
 func (w *Writer) fail(err error) (first bool) {
 	if w.err != nil {
 		return false
@@ -21,13 +21,14 @@ func (w *Writer) fail(err error) (first bool) {
 	return true
 }
 
-// hangUp must be called without mu: closing a connection may wait (that of TLS
-// says farewell first), and Append must not.
+// hangUp closes the connection. Call it without mu: closing may wait (TLS sends an alert
+// first), and Append must not.
 func (w *Writer) hangUp() {
 	w.conn.Close()
 	w.wg.Done()
 }
 
+// signalRoom wakes the callers of Room. It requires mu.
 func (w *Writer) signalRoom() {
 	if w.roomMade != nil {
 		close(w.roomMade)
@@ -35,12 +36,12 @@ func (w *Writer) signalRoom() {
 	}
 }
 
-// maxUrgent bounds what [Writer.Urgent] takes, in bytes.
+// maxUrgent is how many bytes [Writer.Urgent] holds at most.
 const maxUrgent = 128
 
-// Urgent queues a few frames that are about the connection itself. They go before
-// all that is queued and count as none of it, and may follow what [Writer.Finish]
-// wrote. Where they pile up the error is [ErrFull].
+// Urgent queues frames that concern the connection itself. They go ahead of all queued
+// frames, do not count against the bound, and may also follow the last frames of
+// [Writer.Finish]. It returns [ErrFull] if more than 128 bytes of them are waiting.
 func (w *Writer) Urgent(frames []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,9 +56,9 @@ func (w *Writer) Urgent(frames []byte) error {
 	return nil
 }
 
-// Finish has last written behind all that is queued, and leaves the connection open,
-// for its other direction. It does not wait for that; the connection ends if it takes
-// longer than limit. Frames may still be appended until last is being written.
+// Finish writes last behind everything queued, and leaves the connection open for its other
+// direction. It does not wait; if writing takes longer than limit, the connection ends.
+// Frames may be appended until the write of last begins.
 func (w *Writer) Finish(last []byte, limit time.Duration) {
 	w.setDeadline(limit)
 	w.mu.Lock()
@@ -68,8 +69,8 @@ func (w *Writer) Finish(last []byte, limit time.Duration) {
 	}
 }
 
-// Retire closes the connection once everything queued has been written. It does
-// not wait for that. Frames may still be appended until then.
+// Retire closes the connection once everything queued has been written. It does not wait.
+// Frames may be appended until then.
 func (w *Writer) Retire() {
 	w.mu.Lock()
 	w.retired = true
@@ -80,8 +81,8 @@ func (w *Writer) Retire() {
 	}
 }
 
-// Fail ends the connection with an error that later calls return, as when its
-// other end is known to be gone.
+// Fail ends the connection at once. Later calls return err. It is used, for example, when the
+// peer is known to be dead.
 func (w *Writer) Fail(err error) {
 	w.mu.Lock()
 	ended := w.fail(err)
@@ -91,27 +92,28 @@ func (w *Writer) Fail(err error) {
 	}
 }
 
-// Close ends the connection, drops what is queued and waits for the goroutine.
-// It may be called again.
+// Close ends the connection, drops queued frames and waits for the goroutine. It may be
+// called more than once.
 func (w *Writer) Close() {
 	w.Fail(net.ErrClosed)
 	w.wg.Wait()
 }
 
-// RetireWithin is [Writer.Retire], with a limit for the writing.
+// RetireWithin is [Writer.Retire] with a time limit for the writing.
 func (w *Writer) RetireWithin(limit time.Duration) {
 	w.setDeadline(limit)
 	w.Retire()
 }
 
-// Shutdown writes what is queued, for at most the given time, then closes.
+// Shutdown writes the queued frames, for at most limit, then closes the connection and waits
+// for the goroutine.
 func (w *Writer) Shutdown(limit time.Duration) {
 	w.RetireWithin(limit)
 	w.wg.Wait()
 }
 
-// setDeadline gives what is written from now on so much time. A connection that takes no
-// deadline could keep its writer for ever, and is closed.
+// setDeadline limits the time for writing from now on. A connection that takes no deadline
+// is closed: it could keep its writer for ever.
 func (w *Writer) setDeadline(limit time.Duration) {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(limit)); err != nil {
 		w.Fail(err)

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// directAfterIdle is how long a link must have had nothing to write before whoever has
-// something for it may write it himself. To start a goroutine, and wake a processor
-// for it, takes a few microseconds, which is most of what a message costs a node where
-// there are few of them. Where there are many, writing at once would send each alone.
+// directAfterIdle is how long a link must have been idle before an appender writes to it
+// directly. At low load, starting a goroutine and waking a processor for it takes a few
+// microseconds, most of the cost of a message. At high load, direct writes would send each
+// message alone.
 const directAfterIdle = 10 * time.Microsecond
 
-// A directWriter writes as much as a connection takes without waiting.
+// A directWriter writes as much as the connection takes without blocking.
 type directWriter interface {
 	tryWrite(b []byte) (n int)
 }
 
-// newDirectWriter is nil where the connection cannot do that. Other types than those of
-// package net may embed one of them, with a Write of their own that must not be passed
-// by.
+// newDirectWriter returns nil for a connection without non-blocking writes. It accepts only
+// the types of package net themselves: a type that embeds one may have its own Write, which
+// must not be bypassed.
 func newDirectWriter(conn net.Conn) directWriter {
 	switch conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -31,14 +31,13 @@ func newDirectWriter(conn net.Conn) directWriter {
 	return nil
 }
 
-// waitingWriters counts the goroutines of this process that wait for a processor to write to
-// a link. While there are any there is more to do than somebody has time for, and
-// whoever does not write at once finds more to write.
+// waitingWriters counts the link writers of this process that wait for a processor. If
+// non-zero, the process is CPU-bound; deferring the write lets it batch more.
 var waitingWriters atomic.Int32
 
-// beginWrite starts the goroutine if there is need of it. When it returns true the caller
-// has to call [Writer.WriteDirect] instead, without mu. It must be called with mu held and
-// w.err nil.
+// beginWrite starts the goroutine, unless it is running already. If direct is true it has
+// started none, and the caller must call [Writer.WriteDirect] without mu. beginWrite requires
+// mu and a nil w.err.
 func (w *Writer) beginWrite() (direct bool) {
 	if w.running {
 		return false
@@ -51,9 +50,9 @@ func (w *Writer) beginWrite() (direct bool) {
 	return true
 }
 
-// WriteDirect writes the beginning of what has gathered, a chunk, as far as the connection takes
-// it without waiting. It is for who was told to call it; whoever else finds something to
-// send meanwhile leaves it to him. What remains is the goroutine's.
+// WriteDirect writes the first queued chunk from the calling goroutine, as far as the
+// connection takes it without blocking. A goroutine writes the rest. Call it once for each
+// true direct of an appending method; frames that others append meanwhile go with it.
 func (w *Writer) WriteDirect() {
 	w.mu.Lock()
 	if w.err == nil {
@@ -62,7 +61,7 @@ func (w *Writer) WriteDirect() {
 	first := w.batch.Front()
 	w.mu.Unlock()
 	if len(first) > 0 {
-		// An error will come again.
+		// An error is ignored here: the goroutine's write will meet it again.
 		n := w.direct.tryWrite(first)
 		w.batch.Discard(n)
 		w.bytes.Add(int64(n))
@@ -80,7 +79,7 @@ func (w *Writer) WriteDirect() {
 	w.wg.Done()
 }
 
-// WriteAsync leaves to the goroutine what [Writer.WriteDirect] would do.
+// WriteAsync starts the goroutine instead of [Writer.WriteDirect].
 func (w *Writer) WriteAsync() {
 	waitingWriters.Add(1)
 	go w.run()

@@ -4,10 +4,10 @@ package link
 
 import "syscall"
 
-// rawWriter writes to a socket that does not block.
+// rawWriter writes to a non-blocking socket.
 type rawWriter struct {
 	raw syscall.RawConn
-	f   func(fd uintptr) bool // t.write as a value
+	f   func(fd uintptr) bool // t.write as a value, made once to save an allocation
 	b   []byte
 	n   int
 }
@@ -20,7 +20,7 @@ func newRawWriter(raw syscall.RawConn) directWriter {
 
 func (t *rawWriter) tryWrite(b []byte) int {
 	t.b, t.n = b, 0
-	t.raw.Write(t.f) // its error is that of the connection, which the next write gets
+	t.raw.Write(t.f) // an error ends the connection, and the next write returns it
 	t.b = nil
 	return t.n
 }
@@ -30,7 +30,7 @@ func (t *rawWriter) write(fd uintptr) bool {
 		n, err := syscall.Write(int(fd), t.b)
 		if err != syscall.EINTR {
 			t.n = max(0, n)
-			return true // also if it took nothing: do not wait
+			return true // also if nothing was written: do not wait for the socket
 		}
 	}
 }

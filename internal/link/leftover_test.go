@@ -18,7 +18,7 @@ func all(q fifo.Queue) []byte {
 	return b
 }
 
-// TestLeftover: what no write was begun for is handed over when the connection has ended, once.
+// TestLeftover: frames whose write had not begun are returned once the connection has ended, once.
 func TestLeftover(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
@@ -43,7 +43,7 @@ func TestLeftover(t *testing.T) {
 	})
 }
 
-// TestNoLeftover: who does not collect need not.
+// TestNoLeftover: a caller need not collect the leftover.
 func TestNoLeftover(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := NewWriter(newGate(), 1<<20, 1)
@@ -58,7 +58,7 @@ func TestNoLeftover(t *testing.T) {
 	})
 }
 
-// TestWritesAreBounded: so that progress shows, and the rest can be left over.
+// TestWritesAreBounded: progress shows, and the rest can be left over.
 func TestWritesAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()

@@ -5,24 +5,24 @@ import (
 	"runtime"
 )
 
-// localWriteBuffer is how many bytes the kernel may hold of what was written to a connection
-// within one machine and has not reached the other end. Between machines that is as much as is on its
-// way, and the kernel finds it out; here nothing is ever on its way, and what it
-// finds is megabytes, which leave the processor's caches before they are read. Every
-// byte is then fetched from memory several times. With 64 KiB short messages wait, with
-// 256 KiB or 384 KiB long ones are slower again; see docs/performance.md. What does not
-// fit waits in the queue, as a slow network would have it.
+// localWriteBuffer is the size of the kernel's write buffer for a connection within one
+// machine. The kernel sizes the buffer by the bytes in flight. That is right between
+// machines. Within one machine nothing is in flight, and the buffer grows to megabytes: the
+// bytes leave the processor's caches before they are read, and each is fetched from memory
+// several times. With 64 KiB short messages wait; with 256 KiB or 384 KiB long ones get
+// slower again (see docs/performance.md). Bytes that do not fit wait in the Writer's queue,
+// as on a slow network.
 //
-// Addresses may be translated so that another machine seems to be this one. Such a connection
-// carries what is right and not more than this buffer each round trip. Connections that are
-// neither of package net's type nor say by NetConn, as TLS does, what is below them are left alone.
+// Address translation can make another machine look like this one. Such a connection stays
+// correct, but carries at most this buffer in each round trip. Connections of other types
+// than package net's are left alone, unless they have a NetConn method, as TLS has.
 //
-// Rejected: bounding what the other end may receive and has not read; TCP's window then
-// opens and closes for each read.
+// Rejected: a bound on the receive buffer of the other end. TCP's window then opens and
+// closes for each read.
 const localWriteBuffer = 192 << 10
 
-// setLocalWriteBuffer gives a connection that does not leave the machine a buffer of its size. Only
-// Linux has been looked at; others begin with less than this.
+// setLocalWriteBuffer gives a connection within the machine a write buffer of that size.
+// Only Linux was measured; other systems start with a smaller buffer.
 func setLocalWriteBuffer(conn net.Conn) {
 	if runtime.GOOS != "linux" {
 		return
@@ -35,7 +35,7 @@ func setLocalWriteBuffer(conn net.Conn) {
 	}
 }
 
-// sameMachine says whether both ends are on the same machine.
+// sameMachine reports whether both ends are on the same machine.
 func sameMachine(a, b net.Addr) bool {
 	x, ok := a.(*net.TCPAddr)
 	y, also := b.(*net.TCPAddr)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// What the kernel holds of a connection within the machine is bounded, also below TLS.
+// The kernel's buffer for a connection within the machine is bounded, also below TLS.
 func TestNearBuffer(t *testing.T) {
 	want := localWriteBuffer
 	if b, err := os.ReadFile("/proc/sys/net/core/wmem_max"); err == nil {
