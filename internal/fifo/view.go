@@ -2,39 +2,39 @@ package fifo
 
 import "sync"
 
-// Cursor is a place in a queue. It stays good whatever is consumed: what is before the
-// queue's first byte stands for that byte.
+// Cursor is a place in a queue. It stays valid when bytes are consumed: a place that was
+// consumed stands for the queue's first byte.
 type Cursor struct {
 	c   *chunk
-	off int   // in it
-	pos int64 // since the queue's beginning; tells whether c is still the queue's
+	off int   // in c.buf
+	pos int64 // bytes of the queue before it, ever; tells whether c is still in the queue
 }
 
-// Last is the place of the last n bytes, which were reserved together.
+// Last returns the place of the last n bytes, which must have been reserved together.
 func (q *Queue) Last(n int) Cursor {
-	return Cursor{q.tail, len(q.tail.buf) - n, q.base + int64(q.size-n)}
+	return Cursor{q.tail, len(q.tail.buf) - n, q.consumed + int64(q.size-n)}
 }
 
-// Share appends n bytes of q, from the cursor on, to another queue, and returns how many
-// of them are still there and so were appended. They must be whole frames, and are not
-// copied, but for the little ones: both queues hold on to the chunk until the bytes are
-// consumed in it. So neither may change them.
+// View appends n bytes of q, from the cursor on, to another queue without copying them. They
+// must be whole frames. It returns how many it appended: those not consumed in q by now. Both
+// queues keep the chunk until they have consumed the bytes, and neither may change them. Up to
+// 4 KiB are copied nevertheless, since that is cheaper.
 //
-// That makes one copy of a message do for two purposes: to be sent, and to be kept until
-// it is acknowledged. The queues may be used by different goroutines.
-func (q *Queue) Share(at Cursor, n int, to *Queue) (shared int) {
+// So one copy of a message is both queued for sending and kept until it is acknowledged. The
+// two queues may be used by different goroutines.
+func (q *Queue) View(at Cursor, n int, to *Queue) (appended int) {
 	c, off := at.c, at.off
-	if gone := q.base - at.pos; gone >= 0 {
+	if gone := q.consumed - at.pos; gone >= 0 {
 		if n -= int(gone); n <= 0 {
 			return 0
 		}
-		c, off = q.head, q.head.off
+		c, off = q.head, q.head.read
 	}
-	shared = n
+	appended = n
 	for n > 0 {
 		part := c.buf[off:min(off+n, len(c.buf))]
 		switch {
-		case len(part) > little:
+		case len(part) > copyLimit:
 			to.push(view(c, part))
 		case len(part) > 0:
 			copy(to.Reserve(len(part)), part)
@@ -42,17 +42,17 @@ func (q *Queue) Share(at Cursor, n int, to *Queue) (shared int) {
 		n -= len(part)
 		c, off = c.next, 0
 	}
-	return shared
+	return appended
 }
 
-// Own makes copies of what the queue shares with others, so that it may be changed.
-func (q *Queue) Own() {
+// CopyViews replaces the queue's views by copies, so that their bytes may be changed.
+func (q *Queue) CopyViews() {
 	for link := &q.head; *link != nil; link = &(*link).next {
 		c := *link
 		if c.owner == nil {
 			continue
 		}
-		b := c.buf[c.off:]
+		b := c.buf[c.read:]
 		own := get(classOf(len(b)))
 		own.buf = append(own.buf, b...)
 		own.next = c.next
@@ -64,7 +64,7 @@ func (q *Queue) Own() {
 	}
 }
 
-// push appends a chunk that holds something.
+// push appends a chunk, which must not be empty.
 func (q *Queue) push(c *chunk) {
 	if q.tail == nil {
 		q.head = c
@@ -77,8 +77,8 @@ func (q *Queue) push(c *chunk) {
 
 var views = sync.Pool{New: func() any { return new(chunk) }}
 
-// view makes a chunk of a part of another, which stays as long as the view does. Nothing
-// can be appended to it.
+// view returns a chunk that is a part of another and keeps it alive. Nothing can be appended
+// to a view.
 func view(c *chunk, part []byte) *chunk {
 	if c.owner != nil {
 		c = c.owner

@@ -89,7 +89,7 @@ func (o *outbound) join(frames []byte) bool {
 // which it leaves.
 func (o *outbound) collect() {
 	if o.new > 0 {
-		o.s.Share(o.from, o.new, &o.fresh)
+		o.s.View(o.from, o.new, &o.fresh)
 		o.new = 0
 	}
 }
@@ -155,7 +155,7 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 		return false
 	}
 	if !o.detour && o.fresh.Size() == 0 && o.new <= limit { // as ever, and no need to gather
-		o.s.Share(o.from, o.new, q)
+		o.s.View(o.from, o.new, q)
 		o.new = 0
 		o.unlist()
 		return false
@@ -163,7 +163,7 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	o.collect()
 	if o.detour {
 		limit = o.fresh.Size() // so that those that are marked go, and no others
-		o.fresh.Own()
+		o.fresh.CopyViews()
 		for chunk := range o.fresh.Chunks() {
 			mark(chunk, true)
 			o.p.counters.detoured.Add(int64(wire.Count(chunk)))

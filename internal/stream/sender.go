@@ -215,13 +215,13 @@ func (s *Sender) Admit(port uint8, body []byte) wire.Frame {
 }
 
 // Last is the place of the message that was admitted last, whose frame has n bytes, for
-// [Sender.Share].
+// [Sender.View].
 func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
 
-// Share appends n bytes of frames that were admitted, one behind the other from a place
+// View appends n bytes of frames that were admitted, one behind the other from a place
 // on, to a queue: all of them that are not known to be delivered. They are not copied, and
 // must not be changed.
-func (s *Sender) Share(from fifo.Cursor, n int, to *fifo.Queue) { s.store.Share(from, n, to) }
+func (s *Sender) View(from fifo.Cursor, n int, to *fifo.Queue) { s.store.View(from, n, to) }
 
 // Due says that it is time to [Sender.AskAhead]: half of what may be outstanding was sent
 // since the last question, or the clock would bring one soon, and none is unanswered. A
