@@ -15,7 +15,7 @@ func (p *Plane) handle(ctx context.Context, in *inbound) span {
 	in.mu.Lock()
 	q := in.r.Take()
 	in.quarter = max(minWindow, in.r.Window()) / 4
-	in.until = in.r.Until()
+	in.until = in.r.AckAfter()
 	in.mu.Unlock()
 	took := p.drain(ctx, &q, in)
 	in.mu.Lock()
@@ -87,7 +87,7 @@ func (p *Plane) handled(in *inbound, n, bytes int) {
 	if in.r.Parted() && !in.over {
 		in.ack, tell = in.r.AppendFarewell(in.ack[:0]), true
 	}
-	in.until = in.r.Until()
+	in.until = in.r.AckAfter()
 	in.mu.Unlock()
 	if tell {
 		p.emit(in.source, in.ack)

@@ -56,7 +56,7 @@ func (o *outbound) gone(life uint64) {
 	if o.s.State() == stream.Ended {
 		return
 	}
-	if o.s.Gone(life); o.s.State() == stream.Ended {
+	if o.s.Evicted(life); o.s.State() == stream.Ended {
 		o.ended()
 	}
 }

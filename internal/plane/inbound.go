@@ -192,7 +192,7 @@ func (rc *reception) takeGroups(batch []byte) {
 func (rc *reception) take(in *inbound, frames []byte) *inbound {
 	for len(frames) > 0 {
 		if in != nil {
-			n := in.r.Run(frames, rc.room())
+			n := in.r.DataBatch(frames, rc.room())
 			if n > 0 {
 				rc.accepted += n
 				rc.arrived(in)
@@ -309,7 +309,7 @@ func (rc *reception) close(f wire.Frame) {
 	if in := p.lockInbound(f.Src()); in != nil {
 		defer in.mu.Unlock()
 		switch {
-		case in.r.Stranger(f.Seq()):
+		case in.r.OutsideWindow(f.Seq()):
 			p.counters.stale.Add(1)
 		case in.r.Parted() && in.r.Close(f.Seq()): // it has heard the farewell
 			p.inboundOver(in)

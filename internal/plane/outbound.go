@@ -323,7 +323,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 		if o.s.Refused(f.Seq(), b); b.Reason == wire.RefuseLeaving && o.s.State() == stream.Ended {
 			p.departed(o.sink)
 		}
-		if later := o.s.Outlived(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
+		if later := o.s.NewerIncarnation(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
 			o.s.Fail(stream.ErrOutlived)
 		}
 	case wire.Reset:
@@ -333,7 +333,7 @@ func (o *outbound) answered(f wire.Frame) bool {
 	default:
 		return false
 	}
-	if took := o.s.Took(); took > 0 {
+	if took := o.s.DeliveryTime(); took > 0 {
 		p.counters.latency.add(took)
 	}
 	p.counters.retransmitted.Add(int64(o.s.Retransmitted() - resent))

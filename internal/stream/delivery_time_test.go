@@ -12,10 +12,10 @@ func TestTook(t *testing.T) {
 	s := open(t, 100000)
 	took := func(want Time) {
 		t.Helper()
-		if got := s.Took(); got != want {
+		if got := s.DeliveryTime(); got != want {
 			t.Errorf("it took %v, want %v", got, want)
 		}
-		if s.Took() != 0 {
+		if s.DeliveryTime() != 0 {
 			t.Error("said twice")
 		}
 	}
@@ -66,13 +66,13 @@ func TestUntil(t *testing.T) {
 	}
 	until := func(want int) {
 		t.Helper()
-		if got := r.Until(); got != want {
+		if got := r.AckAfter(); got != want {
 			t.Errorf("until %d, want %d", got, want)
 		}
 	}
 	data(first, 3)
 	until(0)
-	r.Open(r.peerLife, r.gen+1, 5000)
+	r.Open(r.peerIncarnation, r.gen+1, 5000)
 	data(5000, 4)
 	r.Sync(5002, 1)
 	until(3 + 2)

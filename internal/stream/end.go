@@ -10,7 +10,7 @@ import (
 
 // OnEnd makes the sender call f when the stream ends, while what is pending is
 // still there to be looked at.
-func (s *Sender) OnEnd(f func()) { s.ending = f }
+func (s *Sender) OnEnd(f func()) { s.onEnd = f }
 
 // Unacknowledged yields the messages that are not known to be delivered, oldest
 // first. They are valid until the next call that changes the sender.
@@ -35,7 +35,7 @@ func (s *Sender) Close(now Time, out []byte) []byte {
 		return out
 	}
 	s.state = Closing
-	s.until(now + s.rto())
+	s.setDeadline(now + s.rto())
 	return s.appendFrame(out, wire.Close, s.end, nil)
 }
 
@@ -92,11 +92,11 @@ func (s *Sender) NoSuchNode() {
 	}
 }
 
-// Gone takes the news that a life of the sink is over, and earlier ones with it.
+// Evicted takes the news that a life of the sink is over, and earlier ones with it.
 // A stream that is not open yet is left alone: it may be for the next life, and an
 // answer will tell.
-func (s *Sender) Gone(life uint64) {
-	if (s.state == Open || s.state == Closing) && s.peerLife <= life {
+func (s *Sender) Evicted(incarnation uint64) {
+	if (s.state == Open || s.state == Closing) && s.peerIncarnation <= incarnation {
 		s.finish(ErrGone)
 	}
 }
@@ -110,8 +110,8 @@ func (s *Sender) Fail(err error) {
 
 func (s *Sender) finish(err error) {
 	s.state, s.err = Ended, err
-	if s.ending != nil {
-		s.ending()
+	if s.onEnd != nil {
+		s.onEnd()
 	}
 	s.store.Clear()
 	s.backlog.Clear()

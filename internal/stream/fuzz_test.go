@@ -216,29 +216,29 @@ func (m *senderModel) check(opened bool) {
 	if (s.una != s.nxt || s.State() != Open) != s.Waiting() {
 		m.t.Fatal("waiting for nothing, or not for something")
 	}
-	if s.cwnd < minCongestion || s.cwnd > maxCongestion || s.deadline > m.now+MaxRTO || s.pause > m.now+MaxRTO {
-		m.t.Fatal(s.cwnd, s.deadline, s.pause)
+	if s.cwnd < minCongestion || s.cwnd > maxCongestion || s.deadline > m.now+MaxRTO || s.resendAt > m.now+MaxRTO {
+		m.t.Fatal(s.cwnd, s.deadline, s.resendAt)
 	}
 }
 
 // receiverModel is what a receiver must come to.
 type receiverModel struct {
-	t         *testing.T
-	r         *Receiver
-	life, gen uint64
-	next      uint64
-	first     uint64
-	held      map[uint64]int
-	inbox     []uint64 // numbers not taken
-	bytes     int      // of those
-	taken     int      // and not handled
-	starved   bool
-	cut       bool
-	trimmed   uint64
+	t        *testing.T
+	r        *Receiver
+	inc, gen uint64
+	next     uint64
+	first    uint64
+	held     map[uint64]int
+	inbox    []uint64 // numbers not taken
+	bytes    int      // of those
+	taken    int      // and not handled
+	starved  bool
+	cut      bool
+	trimmed  uint64
 }
 
 func newReceiverModel(t *testing.T) *receiverModel {
-	return &receiverModel{t: t, r: receiver(), life: 7, gen: 3, first: first, next: first, held: make(map[uint64]int)}
+	return &receiverModel{t: t, r: receiver(), inc: 7, gen: 3, first: first, next: first, held: make(map[uint64]int)}
 }
 
 func (m *receiverModel) do(op byte, in *input) {
@@ -253,13 +253,13 @@ func (m *receiverModel) do(op byte, in *input) {
 		}
 		m.ack()
 	case 4:
-		life, gen, to := in.number(m.life), in.number(m.gen), in.number(1<<40, m.next+1<<30)>>1
-		newer := life > m.life || life == m.life && gen > m.gen
-		if ok := r.Open(life, gen, to); ok != (newer || life == m.life && gen == m.gen) {
+		inc, gen, to := in.number(m.inc), in.number(m.gen), in.number(1<<40, m.next+1<<30)>>1
+		newer := inc > m.inc || inc == m.inc && gen > m.gen
+		if ok := r.Open(inc, gen, to); ok != (newer || inc == m.inc && gen == m.gen) {
 			m.t.Fatal("open", ok)
 		}
 		if newer {
-			m.life, m.gen, m.first, m.next, m.starved = life, gen, to, to, false
+			m.inc, m.gen, m.first, m.next, m.starved = inc, gen, to, to, false
 			clear(m.held)
 		}
 	case 5:
@@ -283,7 +283,7 @@ func (m *receiverModel) do(op byte, in *input) {
 		if r.done > m.next || r.done < m.first {
 			m.t.Fatal("done with", r.done)
 		}
-		if left := m.next - r.done + r.former; left != uint64(m.taken+len(m.inbox)) {
+		if left := m.next - r.done + r.formerUnhandled; left != uint64(m.taken+len(m.inbox)) {
 			m.t.Fatalf("%d deliveries left, want %d", left, m.taken+len(m.inbox))
 		}
 		m.ack()
@@ -297,7 +297,7 @@ func (m *receiverModel) do(op byte, in *input) {
 			clear(m.held)
 			r.Cut()
 		}
-		if r.Parted() != (m.cut && r.done == m.next && r.former == 0) || r.Parted() && frames(r.AppendFarewell(nil))[0].Seq() != m.next {
+		if r.Parted() != (m.cut && r.done == m.next && r.formerUnhandled == 0) || r.Parted() && frames(r.AppendFarewell(nil))[0].Seq() != m.next {
 			m.t.Fatal("farewell", r.Parted(), m.cut, r.done, m.next)
 		}
 		if op > 200 {

@@ -27,7 +27,7 @@ func (r *Receiver) Cut() {
 
 // Parted says that the stream was cut and the handler is done with all below the cut, also
 // with what it has of the stream before this one.
-func (r *Receiver) Parted() bool { return r.cut && r.done == r.next && r.former == 0 }
+func (r *Receiver) Parted() bool { return r.cut && r.done == r.next && r.formerUnhandled == 0 }
 
 // AppendFarewell tells the source where the stream was cut; only for a receiver that has
 // [Receiver.Parted].
@@ -35,11 +35,11 @@ func (r *Receiver) AppendFarewell(out []byte) []byte {
 	return r.appendFrame(out, wire.Farewell, r.next, nil)
 }
 
-// Later compares a request to open with the stream that there is: it is for a later one
+// CompareOpen compares a request to open with the stream that there is: it is for a later one
 // (above 0), for this one (0), or for an earlier one (below 0).
-func (r *Receiver) Later(peerLife, gen uint64) int {
-	if peerLife != r.peerLife {
-		return cmp.Compare(peerLife, r.peerLife)
+func (r *Receiver) CompareOpen(peerIncarnation, gen uint64) int {
+	if peerIncarnation != r.peerIncarnation {
+		return cmp.Compare(peerIncarnation, r.peerIncarnation)
 	}
 	return cmp.Compare(gen, r.gen)
 }
@@ -54,8 +54,8 @@ func (s *Sender) Farewell(now Time, cut uint64) bool {
 	}
 	s.store.DiscardFrames(int(cut - s.una))
 	s.una, s.received = cut, cut
-	s.took = s.delivered(cut, now)
-	s.parted = true
+	s.deliveryTime = s.delivered(cut, now)
+	s.peerLeft = true
 	if s.una == s.end {
 		s.finish(nil)
 	} else {
@@ -68,7 +68,7 @@ func (s *Sender) Farewell(now Time, cut uint64) bool {
 // them were not, and will not be once the stream has ended: they were never sent, or the
 // sink has said so when it left.
 func (s *Sender) Unknown() uint64 {
-	if s.parted {
+	if s.peerLeft {
 		return 0
 	}
 	return s.nxt - s.una

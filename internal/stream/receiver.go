@@ -22,47 +22,47 @@ const (
 
 // Receiver is the sink's half of one stream.
 type Receiver struct {
-	self, life     uint64
-	peer, peerLife uint64
-	gen            uint64
+	self, incarnation     uint64
+	peer, peerIncarnation uint64
+	gen                   uint64
 
-	first, next uint64 // numbers: of the first message, of the next in order
-	done        uint64 // below it, the handler is done
-	former      uint64 // messages of the stream before this one that the handler still has
-	inbox       fifo.Queue
-	held        map[uint64][]byte // ahead of a hole
-	heldBytes   int
-	farthest    uint64 // the highest number ever held, to tell a dense stretch from a sparse one
-	starved     bool   // the next in order found no room
-	trimmed     uint64 // next at the last Trim, if there was a hole
-	cut         bool   // nothing is taken from next on, see Cut
-	dropping    func(wire.Frame)
+	first, next     uint64 // numbers: of the first message, of the next in order
+	done            uint64 // below it, the handler is done
+	formerUnhandled uint64 // messages of the stream before this one that the handler still has
+	inbox           fifo.Queue
+	held            map[uint64][]byte // ahead of a hole
+	heldBytes       int
+	farthest        uint64 // the highest number ever held, to tell a dense stretch from a sparse one
+	starved         bool   // the next in order found no room
+	trimmed         uint64 // next at the last Trim, if there was a hole
+	cut             bool   // nothing is taken from next on, see Cut
+	onDrop          func(wire.Frame)
 
-	round  uint32 // latest Sync
-	asked  uint64 // the source wants to hear when done reaches this
-	later  uint64 // and then this, or asked if that is all
-	told   uint64 // the largest done that the source was told
-	window int    // the latest grant
+	round     uint32 // latest Sync
+	asked     uint64 // the source wants to hear when done reaches this
+	askedNext uint64 // and then this, or asked if that is all
+	told      uint64 // the largest done that the source was told
+	window    int    // the latest grant
 }
 
 // NewReceiver returns the sink's half for a stream that peerLife of peer asked
 // to open. first is random, see the package's documentation.
-func NewReceiver(self, life, peer, peerLife, gen, first uint64) *Receiver {
-	r := &Receiver{self: self, life: life, peer: peer}
-	r.restart(peerLife, gen, first)
+func NewReceiver(self, incarnation, peer, peerIncarnation, gen, first uint64) *Receiver {
+	r := &Receiver{self: self, incarnation: incarnation, peer: peer}
+	r.restart(peerIncarnation, gen, first)
 	return r
 }
 
 // OnDrop has f hear of each frame that is given up after it was [Held]. It must not call
 // the receiver.
-func (r *Receiver) OnDrop(f func(wire.Frame)) { r.dropping = f }
+func (r *Receiver) OnDrop(f func(wire.Frame)) { r.onDrop = f }
 
-func (r *Receiver) restart(peerLife, gen, first uint64) {
+func (r *Receiver) restart(peerIncarnation, gen, first uint64) {
 	// What the handler has not seen yet of the stream before was acknowledged as
 	// received, and stays in front.
-	r.former += r.next - r.done
-	r.peerLife, r.gen = peerLife, gen
-	r.first, r.next, r.done, r.told, r.asked, r.later = first, first, first, first, first, first
+	r.formerUnhandled += r.next - r.done
+	r.peerIncarnation, r.gen = peerIncarnation, gen
+	r.first, r.next, r.done, r.told, r.asked, r.askedNext = first, first, first, first, first, first
 	r.round, r.starved = 0, false
 	r.dropHeld()
 }
@@ -70,14 +70,14 @@ func (r *Receiver) restart(peerLife, gen, first uint64) {
 // Open takes a request to open. A repeated one changes nothing, a newer one
 // replaces the stream, an older one says false: it must not be granted, see
 // [Receiver.AppendOlder].
-func (r *Receiver) Open(peerLife, gen, first uint64) bool {
+func (r *Receiver) Open(peerIncarnation, gen, first uint64) bool {
 	switch {
-	case peerLife == r.peerLife && gen == r.gen:
+	case peerIncarnation == r.peerIncarnation && gen == r.gen:
 		return true
-	case peerLife < r.peerLife || peerLife == r.peerLife && gen < r.gen:
+	case peerIncarnation < r.peerIncarnation || peerIncarnation == r.peerIncarnation && gen < r.gen:
 		return false
 	}
-	r.restart(peerLife, gen, first)
+	r.restart(peerIncarnation, gen, first)
 	return true
 }
 
@@ -88,7 +88,7 @@ func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 	}
 	r.window = window
 	return r.appendFrame(out, wire.Opened, r.gen, wire.OpenedBody{
-		SourceIncarnation: r.peerLife, SinkIncarnation: r.life, First: r.first, Window: uint32(window),
+		SourceIncarnation: r.peerIncarnation, SinkIncarnation: r.incarnation, First: r.first, Window: uint32(window),
 	}.Append(nil))
 }
 
@@ -96,19 +96,19 @@ func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 // earlier life than the one that is remembered: a registry whose clock is behind may have
 // given the source that life, and the source has to know. An earlier request of the same
 // life is just late and needs no answer.
-func (r *Receiver) AppendOlder(out []byte, peerLife, gen uint64) []byte {
-	if peerLife >= r.peerLife {
+func (r *Receiver) AppendOlder(out []byte, peerIncarnation, gen uint64) []byte {
+	if peerIncarnation >= r.peerIncarnation {
 		return out
 	}
 	return r.appendFrame(out, wire.Refuse, gen, wire.RefuseBody{
-		SourceIncarnation: peerLife, Reason: wire.RefuseOlder, Remembered: r.peerLife,
+		SourceIncarnation: peerIncarnation, Reason: wire.RefuseOlder, Remembered: r.peerIncarnation,
 	}.Append(nil))
 }
 
-// Run takes, of a stretch of frames of this stream, those at its start that are just
+// DataBatch takes, of a stretch of frames of this stream, those at its start that are just
 // the next messages, as many as have room, and returns how many bytes they are. It
 // is [Receiver.Data] for the usual case, all of them at once.
-func (r *Receiver) Run(frames []byte, room int) (n int) {
+func (r *Receiver) DataBatch(frames []byte, room int) (n int) {
 	if len(r.held) > 0 || r.cut {
 		return 0
 	}
@@ -195,22 +195,22 @@ func (r *Receiver) accept(f []byte) {
 // sink that came back may have opened this stream anew for a late request to open
 // the old one, and the source, which knows only that one, would ask for ever.
 func (r *Receiver) Sync(seq uint64, round uint32) Verdict {
-	if r.Stranger(seq) {
+	if r.OutsideWindow(seq) {
 		return Stale
 	}
 	if int32(round-r.round) > 0 { // rounds wrap
 		r.round = round
 	}
-	r.later = max(r.later, seq)
+	r.askedNext = max(r.askedNext, seq)
 	if r.asked <= r.done {
-		r.asked = r.later
+		r.asked = r.askedNext
 	}
 	return Accepted
 }
 
-// Stranger says that a number is not of this stream: it lies before its first, or
+// OutsideWindow says that a number is not of this stream: it lies before its first, or
 // farther from what is expected than anything outstanding can be.
-func (r *Receiver) Stranger(seq uint64) bool {
+func (r *Receiver) OutsideWindow(seq uint64) bool {
 	return seq < r.first || seq < r.done && r.done-seq > maxAhead || seq > r.next && seq-r.next > maxAhead
 }
 
@@ -223,24 +223,24 @@ func (r *Receiver) Pending() bool { return r.inbox.Size() > 0 }
 // Handled reports that the handler is done with n more deliveries. It says
 // whether the source is waiting to hear that.
 func (r *Receiver) Handled(n uint64) (tell bool) {
-	old := min(n, r.former)
-	r.former -= old
+	old := min(n, r.formerUnhandled)
+	r.formerUnhandled -= old
 	r.done += n - old
 	tell = r.asked > r.told && r.done >= r.asked
 	if r.done >= r.asked {
-		r.asked = r.later
+		r.asked = r.askedNext
 	}
 	return tell
 }
 
-// Until is after how many more deliveries the source wants to hear, 0 if it has not said.
+// AckAfter is after how many more deliveries the source wants to hear, 0 if it has not said.
 // To take more than those at a time would have it wait for handlers that are none of its
 // business: of what was sent after what it asked about.
-func (r *Receiver) Until() int {
+func (r *Receiver) AckAfter() int {
 	if r.asked <= r.done {
 		return 0
 	}
-	return int(r.former + r.asked - r.done)
+	return int(r.formerUnhandled + r.asked - r.done)
 }
 
 // AppendAck appends an acknowledgement that grants window bytes.
@@ -295,14 +295,14 @@ func (r *Receiver) heldNumbers(yield func(uint64) bool) {
 }
 
 // Close takes the source's wish to end the stream; true means that all of it was
-// delivered and it may be forgotten. A [Receiver.Stranger]'s wish is fulfilled
+// delivered and it may be forgotten. A [Receiver.OutsideWindow]'s wish is fulfilled
 // already, and must be answered so.
 func (r *Receiver) Close(seq uint64) bool {
-	return seq == r.next && r.done == r.next && r.former == 0 && len(r.held) == 0
+	return seq == r.next && r.done == r.next && r.formerUnhandled == 0 && len(r.held) == 0
 }
 
 // PeerLife is the incarnation of the source.
-func (r *Receiver) PeerLife() uint64 { return r.peerLife }
+func (r *Receiver) PeerLife() uint64 { return r.peerIncarnation }
 
 // Abandon gives up what is ahead of a hole, because nobody is left to fill it.
 func (r *Receiver) Abandon() { r.dropHeld() }
@@ -333,9 +333,9 @@ func (r *Receiver) Trim() {
 }
 
 func (r *Receiver) dropHeld() {
-	if r.dropping != nil {
+	if r.onDrop != nil {
 		for _, f := range r.held {
-			r.dropping(f)
+			r.onDrop(f)
 		}
 	}
 	r.farthest = 0

@@ -15,7 +15,7 @@ type question struct {
 // because the path takes longer than MaxRTO) would never hear one.
 type questions struct {
 	unanswered     bool
-	ahead          bool     // the latest question left right before a message
+	askedAhead     bool     // the latest question left right before a message
 	sinceAsked     int      // bytes sent for the first time since the latest question
 	oldest, latest question // oldest: of the unanswered ones
 	watched        question // how long deliveries take is measured with this one; none if its time is 0
@@ -23,7 +23,7 @@ type questions struct {
 
 func (q *questions) ask(seq uint64, now Time) {
 	q.latest = question{q.latest.round + 1, seq, now}
-	q.ahead, q.sinceAsked = false, 0
+	q.askedAhead, q.sinceAsked = false, 0
 	if !q.unanswered {
 		q.unanswered, q.oldest = true, q.latest
 	}
@@ -66,13 +66,13 @@ type recovery struct {
 	// cwnd was last halved, and were not sent again since: the same loss.
 	knownFrom, knownTo uint64
 
-	vain  int  // resends in a row from which the sink received nothing in order
-	pause Time // above 0: when to send again, since more often is in vain
+	vainResends int  // resends in a row from which the sink received nothing in order
+	resendAt    Time // above 0: when to send again, since more often is in vain
 }
 
-// maxVain is how often messages are sent again at once. If the sink has no room
+// maxVainResends is how often messages are sent again at once. If the sink has no room
 // they fare no better each time, and a round trip is short.
-const maxVain = 3
+const maxVainResends = 3
 
 // resend sends again what was sent before the question that was just answered
 // and has not arrived, as much of it as the path seems to take.
@@ -84,8 +84,8 @@ func (s *Sender) resend(now Time, asked uint64, ranges []wire.Range, out []byte)
 	if s.received >= asked {
 		return out
 	}
-	if now < s.pause {
-		s.until(s.pause)
+	if now < s.resendAt {
+		s.setDeadline(s.resendAt)
 		return out
 	}
 	seq, sent, next, halved := s.una, 0, 0, false
@@ -119,8 +119,8 @@ scan:
 		}
 	}
 	s.knownFrom, s.knownTo = seq, s.latest.seq
-	if s.vain++; s.vain >= maxVain {
-		s.pause = now + min(s.rto()<<min(s.vain-maxVain, maxBackoff), MaxRTO)
+	if s.vainResends++; s.vainResends >= maxVainResends {
+		s.resendAt = now + min(s.rto()<<min(s.vainResends-maxVainResends, maxBackoff), MaxRTO)
 	}
 	s.unanswered = false // what was asked before these left cannot tell of them
 	return s.sync(now, out)

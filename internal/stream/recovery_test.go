@@ -209,7 +209,7 @@ func TestMootQuestion(t *testing.T) {
 }
 
 func TestBoundsOfTheTimeout(t *testing.T) {
-	var c clock
+	var c timing
 	if c.rto() != InitialRTO {
 		t.Error(c.rto())
 	}
@@ -221,7 +221,7 @@ func TestBoundsOfTheTimeout(t *testing.T) {
 	if c.rto() != MaxRTO {
 		t.Error(c.rto())
 	}
-	c = clock{}
+	c = timing{}
 	c.sample(200 * ms)
 	if c.rto() != 600*ms {
 		t.Error(c.rto())
@@ -268,7 +268,7 @@ func TestSinkWithoutRoomIsNotFlooded(t *testing.T) {
 			}
 		}
 	}
-	if limit := (maxVain+60/2+6)*minCongestion/500 + 200; data > limit || data < 100 {
+	if limit := (maxVainResends+60/2+6)*minCongestion/500 + 200; data > limit || data < 100 {
 		t.Fatalf("%d messages were sent again in a minute, the limit is %d", data, limit)
 	}
 	// One thing that fits, and it goes on at once.
@@ -292,14 +292,14 @@ func TestHurry(t *testing.T) {
 	push(s, 1, 100)
 	want(t, s.Flush(1011*ms, nil), "sync 1 round 1")
 	was := s.deadline
-	if s.Hurry(1020 * ms); s.deadline != was {
+	if s.PathChanged(1020 * ms); s.deadline != was {
 		t.Error("a stream that waits for its first answer was hurried")
 	}
 	for range 6 {
 		s.Tick(s.deadline, nil)
 	}
 	now := s.deadline - 1500*ms
-	s.Hurry(now)
+	s.PathChanged(now)
 	want(t, s.Tick(now, nil), "sync 1 round 8")
 	if s.deadline-now > 2*MinRTO {
 		t.Errorf("and waits %v for the answer", s.deadline-now)

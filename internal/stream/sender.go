@@ -23,16 +23,16 @@ const (
 // Sender is the source's half of one stream. Methods that have something to send
 // append whole frames to out and return it, as append does.
 type Sender struct {
-	self, peer uint64
-	life       uint64 // incarnation of the source
-	gen        uint64 // which of the source's streams to this sink
+	self, peer  uint64
+	incarnation uint64 // incarnation of the source
+	gen         uint64 // which of the source's streams to this sink
 
-	peerLife uint64 // incarnation of the sink, once it has answered
-	outlived uint64 // see Outlived
-	state    State
-	err      error
-	parted   bool   // the sink has left, and said how far it came
-	ending   func() // see OnEnd
+	peerIncarnation  uint64 // incarnation of the sink, once it has answered
+	newerIncarnation uint64 // see Outlived
+	state            State
+	err              error
+	peerLeft         bool   // the sink has left, and said how far it came
+	onEnd            func() // see OnEnd
 
 	// Messages [una, nxt) were sent and are not known to be delivered; they are
 	// in store. Messages [nxt, end) were accepted beyond the window and wait in
@@ -47,18 +47,18 @@ type Sender struct {
 
 	questions
 	recovery
-	clock
+	timing
 
-	took                 Time // see Took
+	deliveryTime         Time // see Took
 	retransmitted, stale uint64
 	ranges               []wire.Range // scratch
 }
 
 // NewSender returns a stream that is about to open. gen must be greater than
 // that of any earlier stream of the same life to the same sink.
-func NewSender(self, life, peer, gen uint64) *Sender {
+func NewSender(self, incarnation, peer, gen uint64) *Sender {
 	return &Sender{
-		self: self, life: life, peer: peer, gen: gen,
+		self: self, incarnation: incarnation, peer: peer, gen: gen,
 		recovery: recovery{cwnd: startCongestion, threshold: maxCongestion},
 	}
 }
@@ -67,12 +67,12 @@ func NewSender(self, life, peer, gen uint64) *Sender {
 func (s *Sender) State() State { return s.state }
 
 // PeerLife is the incarnation of the sink that opened the stream, 0 before it did.
-func (s *Sender) PeerLife() uint64 { return s.peerLife }
+func (s *Sender) PeerLife() uint64 { return s.peerIncarnation }
 
-// Outlived is the later life of the source that the sink remembers, so that it takes nothing
+// NewerIncarnation is the later life of the source that the sink remembers, so that it takes nothing
 // from this one; 0 if it has not said so, or has forgotten it and opened the stream. The stream goes on asking: what can be done about
 // it, a new life, is not the stream's affair.
-func (s *Sender) Outlived() uint64 { return s.outlived }
+func (s *Sender) NewerIncarnation() uint64 { return s.newerIncarnation }
 
 // Err says why the stream ended, nil while it stands or after an orderly close.
 func (s *Sender) Err() error { return s.err }
@@ -106,28 +106,28 @@ func (s *Sender) Stale() uint64         { return s.stale }
 func (s *Sender) InFlight() int { return s.store.Size() }
 func (s *Sender) Window() int   { return s.window }
 
-// Took is how long the delivery took that the latest answer has told of, from the
+// DeliveryTime is how long the delivery took that the latest answer has told of, from the
 // question to the answer, or 0 if that was not measured. The next call returns 0.
-func (s *Sender) Took() Time {
-	took := s.took
-	s.took = 0
+func (s *Sender) DeliveryTime() Time {
+	took := s.deliveryTime
+	s.deliveryTime = 0
 	return took
 }
 
 // Start asks the sink to open the stream.
 func (s *Sender) Start(now Time, out []byte) []byte {
 	s.latest.at = now
-	s.until(now + s.rto())
-	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.life}.Append(nil))
+	s.setDeadline(now + s.rto())
+	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.incarnation}.Append(nil))
 }
 
 // Opened takes the sink's grant.
 func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []byte {
-	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life || b.First > maxFirst {
+	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.incarnation || b.First > maxFirst {
 		s.stale++
 		return out
 	}
-	s.state, s.peerLife, s.outlived = Open, b.SinkIncarnation, 0
+	s.state, s.peerIncarnation, s.newerIncarnation = Open, b.SinkIncarnation, 0
 	s.first, s.una, s.nxt, s.end = b.First, b.First, b.First, b.First+s.end
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))
@@ -135,7 +135,7 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 		s.sample(now - s.latest.at)
 	}
 	s.backoff = 0
-	s.until(0)
+	s.setDeadline(0)
 	for early := range s.backlog.Chunks() {
 		for len(early) > 0 {
 			var f wire.Frame
@@ -153,17 +153,17 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 // it: the sink is asked again, ever more slowly, until it has room for the stream. One that
 // leaves will not have.
 func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
-	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life {
+	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.incarnation {
 		s.stale++
 		return
 	}
 	switch {
 	case b.Reason == wire.RefuseLeaving:
 		s.finish(ErrLeft)
-	case b.Reason == wire.RefuseOlder && b.Remembered <= s.life: // makes no sense
+	case b.Reason == wire.RefuseOlder && b.Remembered <= s.incarnation: // makes no sense
 		s.stale++
 	case b.Reason == wire.RefuseOlder:
-		s.outlived = b.Remembered // asking again changes nothing before the sink forgets
+		s.newerIncarnation = b.Remembered // asking again changes nothing before the sink forgets
 	case s.end == s.una:
 		s.finish(fmt.Errorf("%w: %v", ErrRefused, b.Reason))
 	}
@@ -183,7 +183,7 @@ func (s *Sender) Room(n int) bool {
 // Allowance is how many bytes of frames may be admitted one after the other before there
 // has to be another look whether there is [Sender.Room], and whether it is [Sender.Due].
 func (s *Sender) Allowance() int {
-	if s.state != Open || s.backlog.Size() > 0 || s.soon {
+	if s.state != Open || s.backlog.Size() > 0 || s.askSoon {
 		return 0
 	}
 	most := min(s.window, s.cwnd)
@@ -235,7 +235,7 @@ func (s *Sender) View(from fifo.Cursor, n int, to *fifo.Queue) { s.store.View(fr
 // before the message, since the sink is done with what went before: one that followed it
 // would be answered twice, when it arrives and when the message is handled.
 func (s *Sender) Due() bool {
-	return !s.unanswered && (s.soon || s.sinceAsked > min(s.window, s.cwnd)/2)
+	return !s.unanswered && (s.askSoon || s.sinceAsked > min(s.window, s.cwnd)/2)
 }
 
 func (s *Sender) fill(f wire.Frame, port uint8, body []byte) {
@@ -261,7 +261,7 @@ func (s *Sender) Ask(now Time, out []byte) []byte {
 // AskAhead is [Sender.Ask] right before the next message.
 func (s *Sender) AskAhead(now Time, out []byte) []byte {
 	out = s.Ask(now, out)
-	s.ahead = true
+	s.askedAhead = true
 	return out
 }
 
@@ -288,7 +288,7 @@ func (s *Sender) askFlush(now Time, out []byte) []byte {
 
 func (s *Sender) sync(now Time, out []byte) []byte {
 	s.ask(s.nxt, now)
-	s.until(now + s.patience())
+	s.setDeadline(now + s.timeout())
 	return s.appendFrame(out, wire.Sync, s.nxt, wire.AppendRound(nil, s.latest.round))
 }
 
@@ -316,17 +316,17 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	acked := s.store.Size()
 	s.store.DiscardFrames(int(delivered - s.una))
 	s.una = delivered
-	s.took = s.delivered(delivered, now)
+	s.deliveryTime = s.delivered(delivered, now)
 	acked -= s.store.Size()
 	window := int(min(a.Window, MaxWindow))
 	progress = acked > 0 || window > s.window
 	s.window = window
-	paused := s.pause > 0
+	paused := s.resendAt > 0
 	if acked > 0 || received > s.received {
 		s.received = received
 		s.backoff = 0
-		s.until(now + s.rto())
-		s.vain, s.pause = 0, 0
+		s.setDeadline(now + s.rto())
+		s.vainResends, s.resendAt = 0, 0
 		s.grow(acked)
 	}
 	if q, ok := s.answer(a.Round); ok {
@@ -341,8 +341,8 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	out = s.release(out)
 	switch {
 	case s.una == s.nxt:
-		s.until(0)
-	case s.unanswered || s.pause > 0:
+		s.setDeadline(0)
+	case s.unanswered || s.resendAt > 0:
 		// The answer, or the clock, brings the next question.
 	case paused || len(ranges) > 0:
 		// There is a hole, or the sink may have room again: ask what is missing.

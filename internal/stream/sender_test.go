@@ -58,11 +58,11 @@ func TestKarn(t *testing.T) {
 
 func TestStaleAnswersToOpen(t *testing.T) {
 	for name, opened := range map[string]func(*Sender){
-		"generation":  func(s *Sender) { s.Opened(1010*ms, 2, grant(1000), nil) },
-		"source life": func(s *Sender) { g := grant(1000); g.SourceIncarnation = 6; s.Opened(1010*ms, 3, g, nil) },
-		"would wrap":  func(s *Sender) { g := grant(1000); g.First = 1<<63 + 1; s.Opened(1010*ms, 3, g, nil) },
-		"refused gen": func(s *Sender) { s.Refused(2, wire.RefuseBody{SourceIncarnation: 7, Reason: 1}) },
-		"refused life": func(s *Sender) {
+		"generation":         func(s *Sender) { s.Opened(1010*ms, 2, grant(1000), nil) },
+		"source incarnation": func(s *Sender) { g := grant(1000); g.SourceIncarnation = 6; s.Opened(1010*ms, 3, g, nil) },
+		"would wrap":         func(s *Sender) { g := grant(1000); g.First = 1<<63 + 1; s.Opened(1010*ms, 3, g, nil) },
+		"refused gen":        func(s *Sender) { s.Refused(2, wire.RefuseBody{SourceIncarnation: 7, Reason: 1}) },
+		"refused incarnation": func(s *Sender) {
 			s.Refused(3, wire.RefuseBody{SourceIncarnation: 6, Reason: 1})
 		},
 		"ack":          func(s *Sender) { acked(t, s, 1010*ms, 0, 0, 1000, 0) },

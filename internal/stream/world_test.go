@@ -28,7 +28,7 @@ type world struct {
 	push, backlog, flush, ask, close float64
 	restartSource, restartSink       float64
 	leave                            float64
-	behind                           float64 // a new life of a source is smaller than the one before
+	behind                           float64 // a new incarnation of a source is smaller than the one before
 	refuse, squeeze, noRoute         float64
 	handle                           float64
 	maxSize, maxBatch                int
@@ -58,7 +58,7 @@ func newWorld(seed uint64) *world {
 	}
 	n := pick(r, 1, 1, 2, 5)
 	budget := wire.HeaderSize + w.maxSize + pick(r, 0, 500, 5000, 100_000)
-	w.sink = &sinkNode{w: w, life: 1, budget: budget, in: make(map[uint64]*inboundSim)}
+	w.sink = &sinkNode{w: w, inc: 1, budget: budget, in: make(map[uint64]*inboundSim)}
 	switch r.IntN(4) {
 	case 0:
 		w.sink.window = func() int { return budget / max(1, len(w.sink.in)) }
@@ -72,7 +72,7 @@ func newWorld(seed uint64) *world {
 	}
 	w.leave = pick(r, 0, 0, 0.003, 0.02)
 	for i := range n {
-		w.sources = append(w.sources, &sourceNode{w: w, id: uint64(i + 1), life: lifeStep, top: lifeStep})
+		w.sources = append(w.sources, &sourceNode{w: w, id: uint64(i + 1), inc: incarnationStep, top: incarnationStep})
 	}
 	w.behind = pick(r, 0, 0.5)
 	return w
@@ -147,7 +147,7 @@ func (w *world) progress() (n uint64) {
 			n += uint64(c.s.State()) + c.s.Delivered()
 		}
 	}
-	return n + w.sink.life
+	return n + w.sink.inc
 }
 
 func (w *world) finished() bool {
