@@ -6,8 +6,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// How long a delivery took is from the question behind it to the answer that all before
-// the question is done; of several questions one is measured at a time, from the first.
+// A delivery is timed from the question behind it to the answer that all before the question
+// is handled. One question is measured at a time, beginning with the first.
 func TestTook(t *testing.T) {
 	s := open(t, 100000)
 	took := func(want Time) {
@@ -35,8 +35,8 @@ func TestTook(t *testing.T) {
 	took(30 * ms)
 }
 
-// Nothing is allowed where what is admitted would not leave: behind a backlog, though the
-// window has room for less, and on a stream that closes.
+// The allowance is 0 where an admitted message would not leave: behind a backlog, even if the
+// window has room, and on a stream that closes.
 func TestNoAllowance(t *testing.T) {
 	s := open(t, 10000)
 	push(s, 1, 1000)
@@ -52,8 +52,8 @@ func TestNoAllowance(t *testing.T) {
 	}
 }
 
-// How many deliveries a source waits for includes those of its stream before, which are
-// handled first, and is no number when it waits for none.
+// AckAfter includes the deliveries of the previous stream, which are handled first. It is 0
+// when the source waits for none.
 func TestUntil(t *testing.T) {
 	r := receiver()
 	data := func(from uint64, n int) {

@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// FuzzStream feeds operations and frames made of arbitrary bytes to both halves,
-// which are not connected: whatever the other side says, each must keep to its model.
+// FuzzStream feeds operations and frames made of arbitrary bytes to both halves. They are not
+// connected: each must keep to its model whatever the other side sends.
 func FuzzStream(f *testing.F) {
 	open := []byte{7, 1, 0, 0, 0, 0, 200, 5, 0, 0} // a window of 6,400 bytes
 	r := rand.New(rand.NewPCG(1, 2))
@@ -52,7 +52,7 @@ func (in *input) bytes(n int) []byte {
 	return b
 }
 
-// number is near one of the numbers that matter, or anything.
+// number returns a number near one of the interesting ones, or any other.
 func (in *input) number(near ...uint64) uint64 {
 	how := in.byte()
 	if how == 255 {
@@ -61,7 +61,7 @@ func (in *input) number(near ...uint64) uint64 {
 	return near[int(how)%len(near)] + uint64(int64(int8(in.byte())))
 }
 
-// senderModel is what a sender must come to, in the plainest terms.
+// senderModel is the simplest model of a sender.
 type senderModel struct {
 	t      *testing.T
 	s      *Sender
@@ -150,8 +150,8 @@ func (m *senderModel) do(op byte, in *input) {
 	m.check(opened)
 }
 
-// frames looks at what a call sent: new messages in order and once, old ones as
-// they were, nothing that is known to be delivered.
+// frames checks what a call sent: new messages in order and once, old ones unchanged, and none
+// that is known to be delivered.
 func (m *senderModel) frames(out []byte) {
 	if len(out) > m.size(m.una, m.sent+uint64(len(m.bodies)))+2*100 {
 		m.t.Fatalf("%d bytes at once", len(out))
@@ -221,7 +221,7 @@ func (m *senderModel) check(opened bool) {
 	}
 }
 
-// receiverModel is what a receiver must come to.
+// receiverModel is the simplest model of a receiver.
 type receiverModel struct {
 	t        *testing.T
 	r        *Receiver
@@ -357,7 +357,7 @@ func (m *receiverModel) data(seq uint64, size, room int) {
 	}
 }
 
-// ack holds what the receiver says against what it has.
+// ack compares an acknowledgement with the model.
 func (m *receiverModel) ack() {
 	f := frames(m.r.AppendAck(nil, 99))[0]
 	a, ranges, err := wire.ParseAck(f.Body(), nil)

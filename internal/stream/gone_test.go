@@ -33,7 +33,7 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// Nobody with that ID: before the sink has answered it never was there.
+// No node has that ID: if the sink has never answered, it never existed.
 func TestNoSuchNode(t *testing.T) {
 	s := opening(t)
 	if s.NoSuchNode(); !errors.Is(s.Err(), ErrNoSuchNode) || s.PeerLife() != 0 {
@@ -49,7 +49,7 @@ func TestNoSuchNode(t *testing.T) {
 	}
 }
 
-// What is pending can be looked at when the stream ends, oldest first: sent, then not sent.
+// Pending messages can be read when the stream ends, oldest first: sent, then not sent.
 func TestUnacknowledged(t *testing.T) {
 	bodies := func(s *Sender) (b []byte) {
 		for f := range s.Unacknowledged() {
@@ -88,7 +88,7 @@ func TestUnacknowledged(t *testing.T) {
 			t.Errorf("%s: called %d times, with %q pending, then %q", name, calls, got, bodies(s))
 		}
 	}
-	s := opening(t) // what waits for the sink's answer counts as well
+	s := opening(t) // messages that wait for the grant count as well
 	push(s, 2, 40)
 	n := 0
 	s.OnEnd(func() {
@@ -106,7 +106,7 @@ func TestUnacknowledged(t *testing.T) {
 	}
 }
 
-// A sink that goes tells its source after the last acknowledgement; then nothing is lost.
+// A sink that ends a stream by Reset after the last acknowledgement loses nothing.
 func TestOrderlyReset(t *testing.T) {
 	s, r := open(t, 1000), receiver()
 	push(s, 2, 100)

@@ -7,7 +7,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A sink that leaves takes nothing from the cut on, and says farewell when its handler is
+// A sink that leaves takes nothing from the cut on, and sends Farewell when its handler is
 // done with all below.
 func TestCut(t *testing.T) {
 	r := receiver()
@@ -40,7 +40,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// What the handler has of the stream before is handled, too, before the sink says farewell.
+// Deliveries of the previous stream are handled, too, before the sink sends Farewell.
 func TestCutAfterANewStream(t *testing.T) {
 	r := receiver()
 	arrive(t, r, Accepted, 0, 1)
@@ -78,7 +78,7 @@ func TestLater(t *testing.T) {
 	}
 }
 
-// The source learns exactly how far its messages came, whatever it knew before.
+// The source learns exactly which messages were handled, whatever it knew before.
 func TestFarewell(t *testing.T) {
 	for name, c := range map[string]struct {
 		acked, received int // before
@@ -110,8 +110,8 @@ func TestFarewell(t *testing.T) {
 	}
 }
 
-// A stream with nothing left ends in good order, also while it closes; one that opens
-// hears of its end by other means.
+// A stream with nothing pending ends in good order, also while it closes. A stream that is
+// opening takes no Farewell.
 func TestFarewellInOtherStates(t *testing.T) {
 	s := open(t, 100)
 	push(s, 1, 40)
@@ -137,7 +137,7 @@ func TestFarewellInOtherStates(t *testing.T) {
 	}
 }
 
-// Whatever ends a stream, what was never sent was not handled.
+// Whatever ends a stream, messages that were never sent were not handled.
 func TestUnknownIsWhatWasSent(t *testing.T) {
 	for name, end := range map[string]func(*Sender){
 		"gone":      func(s *Sender) { s.Evicted(9) },

@@ -7,8 +7,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// ledger knows what was accepted and what was handled, and nothing of how it got
-// there. It judges; the first complaint stays in err.
+// ledger knows which messages were accepted and which were handled, and nothing of the frames
+// in between. It judges; the first violation stays in err.
 type ledger struct {
 	err   error
 	drawn map[uint64]uint64 // first number to the sink's incarnation that drew it
@@ -26,7 +26,7 @@ type streamLog struct {
 	isOver          bool
 	started         int // by the handler
 	done            int // by the handler
-	back            int // of those from this one on the source knows that they are not handled; 0 while it does not
+	back            int // the source knows that from this one on none was handled; 0 if it does not know
 	grant           int // the largest window ever granted
 	largest         int // frame
 }
@@ -105,7 +105,7 @@ func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, previous *streamLo
 	return nil
 }
 
-// check holds what a sender says against what is known.
+// check compares a sender's state with the ledger.
 func (l *ledger) check(s *streamLog, x *Sender) {
 	if x.Accepted() != s.first+uint64(len(s.sent)) {
 		l.fail("the sender accepted %d messages, %d were given", x.Accepted()-s.first, len(s.sent))

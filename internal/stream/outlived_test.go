@@ -7,8 +7,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A sink answers a request of an earlier incarnation than it remembers, and no other that it does
-// not take.
+// A sink answers a refused request only if it is of an earlier incarnation than it remembers.
 func TestAnEarlierIncarnationIsAnswered(t *testing.T) {
 	r := NewReceiver(20, 1, 10, 500, 7, 1000)
 	for _, c := range []struct{ inc, gen, remembered uint64 }{
@@ -32,9 +31,9 @@ func TestAnEarlierIncarnationIsAnswered(t *testing.T) {
 	}
 }
 
-// A source takes note of a later incarnation only if the answer is to its present incarnation, and makes
-// sense. What it accepted stays: to give up the incarnation is not the stream's affair.
-func TestOnlyAnAnswerToThisLifeCounts(t *testing.T) {
+// A source notes a later incarnation only if the answer is to its present one, and is valid.
+// Accepted messages stay: the stream does not end by it.
+func TestOnlyAnAnswerToThisIncarnationCounts(t *testing.T) {
 	s := NewSender(10, 400, 20, 5)
 	s.Start(time.Second, nil)
 	s.Push(0, []byte("x"))

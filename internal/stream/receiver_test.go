@@ -204,7 +204,7 @@ func TestFull(t *testing.T) {
 	step(2, 100, 199, Full, 100) // half is for the message that fills the hole
 	step(2, 100, 200, Held, 200)
 	step(3, 100, 300, Held, 300)
-	step(1, 500, 250, Full, 100) // what waits for it is given up, and is not enough
+	step(1, 500, 250, Full, 100) // held messages are dropped for it, and that is not enough
 	step(2, 100, plenty, Full, 100)
 	step(1, 500, 450, Full, 100)
 	step(1, 500, 500, Accepted, 600)

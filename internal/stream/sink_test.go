@@ -16,7 +16,7 @@ type sinkNode struct {
 	window  func() int
 	trimmed Time
 	leaving Time // since when, 0 if it does not
-	bid     Time // when it said farewell last to all
+	bid     Time // when it last sent Farewell to all
 }
 
 type inboundSim struct {
@@ -126,7 +126,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 	}
 }
 
-// stranger answers a frame of a stream that is not the present one.
+// stranger answers a frame of another stream than the present one.
 func (k *sinkNode) stranger(t wire.Type, f wire.Frame) {
 	k.answer(t, f, nil)
 }
@@ -187,7 +187,7 @@ func (k *sinkNode) act() {
 // leaseSim is how long a sink that leaves waits for sources that do not confirm.
 const leaseSim = 30 * time.Second
 
-// leave ends an incarnation of the sink in good order, now and then; the next begins when all
+// leave now and then ends an incarnation of the sink in good order. The next begins when all
 // sources have confirmed.
 func (k *sinkNode) leave() {
 	w := k.w
@@ -221,8 +221,7 @@ func (k *sinkNode) leave() {
 	}
 }
 
-// refuse answers a request for a stream of a sink that leaves, unless it is about the one
-// that there is.
+// refuse answers a request to open at a sink that leaves, unless it is for the present stream.
 func (k *sinkNode) refuse(in *inboundSim, f wire.Frame, b wire.OpenBody) bool {
 	if in != nil {
 		switch later := in.r.CompareOpen(b.Incarnation, f.Seq()); {

@@ -19,12 +19,11 @@ type sourceNode struct {
 	flushed  bool
 }
 
-// incarnationStep is how far incarnations are apart, so that there is room for smaller ones in between,
-// each of them new.
+// incarnationStep is the distance between incarnations, with room for smaller, unused ones in between.
 const incarnationStep = 1000
 
-// restart begins another incarnation, which remembers nothing of the one before. behind says that
-// it was given by a clock that is behind.
+// restart begins another incarnation, which remembers nothing of the one before. behind means that
+// it came from a clock that is behind.
 func (c *sourceNode) restart(behind bool) {
 	if behind {
 		c.smaller++
@@ -189,8 +188,7 @@ func (c *sourceNode) receive(f wire.Frame) {
 	c.check()
 }
 
-// ended judges the reason: a stream whose two ends live and whose frames find
-// their way has no reason to fail.
+// ended judges the reason: a stream must not fail if both ends live and its frames arrive.
 func (c *sourceNode) ended() {
 	w := c.w
 	if c.log != nil {
@@ -234,7 +232,7 @@ func (c *sourceNode) check() {
 	}
 }
 
-// farewell takes the word of a sink that leaves, and confirms it.
+// farewell handles the Farewell of a sink, and confirms it.
 func (c *sourceNode) farewell(f wire.Frame) {
 	over := c.s == nil || c.s.State() == Ended
 	if !over && c.s.Farewell(c.w.now, f.Seq()) {

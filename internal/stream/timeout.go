@@ -2,20 +2,20 @@ package stream
 
 import "github.com/x/ringdht/internal/wire"
 
-// timing is what a sender knows of time.
+// timing is a sender's timeout and its estimate of the round trip.
 type timing struct {
-	deadline    Time // 0: to be set at the next tick, if anything is outstanding
-	askSoon     bool // it is, and brings a question about something new: see Due
+	deadline    Time // 0: the next tick sets it, if anything is outstanding
+	askSoon     bool // the deadline is near, and would bring a question about new messages: see Due
 	backoff     int
 	srtt, rtvar Time
 }
 
 const maxBackoff = 8
 
-// setDeadline sets the deadline.
+// setDeadline sets the time of the next timeout.
 func (c *timing) setDeadline(t Time) { c.deadline, c.askSoon = t, false }
 
-// sample smooths a round trip as RFC 6298 does.
+// sample adds a round trip to the estimate, as in RFC 6298.
 func (c *timing) sample(rtt Time) {
 	if c.srtt == 0 {
 		c.srtt, c.rtvar = rtt, rtt/2
@@ -32,11 +32,10 @@ func (c *timing) rto() Time {
 	return min(max(c.srtt+4*c.rtvar, MinRTO), MaxRTO)
 }
 
-// timeout is how long to wait for an answer now.
+// timeout returns how long to wait for the next answer.
 func (c *timing) timeout() Time { return min(c.rto()<<c.backoff, MaxRTO) }
 
-// Tick looks at the clock. It is to be called every [TickInterval], or about that, while
-// [Sender.Waiting].
+// Tick checks for a timeout. Call it about every [TickInterval] while [Sender.Waiting].
 func (s *Sender) Tick(now Time, out []byte) []byte {
 	if !s.Waiting() {
 		return out
@@ -47,7 +46,7 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 	left := s.deadline - now
 	routine := s.state == Open && !s.unanswered && s.latest.seq < s.nxt && s.resendAt == 0
 	if routine && s.askedAhead {
-		left -= TickInterval / 2 // round, not up: there has been a message since the question
+		left -= TickInterval / 2 // round to the nearest tick, not up: a message followed the question
 	}
 	if left > 0 {
 		s.askSoon = routine && left <= TickInterval
@@ -64,14 +63,14 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 		s.setDeadline(now + s.timeout())
 		return s.appendFrame(out, wire.Close, s.end, nil)
 	}
-	if s.unanswered { // not even the question came through
+	if s.unanswered { // the question or its answer was lost as well
 		s.collapse()
 	}
 	return s.sync(now, out)
 }
 
-// PathChanged makes a stream ask at the next tick that has asked in vain: the way to its sink
-// has changed. One that has not timed out gets its answer by itself.
+// PathChanged makes a stream that has timed out ask again at the next tick, since the route to
+// its sink has changed. A stream without a timeout gets its answer anyway.
 func (s *Sender) PathChanged(now Time) {
 	if s.backoff > 0 && s.Waiting() {
 		s.backoff = 0
@@ -79,7 +78,7 @@ func (s *Sender) PathChanged(now Time) {
 	}
 }
 
-// Waiting says whether time matters to the stream: something is unanswered.
+// Waiting reports whether the stream waits for an answer, and so needs [Sender.Tick].
 func (s *Sender) Waiting() bool {
 	return s.state == Opening || s.state == Closing || s.state == Open && s.una != s.nxt
 }
