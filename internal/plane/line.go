@@ -118,7 +118,7 @@ func (l *line) listen() error {
 // local takes a frame that does not leave the connection, or is not right on it.
 func (l *line) local(f wire.Frame) error {
 	t := f.Type()
-	ok := t.Stays() && l.id != l.p.Self && f.Local(t)
+	ok := t.ConnectionOnly() && l.id != l.p.Self && f.IsBare(t)
 	sends := l.theirs == open && !l.in.last
 	switch {
 	case !ok:

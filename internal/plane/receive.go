@@ -126,7 +126,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 
 	// A message often follows one from the same source to the same sink, and goes
 	// wherever that went: to the end of run, if there is one.
-	var before wire.Way
+	var before wire.Flow
 	run, onward, far := int32(-1), false, uint16(0)
 	for {
 		n := wire.Whole(batch[at:], limit)
@@ -136,7 +136,7 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 		from := at
 		at += n
 		f := wire.Frame(batch[from:at:at])
-		if run >= 0 && before.Same(f) {
+		if run >= 0 && before.Matches(f) {
 			f.SetHops(far)
 			rc.runs[run].to = int32(at)
 			rc.frames++
@@ -146,14 +146,14 @@ func (rc *reception) sort(batch []byte) (at int, err error) {
 			continue
 		}
 		run = -1
-		if f.Type().Stays() || rc.last {
+		if f.Type().ConnectionOnly() || rc.last {
 			if err = rc.line.local(f); err != nil {
 				break
 			}
 			continue
 		}
 		rc.frames++
-		before = f.Way()
+		before = f.Flow()
 		hops := int(f.Hops())
 		if rc.from != p.Self { // the loopback is no link of the ring
 			hops++

@@ -30,7 +30,7 @@ func TestQuestionBeforeTheClock(t *testing.T) {
 	}
 }
 
-// Only a timeout repeats a question whose answer left messages open.
+// Only a timeout, and not the next message, repeats a question whose answer left messages open.
 func TestRepeatIsNotAhead(t *testing.T) {
 	s := open(t, 10000)
 	push(s, 1, 100)

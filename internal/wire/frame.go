@@ -102,8 +102,8 @@ func (t Type) String() string {
 	return fmt.Sprintf("type(%d)", uint8(t))
 }
 
-// Stays says that frames of this type never leave their connection.
-func (t Type) Stays() bool { return t-Ping <= End-Ping }
+// ConnectionOnly says that frames of this type never leave their connection.
+func (t Type) ConnectionOnly() bool { return t-Ping <= End-Ping }
 
 // Errors that a byte stream can earn. They end the connection: once framing is
 // lost nothing behind it can be trusted.
@@ -184,27 +184,27 @@ func (f Frame) SetDetour(on bool) {
 	}
 }
 
-// Way is what decides where a frame goes: everything in its header but the length and
+// Flow is what decides where a frame goes: everything in its header but the length and
 // the number.
-type Way struct {
+type Flow struct {
 	kind     Type
 	hops     uint32 // with port and flags
 	dst, src uint64
 }
 
-// Way returns that of f.
-func (f Frame) Way() Way {
-	return Way{f.Type(), binary.BigEndian.Uint32(f[offHops:]), f.Dst(), f.Src()}
+// Flow returns that of f.
+func (f Frame) Flow() Flow {
+	return Flow{f.Type(), binary.BigEndian.Uint32(f[offHops:]), f.Dst(), f.Src()}
 }
 
-// Same says whether f has this way.
-func (w *Way) Same(f Frame) bool {
+// Matches says whether f has this way.
+func (w *Flow) Matches(f Frame) bool {
 	return f.Dst() == w.dst && f.Src() == w.src && f.Type() == w.kind && binary.BigEndian.Uint32(f[offHops:]) == w.hops
 }
 
-// Local says whether the frame is a well-formed one of this type that never
+// IsBare says whether the frame is a well-formed one of this type that never
 // leaves its connection: a header that holds nothing but a nonce.
-func (f Frame) Local(t Type) bool {
+func (f Frame) IsBare(t Type) bool {
 	var want [HeaderSize]byte
 	Header{Type: t, Seq: f.Seq()}.Put(want[:], 0)
 	return string(f) == string(want[:])

@@ -149,8 +149,8 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for typ := range 256 {
-		if f := Type(typ); f.Stays() != (f >= Ping && f <= End) {
-			t.Errorf("%v stays on its connection: %v", f, f.Stays())
+		if f := Type(typ); f.ConnectionOnly() != (f >= Ping && f <= End) {
+			t.Errorf("%v stays on its connection: %v", f, f.ConnectionOnly())
 		}
 	}
 	if FirstControl != 0x40 || PrefixSize != 4 || HeaderSize != 32 || MaxLength != 16777215 || MaxBody != 16777187 {
@@ -226,19 +226,19 @@ func TestDetour(t *testing.T) {
 	}
 }
 
-func TestLocal(t *testing.T) {
+func TestIsBare(t *testing.T) {
 	ping := Frame(Append(nil, Header{Type: Ping, Seq: 1<<64 - 2}, nil))
-	if !ping.Local(Ping) || ping.Local(Pong) {
+	if !ping.IsBare(Ping) || ping.IsBare(Pong) {
 		t.Error("a ping is not taken for one")
 	}
 	for i := range ping[:offSeq] {
 		other := Frame(bytes.Clone(ping))
 		other[i]++
-		if other.Local(Ping) {
+		if other.IsBare(Ping) {
 			t.Errorf("taken for a ping although byte %d is wrong", i)
 		}
 	}
-	if Frame(Append(nil, Header{Type: Ping}, []byte{0})).Local(Ping) {
+	if Frame(Append(nil, Header{Type: Ping}, []byte{0})).IsBare(Ping) {
 		t.Error("a ping with a body")
 	}
 }
