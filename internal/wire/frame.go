@@ -8,7 +8,6 @@ package wire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
@@ -51,67 +50,6 @@ const (
 
 // MaxBody is the longest body that any routed frame can carry.
 const MaxBody = MaxLength - (HeaderSize - PrefixSize)
-
-// Type says what a frame is. Routed types are below [FirstControl]; the types
-// of the conversation between a node and its registry start there.
-type Type uint8
-
-// The routed frames. "seq" is the header field of that name.
-const (
-	Open    Type = 1  // source → sink: seq generation | source incarnation u64
-	Opened  Type = 2  // sink → source: seq generation | source incarnation u64, sink incarnation u64, first number u64, window u32
-	Refuse  Type = 3  // sink → source: seq generation | source incarnation u64, reason u8, remembered life u64
-	Data    Type = 4  // source → sink: seq number | message
-	Sync    Type = 5  // source → sink: seq next number | round u32
-	Ack     Type = 6  // sink → source: seq delivered | received u32, window u32, round u32, held ranges (u32, u32)…
-	Reset   Type = 7  // sink → source: seq the refused number | nothing
-	Close   Type = 8  // source → sink: seq next number | nothing
-	Closed  Type = 9  // sink → source: seq next number | nothing
-	Cast    Type = 10 // source → sink: seq 0 | message, neither numbered nor acknowledged
-	Trace   Type = 11 // source → sink: seq nonce | nothing
-	Traced  Type = 12 // any hop → source: seq nonce | hops u16, last u8
-	NoRoute Type = 13 // relay → source: seq of the refused frame | type u8, reason u8, dst u64
-
-	// These have the header of a routed frame and never leave their connection.
-	Ping   Type = 14 // from a side that sends: seq nonce | nothing
-	Pong   Type = 15 // the answer: seq of the ping | nothing
-	Share  Type = 16 // accepting side → dialling side: may I send here too? | nothing
-	Shared Type = 17 // the answer: yes | nothing
-	End    Type = 18 // from a side that sends: that was all | nothing
-
-	Farewell Type = 19 // sink → source: seq of the first message that will never be handled | nothing
-
-	lastRouted = Farewell
-
-	// FirstControl is the lowest type of a control frame, whose body (straight
-	// after the prefix) is a value encoded by the connection's codec.
-	FirstControl Type = 0x40
-)
-
-var typeNames = [...]string{
-	Open: "open", Opened: "opened", Refuse: "refuse", Data: "data", Sync: "sync",
-	Ack: "ack", Reset: "reset", Close: "close", Closed: "closed", Cast: "cast",
-	Trace: "trace", Traced: "traced", NoRoute: "no-route", Ping: "ping", Pong: "pong",
-	Share: "share", Shared: "shared", End: "end", Farewell: "farewell",
-}
-
-func (t Type) String() string {
-	if int(t) < len(typeNames) && typeNames[t] != "" {
-		return typeNames[t]
-	}
-	return fmt.Sprintf("type(%d)", uint8(t))
-}
-
-// ConnectionOnly says that frames of this type never leave their connection.
-func (t Type) ConnectionOnly() bool { return t-Ping <= End-Ping }
-
-// Errors that a byte stream can earn. They end the connection: once framing is
-// lost nothing behind it can be trusted.
-var (
-	ErrType    = errors.New("wire: unknown frame type")
-	ErrTooLong = errors.New("wire: frame too long")
-	ErrShort   = errors.New("wire: frame too short")
-)
 
 // Header is the routing part of a frame, for those who build one.
 type Header struct {
@@ -208,88 +146,6 @@ func (f Frame) IsBare(t Type) bool {
 	var want [HeaderSize]byte
 	Header{Type: t, Seq: f.Seq()}.Put(want[:], 0)
 	return string(f) == string(want[:])
-}
-
-// Scan reports how many bytes at the start of b are whole routed frames, and
-// how many bytes the first incomplete frame needs in all (0 if it cannot be
-// told yet). No frame may be longer than max bytes; that is checked on the
-// prefix alone, before anybody allocates for it.
-func Scan(b []byte, max int) (whole, need int, err error) {
-	return scan(b, max, HeaderSize, 1, lastRouted)
-}
-
-// ScanFirst is [Scan] for the first frame alone.
-func ScanFirst(b []byte, max int) (whole, need int, err error) {
-	if n := Whole(b, max); n > 0 {
-		return n, 0, nil
-	}
-	return Scan(b, max)
-}
-
-// Whole is the length of the frame that b starts with, if it is a whole routed one of
-// at most max bytes, and 0 otherwise.
-func Whole(b []byte, max int) int {
-	if len(b) < HeaderSize {
-		return 0
-	}
-	head := binary.BigEndian.Uint32(b)
-	n := PrefixSize + int(head&MaxLength)
-	if n < HeaderSize || n > max || n > len(b) || Type(head>>24)-1 >= lastRouted {
-		return 0
-	}
-	return n
-}
-
-// ScanControl is [Scan] for control frames.
-func ScanControl(b []byte, max int) (whole, need int, err error) {
-	return scan(b, max, PrefixSize, FirstControl, 0xff)
-}
-
-func scan(b []byte, max, min int, first, last Type) (whole, need int, err error) {
-	for len(b)-whole >= PrefixSize {
-		head := binary.BigEndian.Uint32(b[whole:])
-		size := PrefixSize + int(head&MaxLength)
-		switch t := Type(head >> 24); {
-		case t < first || t > last:
-			return whole, 0, fmt.Errorf("%w %d", ErrType, uint8(t))
-		case size > max:
-			return whole, 0, fmt.Errorf("%w: a %v frame of %d bytes, the limit is %d", ErrTooLong, t, size, max)
-		case size < min:
-			return whole, 0, fmt.Errorf("%w: a %v frame of %d bytes, the header alone is %d", ErrShort, t, size, min)
-		}
-		if size > len(b)-whole {
-			return whole, size, nil
-		}
-		whole += size
-	}
-	return whole, 0, nil
-}
-
-// Fit reports how many bytes of whole frames at the start of b fit into room
-// bytes.
-func Fit(b []byte, room int) int {
-	if len(b) <= room {
-		return len(b)
-	}
-	n := 0
-	for n < len(b) {
-		size := Size(b[n:])
-		if n+size > room {
-			break
-		}
-		n += size
-	}
-	return n
-}
-
-// Count reports how many whole frames b holds.
-func Count(b []byte) int {
-	n := 0
-	for len(b) > 0 {
-		b = b[Size(b):]
-		n++
-	}
-	return n
 }
 
 // AppendControl appends a control frame's prefix and reserves nothing: the
