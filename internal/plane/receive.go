@@ -299,9 +299,7 @@ func (rc *reception) finish() {
 // refuse tells the source of a frame that it goes no further. Answers are never
 // answered: two relays could keep each other busy for ever.
 func (rc *reception) refuse(f wire.Frame, why wire.NoRouteReason) {
-	switch f.Type() {
-	case wire.Open, wire.Data, wire.Sync, wire.Close, wire.Trace:
-	default:
+	if !f.Type().Refusable() {
 		return
 	}
 	body := wire.NoRouteBody{Type: f.Type(), Reason: why, Dst: f.Dst()}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -75,7 +76,7 @@ func TestFrameFields(t *testing.T) {
 func TestFrameExtremes(t *testing.T) {
 	for _, h := range []Header{
 		{},
-		{Type: lastRouted, Port: math.MaxUint8, Hops: math.MaxUint16, Dst: math.MaxUint64, Src: math.MaxUint64, Seq: math.MaxUint64},
+		{Type: nextType - 1, Port: math.MaxUint8, Hops: math.MaxUint16, Dst: math.MaxUint64, Src: math.MaxUint64, Seq: math.MaxUint64},
 	} {
 		f := Frame(Append(nil, h, nil))
 		if got := (Header{f.Type(), f.Port(), f.Hops(), f.Dst(), f.Src(), f.Seq()}); got != h || len(f.Body()) != 0 {
@@ -149,8 +150,12 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for typ := range 256 {
-		if f := Type(typ); f.ConnectionOnly() != (f >= Ping && f <= End) {
-			t.Errorf("%v stays on its connection: %v", f, f.ConnectionOnly())
+		f := Type(typ)
+		if f.ConnectionOnly() != (f >= Ping && f <= End) {
+			t.Errorf("%v never leaves its connection: %v", f, f.ConnectionOnly())
+		}
+		if f.Refusable() != slices.Contains([]Type{Open, Data, Sync, Close, Trace}, f) {
+			t.Errorf("%v is answered with NoRoute: %v", f, f.Refusable())
 		}
 	}
 	if FirstControl != 0x40 || PrefixSize != 4 || HeaderSize != 32 || MaxLength != 16777215 || MaxBody != 16777187 {
@@ -160,7 +165,7 @@ func TestNumbers(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, have := range map[string]interface{ String() string }{
-		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "farewell": Farewell, "type(20)": lastRouted + 1, "type(255)": Type(255),
+		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "farewell": Farewell, "type(20)": nextType, "type(255)": Type(255),
 		"member": RoleMember, "link": RoleLink, "probe": RoleProbe, "role 9": Role(9),
 		"it holds as many incoming streams as it may": RefuseStreams, "it leaves the ring": RefuseLeaving, "it remembers a later life of this node": RefuseOlder, "reason 9": RefuseReason(9),
 		"no such node": NoSuchNode, "hop limit reached": HopLimit, "reason 8": NoRouteReason(8),

@@ -19,7 +19,7 @@ var (
 // told yet). No frame may be longer than max bytes; that is checked on the
 // prefix alone, before anybody allocates for it.
 func Scan(b []byte, max int) (whole, need int, err error) {
-	return scan(b, max, HeaderSize, 1, lastRouted)
+	return scan(b, max, HeaderSize, routed, connection)
 }
 
 // ScanFirst is [Scan] for the first frame alone.
@@ -38,7 +38,7 @@ func Whole(b []byte, max int) int {
 	}
 	head := binary.BigEndian.Uint32(b)
 	n := PrefixSize + int(head&MaxLength)
-	if n < HeaderSize || n > max || n > len(b) || Type(head>>24)-1 >= lastRouted {
+	if n < HeaderSize || n > max || n > len(b) || scopes[head>>24] < routed {
 		return 0
 	}
 	return n
@@ -46,15 +46,16 @@ func Whole(b []byte, max int) int {
 
 // ScanControl is [Scan] for control frames.
 func ScanControl(b []byte, max int) (whole, need int, err error) {
-	return scan(b, max, PrefixSize, FirstControl, 0xff)
+	return scan(b, max, PrefixSize, control, control)
 }
 
-func scan(b []byte, max, min int, first, last Type) (whole, need int, err error) {
+// scan accepts types whose scope is in [least, most].
+func scan(b []byte, max, min int, least, most scope) (whole, need int, err error) {
 	for len(b)-whole >= PrefixSize {
 		head := binary.BigEndian.Uint32(b[whole:])
 		size := PrefixSize + int(head&MaxLength)
 		switch t := Type(head >> 24); {
-		case t < first || t > last:
+		case scopes[t] < least || scopes[t] > most:
 			return whole, 0, fmt.Errorf("%w %d", ErrType, uint8(t))
 		case size > max:
 			return whole, 0, fmt.Errorf("%w: a %v frame of %d bytes, the limit is %d", ErrTooLong, t, size, max)

@@ -35,7 +35,7 @@ func TestScan(t *testing.T) {
 		{"no length", [][]byte{prefix(Data, 0)}, 0, 0, ErrShort},
 		{"a byte under the header", [][]byte{small, prefix(Data, 27), make([]byte, 27)}, 32, 0, ErrShort},
 		{"type 0", [][]byte{prefix(0, 28)}, 0, 0, ErrType},
-		{"a type to come", [][]byte{prefix(lastRouted+1, 28)}, 0, 0, ErrType},
+		{"a type to come", [][]byte{prefix(nextType, 28)}, 0, 0, ErrType},
 		{"a control frame", [][]byte{small, large, prefix(FirstControl, 28)}, 72, 0, ErrType},
 		{"text", [][]byte{[]byte("GET / HTTP/1.1\r\n\r\n")}, 0, 0, ErrType},
 	} {
@@ -110,7 +110,7 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte{0x40, 0, 0, 2, 1, 2, 0x41, 0, 0, 9}, uint32(64), true)
 	f.Fuzz(func(t *testing.T, b []byte, limit uint32, control bool) {
 		max := int(limit % (2 * MaxLength))
-		scan, isType, min := Scan, func(t byte) bool { return t >= 1 && t <= byte(lastRouted) }, 32
+		scan, isType, min := Scan, func(t byte) bool { return t >= 1 && t < byte(nextType) }, 32
 		if control {
 			scan, isType, min = ScanControl, func(t byte) bool { return t >= 0x40 }, 4
 		}
