@@ -1,9 +1,17 @@
-// Package wire is the layout of the bytes on a connection: the handshake that
-// opens it and the frames that follow. It appends and parses, and does nothing
-// else: no I/O, no state, no allocation on the message path.
+// Package wire is the layout of the bytes on a connection: first the handshake, then frames.
+// It appends and parses. It has no state, does not allocate on the message path, and does no
+// I/O but [ReadHello] and [ReadAnswer].
 //
-// PROTOCOL.md describes the same layout for people who write a node in another
-// language. Every integer is big-endian.
+//   - hello.go: the handshake, a [Hello] and an [Answer].
+//   - frame.go: the prefix of every frame, and the header of frames between nodes.
+//   - types.go: the table of frame types, and which of them leave their connection.
+//   - body.go: the bodies of the frames of streams.
+//   - scan.go: how to find whole frames in a buffer.
+//
+// The bodies of control frames, between a node and its registry, are in package control.
+//
+// PROTOCOL.md describes the same layout for people who write a node in another language. Every
+// integer is big-endian.
 package wire
 
 import (
@@ -11,26 +19,25 @@ import (
 	"fmt"
 )
 
-// Every frame starts with the same four bytes: a type and the length of what
-// follows them.
+// Every frame starts with a prefix of four bytes: a type, and the length of the rest.
 //
 //	0  type   uint8
 //	1  length uint24   bytes after this prefix
 //
-// A 24-bit length beside the type keeps the routed header at 32 bytes, and puts
-// a ceiling on what a hostile length can ask for.
+// The length has 24 bits. So the header stays within 32 bytes, and a hostile length can ask for
+// at most 16 MiB.
 const (
 	PrefixSize = 4
 	MaxLength  = 1<<24 - 1
 )
 
-// A routed frame, the kind that nodes pass to each other, continues with fixed
-// offsets, so that a relay touches the hop count and nothing else.
+// A frame between nodes continues with a header of fixed offsets. A relay changes the hop count
+// and the detour flag in place, and nothing else.
 //
 //	4  hops   uint16   links crossed so far
-//	6  port   uint8    which part of the sink the body is for: 0 its handler, from
-//	                   128 on traffic runs
-//	7  flags  uint8    bit 0: the frame takes a detour; the others are sent as 0
+//	6  port   uint8    which part of the sink gets the body: 0 the handler, 128 to 255
+//	                   traffic runs; the others are reserved
+//	7  flags  uint8    bit 0: the frame takes a detour; other bits are sent as 0
 //	8  dst    uint64   the sink
 //	16 src    uint64   the source
 //	24 seq    uint64   meaning depends on the type
@@ -48,10 +55,10 @@ const (
 	flagDetour = 1
 )
 
-// MaxBody is the longest body that any routed frame can carry.
+// MaxBody is the length of the longest body that the frame format allows.
 const MaxBody = MaxLength - (HeaderSize - PrefixSize)
 
-// Header is the routing part of a frame, for those who build one.
+// Header is the header of a frame to build.
 type Header struct {
 	Type     Type
 	Port     uint8
@@ -60,8 +67,8 @@ type Header struct {
 	Seq      uint64
 }
 
-// Put writes h and the length of a body of n bytes into the first [HeaderSize]
-// bytes of b.
+// Put writes the prefix and the header of a frame with a body of n bytes into the first
+// [HeaderSize] bytes of b.
 func (h Header) Put(b []byte, n int) {
 	_ = b[HeaderSize-1]
 	binary.BigEndian.PutUint32(b, uint32(h.Type)<<24|uint32(HeaderSize-PrefixSize+n))
@@ -81,22 +88,22 @@ func Append(dst []byte, h Header, body []byte) []byte {
 	return append(dst, body...)
 }
 
-// Size returns the length of the whole frame that starts at b, which must hold
-// its prefix.
+// Size returns the length of the frame that starts at b, with its prefix. b must hold the
+// whole prefix.
 func Size(b []byte) int {
 	return PrefixSize + int(binary.BigEndian.Uint32(b)&MaxLength)
 }
 
-// Frame is one whole routed frame, as [Scan] proved it to be.
+// Frame is one whole frame between nodes, as found by [Scan].
 type Frame []byte
 
-// Next splits the first frame off b, which must start with a whole one.
+// Next splits off the first frame of b, which must start with a whole one.
 func Next(b []byte) (f Frame, rest []byte) {
 	n := Size(b)
 	return b[:n:n], b[n:]
 }
 
-// The fields of a routed frame.
+// The fields of a frame.
 func (f Frame) Type() Type   { return Type(f[0]) }
 func (f Frame) Hops() uint16 { return binary.BigEndian.Uint16(f[offHops:]) }
 func (f Frame) Port() uint8  { return f[offPort] }
@@ -105,15 +112,15 @@ func (f Frame) Src() uint64  { return binary.BigEndian.Uint64(f[offSrc:]) }
 func (f Frame) Seq() uint64  { return binary.BigEndian.Uint64(f[offSeq:]) }
 func (f Frame) Body() []byte { return f[HeaderSize:] }
 
-// SetSeq overwrites the number in place, SetHops the hop count.
+// SetSeq and SetHops overwrite seq and the hop count in place.
 func (f Frame) SetSeq(n uint64)  { binary.BigEndian.PutUint64(f[offSeq:], n) }
 func (f Frame) SetHops(n uint16) { binary.BigEndian.PutUint16(f[offHops:], n) }
 
-// Detour says whether the frame takes a detour: the node that gets it passes it on
-// to its sink directly or not at all.
+// Detour reports whether the frame takes a detour: the next node passes it on over its own link
+// to the sink, or drops it.
 func (f Frame) Detour() bool { return f[offFlags]&flagDetour != 0 }
 
-// SetDetour overwrites that in place.
+// SetDetour overwrites the detour flag in place.
 func (f Frame) SetDetour(on bool) {
 	if on {
 		f[offFlags] |= flagDetour
@@ -122,40 +129,38 @@ func (f Frame) SetDetour(on bool) {
 	}
 }
 
-// Flow is what decides where a frame goes: everything in its header but the length and
-// the number.
+// Flow is the part of a header that decides where a frame goes: all but length and seq.
 type Flow struct {
 	kind     Type
 	hops     uint32 // with port and flags
 	dst, src uint64
 }
 
-// Flow returns that of f.
+// Flow returns the flow of f.
 func (f Frame) Flow() Flow {
 	return Flow{f.Type(), binary.BigEndian.Uint32(f[offHops:]), f.Dst(), f.Src()}
 }
 
-// Matches says whether f has this way.
+// Matches reports whether f belongs to the flow.
 func (w *Flow) Matches(f Frame) bool {
 	return f.Dst() == w.dst && f.Src() == w.src && f.Type() == w.kind && binary.BigEndian.Uint32(f[offHops:]) == w.hops
 }
 
-// IsBare says whether the frame is a well-formed one of this type that never
-// leaves its connection: a header that holds nothing but a nonce.
+// IsBare reports whether f is a frame of type t with nothing but a seq: the rest of its header
+// is 0, and it has no body. Frames that never leave their connection must be bare.
 func (f Frame) IsBare(t Type) bool {
 	var want [HeaderSize]byte
 	Header{Type: t, Seq: f.Seq()}.Put(want[:], 0)
 	return string(f) == string(want[:])
 }
 
-// AppendControl appends a control frame's prefix and reserves nothing: the
-// caller appends the body and then calls [FinishControl].
+// AppendControl appends the prefix of a control frame with length 0. The caller appends the
+// body and then calls [FinishControl].
 func AppendControl(dst []byte, t Type) []byte {
 	return append(dst, byte(t), 0, 0, 0)
 }
 
-// FinishControl writes the length of the control frame that starts at off in b
-// and reaches to its end.
+// FinishControl sets the length of the control frame that starts at off and ends with b.
 func FinishControl(b []byte, off int) error {
 	n := len(b) - off - PrefixSize
 	if n > MaxLength {

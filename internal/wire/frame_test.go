@@ -167,7 +167,7 @@ func TestNames(t *testing.T) {
 	for want, have := range map[string]interface{ String() string }{
 		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "farewell": Farewell, "type(20)": nextType, "type(255)": Type(255),
 		"member": RoleMember, "link": RoleLink, "probe": RoleProbe, "role 9": Role(9),
-		"it holds as many incoming streams as it may": RefuseStreams, "it leaves the ring": RefuseLeaving, "it remembers a later life of this node": RefuseOlder, "reason 9": RefuseReason(9),
+		"it holds as many incoming streams as it may": RefuseStreams, "it leaves the ring": RefuseLeaving, "it remembers a later incarnation of this node": RefuseOlder, "reason 9": RefuseReason(9),
 		"no such node": NoSuchNode, "hop limit reached": HopLimit, "reason 8": NoRouteReason(8),
 	} {
 		if have.String() != want {

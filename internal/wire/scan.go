@@ -6,23 +6,21 @@ import (
 	"fmt"
 )
 
-// Errors that a byte stream can earn. They end the connection: once framing is
-// lost nothing behind it can be trusted.
+// Framing errors. They end the connection: once framing is lost, no later byte can be trusted.
 var (
 	ErrType    = errors.New("wire: unknown frame type")
 	ErrTooLong = errors.New("wire: frame too long")
 	ErrShort   = errors.New("wire: frame too short")
 )
 
-// Scan reports how many bytes at the start of b are whole routed frames, and
-// how many bytes the first incomplete frame needs in all (0 if it cannot be
-// told yet). No frame may be longer than max bytes; that is checked on the
-// prefix alone, before anybody allocates for it.
+// Scan returns how many bytes at the start of b are whole frames between nodes, and how many
+// bytes the first incomplete frame has in all (0 if its prefix is incomplete). A frame of more
+// than max bytes is an error, found by its prefix alone, before memory is allocated for it.
 func Scan(b []byte, max int) (whole, need int, err error) {
 	return scan(b, max, HeaderSize, routed, connection)
 }
 
-// ScanFirst is [Scan] for the first frame alone.
+// ScanFirst is [Scan] for the first frame only.
 func ScanFirst(b []byte, max int) (whole, need int, err error) {
 	if n := Whole(b, max); n > 0 {
 		return n, 0, nil
@@ -30,8 +28,8 @@ func ScanFirst(b []byte, max int) (whole, need int, err error) {
 	return Scan(b, max)
 }
 
-// Whole is the length of the frame that b starts with, if it is a whole routed one of
-// at most max bytes, and 0 otherwise.
+// Whole returns the length of the frame at the start of b if it is a whole frame between nodes
+// of at most max bytes, and else 0.
 func Whole(b []byte, max int) int {
 	if len(b) < HeaderSize {
 		return 0
@@ -70,8 +68,7 @@ func scan(b []byte, max, min int, least, most scope) (whole, need int, err error
 	return whole, 0, nil
 }
 
-// Fit reports how many bytes of whole frames at the start of b fit into room
-// bytes.
+// Fit returns how many bytes of whole frames at the start of b fit into room bytes.
 func Fit(b []byte, room int) int {
 	if len(b) <= room {
 		return len(b)
@@ -87,7 +84,7 @@ func Fit(b []byte, room int) int {
 	return n
 }
 
-// Count reports how many whole frames b holds.
+// Count returns the number of frames in b, which must hold whole frames only.
 func Count(b []byte) int {
 	n := 0
 	for len(b) > 0 {

@@ -68,7 +68,7 @@ func TestScanControl(t *testing.T) {
 	}
 }
 
-// TestScanErrorsSpeak: whoever reads the log of a closed connection needs the numbers.
+// TestScanErrorsSpeak: the log of a closed connection has the numbers.
 func TestScanErrorsSpeak(t *testing.T) {
 	for _, x := range []struct{ b, words string }{
 		{"04 000025", "data frame of 41 bytes, the limit is 40"},
@@ -81,7 +81,7 @@ func TestScanErrorsSpeak(t *testing.T) {
 	}
 }
 
-// TestScanGrowing feeds a stream byte by byte: what is whole at each point does not depend on what follows.
+// TestScanGrowing feeds a stream byte by byte: the whole frames at a point do not depend on what follows.
 func TestScanGrowing(t *testing.T) {
 	var b []byte
 	ends := map[int]bool{}
@@ -119,7 +119,7 @@ func FuzzScan(f *testing.F) {
 		if !bytes.Equal(b, before) {
 			t.Fatal("it wrote")
 		}
-		// The same, said as plainly as can be.
+		// The same in the simplest way.
 		wantWhole, wantNeed, bad := 0, 0, false
 		for p := b; len(p) >= 4; {
 			size := 4 + int(p[1])<<16 + int(p[2])<<8 + int(p[3])
