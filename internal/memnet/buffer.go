@@ -2,9 +2,9 @@ package memnet
 
 import "sync"
 
-// BufferSize is how many bytes each direction of a connection holds, in bytes: written and not yet read, whether they have
+// bufferSize is how many bytes each direction of a connection holds, in bytes: written and not yet read, whether they have
 // arrived, are delayed or are held. A Write that finds no room waits.
-const BufferSize = 64 << 10
+const bufferSize = 64 << 10
 
 // A buffer is a first-in-first-out queue of bytes. It grows by chunks from a pool and gives each back as soon as it is
 // read, so an empty buffer holds nothing. (One slice that doubles was rejected: it copies what it holds as it grows, and

@@ -43,7 +43,7 @@ func TestBufferAgainstModel(t *testing.T) {
 func TestDrainedConnHoldsNothing(t *testing.T) {
 	over(t, func(t *testing.T, a, b net.Conn) {
 		h := a.(*conn).out
-		data := pattern(BufferSize)
+		data := pattern(bufferSize)
 		write(t, a, string(data))
 		read(t, b, string(data))
 		if h.buf.head != nil || h.size != 0 || h.ready != 0 || h.flight != nil || h.timer != nil {

@@ -36,7 +36,7 @@ func (n *Network) try(d *dial) {
 		d.wait(&n.held) // even if nobody listens: the refusal would not get through either
 	case l == nil:
 		d.finish(nil, syscall.ECONNREFUSED)
-	case len(l.backlog) >= Backlog:
+	case len(l.backlog) >= maxBacklog:
 		d.wait(&l.waiting)
 	default:
 		port, err := d.from.freePort()

@@ -3,13 +3,15 @@ package memnet
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Delay makes each Write from one host to another arrive d later, plus a random time in [0, jitter). The order of a
-// connection's bytes is kept, so one late Write holds up those behind it. Bytes under way count against [BufferSize]: a connection
+// connection's bytes is kept, so one late Write holds up those behind it. Bytes under way count against [bufferSize]: a connection
 // carries at most that much in each delay, like TCP with such a window. Zeros (negative values count as zero) undo it.
 func (n *Network) Delay(from, to string, d, jitter time.Duration) {
+	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) {
 		n.rules.delays.set(from, to, lag{max(d, 0), max(jitter, 0)}, now)
 	})
@@ -19,12 +21,14 @@ func (n *Network) Delay(from, to string, d, jitter time.Duration) {
 // undoes it, 1 loses everything. The connection stands, so what its reader sees are the other Writes, without a gap. That is no
 // byte stream any more: framing survives it only if each Write is a whole number of frames.
 func (n *Network) Drop(from, to string, p float64) {
+	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) { n.rules.drops.set(from, to, p, now) })
 }
 
 // Cut resets the connections between two hosts and refuses dials between them, in both directions, until [Network.Mend].
 // Reads and writes at both ends fail with [syscall.ECONNRESET], at once; bytes that were not read are lost.
 func (n *Network) Cut(a, b string) {
+	a, b = strings.ToLower(a), strings.ToLower(b)
 	n.change(a, b, func(now uint64) {
 		n.rules.cuts.set(a, b, true, now)
 		n.rules.cuts.set(b, a, true, now)
@@ -40,6 +44,7 @@ func (n *Network) Cut(a, b string) {
 
 // Mend undoes [Network.Cut] for future dials. What was reset stays so.
 func (n *Network) Mend(a, b string) {
+	a, b = strings.ToLower(a), strings.ToLower(b)
 	n.change(a, b, func(now uint64) {
 		n.rules.cuts.set(a, b, false, now)
 		n.rules.cuts.set(b, a, false, now)
@@ -50,12 +55,14 @@ func (n *Network) Mend(a, b string) {
 // and nothing is lost, as though TCP retransmitted. Writes succeed until the buffer is full, then they wait. A dial that needs the
 // direction, for its request or for the answer, hangs until its context ends.
 func (n *Network) Hold(from, to string) {
+	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) { n.rules.holds.set(from, to, true, now) })
 }
 
 // Release undoes [Network.Hold] in one direction, also where it came from [Network.Partition]. What was held arrives, at once or
 // when its delay is over, and the dials that hung go on.
 func (n *Network) Release(from, to string) {
+	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) {
 		if from == "" && to == "" {
 			n.rules.splits = nil // overruled for good

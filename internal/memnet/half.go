@@ -79,7 +79,7 @@ func (h *half) readLocked(p []byte) (int, error) {
 			return 0, h.readErr
 		case h.ready > 0:
 			n := h.buf.take(p[:min(len(p), h.ready)])
-			if h.size == BufferSize {
+			if h.size == bufferSize {
 				h.writable.Broadcast()
 			}
 			h.ready -= n
@@ -112,7 +112,7 @@ func (h *half) write(p []byte) (n int, err error) {
 		return len(p), nil
 	}
 	for {
-		if k := min(len(p)-n, BufferSize-h.size); k > 0 {
+		if k := min(len(p)-n, bufferSize-h.size); k > 0 {
 			if h.readErr == nil {
 				h.buf.put(p[n : n+k])
 				h.carry(parcel{n: k}, late)

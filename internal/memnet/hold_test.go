@@ -18,16 +18,16 @@ func TestHold(t *testing.T) {
 		silent(t, b)
 		write(t, b, "other way")
 		read(t, a, "other way")
-		w := writing(a, make([]byte, BufferSize))
+		w := writing(a, make([]byte, bufferSize))
 		waits(t, w)
 		n.Release("a", "b")
 		start := time.Now()
 		read(t, b, "held back")
 		at(t, start, 0)
-		if got := <-w; got != (result{BufferSize, nil}) {
+		if got := <-w; got != (result{bufferSize, nil}) {
 			t.Fatal(got)
 		}
-		read(t, b, string(make([]byte, BufferSize)))
+		read(t, b, string(make([]byte, bufferSize)))
 		write(t, a, "after")
 		read(t, b, "after")
 	})
@@ -62,7 +62,7 @@ func TestSilentDeath(t *testing.T) {
 		a.Close()
 		silent(t, b)
 		write(t, b, "anybody?")
-		w := writing(b, make([]byte, BufferSize)) // nobody reads any more
+		w := writing(b, make([]byte, bufferSize)) // nobody reads any more
 		waits(t, w)
 		if h := b.(*conn).out; h.buf.head != nil {
 			t.Error("bytes for nobody are kept")

@@ -114,10 +114,8 @@ func (h *Host) parse(addr string) (name string, port int, err error) {
 	if err != nil {
 		return "", 0, &net.AddrError{Err: "invalid port: want a number, 0 to 65535", Addr: addr}
 	}
-	if name == "" || strings.EqualFold(name, h.name) {
+	if name = strings.ToLower(name); name == "" {
 		name = h.name
-	} else {
-		name = strings.ToLower(name)
 	}
 	return name, int(p), nil
 }

@@ -132,3 +132,48 @@ func TestPorts(t *testing.T) {
 		t.Error("a connection that was forgotten twice freed another's port")
 	}
 }
+
+// Case makes no difference in names: of hosts, in addresses and in faults.
+func TestNamesHaveNoCase(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := New(1)
+		if n.Host("Alpha") != n.Host("aLPHA") {
+			t.Error("two hosts")
+		}
+		l, err := n.Host("Beta").Listen(t.Context(), "BETA:80")
+		if err != nil || l.Addr().String() != "beta:80" {
+			t.Fatal(l, err)
+		}
+		defer l.Close()
+		dialled := func() error {
+			c, err := n.Host("alpha").Dial(t.Context(), "bEta:80")
+			if err == nil {
+				c.Close()
+			}
+			return err
+		}
+		n.Cut("ALPHA", "Beta")
+		wantErr(t, dialled(), syscall.ECONNREFUSED)
+		n.Mend("Alpha", "BETA")
+		if err := dialled(); err != nil {
+			t.Error(err)
+		}
+		held := func(what string, set, undo func()) {
+			set()
+			n.mu.Lock()
+			was := n.rules.between("alpha", "beta")
+			n.mu.Unlock()
+			undo()
+			n.mu.Lock()
+			is := n.rules.between("alpha", "beta")
+			n.mu.Unlock()
+			if was == (faults{}) || is != (faults{}) {
+				t.Errorf("%s: %+v, and then %+v", what, was, is)
+			}
+		}
+		held("Hold", func() { n.Hold("Alpha", "BETA") }, func() { n.Release("ALPHA", "Beta") })
+		held("Drop", func() { n.Drop("Alpha", "BETA", 1) }, func() { n.Drop("ALPHA", "Beta", 0) })
+		held("Delay", func() { n.Delay("Alpha", "BETA", 1, 1) }, func() { n.Delay("ALPHA", "Beta", 0, 0) })
+		held("Partition", func() { n.Partition([]string{"Alpha"}, []string{"BETA"}) }, n.Heal)
+	})
+}

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Backlog is how many connections a listener holds for Accept. Further dials wait.
-const Backlog = 128
+// maxBacklog is how many connections a listener holds for Accept. Further dials wait.
+const maxBacklog = 128
 
 type listener struct {
 	// static
@@ -38,7 +38,7 @@ func (l *listener) Accept() (net.Conn, error) {
 	if l.backlog = l.backlog[1:]; len(l.backlog) == 0 {
 		l.backlog = nil // an idle listener holds no buffer either
 	}
-	for len(l.backlog) < Backlog && l.waiting.Len() > 0 {
+	for len(l.backlog) < maxBacklog && l.waiting.Len() > 0 {
 		n.try(l.waiting.Front().Value.(*dial)) // takes it out of the queue: there is room
 	}
 	return c, nil

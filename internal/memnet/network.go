@@ -2,6 +2,7 @@ package memnet
 
 import (
 	"container/list"
+	"strings"
 	"sync"
 )
 
@@ -34,6 +35,7 @@ func New(seed uint64) *Network {
 // Host returns the host of that name, the same one each time. The empty name, which stands for any host in the faults,
 // gives a host that can neither listen nor dial.
 func (n *Network) Host(name string) *Host {
+	name = strings.ToLower(name)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := n.hosts[name]

@@ -2,6 +2,7 @@ package memnet
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -96,6 +97,7 @@ func newSplit(groups [][]string, now uint64) split {
 	s := split{make(map[string][]int), now}
 	for i, g := range groups {
 		for _, name := range g {
+			name = strings.ToLower(name)
 			s.groups[name] = append(s.groups[name], i)
 		}
 	}
