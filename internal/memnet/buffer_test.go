@@ -46,7 +46,7 @@ func TestDrainedConnHoldsNothing(t *testing.T) {
 		data := pattern(bufferSize)
 		write(t, a, string(data))
 		read(t, b, string(data))
-		if h.buf.head != nil || h.size != 0 || h.ready != 0 || h.flight != nil || h.timer != nil {
+		if h.buf.head != nil || h.size != 0 || h.ready != 0 || h.inFlight != nil || h.timer != nil {
 			t.Fatalf("drained, it still holds %+v", h)
 		}
 		write(t, a, "x")

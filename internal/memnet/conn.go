@@ -22,20 +22,20 @@ type link struct {
 	port     int      // the dialer's
 	nth      uint64   // of the connections between these hosts, from 0
 
-	dialer, accepted conn
-	there, back      half         // from dialer to accepted, and back
-	open             atomic.Int32 // ends that are not closed
+	dialer, accepted  conn
+	forward, backward half         // from dialer to accepted, and back
+	open              atomic.Int32 // ends that are not closed
 }
 
 func newLink(dialer, accepted textAddr) *link {
 	k := new(link)
 	k.open.Store(2)
-	k.there.init(&k.back)
-	k.back.init(&k.there)
+	k.forward.init(&k.backward)
+	k.backward.init(&k.forward)
 	// The addresses become interfaces once, here, so that LocalAddr does not allocate.
 	var a, b net.Addr = dialer, accepted
-	k.dialer = conn{link: k, in: &k.back, out: &k.there, local: a, remote: b}
-	k.accepted = conn{link: k, in: &k.there, out: &k.back, local: b, remote: a}
+	k.dialer = conn{link: k, in: &k.backward, out: &k.forward, local: a, remote: b}
+	k.accepted = conn{link: k, in: &k.forward, out: &k.backward, local: b, remote: a}
 	return k
 }
 

@@ -33,11 +33,11 @@ func (n *Network) try(d *dial) {
 	case n.rules.isCut(d.from.name, d.to):
 		d.finish(nil, syscall.ECONNREFUSED)
 	case n.rules.isHeld(d.from.name, d.to), n.rules.isHeld(d.to, d.from.name):
-		d.wait(&n.held) // even if nobody listens: the refusal would not get through either
+		d.enqueue(&n.held) // even if nobody listens: the refusal would not get through either
 	case l == nil:
 		d.finish(nil, syscall.ECONNREFUSED)
 	case len(l.backlog) >= maxBacklog:
-		d.wait(&l.waiting)
+		d.enqueue(&l.waiting)
 	default:
 		port, err := d.from.freePort()
 		if err != nil {
@@ -61,25 +61,25 @@ func (n *Network) tryAll(queue *list.List) {
 	}
 }
 
-// wait queues d, or leaves it in its place if it is in that queue.
-func (d *dial) wait(queue *list.List) {
+// enqueue queues d, or leaves it in its place if it is in that queue.
+func (d *dial) enqueue(queue *list.List) {
 	if d.in == queue {
 		return
 	}
-	d.leave()
+	d.dequeue()
 	d.in, d.at = queue, queue.PushBack(d)
 }
 
 // finish decides d, once: a later call changes nothing.
 func (d *dial) finish(c *conn, err error) {
-	d.leave()
+	d.dequeue()
 	if d.conn == nil && d.err == nil {
 		d.conn, d.err = c, err
 		close(d.done)
 	}
 }
 
-func (d *dial) leave() {
+func (d *dial) dequeue() {
 	if d.in != nil {
 		d.in.Remove(d.at)
 		d.in, d.at = nil, nil

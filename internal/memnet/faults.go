@@ -34,8 +34,8 @@ func (n *Network) Cut(a, b string) {
 		n.rules.cuts.set(b, a, true, now)
 		for k := range n.links {
 			if matches(a, b, k.from, k.to) || matches(a, b, k.to, k.from) {
-				k.there.reset()
-				k.back.reset()
+				k.forward.reset()
+				k.backward.reset()
 				n.forget(k)
 			}
 		}
@@ -65,7 +65,7 @@ func (n *Network) Release(from, to string) {
 	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) {
 		if from == "" && to == "" {
-			n.rules.splits = nil // overruled for good
+			n.rules.partitions = nil // overruled for good
 		}
 		n.rules.holds.set(from, to, false, now)
 	})
@@ -75,7 +75,7 @@ func (n *Network) Release(from, to string) {
 // are unaffected, and so is what an earlier call holds: to move a partition, Heal or Release first.
 func (n *Network) Partition(groups ...[]string) {
 	n.change("", "", func(now uint64) {
-		n.rules.splits = append(n.rules.splits, newSplit(groups, now))
+		n.rules.partitions = append(n.rules.partitions, newPartition(groups, now))
 	})
 }
 
@@ -95,10 +95,10 @@ func (n *Network) change(from, to string, alter func(now uint64)) {
 	alter(n.rules.tick())
 	for k := range n.links {
 		if matches(from, to, k.from, k.to) {
-			k.there.setFaults(n.rules.between(k.from, k.to))
+			k.forward.setFaults(n.rules.between(k.from, k.to))
 		}
 		if matches(from, to, k.to, k.from) {
-			k.back.setFaults(n.rules.between(k.to, k.from))
+			k.backward.setFaults(n.rules.between(k.to, k.from))
 		}
 	}
 	n.tryAll(&n.held)

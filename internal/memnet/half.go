@@ -13,9 +13,9 @@ import (
 // faults in between. Faults are copied into it whenever they change, so that a Write looks nowhere else.
 type half struct {
 	// static
-	back  *half      // the other direction. Its mutex and this one are never held together
-	luck  uint64     // see luckOf
-	watch func(Fate) // or nil
+	reverse *half      // the other direction. Its mutex and this one are never held together
+	seed    uint64     // see luckOf
+	watch   func(Fate) // or nil
 
 	mu       sync.Mutex
 	readable sync.Cond // bytes or an ending have arrived, or reads fail now
@@ -29,7 +29,7 @@ type half struct {
 	transit
 
 	// guarded by mu: the ends
-	turn         bool   // a Write waits for room in the middle of its bytes: others wait for it
+	writeWaits   bool   // a Write waits for room in the middle of its bytes: others wait for it
 	sent         ending // by the writer
 	arrived      ending // at the reader, behind the last byte
 	readErr      error  // why reads fail: net.ErrClosed if the reader closed, ECONNRESET
@@ -49,7 +49,7 @@ const (
 )
 
 func (h *half) init(back *half) {
-	h.back = back
+	h.reverse = back
 	h.readable.L = &h.mu
 	h.writable.L = &h.mu
 }
@@ -61,7 +61,7 @@ func (h *half) read(p []byte) (int, error) {
 	h.mu.Unlock()
 	if err != nil {
 		// The arrival did so too, or is about to: whoever has seen the EOF must not be able to write after it.
-		h.back.peerEnded(e)
+		h.reverse.peerEnded(e)
 	}
 	return n, err
 }
@@ -99,12 +99,12 @@ func (h *half) write(p []byte) (n int, err error) {
 		if err := h.writeFails(); err != nil {
 			return 0, err
 		}
-		if !h.turn {
+		if !h.writeWaits {
 			break
 		}
 		h.writable.Wait()
 	}
-	lost, late := h.next()
+	lost, late := h.drawNext()
 	if h.watch != nil {
 		h.watch(Fate{Write: h.writes - 1, Size: len(p), Lost: lost, Late: late})
 	}
@@ -115,7 +115,7 @@ func (h *half) write(p []byte) (n int, err error) {
 		if k := min(len(p)-n, bufferSize-h.size); k > 0 {
 			if h.readErr == nil {
 				h.buf.put(p[n : n+k])
-				h.carry(parcel{n: k}, late)
+				h.carry(segment{n: k}, late)
 			}
 			h.size += k
 			n += k
@@ -123,14 +123,14 @@ func (h *half) write(p []byte) (n int, err error) {
 		if n == len(p) {
 			break
 		}
-		h.turn = true
+		h.writeWaits = true
 		h.writable.Wait()
 		if err = h.writeFails(); err != nil {
 			break
 		}
 	}
-	if h.turn {
-		h.turn = false
+	if h.writeWaits {
+		h.writeWaits = false
 		h.writable.Broadcast()
 	}
 	return n, err
@@ -164,13 +164,13 @@ func (h *half) endWrites(e ending) error {
 	h.writable.Broadcast()
 	if h.readErr == nil && h.sent < e {
 		h.sent = e
-		_, late := h.next()
-		e = h.carry(parcel{end: e}, late)
+		_, late := h.drawNext()
+		e = h.carry(segment{end: e}, late)
 	} else {
 		e = standing // nobody is there to be told, or was told before
 	}
 	h.mu.Unlock()
-	h.back.peerEnded(e)
+	h.reverse.peerEnded(e)
 	return nil
 }
 

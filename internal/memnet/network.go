@@ -53,13 +53,13 @@ func (n *Network) connect(from *Host, fromPort int, to *Host, toPort int) *link 
 	k.net, k.from, k.to, k.port = n, from.name, to.name, fromPort
 	k.nth = from.dialled[to.name]
 	from.dialled[to.name]++
-	k.there.luck = luckOf(n.seed, from.name, to.name, k.nth, false)
-	k.back.luck = luckOf(n.seed, from.name, to.name, k.nth, true)
+	k.forward.seed = directionSeed(n.seed, from.name, to.name, k.nth, false)
+	k.backward.seed = directionSeed(n.seed, from.name, to.name, k.nth, true)
 	if n.watch != nil {
-		k.there.watch, k.back.watch = k.watcher(n.watch, false), k.watcher(n.watch, true)
+		k.forward.watch, k.backward.watch = k.watcher(n.watch, false), k.watcher(n.watch, true)
 	}
-	k.there.setFaults(n.rules.between(k.from, k.to))
-	k.back.setFaults(n.rules.between(k.to, k.from))
+	k.forward.setFaults(n.rules.between(k.from, k.to))
+	k.backward.setFaults(n.rules.between(k.to, k.from))
 	n.links[k] = struct{}{}
 	return k
 }

@@ -13,9 +13,9 @@ import (
 // other connection, no port and no earlier fault changes it, as with a generator per network or
 // per pair of addresses.
 
-// luckOf is the seed of one direction of a connection: the nth, from 0, that the host from has
+// directionSeed is the seed of one direction of a connection: the nth, from 0, that the host from has
 // dialled to the host to; back is the direction to the dialler.
-func luckOf(seed uint64, from, to string, nth uint64, back bool) uint64 {
+func directionSeed(seed uint64, from, to string, nth uint64, back bool) uint64 {
 	b := binary.BigEndian.AppendUint64(nil, seed)
 	b = binary.BigEndian.AppendUint64(b, uint64(len(from)))
 	b = append(append(b, from...), to...)
@@ -38,10 +38,10 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// fate draws that of the nth Write. It is lost with a probability of drop, and late by delay and a part of
+// draw draws that of the nth Write. It is lost with a probability of drop, and late by delay and a part of
 // the jitter.
-func (h *half) fate(nth uint64) (lost bool, late time.Duration) {
-	x := mix(h.luck + nth*0x9e3779b97f4a7c15)
+func (h *half) draw(nth uint64) (lost bool, late time.Duration) {
+	x := mix(h.seed + nth*0x9e3779b97f4a7c15)
 	lost = float64(x>>11)/(1<<53) < h.drop
 	late = h.delay
 	if h.jitter > 0 {
@@ -51,9 +51,9 @@ func (h *half) fate(nth uint64) (lost bool, late time.Duration) {
 	return lost, late
 }
 
-// next counts a Write, or an ending, and returns its fate; it needs mu.
-func (h *half) next() (lost bool, late time.Duration) {
+// drawNext counts a Write, or an ending, and returns its fate; it needs mu.
+func (h *half) drawNext() (lost bool, late time.Duration) {
 	nth := h.writes
 	h.writes++
-	return h.fate(nth)
+	return h.draw(nth)
 }

@@ -180,10 +180,10 @@ func TestLuckIsFair(t *testing.T) {
 		lost, late := 0, 0.0
 		const hosts, conns, writes = 5, 20, 200
 		for i := range hosts * conns {
-			h := half{luck: luckOf(9, "a", fmt.Sprint(i%hosts), uint64(i/hosts), i%2 == 0)}
+			h := half{seed: directionSeed(9, "a", fmt.Sprint(i%hosts), uint64(i/hosts), i%2 == 0)}
 			h.faults = faults{drop: drop, jitter: time.Second}
 			for range writes {
-				gone, d := h.next()
+				gone, d := h.drawNext()
 				if gone {
 					lost++
 				}
@@ -208,7 +208,7 @@ func TestLuckIsNobodyElses(t *testing.T) {
 			for _, back := range []bool{false, true} {
 				for seed := range uint64(3) {
 					who := fmt.Sprint(seed, hosts, nth, back)
-					luck := luckOf(seed, hosts[0], hosts[1], nth, back)
+					luck := directionSeed(seed, hosts[0], hosts[1], nth, back)
 					if other := seen[luck]; other != "" {
 						t.Errorf("%s and %s share their luck", who, other)
 					}

@@ -8,12 +8,12 @@ import (
 
 // A ruleset is all faults of a network. Guarded by the network's mutex.
 type ruleset struct {
-	clock  uint64 // counts the rules set, so that the last can win
-	delays rules[lag]
-	drops  rules[float64]
-	cuts   rules[bool] // always in both directions
-	holds  rules[bool]
-	splits []split // by Partition, oldest first: holds too
+	clock      uint64 // counts the rules set, so that the last can win
+	delays     rules[lag]
+	drops      rules[float64]
+	cuts       rules[bool] // always in both directions
+	holds      rules[bool]
+	partitions []partition // by Partition, oldest first: holds too
 }
 
 type lag struct{ delay, jitter time.Duration }
@@ -76,25 +76,25 @@ func (s *ruleset) isCut(a, b string) bool { return s.cuts.last(a, b).value }
 
 func (s *ruleset) isHeld(from, to string) bool {
 	r := s.holds.last(from, to)
-	for _, p := range slices.Backward(s.splits) {
+	for _, p := range slices.Backward(s.partitions) {
 		if p.set < r.set {
 			break
 		}
-		if p.parts(from, to) {
+		if p.separates(from, to) {
 			return true
 		}
 	}
 	return r.value
 }
 
-// A split is a partition, kept as such because as pairs a large one would be very many.
-type split struct {
+// A partition is a partition, kept as such because as pairs a large one would be very many.
+type partition struct {
 	groups map[string][]int // of each host that was named
 	set    uint64           // by ruleset.clock
 }
 
-func newSplit(groups [][]string, now uint64) split {
-	s := split{make(map[string][]int), now}
+func newPartition(groups [][]string, now uint64) partition {
+	s := partition{make(map[string][]int), now}
 	for i, g := range groups {
 		for _, name := range g {
 			name = strings.ToLower(name)
@@ -104,8 +104,8 @@ func newSplit(groups [][]string, now uint64) split {
 	return s
 }
 
-// parts reports whether both hosts were named and share no group.
-func (s split) parts(a, b string) bool {
+// separates reports whether both hosts were named and share no group.
+func (s partition) separates(a, b string) bool {
 	ga, gb := s.groups[a], s.groups[b]
 	return len(ga) > 0 && len(gb) > 0 && !slices.ContainsFunc(ga, func(g int) bool { return slices.Contains(gb, g) })
 }

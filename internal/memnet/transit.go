@@ -9,8 +9,8 @@ import (
 // the mutex of the half.
 type transit struct {
 	faults
-	flight []parcel    // on their way, in order; empty while there are no faults
-	timer  *time.Timer // for the first of them, made when first needed
+	inFlight []segment   // on their way, in order; empty while there are no faults
+	timer    *time.Timer // for the first of them, made when first needed
 }
 
 // faults are those in force in one direction.
@@ -20,8 +20,8 @@ type faults struct {
 	held          bool
 }
 
-// A parcel is a run of bytes, or an ending, that arrives as one.
-type parcel struct {
+// A segment is a run of bytes, or an ending, that arrives as one.
+type segment struct {
 	n   int
 	end ending
 	at  time.Time // when; the zero time if only a Hold is in its way
@@ -33,20 +33,20 @@ func (h *half) setFaults(f faults) {
 	h.faults = f
 	e := h.advance()
 	h.mu.Unlock()
-	h.back.peerEnded(e)
+	h.reverse.peerEnded(e)
 }
 
 // carry puts a parcel on its way, to arrive after late, but not before those ahead of it. It returns the ending that
 // has arrived by that, if any, for the caller to hand to back.peerEnded once it holds no mutex.
-func (h *half) carry(p parcel, late time.Duration) ending {
-	if late == 0 && !h.held && len(h.flight) == 0 {
+func (h *half) carry(p segment, late time.Duration) ending {
+	if late == 0 && !h.held && len(h.inFlight) == 0 {
 		return h.arrive(p)
 	}
 	if late > 0 {
 		p.at = time.Now().Add(late)
 	}
-	if len(h.flight) > 0 {
-		last := &h.flight[len(h.flight)-1]
+	if len(h.inFlight) > 0 {
+		last := &h.inFlight[len(h.inFlight)-1]
 		if !p.at.After(last.at) {
 			if p.end == standing {
 				last.n += p.n // bytes never follow an ending, so last is bytes too
@@ -55,8 +55,8 @@ func (h *half) carry(p parcel, late time.Duration) ending {
 			p.at = last.at
 		}
 	}
-	h.flight = append(h.flight, p)
-	if len(h.flight) == 1 {
+	h.inFlight = append(h.inFlight, p)
+	if len(h.inFlight) == 1 {
 		return h.advance() // sets the timer
 	}
 	return standing
@@ -65,13 +65,13 @@ func (h *half) carry(p parcel, late time.Duration) ending {
 // advance lets those parcels arrive whose time has come, unless they are held, and sets the timer for the next. What it
 // returns is what carry returns.
 func (h *half) advance() (e ending) {
-	if h.held || len(h.flight) == 0 {
+	if h.held || len(h.inFlight) == 0 {
 		return standing
 	}
 	now := time.Now()
-	for i, p := range h.flight {
+	for i, p := range h.inFlight {
 		if p.at.After(now) {
-			h.flight = h.flight[i:]
+			h.inFlight = h.inFlight[i:]
 			if h.timer == nil {
 				h.timer = time.AfterFunc(p.at.Sub(now), h.timeUp)
 			} else {
@@ -81,7 +81,7 @@ func (h *half) advance() (e ending) {
 		}
 		e = max(e, h.arrive(p))
 	}
-	h.flight = nil
+	h.inFlight = nil
 	return e
 }
 
@@ -90,11 +90,11 @@ func (h *half) timeUp() {
 	h.mu.Lock()
 	e := h.advance()
 	h.mu.Unlock()
-	h.back.peerEnded(e)
+	h.reverse.peerEnded(e)
 }
 
 // arrive hands a parcel to the reader.
-func (h *half) arrive(p parcel) ending {
+func (h *half) arrive(p segment) ending {
 	if h.ready == 0 {
 		h.readable.Broadcast()
 	}
@@ -113,7 +113,7 @@ func (h *half) arrive(p parcel) ending {
 
 // stop ends the journey of everything.
 func (t *transit) stop() {
-	t.flight = nil
+	t.inFlight = nil
 	if t.timer != nil {
 		t.timer.Stop()
 	}
