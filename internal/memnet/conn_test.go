@@ -188,7 +188,7 @@ func TestCloseWakesReader(t *testing.T) {
 	})
 }
 
-// TestConcurrent uses every method from several goroutines, for the race detector, and checks that nobody hangs.
+// TestConcurrent uses every method from several goroutines, for the race detector, and checks that none hangs.
 func TestConcurrent(t *testing.T) {
 	over(t, func(t *testing.T, a, b net.Conn) {
 		var wg sync.WaitGroup

@@ -35,7 +35,7 @@ func TestDelay(t *testing.T) {
 		read(t, b, "two")
 		at(t, start, 130*time.Millisecond)
 
-		// What is under way keeps its time, and what follows stays behind it.
+		// Bytes under way keep their time, and later ones stay behind them.
 		write(t, a, "three")
 		n.Delay("a", "b", 0, 0)
 		write(t, a, "four")

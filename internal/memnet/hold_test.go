@@ -55,14 +55,14 @@ func TestHoldAndDelay(t *testing.T) {
 	})
 }
 
-// TestSilentDeath: a host that is held and then closed is not heard of.
+// TestSilentDeath: the peer of a host that is held and then closed notices nothing.
 func TestSilentDeath(t *testing.T) {
 	faulty(t, func(t *testing.T, n *Network, a, b net.Conn) {
 		n.Hold("a", "")
 		a.Close()
 		silent(t, b)
 		write(t, b, "anybody?")
-		w := writing(b, make([]byte, bufferSize)) // nobody reads any more
+		w := writing(b, make([]byte, bufferSize)) // the peer does not read any more
 		waits(t, w)
 		if h := b.(*conn).out; h.buf.head != nil {
 			t.Error("bytes for nobody are kept")

@@ -127,7 +127,7 @@ func TestPorts(t *testing.T) {
 	if c2.LocalAddr() != c.LocalAddr() {
 		t.Errorf("the freed port of %v was not found, but %v", c.LocalAddr(), c2.LocalAddr())
 	}
-	n.forget(c.(*conn).link) // comes too late: the port is another's
+	n.forget(c.(*conn).link) // too late: another connection has the port
 	if _, ok := h.dialing[port]; !ok {
 		t.Error("a connection that was forgotten twice freed another's port")
 	}

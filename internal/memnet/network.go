@@ -6,23 +6,23 @@ import (
 	"sync"
 )
 
-// A Network is a set of hosts that reach each other by name, and the faults between them. Its methods, and those of
-// everything made from it, may be called concurrently.
+// A Network is a set of hosts that reach each other by name, and the faults between them. Its
+// methods may be called concurrently.
 type Network struct {
 	seed uint64 // static
 
-	// mu is taken before the mutex of any half, never while holding one, and never while blocked.
+	// mu is taken before the mutex of any half, and never held while waiting.
 	mu    sync.Mutex
 	hosts map[string]*Host
-	links map[*link]struct{} // those with an end open that were not cut
-	held  list.List          // of *dial: those that wait for a Release
+	links map[*link]struct{} // those with an open end that were not cut
+	held  list.List          // of *dial: waiting for a Release
 	rules ruleset
 	watch func(Fate) // of connections to come, or nil
 }
 
-// New returns a network without hosts and faults. The seed decides jitter and drops: the nth Write in one direction of
-// the kth connection that one host has dialled to another has the same luck in every network of that seed, whatever goes
-// on elsewhere.
+// New returns a network without hosts and faults. The seed decides which Writes
+// [Network.Drop] loses and how much jitter [Network.Delay] adds, see the package
+// documentation.
 func New(seed uint64) *Network {
 	return &Network{
 		seed:  seed,
@@ -32,8 +32,8 @@ func New(seed uint64) *Network {
 	}
 }
 
-// Host returns the host of that name, the same one each time. The empty name, which stands for any host in the faults,
-// gives a host that can neither listen nor dial.
+// Host returns the host of that name, and makes it if there is none. Case makes no difference.
+// A host with the empty name can neither listen nor dial.
 func (n *Network) Host(name string) *Host {
 	name = strings.ToLower(name)
 	n.mu.Lock()
@@ -47,7 +47,7 @@ func (n *Network) Host(name string) *Host {
 	return h
 }
 
-// connect makes a connection and puts it under the faults in force. The caller holds n.mu.
+// connect makes a connection under the present faults. It requires n.mu.
 func (n *Network) connect(from *Host, fromPort int, to *Host, toPort int) *link {
 	k := newLink(address(from.name, fromPort), address(to.name, toPort))
 	k.net, k.from, k.to, k.port = n, from.name, to.name, fromPort
@@ -64,16 +64,16 @@ func (n *Network) connect(from *Host, fromPort int, to *Host, toPort int) *link 
 	return k
 }
 
-// forget drops a connection that no fault can matter to any more, and frees its port. The caller holds n.mu.
+// forget drops a connection that has ended, and frees its port. It requires n.mu.
 func (n *Network) forget(k *link) {
-	// The port may serve another connection by now: only the first call may free it.
+	// Only the first call may free the port: another connection may use it by now.
 	if _, ok := n.links[k]; ok {
 		delete(n.links, k)
 		delete(n.hosts[k.from].dialing, k.port)
 	}
 }
 
-// watcher fills in what f is told of one direction of a connection.
+// watcher returns a function that completes a Fate of one direction for f.
 func (k *link) watcher(f func(Fate), back bool) func(Fate) {
 	return func(w Fate) {
 		w.From, w.To, w.Conn, w.Back = k.from, k.to, k.nth, back

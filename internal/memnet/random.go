@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Luck is what the seed decides: whether a Write is lost, and how much of the jitter it takes.
-// It is drawn anew for each Write, from the seed, the names of the two hosts, the connection's
-// number between them, the direction and the Write's number in it, and from nothing else. So no
-// other connection, no port and no earlier fault changes it, as with a generator per network or
-// per pair of addresses.
+// The network's seed decides for each Write whether it is lost, and how much of the jitter it
+// takes. The only other inputs are the names of the two hosts, the number of the connection
+// between them, the direction, and the number of the Write in it. Rejected: a generator for each
+// network, or for each pair of addresses. Other connections, ports and earlier faults would
+// change its results.
 
-// directionSeed is the seed of one direction of a connection: the nth, from 0, that the host from has
-// dialled to the host to; back is the direction to the dialler.
+// directionSeed returns the seed of one direction of a connection. It is the nth connection,
+// from 0, that the host from has dialled to the host to; back is the direction to the dialler.
 func directionSeed(seed uint64, from, to string, nth uint64, back bool) uint64 {
 	b := binary.BigEndian.AppendUint64(nil, seed)
 	b = binary.BigEndian.AppendUint64(b, uint64(len(from)))
@@ -38,8 +38,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// draw draws that of the nth Write. It is lost with a probability of drop, and late by delay and a part of
-// the jitter.
+// draw returns the fate of the nth Write: it is lost with probability drop, and late by delay
+// and a part of jitter.
 func (h *half) draw(nth uint64) (lost bool, late time.Duration) {
 	x := mix(h.seed + nth*0x9e3779b97f4a7c15)
 	lost = float64(x>>11)/(1<<53) < h.drop
@@ -51,7 +51,7 @@ func (h *half) draw(nth uint64) (lost bool, late time.Duration) {
 	return lost, late
 }
 
-// drawNext counts a Write, or an ending, and returns its fate; it needs mu.
+// drawNext counts a Write or an ending, and returns its fate. It requires mu.
 func (h *half) drawNext() (lost bool, late time.Duration) {
 	nth := h.writes
 	h.writes++

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// transit is the way between the two ends of a half: the faults in force, and what they keep from arriving. Guarded by
-// the mutex of the half.
+// transit is what lies between the two ends of a half: the present faults, and the segments they
+// keep from arriving. The mutex of the half guards it.
 type transit struct {
 	faults
 	inFlight []segment   // on their way, in order; empty while there are no faults
 	timer    *time.Timer // for the first of them, made when first needed
 }
 
-// faults are those in force in one direction.
+// faults are the present ones of one direction.
 type faults struct {
 	delay, jitter time.Duration
 	drop          float64
@@ -27,7 +27,7 @@ type segment struct {
 	at  time.Time // when; the zero time if only a Hold is in its way
 }
 
-// setFaults replaces the faults and lets arrive what they no longer keep.
+// setFaults replaces the faults, and lets segments arrive that they no longer keep.
 func (h *half) setFaults(f faults) {
 	h.mu.Lock()
 	h.faults = f
@@ -36,8 +36,9 @@ func (h *half) setFaults(f faults) {
 	h.reverse.peerEnded(e)
 }
 
-// carry puts a parcel on its way, to arrive after late, but not before those ahead of it. It returns the ending that
-// has arrived by that, if any, for the caller to hand to back.peerEnded once it holds no mutex.
+// carry sends a segment. It arrives after late, but not before those ahead of it. carry returns
+// the ending that has arrived now, if any: the caller must pass it to reverse.peerEnded once it
+// holds no mutex.
 func (h *half) carry(p segment, late time.Duration) ending {
 	if late == 0 && !h.held && len(h.inFlight) == 0 {
 		return h.arrive(p)
@@ -62,8 +63,8 @@ func (h *half) carry(p segment, late time.Duration) ending {
 	return standing
 }
 
-// advance lets those parcels arrive whose time has come, unless they are held, and sets the timer for the next. What it
-// returns is what carry returns.
+// advance lets the segments arrive whose time has come, unless they are held, and sets the timer
+// for the next. It returns the same as carry.
 func (h *half) advance() (e ending) {
 	if h.held || len(h.inFlight) == 0 {
 		return standing
@@ -85,7 +86,7 @@ func (h *half) advance() (e ending) {
 	return e
 }
 
-// timeUp runs when a parcel is due. One that Stop or Reset came too late for does no harm.
+// timeUp runs when a segment is due. A call that Stop or Reset was too late for is harmless.
 func (h *half) timeUp() {
 	h.mu.Lock()
 	e := h.advance()
@@ -93,7 +94,7 @@ func (h *half) timeUp() {
 	h.reverse.peerEnded(e)
 }
 
-// arrive hands a parcel to the reader.
+// arrive hands a segment to the reader.
 func (h *half) arrive(p segment) ending {
 	if h.ready == 0 {
 		h.readable.Broadcast()
@@ -111,7 +112,7 @@ func (h *half) arrive(p segment) ending {
 	return p.end
 }
 
-// stop ends the journey of everything.
+// stop drops all segments under way.
 func (t *transit) stop() {
 	t.inFlight = nil
 	if t.timer != nil {
