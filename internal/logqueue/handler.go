@@ -9,13 +9,13 @@ import (
 // handler is what loggers call: the log, or the log with attributes or a group. It does
 // nothing but append to the queue.
 type handler struct {
-	q     *Queue
-	least slog.Level
+	q        *Queue
+	minLevel slog.Level
 
-	// What it adds to the one above it: attributes, or a group.
-	above *handler
-	attrs []slog.Attr
-	group string
+	// What it adds to the one parent it: attributes, or a group.
+	parent *handler
+	attrs  []slog.Attr
+	group  string
 
 	// to is the log with all of that. The queue's goroutine owns it, and makes it when it is
 	// needed.
@@ -24,7 +24,7 @@ type handler struct {
 
 // Enabled says whether to make a record. Whether the log wants it is asked later: the
 // answer may have to wait for whatever the log waits for.
-func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
+func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.minLevel }
 
 // Handle queues a record.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
@@ -48,7 +48,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for i, a := range attrs {
 		kept[i] = keep(a, new(int))
 	}
-	return &handler{q: h.q, least: h.least, above: h, attrs: kept}
+	return &handler{q: h.q, minLevel: h.minLevel, parent: h, attrs: kept}
 }
 
 // WithGroup implements [slog.Handler].
@@ -56,13 +56,13 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
 	}
-	return &handler{q: h.q, least: h.least, above: h, group: name}
+	return &handler{q: h.q, minLevel: h.minLevel, parent: h, group: name}
 }
 
 // target is the log with what the handler adds.
 func (h *handler) target() slog.Handler {
 	if h.to == nil {
-		to := h.above.target()
+		to := h.parent.target()
 		if h.group != "" {
 			to = to.WithGroup(h.group)
 		} else {

@@ -30,15 +30,15 @@ const overhead = 256
 // Its lock is a leaf.
 type Queue struct {
 	limit int
-	user  *handler // the log
+	root  *handler // the log
 
-	mu      sync.Mutex // guards what follows
-	records []record   // the oldest first
-	held    int        // bytes of them
-	dropped map[slog.Level]int
-	done    chan struct{} // closed when the goroutine ends; nil while there is none
-	since   time.Time     // the log has had its present record since then; zero: it has none
-	closed  bool
+	mu           sync.Mutex // guards what follows
+	records      []record   // the oldest first
+	held         int        // bytes of them
+	dropped      map[slog.Level]int
+	done         chan struct{} // closed when the goroutine ends; nil while there is none
+	writingSince time.Time     // the log has had its present record since then; zero: it has none
+	closed       bool
 }
 
 // record is what waits for the log.
@@ -53,13 +53,13 @@ type record struct {
 // New returns a logger that logs to h through a queue of limit bytes. Records below
 // least are not made at all; whether h wants one of the others, the queue's goroutine
 // asks it.
-func New(h slog.Handler, least slog.Level, limit int) (*slog.Logger, *Queue) {
+func New(h slog.Handler, minLevel slog.Level, limit int) (*slog.Logger, *Queue) {
 	q := &Queue{limit: limit}
-	q.user = &handler{q: q, least: least, to: h}
+	q.root = &handler{q: q, minLevel: minLevel, to: h}
 	if h == slog.DiscardHandler {
 		return slog.New(h), q
 	}
-	return slog.New(q.user), q
+	return slog.New(q.root), q
 }
 
 // add queues a record. It does not wait.
@@ -76,7 +76,7 @@ func (q *Queue) add(r record) {
 		q.dropped[r.rec.Level]++
 		return
 	}
-	q.confess()
+	q.queueDropped()
 	q.records = append(q.records, r)
 	q.held += r.bytes
 	if q.done == nil {
@@ -85,10 +85,10 @@ func (q *Queue) add(r record) {
 	}
 }
 
-// confess queues the count of what was dropped; it needs mu.
-func (q *Queue) confess() {
+// queueDropped queues the count of what was dropped; it needs mu.
+func (q *Queue) queueDropped() {
 	if q.dropped != nil {
-		q.records = append(q.records, record{to: q.user, ctx: context.Background(), dropped: q.dropped})
+		q.records = append(q.records, record{to: q.root, ctx: context.Background(), dropped: q.dropped})
 		q.dropped = nil
 	}
 }
@@ -97,14 +97,14 @@ func (q *Queue) confess() {
 func (q *Queue) run() {
 	q.mu.Lock()
 	defer func() { // also if the log has ended the goroutine
-		q.since = time.Time{}
+		q.writingSince = time.Time{}
 		close(q.done)
 		q.done = nil
 		q.mu.Unlock()
 	}()
 	for {
 		if len(q.records) == 0 {
-			q.confess()
+			q.queueDropped()
 		}
 		if len(q.records) == 0 {
 			q.records = nil
@@ -114,7 +114,7 @@ func (q *Queue) run() {
 		q.records[0] = record{}
 		q.records = q.records[1:]
 		q.held -= r.bytes
-		q.since = time.Now()
+		q.writingSince = time.Now()
 		q.write(r)
 	}
 }
@@ -152,19 +152,19 @@ func (q *Queue) Close() {
 	by := time.Now().Add(maxClose)
 	for q.done != nil {
 		patience := time.Until(by)
-		if !q.since.IsZero() {
-			patience = min(patience, time.Until(q.since.Add(maxRecord)))
+		if !q.writingSince.IsZero() {
+			patience = min(patience, time.Until(q.writingSince.Add(maxRecord)))
 		}
 		if patience <= 0 {
 			break
 		}
-		q.await(q.done, patience)
+		q.waitUnlocked(q.done, patience)
 	}
 	q.records, q.held, q.dropped = nil, 0, nil
 }
 
-// await waits without mu.
-func (q *Queue) await(done <-chan struct{}, limit time.Duration) {
+// waitUnlocked waits without mu.
+func (q *Queue) waitUnlocked(done <-chan struct{}, limit time.Duration) {
 	q.mu.Unlock()
 	defer q.mu.Lock()
 	timer := time.NewTimer(limit)
