@@ -6,24 +6,24 @@ import (
 	"slices"
 )
 
-// handler is what loggers call: the log, or the log with attributes or a group. It does
-// nothing but append to the queue.
+// handler is the handler of a logger: the root, or one with attributes or a group. It only
+// appends to the queue.
 type handler struct {
 	q        *Queue
 	minLevel slog.Level
 
-	// What it adds to the one parent it: attributes, or a group.
+	// What it adds to its parent: attributes or a group.
 	parent *handler
 	attrs  []slog.Attr
 	group  string
 
-	// to is the log with all of that. The queue's goroutine owns it, and makes it when it is
-	// needed.
+	// to is the user's handler with all of these. The queue's goroutine owns it, and makes it
+	// when needed.
 	to slog.Handler
 }
 
-// Enabled says whether to make a record. Whether the log wants it is asked later: the
-// answer may have to wait for whatever the log waits for.
+// Enabled compares with the lowest level only. The queue's goroutine asks the user's handler
+// later, since its Enabled may block.
 func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.minLevel }
 
 // Handle queues a record.
@@ -59,7 +59,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{q: h.q, minLevel: h.minLevel, parent: h, group: name}
 }
 
-// target is the log with what the handler adds.
+// target returns the user's handler with the attributes and groups of h.
 func (h *handler) target() slog.Handler {
 	if h.to == nil {
 		to := h.parent.target()
@@ -73,9 +73,9 @@ func (h *handler) target() slog.Handler {
 	return h.to
 }
 
-// keep makes an attribute that may be read later, and adds the length of its text. Values
-// that are computed when they are logged are computed now, and bytes are copied. Other
-// values of any type must not change: the library logs errors and addresses.
+// keep returns a copy of an attribute that may be read later, and adds the length of its text
+// to bytes. It resolves a LogValuer now and copies bytes. Values of other types must not change
+// later; the library logs errors and addresses.
 func keep(a slog.Attr, bytes *int) slog.Attr {
 	v := a.Value.Resolve()
 	*bytes += len(a.Key)
