@@ -52,7 +52,7 @@ func TestNoLeftover(t *testing.T) {
 		appended(t, w, frame(0, 100), 200)
 		w.Fail(errors.New("gone"))
 		if q := w.Leftover(); q.Size() != 0 || w.q.Front() != nil {
-			t.Error("it holds what nobody wants")
+			t.Error("it holds frames that no caller wants")
 		}
 		w.Close()
 	})

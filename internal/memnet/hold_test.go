@@ -65,7 +65,7 @@ func TestSilentDeath(t *testing.T) {
 		w := writing(b, make([]byte, bufferSize)) // the peer does not read any more
 		waits(t, w)
 		if h := b.(*conn).out; h.buf.head != nil {
-			t.Error("bytes for nobody are kept")
+			t.Error("bytes for a closed reader are kept")
 		}
 		n.Heal()
 		wantErr(t, (<-w).err, syscall.EPIPE)
@@ -94,16 +94,16 @@ func TestHoldDial(t *testing.T) {
 			cancel2()
 			wantErr(t, (<-canceled).err, context.Canceled)
 
-			d, nobody := dialing(t.Context(), n, "a", "b:1"), dialing(t.Context(), n, "a", "b:2")
+			d, absent := dialing(t.Context(), n, "a", "b:1"), dialing(t.Context(), n, "a", "b:2")
 			waits(t, d)
-			waits(t, nobody)
+			waits(t, absent)
 			n.Release(dir[0], dir[1])
 			got := <-d
 			if got.err != nil {
 				t.Fatal(got.err)
 			}
 			got.conn.Close()
-			wantErr(t, (<-nobody).err, syscall.ECONNREFUSED)
+			wantErr(t, (<-absent).err, syscall.ECONNREFUSED)
 
 			n.Hold(dir[0], dir[1])
 			d = dialing(t.Context(), n, "a", "b:1")

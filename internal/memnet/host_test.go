@@ -71,7 +71,7 @@ func TestBadAddresses(t *testing.T) {
 
 func TestDialRefused(t *testing.T) {
 	n := New(1)
-	for _, addr := range []string{"nobody:1", "a:1", ":1", "a:0"} {
+	for _, addr := range []string{"absent:1", "a:1", ":1", "a:0"} {
 		_, err := n.Host("a").Dial(t.Context(), addr)
 		wantErr(t, err, syscall.ECONNREFUSED)
 		if e, _ := errors.AsType[*net.OpError](err); e.Op != "dial" || e.Addr.String() != addr {

@@ -133,7 +133,7 @@ func TestDialRacesClose(t *testing.T) {
 				}
 				defer c.Close()
 				if _, err := c.Read(make([]byte, 1)); err == nil {
-					t.Error("read from nobody")
+					t.Error("read without a peer")
 				}
 			}()
 		}

@@ -21,12 +21,12 @@ func directionSeed(seed uint64, from, to string, nth uint64, back bool) uint64 {
 	b = append(append(b, from...), to...)
 	h := fnv.New64a()
 	h.Write(b)
-	luck := mix(h.Sum64()) + nth
-	luck = mix(luck) << 1
+	dir := mix(h.Sum64()) + nth
+	dir = mix(dir) << 1
 	if back {
-		luck++
+		dir++
 	}
-	return mix(luck)
+	return mix(dir)
 }
 
 // mix is the finalizer of SplitMix64: each bit of x changes half of the result's.

@@ -207,12 +207,12 @@ func TestLuckIsNobodyElses(t *testing.T) {
 		for nth := range uint64(50) {
 			for _, back := range []bool{false, true} {
 				for seed := range uint64(3) {
-					who := fmt.Sprint(seed, hosts, nth, back)
-					luck := directionSeed(seed, hosts[0], hosts[1], nth, back)
-					if other := seen[luck]; other != "" {
-						t.Errorf("%s and %s share their luck", who, other)
+					which := fmt.Sprint(seed, hosts, nth, back)
+					dir := directionSeed(seed, hosts[0], hosts[1], nth, back)
+					if other := seen[dir]; other != "" {
+						t.Errorf("%s and %s have the same seed", which, other)
 					}
-					seen[luck] = who
+					seen[dir] = which
 				}
 			}
 		}

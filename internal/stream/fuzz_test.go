@@ -158,7 +158,7 @@ func (m *senderModel) frames(out []byte) {
 	}
 	for _, f := range frames(out) {
 		if f.Src() != 1 || f.Dst() != 2 {
-			m.t.Fatal("a frame from or to somebody else")
+			m.t.Fatal("a frame from or to another node")
 		}
 		if f.Type() != wire.Data {
 			continue

@@ -123,6 +123,6 @@ func TestOrderlyReset(t *testing.T) {
 	}
 	arrive(t, r, Held, 3)
 	if r.Abandon(); r.Bytes() != 0 {
-		t.Error("held for nobody")
+		t.Error("held although the source is gone")
 	}
 }

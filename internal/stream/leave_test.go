@@ -133,7 +133,7 @@ func TestFarewellInOtherStates(t *testing.T) {
 		t.Error("refused:", s.State(), s.Err(), s.Pending(), s.Unknown())
 	}
 	if !errors.Is(ErrLeft, ErrGone) || errors.Is(ErrGone, ErrLeft) {
-		t.Error("who has left is gone, and who is gone need not have left")
+		t.Error("ErrLeft must match ErrGone, and not the other way round")
 	}
 }
 

@@ -98,7 +98,7 @@ func TestSecondAnswer(t *testing.T) {
 	arrive(t, r, Accepted, 0, 1, 2, 3)
 	r.Take()
 	if r.Handled(1) {
-		t.Error("nobody asked")
+		t.Error("not asked")
 	}
 	r.Sync(first+3, 1)
 	want(t, r.AppendAck(nil, 50), "ack 1 received 3 window 50 round 1")

@@ -49,7 +49,7 @@ func TestKarn(t *testing.T) {
 	s.Tick(s.deadline, nil)
 	s.Opened(1501*ms, 3, grant(1000), nil)
 	if s.srtt != 0 {
-		t.Errorf("nobody knows which of two requests was answered, srtt is %v", s.srtt)
+		t.Errorf("it is not known which of two requests was answered, srtt is %v", s.srtt)
 	}
 	if s.backoff != 0 || s.rto() != InitialRTO {
 		t.Errorf("backoff %d, rto %v", s.backoff, s.rto())
