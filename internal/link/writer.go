@@ -80,8 +80,8 @@ func NewWriter(conn net.Conn, limit, low int) *Writer {
 }
 
 // Append queues whole frames, all or none, and returns the number of bytes queued now. It
-// never waits for the network. If there is no room the error is [ErrFull], and queued is the
-// number of bytes there would be. Any other error is the one that ended the connection.
+// never waits for the network. If there is no room the error is [ErrFull], and queued includes
+// the frames that were not taken. Any other error is the one that ended the connection.
 func (w *Writer) Append(frames []byte) (queued int, err error) {
 	w.mu.Lock()
 	queued, err = w.append(frames)
@@ -129,7 +129,8 @@ func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {
 type Span struct{ From, To int }
 
 // AppendSpans is [Writer.Append] for several parts of buf, with one locking. It returns how
-// many spans were taken; if not all, err says why. If direct is true, the caller must call
+// many spans were taken; if not all, err says why. queued is the number of bytes held now,
+// without those that found no room. If direct is true, the caller must call
 // [Writer.WriteDirect].
 func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, direct bool, err error) {
 	w.mu.Lock()
