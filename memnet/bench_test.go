@@ -24,7 +24,7 @@ func BenchmarkTurns(b *testing.B) {
 	}
 }
 
-// BenchmarkStream has a writer and a reader that meet at the buffer, the reader with 64 KiB at a time as a link's has.
+// BenchmarkStream has a writer and a concurrent reader, which reads up to 64 KiB at a time, as links do.
 func BenchmarkStream(b *testing.B) {
 	for _, size := range sizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

@@ -43,10 +43,10 @@ func TestBufferAgainstModel(t *testing.T) {
 func TestDrainedConnHoldsNothing(t *testing.T) {
 	over(t, func(t *testing.T, a, b net.Conn) {
 		h := a.(*conn).out
-		data := pattern(BufferSize)
+		data := pattern(bufferSize)
 		write(t, a, string(data))
 		read(t, b, string(data))
-		if h.buf.head != nil || h.size != 0 || h.ready != 0 || h.flight != nil || h.timer != nil {
+		if h.buf.head != nil || h.size != 0 || h.ready != 0 || h.inFlight != nil || h.timer != nil {
 			t.Fatalf("drained, it still holds %+v", h)
 		}
 		write(t, a, "x")

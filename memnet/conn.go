@@ -7,35 +7,35 @@ import (
 	"time"
 )
 
-// Pipe returns the two ends of a connection that belongs to no network and so knows no faults. Other than the ends of
-// [net.Pipe], they are buffered as all connections here are, and can be closed for writing alone.
+// Pipe returns the two ends of a connection without network and faults. Unlike those of
+// [net.Pipe] they are buffered, 64 KiB in each direction, and have CloseWrite.
 func Pipe() (net.Conn, net.Conn) {
 	k := newLink("pipe:1", "pipe:2")
 	return &k.dialer, &k.accepted
 }
 
-// A link is a connection seen from outside: both ends and both directions, in one allocation.
+// A link is a whole connection, both ends and both directions, in one allocation.
 type link struct {
 	// static
 	net      *Network // nil for a Pipe
-	from, to string   // hosts; from is the dialer's
-	port     int      // the dialer's
-	nth      uint64   // of the connections between these hosts, from 0
+	from, to string   // hosts; from has dialled
+	port     int      // of the dialling end
+	nth      uint64   // which connection from from to to, from 0
 
-	dialer, accepted conn
-	there, back      half         // from dialer to accepted, and back
-	open             atomic.Int32 // ends that are not closed
+	dialer, accepted  conn
+	forward, backward half         // from dialer to accepted, and back
+	open              atomic.Int32 // ends that are not closed
 }
 
 func newLink(dialer, accepted textAddr) *link {
 	k := new(link)
 	k.open.Store(2)
-	k.there.init(&k.back)
-	k.back.init(&k.there)
-	// The addresses become interfaces once, here, so that LocalAddr does not allocate.
+	k.forward.init(&k.backward)
+	k.backward.init(&k.forward)
+	// Convert the addresses to interfaces once, so that LocalAddr does not allocate.
 	var a, b net.Addr = dialer, accepted
-	k.dialer = conn{link: k, in: &k.back, out: &k.there, local: a, remote: b}
-	k.accepted = conn{link: k, in: &k.there, out: &k.back, local: b, remote: a}
+	k.dialer = conn{link: k, in: &k.backward, out: &k.forward, local: a, remote: b}
+	k.accepted = conn{link: k, in: &k.forward, out: &k.backward, local: b, remote: a}
 	return k
 }
 
@@ -46,7 +46,8 @@ type conn struct {
 	local, remote net.Addr
 }
 
-// Read reads what has arrived. After the peer has closed, it reads the rest and then gives io.EOF.
+// Read reads bytes that have arrived. After the peer has closed, it reads the rest and then
+// returns io.EOF.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.in.read(p)
 	if err != nil && err != io.EOF {
@@ -55,8 +56,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write copies p into the connection's buffer and waits where that is full; concurrent Writes do not mix their bytes. With an
-// error it says how many bytes were taken before it.
+// Write copies p into the connection's buffer, and waits while that is full. The bytes of
+// concurrent Writes do not mix. With an error it returns how many bytes it took before.
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.out.write(p)
 	if err != nil {
@@ -65,10 +66,11 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends both directions. Bytes that were written still reach the peer; those that were not read are lost.
+// Close ends both directions. Written bytes still reach the peer; unread bytes are lost.
 func (c *conn) Close() error { return c.end(closed) }
 
-// CloseWrite ends the outgoing direction: the peer reads io.EOF after the bytes written. Writes then fail with EPIPE.
+// CloseWrite ends the outgoing direction: the peer reads io.EOF behind the written bytes, and
+// further Writes fail with EPIPE.
 func (c *conn) CloseWrite() error {
 	if err := c.out.endWrites(halfClosed); err != nil {
 		return c.opError("close", err)

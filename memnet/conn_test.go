@@ -73,7 +73,7 @@ func TestStream(t *testing.T) {
 
 func TestBackpressure(t *testing.T) {
 	over(t, func(t *testing.T, a, b net.Conn) {
-		data := pattern(BufferSize + 10)
+		data := pattern(bufferSize + 10)
 		w := writing(a, data)
 		waits(t, w)
 		read(t, b, string(data[:4]))
@@ -88,7 +88,7 @@ func TestBackpressure(t *testing.T) {
 
 func TestWritesDoNotMix(t *testing.T) {
 	over(t, func(t *testing.T, a, b net.Conn) {
-		const size = 3 * BufferSize / 2
+		const size = 3 * bufferSize / 2
 		var wg sync.WaitGroup
 		for i := range 4 {
 			wg.Go(func() { a.Write(bytes.Repeat([]byte{byte(i)}, size)) })
@@ -104,7 +104,7 @@ func TestWritesDoNotMix(t *testing.T) {
 }
 
 func TestPartialWrite(t *testing.T) {
-	full := make([]byte, BufferSize+1)
+	full := make([]byte, bufferSize+1)
 	for name, stop := range map[string]struct {
 		do  func(a, b net.Conn)
 		err error
@@ -121,7 +121,7 @@ func TestPartialWrite(t *testing.T) {
 				wantErr(t, r.err, stop.err)
 				r2 := <-second
 				wantErr(t, r2.err, stop.err)
-				if r.n+r2.n != BufferSize || r.n*r2.n != 0 {
+				if r.n+r2.n != bufferSize || r.n*r2.n != 0 {
 					t.Fatalf("%d and %d bytes written", r.n, r2.n)
 				}
 			})
@@ -188,7 +188,7 @@ func TestCloseWakesReader(t *testing.T) {
 	})
 }
 
-// TestConcurrent uses every method from several goroutines, for the race detector, and checks that nobody hangs.
+// TestConcurrent uses every method from several goroutines, for the race detector, and checks that none hangs.
 func TestConcurrent(t *testing.T) {
 	over(t, func(t *testing.T, a, b net.Conn) {
 		var wg sync.WaitGroup

@@ -5,20 +5,21 @@ import (
 	"time"
 )
 
-// A deadline bounds the reads or the writes of one end. It is guarded by the mutex of the cond it wakes.
+// A deadline is that of the reads or the writes of one end. The mutex of the cond that it wakes
+// guards it.
 type deadline struct {
 	expired bool
-	at      time.Time   // when the timer's firing counts, zero if it does not
-	timer   *time.Timer // made by a deadline in the future, reused by those that replace it
+	at      time.Time   // from when on the timer's firing counts; zero: it does not
+	timer   *time.Timer // made by a deadline in the future, reused by later ones
 }
 
-// set replaces the deadline; the zero time clears it. One that has passed wakes those who wait at once. The caller holds
-// wake.L.
+// set replaces the deadline; the zero time clears it. A deadline in the past wakes the waiting
+// calls at once. It requires wake.L.
 func (d *deadline) set(t time.Time, wake *sync.Cond) {
 	d.stop()
 	d.expired = false
 	if t.IsZero() {
-		d.timer = nil // a handshake had a deadline, and an idle connection should not keep it for ever
+		d.timer = nil // an idle connection must not keep the timer of its handshake
 		return
 	}
 	now := time.Now()
@@ -28,7 +29,7 @@ func (d *deadline) set(t time.Time, wake *sync.Cond) {
 		wake.Broadcast()
 		return
 	}
-	// Not t, which may lack the monotonic reading that the timer goes by.
+	// Not t: it may lack the monotonic reading that timers use.
 	d.at = now.Add(wait)
 	if d.timer != nil {
 		d.timer.Reset(wait)
@@ -37,7 +38,7 @@ func (d *deadline) set(t time.Time, wake *sync.Cond) {
 	d.timer = time.AfterFunc(wait, func() {
 		wake.L.Lock()
 		defer wake.L.Unlock()
-		// A firing that Stop came too late for is told from a real one by the time.
+		// The time tells a real firing from one that Stop was too late for.
 		if !d.at.IsZero() && !time.Now().Before(d.at) {
 			d.expired = true
 			wake.Broadcast()
@@ -45,7 +46,7 @@ func (d *deadline) set(t time.Time, wake *sync.Cond) {
 	})
 }
 
-// stop makes the timer, if any, harmless.
+// stop disables the timer, if there is one.
 func (d *deadline) stop() {
 	d.at = time.Time{}
 	if d.timer != nil {

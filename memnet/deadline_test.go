@@ -44,12 +44,12 @@ func TestReadDeadline(t *testing.T) {
 func TestWriteDeadline(t *testing.T) {
 	over(t, func(t *testing.T, a, b net.Conn) {
 		start := time.Now()
-		data := pattern(BufferSize + 1)
+		data := pattern(bufferSize + 1)
 		a.SetWriteDeadline(start.Add(time.Second))
 		n, err := a.Write(data)
 		wantTimeout(t, err)
 		at(t, start, time.Second)
-		if n != BufferSize {
+		if n != bufferSize {
 			t.Fatalf("%d bytes written", n)
 		}
 		read(t, b, string(data[:n]))

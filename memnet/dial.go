@@ -5,9 +5,10 @@ import (
 	"syscall"
 )
 
-// A dial is a Dial that is under way. Whoever changes what it waits for (the faults, a listener, its backlog) tries it
-// again on its behalf, so a freed place goes to the dial that has waited longest, and wakes nobody else. (One channel
-// closed to wake all who wait was rejected: ten thousand nodes that dial one registry would all wake for each Accept.)
+// A dial is a Dial under way. A change of what it waits for (faults, a listener, its backlog)
+// tries it again from the changing goroutine. So a free place goes to the dial that has waited
+// longest, and wakes no other. Rejected: one channel that wakes all waiting dials. Ten thousand
+// nodes that dial one registry would all wake for each Accept.
 type dial struct {
 	// static
 	from *Host
@@ -18,11 +19,11 @@ type dial struct {
 	// guarded by from.net.mu until done is closed
 	conn *conn
 	err  error
-	in   *list.List // where it waits, nil if it does not
+	in   *list.List // the queue in which it waits, or nil
 	at   *list.Element
 }
 
-// try connects d, refuses it, or puts it where it has to wait. The caller holds n.mu.
+// try connects d, refuses it, or queues it. It requires n.mu.
 func (n *Network) try(d *dial) {
 	var l *listener
 	to := n.hosts[d.to]
@@ -33,11 +34,11 @@ func (n *Network) try(d *dial) {
 	case n.rules.isCut(d.from.name, d.to):
 		d.finish(nil, syscall.ECONNREFUSED)
 	case n.rules.isHeld(d.from.name, d.to), n.rules.isHeld(d.to, d.from.name):
-		d.wait(&n.held) // even if nobody listens: the refusal would not get through either
+		d.enqueue(&n.held) // even without a listener: the refusal would not get through
 	case l == nil:
 		d.finish(nil, syscall.ECONNREFUSED)
-	case len(l.backlog) >= Backlog:
-		d.wait(&l.waiting)
+	case len(l.backlog) >= maxBacklog:
+		d.enqueue(&l.waiting)
 	default:
 		port, err := d.from.freePort()
 		if err != nil {
@@ -52,34 +53,34 @@ func (n *Network) try(d *dial) {
 	}
 }
 
-// tryAll tries all dials of a queue, in their order. The caller holds n.mu.
+// tryAll tries all dials of a queue, in order. It requires n.mu.
 func (n *Network) tryAll(queue *list.List) {
 	for e := queue.Front(); e != nil; {
 		d := e.Value.(*dial)
-		e = e.Next() // before try, which may take d out
+		e = e.Next() // before try, which may remove d
 		n.try(d)
 	}
 }
 
-// wait queues d, or leaves it in its place if it is in that queue.
-func (d *dial) wait(queue *list.List) {
+// enqueue appends d to queue, unless it is in it already.
+func (d *dial) enqueue(queue *list.List) {
 	if d.in == queue {
 		return
 	}
-	d.leave()
+	d.dequeue()
 	d.in, d.at = queue, queue.PushBack(d)
 }
 
-// finish decides d, once: a later call changes nothing.
+// finish ends d. Only the first call has an effect.
 func (d *dial) finish(c *conn, err error) {
-	d.leave()
+	d.dequeue()
 	if d.conn == nil && d.err == nil {
 		d.conn, d.err = c, err
 		close(d.done)
 	}
 }
 
-func (d *dial) leave() {
+func (d *dial) dequeue() {
 	if d.in != nil {
 		d.in.Remove(d.at)
 		d.in, d.at = nil, nil

@@ -1,47 +1,86 @@
-// Package memnet is a network in memory, with faults.
+// Package memnet is a network in memory, with faults on request, for tests. It needs no ports,
+// is fast, and works under [testing/synctest]: there, delays take exact, virtual time.
 //
-// It stands where TCP stands: a [Host] listens and dials through the same two calls, and what they return are byte
-// streams with TCP's manners: bounded buffers that push back on the writer, deadlines, half close, and the errors of
-// package net (*[net.OpError] around [syscall.ECONNREFUSED], [syscall.ECONNRESET], [syscall.EPIPE], [net.ErrClosed],
-// [os.ErrDeadlineExceeded]). A program that is tested over it runs the code that it runs over TCP.
+// It stands in for TCP. A [Host] listens and dials, and connections behave like those of TCP:
+// they are byte streams with bounded buffers that block the writer, deadlines, half close, and
+// the errors of package net. So a program runs the same code in a test as over TCP. A Host has
+// the two methods of a ringdht Transport.
 //
-//	n := memnet.New(seed)
-//	l, err := n.Host("b").Listen(ctx, ":80")
-//	c, err := n.Host("a").Dial(ctx, "b:80")
-//	n.Delay("a", "b", 30*time.Millisecond, 10*time.Millisecond)
+//	network := memnet.New(1)
+//	l, err := network.Host("b").Listen(ctx, ":80")
+//	c, err := network.Host("a").Dial(ctx, "b:80")
+//	network.Delay("a", "b", 30*time.Millisecond, 10*time.Millisecond)
 //
-// # Costs
+// All methods may be called concurrently.
 //
-// A connection without faults has no goroutine and no timer, one mutex for each direction, and allocates nothing per
-// Read or Write. It holds memory only for bytes that are on their way: a drained one holds no buffer.
+// # Names
 //
-// Nothing here blocks other than on a [sync.Cond] or on a channel made by the call that waits, so goroutines that wait on a
-// network made inside a [testing/synctest] bubble are durably blocked, and every delay takes exact, virtual time.
+// A host is known by its name, in addresses ("name:port") and in faults. Case makes no
+// difference. In faults the name "" stands for any host.
+//
+// # Connections
+//
+// Each direction of a connection holds at most 64 KiB that were written and not read, whether
+// they have arrived, are delayed or are held. A Write without room waits. A listener holds
+// at most 128 connections for Accept; further dials wait.
+//
+// Errors are *[net.OpError] around [syscall.ECONNREFUSED], [syscall.ECONNRESET],
+// [syscall.EPIPE], [syscall.EADDRINUSE], [syscall.EADDRNOTAVAIL], [net.ErrClosed] or
+// [os.ErrDeadlineExceeded]. Connections have CloseWrite, like *[net.TCPConn].
+//
+// A connection without faults has no goroutine and no timer, one mutex for each direction, and
+// allocates nothing per Read or Write. It holds memory only for bytes that were not read.
+//
+// # synctest
+//
+// A network that is made inside a synctest bubble must be used inside it only. Goroutines that
+// wait on it are durably blocked: they wait on a [sync.Cond], or on a channel that the waiting
+// call made.
 //
 // # Faults
 //
-// A fault is a rule about one direction, from one host to another; the name "" stands for any host. Rules act on the
-// connections that stand as well as on future ones. A connection from a host to itself obeys rules too.
+// A fault is a rule about one direction, from one host to another. It acts on standing and on
+// future connections, also on those of a host to itself. There are four kinds, and no kind
+// changes another:
 //
-// There are four kinds, and one kind never changes another: Delay, Drop, Cut (undone by Mend) and Hold (set by Partition
-// also, undone by Release). Within a kind the rule that was set last wins, of those that match: after Hold("", "b") a
-// Release("a", "b") lets a, and only a, through to b; a later Hold("", "b") closes it again. That the most specific rule
-// should win was rejected: then Release("", "") would not release everything, and what a call does would depend on calls
-// long before it.
+//	Delay              undone by a Delay of 0
+//	Drop               undone by a Drop with probability 0
+//	Cut                undone by Mend
+//	Hold, Partition    undone by Release
 //
-// Where kinds meet on one connection, they apply in this order:
+// Heal undoes all. Of the rules of one kind that match, the one set last wins. After
+// Hold("", "b"), Release("a", "b") lets only a through to b; a later Hold("", "b") closes that
+// again. Rejected: the most specific rule wins. Then Release("", "") would not release
+// everything, and the effect of a call would depend on much earlier calls.
 //
-//  1. Cut ends the connection at once at both ends, whatever is delayed or held, and refuses dials that would hang.
-//  2. Drop is decided as Write begins. A lost Write succeeds at once: it takes no room in the buffer, so it never blocks.
-//  3. Delay fixes when the bytes of a Write will arrive. Changing it later leaves the bytes that are under way alone,
-//     and so does Heal; bytes written after them stay behind them.
-//  4. Hold is a gate in front of the reader: nothing passes while it is shut, including bytes that were under way
-//     before, and when it opens, everything arrives whose own time has come. What had arrived before stays readable.
+// Faults of several kinds on one connection apply in this order:
 //
-// What Drop and jitter do to a Write is decided by the seed and by which Write it is, see [New] and luck.go: it repeats
-// where a program makes the same Writes.
+//  1. Cut ends the connection at both ends at once, whatever is delayed or held. Dials that
+//     would hang are refused.
+//  2. Drop is decided when Write begins. A lost Write succeeds at once: it takes no room in the
+//     buffer, so it never blocks.
+//  3. Delay fixes the time of arrival when Write begins. A later change, or Heal, does not move
+//     bytes under way; bytes written after them stay behind them.
+//  4. Hold stops all bytes in front of the reader, also those under way. Bytes that arrived
+//     before stay readable. On Release everything arrives whose delay is over.
 //
-// The end of a stream travels as its bytes do, except that it is never dropped: under Hold the peer of a connection that
-// was closed sees neither the EOF nor an error on its writes. To make a host die without a word, Hold everything from it, then
-// close it. Delay does not slow dials down; Hold in either direction makes them hang, as they need an answer.
+// The end of a stream travels like its bytes, but is never dropped. Under Hold, the peer of a
+// closed connection sees neither io.EOF nor an error on its writes. So a host that is to die
+// silently is first held, with Hold(name, ""), and then closed.
+//
+// Dials are not delayed. A Hold in either direction makes them hang, since they need an answer.
+//
+// # The seed
+//
+// The seed of [New] decides for each Write whether [Network.Drop] loses it and how much of the
+// jitter of [Network.Delay] it takes. The result depends on the seed, the names of the two
+// hosts, and three numbers: which of the connections that one host has dialled to the other it
+// is, the direction, and which Write in that direction. So the nth Write of the kth connection
+// from a to b has the same fate in every network with the same seed and the same faults,
+// whatever other connections do and whichever faults were set before.
+//
+// A run of a whole ring does not repeat, not even in virtual time. The scheduler decides how
+// nodes batch messages into Writes, and which of two goroutines dials first. IDs that are not
+// chosen, tokens and pauses are drawn without the seed. So the nth Write of one run may hold
+// something else in the next, or be missing.
 package memnet

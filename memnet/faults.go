@@ -3,76 +3,88 @@ package memnet
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
-// Delay makes each Write from one host to another arrive d later, plus a random time in [0, jitter). The order of a
-// connection's bytes is kept, so one late Write holds up those behind it. Bytes under way count against [BufferSize]: a connection
-// carries at most that much in each delay, like TCP with such a window. Zeros (negative values count as zero) undo it.
+// Delay makes each Write from one host to another arrive d later, plus a random time in
+// [0, jitter). Bytes keep their order, so a late Write holds up those behind it. Bytes under way
+// take room in the buffer: a connection carries at most 64 KiB in each delay, like TCP with such
+// a window. A Delay of 0, 0 undoes it; negative values count as 0.
 func (n *Network) Delay(from, to string, d, jitter time.Duration) {
+	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) {
 		n.rules.delays.set(from, to, lag{max(d, 0), max(jitter, 0)}, now)
 	})
 }
 
-// Drop makes each Write from one host to another fail to arrive, as a whole and without an error, with probability p: 0
-// undoes it, 1 loses everything. The connection stands, so what its reader sees are the other Writes, without a gap. That is no
-// byte stream any more: framing survives it only if each Write is a whole number of frames.
+// Drop loses each Write from one host to another with probability p: whole, and without an
+// error. 0 undoes it, 1 loses everything. The connection stands, and its reader gets the other
+// Writes without a gap. So framing survives only if each Write has whole frames. The links
+// between ringdht nodes are of that kind, and streams recover; a node's connection to its
+// registry does not.
 func (n *Network) Drop(from, to string, p float64) {
+	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) { n.rules.drops.set(from, to, p, now) })
 }
 
-// Cut resets the connections between two hosts and refuses dials between them, in both directions, until [Network.Mend].
-// Reads and writes at both ends fail with [syscall.ECONNRESET], at once; bytes that were not read are lost.
+// Cut resets the connections between two hosts, and refuses dials between them, in both
+// directions, until [Network.Mend]. Reads and writes at both ends fail at once with
+// [syscall.ECONNRESET], and unread bytes are lost.
 func (n *Network) Cut(a, b string) {
+	a, b = strings.ToLower(a), strings.ToLower(b)
 	n.change(a, b, func(now uint64) {
 		n.rules.cuts.set(a, b, true, now)
 		n.rules.cuts.set(b, a, true, now)
 		for k := range n.links {
 			if matches(a, b, k.from, k.to) || matches(a, b, k.to, k.from) {
-				k.there.reset()
-				k.back.reset()
+				k.forward.reset()
+				k.backward.reset()
 				n.forget(k)
 			}
 		}
 	})
 }
 
-// Mend undoes [Network.Cut] for future dials. What was reset stays so.
+// Mend undoes [Network.Cut] for future dials. Connections that were reset stay so.
 func (n *Network) Mend(a, b string) {
+	a, b = strings.ToLower(a), strings.ToLower(b)
 	n.change(a, b, func(now uint64) {
 		n.rules.cuts.set(a, b, false, now)
 		n.rules.cuts.set(b, a, false, now)
 	})
 }
 
-// Hold makes one direction silent until [Network.Release]: nothing written arrives, neither does the end of a connection,
-// and nothing is lost, as though TCP retransmitted. Writes succeed until the buffer is full, then they wait. A dial that needs the
-// direction, for its request or for the answer, hangs until its context ends.
+// Hold silences one direction until [Network.Release]. Nothing arrives, not even the end of a
+// connection, and nothing is lost, as if TCP retransmitted. Writes succeed until the buffer is
+// full, then they wait. A dial in either direction hangs until its context ends.
 func (n *Network) Hold(from, to string) {
+	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) { n.rules.holds.set(from, to, true, now) })
 }
 
-// Release undoes [Network.Hold] in one direction, also where it came from [Network.Partition]. What was held arrives, at once or
-// when its delay is over, and the dials that hung go on.
+// Release undoes [Network.Hold] and [Network.Partition] in one direction. Held bytes arrive, at
+// once or when their delay is over, and dials that hang go on.
 func (n *Network) Release(from, to string) {
+	from, to = strings.ToLower(from), strings.ToLower(to)
 	n.change(from, to, func(now uint64) {
 		if from == "" && to == "" {
-			n.rules.splits = nil // overruled for good
+			n.rules.partitions = nil // no later rule can bring them back
 		}
 		n.rules.holds.set(from, to, false, now)
 	})
 }
 
-// Partition is a [Network.Hold] in both directions between every two hosts that are named, and in no group together. Hosts in no group
-// are unaffected, and so is what an earlier call holds: to move a partition, Heal or Release first.
+// Partition is a [Network.Hold] in both directions between each two named hosts that have no
+// group in common. It does not affect hosts in no group, nor earlier partitions: to move a
+// partition, call [Network.Heal] or [Network.Release] first.
 func (n *Network) Partition(groups ...[]string) {
 	n.change("", "", func(now uint64) {
-		n.rules.splits = append(n.rules.splits, newSplit(groups, now))
+		n.rules.partitions = append(n.rules.partitions, newPartition(groups, now))
 	})
 }
 
-// Heal undoes every fault. What was held arrives; what was delayed still takes its time.
+// Heal undoes every fault. Held bytes arrive; delayed bytes still take their time.
 func (n *Network) Heal() {
 	n.change("", "", func(uint64) {
 		clock := n.rules.clock
@@ -81,17 +93,18 @@ func (n *Network) Heal() {
 	})
 }
 
-// change alters the rules and brings what they match up to date: connections between the two hosts, and all dials that wait.
+// change alters the rules, and then updates the connections between the two hosts and all
+// waiting dials.
 func (n *Network) change(from, to string, alter func(now uint64)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	alter(n.rules.tick())
 	for k := range n.links {
 		if matches(from, to, k.from, k.to) {
-			k.there.setFaults(n.rules.between(k.from, k.to))
+			k.forward.setFaults(n.rules.between(k.from, k.to))
 		}
 		if matches(from, to, k.to, k.from) {
-			k.back.setFaults(n.rules.between(k.to, k.from))
+			k.backward.setFaults(n.rules.between(k.to, k.from))
 		}
 	}
 	n.tryAll(&n.held)

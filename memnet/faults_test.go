@@ -35,7 +35,7 @@ func TestDelay(t *testing.T) {
 		read(t, b, "two")
 		at(t, start, 130*time.Millisecond)
 
-		// What is under way keeps its time, and what follows stays behind it.
+		// Bytes under way keep their time, and later ones stay behind them.
 		write(t, a, "three")
 		n.Delay("a", "b", 0, 0)
 		write(t, a, "four")
@@ -107,12 +107,12 @@ func TestJitter(t *testing.T) {
 	}
 }
 
-// TestDelayedBytesFillTheBuffer: the window is BufferSize for each delay.
+// TestDelayedBytesFillTheBuffer: the window is bufferSize for each delay.
 func TestDelayedBytesFillTheBuffer(t *testing.T) {
 	faulty(t, func(t *testing.T, n *Network, a, b net.Conn) {
 		start := time.Now()
 		n.Delay("a", "b", time.Second, 0)
-		data := pattern(3 * BufferSize)
+		data := pattern(3 * bufferSize)
 		go func() {
 			a.Write(data)
 			a.Close()
@@ -128,7 +128,7 @@ func TestDelayedBytesFillTheBuffer(t *testing.T) {
 func TestDrop(t *testing.T) {
 	faulty(t, func(t *testing.T, n *Network, a, b net.Conn) {
 		n.Drop("a", "b", 1)
-		write(t, a, string(make([]byte, 2*BufferSize))) // lost whole, does not wait
+		write(t, a, string(make([]byte, 2*bufferSize))) // lost whole, does not wait
 		silent(t, b)
 		write(t, b, "back")
 		read(t, a, "back")
@@ -190,12 +190,12 @@ func TestCut(t *testing.T) {
 func TestCutWakesAll(t *testing.T) {
 	faulty(t, func(t *testing.T, n *Network, a, b net.Conn) {
 		r := reading(b, make([]byte, 1))
-		w := writing(b, make([]byte, BufferSize+1))
+		w := writing(b, make([]byte, bufferSize+1))
 		n.Cut("a", "")
 		wantErr(t, (<-r).err, syscall.ECONNRESET)
 		got := <-w
 		wantErr(t, got.err, syscall.ECONNRESET)
-		if got.n != BufferSize {
+		if got.n != bufferSize {
 			t.Fatalf("%d bytes written", got.n)
 		}
 	})

@@ -9,27 +9,27 @@ import (
 	"time"
 )
 
-// A half is one direction of a connection: a bounded buffer between one writing end and one reading end, with the
-// faults in between. Faults are copied into it whenever they change, so that a Write looks nowhere else.
+// A half is one direction of a connection: a bounded buffer between a writing and a reading end,
+// with the faults in between. It has a copy of its faults, so that a Write takes no other lock.
 type half struct {
 	// static
-	back  *half      // the other direction. Its mutex and this one are never held together
-	luck  uint64     // see luckOf
-	watch func(Fate) // or nil
+	reverse *half      // the other direction. Its mutex and this one are never held together
+	seed    uint64     // see luckOf
+	watch   func(Fate) // or nil
 
 	mu       sync.Mutex
 	readable sync.Cond // bytes or an ending have arrived, or reads fail now
-	writable sync.Cond // there is room, or the turn is free, or writes fail now
+	writable sync.Cond // there is room, or no Write waits in the middle, or writes fail now
 
 	// guarded by mu: the bytes
 	buf    buffer
 	size   int    // bytes taken from the writer and not read; once the reader is gone they are counted here but not kept
 	ready  int    // those of them that have arrived
-	writes uint64 // so far, endings too
+	writes uint64 // number so far, with endings
 	transit
 
 	// guarded by mu: the ends
-	turn         bool   // a Write waits for room in the middle of its bytes: others wait for it
+	writeWaits   bool   // a Write waits for room in the middle of its bytes: others wait for it
 	sent         ending // by the writer
 	arrived      ending // at the reader, behind the last byte
 	readErr      error  // why reads fail: net.ErrClosed if the reader closed, ECONNRESET
@@ -38,7 +38,7 @@ type half struct {
 	writeTimeout deadline
 }
 
-// An ending is how a writer ended its direction. A later one may only be a greater one.
+// An ending is how a writer ended its direction. A later ending is always a greater one.
 type ending uint8
 
 const (
@@ -49,7 +49,7 @@ const (
 )
 
 func (h *half) init(back *half) {
-	h.back = back
+	h.reverse = back
 	h.readable.L = &h.mu
 	h.writable.L = &h.mu
 }
@@ -60,8 +60,9 @@ func (h *half) read(p []byte) (int, error) {
 	e := h.arrived
 	h.mu.Unlock()
 	if err != nil {
-		// The arrival did so too, or is about to: whoever has seen the EOF must not be able to write after it.
-		h.back.peerEnded(e)
+		// The arrival does the same, maybe later: a reader that has seen EOF must not be able to
+		// write.
+		h.reverse.peerEnded(e)
 	}
 	return n, err
 }
@@ -79,7 +80,7 @@ func (h *half) readLocked(p []byte) (int, error) {
 			return 0, h.readErr
 		case h.ready > 0:
 			n := h.buf.take(p[:min(len(p), h.ready)])
-			if h.size == BufferSize {
+			if h.size == bufferSize {
 				h.writable.Broadcast()
 			}
 			h.ready -= n
@@ -99,12 +100,12 @@ func (h *half) write(p []byte) (n int, err error) {
 		if err := h.writeFails(); err != nil {
 			return 0, err
 		}
-		if !h.turn {
+		if !h.writeWaits {
 			break
 		}
 		h.writable.Wait()
 	}
-	lost, late := h.next()
+	lost, late := h.drawNext()
 	if h.watch != nil {
 		h.watch(Fate{Write: h.writes - 1, Size: len(p), Lost: lost, Late: late})
 	}
@@ -112,10 +113,10 @@ func (h *half) write(p []byte) (n int, err error) {
 		return len(p), nil
 	}
 	for {
-		if k := min(len(p)-n, BufferSize-h.size); k > 0 {
+		if k := min(len(p)-n, bufferSize-h.size); k > 0 {
 			if h.readErr == nil {
 				h.buf.put(p[n : n+k])
-				h.carry(parcel{n: k}, late)
+				h.carry(segment{n: k}, late)
 			}
 			h.size += k
 			n += k
@@ -123,14 +124,14 @@ func (h *half) write(p []byte) (n int, err error) {
 		if n == len(p) {
 			break
 		}
-		h.turn = true
+		h.writeWaits = true
 		h.writable.Wait()
 		if err = h.writeFails(); err != nil {
 			break
 		}
 	}
-	if h.turn {
-		h.turn = false
+	if h.writeWaits {
+		h.writeWaits = false
 		h.writable.Broadcast()
 	}
 	return n, err
@@ -146,7 +147,7 @@ func (h *half) writeFails() error {
 	return h.writeErr
 }
 
-// endWrites ends the direction from the writer's side; the bytes written before stay on their way.
+// endWrites ends the direction from the writer's side. Bytes written before stay under way.
 func (h *half) endWrites(e ending) error {
 	h.mu.Lock()
 	switch {
@@ -164,18 +165,18 @@ func (h *half) endWrites(e ending) error {
 	h.writable.Broadcast()
 	if h.readErr == nil && h.sent < e {
 		h.sent = e
-		_, late := h.next()
-		e = h.carry(parcel{end: e}, late)
+		_, late := h.drawNext()
+		e = h.carry(segment{end: e}, late)
 	} else {
-		e = standing // nobody is there to be told, or was told before
+		e = standing // the reader has closed, or was told before
 	}
 	h.mu.Unlock()
-	h.back.peerEnded(e)
+	h.reverse.peerEnded(e)
 	return nil
 }
 
-// endReads ends the direction from the reader's side: bytes on their way are lost. The writer hears of it by the
-// ending that travels in the other direction; until then it fills the buffer as though nobody read.
+// endReads ends the direction from the reader's side. Bytes under way are lost. The writer learns
+// of it by the ending in the other direction; until then it fills the buffer.
 func (h *half) endReads() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -216,8 +217,8 @@ func (h *half) reset() {
 	h.writable.Broadcast()
 }
 
-// discard drops the bytes on their way, but not their count: a writer that does not know yet finds no more room than
-// before. The caller has set readErr.
+// discard drops the bytes under way, but keeps their count: a writer that does not know yet gets
+// no more room. The caller has set readErr.
 func (h *half) discard() {
 	h.buf.clear()
 	h.ready = 0

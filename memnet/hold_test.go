@@ -18,16 +18,16 @@ func TestHold(t *testing.T) {
 		silent(t, b)
 		write(t, b, "other way")
 		read(t, a, "other way")
-		w := writing(a, make([]byte, BufferSize))
+		w := writing(a, make([]byte, bufferSize))
 		waits(t, w)
 		n.Release("a", "b")
 		start := time.Now()
 		read(t, b, "held back")
 		at(t, start, 0)
-		if got := <-w; got != (result{BufferSize, nil}) {
+		if got := <-w; got != (result{bufferSize, nil}) {
 			t.Fatal(got)
 		}
-		read(t, b, string(make([]byte, BufferSize)))
+		read(t, b, string(make([]byte, bufferSize)))
 		write(t, a, "after")
 		read(t, b, "after")
 	})
@@ -55,17 +55,17 @@ func TestHoldAndDelay(t *testing.T) {
 	})
 }
 
-// TestSilentDeath: a host that is held and then closed is not heard of.
+// TestSilentDeath: the peer of a host that is held and then closed notices nothing.
 func TestSilentDeath(t *testing.T) {
 	faulty(t, func(t *testing.T, n *Network, a, b net.Conn) {
 		n.Hold("a", "")
 		a.Close()
 		silent(t, b)
 		write(t, b, "anybody?")
-		w := writing(b, make([]byte, BufferSize)) // nobody reads any more
+		w := writing(b, make([]byte, bufferSize)) // the peer does not read any more
 		waits(t, w)
 		if h := b.(*conn).out; h.buf.head != nil {
-			t.Error("bytes for nobody are kept")
+			t.Error("bytes for a closed reader are kept")
 		}
 		n.Heal()
 		wantErr(t, (<-w).err, syscall.EPIPE)
@@ -94,16 +94,16 @@ func TestHoldDial(t *testing.T) {
 			cancel2()
 			wantErr(t, (<-canceled).err, context.Canceled)
 
-			d, nobody := dialing(t.Context(), n, "a", "b:1"), dialing(t.Context(), n, "a", "b:2")
+			d, absent := dialing(t.Context(), n, "a", "b:1"), dialing(t.Context(), n, "a", "b:2")
 			waits(t, d)
-			waits(t, nobody)
+			waits(t, absent)
 			n.Release(dir[0], dir[1])
 			got := <-d
 			if got.err != nil {
 				t.Fatal(got.err)
 			}
 			got.conn.Close()
-			wantErr(t, (<-nobody).err, syscall.ECONNREFUSED)
+			wantErr(t, (<-absent).err, syscall.ECONNREFUSED)
 
 			n.Hold(dir[0], dir[1])
 			d = dialing(t.Context(), n, "a", "b:1")

@@ -16,21 +16,23 @@ const (
 	lastFree  = 65535
 )
 
-// A Host is one machine on a [Network]. Its Listen and Dial together are a transport.
+// A Host is one machine on a [Network]. Its Listen and Dial make it a ringdht Transport. Its
+// methods may be called concurrently.
 type Host struct {
 	net  *Network
 	name string
 
 	// guarded by net.mu
 	listeners map[int]*listener
-	dialing   map[int]struct{}  // ports of standing connections dialed from here
-	next      int               // where to look for a free port: going round reuses a port as late as possible
-	dialled   map[string]uint64 // connections made from here, by the host they went to
+	dialing   map[int]struct{}  // ports of standing connections dialled from here
+	next      int               // the next port to try: round-robin reuses a port as late as possible
+	dialled   map[string]uint64 // connections ever dialled from here, by the other host
 }
 
-// Listen opens a listener on "name:port" or ":port", where name is the host's own; port 0 picks a free one. A port that has a
-// listener gives an error matching [syscall.EADDRINUSE], another host's name one matching [syscall.EADDRNOTAVAIL].
-// ctx is only consulted before the listener opens; ending it later closes nothing.
+// Listen opens a listener on "name:port" or ":port", where name must be the host's own. Port 0
+// picks a free port. The error matches [syscall.EADDRINUSE] if the port has a listener, and
+// [syscall.EADDRNOTAVAIL] if the name is another host's. Ending ctx after Listen has returned
+// has no effect.
 func (h *Host) Listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := h.listen(ctx, addr)
 	if err != nil {
@@ -67,10 +69,11 @@ func (h *Host) listen(ctx context.Context, addr string) (*listener, error) {
 	return l, nil
 }
 
-// Dial connects to the listener on "name:port"; without a name it is this host's own. It returns once the connection is in the
-// listener's backlog, as with TCP, without waiting for Accept. While the backlog is full, or a [Network.Hold] is in the way, it
-// waits until ctx ends. Where nobody listens, or a [Network.Cut] is in the way, the error matches [syscall.ECONNREFUSED].
-// Ending ctx after Dial has returned does nothing to the connection.
+// Dial connects to the listener on "name:port", or on ":port" of the same host. As with TCP, it
+// returns once the connection is in the listener's backlog, and does not wait for Accept. It
+// waits while the backlog is full or a [Network.Hold] is in the way, until ctx ends. The error
+// matches [syscall.ECONNREFUSED] if there is no listener, or a [Network.Cut] is in the way.
+// Ending ctx after Dial has returned has no effect.
 func (h *Host) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	c, err := h.dial(ctx, addr)
 	if err != nil {
@@ -95,13 +98,13 @@ func (h *Host) dial(ctx context.Context, addr string) (*conn, error) {
 	case <-d.done:
 	case <-ctx.Done():
 		h.net.mu.Lock()
-		d.finish(nil, ctx.Err()) // unless it was decided meanwhile
+		d.finish(nil, ctx.Err()) // has no effect if the dial has ended meanwhile
 		h.net.mu.Unlock()
 	}
 	return d.conn, d.err
 }
 
-// parse splits an address. A name left out is the host's own.
+// parse splits an address. An empty name is the host's own.
 func (h *Host) parse(addr string) (name string, port int, err error) {
 	if h.name == "" {
 		return "", 0, fmt.Errorf("%w: a host without a name is on no network", syscall.EADDRNOTAVAIL)
@@ -114,15 +117,14 @@ func (h *Host) parse(addr string) (name string, port int, err error) {
 	if err != nil {
 		return "", 0, &net.AddrError{Err: "invalid port: want a number, 0 to 65535", Addr: addr}
 	}
-	if name == "" || strings.EqualFold(name, h.name) {
+	if name = strings.ToLower(name); name == "" {
 		name = h.name
-	} else {
-		name = strings.ToLower(name)
 	}
 	return name, int(p), nil
 }
 
-// freePort returns a port that neither a listener nor a dialer of this host uses. The caller holds net.mu.
+// freePort returns a port that no listener and no connection of this host uses. It requires
+// net.mu.
 func (h *Host) freePort() (int, error) {
 	for range lastFree - firstFree + 1 {
 		p := h.next
@@ -137,7 +139,7 @@ func (h *Host) freePort() (int, error) {
 		syscall.EADDRNOTAVAIL, lastFree-firstFree+1, h.name)
 }
 
-const network = "mem" // what Network of every address says
+const network = "mem" // of every address
 
 // textAddr is an address in memory: "name:port".
 type textAddr string

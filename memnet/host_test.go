@@ -71,7 +71,7 @@ func TestBadAddresses(t *testing.T) {
 
 func TestDialRefused(t *testing.T) {
 	n := New(1)
-	for _, addr := range []string{"nobody:1", "a:1", ":1", "a:0"} {
+	for _, addr := range []string{"absent:1", "a:1", ":1", "a:0"} {
 		_, err := n.Host("a").Dial(t.Context(), addr)
 		wantErr(t, err, syscall.ECONNREFUSED)
 		if e, _ := errors.AsType[*net.OpError](err); e.Op != "dial" || e.Addr.String() != addr {
@@ -127,8 +127,53 @@ func TestPorts(t *testing.T) {
 	if c2.LocalAddr() != c.LocalAddr() {
 		t.Errorf("the freed port of %v was not found, but %v", c.LocalAddr(), c2.LocalAddr())
 	}
-	n.forget(c.(*conn).link) // comes too late: the port is another's
+	n.forget(c.(*conn).link) // too late: another connection has the port
 	if _, ok := h.dialing[port]; !ok {
 		t.Error("a connection that was forgotten twice freed another's port")
 	}
+}
+
+// Case makes no difference in names: of hosts, in addresses and in faults.
+func TestNamesHaveNoCase(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := New(1)
+		if n.Host("Alpha") != n.Host("aLPHA") {
+			t.Error("two hosts")
+		}
+		l, err := n.Host("Beta").Listen(t.Context(), "BETA:80")
+		if err != nil || l.Addr().String() != "beta:80" {
+			t.Fatal(l, err)
+		}
+		defer l.Close()
+		dialled := func() error {
+			c, err := n.Host("alpha").Dial(t.Context(), "bEta:80")
+			if err == nil {
+				c.Close()
+			}
+			return err
+		}
+		n.Cut("ALPHA", "Beta")
+		wantErr(t, dialled(), syscall.ECONNREFUSED)
+		n.Mend("Alpha", "BETA")
+		if err := dialled(); err != nil {
+			t.Error(err)
+		}
+		held := func(what string, set, undo func()) {
+			set()
+			n.mu.Lock()
+			was := n.rules.between("alpha", "beta")
+			n.mu.Unlock()
+			undo()
+			n.mu.Lock()
+			is := n.rules.between("alpha", "beta")
+			n.mu.Unlock()
+			if was == (faults{}) || is != (faults{}) {
+				t.Errorf("%s: %+v, and then %+v", what, was, is)
+			}
+		}
+		held("Hold", func() { n.Hold("Alpha", "BETA") }, func() { n.Release("ALPHA", "Beta") })
+		held("Drop", func() { n.Drop("Alpha", "BETA", 1) }, func() { n.Drop("ALPHA", "Beta", 0) })
+		held("Delay", func() { n.Delay("Alpha", "BETA", 1, 1) }, func() { n.Delay("ALPHA", "Beta", 0, 0) })
+		held("Partition", func() { n.Partition([]string{"Alpha"}, []string{"BETA"}) }, n.Heal)
+	})
 }

@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// Backlog is how many connections a listener holds for Accept. Further dials wait.
-const Backlog = 128
+// maxBacklog is how many connections a listener holds for Accept. Further dials wait.
+// The package documentation says 128.
+const maxBacklog = 128
 
 type listener struct {
 	// static
@@ -18,11 +19,11 @@ type listener struct {
 	// guarded by host.net.mu
 	arrived sync.Cond // on host.net.mu: the backlog has grown, or the listener was closed
 	backlog []*conn
-	waiting list.List // of *dial: those that found the backlog full
+	waiting list.List // of *dial: waiting for room in the backlog
 	closed  bool
 }
 
-// Accept waits for a connection. Once the listener is closed, its error matches net.ErrClosed.
+// Accept waits for a connection. Its error matches net.ErrClosed once the listener is closed.
 func (l *listener) Accept() (net.Conn, error) {
 	n := l.host.net
 	n.mu.Lock()
@@ -36,16 +37,16 @@ func (l *listener) Accept() (net.Conn, error) {
 	c := l.backlog[0]
 	l.backlog[0] = nil
 	if l.backlog = l.backlog[1:]; len(l.backlog) == 0 {
-		l.backlog = nil // an idle listener holds no buffer either
+		l.backlog = nil // an idle listener holds no memory
 	}
-	for len(l.backlog) < Backlog && l.waiting.Len() > 0 {
-		n.try(l.waiting.Front().Value.(*dial)) // takes it out of the queue: there is room
+	for len(l.backlog) < maxBacklog && l.waiting.Len() > 0 {
+		n.try(l.waiting.Front().Value.(*dial)) // there is room, so it leaves the queue
 	}
 	return c, nil
 }
 
-// Close frees the port, resets the connections that were not accepted, and refuses the dials that wait. A second Close
-// does nothing and says so with an error matching net.ErrClosed, as for TCP.
+// Close frees the port, resets connections that were not accepted, and refuses waiting dials.
+// A second Close returns an error matching net.ErrClosed, as for TCP.
 func (l *listener) Close() error {
 	n := l.host.net
 	n.mu.Lock()

@@ -40,7 +40,7 @@ func TestBacklog(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := New(1)
 		l := listen(t, n, "b", ":1")
-		for range Backlog {
+		for range maxBacklog {
 			defer dialed(t, n, "a", "b:1").Close()
 		}
 		start := time.Now()
@@ -124,7 +124,7 @@ func TestDialRacesClose(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := New(1)
 		l := listen(t, n, "b", ":1")
-		for range 3 * Backlog {
+		for range 3 * maxBacklog {
 			go func() {
 				c, err := n.Host("a").Dial(t.Context(), "b:1")
 				if err != nil {
@@ -133,7 +133,7 @@ func TestDialRacesClose(t *testing.T) {
 				}
 				defer c.Close()
 				if _, err := c.Read(make([]byte, 1)); err == nil {
-					t.Error("read from nobody")
+					t.Error("read without a peer")
 				}
 			}()
 		}

@@ -2,23 +2,24 @@ package memnet
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
-// A ruleset is all faults of a network. Guarded by the network's mutex.
+// A ruleset has all faults of a network. The network's mutex guards it.
 type ruleset struct {
-	clock  uint64 // counts the rules set, so that the last can win
-	delays rules[lag]
-	drops  rules[float64]
-	cuts   rules[bool] // always in both directions
-	holds  rules[bool]
-	splits []split // by Partition, oldest first: holds too
+	clock      uint64 // counts the rules set, so that the last can win
+	delays     rules[lag]
+	drops      rules[float64]
+	cuts       rules[bool] // always in both directions
+	holds      rules[bool]
+	partitions []partition // oldest first; they hold, too
 }
 
 type lag struct{ delay, jitter time.Duration }
 
-// rules are those of one kind: the last for each pair of names, either of which may be "" for any. A pair of hosts is matched
-// by no more than four of them, so a lookup costs the same however many there are.
+// rules has the rules of one kind: the last for each pair of names, where "" is any host. At
+// most four of them match two hosts, so the cost of a lookup does not grow with their number.
 type rules[T any] map[direction]rule[T]
 
 type direction struct{ from, to string }
@@ -45,12 +46,12 @@ func (s *ruleset) tick() uint64 {
 
 func (r rules[T]) set(from, to string, v T, now uint64) {
 	if from == "" && to == "" {
-		clear(r) // it overrules them all, so they need not be kept
+		clear(r) // it overrules all others
 	}
 	r[direction{from, to}] = rule[T]{v, now}
 }
 
-// last returns the rule for two hosts that was set last: the zero rule if there is none.
+// last returns the rule for two hosts that was set last, or the zero rule.
 func (r rules[T]) last(from, to string) (last rule[T]) {
 	for _, p := range [...]direction{{from, to}, {from, ""}, {"", to}, {"", ""}} {
 		if x := r[p]; x.set > last.set {
@@ -75,35 +76,36 @@ func (s *ruleset) isCut(a, b string) bool { return s.cuts.last(a, b).value }
 
 func (s *ruleset) isHeld(from, to string) bool {
 	r := s.holds.last(from, to)
-	for _, p := range slices.Backward(s.splits) {
+	for _, p := range slices.Backward(s.partitions) {
 		if p.set < r.set {
 			break
 		}
-		if p.parts(from, to) {
+		if p.separates(from, to) {
 			return true
 		}
 	}
 	return r.value
 }
 
-// A split is a partition, kept as such because as pairs a large one would be very many.
-type split struct {
+// A partition is one call of Partition. It is not kept as pairs of hosts, which can be many.
+type partition struct {
 	groups map[string][]int // of each host that was named
 	set    uint64           // by ruleset.clock
 }
 
-func newSplit(groups [][]string, now uint64) split {
-	s := split{make(map[string][]int), now}
+func newPartition(groups [][]string, now uint64) partition {
+	s := partition{make(map[string][]int), now}
 	for i, g := range groups {
 		for _, name := range g {
+			name = strings.ToLower(name)
 			s.groups[name] = append(s.groups[name], i)
 		}
 	}
 	return s
 }
 
-// parts reports whether both hosts were named and share no group.
-func (s split) parts(a, b string) bool {
+// separates reports whether both hosts were named and share no group.
+func (s partition) separates(a, b string) bool {
 	ga, gb := s.groups[a], s.groups[b]
 	return len(ga) > 0 && len(gb) > 0 && !slices.ContainsFunc(ga, func(g int) bool { return slices.Contains(gb, g) })
 }

@@ -30,7 +30,7 @@ func TestLastRuleWins(t *testing.T) {
 
 func TestSplitsAndHolds(t *testing.T) {
 	s := newRuleset()
-	s.splits = append(s.splits, newSplit([][]string{{"a", "bridge"}, {"b", "bridge"}}, s.tick()))
+	s.partitions = append(s.partitions, newPartition([][]string{{"a", "bridge"}, {"b", "bridge"}}, s.tick()))
 	check := func(what, from, to string, want bool) {
 		t.Helper()
 		if got := s.isHeld(from, to); got != want {
@@ -46,7 +46,7 @@ func TestSplitsAndHolds(t *testing.T) {
 	s.holds.set("a", "", false, s.tick())
 	check("released", "a", "b", false)
 	check("released", "b", "a", true)
-	s.splits = append(s.splits, newSplit([][]string{{"a"}, {"x"}}, s.tick()))
+	s.partitions = append(s.partitions, newPartition([][]string{{"a"}, {"x"}}, s.tick()))
 	check("again", "a", "x", true)
 	check("again", "a", "b", false)
 	check("again", "b", "a", true)

@@ -5,48 +5,49 @@ import (
 	"time"
 )
 
-// transit is the way between the two ends of a half: the faults in force, and what they keep from arriving. Guarded by
-// the mutex of the half.
+// transit is what lies between the two ends of a half: the present faults, and the segments they
+// keep from arriving. The mutex of the half guards it.
 type transit struct {
 	faults
-	flight []parcel    // on their way, in order; empty while there are no faults
-	timer  *time.Timer // for the first of them, made when first needed
+	inFlight []segment   // on their way, in order; empty while there are no faults
+	timer    *time.Timer // for the first of them, made when first needed
 }
 
-// faults are those in force in one direction.
+// faults are the present ones of one direction.
 type faults struct {
 	delay, jitter time.Duration
 	drop          float64
 	held          bool
 }
 
-// A parcel is a run of bytes, or an ending, that arrives as one.
-type parcel struct {
+// A segment is a run of bytes, or an ending, that arrives as one.
+type segment struct {
 	n   int
 	end ending
 	at  time.Time // when; the zero time if only a Hold is in its way
 }
 
-// setFaults replaces the faults and lets arrive what they no longer keep.
+// setFaults replaces the faults, and lets segments arrive that they no longer keep.
 func (h *half) setFaults(f faults) {
 	h.mu.Lock()
 	h.faults = f
 	e := h.advance()
 	h.mu.Unlock()
-	h.back.peerEnded(e)
+	h.reverse.peerEnded(e)
 }
 
-// carry puts a parcel on its way, to arrive after late, but not before those ahead of it. It returns the ending that
-// has arrived by that, if any, for the caller to hand to back.peerEnded once it holds no mutex.
-func (h *half) carry(p parcel, late time.Duration) ending {
-	if late == 0 && !h.held && len(h.flight) == 0 {
+// carry sends a segment. It arrives after late, but not before those ahead of it. carry returns
+// the ending that has arrived now, if any: the caller must pass it to reverse.peerEnded once it
+// holds no mutex.
+func (h *half) carry(p segment, late time.Duration) ending {
+	if late == 0 && !h.held && len(h.inFlight) == 0 {
 		return h.arrive(p)
 	}
 	if late > 0 {
 		p.at = time.Now().Add(late)
 	}
-	if len(h.flight) > 0 {
-		last := &h.flight[len(h.flight)-1]
+	if len(h.inFlight) > 0 {
+		last := &h.inFlight[len(h.inFlight)-1]
 		if !p.at.After(last.at) {
 			if p.end == standing {
 				last.n += p.n // bytes never follow an ending, so last is bytes too
@@ -55,23 +56,23 @@ func (h *half) carry(p parcel, late time.Duration) ending {
 			p.at = last.at
 		}
 	}
-	h.flight = append(h.flight, p)
-	if len(h.flight) == 1 {
+	h.inFlight = append(h.inFlight, p)
+	if len(h.inFlight) == 1 {
 		return h.advance() // sets the timer
 	}
 	return standing
 }
 
-// advance lets those parcels arrive whose time has come, unless they are held, and sets the timer for the next. What it
-// returns is what carry returns.
+// advance lets the segments arrive whose time has come, unless they are held, and sets the timer
+// for the next. It returns the same as carry.
 func (h *half) advance() (e ending) {
-	if h.held || len(h.flight) == 0 {
+	if h.held || len(h.inFlight) == 0 {
 		return standing
 	}
 	now := time.Now()
-	for i, p := range h.flight {
+	for i, p := range h.inFlight {
 		if p.at.After(now) {
-			h.flight = h.flight[i:]
+			h.inFlight = h.inFlight[i:]
 			if h.timer == nil {
 				h.timer = time.AfterFunc(p.at.Sub(now), h.timeUp)
 			} else {
@@ -81,20 +82,20 @@ func (h *half) advance() (e ending) {
 		}
 		e = max(e, h.arrive(p))
 	}
-	h.flight = nil
+	h.inFlight = nil
 	return e
 }
 
-// timeUp runs when a parcel is due. One that Stop or Reset came too late for does no harm.
+// timeUp runs when a segment is due. A call that Stop or Reset was too late for is harmless.
 func (h *half) timeUp() {
 	h.mu.Lock()
 	e := h.advance()
 	h.mu.Unlock()
-	h.back.peerEnded(e)
+	h.reverse.peerEnded(e)
 }
 
-// arrive hands a parcel to the reader.
-func (h *half) arrive(p parcel) ending {
+// arrive hands a segment to the reader.
+func (h *half) arrive(p segment) ending {
 	if h.ready == 0 {
 		h.readable.Broadcast()
 	}
@@ -111,9 +112,9 @@ func (h *half) arrive(p parcel) ending {
 	return p.end
 }
 
-// stop ends the journey of everything.
+// stop drops all segments under way.
 func (t *transit) stop() {
-	t.flight = nil
+	t.inFlight = nil
 	if t.timer != nil {
 		t.timer.Stop()
 	}

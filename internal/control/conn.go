@@ -83,7 +83,7 @@ func (c *Conn) Pass(frame []byte) error {
 func (c *Conn) PassNow(frame []byte) error {
 	_, _, due, err := c.w.AppendSpans(frame, []link.Span{{To: len(frame)}})
 	if due {
-		c.w.Now()
+		c.w.WriteDirect()
 	}
 	if errors.Is(err, link.ErrFull) {
 		c.w.Fail(err)

@@ -1,12 +1,12 @@
-// Package fifo is a queue of bytes in recycled chunks. Everything that waits in
-// a node waits in one: frames for a link, messages that are not acknowledged
-// yet, deliveries that a handler has not taken.
+// Package fifo is a queue of frames, as bytes in recycled chunks. A node keeps everything
+// that waits in such queues: frames for a link, messages that are not acknowledged yet,
+// deliveries that a handler has not taken.
 //
-// Chunks and not one growing buffer: a slice that grows is copied and cleared
-// each time, and one that has grown holds its memory while it is idle. A chunk
-// goes back to a pool the moment it is drained, so an empty queue holds nothing.
+// An empty queue holds no memory: a chunk goes back to a pool as soon as it is drained.
+// Rejected: one growing slice. It is copied and cleared each time it grows, and keeps its
+// memory while it is idle.
 //
-// A chunk never splits a frame. Readers get whole frames without copying, and a
+// A chunk never splits a frame. So readers get whole frames without copying, and a
 // connection that loses a write (the in-memory network can) loses whole frames.
 package fifo
 
@@ -19,9 +19,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Chunk sizes are powers of two. The largest a queue takes by itself is big
-// enough to make one write worth its system call; only a frame that is longer
-// still gets a larger one.
+// Chunk sizes are powers of two. The largest usual one makes one write worth its system
+// call; only a longer frame gets a larger chunk.
 const (
 	minClass = 10 // 1 KiB
 	topClass = 16 // 64 KiB
@@ -29,14 +28,14 @@ const (
 )
 
 type chunk struct {
-	next  *chunk
-	buf   []byte // [:len] written
-	off   int    // [:off] consumed
-	class int
-	count int // frames reserved by ReserveFrame and not discarded
+	next   *chunk
+	buf    []byte // [:len] written
+	read   int    // [:read] consumed
+	class  int
+	frames int // made by ReserveFrame and not discarded
 
-	refs  atomic.Int32 // views of it, see Queue.Share, and one for the queue that made it
-	owner *chunk       // of a view: whose bytes they are
+	refs  atomic.Int32 // its views (see Queue.View), and one for the queue that made it
+	owner *chunk       // of a view: the chunk that has the bytes
 }
 
 var pools [maxClass + 1]sync.Pool
@@ -50,37 +49,37 @@ func get(class int) *chunk {
 	return c
 }
 
-// put gives a chunk back that its queue has done with.
+// put releases a chunk that a queue has consumed.
 func put(c *chunk) {
 	if owner := c.owner; owner != nil {
-		c.next, c.buf, c.off, c.owner = nil, nil, 0, nil
+		c.next, c.buf, c.read, c.owner = nil, nil, 0, nil
 		views.Put(c)
 		c = owner
 	}
-	if c.refs.Add(-1) > 0 { // somebody else has not
+	if c.refs.Add(-1) > 0 { // another queue still has it
 		return
 	}
-	c.next, c.buf, c.off, c.count = nil, c.buf[:0], 0, 0
+	c.next, c.buf, c.read, c.frames = nil, c.buf[:0], 0, 0
 	pools[c.class].Put(c)
 }
 
-// classOf is the class of a chunk with room for n bytes.
+// classOf returns the class of a chunk with room for n bytes.
 func classOf(n int) int { return max(minClass, bits.Len(uint(n-1))) }
 
-// Queue is a FIFO of bytes. The zero value is empty. It is not safe for
-// concurrent use, and must not be copied while it holds anything (see [Queue.Take]).
+// Queue is a FIFO of frames. The zero value is empty. It is not safe for concurrent use, and
+// must not be copied unless it is empty (see [Queue.Take]).
 type Queue struct {
 	head, tail *chunk
 	size       int
-	base       int64 // bytes consumed since the beginning
-	hint       int   // class of the next first chunk: what the last filling came to
+	consumed   int64 // bytes ever consumed
+	hint       int   // class of the next first chunk, from the size of the last content
 }
 
-// Size is the number of bytes held.
+// Size returns the number of bytes held.
 func (q *Queue) Size() int { return q.size }
 
-// Reserve appends n > 0 bytes, all in one chunk, and returns them to be filled in.
-// They stay valid until they are consumed.
+// Reserve appends n > 0 bytes in one chunk and returns them for the caller to fill in. They
+// stay valid until they are consumed.
 func (q *Queue) Reserve(n int) []byte {
 	c := q.tail
 	if c == nil || cap(c.buf)-len(c.buf) < n {
@@ -92,28 +91,27 @@ func (q *Queue) Reserve(n int) []byte {
 	return c.buf[at : at+n : at+n]
 }
 
-// ReserveFrame is [Queue.Reserve] for one frame, which [Queue.DiscardFrames] may count.
+// ReserveFrame is [Queue.Reserve] for one frame, to be discarded by [Queue.DiscardFrames].
 func (q *Queue) ReserveFrame(n int) []byte {
 	b := q.Reserve(n)
-	q.tail.count++
+	q.tail.frames++
 	return b
 }
 
-// DiscardFrames consumes the first n frames. All that the queue holds must have come by
-// [Queue.ReserveFrame], and at least n of them. It looks at none but those in the chunk
-// where it ends.
+// DiscardFrames consumes the first n frames. The queue must hold at least n, all of them made
+// by [Queue.ReserveFrame]. It counts by chunk, and walks the frames of the last chunk only.
 func (q *Queue) DiscardFrames(n int) {
 	for n > 0 {
 		c := q.head
-		if c.count <= n {
-			n -= c.count
-			q.Discard(len(c.buf) - c.off)
+		if c.frames <= n {
+			n -= c.frames
+			q.Discard(len(c.buf) - c.read)
 			continue
 		}
-		c.count -= n
+		c.frames -= n
 		size := 0
 		for ; n > 0; n-- {
-			size += wire.Size(c.buf[c.off+size:])
+			size += wire.Size(c.buf[c.read+size:])
 		}
 		q.Discard(size)
 	}
@@ -126,7 +124,7 @@ func (q *Queue) Append(frames []byte) {
 		if c := q.tail; c != nil {
 			n = wire.Fit(frames, cap(c.buf)-len(c.buf))
 		}
-		if n == 0 { // a chunk of its own, of the usual size if one frame allows it
+		if n == 0 { // a new chunk, of at most the usual size unless the frame is longer
 			n = max(wire.Fit(frames, 1<<topClass), wire.Size(frames))
 		}
 		copy(q.Reserve(n), frames[:n])
@@ -134,39 +132,39 @@ func (q *Queue) Append(frames []byte) {
 	}
 }
 
+// grow appends an empty chunk with room for n bytes.
 func (q *Queue) grow(n int) *chunk {
 	class := max(q.hint, minClass)
 	switch {
-	case q.tail != nil && q.tail.owner != nil: // it is in between; the rest will be shared as well
+	case q.tail != nil && q.tail.owner != nil: // a few bytes between views: more views will follow
 		class = minClass
 	case q.size > 0:
-		class = max(minClass, bits.Len(uint(q.size))) // as much again as there is
+		class = max(minClass, bits.Len(uint(q.size))) // double the queue
 	}
 	c := get(max(min(class, topClass), bits.Len(uint(n-1))))
 	q.push(c)
 	return c
 }
 
-// Front returns the unconsumed bytes of the oldest chunk, or nothing when the
-// queue is empty.
+// Front returns the unconsumed bytes of the oldest chunk, or nil when the queue is empty.
 func (q *Queue) Front() []byte {
 	if q.head == nil {
 		return nil
 	}
-	return q.head.buf[q.head.off:]
+	return q.head.buf[q.head.read:]
 }
 
-// Discard consumes the first n bytes, which must not reach beyond [Queue.Front].
-// They are no longer valid afterwards.
+// Discard consumes the first n bytes, at most those of [Queue.Front]. They are not valid
+// afterwards.
 func (q *Queue) Discard(n int) {
 	if n == 0 {
-		return // also of an empty queue
+		return // the queue may be empty
 	}
 	c := q.head
-	c.off += n
+	c.read += n
 	q.size -= n
-	q.base += int64(n)
-	if c.off == len(c.buf) {
+	q.consumed += int64(n)
+	if c.read == len(c.buf) {
 		q.head = c.next
 		if q.head == nil {
 			q.tail = nil
@@ -175,13 +173,13 @@ func (q *Queue) Discard(n int) {
 	}
 }
 
-// Take moves everything into a queue of its own and leaves q empty. The hint
-// stays behind, so that q's next filling starts with one chunk of about the size
-// of this one and not with a row of small ones; it decays when fillings shrink.
+// Take moves everything into a new queue and leaves q empty. q keeps a hint: its next first
+// chunk has about the size of what was taken, instead of a row of small chunks. The hint
+// decays when the contents get smaller.
 func (q *Queue) Take() Queue {
 	taken := *q
 	q.hint = min(max(bits.Len(uint(taken.size)), q.hint-1), topClass)
-	q.base += int64(q.size)
+	q.consumed += int64(q.size)
 	q.head, q.tail, q.size = nil, nil, 0
 	return taken
 }
@@ -192,26 +190,26 @@ func (q *Queue) TakeSome(limit int) Queue {
 		return q.Take()
 	}
 	last := q.head
-	n := len(last.buf) - last.off
-	for n+len(last.next.buf) <= limit { // there is a next: all of them are more than the limit
+	n := len(last.buf) - last.read
+	for n+len(last.next.buf) <= limit { // next is not nil: all chunks together exceed the limit
 		last = last.next
 		n += len(last.buf)
 	}
 	taken := Queue{head: q.head, tail: last, size: n}
 	q.head = last.next
 	q.size -= n
-	q.base += int64(n)
+	q.consumed += int64(n)
 	last.next = nil
 	return taken
 }
 
-// Move moves about limit bytes, at least one chunk, to the end of to. Chunks move as
-// they are, but for the little ones.
+// Move moves about limit bytes, at least one chunk, to the end of to. It moves the chunks
+// themselves, except that a small queue is copied.
 func (q *Queue) Move(to *Queue, limit int) {
 	if q.size == 0 {
 		return
 	}
-	if q.size <= little {
+	if q.size <= copyLimit {
 		for q.head != nil {
 			b := q.Front()
 			copy(to.Reserve(len(b)), b)
@@ -229,14 +227,14 @@ func (q *Queue) Move(to *Queue, limit int) {
 	to.size += taken.size
 }
 
-// little is how many bytes are sooner copied than handed to the system as a piece of
-// their own.
-const little = 4 << 10
+// copyLimit is the size up to which copying bytes is cheaper than handing them to the system
+// as a separate piece.
+const copyLimit = 4 << 10
 
 // Clear consumes everything.
 func (q *Queue) Clear() {
 	for q.head != nil {
-		q.Discard(len(q.head.buf) - q.head.off)
+		q.Discard(len(q.head.buf) - q.head.read)
 	}
 	q.hint = 0
 }
@@ -245,7 +243,7 @@ func (q *Queue) Clear() {
 func (q *Queue) Chunks() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for c := q.head; c != nil; c = c.next {
-			if !yield(c.buf[c.off:]) {
+			if !yield(c.buf[c.read:]) {
 				return
 			}
 		}

@@ -16,13 +16,13 @@ func frame(size int) []byte {
 // held is the size of each chunk, and what it has room for.
 func held(q *Queue) (lens, caps []int) {
 	for c := q.head; c != nil; c = c.next {
-		lens, caps = append(lens, len(c.buf)-c.off), append(caps, cap(c.buf))
+		lens, caps = append(lens, len(c.buf)-c.read), append(caps, cap(c.buf))
 	}
 	return lens, caps
 }
 
-// TestChunkSizes: what one Append brings goes into chunks that are as large as they need to be, and no larger than 64 KiB
-// but for a frame that is.
+// TestChunkSizes: the frames of one Append go into chunks of the smallest size that holds them, up to 64 KiB unless one
+// frame is longer.
 func TestChunkSizes(t *testing.T) {
 	const kib = 1 << 10
 	for _, x := range []struct {
@@ -75,7 +75,7 @@ func TestReserveKeepsApart(t *testing.T) {
 	}
 }
 
-// TestReservedStays: later appends must not move what the caller may still look at.
+// TestReservedStays: later appends must not move bytes that the caller may still use.
 func TestReservedStays(t *testing.T) {
 	var q Queue
 	first := q.Reserve(40)
@@ -140,7 +140,7 @@ func TestTakeLeavesTheRest(t *testing.T) {
 	}
 }
 
-// TestHint: the first chunk of a filling has the size that the last one came to, less a little each time it is less.
+// TestHint: the first chunk has the size of the last content, and shrinks step by step when contents do.
 func TestHint(t *testing.T) {
 	var q Queue
 	first := func() int {
@@ -162,7 +162,7 @@ func TestHint(t *testing.T) {
 	if n := first(); n != 32<<10 {
 		t.Errorf("after 20,100 bytes %d", n)
 	}
-	fill(20_000) // 2 MB: no more than the usual most
+	fill(20_000) // 2 MB: at most the usual size
 	for want := 64 << 10; want > 1<<10; want /= 2 {
 		if n := first(); n != want {
 			t.Errorf("got %d, want %d", n, want)
@@ -185,7 +185,7 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// TestTakeSome: whole chunks from the front, no more than asked for unless one alone is more.
+// TestTakeSome: whole chunks from the front, at most as many bytes as asked for unless one chunk has more.
 func TestTakeSome(t *testing.T) {
 	const kib = 1 << 10
 	for _, x := range []struct {
@@ -209,7 +209,7 @@ func TestTakeSome(t *testing.T) {
 				all = append(all, f...)
 				copy(q.Reserve(n), f)
 			}
-			if len(x.frames) > 0 && x.limit == 10 { // what is consumed does not count
+			if len(x.frames) > 0 && x.limit == 10 { // consumed bytes do not count
 				all = all[1:]
 				q.Discard(1)
 				x.taken[0]--

@@ -9,12 +9,12 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A model is a queue as plain as can be: the frames in it.
+// A model is the simplest queue: the list of its frames.
 type model [][]byte
 
 func (m model) bytes() []byte { return bytes.Join(m, nil) }
 
-// randomFrame has a body of mostly few and sometimes many bytes, none of them 0.
+// randomFrame returns a frame with a body of few, sometimes many, bytes, none of them 0.
 func randomFrame(r *rand.Rand) []byte {
 	n := r.IntN(200)
 	switch r.IntN(200) {
@@ -103,7 +103,7 @@ func TestAgainstModel(t *testing.T) {
 		case 10:
 			taken := q.Take()
 			check(t, &taken, m)
-			for range r.IntN(5) { // it is a queue like any other
+			for range r.IntN(5) { // the taken queue works like any other
 				f := randomFrame(r)
 				taken.Append(f)
 				m = append(m, f)
@@ -140,7 +140,7 @@ func TestChunksStopsEarly(t *testing.T) {
 	}
 }
 
-// TestMove: chunks move as they are, little ones are copied, and both queues go on as any other.
+// TestMove: large chunks move, small contents are copied, and both queues work on.
 func TestMove(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var from, to Queue
@@ -164,7 +164,7 @@ func TestMove(t *testing.T) {
 		for size := before; size < to.Size(); n++ {
 			size += len(want[n])
 		}
-		if n == 0 && len(want) > 0 || to.Size()-before > max(limit, chunk, little) {
+		if n == 0 && len(want) > 0 || to.Size()-before > max(limit, chunk, copyLimit) {
 			t.Fatalf("%d bytes moved, the limit is %d, the first chunk had %d", to.Size()-before, limit, chunk)
 		}
 		moved, want = append(moved, want[:n]...), want[n:]

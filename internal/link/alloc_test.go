@@ -92,7 +92,7 @@ func TestBuffersAreReused(t *testing.T) {
 			if _, err := r.Next(); err != nil {
 				t.Fatal(err)
 			}
-			sizes[r.class]++
+			sizes[r.bufClass]++
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

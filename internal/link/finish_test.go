@@ -13,8 +13,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// What Finish writes comes behind everything that was queued, once; then nothing is
-// taken any more but what is urgent, and the connection stands.
+// Finish writes its frames behind all queued ones, once. Then only urgent frames are taken,
+// and the connection stands.
 func TestFinish(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		near, far := memnet.Pipe()
@@ -70,7 +70,7 @@ func TestFinish(t *testing.T) {
 	})
 }
 
-// What cannot be written in time ends the connection.
+// A Finish that cannot write in time ends the connection.
 func TestFinishEndsInTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		near, far := memnet.Pipe()
@@ -88,7 +88,7 @@ func TestFinishEndsInTime(t *testing.T) {
 	})
 }
 
-// What is urgent overtakes what is queued, between two writes, and there is little of it.
+// Urgent frames overtake the queue, between two writes, and are bounded.
 func TestUrgent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		near, far := memnet.Pipe()

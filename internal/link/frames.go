@@ -2,17 +2,18 @@ package link
 
 import "github.com/x/ringdht/internal/wire"
 
-// AppendFrames is [Writer.Append] for frames that are made in place, and counted, see
-// [Writer.Frames]. They have the same header; each has a body of its own, of which there
-// must be one. It takes the first of them, as many as it takes to pass [Writer.Low], where
-// who can wait does, or 64 KiB; one at least, or the error says why none. If due then the caller must call [Writer.Now].
-func (w *Writer) AppendFrames(h wire.Header, detour bool, bodies [][]byte) (taken, queued int, due bool, err error) {
+// AppendFrames builds frames in the queue, one for each body and all with header h, and
+// counts them (see [Writer.Frames]). There must be at least one body. It stops after 64 KiB
+// or once the queue exceeds [Writer.Low], where callers that can wait do so. It takes at
+// least one frame, or returns an error. If direct is true, the caller must call
+// [Writer.WriteDirect].
+func (w *Writer) AppendFrames(h wire.Header, detour bool, bodies [][]byte) (taken, queued int, direct bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.shut(); err != nil {
+	if err := w.closedErr(); err != nil {
 		return 0, 0, false, err
 	}
-	held := w.held()
+	held := w.appendedHeld()
 	before := held
 	for _, body := range bodies {
 		n := wire.HeaderSize + len(body)
@@ -31,19 +32,20 @@ func (w *Writer) AppendFrames(h wire.Header, detour bool, bodies [][]byte) (take
 		}
 	}
 	if taken == 0 {
-		w.frames++
+		w.frameCount++
 		return 0, held + wire.HeaderSize + len(bodies[0]), false, ErrFull
 	}
-	w.frames += int64(taken)
+	w.frameCount += int64(taken)
 	w.total += int64(held - before)
-	w.tail += int64(held - before)
-	return taken, held, w.begin(), nil
+	w.appendedTotal += int64(held - before)
+	return taken, held, w.beginWrite(), nil
 }
 
-// Frames is how many frames [Writer.AppendFrames] was given while the connection stood,
-// those that found no room included: who appends under a lock need not count elsewhere.
+// Frames returns how many frames [Writer.AppendFrames] was given while the connection stood.
+// A call that found no room counts as one. Counting here, under the lock that appending takes
+// anyway, saves the caller a counter.
 func (w *Writer) Frames() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.frames
+	return w.frameCount
 }

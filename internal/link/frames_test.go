@@ -18,8 +18,8 @@ func bodies(b ...string) (bodies [][]byte) {
 	return bodies
 }
 
-// Frames that are made in place are what they are when they are appended whole, and are counted,
-// also where the first of them finds no room.
+// Frames made in place equal those appended whole. They are counted, also where the first
+// finds no room.
 func TestAppendFrames(t *testing.T) {
 	near, far := memnet.Pipe()
 	defer far.Close()
@@ -41,15 +41,15 @@ func TestAppendFrames(t *testing.T) {
 	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
-	w.finished.Wait()
-	if p := w.Progress(); p.Total != int64(len(want)) || p.Head != p.Total || p.Queued != 0 {
+	w.wg.Wait()
+	if p := w.Progress(); p.Total != int64(len(want)) || p.Started != p.Total || p.Queued != 0 {
 		t.Errorf("%+v, want %d bytes in all", p, len(want))
 	}
 	if mark, err := w.AppendMarked(want); mark != int64(2*len(want)) || err != nil {
 		t.Errorf("the mark is %d, %v", mark, err)
 	}
-	if taken, _, due, err := w.AppendFrames(h, false, [][]byte{make([]byte, limit), nil}); taken != 0 || due || !errors.Is(err, ErrFull) {
-		t.Error(taken, due, err)
+	if taken, _, direct, err := w.AppendFrames(h, false, [][]byte{make([]byte, limit), nil}); taken != 0 || direct || !errors.Is(err, ErrFull) {
+		t.Error(taken, direct, err)
 	}
 	w.Close()
 	if taken, _, _, err := w.AppendFrames(h, false, bodies("")); taken != 0 || !errors.Is(err, net.ErrClosed) {
@@ -60,8 +60,8 @@ func TestAppendFrames(t *testing.T) {
 	}
 }
 
-// No more are taken at a time than who waits for room after each would append, nor than
-// there is room for.
+// One call takes no more frames than there is room for, and than a caller would append that
+// waits for room after each.
 func TestAppendFramesStops(t *testing.T) {
 	for _, c := range []struct{ limit, low, size, taken int }{
 		{1000, 250, 100, 3}, {1000, 0, 100, 1}, {399, 1000, 100, 3}, {1 << 20, 1 << 20, 33 << 10, 2},

@@ -12,7 +12,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// bubble runs a test in a synctest bubble: whatever waits for ever and every goroutine left over fails the test.
+// bubble runs a test in a synctest bubble. A goroutine that waits for ever or is left over fails the test.
 func bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
@@ -150,11 +150,11 @@ func (s *script) Read(p []byte) (int, error) {
 
 func (s *script) SetReadDeadline(time.Time) error { return nil }
 
-// spans appends as [Writer.AppendSpans] does, and writes if that falls to the caller.
+// spans calls [Writer.AppendSpans], and WriteDirect if told to.
 func (w *Writer) spans(buf []byte, spans []Span) (taken int, err error) {
-	taken, _, due, err := w.AppendSpans(buf, spans)
-	if due {
-		w.Now()
+	taken, _, direct, err := w.AppendSpans(buf, spans)
+	if direct {
+		w.WriteDirect()
 	}
 	return taken, err
 }

@@ -18,7 +18,7 @@ func all(q fifo.Queue) []byte {
 	return b
 }
 
-// TestLeftover: what no write was begun for is handed over when the connection has ended, once.
+// TestLeftover: frames whose write had not begun are returned once the connection has ended, once.
 func TestLeftover(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
@@ -43,7 +43,7 @@ func TestLeftover(t *testing.T) {
 	})
 }
 
-// TestNoLeftover: who does not collect need not.
+// TestNoLeftover: a caller need not collect the leftover.
 func TestNoLeftover(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := NewWriter(newGate(), 1<<20, 1)
@@ -52,13 +52,13 @@ func TestNoLeftover(t *testing.T) {
 		appended(t, w, frame(0, 100), 200)
 		w.Fail(errors.New("gone"))
 		if q := w.Leftover(); q.Size() != 0 || w.q.Front() != nil {
-			t.Error("it holds what nobody wants")
+			t.Error("it holds frames that no caller wants")
 		}
 		w.Close()
 	})
 }
 
-// TestWritesAreBounded: so that progress shows, and the rest can be left over.
+// TestWritesAreBounded: progress shows, and the rest can be left over.
 func TestWritesAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
@@ -80,7 +80,7 @@ func TestWritesAreBounded(t *testing.T) {
 			t.Fatalf("%d bytes at a time", written-100)
 		}
 		g.let(5) // one of the next four has begun
-		if p := w.Progress(); p.Total != mark || p.Head != p.Written || p.Written != 100+480<<10 || p.Queued != 360<<10+32 {
+		if p := w.Progress(); p.Total != mark || p.Started != p.Written || p.Written != 100+480<<10 || p.Queued != 360<<10+32 {
 			t.Fatalf("%+v", p)
 		}
 		w.Fail(errors.New("gone"))

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Read buffers come in powers of two from a few hundred bytes, which an idle connection
-// keeps, up to the size that makes one read worth its system call; a frame that
-// is longer gets a larger one for as long as it takes.
+// Read buffers are powers of two. An idle connection keeps the smallest; the largest makes
+// one read worth its system call. Only a longer frame gets a larger buffer, until it has been
+// read.
 const (
 	minRead = 9  // 512 bytes
 	topRead = 16 // 64 KiB
@@ -22,61 +22,59 @@ const (
 
 var readPools [maxRead + 1]sync.Pool
 
-// Scan finds the whole frames at the start of a buffer, or some of them; see package
-// wire.
+// Scan finds whole frames at the start of a buffer: all of them, or only the first. See
+// wire.Scan.
 type Scan func(b []byte, max int) (whole, need int, err error)
 
-// Reader hands over the frames of a connection, as many at a time as one read
-// brought.
+// Reader reads the frames of a connection. It returns all whole frames of a read at once.
 type Reader struct {
 	conn net.Conn
 	scan Scan
 	max  int
 
-	buf   *[]byte
-	class int
-	start int // first byte not handed over
-	end   int // behind the last byte read
-	whole int // handed over at the last Next
+	buf      *[]byte
+	bufClass int
+	start    int // of the bytes not returned yet
+	end      int // of the bytes read
+	returned int // bytes returned by the last Next
 
-	big  atomic.Bool // the buffer is larger than an idle connection may keep
-	last int64       // reads at the last Trim; owned by the caller of Trim
+	big         atomic.Bool // the buffer is larger than an idle connection's
+	readsAtTrim int64       // reads at the last Trim; owned by the caller of Trim
 
-	mu   sync.Mutex
-	trim bool // Trim has set the read deadline, and the timeout to come is its wish
+	mu            sync.Mutex
+	trimRequested bool // Trim has set the read deadline: the timeout to come is not an error
 
 	bytes, reads atomic.Int64
 }
 
-// NewReader returns a reader of frames that are no longer than max bytes.
+// NewReader returns a reader of frames of at most max bytes.
 func NewReader(conn net.Conn, scan Scan, max int) *Reader {
 	return &Reader{conn: conn, scan: scan, max: max}
 }
 
-// Next waits for at least one frame and returns all whole frames that have
-// arrived. They may be changed in place, and are valid until the next call. An
-// error that is not from the connection itself says what was wrong with the
-// bytes; io.EOF is the end of the connection between two frames.
+// Next waits for at least one frame and returns all whole frames that have arrived. The
+// caller may change them in place; they are valid until the next call. Errors are those of
+// the connection or of scanning. io.EOF means that the connection ended between two frames.
 func (r *Reader) Next() ([]byte, error) {
-	b, err := r.Arrived()
+	b, err := r.Buffered()
 	if err != nil {
 		return nil, err
 	}
-	return b[:r.whole], nil
+	return b[:r.returned], nil
 }
 
-// Arrived is [Reader.Next] for who looks at every frame anyway: what it returns goes
-// on behind the frames that Scan found, with anything. [Reader.Took] then tells how
-// much of it were frames.
-func (r *Reader) Arrived() ([]byte, error) {
-	r.start += r.whole
-	r.whole = 0
+// Buffered is [Reader.Next] for callers that look at every frame anyway. It returns all bytes
+// that were read, also those behind the frames that Scan found, which may be anything. The
+// caller then reports by [Reader.Consume] how many of them were frames.
+func (r *Reader) Buffered() ([]byte, error) {
+	r.start += r.returned
+	r.returned = 0
 	need := 0
 	for {
 		if r.start < r.end {
 			whole, n, err := r.scan((*r.buf)[r.start:r.end], r.max)
-			if whole > 0 { // an error behind them is found again at the next call
-				r.whole = whole
+			if whole > 0 { // the next call finds an error behind them again
+				r.returned = whole
 				return (*r.buf)[r.start:r.end], nil
 			}
 			if err != nil {
@@ -90,9 +88,9 @@ func (r *Reader) Arrived() ([]byte, error) {
 	}
 }
 
-// Took says that the first n bytes that [Reader.Arrived] returned were frames, and all
-// of them that were whole.
-func (r *Reader) Took(n int) { r.whole = n }
+// Consume reports that the first n bytes returned by [Reader.Buffered] were frames, and that
+// no whole frame follows them.
+func (r *Reader) Consume(n int) { r.returned = n }
 
 func (r *Reader) read(need int) error {
 	r.fit(need)
@@ -102,17 +100,17 @@ func (r *Reader) read(need int) error {
 			r.end += n
 			r.bytes.Add(int64(n))
 			r.reads.Add(1)
-			if r.end == len(*r.buf) && r.class < topRead {
-				r.class++ // it was filled to the brim, there may be more
-			} else if n < len(*r.buf)/8 && r.start == 0 && r.class > minRead {
-				r.class--
+			if r.end == len(*r.buf) && r.bufClass < topRead {
+				r.bufClass++ // the read filled it: there may be more
+			} else if n < len(*r.buf)/8 && r.start == 0 && r.bufClass > minRead {
+				r.bufClass--
 			}
 			return nil
 		}
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded) && r.wished():
-			if r.start == r.end { // nothing of a frame is there that would need the room
-				r.class = minRead
+		case errors.Is(err, os.ErrDeadlineExceeded) && r.takeTrimRequest():
+			if r.start == r.end { // not in the middle of a frame
+				r.bufClass = minRead
 				r.fit(0)
 			}
 		case err == io.EOF && r.end > r.start:
@@ -125,11 +123,11 @@ func (r *Reader) read(need int) error {
 
 // fit makes room for at least one more byte and a frame of need bytes.
 func (r *Reader) fit(need int) {
-	class := max(r.class, minRead)
+	class := max(r.bufClass, minRead)
 	if need > 1<<class {
 		class = bits.Len(uint(need - 1))
 	}
-	r.class = min(max(r.class, minRead), topRead)
+	r.bufClass = min(max(r.bufClass, minRead), topRead)
 	rest := r.end - r.start
 	if r.buf != nil && len(*r.buf) == 1<<class {
 		if r.start > 0 {
@@ -138,7 +136,7 @@ func (r *Reader) fit(need int) {
 		}
 		return
 	}
-	if 1<<class <= rest { // it cannot shrink below what it holds
+	if 1<<class <= rest { // it cannot be smaller than its content
 		class = bits.Len(uint(rest))
 	}
 	next, ok := readPools[class].Get().(*[]byte)
@@ -159,45 +157,44 @@ func (r *Reader) release() {
 	r.buf = nil
 }
 
-// Trim makes a reader that has read nothing since the last call give back a big
-// buffer. A reader blocked in Read cannot be reached but through its deadline,
-// so this must not be used where deadlines have another meaning. Call it every
-// second or so, from one goroutine.
+// Trim takes a large buffer away from a reader that has read nothing since the last Trim.
+// Call it about every second, from one goroutine. It reaches a reader that is blocked in Read
+// through the read deadline, so do not set read deadlines on a connection that is trimmed.
 func (r *Reader) Trim() {
 	reads := r.reads.Load()
-	idle := reads == r.last && r.big.Load()
-	r.last = reads
+	idle := reads == r.readsAtTrim && r.big.Load()
+	r.readsAtTrim = reads
 	if !idle {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.trim {
-		r.trim = true
+	if !r.trimRequested {
+		r.trimRequested = true
 		r.conn.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
-// wished reports whether a timeout was Trim's doing, and undoes it. The flag and
-// the deadline change together: otherwise a second Trim could leave a deadline
-// behind that nobody admits to, and the connection would end.
-func (r *Reader) wished() bool {
+// takeTrimRequest reports whether Trim caused a timeout, and clears the request. The flag and
+// the deadline change together: otherwise a second Trim could leave a deadline behind without
+// the flag, and the connection would end.
+func (r *Reader) takeTrimRequest() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.trim {
+	if !r.trimRequested {
 		return false
 	}
-	r.trim = false
+	r.trimRequested = false
 	r.conn.SetReadDeadline(time.Time{})
 	return true
 }
 
-// Free gives the buffer back. The reader must not be used any more.
+// Free returns the buffer to its pool. The reader must not be used afterwards.
 func (r *Reader) Free() {
 	if r.buf != nil {
 		r.release()
 	}
 }
 
-// Stats returns the bytes and reads so far.
+// Stats returns the number of bytes and reads so far.
 func (r *Reader) Stats() (bytes, reads int64) { return r.bytes.Load(), r.reads.Load() }

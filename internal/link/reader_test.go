@@ -174,7 +174,7 @@ func TestReaderBuffer(t *testing.T) {
 		t.Errorf("%d bytes for a trickle", len(*r.buf))
 	}
 
-	// A large frame gets what it takes, and only as long as it takes.
+	// A large frame gets a large buffer, and only until it has been read.
 	s.pieces = append(s.pieces, frame(0, 100_000), frame(0, 100))
 	if n := next(); n != 100_000 || len(*r.buf) != 128<<10 || !r.big.Load() {
 		t.Errorf("%d bytes for a frame of %d", len(*r.buf), n)

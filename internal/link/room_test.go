@@ -57,7 +57,7 @@ func TestRoomIsBelowLow(t *testing.T) {
 	})
 }
 
-// TestRoomWakesAtRoom: a write that leaves too much behind wakes nobody.
+// TestRoomWakesAtRoom: a write that leaves the queue above low does not wake Room.
 func TestRoomWakesAtRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()

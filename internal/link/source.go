@@ -2,40 +2,39 @@ package link
 
 import "github.com/x/ringdht/internal/fifo"
 
-// Source is somebody with frames for a link who keeps them until it is their turn. To
-// append costs a lock that all who use the link share; a source that is enlisted
-// appends to a queue of its own, which the link empties when it writes.
+// A Source keeps frames for a link in a queue of its own until the link pulls them. This
+// saves locking: appending takes the link's lock, for which all its users compete, while a
+// source that is already enlisted appends to its own queue only.
 type Source interface {
-	// Pull moves frames for w to the end of q, in their order, and says whether there
-	// are more. It should stop at about limit bytes. It is called by whoever writes,
-	// without a lock, once for each [Writer.Enlist] and again as long as there are more,
-	// also when the source has found another link meanwhile.
+	// Pull moves frames for w to the end of q, in order, and reports whether there are
+	// more. It should stop at about limit bytes. The goroutine that writes calls it without
+	// a lock: once for each [Writer.Enlist], and again while more is true, even if the
+	// source uses another link by now.
 	Pull(w *Writer, q *fifo.Queue, limit int) (more bool)
 }
 
-// Enlist has s pulled when the writer comes to it: after what is queued now, in turn
-// with others. If due then the caller must call [Writer.Now], holding no lock that
-// Pull takes. An error is the one that ended the connection; a source that was
-// enlisted when it ended is not told, see [Source].
-func (w *Writer) Enlist(s Source) (due bool, err error) {
+// Enlist adds s to the sources to be pulled. Its turn comes after the bytes queued now and
+// the sources enlisted before. If direct is true, the caller must call [Writer.WriteDirect]
+// while holding no lock that Pull takes. The error is the one that ended the connection. A
+// source that is enlisted when the connection ends is not told.
+func (w *Writer) Enlist(s Source) (direct bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.shut(); err != nil {
+	if err := w.closedErr(); err != nil {
 		return false, err
 	}
 	w.sources = append(w.sources, s)
-	return w.begin(), nil
+	return w.beginWrite(), nil
 }
 
-// gather moves to taken what is to be written next. What was appended comes first, and
-// only a small part is kept for sources: what a ring has taken in must get through it,
-// or it fills up with what is new. It must be called with mu held, which it lets go
-// while it pulls.
+// gather moves the next bytes to write into batch. Appended frames come first, and sources
+// get only a small part: relayed traffic must get through the ring, or new messages fill it
+// up. gather requires mu, and releases it while it pulls.
 func (w *Writer) gather() {
-	if n := len(w.urgent); n > 0 { // alone: it is rare
-		w.taken.Append(w.urgent)
+	if n := len(w.urgent); n > 0 { // in a write of its own: urgent frames are rare
+		w.batch.Append(w.urgent)
 		w.urgent = w.urgent[:0]
-		w.busy, w.own = n, n
+		w.writing, w.pulled = n, n
 		return
 	}
 	n := len(w.sources)
@@ -44,34 +43,33 @@ func (w *Writer) gather() {
 		limit = maxWrite - maxWrite/8
 	}
 	if w.q.Size() > 0 {
-		w.taken = w.q.TakeSome(limit)
+		w.batch = w.q.TakeSome(limit)
 	}
-	appended := w.taken.Size()
-	w.head += int64(appended)
-	w.busy = appended
+	appended := w.batch.Size()
+	w.startedTotal += int64(appended)
+	w.writing = appended
 	if n == 0 {
 		return
 	}
-	// Those that are pulled stay on the list until they were, and others may join
-	// behind them.
+	// Sources stay on the list while they are pulled; others may be added behind them.
 	sources := w.sources[:n]
 	w.mu.Unlock()
 	done := 0
-	for done < n && (done == 0 || w.taken.Size() < maxWrite) { // one at least, however long the frames
+	for done < n && (done == 0 || w.batch.Size() < maxWrite) { // at least one, even if the frames are long
 		s := sources[done]
 		done++
-		if s.Pull(w, &w.taken, max(maxWrite-w.taken.Size(), maxWrite/8)) {
-			w.again = append(w.again, s)
+		if s.Pull(w, &w.batch, max(maxWrite-w.batch.Size(), maxWrite/8)) {
+			w.pullAgain = append(w.pullAgain, s)
 		}
 	}
 	w.mu.Lock()
-	w.busy = w.taken.Size()
-	w.own = w.busy - appended
-	w.total += int64(w.own)
-	w.sources = append(w.sources, w.again...)
+	w.writing = w.batch.Size()
+	w.pulled = w.writing - appended
+	w.total += int64(w.pulled)
+	w.sources = append(w.sources, w.pullAgain...)
 	rest := copy(w.sources, w.sources[done:])
 	clear(w.sources[rest:])
 	w.sources = w.sources[:rest]
-	clear(w.again)
-	w.again = w.again[:0]
+	clear(w.pullAgain)
+	w.pullAgain = w.pullAgain[:0]
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A well is a source that hands over a frame or more at a time, not more than each bytes.
+// A well is a source whose Pull gives one frame, or more of them up to each bytes.
 type well struct {
 	mu    sync.Mutex
 	q     fifo.Queue
@@ -38,12 +38,12 @@ func enlisted(t *testing.T, w *Writer, s *well, frames []byte) {
 	s.mu.Lock()
 	s.q.Append(frames)
 	s.mu.Unlock()
-	due, err := w.Enlist(s)
+	direct, err := w.Enlist(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if due {
-		w.Now()
+	if direct {
+		w.WriteDirect()
 	}
 }
 
@@ -71,7 +71,7 @@ func TestSourcesTakeTurns(t *testing.T) {
 		if want := slices.Concat(frame(0, 100), frame(7, 300), big[0], frames(100, 150), big[1]); !bytes.Equal(got, want) {
 			t.Errorf("wrote %d bytes of %d, or in another order", len(got), len(want))
 		}
-		if p := w.Progress(); p.Total != int64(len(got)) || p.Written != p.Total || p.Head != 400 || p.Queued != 0 {
+		if p := w.Progress(); p.Total != int64(len(got)) || p.Written != p.Total || p.Started != 400 || p.Queued != 0 {
 			t.Errorf("%+v", p)
 		}
 		if greedy.pulls != 2 || modest.pulls != 1 {
@@ -100,7 +100,7 @@ func TestRelayedComesFirst(t *testing.T) {
 		enlisted(t, w, s, own)
 		g.let(1)
 		p := w.Progress()
-		ofRelayed := p.Head - 100
+		ofRelayed := p.Started - 100
 		ofOwn := int64(p.Queued) - (int64(len(relayed)) - ofRelayed) - ofRelayed
 		if ofRelayed < 170<<10 || ofOwn < 20<<10 || ofOwn > 70<<10 || ofRelayed+ofOwn > maxWrite+64<<10 {
 			t.Errorf("a write of %d relayed and %d own bytes", ofRelayed, ofOwn)
@@ -109,7 +109,7 @@ func TestRelayedComesFirst(t *testing.T) {
 	})
 }
 
-// TestSourcesOfAnEndedLink: nobody pulls any more, and nobody can enlist.
+// TestSourcesOfAnEndedLink: no source is pulled any more, and none can enlist.
 func TestSourcesOfAnEndedLink(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := NewWriter(newGate(), 1<<20, 1)
@@ -128,7 +128,7 @@ func TestSourcesOfAnEndedLink(t *testing.T) {
 	})
 }
 
-// TestRetireWaitsForSources: a link that is not used any more writes what it was asked to.
+// TestRetireWaitsForSources: a retired link still pulls the enlisted sources.
 func TestRetireWaitsForSources(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
@@ -145,20 +145,19 @@ func TestRetireWaitsForSources(t *testing.T) {
 	})
 }
 
-// idleWriter has had nothing to write for long, so that the next frame is to be written at once.
+// idleWriter returns a writer that has been idle long enough for a direct write.
 func idleWriter(t *testing.T, conn net.Conn, limit, low int) *Writer {
 	t.Helper()
 	w := NewWriter(conn, limit, low)
-	if w.trier == nil {
+	if w.direct == nil {
 		t.Skip("this system's sockets cannot be tried without waiting, so nothing is written at once")
 	}
-	w.idle = -time.Hour
+	w.idleSince = -time.Hour
 	return w
 }
 
-// TestNow: over a socket that has been idle whoever has a frame writes it himself, waits for nobody, and leaves to the
-// goroutine what the socket does not take.
-func TestNow(t *testing.T) {
+// TestWriteDirect: on an idle socket the appender writes without blocking, and the goroutine writes the rest.
+func TestWriteDirect(t *testing.T) {
 	near, far := tcpPair(t)
 	w := idleWriter(t, near, 64<<20, 1)
 	big := frame(0, 40<<10) // one chunk; many of them are more than a socket takes
@@ -170,15 +169,15 @@ func TestNow(t *testing.T) {
 	for at := 0; at < len(want); at += len(big) {
 		spans = append(spans, Span{at, at + len(big)})
 	}
-	taken, _, due, err := w.AppendSpans(want, spans)
-	if taken != len(spans) || !due || err != nil {
-		t.Fatal(taken, due, err)
+	taken, _, direct, err := w.AppendSpans(want, spans)
+	if taken != len(spans) || !direct || err != nil {
+		t.Fatal(taken, direct, err)
 	}
-	if _, _, due, err := w.AppendSpans(big, []Span{{0, len(big)}}); due || err != nil {
-		t.Fatal("due twice", err)
+	if _, _, direct, err := w.AppendSpans(big, []Span{{0, len(big)}}); direct || err != nil {
+		t.Fatal("direct twice", err)
 	}
 	want = append(want, big...)
-	w.Now() // nobody reads yet
+	w.WriteDirect() // the peer does not read yet
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, want) {
 		t.Error("not what was sent", err)
@@ -189,29 +188,29 @@ func TestNow(t *testing.T) {
 	}
 }
 
-// TestNowWhenTheConnectionHasEnded: the error is found by the goroutine's write, and nothing is left over twice.
-func TestNowWhenTheConnectionHasEnded(t *testing.T) {
+// TestWriteDirectOnAnEndedConnection: the goroutine's write finds the error, and no frame is left over twice.
+func TestWriteDirectOnAnEndedConnection(t *testing.T) {
 	near, _ := tcpPair(t)
 	w := idleWriter(t, near, 1<<20, 1)
 	w.KeepLeftover()
 	near.Close()
-	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !due || err != nil {
-		t.Fatal(due, err)
+	if _, _, direct, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !direct || err != nil {
+		t.Fatal(direct, err)
 	}
-	w.Now()
-	w.finished.Wait()
+	w.WriteDirect()
+	w.wg.Wait()
 	if w.Err() == nil || w.Queued() != 0 {
 		t.Error(w.Err(), w.Queued())
 	}
 	w.Close()
 }
 
-// TestNowWakesWhoWaitsForRoom: they may have appended before the one who was told to write did.
-func TestNowWakesWhoWaitsForRoom(t *testing.T) {
+// TestWriteDirectSignalsRoom: others may wait for room while an appender writes directly.
+func TestWriteDirectSignalsRoom(t *testing.T) {
 	near, _ := tcpPair(t)
 	w := idleWriter(t, near, 1<<20, 100)
-	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !due || err != nil {
-		t.Fatal(due, err)
+	if _, _, direct, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !direct || err != nil {
+		t.Fatal(direct, err)
 	}
 	if _, err := w.Append(frame(1, 200)); err != nil {
 		t.Fatal(err)
@@ -223,14 +222,14 @@ func TestNowWakesWhoWaitsForRoom(t *testing.T) {
 	for waits := false; !waits; runtime.Gosched() {
 		waits = w.room.Awaited()
 	}
-	w.Now()
+	w.WriteDirect()
 	if err := <-room; err != nil {
 		t.Error(err)
 	}
 	w.Close()
 }
 
-// counted is a connection with a Write of its own, as one that encrypts has.
+// counted is a connection with its own Write, like one that encrypts.
 type counted struct {
 	*net.TCPConn
 	n int
@@ -241,18 +240,18 @@ func (c *counted) Write(b []byte) (int, error) {
 	return c.TCPConn.Write(b)
 }
 
-// TestNowLeavesOthersConnectionsAlone: a Write that is not package net's must not be passed by.
-func TestNowLeavesOthersConnectionsAlone(t *testing.T) {
+// TestWriteDirectKeepsOtherWrites: a Write that is not package net's must not be bypassed.
+func TestWriteDirectKeepsOtherWrites(t *testing.T) {
 	near, _ := tcpPair(t)
 	c := &counted{TCPConn: near.(*net.TCPConn)}
 	w := NewWriter(c, 1<<20, 100)
 	w.mu.Lock()
-	w.idle = -time.Hour
+	w.idleSince = -time.Hour
 	w.mu.Unlock()
-	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, [][]byte{make([]byte, 100-wire.HeaderSize)}); err != nil {
+	if _, _, direct, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, [][]byte{make([]byte, 100-wire.HeaderSize)}); err != nil {
 		t.Fatal(err)
-	} else if due {
-		w.Now()
+	} else if direct {
+		w.WriteDirect()
 	}
 	w.Shutdown(10 * time.Second)
 	if c.n != 100 {
@@ -260,7 +259,7 @@ func TestNowLeavesOthersConnectionsAlone(t *testing.T) {
 	}
 }
 
-// TestLargeFramesLetSourcesIn: also where each relayed frame is more than a write should have.
+// TestLargeFramesLetSourcesIn: sources get their part also where each relayed frame exceeds the size of a write.
 func TestLargeFramesLetSourcesIn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
@@ -281,7 +280,7 @@ func TestLargeFramesLetSourcesIn(t *testing.T) {
 	})
 }
 
-// TestPulledDoesNotCount: what a source had must not take the room of what is relayed.
+// TestPulledDoesNotCount: frames of sources do not take the room of relayed frames.
 func TestPulledDoesNotCount(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()

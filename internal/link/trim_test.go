@@ -162,7 +162,7 @@ func TestTrimWhileHandling(t *testing.T) {
 	})
 }
 
-// TestTrimLeavesSmallAlone: a reader that has nothing to give is not disturbed.
+// TestTrimLeavesSmallAlone: a reader with a small buffer is not disturbed.
 func TestTrimLeavesSmallAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		near, far := memnet.Pipe()
@@ -194,8 +194,7 @@ func (c *countDeadlines) SetReadDeadline(at time.Time) error {
 	return c.Conn.SetReadDeadline(at)
 }
 
-// A slowDeadline connection takes its time to set a deadline, as a goroutine that is not scheduled does. To clear one
-// takes no time.
+// A slowDeadline connection is slow to set a deadline, like a goroutine that is not scheduled, and quick to clear one.
 type slowDeadline struct {
 	net.Conn
 	set chan struct{} // each setting waits for one
@@ -245,7 +244,7 @@ func TestTrimTwice(t *testing.T) {
 	})
 }
 
-// TestTimeoutOfOthers: a deadline that Trim did not set is an error, and after it the reader goes on.
+// TestTimeoutOfOthers: a deadline that Trim did not set is an error; the reader can go on after it.
 func TestTimeoutOfOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		near, far := memnet.Pipe()

@@ -1,6 +1,6 @@
-// Package link is one connection seen from one of its ends: a writer that
-// gathers frames and sends them in as few writes as it can, and a reader that
-// hands over all the whole frames that have arrived.
+// Package link reads and writes the frames of one connection. A [Writer] queues frames and
+// sends them in as few writes as possible. A [Reader] returns all whole frames that have
+// arrived.
 package link
 
 import (
@@ -15,76 +15,74 @@ import (
 	"github.com/x/ringdht/internal/notify"
 )
 
-// ErrFull says that a frame found the queue at its bound.
+// ErrFull means that the queue has no room for the frame.
 var ErrFull = errors.New("link: queue full")
 
-// Writer is the bounded queue of a connection and the goroutine that empties it.
+// Writer is the bounded queue of a connection, with the goroutine that empties it.
 //
-// Frames gather in a queue behind a mutex, and at sources, see [Source], while the
-// goroutine is writing what gathered before; it then takes as much of it as one write
-// is worth. Under load many frames share
-// a write, an idle link writes at once, and no timer is involved. The goroutine
+// Frames batch without a timer. While the goroutine writes, more frames arrive in the queue,
+// which a mutex guards, and at the sources (see [Source]). The next write takes up to 256 KiB
+// of them. Under load many frames share a write; an idle link writes at once. The goroutine
 // exists only while there is something to write, so an idle link costs nothing.
 //
-// A link that has had nothing to write for a while is written to by whoever has
-// something for it, as far as that needs no waiting; see [Writer.Now].
+// On a link that has been idle, the appender itself writes, as far as that does not block:
+// see [Writer.WriteDirect].
 //
-// Rejected: a channel of frames (a wake-up for each), and always writing from the
-// goroutine that appends (it would wait for the network in the middle of the
-// receive path, and many messages would leave alone that could leave together).
+// Rejected: a channel of frames, which costs a wake-up for each; and always writing from the
+// appending goroutine, which would wait for the network in the middle of the receive path
+// and send alone many messages that could leave together.
 type Writer struct {
 	// static after construction
-	conn  net.Conn
-	limit int    // bytes gathered or being written
-	low   int    // bytes below which a source that waits may go on
-	run   func() // w.drain as a value: go w.run() then allocates nothing
-	trier trier  // may be nil
-	born  time.Time
+	conn    net.Conn
+	limit   int          // bytes appended and not written yet
+	low     int          // below that many bytes, Room returns
+	run     func()       // w.drain as a value: go w.run() then allocates nothing
+	direct  directWriter // may be nil
+	created time.Time
 
-	mu       sync.Mutex
-	q        fifo.Queue
-	sources  []Source      // with frames of their own, in turn
-	total    int64         // bytes ever appended or pulled
-	tail     int64         // bytes ever appended
-	head     int64         // of them, taken to be written
-	busy     int           // bytes that are being written
-	own      int           // of them, pulled: the bound is for what is appended
-	frames   int64         // see Frames
-	running  bool          // the goroutine is, or somebody is to call Now
-	idle     time.Duration // when there was last nothing more to write, since born
-	keeps    bool          // what is queued when the connection ends, for Leftover
-	urgent   []byte        // what goes before all that is queued
-	last     []byte        // what is written when nothing is queued any more
-	over     bool          // that is being written or was: nothing is appended any more
-	limited  bool          // the connection has a deadline for that
-	retired  bool          // close the connection once the queue is empty
-	err      error
-	room     notify.Change // there is room, or the connection has ended
-	finished sync.WaitGroup
+	mu            sync.Mutex
+	q             fifo.Queue
+	sources       []Source      // to be pulled, in turn
+	total         int64         // bytes ever appended or pulled
+	appendedTotal int64         // bytes ever appended
+	startedTotal  int64         // of those, bytes whose write has begun
+	writing       int           // bytes in batch
+	pulled        int           // of those, pulled from sources; limit does not count them
+	frameCount    int64         // see Frames
+	running       bool          // the goroutine runs, or an appender is to call WriteDirect
+	idleSince     time.Duration // when the last write ended, as time since created
+	keepLeftover  bool          // keep the queue when the connection ends, for Leftover
+	urgent        []byte        // frames that go ahead of the queue
+	final         []byte        // from Finish: to be written when nothing else is left
+	finalSent     bool          // the write of final has begun: no more appends
+	deadlineSet   bool          // the connection has a write deadline for final
+	retired       bool          // close the connection once the queue is empty
+	err           error
+	room          notify.Change // there is room, or the connection has ended
+	wg            sync.WaitGroup
 
-	// Owned by who runs: what is being written.
-	taken fifo.Queue
-	bufs  net.Buffers
-	vec   [][]byte
-	again []Source // scratch
+	// owned by the running writer
+	batch     fifo.Queue
+	bufs      net.Buffers
+	vec       [][]byte
+	pullAgain []Source // scratch
 
 	bytes, writes atomic.Int64
 }
 
-// NewWriter returns the writer of conn, which holds at most limit bytes and
-// counts as having room below low. When a write fails it closes conn, so whoever
-// reads from conn learns of it; there is no callback.
+// NewWriter returns a writer for conn that holds at most limit bytes, and has room again
+// below low bytes. When a write fails it closes conn. There is no callback: the reader of
+// conn notices.
 func NewWriter(conn net.Conn, limit, low int) *Writer {
-	keepNear(conn)
-	w := &Writer{conn: conn, limit: limit, low: low, trier: newTrier(conn), born: time.Now()}
+	setLocalWriteBuffer(conn)
+	w := &Writer{conn: conn, limit: limit, low: low, direct: newDirectWriter(conn), created: time.Now()}
 	w.run = w.drain
 	return w
 }
 
-// Append queues whole frames and reports the bytes that are queued now. Either
-// all of them are taken or none: then the error is [ErrFull], with the bytes that
-// would be queued, or the one that ended the connection. It never waits for the
-// network.
+// Append queues whole frames, all or none, and returns the number of bytes queued now. It
+// never waits for the network. If there is no room the error is [ErrFull], and queued includes
+// the frames that were not taken. Any other error is the one that ended the connection.
 func (w *Writer) Append(frames []byte) (queued int, err error) {
 	w.mu.Lock()
 	queued, err = w.append(frames)
@@ -92,55 +90,56 @@ func (w *Writer) Append(frames []byte) (queued int, err error) {
 	return queued, err
 }
 
-// shut is why nothing can be appended any more. It must be called with mu held.
-func (w *Writer) shut() error {
-	if w.err == nil && w.over {
+// closedErr returns why nothing can be appended any more, or nil. It requires mu.
+func (w *Writer) closedErr() error {
+	if w.err == nil && w.finalSent {
 		return net.ErrClosed
 	}
 	return w.err
 }
 
-// held is how many appended bytes there are. It must be called with mu held.
-func (w *Writer) held() int { return w.q.Size() + w.busy - w.own }
+// appendedHeld returns the number of bytes that count against limit. It requires mu.
+func (w *Writer) appendedHeld() int { return w.q.Size() + w.writing - w.pulled }
 
-// append must be called with mu held.
+// append is Append for callers that hold mu.
 func (w *Writer) append(frames []byte) (queued int, err error) {
-	if err := w.shut(); err != nil {
+	if err := w.closedErr(); err != nil {
 		return 0, err
 	}
-	queued = w.held() + len(frames)
+	queued = w.appendedHeld() + len(frames)
 	if queued > w.limit {
 		return queued, ErrFull
 	}
 	w.q.Append(frames)
 	w.total += int64(len(frames))
-	w.tail += int64(len(frames))
-	w.start()
+	w.appendedTotal += int64(len(frames))
+	w.startGoroutine()
 	return queued, nil
 }
 
-// AppendMarked is [Writer.Append] that also tells where [Progress.Head] will be when
-// the last of the frames is being written.
+// AppendMarked is [Writer.Append], and returns the value that [Progress.Started] will have
+// once the write of the last frame has begun.
 func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_, err = w.append(frames)
-	return w.tail, err
+	return w.appendedTotal, err
 }
 
-// Span is a stretch of a buffer that holds whole frames.
+// Span is a part of a buffer that holds whole frames.
 type Span struct{ From, To int }
 
-// AppendSpans queues stretches of buf like [Writer.Append], taking the lock once.
-// It returns how many of them were taken; those behind are not, with the reason. If due
-// then the caller must call [Writer.Now].
-func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due bool, err error) {
+// AppendSpans is [Writer.Append] for several parts of buf, with one locking. It returns how
+// many spans were taken; if not all, err says why. queued is the number of bytes held now,
+// without those that found no room. If direct is true, the caller must call
+// [Writer.WriteDirect].
+func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, direct bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.shut(); err != nil {
+	if err := w.closedErr(); err != nil {
 		return 0, 0, false, err
 	}
-	held := w.held()
+	held := w.appendedHeld()
 	for _, s := range spans {
 		n := s.To - s.From
 		if held+n > w.limit {
@@ -150,62 +149,62 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due b
 		w.q.Append(buf[s.From:s.To])
 		held += n
 		w.total += int64(n)
-		w.tail += int64(n)
+		w.appendedTotal += int64(n)
 		taken++
 	}
 	if taken > 0 {
-		due = w.begin()
+		direct = w.beginWrite()
 	}
-	return taken, held, due, err
+	return taken, held, direct, err
 }
 
-// start must be called with mu held and w.err nil.
-func (w *Writer) start() {
+// startGoroutine starts the goroutine unless it runs already. It requires mu and a nil w.err.
+func (w *Writer) startGoroutine() {
 	if !w.running {
-		w.mark()
-		w.Later()
+		w.setRunning()
+		w.WriteAsync()
 	}
 }
 
-// mark says that somebody runs: the goroutine, or who is to call Now.
-func (w *Writer) mark() {
+// setRunning marks the writer as running, by the goroutine or by WriteDirect.
+func (w *Writer) setRunning() {
 	w.running = true
-	w.finished.Add(1)
+	w.wg.Add(1)
 }
 
-// Low is the number of queued bytes below which there is room.
+// Low returns the number of queued bytes below which there is room.
 func (w *Writer) Low() int { return w.low }
 
-// KeepLeftover makes the writer keep what is queued when the connection ends, until
-// somebody calls [Writer.Leftover]. It is to be called before the first Append.
-func (w *Writer) KeepLeftover() { w.keeps = true }
+// KeepLeftover makes the writer keep its queue when the connection ends, for
+// [Writer.Leftover]. Call it before the first Append.
+func (w *Writer) KeepLeftover() { w.keepLeftover = true }
 
-// Leftover hands over the frames that no write was begun for, once the connection
-// has ended. It is for writers that [Writer.KeepLeftover]; others have dropped them.
+// Leftover returns the frames whose write had not begun when the connection ended, once. It
+// needs [Writer.KeepLeftover]; other writers drop these frames.
 func (w *Writer) Leftover() fifo.Queue {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {
 		return fifo.Queue{}
 	}
-	w.keeps = false
+	w.keepLeftover = false
 	return w.q.Take()
 }
 
-// Err is what ended the connection, nil while it stands.
+// Err returns the error that ended the connection, or nil while it stands.
 func (w *Writer) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-// Room waits until there is room, the connection has failed or ctx is done. It
-// is for those who append and may wait; a relay must not.
+// Room waits until there is room, the connection has ended or ctx is done. It is for
+// appenders that may wait; a relay must not.
 func (w *Writer) Room(ctx context.Context) error {
 	var failed error
 	err := w.room.Await(ctx, context.Background(), &w.mu, func() bool {
 		failed = w.err
-		return failed != nil || w.held() < w.low
+		return failed != nil || w.appendedHeld() < w.low
 	})
 	if err != nil {
 		return err
@@ -213,69 +212,69 @@ func (w *Writer) Room(ctx context.Context) error {
 	return failed
 }
 
-// Queued is the number of bytes waiting or being written.
+// Queued returns the number of bytes waiting or being written.
 func (w *Writer) Queued() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.q.Size() + w.busy
+	return w.q.Size() + w.writing
 }
 
-// Progress is how far a writer is, in bytes since its beginning where not said
-// otherwise.
+// Progress counts a writer's bytes. All but Queued are totals since the beginning.
 type Progress struct {
 	Total   int64 // appended, or pulled from sources
-	Written int64 // of them, handed to the connection
-	Head    int64 // of those appended, handed to the connection or just about to be
-	Queued  int   // bytes that the writer holds; what sources have for it does not count
+	Written int64 // of those, handed to the connection
+	Started int64 // of the appended ones, those whose write has begun
+	Queued  int   // held by the writer now; sources may hold more
 }
 
-// Progress tells how far the writer is.
+// Progress returns the writer's counts.
 func (w *Writer) Progress() Progress {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Progress{w.total, w.bytes.Load(), w.head, w.q.Size() + w.busy}
+	return Progress{w.total, w.bytes.Load(), w.startedTotal, w.q.Size() + w.writing}
 }
 
-// Stats returns the bytes and writes so far.
+// Stats returns the number of bytes and writes so far.
 func (w *Writer) Stats() (bytes, writes int64) {
 	return w.bytes.Load(), w.writes.Load()
 }
 
-// maxWrite bounds what is handed to the connection at a time. More would save no
-// system calls worth mentioning; and a write that is over shows that the connection
-// moves, while what waits behind it can still go another way.
+// maxWrite is how many bytes are handed to the connection at a time, more or less. Larger
+// writes would save hardly any system calls. Smaller ones show sooner that the connection
+// moves, and leave more frames in the queue that can still take another link.
 const maxWrite = 256 << 10
 
-// more says whether there is something to write. When all else is written it is the turn of
-// what [Writer.Finish] was given. It must be called with mu held.
-func (w *Writer) more() bool {
-	if w.err == nil && w.last != nil && w.busy == 0 && w.q.Size() == 0 && len(w.sources) == 0 {
-		w.urgent = append(w.urgent, w.last...)
-		w.last, w.over = nil, true
+// hasMore reports whether there is something to write. When all else has been written, it
+// queues the last frames of [Writer.Finish]. It requires mu.
+func (w *Writer) hasMore() bool {
+	if w.err == nil && w.final != nil && w.writing == 0 && w.q.Size() == 0 && len(w.sources) == 0 {
+		w.urgent = append(w.urgent, w.final...)
+		w.final, w.finalSent = nil, true
 	}
-	return w.err == nil && (w.busy > 0 || w.q.Size() > 0 || len(w.sources) > 0 || len(w.urgent) > 0)
+	return w.err == nil && (w.writing > 0 || w.q.Size() > 0 || len(w.sources) > 0 || len(w.urgent) > 0)
 }
 
+// drain is the goroutine: it writes until nothing is left.
 func (w *Writer) drain() {
-	defer w.finished.Done()
-	defer writers.Add(-1)
+	defer w.wg.Done()
+	defer waitingWriters.Add(-1)
 	w.mu.Lock()
-	for w.more() {
-		if w.busy == 0 {
+	for w.hasMore() {
+		if w.writing == 0 {
 			w.gather()
 		}
-		if w.busy == 0 {
+		if w.writing == 0 {
 			continue
 		}
 		w.mu.Unlock()
 
-		writers.Add(-1) // it has its processor
+		waitingWriters.Add(-1) // it is running
 		err := w.write()
-		writers.Add(1)
-		w.taken.Clear()
+		waitingWriters.Add(1)
+		w.batch.Clear()
 
 		w.mu.Lock()
-		w.busy, w.own = 0, 0
+		w.writing, w.pulled = 0, 0
 		if err != nil {
 			if w.fail(err) {
 				w.mu.Unlock()
@@ -288,24 +287,24 @@ func (w *Writer) drain() {
 			w.room.Broadcast()
 		}
 	}
-	w.rest()
+	w.endRun()
 }
 
-// rest ends a run, when there is nothing more to write or the connection has ended. It
-// must be called with mu held, which it lets go.
-func (w *Writer) rest() {
-	w.running, w.busy, w.own = false, 0, 0
-	w.taken.Clear()
-	w.room.Broadcast() // nothing is queued, or the connection has ended
+// endRun ends a run of the goroutine or of WriteDirect, when everything has been written or
+// the connection has ended. It requires mu, and releases it.
+func (w *Writer) endRun() {
+	w.running, w.writing, w.pulled = false, 0, 0
+	w.batch.Clear()
+	w.room.Broadcast() // the queue is empty, or the connection has ended
 	if w.err != nil {
 		w.sources = nil
 	}
-	if w.trier != nil {
-		w.idle = time.Since(w.born)
+	if w.direct != nil {
+		w.idleSince = time.Since(w.created)
 	}
-	if w.limited && w.over {
-		w.limited = false
-		w.conn.SetWriteDeadline(time.Time{}) // it was for what has been written
+	if w.deadlineSet && w.finalSent {
+		w.deadlineSet = false
+		w.conn.SetWriteDeadline(time.Time{}) // final has been written
 	}
 	ended := w.retired && w.err == nil && w.fail(net.ErrClosed)
 	w.mu.Unlock()
@@ -314,12 +313,13 @@ func (w *Writer) rest() {
 	}
 }
 
+// write writes batch with one call.
 func (w *Writer) write() error {
 	w.vec = w.vec[:0]
-	for chunk := range w.taken.Chunks() {
+	for chunk := range w.batch.Chunks() {
 		w.vec = append(w.vec, chunk)
 	}
-	w.bytes.Add(int64(w.taken.Size()))
+	w.bytes.Add(int64(w.batch.Size()))
 	w.writes.Add(1)
 	var err error
 	if len(w.vec) == 1 {
@@ -328,6 +328,6 @@ func (w *Writer) write() error {
 		w.bufs = w.vec
 		_, err = w.bufs.WriteTo(w.conn)
 	}
-	clear(w.vec) // the chunks go back to their pool; an idle link must not hold on to them
+	clear(w.vec) // an idle link must not hold chunks that go back to their pool
 	return err
 }

@@ -6,25 +6,25 @@ import (
 	"slices"
 )
 
-// handler is what loggers call: the log, or the log with attributes or a group. It does
-// nothing but append to the queue.
+// handler is the handler of a logger: the root, or one with attributes or a group. It only
+// appends to the queue.
 type handler struct {
-	q     *Queue
-	least slog.Level
+	q        *Queue
+	minLevel slog.Level
 
-	// What it adds to the one above it: attributes, or a group.
-	above *handler
-	attrs []slog.Attr
-	group string
+	// What it adds to its parent: attributes or a group.
+	parent *handler
+	attrs  []slog.Attr
+	group  string
 
-	// to is the log with all of that. The queue's goroutine owns it, and makes it when it is
-	// needed.
+	// to is the user's handler with all of these. The queue's goroutine owns it, and makes it
+	// when needed.
 	to slog.Handler
 }
 
-// Enabled says whether to make a record. Whether the log wants it is asked later: the
-// answer may have to wait for whatever the log waits for.
-func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.least }
+// Enabled compares with the lowest level only. The queue's goroutine asks the user's handler
+// later, since its Enabled may block.
+func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.minLevel }
 
 // Handle queues a record.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
@@ -48,7 +48,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	for i, a := range attrs {
 		kept[i] = keep(a, new(int))
 	}
-	return &handler{q: h.q, least: h.least, above: h, attrs: kept}
+	return &handler{q: h.q, minLevel: h.minLevel, parent: h, attrs: kept}
 }
 
 // WithGroup implements [slog.Handler].
@@ -56,13 +56,13 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
 	}
-	return &handler{q: h.q, least: h.least, above: h, group: name}
+	return &handler{q: h.q, minLevel: h.minLevel, parent: h, group: name}
 }
 
-// target is the log with what the handler adds.
+// target returns the user's handler with the attributes and groups of h.
 func (h *handler) target() slog.Handler {
 	if h.to == nil {
-		to := h.above.target()
+		to := h.parent.target()
 		if h.group != "" {
 			to = to.WithGroup(h.group)
 		} else {
@@ -73,9 +73,9 @@ func (h *handler) target() slog.Handler {
 	return h.to
 }
 
-// keep makes an attribute that may be read later, and adds the length of its text. Values
-// that are computed when they are logged are computed now, and bytes are copied. Other
-// values of any type must not change: the library logs errors and addresses.
+// keep returns a copy of an attribute that may be read later, and adds the length of its text
+// to bytes. It resolves a LogValuer now and copies bytes. Values of other types must not change
+// later; the library logs errors and addresses.
 func keep(a slog.Attr, bytes *int) slog.Attr {
 	v := a.Value.Resolve()
 	*bytes += len(a.Key)

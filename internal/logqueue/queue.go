@@ -1,11 +1,10 @@
-// Package logqueue keeps a program from waiting for its log. A [Queue] stands between
-// loggers and a handler that may be slow, or stand still for ever, such as one that
-// writes to a pipe that is not read. Loggers append to the queue; one goroutine, which
-// exists only while there is something to log, calls the handler.
+// Package logqueue keeps a program from waiting for its log. Loggers append records to a
+// [Queue], and one goroutine passes them to a handler that may be slow or block for ever, such
+// as one that writes to a pipe without a reader. The goroutine exists only while there are
+// records.
 //
-// No method of the handler is called by the goroutine that logs. Enabled, WithAttrs and
-// WithGroup may take a lock of the handler's like Handle does, so they are left to the
-// queue's goroutine as well.
+// A goroutine that logs calls no method of the handler. Enabled, WithAttrs and WithGroup may
+// take the same lock as Handle, so the queue's goroutine calls them as well.
 package logqueue
 
 import (
@@ -15,54 +14,53 @@ import (
 	"time"
 )
 
-// What Close waits for: a record that the handler has had for longer than maxRecord
-// means that the log stands still, and the whole backlog may take maxClose.
+// Limits for Close: maxRecord is how long the handler may take for one record before it counts
+// as stuck, and maxClose is the time for the whole backlog.
 const (
 	maxRecord = time.Second
 	maxClose  = 5 * time.Second
 )
 
-// overhead is what a record is counted with beside its text.
+// overhead is the size that a record counts beside its text.
 const overhead = 256
 
-// Queue holds records that the log has not taken yet, up to a number of bytes. What
-// finds no room is dropped and counted, and the log is told the count when it goes on.
-// Its lock is a leaf.
+// Queue holds records for the handler, up to a number of bytes. Records without room are
+// dropped and counted; a record with the count follows when the handler works again. Its lock
+// is a leaf.
 type Queue struct {
 	limit int
-	user  *handler // the log
+	root  *handler // for h of New, without attributes
 
-	mu      sync.Mutex // guards what follows
-	records []record   // the oldest first
-	held    int        // bytes of them
-	dropped map[slog.Level]int
-	done    chan struct{} // closed when the goroutine ends; nil while there is none
-	since   time.Time     // the log has had its present record since then; zero: it has none
-	closed  bool
+	mu           sync.Mutex // guards what follows
+	records      []record   // the oldest first
+	held         int        // their bytes
+	dropped      map[slog.Level]int
+	done         chan struct{} // closed when the goroutine ends; nil while there is none
+	writingSince time.Time     // when the handler got its present record; zero if it has none
+	closed       bool
 }
 
-// record is what waits for the log.
+// record is an entry of the queue.
 type record struct {
 	to      *handler
 	ctx     context.Context
 	rec     slog.Record
 	bytes   int
-	dropped map[slog.Level]int // instead of rec: how many records were
+	dropped map[slog.Level]int // instead of rec: how many records were dropped
 }
 
-// New returns a logger that logs to h through a queue of limit bytes. Records below
-// least are not made at all; whether h wants one of the others, the queue's goroutine
-// asks it.
-func New(h slog.Handler, least slog.Level, limit int) (*slog.Logger, *Queue) {
+// New returns a logger that logs to h through a queue of limit bytes. Records below minLevel
+// are not made at all. For the others the queue's goroutine asks h whether it wants them.
+func New(h slog.Handler, minLevel slog.Level, limit int) (*slog.Logger, *Queue) {
 	q := &Queue{limit: limit}
-	q.user = &handler{q: q, least: least, to: h}
+	q.root = &handler{q: q, minLevel: minLevel, to: h}
 	if h == slog.DiscardHandler {
 		return slog.New(h), q
 	}
-	return slog.New(q.user), q
+	return slog.New(q.root), q
 }
 
-// add queues a record. It does not wait.
+// add queues a record, or counts it as dropped. It does not wait.
 func (q *Queue) add(r record) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -76,7 +74,7 @@ func (q *Queue) add(r record) {
 		q.dropped[r.rec.Level]++
 		return
 	}
-	q.confess()
+	q.queueDropped()
 	q.records = append(q.records, r)
 	q.held += r.bytes
 	if q.done == nil {
@@ -85,26 +83,26 @@ func (q *Queue) add(r record) {
 	}
 }
 
-// confess queues the count of what was dropped; it needs mu.
-func (q *Queue) confess() {
+// queueDropped queues a record with the number of dropped ones. It requires mu.
+func (q *Queue) queueDropped() {
 	if q.dropped != nil {
-		q.records = append(q.records, record{to: q.user, ctx: context.Background(), dropped: q.dropped})
+		q.records = append(q.records, record{to: q.root, ctx: context.Background(), dropped: q.dropped})
 		q.dropped = nil
 	}
 }
 
-// run is the goroutine that hands records to the log, one after the other.
+// run is the goroutine that passes records to the handler, one after the other.
 func (q *Queue) run() {
 	q.mu.Lock()
-	defer func() { // also if the log has ended the goroutine
-		q.since = time.Time{}
+	defer func() { // also if the handler ends the goroutine
+		q.writingSince = time.Time{}
 		close(q.done)
 		q.done = nil
 		q.mu.Unlock()
 	}()
 	for {
 		if len(q.records) == 0 {
-			q.confess()
+			q.queueDropped()
 		}
 		if len(q.records) == 0 {
 			q.records = nil
@@ -114,12 +112,12 @@ func (q *Queue) run() {
 		q.records[0] = record{}
 		q.records = q.records[1:]
 		q.held -= r.bytes
-		q.since = time.Now()
+		q.writingSince = time.Now()
 		q.write(r)
 	}
 }
 
-// write hands one record to the log, without mu.
+// write passes one record to the handler. It releases mu meanwhile.
 func (q *Queue) write(r record) {
 	q.mu.Unlock()
 	defer q.mu.Lock()
@@ -142,9 +140,9 @@ func (q *Queue) write(r record) {
 	}
 }
 
-// Close waits until the log has taken what was logged before, unless the log stands
-// still: then what it has not taken is dropped. The goroutine ends when the log lets go
-// of it. What is logged later is dropped.
+// Close waits until the handler has taken all records. It gives up, and drops the rest, if the
+// handler takes more than a second for one record or five for all. The goroutine ends when the
+// handler returns. Records that are logged after Close are dropped.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -152,19 +150,19 @@ func (q *Queue) Close() {
 	by := time.Now().Add(maxClose)
 	for q.done != nil {
 		patience := time.Until(by)
-		if !q.since.IsZero() {
-			patience = min(patience, time.Until(q.since.Add(maxRecord)))
+		if !q.writingSince.IsZero() {
+			patience = min(patience, time.Until(q.writingSince.Add(maxRecord)))
 		}
 		if patience <= 0 {
 			break
 		}
-		q.await(q.done, patience)
+		q.waitUnlocked(q.done, patience)
 	}
 	q.records, q.held, q.dropped = nil, 0, nil
 }
 
-// await waits without mu.
-func (q *Queue) await(done <-chan struct{}, limit time.Duration) {
+// waitUnlocked waits for done, for at most limit. It releases mu meanwhile.
+func (q *Queue) waitUnlocked(done <-chan struct{}, limit time.Duration) {
 	q.mu.Unlock()
 	defer q.mu.Lock()
 	timer := time.NewTimer(limit)

@@ -23,7 +23,7 @@ func lines(b *bytes.Buffer, level slog.Level) slog.Handler {
 	}})
 }
 
-// stuck is a log of which every method waits for a release.
+// stuck is a handler whose methods all wait for a release.
 type stuck struct {
 	slog.Handler
 	release <-chan struct{}
@@ -44,13 +44,13 @@ func (s stuck) WithGroup(g string) slog.Handler {
 	return stuck{s.Handler.WithGroup(g), s.release}
 }
 
-// mutable is a value that says something else later.
+// mutable is a value that changes later.
 type mutable struct{ s *string }
 
 func (m mutable) LogValue() slog.Value { return slog.StringValue(*m.s) }
 
-// A queue changes nothing about what is logged: neither order, time, levels, attributes
-// nor groups; and values are those of the moment of logging.
+// A queue changes neither order, time, levels, attributes nor groups of records. Values are
+// those of the time of logging.
 func TestSameAsWithout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := func(l *slog.Logger) {
@@ -96,8 +96,8 @@ func TestSameAsWithout(t *testing.T) {
 	})
 }
 
-// What finds no room is counted, and told when the log goes on: of the levels that it
-// wants.
+// Records without room are counted. The count is logged when the handler works again, of the
+// levels that it wants.
 func TestBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got bytes.Buffer
@@ -135,8 +135,7 @@ func TestBound(t *testing.T) {
 	})
 }
 
-// Close waits for a log that works, however slow, within reason, and not for one that
-// stands still.
+// Close waits for a slow handler, within limits, and not for a stuck one.
 func TestClose(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -198,7 +197,7 @@ type hook struct {
 
 func (h hook) Handle(context.Context, slog.Record) error { h.f(); return nil }
 
-// A log that ends its goroutine is given the next record all the same.
+// A handler that ends its goroutine gets the next record nevertheless.
 func TestGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -214,7 +213,7 @@ func TestGoexit(t *testing.T) {
 	})
 }
 
-// Nothing that is logged from many goroutines is lost or twice.
+// Records from many goroutines are logged once each.
 func TestConcurrent(t *testing.T) {
 	var got bytes.Buffer
 	logger, q := New(lines(&got, slog.LevelInfo), slog.LevelDebug, 1<<26)
@@ -244,7 +243,7 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// Where nothing is logged, nothing is spent.
+// Logging below the level, or to a discarding handler, allocates nothing.
 func TestDiscard(t *testing.T) {
 	logger, q := New(slog.DiscardHandler, slog.LevelDebug, 1<<20)
 	if n := testing.AllocsPerRun(100, func() { logger.Error("x", "n", 1) }); n > 0 {

@@ -82,7 +82,7 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 		o.lock()
 		defer o.unlock()
 		var kept fifo.Queue
-		o.s.Share(o.inStoreFrom, wire.HeaderSize+n, &kept)
+		o.s.View(o.inStoreFrom, wire.HeaderSize+n, &kept)
 		if wire.Frame(kept.Front()).Detour() {
 			t.Error("what is kept is marked")
 		}

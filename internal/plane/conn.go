@@ -119,7 +119,7 @@ func (c *conn) readUntilShared() error {
 // here.
 func (c *conn) handleConnFrame(f wire.Frame) error {
 	t := f.Type()
-	ok := t.Stays() && c.id != c.p.Self && f.Local(t)
+	ok := t.ConnectionOnly() && c.id != c.p.Self && f.IsBare(t)
 	sends := c.recvState == dirOpen && !c.in.sawEnd
 	switch {
 	case !ok:

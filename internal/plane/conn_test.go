@@ -299,7 +299,7 @@ func TestHostileConns(t *testing.T) {
 		"end twice":                    {false, all(frame(wire.End), frame(wire.End)), false},
 		"pings without end":            {false, flood, false},
 		"pings without end, shared":    {true, all(frame(wire.Share), flood), false},
-		"a type that there is not":     {true, frame(19), false},
+		"a type that there is not":     {false, frame(wire.FirstControl - 1), false},
 		"a type of the conversation":   {true, frame(wire.FirstControl), false},
 	} {
 		t.Run(name, func(t *testing.T) {

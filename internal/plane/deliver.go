@@ -15,7 +15,7 @@ func (p *Plane) deliverStream(ctx context.Context, in *inbound) span {
 	in.mu.Lock()
 	q := in.r.Take()
 	in.quarterWindow = max(minWindow, in.r.Window()) / 4
-	in.untilAsked = in.r.Until()
+	in.untilAsked = in.r.AckAfter()
 	in.mu.Unlock()
 	took := p.deliverQueue(ctx, &q, in)
 	in.mu.Lock()
@@ -87,7 +87,7 @@ func (p *Plane) acknowledge(in *inbound, n, bytes int) {
 	if in.r.Parted() && !in.finished {
 		in.ack, tell = in.r.AppendFarewell(in.ack[:0]), true
 	}
-	in.untilAsked = in.r.Until()
+	in.untilAsked = in.r.AckAfter()
 	in.mu.Unlock()
 	if tell {
 		p.emit(in.source, in.ack)

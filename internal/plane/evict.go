@@ -56,7 +56,7 @@ func (o *outbound) evict(inc uint64) {
 	if o.s.State() == stream.Ended {
 		return
 	}
-	if o.s.Gone(inc); o.s.State() == stream.Ended {
+	if o.s.Evicted(inc); o.s.State() == stream.Ended {
 		o.ended()
 	}
 }

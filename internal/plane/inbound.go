@@ -191,7 +191,7 @@ func (rc *inLink) receiveGroups(batch []byte) {
 func (rc *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 	for len(frames) > 0 {
 		if in != nil {
-			n := in.r.Run(frames, rc.inboxRoom())
+			n := in.r.DataBatch(frames, rc.inboxRoom())
 			if n > 0 {
 				rc.accepted += n
 				rc.markReady(in)
@@ -308,7 +308,7 @@ func (rc *inLink) handleClose(f wire.Frame) {
 	if in := p.lockInbound(f.Src()); in != nil {
 		defer in.mu.Unlock()
 		switch {
-		case in.r.Stranger(f.Seq()):
+		case in.r.OutsideWindow(f.Seq()):
 			p.counters.stale.Add(1)
 		case in.r.Parted() && in.r.Close(f.Seq()): // the source has received the farewell
 			p.finishInbound(in)

@@ -67,7 +67,7 @@ func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) erro
 		if is.Total > pr.answered {
 			pr.ask(l, is.Total)
 		}
-	case is.Head < pr.mark: // under overload it may wait long
+	case is.Started < pr.mark: // under overload it may wait long
 	case anew || pr.leftAt.IsZero():
 		pr.leftAt = now
 	case now.Sub(pr.leftAt) >= limit:

@@ -263,7 +263,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 		if o.s.Refused(f.Seq(), b); b.Reason == wire.RefuseLeaving && o.s.State() == stream.Ended {
 			p.noteLeft(o.sink)
 		}
-		if later := o.s.Outlived(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
+		if later := o.s.NewerIncarnation(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
 			o.s.Fail(stream.ErrOutlived)
 		}
 	case wire.Reset:
@@ -273,7 +273,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 	default:
 		return false
 	}
-	if took := o.s.Took(); took > 0 {
+	if took := o.s.DeliveryTime(); took > 0 {
 		p.counters.latency.add(took)
 	}
 	p.counters.retransmitted.Add(int64(o.s.Retransmitted() - resent))

@@ -129,7 +129,7 @@ func (rc *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 	later := 1
 	if in != nil {
 		defer in.mu.Unlock()
-		later = in.r.Later(b.Incarnation, f.Seq())
+		later = in.r.CompareOpen(b.Incarnation, f.Seq())
 	}
 	switch {
 	case later < 0:
@@ -179,7 +179,7 @@ func (o *outbound) handleFarewell(cut uint64) bool {
 	if !o.s.Farewell(o.p.now(), cut) {
 		return false
 	}
-	if took := o.s.Took(); took > 0 {
+	if took := o.s.DeliveryTime(); took > 0 {
 		o.p.counters.latency.add(took)
 	}
 	o.p.noteLeft(o.sink)

@@ -17,9 +17,9 @@ import (
 // Config describes a plane. Every field must be set, except where its comment says otherwise.
 type Config struct {
 	Self, Incarnation uint64 // the node and its incarnation
-	Bits       int    // of the ID space
-	MaxPayload int    // bytes of a message
-	HopLimit   int
+	Bits              int    // of the ID space
+	MaxPayload        int    // bytes of a message
+	HopLimit          int
 
 	Limits
 	Deliver Deliver
@@ -44,8 +44,8 @@ type Config struct {
 	// stream to that sink ends. It may be nil. Met receives the incarnation of each source that
 	// opens a stream. It may be nil. A stream's lock is held during both, so they must not block
 	// or call the plane.
-	Outlived func(later uint64) (renewed bool)
-	OnIncarnation      func(inc uint64)
+	Outlived      func(later uint64) (renewed bool)
+	OnIncarnation func(inc uint64)
 	// MaxSuspension is for how long this process may be suspended before it must ask whether it is still
 	// a member, see [Plane.Alive]. 0 means without limit.
 	MaxSuspension time.Duration

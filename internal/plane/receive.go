@@ -76,12 +76,12 @@ func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended f
 // run reads until the connection ends or another goroutine reads on.
 func (rc *inLink) run() error {
 	for {
-		batch, err := rc.r.Arrived()
+		batch, err := rc.r.Buffered()
 		if err != nil {
 			return err
 		}
 		n, err := rc.dispatch(batch)
-		rc.r.Took(n)
+		rc.r.Consume(n)
 		rc.finishBatch()
 		if err != nil {
 			rc.schedule()
@@ -120,7 +120,7 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 
 	// A message often follows one from the same source to the same sink, and goes the same way:
 	// it extends run, if there is one.
-	var before wire.Way
+	var before wire.Flow
 	run, onward, far := int32(-1), false, uint16(0)
 	for {
 		n := wire.Whole(batch[at:], limit)
@@ -130,7 +130,7 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 		from := at
 		at += n
 		f := wire.Frame(batch[from:at:at])
-		if run >= 0 && before.Same(f) {
+		if run >= 0 && before.Matches(f) {
 			f.SetHops(far)
 			rc.stretches[run].to = int32(at)
 			rc.frames++
@@ -140,14 +140,14 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 			continue
 		}
 		run = -1
-		if f.Type().Stays() || rc.sawEnd {
+		if f.Type().ConnectionOnly() || rc.sawEnd {
 			if err = rc.conn.handleConnFrame(f); err != nil {
 				break
 			}
 			continue
 		}
 		rc.frames++
-		before = f.Way()
+		before = f.Flow()
 		hops := int(f.Hops())
 		if rc.from != p.Self { // the loopback is not a link of the ring
 			hops++
@@ -215,7 +215,7 @@ func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 	for offered := spans; len(spans) > 0; offered = nil {
 		taken, queued, due, err := w.link.AppendSpans(batch, spans)
 		if due {
-			w.link.Now()
+			w.link.WriteDirect()
 		}
 		if queued > p.LinkQueue/2 && offered != nil {
 			// Dropped frames count too, although queued does not include them: the peer has sent
@@ -289,9 +289,7 @@ func (rc *inLink) unroutable(f wire.Frame, a ring.Action) {
 // refuse tells the source of a frame that the frame was dropped. Answers are never answered, or
 // two relays could keep each other busy for ever.
 func (rc *inLink) refuse(f wire.Frame, why wire.NoRouteReason) {
-	switch f.Type() {
-	case wire.Open, wire.Data, wire.Sync, wire.Close, wire.Trace:
-	default:
+	if !f.Type().Refusable() {
 		return
 	}
 	body := wire.NoRouteBody{Type: f.Type(), Reason: why, Dst: f.Dst()}

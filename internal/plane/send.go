@@ -58,7 +58,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 				due := o.admit(port, body)
 				o.unlock()
 				if due != nil {
-					due.Now()
+					due.WriteDirect()
 				}
 				return nil
 			}
@@ -160,7 +160,7 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 		}
 		_, queued, due, err := w.link.AppendFrames(h, w.detour, [][]byte{body})
 		if due {
-			w.link.Now()
+			w.link.WriteDirect()
 		}
 		if !p.countPlaced(w, 1, err) {
 			continue

@@ -60,7 +60,7 @@ func (o *outbound) enqueue(frames []byte) error {
 	}
 	due, err := o.attach()
 	if due != nil {
-		due.Later()
+		due.WriteAsync()
 	}
 	return err
 }
@@ -90,7 +90,7 @@ func (o *outbound) appendFrames(frames []byte) bool {
 // which it leaves.
 func (o *outbound) collect() {
 	if o.inStore > 0 {
-		o.s.Share(o.inStoreFrom, o.inStore, &o.queued)
+		o.s.View(o.inStoreFrom, o.inStore, &o.queued)
 		o.inStore = 0
 	}
 }
@@ -156,7 +156,7 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 		return false
 	}
 	if !o.detour && o.queued.Size() == 0 && o.inStore <= limit { // the usual case: no need to collect
-		o.s.Share(o.inStoreFrom, o.inStore, q)
+		o.s.View(o.inStoreFrom, o.inStore, q)
 		o.inStore = 0
 		o.detach()
 		return false
@@ -164,7 +164,7 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	o.collect()
 	if o.detour {
 		limit = o.queued.Size() // all that are marked leave, and no others
-		o.queued.Own()
+		o.queued.CopyViews()
 		for chunk := range o.queued.Chunks() {
 			markDetour(chunk, true)
 			o.p.counters.detoured.Add(int64(wire.Count(chunk)))
@@ -232,7 +232,7 @@ func (p *Plane) reattach(l *outLink) {
 			o.detach()
 			due, err := o.attach()
 			if due != nil {
-				due.Later()
+				due.WriteAsync()
 			}
 			if err != nil {
 				o.noSuchNode()

@@ -76,7 +76,7 @@ func (o *outbound) tick(hurry bool) bool {
 		return false
 	}
 	if hurry {
-		o.s.Hurry(o.p.now())
+		o.s.PathChanged(o.p.now())
 	}
 	o.transmit(o.s.Tick(o.p.now(), o.scratch[:0]))
 	return true

@@ -77,7 +77,7 @@ func (n *node) take(f wire.Frame) {
 		}
 		n.acknowledge(in)
 	case wire.Close:
-		if in != nil && !in.r.Stranger(f.Seq()) {
+		if in != nil && !in.r.OutsideWindow(f.Seq()) {
 			if in.handler || !in.r.Close(f.Seq()) {
 				n.acknowledge(in)
 				return
@@ -135,7 +135,7 @@ func (n *node) acknowledge(in *inStream) {
 // one that there is.
 func (n *node) refuseOpen(in *inStream, f wire.Frame, b wire.OpenBody) bool {
 	if in != nil {
-		if in.r.Later(b.Incarnation, f.Seq()) <= 0 {
+		if in.r.CompareOpen(b.Incarnation, f.Seq()) <= 0 {
 			return false
 		}
 		if !in.handler { // its source has ended it

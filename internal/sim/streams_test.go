@@ -181,8 +181,8 @@ func (o *outStream) answered(f wire.Frame) {
 		if err != nil {
 			w.judge.fail("%v", err)
 		}
-		if o.s.Refused(f.Seq(), b); o.s.Outlived() > 0 {
-			o.refusedFor(o.s.Outlived())
+		if o.s.Refused(f.Seq(), b); o.s.NewerIncarnation() > 0 {
+			o.refusedFor(o.s.NewerIncarnation())
 			return
 		}
 	case wire.Reset:

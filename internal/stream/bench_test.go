@@ -81,7 +81,7 @@ func (p *pump) toSink() {
 			round, _ := wire.ParseRound(f.Body())
 			p.r.Sync(f.Seq(), round)
 			p.toSource()
-			return // out is another by now; nothing ever follows a question
+			return // out has changed; no frame ever follows a question
 		}
 	}
 }

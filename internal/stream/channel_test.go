@@ -31,7 +31,7 @@ type flying struct {
 
 func (x flying) before(y flying) bool { return x.at < y.at || x.at == y.at && x.n < y.n }
 
-// calm ends all mischief; what is under way stays.
+// calm ends all faults; frames under way stay.
 func (c *channel) calm() { c.drop, c.dup, c.late = 0, 0, 0 }
 
 func (c *channel) send(now Time, f wire.Frame) {

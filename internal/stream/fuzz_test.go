@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// FuzzStream feeds operations and frames made of arbitrary bytes to both halves,
-// which are not connected: whatever the other side says, each must keep to its model.
+// FuzzStream feeds operations and frames made of arbitrary bytes to both halves. They are not
+// connected: each must keep to its model whatever the other side sends.
 func FuzzStream(f *testing.F) {
 	open := []byte{7, 1, 0, 0, 0, 0, 200, 5, 0, 0} // a window of 6,400 bytes
 	r := rand.New(rand.NewPCG(1, 2))
@@ -52,7 +52,7 @@ func (in *input) bytes(n int) []byte {
 	return b
 }
 
-// number is near one of the numbers that matter, or anything.
+// number returns a number near one of the interesting ones, or any other.
 func (in *input) number(near ...uint64) uint64 {
 	how := in.byte()
 	if how == 255 {
@@ -61,7 +61,7 @@ func (in *input) number(near ...uint64) uint64 {
 	return near[int(how)%len(near)] + uint64(int64(int8(in.byte())))
 }
 
-// senderModel is what a sender must come to, in the plainest terms.
+// senderModel is the simplest model of a sender.
 type senderModel struct {
 	t      *testing.T
 	s      *Sender
@@ -150,15 +150,15 @@ func (m *senderModel) do(op byte, in *input) {
 	m.check(opened)
 }
 
-// frames looks at what a call sent: new messages in order and once, old ones as
-// they were, nothing that is known to be delivered.
+// frames checks what a call sent: new messages in order and once, old ones unchanged, and none
+// that is known to be delivered.
 func (m *senderModel) frames(out []byte) {
 	if len(out) > m.size(m.una, m.sent+uint64(len(m.bodies)))+2*100 {
 		m.t.Fatalf("%d bytes at once", len(out))
 	}
 	for _, f := range frames(out) {
 		if f.Src() != 1 || f.Dst() != 2 {
-			m.t.Fatal("a frame from or to somebody else")
+			m.t.Fatal("a frame from or to another node")
 		}
 		if f.Type() != wire.Data {
 			continue
@@ -216,29 +216,29 @@ func (m *senderModel) check(opened bool) {
 	if (s.una != s.nxt || s.State() != Open) != s.Waiting() {
 		m.t.Fatal("waiting for nothing, or not for something")
 	}
-	if s.cwnd < minCongestion || s.cwnd > maxCongestion || s.deadline > m.now+MaxRTO || s.pause > m.now+MaxRTO {
-		m.t.Fatal(s.cwnd, s.deadline, s.pause)
+	if s.cwnd < minCongestion || s.cwnd > maxCongestion || s.deadline > m.now+MaxRTO || s.resendAt > m.now+MaxRTO {
+		m.t.Fatal(s.cwnd, s.deadline, s.resendAt)
 	}
 }
 
-// receiverModel is what a receiver must come to.
+// receiverModel is the simplest model of a receiver.
 type receiverModel struct {
-	t         *testing.T
-	r         *Receiver
-	life, gen uint64
-	next      uint64
-	first     uint64
-	held      map[uint64]int
-	inbox     []uint64 // numbers not taken
-	bytes     int      // of those
-	taken     int      // and not handled
-	starved   bool
-	cut       bool
-	trimmed   uint64
+	t        *testing.T
+	r        *Receiver
+	inc, gen uint64
+	next     uint64
+	first    uint64
+	held     map[uint64]int
+	inbox    []uint64 // numbers not taken
+	bytes    int      // of those
+	taken    int      // and not handled
+	starved  bool
+	cut      bool
+	trimmed  uint64
 }
 
 func newReceiverModel(t *testing.T) *receiverModel {
-	return &receiverModel{t: t, r: receiver(), life: 7, gen: 3, first: first, next: first, held: make(map[uint64]int)}
+	return &receiverModel{t: t, r: receiver(), inc: 7, gen: 3, first: first, next: first, held: make(map[uint64]int)}
 }
 
 func (m *receiverModel) do(op byte, in *input) {
@@ -253,13 +253,13 @@ func (m *receiverModel) do(op byte, in *input) {
 		}
 		m.ack()
 	case 4:
-		life, gen, to := in.number(m.life), in.number(m.gen), in.number(1<<40, m.next+1<<30)>>1
-		newer := life > m.life || life == m.life && gen > m.gen
-		if ok := r.Open(life, gen, to); ok != (newer || life == m.life && gen == m.gen) {
+		inc, gen, to := in.number(m.inc), in.number(m.gen), in.number(1<<40, m.next+1<<30)>>1
+		newer := inc > m.inc || inc == m.inc && gen > m.gen
+		if ok := r.Open(inc, gen, to); ok != (newer || inc == m.inc && gen == m.gen) {
 			m.t.Fatal("open", ok)
 		}
 		if newer {
-			m.life, m.gen, m.first, m.next, m.starved = life, gen, to, to, false
+			m.inc, m.gen, m.first, m.next, m.starved = inc, gen, to, to, false
 			clear(m.held)
 		}
 	case 5:
@@ -283,7 +283,7 @@ func (m *receiverModel) do(op byte, in *input) {
 		if r.done > m.next || r.done < m.first {
 			m.t.Fatal("done with", r.done)
 		}
-		if left := m.next - r.done + r.former; left != uint64(m.taken+len(m.inbox)) {
+		if left := m.next - r.done + r.formerUnhandled; left != uint64(m.taken+len(m.inbox)) {
 			m.t.Fatalf("%d deliveries left, want %d", left, m.taken+len(m.inbox))
 		}
 		m.ack()
@@ -297,7 +297,7 @@ func (m *receiverModel) do(op byte, in *input) {
 			clear(m.held)
 			r.Cut()
 		}
-		if r.Parted() != (m.cut && r.done == m.next && r.former == 0) || r.Parted() && frames(r.AppendFarewell(nil))[0].Seq() != m.next {
+		if r.Parted() != (m.cut && r.done == m.next && r.formerUnhandled == 0) || r.Parted() && frames(r.AppendFarewell(nil))[0].Seq() != m.next {
 			m.t.Fatal("farewell", r.Parted(), m.cut, r.done, m.next)
 		}
 		if op > 200 {
@@ -357,7 +357,7 @@ func (m *receiverModel) data(seq uint64, size, room int) {
 	}
 }
 
-// ack holds what the receiver says against what it has.
+// ack compares an acknowledgement with the model.
 func (m *receiverModel) ack() {
 	f := frames(m.r.AppendAck(nil, 99))[0]
 	a, ranges, err := wire.ParseAck(f.Body(), nil)

@@ -7,33 +7,33 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Only a stream that is open with that life, or with an earlier one, ends.
+// Only a stream that is open with that incarnation, or with an earlier one, ends.
 func TestGone(t *testing.T) {
 	for name, c := range map[string]struct {
 		s    *Sender
-		life uint64
+		inc  uint64
 		want error
 	}{
-		"that life":      {open(t, 1000), 9, ErrGone},
-		"a later life":   {open(t, 1000), 10, ErrGone},
-		"the one before": {open(t, 1000), 8, nil},
-		"not open yet":   {opening(t), 9, nil},
+		"that incarnation":    {open(t, 1000), 9, ErrGone},
+		"a later incarnation": {open(t, 1000), 10, ErrGone},
+		"the one before":      {open(t, 1000), 8, nil},
+		"not open yet":        {opening(t), 9, nil},
 	} {
 		push(c.s, 2, 100)
 		before := c.s.State()
-		c.s.Gone(c.life)
+		c.s.Evicted(c.inc)
 		if !errors.Is(c.s.Err(), c.want) || (c.s.State() == Ended) != (c.want != nil) || c.want == nil && c.s.State() != before {
 			t.Errorf("%s is gone: state %d, %v", name, c.s.State(), c.s.Err())
 		}
 	}
 	closing := open(t, 1000)
 	closing.Close(1011*ms, nil)
-	if closing.Gone(9); closing.State() != Ended || closing.PeerLife() != 9 {
+	if closing.Evicted(9); closing.State() != Ended || closing.PeerLife() != 9 {
 		t.Error("closing:", closing.State(), closing.PeerLife())
 	}
 }
 
-// Nobody with that ID: before the sink has answered it never was there.
+// No node has that ID: if the sink has never answered, it never existed.
 func TestNoSuchNode(t *testing.T) {
 	s := opening(t)
 	if s.NoSuchNode(); !errors.Is(s.Err(), ErrNoSuchNode) || s.PeerLife() != 0 {
@@ -49,7 +49,7 @@ func TestNoSuchNode(t *testing.T) {
 	}
 }
 
-// What is pending can be looked at when the stream ends, oldest first: sent, then not sent.
+// Pending messages can be read when the stream ends, oldest first: sent, then not sent.
 func TestUnacknowledged(t *testing.T) {
 	bodies := func(s *Sender) (b []byte) {
 		for f := range s.Unacknowledged() {
@@ -64,7 +64,7 @@ func TestUnacknowledged(t *testing.T) {
 		"reset":    {func(s *Sender) { s.Reset(first + 3) }, "bcde"},
 		"no route": {func(s *Sender) { s.NoRoute(first+2, wire.NoRouteBody{Type: wire.Data, Reason: wire.NoSuchNode}) }, "bcde"},
 		"failure":  {func(s *Sender) { s.Fail(errTest) }, "bcde"},
-		"gone":     {func(s *Sender) { s.Gone(9) }, "bcde"},
+		"gone":     {func(s *Sender) { s.Evicted(9) }, "bcde"},
 		"closed": {func(s *Sender) {
 			acked(t, s, 1030*ms, 3, 3, 1000, 0)
 			acked(t, s, 1040*ms, 5, 5, 1000, 0)
@@ -88,7 +88,7 @@ func TestUnacknowledged(t *testing.T) {
 			t.Errorf("%s: called %d times, with %q pending, then %q", name, calls, got, bodies(s))
 		}
 	}
-	s := opening(t) // what waits for the sink's answer counts as well
+	s := opening(t) // messages that wait for the grant count as well
 	push(s, 2, 40)
 	n := 0
 	s.OnEnd(func() {
@@ -106,7 +106,7 @@ func TestUnacknowledged(t *testing.T) {
 	}
 }
 
-// A sink that goes tells its source after the last acknowledgement; then nothing is lost.
+// A sink that ends a stream by Reset after the last acknowledgement loses nothing.
 func TestOrderlyReset(t *testing.T) {
 	s, r := open(t, 1000), receiver()
 	push(s, 2, 100)
@@ -123,6 +123,6 @@ func TestOrderlyReset(t *testing.T) {
 	}
 	arrive(t, r, Held, 3)
 	if r.Abandon(); r.Bytes() != 0 {
-		t.Error("held for nobody")
+		t.Error("held although the source is gone")
 	}
 }

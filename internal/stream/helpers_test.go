@@ -58,7 +58,7 @@ func want(t *testing.T, got []byte, text string) {
 	}
 }
 
-// opening is a sender of node 1, life 7, to node 2 that asked to open at 1s.
+// opening is a sender of node 1, incarnation 7, to node 2 that asked to open at 1s.
 func opening(t *testing.T) *Sender {
 	t.Helper()
 	s := NewSender(1, 7, 2, 3)
@@ -104,7 +104,7 @@ func acked(t *testing.T, s *Sender, now Time, delivered, received, window int, r
 	return out, progress
 }
 
-// receiver is the half of node 2, life 9, for node 1, life 7.
+// receiver is the half of node 2, incarnation 9, for node 1, incarnation 7.
 func receiver() *Receiver { return NewReceiver(2, 9, 1, 7, 3, first) }
 
 const plenty = 1 << 20

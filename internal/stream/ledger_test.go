@@ -7,28 +7,28 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// ledger knows what was accepted and what was handled, and nothing of how it got
-// there. It judges; the first complaint stays in err.
+// ledger knows which messages were accepted and which were handled, and nothing of the frames
+// in between. It judges; the first violation stays in err.
 type ledger struct {
 	err   error
-	drawn map[uint64]uint64 // first number to the sink's life that drew it
+	drawn map[uint64]uint64 // first number to the sink's incarnation that drew it
 	logs  map[uint64][]*streamLog
 }
 
 // streamLog is one stream from the moment it opened.
 type streamLog struct {
-	index     int // among the streams of this source
-	source    uint64
-	life, gen uint64
-	sinkLife  uint64
-	first     uint64
-	sent      []message
-	isOver    bool
-	started   int // by the handler
-	done      int // by the handler
-	back      int // of those from this one on the source knows that they are not handled; 0 while it does not
-	grant     int // the largest window ever granted
-	largest   int // frame
+	index           int // among the streams of this source
+	source          uint64
+	inc, gen        uint64
+	sinkIncarnation uint64
+	first           uint64
+	sent            []message
+	isOver          bool
+	started         int // by the handler
+	done            int // by the handler
+	back            int // the source knows that from this one on none was handled; 0 if it does not know
+	grant           int // the largest window ever granted
+	largest         int // frame
 }
 
 type message struct {
@@ -47,12 +47,12 @@ func (l *ledger) fail(format string, args ...any) {
 }
 
 // opened starts the account of a stream.
-func (l *ledger) opened(source, life, gen, first uint64) *streamLog {
-	sinkLife, ok := l.drawn[first]
+func (l *ledger) opened(source, inc, gen, first uint64) *streamLog {
+	sinkIncarnation, ok := l.drawn[first]
 	if !ok {
 		l.fail("source %d opened a stream at %d, which no sink drew", source, first)
 	}
-	s := &streamLog{index: len(l.logs[source]), source: source, life: life, gen: gen, sinkLife: sinkLife, first: first}
+	s := &streamLog{index: len(l.logs[source]), source: source, inc: inc, gen: gen, sinkIncarnation: sinkIncarnation, first: first}
 	for _, old := range l.logs[source] {
 		if old.first == first {
 			l.fail("source %d opened two streams at %d", source, first)
@@ -76,17 +76,17 @@ func (s *streamLog) ended(x *Sender) {
 	s.isOver, s.back = true, int(x.Delivered()+x.Unknown()-s.first)
 }
 
-// handle judges one delivery to the handler of a life of the sink. previous is the
-// stream of the delivery before, from the same source to the same life.
-func (l *ledger) handle(sinkLife uint64, f wire.Frame, previous *streamLog) *streamLog {
+// handle judges one delivery to the handler of an incarnation of the sink. previous is the
+// stream of the delivery before, from the same source to the same incarnation.
+func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, previous *streamLog) *streamLog {
 	for _, s := range l.logs[f.Src()] {
 		i := f.Seq() - s.first
 		if i >= uint64(len(s.sent)) {
 			continue
 		}
 		switch m := s.sent[i]; {
-		case s.sinkLife != sinkLife:
-			l.fail("life %d of the sink got message %d of a stream with life %d", sinkLife, i, s.sinkLife)
+		case s.sinkIncarnation != sinkIncarnation:
+			l.fail("incarnation %d of the sink got message %d of a stream with incarnation %d", sinkIncarnation, i, s.sinkIncarnation)
 		case s.isOver && int(i) >= s.back:
 			l.fail("message %d of stream %d of source %d was delivered after it had come back", i, s.index, s.source)
 		case int(i) < s.started:
@@ -105,7 +105,7 @@ func (l *ledger) handle(sinkLife uint64, f wire.Frame, previous *streamLog) *str
 	return nil
 }
 
-// check holds what a sender says against what is known.
+// check compares a sender's state with the ledger.
 func (l *ledger) check(s *streamLog, x *Sender) {
 	if x.Accepted() != s.first+uint64(len(s.sent)) {
 		l.fail("the sender accepted %d messages, %d were given", x.Accepted()-s.first, len(s.sent))

@@ -2,5 +2,5 @@
 
 package stream
 
-// Under the race detector sync.Pool throws things away at random, so allocations cannot be counted.
+// Under the race detector sync.Pool drops items at random, so allocations cannot be counted.
 const raceEnabled = true

@@ -8,107 +8,106 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Verdict is what became of a message that arrived.
+// Verdict is the result of taking a message.
 type Verdict uint8
 
 const (
-	Accepted  Verdict = iota // next in order, in the inbox (with any held ones behind it)
+	Accepted  Verdict = iota // the next in order: in the inbox now, with held messages that follow it
 	Held                     // ahead of a hole, kept
-	Duplicate                // had it
-	Stale                    // of another life
-	Full                     // no room, the source will send it again
+	Duplicate                // was taken before
+	Stale                    // of another incarnation
+	Full                     // no room; the source will send it again
 	Beyond                   // behind the cut, will never be taken
 )
 
 // Receiver is the sink's half of one stream.
 type Receiver struct {
-	self, life     uint64
-	peer, peerLife uint64
-	gen            uint64
+	self, incarnation     uint64
+	peer, peerIncarnation uint64
+	gen                   uint64
 
-	first, next uint64 // numbers: of the first message, of the next in order
-	done        uint64 // below it, the handler is done
-	former      uint64 // messages of the stream before this one that the handler still has
-	inbox       fifo.Queue
-	held        map[uint64][]byte // ahead of a hole
-	heldBytes   int
-	farthest    uint64 // the highest number ever held, to tell a dense stretch from a sparse one
-	starved     bool   // the next in order found no room
-	trimmed     uint64 // next at the last Trim, if there was a hole
-	cut         bool   // nothing is taken from next on, see Cut
-	dropping    func(wire.Frame)
+	first, next     uint64 // numbers of the first message and of the next in order
+	done            uint64 // the handler is done with all below
+	formerUnhandled uint64 // messages of the previous stream that the handler still has
+	inbox           fifo.Queue
+	held            map[uint64][]byte // ahead of a hole
+	heldBytes       int
+	farthest        uint64 // the highest number ever held: tells whether held is dense
+	starved         bool   // there was no room for the next message in order
+	trimmed         uint64 // next at the last Trim, 0 if there was no hole
+	cut             bool   // nothing is taken from next on, see Cut
+	onDrop          func(wire.Frame)
 
-	round  uint32 // latest Sync
-	asked  uint64 // the source wants to hear when done reaches this
-	later  uint64 // and then this, or asked if that is all
-	told   uint64 // the largest done that the source was told
-	window int    // the latest grant
+	round     uint32 // latest Sync
+	asked     uint64 // the source wants an Ack when done reaches this
+	askedNext uint64 // and then when it reaches this; asked if that is all
+	told      uint64 // the largest done in an Ack
+	window    int    // the latest grant
 }
 
-// NewReceiver returns the sink's half for a stream that peerLife of peer asked
-// to open. first is random, see the package's documentation.
-func NewReceiver(self, life, peer, peerLife, gen, first uint64) *Receiver {
-	r := &Receiver{self: self, life: life, peer: peer}
-	r.restart(peerLife, gen, first)
+// NewReceiver returns the sink's half of a stream that peer, in peerIncarnation, asked to
+// open. first must be random, see the package documentation.
+func NewReceiver(self, incarnation, peer, peerIncarnation, gen, first uint64) *Receiver {
+	r := &Receiver{self: self, incarnation: incarnation, peer: peer}
+	r.restart(peerIncarnation, gen, first)
 	return r
 }
 
-// OnDrop has f hear of each frame that is given up after it was [Held]. It must not call
-// the receiver.
-func (r *Receiver) OnDrop(f func(wire.Frame)) { r.dropping = f }
+// OnDrop makes the receiver call f for each frame that it drops after it was [Held]. f must
+// not call the receiver.
+func (r *Receiver) OnDrop(f func(wire.Frame)) { r.onDrop = f }
 
-func (r *Receiver) restart(peerLife, gen, first uint64) {
-	// What the handler has not seen yet of the stream before was acknowledged as
-	// received, and stays in front.
-	r.former += r.next - r.done
-	r.peerLife, r.gen = peerLife, gen
-	r.first, r.next, r.done, r.told, r.asked, r.later = first, first, first, first, first, first
+func (r *Receiver) restart(peerIncarnation, gen, first uint64) {
+	// Deliveries of the previous stream that are not handled yet were acknowledged as
+	// received. They stay in front.
+	r.formerUnhandled += r.next - r.done
+	r.peerIncarnation, r.gen = peerIncarnation, gen
+	r.first, r.next, r.done, r.told, r.asked, r.askedNext = first, first, first, first, first, first
 	r.round, r.starved = 0, false
 	r.dropHeld()
 }
 
-// Open takes a request to open. A repeated one changes nothing, a newer one
-// replaces the stream, an older one says false: it must not be granted, see
-// [Receiver.AppendOlder].
-func (r *Receiver) Open(peerLife, gen, first uint64) bool {
+// Open handles a request to open. A repeated request changes nothing; a newer one replaces the
+// stream. For an older one Open returns false: do not grant it, see [Receiver.AppendOlder].
+func (r *Receiver) Open(peerIncarnation, gen, first uint64) bool {
 	switch {
-	case peerLife == r.peerLife && gen == r.gen:
+	case peerIncarnation == r.peerIncarnation && gen == r.gen:
 		return true
-	case peerLife < r.peerLife || peerLife == r.peerLife && gen < r.gen:
+	case peerIncarnation < r.peerIncarnation || peerIncarnation == r.peerIncarnation && gen < r.gen:
 		return false
 	}
-	r.restart(peerLife, gen, first)
+	r.restart(peerIncarnation, gen, first)
 	return true
 }
 
-// AppendOpened appends the grant.
+// AppendOpened appends an Opened frame, which grants window bytes.
 func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 	if r.cut {
 		window = 0
 	}
 	r.window = window
 	return r.appendFrame(out, wire.Opened, r.gen, wire.OpenedBody{
-		SourceIncarnation: r.peerLife, SinkIncarnation: r.life, First: r.first, Window: uint32(window),
+		SourceIncarnation: r.peerIncarnation, SinkIncarnation: r.incarnation, First: r.first, Window: uint32(window),
 	}.Append(nil))
 }
 
-// AppendOlder answers a request to open that [Receiver.Open] did not take, if it is of an
-// earlier life than the one that is remembered: a registry whose clock is behind may have
-// given the source that life, and the source has to know. An earlier request of the same
-// life is just late and needs no answer.
-func (r *Receiver) AppendOlder(out []byte, peerLife, gen uint64) []byte {
-	if peerLife >= r.peerLife {
+// AppendOlder answers a request that [Receiver.Open] refused, if it is of an earlier
+// incarnation than the remembered one. A registry whose clock is behind may have given the
+// source that incarnation, and the source has to know. An older request of the same
+// incarnation is only late and needs no answer.
+func (r *Receiver) AppendOlder(out []byte, peerIncarnation, gen uint64) []byte {
+	if peerIncarnation >= r.peerIncarnation {
 		return out
 	}
 	return r.appendFrame(out, wire.Refuse, gen, wire.RefuseBody{
-		SourceIncarnation: peerLife, Reason: wire.RefuseOlder, Remembered: r.peerLife,
+		SourceIncarnation: peerIncarnation, Reason: wire.RefuseOlder, Remembered: r.peerIncarnation,
 	}.Append(nil))
 }
 
-// Run takes, of a stretch of frames of this stream, those at its start that are just
-// the next messages, as many as have room, and returns how many bytes they are. It
-// is [Receiver.Data] for the usual case, all of them at once.
-func (r *Receiver) Run(frames []byte, room int) (n int) {
+// DataBatch takes messages from the start of frames, as long as they are the next in order and
+// have room. It returns how many bytes they have. It is [Receiver.Data] for the usual case,
+// for many frames at once.
+func (r *Receiver) DataBatch(frames []byte, room int) (n int) {
 	if len(r.held) > 0 || r.cut {
 		return 0
 	}
@@ -128,9 +127,9 @@ func (r *Receiver) Run(frames []byte, room int) (n int) {
 	return n
 }
 
-// Data takes a message's frame, of which it keeps a copy, if room bytes are
-// enough. hole is true when the source should hear of a new one. What the
-// receiver holds may become less as well as more, see [Receiver.Bytes].
+// Data takes the frame of one message, and keeps a copy of it if room bytes are enough. hole
+// is true if there is a new hole that the source should be told of. [Receiver.Bytes] may
+// shrink as well as grow.
 func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 	seq := f.Seq()
 	switch ahead := seq - r.next; {
@@ -138,9 +137,9 @@ func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 		return Beyond, false
 	case ahead == 0:
 		if len(f) > room {
-			// What is ahead of it waits for this very message, here or in another
-			// stream that shares the room, so nothing would ever move. It goes, and
-			// does not come back before this message did.
+			// Held messages wait for this one, and take its room, here or in another
+			// stream with the same budget: nothing would ever move. So drop them, and
+			// hold none before this message is taken.
 			room += r.heldBytes
 			r.dropHeld()
 			r.starved = true
@@ -171,9 +170,8 @@ func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 	if _, ok := r.held[seq]; ok {
 		return Duplicate, false
 	}
-	// What is held must be admitted later without asking for room again, so it
-	// counts from now on; but it may not take what the message that fills the
-	// hole will need, hence the half.
+	// A held message counts from now on, since it is admitted later without another check
+	// for room. It must leave room for the message that fills the hole, hence the half.
 	if r.starved || len(f) > room/2 {
 		return Full, false
 	}
@@ -191,56 +189,56 @@ func (r *Receiver) accept(f []byte) {
 	r.next++
 }
 
-// Sync takes the source's question. If it is Stale the answer must be a Reset: a
-// sink that came back may have opened this stream anew for a late request to open
-// the old one, and the source, which knows only that one, would ask for ever.
+// Sync handles a question. The answer to a Stale one must be a Reset: a restarted sink may have
+// opened this stream for a late request to open the old one. The source knows only the old one
+// and would ask for ever.
 func (r *Receiver) Sync(seq uint64, round uint32) Verdict {
-	if r.Stranger(seq) {
+	if r.OutsideWindow(seq) {
 		return Stale
 	}
 	if int32(round-r.round) > 0 { // rounds wrap
 		r.round = round
 	}
-	r.later = max(r.later, seq)
+	r.askedNext = max(r.askedNext, seq)
 	if r.asked <= r.done {
-		r.asked = r.later
+		r.asked = r.askedNext
 	}
 	return Accepted
 }
 
-// Stranger says that a number is not of this stream: it lies before its first, or
-// farther from what is expected than anything outstanding can be.
-func (r *Receiver) Stranger(seq uint64) bool {
+// OutsideWindow reports whether a number cannot be of this stream: it lies before the first, or
+// farther from the expected ones than any outstanding message.
+func (r *Receiver) OutsideWindow(seq uint64) bool {
 	return seq < r.first || seq < r.done && r.done-seq > maxAhead || seq > r.next && seq-r.next > maxAhead
 }
 
-// Take moves all deliveries into a queue of its own, for the handler.
+// Take moves all deliveries into a new queue, for the handler.
 func (r *Receiver) Take() fifo.Queue { return r.inbox.Take() }
 
-// Pending says whether there are deliveries to take.
+// Pending reports whether there are deliveries to take.
 func (r *Receiver) Pending() bool { return r.inbox.Size() > 0 }
 
-// Handled reports that the handler is done with n more deliveries. It says
-// whether the source is waiting to hear that.
+// Handled notes that the handler is done with n more deliveries. tell is true if the source
+// waits for an acknowledgement of that.
 func (r *Receiver) Handled(n uint64) (tell bool) {
-	old := min(n, r.former)
-	r.former -= old
+	old := min(n, r.formerUnhandled)
+	r.formerUnhandled -= old
 	r.done += n - old
 	tell = r.asked > r.told && r.done >= r.asked
 	if r.done >= r.asked {
-		r.asked = r.later
+		r.asked = r.askedNext
 	}
 	return tell
 }
 
-// Until is after how many more deliveries the source wants to hear, 0 if it has not said.
-// To take more than those at a time would have it wait for handlers that are none of its
-// business: of what was sent after what it asked about.
-func (r *Receiver) Until() int {
+// AckAfter returns after how many more deliveries the source wants an acknowledgement, 0 if it
+// has not asked. Do not hand more than that to the handler at a time: the source would wait
+// for the handling of messages that it did not ask about.
+func (r *Receiver) AckAfter() int {
 	if r.asked <= r.done {
 		return 0
 	}
-	return int(r.former + r.asked - r.done)
+	return int(r.formerUnhandled + r.asked - r.done)
 }
 
 // AppendAck appends an acknowledgement that grants window bytes.
@@ -254,7 +252,7 @@ func (r *Receiver) AppendAck(out []byte, window int) []byte {
 	return r.appendFrame(out, wire.Ack, r.done, body.Append(nil, r.heldRanges(ranges[:0])))
 }
 
-// heldRanges lists what is held in ascending order.
+// heldRanges appends the ranges of held messages, ascending.
 func (r *Receiver) heldRanges(to []wire.Range) []wire.Range {
 	for seq := range r.heldNumbers {
 		at := uint32(seq - r.next)
@@ -269,9 +267,9 @@ func (r *Receiver) heldRanges(to []wire.Range) []wire.Range {
 	return to
 }
 
-// heldNumbers yields the numbers held, ascending. It walks the stretch they lie in
-// where that is dense, as after an ordinary loss, and sorts them where it is not: a
-// single message far ahead must not make each acknowledgement walk all the way.
+// heldNumbers yields the held numbers, ascending. Where they are dense, as after an ordinary
+// loss, it walks their interval. Else it sorts them: a single message far ahead must not make
+// each acknowledgement walk all the way.
 func (r *Receiver) heldNumbers(yield func(uint64) bool) {
 	if len(r.held) == 0 {
 		return
@@ -294,35 +292,34 @@ func (r *Receiver) heldNumbers(yield func(uint64) bool) {
 	}
 }
 
-// Close takes the source's wish to end the stream; true means that all of it was
-// delivered and it may be forgotten. A [Receiver.Stranger]'s wish is fulfilled
-// already, and must be answered so.
+// Close handles the source's request to end the stream. It returns true if everything was
+// delivered: the stream may be forgotten. Answer Closed also to a number that is
+// [Receiver.OutsideWindow]: that stream is forgotten already.
 func (r *Receiver) Close(seq uint64) bool {
-	return seq == r.next && r.done == r.next && r.former == 0 && len(r.held) == 0
+	return seq == r.next && r.done == r.next && r.formerUnhandled == 0 && len(r.held) == 0
 }
 
-// PeerLife is the incarnation of the source.
-func (r *Receiver) PeerLife() uint64 { return r.peerLife }
+// PeerLife returns the incarnation of the source.
+func (r *Receiver) PeerLife() uint64 { return r.peerIncarnation }
 
-// Abandon gives up what is ahead of a hole, because nobody is left to fill it.
+// Abandon drops the messages ahead of a hole, since the source is gone and cannot fill it.
 func (r *Receiver) Abandon() { r.dropHeld() }
 
-// AppendReset tells the source that the stream ends here. If everything was
-// acknowledged then that is an orderly end.
+// AppendReset tells the source that the stream ends here. If everything was acknowledged, that
+// is an orderly end.
 func (r *Receiver) AppendReset(out []byte) []byte {
 	return r.appendFrame(out, wire.Reset, r.next, nil)
 }
 
-// Window is the latest grant.
+// Window returns the latest grant, in bytes.
 func (r *Receiver) Window() int { return r.window }
 
-// Bytes is the memory that messages take: deliveries not taken yet and messages
-// ahead of a hole.
+// Bytes returns the memory of the messages: deliveries to take, and those ahead of a hole.
 func (r *Receiver) Bytes() int { return r.inbox.Size() + r.heldBytes }
 
-// Trim gives up what is ahead of a hole if the hole was there at the last Trim
-// already. Call it every few seconds: the source may have died, and what it left
-// behind takes the room of others. If it lives it sends all of it again.
+// Trim drops the messages ahead of a hole if the hole was there at the last Trim. Call it every
+// few seconds: the source may have died, and its messages take the room of others. A source
+// that is alive sends them again.
 func (r *Receiver) Trim() {
 	if r.trimmed == r.next {
 		r.dropHeld()
@@ -333,13 +330,13 @@ func (r *Receiver) Trim() {
 }
 
 func (r *Receiver) dropHeld() {
-	if r.dropping != nil {
+	if r.onDrop != nil {
 		for _, f := range r.held {
-			r.dropping(f)
+			r.onDrop(f)
 		}
 	}
 	r.farthest = 0
-	r.held = nil // a map that is cleared keeps its memory
+	r.held = nil // clearing the map would keep its memory
 	r.heldBytes = 0
 }
 

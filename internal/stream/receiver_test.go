@@ -21,7 +21,7 @@ func TestInOrderOnce(t *testing.T) {
 	}
 }
 
-func TestNumbersOfAnotherLife(t *testing.T) {
+func TestNumbersOfAnotherIncarnation(t *testing.T) {
 	r := receiver()
 	arrive(t, r, Accepted, 0)
 	arrive(t, r, Stale, -1, -first, 1+maxAhead, 1<<30)
@@ -38,9 +38,9 @@ func TestNumbersOfAnotherLife(t *testing.T) {
 
 func TestOpenAgain(t *testing.T) {
 	for _, c := range []struct {
-		life, gen uint64
-		ok        bool
-		first     uint64
+		inc, gen uint64
+		ok       bool
+		first    uint64
 	}{
 		{7, 3, true, first}, // a repeat
 		{7, 2, false, first},
@@ -50,12 +50,12 @@ func TestOpenAgain(t *testing.T) {
 	} {
 		r := receiver()
 		arrive(t, r, Accepted, 0)
-		if ok := r.Open(c.life, c.gen, 5000); ok != c.ok || r.first != c.first {
-			t.Errorf("open by life %d generation %d: %v, first %d", c.life, c.gen, ok, r.first)
+		if ok := r.Open(c.inc, c.gen, 5000); ok != c.ok || r.first != c.first {
+			t.Errorf("open by incarnation %d generation %d: %v, first %d", c.inc, c.gen, ok, r.first)
 		}
 		f := frames(r.AppendOpened(nil, 77))[0]
 		b, err := wire.ParseOpened(f.Body())
-		if err != nil || f.Seq() != r.gen || b != (wire.OpenedBody{SourceIncarnation: r.peerLife, SinkIncarnation: 9, First: r.first, Window: 77}) {
+		if err != nil || f.Seq() != r.gen || b != (wire.OpenedBody{SourceIncarnation: r.peerIncarnation, SinkIncarnation: 9, First: r.first, Window: 77}) {
 			t.Errorf("%v, %+v", err, b)
 		}
 		if r.Window() != 77 {
@@ -98,7 +98,7 @@ func TestSecondAnswer(t *testing.T) {
 	arrive(t, r, Accepted, 0, 1, 2, 3)
 	r.Take()
 	if r.Handled(1) {
-		t.Error("nobody asked")
+		t.Error("not asked")
 	}
 	r.Sync(first+3, 1)
 	want(t, r.AppendAck(nil, 50), "ack 1 received 3 window 50 round 1")
@@ -150,7 +150,7 @@ func TestFormerStream(t *testing.T) {
 	}
 }
 
-// Restarted twice while deliveries of the first life wait.
+// Restarted twice while deliveries of the first incarnation wait.
 func TestFormerStreams(t *testing.T) {
 	r := receiver()
 	arrive(t, r, Accepted, 0, 1)
@@ -204,7 +204,7 @@ func TestFull(t *testing.T) {
 	step(2, 100, 199, Full, 100) // half is for the message that fills the hole
 	step(2, 100, 200, Held, 200)
 	step(3, 100, 300, Held, 300)
-	step(1, 500, 250, Full, 100) // what waits for it is given up, and is not enough
+	step(1, 500, 250, Full, 100) // held messages are dropped for it, and that is not enough
 	step(2, 100, plenty, Full, 100)
 	step(1, 500, 450, Full, 100)
 	step(1, 500, 500, Accepted, 600)

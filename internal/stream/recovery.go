@@ -2,28 +2,28 @@ package stream
 
 import "github.com/x/ringdht/internal/wire"
 
-// question is a Sync: when it left, everything below seq had been sent.
+// A question is a Sync frame: when it left, everything below seq had been sent.
 type question struct {
 	round uint32
 	seq   uint64
 	at    Time
 }
 
-// questions are those that the sink was asked. Any answer answers all questions
-// up to its round, so two are enough to remember: were it only the latest, then
-// one that asks again before the answer comes (because it flushes often, or
-// because the path takes longer than MaxRTO) would never hear one.
+// questions are those that the sink was asked. An answer answers all questions up to its
+// round, so it is enough to remember the oldest and the latest. The latest alone would not do:
+// a source that always asks again before the answer arrives (because it flushes often, or the
+// path takes longer than MaxRTO) would never get an answer to it.
 type questions struct {
 	unanswered     bool
-	ahead          bool     // the latest question left right before a message
+	askedAhead     bool     // a message followed the latest question at once
 	sinceAsked     int      // bytes sent for the first time since the latest question
-	oldest, latest question // oldest: of the unanswered ones
-	watched        question // how long deliveries take is measured with this one; none if its time is 0
+	oldest, latest question // oldest: the first of the unanswered
+	watched        question // measures the time of delivery; none if its time is 0
 }
 
 func (q *questions) ask(seq uint64, now Time) {
 	q.latest = question{q.latest.round + 1, seq, now}
-	q.ahead, q.sinceAsked = false, 0
+	q.askedAhead, q.sinceAsked = false, 0
 	if !q.unanswered {
 		q.unanswered, q.oldest = true, q.latest
 	}
@@ -32,8 +32,8 @@ func (q *questions) ask(seq uint64, now Time) {
 	}
 }
 
-// delivered takes note that everything below una was delivered, and returns how long
-// that took, from the question behind it, if it was watched; else 0.
+// delivered notes that everything below una was delivered. It returns how long that took since
+// the watched question, or 0 if that question is not answered by it.
 func (q *questions) delivered(una uint64, now Time) (took Time) {
 	if q.watched.at != 0 && q.watched.seq <= una {
 		took = max(1, now-q.watched.at)
@@ -42,8 +42,8 @@ func (q *questions) delivered(una uint64, now Time) (took Time) {
 	return took
 }
 
-// answer returns a question that the sink had seen when it echoed a round, false
-// if that is no news. Rounds wrap.
+// answer returns a question that the sink had seen when it echoed round, and false if that
+// answers nothing new. Rounds wrap.
 func (q *questions) answer(round uint32) (question, bool) {
 	if !q.unanswered || int32(round-q.oldest.round) < 0 || int32(q.latest.round-round) < 0 {
 		return question{}, false
@@ -57,35 +57,35 @@ func (q *questions) answer(round uint32) (question, bool) {
 	return a, true
 }
 
-// recovery is what a sender knows of the path's troubles.
+// recovery is a sender's congestion window and its state after losses.
 type recovery struct {
-	cwnd      int // bytes the path seems to take
-	threshold int // where cwnd stops doubling
+	cwnd      int // congestion window: bytes that the path seems to take
+	threshold int // up to it cwnd doubles each round trip
 
-	// Messages [knownFrom, knownTo) were known to be missing, or not looked at, when
-	// cwnd was last halved, and were not sent again since: the same loss.
+	// Messages in [knownFrom, knownTo) belong to the loss for which cwnd was last halved:
+	// they were missing or not examined then, and have not been sent again since.
 	knownFrom, knownTo uint64
 
-	vain  int  // resends in a row from which the sink received nothing in order
-	pause Time // above 0: when to send again, since more often is in vain
+	vainResends int  // resends in a row without progress at the sink
+	resendAt    Time // if above 0: no resend before that time
 }
 
-// maxVain is how often messages are sent again at once. If the sink has no room
-// they fare no better each time, and a round trip is short.
-const maxVain = 3
+// maxVainResends is how often messages are sent again without a pause. If the sink has no
+// room, more resends do not help, and a round trip is short.
+const maxVainResends = 3
 
-// resend sends again what was sent before the question that was just answered
-// and has not arrived, as much of it as the path seems to take.
+// resend sends again the messages that were sent before the question just answered and did not
+// arrive, up to the congestion window.
 func (s *Sender) resend(now Time, asked uint64, ranges []wire.Range, out []byte) []byte {
-	if len(ranges) == wire.MaxRanges { // there may be more, and nothing is known of what follows these
+	if len(ranges) == wire.MaxRanges { // the list may be cut short: nothing is known of messages behind it
 		last := ranges[len(ranges)-1]
 		asked = min(asked, s.received+uint64(last.From)+uint64(last.N))
 	}
 	if s.received >= asked {
 		return out
 	}
-	if now < s.pause {
-		s.until(s.pause)
+	if now < s.resendAt {
+		s.setDeadline(s.resendAt)
 		return out
 	}
 	seq, sent, next, halved := s.una, 0, 0, false
@@ -103,7 +103,7 @@ scan:
 				seq++
 				continue
 			}
-			if !halved && (seq < s.knownFrom || seq >= s.knownTo) { // loss: slow down, once a round
+			if !halved && (seq < s.knownFrom || seq >= s.knownTo) { // a new loss: halve the window, once a round
 				halved = true
 				s.threshold = max(min(s.cwnd, s.store.Size())/2, minCongestion)
 				s.cwnd = s.threshold
@@ -119,14 +119,14 @@ scan:
 		}
 	}
 	s.knownFrom, s.knownTo = seq, s.latest.seq
-	if s.vain++; s.vain >= maxVain {
-		s.pause = now + min(s.rto()<<min(s.vain-maxVain, maxBackoff), MaxRTO)
+	if s.vainResends++; s.vainResends >= maxVainResends {
+		s.resendAt = now + min(s.rto()<<min(s.vainResends-maxVainResends, maxBackoff), MaxRTO)
 	}
-	s.unanswered = false // what was asked before these left cannot tell of them
+	s.unanswered = false // answers to earlier questions do not tell about these messages
 	return s.sync(now, out)
 }
 
-// grow widens the congestion window by what was acknowledged.
+// grow widens the congestion window after acked bytes were acknowledged.
 func (s *Sender) grow(acked int) {
 	switch {
 	case acked == 0:
@@ -138,8 +138,8 @@ func (s *Sender) grow(acked int) {
 	s.cwnd = min(s.cwnd, maxCongestion)
 }
 
-// collapse starts over, after a silence. A silence that goes on says no more
-// about how much the path took before.
+// collapse starts over with the smallest window, after a silence. While the silence goes on,
+// threshold keeps what the path took before it.
 func (s *Sender) collapse() {
 	if s.cwnd > minCongestion {
 		s.threshold = max(min(s.cwnd, s.store.Size())/2, minCongestion)

@@ -10,7 +10,7 @@ func TestOnlyWhatIsMissingIsSentAgain(t *testing.T) {
 	s := open(t, plenty)
 	push(s, 10, 100)
 	out, _ := acked(t, s, 1012*ms, 0, 2, plenty, 0, wire.Range{From: 1, N: 3})
-	want(t, out, "sync 10 round 1") // a hole alone proves nothing: what is missing may be late
+	want(t, out, "sync 10 round 1") // a hole alone proves nothing: the missing messages may be late
 	push(s, 2, 100)
 	out, _ = acked(t, s, 1013*ms, 1, 2, plenty, 1, wire.Range{From: 1, N: 3}, wire.Range{From: 6, N: 1})
 	want(t, out, "data 2, data 6, data 7, data 9, sync 12 round 2") // 10 and 11 left after the question
@@ -38,7 +38,7 @@ func TestNothingIsSentAgainOnATimeout(t *testing.T) {
 	}
 }
 
-// What lies behind the last range of a full report is not known to be missing.
+// Messages behind the last range of a full report are not known to be missing.
 func TestManyHoles(t *testing.T) {
 	s, r := open(t, plenty), receiver()
 	push(s, 200, 100)
@@ -81,12 +81,12 @@ func TestLossHalvesOnceARound(t *testing.T) {
 	if s.cwnd != 32_000 || len(frames(out)) != 201 {
 		t.Fatal(s.cwnd, len(frames(out)))
 	}
-	// The first half arrives. That the second is still missing is no news.
+	// The first half arrives. The second, still missing, is the same loss.
 	out, _ = acked(t, s, 1013*ms, 0, 200, plenty, 2)
 	if s.cwnd != 32_000 || len(frames(out)) != 201 {
 		t.Fatal(s.cwnd, len(frames(out)))
 	}
-	// But if what was sent again is lost again, that is.
+	// A message that was sent again and lost again is a new one.
 	out, _ = acked(t, s, 1014*ms, 0, 300, plenty, 3)
 	if s.cwnd != 16_000 || len(frames(out)) != 101 {
 		t.Fatal(s.cwnd, len(frames(out)))
@@ -136,8 +136,8 @@ func TestSilenceCollapsesOnce(t *testing.T) {
 	}
 }
 
-// Every answer answers what was asked before it, so asking again is harmless: on
-// a path that takes longer than any timeout, or for a source that flushes often.
+// An answer answers all earlier questions, so asking again is harmless: on a path that takes
+// longer than any timeout, or for a source that flushes often.
 func TestAnswerToAnEarlierQuestion(t *testing.T) {
 	s := open(t, plenty)
 	push(s, 3, 100)
@@ -197,8 +197,8 @@ func TestRoundsWrap(t *testing.T) {
 	}
 }
 
-// A question whose every message is known to be delivered needs no answer. Were
-// it left open, the next timeout would be taken for a silence.
+// A question about delivered messages needs no answer. If it stayed open, the next timeout
+// would count as a silence.
 func TestMootQuestion(t *testing.T) {
 	s := open(t, plenty)
 	push(s, 2, 100)
@@ -209,7 +209,7 @@ func TestMootQuestion(t *testing.T) {
 }
 
 func TestBoundsOfTheTimeout(t *testing.T) {
-	var c clock
+	var c timing
 	if c.rto() != InitialRTO {
 		t.Error(c.rto())
 	}
@@ -221,7 +221,7 @@ func TestBoundsOfTheTimeout(t *testing.T) {
 	if c.rto() != MaxRTO {
 		t.Error(c.rto())
 	}
-	c = clock{}
+	c = timing{}
 	c.sample(200 * ms)
 	if c.rto() != 600*ms {
 		t.Error(c.rto())
@@ -253,7 +253,7 @@ func TestBackoffDoublesAndStops(t *testing.T) {
 }
 
 // A sink without room answers every question and takes nothing. The messages are
-// sent a few times at once and then at the pace of the timeouts.
+// sent a few times at once and then at the rate of the timeouts.
 func TestSinkWithoutRoomIsNotFlooded(t *testing.T) {
 	s := open(t, plenty)
 	push(s, 100, 500)
@@ -268,10 +268,10 @@ func TestSinkWithoutRoomIsNotFlooded(t *testing.T) {
 			}
 		}
 	}
-	if limit := (maxVain+60/2+6)*minCongestion/500 + 200; data > limit || data < 100 {
+	if limit := (maxVainResends+60/2+6)*minCongestion/500 + 200; data > limit || data < 100 {
 		t.Fatalf("%d messages were sent again in a minute, the limit is %d", data, limit)
 	}
-	// One thing that fits, and it goes on at once.
+	// One message that fits ends the pause.
 	s.Tick(s.deadline, nil)
 	acked(t, s, now, 0, 0, plenty, s.latest.round)
 	out, _ := acked(t, s, now, 0, 1, plenty, s.latest.round)
@@ -285,21 +285,20 @@ func TestSinkWithoutRoomIsNotFlooded(t *testing.T) {
 	}
 }
 
-// When the way has changed a stream that asks in vain asks at once, and one that does
-// not is left alone.
+// When the route has changed, a stream that has timed out asks at once; others are left alone.
 func TestHurry(t *testing.T) {
 	s := open(t, plenty)
 	push(s, 1, 100)
 	want(t, s.Flush(1011*ms, nil), "sync 1 round 1")
 	was := s.deadline
-	if s.Hurry(1020 * ms); s.deadline != was {
+	if s.PathChanged(1020 * ms); s.deadline != was {
 		t.Error("a stream that waits for its first answer was hurried")
 	}
 	for range 6 {
 		s.Tick(s.deadline, nil)
 	}
 	now := s.deadline - 1500*ms
-	s.Hurry(now)
+	s.PathChanged(now)
 	want(t, s.Tick(now, nil), "sync 1 round 8")
 	if s.deadline-now > 2*MinRTO {
 		t.Errorf("and waits %v for the answer", s.deadline-now)

@@ -7,135 +7,135 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// State is where a sender's stream stands.
+// State is the state of a sender's stream.
 //
 //	Opening ──Opened──▶ Open ──Close──▶ Closing ──Closed──▶ Ended
 //	   └──refused, no route──────┴──reset, gone, farewell──▶ Ended
 type State uint8
 
 const (
-	Opening State = iota // the sink was asked, messages cannot be numbered yet
+	Opening State = iota // the sink was asked; messages have no final numbers yet
 	Open
-	Closing // idle; the sink was asked to forget it
-	Ended   // Err says why; nil after an orderly close
+	Closing // idle; the sink was asked to forget the stream
+	Ended   // see Err; nil after an orderly close
 )
 
-// Sender is the source's half of one stream. Methods that have something to send
-// append whole frames to out and return it, as append does.
+// Sender is the source's half of one stream. Methods that send append whole frames to out and
+// return it, as append does.
 type Sender struct {
-	self, peer uint64
-	life       uint64 // incarnation of the source
-	gen        uint64 // which of the source's streams to this sink
+	self, peer  uint64
+	incarnation uint64 // incarnation of the source
+	gen         uint64 // generation: which of the source's streams to this sink
 
-	peerLife uint64 // incarnation of the sink, once it has answered
-	outlived uint64 // see Outlived
-	state    State
-	err      error
-	parted   bool   // the sink has left, and said how far it came
-	ending   func() // see OnEnd
+	peerIncarnation  uint64 // incarnation of the sink, 0 before it has answered
+	newerIncarnation uint64 // see NewerIncarnation
+	state            State
+	err              error
+	peerLeft         bool   // the sink has left, and said what it has handled
+	onEnd            func() // see OnEnd
 
-	// Messages [una, nxt) were sent and are not known to be delivered; they are
-	// in store. Messages [nxt, end) were accepted beyond the window and wait in
-	// backlog. Until the sink says where numbers start they count from 0.
+	// Messages in [una, nxt) were sent and are not known to be delivered; they are in store.
+	// Messages in [nxt, end) were accepted beyond the window; they are in backlog. Numbers
+	// count from 0 until the sink has told the first.
 	first          uint64
 	una, nxt, end  uint64
 	store, backlog fifo.Queue
 
-	window   int    // bytes the sink takes beyond una
-	received uint64 // the farthest the sink is known to have received
-	flush    uint64 // ask as soon as everything below has been sent
+	window   int    // bytes that the sink takes beyond una
+	received uint64 // the sink has received everything below
+	flush    uint64 // ask once everything below has been sent
 
 	questions
 	recovery
-	clock
+	timing
 
-	took                 Time // see Took
+	deliveryTime         Time // see DeliveryTime
 	retransmitted, stale uint64
 	ranges               []wire.Range // scratch
 }
 
-// NewSender returns a stream that is about to open. gen must be greater than
-// that of any earlier stream of the same life to the same sink.
-func NewSender(self, life, peer, gen uint64) *Sender {
+// NewSender returns a stream to be opened by [Sender.Start]. gen must be greater than that of
+// any earlier stream of the same incarnation to the same sink.
+func NewSender(self, incarnation, peer, gen uint64) *Sender {
 	return &Sender{
-		self: self, life: life, peer: peer, gen: gen,
+		self: self, incarnation: incarnation, peer: peer, gen: gen,
 		recovery: recovery{cwnd: startCongestion, threshold: maxCongestion},
 	}
 }
 
-// State returns where the stream stands.
+// State returns the state of the stream.
 func (s *Sender) State() State { return s.state }
 
-// PeerLife is the incarnation of the sink that opened the stream, 0 before it did.
-func (s *Sender) PeerLife() uint64 { return s.peerLife }
+// PeerLife returns the incarnation of the sink that opened the stream, 0 before.
+func (s *Sender) PeerLife() uint64 { return s.peerIncarnation }
 
-// Outlived is the later life of the source that the sink remembers, so that it takes nothing
-// from this one; 0 if it has not said so, or has forgotten it and opened the stream. The stream goes on asking: what can be done about
-// it, a new life, is not the stream's affair.
-func (s *Sender) Outlived() uint64 { return s.outlived }
+// NewerIncarnation returns the later incarnation of the source that the sink remembers, for
+// which it takes nothing from this one. It is 0 if the sink has not said so, or has forgotten it
+// and opened the stream. The stream goes on asking; the caller may begin a new incarnation.
+func (s *Sender) NewerIncarnation() uint64 { return s.newerIncarnation }
 
-// Err says why the stream ended, nil while it stands or after an orderly close.
+// Err returns why the stream ended. It is nil before the end and after an orderly close.
 func (s *Sender) Err() error { return s.err }
 
-// Accepted is the number behind the last message accepted.
+// Accepted returns the number that the next accepted message will have.
 func (s *Sender) Accepted() uint64 { return s.end }
 
-// Delivered is the number below which every message is known to be delivered.
+// Delivered returns the number below which every message is known to be delivered.
 func (s *Sender) Delivered() uint64 { return s.una }
 
-// Progress is how many messages were accepted, and how many of them are known to be
-// delivered. In contrast to the numbers it does not jump when the stream opens.
+// Progress returns how many messages were accepted, and how many of them are known to be
+// delivered. Unlike the numbers, the counts do not jump when the stream opens.
 func (s *Sender) Progress() (accepted, delivered uint64) { return s.end - s.first, s.una - s.first }
 
-// Pending is how many accepted messages are not known to be delivered.
+// Pending returns how many accepted messages are not known to be delivered.
 func (s *Sender) Pending() uint64 { return s.end - s.una }
 
-// Bytes is the memory the messages take, in bytes of frames.
+// Bytes returns the memory of the messages, in bytes of frames.
 func (s *Sender) Bytes() int { return s.store.Size() + s.backlog.Size() }
 
-// Backlog is the part of [Sender.Bytes] that the window did not admit yet.
+// Backlog returns the part of [Sender.Bytes] that the window has not admitted yet.
 func (s *Sender) Backlog() int { return s.backlog.Size() }
 
-// Retransmitted counts messages sent again; Stale counts answers that belong to
-// another life or an earlier question.
+// Retransmitted returns how many messages were sent again, and Stale how many answers belonged
+// to another incarnation or an earlier question.
 func (s *Sender) Retransmitted() uint64 { return s.retransmitted }
 func (s *Sender) Stale() uint64         { return s.stale }
 
-// InFlight is how many bytes of frames were sent and are not known to be delivered, and
-// Window how many the sink lets be.
+// InFlight returns how many bytes of frames were sent and are not known to be delivered, and
+// Window how many the sink allows.
 func (s *Sender) InFlight() int { return s.store.Size() }
 func (s *Sender) Window() int   { return s.window }
 
-// Took is how long the delivery took that the latest answer has told of, from the
-// question to the answer, or 0 if that was not measured. The next call returns 0.
-func (s *Sender) Took() Time {
-	took := s.took
-	s.took = 0
+// DeliveryTime returns how long the delivery took that the latest answer reported, from the
+// question to the answer, or 0 if it was not measured. The next call returns 0.
+func (s *Sender) DeliveryTime() Time {
+	took := s.deliveryTime
+	s.deliveryTime = 0
 	return took
 }
 
 // Start asks the sink to open the stream.
 func (s *Sender) Start(now Time, out []byte) []byte {
 	s.latest.at = now
-	s.until(now + s.rto())
-	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.life}.Append(nil))
+	s.setDeadline(now + s.rto())
+	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.incarnation}.Append(nil))
 }
 
-// Opened takes the sink's grant.
+// Opened handles the sink's grant.
 func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []byte {
-	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life || b.First > maxFirst {
+	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.incarnation || b.First > maxFirst {
 		s.stale++
 		return out
 	}
-	s.state, s.peerLife, s.outlived = Open, b.SinkIncarnation, 0
+	s.state, s.peerIncarnation, s.newerIncarnation = Open, b.SinkIncarnation, 0
 	s.first, s.una, s.nxt, s.end = b.First, b.First, b.First, b.First+s.end
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))
-	if s.backoff == 0 { // Karn's rule: after a repeat nobody knows which one was answered
+	if s.backoff == 0 { // Karn's rule: after a repeat it is not known which one was answered
 		s.sample(now - s.latest.at)
 	}
 	s.backoff = 0
-	s.until(0)
+	s.setDeadline(0)
 	for early := range s.backlog.Chunks() {
 		for len(early) > 0 {
 			var f wire.Frame
@@ -149,29 +149,29 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 	return s.askFlush(now, s.release(out))
 }
 
-// Refused takes the sink's refusal. What was accepted already is not given up for
-// it: the sink is asked again, ever more slowly, until it has room for the stream. One that
-// leaves will not have.
+// Refused handles the sink's refusal. Accepted messages are not given up: the sender asks
+// again, ever more slowly, until the sink has room for the stream. A sink that is leaving will
+// have none.
 func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
-	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.life {
+	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.incarnation {
 		s.stale++
 		return
 	}
 	switch {
 	case b.Reason == wire.RefuseLeaving:
 		s.finish(ErrLeft)
-	case b.Reason == wire.RefuseOlder && b.Remembered <= s.life: // makes no sense
+	case b.Reason == wire.RefuseOlder && b.Remembered <= s.incarnation: // invalid: not later
 		s.stale++
 	case b.Reason == wire.RefuseOlder:
-		s.outlived = b.Remembered // asking again changes nothing before the sink forgets
+		s.newerIncarnation = b.Remembered // asking again changes nothing before the sink forgets
 	case s.end == s.una:
 		s.finish(fmt.Errorf("%w: %v", ErrRefused, b.Reason))
 	}
 }
 
-// Room says whether a message with a body of n bytes would be sent at once. With
-// nothing outstanding one message always is, however small the window: a window
-// shared among a thousand sources may be smaller than a message.
+// Room reports whether a message with a body of n bytes would be sent at once. With nothing
+// outstanding there is room for one message, however small the window: a window divided among
+// a thousand sources may be smaller than a message.
 func (s *Sender) Room(n int) bool {
 	if s.state != Open || s.backlog.Size() > 0 {
 		return false
@@ -180,10 +180,10 @@ func (s *Sender) Room(n int) bool {
 	return out == 0 || out+wire.HeaderSize+n <= min(s.window, s.cwnd)
 }
 
-// Allowance is how many bytes of frames may be admitted one after the other before there
-// has to be another look whether there is [Sender.Room], and whether it is [Sender.Due].
+// Allowance returns how many bytes of frames may be admitted before [Sender.Room] and
+// [Sender.Due] must be checked again.
 func (s *Sender) Allowance() int {
-	if s.state != Open || s.backlog.Size() > 0 || s.soon {
+	if s.state != Open || s.backlog.Size() > 0 || s.askSoon {
 		return 0
 	}
 	most := min(s.window, s.cwnd)
@@ -194,9 +194,9 @@ func (s *Sender) Allowance() int {
 	return max(0, n)
 }
 
-// Push accepts a message on a stream that is open or opening. If there is room it
-// returns the frame to be sent, valid until the next call; otherwise the message
-// joins the backlog and is sent when the window allows.
+// Push accepts a message on a stream that is open or opening. If there is room, it returns the
+// frame to send, valid until the next call. Otherwise the message joins the backlog and is
+// sent when the window allows.
 func (s *Sender) Push(port uint8, body []byte) wire.Frame {
 	if !s.Room(len(body)) {
 		s.fill(s.backlog.Reserve(wire.HeaderSize+len(body)), port, body)
@@ -205,7 +205,7 @@ func (s *Sender) Push(port uint8, body []byte) wire.Frame {
 	return s.Admit(port, body)
 }
 
-// Admit is [Sender.Push] for who has seen that there is [Sender.Room].
+// Admit is [Sender.Push] for callers that have checked [Sender.Room].
 func (s *Sender) Admit(port uint8, body []byte) wire.Frame {
 	f := wire.Frame(s.store.ReserveFrame(wire.HeaderSize + len(body)))
 	s.fill(f, port, body)
@@ -214,39 +214,44 @@ func (s *Sender) Admit(port uint8, body []byte) wire.Frame {
 	return f
 }
 
-// Last is the place of the message that was admitted last, whose frame has n bytes, for
-// [Sender.Share].
+// Last returns the place of the last admitted message, whose frame has n bytes, for
+// [Sender.View].
 func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
 
-// Share appends n bytes of frames that were admitted, one behind the other from a place
-// on, to a queue: all of them that are not known to be delivered. They are not copied, and
-// must not be changed.
-func (s *Sender) Share(from fifo.Cursor, n int, to *fifo.Queue) { s.store.Share(from, n, to) }
+// View appends n bytes of consecutive admitted frames, from a place on, to a queue. It leaves
+// out those that are known to be delivered. The bytes are not copied and must not be changed,
+// see [fifo.Queue.View].
+func (s *Sender) View(from fifo.Cursor, n int, to *fifo.Queue) { s.store.View(from, n, to) }
 
-// Due says that it is time to [Sender.AskAhead]: half of what may be outstanding was sent
-// since the last question, or the clock would bring one soon, and none is unanswered. A
-// sink speaks up by itself after a quarter of the window that it grants, but the path may
-// take less than that, and who asks only when he has run out of room waits for the answer.
+// Due reports whether it is time to [Sender.AskAhead]. No question is unanswered, and either
+// half of the window was sent since the last one, or the timeout would bring one soon.
 //
-// What the clock brings comes at a tick, for all streams of a node that send now and then
-// at the same one: each question alone on its way, and its answer, which holds up
-// everything else for milliseconds. One that leaves with a message costs no write and
-// nobody's waking up, and those of many streams are spread as their messages are. It goes
-// before the message, since the sink is done with what went before: one that followed it
-// would be answered twice, when it arrives and when the message is handled.
+// Half a window: the sink acknowledges by itself after each quarter of its window, but the
+// path may take less than that. A source that asks only when it has run out of room has to
+// wait for the answer.
+//
+// Before the timeout: timeouts come at ticks. All streams of a node that send now and then
+// would ask at the same tick, each question and each answer alone on its way, and would hold
+// up everything else for milliseconds. A question that leaves with a message costs no write
+// and no wake-up, and questions are spread like the messages.
+//
+// The question goes before the message, because the sink is done with the earlier ones. A
+// question behind the message would be answered twice: when it arrives, and when the message
+// is handled.
 func (s *Sender) Due() bool {
-	return !s.unanswered && (s.soon || s.sinceAsked > min(s.window, s.cwnd)/2)
+	return !s.unanswered && (s.askSoon || s.sinceAsked > min(s.window, s.cwnd)/2)
 }
 
+// fill builds the frame of the next message in f.
 func (s *Sender) fill(f wire.Frame, port uint8, body []byte) {
 	wire.Header{Type: wire.Data, Port: port, Dst: s.peer, Src: s.self, Seq: s.end}.Put(f, len(body))
 	copy(f[wire.HeaderSize:], body)
 	s.end++
 }
 
-// Ask makes sure that the sink says when it has room for more: that a question
-// is under way that covers all that was sent, or will be as soon as the one under
-// way is answered. It is for a source that has run out of room.
+// Ask makes sure that the sink tells when it has room for more: it asks about everything sent
+// so far, at once or when the question under way has been answered. It is for a source that
+// has run out of room.
 func (s *Sender) Ask(now Time, out []byte) []byte {
 	if s.state != Open {
 		return out
@@ -258,18 +263,18 @@ func (s *Sender) Ask(now Time, out []byte) []byte {
 	return s.askFlush(now, out)
 }
 
-// AskAhead is [Sender.Ask] right before the next message.
+// AskAhead is [Sender.Ask] just before the next message.
 func (s *Sender) AskAhead(now Time, out []byte) []byte {
 	out = s.Ask(now, out)
-	s.ahead = true
+	s.askedAhead = true
 	return out
 }
 
-// Flush asks the sink to say when everything accepted so far is delivered.
+// Flush asks the sink to acknowledge when everything accepted so far has been handled.
 func (s *Sender) Flush(now Time, out []byte) []byte {
 	switch s.state {
 	case Opening:
-		s.flush = s.end // asked when it has opened
+		s.flush = s.end // Opened will ask
 	case Open:
 		s.flush = s.end
 		out = s.askFlush(now, out)
@@ -277,8 +282,8 @@ func (s *Sender) Flush(now Time, out []byte) []byte {
 	return out
 }
 
-// askFlush asks once: the sink answers at once and again when it is done with all
-// that was asked for, so to ask again before that would only keep both ends busy.
+// askFlush asks for the flush, once. The sink answers twice: at once, and when the handler is
+// done with all that was asked about. To ask again before that would only keep both ends busy.
 func (s *Sender) askFlush(now Time, out []byte) []byte {
 	if s.flush > s.una && s.nxt >= s.flush && s.latest.seq < s.flush {
 		return s.sync(now, out)
@@ -286,14 +291,15 @@ func (s *Sender) askFlush(now Time, out []byte) []byte {
 	return out
 }
 
+// sync asks about everything sent so far.
 func (s *Sender) sync(now Time, out []byte) []byte {
 	s.ask(s.nxt, now)
-	s.until(now + s.patience())
+	s.setDeadline(now + s.timeout())
 	return s.appendFrame(out, wire.Sync, s.nxt, wire.AppendRound(nil, s.latest.round))
 }
 
-// Ack takes an acknowledgement. It reports whether anything more is now known to
-// be delivered, or there is more room.
+// Ack handles an acknowledgement. progress is true if more messages are known to be delivered
+// now, or the window has grown.
 func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte, progress bool, err error) {
 	a, ranges, err := wire.ParseAck(b, s.ranges[:0])
 	s.ranges = ranges
@@ -305,8 +311,8 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	if n := len(ranges); n > 0 {
 		farthest += uint64(ranges[n-1].From) + uint64(ranges[n-1].N)
 	}
-	// What the sink is done with and has received only grows, so an answer that
-	// knows of less than was known before is older, and there is nothing in it.
+	// Delivered and received only grow. An answer with smaller ones is older than the last,
+	// and has nothing new.
 	if s.state != Open && s.state != Closing || delivered < s.una || delivered > s.nxt || // not received > nxt alone: the sum wraps
 		received < s.received ||
 		received > s.nxt || farthest > s.nxt {
@@ -316,17 +322,17 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	acked := s.store.Size()
 	s.store.DiscardFrames(int(delivered - s.una))
 	s.una = delivered
-	s.took = s.delivered(delivered, now)
+	s.deliveryTime = s.delivered(delivered, now)
 	acked -= s.store.Size()
 	window := int(min(a.Window, MaxWindow))
 	progress = acked > 0 || window > s.window
 	s.window = window
-	paused := s.pause > 0
+	paused := s.resendAt > 0
 	if acked > 0 || received > s.received {
 		s.received = received
 		s.backoff = 0
-		s.until(now + s.rto())
-		s.vain, s.pause = 0, 0
+		s.setDeadline(now + s.rto())
+		s.vainResends, s.resendAt = 0, 0
 		s.grow(acked)
 	}
 	if q, ok := s.answer(a.Round); ok {
@@ -336,16 +342,16 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		out = s.resend(now, q.seq, ranges, out)
 	}
 	if s.una >= s.latest.seq {
-		s.unanswered = false // whatever it would say is known
+		s.unanswered = false // its answer is known already
 	}
 	out = s.release(out)
 	switch {
 	case s.una == s.nxt:
-		s.until(0)
-	case s.unanswered || s.pause > 0:
-		// The answer, or the clock, brings the next question.
+		s.setDeadline(0)
+	case s.unanswered || s.resendAt > 0:
+		// The answer or a timeout brings the next question.
 	case paused || len(ranges) > 0:
-		// There is a hole, or the sink may have room again: ask what is missing.
+		// There is a hole, or the sink may have room again: ask what it has.
 		out = s.sync(now, out)
 	case s.backlog.Size() > 0 && s.latest.seq < s.nxt:
 		out = s.sync(now, out)
@@ -355,7 +361,7 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	return out, progress, nil
 }
 
-// release sends what the window now admits of the backlog.
+// release sends the part of the backlog that the window admits now.
 func (s *Sender) release(out []byte) []byte {
 	for s.backlog.Size() > 0 {
 		f, _ := wire.Next(s.backlog.Front())

@@ -49,7 +49,7 @@ func TestKarn(t *testing.T) {
 	s.Tick(s.deadline, nil)
 	s.Opened(1501*ms, 3, grant(1000), nil)
 	if s.srtt != 0 {
-		t.Errorf("nobody knows which of two requests was answered, srtt is %v", s.srtt)
+		t.Errorf("it is not known which of two requests was answered, srtt is %v", s.srtt)
 	}
 	if s.backoff != 0 || s.rto() != InitialRTO {
 		t.Errorf("backoff %d, rto %v", s.backoff, s.rto())
@@ -58,11 +58,11 @@ func TestKarn(t *testing.T) {
 
 func TestStaleAnswersToOpen(t *testing.T) {
 	for name, opened := range map[string]func(*Sender){
-		"generation":  func(s *Sender) { s.Opened(1010*ms, 2, grant(1000), nil) },
-		"source life": func(s *Sender) { g := grant(1000); g.SourceIncarnation = 6; s.Opened(1010*ms, 3, g, nil) },
-		"would wrap":  func(s *Sender) { g := grant(1000); g.First = 1<<63 + 1; s.Opened(1010*ms, 3, g, nil) },
-		"refused gen": func(s *Sender) { s.Refused(2, wire.RefuseBody{SourceIncarnation: 7, Reason: 1}) },
-		"refused life": func(s *Sender) {
+		"generation":         func(s *Sender) { s.Opened(1010*ms, 2, grant(1000), nil) },
+		"source incarnation": func(s *Sender) { g := grant(1000); g.SourceIncarnation = 6; s.Opened(1010*ms, 3, g, nil) },
+		"would wrap":         func(s *Sender) { g := grant(1000); g.First = 1<<63 + 1; s.Opened(1010*ms, 3, g, nil) },
+		"refused gen":        func(s *Sender) { s.Refused(2, wire.RefuseBody{SourceIncarnation: 7, Reason: 1}) },
+		"refused incarnation": func(s *Sender) {
 			s.Refused(3, wire.RefuseBody{SourceIncarnation: 6, Reason: 1})
 		},
 		"ack":          func(s *Sender) { acked(t, s, 1010*ms, 0, 0, 1000, 0) },
@@ -174,7 +174,7 @@ func TestClose(t *testing.T) {
 		want(t, s.Tick(s.deadline-1, nil), "")
 		want(t, s.Tick(s.deadline, nil), "close 1")
 	}
-	acked(t, s, 3000*ms, 1, 1, 1000, 0) // the handler of what came before is not done yet
+	acked(t, s, 3000*ms, 1, 1, 1000, 0) // the handler is not done with earlier messages yet
 	if s.deadline = 0; !s.Waiting() {
 		t.Fatal("nothing repeats the request")
 	}
@@ -282,7 +282,7 @@ func TestFlushBehindAQuestion(t *testing.T) {
 	want(t, s.Flush(1016*ms, nil), "sync 4 round 3")
 }
 
-// A handler that takes its time costs a question now and then, not one a round trip.
+// A slow handler costs a question now and then, not one for each round trip.
 func TestSlowHandlerIsNotPestered(t *testing.T) {
 	s := open(t, 300)
 	push(s, 5, 100)
@@ -328,8 +328,8 @@ func TestMalformedAck(t *testing.T) {
 	}
 }
 
-// A source asks when half of what may be outstanding has been sent since it last did, and
-// once: while a question is unanswered, and while it sends nothing, it is not due.
+// A source asks when it has sent half a window since the last question, once. No question is
+// due while one is unanswered or nothing is sent.
 func TestDue(t *testing.T) {
 	s := opening(t)
 	s.Opened(1010*ms, 3, grant(1000), nil)
@@ -361,8 +361,7 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// Within an allowance there is room, and it is not time to ask; with what comes next
-// there may not be, or it is.
+// Within the allowance there is room and no question is due; beyond it either may change.
 func TestAllowance(t *testing.T) {
 	s := open(t, 10000)
 	for _, unanswered := range []bool{false, true} {

@@ -10,13 +10,13 @@ import (
 // sinkNode is the process that receives. Its streams share budget bytes.
 type sinkNode struct {
 	w       *world
-	life    uint64
+	inc     uint64
 	budget  int
 	in      map[uint64]*inboundSim
 	window  func() int
 	trimmed Time
 	leaving Time // since when, 0 if it does not
-	bid     Time // when it said farewell last to all
+	bid     Time // when it last sent Farewell to all
 }
 
 type inboundSim struct {
@@ -39,7 +39,7 @@ func (k *sinkNode) used() int {
 
 func (k *sinkNode) draw() uint64 {
 	n := 1 + k.w.rng.Uint64N(1<<62)
-	k.w.ledger.drawn[n] = k.life
+	k.w.ledger.drawn[n] = k.inc
 	return n
 }
 
@@ -72,7 +72,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 				k.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
 				return
 			}
-			in = &inboundSim{r: NewReceiver(sinkID, k.life, f.Src(), b.Incarnation, f.Seq(), k.draw())}
+			in = &inboundSim{r: NewReceiver(sinkID, k.inc, f.Src(), b.Incarnation, f.Seq(), k.draw())}
 			k.in[f.Src()] = in
 		}
 		if in.r.Open(b.Incarnation, f.Seq(), k.draw()) {
@@ -108,7 +108,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 		w.send(in.r.AppendAck(nil, k.window()))
 	case wire.Close:
 		switch {
-		case in.r.Stranger(f.Seq()):
+		case in.r.OutsideWindow(f.Seq()):
 			k.stranger(wire.Closed, f)
 		case in.taken.Size() > 0 || len(in.running) > 0 || !in.r.Close(f.Seq()):
 			if in.r.Parted() {
@@ -126,7 +126,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 	}
 }
 
-// stranger answers a frame of a stream that is not the present one.
+// stranger answers a frame of another stream than the present one.
 func (k *sinkNode) stranger(t wire.Type, f wire.Frame) {
 	k.answer(t, f, nil)
 }
@@ -134,7 +134,7 @@ func (k *sinkNode) stranger(t wire.Type, f wire.Frame) {
 func (k *sinkNode) act() {
 	w := k.w
 	if w.wild && w.chance(w.restartSink) {
-		k.life++
+		k.inc++
 		k.leaving = 0
 		clear(k.in)
 	}
@@ -174,7 +174,7 @@ func (k *sinkNode) act() {
 		}
 		for n := 1 + w.rng.IntN(w.maxBatch); n > 0 && in.taken.Size() > 0; n-- {
 			f, _ := wire.Next(in.taken.Front())
-			if in.last = w.ledger.handle(k.life, f, in.last); in.last == nil {
+			if in.last = w.ledger.handle(k.inc, f, in.last); in.last == nil {
 				return
 			}
 			in.running = append(in.running, in.last)
@@ -187,7 +187,7 @@ func (k *sinkNode) act() {
 // leaseSim is how long a sink that leaves waits for sources that do not confirm.
 const leaseSim = 30 * time.Second
 
-// leave ends a life of the sink in good order, now and then; the next begins when all
+// leave now and then ends an incarnation of the sink in good order. The next begins when all
 // sources have confirmed.
 func (k *sinkNode) leave() {
 	w := k.w
@@ -208,7 +208,7 @@ func (k *sinkNode) leave() {
 	}
 	switch {
 	case !waits || w.now-k.leaving > leaseSim:
-		k.life++
+		k.inc++
 		k.leaving = 0
 		clear(k.in)
 	case w.now-k.bid >= MinRTO:
@@ -221,11 +221,10 @@ func (k *sinkNode) leave() {
 	}
 }
 
-// refuse answers a request for a stream of a sink that leaves, unless it is about the one
-// that there is.
+// refuse answers a request to open at a sink that leaves, unless it is for the present stream.
 func (k *sinkNode) refuse(in *inboundSim, f wire.Frame, b wire.OpenBody) bool {
 	if in != nil {
-		switch later := in.r.Later(b.Incarnation, f.Seq()); {
+		switch later := in.r.CompareOpen(b.Incarnation, f.Seq()); {
 		case later <= 0:
 			return false
 		case later > 0:

@@ -6,39 +6,38 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// sourceNode is the process that sends. A new life of it remembers nothing.
+// sourceNode is the process that sends. A new incarnation of it remembers nothing.
 type sourceNode struct {
-	w         *world
-	id        uint64
-	life, gen uint64
-	top       uint64 // the greatest life so far
-	smaller   uint64 // how many were smaller than one before
-	s         *Sender
-	log       *streamLog // nil until open
-	ticked    Time
-	flushed   bool
+	w        *world
+	id       uint64
+	inc, gen uint64
+	top      uint64 // the greatest incarnation so far
+	smaller  uint64 // how many were smaller than one before
+	s        *Sender
+	log      *streamLog // nil until open
+	ticked   Time
+	flushed  bool
 }
 
-// lifeStep is how far lives are apart, so that there is room for smaller ones in between,
-// each of them new.
-const lifeStep = 1000
+// incarnationStep is the distance between incarnations, with room for smaller, unused ones in between.
+const incarnationStep = 1000
 
-// restart begins another life, which remembers nothing of the one before. behind says that
-// it was given by a clock that is behind.
+// restart begins another incarnation, which remembers nothing of the one before. behind means that
+// it came from a clock that is behind.
 func (c *sourceNode) restart(behind bool) {
 	if behind {
 		c.smaller++
-		c.life = c.top - c.smaller
+		c.inc = c.top - c.smaller
 	} else {
-		c.top += lifeStep
-		c.life = c.top
+		c.top += incarnationStep
+		c.inc = c.top
 	}
 	c.gen, c.s, c.log = 0, nil, nil
 }
 
 func (c *sourceNode) open() {
 	c.gen++
-	c.s, c.log, c.flushed = NewSender(c.id, c.life, sinkID, c.gen), nil, false
+	c.s, c.log, c.flushed = NewSender(c.id, c.inc, sinkID, c.gen), nil, false
 	c.w.send(c.s.Start(c.w.now, nil))
 }
 
@@ -146,7 +145,7 @@ func (c *sourceNode) receive(f wire.Frame) {
 		b, err = wire.ParseOpened(f.Body())
 		out = c.s.Opened(w.now, f.Seq(), b, nil)
 		if was == Opening && c.s.State() == Open {
-			c.log = w.ledger.opened(c.id, c.life, c.gen, c.s.Accepted())
+			c.log = w.ledger.opened(c.id, c.inc, c.gen, c.s.Accepted())
 		}
 		if c.log != nil && b.First == c.log.first {
 			c.log.grant = max(c.log.grant, int(b.Window))
@@ -162,9 +161,9 @@ func (c *sourceNode) receive(f wire.Frame) {
 		var b wire.RefuseBody
 		b, err = wire.ParseRefuse(f.Body())
 		c.s.Refused(f.Seq(), b)
-		if later := c.s.Outlived(); later > 0 {
-			if later <= c.life || later > c.top || c.s.State() != Opening {
-				w.ledger.fail("source %d gives up life %d in state %d: the sink remembers %d, the greatest was %d", c.id, c.life, c.s.State(), later, c.top)
+		if later := c.s.NewerIncarnation(); later > 0 {
+			if later <= c.inc || later > c.top || c.s.State() != Opening {
+				w.ledger.fail("source %d gives up incarnation %d in state %d: the sink remembers %d, the greatest was %d", c.id, c.inc, c.s.State(), later, c.top)
 			}
 			c.restart(false)
 			c.open()
@@ -189,8 +188,7 @@ func (c *sourceNode) receive(f wire.Frame) {
 	c.check()
 }
 
-// ended judges the reason: a stream whose two ends live and whose frames find
-// their way has no reason to fail.
+// ended judges the reason: a stream must not fail if both ends live and its frames arrive.
 func (c *sourceNode) ended() {
 	w := c.w
 	if c.log != nil {
@@ -199,8 +197,8 @@ func (c *sourceNode) ended() {
 	switch err := c.s.Err(); {
 	case err == nil:
 	case errors.Is(err, ErrReset):
-		if c.log.sinkLife == w.sink.life {
-			w.ledger.fail("source %d: a stream was reset by the life that opened it", c.id)
+		if c.log.sinkIncarnation == w.sink.inc {
+			w.ledger.fail("source %d: a stream was reset by the incarnation that opened it", c.id)
 		}
 		if c.s.Pending() == 0 {
 			w.ledger.fail("source %d: a stream with nothing pending failed", c.id)
@@ -234,7 +232,7 @@ func (c *sourceNode) check() {
 	}
 }
 
-// farewell takes the word of a sink that leaves, and confirms it.
+// farewell handles the Farewell of a sink, and confirms it.
 func (c *sourceNode) farewell(f wire.Frame) {
 	over := c.s == nil || c.s.State() == Ended
 	if !over && c.s.Farewell(c.w.now, f.Seq()) {

@@ -1,45 +1,46 @@
-// Package stream is the end-to-end state machine that makes delivery exact: the
-// source's half numbers, keeps, asks and sends again; the sink's half orders,
-// deduplicates and acknowledges. It is pure. Frames and time go in, frames and
-// deliveries come out; it has no clock, no lock and no I/O, so that it can be
-// tested exhaustively and fuzzed against a model.
+// Package stream delivers messages from a source to a sink exactly once and in order. The
+// [Sender] at the source numbers messages, keeps them, asks the sink what has arrived and
+// sends the rest again. The [Receiver] at the sink orders, deduplicates and acknowledges.
+//
+// The package is pure. Frames and time go in; frames and deliveries come out. Without clock,
+// lock and I/O it can be tested exhaustively and fuzzed against a model.
 //
 // # How loss is found
 //
-// A stream's frames follow one another over links that keep order, so most of
-// the time nothing is lost, and a timer that guesses that something was (as
-// TCP's does) would feed an overload with copies. Here the source never guesses:
-// it asks. A Sync says "everything below this number has been sent, in round r";
-// since it travels behind the data, the acknowledgement that echoes r tells
-// exactly which messages did not make it, and only those are sent again, with
-// the next Sync behind them. A lost Sync or acknowledgement costs a timeout and
-// 36 bytes, never a window of data.
+// The source never guesses that a frame was lost: it asks. Links keep order and rarely lose
+// frames, so a retransmission timer that guesses, like TCP's, would answer overload with more
+// copies. A Sync frame says "everything below this number was sent, in round r". It travels
+// behind the data. So the acknowledgement that echoes r tells exactly which messages were
+// lost. The source sends only those again, with the next Sync behind them. A lost Sync or
+// acknowledgement costs a timeout and 36 bytes, never a window of data.
 //
-// The sink acknowledges each quarter of its window and whenever it is asked, and
-// then once more when its handler is done with all that was asked about; the
-// source asks when it flushes, when it has run out of room and when it hears of
-// a hole, and after a timeout, a little before which it asks with the next message if
-// there is one, see [Sender.Due]. It never asks twice about the same: a handler that
-// takes its time would have both ends exchange questions and answers as fast as
-// the path allows. So there is no timer at the sink, and none on the path of a
-// message.
+// The source asks
+//   - when it flushes,
+//   - when it has run out of room,
+//   - when it hears of a hole,
+//   - after a timeout, or shortly before that together with a message, see [Sender.Due].
 //
-// A sink that has no room for a message drops it, which looks like any loss. What
-// was sent again a few times in vain is therefore sent at the pace of the timeouts
-// from then on, until the sink takes or finishes anything.
+// It never asks twice about the same messages: with a slow handler both ends would exchange
+// questions and answers as fast as the path allows. The sink acknowledges each quarter of its
+// window, and each question twice: when it arrives, and when the handler is done with all
+// that was asked about. So there is no timer at the sink, and none on the path of a message.
 //
-// # How lives are told apart
+// A sink without room for a message drops it, which looks like a loss. Messages that were
+// sent again a few times in vain are therefore sent at the rate of the timeouts, until the
+// sink takes or handles any message.
 //
-// The first number of a stream is drawn at random from 2^62 by the sink when the
-// stream opens. Numbers are therefore a stream's identity as well as its order:
-// a frame, or an acknowledgement, of an earlier life of either side falls outside
-// the window of the present one, also when all memory of that life is gone. (A
-// field of its own for the identity would cost 8 bytes in every frame.)
+// # How incarnations are told apart
 //
-// A sink that gets a question of a stream it does not know, or that is not the one
-// it knows from this source, must answer with a Reset; the numbers keep a Reset for
-// an earlier life from harming the present one. Silence would not do: a late Open
-// can make a sink that came back open anew a stream that its source believes open.
+// The numbers of a stream are its identity as well as its order: the sink draws the first
+// number at random from 2^62 when the stream opens. A frame or an acknowledgement of an
+// earlier incarnation of either side falls outside the window of the present one, even if
+// all memory of that incarnation is lost. (A separate identity field would cost 8 bytes in
+// every frame.)
+//
+// A sink must answer a question with a Reset if it does not know the stream, or knows another
+// stream from this source. The numbers keep a late Reset from harming a later incarnation.
+// Silence would not do: a late Open can make a restarted sink open a stream again that its
+// source believes to be open already.
 package stream
 
 import (
@@ -50,22 +51,21 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Time is time since a moment of the caller's choice, which never goes back. It
-// must be greater than zero.
+// Time is the time since a moment of the caller's choice. It must be greater than zero and
+// never go back.
 type Time = time.Duration
 
-// The timing rules. All other times follow from measured round trips.
+// The fixed times. All others follow from measured round trips.
 const (
-	// InitialRTO is how long to wait for an answer before any was timed.
+	// InitialRTO is the timeout before the first round trip was measured.
 	InitialRTO = 500 * time.Millisecond
-	// MinRTO is far above a round trip on a network that does its job, because
-	// the answer to a busy sink's neighbour may wait for a processor.
+	// MinRTO is the shortest timeout. It is far above a network's round trip, because on a
+	// busy machine an answer may wait for a processor.
 	MinRTO = 100 * time.Millisecond
-	// TickInterval is how often streams that wait look at the clock, see [Sender.Tick]:
-	// finely enough for the shortest timeout.
+	// TickInterval is how often to call [Sender.Tick]. It is fine enough for MinRTO.
 	TickInterval = MinRTO / 4
-	// MaxRTO bounds the doubling, and so the time it takes to notice that a path
-	// works again.
+	// MaxRTO is the longest timeout. It bounds the doubling, and so the time until a sender
+	// notices that a path works again.
 	MaxRTO = 2 * time.Second
 )
 
@@ -74,33 +74,33 @@ const (
 	minCongestion   = 4 << 10
 	startCongestion = 64 << 10
 	maxCongestion   = 16 << 20
-	growth          = 4 << 10 // per window acknowledged, once loss was seen
+	growth          = 4 << 10 // per acknowledged window, after the first loss
 )
 
-// maxAhead is how far ahead of the expected number a frame may be and still be
-// held; anything farther is of another life. It is also what the largest window
-// holds of the smallest frames.
+// maxAhead is how far ahead of the expected number a frame may be and still be held. A number
+// farther ahead belongs to another incarnation. It equals the number of smallest frames in
+// the largest window.
 const maxAhead = 1 << 16
 
-// maxFirst is the highest number a stream may start at, so that none ever wraps.
+// maxFirst is the highest first number, so that numbers never wrap.
 const maxFirst = 1 << 63
 
-// Why a stream came to its end before everything was delivered.
+// Reasons for the end of a stream before everything was delivered.
 var (
-	// ErrNoSuchNode says that a relay found nobody with the sink's ID.
+	// ErrNoSuchNode means that no node has the sink's ID, by the word of a relay.
 	ErrNoSuchNode = errors.New("no such node")
-	// ErrHopLimit says that a frame crossed more links than the ring allows.
+	// ErrHopLimit means that a frame crossed more links than the ring allows.
 	ErrHopLimit = errors.New("hop limit reached")
-	// ErrReset says that the sink does not know the stream: it is another life.
+	// ErrReset means that the sink does not know the stream: it is another incarnation.
 	ErrReset = errors.New("the sink has no memory of this stream")
-	// ErrGone says that the sink was there and is not any more.
+	// ErrGone means that the sink has died or left.
 	ErrGone = errors.New("the node has died or left")
-	// ErrLeft says that the sink has left in good order, and did not handle what was
-	// pending. It matches ErrGone.
+	// ErrLeft means that the sink has left in good order and did not handle the pending
+	// messages. It matches ErrGone.
 	ErrLeft error = leftError{}
-	// ErrRefused says that the sink would not open the stream.
+	// ErrRefused means that the sink refused to open the stream.
 	ErrRefused = errors.New("the sink refused the stream")
-	// ErrOutlived is an ErrRefused: the sink remembers a later life of the source.
+	// ErrOutlived is an ErrRefused: the sink remembers a later incarnation of the source.
 	ErrOutlived = fmt.Errorf("%w: %v", ErrRefused, wire.RefuseOlder)
 )
 
@@ -109,5 +109,5 @@ type leftError struct{}
 func (leftError) Error() string        { return "the node has left in good order and has not handled it" }
 func (leftError) Is(target error) bool { return target == ErrGone }
 
-// MaxWindow is the largest window a sink may grant.
+// MaxWindow is the largest window that a sink may grant, in bytes.
 const MaxWindow = maxAhead * wire.HeaderSize

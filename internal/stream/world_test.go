@@ -22,13 +22,13 @@ type world struct {
 	ledger  *ledger
 	sources []*sourceNode
 	sink    *sinkNode
-	wild    bool // else everybody only finishes
+	wild    bool // else nodes only finish
 
 	// How likely things are, per occasion.
 	push, backlog, flush, ask, close float64
 	restartSource, restartSink       float64
 	leave                            float64
-	behind                           float64 // a new life of a source is smaller than the one before
+	behind                           float64 // a new incarnation of a source is smaller than the one before
 	refuse, squeeze, noRoute         float64
 	handle                           float64
 	maxSize, maxBatch                int
@@ -39,8 +39,8 @@ func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// newWorld draws a world. Each kind of trouble is absent from a good share of
-// them, so that the others can be seen undisturbed.
+// newWorld draws a world. Each kind of fault is absent from many worlds, so that the others
+// show by themselves.
 func newWorld(seed uint64) *world {
 	r := rand.New(rand.NewPCG(seed, 0x51de))
 	w := &world{
@@ -58,7 +58,7 @@ func newWorld(seed uint64) *world {
 	}
 	n := pick(r, 1, 1, 2, 5)
 	budget := wire.HeaderSize + w.maxSize + pick(r, 0, 500, 5000, 100_000)
-	w.sink = &sinkNode{w: w, life: 1, budget: budget, in: make(map[uint64]*inboundSim)}
+	w.sink = &sinkNode{w: w, inc: 1, budget: budget, in: make(map[uint64]*inboundSim)}
 	switch r.IntN(4) {
 	case 0:
 		w.sink.window = func() int { return budget / max(1, len(w.sink.in)) }
@@ -72,7 +72,7 @@ func newWorld(seed uint64) *world {
 	}
 	w.leave = pick(r, 0, 0, 0.003, 0.02)
 	for i := range n {
-		w.sources = append(w.sources, &sourceNode{w: w, id: uint64(i + 1), life: lifeStep, top: lifeStep})
+		w.sources = append(w.sources, &sourceNode{w: w, id: uint64(i + 1), inc: incarnationStep, top: incarnationStep})
 	}
 	w.behind = pick(r, 0, 0.5)
 	return w
@@ -89,9 +89,8 @@ const (
 	stallLimit = maxLate + 5*time.Second
 )
 
-// run lets the world be wild for a while and then finish. It returns how long
-// finishing took, 0 for a world that may take as long as it likes, and the longest
-// time without progress.
+// run lets the world be wild for a while and then finish. It returns how long finishing took
+// (0 for a world without a limit) and the longest time without progress.
 func (w *world) run() (finish, stall Time, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -147,7 +146,7 @@ func (w *world) progress() (n uint64) {
 			n += uint64(c.s.State()) + c.s.Delivered()
 		}
 	}
-	return n + w.sink.life
+	return n + w.sink.inc
 }
 
 func (w *world) finished() bool {
@@ -163,7 +162,7 @@ func (w *world) turn() {
 	w.now += w.step
 	before := w.net.sent
 	for f := w.net.next(w.now); f != nil && w.ledger.err == nil; f = w.net.next(w.now) {
-		// Many channels take no time at all, so an exchange that feeds itself never ends.
+		// Many channels have no delay, so an exchange that feeds itself never ends.
 		if w.net.sent-before > maxPerTurn {
 			w.ledger.fail("the nodes keep each other busy: %d frames at %v", w.net.sent-before, w.now)
 		}

@@ -24,7 +24,7 @@ func BenchmarkAppend(b *testing.B) {
 	})
 }
 
-// BenchmarkParse is what a relay does with a frame: prove it, split it off, read where it goes, bump its hops.
+// BenchmarkParse is a relay's work with a frame: scan it, split it off, read its route, count its hop.
 func BenchmarkParse(b *testing.B) {
 	eachSize(b, func(b *testing.B, body []byte) {
 		buf := Append(nil, someHeader, body)

@@ -6,9 +6,8 @@ import (
 	"fmt"
 )
 
-// The bodies of the frames that streams exchange. Each has an append and a
-// parse; a parse that fails says so and has no other effect, and the frame is
-// dropped and counted by whoever holds it.
+// The bodies of frames. Each has an Append and a Parse. A Parse that fails has no effect but
+// its error; the caller drops the frame and counts it.
 
 // OpenBody asks for a new stream.
 type OpenBody struct {
@@ -27,12 +26,12 @@ func ParseOpen(b []byte) (o OpenBody, err error) {
 	return o, nil
 }
 
-// OpenedBody grants a stream: where its numbers start and how much may be sent.
+// OpenedBody grants a stream.
 type OpenedBody struct {
-	SourceIncarnation uint64 // echoed
+	SourceIncarnation uint64 // of the Open
 	SinkIncarnation   uint64
 	First             uint64 // number of the first message
-	Window            uint32 // bytes of frames
+	Window            uint32 // bytes of frames that may be outstanding
 }
 
 func (o OpenedBody) Append(dst []byte) []byte {
@@ -53,13 +52,13 @@ func ParseOpened(b []byte) (o OpenedBody, err error) {
 	return o, nil
 }
 
-// RefuseReason says why a sink would not open a stream.
+// RefuseReason is why a sink refused to open a stream.
 type RefuseReason uint8
 
 const (
-	RefuseStreams RefuseReason = 1 // it holds as many streams as it may
-	RefuseLeaving RefuseReason = 2 // it leaves the ring
-	RefuseOlder   RefuseReason = 3 // it remembers a later life of the source
+	RefuseStreams RefuseReason = 1 // it has as many incoming streams as it may
+	RefuseLeaving RefuseReason = 2 // it is leaving the ring
+	RefuseOlder   RefuseReason = 3 // it remembers a later incarnation of the source
 )
 
 func (r RefuseReason) String() string {
@@ -69,16 +68,16 @@ func (r RefuseReason) String() string {
 	case RefuseLeaving:
 		return "it leaves the ring"
 	case RefuseOlder:
-		return "it remembers a later life of this node"
+		return "it remembers a later incarnation of this node"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }
 
 // RefuseBody refuses a stream.
 type RefuseBody struct {
-	SourceIncarnation uint64 // echoed
+	SourceIncarnation uint64 // of the Open
 	Reason            RefuseReason
-	Remembered        uint64 // the later life, with RefuseOlder
+	Remembered        uint64 // the later incarnation, with RefuseOlder
 }
 
 func (r RefuseBody) Append(dst []byte) []byte {
@@ -96,11 +95,12 @@ func ParseRefuse(b []byte) (r RefuseBody, err error) {
 	return r, nil
 }
 
-// AppendRound and ParseRound are the body of a [Sync].
+// AppendRound appends the body of a [Sync]: the round.
 func AppendRound(dst []byte, round uint32) []byte {
 	return binary.BigEndian.AppendUint32(dst, round)
 }
 
+// ParseRound parses it.
 func ParseRound(b []byte) (uint32, error) {
 	if len(b) != 4 {
 		return 0, badBody(Sync, len(b))
@@ -108,25 +108,24 @@ func ParseRound(b []byte) (uint32, error) {
 	return binary.BigEndian.Uint32(b), nil
 }
 
-// MaxRanges bounds the held ranges in one acknowledgement. More holes than that
-// are reported in the next rounds.
+// MaxRanges is how many ranges one [Ack] can have. Later rounds report the holes beyond.
 const MaxRanges = 32
 
-// Range is a run of messages that arrived ahead of a hole: N of them, the first
-// From numbers after the acknowledgement's Received point.
+// Range is N consecutive messages that arrived ahead of a hole. The first has the number
+// delivered + Received + From of the [Ack].
 type Range struct{ From, N uint32 }
 
-// AckBody is what a sink says of a stream besides the number up to which its
-// handler is done, which travels in the header.
+// AckBody is the fixed part of an acknowledgement; ranges follow it. The number below which the
+// handler is done, "delivered", is the header's seq.
 type AckBody struct {
-	Received uint32 // messages received without a hole beyond the delivered ones
-	Window   uint32 // bytes of frames that may be outstanding beyond the delivered ones
-	Round    uint32 // the latest Sync seen
+	Received uint32 // messages received without a hole, beyond delivered
+	Window   uint32 // bytes of frames that may be outstanding beyond delivered
+	Round    uint32 // of the latest Sync
 }
 
 const ackFixed = 12
 
-// Append appends the body; ranges beyond [MaxRanges] are left out.
+// Append appends the body. It leaves out ranges beyond [MaxRanges].
 func (a AckBody) Append(dst []byte, ranges []Range) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, a.Received)
 	dst = binary.BigEndian.AppendUint32(dst, a.Window)
@@ -138,9 +137,8 @@ func (a AckBody) Append(dst []byte, ranges []Range) []byte {
 	return dst
 }
 
-// ParseAck parses an acknowledgement, appending its ranges to ranges. They come
-// out ascending, apart from each other and not empty, or the frame is refused
-// and ranges come back as they were.
+// ParseAck parses the body of an [Ack] and appends its ranges to ranges. It returns an error,
+// and ranges unchanged, unless they are ascending, separated by holes and not empty.
 func ParseAck(b []byte, ranges []Range) (AckBody, []Range, error) {
 	var a AckBody
 	given := ranges
@@ -150,7 +148,7 @@ func ParseAck(b []byte, ranges []Range) (AckBody, []Range, error) {
 	a.Received = binary.BigEndian.Uint32(b)
 	a.Window = binary.BigEndian.Uint32(b[4:])
 	a.Round = binary.BigEndian.Uint32(b[8:])
-	floor := uint64(1) // a range that touched Received would not be a hole
+	floor := uint64(1) // there is a hole between Received and the first range
 	for b = b[ackFixed:]; len(b) > 0; b = b[8:] {
 		r := Range{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
 		if r.N == 0 || uint64(r.From) < floor {
@@ -162,9 +160,9 @@ func ParseAck(b []byte, ranges []Range) (AckBody, []Range, error) {
 	return a, ranges, nil
 }
 
-// TracedBody is one hop's answer to a [Trace].
+// TracedBody is the answer of one hop to a [Trace].
 type TracedBody struct {
-	Hops uint16 // links crossed from the source to this hop
+	Hops uint16 // links from the source to this hop
 	Last bool   // this hop is the sink
 }
 
@@ -186,11 +184,11 @@ func ParseTraced(b []byte) (t TracedBody, err error) {
 	return TracedBody{binary.BigEndian.Uint16(b), b[2] == 1}, nil
 }
 
-// NoRouteReason says why a frame went no further.
+// NoRouteReason is why a relay did not pass a frame on.
 type NoRouteReason uint8
 
 const (
-	NoSuchNode NoRouteReason = 1 // nobody has this ID
+	NoSuchNode NoRouteReason = 1 // no node has this ID
 	HopLimit   NoRouteReason = 2 // the frame crossed more links than the ring allows
 )
 
@@ -204,12 +202,12 @@ func (r NoRouteReason) String() string {
 	return fmt.Sprintf("reason %d", uint8(r))
 }
 
-// NoRouteBody tells a source what became of a frame it sent. The header's seq is
-// the refused frame's.
+// NoRouteBody tells a source that a relay did not pass its frame on. The header's seq is that of
+// the refused frame.
 type NoRouteBody struct {
 	Type   Type // of the refused frame
 	Reason NoRouteReason
-	Dst    uint64 // where it was going
+	Dst    uint64 // of the refused frame
 }
 
 func (n NoRouteBody) Append(dst []byte) []byte {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// bodies are all of them, appended and parsed. A parse returns the value appended again.
+// bodies has every body, appended and parsed. parse returns the parsed value appended again.
 var bodies = []struct {
 	name  string
 	have  []byte

@@ -1,37 +1,43 @@
-// Package wire is the layout of the bytes on a connection: the handshake that
-// opens it and the frames that follow. It appends and parses, and does nothing
-// else: no I/O, no state, no allocation on the message path.
+// Package wire is the layout of the bytes on a connection: first the handshake, then frames.
+// It appends and parses. It has no state, does not allocate on the message path, and does no
+// I/O but [ReadHello] and [ReadAnswer].
 //
-// PROTOCOL.md describes the same layout for people who write a node in another
-// language. Every integer is big-endian.
+//   - hello.go: the handshake, a [Hello] and an [Answer].
+//   - frame.go: the prefix of every frame, and the header of frames between nodes.
+//   - types.go: the table of frame types, and which of them leave their connection.
+//   - body.go: the bodies of the frames of streams.
+//   - scan.go: how to find whole frames in a buffer.
+//
+// The bodies of control frames, between a node and its registry, are in package control.
+//
+// PROTOCOL.md describes the same layout for people who write a node in another language. Every
+// integer is big-endian.
 package wire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
-// Every frame starts with the same four bytes: a type and the length of what
-// follows them.
+// Every frame starts with a prefix of four bytes: a type, and the length of the rest.
 //
 //	0  type   uint8
 //	1  length uint24   bytes after this prefix
 //
-// A 24-bit length beside the type keeps the routed header at 32 bytes, and puts
-// a ceiling on what a hostile length can ask for.
+// The length has 24 bits. So the header stays within 32 bytes, and a hostile length can ask for
+// at most 16 MiB.
 const (
 	PrefixSize = 4
 	MaxLength  = 1<<24 - 1
 )
 
-// A routed frame, the kind that nodes pass to each other, continues with fixed
-// offsets, so that a relay touches the hop count and nothing else.
+// A frame between nodes continues with a header of fixed offsets. A relay changes the hop count
+// and the detour flag in place, and nothing else.
 //
 //	4  hops   uint16   links crossed so far
-//	6  port   uint8    which part of the sink the body is for: 0 its handler, from
-//	                   128 on traffic runs
-//	7  flags  uint8    bit 0: the frame takes a detour; the others are sent as 0
+//	6  port   uint8    which part of the sink gets the body: 0 the handler, 128 to 255
+//	                   traffic runs; the others are reserved
+//	7  flags  uint8    bit 0: the frame takes a detour; other bits are sent as 0
 //	8  dst    uint64   the sink
 //	16 src    uint64   the source
 //	24 seq    uint64   meaning depends on the type
@@ -49,71 +55,10 @@ const (
 	flagDetour = 1
 )
 
-// MaxBody is the longest body that any routed frame can carry.
+// MaxBody is the length of the longest body that the frame format allows.
 const MaxBody = MaxLength - (HeaderSize - PrefixSize)
 
-// Type says what a frame is. Routed types are below [FirstControl]; the types
-// of the conversation between a node and its registry start there.
-type Type uint8
-
-// The routed frames. "seq" is the header field of that name.
-const (
-	Open    Type = 1  // source → sink: seq generation | source incarnation u64
-	Opened  Type = 2  // sink → source: seq generation | source incarnation u64, sink incarnation u64, first number u64, window u32
-	Refuse  Type = 3  // sink → source: seq generation | source incarnation u64, reason u8, remembered life u64
-	Data    Type = 4  // source → sink: seq number | message
-	Sync    Type = 5  // source → sink: seq next number | round u32
-	Ack     Type = 6  // sink → source: seq delivered | received u32, window u32, round u32, held ranges (u32, u32)…
-	Reset   Type = 7  // sink → source: seq the refused number | nothing
-	Close   Type = 8  // source → sink: seq next number | nothing
-	Closed  Type = 9  // sink → source: seq next number | nothing
-	Cast    Type = 10 // source → sink: seq 0 | message, neither numbered nor acknowledged
-	Trace   Type = 11 // source → sink: seq nonce | nothing
-	Traced  Type = 12 // any hop → source: seq nonce | hops u16, last u8
-	NoRoute Type = 13 // relay → source: seq of the refused frame | type u8, reason u8, dst u64
-
-	// These have the header of a routed frame and never leave their connection.
-	Ping   Type = 14 // from a side that sends: seq nonce | nothing
-	Pong   Type = 15 // the answer: seq of the ping | nothing
-	Share  Type = 16 // accepting side → dialling side: may I send here too? | nothing
-	Shared Type = 17 // the answer: yes | nothing
-	End    Type = 18 // from a side that sends: that was all | nothing
-
-	Farewell Type = 19 // sink → source: seq of the first message that will never be handled | nothing
-
-	lastRouted = Farewell
-
-	// FirstControl is the lowest type of a control frame, whose body (straight
-	// after the prefix) is a value encoded by the connection's codec.
-	FirstControl Type = 0x40
-)
-
-var typeNames = [...]string{
-	Open: "open", Opened: "opened", Refuse: "refuse", Data: "data", Sync: "sync",
-	Ack: "ack", Reset: "reset", Close: "close", Closed: "closed", Cast: "cast",
-	Trace: "trace", Traced: "traced", NoRoute: "no-route", Ping: "ping", Pong: "pong",
-	Share: "share", Shared: "shared", End: "end", Farewell: "farewell",
-}
-
-func (t Type) String() string {
-	if int(t) < len(typeNames) && typeNames[t] != "" {
-		return typeNames[t]
-	}
-	return fmt.Sprintf("type(%d)", uint8(t))
-}
-
-// Stays says that frames of this type never leave their connection.
-func (t Type) Stays() bool { return t-Ping <= End-Ping }
-
-// Errors that a byte stream can earn. They end the connection: once framing is
-// lost nothing behind it can be trusted.
-var (
-	ErrType    = errors.New("wire: unknown frame type")
-	ErrTooLong = errors.New("wire: frame too long")
-	ErrShort   = errors.New("wire: frame too short")
-)
-
-// Header is the routing part of a frame, for those who build one.
+// Header is the header of a frame to build.
 type Header struct {
 	Type     Type
 	Port     uint8
@@ -122,8 +67,8 @@ type Header struct {
 	Seq      uint64
 }
 
-// Put writes h and the length of a body of n bytes into the first [HeaderSize]
-// bytes of b.
+// Put writes the prefix and the header of a frame with a body of n bytes into the first
+// [HeaderSize] bytes of b.
 func (h Header) Put(b []byte, n int) {
 	_ = b[HeaderSize-1]
 	binary.BigEndian.PutUint32(b, uint32(h.Type)<<24|uint32(HeaderSize-PrefixSize+n))
@@ -143,22 +88,22 @@ func Append(dst []byte, h Header, body []byte) []byte {
 	return append(dst, body...)
 }
 
-// Size returns the length of the whole frame that starts at b, which must hold
-// its prefix.
+// Size returns the length of the frame that starts at b, with its prefix. b must hold the
+// whole prefix.
 func Size(b []byte) int {
 	return PrefixSize + int(binary.BigEndian.Uint32(b)&MaxLength)
 }
 
-// Frame is one whole routed frame, as [Scan] proved it to be.
+// Frame is one whole frame between nodes, as found by [Scan].
 type Frame []byte
 
-// Next splits the first frame off b, which must start with a whole one.
+// Next splits off the first frame of b, which must start with a whole one.
 func Next(b []byte) (f Frame, rest []byte) {
 	n := Size(b)
 	return b[:n:n], b[n:]
 }
 
-// The fields of a routed frame.
+// The fields of a frame.
 func (f Frame) Type() Type   { return Type(f[0]) }
 func (f Frame) Hops() uint16 { return binary.BigEndian.Uint16(f[offHops:]) }
 func (f Frame) Port() uint8  { return f[offPort] }
@@ -167,15 +112,15 @@ func (f Frame) Src() uint64  { return binary.BigEndian.Uint64(f[offSrc:]) }
 func (f Frame) Seq() uint64  { return binary.BigEndian.Uint64(f[offSeq:]) }
 func (f Frame) Body() []byte { return f[HeaderSize:] }
 
-// SetSeq overwrites the number in place, SetHops the hop count.
+// SetSeq and SetHops overwrite seq and the hop count in place.
 func (f Frame) SetSeq(n uint64)  { binary.BigEndian.PutUint64(f[offSeq:], n) }
 func (f Frame) SetHops(n uint16) { binary.BigEndian.PutUint16(f[offHops:], n) }
 
-// Detour says whether the frame takes a detour: the node that gets it passes it on
-// to its sink directly or not at all.
+// Detour reports whether the frame takes a detour: the next node passes it on over its own link
+// to the sink, or drops it.
 func (f Frame) Detour() bool { return f[offFlags]&flagDetour != 0 }
 
-// SetDetour overwrites that in place.
+// SetDetour overwrites the detour flag in place.
 func (f Frame) SetDetour(on bool) {
 	if on {
 		f[offFlags] |= flagDetour
@@ -184,122 +129,38 @@ func (f Frame) SetDetour(on bool) {
 	}
 }
 
-// Way is what decides where a frame goes: everything in its header but the length and
-// the number.
-type Way struct {
+// Flow is the part of a header that decides where a frame goes: all but length and seq.
+type Flow struct {
 	kind     Type
 	hops     uint32 // with port and flags
 	dst, src uint64
 }
 
-// Way returns that of f.
-func (f Frame) Way() Way {
-	return Way{f.Type(), binary.BigEndian.Uint32(f[offHops:]), f.Dst(), f.Src()}
+// Flow returns the flow of f.
+func (f Frame) Flow() Flow {
+	return Flow{f.Type(), binary.BigEndian.Uint32(f[offHops:]), f.Dst(), f.Src()}
 }
 
-// Same says whether f has this way.
-func (w *Way) Same(f Frame) bool {
+// Matches reports whether f belongs to the flow.
+func (w *Flow) Matches(f Frame) bool {
 	return f.Dst() == w.dst && f.Src() == w.src && f.Type() == w.kind && binary.BigEndian.Uint32(f[offHops:]) == w.hops
 }
 
-// Local says whether the frame is a well-formed one of this type that never
-// leaves its connection: a header that holds nothing but a nonce.
-func (f Frame) Local(t Type) bool {
+// IsBare reports whether f is a frame of type t with nothing but a seq: the rest of its header
+// is 0, and it has no body. Frames that never leave their connection must be bare.
+func (f Frame) IsBare(t Type) bool {
 	var want [HeaderSize]byte
 	Header{Type: t, Seq: f.Seq()}.Put(want[:], 0)
 	return string(f) == string(want[:])
 }
 
-// Scan reports how many bytes at the start of b are whole routed frames, and
-// how many bytes the first incomplete frame needs in all (0 if it cannot be
-// told yet). No frame may be longer than max bytes; that is checked on the
-// prefix alone, before anybody allocates for it.
-func Scan(b []byte, max int) (whole, need int, err error) {
-	return scan(b, max, HeaderSize, 1, lastRouted)
-}
-
-// ScanFirst is [Scan] for the first frame alone.
-func ScanFirst(b []byte, max int) (whole, need int, err error) {
-	if n := Whole(b, max); n > 0 {
-		return n, 0, nil
-	}
-	return Scan(b, max)
-}
-
-// Whole is the length of the frame that b starts with, if it is a whole routed one of
-// at most max bytes, and 0 otherwise.
-func Whole(b []byte, max int) int {
-	if len(b) < HeaderSize {
-		return 0
-	}
-	head := binary.BigEndian.Uint32(b)
-	n := PrefixSize + int(head&MaxLength)
-	if n < HeaderSize || n > max || n > len(b) || Type(head>>24)-1 >= lastRouted {
-		return 0
-	}
-	return n
-}
-
-// ScanControl is [Scan] for control frames.
-func ScanControl(b []byte, max int) (whole, need int, err error) {
-	return scan(b, max, PrefixSize, FirstControl, 0xff)
-}
-
-func scan(b []byte, max, min int, first, last Type) (whole, need int, err error) {
-	for len(b)-whole >= PrefixSize {
-		head := binary.BigEndian.Uint32(b[whole:])
-		size := PrefixSize + int(head&MaxLength)
-		switch t := Type(head >> 24); {
-		case t < first || t > last:
-			return whole, 0, fmt.Errorf("%w %d", ErrType, uint8(t))
-		case size > max:
-			return whole, 0, fmt.Errorf("%w: a %v frame of %d bytes, the limit is %d", ErrTooLong, t, size, max)
-		case size < min:
-			return whole, 0, fmt.Errorf("%w: a %v frame of %d bytes, the header alone is %d", ErrShort, t, size, min)
-		}
-		if size > len(b)-whole {
-			return whole, size, nil
-		}
-		whole += size
-	}
-	return whole, 0, nil
-}
-
-// Fit reports how many bytes of whole frames at the start of b fit into room
-// bytes.
-func Fit(b []byte, room int) int {
-	if len(b) <= room {
-		return len(b)
-	}
-	n := 0
-	for n < len(b) {
-		size := Size(b[n:])
-		if n+size > room {
-			break
-		}
-		n += size
-	}
-	return n
-}
-
-// Count reports how many whole frames b holds.
-func Count(b []byte) int {
-	n := 0
-	for len(b) > 0 {
-		b = b[Size(b):]
-		n++
-	}
-	return n
-}
-
-// AppendControl appends a control frame's prefix and reserves nothing: the
-// caller appends the body and then calls [FinishControl].
+// AppendControl appends the prefix of a control frame with length 0. The caller appends the
+// body and then calls [FinishControl].
 func AppendControl(dst []byte, t Type) []byte {
 	return append(dst, byte(t), 0, 0, 0)
 }
 
-// FinishControl writes the length of the control frame that starts at off in b
-// and reaches to its end.
+// FinishControl sets the length of the control frame that starts at off and ends with b.
 func FinishControl(b []byte, off int) error {
 	n := len(b) - off - PrefixSize
 	if n > MaxLength {

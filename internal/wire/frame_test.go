@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -75,7 +77,7 @@ func TestFrameFields(t *testing.T) {
 func TestFrameExtremes(t *testing.T) {
 	for _, h := range []Header{
 		{},
-		{Type: lastRouted, Port: math.MaxUint8, Hops: math.MaxUint16, Dst: math.MaxUint64, Src: math.MaxUint64, Seq: math.MaxUint64},
+		{Type: nextType - 1, Port: math.MaxUint8, Hops: math.MaxUint16, Dst: math.MaxUint64, Src: math.MaxUint64, Seq: math.MaxUint64},
 	} {
 		f := Frame(Append(nil, h, nil))
 		if got := (Header{f.Type(), f.Port(), f.Hops(), f.Dst(), f.Src(), f.Seq()}); got != h || len(f.Body()) != 0 {
@@ -141,16 +143,24 @@ func TestControlFrame(t *testing.T) {
 
 // TestNumbers holds the constants that other languages write into their source.
 func TestNumbers(t *testing.T) {
-	for want, have := range []Type{
+	numbers := [...]Type{
 		1: Open, 2: Opened, 3: Refuse, 4: Data, 5: Sync, 6: Ack, 7: Reset, 8: Close, 9: Closed, 10: Cast, 11: Trace, 12: Traced, 13: NoRoute, 14: Ping, 15: Pong, 16: Share, 17: Shared, 18: End, 19: Farewell,
-	} {
+	}
+	if len(numbers) != len(frameTypes) {
+		t.Errorf("%d numbers stand here, and there are %d rows in frameTypes", len(numbers)-1, len(frameTypes)-1)
+	}
+	for want, have := range numbers {
 		if int(have) != want {
 			t.Errorf("%v is %d, want %d", have, have, want)
 		}
 	}
 	for typ := range 256 {
-		if f := Type(typ); f.Stays() != (f >= Ping && f <= End) {
-			t.Errorf("%v stays on its connection: %v", f, f.Stays())
+		f := Type(typ)
+		if f.ConnectionOnly() != slices.Contains([]Type{Ping, Pong, Share, Shared, End}, f) {
+			t.Errorf("%v never leaves its connection: %v, and it is not so here", f, f.ConnectionOnly())
+		}
+		if f.Refusable() != slices.Contains([]Type{Open, Data, Sync, Close, Trace}, f) {
+			t.Errorf("%v is answered with NoRoute: %v, and it is not so here", f, f.Refusable())
 		}
 	}
 	if FirstControl != 0x40 || PrefixSize != 4 || HeaderSize != 32 || MaxLength != 16777215 || MaxBody != 16777187 {
@@ -160,9 +170,9 @@ func TestNumbers(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, have := range map[string]interface{ String() string }{
-		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "farewell": Farewell, "type(20)": lastRouted + 1, "type(255)": Type(255),
+		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "farewell": Farewell, fmt.Sprintf("type(%d)", nextType): nextType, "type(255)": Type(255),
 		"member": RoleMember, "link": RoleLink, "probe": RoleProbe, "role 9": Role(9),
-		"it holds as many incoming streams as it may": RefuseStreams, "it leaves the ring": RefuseLeaving, "it remembers a later life of this node": RefuseOlder, "reason 9": RefuseReason(9),
+		"it holds as many incoming streams as it may": RefuseStreams, "it leaves the ring": RefuseLeaving, "it remembers a later incarnation of this node": RefuseOlder, "reason 9": RefuseReason(9),
 		"no such node": NoSuchNode, "hop limit reached": HopLimit, "reason 8": NoRouteReason(8),
 	} {
 		if have.String() != want {
@@ -226,19 +236,19 @@ func TestDetour(t *testing.T) {
 	}
 }
 
-func TestLocal(t *testing.T) {
+func TestIsBare(t *testing.T) {
 	ping := Frame(Append(nil, Header{Type: Ping, Seq: 1<<64 - 2}, nil))
-	if !ping.Local(Ping) || ping.Local(Pong) {
+	if !ping.IsBare(Ping) || ping.IsBare(Pong) {
 		t.Error("a ping is not taken for one")
 	}
 	for i := range ping[:offSeq] {
 		other := Frame(bytes.Clone(ping))
 		other[i]++
-		if other.Local(Ping) {
+		if other.IsBare(Ping) {
 			t.Errorf("taken for a ping although byte %d is wrong", i)
 		}
 	}
-	if Frame(Append(nil, Header{Type: Ping}, []byte{0})).Local(Ping) {
+	if Frame(Append(nil, Header{Type: Ping}, []byte{0})).IsBare(Ping) {
 		t.Error("a ping with a body")
 	}
 }

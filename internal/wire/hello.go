@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// A connection starts with one Hello from the side that dialled and one Answer
-// from the side that accepted. Their first eight bytes never change between
-// versions of the protocol, so that any two versions can tell each other apart.
+// A connection starts with one Hello from the dialling side and one Answer from the accepting
+// side. The layout of their first eight bytes is the same in all versions of the protocol, so
+// that any two versions recognize each other.
 //
 //	0  magic   "RDHT"
 //	4  version uint8
@@ -19,19 +19,19 @@ import (
 const (
 	Version   = 1
 	helloHead = 8
-	// MaxHello bounds what follows those bytes.
+	// MaxHello is how many bytes may follow those eight.
 	MaxHello = 1024
 )
 
 const magic = "RDHT"
 
-// Role says what the dialling side wants the connection for.
+// Role is the purpose of a connection, chosen by the dialling side.
 type Role uint8
 
 const (
-	RoleMember Role = 1 // a node to its registry: the control conversation
-	RoleLink   Role = 2 // a node to one of its entries: routed frames, back only if they agree on it
-	RoleProbe  Role = 3 // a registry to a node: is this address really yours?
+	RoleMember Role = 1 // a node to its registry: control frames, both ways
+	RoleLink   Role = 2 // a node to a peer: frames between nodes; back only after Share and Shared
+	RoleProbe  Role = 3 // a registry to a node: does it listen at this address?
 )
 
 func (r Role) String() string {
@@ -46,11 +46,11 @@ func (r Role) String() string {
 	return fmt.Sprintf("role %d", uint8(r))
 }
 
-// Hello introduces the side that dialled.
+// Hello introduces the dialling side. Nothing may follow the ring name.
 //
-//	8  from, from's incarnation   uint64, uint64   0 before registration
-//	24 to, to's incarnation       uint64, uint64   0 where not known
-//	40 token                      uint64           echoed by the answer
+//	8  from, its incarnation      uint64, uint64   the dialling node; 0 unless the role is link
+//	24 to, its incarnation        uint64, uint64   the dialled node; 0 unless the role is link
+//	40 token                      uint64           reserved, 0
 //	48 codec name, ring name      each uint8 length and bytes
 type Hello struct {
 	Role            Role
@@ -60,7 +60,7 @@ type Hello struct {
 	Codec, RingName string
 }
 
-// Status is the outcome of a handshake.
+// Status is the result of a handshake.
 type Status uint8
 
 const (
@@ -68,12 +68,12 @@ const (
 	BadVersion    Status = 1
 	WrongRing     Status = 2
 	WrongCodec    Status = 3
-	WrongIdentity Status = 4 // not the node or the life that was asked for
+	WrongIdentity Status = 4 // not the node or the incarnation that was dialled
 	WrongRole     Status = 5
 )
 
-// Answer accepts or refuses. Token is the accepting side's own where the hello
-// was a probe, Reason is for a person.
+// Answer accepts or refuses the connection. The answer to a probe has the Token of the
+// accepting node, others have 0. Reason is for a person to read.
 //
 //	8  token  uint64
 //	16 reason UTF-8 to the end
@@ -83,13 +83,13 @@ type Answer struct {
 	Reason string
 }
 
-// ErrNotRing says that the other side does not speak this protocol at all.
+// ErrNotRing means that the other side does not speak this protocol.
 var ErrNotRing = errors.New("not a ringdht connection")
 
-// ErrVersion says that the other side speaks another version of it.
+// ErrVersion means that the other side speaks another version of the protocol.
 var ErrVersion = errors.New("another protocol version")
 
-// Append appends the hello. Names longer than 255 bytes are an error.
+// Append appends the hello. A name of more than 255 bytes is an error.
 func (h Hello) Append(dst []byte) ([]byte, error) {
 	if len(h.Codec) > 255 || len(h.RingName) > 255 {
 		return dst, errors.New("wire: a codec or ring name is longer than 255 bytes")
@@ -104,8 +104,8 @@ func (h Hello) Append(dst []byte) ([]byte, error) {
 	return append(append(dst, byte(len(h.RingName))), h.RingName...), nil
 }
 
-// ReadHello reads exactly one hello and not a byte more. An error that matches
-// [ErrVersion] leaves the role readable, so that a refusal can be sent.
+// ReadHello reads one hello, and no byte behind it. If the error matches [ErrVersion] the role
+// is set, so that the caller can refuse.
 func ReadHello(r io.Reader) (h Hello, err error) {
 	kind, b, err := readHead(r)
 	h.Role = Role(kind)
@@ -129,8 +129,7 @@ func ReadHello(r io.Reader) (h Hello, err error) {
 	return h, nil
 }
 
-// Append appends the answer; a reason that is too long is cut, between two
-// characters.
+// Append appends the answer. A reason that is too long is cut between two characters.
 func (a Answer) Append(dst []byte) []byte {
 	reason := a.Reason
 	if n := MaxHello - 8; len(reason) > n {
@@ -146,7 +145,7 @@ func (a Answer) Append(dst []byte) []byte {
 	return append(dst, reason...)
 }
 
-// ReadAnswer reads exactly one answer.
+// ReadAnswer reads one answer, and no byte behind it.
 func ReadAnswer(r io.Reader) (a Answer, err error) {
 	kind, b, err := readHead(r)
 	a.Status = Status(kind)
@@ -171,7 +170,7 @@ func readHead(r io.Reader) (kind uint8, rest []byte, err error) {
 	}
 	n := binary.BigEndian.Uint16(head[6:])
 	if n > MaxHello {
-		if head[4] != Version { // whose limit may be another: nothing behind the head is ours to read
+		if head[4] != Version { // its limit may differ: read nothing behind the head
 			return head[5], nil, errVersion(head[4])
 		}
 		return head[5], nil, fmt.Errorf("%w: a handshake of %d bytes, the limit is %d", ErrNotRing, n, MaxHello)

@@ -150,7 +150,7 @@ func TestReadErrorsPassThrough(t *testing.T) {
 	}
 }
 
-// A meter knows how much was read, and how much room for bytes the reader had made.
+// A meter counts the bytes read, and remembers the largest buffer read into.
 type meter struct {
 	r          io.Reader
 	read, room int
@@ -163,7 +163,7 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wantMeter checks that a handshake was read from b to its last byte and no further, within the bound.
+// wantMeter checks that a handshake in b was read to its last byte and no further, with bounded buffers.
 func wantMeter(t *testing.T, m *meter, b []byte) {
 	t.Helper()
 	want := min(len(b), 8)

@@ -35,7 +35,7 @@ func TestScan(t *testing.T) {
 		{"no length", [][]byte{prefix(Data, 0)}, 0, 0, ErrShort},
 		{"a byte under the header", [][]byte{small, prefix(Data, 27), make([]byte, 27)}, 32, 0, ErrShort},
 		{"type 0", [][]byte{prefix(0, 28)}, 0, 0, ErrType},
-		{"a type to come", [][]byte{prefix(lastRouted+1, 28)}, 0, 0, ErrType},
+		{"a type to come", [][]byte{prefix(nextType, 28)}, 0, 0, ErrType},
 		{"a control frame", [][]byte{small, large, prefix(FirstControl, 28)}, 72, 0, ErrType},
 		{"text", [][]byte{[]byte("GET / HTTP/1.1\r\n\r\n")}, 0, 0, ErrType},
 	} {
@@ -68,7 +68,7 @@ func TestScanControl(t *testing.T) {
 	}
 }
 
-// TestScanErrorsSpeak: whoever reads the log of a closed connection needs the numbers.
+// TestScanErrorsSpeak: the log of a closed connection has the numbers.
 func TestScanErrorsSpeak(t *testing.T) {
 	for _, x := range []struct{ b, words string }{
 		{"04 000025", "data frame of 41 bytes, the limit is 40"},
@@ -81,7 +81,7 @@ func TestScanErrorsSpeak(t *testing.T) {
 	}
 }
 
-// TestScanGrowing feeds a stream byte by byte: what is whole at each point does not depend on what follows.
+// TestScanGrowing feeds a stream byte by byte: the whole frames at a point do not depend on what follows.
 func TestScanGrowing(t *testing.T) {
 	var b []byte
 	ends := map[int]bool{}
@@ -110,7 +110,7 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte{0x40, 0, 0, 2, 1, 2, 0x41, 0, 0, 9}, uint32(64), true)
 	f.Fuzz(func(t *testing.T, b []byte, limit uint32, control bool) {
 		max := int(limit % (2 * MaxLength))
-		scan, isType, min := Scan, func(t byte) bool { return t >= 1 && t <= byte(lastRouted) }, 32
+		scan, isType, min := Scan, func(t byte) bool { return t >= 1 && t < byte(nextType) }, 32
 		if control {
 			scan, isType, min = ScanControl, func(t byte) bool { return t >= 0x40 }, 4
 		}
@@ -119,7 +119,7 @@ func FuzzScan(f *testing.F) {
 		if !bytes.Equal(b, before) {
 			t.Fatal("it wrote")
 		}
-		// The same, said as plainly as can be.
+		// The same in the simplest way.
 		wantWhole, wantNeed, bad := 0, 0, false
 		for p := b; len(p) >= 4; {
 			size := 4 + int(p[1])<<16 + int(p[2])<<8 + int(p[3])

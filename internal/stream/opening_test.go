@@ -8,8 +8,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// What is accepted while a stream opens is numbered and sent when it has, in order,
-// and a flush that came meanwhile is asked behind it.
+// Messages accepted while a stream opens are numbered and sent in order once it is open, and
+// an earlier flush asks behind them.
 func TestMessagesAcceptedEarly(t *testing.T) {
 	s := NewSender(10, 1, 20, 5)
 	out := s.Start(time.Second, nil)
@@ -46,7 +46,7 @@ func TestMessagesAcceptedEarly(t *testing.T) {
 	}
 }
 
-// A sink that turns out not to exist leaves them with no outcome; they are counted.
+// If the sink turns out not to exist, these messages have no outcome, and are counted.
 func TestMessagesAcceptedEarlyForNobody(t *testing.T) {
 	s := NewSender(10, 1, 20, 5)
 	s.Start(time.Second, nil)

@@ -8,7 +8,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// numbered returns a frame of so many bytes that is like no other.
+// numbered returns a frame of so many bytes, with a number that makes it unique.
 func numbered(size int, n uint32) []byte {
 	f := frame(size)
 	for i := wire.HeaderSize; i < size; i++ {
@@ -25,9 +25,9 @@ func content(q *Queue) (all []byte) {
 	return all
 }
 
-// What is shared is the same to the last byte, in order, and stays so whatever becomes
-// of the queue that it came from; what is consumed there before it is shared is left out.
-func TestShare(t *testing.T) {
+// A view has the same bytes in the same order, whatever becomes of the queue that it came
+// from. Bytes that were consumed there before are left out.
+func TestView(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var store, out Queue
@@ -50,7 +50,7 @@ func TestShare(t *testing.T) {
 				fresh += size
 				frames = append(frames, size)
 			case 4: // they leave
-				shared := store.Share(from, fresh, &out)
+				shared := store.View(from, fresh, &out)
 				if shared != fresh {
 					t.Fatalf("seed %d: %d bytes of %d are shared", seed, shared, fresh)
 				}
@@ -64,10 +64,10 @@ func TestShare(t *testing.T) {
 					gone += size
 				}
 				frames, kept = frames[n:], kept[gone:]
-				if fresh > len(kept) { // Share finds that out by itself
+				if fresh > len(kept) { // View finds that out itself
 					missing := fresh
 					fresh = len(kept)
-					if got := store.Share(from, missing, &out); got != fresh {
+					if got := store.View(from, missing, &out); got != fresh {
 						t.Fatalf("seed %d: %d bytes are shared, %d are left", seed, got, fresh)
 					}
 					want = append(want, kept[len(kept)-fresh:]...)
@@ -88,7 +88,7 @@ func TestShare(t *testing.T) {
 					out.Append(f)
 					want = append(want, f...)
 				case 1: // it may be changed
-					out.Own()
+					out.CopyViews()
 					for c := range out.Chunks() {
 						for i := range c {
 							c[i] ^= 0xff
@@ -123,14 +123,14 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// A chunk goes back to its pool when both have done with it, and not before.
-func TestSharedChunkIsReused(t *testing.T) {
+// A chunk goes back to its pool once both queues have consumed it, and not before.
+func TestViewedChunkIsReused(t *testing.T) {
 	var store, out Queue
 	size := 8 << 10
 	copy(store.ReserveFrame(size), numbered(size, 1))
 	at := store.Last(size)
 	c := store.head
-	if store.Share(at, size, &out) != size || out.head.owner != c || c.refs.Load() != 2 {
+	if store.View(at, size, &out) != size || out.head.owner != c || c.refs.Load() != 2 {
 		t.Fatalf("%d holders", c.refs.Load())
 	}
 	store.Clear()
@@ -147,7 +147,7 @@ func TestNothingIsAppendedToAView(t *testing.T) {
 	var store, out Queue
 	size := 8<<10 + 1 // of a chunk of 16 KiB
 	copy(store.ReserveFrame(size), numbered(size, 1))
-	store.Share(store.Last(size), size, &out)
+	store.View(store.Last(size), size, &out)
 	out.Append(frame(100))
 	copy(store.ReserveFrame(100), numbered(100, 2))
 	if got := content(&out); !bytes.Equal(got[size:], frame(100)) {

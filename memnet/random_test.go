@@ -12,7 +12,7 @@ import (
 )
 
 // lucky writes count times over the nth connection from host a to host b, in either direction, and
-// returns what became of it. Before that, disturb may do what it likes.
+// returns the fates. It calls disturb before.
 func lucky(t *testing.T, seed uint64, nth, count int, disturb func(t *testing.T, n *Network)) (there, back []Fate) {
 	bubble(t, func(t *testing.T) {
 		n := New(seed)
@@ -44,8 +44,8 @@ func lucky(t *testing.T, seed uint64, nth, count int, disturb func(t *testing.T,
 	return there, back
 }
 
-// The luck of a Write depends on the seed, the hosts, which of their connections it is, the direction and
-// which Write it is; on nothing else.
+// The fate of a Write depends only on the seed, the hosts, the number of the connection, the direction and
+// the number of the Write.
 func TestLuckRepeats(t *testing.T) {
 	const count = 64
 	there, back := lucky(t, 1, 0, count, nil)
@@ -112,7 +112,7 @@ func TestLuckRepeats(t *testing.T) {
 	}
 }
 
-// A fault that begins or ends between Writes does not shift the luck of those behind it.
+// A fault that begins or ends between Writes does not shift the fates of later ones.
 func TestLuckIsCountedInWrites(t *testing.T) {
 	fates := func(faulty func(i int) bool) (all []Fate) {
 		bubble(t, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestLuckIsCountedInWrites(t *testing.T) {
 	}
 }
 
-// Watch says what happens.
+// Watch reports what happens.
 func TestWatchTellsTheTruth(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := New(5)
@@ -174,16 +174,16 @@ func TestWatchTellsTheTruth(t *testing.T) {
 	})
 }
 
-// Luck is fair: so many are lost as is asked for, and the jitter is even.
+// Fates are fair: the rate of losses is the requested one, and jitter is uniform.
 func TestLuckIsFair(t *testing.T) {
 	for _, drop := range []float64{0, 0.01, 0.3, 1} {
 		lost, late := 0, 0.0
 		const hosts, conns, writes = 5, 20, 200
 		for i := range hosts * conns {
-			h := half{luck: luckOf(9, "a", fmt.Sprint(i%hosts), uint64(i/hosts), i%2 == 0)}
+			h := half{seed: directionSeed(9, "a", fmt.Sprint(i%hosts), uint64(i/hosts), i%2 == 0)}
 			h.faults = faults{drop: drop, jitter: time.Second}
 			for range writes {
-				gone, d := h.next()
+				gone, d := h.drawNext()
 				if gone {
 					lost++
 				}
@@ -200,19 +200,19 @@ func TestLuckIsFair(t *testing.T) {
 	}
 }
 
-// No two directions of two connections share their luck.
+// No two directions of two connections have the same fates.
 func TestLuckIsNobodyElses(t *testing.T) {
 	seen := make(map[uint64]string)
 	for _, hosts := range [][2]string{{"a", "b"}, {"b", "a"}, {"a", "c"}, {"ab", "c"}, {"a", "bc"}, {"abc", "d"}, {"", "ab"}} {
 		for nth := range uint64(50) {
 			for _, back := range []bool{false, true} {
 				for seed := range uint64(3) {
-					who := fmt.Sprint(seed, hosts, nth, back)
-					luck := luckOf(seed, hosts[0], hosts[1], nth, back)
-					if other := seen[luck]; other != "" {
-						t.Errorf("%s and %s share their luck", who, other)
+					which := fmt.Sprint(seed, hosts, nth, back)
+					dir := directionSeed(seed, hosts[0], hosts[1], nth, back)
+					if other := seen[dir]; other != "" {
+						t.Errorf("%s and %s have the same seed", which, other)
 					}
-					seen[luck] = who
+					seen[dir] = which
 				}
 			}
 		}

@@ -102,7 +102,7 @@ func TestWriteError(t *testing.T) {
 	})
 }
 
-// TestWriteErrorEndsReads: whoever reads from the connection is the one to act on it.
+// TestWriteErrorEndsReads: the reader of the connection notices a failed write.
 func TestWriteErrorEndsReads(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		near, far := memnet.Pipe()
@@ -130,7 +130,7 @@ func TestCloseDropsAndWaits(t *testing.T) {
 		second := async(func() bool { w.Close(); return true })
 		waits(t, first)
 		waits(t, second) // it waits as the first does
-		// A connection that takes its time to close must not hold up who appends.
+		// A slow Close of the connection must not hold up appenders.
 		if _, err := w.Append(frame(2, 100)); !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
@@ -218,7 +218,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// undated takes no deadlines.
+// undated is a connection that takes no deadlines.
 type undated struct{ net.Conn }
 
 var errUndated = errors.New("no deadlines")
@@ -226,8 +226,8 @@ var errUndated = errors.New("no deadlines")
 func (undated) SetReadDeadline(time.Time) error  { return errUndated }
 func (undated) SetWriteDeadline(time.Time) error { return errUndated }
 
-// Where the end of a connection cannot be given a limit it ends at once: its writer must
-// not wait for a peer that does not read.
+// A connection that takes no deadline ends at once: its writer must not wait for a peer that
+// does not read.
 func TestEndWithoutDeadlines(t *testing.T) {
 	for name, end := range map[string]func(*Writer){
 		"Shutdown":     func(w *Writer) { w.Shutdown(time.Hour) },
@@ -240,7 +240,7 @@ func TestEndWithoutDeadlines(t *testing.T) {
 			w := NewWriter(undated{near}, 1000, 500)
 			appended(t, w, frame(0, 100), 100)
 			end(w)
-			w.finished.Wait()
+			w.wg.Wait()
 			if _, err := w.Append(frame(0, 32)); !errors.Is(err, errUndated) {
 				t.Error(err)
 			}

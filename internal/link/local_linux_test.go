@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// What the kernel holds of a connection within the machine is bounded, also below TLS.
+// The kernel's buffer for a connection within the machine is bounded, also below TLS.
 func TestNearBuffer(t *testing.T) {
-	want := nearBuffer
+	want := localWriteBuffer
 	if b, err := os.ReadFile("/proc/sys/net/core/wmem_max"); err == nil {
 		most, err := strconv.Atoi(strings.TrimSpace(string(b)))
 		if err != nil {
@@ -64,7 +64,7 @@ func TestNear(t *testing.T) {
 		{tcp("127.0.0.1"), &net.UnixAddr{Name: "x"}, false},
 		{nil, nil, false},
 	} {
-		if got := near(c.a, c.b); got != c.want {
+		if got := sameMachine(c.a, c.b); got != c.want {
 			t.Errorf("near(%v, %v) = %v", c.a, c.b, got)
 		}
 	}

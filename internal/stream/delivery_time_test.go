@@ -6,16 +6,16 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// How long a delivery took is from the question behind it to the answer that all before
-// the question is done; of several questions one is measured at a time, from the first.
+// A delivery is timed from the question behind it to the answer that all before the question
+// is handled. One question is measured at a time, beginning with the first.
 func TestTook(t *testing.T) {
 	s := open(t, 100000)
 	took := func(want Time) {
 		t.Helper()
-		if got := s.Took(); got != want {
+		if got := s.DeliveryTime(); got != want {
 			t.Errorf("it took %v, want %v", got, want)
 		}
-		if s.Took() != 0 {
+		if s.DeliveryTime() != 0 {
 			t.Error("said twice")
 		}
 	}
@@ -35,8 +35,8 @@ func TestTook(t *testing.T) {
 	took(30 * ms)
 }
 
-// Nothing is allowed where what is admitted would not leave: behind a backlog, though the
-// window has room for less, and on a stream that closes.
+// The allowance is 0 where an admitted message would not leave: behind a backlog, even if the
+// window has room, and on a stream that closes.
 func TestNoAllowance(t *testing.T) {
 	s := open(t, 10000)
 	push(s, 1, 1000)
@@ -52,8 +52,8 @@ func TestNoAllowance(t *testing.T) {
 	}
 }
 
-// How many deliveries a source waits for includes those of its stream before, which are
-// handled first, and is no number when it waits for none.
+// AckAfter includes the deliveries of the previous stream, which are handled first. It is 0
+// when the source waits for none.
 func TestUntil(t *testing.T) {
 	r := receiver()
 	data := func(from uint64, n int) {
@@ -66,13 +66,13 @@ func TestUntil(t *testing.T) {
 	}
 	until := func(want int) {
 		t.Helper()
-		if got := r.Until(); got != want {
+		if got := r.AckAfter(); got != want {
 			t.Errorf("until %d, want %d", got, want)
 		}
 	}
 	data(first, 3)
 	until(0)
-	r.Open(r.peerLife, r.gen+1, 5000)
+	r.Open(r.peerIncarnation, r.gen+1, 5000)
 	data(5000, 4)
 	r.Sync(5002, 1)
 	until(3 + 2)

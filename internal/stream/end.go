@@ -8,12 +8,12 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// OnEnd makes the sender call f when the stream ends, while what is pending is
-// still there to be looked at.
-func (s *Sender) OnEnd(f func()) { s.ending = f }
+// OnEnd makes the sender call f when the stream ends. Pending messages are still there then,
+// see [Sender.Unacknowledged].
+func (s *Sender) OnEnd(f func()) { s.onEnd = f }
 
-// Unacknowledged yields the messages that are not known to be delivered, oldest
-// first. They are valid until the next call that changes the sender.
+// Unacknowledged yields the messages that are not known to be delivered, oldest first. They
+// are valid until the next call that changes the sender.
 func (s *Sender) Unacknowledged() iter.Seq[wire.Frame] {
 	return func(yield func(wire.Frame) bool) {
 		for _, q := range []*fifo.Queue{&s.store, &s.backlog} {
@@ -29,17 +29,17 @@ func (s *Sender) Unacknowledged() iter.Seq[wire.Frame] {
 	}
 }
 
-// Close asks the sink to forget the stream, if nothing is pending.
+// Close asks the sink to forget the stream. It does nothing while messages are pending.
 func (s *Sender) Close(now Time, out []byte) []byte {
 	if s.state != Open || s.una != s.end {
 		return out
 	}
 	s.state = Closing
-	s.until(now + s.rto())
+	s.setDeadline(now + s.rto())
 	return s.appendFrame(out, wire.Close, s.end, nil)
 }
 
-// Closed takes the sink's word that it forgot the stream.
+// Closed handles the sink's answer to Close: it has forgotten the stream.
 func (s *Sender) Closed(seq uint64) {
 	if s.state != Closing || seq != s.end {
 		s.stale++
@@ -48,10 +48,9 @@ func (s *Sender) Closed(seq uint64) {
 	s.finish(nil)
 }
 
-// Reset takes the sink's word that it does not know the stream that the message
-// with this number belongs to. If nothing was pending then nothing is lost, and
-// the end is an orderly one: the sink may have forgotten the stream because it was
-// asked to, before it saw a late frame of it.
+// Reset handles a Reset: the sink does not know the stream of the message with this number.
+// With nothing pending nothing is lost, and the end is orderly: the sink may have forgotten
+// the stream on request and got a late frame of it afterwards.
 func (s *Sender) Reset(seq uint64) {
 	if (s.state != Open && s.state != Closing) || seq < s.una || seq > s.nxt {
 		s.stale++
@@ -64,7 +63,7 @@ func (s *Sender) Reset(seq uint64) {
 	s.finish(ErrReset)
 }
 
-// NoRoute takes a relay's word that a frame of this stream went no further.
+// NoRoute handles a relay's NoRoute for a frame of this stream.
 func (s *Sender) NoRoute(seq uint64, b wire.NoRouteBody) {
 	ours := s.state == Opening && b.Type == wire.Open && seq == s.gen ||
 		(s.state == Open || s.state == Closing) && (b.Type == wire.Data || b.Type == wire.Sync || b.Type == wire.Close) && seq >= s.una && seq <= s.nxt
@@ -82,8 +81,8 @@ func (s *Sender) NoRoute(seq uint64, b wire.NoRouteBody) {
 	}
 }
 
-// NoSuchNode ends the stream because nobody has the sink's ID. Whether somebody
-// had it, and messages may have been delivered, makes the difference.
+// NoSuchNode ends the stream because no node has the sink's ID. The error is [ErrGone] if the
+// stream was open, since messages may have been delivered, and else [ErrNoSuchNode].
 func (s *Sender) NoSuchNode() {
 	if s.state == Opening {
 		s.Fail(ErrNoSuchNode)
@@ -92,16 +91,16 @@ func (s *Sender) NoSuchNode() {
 	}
 }
 
-// Gone takes the news that a life of the sink is over, and earlier ones with it.
-// A stream that is not open yet is left alone: it may be for the next life, and an
-// answer will tell.
-func (s *Sender) Gone(life uint64) {
-	if (s.state == Open || s.state == Closing) && s.peerLife <= life {
+// Evicted ends the stream if it is open with this incarnation of the sink or with an earlier
+// one: they are dead or have left. It leaves a stream alone that is not open yet: it may be
+// for the next incarnation, and the answer will tell.
+func (s *Sender) Evicted(incarnation uint64) {
+	if (s.state == Open || s.state == Closing) && s.peerIncarnation <= incarnation {
 		s.finish(ErrGone)
 	}
 }
 
-// Fail ends the stream from this side.
+// Fail ends the stream with err, unless it has ended before.
 func (s *Sender) Fail(err error) {
 	if s.state != Ended {
 		s.finish(err)
@@ -110,8 +109,8 @@ func (s *Sender) Fail(err error) {
 
 func (s *Sender) finish(err error) {
 	s.state, s.err = Ended, err
-	if s.ending != nil {
-		s.ending()
+	if s.onEnd != nil {
+		s.onEnd()
 	}
 	s.store.Clear()
 	s.backlog.Clear()

@@ -2,7 +2,7 @@ package stream
 
 import "testing"
 
-// What the clock would bring soon leaves before the next message, if there is one.
+// A question that a timeout would bring soon leaves with the next message, if there is one.
 func TestQuestionBeforeTheClock(t *testing.T) {
 	for _, silent := range []bool{false, true} {
 		s := open(t, 10000)
@@ -30,8 +30,7 @@ func TestQuestionBeforeTheClock(t *testing.T) {
 	}
 }
 
-// To repeat a question whose answer left something open is up to the clock alone, and not
-// before its time.
+// Only a timeout, and not the next message, repeats a question whose answer left messages open.
 func TestRepeatIsNotAhead(t *testing.T) {
 	s := open(t, 10000)
 	push(s, 1, 100)
@@ -48,7 +47,7 @@ func TestRepeatIsNotAhead(t *testing.T) {
 	want(t, s.Tick(1020*ms+s.rto(), nil), "sync 2 round 2")
 }
 
-// Who asks right before a message has the clock look after that message a little earlier.
+// After a question just before a message the timeout comes a little earlier.
 func TestDeadlineBehindAQuestionAhead(t *testing.T) {
 	for _, ahead := range []bool{false, true} {
 		s := open(t, 10000)

@@ -7,7 +7,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// A sink that leaves takes nothing from the cut on, and says farewell when its handler is
+// A sink that leaves takes nothing from the cut on, and sends Farewell when its handler is
 // done with all below.
 func TestCut(t *testing.T) {
 	r := receiver()
@@ -20,7 +20,7 @@ func TestCut(t *testing.T) {
 	arrive(t, r, Beyond, 3, 4, 5)
 	arrive(t, r, Duplicate, 1)
 	arrive(t, r, Stale, -1, maxAhead+3)
-	if n := r.Run(dataFrame(3, 100), plenty); n != 0 {
+	if n := r.DataBatch(dataFrame(3, 100), plenty); n != 0 {
 		t.Errorf("a run of %d bytes behind the cut", n)
 	}
 	want(t, r.AppendAck(nil, 5000), "ack 0 received 3 window 0 round 0")
@@ -40,7 +40,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// What the handler has of the stream before is handled, too, before the sink says farewell.
+// Deliveries of the previous stream are handled, too, before the sink sends Farewell.
 func TestCutAfterANewStream(t *testing.T) {
 	r := receiver()
 	arrive(t, r, Accepted, 0, 1)
@@ -65,20 +65,20 @@ func TestCutAfterANewStream(t *testing.T) {
 	}
 }
 
-// Requests to open are told apart by life and generation.
+// Requests to open are told apart by incarnation and generation.
 func TestLater(t *testing.T) {
 	r := receiver()
 	for _, c := range []struct {
-		life, gen uint64
-		want      int
+		inc, gen uint64
+		want     int
 	}{{7, 3, 0}, {7, 4, 1}, {8, 1, 1}, {7, 2, -1}, {6, 9, -1}} {
-		if got := r.Later(c.life, c.gen); got != c.want {
-			t.Errorf("life %d generation %d: %d, want %d", c.life, c.gen, got, c.want)
+		if got := r.CompareOpen(c.inc, c.gen); got != c.want {
+			t.Errorf("incarnation %d generation %d: %d, want %d", c.inc, c.gen, got, c.want)
 		}
 	}
 }
 
-// The source learns exactly how far its messages came, whatever it knew before.
+// The source learns exactly which messages were handled, whatever it knew before.
 func TestFarewell(t *testing.T) {
 	for name, c := range map[string]struct {
 		acked, received int // before
@@ -86,14 +86,14 @@ func TestFarewell(t *testing.T) {
 		took            bool
 		pending         uint64
 	}{
-		"nothing was handled":      {0, 0, 0, true, 5},
-		"some of what was sent":    {0, 0, 2, true, 3},
-		"all that was sent":        {1, 2, 3, true, 2},
-		"what is known already":    {2, 2, 2, true, 3},
-		"less than was received":   {1, 3, 2, false, 4},
-		"less than was handled":    {2, 2, 1, false, 3},
-		"more than was ever sent":  {0, 0, 4, false, 5},
-		"a number of another life": {0, 0, 1 << 30, false, 5},
+		"nothing was handled":             {0, 0, 0, true, 5},
+		"some of what was sent":           {0, 0, 2, true, 3},
+		"all that was sent":               {1, 2, 3, true, 2},
+		"what is known already":           {2, 2, 2, true, 3},
+		"less than was received":          {1, 3, 2, false, 4},
+		"less than was handled":           {2, 2, 1, false, 3},
+		"more than was ever sent":         {0, 0, 4, false, 5},
+		"a number of another incarnation": {0, 0, 1 << 30, false, 5},
 	} {
 		s := open(t, 100)
 		push(s, 5, 33) // three fit, and two wait in the backlog
@@ -110,8 +110,8 @@ func TestFarewell(t *testing.T) {
 	}
 }
 
-// A stream with nothing left ends in good order, also while it closes; one that opens
-// hears of its end by other means.
+// A stream with nothing pending ends in good order, also while it closes. A stream that is
+// opening takes no Farewell.
 func TestFarewellInOtherStates(t *testing.T) {
 	s := open(t, 100)
 	push(s, 1, 40)
@@ -133,14 +133,14 @@ func TestFarewellInOtherStates(t *testing.T) {
 		t.Error("refused:", s.State(), s.Err(), s.Pending(), s.Unknown())
 	}
 	if !errors.Is(ErrLeft, ErrGone) || errors.Is(ErrGone, ErrLeft) {
-		t.Error("who has left is gone, and who is gone need not have left")
+		t.Error("ErrLeft must match ErrGone, and not the other way round")
 	}
 }
 
-// Whatever ends a stream, what was never sent was not handled.
+// Whatever ends a stream, messages that were never sent were not handled.
 func TestUnknownIsWhatWasSent(t *testing.T) {
 	for name, end := range map[string]func(*Sender){
-		"gone":      func(s *Sender) { s.Gone(9) },
+		"gone":      func(s *Sender) { s.Evicted(9) },
 		"reset":     func(s *Sender) { s.Reset(first + 1) },
 		"closed":    func(s *Sender) { s.Fail(errTest) },
 		"no route":  func(s *Sender) { s.NoRoute(first+1, wire.NoRouteBody{Type: wire.Data, Reason: wire.NoSuchNode}) },

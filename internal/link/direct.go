@@ -1,0 +1,86 @@
+package link
+
+import (
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// directAfterIdle is how long a link must have been idle before an appender writes to it
+// directly. At low load, starting a goroutine and waking a processor for it takes a few
+// microseconds, most of the cost of a message. At high load, direct writes would send each
+// message alone.
+const directAfterIdle = 10 * time.Microsecond
+
+// A directWriter writes as much as the connection takes without blocking.
+type directWriter interface {
+	tryWrite(b []byte) (n int)
+}
+
+// newDirectWriter returns nil for a connection without non-blocking writes. It accepts only
+// the types of package net themselves: a type that embeds one may have its own Write, which
+// must not be bypassed.
+func newDirectWriter(conn net.Conn) directWriter {
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		if raw, err := conn.(syscall.Conn).SyscallConn(); err == nil {
+			return newRawWriter(raw)
+		}
+	}
+	return nil
+}
+
+// waitingWriters counts the link writers of this process that wait for a processor. If
+// non-zero, the process is CPU-bound; deferring the write lets it batch more.
+var waitingWriters atomic.Int32
+
+// beginWrite starts the goroutine, unless it is running already. If direct is true it has
+// started none, and the caller must call [Writer.WriteDirect] without mu. beginWrite requires
+// mu and a nil w.err.
+func (w *Writer) beginWrite() (direct bool) {
+	if w.running {
+		return false
+	}
+	if w.direct == nil || waitingWriters.Load() > 0 || time.Since(w.created)-w.idleSince < directAfterIdle {
+		w.startGoroutine()
+		return false
+	}
+	w.setRunning()
+	return true
+}
+
+// WriteDirect writes the first queued chunk from the calling goroutine, as far as the
+// connection takes it without blocking. A goroutine writes the rest. Call it once for each
+// true direct of an appending method; frames that others append meanwhile go with it.
+func (w *Writer) WriteDirect() {
+	w.mu.Lock()
+	if w.err == nil {
+		w.gather()
+	}
+	first := w.batch.Front()
+	w.mu.Unlock()
+	if len(first) > 0 {
+		// An error is ignored here: the goroutine's write will meet it again.
+		n := w.direct.tryWrite(first)
+		w.batch.Discard(n)
+		w.bytes.Add(int64(n))
+		w.writes.Add(1)
+	}
+	w.mu.Lock()
+	w.writing = w.batch.Size()
+	w.pulled = min(w.pulled, w.writing)
+	if w.hasMore() {
+		w.mu.Unlock()
+		w.WriteAsync()
+		return
+	}
+	w.endRun()
+	w.wg.Done()
+}
+
+// WriteAsync starts the goroutine instead of [Writer.WriteDirect].
+func (w *Writer) WriteAsync() {
+	waitingWriters.Add(1)
+	go w.run()
+}
