@@ -2,11 +2,12 @@ package membership
 
 import (
 	"fmt"
-	"github.com/x/ringdht/internal/ring"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/internal/ring"
 
 	"github.com/x/ringdht/internal/control"
 )

@@ -1,0 +1,147 @@
+package membership
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// quiet is how long nobody must have come or gone before the entries that lag behind
+// are put right: to do so costs a message to every member.
+func (a *Authority) quiet() time.Duration {
+	return max(time.Second, time.Duration(len(a.by))*50*time.Microsecond)
+}
+
+// pace is the least time between two announcements, each of which costs a message to
+// every member.
+func (a *Authority) pace() time.Duration { return time.Duration(len(a.by)) * 20 * time.Microsecond }
+
+// Setup makes the ring a live one, or gives it tables of another layout: everybody is
+// told everything.
+func (a *Authority) Setup(now Time, layout ring.Layout) {
+	a.live, a.layout, a.sized = true, layout, true
+	for _, m := range a.by {
+		m.full = true
+		m.stalled = false
+	}
+	a.dirty, a.exact = true, true
+}
+
+// Linked takes a member's word that what it was told with an epoch is in use.
+func (a *Authority) Linked(ref ring.Ref, epoch uint64) {
+	m := a.find(ref)
+	if m == nil || epoch > m.sent {
+		return
+	}
+	m.acked = max(m.acked, epoch)
+	if epoch == m.sent {
+		m.stalled = false
+	}
+}
+
+// Advance does what is due, and returns when to call it again, 0 for only after the
+// next event.
+func (a *Authority) Advance(now Time) (next Time) {
+	next = a.expire(now)
+	if a.recovering {
+		next = soonest(next, a.rebuild(now))
+	}
+	if a.recovering || !a.live {
+		return next
+	}
+	next = soonest(next, a.admitBatch(now))
+	if a.plans.Lag() > 0 && !a.dirty {
+		if due := a.last + a.quiet(); now >= due {
+			a.dirty, a.exact = true, true
+		} else {
+			next = soonest(next, due)
+		}
+	}
+	if a.detoured && !a.dirty && now < a.leadAt { // ways around that do not last must not keep everybody busy
+		next = soonest(next, a.leadAt)
+	} else if a.dirty || a.detoured {
+		a.leadAt = now + a.Lease/32
+		a.plan()
+	}
+	next = soonest(next, a.letGo(now))
+	return soonest(next, a.announce(now))
+}
+
+// admitBatch takes newcomers into the ring, a batch at a time.
+func (a *Authority) admitBatch(now Time) (next Time) {
+	if len(a.batch) == 0 {
+		for _, m := range a.everyone() {
+			if m.status == waiting && m.doubt == nil && !m.stalled {
+				a.batch = append(a.batch, m)
+			}
+		}
+		if len(a.batch) == 0 {
+			return 0
+		}
+		tables := a.tables()
+		a.batchBy = within(now, a.Lease)
+		if len(tables) == 0 { // nobody has to be kept from them
+			a.join(now)
+			return 0
+		}
+		a.introduce(tables)
+	}
+	for _, m := range a.batch {
+		if m.acked < m.sent && now < a.batchBy.at {
+			return a.batchBy.at
+		}
+	}
+	a.join(now)
+	return 0
+}
+
+// introduce tells the batch, and nobody else, of a ring with all of the batch in it.
+func (a *Authority) introduce(tables []ring.Member) {
+	a.epoch++
+	for _, m := range a.batch {
+		m.status = linking
+		tables = append(tables, m.Member)
+	}
+	slices.SortFunc(tables, func(x, y ring.Member) int { return cmp.Compare(x.ID, y.ID) })
+	a.layout = a.layout.For(len(tables))
+	at := 0
+	known := a.known()
+	var positions []int
+	for _, m := range a.batch {
+		for tables[at].ID != m.ID {
+			at++
+		}
+		var view ring.View
+		positions = a.layout.Offsets.AppendPositions(positions[:0], len(tables), at)
+		for _, p := range positions {
+			view.Entries = append(view.Entries, tables[p].Ref())
+		}
+		for i := 1; i <= ring.Successors && i < len(tables); i++ {
+			view.Successors = append(view.Successors, tables[(at+i)%len(tables)].Ref())
+		}
+		m.intro = view
+		m.sent, m.successor = a.epoch, a.epoch
+		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
+	}
+}
+
+// join takes the batch into everybody's tables.
+func (a *Authority) join(now Time) {
+	first := len(a.tables()) == 0
+	for _, m := range a.batch {
+		if m.acked < m.sent && !first { // not ready, and it must not hold up others
+			m.status, m.stalled = waiting, true
+			continue
+		}
+		m.status, m.full, m.intro = active, true, ring.View{}
+		if len(a.fresh) == 0 {
+			a.freshBy = within(now, a.Lease)
+		}
+		a.fresh = append(a.fresh, m)
+	}
+	a.batch = nil
+	a.dirty, a.last = true, now
+}
