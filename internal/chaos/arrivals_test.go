@@ -5,7 +5,7 @@ package chaos
 import "sync"
 
 // pulse is how messages of one process arrive at another.
-type pulse struct {
+type arrivals struct {
 	Process  uint64
 	Received uint64
 	Last     int64 // when the latest arrived
@@ -14,20 +14,20 @@ type pulse struct {
 }
 
 // pulses are those of all sources of a node.
-type pulses struct {
+type arrivalLog struct {
 	mu   sync.Mutex
 	mark uint64
 	at   int64
-	all  map[uint64]*pulse
+	all  map[uint64]*arrivals
 }
 
 // beat notes an arrival.
-func (p *pulses) beat(process uint64, sent, now int64) {
+func (p *arrivalLog) arrived(process uint64, sent, now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.all[process]
 	if s == nil {
-		s = &pulse{Process: process}
+		s = &arrivals{Process: process}
 		p.all[process] = s
 	}
 	s.Received++
@@ -42,7 +42,7 @@ func (p *pulses) beat(process uint64, sent, now int64) {
 // start sets a mark, a moment after the time that it is for. A gap that began
 // before counts in full when it ends; those that have ended are forgotten, unless
 // they are to be kept.
-func (p *pulses) start(mark uint64, at int64, keep bool) {
+func (p *arrivalLog) start(mark uint64, at int64, keep bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mark, p.at = mark, at
@@ -54,12 +54,12 @@ func (p *pulses) start(mark uint64, at int64, keep bool) {
 	}
 }
 
-func (p *pulses) report(s *state) {
+func (p *arrivalLog) report(s *state) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.Mark = p.mark
 	for _, x := range p.all {
 		s.Received += x.Received
-		s.Pulses = append(s.Pulses, *x)
+		s.Arrivals = append(s.Arrivals, *x)
 	}
 }

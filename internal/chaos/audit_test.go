@@ -10,7 +10,7 @@ import (
 )
 
 // identity is what a process was in the ring: an ID, and the life in it.
-type identity struct{ id, life uint64 }
+type identity struct{ id, inc uint64 }
 
 // account is the book of a process and what is known of it from outside.
 type account struct {
@@ -23,16 +23,16 @@ type account struct {
 
 // verdict is the outcome of comparing all books with each other.
 type verdict struct {
-	accepted  uint64 // by Send, of all processes
-	received  uint64 // by handlers, living and dead
-	unknown   uint64 // reported as undelivered
-	arrived   uint64 // of those unknown, how many were received nevertheless
-	withDead  uint64 // accepted and not received, from sources that were killed
-	lost      uint64
-	again     uint64
-	disorder  uint64
-	late      uint64 // unknown ones that came after later ones
-	complains []string
+	accepted   uint64 // by Send, of all processes
+	received   uint64 // by handlers, living and dead
+	unknown    uint64 // reported as undelivered
+	arrived    uint64 // of those unknown, how many were received nevertheless
+	withDead   uint64 // accepted and not received, from sources that were killed
+	lost       uint64
+	duplicates uint64
+	disorder   uint64
+	late       uint64 // unknown ones that came after later ones
+	complains  []string
 }
 
 func (v *verdict) complain(format string, args ...any) {
@@ -43,7 +43,7 @@ func (v *verdict) exact() bool { return len(v.complains) == 0 }
 
 func (v *verdict) String() string {
 	s := fmt.Sprintf("%d accepted, %d received, %d undelivered as reported (%d of them received), %d lost with their sources; %d lost, %d received twice, %d out of order",
-		v.accepted, v.received, v.unknown, v.arrived, v.withDead, v.lost, v.again, v.disorder)
+		v.accepted, v.received, v.unknown, v.arrived, v.withDead, v.lost, v.duplicates, v.disorder)
 	if v.late > 0 {
 		s += fmt.Sprintf(" (and %d undelivered ones received late)", v.late)
 	}
@@ -131,8 +131,8 @@ func (v *verdict) enter(flows map[direction]*traffic, by map[uint64]account, a a
 	case kindUnknown:
 		f.unknown = append(f.unknown, r.span)
 		return
-	case kindAgain:
-		v.again++
+	case kindDuplicate:
+		v.duplicates++
 		v.complain("%s: number %d from %s came again", a.name, r.first, source.name)
 		return
 	case kindLate:
@@ -141,8 +141,8 @@ func (v *verdict) enter(flows map[direction]*traffic, by map[uint64]account, a a
 	if !slices.ContainsFunc(a.held, func(i identity) bool { return i.id == r.sink }) {
 		v.complain("%s got messages %v from %s that were for %d: it is %v", a.name, spans{r.span}, source.name, r.sink, a.held)
 	}
-	if !slices.ContainsFunc(source.held, func(i identity) bool { return i.id == r.source && (r.life == 0 || i.life == r.life) }) {
-		v.complain("%s got messages %v from %s as from node %d in life %d: it is %v", a.name, spans{r.span}, source.name, r.source, r.life, source.held)
+	if !slices.ContainsFunc(source.held, func(i identity) bool { return i.id == r.source && (r.inc == 0 || i.inc == r.inc) }) {
+		v.complain("%s got messages %v from %s as from node %d in life %d: it is %v", a.name, spans{r.span}, source.name, r.source, r.inc, source.held)
 	}
 	f.received = append(f.received, r.span)
 	at := receiver{a.name, r.row}
@@ -156,7 +156,7 @@ func (v *verdict) compare(source account, sink uint64, f *traffic) {
 	}
 	received, twice := union(f.received)
 	if n := twice.count(); n > 0 {
-		v.again += n
+		v.duplicates += n
 		complain("received twice: %v", twice)
 	}
 	unknown, twice := union(f.unknown)

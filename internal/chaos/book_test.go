@@ -31,7 +31,7 @@ const (
 	recProcess // who sent it
 	recSink    // the ID it was sent to
 	recSource  // the ID it came from
-	recLife    // and the life, if the library says
+	recInc     // and the life, if the library says
 	recFirst
 	recLast
 	recAt // when the record was begun
@@ -40,20 +40,20 @@ const (
 
 // Kinds of records.
 const (
-	kindNone     = iota
-	kindReceived // first to last, in this order, without gap
-	kindSent     // last is how many were accepted
-	kindUnknown  // first to last were reported as undelivered
-	kindAgain    // first was handled before
-	kindLate     // first came after later ones
-	kindCorrupt  // a body that is none of these tests'
-	kindFull     // the book is full: nothing after this is noted
+	kindNone      = iota
+	kindReceived  // first to last, in this order, without gap
+	kindSent      // last is how many were accepted
+	kindUnknown   // first to last were reported as undelivered
+	kindDuplicate // first was handled before
+	kindLate      // first came after later ones
+	kindCorrupt   // a body that is none of these tests'
+	kindFull      // the book is full: nothing after this is noted
 )
 
 const bookSize = 8 << 20 // sparse, so what is not used costs nothing
 
 // row is the messages that have one order: from one life of a source to one ID.
-type row struct{ process, sink, source, life uint64 }
+type row struct{ process, sink, source, inc uint64 }
 
 // receipt is where a row stands.
 type receipt struct {
@@ -93,7 +93,7 @@ func (b *book) add(kind uint64, r row, first, last uint64) int {
 	}
 	at := min(b.next, end) * recordSize
 	b.next = min(b.next+1, end)
-	for i, v := range [...]uint64{recProcess: r.process, recSink: r.sink, recSource: r.source, recLife: r.life, recFirst: first, recLast: last, recAt: uint64(time.Now().UnixNano())} {
+	for i, v := range [...]uint64{recProcess: r.process, recSink: r.sink, recSource: r.source, recInc: r.inc, recFirst: first, recLast: last, recAt: uint64(time.Now().UnixNano())} {
 		if i != recKind {
 			atomic.StoreUint64(&b.mem[at+i], v)
 		}
@@ -103,10 +103,10 @@ func (b *book) add(kind uint64, r row, first, last uint64) int {
 }
 
 // received notes a message that came to the handler.
-func (b *book) received(source, life uint64, h header) {
+func (b *book) noteReceived(source, inc uint64, h header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	key := row{h.process, h.sink, source, life}
+	key := row{h.process, h.sink, source, inc}
 	r := b.rows[key]
 	switch {
 	case r == nil:
@@ -118,21 +118,21 @@ func (b *book) received(source, life uint64, h header) {
 		r.spans = append(r.spans, span{r.first, r.last})
 		r.record, r.first, r.last = b.add(kindReceived, key, h.n, h.n), h.n, h.n
 	case h.n >= r.first || r.spans.contains(h.n):
-		b.add(kindAgain, key, h.n, h.n)
+		b.add(kindDuplicate, key, h.n, h.n)
 	default:
 		b.add(kindLate, key, h.n, h.n)
 		r.spans = append(r.spans, span{h.n, h.n})
 	}
 }
 
-func (b *book) corrupt(source, life uint64) {
+func (b *book) noteCorrupt(source, inc uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(kindCorrupt, row{source: source, life: life}, 0, 0)
+	b.add(kindCorrupt, row{source: source, inc: inc}, 0, 0)
 }
 
 // accepted notes that Send has accepted n messages for a sink.
-func (b *book) accepted(process, sink, n uint64) {
+func (b *book) noteAccepted(process, sink, n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at, ok := b.sent[sink]
@@ -144,7 +144,7 @@ func (b *book) accepted(process, sink, n uint64) {
 }
 
 // undelivered notes that the library does not know what became of a message.
-func (b *book) undelivered(process, sink, n uint64) {
+func (b *book) noteUndelivered(process, sink, n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if at, ok := b.unknown[sink]; ok && b.mem[at+recLast]+1 == n {
@@ -175,7 +175,7 @@ func readBook(path string) ([]record, error) {
 	var all []record
 	for at := 0; at < len(mem) && mem[at+recKind] != kindNone; at += recordSize {
 		m := mem[at:]
-		all = append(all, record{m[recKind], row{m[recProcess], m[recSink], m[recSource], m[recLife]}, span{m[recFirst], m[recLast]}, time.Unix(0, int64(m[recAt]))})
+		all = append(all, record{m[recKind], row{m[recProcess], m[recSink], m[recSource], m[recInc]}, span{m[recFirst], m[recLast]}, time.Unix(0, int64(m[recAt]))})
 	}
 	return all, nil
 }

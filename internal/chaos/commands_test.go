@@ -52,9 +52,9 @@ type event struct {
 	Members []uint64    `json:",omitempty"` // members: all, whenever they change
 	Pairs   [][2]uint64 `json:",omitempty"` // degraded: all, whenever they change
 
-	ID    uint64 `json:",omitempty"` // joined, rejoined
-	Life  uint64 `json:",omitempty"`
-	Epoch uint64 `json:",omitempty"`
+	ID          uint64 `json:",omitempty"` // joined, rejoined
+	Incarnation uint64 `json:",omitempty"`
+	Epoch       uint64 `json:",omitempty"`
 
 	State *state `json:",omitempty"` // progress
 }
@@ -65,18 +65,18 @@ type state struct {
 	Accepted uint64
 	Received uint64
 	Mark     uint64 // the pulses are since
-	Pulses   []pulse
+	Arrivals []arrivals
 	Waiting  []uint64          `json:",omitempty"` // sinks that a Send has waited for, for more than a second
 	Failures map[string]uint64 `json:",omitempty"` // of Send, by error
 }
 
 // mouth prints events, whole lines at a time.
-type mouth struct {
+type eventWriter struct {
 	mu  sync.Mutex
 	out io.Writer
 }
 
-func (m *mouth) say(e event) {
+func (m *eventWriter) say(e event) {
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // an event is plain data
@@ -89,7 +89,7 @@ func (m *mouth) say(e event) {
 }
 
 // hear calls do for each command until the input ends, which is when the test has.
-func hear(in io.Reader, do func(command)) {
+func readCommands(in io.Reader, do func(command)) {
 	for d := json.NewDecoder(in); ; {
 		var c command
 		if d.Decode(&c) != nil {

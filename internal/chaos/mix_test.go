@@ -32,7 +32,7 @@ func TestMix(t *testing.T) {
 	}
 	x.during(fault{what: fmt.Sprintf("%d faults of all kinds in %v", x.faults, *flagTime), promise: "when they are over, all is well"}, true, x.end)
 	x.until("everybody to be ready", func() bool {
-		return !slices.ContainsFunc(x.lives(), func(p *process) bool { return !p.ready })
+		return !slices.ContainsFunc(x.living(), func(p *process) bool { return !p.ready })
 	})
 	x.finish()
 }
@@ -162,7 +162,7 @@ func (x *mix) free() []uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.dead = slices.DeleteFunc(x.dead, func(id uint64) bool {
-		return slices.ContainsFunc(x.lives(), func(p *process) bool { return p.id() == id })
+		return slices.ContainsFunc(x.living(), func(p *process) bool { return p.id() == id })
 	})
 	return slices.DeleteFunc(slices.Clone(x.dead), func(id uint64) bool { return slices.Contains(x.registry.members, id) })
 }

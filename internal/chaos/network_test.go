@@ -129,5 +129,5 @@ func (n *network) unplug(i int) { n.t.Helper(); n.inSwitch("link", "set", port(i
 func (n *network) plug(i int)   { n.t.Helper(); n.inSwitch("link", "set", port(i), "up") }
 
 // part cuts the cable between the switches; join mends it.
-func (n *network) part() { n.t.Helper(); n.inSwitch("link", "set", "trunk", "down") }
-func (n *network) join() { n.t.Helper(); n.inSwitch("link", "set", "trunk", "up") }
+func (n *network) split() { n.t.Helper(); n.inSwitch("link", "set", "trunk", "down") }
+func (n *network) heal()  { n.t.Helper(); n.inSwitch("link", "set", "trunk", "up") }

@@ -68,11 +68,11 @@ func TestPartitionOfHalves(t *testing.T) {
 	r.send()
 	away := r.nodes()[nodes-far:]
 	r.during(fault{what: "half of the ring and the registry, the other half alone", promise: "both halves go on, each among itself"}, true, func() time.Time {
-		r.apart(away...)
-		net.part()
+		r.markCutOff(away...)
+		net.split()
 		return time.Now()
 	})
-	r.comesBack(net.join, away...)
+	r.comesBack(net.heal, away...)
 	r.finish()
 }
 
@@ -87,7 +87,7 @@ func TestPartitionOfOne(t *testing.T) {
 	lone := r.node(2)
 	at := slices.Index(r.processes, lone)
 	r.during(fault{what: "a node's cable is pulled out", promise: "it is declared dead within a lease"}, true, func() time.Time {
-		r.apart(lone)
+		r.markCutOff(lone)
 		net.unplug(at)
 		now := time.Now()
 		r.membership()
@@ -106,7 +106,7 @@ func (r *ring) comesBack(heal func(), away ...*process) {
 	r.during(fault{what: "and back", promise: "those cut off rejoin by themselves in new lives"}, true, func() time.Time {
 		heal()
 		now := time.Now()
-		r.apart()
+		r.markCutOff()
 		r.until("those who were cut off to rejoin", func() bool {
 			return !slices.ContainsFunc(away, func(p *process) bool { return p.rejoined == 0 })
 		})
@@ -116,9 +116,9 @@ func (r *ring) comesBack(heal func(), away ...*process) {
 
 // apart says who cannot reach the registry, nor anybody who can. They may be
 // evicted.
-func (r *ring) apart(away ...*process) {
+func (r *ring) markCutOff(away ...*process) {
 	r.mu.Lock()
-	r.away = away
+	r.cutOff = away
 	r.mu.Unlock()
 	for _, p := range away {
 		p.mayBeEvicted()

@@ -104,12 +104,12 @@ func (r *ring) start(role, name, namespace string, t terms) *process {
 	r.mu.Lock()
 	r.processes = append(r.processes, p)
 	r.mu.Unlock()
-	r.wg.Go(func() { p.listen(out) })
+	r.wg.Go(func() { p.readEvents(out) })
 	return p
 }
 
 // listen is the goroutine that takes in what the process says, to its end.
-func (p *process) listen(out io.Reader) {
+func (p *process) readEvents(out io.Reader) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -118,7 +118,7 @@ func (p *process) listen(out io.Reader) {
 			e = event{What: "wrong", Error: fmt.Sprintf("it printed %q", lines.Text())}
 		}
 		p.ring.mu.Lock()
-		p.take(e)
+		p.apply(e)
 		p.ring.changed.Broadcast()
 		p.ring.mu.Unlock()
 	}
@@ -133,14 +133,14 @@ func (p *process) listen(out io.Reader) {
 }
 
 // take takes in one event; it needs ring.mu.
-func (p *process) take(e event) {
+func (p *process) apply(e event) {
 	switch e.What {
 	case "listening":
 		p.addr = e.Addr
 	case "joined":
-		p.held = append(p.held, identity{e.ID, e.Life})
+		p.held = append(p.held, identity{e.ID, e.Incarnation})
 	case "rejoined":
-		p.held = append(p.held, identity{e.ID, e.Life})
+		p.held = append(p.held, identity{e.ID, e.Incarnation})
 		p.rejoined++
 		if !p.evicted {
 			p.ring.complain("%s was evicted though it lived all the time, and is now %v", p.name, p.held)
@@ -270,7 +270,7 @@ func tail(file string) string {
 }
 
 // lives lists the nodes that run and are not stopped; it needs mu.
-func (r *ring) lives() []*process {
+func (r *ring) living() []*process {
 	return slices.DeleteFunc(slices.Clone(r.processes), func(p *process) bool {
 		return p.role != "node" || !p.running || p.stopped || p.asked
 	})

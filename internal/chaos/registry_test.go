@@ -73,7 +73,7 @@ func (r *ring) epoch() (epoch uint64) {
 	r.all(r.nodes(), func(p *process) error { _, err := p.ask(command{Do: "state"}); return err })
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range r.lives() {
+	for _, p := range r.living() {
 		epoch = max(epoch, p.state.Epoch)
 	}
 	return epoch

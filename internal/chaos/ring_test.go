@@ -43,7 +43,7 @@ type ring struct {
 	marks     uint64
 	began     time.Time
 	samples   []sample
-	away      []*process // cut off from the registry and those that are not away
+	cutOff    []*process // cut off from the registry and those that are not away
 	wrong     []string
 	ended     bool
 }
@@ -75,7 +75,7 @@ func newRing(t *testing.T, p plan) *ring {
 	}
 	r.registry.must(command{Do: "setup", Entries: p.entries})
 	r.until("everybody to be ready", func() bool {
-		return !slices.ContainsFunc(r.lives(), func(p *process) bool { return !p.ready })
+		return !slices.ContainsFunc(r.living(), func(p *process) bool { return !p.ready })
 	})
 	return r
 }
@@ -155,7 +155,7 @@ func (r *ring) addNode(id ...uint64) *process {
 func (r *ring) nodes() []*process {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lives()
+	return r.living()
 }
 
 // node is one that runs, by its place among those.
@@ -261,7 +261,7 @@ func (r *ring) complain(format string, args ...any) {
 // removed looks for nodes that a registry took off its list without reason; it
 // needs mu.
 func (r *ring) removed(before, now []uint64) {
-	for _, p := range r.lives() {
+	for _, p := range r.living() {
 		if slices.Contains(before, p.id()) && !slices.Contains(now, p.id()) && !p.evicted && !p.killed {
 			r.complain("the registry removed %s (%d), which lives", p.name, p.id())
 		}
@@ -281,8 +281,8 @@ func (r *ring) membership() {
 	r.t.Helper()
 	r.need(func() string {
 		want := []uint64{}
-		for _, p := range r.lives() {
-			if !slices.Contains(r.away, p) {
+		for _, p := range r.living() {
+			if !slices.Contains(r.cutOff, p) {
 				want = append(want, p.id())
 			}
 		}

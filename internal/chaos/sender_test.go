@@ -190,7 +190,7 @@ func (s *sender) send(ctx context.Context, id ringdht.ID, body []byte) bool {
 		return false
 	}
 	to.n++
-	s.book.accepted(s.process, uint64(id), to.n)
+	s.book.noteAccepted(s.process, uint64(id), to.n)
 	s.accepted.Add(1)
 	return true
 }

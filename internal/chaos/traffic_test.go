@@ -48,14 +48,14 @@ func (r *ring) sample() {
 			r.mu.Unlock()
 			return
 		}
-		r.samples = append(r.samples, sample{time.Now(), r.received()})
+		r.samples = append(r.samples, sample{time.Now(), r.totalReceived()})
 		r.mu.Unlock()
 	}
 }
 
 // received adds up what all processes have received, as far as they said so; it
 // needs mu.
-func (r *ring) received() (n uint64) {
+func (r *ring) totalReceived() (n uint64) {
 	for _, p := range r.processes {
 		n += p.state.Received
 	}
@@ -86,16 +86,16 @@ func (r *ring) recovered() time.Duration {
 	r.need(func() string {
 		last, pairs = 0, 0
 		var missing []string
-		lives := r.lives()
-		for _, sink := range lives {
-			for _, source := range lives {
-				if source == sink || slices.Contains(r.away, source) != slices.Contains(r.away, sink) {
+		living := r.living()
+		for _, sink := range living {
+			for _, source := range living {
+				if source == sink || slices.Contains(r.cutOff, source) != slices.Contains(r.cutOff, sink) {
 					continue
 				}
 				pairs++
 				after := int64(0)
-				if i := slices.IndexFunc(sink.state.Pulses, func(x pulse) bool { return x.Process == source.terms.Process }); i >= 0 && sink.state.Mark == r.marks {
-					after = sink.state.Pulses[i].After
+				if i := slices.IndexFunc(sink.state.Arrivals, func(x arrivals) bool { return x.Process == source.terms.Process }); i >= 0 && sink.state.Mark == r.marks {
+					after = sink.state.Arrivals[i].After
 				}
 				if after == 0 {
 					missing = append(missing, fmt.Sprintf("%s (%d) to %s (%d)", source.name, source.id(), sink.name, sink.id()))
@@ -120,11 +120,11 @@ func (r *ring) gap() time.Duration {
 	defer r.mu.Unlock()
 	var longest int64
 	calm := make(map[uint64]bool)
-	for _, p := range r.lives() {
+	for _, p := range r.living() {
 		calm[p.terms.Process] = !p.touched
 	}
-	for _, sink := range r.lives() {
-		for _, x := range sink.state.Pulses {
+	for _, sink := range r.living() {
+		for _, x := range sink.state.Arrivals {
 			if calm[sink.terms.Process] && calm[x.Process] {
 				longest = max(longest, x.Gap)
 			}

@@ -51,43 +51,43 @@ var (
 // whoever is registered at that address is there no more, and the member with that
 // token was an earlier life of the same process, under another name of its address.
 func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error) {
-	a.seen(r)
+	a.noteSeen(r)
 	if a.recovering {
 		// The ID that it gets might be that of a member which has not come back yet.
 		return ring.Member{}, fmt.Errorf("members of the ring that was have time to come back: %w", ErrWait)
 	}
-	if id, taken := a.ring.HolderOf(r.Addr); taken {
+	if id, taken := a.roster.HolderOf(r.Addr); taken {
 		why := "another process answers at its address"
-		if a.by[id].token == r.Token {
+		if a.byID[id].token == r.Token {
 			why = "it has begun another life"
 		}
-		a.bury(now, a.by[id], why)
+		a.markDead(now, a.byID[id], why)
 	}
-	if m := a.named[r.Token]; m != nil {
-		a.bury(now, m, fmt.Sprintf("its process has joined again, as %s", r.Addr))
+	if m := a.byToken[r.Token]; m != nil {
+		a.markDead(now, m, fmt.Sprintf("its process has joined again, as %s", r.Addr))
 	}
-	if holder := a.by[r.ID]; r.Want && holder != nil {
-		if holder.doubt != nil {
+	if holder := a.byID[r.ID]; r.Want && holder != nil {
+		if holder.suspicion != nil {
 			return ring.Member{}, fmt.Errorf("node %d is out of sight: %w", r.ID, ErrWait)
 		}
 		return ring.Member{}, ErrIDTaken
 	}
-	life := a.nextLife(wall)
+	inc := a.nextIncarnation(wall)
 	var m ring.Member
 	var err error
 	if r.Want {
-		m = ring.Member{ID: r.ID, Life: life, Addr: r.Addr, Traffic: r.Traffic}
-		err = a.ring.Claim(m)
+		m = ring.Member{ID: r.ID, Life: inc, Addr: r.Addr, Traffic: r.Traffic}
+		err = a.roster.Claim(m)
 	} else {
-		m, err = a.ring.Add(r.Addr, life, r.Traffic, a.Draw)
+		m, err = a.roster.Add(r.Addr, inc, r.Traffic, a.Draw)
 	}
 	if err != nil {
 		return m, err
 	}
-	a.life = life
+	a.lastInc = inc
 	a.add(&member{Member: m, token: r.Token})
-	a.news(Joined, a.by[m.ID], "")
-	a.last = now
+	a.emitEvent(Joined, a.byID[m.ID], "")
+	a.lastChange = now
 	return m, nil
 }
 
@@ -95,30 +95,30 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 // that is all, but for its address, which may have changed. A registry that knows nobody, or is
 // recovering already, believes it and starts, or goes on, to rebuild the ring that was.
 func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
-	a.seen(r)
+	a.noteSeen(r)
 	if m := a.find(ring.Ref{ID: r.ID, Life: r.Life}); m != nil {
 		if m.token != r.Token {
 			return ring.Member{}, ErrNotYours
 		}
-		was, err := a.settle(m, r)
+		was, err := a.moveTo(m, r)
 		if err != nil {
 			return ring.Member{}, err
 		}
-		m.doubt = nil
-		a.doubted = without(a.doubted, m)
+		m.suspicion = nil
+		a.suspects = without(a.suspects, m)
 		switch m.status { // what was sent meanwhile is lost
 		case linking:
 			m.status = waiting
 			a.batch = without(a.batch, m)
 		case active:
-			m.full, a.dirty = true, true
+			m.needsManifest, a.dirty = true, true
 		}
 		m.stalled = false
 		// It will say again what it cannot reach; that it can again, it may have said
 		// to nobody.
-		maps.DeleteFunc(a.parted, func(p pair, _ *parting) bool { return p.from == m.ref() })
-		a.detoured = true
-		a.news(Back, m, movedFrom(was))
+		maps.DeleteFunc(a.pairs, func(p pair, _ *pairState) bool { return p.from == m.ref() })
+		a.detoursDirty = true
+		a.emitEvent(Back, m, movedFrom(was))
 		if m.announced && !r.Ready {
 			a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
 		}
@@ -132,39 +132,39 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	// One that was told of a later epoch was taken back since.
 	for _, g := range r.Over {
 		ref := ring.Ref{ID: g.ID, Life: g.Life}
-		a.past[ref] = max(a.past[ref], g.Epoch)
-		if m := a.find(ref); m != nil && m.heard < g.Epoch {
-			a.bury(now, m, "an earlier registry declared it dead")
+		a.knownDead[ref] = max(a.knownDead[ref], g.Epoch)
+		if m := a.find(ref); m != nil && m.resumedEpoch < g.Epoch {
+			a.markDead(now, m, "an earlier registry declared it dead")
 		}
 	}
-	if r.Epoch < a.past[ring.Ref{ID: r.ID, Life: r.Life}] {
+	if r.Epoch < a.knownDead[ring.Ref{ID: r.ID, Life: r.Life}] {
 		return ring.Member{}, ErrEvicted
 	}
 	// Whoever came first keeps the ID, unless it was replaced; a newcomer that has
 	// no table yet can be given another one without harm.
-	rival := a.by[r.ID]
+	rival := a.byID[r.ID]
 	if rival != nil && rival.status != waiting && rival.Life > r.Life {
 		return ring.Member{}, ErrEvicted
 	}
-	if id, taken := a.ring.HolderOf(r.Addr); taken && id != r.ID {
-		if err := a.vacate(r); err != nil {
+	if id, taken := a.roster.HolderOf(r.Addr); taken && id != r.ID {
+		if err := a.freeAddress(r); err != nil {
 			return ring.Member{}, err
 		}
 	}
 	if rival != nil {
-		a.bury(now, rival, fmt.Sprintf("node %d has come back from the ring that was", r.ID))
+		a.markDead(now, rival, fmt.Sprintf("node %d has come back from the ring that was", r.ID))
 	}
 	m := ring.Member{ID: r.ID, Life: r.Life, Addr: r.Addr, Traffic: r.Traffic}
-	if err := a.ring.Claim(m); err != nil {
+	if err := a.roster.Claim(m); err != nil {
 		return m, err
 	}
-	a.life = max(a.life, r.Life)
-	back := &member{Member: m, token: r.Token, heard: r.Epoch, pace: min(r.Pace, MaxPace)}
+	a.lastInc = max(a.lastInc, r.Life)
+	back := &member{Member: m, token: r.Token, resumedEpoch: r.Epoch, pace: min(r.Pace, MaxPace)}
 	a.add(back)
-	a.news(Back, back, "")
+	a.emitEvent(Back, back, "")
 	if r.Epoch > 0 {
-		a.recover(now, back, r)
+		a.recoverMember(now, back, r)
 	}
-	a.last = now
+	a.lastChange = now
 	return m, nil
 }

@@ -11,20 +11,22 @@ import (
 
 // quiet is how long nobody must have come or gone before the entries that lag behind
 // are put right: to do so costs a message to every member.
-func (a *Authority) quiet() time.Duration {
-	return max(time.Second, time.Duration(len(a.by))*50*time.Microsecond)
+func (a *Authority) quietPeriod() time.Duration {
+	return max(time.Second, time.Duration(len(a.byID))*50*time.Microsecond)
 }
 
 // pace is the least time between two announcements, each of which costs a message to
 // every member.
-func (a *Authority) pace() time.Duration { return time.Duration(len(a.by)) * 20 * time.Microsecond }
+func (a *Authority) announceInterval() time.Duration {
+	return time.Duration(len(a.byID)) * 20 * time.Microsecond
+}
 
 // Setup makes the ring a live one, or gives it tables of another layout: everybody is
 // told everything.
 func (a *Authority) Setup(now Time, layout ring.Layout) {
-	a.live, a.layout, a.sized = true, layout, true
-	for _, m := range a.by {
-		m.full = true
+	a.live, a.layout, a.layoutSet = true, layout, true
+	for _, m := range a.byID {
+		m.needsManifest = true
 		m.stalled = false
 	}
 	a.dirty, a.exact = true, true
@@ -47,41 +49,41 @@ func (a *Authority) Linked(ref ring.Ref, epoch uint64) {
 func (a *Authority) Advance(now Time) (next Time) {
 	next = a.expire(now)
 	if a.recovering {
-		next = soonest(next, a.rebuild(now))
+		next = earliest(next, a.endRecovery(now))
 	}
 	if a.recovering || !a.live {
 		return next
 	}
-	next = soonest(next, a.admitBatch(now))
+	next = earliest(next, a.admitBatch(now))
 	if a.plans.Lag() > 0 && !a.dirty {
-		if due := a.last + a.quiet(); now >= due {
+		if due := a.lastChange + a.quietPeriod(); now >= due {
 			a.dirty, a.exact = true, true
 		} else {
-			next = soonest(next, due)
+			next = earliest(next, due)
 		}
 	}
-	if a.detoured && !a.dirty && now < a.leadAt { // ways around that do not last must not keep everybody busy
-		next = soonest(next, a.leadAt)
-	} else if a.dirty || a.detoured {
-		a.leadAt = now + a.Lease/32
+	if a.detoursDirty && !a.dirty && now < a.detoursAt { // ways around that do not last must not keep everybody busy
+		next = earliest(next, a.detoursAt)
+	} else if a.dirty || a.detoursDirty {
+		a.detoursAt = now + a.Lease/32
 		a.plan()
 	}
-	next = soonest(next, a.letGo(now))
-	return soonest(next, a.announce(now))
+	next = earliest(next, a.releaseLeavers(now))
+	return earliest(next, a.announce(now))
 }
 
 // admitBatch takes newcomers into the ring, a batch at a time.
 func (a *Authority) admitBatch(now Time) (next Time) {
 	if len(a.batch) == 0 {
-		for _, m := range a.everyone() {
-			if m.status == waiting && m.doubt == nil && !m.stalled {
+		for _, m := range a.sortedMembers() {
+			if m.status == waiting && m.suspicion == nil && !m.stalled {
 				a.batch = append(a.batch, m)
 			}
 		}
 		if len(a.batch) == 0 {
 			return 0
 		}
-		tables := a.tables()
+		tables := a.tableMembers()
 		a.batchBy = within(now, a.Lease)
 		if len(tables) == 0 { // nobody has to be kept from them
 			a.join(now)
@@ -108,7 +110,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 	slices.SortFunc(tables, func(x, y ring.Member) int { return cmp.Compare(x.ID, y.ID) })
 	a.layout = a.layout.For(len(tables))
 	at := 0
-	known := a.known()
+	known := a.announcedMembers()
 	var positions []int
 	for _, m := range a.batch {
 		for tables[at].ID != m.ID {
@@ -122,7 +124,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 		for i := 1; i <= ring.Successors && i < len(tables); i++ {
 			view.Successors = append(view.Successors, tables[(at+i)%len(tables)].Ref())
 		}
-		m.intro = view
+		m.introView = view
 		m.sent, m.successor = a.epoch, a.epoch
 		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
 	}
@@ -130,18 +132,18 @@ func (a *Authority) introduce(tables []ring.Member) {
 
 // join takes the batch into everybody's tables.
 func (a *Authority) join(now Time) {
-	first := len(a.tables()) == 0
+	first := len(a.tableMembers()) == 0
 	for _, m := range a.batch {
 		if m.acked < m.sent && !first { // not ready, and it must not hold up others
 			m.status, m.stalled = waiting, true
 			continue
 		}
-		m.status, m.full, m.intro = active, true, ring.View{}
-		if len(a.fresh) == 0 {
-			a.freshBy = within(now, a.Lease)
+		m.status, m.needsManifest, m.introView = active, true, ring.View{}
+		if len(a.unannounced) == 0 {
+			a.announceBy = within(now, a.Lease)
 		}
-		a.fresh = append(a.fresh, m)
+		a.unannounced = append(a.unannounced, m)
 	}
 	a.batch = nil
-	a.dirty, a.last = true, now
+	a.dirty, a.lastChange = true, now
 }

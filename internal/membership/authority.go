@@ -23,66 +23,66 @@ type Config struct {
 // Authority is the registry's half. It is not safe for concurrent use.
 type Authority struct {
 	Config
-	ring  *ring.Members // all of them, for IDs and addresses
-	by    map[uint64]*member
-	named map[uint64]*member // by token; 0 is none
-	order []*member          // all of them by ascending ID; nil when somebody has come or gone since it was made
-	plans *ring.Plans
+	roster  *ring.Members // all of them, for IDs and addresses
+	byID    map[uint64]*member
+	byToken map[uint64]*member // by token; 0 is none
+	sorted  []*member          // all of them by ascending ID; nil when somebody has come or gone since it was made
+	plans   *ring.Plans
 
-	live     bool        // a ring was set up
-	layout   ring.Layout // of the tables
-	sized    bool        // by an operator of this registry
-	inTables int
-	epoch    uint64
-	life     uint64 // of the latest member
+	live       bool        // a ring was set up
+	layout     ring.Layout // of the tables
+	layoutSet  bool        // by an operator of this registry
+	tableCount int
+	epoch      uint64
+	lastInc    uint64 // of the latest member
 
-	dirty   bool // somebody came into the tables, or went
-	exact   bool // every entry is to be put right
-	last    Time // of the latest such change
-	batch   []*member
-	batchBy deadline
-	fresh   []*member // active and not announced
-	freshBy deadline
-	gone    []ring.Ref            // lives that are over and not announced
-	left    []ring.Ref            // lives that left and are not announced
-	goneAt  Time                  // when somebody was last announced
-	owed    map[uint64][]ring.Ref // lives that are over, and who had links from them
-	leavers []*member
-	doubted []*member
+	dirty           bool // somebody came into the tables, or went
+	exact           bool // every entry is to be put right
+	lastChange      Time // of the latest such change
+	batch           []*member
+	batchBy         deadline
+	unannounced     []*member // active and not announced
+	announceBy      deadline
+	unannouncedDead []ring.Ref            // lives that are over and not announced
+	unannouncedLeft []ring.Ref            // lives that left and are not announced
+	announcedAt     Time                  // when somebody was last announced
+	owedDead        map[uint64][]ring.Ref // lives that are over, and who had links from them
+	leavers         []*member
+	suspects        []*member
 
 	moved map[ring.Ref]struct{} // members whose new address others must hear of
 
 	missed Missed // by this process
 
-	parted   map[pair]*parting
-	crowded  bool // there was no room for one
-	detoured bool // detours must be looked at again
-	leadAt   Time // but not before
+	pairs        map[pair]*pairState
+	pairsFull    bool // there was no room for one
+	detoursDirty bool // detours must be looked at again
+	detoursAt    Time // but not before
 
-	recovering bool
-	recovered  deadline            // by then
-	late       Time                // by how much more than a lease the most patient of them is
-	past       map[ring.Ref]uint64 // lives that an earlier registry declared dead, and in which epoch
-	heard      uint64              // the latest epoch that one of them was told
+	recovering  bool
+	recoveryEnd deadline            // by then
+	extraGrace  Time                // by how much more than a lease the most patient of them is
+	knownDead   map[ring.Ref]uint64 // lives that an earlier registry declared dead, and in which epoch
+	newestEpoch uint64              // the latest epoch that one of them was told
 
-	out []Effect
+	effects []Effect
 }
 
 // New returns an authority without members.
 func New(c Config) *Authority {
 	return &Authority{
-		Config: c, ring: ring.NewMembers(c.Bits), by: make(map[uint64]*member), named: make(map[uint64]*member),
-		plans: ring.NewPlans(), owed: make(map[uint64][]ring.Ref), past: make(map[ring.Ref]uint64), moved: make(map[ring.Ref]struct{}), parted: make(map[pair]*parting),
+		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member),
+		plans: ring.NewPlans(), owedDead: make(map[uint64][]ring.Ref), knownDead: make(map[ring.Ref]uint64), moved: make(map[ring.Ref]struct{}), pairs: make(map[pair]*pairState),
 	}
 }
 
 // Len is the number of members, All lists them by ascending ID.
-func (a *Authority) Len() int           { return a.ring.Len() }
-func (a *Authority) All() []ring.Member { return a.ring.All() }
+func (a *Authority) Len() int           { return a.roster.Len() }
+func (a *Authority) All() []ring.Member { return a.roster.All() }
 
 // Holder finds the member with an ID, HolderOf the one at an address.
-func (a *Authority) Holder(id uint64) (ring.Member, bool) { return a.ring.Get(id) }
-func (a *Authority) HolderOf(addr string) (uint64, bool)  { return a.ring.HolderOf(addr) }
+func (a *Authority) Holder(id uint64) (ring.Member, bool) { return a.roster.Get(id) }
+func (a *Authority) HolderOf(addr string) (uint64, bool)  { return a.roster.HolderOf(addr) }
 func (a *Authority) View(id uint64) (ring.View, bool)     { return a.plans.View(id) }
 func (a *Authority) Epoch() uint64                        { return a.epoch }
 func (a *Authority) Live() bool                           { return a.live }
@@ -91,18 +91,18 @@ func (a *Authority) Layout() ring.Layout                  { return a.layout }
 
 // everyone lists the members by ascending ID. The list is made anew when it changes, so
 // who goes through it may end members.
-func (a *Authority) everyone() []*member {
-	if a.order == nil {
-		a.order = make([]*member, 0, len(a.by))
-		for _, found := range a.ring.All() {
-			a.order = append(a.order, a.by[found.ID])
+func (a *Authority) sortedMembers() []*member {
+	if a.sorted == nil {
+		a.sorted = make([]*member, 0, len(a.byID))
+		for _, found := range a.roster.All() {
+			a.sorted = append(a.sorted, a.byID[found.ID])
 		}
 	}
-	return a.order
+	return a.sorted
 }
 
 func (a *Authority) find(ref ring.Ref) *member {
-	if m := a.by[ref.ID]; m != nil && m.Life == ref.Life {
+	if m := a.byID[ref.ID]; m != nil && m.Life == ref.Life {
 		return m
 	}
 	return nil
@@ -117,8 +117,8 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 	case m.status == active:
 		m.status, m.until = leaving, within(now, a.Lease)
 		a.leavers = append(a.leavers, m)
-		a.fresh = without(a.fresh, m)
-		a.dirty, a.last = true, now
+		a.unannounced = without(a.unannounced, m)
+		a.dirty, a.lastChange = true, now
 	default:
 		a.dirty = a.dirty || m.status == linking // the layout was that of a ring with it
 		a.release(m)
@@ -130,52 +130,52 @@ func (a *Authority) release(m *member) {
 	a.send(m, control.TypeDeregistered, control.Deregistered{ID: m.ID})
 	// Its links still carry what it has to pass on: they end by themselves, and so do
 	// the streams to it, in good order.
-	if m.known() {
-		a.left = append(a.left, m.ref())
+	if m.mayBeKnown() {
+		a.unannouncedLeft = append(a.unannouncedLeft, m.ref())
 	}
 	a.drop(m)
-	a.news(Left, m, "left")
+	a.emitEvent(Left, m, "left")
 }
 
 // bury declares a member dead.
-func (a *Authority) bury(now Time, m *member, why string) {
+func (a *Authority) markDead(now Time, m *member, why string) {
 	if m.status == active || m.status == linking {
 		view, _ := a.plans.View(m.ID)
 		for _, e := range view.Entries { // who must not take anything from it any more
-			a.owed[e.ID] = append(a.owed[e.ID], m.ref())
+			a.owedDead[e.ID] = append(a.owedDead[e.ID], m.ref())
 		}
-		a.dirty, a.last = true, now
+		a.dirty, a.lastChange = true, now
 	}
-	if m.known() {
-		a.gone = append(a.gone, m.ref())
+	if m.mayBeKnown() {
+		a.unannouncedDead = append(a.unannouncedDead, m.ref())
 	}
 	if a.recovering { // others may hear of it before it does: it must not be believed again
-		a.past[m.ref()] = a.epoch + 1
+		a.knownDead[m.ref()] = a.epoch + 1
 	}
 	a.drop(m)
-	a.news(Dead, m, why)
+	a.emitEvent(Dead, m, why)
 }
 
 // add makes a life that has its ID a member.
 func (a *Authority) add(m *member) {
-	a.by[m.ID], a.order = m, nil
+	a.byID[m.ID], a.sorted = m, nil
 	if m.token != 0 {
-		a.named[m.token] = m
+		a.byToken[m.token] = m
 	}
 }
 
 // drop forgets a member.
 func (a *Authority) drop(m *member) {
-	a.ring.Remove(m.ID)
-	delete(a.by, m.ID)
-	if a.named[m.token] == m {
-		delete(a.named, m.token)
+	a.roster.Remove(m.ID)
+	delete(a.byID, m.ID)
+	if a.byToken[m.token] == m {
+		delete(a.byToken, m.token)
 	}
-	a.order = nil
+	a.sorted = nil
 	a.batch = without(a.batch, m)
-	a.fresh = without(a.fresh, m)
+	a.unannounced = without(a.unannounced, m)
 	a.leavers = without(a.leavers, m)
-	a.doubted = without(a.doubted, m)
+	a.suspects = without(a.suspects, m)
 }
 
 func without(list []*member, m *member) []*member {

@@ -15,8 +15,8 @@ import (
 //
 // The zero value is ready for use. It is not safe for concurrent use.
 type Complaints struct {
-	made  map[ring.Ref]uint64 // those not taken back, by the epoch in which they were made last
-	lossy bool                // some were forgotten
+	made      map[ring.Ref]uint64 // those not taken back, by the epoch in which they were made last
+	forgotten bool                // some were forgotten
 }
 
 // MaxComplaints bounds the complaints that a node remembers. Beyond it those of earlier
@@ -36,7 +36,7 @@ func (c *Complaints) Unreachable(peer ring.Ref, epoch uint64) bool {
 		c.made = make(map[ring.Ref]uint64)
 	}
 	if len(c.made) >= MaxComplaints {
-		c.lossy = true
+		c.forgotten = true
 		maps.DeleteFunc(c.made, func(_ ring.Ref, at uint64) bool { return at != epoch })
 		if len(c.made) >= MaxComplaints {
 			clear(c.made)
@@ -59,5 +59,5 @@ func (c *Complaints) Stands(peer ring.Ref) bool {
 func (c *Complaints) Reached(peer ring.Ref) bool {
 	made := c.Stands(peer)
 	delete(c.made, peer)
-	return made || c.lossy
+	return made || c.forgotten
 }

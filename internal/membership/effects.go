@@ -38,24 +38,24 @@ type Effect struct {
 
 // Take returns what is to be done, in order, and forgets it.
 func (a *Authority) Take() []Effect {
-	out := a.out
-	a.out = nil
+	out := a.effects
+	a.effects = nil
 	return out
 }
 
-func (a *Authority) do(e Effect) { a.out = append(a.out, e) }
+func (a *Authority) emit(e Effect) { a.effects = append(a.effects, e) }
 
 func (a *Authority) send(m *member, t wire.Type, body any) {
-	a.do(Effect{Kind: Send, Ref: m.ref(), Type: t, Body: body})
+	a.emit(Effect{Kind: Send, Ref: m.ref(), Type: t, Body: body})
 }
 
 // Tell sends a member something of the caller's, behind what it is to be told.
 func (a *Authority) Tell(ref ring.Ref, t wire.Type, body any) {
-	a.do(Effect{Kind: Send, Ref: ref, Type: t, Body: body})
+	a.emit(Effect{Kind: Send, Ref: ref, Type: t, Body: body})
 }
 
-func (a *Authority) news(k Kind, m *member, why string) {
-	a.do(Effect{Kind: k, Ref: m.ref(), Addr: m.Addr, Why: why})
+func (a *Authority) emitEvent(k Kind, m *member, why string) {
+	a.emit(Effect{Kind: k, Ref: m.ref(), Addr: m.Addr, Why: why})
 }
 
 // State is where a member stands.
@@ -75,7 +75,7 @@ func (a *Authority) State(ref ring.Ref) State {
 	switch m := a.find(ref); {
 	case m == nil:
 		return Unknown
-	case m.doubt != nil:
+	case m.suspicion != nil:
 		return OutOfSight
 	case m.status == waiting:
 		return Registered

@@ -34,7 +34,7 @@ func trio(t *testing.T) (a *Authority, four []ring.Member) {
 	}
 	four = append(four, join("d:1"))
 	a.Advance(4)
-	if a.State(four[0].Ref()) != Active || a.State(four[3].Ref()) != Linking || a.by[four[3].ID].announced {
+	if a.State(four[0].Ref()) != Active || a.State(four[3].Ref()) != Linking || a.byID[four[3].ID].announced {
 		t.Fatal("the ring is not as the test wants it")
 	}
 	a.Take()
@@ -42,7 +42,7 @@ func trio(t *testing.T) (a *Authority, four []ring.Member) {
 }
 
 // announced collects what members are told of lives that are over, and to how many.
-func announced(a *Authority) (left, gone []ring.Ref, told int) {
+func announced(a *Authority) (left, dead []ring.Ref, told int) {
 	a.Advance(time.Minute)
 	for _, e := range a.Take() {
 		if note, ok := e.Body.(control.Announce); ok {
@@ -51,11 +51,11 @@ func announced(a *Authority) (left, gone []ring.Ref, told int) {
 				left = append(left, ring.Ref(g))
 			}
 			for _, g := range note.Gone {
-				gone = append(gone, ring.Ref(g))
+				dead = append(dead, ring.Ref(g))
 			}
 		}
 	}
-	return left, gone, told
+	return left, dead, told
 }
 
 // Each member hears which life has left or died, also of one that was never announced: it
@@ -66,17 +66,17 @@ func TestEveryEndIsAnnouncedWithItsLife(t *testing.T) {
 			a, four := trio(t)
 			ref := four[which].Ref()
 			if dies {
-				a.bury(5, a.by[ref.ID], "test")
+				a.markDead(5, a.byID[ref.ID], "test")
 			} else {
 				a.Leave(5, ref)
 			}
-			left, gone, told := announced(a)
-			said, other := left, gone
+			left, dead, told := announced(a)
+			said, other := left, dead
 			if dies {
-				said, other = gone, left
+				said, other = dead, left
 			}
 			if told < 2 || len(other) != 0 || len(said) != told || slices.ContainsFunc(said, func(r ring.Ref) bool { return r != ref }) {
-				t.Errorf("member %d, dies %v: %d told that %v left and %v died", which, dies, told, left, gone)
+				t.Errorf("member %d, dies %v: %d told that %v left and %v died", which, dies, told, left, dead)
 			}
 		}
 	}
@@ -86,8 +86,8 @@ func TestEveryEndIsAnnouncedWithItsLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Leave(5, m.Ref())
-	if left, gone, _ := announced(a); left != nil || gone != nil {
-		t.Error(left, gone)
+	if left, dead, _ := announced(a); left != nil || dead != nil {
+		t.Error(left, dead)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestNewestLife(t *testing.T) {
 	if ids := now.Missed(l); !slices.Equal(ids, []uint64{2, 4}) || now.Newest != 12 {
 		t.Error(ids, now.Newest)
 	}
-	if a, four := trio(t); a.manifest(a.by[four[0].ID], ring.View{}, 3, nil).Life != four[3].Life {
+	if a, four := trio(t); a.manifest(a.byID[four[0].ID], ring.View{}, 3, nil).Life != four[3].Life {
 		t.Error("a manifest does not say the latest life")
 	}
 }
@@ -129,7 +129,7 @@ func TestLeaversWaitForNewcomers(t *testing.T) {
 		for range 3 {
 			a.Advance(6)
 			for _, m := range members {
-				a.Linked(m.Ref(), a.by[m.ID].sent)
+				a.Linked(m.Ref(), a.byID[m.ID].sent)
 			}
 		}
 	}

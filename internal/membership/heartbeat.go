@@ -25,8 +25,8 @@ const MaxBeats = 1000
 const MaxPace = 100
 
 // Pace is how often members are to beat: every so many thirds of a lease.
-func (a *Authority) Pace() int {
-	beats := 3 * float64(a.ring.Len()) / a.Lease.Seconds() // a second, at pace 1
+func (a *Authority) targetPace() int {
+	beats := 3 * float64(a.roster.Len()) / a.Lease.Seconds() // a second, at pace 1
 	return int(min(max(1, math.Ceil(beats/float64(cmp.Or(a.Beats, MaxBeats)))), MaxPace))
 }
 
@@ -35,7 +35,7 @@ func (a *Authority) Pace() int {
 // dead sooner than the other thinks. Nor is it told a faster one until then: of two
 // answers under way it may hear the first only.
 func (a *Authority) Heard(ref ring.Ref, pace int) (tell int) {
-	tell = a.Pace()
+	tell = a.targetPace()
 	if m := a.find(ref); m != nil {
 		if pace != m.asked {
 			tell = max(tell, m.asked)
@@ -48,12 +48,14 @@ func (a *Authority) Heard(ref ring.Ref, pace int) (tell int) {
 // Patience is how long a member may be silent.
 func (a *Authority) Patience(ref ring.Ref) time.Duration {
 	if m := a.find(ref); m != nil {
-		return a.patience(m)
+		return a.timeout(m)
 	}
 	return a.Lease
 }
 
 // usual is how long a member may be silent that is not late itself.
-func (a *Authority) usual(m *member) time.Duration { return a.Lease * time.Duration(max(1, m.pace)) }
+func (a *Authority) baseTimeout(m *member) time.Duration {
+	return a.Lease * time.Duration(max(1, m.pace))
+}
 
-func (a *Authority) patience(m *member) time.Duration { return a.usual(m) + m.slack }
+func (a *Authority) timeout(m *member) time.Duration { return a.baseTimeout(m) + m.lateness }

@@ -24,7 +24,7 @@ func TestPace(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := a.Pace(); got != c.want {
+		if got := a.targetPace(); got != c.want {
 			t.Errorf("%d members with a lease of %v: pace %d, want %d", c.members, c.lease, got, c.want)
 		}
 	}
@@ -52,8 +52,8 @@ func TestPatience(t *testing.T) {
 	}
 	want(2)
 	for i := range 100 {
-		gone, _ := a.Holder(uint64(i + 100))
-		a.Silent(2, gone.Ref())
+		dead, _ := a.Holder(uint64(i + 100))
+		a.Silent(2, dead.Ref())
 	}
 	if got := a.Heard(m.Ref(), 2); got != 1 {
 		t.Fatal(got)
@@ -104,8 +104,8 @@ func TestPaceThatIsUnderWay(t *testing.T) {
 	}
 	beat(1, 3, 3)
 	for i := range 200 {
-		gone, _ := a.Holder(uint64(i + 100))
-		a.Silent(2, gone.Ref())
+		dead, _ := a.Holder(uint64(i + 100))
+		a.Silent(2, dead.Ref())
 	}
 	beat(1, 3, 3) // sent before the answer came
 	beat(3, 1, 3)

@@ -8,24 +8,24 @@ import "github.com/x/ringdht/internal/control"
 
 // maxStep bounds by how much the next life is greater than the latest where the clock is
 // behind: enough that no two registries take the same, and little of what there is.
-const maxStep = 1 << 30
+const maxIncStep = 1 << 30
 
 // seen takes note of the greatest life that a node knows of: those that are given from now
 // on are greater. One that is beyond all sense is none: it would use up the lives there are.
-func (a *Authority) seen(r Request) {
+func (a *Authority) noteSeen(r Request) {
 	if r.Seen <= control.MaxLife {
-		a.life = max(a.life, r.Seen)
+		a.lastInc = max(a.lastInc, r.Seen)
 	}
 }
 
 // nextLife is a life that is greater than each that was given or met. wall is the time of
 // day. One that is beyond all sense is not gone by either: lives made from it would be met by
 // nobody, and the next after them would be refused.
-func (a *Authority) nextLife(wall uint64) uint64 {
-	if wall > a.life && wall <= control.MaxLife {
+func (a *Authority) nextIncarnation(wall uint64) uint64 {
+	if wall > a.lastInc && wall <= control.MaxLife {
 		return wall
 	}
 	// The clock is behind, or wrong. Another registry may have counted on from the same life, for a
 	// node that this one has not heard of.
-	return a.life + 1 + a.Draw(maxStep)
+	return a.lastInc + 1 + a.Draw(maxIncStep)
 }

@@ -28,8 +28,8 @@ func TestLivesGrow(t *testing.T) {
 		last = m.Life
 		return m.Life
 	}
-	if life := admit(1000, 0); life != 1000 {
-		t.Errorf("life %d of a clock that goes on", life)
+	if inc := admit(1000, 0); inc != 1000 {
+		t.Errorf("life %d of a clock that goes on", inc)
 	}
 	admit(1000, 0)
 	admit(3, 0)

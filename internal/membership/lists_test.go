@@ -62,7 +62,7 @@ func TestListsAreSamples(t *testing.T) {
 		different[e.Frame] = true
 		for i, id := range note.Added {
 			on[id]++
-			m := a.by[id]
+			m := a.byID[id]
 			if m.Life != note.Lives[i] {
 				t.Fatalf("node %d has life %d, not %d", id, m.Life, note.Lives[i])
 			}
@@ -78,7 +78,7 @@ func TestListsAreSamples(t *testing.T) {
 		t.Errorf("%d members were told, %d different samples", count, len(different))
 	}
 	want := maxSamples * control.MaxOthers / n
-	for _, m := range a.everyone() {
+	for _, m := range a.sortedMembers() {
 		if got := on[m.ID]; got < want || got > want+1 {
 			t.Fatalf("node %d is on %d samples, want %d", m.ID, got, want)
 		}
@@ -102,7 +102,7 @@ func TestListsAreSamples(t *testing.T) {
 			t.Fatal("somebody is on the list twice")
 		}
 	}
-	for _, m := range a.everyone() { // 1024 in the mean, standard deviation below 33
+	for _, m := range a.sortedMembers() { // 1024 in the mean, standard deviation below 33
 		if got := on[m.ID]; got < 800 || got > 1250 {
 			t.Errorf("node %d is on %d of %d manifests", m.ID, got, n)
 		}
@@ -113,7 +113,7 @@ func TestListsAreSamples(t *testing.T) {
 func TestListsAreWhole(t *testing.T) {
 	a, told := crowd(t, control.MaxOthers+1)
 	views := make(map[uint64]*Local)
-	for _, m := range a.everyone() {
+	for _, m := range a.sortedMembers() {
 		views[m.ID] = &Local{Self: m.ref(), Bits: 20}
 	}
 	for _, e := range told {

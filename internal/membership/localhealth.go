@@ -57,7 +57,7 @@ func (a *Authority) Spare(now Time, ref ring.Ref, last Word) time.Duration {
 	if m == nil {
 		return 0
 	}
-	return Spare(a.patience(m), Stretch*a.usual(m), now-last.at, a.missed.Since(last.missed))
+	return Spare(a.timeout(m), Stretch*a.baseTimeout(m), now-last.at, a.missed.Since(last.missed))
 }
 
 // deadline is when a member's time is up, if this process runs meanwhile.
@@ -83,23 +83,23 @@ func (a *Authority) Missed(gap time.Duration, slept bool) {
 	stopped := slept || gap > a.Lease
 	// Attempts to come back failed meanwhile, and the next ones may be a while off.
 	failed := stopped || gap > a.Lease/4
-	for _, m := range a.doubted {
+	for _, m := range a.suspects {
 		by := gap
 		if failed {
-			by += a.patience(m)
+			by += a.timeout(m)
 		}
-		m.doubt.until.putOff(by, stopped)
+		m.suspicion.until.putOff(by, stopped)
 	}
 	back := gap
 	if failed {
-		back += a.Lease + a.late
+		back += a.Lease + a.extraGrace
 	}
-	a.recovered.putOff(back, stopped)
+	a.recoveryEnd.putOff(back, stopped)
 	for _, m := range a.leavers {
 		m.until.putOff(gap, stopped)
 	}
 	a.batchBy.putOff(gap, stopped)
-	a.freshBy.putOff(gap, stopped)
+	a.announceBy.putOff(gap, stopped)
 }
 
 // HeldUp takes a member's word that it was late itself, by so much since its last
@@ -107,11 +107,11 @@ func (a *Authority) Missed(gap time.Duration, slept bool) {
 // up to three leases, which halve with each heartbeat that is in time again.
 func (a *Authority) HeldUp(ref ring.Ref, late time.Duration) {
 	if m := a.find(ref); m != nil {
-		m.slack = slack(m.slack, late, a.Lease)
+		m.lateness = nextLateness(m.lateness, late, a.Lease)
 	}
 }
 
-func slack(was, late, lease time.Duration) time.Duration {
+func nextLateness(was, late, lease time.Duration) time.Duration {
 	grant := max(was/2, 4*min(max(0, late), lease))
 	if grant < lease/64 {
 		return 0

@@ -9,7 +9,7 @@ import (
 func (a *Authority) peers(refs []ring.Ref) []control.Peer {
 	list := make([]control.Peer, len(refs))
 	for i, r := range refs {
-		list[i] = a.by[r.ID].peer()
+		list[i] = a.byID[r.ID].peer()
 	}
 	return list
 }
@@ -17,7 +17,7 @@ func (a *Authority) peers(refs []ring.Ref) []control.Peer {
 // manifest is everything that a member is to know. known is as from [Authority.known].
 func (a *Authority) manifest(m *member, view ring.View, members int, known []*member) control.Manifest {
 	note := control.Manifest{
-		Epoch: a.epoch, Life: a.life, Size: int64(a.layout.K), Members: int64(members),
+		Epoch: a.epoch, Life: a.lastInc, Size: int64(a.layout.K), Members: int64(members),
 		Entries: a.peers(view.Entries), Successors: a.peers(view.Successors),
 		Detours: m.detours, Hold: m.hold,
 	}
@@ -30,9 +30,9 @@ func (a *Authority) manifest(m *member, view ring.View, members int, known []*me
 
 // known lists the members that were announced: by ascending ID, or, if they are more
 // than a manifest lists, shuffled, so that any stretch of them is a fair sample.
-func (a *Authority) known() []*member {
-	known := make([]*member, 0, len(a.by))
-	for _, m := range a.everyone() {
+func (a *Authority) announcedMembers() []*member {
+	known := make([]*member, 0, len(a.byID))
+	for _, m := range a.sortedMembers() {
 		if m.announced {
 			known = append(known, m)
 		}

@@ -21,16 +21,16 @@ import (
 
 // settle gives a member that comes back the address that it names, and takes that from the
 // member that had it.
-func (a *Authority) settle(m *member, r Request) (was string, err error) {
-	if id, taken := a.ring.HolderOf(r.Addr); taken && id == m.ID {
+func (a *Authority) moveTo(m *member, r Request) (was string, err error) {
+	if id, taken := a.roster.HolderOf(r.Addr); taken && id == m.ID {
 		return "", nil
 	}
-	if err := a.vacate(r); err != nil {
+	if err := a.freeAddress(r); err != nil {
 		return "", err
 	}
 	was = m.Addr
-	a.ring.Move(m.ID, r.Addr)
-	m.Addr, m.astray = r.Addr, false
+	a.roster.Move(m.ID, r.Addr)
+	m.Addr, m.displaced = r.Addr, false
 	if m.status == active {
 		a.moved[m.ref()] = struct{}{}
 	}
@@ -38,31 +38,31 @@ func (a *Authority) settle(m *member, r Request) (was string, err error) {
 }
 
 // vacate frees an address for a life that was found there.
-func (a *Authority) vacate(r Request) error {
+func (a *Authority) freeAddress(r Request) error {
 	if !r.There {
 		return ErrElsewhere
 	}
-	if id, taken := a.ring.HolderOf(r.Addr); taken {
-		a.by[id].astray = true
-		a.ring.Yield(r.Addr)
+	if id, taken := a.roster.HolderOf(r.Addr); taken {
+		a.byID[id].displaced = true
+		a.roster.Yield(r.Addr)
 	}
 	return nil
 }
 
 // Known says that a member has this token.
-func (a *Authority) Known(token uint64) bool { return a.named[token] != nil }
+func (a *Authority) Known(token uint64) bool { return a.byToken[token] != nil }
 
 // readdress tells the new address of a member that has moved to the members that dial it.
 // One that is told everything hears of it anyway.
-func (a *Authority) readdress(tables []ring.Member, told map[uint64]*control.Update) {
+func (a *Authority) planMoves(tables []ring.Member, told map[uint64]*control.Update) {
 	for _, ref := range slices.SortedFunc(maps.Keys(a.moved), func(x, y ring.Ref) int { return cmp.Compare(x.ID, y.ID) }) {
 		m := a.find(ref)
 		if m == nil {
 			continue
 		}
 		a.plans.Naming(m.ID, func(at int, entries []int, successor bool) {
-			to := a.by[tables[at].ID]
-			if to.full {
+			to := a.byID[tables[at].ID]
+			if to.needsManifest {
 				return
 			}
 			u := a.updateFor(told, to.ID)

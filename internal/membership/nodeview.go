@@ -31,12 +31,12 @@ type Local struct {
 }
 
 // remember returns what is known to be over, with more of it.
-func (l *Local) remember(gone []control.Ref, epoch uint64) []control.Over {
-	if len(gone) == 0 {
+func (l *Local) rememberOver(dead []control.Ref, epoch uint64) []control.Over {
+	if len(dead) == 0 {
 		return l.Over
 	}
 	all := slices.Clone(l.Over)
-	for _, g := range gone[max(0, len(gone)-control.MaxOver):] {
+	for _, g := range dead[max(0, len(dead)-control.MaxOver):] {
 		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.ID == g.ID && o.Life == g.Life })
 		all = append(all, control.Over{ID: g.ID, Life: g.Life, Epoch: epoch})
 	}
@@ -70,7 +70,7 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 		return nil, fmt.Errorf("a table of %d entries", u.Entries)
 	}
 	next.Epoch, next.Members = u.Epoch, control.Int(u.Members)
-	next.Over = l.remember(u.Gone, u.Epoch)
+	next.Over = l.rememberOver(u.Gone, u.Epoch)
 	next.Entries = make([]control.Peer, u.Entries)
 	copy(next.Entries, l.Entries)
 	for _, s := range u.Slots {
@@ -95,22 +95,22 @@ func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Loca
 	next := *l
 	next.Members = control.Int(a.Members)
 	next.Newest = l.Newest
-	for _, life := range a.Lives {
-		next.Newest = max(next.Newest, life)
+	for _, inc := range a.Lives {
+		next.Newest = max(next.Newest, inc)
 	}
-	next.Over = l.remember(a.Gone, a.Epoch)
+	next.Over = l.rememberOver(a.Gone, a.Epoch)
 	// First those that went: one that is back may have the same ID.
 	ended := make(map[uint64]struct{}, len(a.Left)+len(a.Gone))
 	for _, g := range slices.Concat(a.Left, a.Gone) {
 		ended[g.ID] = struct{}{}
 	}
-	next.without(ended)
-	next.with(a, random)
+	next.removeFromList(ended)
+	next.addToList(a, random)
 	return &next
 }
 
 // without takes members off the list.
-func (l *Local) without(ended map[uint64]struct{}) {
+func (l *Local) removeFromList(ended map[uint64]struct{}) {
 	has := func(id uint64) bool { _, ok := ended[id]; return ok }
 	if len(ended) == 0 || !slices.ContainsFunc(l.Others, has) {
 		return
@@ -122,7 +122,7 @@ func (l *Local) without(ended map[uint64]struct{}) {
 
 // with puts newcomers on the list, or of more than it holds some, so that it stays a
 // fair sample.
-func (l *Local) with(a control.Announce, random func(n uint64) uint64) {
+func (l *Local) addToList(a control.Announce, random func(n uint64) uint64) {
 	var here map[uint64]struct{} // made, as what it stands for is copied, for the first that gets in
 	idle := make(map[uint64]struct{}, len(a.Idle))
 	for _, id := range a.Idle {

@@ -7,9 +7,9 @@ import (
 )
 
 // tables lists the members that are in tables, by ascending ID.
-func (a *Authority) tables() []ring.Member {
-	list := make([]ring.Member, 0, len(a.by))
-	for _, m := range a.everyone() {
+func (a *Authority) tableMembers() []ring.Member {
+	list := make([]ring.Member, 0, len(a.byID))
+	for _, m := range a.sortedMembers() {
 		if m.status == active {
 			list = append(list, m.Member)
 		}
@@ -19,29 +19,29 @@ func (a *Authority) tables() []ring.Member {
 
 // plan finds out what everybody must be told, and tells them.
 func (a *Authority) plan() {
-	tables := a.tables()
+	tables := a.tableMembers()
 	for _, m := range tables {
-		if a.by[m.ID].full {
+		if a.byID[m.ID].needsManifest {
 			a.plans.Forget(m.ID)
 		}
 	}
 	a.layout = a.layout.For(len(tables))
 	changes := a.plans.Update(tables, a.layout.Offsets, a.exact)
 	a.dirty, a.exact = false, false
-	a.inTables = len(tables)
+	a.tableCount = len(tables)
 	a.epoch++
 	told := make(map[uint64]*control.Update, len(changes))
 	for _, c := range changes {
-		m := a.by[tables[c.At].ID]
+		m := a.byID[tables[c.At].ID]
 		if c.Successors != nil {
 			m.successor = a.epoch
 		}
-		if m.full { // below, when its detours are known
+		if m.needsManifest { // below, when its detours are known
 			continue
 		}
 		u := &control.Update{Epoch: a.epoch, Members: int64(len(tables)), Entries: int64(c.Size)}
 		for _, s := range c.Slots {
-			p := a.by[s.Peer.ID]
+			p := a.byID[s.Peer.ID]
 			u.Slots = append(u.Slots, control.Slot{At: int64(s.At), ID: p.ID, Life: p.Life, Addr: p.Addr})
 		}
 		if c.Successors != nil {
@@ -49,32 +49,32 @@ func (a *Authority) plan() {
 		}
 		told[m.ID] = u
 	}
-	a.readdress(tables, told)
-	a.lead(tables, told)
+	a.planMoves(tables, told)
+	a.planDetours(tables, told)
 	for _, m := range tables {
-		for _, gone := range a.owed[m.ID] {
+		for _, dead := range a.owedDead[m.ID] {
 			u := a.updateFor(told, m.ID)
-			u.Gone = append(u.Gone, control.Ref(gone))
+			u.Gone = append(u.Gone, control.Ref(dead))
 		}
 	}
-	clear(a.owed)
+	clear(a.owedDead)
 	var known []*member // made for the first manifest
 	used := false
 	for _, found := range tables { // in a fixed order, one message of an epoch to each
-		m, u := a.by[found.ID], told[found.ID]
+		m, u := a.byID[found.ID], told[found.ID]
 		switch {
-		case m.full:
-			m.full = false
+		case m.needsManifest:
+			m.needsManifest = false
 			view, _ := a.plans.View(m.ID)
 			if known == nil {
-				known = a.known()
+				known = a.announcedMembers()
 			}
-			a.tell(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
+			a.sendTable(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
 			if u != nil && len(u.Gone) > 0 { // for which a manifest has no room
 				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(tables)), Gone: u.Gone})
 			}
 		case u != nil:
-			a.tell(m, control.TypeUpdate, *u)
+			a.sendTable(m, control.TypeUpdate, *u)
 			used = true
 		}
 	}
@@ -88,13 +88,13 @@ func (a *Authority) updateFor(told map[uint64]*control.Update, id uint64) *contr
 	u := told[id]
 	if u == nil {
 		view, _ := a.plans.View(id)
-		u = &control.Update{Epoch: a.epoch, Members: int64(a.inTables), Entries: int64(len(view.Entries))}
+		u = &control.Update{Epoch: a.epoch, Members: int64(a.tableCount), Entries: int64(len(view.Entries))}
 		told[id] = u
 	}
 	return u
 }
 
-func (a *Authority) tell(m *member, t wire.Type, body any) {
+func (a *Authority) sendTable(m *member, t wire.Type, body any) {
 	m.sent = a.epoch
 	a.send(m, t, body)
 }

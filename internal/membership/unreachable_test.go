@@ -53,7 +53,7 @@ func confirm(a *Authority, e Effect) {
 	}
 }
 
-func (a *Authority) ref(id uint64) ring.Ref { return a.by[id].ref() }
+func (a *Authority) ref(id uint64) ring.Ref { return a.byID[id].ref() }
 
 // manifestFor finds the manifest for a member among what is to be sent.
 func manifestFor(effects []Effect, ref ring.Ref) (m control.Manifest, found bool) {
@@ -150,14 +150,14 @@ func TestPartedIsBounded(t *testing.T) {
 			crowded++
 		}
 	}
-	if len(a.parted) != maxParted || crowded != 1 {
-		t.Errorf("%d pairs are remembered, and that is said %d times", len(a.parted), crowded)
+	if len(a.pairs) != maxPairs || crowded != 1 {
+		t.Errorf("%d pairs are remembered, and that is said %d times", len(a.pairs), crowded)
 	}
 	for i := range 80 { // no detour is needed any more
 		a.Trouble(1, a.ref(uint64(10*(i+1))), a.ref(uint64(10*((i+1)%80+1))), "")
 	}
 	settle(a, 1000*time.Second)
-	if len(a.parted) == maxParted || a.crowded {
-		t.Errorf("%d pairs are still remembered", len(a.parted))
+	if len(a.pairs) == maxPairs || a.pairsFull {
+		t.Errorf("%d pairs are still remembered", len(a.pairs))
 	}
 }

@@ -5,7 +5,7 @@ import (
 )
 
 // wordy is how many of those that are missing are put into words.
-const wordy = 3
+const maxExplained = 3
 
 // Missing says what keeps the ring from being as it should be, or nothing. It is asked
 // at every change, so of many only the first few are put into words; the others are
@@ -17,11 +17,11 @@ func (a *Authority) Missing() (list []string) {
 	if a.recovering {
 		return []string{"the registry has been restarted, and members of the ring that was have time to come back"}
 	}
-	for _, m := range a.everyone() {
+	for _, m := range a.sortedMembers() {
 		why := ""
 		switch {
-		case m.doubt != nil:
-			why = "is out of sight: " + m.doubt.why
+		case m.suspicion != nil:
+			why = "is out of sight: " + m.suspicion.why
 		case m.status == leaving:
 			why = "is leaving"
 		case m.stalled || m.status == active && m.acked < m.sent:
@@ -31,17 +31,17 @@ func (a *Authority) Missing() (list []string) {
 		default:
 			continue
 		}
-		if len(list) < wordy {
+		if len(list) < maxExplained {
 			why = fmt.Sprintf("node %d (%s) %s", m.ID, m.Addr, why)
 		} else {
 			why = ""
 		}
 		list = append(list, why)
 	}
-	if len(list) == 0 && (a.dirty || a.detoured || len(a.fresh) > 0) {
+	if len(list) == 0 && (a.dirty || a.detoursDirty || len(a.unannounced) > 0) {
 		list = append(list, "newcomers are not announced yet")
 	}
-	if len(list) == 0 && len(a.gone)+len(a.left) > 0 {
+	if len(list) == 0 && len(a.unannouncedDead)+len(a.unannouncedLeft) > 0 {
 		list = append(list, "those that are gone are not announced yet")
 	}
 	return list

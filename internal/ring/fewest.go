@@ -28,7 +28,7 @@ func FewestHops(n, k int) Offsets {
 	if k <= 0 {
 		return Offsets{}
 	}
-	s := &search{n: n, below: make([]int64, k), left: patience, low: math.MaxInt64}
+	s := &search{n: n, below: make([]int64, k), budget: searchBudget, bestSum: math.MaxInt64}
 	s.from(upTo(n, k))
 	if k <= MaxEntries(n) {
 		s.from(Classic(n, k))
@@ -40,8 +40,8 @@ func FewestHops(n, k int) Offsets {
 		s.from(digits(n, k, levels))
 	}
 	rng := rand.New(rand.NewPCG(uint64(n), uint64(k)))
-	for shakes := 4 * n; k > 1 && k < n-1 && shakes > 0 && s.left > 0; shakes-- {
-		s.from(s.shaken(rng))
+	for shakes := 4 * n; k > 1 && k < n-1 && shakes > 0 && s.budget > 0; shakes-- {
+		s.from(s.perturbed(rng))
 	}
 	return s.best
 }
@@ -49,16 +49,16 @@ func FewestHops(n, k int) Offsets {
 // patience is how many nanoseconds a search may take, of a machine on which
 // everything takes as long as [search.sum] says. It bounds how long a registry does
 // nothing else. Twice as much finds offsets that are better by less than 1 %.
-const patience = 40_000_000
+const searchBudget = 40_000_000
 
 // search looks for the lowest sum.
 type search struct {
-	n     int
-	at    Offsets // where it is
-	below []int64 // sums, see [Offsets.sum]
-	best  Offsets
-	low   int64 // the sum of the best
-	left  int   // of the patience
+	n       int
+	at      Offsets // where it is
+	below   []int64 // sums, see [Offsets.sum]
+	best    Offsets
+	bestSum int64 // the sum of the best
+	budget  int   // of the patience
 }
 
 // from goes downhill from some offsets, and keeps what it finds if nothing better was
@@ -66,10 +66,10 @@ type search struct {
 func (s *search) from(start Offsets) {
 	s.at = slices.Clone(start)
 	low := s.sum(0)
-	for better := true; better && s.left > 0; {
+	for better := true; better && s.budget > 0; {
 		better = false
-		for i := len(s.at) - 1; i > 0 && s.left > 0; i-- {
-			for step := s.widest(i); step > 0 && s.left > 0; step /= 2 {
+		for i := len(s.at) - 1; i > 0 && s.budget > 0; i-- {
+			for step := s.widest(i); step > 0 && s.budget > 0; step /= 2 {
 				for s.try(i, s.at[i]+step, &low) || s.try(i, s.at[i]-step, &low) {
 					better = true
 				}
@@ -77,15 +77,15 @@ func (s *search) from(start Offsets) {
 			s.sum(i) // of what was tried last
 		}
 	}
-	if low < s.low {
-		s.best, s.low = s.at, low
+	if low < s.bestSum {
+		s.best, s.bestSum = s.at, low
 	}
 }
 
 // sum is that of the offsets, of which those from i on may have changed.
 func (s *search) sum(i int) int64 {
 	k := len(s.at)
-	s.left -= (k - i + 1) * (25 + k/2)
+	s.budget -= (k - i + 1) * (25 + k/2)
 	s.at.sums(s.below, i)
 	return s.at.sum(s.below, s.n)
 }
@@ -124,7 +124,7 @@ func (s *search) try(i, to int, low *int64) bool {
 
 // shaken is the best with one to three offsets drawn anew, small ones as likely as
 // large ones.
-func (s *search) shaken(rng *rand.Rand) Offsets {
+func (s *search) perturbed(rng *rand.Rand) Offsets {
 	o := slices.Clone(s.best)
 	for range 1 + rng.IntN(3) {
 		i := 1 + rng.IntN(len(o)-1)

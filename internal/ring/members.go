@@ -62,7 +62,7 @@ func (m *Members) HolderOf(addr string) (id uint64, ok bool) {
 // below n (n = 0 means 2^64). Every free ID is equally likely, however full the
 // ring is: drawing again and again until a free one comes up would never end in
 // a ring that is nearly full.
-func (m *Members) Add(addr string, life uint64, traffic bool, random func(n uint64) uint64) (Member, error) {
+func (m *Members) Add(addr string, inc uint64, traffic bool, random func(n uint64) uint64) (Member, error) {
 	if _, taken := m.byAddr[addr]; taken {
 		return Member{}, ErrAddrTaken
 	}
@@ -78,7 +78,7 @@ func (m *Members) Add(addr string, life uint64, traffic bool, random func(n uint
 		}
 		id++
 	}
-	added := Member{ID: id, Life: life, Addr: addr, Traffic: traffic}
+	added := Member{ID: id, Life: inc, Addr: addr, Traffic: traffic}
 	return added, m.Claim(added)
 }
 
@@ -105,7 +105,7 @@ func (m *Members) Remove(id uint64) bool {
 	if !ok {
 		return false
 	}
-	m.yield(m.sorted[i])
+	m.releaseAddr(m.sorted[i])
 	m.sorted = slices.Delete(m.sorted, i, i+1)
 	return true
 }

@@ -8,7 +8,7 @@ func (m *Members) Move(id uint64, addr string) bool {
 	if !ok {
 		return false
 	}
-	m.yield(m.sorted[i])
+	m.releaseAddr(m.sorted[i])
 	m.sorted[i].Addr = addr
 	m.byAddr[addr] = id
 	return true
@@ -18,7 +18,7 @@ func (m *Members) Move(id uint64, addr string) bool {
 func (m *Members) Yield(addr string) { delete(m.byAddr, addr) }
 
 // yield takes a member's address from it, if it holds it.
-func (m *Members) yield(member Member) {
+func (m *Members) releaseAddr(member Member) {
 	if m.byAddr[member.Addr] == member.ID {
 		delete(m.byAddr, member.Addr)
 	}

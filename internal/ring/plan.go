@@ -48,7 +48,7 @@ type Plans struct {
 	// Only for the time of an Update; kept to be used again, as large as the ring
 	// ever was.
 	before views
-	now    []int32 // the positions of those before, or gone
+	nowAt  []int32 // the positions of those before, or gone
 	slack  []int32 // of each entry; 0 in an exact one
 }
 
@@ -65,7 +65,7 @@ type views struct {
 }
 
 // gone is the position of whoever is not a member any more.
-const gone = -1
+const notMember = -1
 
 // NewPlans returns the plans of the empty ring.
 func NewPlans() *Plans { return &Plans{} }
@@ -133,12 +133,12 @@ func (p *Plans) Update(members []Member, offsets Offsets, exact bool) []Change {
 	var slots []Slot
 	was := 0
 	for self := range members {
-		for was < len(p.now) && p.now[was] == gone {
+		for was < len(p.nowAt) && p.nowAt[was] == notMember {
 			was++
 		}
 		var kept []int32
 		known := false
-		if was < len(p.now) && int(p.now[was]) == self {
+		if was < len(p.nowAt) && int(p.nowAt[was]) == self {
 			if known = p.before.told[was]; known {
 				kept = p.before.of(was)
 			}
@@ -146,7 +146,7 @@ func (p *Plans) Update(members []Member, offsets Offsets, exact bool) []Change {
 		}
 		slots = p.fill(slots[:0], self, kept)
 		p.views.told[self] = true
-		moved := !known || !p.followedAsBefore(was-1, self)
+		moved := !known || !p.sameSuccessors(was-1, self)
 		if !moved && p.views.k == p.before.k && len(slots) == 0 {
 			continue
 		}
@@ -162,17 +162,17 @@ func (p *Plans) Update(members []Member, offsets Offsets, exact bool) []Change {
 // locate finds where the members before are now. Both orders ascend, so it walks
 // them side by side.
 func (p *Plans) locate(members []Member) {
-	p.now = p.now[:0]
+	p.nowAt = p.nowAt[:0]
 	i := 0
 	for _, r := range p.before.refs {
 		for i < len(members) && members[i].ID < r.ID {
 			i++
 		}
-		at := int32(gone)
+		at := int32(notMember)
 		if i < len(members) && r == (Ref{members[i].ID, members[i].Life}) {
 			at = int32(i)
 		}
-		p.now = append(p.now, at)
+		p.nowAt = append(p.nowAt, at)
 	}
 }
 
@@ -183,7 +183,7 @@ func (p *Plans) fill(slots []Slot, self int, kept []int32) []Slot {
 	entries := p.views.of(self)
 	for i, offset := range p.offsets {
 		if i < len(kept) {
-			if at := p.now[kept[i]]; at != gone {
+			if at := p.nowAt[kept[i]]; at != notMember {
 				limit := int(p.slack[i])
 				if drift := ahead(n, self, int(at)) - offset; -limit <= drift && drift <= limit {
 					if drift != 0 {
@@ -203,14 +203,14 @@ func (p *Plans) fill(slots []Slot, self int, kept []int32) []Slot {
 
 // followedAsBefore says whether the successors of a member that was at one
 // position and is at another now are the same.
-func (p *Plans) followedAsBefore(was, self int) bool {
-	n, old := len(p.views.refs), len(p.now)
+func (p *Plans) sameSuccessors(was, self int) bool {
+	n, old := len(p.views.refs), len(p.nowAt)
 	count := min(Successors, n-1)
 	if count != min(Successors, old-1) {
 		return false
 	}
 	for i := 1; i <= count; i++ {
-		if int(p.now[wrap(old, was+i)]) != wrap(n, self+i) {
+		if int(p.nowAt[wrap(old, was+i)]) != wrap(n, self+i) {
 			return false
 		}
 	}

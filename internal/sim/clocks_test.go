@@ -24,16 +24,16 @@ func newClocks(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
 const wall = 1_700_000_000_000_000_000
 
 // meet takes note of a life, see [membership.Request].
-func (p *process) meet(life uint64) { p.met = max(p.met, life) }
+func (p *process) learnInc(inc uint64) { p.maxInc = max(p.maxInc, inc) }
 
-func (n *node) meetAll() {
+func (n *node) learnIncs() {
 	for _, list := range [][]control.Peer{n.local.Entries, n.local.Successors, n.local.Hold} {
 		for _, p := range list {
-			n.p.meet(p.Life)
+			n.p.learnInc(p.Life)
 		}
 	}
 	for _, o := range n.local.Over {
-		n.p.meet(o.Life)
+		n.p.learnInc(o.Life)
 	}
 }
 
@@ -43,11 +43,11 @@ const maxRenewals = 6
 // refusedFor takes a sink's word that it remembers a later life of this ID.
 func (o *outStream) refusedFor(later uint64) {
 	n := o.n
-	n.p.meet(later)
+	n.p.learnInc(later)
 	switch {
-	case n.bound:
+	case n.departing:
 		o.fail(errOutlived)
-	case n.fresh == 0 || n.p.join.conn == nil:
+	case n.firstEpoch == 0 || n.p.join.conn == nil:
 		// It asks again when the registry has told it a table.
 	default:
 		if n.p.renewals++; n.p.renewals > maxRenewals {
@@ -56,10 +56,10 @@ func (o *outStream) refusedFor(later uint64) {
 		}
 		n.w.logf("%v was refused for life %d", n.ref, later)
 		n.w.count.renewals++
-		n.p.join.conn.letGo()
+		n.p.join.conn.closeAtNode()
 		n.p.join.conn = nil
 		n.p.join.want, n.p.join.patient = n.ref, 3
-		n.p.reborn = true
+		n.p.renewing = true
 		n.end("outlived")
 		n.p.attempt(n.w.jitter(n.w.lease / 16))
 	}
@@ -68,7 +68,7 @@ func (o *outStream) refusedFor(later uint64) {
 // overtaken lets a registry and a member die, and others take their places at once: the
 // registry with a clock that is behind, the member with the ID that was. It is admitted
 // before those come back that remember its earlier life.
-func (w *world) overtaken() {
+func (w *world) replaceBoth() {
 	old := w.registry
 	p := w.victim()
 	if p == nil || p.node == nil || p.state != running || old.p.state != running || len(w.alive()) < 3 {
@@ -97,7 +97,7 @@ func (w *world) overtaken() {
 
 // renewed lets those speak again whose life was found too small at the last words: a second
 // one is enough.
-func (w *world) renewed() {
+func (w *world) checkRenewals() {
 	const rounds = 3 // not every node speaks to those that remember, each time
 	for range rounds {
 		total := w.count.renewals
@@ -105,8 +105,8 @@ func (w *world) renewed() {
 		for _, p := range w.alive() {
 			before[p] = p.renewals
 		}
-		w.lastWords()
-		w.order()
+		w.finalMessages()
+		w.checkOrder()
 		for _, p := range w.alive() {
 			if p.renewals > before[p] && p.settled {
 				w.judge.fail("%s has got another life, which is too small again", p.addr)

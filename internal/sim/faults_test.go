@@ -21,7 +21,7 @@ var faults = []fault{
 	{"a node joins", true, func(w *world) { w.crowd(1) }},
 	{"a crowd joins", true, func(w *world) { w.crowd(2 + w.plan.IntN(7)) }},
 	{"a node leaves", true, func(w *world) {
-		if p := w.victim(); p != nil && p.node != nil && !p.node.bound && p.state == running {
+		if p := w.victim(); p != nil && p.node != nil && !p.node.departing && p.state == running {
 			p.node.leave()
 		}
 	}},
@@ -122,7 +122,7 @@ var faults = []fault{
 }
 
 // misfortune lets one of the world's faults happen.
-func (w *world) misfortune() {
+func (w *world) injectFault() {
 	if kind(w.seed) == kind(starvedFrom) && !w.calm && w.chance(w.plan, 0.3) {
 		w.shortage()
 		return

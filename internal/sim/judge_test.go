@@ -14,35 +14,35 @@ import (
 // judge knows everything, and holds it against what was promised. The first
 // complaint stays in err.
 type judge struct {
-	w       *world
-	err     error
-	streams []*outStream
-	lives   map[ring.Ref]*life
-	issued  map[uint64]ring.Ref // lives ever
-	all     []*life
-	burials int                 // since accepted
-	pairs   map[[2]ring.Ref]int // the latest stream delivered from one life to another
+	w               *world
+	err             error
+	streams         []*outStream
+	incarnations    map[ring.Ref]*incarnation
+	issued          map[uint64]ring.Ref // lives ever
+	all             []*incarnation
+	announcedDeaths int                 // since accepted
+	pairs           map[[2]ring.Ref]int // the latest stream delivered from one life to another
 }
 
 // life is what the judge knows of one life of a node.
-type life struct {
-	ref       ring.Ref
-	p         *process
-	n         *node
-	member    bool // by the word of the registry, or of the one before
-	announced Time
-	leaving   bool
-	dead      bool // its process is, or it was given up
-	why       string
-	buried    bool // it was announced, and then declared dead
-	condemned bool // it was declared dead once
-	returned  Time // when everybody had heard that it is not
-	gen       int  // of the registry that admitted it or took it back
-	early     bool // it was admitted by a registry that knew of no ring
+type incarnation struct {
+	ref           ring.Ref
+	p             *process
+	n             *node
+	member        bool // by the word of the registry, or of the one before
+	announced     Time
+	leaving       bool
+	dead          bool // its process is, or it was given up
+	why           string
+	announcedDead bool // it was announced, and then declared dead
+	declaredDead  bool // it was declared dead once
+	returned      Time // when everybody had heard that it is not
+	gen           int  // of the registry that admitted it or took it back
+	early         bool // it was admitted by a registry that knew of no ring
 }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, lives: make(map[ring.Ref]*life), issued: make(map[uint64]ring.Ref), pairs: make(map[[2]ring.Ref]int)}
+	return &judge{w: w, incarnations: make(map[ring.Ref]*incarnation), issued: make(map[uint64]ring.Ref), pairs: make(map[[2]ring.Ref]int)}
 }
 
 func (j *judge) fail(format string, args ...any) {
@@ -55,28 +55,28 @@ func (j *judge) fail(format string, args ...any) {
 // accepted: everybody has heard what the registry said of the members. A life that
 // was declared dead, and that a later registry took back because it could not know,
 // counts again from now on.
-func (j *judge) accepted() {
-	j.burials = 0
+func (j *judge) resurrect() {
+	j.announcedDeaths = 0
 	for _, x := range j.all {
-		if x.buried && !x.over() && !x.member {
-			j.burials++ // it may yet come back
+		if x.announcedDead && !x.isOver() && !x.member {
+			j.announcedDeaths++ // it may yet come back
 		}
-		if x.member && x.buried && !x.over() {
-			x.announced, x.returned, x.buried = j.w.now, j.w.now, false
+		if x.member && x.announcedDead && !x.isOver() {
+			x.announced, x.returned, x.announcedDead = j.w.now, j.w.now, false
 		}
 	}
 }
 
 // admitted: a registry took a life in, or back.
 func (j *judge) admitted(r *registry, m ring.Member, p *process) {
-	x := j.lives[m.Ref()]
+	x := j.incarnations[m.Ref()]
 	if x == nil {
 		if was, ok := j.issued[m.Life]; ok {
 			j.fail("life %d of node %d was given to node %d before", m.Life, m.ID, was.ID)
 		}
 		j.issued[m.Life] = m.Ref()
-		x = &life{ref: m.Ref(), p: p, early: !r.auth.Live()}
-		j.lives[m.Ref()] = x
+		x = &incarnation{ref: m.Ref(), p: p, early: !r.auth.Live()}
+		j.incarnations[m.Ref()] = x
 		j.all = append(j.all, x)
 	}
 	x.gen = r.gen
@@ -85,15 +85,15 @@ func (j *judge) admitted(r *registry, m ring.Member, p *process) {
 
 // alone: nobody else that this registry, or the one before, holds for a member has the
 // ID of a life that was just taken in.
-func (j *judge) alone(ref ring.Ref) {
+func (j *judge) checkUniqueID(ref ring.Ref) {
 	for _, y := range j.all {
-		if y.ref != ref && y.ref.ID == ref.ID && y.counts() && j.lives[ref].member && y.gen == j.w.registry.gen {
+		if y.ref != ref && y.ref.ID == ref.ID && y.mustExist() && j.incarnations[ref].member && y.gen == j.w.registry.gen {
 			j.fail("%v and %v have one ID", ref, y.ref)
 		}
 	}
 }
 
-func (x *life) over() bool { return x.dead || x.p.state == dead || x.n != nil && x.n.over }
+func (x *incarnation) isOver() bool { return x.dead || x.p.state == dead || x.n != nil && x.n.over }
 
 // superseded says that a life was away so long that its ID was given to another node,
 // which is gone. A later registry that took it back could not know; it gets a new life when
@@ -108,15 +108,17 @@ func (j *judge) superseded(ref ring.Ref) bool {
 }
 
 // counts says that nobody may be told that this life does not exist.
-func (x *life) counts() bool { return x.member && x.announced > 0 && !x.leaving && !x.over() }
+func (x *incarnation) mustExist() bool {
+	return x.member && x.announced > 0 && !x.leaving && !x.isOver()
+}
 
-func (j *judge) born(n *node)        { j.lives[n.ref].n = n }
-func (j *judge) leaves(ref ring.Ref) { j.lives[ref].leaving = true }
-func (j *judge) died(n *node)        { j.lives[n.ref].dead = true }
+func (j *judge) born(n *node)        { j.incarnations[n.ref].n = n }
+func (j *judge) leaves(ref ring.Ref) { j.incarnations[ref].leaving = true }
+func (j *judge) died(n *node)        { j.incarnations[n.ref].dead = true }
 func (j *judge) released(n *node)    {}
 func (j *judge) survivors() bool {
 	for _, x := range j.all {
-		if x.member && !x.over() && x.announced > 0 && x.gen < j.w.registry.gen {
+		if x.member && !x.isOver() && x.announced > 0 && x.gen < j.w.registry.gen {
 			return true
 		}
 	}
@@ -125,7 +127,7 @@ func (j *judge) survivors() bool {
 
 // effect watches what a registry decides.
 func (j *judge) effect(r *registry, e membership.Effect) {
-	x := j.lives[e.Ref]
+	x := j.incarnations[e.Ref]
 	switch e.Kind {
 	case membership.Ready:
 		x.announced, x.early = j.w.now, false
@@ -136,11 +138,11 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		}
 	case membership.Dead:
 		x.why = e.Why
-		again := x.condemned
-		x.bury()
+		again := x.declaredDead
+		x.markDead()
 		j.w.count.deaths++
 		// again: others remember that it was, and a new registry did not know
-		if !j.excused(x, r) && !j.succeeded(x, e.Addr, r) && !x.leaving && !again {
+		if !j.excused(x, r) && !j.addressTaken(x, e.Addr, r) && !x.leaving && !again {
 			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
 		}
 	case membership.Rebuilt:
@@ -150,28 +152,28 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 				if !j.excused(x, r) {
 					j.fail("%v was there, and was not waited for", x.ref)
 				}
-				x.bury()
+				x.markDead()
 			}
 		}
 	}
 }
 
-func (x *life) bury() {
-	x.member, x.condemned = false, true
+func (x *incarnation) markDead() {
+	x.member, x.declaredDead = false, true
 	if x.announced > 0 {
-		x.announced, x.buried = 0, true
-		x.p.w.judge.burials++
+		x.announced, x.announcedDead = 0, true
+		x.p.w.judge.announcedDeaths++
 	}
 }
 
 // excused says whether there is a reason for taking a life for dead.
-func (j *judge) excused(x *life, r *registry) bool {
+func (j *judge) excused(x *incarnation, r *registry) bool {
 	w := j.w
 	p := x.p
 	if j.superseded(x.ref) {
 		return true // it was given up before, and came back all the same
 	}
-	return x.over() || x.leaving || x.n == nil || // it never heard that it was admitted
+	return x.isOver() || x.leaving || x.n == nil || // it never heard that it was admitted
 		x.early && r.gen > 1 || // a newcomer may have to make room for who comes back
 		p.state == stopped || !w.reach(p, r.p) ||
 		w.now-p.troubled < 2*w.lease
@@ -179,19 +181,19 @@ func (j *judge) excused(x *life, r *registry) bool {
 
 // refusedLife: a registry said that a life is over.
 func (j *judge) refusedLife(r *registry, ref ring.Ref) {
-	x := j.lives[ref]
+	x := j.incarnations[ref]
 	if x.member && !j.excused(x, r) {
 		j.fail("%v was refused by registry %d without a reason", ref, r.gen)
 	}
-	x.bury()
+	x.markDead()
 }
 
 // noRoute: a node says of an ID that nobody has it.
 func (j *judge) noRoute(n *node, f wire.Frame) {
 	for _, x := range j.all {
-		if x.ref.ID == f.Dst() && x.counts() {
+		if x.ref.ID == f.Dst() && x.mustExist() {
 			j.fail("%v says that nobody has ID %d, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",
-				n.ref, f.Dst(), x.ref, x.announced, n.outlook.Successor, n.use.Epoch, n.outlook.Up, n.touched, f.Type(), f.Src())
+				n.ref, f.Dst(), x.ref, x.announced, n.outlook.Successor, n.use.Epoch, n.outlook.Up, n.confirmedAt, f.Type(), f.Src())
 		}
 	}
 }
@@ -203,7 +205,7 @@ func (j *judge) dropped(n *node, f wire.Frame) {
 		return
 	}
 	for _, x := range j.all {
-		if x.ref.ID == f.Dst() && x.counts() {
+		if x.ref.ID == f.Dst() && x.mustExist() {
 			j.fail("%v dropped a %v frame from %d to %v, where nobody has died (epoch %d, successor %d, up %v)",
 				n.ref, f.Type(), f.Src(), x.ref, n.use.Epoch, n.outlook.Successor, n.outlook.Up)
 		}
@@ -221,7 +223,7 @@ func (j *judge) hop(n *node, f wire.Frame) {
 // isThere says whether a life with this ID goes on.
 func (j *judge) isThere(id uint64) bool {
 	for _, x := range j.all {
-		if x.ref.ID == id && x.n != nil && !x.over() {
+		if x.ref.ID == id && x.n != nil && !x.isOver() {
 			return true
 		}
 	}
@@ -230,9 +232,9 @@ func (j *judge) isThere(id uint64) bool {
 
 // opened: a stream knows which life of its sink it talks to.
 func (j *judge) opened(o *outStream) {
-	x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]
+	x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]
 	if x == nil {
-		j.fail("a stream from %v to %d was opened by a life %d that never was", o.n.ref, o.sink, o.sinkLife)
+		j.fail("a stream from %v to %d was opened by a life %d that never was", o.n.ref, o.sink, o.sinkInc)
 	}
 }
 
@@ -244,8 +246,8 @@ func (j *judge) delivered(n *node, f wire.Frame) {
 	switch {
 	case o.n.ref.ID != f.Src() || o.sink != n.ref.ID || f.Dst() != n.ref.ID:
 		j.fail("%v got a message from %v to %d as one from %d to %d", n.ref, o.n.ref, o.sink, f.Src(), f.Dst())
-	case !o.opened || o.sinkLife != n.ref.Life:
-		j.fail("%v got message %d of a stream from %v to life %d of it", n.ref, index, o.n.ref, o.sinkLife)
+	case !o.opened || o.sinkInc != n.ref.Life:
+		j.fail("%v got message %d of a stream from %v to life %d of it", n.ref, index, o.n.ref, o.sinkInc)
 	case o.over && index >= o.back:
 		j.fail("%v got message %d of stream %d from %v, which knows that those from %d on are not handled", n.ref, index, no, o.n.ref, o.back)
 	case index < o.got:
@@ -283,7 +285,7 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	}
 	o.acked = known
 	j.acked(o)
-	j.w.logf("stream %d from %v to %d/%d ended: %v, %d of %d unknown", o.no, o.n.ref, o.sink, o.sinkLife, err, pending, len(o.pushed))
+	j.w.logf("stream %d from %v to %d/%d ended: %v, %d of %d unknown", o.no, o.n.ref, o.sink, o.sinkInc, err, pending, len(o.pushed))
 	if err == nil {
 		if pending > 0 {
 			j.fail("stream %d from %v ended in good order with %d messages pending", o.no, o.n.ref, pending)
@@ -294,7 +296,7 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	if errors.Is(err, errLife) {
 		return
 	}
-	if x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]; j.w.calm && x != nil && x.leaving && o.s.Unknown() > 0 {
+	if x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]; j.w.calm && x != nil && x.leaving && o.s.Unknown() > 0 {
 		j.fail("%d messages of stream %d from %v to %v are of unknown outcome, though it left in good order: %v", o.s.Unknown(), o.no, o.n.ref, x.ref, err)
 	}
 	if err == stream.ErrLeft {
@@ -306,18 +308,18 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	}
 	// The source may have been given up itself without knowing it yet, or without having
 	// known it at the time: others have forgotten what it had sent.
-	if me := j.lives[o.n.ref]; !me.member || me.buried || me.returned > o.began || j.superseded(o.n.ref) {
+	if me := j.incarnations[o.n.ref]; !me.member || me.announcedDead || me.returned > o.began || j.superseded(o.n.ref) {
 		return
 	}
-	x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]
+	x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]
 	if !o.opened {
 		// Whoever has the ID now may have got it only after the answer was given.
-		if !errors.Is(err, stream.ErrNoSuchNode) && !(errors.Is(err, errOutlived) && o.n.bound) {
+		if !errors.Is(err, stream.ErrNoSuchNode) && !(errors.Is(err, errOutlived) && o.n.departing) {
 			j.fail("stream %d from %v to %d ended before it opened: %v", o.no, o.n.ref, o.sink, err)
 		}
 		return
 	}
-	if x.counts() && x.announced <= o.began {
+	if x.mustExist() && x.announced <= o.began {
 		j.fail("stream %d from %v to %v, which lives, ended: %v", o.no, o.n.ref, x.ref, err)
 	}
 }

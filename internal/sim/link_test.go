@@ -52,7 +52,7 @@ func (l *link) end() {
 func (n *node) linkEnded(l *link, again []parcel) {
 	n.w.logf("%v lost its link to %v", n.ref, l.to.ref)
 	n.links = slices.DeleteFunc(n.links, func(x *link) bool { return x == l })
-	n.want()
+	n.updateLinks()
 	for _, p := range again {
 		if f := wire.Frame(p.frame); !p.around && !n.route(f) {
 			n.refuse(f)
@@ -62,10 +62,10 @@ func (n *node) linkEnded(l *link, again []parcel) {
 
 // dial is the attempt to have a link to a peer.
 type dial struct {
-	peer   control.Peer
-	failed string // why it failed last
-	pause  Time
-	under  bool
+	peer     control.Peer
+	failed   string // why it failed last
+	pause    Time
+	dialling bool
 }
 
 func refOf(p control.Peer) ring.Ref { return ring.Ref{ID: p.ID, Life: p.Life} }
@@ -89,7 +89,7 @@ func (n *node) dialTo(ref ring.Ref) *dial {
 }
 
 // want brings the links in line with what the node was told.
-func (n *node) want() {
+func (n *node) updateLinks() {
 	if n.over || n.local.Epoch == 0 {
 		return
 	}
@@ -119,7 +119,7 @@ func (n *node) want() {
 		case d.failed != "":
 			failure += d.failed + "; "
 			if n.complaints.Unreachable(refOf(d.peer), n.local.Epoch) {
-				n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
+				n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
 			}
 		default:
 			open = true
@@ -132,7 +132,7 @@ func (n *node) want() {
 		if n.use.Epoch != n.local.Epoch {
 			n.use = n.local
 			n.w.logf("%v uses epoch %d", n.ref, n.use.Epoch)
-			n.say(control.Linked{Epoch: n.use.Epoch, Error: failure})
+			n.sendControl(control.Linked{Epoch: n.use.Epoch, Error: failure})
 		}
 		for _, l := range slices.Clone(n.links) {
 			if !wanted[l.to.ref] { // it writes what it holds
@@ -140,22 +140,22 @@ func (n *node) want() {
 			}
 		}
 	}
-	n.look()
+	n.updateOutlook()
 }
 
 // dial dials a peer, unless it is being dialled.
 func (n *node) dial(d *dial) {
-	if d.under {
+	if d.dialling {
 		return
 	}
-	d.under = true
+	d.dialling = true
 	pause := Time(0)
 	if d.failed != "" {
 		d.pause = min(max(2*d.pause, n.w.lease/20), n.w.lease/2)
 		pause = d.pause
 	}
 	done := func(l *link, why string) {
-		d.under = false
+		d.dialling = false
 		if n.dialTo(refOf(d.peer)) != d { // not wanted any more
 			if l != nil {
 				l.end()
@@ -164,19 +164,19 @@ func (n *node) dial(d *dial) {
 		}
 		if l == nil {
 			d.failed = why
-			n.want()
+			n.updateLinks()
 			n.dial(d)
 			return
 		}
 		// Also what it gave up trying in between: the registry may have heard of it
 		// only when it had asked for the link again.
 		if n.complaints.Reached(refOf(d.peer)) {
-			n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
+			n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
 		}
 		n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
 		n.links = append(n.links, l)
 		slices.SortFunc(n.links, func(a, b *link) int { return cmp.Compare(a.to.ref.ID, b.to.ref.ID) })
-		n.want()
+		n.updateLinks()
 	}
 	var patience Time
 	var try func()
@@ -197,7 +197,7 @@ func (n *node) dial(d *dial) {
 				done(nil, "connection refused")
 			case to.node == nil || to.node.ref != refOf(d.peer):
 				done(nil, "it is another life")
-			case to.node.gone[n.ref]:
+			case to.node.dead[n.ref]:
 				done(nil, "it was told that this life is over")
 			default:
 				done(n.w.join(n, to.node), "")
@@ -220,7 +220,7 @@ func (w *world) join(from, to *node) *link {
 }
 
 // look works out what the node decides by.
-func (n *node) look() {
+func (n *node) updateOutlook() {
 	o := ring.Outlook{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, Successor: n.use.Successor()}
 	for _, l := range n.links {
 		named := func(p control.Peer) bool { return refOf(p) == l.to.ref }

@@ -115,22 +115,22 @@ func (r *registry) resume(c *conn, m register) {
 		r.answer(c, found, err, m)
 		return
 	}
-	c.looking = true
-	r.w.look(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
-		c.looking = false
+	c.dialling = true
+	r.w.probe(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
+		c.dialling = false
 		defer func() {
-			for _, msg := range c.unheard { // none if it was refused
+			for _, msg := range c.queued { // none if it was refused
 				if c.bound {
-					r.hear(c, msg)
+					r.receive(c, msg)
 				}
 			}
-			c.unheard = nil
+			c.queued = nil
 		}()
 		switch {
-		case c.regEnd:
+		case c.regClosed:
 		case a != membership.Answered:
-			c.tellNode(control.Refused{Code: control.CodeUnreachable})
-			c.hangUp()
+			c.sendToNode(control.Refused{Code: control.CodeUnreachable})
+			c.closeAtRegistry()
 		default:
 			m.There = true
 			found, err := r.auth.Resume(r.w.now, m.Request)
@@ -140,9 +140,9 @@ func (r *registry) resume(c *conn, m register) {
 }
 
 // astray says what is wrong with the addresses that a node was told.
-func (j *judge) astray(told []control.Peer) string {
+func (j *judge) wrongAddress(told []control.Peer) string {
 	for _, p := range told {
-		if x := j.lives[refOf(p)]; x != nil && j.w.byAddr[p.Addr] != x.p {
+		if x := j.incarnations[refOf(p)]; x != nil && j.w.byAddr[p.Addr] != x.p {
 			return sprintf("%v is not at %s, but at %s", refOf(p), p.Addr, x.p.addr)
 		}
 	}
@@ -152,7 +152,7 @@ func (j *judge) astray(told []control.Peer) string {
 // succeeded says that a life was declared dead for a good reason though it only has moved:
 // its old address is that of a process which is no member, as if that had taken its place, or
 // it cannot prove where it is since the registry cannot dial it.
-func (j *judge) succeeded(x *life, addr string, r *registry) bool {
+func (j *judge) addressTaken(x *incarnation, addr string, r *registry) bool {
 	there := j.w.byAddr[addr]
 	if x.p.addr != addr && !j.w.reach(r.p, x.p) {
 		return true
@@ -163,6 +163,6 @@ func (j *judge) succeeded(x *life, addr string, r *registry) bool {
 	if there.state == dead || there.node == nil {
 		return true
 	}
-	y := j.lives[there.node.ref]
-	return !y.member || y.over() || y.gen != r.gen
+	y := j.incarnations[there.node.ref]
+	return !y.member || y.isOver() || y.gen != r.gen
 }

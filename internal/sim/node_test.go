@@ -17,21 +17,21 @@ type node struct {
 	ref  ring.Ref
 	over bool
 
-	local   *membership.Local // what it was told last
-	use     *membership.Local // what it routes by
-	ready   bool              // it was announced
-	bound   bool              // to leave: it sends nothing new
-	parting bool              // its incoming streams are cut
-	leaving bool              // it has asked to leave
-	goodbye bool              // and it was told that it may
-	touched Time              // when it asked what the registry answered last
-	fresh   uint64            // the epoch of the manifest that opened the present connection, 0 before it came
+	local       *membership.Local // what it was told last
+	use         *membership.Local // what it routes by
+	ready       bool              // it was announced
+	departing   bool              // to leave: it sends nothing new
+	streamsCut  bool              // its incoming streams are cut
+	leaving     bool              // it has asked to leave
+	released    bool              // and it was told that it may
+	confirmedAt Time              // when it asked what the registry answered last
+	firstEpoch  uint64            // the epoch of the manifest that opened the present connection, 0 before it came
 
 	links   []*link // by ID
 	ins     []*link
 	dials   []*dial // by ID: peers that are wanted and whose link is not up
-	gone    map[ring.Ref]bool
-	bygone  map[ring.Ref]bool // those that have left
+	dead    map[ring.Ref]bool
+	left    map[ring.Ref]bool // those that have left
 	outlook ring.Outlook
 	ways    []*link // of the outlook's Detours
 
@@ -46,13 +46,13 @@ type node struct {
 func (p *process) begin(ref ring.Ref) *node {
 	w := p.w
 	n := &node{
-		w: w, p: p, ref: ref, gone: make(map[ring.Ref]bool), bygone: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
+		w: w, p: p, ref: ref, dead: make(map[ring.Ref]bool), left: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
 		local: &membership.Local{Self: ref, Bits: w.bits},
 	}
 	n.use = n.local
 	p.node = n
-	p.reborn = false
-	p.meet(ref.Life)
+	p.renewing = false
+	p.learnInc(ref.Life)
 	w.judge.born(n)
 	w.logf("%s is %v", p.addr, ref)
 	n.after(w.jitter(2*w.pace), n.talk)
@@ -69,83 +69,83 @@ func (n *node) after(d Time, f func()) {
 }
 
 // resumed says again what the registry may not have heard.
-func (n *node) resumed(c *conn) {
-	n.fresh = 0
+func (n *node) reportAgain(c *conn) {
+	n.firstEpoch = 0
 	n.complaints.Reset()
 	for _, d := range n.dials {
 		if d.failed != "" && n.complaints.Unreachable(refOf(d.peer), n.local.Epoch) {
-			c.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
+			c.sendToRegistry(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
 		}
 	}
 	if n.leaving {
-		c.say(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
+		c.sendToRegistry(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
 	}
 }
 
-func (n *node) say(msg any) {
+func (n *node) sendControl(msg any) {
 	if c := n.p.join.conn; c != nil {
-		c.say(msg)
+		c.sendToRegistry(msg)
 	}
 }
 
 // told takes what the registry says.
-func (n *node) told(c *conn, msg any) {
+func (n *node) handleControl(c *conn, msg any) {
 	if n.over {
 		return
 	}
 	switch m := msg.(type) {
 	case control.Manifest:
 		next, err := n.local.Manifest(m)
-		if n.bad(err) {
+		if n.failOn(err) {
 			return
 		}
-		clear(n.gone) // lives of which this speaks may have been given up by a registry that is no more
+		clear(n.dead) // lives of which this speaks may have been given up by a registry that is no more
 		n.local = next
-		n.meetAll()
-		if n.fresh == 0 {
-			n.fresh = m.Epoch
+		n.learnIncs()
+		if n.firstEpoch == 0 {
+			n.firstEpoch = m.Epoch
 		}
-		n.want()
+		n.updateLinks()
 	case control.Update:
 		for _, g := range m.Gone {
-			n.forget(ring.Ref(g))
+			n.endDead(ring.Ref(g))
 		}
 		next, err := n.local.Update(m)
-		if n.bad(err) {
+		if n.failOn(err) {
 			return
 		}
 		n.local = next
-		n.meetAll()
-		n.want()
+		n.learnIncs()
+		n.updateLinks()
 	case control.Announce:
 		for _, g := range m.Gone {
-			n.forget(ring.Ref(g))
+			n.endDead(ring.Ref(g))
 		}
 		for _, g := range m.Left {
-			n.bygone[ring.Ref(g)] = true
+			n.left[ring.Ref(g)] = true
 			n.sweep(ring.Ref(g))
 		}
-		for _, life := range m.Lives {
-			n.p.meet(life)
+		for _, inc := range m.Lives {
+			n.p.learnInc(inc)
 		}
 		next := n.local.Announce(m, n.w.auth.Uint64N)
 		if n.use == n.local {
 			n.use = next
 		}
 		n.local = next
-		n.meetAll()
-		n.want()
+		n.learnIncs()
+		n.updateLinks()
 	case control.Ready:
 		n.ready = true
 	case control.Ping:
 		c.ask()
 	case control.Deregistered:
-		n.goodbye = true
+		n.released = true
 		n.w.judge.released(n)
 	}
 }
 
-func (n *node) bad(err error) bool {
+func (n *node) failOn(err error) bool {
 	if err != nil {
 		n.w.judge.fail("%v was told nonsense: %v", n.ref, err)
 	}
@@ -153,15 +153,15 @@ func (n *node) bad(err error) bool {
 }
 
 // forget ends all that ties the node to a life that is over.
-func (n *node) forget(ref ring.Ref) {
-	n.gone[ref] = true
+func (n *node) endDead(ref ring.Ref) {
+	n.dead[ref] = true
 	for _, l := range slices.Concat(n.links, n.ins) {
 		if l.from.ref == ref || l.to.ref == ref {
 			l.end()
 		}
 	}
 	for _, o := range slices.Clone(n.outs) {
-		if o.sink == ref.ID && o.opened && o.sinkLife <= ref.Life {
+		if o.sink == ref.ID && o.opened && o.sinkInc <= ref.Life {
 			o.fail(errGone)
 		}
 	}
@@ -186,27 +186,27 @@ func (n *node) sweep(ref ring.Ref) {
 // leave begins an orderly end: first all that it has sent is to be delivered, if that
 // does not take too long; then its sources are told how far their messages came.
 func (n *node) leave() {
-	n.bound = true
-	n.flushed(n.w.now + n.w.lease)
+	n.departing = true
+	n.flushThenCut(n.w.now + n.w.lease)
 }
 
-func (n *node) flushed(limit Time) {
+func (n *node) flushThenCut(limit Time) {
 	for _, o := range slices.Clone(n.outs) {
 		o.send(o.s.Flush(n.w.now, nil))
 	}
 	if n.w.now < limit && slices.ContainsFunc(n.outs, func(o *outStream) bool { return o.s.Pending() > 0 }) {
-		n.after(50*ms, func() { n.flushed(limit) })
+		n.after(50*ms, func() { n.flushThenCut(limit) })
 		return
 	}
-	n.parting = true
+	n.streamsCut = true
 	for _, in := range n.in {
 		in.r.Cut()
 	}
-	n.parted(n.w.now + n.w.lease)
+	n.sayFarewell(n.w.now + n.w.lease)
 }
 
 // parted says farewell until every source has confirmed it, or was given enough time.
-func (n *node) parted(limit Time) {
+func (n *node) sayFarewell(limit Time) {
 	handled := true
 	for _, id := range slices.Sorted(maps.Keys(n.in)) {
 		in := n.in[id]
@@ -217,12 +217,12 @@ func (n *node) parted(limit Time) {
 		}
 	}
 	if !handled || n.w.now < limit && len(n.in) > 0 {
-		n.after(stream.MinRTO, func() { n.parted(limit) })
+		n.after(stream.MinRTO, func() { n.sayFarewell(limit) })
 		return
 	}
 	n.leaving = true
 	n.w.logf("%v wants to leave", n.ref)
-	n.say(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
+	n.sendControl(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
 }
 
 // depart ends the life of a node that was let go, when what it holds has drained.

@@ -87,8 +87,8 @@ func (x *pipe) arrive() {
 }
 
 // cutOff loses what is in the pipe from some point on, or all of it, and returns it.
-func (x *pipe) cutOff(keep int) (lost []parcel) {
-	lost = slices.Clone(x.queue[keep:])
+func (x *pipe) cutOff(keep int) (cut []parcel) {
+	cut = slices.Clone(x.queue[keep:])
 	x.queue = x.queue[:keep]
-	return lost
+	return cut
 }

@@ -24,8 +24,8 @@ type process struct {
 	token uint64 // of that life
 	done  bool   // it wants no life any more
 
-	met      uint64 // the greatest life that it knows of
-	reborn   bool   // its life ended for a sink's sake, and the next has not begun
+	maxInc   uint64 // the greatest life that it knows of
+	renewing bool   // its life ended for a sink's sake, and the next has not begun
 	renewals int    // how often
 	settled  bool   // the latest time when all was well
 

@@ -19,7 +19,7 @@ type registry struct {
 	rebuilt  Time // a recovery ended
 	gen      int
 	wall     uint64
-	memory   memory
+	reports  reports
 }
 
 // register is a node's wish to join or to go on.
@@ -34,17 +34,17 @@ func (w *world) startRegistry() {
 	w.generation++
 	p := &process{w: w, addr: "registry"}
 	w.registry = &registry{
-		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), memory: newMemory(), wall: w.newWall(),
+		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), reports: newReports(), wall: w.newWall(),
 		auth: membership.New(membership.Config{Bits: w.bits, Lease: w.lease, Grace: w.lease, Draw: w.auth.Uint64N}),
 	}
 	w.logf("registry %d starts", w.generation)
 }
 
 // hear takes a message from a node.
-func (r *registry) hear(c *conn, msg any) {
+func (r *registry) receive(c *conn, msg any) {
 	now := r.w.now
-	if c.looking {
-		c.unheard = append(c.unheard, msg)
+	if c.dialling {
+		c.queued = append(c.queued, msg)
 		return
 	}
 	switch m := msg.(type) {
@@ -52,7 +52,7 @@ func (r *registry) hear(c *conn, msg any) {
 		r.admit(c, m)
 		return
 	case control.Beat:
-		c.tellNode(control.BeatAnswer{})
+		c.sendToNode(control.BeatAnswer{})
 		return // nothing changes
 	case control.Linked:
 		r.w.logf("%v linked with epoch %d %s", c.ref, m.Epoch, m.Error)
@@ -60,7 +60,7 @@ func (r *registry) hear(c *conn, msg any) {
 	case control.Trouble:
 		r.w.logf("%v says of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
 		r.auth.Trouble(now, c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
-		r.memory.heard(c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
+		r.reports.note(c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)
@@ -75,12 +75,12 @@ func (r *registry) admit(c *conn, m register) {
 		r.resume(c, m)
 		return
 	}
-	r.w.look(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
+	r.w.probe(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
 		switch {
-		case c.regEnd:
+		case c.regClosed:
 		case a != membership.Answered:
-			c.tellNode(control.Refused{Code: control.CodeUnreachable})
-			c.hangUp()
+			c.sendToNode(control.Refused{Code: control.CodeUnreachable})
+			c.closeAtRegistry()
 		default:
 			found, err := r.auth.Admit(r.w.now, r.wall+uint64(r.w.now), m.Request)
 			r.answer(c, found, err, m)
@@ -99,27 +99,27 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 		case errors.Is(err, membership.ErrIDTaken):
 			code = control.CodeIDTaken
 		}
-		c.tellNode(control.Refused{Code: code})
-		c.hangUp()
+		c.sendToNode(control.Refused{Code: code})
+		c.closeAtRegistry()
 		r.step()
 		return
 	}
 	if old := r.sessions[m.Ref()]; old != nil && old != c {
 		old.bound = false
-		old.hangUp()
+		old.closeAtRegistry()
 	}
 	c.ref, c.bound = m.Ref(), true
 	r.sessions[c.ref] = c
-	r.memory.again(c.ref)
+	r.reports.reset(c.ref)
 	r.w.judge.admitted(r, m, c.p)
-	c.tellNode(registered{c.ref})
+	c.sendToNode(registered{c.ref})
 	r.p.after(r.w.lease, c.watch)
 	r.step()
-	r.w.judge.alone(m.Ref())
+	r.w.judge.checkUniqueID(m.Ref())
 }
 
 // lost takes note that a connection ended.
-func (r *registry) lost(c *conn) {
+func (r *registry) disconnected(c *conn) {
 	if c.bound && r.sessions[c.ref] == c {
 		delete(r.sessions, c.ref)
 		r.w.logf("registry lost %v", c.ref)
@@ -133,7 +133,7 @@ func (r *registry) silent(c *conn) {
 		r.auth.Silent(r.w.now, c.ref)
 		r.step()
 	}
-	c.hangUp()
+	c.closeAtRegistry()
 }
 
 // woke tells the authority that the process stood still.
@@ -148,8 +148,8 @@ func (r *registry) step() {
 	r.effects()
 	next := r.auth.Advance(r.w.now)
 	r.effects()
-	r.w.judge.advanced(r)
-	r.w.judge.remembers(r)
+	r.w.judge.checkViews(r)
+	r.w.judge.checkReports(r)
 	if next == 0 {
 		return
 	}
@@ -176,13 +176,13 @@ func (r *registry) effects() {
 		switch e.Kind {
 		case membership.Send:
 			r.w.logf("to %v: %T %+v", e.Ref, e.Body, e.Body)
-			r.memory.tell(r.w.bits, e.Ref, e.Body)
+			r.reports.told(r.w.bits, e.Ref, e.Body)
 			if c != nil {
-				c.tellNode(e.Body)
+				c.sendToNode(e.Body)
 			}
 		case membership.Probe:
 			p := r.w.processAt(e.Addr)
-			r.w.look(r.p, p, e.Token, func(a membership.Answer) {
+			r.w.probe(r.p, p, e.Token, func(a membership.Answer) {
 				r.w.logf("probe of %v: %d", e.Ref, a)
 				if a == membership.Absent && p.state != dead && r.auth.Known(p.token) {
 					a = membership.Nothing // another member is there now
@@ -194,9 +194,9 @@ func (r *registry) effects() {
 			r.w.logf("registry: %v is gone (%d): %s", e.Ref, e.Kind, e.Why)
 			if c != nil {
 				if e.Kind == membership.Dead {
-					c.tellNode(control.Refused{Code: control.CodeEvicted})
+					c.sendToNode(control.Refused{Code: control.CodeEvicted})
 				}
-				c.hangUp()
+				c.closeAtRegistry()
 				delete(r.sessions, e.Ref)
 			}
 		default:
@@ -206,7 +206,7 @@ func (r *registry) effects() {
 }
 
 // look dials a process and finds out whether the life with a token is there.
-func (w *world) look(from, to *process, token uint64, then func(membership.Answer)) {
+func (w *world) probe(from, to *process, token uint64, then func(membership.Answer)) {
 	d := w.dialDelay()
 	from.after(d, func() {
 		switch {

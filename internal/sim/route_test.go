@@ -9,8 +9,8 @@ import (
 // that was declared dead without knowing it is not told of newcomers behind it; one that
 // such a thing happened to may be taken back by a later registry, which learns of the
 // newcomers only when they come back as well.
-func (n *node) sure() bool {
-	return n.fresh > 0 && n.use.Epoch >= n.fresh && n.ready && !n.leaving && n.w.now-n.touched < n.w.lease*3/4
+func (n *node) authoritative() bool {
+	return n.firstEpoch > 0 && n.use.Epoch >= n.firstEpoch && n.ready && !n.leaving && n.w.now-n.confirmedAt < n.w.lease*3/4
 }
 
 // receive takes a frame from a link.
@@ -23,7 +23,7 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 	dst := f.Dst()
 	switch {
 	case dst == n.ref.ID:
-		n.take(f)
+		n.handleFrame(f)
 	case n.use.Epoch == 0:
 		n.w.judge.dropped(n, f)
 	case around: // from here straight to the sink, or nowhere
@@ -45,10 +45,10 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 
 // route sends a frame on; false if nobody has the ID that it is for.
 func (n *node) route(f wire.Frame) bool {
-	n.outlook.Sure = n.sure()
+	n.outlook.Sure = n.authoritative()
 	dst := f.Dst()
 	if dst == n.ref.ID { // to itself
-		n.after(0, func() { n.take(f) })
+		n.after(0, func() { n.handleFrame(f) })
 		return true
 	}
 	way, i := n.outlook.Next(dst)

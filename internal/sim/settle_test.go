@@ -54,28 +54,28 @@ func (w *world) settle() {
 		}
 	}
 	w.settled = w.now - start
-	w.lastWords()
-	w.order()
+	w.finalMessages()
+	w.checkOrder()
 	if w.calm {
-		w.forgotten()
+		w.checkForgotten()
 	}
 	if w.clocks != nil {
-		w.renewed()
+		w.checkRenewals()
 	}
 	if w.handicap != nothing && w.judge.err == nil {
-		w.cripple()
-		w.lastWords()
+		w.applyHandicap()
+		w.finalMessages()
 	}
 }
 
 // forgotten: where nothing went wrong, no node keeps a stream from a life that has left.
-func (w *world) forgotten() {
+func (w *world) checkForgotten() {
 	limit := w.now + 2*w.lease
 	for w.judge.err == nil {
 		kept := ""
 		for _, p := range w.alive() {
 			for id, in := range p.node.in {
-				if x := w.judge.lives[ring.Ref{ID: id, Life: in.r.PeerLife()}]; x.over() {
+				if x := w.judge.incarnations[ring.Ref{ID: id, Life: in.r.PeerLife()}]; x.isOver() {
 					kept = fmt.Sprintf("%v keeps the stream from %v, which has left", p.node.ref, x.ref)
 				}
 			}
@@ -100,7 +100,7 @@ const (
 	newcomersCut          // newcomers cannot reach some members
 )
 
-func (w *world) cripple() {
+func (w *world) applyHandicap() {
 	w.logf("--- handicap %d", w.handicap)
 	w.calm = false
 	switch w.handicap {
@@ -122,13 +122,13 @@ func (w *world) cripple() {
 			}
 		}
 	case newcomersCut:
-		w.hinder()
+		w.addCutNewcomers()
 	}
 	w.until(w.now + w.lease)
 }
 
 // lastWords has everybody send a last word, and waits until all is delivered.
-func (w *world) lastWords() {
+func (w *world) finalMessages() {
 	if w.judge.err != nil {
 		return
 	}
@@ -155,7 +155,7 @@ func (w *world) lastWords() {
 	for w.judge.err == nil {
 		waits, birth := (*outStream)(nil), false
 		for _, p := range w.alive() {
-			if p.node == nil && p.reborn {
+			if p.node == nil && p.renewing {
 				birth = true
 				continue
 			}
@@ -190,7 +190,7 @@ func (w *world) lastWords() {
 			continue
 		}
 		if w.now-start > w.finishLimit() {
-			w.judge.fail("stream %d from %v to %d/%d is stuck in state %d with %d pending", waits.no, waits.n.ref, waits.sink, waits.sinkLife, waits.s.State(), waits.s.Pending())
+			w.judge.fail("stream %d from %v to %d/%d is stuck in state %d with %d pending", waits.no, waits.n.ref, waits.sink, waits.sinkInc, waits.s.State(), waits.s.Pending())
 		}
 		w.until(w.now + 50*ms)
 	}
@@ -203,7 +203,7 @@ func (w *world) lastWords() {
 
 // order waits for order once more: what broke just before the end of all trouble may
 // not have been noticed yet when all looked well.
-func (w *world) order() {
+func (w *world) checkOrder() {
 	limit := w.now + 2*w.lease
 	if w.count.renewals > 0 {
 		limit = w.now + w.settleLimit()

@@ -24,7 +24,7 @@ func TestSimulation(t *testing.T) { simulate(t, *simFrom, 2000) }
 func TestSimulationOfFewestHops(t *testing.T) { simulate(t, *simFrom-1+fewestFrom, 800) }
 
 // TestSimulationOfParted does so with newcomers that cannot reach all members.
-func TestSimulationOfParted(t *testing.T) { simulate(t, *simFrom-1+partedFrom, 800) }
+func TestSimulationOfUnreachable(t *testing.T) { simulate(t, *simFrom-1+unreachableFrom, 800) }
 
 // TestSimulationOfClocks does so with registries whose clocks disagree.
 func TestSimulationOfClocks(t *testing.T) { simulate(t, *simFrom-1+clocksFrom, 800) }

@@ -10,7 +10,7 @@ import (
 type inStream struct {
 	r       *stream.Receiver
 	handler bool // it has been called
-	unsaid  int  // bytes handled since the last acknowledgement
+	unacked int  // bytes handled since the last acknowledgement
 }
 
 const (
@@ -19,7 +19,7 @@ const (
 )
 
 // take takes a frame that is for this node.
-func (n *node) take(f wire.Frame) {
+func (n *node) handleFrame(f wire.Frame) {
 	if n.over {
 		return
 	}
@@ -33,13 +33,13 @@ func (n *node) take(f wire.Frame) {
 			return
 		}
 		first := n.w.talkers.Uint64N(1 << 62)
-		if n.parting && n.refuseOpen(in, f, b) {
+		if n.streamsCut && n.refuseOpen(in, f, b) {
 			return
 		}
 		if in == nil {
 			in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
 			n.in[src] = in
-			if ref := (ring.Ref{ID: src, Life: b.Incarnation}); n.bygone[ref] {
+			if ref := (ring.Ref{ID: src, Life: b.Incarnation}); n.left[ref] {
 				n.sweep(ref)
 			}
 		}
@@ -48,7 +48,7 @@ func (n *node) take(f wire.Frame) {
 		} else {
 			n.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
 		}
-		n.p.meet(in.r.PeerLife())
+		n.p.learnInc(in.r.PeerLife())
 	case wire.Data:
 		if in == nil {
 			n.answer(wire.Reset, f, nil)
@@ -112,12 +112,12 @@ func (n *node) handle(in *inStream) {
 	for q.Size() > 0 {
 		f, _ := wire.Next(q.Front())
 		n.w.judge.delivered(n, f)
-		in.unsaid += len(f)
+		in.unacked += len(f)
 		q.Discard(len(f))
 		count++
 	}
-	if in.r.Handled(count) || in.unsaid >= window/4 || in.r.Parted() {
-		in.unsaid = 0
+	if in.r.Handled(count) || in.unacked >= window/4 || in.r.Parted() {
+		in.unacked = 0
 		n.acknowledge(in)
 	}
 }

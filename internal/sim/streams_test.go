@@ -24,21 +24,21 @@ type outStream struct {
 	no   int // among all streams of the world
 	sink uint64
 
-	began    Time
-	opened   bool
-	sinkLife uint64
-	pushed   []Time // when each message was accepted
-	got      int    // by the handler
-	acked    uint64
-	over     bool
-	back     int // from this message on the source knows that they were not handled, once over
+	began   Time
+	opened  bool
+	sinkInc uint64
+	pushed  []Time // when each message was accepted
+	got     int    // by the handler
+	acked   uint64
+	over    bool
+	back    int // from this message on the source knows that they were not handled, once over
 }
 
 // talk sends something, now and then.
 func (n *node) talk() {
 	w := n.w
 	n.after(w.pace/2+w.jitter(w.pace), n.talk)
-	if w.quiet || n.bound || !n.ready {
+	if w.quiet || n.departing || !n.ready {
 		return
 	}
 	r := w.talkers
@@ -173,7 +173,7 @@ func (o *outStream) answered(f wire.Frame) {
 		was := o.s.State()
 		out = o.s.Opened(w.now, f.Seq(), b, nil)
 		if was == stream.Opening && o.s.State() == stream.Open {
-			o.opened, o.sinkLife = true, b.SinkIncarnation
+			o.opened, o.sinkInc = true, b.SinkIncarnation
 			w.judge.opened(o)
 		}
 	case wire.Refuse:

@@ -11,10 +11,10 @@ import (
 // partedFrom is the seed from which on newcomers cannot reach all members, and some
 // members are slow to be dialled: what a newcomer says of one peer comes before its word
 // that it is linked.
-const partedFrom = 2_000_000_000
+const unreachableFrom = 2_000_000_000
 
 // hindered is what is special about the worlds from [partedFrom] on.
-type hindered struct {
+type newcomerCuts struct {
 	*rand.Rand
 	refuse bool         // a dial that is cut fails at once, instead of after a timeout
 	slow   map[int]Time // of a place: how much longer it takes to dial it
@@ -25,8 +25,8 @@ type hindered struct {
 // successors, or nothing leads on from it.
 const maxCuts = 2
 
-func newHindered(seed uint64) *hindered {
-	h := &hindered{Rand: rand.New(rand.NewPCG(seed, 6)), slow: make(map[int]Time), cuts: make(map[int]int)}
+func newNewcomerCuts(seed uint64) *newcomerCuts {
+	h := &newcomerCuts{Rand: rand.New(rand.NewPCG(seed, 6)), slow: make(map[int]Time), cuts: make(map[int]int)}
 	h.refuse = h.IntN(3) > 0
 	return h
 }
@@ -34,7 +34,7 @@ func newHindered(seed uint64) *hindered {
 // newcomers starts nodes that cannot reach some of the members for the time being, or for
 // good, and makes other members slow.
 func (w *world) newcomers(n int, good bool) {
-	h := w.hindered
+	h := w.newcomerCuts
 	old := w.alive()
 	for range n {
 		if len(w.alive()) >= most {
@@ -65,7 +65,7 @@ func (w *world) newcomers(n int, good bool) {
 
 // dialCut is how long it takes to find out that a process cannot be dialled.
 func (w *world) dialCut() Time {
-	if w.hindered != nil && w.hindered.refuse {
+	if w.newcomerCuts != nil && w.newcomerCuts.refuse {
 		return w.linkDelay()
 	}
 	return w.dialTimeout()
@@ -73,40 +73,40 @@ func (w *world) dialCut() Time {
 
 // slowness is how much longer than usual it takes to dial a process.
 func (w *world) slowness(p *process) Time {
-	if w.hindered == nil {
+	if w.newcomerCuts == nil {
 		return 0
 	}
-	return w.hindered.slow[p.place]
+	return w.newcomerCuts.slow[p.place]
 }
 
 // hinder is the handicap of these worlds: newcomers that some members cannot reach, more
 // of them, and then some of these die, so that what was not needed any more is needed
 // again.
-func (w *world) hinder() {
-	h := w.hindered
+func (w *world) addCutNewcomers() {
+	h := w.newcomerCuts
 	if len(w.alive()) < 5 {
 		return
 	}
 	for range 3 {
 		before := len(w.processes)
 		w.newcomers(1+h.IntN(3), true)
-		w.orderly()
+		w.awaitOrder()
 		for _, p := range w.processes[before:] {
 			if h.IntN(3) == 0 && p.state != dead && w.judge.err == nil {
 				p.die()
 			}
 		}
-		w.orderly()
+		w.awaitOrder()
 	}
 }
 
 // orderly waits until all that live are members, use what they were told, and the registry
 // knows of each peer that one of them should have a link to and cannot reach.
-func (w *world) orderly() {
+func (w *world) awaitOrder() {
 	start := w.now
 	for w.judge.err == nil {
 		w.until(w.now + w.lease/10)
-		why := w.judge.unheard()
+		why := w.judge.unreported()
 		if why == "" {
 			return
 		}
@@ -116,15 +116,15 @@ func (w *world) orderly() {
 	}
 }
 
-func (j *judge) unheard() string {
+func (j *judge) unreported() string {
 	a := j.w.registry.auth
 	alive := j.w.alive()
 	if missing := a.Missing(); len(missing) > 0 || a.Len() != len(alive) {
 		return sprintf("%d members, %d processes, %v", a.Len(), len(alive), missing)
 	}
-	parted := make(map[[2]ring.Ref]bool)
+	unreachable := make(map[[2]ring.Ref]bool)
 	for _, p := range a.Parted() {
-		parted[[2]ring.Ref{p.From.Ref(), p.To.Ref()}] = true
+		unreachable[[2]ring.Ref{p.From.Ref(), p.To.Ref()}] = true
 	}
 	for _, p := range alive {
 		n := p.node
@@ -132,7 +132,7 @@ func (j *judge) unheard() string {
 			return sprintf("%s is not linked", p.addr)
 		}
 		for _, d := range n.dials {
-			if d.failed != "" && !parted[[2]ring.Ref{n.ref, refOf(d.peer)}] {
+			if d.failed != "" && !unreachable[[2]ring.Ref{n.ref, refOf(d.peer)}] {
 				return sprintf("%v cannot reach %v, and the registry does not know", n.ref, refOf(d.peer))
 			}
 		}
@@ -142,20 +142,20 @@ func (j *judge) unheard() string {
 
 // memory is what a registry was told of peers that cannot be reached, and must remember:
 // of those in the table that it told the member last.
-type memory struct {
-	told map[ring.Ref]*membership.Local // the table, by member
-	said map[[2]ring.Ref]bool
+type reports struct {
+	views    map[ring.Ref]*membership.Local // the table, by member
+	standing map[[2]ring.Ref]bool
 }
 
-func newMemory() memory {
-	return memory{told: make(map[ring.Ref]*membership.Local), said: make(map[[2]ring.Ref]bool)}
+func newReports() reports {
+	return reports{views: make(map[ring.Ref]*membership.Local), standing: make(map[[2]ring.Ref]bool)}
 }
 
 // tries says whether a member tries to reach a peer, by the table that it was told last.
-func (m memory) tries(of ring.Ref) map[ring.Ref]bool {
+func (m reports) tries(of ring.Ref) map[ring.Ref]bool {
 	tries := make(map[ring.Ref]bool)
-	if l := m.told[of]; l != nil {
-		table, keep := l.Links(func(p control.Peer) bool { return !m.said[[2]ring.Ref{of, refOf(p)}] })
+	if l := m.views[of]; l != nil {
+		table, keep := l.Links(func(p control.Peer) bool { return !m.standing[[2]ring.Ref{of, refOf(p)}] })
 		for _, p := range append(table, keep...) {
 			tries[refOf(p)] = true
 		}
@@ -164,18 +164,18 @@ func (m memory) tries(of ring.Ref) map[ring.Ref]bool {
 }
 
 // heard takes a member's word.
-func (m memory) heard(from, to ring.Ref, why string) {
+func (m reports) note(from, to ring.Ref, why string) {
 	if why == "" {
-		delete(m.said, [2]ring.Ref{from, to})
+		delete(m.standing, [2]ring.Ref{from, to})
 		m.prune(from) // it may go no further than to this one
 	} else if m.tries(from)[to] {
-		m.said[[2]ring.Ref{from, to}] = true
+		m.standing[[2]ring.Ref{from, to}] = true
 	}
 }
 
 // tell takes what the member is told. It says again what it cannot reach of a new table.
-func (m memory) tell(bits int, to ring.Ref, body any) {
-	was := m.told[to]
+func (m reports) told(bits int, to ring.Ref, body any) {
+	was := m.views[to]
 	if was == nil {
 		was = &membership.Local{Self: to, Bits: bits}
 	}
@@ -192,41 +192,41 @@ func (m memory) tell(bits int, to ring.Ref, body any) {
 	if err != nil {
 		return // the node will complain
 	}
-	m.told[to] = now
+	m.views[to] = now
 	m.prune(to)
 }
 
 // prune forgets what a member does not try any more.
-func (m memory) prune(of ring.Ref) {
+func (m reports) prune(of ring.Ref) {
 	tries := m.tries(of)
-	for p := range m.said {
+	for p := range m.standing {
 		if p[0] == of && !tries[p[1]] {
-			delete(m.said, p)
+			delete(m.standing, p)
 		}
 	}
 }
 
 // again takes note that a member is back, and will say all of it again.
-func (m memory) again(from ring.Ref) {
-	for p := range m.said {
+func (m reports) reset(from ring.Ref) {
+	for p := range m.standing {
 		if p[0] == from {
-			delete(m.said, p)
+			delete(m.standing, p)
 		}
 	}
 }
 
 // remembers holds what a registry remembers against what it was told.
-func (j *judge) remembers(r *registry) {
-	parted := make(map[[2]ring.Ref]bool)
+func (j *judge) checkReports(r *registry) {
+	unreachable := make(map[[2]ring.Ref]bool)
 	for _, p := range r.auth.Parted() {
-		parted[[2]ring.Ref{p.From.Ref(), p.To.Ref()}] = true
+		unreachable[[2]ring.Ref{p.From.Ref(), p.To.Ref()}] = true
 	}
-	for p := range r.memory.said {
+	for p := range r.reports.standing {
 		from, to := r.auth.State(p[0]), r.auth.State(p[1])
 		if from == membership.Unknown || from == membership.Leaving || to == membership.Unknown || to == membership.OutOfSight {
 			continue // one that leaves keeps the table and the detours that it has
 		}
-		if !parted[p] && r.memory.tries(p[0])[p[1]] {
+		if !unreachable[p] && r.reports.tries(p[0])[p[1]] {
 			j.fail("%v said that it cannot reach %v, which is in its table, and the registry has forgotten it", p[0], p[1])
 		}
 	}

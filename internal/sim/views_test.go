@@ -8,7 +8,7 @@ import (
 )
 
 // advanced holds the views that the registry keeps against its members.
-func (j *judge) advanced(r *registry) {
+func (j *judge) checkViews(r *registry) {
 	a := r.auth
 	if !a.Live() || a.Recovering() {
 		return
@@ -45,13 +45,13 @@ func (j *judge) advanced(r *registry) {
 			last = d
 		}
 	}
-	if j.burials > 0 && len(a.Missing()) == 0 {
-		j.accepted()
+	if j.announcedDeaths > 0 && len(a.Missing()) == 0 {
+		j.resurrect()
 	}
 	// What a node was told is what the registry believes that it was told, once all
 	// of it has come.
 	for _, c := range j.w.conns {
-		if v, ok := views[c.ref.ID]; ok && c.r == r && c.bound && !c.nodeEnd && !c.regEnd && len(c.down.queue) == 0 &&
+		if v, ok := views[c.ref.ID]; ok && c.r == r && c.bound && !c.nodeClosed && !c.regClosed && len(c.down.queue) == 0 &&
 			r.sessions[c.ref] == c && c.p.node != nil && c.p.node.ref == c.ref && slices.Contains(tables, c.ref) && c.p.state == running {
 			l := c.p.node.local
 			if !same(l.Entries, v.Entries) || !same(l.Successors, v.Successors) {
@@ -103,17 +103,17 @@ func (j *judge) ideal() string {
 		for s := 1; s <= ring.Successors && s < n; s++ {
 			successors = append(successors, all[(i+s)%n].Ref())
 		}
-		x := j.lives[m.Ref()]
+		x := j.incarnations[m.Ref()]
 		l := x.n.local
 		switch {
-		case x.n.bound:
+		case x.n.departing:
 			return sprintf("%v is about to leave", m.Ref())
-		case x.over():
+		case x.isOver():
 			return sprintf("%v is over", m.Ref())
 		case !same(l.Entries, entries) || !same(l.Successors, successors):
 			return sprintf("the tables of %v are %v and %v, want %v", m.Ref(), l.Entries, l.Successors, entries)
-		case j.astray(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)) != "":
-			return sprintf("%v believes that %s", m.Ref(), j.astray(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)))
+		case j.wrongAddress(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)) != "":
+			return sprintf("%v believes that %s", m.Ref(), j.wrongAddress(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)))
 		case w.byAddr[m.Addr] != x.p:
 			return sprintf("%v is not at %s, but at %s", m.Ref(), m.Addr, x.p.addr)
 		case x.n.use.Epoch != l.Epoch:
@@ -128,7 +128,7 @@ func (j *judge) ideal() string {
 			return sprintf("%v has no link to its successor", m.Ref())
 		case x.n.p.join.conn == nil:
 			return sprintf("%v is not connected", m.Ref())
-		case !x.n.sure():
+		case !x.n.authoritative():
 			return sprintf("%v is not sure", m.Ref())
 		}
 	}

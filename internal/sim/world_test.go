@@ -36,9 +36,9 @@ type world struct {
 	rested       Time // since then another shortage may come
 	calm         bool // nodes come and go, and nothing goes wrong
 	handicap     handicap
-	hindered     *hindered  // nil but from partedFrom on
-	clocks       *rand.Rand // nil but from clocksFrom on
-	quiet        bool       // nobody sends
+	newcomerCuts *newcomerCuts // nil but from partedFrom on
+	clocks       *rand.Rand    // nil but from clocksFrom on
+	quiet        bool          // nobody sends
 	generation   int
 	registry     *registry
 	processes    []*process
@@ -114,8 +114,8 @@ func newWorld(seed uint64) *world {
 	if kind(seed) == kind(clocksFrom) {
 		w.clocks, w.calm = newClocks(seed), false
 	}
-	if kind(seed) == kind(partedFrom) {
-		w.hindered, w.handicap, w.calm = newHindered(seed), newcomersCut, false
+	if kind(seed) == kind(unreachableFrom) {
+		w.newcomerCuts, w.handicap, w.calm = newNewcomerCuts(seed), newcomersCut, false
 	}
 	return w
 }
@@ -180,9 +180,9 @@ func (w *world) died(p *process) {
 	w.logf("%s dies", p.addr)
 	for _, c := range w.conns {
 		mine := c.up
-		end := c.letGo
+		end := c.closeAtNode
 		if c.r.p == p {
-			mine, end = c.down, c.hangUp
+			mine, end = c.down, c.closeAtRegistry
 		} else if c.p != p {
 			continue
 		}
@@ -208,7 +208,7 @@ func (w *world) died(p *process) {
 	}
 	live := w.conns[:0]
 	for _, c := range w.conns {
-		if !c.nodeEnd || !c.regEnd {
+		if !c.nodeClosed || !c.regClosed {
 			live = append(live, c)
 		}
 	}
@@ -262,11 +262,11 @@ func (w *world) run() (err error) {
 		if w.judge.err != nil {
 			break
 		}
-		w.misfortune()
+		w.injectFault()
 		if w.clocks != nil && w.clocks.IntN(4) == 0 {
-			w.overtaken()
+			w.replaceBoth()
 		}
-		if w.hindered != nil && w.hindered.IntN(4) == 0 {
+		if w.newcomerCuts != nil && w.newcomerCuts.IntN(4) == 0 {
 			w.newcomers(1, false)
 		}
 		w.until(w.now + w.jitter2(2*w.gap))
