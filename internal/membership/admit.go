@@ -9,57 +9,57 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// Request is what a node says of itself when it asks for admission.
+// Request is what a node says of itself when it registers.
 type Request struct {
 	Addr    string
 	Token   uint64
 	Traffic bool
-	Want    bool // it asks for this ID
+	Want    bool // it asks for ID
 	ID      uint64
-	Seen    uint64 // the greatest life that it knows of
+	Seen    uint64 // the greatest incarnation that it knows of
 
-	// Of a life that goes on, see [Authority.Resume].
-	There bool // it was dialled at Addr, and has answered with Token
+	// Only for an incarnation that goes on, see [Authority.Resume].
+	There bool // the caller dialled Addr, and Token answered
 	Life  uint64
 	Epoch uint64
 	Size  int
 	Plan  control.Plan
-	Ready bool           // it was told that everybody's tables lead to it
-	Over  []control.Over // lives that it knows to be over
-	Pace  int            // at which it has been beating
+	Ready bool           // it was told that it is announced
+	Over  []control.Over // incarnations that it knows to be over
+	Pace  int            // of its heartbeats
 }
 
 // Why a request is not granted.
 var (
-	ErrIDTaken = errors.New("the ID is another's")
-	// ErrWait says that it cannot be told yet; ask again after the next change.
+	ErrIDTaken = errors.New("another member has this ID")
+	// ErrWait means that the answer is not known yet. Ask again after the next change.
 	ErrWait = errors.New("ask again later")
-	// ErrEvicted says that a life is over.
-	ErrEvicted = errors.New("this life was declared dead")
-	// ErrNotYours says that a life is that of another process.
-	ErrNotYours = errors.New("this life is another process's")
-	// ErrElsewhere says that it comes from another address than it had, or from that of
-	// another member: dial it, and ask again with There.
+	// ErrEvicted means that the incarnation is over.
+	ErrEvicted = errors.New("this incarnation was declared dead")
+	// ErrNotYours means that the incarnation belongs to another process.
+	ErrNotYours = errors.New("this incarnation belongs to another process")
+	// ErrElsewhere means that the member had another address before, or that another
+	// member holds this one. Dial the address, and ask again with There set.
 	ErrElsewhere = errors.New("it was not at this address before")
 )
 
-// Admit admits a new life. wall is the time of day, from which lives are made. The life is
-// greater than each that this registry has given or was told of: clocks may go back, and
-// those of two registries need not agree.
+// Admit admits a new incarnation. Its number is greater than each that this registry has
+// given or was told of: clocks may go back, and those of two registries need not agree.
+// wall is the time of day, from which the number is made.
 //
-// The caller has dialled the address and knows that the node asking is there. So
-// whoever is registered at that address is there no more, and the member with that
-// token was an earlier life of the same process, under another name of its address.
+// The caller has dialled the address, and the node answered there. So a member registered
+// at that address is gone. A member with that token was an earlier incarnation of the same
+// process, under another name of its address.
 func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error) {
 	a.noteSeen(r)
 	if a.recovering {
-		// The ID that it gets might be that of a member which has not come back yet.
-		return ring.Member{}, fmt.Errorf("members of the ring that was have time to come back: %w", ErrWait)
+		// A member that has not come back yet may have the ID that this one would get.
+		return ring.Member{}, fmt.Errorf("the members of the earlier ring still have time to come back: %w", ErrWait)
 	}
 	if id, taken := a.roster.HolderOf(r.Addr); taken {
 		why := "another process answers at its address"
 		if a.byID[id].token == r.Token {
-			why = "it has begun another life"
+			why = "its process has begun another incarnation"
 		}
 		a.markDead(now, a.byID[id], why)
 	}
@@ -68,7 +68,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 	}
 	if holder := a.byID[r.ID]; r.Want && holder != nil {
 		if holder.suspicion != nil {
-			return ring.Member{}, fmt.Errorf("node %d is out of sight: %w", r.ID, ErrWait)
+			return ring.Member{}, fmt.Errorf("node %d is suspect: %w", r.ID, ErrWait)
 		}
 		return ring.Member{}, ErrIDTaken
 	}
@@ -91,9 +91,9 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 	return m, nil
 }
 
-// Resume goes on with a life whose connection had ended. If the registry knows it,
-// that is all, but for its address, which may have changed. A registry that knows nobody, or is
-// recovering already, believes it and starts, or goes on, to rebuild the ring that was.
+// Resume takes back an incarnation whose connection had ended, perhaps with a new address.
+// A registry without a ring, or one that recovers, believes an incarnation that it does
+// not know, and rebuilds the earlier ring from what its members say.
 func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	a.noteSeen(r)
 	if m := a.find(ring.Ref{ID: r.ID, Life: r.Life}); m != nil {
@@ -106,7 +106,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		}
 		m.suspicion = nil
 		a.suspects = without(a.suspects, m)
-		switch m.status { // what was sent meanwhile is lost
+		switch m.status { // messages sent meanwhile are lost
 		case linking:
 			m.status = waiting
 			a.batch = without(a.batch, m)
@@ -114,8 +114,8 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 			m.needsManifest, a.dirty = true, true
 		}
 		m.stalled = false
-		// It will say again what it cannot reach; that it can again, it may have said
-		// to nobody.
+		// It reports again which peers it cannot reach. A report that it can reach one
+		// again may have been lost.
 		maps.DeleteFunc(a.pairs, func(p pair, _ *pairState) bool { return p.from == m.ref() })
 		a.detoursDirty = true
 		a.emitEvent(Back, m, movedFrom(was))
@@ -127,9 +127,9 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if a.live && !a.recovering {
 		return ring.Member{}, ErrEvicted
 	}
-	// Whoever an earlier registry declared dead stays dead, as long as anybody remembers:
-	// its ID may have been another's meanwhile, and its peers have forgotten what it sent.
-	// One that was told of a later epoch was taken back since.
+	// An incarnation that an earlier registry declared dead stays dead, as long as a member
+	// remembers it: another node may have had its ID, and its peers have forgotten what it
+	// sent. One that was told of a later epoch was taken back since.
 	for _, g := range r.Over {
 		ref := ring.Ref{ID: g.ID, Life: g.Life}
 		a.knownDead[ref] = max(a.knownDead[ref], g.Epoch)
@@ -140,8 +140,8 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if r.Epoch < a.knownDead[ring.Ref{ID: r.ID, Life: r.Life}] {
 		return ring.Member{}, ErrEvicted
 	}
-	// Whoever came first keeps the ID, unless it was replaced; a newcomer that has
-	// no table yet can be given another one without harm.
+	// The member that was first keeps the ID, unless it was replaced. A newcomer without a
+	// table loses it: joining again does it no harm.
 	rival := a.byID[r.ID]
 	if rival != nil && rival.status != waiting && rival.Life > r.Life {
 		return ring.Member{}, ErrEvicted
@@ -152,7 +152,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		}
 	}
 	if rival != nil {
-		a.markDead(now, rival, fmt.Sprintf("node %d has come back from the ring that was", r.ID))
+		a.markDead(now, rival, fmt.Sprintf("node %d has come back from the earlier ring", r.ID))
 	}
 	m := ring.Member{ID: r.ID, Life: r.Life, Addr: r.Addr, Traffic: r.Traffic}
 	if err := a.roster.Claim(m); err != nil {

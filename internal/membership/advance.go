@@ -9,20 +9,20 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// quiet is how long nobody must have come or gone before the entries that lag behind
-// are put right: to do so costs a message to every member.
+// quietPeriod is how long the membership must not have changed before lagging entries are
+// corrected. The correction costs a message to every member.
 func (a *Authority) quietPeriod() time.Duration {
 	return max(time.Second, time.Duration(len(a.byID))*50*time.Microsecond)
 }
 
-// pace is the least time between two announcements, each of which costs a message to
-// every member.
+// announceInterval is the least time between two announcements, each of which costs a
+// message to every member.
 func (a *Authority) announceInterval() time.Duration {
 	return time.Duration(len(a.byID)) * 20 * time.Microsecond
 }
 
-// Setup makes the ring a live one, or gives it tables of another layout: everybody is
-// told everything.
+// Setup makes the ring live, or gives it tables of another layout. All members are told
+// everything.
 func (a *Authority) Setup(now Time, layout ring.Layout) {
 	a.live, a.layout, a.layoutSet = true, layout, true
 	for _, m := range a.byID {
@@ -32,7 +32,7 @@ func (a *Authority) Setup(now Time, layout ring.Layout) {
 	a.dirty, a.exact = true, true
 }
 
-// Linked takes a member's word that what it was told with an epoch is in use.
+// Linked takes a member's confirmation that it uses what it was told up to an epoch.
 func (a *Authority) Linked(ref ring.Ref, epoch uint64) {
 	m := a.find(ref)
 	if m == nil || epoch > m.sent {
@@ -44,8 +44,8 @@ func (a *Authority) Linked(ref ring.Ref, epoch uint64) {
 	}
 }
 
-// Advance does what is due, and returns when to call it again, 0 for only after the
-// next event.
+// Advance does what is due, and returns when to call it again: 0 means after the next
+// event only.
 func (a *Authority) Advance(now Time) (next Time) {
 	next = a.expire(now)
 	if a.recovering {
@@ -62,7 +62,7 @@ func (a *Authority) Advance(now Time) (next Time) {
 			next = earliest(next, due)
 		}
 	}
-	if a.detoursDirty && !a.dirty && now < a.detoursAt { // ways around that do not last must not keep everybody busy
+	if a.detoursDirty && !a.dirty && now < a.detoursAt { // short-lived detours must not keep the ring busy
 		next = earliest(next, a.detoursAt)
 	} else if a.dirty || a.detoursDirty {
 		a.detoursAt = now + a.Lease/32
@@ -72,7 +72,7 @@ func (a *Authority) Advance(now Time) (next Time) {
 	return earliest(next, a.announce(now))
 }
 
-// admitBatch takes newcomers into the ring, a batch at a time.
+// admitBatch takes newcomers into the tables, a batch at a time.
 func (a *Authority) admitBatch(now Time) (next Time) {
 	if len(a.batch) == 0 {
 		for _, m := range a.sortedMembers() {
@@ -85,7 +85,7 @@ func (a *Authority) admitBatch(now Time) (next Time) {
 		}
 		tables := a.tableMembers()
 		a.batchBy = within(now, a.Lease)
-		if len(tables) == 0 { // nobody has to be kept from them
+		if len(tables) == 0 { // there are no members to introduce them to
 			a.join(now)
 			return 0
 		}
@@ -100,7 +100,7 @@ func (a *Authority) admitBatch(now Time) (next Time) {
 	return 0
 }
 
-// introduce tells the batch, and nobody else, of a ring with all of the batch in it.
+// introduce tells the batch, and no other member, of a ring with the whole batch in it.
 func (a *Authority) introduce(tables []ring.Member) {
 	a.epoch++
 	for _, m := range a.batch {
@@ -130,11 +130,11 @@ func (a *Authority) introduce(tables []ring.Member) {
 	}
 }
 
-// join takes the batch into everybody's tables.
+// join makes the members of the batch active: the next plan has them in all tables.
 func (a *Authority) join(now Time) {
 	first := len(a.tableMembers()) == 0
 	for _, m := range a.batch {
-		if m.acked < m.sent && !first { // not ready, and it must not hold up others
+		if m.acked < m.sent && !first { // not linked: it must not hold up the others
 			m.status, m.stalled = waiting, true
 			continue
 		}

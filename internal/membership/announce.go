@@ -6,12 +6,13 @@ import (
 	"github.com/x/ringdht/internal/control"
 )
 
-// letGo releases those that leave, when nobody has a link to them any more.
+// releaseLeavers releases the leaving members when all others have confirmed tables
+// without them.
 func (a *Authority) releaseLeavers(now Time) (next Time) {
 	if len(a.leavers) == 0 {
 		return 0
 	}
-	held := len(a.batch) > 0 // they were told of a ring with the leavers in it
+	held := len(a.batch) > 0 // the batch was told of a ring with the leavers in it
 	for _, m := range a.sortedMembers() {
 		if m.status == active && m.acked < m.sent && m.suspicion == nil {
 			held = true
@@ -28,8 +29,7 @@ func (a *Authority) releaseLeavers(now Time) (next Time) {
 	return next
 }
 
-// announce tells everybody of those that can be sent to from now on, and of those that
-// are gone.
+// announce tells all members which nodes can be sent to from now on, and which are gone.
 func (a *Authority) announce(now Time) (next Time) {
 	known := a.announceable(now)
 	if len(a.unannounced) > 0 {
@@ -53,8 +53,8 @@ func (a *Authority) announce(now Time) (next Time) {
 	for _, ref := range a.unannouncedDead {
 		note.Gone = append(note.Gone, control.Ref(ref))
 		if m := a.byID[ref.ID]; m != nil && m.announced && !slices.Contains(known, m) {
-			// A later life came back from the ring that was. Others know members by their
-			// IDs, and must not take it for gone.
+			// A later incarnation came back from the earlier ring. Members list others by
+			// ID, and must not take it for gone.
 			note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)
 			if !m.Traffic {
 				note.Idle = append(note.Idle, m.ID)
@@ -82,15 +82,15 @@ func (a *Authority) announce(now Time) (next Time) {
 	return next
 }
 
-// ripe takes from the newcomers those that everybody's tables lead to. They become
-// known together, unless some of them take too long.
+// announceable takes from the unannounced those that all tables lead to. They are
+// announced together, unless some of them take too long.
 func (a *Authority) announceable(now Time) (known []*member) {
 	if len(a.unannounced) == 0 {
 		return nil
 	}
-	// A member is led to if it and the one before it know their successors, and if the
-	// one before it is led to: else somebody farther back knows of neither. Twice
-	// round, since it may go back past the lowest ID.
+	// Tables lead to a member if it and the member before it confirmed their successors,
+	// and if they lead to the member before it: else a member farther back knows neither.
+	// The loop goes round twice, since the chain may start before the lowest ID.
 	all := a.sortedMembers()
 	before, reached := lastActive(all), true
 	for range 2 {
@@ -120,7 +120,7 @@ func (a *Authority) announceable(now Time) (known []*member) {
 	return known
 }
 
-// lastActive is the one with the highest ID that is in tables.
+// lastActive is the active member with the highest ID.
 func lastActive(all []*member) (last *member) {
 	for _, m := range all {
 		if m.status == active {

@@ -7,63 +7,69 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// Time is time since a moment of the caller's choice, which never goes back. It must
-// be greater than zero.
+// Time is the time since a moment that the caller chooses. It is greater than zero and
+// never goes back.
 type Time = time.Duration
 
-// Config is what an authority goes by.
+// Config configures an [Authority].
 type Config struct {
 	Bits  int
-	Lease time.Duration // how long a member may be out of sight
-	Grace time.Duration // how long the members of an earlier registry have to come back
-	Draw  func(n uint64) uint64
-	Beats int // heartbeats a second at most, 0 for MaxBeats
+	Lease time.Duration         // how long a member may be silent, or without a connection
+	Grace time.Duration         // how long the members of an earlier registry have to come back
+	Draw  func(n uint64) uint64 // a random number below n, of 64 bits if n is 0
+	Beats int                   // most heartbeats a second, 0 for MaxBeats
 }
 
-// Authority is the registry's half. It is not safe for concurrent use.
+// Authority is the registry's half of the membership. It is not safe for concurrent use.
 type Authority struct {
 	Config
-	roster  *ring.Members // all of them, for IDs and addresses
+
+	// The members.
+	roster  *ring.Members // who has which ID and address
 	byID    map[uint64]*member
-	byToken map[uint64]*member // by token; 0 is none
-	sorted  []*member          // all of them by ascending ID; nil when somebody has come or gone since it was made
-	plans   *ring.Plans
+	byToken map[uint64]*member // a token of 0 is not listed
+	sorted  []*member          // by ascending ID; nil after a member has come or gone
+	lastInc uint64             // the greatest incarnation given, or reported by a node
 
-	live       bool        // a ring was set up
-	layout     ring.Layout // of the tables
-	layoutSet  bool        // by an operator of this registry
-	tableCount int
+	// The tables.
+	live       bool // a ring was set up
+	layout     ring.Layout
+	layoutSet  bool // an operator of this registry chose the layout
+	plans      *ring.Plans
+	tableCount int // members in tables
 	epoch      uint64
-	lastInc    uint64 // of the latest member
+	dirty      bool // tables must be planned again
+	exact      bool // the next plan corrects every entry
+	lastChange Time // when a member last came into the tables or went
 
-	dirty           bool // somebody came into the tables, or went
-	exact           bool // every entry is to be put right
-	lastChange      Time // of the latest such change
-	batch           []*member
-	batchBy         deadline
-	unannounced     []*member // active and not announced
+	// Members on their way in or out.
+	batch    []*member // newcomers that open their links
+	batchBy  deadline
+	leavers  []*member
+	suspects []*member
+	moved    map[ring.Ref]struct{} // members whose new address is not told yet
+	missed   Missed                // time in which this process did not run
+	owedDead map[uint64][]ring.Ref // by member: the dead that had links to it, not told yet
+
+	// Announcements.
+	unannounced     []*member // active newcomers
 	announceBy      deadline
-	unannouncedDead []ring.Ref            // lives that are over and not announced
-	unannouncedLeft []ring.Ref            // lives that left and are not announced
-	announcedAt     Time                  // when somebody was last announced
-	owedDead        map[uint64][]ring.Ref // lives that are over, and who had links from them
-	leavers         []*member
-	suspects        []*member
+	unannouncedDead []ring.Ref
+	unannouncedLeft []ring.Ref
+	announcedAt     Time // when the latest announcement went out
 
-	moved map[ring.Ref]struct{} // members whose new address others must hear of
-
-	missed Missed // by this process
-
+	// Pairs of which the first member cannot reach the second.
 	pairs        map[pair]*pairState
-	pairsFull    bool // there was no room for one
-	detoursDirty bool // detours must be looked at again
+	pairsFull    bool // a pair did not fit into pairs
+	detoursDirty bool // detours must be planned again
 	detoursAt    Time // but not before
 
+	// Recovery of the ring of an earlier registry.
 	recovering  bool
-	recoveryEnd deadline            // by then
-	extraGrace  Time                // by how much more than a lease the most patient of them is
-	knownDead   map[ring.Ref]uint64 // lives that an earlier registry declared dead, and in which epoch
-	newestEpoch uint64              // the latest epoch that one of them was told
+	recoveryEnd deadline
+	extraGrace  Time                // the longest timeout of a member that is back, less a lease
+	knownDead   map[ring.Ref]uint64 // incarnations that are over, and the epoch that said so
+	newestEpoch uint64              // the latest epoch that a member that is back was told
 
 	effects []Effect
 }
@@ -76,21 +82,35 @@ func New(c Config) *Authority {
 	}
 }
 
-// Len is the number of members, All lists them by ascending ID.
-func (a *Authority) Len() int           { return a.roster.Len() }
+// Len is the number of members.
+func (a *Authority) Len() int { return a.roster.Len() }
+
+// All lists the members by ascending ID.
 func (a *Authority) All() []ring.Member { return a.roster.All() }
 
-// Holder finds the member with an ID, HolderOf the one at an address.
+// Holder finds the member with an ID.
 func (a *Authority) Holder(id uint64) (ring.Member, bool) { return a.roster.Get(id) }
-func (a *Authority) HolderOf(addr string) (uint64, bool)  { return a.roster.HolderOf(addr) }
-func (a *Authority) View(id uint64) (ring.View, bool)     { return a.plans.View(id) }
-func (a *Authority) Epoch() uint64                        { return a.epoch }
-func (a *Authority) Live() bool                           { return a.live }
-func (a *Authority) Recovering() bool                     { return a.recovering }
-func (a *Authority) Layout() ring.Layout                  { return a.layout }
 
-// everyone lists the members by ascending ID. The list is made anew when it changes, so
-// who goes through it may end members.
+// HolderOf finds the ID of the member that holds an address.
+func (a *Authority) HolderOf(addr string) (uint64, bool) { return a.roster.HolderOf(addr) }
+
+// View is the table that the latest plan has for a member.
+func (a *Authority) View(id uint64) (ring.View, bool) { return a.plans.View(id) }
+
+// Epoch is that of the latest plan.
+func (a *Authority) Epoch() uint64 { return a.epoch }
+
+// Live says whether a ring was set up.
+func (a *Authority) Live() bool { return a.live }
+
+// Recovering says whether members of an earlier registry still have time to come back.
+func (a *Authority) Recovering() bool { return a.recovering }
+
+// Layout is the present layout of the tables.
+func (a *Authority) Layout() ring.Layout { return a.layout }
+
+// sortedMembers lists the members by ascending ID. A change makes a new list, so a loop
+// over it may end members.
 func (a *Authority) sortedMembers() []*member {
 	if a.sorted == nil {
 		a.sorted = make([]*member, 0, len(a.byID))
@@ -108,8 +128,8 @@ func (a *Authority) find(ref ring.Ref) *member {
 	return nil
 }
 
-// Leave begins an orderly end: the member is taken out of all tables, and told that it
-// is free to go when everybody has let go of it.
+// Leave begins the orderly end of a member. It is taken out of all tables at once, and
+// released when all members have confirmed tables without it.
 func (a *Authority) Leave(now Time, ref ring.Ref) {
 	m := a.find(ref)
 	switch {
@@ -120,15 +140,15 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 		a.unannounced = without(a.unannounced, m)
 		a.dirty, a.lastChange = true, now
 	default:
-		a.dirty = a.dirty || m.status == linking // the layout was that of a ring with it
+		a.dirty = a.dirty || m.status == linking // the layout counted it
 		a.release(m)
 	}
 }
 
-// release lets a member go.
+// release tells a member that it may go, and forgets it.
 func (a *Authority) release(m *member) {
 	a.send(m, control.TypeDeregistered, control.Deregistered{ID: m.ID})
-	// Its links still carry what it has to pass on: they end by themselves, and so do
+	// Its links still carry what it has to pass on. They end by themselves, and so do
 	// the streams to it, in good order.
 	if m.mayBeKnown() {
 		a.unannouncedLeft = append(a.unannouncedLeft, m.ref())
@@ -137,11 +157,11 @@ func (a *Authority) release(m *member) {
 	a.emitEvent(Left, m, "left")
 }
 
-// bury declares a member dead.
+// markDead declares a member dead.
 func (a *Authority) markDead(now Time, m *member, why string) {
 	if m.status == active || m.status == linking {
 		view, _ := a.plans.View(m.ID)
-		for _, e := range view.Entries { // who must not take anything from it any more
+		for _, e := range view.Entries { // they must take nothing more from it
 			a.owedDead[e.ID] = append(a.owedDead[e.ID], m.ref())
 		}
 		a.dirty, a.lastChange = true, now
@@ -149,14 +169,14 @@ func (a *Authority) markDead(now Time, m *member, why string) {
 	if m.mayBeKnown() {
 		a.unannouncedDead = append(a.unannouncedDead, m.ref())
 	}
-	if a.recovering { // others may hear of it before it does: it must not be believed again
+	if a.recovering { // it may resume before it has heard of this: then refuse it
 		a.knownDead[m.ref()] = a.epoch + 1
 	}
 	a.drop(m)
 	a.emitEvent(Dead, m, why)
 }
 
-// add makes a life that has its ID a member.
+// add lists a member that has its ID in the roster.
 func (a *Authority) add(m *member) {
 	a.byID[m.ID], a.sorted = m, nil
 	if m.token != 0 {

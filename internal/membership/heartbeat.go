@@ -8,32 +8,34 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// MaxBeats is how many heartbeats a second an authority wants to hear. One costs a
-// registry some 25 microseconds, most of it the kernel's for a read and a write, and 40 if
-// its node is busy and says with what: ten thousand of those that beat once a second would
-// cost two fifths of a processor. In a ring
-// with more members than that each beats more seldom, and is given as much more time:
-// its pace is the number of leases that it may be silent, and of thirds of one between
-// its beats.
+// MaxBeats is how many heartbeats a second a registry receives at most.
 //
-// Rejected: answers to every third beat, which saves less than half; and beats to
-// neighbours instead of the registry, where who is dead would be said by nodes that may
-// themselves be cut off.
+// A heartbeat costs a registry about 25 microseconds, most of it in the kernel for a read
+// and a write, and 40 with the status of a busy node. Ten thousand members that each send
+// one a second would cost two fifths of a processor. So in a large ring each member sends
+// fewer, and has a longer timeout. Its pace is both the timeout in leases and the time
+// between two heartbeats in thirds of a lease.
+//
+// Rejected: answers to every third heartbeat only, which saves less than half; heartbeats
+// to neighbours instead of the registry, because nodes that may themselves be cut off
+// would then decide which members are dead.
 const MaxBeats = 1000
 
-// MaxPace bounds what a member, or a registry, may claim the pace to be.
+// MaxPace bounds the pace that a member or a registry may claim.
 const MaxPace = 100
 
-// Pace is how often members are to beat: every so many thirds of a lease.
+// targetPace is the pace that members should have now: thirds of a lease between two
+// heartbeats.
 func (a *Authority) targetPace() int {
 	beats := 3 * float64(a.roster.Len()) / a.Lease.Seconds() // a second, at pace 1
 	return int(min(max(1, math.Ceil(beats/float64(cmp.Or(a.Beats, MaxBeats)))), MaxPace))
 }
 
-// Heard takes a member's heartbeat, which says at what pace it beats, and returns the
-// pace to tell it. Until it follows, the slower one holds: neither may take the other for
-// dead sooner than the other thinks. Nor is it told a faster one until then: of two
-// answers under way it may hear the first only.
+// Heard takes a member's heartbeat and its present pace, and returns the pace to tell it.
+//
+// Until the member follows, the slower of the two paces gives the timeout: neither side may
+// take the other for dead sooner than the other expects. Do not speed it up before it
+// follows: the later of two answers in flight may be lost.
 func (a *Authority) Heard(ref ring.Ref, pace int) (tell int) {
 	tell = a.targetPace()
 	if m := a.find(ref); m != nil {
@@ -45,7 +47,7 @@ func (a *Authority) Heard(ref ring.Ref, pace int) (tell int) {
 	return tell
 }
 
-// Patience is how long a member may be silent.
+// Patience is the timeout of a member: how long it may be silent.
 func (a *Authority) Patience(ref ring.Ref) time.Duration {
 	if m := a.find(ref); m != nil {
 		return a.timeout(m)
@@ -53,7 +55,7 @@ func (a *Authority) Patience(ref ring.Ref) time.Duration {
 	return a.Lease
 }
 
-// usual is how long a member may be silent that is not late itself.
+// baseTimeout is the timeout of a member that was not late itself.
 func (a *Authority) baseTimeout(m *member) time.Duration {
 	return a.Lease * time.Duration(max(1, m.pace))
 }

@@ -2,30 +2,32 @@ package membership
 
 import "github.com/x/ringdht/internal/control"
 
-// Lives are made from the registry's clock, which may be behind that of an earlier
-// registry. A sink takes nothing from a life that is smaller than one that it remembers, so
-// a registry counts on from the greatest life that its members have met.
+// Incarnation numbers are made from the registry's clock, which may be behind that of an
+// earlier registry. A sink takes nothing from an incarnation smaller than one that it
+// remembers. So a registry counts on from the greatest that its members know of.
 
-// maxStep bounds by how much the next life is greater than the latest where the clock is
-// behind: enough that no two registries take the same, and little of what there is.
+// maxIncStep bounds the step from the latest incarnation to the next where the clock is
+// behind. It is large enough that two registries do not take the same number, and a small
+// part of all numbers.
 const maxIncStep = 1 << 30
 
-// seen takes note of the greatest life that a node knows of: those that are given from now
-// on are greater. One that is beyond all sense is none: it would use up the lives there are.
+// noteSeen takes note of the greatest incarnation that a node knows of: those given from
+// now on are greater. A number above [control.MaxLife] is ignored: it would use up the
+// numbers that are left.
 func (a *Authority) noteSeen(r Request) {
 	if r.Seen <= control.MaxLife {
 		a.lastInc = max(a.lastInc, r.Seen)
 	}
 }
 
-// nextLife is a life that is greater than each that was given or met. wall is the time of
-// day. One that is beyond all sense is not gone by either: lives made from it would be met by
-// nobody, and the next after them would be refused.
+// nextIncarnation is greater than each incarnation that was given or reported. wall is the
+// time of day. A time above [control.MaxLife] is ignored: no node would report an
+// incarnation made from it, so the one after it might be smaller and be refused.
 func (a *Authority) nextIncarnation(wall uint64) uint64 {
 	if wall > a.lastInc && wall <= control.MaxLife {
 		return wall
 	}
-	// The clock is behind, or wrong. Another registry may have counted on from the same life, for a
-	// node that this one has not heard of.
+	// The clock is behind, or wrong. The step is random, since another registry may count
+	// on from the same number, for a node that this one does not know.
 	return a.lastInc + 1 + a.Draw(maxIncStep)
 }

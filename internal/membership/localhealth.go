@@ -6,28 +6,29 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// A registry that does not get the processor hears from no member. Members may be no worse
-// off than it is: in one process with it, or on the same busy machine. So time in which the
-// registry did not run counts against no member, whether it stood still once or ran late all
-// the time. This is the local health of Lifeguard
-// (Dadgar, Phillips and Currey, 2017), measured instead of guessed from what failed.
+// Time in which the registry did not run counts against no member. A registry that does
+// not get the processor receives nothing, and its members may be as badly off: in one
+// process with it, or on the same busy machine. It does not matter whether it stood still
+// once or ran late all the time. This is the local health of Lifeguard (Dadgar, Phillips
+// and Currey, 2017), measured instead of guessed from failures.
 //
-// The bound is Stretch: a member that is dead, and whose connection does not say so, is
-// kept for so many times its patience at most, however little the registry runs. A single
-// gap of more than a lease does not count towards that either: the registry was stopped.
+// Stretch bounds it: a dead member whose connection stays open is kept for at most so many
+// times its timeout, however little the registry runs. A single gap of more than a lease
+// does not count towards that bound, since the registry was stopped.
 const Stretch = 8
 
-// Missed is time in which a process should have run and did not, added up.
+// Missed is the sum of the times in which a process should have run and did not.
 type Missed struct {
 	All     time.Duration // of which
 	Stopped time.Duration // was in gaps of more than a lease
 }
 
-// Since is what was missed after an earlier moment.
+// Since is what was missed since an earlier moment.
 func (m Missed) Since(was Missed) Missed { return Missed{m.All - was.All, m.Stopped - was.Stopped} }
 
-// Add takes note of a gap. slept says that the machine was suspended, which the gap, by a
-// clock that stood still, does not show. What comes back after a stop has a lease to do so.
+// Add takes note of a gap. slept means that the machine was suspended, which the gap does
+// not show because the clock stood still. After a stop, the other side gets one more lease
+// to come back.
 func (m *Missed) Add(lease, gap time.Duration, slept bool) {
 	if slept || gap > lease {
 		m.Stopped += gap + lease
@@ -36,22 +37,23 @@ func (m *Missed) Add(lease, gap time.Duration, slept bool) {
 	m.All += gap
 }
 
-// Spare is how much longer the other side may be silent, of a patience that grows with
-// what this process has missed since it was heard, but not beyond most. At 0 it is dead.
+// Spare is how much longer the other side may be silent: 0 means that it is dead. Its
+// patience grows by what this process has missed since the other side was last heard, but
+// not beyond most.
 func Spare(patience, most, silent time.Duration, missed Missed) time.Duration {
 	return max(0, min(patience-(silent-missed.All), most-(silent-missed.Stopped)))
 }
 
-// Word is when a member was last heard.
+// Word is when a member was last heard, see [Authority.Word].
 type Word struct {
 	at     Time
-	missed Missed // by this registry until then
+	missed Missed // what this registry had missed by then
 }
 
-// Word is what to remember of a member that is heard now.
+// Word is what to remember about a member that was heard just now.
 func (a *Authority) Word(now Time) Word { return Word{now, a.missed} }
 
-// Spare is how much longer a member may be silent whose last word this was.
+// Spare is how much longer a member may be silent that was last heard at last.
 func (a *Authority) Spare(now Time, ref ring.Ref, last Word) time.Duration {
 	m := a.find(ref)
 	if m == nil {
@@ -60,10 +62,10 @@ func (a *Authority) Spare(now Time, ref ring.Ref, last Word) time.Duration {
 	return Spare(a.timeout(m), Stretch*a.baseTimeout(m), now-last.at, a.missed.Since(last.missed))
 }
 
-// deadline is when a member's time is up, if this process runs meanwhile.
+// deadline is a time that is put off while this process does not run.
 type deadline struct {
 	at   Time
-	last Time // it is not put off beyond that
+	last Time // at is not put off beyond this
 }
 
 func within(now Time, d time.Duration) deadline { return deadline{now + d, now + Stretch*d} }
@@ -75,13 +77,13 @@ func (d *deadline) putOff(by time.Duration, stopped bool) {
 	d.at = max(d.at, min(d.at+by, d.last))
 }
 
-// Missed takes note that this process did not run for so long though it should have, or
-// that its machine slept: members could do nothing about the deadlines that passed
-// meanwhile.
+// Missed takes note that this process did not run for a gap though it should have, or that
+// its machine slept. It puts off all deadlines, since members could not meet those that
+// passed meanwhile.
 func (a *Authority) Missed(gap time.Duration, slept bool) {
 	a.missed.Add(a.Lease, gap, slept)
 	stopped := slept || gap > a.Lease
-	// Attempts to come back failed meanwhile, and the next ones may be a while off.
+	// Members failed to connect meanwhile, and may wait before they try again.
 	failed := stopped || gap > a.Lease/4
 	for _, m := range a.suspects {
 		by := gap
@@ -102,9 +104,9 @@ func (a *Authority) Missed(gap time.Duration, slept bool) {
 	a.announceBy.putOff(gap, stopped)
 }
 
-// HeldUp takes a member's word that it was late itself, by so much since its last
-// heartbeat. The next ones may come later by several times that, so it gets more patience:
-// up to three leases, which halve with each heartbeat that is in time again.
+// HeldUp takes a member's report of how late it ran since its last heartbeat. The next
+// heartbeats may be late by several times that, so its timeout grows by up to three
+// leases. The growth halves with each heartbeat that is in time again.
 func (a *Authority) HeldUp(ref ring.Ref, late time.Duration) {
 	if m := a.find(ref); m != nil {
 		m.lateness = nextLateness(m.lateness, late, a.Lease)

@@ -7,6 +7,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
+// status is where a member stands, see the states in the package comment.
 type status uint8
 
 const (
@@ -16,37 +17,38 @@ const (
 	leaving
 )
 
-// member is what the registry knows of one life.
+// member is what the registry knows of one incarnation.
 type member struct {
 	ring.Member
 	token  uint64
 	status status
 
-	sent, acked   uint64 // epochs
-	successor     uint64 // the epoch in which its successors last changed
-	needsManifest bool   // it must be told everything
-	stalled       bool   // it did not confirm in time, and is left out until it does
+	// What it was told, as epochs.
+	sent, acked   uint64 // the latest that was sent, and that it confirmed
+	successor     uint64 // when its successors last changed
+	resumedEpoch  uint64 // the latest that it knew when it came back to a new registry
+	needsManifest bool   // its view is unknown: tell it everything
+	stalled       bool   // it did not confirm in time; left out until it does
 	announced     bool
-	routable      bool          // for the time of ripe: everybody's tables lead to it
-	resumedEpoch  uint64        // the epoch that it had heard of when it came back to a new registry
-	pace          int           // see MaxBeats; 0 before its first beat
-	asked         int           // the pace that it was told last
-	lateness      time.Duration // what it may be late besides, see HeldUp
+	routable      bool      // during announceable: all tables lead to it
+	introView     ring.View // the table of its introduction, until it is active
+	detours       []control.Detour
+	hold          []control.Peer
 
-	suspicion *suspicion // set while it is out of sight
-	displaced bool       // its address is another's
+	// How long it may be silent.
+	pace     int           // see MaxBeats; 0 before its first heartbeat
+	asked    int           // the pace that it was told last
+	lateness time.Duration // added to its timeout, see HeldUp
 
-	introView ring.View // what it was told when it was introduced, until it is taken in
-	detours   []control.Detour
-	hold      []control.Peer
-
-	until deadline // leaving: by then it is let go
+	suspicion *suspicion // set while it is a suspect
+	displaced bool       // another member took its address
+	until     deadline   // of a leaving member: by then it is released
 }
 
 func (m *member) ref() ring.Ref { return ring.Ref{ID: m.ID, Life: m.Life} }
 
-// known says that others may know the member, so that they must hear of its end: it was
-// announced, or it has had a table and may have sent.
+// mayBeKnown says whether other members may know this one, so that they must hear of its
+// end. They may if it was announced, or has had a table and may have sent.
 func (m *member) mayBeKnown() bool { return m.announced || m.sent > 0 }
 
 func (m *member) peer() control.Peer { return control.Peer{ID: m.ID, Life: m.Life, Addr: m.Addr} }

@@ -10,17 +10,18 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// A member keeps its life when its address changes: its machine is in another network, or
-// reaches the registry another way. It proves that it is the same by its token, and that
-// it is where it says by answering there with that token, to a dial of the caller's.
+// A member keeps its incarnation when its address changes, because its machine is in
+// another network or reaches the registry another way. Its token proves that it is the
+// same member. It proves the new address by answering there, with that token, when the
+// caller dials it.
 //
-// An address belongs to the member that was found there last. If that was another's, the
-// other is astray: it is not dead, but nothing that happens at the address says anything
-// about it any more. It lives by its connection, and when that has ended it has its time
-// to come back, with an address of its own.
+// An address belongs to the member that was found there last. A member that held it before
+// is displaced. It is not dead, but a probe of the address says nothing about it any more.
+// It lives by its connection. When that ends it has its timeout to come back, with an
+// address of its own.
 
-// settle gives a member that comes back the address that it names, and takes that from the
-// member that had it.
+// moveTo gives a member that comes back the address that it names, and takes it from the
+// member that held it.
 func (a *Authority) moveTo(m *member, r Request) (was string, err error) {
 	if id, taken := a.roster.HolderOf(r.Addr); taken && id == m.ID {
 		return "", nil
@@ -37,7 +38,7 @@ func (a *Authority) moveTo(m *member, r Request) (was string, err error) {
 	return was, nil
 }
 
-// vacate frees an address for a life that was found there.
+// freeAddress frees an address for a member that was found there.
 func (a *Authority) freeAddress(r Request) error {
 	if !r.There {
 		return ErrElsewhere
@@ -49,11 +50,11 @@ func (a *Authority) freeAddress(r Request) error {
 	return nil
 }
 
-// Known says that a member has this token.
+// Known says whether a member has this token.
 func (a *Authority) Known(token uint64) bool { return a.byToken[token] != nil }
 
-// readdress tells the new address of a member that has moved to the members that dial it.
-// One that is told everything hears of it anyway.
+// planMoves adds the new addresses of members that have moved to what is told to the
+// members that dial them. A manifest has the new addresses anyway.
 func (a *Authority) planMoves(tables []ring.Member, told map[uint64]*control.Update) {
 	for _, ref := range slices.SortedFunc(maps.Keys(a.moved), func(x, y ring.Ref) int { return cmp.Compare(x.ID, y.ID) }) {
 		m := a.find(ref)

@@ -6,7 +6,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// tables lists the members that are in tables, by ascending ID.
+// tableMembers lists the members that are in tables, by ascending ID.
 func (a *Authority) tableMembers() []ring.Member {
 	list := make([]ring.Member, 0, len(a.byID))
 	for _, m := range a.sortedMembers() {
@@ -17,7 +17,7 @@ func (a *Authority) tableMembers() []ring.Member {
 	return list
 }
 
-// plan finds out what everybody must be told, and tells them.
+// plan works out what each member must be told, and tells it.
 func (a *Authority) plan() {
 	tables := a.tableMembers()
 	for _, m := range tables {
@@ -36,7 +36,7 @@ func (a *Authority) plan() {
 		if c.Successors != nil {
 			m.successor = a.epoch
 		}
-		if m.needsManifest { // below, when its detours are known
+		if m.needsManifest { // sent below, when its detours are known
 			continue
 		}
 		u := &control.Update{Epoch: a.epoch, Members: int64(len(tables)), Entries: int64(c.Size)}
@@ -60,7 +60,7 @@ func (a *Authority) plan() {
 	clear(a.owedDead)
 	var known []*member // made for the first manifest
 	used := false
-	for _, found := range tables { // in a fixed order, one message of an epoch to each
+	for _, found := range tables { // in a fixed order; at most one table of an epoch to each
 		m, u := a.byID[found.ID], told[found.ID]
 		switch {
 		case m.needsManifest:
@@ -70,7 +70,7 @@ func (a *Authority) plan() {
 				known = a.announcedMembers()
 			}
 			a.sendTable(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
-			if u != nil && len(u.Gone) > 0 { // for which a manifest has no room
+			if u != nil && len(u.Gone) > 0 { // a manifest has no field for these
 				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(tables)), Gone: u.Gone})
 			}
 		case u != nil:
@@ -79,7 +79,7 @@ func (a *Authority) plan() {
 		}
 	}
 	if !used && len(changes) == 0 {
-		a.epoch-- // nobody heard of it
+		a.epoch-- // no member was told of it
 	}
 }
 

@@ -7,15 +7,15 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// recover begins or goes on to rebuild the ring of an earlier registry from what a
-// member of it says.
+// recoverMember rebuilds the ring of an earlier registry from what a member of it says.
+// The first such member begins the recovery.
 func (a *Authority) recoverMember(now Time, m *member, r Request) {
 	if !a.recovering {
 		a.recovering = true
 		a.recoveryEnd = within(now, a.Grace)
 	}
-	a.live = true                                            // also where it was told to wait for them
-	if late := a.timeout(m) - a.Lease; late > a.extraGrace { // they notice one after the other, when each beats next
+	a.live = true                                            // also after Recover
+	if late := a.timeout(m) - a.Lease; late > a.extraGrace { // each notices at its next heartbeat
 		a.recoveryEnd.putOff((late-a.extraGrace)/3, true)
 		a.extraGrace = late
 	}
@@ -23,12 +23,12 @@ func (a *Authority) recoverMember(now Time, m *member, r Request) {
 	m.status, m.announced, m.needsManifest = active, r.Ready, true
 	m.sent, m.acked = r.Epoch, r.Epoch
 	if !r.Ready {
-		// It was about to be announced, or was and did not hear of it. The node before
-		// it may not know of it, and would say that it does not exist: it is announced
-		// when that node has confirmed the tables of the new registry.
+		// It does not know that it was announced. The member before it may not know it,
+		// and would deny that it exists. So it is announced when that member has
+		// confirmed the tables of this registry.
 		a.unannounced = append(a.unannounced, m)
 	}
-	if r.Epoch >= a.newestEpoch && !a.layoutSet { // the latest word is the best, but for the operator's
+	if r.Epoch >= a.newestEpoch && !a.layoutSet { // the latest report counts, but the operator's choice more
 		a.newestEpoch, a.layout = r.Epoch, ring.Layout{Fewest: r.Plan == control.FewestHops, K: r.Size}
 	}
 }
@@ -38,10 +38,11 @@ func (a *Authority) Recover(now Time) {
 	a.recovering, a.recoveryEnd = true, within(now, a.Grace)
 }
 
-// rebuild ends the recovery when everybody has had time to come back. It does not end
-// sooner when as many are back as a member says there were: the member may not have
-// heard of the latest ones, or have been out of the ring itself, and whoever comes
-// after the end is told that its life is over.
+// endRecovery ends the recovery when all members have had time to come back.
+//
+// It does not end early when as many are back as a member says there were. That member
+// may not know the latest newcomers, or may have been out of the ring itself, and a member
+// that comes after the end is evicted.
 func (a *Authority) endRecovery(now Time) (next Time) {
 	if now < a.recoveryEnd.at {
 		return a.recoveryEnd.at
@@ -54,13 +55,13 @@ func (a *Authority) endRecovery(now Time) (next Time) {
 	}
 	a.recovering, a.extraGrace = false, 0
 	clear(a.knownDead)
-	for _, m := range a.suspects { // their time begins now
+	for _, m := range a.suspects { // their timeout begins now
 		if d := within(now, a.timeout(m)); d.at > m.suspicion.until.at {
 			m.suspicion.until = d
 		}
 	}
 	a.dirty, a.exact, a.lastChange = a.live, a.live, now
 	a.announceBy = within(now, a.Lease)
-	a.emit(Effect{Kind: Rebuilt, Why: fmt.Sprintf("%d members of the ring that was are back", back)})
+	a.emit(Effect{Kind: Rebuilt, Why: fmt.Sprintf("%d members of the earlier ring are back", back)})
 	return 0
 }

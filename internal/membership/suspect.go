@@ -9,7 +9,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// doubt is about a member whose connection has ended.
+// suspicion is what the registry does about a suspect: a member whose connection ended.
 type suspicion struct {
 	why     string
 	until   deadline // then it is dead
@@ -18,29 +18,30 @@ type suspicion struct {
 	probing bool     // a probe is under way
 }
 
-// The first look at a member whose connection ended is at once. A process that has
-// just died may still have an open port for a moment, so the next ones follow soon.
+// A suspect is dialled at once, and again after pauses that double from minProbe to
+// maxProbe. The pauses start short because the port of a process that has just died may
+// stay open for a moment.
 const (
 	minProbe = 20 * time.Millisecond
 	maxProbe = time.Second
 )
 
-// Answer is what dialling a member showed.
+// Answer is what a probe of a member showed.
 type Answer uint8
 
 const (
-	Nothing  Answer = iota // no answer, or none that says anything
-	Answered               // it is there
-	Absent                 // nobody is there, or somebody else
+	Nothing  Answer = iota // the dial proves nothing
+	Answered               // the member answered
+	Absent                 // the dial was refused, or another process answered
 )
 
-// Lost takes note that a member's connection has ended.
+// Lost takes note that a member's connection has ended. The member is a suspect now.
 func (a *Authority) Lost(now Time, ref ring.Ref, why string) {
 	m := a.find(ref)
 	if m == nil || m.suspicion != nil {
 		return
 	}
-	if m.status == leaving { // it was about to go
+	if m.status == leaving { // it does not come back
 		a.markDead(now, m, why)
 		return
 	}
@@ -49,30 +50,31 @@ func (a *Authority) Lost(now Time, ref ring.Ref, why string) {
 	a.emitEvent(Doubted, m, why)
 }
 
-// Silent takes note that nothing has come over a member's connection for longer than it may
-// be silent, see [Authority.Spare].
+// Silent declares a member dead whose connection has been silent for too long, see
+// [Authority.Spare].
 func (a *Authority) Silent(now Time, ref ring.Ref) {
 	if m := a.find(ref); m != nil {
 		a.markDead(now, m, fmt.Sprintf("silent for %v", a.timeout(m)))
 	}
 }
 
-// Probed takes the answer to a [Probe] of an address.
+// Probed takes the answer to a [Probe] of an address. A suspect that is absent is dead.
 func (a *Authority) Probed(now Time, ref ring.Ref, addr string, answer Answer) {
 	m := a.find(ref)
 	if m == nil || m.suspicion == nil || m.Addr != addr {
-		return // it is not in doubt, its connection is what counts; or it has moved since
+		return // its connection is back, or it has moved since
 	}
 	d := m.suspicion
 	d.probing = false
 	d.probe = now + d.retry
 	d.retry = min(2*d.retry, maxProbe)
 	if answer == Absent && !m.displaced {
-		a.markDead(now, m, fmt.Sprintf("%s, and nobody answers at its address", d.why))
+		a.markDead(now, m, fmt.Sprintf("%s, and it does not answer at its address", d.why))
 	}
 }
 
-// expire does what is due about members in doubt, and returns when it is due next.
+// expire probes the suspects that are due, declares dead those whose time is up, and
+// returns when to call it again.
 func (a *Authority) expire(now Time) (next Time) {
 	for _, m := range slices.Clone(a.suspects) {
 		d := m.suspicion
@@ -101,8 +103,8 @@ func earliest(a, b Time) Time {
 	return a
 }
 
-// ping asks whether a member is there that others cannot reach: over its own
-// connection, which is what counts.
+// ping asks a member that a peer cannot reach whether it is there, over the member's own
+// connection. A suspect is probed at once instead.
 func (a *Authority) ping(m *member) {
 	if m.suspicion != nil {
 		m.suspicion.probe = 0

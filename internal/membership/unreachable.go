@@ -8,31 +8,36 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// pair is two lives of which the first cannot reach the second.
+// pair is two incarnations of which the first cannot reach the second.
 type pair struct{ from, to ring.Ref }
 
+// pairState is what is known of a pair.
 type pairState struct {
 	why      string
-	via      uint64 // of the detour, if there is one
-	detoured bool   // there is
+	via      uint64 // the member of its detour, if it has one
+	detoured bool   // it has a detour
 }
 
-// maxParted bounds the pairs that are remembered. In a ring with more trouble than
-// that, what is missing is not a list of it.
+// maxPairs bounds the pairs that are remembered. In a ring with more trouble than that, a
+// longer list does not help.
 const maxPairs = 4096
 
-// Parting is a pair that cannot talk directly.
+// UnreachablePair is a pair of which From cannot reach To directly.
 type UnreachablePair struct {
 	From, To ring.Member
 	Why      string
 }
 
-// Trouble takes a member's word that it cannot have a link that it should have, or,
-// without a reason, that it can again.
+// Trouble takes a member's report that it cannot open a link that it should have. An empty
+// why means that it can again.
+//
+// A report is a level, not an edge: it holds until the member takes it back, or is told a
+// table without that peer. A member that is reported is asked whether it is there. The
+// pair gets a detour if it needs one.
 func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 	m, other := a.find(from), a.find(to)
 	p := pair{from, to}
-	if m == nil || other == nil || m == other { // it is about to hear of that, or makes no sense
+	if m == nil || other == nil || m == other { // it will be told of the end, or is wrong
 		return
 	}
 	known := a.pairs[p]
@@ -58,9 +63,9 @@ func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 	}
 }
 
-// crowd takes note that there is no room to remember a pair. The next plan makes room, if
-// pairs are remembered that are not tried any more; the member says it again with its next
-// table.
+// notePairsFull takes note that there is no room to remember a pair. The next plan makes
+// room by forgetting pairs that are not tried any more. The member reports the pair again
+// with its next table.
 func (a *Authority) notePairsFull(m *member, to ring.Ref, why string) {
 	a.detoursDirty = true
 	if !a.pairsFull {
@@ -69,7 +74,7 @@ func (a *Authority) notePairsFull(m *member, to ring.Ref, why string) {
 	}
 }
 
-// Parted lists the pairs that cannot talk directly.
+// Parted lists the pairs of which the first cannot reach the second directly.
 func (a *Authority) Parted() (list []UnreachablePair) {
 	for _, p := range a.sortedPairs() {
 		if from, to := a.find(p.from), a.find(p.to); to.suspicion == nil {
@@ -79,7 +84,7 @@ func (a *Authority) Parted() (list []UnreachablePair) {
 	return list
 }
 
-// sortedPairs forgets pairs of which one is gone, and lists the others.
+// sortedPairs forgets the pairs of members that are gone, and lists the others.
 func (a *Authority) sortedPairs() (list []pair) {
 	for p := range a.pairs {
 		if a.find(p.from) == nil || a.find(p.to) == nil {
@@ -94,11 +99,11 @@ func (a *Authority) sortedPairs() (list []pair) {
 	return list
 }
 
-// lead finds ways around for the pairs that need one, and adds to what is to be told.
+// planDetours finds detours for the pairs that need one, and adds them to what is told.
 //
-// A node that cannot reach a long entry passes to the entry before it. Only what is
-// for one of its successors may have no other way: that goes to a node that has a
-// link there, in two steps which no third node has a part in, so that it cannot loop.
+// A node that cannot reach a long entry routes by the entry before it. Only a frame for one
+// of its successors may have no other way. It goes to a member with a link to that
+// successor, in two hops which involve no other node, so it cannot loop.
 func (a *Authority) planDetours(tables []ring.Member, told map[uint64]*control.Update) {
 	a.detoursDirty = false
 	defer func() { a.pairsFull = len(a.pairs) >= maxPairs }()
@@ -132,11 +137,12 @@ func (a *Authority) planDetours(tables []ring.Member, told map[uint64]*control.U
 	}
 }
 
-// current forgets the pairs that nobody tries any more, since nobody will say that they
-// mended, and lists the others. A member says again what it cannot reach with each table
-// that it is told, so a pair that is tried again later is not lost. What was tried for the
-// sake of a detour, and given up, is remembered as long as one is needed: else the same way
-// would be tried again and again.
+// usefulPairs forgets the pairs that are not tried any more, since no member will report
+// that they have healed, and lists the others. A member reports again with each table
+// which peers it cannot reach, so a pair that is tried again later is not lost.
+//
+// A link that was tried for a detour, and given up, is remembered while the detour is
+// needed: else the same detour would be planned again and again.
 func (a *Authority) usefulPairs() []pair {
 	pairs := a.sortedPairs()
 	led := make(map[ring.Ref]bool)
@@ -154,8 +160,8 @@ func (a *Authority) usefulPairs() []pair {
 	})
 }
 
-// told is the table that a member was told last: a newcomer's is in no plan before it is
-// taken in.
+// lastView is the table that a member was told last. A newcomer's is in no plan before it
+// is active.
 func (a *Authority) lastView(m *member) ring.View {
 	if m.status == waiting || m.status == linking {
 		return m.introView
@@ -164,14 +170,14 @@ func (a *Authority) lastView(m *member) ring.View {
 	return view
 }
 
-// triesSuccessor says whether a member tries to reach another as one of its successors,
-// as [Local.Links] has it: as many as it takes to reach one.
+// triesSuccessor says whether a member tries to reach another as one of its successors.
+// As in [Local.Links], it tries as many as it takes to reach one.
 func (a *Authority) triesSuccessor(p pair) bool {
 	for _, s := range a.lastView(a.find(p.from)).Successors {
 		if s == p.to {
 			return true
 		}
-		if a.pairs[pair{p.from, s}] == nil && a.find(s) != nil { // it may be dead, and the member not know it
+		if a.pairs[pair{p.from, s}] == nil && a.find(s) != nil { // a dead one does not stop it: the member may not know yet
 			return false
 		}
 	}
@@ -186,8 +192,8 @@ func (a *Authority) tries(p pair) bool {
 		slices.ContainsFunc(from.detours, func(d control.Detour) bool { return d.ID == p.to.ID && d.Life == p.to.Life })
 }
 
-// around picks who leads from one member to another: the nearest before the sink that
-// has it in its table, or else the nearest at all.
+// detourFor picks the member that relays from one member to another. It takes the nearest
+// one before the sink that has the sink in its table, or else the nearest one.
 func (a *Authority) detourFor(tables []ring.Member, from, to *member) *member {
 	n := len(tables)
 	at, _ := slices.BinarySearchFunc(tables, to.ID, func(m ring.Member, id uint64) int { return cmp.Compare(m.ID, id) })
@@ -207,10 +213,10 @@ func (a *Authority) detourFor(tables []ring.Member, from, to *member) *member {
 	return second
 }
 
-// maxAround is how far back from a sink a way around is looked for.
+// maxDetourSearch is how many positions back from the sink detourFor looks.
 const maxDetourSearch = 64
 
-// NoWay lists the pairs of the ring that cannot talk at all: no link and no way around.
+// NoWay lists the pairs of the ring that cannot talk at all: no link and no detour.
 func (a *Authority) NoWay() (list []UnreachablePair) {
 	for _, p := range a.sortedPairs() {
 		from, to := a.find(p.from), a.find(p.to)
