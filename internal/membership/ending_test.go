@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// trio is a ring of three members that are ready, and a fourth that has got its table and
-// is not announced. Effects up to then are taken.
+// trio is a ring of three members that are ready, and a fourth that has its table and is
+// not announced. Earlier effects are taken.
 func trio(t *testing.T) (a *Authority, four []ring.Member) {
 	t.Helper()
 	next := uint64(0)
@@ -35,13 +35,13 @@ func trio(t *testing.T) (a *Authority, four []ring.Member) {
 	four = append(four, join("d:1"))
 	a.Advance(4)
 	if a.State(four[0].Ref()) != Active || a.State(four[3].Ref()) != Linking || a.byID[four[3].ID].announced {
-		t.Fatal("the ring is not as the test wants it")
+		t.Fatal("the ring is not in the state that the test needs")
 	}
 	a.Take()
 	return a, four
 }
 
-// announced collects what members are told of lives that are over, and to how many.
+// announced collects the ends that members are told of, and how many members are told.
 func announced(a *Authority) (left, dead []ring.Ref, told int) {
 	a.Advance(time.Minute)
 	for _, e := range a.Take() {
@@ -58,9 +58,9 @@ func announced(a *Authority) (left, dead []ring.Ref, told int) {
 	return left, dead, told
 }
 
-// Each member hears which life has left or died, also of one that was never announced: it
-// had a table, and may have sent.
-func TestEveryEndIsAnnouncedWithItsLife(t *testing.T) {
+// Each member is told which incarnation has left or died. That includes one that was never
+// announced: it had a table, and may have sent.
+func TestEveryEndIsAnnouncedWithItsIncarnation(t *testing.T) {
 	for _, which := range []int{0, 3} {
 		for _, dies := range []bool{false, true} {
 			a, four := trio(t)
@@ -80,7 +80,7 @@ func TestEveryEndIsAnnouncedWithItsLife(t *testing.T) {
 			}
 		}
 	}
-	a, _ := trio(t) // one without a table is nobody's business
+	a, _ := trio(t) // the end of one without a table is not announced
 	m, err := a.Admit(5, 100, Request{Addr: "e:1"})
 	if err != nil {
 		t.Fatal(err)
@@ -91,9 +91,9 @@ func TestEveryEndIsAnnouncedWithItsLife(t *testing.T) {
 	}
 }
 
-// What a full list lacks is over up to the newest life that the list before can have
-// known.
-func TestNewestLife(t *testing.T) {
+// A member that a full list lacks is over, up to the newest incarnation that the list
+// before can have known.
+func TestNewestIncarnation(t *testing.T) {
 	l := &Local{Self: ring.Ref{ID: 1, Life: 1}, Bits: 8}
 	l, err := l.Manifest(control.Manifest{Epoch: 1, Life: 7, Others: []uint64{2, 3}})
 	if err != nil {
@@ -115,12 +115,12 @@ func TestNewestLife(t *testing.T) {
 		t.Error(ids, now.Newest)
 	}
 	if a, four := trio(t); a.manifest(a.byID[four[0].ID], ring.View{}, 3, nil).Life != four[3].Life {
-		t.Error("a manifest does not say the latest life")
+		t.Error("a manifest does not have the latest incarnation")
 	}
 }
 
-// A member that leaves is let go when newcomers have linked, too: they were told of a ring
-// with it, and may have to lead to it.
+// A leaving member is released only when newcomers have linked too: they were told of a
+// ring with it, and may have to route to it.
 func TestLeaversWaitForNewcomers(t *testing.T) {
 	a, four := trio(t)
 	leaver := four[0].Ref()
@@ -135,10 +135,10 @@ func TestLeaversWaitForNewcomers(t *testing.T) {
 	}
 	confirmed(four[1:3])
 	if a.State(leaver) == Unknown {
-		t.Fatal("it is let go, and a newcomer has yet to link")
+		t.Fatal("it is released before a newcomer has linked")
 	}
 	confirmed(four[1:])
 	if a.State(leaver) != Unknown {
-		t.Error("it is not let go, though all have linked")
+		t.Error("it is not released, though all have linked")
 	}
 }
