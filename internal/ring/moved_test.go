@@ -19,19 +19,19 @@ func TestMembersMove(t *testing.T) {
 		for _, addr := range []string{"a", "b", "c", "d"} {
 			id, ok := m.HolderOf(addr)
 			if w, held := want[addr]; ok != held || ok && id != w {
-				t.Errorf("%s is that of %d, %v", addr, id, ok)
+				t.Errorf("%s is held by %d, %v", addr, id, ok)
 			}
 		}
 	}
 	if m.Move(7, "d") {
-		t.Error("nobody has moved")
+		t.Error("a member that does not exist has moved")
 	}
 	if !m.Move(0, "d") {
 		t.Error("0 has not moved")
 	}
 	holds(map[string]uint64{"d": 0, "b": 1, "c": 2})
 	m.Yield("b")
-	m.Move(0, "b") // where 1 believes to be
+	m.Move(0, "b") // the address that member 1 is listed with
 	holds(map[string]uint64{"b": 0, "c": 2})
 	if x, _ := m.Get(0); x.Addr != "b" {
 		t.Error(x)
@@ -42,7 +42,7 @@ func TestMembersMove(t *testing.T) {
 	holds(map[string]uint64{"c": 2})
 }
 
-// Naming agrees with the views.
+// Naming finds what the views say.
 func TestNamingAgreesWithViews(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for n := 1; n <= 40; n++ {
