@@ -11,10 +11,11 @@ import (
 // process with it, or on the same busy machine. It does not matter whether it stood still
 // once or ran late all the time. This is the local health of Lifeguard (Dadgar, Phillips
 // and Currey, 2017), measured instead of guessed from failures.
-//
-// Stretch bounds it: a dead member whose connection stays open is kept for at most so many
-// times its timeout, however little the registry runs. A single gap of more than a lease
-// does not count towards that bound, since the registry was stopped.
+
+// Stretch bounds how long such time is forgiven. A dead member whose connection stays open
+// is kept for at most Stretch times its timeout, however little the registry runs. A single
+// gap of more than a lease does not count towards that bound, since the registry was
+// stopped.
 const Stretch = 8
 
 // Missed is the sum of the times in which a process should have run and did not.

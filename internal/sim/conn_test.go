@@ -6,20 +6,20 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// conn is a control connection. Each end holds it until it lets go of it.
+// conn is a control connection. Each end closes it for itself.
 type conn struct {
 	w                     *world
 	p                     *process // the node's
 	r                     *registry
 	up, down              *pipe
-	nodeClosed, regClosed bool // that end has let go
+	nodeClosed, regClosed bool // that end has closed
 	ref                   ring.Ref
-	bound                 bool            // to ref
-	lastHeard             membership.Word // the latest at the registry
-	lastSeen              Time            // and at the node
-	asked                 []Time
-	dialling              bool  // the registry dials the node before it answers, and then takes
-	queued                []any // what came meanwhile
+	bound                 bool            // the session of ref
+	lastHeard             membership.Word // when the registry last received a message
+	lastSeen              Time            // when the node last received a message
+	asked                 []Time          // when the node sent the messages that are not answered
+	dialling              bool            // the registry dials the node before it answers
+	queued                []any           // messages that came meanwhile
 }
 
 func (w *world) connect(p *process, r *registry) *conn {
@@ -30,7 +30,7 @@ func (w *world) connect(p *process, r *registry) *conn {
 	return c
 }
 
-// say sends something to the registry.
+// sendToRegistry sends a message to the registry.
 func (c *conn) sendToRegistry(msg any) {
 	if c.nodeClosed {
 		return
@@ -43,7 +43,7 @@ func (c *conn) sendToRegistry(msg any) {
 	}})
 }
 
-// tellNode sends something to the node.
+// sendToNode sends a message to the node.
 func (c *conn) sendToNode(msg any) {
 	if c.regClosed {
 		return
@@ -56,7 +56,7 @@ func (c *conn) sendToNode(msg any) {
 	}})
 }
 
-// letGo ends the connection at the node's end: what comes from the registry is lost.
+// closeAtNode closes the connection at the node. Messages from the registry are lost.
 func (c *conn) closeAtNode() {
 	if c.nodeClosed {
 		return
@@ -74,7 +74,7 @@ func (c *conn) reachRegistry() {
 	}
 }
 
-// hangUp ends it at the registry's end.
+// closeAtRegistry closes the connection at the registry.
 func (c *conn) closeAtRegistry() {
 	if c.regClosed {
 		return
@@ -92,7 +92,7 @@ func (c *conn) reachNode() {
 	}
 }
 
-// blip breaks the connection, for both. What was under way is lost.
+// blip breaks the connection at both ends. Messages under way are lost.
 func (c *conn) blip() {
 	c.up.cutOff(0)
 	c.down.cutOff(0)
@@ -100,13 +100,13 @@ func (c *conn) blip() {
 	c.down.push(parcel{do: c.reachNode})
 }
 
-// beat is the node's every third of a lease.
+// beat is the node's timer: it sends a heartbeat every third of a lease.
 func (c *conn) beat() {
 	if c.nodeClosed {
 		return
 	}
-	// A process that was stopped finds its deadline passed while what its peer sent
-	// lies unread, so it looks once more.
+	// A process that was stopped finds its deadline passed while messages lie unread, so it
+	// reads once more.
 	unread := len(c.down.queue) > 0 && c.down.queue[0].at <= c.w.now && c.w.reach(c.p, c.r.p)
 	if c.w.now-c.lastSeen > c.w.lease && !unread {
 		c.closeAtNode()
@@ -122,7 +122,7 @@ func (c *conn) ask() {
 	c.sendToRegistry(control.Beat{})
 }
 
-// watch is the registry's look whether the node is silent.
+// watch is the registry's timer: it checks whether the node is silent.
 func (c *conn) watch() {
 	if c.regClosed {
 		return

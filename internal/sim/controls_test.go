@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-var simControls = flag.Bool("controls", false, "plant one bug after the other, each of which the simulation must find")
+var simControls = flag.Bool("controls", false, "plant one bug after the other, and check that the simulation finds each")
 
-// controls are bugs to plant, each by replacing the one place in a file where old
-// stands: a rule that is taken away or bent, or a bug that was there once. A simulation
-// that does not fail then proves nothing about that rule. seed is a world that shows it.
+// controls are bugs to plant. Each replaces the one place in a file with the text old, to
+// remove or bend a rule or to bring back an earlier bug. A simulation that does not fail
+// then proves nothing about that rule. seed is a world that shows the bug.
 var controls = []struct {
 	seed                 uint64
 	name, file, old, new string
@@ -76,8 +76,7 @@ var controls = []struct {
 	{523, "deadlines are not put off in a shortage", "membership/localhealth.go", "d.at = max(d.at, min(d.at+by, d.last))", "_ = by"},
 }
 
-// TestNamedSeeds runs the worlds that show a bug that was there once, or that was
-// planted, without it.
+// TestNamedSeeds runs the worlds of the controls without their bugs.
 func TestNamedSeeds(t *testing.T) {
 	for _, c := range controls {
 		if err := newWorld(c.seed).run(); err != nil {
@@ -86,8 +85,8 @@ func TestNamedSeeds(t *testing.T) {
 	}
 }
 
-// TestControls plants the bugs. It builds the package once for each, so it runs only
-// when asked to.
+// TestControls plants the bugs. It builds the package once for each, so it runs only with
+// -controls.
 func TestControls(t *testing.T) {
 	if !*simControls {
 		t.Skip("-controls runs it")
@@ -105,9 +104,9 @@ func TestControls(t *testing.T) {
 				return string(out), err
 			}
 			out, err := simulate("-seed", fmt.Sprint(c.seed))
-			if err == nil { // the worlds have changed since the seed was noted
+			if err == nil { // the worlds have changed since the seed was chosen
 				if out, err = simulate("-first"); err != nil {
-					t.Errorf("seed %d does not show it any more; note another one:", c.seed)
+					t.Errorf("seed %d does not show it any more; choose another one:", c.seed)
 				}
 			}
 			found := strings.Index(out, "-seed ")
@@ -124,8 +123,9 @@ func TestControls(t *testing.T) {
 	}
 }
 
-// Rules of the data plane, whose place the simulation's own nodes take, and others that a
-// hundred thousand worlds may not show: the tests of their package must notice.
+// TestControlsOfPackages plants bugs that the tests of their package must find. They are in
+// the data plane, which the simulation replaces by its own nodes, or a hundred thousand
+// worlds may not show them.
 func TestControlsOfPackages(t *testing.T) {
 	if !*simControls {
 		t.Skip("-controls runs it")
@@ -135,7 +135,7 @@ func TestControlsOfPackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, file, old, new, tests string }{
-		{"those that leave do not wait for newcomers", "membership/announce.go", "held := len(a.batch) > 0", "held := false", "Leavers"},
+		{"leavers do not wait for newcomers", "membership/announce.go", "held := len(a.batch) > 0", "held := false", "Leavers"},
 		{"what a dead link held is not sent another way", "plane/line.go", "p.requeue(out, &left)", "left.Clear()", "Requeue"},
 		{"frames go on behind their sink", "plane/receive.go", "!detour && ring.Distance(p.mask, rc.from, p.Self)", "false && ring.Distance(p.mask, rc.from, p.Self)", "Overshoot|Relay"},
 		{"who was paused goes on at once", "plane/deliver.go", "\t\tp.pass(ctx)\n", "", "Gate"},
@@ -176,8 +176,7 @@ func TestControlsOfPackages(t *testing.T) {
 	}
 }
 
-// plant replaces old by new in a file, for the go command only, and returns the overlay
-// that does it.
+// plant returns an overlay for the go command in which old is replaced by new in a file.
 func plant(t *testing.T, root, file, old, new string) (overlay string) {
 	t.Helper()
 	path := filepath.Join(root, file)
@@ -186,7 +185,7 @@ func plant(t *testing.T, root, file, old, new string) (overlay string) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(text), old); n != 1 {
-		t.Fatalf("%s has the text to be replaced %d times, want once:\n%s", file, n, old)
+		t.Fatalf("%s has the text to replace %d times, want once:\n%s", file, n, old)
 	}
 	dir := t.TempDir()
 	planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")

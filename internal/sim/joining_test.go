@@ -6,15 +6,15 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// joining is a process's conversation with the registry.
+// joining is a process's side of its connection to the registry.
 type joining struct {
 	conn    *conn
 	trying  bool
-	want    ring.Ref // the life it had, whose ID it asks for; no Life for none
+	want    ring.Ref // its earlier incarnation, whose ID it asks for; none if Life is 0
 	patient int      // attempts left to get that ID
 }
 
-// join makes sure that the process is connected to the registry, or about to be.
+// attempt makes sure that the process is connected to the registry, or about to be.
 func (p *process) attempt(after Time) {
 	j := p.join
 	if j.trying || j.conn != nil || p.done {
@@ -60,7 +60,7 @@ func (p *process) connected(c *conn) {
 	p.after(p.w.lease/3, c.beat)
 }
 
-// lost takes note that the connection to the registry ended.
+// disconnected handles the end of the connection to the registry.
 func (p *process) disconnected(c *conn) {
 	if p.join.conn != c {
 		return
@@ -74,7 +74,7 @@ func (p *process) disconnected(c *conn) {
 	p.attempt(p.w.jitter(p.w.lease / 2))
 }
 
-// hear takes a message from the registry.
+// receive handles a message from the registry.
 func (p *process) receive(c *conn, msg any) {
 	n := p.node
 	switch m := msg.(type) {
@@ -103,7 +103,7 @@ func (p *process) receive(c *conn, msg any) {
 	}
 }
 
-// touch takes note that the registry answered what was asked longest ago.
+// confirmed takes note that the registry answered the oldest message.
 func (n *node) confirmed(c *conn) {
 	if len(c.asked) > 0 {
 		n.confirmedAt = c.asked[0]
@@ -120,7 +120,7 @@ func (p *process) refused(c *conn, code control.Code) {
 		if n := p.node; n != nil {
 			p.join.want, p.join.patient = n.ref, 3
 			n.end("evicted")
-			if n.leaving { // it is out, which is what it wanted
+			if n.leaving { // it wanted to leave anyway
 				p.quit()
 				return
 			}

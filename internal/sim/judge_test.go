@@ -11,34 +11,34 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// judge knows everything, and holds it against what was promised. The first
-// complaint stays in err.
+// judge knows the whole world, and compares it with what was promised. The first violation
+// stays in err.
 type judge struct {
 	w               *world
 	err             error
 	streams         []*outStream
 	incarnations    map[ring.Ref]*incarnation
-	issued          map[uint64]ring.Ref // lives ever
+	issued          map[uint64]ring.Ref // all incarnations ever given, by number
 	all             []*incarnation
-	announcedDeaths int                 // since accepted
-	pairs           map[[2]ring.Ref]int // the latest stream delivered from one life to another
+	announcedDeaths int                 // since resurrect
+	pairs           map[[2]ring.Ref]int // by source and sink: the latest stream that was delivered
 }
 
-// life is what the judge knows of one life of a node.
+// incarnation is what the judge knows of one incarnation of a node.
 type incarnation struct {
 	ref           ring.Ref
 	p             *process
 	n             *node
-	member        bool // by the word of the registry, or of the one before
+	member        bool // of the present registry, or of the one before
 	announced     Time
 	leaving       bool
-	dead          bool // its process is, or it was given up
+	dead          bool // its process is dead
 	why           string
 	announcedDead bool // it was announced, and then declared dead
 	declaredDead  bool // it was declared dead once
-	returned      Time // when everybody had heard that it is not
+	returned      Time // when all nodes had been told that it lives after all
 	gen           int  // of the registry that admitted it or took it back
-	early         bool // it was admitted by a registry that knew of no ring
+	early         bool // a registry without a ring admitted it
 }
 
 func newJudge(w *world) *judge {
@@ -52,14 +52,14 @@ func (j *judge) fail(format string, args ...any) {
 	}
 }
 
-// accepted: everybody has heard what the registry said of the members. A life that
-// was declared dead, and that a later registry took back because it could not know,
-// counts again from now on.
+// resurrect is called when all nodes have confirmed what the registry told them. An
+// incarnation that was declared dead, and that a later registry took back because it could
+// not know, counts again from now on.
 func (j *judge) resurrect() {
 	j.announcedDeaths = 0
 	for _, x := range j.all {
 		if x.announcedDead && !x.isOver() && !x.member {
-			j.announcedDeaths++ // it may yet come back
+			j.announcedDeaths++ // it may still come back
 		}
 		if x.member && x.announcedDead && !x.isOver() {
 			x.announced, x.returned, x.announcedDead = j.w.now, j.w.now, false
@@ -67,12 +67,12 @@ func (j *judge) resurrect() {
 	}
 }
 
-// admitted: a registry took a life in, or back.
+// admitted is called when a registry admits an incarnation or takes it back.
 func (j *judge) admitted(r *registry, m ring.Member, p *process) {
 	x := j.incarnations[m.Ref()]
 	if x == nil {
 		if was, ok := j.issued[m.Life]; ok {
-			j.fail("life %d of node %d was given to node %d before", m.Life, m.ID, was.ID)
+			j.fail("incarnation %d of node %d was given to node %d before", m.Life, m.ID, was.ID)
 		}
 		j.issued[m.Life] = m.Ref()
 		x = &incarnation{ref: m.Ref(), p: p, early: !r.auth.Live()}
@@ -83,8 +83,8 @@ func (j *judge) admitted(r *registry, m ring.Member, p *process) {
 	x.member = true
 }
 
-// alone: nobody else that this registry, or the one before, holds for a member has the
-// ID of a life that was just taken in.
+// checkUniqueID checks that no other member of this registry has the ID of an incarnation
+// that was just admitted.
 func (j *judge) checkUniqueID(ref ring.Ref) {
 	for _, y := range j.all {
 		if y.ref != ref && y.ref.ID == ref.ID && y.mustExist() && j.incarnations[ref].member && y.gen == j.w.registry.gen {
@@ -95,9 +95,9 @@ func (j *judge) checkUniqueID(ref ring.Ref) {
 
 func (x *incarnation) isOver() bool { return x.dead || x.p.state == dead || x.n != nil && x.n.over }
 
-// superseded says that a life was away so long that its ID was given to another node,
-// which is gone. A later registry that took it back could not know; it gets a new life when
-// a sink that remembers the other one says so.
+// superseded says that an incarnation was away so long that its ID was given to another
+// node, which is gone. A later registry may take it back, since it cannot know. It gets a
+// new incarnation when a sink that remembers the other node refuses it.
 func (j *judge) superseded(ref ring.Ref) bool {
 	for _, y := range j.all {
 		if y.ref.ID == ref.ID && y.ref.Life > ref.Life {
@@ -107,7 +107,7 @@ func (j *judge) superseded(ref ring.Ref) bool {
 	return false
 }
 
-// counts says that nobody may be told that this life does not exist.
+// mustExist says that no node may deny that this incarnation exists.
 func (x *incarnation) mustExist() bool {
 	return x.member && x.announced > 0 && !x.leaving && !x.isOver()
 }
@@ -125,7 +125,7 @@ func (j *judge) survivors() bool {
 	return false
 }
 
-// effect watches what a registry decides.
+// effect checks a decision of a registry.
 func (j *judge) effect(r *registry, e membership.Effect) {
 	x := j.incarnations[e.Ref]
 	switch e.Kind {
@@ -141,7 +141,7 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		again := x.declaredDead
 		x.markDead()
 		j.w.count.deaths++
-		// again: others remember that it was, and a new registry did not know
+		// again: members remember that it was, and a new registry did not know
 		if !j.excused(x, r) && !j.addressTaken(x, e.Addr, r) && !x.leaving && !again {
 			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
 		}
@@ -150,7 +150,7 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		for _, x := range j.all {
 			if m, ok := r.auth.Holder(x.ref.ID); x.member && (!ok || m.Life != x.ref.Life) {
 				if !j.excused(x, r) {
-					j.fail("%v was there, and was not waited for", x.ref)
+					j.fail("%v was there, and the registry did not wait for it", x.ref)
 				}
 				x.markDead()
 			}
@@ -166,20 +166,20 @@ func (x *incarnation) markDead() {
 	}
 }
 
-// excused says whether there is a reason for taking a life for dead.
+// excused says whether a registry has a reason to take an incarnation for dead.
 func (j *judge) excused(x *incarnation, r *registry) bool {
 	w := j.w
 	p := x.p
 	if j.superseded(x.ref) {
-		return true // it was given up before, and came back all the same
+		return true // it was declared dead before, and came back all the same
 	}
-	return x.isOver() || x.leaving || x.n == nil || // it never heard that it was admitted
-		x.early && r.gen > 1 || // a newcomer may have to make room for who comes back
+	return x.isOver() || x.leaving || x.n == nil || // it was not told that it was admitted
+		x.early && r.gen > 1 || // a newcomer may have to make room for a member that comes back
 		p.state == stopped || !w.reach(p, r.p) ||
 		w.now-p.troubled < 2*w.lease
 }
 
-// refusedLife: a registry said that a life is over.
+// refusedLife is called when a registry refuses an incarnation as dead.
 func (j *judge) refusedLife(r *registry, ref ring.Ref) {
 	x := j.incarnations[ref]
 	if x.member && !j.excused(x, r) {
@@ -188,31 +188,31 @@ func (j *judge) refusedLife(r *registry, ref ring.Ref) {
 	x.markDead()
 }
 
-// noRoute: a node says of an ID that nobody has it.
+// noRoute is called when a node denies that an ID exists.
 func (j *judge) noRoute(n *node, f wire.Frame) {
 	for _, x := range j.all {
 		if x.ref.ID == f.Dst() && x.mustExist() {
-			j.fail("%v says that nobody has ID %d, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",
+			j.fail("%v denies that ID %d exists, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",
 				n.ref, f.Dst(), x.ref, x.announced, n.outlook.Successor, n.use.Epoch, n.outlook.Up, n.confirmedAt, f.Type(), f.Src())
 		}
 	}
 }
 
-// dropped: a node had no way for a frame.
+// dropped is called when a node has no route for a frame.
 func (j *judge) dropped(n *node, f wire.Frame) {
 	j.w.count.down++
-	if !j.w.calm || n.leaving { // others end their links with one that left
+	if !j.w.calm || n.leaving { // the others end their links to a node that left
 		return
 	}
 	for _, x := range j.all {
 		if x.ref.ID == f.Dst() && x.mustExist() {
-			j.fail("%v dropped a %v frame from %d to %v, where nobody has died (epoch %d, successor %d, up %v)",
+			j.fail("%v dropped a %v frame from %d to %v, in a ring without deaths (epoch %d, successor %d, up %v)",
 				n.ref, f.Type(), f.Src(), x.ref, n.use.Epoch, n.outlook.Successor, n.outlook.Up)
 		}
 	}
 }
 
-// hop: a frame arrived at a node.
+// hop is called when a frame arrives at a node.
 func (j *judge) hop(n *node, f wire.Frame) {
 	j.w.count.frames++
 	if limit := len(j.w.processes) + 2; int(f.Hops()) > limit {
@@ -220,7 +220,7 @@ func (j *judge) hop(n *node, f wire.Frame) {
 	}
 }
 
-// isThere says whether a life with this ID goes on.
+// isThere says whether an incarnation with this ID goes on.
 func (j *judge) isThere(id uint64) bool {
 	for _, x := range j.all {
 		if x.ref.ID == id && x.n != nil && !x.isOver() {
@@ -230,15 +230,15 @@ func (j *judge) isThere(id uint64) bool {
 	return false
 }
 
-// opened: a stream knows which life of its sink it talks to.
+// opened is called when a stream knows the incarnation of its sink.
 func (j *judge) opened(o *outStream) {
 	x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]
 	if x == nil {
-		j.fail("a stream from %v to %d was opened by a life %d that never was", o.n.ref, o.sink, o.sinkInc)
+		j.fail("a stream from %v to %d was opened by incarnation %d, which was never given", o.n.ref, o.sink, o.sinkInc)
 	}
 }
 
-// delivered: the handler of a node got a message.
+// delivered is called when the handler of a node gets a message.
 func (j *judge) delivered(n *node, f wire.Frame) {
 	no, index := binary.BigEndian.Uint64(f.Body()), int(binary.BigEndian.Uint64(f.Body()[8:]))
 	o := j.streams[no]
@@ -247,7 +247,7 @@ func (j *judge) delivered(n *node, f wire.Frame) {
 	case o.n.ref.ID != f.Src() || o.sink != n.ref.ID || f.Dst() != n.ref.ID:
 		j.fail("%v got a message from %v to %d as one from %d to %d", n.ref, o.n.ref, o.sink, f.Src(), f.Dst())
 	case !o.opened || o.sinkInc != n.ref.Life:
-		j.fail("%v got message %d of a stream from %v to life %d of it", n.ref, index, o.n.ref, o.sinkInc)
+		j.fail("%v got message %d of a stream from %v to its incarnation %d", n.ref, index, o.n.ref, o.sinkInc)
 	case o.over && index >= o.back:
 		j.fail("%v got message %d of stream %d from %v, which knows that those from %d on are not handled", n.ref, index, no, o.n.ref, o.back)
 	case index < o.got:
@@ -263,14 +263,15 @@ func (j *judge) delivered(n *node, f wire.Frame) {
 	j.w.longest = max(j.w.longest, j.w.now-o.pushed[index])
 }
 
-// acked: a source heard that so many of its messages were handled.
+// acked is called when a source is told how many of its messages were handled.
 func (j *judge) acked(o *outStream) {
 	if int(o.acked) > o.got {
 		j.fail("%v believes that %d messages of stream %d to %d were handled, %d were", o.n.ref, o.acked, o.no, o.sink, o.got)
 	}
 }
 
-// ended: a source gave up a stream; what is not acknowledged has an unknown outcome.
+// ended is called when a source gives up a stream. The messages that are not acknowledged
+// have an unknown outcome.
 func (j *judge) ended(o *outStream, err error) { j.endedWith(o, err, o.s.Pending()) }
 
 func (j *judge) endedWith(o *outStream, err error, pending uint64) {
@@ -306,14 +307,14 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 		j.w.count.left += int(pending)
 		return
 	}
-	// The source may have been given up itself without knowing it yet, or without having
-	// known it at the time: others have forgotten what it had sent.
+	// The source may itself have been declared dead, and not know or not have known it. Then
+	// its sinks have forgotten what it had sent.
 	if me := j.incarnations[o.n.ref]; !me.member || me.announcedDead || me.returned > o.began || j.superseded(o.n.ref) {
 		return
 	}
 	x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]
 	if !o.opened {
-		// Whoever has the ID now may have got it only after the answer was given.
+		// The present holder of the ID may have got it after the answer was given.
 		if !errors.Is(err, stream.ErrNoSuchNode) && !(errors.Is(err, errOutlived) && o.n.departing) {
 			j.fail("stream %d from %v to %d ended before it opened: %v", o.no, o.n.ref, o.sink, err)
 		}

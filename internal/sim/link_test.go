@@ -9,7 +9,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// link carries frames from one life to another.
+// link carries frames from one incarnation to another.
 type link struct {
 	w        *world
 	from, to *node
@@ -17,7 +17,7 @@ type link struct {
 	ended    bool
 }
 
-// bound of the frames in a link.
+// linkRoom bounds the frames in a link.
 const linkRoom = 200
 
 func (l *link) send(f []byte, around bool) {
@@ -32,8 +32,8 @@ func (l *link) send(f []byte, around bool) {
 	}
 }
 
-// end breaks the link. Some of what is in it is lost, the rest was not yet written
-// and is routed again.
+// end breaks the link. Some of its frames are lost. The others were not written yet, and
+// are routed again.
 func (l *link) end() {
 	if l.ended {
 		return
@@ -60,10 +60,10 @@ func (n *node) linkEnded(l *link, again []parcel) {
 	}
 }
 
-// dial is the attempt to have a link to a peer.
+// dial is an attempt to open a link to a peer.
 type dial struct {
 	peer     control.Peer
-	failed   string // why it failed last
+	failed   string // why the last attempt failed
 	pause    Time
 	dialling bool
 }
@@ -88,13 +88,13 @@ func (n *node) dialTo(ref ring.Ref) *dial {
 	return nil
 }
 
-// want brings the links in line with what the node was told.
+// updateLinks opens and drops links so that they match what the node was told.
 func (n *node) updateLinks() {
 	if n.over || n.local.Epoch == 0 {
 		return
 	}
-	// A peer that is being dialled for the first time counts as one that can be
-	// reached: else every new successor would bring the three behind it along.
+	// A peer that is being dialled for the first time counts as reachable. Else every new
+	// successor would bring links to the three after it.
 	table, keep := n.local.Links(func(p control.Peer) bool {
 		d := n.dialTo(refOf(p))
 		return d == nil || d.failed == ""
@@ -135,7 +135,7 @@ func (n *node) updateLinks() {
 			n.sendControl(control.Linked{Epoch: n.use.Epoch, Error: failure})
 		}
 		for _, l := range slices.Clone(n.links) {
-			if !wanted[l.to.ref] { // it writes what it holds
+			if !wanted[l.to.ref] { // it still delivers its frames
 				n.links = slices.DeleteFunc(n.links, func(x *link) bool { return x == l })
 			}
 		}
@@ -143,7 +143,7 @@ func (n *node) updateLinks() {
 	n.updateOutlook()
 }
 
-// dial dials a peer, unless it is being dialled.
+// dial dials a peer, unless that is under way.
 func (n *node) dial(d *dial) {
 	if d.dialling {
 		return
@@ -168,8 +168,8 @@ func (n *node) dial(d *dial) {
 			n.dial(d)
 			return
 		}
-		// Also what it gave up trying in between: the registry may have heard of it
-		// only when it had asked for the link again.
+		// Also if the dial was given up in between: the registry may have received the
+		// report only after it asked for the link again.
 		if n.complaints.Reached(refOf(d.peer)) {
 			n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
 		}
@@ -187,7 +187,7 @@ func (n *node) dial(d *dial) {
 			case to == nil:
 				n.after(n.w.dialTimeout(), func() { done(nil, "no answer") })
 			case to.state == running && to.node == nil && patience > n.w.now:
-				// It is about to hear who it is, and answers then.
+				// It is about to be told its ID, and answers then.
 				n.after(n.w.base, try)
 			case to.state == stopped:
 				n.after(n.w.dialTimeout(), func() { done(nil, "no answer") })
@@ -196,9 +196,9 @@ func (n *node) dial(d *dial) {
 			case to.state == dead:
 				done(nil, "connection refused")
 			case to.node == nil || to.node.ref != refOf(d.peer):
-				done(nil, "it is another life")
+				done(nil, "it is another incarnation")
 			case to.node.dead[n.ref]:
-				done(nil, "it was told that this life is over")
+				done(nil, "it was told that this incarnation is over")
 			default:
 				done(n.w.join(n, to.node), "")
 			}
@@ -219,7 +219,7 @@ func (w *world) join(from, to *node) *link {
 	return l
 }
 
-// look works out what the node decides by.
+// updateOutlook works out what the node routes by.
 func (n *node) updateOutlook() {
 	o := ring.Outlook{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, Successor: n.use.Successor()}
 	for _, l := range n.links {

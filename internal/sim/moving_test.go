@@ -8,10 +8,10 @@ import (
 	"github.com/x/ringdht/internal/membership"
 )
 
-// movingFrom is the seed from which on the hosts of worlds change their addresses.
+// movingFrom is the first seed of the worlds in which hosts change their addresses.
 const movingFrom = 4_000_000_000
 
-// TestSimulationOfMoves does so with hosts that change their addresses.
+// TestSimulationOfMoves runs worlds in which hosts change their addresses.
 func TestSimulationOfMoves(t *testing.T) { simulate(t, *simFrom-1+movingFrom, 800) }
 
 var moves = []struct {
@@ -48,8 +48,8 @@ var moves = []struct {
 		was := p.addr
 		w.address(p, w.newAddr())
 		w.uproot(p)
-		// A process that answers at its address while it is out of sight is taken for what
-		// has replaced it. It takes a while until an address is another machine's.
+		// While the member is a suspect, a process that answers at its address is taken for
+		// its replacement. So it takes a while until another machine gets the address.
 		w.later(w.lease/2+w.jitter2(w.lease), func() {
 			if w.byAddr[was] == nil {
 				w.address(w.spawn(nil), was)
@@ -85,7 +85,7 @@ func (w *world) newAddr() string {
 	return fmt.Sprintf("moved%d", w.moved)
 }
 
-// address gives a process another address. The one before is silent from now on.
+// address gives a process another address. Its earlier address does not answer any more.
 func (w *world) address(p *process, addr string) {
 	w.logf("%s is %s from now on", p.addr, addr)
 	if w.byAddr[p.addr] == p {
@@ -95,8 +95,8 @@ func (w *world) address(p *process, addr string) {
 	w.byAddr[addr] = p
 }
 
-// uproot ends a process's connections, as a change of network does: that to the registry,
-// and its links, or these stay.
+// uproot ends a process's connections, as a change of network does. It always ends the one
+// to the registry, and sometimes the links.
 func (w *world) uproot(p *process) {
 	if c := p.join.conn; c != nil {
 		c.blip()
@@ -108,7 +108,7 @@ func (w *world) uproot(p *process) {
 	}
 }
 
-// resume answers a member that comes back. One that has moved is dialled first.
+// resume answers a member that comes back. A member that has moved is dialled first.
 func (r *registry) resume(c *conn, m register) {
 	found, err := r.auth.Resume(r.w.now, m.Request)
 	if err != membership.ErrElsewhere {
@@ -139,7 +139,7 @@ func (r *registry) resume(c *conn, m register) {
 	})
 }
 
-// astray says what is wrong with the addresses that a node was told.
+// wrongAddress names a peer whose address is not the one that a node was told.
 func (j *judge) wrongAddress(told []control.Peer) string {
 	for _, p := range told {
 		if x := j.incarnations[refOf(p)]; x != nil && j.w.byAddr[p.Addr] != x.p {
@@ -149,9 +149,9 @@ func (j *judge) wrongAddress(told []control.Peer) string {
 	return ""
 }
 
-// succeeded says that a life was declared dead for a good reason though it only has moved:
-// its old address is that of a process which is no member, as if that had taken its place, or
-// it cannot prove where it is since the registry cannot dial it.
+// addressTaken says whether a member that has only moved was declared dead for a good
+// reason. A process that is no member has its old address, as if it had replaced it; or the
+// member cannot prove its new address, because the registry cannot dial it.
 func (j *judge) addressTaken(x *incarnation, addr string, r *registry) bool {
 	there := j.w.byAddr[addr]
 	if x.p.addr != addr && !j.w.reach(r.p, x.p) {

@@ -10,28 +10,28 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// node is one life of a process.
+// node is one incarnation of a process.
 type node struct {
 	w    *world
 	p    *process
 	ref  ring.Ref
 	over bool
 
-	local       *membership.Local // what it was told last
-	use         *membership.Local // what it routes by
+	local       *membership.Local // the latest view that it was told
+	use         *membership.Local // the view that it routes by
 	ready       bool              // it was announced
-	departing   bool              // to leave: it sends nothing new
+	departing   bool              // it is about to leave, and sends nothing new
 	streamsCut  bool              // its incoming streams are cut
 	leaving     bool              // it has asked to leave
-	released    bool              // and it was told that it may
-	confirmedAt Time              // when it asked what the registry answered last
-	firstEpoch  uint64            // the epoch of the manifest that opened the present connection, 0 before it came
+	released    bool              // it was told that it may leave
+	confirmedAt Time              // when it sent the latest message that the registry answered
+	firstEpoch  uint64            // of the first manifest over the present connection, 0 before it came
 
 	links   []*link // by ID
 	ins     []*link
-	dials   []*dial // by ID: peers that are wanted and whose link is not up
+	dials   []*dial // by ID: peers that should have a link and do not
 	dead    map[ring.Ref]bool
-	left    map[ring.Ref]bool // those that have left
+	left    map[ring.Ref]bool // incarnations that have left
 	outlook ring.Outlook
 	ways    []*link // of the outlook's Detours
 
@@ -59,7 +59,7 @@ func (p *process) begin(ref ring.Ref) *node {
 	return n
 }
 
-// after is a timer of this life.
+// after is a timer of this incarnation.
 func (n *node) after(d Time, f func()) {
 	n.p.after(d, func() {
 		if !n.over {
@@ -68,7 +68,7 @@ func (n *node) after(d Time, f func()) {
 	})
 }
 
-// resumed says again what the registry may not have heard.
+// reportAgain repeats to the registry what it may not have received.
 func (n *node) reportAgain(c *conn) {
 	n.firstEpoch = 0
 	n.complaints.Reset()
@@ -88,7 +88,7 @@ func (n *node) sendControl(msg any) {
 	}
 }
 
-// told takes what the registry says.
+// handleControl handles a message from the registry.
 func (n *node) handleControl(c *conn, msg any) {
 	if n.over {
 		return
@@ -99,7 +99,7 @@ func (n *node) handleControl(c *conn, msg any) {
 		if n.failOn(err) {
 			return
 		}
-		clear(n.dead) // lives of which this speaks may have been given up by a registry that is no more
+		clear(n.dead) // an earlier registry may have declared incarnations dead that this manifest names
 		n.local = next
 		n.learnIncs()
 		if n.firstEpoch == 0 {
@@ -152,7 +152,7 @@ func (n *node) failOn(err error) bool {
 	return err != nil
 }
 
-// forget ends all that ties the node to a life that is over.
+// endDead ends all links and streams to an incarnation that is over.
 func (n *node) endDead(ref ring.Ref) {
 	n.dead[ref] = true
 	for _, l := range slices.Concat(n.links, n.ins) {
@@ -167,8 +167,8 @@ func (n *node) endDead(ref ring.Ref) {
 	}
 }
 
-// sweep forgets the stream from a life that has left, in a while, when nothing of it is
-// left.
+// sweep forgets the stream from an incarnation that has left, after a while, when it is
+// empty.
 func (n *node) sweep(ref ring.Ref) {
 	n.after(n.w.lease*2/3, func() {
 		in := n.in[ref.ID]
@@ -183,8 +183,8 @@ func (n *node) sweep(ref ring.Ref) {
 	})
 }
 
-// leave begins an orderly end: first all that it has sent is to be delivered, if that
-// does not take too long; then its sources are told how far their messages came.
+// leave begins an orderly end. First the node waits until all that it has sent is
+// delivered, for a limited time. Then it tells its sources how far their messages came.
 func (n *node) leave() {
 	n.departing = true
 	n.flushThenCut(n.w.now + n.w.lease)
@@ -205,7 +205,7 @@ func (n *node) flushThenCut(limit Time) {
 	n.sayFarewell(n.w.now + n.w.lease)
 }
 
-// parted says farewell until every source has confirmed it, or was given enough time.
+// sayFarewell sends farewells until every source has confirmed, for a limited time.
 func (n *node) sayFarewell(limit Time) {
 	handled := true
 	for _, id := range slices.Sorted(maps.Keys(n.in)) {
@@ -225,7 +225,7 @@ func (n *node) sayFarewell(limit Time) {
 	n.sendControl(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
 }
 
-// depart ends the life of a node that was let go, when what it holds has drained.
+// depart ends a node that was released, when its links have drained.
 func (n *node) depart() {
 	n.after(n.w.lease/10, func() {
 		n.end("left")
@@ -233,7 +233,7 @@ func (n *node) depart() {
 	})
 }
 
-// end ends the life; the process goes on.
+// end ends the incarnation. The process goes on.
 func (n *node) end(why string) {
 	n.over = true
 	n.p.node = nil

@@ -8,21 +8,21 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// registry is one process of the registry, around the authority.
+// registry is a registry process: it drives an authority.
 type registry struct {
 	w        *world
 	p        *process
 	auth     *membership.Authority
 	sessions map[ring.Ref]*conn
-	due      Time // of the next Advance that is planned, 0 for none
+	due      Time // when the next Advance is planned, 0 for none
 	began    Time
-	rebuilt  Time // a recovery ended
+	rebuilt  Time // when its recovery ended
 	gen      int
 	wall     uint64
 	reports  reports
 }
 
-// register is a node's wish to join or to go on.
+// register is a node's request to join, or to go on with its incarnation.
 type register struct {
 	membership.Request
 	resume bool
@@ -40,7 +40,7 @@ func (w *world) startRegistry() {
 	w.logf("registry %d starts", w.generation)
 }
 
-// hear takes a message from a node.
+// receive handles a message from a node.
 func (r *registry) receive(c *conn, msg any) {
 	now := r.w.now
 	if c.dialling {
@@ -58,7 +58,7 @@ func (r *registry) receive(c *conn, msg any) {
 		r.w.logf("%v linked with epoch %d %s", c.ref, m.Epoch, m.Error)
 		r.auth.Linked(c.ref, m.Epoch)
 	case control.Trouble:
-		r.w.logf("%v says of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
+		r.w.logf("%v reports of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
 		r.auth.Trouble(now, c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
 		r.reports.note(c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
 	case control.Deregister:
@@ -118,7 +118,7 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 	r.w.judge.checkUniqueID(m.Ref())
 }
 
-// lost takes note that a connection ended.
+// disconnected handles the end of a connection.
 func (r *registry) disconnected(c *conn) {
 	if c.bound && r.sessions[c.ref] == c {
 		delete(r.sessions, c.ref)
@@ -136,14 +136,14 @@ func (r *registry) silent(c *conn) {
 	c.closeAtRegistry()
 }
 
-// woke tells the authority that the process stood still.
+// woke tells the authority that the process did not run for a gap.
 func (r *registry) woke(gap Time) {
 	r.auth.Missed(gap, false)
 	r.began += gap
 	r.p.after(0, r.step)
 }
 
-// step does what the authority wants.
+// step performs the effects of the authority, and plans its next Advance.
 func (r *registry) step() {
 	r.effects()
 	next := r.auth.Advance(r.w.now)
@@ -185,7 +185,7 @@ func (r *registry) effects() {
 			r.w.probe(r.p, p, e.Token, func(a membership.Answer) {
 				r.w.logf("probe of %v: %d", e.Ref, a)
 				if a == membership.Absent && p.state != dead && r.auth.Known(p.token) {
-					a = membership.Nothing // another member is there now
+					a = membership.Nothing // another member has the address now
 				}
 				r.auth.Probed(r.w.now, e.Ref, e.Addr, a)
 				r.step()
@@ -200,12 +200,12 @@ func (r *registry) effects() {
 				delete(r.sessions, e.Ref)
 			}
 		default:
-			r.w.logf("registry: news %d of %v %v %s", e.Kind, e.Ref, e.Other, e.Why)
+			r.w.logf("registry: event %d of %v %v %s", e.Kind, e.Ref, e.Other, e.Why)
 		}
 	}
 }
 
-// look dials a process and finds out whether the life with a token is there.
+// probe dials a process and finds out whether the incarnation with a token is there.
 func (w *world) probe(from, to *process, token uint64, then func(membership.Answer)) {
 	d := w.dialDelay()
 	from.after(d, func() {

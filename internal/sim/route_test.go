@@ -5,10 +5,9 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// sure says whether the node's word that somebody does not exist is to be trusted. One
-// that was declared dead without knowing it is not told of newcomers behind it; one that
-// such a thing happened to may be taken back by a later registry, which learns of the
-// newcomers only when they come back as well.
+// authoritative says whether the node may deny that an ID exists. A node that was declared
+// dead, and does not know it, is not told of newcomers after it. A later registry may take
+// it back, and learns of those newcomers only when they come back as well.
 func (n *node) authoritative() bool {
 	return n.firstEpoch > 0 && n.use.Epoch >= n.firstEpoch && n.ready && !n.leaving && n.w.now-n.confirmedAt < n.w.lease*3/4
 }
@@ -26,7 +25,7 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 		n.handleFrame(f)
 	case n.use.Epoch == 0:
 		n.w.judge.dropped(n, f)
-	case around: // from here straight to the sink, or nowhere
+	case around: // from here directly to the sink, or nowhere
 		for _, x := range n.links {
 			if x.to.ref.ID == dst {
 				x.send(f, true)
@@ -43,7 +42,7 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 	}
 }
 
-// route sends a frame on; false if nobody has the ID that it is for.
+// route sends a frame on. It returns false if the sink does not exist.
 func (n *node) route(f wire.Frame) bool {
 	n.outlook.Sure = n.authoritative()
 	dst := f.Dst()
@@ -76,7 +75,7 @@ func (n *node) route(f wire.Frame) bool {
 	return true
 }
 
-// refuse tells the source of a frame that it goes no further. Answers are never
+// refuse tells the source of a frame that the sink does not exist. Answers are never
 // answered.
 func (n *node) refuse(f wire.Frame) {
 	switch f.Type() {
@@ -86,12 +85,12 @@ func (n *node) refuse(f wire.Frame) {
 	}
 }
 
-// answer sends a frame back to where f came from, with the same number.
+// answer sends a frame back to the source of f, with the same number.
 func (n *node) answer(t wire.Type, f wire.Frame, body []byte) {
 	n.send(wire.Append(nil, wire.Header{Type: t, Dst: f.Src(), Src: n.ref.ID, Seq: f.Seq()}, body))
 }
 
-// send sends frames of the node's own; false if their sink does not exist.
+// send sends frames of this node. It returns false if their sink does not exist.
 func (n *node) send(frames []byte) bool {
 	for len(frames) > 0 {
 		var f wire.Frame

@@ -9,20 +9,18 @@ import (
 
 func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
-// settleLimit bounds how long a ring takes to be in order again, when nothing goes
-// wrong any more.
+// settleLimit bounds how long a ring takes to settle after the last fault.
 func (w *world) settleLimit() Time { return 8*w.lease + 10*1000*ms }
 
-// finishLimit bounds how long it then takes until the next of the messages that were
-// sent is delivered. Of two pairs that are cut, four links may lie one behind the other on
-// its way and back. Each is found to be dead a lease after its first use and led around
-// within half a lease more, and the next question, up to 2 seconds later, is the first to
-// use the next.
+// finishLimit bounds how long it then takes until the next message is delivered. With two
+// pairs cut, four dead links may follow each other on its way and back. Each is found dead
+// a lease after its first use, and has a detour within half a lease more. The next retry, up
+// to 2 seconds later, is the first to use the next link.
 func (w *world) finishLimit() Time { return 4 * (w.lease + w.lease/2 + 2*1000*ms) }
 
-// settle ends all that is wrong, and waits for order.
+// settle ends all faults, and waits until the ring is as it should be.
 func (w *world) settle() {
-	w.logf("--- all is well from now on")
+	w.logf("--- no more faults")
 	w.quiet = true
 	w.drop = 0
 	clear(w.cut)
@@ -50,7 +48,7 @@ func (w *world) settle() {
 			w.registry.setup(w.size)
 		}
 		if why = w.judge.ideal(); why != "" && w.now-start > w.settleLimit() {
-			w.judge.fail("%v after the last trouble: %s", w.now-start, why)
+			w.judge.fail("%v after the last fault: %s", w.now-start, why)
 		}
 	}
 	w.settled = w.now - start
@@ -68,7 +66,8 @@ func (w *world) settle() {
 	}
 }
 
-// forgotten: where nothing went wrong, no node keeps a stream from a life that has left.
+// checkForgotten checks that no node keeps a stream from an incarnation that has left, in a
+// world without faults.
 func (w *world) checkForgotten() {
 	limit := w.now + 2*w.lease
 	for w.judge.err == nil {
@@ -90,12 +89,12 @@ func (w *world) checkForgotten() {
 	}
 }
 
-// handicap is trouble that stays, and with which everybody must reach everybody.
+// handicap is a lasting fault with which all nodes must still reach all others.
 type handicap uint8
 
 const (
 	nothing      handicap = iota
-	registryAway          // and up to three neighbours are dead
+	registryAway          // the registry is dead, and up to three neighbours
 	pairsCut              // some neighbours cannot reach each other
 	newcomersCut          // newcomers cannot reach some members
 )
@@ -127,22 +126,22 @@ func (w *world) applyHandicap() {
 	w.until(w.now + w.lease)
 }
 
-// lastWords has everybody send a last word, and waits until all is delivered.
+// finalMessages has all nodes send once more, and waits until all is delivered.
 func (w *world) finalMessages() {
 	if w.judge.err != nil {
 		return
 	}
-	w.logf("--- the last words")
+	w.logf("--- the final messages")
 	start, handled := w.now, 0
 	for _, p := range w.alive() {
 		n := p.node
 		if n == nil {
-			continue // see below
+			continue // the loop below reports it
 		}
 		for range min(4, len(n.local.Others)) {
 			sink := n.local.Others[w.talkers.IntN(len(n.local.Others))]
 			if !w.judge.isThere(sink) {
-				continue // the registry is away, and nobody has said so
+				continue // it is dead, and the registry is away: its end is not announced
 			}
 			o := n.outTo(sink)
 			if o == nil {
@@ -160,7 +159,7 @@ func (w *world) finalMessages() {
 				continue
 			}
 			if p.node == nil {
-				w.judge.fail("%s lost its life", p.addr)
+				w.judge.fail("%s has no incarnation any more", p.addr)
 				return
 			}
 			for _, o := range append([]*outStream(nil), p.node.outs...) {
@@ -182,11 +181,11 @@ func (w *world) finalMessages() {
 			start, handled = w.now, w.count.delivered
 		}
 		if waits == nil && w.now-start > w.finishLimit() {
-			w.judge.fail("a node whose life was too small gets no other")
+			w.judge.fail("a node whose incarnation was too small gets no other")
 			return
 		}
 		if w.now-start > w.finishLimit() && w.registry.p.state == dead && w.judge.superseded(waits.n.ref) {
-			skip[waits] = true // only a registry gives lives
+			skip[waits] = true // only a registry gives incarnations
 			continue
 		}
 		if w.now-start > w.finishLimit() {
@@ -201,8 +200,8 @@ func (w *world) finalMessages() {
 	}
 }
 
-// order waits for order once more: what broke just before the end of all trouble may
-// not have been noticed yet when all looked well.
+// checkOrder waits once more until the ring is as it should be. A fault just before the end
+// may not have been noticed yet when the ring settled.
 func (w *world) checkOrder() {
 	limit := w.now + 2*w.lease
 	if w.count.renewals > 0 {
@@ -210,7 +209,7 @@ func (w *world) checkOrder() {
 	}
 	for why := w.judge.ideal(); why != "" && w.judge.err == nil; why = w.judge.ideal() {
 		if w.now > limit {
-			w.judge.fail("order did not last: %s", why)
+			w.judge.fail("the ring did not stay settled: %s", why)
 		}
 		w.until(w.now + w.lease/10)
 	}

@@ -9,7 +9,7 @@ import (
 // inStream is the sink's half of a stream.
 type inStream struct {
 	r       *stream.Receiver
-	handler bool // it has been called
+	handler bool // the handler is planned
 	unacked int  // bytes handled since the last acknowledgement
 }
 
@@ -18,7 +18,7 @@ const (
 	window   = 2 << 10
 )
 
-// take takes a frame that is for this node.
+// handleFrame handles a frame for this node.
 func (n *node) handleFrame(f wire.Frame) {
 	if n.over {
 		return
@@ -104,7 +104,7 @@ func (n *node) handleFrame(f wire.Frame) {
 	}
 }
 
-// handle is the handler, once for all that has gathered.
+// handle is one call of the handler for all messages that have gathered.
 func (n *node) handle(in *inStream) {
 	in.handler = false
 	q := in.r.Take()
@@ -122,7 +122,7 @@ func (n *node) handle(in *inStream) {
 	}
 }
 
-// acknowledge says how far a stream has come; for good, if it was cut.
+// acknowledge tells the source how far a stream has come, finally if it was cut.
 func (n *node) acknowledge(in *inStream) {
 	if in.r.Parted() {
 		n.send(in.r.AppendFarewell(nil))
@@ -131,8 +131,7 @@ func (n *node) acknowledge(in *inStream) {
 	}
 }
 
-// refuseOpen answers a request for a stream of a node that leaves, unless it is about the
-// one that there is.
+// refuseOpen refuses an Open while the node leaves, unless it is for the present stream.
 func (n *node) refuseOpen(in *inStream, f wire.Frame, b wire.OpenBody) bool {
 	if in != nil {
 		if in.r.Later(b.Incarnation, f.Seq()) <= 0 {

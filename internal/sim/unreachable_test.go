@@ -8,21 +8,21 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// partedFrom is the seed from which on newcomers cannot reach all members, and some
-// members are slow to be dialled: what a newcomer says of one peer comes before its word
-// that it is linked.
+// unreachableFrom is the first seed of the worlds in which newcomers cannot reach all
+// members, and some members are slow to dial. So a newcomer reports a peer before it
+// confirms its links.
 const unreachableFrom = 2_000_000_000
 
-// hindered is what is special about the worlds from [partedFrom] on.
+// newcomerCuts is the state of the worlds from [unreachableFrom] on.
 type newcomerCuts struct {
 	*rand.Rand
-	refuse bool         // a dial that is cut fails at once, instead of after a timeout
-	slow   map[int]Time // of a place: how much longer it takes to dial it
-	cuts   map[int]int  // of a place: from how many others it is cut off for good
+	refuse bool         // a cut dial fails at once, not after a timeout
+	slow   map[int]Time // by place: how much longer it takes to dial
+	cuts   map[int]int  // by place: from how many others it is cut off for good
 }
 
-// maxCuts is from how many others a node may be cut off for good: from fewer than it has
-// successors, or nothing leads on from it.
+// maxCuts is from how many others a node may be cut off for good. They must be fewer than
+// its successors, or it cannot route on.
 const maxCuts = 2
 
 func newNewcomerCuts(seed uint64) *newcomerCuts {
@@ -31,8 +31,8 @@ func newNewcomerCuts(seed uint64) *newcomerCuts {
 	return h
 }
 
-// newcomers starts nodes that cannot reach some of the members for the time being, or for
-// good, and makes other members slow.
+// newcomers starts nodes that cannot reach some of the members, for a while or for good, and
+// makes other members slow to dial.
 func (w *world) newcomers(n int, good bool) {
 	h := w.newcomerCuts
 	old := w.alive()
@@ -79,9 +79,9 @@ func (w *world) slowness(p *process) Time {
 	return w.newcomerCuts.slow[p.place]
 }
 
-// hinder is the handicap of these worlds: newcomers that some members cannot reach, more
-// of them, and then some of these die, so that what was not needed any more is needed
-// again.
+// addCutNewcomers is the handicap of these worlds. Newcomers that cannot reach some members
+// come, then more of them, and then some die. So links that were not needed any more are
+// needed again.
 func (w *world) addCutNewcomers() {
 	h := w.newcomerCuts
 	if len(w.alive()) < 5 {
@@ -100,8 +100,8 @@ func (w *world) addCutNewcomers() {
 	}
 }
 
-// orderly waits until all that live are members, use what they were told, and the registry
-// knows of each peer that one of them should have a link to and cannot reach.
+// awaitOrder waits until all living nodes are members and use what they were told, and the
+// registry knows each pair that should have a link and cannot.
 func (w *world) awaitOrder() {
 	start := w.now
 	for w.judge.err == nil {
@@ -140,10 +140,10 @@ func (j *judge) unreported() string {
 	return ""
 }
 
-// memory is what a registry was told of peers that cannot be reached, and must remember:
-// of those in the table that it told the member last.
+// reports are the reports of unreachable peers that a registry must remember: those about
+// peers in the latest table of the reporter.
 type reports struct {
-	views    map[ring.Ref]*membership.Local // the table, by member
+	views    map[ring.Ref]*membership.Local // by member: the latest table
 	standing map[[2]ring.Ref]bool
 }
 
@@ -151,7 +151,7 @@ func newReports() reports {
 	return reports{views: make(map[ring.Ref]*membership.Local), standing: make(map[[2]ring.Ref]bool)}
 }
 
-// tries says whether a member tries to reach a peer, by the table that it was told last.
+// tries lists the peers that a member tries to reach, by its latest table.
 func (m reports) tries(of ring.Ref) map[ring.Ref]bool {
 	tries := make(map[ring.Ref]bool)
 	if l := m.views[of]; l != nil {
@@ -163,17 +163,18 @@ func (m reports) tries(of ring.Ref) map[ring.Ref]bool {
 	return tries
 }
 
-// heard takes a member's word.
+// note takes note of a member's report.
 func (m reports) note(from, to ring.Ref, why string) {
 	if why == "" {
 		delete(m.standing, [2]ring.Ref{from, to})
-		m.prune(from) // it may go no further than to this one
+		m.prune(from) // it may try no successor after this one now
 	} else if m.tries(from)[to] {
 		m.standing[[2]ring.Ref{from, to}] = true
 	}
 }
 
-// tell takes what the member is told. It says again what it cannot reach of a new table.
+// told takes note of what a member is told. The member reports anew which peers of a new
+// table it cannot reach.
 func (m reports) told(bits int, to ring.Ref, body any) {
 	was := m.views[to]
 	if was == nil {
@@ -190,13 +191,13 @@ func (m reports) told(bits int, to ring.Ref, body any) {
 		return
 	}
 	if err != nil {
-		return // the node will complain
+		return // the node fails on it
 	}
 	m.views[to] = now
 	m.prune(to)
 }
 
-// prune forgets what a member does not try any more.
+// prune forgets reports about peers that a member does not try any more.
 func (m reports) prune(of ring.Ref) {
 	tries := m.tries(of)
 	for p := range m.standing {
@@ -206,7 +207,7 @@ func (m reports) prune(of ring.Ref) {
 	}
 }
 
-// again takes note that a member is back, and will say all of it again.
+// reset forgets the reports of a member that is back, since it makes all of them again.
 func (m reports) reset(from ring.Ref) {
 	for p := range m.standing {
 		if p[0] == from {
@@ -215,7 +216,7 @@ func (m reports) reset(from ring.Ref) {
 	}
 }
 
-// remembers holds what a registry remembers against what it was told.
+// checkReports compares what a registry remembers with what was reported to it.
 func (j *judge) checkReports(r *registry) {
 	unreachable := make(map[[2]ring.Ref]bool)
 	for _, p := range r.auth.Parted() {
@@ -224,7 +225,7 @@ func (j *judge) checkReports(r *registry) {
 	for p := range r.reports.standing {
 		from, to := r.auth.State(p[0]), r.auth.State(p[1])
 		if from == membership.Unknown || from == membership.Leaving || to == membership.Unknown || to == membership.OutOfSight {
-			continue // one that leaves keeps the table and the detours that it has
+			continue // a leaving member keeps its table and detours
 		}
 		if !unreachable[p] && r.reports.tries(p[0])[p[1]] {
 			j.fail("%v said that it cannot reach %v, which is in its table, and the registry has forgotten it", p[0], p[1])
