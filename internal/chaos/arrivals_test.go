@@ -4,16 +4,16 @@ package chaos
 
 import "sync"
 
-// pulse is how messages of one process arrive at another.
+// arrivals is how the messages of one process arrive at another.
 type arrivals struct {
 	Process  uint64
 	Received uint64
-	Last     int64 // when the latest arrived
-	Gap      int64 // longest, in nanoseconds, without an arrival while the source was trying
-	After    int64 // from the mark until the first arrival of what was sent after it; 0 if there was none
+	Last     int64 // when the latest message arrived
+	Gap      int64 // the longest time, in nanoseconds, without an arrival while the source tried to send
+	After    int64 // from the mark until the first arrival of a message sent after it; 0 if there was none
 }
 
-// pulses are those of all sources of a node.
+// arrivalLog has the arrivals from all sources at a node.
 type arrivalLog struct {
 	mu   sync.Mutex
 	mark uint64
@@ -21,7 +21,7 @@ type arrivalLog struct {
 	all  map[uint64]*arrivals
 }
 
-// beat notes an arrival.
+// arrived notes an arrival.
 func (p *arrivalLog) arrived(process uint64, sent, now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -31,7 +31,7 @@ func (p *arrivalLog) arrived(process uint64, sent, now int64) {
 		p.all[process] = s
 	}
 	s.Received++
-	// A source that had nothing to send before makes no gap.
+	// A time in which the source had nothing to send is no gap.
 	s.Gap = max(s.Gap, now-max(s.Last, sent))
 	s.Last = now
 	if s.After == 0 && sent > p.at {
@@ -39,9 +39,8 @@ func (p *arrivalLog) arrived(process uint64, sent, now int64) {
 	}
 }
 
-// start sets a mark, a moment after the time that it is for. A gap that began
-// before counts in full when it ends; those that have ended are forgotten, unless
-// they are to be kept.
+// start sets a mark, shortly after the time at that it is for. A gap that began before the
+// mark counts in full when it ends. Gaps that have ended are forgotten, unless keep is set.
 func (p *arrivalLog) start(mark uint64, at int64, keep bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

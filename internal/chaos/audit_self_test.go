@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// The audit must find what it is there to find, so it is tried on books with one
-// fault each.
+// The audit finds the fault in books with one fault each.
 func TestAuditFindsFaults(t *testing.T) {
 	const a, b = 101, 102 // processes
 	const idA, idB = 7, 9
@@ -39,7 +38,7 @@ func TestAuditFindsFaults(t *testing.T) {
 		{name: "killed between Send and the note", killed: true, sent: 2, got: []uint64{1, 2, 3}},
 		{name: "killed source, a gap", killed: true, sent: 5, got: []uint64{1, 3}, want: "lacks 2-2"},
 		{name: "killed source, a gap that was told", killed: true, sent: 5, told: []uint64{2}, got: []uint64{1, 3}},
-		{name: "delivered to somebody else", sent: 1, got: []uint64{1}, as: 8, want: "that were for 9"},
+		{name: "delivered to another node", sent: 1, got: []uint64{1}, as: 8, want: "that were for 9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()

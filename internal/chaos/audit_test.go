@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// identity is what a process was in the ring: an ID, and the life in it.
+// identity is an ID that a process had in the ring, and its incarnation.
 type identity struct{ id, inc uint64 }
 
-// account is the book of a process and what is known of it from outside.
+// account is the book of a process, and what the test knows of the process.
 type account struct {
 	name    string
 	process uint64
-	killed  bool // it had no time to hear what became of its messages
+	killed  bool // it was not told what became of its messages
 	held    []identity
 	records []record
 }
@@ -26,12 +26,12 @@ type verdict struct {
 	accepted   uint64 // by Send, of all processes
 	received   uint64 // by handlers, living and dead
 	unknown    uint64 // reported as undelivered
-	arrived    uint64 // of those unknown, how many were received nevertheless
+	arrived    uint64 // unknown and received nevertheless
 	withDead   uint64 // accepted and not received, from sources that were killed
 	lost       uint64
 	duplicates uint64
 	disorder   uint64
-	late       uint64 // unknown ones that came after later ones
+	late       uint64 // unknown and received after later messages
 	complains  []string
 }
 
@@ -50,7 +50,7 @@ func (v *verdict) String() string {
 	return s
 }
 
-// few is the first complaints.
+// few lists the first complaints.
 func (v *verdict) few() string {
 	const most = 20
 	if len(v.complains) > most {
@@ -59,10 +59,10 @@ func (v *verdict) few() string {
 	return strings.Join(v.complains, "\n")
 }
 
-// direction is all that one process sent to one ID, whoever had it.
+// direction is all messages from one process to one ID, in whichever process had the ID.
 type direction struct{ process, sink uint64 }
 
-// traffic is what the books say about a direction.
+// traffic is what the books have about a direction.
 type traffic struct {
 	accepted uint64
 	unknown  spans
@@ -77,7 +77,7 @@ type receiver struct {
 	row
 }
 
-// audit compares the books of all the processes of a ring.
+// audit compares the books of all processes of a ring.
 func audit(accounts []account) *verdict {
 	v := new(verdict)
 	by := make(map[uint64]account)
@@ -142,14 +142,14 @@ func (v *verdict) enter(flows map[direction]*traffic, by map[uint64]account, a a
 		v.complain("%s got messages %v from %s that were for %d: it is %v", a.name, spans{r.span}, source.name, r.sink, a.held)
 	}
 	if !slices.ContainsFunc(source.held, func(i identity) bool { return i.id == r.source && (r.inc == 0 || i.inc == r.inc) }) {
-		v.complain("%s got messages %v from %s as from node %d in life %d: it is %v", a.name, spans{r.span}, source.name, r.source, r.inc, source.held)
+		v.complain("%s got messages %v from %s as from node %d, incarnation %d: it is %v", a.name, spans{r.span}, source.name, r.source, r.inc, source.held)
 	}
 	f.received = append(f.received, r.span)
 	at := receiver{a.name, r.row}
 	f.rows[at] = append(f.rows[at], r)
 }
 
-// compare judges one direction.
+// compare checks one direction.
 func (v *verdict) compare(source account, sink uint64, f *traffic) {
 	complain := func(format string, args ...any) {
 		v.complain("from %s to %d: %s", source.name, sink, fmt.Sprintf(format, args...))
@@ -173,7 +173,7 @@ func (v *verdict) compare(source account, sink uint64, f *traffic) {
 	v.arrived += unknown.count() - minus(unknown, received).count()
 
 	possible := accepted
-	if source.killed { // between the return of Send and the note of it
+	if source.killed { // perhaps between the return of Send and its note
 		possible = spans{{1, f.accepted + 1}}
 	}
 	if extra := minus(received, possible); len(extra) > 0 {
@@ -198,7 +198,7 @@ func (v *verdict) compare(source account, sink uint64, f *traffic) {
 			list[i] = r.span
 		}
 		have, _ := union(list)
-		gaps := minus(minus(spans{{have[0].first, have[len(have)-1].last}}, received), unknown) // others had the ID meanwhile
+		gaps := minus(minus(spans{{have[0].first, have[len(have)-1].last}}, received), unknown) // another process may have had the ID meanwhile
 		if source.killed && len(gaps) > 0 {
 			v.lost += gaps.count()
 			complain("%s lacks %v, and got later ones: %s", at.name, gaps, pieces(got))
@@ -214,7 +214,7 @@ func (v *verdict) compare(source account, sink uint64, f *traffic) {
 	}
 }
 
-// pieces is a row of a book for a person.
+// pieces is a row of a book as readable text.
 func pieces(got []record) string {
 	var b strings.Builder
 	for i, r := range got {

@@ -12,26 +12,25 @@ import (
 	"unsafe"
 )
 
-// book is what a process notes about its messages, in a file that is mapped into
-// its memory: noting costs one store, and what is noted is still there when the
-// process is killed a moment later.
+// book is a process's notes about its messages, in a mapped file. A note costs one store, and
+// survives if the process is killed right after it.
 type book struct {
 	mu      sync.Mutex
 	raw     []byte // the file
 	mem     []uint64
-	next    int // free record
+	next    int // the first free record
 	rows    map[row]*receipt
-	sent    map[uint64]int // sink: record
-	unknown map[uint64]int // sink: latest record
+	sent    map[uint64]int // by sink: the record
+	unknown map[uint64]int // by sink: the latest record
 }
 
 // A record is eight numbers.
 const (
 	recKind    = iota
-	recProcess // who sent it
+	recProcess // the sender
 	recSink    // the ID it was sent to
 	recSource  // the ID it came from
-	recInc     // and the life, if the library says
+	recInc     // the incarnation, if the library says
 	recFirst
 	recLast
 	recAt // when the record was begun
@@ -46,16 +45,16 @@ const (
 	kindUnknown   // first to last were reported as undelivered
 	kindDuplicate // first was handled before
 	kindLate      // first came after later ones
-	kindCorrupt   // a body that is none of these tests'
-	kindFull      // the book is full: nothing after this is noted
+	kindCorrupt   // a body that these tests did not make
+	kindFull      // the book is full: there are no notes after this
 )
 
-const bookSize = 8 << 20 // sparse, so what is not used costs nothing
+const bookSize = 8 << 20 // a sparse file: unused space costs nothing
 
-// row is the messages that have one order: from one life of a source to one ID.
+// row is the messages that have one order: from one incarnation of a source to one ID.
 type row struct{ process, sink, source, inc uint64 }
 
-// receipt is where a row stands.
+// receipt is the state of a row.
 type receipt struct {
 	record int
 	spans  spans // finished ones
@@ -84,8 +83,8 @@ func createBook(path string) (*book, error) {
 
 func (b *book) close() error { return syscall.Munmap(b.raw) }
 
-// add starts a record; it needs mu. The kind is stored last, so that a process
-// killed in between leaves no half of a record.
+// add starts a record; it needs mu. The kind is stored last, so a process that is killed in
+// between leaves no partial record.
 func (b *book) add(kind uint64, r row, first, last uint64) int {
 	const end = bookSize/8/recordSize - 1
 	if b.next >= end {
@@ -102,7 +101,7 @@ func (b *book) add(kind uint64, r row, first, last uint64) int {
 	return at
 }
 
-// received notes a message that came to the handler.
+// noteReceived notes a message that the handler got.
 func (b *book) noteReceived(source, inc uint64, h header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -131,7 +130,7 @@ func (b *book) noteCorrupt(source, inc uint64) {
 	b.add(kindCorrupt, row{source: source, inc: inc}, 0, 0)
 }
 
-// accepted notes that Send has accepted n messages for a sink.
+// noteAccepted notes that Send has accepted n messages for a sink.
 func (b *book) noteAccepted(process, sink, n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -143,7 +142,7 @@ func (b *book) noteAccepted(process, sink, n uint64) {
 	atomic.StoreUint64(&b.mem[at+recLast], n)
 }
 
-// undelivered notes that the library does not know what became of a message.
+// noteUndelivered notes a message that the library reported as undelivered.
 func (b *book) noteUndelivered(process, sink, n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

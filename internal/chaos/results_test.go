@@ -21,10 +21,10 @@ type table struct {
 	ledgers []line
 }
 
-// line is of a test; the lines of tests that run side by side are sorted at the end.
+// line is a row of a test. The lines are sorted at the end, since tests run in parallel.
 type line struct{ test, text string }
 
-// fault is a row.
+// fault describes a fault for its row.
 type fault struct {
 	ring, what, promise string
 }

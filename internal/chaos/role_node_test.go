@@ -11,7 +11,7 @@ import (
 	"github.com/x/ringdht"
 )
 
-// member is a node's process.
+// member is a process with a node.
 type member struct {
 	terms    terms
 	say      func(event)
@@ -64,7 +64,7 @@ func (m *member) handle(_ context.Context, msg ringdht.Message) {
 	m.arrivals.arrived(h.process, h.at, time.Now().UnixNano())
 }
 
-// undelivered notes which messages the library has lost sight of.
+// undelivered notes the messages that the library reports as undelivered.
 func (m *member) undelivered(u ringdht.Undelivered) {
 	if u.Messages != uint64(len(u.Bodies)) {
 		m.say(event{What: "wrong", Error: fmt.Sprintf("%d undelivered messages to %d, with %d bodies", u.Messages, u.Sink, len(u.Bodies))})
@@ -79,7 +79,7 @@ func (m *member) undelivered(u ringdht.Undelivered) {
 	}
 }
 
-// watch reports how far the node is, and when it has become another.
+// watch reports the state of the node, and when it has a new incarnation.
 func (m *member) watch() {
 	id, inc := m.node.ID(), m.node.Life()
 	for range time.Tick(sampling) {
@@ -98,7 +98,7 @@ func (m *member) state() *state {
 	return s
 }
 
-// obey carries out a command; what takes time goes to a goroutine of its own.
+// execute executes a command. Slow commands get a goroutine of their own.
 func (m *member) execute(c command) {
 	switch c.Do {
 	case "send":
@@ -120,7 +120,7 @@ func (m *member) execute(c command) {
 			defer cancel()
 			err := m.node.Flush(ctx)
 			if ctx.Err() == nil {
-				err = nil // what is undelivered is in the book
+				err = nil // the book has the undelivered messages
 			}
 			m.say(answer(c, err))
 		}()

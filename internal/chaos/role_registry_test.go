@@ -12,10 +12,10 @@ import (
 	"github.com/x/ringdht"
 )
 
-// sampling is how often a process looks at what it reports without being asked.
+// sampling is the interval at which a process checks what to report.
 const sampling = 50 * time.Millisecond
 
-// runRegistry is the registry's process.
+// runRegistry is the main function of a registry process.
 func runRegistry(t terms) {
 	m := &eventWriter{out: os.Stdout}
 	ctx := context.Background()
@@ -53,7 +53,7 @@ func runRegistry(t terms) {
 	})
 }
 
-// watch says who is in the ring, and who cannot reach whom, whenever that changes.
+// watch reports the members, and the pairs that cannot reach each other, when they change.
 func watch(r *ringdht.Registry, m *eventWriter) {
 	var members []uint64
 	var pairs [][2]uint64
@@ -85,7 +85,7 @@ func answer(c command, err error) event {
 	return e
 }
 
-// logger logs to stderr, which the test keeps for when it fails.
+// logger logs to stderr, which the test keeps in a file.
 func logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }

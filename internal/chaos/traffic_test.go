@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// traffic is the command that makes a node send its part.
+// traffic is the command that makes a node send its share.
 func (r *ring) traffic() command {
 	rate := r.plan.rate / r.plan.nodes
 	return command{Do: "send", Rate: rate, Payload: r.plan.payload, Drawn: r.plan.drawn}
@@ -21,8 +21,8 @@ func (r *ring) sending() bool {
 	return !r.began.IsZero()
 }
 
-// send starts the traffic of all nodes, and waits until everybody has heard from
-// everybody.
+// send starts the traffic of all nodes, and waits until all have received messages from all
+// others.
 func (r *ring) send() {
 	r.t.Helper()
 	r.mu.Lock()
@@ -34,13 +34,13 @@ func (r *ring) send() {
 	r.recovered()
 }
 
-// sample is how much had been received when.
+// sample is how many messages had been received by a time.
 type sample struct {
 	at       time.Time
 	received uint64
 }
 
-// sample is the goroutine that keeps the curve of what is received.
+// sample is the goroutine that takes the samples.
 func (r *ring) sample() {
 	for range time.Tick(sampling) {
 		r.mu.Lock()
@@ -53,7 +53,7 @@ func (r *ring) sample() {
 	}
 }
 
-// received adds up what all processes have received, as far as they said so; it
+// totalReceived is the sum of the messages that all processes have reported as received; it
 // needs mu.
 func (r *ring) totalReceived() (n uint64) {
 	for _, p := range r.processes {
@@ -62,8 +62,8 @@ func (r *ring) totalReceived() (n uint64) {
 	return n
 }
 
-// mark starts a measurement at a time that has just been; keep goes on with the
-// gaps of the one before.
+// mark starts a measurement at a time that has just passed. keep keeps the gaps of the one
+// before.
 func (r *ring) mark(at time.Time, keep bool) {
 	r.mu.Lock()
 	r.marks++
@@ -77,8 +77,8 @@ func (r *ring) mark(at time.Time, keep bool) {
 	}
 }
 
-// recovered waits until every pair of living nodes that is not cut apart has got through something that
-// was sent after the mark, and returns how long after the mark that was.
+// recovered waits until every pair of living nodes with a connection has passed a message
+// that was sent after the mark, and returns how long after the mark that was.
 func (r *ring) recovered() time.Duration {
 	r.t.Helper()
 	var last int64
@@ -112,7 +112,7 @@ func (r *ring) recovered() time.Duration {
 	return time.Duration(last)
 }
 
-// gap is the longest since the first mark between processes that no fault has touched.
+// gap is the longest gap since the first mark between processes without a fault.
 func (r *ring) gap() time.Duration {
 	r.t.Helper()
 	r.all(r.nodes(), func(p *process) error { _, err := p.ask(command{Do: "state"}); return err })
@@ -133,8 +133,8 @@ func (r *ring) gap() time.Duration {
 	return time.Duration(longest)
 }
 
-// throughput is the messages per second from one time to another: the mean, and
-// the lowest within any full second.
+// throughput is the messages per second from one time to another: the mean, and the lowest
+// of any full second.
 func (r *ring) throughput(from, to time.Time) (mean, lowest float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
