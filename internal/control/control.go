@@ -56,7 +56,7 @@ type Register struct {
 
 	// For a member whose connection ended, and which goes on with its incarnation: the
 	// registry suspects it, or is a new one that does not know it. 0 for a new incarnation.
-	Life  uint64 `json:"life"`
+	Life  uint64 `json:"inc"`
 	Epoch uint64 `json:"epoch"` // the latest that it was told, 0 for none
 	Size  int64  `json:"size"`  // the entries that the set-up asked for, 0 for ceil(log2) of the members
 	Plan  Plan   `json:"plan"`  // of the tables
@@ -74,7 +74,7 @@ const MaxLife = 3 << 61
 // Registered admits a node, and states the parameters of the ring.
 type Registered struct {
 	ID         uint64 `json:"id"`
-	Life       uint64 `json:"life"`
+	Life       uint64 `json:"inc"`
 	Members    int64  `json:"members"`
 	Bits       int64  `json:"bits"`
 	MaxPayload int64  `json:"max_payload"` // bytes
@@ -120,14 +120,14 @@ type Deregistered struct {
 // Peer is a member that can be dialled.
 type Peer struct {
 	ID   uint64 `json:"id"`
-	Life uint64 `json:"life"`
+	Life uint64 `json:"inc"`
 	Addr string `json:"addr"`
 }
 
 // Ref names one incarnation of a node.
 type Ref struct {
 	ID   uint64 `json:"id"`
-	Life uint64 `json:"life"`
+	Life uint64 `json:"inc"`
 }
 
 // MaxOver is how many Over a member reports, and a registry reads.
@@ -137,7 +137,7 @@ const MaxOver = 64
 // announced. An incarnation that was told of a later epoch was taken back since.
 type Over struct {
 	ID    uint64 `json:"id"`
-	Life  uint64 `json:"life"`
+	Life  uint64 `json:"inc"`
 	Epoch uint64 `json:"epoch"`
 }
 
@@ -152,7 +152,7 @@ const (
 // Manifest is a node's complete view of the ring.
 type Manifest struct {
 	Epoch      uint64   `json:"epoch"`
-	Life       uint64   `json:"life"` // the latest that the registry has admitted, of any member
+	Life       uint64   `json:"inc"`  // the latest that the registry has admitted, of any member
 	Size       int64    `json:"size"` // the entries that the set-up asked for, 0 for ceil(log2) of the members
 	Plan       Plan     `json:"plan"` // of the tables, for a later registry
 	Members    int64    `json:"members"`
@@ -174,7 +174,7 @@ const MaxOthers = 1024
 type Detour struct {
 	To   uint64 `json:"to"`
 	ID   uint64 `json:"id"` // of the relay, which has a link to To
-	Life uint64 `json:"life"`
+	Life uint64 `json:"inc"`
 	Addr string `json:"addr"`
 }
 
@@ -182,7 +182,7 @@ type Detour struct {
 type Slot struct {
 	At   int64  `json:"at"`
 	ID   uint64 `json:"id"`
-	Life uint64 `json:"life"`
+	Life uint64 `json:"inc"`
 	Addr string `json:"addr"`
 }
 
@@ -208,10 +208,10 @@ type Announce struct {
 	Epoch   uint64   `json:"epoch"` // the ring's, which need not concern this node
 	Members int64    `json:"members"`
 	Added   []uint64 `json:"added"`
-	Lives   []uint64 `json:"lives"` // incarnations of Added, in the same order: every earlier one is over
-	Idle    []uint64 `json:"idle"`  // the Added that take no part in traffic runs
-	Left    []Ref    `json:"left"`  // left in good order: streams to them end, streams from them are forgotten
-	Gone    []Ref    `json:"gone"`  // dead: take nothing from them, and send nothing to them
+	Lives   []uint64 `json:"incs"` // incarnations of Added, in the same order: every earlier one is over
+	Idle    []uint64 `json:"idle"` // the Added that take no part in traffic runs
+	Left    []Ref    `json:"left"` // left in good order: streams to them end, streams from them are forgotten
+	Gone    []Ref    `json:"gone"` // dead: take nothing from them, and send nothing to them
 }
 
 // Linked says that the node uses what it was told up to an epoch. Error names the links
@@ -225,7 +225,7 @@ type Linked struct {
 // Error says that it can again.
 type Trouble struct {
 	ID    uint64 `json:"id"`
-	Life  uint64 `json:"life"`
+	Life  uint64 `json:"inc"`
 	Error string `json:"error"`
 }
 
