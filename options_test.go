@@ -76,8 +76,8 @@ func TestImportDirections(t *testing.T) {
 		"internal/memnet":     {},
 		"internal/fifo":       {"internal/wire"},
 		"internal/stream":     {"internal/wire", "internal/fifo"},
-		"internal/link":       {"internal/fifo", "internal/wire", "internal/memnet"}, // memnet in tests
-		"internal/control":    {"internal/link", "internal/wire", "internal/memnet"}, // memnet in tests
+		"internal/link":       {"internal/fifo", "internal/wire", "internal/memnet"},                  // memnet in tests
+		"internal/control":    {"internal/link", "internal/ring", "internal/wire", "internal/memnet"}, // memnet in tests
 		"internal/membership": {"internal/control", "internal/ring", "internal/wire"},
 		"internal/sim":        {"internal/control", "internal/membership", "internal/ring", "internal/stream", "internal/wire"},
 		"internal/plane":      {"internal/link", "internal/memnet", "internal/ring", "internal/stream", "internal/fifo", "internal/wire"},

@@ -9,6 +9,7 @@ package control
 import (
 	"math"
 
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -117,18 +118,11 @@ type Deregistered struct {
 	ID uint64 `json:"id"`
 }
 
-// Peer is a member that can be dialled.
-type Peer struct {
-	ID   uint64 `json:"id"`
-	Life uint64 `json:"inc"`
-	Addr string `json:"addr"`
-}
-
-// Ref names one incarnation of a node.
-type Ref struct {
-	ID   uint64 `json:"id"`
-	Life uint64 `json:"inc"`
-}
+// Peer and Ref are parts of messages.
+type (
+	Peer = ring.Peer
+	Ref  = ring.Ref
+)
 
 // MaxOver is how many Over a member reports, and a registry reads.
 const MaxOver = 64
@@ -140,6 +134,9 @@ type Over struct {
 	Life  uint64 `json:"inc"`
 	Epoch uint64 `json:"epoch"`
 }
+
+// Ref names the incarnation that is over.
+func (o Over) Ref() Ref { return Ref{ID: o.ID, Life: o.Life} }
 
 // Plan is the rule for a ring's tables. It makes no difference to nodes.
 type Plan int64
@@ -178,6 +175,9 @@ type Detour struct {
 	Addr string `json:"addr"`
 }
 
+// Relay is the member that has a link to To.
+func (d Detour) Relay() Peer { return Peer{ID: d.ID, Life: d.Life, Addr: d.Addr} }
+
 // Slot is one entry of a table.
 type Slot struct {
 	At   int64  `json:"at"`
@@ -185,6 +185,9 @@ type Slot struct {
 	Life uint64 `json:"inc"`
 	Addr string `json:"addr"`
 }
+
+// Peer is the member in the entry.
+func (s Slot) Peer() Peer { return Peer{ID: s.ID, Life: s.Life, Addr: s.Addr} }
 
 // Update changes a node's view. A list that it replaces comes with a flag, because not
 // every codec distinguishes an empty list from none.
@@ -228,6 +231,9 @@ type Trouble struct {
 	Life  uint64 `json:"inc"`
 	Error string `json:"error"`
 }
+
+// Ref names the peer.
+func (t Trouble) Ref() Ref { return Ref{ID: t.ID, Life: t.Life} }
 
 // Ping asks for a Beat.
 type Ping struct{}

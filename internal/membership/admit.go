@@ -29,6 +29,8 @@ type Request struct {
 	Pace  int            // of its heartbeats
 }
 
+func (r Request) ref() ring.Ref { return ring.Ref{ID: r.ID, Life: r.Life} }
+
 // Why a request is not granted.
 var (
 	ErrIDTaken = errors.New("another member has this ID")
@@ -76,7 +78,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 	var m ring.Member
 	var err error
 	if r.Want {
-		m = ring.Member{ID: r.ID, Life: inc, Addr: r.Addr, Traffic: r.Traffic}
+		m = ring.Member{Peer: ring.Peer{ID: r.ID, Life: inc, Addr: r.Addr}, Traffic: r.Traffic}
 		err = a.roster.Claim(m)
 	} else {
 		m, err = a.roster.Add(r.Addr, inc, r.Traffic, a.Draw)
@@ -96,7 +98,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 // not know, and rebuilds the earlier ring from what its members say.
 func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	a.noteSeen(r)
-	if m := a.find(ring.Ref{ID: r.ID, Life: r.Life}); m != nil {
+	if m := a.find(r.ref()); m != nil {
 		if m.token != r.Token {
 			return ring.Member{}, ErrNotYours
 		}
@@ -116,7 +118,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		m.stalled = false
 		// It reports again which peers it cannot reach. A report that it can reach one
 		// again may have been lost.
-		maps.DeleteFunc(a.pairs, func(p pair, _ *pairState) bool { return p.from == m.ref() })
+		maps.DeleteFunc(a.pairs, func(p pair, _ *pairState) bool { return p.from == m.Ref() })
 		a.detoursDirty = true
 		a.emitEvent(Back, m, movedFrom(was))
 		if m.announced && !r.Ready {
@@ -131,13 +133,13 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	// remembers it: another node may have had its ID, and its peers have forgotten what it
 	// sent. One that was told of a later epoch was taken back since.
 	for _, g := range r.Over {
-		ref := ring.Ref{ID: g.ID, Life: g.Life}
+		ref := g.Ref()
 		a.knownDead[ref] = max(a.knownDead[ref], g.Epoch)
 		if m := a.find(ref); m != nil && m.resumedEpoch < g.Epoch {
 			a.markDead(now, m, "an earlier registry declared it dead")
 		}
 	}
-	if r.Epoch < a.knownDead[ring.Ref{ID: r.ID, Life: r.Life}] {
+	if r.Epoch < a.knownDead[r.ref()] {
 		return ring.Member{}, ErrEvicted
 	}
 	// The member that was first keeps the ID, unless it was replaced. A newcomer without a
@@ -154,7 +156,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if rival != nil {
 		a.markDead(now, rival, fmt.Sprintf("node %d has come back from the earlier ring", r.ID))
 	}
-	m := ring.Member{ID: r.ID, Life: r.Life, Addr: r.Addr, Traffic: r.Traffic}
+	m := ring.Member{Peer: ring.Peer{ID: r.ID, Life: r.Life, Addr: r.Addr}, Traffic: r.Traffic}
 	if err := a.roster.Claim(m); err != nil {
 		return m, err
 	}

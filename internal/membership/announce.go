@@ -51,7 +51,7 @@ func (a *Authority) announce(now Time) (next Time) {
 		}
 	}
 	for _, ref := range a.unannouncedDead {
-		note.Gone = append(note.Gone, control.Ref(ref))
+		note.Gone = append(note.Gone, ref)
 		if m := a.byID[ref.ID]; m != nil && m.announced && !slices.Contains(known, m) {
 			// A later incarnation came back from the earlier ring. Members list others by
 			// ID, and must not take it for gone.
@@ -62,7 +62,7 @@ func (a *Authority) announce(now Time) (next Time) {
 		}
 	}
 	for _, ref := range a.unannouncedLeft {
-		note.Left = append(note.Left, control.Ref(ref))
+		note.Left = append(note.Left, ref)
 	}
 	a.unannouncedDead, a.unannouncedLeft = nil, nil
 	notes := a.samples(note)
@@ -72,7 +72,7 @@ func (a *Authority) announce(now Time) (next Time) {
 			if len(notes) > 1 {
 				note = &notes[a.Draw(uint64(len(notes)))]
 			}
-			a.emit(Effect{Kind: Send, Ref: m.ref(), Type: control.TypeAnnounce, Body: note.body, Frame: &note.frame})
+			a.emit(Effect{Kind: Send, Ref: m.Ref(), Type: control.TypeAnnounce, Body: note.body, Frame: &note.frame})
 		}
 	}
 	for _, m := range known {

@@ -151,7 +151,7 @@ func (a *Authority) release(m *member) {
 	// Its links still carry what it has to pass on. They end by themselves, and so do
 	// the streams to it, in good order.
 	if m.mayBeKnown() {
-		a.unannouncedLeft = append(a.unannouncedLeft, m.ref())
+		a.unannouncedLeft = append(a.unannouncedLeft, m.Ref())
 	}
 	a.drop(m)
 	a.emitEvent(Left, m, "left")
@@ -162,15 +162,15 @@ func (a *Authority) markDead(now Time, m *member, why string) {
 	if m.status == active || m.status == linking {
 		view, _ := a.plans.View(m.ID)
 		for _, e := range view.Entries { // they must take nothing more from it
-			a.owedDead[e.ID] = append(a.owedDead[e.ID], m.ref())
+			a.owedDead[e.ID] = append(a.owedDead[e.ID], m.Ref())
 		}
 		a.dirty, a.lastChange = true, now
 	}
 	if m.mayBeKnown() {
-		a.unannouncedDead = append(a.unannouncedDead, m.ref())
+		a.unannouncedDead = append(a.unannouncedDead, m.Ref())
 	}
 	if a.recovering { // it may resume before it has heard of this: then refuse it
-		a.knownDead[m.ref()] = a.epoch + 1
+		a.knownDead[m.Ref()] = a.epoch + 1
 	}
 	a.drop(m)
 	a.emitEvent(Dead, m, why)

@@ -46,7 +46,7 @@ func (a *Authority) Take() []Effect {
 func (a *Authority) emit(e Effect) { a.effects = append(a.effects, e) }
 
 func (a *Authority) send(m *member, t wire.Type, body any) {
-	a.emit(Effect{Kind: Send, Ref: m.ref(), Type: t, Body: body})
+	a.emit(Effect{Kind: Send, Ref: m.Ref(), Type: t, Body: body})
 }
 
 // Tell queues a message of the caller's for a member, behind the messages that are queued.
@@ -55,7 +55,7 @@ func (a *Authority) Tell(ref ring.Ref, t wire.Type, body any) {
 }
 
 func (a *Authority) emitEvent(k Kind, m *member, why string) {
-	a.emit(Effect{Kind: k, Ref: m.ref(), Addr: m.Addr, Why: why})
+	a.emit(Effect{Kind: k, Ref: m.Ref(), Addr: m.Addr, Why: why})
 }
 
 // State is the state of a member.

@@ -48,10 +48,10 @@ func announced(a *Authority) (left, dead []ring.Ref, told int) {
 		if note, ok := e.Body.(control.Announce); ok {
 			told++
 			for _, g := range note.Left {
-				left = append(left, ring.Ref(g))
+				left = append(left, g)
 			}
 			for _, g := range note.Gone {
-				dead = append(dead, ring.Ref(g))
+				dead = append(dead, g)
 			}
 		}
 	}
@@ -103,7 +103,7 @@ func TestNewestIncarnation(t *testing.T) {
 		t.Error(l.Newest)
 	}
 	l = l.Announce(control.Announce{Added: []uint64{4, 5}, Lives: []uint64{9, 8}}, nil)
-	l = l.Announce(control.Announce{Left: []control.Ref{{ID: 5, Life: 8}}, Members: 3}, nil)
+	l = l.Announce(control.Announce{Left: []ring.Ref{{ID: 5, Life: 8}}, Members: 3}, nil)
 	if l.Newest != 9 || !slices.Equal(l.Others, []uint64{2, 3, 4}) {
 		t.Error(l.Newest, l.Others)
 	}

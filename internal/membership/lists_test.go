@@ -114,7 +114,7 @@ func TestListsAreWhole(t *testing.T) {
 	a, told := crowd(t, control.MaxOthers+1)
 	views := make(map[uint64]*Local)
 	for _, m := range a.sortedMembers() {
-		views[m.ID] = &Local{Self: m.ref(), Bits: 20}
+		views[m.ID] = &Local{Self: m.Ref(), Bits: 20}
 	}
 	for _, e := range told {
 		if e.Type == control.TypeAnnounce {
@@ -157,9 +157,9 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 				}
 				delete(alive, id)
 				if id&1 == 0 {
-					a.Left = append(a.Left, control.Ref{ID: id, Life: 1})
+					a.Left = append(a.Left, ring.Ref{ID: id, Life: 1})
 				} else {
-					a.Gone = append(a.Gone, control.Ref{ID: id, Life: 1})
+					a.Gone = append(a.Gone, ring.Ref{ID: id, Life: 1})
 				}
 				if rng.IntN(3) == 0 {
 					break

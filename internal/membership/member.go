@@ -33,7 +33,7 @@ type member struct {
 	routable      bool      // during announceable: all tables lead to it
 	introView     ring.View // the table of its introduction, until it is active
 	detours       []control.Detour
-	hold          []control.Peer
+	hold          []ring.Peer
 
 	// How long it may be silent.
 	pace     int           // see MaxBeats; 0 before its first heartbeat
@@ -45,10 +45,6 @@ type member struct {
 	until     deadline   // of a leaving member: by then it is released
 }
 
-func (m *member) ref() ring.Ref { return ring.Ref{ID: m.ID, Life: m.Life} }
-
 // mayBeKnown says whether other members may know this one, so that they must hear of its
 // end. They may if it was announced, or has had a table and may have sent.
 func (m *member) mayBeKnown() bool { return m.announced || m.sent > 0 }
-
-func (m *member) peer() control.Peer { return control.Peer{ID: m.ID, Life: m.Life, Addr: m.Addr} }

@@ -6,12 +6,17 @@ import (
 )
 
 // peers looks up the addresses of members.
-func (a *Authority) peers(refs []ring.Ref) []control.Peer {
-	list := make([]control.Peer, len(refs))
+func (a *Authority) peers(refs []ring.Ref) []ring.Peer {
+	list := make([]ring.Peer, len(refs))
 	for i, r := range refs {
-		list[i] = a.byID[r.ID].peer()
+		list[i] = a.byID[r.ID].Peer
 	}
 	return list
+}
+
+// slot is an entry of a table that names a member.
+func slot(at int, m *member) control.Slot {
+	return control.Slot{At: int64(at), ID: m.ID, Life: m.Life, Addr: m.Addr}
 }
 
 // manifest is everything that a member must know. known is the result of announcedMembers.

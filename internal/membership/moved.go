@@ -33,7 +33,7 @@ func (a *Authority) moveTo(m *member, r Request) (was string, err error) {
 	a.roster.Move(m.ID, r.Addr)
 	m.Addr, m.displaced = r.Addr, false
 	if m.status == active {
-		a.moved[m.ref()] = struct{}{}
+		a.moved[m.Ref()] = struct{}{}
 	}
 	return was, nil
 }
@@ -69,7 +69,7 @@ func (a *Authority) planMoves(tables []ring.Member, told map[uint64]*control.Upd
 			u := a.updateFor(told, to.ID)
 			for _, e := range entries {
 				if !slices.ContainsFunc(u.Slots, func(s control.Slot) bool { return s.At == int64(e) }) {
-					u.Slots = append(u.Slots, control.Slot{At: int64(e), ID: m.ID, Life: m.Life, Addr: m.Addr})
+					u.Slots = append(u.Slots, slot(e, m))
 				}
 			}
 			if successor && !u.NewSuccessors {

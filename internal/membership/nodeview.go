@@ -20,10 +20,10 @@ type Local struct {
 	Size       int64 // entries asked for at the set-up
 	Plan       control.Plan
 	Members    int
-	Entries    []control.Peer
-	Successors []control.Peer
+	Entries    []ring.Peer
+	Successors []ring.Peer
 	Detours    []control.Detour
-	Hold       []control.Peer
+	Hold       []ring.Peer
 	Others     []uint64            // members to send to, or a sample of them; in no order
 	Newest     uint64              // the latest incarnation that the registry had admitted by then
 	Idle       map[uint64]struct{} // of the Others, those that take no part in traffic runs
@@ -31,13 +31,13 @@ type Local struct {
 }
 
 // rememberOver returns Over with more incarnations, at most [control.MaxOver] in all.
-func (l *Local) rememberOver(dead []control.Ref, epoch uint64) []control.Over {
+func (l *Local) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
 	if len(dead) == 0 {
 		return l.Over
 	}
 	all := slices.Clone(l.Over)
 	for _, g := range dead[max(0, len(dead)-control.MaxOver):] {
-		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.ID == g.ID && o.Life == g.Life })
+		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.Ref() == g })
 		all = append(all, control.Over{ID: g.ID, Life: g.Life, Epoch: epoch})
 	}
 	return all[max(0, len(all)-control.MaxOver):]
@@ -71,13 +71,13 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 	}
 	next.Epoch, next.Members = u.Epoch, control.Int(u.Members)
 	next.Over = l.rememberOver(u.Gone, u.Epoch)
-	next.Entries = make([]control.Peer, u.Entries)
+	next.Entries = make([]ring.Peer, u.Entries)
 	copy(next.Entries, l.Entries)
 	for _, s := range u.Slots {
 		if s.At < 0 || s.At >= u.Entries {
 			return nil, fmt.Errorf("entry %d of a table of %d", s.At, u.Entries)
 		}
-		next.Entries[s.At] = control.Peer{ID: s.ID, Life: s.Life, Addr: s.Addr}
+		next.Entries[s.At] = s.Peer()
 	}
 	if u.NewSuccessors {
 		next.Successors = u.Successors
@@ -186,7 +186,7 @@ func (l *Local) Missed(before *Local) (ids []uint64) {
 // check says what is wrong with a view.
 func (l *Local) check() error {
 	mask := ring.Mask(l.Bits)
-	for _, list := range [][]control.Peer{l.Entries, l.Successors} {
+	for _, list := range [][]ring.Peer{l.Entries, l.Successors} {
 		last := uint64(0)
 		for i, p := range list {
 			d := ring.Distance(mask, l.Self.ID, p.ID)
@@ -207,10 +207,10 @@ func (l *Local) check() error {
 // Links lists the peers to link to: table for routing, in clockwise order, and keep for
 // other purposes. The table has the entries, and of the successors as many as it takes
 // to have one that is up.
-func (l *Local) Links(up func(control.Peer) bool) (table, keep []control.Peer) {
+func (l *Local) Links(up func(ring.Peer) bool) (table, keep []ring.Peer) {
 	table = slices.Clone(l.Entries)
 	for _, s := range l.Successors {
-		if !slices.ContainsFunc(table, func(p control.Peer) bool { return p.ID == s.ID }) {
+		if !slices.ContainsFunc(table, func(p ring.Peer) bool { return p.ID == s.ID }) {
 			table = append(table, s)
 		}
 		if up(s) {
@@ -218,11 +218,11 @@ func (l *Local) Links(up func(control.Peer) bool) (table, keep []control.Peer) {
 		}
 	}
 	mask := ring.Mask(l.Bits)
-	slices.SortFunc(table, func(a, b control.Peer) int {
+	slices.SortFunc(table, func(a, b ring.Peer) int {
 		return cmp.Compare(ring.Distance(mask, l.Self.ID, a.ID), ring.Distance(mask, l.Self.ID, b.ID))
 	})
 	for _, d := range l.Detours {
-		keep = append(keep, control.Peer{ID: d.ID, Life: d.Life, Addr: d.Addr})
+		keep = append(keep, d.Relay())
 	}
 	return table, append(keep, l.Hold...)
 }

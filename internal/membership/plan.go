@@ -41,8 +41,7 @@ func (a *Authority) plan() {
 		}
 		u := &control.Update{Epoch: a.epoch, Members: int64(len(tables)), Entries: int64(c.Size)}
 		for _, s := range c.Slots {
-			p := a.byID[s.Peer.ID]
-			u.Slots = append(u.Slots, control.Slot{At: int64(s.At), ID: p.ID, Life: p.Life, Addr: p.Addr})
+			u.Slots = append(u.Slots, slot(s.At, a.byID[s.Ref.ID]))
 		}
 		if c.Successors != nil {
 			u.NewSuccessors, u.Successors = true, a.peers(c.Successors)
@@ -54,7 +53,7 @@ func (a *Authority) plan() {
 	for _, m := range tables {
 		for _, dead := range a.owedDead[m.ID] {
 			u := a.updateFor(told, m.ID)
-			u.Gone = append(u.Gone, control.Ref(dead))
+			u.Gone = append(u.Gone, dead)
 		}
 	}
 	clear(a.owedDead)

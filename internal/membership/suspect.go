@@ -84,7 +84,7 @@ func (a *Authority) expire(now Time) (next Time) {
 			continue
 		case now >= d.probe && !d.probing && !m.displaced:
 			d.probing = true
-			a.emit(Effect{Kind: Probe, Ref: m.ref(), Addr: m.Addr, Token: m.token})
+			a.emit(Effect{Kind: Probe, Ref: m.Ref(), Addr: m.Addr, Token: m.token})
 		}
 		if !a.recovering {
 			next = earliest(next, d.until.at)

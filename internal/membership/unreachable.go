@@ -70,7 +70,7 @@ func (a *Authority) notePairsFull(m *member, to ring.Ref, why string) {
 	a.detoursDirty = true
 	if !a.pairsFull {
 		a.pairsFull = true
-		a.emit(Effect{Kind: Crowded, Ref: m.ref(), Addr: m.Addr, Other: to, Why: why})
+		a.emit(Effect{Kind: Crowded, Ref: m.Ref(), Addr: m.Addr, Other: to, Why: why})
 	}
 }
 
@@ -108,7 +108,7 @@ func (a *Authority) planDetours(tables []ring.Member, told map[uint64]*control.U
 	a.detoursDirty = false
 	defer func() { a.pairsFull = len(a.pairs) >= maxPairs }()
 	detours := make(map[uint64][]control.Detour)
-	hold := make(map[uint64][]control.Peer)
+	hold := make(map[uint64][]ring.Peer)
 	for _, p := range a.usefulPairs() {
 		from, to := a.find(p.from), a.find(p.to)
 		state := a.pairs[p]
@@ -123,7 +123,7 @@ func (a *Authority) planDetours(tables []ring.Member, told map[uint64]*control.U
 		state.via, state.detoured = via.ID, true
 		detours[from.ID] = append(detours[from.ID], control.Detour{To: to.ID, ID: via.ID, Life: via.Life, Addr: via.Addr})
 		if theirs, _ := a.plans.View(via.ID); !slices.Contains(theirs.Entries, p.to) {
-			hold[via.ID] = append(hold[via.ID], to.peer())
+			hold[via.ID] = append(hold[via.ID], to.Peer)
 		}
 	}
 	for _, found := range tables {
@@ -188,8 +188,8 @@ func (a *Authority) triesSuccessor(p pair) bool {
 func (a *Authority) tries(p pair) bool {
 	from := a.find(p.from)
 	return slices.Contains(a.lastView(from).Entries, p.to) ||
-		slices.ContainsFunc(from.hold, func(h control.Peer) bool { return h.ID == p.to.ID && h.Life == p.to.Life }) ||
-		slices.ContainsFunc(from.detours, func(d control.Detour) bool { return d.ID == p.to.ID && d.Life == p.to.Life })
+		slices.ContainsFunc(from.hold, func(h ring.Peer) bool { return h.Ref() == p.to }) ||
+		slices.ContainsFunc(from.detours, func(d control.Detour) bool { return d.Relay().Ref() == p.to })
 }
 
 // detourFor picks the member that relays from one member to another. It takes the nearest
@@ -200,10 +200,10 @@ func (a *Authority) detourFor(tables []ring.Member, from, to *member) *member {
 	var second *member
 	for back := 1; back < min(n, maxDetourSearch); back++ {
 		m := a.byID[tables[(at-back+n)%n].ID]
-		if m == from || m.suspicion != nil || a.pairs[pair{from.ref(), m.ref()}] != nil || a.pairs[pair{m.ref(), to.ref()}] != nil {
+		if m == from || m.suspicion != nil || a.pairs[pair{from.Ref(), m.Ref()}] != nil || a.pairs[pair{m.Ref(), to.Ref()}] != nil {
 			continue
 		}
-		if view, _ := a.plans.View(m.ID); slices.Contains(view.Entries, to.ref()) {
+		if view, _ := a.plans.View(m.ID); slices.Contains(view.Entries, to.Ref()) {
 			return m
 		}
 		if second == nil {

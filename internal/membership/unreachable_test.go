@@ -53,7 +53,7 @@ func confirm(a *Authority, e Effect) {
 	}
 }
 
-func (a *Authority) ref(id uint64) ring.Ref { return a.byID[id].ref() }
+func (a *Authority) ref(id uint64) ring.Ref { return a.byID[id].Ref() }
 
 // manifestFor finds the manifest for a member among what is to be sent.
 func manifestFor(effects []Effect, ref ring.Ref) (m control.Manifest, found bool) {

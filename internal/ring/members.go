@@ -6,16 +6,27 @@ import (
 	"slices"
 )
 
-// Member is one incarnation of a node in the ring.
-type Member struct {
-	ID      uint64
-	Life    uint64 // the incarnation
-	Addr    string
-	Traffic bool // its program takes part in traffic runs
+// Ref names one incarnation of a node. It is also a part of control messages.
+type Ref struct {
+	ID   uint64 `json:"id"`
+	Life uint64 `json:"inc"`
 }
 
-// Ref names the incarnation.
-func (m Member) Ref() Ref { return Ref{m.ID, m.Life} }
+// Peer is a Ref with the address to dial. It is also a part of control messages.
+type Peer struct {
+	ID   uint64 `json:"id"`
+	Life uint64 `json:"inc"`
+	Addr string `json:"addr"`
+}
+
+// Ref names the incarnation of the peer.
+func (p Peer) Ref() Ref { return Ref{p.ID, p.Life} }
+
+// Member is a peer that is in the ring.
+type Member struct {
+	Peer
+	Traffic bool // its program takes part in traffic runs
+}
 
 // Why a member is refused.
 var (
@@ -77,7 +88,7 @@ func (m *Members) Add(addr string, inc uint64, traffic bool, random func(n uint6
 		}
 		id++
 	}
-	added := Member{ID: id, Life: inc, Addr: addr, Traffic: traffic}
+	added := Member{Peer: Peer{ID: id, Life: inc, Addr: addr}, Traffic: traffic}
 	return added, m.Claim(added)
 }
 

@@ -5,9 +5,6 @@ import (
 	"slices"
 )
 
-// Ref names one incarnation of a node.
-type Ref struct{ ID, Life uint64 }
-
 // Successors is how many of the next nodes clockwise a member is told of.
 const Successors = 4
 
@@ -27,8 +24,8 @@ type Change struct {
 
 // Slot is one entry of a table.
 type Slot struct {
-	At   int
-	Peer Ref
+	At  int
+	Ref Ref
 }
 
 // Plans keeps the view of every member, so that after a join or a death each member is told
@@ -123,7 +120,7 @@ func (p *Plans) Update(members []Member, offsets Offsets, exact bool) []Change {
 	}
 	p.locate(members)
 	for i, m := range members {
-		p.views.refs[i] = Ref{m.ID, m.Life}
+		p.views.refs[i] = m.Ref()
 	}
 	p.lag = 0
 	var changes []Change

@@ -57,7 +57,7 @@ func (c *churn) turnover(deaths, joins int) {
 	fresh := make([]Member, joins)
 	for i := range fresh {
 		c.lastInc++
-		fresh[i] = Member{ID: c.rng.Uint64(), Life: c.lastInc}
+		fresh[i] = Member{Peer: Peer{ID: c.rng.Uint64(), Life: c.lastInc}}
 	}
 	slices.SortFunc(fresh, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	merged := make([]Member, 0, len(c.members)+joins)

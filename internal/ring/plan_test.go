@@ -28,7 +28,7 @@ func (c *churn) join() {
 		id := c.rng.Uint64N(c.space)
 		if at, taken := c.find(id); !taken {
 			c.lastInc++
-			c.members = slices.Insert(c.members, at, Member{ID: id, Life: c.lastInc})
+			c.members = slices.Insert(c.members, at, Member{Peer: Peer{ID: id, Life: c.lastInc}})
 			return
 		}
 	}
@@ -52,7 +52,7 @@ func (c *churn) rejoin() {
 func positions(members []Member) map[Ref]int {
 	at := make(map[Ref]int, len(members))
 	for i, m := range members {
-		at[Ref{m.ID, m.Life}] = i
+		at[m.Ref()] = i
 	}
 	return at
 }
@@ -153,10 +153,10 @@ func apply(t *testing.T, v View, known bool, c Change) View {
 	}
 	last := -1
 	for _, s := range c.Slots {
-		if s.At <= last || s.At < kept && entries[s.At] == s.Peer {
+		if s.At <= last || s.At < kept && entries[s.At] == s.Ref {
 			t.Fatalf("slot %d has not changed, or is out of order: %+v", s.At, c)
 		}
-		entries[s.At], last = s.Peer, s.At
+		entries[s.At], last = s.Ref, s.At
 	}
 	out := View{Entries: entries, Successors: v.Successors}
 	if c.Successors != nil {
@@ -269,7 +269,7 @@ func TestExactUpdateIsByPosition(t *testing.T) {
 }
 
 func TestUpdateOfTheSmallestRings(t *testing.T) {
-	a, b := Member{ID: 0, Life: 7}, Member{ID: 9, Life: 8}
+	a, b := Member{Peer: Peer{ID: 0, Life: 7}}, Member{Peer: Peer{ID: 9, Life: 8}}
 	p := NewPlans()
 	for i, step := range []struct {
 		members []Member
@@ -282,7 +282,7 @@ func TestUpdateOfTheSmallestRings(t *testing.T) {
 			{At: 1, Size: 1, Slots: []Slot{{0, Ref{0, 7}}}, Successors: []Ref{{0, 7}}},
 		}},
 		{[]Member{b}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
-		{[]Member{{ID: 9, Life: 10}}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
+		{[]Member{{Peer: Peer{ID: 9, Life: 10}}}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
 		{nil, nil},
 	} {
 		if got := p.Update(step.members, Classic(len(step.members), 0), i%2 == 0); !reflect.DeepEqual(got, step.want) {

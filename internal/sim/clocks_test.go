@@ -3,7 +3,7 @@ package sim
 import (
 	"math/rand/v2"
 
-	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // clocksFrom is the seed from which on the clocks of registries disagree.
@@ -27,7 +27,7 @@ const wall = 1_700_000_000_000_000_000
 func (p *process) learnInc(inc uint64) { p.maxInc = max(p.maxInc, inc) }
 
 func (n *node) learnIncs() {
-	for _, list := range [][]control.Peer{n.local.Entries, n.local.Successors, n.local.Hold} {
+	for _, list := range [][]ring.Peer{n.local.Entries, n.local.Successors, n.local.Hold} {
 		for _, p := range list {
 			n.p.learnInc(p.Life)
 		}

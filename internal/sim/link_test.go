@@ -62,13 +62,11 @@ func (n *node) linkEnded(l *link, again []parcel) {
 
 // dial is an attempt to open a link to a peer.
 type dial struct {
-	peer     control.Peer
+	peer     ring.Peer
 	failed   string // why the last attempt failed
 	pause    Time
 	dialling bool
 }
-
-func refOf(p control.Peer) ring.Ref { return ring.Ref{ID: p.ID, Life: p.Life} }
 
 func (n *node) linkTo(ref ring.Ref) *link {
 	for _, l := range n.links {
@@ -81,7 +79,7 @@ func (n *node) linkTo(ref ring.Ref) *link {
 
 func (n *node) dialTo(ref ring.Ref) *dial {
 	for _, d := range n.dials {
-		if refOf(d.peer) == ref {
+		if d.peer.Ref() == ref {
 			return d
 		}
 	}
@@ -95,13 +93,13 @@ func (n *node) updateLinks() {
 	}
 	// A peer that is being dialled for the first time counts as reachable. Else every new
 	// successor would bring links to the three after it.
-	table, keep := n.local.Links(func(p control.Peer) bool {
-		d := n.dialTo(refOf(p))
+	table, keep := n.local.Links(func(p ring.Peer) bool {
+		d := n.dialTo(p.Ref())
 		return d == nil || d.failed == ""
 	})
 	wanted := make(map[ring.Ref]bool)
 	for _, p := range append(table, keep...) {
-		ref := refOf(p)
+		ref := p.Ref()
 		wanted[ref] = true
 		if d := n.dialTo(ref); d != nil && d.peer.Addr != p.Addr { // it has moved
 			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
@@ -114,11 +112,11 @@ func (n *node) updateLinks() {
 	open, failure := false, ""
 	for _, d := range slices.Clone(n.dials) {
 		switch {
-		case !wanted[refOf(d.peer)]:
+		case !wanted[d.peer.Ref()]:
 			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
 		case d.failed != "":
 			failure += d.failed + "; "
-			if n.complaints.Unreachable(refOf(d.peer), n.local.Epoch) {
+			if n.complaints.Unreachable(d.peer.Ref(), n.local.Epoch) {
 				n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
 			}
 		default:
@@ -156,7 +154,7 @@ func (n *node) dial(d *dial) {
 	}
 	done := func(l *link, why string) {
 		d.dialling = false
-		if n.dialTo(refOf(d.peer)) != d { // not wanted any more
+		if n.dialTo(d.peer.Ref()) != d { // not wanted any more
 			if l != nil {
 				l.end()
 			}
@@ -170,7 +168,7 @@ func (n *node) dial(d *dial) {
 		}
 		// Also if the dial was given up in between: the registry may have received the
 		// report only after it asked for the link again.
-		if n.complaints.Reached(refOf(d.peer)) {
+		if n.complaints.Reached(d.peer.Ref()) {
 			n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
 		}
 		n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
@@ -195,7 +193,7 @@ func (n *node) dial(d *dial) {
 				n.after(n.w.dialCut(), func() { done(nil, "cut") })
 			case to.state == dead:
 				done(nil, "connection refused")
-			case to.node == nil || to.node.ref != refOf(d.peer):
+			case to.node == nil || to.node.ref != d.peer.Ref():
 				done(nil, "it is another incarnation")
 			case to.node.dead[n.ref]:
 				done(nil, "it was told that this incarnation is over")
@@ -223,7 +221,7 @@ func (w *world) join(from, to *node) *link {
 func (n *node) updateOutlook() {
 	o := ring.Outlook{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, Successor: n.use.Successor()}
 	for _, l := range n.links {
-		named := func(p control.Peer) bool { return refOf(p) == l.to.ref }
+		named := func(p ring.Peer) bool { return p.Ref() == l.to.ref }
 		if slices.ContainsFunc(n.use.Entries, named) || slices.ContainsFunc(n.use.Successors, named) {
 			o.Up = append(o.Up, l.to.ref.ID)
 		}
@@ -233,7 +231,7 @@ func (n *node) updateOutlook() {
 	})
 	n.ways = nil
 	for _, d := range n.use.Detours {
-		if l := n.linkTo(ring.Ref{ID: d.ID, Life: d.Life}); l != nil {
+		if l := n.linkTo(d.Relay().Ref()); l != nil {
 			o.Detours = append(o.Detours, d.To)
 			n.ways = append(n.ways, l)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // movingFrom is the first seed of the worlds in which hosts change their addresses.
@@ -140,10 +141,10 @@ func (r *registry) resume(c *conn, m register) {
 }
 
 // wrongAddress names a peer whose address is not the one that a node was told.
-func (j *judge) wrongAddress(told []control.Peer) string {
+func (j *judge) wrongAddress(told []ring.Peer) string {
 	for _, p := range told {
-		if x := j.incarnations[refOf(p)]; x != nil && j.w.byAddr[p.Addr] != x.p {
-			return sprintf("%v is not at %s, but at %s", refOf(p), p.Addr, x.p.addr)
+		if x := j.incarnations[p.Ref()]; x != nil && j.w.byAddr[p.Addr] != x.p {
+			return sprintf("%v is not at %s, but at %s", p.Ref(), p.Addr, x.p.addr)
 		}
 	}
 	return ""

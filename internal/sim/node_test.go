@@ -73,7 +73,7 @@ func (n *node) reportAgain(c *conn) {
 	n.firstEpoch = 0
 	n.complaints.Reset()
 	for _, d := range n.dials {
-		if d.failed != "" && n.complaints.Unreachable(refOf(d.peer), n.local.Epoch) {
+		if d.failed != "" && n.complaints.Unreachable(d.peer.Ref(), n.local.Epoch) {
 			c.sendToRegistry(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
 		}
 	}
@@ -108,7 +108,7 @@ func (n *node) handleControl(c *conn, msg any) {
 		n.updateLinks()
 	case control.Update:
 		for _, g := range m.Gone {
-			n.endDead(ring.Ref(g))
+			n.endDead(g)
 		}
 		next, err := n.local.Update(m)
 		if n.failOn(err) {
@@ -119,11 +119,11 @@ func (n *node) handleControl(c *conn, msg any) {
 		n.updateLinks()
 	case control.Announce:
 		for _, g := range m.Gone {
-			n.endDead(ring.Ref(g))
+			n.endDead(g)
 		}
 		for _, g := range m.Left {
-			n.left[ring.Ref(g)] = true
-			n.sweep(ring.Ref(g))
+			n.left[g] = true
+			n.sweep(g)
 		}
 		for _, inc := range m.Lives {
 			n.p.learnInc(inc)

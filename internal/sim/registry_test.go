@@ -59,8 +59,8 @@ func (r *registry) receive(c *conn, msg any) {
 		r.auth.Linked(c.ref, m.Epoch)
 	case control.Trouble:
 		r.w.logf("%v reports of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
-		r.auth.Trouble(now, c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
-		r.reports.note(c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
+		r.auth.Trouble(now, c.ref, m.Ref(), m.Error)
+		r.reports.note(c.ref, m.Ref(), m.Error)
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)

@@ -132,8 +132,8 @@ func (j *judge) unreported() string {
 			return sprintf("%s is not linked", p.addr)
 		}
 		for _, d := range n.dials {
-			if d.failed != "" && !unreachable[[2]ring.Ref{n.ref, refOf(d.peer)}] {
-				return sprintf("%v cannot reach %v, and the registry does not know", n.ref, refOf(d.peer))
+			if d.failed != "" && !unreachable[[2]ring.Ref{n.ref, d.peer.Ref()}] {
+				return sprintf("%v cannot reach %v, and the registry does not know", n.ref, d.peer.Ref())
 			}
 		}
 	}
@@ -155,9 +155,9 @@ func newReports() reports {
 func (m reports) tries(of ring.Ref) map[ring.Ref]bool {
 	tries := make(map[ring.Ref]bool)
 	if l := m.views[of]; l != nil {
-		table, keep := l.Links(func(p control.Peer) bool { return !m.standing[[2]ring.Ref{of, refOf(p)}] })
+		table, keep := l.Links(func(p ring.Peer) bool { return !m.standing[[2]ring.Ref{of, p.Ref()}] })
 		for _, p := range append(table, keep...) {
-			tries[refOf(p)] = true
+			tries[p.Ref()] = true
 		}
 	}
 	return tries

@@ -3,7 +3,6 @@ package sim
 import (
 	"slices"
 
-	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 )
 
@@ -62,8 +61,8 @@ func (j *judge) checkViews(r *registry) {
 	}
 }
 
-func same(told []control.Peer, want []ring.Ref) bool {
-	return slices.EqualFunc(told, want, func(p control.Peer, r ring.Ref) bool { return refOf(p) == r })
+func same(told []ring.Peer, want []ring.Ref) bool {
+	return slices.EqualFunc(told, want, func(p ring.Peer, r ring.Ref) bool { return p.Ref() == r })
 }
 
 // ideal says what is wrong with the ring when there are no faults any more. It returns "" if
