@@ -1,5 +1,3 @@
-// Package ring is the geometry of the ring: distances, the next hop, tables by position,
-// the list of members, and the audit of tables. It is pure: no lock, no clock, no I/O.
 package ring
 
 import "math/bits"
