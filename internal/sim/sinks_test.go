@@ -27,28 +27,7 @@ func (n *node) handleFrame(f wire.Frame) {
 	in := n.in[src]
 	switch f.Type() {
 	case wire.Open:
-		b, err := wire.ParseOpen(f.Body())
-		if err != nil {
-			n.w.judge.fail("%v", err)
-			return
-		}
-		first := n.w.talkers.Uint64N(1 << 62)
-		if n.streamsCut && n.refuseOpen(in, f, b) {
-			return
-		}
-		if in == nil {
-			in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
-			n.in[src] = in
-			if ref := (ring.Ref{ID: src, Life: b.Incarnation}); n.left[ref] {
-				n.sweep(ref)
-			}
-		}
-		if in.r.Open(b.Incarnation, f.Seq(), first) {
-			n.send(in.r.AppendOpened(nil, window))
-		} else {
-			n.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
-		}
-		n.p.learnInc(in.r.PeerLife())
+		n.handleOpen(in, f)
 	case wire.Data:
 		if in == nil {
 			n.answer(wire.Reset, f, nil)
@@ -102,6 +81,33 @@ func (n *node) handleFrame(f wire.Frame) {
 			}
 		}
 	}
+}
+
+// handleOpen handles an Open, of the present stream if there is one.
+func (n *node) handleOpen(in *inStream, f wire.Frame) {
+	b, err := wire.ParseOpen(f.Body())
+	if err != nil {
+		n.w.judge.fail("%v", err)
+		return
+	}
+	first := n.w.talkers.Uint64N(1 << 62)
+	if n.streamsCut && n.refuseOpen(in, f, b) {
+		return
+	}
+	src := f.Src()
+	if in == nil {
+		in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
+		n.in[src] = in
+		if ref := (ring.Ref{ID: src, Life: b.Incarnation}); n.left[ref] {
+			n.sweep(ref)
+		}
+	}
+	if in.r.Open(b.Incarnation, f.Seq(), first) {
+		n.send(in.r.AppendOpened(nil, window))
+	} else {
+		n.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
+	}
+	n.p.learnInc(in.r.PeerLife())
 }
 
 // handle is one call of the handler for all messages that have gathered.
