@@ -108,7 +108,7 @@ func (w *world) change(deaths, joins int) (told int) {
 	fresh := make([]ring.Member, joins)
 	for i := range fresh {
 		w.lives++
-		fresh[i] = ring.Member{ID: w.rng.Uint64() >> (64 - bits), Life: w.lives}
+		fresh[i] = ring.Member{Peer: ring.Peer{ID: w.rng.Uint64() >> (64 - bits), Life: w.lives}}
 	}
 	byID := func(a, b ring.Member) int { return cmp.Compare(a.ID, b.ID) }
 	slices.SortFunc(fresh, byID)

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// The audit must find what it is there to find, so it is tried on books with one
-// fault each.
+// The audit finds the fault in books with one fault each.
 func TestAuditFindsFaults(t *testing.T) {
 	const a, b = 101, 102 // processes
 	const idA, idB = 7, 9
@@ -39,19 +38,19 @@ func TestAuditFindsFaults(t *testing.T) {
 		{name: "killed between Send and the note", killed: true, sent: 2, got: []uint64{1, 2, 3}},
 		{name: "killed source, a gap", killed: true, sent: 5, got: []uint64{1, 3}, want: "lacks 2-2"},
 		{name: "killed source, a gap that was told", killed: true, sent: 5, told: []uint64{2}, got: []uint64{1, 3}},
-		{name: "delivered to somebody else", sent: 1, got: []uint64{1}, as: 8, want: "that were for 9"},
+		{name: "delivered to another node", sent: 1, got: []uint64{1}, as: 8, want: "that were for 9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			source, sink := newBook(t, dir, "a"), newBook(t, dir, "b")
 			for n := range c.sent {
-				source.accepted(a, idB, n+1)
+				source.noteAccepted(a, idB, n+1)
 			}
 			for _, n := range c.told {
-				source.undelivered(a, idB, n)
+				source.noteUndelivered(a, idB, n)
 			}
 			for _, n := range c.got {
-				sink.received(idA, 1, header{process: a, sink: idB, n: n})
+				sink.noteReceived(idA, 1, header{process: a, sink: idB, n: n})
 			}
 			if c.as == 0 {
 				c.as = idB
@@ -72,7 +71,7 @@ func TestAuditFindsFaults(t *testing.T) {
 
 func TestAuditFindsCorruption(t *testing.T) {
 	dir := t.TempDir()
-	newBook(t, dir, "b").corrupt(7, 1)
+	newBook(t, dir, "b").noteCorrupt(7, 1)
 	v := audit([]account{{name: "b", process: 1, records: pages(t, dir, "b")}})
 	if !strings.Contains(v.few(), "corrupt") {
 		t.Errorf("got %s", v.few())
@@ -92,7 +91,7 @@ func TestAuditFindsAFullBook(t *testing.T) {
 	dir := t.TempDir()
 	b := newBook(t, dir, "b")
 	for n := range uint64(bookSize/8/recordSize + 10) {
-		b.received(7, 1, header{process: 1, sink: 9, n: 2 * n}) // a gap each time
+		b.noteReceived(7, 1, header{process: 1, sink: 9, n: 2 * n}) // a gap each time
 	}
 	v := audit([]account{{name: "b", process: 1, held: []identity{{9, 1}, {7, 1}}, records: pages(t, dir, "b")}})
 	if !strings.Contains(strings.Join(v.complains, "\n"), "its book is full") {

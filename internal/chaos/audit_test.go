@@ -9,30 +9,30 @@ import (
 	"strings"
 )
 
-// identity is what a process was in the ring: an ID, and the life in it.
-type identity struct{ id, life uint64 }
+// identity is an ID that a process had in the ring, and its incarnation.
+type identity struct{ id, inc uint64 }
 
-// account is the book of a process and what is known of it from outside.
+// account is the book of a process, and what the test knows of the process.
 type account struct {
 	name    string
 	process uint64
-	killed  bool // it had no time to hear what became of its messages
+	killed  bool // it was not told what became of its messages
 	held    []identity
 	records []record
 }
 
 // verdict is the outcome of comparing all books with each other.
 type verdict struct {
-	accepted  uint64 // by Send, of all processes
-	received  uint64 // by handlers, living and dead
-	unknown   uint64 // reported as undelivered
-	arrived   uint64 // of those unknown, how many were received nevertheless
-	withDead  uint64 // accepted and not received, from sources that were killed
-	lost      uint64
-	again     uint64
-	disorder  uint64
-	late      uint64 // unknown ones that came after later ones
-	complains []string
+	accepted   uint64 // by Send, of all processes
+	received   uint64 // by handlers, living and dead
+	unknown    uint64 // reported as undelivered
+	arrived    uint64 // unknown and received nevertheless
+	withDead   uint64 // accepted and not received, from sources that were killed
+	lost       uint64
+	duplicates uint64
+	disorder   uint64
+	late       uint64 // unknown and received after later messages
+	complains  []string
 }
 
 func (v *verdict) complain(format string, args ...any) {
@@ -43,14 +43,14 @@ func (v *verdict) exact() bool { return len(v.complains) == 0 }
 
 func (v *verdict) String() string {
 	s := fmt.Sprintf("%d accepted, %d received, %d undelivered as reported (%d of them received), %d lost with their sources; %d lost, %d received twice, %d out of order",
-		v.accepted, v.received, v.unknown, v.arrived, v.withDead, v.lost, v.again, v.disorder)
+		v.accepted, v.received, v.unknown, v.arrived, v.withDead, v.lost, v.duplicates, v.disorder)
 	if v.late > 0 {
 		s += fmt.Sprintf(" (and %d undelivered ones received late)", v.late)
 	}
 	return s
 }
 
-// few is the first complaints.
+// few lists the first complaints.
 func (v *verdict) few() string {
 	const most = 20
 	if len(v.complains) > most {
@@ -59,10 +59,10 @@ func (v *verdict) few() string {
 	return strings.Join(v.complains, "\n")
 }
 
-// direction is all that one process sent to one ID, whoever had it.
+// direction is all messages from one process to one ID, in whichever process had the ID.
 type direction struct{ process, sink uint64 }
 
-// traffic is what the books say about a direction.
+// traffic is what the books have about a direction.
 type traffic struct {
 	accepted uint64
 	unknown  spans
@@ -77,7 +77,7 @@ type receiver struct {
 	row
 }
 
-// audit compares the books of all the processes of a ring.
+// audit compares the books of all processes of a ring.
 func audit(accounts []account) *verdict {
 	v := new(verdict)
 	by := make(map[uint64]account)
@@ -131,8 +131,8 @@ func (v *verdict) enter(flows map[direction]*traffic, by map[uint64]account, a a
 	case kindUnknown:
 		f.unknown = append(f.unknown, r.span)
 		return
-	case kindAgain:
-		v.again++
+	case kindDuplicate:
+		v.duplicates++
 		v.complain("%s: number %d from %s came again", a.name, r.first, source.name)
 		return
 	case kindLate:
@@ -141,22 +141,22 @@ func (v *verdict) enter(flows map[direction]*traffic, by map[uint64]account, a a
 	if !slices.ContainsFunc(a.held, func(i identity) bool { return i.id == r.sink }) {
 		v.complain("%s got messages %v from %s that were for %d: it is %v", a.name, spans{r.span}, source.name, r.sink, a.held)
 	}
-	if !slices.ContainsFunc(source.held, func(i identity) bool { return i.id == r.source && (r.life == 0 || i.life == r.life) }) {
-		v.complain("%s got messages %v from %s as from node %d in life %d: it is %v", a.name, spans{r.span}, source.name, r.source, r.life, source.held)
+	if !slices.ContainsFunc(source.held, func(i identity) bool { return i.id == r.source && (r.inc == 0 || i.inc == r.inc) }) {
+		v.complain("%s got messages %v from %s as from node %d, incarnation %d: it is %v", a.name, spans{r.span}, source.name, r.source, r.inc, source.held)
 	}
 	f.received = append(f.received, r.span)
 	at := receiver{a.name, r.row}
 	f.rows[at] = append(f.rows[at], r)
 }
 
-// compare judges one direction.
+// compare checks one direction.
 func (v *verdict) compare(source account, sink uint64, f *traffic) {
 	complain := func(format string, args ...any) {
 		v.complain("from %s to %d: %s", source.name, sink, fmt.Sprintf(format, args...))
 	}
 	received, twice := union(f.received)
 	if n := twice.count(); n > 0 {
-		v.again += n
+		v.duplicates += n
 		complain("received twice: %v", twice)
 	}
 	unknown, twice := union(f.unknown)
@@ -173,7 +173,7 @@ func (v *verdict) compare(source account, sink uint64, f *traffic) {
 	v.arrived += unknown.count() - minus(unknown, received).count()
 
 	possible := accepted
-	if source.killed { // between the return of Send and the note of it
+	if source.killed { // perhaps between the return of Send and its note
 		possible = spans{{1, f.accepted + 1}}
 	}
 	if extra := minus(received, possible); len(extra) > 0 {
@@ -198,7 +198,7 @@ func (v *verdict) compare(source account, sink uint64, f *traffic) {
 			list[i] = r.span
 		}
 		have, _ := union(list)
-		gaps := minus(minus(spans{{have[0].first, have[len(have)-1].last}}, received), unknown) // others had the ID meanwhile
+		gaps := minus(minus(spans{{have[0].first, have[len(have)-1].last}}, received), unknown) // another process may have had the ID meanwhile
 		if source.killed && len(gaps) > 0 {
 			v.lost += gaps.count()
 			complain("%s lacks %v, and got later ones: %s", at.name, gaps, pieces(got))
@@ -214,7 +214,7 @@ func (v *verdict) compare(source account, sink uint64, f *traffic) {
 	}
 }
 
-// pieces is a row of a book for a person.
+// pieces is a row of a book as readable text.
 func pieces(got []record) string {
 	var b strings.Builder
 	for i, r := range got {

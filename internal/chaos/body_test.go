@@ -9,9 +9,10 @@ import (
 	"hash/crc32"
 )
 
-// A message's body: who sent it (the number of the process, not an ID, which can be
-// given out again), for which ID, which in the row from there to there, when its
-// source wanted to send it, padding, and a checksum over all of it.
+// header is the start of a message's body: the number of the process that sent it (an ID can
+// be given out again), the ID of the sink, the number among the messages of this pair, and
+// the time at which the source wanted to send it. Padding and a checksum over the whole
+// body follow.
 type header struct {
 	process uint64
 	sink    uint64
@@ -27,7 +28,7 @@ const (
 
 var errBody = errors.New("not a body of this test")
 
-// put writes the header into a body, whose padding stays what it was.
+// put writes the header and the checksum into a body, and leaves the padding.
 func (h header) put(body []byte) {
 	binary.BigEndian.PutUint64(body, h.process)
 	binary.BigEndian.PutUint64(body[8:], h.sink)

@@ -12,26 +12,25 @@ import (
 	"unsafe"
 )
 
-// book is what a process notes about its messages, in a file that is mapped into
-// its memory: noting costs one store, and what is noted is still there when the
-// process is killed a moment later.
+// book is a process's notes about its messages, in a mapped file. A note costs one store, and
+// survives if the process is killed right after it.
 type book struct {
 	mu      sync.Mutex
 	raw     []byte // the file
 	mem     []uint64
-	next    int // free record
+	next    int // the first free record
 	rows    map[row]*receipt
-	sent    map[uint64]int // sink: record
-	unknown map[uint64]int // sink: latest record
+	sent    map[uint64]int // by sink: the record
+	unknown map[uint64]int // by sink: the latest record
 }
 
 // A record is eight numbers.
 const (
 	recKind    = iota
-	recProcess // who sent it
+	recProcess // the sender
 	recSink    // the ID it was sent to
 	recSource  // the ID it came from
-	recLife    // and the life, if the library says
+	recInc     // the incarnation, if the library says
 	recFirst
 	recLast
 	recAt // when the record was begun
@@ -40,22 +39,22 @@ const (
 
 // Kinds of records.
 const (
-	kindNone     = iota
-	kindReceived // first to last, in this order, without gap
-	kindSent     // last is how many were accepted
-	kindUnknown  // first to last were reported as undelivered
-	kindAgain    // first was handled before
-	kindLate     // first came after later ones
-	kindCorrupt  // a body that is none of these tests'
-	kindFull     // the book is full: nothing after this is noted
+	kindNone      = iota
+	kindReceived  // first to last, in this order, without gap
+	kindSent      // last is how many were accepted
+	kindUnknown   // first to last were reported as undelivered
+	kindDuplicate // first was handled before
+	kindLate      // first came after later ones
+	kindCorrupt   // a body that these tests did not make
+	kindFull      // the book is full: there are no notes after this
 )
 
-const bookSize = 8 << 20 // sparse, so what is not used costs nothing
+const bookSize = 8 << 20 // a sparse file: unused space costs nothing
 
-// row is the messages that have one order: from one life of a source to one ID.
-type row struct{ process, sink, source, life uint64 }
+// row is the messages that have one order: from one incarnation of a source to one ID.
+type row struct{ process, sink, source, inc uint64 }
 
-// receipt is where a row stands.
+// receipt is the state of a row.
 type receipt struct {
 	record int
 	spans  spans // finished ones
@@ -84,8 +83,8 @@ func createBook(path string) (*book, error) {
 
 func (b *book) close() error { return syscall.Munmap(b.raw) }
 
-// add starts a record; it needs mu. The kind is stored last, so that a process
-// killed in between leaves no half of a record.
+// add starts a record; it needs mu. The kind is stored last, so a process that is killed in
+// between leaves no partial record.
 func (b *book) add(kind uint64, r row, first, last uint64) int {
 	const end = bookSize/8/recordSize - 1
 	if b.next >= end {
@@ -93,7 +92,7 @@ func (b *book) add(kind uint64, r row, first, last uint64) int {
 	}
 	at := min(b.next, end) * recordSize
 	b.next = min(b.next+1, end)
-	for i, v := range [...]uint64{recProcess: r.process, recSink: r.sink, recSource: r.source, recLife: r.life, recFirst: first, recLast: last, recAt: uint64(time.Now().UnixNano())} {
+	for i, v := range [...]uint64{recProcess: r.process, recSink: r.sink, recSource: r.source, recInc: r.inc, recFirst: first, recLast: last, recAt: uint64(time.Now().UnixNano())} {
 		if i != recKind {
 			atomic.StoreUint64(&b.mem[at+i], v)
 		}
@@ -102,11 +101,11 @@ func (b *book) add(kind uint64, r row, first, last uint64) int {
 	return at
 }
 
-// received notes a message that came to the handler.
-func (b *book) received(source, life uint64, h header) {
+// noteReceived notes a message that the handler got.
+func (b *book) noteReceived(source, inc uint64, h header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	key := row{h.process, h.sink, source, life}
+	key := row{h.process, h.sink, source, inc}
 	r := b.rows[key]
 	switch {
 	case r == nil:
@@ -118,21 +117,21 @@ func (b *book) received(source, life uint64, h header) {
 		r.spans = append(r.spans, span{r.first, r.last})
 		r.record, r.first, r.last = b.add(kindReceived, key, h.n, h.n), h.n, h.n
 	case h.n >= r.first || r.spans.contains(h.n):
-		b.add(kindAgain, key, h.n, h.n)
+		b.add(kindDuplicate, key, h.n, h.n)
 	default:
 		b.add(kindLate, key, h.n, h.n)
 		r.spans = append(r.spans, span{h.n, h.n})
 	}
 }
 
-func (b *book) corrupt(source, life uint64) {
+func (b *book) noteCorrupt(source, inc uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.add(kindCorrupt, row{source: source, life: life}, 0, 0)
+	b.add(kindCorrupt, row{source: source, inc: inc}, 0, 0)
 }
 
-// accepted notes that Send has accepted n messages for a sink.
-func (b *book) accepted(process, sink, n uint64) {
+// noteAccepted notes that Send has accepted n messages for a sink.
+func (b *book) noteAccepted(process, sink, n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	at, ok := b.sent[sink]
@@ -143,8 +142,8 @@ func (b *book) accepted(process, sink, n uint64) {
 	atomic.StoreUint64(&b.mem[at+recLast], n)
 }
 
-// undelivered notes that the library does not know what became of a message.
-func (b *book) undelivered(process, sink, n uint64) {
+// noteUndelivered notes a message that the library reported as undelivered.
+func (b *book) noteUndelivered(process, sink, n uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if at, ok := b.unknown[sink]; ok && b.mem[at+recLast]+1 == n {
@@ -175,7 +174,7 @@ func readBook(path string) ([]record, error) {
 	var all []record
 	for at := 0; at < len(mem) && mem[at+recKind] != kindNone; at += recordSize {
 		m := mem[at:]
-		all = append(all, record{m[recKind], row{m[recProcess], m[recSink], m[recSource], m[recLife]}, span{m[recFirst], m[recLast]}, time.Unix(0, int64(m[recAt]))})
+		all = append(all, record{m[recKind], row{m[recProcess], m[recSink], m[recSource], m[recInc]}, span{m[recFirst], m[recLast]}, time.Unix(0, int64(m[recAt]))})
 	}
 	return all, nil
 }

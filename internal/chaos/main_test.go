@@ -18,11 +18,11 @@ var (
 	flagReport = flag.String("chaos.report", "", "write the results to this `file`, too")
 )
 
-// patience is longer than anything may take that is not broken. It is a bound and
-// decides nothing.
+// patience is longer than any step takes that is not broken. It bounds waits and decides
+// nothing.
 const patience = 60 * time.Second
 
-// TestMain is also the main of the processes that the tests start.
+// TestMain is also the main function of the processes that the tests start.
 func TestMain(m *testing.M) {
 	if role := os.Getenv(envRole); role != "" {
 		var t terms

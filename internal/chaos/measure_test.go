@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// observation is how long throughput is measured at least after a fault.
+// observation is the least time for which throughput is measured after a fault.
 const observation = 500 * time.Millisecond
 
-// during measures what a fault does. do does it, and returns the time from which the
-// recovery counts, when the fault is complete: what was sent while it came about may
-// have got through. If the registry is there to see it, settled is true, and the
-// measurement goes on until the tables are those of the members that are left.
+// during measures the effect of a fault. do causes the fault, and returns the time at which
+// it was complete. The recovery counts from then, since a message sent before may have got
+// through. settled says that the registry can see the fault: then the measurement lasts
+// until the tables are those of the members that are left.
 func (r *ring) during(f fault, settled bool, do func() time.Time) (recovery time.Duration) {
 	r.t.Helper()
 	begin := time.Now()
@@ -35,7 +35,7 @@ func (r *ring) during(f fault, settled bool, do func() time.Time) (recovery time
 	return recovery
 }
 
-// calm measures a while without a fault.
+// calm measures a time without a fault.
 func (r *ring) calm(d time.Duration) {
 	r.t.Helper()
 	begin := time.Now()
@@ -46,8 +46,8 @@ func (r *ring) calm(d time.Duration) {
 	r.t.Log(results.add(r.t.Name(), fault{r.name(), "none", "messages flow"}, 0, r.gap(), rate))
 }
 
-// finish ends the traffic and the processes in good order, and compares the books.
-// The run counts only if something was going on.
+// finish ends the traffic and the processes in good order, and compares the books. The run
+// counts only if there was enough traffic.
 func (r *ring) finish() *verdict {
 	r.t.Helper()
 	mean, lowest := r.throughput(r.began, time.Now())
@@ -77,7 +77,7 @@ func (r *ring) finish() *verdict {
 		r.t.Errorf("the books do not agree:\n%s", v.few())
 	}
 	if mean < float64(r.plan.floor) {
-		r.t.Errorf("void: %.0f messages/s on average are less than %d, so nothing was put to the test", mean, r.plan.floor)
+		r.t.Errorf("void: %.0f messages/s on average are less than %d, so the run tested nothing", mean, r.plan.floor)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,7 +87,7 @@ func (r *ring) finish() *verdict {
 	return v
 }
 
-// audit compares the books of all nodes that ever were.
+// audit compares the books of all nodes that were ever started.
 func (r *ring) audit() *verdict {
 	r.t.Helper()
 	r.mu.Lock()

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// Everything at once, in an order drawn by chance: faults do not wait for each
-// other.
+// All kinds of faults in a random order. Faults do not wait for each other.
 func TestMix(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -23,7 +22,7 @@ func TestMix(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	p := plan{nodes: 5 + rng.IntN(6), payload: minBody + rng.IntN(1000), drawn: rng.IntN(2) == 0}
 	p.rate = []int{rateSmall, 5 * rateSmall, 0}[rng.IntN(3)]
-	p.floor = rateSmall / 20 // a sender that draws its sinks waits for the dead, too, until they are known to be
+	p.floor = rateSmall / 20 // a sender that draws its sinks also waits for dead ones until they are known to be dead
 	x := &mix{ring: newRing(t, p), rng: rng, began: time.Now()}
 	x.note("%d nodes, bodies of %d bytes, %d a second, sinks drawn %t", p.nodes, p.payload, p.rate, p.drawn)
 	x.send()
@@ -31,13 +30,13 @@ func TestMix(t *testing.T) {
 		x.step()
 	}
 	x.during(fault{what: fmt.Sprintf("%d faults of all kinds in %v", x.faults, *flagTime), promise: "when they are over, all is well"}, true, x.end)
-	x.until("everybody to be ready", func() bool {
-		return !slices.ContainsFunc(x.lives(), func(p *process) bool { return !p.ready })
+	x.until("all nodes to be ready", func() bool {
+		return !slices.ContainsFunc(x.living(), func(p *process) bool { return !p.ready })
 	})
 	x.finish()
 }
 
-// mix is a ring and what has been done to it.
+// mix is a ring and the faults that were injected.
 type mix struct {
 	*ring
 	rng      *rand.Rand
@@ -45,10 +44,10 @@ type mix struct {
 	faults   int
 	restarts int
 	asleep   []sleeper
-	dead     []uint64 // IDs that were
+	dead     []uint64 // IDs of killed nodes
 }
 
-// sleeper is a stopped process, and when it is to continue.
+// sleeper is a stopped process, and when it continues.
 type sleeper struct {
 	*process
 	until time.Time
@@ -58,7 +57,7 @@ func (x *mix) note(format string, args ...any) {
 	x.t.Logf("%s %6.2f s  %s", time.Now().Format("15:04:05.000"), time.Since(x.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// step does one thing that can be done now, and waits for its effect or does not.
+// step injects one random fault, if it is possible now, and waits for a random time.
 func (x *mix) step() {
 	x.wake(false)
 	const least = 3 // so that there are relays
@@ -123,12 +122,12 @@ func (x *mix) step() {
 func (x *mix) sleep(p *process, least, most time.Duration) {
 	d := least + time.Duration(x.rng.Int64N(int64(most-least)))
 	x.note("%s (%d) stops for %v", p.name, p.id(), d.Round(time.Millisecond))
-	p.mayBeEvicted() // if the registry goes away meanwhile even a short sleep may be too long
+	p.mayBeEvicted() // even a short stop may be too long if the registry goes away meanwhile
 	p.stop()
 	x.asleep = append(x.asleep, sleeper{p, time.Now().Add(d)})
 }
 
-// wake continues those whose time has come, or all.
+// wake continues the sleepers whose time has come, or all.
 func (x *mix) wake(all bool) {
 	left := x.asleep[:0]
 	for _, s := range x.asleep {
@@ -142,7 +141,7 @@ func (x *mix) wake(all bool) {
 	x.asleep = left
 }
 
-// comes starts a node, and has it send as soon as it has joined.
+// comes starts a node, which sends as soon as it has joined.
 func (x *mix) comes(id ...uint64) {
 	t := terms{}
 	if len(id) > 0 {
@@ -150,7 +149,7 @@ func (x *mix) comes(id ...uint64) {
 	}
 	p := x.launchNode(t)
 	x.joins(p)
-	if x.restarts > 0 { // a registry that knows nothing yet may give it an ID that is taken
+	if x.restarts > 0 { // a registry without a ring may give it an ID that is taken
 		p.mayBeEvicted()
 	}
 	x.note("%s (%d) has joined, asked for %v", p.name, p.id(), id)
@@ -162,12 +161,12 @@ func (x *mix) free() []uint64 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.dead = slices.DeleteFunc(x.dead, func(id uint64) bool {
-		return slices.ContainsFunc(x.lives(), func(p *process) bool { return p.id() == id })
+		return slices.ContainsFunc(x.living(), func(p *process) bool { return p.id() == id })
 	})
 	return slices.DeleteFunc(slices.Clone(x.dead), func(id uint64) bool { return slices.Contains(x.registry.members, id) })
 }
 
-// leaves has a node leave in good order, which takes as long as it takes.
+// leaves has a node leave in good order, and does not wait for it.
 func (x *mix) leaves(p *process) {
 	x.mu.Lock()
 	p.asked = true

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// network is hosts that are network namespaces: 0 is the registry's. Each has a
-// cable to one of two switches, and a cable joins the switches:
+// network is a set of hosts, which are network namespaces. Host 0 is the registry's. Each host
+// has a cable to one of two switches, and a cable joins the switches:
 //
 //	host 0, 1, 2 ... ─── near ─── far ─── host n-1, n
 type network struct {
@@ -20,11 +20,11 @@ type network struct {
 	prefix string
 }
 
-// networks numbers them: tests run side by side.
+// networks numbers the networks, since tests run in parallel.
 var networks atomic.Int32
 
-// newNetwork makes a network of which the last far hosts are at the far switch. It
-// skips the test, loudly, where that is not allowed.
+// newNetwork makes a network whose last far hosts are at the far switch. It skips the test,
+// with a message, where that is not allowed.
 func newNetwork(t *testing.T, hosts, far int) *network {
 	t.Helper()
 	n := &network{t, fmt.Sprintf("chaos%d-%d-", os.Getpid(), networks.Add(1))}
@@ -62,7 +62,7 @@ func newNetwork(t *testing.T, hosts, far int) *network {
 	return n
 }
 
-// forbidden says why namespaces cannot be made, or nothing.
+// forbidden says why namespaces cannot be made, or "".
 func (n *network) forbidden() string {
 	if _, err := exec.LookPath("ip"); err != nil {
 		return "the program ip (iproute2) is not installed"
@@ -88,7 +88,7 @@ func (n *network) host(i int) string { return fmt.Sprint(n.prefix, i) }
 func port(i int) string              { return fmt.Sprint("port", i) }
 func address(i int) string           { return fmt.Sprint("10.77.0.", i+1) }
 
-// place is for a plan.
+// place is the place function of a plan.
 func (n *network) place(node int) (namespace, listen string) {
 	return n.host(node + 1), address(node+1) + ":0"
 }
@@ -112,8 +112,8 @@ func (n *network) inSwitch(args ...string) {
 	n.ip(append([]string{"-n", n.prefix + "switch"}, args...)...)
 }
 
-// mute lets nothing through from one host to another. What comes back from there
-// still arrives, but no connection survives it: nothing is confirmed any more.
+// mute drops all packets from one host to another. Packets of the other direction still
+// arrive, but no connection survives, since nothing is confirmed any more.
 func (n *network) mute(from, to int) {
 	n.t.Helper()
 	n.ip("-n", n.host(from), "route", "add", "blackhole", address(to)+"/32")
@@ -128,6 +128,6 @@ func (n *network) unmute(from, to int) {
 func (n *network) unplug(i int) { n.t.Helper(); n.inSwitch("link", "set", port(i), "down") }
 func (n *network) plug(i int)   { n.t.Helper(); n.inSwitch("link", "set", port(i), "up") }
 
-// part cuts the cable between the switches; join mends it.
-func (n *network) part() { n.t.Helper(); n.inSwitch("link", "set", "trunk", "down") }
-func (n *network) join() { n.t.Helper(); n.inSwitch("link", "set", "trunk", "up") }
+// split cuts the cable between the switches; heal restores it.
+func (n *network) split() { n.t.Helper(); n.inSwitch("link", "set", "trunk", "down") }
+func (n *network) heal()  { n.t.Helper(); n.inSwitch("link", "set", "trunk", "up") }

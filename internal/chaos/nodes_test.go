@@ -20,11 +20,11 @@ func TestNoFault(t *testing.T) {
 	r.send()
 	r.calm(time.Second)
 	if v := r.finish(); v.unknown+v.withDead > 0 {
-		t.Errorf("without a fault nothing is unknown: %v", v)
+		t.Errorf("messages are unknown without a fault: %v", v)
 	}
 }
 
-// Nodes crash, stop for a while, come and come back.
+// Nodes crash, stop for a while, join and rejoin.
 func TestFiveNodes(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -32,10 +32,10 @@ func TestFiveNodes(t *testing.T) {
 	r.send()
 
 	killed := r.node(1)
-	r.during(fault{what: "a node is killed", promise: "the others go on; its messages are told as undelivered"}, true, killed.kill)
+	r.during(fault{what: "a node is killed", promise: "the others go on; its messages are reported as undelivered"}, true, killed.kill)
 
 	short := r.node(1)
-	r.during(fault{what: "a node stops for half a lease", promise: "nobody is evicted, nothing is lost"}, true, func() time.Time {
+	r.during(fault{what: "a node stops for half a lease", promise: "no node is evicted, nothing is lost"}, true, func() time.Time {
 		short.stop()
 		time.Sleep(r.plan.lease / 2)
 		return short.cont()
@@ -49,7 +49,7 @@ func TestFiveNodes(t *testing.T) {
 		return stopped
 	})
 	time.Sleep(time.Until(stopped.Add(3 * r.plan.lease)))
-	r.during(fault{what: "and continues", promise: "it rejoins by itself in a new life"}, true, func() time.Time {
+	r.during(fault{what: "and continues", promise: "it rejoins by itself as a new incarnation"}, true, func() time.Time {
 		at := long.cont()
 		r.until(long.name+" to rejoin", func() bool { return long.rejoined > 0 })
 		return at
@@ -62,7 +62,7 @@ func TestFiveNodes(t *testing.T) {
 	})
 
 	old := killed.held[0].id
-	r.during(fault{what: "the killed node starts again", promise: "it gets its ID again, in a new life"}, true, func() time.Time {
+	r.during(fault{what: "the killed node starts again", promise: "it gets its ID again, as a new incarnation"}, true, func() time.Time {
 		at := time.Now()
 		again := r.addNode(old)
 		if again.held[0].id != old {
@@ -73,8 +73,8 @@ func TestFiveNodes(t *testing.T) {
 	r.finish()
 }
 
-// Three of sixteen are killed, one after the other, while everybody sends to
-// everybody, a million messages in all.
+// Three of sixteen nodes are killed, one after the other, while all nodes send to all
+// others, a million messages in all.
 func TestSixteenNodes(t *testing.T) {
 	skipShort(t)
 	r := newRing(t, plan{nodes: 16, rate: rateLarge})
@@ -82,7 +82,7 @@ func TestSixteenNodes(t *testing.T) {
 	for i := range uint64(3) {
 		r.untilAccepted((i + 1) * million / 5)
 		victim := r.node(int(3 + 4*i))
-		r.during(fault{what: "a node is killed", promise: "the others go on; its messages are told as undelivered"}, true, victim.kill)
+		r.during(fault{what: "a node is killed", promise: "the others go on; its messages are reported as undelivered"}, true, victim.kill)
 	}
 	r.untilAccepted(million)
 	if v := r.finish(); v.received < million*9/10 {
@@ -101,7 +101,7 @@ func (r *ring) untilAccepted(n uint64) {
 	})
 }
 
-// known lists the IDs that were ever given out.
+// known lists all IDs that were ever given out.
 func (r *ring) known() (ids []uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

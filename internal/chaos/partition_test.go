@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// Two nodes that cannot reach each other, and everybody else can reach both.
+// Two nodes cannot reach each other, and all other nodes can reach both.
 func TestPartitionOfAPair(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		distance int  // clockwise, in positions: in a ring of six there are entries at 1, 2 and 4
-		back     bool // the other way, too
-		degraded int  // of the two ways, how many are a link
+		back     bool // also the other way
+		degraded int  // how many of the two ways are links
 	}{
 		{"neighbours", 1, true, 1},
 		{"entries of each other", 2, true, 2},
@@ -34,7 +34,7 @@ func TestPartitionOfAPair(t *testing.T) {
 			slices.SortFunc(ring, func(a, b *process) int { return cmp.Compare(a.id(), b.id()) })
 			a, b := ring[1], ring[1+c.distance]
 			at, bt := slices.Index(r.processes, a), slices.Index(r.processes, b)
-			r.during(fault{what: "no way between two " + c.name, promise: "a detour, nobody is evicted"}, false, func() time.Time {
+			r.during(fault{what: "no connection between two " + c.name, promise: "a detour, no node is evicted"}, false, func() time.Time {
 				net.mute(at, bt)
 				if c.back {
 					net.mute(bt, at)
@@ -42,7 +42,7 @@ func TestPartitionOfAPair(t *testing.T) {
 				return time.Now()
 			})
 			r.degraded([][2]*process{{a, b}, {b, a}}[:c.degraded]...)
-			r.during(fault{what: "and back", promise: "the direct way again"}, false, func() time.Time {
+			r.during(fault{what: "and back", promise: "the direct link again"}, false, func() time.Time {
 				net.unmute(at, bt)
 				if c.back {
 					net.unmute(bt, at)
@@ -52,13 +52,13 @@ func TestPartitionOfAPair(t *testing.T) {
 			r.degraded()
 			r.settle()
 			if v := r.finish(); v.unknown+v.withDead > 0 {
-				t.Errorf("everybody lived and was connected, so nothing is unknown: %v", v)
+				t.Errorf("all nodes lived and were connected, but messages are unknown: %v", v)
 			}
 		})
 	}
 }
 
-// Half of the ring is cut off, without the registry.
+// Half of the ring is cut off from the registry and the other half.
 func TestPartitionOfHalves(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -68,15 +68,15 @@ func TestPartitionOfHalves(t *testing.T) {
 	r.send()
 	away := r.nodes()[nodes-far:]
 	r.during(fault{what: "half of the ring and the registry, the other half alone", promise: "both halves go on, each among itself"}, true, func() time.Time {
-		r.apart(away...)
-		net.part()
+		r.markCutOff(away...)
+		net.split()
 		return time.Now()
 	})
-	r.comesBack(net.join, away...)
+	r.comesBack(net.heal, away...)
 	r.finish()
 }
 
-// A node's cable is pulled out: no connection is closed, nobody says anything.
+// A node's cable is pulled out: no connection is closed, and no message arrives.
 func TestPartitionOfOne(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -87,12 +87,12 @@ func TestPartitionOfOne(t *testing.T) {
 	lone := r.node(2)
 	at := slices.Index(r.processes, lone)
 	r.during(fault{what: "a node's cable is pulled out", promise: "it is declared dead within a lease"}, true, func() time.Time {
-		r.apart(lone)
+		r.markCutOff(lone)
 		net.unplug(at)
 		now := time.Now()
 		r.membership()
-		if took := time.Since(now); took > 2*r.plan.lease { // and not one, for a busy machine
-			t.Errorf("it took %v to find that out", took)
+		if took := time.Since(now); took > 2*r.plan.lease { // one lease more than promised, for a busy machine
+			t.Errorf("it took %v to declare it dead", took)
 		}
 		return now
 	})
@@ -100,33 +100,33 @@ func TestPartitionOfOne(t *testing.T) {
 	r.finish()
 }
 
-// comesBack heals a partition and waits for those on its other side.
+// comesBack heals a partition, and waits for the nodes that were cut off.
 func (r *ring) comesBack(heal func(), away ...*process) {
 	r.t.Helper()
-	r.during(fault{what: "and back", promise: "those cut off rejoin by themselves in new lives"}, true, func() time.Time {
+	r.during(fault{what: "and back", promise: "the nodes that were cut off rejoin by themselves as new incarnations"}, true, func() time.Time {
 		heal()
 		now := time.Now()
-		r.apart()
-		r.until("those who were cut off to rejoin", func() bool {
+		r.markCutOff()
+		r.until("the nodes that were cut off to rejoin", func() bool {
 			return !slices.ContainsFunc(away, func(p *process) bool { return p.rejoined == 0 })
 		})
 		return now
 	})
 }
 
-// apart says who cannot reach the registry, nor anybody who can. They may be
-// evicted.
-func (r *ring) apart(away ...*process) {
+// markCutOff marks the nodes that are cut off from the registry and from all others. They
+// may be evicted.
+func (r *ring) markCutOff(away ...*process) {
 	r.mu.Lock()
-	r.away = away
+	r.cutOff = away
 	r.mu.Unlock()
 	for _, p := range away {
 		p.mayBeEvicted()
 	}
 }
 
-// degraded waits until the registry lists these pairs as those of which the first
-// cannot reach the second, and no others.
+// degraded waits until the registry lists these pairs, and no others, as pairs of which the
+// first cannot reach the second.
 func (r *ring) degraded(want ...[2]*process) {
 	r.t.Helper()
 	r.need(func() string {

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// process is a registry or a node, as the test sees it.
+// process is a registry or a node, from outside.
 type process struct {
 	// static after start
 	ring  *ring
@@ -30,9 +30,9 @@ type process struct {
 	running  bool
 	stopped  bool // by SIGSTOP
 	killed   bool
-	asked    bool // to end
-	touched  bool // by a fault: what it does after it is not normal
-	evicted  bool // it may have been, for good reason
+	asked    bool // it was asked to end
+	touched  bool // by a fault: its gaps do not count
+	evicted  bool // it may have been evicted, for a good reason
 	addr     string
 	held     []identity
 	ready    bool
@@ -43,9 +43,9 @@ type process struct {
 	answers  map[uint64]event
 }
 
-// launcher starts processes from a thread that lives as long as the test binary,
-// because they are told to die with the thread that started them. So none is left
-// behind, stopped for ever, when the tests are broken off.
+// launcher starts processes from a thread that lives as long as the test binary. They die
+// with the thread that started them, so no stopped process is left when the tests are
+// aborted.
 var launcher = func() chan func() {
 	work := make(chan func())
 	go func() {
@@ -64,8 +64,8 @@ func launch(cmd *exec.Cmd) error {
 	return <-done
 }
 
-// start starts a process, in a network namespace if one is given, and does not wait
-// for what it says.
+// start starts a process, in a network namespace if one is given, and does not wait for its
+// events.
 func (r *ring) start(role, name, namespace string, t terms) *process {
 	r.t.Helper()
 	self, err := os.Executable()
@@ -104,12 +104,12 @@ func (r *ring) start(role, name, namespace string, t terms) *process {
 	r.mu.Lock()
 	r.processes = append(r.processes, p)
 	r.mu.Unlock()
-	r.wg.Go(func() { p.listen(out) })
+	r.wg.Go(func() { p.readEvents(out) })
 	return p
 }
 
-// listen is the goroutine that takes in what the process says, to its end.
-func (p *process) listen(out io.Reader) {
+// readEvents is the goroutine that reads the events of the process, until it ends.
+func (p *process) readEvents(out io.Reader) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -118,7 +118,7 @@ func (p *process) listen(out io.Reader) {
 			e = event{What: "wrong", Error: fmt.Sprintf("it printed %q", lines.Text())}
 		}
 		p.ring.mu.Lock()
-		p.take(e)
+		p.apply(e)
 		p.ring.changed.Broadcast()
 		p.ring.mu.Unlock()
 	}
@@ -132,15 +132,15 @@ func (p *process) listen(out io.Reader) {
 	p.ring.changed.Broadcast()
 }
 
-// take takes in one event; it needs ring.mu.
-func (p *process) take(e event) {
+// apply applies one event; it needs ring.mu.
+func (p *process) apply(e event) {
 	switch e.What {
 	case "listening":
 		p.addr = e.Addr
 	case "joined":
-		p.held = append(p.held, identity{e.ID, e.Life})
+		p.held = append(p.held, identity{e.ID, e.Incarnation})
 	case "rejoined":
-		p.held = append(p.held, identity{e.ID, e.Life})
+		p.held = append(p.held, identity{e.ID, e.Incarnation})
 		p.rejoined++
 		if !p.evicted {
 			p.ring.complain("%s was evicted though it lived all the time, and is now %v", p.name, p.held)
@@ -164,7 +164,7 @@ func (p *process) take(e event) {
 	}
 }
 
-// id is its latest; it needs ring.mu.
+// id is the latest ID of the process; it needs ring.mu.
 func (p *process) id() uint64 {
 	if len(p.held) == 0 {
 		return 0
@@ -172,7 +172,7 @@ func (p *process) id() uint64 {
 	return p.held[len(p.held)-1].id
 }
 
-// tell sends a command; that the process ends meanwhile is no error.
+// tell sends a command. It is no error if the process ends meanwhile.
 func (p *process) tell(c command) {
 	line, err := json.Marshal(c)
 	if err != nil {
@@ -211,7 +211,7 @@ func (p *process) ask(c command) (event, error) {
 	return answer, nil
 }
 
-// must is ask for what cannot fail.
+// must is ask for commands that must not fail.
 func (p *process) must(c command) event {
 	p.ring.t.Helper()
 	e, err := p.ask(c)
@@ -221,7 +221,7 @@ func (p *process) must(c command) event {
 	return e
 }
 
-// signal is for faults. It returns the time after it.
+// signal sends a signal, and returns the time after it.
 func (p *process) signal(s syscall.Signal) time.Time {
 	p.ring.t.Helper()
 	p.ring.mu.Lock()
@@ -241,7 +241,7 @@ func (p *process) signal(s syscall.Signal) time.Time {
 	return time.Now()
 }
 
-// kill ends a process as a crash would, and returns when it is gone.
+// kill ends a process as a crash does, and returns when it has ended.
 func (p *process) kill() time.Time {
 	p.ring.t.Helper()
 	p.signal(syscall.SIGKILL)
@@ -249,11 +249,13 @@ func (p *process) kill() time.Time {
 	return time.Now()
 }
 
-// stop takes the processor away from a process; cont gives it back.
+// stop suspends a process.
 func (p *process) stop() time.Time { p.ring.t.Helper(); return p.signal(syscall.SIGSTOP) }
+
+// cont resumes a process.
 func (p *process) cont() time.Time { p.ring.t.Helper(); return p.signal(syscall.SIGCONT) }
 
-// mayBeEvicted says that the ring is right to declare this node dead.
+// mayBeEvicted says that the registry may declare this node dead from now on.
 func (p *process) mayBeEvicted() {
 	p.ring.mu.Lock()
 	defer p.ring.mu.Unlock()
@@ -269,8 +271,8 @@ func tail(file string) string {
 	return string(b[max(0, len(b)-most):])
 }
 
-// lives lists the nodes that run and are not stopped; it needs mu.
-func (r *ring) lives() []*process {
+// living lists the nodes that run and are not stopped; it needs mu.
+func (r *ring) living() []*process {
 	return slices.DeleteFunc(slices.Clone(r.processes), func(p *process) bool {
 		return p.role != "node" || !p.running || p.stopped || p.asked
 	})

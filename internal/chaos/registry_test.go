@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The registry crashes, a node crashes while it is away, and it comes back at the
-// same port, knowing nothing.
+// The registry crashes, a node crashes meanwhile, and a new registry starts at the same
+// port, without a ring.
 func TestRegistryRestartOfFive(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -29,7 +29,7 @@ func testRegistryRestart(t *testing.T, p plan) {
 	r.during(fault{what: "the registry is killed", promise: "messages flow"}, false, r.registry.kill)
 	victim := r.node(2)
 	r.during(fault{what: "a node is killed while the registry is away", promise: "the others route around it"}, false, victim.kill)
-	r.during(fault{what: "the registry starts again at its port", promise: "it knows all members again, nobody is evicted"}, true, func() time.Time {
+	r.during(fault{what: "the registry starts again at its port", promise: "it knows all members again, no node is evicted"}, true, func() time.Time {
 		at := time.Now()
 		r.startRegistry()
 		return at
@@ -49,8 +49,7 @@ func testRegistryRestart(t *testing.T, p plan) {
 	r.finish()
 }
 
-// A registry that gets no processor for leases must not take its own sleep for the
-// death of everybody else.
+// A registry that does not run for several leases declares no member dead because of it.
 func TestRegistryStops(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
@@ -62,18 +61,18 @@ func TestRegistryStops(t *testing.T) {
 		return stopped
 	})
 	time.Sleep(time.Until(stopped.Add(3 * r.plan.lease)))
-	r.during(fault{what: "and continues", promise: "nobody is evicted"}, true, r.registry.cont)
-	time.Sleep(r.plan.lease) // in which it would evict those whom it wrongs
+	r.during(fault{what: "and continues", promise: "no node is evicted"}, true, r.registry.cont)
+	time.Sleep(r.plan.lease) // a wrong eviction would come in this time
 	r.during(fault{what: "a node is killed after that", promise: "it is noticed"}, true, r.node(0).kill)
 	r.finish()
 }
 
-// epoch is the greatest that a node's table has.
+// epoch is the greatest epoch of a node's table.
 func (r *ring) epoch() (epoch uint64) {
 	r.all(r.nodes(), func(p *process) error { _, err := p.ask(command{Do: "state"}); return err })
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range r.lives() {
+	for _, p := range r.living() {
 		epoch = max(epoch, p.state.Epoch)
 	}
 	return epoch

@@ -21,10 +21,10 @@ type table struct {
 	ledgers []line
 }
 
-// line is of a test; the lines of tests that run side by side are sorted at the end.
+// line is a row of a test. The lines are sorted at the end, since tests run in parallel.
 type line struct{ test, text string }
 
-// fault is a row.
+// fault describes a fault for its row.
 type fault struct {
 	ring, what, promise string
 }
@@ -45,7 +45,7 @@ func (t *table) ledger(test string, mean, lowest float64, v *verdict) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ledgers = append(t.ledgers, line{test, fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %.0f | %.0f |",
-		test, v.accepted, v.received, v.unknown, v.arrived, v.lost, v.again, v.disorder, mean, lowest)})
+		test, v.accepted, v.received, v.unknown, v.arrived, v.lost, v.duplicates, v.disorder, mean, lowest)})
 }
 
 func (t *table) print() {

@@ -15,19 +15,19 @@ import (
 	"time"
 )
 
-// plan says what ring a scenario wants.
+// plan describes the ring of a scenario.
 type plan struct {
 	nodes   int
-	entries int // 0: as many as are useful
-	rate    int // messages per second of the whole ring, 0 for as many as go
+	entries int // of each table; 0 for as many as are useful
+	rate    int // messages per second of the whole ring, 0 for no limit
 	payload int
-	floor   int  // messages per second on average below which the run is void; rate/4 if 0
-	drawn   bool // sinks are drawn at random by one sender in each node
+	floor   int  // a run with fewer messages per second on average is void; rate/4 if 0
+	drawn   bool // each node has one sender, which draws sinks at random
 	lease   time.Duration
-	place   func(node int) (namespace, listen string) // where to run; -1 is the registry
+	place   func(node int) (namespace, listen string) // where a node runs; -1 is the registry
 }
 
-// ring is a registry and nodes, processes all of them.
+// ring is a registry and nodes, each a process.
 type ring struct {
 	t    *testing.T
 	plan plan
@@ -35,20 +35,20 @@ type ring struct {
 	wg   sync.WaitGroup
 
 	mu        sync.Mutex
-	changed   *sync.Cond // on mu: something was heard
-	processes []*process // all that ever were
+	changed   *sync.Cond // on mu: an event came
+	processes []*process // all that were ever started
 	registry  *process
 	addr      string // of the registry
 	asks      uint64
 	marks     uint64
 	began     time.Time
 	samples   []sample
-	away      []*process // cut off from the registry and those that are not away
+	cutOff    []*process // cut off from the registry and all others
 	wrong     []string
 	ended     bool
 }
 
-// newRing starts a ring and waits until everybody can send to everybody.
+// newRing starts a ring, and waits until all nodes can send to all others.
 func newRing(t *testing.T, p plan) *ring {
 	t.Helper()
 	if p.lease == 0 {
@@ -74,8 +74,8 @@ func newRing(t *testing.T, p plan) *ring {
 		r.joins(n)
 	}
 	r.registry.must(command{Do: "setup", Entries: p.entries})
-	r.until("everybody to be ready", func() bool {
-		return !slices.ContainsFunc(r.lives(), func(p *process) bool { return !p.ready })
+	r.until("all nodes to be ready", func() bool {
+		return !slices.ContainsFunc(r.living(), func(p *process) bool { return !p.ready })
 	})
 	return r
 }
@@ -99,7 +99,7 @@ func (r *ring) close() {
 	}
 }
 
-// startRegistry starts the registry, at the port that it had before if it had one.
+// startRegistry starts a registry, at the port of the one before if there was one.
 func (r *ring) startRegistry() {
 	r.t.Helper()
 	namespace, listen := r.plan.place(-1)
@@ -133,8 +133,8 @@ func (r *ring) joins(p *process) {
 	r.until(p.name+" to join", func() bool { return len(p.held) > 0 || !p.running })
 }
 
-// addNode starts a node in a ring that is set up, and waits until it takes part. It
-// asks for an ID if one is given.
+// addNode starts a node in a ring that is set up, and waits until it is ready. The node asks
+// for an ID if one is given.
 func (r *ring) addNode(id ...uint64) *process {
 	r.t.Helper()
 	t := terms{}
@@ -151,14 +151,14 @@ func (r *ring) addNode(id ...uint64) *process {
 	return p
 }
 
-// nodes are those that run and are not stopped.
+// nodes lists the nodes that run and are not stopped.
 func (r *ring) nodes() []*process {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.lives()
+	return r.living()
 }
 
-// node is one that runs, by its place among those.
+// node is one of nodes, by its index.
 func (r *ring) node(i int) *process {
 	r.t.Helper()
 	all := r.nodes()
@@ -168,8 +168,8 @@ func (r *ring) node(i int) *process {
 	return all[i]
 }
 
-// wait waits until done, called with mu held whenever something was heard, returns
-// "". Otherwise that is what it waits for.
+// wait waits until done returns "". It calls done with mu held after every event. A result
+// other than "" says what is missing.
 func (r *ring) wait(limit time.Duration, done func() (missing string)) error {
 	over := false
 	timer := time.AfterFunc(limit, func() {
@@ -210,8 +210,8 @@ func (r *ring) need(done func() string) {
 	}
 }
 
-// fatal ends the test with all that is known. The stacks of all processes go to
-// their logs, which go test -artifacts keeps.
+// fatal ends the test, and prints the state of all processes. Their stacks go to their logs,
+// which go test -artifacts keeps.
 func (r *ring) fatal(err error) {
 	r.t.Helper()
 	r.mu.Lock()
@@ -251,38 +251,39 @@ func (r *ring) describe() string {
 	return b.String()
 }
 
-// complain notes what makes the test fail, without ending it; it needs mu.
+// complain notes a failure without ending the test; it needs mu.
 func (r *ring) complain(format string, args ...any) {
 	if !r.ended {
 		r.wrong = append(r.wrong, fmt.Sprintf(format, args...))
 	}
 }
 
-// removed looks for nodes that a registry took off its list without reason; it
+// removed complains about nodes that a registry removed from its list without a reason; it
 // needs mu.
 func (r *ring) removed(before, now []uint64) {
-	for _, p := range r.lives() {
+	for _, p := range r.living() {
 		if slices.Contains(before, p.id()) && !slices.Contains(now, p.id()) && !p.evicted && !p.killed {
 			r.complain("the registry removed %s (%d), which lives", p.name, p.id())
 		}
 	}
 }
 
-// settle waits until the registry has the members that live and can reach it, no more and no less,
-// and all of them use the tables of that membership.
+// settle waits until the members of the registry are exactly the nodes that live and can
+// reach it, and all of them use the tables of that membership.
 func (r *ring) settle() {
 	r.t.Helper()
 	r.membership()
 	r.registry.must(command{Do: "settle"})
 }
 
-// membership waits until the registry has the members that live and can reach it.
+// membership waits until the members of the registry are exactly the nodes that live and
+// can reach it.
 func (r *ring) membership() {
 	r.t.Helper()
 	r.need(func() string {
 		want := []uint64{}
-		for _, p := range r.lives() {
-			if !slices.Contains(r.away, p) {
+		for _, p := range r.living() {
+			if !slices.Contains(r.cutOff, p) {
 				want = append(want, p.id())
 			}
 		}
@@ -294,7 +295,7 @@ func (r *ring) membership() {
 	})
 }
 
-// all does something with each of these processes, at once.
+// all calls do for each process, concurrently.
 func (r *ring) all(list []*process, do func(p *process) error) {
 	r.t.Helper()
 	errs := make([]error, len(list))

@@ -11,25 +11,25 @@ import (
 	"github.com/x/ringdht"
 )
 
-// member is a node's process.
+// member is a process with a node.
 type member struct {
-	terms  terms
-	say    func(event)
-	book   *book
-	node   *ringdht.Node
-	pulses pulses
-	sender *sender
+	terms    terms
+	say      func(event)
+	book     *book
+	node     *ringdht.Node
+	arrivals arrivalLog
+	sender   *sender
 }
 
 func runNode(t terms) {
-	talk := &mouth{out: os.Stdout}
-	m := &member{terms: t, say: talk.say, pulses: pulses{all: make(map[uint64]*pulse)}}
+	talk := &eventWriter{out: os.Stdout}
+	m := &member{terms: t, say: talk.say, arrivals: arrivalLog{all: make(map[uint64]*arrivals)}}
 	if err := m.join(); err != nil {
 		m.say(event{What: "failed", Error: err.Error()})
 		os.Exit(1)
 	}
 	go m.watch()
-	hear(os.Stdin, m.obey)
+	readCommands(os.Stdin, m.execute)
 }
 
 func (m *member) join() (err error) {
@@ -46,7 +46,7 @@ func (m *member) join() (err error) {
 		return err
 	}
 	m.sender = newSender(m.terms.Process, m.node, m.book)
-	m.say(event{What: "joined", ID: uint64(m.node.ID()), Life: m.node.Incarnation()})
+	m.say(event{What: "joined", ID: uint64(m.node.ID()), Incarnation: m.node.Incarnation()})
 	go func() {
 		err := m.node.Ready(context.Background())
 		m.say(event{What: "ready", Error: text(err)})
@@ -57,14 +57,14 @@ func (m *member) join() (err error) {
 func (m *member) handle(_ context.Context, msg ringdht.Message) {
 	h, err := parse(msg.Body)
 	if err != nil {
-		m.book.corrupt(uint64(msg.Source), 0)
+		m.book.noteCorrupt(uint64(msg.Source), 0)
 		return
 	}
-	m.book.received(uint64(msg.Source), 0, h)
-	m.pulses.beat(h.process, h.at, time.Now().UnixNano())
+	m.book.noteReceived(uint64(msg.Source), 0, h)
+	m.arrivals.arrived(h.process, h.at, time.Now().UnixNano())
 }
 
-// undelivered notes which messages the library has lost sight of.
+// undelivered notes the messages that the library reports as undelivered.
 func (m *member) undelivered(u ringdht.Undelivered) {
 	if u.Messages != uint64(len(u.Bodies)) {
 		m.say(event{What: "wrong", Error: fmt.Sprintf("%d undelivered messages to %d, with %d bodies", u.Messages, u.Sink, len(u.Bodies))})
@@ -75,17 +75,17 @@ func (m *member) undelivered(u ringdht.Undelivered) {
 			m.say(event{What: "wrong", Error: fmt.Sprintf("an undelivered message to %d that this node never sent: %v, %v", u.Sink, h, err)})
 			continue
 		}
-		m.book.undelivered(h.process, h.sink, h.n)
+		m.book.noteUndelivered(h.process, h.sink, h.n)
 	}
 }
 
-// watch reports how far the node is, and when it has become another.
+// watch reports the state of the node, and when it has a new incarnation.
 func (m *member) watch() {
-	id, life := m.node.ID(), m.node.Incarnation()
+	id, inc := m.node.ID(), m.node.Incarnation()
 	for range time.Tick(sampling) {
-		if i, l := m.node.ID(), m.node.Incarnation(); i != id || l != life {
-			id, life = i, l
-			m.say(event{What: "rejoined", ID: uint64(id), Life: life})
+		if i, l := m.node.ID(), m.node.Incarnation(); i != id || l != inc {
+			id, inc = i, l
+			m.say(event{What: "rejoined", ID: uint64(id), Incarnation: inc})
 		}
 		m.say(event{What: "progress", State: m.state()})
 	}
@@ -94,12 +94,12 @@ func (m *member) watch() {
 func (m *member) state() *state {
 	s := &state{Epoch: m.node.Table().Epoch()}
 	m.sender.report(s)
-	m.pulses.report(s)
+	m.arrivals.report(s)
 	return s
 }
 
-// obey carries out a command; what takes time goes to a goroutine of its own.
-func (m *member) obey(c command) {
+// execute executes a command. Slow commands get a goroutine of their own.
+func (m *member) execute(c command) {
 	switch c.Do {
 	case "send":
 		m.sender.start(c.Rate, c.Payload, c.Drawn)
@@ -110,7 +110,7 @@ func (m *member) obey(c command) {
 			m.say(answer(c, nil))
 		}()
 	case "mark":
-		m.pulses.start(c.Mark, c.At, c.Keep)
+		m.arrivals.start(c.Mark, c.At, c.Keep)
 	case "state":
 		m.say(event{What: "progress", Ask: c.Ask, State: m.state()})
 		m.say(answer(c, nil))
@@ -120,7 +120,7 @@ func (m *member) obey(c command) {
 			defer cancel()
 			err := m.node.Flush(ctx)
 			if ctx.Err() == nil {
-				err = nil // what is undelivered is in the book
+				err = nil // the book has the undelivered messages
 			}
 			m.say(answer(c, err))
 		}()

@@ -12,12 +12,12 @@ import (
 	"github.com/x/ringdht"
 )
 
-// sampling is how often a process looks at what it reports without being asked.
+// sampling is the interval at which a process checks what to report.
 const sampling = 50 * time.Millisecond
 
-// runRegistry is the registry's process.
+// runRegistry is the main function of a registry process.
 func runRegistry(t terms) {
-	m := &mouth{out: os.Stdout}
+	m := &eventWriter{out: os.Stdout}
 	ctx := context.Background()
 	r, err := ringdht.NewRegistry(ringdht.WithLease(t.Lease), ringdht.WithLogger(logger()))
 	if err != nil {
@@ -31,7 +31,7 @@ func runRegistry(t terms) {
 	}
 	m.say(event{What: "listening", Addr: addr.String()})
 	go watch(r, m)
-	hear(os.Stdin, func(c command) {
+	readCommands(os.Stdin, func(c command) {
 		switch c.Do {
 		case "setup", "settle":
 			go func() {
@@ -53,8 +53,8 @@ func runRegistry(t terms) {
 	})
 }
 
-// watch says who is in the ring, and who cannot reach whom, whenever that changes.
-func watch(r *ringdht.Registry, m *mouth) {
+// watch reports the members, and the pairs that cannot reach each other, when they change.
+func watch(r *ringdht.Registry, m *eventWriter) {
 	var members []uint64
 	var pairs [][2]uint64
 	for range time.Tick(sampling) {
@@ -66,13 +66,13 @@ func watch(r *ringdht.Registry, m *mouth) {
 			m.say(event{What: "members", Members: now})
 		}
 		members = now
-		parted := [][2]uint64{}
+		unreachable := [][2]uint64{}
 		for _, d := range r.Degraded() {
-			parted = append(parted, [2]uint64{uint64(d.From.ID), uint64(d.To.ID)})
+			unreachable = append(unreachable, [2]uint64{uint64(d.From.ID), uint64(d.To.ID)})
 		}
-		if !slices.Equal(pairs, parted) {
-			m.say(event{What: "degraded", Pairs: parted})
-			pairs = parted
+		if !slices.Equal(pairs, unreachable) {
+			m.say(event{What: "degraded", Pairs: unreachable})
+			pairs = unreachable
 		}
 	}
 }
@@ -85,7 +85,7 @@ func answer(c command, err error) event {
 	return e
 }
 
-// logger logs to stderr, which the test keeps for when it fails.
+// logger logs to stderr, which the test keeps in a file.
 func logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }

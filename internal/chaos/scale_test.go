@@ -4,10 +4,10 @@ package chaos
 
 import "fmt"
 
-// The traffic of the scenarios, in messages per second of the whole ring. It is a
-// fraction of what goes (on two cores, sixteen processes did 2.7 million a second,
-// and 100,000 under the race detector), so that a gap is due to a fault and not to
-// a full machine. A run with less than a quarter of it on average is void.
+// The traffic of the scenarios, in messages per second of the whole ring. It is a fraction of
+// what is possible, so that a gap is due to a fault and not to a busy machine. On two cores
+// sixteen processes did 2.7 million a second, and 100,000 under the race detector. A run with
+// less than a quarter of it on average is void.
 var (
 	rateSmall = scaled(60_000)
 	rateLarge = scaled(160_000)
@@ -21,7 +21,7 @@ func scaled(n int) int {
 	return n
 }
 
-// name is the ring in a table.
+// name is the name of the ring in a table.
 func (r *ring) name() string {
 	tables := "auto"
 	if r.plan.entries > 0 {

@@ -15,11 +15,11 @@ import (
 	"github.com/x/ringdht"
 )
 
-// tick is how often a sender with a rate sends what is due.
+// tick is the interval at which a sender with a rate sends what is due.
 const tick = 20 * time.Millisecond
 
-// sender sends to all members that its node knows, with a goroutine for each, so
-// that one that takes nothing holds up nobody else.
+// sender sends to all members that its node knows. It has a goroutine for each, so that a
+// member that takes nothing does not delay messages to the others.
 type sender struct {
 	process  uint64
 	node     *ringdht.Node
@@ -29,17 +29,17 @@ type sender struct {
 	mu       sync.Mutex
 	sinks    map[ringdht.ID]*sink
 	failures map[string]uint64
-	cancel   context.CancelFunc // of what is being sent
+	cancel   context.CancelFunc // ends the sending
 	done     chan struct{}
 }
 
-// sink is an ID that is sent to. Its numbers go on when somebody else gets the ID.
+// sink is an ID to send to. Its numbers go on when another process gets the ID.
 type sink struct {
-	mu sync.Mutex // held while sending: numbers are in the order of acceptance
+	mu sync.Mutex // held while sending, so that numbers are in the order of acceptance
 	id ringdht.ID
 	n  uint64 // accepted
 
-	since atomic.Int64 // when the Send under way began, 0 if there is none
+	since atomic.Int64 // when the present Send began, 0 if there is none
 }
 
 func newSender(process uint64, node *ringdht.Node, book *book) *sender {
@@ -64,7 +64,7 @@ func (s *sender) start(rate, payload int, drawn bool) {
 	}()
 }
 
-// stop returns when nothing more is being sent.
+// stop ends the sending, and waits until it has ended.
 func (s *sender) stop() {
 	s.mu.Lock()
 	cancel, done := s.cancel, s.done
@@ -75,8 +75,8 @@ func (s *sender) stop() {
 	}
 }
 
-// serveAll keeps a goroutine going for every member. Membership is looked at
-// again and again, as a program would that has no word of changes.
+// serveAll keeps a goroutine for every member. It polls the membership, as a program does that
+// is not told of changes.
 func (s *sender) serveAll(ctx context.Context, rate, payload int) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -110,8 +110,8 @@ func (s *sender) serveAll(ctx context.Context, rate, payload int) {
 	}
 }
 
-// draw sends each message to a member drawn at random, one after the other: when
-// one sink takes nothing, all the others wait, too.
+// draw sends each message to a random member, one after the other. When one sink takes
+// nothing, all others wait too.
 func (s *sender) draw(ctx context.Context, rate, payload int) {
 	body := newBody(payload)
 	paced(ctx, rate > 0, func() int64 { return int64(rate) }, func() bool {
@@ -123,8 +123,8 @@ func (s *sender) draw(ctx context.Context, rate, payload int) {
 	})
 }
 
-// paced calls send as often as is due at each tick, or all the time. What was
-// missed while one call took long is not made up for.
+// paced calls send as often as is due at each tick, or all the time. Calls that were missed
+// while one call took long are not made up for.
 func paced(ctx context.Context, pacing bool, rate func() int64, send func() bool) {
 	owed := 0.0
 	for ctx.Err() == nil {
@@ -139,7 +139,7 @@ func paced(ctx context.Context, pacing bool, rate func() int64, send func() bool
 				owed = 0
 			}
 		}
-		// Everybody's ticks fall together, as those of a program with one clock would.
+		// The ticks of all goroutines coincide, as in a program with one clock.
 		now := time.Now()
 		if !pause(ctx, now.Truncate(tick).Add(tick).Sub(now)) {
 			return
@@ -167,8 +167,8 @@ func newBody(payload int) []byte {
 	return body
 }
 
-// send sends the next message to a sink. A number is used up only when Send has
-// accepted it: if it failed and yet sent, the sink gets the number twice.
+// send sends the next message to a sink. A number is used up only when Send has accepted it:
+// if Send fails and sends it all the same, the sink gets the number twice.
 func (s *sender) send(ctx context.Context, id ringdht.ID, body []byte) bool {
 	s.mu.Lock()
 	to := s.sinks[id]
@@ -190,12 +190,12 @@ func (s *sender) send(ctx context.Context, id ringdht.ID, body []byte) bool {
 		return false
 	}
 	to.n++
-	s.book.accepted(s.process, uint64(id), to.n)
+	s.book.noteAccepted(s.process, uint64(id), to.n)
 	s.accepted.Add(1)
 	return true
 }
 
-// reason is an error without what differs from call to call.
+// reason is the text of an error without the parts that differ between calls.
 func reason(err error) string {
 	for _, known := range []error{ringdht.ErrNoSuchNode, ringdht.ErrNotReady, ringdht.ErrRefused, ringdht.ErrClosed, context.Canceled} {
 		if errors.Is(err, known) {

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// span is the message numbers from first to last, both included.
+// span is the message numbers from first to last, inclusive.
 type span struct{ first, last uint64 }
 
-// spans is a set of message numbers. A run without faults is one span, so sets
-// stay small however many messages there are.
+// spans is a set of message numbers. A run without faults is one span, so a set stays small
+// however many messages there are.
 type spans []span
 
 func (s spans) count() (n uint64) {
@@ -27,8 +27,8 @@ func (s spans) contains(n uint64) bool {
 	return slices.ContainsFunc(s, func(x span) bool { return x.first <= n && n <= x.last })
 }
 
-// union is all numbers of the spans, which may overlap and be in any order, and
-// the numbers that were there more than once.
+// union is the set of all numbers of the spans, and the set of the numbers that are in more
+// than one. The spans may overlap, in any order.
 func union(all spans) (set, twice spans) {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.first, b.first) })
@@ -46,7 +46,7 @@ func union(all spans) (set, twice spans) {
 	return set, twice
 }
 
-// minus is the numbers of a that are not in b; both are sets as union makes them.
+// minus is the numbers of a that are not in b. Both are sets as union makes them.
 func minus(a, b spans) (rest spans) {
 	for _, x := range a {
 		for _, y := range b {
@@ -68,7 +68,7 @@ func minus(a, b spans) (rest spans) {
 	return rest
 }
 
-// String lists the first few.
+// String lists the first few spans.
 func (s spans) String() string {
 	var b strings.Builder
 	for i, x := range s {

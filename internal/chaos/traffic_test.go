@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// traffic is the command that makes a node send its part.
+// traffic is the command that makes a node send its share.
 func (r *ring) traffic() command {
 	rate := r.plan.rate / r.plan.nodes
 	return command{Do: "send", Rate: rate, Payload: r.plan.payload, Drawn: r.plan.drawn}
@@ -21,8 +21,8 @@ func (r *ring) sending() bool {
 	return !r.began.IsZero()
 }
 
-// send starts the traffic of all nodes, and waits until everybody has heard from
-// everybody.
+// send starts the traffic of all nodes, and waits until all have received messages from all
+// others.
 func (r *ring) send() {
 	r.t.Helper()
 	r.mu.Lock()
@@ -34,13 +34,13 @@ func (r *ring) send() {
 	r.recovered()
 }
 
-// sample is how much had been received when.
+// sample is how many messages had been received by a time.
 type sample struct {
 	at       time.Time
 	received uint64
 }
 
-// sample is the goroutine that keeps the curve of what is received.
+// sample is the goroutine that takes the samples.
 func (r *ring) sample() {
 	for range time.Tick(sampling) {
 		r.mu.Lock()
@@ -48,22 +48,22 @@ func (r *ring) sample() {
 			r.mu.Unlock()
 			return
 		}
-		r.samples = append(r.samples, sample{time.Now(), r.received()})
+		r.samples = append(r.samples, sample{time.Now(), r.totalReceived()})
 		r.mu.Unlock()
 	}
 }
 
-// received adds up what all processes have received, as far as they said so; it
+// totalReceived is the sum of the messages that all processes have reported as received; it
 // needs mu.
-func (r *ring) received() (n uint64) {
+func (r *ring) totalReceived() (n uint64) {
 	for _, p := range r.processes {
 		n += p.state.Received
 	}
 	return n
 }
 
-// mark starts a measurement at a time that has just been; keep goes on with the
-// gaps of the one before.
+// mark starts a measurement at a time that has just passed. keep keeps the gaps of the one
+// before.
 func (r *ring) mark(at time.Time, keep bool) {
 	r.mu.Lock()
 	r.marks++
@@ -77,8 +77,8 @@ func (r *ring) mark(at time.Time, keep bool) {
 	}
 }
 
-// recovered waits until every pair of living nodes that is not cut apart has got through something that
-// was sent after the mark, and returns how long after the mark that was.
+// recovered waits until every pair of living nodes with a connection has passed a message
+// that was sent after the mark, and returns how long after the mark that was.
 func (r *ring) recovered() time.Duration {
 	r.t.Helper()
 	var last int64
@@ -86,16 +86,16 @@ func (r *ring) recovered() time.Duration {
 	r.need(func() string {
 		last, pairs = 0, 0
 		var missing []string
-		lives := r.lives()
-		for _, sink := range lives {
-			for _, source := range lives {
-				if source == sink || slices.Contains(r.away, source) != slices.Contains(r.away, sink) {
+		living := r.living()
+		for _, sink := range living {
+			for _, source := range living {
+				if source == sink || slices.Contains(r.cutOff, source) != slices.Contains(r.cutOff, sink) {
 					continue
 				}
 				pairs++
 				after := int64(0)
-				if i := slices.IndexFunc(sink.state.Pulses, func(x pulse) bool { return x.Process == source.terms.Process }); i >= 0 && sink.state.Mark == r.marks {
-					after = sink.state.Pulses[i].After
+				if i := slices.IndexFunc(sink.state.Arrivals, func(x arrivals) bool { return x.Process == source.terms.Process }); i >= 0 && sink.state.Mark == r.marks {
+					after = sink.state.Arrivals[i].After
 				}
 				if after == 0 {
 					missing = append(missing, fmt.Sprintf("%s (%d) to %s (%d)", source.name, source.id(), sink.name, sink.id()))
@@ -112,7 +112,7 @@ func (r *ring) recovered() time.Duration {
 	return time.Duration(last)
 }
 
-// gap is the longest since the first mark between processes that no fault has touched.
+// gap is the longest gap since the first mark between processes without a fault.
 func (r *ring) gap() time.Duration {
 	r.t.Helper()
 	r.all(r.nodes(), func(p *process) error { _, err := p.ask(command{Do: "state"}); return err })
@@ -120,11 +120,11 @@ func (r *ring) gap() time.Duration {
 	defer r.mu.Unlock()
 	var longest int64
 	calm := make(map[uint64]bool)
-	for _, p := range r.lives() {
+	for _, p := range r.living() {
 		calm[p.terms.Process] = !p.touched
 	}
-	for _, sink := range r.lives() {
-		for _, x := range sink.state.Pulses {
+	for _, sink := range r.living() {
+		for _, x := range sink.state.Arrivals {
 			if calm[sink.terms.Process] && calm[x.Process] {
 				longest = max(longest, x.Gap)
 			}
@@ -133,8 +133,8 @@ func (r *ring) gap() time.Duration {
 	return time.Duration(longest)
 }
 
-// throughput is the messages per second from one time to another: the mean, and
-// the lowest within any full second.
+// throughput is the messages per second from one time to another: the mean, and the lowest
+// of any full second.
 func (r *ring) throughput(from, to time.Time) (mean, lowest float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

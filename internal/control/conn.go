@@ -17,12 +17,11 @@ type Codec interface {
 	Decode(data []byte, v any) error
 }
 
-// sendLimit bounds what waits for a peer that does not read. It holds the
-// largest frame; a peer that lets more gather has its connection closed.
+// sendLimit bounds the bytes queued for a peer that does not read. It is more than the
+// largest frame. A connection with a longer queue is closed.
 const sendLimit = 2 * (wire.MaxLength + wire.PrefixSize)
 
-// Conn carries control messages. Send may be called by any number of goroutines,
-// Recv by one.
+// Conn carries control messages. Any number of goroutines may call Send; one may call Recv.
 type Conn struct {
 	conn  net.Conn
 	codec Codec
@@ -30,11 +29,11 @@ type Conn struct {
 	r     *link.Reader
 	w     *link.Writer
 	batch []byte // received and not returned yet
-	ended error  // received ahead and not returned yet
+	ended error  // the end, received ahead and not returned yet
 }
 
-// NewConn wraps a connection whose handshake is done. No message it receives is
-// longer than max bytes.
+// NewConn wraps a connection whose handshake is done. It receives no message longer than
+// max bytes.
 func NewConn(conn net.Conn, codec Codec, max int) *Conn {
 	return &Conn{
 		conn: conn, codec: codec,
@@ -43,11 +42,11 @@ func NewConn(conn net.Conn, codec Codec, max int) *Conn {
 	}
 }
 
-// SetLease makes Recv fail when nothing arrives for so long.
+// SetLease makes Recv fail when nothing arrives for a time of d.
 func (c *Conn) SetLease(d time.Duration) { c.lease = d }
 
-// Send queues a message. It does not wait for the network: a peer that does not
-// read loses the connection when too much has gathered.
+// Send queues a message. It does not wait for the network: a peer that does not read loses
+// the connection when the queue is full.
 func (c *Conn) Send(t wire.Type, v any) error {
 	b, err := Encode(c.codec, t, v)
 	if err != nil {
@@ -68,8 +67,8 @@ func Encode(codec Codec, t wire.Type, v any) ([]byte, error) {
 	return b, nil
 }
 
-// Pass is [Conn.Send] of a message that was encoded with the same codec. It copies the
-// frame, so that one may go to many.
+// Pass is [Conn.Send] for a message that was encoded with the same codec. It copies the
+// frame, so one frame may go to many peers.
 func (c *Conn) Pass(frame []byte) error {
 	_, err := c.w.Append(frame)
 	if errors.Is(err, link.ErrFull) {
@@ -78,8 +77,8 @@ func (c *Conn) Pass(frame []byte) error {
 	return err
 }
 
-// PassNow is [Conn.Pass] for a caller that holds no lock: it writes the frame itself where
-// that needs no waiting, and starts no goroutine then.
+// PassNow is [Conn.Pass] for a caller that holds no lock. If the write need not wait, it
+// writes the frame itself instead of starting a goroutine.
 func (c *Conn) PassNow(frame []byte) error {
 	_, _, due, err := c.w.AppendSpans(frame, []link.Span{{To: len(frame)}})
 	if due {
@@ -109,13 +108,13 @@ func (c *Conn) fill() (err error) {
 	}
 	if c.lease > 0 {
 		if err := c.conn.SetReadDeadline(time.Now().Add(c.lease - c.lease/4)); err != nil {
-			return err // it might wait for ever
+			return err // without a deadline it might wait for ever
 		}
 	}
 	c.batch, err = c.r.Next()
 	if c.lease > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		// A process that was stopped for longer than the lease finds its deadline
-		// passed while what the peer sent lies unread: look once more.
+		// A process that was stopped for longer than the lease finds its deadline passed,
+		// while messages of the peer lie unread. So it reads once more.
 		if err := c.conn.SetReadDeadline(time.Now().Add(c.lease / 4)); err != nil {
 			return err
 		}
@@ -138,8 +137,7 @@ func (c *Conn) Shutdown(limit time.Duration) { c.w.Shutdown(limit) }
 // Close closes the connection at once and waits for its writer.
 func (c *Conn) Close() { c.w.Close() }
 
-// Free gives back the receiving goroutine's memory; it is that goroutine's last
-// call.
+// Free returns the memory of the receiving goroutine. It must be that goroutine's last call.
 func (c *Conn) Free() { c.r.Free() }
 
 // LocalAddr is the address of this end.

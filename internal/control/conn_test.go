@@ -79,8 +79,8 @@ func TestMessagesThatCannotBe(t *testing.T) {
 	}
 }
 
-// A peer that does not read loses the connection when too much has gathered, and
-// the sender is not held up.
+// A peer that does not read loses the connection when the queue is full, and the sender
+// does not wait.
 func TestPeerThatDoesNotRead(t *testing.T) {
 	a, _, _ := pair(1 << 20)
 	defer a.Close()
@@ -88,12 +88,12 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 	var err error
 	for sent := 0; err == nil; sent++ {
 		if sent > 40 {
-			t.Fatal("40 MiB are waiting")
+			t.Fatal("40 MiB are queued")
 		}
 		err = a.Send(TypeBye, big)
 	}
 	if err = a.Send(TypeReady, Ready{}); err == nil {
-		t.Error("the connection still stands")
+		t.Error("the connection is still open")
 	}
 }
 
@@ -103,7 +103,7 @@ func TestLeaseEndsSilence(t *testing.T) {
 		defer a.Close()
 		defer b.Close()
 		b.SetLease(4 * time.Second)
-		go func() { // speaks just in time, then falls silent
+		go func() { // sends just in time, then falls silent
 			for range 3 {
 				time.Sleep(3 * time.Second)
 				a.Send(TypeBeat, Beat{})
@@ -119,13 +119,13 @@ func TestLeaseEndsSilence(t *testing.T) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		if took := time.Since(start); took != 9*time.Second+4*time.Second { // the lease, of which the last quarter is the second look
+		if took := time.Since(start); took != 9*time.Second+4*time.Second { // the lease, whose last quarter is for the second read
 			t.Errorf("took %v", took)
 		}
 	})
 }
 
-// A connection that takes no deadline cannot be waited for: its lease would never end.
+// Recv fails on a connection that takes no deadline: its lease would never end.
 func TestRecvWithoutDeadlines(t *testing.T) {
 	near, far := memnet.Pipe()
 	defer far.Close()

@@ -1,80 +1,81 @@
-// Package control is the conversation between a node and its registry: the
-// messages, and a connection that carries them encoded by the codec on which the
-// two agreed.
+// Package control has the messages between a node and its registry, and a connection that
+// carries them in the codec that the two agreed on.
 //
-// Times are in milliseconds and IDs are integers, so that every codec can carry
-// them. PROTOCOL.md says who sends what when.
+// Times are in milliseconds and IDs are integers, so that every codec can carry them. For
+// the same reason no message embeds a struct: not every codec makes one flat list of fields
+// from it. PROTOCOL.md says which side sends which message when.
 package control
 
 import (
 	"math"
 
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Int is a number of a message as an int, cut to what that holds. Messages have no int:
-// what a member of 64 bits sends, one of 32 bits must be able to read.
+// Int converts a number of a message to an int, cut to the range of int. Messages have no
+// int fields: a machine of 32 bits must be able to read what one of 64 bits sends.
 func Int(n int64) int { return int(max(math.MinInt, min(n, math.MaxInt))) }
 
-// The control frames, in the order in which a node meets them. N marks those a
-// node sends, R those the registry sends.
+// The types of the control frames. N marks those that a node sends, R those that the
+// registry sends.
 const (
-	TypeRegister     = wire.FirstControl + iota // N first
-	TypeRegistered                              // R the answer
-	TypeRefused                                 // R or this one; also answers Deregister
+	TypeRegister     = wire.FirstControl + iota // N the first message
+	TypeRegistered                              // R the answer: admitted
+	TypeRefused                                 // R the answer: not admitted; also to Deregister
 	TypeDeregister                              // N
-	TypeDeregistered                            // R its peers have let go of it
-	TypeManifest                                // R all that a node is to know
-	TypeLinked                                  // N what it was told is in use
-	TypeReady                                   // R everybody's tables lead to this node
-	TypeBeat                                    // N every third of a lease, or every so many
+	TypeDeregistered                            // R all members have dropped their links to it
+	TypeManifest                                // R all that a node must know
+	TypeLinked                                  // N it uses what it was told
+	TypeReady                                   // R all tables lead to this node
+	TypeBeat                                    // N a heartbeat, every so many thirds of a lease
 	TypeBeatAnswer                              // R
 	TypeTask                                    // R a traffic run starts
-	TypeFinished                                // N its flush returned
-	TypeCollect                                 // R everybody has finished: report, start from zero
+	TypeFinished                                // N its flush has returned
+	TypeCollect                                 // R all have finished: report, and count from zero
 	TypeSummary                                 // N
-	TypeExplain                                 // R the sums are off, or somebody died: between whom?
+	TypeExplain                                 // R the sums differ, or a member died: report each pair
 	TypePairs                                   // N
 	TypeTrace                                   // R
 	TypeTraced                                  // N
-	TypeBye                                     // R it is closing
-	TypeUpdate                                  // R what has changed for one node
-	TypeAnnounce                                // R who has come and gone, to all
-	TypeTrouble                                 // N a link cannot be had, or can again
-	TypePing                                    // R answer with a Beat, at once
+	TypeBye                                     // R the registry closes
+	TypeUpdate                                  // R what changed for one node
+	TypeAnnounce                                // R to all members: which nodes came and went
+	TypeTrouble                                 // N it cannot open a link, or can again
+	TypePing                                    // R answer with a Beat at once
 )
 
-// Register asks for admission.
+// Register asks for admission, or to go on with an incarnation.
 type Register struct {
 	Addr    string `json:"addr"`    // where peers can dial the node
-	Other   bool   `json:"other"`   // Addr is deliberately not where the connection comes from
+	Other   bool   `json:"other"`   // Addr is deliberately another host than the connection comes from
 	Traffic bool   `json:"traffic"` // the program takes part in traffic runs
-	Token   uint64 `json:"token"`   // what the node answers to a probe
-	Seen    uint64 `json:"seen"`    // the greatest life of any node that it knows of, see MaxLife
-	Want    bool   `json:"want"`    // it asks for the ID
+	Token   uint64 `json:"token"`   // the node's answer to a probe
+	Seen    uint64 `json:"seen"`    // the greatest incarnation of any node that it knows of, see MaxLife
+	Want    bool   `json:"want"`    // it asks for ID
 	ID      uint64 `json:"id"`
 
-	// A member whose connection ended goes on with its life: the registry has lost
-	// sight of it, or is a new one that has to learn of it. 0 for a new life.
-	Life  uint64 `json:"life"`
-	Epoch uint64 `json:"epoch"` // of what it was told last, 0 for nothing
-	Size  int64  `json:"size"`  // the entries asked for at the set-up, 0 for ceil(log2) of the members
+	// For a member whose connection ended, and which goes on with its incarnation: the
+	// registry suspects it, or is a new one that does not know it. 0 for a new incarnation.
+	Life  uint64 `json:"inc"`
+	Epoch uint64 `json:"epoch"` // the latest that it was told, 0 for none
+	Size  int64  `json:"size"`  // the entries that the set-up asked for, 0 for ceil(log2) of the members
 	Plan  Plan   `json:"plan"`  // of the tables
-	Ready bool   `json:"ready"` // it was told that everybody's tables lead to it
+	Ready bool   `json:"ready"` // it was told that all tables lead to it
 	Run   uint64 `json:"run"`   // the latest traffic run that it knows of
-	Over  []Over `json:"over"`  // lives that it was told are over, the latest few
+	Over  []Over `json:"over"`  // the latest incarnations that it was told are over
 	Every int64  `json:"every"` // see Beat
 }
 
-// MaxLife is the greatest life that a node tells of, and that a registry is told of without
-// proof: one greater than that, which comes from a clock in the year 2189 or from nowhere,
-// is not counted on from. So there are always lives left above.
+// MaxLife is the greatest incarnation that a node reports, and that a registry believes.
+// The registry does not count on from a greater one, which comes from a clock in the year
+// 2189 or from an error. So there are always greater ones left.
 const MaxLife = 3 << 61
 
-// Registered admits a node and states what holds for the whole ring.
+// Registered admits a node, and states the parameters of the ring.
 type Registered struct {
 	ID         uint64 `json:"id"`
-	Life       uint64 `json:"life"` // incarnation
+	Life       uint64 `json:"inc"`
 	Members    int64  `json:"members"`
 	Bits       int64  `json:"bits"`
 	MaxPayload int64  `json:"max_payload"` // bytes
@@ -83,7 +84,7 @@ type Registered struct {
 	Epoch      uint64 `json:"epoch"`
 }
 
-// Code tells refusals apart for programs.
+// Code is the reason for a refusal.
 type Code uint8
 
 // The reasons for a refusal.
@@ -91,180 +92,185 @@ const (
 	CodeFull        Code = 1 // no free ID
 	CodeAddrTaken   Code = 2
 	CodeHost        Code = 3  // advertised another host than the connection comes from
-	CodeUnreachable Code = 4  // nobody, or somebody else, answers at the address
+	CodeUnreachable Code = 4  // the node does not answer at its address, or another process does
 	CodeNotMember   Code = 5  // deregistered already, or never registered
-	CodeNotYours    Code = 6  // another node's ID
-	CodeProtocol    Code = 7  // a message that makes no sense now
-	CodeEvicted     Code = 8  // this life was declared dead: join again, as a new one
-	CodeIDTaken     Code = 9  // the ID asked for is another's
-	CodeWait        Code = 10 // it cannot be told yet: ask again
+	CodeNotYours    Code = 6  // the ID is another node's
+	CodeProtocol    Code = 7  // the message makes no sense now
+	CodeEvicted     Code = 8  // this incarnation was declared dead: join again as a new one
+	CodeIDTaken     Code = 9  // another member has the ID asked for
+	CodeWait        Code = 10 // the answer is not known yet: ask again
 )
 
-// Refused says no.
+// Refused is the negative answer to Register or Deregister.
 type Refused struct {
 	Code   Code   `json:"code"`
 	Reason string `json:"reason"`
 }
 
-// Deregister asks to leave. ID and Addr say who is meant.
+// Deregister asks to leave. ID and Addr name the node.
 type Deregister struct {
 	ID   uint64 `json:"id"`
 	Addr string `json:"addr"`
 }
 
-// Deregistered confirms it.
+// Deregistered confirms a Deregister.
 type Deregistered struct {
 	ID uint64 `json:"id"`
 }
 
-// Peer is a member that can be dialled.
-type Peer struct {
-	ID   uint64 `json:"id"`
-	Life uint64 `json:"life"`
-	Addr string `json:"addr"`
-}
+// Peer and Ref are parts of messages.
+type (
+	Peer = ring.Peer
+	Ref  = ring.Ref
+)
 
-// Ref is one life of a node.
-type Ref struct {
-	ID   uint64 `json:"id"`
-	Life uint64 `json:"life"`
-}
-
-// MaxOver is how many of those a member reports, and a registry listens to.
+// MaxOver is how many Over a member reports, and a registry reads.
 const MaxOver = 64
 
-// Over is a life that was declared dead, and the epoch in which that was said: a life
-// that has heard of a later one was taken back since.
+// Over is an incarnation that was declared dead, and the epoch in which that was
+// announced. An incarnation that was told of a later epoch was taken back since.
 type Over struct {
 	ID    uint64 `json:"id"`
-	Life  uint64 `json:"life"`
+	Life  uint64 `json:"inc"`
 	Epoch uint64 `json:"epoch"`
 }
 
-// Plan says by which rule a ring's tables are made. It makes no difference to nodes.
+// Ref names the incarnation that is over.
+func (o Over) Ref() Ref { return Ref{ID: o.ID, Life: o.Life} }
+
+// Plan is the rule for a ring's tables. It makes no difference to nodes.
 type Plan int64
 
 const (
 	Classic    Plan = iota // entry i is 2^i positions ahead
-	FewestHops             // offsets that were looked for
+	FewestHops             // offsets from a search
 )
 
-// Manifest is a node's view of the ring, all of it.
+// Manifest is a node's complete view of the ring.
 type Manifest struct {
 	Epoch      uint64   `json:"epoch"`
-	Life       uint64   `json:"life"` // the latest that was admitted, of any member
-	Size       int64    `json:"size"` // the entries asked for at the set-up, 0 for ceil(log2) of the members
-	Plan       Plan     `json:"plan"` // of the tables, for a registry to come
+	Life       uint64   `json:"inc"`  // the latest that the registry has admitted, of any member
+	Size       int64    `json:"size"` // the entries that the set-up asked for, 0 for ceil(log2) of the members
+	Plan       Plan     `json:"plan"` // of the tables, for a later registry
 	Members    int64    `json:"members"`
 	Entries    []Peer   `json:"entries"`    // clockwise
 	Successors []Peer   `json:"successors"` // clockwise, the first is the first entry
 	Detours    []Detour `json:"detours"`
-	Hold       []Peer   `json:"hold"`   // links to keep besides, for others' detours
+	Hold       []Peer   `json:"hold"`   // more links to keep, for detours of other members
 	Others     []uint64 `json:"others"` // the other members, or a sample of [MaxOthers]
-	Idle       []uint64 `json:"idle"`   // of them, those that take no part in traffic runs
+	Idle       []uint64 `json:"idle"`   // the Others that take no part in traffic runs
 }
 
-// MaxOthers is how many members a manifest or an announcement lists at most. Without a
-// limit they would grow with the square of the nodes, and so would what the nodes
-// remember. A member that is not on a node's list costs it one wait, at its first
-// message there; nothing else depends on the list.
+// MaxOthers is the most members that a manifest or an announcement lists. Without a limit
+// the messages, and the memory of the nodes, would grow with the square of the nodes. A
+// node waits once, at its first message to a member that is not on its list. Nothing else
+// depends on the list.
 const MaxOthers = 1024
 
-// Detour says by way of whom a successor is reached that the node cannot dial.
+// Detour names the waypoint to a successor that the node cannot dial.
 type Detour struct {
 	To   uint64 `json:"to"`
-	ID   uint64 `json:"id"` // of the node that has a link to it
-	Life uint64 `json:"life"`
+	ID   uint64 `json:"id"` // of the waypoint, which has a link to To
+	Life uint64 `json:"inc"`
 	Addr string `json:"addr"`
 }
+
+// Waypoint is the member to send to.
+func (d Detour) Waypoint() Peer { return Peer{ID: d.ID, Life: d.Life, Addr: d.Addr} }
 
 // Slot is one entry of a table.
 type Slot struct {
 	At   int64  `json:"at"`
 	ID   uint64 `json:"id"`
-	Life uint64 `json:"life"`
+	Life uint64 `json:"inc"`
 	Addr string `json:"addr"`
 }
 
-// Update changes a node's view. Lists that it replaces come with a flag, because
-// not every codec tells an empty list from none.
+// Peer is the member in the entry.
+func (s Slot) Peer() Peer { return Peer{ID: s.ID, Life: s.Life, Addr: s.Addr} }
+
+// Update changes a node's view. A list that it replaces comes with a flag, because not
+// every codec distinguishes an empty list from none.
 type Update struct {
 	Epoch         uint64   `json:"epoch"`
 	Members       int64    `json:"members"`
-	Entries       int64    `json:"entries"` // that the table has from now on
-	Slots         []Slot   `json:"slots"`   // those that changed
+	Entries       int64    `json:"entries"` // how many the table has now
+	Slots         []Slot   `json:"slots"`   // the entries that changed
 	NewSuccessors bool     `json:"new_successors"`
 	Successors    []Peer   `json:"successors"`
 	NewDetours    bool     `json:"new_detours"`
 	Detours       []Detour `json:"detours"`
 	Hold          []Peer   `json:"hold"` // replaced together with the detours
-	Gone          []Ref    `json:"gone"` // lives that are over, of whom this node had a link to or from
+	Gone          []Ref    `json:"gone"` // incarnations that are over, and to or from which this node had a link
 }
 
-// Announce tells everybody who can be sent to, and who cannot any more. Of many
-// newcomers it lists a sample of [MaxOthers], not the same for all; of those that are gone
-// all.
+// Announce tells all members which nodes can be sent to, and which cannot any more. Of many
+// newcomers it lists a sample of [MaxOthers], which differs between members. Of the nodes
+// that are gone it lists all.
 type Announce struct {
 	Epoch   uint64   `json:"epoch"` // the ring's, which need not concern this node
 	Members int64    `json:"members"`
 	Added   []uint64 `json:"added"`
-	Lives   []uint64 `json:"lives"` // theirs, in the same order: every earlier one is over
-	Idle    []uint64 `json:"idle"`  // of them, those that take no part in traffic runs
-	Left    []Ref    `json:"left"`  // in good order: streams to them end, those from them are forgotten
-	Gone    []Ref    `json:"gone"`  // dead: nothing is taken from them or sent to them any more
+	Lives   []uint64 `json:"incs"` // incarnations of Added, in the same order: every earlier one is over
+	Idle    []uint64 `json:"idle"` // the Added that take no part in traffic runs
+	Left    []Ref    `json:"left"` // left in good order: streams to them end, streams from them are forgotten
+	Gone    []Ref    `json:"gone"` // dead: take nothing from them, and send nothing to them
 }
 
-// Linked says that what was told with an epoch, and all before, is in use. Error
-// says which links could not be had.
+// Linked says that the node uses what it was told up to an epoch. Error names the links
+// that it could not open.
 type Linked struct {
 	Epoch uint64 `json:"epoch"`
 	Error string `json:"error"`
 }
 
-// Trouble says that a node cannot reach a peer that it should have a link to, or,
-// with an empty error, that it can again.
+// Trouble says that a node cannot reach a peer to which it should have a link. An empty
+// Error says that it can again.
 type Trouble struct {
 	ID    uint64 `json:"id"`
-	Life  uint64 `json:"life"`
+	Life  uint64 `json:"inc"`
 	Error string `json:"error"`
 }
+
+// Ref names the peer.
+func (t Trouble) Ref() Ref { return Ref{ID: t.ID, Life: t.Life} }
 
 // Ping asks for a Beat.
 type Ping struct{}
 
-// Ready says that everybody's tables lead to the node that gets it.
+// Ready says that all tables lead to the node that receives it.
 type Ready struct {
 	Epoch uint64 `json:"epoch"`
 }
 
-// Beat says that the node lives, how far its run is, and, if anything of it is new since
-// the last beat over the same connection, how the node is.
+// Beat is a heartbeat. It says how far the node is in a run, and has the node's status if
+// that has changed since the last Beat over the same connection.
 type Beat struct {
-	Every    int64    `json:"every"` // the pace that the node goes by, see BeatAnswer
+	Every    int64    `json:"every"` // the pace of the node, see BeatAnswer
 	Sent     int64    `json:"sent"`
 	Received int64    `json:"received"`
-	Late     int64    `json:"late_ms"` // since the last beat, how long the node should have run and did not
+	Late     int64    `json:"late_ms"` // how long the node should have run and did not, since the last Beat
 	Status   []Status `json:"status"`  // one, or none
 }
 
-// Status is how a node is. Numbers stand in rows without names, of which zeros at the end
-// are left out: with names, a registry would spend more on reading them than on all
-// else.
+// Status is the status of a node. Its numbers stand in rows without names, and zeros at the
+// end of a row are left out. With names, a registry would spend more on reading them than
+// on everything else.
 type Status struct {
 	Epoch    uint64   `json:"epoch"` // of the table in use
 	Members  int64    `json:"members"`
 	Counters []int64  `json:"counters"` // see PROTOCOL.md
 	Hops     []int64  `json:"hops"`     // messages delivered, by links crossed
 	Latency  []int64  `json:"latency"`  // deliveries that took up to 1, 2, 4 ... microseconds
-	Took     int64    `json:"took"`     // all of these together, in nanoseconds
-	Links    []uint64 `json:"links"`    // of each entry of the table: its ID, 1 if the link is up, bytes, bytes queued
+	Took     int64    `json:"took"`     // the sum of these, in nanoseconds
+	Links    []uint64 `json:"links"`    // for each entry of the table: its ID, 1 if the link is up, bytes, bytes queued
 	Streams  []int64  `json:"streams"`
 	Limits   []int64  `json:"limits"`
 }
 
-// BeatAnswer says that the registry lives, and how often it wants to hear that the node
-// does: every so many thirds of the lease, and each may take the other for dead after so
-// many leases. It is 1 but in large rings, see membership.MaxBeats.
+// BeatAnswer answers a Beat. Every is the pace that the registry wants: a Beat every so
+// many thirds of a lease, and each side may take the other for dead after so many leases.
+// It is 1 except in large rings, see membership.MaxBeats.
 type BeatAnswer struct {
 	Every int64 `json:"every"`
 }
@@ -276,7 +282,7 @@ type Task struct {
 	Payload  int64  `json:"payload"` // bytes, 4 or more
 }
 
-// Finished says that every message of the run was delivered, or why not.
+// Finished says that all messages of the run were delivered, or why not.
 type Finished struct {
 	Run   uint64 `json:"run"`
 	Error string `json:"error"`
@@ -293,26 +299,26 @@ type Summary struct {
 	Sent        int64  `json:"sent"`
 	Received    int64  `json:"received"`
 	Relayed     int64  `json:"relayed"`
-	Wasted      int64  `json:"wasted"` // relays of frames that ended here and were not handed over
+	Wasted      int64  `json:"wasted"` // relays of frames that ended here and were not delivered
 	SumSent     int64  `json:"sum_sent"`
 	SumReceived int64  `json:"sum_received"`
-	Unknown     int64  `json:"unknown"` // of the sent, those of unknown outcome
+	Unknown     int64  `json:"unknown"` // sent messages of unknown outcome
 	SumUnknown  int64  `json:"sum_unknown"`
-	Hops        int64  `json:"hops"` // of the received, added up
+	Hops        int64  `json:"hops"` // the sum over the received messages
 	MaxHops     int64  `json:"max_hops"`
 }
 
-// Explain asks for the pairs of the run that was collected last.
+// Explain asks for the Pairs of the run that was collected last.
 type Explain struct {
 	Run uint64 `json:"run"`
 }
 
-// Pair counts what went to, or came from, one other node.
+// Pair counts the messages to, or from, one other node.
 type Pair struct {
 	ID  uint64 `json:"id"`
 	N   int64  `json:"n"`
 	Sum int64  `json:"sum"`
-	// Of those sent, the ones of unknown outcome.
+	// Sent messages of unknown outcome.
 	Unknown    int64 `json:"unknown"`
 	SumUnknown int64 `json:"sum_unknown"`
 }
@@ -330,22 +336,22 @@ type Trace struct {
 	To  uint64 `json:"to"`
 }
 
-// Hop is one answer on a route.
+// Hop is one node on a traced route.
 type Hop struct {
 	ID      uint64 `json:"id"`
 	Elapsed int64  `json:"elapsed_ns"`
 }
 
-// Traced is the node's answer.
+// Traced is the answer to a Trace.
 type Traced struct {
 	Ask   uint64 `json:"ask"`
 	Hops  []Hop  `json:"hops"`
 	Error string `json:"error"`
-	// NoSuchNode tells the one error apart that programs act on.
+	// NoSuchNode marks the one error that programs act on.
 	NoSuchNode bool `json:"no_such_node"`
 }
 
-// Bye is the registry's last word.
+// Bye is the registry's last message.
 type Bye struct {
 	Reason string `json:"reason"`
 }

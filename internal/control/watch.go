@@ -7,10 +7,12 @@ import (
 )
 
 // Watch calls gone, on a goroutine of its own, if the connection ends before stop is
-// called: for a receiver that has something else to wait for and gives that up then. It
-// reads ahead; what comes, a message or the end, is what [Conn.Recv] returns next, so no
-// Recv may be called before stop has returned. A connection over which more has come ahead
-// than the message that was received last is not watched: its end lies behind that.
+// called. It is for a receiver that waits for something else, and gives that up when the
+// connection ends.
+//
+// Watch reads ahead. [Conn.Recv] returns next what it has read, a message or the end, so
+// Recv must not be called before stop has returned. A connection with more messages that
+// were read already is not watched, since its end lies behind them.
 func (c *Conn) Watch(gone func()) (stop func()) {
 	if len(c.batch) > 0 {
 		return func() {}
@@ -23,7 +25,7 @@ func (c *Conn) Watch(gone func()) (stop func()) {
 		batch, err := c.r.Next()
 		select {
 		case <-stopping:
-			if errors.Is(err, os.ErrDeadlineExceeded) { // it was told to end
+			if errors.Is(err, os.ErrDeadlineExceeded) { // stop ended the read
 				return
 			}
 		default:

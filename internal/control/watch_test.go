@@ -48,7 +48,7 @@ func TestWatch(t *testing.T) {
 					}
 					return
 				}
-				if c.before == nil && c.during == nil { // it goes on as if nothing had been
+				if c.before == nil && c.during == nil { // it goes on as before
 					a.Send(TypeReady, Ready{Epoch: 7})
 				}
 				var m Ready

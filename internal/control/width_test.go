@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What a member of 64 bits may send, one of 32 bits must be able to read: no number in a
-// message depends on the machine.
+// No number in a message depends on the machine: one of 32 bits must be able to read what
+// one of 64 bits sends.
 func TestNumbersAreAsWideEverywhere(t *testing.T) {
 	var look func(t *testing.T, typ reflect.Type)
 	look = func(t *testing.T, typ reflect.Type) {

@@ -8,9 +8,9 @@ import (
 	"github.com/x/ringdht/internal/control"
 )
 
-// Whoever an earlier registry declared dead does not come back to a new one, in
-// whichever order it and those who remember arrive; unless it was taken back since,
-// which the epoch that it has heard of shows.
+// An incarnation that an earlier registry declared dead does not come back to a new one,
+// whether it resumes before or after the members that remember. It does if it was taken
+// back since, which its epoch shows.
 func TestTheDeadDoNotComeBack(t *testing.T) {
 	const lease = 3 * time.Second
 	fresh := func() *Authority {
@@ -24,18 +24,18 @@ func TestTheDeadDoNotComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := a.Resume(2, zombie); !errors.Is(err, ErrEvicted) {
-		t.Errorf("after those who remember: %v", err)
+		t.Errorf("resumed after the members that remember: %v", err)
 	}
 
 	a = fresh()
 	if _, err := a.Resume(1, zombie); err != nil {
-		t.Fatal(err) // nobody has said so yet
+		t.Fatal(err) // no member has reported it yet
 	}
 	if _, err := a.Resume(2, witness); err != nil {
 		t.Fatal(err)
 	}
 	if _, here := a.Holder(7); here {
-		t.Error("before those who remember: it stays")
+		t.Error("resumed before the members that remember, and stays")
 	}
 
 	a = fresh()
@@ -46,6 +46,6 @@ func TestTheDeadDoNotComeBack(t *testing.T) {
 		}
 	}
 	if _, here := a.Holder(7); !here {
-		t.Error("a member that was taken back long ago was given up")
+		t.Error("a member that was taken back since was declared dead")
 	}
 }

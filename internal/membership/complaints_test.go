@@ -6,14 +6,14 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// A complaint is made once for each table that has the peer in it, and taken back once.
+// A report is made once for each table that has the peer in it, and taken back once.
 func TestComplaintsHoldForAnEpoch(t *testing.T) {
 	var c Complaints
 	a, b := ring.Ref{ID: 1, Life: 10}, ring.Ref{ID: 2, Life: 20}
 	for i, step := range []struct {
 		got, want bool
 	}{
-		{c.Reached(a), false}, // of a peer that was always there nothing is said
+		{c.Reached(a), false}, // a peer that was always reached is not reported
 		{c.Unreachable(a, 3), true},
 		{c.Unreachable(a, 3), false},
 		{c.Unreachable(b, 3), true},
@@ -32,25 +32,25 @@ func TestComplaintsHoldForAnEpoch(t *testing.T) {
 	}
 	c.Reset()
 	if !c.Unreachable(a, 4) {
-		t.Error("a registry that has forgotten is not told again")
+		t.Error("after Reset the peer is not reported again")
 	}
 }
 
-// A node remembers a bounded number of complaints. Having forgotten some it says of each
-// peer that it reaches that it does, so that none stands for ever.
+// A node remembers a bounded number of reports. When it has forgotten some, it reports
+// every peer that it reaches, so that no report stands for ever.
 func TestComplaintsAreBounded(t *testing.T) {
 	var c Complaints
 	for epoch := range uint64(3) {
 		for id := range uint64(2 * MaxComplaints) {
 			if !c.Unreachable(ring.Ref{ID: id, Life: 1}, epoch) {
-				t.Fatalf("nothing is said of peer %d in epoch %d", id, epoch)
+				t.Fatalf("peer %d is not reported in epoch %d", id, epoch)
 			}
 			if len(c.made) > MaxComplaints {
-				t.Fatalf("%d complaints are remembered", len(c.made))
+				t.Fatalf("%d reports are remembered", len(c.made))
 			}
 		}
 	}
 	if first := (ring.Ref{ID: 0, Life: 1}); c.Stands(first) || !c.Reached(first) {
-		t.Error("a complaint that was forgotten is not taken back")
+		t.Error("a report that was forgotten is not taken back")
 	}
 }

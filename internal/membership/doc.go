@@ -1,38 +1,72 @@
-// Package membership is the thinking about who is in the ring: the registry's half,
-// which admits members, tells each what changed for it and finds out who is dead, and
-// a node's half, which keeps what it was told and says whom to link to. It is pure: no
-// I/O, no lock, no clock. Events and time go in, messages and requests come out.
+// Package membership decides who is in the ring. It has two halves. [Authority] is the
+// registry's: it admits members, tells each what changed for it, and finds out which are
+// dead. [Local] is a node's: it keeps what the registry told the node, and lists the peers
+// to link to.
 //
-// # The life of a member
+// The package is pure: no I/O, no lock, no clock. Events and the time go in; messages and
+// requests come out as [Effect] values.
 //
-//	             Admit                 batch                      all linked
-//	nobody ──────────────▶ waiting ─────────────▶ linking ───────────────────▶ active
-//	                                                           ▲                 │ Leave
-//	                          Resume, to a new registry: nobody ─┘               ▼
-//	                       nobody ◀── everybody let go of it, or it died ──── leaving
+// # Words
 //
-// # Why nobody is ever told that a member does not exist
+// A member is one incarnation of a node: [ring.Ref] names it by ID and incarnation number.
+// A process that is declared dead joins again as a new incarnation, so an old message can
+// never be taken for a new one. An epoch numbers what the registry told the members: each
+// plan of the tables has the next epoch. A lease is the time that a member may be silent.
 //
-// A node says "no such node" of an ID that lies between itself and its successor. That
-// is the truth if the successor it knows is the right one. Two rules keep it true for
-// everybody who is known to exist:
+// # States of a member
 //
-//   - Newcomers come in batches, in two steps. First they, and only they, are told a
-//     table of the ring with all of the batch in it, and link up. Only then are the
-//     others told of them. So whoever is led to a newcomer finds it ready to lead on.
-//   - A newcomer is announced, as somebody to send to, when the node before it has
-//     confirmed its new successor, and so have all those back to a node that is known.
+//	          Admit             batch               all linked            Leave
+//	(none) ──────────▶ waiting ────────▶ linking ──────────────▶ active ────────▶ leaving
+//	                      ▲                 │                      ▲                 │
+//	                      └─────────────────┘   (none) ────────────┘   (none) ◀──────┘
+//	                       not linked in time,   Resume, to a new       all links to it
+//	                       or connection broke   registry               are gone
 //
-// Removals need no such care: a node that still believes in a dead successor says
-// nothing about the IDs up to it and beyond, since its link is down.
+// A member without a connection is a suspect as well. A suspect goes on after Resume, or
+// is declared dead. A leaving member whose connection ends is dead at once.
 //
-// # Who is dead
+// # How a member joins
 //
-// A member lives as long as its connection to the registry does. When that ends, the
-// registry dials the member: if nobody is there, or somebody else is, it is dead at
-// once; if it answers, or nothing can be told, it has a lease to come back. A member
-// whose connection stays open and silent for a lease is dead as well; time in which the
-// registry itself did not run does not count, see [Stretch]. What its peers
-// say only makes the registry look; a member that some peer cannot reach is alive, and
-// the pair is led around.
+// Newcomers join in batches, in two steps. First only the newcomers are told a table of
+// the ring, with the whole batch in it, and open their links. Then the other members are
+// told of them. A newcomer is announced, as a node that messages can be sent to, when the
+// member before it has confirmed its new successor, and so have all members before that
+// one, back to one that was announced already.
+//
+// # Why no node ever denies a member that exists
+//
+// A node answers "no such node" for an ID between itself and its successor. The answer is
+// true if the node knows the right successor. The two steps keep it true for all
+// announced members:
+//
+//   - A message that is routed to a newcomer finds it ready to route on, since the
+//     newcomer links first.
+//   - Every node that could deny a newcomer knows it as its successor before the newcomer
+//     is announced.
+//
+// Removals need no such care. A node whose successor is dead says nothing about the IDs
+// from that successor on, since its link there is down.
+//
+// # How a member dies
+//
+// A member lives as long as its connection to the registry. When the connection ends, the
+// member is a suspect, and the registry dials its address:
+//
+//   - Nothing answers there, or another process does: the member is dead at once.
+//   - The member answers, or the dial proves nothing: it has a lease to connect again.
+//
+// A member whose connection stays open but silent for a lease is dead too. Time in which
+// the registry itself did not run does not count, see [Stretch]. In large rings members
+// send fewer heartbeats and have more than one lease, see [MaxBeats].
+//
+// Reports of peers are hints. A report makes the registry look for itself, over its own
+// connection. A member that some peer cannot reach is alive: the pair gets a detour, see
+// [Authority.Trouble].
+//
+// # How a member comes back
+//
+// A member whose connection broke resumes under the same ID and incarnation, and may
+// come from another address. A new registry knows no member: it believes those that
+// resume, waits for a grace period before it admits newcomers, and then plans new tables,
+// see [Authority.Resume].
 package membership

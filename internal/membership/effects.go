@@ -5,77 +5,77 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Kind says what an effect asks for.
+// Kind says what an [Effect] asks for or reports.
 type Kind uint8
 
 const (
-	Send    Kind = iota // Type and Body to the member
-	Probe               // dial Addr, see whether Token answers, call Probed
+	Send    Kind = iota // send Type and Body to the member
+	Probe               // dial Addr, see whether Token answers, and call Probed
 	Dead                // the member was declared dead: end its connection
-	Left                // the member left in good order; a message to it came before
-	Joined              // news: it was admitted
-	Back                // news: its connection is there again
-	Doubted             // news: its connection ended, Why
-	Ready               // news: it was announced
-	Parted              // news: it cannot reach Other, Why
-	Mended              // news: it can again
-	Crowded             // no room to remember that it cannot reach Other, Why; once until there is
-	Rebuilt             // news: the members of an earlier registry are back, or had time enough
+	Left                // the member left in good order; a message to it came before this
+	Joined              // event: it was admitted
+	Back                // event: its connection is back
+	Doubted             // event: its connection ended, it is a suspect; Why
+	Ready               // event: it was announced
+	Parted              // event: it cannot reach Other; Why
+	Mended              // event: it can reach Other again
+	Crowded             // event: there is no room to remember that it cannot reach Other; Why. Once until there is
+	Rebuilt             // event: the recovery has ended
 )
 
-// Effect is something to be done, or news, about one life.
+// Effect is something to do, or an event to report, about one incarnation.
 type Effect struct {
 	Kind  Kind
 	Ref   ring.Ref
 	Addr  string
 	Type  wire.Type
 	Body  any
-	Frame *[]byte // of a message that goes to many: room for its encoding, which is made once
+	Frame *[]byte // of a message to many members: holds its encoding, which is made once
 	Token uint64
 	Other ring.Ref
 	Why   string
 }
 
-// Take returns what is to be done, in order, and forgets it.
+// Take returns the effects since the last call, in order.
 func (a *Authority) Take() []Effect {
-	out := a.out
-	a.out = nil
+	out := a.effects
+	a.effects = nil
 	return out
 }
 
-func (a *Authority) do(e Effect) { a.out = append(a.out, e) }
+func (a *Authority) emit(e Effect) { a.effects = append(a.effects, e) }
 
 func (a *Authority) send(m *member, t wire.Type, body any) {
-	a.do(Effect{Kind: Send, Ref: m.ref(), Type: t, Body: body})
+	a.emit(Effect{Kind: Send, Ref: m.Ref(), Type: t, Body: body})
 }
 
-// Tell sends a member something of the caller's, behind what it is to be told.
+// Tell queues a message of the caller's for a member, behind the messages that are queued.
 func (a *Authority) Tell(ref ring.Ref, t wire.Type, body any) {
-	a.do(Effect{Kind: Send, Ref: ref, Type: t, Body: body})
+	a.emit(Effect{Kind: Send, Ref: ref, Type: t, Body: body})
 }
 
-func (a *Authority) news(k Kind, m *member, why string) {
-	a.do(Effect{Kind: k, Ref: m.ref(), Addr: m.Addr, Why: why})
+func (a *Authority) emitEvent(k Kind, m *member, why string) {
+	a.emit(Effect{Kind: k, Ref: m.Ref(), Addr: m.Addr, Why: why})
 }
 
-// State is where a member stands.
+// State is the state of a member.
 type State uint8
 
 const (
-	Unknown    State = iota // it is no member
-	Registered              // admitted, and in nobody's table yet
+	Unknown    State = iota // not a member
+	Registered              // admitted, and in no table yet
 	Linking                 // it opens its links
 	Active
-	OutOfSight
+	OutOfSight // suspect: its connection has ended
 	Leaving
 )
 
-// State says where a member stands.
+// State is the state of a member.
 func (a *Authority) State(ref ring.Ref) State {
 	switch m := a.find(ref); {
 	case m == nil:
 		return Unknown
-	case m.doubt != nil:
+	case m.suspicion != nil:
 		return OutOfSight
 	case m.status == waiting:
 		return Registered

@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// trio is a ring of three members that are ready, and a fourth that has got its table and
-// is not announced. Effects up to then are taken.
+// trio is a ring of three members that are ready, and a fourth that has its table and is
+// not announced. Earlier effects are taken.
 func trio(t *testing.T) (a *Authority, four []ring.Member) {
 	t.Helper()
 	next := uint64(0)
@@ -34,66 +34,66 @@ func trio(t *testing.T) (a *Authority, four []ring.Member) {
 	}
 	four = append(four, join("d:1"))
 	a.Advance(4)
-	if a.State(four[0].Ref()) != Active || a.State(four[3].Ref()) != Linking || a.by[four[3].ID].announced {
-		t.Fatal("the ring is not as the test wants it")
+	if a.State(four[0].Ref()) != Active || a.State(four[3].Ref()) != Linking || a.byID[four[3].ID].announced {
+		t.Fatal("the ring is not in the state that the test needs")
 	}
 	a.Take()
 	return a, four
 }
 
-// announced collects what members are told of lives that are over, and to how many.
-func announced(a *Authority) (left, gone []ring.Ref, told int) {
+// announced collects the ends that members are told of, and how many members are told.
+func announced(a *Authority) (left, dead []ring.Ref, told int) {
 	a.Advance(time.Minute)
 	for _, e := range a.Take() {
 		if note, ok := e.Body.(control.Announce); ok {
 			told++
 			for _, g := range note.Left {
-				left = append(left, ring.Ref(g))
+				left = append(left, g)
 			}
 			for _, g := range note.Gone {
-				gone = append(gone, ring.Ref(g))
+				dead = append(dead, g)
 			}
 		}
 	}
-	return left, gone, told
+	return left, dead, told
 }
 
-// Each member hears which life has left or died, also of one that was never announced: it
-// had a table, and may have sent.
-func TestEveryEndIsAnnouncedWithItsLife(t *testing.T) {
+// Each member is told which incarnation has left or died. That includes one that was never
+// announced: it had a table, and may have sent.
+func TestEveryEndIsAnnouncedWithItsIncarnation(t *testing.T) {
 	for _, which := range []int{0, 3} {
 		for _, dies := range []bool{false, true} {
 			a, four := trio(t)
 			ref := four[which].Ref()
 			if dies {
-				a.bury(5, a.by[ref.ID], "test")
+				a.markDead(5, a.byID[ref.ID], "test")
 			} else {
 				a.Leave(5, ref)
 			}
-			left, gone, told := announced(a)
-			said, other := left, gone
+			left, dead, told := announced(a)
+			said, other := left, dead
 			if dies {
-				said, other = gone, left
+				said, other = dead, left
 			}
 			if told < 2 || len(other) != 0 || len(said) != told || slices.ContainsFunc(said, func(r ring.Ref) bool { return r != ref }) {
-				t.Errorf("member %d, dies %v: %d told that %v left and %v died", which, dies, told, left, gone)
+				t.Errorf("member %d, dies %v: %d told that %v left and %v died", which, dies, told, left, dead)
 			}
 		}
 	}
-	a, _ := trio(t) // one without a table is nobody's business
+	a, _ := trio(t) // the end of one without a table is not announced
 	m, err := a.Admit(5, 100, Request{Addr: "e:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.Leave(5, m.Ref())
-	if left, gone, _ := announced(a); left != nil || gone != nil {
-		t.Error(left, gone)
+	if left, dead, _ := announced(a); left != nil || dead != nil {
+		t.Error(left, dead)
 	}
 }
 
-// What a full list lacks is over up to the newest life that the list before can have
-// known.
-func TestNewestLife(t *testing.T) {
+// A member that a full list lacks is over, up to the newest incarnation that the list
+// before can have known.
+func TestNewestIncarnation(t *testing.T) {
 	l := &Local{Self: ring.Ref{ID: 1, Life: 1}, Bits: 8}
 	l, err := l.Manifest(control.Manifest{Epoch: 1, Life: 7, Others: []uint64{2, 3}})
 	if err != nil {
@@ -103,7 +103,7 @@ func TestNewestLife(t *testing.T) {
 		t.Error(l.Newest)
 	}
 	l = l.Announce(control.Announce{Added: []uint64{4, 5}, Lives: []uint64{9, 8}}, nil)
-	l = l.Announce(control.Announce{Left: []control.Ref{{ID: 5, Life: 8}}, Members: 3}, nil)
+	l = l.Announce(control.Announce{Left: []ring.Ref{{ID: 5, Life: 8}}, Members: 3}, nil)
 	if l.Newest != 9 || !slices.Equal(l.Others, []uint64{2, 3, 4}) {
 		t.Error(l.Newest, l.Others)
 	}
@@ -114,13 +114,13 @@ func TestNewestLife(t *testing.T) {
 	if ids := now.Missed(l); !slices.Equal(ids, []uint64{2, 4}) || now.Newest != 12 {
 		t.Error(ids, now.Newest)
 	}
-	if a, four := trio(t); a.manifest(a.by[four[0].ID], ring.View{}, 3, nil).Life != four[3].Life {
-		t.Error("a manifest does not say the latest life")
+	if a, four := trio(t); a.manifest(a.byID[four[0].ID], ring.View{}, 3, nil).Life != four[3].Life {
+		t.Error("a manifest does not have the latest incarnation")
 	}
 }
 
-// A member that leaves is let go when newcomers have linked, too: they were told of a ring
-// with it, and may have to lead to it.
+// A leaving member is released only when newcomers have linked too: they were told of a
+// ring with it, and may have to route to it.
 func TestLeaversWaitForNewcomers(t *testing.T) {
 	a, four := trio(t)
 	leaver := four[0].Ref()
@@ -129,16 +129,16 @@ func TestLeaversWaitForNewcomers(t *testing.T) {
 		for range 3 {
 			a.Advance(6)
 			for _, m := range members {
-				a.Linked(m.Ref(), a.by[m.ID].sent)
+				a.Linked(m.Ref(), a.byID[m.ID].sent)
 			}
 		}
 	}
 	confirmed(four[1:3])
 	if a.State(leaver) == Unknown {
-		t.Fatal("it is let go, and a newcomer has yet to link")
+		t.Fatal("it is released before a newcomer has linked")
 	}
 	confirmed(four[1:])
 	if a.State(leaver) != Unknown {
-		t.Error("it is not let go, though all have linked")
+		t.Error("it is not released, though all have linked")
 	}
 }

@@ -5,19 +5,24 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// peers looks up how to dial lives that are in the ring.
-func (a *Authority) peers(refs []ring.Ref) []control.Peer {
-	list := make([]control.Peer, len(refs))
+// peers looks up the addresses of members.
+func (a *Authority) peers(refs []ring.Ref) []ring.Peer {
+	list := make([]ring.Peer, len(refs))
 	for i, r := range refs {
-		list[i] = a.by[r.ID].peer()
+		list[i] = a.byID[r.ID].Peer
 	}
 	return list
 }
 
-// manifest is everything that a member is to know. known is as from [Authority.known].
+// slot is an entry of a table that names a member.
+func slot(at int, m *member) control.Slot {
+	return control.Slot{At: int64(at), ID: m.ID, Life: m.Life, Addr: m.Addr}
+}
+
+// manifest is everything that a member must know. known is the result of announcedMembers.
 func (a *Authority) manifest(m *member, view ring.View, members int, known []*member) control.Manifest {
 	note := control.Manifest{
-		Epoch: a.epoch, Life: a.life, Size: int64(a.layout.K), Members: int64(members),
+		Epoch: a.epoch, Life: a.lastInc, Size: int64(a.layout.K), Members: int64(members),
 		Entries: a.peers(view.Entries), Successors: a.peers(view.Successors),
 		Detours: m.detours, Hold: m.hold,
 	}
@@ -28,11 +33,11 @@ func (a *Authority) manifest(m *member, view ring.View, members int, known []*me
 	return note
 }
 
-// known lists the members that were announced: by ascending ID, or, if they are more
-// than a manifest lists, shuffled, so that any stretch of them is a fair sample.
-func (a *Authority) known() []*member {
-	known := make([]*member, 0, len(a.by))
-	for _, m := range a.everyone() {
+// announcedMembers lists the announced members by ascending ID. If they are more than a
+// manifest lists, they are shuffled, so that any stretch of them is a fair sample.
+func (a *Authority) announcedMembers() []*member {
+	known := make([]*member, 0, len(a.byID))
+	for _, m := range a.sortedMembers() {
 		if m.announced {
 			known = append(known, m)
 		}
@@ -43,7 +48,8 @@ func (a *Authority) known() []*member {
 	return known
 }
 
-// others lists those of the known that are not m, or a stretch of them from anywhere.
+// others lists the known members except m. Of more than a manifest lists it takes a
+// stretch with a random start.
 func (a *Authority) others(m *member, known []*member) (others, idle []uint64) {
 	from := 0
 	if len(known) > control.MaxOthers {
@@ -65,19 +71,19 @@ func (a *Authority) others(m *member, known []*member) (others, idle []uint64) {
 	return others, idle
 }
 
-// announcement is one that goes to many.
+// announcement is a message to many members, and its encoding once that is made.
 type announcement struct {
 	body  any
 	frame []byte
 }
 
-// maxSamples is how many different samples of a crowd of newcomers there are. With one
-// for each member, telling of 10,000 took a gigabyte and most of the time of a set-up.
+// maxSamples is how many different samples a mass join is announced in. With one for each
+// member, the announcement of 10,000 took a gigabyte and most of the time of a set-up.
 const maxSamples = 64
 
-// samples cuts the list of newcomers to what a node wants to hear: stretches of a list
-// that was shuffled, each of which is told to some. They begin at equal distances, so
-// that every newcomer is on as many of them.
+// samples cuts the list of newcomers to [control.MaxOthers]. It shuffles the list and
+// takes maxSamples stretches of it, each for some of the members. The stretches start at
+// equal distances, so every newcomer is on the same number of them.
 func (a *Authority) samples(note control.Announce) []announcement {
 	n := len(note.Added)
 	if n <= control.MaxOthers {

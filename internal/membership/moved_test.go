@@ -121,7 +121,7 @@ func TestMemberMoves(t *testing.T) {
 			t.Errorf("told again: %+v", e)
 		}
 	}
-	// It comes back to where it is: nobody needs to dial it.
+	// It comes back at its address, which need not be dialled.
 	a.Lost(6, refs[1], "lost")
 	if _, err := a.Resume(7, back(refs[1], "x:1", false)); err != nil {
 		t.Error(err)
@@ -143,7 +143,7 @@ func TestAnswerFromAnAddressThatWasLeft(t *testing.T) {
 	a.Lost(4, refs[1], "lost again")
 	a.Probed(5, refs[1], "a:1", Absent)
 	if dead(a, refs[1]) {
-		t.Error("it is dead, since nobody is where it was before")
+		t.Error("it is dead because its earlier address does not answer")
 	}
 	a.Advance(6)
 	if asked = probes(a); len(asked) != 1 || asked[0].Addr != "x:1" {
@@ -151,12 +151,12 @@ func TestAnswerFromAnAddressThatWasLeft(t *testing.T) {
 	}
 	a.Probed(7, refs[1], "x:1", Absent)
 	if !dead(a, refs[1]) {
-		t.Error("it lives, though nobody is where it was")
+		t.Error("it lives, though its address does not answer")
 	}
 }
 
-// Members that swap their addresses keep their lives: what is at an address that another
-// member has taken says nothing about the one that had it.
+// Members that swap their addresses keep their incarnations. A probe of an address that
+// another member has taken says nothing about the member that had it.
 func TestMembersSwapAddresses(t *testing.T) {
 	a, refs := three(t)
 	a.Lost(2, refs[1], "lost")
@@ -173,7 +173,7 @@ func TestMembersSwapAddresses(t *testing.T) {
 	}
 	a.Probed(4, refs[2], "b:1", Absent) // a dial that was under way
 	if dead(a, refs[2]) {
-		t.Fatal("the one whose address was taken is dead")
+		t.Fatal("the member whose address was taken is dead")
 	}
 	if _, err := a.Resume(5, back(refs[2], "b:1", false)); !errors.Is(err, ErrElsewhere) {
 		t.Errorf("believed that it is where another was found: %v", err)
@@ -209,8 +209,8 @@ func TestMembersSwapAddresses(t *testing.T) {
 	}
 }
 
-// Two members of a ring that was claim one address at a new registry: it belongs to the one
-// that is found there, and the other has its time to say where it is.
+// Two members of an earlier ring claim one address at a new registry. It belongs to the
+// one that is found there, and the other has its timeout to name its own.
 func TestNewRegistryFindsTwoAtOneAddress(t *testing.T) {
 	a := New(Config{Bits: 8, Lease: threeLease, Grace: 2 * threeLease, Draw: func(uint64) uint64 { return 0 }})
 	one, two := ring.Ref{ID: 1, Life: 10}, ring.Ref{ID: 2, Life: 20}

@@ -5,38 +5,36 @@ import "slices"
 // Report is what an audit found.
 type Report struct {
 	Nodes, Entries int // members; entries in the largest table
-	Sinks          int // destinations that were checked; Nodes unless the ring is larger than the sample
-	Pairs          int // source and sink pairs that were checked
-	Unreachable    int // of them, those whose route does not arrive
+	Sinks          int // sinks that were checked; Nodes unless the ring is larger than the sample
+	Pairs          int // pairs of source and sink that were checked
+	Unreachable    int // pairs whose route does not arrive
 	BadFrom, BadTo uint64
 	MeanHops       float64 // over the pairs that arrive
 	MaxHops        int
-	MaxFrom, MaxTo uint64 // one pair that takes that many
-	MinRelayed     int    // fewest routes through one node, its own left out
-	MaxRelayed     int    // most
-	MaxRelay       uint64 // a node that carries that many
+	MaxFrom, MaxTo uint64 // a pair that takes MaxHops
+	MinRelayed     int    // fewest routes relayed by one node; routes from or to it do not count
+	MaxRelayed     int    // most routes relayed by one node
+	MaxRelay       uint64 // a node that relays MaxRelayed
 	MeanRelayed    float64
-	Relayed        []int // by each, in the order of the IDs
+	Relayed        []int // by each node, in the order of the IDs
 }
 
-// AuditSample is the number of destinations checked in a ring that is larger:
-// checking all pairs costs the square of the nodes, and 10,000 of them would
-// hold up a set-up for seconds.
+// AuditSample is how many sinks [Audit] checks in a ring that is larger. Checking all pairs
+// costs the square of the nodes: 10,000 would hold up a set-up for seconds.
 const AuditSample = 2048
 
-// Audit is [Walk] to at most [AuditSample] sinks.
+// Audit is [Walk] with [AuditSample] sinks.
 func Audit(mask uint64, ids []uint64, tables [][]uint64) Report {
 	return Walk(mask, ids, tables, AuditSample)
 }
 
-// Walk walks the routes from all members to all of them, or in larger rings to so
-// many of them, through the tables as they were handed out, with the same
-// [ClosestPreceding] that the nodes use. ids ascend; tables[i] holds the entries of
-// ids[i], in clockwise order from it.
+// Walk walks the routes from all members to all members, or to about sinks of them in a
+// larger ring. It uses the tables as they were handed out, and the same [ClosestPreceding]
+// as the nodes. ids ascend; tables[i] holds the entries of ids[i], in clockwise order from
+// it.
 //
-// A route only moves towards its sink, so for each sink it is enough to visit
-// the sources from the nearest to the farthest, counter-clockwise: the next hop
-// of each was visited before.
+// A route only moves towards its sink. So for each sink it visits the sources from the
+// nearest to the farthest, counter-clockwise: the next hop of each was visited before.
 func Walk(mask uint64, ids []uint64, tables [][]uint64, sinks int) Report {
 	n := len(ids)
 	r := Report{Nodes: n}
@@ -49,7 +47,7 @@ func Walk(mask uint64, ids []uint64, tables [][]uint64, sinks int) Report {
 	}
 	next := make([]int, n)
 	hops := make([]int, n)
-	through := make([]int, n) // routes to the sink at hand that reach or start at this node
+	through := make([]int, n) // routes to the present sink that start at, or pass, this node
 	relayed := make([]int, n)
 	stride := max(1, (n+sinks-1)/sinks)
 	total := 0
@@ -61,8 +59,8 @@ func Walk(mask uint64, ids []uint64, tables [][]uint64, sinks int) Report {
 			r.Pairs++
 			next[s], hops[s] = -1, -1
 			if i := ClosestPreceding(mask, ids[s], ids[d], tables[s]); i >= 0 {
-				// A table may name a node that is not a member, or be out of order
-				// and point backwards. Then the route does not arrive.
+				// A wrong table may name a node that is not a member, or point backwards.
+				// Then the route does not arrive.
 				if e, ok := at[tables[s][i]]; ok && (d-e+n)%n < back && hops[e] >= 0 {
 					next[s], hops[s] = e, hops[e]+1
 				}

@@ -6,20 +6,21 @@ import (
 	"slices"
 )
 
-// FewestHops returns k offsets with the lowest mean of hops in a ring of n nodes that
-// a search finds; k is cut to n-1 and to [MaxTable], and 0 means ceil(log2 n).
+// FewestHops returns the k offsets with the lowest mean hops that a search finds for a ring
+// of n nodes. k is cut to n-1 and to [MaxTable]; 0 means ceil(log2 n). The result is the
+// same for the same n and k. Its mean is never above that of the classic offsets; its
+// longest route may be longer or shorter.
 //
-// Powers of two are made to keep the longest route short, and are not the best for
-// the mean: Cordasco, Gargano, Hammar, Negro and Scarano (F-Chord: Improved Uniform
-// Routing on Chord, 2004) get below them with offsets akin to Fibonacci numbers. No
-// formula is known for the best, so it is looked for: from offsets of several kinds
-// downhill, and on from the best with a few of them drawn anew. It is never above
-// the classic offsets, from which it starts as well, and always the same for the
-// same n and k. The longest route may be longer, or shorter.
+// Powers of two keep the longest route short, but are not the best for the mean. Cordasco,
+// Gargano, Hammar, Negro and Scarano (F-Chord: Improved Uniform Routing on Chord, 2004) get
+// below them with offsets akin to Fibonacci numbers. No formula is known for the best, so
+// this is a local search. It goes downhill from offsets of several kinds, the classic ones
+// among them, and then again and again from the best so far with a few offsets changed at
+// random.
 //
-// A sum over all distances costs k²/2 small steps ([Offsets.sum]), whatever n is, so
-// the search takes as long for a million nodes as for a thousand: tens of
-// milliseconds, bounded by patience.
+// The sum over all distances costs k²/2 small steps, whatever n is (see [Offsets.sum]). So
+// the search takes as long for a million nodes as for a thousand: tens of milliseconds,
+// bounded by searchBudget.
 func FewestHops(n, k int) Offsets {
 	if k <= 0 {
 		k = MaxEntries(n)
@@ -28,7 +29,7 @@ func FewestHops(n, k int) Offsets {
 	if k <= 0 {
 		return Offsets{}
 	}
-	s := &search{n: n, below: make([]int64, k), left: patience, low: math.MaxInt64}
+	s := &search{n: n, below: make([]int64, k), budget: searchBudget, bestSum: math.MaxInt64}
 	s.from(upTo(n, k))
 	if k <= MaxEntries(n) {
 		s.from(Classic(n, k))
@@ -40,57 +41,57 @@ func FewestHops(n, k int) Offsets {
 		s.from(digits(n, k, levels))
 	}
 	rng := rand.New(rand.NewPCG(uint64(n), uint64(k)))
-	for shakes := 4 * n; k > 1 && k < n-1 && shakes > 0 && s.left > 0; shakes-- {
-		s.from(s.shaken(rng))
+	for shakes := 4 * n; k > 1 && k < n-1 && shakes > 0 && s.budget > 0; shakes-- {
+		s.from(s.perturbed(rng))
 	}
 	return s.best
 }
 
-// patience is how many nanoseconds a search may take, of a machine on which
-// everything takes as long as [search.sum] says. It bounds how long a registry does
-// nothing else. Twice as much finds offsets that are better by less than 1 %.
-const patience = 40_000_000
+// searchBudget bounds a search, and so how long a registry does nothing else. It is in
+// nanoseconds of a machine with the costs that [search.sum] assumes. Twice as much finds
+// offsets that are better by less than 1 %.
+const searchBudget = 40_000_000
 
-// search looks for the lowest sum.
+// search is a local search for the offsets with the lowest sum of hops.
 type search struct {
-	n     int
-	at    Offsets // where it is
-	below []int64 // sums, see [Offsets.sum]
-	best  Offsets
-	low   int64 // the sum of the best
-	left  int   // of the patience
+	n       int
+	at      Offsets // the present offsets
+	below   []int64 // of at, see [Offsets.sum]
+	best    Offsets
+	bestSum int64 // the sum of the best
+	budget  int   // of the patience
 }
 
-// from goes downhill from some offsets, and keeps what it finds if nothing better was
-// found before. It puts one offset at a time where it does best, farther away first.
+// from goes downhill from some offsets, and keeps the result if it is the best so far. It
+// moves one offset at a time, in large steps first.
 func (s *search) from(start Offsets) {
 	s.at = slices.Clone(start)
 	low := s.sum(0)
-	for better := true; better && s.left > 0; {
+	for better := true; better && s.budget > 0; {
 		better = false
-		for i := len(s.at) - 1; i > 0 && s.left > 0; i-- {
-			for step := s.widest(i); step > 0 && s.left > 0; step /= 2 {
+		for i := len(s.at) - 1; i > 0 && s.budget > 0; i-- {
+			for step := s.widest(i); step > 0 && s.budget > 0; step /= 2 {
 				for s.try(i, s.at[i]+step, &low) || s.try(i, s.at[i]-step, &low) {
 					better = true
 				}
 			}
-			s.sum(i) // of what was tried last
+			s.sum(i) // below was that of the last attempt
 		}
 	}
-	if low < s.low {
-		s.best, s.low = s.at, low
+	if low < s.bestSum {
+		s.best, s.bestSum = s.at, low
 	}
 }
 
-// sum is that of the offsets, of which those from i on may have changed.
+// sum is the sum of hops of the present offsets. Those from i on may have changed.
 func (s *search) sum(i int) int64 {
 	k := len(s.at)
-	s.left -= (k - i + 1) * (25 + k/2)
+	s.budget -= (k - i + 1) * (25 + k/2)
 	s.at.sums(s.below, i)
 	return s.at.sum(s.below, s.n)
 }
 
-// widest is the widest step for an offset that makes sense.
+// widest is the largest step that makes sense for an offset.
 func (s *search) widest(i int) int {
 	step := 1
 	for 2*step < s.room(i)-s.at[i-1] {
@@ -99,7 +100,7 @@ func (s *search) widest(i int) int {
 	return step
 }
 
-// room is what an offset must stay below.
+// room is the exclusive upper bound of an offset.
 func (s *search) room(i int) int {
 	if i+1 < len(s.at) {
 		return s.at[i+1]
@@ -107,7 +108,7 @@ func (s *search) room(i int) int {
 	return s.n
 }
 
-// try moves an offset if that is for the better.
+// try moves an offset if that lowers the sum.
 func (s *search) try(i, to int, low *int64) bool {
 	if to <= s.at[i-1] || to >= s.room(i) {
 		return false
@@ -122,9 +123,8 @@ func (s *search) try(i, to int, low *int64) bool {
 	return false
 }
 
-// shaken is the best with one to three offsets drawn anew, small ones as likely as
-// large ones.
-func (s *search) shaken(rng *rand.Rand) Offsets {
+// perturbed is the best with one to three offsets drawn anew, on a logarithmic scale.
+func (s *search) perturbed(rng *rand.Rand) Offsets {
 	o := slices.Clone(s.best)
 	for range 1 + rng.IntN(3) {
 		i := 1 + rng.IntN(len(o)-1)
@@ -136,17 +136,17 @@ func (s *search) shaken(rng *rand.Rand) Offsets {
 	return o
 }
 
-// upTo is the offsets 1 to k: where all others have no room, the only ones.
+// upTo is the offsets 1 to k, the only ones if k is n-1.
 func upTo(n, k int) Offsets { return spread(n, k, func(i int) float64 { return float64(i + 1) }) }
 
-// geometric is offsets that grow by a constant factor to a part of the ring.
+// geometric is offsets that grow by a constant factor, up to a share of the ring.
 func geometric(n, k int, longest float64) Offsets {
 	last := math.Log(math.Max(1, longest*float64(n)))
 	return spread(n, k, func(i int) float64 { return math.Exp(last * float64(i) / float64(max(1, k-1))) })
 }
 
-// digits is the offsets with which a distance, written with so many digits, takes a
-// hop for each that is not 0: 1 to b-1, the same times b, and so on.
+// digits is offsets for distances written with a number of digits in a base b: 1 to b-1,
+// the same times b, and so on. A route takes one hop for each digit that is not 0.
 func digits(n, k, levels int) Offsets {
 	base := math.Pow(float64(n), 1/float64(levels))
 	return spread(n, k, func(i int) float64 {
@@ -157,7 +157,7 @@ func digits(n, k, levels int) Offsets {
 	})
 }
 
-// spread makes offsets of what f says, with room for all.
+// spread makes ascending offsets below n from f.
 func spread(n, k int, f func(i int) float64) Offsets {
 	o := make(Offsets, k)
 	for i := range o {

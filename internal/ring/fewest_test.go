@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// all yields all offsets of k entries in a ring of n nodes.
+// all yields every possible list of k offsets in a ring of n nodes.
 func all(n, k int, yield func(Offsets)) {
 	o := Offsets{1}
 	var more func()
@@ -26,7 +26,7 @@ func all(n, k int, yield func(Offsets)) {
 	more()
 }
 
-// In small rings all offsets there are can be tried: the search finds the best.
+// In small rings, where all offsets can be tried, the search finds the best.
 func TestFewestHopsAgainstAllOffsets(t *testing.T) {
 	for k := 1; k <= 8; k++ {
 		for n := k + 1; n <= []int{0, 200, 200, 100, 64, 40, 32, 28, 24}[k]; n++ {
@@ -36,7 +36,7 @@ func TestFewestHopsAgainstAllOffsets(t *testing.T) {
 			low := math.Inf(1)
 			all(n, k, func(o Offsets) { low = min(low, o.MeanHops(n)) })
 			if o := FewestHops(n, k); o.MeanHops(n) > low {
-				t.Errorf("n %d k %d: %v with mean %.4f, there are some with %.4f", n, k, o, o.MeanHops(n), low)
+				t.Errorf("n %d k %d: %v with mean %.4f, the best have %.4f", n, k, o, o.MeanHops(n), low)
 			}
 		}
 	}
@@ -45,7 +45,7 @@ func TestFewestHopsAgainstAllOffsets(t *testing.T) {
 func TestFewestHops(t *testing.T) {
 	for _, c := range []struct {
 		n, k int
-		mean float64 // known to be possible
+		mean float64 // known to be reachable
 	}{{1000, 10, 4.38}, {1000, 15, 3.6}, {1000, 20, 3.18}, {10, 4, 1.556}, {10_000, 14, 5.66}, {1_000_000, 20, 8.75}, {1_000_000, 64, 5.2}, {1_000_000, 1000, 3}, {1000, 400, 1.6}} {
 		if raceEnabled && c.n > 10_000 {
 			continue
@@ -57,14 +57,14 @@ func TestFewestHops(t *testing.T) {
 			t.Errorf("n %d k %d: %v with mean %.4f, want %.4f", c.n, c.k, o, o.MeanHops(c.n), c.mean)
 		}
 		if !slices.Equal(o, FewestHops(c.n, c.k)) {
-			t.Errorf("n %d k %d: another time others", c.n, c.k)
+			t.Errorf("n %d k %d: a second search finds others", c.n, c.k)
 		}
 		t.Logf("n %d k %d: mean %.4f after %v: %v", c.n, c.k, o.MeanHops(c.n), took, o)
 	}
 }
 
-// Fibonacci numbers, with one offset in 1.6 instead of one in 2, take 4.01 hops among
-// 1,000 nodes; as many offsets that were looked for take fewer.
+// Fibonacci numbers, which grow by 1.6 instead of 2, take 4.01 hops among 1,000 nodes. As
+// many offsets from the search take fewer.
 func TestFewestHopsAgainstFibonacci(t *testing.T) {
 	o := Offsets{1, 2}
 	for n := len(o); o[n-1]+o[n-2] < 1000; n++ {
@@ -100,8 +100,8 @@ func TestFewestHopsAreNeverMoreThanClassic(t *testing.T) {
 	}
 }
 
-// While the ring changes by less than an eighth, offsets that were chosen before are
-// nearly as good as any, and better than classic ones.
+// While the ring changes by less than an eighth, the offsets chosen before are nearly as
+// good as the best, and better than classic ones.
 func TestFewestHopsLast(t *testing.T) {
 	for _, n := range []int{64, 100, 1000, 1024, 10_000} {
 		l := Layout{Fewest: true}.For(n)

@@ -6,18 +6,29 @@ import (
 	"slices"
 )
 
-// Member is one life of one node in the ring.
+// Ref names one incarnation of a node. It is also a part of control messages.
+type Ref struct {
+	ID   uint64 `json:"id"`
+	Life uint64 `json:"inc"`
+}
+
+// Peer is a Ref with the address to dial. It is also a part of control messages.
+type Peer struct {
+	ID   uint64 `json:"id"`
+	Life uint64 `json:"inc"`
+	Addr string `json:"addr"`
+}
+
+// Ref names the incarnation of the peer.
+func (p Peer) Ref() Ref { return Ref{p.ID, p.Life} }
+
+// Member is a peer that is in the ring.
 type Member struct {
-	ID      uint64
-	Life    uint64 // incarnation
-	Addr    string
+	Peer
 	Traffic bool // its program takes part in traffic runs
 }
 
-// Ref is the life's name.
-func (m Member) Ref() Ref { return Ref{m.ID, m.Life} }
-
-// Why a member is not taken.
+// Why a member is refused.
 var (
 	ErrFull      = errors.New("every ID is taken")
 	ErrAddrTaken = errors.New("address is registered already")
@@ -40,10 +51,10 @@ func NewMembers(bits int) *Members {
 // Len is the number of members.
 func (m *Members) Len() int { return len(m.sorted) }
 
-// All returns a copy, in the order of the ring from its lowest ID.
+// All returns a copy of the members, by ascending ID.
 func (m *Members) All() []Member { return slices.Clone(m.sorted) }
 
-// Get finds a member.
+// Get finds the member with an ID.
 func (m *Members) Get(id uint64) (Member, bool) {
 	i, ok := m.find(id)
 	if !ok {
@@ -52,17 +63,16 @@ func (m *Members) Get(id uint64) (Member, bool) {
 	return m.sorted[i], true
 }
 
-// HolderOf finds the ID registered for an address.
+// HolderOf finds the ID of the member that holds an address.
 func (m *Members) HolderOf(addr string) (id uint64, ok bool) {
 	id, ok = m.byAddr[addr]
 	return id, ok
 }
 
-// Add admits a member under an ID drawn with random, which returns a number
-// below n (n = 0 means 2^64). Every free ID is equally likely, however full the
-// ring is: drawing again and again until a free one comes up would never end in
-// a ring that is nearly full.
-func (m *Members) Add(addr string, life uint64, traffic bool, random func(n uint64) uint64) (Member, error) {
+// Add admits a member under an ID drawn with random, which returns a number below n
+// (n = 0 means 2^64). Every free ID is equally likely, however full the ring is. Drawing
+// until a free ID comes up was rejected: it takes for ever in a ring that is nearly full.
+func (m *Members) Add(addr string, inc uint64, traffic bool, random func(n uint64) uint64) (Member, error) {
 	if _, taken := m.byAddr[addr]; taken {
 		return Member{}, ErrAddrTaken
 	}
@@ -78,11 +88,11 @@ func (m *Members) Add(addr string, life uint64, traffic bool, random func(n uint
 		}
 		id++
 	}
-	added := Member{ID: id, Life: life, Addr: addr, Traffic: traffic}
+	added := Member{Peer: Peer{ID: id, Life: inc, Addr: addr}, Traffic: traffic}
 	return added, m.Claim(added)
 }
 
-// Claim admits a member under the ID that it has already.
+// Claim admits a member under its own ID.
 func (m *Members) Claim(member Member) error {
 	if _, taken := m.byAddr[member.Addr]; taken {
 		return ErrAddrTaken
@@ -99,13 +109,13 @@ func (m *Members) Claim(member Member) error {
 	return nil
 }
 
-// Remove takes a member out and says whether it was there.
+// Remove removes a member and says whether it was there.
 func (m *Members) Remove(id uint64) bool {
 	i, ok := m.find(id)
 	if !ok {
 		return false
 	}
-	m.yield(m.sorted[i])
+	m.releaseAddr(m.sorted[i])
 	m.sorted = slices.Delete(m.sorted, i, i+1)
 	return true
 }

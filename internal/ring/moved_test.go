@@ -10,7 +10,7 @@ import (
 func TestMembersMove(t *testing.T) {
 	m := NewMembers(8)
 	for i, addr := range []string{"a", "b", "c"} {
-		if err := m.Claim(Member{ID: uint64(i), Life: 1, Addr: addr}); err != nil {
+		if err := m.Claim(Member{Peer: Peer{ID: uint64(i), Life: 1, Addr: addr}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -19,19 +19,19 @@ func TestMembersMove(t *testing.T) {
 		for _, addr := range []string{"a", "b", "c", "d"} {
 			id, ok := m.HolderOf(addr)
 			if w, held := want[addr]; ok != held || ok && id != w {
-				t.Errorf("%s is that of %d, %v", addr, id, ok)
+				t.Errorf("%s is held by %d, %v", addr, id, ok)
 			}
 		}
 	}
 	if m.Move(7, "d") {
-		t.Error("nobody has moved")
+		t.Error("a member that does not exist has moved")
 	}
 	if !m.Move(0, "d") {
 		t.Error("0 has not moved")
 	}
 	holds(map[string]uint64{"d": 0, "b": 1, "c": 2})
 	m.Yield("b")
-	m.Move(0, "b") // where 1 believes to be
+	m.Move(0, "b") // the address that member 1 is listed with
 	holds(map[string]uint64{"b": 0, "c": 2})
 	if x, _ := m.Get(0); x.Addr != "b" {
 		t.Error(x)
@@ -42,13 +42,13 @@ func TestMembersMove(t *testing.T) {
 	holds(map[string]uint64{"c": 2})
 }
 
-// Naming agrees with the views.
+// Naming finds what the views say.
 func TestNamingAgreesWithViews(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for n := 1; n <= 40; n++ {
 		var members []Member
 		for i := range n {
-			members = append(members, Member{ID: uint64(i * 5), Life: 1, Addr: fmt.Sprint(i)})
+			members = append(members, Member{Peer: Peer{ID: uint64(i * 5), Life: 1, Addr: fmt.Sprint(i)}})
 		}
 		p := NewPlans()
 		p.Update(members, Layout{}.For(n).Offsets, false)

@@ -2,20 +2,20 @@ package ring
 
 import "slices"
 
-// Offsets is a plan for the tables of a ring: how many positions clockwise each
-// entry is meant to be. They ascend from 1, which is what arriving depends on, and
-// the last is less than the number of nodes. They are not changed once made.
+// Offsets says how many positions clockwise each entry of a table should be. They ascend
+// from 1, which makes every route arrive, and the last is less than the number of nodes.
+// They are immutable.
 //
-// A route takes the longest offset that does not overshoot, again and again, so its
-// hops depend on the distance alone: it is change given in coins, the largest first.
+// A route takes the longest offset that does not overshoot, again and again, as change is
+// given in coins, the largest first. So its hops depend on the distance alone.
 type Offsets []int
 
-// MaxTable is the largest table that any plan hands out. Each entry costs two nodes
-// memory and a goroutine, and beyond a few hundred hardly brings anything.
+// MaxTable bounds the entries of a table. Each entry costs two nodes memory and a
+// goroutine, and beyond a few hundred entries another one brings hardly anything.
 const MaxTable = 1024
 
-// Classic returns the offsets 2^i, as Chord has them (Stoica et al. 2001, there by
-// ID), as many as [Entries] makes of k.
+// Classic returns the offsets 2^i of Chord (Stoica et al. 2001, there by ID). [Entries]
+// says how many they are for k.
 func Classic(n, k int) Offsets {
 	o := make(Offsets, Entries(n, k))
 	for i := range o {
@@ -24,8 +24,8 @@ func Classic(n, k int) Offsets {
 	return o
 }
 
-// AppendPositions appends the positions of the entries of the node at position self
-// in a ring of n nodes.
+// AppendPositions appends the positions of the entries of the node at position self in a
+// ring of n nodes.
 func (o Offsets) AppendPositions(dst []int, n, self int) []int {
 	for _, c := range o {
 		dst = append(dst, wrap(n, self+c))
@@ -43,8 +43,8 @@ func (o Offsets) Hops(d int) int {
 	return hops
 }
 
-// Histogram says of how many sinks each number of hops leads to, in a ring of n
-// nodes, seen from any: element h is for h hops, and element 0 for oneself.
+// Histogram counts the nodes of a ring of n by their distance in hops from any node:
+// element h is how many are h hops away, and element 0 is the node itself.
 func (o Offsets) Histogram(n int) []int {
 	if n < 1 || n > 1 && len(o) == 0 {
 		return nil
@@ -66,9 +66,8 @@ func (o Offsets) Histogram(n int) []int {
 	return count
 }
 
-// MeanHops is the mean over all routes between two of n nodes. Without the lag of
-// tables everybody relays as much, so each carries MeanHops - 1 frames for others
-// with every frame that it sends, if sources and sinks are all alike.
+// MeanHops is the mean over all routes between two of n nodes. With exact tables and even
+// traffic, all nodes relay the same: MeanHops - 1 frames for each frame that they send.
 func (o Offsets) MeanHops(n int) float64 {
 	if n < 2 || len(o) == 0 {
 		return 0
@@ -78,12 +77,12 @@ func (o Offsets) MeanHops(n int) float64 {
 	return float64(o.sum(below, n)) / float64(n-1)
 }
 
-// sum is the sum of the hops to all distances below n. below[i] must be the sum for
-// those below offset i.
+// sum is the sum of the hops to all distances below n. below[i] must be the sum for the
+// distances below offset i.
 //
-// With q whole strides of the longest offset c in n, and r left over, it is q times
-// the sum below c, and one hop for each of c distances in the second stride, two in
-// the third; and the sum below r, with q hops more each.
+// Let n be q whole strides of the longest offset c, and a rest r. Then the sum is q times
+// the sum below c, plus one hop for each of the c distances in the second stride, two in
+// the third and so on, plus the sum below r with q more hops each.
 func (o Offsets) sum(below []int64, n int) int64 {
 	sum := int64(0)
 	for i := len(o) - 1; i >= 0; i-- {
@@ -98,18 +97,18 @@ func (o Offsets) sum(below []int64, n int) int64 {
 	return sum
 }
 
-// sums puts below right from one offset on.
+// sums computes below from one offset on.
 func (o Offsets) sums(below []int64, from int) {
 	for i := from; i < len(o); i++ {
 		below[i] = o[:i].sum(below[:i], o[i])
 	}
 }
 
-// slack is how many positions entry i may be off its offset, in either direction: an
-// eighth of it, and a quarter of what is between it and its neighbours, of which the
-// first one's is the node itself. So neighbours cannot meet, nor can an entry come
-// round to self: whatever is within its slack is in clockwise order. The first never
-// has any. With offsets of 2^i it is 2^i/8.
+// slack is how many positions entry i may be off its offset, in either direction. It is at
+// most an eighth of the offset, and a quarter of the distance to the offsets before and
+// after it; before the first is the node itself. So entries within their slack are in
+// clockwise order: neighbours cannot meet, and no entry can come round to self. The first
+// entry has no slack. With offsets of 2^i it is 2^i/8.
 func (o Offsets) slack(i int) int {
 	before := 0
 	if i > 0 {
@@ -122,15 +121,14 @@ func (o Offsets) slack(i int) int {
 	return most
 }
 
-// LaggingHops bounds the links on a route in a ring of n nodes when each entry is
-// anywhere within its slack. With offsets of 2^i it is what [LaggingHops] says.
+// LaggingHops bounds the hops of a route in a ring of n nodes, when each entry is anywhere
+// within its slack. With offsets of 2^i it is the number of the function [LaggingHops].
 //
-// Let all distances up to reach take at most h hops, whatever lags. A distance beyond
-// takes h+1 if what is left after a hop is within reach; and the shortest hop is by
-// the longest entry that cannot overshoot, as short as its slack allows, since an
-// entry that can overshoot may do so. So it looks for the first distance of which too
-// much is left; what is left grows with the distance until a longer entry comes in,
-// so there is little to look at.
+// Let all distances up to reach take at most h hops, whatever lags. A larger distance takes
+// h+1 if the rest after one hop is within reach. The shortest such hop is by the longest
+// entry that cannot overshoot, with all its slack, since an entry that can overshoot may do
+// so. So the loop looks for the first distance whose rest is too large. The rest grows with
+// the distance until a longer entry counts, so each hop takes one look at each entry.
 func (o Offsets) LaggingHops(n int) int {
 	if n < 2 || len(o) == 0 {
 		return 0
@@ -139,8 +137,7 @@ func (o Offsets) LaggingHops(n int) int {
 	for reach < n-1 {
 		next := n - 1
 		for i, c := range o {
-			// From here on entry i cannot overshoot, and up to there it is the longest
-			// of which that is so.
+			// Entry i is the longest that cannot overshoot for distances of from to to.
 			shortest := c - o.slack(i)
 			from, to := c+o.slack(i), n-1
 			if i+1 < len(o) {
@@ -156,13 +153,13 @@ func (o Offsets) LaggingHops(n int) int {
 	return hops
 }
 
-// Layout is how the tables of a ring are laid out while nodes come and go.
+// Layout is the plan for the tables of a ring while nodes come and go.
 type Layout struct {
 	Fewest bool // the offsets of [FewestHops], else those of [Classic]
 	K      int  // entries that were asked for; 0 for ceil(log2 n)
 
-	Offsets Offsets // those in use; nil before the first For
-	chosen  int     // for a ring of so many nodes
+	Offsets Offsets // in use; nil before the first For
+	chosen  int     // the size of the ring that Offsets were chosen for
 }
 
 // PlanName is the name of a plan: "classic" or "fewest hops".
@@ -175,11 +172,11 @@ func PlanName(fewest bool) string {
 
 // For returns the layout for a ring that has n nodes now.
 //
-// Offsets that need the fewest hops for n nodes may be quite other ones for n+1, so
-// they stay as they are until the ring is an eighth larger or smaller than it was
-// when they were chosen, or too small for the longest: then everybody gets another
-// table. In a ring that only grows that makes 8k entries a join, on average, which is
-// what drift may cost as well; and in one that stays about as large, nothing.
+// The offsets with the fewest hops for n nodes may be quite different for n+1. So they
+// stay until the ring is an eighth larger or smaller than when they were chosen, or too
+// small for the longest. Then all members get new tables. In a ring that only grows that
+// is 8k entries a join on average, as much as drift may cost; in a ring of steady size it
+// is nothing.
 func (l Layout) For(n int) Layout {
 	switch {
 	case !l.Fewest:
@@ -192,5 +189,5 @@ func (l Layout) For(n int) Layout {
 	return l
 }
 
-// Equal says whether two layouts lead to the same tables now.
+// Equal says whether two layouts make the same tables now.
 func (l Layout) Equal(m Layout) bool { return slices.Equal(l.Offsets, m.Offsets) }

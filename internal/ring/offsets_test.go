@@ -19,7 +19,7 @@ func someOffsets(rng *rand.Rand, n int) Offsets {
 	return o
 }
 
-// The formulas against routes that are walked, by the rule that nodes go by.
+// The formulas agree with routes that are walked by the rule of the nodes.
 func TestHopsOnPaperAreHopsOnTheRing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
@@ -50,7 +50,7 @@ func TestHopsOnPaperAreHopsOnTheRing(t *testing.T) {
 		if h := o.Histogram(n); !slices.Equal(h, count) {
 			t.Fatalf("%d nodes, %v: %v of each number of hops, walked %v", n, o, h, count)
 		}
-		// Seen from everywhere the ring looks alike, so everybody relays as much.
+		// The ring looks the same from every node, so all nodes relay the same.
 		if want := total - (n - 1); r.MinRelayed != want || r.MaxRelayed != want {
 			t.Fatalf("%d nodes, %v: relayed %d to %d, want %d", n, o, r.MinRelayed, r.MaxRelayed, want)
 		}
@@ -90,8 +90,8 @@ func TestOffsetsOfNobody(t *testing.T) {
 	}
 }
 
-// Entries within their slack stay apart, in order and short of self; and no route,
-// wherever they are, takes more hops than the bound.
+// Entries within their slack stay in order, apart from each other and from self. Wherever
+// they are, no route takes more hops than the bound.
 func TestSlackAndItsBound(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	rounds := 2000
@@ -121,8 +121,8 @@ func TestSlackAndItsBound(t *testing.T) {
 	}
 }
 
-// A layout stays while the ring changes little, is always one that the ring has room
-// for, and depends on nothing that another registry would not know.
+// A layout stays while the ring changes little, always fits into the ring, and depends on
+// nothing that another registry would not know.
 func TestLayoutStays(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, k := range []int{0, 1, 4, 9, 70} {
@@ -136,7 +136,7 @@ func TestLayoutStays(t *testing.T) {
 				}
 			}
 			if l.For(n).chosen != l.chosen {
-				t.Fatalf("n %d k %d: a layout that does not last", n, k)
+				t.Fatalf("n %d k %d: a layout changes at once", n, k)
 			}
 			if len(l.Offsets) == 0 || l.Offsets[0] != 1 || l.Offsets[len(l.Offsets)-1] >= n {
 				t.Fatalf("n %d k %d: %v", n, k, l.Offsets)
@@ -147,12 +147,12 @@ func TestLayoutStays(t *testing.T) {
 			n = max(2, n+rng.IntN(3)-1)
 		}
 		if changes > 40 {
-			t.Errorf("k %d: %d tables for everybody in 400 steps", k, changes)
+			t.Errorf("k %d: all tables were replaced %d times in 400 steps", k, changes)
 		}
 	}
 	l := Layout{K: 5}.For(1000)
 	if m := l.For(1001); &m.Offsets[0] != &l.Offsets[0] {
-		t.Error("classic offsets are made anew for nothing")
+		t.Error("classic offsets are made anew without need")
 	}
 	if m := l.For(10); len(m.Offsets) != 4 {
 		t.Errorf("classic offsets in a ring of 10: %v", m.Offsets)

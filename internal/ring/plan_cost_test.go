@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// cost adds up what updates had to tell.
+// cost adds up what updates told the members.
 type cost struct {
 	updates, events, told, entries, successors int
 	most                                       int // entries after one update
@@ -44,8 +44,8 @@ func (c *cost) String() string {
 		per(c.told), per(c.entries), per(c.successors), c.events/c.updates, c.most, (c.time / time.Duration(c.updates)).Round(time.Microsecond))
 }
 
-// turnover lets so many members, drawn at random, die and as many others join.
-// Sorting all of them, or moving all for each, would take longer than the update.
+// turnover replaces as many random members by newcomers. Sorting all members, or moving
+// them for each change, would take longer than the update.
 func (c *churn) turnover(deaths, joins int) {
 	for range deaths {
 		at := c.rng.IntN(len(c.members))
@@ -56,8 +56,8 @@ func (c *churn) turnover(deaths, joins int) {
 	}
 	fresh := make([]Member, joins)
 	for i := range fresh {
-		c.lives++
-		fresh[i] = Member{ID: c.rng.Uint64(), Life: c.lives}
+		c.lastInc++
+		fresh[i] = Member{Peer: Peer{ID: c.rng.Uint64(), Life: c.lastInc}}
 	}
 	slices.SortFunc(fresh, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	merged := make([]Member, 0, len(c.members)+joins)
@@ -78,16 +78,16 @@ func newRing(seed uint64, n int) *churn {
 	return c
 }
 
-// TestCostOfChange measures what one join and one death cost, in messages and
-// entries, and holds it to a few times the logarithm of the ring.
+// TestCostOfChange measures the messages and entries of one join and of one death. They are
+// at most a few times the logarithm of the ring.
 func TestCostOfChange(t *testing.T) {
 	seed := rand.Uint64()
 	for _, n := range []int{10, 1000, 100_000} {
 		if n > 1000 && (testing.Short() || raceEnabled) {
 			continue
 		}
-		// At 100,000 the measured part is too short for entries to drift: the ring
-		// is brought to its steady state by turning it over in batches before.
+		// At 100,000 the measured part is too short for entries to drift. So batches of
+		// joins and deaths bring the ring to its steady state before.
 		batch := max(1, n/20)
 		var join, death, exactJoin, exactDeath, growth, shrinkage cost
 		c := newRing(seed, n)
@@ -112,7 +112,7 @@ func TestCostOfChange(t *testing.T) {
 			c.die()
 			exactDeath.update(p, c.members, 1, true)
 		}
-		// Joins only, then deaths only, between two powers of two: tables of one
+		// Only joins, then only deaths, between two powers of two: the tables keep their
 		// size, and every entry reaches the end of its slack several times.
 		few := 1<<bits.Len(uint(n-1))/2 + 1
 		c = newRing(seed, few)
@@ -150,8 +150,8 @@ func TestCostOfChange(t *testing.T) {
 	}
 }
 
-// TestCostOfFewestHops does so for the other plan: neighbours are nearer, so that there
-// is less slack; and growth by an eighth gives everybody another table, which makes 8k
+// TestCostOfFewestHops measures the same for FewestHops. Its offsets are nearer to each
+// other, so there is less slack. Growth by an eighth replaces all tables, which is 8k
 // entries for each join.
 func TestCostOfFewestHops(t *testing.T) {
 	seed := rand.Uint64()
@@ -203,7 +203,7 @@ func TestViewsAreCompact(t *testing.T) {
 		p := NewPlans()
 		before := used()
 		p.Update(c.members, Classic(len(c.members), 0), true)
-		p.Update(c.members, Classic(len(c.members), 0), false) // the second one brings the other half
+		p.Update(c.members, Classic(len(c.members), 0), false) // the second update allocates the other half
 		each := float64(used()-before) / float64(n)
 		t.Logf("%d nodes, %d entries: %.0f bytes a member", n, p.views.k, each)
 		if each > 200 {

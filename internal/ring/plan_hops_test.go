@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// worstHops is the longest route to each distance below n when an adversary
-// places every entry of every node anywhere within its slack.
+// worstHops is the longest route to each distance below n if an adversary places every
+// entry of every node anywhere within its slack.
 func worstHops(n int, o Offsets) []int {
 	worst := make([]int, n)
 	for d := 1; d < n; d++ {
@@ -47,7 +47,7 @@ func TestLaggingHopsIsTheWorst(t *testing.T) {
 	}
 }
 
-// audit audits what the nodes were told.
+// audit audits the tables that the nodes were told.
 func audit(t *testing.T, p *Plans, members []Member) Report {
 	t.Helper()
 	ids := make([]uint64, len(members))
@@ -87,9 +87,9 @@ func TestRoutesUnderLag(t *testing.T) {
 				}
 				update(true)
 				for phase, steps := range []func(){
-					c.join, // the ring grows by half: entries come to name nodes too far ahead
+					c.join, // the ring grows by half: entries name nodes too far ahead
 					func() { c.join(); c.die() },
-					c.die, // and shrinks: too near
+					c.die, // and shrinks: entries name nodes too near
 				} {
 					for range max(10, n/2) {
 						steps()

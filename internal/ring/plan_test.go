@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// churn is a membership that comes and goes at random. IDs are drawn from a
-// small space, so that they soon come back with another life.
+// churn is a membership that changes at random. IDs are drawn from a small space, so they
+// soon come back with another incarnation.
 type churn struct {
 	rng     *rand.Rand
 	space   uint64
-	lives   uint64
+	lastInc uint64
 	members []Member // ascending by ID
 }
 
@@ -27,8 +27,8 @@ func (c *churn) join() {
 	for uint64(len(c.members)) < c.space {
 		id := c.rng.Uint64N(c.space)
 		if at, taken := c.find(id); !taken {
-			c.lives++
-			c.members = slices.Insert(c.members, at, Member{ID: id, Life: c.lives})
+			c.lastInc++
+			c.members = slices.Insert(c.members, at, Member{Peer: Peer{ID: id, Life: c.lastInc}})
 			return
 		}
 	}
@@ -41,24 +41,23 @@ func (c *churn) die() {
 	}
 }
 
-// rejoin gives some member another life between two updates.
+// rejoin gives a member another incarnation between two updates.
 func (c *churn) rejoin() {
 	if n := len(c.members); n > 0 {
-		c.lives++
-		c.members[c.rng.IntN(n)].Life = c.lives
+		c.lastInc++
+		c.members[c.rng.IntN(n)].Life = c.lastInc
 	}
 }
 
 func positions(members []Member) map[Ref]int {
 	at := make(map[Ref]int, len(members))
 	for i, m := range members {
-		at[Ref{m.ID, m.Life}] = i
+		at[m.Ref()] = i
 	}
 	return at
 }
 
-// model is the definition of Update, word for word, without handles or slices
-// that are shared.
+// model is the definition of Update, word for word, without shared slices.
 type model map[Ref]View
 
 func (m model) update(members []Member, offsets Offsets, exact bool) {
@@ -87,7 +86,7 @@ func (m model) update(members []Member, offsets Offsets, exact bool) {
 	}
 }
 
-// near says whether an entry that is off its offset may stay.
+// near says whether an entry at another offset may stay.
 func near(o Offsets, e, off int) bool {
 	off = max(off, -off)
 	low, high := 0, math.MaxInt/8
@@ -100,15 +99,15 @@ func near(o Offsets, e, off int) bool {
 	return 8*off <= o[e] && 4*off <= o[e]-low && 4*off <= high-o[e]
 }
 
-// sound checks a view against what every view must be, whatever the model says,
-// and returns how many entries lag.
+// sound checks what must hold for every view, whatever the model says, and returns how
+// many entries lag.
 func sound(t *testing.T, o Offsets, position map[Ref]int, self int, v View) (lag int) {
 	t.Helper()
 	n, before := len(position), 0
 	for e, r := range v.Entries {
 		at, alive := position[r]
 		if !alive {
-			t.Fatalf("position %d of %d: entry %d names %v, which is dead or another life", self, n, e, r)
+			t.Fatalf("position %d of %d: entry %d names %v, which is dead or another incarnation", self, n, e, r)
 		}
 		d := (at - self + n) % n
 		if d <= before {
@@ -137,8 +136,8 @@ func sound(t *testing.T, o Offsets, position map[Ref]int, self int, v View) (lag
 	return lag
 }
 
-// apply does to a copy of a view what a node does that is told of a change, and
-// fails if any of it is no news.
+// apply changes a copy of a view as a node does when it is told of a change. It fails if
+// a part of the change changes nothing.
 func apply(t *testing.T, v View, known bool, c Change) View {
 	t.Helper()
 	entries := make([]Ref, c.Size)
@@ -150,14 +149,14 @@ func apply(t *testing.T, v View, known bool, c Change) View {
 		t.Fatalf("a change of nothing: %+v", c)
 	}
 	if known && c.Successors != nil && slices.Equal(v.Successors, c.Successors) {
-		t.Fatalf("successors that are no news: %+v", c)
+		t.Fatalf("successors that have not changed: %+v", c)
 	}
 	last := -1
 	for _, s := range c.Slots {
-		if s.At <= last || s.At < kept && entries[s.At] == s.Peer {
-			t.Fatalf("slot %d is no news, or out of order: %+v", s.At, c)
+		if s.At <= last || s.At < kept && entries[s.At] == s.Ref {
+			t.Fatalf("slot %d has not changed, or is out of order: %+v", s.At, c)
 		}
-		entries[s.At], last = s.Peer, s.At
+		entries[s.At], last = s.Ref, s.At
 	}
 	out := View{Entries: entries, Successors: v.Successors}
 	if c.Successors != nil {
@@ -270,7 +269,7 @@ func TestExactUpdateIsByPosition(t *testing.T) {
 }
 
 func TestUpdateOfTheSmallestRings(t *testing.T) {
-	a, b := Member{ID: 0, Life: 7}, Member{ID: 9, Life: 8}
+	a, b := Member{Peer: Peer{ID: 0, Life: 7}}, Member{Peer: Peer{ID: 9, Life: 8}}
 	p := NewPlans()
 	for i, step := range []struct {
 		members []Member
@@ -283,7 +282,7 @@ func TestUpdateOfTheSmallestRings(t *testing.T) {
 			{At: 1, Size: 1, Slots: []Slot{{0, Ref{0, 7}}}, Successors: []Ref{{0, 7}}},
 		}},
 		{[]Member{b}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
-		{[]Member{{ID: 9, Life: 10}}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
+		{[]Member{{Peer: Peer{ID: 9, Life: 10}}}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
 		{nil, nil},
 	} {
 		if got := p.Update(step.members, Classic(len(step.members), 0), i%2 == 0); !reflect.DeepEqual(got, step.want) {
@@ -292,7 +291,7 @@ func TestUpdateOfTheSmallestRings(t *testing.T) {
 	}
 	p.Forget(9)
 	if _, ok := p.View(9); ok {
-		t.Error("a view of nobody")
+		t.Error("there is a view of an ID without a member")
 	}
 }
 
@@ -318,7 +317,7 @@ func forgetUnderLag(t *testing.T, fewest bool) {
 		v, _ := p.View(m.ID)
 		before -= sound(t, l.Offsets, position, i, v)
 		p.Forget(m.ID)
-		p.Forget(m.ID) // the second time there is nothing to forget
+		p.Forget(m.ID) // the second Forget changes nothing
 		if p.Lag() != before {
 			t.Fatalf("member %d forgotten: %d entries lag, want %d", i, p.Lag(), before)
 		}

@@ -2,5 +2,5 @@
 
 package ring
 
-// Rings are smaller and runs shorter under the race detector, which is ten times slower.
+// raceEnabled makes rings smaller and runs shorter, since the race detector is ten times slower.
 const raceEnabled = true

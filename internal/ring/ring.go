@@ -1,6 +1,3 @@
-// Package ring is the geometry of the ring: distances, the next hop, tables by
-// position, membership and the audit of the tables. It is pure: no lock, no
-// clock, no I/O.
 package ring
 
 import "math/bits"
@@ -8,22 +5,22 @@ import "math/bits"
 // MaxBits is the widest ID space.
 const MaxBits = 64
 
-// Mask is the largest ID of a space of 2^b IDs, b from 1 to 64. Subtracting two
-// IDs and masking gives the clockwise distance.
+// Mask is the largest ID of a space of 2^b IDs, for b from 1 to 64. The difference of two
+// IDs, masked, is the clockwise distance.
 func Mask(b int) uint64 { return ^uint64(0) >> (64 - uint(b)) }
 
 // Distance is the clockwise distance from one ID to another.
 func Distance[T ~uint64](mask uint64, from, to T) uint64 { return uint64(to-from) & mask }
 
 // ClosestPreceding returns the index of the entry with the greatest clockwise
-// distance from self that does not exceed the distance from self to dst, or -1
-// if there is none. Entries must be in clockwise order from self.
+// distance from self that does not exceed the distance from self to dst, or -1 if there
+// is none. Entries must be in clockwise order from self.
 //
-// It is Chord's closest_preceding_finger (Stoica et al. 2001, figure 5) with a
-// closed end: the interval is (self, dst], so that an entry that is the
-// destination is found, where Chord's open interval would stop short of it.
+// It is Chord's closest_preceding_finger (Stoica et al. 2001, figure 5) with a closed end:
+// the interval is (self, dst], so an entry that is the sink itself is found. Chord's open
+// interval would stop before it.
 //
-// A binary search, not a scan: a full mesh has as many entries as members.
+// It is a binary search, because in a full mesh each table has all members.
 func ClosestPreceding[T ~uint64](mask uint64, self, dst T, entries []T) int {
 	d := uint64(dst-self) & mask
 	lo, n := 0, len(entries)
@@ -40,9 +37,9 @@ func ClosestPreceding[T ~uint64](mask uint64, self, dst T, entries []T) int {
 	return lo - 1
 }
 
-// MaxEntries is the largest useful table by powers of two in a ring of n nodes: the
-// number of them below n, which is ceil(log2 n). With that many entries no route
-// is longer than log2 n; one more would repeat an entry or name self.
+// MaxEntries is the size of the largest useful table by powers of two in a ring of n nodes.
+// It is how many powers are below n, ceil(log2 n). With that many entries no route is
+// longer than log2 n; one more would repeat an entry or name self.
 func MaxEntries(n int) int {
 	if n < 2 {
 		return 0
@@ -50,8 +47,7 @@ func MaxEntries(n int) int {
 	return bits.Len(uint(n - 1))
 }
 
-// Entries cuts k to what a ring of n nodes allows by powers of two. k <= 0 means as
-// many as that.
+// Entries cuts k to [MaxEntries] of a ring of n nodes. k <= 0 means as many as that.
 func Entries(n, k int) int {
 	limit := MaxEntries(n)
 	if k <= 0 || k > limit {
@@ -60,10 +56,10 @@ func Entries(n, k int) int {
 	return k
 }
 
-// AppendPositions appends the positions of the entries of the node at position
-// self in a ring of n nodes by powers of two: entry i is 2^i positions clockwise (Schütt et al.
-// 2008, Chord#: by position and not by ID, so that the hop count does not depend
-// on where the IDs fell). k must be what [Entries] allows.
+// AppendPositions appends the positions of the entries of the node at position self in a
+// ring of n nodes, by powers of two: entry i is 2^i positions clockwise. It goes by position
+// and not by ID (Schütt et al. 2008, Chord#), so that the hops do not depend on where the
+// IDs fell. k must be at most what [Entries] allows.
 func AppendPositions(dst []int, n, self, k int) []int {
 	for i := range k {
 		dst = append(dst, (self+1<<i)%n)
@@ -71,8 +67,8 @@ func AppendPositions(dst []int, n, self, k int) []int {
 	return dst
 }
 
-// Hops is the number of links on the route to the node d positions clockwise,
-// with tables of k entries 2^i positions ahead.
+// Hops is the number of hops to the node d positions clockwise, with tables of k entries
+// that are 2^i positions ahead.
 func Hops(d, k int) int {
 	if d == 0 || k == 0 {
 		return 0

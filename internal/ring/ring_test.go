@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// oracle is the definition, word for word, by brute force.
+// oracle is the definition of ClosestPreceding, word for word, by brute force.
 func oracle(mask, self, dst uint64, entries []uint64) int {
 	best, at := uint64(0), -1
 	for i, e := range entries {
@@ -171,7 +171,7 @@ func TestAuditAgreesWithTheFormula(t *testing.T) {
 		if got := float64(sum) / float64(c.n-1); got-r.MeanHops > 1e-9 || r.MeanHops-got > 1e-9 || longest != r.MaxHops {
 			t.Errorf("n %d k %d: the formula says %.4f and %d, the audit %.4f and %d", c.n, c.k, got, longest, r.MeanHops, r.MaxHops)
 		}
-		// Position tables are the same seen from everywhere, so everybody relays as much.
+		// Tables by position look the same from every node, so all nodes relay the same.
 		if want := float64(sum - (c.n - 1)); r.MeanRelayed != want || float64(r.MinRelayed) != want || float64(r.MaxRelayed) != want {
 			t.Errorf("n %d k %d: relayed %d to %d, mean %.1f, want %.0f", c.n, c.k, r.MinRelayed, r.MaxRelayed, r.MeanRelayed, want)
 		}
@@ -230,7 +230,7 @@ func TestEveryFreeIDIsDrawnUntilTheRingIsFull(t *testing.T) {
 		t.Fatalf("the 17th member: %v, want ErrFull", err)
 	}
 	if !m.Remove(9) || m.Remove(9) {
-		t.Fatal("Remove does not tell whether the member was there")
+		t.Fatal("Remove does not say whether the member was there")
 	}
 	if mm, err := m.Add("z", 1, false, rng.Uint64N); err != nil || mm.ID != 9 {
 		t.Fatalf("the one free ID is 9, got %v %v", mm, err)

@@ -3,14 +3,14 @@ package sim
 import (
 	"math/rand/v2"
 
-	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // clocksFrom is the seed from which on the clocks of registries disagree.
 const clocksFrom = 3_000_000_000
 
-// wall is the time of day at the registry that is started next, less what has passed. It is
-// never so far back that there were no lives.
+// newWall is the time of day at the next registry, less the time that has passed. It is
+// never before the first incarnation could be.
 func (w *world) newWall() uint64 {
 	const day = 86_400_000 * ms
 	if w.clocks == nil {
@@ -23,52 +23,53 @@ func newClocks(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
 
 const wall = 1_700_000_000_000_000_000
 
-// meet takes note of a life, see [membership.Request].
-func (p *process) meet(life uint64) { p.met = max(p.met, life) }
+// learnInc takes note of an incarnation, see [membership.Request].
+func (p *process) learnInc(inc uint64) { p.maxInc = max(p.maxInc, inc) }
 
-func (n *node) meetAll() {
-	for _, list := range [][]control.Peer{n.local.Entries, n.local.Successors, n.local.Hold} {
+func (n *node) learnIncs() {
+	for _, list := range [][]ring.Peer{n.local.Entries, n.local.Successors, n.local.Hold} {
 		for _, p := range list {
-			n.p.meet(p.Life)
+			n.p.learnInc(p.Life)
 		}
 	}
 	for _, o := range n.local.Over {
-		n.p.meet(o.Life)
+		n.p.learnInc(o.Life)
 	}
 }
 
-// maxRenewals is how many lives a process may begin because sinks remember later ones.
+// maxRenewals bounds the incarnations that a process begins because sinks remember later
+// ones.
 const maxRenewals = 6
 
-// refusedFor takes a sink's word that it remembers a later life of this ID.
+// refusedFor handles a refusal by a sink that remembers a later incarnation of this ID.
 func (o *outStream) refusedFor(later uint64) {
 	n := o.n
-	n.p.meet(later)
+	n.p.learnInc(later)
 	switch {
-	case n.bound:
+	case n.departing:
 		o.fail(errOutlived)
-	case n.fresh == 0 || n.p.join.conn == nil:
-		// It asks again when the registry has told it a table.
+	case n.firstEpoch == 0 || n.p.join.conn == nil:
+		// It tries again when the registry has told it a table.
 	default:
 		if n.p.renewals++; n.p.renewals > maxRenewals {
-			n.w.judge.fail("%s begins one life after the other, now for %d", n.p.addr, later)
+			n.w.judge.fail("%s begins one incarnation after the other, now for %d", n.p.addr, later)
 			return
 		}
-		n.w.logf("%v was refused for life %d", n.ref, later)
+		n.w.logf("%v was refused for incarnation %d", n.ref, later)
 		n.w.count.renewals++
-		n.p.join.conn.letGo()
+		n.p.join.conn.closeAtNode()
 		n.p.join.conn = nil
 		n.p.join.want, n.p.join.patient = n.ref, 3
-		n.p.reborn = true
+		n.p.renewing = true
 		n.end("outlived")
 		n.p.attempt(n.w.jitter(n.w.lease / 16))
 	}
 }
 
-// overtaken lets a registry and a member die, and others take their places at once: the
-// registry with a clock that is behind, the member with the ID that was. It is admitted
-// before those come back that remember its earlier life.
-func (w *world) overtaken() {
+// replaceBoth kills a registry and a member, and others take their places at once: a
+// registry with a clock that is behind, and a member with the same ID. The new member is
+// admitted before the members come back that remember its earlier incarnation.
+func (w *world) replaceBoth() {
 	old := w.registry
 	p := w.victim()
 	if p == nil || p.node == nil || p.state != running || old.p.state != running || len(w.alive()) < 3 {
@@ -95,21 +96,21 @@ func (w *world) overtaken() {
 	}
 }
 
-// renewed lets those speak again whose life was found too small at the last words: a second
-// one is enough.
-func (w *world) renewed() {
-	const rounds = 3 // not every node speaks to those that remember, each time
+// checkRenewals has the nodes send again whose incarnation was too small for the final
+// messages. One further incarnation must be enough.
+func (w *world) checkRenewals() {
+	const rounds = 3 // in one round a node may not send to the sinks that remember
 	for range rounds {
 		total := w.count.renewals
 		before := make(map[*process]int)
 		for _, p := range w.alive() {
 			before[p] = p.renewals
 		}
-		w.lastWords()
-		w.order()
+		w.finalMessages()
+		w.checkOrder()
 		for _, p := range w.alive() {
 			if p.renewals > before[p] && p.settled {
-				w.judge.fail("%s has got another life, which is too small again", p.addr)
+				w.judge.fail("%s has another incarnation, which is too small again", p.addr)
 			}
 			p.settled = p.settled || p.renewals > before[p]
 		}

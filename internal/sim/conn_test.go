@@ -6,111 +6,111 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// conn is a control connection. Each end holds it until it lets go of it.
+// conn is a control connection. Each end closes it for itself.
 type conn struct {
-	w               *world
-	p               *process // the node's
-	r               *registry
-	up, down        *pipe
-	nodeEnd, regEnd bool // that end has let go
-	ref             ring.Ref
-	bound           bool            // to ref
-	heard           membership.Word // the latest at the registry
-	seen            Time            // and at the node
-	asked           []Time
-	looking         bool  // the registry dials the node before it answers, and then takes
-	unheard         []any // what came meanwhile
+	w                     *world
+	p                     *process // the node's
+	r                     *registry
+	up, down              *pipe
+	nodeClosed, regClosed bool // that end has closed
+	ref                   ring.Ref
+	bound                 bool            // the session of ref
+	lastHeard             membership.Word // when the registry last received a message
+	lastSeen              Time            // when the node last received a message
+	asked                 []Time          // when the node sent the messages that are not answered
+	dialling              bool            // the registry dials the node before it answers
+	queued                []any           // messages that came meanwhile
 }
 
 func (w *world) connect(p *process, r *registry) *conn {
-	c := &conn{w: w, p: p, r: r, heard: r.auth.Word(w.now), seen: w.now}
+	c := &conn{w: w, p: p, r: r, lastHeard: r.auth.Word(w.now), lastSeen: w.now}
 	c.up = w.pipe(p, p, r.p, w.controlDelay)
 	c.down = w.pipe(p, r.p, p, w.controlDelay)
 	w.conns = append(w.conns, c)
 	return c
 }
 
-// say sends something to the registry.
-func (c *conn) say(msg any) {
-	if c.nodeEnd {
+// sendToRegistry sends a message to the registry.
+func (c *conn) sendToRegistry(msg any) {
+	if c.nodeClosed {
 		return
 	}
 	c.up.push(parcel{do: func() {
-		if !c.regEnd {
-			c.heard = c.r.auth.Word(c.w.now)
-			c.r.hear(c, msg)
+		if !c.regClosed {
+			c.lastHeard = c.r.auth.Word(c.w.now)
+			c.r.receive(c, msg)
 		}
 	}})
 }
 
-// tellNode sends something to the node.
-func (c *conn) tellNode(msg any) {
-	if c.regEnd {
+// sendToNode sends a message to the node.
+func (c *conn) sendToNode(msg any) {
+	if c.regClosed {
 		return
 	}
 	c.down.push(parcel{do: func() {
-		if !c.nodeEnd {
-			c.seen = c.w.now
-			c.p.hear(c, msg)
+		if !c.nodeClosed {
+			c.lastSeen = c.w.now
+			c.p.receive(c, msg)
 		}
 	}})
 }
 
-// letGo ends the connection at the node's end: what comes from the registry is lost.
-func (c *conn) letGo() {
-	if c.nodeEnd {
+// closeAtNode closes the connection at the node. Messages from the registry are lost.
+func (c *conn) closeAtNode() {
+	if c.nodeClosed {
 		return
 	}
-	c.nodeEnd = true
+	c.nodeClosed = true
 	c.down.over = true
-	c.up.push(parcel{do: c.endAtRegistry})
+	c.up.push(parcel{do: c.reachRegistry})
 }
 
-func (c *conn) endAtRegistry() {
-	if !c.regEnd {
-		c.regEnd = true
-		c.down.push(parcel{do: c.endAtNode})
-		c.r.lost(c)
+func (c *conn) reachRegistry() {
+	if !c.regClosed {
+		c.regClosed = true
+		c.down.push(parcel{do: c.reachNode})
+		c.r.disconnected(c)
 	}
 }
 
-// hangUp ends it at the registry's end.
-func (c *conn) hangUp() {
-	if c.regEnd {
+// closeAtRegistry closes the connection at the registry.
+func (c *conn) closeAtRegistry() {
+	if c.regClosed {
 		return
 	}
-	c.regEnd = true
+	c.regClosed = true
 	c.up.over = true
-	c.down.push(parcel{do: c.endAtNode})
+	c.down.push(parcel{do: c.reachNode})
 }
 
-func (c *conn) endAtNode() {
-	if !c.nodeEnd {
-		c.nodeEnd = true
-		c.up.push(parcel{do: c.endAtRegistry})
-		c.p.lost(c)
+func (c *conn) reachNode() {
+	if !c.nodeClosed {
+		c.nodeClosed = true
+		c.up.push(parcel{do: c.reachRegistry})
+		c.p.disconnected(c)
 	}
 }
 
-// blip breaks the connection, for both. What was under way is lost.
+// blip breaks the connection at both ends. Messages under way are lost.
 func (c *conn) blip() {
 	c.up.cutOff(0)
 	c.down.cutOff(0)
-	c.up.push(parcel{do: c.endAtRegistry})
-	c.down.push(parcel{do: c.endAtNode})
+	c.up.push(parcel{do: c.reachRegistry})
+	c.down.push(parcel{do: c.reachNode})
 }
 
-// beat is the node's every third of a lease.
+// beat is the node's timer: it sends a heartbeat every third of a lease.
 func (c *conn) beat() {
-	if c.nodeEnd {
+	if c.nodeClosed {
 		return
 	}
-	// A process that was stopped finds its deadline passed while what its peer sent
-	// lies unread, so it looks once more.
+	// A process that was stopped finds its deadline passed while messages lie unread, so it
+	// reads once more.
 	unread := len(c.down.queue) > 0 && c.down.queue[0].at <= c.w.now && c.w.reach(c.p, c.r.p)
-	if c.w.now-c.seen > c.w.lease && !unread {
-		c.letGo()
-		c.p.lost(c)
+	if c.w.now-c.lastSeen > c.w.lease && !unread {
+		c.closeAtNode()
+		c.p.disconnected(c)
 		return
 	}
 	c.ask()
@@ -119,16 +119,16 @@ func (c *conn) beat() {
 
 func (c *conn) ask() {
 	c.asked = append(c.asked, c.w.now)
-	c.say(control.Beat{})
+	c.sendToRegistry(control.Beat{})
 }
 
-// watch is the registry's look whether the node is silent.
+// watch is the registry's timer: it checks whether the node is silent.
 func (c *conn) watch() {
-	if c.regEnd {
+	if c.regClosed {
 		return
 	}
 	unread := len(c.up.queue) > 0 && c.up.queue[0].at <= c.w.now && c.w.reach(c.p, c.r.p)
-	left := c.r.auth.Spare(c.w.now, c.ref, c.heard)
+	left := c.r.auth.Spare(c.w.now, c.ref, c.lastHeard)
 	if left == 0 && !unread {
 		c.r.silent(c)
 		return

@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-var simControls = flag.Bool("controls", false, "plant one bug after the other, each of which the simulation must find")
+var simControls = flag.Bool("controls", false, "plant one bug after the other, and check that the simulation finds each")
 
-// controls are bugs to plant, each by replacing the one place in a file where old
-// stands: a rule that is taken away or bent, or a bug that was there once. A simulation
-// that does not fail then proves nothing about that rule. seed is a world that shows it.
+// controls are bugs to plant. Each replaces the one place in a file with the text old, to
+// remove or bend a rule or to bring back an earlier bug. A simulation that does not fail
+// then proves nothing about that rule. seed is a world that shows the bug.
 var controls = []struct {
 	seed                 uint64
 	name, file, old, new string
@@ -24,7 +24,7 @@ var controls = []struct {
 		"\t\treturn Duplicate, false\n\tcase ahead >=", "\t\tr.accept(f)\n\t\tr.next--\n\t\treturn Accepted, false\n\tcase ahead >="},
 	{161, "every stream starts at the same number", "stream/receiver.go",
 		"r.first, r.next, r.done, r.told, r.asked, r.askedNext = first, first, first, first, first, first", "first = 7\n\tr.first, r.next, r.done, r.told, r.asked, r.askedNext = first, first, first, first, first, first"},
-	{407, "a sink opens streams for earlier lives", "stream/receiver.go",
+	{407, "a sink opens streams for earlier incarnations", "stream/receiver.go",
 		"\t\treturn false\n\t}\n\tr.restart(", "\t}\n\tr.restart("},
 	{1064, "a sink does not deny what it does not know", "stream/receiver.go",
 		"\tif r.OutsideWindow(seq) {\n\t\treturn Stale\n\t}\n", ""},
@@ -34,50 +34,49 @@ var controls = []struct {
 		"<= d {\n\t\t\tlo += half", "<= d+d/8 {\n\t\t\tlo += half"},
 	{1, "no such node, because the link to the successor is down", "ring/decide.go",
 		"r.Successor == r.Self || Distance(r.Mask, r.Self, dst) < Distance(r.Mask, r.Self, r.Successor)", "len(r.Detours) == 0"},
-	{120, "everybody is always sure", "ring/decide.go", "if r.Authoritative {", "if true {"},
-	{5, "no way around a dead successor", "membership/local.go", "\t\tif up(s) {\n\t\t\tbreak\n\t\t}", "\t\tbreak"},
-	{5, "newcomers are told to everybody at once", "membership/steps.go", "if len(tables) == 0 { // nobody", "if true { // nobody"},
-	{11, "newcomers are announced before the nodes before them know them", "membership/steps.go", "if m.acked >= m.successor && m.led {", "if true {"},
-	{partedFrom + 19, "what came before is confirmed with what comes after", "membership/steps.go", "m.acked = max(m.acked, epoch)", "m.acked = m.sent"},
-	{21, "the gone are not announced", "membership/authority.go", "\tif m.known() {\n\t\ta.gone", "\tif false {\n\t\ta.gone"},
-	{13, "those that left are not announced", "membership/authority.go", "\tif m.known() {\n\t\ta.left", "\tif false {\n\t\ta.left"},
-	{21, "who comes back is told nothing", "membership/authority.go", "\t\t\tm.full, a.dirty = true, true\n", ""},
-	{14, "no time to come back to a new registry", "membership/doubt.go", "if now < a.recovered.at {", "if false {"},
-	{3, "members come back to a new registry as strangers", "membership/authority.go", "\ta.life = max(a.life, r.Life)\n", "\tr.Epoch = 0\n\ta.life = max(a.life, r.Life)\n"},
-	{3, "a new registry counts epochs from one", "membership/doubt.go", "a.epoch = max(a.epoch, r.Epoch)", "_ = r.Epoch"},
-	{327, "newcomers are admitted while members may come back", "membership/authority.go", "\tif a.recovering {\n\t\t// The ID", "\tif false {\n\t\t// The ID"},
-	{9, "a lost connection is a death", "membership/doubt.go", "until: within(now, a.patience(m))", "until: within(now, a.patience(m)/16)"},
-	{523, "a registry that stood still blames the others", "membership/missed.go", "m.doubt.until.putOff(by, stopped)", "_ = by"},
-	{1, "no detours", "membership/parted.go", "if via == nil {", "if true {"},
-	{14, "who is parted stays parted", "membership/parted.go", "delete(a.parted, p)\n\t\ta.detoured = true", "a.detoured = true"},
-	{8, "entries that lag are never put right", "membership/steps.go", "if a.plans.Lag() > 0 && !a.dirty {", "if false {"},
-	{410, "a newcomer whose connection breaks is left out", "membership/authority.go", "\t\t\tm.status = waiting\n\t\t\ta.batch = without(a.batch, m)\n\t\tcase active:", "\t\tcase active:"},
-	{407, "a pair stays parted when the word that it mended is lost", "membership/authority.go", "\t\tmaps.DeleteFunc(a.parted, func(p pair, _ *parting) bool { return p.from == m.ref() })\n", "\t\t_ = maps.DeleteFunc[map[pair]*parting]\n"},
-	{12358, "the end of an old life takes the new one off the lists", "membership/steps.go", "m != nil && m.announced && !slices.Contains(known, m)", "false && m != nil"},
-	{21, "pairs that nobody tries any more stay parted", "membership/parted.go", "\t\tdelete(a.parted, p)\n\t\treturn true", "\t\treturn false"},
-	{1, "a manifest and an update of one epoch", "membership/steps.go", "\t\t\tm.full = false\n", "\t\t\tm.full = false\n\t\t\ta.tell(m, control.TypeUpdate, control.Update{Epoch: a.epoch, Members: int64(len(tables)), Entries: int64(len(m.hold))})\n"},
+	{120, "every node is always authoritative", "ring/decide.go", "if r.Authoritative {", "if true {"},
+	{5, "no other successor than a dead one", "membership/nodeview.go", "\t\tif up(s) {\n\t\t\tbreak\n\t\t}", "\t\tbreak"},
+	{5, "newcomers are announced to all members at once", "membership/advance.go", "if len(tables) == 0 { // there", "if true { // there"},
+	{11, "newcomers are announced before the nodes before them know them", "membership/announce.go", "if m.acked >= m.successor && m.routable {", "if true {"},
+	{unreachableFrom + 19, "what came before is confirmed with what comes after", "membership/advance.go", "m.acked = max(m.acked, epoch)", "m.acked = m.sent"},
+	{21, "the gone are not announced", "membership/authority.go", "\tif m.mayBeKnown() {\n\t\ta.unannouncedDead", "\tif false {\n\t\ta.unannouncedDead"},
+	{13, "those that left are not announced", "membership/authority.go", "\tif m.mayBeKnown() {\n\t\ta.unannouncedLeft", "\tif false {\n\t\ta.unannouncedLeft"},
+	{21, "a member that comes back is told nothing", "membership/admit.go", "\t\t\tm.needsManifest, a.dirty = true, true\n", ""},
+	{14, "no time to come back to a new registry", "membership/recovery.go", "if now < a.recoveryEnd.at {", "if false {"},
+	{3, "members come back to a new registry as strangers", "membership/admit.go", "\ta.lastInc = max(a.lastInc, r.Life)\n", "\tr.Epoch = 0\n\ta.lastInc = max(a.lastInc, r.Life)\n"},
+	{3, "a new registry counts epochs from one", "membership/recovery.go", "a.epoch = max(a.epoch, r.Epoch)", "_ = r.Epoch"},
+	{327, "newcomers are admitted while members may come back", "membership/admit.go", "\tif a.recovering {\n\t\t// A member", "\tif false {\n\t\t// A member"},
+	{9, "a lost connection is a death", "membership/suspect.go", "until: within(now, a.timeout(m))", "until: within(now, a.timeout(m)/16)"},
+	{523, "a registry that stood still blames its members", "membership/localhealth.go", "m.suspicion.until.putOff(by, stopped)", "_ = by"},
+	{1, "no detours", "membership/unreachable.go", "if via == nil {", "if true {"},
+	{14, "a pair that has healed stays unreachable", "membership/unreachable.go", "delete(a.pairs, p)\n\t\ta.detoursDirty = true", "a.detoursDirty = true"},
+	{8, "entries that lag are never put right", "membership/advance.go", "if a.plans.Lag() > 0 && !a.dirty {", "if false {"},
+	{410, "a newcomer whose connection breaks is left out", "membership/admit.go", "\t\t\tm.status = waiting\n\t\t\ta.batch = without(a.batch, m)\n\t\tcase active:", "\t\tcase active:"},
+	{407, "a pair stays unreachable when the report that it healed is lost", "membership/admit.go", "\t\tmaps.DeleteFunc(a.pairs, func(p pair, _ *pairState) bool { return p.from == m.Ref() })\n", "\t\t_ = maps.DeleteFunc[map[pair]*pairState]\n"},
+	{12358, "the end of an old incarnation takes the new one off the lists", "membership/announce.go", "m != nil && m.announced && !slices.Contains(known, m)", "false && m != nil"},
+	{21, "pairs that no member tries any more stay unreachable", "membership/unreachable.go", "\t\tdelete(a.pairs, p)\n\t\treturn true", "\t\treturn false"},
+	{1, "a manifest and an update of one epoch", "membership/plan.go", "\t\t\tm.needsManifest = false\n", "\t\t\tm.needsManifest = false\n\t\t\ta.sendTable(m, control.TypeUpdate, control.Update{Epoch: a.epoch, Members: int64(len(tables)), Entries: int64(len(m.hold))})\n"},
 	{5, "entries may lag without bound", "ring/plan.go", "slack = offsets.slack(i)", "slack = offsets.slack(i) + len(members)"},
 	{108, "a sink that leaves takes messages behind its cut", "stream/receiver.go", "\tcase r.cut && ahead < maxAhead:\n\t\treturn Beyond, false\n", ""},
 	{108, "a farewell before all is handled", "stream/leave.go", "return r.cut && r.done == r.next", "return r.cut"},
 	{4, "what was sent counts as not handled", "stream/leave.go", "\treturn s.nxt - s.una\n", "\treturn 0\n"},
 	{11, "a source does not look where the cut is", "stream/leave.go", "\ts.una, s.received = cut, cut\n", ""},
-	{partedFrom + 1, "parted: what newcomers say is forgotten before they are taken in", "membership/parted.go", "m.status == waiting || m.status == linking", "false"},
-	{683, "parted: the dead stand in front of those behind them", "membership/parted.go", " && a.find(s) != nil {", " {"},
-	{partedFrom + 18, "parted: a node says once what it cannot reach", "membership/complaints.go", "made && at == epoch", "made && at <= epoch"},
-	{14, "parted: nothing is taken back", "membership/complaints.go", "return made || c.lossy", "return false && made"},
-	{clocksFrom + 3, "clocks: a sink says nothing to an earlier life", "stream/receiver.go", "if peerIncarnation >= r.peerIncarnation {", "if true {"},
-	{clocksFrom + 227, "clocks: a registry does not count on from the lives that members know of", "membership/lives.go", "if r.Seen <= control.MaxLife {", "if r.Seen > control.MaxLife {"},
-	{clocksFrom + 143, "clocks: lives are counted on by one", "membership/lives.go", "a.life + 1 + a.Draw(maxStep)", "a.life + 1"},
-	{movingFrom + 40, "others do not hear of a new address", "membership/steps.go", "a.readdress(tables, told)", "clear(a.moved)"},
-	{movingFrom + 32, "a member that moves keeps its old address", "ring/moved.go", "\tm.yield(m.sorted[i])\n", ""},
-	{movingFrom + 62, "who was declared dead comes back to the same registry that rebuilds", "membership/authority.go", "if a.recovering { // others may", "if false { // others may"},
+	{unreachableFrom + 1, "unreachable: reports of newcomers are forgotten before they are in tables", "membership/unreachable.go", "m.status == waiting || m.status == linking", "false"},
+	{683, "unreachable: the dead stand in front of those behind them", "membership/unreachable.go", " && a.find(s) != nil {", " {"},
+	{unreachableFrom + 18, "unreachable: a node reports once what it cannot reach", "membership/complaints.go", "made && at == epoch", "made && at <= epoch"},
+	{14, "unreachable: no report is taken back", "membership/complaints.go", "return made || c.forgotten", "return false && made"},
+	{clocksFrom + 3, "clocks: a sink says nothing to an earlier incarnation", "stream/receiver.go", "if peerIncarnation >= r.peerIncarnation {", "if true {"},
+	{clocksFrom + 227, "clocks: a registry does not count on from the incarnations that members know of", "membership/incarnations.go", "if r.Seen <= control.MaxLife {", "if r.Seen > control.MaxLife {"},
+	{clocksFrom + 143, "clocks: incarnations are counted on by one", "membership/incarnations.go", "a.lastInc + 1 + a.Draw(maxIncStep)", "a.lastInc + 1"},
+	{movingFrom + 40, "other members do not hear of a new address", "membership/plan.go", "a.planMoves(tables, told)", "clear(a.moved)"},
+	{movingFrom + 32, "a member that moves keeps its old address", "ring/moved.go", "\tm.releaseAddr(m.sorted[i])\n", ""},
+	{movingFrom + 62, "a member declared dead comes back to the same registry while it recovers", "membership/authority.go", "if a.recovering { // it may", "if false { // it may"},
 	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
-	{starvedFrom + 41, "time in which the registry did not run counts as silence", "membership/missed.go", "patience-(silent-missed.All)", "patience-silent"},
-	{523, "deadlines are not put off in a shortage", "membership/missed.go", "d.at = max(d.at, min(d.at+by, d.last))", "_ = by"},
+	{starvedFrom + 41, "time in which the registry did not run counts as silence", "membership/localhealth.go", "patience-(silent-missed.All)", "patience-silent"},
+	{523, "deadlines are not put off in a shortage", "membership/localhealth.go", "d.at = max(d.at, min(d.at+by, d.last))", "_ = by"},
 }
 
-// TestNamedSeeds runs the worlds that show a bug that was there once, or that was
-// planted, without it.
+// TestNamedSeeds runs the worlds of the controls without their bugs.
 func TestNamedSeeds(t *testing.T) {
 	for _, c := range controls {
 		if err := newWorld(c.seed).run(); err != nil {
@@ -86,8 +85,8 @@ func TestNamedSeeds(t *testing.T) {
 	}
 }
 
-// TestControls plants the bugs. It builds the package once for each, so it runs only
-// when asked to.
+// TestControls plants the bugs. It builds the package once for each, so it runs only with
+// -controls.
 func TestControls(t *testing.T) {
 	if !*simControls {
 		t.Skip("-controls runs it")
@@ -105,9 +104,9 @@ func TestControls(t *testing.T) {
 				return string(out), err
 			}
 			out, err := simulate("-seed", fmt.Sprint(c.seed))
-			if err == nil { // the worlds have changed since the seed was noted
+			if err == nil { // the worlds have changed since the seed was chosen
 				if out, err = simulate("-first"); err != nil {
-					t.Errorf("seed %d does not show it any more; note another one:", c.seed)
+					t.Errorf("seed %d does not show it any more; choose another one:", c.seed)
 				}
 			}
 			found := strings.Index(out, "-seed ")
@@ -124,8 +123,9 @@ func TestControls(t *testing.T) {
 	}
 }
 
-// Rules of the data plane, whose place the simulation's own nodes take, and others that a
-// hundred thousand worlds may not show: the tests of their package must notice.
+// TestControlsOfPackages plants bugs that the tests of their package must find. They are in
+// the data plane, which the simulation replaces by its own nodes, or a hundred thousand
+// worlds may not show them.
 func TestControlsOfPackages(t *testing.T) {
 	if !*simControls {
 		t.Skip("-controls runs it")
@@ -135,19 +135,19 @@ func TestControlsOfPackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, file, old, new, tests string }{
-		{"those that leave do not wait for newcomers", "membership/steps.go", "held := len(a.batch) > 0", "held := false", "Leavers"},
+		{"leavers do not wait for newcomers", "membership/announce.go", "held := len(a.batch) > 0", "held := false", "Leavers"},
 		{"what a dead link held is not sent another way", "plane/conn.go", "p.requeue(out, &left)", "left.Clear()", "Requeue"},
 		{"frames go on behind their sink", "ring/decide.go", "case !detour && r.overshoots(from, dst)", "case false && r.overshoots(from, dst)", "Relay"},
-		{"who was paused goes on at once", "plane/deliver.go", "\t\tp.awaitFence(ctx)\n", "", "Fence"},
+		{"a paused node goes on at once", "plane/deliver.go", "\t\tp.awaitFence(ctx)\n", "", "Fence"},
 		{"a dead node is listened to", "plane/evict.go", "\t\tp.endConn(c, stream.ErrGone)\n", "\t\t_, _ = c, stream.ErrGone\n", "Gone"},
 		{"a stream from a node that left stays", "plane/inbound.go", "(closeIdle || in.sourceLeft)", "closeIdle", "Left"},
 		{"a stream from a node that left counts", "plane/bygone.go", "len(p.inbounds) - len(p.bygone)", "len(p.inbounds)", "Left"},
 		{"a stream from a node that left keeps its place", "plane/inbound.go", "!p.makeRoom(bygone)", "true || p.makeRoom(bygone)", "Left"},
 		{"a stream from a node that left goes with messages", "plane/bygone.go", "in.sourceLeft && in.idle()", "in.sourceLeft", "Left"},
 		{"a stream from a node that left is cut off", "plane/inbound.go", "in.idleSweeps > 1 && in.idle()", "in.idleSweeps > 0 && in.idle()", "Left"},
-		{"an Open of a life that left makes a stream that stays", "plane/inbound.go", "if p.Over != nil && p.Over(f.Src(), b.Incarnation)", "if false", "Left"},
-		{"the next life of a node that left does not count", "plane/inbound.go", "\t\t\tp.stays(in)\n", "", "Left"},
-		{"a new life leaves the stream of the one before", "plane/evict.go", "\t\t\tp.evictInbound(in, inc-1)\n", "", "Renewed"},
+		{"an Open of an incarnation that left makes a stream that stays", "plane/inbound.go", "if p.HasEnded != nil && p.HasEnded(f.Src(), b.Incarnation)", "if false", "Left"},
+		{"the next incarnation of a node that left does not count", "plane/inbound.go", "\t\t\tp.stays(in)\n", "", "Left"},
+		{"a new incarnation leaves the stream of the one before", "plane/evict.go", "\t\t\tp.evictInbound(in, inc-1)\n", "", "Renewed"},
 		{"what the callback was told is told again", "plane/losses.go", "return e.forCallback && e.seq <= since", "return false", "Told|Loss"},
 		{"a flush does not return what the callback is told meanwhile", "plane/undelivered.go", "x.late = x.flushes > 0", "x.late = false", "Flush"},
 		{"what a flush did not return stays", "plane/losses.go", "x.flushes == 0 && x.late", "false", "Flush"},
@@ -178,8 +178,7 @@ func TestControlsOfPackages(t *testing.T) {
 	}
 }
 
-// plant replaces old by new in a file, for the go command only, and returns the overlay
-// that does it.
+// plant returns an overlay for the go command in which old is replaced by new in a file.
 func plant(t *testing.T, root, file, old, new string) (overlay string) {
 	t.Helper()
 	path := filepath.Join(root, file)
@@ -188,7 +187,7 @@ func plant(t *testing.T, root, file, old, new string) (overlay string) {
 		t.Fatal(err)
 	}
 	if n := strings.Count(string(text), old); n != 1 {
-		t.Fatalf("%s has the text to be replaced %d times, want once:\n%s", file, n, old)
+		t.Fatalf("%s has the text to replace %d times, want once:\n%s", file, n, old)
 	}
 	dir := t.TempDir()
 	planted, overlay := filepath.Join(dir, "planted.go"), filepath.Join(dir, "overlay.json")

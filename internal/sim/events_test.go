@@ -2,19 +2,19 @@ package sim
 
 import "time"
 
-// Time is virtual time since the beginning of the world.
+// Time is virtual time since the start of the world.
 type Time = time.Duration
 
-// event is something that happens at a moment.
+// event is a function to call at a time.
 type event struct {
 	at Time
-	n  int // breaks ties in the order planned
+	n  int // breaks ties: events of one time run in the order in which they were planned
 	do func()
 }
 
 func (e event) before(f event) bool { return e.at < f.at || e.at == f.at && e.n < f.n }
 
-// events is a heap of what is going to happen.
+// events is a heap of the planned events.
 type events struct {
 	heap []event
 	n    int

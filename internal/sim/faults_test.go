@@ -7,21 +7,21 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// fault is something that happens to a world, by chance.
+// fault is an event that is injected at random.
 type fault struct {
 	name string
-	calm bool // it is none at all
+	calm bool // it is not really a fault
 	do   func(w *world)
 }
 
-// most bounds how many nodes there are.
+// most bounds the number of nodes.
 const most = 28
 
 var faults = []fault{
 	{"a node joins", true, func(w *world) { w.crowd(1) }},
 	{"a crowd joins", true, func(w *world) { w.crowd(2 + w.plan.IntN(7)) }},
 	{"a node leaves", true, func(w *world) {
-		if p := w.victim(); p != nil && p.node != nil && !p.node.bound && p.state == running {
+		if p := w.victim(); p != nil && p.node != nil && !p.node.departing && p.state == running {
 			p.node.leave()
 		}
 	}},
@@ -121,8 +121,8 @@ var faults = []fault{
 	}},
 }
 
-// misfortune lets one of the world's faults happen.
-func (w *world) misfortune() {
+// injectFault injects one of the world's faults.
+func (w *world) injectFault() {
 	if kind(w.seed) == kind(starvedFrom) && !w.calm && w.chance(w.plan, 0.3) {
 		w.shortage()
 		return
@@ -152,7 +152,7 @@ func (w *world) misfortune() {
 	}
 }
 
-// later is the world's own timer: hosts that come back, cables that are put in again.
+// later is the world's own timer, for hosts and cables that come back.
 func (w *world) later(d Time, f func()) {
 	w.events.push(w.now+d, func() {
 		if !w.quiet {
@@ -177,7 +177,7 @@ func (w *world) victim() *process {
 	return list[w.plan.IntN(len(list))]
 }
 
-// neighbours picks nodes that follow each other in the ring.
+// neighbours picks nodes with adjacent IDs.
 func (w *world) neighbours(n int) (list []*process) {
 	all := slices.DeleteFunc(w.alive(), func(p *process) bool { return p.node == nil })
 	slices.SortFunc(all, func(a, b *process) int { return cmp.Compare(a.node.ref.ID, b.node.ref.ID) })
@@ -241,7 +241,7 @@ func (w *world) allTroubled() {
 	}
 }
 
-// setup is the operator's. After a restart it waits for the members that were.
+// setup is the operator's set-up. After a restart it waits for the earlier members.
 func (r *registry) setup(size int) {
 	if r.p.state != running || r.auth.Len() == 0 {
 		return

@@ -6,15 +6,15 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// joining is a process's conversation with the registry.
+// joining is a process's side of its connection to the registry.
 type joining struct {
 	conn    *conn
 	trying  bool
-	want    ring.Ref // the life it had, whose ID it asks for; no Life for none
+	want    ring.Ref // its earlier incarnation, whose ID it asks for; none if Life is 0
 	patient int      // attempts left to get that ID
 }
 
-// join makes sure that the process is connected to the registry, or about to be.
+// attempt makes sure that the process is connected to the registry, or about to be.
 func (p *process) attempt(after Time) {
 	j := p.join
 	if j.trying || j.conn != nil || p.done {
@@ -44,7 +44,7 @@ func (p *process) retryJoin() {
 func (p *process) connected(c *conn) {
 	p.join.trying = false
 	p.join.conn = c
-	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.met}}
+	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc}}
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Life, r.Token, r.Ready = true, n.ref.ID, n.ref.Life, p.token, n.ready
 		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over
@@ -56,26 +56,26 @@ func (p *process) connected(c *conn) {
 		}
 	}
 	c.asked = append(c.asked, p.w.now)
-	c.say(r)
+	c.sendToRegistry(r)
 	p.after(p.w.lease/3, c.beat)
 }
 
-// lost takes note that the connection to the registry ended.
-func (p *process) lost(c *conn) {
+// disconnected handles the end of the connection to the registry.
+func (p *process) disconnected(c *conn) {
 	if p.join.conn != c {
 		return
 	}
 	p.join.conn = nil
 	p.w.logf("%s lost the registry", p.addr)
-	if p.node != nil && p.node.goodbye {
+	if p.node != nil && p.node.released {
 		p.node.depart()
 		return
 	}
 	p.attempt(p.w.jitter(p.w.lease / 2))
 }
 
-// hear takes a message from the registry.
-func (p *process) hear(c *conn, msg any) {
+// receive handles a message from the registry.
+func (p *process) receive(c *conn, msg any) {
 	n := p.node
 	switch m := msg.(type) {
 	case registered:
@@ -84,13 +84,13 @@ func (p *process) hear(c *conn, msg any) {
 		} else if n.ref != m.ref {
 			p.w.judge.fail("%v went on as %v", n.ref, m.ref)
 		}
-		n.touch(c)
-		n.resumed(c)
+		n.confirmed(c)
+		n.reportAgain(c)
 	case control.Refused:
 		p.refused(c, m.Code)
 	case control.BeatAnswer:
 		if n != nil {
-			n.touch(c)
+			n.confirmed(c)
 		} else {
 			c.asked = c.asked[1:]
 		}
@@ -99,20 +99,20 @@ func (p *process) hear(c *conn, msg any) {
 			p.w.judge.fail("%s was told %T before it was registered", p.addr, msg)
 			return
 		}
-		n.told(c, msg)
+		n.handleControl(c, msg)
 	}
 }
 
-// touch takes note that the registry answered what was asked longest ago.
-func (n *node) touch(c *conn) {
+// confirmed takes note that the registry answered the oldest message.
+func (n *node) confirmed(c *conn) {
 	if len(c.asked) > 0 {
-		n.touched = c.asked[0]
+		n.confirmedAt = c.asked[0]
 		c.asked = c.asked[1:]
 	}
 }
 
 func (p *process) refused(c *conn, code control.Code) {
-	c.letGo()
+	c.closeAtNode()
 	p.join.conn = nil
 	p.w.logf("%s was refused: %d", p.addr, code)
 	switch code {
@@ -120,7 +120,7 @@ func (p *process) refused(c *conn, code control.Code) {
 		if n := p.node; n != nil {
 			p.join.want, p.join.patient = n.ref, 3
 			n.end("evicted")
-			if n.leaving { // it is out, which is what it wanted
+			if n.leaving { // it wanted to leave anyway
 				p.quit()
 				return
 			}

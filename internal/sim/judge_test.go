@@ -11,38 +11,38 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// judge knows everything, and holds it against what was promised. The first
-// complaint stays in err.
+// judge knows the whole world, and compares it with what was promised. The first violation
+// stays in err.
 type judge struct {
-	w       *world
-	err     error
-	streams []*outStream
-	lives   map[ring.Ref]*life
-	issued  map[uint64]ring.Ref // lives ever
-	all     []*life
-	burials int                 // since accepted
-	pairs   map[[2]ring.Ref]int // the latest stream delivered from one life to another
+	w               *world
+	err             error
+	streams         []*outStream
+	incarnations    map[ring.Ref]*incarnation
+	issued          map[uint64]ring.Ref // all incarnations ever given, by number
+	all             []*incarnation
+	announcedDeaths int                 // since resurrect
+	pairs           map[[2]ring.Ref]int // by source and sink: the latest stream that was delivered
 }
 
-// life is what the judge knows of one life of a node.
-type life struct {
-	ref       ring.Ref
-	p         *process
-	n         *node
-	member    bool // by the word of the registry, or of the one before
-	announced Time
-	leaving   bool
-	dead      bool // its process is, or it was given up
-	why       string
-	buried    bool // it was announced, and then declared dead
-	condemned bool // it was declared dead once
-	returned  Time // when everybody had heard that it is not
-	gen       int  // of the registry that admitted it or took it back
-	early     bool // it was admitted by a registry that knew of no ring
+// incarnation is what the judge knows of one incarnation of a node.
+type incarnation struct {
+	ref           ring.Ref
+	p             *process
+	n             *node
+	member        bool // of the present registry, or of the one before
+	announced     Time
+	leaving       bool
+	dead          bool // its process is dead
+	why           string
+	announcedDead bool // it was announced, and then declared dead
+	declaredDead  bool // it was declared dead once
+	returned      Time // when all nodes had been told that it lives after all
+	gen           int  // of the registry that admitted it or took it back
+	early         bool // a registry without a ring admitted it
 }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, lives: make(map[ring.Ref]*life), issued: make(map[uint64]ring.Ref), pairs: make(map[[2]ring.Ref]int)}
+	return &judge{w: w, incarnations: make(map[ring.Ref]*incarnation), issued: make(map[uint64]ring.Ref), pairs: make(map[[2]ring.Ref]int)}
 }
 
 func (j *judge) fail(format string, args ...any) {
@@ -52,52 +52,52 @@ func (j *judge) fail(format string, args ...any) {
 	}
 }
 
-// accepted: everybody has heard what the registry said of the members. A life that
-// was declared dead, and that a later registry took back because it could not know,
-// counts again from now on.
-func (j *judge) accepted() {
-	j.burials = 0
+// resurrect is called when all nodes have confirmed what the registry told them. An
+// incarnation that was declared dead, and that a later registry took back because it could
+// not know, counts again from now on.
+func (j *judge) resurrect() {
+	j.announcedDeaths = 0
 	for _, x := range j.all {
-		if x.buried && !x.over() && !x.member {
-			j.burials++ // it may yet come back
+		if x.announcedDead && !x.isOver() && !x.member {
+			j.announcedDeaths++ // it may still come back
 		}
-		if x.member && x.buried && !x.over() {
-			x.announced, x.returned, x.buried = j.w.now, j.w.now, false
+		if x.member && x.announcedDead && !x.isOver() {
+			x.announced, x.returned, x.announcedDead = j.w.now, j.w.now, false
 		}
 	}
 }
 
-// admitted: a registry took a life in, or back.
+// admitted is called when a registry admits an incarnation or takes it back.
 func (j *judge) admitted(r *registry, m ring.Member, p *process) {
-	x := j.lives[m.Ref()]
+	x := j.incarnations[m.Ref()]
 	if x == nil {
 		if was, ok := j.issued[m.Life]; ok {
-			j.fail("life %d of node %d was given to node %d before", m.Life, m.ID, was.ID)
+			j.fail("incarnation %d of node %d was given to node %d before", m.Life, m.ID, was.ID)
 		}
 		j.issued[m.Life] = m.Ref()
-		x = &life{ref: m.Ref(), p: p, early: !r.auth.Live()}
-		j.lives[m.Ref()] = x
+		x = &incarnation{ref: m.Ref(), p: p, early: !r.auth.Live()}
+		j.incarnations[m.Ref()] = x
 		j.all = append(j.all, x)
 	}
 	x.gen = r.gen
 	x.member = true
 }
 
-// alone: nobody else that this registry, or the one before, holds for a member has the
-// ID of a life that was just taken in.
-func (j *judge) alone(ref ring.Ref) {
+// checkUniqueID checks that no other member of this registry has the ID of an incarnation
+// that was just admitted.
+func (j *judge) checkUniqueID(ref ring.Ref) {
 	for _, y := range j.all {
-		if y.ref != ref && y.ref.ID == ref.ID && y.counts() && j.lives[ref].member && y.gen == j.w.registry.gen {
+		if y.ref != ref && y.ref.ID == ref.ID && y.mustExist() && j.incarnations[ref].member && y.gen == j.w.registry.gen {
 			j.fail("%v and %v have one ID", ref, y.ref)
 		}
 	}
 }
 
-func (x *life) over() bool { return x.dead || x.p.state == dead || x.n != nil && x.n.over }
+func (x *incarnation) isOver() bool { return x.dead || x.p.state == dead || x.n != nil && x.n.over }
 
-// superseded says that a life was away so long that its ID was given to another node,
-// which is gone. A later registry that took it back could not know; it gets a new life when
-// a sink that remembers the other one says so.
+// superseded says that an incarnation was away so long that its ID was given to another
+// node, which is gone. A later registry may take it back, since it cannot know. It gets a
+// new incarnation when a sink that remembers the other node refuses it.
 func (j *judge) superseded(ref ring.Ref) bool {
 	for _, y := range j.all {
 		if y.ref.ID == ref.ID && y.ref.Life > ref.Life {
@@ -107,25 +107,27 @@ func (j *judge) superseded(ref ring.Ref) bool {
 	return false
 }
 
-// counts says that nobody may be told that this life does not exist.
-func (x *life) counts() bool { return x.member && x.announced > 0 && !x.leaving && !x.over() }
+// mustExist says that no node may deny that this incarnation exists.
+func (x *incarnation) mustExist() bool {
+	return x.member && x.announced > 0 && !x.leaving && !x.isOver()
+}
 
-func (j *judge) born(n *node)        { j.lives[n.ref].n = n }
-func (j *judge) leaves(ref ring.Ref) { j.lives[ref].leaving = true }
-func (j *judge) died(n *node)        { j.lives[n.ref].dead = true }
+func (j *judge) born(n *node)        { j.incarnations[n.ref].n = n }
+func (j *judge) leaves(ref ring.Ref) { j.incarnations[ref].leaving = true }
+func (j *judge) died(n *node)        { j.incarnations[n.ref].dead = true }
 func (j *judge) released(n *node)    {}
 func (j *judge) survivors() bool {
 	for _, x := range j.all {
-		if x.member && !x.over() && x.announced > 0 && x.gen < j.w.registry.gen {
+		if x.member && !x.isOver() && x.announced > 0 && x.gen < j.w.registry.gen {
 			return true
 		}
 	}
 	return false
 }
 
-// effect watches what a registry decides.
+// effect checks a decision of a registry.
 func (j *judge) effect(r *registry, e membership.Effect) {
-	x := j.lives[e.Ref]
+	x := j.incarnations[e.Ref]
 	switch e.Kind {
 	case membership.Ready:
 		x.announced, x.early = j.w.now, false
@@ -136,11 +138,11 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		}
 	case membership.Dead:
 		x.why = e.Why
-		again := x.condemned
-		x.bury()
+		again := x.declaredDead
+		x.markDead()
 		j.w.count.deaths++
-		// again: others remember that it was, and a new registry did not know
-		if !j.excused(x, r) && !j.succeeded(x, e.Addr, r) && !x.leaving && !again {
+		// again: members remember that it was, and a new registry did not know
+		if !j.excused(x, r) && !j.addressTaken(x, e.Addr, r) && !x.leaving && !again {
 			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
 		}
 	case membership.Rebuilt:
@@ -148,69 +150,69 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		for _, x := range j.all {
 			if m, ok := r.auth.Holder(x.ref.ID); x.member && (!ok || m.Life != x.ref.Life) {
 				if !j.excused(x, r) {
-					j.fail("%v was there, and was not waited for", x.ref)
+					j.fail("%v was there, and the registry did not wait for it", x.ref)
 				}
-				x.bury()
+				x.markDead()
 			}
 		}
 	}
 }
 
-func (x *life) bury() {
-	x.member, x.condemned = false, true
+func (x *incarnation) markDead() {
+	x.member, x.declaredDead = false, true
 	if x.announced > 0 {
-		x.announced, x.buried = 0, true
-		x.p.w.judge.burials++
+		x.announced, x.announcedDead = 0, true
+		x.p.w.judge.announcedDeaths++
 	}
 }
 
-// excused says whether there is a reason for taking a life for dead.
-func (j *judge) excused(x *life, r *registry) bool {
+// excused says whether a registry has a reason to take an incarnation for dead.
+func (j *judge) excused(x *incarnation, r *registry) bool {
 	w := j.w
 	p := x.p
 	if j.superseded(x.ref) {
-		return true // it was given up before, and came back all the same
+		return true // it was declared dead before, and came back all the same
 	}
-	return x.over() || x.leaving || x.n == nil || // it never heard that it was admitted
-		x.early && r.gen > 1 || // a newcomer may have to make room for who comes back
+	return x.isOver() || x.leaving || x.n == nil || // it was not told that it was admitted
+		x.early && r.gen > 1 || // a newcomer may have to make room for a member that comes back
 		p.state == stopped || !w.reach(p, r.p) ||
 		w.now-p.troubled < 2*w.lease
 }
 
-// refusedLife: a registry said that a life is over.
+// refusedLife is called when a registry refuses an incarnation as dead.
 func (j *judge) refusedLife(r *registry, ref ring.Ref) {
-	x := j.lives[ref]
+	x := j.incarnations[ref]
 	if x.member && !j.excused(x, r) {
 		j.fail("%v was refused by registry %d without a reason", ref, r.gen)
 	}
-	x.bury()
+	x.markDead()
 }
 
-// noRoute: a node says of an ID that nobody has it.
+// noRoute is called when a node denies that an ID exists.
 func (j *judge) noRoute(n *node, f wire.Frame) {
 	for _, x := range j.all {
-		if x.ref.ID == f.Dst() && x.counts() {
-			j.fail("%v says that nobody has ID %d, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",
-				n.ref, f.Dst(), x.ref, x.announced, n.outlook.Successor, n.use.Epoch, n.outlook.Up, n.touched, f.Type(), f.Src())
+		if x.ref.ID == f.Dst() && x.mustExist() {
+			j.fail("%v denies that ID %d exists, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",
+				n.ref, f.Dst(), x.ref, x.announced, n.router.Successor, n.use.Epoch, n.router.Up, n.confirmedAt, f.Type(), f.Src())
 		}
 	}
 }
 
-// dropped: a node had no way for a frame.
+// dropped is called when a node has no route for a frame.
 func (j *judge) dropped(n *node, f wire.Frame) {
 	j.w.count.down++
-	if !j.w.calm || n.leaving { // others end their links with one that left
+	if !j.w.calm || n.leaving { // the others end their links to a node that left
 		return
 	}
 	for _, x := range j.all {
-		if x.ref.ID == f.Dst() && x.counts() {
-			j.fail("%v dropped a %v frame from %d to %v, where nobody has died (epoch %d, successor %d, up %v)",
-				n.ref, f.Type(), f.Src(), x.ref, n.use.Epoch, n.outlook.Successor, n.outlook.Up)
+		if x.ref.ID == f.Dst() && x.mustExist() {
+			j.fail("%v dropped a %v frame from %d to %v, in a ring without deaths (epoch %d, successor %d, up %v)",
+				n.ref, f.Type(), f.Src(), x.ref, n.use.Epoch, n.router.Successor, n.router.Up)
 		}
 	}
 }
 
-// hop: a frame arrived at a node.
+// hop is called when a frame arrives at a node.
 func (j *judge) hop(n *node, f wire.Frame) {
 	j.w.count.frames++
 	if limit := len(j.w.processes) + 2; int(f.Hops()) > limit {
@@ -218,25 +220,25 @@ func (j *judge) hop(n *node, f wire.Frame) {
 	}
 }
 
-// isThere says whether a life with this ID goes on.
+// isThere says whether an incarnation with this ID goes on.
 func (j *judge) isThere(id uint64) bool {
 	for _, x := range j.all {
-		if x.ref.ID == id && x.n != nil && !x.over() {
+		if x.ref.ID == id && x.n != nil && !x.isOver() {
 			return true
 		}
 	}
 	return false
 }
 
-// opened: a stream knows which life of its sink it talks to.
+// opened is called when a stream knows the incarnation of its sink.
 func (j *judge) opened(o *outStream) {
-	x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]
+	x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]
 	if x == nil {
-		j.fail("a stream from %v to %d was opened by a life %d that never was", o.n.ref, o.sink, o.sinkLife)
+		j.fail("a stream from %v to %d was opened by incarnation %d, which was never given", o.n.ref, o.sink, o.sinkInc)
 	}
 }
 
-// delivered: the handler of a node got a message.
+// delivered is called when the handler of a node gets a message.
 func (j *judge) delivered(n *node, f wire.Frame) {
 	no, index := binary.BigEndian.Uint64(f.Body()), int(binary.BigEndian.Uint64(f.Body()[8:]))
 	o := j.streams[no]
@@ -244,8 +246,8 @@ func (j *judge) delivered(n *node, f wire.Frame) {
 	switch {
 	case o.n.ref.ID != f.Src() || o.sink != n.ref.ID || f.Dst() != n.ref.ID:
 		j.fail("%v got a message from %v to %d as one from %d to %d", n.ref, o.n.ref, o.sink, f.Src(), f.Dst())
-	case !o.opened || o.sinkLife != n.ref.Life:
-		j.fail("%v got message %d of a stream from %v to life %d of it", n.ref, index, o.n.ref, o.sinkLife)
+	case !o.opened || o.sinkInc != n.ref.Life:
+		j.fail("%v got message %d of a stream from %v to its incarnation %d", n.ref, index, o.n.ref, o.sinkInc)
 	case o.over && index >= o.back:
 		j.fail("%v got message %d of stream %d from %v, which knows that those from %d on are not handled", n.ref, index, no, o.n.ref, o.back)
 	case index < o.got:
@@ -261,14 +263,15 @@ func (j *judge) delivered(n *node, f wire.Frame) {
 	j.w.longest = max(j.w.longest, j.w.now-o.pushed[index])
 }
 
-// acked: a source heard that so many of its messages were handled.
+// acked is called when a source is told how many of its messages were handled.
 func (j *judge) acked(o *outStream) {
 	if int(o.acked) > o.got {
 		j.fail("%v believes that %d messages of stream %d to %d were handled, %d were", o.n.ref, o.acked, o.no, o.sink, o.got)
 	}
 }
 
-// ended: a source gave up a stream; what is not acknowledged has an unknown outcome.
+// ended is called when a source gives up a stream. The messages that are not acknowledged
+// have an unknown outcome.
 func (j *judge) ended(o *outStream, err error) { j.endedWith(o, err, o.s.Pending()) }
 
 func (j *judge) endedWith(o *outStream, err error, pending uint64) {
@@ -283,7 +286,7 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	}
 	o.acked = known
 	j.acked(o)
-	j.w.logf("stream %d from %v to %d/%d ended: %v, %d of %d unknown", o.no, o.n.ref, o.sink, o.sinkLife, err, pending, len(o.pushed))
+	j.w.logf("stream %d from %v to %d/%d ended: %v, %d of %d unknown", o.no, o.n.ref, o.sink, o.sinkInc, err, pending, len(o.pushed))
 	if err == nil {
 		if pending > 0 {
 			j.fail("stream %d from %v ended in good order with %d messages pending", o.no, o.n.ref, pending)
@@ -294,7 +297,7 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	if errors.Is(err, errLife) {
 		return
 	}
-	if x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]; j.w.calm && x != nil && x.leaving && o.s.Unknown() > 0 {
+	if x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]; j.w.calm && x != nil && x.leaving && o.s.Unknown() > 0 {
 		j.fail("%d messages of stream %d from %v to %v are of unknown outcome, though it left in good order: %v", o.s.Unknown(), o.no, o.n.ref, x.ref, err)
 	}
 	if err == stream.ErrLeft {
@@ -304,20 +307,20 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 		j.w.count.left += int(pending)
 		return
 	}
-	// The source may have been given up itself without knowing it yet, or without having
-	// known it at the time: others have forgotten what it had sent.
-	if me := j.lives[o.n.ref]; !me.member || me.buried || me.returned > o.began || j.superseded(o.n.ref) {
+	// The source may itself have been declared dead, and not know or not have known it. Then
+	// its sinks have forgotten what it had sent.
+	if me := j.incarnations[o.n.ref]; !me.member || me.announcedDead || me.returned > o.began || j.superseded(o.n.ref) {
 		return
 	}
-	x := j.lives[ring.Ref{ID: o.sink, Life: o.sinkLife}]
+	x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]
 	if !o.opened {
-		// Whoever has the ID now may have got it only after the answer was given.
-		if !errors.Is(err, stream.ErrNoSuchNode) && !(errors.Is(err, errOutlived) && o.n.bound) {
+		// The present holder of the ID may have got it after the answer was given.
+		if !errors.Is(err, stream.ErrNoSuchNode) && !(errors.Is(err, errOutlived) && o.n.departing) {
 			j.fail("stream %d from %v to %d ended before it opened: %v", o.no, o.n.ref, o.sink, err)
 		}
 		return
 	}
-	if x.counts() && x.announced <= o.began {
+	if x.mustExist() && x.announced <= o.began {
 		j.fail("stream %d from %v to %v, which lives, ended: %v", o.no, o.n.ref, x.ref, err)
 	}
 }

@@ -5,12 +5,13 @@ import (
 	"math"
 	"slices"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// link carries frames from one life to another.
+// link carries frames from one incarnation to another.
 type link struct {
 	w        *world
 	from, to *node
@@ -18,10 +19,10 @@ type link struct {
 	ended    bool
 }
 
-// bound of the frames in a link.
+// linkRoom bounds the frames in a link.
 const linkRoom = 200
 
-func (l *link) send(f []byte, around bool) {
+func (l *link) send(f []byte, detour bool) {
 	w := l.w
 	switch {
 	case l.ended || len(l.pipe.queue) >= linkRoom:
@@ -29,12 +30,12 @@ func (l *link) send(f []byte, around bool) {
 	case w.chance(w.net, w.drop):
 		w.count.dropped++
 	default:
-		l.pipe.push(parcel{frame: f, around: around})
+		l.pipe.push(parcel{frame: f, detour: detour})
 	}
 }
 
-// end breaks the link. Some of what is in it is lost, the rest was not yet written
-// and is routed again.
+// end breaks the link. Some of its frames are lost. The others were not written yet, and
+// are routed again.
 func (l *link) end() {
 	if l.ended {
 		return
@@ -53,23 +54,21 @@ func (l *link) end() {
 func (n *node) linkEnded(l *link, again []parcel) {
 	n.w.logf("%v lost its link to %v", n.ref, l.to.ref)
 	n.links = slices.DeleteFunc(n.links, func(x *link) bool { return x == l })
-	n.want()
+	n.updateLinks()
 	for _, p := range again {
-		if f := wire.Frame(p.frame); !p.around && !n.route(f) {
+		if f := wire.Frame(p.frame); !p.detour && !n.route(f) {
 			n.refuse(f)
 		}
 	}
 }
 
-// dial is the attempt to have a link to a peer.
+// dial is an attempt to open a link to a peer.
 type dial struct {
-	peer   control.Peer
-	failed string // why it failed last
-	pause  Time
-	under  bool
+	peer     ring.Peer
+	failed   string // why the last attempt failed
+	backoff  backoff.Backoff
+	dialling bool
 }
-
-func refOf(p control.Peer) ring.Ref { return ring.Ref{ID: p.ID, Life: p.Life} }
 
 func (n *node) linkTo(ref ring.Ref) *link {
 	for _, l := range n.links {
@@ -82,27 +81,27 @@ func (n *node) linkTo(ref ring.Ref) *link {
 
 func (n *node) dialTo(ref ring.Ref) *dial {
 	for _, d := range n.dials {
-		if refOf(d.peer) == ref {
+		if d.peer.Ref() == ref {
 			return d
 		}
 	}
 	return nil
 }
 
-// want brings the links in line with what the node was told.
-func (n *node) want() {
+// updateLinks opens and drops links so that they match what the node was told.
+func (n *node) updateLinks() {
 	if n.over || n.local.Epoch == 0 {
 		return
 	}
-	// A peer that is being dialled for the first time counts as one that can be
-	// reached: else every new successor would bring the three behind it along.
-	table, keep := n.local.Links(func(p control.Peer) bool {
-		d := n.dialTo(refOf(p))
+	// A peer that is being dialled for the first time counts as reachable. Else every new
+	// successor would bring links to the three after it.
+	table, keep := n.local.Links(func(p ring.Peer) bool {
+		d := n.dialTo(p.Ref())
 		return d == nil || d.failed == ""
 	})
 	wanted := make(map[ring.Ref]bool)
 	for _, p := range append(table, keep...) {
-		ref := refOf(p)
+		ref := p.Ref()
 		wanted[ref] = true
 		if d := n.dialTo(ref); d != nil && d.peer.Addr != p.Addr { // it has moved
 			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
@@ -115,12 +114,12 @@ func (n *node) want() {
 	open, failure := false, ""
 	for _, d := range slices.Clone(n.dials) {
 		switch {
-		case !wanted[refOf(d.peer)]:
+		case !wanted[d.peer.Ref()]:
 			n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
 		case d.failed != "":
 			failure += d.failed + "; "
-			if n.complaints.Unreachable(refOf(d.peer), n.local.Epoch) {
-				n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
+			if n.complaints.Unreachable(d.peer.Ref(), n.local.Epoch) {
+				n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
 			}
 		default:
 			open = true
@@ -133,31 +132,31 @@ func (n *node) want() {
 		if n.use.Epoch != n.local.Epoch {
 			n.use = n.local
 			n.w.logf("%v uses epoch %d", n.ref, n.use.Epoch)
-			n.say(control.Linked{Epoch: n.use.Epoch, Error: failure})
+			n.sendControl(control.Linked{Epoch: n.use.Epoch, Error: failure})
 		}
 		for _, l := range slices.Clone(n.links) {
-			if !wanted[l.to.ref] { // it writes what it holds
+			if !wanted[l.to.ref] { // it still delivers its frames
 				n.links = slices.DeleteFunc(n.links, func(x *link) bool { return x == l })
 			}
 		}
 	}
-	n.look()
+	n.updateRouter()
 }
 
-// dial dials a peer, unless it is being dialled.
+// dial dials a peer, unless that is under way.
 func (n *node) dial(d *dial) {
-	if d.under {
+	if d.dialling {
 		return
 	}
-	d.under = true
-	pause := Time(0)
+	d.dialling = true
+	delay := Time(0)
 	if d.failed != "" {
-		d.pause = min(max(2*d.pause, n.w.lease/20), n.w.lease/2)
-		pause = d.pause
+		d.backoff.Min, d.backoff.Max = n.w.lease/20, n.w.lease/2
+		delay = d.backoff.Next()
 	}
 	done := func(l *link, why string) {
-		d.under = false
-		if n.dialTo(refOf(d.peer)) != d { // not wanted any more
+		d.dialling = false
+		if n.dialTo(d.peer.Ref()) != d { // not wanted any more
 			if l != nil {
 				l.end()
 			}
@@ -165,19 +164,19 @@ func (n *node) dial(d *dial) {
 		}
 		if l == nil {
 			d.failed = why
-			n.want()
+			n.updateLinks()
 			n.dial(d)
 			return
 		}
-		// Also what it gave up trying in between: the registry may have heard of it
-		// only when it had asked for the link again.
-		if n.complaints.Reached(refOf(d.peer)) {
-			n.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
+		// Also if the dial was given up in between: the registry may have received the
+		// report only after it asked for the link again.
+		if n.complaints.Reached(d.peer.Ref()) {
+			n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
 		}
 		n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
 		n.links = append(n.links, l)
 		slices.SortFunc(n.links, func(a, b *link) int { return cmp.Compare(a.to.ref.ID, b.to.ref.ID) })
-		n.want()
+		n.updateLinks()
 	}
 	var patience Time
 	var try func()
@@ -188,7 +187,7 @@ func (n *node) dial(d *dial) {
 			case to == nil:
 				n.after(n.w.dialTimeout(), func() { done(nil, "no answer") })
 			case to.state == running && to.node == nil && patience > n.w.now:
-				// It is about to hear who it is, and answers then.
+				// It is about to be told its ID, and answers then.
 				n.after(n.w.base, try)
 			case to.state == stopped:
 				n.after(n.w.dialTimeout(), func() { done(nil, "no answer") })
@@ -196,16 +195,16 @@ func (n *node) dial(d *dial) {
 				n.after(n.w.dialCut(), func() { done(nil, "cut") })
 			case to.state == dead:
 				done(nil, "connection refused")
-			case to.node == nil || to.node.ref != refOf(d.peer):
-				done(nil, "it is another life")
-			case to.node.gone[n.ref]:
-				done(nil, "it was told that this life is over")
+			case to.node == nil || to.node.ref != d.peer.Ref():
+				done(nil, "it is another incarnation")
+			case to.node.dead[n.ref]:
+				done(nil, "it was told that this incarnation is over")
 			default:
 				done(n.w.join(n, to.node), "")
 			}
 		})
 	}
-	n.after(pause, func() {
+	n.after(delay, func() {
 		patience = n.w.now + n.w.dialTimeout()
 		try()
 	})
@@ -220,11 +219,11 @@ func (w *world) join(from, to *node) *link {
 	return l
 }
 
-// look works out what the node decides by.
-func (n *node) look() {
+// updateRouter works out what the node routes by.
+func (n *node) updateRouter() {
 	o := ring.Router{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, HopLimit: math.MaxInt, Epoch: n.use.Epoch, Successor: n.use.Successor()}
 	for _, l := range n.links {
-		named := func(p control.Peer) bool { return refOf(p) == l.to.ref }
+		named := func(p ring.Peer) bool { return p.Ref() == l.to.ref }
 		if slices.ContainsFunc(n.use.Entries, named) || slices.ContainsFunc(n.use.Successors, named) {
 			o.Up = append(o.Up, l.to.ref.ID)
 		}
@@ -232,12 +231,12 @@ func (n *node) look() {
 	slices.SortFunc(o.Up, func(a, b uint64) int {
 		return cmp.Compare(ring.Distance(o.Mask, o.Self, a), ring.Distance(o.Mask, o.Self, b))
 	})
-	n.ways = nil
+	n.waypoints = nil
 	for _, d := range n.use.Detours {
-		if l := n.linkTo(ring.Ref{ID: d.ID, Life: d.Life}); l != nil {
+		if l := n.linkTo(d.Waypoint().Ref()); l != nil {
 			o.Detours = append(o.Detours, d.To)
-			n.ways = append(n.ways, l)
+			n.waypoints = append(n.waypoints, l)
 		}
 	}
-	n.outlook = o
+	n.router = o
 }

@@ -6,12 +6,13 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
 )
 
-// movingFrom is the seed from which on the hosts of worlds change their addresses.
+// movingFrom is the first seed of the worlds in which hosts change their addresses.
 const movingFrom = 4_000_000_000
 
-// TestSimulationOfMoves does so with hosts that change their addresses.
+// TestSimulationOfMoves runs worlds in which hosts change their addresses.
 func TestSimulationOfMoves(t *testing.T) { simulate(t, *simFrom-1+movingFrom, 800) }
 
 var moves = []struct {
@@ -48,8 +49,8 @@ var moves = []struct {
 		was := p.addr
 		w.address(p, w.newAddr())
 		w.uproot(p)
-		// A process that answers at its address while it is out of sight is taken for what
-		// has replaced it. It takes a while until an address is another machine's.
+		// While the member is a suspect, a process that answers at its address is taken for
+		// its replacement. So it takes a while until another machine gets the address.
 		w.later(w.lease/2+w.jitter2(w.lease), func() {
 			if w.byAddr[was] == nil {
 				w.address(w.spawn(nil), was)
@@ -85,7 +86,7 @@ func (w *world) newAddr() string {
 	return fmt.Sprintf("moved%d", w.moved)
 }
 
-// address gives a process another address. The one before is silent from now on.
+// address gives a process another address. Its earlier address does not answer any more.
 func (w *world) address(p *process, addr string) {
 	w.logf("%s is %s from now on", p.addr, addr)
 	if w.byAddr[p.addr] == p {
@@ -95,8 +96,8 @@ func (w *world) address(p *process, addr string) {
 	w.byAddr[addr] = p
 }
 
-// uproot ends a process's connections, as a change of network does: that to the registry,
-// and its links, or these stay.
+// uproot ends a process's connections, as a change of network does. It always ends the one
+// to the registry, and sometimes the links.
 func (w *world) uproot(p *process) {
 	if c := p.join.conn; c != nil {
 		c.blip()
@@ -108,29 +109,29 @@ func (w *world) uproot(p *process) {
 	}
 }
 
-// resume answers a member that comes back. One that has moved is dialled first.
+// resume answers a member that comes back. A member that has moved is dialled first.
 func (r *registry) resume(c *conn, m register) {
 	found, err := r.auth.Resume(r.w.now, m.Request)
 	if err != membership.ErrElsewhere {
 		r.answer(c, found, err, m)
 		return
 	}
-	c.looking = true
-	r.w.look(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
-		c.looking = false
+	c.dialling = true
+	r.w.probe(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
+		c.dialling = false
 		defer func() {
-			for _, msg := range c.unheard { // none if it was refused
+			for _, msg := range c.queued { // none if it was refused
 				if c.bound {
-					r.hear(c, msg)
+					r.receive(c, msg)
 				}
 			}
-			c.unheard = nil
+			c.queued = nil
 		}()
 		switch {
-		case c.regEnd:
+		case c.regClosed:
 		case a != membership.Answered:
-			c.tellNode(control.Refused{Code: control.CodeUnreachable})
-			c.hangUp()
+			c.sendToNode(control.Refused{Code: control.CodeUnreachable})
+			c.closeAtRegistry()
 		default:
 			m.There = true
 			found, err := r.auth.Resume(r.w.now, m.Request)
@@ -139,20 +140,20 @@ func (r *registry) resume(c *conn, m register) {
 	})
 }
 
-// astray says what is wrong with the addresses that a node was told.
-func (j *judge) astray(told []control.Peer) string {
+// wrongAddress names a peer whose address is not the one that a node was told.
+func (j *judge) wrongAddress(told []ring.Peer) string {
 	for _, p := range told {
-		if x := j.lives[refOf(p)]; x != nil && j.w.byAddr[p.Addr] != x.p {
-			return sprintf("%v is not at %s, but at %s", refOf(p), p.Addr, x.p.addr)
+		if x := j.incarnations[p.Ref()]; x != nil && j.w.byAddr[p.Addr] != x.p {
+			return sprintf("%v is not at %s, but at %s", p.Ref(), p.Addr, x.p.addr)
 		}
 	}
 	return ""
 }
 
-// succeeded says that a life was declared dead for a good reason though it only has moved:
-// its old address is that of a process which is no member, as if that had taken its place, or
-// it cannot prove where it is since the registry cannot dial it.
-func (j *judge) succeeded(x *life, addr string, r *registry) bool {
+// addressTaken says whether a member that has only moved was declared dead for a good
+// reason. A process that is no member has its old address, as if it had replaced it; or the
+// member cannot prove its new address, because the registry cannot dial it.
+func (j *judge) addressTaken(x *incarnation, addr string, r *registry) bool {
 	there := j.w.byAddr[addr]
 	if x.p.addr != addr && !j.w.reach(r.p, x.p) {
 		return true
@@ -163,6 +164,6 @@ func (j *judge) succeeded(x *life, addr string, r *registry) bool {
 	if there.state == dead || there.node == nil {
 		return true
 	}
-	y := j.lives[there.node.ref]
-	return !y.member || y.over() || y.gen != r.gen
+	y := j.incarnations[there.node.ref]
+	return !y.member || y.isOver() || y.gen != r.gen
 }

@@ -10,30 +10,30 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// node is one life of a process.
+// node is one incarnation of a process.
 type node struct {
 	w    *world
 	p    *process
 	ref  ring.Ref
 	over bool
 
-	local   *membership.Local // what it was told last
-	use     *membership.Local // what it routes by
-	ready   bool              // it was announced
-	bound   bool              // to leave: it sends nothing new
-	parting bool              // its incoming streams are cut
-	leaving bool              // it has asked to leave
-	goodbye bool              // and it was told that it may
-	touched Time              // when it asked what the registry answered last
-	fresh   uint64            // the epoch of the manifest that opened the present connection, 0 before it came
+	local       *membership.Local // the latest view that it was told
+	use         *membership.Local // the view that it routes by
+	ready       bool              // it was announced
+	departing   bool              // it is about to leave, and sends nothing new
+	streamsCut  bool              // its incoming streams are cut
+	leaving     bool              // it has asked to leave
+	released    bool              // it was told that it may leave
+	confirmedAt Time              // when it sent the latest message that the registry answered
+	firstEpoch  uint64            // of the first manifest over the present connection, 0 before it came
 
-	links   []*link // by ID
-	ins     []*link
-	dials   []*dial // by ID: peers that are wanted and whose link is not up
-	gone    map[ring.Ref]bool
-	bygone  map[ring.Ref]bool // those that have left
-	outlook ring.Router
-	ways    []*link // of the outlook's Detours
+	links     []*link // by ID
+	ins       []*link
+	dials     []*dial // by ID: peers that should have a link and do not
+	dead      map[ring.Ref]bool
+	left      map[ring.Ref]bool // incarnations that have left
+	router    ring.Router
+	waypoints []*link // of the router's Detours
 
 	complaints membership.Complaints
 
@@ -46,20 +46,20 @@ type node struct {
 func (p *process) begin(ref ring.Ref) *node {
 	w := p.w
 	n := &node{
-		w: w, p: p, ref: ref, gone: make(map[ring.Ref]bool), bygone: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
+		w: w, p: p, ref: ref, dead: make(map[ring.Ref]bool), left: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
 		local: &membership.Local{Self: ref, Bits: w.bits},
 	}
 	n.use = n.local
 	p.node = n
-	p.reborn = false
-	p.meet(ref.Life)
+	p.renewing = false
+	p.learnInc(ref.Life)
 	w.judge.born(n)
 	w.logf("%s is %v", p.addr, ref)
 	n.after(w.jitter(2*w.pace), n.talk)
 	return n
 }
 
-// after is a timer of this life.
+// after is a timer of this incarnation.
 func (n *node) after(d Time, f func()) {
 	n.p.after(d, func() {
 		if !n.over {
@@ -68,107 +68,107 @@ func (n *node) after(d Time, f func()) {
 	})
 }
 
-// resumed says again what the registry may not have heard.
-func (n *node) resumed(c *conn) {
-	n.fresh = 0
+// reportAgain repeats to the registry what it may not have received.
+func (n *node) reportAgain(c *conn) {
+	n.firstEpoch = 0
 	n.complaints.Reset()
 	for _, d := range n.dials {
-		if d.failed != "" && n.complaints.Unreachable(refOf(d.peer), n.local.Epoch) {
-			c.say(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
+		if d.failed != "" && n.complaints.Unreachable(d.peer.Ref(), n.local.Epoch) {
+			c.sendToRegistry(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
 		}
 	}
 	if n.leaving {
-		c.say(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
+		c.sendToRegistry(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
 	}
 }
 
-func (n *node) say(msg any) {
+func (n *node) sendControl(msg any) {
 	if c := n.p.join.conn; c != nil {
-		c.say(msg)
+		c.sendToRegistry(msg)
 	}
 }
 
-// told takes what the registry says.
-func (n *node) told(c *conn, msg any) {
+// handleControl handles a message from the registry.
+func (n *node) handleControl(c *conn, msg any) {
 	if n.over {
 		return
 	}
 	switch m := msg.(type) {
 	case control.Manifest:
 		next, err := n.local.Manifest(m)
-		if n.bad(err) {
+		if n.failOn(err) {
 			return
 		}
-		clear(n.gone) // lives of which this speaks may have been given up by a registry that is no more
+		clear(n.dead) // an earlier registry may have declared incarnations dead that this manifest names
 		n.local = next
-		n.meetAll()
-		if n.fresh == 0 {
-			n.fresh = m.Epoch
+		n.learnIncs()
+		if n.firstEpoch == 0 {
+			n.firstEpoch = m.Epoch
 		}
-		n.want()
+		n.updateLinks()
 	case control.Update:
 		for _, g := range m.Gone {
-			n.forget(ring.Ref(g))
+			n.endDead(g)
 		}
 		next, err := n.local.Update(m)
-		if n.bad(err) {
+		if n.failOn(err) {
 			return
 		}
 		n.local = next
-		n.meetAll()
-		n.want()
+		n.learnIncs()
+		n.updateLinks()
 	case control.Announce:
 		for _, g := range m.Gone {
-			n.forget(ring.Ref(g))
+			n.endDead(g)
 		}
 		for _, g := range m.Left {
-			n.bygone[ring.Ref(g)] = true
-			n.sweep(ring.Ref(g))
+			n.left[g] = true
+			n.sweep(g)
 		}
-		for _, life := range m.Lives {
-			n.p.meet(life)
+		for _, inc := range m.Lives {
+			n.p.learnInc(inc)
 		}
 		next := n.local.Announce(m, n.w.auth.Uint64N)
 		if n.use == n.local {
 			n.use = next
 		}
 		n.local = next
-		n.meetAll()
-		n.want()
+		n.learnIncs()
+		n.updateLinks()
 	case control.Ready:
 		n.ready = true
 	case control.Ping:
 		c.ask()
 	case control.Deregistered:
-		n.goodbye = true
+		n.released = true
 		n.w.judge.released(n)
 	}
 }
 
-func (n *node) bad(err error) bool {
+func (n *node) failOn(err error) bool {
 	if err != nil {
 		n.w.judge.fail("%v was told nonsense: %v", n.ref, err)
 	}
 	return err != nil
 }
 
-// forget ends all that ties the node to a life that is over.
-func (n *node) forget(ref ring.Ref) {
-	n.gone[ref] = true
+// endDead ends all links and streams to an incarnation that is over.
+func (n *node) endDead(ref ring.Ref) {
+	n.dead[ref] = true
 	for _, l := range slices.Concat(n.links, n.ins) {
 		if l.from.ref == ref || l.to.ref == ref {
 			l.end()
 		}
 	}
 	for _, o := range slices.Clone(n.outs) {
-		if o.sink == ref.ID && o.opened && o.sinkLife <= ref.Life {
+		if o.sink == ref.ID && o.opened && o.sinkInc <= ref.Life {
 			o.fail(errGone)
 		}
 	}
 }
 
-// sweep forgets the stream from a life that has left, in a while, when nothing of it is
-// left.
+// sweep forgets the stream from an incarnation that has left, after a while, when it is
+// empty.
 func (n *node) sweep(ref ring.Ref) {
 	n.after(n.w.lease*2/3, func() {
 		in := n.in[ref.ID]
@@ -183,30 +183,30 @@ func (n *node) sweep(ref ring.Ref) {
 	})
 }
 
-// leave begins an orderly end: first all that it has sent is to be delivered, if that
-// does not take too long; then its sources are told how far their messages came.
+// leave begins an orderly end. First the node waits until all that it has sent is
+// delivered, for a limited time. Then it tells its sources how far their messages came.
 func (n *node) leave() {
-	n.bound = true
-	n.flushed(n.w.now + n.w.lease)
+	n.departing = true
+	n.flushThenCut(n.w.now + n.w.lease)
 }
 
-func (n *node) flushed(limit Time) {
+func (n *node) flushThenCut(limit Time) {
 	for _, o := range slices.Clone(n.outs) {
 		o.send(o.s.Flush(n.w.now, nil))
 	}
 	if n.w.now < limit && slices.ContainsFunc(n.outs, func(o *outStream) bool { return o.s.Pending() > 0 }) {
-		n.after(50*ms, func() { n.flushed(limit) })
+		n.after(50*ms, func() { n.flushThenCut(limit) })
 		return
 	}
-	n.parting = true
+	n.streamsCut = true
 	for _, in := range n.in {
 		in.r.Cut()
 	}
-	n.parted(n.w.now + n.w.lease)
+	n.sayFarewell(n.w.now + n.w.lease)
 }
 
-// parted says farewell until every source has confirmed it, or was given enough time.
-func (n *node) parted(limit Time) {
+// sayFarewell sends farewells until every source has confirmed, for a limited time.
+func (n *node) sayFarewell(limit Time) {
 	handled := true
 	for _, id := range slices.Sorted(maps.Keys(n.in)) {
 		in := n.in[id]
@@ -217,15 +217,15 @@ func (n *node) parted(limit Time) {
 		}
 	}
 	if !handled || n.w.now < limit && len(n.in) > 0 {
-		n.after(stream.MinRTO, func() { n.parted(limit) })
+		n.after(stream.MinRTO, func() { n.sayFarewell(limit) })
 		return
 	}
 	n.leaving = true
 	n.w.logf("%v wants to leave", n.ref)
-	n.say(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
+	n.sendControl(control.Deregister{ID: n.ref.ID, Addr: n.p.addr})
 }
 
-// depart ends the life of a node that was let go, when what it holds has drained.
+// depart ends a node that was released, when its links have drained.
 func (n *node) depart() {
 	n.after(n.w.lease/10, func() {
 		n.end("left")
@@ -233,7 +233,7 @@ func (n *node) depart() {
 	})
 }
 
-// end ends the life; the process goes on.
+// end ends the incarnation. The process goes on.
 func (n *node) end(why string) {
 	n.over = true
 	n.p.node = nil

@@ -2,11 +2,11 @@ package sim
 
 import "slices"
 
-// pipe is one direction of a connection: it keeps order, and what is in it waits
-// while the other end is stopped or cannot be reached.
+// pipe is one direction of a connection. It keeps order. Its parcels wait while the other
+// end is stopped or cannot be reached.
 type pipe struct {
 	w        *world
-	dialler  *process // who opened the connection, which decides whether it is cut
+	dialler  *process // opened the connection; world.reach goes by its direction
 	from, to *process
 	delay    func() Time
 
@@ -14,8 +14,8 @@ type pipe struct {
 	last    Time
 	pending bool // an event that takes the first parcel is planned
 	over    bool
-	stalled Time // since when nothing could pass
-	patient Time // how long that may last, 0 for ever
+	stalled Time // since when nothing can pass
+	patient Time // how long that may last; 0 means for ever
 	broke   func()
 	link    *link
 }
@@ -24,9 +24,9 @@ type parcel struct {
 	at Time
 	do func() // at the other end
 
-	// Of links only, instead of do.
+	// Only of links, instead of do.
 	frame  []byte
-	around bool
+	detour bool
 }
 
 func (x *pipe) listener() *process {
@@ -46,7 +46,7 @@ func (x *pipe) push(p parcel) {
 	x.kick()
 }
 
-// kick plans the arrival of the first parcel, unless it is planned.
+// kick plans the arrival of the first parcel, unless that is planned.
 func (x *pipe) kick() {
 	if x.pending || x.over || len(x.queue) == 0 || x.to.state != running {
 		return
@@ -55,7 +55,7 @@ func (x *pipe) kick() {
 	x.w.events.push(max(x.w.now, x.queue[0].at), x.arrive)
 }
 
-// retry is how often a connection that is cut tries again.
+// retry is the time after which a cut connection tries again.
 const retry Time = 50 * ms
 
 func (x *pipe) arrive() {
@@ -79,16 +79,16 @@ func (x *pipe) arrive() {
 	p := x.queue[0]
 	x.queue = x.queue[1:]
 	if x.link != nil {
-		x.link.to.receive(x.link, p.frame, p.around)
+		x.link.to.receive(x.link, p.frame, p.detour)
 	} else {
 		p.do()
 	}
 	x.kick()
 }
 
-// cutOff loses what is in the pipe from some point on, or all of it, and returns it.
-func (x *pipe) cutOff(keep int) (lost []parcel) {
-	lost = slices.Clone(x.queue[keep:])
+// cutOff drops the parcels after the first keep, and returns them.
+func (x *pipe) cutOff(keep int) (cut []parcel) {
+	cut = slices.Clone(x.queue[keep:])
 	x.queue = x.queue[:keep]
-	return lost
+	return cut
 }

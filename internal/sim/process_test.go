@@ -1,40 +1,40 @@
 package sim
 
-// state is what a process is doing.
+// state is the state of a process.
 type state uint8
 
 const (
 	running state = iota
-	stopped       // by a signal: its sockets stay, and wait
+	stopped       // by a signal: its sockets stay open
 	dead
 )
 
-// process is one process on one host: a node's, or the registry's.
+// process is one process on one host: a node or a registry.
 type process struct {
 	w     *world
 	place int // of the host, 0 for the registry's
 	addr  string
 	state state
-	since Time // it was stopped
+	since Time // when it was stopped
 
-	deferred []func() // what happened to it while it was stopped
+	deferred []func() // events that came while it was stopped
 
-	node  *node // the life it has now, nil while it has none
+	node  *node // the present incarnation, nil if there is none
 	join  *joining
-	token uint64 // of that life
-	done  bool   // it wants no life any more
+	token uint64 // of that incarnation
+	done  bool   // it wants no further incarnation
 
-	met      uint64 // the greatest life that it knows of
-	reborn   bool   // its life ended for a sink's sake, and the next has not begun
-	renewals int    // how often
-	settled  bool   // the latest time when all was well
+	maxInc   uint64 // the greatest incarnation that it knows of
+	renewing bool   // a sink remembers a later incarnation: the next one has not begun
+	renewals int    // how often that happened
+	settled  bool   // it has renewed since all faults ended
 
-	// troubled is when it was last stopped, or cut off from the registry: whoever
-	// declares it dead needs such a reason.
+	// troubled is when it was last stopped, or cut off from the registry. A registry needs
+	// such a reason to declare it dead.
 	troubled Time
 }
 
-// do lets something happen to the process, when it runs again if it is stopped.
+// do runs f in the process; if it is stopped, when it runs again.
 func (p *process) do(f func()) {
 	switch p.state {
 	case running:
@@ -44,7 +44,7 @@ func (p *process) do(f func()) {
 	}
 }
 
-// after is the process's timer.
+// after is a timer of the process.
 func (p *process) after(d Time, f func()) {
 	p.w.events.push(p.w.now+d, func() { p.do(f) })
 }
@@ -53,7 +53,7 @@ func (p *process) stop() {
 	p.state, p.since = stopped, p.w.now
 }
 
-// wake lets a stopped process go on. Everything that came meanwhile is there at once.
+// wake resumes a stopped process. All deferred events happen at once.
 func (p *process) wake() {
 	p.state = running
 	p.troubled = p.w.now
@@ -62,8 +62,8 @@ func (p *process) wake() {
 	}
 	todo := p.deferred
 	p.deferred = nil
-	// In any order that keeps what is in one connection in order: the connections are
-	// pipes, which are not in this list.
+	// Their order is random. What one connection carries keeps its order, since pipes are
+	// not in this list.
 	p.w.net.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
 	for _, f := range todo {
 		p.do(f)
@@ -77,7 +77,7 @@ func (p *process) quit() {
 	p.die()
 }
 
-// die ends the process. Its kernel tells its peers, if it can reach them.
+// die ends the process at once. Its kernel tells the peers that it can reach.
 func (p *process) die() {
 	p.state = dead
 	p.deferred = nil

@@ -2,5 +2,5 @@
 
 package sim
 
-// Under the race detector sync.Pool throws things away at random, so allocations cannot be counted.
+// raceEnabled makes the simulation run fewer worlds, since the race detector is slow.
 const raceEnabled = true

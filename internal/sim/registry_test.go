@@ -8,21 +8,21 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// registry is one process of the registry, around the authority.
+// registry is a registry process: it drives an authority.
 type registry struct {
 	w        *world
 	p        *process
 	auth     *membership.Authority
 	sessions map[ring.Ref]*conn
-	due      Time // of the next Advance that is planned, 0 for none
+	due      Time // when the next Advance is planned, 0 for none
 	began    Time
-	rebuilt  Time // a recovery ended
+	rebuilt  Time // when its recovery ended
 	gen      int
 	wall     uint64
-	memory   memory
+	reports  reports
 }
 
-// register is a node's wish to join or to go on.
+// register is a node's request to join, or to go on with its incarnation.
 type register struct {
 	membership.Request
 	resume bool
@@ -34,17 +34,17 @@ func (w *world) startRegistry() {
 	w.generation++
 	p := &process{w: w, addr: "registry"}
 	w.registry = &registry{
-		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), memory: newMemory(), wall: w.newWall(),
+		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), reports: newReports(), wall: w.newWall(),
 		auth: membership.New(membership.Config{Bits: w.bits, Lease: w.lease, Grace: w.lease, Draw: w.auth.Uint64N}),
 	}
 	w.logf("registry %d starts", w.generation)
 }
 
-// hear takes a message from a node.
-func (r *registry) hear(c *conn, msg any) {
+// receive handles a message from a node.
+func (r *registry) receive(c *conn, msg any) {
 	now := r.w.now
-	if c.looking {
-		c.unheard = append(c.unheard, msg)
+	if c.dialling {
+		c.queued = append(c.queued, msg)
 		return
 	}
 	switch m := msg.(type) {
@@ -52,15 +52,15 @@ func (r *registry) hear(c *conn, msg any) {
 		r.admit(c, m)
 		return
 	case control.Beat:
-		c.tellNode(control.BeatAnswer{})
+		c.sendToNode(control.BeatAnswer{})
 		return // nothing changes
 	case control.Linked:
 		r.w.logf("%v linked with epoch %d %s", c.ref, m.Epoch, m.Error)
 		r.auth.Linked(c.ref, m.Epoch)
 	case control.Trouble:
-		r.w.logf("%v says of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
-		r.auth.Trouble(now, c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
-		r.memory.heard(c.ref, ring.Ref{ID: m.ID, Life: m.Life}, m.Error)
+		r.w.logf("%v reports of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
+		r.auth.Trouble(now, c.ref, m.Ref(), m.Error)
+		r.reports.note(c.ref, m.Ref(), m.Error)
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)
@@ -75,12 +75,12 @@ func (r *registry) admit(c *conn, m register) {
 		r.resume(c, m)
 		return
 	}
-	r.w.look(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
+	r.w.probe(r.p, r.w.processAt(m.Addr), m.Token, func(a membership.Answer) {
 		switch {
-		case c.regEnd:
+		case c.regClosed:
 		case a != membership.Answered:
-			c.tellNode(control.Refused{Code: control.CodeUnreachable})
-			c.hangUp()
+			c.sendToNode(control.Refused{Code: control.CodeUnreachable})
+			c.closeAtRegistry()
 		default:
 			found, err := r.auth.Admit(r.w.now, r.wall+uint64(r.w.now), m.Request)
 			r.answer(c, found, err, m)
@@ -99,27 +99,27 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 		case errors.Is(err, membership.ErrIDTaken):
 			code = control.CodeIDTaken
 		}
-		c.tellNode(control.Refused{Code: code})
-		c.hangUp()
+		c.sendToNode(control.Refused{Code: code})
+		c.closeAtRegistry()
 		r.step()
 		return
 	}
 	if old := r.sessions[m.Ref()]; old != nil && old != c {
 		old.bound = false
-		old.hangUp()
+		old.closeAtRegistry()
 	}
 	c.ref, c.bound = m.Ref(), true
 	r.sessions[c.ref] = c
-	r.memory.again(c.ref)
+	r.reports.reset(c.ref)
 	r.w.judge.admitted(r, m, c.p)
-	c.tellNode(registered{c.ref})
+	c.sendToNode(registered{c.ref})
 	r.p.after(r.w.lease, c.watch)
 	r.step()
-	r.w.judge.alone(m.Ref())
+	r.w.judge.checkUniqueID(m.Ref())
 }
 
-// lost takes note that a connection ended.
-func (r *registry) lost(c *conn) {
+// disconnected handles the end of a connection.
+func (r *registry) disconnected(c *conn) {
 	if c.bound && r.sessions[c.ref] == c {
 		delete(r.sessions, c.ref)
 		r.w.logf("registry lost %v", c.ref)
@@ -133,23 +133,23 @@ func (r *registry) silent(c *conn) {
 		r.auth.Silent(r.w.now, c.ref)
 		r.step()
 	}
-	c.hangUp()
+	c.closeAtRegistry()
 }
 
-// woke tells the authority that the process stood still.
+// woke tells the authority that the process did not run for a gap.
 func (r *registry) woke(gap Time) {
 	r.auth.Missed(gap, false)
 	r.began += gap
 	r.p.after(0, r.step)
 }
 
-// step does what the authority wants.
+// step performs the effects of the authority, and plans its next Advance.
 func (r *registry) step() {
 	r.effects()
 	next := r.auth.Advance(r.w.now)
 	r.effects()
-	r.w.judge.advanced(r)
-	r.w.judge.remembers(r)
+	r.w.judge.checkViews(r)
+	r.w.judge.checkReports(r)
 	if next == 0 {
 		return
 	}
@@ -176,16 +176,16 @@ func (r *registry) effects() {
 		switch e.Kind {
 		case membership.Send:
 			r.w.logf("to %v: %T %+v", e.Ref, e.Body, e.Body)
-			r.memory.tell(r.w.bits, e.Ref, e.Body)
+			r.reports.told(r.w.bits, e.Ref, e.Body)
 			if c != nil {
-				c.tellNode(e.Body)
+				c.sendToNode(e.Body)
 			}
 		case membership.Probe:
 			p := r.w.processAt(e.Addr)
-			r.w.look(r.p, p, e.Token, func(a membership.Answer) {
+			r.w.probe(r.p, p, e.Token, func(a membership.Answer) {
 				r.w.logf("probe of %v: %d", e.Ref, a)
 				if a == membership.Absent && p.state != dead && r.auth.Known(p.token) {
-					a = membership.Nothing // another member is there now
+					a = membership.Nothing // another member has the address now
 				}
 				r.auth.Probed(r.w.now, e.Ref, e.Addr, a)
 				r.step()
@@ -194,19 +194,19 @@ func (r *registry) effects() {
 			r.w.logf("registry: %v is gone (%d): %s", e.Ref, e.Kind, e.Why)
 			if c != nil {
 				if e.Kind == membership.Dead {
-					c.tellNode(control.Refused{Code: control.CodeEvicted})
+					c.sendToNode(control.Refused{Code: control.CodeEvicted})
 				}
-				c.hangUp()
+				c.closeAtRegistry()
 				delete(r.sessions, e.Ref)
 			}
 		default:
-			r.w.logf("registry: news %d of %v %v %s", e.Kind, e.Ref, e.Other, e.Why)
+			r.w.logf("registry: event %d of %v %v %s", e.Kind, e.Ref, e.Other, e.Why)
 		}
 	}
 }
 
-// look dials a process and finds out whether the life with a token is there.
-func (w *world) look(from, to *process, token uint64, then func(membership.Answer)) {
+// probe dials a process and finds out whether the incarnation with a token is there.
+func (w *world) probe(from, to *process, token uint64, then func(membership.Answer)) {
 	d := w.dialDelay()
 	from.after(d, func() {
 		switch {

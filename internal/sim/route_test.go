@@ -5,16 +5,15 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// sure says whether the node's word that somebody does not exist is to be trusted. One
-// that was declared dead without knowing it is not told of newcomers behind it; one that
-// such a thing happened to may be taken back by a later registry, which learns of the
-// newcomers only when they come back as well.
-func (n *node) sure() bool {
-	return n.fresh > 0 && n.use.Epoch >= n.fresh && n.ready && !n.leaving && n.w.now-n.touched < n.w.lease*3/4
+// authoritative says whether the node may deny that an ID exists. A node that was declared
+// dead, and does not know it, is not told of newcomers after it. A later registry may take
+// it back, and learns of those newcomers only when they come back as well.
+func (n *node) authoritative() bool {
+	return n.firstEpoch > 0 && n.use.Epoch >= n.firstEpoch && n.ready && !n.leaving && n.w.now-n.confirmedAt < n.w.lease*3/4
 }
 
 // receive takes a frame from a link.
-func (n *node) receive(l *link, f wire.Frame, around bool) {
+func (n *node) receive(l *link, f wire.Frame, detour bool) {
 	if n.over {
 		return
 	}
@@ -23,37 +22,37 @@ func (n *node) receive(l *link, f wire.Frame, around bool) {
 	dst := f.Dst()
 	switch {
 	case dst == n.ref.ID:
-		n.take(f)
+		n.handleFrame(f)
 	default:
-		n.outlook.Authoritative = n.sure()
-		action, i := n.outlook.Relay(l.from.ref.ID, dst, int(f.Hops()), around)
+		n.router.Authoritative = n.authoritative()
+		action, i := n.router.Relay(l.from.ref.ID, dst, int(f.Hops()), detour)
 		if !n.follow(f, action, i) {
 			n.refuse(f)
 		}
 	}
 }
 
-// route sends a frame on; false if nobody has the ID that it is for.
+// route sends a frame on. It returns false if the sink does not exist.
 func (n *node) route(f wire.Frame) bool {
 	dst := f.Dst()
 	if dst == n.ref.ID { // to itself
-		n.after(0, func() { n.take(f) })
+		n.after(0, func() { n.handleFrame(f) })
 		return true
 	}
-	n.outlook.Authoritative = n.sure()
-	action, i := n.outlook.Next(dst)
+	n.router.Authoritative = n.authoritative()
+	action, i := n.router.Next(dst)
 	return n.follow(f, action, i)
 }
 
-// follow does what was decided about a frame; false if nobody has the ID that it is for.
+// follow performs a decision about a frame. It returns false if the sink does not exist.
 func (n *node) follow(f wire.Frame, action ring.Action, i int) bool {
 	dst := f.Dst()
 	if n.w.tracing && f.Type() != wire.Data {
-		n.w.logf("%v: %v from %d to %d: %d %d, %v, successor %d", n.ref, f.Type(), f.Src(), dst, action, i, n.outlook.Up, n.outlook.Successor)
+		n.w.logf("%v: %v from %d to %d: %d %d, %v, successor %d", n.ref, f.Type(), f.Src(), dst, action, i, n.router.Up, n.router.Successor)
 	}
 	switch action {
 	case ring.Forward:
-		id := n.outlook.Up[i]
+		id := n.router.Up[i]
 		for _, l := range n.links {
 			if l.to.ref.ID == id {
 				l.send(f, false)
@@ -61,8 +60,8 @@ func (n *node) follow(f wire.Frame, action ring.Action, i int) bool {
 			}
 		}
 	case ring.Detour:
-		n.w.count.around++
-		n.ways[i].send(f, true)
+		n.w.count.detours++
+		n.waypoints[i].send(f, true)
 	case ring.Direct:
 		for _, x := range n.links {
 			if x.to.ref.ID == dst {
@@ -82,7 +81,7 @@ func (n *node) follow(f wire.Frame, action ring.Action, i int) bool {
 	return true
 }
 
-// refuse tells the source of a frame that it goes no further. Answers are never
+// refuse tells the source of a frame that the sink does not exist. Answers are never
 // answered.
 func (n *node) refuse(f wire.Frame) {
 	switch f.Type() {
@@ -92,12 +91,12 @@ func (n *node) refuse(f wire.Frame) {
 	}
 }
 
-// answer sends a frame back to where f came from, with the same number.
+// answer sends a frame back to the source of f, with the same number.
 func (n *node) answer(t wire.Type, f wire.Frame, body []byte) {
 	n.send(wire.Append(nil, wire.Header{Type: t, Dst: f.Src(), Src: n.ref.ID, Seq: f.Seq()}, body))
 }
 
-// send sends frames of the node's own; false if their sink does not exist.
+// send sends frames of this node. It returns false if their sink does not exist.
 func (n *node) send(frames []byte) bool {
 	for len(frames) > 0 {
 		var f wire.Frame

@@ -9,20 +9,18 @@ import (
 
 func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
-// settleLimit bounds how long a ring takes to be in order again, when nothing goes
-// wrong any more.
+// settleLimit bounds how long a ring takes to settle after the last fault.
 func (w *world) settleLimit() Time { return 8*w.lease + 10*1000*ms }
 
-// finishLimit bounds how long it then takes until the next of the messages that were
-// sent is delivered. Of two pairs that are cut, four links may lie one behind the other on
-// its way and back. Each is found to be dead a lease after its first use and led around
-// within half a lease more, and the next question, up to 2 seconds later, is the first to
-// use the next.
+// finishLimit bounds how long it then takes until the next message is delivered. With two
+// pairs cut, four dead links may follow each other on its way and back. Each is found dead
+// a lease after its first use, and has a detour within half a lease more. The next retry, up
+// to 2 seconds later, is the first to use the next link.
 func (w *world) finishLimit() Time { return 4 * (w.lease + w.lease/2 + 2*1000*ms) }
 
-// settle ends all that is wrong, and waits for order.
+// settle ends all faults, and waits until the ring is as it should be.
 func (w *world) settle() {
-	w.logf("--- all is well from now on")
+	w.logf("--- no more faults")
 	w.quiet = true
 	w.drop = 0
 	clear(w.cut)
@@ -50,32 +48,33 @@ func (w *world) settle() {
 			w.registry.setup(w.size)
 		}
 		if why = w.judge.ideal(); why != "" && w.now-start > w.settleLimit() {
-			w.judge.fail("%v after the last trouble: %s", w.now-start, why)
+			w.judge.fail("%v after the last fault: %s", w.now-start, why)
 		}
 	}
 	w.settled = w.now - start
-	w.lastWords()
-	w.order()
+	w.finalMessages()
+	w.checkOrder()
 	if w.calm {
-		w.forgotten()
+		w.checkForgotten()
 	}
 	if w.clocks != nil {
-		w.renewed()
+		w.checkRenewals()
 	}
 	if w.handicap != nothing && w.judge.err == nil {
-		w.cripple()
-		w.lastWords()
+		w.applyHandicap()
+		w.finalMessages()
 	}
 }
 
-// forgotten: where nothing went wrong, no node keeps a stream from a life that has left.
-func (w *world) forgotten() {
+// checkForgotten checks that no node keeps a stream from an incarnation that has left, in a
+// world without faults.
+func (w *world) checkForgotten() {
 	limit := w.now + 2*w.lease
 	for w.judge.err == nil {
 		kept := ""
 		for _, p := range w.alive() {
 			for id, in := range p.node.in {
-				if x := w.judge.lives[ring.Ref{ID: id, Life: in.r.PeerLife()}]; x.over() {
+				if x := w.judge.incarnations[ring.Ref{ID: id, Life: in.r.PeerLife()}]; x.isOver() {
 					kept = fmt.Sprintf("%v keeps the stream from %v, which has left", p.node.ref, x.ref)
 				}
 			}
@@ -90,17 +89,17 @@ func (w *world) forgotten() {
 	}
 }
 
-// handicap is trouble that stays, and with which everybody must reach everybody.
+// handicap is a lasting fault with which all nodes must still reach all others.
 type handicap uint8
 
 const (
 	nothing      handicap = iota
-	registryAway          // and up to three neighbours are dead
+	registryAway          // the registry is dead, and up to three neighbours
 	pairsCut              // some neighbours cannot reach each other
 	newcomersCut          // newcomers cannot reach some members
 )
 
-func (w *world) cripple() {
+func (w *world) applyHandicap() {
 	w.logf("--- handicap %d", w.handicap)
 	w.calm = false
 	switch w.handicap {
@@ -122,27 +121,27 @@ func (w *world) cripple() {
 			}
 		}
 	case newcomersCut:
-		w.hinder()
+		w.addCutNewcomers()
 	}
 	w.until(w.now + w.lease)
 }
 
-// lastWords has everybody send a last word, and waits until all is delivered.
-func (w *world) lastWords() {
+// finalMessages has all nodes send once more, and waits until all is delivered.
+func (w *world) finalMessages() {
 	if w.judge.err != nil {
 		return
 	}
-	w.logf("--- the last words")
+	w.logf("--- the final messages")
 	start, handled := w.now, 0
 	for _, p := range w.alive() {
 		n := p.node
 		if n == nil {
-			continue // see below
+			continue // the loop below reports it
 		}
 		for range min(4, len(n.local.Others)) {
 			sink := n.local.Others[w.talkers.IntN(len(n.local.Others))]
 			if !w.judge.isThere(sink) {
-				continue // the registry is away, and nobody has said so
+				continue // it is dead, and the registry is away: its end is not announced
 			}
 			o := n.outTo(sink)
 			if o == nil {
@@ -155,12 +154,12 @@ func (w *world) lastWords() {
 	for w.judge.err == nil {
 		waits, birth := (*outStream)(nil), false
 		for _, p := range w.alive() {
-			if p.node == nil && p.reborn {
+			if p.node == nil && p.renewing {
 				birth = true
 				continue
 			}
 			if p.node == nil {
-				w.judge.fail("%s lost its life", p.addr)
+				w.judge.fail("%s has no incarnation any more", p.addr)
 				return
 			}
 			for _, o := range append([]*outStream(nil), p.node.outs...) {
@@ -182,15 +181,15 @@ func (w *world) lastWords() {
 			start, handled = w.now, w.count.delivered
 		}
 		if waits == nil && w.now-start > w.finishLimit() {
-			w.judge.fail("a node whose life was too small gets no other")
+			w.judge.fail("a node whose incarnation was too small gets no other")
 			return
 		}
 		if w.now-start > w.finishLimit() && w.registry.p.state == dead && w.judge.superseded(waits.n.ref) {
-			skip[waits] = true // only a registry gives lives
+			skip[waits] = true // only a registry gives incarnations
 			continue
 		}
 		if w.now-start > w.finishLimit() {
-			w.judge.fail("stream %d from %v to %d/%d is stuck in state %d with %d pending", waits.no, waits.n.ref, waits.sink, waits.sinkLife, waits.s.State(), waits.s.Pending())
+			w.judge.fail("stream %d from %v to %d/%d is stuck in state %d with %d pending", waits.no, waits.n.ref, waits.sink, waits.sinkInc, waits.s.State(), waits.s.Pending())
 		}
 		w.until(w.now + 50*ms)
 	}
@@ -201,16 +200,16 @@ func (w *world) lastWords() {
 	}
 }
 
-// order waits for order once more: what broke just before the end of all trouble may
-// not have been noticed yet when all looked well.
-func (w *world) order() {
+// checkOrder waits once more until the ring is as it should be. A fault just before the end
+// may not have been noticed yet when the ring settled.
+func (w *world) checkOrder() {
 	limit := w.now + 2*w.lease
 	if w.count.renewals > 0 {
 		limit = w.now + w.settleLimit()
 	}
 	for why := w.judge.ideal(); why != "" && w.judge.err == nil; why = w.judge.ideal() {
 		if w.now > limit {
-			w.judge.fail("order did not last: %s", why)
+			w.judge.fail("the ring did not stay settled: %s", why)
 		}
 		w.until(w.now + w.lease/10)
 	}

@@ -20,18 +20,17 @@ var debugPanics = false
 // TestSimulation runs worlds of all kinds. To see one again: -run Simulation -seed N.
 func TestSimulation(t *testing.T) { simulate(t, *simFrom, 2000) }
 
-// TestSimulationOfFewestHops does so with tables of the fewest hops.
+// TestSimulationOfFewestHops runs worlds with tables of the fewest hops.
 func TestSimulationOfFewestHops(t *testing.T) { simulate(t, *simFrom-1+fewestFrom, 800) }
 
-// TestSimulationOfParted does so with newcomers that cannot reach all members.
-func TestSimulationOfParted(t *testing.T) { simulate(t, *simFrom-1+partedFrom, 800) }
+// TestSimulationOfUnreachable runs worlds with newcomers that cannot reach all members.
+func TestSimulationOfUnreachable(t *testing.T) { simulate(t, *simFrom-1+unreachableFrom, 800) }
 
-// TestSimulationOfClocks does so with registries whose clocks disagree.
+// TestSimulationOfClocks runs worlds with registries whose clocks disagree.
 func TestSimulationOfClocks(t *testing.T) { simulate(t, *simFrom-1+clocksFrom, 800) }
 
-// kind is which of the kinds of worlds a seed is of: 0 the first, 1 from fewestFrom on, 2 from
-// partedFrom on, 3 from clocksFrom on, 4 from movingFrom on, 5 from starvedFrom
-// on.
+// kind is the kind of a seed's world: 0 the first, 1 from fewestFrom on, 2 from
+// unreachableFrom on, 3 from clocksFrom on, 4 from movingFrom on, 5 from starvedFrom on.
 func kind(seed uint64) uint64 { return seed / fewestFrom }
 
 func simulate(t *testing.T, from uint64, runs int) {
@@ -95,7 +94,7 @@ func (c *counters) add(d counters) {
 	c.dropped += d.dropped
 	c.down += d.down
 	c.overshot += d.overshot
-	c.around += d.around
+	c.detours += d.detours
 	c.deaths += d.deaths
 	c.births += d.births
 	c.faults += d.faults

@@ -9,8 +9,8 @@ import (
 // inStream is the sink's half of a stream.
 type inStream struct {
 	r       *stream.Receiver
-	handler bool // it has been called
-	unsaid  int  // bytes handled since the last acknowledgement
+	handler bool // the handler is planned
+	unacked int  // bytes handled since the last acknowledgement
 }
 
 const (
@@ -18,8 +18,8 @@ const (
 	window   = 2 << 10
 )
 
-// take takes a frame that is for this node.
-func (n *node) take(f wire.Frame) {
+// handleFrame handles a frame for this node.
+func (n *node) handleFrame(f wire.Frame) {
 	if n.over {
 		return
 	}
@@ -27,28 +27,7 @@ func (n *node) take(f wire.Frame) {
 	in := n.in[src]
 	switch f.Type() {
 	case wire.Open:
-		b, err := wire.ParseOpen(f.Body())
-		if err != nil {
-			n.w.judge.fail("%v", err)
-			return
-		}
-		first := n.w.talkers.Uint64N(1 << 62)
-		if n.parting && n.refuseOpen(in, f, b) {
-			return
-		}
-		if in == nil {
-			in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
-			n.in[src] = in
-			if ref := (ring.Ref{ID: src, Life: b.Incarnation}); n.bygone[ref] {
-				n.sweep(ref)
-			}
-		}
-		if in.r.Open(b.Incarnation, f.Seq(), first) {
-			n.send(in.r.AppendOpened(nil, window))
-		} else {
-			n.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
-		}
-		n.p.meet(in.r.PeerLife())
+		n.handleOpen(in, f)
 	case wire.Data:
 		if in == nil {
 			n.answer(wire.Reset, f, nil)
@@ -104,7 +83,34 @@ func (n *node) take(f wire.Frame) {
 	}
 }
 
-// handle is the handler, once for all that has gathered.
+// handleOpen handles an Open, of the present stream if there is one.
+func (n *node) handleOpen(in *inStream, f wire.Frame) {
+	b, err := wire.ParseOpen(f.Body())
+	if err != nil {
+		n.w.judge.fail("%v", err)
+		return
+	}
+	first := n.w.talkers.Uint64N(1 << 62)
+	if n.streamsCut && n.refuseOpen(in, f, b) {
+		return
+	}
+	src := f.Src()
+	if in == nil {
+		in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
+		n.in[src] = in
+		if ref := (ring.Ref{ID: src, Life: b.Incarnation}); n.left[ref] {
+			n.sweep(ref)
+		}
+	}
+	if in.r.Open(b.Incarnation, f.Seq(), first) {
+		n.send(in.r.AppendOpened(nil, window))
+	} else {
+		n.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
+	}
+	n.p.learnInc(in.r.PeerLife())
+}
+
+// handle is one call of the handler for all messages that have gathered.
 func (n *node) handle(in *inStream) {
 	in.handler = false
 	q := in.r.Take()
@@ -112,17 +118,17 @@ func (n *node) handle(in *inStream) {
 	for q.Size() > 0 {
 		f, _ := wire.Next(q.Front())
 		n.w.judge.delivered(n, f)
-		in.unsaid += len(f)
+		in.unacked += len(f)
 		q.Discard(len(f))
 		count++
 	}
-	if in.r.Handled(count) || in.unsaid >= window/4 || in.r.Parted() {
-		in.unsaid = 0
+	if in.r.Handled(count) || in.unacked >= window/4 || in.r.Parted() {
+		in.unacked = 0
 		n.acknowledge(in)
 	}
 }
 
-// acknowledge says how far a stream has come; for good, if it was cut.
+// acknowledge tells the source how far a stream has come, finally if it was cut.
 func (n *node) acknowledge(in *inStream) {
 	if in.r.Parted() {
 		n.send(in.r.AppendFarewell(nil))
@@ -131,8 +137,7 @@ func (n *node) acknowledge(in *inStream) {
 	}
 }
 
-// refuseOpen answers a request for a stream of a node that leaves, unless it is about the
-// one that there is.
+// refuseOpen refuses an Open while the node leaves, unless it is for the present stream.
 func (n *node) refuseOpen(in *inStream, f wire.Frame, b wire.OpenBody) bool {
 	if in != nil {
 		if in.r.CompareOpen(b.Incarnation, f.Seq()) <= 0 {

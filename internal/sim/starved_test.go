@@ -2,18 +2,19 @@ package sim
 
 import "testing"
 
-// starvedFrom is the seed from which on worlds are short of the processor now and then:
-// registry and nodes, which share a machine, run a moment only, again and again.
+// starvedFrom is the first seed of the worlds with shortages of the processor: registry and
+// nodes share a machine, and run only for moments.
 const starvedFrom = 5_000_000_000
 
-// TestSimulationOfShortages runs worlds in which nobody may be declared dead for that.
+// TestSimulationOfShortages runs worlds with shortages of the processor. A registry must not
+// declare a member dead because of one.
 func TestSimulationOfShortages(t *testing.T) { simulate(t, *simFrom-1+starvedFrom, 400) }
 
-// shortage lets everything that runs stand still for most of a lease, run for a twentieth of
-// one, and so on, for up to five leases. It is no reason to take anybody for dead.
+// shortage stops all running processes for most of a lease, lets them run for a twentieth of
+// one, and so on, for up to five leases. It is no reason to declare a member dead.
 func (w *world) shortage() {
 	if w.now < w.rested {
-		return // one after the other would be more than the bound
+		return // two in a row would exceed the bound of Stretch
 	}
 	end := w.now + w.lease + w.jitter2(4*w.lease)
 	w.rested = end + 4*w.lease
@@ -23,7 +24,7 @@ func (w *world) shortage() {
 		if w.now >= end {
 			return
 		}
-		var still []*process // the registry last: it must find the nodes awake
+		var still []*process // the registry is last: the nodes must wake before it
 		for _, p := range append(w.alive(), w.registry.p) {
 			if p.state == running {
 				p.stop()

@@ -9,43 +9,43 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Why a source gives up a stream by itself.
+// Why a source gives up a stream.
 var (
-	errGone = errors.New("the registry says that the life is over")
-	errLife = errors.New("the source's own life is over")
-	// errOutlived is that of a node that is about to leave.
+	errGone = errors.New("the registry says that the incarnation is over")
+	errLife = errors.New("the source's own incarnation is over")
+	// errOutlived is for a node that is about to leave.
 	errOutlived = stream.ErrOutlived
 )
 
-// outStream is the source's half of a stream, and the account of it.
+// outStream is the source's half of a stream, and the judge's account of it.
 type outStream struct {
 	n    *node
 	s    *stream.Sender
 	no   int // among all streams of the world
 	sink uint64
 
-	began    Time
-	opened   bool
-	sinkLife uint64
-	pushed   []Time // when each message was accepted
-	got      int    // by the handler
-	acked    uint64
-	over     bool
-	back     int // from this message on the source knows that they were not handled, once over
+	began   Time
+	opened  bool
+	sinkInc uint64
+	pushed  []Time // when each message was accepted
+	got     int    // by the handler
+	acked   uint64
+	over    bool
+	back    int // once over: the source knows that messages from this one on were not handled
 }
 
-// talk sends something, now and then.
+// talk is a timer that sends messages.
 func (n *node) talk() {
 	w := n.w
 	n.after(w.pace/2+w.jitter(w.pace), n.talk)
-	if w.quiet || n.bound || !n.ready {
+	if w.quiet || n.departing || !n.ready {
 		return
 	}
 	r := w.talkers
 	var sink uint64
 	switch x := r.Float64(); {
 	case x < w.strange:
-		sink = r.Uint64() & n.outlook.Mask
+		sink = r.Uint64() & n.router.Mask
 	case x < 2*w.strange && len(w.judge.all) > 0:
 		sink = w.judge.all[r.IntN(len(w.judge.all))].ref.ID
 	case len(n.local.Others) > 0:
@@ -94,7 +94,7 @@ func (n *node) openTo(sink uint64) *outStream {
 	return o
 }
 
-// push accepts one message, which names its stream and its place in it.
+// push accepts one message, which has the number of its stream and its own number.
 func (o *outStream) push() {
 	if s := o.s.State(); o.over || s != stream.Open && s != stream.Opening {
 		return
@@ -109,7 +109,7 @@ func (o *outStream) push() {
 	o.n.tick()
 }
 
-// send sends frames of the stream, and ends it if there is no such node.
+// send sends frames of the stream, and ends it if the sink does not exist.
 func (o *outStream) send(frames []byte) {
 	if o.over {
 		return
@@ -132,7 +132,7 @@ func (o *outStream) gone() {
 	o.n.outs = slices.DeleteFunc(o.n.outs, func(x *outStream) bool { return x == o })
 }
 
-// tick looks at the clock for the streams that wait.
+// tick is the timer of the streams that wait.
 func (n *node) tick() {
 	if n.ticking {
 		return
@@ -153,7 +153,7 @@ func (n *node) tick() {
 	})
 }
 
-// answered takes the sink's frame, or a relay's.
+// answered handles a frame of the sink, or of a relay.
 func (o *outStream) answered(f wire.Frame) {
 	w := o.n.w
 	pending := o.s.Pending()
@@ -173,7 +173,7 @@ func (o *outStream) answered(f wire.Frame) {
 		was := o.s.State()
 		out = o.s.Opened(w.now, f.Seq(), b, nil)
 		if was == stream.Opening && o.s.State() == stream.Open {
-			o.opened, o.sinkLife = true, b.SinkIncarnation
+			o.opened, o.sinkInc = true, b.SinkIncarnation
 			w.judge.opened(o)
 		}
 	case wire.Refuse:

@@ -3,12 +3,11 @@ package sim
 import (
 	"slices"
 
-	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 )
 
-// advanced holds the views that the registry keeps against its members.
-func (j *judge) advanced(r *registry) {
+// checkViews compares the views that the registry keeps with its members.
+func (j *judge) checkViews(r *registry) {
 	a := r.auth
 	if !a.Live() || a.Recovering() {
 		return
@@ -45,13 +44,13 @@ func (j *judge) advanced(r *registry) {
 			last = d
 		}
 	}
-	if j.burials > 0 && len(a.Missing()) == 0 {
-		j.accepted()
+	if j.announcedDeaths > 0 && len(a.Missing()) == 0 {
+		j.resurrect()
 	}
-	// What a node was told is what the registry believes that it was told, once all
-	// of it has come.
+	// When all messages have arrived, a node has the view that the registry believes that it
+	// has.
 	for _, c := range j.w.conns {
-		if v, ok := views[c.ref.ID]; ok && c.r == r && c.bound && !c.nodeEnd && !c.regEnd && len(c.down.queue) == 0 &&
+		if v, ok := views[c.ref.ID]; ok && c.r == r && c.bound && !c.nodeClosed && !c.regClosed && len(c.down.queue) == 0 &&
 			r.sessions[c.ref] == c && c.p.node != nil && c.p.node.ref == c.ref && slices.Contains(tables, c.ref) && c.p.state == running {
 			l := c.p.node.local
 			if !same(l.Entries, v.Entries) || !same(l.Successors, v.Successors) {
@@ -62,12 +61,12 @@ func (j *judge) advanced(r *registry) {
 	}
 }
 
-func same(told []control.Peer, want []ring.Ref) bool {
-	return slices.EqualFunc(told, want, func(p control.Peer, r ring.Ref) bool { return refOf(p) == r })
+func same(told []ring.Peer, want []ring.Ref) bool {
+	return slices.EqualFunc(told, want, func(p ring.Peer, r ring.Ref) bool { return p.Ref() == r })
 }
 
-// ideal says in what the ring is not as it should be when nothing goes wrong any
-// more; nothing if it is.
+// ideal says what is wrong with the ring when there are no faults any more. It returns "" if
+// nothing is.
 func (j *judge) ideal() string {
 	w := j.w
 	r := w.registry
@@ -85,9 +84,9 @@ func (j *judge) ideal() string {
 	case a.Lagging() > 0:
 		return sprintf("%d entries lag behind", a.Lagging())
 	case len(a.Parted()) > 0:
-		return sprintf("parted: %v", a.Parted())
+		return sprintf("unreachable pairs: %v", a.Parted())
 	case len(a.NoWay()) > 0:
-		return sprintf("no way: %v", a.NoWay())
+		return sprintf("pairs without a detour: %v", a.NoWay())
 	}
 	all := a.All()
 	n := len(all)
@@ -103,17 +102,17 @@ func (j *judge) ideal() string {
 		for s := 1; s <= ring.Successors && s < n; s++ {
 			successors = append(successors, all[(i+s)%n].Ref())
 		}
-		x := j.lives[m.Ref()]
+		x := j.incarnations[m.Ref()]
 		l := x.n.local
 		switch {
-		case x.n.bound:
+		case x.n.departing:
 			return sprintf("%v is about to leave", m.Ref())
-		case x.over():
+		case x.isOver():
 			return sprintf("%v is over", m.Ref())
 		case !same(l.Entries, entries) || !same(l.Successors, successors):
 			return sprintf("the tables of %v are %v and %v, want %v", m.Ref(), l.Entries, l.Successors, entries)
-		case j.astray(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)) != "":
-			return sprintf("%v believes that %s", m.Ref(), j.astray(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)))
+		case j.wrongAddress(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)) != "":
+			return sprintf("%v has a wrong address: %s", m.Ref(), j.wrongAddress(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)))
 		case w.byAddr[m.Addr] != x.p:
 			return sprintf("%v is not at %s, but at %s", m.Ref(), m.Addr, x.p.addr)
 		case x.n.use.Epoch != l.Epoch:
@@ -128,8 +127,8 @@ func (j *judge) ideal() string {
 			return sprintf("%v has no link to its successor", m.Ref())
 		case x.n.p.join.conn == nil:
 			return sprintf("%v is not connected", m.Ref())
-		case !x.n.sure():
-			return sprintf("%v is not sure", m.Ref())
+		case !x.n.authoritative():
+			return sprintf("%v is not authoritative", m.Ref())
 		}
 	}
 	return ""

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// world is a ring with all its hosts.
+// world is a ring with all its hosts and its network.
 type world struct {
 	seed   uint64
 	now    Time
 	events events
 
-	// One source of chance each, so that a change in one does not change all.
+	// Sources of random numbers, several so that a change in one does not change all.
 	plan, net, talkers, auth *rand.Rand
 
 	bits    int
@@ -20,31 +20,31 @@ type world struct {
 	size    int
 	fewest  bool // tables of the fewest hops
 	moving  bool // hosts change their addresses
-	moved   int  // addresses given out
+	moved   int  // new addresses given out
 	initial int
 
-	base, spread Time // of the delays
-	slow         Time // of the control connections, besides
+	base, spread Time // of all delays
+	slow         Time // more delay of control connections
 	drop         float64
 	pace         Time // between a node's sends
 	burst        int
-	strange      float64 // share of sends to IDs that may not exist
+	strange      float64 // the share of sends to IDs that may not exist
 	handle       Time
 	occasions    int
 	gap          Time
 	weights      []int
-	rested       Time // since then another shortage may come
-	calm         bool // nodes come and go, and nothing goes wrong
+	rested       Time // from then on another shortage may come
+	calm         bool // nodes join and leave, and there are no faults
 	handicap     handicap
-	hindered     *hindered  // nil but from partedFrom on
-	clocks       *rand.Rand // nil but from clocksFrom on
-	quiet        bool       // nobody sends
+	newcomerCuts *newcomerCuts // nil but from partedFrom on
+	clocks       *rand.Rand    // nil but from clocksFrom on
+	quiet        bool          // no node sends
 	generation   int
 	registry     *registry
 	processes    []*process
 	byAddr       map[string]*process
-	group        map[int]int     // of a place; those in different ones cannot reach each other
-	cut          map[[2]int]bool // places of which the first cannot dial the second
+	group        map[int]int     // by place; places of different groups cannot reach each other
+	cut          map[[2]int]bool // pairs of places of which the first cannot dial the second
 	conns        []*conn
 	pipes        []*pipe
 	judge        *judge
@@ -55,10 +55,10 @@ type world struct {
 }
 
 type counters struct {
-	accepted, delivered, unknown, frames  int
-	left                                  int // came back from sinks that left
-	full, dropped, down, overshot, around int
-	deaths, births, faults, renewals      int
+	accepted, delivered, unknown, frames   int
+	left                                   int // messages returned because the sink left
+	full, dropped, down, overshot, detours int
+	deaths, births, faults, renewals       int
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -70,8 +70,8 @@ const ms = 1e6
 // fewestFrom is the seed from which on worlds have tables of the fewest hops.
 const fewestFrom = 1_000_000_000
 
-// newWorld draws a world. Each kind of trouble is absent from a good share of
-// them, so that the others can be seen undisturbed.
+// newWorld draws a world. Each kind of fault is absent from many worlds, so that the other
+// kinds can be seen alone.
 func newWorld(seed uint64) *world {
 	chance := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 	w := &world{
@@ -83,7 +83,7 @@ func newWorld(seed uint64) *world {
 	w.bits = pick(r, 5, 6, 8, 16)
 	w.lease = pick[Time](r, 1000, 2000, 3000) * ms
 	w.size = pick(r, 0, 0, 1, 2, 3, 4)
-	if w.fewest = kind(seed) == kind(fewestFrom); w.fewest { // tables may be as large as the ring
+	if w.fewest = kind(seed) == kind(fewestFrom); w.fewest { // here tables may be as large as the ring
 		w.size = pick(r, 0, 0, 1, 2, 3, 4, 9, 30)
 	}
 	w.moving = kind(seed) == kind(movingFrom)
@@ -114,8 +114,8 @@ func newWorld(seed uint64) *world {
 	if kind(seed) == kind(clocksFrom) {
 		w.clocks, w.calm = newClocks(seed), false
 	}
-	if kind(seed) == kind(partedFrom) {
-		w.hindered, w.handicap, w.calm = newHindered(seed), newcomersCut, false
+	if kind(seed) == kind(unreachableFrom) {
+		w.newcomerCuts, w.handicap, w.calm = newNewcomerCuts(seed), newcomersCut, false
 	}
 	return w
 }
@@ -133,7 +133,7 @@ func (w *world) dialTimeout() Time  { return w.lease / 3 }
 
 func (w *world) processAt(addr string) *process { return w.byAddr[addr] }
 
-// reach says whether one process can open, and use, a connection to another.
+// reach says whether a process can open and use a connection to another.
 func (w *world) reach(from, to *process) bool {
 	return w.group[from.place] == w.group[to.place] && !w.cut[[2]int{from.place, to.place}]
 }
@@ -153,14 +153,14 @@ func (w *world) pipe(dialler, from, to *process, delay func() Time) *pipe {
 	return x
 }
 
-// kick lets go on what waited for a process.
+// kick resumes the pipes that waited.
 func (w *world) kick() {
 	for _, x := range w.pipes {
 		x.kick()
 	}
 }
 
-// spawn starts a node's process; at a place where another one was, or a new one.
+// spawn starts a node's process, at the place of an old one or at a new place.
 func (w *world) spawn(old *process) *process {
 	p := &process{w: w, place: len(w.processes) + 1, join: &joining{}}
 	p.addr = fmt.Sprintf("host%d", p.place)
@@ -175,14 +175,14 @@ func (w *world) spawn(old *process) *process {
 	return p
 }
 
-// died tells the peers of a process, those that its host can reach.
+// died ends the connections of a process. Peers that its host can reach notice at once.
 func (w *world) died(p *process) {
 	w.logf("%s dies", p.addr)
 	for _, c := range w.conns {
 		mine := c.up
-		end := c.letGo
+		end := c.closeAtNode
 		if c.r.p == p {
-			mine, end = c.down, c.hangUp
+			mine, end = c.down, c.closeAtRegistry
 		} else if c.p != p {
 			continue
 		}
@@ -208,7 +208,7 @@ func (w *world) died(p *process) {
 	}
 	live := w.conns[:0]
 	for _, c := range w.conns {
-		if !c.nodeEnd || !c.regEnd {
+		if !c.nodeClosed || !c.regClosed {
 			live = append(live, c)
 		}
 	}
@@ -231,7 +231,7 @@ func (w *world) logf(format string, args ...any) {
 	}
 }
 
-// until lets the world go on until a moment.
+// until runs the world until a time.
 func (w *world) until(end Time) {
 	for len(w.events.heap) > 0 && w.events.heap[0].at <= end && w.judge.err == nil {
 		e := w.events.pop()
@@ -241,7 +241,7 @@ func (w *world) until(end Time) {
 	w.now = max(w.now, end)
 }
 
-// run lets the world be wild for a while, and then settle.
+// run injects faults for a while, and then waits for the ring to settle.
 func (w *world) run() (err error) {
 	defer func() {
 		if v := recover(); v != nil && !strings.Contains(fmt.Sprint(v), "judged") {
@@ -262,11 +262,11 @@ func (w *world) run() (err error) {
 		if w.judge.err != nil {
 			break
 		}
-		w.misfortune()
+		w.injectFault()
 		if w.clocks != nil && w.clocks.IntN(4) == 0 {
-			w.overtaken()
+			w.replaceBoth()
 		}
-		if w.hindered != nil && w.hindered.IntN(4) == 0 {
+		if w.newcomerCuts != nil && w.newcomerCuts.IntN(4) == 0 {
 			w.newcomers(1, false)
 		}
 		w.until(w.now + w.jitter2(2*w.gap))

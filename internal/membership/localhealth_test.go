@@ -7,7 +7,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// What counts of a silence is the time in which this process ran, up to a bound.
+// Of a silence only the time in which this process ran counts, up to a bound.
 func TestSpare(t *testing.T) {
 	const s = time.Second
 	for _, c := range []struct {
@@ -22,10 +22,10 @@ func TestSpare(t *testing.T) {
 		{"dead for long", 3 * s, 24 * s, 30 * s, Missed{}, 0},
 		{"half of it was missed", 3 * s, 24 * s, 4 * s, Missed{All: 2 * s}, s},
 		{"most of it was missed", 3 * s, 24 * s, 20 * s, Missed{All: 19 * s}, 2 * s},
-		{"most of it was missed, but too much is too much", 3 * s, 24 * s, 23 * s, Missed{All: 23 * s}, s},
-		{"more is not", 3 * s, 24 * s, 24 * s, Missed{All: 24 * s}, 0},
+		{"most of it was missed, near the bound", 3 * s, 24 * s, 23 * s, Missed{All: 23 * s}, s},
+		{"most of it was missed, beyond the bound", 3 * s, 24 * s, 24 * s, Missed{All: 24 * s}, 0},
 		{"it was stopped for an hour", 3 * s, 24 * s, 3602 * s, Missed{3600 * s, 3600 * s}, s},
-		{"and since for long", 3 * s, 24 * s, 3624 * s, Missed{3623 * s, 3600 * s}, 0},
+		{"it was stopped for an hour, and silent since", 3 * s, 24 * s, 3624 * s, Missed{3623 * s, 3600 * s}, 0},
 	} {
 		if got := Spare(c.patience, c.most, c.silent, c.missed); got != c.want {
 			t.Errorf("%s: %v left, want %v", c.name, got, c.want)
@@ -42,7 +42,7 @@ func TestMissedAdd(t *testing.T) {
 	}{
 		{time.Second, false, Missed{All: time.Second}},
 		{lease, false, Missed{All: lease}},
-		{lease + 1, false, Missed{2*lease + 1, 2*lease + 1}}, // stopped: all have a lease to come back
+		{lease + 1, false, Missed{2*lease + 1, 2*lease + 1}}, // stopped: one more lease to come back
 		{0, true, Missed{lease, lease}},
 	} {
 		m := Missed{All: time.Minute, Stopped: time.Second}
@@ -53,14 +53,14 @@ func TestMissedAdd(t *testing.T) {
 	}
 }
 
-// A registry that runs late all the time puts off every deadline, up to the bound, and
-// gives up the dead then.
+// A registry that runs late all the time puts off every deadline up to the bound, and then
+// declares the dead member dead.
 func TestDeadlinesInAShortage(t *testing.T) {
 	const lease, step = 4 * time.Second, 100 * time.Millisecond
 	for _, c := range []struct {
 		name   string
 		missed time.Duration // of each step
-		want   time.Duration // when the dead is given up
+		want   time.Duration // when the member is declared dead
 	}{
 		{"none", 0, lease},
 		{"half", step / 2, 2 * lease},
@@ -92,15 +92,15 @@ func TestDeadlinesInAShortage(t *testing.T) {
 			}
 			for what, at := range map[string]Time{"lost": lost, "silent": silent} {
 				if at < c.want-step || at > c.want+2*step {
-					t.Errorf("who was %s is given up after %v, want %v", what, at, c.want)
+					t.Errorf("the %s member is declared dead after %v, want %v", what, at, c.want)
 				}
 			}
 		})
 	}
 }
 
-// A member that says that it is late itself gets more patience, within a bound, and not for
-// long.
+// A member that reports that it runs late gets a longer timeout, up to a bound and for a
+// while.
 func TestHeldUp(t *testing.T) {
 	const lease = 3 * time.Second
 	a := New(Config{Bits: 16, Lease: lease, Draw: func(uint64) uint64 { return 0 }})
@@ -113,20 +113,20 @@ func TestHeldUp(t *testing.T) {
 		{1 << 62, 3 * lease}, {lease, 3 * lease}, {0, 3 * lease / 2}, {0, 3 * lease / 4},
 	} {
 		if a.HeldUp(m.Ref(), c.late); a.Patience(m.Ref()) != lease+c.want {
-			t.Errorf("late by %v: patience %v, want %v", c.late, a.Patience(m.Ref()), lease+c.want)
+			t.Errorf("late by %v: timeout %v, want %v", c.late, a.Patience(m.Ref()), lease+c.want)
 		}
 	}
 	for range 10 {
 		a.HeldUp(m.Ref(), 0)
 	}
 	if a.Patience(m.Ref()) != lease {
-		t.Error("it is held up for ever")
+		t.Error("its timeout stays longer for ever")
 	}
-	a.HeldUp(ring.Ref{ID: 77}, lease) // nobody
+	a.HeldUp(ring.Ref{ID: 77}, lease) // not a member
 }
 
-// A registry that rebuilds, and is stopped just before it is done, waits another lease for
-// those whose attempts to come back failed meanwhile.
+// A registry that recovers, and is stopped just before the end, waits another lease for the
+// members whose attempts to come back failed meanwhile.
 func TestRebuildingAfterAStop(t *testing.T) {
 	const lease = 3 * time.Second
 	a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(uint64) uint64 { return 0 }})
@@ -135,7 +135,7 @@ func TestRebuildingAfterAStop(t *testing.T) {
 	a.Missed(10*time.Second, false)
 	a.Advance(woken + lease)
 	if !a.Recovering() {
-		t.Error("it does not wait for who has had no registry to come back to")
+		t.Error("it does not wait for members that had no registry to come back to")
 	}
 	a.Advance(woken + lease + 1)
 	if a.Recovering() {

@@ -24,13 +24,13 @@ func TestPace(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := a.Pace(); got != c.want {
+		if got := a.targetPace(); got != c.want {
 			t.Errorf("%d members with a lease of %v: pace %d, want %d", c.members, c.lease, got, c.want)
 		}
 	}
 }
 
-// A member that beats at a slow pace keeps its time until it has followed a faster one.
+// A member with a slow pace keeps its timeout until it has followed a faster pace.
 func TestPatience(t *testing.T) {
 	const lease = 300 * time.Millisecond
 	a := New(Config{Bits: 16, Lease: lease, Draw: func(n uint64) uint64 { return 0 }})
@@ -52,8 +52,8 @@ func TestPatience(t *testing.T) {
 	}
 	want(2)
 	for i := range 100 {
-		gone, _ := a.Holder(uint64(i + 100))
-		a.Silent(2, gone.Ref())
+		dead, _ := a.Holder(uint64(i + 100))
+		a.Silent(2, dead.Ref())
 	}
 	if got := a.Heard(m.Ref(), 2); got != 1 {
 		t.Fatal(got)
@@ -77,13 +77,12 @@ func TestPatience(t *testing.T) {
 	a.Heard(m.Ref(), math.MaxInt)
 	want(MaxPace)
 	if a.Heard(ring.Ref{ID: 7, Life: 1}, 1) != 1 || a.Patience(ring.Ref{ID: 7, Life: 1}) != lease {
-		t.Error("of a stranger")
+		t.Error("the pace or timeout of a node that is no member")
 	}
 }
 
-// A member that has not followed yet may do so any moment: until it has, it is not told
-// a faster pace, since it would be at the slower one when it has heard of that and not of
-// this.
+// A member may follow a pace at any moment. Until it has, it is not told a faster one: the
+// answer with the faster pace may be lost, and the member go by the slower one.
 func TestPaceThatIsUnderWay(t *testing.T) {
 	const lease = 300 * time.Millisecond
 	a := New(Config{Bits: 16, Lease: lease, Draw: func(n uint64) uint64 { return 0 }})
@@ -104,8 +103,8 @@ func TestPaceThatIsUnderWay(t *testing.T) {
 	}
 	beat(1, 3, 3)
 	for i := range 200 {
-		gone, _ := a.Holder(uint64(i + 100))
-		a.Silent(2, gone.Ref())
+		dead, _ := a.Holder(uint64(i + 100))
+		a.Silent(2, dead.Ref())
 	}
 	beat(1, 3, 3) // sent before the answer came
 	beat(3, 1, 3)
@@ -113,8 +112,8 @@ func TestPaceThatIsUnderWay(t *testing.T) {
 	beat(1, 1, 1)
 }
 
-// Those who beat seldom find out late that their registry is gone, and one after the other.
-// The next one waits for them.
+// Members with a slow pace notice late that their registry is gone, one after the other.
+// The next registry waits for them.
 func TestGraceForASlowPace(t *testing.T) {
 	const lease = 3 * time.Second
 	for _, explicit := range []bool{false, true} {
@@ -132,9 +131,9 @@ func TestGraceForASlowPace(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		const beat = 7 * lease / 3 // between two of them
+		const beat = 7 * lease / 3 // between two heartbeats
 		if err := resume(1+beat+lease/2, 3, 7); err != nil {
-			t.Error("the last one is not waited for:", err)
+			t.Error("it does not wait for the last member:", err)
 		}
 		a.Advance(1 + 4*lease - 1)
 		if !a.Recovering() {
@@ -147,7 +146,7 @@ func TestGraceForASlowPace(t *testing.T) {
 	}
 }
 
-// A registry that stood still gives those in doubt their time anew, at their pace.
+// A registry that stood still starts the timeouts of suspects anew, at their pace.
 func TestPausedAtASlowPace(t *testing.T) {
 	const lease = 3 * time.Second
 	a := New(Config{Bits: 16, Lease: lease, Draw: func(n uint64) uint64 { return 0 }})

@@ -10,8 +10,8 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// Local is a node's half: what it was told. It is immutable; what changes it returns
-// another one.
+// Local is a node's half of the membership: what the registry told it. It is immutable:
+// each change returns a new one.
 type Local struct {
 	Self ring.Ref
 	Bits int
@@ -20,30 +20,30 @@ type Local struct {
 	Size       int64 // entries asked for at the set-up
 	Plan       control.Plan
 	Members    int
-	Entries    []control.Peer
-	Successors []control.Peer
+	Entries    []ring.Peer
+	Successors []ring.Peer
 	Detours    []control.Detour
-	Hold       []control.Peer
-	Others     []uint64 // members to send to, or a sample of them; in no order
-	Newest     uint64   // the latest life that the registry had admitted when it said all this
-	Idle       map[uint64]struct{}
-	Over       []control.Over // the latest lives that were said to be over, for a registry to come
+	Hold       []ring.Peer
+	Others     []uint64            // members to send to, or a sample of them; in no order
+	Newest     uint64              // the latest incarnation that the registry had admitted by then
+	Idle       map[uint64]struct{} // of the Others, those that take no part in traffic runs
+	Over       []control.Over      // the latest incarnations that are over, for a later registry
 }
 
-// remember returns what is known to be over, with more of it.
-func (l *Local) remember(gone []control.Ref, epoch uint64) []control.Over {
-	if len(gone) == 0 {
+// rememberOver returns Over with more incarnations, at most [control.MaxOver] in all.
+func (l *Local) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
+	if len(dead) == 0 {
 		return l.Over
 	}
 	all := slices.Clone(l.Over)
-	for _, g := range gone[max(0, len(gone)-control.MaxOver):] {
-		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.ID == g.ID && o.Life == g.Life })
+	for _, g := range dead[max(0, len(dead)-control.MaxOver):] {
+		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.Ref() == g })
 		all = append(all, control.Over{ID: g.ID, Life: g.Life, Epoch: epoch})
 	}
 	return all[max(0, len(all)-control.MaxOver):]
 }
 
-// Manifest is what the node knows after it was told everything.
+// Manifest is the view after the registry told the node everything.
 func (l *Local) Manifest(m control.Manifest) (*Local, error) {
 	next := &Local{
 		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
@@ -60,7 +60,7 @@ func (l *Local) Manifest(m control.Manifest) (*Local, error) {
 	return next, next.check()
 }
 
-// Update is what the node knows after it was told what has changed.
+// Update is the view after the registry told the node what has changed.
 func (l *Local) Update(u control.Update) (*Local, error) {
 	next := *l
 	if u.Epoch <= l.Epoch {
@@ -70,14 +70,14 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 		return nil, fmt.Errorf("a table of %d entries", u.Entries)
 	}
 	next.Epoch, next.Members = u.Epoch, control.Int(u.Members)
-	next.Over = l.remember(u.Gone, u.Epoch)
-	next.Entries = make([]control.Peer, u.Entries)
+	next.Over = l.rememberOver(u.Gone, u.Epoch)
+	next.Entries = make([]ring.Peer, u.Entries)
 	copy(next.Entries, l.Entries)
 	for _, s := range u.Slots {
 		if s.At < 0 || s.At >= u.Entries {
 			return nil, fmt.Errorf("entry %d of a table of %d", s.At, u.Entries)
 		}
-		next.Entries[s.At] = control.Peer{ID: s.ID, Life: s.Life, Addr: s.Addr}
+		next.Entries[s.At] = s.Peer()
 	}
 	if u.NewSuccessors {
 		next.Successors = u.Successors
@@ -88,29 +88,29 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 	return &next, next.check()
 }
 
-// Announce is what the node knows after it was told who came and went. random is as
-// in [Config]. In a large ring most of that is about members that this one does not
-// list, so nothing is copied that does not change.
+// Announce is the view after the registry told the node which members came and went.
+// random is as Draw in [Config]. In a large ring most of them are not on the node's list,
+// so it copies nothing that does not change.
 func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Local {
 	next := *l
 	next.Members = control.Int(a.Members)
 	next.Newest = l.Newest
-	for _, life := range a.Lives {
-		next.Newest = max(next.Newest, life)
+	for _, inc := range a.Lives {
+		next.Newest = max(next.Newest, inc)
 	}
-	next.Over = l.remember(a.Gone, a.Epoch)
-	// First those that went: one that is back may have the same ID.
+	next.Over = l.rememberOver(a.Gone, a.Epoch)
+	// First the members that went: one that is back may have the same ID.
 	ended := make(map[uint64]struct{}, len(a.Left)+len(a.Gone))
 	for _, g := range slices.Concat(a.Left, a.Gone) {
 		ended[g.ID] = struct{}{}
 	}
-	next.without(ended)
-	next.with(a, random)
+	next.removeFromList(ended)
+	next.addToList(a, random)
 	return &next
 }
 
-// without takes members off the list.
-func (l *Local) without(ended map[uint64]struct{}) {
+// removeFromList takes members off the list.
+func (l *Local) removeFromList(ended map[uint64]struct{}) {
 	has := func(id uint64) bool { _, ok := ended[id]; return ok }
 	if len(ended) == 0 || !slices.ContainsFunc(l.Others, has) {
 		return
@@ -120,10 +120,10 @@ func (l *Local) without(ended map[uint64]struct{}) {
 	maps.DeleteFunc(l.Idle, func(id uint64, _ struct{}) bool { return has(id) })
 }
 
-// with puts newcomers on the list, or of more than it holds some, so that it stays a
-// fair sample.
-func (l *Local) with(a control.Announce, random func(n uint64) uint64) {
-	var here map[uint64]struct{} // made, as what it stands for is copied, for the first that gets in
+// addToList puts newcomers on the list. If it is full, some of them take the place of
+// others, so that it stays a fair sample.
+func (l *Local) addToList(a control.Announce, random func(n uint64) uint64) {
+	var here map[uint64]struct{} // the list as a set; made, like the copy, for the first newcomer that gets in
 	idle := make(map[uint64]struct{}, len(a.Idle))
 	for _, id := range a.Idle {
 		idle[id] = struct{}{}
@@ -163,10 +163,10 @@ func (l *Local) with(a control.Announce, random func(n uint64) uint64) {
 	}
 }
 
-// Missed lists those that could be sent to before and cannot any more, as far as a full
-// list tells: their end was announced while the node had no connection, or they did not
-// come back to a new registry. It is the lives up to before.Newest that are over; a later
-// one with the same ID is a newcomer that was not announced yet.
+// Missed lists the members that were on the list before and are not on it any more. Their
+// end was announced while the node had no connection, or they did not come back to a new
+// registry. Only their incarnations up to before.Newest are over: a later one with the
+// same ID is a newcomer that was not announced yet. A list that is a sample tells nothing.
 func (l *Local) Missed(before *Local) (ids []uint64) {
 	if len(l.Others) >= control.MaxOthers || len(before.Others) == 0 {
 		return nil
@@ -183,9 +183,10 @@ func (l *Local) Missed(before *Local) (ids []uint64) {
 	return ids
 }
 
+// check says what is wrong with a view.
 func (l *Local) check() error {
 	mask := ring.Mask(l.Bits)
-	for _, list := range [][]control.Peer{l.Entries, l.Successors} {
+	for _, list := range [][]ring.Peer{l.Entries, l.Successors} {
 		last := uint64(0)
 		for i, p := range list {
 			d := ring.Distance(mask, l.Self.ID, p.ID)
@@ -203,13 +204,13 @@ func (l *Local) check() error {
 	return nil
 }
 
-// Links says whom to link to: the peers to route by, in clockwise order, and those
-// whose links are for other purposes. Besides its entries a node routes by as many of
-// its successors as are needed to have one that can be reached.
-func (l *Local) Links(up func(control.Peer) bool) (table, keep []control.Peer) {
+// Links lists the peers to link to: table for routing, in clockwise order, and keep for
+// other purposes. The table has the entries, and of the successors as many as it takes
+// to have one that is up.
+func (l *Local) Links(up func(ring.Peer) bool) (table, keep []ring.Peer) {
 	table = slices.Clone(l.Entries)
 	for _, s := range l.Successors {
-		if !slices.ContainsFunc(table, func(p control.Peer) bool { return p.ID == s.ID }) {
+		if !slices.ContainsFunc(table, func(p ring.Peer) bool { return p.ID == s.ID }) {
 			table = append(table, s)
 		}
 		if up(s) {
@@ -217,16 +218,16 @@ func (l *Local) Links(up func(control.Peer) bool) (table, keep []control.Peer) {
 		}
 	}
 	mask := ring.Mask(l.Bits)
-	slices.SortFunc(table, func(a, b control.Peer) int {
+	slices.SortFunc(table, func(a, b ring.Peer) int {
 		return cmp.Compare(ring.Distance(mask, l.Self.ID, a.ID), ring.Distance(mask, l.Self.ID, b.ID))
 	})
 	for _, d := range l.Detours {
-		keep = append(keep, control.Peer{ID: d.ID, Life: d.Life, Addr: d.Addr})
+		keep = append(keep, d.Waypoint())
 	}
 	return table, append(keep, l.Hold...)
 }
 
-// Successor is the member right behind the node, itself if it is alone.
+// Successor is the ID of the next member clockwise, or the node's own if it is alone.
 func (l *Local) Successor() uint64 {
 	if len(l.Successors) == 0 {
 		return l.Self.ID

@@ -10,35 +10,35 @@ import (
 	"time"
 )
 
-// What a process is told when it starts, in the environment.
+// The environment of a process that a test starts.
 const (
 	envRole  = "RINGDHT_CHAOS_ROLE"
 	envTerms = "RINGDHT_CHAOS_TERMS"
 )
 
-// terms are what a process starts with.
+// terms are the parameters of a process.
 type terms struct {
-	Process  uint64        // its number, in every message it sends
+	Process  uint64        // its number, which is in every message that it sends
 	Book     string        // file
 	Listen   string        // address
 	Registry string        // its address, for a node
 	Lease    time.Duration // for a registry
-	AskID    bool          // for a node: to have the ID
+	AskID    bool          // for a node: ask for ID
 	ID       uint64
 }
 
 // command is a line to a process.
 type command struct {
-	Ask uint64 // number of the command, which its answer repeats
+	Ask uint64 // the number of the command, which the answer repeats
 	Do  string
 
 	Entries int           // setup
-	Rate    int           // send: messages per second to all sinks together, 0 for all that goes
+	Rate    int           // send: messages per second to all sinks together, 0 for no limit
 	Payload int           // send: bytes
-	Drawn   bool          // send: sinks are drawn at random, not all served alike
+	Drawn   bool          // send: sinks are drawn at random
 	Mark    uint64        // mark: number
 	At      int64         // mark: time
-	Keep    bool          // mark: the gaps so far
+	Keep    bool          // mark: keep the gaps so far
 	Timeout time.Duration // flush, settle, leave
 }
 
@@ -52,31 +52,31 @@ type event struct {
 	Members []uint64    `json:",omitempty"` // members: all, whenever they change
 	Pairs   [][2]uint64 `json:",omitempty"` // degraded: all, whenever they change
 
-	ID    uint64 `json:",omitempty"` // joined, rejoined
-	Life  uint64 `json:",omitempty"`
-	Epoch uint64 `json:",omitempty"`
+	ID          uint64 `json:",omitempty"` // joined, rejoined
+	Incarnation uint64 `json:",omitempty"`
+	Epoch       uint64 `json:",omitempty"`
 
 	State *state `json:",omitempty"` // progress
 }
 
-// state is how far a node is.
+// state is the state of a node.
 type state struct {
 	Epoch    uint64 // of its table
 	Accepted uint64
 	Received uint64
-	Mark     uint64 // the pulses are since
-	Pulses   []pulse
-	Waiting  []uint64          `json:",omitempty"` // sinks that a Send has waited for, for more than a second
+	Mark     uint64 // the mark that Arrivals are since
+	Arrivals []arrivals
+	Waiting  []uint64          `json:",omitempty"` // sinks for which a Send has waited for more than a second
 	Failures map[string]uint64 `json:",omitempty"` // of Send, by error
 }
 
-// mouth prints events, whole lines at a time.
-type mouth struct {
+// eventWriter prints events, whole lines at a time.
+type eventWriter struct {
 	mu  sync.Mutex
 	out io.Writer
 }
 
-func (m *mouth) say(e event) {
+func (m *eventWriter) say(e event) {
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic(err) // an event is plain data
@@ -88,8 +88,8 @@ func (m *mouth) say(e event) {
 	}
 }
 
-// hear calls do for each command until the input ends, which is when the test has.
-func hear(in io.Reader, do func(command)) {
+// readCommands calls do for each command, until the test ends the input.
+func readCommands(in io.Reader, do func(command)) {
 	for d := json.NewDecoder(in); ; {
 		var c command
 		if d.Decode(&c) != nil {

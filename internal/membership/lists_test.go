@@ -2,16 +2,17 @@ package membership
 
 import (
 	"fmt"
-	"github.com/x/ringdht/internal/ring"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/x/ringdht/internal/ring"
+
 	"github.com/x/ringdht/internal/control"
 )
 
-// crowd is a ring of n that was just set up, and what its members were told by that.
+// crowd is a ring of n members that was just set up, and the effects of the set-up.
 func crowd(t *testing.T, n int) (a *Authority, told []Effect) {
 	t.Helper()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -37,9 +38,9 @@ func crowd(t *testing.T, n int) (a *Authority, told []Effect) {
 	return a, a.Take()
 }
 
-// In a ring that is larger than a list, lists are samples: as long as they may be,
-// without repetition, with everybody on as many of them, and with each one's own life
-// and whether it is idle.
+// In a ring larger than a list, lists are samples. They have the maximal length and no
+// repetition, each member is on the same number of them, and each entry has the member's
+// incarnation and whether it is idle.
 func TestListsAreSamples(t *testing.T) {
 	const n = 5 * control.MaxOthers
 	a, told := crowd(t, n)
@@ -53,7 +54,7 @@ func TestListsAreSamples(t *testing.T) {
 		count++
 		note := e.Body.(control.Announce)
 		if len(note.Added) != control.MaxOthers || len(note.Lives) != control.MaxOthers {
-			t.Fatalf("%d newcomers and %d lives", len(note.Added), len(note.Lives))
+			t.Fatalf("%d newcomers and %d incarnations", len(note.Added), len(note.Lives))
 		}
 		if different[e.Frame] {
 			continue
@@ -61,23 +62,23 @@ func TestListsAreSamples(t *testing.T) {
 		different[e.Frame] = true
 		for i, id := range note.Added {
 			on[id]++
-			m := a.by[id]
+			m := a.byID[id]
 			if m.Life != note.Lives[i] {
-				t.Fatalf("node %d has life %d, not %d", id, m.Life, note.Lives[i])
+				t.Fatalf("node %d has incarnation %d, not %d", id, m.Life, note.Lives[i])
 			}
 			if slices.Contains(note.Idle, id) == m.Traffic {
 				t.Fatalf("node %d: traffic %v", id, m.Traffic)
 			}
 		}
 		if slices.Sort(note.Added); len(slices.Compact(note.Added)) != control.MaxOthers {
-			t.Fatal("somebody is on the list twice")
+			t.Fatal("a member is on the list twice")
 		}
 	}
 	if count != n || len(different) != maxSamples {
 		t.Errorf("%d members were told, %d different samples", count, len(different))
 	}
 	want := maxSamples * control.MaxOthers / n
-	for _, m := range a.everyone() {
+	for _, m := range a.sortedMembers() {
 		if got := on[m.ID]; got < want || got > want+1 {
 			t.Fatalf("node %d is on %d samples, want %d", m.ID, got, want)
 		}
@@ -98,22 +99,22 @@ func TestListsAreSamples(t *testing.T) {
 			on[id]++
 		}
 		if slices.Sort(others); len(slices.Compact(others)) != control.MaxOthers {
-			t.Fatal("somebody is on the list twice")
+			t.Fatal("a member is on the list twice")
 		}
 	}
-	for _, m := range a.everyone() { // 1024 in the mean, standard deviation below 33
+	for _, m := range a.sortedMembers() { // 1024 in the mean, standard deviation below 33
 		if got := on[m.ID]; got < 800 || got > 1250 {
 			t.Errorf("node %d is on %d of %d manifests", m.ID, got, n)
 		}
 	}
 }
 
-// Up to the length of a list everybody is told of everybody.
+// In a ring up to the length of a list, each member is told of all others.
 func TestListsAreWhole(t *testing.T) {
 	a, told := crowd(t, control.MaxOthers+1)
 	views := make(map[uint64]*Local)
-	for _, m := range a.everyone() {
-		views[m.ID] = &Local{Self: m.ref(), Bits: 20}
+	for _, m := range a.sortedMembers() {
+		views[m.ID] = &Local{Self: m.Ref(), Bits: 20}
 	}
 	for _, e := range told {
 		if e.Type == control.TypeAnnounce {
@@ -131,8 +132,8 @@ func TestListsAreWhole(t *testing.T) {
 	}
 }
 
-// A node's list stays a fair sample while members come and go, copies nothing when
-// nothing of it changes, and forgets who is gone.
+// A node's list stays a fair sample while members come and go. It is copied only when it
+// changes, and loses the members that are gone.
 func TestListFollowsComingAndGoing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	l := &Local{Bits: 64}
@@ -152,13 +153,13 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 		if len(alive) > 3*control.MaxOthers && rng.IntN(3) == 0 {
 			for id := range alive {
 				if slices.Contains(a.Added, id) {
-					continue // it would be back: what went is said first
+					continue // it would be back: an announcement removes before it adds
 				}
 				delete(alive, id)
 				if id&1 == 0 {
-					a.Left = append(a.Left, control.Ref{ID: id, Life: 1})
+					a.Left = append(a.Left, ring.Ref{ID: id, Life: 1})
 				} else {
-					a.Gone = append(a.Gone, control.Ref{ID: id, Life: 1})
+					a.Gone = append(a.Gone, ring.Ref{ID: id, Life: 1})
 				}
 				if rng.IntN(3) == 0 {
 					break

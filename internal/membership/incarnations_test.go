@@ -9,9 +9,9 @@ import (
 	"github.com/x/ringdht/internal/control"
 )
 
-// Lives are greater than each that was given or met, also where the clock stands still or
-// goes back, and whether or not nodes that know more are admitted.
-func TestLivesGrow(t *testing.T) {
+// Incarnations are greater than each that was given or reported. That holds where the
+// clock stands still or goes back, and for reports of nodes that are not admitted.
+func TestIncarnationsGrow(t *testing.T) {
 	const lease = time.Second
 	a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(n uint64) uint64 { return n / 2 }})
 	last, next := uint64(0), 0
@@ -23,37 +23,37 @@ func TestLivesGrow(t *testing.T) {
 			t.Fatal(err)
 		}
 		if m.Life <= last || m.Life <= seen && seen <= control.MaxLife {
-			t.Errorf("life %d after life %d and seen %d", m.Life, last, seen)
+			t.Errorf("incarnation %d after %d and seen %d", m.Life, last, seen)
 		}
 		last = m.Life
 		return m.Life
 	}
-	if life := admit(1000, 0); life != 1000 {
-		t.Errorf("life %d of a clock that goes on", life)
+	if inc := admit(1000, 0); inc != 1000 {
+		t.Errorf("incarnation %d, want the clock's", inc)
 	}
 	admit(1000, 0)
 	admit(3, 0)
 	admit(3, last+1<<50)
 	if _, err := a.Resume(1, Request{Addr: "1", ID: 1, Life: 1000, Token: 7, Seen: last + 1<<50}); !errors.Is(err, ErrNotYours) {
-		t.Fatal(err) // it is refused, and what it has met counts
+		t.Fatal(err) // it is refused, and what it has seen counts
 	}
 	last += 1 << 50
 	admit(3, 0)
-	// No node can use up the lives there are.
+	// No node can use up the incarnation numbers.
 	admit(3, 1<<64-1)
 	if last > control.MaxLife/2 {
-		t.Errorf("life %d, counted on from nonsense", last)
+		t.Errorf("incarnation %d, counted on from an invalid number", last)
 	}
-	// Nor can a clock that is wrong beyond all sense.
+	// Nor can a clock that is far in the future.
 	admit(1<<63-1, 0)
 	if last > control.MaxLife/2 {
-		t.Errorf("life %d, from a clock beyond all sense", last)
+		t.Errorf("incarnation %d, from an invalid clock", last)
 	}
 	admit(3, control.MaxLife)
 	for range 1000 {
 		admit(3, control.MaxLife)
 	}
 	if last > control.MaxLife+1<<45 {
-		t.Errorf("life %d: that many are too many", last)
+		t.Errorf("incarnation %d: the steps are too large", last)
 	}
 }

@@ -33,7 +33,7 @@ func admit(t *testing.T, a *Authority, id uint64) ring.Ref {
 	return m.Ref()
 }
 
-// settle lets every member confirm what it is told, until there is nothing to tell.
+// settle has every member confirm what it is told, until there is nothing left to tell.
 func settle(a *Authority, now Time) {
 	for range 10 {
 		a.Advance(now)
@@ -53,7 +53,7 @@ func confirm(a *Authority, e Effect) {
 	}
 }
 
-func (a *Authority) ref(id uint64) ring.Ref { return a.by[id].ref() }
+func (a *Authority) ref(id uint64) ring.Ref { return a.byID[id].Ref() }
 
 // manifestFor finds the manifest for a member among what is to be sent.
 func manifestFor(effects []Effect, ref ring.Ref) (m control.Manifest, found bool) {
@@ -65,8 +65,8 @@ func manifestFor(effects []Effect, ref ring.Ref) (m control.Manifest, found bool
 	return m, found
 }
 
-// A newcomer says that it cannot reach its successor while another link is still slow, and
-// then that it is linked. The first table that it is told as a member leads around.
+// A newcomer reports that it cannot reach its successor while another link is still slow,
+// and then that it is linked. Its first table as an active member has a detour.
 func TestTroubleBeforeLinkedIsRemembered(t *testing.T) {
 	a := small(t, 5)
 	n := admit(t, a, 25)
@@ -82,21 +82,21 @@ func TestTroubleBeforeLinkedIsRemembered(t *testing.T) {
 		a.Advance(now)
 		a.Take()
 		if pairs := a.Parted(); len(pairs) != 1 || pairs[0].From.ID != 25 || pairs[0].To.ID != 30 {
-			t.Fatalf("parted are %v", pairs)
+			t.Fatalf("unreachable pairs are %v", pairs)
 		}
 		if way := a.NoWay(); len(way) > 0 {
-			t.Fatalf("it is not in the ring yet, and has no way: %v", way)
+			t.Fatalf("it is not in tables yet, and is listed without a detour: %v", way)
 		}
 	}
 	a.Linked(n, first.Epoch)
 	a.Advance(now)
 	m, ok := manifestFor(a.Take(), n)
 	if !ok || len(m.Detours) != 1 || m.Detours[0].To != 30 {
-		t.Errorf("taken in with %+v", m)
+		t.Errorf("active with %+v", m)
 	}
 }
 
-// Two newcomers of one batch that cannot reach each other are led around as well.
+// Two newcomers of one batch that cannot reach each other get a detour as well.
 func TestTroubleWithinABatchIsRemembered(t *testing.T) {
 	a := small(t, 5)
 	n, o := admit(t, a, 25), admit(t, a, 27)
@@ -110,12 +110,12 @@ func TestTroubleWithinABatchIsRemembered(t *testing.T) {
 	}
 	a.Advance(now)
 	if m, ok := manifestFor(a.Take(), n); !ok || len(m.Detours) != 1 || m.Detours[0].To != 27 {
-		t.Errorf("taken in with %+v", m)
+		t.Errorf("active with %+v", m)
 	}
 }
 
-// A newcomer that was introduced to a member which has died since tries the one behind it,
-// and what it says of that one counts.
+// A newcomer whose first successor has died since tries the next one, and its report about
+// that one counts.
 func TestTroubleBehindTheDeadIsRemembered(t *testing.T) {
 	a := small(t, 6)
 	n := admit(t, a, 25)
@@ -129,13 +129,13 @@ func TestTroubleBehindTheDeadIsRemembered(t *testing.T) {
 	a.Linked(n, first.Epoch)
 	a.Advance(now)
 	if m, ok := manifestFor(a.Take(), n); !ok || len(m.Detours) != 1 || m.Detours[0].To != 40 {
-		t.Errorf("taken in with %+v", m)
+		t.Errorf("active with %+v", m)
 	}
 }
 
-// The pairs that are remembered are bounded; that there are too many is said once, and
-// those that nobody tries make room.
-func TestPartedIsBounded(t *testing.T) {
+// The pairs that are remembered are bounded. That there are too many is reported once, and
+// pairs that no member tries make room.
+func TestPairsAreBounded(t *testing.T) {
 	a := small(t, 80)
 	crowded := 0
 	for i := range 80 {
@@ -150,14 +150,14 @@ func TestPartedIsBounded(t *testing.T) {
 			crowded++
 		}
 	}
-	if len(a.parted) != maxParted || crowded != 1 {
-		t.Errorf("%d pairs are remembered, and that is said %d times", len(a.parted), crowded)
+	if len(a.pairs) != maxPairs || crowded != 1 {
+		t.Errorf("%d pairs are remembered, and that is said %d times", len(a.pairs), crowded)
 	}
 	for i := range 80 { // no detour is needed any more
 		a.Trouble(1, a.ref(uint64(10*(i+1))), a.ref(uint64(10*((i+1)%80+1))), "")
 	}
 	settle(a, 1000*time.Second)
-	if len(a.parted) == maxParted || a.crowded {
-		t.Errorf("%d pairs are still remembered", len(a.parted))
+	if len(a.pairs) == maxPairs || a.pairsFull {
+		t.Errorf("%d pairs are still remembered", len(a.pairs))
 	}
 }

@@ -1,0 +1,172 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// Request is what a node says of itself when it registers.
+type Request struct {
+	Addr    string
+	Token   uint64
+	Traffic bool
+	Want    bool // it asks for ID
+	ID      uint64
+	Seen    uint64 // the greatest incarnation that it knows of
+
+	// Only for an incarnation that goes on, see [Authority.Resume].
+	There bool // the caller dialled Addr, and Token answered
+	Life  uint64
+	Epoch uint64
+	Size  int
+	Plan  control.Plan
+	Ready bool           // it was told that it is announced
+	Over  []control.Over // incarnations that it knows to be over
+	Pace  int            // of its heartbeats
+}
+
+func (r Request) ref() ring.Ref { return ring.Ref{ID: r.ID, Life: r.Life} }
+
+// Why a request is not granted.
+var (
+	ErrIDTaken = errors.New("another member has this ID")
+	// ErrWait means that the answer is not known yet. Ask again after the next change.
+	ErrWait = errors.New("ask again later")
+	// ErrEvicted means that the incarnation is over.
+	ErrEvicted = errors.New("this incarnation was declared dead")
+	// ErrNotYours means that the incarnation belongs to another process.
+	ErrNotYours = errors.New("this incarnation belongs to another process")
+	// ErrElsewhere means that the member had another address before, or that another
+	// member holds this one. Dial the address, and ask again with There set.
+	ErrElsewhere = errors.New("it was not at this address before")
+)
+
+// Admit admits a new incarnation. Its number is greater than each that this registry has
+// given or was told of: clocks may go back, and those of two registries need not agree.
+// wall is the time of day, from which the number is made.
+//
+// The caller has dialled the address, and the node answered there. So a member registered
+// at that address is gone. A member with that token was an earlier incarnation of the same
+// process, under another name of its address.
+func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error) {
+	a.noteSeen(r)
+	if a.recovering {
+		// A member that has not come back yet may have the ID that this one would get.
+		return ring.Member{}, fmt.Errorf("the members of the earlier ring still have time to come back: %w", ErrWait)
+	}
+	if id, taken := a.roster.HolderOf(r.Addr); taken {
+		why := "another process answers at its address"
+		if a.byID[id].token == r.Token {
+			why = "its process has begun another incarnation"
+		}
+		a.markDead(now, a.byID[id], why)
+	}
+	if m := a.byToken[r.Token]; m != nil {
+		a.markDead(now, m, fmt.Sprintf("its process has joined again, as %s", r.Addr))
+	}
+	if holder := a.byID[r.ID]; r.Want && holder != nil {
+		if holder.suspicion != nil {
+			return ring.Member{}, fmt.Errorf("node %d is suspect: %w", r.ID, ErrWait)
+		}
+		return ring.Member{}, ErrIDTaken
+	}
+	inc := a.nextIncarnation(wall)
+	var m ring.Member
+	var err error
+	if r.Want {
+		m = ring.Member{Peer: ring.Peer{ID: r.ID, Life: inc, Addr: r.Addr}, Traffic: r.Traffic}
+		err = a.roster.Claim(m)
+	} else {
+		m, err = a.roster.Add(r.Addr, inc, r.Traffic, a.Draw)
+	}
+	if err != nil {
+		return m, err
+	}
+	a.lastInc = inc
+	a.add(&member{Member: m, token: r.Token})
+	a.emitEvent(Joined, a.byID[m.ID], "")
+	a.lastChange = now
+	return m, nil
+}
+
+// Resume takes back an incarnation whose connection had ended, perhaps with a new address.
+// A registry without a ring, or one that recovers, believes an incarnation that it does
+// not know, and rebuilds the earlier ring from what its members say.
+func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
+	a.noteSeen(r)
+	if m := a.find(r.ref()); m != nil {
+		if m.token != r.Token {
+			return ring.Member{}, ErrNotYours
+		}
+		was, err := a.moveTo(m, r)
+		if err != nil {
+			return ring.Member{}, err
+		}
+		m.suspicion = nil
+		a.suspects = without(a.suspects, m)
+		switch m.status { // messages sent meanwhile are lost
+		case linking:
+			m.status = waiting
+			a.batch = without(a.batch, m)
+		case active:
+			m.needsManifest, a.dirty = true, true
+		}
+		m.stalled = false
+		// It reports again which peers it cannot reach. A report that it can reach one
+		// again may have been lost.
+		maps.DeleteFunc(a.pairs, func(p pair, _ *pairState) bool { return p.from == m.Ref() })
+		a.detoursDirty = true
+		a.emitEvent(Back, m, movedFrom(was))
+		if m.announced && !r.Ready {
+			a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
+		}
+		return m.Member, nil
+	}
+	if a.live && !a.recovering {
+		return ring.Member{}, ErrEvicted
+	}
+	// An incarnation that an earlier registry declared dead stays dead, as long as a member
+	// remembers it: another node may have had its ID, and its peers have forgotten what it
+	// sent. One that was told of a later epoch was taken back since.
+	for _, g := range r.Over {
+		ref := g.Ref()
+		a.knownDead[ref] = max(a.knownDead[ref], g.Epoch)
+		if m := a.find(ref); m != nil && m.resumedEpoch < g.Epoch {
+			a.markDead(now, m, "an earlier registry declared it dead")
+		}
+	}
+	if r.Epoch < a.knownDead[r.ref()] {
+		return ring.Member{}, ErrEvicted
+	}
+	// The member that was first keeps the ID, unless it was replaced. A newcomer without a
+	// table loses it: joining again does it no harm.
+	rival := a.byID[r.ID]
+	if rival != nil && rival.status != waiting && rival.Life > r.Life {
+		return ring.Member{}, ErrEvicted
+	}
+	if id, taken := a.roster.HolderOf(r.Addr); taken && id != r.ID {
+		if err := a.freeAddress(r); err != nil {
+			return ring.Member{}, err
+		}
+	}
+	if rival != nil {
+		a.markDead(now, rival, fmt.Sprintf("node %d has come back from the earlier ring", r.ID))
+	}
+	m := ring.Member{Peer: ring.Peer{ID: r.ID, Life: r.Life, Addr: r.Addr}, Traffic: r.Traffic}
+	if err := a.roster.Claim(m); err != nil {
+		return m, err
+	}
+	a.lastInc = max(a.lastInc, r.Life)
+	back := &member{Member: m, token: r.Token, resumedEpoch: r.Epoch, pace: min(r.Pace, MaxPace)}
+	a.add(back)
+	a.emitEvent(Back, back, "")
+	if r.Epoch > 0 {
+		a.recoverMember(now, back, r)
+	}
+	a.lastChange = now
+	return m, nil
+}

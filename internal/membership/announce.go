@@ -1,0 +1,131 @@
+package membership
+
+import (
+	"slices"
+
+	"github.com/x/ringdht/internal/control"
+)
+
+// releaseLeavers releases the leaving members when all others have confirmed tables
+// without them.
+func (a *Authority) releaseLeavers(now Time) (next Time) {
+	if len(a.leavers) == 0 {
+		return 0
+	}
+	held := len(a.batch) > 0 // the batch was told of a ring with the leavers in it
+	for _, m := range a.sortedMembers() {
+		if m.status == active && m.acked < m.sent && m.suspicion == nil {
+			held = true
+			break
+		}
+	}
+	for _, m := range slices.Clone(a.leavers) {
+		if held && now < m.until.at {
+			next = earliest(next, m.until.at)
+			continue
+		}
+		a.release(m)
+	}
+	return next
+}
+
+// announce tells all members which nodes can be sent to from now on, and which are gone.
+func (a *Authority) announce(now Time) (next Time) {
+	known := a.announceable(now)
+	if len(a.unannounced) > 0 {
+		next = a.announceBy.at
+	}
+	if len(known) == 0 && len(a.unannouncedDead) == 0 && len(a.unannouncedLeft) == 0 {
+		return next
+	}
+	if due := a.announcedAt + a.announceInterval(); len(known) == 0 && now < due {
+		return earliest(next, due)
+	}
+	a.announcedAt = now
+	note := control.Announce{Epoch: a.epoch, Members: int64(len(a.tableMembers()))}
+	for _, m := range known {
+		m.announced = true
+		note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)
+		if !m.Traffic {
+			note.Idle = append(note.Idle, m.ID)
+		}
+	}
+	for _, ref := range a.unannouncedDead {
+		note.Gone = append(note.Gone, ref)
+		if m := a.byID[ref.ID]; m != nil && m.announced && !slices.Contains(known, m) {
+			// A later incarnation came back from the earlier ring. Members list others by
+			// ID, and must not take it for gone.
+			note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)
+			if !m.Traffic {
+				note.Idle = append(note.Idle, m.ID)
+			}
+		}
+	}
+	for _, ref := range a.unannouncedLeft {
+		note.Left = append(note.Left, ref)
+	}
+	a.unannouncedDead, a.unannouncedLeft = nil, nil
+	notes := a.samples(note)
+	for _, m := range a.sortedMembers() {
+		if m.status != waiting {
+			note := &notes[0]
+			if len(notes) > 1 {
+				note = &notes[a.Draw(uint64(len(notes)))]
+			}
+			a.emit(Effect{Kind: Send, Ref: m.Ref(), Type: control.TypeAnnounce, Body: note.body, Frame: &note.frame})
+		}
+	}
+	for _, m := range known {
+		a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})
+		a.emitEvent(Ready, m, "")
+	}
+	return next
+}
+
+// announceable takes from the unannounced those that all tables lead to. They are
+// announced together, unless some of them take too long.
+func (a *Authority) announceable(now Time) (known []*member) {
+	if len(a.unannounced) == 0 {
+		return nil
+	}
+	// Tables lead to a member if it and the member before it confirmed their successors,
+	// and if they lead to the member before it: else a member farther back knows neither.
+	// The loop goes round twice, since the chain may start before the lowest ID.
+	all := a.sortedMembers()
+	before, reached := lastActive(all), true
+	for range 2 {
+		for _, m := range all {
+			if m.status == active {
+				reached = before.acked >= before.successor && (before.announced || reached)
+				m.routable = reached
+				before = m
+			}
+		}
+	}
+	var unripe []*member
+	for _, m := range a.unannounced {
+		if m.acked >= m.successor && m.routable {
+			known = append(known, m)
+		} else {
+			unripe = append(unripe, m)
+		}
+	}
+	if len(unripe) > 0 && now < a.announceBy.at {
+		return nil
+	}
+	if len(unripe) > 0 {
+		a.announceBy = within(now, a.Lease)
+	}
+	a.unannounced = unripe
+	return known
+}
+
+// lastActive is the active member with the highest ID.
+func lastActive(all []*member) (last *member) {
+	for _, m := range all {
+		if m.status == active {
+			last = m
+		}
+	}
+	return last
+}

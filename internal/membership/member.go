@@ -1,0 +1,50 @@
+package membership
+
+import (
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+)
+
+// status is where a member stands, see the states in the package comment.
+type status uint8
+
+const (
+	waiting status = iota
+	linking
+	active
+	leaving
+)
+
+// member is what the registry knows of one incarnation.
+type member struct {
+	ring.Member
+	token  uint64
+	status status
+
+	// What it was told, as epochs.
+	sent, acked   uint64 // the latest that was sent, and that it confirmed
+	successor     uint64 // when its successors last changed
+	resumedEpoch  uint64 // the latest that it knew when it came back to a new registry
+	needsManifest bool   // its view is unknown: tell it everything
+	stalled       bool   // it did not confirm in time; left out until it does
+	announced     bool
+	routable      bool      // during announceable: all tables lead to it
+	introView     ring.View // the table of its introduction, until it is active
+	detours       []control.Detour
+	hold          []ring.Peer
+
+	// How long it may be silent.
+	pace     int           // see MaxBeats; 0 before its first heartbeat
+	asked    int           // the pace that it was told last
+	lateness time.Duration // added to its timeout, see HeldUp
+
+	suspicion *suspicion // set while it is a suspect
+	displaced bool       // another member took its address
+	until     deadline   // of a leaving member: by then it is released
+}
+
+// mayBeKnown says whether other members may know this one, so that they must hear of its
+// end. They may if it was announced, or has had a table and may have sent.
+func (m *member) mayBeKnown() bool { return m.announced || m.sent > 0 }

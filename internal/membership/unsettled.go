@@ -1,0 +1,51 @@
+package membership
+
+import (
+	"fmt"
+)
+
+// maxExplained bounds the reasons that Missing puts into words.
+const maxExplained = 3
+
+// Missing lists why the ring is not settled: an empty list means that it is. It is called
+// at every change, so only the first few reasons are put into words, and the others are
+// empty strings.
+func (a *Authority) Missing() (list []string) {
+	if !a.live {
+		return []string{"it has not been set up: run Setup (setup-overlay)"}
+	}
+	if a.recovering {
+		return []string{"the registry has restarted, and the members of the earlier ring still have time to come back"}
+	}
+	for _, m := range a.sortedMembers() {
+		why := ""
+		switch {
+		case m.suspicion != nil:
+			why = "is suspect: " + m.suspicion.why
+		case m.status == leaving:
+			why = "is leaving"
+		case m.stalled || m.status == active && m.acked < m.sent:
+			why = "has not reported its links up"
+		case m.status == waiting || m.status == linking:
+			why = "is not in the tables yet"
+		default:
+			continue
+		}
+		if len(list) < maxExplained {
+			why = fmt.Sprintf("node %d (%s) %s", m.ID, m.Addr, why)
+		} else {
+			why = ""
+		}
+		list = append(list, why)
+	}
+	if len(list) == 0 && (a.dirty || a.detoursDirty || len(a.unannounced) > 0) {
+		list = append(list, "newcomers are not announced yet")
+	}
+	if len(list) == 0 && len(a.unannouncedDead)+len(a.unannouncedLeft) > 0 {
+		list = append(list, "members that are gone are not announced yet")
+	}
+	return list
+}
+
+// Lagging counts the table entries that are not at their position in the present ring.
+func (a *Authority) Lagging() int { return a.plans.Lag() }
