@@ -52,7 +52,7 @@ func TestFrameTypes(t *testing.T) {
 		}
 		line := regexp.MustCompile(`(?m)^\| *` + regexp.QuoteMeta(strconv.Itoa(int(n))) + ` *\| *` + name + ` *\|`)
 		if !line.Match(protocol) {
-			t.Errorf("PROTOCOL.md has no line | %d | %s | in the table of its section 5", n, name)
+			t.Errorf("PROTOCOL.md has no line | %d | %s | in the table of its section 8", n, name)
 		}
 		if !regexp.MustCompile(`\bwire\.` + name + `\b`).MatchString(handlers) {
 			t.Errorf("no source of internal/plane mentions wire.%s", name)

@@ -1,4 +1,4 @@
-package ringdht
+package ringtest_test
 
 import (
 	"fmt"
