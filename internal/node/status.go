@@ -6,17 +6,6 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-func countersOf(c plane.Counters) status.Counters {
-	return status.Counters{
-		Sent: c.Sent, Delivered: c.Delivered, Relayed: c.Relayed, Casts: c.Casts,
-		Retransmitted: c.Retransmitted, Duplicates: c.Duplicates, Panics: c.Panics,
-		Dropped:  status.Dropped(c.Dropped),
-		Detoured: c.Detoured, Requeued: c.Requeued, Unlisted: c.Unlisted,
-		FramesIn: c.FramesIn, BytesIn: c.BytesIn, Reads: c.Reads, BytesOut: c.BytesOut, Writes: c.Writes,
-		SendBuffer: c.SendBuffer, ReceiveBuffer: c.ReceiveBuffer, HandlerBacklog: c.HandlerBacklog, Queued: c.Queued,
-	}
-}
-
 // Status says how the node is in its present life.
 func (n *Node) Status() status.Node { return n.inc.Load().status() }
 
@@ -29,7 +18,7 @@ func (inc *incarnation) status() status.Node {
 	}
 	s := status.Node{
 		Peer: status.Peer{ID: status.ID(inc.self.ID), Addr: inc.n.address()}, Incarnation: inc.self.Life, Epoch: table.epoch, Members: members,
-		Counters: countersOf(p.Counters), Hops: untilZeros(p.Hops[:]),
+		Counters: p.Counters, Hops: untilZeros(p.Hops[:]),
 		Latency: status.Histogram{Counts: untilZeros(p.Latency[:]), Sum: p.LatencySum},
 		Links:   make([]status.Link, 0, len(table.peers)),
 		Streams: status.Streams{Outgoing: p.Outgoing, Incoming: p.Incoming, InFlight: p.InFlight, Window: p.Window},

@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // eventually polls until a condition is true.
@@ -93,7 +94,7 @@ func TestHandlersStayWithinBothBounds(t *testing.T) {
 	limits := testLimits()
 	limits.SendBuffer, limits.HandlerBacklog = 128<<10, 64<<10
 	const n = 12
-	result := make(chan Counters, 1)
+	result := make(chan status.Counters, 1)
 	started := make(chan struct{})
 	release := make(chan struct{})
 	var m *mesh

@@ -4,46 +4,10 @@ import (
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/status"
 )
 
-// Counters is a snapshot of what a plane has done since it started, and of what it holds now.
-type Counters struct {
-	Sent, Delivered, Relayed  int64 // messages, on streams and casts alike
-	Casts                     int64 // of Sent, those without a stream
-	Retransmitted, Duplicates int64
-	Panics                    int64 // handlers and callbacks that panicked
-	Detoured                  int64 // frames that this node sent on a detour
-	Requeued                  int64 // frames that waited for a link when it ended and took another way
-	Unlisted                  int64 // messages of unknown outcome whose bodies are returned nowhere
-	Dropped                   Dropped
-
-	FramesIn, BytesIn, Reads int64 // from peers, over all connections
-	BytesOut, Writes         int64 // to peers, over all connections
-
-	Gauges
-}
-
-// Gauges are numbers that go down as well: what a plane holds now. A sum over planes must leave out
-// the gauges of those that have closed.
-type Gauges struct {
-	SendBuffer, ReceiveBuffer, HandlerBacklog int64 // bytes in use
-	Queued                                    int64 // bytes waiting for links
-}
-
-// Dropped counts dropped frames, by reason. The source of a stream repeats its frames; a cast is
-// lost.
-type Dropped struct {
-	QueueFull int64 // the queue of a link was full
-	LinkDown  int64 // no link to the next hop
-	NoRoute   int64 // no node has the ID; the source was told
-	HopLimit  int64 // crossed too many links; the source was told
-	Overshoot int64 // passed its sink before it came here
-	InboxFull int64 // the receive buffer was full
-	Stale     int64 // of an earlier incarnation of its stream
-	Malformed int64 // a body that cannot be parsed
-	Refused   int64 // requests for a stream beyond the limit; the source was told
-}
-
+// counters are what the plane counts by itself; see [Plane.Counters] for the rest.
 type counters struct {
 	sent                                     atomic.Int64 // by streams that have ended
 	casts, delivered, panics                 atomic.Int64
@@ -60,24 +24,22 @@ type counters struct {
 
 // Counters returns a snapshot. The fields are read one after the other, so under traffic they are
 // not of one instant.
-func (p *Plane) Counters() Counters { return p.count(p.outgoingCounters()) }
+func (p *Plane) Counters() status.Counters { return p.count(p.outgoingCounters()) }
 
-func (p *Plane) count(out outgoing) Counters {
+func (p *Plane) count(out outgoing) status.Counters {
 	c := &p.counters
-	s := Counters{
+	s := status.Counters{
 		Sent: out.sent, Delivered: c.delivered.Load(),
 		Relayed:       c.relayed.total(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
-		Dropped: Dropped{
+		Dropped: status.Dropped{
 			QueueFull: c.queueFull.Load(), LinkDown: c.linkDown.Load(), NoRoute: c.noRoute.Load(),
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),
 			Malformed: c.malformed.Load(), Refused: c.refused.Load(),
 		},
-		FramesIn: c.frames.Load(),
-		Gauges: Gauges{
-			SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(), Queued: out.waiting,
-		},
+		FramesIn:   c.frames.Load(),
+		SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(), Queued: out.waiting,
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()

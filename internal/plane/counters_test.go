@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Counters never go back while connections end, whose own numbers move into the sums over those
@@ -33,7 +34,7 @@ func TestCountersNeverGoBack(t *testing.T) {
 			<-received
 		}
 	}()
-	var before Counters
+	var before status.Counters
 	for {
 		select {
 		case <-ended:
@@ -102,12 +103,12 @@ func TestCastsAreCounted(t *testing.T) {
 		}
 		cast(1, 1)
 		cast(2000, 2) // more than fit into the queue
-		r.dropped(Dropped{QueueFull: 1})
+		r.dropped(status.Dropped{QueueFull: 1})
 		synctest.Wait()
 		far.Close()
 		synctest.Wait()
 		cast(1, 3)
-		r.dropped(Dropped{QueueFull: 1, LinkDown: 1})
+		r.dropped(status.Dropped{QueueFull: 1, LinkDown: 1})
 		r.link(40)
 		cast(1, 4)
 	}, func(c *Config) { c.LinkQueue, c.LinkLow = 1000, 500 })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // batch hands these frames to the plane as one read from 10, and returns how many bytes were
@@ -58,7 +59,7 @@ func TestFramesAlike(t *testing.T) {
 		if got[8].Type() != wire.NoRoute || got[9].Type() != wire.NoRoute {
 			t.Error("the source is not told of the hop limit")
 		}
-		r.dropped(Dropped{HopLimit: 2})
+		r.dropped(status.Dropped{HopLimit: 2})
 		if all := r.p.Counters().Relayed; all != 10 {
 			t.Error("relayed", all)
 		}
@@ -120,7 +121,7 @@ func TestManySourcesInABatch(t *testing.T) {
 			all = append(all, wire.Append(nil, wire.Header{Type: wire.Data, Dst: 20, Src: 1000 + source, Seq: 7}, nil))
 		}
 		r.batch(all...)
-		r.dropped(Dropped{Stale: 3 * maxGroups}) // there is no stream: each source is told so
+		r.dropped(status.Dropped{Stale: 3 * maxGroups}) // there is no stream: each source is told so
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 const testPause = 5 * time.Second
@@ -105,7 +106,7 @@ func TestFenceStopsRequeuing(t *testing.T) {
 		}
 		l.Fail(errBroken)
 		r.arrived(30)
-		r.dropped(Dropped{LinkDown: 1})
+		r.dropped(status.Dropped{LinkDown: 1})
 	}, func(c *Config) { c.MaxSuspension = testPause })
 }
 

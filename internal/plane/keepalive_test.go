@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 const checkLimit = 3 * time.Second
@@ -94,7 +95,7 @@ func TestCheckLinks(t *testing.T) {
 		if pings < casts-2 || pings > casts || !w.up() {
 			t.Errorf("asked %d times, up: %v", pings, w.up())
 		}
-		if c := w.b.Counters(); c.FramesIn != casts || c.Delivered != casts || c.Relayed != 0 || c.Dropped != (Dropped{}) {
+		if c := w.b.Counters(); c.FramesIn != casts || c.Delivered != casts || c.Relayed != 0 || c.Dropped != (status.Dropped{}) {
 			t.Errorf("%+v", c)
 		}
 		time.Sleep(time.Hour)
@@ -366,7 +367,7 @@ func TestPings(t *testing.T) {
 				if _, err := io.ReadFull(near, got); err != nil || string(got) != string(c.want) {
 					t.Errorf("%x, %v", got, err)
 				}
-				if c := r.p.Counters(); c.FramesIn != 1 || c.Relayed != 1 || c.Dropped != (Dropped{}) {
+				if c := r.p.Counters(); c.FramesIn != 1 || c.Relayed != 1 || c.Dropped != (status.Dropped{}) {
 					t.Errorf("%+v", c)
 				}
 				near.Close()

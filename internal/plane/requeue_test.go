@@ -12,6 +12,7 @@ import (
 
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var errBroken = errors.New("broken")
@@ -55,7 +56,7 @@ func TestRequeue(t *testing.T) {
 		r.arrived(30)
 		l.Fail(errBroken)
 		r.arrived(30, numbers(frames)...)
-		if c := r.p.Counters(); c.Requeued != frames || c.Relayed != frames || c.Dropped != (Dropped{}) || c.Queued != 0 {
+		if c := r.p.Counters(); c.Requeued != frames || c.Relayed != frames || c.Dropped != (status.Dropped{}) || c.Queued != 0 {
 			t.Errorf("%+v", c)
 		}
 	})
@@ -75,7 +76,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 		r.p.mu.RUnlock()
 		l.Fail(errBroken)
 		synctest.Wait()
-		r.dropped(Dropped{LinkDown: 2})
+		r.dropped(status.Dropped{LinkDown: 2})
 		close(d.let)
 
 		l = r.jam(40)
@@ -84,7 +85,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 		r.link(60)
 		l.Fail(errBroken)
 		synctest.Wait()
-		r.dropped(Dropped{LinkDown: 2, NoRoute: 1})
+		r.dropped(status.Dropped{LinkDown: 2, NoRoute: 1})
 		if n := r.p.Counters().Requeued; n != 0 {
 			t.Error(n, "went nowhere and are counted")
 		}
@@ -97,7 +98,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 		}
 		l.Fail(errBroken)
 		synctest.Wait()
-		if c := r.p.Counters(); c.Requeued != 4 || c.Dropped != (Dropped{QueueFull: 16}) {
+		if c := r.p.Counters(); c.Requeued != 4 || c.Dropped != (status.Dropped{QueueFull: 16}) {
 			t.Errorf("%+v", c)
 		}
 		_ = other
@@ -125,7 +126,7 @@ func TestRequeueOfDetours(t *testing.T) {
 		synctest.Wait()
 		r.arrived(30)
 		r.arrived(60)
-		r.dropped(Dropped{LinkDown: 1})
+		r.dropped(status.Dropped{LinkDown: 1})
 
 		l = r.jam(15)
 		r.feed(marked(data(15, 4)))
@@ -145,7 +146,7 @@ func TestRequeueOfDetours(t *testing.T) {
 		synctest.Wait()
 		r.arrived(30)
 		r.arrived(60)
-		r.dropped(Dropped{LinkDown: 2})
+		r.dropped(status.Dropped{LinkDown: 2})
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // rig is one plane, node 20 in incarnation 200, whose peers are the test. It lives in a synctest
@@ -143,7 +144,7 @@ func (r *rig) arrived(peer uint64, want ...uint64) []wire.Frame {
 }
 
 // dropped checks the counters of drops since its last call.
-func (r *rig) dropped(want Dropped) {
+func (r *rig) dropped(want status.Dropped) {
 	r.t.Helper()
 	if got := r.p.Counters().Dropped; got != want {
 		r.t.Errorf("dropped %+v, want %+v", got, want)

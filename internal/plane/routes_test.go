@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 func nothing(context.Context, *Delivery) {}
@@ -27,7 +28,7 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 		if own(25) != nil || own(40) != nil {
 			t.Error("said without a table")
 		}
-		r.dropped(Dropped{LinkDown: 3})
+		r.dropped(status.Dropped{LinkDown: 3})
 
 		successor := r.link(30)
 		r.link(60)
@@ -35,7 +36,7 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 		r.feed(data(40, 2), data(25, 3))
 		r.arrived(30, 2)
 		r.arrived(60, 3) // on the way to 5
-		r.dropped(Dropped{LinkDown: 3, NoRoute: 1})
+		r.dropped(status.Dropped{LinkDown: 3, NoRoute: 1})
 
 		successor.Close()
 		synctest.Wait()
@@ -47,19 +48,19 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 		if !errors.Is(own(25), stream.ErrNoSuchNode) {
 			t.Error("not said of one that cannot")
 		}
-		r.dropped(Dropped{LinkDown: 7, NoRoute: 3})
+		r.dropped(status.Dropped{LinkDown: 7, NoRoute: 3})
 
 		p.Use(Routes{Epoch: 2, Authoritative: true, Successor: 20}) // alone in the ring
 		if r.feed(data(40, 7)); !errors.Is(own(40), stream.ErrNoSuchNode) {
 			t.Error("not said by a node that is alone")
 		}
-		r.dropped(Dropped{LinkDown: 7, NoRoute: 6}) // there is no way for the answer either
+		r.dropped(status.Dropped{LinkDown: 7, NoRoute: 6}) // there is no way for the answer either
 
 		p.Use(Routes{Epoch: 3, Successor: 20}) // as far as it knows: it is not authoritative
 		if r.feed(data(40, 8)); own(40) != nil {
 			t.Error("said by a node that may have been declared dead")
 		}
-		r.dropped(Dropped{LinkDown: 9, NoRoute: 6})
+		r.dropped(status.Dropped{LinkDown: 9, NoRoute: 6})
 	})
 }
 
@@ -142,7 +143,7 @@ func TestEndedLinkIsNotTriedTwice(t *testing.T) {
 					}
 					r.arrived(30, 0)
 				}
-				r.dropped(Dropped{})
+				r.dropped(status.Dropped{})
 				close(d.let)
 			})
 		})
@@ -163,14 +164,14 @@ func TestWaypoint(t *testing.T) {
 			t.Errorf("%x", f)
 		}
 		r.arrived(30, 5, 6)
-		r.dropped(Dropped{Overshoot: 1, LinkDown: 2})
+		r.dropped(status.Dropped{Overshoot: 1, LinkDown: 2})
 		r.feed(marked(wire.Append(nil, wire.Header{Type: wire.Ack, Hops: 999, Dst: 15, Src: 5}, nil)))
 		r.arrived(15)
-		r.dropped(Dropped{Overshoot: 1, LinkDown: 2, HopLimit: 1})
+		r.dropped(status.Dropped{Overshoot: 1, LinkDown: 2, HopLimit: 1})
 		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.feed(marked(data(15, 7)))
 		r.arrived(15)
-		r.dropped(Dropped{Overshoot: 1, LinkDown: 3, HopLimit: 1})
+		r.dropped(status.Dropped{Overshoot: 1, LinkDown: 3, HopLimit: 1})
 		if c := r.p.Counters(); c.Detoured != 0 {
 			t.Error("the waypoint counts it as its own:", c.Detoured)
 		}
@@ -204,7 +205,7 @@ func TestDetourIsMarked(t *testing.T) {
 		if f := r.arrived(60, r.p.generation)[0]; f.Type() != wire.Open || !f.Detour() {
 			t.Error("a stream's are not marked")
 		}
-		if c := r.p.Counters(); c.Detoured != 5 || c.Dropped != (Dropped{LinkDown: 1}) || c.Relayed != 3 {
+		if c := r.p.Counters(); c.Detoured != 5 || c.Dropped != (status.Dropped{LinkDown: 1}) || c.Relayed != 3 {
 			t.Errorf("%+v", c)
 		}
 		r.link(30)
@@ -251,7 +252,7 @@ func TestDetour(t *testing.T) {
 			t.Errorf("%d messages", len(got))
 		}
 		c, via := planes[10].Counters(), planes[30].Counters()
-		if c.Detoured < messages || c.Retransmitted != 0 || via.Relayed != messages || via.Dropped != (Dropped{}) {
+		if c.Detoured < messages || c.Retransmitted != 0 || via.Relayed != messages || via.Dropped != (status.Dropped{}) {
 			t.Errorf("%+v, by way of %+v", c, via)
 		}
 		if hops, err := planes[10].Trace(t.Context(), 20); err != nil || len(hops) != 2 || hops[0].ID != 30 || hops[1].ID != 20 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // bodies returns n bodies of a size.
@@ -191,7 +192,7 @@ func TestSendingStops(t *testing.T) {
 					if err == nil || err.Error() != "planted" || n == 3000 {
 						t.Errorf("%d, %v; want less than 3000, and the cause", n, err)
 					}
-					if c := r.p.Counters(); c.Sent-before != int64(n) || c.Dropped != (Dropped{}) {
+					if c := r.p.Counters(); c.Sent-before != int64(n) || c.Dropped != (status.Dropped{}) {
 						t.Errorf("%d are said and %d counted, %+v", n, c.Sent-before, c.Dropped)
 					}
 					before = r.p.Counters().Sent
@@ -204,7 +205,7 @@ func TestSendingStops(t *testing.T) {
 				if n, err := sendMany(r.p, send, t.Context(), 30, bodies(100, 1)); n != 0 || !errors.Is(err, stream.ErrNoSuchNode) {
 					t.Errorf("%d, %v; want 0, no such node", n, err)
 				}
-				if c := r.p.Counters(); name == "cast" && c.Dropped != (Dropped{NoRoute: 1}) {
+				if c := r.p.Counters(); name == "cast" && c.Dropped != (status.Dropped{NoRoute: 1}) {
 					t.Errorf("%+v", c.Dropped)
 				}
 			})
@@ -235,7 +236,7 @@ func TestCastsAreLost(t *testing.T) {
 		if n, err := sendMany(r.p, (*Plane).Cast, t.Context(), 40, bodies(100, 1)); n != 100 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
-		if c := r.p.Counters(); c.Casts != 100 || c.Dropped != (Dropped{LinkDown: 100}) {
+		if c := r.p.Counters(); c.Casts != 100 || c.Dropped != (status.Dropped{LinkDown: 100}) {
 			t.Errorf("%d casts, %+v", c.Casts, c.Dropped)
 		}
 	})
@@ -295,7 +296,7 @@ func TestSendersChangeLinks(t *testing.T) {
 					}
 				}
 				c := r.p.Counters()
-				if arrived != n || c.Sent-before.Sent != n || c.Retransmitted != 0 || c.Dropped != (Dropped{}) || c.Requeued == 0 {
+				if arrived != n || c.Sent-before.Sent != n || c.Retransmitted != 0 || c.Dropped != (status.Dropped{}) || c.Requeued == 0 {
 					t.Errorf("%d arrive, %d are counted, %+v", arrived, c.Sent-before.Sent, c)
 				}
 			}, func(c *Config) { c.LinkQueue, c.LinkLow = 1<<20, 16<<10 })

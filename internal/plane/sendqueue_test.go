@@ -8,6 +8,7 @@ import (
 
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // send sends messages on a stream that is open.
@@ -54,7 +55,7 @@ func TestStreamLeavesABrokenLink(t *testing.T) {
 		}
 		l.Fail(errBroken)
 		r.arrived(30, seqs(1001, 20)...)
-		if c := r.p.Counters(); c.Requeued != 20 || c.Retransmitted != 0 || c.Dropped != (Dropped{}) || c.Queued != 0 {
+		if c := r.p.Counters(); c.Requeued != 20 || c.Retransmitted != 0 || c.Dropped != (status.Dropped{}) || c.Queued != 0 {
 			t.Errorf("%+v", c)
 		}
 	})
@@ -74,7 +75,7 @@ func TestStreamFollowsTheRoutes(t *testing.T) {
 		r.arrived(45, 1001, 1002, 1003, 1004)
 		l.Fail(errBroken) // it was told to pull and finds nothing
 		synctest.Wait()
-		if c := r.p.Counters(); c.Requeued != 0 || c.Dropped != (Dropped{}) {
+		if c := r.p.Counters(); c.Requeued != 0 || c.Dropped != (status.Dropped{}) {
 			t.Errorf("%+v", c)
 		}
 		o.lock()
@@ -288,7 +289,7 @@ func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 		o.lock()
 		o.transmit(o.s.Ask(r.p.now(), o.scratch[:0]))
 		o.unlock()
-		r.dropped(Dropped{})
+		r.dropped(status.Dropped{})
 		close(v.open)
 		var got []byte
 		b := make([]byte, 1<<10)

@@ -5,11 +5,13 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/x/ringdht/status"
 )
 
 // Status is a snapshot of a plane.
 type Status struct {
-	Counters
+	status.Counters
 	Hops       [HopCounts]int64 // messages delivered, by links crossed; the last also counts all beyond it
 	Latency    [Buckets]int64   // deliveries, by how long they took, see bucketOf
 	LatencySum time.Duration

@@ -8,6 +8,7 @@ import (
 
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 func TestThrottle(t *testing.T) {
@@ -69,7 +70,7 @@ func TestALinkIsGivenTime(t *testing.T) {
 		b := make([]byte, 128<<10)
 		for read := 0; read < frames<<10 && !t.Failed(); time.Sleep(throttlePause) {
 			synctest.Wait()
-			r.dropped(Dropped{})
+			r.dropped(status.Dropped{})
 			n, err := far.Read(b)
 			if err != nil {
 				t.Fatal(err)
@@ -97,7 +98,7 @@ func TestAFullLinkIsOfferedABatchOnce(t *testing.T) {
 		}
 		r.batch(all...)
 		r.arrived(30, make([]uint64, frames)...)
-		r.dropped(Dropped{QueueFull: frames})
+		r.dropped(status.Dropped{QueueFull: frames})
 		if l.throttle.owed != 1 {
 			t.Errorf("%d pauses were charged for %d KiB, want 1", l.throttle.owed, frames)
 		}
@@ -114,7 +115,7 @@ func TestTheHandlerOfCastsIsGivenTime(t *testing.T) {
 		}
 		for r.p.Counters().Delivered < frames && !t.Failed() {
 			time.Sleep(throttlePause)
-			r.dropped(Dropped{})
+			r.dropped(status.Dropped{})
 		}
 	}, tight, func(c *Config) {
 		c.Deliver = func(context.Context, *Delivery) {
