@@ -1,0 +1,95 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+const top = "../.."
+
+// Imports point one way, from the root down.
+func TestImportDirections(t *testing.T) {
+	wrong, err := wrongImports(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range wrong {
+		t.Error(w)
+	}
+}
+
+// The root package is a thin face: these files, few lines, few names.
+func TestRootIsThin(t *testing.T) {
+	tree := readTop(t)
+	want := []string{"codec.go", "dht.go", "doc.go", "node.go", "options.go", "registry.go", "routing.go", "transport.go"}
+	var have []string
+	lines := 0
+	for _, f := range tree.root {
+		have = append(have, f.name)
+		lines += f.lines
+	}
+	if !slices.Equal(have, want) {
+		t.Errorf("the root has %q, want %q: what is not of the face belongs to a package below it", have, want)
+	}
+	if lines > 1200 {
+		t.Errorf("the root has %d lines, at most 1200", lines)
+	}
+	if len(tree.names) > 65 {
+		t.Errorf("the root exports %d names, at most 65: %q", len(tree.names), tree.names)
+	}
+}
+
+// Documents that a newcomer reads are short.
+func TestDocumentsAreShort(t *testing.T) {
+	tree := readTop(t)
+	for name, most := range map[string]int{"README.md": 900, "ARCHITECTURE.md": 4000, "SECURITY.md": 600} {
+		if got := tree.documents[name].total; got == 0 || got > most {
+			t.Errorf("%s has %d words, at most %d", name, got, most)
+		}
+	}
+}
+
+// The language is plain: few words a sentence, and nouns where there are some.
+func TestLanguageIsPlain(t *testing.T) {
+	tree := readTop(t)
+	check := func(what string, p prose, words float64, vague int) {
+		t.Helper()
+		if mean := float64(p.words) / float64(max(p.sentences, 1)); mean > words {
+			t.Errorf("%s: %.1f words a sentence, at most %.1f", what, mean, words)
+		}
+		if p.vague > vague {
+			t.Errorf("%s: %d of whoever, somebody, nobody and the like, at most %d", what, p.vague, vague)
+		}
+	}
+	check("comments", tree.comments, 13, 100)
+	for name, p := range tree.documents {
+		if name != "CHANGELOG.md" && !strings.HasPrefix(name, "docs/performance-notebook") {
+			check(name, p, 14, 3)
+		}
+	}
+}
+
+func readTop(t *testing.T) *tree {
+	t.Helper()
+	tree, err := read(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+func TestProse(t *testing.T) {
+	for text, want := range map[string]prose{
+		"One two three. Four five six seven!":         {words: 7, sentences: 2},
+		"A list:\n\n- one two three\n- four five six": {words: 6, sentences: 2},
+		"Whoever calls, e.g. a handler, waits.":       {words: 6, sentences: 1, vague: 1},
+		"\tcode that is indented\n":                   {},
+		"It calls `x.y.z(1. 2)` first.":               {words: 4, sentences: 1},
+	} {
+		var p prose
+		if p.add(sentences(text)); p != want {
+			t.Errorf("%q: %+v, want %+v", text, p, want)
+		}
+	}
+}
