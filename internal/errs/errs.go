@@ -13,7 +13,7 @@ var (
 	ErrNotReady           = errors.New("the overlay is not ready")
 	ErrBusy               = errors.New("a traffic run is going on")
 	ErrRebuilding         = errors.New("the registry is rebuilding the membership")
-	ErrRegistryLost       = errors.New("the registry is gone")
+	ErrRegistryLost       = errors.New("no connection to the registry")
 	ErrHandshake          = errors.New("handshake refused")
 
 	ErrRingFull     = errors.New("the ring is full")

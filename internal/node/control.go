@@ -66,7 +66,7 @@ func (n *Node) attend() {
 			return
 		}
 		if !inc.ending.Load() {
-			n.cfg.Log.Warn("the registry is gone, messages still flow", "node", n.Peer(), "err", err)
+			n.cfg.Log.Warn("lost the connection to the registry, messages still flow", "node", n.Peer(), "err", err)
 		}
 		if !n.search(inc, wait, evicted) {
 			return

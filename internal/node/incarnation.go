@@ -280,11 +280,11 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
 	case !mine(inc):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
-			"this is node %d in another life than the one you know: your routing table is out of date", inc.self.ID)}
+			"this is another incarnation of node %d: your routing table is out of date", inc.self.ID)}
 	case h.From == inc.self.ID || bits.Len64(h.From) > int(inc.self.Bits):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, inc.self.ID)}
 	case n.isOver(h.From, h.FromLife):
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that life of node %d is over: it was declared dead", h.From)}
+		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that incarnation of node %d is over: it was declared dead", h.From)}
 	}
 	return wire.Answer{}
 }

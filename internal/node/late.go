@@ -63,7 +63,7 @@ func (l *lateness) all(now time.Time, period, lease time.Duration) membership.Mi
 // ticks is called every sixth of a lease, and finds out whether that is so.
 func (inc *incarnation) ticks() {
 	if late := inc.late.tick(time.Now(), inc.period(), inc.lease()); late > 0 {
-		inc.n.cfg.Log.Warn("this process did not get the processor for a while, or was stopped; the registry hears of it and has more patience",
+		inc.n.cfg.Log.Warn("this process got no CPU time for a while, or was stopped; the registry is told, and allows it more time",
 			"node", inc.n.Peer(), "late", late)
 	}
 }

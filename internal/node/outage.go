@@ -69,9 +69,9 @@ func (n *Node) unreached(err error) {
 	switch {
 	case !fresh:
 	case isRefusal(err):
-		n.cfg.Log.Warn("the registry refuses this node, which asks again and again", "node", n.Peer(), "err", shortened(err))
+		n.cfg.Log.Warn("the registry refuses this node, which keeps trying", "node", n.Peer(), "err", shortened(err))
 	default:
-		n.cfg.Log.Warn("the registry cannot be reached, looking for it", "node", n.Peer(), "err", shortened(err))
+		n.cfg.Log.Warn("the registry cannot be reached, trying to reconnect", "node", n.Peer(), "err", shortened(err))
 	}
 }
 

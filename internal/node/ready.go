@@ -67,7 +67,7 @@ func (n *Node) notSet() error {
 	if why := n.notReady(n.inc.Load()); why != nil {
 		return why
 	}
-	return fmt.Errorf("%w: the node has been taken in just now: try again", errs.ErrNotReady)
+	return fmt.Errorf("%w: the node received its routing table just now: try again", errs.ErrNotReady)
 }
 
 // notReady says why a life is not ready, nil if it is. Of what is missing it names what
@@ -92,18 +92,18 @@ func (n *Node) notReady(inc *incarnation) error {
 	case inc.isReady():
 		return nil
 	case lost:
-		return fmt.Errorf("%w: %w: the node looks for it", errs.ErrNotReady, n.whyLost())
+		return fmt.Errorf("%w: %w: the node tries to reconnect", errs.ErrNotReady, n.whyLost())
 	}
 	local, why := inc.local.Load(), inc.failure.Load()
 	switch {
 	case local.Epoch == 0 && inc.self.Epoch == 0:
 		return fmt.Errorf("%w: it has not been set up: run Setup (setup-overlay) at the registry", errs.ErrNotReady)
 	case local.Epoch == 0:
-		return fmt.Errorf("%w: the ring is live, and the registry has not taken this node in yet: wait", errs.ErrNotReady)
+		return fmt.Errorf("%w: the ring is live, but this node has no routing table from the registry yet: wait", errs.ErrNotReady)
 	case why == nil:
 		return fmt.Errorf("%w: the node is opening the links of its table: wait", errs.ErrNotReady)
 	case *why != nil:
 		return fmt.Errorf("%w: not all links of the node's table are up (%w)", errs.ErrNotReady, *why)
 	}
-	return fmt.Errorf("%w: the node's links are up, and not everybody's tables lead to it yet: wait", errs.ErrNotReady)
+	return fmt.Errorf("%w: the node's links are up, but not all routing tables lead to it yet: wait", errs.ErrNotReady)
 }

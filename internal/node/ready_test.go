@@ -164,7 +164,7 @@ func TestNotReadySaysWhatIsMissing(t *testing.T) {
 	}
 	net.Cut("n2", "registry")
 	<-late.Disconnected()
-	says(late, ringdht.ErrRegistryLost, "the node looks for it")
+	says(late, ringdht.ErrRegistryLost, "the node tries to reconnect")
 	if err := late.ReadyNow(); !errors.Is(err, ringdht.ErrNotReady) {
 		t.Error(err)
 	}

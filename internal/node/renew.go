@@ -117,7 +117,7 @@ func (inc *incarnation) endOutlived() {
 	inc.n.mu.Lock()
 	inc.n.renewal.begin(time.Now(), inc.lease())
 	inc.n.mu.Unlock()
-	inc.n.cfg.Log.Warn("a member remembers a later life of this node, which joins again as a new one", "node", inc.n.Peer(), "incarnation", inc.self.Life, "later", inc.later.Load())
+	inc.n.cfg.Log.Warn("a member remembers a later incarnation of this node, which joins again as a new one", "node", inc.n.Peer(), "incarnation", inc.self.Life, "later", inc.later.Load())
 	inc.n.HangUp()
 }
 
@@ -125,6 +125,6 @@ func (inc *incarnation) endOutlived() {
 type outlivedError struct{}
 
 func (outlivedError) Error() string {
-	return "a member remembers a later life of this node, which joins again as a new incarnation"
+	return "a member remembers a later incarnation of this node, which joins again as a new one"
 }
 func (outlivedError) Is(target error) bool { return target == errs.ErrEvicted }

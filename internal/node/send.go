@@ -89,7 +89,7 @@ func (n *Node) sendError(to status.ID, err error) error {
 	case errors.Is(err, stream.ErrNoSuchNode):
 		err = fmt.Errorf("%w: it has died or left, or never was in the ring; the registry lists its members", err)
 	case errors.Is(err, stream.ErrOutlived):
-		err = fmt.Errorf("%w: it forgets that life some minutes after the last of it", err)
+		err = fmt.Errorf("%w: it forgets that incarnation some minutes after its last frame", err)
 	case errors.Is(err, stream.ErrRefused):
 		err = fmt.Errorf("%w: try again later, or raise Limits.Streams there", err)
 	case errors.Is(err, plane.ErrBacklog):

@@ -208,7 +208,7 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 		}
 	}
 	if len(outcome) == 0 {
-		return errors.New("it knows nobody else to send to")
+		return errors.New("it knows no other node that takes part in traffic runs")
 	}
 	l, port := t.ledger.Load(), trafficPort(task.Run)
 	defer l.close(outcome, port)

@@ -34,7 +34,7 @@ func expect(b []byte, next uint64) error {
 	case n != next:
 		return fmt.Errorf("message %d, want %d", n, next)
 	case binary.BigEndian.Uint32(b[8:]) != crc32.ChecksumIEEE(b[12:])^uint32(n):
-		return fmt.Errorf("message %d is not what was sent", n)
+		return fmt.Errorf("message %d is corrupt", n)
 	}
 	return nil
 }
