@@ -100,15 +100,15 @@ type world struct {
 // told, those of the newcomers' own tables among them.
 func (w *world) change(deaths, joins int) (told int) {
 	for deaths = min(deaths, len(w.members)-2); deaths > 0; {
-		if m := &w.members[w.rng.IntN(len(w.members))]; m.Life > 0 {
-			m.Life = 0
+		if m := &w.members[w.rng.IntN(len(w.members))]; m.Incarnation > 0 {
+			m.Incarnation = 0
 			deaths--
 		}
 	}
 	fresh := make([]ring.Member, joins)
 	for i := range fresh {
 		w.lives++
-		fresh[i] = ring.Member{Peer: ring.Peer{ID: w.rng.Uint64() >> (64 - bits), Life: w.lives}}
+		fresh[i] = ring.Member{Peer: ring.Peer{ID: w.rng.Uint64() >> (64 - bits), Incarnation: w.lives}}
 	}
 	byID := func(a, b ring.Member) int { return cmp.Compare(a.ID, b.ID) }
 	slices.SortFunc(fresh, byID)
@@ -117,7 +117,7 @@ func (w *world) change(deaths, joins int) (told int) {
 		for len(fresh) > 0 && fresh[0].ID < m.ID {
 			merged, fresh = append(merged, fresh[0]), fresh[1:]
 		}
-		if m.Life > 0 {
+		if m.Incarnation > 0 {
 			merged = append(merged, m)
 		}
 	}

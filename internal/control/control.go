@@ -57,31 +57,31 @@ type Register struct {
 
 	// For a member whose connection ended, and which goes on with its incarnation: the
 	// registry suspects it, or is a new one that does not know it. 0 for a new incarnation.
-	Life  uint64 `json:"inc"`
-	Epoch uint64 `json:"epoch"` // the latest that it was told, 0 for none
-	Size  int64  `json:"size"`  // the entries that the set-up asked for, 0 for ceil(log2) of the members
-	Plan  Plan   `json:"plan"`  // of the tables
-	Ready bool   `json:"ready"` // it was told that all tables lead to it
-	Run   uint64 `json:"run"`   // the latest traffic run that it knows of
-	Over  []Over `json:"over"`  // the latest incarnations that it was told are over
-	Every int64  `json:"every"` // see Beat
+	Incarnation uint64 `json:"inc"`
+	Epoch       uint64 `json:"epoch"` // the latest that it was told, 0 for none
+	Size        int64  `json:"size"`  // the entries that the set-up asked for, 0 for ceil(log2) of the members
+	Plan        Plan   `json:"plan"`  // of the tables
+	Ready       bool   `json:"ready"` // it was told that all tables lead to it
+	Run         uint64 `json:"run"`   // the latest traffic run that it knows of
+	Over        []Over `json:"over"`  // the latest incarnations that it was told are over
+	Every       int64  `json:"every"` // see Beat
 }
 
-// MaxLife is the greatest incarnation that a node reports, and that a registry believes.
+// MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.
 // The registry does not count on from a greater one, which comes from a clock in the year
 // 2189 or from an error. So there are always greater ones left.
-const MaxLife = 3 << 61
+const MaxIncarnation = 3 << 61
 
 // Registered admits a node, and states the parameters of the ring.
 type Registered struct {
-	ID         uint64 `json:"id"`
-	Life       uint64 `json:"inc"`
-	Members    int64  `json:"members"`
-	Bits       int64  `json:"bits"`
-	MaxPayload int64  `json:"max_payload"` // bytes
-	HopLimit   int64  `json:"hop_limit"`
-	Lease      int64  `json:"lease_ms"`
-	Epoch      uint64 `json:"epoch"`
+	ID          uint64 `json:"id"`
+	Incarnation uint64 `json:"inc"`
+	Members     int64  `json:"members"`
+	Bits        int64  `json:"bits"`
+	MaxPayload  int64  `json:"max_payload"` // bytes
+	HopLimit    int64  `json:"hop_limit"`
+	Lease       int64  `json:"lease_ms"`
+	Epoch       uint64 `json:"epoch"`
 }
 
 // Code is the reason for a refusal.
@@ -130,13 +130,13 @@ const MaxOver = 64
 // Over is an incarnation that was declared dead, and the epoch in which that was
 // announced. An incarnation that was told of a later epoch was taken back since.
 type Over struct {
-	ID    uint64 `json:"id"`
-	Life  uint64 `json:"inc"`
-	Epoch uint64 `json:"epoch"`
+	ID          uint64 `json:"id"`
+	Incarnation uint64 `json:"inc"`
+	Epoch       uint64 `json:"epoch"`
 }
 
 // Ref names the incarnation that is over.
-func (o Over) Ref() Ref { return Ref{ID: o.ID, Life: o.Life} }
+func (o Over) Ref() Ref { return Ref{ID: o.ID, Incarnation: o.Incarnation} }
 
 // Plan is the rule for a ring's tables. It makes no difference to nodes.
 type Plan int64
@@ -148,17 +148,17 @@ const (
 
 // Manifest is a node's complete view of the ring.
 type Manifest struct {
-	Epoch      uint64   `json:"epoch"`
-	Life       uint64   `json:"inc"`  // the latest that the registry has admitted, of any member
-	Size       int64    `json:"size"` // the entries that the set-up asked for, 0 for ceil(log2) of the members
-	Plan       Plan     `json:"plan"` // of the tables, for a later registry
-	Members    int64    `json:"members"`
-	Entries    []Peer   `json:"entries"`    // clockwise
-	Successors []Peer   `json:"successors"` // clockwise, the first is the first entry
-	Detours    []Detour `json:"detours"`
-	Hold       []Peer   `json:"hold"`   // more links to keep, for detours of other members
-	Others     []uint64 `json:"others"` // the other members, or a sample of [MaxOthers]
-	Idle       []uint64 `json:"idle"`   // the Others that take no part in traffic runs
+	Epoch       uint64   `json:"epoch"`
+	Incarnation uint64   `json:"inc"`  // the latest that the registry has admitted, of any member
+	Size        int64    `json:"size"` // the entries that the set-up asked for, 0 for ceil(log2) of the members
+	Plan        Plan     `json:"plan"` // of the tables, for a later registry
+	Members     int64    `json:"members"`
+	Entries     []Peer   `json:"entries"`    // clockwise
+	Successors  []Peer   `json:"successors"` // clockwise, the first is the first entry
+	Detours     []Detour `json:"detours"`
+	Hold        []Peer   `json:"hold"`   // more links to keep, for detours of other members
+	Others      []uint64 `json:"others"` // the other members, or a sample of [MaxOthers]
+	Idle        []uint64 `json:"idle"`   // the Others that take no part in traffic runs
 }
 
 // MaxOthers is the most members that a manifest or an announcement lists. Without a limit
@@ -169,25 +169,25 @@ const MaxOthers = 1024
 
 // Detour names the waypoint to a successor that the node cannot dial.
 type Detour struct {
-	To   uint64 `json:"to"`
-	ID   uint64 `json:"id"` // of the waypoint, which has a link to To
-	Life uint64 `json:"inc"`
-	Addr string `json:"addr"`
+	To          uint64 `json:"to"`
+	ID          uint64 `json:"id"` // of the waypoint, which has a link to To
+	Incarnation uint64 `json:"inc"`
+	Addr        string `json:"addr"`
 }
 
 // Waypoint is the member to send to.
-func (d Detour) Waypoint() Peer { return Peer{ID: d.ID, Life: d.Life, Addr: d.Addr} }
+func (d Detour) Waypoint() Peer { return Peer{ID: d.ID, Incarnation: d.Incarnation, Addr: d.Addr} }
 
 // Slot is one entry of a table.
 type Slot struct {
-	At   int64  `json:"at"`
-	ID   uint64 `json:"id"`
-	Life uint64 `json:"inc"`
-	Addr string `json:"addr"`
+	At          int64  `json:"at"`
+	ID          uint64 `json:"id"`
+	Incarnation uint64 `json:"inc"`
+	Addr        string `json:"addr"`
 }
 
 // Peer is the member in the entry.
-func (s Slot) Peer() Peer { return Peer{ID: s.ID, Life: s.Life, Addr: s.Addr} }
+func (s Slot) Peer() Peer { return Peer{ID: s.ID, Incarnation: s.Incarnation, Addr: s.Addr} }
 
 // Update changes a node's view. A list that it replaces comes with a flag, because not
 // every codec distinguishes an empty list from none.
@@ -208,13 +208,13 @@ type Update struct {
 // newcomers it lists a sample of [MaxOthers], which differs between members. Of the nodes
 // that are gone it lists all.
 type Announce struct {
-	Epoch   uint64   `json:"epoch"` // the ring's, which need not concern this node
-	Members int64    `json:"members"`
-	Added   []uint64 `json:"added"`
-	Lives   []uint64 `json:"incs"` // incarnations of Added, in the same order: every earlier one is over
-	Idle    []uint64 `json:"idle"` // the Added that take no part in traffic runs
-	Left    []Ref    `json:"left"` // left in good order: streams to them end, streams from them are forgotten
-	Gone    []Ref    `json:"gone"` // dead: take nothing from them, and send nothing to them
+	Epoch        uint64   `json:"epoch"` // the ring's, which need not concern this node
+	Members      int64    `json:"members"`
+	Added        []uint64 `json:"added"`
+	Incarnations []uint64 `json:"incs"` // incarnations of Added, in the same order: every earlier one is over
+	Idle         []uint64 `json:"idle"` // the Added that take no part in traffic runs
+	Left         []Ref    `json:"left"` // left in good order: streams to them end, streams from them are forgotten
+	Gone         []Ref    `json:"gone"` // dead: take nothing from them, and send nothing to them
 }
 
 // Linked says that the node uses what it was told up to an epoch. Error names the links
@@ -227,13 +227,13 @@ type Linked struct {
 // Trouble says that a node cannot reach a peer to which it should have a link. An empty
 // Error says that it can again.
 type Trouble struct {
-	ID    uint64 `json:"id"`
-	Life  uint64 `json:"inc"`
-	Error string `json:"error"`
+	ID          uint64 `json:"id"`
+	Incarnation uint64 `json:"inc"`
+	Error       string `json:"error"`
 }
 
 // Ref names the peer.
-func (t Trouble) Ref() Ref { return Ref{ID: t.ID, Life: t.Life} }
+func (t Trouble) Ref() Ref { return Ref{ID: t.ID, Incarnation: t.Incarnation} }
 
 // Ping asks for a Beat.
 type Ping struct{}

@@ -19,17 +19,17 @@ type Request struct {
 	Seen    uint64 // the greatest incarnation that it knows of
 
 	// Only for an incarnation that goes on, see [Authority.Resume].
-	There bool // the caller dialled Addr, and Token answered
-	Life  uint64
-	Epoch uint64
-	Size  int
-	Plan  control.Plan
-	Ready bool           // it was told that it is announced
-	Over  []control.Over // incarnations that it knows to be over
-	Pace  int            // of its heartbeats
+	Verified    bool // the caller dialled Addr, and Token answered
+	Incarnation uint64
+	Epoch       uint64
+	Size        int
+	Plan        control.Plan
+	Ready       bool           // it was told that it is announced
+	Over        []control.Over // incarnations that it knows to be over
+	Pace        int            // of its heartbeats
 }
 
-func (r Request) ref() ring.Ref { return ring.Ref{ID: r.ID, Life: r.Life} }
+func (r Request) ref() ring.Ref { return ring.Ref{ID: r.ID, Incarnation: r.Incarnation} }
 
 // Why a request is not granted.
 var (
@@ -78,7 +78,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 	var m ring.Member
 	var err error
 	if r.Want {
-		m = ring.Member{Peer: ring.Peer{ID: r.ID, Life: inc, Addr: r.Addr}, Traffic: r.Traffic}
+		m = ring.Member{Peer: ring.Peer{ID: r.ID, Incarnation: inc, Addr: r.Addr}, Traffic: r.Traffic}
 		err = a.roster.Claim(m)
 	} else {
 		m, err = a.roster.Add(r.Addr, inc, r.Traffic, a.Draw)
@@ -145,7 +145,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	// The member that was first keeps the ID, unless it was replaced. A newcomer without a
 	// table loses it: joining again does it no harm.
 	rival := a.byID[r.ID]
-	if rival != nil && rival.status != waiting && rival.Life > r.Life {
+	if rival != nil && rival.status != waiting && rival.Incarnation > r.Incarnation {
 		return ring.Member{}, ErrEvicted
 	}
 	if id, taken := a.roster.HolderOf(r.Addr); taken && id != r.ID {
@@ -156,11 +156,11 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if rival != nil {
 		a.markDead(now, rival, fmt.Sprintf("node %d has come back from the earlier ring", r.ID))
 	}
-	m := ring.Member{Peer: ring.Peer{ID: r.ID, Life: r.Life, Addr: r.Addr}, Traffic: r.Traffic}
+	m := ring.Member{Peer: ring.Peer{ID: r.ID, Incarnation: r.Incarnation, Addr: r.Addr}, Traffic: r.Traffic}
 	if err := a.roster.Claim(m); err != nil {
 		return m, err
 	}
-	a.lastInc = max(a.lastInc, r.Life)
+	a.lastInc = max(a.lastInc, r.Incarnation)
 	back := &member{Member: m, token: r.Token, resumedEpoch: r.Epoch, pace: min(r.Pace, MaxPace)}
 	a.add(back)
 	a.emitEvent(Back, back, "")

@@ -45,7 +45,7 @@ func (a *Authority) announce(now Time) (next Time) {
 	note := control.Announce{Epoch: a.epoch, Members: int64(len(a.tableMembers()))}
 	for _, m := range known {
 		m.announced = true
-		note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)
+		note.Added, note.Incarnations = append(note.Added, m.ID), append(note.Incarnations, m.Incarnation)
 		if !m.Traffic {
 			note.Idle = append(note.Idle, m.ID)
 		}
@@ -55,7 +55,7 @@ func (a *Authority) announce(now Time) (next Time) {
 		if m := a.byID[ref.ID]; m != nil && m.announced && !slices.Contains(known, m) {
 			// A later incarnation came back from the earlier ring. Members list others by
 			// ID, and must not take it for gone.
-			note.Added, note.Lives = append(note.Added, m.ID), append(note.Lives, m.Life)
+			note.Added, note.Incarnations = append(note.Added, m.ID), append(note.Incarnations, m.Incarnation)
 			if !m.Traffic {
 				note.Idle = append(note.Idle, m.ID)
 			}

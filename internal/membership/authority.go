@@ -122,7 +122,7 @@ func (a *Authority) sortedMembers() []*member {
 }
 
 func (a *Authority) find(ref ring.Ref) *member {
-	if m := a.byID[ref.ID]; m != nil && m.Life == ref.Life {
+	if m := a.byID[ref.ID]; m != nil && m.Incarnation == ref.Incarnation {
 		return m
 	}
 	return nil

@@ -16,8 +16,8 @@ func TestTheDeadDoNotComeBack(t *testing.T) {
 	fresh := func() *Authority {
 		return New(Config{Bits: 8, Lease: lease, Grace: 2 * lease, Draw: func(uint64) uint64 { return 0 }})
 	}
-	zombie := Request{Addr: "z:1", ID: 7, Life: 70, Epoch: 3, Ready: true}
-	witness := Request{Addr: "w:1", ID: 8, Life: 80, Epoch: 9, Ready: true, Over: []control.Over{{ID: 7, Life: 70, Epoch: 4}}}
+	zombie := Request{Addr: "z:1", ID: 7, Incarnation: 70, Epoch: 3, Ready: true}
+	witness := Request{Addr: "w:1", ID: 8, Incarnation: 80, Epoch: 9, Ready: true, Over: []control.Over{{ID: 7, Incarnation: 70, Epoch: 4}}}
 
 	a := fresh()
 	if _, err := a.Resume(1, witness); err != nil {

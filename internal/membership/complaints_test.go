@@ -9,7 +9,7 @@ import (
 // A report is made once for each table that has the peer in it, and taken back once.
 func TestComplaintsHoldForAnEpoch(t *testing.T) {
 	var c Complaints
-	a, b := ring.Ref{ID: 1, Life: 10}, ring.Ref{ID: 2, Life: 20}
+	a, b := ring.Ref{ID: 1, Incarnation: 10}, ring.Ref{ID: 2, Incarnation: 20}
 	for i, step := range []struct {
 		got, want bool
 	}{
@@ -42,7 +42,7 @@ func TestComplaintsAreBounded(t *testing.T) {
 	var c Complaints
 	for epoch := range uint64(3) {
 		for id := range uint64(2 * MaxComplaints) {
-			if !c.Unreachable(ring.Ref{ID: id, Life: 1}, epoch) {
+			if !c.Unreachable(ring.Ref{ID: id, Incarnation: 1}, epoch) {
 				t.Fatalf("peer %d is not reported in epoch %d", id, epoch)
 			}
 			if len(c.made) > MaxComplaints {
@@ -50,7 +50,7 @@ func TestComplaintsAreBounded(t *testing.T) {
 			}
 		}
 	}
-	if first := (ring.Ref{ID: 0, Life: 1}); c.Stands(first) || !c.Reached(first) {
+	if first := (ring.Ref{ID: 0, Incarnation: 1}); c.Stands(first) || !c.Reached(first) {
 		t.Error("a report that was forgotten is not taken back")
 	}
 }

@@ -1,6 +1,6 @@
 // Package membership decides who is in the ring. It has two halves. [Authority] is the
 // registry's: it admits members, tells each what changed for it, and finds out which are
-// dead. [Local] is a node's: it keeps what the registry told the node, and lists the peers
+// dead. [NodeView] is a node's: it keeps what the registry told the node, and lists the peers
 // to link to.
 //
 // The package is pure: no I/O, no lock, no clock. Events and the time go in; messages and

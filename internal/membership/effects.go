@@ -9,18 +9,18 @@ import (
 type Kind uint8
 
 const (
-	Send    Kind = iota // send Type and Body to the member
-	Probe               // dial Addr, see whether Token answers, and call Probed
-	Dead                // the member was declared dead: end its connection
-	Left                // the member left in good order; a message to it came before this
-	Joined              // event: it was admitted
-	Back                // event: its connection is back
-	Doubted             // event: its connection ended, it is a suspect; Why
-	Ready               // event: it was announced
-	Parted              // event: it cannot reach Other; Why
-	Mended              // event: it can reach Other again
-	Crowded             // event: there is no room to remember that it cannot reach Other; Why. Once until there is
-	Rebuilt             // event: the recovery has ended
+	Send        Kind = iota // send Type and Body to the member
+	Probe                   // dial Addr, see whether Token answers, and call Probed
+	Dead                    // the member was declared dead: end its connection
+	Left                    // the member left in good order; a message to it came before this
+	Joined                  // event: it was admitted
+	Back                    // event: its connection is back
+	Suspected               // event: its connection ended, it is a suspect; Why
+	Ready                   // event: it was announced
+	Unreachable             // event: it cannot reach Other; Why
+	Healed                  // event: it can reach Other again
+	PairsFull               // event: there is no room to remember that it cannot reach Other; Why. Once until there is
+	Rebuilt                 // event: the recovery has ended
 )
 
 // Effect is something to do, or an event to report, about one incarnation.
@@ -66,7 +66,7 @@ const (
 	Registered              // admitted, and in no table yet
 	Linking                 // it opens its links
 	Active
-	OutOfSight // suspect: its connection has ended
+	Suspect // suspect: its connection has ended
 	Leaving
 )
 
@@ -76,7 +76,7 @@ func (a *Authority) State(ref ring.Ref) State {
 	case m == nil:
 		return Unknown
 	case m.suspicion != nil:
-		return OutOfSight
+		return Suspect
 	case m.status == waiting:
 		return Registered
 	case m.status == linking:

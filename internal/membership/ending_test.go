@@ -94,27 +94,27 @@ func TestEveryEndIsAnnouncedWithItsIncarnation(t *testing.T) {
 // A member that a full list lacks is over, up to the newest incarnation that the list
 // before can have known.
 func TestNewestIncarnation(t *testing.T) {
-	l := &Local{Self: ring.Ref{ID: 1, Life: 1}, Bits: 8}
-	l, err := l.Manifest(control.Manifest{Epoch: 1, Life: 7, Others: []uint64{2, 3}})
+	l := &NodeView{Self: ring.Ref{ID: 1, Incarnation: 1}, Bits: 8}
+	l, err := l.Manifest(control.Manifest{Epoch: 1, Incarnation: 7, Others: []uint64{2, 3}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if l.Newest != 7 {
 		t.Error(l.Newest)
 	}
-	l = l.Announce(control.Announce{Added: []uint64{4, 5}, Lives: []uint64{9, 8}}, nil)
-	l = l.Announce(control.Announce{Left: []ring.Ref{{ID: 5, Life: 8}}, Members: 3}, nil)
+	l = l.Announce(control.Announce{Added: []uint64{4, 5}, Incarnations: []uint64{9, 8}}, nil)
+	l = l.Announce(control.Announce{Left: []ring.Ref{{ID: 5, Incarnation: 8}}, Members: 3}, nil)
 	if l.Newest != 9 || !slices.Equal(l.Others, []uint64{2, 3, 4}) {
 		t.Error(l.Newest, l.Others)
 	}
-	now, err := l.Manifest(control.Manifest{Epoch: 2, Life: 12, Others: []uint64{3, 6}})
+	now, err := l.Manifest(control.Manifest{Epoch: 2, Incarnation: 12, Others: []uint64{3, 6}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ids := now.Missed(l); !slices.Equal(ids, []uint64{2, 4}) || now.Newest != 12 {
+	if ids := now.EndedSince(l); !slices.Equal(ids, []uint64{2, 4}) || now.Newest != 12 {
 		t.Error(ids, now.Newest)
 	}
-	if a, four := trio(t); a.manifest(a.byID[four[0].ID], ring.View{}, 3, nil).Life != four[3].Life {
+	if a, four := trio(t); a.manifest(a.byID[four[0].ID], ring.View{}, 3, nil).Incarnation != four[3].Incarnation {
 		t.Error("a manifest does not have the latest incarnation")
 	}
 }

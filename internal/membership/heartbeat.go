@@ -31,12 +31,12 @@ func (a *Authority) targetPace() int {
 	return int(min(max(1, math.Ceil(beats/float64(cmp.Or(a.Beats, MaxBeats)))), MaxPace))
 }
 
-// Heard takes a member's heartbeat and its present pace, and returns the pace to tell it.
+// Heartbeat takes a member's heartbeat and its present pace, and returns the pace to tell it.
 //
 // Until the member follows, the slower of the two paces gives the timeout: neither side may
 // take the other for dead sooner than the other expects. Do not speed it up before it
 // follows: the later of two answers in flight may be lost.
-func (a *Authority) Heard(ref ring.Ref, pace int) (tell int) {
+func (a *Authority) Heartbeat(ref ring.Ref, pace int) (tell int) {
 	tell = a.targetPace()
 	if m := a.find(ref); m != nil {
 		if pace != m.asked {
@@ -47,8 +47,8 @@ func (a *Authority) Heard(ref ring.Ref, pace int) (tell int) {
 	return tell
 }
 
-// Patience is the timeout of a member: how long it may be silent.
-func (a *Authority) Patience(ref ring.Ref) time.Duration {
+// Timeout is the timeout of a member: how long it may be silent.
+func (a *Authority) Timeout(ref ring.Ref) time.Duration {
 	if m := a.find(ref); m != nil {
 		return a.timeout(m)
 	}

@@ -42,12 +42,12 @@ func TestPatience(t *testing.T) {
 	m, _ := a.Holder(0)
 	want := func(leases int) {
 		t.Helper()
-		if got := a.Patience(m.Ref()); got != time.Duration(leases)*lease {
+		if got := a.Timeout(m.Ref()); got != time.Duration(leases)*lease {
 			t.Errorf("%v, want %d leases", got, leases)
 		}
 	}
 	want(1)
-	if got := a.Heard(m.Ref(), 1); got != 2 {
+	if got := a.Heartbeat(m.Ref(), 1); got != 2 {
 		t.Fatal(got)
 	}
 	want(2)
@@ -55,13 +55,13 @@ func TestPatience(t *testing.T) {
 		dead, _ := a.Holder(uint64(i + 100))
 		a.Silent(2, dead.Ref())
 	}
-	if got := a.Heard(m.Ref(), 2); got != 1 {
+	if got := a.Heartbeat(m.Ref(), 2); got != 1 {
 		t.Fatal(got)
 	}
 	want(2)
-	a.Lost(3, m.Ref(), "lost")
+	a.Disconnected(3, m.Ref(), "lost")
 	a.Advance(3 + 2*lease - 1)
-	if a.State(m.Ref()) != OutOfSight {
+	if a.State(m.Ref()) != Suspect {
 		t.Errorf("after less than two leases: %v", a.State(m.Ref()))
 	}
 	a.Advance(3 + 2*lease)
@@ -70,13 +70,13 @@ func TestPatience(t *testing.T) {
 	}
 
 	m, _ = a.Holder(1)
-	a.Heard(m.Ref(), 2)
+	a.Heartbeat(m.Ref(), 2)
 	want(2)
-	a.Heard(m.Ref(), 1)
+	a.Heartbeat(m.Ref(), 1)
 	want(1)
-	a.Heard(m.Ref(), math.MaxInt)
+	a.Heartbeat(m.Ref(), math.MaxInt)
 	want(MaxPace)
-	if a.Heard(ring.Ref{ID: 7, Life: 1}, 1) != 1 || a.Patience(ring.Ref{ID: 7, Life: 1}) != lease {
+	if a.Heartbeat(ring.Ref{ID: 7, Incarnation: 1}, 1) != 1 || a.Timeout(ring.Ref{ID: 7, Incarnation: 1}) != lease {
 		t.Error("the pace or timeout of a node that is no member")
 	}
 }
@@ -94,10 +94,10 @@ func TestPaceThatIsUnderWay(t *testing.T) {
 	m, _ := a.Holder(0)
 	beat := func(pace, tell, patience int) {
 		t.Helper()
-		if got := a.Heard(m.Ref(), pace); got != tell {
+		if got := a.Heartbeat(m.Ref(), pace); got != tell {
 			t.Errorf("at pace %d it is told %d, want %d", pace, got, tell)
 		}
-		if got := a.Patience(m.Ref()); got != time.Duration(patience)*lease {
+		if got := a.Timeout(m.Ref()); got != time.Duration(patience)*lease {
 			t.Errorf("%v, want %d leases", got, patience)
 		}
 	}
@@ -123,7 +123,7 @@ func TestGraceForASlowPace(t *testing.T) {
 		}
 		resume := func(now time.Duration, id uint64, pace int) error {
 			a.Advance(now)
-			_, err := a.Resume(now, Request{Addr: fmt.Sprint(id), ID: id, Life: id + 1, Epoch: 5, Size: 1, Ready: true, Pace: pace})
+			_, err := a.Resume(now, Request{Addr: fmt.Sprint(id), ID: id, Incarnation: id + 1, Epoch: 5, Size: 1, Ready: true, Pace: pace})
 			return err
 		}
 		for id, pace := range []int{1, 7, 4} {
@@ -154,11 +154,11 @@ func TestPausedAtASlowPace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Heard(m.Ref(), 4)
-	a.Lost(1, m.Ref(), "lost")
-	a.Missed(lease, false)
+	a.Heartbeat(m.Ref(), 4)
+	a.Disconnected(1, m.Ref(), "lost")
+	a.DidNotRun(lease, false)
 	a.Advance(1 + 9*lease - 1)
-	if a.State(m.Ref()) != OutOfSight {
+	if a.State(m.Ref()) != Suspect {
 		t.Error("it had less time than four leases after the pause")
 	}
 	a.Advance(1 + 9*lease)

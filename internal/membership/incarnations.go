@@ -12,19 +12,19 @@ import "github.com/x/ringdht/internal/control"
 const maxIncStep = 1 << 30
 
 // noteSeen takes note of the greatest incarnation that a node knows of: those given from
-// now on are greater. A number above [control.MaxLife] is ignored: it would use up the
+// now on are greater. A number above [control.MaxIncarnation] is ignored: it would use up the
 // numbers that are left.
 func (a *Authority) noteSeen(r Request) {
-	if r.Seen <= control.MaxLife {
+	if r.Seen <= control.MaxIncarnation {
 		a.lastInc = max(a.lastInc, r.Seen)
 	}
 }
 
 // nextIncarnation is greater than each incarnation that was given or reported. wall is the
-// time of day. A time above [control.MaxLife] is ignored: no node would report an
+// time of day. A time above [control.MaxIncarnation] is ignored: no node would report an
 // incarnation made from it, so the one after it might be smaller and be refused.
 func (a *Authority) nextIncarnation(wall uint64) uint64 {
-	if wall > a.lastInc && wall <= control.MaxLife {
+	if wall > a.lastInc && wall <= control.MaxIncarnation {
 		return wall
 	}
 	// The clock is behind, or wrong. The step is random, since another registry may count

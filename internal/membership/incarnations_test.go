@@ -22,11 +22,11 @@ func TestIncarnationsGrow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Life <= last || m.Life <= seen && seen <= control.MaxLife {
-			t.Errorf("incarnation %d after %d and seen %d", m.Life, last, seen)
+		if m.Incarnation <= last || m.Incarnation <= seen && seen <= control.MaxIncarnation {
+			t.Errorf("incarnation %d after %d and seen %d", m.Incarnation, last, seen)
 		}
-		last = m.Life
-		return m.Life
+		last = m.Incarnation
+		return m.Incarnation
 	}
 	if inc := admit(1000, 0); inc != 1000 {
 		t.Errorf("incarnation %d, want the clock's", inc)
@@ -34,26 +34,26 @@ func TestIncarnationsGrow(t *testing.T) {
 	admit(1000, 0)
 	admit(3, 0)
 	admit(3, last+1<<50)
-	if _, err := a.Resume(1, Request{Addr: "1", ID: 1, Life: 1000, Token: 7, Seen: last + 1<<50}); !errors.Is(err, ErrNotYours) {
+	if _, err := a.Resume(1, Request{Addr: "1", ID: 1, Incarnation: 1000, Token: 7, Seen: last + 1<<50}); !errors.Is(err, ErrNotYours) {
 		t.Fatal(err) // it is refused, and what it has seen counts
 	}
 	last += 1 << 50
 	admit(3, 0)
 	// No node can use up the incarnation numbers.
 	admit(3, 1<<64-1)
-	if last > control.MaxLife/2 {
+	if last > control.MaxIncarnation/2 {
 		t.Errorf("incarnation %d, counted on from an invalid number", last)
 	}
 	// Nor can a clock that is far in the future.
 	admit(1<<63-1, 0)
-	if last > control.MaxLife/2 {
+	if last > control.MaxIncarnation/2 {
 		t.Errorf("incarnation %d, from an invalid clock", last)
 	}
-	admit(3, control.MaxLife)
+	admit(3, control.MaxIncarnation)
 	for range 1000 {
-		admit(3, control.MaxLife)
+		admit(3, control.MaxIncarnation)
 	}
-	if last > control.MaxLife+1<<45 {
+	if last > control.MaxIncarnation+1<<45 {
 		t.Errorf("incarnation %d: the steps are too large", last)
 	}
 }

@@ -53,8 +53,8 @@ func TestListsAreSamples(t *testing.T) {
 		}
 		count++
 		note := e.Body.(control.Announce)
-		if len(note.Added) != control.MaxOthers || len(note.Lives) != control.MaxOthers {
-			t.Fatalf("%d newcomers and %d incarnations", len(note.Added), len(note.Lives))
+		if len(note.Added) != control.MaxOthers || len(note.Incarnations) != control.MaxOthers {
+			t.Fatalf("%d newcomers and %d incarnations", len(note.Added), len(note.Incarnations))
 		}
 		if different[e.Frame] {
 			continue
@@ -63,8 +63,8 @@ func TestListsAreSamples(t *testing.T) {
 		for i, id := range note.Added {
 			on[id]++
 			m := a.byID[id]
-			if m.Life != note.Lives[i] {
-				t.Fatalf("node %d has incarnation %d, not %d", id, m.Life, note.Lives[i])
+			if m.Incarnation != note.Incarnations[i] {
+				t.Fatalf("node %d has incarnation %d, not %d", id, m.Incarnation, note.Incarnations[i])
 			}
 			if slices.Contains(note.Idle, id) == m.Traffic {
 				t.Fatalf("node %d: traffic %v", id, m.Traffic)
@@ -112,9 +112,9 @@ func TestListsAreSamples(t *testing.T) {
 // In a ring up to the length of a list, each member is told of all others.
 func TestListsAreWhole(t *testing.T) {
 	a, told := crowd(t, control.MaxOthers+1)
-	views := make(map[uint64]*Local)
+	views := make(map[uint64]*NodeView)
 	for _, m := range a.sortedMembers() {
-		views[m.ID] = &Local{Self: m.Ref(), Bits: 20}
+		views[m.ID] = &NodeView{Self: m.Ref(), Bits: 20}
 	}
 	for _, e := range told {
 		if e.Type == control.TypeAnnounce {
@@ -136,7 +136,7 @@ func TestListsAreWhole(t *testing.T) {
 // changes, and loses the members that are gone.
 func TestListFollowsComingAndGoing(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	l := &Local{Bits: 64}
+	l := &NodeView{Bits: 64}
 	alive := make(map[uint64]bool)
 	idle := func(id uint64) bool { return id%7 == 0 }
 	copied, rounds := 0, 20_000
@@ -145,7 +145,7 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 		for range rng.IntN(3) {
 			id := rng.Uint64()
 			alive[id] = true
-			a.Added, a.Lives = append(a.Added, id), append(a.Lives, 1)
+			a.Added, a.Incarnations = append(a.Added, id), append(a.Incarnations, 1)
 			if idle(id) {
 				a.Idle = append(a.Idle, id)
 			}
@@ -157,9 +157,9 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 				}
 				delete(alive, id)
 				if id&1 == 0 {
-					a.Left = append(a.Left, ring.Ref{ID: id, Life: 1})
+					a.Left = append(a.Left, ring.Ref{ID: id, Incarnation: 1})
 				} else {
-					a.Gone = append(a.Gone, ring.Ref{ID: id, Life: 1})
+					a.Gone = append(a.Gone, ring.Ref{ID: id, Incarnation: 1})
 				}
 				if rng.IntN(3) == 0 {
 					break

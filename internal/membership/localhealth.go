@@ -38,29 +38,29 @@ func (m *Missed) Add(lease, gap time.Duration, slept bool) {
 	m.All += gap
 }
 
-// Spare is how much longer the other side may be silent: 0 means that it is dead. Its
+// TimeLeft is how much longer the other side may be silent: 0 means that it is dead. Its
 // patience grows by what this process has missed since the other side was last heard, but
 // not beyond most.
-func Spare(patience, most, silent time.Duration, missed Missed) time.Duration {
+func TimeLeft(patience, most, silent time.Duration, missed Missed) time.Duration {
 	return max(0, min(patience-(silent-missed.All), most-(silent-missed.Stopped)))
 }
 
-// Word is when a member was last heard, see [Authority.Word].
-type Word struct {
+// LastHeard is when a member was last heard, see [Authority.HeardNow].
+type LastHeard struct {
 	at     Time
 	missed Missed // what this registry had missed by then
 }
 
-// Word is what to remember about a member that was heard just now.
-func (a *Authority) Word(now Time) Word { return Word{now, a.missed} }
+// HeardNow is what to remember about a member that was heard just now.
+func (a *Authority) HeardNow(now Time) LastHeard { return LastHeard{now, a.missed} }
 
-// Spare is how much longer a member may be silent that was last heard at last.
-func (a *Authority) Spare(now Time, ref ring.Ref, last Word) time.Duration {
+// TimeLeft is how much longer a member may be silent that was last heard at last.
+func (a *Authority) TimeLeft(now Time, ref ring.Ref, last LastHeard) time.Duration {
 	m := a.find(ref)
 	if m == nil {
 		return 0
 	}
-	return Spare(a.timeout(m), Stretch*a.baseTimeout(m), now-last.at, a.missed.Since(last.missed))
+	return TimeLeft(a.timeout(m), Stretch*a.baseTimeout(m), now-last.at, a.missed.Since(last.missed))
 }
 
 // deadline is a time that is put off while this process does not run.
@@ -78,10 +78,10 @@ func (d *deadline) putOff(by time.Duration, stopped bool) {
 	d.at = max(d.at, min(d.at+by, d.last))
 }
 
-// Missed takes note that this process did not run for a gap though it should have, or that
+// DidNotRun takes note that this process did not run for a gap though it should have, or that
 // its machine slept. It puts off all deadlines, since members could not meet those that
 // passed meanwhile.
-func (a *Authority) Missed(gap time.Duration, slept bool) {
+func (a *Authority) DidNotRun(gap time.Duration, slept bool) {
 	a.missed.Add(a.Lease, gap, slept)
 	stopped := slept || gap > a.Lease
 	// Members failed to connect meanwhile, and may wait before they try again.
@@ -105,10 +105,10 @@ func (a *Authority) Missed(gap time.Duration, slept bool) {
 	a.announceBy.putOff(gap, stopped)
 }
 
-// HeldUp takes a member's report of how late it ran since its last heartbeat. The next
+// RanLate takes a member's report of how late it ran since its last heartbeat. The next
 // heartbeats may be late by several times that, so its timeout grows by up to three
 // leases. The growth halves with each heartbeat that is in time again.
-func (a *Authority) HeldUp(ref ring.Ref, late time.Duration) {
+func (a *Authority) RanLate(ref ring.Ref, late time.Duration) {
 	if m := a.find(ref); m != nil {
 		m.lateness = nextLateness(m.lateness, late, a.Lease)
 	}

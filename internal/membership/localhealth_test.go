@@ -27,7 +27,7 @@ func TestSpare(t *testing.T) {
 		{"it was stopped for an hour", 3 * s, 24 * s, 3602 * s, Missed{3600 * s, 3600 * s}, s},
 		{"it was stopped for an hour, and silent since", 3 * s, 24 * s, 3624 * s, Missed{3623 * s, 3600 * s}, 0},
 	} {
-		if got := Spare(c.patience, c.most, c.silent, c.missed); got != c.want {
+		if got := TimeLeft(c.patience, c.most, c.silent, c.missed); got != c.want {
 			t.Errorf("%s: %v left, want %v", c.name, got, c.want)
 		}
 	}
@@ -77,18 +77,18 @@ func TestDeadlinesInAShortage(t *testing.T) {
 				}
 				refs = append(refs, m.Ref())
 			}
-			a.Lost(1, refs[0], "lost")
-			word := a.Word(1)
+			a.Disconnected(1, refs[0], "lost")
+			word := a.HeardNow(1)
 			lost, silent := Time(0), Time(0)
 			for now := Time(1); now < 2*Stretch*lease; now += step {
 				a.Advance(now)
 				if lost == 0 && a.State(refs[0]) == Unknown {
 					lost = now
 				}
-				if silent == 0 && a.Spare(now, refs[1], word) == 0 {
+				if silent == 0 && a.TimeLeft(now, refs[1], word) == 0 {
 					silent = now
 				}
-				a.Missed(c.missed, false)
+				a.DidNotRun(c.missed, false)
 			}
 			for what, at := range map[string]Time{"lost": lost, "silent": silent} {
 				if at < c.want-step || at > c.want+2*step {
@@ -112,17 +112,17 @@ func TestHeldUp(t *testing.T) {
 		{0, 0}, {-time.Hour, 0}, {time.Millisecond, 0}, {lease / 4, lease}, {0, lease / 2}, {lease / 4, lease},
 		{1 << 62, 3 * lease}, {lease, 3 * lease}, {0, 3 * lease / 2}, {0, 3 * lease / 4},
 	} {
-		if a.HeldUp(m.Ref(), c.late); a.Patience(m.Ref()) != lease+c.want {
-			t.Errorf("late by %v: timeout %v, want %v", c.late, a.Patience(m.Ref()), lease+c.want)
+		if a.RanLate(m.Ref(), c.late); a.Timeout(m.Ref()) != lease+c.want {
+			t.Errorf("late by %v: timeout %v, want %v", c.late, a.Timeout(m.Ref()), lease+c.want)
 		}
 	}
 	for range 10 {
-		a.HeldUp(m.Ref(), 0)
+		a.RanLate(m.Ref(), 0)
 	}
-	if a.Patience(m.Ref()) != lease {
+	if a.Timeout(m.Ref()) != lease {
 		t.Error("its timeout stays longer for ever")
 	}
-	a.HeldUp(ring.Ref{ID: 77}, lease) // not a member
+	a.RanLate(ring.Ref{ID: 77}, lease) // not a member
 }
 
 // A registry that recovers, and is stopped just before the end, waits another lease for the
@@ -132,7 +132,7 @@ func TestRebuildingAfterAStop(t *testing.T) {
 	a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(uint64) uint64 { return 0 }})
 	a.Recover(1)
 	woken := Time(2*lease + 10*time.Second)
-	a.Missed(10*time.Second, false)
+	a.DidNotRun(10*time.Second, false)
 	a.Advance(woken + lease)
 	if !a.Recovering() {
 		t.Error("it does not wait for members that had no registry to come back to")

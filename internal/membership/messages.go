@@ -16,13 +16,13 @@ func (a *Authority) peers(refs []ring.Ref) []ring.Peer {
 
 // slot is an entry of a table that names a member.
 func slot(at int, m *member) control.Slot {
-	return control.Slot{At: int64(at), ID: m.ID, Life: m.Life, Addr: m.Addr}
+	return control.Slot{At: int64(at), ID: m.ID, Incarnation: m.Incarnation, Addr: m.Addr}
 }
 
 // manifest is everything that a member must know. known is the result of announcedMembers.
 func (a *Authority) manifest(m *member, view ring.View, members int, known []*member) control.Manifest {
 	note := control.Manifest{
-		Epoch: a.epoch, Life: a.lastInc, Size: int64(a.layout.K), Members: int64(members),
+		Epoch: a.epoch, Incarnation: a.lastInc, Size: int64(a.layout.K), Members: int64(members),
 		Entries: a.peers(view.Entries), Successors: a.peers(view.Successors),
 		Detours: m.detours, Hold: m.hold,
 	}
@@ -95,15 +95,15 @@ func (a *Authority) samples(note control.Announce) []announcement {
 	}
 	a.shuffle(n, func(i, j int) {
 		note.Added[i], note.Added[j] = note.Added[j], note.Added[i]
-		note.Lives[i], note.Lives[j] = note.Lives[j], note.Lives[i]
+		note.Incarnations[i], note.Incarnations[j] = note.Incarnations[j], note.Incarnations[i]
 	})
 	notes := make([]announcement, maxSamples)
 	for s := range notes {
 		part := note
-		part.Added, part.Lives, part.Idle = nil, nil, nil
+		part.Added, part.Incarnations, part.Idle = nil, nil, nil
 		for i := range control.MaxOthers {
 			at := (s*n/maxSamples + i) % n
-			part.Added, part.Lives = append(part.Added, note.Added[at]), append(part.Lives, note.Lives[at])
+			part.Added, part.Incarnations = append(part.Added, note.Added[at]), append(part.Incarnations, note.Incarnations[at])
 			if _, ok := idle[note.Added[at]]; ok {
 				part.Idle = append(part.Idle, note.Added[at])
 			}

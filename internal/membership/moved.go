@@ -40,7 +40,7 @@ func (a *Authority) moveTo(m *member, r Request) (was string, err error) {
 
 // freeAddress frees an address for a member that was found there.
 func (a *Authority) freeAddress(r Request) error {
-	if !r.There {
+	if !r.Verified {
 		return ErrElsewhere
 	}
 	if id, taken := a.roster.HolderOf(r.Addr); taken {
@@ -50,8 +50,8 @@ func (a *Authority) freeAddress(r Request) error {
 	return nil
 }
 
-// Known says whether a member has this token.
-func (a *Authority) Known(token uint64) bool { return a.byToken[token] != nil }
+// HasToken says whether a member has this token.
+func (a *Authority) HasToken(token uint64) bool { return a.byToken[token] != nil }
 
 // planMoves adds the new addresses of members that have moved to what is told to the
 // members that dial them. A manifest has the new addresses anyway.

@@ -45,26 +45,26 @@ func three(t *testing.T) (a *Authority, refs [4]ring.Ref) {
 			}
 		}
 	}
-	if len(a.Missing()) > 0 {
-		t.Fatal(a.Missing())
+	if len(a.Unsettled()) > 0 {
+		t.Fatal(a.Unsettled())
 	}
 	a.Take()
 	return a, refs
 }
 
 func back(ref ring.Ref, addr string, there bool) Request {
-	return Request{Addr: addr, Token: ref.ID, ID: ref.ID, Life: ref.Life, Epoch: 1, Ready: true, There: there}
+	return Request{Addr: addr, Token: ref.ID, ID: ref.ID, Incarnation: ref.Incarnation, Epoch: 1, Ready: true, Verified: there}
 }
 
 // A member changes its address when it was found there, and proves that it is the same.
 // Members that dial it are told that once, and nothing else.
 func TestMemberMoves(t *testing.T) {
 	a, refs := three(t)
-	a.Lost(2, refs[1], "lost")
+	a.Disconnected(2, refs[1], "lost")
 	if _, err := a.Resume(3, back(refs[1], "x:1", false)); !errors.Is(err, ErrElsewhere) {
 		t.Errorf("without a dial: %v", err)
 	}
-	if a.State(refs[1]) != OutOfSight || a.find(refs[1]).Addr != "a:1" {
+	if a.State(refs[1]) != Suspect || a.find(refs[1]).Addr != "a:1" {
 		t.Error("a claim alone has changed something")
 	}
 	thief := back(refs[1], "x:1", true)
@@ -111,7 +111,7 @@ func TestMemberMoves(t *testing.T) {
 	if told != 2 {
 		t.Errorf("%d were told", told)
 	}
-	a.Lost(5, refs[3], "lost")
+	a.Disconnected(5, refs[3], "lost")
 	if _, err := a.Resume(5, back(refs[3], "c:1", false)); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestMemberMoves(t *testing.T) {
 		}
 	}
 	// It comes back at its address, which need not be dialled.
-	a.Lost(6, refs[1], "lost")
+	a.Disconnected(6, refs[1], "lost")
 	if _, err := a.Resume(7, back(refs[1], "x:1", false)); err != nil {
 		t.Error(err)
 	}
@@ -131,7 +131,7 @@ func TestMemberMoves(t *testing.T) {
 // The answer to a dial of the address that a member has left says nothing about it.
 func TestAnswerFromAnAddressThatWasLeft(t *testing.T) {
 	a, refs := three(t)
-	a.Lost(2, refs[1], "lost")
+	a.Disconnected(2, refs[1], "lost")
 	a.Advance(2)
 	asked := probes(a)
 	if len(asked) != 1 || asked[0].Addr != "a:1" {
@@ -140,7 +140,7 @@ func TestAnswerFromAnAddressThatWasLeft(t *testing.T) {
 	if _, err := a.Resume(3, back(refs[1], "x:1", true)); err != nil {
 		t.Fatal(err)
 	}
-	a.Lost(4, refs[1], "lost again")
+	a.Disconnected(4, refs[1], "lost again")
 	a.Probed(5, refs[1], "a:1", Absent)
 	if dead(a, refs[1]) {
 		t.Error("it is dead because its earlier address does not answer")
@@ -159,8 +159,8 @@ func TestAnswerFromAnAddressThatWasLeft(t *testing.T) {
 // another member has taken says nothing about the member that had it.
 func TestMembersSwapAddresses(t *testing.T) {
 	a, refs := three(t)
-	a.Lost(2, refs[1], "lost")
-	a.Lost(2, refs[2], "lost")
+	a.Disconnected(2, refs[1], "lost")
+	a.Disconnected(2, refs[2], "lost")
 	if _, err := a.Resume(3, back(refs[1], "b:1", true)); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestMembersSwapAddresses(t *testing.T) {
 		}
 	}
 	// From now on it is looked for where it is.
-	a.Lost(6, refs[2], "lost")
+	a.Disconnected(6, refs[2], "lost")
 	a.Take()
 	a.Advance(6)
 	if asked := probes(a); len(asked) != 1 || asked[0].Addr != "a:1" {
@@ -195,8 +195,8 @@ func TestMembersSwapAddresses(t *testing.T) {
 	}
 	// One that ends without having come back leaves the address to the member that has it.
 	b, refs := three(t)
-	b.Lost(2, refs[1], "lost")
-	b.Lost(2, refs[2], "lost")
+	b.Disconnected(2, refs[1], "lost")
+	b.Disconnected(2, refs[2], "lost")
 	if _, err := b.Resume(3, back(refs[1], "b:1", true)); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestMembersSwapAddresses(t *testing.T) {
 // one that is found there, and the other has its timeout to name its own.
 func TestNewRegistryFindsTwoAtOneAddress(t *testing.T) {
 	a := New(Config{Bits: 8, Lease: threeLease, Grace: 2 * threeLease, Draw: func(uint64) uint64 { return 0 }})
-	one, two := ring.Ref{ID: 1, Life: 10}, ring.Ref{ID: 2, Life: 20}
+	one, two := ring.Ref{ID: 1, Incarnation: 10}, ring.Ref{ID: 2, Incarnation: 20}
 	if _, err := a.Resume(1, back(one, "a:1", false)); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestNewRegistryFindsTwoAtOneAddress(t *testing.T) {
 		t.Error(err)
 	}
 	// One that is refused has taken nothing.
-	old := back(ring.Ref{ID: 1, Life: 9}, "a:1", true)
+	old := back(ring.Ref{ID: 1, Incarnation: 9}, "a:1", true)
 	if _, err := a.Resume(5, old); !errors.Is(err, ErrEvicted) {
 		t.Errorf("%v", err)
 	}

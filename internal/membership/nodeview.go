@@ -10,9 +10,9 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// Local is a node's half of the membership: what the registry told it. It is immutable:
+// NodeView is a node's half of the membership: what the registry told it. It is immutable:
 // each change returns a new one.
-type Local struct {
+type NodeView struct {
 	Self ring.Ref
 	Bits int
 
@@ -31,24 +31,24 @@ type Local struct {
 }
 
 // rememberOver returns Over with more incarnations, at most [control.MaxOver] in all.
-func (l *Local) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
+func (l *NodeView) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
 	if len(dead) == 0 {
 		return l.Over
 	}
 	all := slices.Clone(l.Over)
 	for _, g := range dead[max(0, len(dead)-control.MaxOver):] {
 		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.Ref() == g })
-		all = append(all, control.Over{ID: g.ID, Life: g.Life, Epoch: epoch})
+		all = append(all, control.Over{ID: g.ID, Incarnation: g.Incarnation, Epoch: epoch})
 	}
 	return all[max(0, len(all)-control.MaxOver):]
 }
 
 // Manifest is the view after the registry told the node everything.
-func (l *Local) Manifest(m control.Manifest) (*Local, error) {
-	next := &Local{
+func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
+	next := &NodeView{
 		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
-		Others: m.Others, Newest: m.Life, Idle: make(map[uint64]struct{}, len(m.Idle)),
+		Others: m.Others, Newest: m.Incarnation, Idle: make(map[uint64]struct{}, len(m.Idle)),
 	}
 	for _, id := range m.Idle {
 		next.Idle[id] = struct{}{}
@@ -61,7 +61,7 @@ func (l *Local) Manifest(m control.Manifest) (*Local, error) {
 }
 
 // Update is the view after the registry told the node what has changed.
-func (l *Local) Update(u control.Update) (*Local, error) {
+func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 	next := *l
 	if u.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", u.Epoch, l.Epoch)
@@ -91,11 +91,11 @@ func (l *Local) Update(u control.Update) (*Local, error) {
 // Announce is the view after the registry told the node which members came and went.
 // random is as Draw in [Config]. In a large ring most of them are not on the node's list,
 // so it copies nothing that does not change.
-func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Local {
+func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *NodeView {
 	next := *l
 	next.Members = control.Int(a.Members)
 	next.Newest = l.Newest
-	for _, inc := range a.Lives {
+	for _, inc := range a.Incarnations {
 		next.Newest = max(next.Newest, inc)
 	}
 	next.Over = l.rememberOver(a.Gone, a.Epoch)
@@ -110,7 +110,7 @@ func (l *Local) Announce(a control.Announce, random func(n uint64) uint64) *Loca
 }
 
 // removeFromList takes members off the list.
-func (l *Local) removeFromList(ended map[uint64]struct{}) {
+func (l *NodeView) removeFromList(ended map[uint64]struct{}) {
 	has := func(id uint64) bool { _, ok := ended[id]; return ok }
 	if len(ended) == 0 || !slices.ContainsFunc(l.Others, has) {
 		return
@@ -122,7 +122,7 @@ func (l *Local) removeFromList(ended map[uint64]struct{}) {
 
 // addToList puts newcomers on the list. If it is full, some of them take the place of
 // others, so that it stays a fair sample.
-func (l *Local) addToList(a control.Announce, random func(n uint64) uint64) {
+func (l *NodeView) addToList(a control.Announce, random func(n uint64) uint64) {
 	var here map[uint64]struct{} // the list as a set; made, like the copy, for the first newcomer that gets in
 	idle := make(map[uint64]struct{}, len(a.Idle))
 	for _, id := range a.Idle {
@@ -163,11 +163,11 @@ func (l *Local) addToList(a control.Announce, random func(n uint64) uint64) {
 	}
 }
 
-// Missed lists the members that were on the list before and are not on it any more. Their
+// EndedSince lists the members that were on the list before and are not on it any more. Their
 // end was announced while the node had no connection, or they did not come back to a new
 // registry. Only their incarnations up to before.Newest are over: a later one with the
 // same ID is a newcomer that was not announced yet. A list that is a sample tells nothing.
-func (l *Local) Missed(before *Local) (ids []uint64) {
+func (l *NodeView) EndedSince(before *NodeView) (ids []uint64) {
 	if len(l.Others) >= control.MaxOthers || len(before.Others) == 0 {
 		return nil
 	}
@@ -184,7 +184,7 @@ func (l *Local) Missed(before *Local) (ids []uint64) {
 }
 
 // check says what is wrong with a view.
-func (l *Local) check() error {
+func (l *NodeView) check() error {
 	mask := ring.Mask(l.Bits)
 	for _, list := range [][]ring.Peer{l.Entries, l.Successors} {
 		last := uint64(0)
@@ -207,7 +207,7 @@ func (l *Local) check() error {
 // Links lists the peers to link to: table for routing, in clockwise order, and keep for
 // other purposes. The table has the entries, and of the successors as many as it takes
 // to have one that is up.
-func (l *Local) Links(up func(ring.Peer) bool) (table, keep []ring.Peer) {
+func (l *NodeView) Links(up func(ring.Peer) bool) (table, keep []ring.Peer) {
 	table = slices.Clone(l.Entries)
 	for _, s := range l.Successors {
 		if !slices.ContainsFunc(table, func(p ring.Peer) bool { return p.ID == s.ID }) {
@@ -228,7 +228,7 @@ func (l *Local) Links(up func(ring.Peer) bool) (table, keep []ring.Peer) {
 }
 
 // Successor is the ID of the next member clockwise, or the node's own if it is alone.
-func (l *Local) Successor() uint64 {
+func (l *NodeView) Successor() uint64 {
 	if len(l.Successors) == 0 {
 		return l.Self.ID
 	}

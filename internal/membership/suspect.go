@@ -36,8 +36,8 @@ const (
 	Absent                 // the dial was refused, or another process answered
 )
 
-// Lost takes note that a member's connection has ended. The member is a suspect now.
-func (a *Authority) Lost(now Time, ref ring.Ref, why string) {
+// Disconnected takes note that a member's connection has ended. The member is a suspect now.
+func (a *Authority) Disconnected(now Time, ref ring.Ref, why string) {
 	m := a.find(ref)
 	if m == nil || m.suspicion != nil {
 		return
@@ -48,11 +48,11 @@ func (a *Authority) Lost(now Time, ref ring.Ref, why string) {
 	}
 	m.suspicion = &suspicion{why: why, until: within(now, a.timeout(m)), probe: now, backoff: backoff.Backoff{Min: minProbe, Max: maxProbe}}
 	a.suspects = append(a.suspects, m)
-	a.emitEvent(Doubted, m, why)
+	a.emitEvent(Suspected, m, why)
 }
 
 // Silent declares a member dead whose connection has been silent for too long, see
-// [Authority.Spare].
+// [Authority.TimeLeft].
 func (a *Authority) Silent(now Time, ref ring.Ref) {
 	if m := a.find(ref); m != nil {
 		a.markDead(now, m, fmt.Sprintf("silent for %v", a.timeout(m)))

@@ -45,7 +45,7 @@ func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 	case why == "" && known != nil:
 		delete(a.pairs, p)
 		a.detoursDirty = true
-		a.emit(Effect{Kind: Mended, Ref: from, Addr: m.Addr, Other: to})
+		a.emit(Effect{Kind: Healed, Ref: from, Addr: m.Addr, Other: to})
 	case why == "":
 	case known != nil:
 		known.why = why
@@ -58,7 +58,7 @@ func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 		a.pairs[p] = &pairState{why: why}
 		a.detoursDirty = true
 		if other.suspicion == nil {
-			a.emit(Effect{Kind: Parted, Ref: from, Addr: m.Addr, Other: to, Why: why})
+			a.emit(Effect{Kind: Unreachable, Ref: from, Addr: m.Addr, Other: to, Why: why})
 		}
 	}
 }
@@ -70,12 +70,12 @@ func (a *Authority) notePairsFull(m *member, to ring.Ref, why string) {
 	a.detoursDirty = true
 	if !a.pairsFull {
 		a.pairsFull = true
-		a.emit(Effect{Kind: Crowded, Ref: m.Ref(), Addr: m.Addr, Other: to, Why: why})
+		a.emit(Effect{Kind: PairsFull, Ref: m.Ref(), Addr: m.Addr, Other: to, Why: why})
 	}
 }
 
-// Parted lists the pairs of which the first cannot reach the second directly.
-func (a *Authority) Parted() (list []UnreachablePair) {
+// Unreachable lists the pairs of which the first cannot reach the second directly.
+func (a *Authority) Unreachable() (list []UnreachablePair) {
 	for _, p := range a.sortedPairs() {
 		if from, to := a.find(p.from), a.find(p.to); to.suspicion == nil {
 			list = append(list, UnreachablePair{from.Member, to.Member, a.pairs[p].why})
@@ -121,7 +121,7 @@ func (a *Authority) planDetours(tables []ring.Member, told map[uint64]*control.U
 			continue
 		}
 		state.via, state.detoured = via.ID, true
-		detours[from.ID] = append(detours[from.ID], control.Detour{To: to.ID, ID: via.ID, Life: via.Life, Addr: via.Addr})
+		detours[from.ID] = append(detours[from.ID], control.Detour{To: to.ID, ID: via.ID, Incarnation: via.Incarnation, Addr: via.Addr})
 		if theirs, _ := a.plans.View(via.ID); !slices.Contains(theirs.Entries, p.to) {
 			hold[via.ID] = append(hold[via.ID], to.Peer)
 		}
@@ -171,7 +171,7 @@ func (a *Authority) lastView(m *member) ring.View {
 }
 
 // triesSuccessor says whether a member tries to reach another as one of its successors.
-// As in [Local.Links], it tries as many as it takes to reach one.
+// As in [NodeView.Links], it tries as many as it takes to reach one.
 func (a *Authority) triesSuccessor(p pair) bool {
 	for _, s := range a.lastView(a.find(p.from)).Successors {
 		if s == p.to {
@@ -216,8 +216,8 @@ func (a *Authority) detourFor(tables []ring.Member, from, to *member) *member {
 // maxDetourSearch is how many positions back from the sink detourFor looks.
 const maxDetourSearch = 64
 
-// NoWay lists the pairs of the ring that cannot talk at all: no link and no detour.
-func (a *Authority) NoWay() (list []UnreachablePair) {
+// WithoutDetour lists the pairs of the ring that cannot talk at all: no link and no detour.
+func (a *Authority) WithoutDetour() (list []UnreachablePair) {
 	for _, p := range a.sortedPairs() {
 		from, to := a.find(p.from), a.find(p.to)
 		if from.status == active && to.status == active && a.triesSuccessor(p) && !a.pairs[p].detoured && to.suspicion == nil {

@@ -18,7 +18,7 @@ func small(t *testing.T, n int) *Authority {
 	}
 	a.Setup(1, ring.Layout{})
 	settle(a, 2)
-	if missing := a.Missing(); len(missing) > 0 {
+	if missing := a.Unsettled(); len(missing) > 0 {
 		t.Fatal(missing)
 	}
 	return a
@@ -81,10 +81,10 @@ func TestTroubleBeforeLinkedIsRemembered(t *testing.T) {
 		now += 100 * time.Millisecond
 		a.Advance(now)
 		a.Take()
-		if pairs := a.Parted(); len(pairs) != 1 || pairs[0].From.ID != 25 || pairs[0].To.ID != 30 {
+		if pairs := a.Unreachable(); len(pairs) != 1 || pairs[0].From.ID != 25 || pairs[0].To.ID != 30 {
 			t.Fatalf("unreachable pairs are %v", pairs)
 		}
-		if way := a.NoWay(); len(way) > 0 {
+		if way := a.WithoutDetour(); len(way) > 0 {
 			t.Fatalf("it is not in tables yet, and is listed without a detour: %v", way)
 		}
 	}
@@ -146,7 +146,7 @@ func TestPairsAreBounded(t *testing.T) {
 		}
 	}
 	for _, e := range a.Take() {
-		if e.Kind == Crowded {
+		if e.Kind == PairsFull {
 			crowded++
 		}
 	}

@@ -7,10 +7,10 @@ import (
 // maxExplained bounds the reasons that Missing puts into words.
 const maxExplained = 3
 
-// Missing lists why the ring is not settled: an empty list means that it is. It is called
+// Unsettled lists why the ring is not settled: an empty list means that it is. It is called
 // at every change, so only the first few reasons are put into words, and the others are
 // empty strings.
-func (a *Authority) Missing() (list []string) {
+func (a *Authority) Unsettled() (list []string) {
 	if !a.live {
 		return []string{"it has not been set up: run Setup (setup-overlay)"}
 	}

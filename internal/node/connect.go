@@ -63,7 +63,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
 		req.Want, req.ID = !anyID, inc.self.ID // its old one, if it is free
 		if on {
-			req.Life, req.Ready, req.Over = inc.self.Life, inc.isReady(), local.Over
+			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), local.Over
 			req.Every = int64(inc.pace.Load())
 		}
 	}
@@ -91,7 +91,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	switch {
 	case err != nil:
 		return err
-	case on && (answer.ID != inc.self.ID || answer.Life != inc.self.Life):
+	case on && (answer.ID != inc.self.ID || answer.Incarnation != inc.self.Incarnation):
 		return fmt.Errorf("the registry takes node %d for node %d", inc.self.ID, answer.ID)
 	case on && (answer.Bits != inc.self.Bits || answer.MaxPayload != inc.self.MaxPayload):
 		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", errs.ErrEvicted,
@@ -100,7 +100,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		if was := n.moveTo(addr); was != addr {
 			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
-		inc.plane.Resume()
+		inc.plane.LowerFence()
 	default:
 		n.moveTo(addr)
 		if err := n.begin(answer, req.Seen); err != nil {

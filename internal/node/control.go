@@ -107,7 +107,7 @@ func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 		}
 		// A registry that cannot be reached cannot have declared anybody dead since, as
 		// far as anybody here can know: the node goes on.
-		inc.plane.Resume()
+		inc.plane.LowerFence()
 		n.unreached(err)
 		n.cfg.Log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
 		wait = min(max(2*wait, minKnock), inc.maxKnock())
@@ -156,7 +156,7 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 		inc.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
 		ctl.SetLease(inc.patience())
 		if inc.pulse.answered() {
-			inc.plane.Resume()
+			inc.plane.LowerFence()
 		}
 	case control.TypePing:
 		return inc.beat(ctl)
@@ -234,7 +234,7 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 		if was.Epoch == inc.since.Load() { // the first word since the registry was found
 			inc.n.forgive()
 		}
-		for _, id := range now.Missed(was) {
+		for _, id := range now.EndedSince(was) {
 			inc.plane.Missed(id, was.Newest)
 		}
 	case control.TypeUpdate:
@@ -255,7 +255,7 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 		now = was.Announce(a, handshake.DrawID)
 		inc.left(a.Left)
 		inc.gone(a.Gone)
-		for i, number := range a.Lives[:min(len(a.Lives), len(a.Added))] {
+		for i, number := range a.Incarnations[:min(len(a.Incarnations), len(a.Added))] {
 			inc.n.meet(number)
 			inc.plane.Renewed(a.Added[i], number)
 		}
@@ -263,7 +263,7 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 	inc.n.meetAll(now)
 	inc.local.Store(now)
 	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] { // it is another list
-		inc.plane.Know(now.Others)
+		inc.plane.SetMembers(now.Others)
 	}
 	inc.wake()
 	return nil

@@ -25,7 +25,7 @@ func (n *Node) Present() *incarnation { return n.inc.Load() }
 func (inc *incarnation) Plane() *plane.Plane { return inc.plane }
 
 // Told is what the registry has told it.
-func (inc *incarnation) Told() *membership.Local { return inc.local.Load() }
+func (inc *incarnation) Told() *membership.NodeView { return inc.local.Load() }
 
 // Authoritative says that it knows its successor, so that it may say of a node that it does
 // not exist.
@@ -46,7 +46,7 @@ func (inc *incarnation) Unanswered() int {
 
 // DeclareDead tells it, as the registry does, that an incarnation of another node is dead.
 func (inc *incarnation) DeclareDead(id, other uint64) {
-	inc.gone([]control.Ref{{ID: id, Life: other}})
+	inc.gone([]control.Ref{{ID: id, Incarnation: other}})
 }
 
 // Evict ends it as if the registry had declared it dead. It does not join again.
@@ -63,7 +63,7 @@ func (inc *incarnation) EndedBy() error { return context.Cause(inc.ctx) }
 
 // BeginAgain begins an incarnation with the same number, as a registry does that gives them
 // without regard to those that it was told of.
-func (inc *incarnation) BeginAgain() error { return inc.n.begin(inc.self, inc.self.Life) }
+func (inc *incarnation) BeginAgain() error { return inc.n.begin(inc.self, inc.self.Incarnation) }
 
 // RefusedFor tells it, as a stream does, that a sink remembers a later incarnation.
 func (inc *incarnation) RefusedFor(later uint64) bool { return inc.refusedFor(later) }
@@ -72,7 +72,7 @@ func (inc *incarnation) RefusedFor(later uint64) bool { return inc.refusedFor(la
 // it a table.
 func (inc *incarnation) AsAdmitted() *Node {
 	fresh := &incarnation{self: inc.self, ready: make(chan struct{}), ctx: inc.ctx}
-	fresh.local.Store(&membership.Local{})
+	fresh.local.Store(&membership.NodeView{})
 	n := new(Node)
 	n.inc.Store(fresh)
 	return n

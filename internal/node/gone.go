@@ -59,9 +59,9 @@ func (n *Node) isOver(id, inc uint64) bool {
 func (inc *incarnation) left(refs []control.Ref) {
 	for _, g := range refs {
 		inc.n.mu.Lock()
-		inc.n.bygone.add(g.ID, g.Life)
+		inc.n.bygone.add(g.ID, g.Incarnation)
 		inc.n.mu.Unlock()
-		inc.plane.Left(g.ID, g.Life)
+		inc.plane.Left(g.ID, g.Incarnation)
 	}
 }
 
@@ -69,8 +69,8 @@ func (inc *incarnation) left(refs []control.Ref) {
 func (inc *incarnation) gone(refs []control.Ref) {
 	for _, g := range refs {
 		inc.n.mu.Lock()
-		inc.n.over.add(g.ID, g.Life)
+		inc.n.over.add(g.ID, g.Incarnation)
 		inc.n.mu.Unlock()
-		inc.plane.Gone(g.ID, g.Life)
+		inc.plane.Evict(g.ID, g.Incarnation)
 	}
 }

@@ -21,7 +21,7 @@ func TestNodeThatIsLateSaysSo(t *testing.T) {
 		r, n := ringtest.In(tr.Registry), tr.Nodes[0]
 		patience := func() (p time.Duration) {
 			r.Await(t.Context(), func() bool {
-				p = r.Authority().Patience(ring.Ref{ID: uint64(n.ID()), Life: n.Incarnation()})
+				p = r.Authority().Timeout(ring.Ref{ID: uint64(n.ID()), Incarnation: n.Incarnation()})
 				return true
 			})
 			return p

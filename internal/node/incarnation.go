@@ -40,10 +40,10 @@ type incarnation struct {
 	wg   sync.WaitGroup // relink, its dials, and attend
 	once sync.Once      // it ends
 
-	local   atomic.Pointer[membership.Local] // what it was told
-	told    chan struct{}                    // of one slot: local has changed, or again
-	again   atomic.Bool                      // the registry must hear again what cannot be reached
-	since   atomic.Uint64                    // the epoch when the registry was found last
+	local   atomic.Pointer[membership.NodeView] // what it was told
+	told    chan struct{}                       // of one slot: local has changed, or again
+	again   atomic.Bool                         // the registry must hear again what cannot be reached
+	since   atomic.Uint64                       // the epoch when the registry was found last
 	pulse   pulse
 	late    lateness
 	news    news
@@ -70,7 +70,7 @@ type table struct {
 func (n *Node) begin(self control.Registered, met uint64) error {
 	inc := &incarnation{
 		n: n, self: self, told: make(chan struct{}, 1), ready: make(chan struct{}),
-		renew: make(chan struct{}, 1), stuck: self.Life <= met,
+		renew: make(chan struct{}, 1), stuck: self.Incarnation <= met,
 	}
 	if self.Bits < 1 || self.Bits > 64 || bits.Len64(self.ID) > int(self.Bits) || self.MaxPayload < 4 || self.MaxPayload > handshake.MaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
@@ -80,17 +80,17 @@ func (n *Node) begin(self control.Registered, met uint64) error {
 		return err
 	}
 	inc.table.Store(new(table))
-	inc.local.Store(&membership.Local{Self: ring.Ref{ID: self.ID, Life: self.Life}, Bits: int(self.Bits)})
+	inc.local.Store(&membership.NodeView{Self: ring.Ref{ID: self.ID, Incarnation: self.Incarnation}, Bits: int(self.Bits)})
 	inc.traffic = newTraffic(inc)
 	inc.pace.Store(1)
 	inc.ctx, inc.stop = context.WithCancelCause(n.ctx)
 	inc.plane = plane.New(plane.Config{
-		Self: self.ID, Incarnation: self.Life, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
+		Self: self.ID, Incarnation: self.Incarnation, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
 		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
 		Deliver: inc.deliver, OnLostTraffic: inc.traffic.lose, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
 		Outlived: inc.refusedFor, OnIncarnation: n.meet,
 	})
-	n.meet(self.Life)
+	n.meet(self.Incarnation)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
@@ -214,7 +214,7 @@ func (inc *incarnation) attend() {
 			inc.ticks()
 			inc.plane.CheckLinks(inc.lease() * 2 / 3)
 		case now := <-ticker.C:
-			if !inc.plane.Alive() {
+			if !inc.plane.Running() {
 				inc.ask(handshake.Elapsed(ran, inc.n.cfg.Now()))
 				continue
 			}
@@ -248,7 +248,7 @@ func (inc *incarnation) ask(pause time.Duration) {
 		inc.n.HangUp()
 	}
 	if inc.n.isReleased() { // nobody is left to ask, and nobody takes its place
-		inc.plane.Resume()
+		inc.plane.LowerFence()
 	}
 }
 
@@ -265,11 +265,13 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 	// still make its deadline.
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout/2)
 	defer cancel()
-	mine := func(inc *incarnation) bool { return inc != nil && h.To == inc.self.ID && h.ToLife == inc.self.Life }
-	if h.To != 0 || h.ToLife != 0 {
+	mine := func(inc *incarnation) bool {
+		return inc != nil && h.To == inc.self.ID && h.ToIncarnation == inc.self.Incarnation
+	}
+	if h.To != 0 || h.ToIncarnation != 0 {
 		n.Await(ctx, func() bool {
 			inc := n.inc.Load()
-			return inc != nil && h.ToLife <= inc.self.Life
+			return inc != nil && h.ToIncarnation <= inc.self.Incarnation
 		})
 	}
 	inc := n.inc.Load()
@@ -283,7 +285,7 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 			"this is another incarnation of node %d: your routing table is out of date", inc.self.ID)}
 	case h.From == inc.self.ID || bits.Len64(h.From) > int(inc.self.Bits):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, inc.self.ID)}
-	case n.isOver(h.From, h.FromLife):
+	case n.isOver(h.From, h.FromIncarnation):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that incarnation of node %d is over: it was declared dead", h.From)}
 	}
 	return wire.Answer{}
@@ -304,19 +306,19 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 		return
 	}
 	inc := n.inc.Load()
-	if inc.self.Life != h.ToLife { // it ended in between
+	if inc.self.Incarnation != h.ToIncarnation { // it ended in between
 		conn.Close()
 		return
 	}
 	// Waiting for frames takes a goroutine of its own: the stack that the handshake has
 	// grown would stay as large, 2 KiB more for each idle link.
-	n.wg.Go(func() { n.listen(inc, conn, ring.Ref{ID: h.From, Life: h.FromLife}) })
+	n.wg.Go(func() { n.listen(inc, conn, ring.Ref{ID: h.From, Incarnation: h.FromIncarnation}) })
 }
 
 // Listen is the goroutine of a link from a peer.
 func (n *Node) listen(inc *incarnation, conn net.Conn, from ring.Ref) {
-	inc.plane.Receive(conn, from.ID, from.Life,
-		func() bool { return n.isOver(from.ID, from.Life) },
+	inc.plane.Receive(conn, from.ID, from.Incarnation,
+		func() bool { return n.isOver(from.ID, from.Incarnation) },
 		func(err error) { n.linkEnded(conn, from.ID, err) })
 }
 

@@ -79,7 +79,7 @@ func (inc *incarnation) missed() membership.Missed {
 // patient is how much longer the registry may be silent that was heard last when missed was
 // what this process had missed.
 func (inc *incarnation) patient(heard time.Time, missed membership.Missed) time.Duration {
-	left := membership.Spare(inc.patience(), membership.Stretch*inc.patience(), time.Since(heard), inc.missed().Since(missed))
+	left := membership.TimeLeft(inc.patience(), membership.Stretch*inc.patience(), time.Since(heard), inc.missed().Since(missed))
 	if left > 0 {
 		left = max(left, inc.lease()/64)
 	}

@@ -64,14 +64,14 @@ func (n *Node) Leave(ctx context.Context) ([]plane.Undelivered, error) {
 func (n *Node) depart(ctx context.Context, inc *incarnation) error {
 	err := inc.awaitDeliveries(ctx)
 	if err == nil {
-		err = inc.plane.Part(ctx, inc.lease())
+		err = inc.plane.CloseIncoming(ctx, inc.lease())
 	}
-	inc.plane.Hush()
+	inc.plane.StopSending()
 	if err == nil {
 		err = inc.awaitDeliveries(ctx)
 	}
 	if err == nil {
-		err = inc.plane.Finish(ctx, inc.lease())
+		err = inc.plane.CloseOutgoing(ctx, inc.lease())
 	}
 	if let := n.deregister(ctx, inc); err == nil {
 		err = let

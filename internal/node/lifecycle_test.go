@@ -244,7 +244,7 @@ func TestSetupSaysWhichLinkIsMissing(t *testing.T) {
 		t.Errorf("a run now: %v", err)
 	}
 	net.Mend("n0", "n1")
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().NoWay()) == 0 }); err != nil {
+	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().WithoutDetour()) == 0 }); err != nil {
 		t.Fatal(err)
 	}
 	tr.Setup(3)

@@ -97,7 +97,7 @@ func (inc *incarnation) relink() {
 // took takes the outcome of a dial.
 func (k *linker) took(d dialled) {
 	p := d.p
-	if k.peers[ring.Ref{ID: p.ID, Life: p.Life}] != p { // it was not wanted any more
+	if k.peers[ring.Ref{ID: p.ID, Incarnation: p.Incarnation}] != p { // it was not wanted any more
 		return
 	}
 	p.dialling = nil
@@ -115,7 +115,7 @@ func (k *linker) took(d dialled) {
 	}
 }
 
-func (p *peering) ref() ring.Ref { return ring.Ref{ID: p.ID, Life: p.Life} }
+func (p *peering) ref() ring.Ref { return ring.Ref{ID: p.ID, Incarnation: p.Incarnation} }
 
 // complain tells the registry that a peer cannot be reached, unless it was told so since
 // the present table came.
@@ -126,11 +126,11 @@ func (k *linker) complain(p *peering, epoch uint64) {
 }
 
 func (k *linker) tellTrouble(p *peering, why string) {
-	k.n.Tell(control.TypeTrouble, control.Trouble{ID: p.ID, Life: p.Life, Error: why})
+	k.n.Tell(control.TypeTrouble, control.Trouble{ID: p.ID, Incarnation: p.Incarnation, Error: why})
 }
 
 // reconcile makes links, and what is routed by, what the node was told.
-func (k *linker) reconcile(local *membership.Local) {
+func (k *linker) reconcile(local *membership.NodeView) {
 	if k.again.Swap(false) {
 		k.complaints.Reset() // it has forgotten
 		for _, p := range k.peers {
@@ -149,11 +149,11 @@ func (k *linker) reconcile(local *membership.Local) {
 			p.tried = false
 		}
 	}
-	up := func(p control.Peer) bool { return k.plane.HasLink(p.ID, p.Life) }
+	up := func(p control.Peer) bool { return k.plane.HasLink(p.ID, p.Incarnation) }
 	// Who was not dialled yet may well be there: only when a dial has failed is another
 	// successor needed.
 	table, keep := local.Links(func(w control.Peer) bool {
-		p := k.peers[ring.Ref{ID: w.ID, Life: w.Life}]
+		p := k.peers[ring.Ref{ID: w.ID, Incarnation: w.Incarnation}]
 		return up(w) || p == nil || p.err == nil
 	})
 	wanted := append(slices.Clone(table), keep...)
@@ -161,7 +161,7 @@ func (k *linker) reconcile(local *membership.Local) {
 	ready := true
 	var failed []string
 	for _, w := range wanted {
-		p := k.peers[ring.Ref{ID: w.ID, Life: w.Life}]
+		p := k.peers[ring.Ref{ID: w.ID, Incarnation: w.Incarnation}]
 		if up(w) {
 			// another peering for this life may have opened the link
 			if k.complaints.Stands(p.ref()) && k.complaints.Reached(p.ref()) {
@@ -169,7 +169,7 @@ func (k *linker) reconcile(local *membership.Local) {
 			}
 			continue
 		}
-		if p.err == nil && k.plane.Silent(p.ID, p.Life) {
+		if p.err == nil && k.plane.Unanswered(p.ID, p.Incarnation) {
 			// It would be long before dialling it fails as well.
 			p.err, p.tried = errNoAnswer, true
 		}
@@ -199,7 +199,7 @@ func (k *linker) reconcile(local *membership.Local) {
 		// routes, since each entry is a step forward.
 		routes.Entries = k.union(routes.Entries, k.old)
 	}
-	k.plane.Use(routes)
+	k.plane.SetRoutes(routes)
 	if k.linked {
 		k.report(local, failed)
 	}
@@ -226,7 +226,7 @@ func (inc *incarnation) sure() bool {
 func (k *linker) want(wanted []control.Peer) {
 	keep := make(map[ring.Ref]struct{}, len(wanted))
 	for _, w := range wanted {
-		ref := ring.Ref{ID: w.ID, Life: w.Life}
+		ref := ring.Ref{ID: w.ID, Incarnation: w.Incarnation}
 		if _, twice := keep[ref]; twice {
 			continue
 		}
@@ -246,7 +246,7 @@ func (k *linker) want(wanted []control.Peer) {
 		if p.unwanted.IsZero() {
 			p.unwanted = time.Now()
 		}
-		if p.err != nil && time.Since(p.unwanted) < maxGrudge && !k.n.isOver(p.ID, p.Life) {
+		if p.err != nil && time.Since(p.unwanted) < maxGrudge && !k.n.isOver(p.ID, p.Incarnation) {
 			if p.dialling == nil {
 				k.dial(p)
 			}
@@ -288,7 +288,7 @@ func (k *linker) dial(p *peering) {
 func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) error {
 	// A peer that does not answer must be led around before long.
 	patience := max(k.lease()/2, 100*time.Millisecond)
-	if k.plane.Ask(p.ID, p.Life) {
+	if k.plane.Ask(p.ID, p.Incarnation) {
 		wait = max(wait, patience/4)
 	}
 	if wait > 0 && k.shares(ctx, p, wait) {
@@ -299,7 +299,7 @@ func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) e
 		defer cancel()
 		return k.connect(ctx, p)
 	})
-	if err != nil && k.plane.Ask(p.ID, p.Life) && k.shares(ctx, p, patience/4) {
+	if err != nil && k.plane.Ask(p.ID, p.Incarnation) && k.shares(ctx, p, patience/4) {
 		return nil // it has dialled meanwhile
 	}
 	return err
@@ -309,12 +309,12 @@ func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) e
 func (k *linker) shares(ctx context.Context, p control.Peer, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return k.plane.AwaitLink(ctx, p.ID, p.Life) == nil
+	return k.plane.AwaitLink(ctx, p.ID, p.Incarnation) == nil
 }
 
 func (k *linker) connect(ctx context.Context, p control.Peer) error {
 	conn, _, err := k.n.cfg.Dial(ctx, p.Addr, wire.Hello{
-		Role: wire.RoleLink, From: k.self.ID, FromLife: k.self.Life, To: p.ID, ToLife: p.Life,
+		Role: wire.RoleLink, From: k.self.ID, FromIncarnation: k.self.Incarnation, To: p.ID, ToIncarnation: p.Incarnation,
 	})
 	if err != nil {
 		return err
@@ -323,7 +323,7 @@ func (k *linker) connect(ctx context.Context, p control.Peer) error {
 		conn.Close()
 		return context.Cause(ctx)
 	}
-	k.plane.AddLink(p.ID, p.Life, conn)
+	k.plane.AddLink(p.ID, p.Incarnation, conn)
 	return nil
 }
 
@@ -349,7 +349,7 @@ func (k *linker) union(a, b []uint64) []uint64 {
 
 // report tells the registry that its latest word is in use, once, and again when what
 // could not be linked has changed.
-func (k *linker) report(local *membership.Local, failed []string) {
+func (k *linker) report(local *membership.NodeView, failed []string) {
 	slices.Sort(failed)
 	errs := handshake.Some(failed)
 	if k.settled && errs == k.errors {
@@ -371,7 +371,7 @@ func (k *linker) report(local *membership.Local, failed []string) {
 }
 
 // warnOfLoopback warns once if a peer is on another machine, and cannot dial this node.
-func (k *linker) warnOfLoopback(local *membership.Local) {
+func (k *linker) warnOfLoopback(local *membership.NodeView) {
 	if k.warned || !dial.IsLoopback(k.n.address()) {
 		return
 	}

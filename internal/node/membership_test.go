@@ -174,7 +174,7 @@ func TestDegradedPair(t *testing.T) {
 			t.Errorf("k %d: nothing took the detour", k)
 		}
 		net.Mend("n1", "n2")
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) == 0 }); err != nil {
+		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Fatal(err)
 		}
 		tr.Exchange(tr.Nodes...)

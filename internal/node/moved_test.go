@@ -306,7 +306,7 @@ func TestClaimsOfAnAddress(t *testing.T) {
 			tr.Nodes[3].Peer().Addr: control.CodeAddrTaken,
 			"nobody:1":              control.CodeUnreachable,
 		} {
-			claim := control.Register{Addr: addr, Other: true, Token: ringtest.Of(n).Token(), ID: uint64(n.ID()), Life: n.Incarnation(), Epoch: tr.Registry.Epoch()}
+			claim := control.Register{Addr: addr, Other: true, Token: ringtest.Of(n).Token(), ID: uint64(n.ID()), Incarnation: n.Incarnation(), Epoch: tr.Registry.Epoch()}
 			if r := tr.Raw(t).Ask(control.TypeRegister, claim); r == nil || r.Code != code {
 				t.Errorf("%s: %+v", addr, r)
 			}

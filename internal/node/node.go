@@ -144,7 +144,7 @@ func (n *Node) ID() status.ID { return status.ID(n.inc.Load().self.ID) }
 
 // Incarnation is a number that no earlier incarnation of any node had. It
 // changes when the node was declared dead and joined again.
-func (n *Node) Incarnation() uint64 { return n.inc.Load().self.Life }
+func (n *Node) Incarnation() uint64 { return n.inc.Load().self.Incarnation }
 
 // Peer is the node as others know it. Its address may change when the node connects to the
 // registry again.

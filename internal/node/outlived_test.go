@@ -175,7 +175,7 @@ func TestALifeThatIsTooSmallLeaves(t *testing.T) {
 		start, life := time.Now(), d.Incarnation()
 		err := d.Leave(tr.Ctx())
 		var lost *ringdht.UndeliveredError
-		if !errors.As(err, &lost) || len(lost.Streams) != 1 || !errors.Is(lost.Streams[0].Err, stream.ErrOutlived) || errors.Is(err, ringdht.ErrEvicted) {
+		if !errors.As(err, &lost) || len(lost.Streams) != 1 || !errors.Is(lost.Streams[0].Err, stream.ErrStaleIncarnation) || errors.Is(err, ringdht.ErrEvicted) {
 			t.Errorf("leaving: %v", err)
 		}
 		ringtest.Took(t, "leaving", start, 2*ringtest.Lease)
@@ -192,7 +192,7 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		inc := ringtest.Of(n).Present()
-		if inc.RefusedFor(control.MaxLife + 1) {
+		if inc.RefusedFor(control.MaxIncarnation + 1) {
 			t.Error("a life beyond all sense was believed")
 		}
 		next := func(later uint64) (took time.Duration) {

@@ -155,7 +155,7 @@ func TestPaceIsTakenAlong(t *testing.T) {
 				return false
 			}
 			for _, m := range ringtest.In(r).Authority().All() {
-				if got := ringtest.In(r).Authority().Patience(m.Ref()); got != 5*lease {
+				if got := ringtest.In(r).Authority().Timeout(m.Ref()); got != 5*lease {
 					t.Errorf("it is patient with node %d for %v", m.ID, got)
 				}
 			}

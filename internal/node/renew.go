@@ -35,23 +35,23 @@ func (m *maximum) raise(to uint64) {
 // meet takes note of a life of some node. One that is beyond all sense is none: it would
 // use up the lives there are.
 func (n *Node) meet(inc uint64) {
-	if inc <= control.MaxLife {
+	if inc <= control.MaxIncarnation {
 		n.met.raise(inc)
 	}
 }
 
 // meetAll takes note of the lives that the registry tells of.
-func (n *Node) meetAll(told *membership.Local) {
+func (n *Node) meetAll(told *membership.NodeView) {
 	for _, list := range [][]control.Peer{told.Entries, told.Successors, told.Hold} {
 		for _, p := range list {
-			n.meet(p.Life)
+			n.meet(p.Incarnation)
 		}
 	}
 	for _, d := range told.Detours {
-		n.meet(d.Life)
+		n.meet(d.Incarnation)
 	}
 	for _, o := range told.Over {
-		n.meet(o.Life)
+		n.meet(o.Incarnation)
 	}
 }
 
@@ -80,7 +80,7 @@ func (r *renewal) begin(now time.Time, least time.Duration) {
 // refusedFor takes a sink's word that it remembers a later life of this node's ID. It says
 // whether another life is about to begin. It is called with a stream's lock held.
 func (inc *incarnation) refusedFor(later uint64) bool {
-	if later > control.MaxLife || inc.stuck || inc.n.isLeaving() {
+	if later > control.MaxIncarnation || inc.stuck || inc.n.isLeaving() {
 		return false
 	}
 	inc.n.meet(later)
@@ -95,7 +95,7 @@ func (inc *incarnation) refusedFor(later uint64) bool {
 // outlived says that this life must end for a sink's sake, now: the registry is there, and
 // has told the node a table since it was found. While it rebuilds a ring it gives no lives.
 func (inc *incarnation) outlived() bool {
-	if inc.later.Load() <= inc.self.Life || inc.local.Load().Epoch <= inc.since.Load() {
+	if inc.later.Load() <= inc.self.Incarnation || inc.local.Load().Epoch <= inc.since.Load() {
 		return false
 	}
 	select {
@@ -117,7 +117,7 @@ func (inc *incarnation) endOutlived() {
 	inc.n.mu.Lock()
 	inc.n.renewal.begin(time.Now(), inc.lease())
 	inc.n.mu.Unlock()
-	inc.n.cfg.Log.Warn("a member remembers a later incarnation of this node, which joins again as a new one", "node", inc.n.Peer(), "incarnation", inc.self.Life, "later", inc.later.Load())
+	inc.n.cfg.Log.Warn("a member remembers a later incarnation of this node, which joins again as a new one", "node", inc.n.Peer(), "incarnation", inc.self.Incarnation, "later", inc.later.Load())
 	inc.n.HangUp()
 }
 

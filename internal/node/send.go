@@ -88,7 +88,7 @@ func (n *Node) sendError(to status.ID, err error) error {
 		err = fmt.Errorf("%w: send it elsewhere", err)
 	case errors.Is(err, stream.ErrNoSuchNode):
 		err = fmt.Errorf("%w: it has died or left, or never was in the ring; the registry lists its members", err)
-	case errors.Is(err, stream.ErrOutlived):
+	case errors.Is(err, stream.ErrStaleIncarnation):
 		err = fmt.Errorf("%w: it forgets that incarnation some minutes after its last frame", err)
 	case errors.Is(err, stream.ErrRefused):
 		err = fmt.Errorf("%w: try again later, or raise Limits.Streams there", err)

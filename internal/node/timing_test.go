@@ -234,11 +234,11 @@ func TestSilentPair(t *testing.T) {
 		if tr.Nodes[1].Status().Counters.Detoured == 0 || len(tr.Registry.Members()) != 6 {
 			t.Errorf("members %v", tr.Registry.Members())
 		}
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) > 0 }); err != nil {
+		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) > 0 }); err != nil {
 			t.Error(err)
 		}
 		net.Heal()
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) == 0 }); err != nil {
+		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Error(err)
 		}
 		tr.Exchange(tr.Nodes...)

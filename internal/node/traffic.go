@@ -115,7 +115,7 @@ func (t *traffic) latest() uint64 {
 // run carries out a task: send, flush, report. local is what the node had been told when
 // the task came. It is a goroutine. A task that it knows already comes again when the
 // registry cannot know what became of the first one.
-func (t *traffic) run(task control.Task, local *membership.Local) {
+func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	t.mu.Lock()
 	for t.running && t.task < task.Run { // the registry that asked for it is gone: nobody will collect it
 		t.abort()
@@ -193,7 +193,7 @@ func (t *traffic) stop() {
 	}
 }
 
-func (t *traffic) send(ctx context.Context, task control.Task, local *membership.Local) error {
+func (t *traffic) send(ctx context.Context, task control.Task, local *membership.NodeView) error {
 	n := t.inc.n
 	if !n.cfg.Traffic {
 		return errors.New("it does not take part in traffic runs (WithTraffic)")

@@ -66,7 +66,7 @@ func TestAllowanceIsWithinTheShare(t *testing.T) {
 func TestDetourDoesNotMarkTheStore(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(60)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{50: 60}})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{50: 60}})
 		o := r.open(50, 5)
 		synctest.Wait()
 		r.mu.Lock()

@@ -209,7 +209,7 @@ func TestEndedStreamsAreForgotten(t *testing.T) {
 	})
 	stuck, _ := memnet.Pipe()
 	p.AddLink(40, 1, stuck) // a peer that never answers
-	p.Use(table(p, 2, 40))
+	p.SetRoutes(table(p, 2, 40))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if err := p.Send(ctx, 40, 0, nil); err == nil {
@@ -229,8 +229,8 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 	near, far := memnet.Pipe()
 	go io.Copy(io.Discard, far)
 	p.AddLink(20, 1, near)
-	p.Use(table(p, 2, 20))
-	p.Know([]uint64{20})
+	p.SetRoutes(table(p, 2, 20))
+	p.SetMembers([]uint64{20})
 	answer := func(typ wire.Type, seq uint64, body []byte) {
 		p.findOutbound(20).handleAnswer(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
 	}
@@ -242,7 +242,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 			answer(wire.Opened, p.generation, wire.OpenedBody{SourceIncarnation: p.Incarnation, SinkIncarnation: 5, First: 100, Window: 1 << 16}.Append(nil))
 		}
 	}
-	p.Use(table(p, 3)) // 20 is not in the table any more; an answer with a gap makes the sender ask
+	p.SetRoutes(table(p, 3)) // 20 is not in the table any more; an answer with a gap makes the sender ask
 	answer(wire.Ack, 100, wire.AckBody{Received: 1, Window: 1 << 16}.Append(nil, []wire.Range{{From: 1, N: 1}}))
 	failed, err := p.Flush(t.Context())
 	if err != nil || len(failed) != 1 || failed[0].Messages != 5 {
@@ -256,11 +256,11 @@ func TestUseRetiresLinks(t *testing.T) {
 	p := m.planes[0]
 	near, far := memnet.Pipe()
 	p.AddLink(20, 1, near)
-	p.Use(table(p, 2, 20))
+	p.SetRoutes(table(p, 2, 20))
 	if err := p.Cast(t.Context(), 20, 0, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	p.Use(table(p, 3))
+	p.SetRoutes(table(p, 3))
 	far.SetReadDeadline(time.Now().Add(30 * time.Second))
 	b := make([]byte, 2*wire.HeaderSize+1)
 	if _, err := io.ReadFull(far, b); err != nil || wire.Frame(b[wire.HeaderSize+1:]).Type() != wire.End {
@@ -279,9 +279,9 @@ func TestCloseWithARetiredStuckLink(t *testing.T) {
 	near, far := net.Pipe() // unbuffered and never read
 	defer far.Close()
 	p.AddLink(20, 1, near)
-	p.Use(table(p, 2, 20))
+	p.SetRoutes(table(p, 2, 20))
 	p.Cast(t.Context(), 20, 0, []byte("x"))
-	p.Use(table(p, 3))
+	p.SetRoutes(table(p, 3))
 	p.Close(net.ErrClosed) // if it hangs, the test times out
 }
 
@@ -303,7 +303,7 @@ func TestLocksAreNotHeldWhileConnectionsClose(t *testing.T) {
 	near, far := memnet.Pipe()
 	c := slowClose{near, make(chan struct{}), make(chan struct{})}
 	p.AddLink(20, 1, c)
-	go p.Use(table(p, 2))
+	go p.SetRoutes(table(p, 2))
 	far.Close()
 	<-c.closing
 	p.StreamCount() // takes the lock
@@ -317,7 +317,7 @@ func TestTraceByTwoRoutes(t *testing.T) {
 	p := m.planes[0]
 	near, _ := memnet.Pipe()
 	p.AddLink(20, 1, near)
-	p.Use(table(p, 2, 20))
+	p.SetRoutes(table(p, 2, 20))
 	go func() {
 		var nonce uint64
 		for nonce == 0 {
@@ -361,7 +361,7 @@ func TestStreamsHaveABound(t *testing.T) {
 	if n := sink.Counters().Dropped.Refused; n != 1 {
 		t.Errorf("%d counted", n)
 	}
-	second.Know([]uint64{sink.Self})
+	second.SetMembers([]uint64{sink.Self})
 	if err := second.Send(t.Context(), sink.Self, 0, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ func (p *Plane) Left(id, inc uint64) {
 		return
 	}
 	defer in.mu.Unlock()
-	if in.r.PeerLife() > inc || in.sourceLeft {
+	if in.r.PeerIncarnation() > inc || in.sourceLeft {
 		return
 	}
 	in.sourceLeft, in.idleSweeps = true, 0
@@ -32,7 +32,7 @@ func (p *Plane) Left(id, inc uint64) {
 // left or died.
 func (p *Plane) Missed(id, inc uint64) {
 	if p.findOutbound(id) != nil {
-		p.Gone(id, inc)
+		p.Evict(id, inc)
 	} else {
 		p.Left(id, inc)
 	}

@@ -73,8 +73,8 @@ func TestConvergeInAStorm(t *testing.T) {
 		wg.Go(func() {
 			for epoch := uint64(2); ; epoch += 2 {
 				last := over.Load()
-				p.Use(Routes{Epoch: epoch, Successor: to.Self}) // it has no entry, and the link is retired
-				p.Use(table(p, epoch+1, to.Self))
+				p.SetRoutes(Routes{Epoch: epoch, Successor: to.Self}) // it has no entry, and the link is retired
+				p.SetRoutes(table(p, epoch+1, to.Self))
 				if p.Ask(to.Self, to.Incarnation) {
 					ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 					p.AwaitLink(ctx, to.Self, to.Incarnation)
@@ -112,7 +112,7 @@ func TestAskCrossesEnd(t *testing.T) {
 		net.Delay("", "", time.Second, 0)
 		c.dialAcross(net, c.a, c.b)
 		synctest.Wait()
-		c.a.Use(table(c.a, 2))
+		c.a.SetRoutes(table(c.a, 2))
 		if !c.b.Ask(10, 100) {
 			t.Error("it did not ask")
 		}
@@ -134,7 +134,7 @@ func TestEndedConnIsNotShared(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		near, far := memnet.Pipe()
 		r.p.AddLink(30, 1, near)
-		r.p.Use(Routes{Epoch: 1})
+		r.p.SetRoutes(Routes{Epoch: 1})
 		b := make([]byte, 100)
 		if n, err := far.Read(b); err != nil || wire.Frame(b[:n]).Type() != wire.End {
 			t.Errorf("%x, %v", b[:n], err)
@@ -178,9 +178,9 @@ func TestConvergeAfterAnEnd(t *testing.T) {
 				}
 				c.dial(first, second)
 				second.AwaitLink(t.Context(), first.Self, first.Incarnation)
-				first.Use(Routes{Epoch: 2, Successor: second.Self})
+				first.SetRoutes(Routes{Epoch: 2, Successor: second.Self})
 				synctest.Wait()
-				first.Use(table(first, 3, second.Self))
+				first.SetRoutes(table(first, 3, second.Self))
 				c.dial(first, second)
 				synctest.Wait()
 				c.one(first, second)
@@ -214,7 +214,7 @@ func TestOneConnIsEnough(t *testing.T) {
 // without need.
 func TestManyConnsOfOnePeer(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{15}, Authoritative: true, Successor: 15})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{15}, Authoritative: true, Successor: 15})
 		r.link(15)
 		var conns []net.Conn
 		for range 100 {

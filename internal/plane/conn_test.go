@@ -27,7 +27,7 @@ func TestHalfEnds(t *testing.T) {
 					first, second = second, first
 				}
 				first.Cast(t.Context(), second.Self, 0, message(0))
-				first.Use(table(first, 2))
+				first.SetRoutes(table(first, 2))
 				time.Sleep(time.Hour)
 				if first.HasLink(second.Self, second.Incarnation) || first.peers() != 1 || second.peers() != 1 || c.next[second.Self/10-1].Load() != 1 {
 					t.Errorf("after one end: [%s] and [%s]", states(first), states(second))
@@ -37,7 +37,7 @@ func TestHalfEnds(t *testing.T) {
 				if c.next[first.Self/10-1].Load() != 1 {
 					t.Error("the other direction has ended too")
 				}
-				second.Use(table(second, 2))
+				second.SetRoutes(table(second, 2))
 				synctest.Wait()
 				if first.peers() != 0 || second.peers() != 0 {
 					t.Errorf("after the other: [%s] and [%s]", states(first), states(second))
@@ -55,7 +55,7 @@ func TestUnsharedEnd(t *testing.T) {
 		defer c.close()
 		c.dial(c.a, c.b)
 		c.a.Cast(t.Context(), 20, 0, message(0))
-		c.a.Use(table(c.a, 2))
+		c.a.SetRoutes(table(c.a, 2))
 		synctest.Wait()
 		if c.a.peers() != 0 || c.b.peers() != 0 || c.next[1].Load() != 1 {
 			t.Errorf("[%s] and [%s], %d handled", states(c.a), states(c.b), c.next[1].Load())
@@ -97,7 +97,7 @@ func TestDrainOfASharedConn(t *testing.T) {
 				default:
 				}
 				start := time.Now()
-				c.b.Use(Routes{Epoch: 2, Successor: 10}) // it has removed the node from its table
+				c.b.SetRoutes(Routes{Epoch: 2, Successor: 10}) // it has removed the node from its table
 				if err := <-drained; err != nil {
 					t.Fatal(err)
 				}
@@ -120,7 +120,7 @@ func TestDrainOfAStuckSharedConn(t *testing.T) {
 		defer c.close()
 		c.dial(c.a, c.b)
 		c.b.AwaitLink(t.Context(), 10, 100)
-		c.a.Use(Routes{Epoch: 2, Successor: 20}) // this direction ended long ago
+		c.a.SetRoutes(Routes{Epoch: 2, Successor: 20}) // this direction ended long ago
 		time.Sleep(time.Hour)
 		start := time.Now()
 		if err := c.a.Drain(t.Context()); err != nil {
@@ -224,12 +224,12 @@ func TestSharedConnOfAnEndedIncarnation(t *testing.T) {
 				if c.a.Ask(20, 102) || c.a.HasLink(20, 102) {
 					t.Error("taken for another incarnation")
 				}
-				c.a.Gone(20, 100)
+				c.a.Evict(20, 100)
 				synctest.Wait()
 				if c.a.peers() != 1 {
 					t.Error("an earlier incarnation had ended")
 				}
-				c.a.Gone(20, 101)
+				c.a.Evict(20, 101)
 				synctest.Wait()
 				if c.a.peers() != 0 || c.a.HasLink(20, 101) || c.b.peers() != 0 {
 					t.Errorf("[%s] and [%s]", states(c.a), states(c.b))
@@ -245,7 +245,7 @@ func TestEndIsNotWaitedForLong(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		near, far := memnet.Pipe()
 		r.p.AddLink(30, 1, near)
-		r.p.Use(Routes{Epoch: 1})
+		r.p.SetRoutes(Routes{Epoch: 1})
 		time.Sleep(retireTimeout - 1)
 		if r.p.peers() != 2 {
 			t.Error("it has not waited")
@@ -305,7 +305,7 @@ func TestHostileConns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.link(40)
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Keep: []uint64{30}, Authoritative: true, Successor: 40})
+				r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Keep: []uint64{30}, Authoritative: true, Successor: 40})
 				near, far := memnet.Pipe()
 				ended := make(chan error, 1)
 				if c.dialled {

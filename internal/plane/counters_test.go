@@ -65,7 +65,7 @@ func TestBucketOf(t *testing.T) {
 func TestHops(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		var batch []wire.Frame
 		want := [HopCounts]int64{}
 		for i, hops := range []int{1, 1, 3, 3, 3, 0, 1, 30, 31, 32, 500, 2} {
@@ -91,7 +91,7 @@ func TestHops(t *testing.T) {
 func TestCastsAreCounted(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		far := r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		cast := func(size int, want int64) {
 			t.Helper()
 			if err := r.p.Cast(t.Context(), 40, 0, make([]byte, size)); err != nil {

@@ -47,10 +47,10 @@ func newCouple(t testing.TB, change ...func(*Config)) *couple {
 		c.planes = append(c.planes, New(config))
 	}
 	c.a, c.b = c.planes[0], c.planes[1]
-	c.a.Use(table(c.a, 1, 20))
-	c.b.Use(table(c.b, 1, 10))
-	c.a.Know([]uint64{20})
-	c.b.Know([]uint64{10})
+	c.a.SetRoutes(table(c.a, 1, 20))
+	c.b.SetRoutes(table(c.b, 1, 10))
+	c.a.SetMembers([]uint64{20})
+	c.b.SetMembers([]uint64{10})
 	return c
 }
 

@@ -50,7 +50,7 @@ func TestSharesThatCross(t *testing.T) {
 // An answer of an incarnation that has ended does not replace the link to the next one.
 func TestSharedByAnEarlierIncarnation(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		nc := r.incoming(30, 1)
 		synctest.Wait()
 		r.p.Ask(30, 1)

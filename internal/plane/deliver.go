@@ -84,7 +84,7 @@ func (p *Plane) acknowledge(in *inbound, n, bytes int) {
 		in.ack = in.r.AppendAck(in.ack[:0], p.window())
 		in.unacknowledged = 0
 	}
-	if in.r.Parted() && !in.finished {
+	if in.r.Drained() && !in.finished {
 		in.ack, tell = in.r.AppendFarewell(in.ack[:0]), true
 	}
 	in.untilAsked = in.r.AckAfter()

@@ -36,7 +36,7 @@ func (r *rig) batch(frames ...wire.Frame) (taken int) {
 // Adjacent frames may differ in one thing only, and then must be treated differently.
 func TestFramesAlike(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30, Keep: []uint64{15}})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30, Keep: []uint64{15}})
 		r.link(30)
 		r.link(40)
 		r.link(15)

@@ -10,7 +10,7 @@ import (
 // and acknowledged, and the links have written all they hold. It waits no longer than ctx.
 // Sources that have not confirmed the end of their stream receive a farewell once more.
 //
-// It is the last part of an orderly leave, after [Plane.Part]: no answer can come any more.
+// It is the last part of an orderly leave, after [Plane.CloseIncoming]: no answer can come any more.
 func (p *Plane) Drain(ctx context.Context) error {
 	p.draining.Store(true)
 	if err := p.awaitPeersEnded(ctx); err != nil {
@@ -39,7 +39,7 @@ func (p *Plane) Drain(ctx context.Context) error {
 
 // awaitPeersEnded waits until the incoming links have ended. A peer that has removed this node
 // from its table writes what it holds and sends End. A peer that leaves as well keeps its link,
-// since it is given no other table. So a node whose own streams have ended ([Plane.Hush]), and
+// since it is given no other table. So a node whose own streams have ended ([Plane.StopSending]), and
 // that only relays, stops waiting when nothing has come over any link for quietTime: what might
 // still come is repeated by another way. A peer that has not sent End within retireTimeout is
 // stuck, and is not waited for.

@@ -47,9 +47,9 @@ func TestDrain(t *testing.T) {
 			}
 		}
 		waits("its peers")
-		first.Use(table(first, 2, 30))
+		first.SetRoutes(table(first, 2, 30))
 		waits("its other peer")
-		m.planes[3].Use(table(m.planes[3], 2, 10))
+		m.planes[3].SetRoutes(table(m.planes[3], 2, 10))
 		waits("its handlers")
 		if _, in := leaver.StreamCount(); in == 0 || !leaver.HasLink(30, third.Incarnation) {
 			t.Error("it hung up before its handlers were done")
@@ -92,7 +92,7 @@ func TestDrain(t *testing.T) {
 // A source that has more to send is told how far its messages came.
 func TestDrainTellsSourcesOfTheGap(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
 		r.offer(40, 5, 1, 0, 2)
 		r.mu.Lock()
@@ -127,7 +127,7 @@ func TestDrainAtOnce(t *testing.T) {
 		start := time.Now()
 		drained := make(chan error, len(m.planes))
 		for _, p := range m.planes {
-			p.Hush() // else messages that it has accepted might wait for an answer
+			p.StopSending() // else messages that it has accepted might wait for an answer
 			go func() { drained <- p.Drain(t.Context()) }()
 		}
 		for range m.planes {
@@ -163,7 +163,7 @@ func TestDrainEnds(t *testing.T) {
 		}
 	})
 	withRig(t, func(t *testing.T, r *rig) { // a peer that reads nothing
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.jam(30)
 		r.from.Close()
 		synctest.Wait()

@@ -7,10 +7,10 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// Gone evicts an incarnation of a node, and every earlier one: links to it and from it end,
+// Evict evicts an incarnation of a node, and every earlier one: links to it and from it end,
 // streams to it end with [stream.ErrGone], and the rest of it is forgotten. Messages from it that
 // have arrived in order are still handled.
-func (p *Plane) Gone(id, inc uint64) {
+func (p *Plane) Evict(id, inc uint64) {
 	if id == p.Self {
 		return
 	}
@@ -38,10 +38,10 @@ func (p *Plane) Renewed(id, inc uint64) {
 		return
 	}
 	if p.findOutbound(id) != nil {
-		p.Gone(id, inc-1)
+		p.Evict(id, inc-1)
 	}
 	if in := p.lockInbound(id); in != nil {
-		if in.r.PeerLife() == inc {
+		if in.r.PeerIncarnation() == inc {
 			p.stays(in)
 		} else {
 			p.evictInbound(in, inc-1)
@@ -63,7 +63,7 @@ func (o *outbound) evict(inc uint64) {
 
 // evictInbound needs in.mu.
 func (p *Plane) evictInbound(in *inbound, inc uint64) {
-	if in.r.PeerLife() > inc {
+	if in.r.PeerIncarnation() > inc {
 		return
 	}
 	before := in.r.Bytes()

@@ -16,7 +16,7 @@ import (
 // open makes a stream of the rig's node to an incarnation of a sink, with a message pending.
 func (r *rig) open(sink, inc uint64) *outbound {
 	r.t.Helper()
-	r.p.Know([]uint64{sink})
+	r.p.SetMembers([]uint64{sink})
 	if err := r.p.Send(r.t.Context(), sink, 0, []byte("pending")); err != nil {
 		r.t.Fatal(err)
 	}
@@ -63,12 +63,12 @@ func TestGoneEndsLinks(t *testing.T) {
 		withRig(t, func(t *testing.T, r *rig) {
 			out, far := memnet.Pipe()
 			r.p.AddLink(40, 5, out)
-			r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+			r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 			in := r.incoming(40, 5)
 			synctest.Wait()
-			r.p.Gone(30, 9)
-			r.p.Gone(20, 999) // not for the plane itself to decide
-			r.p.Gone(40, c.inc)
+			r.p.Evict(30, 9)
+			r.p.Evict(20, 999) // not for the plane itself to decide
+			r.p.Evict(40, c.inc)
 			if r.p.HasLink(40, 5) == c.ends {
 				t.Errorf("incarnation %d evicted, the link is up: %v", c.inc, !c.ends)
 			}
@@ -93,31 +93,31 @@ func TestGoneEndsLinks(t *testing.T) {
 // one, go on.
 func TestGoneEndsStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
 		o := r.open(40, 5)
-		r.p.Gone(40, 4)
+		r.p.Evict(40, 4)
 		if o.s.State() != stream.Open {
 			t.Error("an earlier incarnation ended it:", o.s.Err())
 		}
-		r.p.Gone(40, 5)
+		r.p.Evict(40, 5)
 		failed, err := r.p.Flush(t.Context())
 		if err != nil || len(failed) != 1 || failed[0].Sink != 40 || failed[0].Messages != 1 || failed[0].Err != stream.ErrGone {
 			t.Error(failed, err)
 		}
 
-		r.p.Know([]uint64{50})
+		r.p.SetMembers([]uint64{50})
 		if err := r.p.Send(t.Context(), 50, 0, nil); err != nil {
 			t.Fatal(err)
 		}
-		r.p.Gone(50, 5)
+		r.p.Evict(50, 5)
 		if o := r.p.findOutbound(50); o == nil || o.s.State() != stream.Opening {
 			t.Fatal("a stream that was opening")
 		}
 		r.feed(r.opened(50, 6)) // the next incarnation
-		r.p.Gone(50, 5)
-		if o := r.p.findOutbound(50); o.s.State() != stream.Open || o.s.PeerLife() != 6 {
-			t.Error(o.s.State(), o.s.PeerLife())
+		r.p.Evict(50, 5)
+		if o := r.p.findOutbound(50); o.s.State() != stream.Open || o.s.PeerIncarnation() != 6 {
+			t.Error(o.s.State(), o.s.PeerIncarnation())
 		}
 		r.feed(wire.Append(nil, wire.Header{Type: wire.NoRoute, Dst: 20, Src: 30, Seq: 1000},
 			wire.NoRouteBody{Type: wire.Data, Reason: wire.NoSuchNode, Dst: 50}.Append(nil)))
@@ -125,7 +125,7 @@ func TestGoneEndsStreams(t *testing.T) {
 			t.Error("no route to a sink that was there:", failed)
 		}
 		r.open(60, 1)
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{70}, Authoritative: true, Successor: 70}) // now this node itself knows that the ID is not taken
+		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{70}, Authoritative: true, Successor: 70}) // now this node itself knows that the ID is not taken
 		r.p.Send(t.Context(), 60, 0, nil)
 		if failed, _ := r.p.Flush(t.Context()); len(failed) != 1 || failed[0].Err != stream.ErrGone || failed[0].Messages != 2 {
 			t.Error("no route from here to a sink that was there:", failed)
@@ -140,7 +140,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 	var release chan struct{}
 	withRig(t, func(t *testing.T, r *rig) {
 		release = make(chan struct{})
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
 		streams := func(want int) {
 			t.Helper()
@@ -152,14 +152,14 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 		r.offer(40, 5, 1, 0, 1, 3) // a handler is busy with the first
 		r.offer(50, 5, 1, 1)       // nothing in order
 		streams(2)
-		r.p.Gone(40, 4)
-		r.p.Gone(50, 4)
+		r.p.Evict(40, 4)
+		r.p.Evict(50, 4)
 		streams(2)
 		if r.p.Counters().ReceiveBuffer == 0 {
 			t.Error("given up for an earlier incarnation")
 		}
-		r.p.Gone(40, 5)
-		r.p.Gone(50, 5)
+		r.p.Evict(40, 5)
+		r.p.Evict(50, 5)
 		streams(1)
 		if n := r.p.Counters().ReceiveBuffer; n != 2*(wire.HeaderSize+1) {
 			t.Errorf("%d bytes held", n)
@@ -172,9 +172,9 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 
 		release, got = make(chan struct{}), nil
 		r.offer(40, 6, 1, 0)
-		r.p.Gone(40, 6)
+		r.p.Evict(40, 6)
 		r.offer(40, 7, 1, 0) // before a handler was done with the earlier incarnation
-		r.p.Gone(40, 6)
+		r.p.Evict(40, 6)
 		close(release)
 		streams(1)
 		if string(got) != "\x00\x00" {
@@ -191,11 +191,11 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 // A sink is evicted only once.
 func TestGoneTwice(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
 		r.open(40, 5)
-		r.p.Gone(40, 5)
-		r.p.Gone(40, 5)
+		r.p.Evict(40, 5)
+		r.p.Evict(40, 5)
 		if all := r.p.Close(errors.New("closed")); len(all) != 1 || all[0].Messages != 1 {
 			t.Error(all)
 		}

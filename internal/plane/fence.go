@@ -50,10 +50,10 @@ func (p *Plane) clocks() (ran, day time.Duration) {
 	return ran, time.Duration(now.UnixNano())
 }
 
-// Alive is called by the plane's owner at intervals well below Config.Pause. If the last call was
+// Running is called by the plane's owner at intervals well below Config.Pause. If the last call was
 // longer ago than Config.Pause, the process was suspended: Alive raises the fence and returns
-// false until [Plane.Resume].
-func (p *Plane) Alive() bool {
+// false until [Plane.LowerFence].
+func (p *Plane) Running() bool {
 	if p.MaxSuspension <= 0 {
 		return true
 	}
@@ -68,8 +68,8 @@ func (p *Plane) Alive() bool {
 	return true
 }
 
-// Resume lowers the fence.
-func (p *Plane) Resume() {
+// LowerFence lowers the fence.
+func (p *Plane) LowerFence() {
 	f := &p.fence
 	f.mu.Lock()
 	defer f.mu.Unlock()

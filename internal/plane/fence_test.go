@@ -24,7 +24,7 @@ func TestFence(t *testing.T) {
 				cast := wire.Frame(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
 				alive := func(want bool) {
 					t.Helper()
-					if r.p.Alive() != want {
+					if r.p.Running() != want {
 						t.Fatalf("alive: %v", !want)
 					}
 				}
@@ -63,7 +63,7 @@ func TestFence(t *testing.T) {
 				if n := r.p.Counters().Dropped.LinkDown - before; n != 3 || got != 1 {
 					t.Error(n, "dropped,", got, "handled")
 				}
-				r.p.Resume()
+				r.p.LowerFence()
 				synctest.Wait()
 				if got != 3 {
 					t.Error(got, "handled")
@@ -71,7 +71,7 @@ func TestFence(t *testing.T) {
 				alive(true)
 				r.feed(data(40, 4))
 				r.arrived(30, 4)
-				r.p.Resume() // nothing to do
+				r.p.LowerFence() // nothing to do
 				alive(true)
 			}, func(c *Config) {
 				c.MaxSuspension = testPause
@@ -96,12 +96,12 @@ func TestCloseAtTheFence(t *testing.T) {
 // Frames that are queued when a link breaks stay behind the fence as well.
 func TestFenceStopsRequeuing(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		r.feed(data(50, 1))
 		time.Sleep(testPause + 1)
-		if r.p.Alive() {
+		if r.p.Running() {
 			t.Fatal("alive")
 		}
 		l.Fail(errBroken)
@@ -113,7 +113,7 @@ func TestFenceStopsRequeuing(t *testing.T) {
 func TestNoGate(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		time.Sleep(1000 * time.Hour)
-		if !r.p.Alive() {
+		if !r.p.Running() {
 			t.Error("a fence where none was asked for")
 		}
 		routed(r)
@@ -144,7 +144,7 @@ func TestFenceAfterSuspension(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				got, shift = 0, 0
 				cast := wire.Frame(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
-				if r.p.Resume(); !r.p.Alive() {
+				if r.p.LowerFence(); !r.p.Running() {
 					t.Fatal("it begins asleep")
 				}
 				time.Sleep(c.ran)
@@ -155,16 +155,16 @@ func TestFenceAfterSuspension(t *testing.T) {
 				}
 				if shift = 0; c.stops { // the clock is set right again, which does not undo the suspension
 					r.feed(cast)
-					if r.p.Alive() || got > 0 {
+					if r.p.Running() || got > 0 {
 						t.Errorf("the fence was lowered by itself, %d were handled", got)
 					}
-					r.p.Resume()
+					r.p.LowerFence()
 					synctest.Wait()
 					if got != 2 {
 						t.Errorf("%d of 2 were handled in the end", got)
 					}
 				}
-				if !r.p.Alive() {
+				if !r.p.Running() {
 					t.Error("the fence is up")
 				}
 			}, func(cfg *Config) {

@@ -115,10 +115,10 @@ func (rc *inLink) handleOpen(f wire.Frame) {
 		rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
 		return
 	}
-	before, inc := in.r.Bytes(), in.r.PeerLife()
+	before, inc := in.r.Bytes(), in.r.PeerIncarnation()
 	if in.r.Open(b.Incarnation, f.Seq(), firstNumber()) {
 		in.idleSweeps = 0
-		if in.r.PeerLife() != inc {
+		if in.r.PeerIncarnation() != inc {
 			in.finished = false
 			p.stays(in)
 		}
@@ -128,7 +128,7 @@ func (rc *inLink) handleOpen(f wire.Frame) {
 		rc.replies = in.r.AppendOlder(rc.replies, b.Incarnation, f.Seq())
 	}
 	if p.OnIncarnation != nil {
-		p.OnIncarnation(in.r.PeerLife())
+		p.OnIncarnation(in.r.PeerIncarnation())
 	}
 	rc.accepted += in.r.Bytes() - before
 	in.mu.Unlock()
@@ -266,7 +266,7 @@ func (rc *inLink) handleData(in *inbound, f wire.Frame) {
 	case stream.Full:
 		p.counters.inboxFull.Add(1)
 	case stream.Beyond:
-		if in.r.Parted() && rc.farewellSource != in.source { // once per batch
+		if in.r.Drained() && rc.farewellSource != in.source { // once per batch
 			rc.farewellSource = in.source
 			rc.replies = in.r.AppendFarewell(rc.replies)
 		}
@@ -288,7 +288,7 @@ func (rc *inLink) handleSync(f wire.Frame) {
 	stale := in.r.Sync(f.Seq(), round) == stream.Stale
 	switch {
 	case stale:
-	case in.r.Parted():
+	case in.r.Drained():
 		rc.replies = in.r.AppendFarewell(rc.replies)
 	default:
 		rc.replies = in.r.AppendAck(rc.replies, p.window())
@@ -310,7 +310,7 @@ func (rc *inLink) handleClose(f wire.Frame) {
 		switch {
 		case in.r.OutsideWindow(f.Seq()):
 			p.counters.stale.Add(1)
-		case in.r.Parted() && in.r.Close(f.Seq()): // the source has received the farewell
+		case in.r.Drained() && in.r.Close(f.Seq()): // the source has received the farewell
 			p.finishInbound(in)
 		case in.scheduled || !in.r.Close(f.Seq()):
 			rc.replies = in.r.AppendAck(rc.replies, p.window())

@@ -56,7 +56,7 @@ func withReaders(t *testing.T, f func(t *testing.T, r *inlineRig), change ...fun
 	withRig(t, func(t *testing.T, inner *rig) {
 		r.rig, r.release, r.another, r.streams = inner, make(chan struct{}), make(chan struct{}), make(map[uint64]uint64)
 		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		r.stream(5)
 		r.stream(6)
 		r.earn(often)

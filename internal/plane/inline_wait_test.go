@@ -155,7 +155,7 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 			case "cast":
 				r.jam(40)
 			case "flush":
-				r.p.Know([]uint64{45})
+				r.p.SetMembers([]uint64{45})
 				if err := r.p.Send(t.Context(), 45, 0, nil); err != nil {
 					t.Error(err)
 				}
@@ -204,7 +204,7 @@ func TestFenceHoldsUpNoReader(t *testing.T) {
 		if n := r.p.Counters().Dropped.LinkDown - before; n != 1 || r.told("late") != 0 {
 			t.Errorf("%d read meanwhile, %d handled", n, r.told("late"))
 		}
-		r.p.Resume()
+		r.p.LowerFence()
 		r.atRest()
 		if r.told("late") != 1 {
 			t.Error("not handled")

@@ -50,7 +50,7 @@ func withPair(t *testing.T, f func(t *testing.T, w *pair)) {
 				t.Fatal(err)
 			}
 			from.AddLink(to.Self, to.Incarnation, near)
-			from.Use(table(from, 1, to.Self))
+			from.SetRoutes(table(from, 1, to.Self))
 			go to.Receive(far, from.Self, from.Incarnation, nil, nil)
 		}
 		connect(w.a, w.b, "a", "b")
@@ -170,7 +170,7 @@ func TestPongOvertakes(t *testing.T) {
 		if !r.p.Ask(30, 1) {
 			t.Fatal("not asked")
 		}
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		near.Write(connFrame(wire.Shared, 0))
 		synctest.Wait()
 		for range 3 << 10 {
@@ -222,7 +222,7 @@ func TestCheckLinksUnderOverload(t *testing.T) {
 	})
 	t.Run("slow", func(t *testing.T) {
 		withRig(t, func(t *testing.T, r *rig) {
-			r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+			r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 			near, far := memnet.Pipe()
 			r.p.AddLink(30, 1, near)
 			for range 3 << 10 {
@@ -313,7 +313,7 @@ func TestWrongAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+				r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 				far := r.link(30)
 				r.feed(data(30, 1))
 				r.arrived(30, 1)
@@ -351,7 +351,7 @@ func TestPings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.link(30)
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+				r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 				near, far := memnet.Pipe()
 				ended := make(chan error, 1)
 				go r.p.Receive(far, 10, 1, nil, func(err error) { ended <- err })

@@ -33,9 +33,9 @@ func (p *Plane) HasLink(id, inc uint64) bool {
 	return ok && l.inc == inc
 }
 
-// Silent reports whether the latest link to this incarnation of a node ended because it did not
+// Unanswered reports whether the latest link to this incarnation of a node ended because it did not
 // answer, see [Plane.CheckLinks], and no link has replaced it.
-func (p *Plane) Silent(id, inc uint64) bool {
+func (p *Plane) Unanswered(id, inc uint64) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.unanswered[id] == inc && inc != 0

@@ -75,7 +75,7 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 		}
 		go flush(t.Context())
 		synctest.Wait()
-		r.p.Gone(40, 5)
+		r.p.Evict(40, 5)
 		close(c.release)
 		wantLost(t, <-done, "50: 1 before", "40: 1 pending")
 		wantLost(t, c.told, "50: 1 before", "40: 1 pending")
@@ -85,7 +85,7 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 		r.open(70, 5)
 		go flush(t.Context(), 60, 70)
 		synctest.Wait()
-		r.p.Gone(60, 5)
+		r.p.Evict(60, 5)
 		synctest.Wait()
 		if failed, _ := r.p.Flush(t.Context(), 60); failed != nil {
 			t.Error("told twice:", texts(failed))
@@ -93,7 +93,7 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 		if r.p.losses.stored != 1 {
 			t.Errorf("%d entries are kept for the other", r.p.losses.stored)
 		}
-		r.p.Gone(70, 5)
+		r.p.Evict(70, 5)
 		wantLost(t, <-done, "60: 1 pending", "70: 1 pending")
 		if failed, _ := r.p.Flush(t.Context()); failed != nil || r.p.losses.stored != 0 || r.p.losses.heldBytes != 0 {
 			t.Error("told twice, or kept:", texts(failed))
@@ -104,7 +104,7 @@ func TestFlushReturnsWhatEndsMeanwhile(t *testing.T) {
 		r.open(70, 5)
 		go flush(t.Context(), 60)
 		synctest.Wait()
-		r.p.Gone(70, 5)
+		r.p.Evict(70, 5)
 		synctest.Wait()
 		r.feed(ack(60, 1001))
 		if failed := <-done; failed != nil || r.p.losses.stored != 0 || r.p.losses.heldBytes != 0 {

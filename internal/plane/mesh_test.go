@@ -49,7 +49,7 @@ func newMesh(t testing.TB, n, k int, limits Limits, pipe func(testing.TB) (net.C
 			p.AddLink(to.Self, to.Incarnation, near)
 			go to.Receive(far, p.Self, p.Incarnation, nil, nil)
 		}
-		p.Use(table(p, 1, ids...))
+		p.SetRoutes(table(p, 1, ids...))
 	}
 	return m
 }

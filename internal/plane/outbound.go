@@ -264,7 +264,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 			p.noteLeft(o.sink)
 		}
 		if later := o.s.NewerIncarnation(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
-			o.s.Fail(stream.ErrOutlived)
+			o.s.Fail(stream.ErrStaleIncarnation)
 		}
 	case wire.Reset:
 		o.s.Reset(f.Seq())

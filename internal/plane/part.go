@@ -11,22 +11,22 @@ import (
 )
 
 // A node leaves in this order, while it is still in all tables and frames of both directions find
-// their way. [Plane.Part] ends the incoming streams. [Plane.Hush] stops sending. A last Flush
-// waits for what handlers have sent meanwhile. [Plane.Finish] closes the outgoing streams. Then
+// their way. [Plane.CloseIncoming] ends the incoming streams. [Plane.StopSending] stops sending. A last Flush
+// waits for what handlers have sent meanwhile. [Plane.CloseOutgoing] closes the outgoing streams. Then
 // the peers are told to remove the node from their tables, and [Plane.Drain] relays until they
 // have.
 
 // ErrSendingStopped means that the node is about to leave and sends nothing more.
 var ErrSendingStopped = errors.New("it has left, or is about to")
 
-// Part ends every incoming stream in good order. From now on nothing new is taken in, and
+// CloseIncoming ends every incoming stream in good order. From now on nothing new is taken in, and
 // requests for streams are refused. What was taken in is handled. Then each source is told how
 // far that came, and confirms it; until the plane closes it is told again whenever it asks. Part
 // waits until handlers are done, no longer than ctx, and then until the sources have confirmed,
 // no longer than patience: a source that is dead or cannot be reached confirms nothing.
 //
 // A stream from the node to itself goes on: its handlers may still send to it.
-func (p *Plane) Part(ctx context.Context, patience time.Duration) error {
+func (p *Plane) CloseIncoming(ctx context.Context, patience time.Duration) error {
 	p.cutAll()
 	if err := p.awaitChange(ctx, p.allCut); err != nil {
 		return err
@@ -72,7 +72,7 @@ func (p *Plane) cut(in *inbound) {
 	in.r.Cut()
 	p.inbox.Add(int64(in.r.Bytes() - before))
 	var out []byte
-	if in.r.Parted() && !in.finished {
+	if in.r.Drained() && !in.finished {
 		out = in.r.AppendFarewell(nil)
 	}
 	in.mu.Unlock()
@@ -81,7 +81,7 @@ func (p *Plane) cut(in *inbound) {
 
 // allCut reports whether handlers are done with everything that was taken in before the cut.
 func (p *Plane) allCut() bool {
-	return !p.anyIncoming(func(in *inbound) bool { return !in.r.Parted() })
+	return !p.anyIncoming(func(in *inbound) bool { return !in.r.Drained() })
 }
 
 // allConfirmed reports whether every source knows how far its messages came, or has died or left.
@@ -112,7 +112,7 @@ func (p *Plane) sendFarewells() {
 	var out []byte
 	for _, in := range p.incomingStreams() {
 		in.mu.Lock()
-		if say := !in.forgotten && !in.finished && in.r.Parted(); !say {
+		if say := !in.forgotten && !in.finished && in.r.Drained(); !say {
 			in.mu.Unlock()
 			continue
 		}
@@ -137,7 +137,7 @@ func (rc *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 		return
 	case later == 0: // the first answer may have been lost: the farewell ends the stream once it is open
 		rc.replies = in.r.AppendOpened(rc.replies, 0)
-		if in.r.Parted() {
+		if in.r.Drained() {
 			rc.replies = in.r.AppendFarewell(rc.replies)
 		}
 		return
@@ -187,9 +187,9 @@ func (o *outbound) handleFarewell(cut uint64) bool {
 	return true
 }
 
-// Hush stops sending on streams: Send fails with [ErrSendingStopped]. A Flush after it waits for the last
+// StopSending stops sending on streams: Send fails with [ErrSendingStopped]. A Flush after it waits for the last
 // messages that there will be.
-func (p *Plane) Hush() {
+func (p *Plane) StopSending() {
 	p.sendingStopped.Store(true)
 	for _, o := range p.outgoingStreams() { // lock ends the allowances that were granted before
 		o.lock()
@@ -199,9 +199,9 @@ func (p *Plane) Hush() {
 	p.bufferSpace.Broadcast()
 }
 
-// Finish closes the outgoing streams and waits until their sinks have forgotten them, no longer
+// CloseOutgoing closes the outgoing streams and waits until their sinks have forgotten them, no longer
 // than ctx and patience. It leaves streams alone that have anything pending.
-func (p *Plane) Finish(ctx context.Context, patience time.Duration) error {
+func (p *Plane) CloseOutgoing(ctx context.Context, patience time.Duration) error {
 	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all := p.outgoingStreams()

@@ -42,7 +42,7 @@ func TestPart(t *testing.T) {
 		defer m.close()
 		leaver := m.planes[1]
 		for _, p := range []*Plane{m.planes[0], m.planes[2]} {
-			p.Know([]uint64{20, 40})
+			p.SetMembers([]uint64{20, 40})
 			for range 5 {
 				if err := p.Send(t.Context(), 20, 0, []byte("before")); err != nil {
 					t.Fatal(err)
@@ -54,14 +54,14 @@ func TestPart(t *testing.T) {
 		}
 		synctest.Wait()
 		parted := make(chan error, 1)
-		go func() { parted <- leaver.Part(t.Context(), time.Minute) }()
+		go func() { parted <- leaver.CloseIncoming(t.Context(), time.Minute) }()
 		synctest.Wait()
 		for range 3 { // on the stream that is cut and has room
 			if err := m.planes[0].Send(t.Context(), 20, 0, []byte("after")); err != nil {
 				t.Fatal(err)
 			}
 		}
-		m.planes[3].Know([]uint64{20})
+		m.planes[3].SetMembers([]uint64{20})
 		switch err := m.planes[3].Send(t.Context(), 20, 0, []byte("early")); err {
 		case nil: // before the sink has answered
 			if failed, err := m.planes[3].Flush(t.Context()); err != nil || len(failed) != 1 || failed[0].NotHandled != 1 || failed[0].Err != stream.ErrLeft {
@@ -98,7 +98,7 @@ func TestPart(t *testing.T) {
 			t.Error("the leaver keeps streams that were confirmed")
 		}
 
-		leaver.Hush()
+		leaver.StopSending()
 		for name, err := range map[string]error{
 			"Send":         leaver.Send(t.Context(), 10, 0, nil),
 			"of a handler": leaver.Send(leaver.Context(), 10, 0, nil),
@@ -112,7 +112,7 @@ func TestPart(t *testing.T) {
 		if failed, err := leaver.Flush(t.Context()); err != nil || failed != nil || answers.Load() != 10 {
 			t.Errorf("%v, %v, and %d of 10 answers", failed, err, answers.Load())
 		}
-		if err := leaver.Finish(t.Context(), time.Minute); err != nil {
+		if err := leaver.CloseOutgoing(t.Context(), time.Minute); err != nil {
 			t.Error(err)
 		}
 		if out, in := leaver.StreamCount(); out != 0 || in != 0 {
@@ -165,7 +165,7 @@ func TestFarewellIsSaidUntilItIsHeard(t *testing.T) {
 			}
 		}
 		parted := make(chan error, 1)
-		go func() { parted <- r.p.Part(t.Context(), time.Minute) }()
+		go func() { parted <- r.p.CloseIncoming(t.Context(), time.Minute) }()
 		said("at once", wire.Farewell)
 		time.Sleep(stream.MinRTO)
 		said("again", wire.Farewell)
@@ -208,14 +208,14 @@ func TestPartEnds(t *testing.T) {
 		r.offer(40, 5, 1, 0)
 		r.offer(50, 5, 1, 0)
 		start := time.Now()
-		gone := time.AfterFunc(2*time.Second, func() { r.p.Gone(50, 5) })
+		gone := time.AfterFunc(2*time.Second, func() { r.p.Evict(50, 5) })
 		defer gone.Stop()
-		if err := r.p.Part(t.Context(), 3*time.Second); err != nil || time.Since(start) != 3*time.Second {
+		if err := r.p.CloseIncoming(t.Context(), 3*time.Second); err != nil || time.Since(start) != 3*time.Second {
 			t.Errorf("a source that is silent: %v after %v", err, time.Since(start))
 		}
 		r.offerAnew(40, 5, 2) // the source has ended the stream, as this shows
 		start = time.Now()
-		if err := r.p.Part(t.Context(), 3*time.Second); err != nil || time.Since(start) != 0 {
+		if err := r.p.CloseIncoming(t.Context(), 3*time.Second); err != nil || time.Since(start) != 0 {
 			t.Errorf("no stream is left: %v after %v", err, time.Since(start))
 		}
 	})
@@ -229,7 +229,7 @@ func TestPartEnds(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			parted := make(chan error, 1)
-			go func() { parted <- r.p.Part(ctx, time.Hour) }()
+			go func() { parted <- r.p.CloseIncoming(ctx, time.Hour) }()
 			synctest.Wait()
 			want := end(r, cancel)
 			if err := <-parted; !errors.Is(err, want) {
@@ -251,7 +251,7 @@ func TestPartWithSourcesThatHaveLeft(t *testing.T) {
 		start := time.Now()
 		left := time.AfterFunc(time.Second, func() { r.p.Left(50, 5) })
 		defer left.Stop()
-		if err := r.p.Part(t.Context(), time.Minute); err != nil || time.Since(start) != time.Second {
+		if err := r.p.CloseIncoming(t.Context(), time.Minute); err != nil || time.Since(start) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
@@ -282,7 +282,7 @@ func TestFarewellIsConfirmed(t *testing.T) {
 		}
 		r.feed(farewell(7))
 		confirmed("no stream", true)
-		r.p.Know([]uint64{40})
+		r.p.SetMembers([]uint64{40})
 		if err := r.p.Send(t.Context(), 40, 0, []byte("early")); err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +304,7 @@ func TestFarewellIsConfirmed(t *testing.T) {
 		// or it answers.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		r.p.Know([]uint64{40, 50})
+		r.p.SetMembers([]uint64{40, 50})
 		if err := r.p.Send(ctx, 40, 0, nil); err != context.DeadlineExceeded {
 			t.Error("to a sink that leaves:", err)
 		}
@@ -316,8 +316,8 @@ func TestFarewellIsConfirmed(t *testing.T) {
 			t.Error("it is known to leave, though it has answered")
 		}
 		r.p.noteLeft(40)
-		r.p.Know([]uint64{50})
-		r.p.Know([]uint64{40, 50})
+		r.p.SetMembers([]uint64{50})
+		r.p.SetMembers([]uint64{40, 50})
 		if r.p.known(40) != true || len(r.p.leftSinks) != 0 {
 			t.Error("another has its ID, and is known to leave")
 		}

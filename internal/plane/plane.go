@@ -47,7 +47,7 @@ type Config struct {
 	Outlived      func(later uint64) (renewed bool)
 	OnIncarnation func(inc uint64)
 	// MaxSuspension is for how long this process may be suspended before it must ask whether it is still
-	// a member, see [Plane.Alive]. 0 means without limit.
+	// a member, see [Plane.Running]. 0 means without limit.
 	MaxSuspension time.Duration
 	// Wall returns the time of day; nil means [time.Now]. Only tests set it.
 	Wall func() time.Time

@@ -22,7 +22,7 @@ func TestQuestionsAreAnsweredOneByOne(t *testing.T) {
 	}
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.offer(10, 1, 1)
 		var first uint64
 		r.mu.Lock()

@@ -44,7 +44,7 @@ func (p *Plane) newInLink(c *conn) *inLink {
 // It reads until the connection ends, on this goroutine and on others that replace it. Then it
 // calls ended with the reason; io.EOF and errors that match net.ErrClosed are ordinary ends.
 //
-// over reports whether that incarnation has ended. Receive calls it when [Plane.Gone] would find
+// over reports whether that incarnation has ended. Receive calls it when [Plane.Evict] would find
 // the connection, since what was known at the handshake may be out of date. Both functions may be
 // nil.
 func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended func(error)) {

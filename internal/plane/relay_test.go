@@ -23,7 +23,7 @@ func newRelay(t testing.TB) (p *Plane, from net.Conn, to *link.Reader) {
 	p.Self = 20
 	near, far := memnet.Pipe()
 	p.AddLink(30, 1, near)
-	p.Use(table(p, 1, 30))
+	p.SetRoutes(table(p, 1, 30))
 	from, in := memnet.Pipe()
 	go p.Receive(in, 10, 1, nil, nil)
 	return p, from, link.NewReader(far, wire.Scan, 1<<20)
@@ -139,7 +139,7 @@ func TestRelayDropsWhenItsQueueIsFull(t *testing.T) {
 	near, far := memnet.Pipe()
 	p.AddLink(30, 1, stuck)
 	p.AddLink(60, 1, near)
-	p.Use(table(p, 1, 30, 60))
+	p.SetRoutes(table(p, 1, 30, 60))
 	from, in := memnet.Pipe()
 	go p.Receive(in, 10, 1, nil, nil)
 	to := link.NewReader(far, wire.Scan, 1<<20)
@@ -213,12 +213,12 @@ func TestUseKeepsLinksThatStay(t *testing.T) {
 		}
 		switch i {
 		case 30:
-			p.Use(table(p, 2, 20)) // by way of 20, the direct link is retired
+			p.SetRoutes(table(p, 2, 20)) // by way of 20, the direct link is retired
 		case 60:
 			near, far := memnet.Pipe()
 			p.AddLink(30, m.planes[2].Incarnation, near)
 			go m.planes[2].Receive(far, p.Self, p.Incarnation, nil, nil)
-			p.Use(table(p, 3, 20, 30))
+			p.SetRoutes(table(p, 3, 20, 30))
 		}
 	}
 	if failed, err := p.Flush(t.Context()); err != nil || failed != nil {
@@ -237,8 +237,8 @@ func TestEarlyMessages(t *testing.T) {
 		return func(_ context.Context, d *Delivery) { got = append(got, d.Body...) }
 	})
 	p := m.planes[0]
-	p.Use(table(p, 2, 20))
-	p.Know([]uint64{30, 20, 25})
+	p.SetRoutes(table(p, 2, 20))
+	p.SetMembers([]uint64{30, 20, 25})
 	for i := range byte(100) { // more than are accepted early, so that some wait
 		if err := p.Send(t.Context(), 30, 0, []byte{i}); err != nil {
 			t.Fatal(err)

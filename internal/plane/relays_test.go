@@ -26,7 +26,7 @@ func (r *rig) took(port uint8, relayed, wasted int64) {
 func TestRelaysByRun(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		cast := ofRun(129, 40, 0, 0)
 		cast[0] = byte(wire.Cast)
 		batch := []wire.Frame{
@@ -56,7 +56,7 @@ func TestRelaysByRun(t *testing.T) {
 func TestRelaysTakeRoomForRunsOnly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		r.feed(data(40, 1), data(40, 2))
 		r.p.ForgetRelays(128)
 		r.took(200, 0, 0)
@@ -121,7 +121,7 @@ func TestWastedAtARelay(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.feed(ofRun(port, 40, 1, 4)) // no table yet
 		r.took(port, 0, 4)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		r.feed(ofRun(port, 40, 2, 4)) // no link
 		r.took(port, 0, 4)
 		r.link(30)
@@ -136,7 +136,7 @@ func TestWastedAtARelay(t *testing.T) {
 		r.took(port, 2, 0)
 	})
 	withRig(t, func(t *testing.T, r *rig) { // the queue of a link is full
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		l := r.jam(40)
 		for seq := range uint64(20) {
 			r.feed(ofRun(port, 40, seq, 2))
@@ -151,7 +151,7 @@ func TestWastedAtARelay(t *testing.T) {
 		r.took(port, 0, 3*(20-full))
 	}, func(c *Config) { c.LinkQueue = 10 * (wire.HeaderSize + 4) })
 	withRig(t, func(t *testing.T, r *rig) { // it takes another way: it was relayed once
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		r.feed(ofRun(port, 50, 1, 2), ofRun(port, 50, 2, 2))
@@ -179,7 +179,7 @@ func TestWastedAtTheSink(t *testing.T) {
 		r.took(port, 0, 9) // a copy, and one of another stream
 		r.feed(ofRun(port, 20, first+2, 3), ofRun(port, 20, first+3, 2), ofRun(port, 20, first+3, 1))
 		r.took(port, 0, 1) // a copy of one that is held
-		r.p.Gone(5, 1)
+		r.p.Evict(5, 1)
 		r.took(port, 0, 5) // nothing will fill the gap
 	})
 	withRig(t, func(t *testing.T, r *rig) {

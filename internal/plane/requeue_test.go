@@ -41,7 +41,7 @@ func numbers(n uint64) (all []uint64) {
 // What waits for a link when it breaks takes another way, in order, once.
 func TestRequeue(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		const frames = 5000
@@ -65,7 +65,7 @@ func TestRequeue(t *testing.T) {
 // The next link may be broken as well, or full, or there may be none.
 func TestRequeueWithoutAWay(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		deafLink, _ := memnet.Pipe()
 		d := deaf{deafLink, make(chan struct{})}
 		r.p.AddLink(30, 1, d)
@@ -81,7 +81,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 
 		l = r.jam(40)
 		r.feed(data(50, 3))
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{60}, Authoritative: true, Successor: 60}) // 40 is retired, and 50 does not exist any more
+		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{60}, Authoritative: true, Successor: 60}) // 40 is retired, and 50 does not exist any more
 		r.link(60)
 		l.Fail(errBroken)
 		synctest.Wait()
@@ -91,7 +91,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 		}
 	}, func(c *Config) { c.LinkQueue = 100 << 10 })
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		other, l := r.jam(30), r.jam(40)
 		for seq := range uint64(20) {
 			r.feed(data(50, seq), data(30, seq)) // each link has as many
@@ -109,7 +109,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 // sink.
 func TestRequeueOfDetours(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{30: 60}, Keep: []uint64{15}})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{30: 60}, Keep: []uint64{15}})
 		l := r.jam(60)
 		r.feed(data(30, 1), data(30, 2))
 		r.link(30)
@@ -165,11 +165,11 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 		defer m.close()
 		p := m.planes[0]
 		p.AddLink(30, m.planes[2].Incarnation, newJammed())
-		p.Use(table(p, 2, 20, 30))
+		p.SetRoutes(table(p, 2, 20, 30))
 		start := time.Now()
 		p.Cast(t.Context(), 40, 0, []byte("lost with the link"))
 		synctest.Wait()
-		p.Know([]uint64{40})
+		p.SetMembers([]uint64{40})
 		for i := range byte(20) {
 			if err := p.Send(t.Context(), 40, 0, []byte{i}); err != nil {
 				t.Fatal(err)
@@ -195,7 +195,7 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 // A plane that closes sends nothing on.
 func TestCloseDropsWhatIsQueued(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		r.feed(data(50, 1))

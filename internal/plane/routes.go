@@ -54,9 +54,9 @@ type way struct {
 	direct bool // for frames that were marked: this link or none
 }
 
-// Use makes these the routes in force. Links that they do not name write what they hold and end.
+// SetRoutes makes these the routes in force. Links that they do not name write what they hold and end.
 // Links that they name are used as soon as they are there, see [Plane.AddLink].
-func (p *Plane) Use(r Routes) {
+func (p *Plane) SetRoutes(r Routes) {
 	r = r.clone()
 	var old []*outLink
 	p.mu.Lock()
@@ -140,9 +140,9 @@ func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
 // Epoch is the epoch of the routes in force, 0 before the first ones.
 func (p *Plane) Epoch() uint64 { return p.routes.Load().Router.Epoch }
 
-// Know tells which nodes exist and can be reached, because all tables lead to them. The caller
+// SetMembers tells which nodes exist and can be reached, because all tables lead to them. The caller
 // must not change the list afterwards.
-func (p *Plane) Know(members []uint64) {
+func (p *Plane) SetMembers(members []uint64) {
 	p.members.Store(&members)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -32,7 +32,7 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 
 		successor := r.link(30)
 		r.link(60)
-		p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30})
+		p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30})
 		r.feed(data(40, 2), data(25, 3))
 		r.arrived(30, 2)
 		r.arrived(60, 3) // on the way to 5
@@ -50,13 +50,13 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 		}
 		r.dropped(status.Dropped{LinkDown: 7, NoRoute: 3})
 
-		p.Use(Routes{Epoch: 2, Authoritative: true, Successor: 20}) // alone in the ring
+		p.SetRoutes(Routes{Epoch: 2, Authoritative: true, Successor: 20}) // alone in the ring
 		if r.feed(data(40, 7)); !errors.Is(own(40), stream.ErrNoSuchNode) {
 			t.Error("not said by a node that is alone")
 		}
 		r.dropped(status.Dropped{LinkDown: 7, NoRoute: 6}) // there is no way for the answer either
 
-		p.Use(Routes{Epoch: 3, Successor: 20}) // as far as it knows: it is not authoritative
+		p.SetRoutes(Routes{Epoch: 3, Successor: 20}) // as far as it knows: it is not authoritative
 		if r.feed(data(40, 8)); own(40) != nil {
 			t.Error("said by a node that may have been declared dead")
 		}
@@ -67,7 +67,7 @@ func TestNoRouteIsNoGuess(t *testing.T) {
 // A link is used as soon as it is up. Once it is not, frames go to the closest entry before it.
 func TestRoutesFollowTheLinks(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40, 60}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40, 60}, Authoritative: true, Successor: 30})
 		r.link(30)
 		r.feed(data(50, 1))
 		r.arrived(30, 1)
@@ -108,7 +108,7 @@ func TestEndedLinkIsNotTriedTwice(t *testing.T) {
 				d := deaf{near, make(chan struct{})}
 				r.link(30)
 				r.p.AddLink(40, 1, d)
-				r.p.Use(c.routes)
+				r.p.SetRoutes(c.routes)
 				fail := func() *outLink {
 					r.p.mu.RLock()
 					l := r.p.links[40]
@@ -156,7 +156,7 @@ func TestWaypoint(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)
 		r.link(15)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30, Keep: []uint64{15}})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30, Keep: []uint64{15}})
 		r.link(35) // not named
 		r.feed(marked(data(15, 1)), data(15, 2), marked(data(40, 3)), marked(data(35, 4)), marked(data(30, 5)), data(40, 6))
 		r.arrived(35)
@@ -168,7 +168,7 @@ func TestWaypoint(t *testing.T) {
 		r.feed(marked(wire.Append(nil, wire.Header{Type: wire.Ack, Hops: 999, Dst: 15, Src: 5}, nil)))
 		r.arrived(15)
 		r.dropped(status.Dropped{Overshoot: 1, LinkDown: 2, HopLimit: 1})
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.feed(marked(data(15, 7)))
 		r.arrived(15)
 		r.dropped(status.Dropped{Overshoot: 1, LinkDown: 3, HopLimit: 1})
@@ -183,7 +183,7 @@ func TestWaypoint(t *testing.T) {
 func TestDetourIsMarked(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(60)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{30: 60, 40: 60}})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{30: 60, 40: 60}})
 		r.feed(data(30, 1), data(70, 2), data(40, 3), data(50, 4))
 		f := r.arrived(60, 1, 3, 2)
 		if !f[0].Detour() || !f[1].Detour() || f[2].Detour() || f[1].Hops() != 1 {
@@ -236,9 +236,9 @@ func TestDetour(t *testing.T) {
 			planes[l[0]].AddLink(l[1], l[1], near)
 			go planes[l[1]].Receive(far, l[0], l[0], nil, nil)
 		}
-		planes[10].Use(Routes{Epoch: 1, Entries: []uint64{20, 30}, Authoritative: true, Successor: 20, Detours: map[uint64]uint64{20: 30}})
-		planes[20].Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
-		planes[30].Use(Routes{Epoch: 1, Entries: []uint64{10}, Authoritative: true, Successor: 10, Keep: []uint64{20}})
+		planes[10].SetRoutes(Routes{Epoch: 1, Entries: []uint64{20, 30}, Authoritative: true, Successor: 20, Detours: map[uint64]uint64{20: 30}})
+		planes[20].SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		planes[30].SetRoutes(Routes{Epoch: 1, Entries: []uint64{10}, Authoritative: true, Successor: 10, Keep: []uint64{20}})
 		const messages = 5000
 		for i := range uint32(messages) {
 			if err := planes[10].Send(t.Context(), 20, 0, binary.BigEndian.AppendUint32(nil, i)); err != nil {
@@ -277,8 +277,8 @@ func TestDetoursDoNotLoop(t *testing.T) {
 			planes[l[0]].AddLink(l[1], l[1], near)
 			go planes[l[1]].Receive(far, l[0], l[0], nil, nil)
 		}
-		planes[10].Use(Routes{Epoch: 1, Entries: []uint64{20, 30}, Authoritative: true, Successor: 20, Detours: map[uint64]uint64{20: 30}})
-		planes[30].Use(Routes{Epoch: 1, Entries: []uint64{10}, Authoritative: true, Successor: 10, Detours: map[uint64]uint64{20: 10}})
+		planes[10].SetRoutes(Routes{Epoch: 1, Entries: []uint64{20, 30}, Authoritative: true, Successor: 20, Detours: map[uint64]uint64{20: 30}})
+		planes[30].SetRoutes(Routes{Epoch: 1, Entries: []uint64{10}, Authoritative: true, Successor: 10, Detours: map[uint64]uint64{20: 10}})
 		planes[10].Cast(t.Context(), 20, 0, nil)
 		synctest.Wait()
 		if c := planes[30].Counters(); c.FramesIn != 1 || c.Dropped.LinkDown != 1 || planes[10].Counters().FramesIn != 0 {
@@ -294,7 +294,7 @@ func TestUseKeepsWhatItNames(t *testing.T) {
 			r.link(id)
 		}
 		routes := Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{70: 40}, Keep: []uint64{50}}
-		r.p.Use(routes)
+		r.p.SetRoutes(routes)
 		routes.Entries[0], routes.Keep[0], routes.Detours[70] = 60, 60, 60 // the plane has its own copy
 		r.link(35)                                                         // not named: it waits for the next table
 		for _, id := range []uint64{30, 35, 40, 50} {
@@ -317,7 +317,7 @@ func TestUseKeepsWhatItNames(t *testing.T) {
 // A link that was replaced and is stuck does not delay Close.
 func TestCloseWithAReplacedLink(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.jam(30)
 		r.link(30)
 		start := time.Now()

@@ -132,7 +132,7 @@ func TestAdmit(t *testing.T) {
 		o.grant()
 		granted := o.left
 		o.unlock()
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		if n := admit(1); n != 0 || granted == 0 {
 			t.Errorf("%d admitted by an allowance of other routes, of %d bytes", n, granted)
 		}
@@ -201,7 +201,7 @@ func TestSendingStops(t *testing.T) {
 		})
 		t.Run(name+", nobody", func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
-				r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+				r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 				if n, err := sendMany(r.p, send, t.Context(), 30, bodies(100, 1)); n != 0 || !errors.Is(err, stream.ErrNoSuchNode) {
 					t.Errorf("%d, %v; want 0, no such node", n, err)
 				}
@@ -232,7 +232,7 @@ func TestSendingStops(t *testing.T) {
 // Casts for which there is no link are lost and counted.
 func TestCastsAreLost(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		if n, err := sendMany(r.p, (*Plane).Cast, t.Context(), 40, bodies(100, 1)); n != 100 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}

@@ -25,7 +25,7 @@ func (r *rig) send(sink uint64, n int) {
 func (r *rig) stream() *outbound {
 	r.t.Helper()
 	r.link(40)
-	r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+	r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 	o := r.open(50, 5)
 	synctest.Wait()
 	r.mu.Lock()
@@ -68,7 +68,7 @@ func TestStreamFollowsTheRoutes(t *testing.T) {
 		l := r.jam(40)
 		r.send(50, 3)
 		r.link(45)
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 40, 45}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{30, 40, 45}, Authoritative: true, Successor: 30})
 		synctest.Wait()
 		r.arrived(45)
 		r.send(50, 1)
@@ -121,7 +121,7 @@ func TestFenceHoldsBackStreams(t *testing.T) {
 		l := r.jam(40)
 		r.send(50, 4)
 		time.Sleep(testPause + 1)
-		if r.p.Alive() {
+		if r.p.Running() {
 			t.Fatal("the fence is down")
 		}
 		r.link(30)
@@ -168,7 +168,7 @@ func TestStreamHasLeft(t *testing.T) {
 		}
 		synctest.Wait()
 		r.send(50, 3)
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 40, 45}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{30, 40, 45}, Authoritative: true, Successor: 30})
 		l := r.jam(45)
 		r.send(50, 1)
 		close(v.open)
@@ -190,8 +190,8 @@ func TestStreamHasLeft(t *testing.T) {
 func TestALargeMessageIsEarly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
-		r.p.Know([]uint64{50})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetMembers([]uint64{50})
 		body := make([]byte, maxEarly) // with its header it is larger
 		if err := r.p.Send(t.Context(), 50, 0, body); err != nil {
 			t.Fatal(err)
@@ -252,7 +252,7 @@ func TestSourceLeavesARetiredLink(t *testing.T) {
 		}()
 		synctest.Wait()
 		r.link(45)
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30, 45}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{30, 45}, Authoritative: true, Successor: 30})
 		<-done
 		if d := time.Since(start); d != 0 {
 			t.Error("it waited for", d)
@@ -285,7 +285,7 @@ func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 		}
 		synctest.Wait()
 		r.send(50, 3)
-		r.p.Use(Routes{Epoch: 2, Entries: []uint64{30}, Authoritative: true, Successor: 30}) // and 30 is not up
+		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{30}, Authoritative: true, Successor: 30}) // and 30 is not up
 		o.lock()
 		o.transmit(o.s.Ask(r.p.now(), o.scratch[:0]))
 		o.unlock()

@@ -158,7 +158,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 		if by != 0 {
 			r.Detours = map[uint64]uint64{skip: by}
 		}
-		p.Use(r)
+		p.SetRoutes(r)
 	}
 	for !over.Load() {
 		other, third := m.planes[(at+1+rng.IntN(n-1))%n], m.planes[(at+1+rng.IntN(n-1))%n]

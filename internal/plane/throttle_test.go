@@ -60,7 +60,7 @@ func TestALinkIsGivenTime(t *testing.T) {
 		near, far := memnet.Pipe()
 		defer far.Close()
 		r.p.AddLink(40, 1, near)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		const frames = 20_000
 		go func() {
 			for range frames {
@@ -84,7 +84,7 @@ func TestALinkIsGivenTime(t *testing.T) {
 // alternate, the full one is charged for the bytes that were for it, and for each once.
 func TestAFullLinkIsOfferedABatchOnce(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		r.link(30)
 		l := r.jam(40)
 		for full := false; !full; {
@@ -131,7 +131,7 @@ func TestAStuckLinkHoldsUpNobodyForLong(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)
 		r.jam(40)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
 		begun := time.Now()
 		const frames = 10_000 // three times as many as the pauses are good for
 		for range frames {
@@ -159,7 +159,7 @@ func TestAStuckLinkHoldsUpNobodyForLong(t *testing.T) {
 func TestAStuckHandlerOfCastsHoldsUpNobodyForLong(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(30)
-		r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		begun := time.Now()
 		for range 10_000 {
 			r.from.Write(cast(20, 0))

@@ -66,7 +66,7 @@ func TestSharedTLS(t *testing.T) {
 				p.Sweep(false)
 			}
 			c.exchange(100)
-			c.b.Use(table(c.b, 2))
+			c.b.SetRoutes(table(c.b, 2))
 			eventually(t, "the end of one direction", func() bool { return states(c.a) == "dialled 2 3 link" })
 			if !c.a.HasLink(20, 101) || c.b.HasLink(10, 100) {
 				t.Errorf("[%s] and [%s]", states(c.a), states(c.b))
@@ -78,7 +78,7 @@ func TestSharedTLS(t *testing.T) {
 				}
 			}
 			eventually(t, "all of the other", func() bool { return c.next[1].Load() == from+100 })
-			c.a.Use(table(c.a, 2))
+			c.a.SetRoutes(table(c.a, 2))
 			eventually(t, "no connection", func() bool { return c.a.peers() == 0 && c.b.peers() == 0 })
 			c.quiet()
 		})
@@ -98,7 +98,7 @@ func TestStuckTLS(t *testing.T) {
 		cancel()
 	}
 	start := time.Now()
-	c.a.Gone(20, 101)
+	c.a.Evict(20, 101)
 	if took := time.Since(start); took > time.Second {
 		t.Error("it held up its caller for", took)
 	}

@@ -20,7 +20,7 @@ import (
 func (r *rig) lost(sink uint64, bodies ...string) {
 	r.t.Helper()
 	for _, b := range bodies {
-		r.p.Know([]uint64{sink})
+		r.p.SetMembers([]uint64{sink})
 		if err := r.p.Send(r.p.Context(), sink, 0, []byte(b)); err != nil {
 			r.t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func (r *rig) lost(sink uint64, bodies ...string) {
 }
 
 func routed(r *rig) {
-	r.p.Use(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+	r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 	r.link(30)
 }
 
@@ -74,7 +74,7 @@ func TestUndeliveredBodies(t *testing.T) {
 		}
 		o.unlock()
 		r.feed(ack(40, 1003)) // "pending", 0 and 1 are delivered
-		r.p.Gone(40, 5)
+		r.p.Evict(40, 5)
 		var want [][]byte
 		for i := 2; i < 200; i += 2 {
 			want = append(want, []byte{byte(i)})
@@ -106,7 +106,7 @@ func TestUndeliveredEarly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		r.lost(40, "a", "", "b")
-		r.p.Know([]uint64{50})
+		r.p.SetMembers([]uint64{50})
 		if err := r.p.Send(t.Context(), 50, 128, []byte("traffic")); err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +214,7 @@ func TestAwaitWaitsForTheCallbackOfItsStream(t *testing.T) {
 			done <- told
 		}()
 		synctest.Wait()
-		r.p.Gone(40, 5)
+		r.p.Evict(40, 5)
 		if !<-done {
 			t.Error("returned before the callback")
 		}

@@ -61,10 +61,10 @@ func (s *session) register(body []byte) error {
 	if req.ID > ring.Mask(r.cfg.Bits) {
 		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
 	}
-	if max(req.Life, req.Epoch, req.Run) > maxNumber {
-		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Life, req.Epoch, req.Run)
+	if max(req.Incarnation, req.Epoch, req.Run) > maxNumber {
+		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
 	}
-	if req.Life == 0 {
+	if req.Incarnation == 0 {
 		if refused, err := s.check(ctx, req); refused || err != nil {
 			return err
 		}
@@ -87,15 +87,15 @@ func (s *session) register(body []byte) error {
 	case errors.Is(err, membership.ErrEvicted):
 		return s.refuse(control.CodeEvicted, "this life of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):
-		return s.refuse(control.CodeNotYours, "life %d of node %d is that of another process: join as a new node", req.Life, req.ID)
+		return s.refuse(control.CodeNotYours, "life %d of node %d is that of another process: join as a new node", req.Incarnation, req.ID)
 	default:
 		return err
 	}
 	r.mu.Lock()
-	s.conn.SetLease(r.members.Patience(s.member.Ref()))
+	s.conn.SetLease(r.members.Timeout(s.member.Ref()))
 	var local []status.Peer
 	for _, ref := range s.loopback {
-		if m, ok := r.members.Holder(ref.ID); ok && m.Life == ref.Life {
+		if m, ok := r.members.Holder(ref.ID); ok && m.Incarnation == ref.Incarnation {
 			local = append(local, peer(m))
 		}
 	}
@@ -160,11 +160,11 @@ func (s *session) admit(ctx context.Context, req control.Register, there bool) e
 	var err error
 	waited := r.Await(ctx, func() bool {
 		request := membership.Request{
-			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, There: there,
-			Life: req.Life, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
+			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Verified: there,
+			Incarnation: req.Incarnation, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
-		if req.Life != 0 {
+		if req.Incarnation != 0 {
 			m, err = r.members.Resume(r.now(), request)
 		} else {
 			m, err = r.members.Admit(r.now(), uint64(max(0, r.cfg.TimeOfDay().UnixNano())), request)
@@ -200,7 +200,7 @@ func (s *session) attach(m ring.Member, knows uint64) error {
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
 	r.reports.enter(m.Ref())
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
-		ID: m.ID, Life: m.Life, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
+		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
 	})
 	if u := r.runs.current; u != nil {

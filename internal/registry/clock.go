@@ -62,7 +62,7 @@ func (r *Registry) accountForGaps() {
 	if t.owed < lease/128 && !slept {
 		return
 	}
-	r.members.Missed(t.owed, slept)
+	r.members.DidNotRun(t.owed, slept)
 	t.late += t.owed
 	t.owed = 0
 	if slept || t.worthLogging(now, lease) {
@@ -92,7 +92,7 @@ func (s *session) heard() (registered bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.accountForGaps()
-	s.last = r.members.Word(r.now())
+	s.last = r.members.HeardNow(r.now())
 	return s.in || s.left // what has left does no harm
 }
 
@@ -105,7 +105,7 @@ func (s *session) remaining() time.Duration {
 		return 0
 	}
 	r.accountForGaps()
-	left := r.members.Spare(r.now(), s.member.Ref(), s.last)
+	left := r.members.TimeLeft(r.now(), s.member.Ref(), s.last)
 	if left > 0 {
 		left = max(left, r.cfg.Lease/64) // not again at once
 	}

@@ -9,15 +9,15 @@ import (
 
 // eventKinds are the names of the membership's news. What it asks for is none.
 var eventKinds = map[membership.Kind]status.EventKind{
-	membership.Joined:  status.EventJoined,
-	membership.Ready:   status.EventReady,
-	membership.Left:    status.EventLeft,
-	membership.Dead:    status.EventDead,
-	membership.Doubted: status.EventDoubted,
-	membership.Back:    status.EventBack,
-	membership.Parted:  status.EventDegraded,
-	membership.Mended:  status.EventMended,
-	membership.Rebuilt: status.EventRebuilt,
+	membership.Joined:      status.EventJoined,
+	membership.Ready:       status.EventReady,
+	membership.Left:        status.EventLeft,
+	membership.Dead:        status.EventDead,
+	membership.Suspected:   status.EventDoubted,
+	membership.Back:        status.EventBack,
+	membership.Unreachable: status.EventDegraded,
+	membership.Healed:      status.EventMended,
+	membership.Rebuilt:     status.EventRebuilt,
 }
 
 // recordEffect keeps news of the membership; it needs mu.
@@ -26,10 +26,10 @@ func (r *Registry) recordEffect(e membership.Effect) {
 	if !news {
 		return
 	}
-	event := status.Event{Kind: kind, Node: status.Peer{ID: status.ID(e.Ref.ID), Addr: e.Addr}, Incarnation: e.Ref.Life, Why: e.Why}
-	if e.Other.ID != 0 || e.Other.Life != 0 {
+	event := status.Event{Kind: kind, Node: status.Peer{ID: status.ID(e.Ref.ID), Addr: e.Addr}, Incarnation: e.Ref.Incarnation, Why: e.Why}
+	if e.Other.ID != 0 || e.Other.Incarnation != 0 {
 		event.Other.ID = status.ID(e.Other.ID)
-		if m, ok := r.members.Holder(e.Other.ID); ok && m.Life == e.Other.Life {
+		if m, ok := r.members.Holder(e.Other.ID); ok && m.Incarnation == e.Other.Incarnation {
 			event.Other.Addr = m.Addr
 		}
 	}

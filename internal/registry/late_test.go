@@ -21,7 +21,7 @@ func TestRegistryThatRunsLate(t *testing.T) {
 		start := time.Now()
 		for time.Since(start) < 4*ringtest.Lease { // seven eighths of the time it does not run
 			time.Sleep(ringtest.Lease / 8)
-			r.Locked(func() { r.Authority().Missed(ringtest.Lease*7/64, false) })
+			r.Locked(func() { r.Authority().DidNotRun(ringtest.Lease*7/64, false) })
 		}
 		if n := len(tr.Registry.Members()); n != 6 {
 			t.Fatalf("%d members of 6: %v", n, tr.Registry.Snapshot().Events)
@@ -40,7 +40,7 @@ func TestRegistryThatSlept(t *testing.T) {
 		net.Hold("n5", "registry")
 		time.Sleep(ringtest.Lease * 5 / 8)
 		start := time.Now()
-		r.Locked(func() { r.Authority().Missed(0, true) })
+		r.Locked(func() { r.Authority().DidNotRun(0, true) })
 		tr.Gone(60)
 		if d := time.Since(start); d < ringtest.Lease || d > 2*ringtest.Lease {
 			t.Errorf("it was given up %v after the registry had slept", d)
@@ -69,9 +69,9 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		last := in.Authority().Word(1)
+		last := in.Authority().HeardNow(1)
 		in.StartClock(period)
-		for i := 1; in.Authority().Spare(1+ran, m.Ref(), last) > 0; i++ {
+		for i := 1; in.Authority().TimeLeft(1+ran, m.Ref(), last) > 0; i++ {
 			if ran > 10*ringtest.Lease {
 				t.Fatal("a member that has been silent for ten leases is still waited for")
 			}

@@ -19,12 +19,12 @@ import (
 // No number that a node claims to know of makes those of the registry wrap.
 func TestHugeNumbers(t *testing.T) {
 	for _, c := range []control.Register{
-		{Epoch: math.MaxUint64, Life: 5},
-		{Epoch: 7, Life: math.MaxUint64},
-		{Epoch: 7, Life: 5, Run: math.MaxUint64},
-		{Epoch: 7, Life: 5, Run: math.MaxUint64 - 1},
-		{Epoch: 7, Life: 5, Size: -5},
-		{Epoch: 7, Life: 5, Size: math.MaxInt},
+		{Epoch: math.MaxUint64, Incarnation: 5},
+		{Epoch: 7, Incarnation: math.MaxUint64},
+		{Epoch: 7, Incarnation: 5, Run: math.MaxUint64},
+		{Epoch: 7, Incarnation: 5, Run: math.MaxUint64 - 1},
+		{Epoch: 7, Incarnation: 5, Size: -5},
+		{Epoch: 7, Incarnation: 5, Size: math.MaxInt},
 	} {
 		t.Run("", func(t *testing.T) {
 			net := memnet.New(1)
@@ -145,7 +145,7 @@ func TestLifeOfAnother(t *testing.T) {
 	v := tr.Nodes[0]
 	m := tr.Raw(t)
 	lost := v.Disconnected()
-	m.Send(control.TypeRegister, control.Register{Addr: "raw:1", Life: v.Incarnation(), ID: uint64(v.ID()), Token: 1})
+	m.Send(control.TypeRegister, control.Register{Addr: "raw:1", Incarnation: v.Incarnation(), ID: uint64(v.ID()), Token: 1})
 	ty, _, err := m.Recv()
 	t.Log(ty, err)
 	if ty == control.TypeRegistered {
@@ -165,9 +165,9 @@ func TestLongWords(t *testing.T) {
 	}
 	tr.Setup(0)
 	liar := tr.Nodes[0]
-	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Life: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
-	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Life: liar.Incarnation(), Error: "self"})
-	err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) > 0 })
+	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Incarnation: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
+	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Incarnation: liar.Incarnation(), Error: "self"})
+	err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) > 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestLongAddress(t *testing.T) {
 	for i := range b {
 		b[i] = 'x'
 	}
-	m.Send(control.TypeRegister, control.Register{Addr: string(b) + ":5", Other: true, ID: 5, Life: 99})
+	m.Send(control.TypeRegister, control.Register{Addr: string(b) + ":5", Other: true, ID: 5, Incarnation: 99})
 	ty, _, err := m.Recv()
 	if err == nil && ty == control.TypeRegistered {
 		t.Errorf("admitted, %d members", len(tr.Registry.Members()))

@@ -22,7 +22,7 @@ func TestIsLoopback(t *testing.T) {
 // A member that others cannot dial is warned of once, whoever comes first.
 func TestLoopbacks(t *testing.T) {
 	var l loopbacks
-	ref := func(id uint64) ring.Ref { return ring.Ref{ID: id, Life: 1} }
+	ref := func(id uint64) ring.Ref { return ring.Ref{ID: id, Incarnation: 1} }
 	put := func(id uint64, addr string, want ...uint64) {
 		t.Helper()
 		var got []uint64

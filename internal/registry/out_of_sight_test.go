@@ -20,7 +20,7 @@ func TestDeregisterOfTheDead(t *testing.T) {
 	tr.Setup(0)
 	n := tr.Nodes[0]
 	r := ringtest.In(tr.Registry)
-	old := ring.Ref{ID: uint64(n.ID()), Life: n.Incarnation()}
+	old := ring.Ref{ID: uint64(n.ID()), Incarnation: n.Incarnation()}
 	deregister := r.Deregister(old)
 	m, err := r.Readmit(n.Peer())
 	if err != nil {
@@ -32,8 +32,8 @@ func TestDeregisterOfTheDead(t *testing.T) {
 	ok := false
 	r.Await(tr.Ctx(), func() bool { h, ok = r.Authority().Holder(old.ID); return true })
 	r.Apply()
-	if !ok || h.Life != m.Life {
-		t.Errorf("the new life %d was deregistered by the old one", m.Life)
+	if !ok || h.Incarnation != m.Incarnation {
+		t.Errorf("the new life %d was deregistered by the old one", m.Incarnation)
 	}
 }
 

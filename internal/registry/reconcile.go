@@ -98,7 +98,7 @@ func (r *Registry) apply(e membership.Effect) {
 		r.evict(e.Ref, e.Why)
 	case membership.Left:
 		r.forget(e.Ref, e.Why)
-	case membership.Crowded:
+	case membership.PairsFull:
 		r.cfg.Log.Warn("too many pairs cannot reach each other: this one, and further ones, are not led around until there are fewer",
 			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
 	}
@@ -138,7 +138,7 @@ func (r *Registry) probeSuspect(e membership.Effect) {
 	switch {
 	case err == nil && got == e.Token:
 		answer = membership.Answered
-	case err == nil && r.members.Known(got):
+	case err == nil && r.members.HasToken(got):
 		// Members that have changed their addresses, perhaps with each other: this one
 		// may be about to say where it is.
 	case err == nil || errors.Is(err, errs.ErrHandshake) || dial.Refused(err):
@@ -168,7 +168,7 @@ func (r *Registry) probe(ctx context.Context, d *dial.Limiter, addr string) (tok
 func (r *Registry) WaitSettled(ctx context.Context) error {
 	var missing []string
 	err := r.Await(ctx, func() bool {
-		missing = r.members.Missing()
+		missing = r.members.Unsettled()
 		if len(missing) == 0 && r.members.Lagging() > 0 {
 			missing = []string{"long entries are about to be put right"}
 		}

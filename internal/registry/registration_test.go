@@ -162,8 +162,8 @@ func TestHandshakeMismatch(t *testing.T) {
 		t.Errorf("linking to a registry: %v", err)
 	}
 	for _, h := range []wire.Hello{
-		{Role: wire.RoleLink, To: uint64(n.ID()) + 1, ToLife: n.Incarnation()},
-		{Role: wire.RoleLink, To: uint64(n.ID()), ToLife: n.Incarnation() - 1},
+		{Role: wire.RoleLink, To: uint64(n.ID()) + 1, ToIncarnation: n.Incarnation()},
+		{Role: wire.RoleLink, To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1},
 	} {
 		if _, _, err := c.Dial(tr.Ctx(), n.Peer().Addr, h); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
 			t.Errorf("linking to another life: %v", err)

@@ -55,7 +55,7 @@ type Registry struct {
 	sessions  map[ring.Ref]*session
 	listeners map[*net.Listener]struct{} // by where one is kept: programs' own types need not be comparable
 	conns     map[*net.Conn]struct{}
-	gaps      gaps   // how late this process runs
+	gaps      gaps      // how late this process runs
 	loopbacks loopbacks // members that other machines cannot dial
 	events    eventLog
 	runs      runs
@@ -306,7 +306,7 @@ func (r *Registry) Degraded() []status.Degraded {
 // degraded needs mu.
 func (r *Registry) degraded() []status.Degraded {
 	list := []status.Degraded{}
-	for _, p := range r.members.Parted() {
+	for _, p := range r.members.Unreachable() {
 		list = append(list, status.Degraded{From: peer(p.From), To: peer(p.To), Why: p.Why})
 	}
 	return list

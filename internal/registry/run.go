@@ -168,7 +168,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	var missing []string
 	var err error
 	waited := r.Await(ctx, func() bool {
-		missing = r.members.Missing()
+		missing = r.members.Unsettled()
 		switch {
 		case ctx.Err() != nil || r.closed: // there has been a change as well: nothing is started any more
 			return false
@@ -194,7 +194,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 
 // newRun needs mu.
 func (r *Registry) newRun(t Traffic) (*run, error) {
-	if stuck := r.members.NoWay(); len(stuck) > 0 {
+	if stuck := r.members.WithoutDetour(); len(stuck) > 0 {
 		return nil, fmt.Errorf("%w: node %d cannot reach node %d: %s", errs.ErrNotReady, stuck[0].From.ID, stuck[0].To.ID, stuck[0].Why)
 	}
 	nodes := r.members.All()

@@ -88,7 +88,7 @@ func (u *run) next(p phase) {
 // comes back. Where it comes back to a new registry there may have been one more, which
 // only members knew that are lost: what they sent is still counted under its number.
 func (r *Registry) after(req control.Register) uint64 {
-	if req.Life != 0 && r.members.Recovering() {
+	if req.Incarnation != 0 && r.members.Recovering() {
 		return req.Run + 1
 	}
 	return req.Run

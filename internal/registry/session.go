@@ -27,7 +27,7 @@ type session struct {
 	member         ring.Member // once it has registered
 	in             bool        // found in Registry.sessions
 	left           bool        // it was a member, and is none any more
-	last           membership.Word
+	last           membership.LastHeard
 	sent, received int64      // in the run under way, as the latest heartbeat says
 	loopback       []ring.Ref // members to warn of, now that this one is there
 
@@ -152,7 +152,7 @@ func (r *Registry) sessionEnded(s *session, err error) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			r.members.Silent(r.now(), ref)
 		} else {
-			r.members.Lost(r.now(), ref, fmt.Sprintf("connection lost: %v", err))
+			r.members.Disconnected(r.now(), ref, fmt.Sprintf("connection lost: %v", err))
 		}
 		r.wake()
 	case !s.left && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
@@ -188,7 +188,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Life: told.Life}, handshake.Brief(told.Error))
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Incarnation: told.Incarnation}, handshake.Brief(told.Error))
 		r.wake()
 	case control.TypeTraced:
 		var told control.Traced

@@ -61,8 +61,8 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 
 	var missing, stuck []string
 	err := r.Await(ctx, func() bool {
-		missing, stuck = r.members.Missing(), nil
-		for _, p := range r.members.NoWay() {
+		missing, stuck = r.members.Unsettled(), nil
+		for _, p := range r.members.WithoutDetour() {
 			stuck = append(stuck, fmt.Sprintf("node %d cannot link to its entry %d: %s", p.From.ID, p.To.ID, p.Why))
 		}
 		return len(missing) == 0

@@ -15,7 +15,7 @@ import (
 func (r *Registry) heard(s *session, b control.Beat) error {
 	var told *status.Node
 	if len(b.Status) > 0 {
-		told = control.Unpack(peer(s.member), s.member.Life, b.Status[0])
+		told = control.Unpack(peer(s.member), s.member.Incarnation, b.Status[0])
 	}
 	ref := s.member.Ref()
 	r.mu.Lock()
@@ -23,9 +23,9 @@ func (r *Registry) heard(s *session, b control.Beat) error {
 	if s.in { // else it has left, or has come back over another connection
 		r.reports.heard(ref, told)
 	}
-	pace := r.members.Heard(ref, control.Int(b.Every))
-	r.members.HeldUp(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
-	patience := r.members.Patience(ref)
+	pace := r.members.Heartbeat(ref, control.Int(b.Every))
+	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
+	patience := r.members.Timeout(ref)
 	answer, err := r.reports.answerFor(pace, r.cfg.Codec)
 	in := s.in
 	r.mu.Unlock()
@@ -50,7 +50,7 @@ var states = map[membership.State]status.State{
 	membership.Registered: status.StateRegistered,
 	membership.Linking:    status.StateLinking,
 	membership.Active:     status.StateActive,
-	membership.OutOfSight: status.StateDoubted,
+	membership.Suspect:    status.StateDoubted,
 	membership.Leaving:    status.StateLeaving,
 }
 
@@ -64,20 +64,20 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	s := &status.Snapshot{
 		Time: time.Now(), Ring: r.cfg.RingName, Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
-		Missing: worded(r.members.Missing()), Degraded: r.degraded(),
+		Missing: worded(r.members.Unsettled()), Degraded: r.degraded(),
 		Running: r.running(), Runs: listed(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
 		Events: r.events.list(), Happened: r.events.counts(),
 	}
 	all := r.reports.total(func(ref ring.Ref) bool {
 		m, present := r.members.Holder(ref.ID)
-		return present && m.Life == ref.Life
+		return present && m.Incarnation == ref.Incarnation
 	})
 	members := r.members.All()
 	s.Members = make([]status.Member, len(members))
 	for i, m := range members {
 		row := &s.Members[i]
 		row.State = states[r.members.State(m.Ref())]
-		row.Node = status.Node{Peer: peer(m), Incarnation: m.Life, Hops: []int64{}, Latency: status.Histogram{Counts: []int64{}}, Links: []status.Link{}}
+		row.Node = status.Node{Peer: peer(m), Incarnation: m.Incarnation, Hops: []int64{}, Latency: status.Histogram{Counts: []int64{}}, Links: []status.Link{}}
 		if f := r.reports.records[m.Ref()]; f != nil {
 			row.Joined, row.Heard = f.joined, f.heard
 			if f.status != nil {

@@ -8,19 +8,19 @@ import (
 
 // Ref names one incarnation of a node. It is also a part of control messages.
 type Ref struct {
-	ID   uint64 `json:"id"`
-	Life uint64 `json:"inc"`
+	ID          uint64 `json:"id"`
+	Incarnation uint64 `json:"inc"`
 }
 
 // Peer is a Ref with the address to dial. It is also a part of control messages.
 type Peer struct {
-	ID   uint64 `json:"id"`
-	Life uint64 `json:"inc"`
-	Addr string `json:"addr"`
+	ID          uint64 `json:"id"`
+	Incarnation uint64 `json:"inc"`
+	Addr        string `json:"addr"`
 }
 
 // Ref names the incarnation of the peer.
-func (p Peer) Ref() Ref { return Ref{p.ID, p.Life} }
+func (p Peer) Ref() Ref { return Ref{p.ID, p.Incarnation} }
 
 // Member is a peer that is in the ring.
 type Member struct {
@@ -88,7 +88,7 @@ func (m *Members) Add(addr string, inc uint64, traffic bool, random func(n uint6
 		}
 		id++
 	}
-	added := Member{Peer: Peer{ID: id, Life: inc, Addr: addr}, Traffic: traffic}
+	added := Member{Peer: Peer{ID: id, Incarnation: inc, Addr: addr}, Traffic: traffic}
 	return added, m.Claim(added)
 }
 

@@ -10,7 +10,7 @@ import (
 func TestMembersMove(t *testing.T) {
 	m := NewMembers(8)
 	for i, addr := range []string{"a", "b", "c"} {
-		if err := m.Claim(Member{Peer: Peer{ID: uint64(i), Life: 1, Addr: addr}}); err != nil {
+		if err := m.Claim(Member{Peer: Peer{ID: uint64(i), Incarnation: 1, Addr: addr}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,7 +48,7 @@ func TestNamingAgreesWithViews(t *testing.T) {
 	for n := 1; n <= 40; n++ {
 		var members []Member
 		for i := range n {
-			members = append(members, Member{Peer: Peer{ID: uint64(i * 5), Life: 1, Addr: fmt.Sprint(i)}})
+			members = append(members, Member{Peer: Peer{ID: uint64(i * 5), Incarnation: 1, Addr: fmt.Sprint(i)}})
 		}
 		p := NewPlans()
 		p.Update(members, Layout{}.For(n).Offsets, false)

@@ -163,7 +163,7 @@ func (p *Plans) locate(members []Member) {
 			i++
 		}
 		at := int32(notMember)
-		if i < len(members) && r == (Ref{members[i].ID, members[i].Life}) {
+		if i < len(members) && r == (Ref{members[i].ID, members[i].Incarnation}) {
 			at = int32(i)
 		}
 		p.nowAt = append(p.nowAt, at)

@@ -49,15 +49,15 @@ func (c *cost) String() string {
 func (c *churn) turnover(deaths, joins int) {
 	for range deaths {
 		at := c.rng.IntN(len(c.members))
-		for c.members[at].Life == 0 {
+		for c.members[at].Incarnation == 0 {
 			at = c.rng.IntN(len(c.members))
 		}
-		c.members[at].Life = 0
+		c.members[at].Incarnation = 0
 	}
 	fresh := make([]Member, joins)
 	for i := range fresh {
 		c.lastInc++
-		fresh[i] = Member{Peer: Peer{ID: c.rng.Uint64(), Life: c.lastInc}}
+		fresh[i] = Member{Peer: Peer{ID: c.rng.Uint64(), Incarnation: c.lastInc}}
 	}
 	slices.SortFunc(fresh, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	merged := make([]Member, 0, len(c.members)+joins)
@@ -65,7 +65,7 @@ func (c *churn) turnover(deaths, joins int) {
 		for len(fresh) > 0 && fresh[0].ID < m.ID {
 			merged, fresh = append(merged, fresh[0]), fresh[1:]
 		}
-		if m.Life != 0 {
+		if m.Incarnation != 0 {
 			merged = append(merged, m)
 		}
 	}

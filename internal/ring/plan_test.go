@@ -28,7 +28,7 @@ func (c *churn) join() {
 		id := c.rng.Uint64N(c.space)
 		if at, taken := c.find(id); !taken {
 			c.lastInc++
-			c.members = slices.Insert(c.members, at, Member{Peer: Peer{ID: id, Life: c.lastInc}})
+			c.members = slices.Insert(c.members, at, Member{Peer: Peer{ID: id, Incarnation: c.lastInc}})
 			return
 		}
 	}
@@ -45,7 +45,7 @@ func (c *churn) die() {
 func (c *churn) rejoin() {
 	if n := len(c.members); n > 0 {
 		c.lastInc++
-		c.members[c.rng.IntN(n)].Life = c.lastInc
+		c.members[c.rng.IntN(n)].Incarnation = c.lastInc
 	}
 }
 
@@ -62,7 +62,7 @@ type model map[Ref]View
 
 func (m model) update(members []Member, offsets Offsets, exact bool) {
 	n, position := len(members), positions(members)
-	ref := func(i int) Ref { return Ref{members[i%n].ID, members[i%n].Life} }
+	ref := func(i int) Ref { return Ref{members[i%n].ID, members[i%n].Incarnation} }
 	for r := range m {
 		if _, ok := position[r]; !ok {
 			delete(m, r)
@@ -199,8 +199,8 @@ func TestUpdateAgainstTheModel(t *testing.T) {
 					if _, ok := p.View(one.ID); ok {
 						t.Fatal("a view that was forgotten is still there")
 					}
-					delete(m, Ref{one.ID, one.Life})
-					delete(copies, Ref{one.ID, one.Life})
+					delete(m, Ref{one.ID, one.Incarnation})
+					delete(copies, Ref{one.ID, one.Incarnation})
 				}
 
 				changes := p.Update(c.members, offsets, exact)
@@ -211,7 +211,7 @@ func TestUpdateAgainstTheModel(t *testing.T) {
 						t.Fatalf("out of order, or not the size: %+v", change)
 					}
 					last = change.At
-					ref := Ref{c.members[change.At].ID, c.members[change.At].Life}
+					ref := Ref{c.members[change.At].ID, c.members[change.At].Incarnation}
 					was, known := copies[ref]
 					copies[ref] = apply(t, was, known, change)
 				}
@@ -219,10 +219,10 @@ func TestUpdateAgainstTheModel(t *testing.T) {
 				lag, position := 0, positions(c.members)
 				for i, mm := range c.members {
 					v, ok := p.View(mm.ID)
-					if want := m[Ref{mm.ID, mm.Life}]; !ok || !reflect.DeepEqual(v, want) {
+					if want := m[Ref{mm.ID, mm.Incarnation}]; !ok || !reflect.DeepEqual(v, want) {
 						t.Fatalf("member %d: kept %v, the model says %v", i, v, want)
 					}
-					if told := copies[Ref{mm.ID, mm.Life}]; !reflect.DeepEqual(v, told) {
+					if told := copies[Ref{mm.ID, mm.Incarnation}]; !reflect.DeepEqual(v, told) {
 						t.Fatalf("member %d: kept %v, was told %v", i, v, told)
 					}
 					lag += sound(t, offsets, position, i, v)
@@ -255,7 +255,7 @@ func TestExactUpdateIsByPosition(t *testing.T) {
 		for i, m := range c.members {
 			var want []Ref
 			for _, at := range AppendPositions(nil, n, i, Entries(n, n%9)) {
-				want = append(want, Ref{c.members[at].ID, c.members[at].Life})
+				want = append(want, Ref{c.members[at].ID, c.members[at].Incarnation})
 			}
 			if v, ok := p.View(m.ID); !ok || !slices.Equal(v.Entries, want) {
 				t.Fatalf("n %d: member %d has %v, want %v", n, i, v.Entries, want)
@@ -269,7 +269,7 @@ func TestExactUpdateIsByPosition(t *testing.T) {
 }
 
 func TestUpdateOfTheSmallestRings(t *testing.T) {
-	a, b := Member{Peer: Peer{ID: 0, Life: 7}}, Member{Peer: Peer{ID: 9, Life: 8}}
+	a, b := Member{Peer: Peer{ID: 0, Incarnation: 7}}, Member{Peer: Peer{ID: 9, Incarnation: 8}}
 	p := NewPlans()
 	for i, step := range []struct {
 		members []Member
@@ -282,7 +282,7 @@ func TestUpdateOfTheSmallestRings(t *testing.T) {
 			{At: 1, Size: 1, Slots: []Slot{{0, Ref{0, 7}}}, Successors: []Ref{{0, 7}}},
 		}},
 		{[]Member{b}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
-		{[]Member{{Peer: Peer{ID: 9, Life: 10}}}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
+		{[]Member{{Peer: Peer{ID: 9, Incarnation: 10}}}, []Change{{At: 0, Size: 0, Successors: []Ref{}}}},
 		{nil, nil},
 	} {
 		if got := p.Update(step.members, Classic(len(step.members), 0), i%2 == 0); !reflect.DeepEqual(got, step.want) {

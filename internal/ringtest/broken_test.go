@@ -169,7 +169,7 @@ func TestJoinObeysItsContext(t *testing.T) {
 
 // A registry that talks nonsense costs the node its membership and nothing else.
 func TestLyingRegistry(t *testing.T) {
-	sane := control.Registered{ID: 1, Life: 1, Bits: 16, MaxPayload: 1000, HopLimit: 10, Lease: 3000}
+	sane := control.Registered{ID: 1, Incarnation: 1, Bits: 16, MaxPayload: 1000, HopLimit: 10, Lease: 3000}
 	for name, lie := range map[string]func(*control.Registered){
 		"lease":        func(r *control.Registered) { r.Lease = 1 << 62 },
 		"no lease":     func(r *control.Registered) { r.Lease = 0 },
@@ -271,7 +271,7 @@ func TestAPeerCannotClaimToBeTheNode(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	n := tr.Join(nil)
 	for _, from := range []uint64{uint64(n.ID()), 1 << 16} {
-		_, _, err := ringtest.Of(n).Config().Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: from, To: uint64(n.ID()), ToLife: n.Incarnation()})
+		_, _, err := ringtest.Of(n).Config().Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: from, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
 		if !errors.Is(err, ringdht.ErrHandshake) {
 			t.Errorf("from %d: %v", from, err)
 		}

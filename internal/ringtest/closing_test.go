@@ -24,7 +24,7 @@ func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
 	net.Hold("n2", "registry") // it does not confirm that it has let go of the leaver
 	left := make(chan error, 1)
 	go func() { left <- leaver.Leave(tr.Ctx()) }()
-	ref := ring.Ref{ID: uint64(leaver.ID()), Life: leaver.Incarnation()}
+	ref := ring.Ref{ID: uint64(leaver.ID()), Incarnation: leaver.Incarnation()}
 	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Authority().State(ref) == membership.Leaving }); err != nil {
 		t.Fatal(err)
 	}

@@ -113,12 +113,12 @@ func TestMsgpackConcurrently(t *testing.T) {
 	for i := range uint64(8) {
 		wg.Go(func() {
 			for n := range uint64(500) {
-				b, err := ringdht.Msgpack().Append(nil, control.Peer{ID: i, Life: n, Addr: "host:1"})
+				b, err := ringdht.Msgpack().Append(nil, control.Peer{ID: i, Incarnation: n, Addr: "host:1"})
 				var p control.Peer
 				if err == nil {
 					err = ringdht.Msgpack().Decode(b, &p)
 				}
-				if err != nil || p.ID != i || p.Life != n {
+				if err != nil || p.ID != i || p.Incarnation != n {
 					t.Error(p, err)
 					return
 				}

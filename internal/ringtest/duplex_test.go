@@ -116,7 +116,7 @@ func TestNodeThatCannotDial(t *testing.T) {
 		tr.Setup(0)
 		tr.Run(ringdht.Traffic{Messages: 1000})
 		settles(t, open, 1)
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) == 0 }); err != nil {
+		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Error(err)
 		}
 	})

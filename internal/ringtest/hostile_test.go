@@ -34,7 +34,7 @@ func TestHostileInput(t *testing.T) {
 		}
 		return b
 	}
-	link := hello(wire.Hello{Role: wire.RoleLink, From: uint64(tr.Nodes[1].ID()), To: uint64(victim.ID()), ToLife: victim.Incarnation()})
+	link := hello(wire.Hello{Role: wire.RoleLink, From: uint64(tr.Nodes[1].ID()), To: uint64(victim.ID()), ToIncarnation: victim.Incarnation()})
 	member := hello(wire.Hello{Role: wire.RoleMember})
 	data := wire.Append(nil, wire.Header{Type: wire.Data, Dst: uint64(victim.ID()), Src: 77, Seq: 5}, []byte("x"))
 

@@ -61,6 +61,6 @@ func hangUp(conn net.Conn, registered *atomic.Int64) {
 		return
 	}
 	registered.Add(1)
-	c.Send(control.TypeRegistered, control.Registered{ID: 1, Life: 1, Bits: 16, MaxPayload: 1000, HopLimit: 10, Lease: ringtest.Lease.Milliseconds()})
+	c.Send(control.TypeRegistered, control.Registered{ID: 1, Incarnation: 1, Bits: 16, MaxPayload: 1000, HopLimit: 10, Lease: ringtest.Lease.Milliseconds()})
 	c.Shutdown(time.Second)
 }

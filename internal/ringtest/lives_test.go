@@ -259,7 +259,7 @@ func (l *lives) cutOff() {
 		l.Net.Hold("", host)
 		return ringtest.In(l.Registry).Await(ctx, func() bool {
 			m, there := ringtest.In(l.Registry).Authority().Holder(uint64(id))
-			return !there || m.Life != life
+			return !there || m.Incarnation != life
 		})
 	})
 	l.Net.Heal()

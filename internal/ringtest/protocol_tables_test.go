@@ -173,7 +173,7 @@ func TestProtocolHasTheLimits(t *testing.T) {
 		"handshake after its first 8 bytes":                grouped(wire.MaxHello) + " bytes",
 		"control frame from the registry, prefix included": fmt.Sprintf("%d to %s bytes", wire.PrefixSize, grouped(wire.MaxLength+wire.PrefixSize)),
 		"routed frame, prefix included":                    fmt.Sprintf("%d to %[1]d + max(`max_payload`, %d) bytes", wire.HeaderSize, plane.MaxFrame(0)-wire.HeaderSize),
-		"greatest incarnation that makes sense":            fmt.Sprintf("%d × 2^61", uint64(control.MaxLife)>>61),
+		"greatest incarnation that makes sense":            fmt.Sprintf("%d × 2^61", uint64(control.MaxIncarnation)>>61),
 		"`over` that a registry reads":                     grouped(control.MaxOver),
 		"`every`":                                          grouped(membership.MaxPace),
 		"entries of a table":                               grouped(ring.MaxTable),

@@ -400,7 +400,7 @@ func registryProcess(lease string) {
 		case "settle":
 			err = r.WaitSettled(ctx)
 		case "whole":
-			err = ringtest.In(r).Await(ctx, func() bool { return len(ringtest.In(r).Authority().Missing()) == 0 })
+			err = ringtest.In(r).Await(ctx, func() bool { return len(ringtest.In(r).Authority().Unsettled()) == 0 })
 		case "cpu":
 		default:
 			if _, err = fmt.Sscanf(line, "members %d", &n); err == nil {

@@ -108,7 +108,7 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 	tr.Exchange(tr.Nodes...)
 	say(2*ringtest.Lease, "%d members of which a pair cannot talk", len(tr.Registry.Members()))
 	net.Mend("n1", "n2")
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) == 0 }); err != nil {
+	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 		t.Fatal(err)
 	}
 	tr.Settled()

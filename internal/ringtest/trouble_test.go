@@ -42,7 +42,7 @@ func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
 			t.Error("nothing took the detour")
 		}
 		net.Mend("n5", "n2")
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) == 0 }); err != nil {
+		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Fatal(err)
 		}
 		tr.Exchange(tr.Nodes...)

@@ -23,7 +23,7 @@ func TestUnreachableByAllButTheRegistry(t *testing.T) {
 		for _, other := range []string{"n0", "n1", "n3", "n4", "n5"} {
 			net.Mend("n2", other)
 		}
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Parted()) == 0 }); err != nil {
+		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Fatal(err)
 		}
 		tr.Exchange(tr.Nodes...)

@@ -29,11 +29,11 @@ func (p *process) learnInc(inc uint64) { p.maxInc = max(p.maxInc, inc) }
 func (n *node) learnIncs() {
 	for _, list := range [][]ring.Peer{n.local.Entries, n.local.Successors, n.local.Hold} {
 		for _, p := range list {
-			n.p.learnInc(p.Life)
+			n.p.learnInc(p.Incarnation)
 		}
 	}
 	for _, o := range n.local.Over {
-		n.p.learnInc(o.Life)
+		n.p.learnInc(o.Incarnation)
 	}
 }
 

@@ -14,16 +14,16 @@ type conn struct {
 	up, down              *pipe
 	nodeClosed, regClosed bool // that end has closed
 	ref                   ring.Ref
-	bound                 bool            // the session of ref
-	lastHeard             membership.Word // when the registry last received a message
-	lastSeen              Time            // when the node last received a message
-	asked                 []Time          // when the node sent the messages that are not answered
-	dialling              bool            // the registry dials the node before it answers
-	queued                []any           // messages that came meanwhile
+	bound                 bool                 // the session of ref
+	lastHeard             membership.LastHeard // when the registry last received a message
+	lastSeen              Time                 // when the node last received a message
+	asked                 []Time               // when the node sent the messages that are not answered
+	dialling              bool                 // the registry dials the node before it answers
+	queued                []any                // messages that came meanwhile
 }
 
 func (w *world) connect(p *process, r *registry) *conn {
-	c := &conn{w: w, p: p, r: r, lastHeard: r.auth.Word(w.now), lastSeen: w.now}
+	c := &conn{w: w, p: p, r: r, lastHeard: r.auth.HeardNow(w.now), lastSeen: w.now}
 	c.up = w.pipe(p, p, r.p, w.controlDelay)
 	c.down = w.pipe(p, r.p, p, w.controlDelay)
 	w.conns = append(w.conns, c)
@@ -37,7 +37,7 @@ func (c *conn) sendToRegistry(msg any) {
 	}
 	c.up.push(parcel{do: func() {
 		if !c.regClosed {
-			c.lastHeard = c.r.auth.Word(c.w.now)
+			c.lastHeard = c.r.auth.HeardNow(c.w.now)
 			c.r.receive(c, msg)
 		}
 	}})
@@ -128,7 +128,7 @@ func (c *conn) watch() {
 		return
 	}
 	unread := len(c.up.queue) > 0 && c.up.queue[0].at <= c.w.now && c.w.reach(c.p, c.r.p)
-	left := c.r.auth.Spare(c.w.now, c.ref, c.lastHeard)
+	left := c.r.auth.TimeLeft(c.w.now, c.ref, c.lastHeard)
 	if left == 0 && !unread {
 		c.r.silent(c)
 		return

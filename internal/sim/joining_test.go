@@ -46,12 +46,12 @@ func (p *process) connected(c *conn) {
 	p.join.conn = c
 	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc}}
 	if n := p.node; n != nil {
-		r.resume, r.ID, r.Life, r.Token, r.Ready = true, n.ref.ID, n.ref.Life, p.token, n.ready
+		r.resume, r.ID, r.Incarnation, r.Token, r.Ready = true, n.ref.ID, n.ref.Incarnation, p.token, n.ready
 		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over
 	} else {
 		p.token = p.w.net.Uint64()
 		r.Token = p.token
-		if j := p.join; j.want.Life != 0 {
+		if j := p.join; j.want.Incarnation != 0 {
 			r.Want, r.ID = true, j.want.ID
 		}
 	}

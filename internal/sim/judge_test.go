@@ -71,10 +71,10 @@ func (j *judge) resurrect() {
 func (j *judge) admitted(r *registry, m ring.Member, p *process) {
 	x := j.incarnations[m.Ref()]
 	if x == nil {
-		if was, ok := j.issued[m.Life]; ok {
-			j.fail("incarnation %d of node %d was given to node %d before", m.Life, m.ID, was.ID)
+		if was, ok := j.issued[m.Incarnation]; ok {
+			j.fail("incarnation %d of node %d was given to node %d before", m.Incarnation, m.ID, was.ID)
 		}
-		j.issued[m.Life] = m.Ref()
+		j.issued[m.Incarnation] = m.Ref()
 		x = &incarnation{ref: m.Ref(), p: p, early: !r.auth.Live()}
 		j.incarnations[m.Ref()] = x
 		j.all = append(j.all, x)
@@ -100,7 +100,7 @@ func (x *incarnation) isOver() bool { return x.dead || x.p.state == dead || x.n 
 // new incarnation when a sink that remembers the other node refuses it.
 func (j *judge) superseded(ref ring.Ref) bool {
 	for _, y := range j.all {
-		if y.ref.ID == ref.ID && y.ref.Life > ref.Life {
+		if y.ref.ID == ref.ID && y.ref.Incarnation > ref.Incarnation {
 			return true
 		}
 	}
@@ -148,7 +148,7 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 	case membership.Rebuilt:
 		r.rebuilt = j.w.now
 		for _, x := range j.all {
-			if m, ok := r.auth.Holder(x.ref.ID); x.member && (!ok || m.Life != x.ref.Life) {
+			if m, ok := r.auth.Holder(x.ref.ID); x.member && (!ok || m.Incarnation != x.ref.Incarnation) {
 				if !j.excused(x, r) {
 					j.fail("%v was there, and the registry did not wait for it", x.ref)
 				}
@@ -232,7 +232,7 @@ func (j *judge) isThere(id uint64) bool {
 
 // opened is called when a stream knows the incarnation of its sink.
 func (j *judge) opened(o *outStream) {
-	x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]
+	x := j.incarnations[ring.Ref{ID: o.sink, Incarnation: o.sinkInc}]
 	if x == nil {
 		j.fail("a stream from %v to %d was opened by incarnation %d, which was never given", o.n.ref, o.sink, o.sinkInc)
 	}
@@ -246,7 +246,7 @@ func (j *judge) delivered(n *node, f wire.Frame) {
 	switch {
 	case o.n.ref.ID != f.Src() || o.sink != n.ref.ID || f.Dst() != n.ref.ID:
 		j.fail("%v got a message from %v to %d as one from %d to %d", n.ref, o.n.ref, o.sink, f.Src(), f.Dst())
-	case !o.opened || o.sinkInc != n.ref.Life:
+	case !o.opened || o.sinkInc != n.ref.Incarnation:
 		j.fail("%v got message %d of a stream from %v to its incarnation %d", n.ref, index, o.n.ref, o.sinkInc)
 	case o.over && index >= o.back:
 		j.fail("%v got message %d of stream %d from %v, which knows that those from %d on are not handled", n.ref, index, no, o.n.ref, o.back)
@@ -297,7 +297,7 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	if errors.Is(err, errLife) {
 		return
 	}
-	if x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]; j.w.calm && x != nil && x.leaving && o.s.Unknown() > 0 {
+	if x := j.incarnations[ring.Ref{ID: o.sink, Incarnation: o.sinkInc}]; j.w.calm && x != nil && x.leaving && o.s.Unknown() > 0 {
 		j.fail("%d messages of stream %d from %v to %v are of unknown outcome, though it left in good order: %v", o.s.Unknown(), o.no, o.n.ref, x.ref, err)
 	}
 	if err == stream.ErrLeft {
@@ -312,7 +312,7 @@ func (j *judge) endedWith(o *outStream, err error, pending uint64) {
 	if me := j.incarnations[o.n.ref]; !me.member || me.announcedDead || me.returned > o.began || j.superseded(o.n.ref) {
 		return
 	}
-	x := j.incarnations[ring.Ref{ID: o.sink, Life: o.sinkInc}]
+	x := j.incarnations[ring.Ref{ID: o.sink, Incarnation: o.sinkInc}]
 	if !o.opened {
 		// The present holder of the ID may have got it after the answer was given.
 		if !errors.Is(err, stream.ErrNoSuchNode) && !(errors.Is(err, errOutlived) && o.n.departing) {

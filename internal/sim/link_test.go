@@ -119,7 +119,7 @@ func (n *node) updateLinks() {
 		case d.failed != "":
 			failure += d.failed + "; "
 			if n.complaints.Unreachable(d.peer.Ref(), n.local.Epoch) {
-				n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
+				n.sendControl(control.Trouble{ID: d.peer.ID, Incarnation: d.peer.Incarnation, Error: d.failed})
 			}
 		default:
 			open = true
@@ -171,7 +171,7 @@ func (n *node) dial(d *dial) {
 		// Also if the dial was given up in between: the registry may have received the
 		// report only after it asked for the link again.
 		if n.complaints.Reached(d.peer.Ref()) {
-			n.sendControl(control.Trouble{ID: d.peer.ID, Life: d.peer.Life})
+			n.sendControl(control.Trouble{ID: d.peer.ID, Incarnation: d.peer.Incarnation})
 		}
 		n.dials = slices.DeleteFunc(n.dials, func(x *dial) bool { return x == d })
 		n.links = append(n.links, l)

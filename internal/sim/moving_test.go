@@ -133,7 +133,7 @@ func (r *registry) resume(c *conn, m register) {
 			c.sendToNode(control.Refused{Code: control.CodeUnreachable})
 			c.closeAtRegistry()
 		default:
-			m.There = true
+			m.Verified = true
 			found, err := r.auth.Resume(r.w.now, m.Request)
 			r.answer(c, found, err, m)
 		}

@@ -17,15 +17,15 @@ type node struct {
 	ref  ring.Ref
 	over bool
 
-	local       *membership.Local // the latest view that it was told
-	use         *membership.Local // the view that it routes by
-	ready       bool              // it was announced
-	departing   bool              // it is about to leave, and sends nothing new
-	streamsCut  bool              // its incoming streams are cut
-	leaving     bool              // it has asked to leave
-	released    bool              // it was told that it may leave
-	confirmedAt Time              // when it sent the latest message that the registry answered
-	firstEpoch  uint64            // of the first manifest over the present connection, 0 before it came
+	local       *membership.NodeView // the latest view that it was told
+	use         *membership.NodeView // the view that it routes by
+	ready       bool                 // it was announced
+	departing   bool                 // it is about to leave, and sends nothing new
+	streamsCut  bool                 // its incoming streams are cut
+	leaving     bool                 // it has asked to leave
+	released    bool                 // it was told that it may leave
+	confirmedAt Time                 // when it sent the latest message that the registry answered
+	firstEpoch  uint64               // of the first manifest over the present connection, 0 before it came
 
 	links     []*link // by ID
 	ins       []*link
@@ -47,12 +47,12 @@ func (p *process) begin(ref ring.Ref) *node {
 	w := p.w
 	n := &node{
 		w: w, p: p, ref: ref, dead: make(map[ring.Ref]bool), left: make(map[ring.Ref]bool), in: make(map[uint64]*inStream),
-		local: &membership.Local{Self: ref, Bits: w.bits},
+		local: &membership.NodeView{Self: ref, Bits: w.bits},
 	}
 	n.use = n.local
 	p.node = n
 	p.renewing = false
-	p.learnInc(ref.Life)
+	p.learnInc(ref.Incarnation)
 	w.judge.born(n)
 	w.logf("%s is %v", p.addr, ref)
 	n.after(w.jitter(2*w.pace), n.talk)
@@ -74,7 +74,7 @@ func (n *node) reportAgain(c *conn) {
 	n.complaints.Reset()
 	for _, d := range n.dials {
 		if d.failed != "" && n.complaints.Unreachable(d.peer.Ref(), n.local.Epoch) {
-			c.sendToRegistry(control.Trouble{ID: d.peer.ID, Life: d.peer.Life, Error: d.failed})
+			c.sendToRegistry(control.Trouble{ID: d.peer.ID, Incarnation: d.peer.Incarnation, Error: d.failed})
 		}
 	}
 	if n.leaving {
@@ -125,7 +125,7 @@ func (n *node) handleControl(c *conn, msg any) {
 			n.left[g] = true
 			n.sweep(g)
 		}
-		for _, inc := range m.Lives {
+		for _, inc := range m.Incarnations {
 			n.p.learnInc(inc)
 		}
 		next := n.local.Announce(m, n.w.auth.Uint64N)
@@ -161,7 +161,7 @@ func (n *node) endDead(ref ring.Ref) {
 		}
 	}
 	for _, o := range slices.Clone(n.outs) {
-		if o.sink == ref.ID && o.opened && o.sinkInc <= ref.Life {
+		if o.sink == ref.ID && o.opened && o.sinkInc <= ref.Incarnation {
 			o.fail(errGone)
 		}
 	}
@@ -173,7 +173,7 @@ func (n *node) sweep(ref ring.Ref) {
 	n.after(n.w.lease*2/3, func() {
 		in := n.in[ref.ID]
 		switch {
-		case in == nil || in.r.PeerLife() > ref.Life:
+		case in == nil || in.r.PeerIncarnation() > ref.Incarnation:
 		case in.handler || in.r.Bytes() > 0:
 			in.r.Trim()
 			n.sweep(ref)
@@ -210,7 +210,7 @@ func (n *node) sayFarewell(limit Time) {
 	handled := true
 	for _, id := range slices.Sorted(maps.Keys(n.in)) {
 		in := n.in[id]
-		if !in.r.Parted() {
+		if !in.r.Drained() {
 			handled = false
 		} else {
 			n.send(in.r.AppendFarewell(nil))

@@ -58,7 +58,7 @@ func (r *registry) receive(c *conn, msg any) {
 		r.w.logf("%v linked with epoch %d %s", c.ref, m.Epoch, m.Error)
 		r.auth.Linked(c.ref, m.Epoch)
 	case control.Trouble:
-		r.w.logf("%v reports of %d/%d: %q", c.ref, m.ID, m.Life, m.Error)
+		r.w.logf("%v reports of %d/%d: %q", c.ref, m.ID, m.Incarnation, m.Error)
 		r.auth.Trouble(now, c.ref, m.Ref(), m.Error)
 		r.reports.note(c.ref, m.Ref(), m.Error)
 	case control.Deregister:
@@ -95,7 +95,7 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 		switch {
 		case errors.Is(err, membership.ErrEvicted):
 			code = control.CodeEvicted
-			r.w.judge.refusedLife(r, ring.Ref{ID: asked.ID, Life: asked.Life})
+			r.w.judge.refusedLife(r, ring.Ref{ID: asked.ID, Incarnation: asked.Incarnation})
 		case errors.Is(err, membership.ErrIDTaken):
 			code = control.CodeIDTaken
 		}
@@ -123,7 +123,7 @@ func (r *registry) disconnected(c *conn) {
 	if c.bound && r.sessions[c.ref] == c {
 		delete(r.sessions, c.ref)
 		r.w.logf("registry lost %v", c.ref)
-		r.auth.Lost(r.w.now, c.ref, "connection ended")
+		r.auth.Disconnected(r.w.now, c.ref, "connection ended")
 		r.step()
 	}
 }
@@ -138,7 +138,7 @@ func (r *registry) silent(c *conn) {
 
 // woke tells the authority that the process did not run for a gap.
 func (r *registry) woke(gap Time) {
-	r.auth.Missed(gap, false)
+	r.auth.DidNotRun(gap, false)
 	r.began += gap
 	r.p.after(0, r.step)
 }
@@ -184,7 +184,7 @@ func (r *registry) effects() {
 			p := r.w.processAt(e.Addr)
 			r.w.probe(r.p, p, e.Token, func(a membership.Answer) {
 				r.w.logf("probe of %v: %d", e.Ref, a)
-				if a == membership.Absent && p.state != dead && r.auth.Known(p.token) {
+				if a == membership.Absent && p.state != dead && r.auth.HasToken(p.token) {
 					a = membership.Nothing // another member has the address now
 				}
 				r.auth.Probed(r.w.now, e.Ref, e.Addr, a)

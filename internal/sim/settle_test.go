@@ -74,7 +74,7 @@ func (w *world) checkForgotten() {
 		kept := ""
 		for _, p := range w.alive() {
 			for id, in := range p.node.in {
-				if x := w.judge.incarnations[ring.Ref{ID: id, Life: in.r.PeerLife()}]; x.isOver() {
+				if x := w.judge.incarnations[ring.Ref{ID: id, Incarnation: in.r.PeerIncarnation()}]; x.isOver() {
 					kept = fmt.Sprintf("%v keeps the stream from %v, which has left", p.node.ref, x.ref)
 				}
 			}

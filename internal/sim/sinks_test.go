@@ -41,7 +41,7 @@ func (n *node) handleFrame(f wire.Frame) {
 		if v == stream.Held && hole {
 			n.send(in.r.AppendAck(nil, window))
 		}
-		if v == stream.Beyond && in.r.Parted() {
+		if v == stream.Beyond && in.r.Drained() {
 			n.send(in.r.AppendFarewell(nil))
 		}
 	case wire.Sync:
@@ -96,9 +96,9 @@ func (n *node) handleOpen(in *inStream, f wire.Frame) {
 	}
 	src := f.Src()
 	if in == nil {
-		in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Life, src, b.Incarnation, f.Seq(), first)}
+		in = &inStream{r: stream.NewReceiver(n.ref.ID, n.ref.Incarnation, src, b.Incarnation, f.Seq(), first)}
 		n.in[src] = in
-		if ref := (ring.Ref{ID: src, Life: b.Incarnation}); n.left[ref] {
+		if ref := (ring.Ref{ID: src, Incarnation: b.Incarnation}); n.left[ref] {
 			n.sweep(ref)
 		}
 	}
@@ -107,7 +107,7 @@ func (n *node) handleOpen(in *inStream, f wire.Frame) {
 	} else {
 		n.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
 	}
-	n.p.learnInc(in.r.PeerLife())
+	n.p.learnInc(in.r.PeerIncarnation())
 }
 
 // handle is one call of the handler for all messages that have gathered.
@@ -122,7 +122,7 @@ func (n *node) handle(in *inStream) {
 		q.Discard(len(f))
 		count++
 	}
-	if in.r.Handled(count) || in.unacked >= window/4 || in.r.Parted() {
+	if in.r.Handled(count) || in.unacked >= window/4 || in.r.Drained() {
 		in.unacked = 0
 		n.acknowledge(in)
 	}
@@ -130,7 +130,7 @@ func (n *node) handle(in *inStream) {
 
 // acknowledge tells the source how far a stream has come, finally if it was cut.
 func (n *node) acknowledge(in *inStream) {
-	if in.r.Parted() {
+	if in.r.Drained() {
 		n.send(in.r.AppendFarewell(nil))
 	} else {
 		n.send(in.r.AppendAck(nil, window))

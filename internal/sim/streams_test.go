@@ -14,7 +14,7 @@ var (
 	errGone = errors.New("the registry says that the incarnation is over")
 	errLife = errors.New("the source's own incarnation is over")
 	// errOutlived is for a node that is about to leave.
-	errOutlived = stream.ErrOutlived
+	errOutlived = stream.ErrStaleIncarnation
 )
 
 // outStream is the source's half of a stream, and the judge's account of it.
@@ -86,7 +86,7 @@ func (n *node) outTo(sink uint64) *outStream {
 
 func (n *node) openTo(sink uint64) *outStream {
 	n.gen++
-	o := &outStream{n: n, s: stream.NewSender(n.ref.ID, n.ref.Life, sink, n.gen), no: len(n.w.judge.streams), sink: sink, began: n.w.now}
+	o := &outStream{n: n, s: stream.NewSender(n.ref.ID, n.ref.Incarnation, sink, n.gen), no: len(n.w.judge.streams), sink: sink, began: n.w.now}
 	n.w.judge.streams = append(n.w.judge.streams, o)
 	n.outs = append(n.outs, o)
 	o.send(o.s.Start(n.w.now, nil))

@@ -119,11 +119,11 @@ func (w *world) awaitOrder() {
 func (j *judge) unreported() string {
 	a := j.w.registry.auth
 	alive := j.w.alive()
-	if missing := a.Missing(); len(missing) > 0 || a.Len() != len(alive) {
+	if missing := a.Unsettled(); len(missing) > 0 || a.Len() != len(alive) {
 		return sprintf("%d members, %d processes, %v", a.Len(), len(alive), missing)
 	}
 	unreachable := make(map[[2]ring.Ref]bool)
-	for _, p := range a.Parted() {
+	for _, p := range a.Unreachable() {
 		unreachable[[2]ring.Ref{p.From.Ref(), p.To.Ref()}] = true
 	}
 	for _, p := range alive {
@@ -143,12 +143,12 @@ func (j *judge) unreported() string {
 // reports are the reports of unreachable peers that a registry must remember: those about
 // peers in the latest table of the reporter.
 type reports struct {
-	views    map[ring.Ref]*membership.Local // by member: the latest table
+	views    map[ring.Ref]*membership.NodeView // by member: the latest table
 	standing map[[2]ring.Ref]bool
 }
 
 func newReports() reports {
-	return reports{views: make(map[ring.Ref]*membership.Local), standing: make(map[[2]ring.Ref]bool)}
+	return reports{views: make(map[ring.Ref]*membership.NodeView), standing: make(map[[2]ring.Ref]bool)}
 }
 
 // tries lists the peers that a member tries to reach, by its latest table.
@@ -178,9 +178,9 @@ func (m reports) note(from, to ring.Ref, why string) {
 func (m reports) told(bits int, to ring.Ref, body any) {
 	was := m.views[to]
 	if was == nil {
-		was = &membership.Local{Self: to, Bits: bits}
+		was = &membership.NodeView{Self: to, Bits: bits}
 	}
-	var now *membership.Local
+	var now *membership.NodeView
 	var err error
 	switch b := body.(type) {
 	case control.Manifest:
@@ -219,12 +219,12 @@ func (m reports) reset(from ring.Ref) {
 // checkReports compares what a registry remembers with what was reported to it.
 func (j *judge) checkReports(r *registry) {
 	unreachable := make(map[[2]ring.Ref]bool)
-	for _, p := range r.auth.Parted() {
+	for _, p := range r.auth.Unreachable() {
 		unreachable[[2]ring.Ref{p.From.Ref(), p.To.Ref()}] = true
 	}
 	for p := range r.reports.standing {
 		from, to := r.auth.State(p[0]), r.auth.State(p[1])
-		if from == membership.Unknown || from == membership.Leaving || to == membership.Unknown || to == membership.OutOfSight {
+		if from == membership.Unknown || from == membership.Leaving || to == membership.Unknown || to == membership.Suspect {
 			continue // a leaving member keeps its table and detours
 		}
 		if !unreachable[p] && r.reports.tries(p[0])[p[1]] {

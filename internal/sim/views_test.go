@@ -44,7 +44,7 @@ func (j *judge) checkViews(r *registry) {
 			last = d
 		}
 	}
-	if j.announcedDeaths > 0 && len(a.Missing()) == 0 {
+	if j.announcedDeaths > 0 && len(a.Unsettled()) == 0 {
 		j.resurrect()
 	}
 	// When all messages have arrived, a node has the view that the registry believes that it
@@ -79,14 +79,14 @@ func (j *judge) ideal() string {
 		return "there is no ring"
 	case a.Len() != len(alive):
 		return sprintf("%d members, %d processes", a.Len(), len(alive))
-	case len(a.Missing()) > 0:
-		return a.Missing()[0]
+	case len(a.Unsettled()) > 0:
+		return a.Unsettled()[0]
 	case a.Lagging() > 0:
 		return sprintf("%d entries lag behind", a.Lagging())
-	case len(a.Parted()) > 0:
-		return sprintf("unreachable pairs: %v", a.Parted())
-	case len(a.NoWay()) > 0:
-		return sprintf("pairs without a detour: %v", a.NoWay())
+	case len(a.Unreachable()) > 0:
+		return sprintf("unreachable pairs: %v", a.Unreachable())
+	case len(a.WithoutDetour()) > 0:
+		return sprintf("pairs without a detour: %v", a.WithoutDetour())
 	}
 	all := a.All()
 	n := len(all)

@@ -297,8 +297,8 @@ func (m *receiverModel) do(op byte, in *input) {
 			clear(m.held)
 			r.Cut()
 		}
-		if r.Parted() != (m.cut && r.done == m.next && r.formerUnhandled == 0) || r.Parted() && frames(r.AppendFarewell(nil))[0].Seq() != m.next {
-			m.t.Fatal("farewell", r.Parted(), m.cut, r.done, m.next)
+		if r.Drained() != (m.cut && r.done == m.next && r.formerUnhandled == 0) || r.Drained() && frames(r.AppendFarewell(nil))[0].Seq() != m.next {
+			m.t.Fatal("farewell", r.Drained(), m.cut, r.done, m.next)
 		}
 		if op > 200 {
 			if m.trimmed == m.next {

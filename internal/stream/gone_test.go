@@ -28,15 +28,15 @@ func TestGone(t *testing.T) {
 	}
 	closing := open(t, 1000)
 	closing.Close(1011*ms, nil)
-	if closing.Evicted(9); closing.State() != Ended || closing.PeerLife() != 9 {
-		t.Error("closing:", closing.State(), closing.PeerLife())
+	if closing.Evicted(9); closing.State() != Ended || closing.PeerIncarnation() != 9 {
+		t.Error("closing:", closing.State(), closing.PeerIncarnation())
 	}
 }
 
 // No node has that ID: if the sink has never answered, it never existed.
 func TestNoSuchNode(t *testing.T) {
 	s := opening(t)
-	if s.NoSuchNode(); !errors.Is(s.Err(), ErrNoSuchNode) || s.PeerLife() != 0 {
+	if s.NoSuchNode(); !errors.Is(s.Err(), ErrNoSuchNode) || s.PeerIncarnation() != 0 {
 		t.Error("opening:", s.Err())
 	}
 	s = open(t, 1000)
@@ -114,8 +114,8 @@ func TestOrderlyReset(t *testing.T) {
 	wantTaken(t, r, 0, 1)
 	r.Handled(2)
 	ack, reset := wire.Frame(r.AppendAck(nil, 1000)), wire.Frame(r.AppendReset(nil))
-	if r.PeerLife() != 7 || reset.Type() != wire.Reset || reset.Dst() != 1 {
-		t.Fatal(reset, r.PeerLife())
+	if r.PeerIncarnation() != 7 || reset.Type() != wire.Reset || reset.Dst() != 1 {
+		t.Fatal(reset, r.PeerIncarnation())
 	}
 	s.Ack(1020*ms, ack.Seq(), ack.Body(), nil)
 	if s.Reset(reset.Seq()); s.State() != Ended || s.Err() != nil {

@@ -26,12 +26,12 @@ func (r *Receiver) Cut() {
 	r.dropHeld()
 }
 
-// Parted reports whether the stream is cut and drained: the handler is done with everything
+// Drained reports whether the stream is cut and drained: the handler is done with everything
 // below the cut, and with its deliveries of the stream before this one.
-func (r *Receiver) Parted() bool { return r.cut && r.done == r.next && r.formerUnhandled == 0 }
+func (r *Receiver) Drained() bool { return r.cut && r.done == r.next && r.formerUnhandled == 0 }
 
 // AppendFarewell appends a Farewell with the number of the cut. The receiver must have
-// [Receiver.Parted].
+// [Receiver.Drained].
 func (r *Receiver) AppendFarewell(out []byte) []byte {
 	return r.appendFrame(out, wire.Farewell, r.next, nil)
 }

@@ -26,12 +26,12 @@ func TestCut(t *testing.T) {
 	want(t, r.AppendAck(nil, 5000), "ack 0 received 3 window 0 round 0")
 	wantTaken(t, r, 0, 1, 2)
 	for done := range 3 {
-		if r.Parted() {
+		if r.Drained() {
 			t.Fatalf("parted with %d of 3 messages handled", done)
 		}
 		r.Handled(1)
 	}
-	if !r.Parted() {
+	if !r.Drained() {
 		t.Fatal("all is handled")
 	}
 	want(t, r.AppendFarewell(nil), "farewell 3")
@@ -48,19 +48,19 @@ func TestCutAfterANewStream(t *testing.T) {
 	arrive(t, r, Accepted, 0)
 	r.Cut()
 	for done := range 3 {
-		if r.Parted() {
+		if r.Drained() {
 			t.Fatalf("parted with %d of 3 messages handled", done)
 		}
 		r.Handled(1)
 	}
-	if !r.Parted() || !r.Close(first+1) {
+	if !r.Drained() || !r.Close(first+1) {
 		t.Error("all is handled")
 	}
 	r = receiver()
 	arrive(t, r, Accepted, 0)
 	r.Cut()
 	r.Open(7, 4, first)
-	if r.Parted() {
+	if r.Drained() {
 		t.Error("parted with a message of the stream before")
 	}
 }

@@ -299,8 +299,8 @@ func (r *Receiver) Close(seq uint64) bool {
 	return seq == r.next && r.done == r.next && r.formerUnhandled == 0 && len(r.held) == 0
 }
 
-// PeerLife returns the incarnation of the source.
-func (r *Receiver) PeerLife() uint64 { return r.peerIncarnation }
+// PeerIncarnation returns the incarnation of the source.
+func (r *Receiver) PeerIncarnation() uint64 { return r.peerIncarnation }
 
 // Abandon drops the messages ahead of a hole, since the source is gone and cannot fill it.
 func (r *Receiver) Abandon() { r.dropHeld() }

@@ -66,8 +66,8 @@ func NewSender(self, incarnation, peer, gen uint64) *Sender {
 // State returns the state of the stream.
 func (s *Sender) State() State { return s.state }
 
-// PeerLife returns the incarnation of the sink that opened the stream, 0 before.
-func (s *Sender) PeerLife() uint64 { return s.peerIncarnation }
+// PeerIncarnation returns the incarnation of the sink that opened the stream, 0 before.
+func (s *Sender) PeerIncarnation() uint64 { return s.peerIncarnation }
 
 // NewerIncarnation returns the later incarnation of the source that the sink remembers, for
 // which it takes nothing from this one. It is 0 if the sink has not said so, or has forgotten it

@@ -89,7 +89,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 		if hole {
 			w.send(in.r.AppendAck(nil, k.window()))
 		}
-		if v == Beyond && in.r.Parted() {
+		if v == Beyond && in.r.Drained() {
 			w.send(in.r.AppendFarewell(nil))
 		}
 	case wire.Sync:
@@ -101,7 +101,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 			k.stranger(wire.Reset, f)
 			return
 		}
-		if in.r.Parted() {
+		if in.r.Drained() {
 			w.send(in.r.AppendFarewell(nil))
 			return
 		}
@@ -111,7 +111,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 		case in.r.OutsideWindow(f.Seq()):
 			k.stranger(wire.Closed, f)
 		case in.taken.Size() > 0 || len(in.running) > 0 || !in.r.Close(f.Seq()):
-			if in.r.Parted() {
+			if in.r.Drained() {
 				w.send(in.r.AppendFarewell(nil))
 			} else {
 				w.send(in.r.AppendAck(nil, k.window()))
@@ -162,7 +162,7 @@ func (k *sinkNode) act() {
 			in.unsaid += in.bytes
 			in.running, in.bytes = in.running[:0], 0
 			tell := in.r.Handled(uint64(n))
-			if in.r.Parted() {
+			if in.r.Drained() {
 				w.send(in.r.AppendFarewell(nil))
 			} else if tell || in.unsaid >= max(in.r.Window(), 500)/4 {
 				in.unsaid = 0
@@ -214,7 +214,7 @@ func (k *sinkNode) leave() {
 	case w.now-k.bid >= MinRTO:
 		k.bid = w.now
 		for _, c := range w.sources {
-			if in := k.in[c.id]; in != nil && in.r.Parted() && !in.over {
+			if in := k.in[c.id]; in != nil && in.r.Drained() && !in.over {
 				w.send(in.r.AppendFarewell(nil))
 			}
 		}

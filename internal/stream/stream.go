@@ -101,7 +101,7 @@ var (
 	// ErrRefused means that the sink refused to open the stream.
 	ErrRefused = errors.New("the sink refused the stream")
 	// ErrOutlived is an ErrRefused: the sink remembers a later incarnation of the source.
-	ErrOutlived = fmt.Errorf("%w: %v", ErrRefused, wire.RefuseOlder)
+	ErrStaleIncarnation = fmt.Errorf("%w: %v", ErrRefused, wire.RefuseOlder)
 )
 
 type leftError struct{}

@@ -53,11 +53,11 @@ func (r Role) String() string {
 //	40 token                      uint64           reserved, 0
 //	48 codec name, ring name      each uint8 length and bytes
 type Hello struct {
-	Role            Role
-	From, FromLife  uint64
-	To, ToLife      uint64
-	Token           uint64
-	Codec, RingName string
+	Role                  Role
+	From, FromIncarnation uint64
+	To, ToIncarnation     uint64
+	Token                 uint64
+	Codec, RingName       string
 }
 
 // Status is the result of a handshake.
@@ -97,7 +97,7 @@ func (h Hello) Append(dst []byte) ([]byte, error) {
 	dst = append(dst, magic...)
 	dst = append(dst, Version, byte(h.Role))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(42+len(h.Codec)+len(h.RingName)))
-	for _, v := range [...]uint64{h.From, h.FromLife, h.To, h.ToLife, h.Token} {
+	for _, v := range [...]uint64{h.From, h.FromIncarnation, h.To, h.ToIncarnation, h.Token} {
 		dst = binary.BigEndian.AppendUint64(dst, v)
 	}
 	dst = append(append(dst, byte(len(h.Codec))), h.Codec...)
@@ -115,7 +115,7 @@ func ReadHello(r io.Reader) (h Hello, err error) {
 	if len(b) < 42 {
 		return h, fmt.Errorf("%w: a hello of %d bytes", ErrNotRing, len(b))
 	}
-	for i, p := range [...]*uint64{&h.From, &h.FromLife, &h.To, &h.ToLife, &h.Token} {
+	for i, p := range [...]*uint64{&h.From, &h.FromIncarnation, &h.To, &h.ToIncarnation, &h.Token} {
 		*p = binary.BigEndian.Uint64(b[8*i:])
 	}
 	b = b[40:]

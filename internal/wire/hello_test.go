@@ -12,7 +12,7 @@ import (
 )
 
 var someHello = Hello{
-	Role: RoleLink, From: 0x11, FromLife: 0x22, To: 0x33, ToLife: 0x44, Token: 0x0102030405060708,
+	Role: RoleLink, From: 0x11, FromIncarnation: 0x22, To: 0x33, ToIncarnation: 0x44, Token: 0x0102030405060708,
 	Codec: "msgpack", RingName: "r",
 }
 
