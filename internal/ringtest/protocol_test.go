@@ -125,7 +125,7 @@ func hexColumn(text string) string {
 
 func protocolText(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("PROTOCOL.md")
+	b, err := os.ReadFile("../../PROTOCOL.md")
 	if err != nil {
 		t.Fatal(err)
 	}
