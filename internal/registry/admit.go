@@ -22,8 +22,8 @@ import (
 // registry counts on from there, and must never wrap.
 const maxNumber = 1 << 63
 
-// maxLoopbacks is how many members that other machines cannot dial are named at once.
-const maxLoopbacks = 10
+// maxLoopbackWarnings is how many members that other machines cannot dial are named at once.
+const maxLoopbackWarnings = 10
 
 // register admits the node, or says why not.
 func (s *session) register(body []byte) error {
@@ -33,10 +33,10 @@ func (s *session) register(body []byte) error {
 		return err
 	}
 	r.mu.Lock()
-	in, left, id := s.in, s.left, s.member.ID
+	attached, left, id := s.attached, s.left, s.member.ID
 	r.mu.Unlock()
 	switch {
-	case in:
+	case attached:
 		return s.refuse(control.CodeProtocol, "this connection has registered node %d already", id)
 	case left:
 		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", id)
@@ -52,7 +52,7 @@ func (s *session) register(body []byte) error {
 	// All that follows ends when the node hangs up, or is taking too long.
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
-	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTakesLong)
+	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTooManyDials)
 	defer stop()
 	defer s.conn.Watch(func() { cancel(errHungUp) })()
 	if !req.Other && !sameHost(ctx, host, s.remote) {
@@ -65,13 +65,13 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
 	}
 	if req.Incarnation == 0 {
-		if refused, err := s.check(ctx, req); refused || err != nil {
+		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
 	}
 	err = s.admit(ctx, req, false)
 	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or says so
-		if refused, err := s.check(ctx, req); refused || err != nil {
+		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
 		err = s.admit(ctx, req, true)
@@ -101,10 +101,10 @@ func (s *session) register(body []byte) error {
 	}
 	s.loopback = nil
 	r.mu.Unlock()
-	for _, p := range local[:min(len(local), maxLoopbacks)] {
+	for _, p := range local[:min(len(local), maxLoopbackWarnings)] {
 		r.cfg.Log.Warn("a node advertises a loopback address, which members on other machines cannot dial: let it join by another address of the registry's than localhost, or use WithAdvertise", "node", p)
 	}
-	if more := len(local) - maxLoopbacks; more > 0 {
+	if more := len(local) - maxLoopbackWarnings; more > 0 {
 		r.cfg.Log.Warn("more nodes advertise loopback addresses", "nodes", more)
 	}
 	return nil
@@ -112,28 +112,28 @@ func (s *session) register(body []byte) error {
 
 // Why a registration was given up.
 var (
-	errHungUp    = errors.New("the node hung up before it was answered")
-	errTakesLong = errors.New("too many others are being dialled")
+	errHungUp       = errors.New("the node hung up before it was answered")
+	errTooManyDials = errors.New("too many others are being dialled")
 )
 
 // check makes sure that the node that asks is the one at its address.
-func (s *session) check(ctx context.Context, req control.Register) (refused bool, err error) {
+func (s *session) dialBack(ctx context.Context, req control.Register) (refused bool, err error) {
 	token, err := s.r.probe(ctx, s.r.newcomers, req.Addr)
-	var short error
+	var shortage error
 	for err != nil && dial.Scarce(err) { // it is this process that lacks something, not the node
-		if short == nil {
+		if shortage == nil {
 			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
 		}
-		short = err
+		shortage = err
 		if handshake.Pause(ctx, 50*time.Millisecond) != nil {
 			break
 		}
 		token, err = s.r.probe(ctx, s.r.newcomers, req.Addr)
 	}
-	if short != nil && errors.Is(err, errTakesLong) {
-		err = short
+	if shortage != nil && errors.Is(err, errTooManyDials) {
+		err = shortage
 	}
-	if why := context.Cause(ctx); why != nil && !errors.Is(why, errTakesLong) { // nothing waits for the answer
+	if why := context.Cause(ctx); why != nil && !errors.Is(why, errTooManyDials) { // nothing waits for the answer
 		return false, why
 	}
 	if err == nil && token == req.Token {
@@ -147,7 +147,7 @@ func (s *session) check(ctx context.Context, req control.Register) (refused bool
 		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
 	case err == nil:
 		err = errors.New("another node answers there")
-	case errors.Is(err, errTakesLong) || dial.Scarce(err):
+	case errors.Is(err, errTooManyDials) || dial.Scarce(err):
 		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
 	}
 	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
@@ -155,12 +155,12 @@ func (s *session) check(ctx context.Context, req control.Register) (refused bool
 
 // admit makes the node a member, or the member that it was. It waits while the
 // registry cannot tell which IDs are free. there says that it was dialled at its address.
-func (s *session) admit(ctx context.Context, req control.Register, there bool) error {
+func (s *session) admit(ctx context.Context, req control.Register, verified bool) error {
 	r := s.r
 	var err error
-	waited := r.Await(ctx, func() bool {
+	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
-			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Verified: there,
+			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Verified: verified,
 			Incarnation: req.Incarnation, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
@@ -173,38 +173,38 @@ func (s *session) admit(ctx context.Context, req control.Register, there bool) e
 			return false
 		}
 		if err == nil {
-			r.runs.known(r.after(req))
+			r.runs.skipTo(r.latestRun(req))
 			err = s.attach(m, req.Run)
 		}
 		r.wake()
 		return true
 	})
-	if waited != nil && err == nil {
-		err = waited
+	if waitErr != nil && err == nil {
+		err = waitErr
 	}
 	return err
 }
 
 // attach makes the session that of a member; it needs mu. The answer is queued before
 // anything that the steward has for the member. If it cannot be delivered the session
-// ends. knows is the latest run that the member knows of.
-func (s *session) attach(m ring.Member, knows uint64) error {
+// ends. latestRun is the latest run that the member latestRun of.
+func (s *session) attach(m ring.Member, latestRun uint64) error {
 	r := s.r
-	if before := r.sessions[m.Ref()]; before != nil { // its connection ended, and this registry has not noticed
-		before.unregister()
-		r.wg.Go(before.conn.Close)
+	if old := r.sessions[m.Ref()]; old != nil { // its connection ended, and this registry has not noticed
+		old.detach()
+		r.wg.Go(old.conn.Close)
 	}
-	s.member, s.in = m, true
+	s.member, s.attached = m, true
 	s.done = make(chan struct{})
 	r.sessions[m.Ref()] = s
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
-	r.reports.enter(m.Ref())
+	r.reports.begin(m.Ref())
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
 	})
 	if u := r.runs.current; u != nil {
-		u.come(s, knows)
+		u.memberRegistered(s, latestRun)
 	}
 	return err
 }

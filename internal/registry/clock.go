@@ -10,19 +10,19 @@ import (
 
 // gaps finds out how long this process did not run though it should have. It is under
 // Registry.mu.
-type gaps struct {
-	period time.Duration
-	ran    time.Time     // up to then all is accounted for
-	woke   time.Time     // when the machine was last taken to have slept
-	owed   time.Duration // missed, and too little yet to tell the membership
-	late   time.Duration // not logged yet, of late
-	faded  time.Time     // when it was last made less
-	said   time.Time     // when it was logged last
+type stalls struct {
+	period     time.Duration
+	accounted  time.Time     // up to then all is accounted for
+	lastSleep  time.Time     // when the machine was last taken to have slept
+	unreported time.Duration // missed, and too little yet to tell the membership
+	unlogged   time.Duration // not logged yet, of late
+	decayed    time.Time     // when it was last made less
+	logged     time.Time     // when it was logged last
 }
 
 // clock is the goroutine that shows by when it runs how late all goroutines do.
-func (r *Registry) clock() {
-	timer := time.NewTimer(r.gaps.period)
+func (r *Registry) stallLoop() {
+	timer := time.NewTimer(r.stalls.period)
 	defer timer.Stop()
 	for {
 		select {
@@ -34,78 +34,78 @@ func (r *Registry) clock() {
 		// that has heard from a member, which waits for its turn.
 		runtime.Gosched()
 		r.mu.Lock()
-		r.accountForGaps()
-		r.gaps.ran = r.cfg.Now()
-		r.gaps.fade(r.gaps.ran, r.cfg.Lease)
+		r.accountForStalls()
+		r.stalls.accounted = r.cfg.Now()
+		r.stalls.decay(r.stalls.accounted, r.cfg.Lease)
 		r.mu.Unlock()
-		timer.Reset(r.gaps.period)
+		timer.Reset(r.stalls.period)
 	}
 }
 
-// accountForGaps accounts for time in which this process did not run. It comes before anything
+// accountForStalls accounts for time in which this process did not run. It comes before anything
 // that is judged by the time; it needs mu.
-func (r *Registry) accountForGaps() {
-	t, lease, now := &r.gaps, r.cfg.Lease, r.cfg.Now()
-	gap := max(0, now.Sub(t.ran)-t.period)
-	set := handshake.Elapsed(t.ran, now)-now.Sub(t.ran) > lease/4
-	t.ran = t.ran.Add(gap)
-	if set {
-		t.ran = now
+func (r *Registry) accountForStalls() {
+	t, lease, now := &r.stalls, r.cfg.Lease, r.cfg.Now()
+	gap := max(0, now.Sub(t.accounted)-t.period)
+	clockSet := handshake.Elapsed(t.accounted, now)-now.Sub(t.accounted) > lease/4
+	t.accounted = t.accounted.Add(gap)
+	if clockSet {
+		t.accounted = now
 	}
 	// A time of day that is set forward looks like a sleep. One that is set again and again
 	// must not keep a silent member for ever.
-	slept := set && (t.woke.IsZero() || now.Sub(t.woke) >= membership.Stretch*lease)
+	slept := clockSet && (t.lastSleep.IsZero() || now.Sub(t.lastSleep) >= membership.Stretch*lease)
 	if slept {
-		t.woke = now
+		t.lastSleep = now
 	}
-	t.owed += gap
-	if t.owed < lease/128 && !slept {
+	t.unreported += gap
+	if t.unreported < lease/128 && !slept {
 		return
 	}
-	r.members.DidNotRun(t.owed, slept)
-	t.late += t.owed
-	t.owed = 0
+	r.members.DidNotRun(t.unreported, slept)
+	t.unlogged += t.unreported
+	t.unreported = 0
 	if slept || t.worthLogging(now, lease) {
-		r.cfg.Log.Warn("this process did not get the processor for a while, or was stopped; members get as much more time to answer", "late", t.late, "slept", slept)
-		t.late, t.said = 0, now
+		r.cfg.Log.Warn("this process did not get the processor for a while, or was stopped; members get as much more time to answer", "late", t.unlogged, "slept", slept)
+		t.unlogged, t.logged = 0, now
 	}
 }
 
 // worthLogging says whether what was missed of late is to be logged. A little now and then
 // never is, see [lateness.tick].
-func (t *gaps) worthLogging(now time.Time, lease time.Duration) bool {
-	return t.late > lease/4 && (t.said.IsZero() || now.Sub(t.said) > handshake.SayLate)
+func (t *stalls) worthLogging(now time.Time, lease time.Duration) bool {
+	return t.unlogged > lease/4 && (t.logged.IsZero() || now.Sub(t.logged) > handshake.SayLate)
 }
 
 // fade forgets of what was missed an eighth in each sixth of a lease.
-func (t *gaps) fade(now time.Time, lease time.Duration) {
-	if now.Sub(t.faded) >= lease/6 {
-		t.late -= t.late / 8
-		t.faded = now
+func (t *stalls) decay(now time.Time, lease time.Duration) {
+	if now.Sub(t.decayed) >= lease/6 {
+		t.unlogged -= t.unlogged / 8
+		t.decayed = now
 	}
 }
 
 // heard takes note that something has come from the node, and says whether it is, or was, a
 // member.
-func (s *session) heard() (registered bool) {
+func (s *session) noteArrival() (registered bool) {
 	r := s.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.accountForGaps()
-	s.last = r.members.HeardNow(r.now())
-	return s.in || s.left // what has left does no harm
+	r.accountForStalls()
+	s.lastWord = r.members.HeardNow(r.now())
+	return s.attached || s.left // what has left does no harm
 }
 
 // remaining is how much longer the node may be silent, 0 if it must be given up.
-func (s *session) remaining() time.Duration {
+func (s *session) remainingSilence() time.Duration {
 	r := s.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !s.in {
+	if !s.attached {
 		return 0
 	}
-	r.accountForGaps()
-	left := r.members.TimeLeft(r.now(), s.member.Ref(), s.last)
+	r.accountForStalls()
+	left := r.members.TimeLeft(r.now(), s.member.Ref(), s.lastWord)
 	if left > 0 {
 		left = max(left, r.cfg.Lease/64) // not again at once
 	}

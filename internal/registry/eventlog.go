@@ -32,7 +32,7 @@ func (l *eventLog) add(e status.Event, epoch uint64) status.Event {
 
 // list copies the latest events, the oldest first.
 func (l *eventLog) list() []status.Event {
-	return listed(l.latest[max(0, len(l.latest)-status.MaxEvents):])
+	return cloneNonNil(l.latest[max(0, len(l.latest)-status.MaxEvents):])
 }
 
 // counts is the number of events of each kind so far.

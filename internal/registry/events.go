@@ -22,8 +22,8 @@ var eventKinds = map[membership.Kind]status.EventKind{
 
 // recordEffect keeps news of the membership; it needs mu.
 func (r *Registry) recordEffect(e membership.Effect) {
-	kind, news := eventKinds[e.Kind]
-	if !news {
+	kind, isEvent := eventKinds[e.Kind]
+	if !isEvent {
 		return
 	}
 	event := status.Event{Kind: kind, Node: status.Peer{ID: status.ID(e.Ref.ID), Addr: e.Addr}, Incarnation: e.Ref.Incarnation, Why: e.Why}

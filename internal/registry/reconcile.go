@@ -21,25 +21,25 @@ func (r *Registry) now() time.Duration { return time.Since(r.start) + 1 }
 // wake wakes the steward, who wakes whoever waits for a change when it has acted on it.
 func (r *Registry) wake() {
 	select {
-	case r.due <- struct{}{}:
+	case r.wakeups <- struct{}{}:
 	default:
 	}
 }
 
-// maxRest is how long the steward lets events gather at most.
-const maxRest = 50 * time.Millisecond
+// maxBatching is how long the steward lets events gather at most.
+const maxBatching = 50 * time.Millisecond
 
 // reconcileLoop is the goroutine that does what the membership asks for, in order. Many
 // events that come while it is busy make one plan: a thousand nodes that join at once
 // cost a few plans and not a thousand.
 func (r *Registry) reconcileLoop() {
-	look := r.cfg.Lease / 4
-	timer := time.NewTimer(look)
+	interval := r.cfg.Lease / 4
+	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
 		began := time.Now()
 		r.mu.Lock()
-		r.accountForGaps()
+		r.accountForStalls()
 		now := r.now()
 		next := r.members.Advance(now)
 		effects := r.members.Take()
@@ -54,9 +54,9 @@ func (r *Registry) reconcileLoop() {
 		// In a large ring a look at everybody takes a while, and in a crowd there is an
 		// event all the time: let them gather, and those who bring them have the lock.
 		if busy := time.Since(began); busy > time.Millisecond {
-			handshake.Pause(r.ctx, min(busy, maxRest))
+			handshake.Pause(r.ctx, min(busy, maxBatching))
 		}
-		wait := look
+		wait := interval
 		if next > 0 {
 			wait = max(0, min(wait, next-r.now()))
 		}
@@ -64,7 +64,7 @@ func (r *Registry) reconcileLoop() {
 		select {
 		case <-r.ctx.Done():
 			return
-		case <-r.due:
+		case <-r.wakeups:
 		case <-timer.C:
 		}
 	}
@@ -97,7 +97,7 @@ func (r *Registry) apply(e membership.Effect) {
 	case membership.Dead:
 		r.evict(e.Ref, e.Why)
 	case membership.Left:
-		r.forget(e.Ref, e.Why)
+		r.removeMember(e.Ref, e.Why)
 	case membership.PairsFull:
 		r.cfg.Log.Warn("too many pairs cannot reach each other: this one, and further ones, are not led around until there are fewer",
 			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
@@ -105,7 +105,7 @@ func (r *Registry) apply(e membership.Effect) {
 }
 
 // forget ends a session; nothing that comes over it counts any more.
-func (r *Registry) forget(ref ring.Ref, why string) *session {
+func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if u := r.runs.current; u != nil {
@@ -116,14 +116,14 @@ func (r *Registry) forget(ref ring.Ref, why string) *session {
 	s := r.sessions[ref]
 	if s != nil {
 		s.left = true
-		s.unregister()
+		s.detach()
 	}
 	return s
 }
 
 // evict tells a node that it was declared dead, should it be able to hear it.
 func (r *Registry) evict(ref ring.Ref, why string) {
-	if s := r.forget(ref, why); s != nil {
+	if s := r.removeMember(ref, why); s != nil {
 		s.conn.Send(control.TypeRefused, control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why})
 		r.wg.Go(func() { s.conn.Shutdown(time.Second) })
 	}
@@ -132,13 +132,13 @@ func (r *Registry) evict(ref ring.Ref, why string) {
 // probeSuspect dials a member that is out of sight.
 func (r *Registry) probeSuspect(e membership.Effect) {
 	answer := membership.Nothing
-	got, err := r.probe(r.ctx, r.suspects, e.Addr)
+	token, err := r.probe(r.ctx, r.suspects, e.Addr)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case err == nil && got == e.Token:
+	case err == nil && token == e.Token:
 		answer = membership.Answered
-	case err == nil && r.members.HasToken(got):
+	case err == nil && r.members.HasToken(token):
 		// Members that have changed their addresses, perhaps with each other: this one
 		// may be about to say where it is.
 	case err == nil || errors.Is(err, errs.ErrHandshake) || dial.Refused(err):

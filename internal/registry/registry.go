@@ -44,8 +44,8 @@ type Registry struct {
 	stop  context.CancelCauseFunc
 	wg    sync.WaitGroup
 
-	setup chan struct{} // of one slot, taken during a set-up, so that there is one at a time
-	due   chan struct{} // of one slot: there is something for the steward to do
+	setup   chan struct{} // of one slot, taken during a set-up, so that there is one at a time
+	wakeups chan struct{} // of one slot: there is something for the steward to do
 	// Dials to newcomers and to members out of sight: neither can hold up the other.
 	newcomers, suspects *dial.Limiter
 	traces              traces
@@ -55,7 +55,7 @@ type Registry struct {
 	sessions  map[ring.Ref]*session
 	listeners map[*net.Listener]struct{} // by where one is kept: programs' own types need not be comparable
 	conns     map[*net.Conn]struct{}
-	gaps      gaps      // how late this process runs
+	stalls    stalls    // how late this process runs
 	loopbacks loopbacks // members that other machines cannot dial
 	events    eventLog
 	runs      runs
@@ -71,7 +71,7 @@ func New(cfg *Config) *Registry {
 		cfg:       cfg,
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
-		due:       make(chan struct{}, 1),
+		wakeups:   make(chan struct{}, 1),
 		newcomers: dial.NewLimiter(registryDials, registrySlow),
 		suspects:  dial.NewLimiter(registryDials, registrySlow),
 		sessions:  make(map[ring.Ref]*session),
@@ -138,14 +138,14 @@ func (r *Registry) open(l *net.Listener) {
 		if r.cfg.Grace > 0 {
 			r.members.Recover(r.now())
 		}
-		r.gaps = gaps{period: max(r.cfg.Lease/32, time.Millisecond), ran: r.cfg.Now()}
-		r.wg.Go(r.clock)
+		r.stalls = stalls{period: max(r.cfg.Lease/32, time.Millisecond), accounted: r.cfg.Now()}
+		r.wg.Go(r.stallLoop)
 		r.wg.Go(r.reconcileLoop)
 	}
 }
 
 func (r *Registry) serve(l *net.Listener) error {
-	err := r.cfg.Accept(r.ctx, *l, r.wg.Go, r.receive)
+	err := r.cfg.Accept(r.ctx, *l, r.wg.Go, r.handleConn)
 	(*l).Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -157,7 +157,7 @@ func (r *Registry) serve(l *net.Listener) error {
 }
 
 // receive is a connection's goroutine.
-func (r *Registry) receive(conn net.Conn, introduced func()) {
+func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()

@@ -14,8 +14,8 @@ type reports struct {
 	past    totals               // of those that were retired
 
 	// All members get the same answer to a heartbeat, so it is encoded once.
-	pace   int // that the answer tells
-	answer []byte
+	interval int // that the answer tells
+	answer   []byte
 }
 
 // record is what heartbeats have told of one incarnation.
@@ -41,7 +41,7 @@ func (t *totals) add(s *status.Node, present bool) {
 }
 
 // enter begins a record for an incarnation, if it has none.
-func (r *reports) enter(ref ring.Ref) {
+func (r *reports) begin(ref ring.Ref) {
 	if r.records == nil {
 		r.records = make(map[ring.Ref]*record)
 	}
@@ -51,19 +51,19 @@ func (r *reports) enter(ref ring.Ref) {
 }
 
 // heard takes in a heartbeat, whose status is nil if nothing has changed.
-func (r *reports) heard(ref ring.Ref, told *status.Node) {
-	if f := r.records[ref]; f != nil {
-		f.heard = time.Now()
-		if told != nil {
-			f.status = told
+func (r *reports) update(ref ring.Ref, reported *status.Node) {
+	if rec := r.records[ref]; rec != nil {
+		rec.heard = time.Now()
+		if reported != nil {
+			rec.status = reported
 		}
 	}
 }
 
 // retire adds the figures of an incarnation that is over to the past.
 func (r *reports) retire(ref ring.Ref) {
-	if f := r.records[ref]; f != nil && f.status != nil {
-		r.past.add(f.status, false)
+	if rec := r.records[ref]; rec != nil && rec.status != nil {
+		r.past.add(rec.status, false)
 	}
 	delete(r.records, ref)
 }
@@ -71,10 +71,10 @@ func (r *reports) retire(ref ring.Ref) {
 // total adds up all figures. It goes by the records and not by the members, since a member
 // that is gone is retired a moment later.
 func (r *reports) total(present func(ring.Ref) bool) totals {
-	all := totals{r.past.counters, listed(r.past.hops), status.Histogram{Counts: listed(r.past.latency.Counts), Sum: r.past.latency.Sum}}
-	for ref, f := range r.records {
-		if f.status != nil {
-			all.add(f.status, present(ref))
+	all := totals{r.past.counters, cloneNonNil(r.past.hops), status.Histogram{Counts: cloneNonNil(r.past.latency.Counts), Sum: r.past.latency.Sum}}
+	for ref, rec := range r.records {
+		if rec.status != nil {
+			all.add(rec.status, present(ref))
 		}
 	}
 	return all
@@ -82,13 +82,13 @@ func (r *reports) total(present func(ring.Ref) bool) totals {
 
 // answerFor returns the answer to a heartbeat that tells members to send one every pace
 // thirds of a lease.
-func (r *reports) answerFor(pace int, codec control.Codec) ([]byte, error) {
-	if pace != r.pace || r.answer == nil {
-		frame, err := control.Encode(codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(pace)})
+func (r *reports) answerFor(interval int, codec control.Codec) ([]byte, error) {
+	if interval != r.interval || r.answer == nil {
+		frame, err := control.Encode(codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(interval)})
 		if err != nil {
 			return nil, err
 		}
-		r.pace, r.answer = pace, frame
+		r.interval, r.answer = interval, frame
 	}
 	return r.answer, nil
 }

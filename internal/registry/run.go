@@ -40,14 +40,14 @@ type run struct {
 	start   time.Time
 	elapsed time.Duration
 
-	sending  map[ring.Ref]struct{}        // not finished
-	reminded map[ring.Ref]int             // how often each was asked the same again
-	errors   map[ring.Ref]string          // of nodes that could not finish
-	lost     map[ring.Ref]string          // nodes that are gone, and why
-	wanting  map[ring.Ref]struct{}        // summaries
-	sums     map[ring.Ref]control.Summary //
-	pairing  map[ring.Ref]struct{}        // pairs
-	pairs    map[ring.Ref]control.Pairs   //
+	awaitingFinish  map[ring.Ref]struct{}        // not finished
+	reminded        map[ring.Ref]int             // how often each was asked the same again
+	errors          map[ring.Ref]string          // of nodes that could not finish
+	lost            map[ring.Ref]string          // nodes that are gone, and why
+	awaitingSummary map[ring.Ref]struct{}        // summaries
+	sums            map[ring.Ref]control.Summary //
+	awaitingPairs   map[ring.Ref]struct{}        // pairs
+	pairs           map[ring.Ref]control.Pairs   //
 }
 
 // phase is what the nodes were last asked for.
@@ -57,12 +57,12 @@ const (
 	sending phase = iota
 	collecting
 	explaining
-	settled
+	summarizing
 )
 
 // lose takes note that a member has died or left. Nothing is expected of it any more.
 func (u *run) lose(ref ring.Ref, why string) {
-	if u.phase == settled {
+	if u.phase == summarizing {
 		return
 	}
 	for _, m := range u.nodes {
@@ -70,22 +70,22 @@ func (u *run) lose(ref ring.Ref, why string) {
 			u.lost[ref] = why
 		}
 	}
-	delete(u.sending, ref)
-	delete(u.wanting, ref)
-	delete(u.pairing, ref)
+	delete(u.awaitingFinish, ref)
+	delete(u.awaitingSummary, ref)
+	delete(u.awaitingPairs, ref)
 }
 
 // remind asks a member again whose connection had ended, since the question or the
 // answer may be lost.
 func (u *run) remind(s *session) {
 	ref := s.member.Ref()
-	if _, ok := u.sending[ref]; ok {
+	if _, ok := u.awaitingFinish[ref]; ok {
 		s.conn.Send(control.TypeTask, u.task)
 	}
-	if _, ok := u.wanting[ref]; ok && u.phase == collecting {
+	if _, ok := u.awaitingSummary[ref]; ok && u.phase == collecting {
 		s.conn.Send(control.TypeCollect, control.Collect{Run: u.number})
 	}
-	if _, ok := u.pairing[ref]; ok && u.phase == explaining {
+	if _, ok := u.awaitingPairs[ref]; ok && u.phase == explaining {
 		s.conn.Send(control.TypeExplain, control.Explain{Run: u.number})
 	}
 }
@@ -133,11 +133,11 @@ func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, 
 	for {
 		select {
 		case err := <-u.done:
-			return u.account(err)
+			return u.result(err)
 		case <-ctx.Done():
 			select {
 			case err := <-u.done: // both at once
-				return u.account(err)
+				return u.result(err)
 			default:
 			}
 			return nil, fmt.Errorf("ringdht: registry: traffic run %d goes on unwatched: %w", u.number, context.Cause(ctx))
@@ -150,7 +150,7 @@ func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, 
 }
 
 // account is what [Registry.RunTraffic] returns of a run that conduct has ended with err.
-func (u *run) account(err error) (*status.Summary, error) {
+func (u *run) result(err error) (*status.Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: traffic run %d: %w", u.number, err)
 	}
@@ -167,7 +167,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	var u *run
 	var missing []string
 	var err error
-	waited := r.Await(ctx, func() bool {
+	waitErr := r.Await(ctx, func() bool {
 		missing = r.members.Unsettled()
 		switch {
 		case ctx.Err() != nil || r.closed: // there has been a change as well: nothing is started any more
@@ -183,10 +183,10 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 		}
 		return true
 	})
-	if waited != nil && err == nil {
-		err = waited
+	if waitErr != nil && err == nil {
+		err = waitErr
 		if len(missing) > 0 {
-			err = fmt.Errorf("%w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), waited)
+			err = fmt.Errorf("%w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), waitErr)
 		}
 	}
 	return u, err
@@ -207,11 +207,11 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	if len(senders) < 2 {
 		return nil, fmt.Errorf("%w: a run needs two nodes that take part (WithTraffic), there are %d", errs.ErrNotReady, len(senders))
 	}
-	number := r.runs.next()
+	number := r.runs.nextNumber()
 	u := &run{
 		number: number, task: control.Task{Run: number, Messages: int64(t.Messages), Payload: int64(t.Payload)},
 		done: make(chan error, 1), nodes: nodes, senders: senders, start: time.Now(),
-		sending: refs(senders), wanting: refs(nodes), pairing: refs(senders), lost: make(map[ring.Ref]string), reminded: make(map[ring.Ref]int),
+		awaitingFinish: refs(senders), awaitingSummary: refs(nodes), awaitingPairs: refs(senders), lost: make(map[ring.Ref]string), reminded: make(map[ring.Ref]int),
 		errors: make(map[ring.Ref]string), sums: make(map[ring.Ref]control.Summary), pairs: make(map[ring.Ref]control.Pairs),
 	}
 	r.runs.current = u
@@ -220,7 +220,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 			s.sent, s.received = 0, 0
 		}
 	}
-	r.ask(u.senders, control.TypeTask, u.task)
+	r.queueFor(u.senders, control.TypeTask, u.task)
 	r.wg.Go(func() { u.done <- r.conduct(u) })
 	r.recordEvent(status.Event{Kind: status.EventRun, Why: fmt.Sprintf("%s: %d nodes send %d messages of %d bytes each", runName(u.number), len(senders), t.Messages, t.Payload)})
 	return u, nil
@@ -228,7 +228,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 
 // ask queues a question for members behind whatever else they are to be told; it
 // needs mu.
-func (r *Registry) ask(members []ring.Member, t wire.Type, v any) {
+func (r *Registry) queueFor(members []ring.Member, t wire.Type, v any) {
 	for _, m := range members {
 		r.members.Tell(m.Ref(), t, v)
 	}
@@ -239,7 +239,7 @@ func (r *Registry) ask(members []ring.Member, t wire.Type, v any) {
 // everything they sent was delivered, or that its sink is gone; then everybody reports;
 // then, if the sums are off or somebody is gone, everybody explains.
 func (r *Registry) conduct(u *run) error {
-	err := r.seeThrough(u)
+	err := r.awaitPhases(u)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.runs.current = nil
@@ -254,28 +254,28 @@ func (r *Registry) conduct(u *run) error {
 }
 
 // seeThrough asks the nodes what there is to ask.
-func (r *Registry) seeThrough(u *run) error {
-	if err := r.Await(r.ctx, func() bool { return len(u.sending) == 0 }); err != nil {
+func (r *Registry) awaitPhases(u *run) error {
+	if err := r.Await(r.ctx, func() bool { return len(u.awaitingFinish) == 0 }); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	u.elapsed = time.Since(u.start)
-	u.next(collecting)
-	r.ask(u.all(), control.TypeCollect, control.Collect{Run: u.number})
+	u.begin(collecting)
+	r.queueFor(u.all(), control.TypeCollect, control.Collect{Run: u.number})
 	r.mu.Unlock()
-	if err := r.Await(r.ctx, func() bool { return len(u.wanting) == 0 }); err != nil {
+	if err := r.Await(r.ctx, func() bool { return len(u.awaitingSummary) == 0 }); err != nil {
 		return err
 	}
 	r.mu.Lock()
-	if len(u.lost) == 0 && u.agree() {
-		u.phase = settled // whoever is lost from now on was there to the end
+	if len(u.lost) == 0 && u.balanced() {
+		u.phase = summarizing // whoever is lost from now on was there to the end
 		r.mu.Unlock()
 		return nil
 	}
-	u.next(explaining)
-	r.ask(u.senders, control.TypeExplain, control.Explain{Run: u.number})
+	u.begin(explaining)
+	r.queueFor(u.senders, control.TypeExplain, control.Explain{Run: u.number})
 	r.mu.Unlock()
-	return r.Await(r.ctx, func() bool { return len(u.pairing) == 0 })
+	return r.Await(r.ctx, func() bool { return len(u.awaitingPairs) == 0 })
 }
 
 func (r *Registry) sentSoFar(u *run) int64 {
@@ -313,23 +313,23 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u := r.runs.reported(number)
+	u := r.runs.byNumber(number)
 	if u == nil {
 		return nil // the run is over
 	}
 	ref := s.member.Ref()
 	switch t {
 	case control.TypeFinished:
-		if _, ok := u.sending[ref]; ok && finish.Error != "" {
+		if _, ok := u.awaitingFinish[ref]; ok && finish.Error != "" {
 			u.errors[ref] = handshake.Brief(finish.Error)
 		}
-		delete(u.sending, ref)
+		delete(u.awaitingFinish, ref)
 	case control.TypeSummary:
 		u.sums[ref] = summary
-		delete(u.wanting, ref)
+		delete(u.awaitingSummary, ref)
 	case control.TypePairs:
 		u.pairs[ref] = pairs
-		delete(u.pairing, ref)
+		delete(u.awaitingPairs, ref)
 	}
 	r.change()
 	return nil

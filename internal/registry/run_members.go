@@ -10,22 +10,22 @@ import (
 )
 
 // come takes note that a member has registered: one that came during the run, or one of
-// the run whose connection had ended. knows is the latest run that the member knows of.
-func (u *run) come(s *session, knows uint64) {
+// the run whose connection had ended. latestRun is the latest run that the member latestRun of.
+func (u *run) memberRegistered(s *session, latestRun uint64) {
 	ref := s.member.Ref()
-	if u.stranger(ref) {
+	if u.isNew(ref) {
 		// It is sent nothing, since the senders draw from the members that were there when
 		// the run began. But it relays, so it is asked for its part like all others.
 		if u.phase == sending {
 			u.late = append(u.late, s.member)
-			u.wanting[ref] = struct{}{}
+			u.awaitingSummary[ref] = struct{}{}
 		}
 		return
 	}
 	// One that has taken its task in just goes on with it.
-	if u.owes(ref) && (u.phase != sending || knows < u.number) {
+	if u.unanswered(ref) && (u.phase != sending || latestRun < u.number) {
 		if u.reminded[ref]++; u.reminded[ref] > handshake.MaxReminders {
-			u.giveUp(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, handshake.MaxReminders+1))
+			u.stopWaiting(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, handshake.MaxReminders+1))
 			return
 		}
 	}
@@ -33,8 +33,8 @@ func (u *run) come(s *session, knows uint64) {
 }
 
 // stranger says that a life has nothing to do with the run yet.
-func (u *run) stranger(ref ring.Ref) bool {
-	if _, ok := u.wanting[ref]; ok {
+func (u *run) isNew(ref ring.Ref) bool {
+	if _, ok := u.awaitingSummary[ref]; ok {
 		return false
 	}
 	if _, ok := u.sums[ref]; ok {
@@ -46,27 +46,27 @@ func (u *run) stranger(ref ring.Ref) bool {
 }
 
 // owes says whether a member has not answered what was asked last.
-func (u *run) owes(ref ring.Ref) (ok bool) {
+func (u *run) unanswered(ref ring.Ref) (ok bool) {
 	switch u.phase {
 	case sending:
-		_, ok = u.sending[ref]
+		_, ok = u.awaitingFinish[ref]
 	case collecting:
-		_, ok = u.wanting[ref]
+		_, ok = u.awaitingSummary[ref]
 	case explaining:
-		_, ok = u.pairing[ref]
+		_, ok = u.awaitingPairs[ref]
 	}
 	return ok
 }
 
 // giveUp expects no answer of a member any more to what it was asked last.
-func (u *run) giveUp(ref ring.Ref, why string) {
+func (u *run) stopWaiting(ref ring.Ref, why string) {
 	switch u.phase {
 	case sending:
-		delete(u.sending, ref)
+		delete(u.awaitingFinish, ref)
 	case collecting:
-		delete(u.wanting, ref)
+		delete(u.awaitingSummary, ref)
 	case explaining:
-		delete(u.pairing, ref)
+		delete(u.awaitingPairs, ref)
 	}
 	if _, failed := u.errors[ref]; !failed {
 		u.errors[ref] = why
@@ -79,7 +79,7 @@ func (u *run) all() []ring.Member {
 }
 
 // next begins a phase.
-func (u *run) next(p phase) {
+func (u *run) begin(p phase) {
 	u.phase = p
 	clear(u.reminded)
 }
@@ -87,7 +87,7 @@ func (u *run) next(p phase) {
 // after is the number of the latest run that there may have been, as a member tells that
 // comes back. Where it comes back to a new registry there may have been one more, which
 // only members knew that are lost: what they sent is still counted under its number.
-func (r *Registry) after(req control.Register) uint64 {
+func (r *Registry) latestRun(req control.Register) uint64 {
 	if req.Incarnation != 0 && r.members.Recovering() {
 		return req.Run + 1
 	}

@@ -18,16 +18,16 @@ type runs struct {
 }
 
 // next is the number of a run that begins.
-func (r *runs) next() uint64 {
+func (r *runs) nextNumber() uint64 {
 	r.number++
 	return r.number
 }
 
 // known takes in that there has been a run with this number.
-func (r *runs) known(number uint64) { r.number = max(r.number, number) }
+func (r *runs) skipTo(number uint64) { r.number = max(r.number, number) }
 
 // reported returns the run under way if it has this number, else nil.
-func (r *runs) reported(number uint64) *run {
+func (r *runs) byNumber(number uint64) *run {
 	if r.current == nil || r.current.number != number {
 		return nil
 	}

@@ -25,9 +25,9 @@ type session struct {
 
 	// under Registry.mu
 	member         ring.Member // once it has registered
-	in             bool        // found in Registry.sessions
+	attached       bool        // found in Registry.sessions
 	left           bool        // it was a member, and is none any more
-	last           membership.LastHeard
+	lastWord       membership.LastHeard
 	sent, received int64      // in the run under way, as the latest heartbeat says
 	loopback       []ring.Ref // members to warn of, now that this one is there
 
@@ -38,16 +38,16 @@ type session struct {
 func (s *session) run() {
 	defer s.conn.Free()
 	s.conn.SetLease(s.r.cfg.Timeout)
-	err := s.receive()
+	err := s.receiveLoop()
 	s.r.sessionEnded(s, err)
 	s.conn.Close()
 }
 
-func (s *session) receive() error {
+func (s *session) receiveLoop() error {
 	for {
 		t, body, err := s.conn.Recv()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if left := s.remaining(); left > 0 { // it was not the node that was late
+			if left := s.remainingSilence(); left > 0 { // it was not the node that was late
 				s.conn.SetLease(left)
 				continue
 			}
@@ -55,7 +55,7 @@ func (s *session) receive() error {
 		if err != nil {
 			return err
 		}
-		registered := s.heard()
+		registered := s.noteArrival()
 		switch t {
 		case control.TypeRegister:
 			err = s.register(body)
@@ -65,7 +65,7 @@ func (s *session) receive() error {
 			if !registered {
 				err = s.refuse(control.CodeNotMember, "register first")
 			} else {
-				err = s.r.report(s, t, body)
+				err = s.r.handleReport(s, t, body)
 			}
 		}
 		if err != nil {
@@ -75,10 +75,10 @@ func (s *session) receive() error {
 }
 
 // registered is also true of a member that has left: it does no harm.
-func (s *session) registered() bool {
+func (s *session) hasRegistered() bool {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
-	return s.in || s.left
+	return s.attached || s.left
 }
 
 // errRefused ends a session whose node was told why.
@@ -90,7 +90,7 @@ func (s *session) refuse(code control.Code, format string, args ...any) error {
 	if err := s.conn.Send(control.TypeRefused, control.Refused{Code: code, Reason: reason}); err != nil {
 		return err
 	}
-	if s.registered() {
+	if s.hasRegistered() {
 		return nil // a member's mistake costs it nothing
 	}
 	s.conn.Shutdown(s.r.cfg.Timeout)
@@ -98,9 +98,9 @@ func (s *session) refuse(code control.Code, format string, args ...any) error {
 }
 
 // unregister takes the session out; it needs mu.
-func (s *session) unregister() {
-	if s.in {
-		s.in = false
+func (s *session) detach() {
+	if s.attached {
+		s.attached = false
 		delete(s.r.sessions, s.member.Ref())
 		close(s.done)
 	}
@@ -119,14 +119,14 @@ func (s *session) deregister(body []byte) error {
 	r.mu.Lock()
 	m, known := r.members.Holder(req.ID)
 	same := s.member.ID == req.ID && s.member.Addr == req.Addr
-	mine, left := same && s.in, same && s.left
-	if mine {
+	own, left := same && s.attached, same && s.left
+	if own {
 		r.members.Leave(r.now(), s.member.Ref()) // m may be a later life, if this one's end is still to be told
 		r.wake()
 	}
 	r.mu.Unlock()
 	switch {
-	case mine:
+	case own:
 		return nil // the answer comes when everybody has let go of it
 	case left:
 		return s.refuse(control.CodeNotMember, "node %d (%s) has deregistered already", req.ID, req.Addr)
@@ -144,11 +144,11 @@ func (r *Registry) sessionEnded(s *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case s.in && r.closed: // it is the registry that has hung up, which says nothing of the member
-		s.unregister()
-	case s.in:
+	case s.attached && r.closed: // it is the registry that has hung up, which says nothing of the member
+		s.detach()
+	case s.attached:
 		ref := s.member.Ref()
-		s.unregister()
+		s.detach()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			r.members.Silent(r.now(), ref)
 		} else {
@@ -161,14 +161,14 @@ func (r *Registry) sessionEnded(s *session, err error) {
 }
 
 // report takes a member's message to whom it concerns.
-func (r *Registry) report(s *session, t wire.Type, body []byte) error {
+func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeat:
 		var b control.Beat
 		if err := s.conn.Decode(body, &b); err != nil {
 			return err
 		}
-		return r.heard(s, b)
+		return r.handleHeartbeat(s, b)
 	case control.TypeLinked:
 		var l control.Linked
 		if err := s.conn.Decode(body, &l); err != nil {
@@ -195,7 +195,7 @@ func (r *Registry) report(s *session, t wire.Type, body []byte) error {
 		if err := s.conn.Decode(body, &told); err != nil {
 			return err
 		}
-		r.traces.answered(s, told)
+		r.traces.deliver(s, told)
 	case control.TypeFinished, control.TypeSummary, control.TypePairs:
 		return r.reportRun(s, t, body)
 	default:

@@ -12,27 +12,27 @@ import (
 )
 
 // heard takes a heartbeat and answers it.
-func (r *Registry) heard(s *session, b control.Beat) error {
-	var told *status.Node
+func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
+	var reported *status.Node
 	if len(b.Status) > 0 {
-		told = control.Unpack(peer(s.member), s.member.Incarnation, b.Status[0])
+		reported = control.Unpack(peer(s.member), s.member.Incarnation, b.Status[0])
 	}
 	ref := s.member.Ref()
 	r.mu.Lock()
 	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
-	if s.in { // else it has left, or has come back over another connection
-		r.reports.heard(ref, told)
+	if s.attached { // else it has left, or has come back over another connection
+		r.reports.update(ref, reported)
 	}
-	pace := r.members.Heartbeat(ref, control.Int(b.Every))
+	interval := r.members.Heartbeat(ref, control.Int(b.Every))
 	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
 	patience := r.members.Timeout(ref)
-	answer, err := r.reports.answerFor(pace, r.cfg.Codec)
-	in := s.in
+	answer, err := r.reports.answerFor(interval, r.cfg.Codec)
+	attached := s.attached
 	r.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if !in { // the answer would say that it is a member
+	if !attached { // the answer would say that it is a member
 		return nil
 	}
 	s.conn.SetLease(patience) // before the node may rely on it
@@ -46,7 +46,7 @@ func (r *Registry) retire(ref ring.Ref) {
 }
 
 // states are the names of where a member stands.
-var states = map[membership.State]status.State{
+var memberStates = map[membership.State]status.State{
 	membership.Registered: status.StateRegistered,
 	membership.Linking:    status.StateLinking,
 	membership.Active:     status.StateActive,
@@ -63,9 +63,9 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	layout := r.members.Layout()
 	s := &status.Snapshot{
 		Time: time.Now(), Ring: r.cfg.RingName, Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
-		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
-		Missing: worded(r.members.Unsettled()), Degraded: r.degraded(),
-		Running: r.running(), Runs: listed(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
+		Live: r.members.Live(), Offsets: cloneNonNil(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
+		Missing: withText(r.members.Unsettled()), Degraded: r.degraded(),
+		Running: r.running(), Runs: cloneNonNil(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
 		Events: r.events.list(), Happened: r.events.counts(),
 	}
 	all := r.reports.total(func(ref ring.Ref) bool {
@@ -76,7 +76,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	s.Members = make([]status.Member, len(members))
 	for i, m := range members {
 		row := &s.Members[i]
-		row.State = states[r.members.State(m.Ref())]
+		row.State = memberStates[r.members.State(m.Ref())]
 		row.Node = status.Node{Peer: peer(m), Incarnation: m.Incarnation, Hops: []int64{}, Latency: status.Histogram{Counts: []int64{}}, Links: []status.Link{}}
 		if f := r.reports.records[m.Ref()]; f != nil {
 			row.Joined, row.Heard = f.joined, f.heard
@@ -96,12 +96,12 @@ func (r *Registry) Snapshot() *status.Snapshot {
 }
 
 // listed copies a list. It is never nil: in JSON an empty list reads better than null.
-func listed[T any](list []T) []T { return append([]T{}, list...) }
+func cloneNonNil[T any](list []T) []T { return append([]T{}, list...) }
 
 // worded leaves out of what is missing the lines without words, which only make up the
 // number.
-func worded(missing []string) []string {
-	return slices.DeleteFunc(listed(missing), func(line string) bool { return line == "" })
+func withText(missing []string) []string {
+	return slices.DeleteFunc(cloneNonNil(missing), func(line string) bool { return line == "" })
 }
 
 // running needs mu.

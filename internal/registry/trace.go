@@ -24,37 +24,37 @@ func (r *Registry) Trace(ctx context.Context, from, to status.ID) ([]status.Hop,
 	if s == nil {
 		return nil, fmt.Errorf("ringdht: registry: tracing from %d: %w", from, stream.ErrNoSuchNode)
 	}
-	ask, answer := r.traces.ask(s)
-	defer r.traces.done(ask)
-	s.conn.Send(control.TypeTrace, control.Trace{Ask: ask, To: uint64(to)})
+	number, answer := r.traces.begin(s)
+	defer r.traces.end(number)
+	s.conn.Send(control.TypeTrace, control.Trace{Ask: number, To: uint64(to)})
 	var why error
 	select {
-	case told := <-answer:
-		return traced(from, to, told)
+	case a := <-answer:
+		return traced(from, to, a)
 	case <-s.done:
 		why = fmt.Errorf("ringdht: registry: tracing from %d: the node is gone: %w", from, errs.ErrNotMember)
 	case <-ctx.Done():
 		why = fmt.Errorf("ringdht: registry: tracing from %d to %d: %w", from, to, context.Cause(ctx))
 	}
 	select {
-	case told := <-answer: // it came first
-		return traced(from, to, told)
+	case a := <-answer: // it came first
+		return traced(from, to, a)
 	default:
 		return nil, why
 	}
 }
 
 // traced is a node's answer as [Registry.Trace] returns it.
-func traced(from, to status.ID, told control.Traced) ([]status.Hop, error) {
-	hops := make([]status.Hop, len(told.Hops))
-	for i, h := range told.Hops {
+func traced(from, to status.ID, answer control.Traced) ([]status.Hop, error) {
+	hops := make([]status.Hop, len(answer.Hops))
+	for i, h := range answer.Hops {
 		hops[i] = status.Hop{ID: status.ID(h.ID), Elapsed: time.Duration(h.Elapsed)}
 	}
 	switch {
-	case told.NoSuchNode:
+	case answer.NoSuchNode:
 		return hops, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w: the members are those that Members lists", from, to, stream.ErrNoSuchNode)
-	case told.Error != "":
-		return hops, errors.New(told.Error)
+	case answer.Error != "":
+		return hops, errors.New(answer.Error)
 	}
 	return hops, nil
 }

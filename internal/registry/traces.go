@@ -10,31 +10,31 @@ import (
 // own, which is a leaf: nothing else is locked while it is held.
 type traces struct {
 	mu      sync.Mutex
-	pending map[uint64]question
-	asked   uint64 // the number of the latest question
+	pending map[uint64]pendingTrace
+	latest  uint64 // the number of the latest question
 }
 
 // question is a trace that the node of a session was asked for.
-type question struct {
-	of     *session
-	answer chan<- control.Traced // of one slot
+type pendingTrace struct {
+	session *session
+	answer  chan<- control.Traced // of one slot
 }
 
 // ask adds a question to a session. The caller must call done with its number.
-func (t *traces) ask(s *session) (number uint64, answer <-chan control.Traced) {
+func (t *traces) begin(s *session) (number uint64, answer <-chan control.Traced) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.pending == nil {
-		t.pending = make(map[uint64]question)
+		t.pending = make(map[uint64]pendingTrace)
 	}
-	t.asked++
+	t.latest++
 	c := make(chan control.Traced, 1)
-	t.pending[t.asked] = question{s, c}
-	return t.asked, c
+	t.pending[t.latest] = pendingTrace{s, c}
+	return t.latest, c
 }
 
 // done drops a question.
-func (t *traces) done(number uint64) {
+func (t *traces) end(number uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.pending, number)
@@ -42,11 +42,11 @@ func (t *traces) done(number uint64) {
 
 // answered takes in a session's answer. An answer that another session was asked for, or
 // that comes twice, is dropped.
-func (t *traces) answered(s *session, told control.Traced) {
+func (t *traces) deliver(s *session, answer control.Traced) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if q, ok := t.pending[told.Ask]; ok && q.of == s {
-		delete(t.pending, told.Ask)
-		q.answer <- told
+	if q, ok := t.pending[answer.Ask]; ok && q.session == s {
+		delete(t.pending, answer.Ask)
+		q.answer <- answer
 	}
 }
