@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -130,7 +131,7 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 // meanwhile, such as a lack of file descriptors, only slows accepting down.
 func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()), serve func(net.Conn, func())) error {
 	slots := make(chan struct{}, maxHandshakes)
-	pause := 5 * time.Millisecond
+	delays := backoff.Backoff{Min: 5 * time.Millisecond, Max: time.Second}
 	for {
 		select {
 		case slots <- struct{}{}:
@@ -146,18 +147,14 @@ func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()),
 				return err
 			}
 			<-slots
-			c.WarnOften(ReasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", pause)
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+			delay := delays.Next()
+			c.WarnOften(ReasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", delay)
+			if Pause(ctx, delay) != nil {
 				return errs.ErrClosed
 			}
-			pause = min(2*pause, time.Second)
 			continue
 		}
-		pause = 5 * time.Millisecond
+		delays.Reset()
 		start(func() { serve(conn, func() { <-slots }) })
 	}
 }

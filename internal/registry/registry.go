@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
@@ -60,7 +61,7 @@ type Registry struct {
 	events    eventLog
 	runs      runs
 	reports   reports
-	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
+	changed   notify.Change // of anything here
 	opened    bool          // it has a listener, or had one
 	closed    bool
 }
@@ -230,43 +231,24 @@ func (r *Registry) closedError(what string) error {
 	return fmt.Errorf("ringdht: registry: %s: %w", what, errs.ErrClosed)
 }
 
-// change wakes whoever waits for something to change; it needs mu.
-func (r *Registry) change() {
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
-	}
-}
+// change wakes the callers of Await; it needs mu.
+func (r *Registry) change() { r.changed.Broadcast() }
 
 // Await waits until done, called with mu held at every change, returns true. What is so
 // when ctx ends counts.
 func (r *Registry) Await(ctx context.Context, done func() bool) error {
-	for {
-		r.mu.Lock()
+	closed := false
+	err := r.changed.Await(ctx, context.Background(), &r.mu, func() bool {
 		if done() {
-			r.mu.Unlock()
-			return nil
+			return true
 		}
-		if r.closed {
-			r.mu.Unlock()
-			return errs.ErrClosed
-		}
-		if r.changed == nil {
-			r.changed = make(chan struct{})
-		}
-		changed := r.changed
-		r.mu.Unlock()
-		select {
-		case <-changed:
-			continue
-		case <-ctx.Done():
-		}
-		select {
-		case <-changed: // both at once
-		default:
-			return context.Cause(ctx)
-		}
+		closed = r.closed
+		return closed
+	})
+	if closed {
+		return errs.ErrClosed
 	}
+	return err
 }
 
 // Authority is the membership, guarded by the registry's lock: it may be used within
