@@ -116,43 +116,6 @@ var (
 	errTooManyDials = errors.New("too many others are being dialled")
 )
 
-// check makes sure that the node that asks is the one at its address.
-func (s *session) dialBack(ctx context.Context, req control.Register) (refused bool, err error) {
-	token, err := s.r.probe(ctx, s.r.newcomers, req.Addr)
-	var shortage error
-	for err != nil && dial.Scarce(err) { // it is this process that lacks something, not the node
-		if shortage == nil {
-			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
-		}
-		shortage = err
-		if handshake.Pause(ctx, 50*time.Millisecond) != nil {
-			break
-		}
-		token, err = s.r.probe(ctx, s.r.newcomers, req.Addr)
-	}
-	if shortage != nil && errors.Is(err, errTooManyDials) {
-		err = shortage
-	}
-	if why := context.Cause(ctx); why != nil && !errors.Is(why, errTooManyDials) { // nothing waits for the answer
-		return false, why
-	}
-	if err == nil && token == req.Token {
-		return false, nil
-	}
-	s.r.mu.Lock()
-	holder, taken := s.r.members.HolderOf(req.Addr)
-	s.r.mu.Unlock()
-	switch {
-	case taken:
-		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
-	case err == nil:
-		err = errors.New("another node answers there")
-	case errors.Is(err, errTooManyDials) || dial.Scarce(err):
-		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
-	}
-	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
-}
-
 // admit makes the node a member, or the member that it was. It waits while the
 // registry cannot tell which IDs are free. there says that it was dialled at its address.
 func (s *session) admit(ctx context.Context, req control.Register, verified bool) error {

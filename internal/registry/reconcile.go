@@ -1,18 +1,12 @@
 package registry
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/dial"
-	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
-	"github.com/x/ringdht/internal/wire"
 )
 
 // now is the time of the membership.
@@ -129,53 +123,8 @@ func (r *Registry) evict(ref ring.Ref, why string) {
 	}
 }
 
-// probeSuspect dials a member that is out of sight.
-func (r *Registry) probeSuspect(e membership.Effect) {
-	answer := membership.Nothing
-	token, err := r.probe(r.ctx, r.suspects, e.Addr)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case err == nil && token == e.Token:
-		answer = membership.Answered
-	case err == nil && r.members.HasToken(token):
-		// Members that have changed their addresses, perhaps with each other: this one
-		// may be about to say where it is.
-	case err == nil || errors.Is(err, errs.ErrHandshake) || dial.Refused(err):
-		answer = membership.Absent
-	}
-	r.members.Probed(r.now(), e.Ref, e.Addr, answer)
-	r.wake()
-}
-
-// probe dials an address and returns the token of the node that answers.
-func (r *Registry) probe(ctx context.Context, d *dial.Limiter, addr string) (token uint64, err error) {
-	err = d.Do(ctx, func(ctx context.Context) error {
-		conn, answer, err := r.cfg.Dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
-		if err == nil {
-			conn.Close()
-			token = answer.Token
-		}
-		return err
-	})
-	return token, err
-}
-
-// WaitSettled waits until the ring is as it should be: everybody who has joined is
-// part of it, nobody is out of sight, and all members use the tables that the present
-// membership asks for. If it is so already it returns nil at once, also if ctx has ended.
-// The error matches [ErrNotReady] and says what is missing.
-func (r *Registry) WaitSettled(ctx context.Context) error {
-	var missing []string
-	err := r.Await(ctx, func() bool {
-		missing = r.members.Unsettled()
-		if len(missing) == 0 && r.members.Lagging() > 0 {
-			missing = []string{"long entries are about to be put right"}
-		}
-		return len(missing) == 0
-	})
-	if err != nil {
-		return fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), err)
-	}
-	return nil
+// retire adds a life that is over to the past; it needs mu.
+func (r *Registry) retire(ref ring.Ref) {
+	r.reports.retire(ref)
+	r.loopbacks.drop(ref)
 }

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/handshake"
@@ -73,17 +72,6 @@ func (u *run) stopWaiting(ref ring.Ref, why string) {
 	}
 }
 
-// all are the members that relayed for the run, as far as is known.
-func (u *run) all() []ring.Member {
-	return slices.Concat(u.nodes, u.late)
-}
-
-// next begins a phase.
-func (u *run) begin(p phase) {
-	u.phase = p
-	clear(u.reminded)
-}
-
 // after is the number of the latest run that there may have been, as a member tells that
 // comes back. Where it comes back to a new registry there may have been one more, which
 // only members knew that are lost: what they sent is still counted under its number.
@@ -92,4 +80,34 @@ func (r *Registry) latestRun(req control.Register) uint64 {
 		return req.Run + 1
 	}
 	return req.Run
+}
+
+// lose takes note that a member has died or left. Nothing is expected of it any more.
+func (u *run) lose(ref ring.Ref, why string) {
+	if u.phase == summarizing {
+		return
+	}
+	for _, m := range u.nodes {
+		if m.Ref() == ref {
+			u.lost[ref] = why
+		}
+	}
+	delete(u.awaitingFinish, ref)
+	delete(u.awaitingSummary, ref)
+	delete(u.awaitingPairs, ref)
+}
+
+// remind asks a member again whose connection had ended, since the question or the
+// answer may be lost.
+func (u *run) remind(s *session) {
+	ref := s.member.Ref()
+	if _, ok := u.awaitingFinish[ref]; ok {
+		s.conn.Send(control.TypeTask, u.task)
+	}
+	if _, ok := u.awaitingSummary[ref]; ok && u.phase == collecting {
+		s.conn.Send(control.TypeCollect, control.Collect{Run: u.number})
+	}
+	if _, ok := u.awaitingPairs[ref]; ok && u.phase == explaining {
+		s.conn.Send(control.TypeExplain, control.Explain{Run: u.number})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
@@ -12,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // maxReport is the longest control frame that a registry takes from a node.
@@ -202,4 +204,59 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		return fmt.Errorf("a message of unknown type %d", t)
 	}
 	return nil
+}
+
+// heard takes a heartbeat and answers it.
+func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
+	var reported *status.Node
+	if len(b.Status) > 0 {
+		reported = control.Unpack(peer(s.member), s.member.Incarnation, b.Status[0])
+	}
+	ref := s.member.Ref()
+	r.mu.Lock()
+	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
+	if s.attached { // else it has left, or has come back over another connection
+		r.reports.update(ref, reported)
+	}
+	interval := r.members.Heartbeat(ref, control.Int(b.Every))
+	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
+	patience := r.members.Timeout(ref)
+	answer, err := r.reports.answerFor(interval, r.cfg.Codec)
+	attached := s.attached
+	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if !attached { // the answer would say that it is a member
+		return nil
+	}
+	s.conn.SetLease(patience) // before the node may rely on it
+	return s.conn.PassNow(answer)
+}
+
+// heard takes note that something has come from the node, and says whether it is, or was, a
+// member.
+func (s *session) noteArrival() (registered bool) {
+	r := s.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.accountForStalls()
+	s.lastWord = r.members.HeardNow(r.now())
+	return s.attached || s.left // what has left does no harm
+}
+
+// remaining is how much longer the node may be silent, 0 if it must be given up.
+func (s *session) remainingSilence() time.Duration {
+	r := s.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.attached {
+		return 0
+	}
+	r.accountForStalls()
+	left := r.members.TimeLeft(r.now(), s.member.Ref(), s.lastWord)
+	if left > 0 {
+		left = max(left, r.cfg.Lease/64) // not again at once
+	}
+	return left
 }

@@ -4,46 +4,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
-
-// heard takes a heartbeat and answers it.
-func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
-	var reported *status.Node
-	if len(b.Status) > 0 {
-		reported = control.Unpack(peer(s.member), s.member.Incarnation, b.Status[0])
-	}
-	ref := s.member.Ref()
-	r.mu.Lock()
-	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
-	if s.attached { // else it has left, or has come back over another connection
-		r.reports.update(ref, reported)
-	}
-	interval := r.members.Heartbeat(ref, control.Int(b.Every))
-	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
-	patience := r.members.Timeout(ref)
-	answer, err := r.reports.answerFor(interval, r.cfg.Codec)
-	attached := s.attached
-	r.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if !attached { // the answer would say that it is a member
-		return nil
-	}
-	s.conn.SetLease(patience) // before the node may rely on it
-	return s.conn.PassNow(answer)
-}
-
-// retire adds a life that is over to the past; it needs mu.
-func (r *Registry) retire(ref ring.Ref) {
-	r.reports.retire(ref)
-	r.loopbacks.drop(ref)
-}
 
 // states are the names of where a member stands.
 var memberStates = map[membership.State]status.State{
@@ -116,15 +80,4 @@ func (r *Registry) running() *status.Running {
 	}
 	running.Sent, running.Received = r.progress(u)
 	return running
-}
-
-// progress is how many messages of a run were sent and received, as far as heartbeats
-// tell; it needs mu.
-func (r *Registry) progress(u *run) (sent, received int64) {
-	for _, m := range u.senders {
-		if s := r.sessions[m.Ref()]; s != nil {
-			sent, received = control.Plus(sent, s.sent), control.Plus(received, s.received)
-		}
-	}
-	return sent, received
 }

@@ -84,30 +84,3 @@ func (t *stalls) decay(now time.Time, lease time.Duration) {
 		t.decayed = now
 	}
 }
-
-// heard takes note that something has come from the node, and says whether it is, or was, a
-// member.
-func (s *session) noteArrival() (registered bool) {
-	r := s.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.accountForStalls()
-	s.lastWord = r.members.HeardNow(r.now())
-	return s.attached || s.left // what has left does no harm
-}
-
-// remaining is how much longer the node may be silent, 0 if it must be given up.
-func (s *session) remainingSilence() time.Duration {
-	r := s.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !s.attached {
-		return 0
-	}
-	r.accountForStalls()
-	left := r.members.TimeLeft(r.now(), s.member.Ref(), s.lastWord)
-	if left > 0 {
-		left = max(left, r.cfg.Lease/64) // not again at once
-	}
-	return left
-}
