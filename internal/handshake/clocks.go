@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"context"
 	"time"
 )
 
@@ -23,3 +24,15 @@ func (c *Config) Now() time.Time {
 
 // SayLate is how often the log is told, at most, that this process is late.
 const SayLate = time.Minute
+
+// Pause waits, unless ctx ends first, and then says why.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

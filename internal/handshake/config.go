@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"time"
 
@@ -36,7 +37,7 @@ type Config struct {
 	RingName  string
 	Timeout   time.Duration
 	Wall      func() time.Time // nil for time.Now; set by tests
-	repeats   *repeats         // of warnings
+	warnings  *warnLimiter
 }
 
 // The bounds of what a registry may ask for.
@@ -44,6 +45,11 @@ const (
 	MaxPayload = 8 << 20 // bytes of a message
 	MaxLease   = 24 * time.Hour
 )
+
+// MaxReminders is how often a member is asked the same again when it comes back without an
+// answer. A connection that ends by chance does not do so many times in a row, but a
+// member that cannot read the question hangs up on it each time, and the run must end.
+const MaxReminders = 4
 
 // Prepare checks the options, whose names it says, and puts a queue, of so many bytes, before the log.
 func (c *Config) Prepare(records int) error {
@@ -66,7 +72,14 @@ func (c *Config) Prepare(records int) error {
 	if _, ours := c.Log.Handler().(panicLog); ours {
 		least = slog.LevelError
 	}
-	c.repeats = new(repeats)
+	c.warnings = new(warnLimiter)
 	c.Log, c.Records = logqueue.New(c.Log.Handler(), least, records)
 	return nil
+}
+
+func DrawID(n uint64) uint64 {
+	if n == 0 {
+		return rand.Uint64()
+	}
+	return rand.Uint64N(n)
 }

@@ -57,14 +57,14 @@ func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 var errNoHello = errors.New("nothing came")
 
 // heard knows whether anything was read.
-type heard struct {
+type readTracker struct {
 	io.Reader
-	any bool
+	got bool
 }
 
-func (r *heard) Read(b []byte) (int, error) {
+func (r *readTracker) Read(b []byte) (int, error) {
 	n, err := r.Reader.Read(b)
-	r.any = r.any || n > 0
+	r.got = r.got || n > 0
 	return n, err
 }
 
@@ -98,11 +98,11 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	if err := setDeadline(conn, time.Now().Add(c.Timeout)); err != nil {
 		return wire.Hello{}, err
 	}
-	r := &heard{Reader: conn}
+	r := &readTracker{Reader: conn}
 	h, err := wire.ReadHello(r)
 	var a wire.Answer
 	switch {
-	case err != nil && !r.any:
+	case err != nil && !r.got:
 		return h, fmt.Errorf("%w: %w", errNoHello, err)
 	case errors.Is(err, wire.ErrVersion):
 		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}

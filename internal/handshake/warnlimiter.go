@@ -9,12 +9,12 @@ import (
 
 // repeats lets a warning of each kind into the log once in a while, and counts those
 // between: what others do, a scan or a node that is set up wrongly, must not fill a log.
-type repeats struct {
+type warnLimiter struct {
 	mu    sync.Mutex
-	kinds map[string]*repeat
+	kinds map[string]*warning
 }
 
-type repeat struct {
+type warning struct {
 	since time.Time // one was logged
 	more  int       // since then
 }
@@ -27,7 +27,7 @@ const (
 )
 
 // take says whether a warning is to be logged, and how many of its kind were not before it.
-func (r *repeats) take(kind string, now time.Time) (log bool, before int) {
+func (r *warnLimiter) allow(kind string, now time.Time) (log bool, before int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := r.kinds[kind]
@@ -45,9 +45,9 @@ func (r *repeats) take(kind string, now time.Time) (log bool, before int) {
 	switch {
 	case k == nil:
 		if r.kinds == nil {
-			r.kinds = make(map[string]*repeat)
+			r.kinds = make(map[string]*warning)
 		}
-		r.kinds[kind] = &repeat{since: now}
+		r.kinds[kind] = &warning{since: now}
 		return true, 0
 	case now.Sub(k.since) < RepeatEvery:
 		k.more++
@@ -59,7 +59,7 @@ func (r *repeats) take(kind string, now time.Time) (log bool, before int) {
 
 // WarnOften logs a warning, or counts it if one of its kind was logged a moment ago.
 func (c *Config) WarnOften(kind, msg string, args ...any) {
-	log, before := c.repeats.take(msg+": "+kind, time.Now())
+	log, before := c.warnings.allow(msg+": "+kind, time.Now())
 	if !log {
 		return
 	}
