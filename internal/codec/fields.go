@@ -13,9 +13,9 @@ import (
 // which fields it takes, so its rules are told again here: encoding/json's, with the tag
 // "codec" before "json", and with its own treatment of fields that share a name.
 type packedStruct struct {
-	fields []packedField    // in the order of the source, which is that of arrays
-	byName map[string][]int // where in fields
-	lost   []packedField    // that the library leaves out without a word, for their kind
+	fields  []packedField    // in the order of the source, which is that of arrays
+	byName  map[string][]int // where in fields
+	dropped []packedField    // that the library leaves out without a word, for their kind
 }
 
 // packedField is one of its fields.
@@ -34,8 +34,8 @@ func packed(t reflect.Type) *packedStruct {
 		return p.(*packedStruct)
 	}
 	p := &packedStruct{byName: make(map[string][]int)}
-	within := []reflect.Type{t}
-	p.collect(t, nil, &within)
+	path := []reflect.Type{t}
+	p.collect(t, nil, &path)
 	p.resolve()
 	for i, f := range p.fields {
 		p.byName[f.name] = append(p.byName[f.name], i)
@@ -46,7 +46,7 @@ func packed(t reflect.Type) *packedStruct {
 
 // collect gathers the fields of t, and of the structs that it embeds. The library goes
 // into a type twice at most, wherever it was met.
-func (p *packedStruct) collect(t reflect.Type, index []int, within *[]reflect.Type) {
+func (p *packedStruct) collect(t reflect.Type, index []int, path *[]reflect.Type) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := cmp.Or(f.Tag.Get("codec"), f.Tag.Get("json"))
@@ -66,14 +66,14 @@ func (p *packedStruct) collect(t reflect.Type, index []int, within *[]reflect.Ty
 			}
 			if embeds && name == "" {
 				seen := 0
-				for _, w := range *within {
+				for _, w := range *path {
 					if w == inner {
 						seen++
 					}
 				}
 				if seen < 2 {
-					*within = append(*within, inner)
-					p.collect(inner, at, within)
+					*path = append(*path, inner)
+					p.collect(inner, at, path)
 				}
 				continue
 			}
@@ -84,7 +84,7 @@ func (p *packedStruct) collect(t reflect.Type, index []int, within *[]reflect.Ty
 		field := packedField{cmp.Or(name, f.Name), at, f.Type}
 		switch f.Type.Kind() {
 		case reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
-			p.lost = append(p.lost, field)
+			p.dropped = append(p.dropped, field)
 		default:
 			p.fields = append(p.fields, field)
 		}
@@ -135,22 +135,22 @@ func (f packedField) in(v reflect.Value) (field reflect.Value, ok bool) {
 	return v, true
 }
 
-// packsThemselves remembers the answers of packsItself.
-var packsThemselves sync.Map // reflect.Type to bool
+// selfEncoding remembers the answers of encodesItself.
+var selfEncoding sync.Map // reflect.Type to bool
 
-// packsItself says that the bytes of a type are its own business. Text marshalers do not
+// encodesItself says that the bytes of a type are its own business. Text marshalers do not
 // count: the library asks them for text formats only.
-func packsItself(t reflect.Type) bool {
+func encodesItself(t reflect.Type) bool {
 	if k := t.Kind(); k == reflect.Interface || k == reflect.Pointer {
 		return false
 	}
-	if does, ok := packsThemselves.Load(t); ok {
-		return does.(bool)
+	if itself, ok := selfEncoding.Load(t); ok {
+		return itself.(bool)
 	}
 	p := reflect.PointerTo(t)
-	does := slices.Contains(packedByLibrary, t) || p.Implements(selfer) || p.Implements(marshaler) && p.Implements(unmarshaler)
-	packsThemselves.Store(t, does)
-	return does
+	itself := slices.Contains(encodedByLibrary, t) || p.Implements(selfer) || p.Implements(marshaler) && p.Implements(unmarshaler)
+	selfEncoding.Store(t, itself)
+	return itself
 }
 
 // valueError is an error about a part of a value.
@@ -174,7 +174,7 @@ func (e *valueError) Error() string {
 }
 
 // below is the same error, told from one step further up.
-func (e *valueError) below(step string) *valueError {
+func (e *valueError) within(step string) *valueError {
 	if e == nil {
 		return nil
 	}

@@ -26,10 +26,10 @@ var (
 
 // Types that encode themselves, and those that the library knows.
 var (
-	selfer          = reflect.TypeFor[codec.Selfer]()
-	marshaler       = reflect.TypeFor[encoding.BinaryMarshaler]()
-	unmarshaler     = reflect.TypeFor[encoding.BinaryUnmarshaler]()
-	packedByLibrary = []reflect.Type{reflect.TypeFor[time.Time](), reflect.TypeFor[codec.Raw](), reflect.TypeFor[codec.RawExt]()}
+	selfer           = reflect.TypeFor[codec.Selfer]()
+	marshaler        = reflect.TypeFor[encoding.BinaryMarshaler]()
+	unmarshaler      = reflect.TypeFor[encoding.BinaryUnmarshaler]()
+	encodedByLibrary = []reflect.Type{reflect.TypeFor[time.Time](), reflect.TypeFor[codec.Raw](), reflect.TypeFor[codec.RawExt]()}
 )
 
 func newMsgpackHandle() *codec.MsgpackHandle {

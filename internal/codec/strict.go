@@ -17,13 +17,13 @@ import (
 // looked through for these, over the data and the value side by side; but only where the
 // data has such a number, which one search for a byte tells, or the type a map or an array.
 
-const wide = 0xcf // the byte before an unsigned number of 64 bits
+const uint64Prefix = 0xcf // the byte before an unsigned number of 64 bits
 
 // checkDecoded says what of data did not fit into v, a pointer that data has been decoded
 // into.
 func checkDecoded(data []byte, v any) error {
 	t := reflect.TypeOf(v)
-	if !hasWide(data) && !loose(t) {
+	if !mayHaveHugeUint(data) && !hasMapOrArray(t) {
 		return nil
 	}
 	w := walk{data: data}
@@ -36,11 +36,11 @@ func checkDecoded(data []byte, v any) error {
 	return nil
 }
 
-// hasWide says that there may be a number of 2^63 or more. Numbers that are put together
+// mayHaveHugeUint says that there may be a number of 2^63 or more. Numbers that are put together
 // by chance are rare, in text and in small integers.
-func hasWide(data []byte) bool {
+func mayHaveHugeUint(data []byte) bool {
 	for {
-		i := bytes.IndexByte(data, wide)
+		i := bytes.IndexByte(data, uint64Prefix)
 		if i < 0 || i+1 >= len(data) {
 			return false
 		}
@@ -51,20 +51,20 @@ func hasWide(data []byte) bool {
 	}
 }
 
-// looseTypes remembers whether a type has a map or an array in it.
-var looseTypes sync.Map // reflect.Type to bool
+// mapOrArrayTypes remembers whether a type has a map or an array in it.
+var mapOrArrayTypes sync.Map // reflect.Type to bool
 
-func loose(t reflect.Type) bool {
-	if is, ok := looseTypes.Load(t); ok {
-		return is.(bool)
+func hasMapOrArray(t reflect.Type) bool {
+	if has, ok := mapOrArrayTypes.Load(t); ok {
+		return has.(bool)
 	}
-	is := looseWithin(t, make(map[reflect.Type]bool))
-	looseTypes.Store(t, is)
-	return is
+	has := findMapOrArray(t, make(map[reflect.Type]bool))
+	mapOrArrayTypes.Store(t, has)
+	return has
 }
 
-func looseWithin(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] || packsItself(t) {
+func findMapOrArray(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] || encodesItself(t) {
 		return false
 	}
 	seen[t] = true
@@ -72,10 +72,10 @@ func looseWithin(t reflect.Type, seen map[reflect.Type]bool) bool {
 	case reflect.Map, reflect.Array:
 		return true
 	case reflect.Pointer, reflect.Slice:
-		return looseWithin(t.Elem(), seen)
+		return findMapOrArray(t.Elem(), seen)
 	case reflect.Struct:
 		for _, f := range packed(t).fields {
-			if looseWithin(f.typ, seen) {
+			if findMapOrArray(f.typ, seen) {
 				return true
 			}
 		}
@@ -128,10 +128,10 @@ func (w *walk) value(v reflect.Value) *valueError {
 	switch {
 	case w.short || t.kind == tokenNil:
 		return nil
-	case t.kind == tokenUint && t.num > math.MaxInt64 && (v.CanInt() || v.CanFloat()) && !packsItself(v.Type()):
+	case t.kind == tokenUint && t.num > math.MaxInt64 && (v.CanInt() || v.CanFloat()) && !encodesItself(v.Type()):
 		return &valueError{why: fmt.Sprintf("%d does not fit into %v", t.num, v.Type())}
-	case !contains(v.Kind()) || packsItself(v.Type()):
-		w.rest(t)
+	case !isComposite(v.Kind()) || encodesItself(v.Type()):
+		w.skipRest(t)
 		return nil
 	}
 	switch v.Kind() {
@@ -144,10 +144,10 @@ func (w *walk) value(v reflect.Value) *valueError {
 		key, elem := reflect.Zero(v.Type().Key()), reflect.Zero(v.Type().Elem())
 		for range t.n {
 			if err := w.value(key); err != nil {
-				return err.below("[a key]")
+				return err.within("[a key]")
 			}
 			if err := w.value(elem); err != nil {
-				return err.below("[a value]")
+				return err.within("[a value]")
 			}
 			if w.short {
 				break
@@ -159,7 +159,7 @@ func (w *walk) value(v reflect.Value) *valueError {
 	return nil
 }
 
-func contains(k reflect.Kind) bool {
+func isComposite(k reflect.Kind) bool {
 	return k == reflect.Struct || k == reflect.Map || k == reflect.Slice || k == reflect.Array
 }
 
@@ -188,7 +188,7 @@ func (w *walk) elements(t packedToken, v reflect.Value) *valueError {
 			elem = v.Index(i)
 		}
 		if err := w.value(elem); err != nil {
-			return err.below(fmt.Sprintf("[%d]", i))
+			return err.within(fmt.Sprintf("[%d]", i))
 		}
 		if w.short {
 			break
@@ -203,7 +203,7 @@ func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 		f := p.fields[i]
 		in, _ := f.in(v)
 		if err := w.value(in); err != nil {
-			return err.below("." + f.goName(v.Type()))
+			return err.within("." + f.goName(v.Type()))
 		}
 		return nil
 	}
@@ -247,7 +247,7 @@ func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 }
 
 // rest skips what belongs to a token.
-func (w *walk) rest(t packedToken) {
+func (w *walk) skipRest(t packedToken) {
 	switch t.kind {
 	case tokenList:
 		w.skip(t.n)

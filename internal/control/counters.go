@@ -62,22 +62,22 @@ func CounterRow(c *status.Counters) []int64 {
 // setCounters sets counters to a row, which may be shorter or longer than the table.
 func setCounters(c *status.Counters, row []int64) {
 	for i, t := range counterTable {
-		*t.of(c) = at(row, i)
+		*t.of(c) = valueAt(row, i)
 	}
 }
 
 // AddCounters adds the counters of a node to c, and its gauges if the node is present.
-func AddCounters(c, o *status.Counters, present bool) {
+func AddCounters(to, from *status.Counters, present bool) {
 	for _, t := range counterTable {
 		if t.kind == counter || present {
-			*t.of(c) = Plus(*t.of(c), *t.of(o))
+			*t.of(to) = SaturatingAdd(*t.of(to), *t.of(from))
 		}
 	}
 }
 
-// Plus adds numbers that are not negative. Nodes may say what they like: too much stays
+// SaturatingAdd adds numbers that are not negative. Nodes may say what they like: too much stays
 // too much, and does not become less than nothing.
-func Plus(a, b int64) int64 {
+func SaturatingAdd(a, b int64) int64 {
 	if b > math.MaxInt64-a {
 		return math.MaxInt64
 	}
@@ -90,7 +90,7 @@ func AddRow(to, from []int64) []int64 {
 		if i == len(to) {
 			to = append(to, 0)
 		}
-		to[i] = Plus(to[i], v)
+		to[i] = SaturatingAdd(to[i], v)
 	}
 	return to
 }

@@ -55,7 +55,7 @@ func SplitHostPort(addr string) (host, port string, err error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
 		return "", "", fmt.Errorf("the address %q: the port must be a number from 1 to 65535, without sign or leading zeros", addr)
 	}
-	if host, err = oneHost(host); err != nil {
+	if host, err = canonicalHost(host); err != nil {
 		return "", "", fmt.Errorf("the address %q: %w", addr, err)
 	}
 	if n := len(net.JoinHostPort(host, port)); n > maxAddr { // an IPv6 address with "::" may be longer in its one form
@@ -64,11 +64,11 @@ func SplitHostPort(addr string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// oneHost brings a host into its one form, see [hostPort].
-func oneHost(host string) (string, error) {
+// canonicalHost brings a host into its one form, see [hostPort].
+func canonicalHost(host string) (string, error) {
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return oneName(host)
+		return canonicalName(host)
 	}
 	zone := ip.Zone() // which Unmap takes away
 	ip = ip.Unmap()
@@ -83,9 +83,9 @@ func oneHost(host string) (string, error) {
 	return ip.String(), nil
 }
 
-// oneName brings a host name into its one form. It lets through more than DNS does:
+// canonicalName brings a host name into its one form. It lets through more than DNS does:
 // underlines, which are in use, and letters beyond ASCII, which resolvers may take.
-func oneName(name string) (string, error) {
+func canonicalName(name string) (string, error) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	if len(name) > maxHost {
 		return "", fmt.Errorf("the host name has %d bytes, at most %d make sense", len(name), maxHost)

@@ -22,7 +22,7 @@ import (
 type Limiter struct {
 	// static
 	slots   *semaphore.Weighted
-	most    int    // slow ones
+	maxSlow int    // slow ones
 	GivenUp func() // called for each that was; may be nil
 
 	mu   sync.Mutex // guards what follows, and every dialling of these
@@ -38,13 +38,13 @@ var errGivenUp = errors.New("it did not answer, and too many others do not eithe
 
 // dialling is a dial that is under way.
 type dialling struct {
-	cancel context.CancelCauseFunc
-	at     *list.Element // among the slow ones
-	slot   bool          // it has one
+	cancel  context.CancelCauseFunc
+	slowAt  *list.Element // among the slow ones
+	hasSlot bool          // it has one
 }
 
 func NewLimiter(slots int64, slow int) *Limiter {
-	return &Limiter{slots: semaphore.NewWeighted(slots), most: slow, slow: list.New()}
+	return &Limiter{slots: semaphore.NewWeighted(slots), maxSlow: slow, slow: list.New()}
 }
 
 // do runs a dial when there is a slot. Its error is the dial's, or says why ctx ended first.
@@ -54,23 +54,23 @@ func (d *Limiter) Do(ctx context.Context, dial func(context.Context) error) erro
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	x := &dialling{cancel: cancel, slot: true}
-	timer := time.AfterFunc(quickDial, func() { d.giveWay(x) })
+	x := &dialling{cancel: cancel, hasSlot: true}
+	timer := time.AfterFunc(quickDial, func() { d.demote(x) })
 	defer timer.Stop()
 	defer d.end(x)
 	return dial(ctx)
 }
 
-// giveWay makes a dial one of the slow ones.
-func (d *Limiter) giveWay(x *dialling) {
+// demote makes a dial one of the slow ones.
+func (d *Limiter) demote(x *dialling) {
 	d.mu.Lock()
-	if !x.slot { // it has ended
+	if !x.hasSlot { // it has ended
 		d.mu.Unlock()
 		return
 	}
 	d.release(x)
-	x.at = d.slow.PushBack(x)
-	full := d.slow.Len() > d.most
+	x.slowAt = d.slow.PushBack(x)
+	full := d.slow.Len() > d.maxSlow
 	if full {
 		oldest := d.slow.Front().Value.(*dialling)
 		d.forget(oldest)
@@ -91,15 +91,15 @@ func (d *Limiter) end(x *dialling) {
 
 // release and forget need mu.
 func (d *Limiter) release(x *dialling) {
-	if x.slot {
-		x.slot = false
+	if x.hasSlot {
+		x.hasSlot = false
 		d.slots.Release(1)
 	}
 }
 
 func (d *Limiter) forget(x *dialling) {
-	if x.at != nil {
-		d.slow.Remove(x.at)
-		x.at = nil
+	if x.slowAt != nil {
+		d.slow.Remove(x.slowAt)
+		x.slowAt = nil
 	}
 }

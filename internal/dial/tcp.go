@@ -18,11 +18,11 @@ import (
 // maxAddrs is how many addresses of a name are tried: the first ones that the resolver has.
 const maxAddrs = 8
 
-// nextAddr is how long an address may be silent before the next one is tried as well. With
+// attemptDelay is how long an address may be silent before the next one is tried as well. With
 // a deadline that is near it is less: each address is dialled in time for its answer.
-const nextAddr = 250 * time.Millisecond
+const attemptDelay = 250 * time.Millisecond
 
-// TCP connects to "host:port", see [maxAddrs] and [nextAddr].
+// TCP connects to "host:port", see [maxAddrs] and [attemptDelay].
 func TCP(ctx context.Context, addr string) (net.Conn, error) {
 	return dialTCP(ctx, addr, lookupIPs, func(ctx context.Context, addr string) (net.Conn, error) {
 		var d net.Dialer
@@ -48,7 +48,7 @@ func dialTCP(ctx context.Context, addr string, lookup func(ctx context.Context, 
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
-	ips = inTurn(ips)
+	ips = interleave(ips)
 	addrs := make([]string, min(len(ips), maxAddrs))
 	for i := range addrs {
 		addrs[i] = net.JoinHostPort(ips[i].String(), port)
@@ -56,9 +56,9 @@ func dialTCP(ctx context.Context, addr string, lookup func(ctx context.Context, 
 	return dialAny(ctx, addrs, connect)
 }
 
-// inTurn orders addresses such that IPv4 and IPv6 take turns, so that a machine on which one
+// interleave orders addresses such that IPv4 and IPv6 take turns, so that a machine on which one
 // of the two leads nowhere finds out with the second address. Otherwise the order stays.
-func inTurn(ips []netip.Addr) []netip.Addr {
+func interleave(ips []netip.Addr) []netip.Addr {
 	var families [2][]netip.Addr // that of the first address, and the other
 	for _, ip := range ips {
 		ip = ip.Unmap()
@@ -82,9 +82,9 @@ func inTurn(ips []netip.Addr) []netip.Addr {
 // dialAny connects to the first of the addresses that answers. The next is tried when one
 // has failed, or has been silent for a while. When it returns, no attempt is under way.
 func dialAny(ctx context.Context, addrs []string, connect func(ctx context.Context, addr string) (net.Conn, error)) (net.Conn, error) {
-	patience := nextAddr
+	delay := attemptDelay
 	if deadline, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(deadline)/time.Duration(len(addrs)+1))
+		delay = min(delay, time.Until(deadline)/time.Duration(len(addrs)+1))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -109,12 +109,12 @@ func dialAny(ctx context.Context, addrs []string, connect func(ctx context.Conte
 				conn, err := connect(ctx, addr)
 				done <- attempt{conn, err}
 			}()
-			next.Reset(patience)
+			next.Reset(delay)
 		case a := <-done:
 			ended++
 			switch {
 			case a.err != nil:
-				failed = telling(failed, a.err)
+				failed = moreTelling(failed, a.err)
 				next.Reset(0)
 			case conn != nil: // two at once
 				a.conn.Close()
@@ -133,7 +133,7 @@ func dialAny(ctx context.Context, addrs []string, connect func(ctx context.Conte
 // telling picks of two errors of dials to one host the one that says more. A refusal proves
 // that the host is not there only if no other address has been silent, and an address that
 // this machine cannot dial at all says nothing.
-func telling(a, b error) error {
+func moreTelling(a, b error) error {
 	weight := func(err error) int {
 		switch {
 		case err == nil:

@@ -37,7 +37,7 @@ func (t *totals) add(s *status.Node, present bool) {
 	control.AddCounters(&t.counters, &s.Counters, present)
 	t.hops = control.AddRow(t.hops, s.Hops)
 	t.latency.Counts = control.AddRow(t.latency.Counts, s.Latency.Counts)
-	t.latency.Sum = time.Duration(control.Plus(int64(t.latency.Sum), int64(s.Latency.Sum)))
+	t.latency.Sum = time.Duration(control.SaturatingAdd(int64(t.latency.Sum), int64(s.Latency.Sum)))
 }
 
 // enter begins a record for an incarnation, if it has none.

@@ -218,7 +218,7 @@ func (r *Registry) sentSoFar(u *run) int64 {
 func (r *Registry) progress(u *run) (sent, received int64) {
 	for _, m := range u.senders {
 		if s := r.sessions[m.Ref()]; s != nil {
-			sent, received = control.Plus(sent, s.sent), control.Plus(received, s.received)
+			sent, received = control.SaturatingAdd(sent, s.sent), control.SaturatingAdd(received, s.received)
 		}
 	}
 	return sent, received
