@@ -76,8 +76,20 @@ func (s *session) register(body []byte) error {
 		}
 		err = s.admit(ctx, req, true)
 	}
+	if err != nil {
+		return s.notAdmitted(req, err)
+	}
+	r.mu.Lock()
+	s.conn.SetLease(r.members.Timeout(s.member.Ref()))
+	r.mu.Unlock()
+	s.warnOfLoopbacks()
+	return nil
+}
+
+// notAdmitted tells the node why the membership did not take it, or ends the session.
+func (s *session) notAdmitted(req control.Register, err error) error {
+	r := s.r
 	switch {
-	case err == nil:
 	case errors.Is(err, ring.ErrFull):
 		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.Bits)
 	case errors.Is(err, membership.ErrIDTaken):
@@ -88,11 +100,14 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeEvicted, "this life of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):
 		return s.refuse(control.CodeNotYours, "life %d of node %d is that of another process: join as a new node", req.Incarnation, req.ID)
-	default:
-		return err
 	}
+	return err
+}
+
+// warnOfLoopbacks logs the members that others cannot dial, now that this node is a member.
+func (s *session) warnOfLoopbacks() {
+	r := s.r
 	r.mu.Lock()
-	s.conn.SetLease(r.members.Timeout(s.member.Ref()))
 	var local []status.Peer
 	for _, ref := range s.loopback {
 		if m, ok := r.members.Holder(ref.ID); ok && m.Incarnation == ref.Incarnation {
@@ -107,7 +122,6 @@ func (s *session) register(body []byte) error {
 	if more := len(local) - maxLoopbackWarnings; more > 0 {
 		r.cfg.Log.Warn("more nodes advertise loopback addresses", "nodes", more)
 	}
-	return nil
 }
 
 // Why a registration was given up.

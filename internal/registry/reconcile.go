@@ -105,7 +105,8 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	if u := r.runs.current; u != nil {
 		u.lose(ref, why)
 	}
-	r.retire(ref)
+	r.reports.retire(ref)
+	r.loopbacks.drop(ref)
 	r.change()
 	s := r.sessions[ref]
 	if s != nil {
@@ -121,10 +122,4 @@ func (r *Registry) evict(ref ring.Ref, why string) {
 		s.conn.Send(control.TypeRefused, control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why})
 		r.wg.Go(func() { s.conn.Shutdown(time.Second) })
 	}
-}
-
-// retire adds a life that is over to the past; it needs mu.
-func (r *Registry) retire(ref ring.Ref) {
-	r.reports.retire(ref)
-	r.loopbacks.drop(ref)
 }
