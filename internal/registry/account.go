@@ -10,7 +10,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// agree says that what was sent and what was received add up to the same.
+// balanced reports whether the nodes have received exactly what they sent, by numbers and sums,
+// with no unknown outcome.
 func (u *run) balanced() bool {
 	var sent, received, sumSent, sumReceived, unknown int64
 	for _, m := range u.nodes {
@@ -21,7 +22,7 @@ func (u *run) balanced() bool {
 	return sent == received && sumSent == sumReceived && unknown == 0
 }
 
-// summarize makes the account of the run from what the nodes reported. It needs mu.
+// summarize makes the account of the run from the nodes' reports. It needs mu.
 func (u *run) summarize() *status.Summary {
 	s := &status.Summary{Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
 	rows := make(map[ring.Ref]*status.NodeSummary, len(u.nodes))
@@ -50,7 +51,7 @@ func (u *run) summarize() *status.Summary {
 		s.Hops, received = s.Hops+c.Hops, received+c.Received
 		s.Wasted += c.Wasted
 		s.MaxHops = max(s.MaxHops, control.Int(c.MaxHops))
-		if err, failed := u.errors[m.Ref()]; failed { // that of a node that was lost says that it was
+		if err, failed := u.errors[m.Ref()]; failed { // a lost node's error only says that it is lost
 			s.Wrong = append(s.Wrong, err)
 		}
 		if want := int64(u.task.Messages); m.Traffic && c.Sent != want && len(u.lost) == 0 {
@@ -79,12 +80,12 @@ func (u *run) summarize() *status.Summary {
 	return s
 }
 
-// maxDiscrepancies is how many pairs a verdict names.
+// maxDiscrepancies is how many pairs an account names.
 const maxDiscrepancies = 10
 
-// settle goes through the run pair by pair. What a lost node sent and received is
-// added to its row as far as others know it, and of messages of unknown outcome those
-// that were received after all are known ones. It returns what cannot be right.
+// comparePairs compares what each pair of nodes sent and received, and returns what cannot be
+// right. A lost node's row gets what the others know of its messages. A message of unknown outcome
+// becomes a known one if it was received.
 func (u *run) comparePairs(rows map[ring.Ref]*status.NodeSummary) (wrong []string) {
 	type pair struct{ from, to ring.Ref }
 	type count struct{ sent, received control.Pair }

@@ -18,14 +18,14 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// maxNumber bounds the life, the epoch and the run that a node may claim to know of. The
-// registry counts on from there, and must never wrap.
+// maxNumber bounds the incarnation, the epoch and the run that a node may claim to know. The
+// registry counts on from them and must never wrap.
 const maxNumber = 1 << 63
 
-// maxLoopbackWarnings is how many members that other machines cannot dial are named at once.
+// maxLoopbackWarnings bounds the members that one registration logs for a loopback address.
 const maxLoopbackWarnings = 10
 
-// register admits the node, or says why not.
+// register makes the node a member, or refuses it and says why.
 func (s *session) register(body []byte) error {
 	r := s.r
 	var req control.Register
@@ -48,8 +48,8 @@ func (s *session) register(body []byte) error {
 	if _, _, err := handshake.NetHostPort(s.remote); err != nil && !req.Other {
 		return s.refuse(control.CodeHost, "the registry's transport takes you for %v: say with WithAdvertise where peers can dial you", err)
 	}
-	req.Addr = net.JoinHostPort(host, port) // from here on in its one form
-	// All that follows ends when the node hangs up, or is taking too long.
+	req.Addr = net.JoinHostPort(host, port) // canonical from here on
+	// The rest ends when the node hangs up, or takes too long.
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
 	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTooManyDials)
@@ -70,7 +70,7 @@ func (s *session) register(body []byte) error {
 		}
 	}
 	err = s.admit(ctx, req, false)
-	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or says so
+	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or claims to have
 		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (s *session) register(body []byte) error {
 	return nil
 }
 
-// notAdmitted tells the node why the membership did not take it, or ends the session.
+// notAdmitted refuses the node for the membership's reason. Any other error ends the session.
 func (s *session) notAdmitted(req control.Register, err error) error {
 	r := s.r
 	switch {
@@ -124,14 +124,14 @@ func (s *session) warnOfLoopbacks() {
 	}
 }
 
-// Why a registration was given up.
+// The causes of a registration's context.
 var (
 	errHungUp       = errors.New("the node hung up before it was answered")
 	errTooManyDials = errors.New("too many others are being dialled")
 )
 
-// admit makes the node a member, or the member that it was. It waits while the
-// registry cannot tell which IDs are free. there says that it was dialled at its address.
+// admit makes the node a member, or the member that it was. It waits while the registry cannot tell
+// which IDs are free. verified says that the node was dialled at its address.
 func (s *session) admit(ctx context.Context, req control.Register, verified bool) error {
 	r := s.r
 	var err error
@@ -162,12 +162,12 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 	return err
 }
 
-// attach makes the session that of a member; it needs mu. The answer is queued before
-// anything that the steward has for the member. If it cannot be delivered the session
-// ends. latestRun is the latest run that the member latestRun of.
+// attach makes the session that of a member. latestRun is the latest run that the member knows. The
+// answer is queued before any message of the reconcile loop; if it cannot be sent, the session
+// ends. It needs mu.
 func (s *session) attach(m ring.Member, latestRun uint64) error {
 	r := s.r
-	if old := r.sessions[m.Ref()]; old != nil { // its connection ended, and this registry has not noticed
+	if old := r.sessions[m.Ref()]; old != nil { // its connection has ended, which this registry has not noticed
 		old.detach()
 		r.wg.Go(old.conn.Close)
 	}
@@ -186,14 +186,14 @@ func (s *session) attach(m ring.Member, latestRun uint64) error {
 	return err
 }
 
-// hopLimit is more than any route can take: with tables of one entry, a message
-// visits every node.
+// hopLimit returns more hops than any route can take. With tables of one entry, a message visits
+// every node.
 func (r *Registry) hopLimit() int {
 	return int(min(ring.Mask(r.cfg.Bits), math.MaxUint16))
 }
 
-// sameHost says whether an advertised host, in its one form, is where a connection comes
-// from. A name is looked up, if the connection is from an IP address.
+// sameHost reports whether an advertised host, in its canonical form, is the host of a connection.
+// A name is looked up if the connection comes from an IP address.
 func sameHost(ctx context.Context, host string, remote net.Addr) bool {
 	from, _, err := net.SplitHostPort(remote.String())
 	if err != nil {
@@ -203,7 +203,7 @@ func sameHost(ctx context.Context, host string, remote net.Addr) bool {
 	if err != nil {
 		return strings.EqualFold(host, from)
 	}
-	// A zone is the name of an interface, which each machine has its own names for.
+	// A zone names an interface, and each machine has names of its own.
 	fromIP = fromIP.Unmap().WithZone("")
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.WithZone("") == fromIP

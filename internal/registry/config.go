@@ -6,19 +6,19 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 )
 
-// Config is what a registry goes by. The root package's options fill it and check it.
+// Config is a registry's configuration. The root package's options fill and check it.
 type Config struct {
 	handshake.Config
 	Bits       int
 	MaxPayload int
 	Lease      time.Duration
-	Beats      int // see membership.Config
+	Beats      int // heartbeats of a lease, see membership.Config
 	Grace      time.Duration
-	TimeOfDay  func() time.Time // incarnations are made from it
+	TimeOfDay  func() time.Time // a new incarnation's number is drawn from it
 }
 
-// Of a registry: 500 addresses that are silent and come again and again make some 100 dials
-// a second, of which each takes a slot for a tenth of a second.
+// The limits of dials to newcomers, and of dials to suspects. 500 silent addresses that come again
+// and again make some 100 dials a second, and each holds a slot for a tenth of a second.
 const (
 	registryDials = 64
 	registrySlow  = 1024

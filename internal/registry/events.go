@@ -7,7 +7,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// eventKinds are the names of the membership's news. What it asks for is none.
+// eventKinds maps the membership's effects to events. An effect that is not listed is a request.
 var eventKinds = map[membership.Kind]status.EventKind{
 	membership.Joined:      status.EventJoined,
 	membership.Ready:       status.EventReady,
@@ -20,7 +20,7 @@ var eventKinds = map[membership.Kind]status.EventKind{
 	membership.Rebuilt:     status.EventRebuilt,
 }
 
-// recordEffect keeps news of the membership; it needs mu.
+// recordEffect records an effect if it is an event. It needs mu.
 func (r *Registry) recordEffect(e membership.Effect) {
 	kind, isEvent := eventKinds[e.Kind]
 	if !isEvent {
@@ -36,7 +36,7 @@ func (r *Registry) recordEffect(e membership.Effect) {
 	r.recordEvent(event)
 }
 
-// recordEvent keeps an event and logs it; it needs mu.
+// recordEvent keeps an event and logs it. It needs mu.
 func (r *Registry) recordEvent(e status.Event) {
 	e = r.events.add(e, r.members.Epoch())
 	if ctx := r.ctx; r.cfg.Log.Enabled(ctx, level(e)) {
@@ -44,8 +44,7 @@ func (r *Registry) recordEvent(e status.Event) {
 	}
 }
 
-// level is Info for what is meant to happen, and Warn for what an operator may want to
-// look into.
+// level is Warn for what an operator may want to look into, and Info for the rest.
 func level(e status.Event) slog.Level {
 	switch e.Kind {
 	case status.EventDead, status.EventDegraded:
@@ -54,6 +53,7 @@ func level(e status.Event) slog.Level {
 	return slog.LevelInfo
 }
 
+// attrs returns what the log says about an event.
 func attrs(e status.Event) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 5)
 	if e.Incarnation != 0 {

@@ -12,8 +12,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Listen listens on addr and serves in the background until the registry is
-// closed. It returns the address it listens on, useful when addr has port 0.
+// Listen starts an accepting goroutine for a listener of the transport.
 func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("ringdht: registry: listening on %s: %w", addr, context.Cause(ctx))
@@ -33,8 +32,7 @@ func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
 	return l.Addr(), nil
 }
 
-// Serve serves nodes on a listener until the registry is closed, and then returns
-// an error that matches [ErrClosed]; it closes the listener.
+// Serve accepts on the caller's goroutine.
 func (r *Registry) Serve(l net.Listener) error {
 	if handshake.Absent(l) {
 		return errors.New("ringdht: registry: serving: the listener is nil")
@@ -52,7 +50,7 @@ func (r *Registry) Serve(l net.Listener) error {
 	return r.serve(&l)
 }
 
-// open takes a listener on; it needs mu. The time of a registry begins with the first.
+// open adds a listener. The first one starts the registry's clock and its loops. It needs mu.
 func (r *Registry) open(l *net.Listener) {
 	r.listeners[l] = struct{}{}
 	if !r.opened {
@@ -67,6 +65,7 @@ func (r *Registry) open(l *net.Listener) {
 	}
 }
 
+// serve accepts connections until the listener is closed.
 func (r *Registry) serve(l *net.Listener) error {
 	err := r.cfg.Accept(r.ctx, *l, r.wg.Go, r.handleConn)
 	(*l).Close()
@@ -76,10 +75,11 @@ func (r *Registry) serve(l *net.Listener) error {
 	if r.closed {
 		return r.closedError("serving")
 	}
-	return fmt.Errorf("ringdht: registry: %w", err) // somebody else closed the listener
+	return fmt.Errorf("ringdht: registry: %w", err) // the program closed the listener
 }
 
-// receive is a connection's goroutine.
+// handleConn is the goroutine of a connection: the handshake, then the session. It calls introduced
+// after the handshake, to make room for the next one.
 func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 	r.mu.Lock()
 	if r.closed {

@@ -5,16 +5,15 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// loopbacks knows which members advertise a loopback address, which is right as long as all
-// members do, and wrong for each of them when one is on another machine.
+// loopbacks knows which members advertise a loopback address. That is right as long as all members
+// do. It is wrong for each of them once a member is on another machine.
 type loopbacks struct {
-	isLoopback map[ring.Ref]bool // whether the address of each member is one
-	others     int               // that are not
-	warned     map[ring.Ref]struct{}
+	isLoopback map[ring.Ref]bool     // of each member
+	others     int                   // members with another address
+	warned     map[ring.Ref]struct{} // returned by put before
 }
 
-// put takes note of a member's address. It returns the members that others cannot dial and
-// that were not returned before.
+// put sets a member's address. It returns the members that others cannot dial, each once.
 func (l *loopbacks) put(ref ring.Ref, addr string) (warn []ring.Ref) {
 	if l.isLoopback == nil {
 		l.isLoopback, l.warned = make(map[ring.Ref]bool), make(map[ring.Ref]struct{})
@@ -32,7 +31,7 @@ func (l *loopbacks) put(ref ring.Ref, addr string) (warn []ring.Ref) {
 	case l.others == 0:
 	case loopback:
 		warn = l.warnOnce(warn, ref)
-	case first: // all that came before are of this machine
+	case first: // all members before were of this machine
 		for other, loopback := range l.isLoopback {
 			if loopback {
 				warn = l.warnOnce(warn, other)
@@ -42,6 +41,7 @@ func (l *loopbacks) put(ref ring.Ref, addr string) (warn []ring.Ref) {
 	return warn
 }
 
+// warnOnce appends ref, unless put returned it before.
 func (l *loopbacks) warnOnce(warn []ring.Ref, ref ring.Ref) []ring.Ref {
 	if _, warned := l.warned[ref]; warned {
 		return warn

@@ -13,11 +13,13 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// check makes sure that the node that asks is the one at its address.
+// dialBack makes sure that the registering node is the one at its address, and refuses it if
+// another node answers there, or none. While this process lacks something, such as file
+// descriptors, it dials again.
 func (s *session) dialBack(ctx context.Context, req control.Register) (refused bool, err error) {
 	token, err := s.r.probe(ctx, s.r.newcomers, req.Addr)
 	var shortage error
-	for err != nil && dial.Scarce(err) { // it is this process that lacks something, not the node
+	for err != nil && dial.Scarce(err) { // a shortage of this process, and no fault of the node
 		if shortage == nil {
 			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
 		}
@@ -50,7 +52,7 @@ func (s *session) dialBack(ctx context.Context, req control.Register) (refused b
 	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
 }
 
-// probeSuspect dials a member that is out of sight.
+// probeSuspect dials a suspect, and gives the membership the result.
 func (r *Registry) probeSuspect(e membership.Effect) {
 	answer := membership.Nothing
 	token, err := r.probe(r.ctx, r.suspects, e.Addr)
@@ -60,8 +62,8 @@ func (r *Registry) probeSuspect(e membership.Effect) {
 	case err == nil && token == e.Token:
 		answer = membership.Answered
 	case err == nil && r.members.HasToken(token):
-		// Members that have changed their addresses, perhaps with each other: this one
-		// may be about to say where it is.
+		// Another member has this address now. Perhaps the two have swapped addresses, and the
+		// suspect is about to report its new one.
 	case err == nil || errors.Is(err, errs.ErrHandshake) || dial.Refused(err):
 		answer = membership.Absent
 	}

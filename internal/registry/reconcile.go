@@ -9,10 +9,10 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// now is the time of the membership.
+// now returns the membership's time.
 func (r *Registry) now() time.Duration { return time.Since(r.start) + 1 }
 
-// wake wakes the steward, who wakes whoever waits for a change when it has acted on it.
+// wake wakes the reconcile loop. The loop wakes the callers of Await after it has acted.
 func (r *Registry) wake() {
 	select {
 	case r.wakeups <- struct{}{}:
@@ -20,12 +20,11 @@ func (r *Registry) wake() {
 	}
 }
 
-// maxBatching is how long the steward lets events gather at most.
+// maxBatching bounds the pause in which events batch up.
 const maxBatching = 50 * time.Millisecond
 
-// reconcileLoop is the goroutine that does what the membership asks for, in order. Many
-// events that come while it is busy make one plan: a thousand nodes that join at once
-// cost a few plans and not a thousand.
+// reconcileLoop does what the membership asks for, in order. Events that come while it is busy make
+// one plan together: a thousand nodes that join at once cost a few plans, not a thousand.
 func (r *Registry) reconcileLoop() {
 	interval := r.cfg.Lease / 4
 	timer := time.NewTimer(interval)
@@ -45,8 +44,8 @@ func (r *Registry) reconcileLoop() {
 		for _, e := range effects {
 			r.apply(e)
 		}
-		// In a large ring a look at everybody takes a while, and in a crowd there is an
-		// event all the time: let them gather, and those who bring them have the lock.
+		// A pass takes a while in a large ring, and during a mass join there is always an event.
+		// Pause, so that events batch up and sessions can take the lock.
 		if busy := time.Since(began); busy > time.Millisecond {
 			handshake.Pause(r.ctx, min(busy, maxBatching))
 		}
@@ -64,21 +63,22 @@ func (r *Registry) reconcileLoop() {
 	}
 }
 
-// apply does one thing that the membership asks for.
+// apply does one thing that the membership asks for. Send needs no error handling: a session whose
+// queue fails ends by itself.
 func (r *Registry) apply(e membership.Effect) {
 	switch e.Kind {
 	case membership.Send:
 		r.mu.Lock()
 		s := r.sessions[e.Ref]
 		r.mu.Unlock()
-		switch { // a session that fails ends by itself
+		switch {
 		case s == nil:
 		case e.Frame == nil:
 			s.conn.Send(e.Type, e.Body)
 		default:
 			if *e.Frame == nil {
 				frame, err := control.Encode(r.cfg.Codec, e.Type, e.Body)
-				if err != nil { // it does not fit: nobody can be told
+				if err != nil { // it does not fit into a frame, so no member can be told
 					r.cfg.Log.Error("cannot tell the members", "err", err)
 					return
 				}
@@ -98,7 +98,8 @@ func (r *Registry) apply(e membership.Effect) {
 	}
 }
 
-// forget ends a session; nothing that comes over it counts any more.
+// removeMember ends a member's session, if there is one, and returns it. Its later messages do not
+// count.
 func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,7 +117,7 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	return s
 }
 
-// evict tells a node that it was declared dead, should it be able to hear it.
+// evict ends the session of a member that was declared dead, and tells the node if it can hear it.
 func (r *Registry) evict(ref ring.Ref, why string) {
 	if s := r.removeMember(ref, why); s != nil {
 		s.conn.Send(control.TypeRefused, control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why})

@@ -1,3 +1,38 @@
+// Package registry is what the root package's Registry wraps: it admits nodes, has the membership
+// plan their routing tables, and conducts traffic runs. The rules of who is a member, which tables
+// there are and who is dead are in internal/membership, which is pure. This package gives it a
+// clock, connections and a lock.
+//
+// The files, from a node's connection to what users read:
+//
+//   - config.go, registry.go: the configuration, the state, New and Close.
+//   - listen.go: listeners, and the goroutine of each connection up to its session.
+//   - session.go, admit.go: one node's connection, its registration and its end.
+//   - probe.go: dials to nodes, for newcomers and for suspects.
+//   - reconcile.go: the loop that plans, and applies what the membership asks for.
+//   - stalls.go: how late this process runs, so that members do not pay for it.
+//   - loopback.go: members whose address leads each machine to itself.
+//   - setup.go, wait.go, tables.go: Setup, Audit, the waits, Members and Tables.
+//   - traffic.go, run.go, run_members.go, account.go, runs.go: the API and the phases of a run, its
+//     state, members that come and go, its account, and the results of earlier runs.
+//   - trace.go: traces, and the nodes' answers.
+//   - events.go, eventlog.go, reports.go, snapshot.go: what a Snapshot is made of.
+//
+// Registry.mu guards all state of the registry, which includes the membership, the current run and
+// the fields of sessions. It is held for computing only: messages are queued, and dials, look-ups
+// and reads happen without it. While it is held only leaf locks are taken: those of connections'
+// queues, of the log and of its rate limit. traces.mu and the locks of the dial limiters are leaves
+// as well, and are taken without mu.
+//
+// Close ends all goroutines and waits for them:
+//
+//   - reconcileLoop and stallLoop, from the first listener on; they end with Registry.ctx.
+//   - one for each listener, which accepts; it ends when its listener is closed.
+//   - one for each connection, which shakes hands and becomes its session; it ends when the
+//     connection ends.
+//   - one for each run, which ends with the run or with Registry.ctx.
+//   - one for each dial to a suspect, bounded by the handshake timeout and Registry.ctx.
+//   - short ones that close a connection, after a second at most.
 package registry
 
 import (
@@ -17,38 +52,33 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// Registry admits nodes to a ring and hands out their routing tables. It carries
-// no messages. Its methods are safe for concurrent use.
-//
-// It is soft state: when it dies, messages flow on and nodes route around the dead.
-// One that is started in its place rebuilds the membership from the nodes, which come
-// back by themselves (see [WithGrace]).
+// Registry is the state of a registry: see the root package's Registry for its promises.
 type Registry struct {
 	// static after construction
 	cfg   *Config
-	start time.Time // set when the first listener opens
+	start time.Time // when the first listener opened
 	ctx   context.Context
 	stop  context.CancelCauseFunc
 	wg    sync.WaitGroup
 
-	setup   chan struct{} // of one slot, taken during a set-up, so that there is one at a time
-	wakeups chan struct{} // of one slot: there is something for the steward to do
-	// Dials to newcomers and to members out of sight: neither can hold up the other.
+	setup   chan struct{} // of one slot, held during a set-up: there is one at a time
+	wakeups chan struct{} // of one slot: the reconcile loop has work
+	// Dials to newcomers and to suspects are limited apart, so that neither holds up the other.
 	newcomers, suspects *dial.Limiter
 	traces              traces
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
 	sessions  map[ring.Ref]*session
-	listeners map[*net.Listener]struct{} // by where one is kept: programs' own types need not be comparable
+	listeners map[*net.Listener]struct{} // by pointer: a program's own types need not be comparable
 	conns     map[*net.Conn]struct{}
 	stalls    stalls    // how late this process runs
 	loopbacks loopbacks // members that other machines cannot dial
 	events    eventLog
 	runs      runs
 	reports   reports
-	changed   notify.Change // of anything here
-	opened    bool          // it has a listener, or had one
+	changed   notify.Change // broadcast when the fields above have changed
+	opened    bool          // a listener was opened
 	closed    bool
 }
 
@@ -76,9 +106,8 @@ func New(cfg *Config) *Registry {
 	return r
 }
 
-// Close ends the registry: it says good-bye to the nodes, whose messages go on
-// flowing, and waits for all its goroutines; for its log see [WithLogger]. More calls do
-// nothing.
+// Close says goodbye to the nodes, each of which has a second to take it, and ends all goroutines
+// before it returns.
 func (r *Registry) Close() error {
 	r.mu.Lock()
 	if !r.closed {

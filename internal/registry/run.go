@@ -11,51 +11,51 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// run is a traffic run under way. It is under Registry.mu.
+// run is a traffic run under way. Guarded by Registry.mu.
 type run struct {
 	number  uint64
 	task    control.Task
 	phase   phase
-	done    chan error      // what conduct returned
-	summary *status.Summary // set before that, unless it is an error
-	nodes   []ring.Member   // all that relay, and
-	late    []ring.Member   // those that came when it had begun
-	senders []ring.Member
+	done    chan error      // of one slot: the error of conduct
+	summary *status.Summary // set before done, if there was no error
+	nodes   []ring.Member   // all members at the start; all relay
+	late    []ring.Member   // nodes that joined while the senders were sending; they relay as well
+	senders []ring.Member   // the nodes that take part
 	start   time.Time
 	elapsed time.Duration
 
-	awaitingFinish  map[ring.Ref]struct{}        // not finished
-	reminded        map[ring.Ref]int             // how often each was asked the same again
-	errors          map[ring.Ref]string          // of nodes that could not finish
-	lost            map[ring.Ref]string          // nodes that are gone, and why
-	awaitingSummary map[ring.Ref]struct{}        // summaries
-	sums            map[ring.Ref]control.Summary //
-	awaitingPairs   map[ring.Ref]struct{}        // pairs
-	pairs           map[ring.Ref]control.Pairs   //
+	awaitingFinish  map[ring.Ref]struct{}        // senders that have not finished
+	reminded        map[ring.Ref]int             // how often each was asked again in this phase
+	errors          map[ring.Ref]string          // of nodes that could not answer
+	lost            map[ring.Ref]string          // nodes that have died or left, and why
+	awaitingSummary map[ring.Ref]struct{}        // nodes whose summary is missing
+	sums            map[ring.Ref]control.Summary // the summaries
+	awaitingPairs   map[ring.Ref]struct{}        // senders whose pairs are missing
+	pairs           map[ring.Ref]control.Pairs   // the pairs
 }
 
-// phase is what the nodes were last asked for.
+// phase is what a run does now.
 type phase uint8
 
 const (
-	sending phase = iota
-	collecting
-	explaining
-	summarizing
+	sending     phase = iota // the senders send, and answer when they have finished
+	collecting               // all nodes report their sums
+	explaining               // the senders report what they sent to each node, and received from it
+	summarizing              // all is reported: a loss changes nothing any more
 )
 
-// next begins a phase.
+// begin starts a phase.
 func (u *run) begin(p phase) {
 	u.phase = p
 	clear(u.reminded)
 }
 
-// all are the members that relayed for the run, as far as is known.
+// all returns the members that relayed for the run, as far as is known.
 func (u *run) all() []ring.Member {
 	return slices.Concat(u.nodes, u.late)
 }
 
-// refs makes a set of lives.
+// refs makes a set of incarnations.
 func refs(members []ring.Member) map[ring.Ref]struct{} {
 	set := make(map[ring.Ref]struct{}, len(members))
 	for _, m := range members {
@@ -64,7 +64,7 @@ func refs(members []ring.Member) map[ring.Ref]struct{} {
 	return set
 }
 
-// reportRun takes a node's part in a run.
+// reportRun takes a node's answer to a question of a run. An answer for another run is ignored.
 func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	var (
 		number  uint64

@@ -8,20 +8,20 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// come takes note that a member has registered: one that came during the run, or one of
-// the run whose connection had ended. latestRun is the latest run that the member latestRun of.
+// memberRegistered adds a node that joined during the run, or reminds one of the run's nodes that
+// is back over a new connection. latestRun is the latest run that the node knows.
 func (u *run) memberRegistered(s *session, latestRun uint64) {
 	ref := s.member.Ref()
 	if u.isNew(ref) {
-		// It is sent nothing, since the senders draw from the members that were there when
-		// the run began. But it relays, so it is asked for its part like all others.
+		// Nothing is sent to it: the senders draw from the members at the start. But it relays, so
+		// it must report its sums.
 		if u.phase == sending {
 			u.late = append(u.late, s.member)
 			u.awaitingSummary[ref] = struct{}{}
 		}
 		return
 	}
-	// One that has taken its task in just goes on with it.
+	// A node that knows the run has its task and goes on with it, which is no failure to answer.
 	if u.unanswered(ref) && (u.phase != sending || latestRun < u.number) {
 		if u.reminded[ref]++; u.reminded[ref] > handshake.MaxReminders {
 			u.stopWaiting(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, handshake.MaxReminders+1))
@@ -31,7 +31,7 @@ func (u *run) memberRegistered(s *session, latestRun uint64) {
 	u.remind(s)
 }
 
-// stranger says that a life has nothing to do with the run yet.
+// isNew reports whether an incarnation has no part in the run yet.
 func (u *run) isNew(ref ring.Ref) bool {
 	if _, ok := u.awaitingSummary[ref]; ok {
 		return false
@@ -44,7 +44,7 @@ func (u *run) isNew(ref ring.Ref) bool {
 	return !lost && !failed
 }
 
-// owes says whether a member has not answered what was asked last.
+// unanswered reports whether a member has not answered the question of this phase.
 func (u *run) unanswered(ref ring.Ref) (ok bool) {
 	switch u.phase {
 	case sending:
@@ -57,7 +57,7 @@ func (u *run) unanswered(ref ring.Ref) (ok bool) {
 	return ok
 }
 
-// giveUp expects no answer of a member any more to what it was asked last.
+// stopWaiting ends the wait for a member's answer to the question of this phase.
 func (u *run) stopWaiting(ref ring.Ref, why string) {
 	switch u.phase {
 	case sending:
@@ -72,9 +72,9 @@ func (u *run) stopWaiting(ref ring.Ref, why string) {
 	}
 }
 
-// after is the number of the latest run that there may have been, as a member tells that
-// comes back. Where it comes back to a new registry there may have been one more, which
-// only members knew that are lost: what they sent is still counted under its number.
+// latestRun returns the number of the latest run that there may have been, by what a registering
+// node knows. A new registry adds one for nodes that come back: there may have been one more run,
+// known only to members that are lost. What those sent is still counted under its number.
 func (r *Registry) latestRun(req control.Register) uint64 {
 	if req.Incarnation != 0 && r.members.Recovering() {
 		return req.Run + 1
@@ -82,7 +82,7 @@ func (r *Registry) latestRun(req control.Register) uint64 {
 	return req.Run
 }
 
-// lose takes note that a member has died or left. Nothing is expected of it any more.
+// lose notes that a member has died or left. No answer is expected of it any more.
 func (u *run) lose(ref ring.Ref, why string) {
 	if u.phase == summarizing {
 		return
@@ -97,8 +97,8 @@ func (u *run) lose(ref ring.Ref, why string) {
 	delete(u.awaitingPairs, ref)
 }
 
-// remind asks a member again whose connection had ended, since the question or the
-// answer may be lost.
+// remind asks a member again after its connection had ended: the question or the answer may be
+// lost.
 func (u *run) remind(s *session) {
 	ref := s.member.Ref()
 	if _, ok := u.awaitingFinish[ref]; ok {

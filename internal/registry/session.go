@@ -19,24 +19,24 @@ import (
 // maxReport is the longest control frame that a registry takes from a node.
 const maxReport = 2 << 20
 
-// session is a connection to one node, and what is known of who is at its other end.
+// session is the connection of one node, and the member that it registered as.
 type session struct {
 	r      *Registry
 	conn   *control.Conn
 	remote net.Addr
 
-	// under Registry.mu
-	member         ring.Member // once it has registered
-	attached       bool        // found in Registry.sessions
-	left           bool        // it was a member, and is none any more
+	// guarded by Registry.mu
+	member         ring.Member // set when it registers
+	attached       bool        // in Registry.sessions
+	left           bool        // it was a member, and is one no longer
 	lastWord       membership.LastHeard
-	sent, received int64      // in the run under way, as the latest heartbeat says
-	loopback       []ring.Ref // members to warn of, now that this one is there
+	sent, received int64      // in the current run, by the latest heartbeat
+	loopback       []ring.Ref // members to warn of, now that this node is a member
 
-	done chan struct{} // closed when it is not in any more; set with member
+	done chan struct{} // closed when detached; set with member
 }
 
-// run is the session's goroutine.
+// run is the goroutine of the session.
 func (s *session) run() {
 	defer s.conn.Free()
 	s.conn.SetLease(s.r.cfg.Timeout)
@@ -45,11 +45,12 @@ func (s *session) run() {
 	s.conn.Close()
 }
 
+// receiveLoop handles messages until the connection ends, or the node is silent for too long.
 func (s *session) receiveLoop() error {
 	for {
 		t, body, err := s.conn.Recv()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if left := s.remainingSilence(); left > 0 { // it was not the node that was late
+			if left := s.remainingSilence(); left > 0 { // this process was late, not the node
 				s.conn.SetLease(left)
 				continue
 			}
@@ -76,16 +77,18 @@ func (s *session) receiveLoop() error {
 	}
 }
 
-// registered is also true of a member that has left: it does no harm.
+// hasRegistered is also true of a node that has left: it does no harm.
 func (s *session) hasRegistered() bool {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
 	return s.attached || s.left
 }
 
-// errRefused ends a session whose node was told why.
+// errRefused ends a session whose node was told the reason.
 var errRefused = errors.New("refused")
 
+// refuse tells the node why its request is refused. A member stays connected: its mistake costs it
+// nothing. Any other session ends.
 func (s *session) refuse(code control.Code, format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
 	s.r.cfg.Log.Info("request refused", "from", s.remote, "reason", reason)
@@ -93,13 +96,13 @@ func (s *session) refuse(code control.Code, format string, args ...any) error {
 		return err
 	}
 	if s.hasRegistered() {
-		return nil // a member's mistake costs it nothing
+		return nil
 	}
 	s.conn.Shutdown(s.r.cfg.Timeout)
 	return errRefused
 }
 
-// unregister takes the session out; it needs mu.
+// detach takes the session out of Registry.sessions. It needs mu.
 func (s *session) detach() {
 	if s.attached {
 		s.attached = false
@@ -108,14 +111,14 @@ func (s *session) detach() {
 	}
 }
 
-// deregister begins to let a node go, if it is the one that asks.
+// deregister begins a member's leaving, if the request comes over the member's own connection.
 func (s *session) deregister(body []byte) error {
 	r := s.r
 	var req control.Deregister
 	if err := s.conn.Decode(body, &req); err != nil {
 		return err
 	}
-	if addr, err := dial.HostPort(req.Addr); err == nil { // else it is no member's
+	if addr, err := dial.HostPort(req.Addr); err == nil { // else it is no member's address
 		req.Addr = addr
 	}
 	r.mu.Lock()
@@ -123,13 +126,13 @@ func (s *session) deregister(body []byte) error {
 	same := s.member.ID == req.ID && s.member.Addr == req.Addr
 	own, left := same && s.attached, same && s.left
 	if own {
-		r.members.Leave(r.now(), s.member.Ref()) // m may be a later life, if this one's end is still to be told
+		r.members.Leave(r.now(), s.member.Ref()) // m may be a later incarnation, if this one's end is not applied yet
 		r.wake()
 	}
 	r.mu.Unlock()
 	switch {
 	case own:
-		return nil // the answer comes when everybody has let go of it
+		return nil // the answer comes when all members have taken it out of their tables
 	case left:
 		return s.refuse(control.CodeNotMember, "node %d (%s) has deregistered already", req.ID, req.Addr)
 	case !known:
@@ -141,12 +144,12 @@ func (s *session) deregister(body []byte) error {
 	}
 }
 
-// sessionEnded takes note that a node's connection has ended.
+// sessionEnded tells the membership how a member's connection ended.
 func (r *Registry) sessionEnded(s *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case s.attached && r.closed: // it is the registry that has hung up, which says nothing of the member
+	case s.attached && r.closed: // the registry has hung up, which says nothing about the member
 		s.detach()
 	case s.attached:
 		ref := s.member.Ref()
@@ -162,7 +165,7 @@ func (r *Registry) sessionEnded(s *session, err error) {
 	}
 }
 
-// report takes a member's message to whom it concerns.
+// handleReport handles a message of a member.
 func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeat:
@@ -206,7 +209,7 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 	return nil
 }
 
-// heard takes a heartbeat and answers it.
+// handleHeartbeat keeps what a heartbeat reports and answers it.
 func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 	var reported *status.Node
 	if len(b.Status) > 0 {
@@ -215,7 +218,7 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 	ref := s.member.Ref()
 	r.mu.Lock()
 	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
-	if s.attached { // else it has left, or has come back over another connection
+	if s.attached { // else it has left, or is back over another connection
 		r.reports.update(ref, reported)
 	}
 	interval := r.members.Heartbeat(ref, control.Int(b.Every))
@@ -234,18 +237,18 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 	return s.conn.PassNow(answer)
 }
 
-// heard takes note that something has come from the node, and says whether it is, or was, a
-// member.
+// noteArrival notes when the node last sent something. It reports whether the node is a member or
+// was one.
 func (s *session) noteArrival() (registered bool) {
 	r := s.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.accountForStalls()
 	s.lastWord = r.members.HeardNow(r.now())
-	return s.attached || s.left // what has left does no harm
+	return s.attached || s.left
 }
 
-// remaining is how much longer the node may be silent, 0 if it must be given up.
+// remainingSilence returns how much longer the node may be silent, or 0 if it is dead.
 func (s *session) remainingSilence() time.Duration {
 	r := s.r
 	r.mu.Lock()
@@ -256,7 +259,7 @@ func (s *session) remainingSilence() time.Duration {
 	r.accountForStalls()
 	left := r.members.TimeLeft(r.now(), s.member.Ref(), s.lastWord)
 	if left > 0 {
-		left = max(left, r.cfg.Lease/64) // not again at once
+		left = max(left, r.cfg.Lease/64) // so as not to ask again at once
 	}
 	return left
 }

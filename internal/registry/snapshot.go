@@ -9,7 +9,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// states are the names of where a member stands.
+// memberStates maps the membership's states to those of a snapshot.
 var memberStates = map[membership.State]status.State{
 	membership.Registered: status.StateRegistered,
 	membership.Linking:    status.StateLinking,
@@ -18,9 +18,7 @@ var memberStates = map[membership.State]status.State{
 	membership.Leaving:    status.StateLeaving,
 }
 
-// Snapshot returns the ring as the registry knows it now, all of it read at once. It costs
-// some microseconds and about a kilobyte for each member; most of that is shared with other
-// snapshots.
+// Snapshot reads all under one lock. It copies what may change and shares the rest.
 func (r *Registry) Snapshot() *status.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,16 +57,15 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	return s
 }
 
-// listed copies a list. It is never nil: in JSON an empty list reads better than null.
+// cloneNonNil copies a list. The copy is never nil: in JSON an empty list reads better than null.
 func cloneNonNil[T any](list []T) []T { return append([]T{}, list...) }
 
-// worded leaves out of what is missing the lines without words, which only make up the
-// number.
+// withText drops the empty lines of what is missing. They only make up the number.
 func withText(missing []string) []string {
 	return slices.DeleteFunc(cloneNonNil(missing), func(line string) bool { return line == "" })
 }
 
-// running needs mu.
+// running describes the current run, nil if there is none. It needs mu.
 func (r *Registry) running() *status.Running {
 	u := r.runs.current
 	if u == nil {

@@ -8,19 +8,19 @@ import (
 	"github.com/x/ringdht/internal/membership"
 )
 
-// gaps finds out how long this process did not run though it should have. It is under
-// Registry.mu.
+// stalls measures for how long this process did not run though it should have: it was stopped, or
+// did not get the processor. Guarded by Registry.mu.
 type stalls struct {
-	period     time.Duration
-	accounted  time.Time     // up to then all is accounted for
-	lastSleep  time.Time     // when the machine was last taken to have slept
-	unreported time.Duration // missed, and too little yet to tell the membership
-	unlogged   time.Duration // not logged yet, of late
-	decayed    time.Time     // when it was last made less
-	logged     time.Time     // when it was logged last
+	period     time.Duration // of stallLoop
+	accounted  time.Time     // all time before it is accounted for
+	lastSleep  time.Time     // when the machine last seemed to have slept
+	unreported time.Duration // missed, and still too little for the membership
+	unlogged   time.Duration // missed of late, and not logged
+	decayed    time.Time     // the last decay of unlogged
+	logged     time.Time     // when a stall was last logged
 }
 
-// clock is the goroutine that shows by when it runs how late all goroutines do.
+// stallLoop runs once a period. By how late it runs it shows how late all goroutines run.
 func (r *Registry) stallLoop() {
 	timer := time.NewTimer(r.stalls.period)
 	defer timer.Stop()
@@ -30,8 +30,8 @@ func (r *Registry) stallLoop() {
 			return
 		case <-timer.C:
 		}
-		// A goroutine that a timer has woken is the next to run. It should be as late as one
-		// that has heard from a member, which waits for its turn.
+		// The goroutine that a timer wakes runs next. Let it queue like a goroutine that has
+		// received from a member, so that it is as late.
 		runtime.Gosched()
 		r.mu.Lock()
 		r.accountForStalls()
@@ -42,8 +42,8 @@ func (r *Registry) stallLoop() {
 	}
 }
 
-// accountForStalls accounts for time in which this process did not run. It comes before anything
-// that is judged by the time; it needs mu.
+// accountForStalls tells the membership how long this process did not run. It must come before any
+// decision that depends on the time. It needs mu.
 func (r *Registry) accountForStalls() {
 	t, lease, now := &r.stalls, r.cfg.Lease, r.cfg.Now()
 	gap := max(0, now.Sub(t.accounted)-t.period)
@@ -52,8 +52,8 @@ func (r *Registry) accountForStalls() {
 	if clockSet {
 		t.accounted = now
 	}
-	// A time of day that is set forward looks like a sleep. One that is set again and again
-	// must not keep a silent member for ever.
+	// A time of day that is set forward looks like a sleep. One that is set again and again must
+	// not keep a silent member for ever.
 	slept := clockSet && (t.lastSleep.IsZero() || now.Sub(t.lastSleep) >= membership.Stretch*lease)
 	if slept {
 		t.lastSleep = now
@@ -71,13 +71,13 @@ func (r *Registry) accountForStalls() {
 	}
 }
 
-// worthLogging says whether what was missed of late is to be logged. A little now and then
-// never is, see [lateness.tick].
+// worthLogging reports whether the stalls of late must be logged. A little now and then never is,
+// see lateness.tick of internal/node.
 func (t *stalls) worthLogging(now time.Time, lease time.Duration) bool {
 	return t.unlogged > lease/4 && (t.logged.IsZero() || now.Sub(t.logged) > handshake.SayLate)
 }
 
-// fade forgets of what was missed an eighth in each sixth of a lease.
+// decay forgets an eighth of the unlogged stalls in each sixth of a lease.
 func (t *stalls) decay(now time.Time, lease time.Duration) {
 	if now.Sub(t.decayed) >= lease/6 {
 		t.unlogged -= t.unlogged / 8

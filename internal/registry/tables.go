@@ -5,29 +5,28 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Members lists the registered nodes by ascending ID.
+// Members lists the members by ascending ID, suspects and leavers included.
 func (r *Registry) Members() []status.Peer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return peers(r.members.All())
 }
 
-// Epoch is the version of the membership and the tables. It only grows, also when
-// another registry takes this one's place.
+// Epoch returns the version of the membership.
 func (r *Registry) Epoch() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.members.Epoch()
 }
 
-// Degraded lists the pairs that cannot talk directly, by the first one's ID.
+// Degraded lists the unreachable pairs.
 func (r *Registry) Degraded() []status.Degraded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.degraded()
 }
 
-// degraded needs mu.
+// degraded is Degraded for a caller that holds mu. The list is never nil.
 func (r *Registry) degraded() []status.Degraded {
 	list := []status.Degraded{}
 	for _, p := range r.members.Unreachable() {
@@ -44,7 +43,8 @@ type Table struct {
 	Peers []status.Peer // clockwise
 }
 
-// Tables returns the tables of the members that are in the ring.
+// Tables returns the tables that the members were given, by ascending ID. A member without a table
+// is left out.
 func (r *Registry) Tables() (tables []Table) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Trace has one node trace the route to another, see [Node.Trace].
+// Trace asks the node at from for a trace and waits for its answer.
 func (r *Registry) Trace(ctx context.Context, from, to status.ID) ([]status.Hop, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("ringdht: registry: tracing from %d to %d: %w", from, to, context.Cause(ctx))
@@ -45,7 +45,7 @@ func (r *Registry) Trace(ctx context.Context, from, to status.ID) ([]status.Hop,
 	}
 }
 
-// traced is a node's answer as [Registry.Trace] returns it.
+// traced turns a node's answer into the result of [Registry.Trace].
 func traced(from, to status.ID, answer control.Traced) ([]status.Hop, error) {
 	hops := make([]status.Hop, len(answer.Hops))
 	for i, h := range answer.Hops {
@@ -60,21 +60,21 @@ func traced(from, to status.ID, answer control.Traced) ([]status.Hop, error) {
 	return hops, nil
 }
 
-// traces are the traces that nodes were asked for and have not answered. It has a lock of its
-// own, which is a leaf: nothing else is locked while it is held.
+// traces are the traces that nodes were asked for and have not answered. mu is a leaf lock: nothing
+// else is locked while it is held.
 type traces struct {
 	mu      sync.Mutex
 	pending map[uint64]pendingTrace
-	latest  uint64 // the number of the latest question
+	latest  uint64 // the number of the latest trace
 }
 
-// question is a trace that the node of a session was asked for.
+// pendingTrace is a trace that the node of a session was asked for.
 type pendingTrace struct {
 	session *session
 	answer  chan<- control.Traced // of one slot
 }
 
-// ask adds a question to a session. The caller must call done with its number.
+// begin adds a trace for a session. The caller must call end with its number.
 func (t *traces) begin(s *session) (number uint64, answer <-chan control.Traced) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,15 +87,15 @@ func (t *traces) begin(s *session) (number uint64, answer <-chan control.Traced)
 	return t.latest, c
 }
 
-// done drops a question.
+// end drops a trace.
 func (t *traces) end(number uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.pending, number)
 }
 
-// answered takes in a session's answer. An answer that another session was asked for, or
-// that comes twice, is dropped.
+// deliver hands a session's answer to the caller of Trace. It drops an answer that another session
+// was asked for, or that comes twice.
 func (t *traces) deliver(s *session, answer control.Traced) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,33 +14,21 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Traffic describes a traffic run.
+// Traffic describes a traffic run, as the root package's Traffic does.
 type Traffic struct {
-	// Messages is how many each node sends, from 1 to 2^40, each to a member drawn
-	// uniformly from all others that take part.
+	// Messages is the number that each sender sends, from 1 to 2^40.
 	Messages int
-	// Payload is the length of a message in bytes, of which the first four are a
-	// random int32. At least 4; 0 means 4.
+	// Payload is the length of a message in bytes, at least 4; 0 means 4.
 	Payload int
-	// Progress, if not nil, is called about once a second during the run, from the
-	// goroutine that called RunTraffic, with the messages sent so far and in all.
+	// Progress, if not nil, is called about once a second on the caller's goroutine.
 	Progress func(sent, total int64)
 }
 
 // maxMessages is how many messages a node may be asked to send: days of work.
 const maxMessages = 1 << 40
 
-// RunTraffic makes every node that takes part ([WithTraffic]) send messages to the
-// others, waits until all of them have been delivered, and returns the account.
-// The nodes' counters for runs start from zero again after it.
-//
-// When a member dies or leaves meanwhile, the others go on without it, and the account
-// names it and says how many messages have no known outcome: see [Summary.Verdict].
-//
-// With a ctx that has ended before the call nothing is started. When ctx ends first, the
-// run goes on without an account, and another one can be started when it is over; until
-// then the error matches [ErrBusy]. It matches [ErrNotReady] when the overlay is not ready,
-// and says what is missing.
+// RunTraffic starts a run and waits for its account. The run has a goroutine of its own, so it goes
+// on if ctx ends first.
 func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, error) {
 	if t.Payload == 0 {
 		t.Payload = 4
@@ -77,7 +65,7 @@ func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, 
 	}
 }
 
-// account is what [Registry.RunTraffic] returns of a run that conduct has ended with err.
+// result is what [Registry.RunTraffic] returns for a run that conduct has ended with err.
 func (u *run) result(err error) (*status.Summary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: registry: traffic run %d: %w", u.number, err)
@@ -85,11 +73,12 @@ func (u *run) result(err error) (*status.Summary, error) {
 	return u.summary, nil
 }
 
-// errStillMissing is why a run has not begun within a lease.
+// errStillMissing is the cause if a run could not begin within a lease.
 var errStillMissing = errors.New("that has not changed within a lease: try again in a while")
 
+// startRun starts a run once the ring is ready.
 func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
-	// Newcomers are a moment away from being ready; more than a lease is no moment.
+	// New nodes are ready in a moment. If the ring is not ready within a lease, something is wrong.
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Lease, errStillMissing)
 	defer cancel()
 	var u *run
@@ -98,7 +87,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	waitErr := r.Await(ctx, func() bool {
 		missing = r.members.Unsettled()
 		switch {
-		case ctx.Err() != nil || r.closed: // there has been a change as well: nothing is started any more
+		case ctx.Err() != nil || r.closed: // woken by a change as well, but nothing is started any more
 			return false
 		case r.runs.current != nil:
 			err = fmt.Errorf("%w: wait for run %d to end", errs.ErrBusy, r.runs.current.number)
@@ -120,7 +109,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	return u, err
 }
 
-// newRun needs mu.
+// newRun starts a run with all members. It needs mu.
 func (r *Registry) newRun(t Traffic) (*run, error) {
 	if stuck := r.members.WithoutDetour(); len(stuck) > 0 {
 		return nil, fmt.Errorf("%w: node %d cannot reach node %d: %s", errs.ErrNotReady, stuck[0].From.ID, stuck[0].To.ID, stuck[0].Why)
@@ -154,8 +143,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	return u, nil
 }
 
-// ask queues a question for members behind whatever else they are to be told; it
-// needs mu.
+// queueFor queues a question for members, behind all that the membership has for them. It needs mu.
 func (r *Registry) queueFor(members []ring.Member, t wire.Type, v any) {
 	for _, m := range members {
 		r.members.Tell(m.Ref(), t, v)
@@ -163,9 +151,7 @@ func (r *Registry) queueFor(members []ring.Member, t wire.Type, v any) {
 	r.wake()
 }
 
-// conduct sees a run through and makes its account: everybody finishes, which means that
-// everything they sent was delivered, or that its sink is gone; then everybody reports;
-// then, if the sums are off or somebody is gone, everybody explains.
+// conduct is the goroutine of a run. It sees the run through its phases and makes its account.
 func (r *Registry) conduct(u *run) error {
 	err := r.awaitPhases(u)
 	r.mu.Lock()
@@ -181,7 +167,9 @@ func (r *Registry) conduct(u *run) error {
 	return err
 }
 
-// seeThrough asks the nodes what there is to ask.
+// awaitPhases takes the run from phase to phase. First all senders finish: everything they sent is
+// delivered, or its sink is gone. Then all nodes report their sums. If the sums do not balance, or
+// a node is lost, all senders report their pairs.
 func (r *Registry) awaitPhases(u *run) error {
 	if err := r.Await(r.ctx, func() bool { return len(u.awaitingFinish) == 0 }); err != nil {
 		return err
@@ -196,7 +184,7 @@ func (r *Registry) awaitPhases(u *run) error {
 	}
 	r.mu.Lock()
 	if len(u.lost) == 0 && u.balanced() {
-		u.phase = summarizing // whoever is lost from now on was there to the end
+		u.phase = summarizing // a node lost from now on took part to the end
 		r.mu.Unlock()
 		return nil
 	}
@@ -206,6 +194,7 @@ func (r *Registry) awaitPhases(u *run) error {
 	return r.Await(r.ctx, func() bool { return len(u.awaitingPairs) == 0 })
 }
 
+// sentSoFar is progress for a caller without mu.
 func (r *Registry) sentSoFar(u *run) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -213,8 +202,7 @@ func (r *Registry) sentSoFar(u *run) int64 {
 	return sent
 }
 
-// progress is how many messages of a run were sent and received, as far as heartbeats
-// tell; it needs mu.
+// progress returns the messages of a run sent and received, by the latest heartbeats. It needs mu.
 func (r *Registry) progress(u *run) (sent, received int64) {
 	for _, m := range u.senders {
 		if s := r.sessions[m.Ref()]; s != nil {
@@ -224,5 +212,5 @@ func (r *Registry) progress(u *run) (sent, received int64) {
 	return sent, received
 }
 
-// runName is what a run is called.
+// runName is a run's name in events.
 func runName(number uint64) string { return fmt.Sprintf("run %d", number) }

@@ -9,11 +9,11 @@ import (
 	"github.com/x/ringdht/internal/membership"
 )
 
-// change wakes the callers of Await; it needs mu.
+// change wakes the callers of Await. It needs mu.
 func (r *Registry) change() { r.changed.Broadcast() }
 
-// Await waits until done, called with mu held at every change, returns true. What is so
-// when ctx ends counts.
+// Await waits until done returns true. It calls done with mu held, at first and after each change.
+// A change that comes before ctx ends counts.
 func (r *Registry) Await(ctx context.Context, done func() bool) error {
 	closed := false
 	err := r.changed.Await(ctx, context.Background(), &r.mu, func() bool {
@@ -29,11 +29,10 @@ func (r *Registry) Await(ctx context.Context, done func() bool) error {
 	return err
 }
 
-// Authority is the membership, guarded by the registry's lock: it may be used within
-// [Registry.Await] only.
+// Authority returns the membership. It may be used within [Registry.Await] only, where mu is held.
 func (r *Registry) Authority() *membership.Authority { return r.members }
 
-// Running is the number of the run under way, or 0. It may be used within [Registry.Await] only.
+// Running returns the number of the current run, or 0. It may be used within [Registry.Await] only.
 func (r *Registry) Running() uint64 {
 	if r.runs.current == nil {
 		return 0
@@ -41,8 +40,7 @@ func (r *Registry) Running() uint64 {
 	return r.runs.current.number
 }
 
-// WaitMembers waits until at least n nodes are registered. If they are it returns nil at
-// once, also if ctx has ended.
+// WaitMembers waits for a number of members.
 func (r *Registry) WaitMembers(ctx context.Context, n int) error {
 	have := 0
 	err := r.Await(ctx, func() bool {
@@ -55,10 +53,8 @@ func (r *Registry) WaitMembers(ctx context.Context, n int) error {
 	return nil
 }
 
-// WaitSettled waits until the ring is as it should be: everybody who has joined is
-// part of it, nobody is out of sight, and all members use the tables that the present
-// membership asks for. If it is so already it returns nil at once, also if ctx has ended.
-// The error matches [ErrNotReady] and says what is missing.
+// WaitSettled waits until the membership misses nothing, and until no table entry lags behind the
+// present membership: Setup does not wait for the second.
 func (r *Registry) WaitSettled(ctx context.Context) error {
 	var missing []string
 	err := r.Await(ctx, func() bool {
