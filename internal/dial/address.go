@@ -43,7 +43,7 @@ func HostPort(addr string) (string, error) {
 // splitHostPort returns the parts of an address in its one form.
 func SplitHostPort(addr string) (host, port string, err error) {
 	if len(addr) > maxAddr { // of a name, a colon and a port
-		return "", "", fmt.Errorf("the address has %d bytes, at most %d make sense", len(addr), maxAddr)
+		return "", "", fmt.Errorf("the address has %d bytes, at most %d are allowed", len(addr), maxAddr)
 	}
 	if !Printable(addr) {
 		return "", "", fmt.Errorf("the address %q has characters that cannot be printed", addr)
@@ -59,7 +59,7 @@ func SplitHostPort(addr string) (host, port string, err error) {
 		return "", "", fmt.Errorf("the address %q: %w", addr, err)
 	}
 	if n := len(net.JoinHostPort(host, port)); n > maxAddr { // an IPv6 address with "::" may be longer in its one form
-		return "", "", fmt.Errorf("the address %q has %d bytes in its one form, at most %d make sense", addr, n, maxAddr)
+		return "", "", fmt.Errorf("the address %q has %d bytes in its canonical form, at most %d are allowed", addr, n, maxAddr)
 	}
 	return host, port, nil
 }
@@ -74,7 +74,7 @@ func canonicalHost(host string) (string, error) {
 	ip = ip.Unmap()
 	switch {
 	case ip.IsUnspecified():
-		return "", errors.New("it stands for all addresses of a machine, and others cannot dial it: give one of them")
+		return "", errors.New("it means all addresses of a machine, and peers cannot dial it: give one of them")
 	case ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "", errors.New("it is the address of a group, and not of one machine")
 	case zone != "" && !ip.IsLinkLocalUnicast():
@@ -88,7 +88,7 @@ func canonicalHost(host string) (string, error) {
 func canonicalName(name string) (string, error) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	if len(name) > maxHost {
-		return "", fmt.Errorf("the host name has %d bytes, at most %d make sense", len(name), maxHost)
+		return "", fmt.Errorf("the host name has %d bytes, at most %d are allowed", len(name), maxHost)
 	}
 	last := ""
 	for label := range strings.SplitSeq(name, ".") {

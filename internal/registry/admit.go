@@ -46,7 +46,7 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeProtocol, "%v: check WithListen and WithAdvertise", err)
 	}
 	if _, _, err := handshake.NetHostPort(s.remote); err != nil && !req.Other {
-		return s.refuse(control.CodeHost, "the registry's transport takes you for %v: say with WithAdvertise where peers can dial you", err)
+		return s.refuse(control.CodeHost, "the registry's transport reports your connection's origin as %v: set the address that peers can dial (WithAdvertise)", err)
 	}
 	req.Addr = net.JoinHostPort(host, port) // canonical from here on
 	// The rest ends when the node hangs up, or takes too long.
@@ -56,13 +56,13 @@ func (s *session) register(body []byte) error {
 	defer stop()
 	defer s.conn.Watch(func() { cancel(errHungUp) })()
 	if !req.Other && !sameHost(ctx, host, s.remote) {
-		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
+		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
 	if req.ID > ring.Mask(r.cfg.Bits) {
 		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
 	}
 	if max(req.Incarnation, req.Epoch, req.Run) > maxNumber {
-		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
+		return s.refuse(control.CodeProtocol, "incarnation %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
 	}
 	if req.Incarnation == 0 {
 		if refused, err := s.dialBack(ctx, req); refused || err != nil {
@@ -97,9 +97,9 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 	case errors.Is(err, membership.ErrWait):
 		return s.refuse(control.CodeWait, "the registry cannot tell yet which IDs are free (%v): join again in a while", err)
 	case errors.Is(err, membership.ErrEvicted):
-		return s.refuse(control.CodeEvicted, "this life of node %d is over: it was declared dead", req.ID)
+		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):
-		return s.refuse(control.CodeNotYours, "life %d of node %d is that of another process: join as a new node", req.Incarnation, req.ID)
+		return s.refuse(control.CodeNotYours, "incarnation %d of node %d belongs to another process: join as a new node", req.Incarnation, req.ID)
 	}
 	return err
 }

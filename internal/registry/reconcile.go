@@ -79,7 +79,7 @@ func (r *Registry) apply(e membership.Effect) {
 			if *e.Frame == nil {
 				frame, err := control.Encode(r.cfg.Codec, e.Type, e.Body)
 				if err != nil { // it does not fit into a frame, so no member can be told
-					r.cfg.Log.Error("cannot tell the members", "err", err)
+					r.cfg.Log.Error("cannot encode a message for the members", "err", err)
 					return
 				}
 				*e.Frame = frame
@@ -93,7 +93,7 @@ func (r *Registry) apply(e membership.Effect) {
 	case membership.Left:
 		r.removeMember(e.Ref, e.Why)
 	case membership.PairsFull:
-		r.cfg.Log.Warn("too many pairs cannot reach each other: this one, and further ones, are not led around until there are fewer",
+		r.cfg.Log.Warn("too many unreachable pairs: this one and further ones get no detour until there are fewer",
 			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
 	}
 }

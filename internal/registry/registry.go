@@ -97,10 +97,10 @@ func New(cfg *Config) *Registry {
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.Bits, Lease: cfg.Lease, Grace: cmp.Or(cfg.Grace, 2*cfg.Lease), Draw: handshake.DrawID, Beats: cfg.Beats})
 	r.newcomers.GivenUp = func() {
-		cfg.WarnOften("", "too many nodes do not answer the registry's dials, one that wanted to join is given up", "most", registrySlow)
+		cfg.WarnOften("", "too many joining nodes do not answer the registry's dials: the oldest dial is given up", "most", registrySlow)
 	}
 	r.suspects.GivenUp = func() {
-		cfg.WarnOften("", "too many members do not answer the registry's dials, one of the dials is given up", "most", registrySlow)
+		cfg.WarnOften("", "too many suspects do not answer the registry's dials: the oldest dial is given up", "most", registrySlow)
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	return r

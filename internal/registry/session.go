@@ -187,20 +187,20 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		r.members.Linked(s.member.Ref(), l.Epoch)
 		r.wake()
 	case control.TypeTrouble:
-		var told control.Trouble
-		if err := s.conn.Decode(body, &told); err != nil {
+		var trouble control.Trouble
+		if err := s.conn.Decode(body, &trouble); err != nil {
 			return err
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Incarnation: told.Incarnation}, handshake.Brief(told.Error))
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: trouble.ID, Incarnation: trouble.Incarnation}, handshake.Brief(trouble.Error))
 		r.wake()
 	case control.TypeTraced:
-		var told control.Traced
-		if err := s.conn.Decode(body, &told); err != nil {
+		var traced control.Traced
+		if err := s.conn.Decode(body, &traced); err != nil {
 			return err
 		}
-		r.traces.deliver(s, told)
+		r.traces.deliver(s, traced)
 	case control.TypeFinished, control.TypeSummary, control.TypePairs:
 		return r.reportRun(s, t, body)
 	default:

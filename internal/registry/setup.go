@@ -58,7 +58,7 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 	case err != nil:
 		return audit, fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), err)
 	case len(stuck) > 0:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s: mend that, or set it up again without it", errs.ErrNotReady, handshake.Some(stuck))
+		return audit, fmt.Errorf("ringdht: registry: %w: %s: repair that connection, or call Setup again when the node has left", errs.ErrNotReady, handshake.Some(stuck))
 	}
 	r.mu.Lock()
 	r.recordEvent(status.Event{Kind: status.EventSetup, Why: audit.String()})

@@ -56,7 +56,7 @@ func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, 
 				return u.result(err)
 			default:
 			}
-			return nil, fmt.Errorf("ringdht: registry: traffic run %d goes on unwatched: %w", u.number, context.Cause(ctx))
+			return nil, fmt.Errorf("ringdht: registry: traffic run %d goes on without an account: %w", u.number, context.Cause(ctx))
 		case <-ticker.C:
 			if t.Progress != nil {
 				t.Progress(r.sentSoFar(u), int64(t.Messages)*int64(len(u.senders)))

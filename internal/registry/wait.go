@@ -60,7 +60,7 @@ func (r *Registry) WaitSettled(ctx context.Context) error {
 	err := r.Await(ctx, func() bool {
 		missing = r.members.Unsettled()
 		if len(missing) == 0 && r.members.Lagging() > 0 {
-			missing = []string{"long entries are about to be put right"}
+			missing = []string{"some table entries lag behind the membership"}
 		}
 		return len(missing) == 0
 	})

@@ -199,8 +199,8 @@ func TestTransportFaultsAccepted(t *testing.T) {
 		want   string // what a node is told
 		log    string
 	}{
-		"no remote address":      {func(c *oddConn) { c.remote = nil }, "takes you for an address that is nil", "WithAdvertise"},
-		"a remote address of it": {func(c *oddConn) { c.remote = here{} }, `takes you for the address \"here\"`, "WithAdvertise"},
+		"no remote address":      {func(c *oddConn) { c.remote = nil }, "origin as an address that is nil", "WithAdvertise"},
+		"a remote address of it": {func(c *oddConn) { c.remote = here{} }, `origin as the address \"here\"`, "WithAdvertise"},
 		"no deadlines":           {func(c *oddConn) { c.deadline = errors.New("none") }, "", "takes no deadline: none"},
 	} {
 		t.Run(name, func(t *testing.T) {
