@@ -8,7 +8,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Pack makes a heartbeat's part of a status.
+// Pack makes the status part of a heartbeat.
 func Pack(s *status.Node) Status {
 	links := make([]uint64, 0, 4*len(s.Links))
 	for _, l := range s.Links {
@@ -26,8 +26,8 @@ func Pack(s *status.Node) Status {
 	}
 }
 
-// Unpack reads what a node says of itself, of which nothing is taken on trust: rows may
-// be shorter or longer than they should be, and what is no number of messages is none.
+// Unpack reads the status part of a heartbeat. It trusts nothing: rows may be too short or too
+// long, and a negative number counts as 0.
 func Unpack(peer status.Peer, inc uint64, st Status) *status.Node {
 	s := &status.Node{
 		Peer: peer, Incarnation: inc, Epoch: st.Epoch, Members: Int(max(0, st.Members)),
@@ -46,7 +46,7 @@ func Unpack(peer status.Peer, inc uint64, st Status) *status.Node {
 	return s
 }
 
-// at is a number of a row, 0 if it is not there or makes no sense.
+// valueAt returns a number of a row, or 0 if it is missing or negative.
 func valueAt(row []int64, i int) int64 {
 	if i >= len(row) {
 		return 0
@@ -54,9 +54,10 @@ func valueAt(row []int64, i int) int64 {
 	return max(0, row[i])
 }
 
-// small is at for numbers that fit into an int, which may have 32 bits.
+// intAt is valueAt for an int, which may have 32 bits.
 func intAt(row []int64, i int) int { return int(min(valueAt(row, i), math.MaxInt)) }
 
+// row copies at most limit values, negative ones as 0.
 func row(values []int64, limit int) []int64 {
 	row := make([]int64, min(len(values), limit))
 	for i := range row {

@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// Elapsed is how long it is from one moment to another, by the clock that says more. The
-// one that Go measures time with stands still while a machine is suspended (on Linux and
-// macOS), and the time of day goes on, but may be set: what a node or a registry
-// believes of others must be old by the longer of the two, since too old costs a question
-// and too young a wrong answer.
+// Elapsed returns how long it is from one moment to another, by the clock that shows more. Go's
+// monotonic clock stands still while a machine is suspended, on Linux and macOS. The time of day
+// goes on, but may be set. The longer time is the safe one: what a node or a registry believes
+// about others costs a question if it is taken for too old, and a wrong answer if for too young.
 func Elapsed(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }
 
-// Now is the present, on both clocks but for tests that set the time of day.
+// Now returns the present on both clocks. Tests may set the time of day.
 func (c *Config) Now() time.Time {
 	if c.Wall != nil {
 		return c.Wall()
@@ -22,10 +21,10 @@ func (c *Config) Now() time.Time {
 	return time.Now()
 }
 
-// SayLate is how often the log is told, at most, that this process is late.
+// SayLate is the shortest time between two log records of stalls of this process.
 const SayLate = time.Minute
 
-// Pause waits, unless ctx ends first, and then says why.
+// Pause waits for d. If ctx ends first it returns the cause.
 func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -13,12 +13,12 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// maxHandshakes bounds the connections that have not said yet who they are; more
-// wait in the listener's queue.
+// maxHandshakes bounds the connections whose handshake is not done. More wait in the listener's
+// queue.
 const maxHandshakes = 256
 
-// Dial connects to addr and introduces itself. The error of a refusal matches
-// [ErrHandshake] and carries the other side's reason.
+// Dial connects to addr and says what this side is. The error of a refusal matches
+// errs.ErrHandshake and has the other side's reason.
 func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn, wire.Answer, error) {
 	h.Codec, h.RingName = c.Codec.Name(), c.RingName
 	caller := ctx
@@ -52,11 +52,10 @@ func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 	return conn, answer, nil
 }
 
-// errNoHello is what becomes of a connection over which nothing came: a health check, mostly,
-// or a look whether the port is open.
-var errNoHello = errors.New("nothing came")
+// errNoHello is the error of a connection that sent nothing. Most are health checks and port scans.
+var errNoHello = errors.New("nothing was received")
 
-// heard knows whether anything was read.
+// readTracker records whether anything was read.
 type readTracker struct {
 	io.Reader
 	got bool
@@ -68,7 +67,8 @@ func (r *readTracker) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// RefusedConn logs that a connection was not welcome.
+// RefusedConn logs a connection that Welcome did not accept. One that sent nothing is logged at
+// Debug only.
 func (c *Config) RefusedConn(conn net.Conn, err error) {
 	if errors.Is(err, errNoHello) {
 		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
@@ -77,6 +77,7 @@ func (c *Config) RefusedConn(conn net.Conn, err error) {
 	c.WarnOften(ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
 }
 
+// introduce sends the hello and reads the answer.
 func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 	b, err := h.Append(nil)
 	if err != nil {
@@ -92,8 +93,8 @@ func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 	return a, err
 }
 
-// Welcome reads the hello of a connection that was accepted and answers it with
-// what check makes of it. A refusal is logged, answered and returned.
+// Welcome reads the hello of an accepted connection and sends the answer that check gives. A
+// refusal is answered and returned as an error.
 func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wire.Hello, error) {
 	if err := setDeadline(conn, time.Now().Add(c.Timeout)); err != nil {
 		return wire.Hello{}, err
@@ -107,7 +108,7 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	case errors.Is(err, wire.ErrVersion):
 		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
 	case err != nil:
-		return h, err // not one of us: there is nobody to answer
+		return h, err // it does not speak this protocol and would not understand an answer
 	case h.RingName != c.RingName:
 		a = wire.Answer{Status: wire.WrongRing, Reason: fmt.Sprintf(
 			"this is ring %q, you asked for %q: set the same name on both sides (WithRing)", c.RingName, h.RingName)}
@@ -126,9 +127,10 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	return h, setDeadline(conn, time.Time{})
 }
 
-// Accept accepts connections until the listener is closed and serves each on a
-// goroutine of its own. serve returns when the connection is over. Whatever fails
-// meanwhile, such as a lack of file descriptors, only slows accepting down.
+// Accept accepts connections until the listener is closed. It serves each on a goroutine that start
+// starts. serve calls its second argument when the handshake is done, and returns when the
+// connection has ended. Any other failure, such as a lack of file descriptors, only delays the next
+// attempt.
 func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()), serve func(net.Conn, func())) error {
 	slots := make(chan struct{}, maxHandshakes)
 	delays := backoff.Backoff{Min: 5 * time.Millisecond, Max: time.Second}
@@ -159,8 +161,8 @@ func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()),
 	}
 }
 
-// IsProtocolError says that a connection ended because of what came over it, and
-// not because somebody closed it.
+// IsProtocolError reports whether a connection ended because of what was received over it, and not
+// because a side closed it.
 func IsProtocolError(err error) bool {
 	return errors.Is(err, wire.ErrType) || errors.Is(err, wire.ErrTooLong) || errors.Is(err, wire.ErrShort) ||
 		errors.Is(err, io.ErrUnexpectedEOF)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ReasonOf is an error's text without what differs each time, such as ports: by it one
-// tells whether a reason has changed.
+// ReasonOf returns an error's text without what differs each time, such as ports. Two errors with
+// the same reason are of the same kind.
 func ReasonOf(err error) string {
 	if err == nil {
 		return ""
@@ -20,8 +20,7 @@ func ReasonOf(err error) string {
 	return Brief(err.Error())
 }
 
-// Brief cuts what a node says to what is worth keeping of it: the registry may have to
-// remember thousands of such texts.
+// Brief cuts a node's text to 500 bytes: the registry may have to keep thousands of such texts.
 func Brief(text string) string {
 	const most = 500
 	if len(text) <= most {
@@ -30,7 +29,7 @@ func Brief(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + " …"
 }
 
-// Some lists a few of many.
+// Some joins the first three of a list, and says how many more there are.
 func Some(all []string) string {
 	const few = 3
 	if len(all) <= few {

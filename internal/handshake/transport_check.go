@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// checkedTransport holds a program's transport to what [Transport] says. What it gets
-// wrong is an error that names it, and not a panic later on. It returns the transport's own
-// connections: package net's are written to in a way of their own.
+// checkedTransport checks that a program's transport does what [Transport] says. A fault is an
+// error that names the transport, not a panic later on. It returns the transport's own connections,
+// since those of package net are written to in a special way.
 type checkedTransport struct{ Transport }
 
 func (t checkedTransport) Listen(ctx context.Context, addr string) (net.Listener, error) {
@@ -44,7 +44,7 @@ func (t checkedTransport) Dial(ctx context.Context, addr string) (net.Conn, erro
 	return conn, nil
 }
 
-// acceptFrom is Accept, of any listener.
+// acceptFrom is Accept with that check.
 func acceptFrom(l net.Listener) (net.Conn, error) {
 	conn, err := l.Accept()
 	if err == nil && Absent(conn) {
@@ -53,8 +53,8 @@ func acceptFrom(l net.Listener) (net.Conn, error) {
 	return conn, err
 }
 
-// setDeadline bounds a connection's reads and writes. One that cannot be bounded might hold
-// up its goroutine for ever.
+// setDeadline bounds a connection's reads and writes. A connection without deadlines could block
+// its goroutine for ever.
 func setDeadline(conn net.Conn, t time.Time) error {
 	if err := conn.SetDeadline(t); err != nil {
 		return fmt.Errorf("the connection %T takes no deadline: %w", conn, err)
@@ -62,7 +62,8 @@ func setDeadline(conn net.Conn, t time.Time) error {
 	return nil
 }
 
-// Absent says that an interface holds nothing to call: nil, or a pointer that is nil.
+// Absent reports whether an interface is nil or holds a nil pointer, so that no method can be
+// called.
 func Absent(v any) bool {
 	if v == nil {
 		return true
@@ -71,7 +72,7 @@ func Absent(v any) bool {
 	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
-// NetHostPort takes an address of a transport apart.
+// NetHostPort splits an address of a transport into host and port.
 func NetHostPort(a net.Addr) (host, port string, err error) {
 	if Absent(a) {
 		return "", "", errors.New("an address that is nil, and not host:port")

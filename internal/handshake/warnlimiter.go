@@ -7,32 +7,33 @@ import (
 	"time"
 )
 
-// repeats lets a warning of each kind into the log once in a while, and counts those
-// between: what others do, a scan or a node that is set up wrongly, must not fill a log.
+// warnLimiter lets a warning of each kind into the log once in RepeatEvery, and counts those
+// between. What others cause, such as a port scan or a misconfigured node, must not fill a log.
 type warnLimiter struct {
 	mu    sync.Mutex
 	kinds map[string]*warning
 }
 
+// warning is a kind of warning.
 type warning struct {
-	since time.Time // one was logged
-	more  int       // since then
+	since time.Time // when one was last logged
+	more  int       // how many were not logged since then
 }
 
-// A kind is logged once in repeatEvery. Kinds beyond maxKinds share one, since their
-// texts may be made by others.
+// A kind is logged once in RepeatEvery. Kinds beyond maxKinds share one, because others may make up
+// their texts.
 const (
 	RepeatEvery = 10 * time.Second
 	maxKinds    = 64
 )
 
-// take says whether a warning is to be logged, and how many of its kind were not before it.
+// allow reports whether to log a warning, and how many of its kind were not logged before it.
 func (r *warnLimiter) allow(kind string, now time.Time) (log bool, before int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := r.kinds[kind]
 	if k == nil && len(r.kinds) >= maxKinds {
-		for name, old := range r.kinds { // those that have not been logged for long, and have nothing to tell
+		for name, old := range r.kinds { // the old ones of which nothing is left to report
 			if now.Sub(old.since) >= RepeatEvery && old.more == 0 {
 				delete(r.kinds, name)
 			}
@@ -57,7 +58,7 @@ func (r *warnLimiter) allow(kind string, now time.Time) (log bool, before int) {
 	return true, before
 }
 
-// WarnOften logs a warning, or counts it if one of its kind was logged a moment ago.
+// WarnOften logs a warning, or only counts it if one of its kind was logged a moment ago.
 func (c *Config) WarnOften(kind, msg string, args ...any) {
 	log, before := c.warnings.allow(msg+": "+kind, time.Now())
 	if !log {
