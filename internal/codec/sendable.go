@@ -8,27 +8,26 @@ import (
 	"sync"
 )
 
-// maxNesting is how deep structs, maps and lists may lie in each other: MessagePack's
-// decoder refuses more.
+// maxNesting is how deep structs, maps and lists may be nested. MessagePack's decoder refuses more.
 const maxNesting = 1023
 
-// maxPointers is how many pointers and interfaces in a row are followed. More of them
-// are a value that contains itself.
+// maxPointers is how many pointers and interfaces in a row are followed. A value with more contains
+// itself.
 const maxPointers = 100
 
-// sendability is what a type says of its values.
+// sendability is what a type says about whether its values can be sent.
 type sendability struct {
-	never   *valueError // none can be sent
+	never   *valueError // no value can be sent
 	byValue bool        // it depends on the value
-	depth   int         // how deep the values of the other types are nested, at most
+	depth   int         // if not byValue: how deep the values are nested at most
 }
 
-// sendabilities remembers it: a program has so many types.
+// sendabilities caches sendabilityOf. A program has few types.
 var sendabilities sync.Map // reflect.Type to *sendability
 
-// checkSendable says why a value cannot be sent with MessagePack, whose library sends nil in
-// place of a func, an empty list in place of a chan, and leaves out fields that it cannot
-// encode. Most types need no look at the value.
+// checkSendable returns an error if a value cannot be sent with MessagePack. The library sends nil
+// in place of a func and an empty list in place of a chan, and leaves out fields that it cannot
+// encode. The type decides for most values, which are not looked at.
 func checkSendable(v any) error {
 	if v == nil {
 		return nil
@@ -44,8 +43,8 @@ func checkSendable(v any) error {
 	return nil
 }
 
-// sendabilityOf judges a type. above are those that it is part of: one that is part of itself
-// depends on the value, which may be too deep, or without an end.
+// sendabilityOf classifies a type. above are the types that contain it. A type that contains itself
+// depends on the value, which may be nested too deep, or without end.
 func sendabilityOf(t reflect.Type, above []reflect.Type) *sendability {
 	if s, ok := sendabilities.Load(t); ok {
 		return s.(*sendability)
@@ -55,12 +54,13 @@ func sendabilityOf(t reflect.Type, above []reflect.Type) *sendability {
 	}
 	s := classify(t, append(above[:len(above):len(above)], t))
 	if s.byValue {
-		s.depth = 0 // to be seen
+		s.depth = 0 // checkValue measures it
 	}
 	sendabilities.Store(t, s)
 	return s
 }
 
+// classify is sendabilityOf without the cache.
 func classify(t reflect.Type, above []reflect.Type) *sendability {
 	if encodesItself(t) {
 		return &sendability{}
@@ -72,10 +72,10 @@ func classify(t reflect.Type, above []reflect.Type) *sendability {
 		return &sendability{never: &valueError{why: "an unsafe.Pointer cannot be sent"}}
 	case reflect.Interface:
 		return &sendability{byValue: true}
-	case reflect.Pointer: // to one that cannot be sent it may be nil
+	case reflect.Pointer: // nil can be sent, whatever the type
 		s := sendabilityOf(t.Elem(), above)
 		return &sendability{byValue: s.byValue || s.never != nil, depth: s.depth}
-	case reflect.Slice: // or empty
+	case reflect.Slice: // an empty one can be sent, whatever the type
 		s := sendabilityOf(t.Elem(), above)
 		return &sendability{byValue: s.byValue || s.never != nil, depth: s.depth + 1}
 	case reflect.Map:
@@ -93,6 +93,7 @@ func classify(t reflect.Type, above []reflect.Type) *sendability {
 	return &sendability{} // numbers, bool, string
 }
 
+// classifyStruct classifies a struct: by its fields, and by whether two of them share a name.
 func classifyStruct(t reflect.Type, above []reflect.Type) *sendability {
 	p := packed(t)
 	never := func(f packedField, why string) *sendability {
@@ -120,8 +121,8 @@ func classifyStruct(t reflect.Type, above []reflect.Type) *sendability {
 	return all
 }
 
-// emptyOnPurpose says that a struct without fields to send is meant to be so: the program has
-// excluded an exported field, or embeds something that has none, such as a lock.
+// emptyOnPurpose reports whether a struct is meant to have no fields to send. The program has
+// excluded an exported field, or embeds something without exported fields, such as a lock.
 func emptyOnPurpose(t reflect.Type) bool {
 	for f := range t.Fields() {
 		if f.Anonymous || f.IsExported() {
@@ -131,7 +132,7 @@ func emptyOnPurpose(t reflect.Type) bool {
 	return false
 }
 
-// checkValue walks a value whose type does not settle it; s is what its type says.
+// checkValue checks a value whose type leaves it open. s is what the type says.
 func checkValue(v reflect.Value, s *sendability, nesting, pointers int) *valueError {
 	switch {
 	case s.never != nil:
@@ -177,7 +178,7 @@ func checkValue(v reflect.Value, s *sendability, nesting, pointers int) *valueEr
 	return nil
 }
 
-// keyName shows a map's key in an error, if it is short.
+// keyName shows a map's key in an error, cut to 40 bytes.
 func keyName(k reflect.Value) string {
 	for k.Kind() == reflect.Interface && !k.IsNil() {
 		k = k.Elem()

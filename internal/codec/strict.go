@@ -11,16 +11,19 @@ import (
 	"sync"
 )
 
-// MessagePack's library checks that a number fits where it is put, with one exception: an
-// unsigned one of 2^63 or more becomes negative in a signed integer or a float. It also
-// takes any data for a map, and cuts what is longer than an array. What it has decoded is
-// looked through for these, over the data and the value side by side; but only where the
-// data has such a number, which one search for a byte tells, or the type a map or an array.
+// MessagePack's library checks that a number fits into its variable, with one exception: an
+// unsigned number of 2^63 or more becomes negative in a signed integer or a float. The library also
+// accepts any data for a map, and cuts a list that is longer than its array.
+//
+// checkDecoded finds these faults by walking the data and the decoded value side by side. It walks
+// only if the data may have such a number, which a search for one byte tells, or if the type has a
+// map or an array.
 
-const uint64Prefix = 0xcf // the byte before an unsigned number of 64 bits
+// uint64Prefix is the byte before an unsigned number of 64 bits.
+const uint64Prefix = 0xcf
 
-// checkDecoded says what of data did not fit into v, a pointer that data has been decoded
-// into.
+// checkDecoded returns an error if some of data did not fit into v, a pointer into which data was
+// decoded.
 func checkDecoded(data []byte, v any) error {
 	t := reflect.TypeOf(v)
 	if !mayHaveHugeUint(data) && !hasMapOrArray(t) {
@@ -36,8 +39,8 @@ func checkDecoded(data []byte, v any) error {
 	return nil
 }
 
-// mayHaveHugeUint says that there may be a number of 2^63 or more. Numbers that are put together
-// by chance are rare, in text and in small integers.
+// mayHaveHugeUint reports whether data may have a number of 2^63 or more. False alarms are rare in
+// text and in small integers.
 func mayHaveHugeUint(data []byte) bool {
 	for {
 		i := bytes.IndexByte(data, uint64Prefix)
@@ -51,9 +54,10 @@ func mayHaveHugeUint(data []byte) bool {
 	}
 }
 
-// mapOrArrayTypes remembers whether a type has a map or an array in it.
+// mapOrArrayTypes caches hasMapOrArray.
 var mapOrArrayTypes sync.Map // reflect.Type to bool
 
+// hasMapOrArray reports whether values of a type can have a map or an array in them.
 func hasMapOrArray(t reflect.Type) bool {
 	if has, ok := mapOrArrayTypes.Load(t); ok {
 		return has.(bool)
@@ -63,6 +67,7 @@ func hasMapOrArray(t reflect.Type) bool {
 	return has
 }
 
+// findMapOrArray is hasMapOrArray without the cache. seen are the types that were searched.
 func findMapOrArray(t reflect.Type, seen map[reflect.Type]bool) bool {
 	if seen[t] || encodesItself(t) {
 		return false
@@ -83,16 +88,16 @@ func findMapOrArray(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// walk goes over data that the library has accepted.
+// walk reads data that the library has accepted, side by side with the decoded value.
 type walk struct {
 	data  []byte
-	short bool // it ended too early
+	short bool // the data ended too early
 }
 
 // packedToken is the beginning of a value in MessagePack.
 type packedToken struct {
 	kind tokenKind
-	n    int    // the values in a list, and the pairs in a map; the bytes of text and others
+	n    int    // the values of a list, the pairs of a map, or the bytes of text and others
 	num  uint64 // of an unsigned integer
 	text []byte
 }
@@ -108,7 +113,7 @@ const (
 	tokenMap
 )
 
-// value walks one value, which was decoded into v; v is invalid for one that was skipped.
+// value walks one value, which was decoded into v. v is invalid for a value that was skipped.
 func (w *walk) value(v reflect.Value) *valueError {
 	for v.IsValid() && v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -159,15 +164,17 @@ func (w *walk) value(v reflect.Value) *valueError {
 	return nil
 }
 
+// isComposite reports whether values of a kind have values in them.
 func isComposite(k reflect.Kind) bool {
 	return k == reflect.Struct || k == reflect.Map || k == reflect.Slice || k == reflect.Array
 }
 
+// elements walks what was decoded into a slice or an array.
 func (w *walk) elements(t packedToken, v reflect.Value) *valueError {
 	n := t.n
 	switch t.kind {
 	case tokenMap:
-		n *= 2 // the library lists keys and values
+		n *= 2 // the library makes a list of the keys and values
 	case tokenList, tokenText:
 	default:
 		return nil
@@ -197,6 +204,7 @@ func (w *walk) elements(t packedToken, v reflect.Value) *valueError {
 	return nil
 }
 
+// fields walks what was decoded into a struct, from a map by name or from a list by order.
 func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 	p := packed(v.Type())
 	field := func(i int) *valueError {
@@ -224,7 +232,7 @@ func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 	case tokenMap:
 		for range t.n {
 			name := w.next()
-			if name.kind == tokenUint { // the tag of _struct may say so
+			if name.kind == tokenUint { // the tag of _struct may make names integers
 				name.text = strconv.AppendUint(nil, name.num, 10)
 			}
 			named := p.byName[string(name.text)]
@@ -233,7 +241,7 @@ func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 			}
 			start := w.data
 			for _, i := range named {
-				w.data = start // two fields of one name: it is in either
+				w.data = start // of two fields with one name it is in either
 				if err := field(i); err != nil {
 					return err
 				}
@@ -246,7 +254,7 @@ func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 	return nil
 }
 
-// rest skips what belongs to a token.
+// skipRest skips the values that belong to a token.
 func (w *walk) skipRest(t packedToken) {
 	switch t.kind {
 	case tokenList:
@@ -257,7 +265,7 @@ func (w *walk) skipRest(t packedToken) {
 	}
 }
 
-// skip skips so many values.
+// skip skips n values.
 func (w *walk) skip(n int) {
 	for left := int64(n); left > 0 && !w.short; left-- {
 		switch t := w.next(); t.kind {
@@ -269,7 +277,7 @@ func (w *walk) skip(n int) {
 	}
 }
 
-// next reads a token; of what it says that follows, only text is read with it.
+// next reads a token. Of what follows a token, it reads text only.
 func (w *walk) next() packedToken {
 	b := w.byte()
 	switch {
@@ -309,9 +317,10 @@ func (w *walk) next() packedToken {
 	return packedToken{} // bool
 }
 
+// byte reads a byte.
 func (w *walk) byte() byte { return byte(w.number(1)) }
 
-// number reads a number of so many bytes.
+// number reads an unsigned number of n bytes.
 func (w *walk) number(n int) uint64 {
 	if n > len(w.data) {
 		w.data, w.short = nil, true
@@ -323,7 +332,8 @@ func (w *walk) number(n int) uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-// count reads how many values follow. Each has a byte at least.
+// count reads how many values follow, a number of n bytes. Each value has at least one byte, so
+// more values than bytes are an early end.
 func (w *walk) count(n int) int {
 	have := w.number(n)
 	if have > uint64(len(w.data)) {
@@ -333,6 +343,7 @@ func (w *walk) count(n int) int {
 	return int(have)
 }
 
+// take reads a token of n more bytes.
 func (w *walk) take(kind tokenKind, n uint64) packedToken {
 	if n > uint64(len(w.data)) {
 		w.data, w.short = nil, true
