@@ -159,6 +159,7 @@ type valueError struct {
 	why  string
 }
 
+// Error names the part and says what is wrong with it.
 func (e *valueError) Error() string {
 	path := e.path
 	if n := len(path); n > 200 { // the value contains itself

@@ -38,6 +38,7 @@ var (
 	encodedByLibrary = []reflect.Type{reflect.TypeFor[time.Time](), reflect.TypeFor[codec.Raw](), reflect.TypeFor[codec.RawExt]()}
 )
 
+// newMsgpackHandle configures the library.
 func newMsgpackHandle() *codec.MsgpackHandle {
 	h := new(codec.MsgpackHandle)
 	h.WriteExt = true // the current format, which tells strings from bytes

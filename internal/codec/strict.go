@@ -102,6 +102,7 @@ type packedToken struct {
 	text []byte
 }
 
+// tokenKind is what a token begins.
 type tokenKind uint8
 
 const (

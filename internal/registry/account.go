@@ -10,8 +10,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// balanced reports whether the nodes have received exactly what they sent, by numbers and sums,
-// with no unknown outcome.
+// balanced reports whether all nodes together have received exactly what they sent, by number and by
+// sum, with no unknown outcome.
 func (u *run) balanced() bool {
 	var sent, received, sumSent, sumReceived, unknown int64
 	for _, m := range u.nodes {

@@ -64,8 +64,10 @@ func (r *Registry) Tables() (tables []Table) {
 	return tables
 }
 
+// peer is a member as the root package shows it.
 func peer(m ring.Member) status.Peer { return status.Peer{ID: status.ID(m.ID), Addr: m.Addr} }
 
+// peers is peer for a list.
 func peers(members []ring.Member) []status.Peer {
 	list := make([]status.Peer, len(members))
 	for i, m := range members {
