@@ -21,7 +21,7 @@ type dialErrors struct {
 	// A refused dial has found no process that listens.
 	refused []syscall.Errno
 	// A scarce error is a shortage of this process or machine.
-	scarce []syscall.Errno
+	shortage []syscall.Errno
 	// noAddress is a shortage of ports, or the lack of an address to dial from: any IPv6 address
 	// fails so on a machine without IPv6.
 	noAddress []syscall.Errno
@@ -29,21 +29,24 @@ type dialErrors struct {
 	noRoute []syscall.Errno
 }
 
+// portableErrors are the errors of every system but Windows, and of transports in Go on all
+// systems.
 var portableErrors = dialErrors{
 	refused: []syscall.Errno{syscall.ECONNREFUSED},
 	// No dial binds an address. So EADDRINUSE is about the port that the system has chosen: it
 	// found no free one.
-	scarce:    []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRINUSE},
+	shortage:  []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRINUSE},
 	noAddress: []syscall.Errno{syscall.EADDRNOTAVAIL},
 	noRoute:   []syscall.Errno{syscall.ENETUNREACH, syscall.EAFNOSUPPORT},
 }
 
+// windowsErrors are the errors that only Windows returns.
 var windowsErrors = dialErrors{
 	refused: []syscall.Errno{
 		10061, // WSAECONNREFUSED
 		1225,  // ERROR_CONNECTION_REFUSED
 	},
-	scarce: []syscall.Errno{
+	shortage: []syscall.Errno{
 		10024, // WSAEMFILE
 		10055, // WSAENOBUFS
 		10048, // WSAEADDRINUSE
@@ -55,6 +58,7 @@ var windowsErrors = dialErrors{
 	noRoute:   []syscall.Errno{10051, 10047}, // WSAENETUNREACH, WSAEAFNOSUPPORT
 }
 
+// systemErrors are the errors of this system.
 var systemErrors = errorsOf(runtime.GOOS)
 
 // errorsOf returns the errors of dials on an operating system.
@@ -64,7 +68,7 @@ func errorsOf(system string) dialErrors {
 	}
 	return dialErrors{
 		refused:   slices.Concat(portableErrors.refused, windowsErrors.refused),
-		scarce:    slices.Concat(portableErrors.scarce, windowsErrors.scarce),
+		shortage:  slices.Concat(portableErrors.shortage, windowsErrors.shortage),
 		noAddress: slices.Concat(portableErrors.noAddress, windowsErrors.noAddress),
 		noRoute:   slices.Concat(portableErrors.noRoute, windowsErrors.noRoute),
 	}
@@ -75,14 +79,16 @@ func anyOf(err error, list []syscall.Errno) bool {
 	return slices.ContainsFunc(list, func(e syscall.Errno) bool { return errors.Is(err, e) })
 }
 
-// Refused reports whether a dial failed because no process listens at the address.
-func Refused(err error) bool { return anyOf(err, systemErrors.refused) }
+// IsRefused reports whether a dial failed because no process listens at the address.
+func IsRefused(err error) bool { return anyOf(err, systemErrors.refused) }
 
-// Scarce reports whether a dial failed because this side lacks something.
-func Scarce(err error) bool { return systemErrors.isScarce(err, canReach) }
+// IsShortage reports whether a dial failed because this side lacks something.
+func IsShortage(err error) bool { return systemErrors.isShortage(err, canReach) }
 
-func (d dialErrors) isScarce(err error, reach func(net.Addr) bool) bool {
-	if anyOf(err, d.scarce) {
+// isShortage is IsShortage for a list of errors. reach reports whether this machine can send to an
+// address at all.
+func (d dialErrors) isShortage(err error, reach func(net.Addr) bool) bool {
+	if anyOf(err, d.shortage) {
 		return true
 	}
 	var op *net.OpError

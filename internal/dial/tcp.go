@@ -141,9 +141,9 @@ func moreTelling(a, b error) error {
 		switch {
 		case err == nil:
 			return 0
-		case anyOf(err, systemErrors.noRoute) || anyOf(err, systemErrors.noAddress) && !Scarce(err):
+		case anyOf(err, systemErrors.noRoute) || anyOf(err, systemErrors.noAddress) && !IsShortage(err):
 			return 1
-		case Refused(err):
+		case IsRefused(err):
 			return 2
 		}
 		return 3

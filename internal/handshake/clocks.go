@@ -21,11 +21,11 @@ func (c *Config) Now() time.Time {
 	return time.Now()
 }
 
-// SayLate is the shortest time between two log records of stalls of this process.
-const SayLate = time.Minute
+// StallLogInterval is the shortest time between two log records of stalls of this process.
+const StallLogInterval = time.Minute
 
-// Pause waits for d. If ctx ends first it returns the cause.
-func Pause(ctx context.Context, d time.Duration) error {
+// Sleep waits for d. If ctx ends first it returns the cause.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

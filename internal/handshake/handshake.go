@@ -151,7 +151,7 @@ func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()),
 			<-slots
 			delay := delays.Next()
 			c.WarnOften(ReasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", delay)
-			if Pause(ctx, delay) != nil {
+			if Sleep(ctx, delay) != nil {
 				return errs.ErrClosed
 			}
 			continue

@@ -15,13 +15,13 @@ func ReasonOf(err error) string {
 	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
-		return Brief(op.Op + ": " + op.Err.Error())
+		return Truncate(op.Op + ": " + op.Err.Error())
 	}
-	return Brief(err.Error())
+	return Truncate(err.Error())
 }
 
-// Brief cuts a node's text to 500 bytes: the registry may have to keep thousands of such texts.
-func Brief(text string) string {
+// Truncate cuts a node's text to 500 bytes: the registry may have to keep thousands of such texts.
+func Truncate(text string) string {
 	const most = 500
 	if len(text) <= most {
 		return text
@@ -29,8 +29,8 @@ func Brief(text string) string {
 	return strings.ToValidUTF8(text[:most], "") + " …"
 }
 
-// Some joins the first three of a list, and says how many more there are.
-func Some(all []string) string {
+// JoinFew joins the first three of a list, and says how many more there are.
+func JoinFew(all []string) string {
 	const few = 3
 	if len(all) <= few {
 		return strings.Join(all, "; ")

@@ -19,7 +19,7 @@ func (t checkedTransport) Listen(ctx context.Context, addr string) (net.Listener
 	if err != nil {
 		return nil, err
 	}
-	if Absent(l) {
+	if IsNil(l) {
 		return nil, fmt.Errorf("the transport %T returned neither a listener on %q nor an error", t.Transport, addr)
 	}
 	if _, _, err := NetHostPort(l.Addr()); err != nil {
@@ -34,7 +34,7 @@ func (t checkedTransport) Dial(ctx context.Context, addr string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	if Absent(conn) {
+	if IsNil(conn) {
 		return nil, fmt.Errorf("the transport %T returned neither a connection to %q nor an error", t.Transport, addr)
 	}
 	if err := setDeadline(conn, time.Time{}); err != nil {
@@ -47,7 +47,7 @@ func (t checkedTransport) Dial(ctx context.Context, addr string) (net.Conn, erro
 // acceptFrom is Accept with that check.
 func acceptFrom(l net.Listener) (net.Conn, error) {
 	conn, err := l.Accept()
-	if err == nil && Absent(conn) {
+	if err == nil && IsNil(conn) {
 		err = fmt.Errorf("the listener %T returned neither a connection nor an error", l)
 	}
 	return conn, err
@@ -62,9 +62,9 @@ func setDeadline(conn net.Conn, t time.Time) error {
 	return nil
 }
 
-// Absent reports whether an interface is nil or holds a nil pointer, so that no method can be
+// IsNil reports whether an interface is nil or holds a nil pointer, so that no method can be
 // called.
-func Absent(v any) bool {
+func IsNil(v any) bool {
 	if v == nil {
 		return true
 	}
@@ -74,7 +74,7 @@ func Absent(v any) bool {
 
 // NetHostPort splits an address of a transport into host and port.
 func NetHostPort(a net.Addr) (host, port string, err error) {
-	if Absent(a) {
+	if IsNil(a) {
 		return "", "", errors.New("an address that is nil, and not host:port")
 	}
 	if host, port, err = net.SplitHostPort(a.String()); err != nil {

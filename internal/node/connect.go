@@ -14,7 +14,7 @@ import (
 // on with it. anyID says not to ask for the ID that the node had in the life before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
 	conn, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
-	if dial.Refused(err) {
+	if dial.IsRefused(err) {
 		return fmt.Errorf("%w: is the registry running there?", err)
 	}
 	if err != nil {

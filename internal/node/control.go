@@ -90,7 +90,7 @@ func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 		}
 		// Everybody has lost the registry at the same moment, and must not come back at
 		// the same moment.
-		if handshake.Pause(n.ctx, wait/2+rand.N(wait/2+minKnock/2)) != nil {
+		if handshake.Sleep(n.ctx, wait/2+rand.N(wait/2+minKnock/2)) != nil {
 			return false
 		}
 		err := n.connect(n.ctx, anyID)

@@ -31,7 +31,7 @@ func (l *lateness) tick(now time.Time, period, lease time.Duration) (tell time.D
 		l.unlog += gap
 	}
 	l.ran = now
-	if l.unlog < lease/4 || !l.logged.IsZero() && now.Sub(l.logged) < handshake.SayLate {
+	if l.unlog < lease/4 || !l.logged.IsZero() && now.Sub(l.logged) < handshake.StallLogInterval {
 		l.unlog -= l.unlog / 8 // a little now and then is not worth a word
 		return 0
 	}

@@ -351,7 +351,7 @@ func (k *linker) union(a, b []uint64) []uint64 {
 // could not be linked has changed.
 func (k *linker) report(local *membership.NodeView, failed []string) {
 	slices.Sort(failed)
-	errs := handshake.Some(failed)
+	errs := handshake.JoinFew(failed)
 	if k.settled && errs == k.errors {
 		return
 	}

@@ -34,8 +34,8 @@ func (o *outage) failed(err error) (fresh bool) {
 
 // shortened bounds the text of an error, which may be another's.
 func shortened(err error) error {
-	if text := err.Error(); len(handshake.Brief(text)) < len(text) {
-		return &shortError{err, handshake.Brief(text)}
+	if text := err.Error(); len(handshake.Truncate(text)) < len(text) {
+		return &shortError{err, handshake.Truncate(text)}
 	}
 	return err
 }

@@ -34,7 +34,7 @@ func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
 
 // Serve accepts on the caller's goroutine.
 func (r *Registry) Serve(l net.Listener) error {
-	if handshake.Absent(l) {
+	if handshake.IsNil(l) {
 		return errors.New("ringdht: registry: serving: the listener is nil")
 	}
 	r.mu.Lock()

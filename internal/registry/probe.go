@@ -19,12 +19,12 @@ import (
 func (s *session) dialBack(ctx context.Context, req control.Register) (refused bool, err error) {
 	token, err := s.r.probe(ctx, s.r.newcomers, req.Addr)
 	var shortage error
-	for err != nil && dial.Scarce(err) { // a shortage of this process, and no fault of the node
+	for err != nil && dial.IsShortage(err) { // a shortage of this process, and no fault of the node
 		if shortage == nil {
 			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
 		}
 		shortage = err
-		if handshake.Pause(ctx, 50*time.Millisecond) != nil {
+		if handshake.Sleep(ctx, 50*time.Millisecond) != nil {
 			break
 		}
 		token, err = s.r.probe(ctx, s.r.newcomers, req.Addr)
@@ -46,7 +46,7 @@ func (s *session) dialBack(ctx context.Context, req control.Register) (refused b
 		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
 	case err == nil:
 		err = errors.New("another node answers there")
-	case errors.Is(err, errTooManyDials) || dial.Scarce(err):
+	case errors.Is(err, errTooManyDials) || dial.IsShortage(err):
 		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
 	}
 	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
@@ -64,7 +64,7 @@ func (r *Registry) probeSuspect(e membership.Effect) {
 	case err == nil && r.members.HasToken(token):
 		// Another member has this address now. Perhaps the two have swapped addresses, and the
 		// suspect is about to report its new one.
-	case err == nil || errors.Is(err, errs.ErrHandshake) || dial.Refused(err):
+	case err == nil || errors.Is(err, errs.ErrHandshake) || dial.IsRefused(err):
 		answer = membership.Absent
 	}
 	r.members.Probed(r.now(), e.Ref, e.Addr, answer)

@@ -47,7 +47,7 @@ func (r *Registry) reconcileLoop() {
 		// A pass takes a while in a large ring, and during a mass join there is always an event.
 		// Pause, so that events batch up and sessions can take the lock.
 		if busy := time.Since(began); busy > time.Millisecond {
-			handshake.Pause(r.ctx, min(busy, maxBatching))
+			handshake.Sleep(r.ctx, min(busy, maxBatching))
 		}
 		wait := interval
 		if next > 0 {

@@ -141,6 +141,7 @@ func (r *Registry) Close() error {
 	return nil
 }
 
+// closedError is the error of a call after Close. what names the call.
 func (r *Registry) closedError(what string) error {
 	return fmt.Errorf("ringdht: registry: %s: %w", what, errs.ErrClosed)
 }

@@ -37,6 +37,7 @@ type run struct {
 // phase is what a run does now.
 type phase uint8
 
+// The phases of a run, in order.
 const (
 	sending     phase = iota // the senders send, and answer when they have finished
 	collecting               // all nodes report their sums
@@ -97,7 +98,7 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeFinished:
 		if _, ok := u.awaitingFinish[ref]; ok && finish.Error != "" {
-			u.errors[ref] = handshake.Brief(finish.Error)
+			u.errors[ref] = handshake.Truncate(finish.Error)
 		}
 		delete(u.awaitingFinish, ref)
 	case control.TypeSummary:

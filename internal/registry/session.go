@@ -180,7 +180,7 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 			return err
 		}
 		if l.Error != "" {
-			r.cfg.Log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Brief(l.Error))
+			r.cfg.Log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Truncate(l.Error))
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -193,7 +193,7 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: trouble.ID, Incarnation: trouble.Incarnation}, handshake.Brief(trouble.Error))
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: trouble.ID, Incarnation: trouble.Incarnation}, handshake.Truncate(trouble.Error))
 		r.wake()
 	case control.TypeTraced:
 		var traced control.Traced

@@ -54,11 +54,11 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 	audit := r.Audit()
 	switch {
 	case err != nil && len(stuck) > 0:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s; %s (%w)", errs.ErrNotReady, handshake.Some(stuck), handshake.Some(missing), err)
+		return audit, fmt.Errorf("ringdht: registry: %w: %s; %s (%w)", errs.ErrNotReady, handshake.JoinFew(stuck), handshake.JoinFew(missing), err)
 	case err != nil:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), err)
+		return audit, fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.JoinFew(missing), err)
 	case len(stuck) > 0:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s: repair that connection, or call Setup again when the node has left", errs.ErrNotReady, handshake.Some(stuck))
+		return audit, fmt.Errorf("ringdht: registry: %w: %s: repair that connection, or call Setup again when the node has left", errs.ErrNotReady, handshake.JoinFew(stuck))
 	}
 	r.mu.Lock()
 	r.recordEvent(status.Event{Kind: status.EventSetup, Why: audit.String()})

@@ -94,7 +94,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 		case r.members.Live() && len(missing) > 0:
 			return false
 		case len(missing) > 0:
-			err = fmt.Errorf("%w: %s", errs.ErrNotReady, handshake.Some(missing))
+			err = fmt.Errorf("%w: %s", errs.ErrNotReady, handshake.JoinFew(missing))
 		default:
 			u, err = r.newRun(t)
 		}
@@ -103,7 +103,7 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 	if waitErr != nil && err == nil {
 		err = waitErr
 		if len(missing) > 0 {
-			err = fmt.Errorf("%w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), waitErr)
+			err = fmt.Errorf("%w: %s (%w)", errs.ErrNotReady, handshake.JoinFew(missing), waitErr)
 		}
 	}
 	return u, err

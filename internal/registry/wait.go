@@ -65,7 +65,7 @@ func (r *Registry) WaitSettled(ctx context.Context) error {
 		return len(missing) == 0
 	})
 	if err != nil {
-		return fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), err)
+		return fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.JoinFew(missing), err)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (o odd) Listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := o.TCP.Listen(ctx, addr)
 	if err == nil && o.listener != nil {
 		wrapped := o.listener(l)
-		if wrapped == nil || handshake.Absent(wrapped) {
+		if wrapped == nil || handshake.IsNil(wrapped) {
 			l.Close()
 		}
 		return wrapped, nil
@@ -37,7 +37,7 @@ func (o odd) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	c, err := o.TCP.Dial(ctx, addr)
 	if err == nil && o.conn != nil {
 		wrapped := o.conn(c)
-		if wrapped == nil || handshake.Absent(wrapped) {
+		if wrapped == nil || handshake.IsNil(wrapped) {
 			c.Close()
 		}
 		return wrapped, nil
