@@ -18,11 +18,12 @@
 //   - trace.go: traces, and the nodes' answers.
 //   - events.go, eventlog.go, reports.go, snapshot.go: what a Snapshot is made of.
 //
-// Registry.mu guards all state of the registry, which includes the membership, the current run and
-// the fields of sessions. It is held for computing only: messages are queued, and dials, look-ups
-// and reads happen without it. While it is held only leaf locks are taken: those of connections'
-// queues, of the log and of its rate limit. traces.mu and the locks of the dial limiters are leaves
-// as well, and are taken without mu.
+// Registry.mu guards the state of the registry: the membership, the current run, the fields of
+// sessions and the rest that is listed below it. Under mu messages are encoded and queued, and at
+// the end listeners and connections are closed. Dials, look-ups of names, reads and writes happen
+// without it. With mu held only leaf locks are taken: those of a connection's queue, of the log and
+// of its rate limit. The locks of traces and of the dial limiters are leaves as well, and are
+// taken without mu.
 //
 // Close ends all goroutines and waits for them:
 //
