@@ -11,9 +11,9 @@ import (
 	"sync"
 )
 
-// MessagePack's library checks that a number fits into its variable, with one exception: an
-// unsigned number of 2^63 or more becomes negative in a signed integer or a float. The library also
-// accepts any data for a map, and cuts a list that is longer than its array.
+// MessagePack's library checks that a number fits into its variable, with one exception. An unsigned
+// number of 2^63 or more becomes negative in a signed integer or a float. The library also accepts
+// any data for a map, and cuts a list that is longer than its array.
 //
 // checkDecoded finds these faults by walking the data and the decoded value side by side. It walks
 // only if the data may have such a number, which a search for one byte tells, or if the type has a

@@ -16,9 +16,9 @@ import (
 // A dial begins with one of a few slots, so that a crowd of dials does not start all at once.
 // Without an answer after quickDial it gives the slot back and becomes one of the slow dials. There
 // may be many of those, because they only wait. When there are too many, the oldest is given up. So
-// a dial waits for a slot at most quickDial times the number of silent dials before it, divided by
-// the number of slots, however long each of them stays silent. A slow dial that is not silent gets
-// its answer as long as there is room.
+// however long other dials stay silent, the wait for a slot is bounded: by quickDial times the
+// number of silent dials before it, divided by the number of slots. A slow dial that is not silent
+// gets its answer as long as there is room.
 type Limiter struct {
 	// static
 	slots   *semaphore.Weighted

@@ -7,8 +7,8 @@ import (
 
 // Elapsed returns how long it is from one moment to another, by the clock that shows more. Go's
 // monotonic clock stands still while a machine is suspended, on Linux and macOS. The time of day
-// goes on, but may be set. The longer time is the safe one: what a node or a registry believes
-// about others costs a question if it is taken for too old, and a wrong answer if for too young.
+// goes on, but may be set. The longer time is the safe one. If a belief about another node is taken
+// for too old, that costs a question; if for too young, a wrong answer.
 func Elapsed(from, to time.Time) time.Duration {
 	return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))
 }

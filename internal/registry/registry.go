@@ -1,7 +1,6 @@
 // Package registry is what the root package's Registry wraps: it admits nodes, has the membership
-// plan their routing tables, and conducts traffic runs. The rules of who is a member, which tables
-// there are and who is dead are in internal/membership, which is pure. This package gives it a
-// clock, connections and a lock.
+// plan their routing tables, and conducts traffic runs. The rules of membership, tables and deaths
+// are in internal/membership, which is pure. This package gives it a clock, connections and a lock.
 //
 // The files, from a node's connection to what users read:
 //
