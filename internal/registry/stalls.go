@@ -47,14 +47,14 @@ func (r *Registry) stallLoop() {
 func (r *Registry) accountForStalls() {
 	t, lease, now := &r.stalls, r.cfg.Lease, r.cfg.Now()
 	gap := max(0, now.Sub(t.accounted)-t.period)
-	clockSet := handshake.Elapsed(t.accounted, now)-now.Sub(t.accounted) > lease/4
+	jumped := handshake.Elapsed(t.accounted, now)-now.Sub(t.accounted) > lease/4
 	t.accounted = t.accounted.Add(gap)
-	if clockSet {
+	if jumped {
 		t.accounted = now
 	}
 	// A time of day that is set forward looks like a sleep. One that is set again and again must
 	// not keep a silent member for ever.
-	slept := clockSet && (t.lastSleep.IsZero() || now.Sub(t.lastSleep) >= membership.Stretch*lease)
+	slept := jumped && (t.lastSleep.IsZero() || now.Sub(t.lastSleep) >= membership.Stretch*lease)
 	if slept {
 		t.lastSleep = now
 	}
