@@ -22,7 +22,7 @@ func (h *handler) setup(w http.ResponseWriter, r *http.Request) {
 		K    int
 		Plan string
 	}
-	if !h.controlled(w) || !read(w, r, &ask) {
+	if !h.controlled(w) || !decode(w, r, &ask) {
 		return
 	}
 	plan := ringdht.Classic
@@ -63,7 +63,7 @@ type outcome struct {
 // snapshot: what ends with the request is the waiting for it.
 func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	var ask struct{ Messages, Payload int }
-	if !h.controlled(w) || !read(w, r, &ask) {
+	if !h.controlled(w) || !decode(w, r, &ask) {
 		return
 	}
 	if ask.Messages < 1 || ask.Payload < 0 {

@@ -67,30 +67,30 @@ func TestUpdateSize(t *testing.T) {
 // An update allocates for itself and not for each node.
 func TestUpdateAllocations(t *testing.T) {
 	const nodes = 1000
-	var shots []*ringdht.Snapshot
+	var snapshots []*ringdht.Snapshot
 	for i := range 20 {
-		shots = append(shots, large(nodes, i+1))
+		snapshots = append(snapshots, large(nodes, i+1))
 	}
 	f := newFeed(500*time.Millisecond, false)
-	for _, s := range shots[:4] { // rows have buffers then
+	for _, s := range snapshots[:4] { // rows have buffers then
 		f.update(s)
 	}
 	i := 4
-	if n := testing.AllocsPerRun(10, func() { f.update(shots[i]); i++ }); n > 200 {
+	if n := testing.AllocsPerRun(10, func() { f.update(snapshots[i]); i++ }); n > 200 {
 		t.Errorf("an update of %d rows takes %v allocations", nodes, n)
 	}
 }
 
 // BenchmarkUpdate is an update in which all of 1,000 nodes have something new.
 func BenchmarkUpdate(b *testing.B) {
-	shots := make([]*ringdht.Snapshot, 64)
-	for i := range shots {
-		shots[i] = large(1000, i+1)
+	snapshots := make([]*ringdht.Snapshot, 64)
+	for i := range snapshots {
+		snapshots[i] = large(1000, i+1)
 	}
 	f := newFeed(500*time.Millisecond, false)
 	i, bytes := 0, 0
 	for b.Loop() {
-		bytes += len(frame(f.update(shots[i%len(shots)])))
+		bytes += len(frame(f.update(snapshots[i%len(snapshots)])))
 		i++
 	}
 	b.ReportMetric(float64(bytes)/float64(b.N), "bytes/update")
@@ -106,7 +106,7 @@ func TestWhatPagesCost(t *testing.T) {
 		t.Skip("-cost 1000 runs it")
 	}
 	tr := grow(t, *cost)
-	h, front, shots := counted(tr.registry)
+	h, front, snapshots := counted(tr.registry)
 	server := httptest.NewServer(front)
 	defer server.Close()
 	open := []int{0, 1, 10}
@@ -132,9 +132,9 @@ func TestWhatPagesCost(t *testing.T) {
 		t.Logf("%d nodes, %2d pages: %.0f messages/s (%.0f to %.0f), %.2f µs of CPU a message (%.2f to %.2f)",
 			*cost, pages, r[len(r)/2], r[0], r[len(r)-1], w[len(w)/2], w[0], w[len(w)-1])
 	}
-	h.hub.mu.Lock()
-	t.Logf("%d updates, %d snapshots, took %v each on the clock", h.hub.ticks, *shots, (h.hub.busy / time.Duration(max(1, h.hub.ticks))).Round(time.Microsecond))
-	h.hub.mu.Unlock()
+	h.broadcaster.mu.Lock()
+	t.Logf("%d updates, %d snapshots, took %v each on the clock", h.broadcaster.ticks, *snapshots, (h.broadcaster.busy / time.Duration(max(1, h.broadcaster.ticks))).Round(time.Microsecond))
+	h.broadcaster.mu.Unlock()
 
 	// The CPU time of one thread does not count what others do meanwhile, so that it is the
 	// figure to promise something of.

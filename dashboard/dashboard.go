@@ -72,11 +72,11 @@ type handler struct {
 	hosts    []string
 	interval time.Duration
 
-	camera *camera
-	hub    *hub
-	audits audits
-	traces chan struct{} // a slot for each trace under way
-	mux    *http.ServeMux
+	sampler     *sampler
+	broadcaster *broadcaster
+	audits      audits
+	traces      chan struct{} // a slot for each trace under way
+	mux         *http.ServeMux
 }
 
 // maxTraces is how many traces may be under way at once: each costs every node on its
@@ -93,8 +93,8 @@ func Handler(r *ringdht.Registry, opts ...Option) http.Handler {
 	for _, o := range opts {
 		o(h)
 	}
-	h.camera = &camera{take: r.Snapshot, keep: h.interval}
-	h.hub = newHub(h.camera, h.interval, h.control)
+	h.sampler = &sampler{take: r.Snapshot, maxAge: h.interval}
+	h.broadcaster = newBroadcaster(h.sampler, h.interval, h.control)
 	for path, f := range page {
 		h.mux.Handle("GET "+path, f)
 	}

@@ -108,7 +108,7 @@ func TestData(t *testing.T) {
 	// A trace by numbers and by strings.
 	from, to := tr.nodes[0].ID(), tr.nodes[3].ID()
 	for _, body := range []string{fmt.Sprintf(`{"from":%d,"to":%d}`, from, to), fmt.Sprintf(`{"from":"%d","to":"%d"}`, from, to)} {
-		var told traced
+		var told traceAnswer
 		if w := ask(t, h, post("/trace", body), &told); w.Code != http.StatusOK || told.Error != "" {
 			t.Fatalf("%s: %d %s", body, w.Code, w.Body)
 		}
@@ -123,7 +123,7 @@ func TestData(t *testing.T) {
 			t.Errorf("from %d to %d: %+v", from, to, told)
 		}
 	}
-	var told traced
+	var told traceAnswer
 	nobody := ringdht.ID(0)
 	for _, n := range tr.nodes {
 		if n.ID() == nobody {

@@ -17,12 +17,12 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := http.NewResponseController(w)
-	v, err := h.hub.join(func() { _ = c.SetWriteDeadline(time.Now()) })
+	v, err := h.broadcaster.join(func() { _ = c.SetWriteDeadline(time.Now()) })
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "%v", err)
 		return
 	}
-	defer h.hub.leave(v)
+	defer h.broadcaster.leave(v)
 	w.Header().Set("X-Accel-Buffering", "no") // proxies would hold it back
 	next := []byte("retry: 1000\n\n")
 	for {

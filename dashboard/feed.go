@@ -15,27 +15,27 @@ type feed struct {
 	interval time.Duration
 	control  bool
 
-	last    *ringdht.Snapshot
-	index   map[ringdht.ID]int // of the members
-	tracks  []*track           // likewise
-	members []byte             // the part
-	parts   [parts][]byte
-	seq     uint64   // of the latest event
-	events  [][]byte // the latest ringdht.MaxEvents
-	history [][4]int64
-	brought [3]int64                            // what those had counted before that came later, see flow
-	gone    map[ringdht.ID]ringdht.MemberStatus // as last seen
-	size    int                                 // of the latest update: the next will be about as long
-	whole   []byte                              // see all
+	last     *ringdht.Snapshot
+	index    map[ringdht.ID]int // of the members
+	tracks   []*track           // likewise
+	members  []byte             // the part
+	parts    [parts][]byte
+	seq      uint64   // of the latest event
+	events   [][]byte // the latest ringdht.MaxEvents
+	history  [][4]int64
+	baseline [3]int64                            // what those had counted before that came later, see flow
+	gone     map[ringdht.ID]ringdht.MemberStatus // as last seen
+	size     int                                 // of the latest update: the next will be about as long
+	whole    []byte                              // see all
 }
 
 // track follows one life.
 type track struct {
-	life  uint64
-	state ringdht.State
-	rates rates
-	row   []byte // as last told
-	old   []byte // a buffer for the next
+	incarnation uint64
+	state       ringdht.State
+	rates       rates
+	row         []byte // as last told
+	old         []byte // a buffer for the next
 }
 
 // maxHistory is how many intervals are remembered.
@@ -56,17 +56,17 @@ func (f *feed) update(s *ringdht.Snapshot) []byte {
 	f.whole = nil
 	b := append(open(make([]byte, 0, f.size+f.size/4), "t"), encode(millis(s.Time))...)
 	if f.last == nil || !sameMembers(f.last.Members, s.Members) {
-		f.enter(s)
+		f.setMembers(s)
 		b = append(open(b, "members"), f.members...)
 	}
 	b = f.rows(b, s)
-	lost := lately(s)
-	f.forget(lost)
+	gone := recentlyGone(s)
+	f.forget(gone)
 	flow := f.flow(s)
 	bodies := [parts][]byte{
-		partRing: encode(f.ring(s)), partGone: encodeGone(lost), partDegraded: encodeDegraded(s.Degraded),
-		partTotal: encode(s.Total), partHops: encode(some(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
-		partLatency: encode([]any{some(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(flow),
+		partRing: encode(f.ring(s)), partGone: encodeGone(gone), partDegraded: encodeDegraded(s.Degraded),
+		partTotal: encode(s.Total), partHops: encode(orEmpty(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
+		partLatency: encode([]any{orEmpty(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(flow),
 	}
 	for i, body := range bodies {
 		if f.parts[i] == nil || string(f.parts[i]) != string(body) {
@@ -74,8 +74,8 @@ func (f *feed) update(s *ringdht.Snapshot) []byte {
 			b = append(open(b, partNames[i]), body...)
 		}
 	}
-	if news := f.news(s); len(news) > 0 {
-		b = list(open(b, "events"), news)
+	if added := f.addEvents(s); len(added) > 0 {
+		b = list(open(b, "events"), added)
 	}
 	if len(f.history) == maxHistory {
 		f.history = slices.Delete(f.history, 0, 1)
@@ -122,8 +122,8 @@ func sameMembers(a, b []ringdht.MemberStatus) bool {
 	})
 }
 
-// enter takes another list of members.
-func (f *feed) enter(s *ringdht.Snapshot) {
+// setMembers takes another list of members.
+func (f *feed) setMembers(s *ringdht.Snapshot) {
 	known := make(map[ringdht.ID]*track, len(f.tracks))
 	if f.last != nil {
 		for i, m := range f.last.Members {
@@ -136,8 +136,8 @@ func (f *feed) enter(s *ringdht.Snapshot) {
 	for i, m := range s.Members {
 		f.index[m.ID] = i
 		t := known[m.ID]
-		if t == nil || t.life != m.Life {
-			t = &track{life: m.Life}
+		if t == nil || t.incarnation != m.Life {
+			t = &track{incarnation: m.Life}
 		}
 		t.row = nil // its index and its entries may be others
 		f.tracks[i] = t
@@ -162,7 +162,7 @@ func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
 		t.state = m.State
 		if t.rates.heard.IsZero() && f.last != nil {
 			for i, n := range counts(&m.Counters) {
-				f.brought[i] += n
+				f.baseline[i] += n
 			}
 		}
 		t.rates.update(m)
@@ -186,24 +186,24 @@ func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
 func (f *feed) flow(s *ringdht.Snapshot) [3]int64 {
 	flow := counts(&s.Total)
 	for i := range flow {
-		flow[i] -= f.brought[i]
+		flow[i] -= f.baseline[i]
 	}
 	return flow
 }
 
 func counts(c *ringdht.Counters) [3]int64 { return [3]int64{c.Sent, c.Delivered, c.Relayed} }
 
-// news appends the events that are new to those that are remembered, and returns them.
-func (f *feed) news(s *ringdht.Snapshot) (news [][]byte) {
+// added appends the events that are new to those that are remembered, and returns them.
+func (f *feed) addEvents(s *ringdht.Snapshot) (added [][]byte) {
 	for i := range s.Events {
 		if e := &s.Events[i]; e.Seq > f.seq {
 			f.seq = e.Seq
-			news = append(news, appendEvent(nil, e))
+			added = append(added, appendEvent(nil, e))
 		}
 	}
-	f.events = append(f.events, news...)
+	f.events = append(f.events, added...)
 	f.events = slices.Delete(f.events, 0, max(0, len(f.events)-ringdht.MaxEvents))
-	return news
+	return added
 }
 
 func (f *feed) ring(s *ringdht.Snapshot) ringPart {
@@ -217,12 +217,12 @@ func (f *feed) ring(s *ringdht.Snapshot) ringPart {
 	}
 	return ringPart{
 		Name: s.Ring, Bits: s.Bits, Lease: s.Lease.Milliseconds(), Interval: f.interval.Milliseconds(), Epoch: s.Epoch,
-		Live: s.Live, Plan: s.Plan.String(), Entries: s.Entries, Offsets: some(s.Offsets), Missing: missing, Control: f.control,
+		Live: s.Live, Plan: s.Plan.String(), Entries: s.Entries, Offsets: orEmpty(s.Offsets), Missing: missing, Control: f.control,
 	}
 }
 
-// some makes no list an empty one, which is not null in JSON.
-func some[T any](list []T) []T {
+// orEmpty makes no list an empty one, which is not null in JSON.
+func orEmpty[T any](list []T) []T {
 	if list == nil {
 		return []T{}
 	}
@@ -231,17 +231,17 @@ func some[T any](list []T) []T {
 
 // results are runs as a page shows them: a verdict may name all nodes of a large ring.
 func results(runs []ringdht.RunResult) []ringdht.RunResult {
-	runs = slices.Clone(some(runs))
+	runs = slices.Clone(orEmpty(runs))
 	for i := range runs {
 		runs[i].Verdict = cut(runs[i].Verdict)
 	}
 	return runs
 }
 
-// lately is the events in which those went that are gone for no longer than goneFor and have
+// recentlyGone is the events in which those went that are gone for no longer than goneFor and have
 // not come back, the latest maxGone of them, the oldest first. It needs no memory of ours, so
 // that a page which has just been opened shows them too.
-func lately(s *ringdht.Snapshot) (list []ringdht.Event) {
+func recentlyGone(s *ringdht.Snapshot) (list []ringdht.Event) {
 	seen := make(map[ringdht.ID]struct{})
 	for _, e := range slices.Backward(s.Events) {
 		if s.Time.Sub(e.Time) > goneFor || len(list) == maxGone {
@@ -268,12 +268,12 @@ func present(s *ringdht.Snapshot, id ringdht.ID) bool {
 }
 
 // forget keeps of those that are gone only who is gone lately.
-func (f *feed) forget(lost []ringdht.Event) {
+func (f *feed) forget(gone []ringdht.Event) {
 	if len(f.gone) == 0 {
 		return
 	}
-	kept := make(map[ringdht.ID]ringdht.MemberStatus, len(lost))
-	for _, e := range lost {
+	kept := make(map[ringdht.ID]ringdht.MemberStatus, len(gone))
+	for _, e := range gone {
 		if m, ok := f.gone[e.Node.ID]; ok && m.Life == e.Life {
 			m.State = ringdht.State(e.Kind)
 			kept[e.Node.ID] = m
@@ -282,9 +282,9 @@ func (f *feed) forget(lost []ringdht.Event) {
 	f.gone = kept
 }
 
-func encodeGone(lost []ringdht.Event) []byte {
+func encodeGone(gone []ringdht.Event) []byte {
 	b := []byte{'['}
-	for _, e := range lost {
+	for _, e := range gone {
 		b = ident(append(comma(b), '['), uint64(e.Node.ID))
 		b = text(b, e.Node.Addr)
 		b = ident(b, e.Life)

@@ -54,10 +54,10 @@ func (p *told) take(t *testing.T, update []byte) {
 
 // world makes snapshots of a ring that changes at random.
 type world struct {
-	rng    *rand.Rand
-	s      ringdht.Snapshot
-	lives  uint64
-	serial uint64
+	rng          *rand.Rand
+	s            ringdht.Snapshot
+	incarnations uint64
+	serial       uint64
 }
 
 func (w *world) event(kind ringdht.EventKind, m ringdht.MemberStatus) {
@@ -81,9 +81,9 @@ func (w *world) step() *ringdht.Snapshot {
 		if taken {
 			break
 		}
-		w.lives++
+		w.incarnations++
 		m := ringdht.MemberStatus{State: ringdht.StateRegistered, Joined: w.s.Time}
-		m.ID, m.Addr, m.Life = id, fmt.Sprintf("host%d:%d", id, w.lives), 1<<63+w.lives
+		m.ID, m.Addr, m.Life = id, fmt.Sprintf("host%d:%d", id, w.incarnations), 1<<63+w.incarnations
 		w.s.Members = slices.Insert(w.s.Members, at, m)
 		w.event(ringdht.EventJoined, m)
 		w.tables()
@@ -211,7 +211,7 @@ func TestGone(t *testing.T) {
 	}{{31 * time.Second, nil, 1}, {goneFor, nil, 1}, {goneFor + time.Second, nil, 0}, {time.Second, s.Members, 0}} {
 		later := dead
 		later.Time, later.Members = dead.Time.Add(c.after), c.members
-		if got := len(lately(&later)); got != c.want {
+		if got := len(recentlyGone(&later)); got != c.want {
 			t.Errorf("after %v: %d gone, want %d", c.after, got, c.want)
 		}
 	}

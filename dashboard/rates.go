@@ -15,9 +15,9 @@ type rates struct {
 	links              []int64 // bytes, in the order of the status's links
 }
 
-// least is the time that rates are made over at the least, in seconds: a node that comes back
+// minReportGap is the time that rates are made over at the least, in seconds: a node that comes back
 // sends a report between others, and what it did since the one before would be a burst.
-const least = 0.2
+const minReportGap = 0.2
 
 // update takes a snapshot's word of the member. Most of the time there is none: members
 // report more seldom than pages are told.
@@ -25,7 +25,7 @@ func (r *rates) update(m *ringdht.MemberStatus) {
 	if m.Heard.Equal(r.heard) {
 		return
 	}
-	took, was := max(least, m.Heard.Sub(r.heard).Seconds()), r.status
+	took, was := max(minReportGap, m.Heard.Sub(r.heard).Seconds()), r.status
 	first := r.heard.IsZero()
 	r.heard, r.status = m.Heard, m.NodeStatus
 	if cap(r.links) < len(m.Links) {

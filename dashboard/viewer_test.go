@@ -76,8 +76,8 @@ func (w *pageWriter) updates() (list []string) {
 	return list
 }
 
-// look has a page look until end is called, which waits until the handler has returned.
-func look(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end func()) {
+// openPage has a page look until end is called, which waits until the handler has returned.
+func openPage(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -88,13 +88,13 @@ func look(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end func
 }
 
 // counted makes a handler whose snapshots are counted.
-func counted(r *ringdht.Registry, opts ...Option) (h *handler, front http.Handler, shots *int) {
+func counted(r *ringdht.Registry, opts ...Option) (h *handler, front http.Handler, snapshots *int) {
 	var got *handler
 	front = Handler(r, append(opts, func(h *handler) { got = h })...)
-	shots = new(int)
-	take := got.camera.take
-	got.camera.take = func() *ringdht.Snapshot { *shots++; return take() } // under the camera's mutex
-	return got, front, shots
+	snapshots = new(int)
+	take := got.sampler.take
+	got.sampler.take = func() *ringdht.Snapshot { *snapshots++; return take() } // under the sampler's mutex
+	return got, front, snapshots
 }
 
 // Ten pages cost one snapshot an interval, as one does, and none when they are closed; all
@@ -104,15 +104,15 @@ func TestTenPagesOneSnapshot(t *testing.T) {
 		tr := newTestRing(t, 3)
 		defer tr.close()
 		tr.setup(0)
-		h, front, shots := counted(tr.registry)
+		h, front, snapshots := counted(tr.registry)
 		cost := func(pages int) int {
 			time.Sleep(time.Second) // what was shown before is old
-			before := *shots
+			before := *snapshots
 			writers := make([]*pageWriter, pages)
 			var closers []func()
 			for i := range writers {
 				writers[i] = newPageWriter(false)
-				_, end := look(front, writers[i])
+				_, end := openPage(front, writers[i])
 				closers = append(closers, end)
 			}
 			time.Sleep(10*time.Second + 100*time.Millisecond) // of the bubble
@@ -126,15 +126,15 @@ func TestTenPagesOneSnapshot(t *testing.T) {
 				end()
 			}
 			synctest.Wait()
-			return *shots - before
+			return *snapshots - before
 		}
 		if one, ten := cost(1), cost(10); one != 21 || ten != 21 {
 			t.Errorf("one page cost %d snapshots, ten cost %d, in 20 intervals", one, ten)
 		}
-		before := *shots
+		before := *snapshots
 		time.Sleep(time.Minute)
-		if *shots != before || h.hub.feed != nil || len(h.hub.pages) != 0 {
-			t.Errorf("%d snapshots while nobody looked", *shots-before)
+		if *snapshots != before || h.broadcaster.feed != nil || len(h.broadcaster.pages) != 0 {
+			t.Errorf("%d snapshots while nobody looked", *snapshots-before)
 		}
 	})
 }
@@ -144,18 +144,18 @@ func TestRequestsShareSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 2)
 		defer tr.close()
-		_, front, shots := counted(tr.registry)
+		_, front, snapshots := counted(tr.registry)
 		for range 100 {
 			ask(t, front, get("/snapshot.json"), nil)
 			ask(t, front, get("/node.json?id="+tr.nodes[0].ID().String()), nil)
 		}
-		if *shots != 1 {
-			t.Errorf("%d snapshots", *shots)
+		if *snapshots != 1 {
+			t.Errorf("%d snapshots", *snapshots)
 		}
 		time.Sleep(time.Second)
 		ask(t, front, get("/snapshot.json"), nil)
-		if *shots != 2 {
-			t.Errorf("%d snapshots", *shots)
+		if *snapshots != 2 {
+			t.Errorf("%d snapshots", *snapshots)
 		}
 	})
 }
@@ -169,14 +169,14 @@ func TestStalledPage(t *testing.T) {
 		tr.setup(0)
 		h, front, _ := counted(tr.registry)
 		good, bad := newPageWriter(false), newPageWriter(true)
-		_, end := look(front, good)
-		dropped, _ := look(front, bad)
+		_, end := openPage(front, good)
+		dropped, _ := openPage(front, bad)
 		start := time.Now()
 		<-dropped
 		if took := time.Since(start); took > patience+time.Second {
 			t.Errorf("dropped after %v", took)
 		}
-		if n := len(h.hub.pages); n != 1 {
+		if n := len(h.broadcaster.pages); n != 1 {
 			t.Errorf("%d pages are left", n)
 		}
 		if s, err := tr.registry.Run(tr.ctx(), ringdht.Traffic{Messages: 100}); err != nil || !s.Exact() {
@@ -199,7 +199,7 @@ func TestFullQueue(t *testing.T) {
 		tr := newTestRing(t, 1)
 		defer tr.close()
 		_, front, _ := counted(tr.registry, WithInterval(100*time.Millisecond))
-		dropped, _ := look(front, newPageWriter(true))
+		dropped, _ := openPage(front, newPageWriter(true))
 		start := time.Now()
 		<-dropped
 		if took, want := time.Since(start), (maxQueue+1)*100*time.Millisecond; took > want {
@@ -216,7 +216,7 @@ func TestPagesAreBounded(t *testing.T) {
 		_, front, _ := counted(tr.registry)
 		var closers []func()
 		for range maxPages {
-			_, end := look(front, newPageWriter(false))
+			_, end := openPage(front, newPageWriter(false))
 			closers = append(closers, end)
 		}
 		synctest.Wait()
@@ -258,13 +258,17 @@ func TestOverTCP(t *testing.T) {
 		t.Fatal(err)
 	}
 	// What a hundred kilobytes of news an interval are at 1,000 nodes is a long update here.
-	waitFor(t, func() bool { h.hub.mu.Lock(); defer h.hub.mu.Unlock(); return len(h.hub.pages) == 1 })
+	waitFor(t, func() bool {
+		h.broadcaster.mu.Lock()
+		defer h.broadcaster.mu.Unlock()
+		return len(h.broadcaster.pages) == 1
+	})
 	filler := bytes.Repeat([]byte(":"), 1<<20)
 	waitFor(t, func() bool {
-		h.hub.mu.Lock()
-		defer h.hub.mu.Unlock()
-		h.hub.broadcast(filler)
-		return len(h.hub.pages) == 0
+		h.broadcaster.mu.Lock()
+		defer h.broadcaster.mu.Unlock()
+		h.broadcaster.broadcast(filler)
+		return len(h.broadcaster.pages) == 0
 	})
 
 	resp, err := http.Get(server.URL + "/events")
@@ -289,7 +293,11 @@ func TestOverTCP(t *testing.T) {
 	cancel()
 	for in.Scan() { // until the end, which must come
 	}
-	waitFor(t, func() bool { h.hub.mu.Lock(); defer h.hub.mu.Unlock(); return len(h.hub.pages) == 0 })
+	waitFor(t, func() bool {
+		h.broadcaster.mu.Lock()
+		defer h.broadcaster.mu.Unlock()
+		return len(h.broadcaster.pages) == 0
+	})
 }
 
 // waitFor waits for what must come to be.

@@ -8,11 +8,11 @@ import (
 	"github.com/x/ringdht"
 )
 
-// hub tells all open pages the same: one goroutine, which runs while there are any, takes
+// broadcaster tells all open pages the same: one goroutine, which runs while there are any, takes
 // one snapshot an interval and encodes what is new in it once.
-type hub struct {
+type broadcaster struct {
 	// static after construction
-	camera   *camera
+	sampler  *sampler
 	interval time.Duration
 	control  bool
 
@@ -41,12 +41,12 @@ const (
 
 var errFull = errors.New("100 pages are open: close one")
 
-func newHub(c *camera, interval time.Duration, control bool) *hub {
-	return &hub{camera: c, interval: interval, control: control, pages: make(map[*viewer]struct{})}
+func newBroadcaster(c *sampler, interval time.Duration, control bool) *broadcaster {
+	return &broadcaster{sampler: c, interval: interval, control: control, pages: make(map[*viewer]struct{})}
 }
 
 // join takes a page on. The first thing in its queue is everything.
-func (h *hub) join(cut func()) (*viewer, error) {
+func (h *broadcaster) join(cut func()) (*viewer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.pages) == maxPages {
@@ -54,7 +54,7 @@ func (h *hub) join(cut func()) (*viewer, error) {
 	}
 	if h.feed == nil {
 		h.feed = newFeed(h.interval, h.control)
-		h.feed.update(h.camera.show().Snapshot)
+		h.feed.update(h.sampler.recent().Snapshot)
 		h.stop = make(chan struct{})
 		go h.tell(h.stop)
 	}
@@ -65,14 +65,14 @@ func (h *hub) join(cut func()) (*viewer, error) {
 }
 
 // leave lets go of a page. When it returns, cut is not called any more.
-func (h *hub) leave(v *viewer) {
+func (h *broadcaster) leave(v *viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.remove(v)
 }
 
 // remove needs mu.
-func (h *hub) remove(v *viewer) {
+func (h *broadcaster) remove(v *viewer) {
 	delete(h.pages, v)
 	if len(h.pages) == 0 && h.stop != nil {
 		close(h.stop)
@@ -81,7 +81,7 @@ func (h *hub) remove(v *viewer) {
 }
 
 // tell is the goroutine.
-func (h *hub) tell(stop <-chan struct{}) {
+func (h *broadcaster) tell(stop <-chan struct{}) {
 	ticker := time.NewTicker(h.interval)
 	defer ticker.Stop()
 	for {
@@ -91,7 +91,7 @@ func (h *hub) tell(stop <-chan struct{}) {
 		case <-ticker.C:
 		}
 		start := time.Now()
-		s := h.camera.shoot()
+		s := h.sampler.fresh()
 		h.mu.Lock()
 		select {
 		case <-stop: // the last page has gone, and maybe another one has come, with a feed of its own
@@ -107,7 +107,7 @@ func (h *hub) tell(stop <-chan struct{}) {
 }
 
 // broadcast never waits: a page that has not read for so long is let go of. It needs mu.
-func (h *hub) broadcast(update []byte) {
+func (h *broadcaster) broadcast(update []byte) {
 	for v := range h.pages {
 		select {
 		case v.queue <- update:
@@ -120,7 +120,7 @@ func (h *hub) broadcast(update []byte) {
 }
 
 // remembered is the latest that was known of a node that is gone, or nil.
-func (h *hub) remembered(id ringdht.ID) *ringdht.MemberStatus {
+func (h *broadcaster) remembered(id ringdht.ID) *ringdht.MemberStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.feed != nil {
@@ -128,7 +128,7 @@ func (h *hub) remembered(id ringdht.ID) *ringdht.MemberStatus {
 			return &m
 		}
 	}
-	for _, e := range lately(h.camera.show().Snapshot) {
+	for _, e := range recentlyGone(h.sampler.recent().Snapshot) {
 		if e.Node.ID == id {
 			return &ringdht.MemberStatus{
 				NodeStatus: ringdht.NodeStatus{Peer: e.Node, Life: e.Life, Links: []ringdht.LinkStatus{}, Hops: []int64{}},

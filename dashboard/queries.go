@@ -16,10 +16,10 @@ import (
 
 // snapshot is /snapshot.json.
 func (h *handler) snapshot(w http.ResponseWriter, _ *http.Request) {
-	send(w, http.StatusOK, h.camera.show().json())
+	send(w, http.StatusOK, h.sampler.recent().json())
 }
 
-// node is /node.json. Of a node that is gone it is the latest that a page was told, with
+// node is /node.json. Of a node that is gone it is the latest that a page was result, with
 // the state in which it went; those are remembered while pages are open.
 func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 	text := r.URL.Query().Get("id")
@@ -29,11 +29,11 @@ func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := ringdht.ID(n)
-	if m := h.camera.show().member(id); m != nil {
+	if m := h.sampler.recent().member(id); m != nil {
 		answer(w, http.StatusOK, m)
 		return
 	}
-	if m := h.hub.remembered(id); m != nil {
+	if m := h.broadcaster.remembered(id); m != nil {
 		answer(w, http.StatusOK, m)
 		return
 	}
@@ -42,7 +42,7 @@ func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 
 // audits keeps the audit of the latest epoch.
 type audits struct {
-	mu   sync.Mutex // held while one is made, so that those who ask at once share it
+	mu   sync.Mutex // held while one is made, so that those who request at once share it
 	have bool
 	last ringdht.Audit
 }
@@ -74,8 +74,8 @@ func (i *identifier) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// traced is the answer to /trace.
-type traced struct {
+// traceAnswer is the answer to /trace.
+type traceAnswer struct {
 	Predicted []ringdht.ID  `json:"predicted"` // by the tables, from the source to the sink
 	Hops      []ringdht.Hop `json:"hops"`      // as the nodes on the way have answered
 	Error     string        `json:"error"`
@@ -87,15 +87,15 @@ const traceTime = 5 * time.Second
 // trace is /trace. It changes nothing, so it needs no control; it makes work, so it is a
 // POST, guarded like those that do change something, and there are only so many at once.
 func (h *handler) trace(w http.ResponseWriter, r *http.Request) {
-	var ask struct{ From, To *identifier }
-	if !read(w, r, &ask) {
+	var request struct{ From, To *identifier }
+	if !decode(w, r, &request) {
 		return
 	}
-	if ask.From == nil || ask.To == nil {
+	if request.From == nil || request.To == nil {
 		refuse(w, http.StatusBadRequest, `a trace needs the IDs of two nodes: {"from": 123, "to": 456}`)
 		return
 	}
-	from, to := ringdht.ID(*ask.From), ringdht.ID(*ask.To)
+	from, to := ringdht.ID(*request.From), ringdht.ID(*request.To)
 	select {
 	case h.traces <- struct{}{}:
 		defer func() { <-h.traces }()
@@ -105,13 +105,13 @@ func (h *handler) trace(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), traceTime)
 	defer cancel()
-	told := traced{Predicted: predict(h.camera.show().Snapshot, from, to), Hops: []ringdht.Hop{}}
+	result := traceAnswer{Predicted: predict(h.sampler.recent().Snapshot, from, to), Hops: []ringdht.Hop{}}
 	hops, err := h.r.Trace(ctx, from, to)
 	if err != nil {
-		told.Error = plain(err)
+		result.Error = plain(err)
 	}
-	told.Hops = append(told.Hops, hops...)
-	answer(w, http.StatusOK, told)
+	result.Hops = append(result.Hops, hops...)
+	answer(w, http.StatusOK, result)
 }
 
 // predict follows the tables as they were handed out, until they lead no further.
@@ -136,9 +136,9 @@ func predict(s *ringdht.Snapshot, from, to ringdht.ID) []ringdht.ID {
 // maxBody bounds what a request may say.
 const maxBody = 4 << 10
 
-// read parses the body of a request; it answers itself if it cannot. The guard has set how
+// decode parses the body of a request; it answers itself if it cannot. The guard has set how
 // long that may take; for a body that has not come in full, that goes on.
-func read(w http.ResponseWriter, r *http.Request, v any) bool {
+func decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
