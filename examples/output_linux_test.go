@@ -3,7 +3,6 @@ package examples_test
 import (
 	"bytes"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,17 +26,6 @@ func program(t *testing.T, stdout *os.File, typed string, binary string, args ..
 	defer stuck.Stop()
 	cmd.Wait()
 	return said.String(), cmd.ProcessState
-}
-
-// freeAddr is an address to listen on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // programs are what there is to print, without a registry to look for.
