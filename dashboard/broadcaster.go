@@ -8,34 +8,34 @@ import (
 	"github.com/x/ringdht"
 )
 
-// broadcaster tells all open pages the same: one goroutine, which runs while there are any, takes
-// one snapshot an interval and encodes what is new in it once.
+// broadcaster sends the same updates to all open pages. While there are any, one goroutine
+// takes one sample an interval, and encodes the changes once for all pages.
 type broadcaster struct {
 	// static after construction
 	sampler  *sampler
 	interval time.Duration
 	control  bool
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	pages map[*viewer]struct{}
-	feed  *feed         // what pages have been told; nil while there are none
+	feed  *feed         // what was sent to the pages; nil while there are none
 	stop  chan struct{} // ends the goroutine; nil while there are none
-	busy  time.Duration // that all updates have taken, see the test of what they cost
-	ticks int
+	busy  time.Duration // spent on all updates, see TestWhatPagesCost
+	ticks int           // the number of updates
 }
 
 // viewer is an open page.
 type viewer struct {
-	queue   chan []byte   // what it is to be told, shared with the others
-	dropped chan struct{} // closed when it was full
-	cut     func()        // ends a write under way
+	queue   chan []byte   // updates to write; their bytes are shared with the other pages
+	dropped chan struct{} // closed when the queue was full
+	cut     func()        // aborts the write under way
 }
 
 const (
-	// maxQueue is how many updates wait for a page: a few seconds of them. They are shared,
-	// so that a hundred slow pages hold no more memory than one.
+	// maxQueue bounds the updates that wait for a page: a few seconds of them. Pages share
+	// the bytes, so a hundred slow pages hold no more memory than one.
 	maxQueue = 8
-	// maxPages is how many pages may be open.
+	// maxPages bounds the open pages.
 	maxPages = 100
 )
 
@@ -45,7 +45,7 @@ func newBroadcaster(c *sampler, interval time.Duration, control bool) *broadcast
 	return &broadcaster{sampler: c, interval: interval, control: control, pages: make(map[*viewer]struct{})}
 }
 
-// join takes a page on. The first thing in its queue is everything.
+// join adds a page. The first update in its queue holds all parts.
 func (h *broadcaster) join(cut func()) (*viewer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -56,7 +56,7 @@ func (h *broadcaster) join(cut func()) (*viewer, error) {
 		h.feed = newFeed(h.interval, h.control)
 		h.feed.update(h.sampler.recent().Snapshot)
 		h.stop = make(chan struct{})
-		go h.tell(h.stop)
+		go h.run(h.stop)
 	}
 	v := &viewer{queue: make(chan []byte, maxQueue), dropped: make(chan struct{}), cut: cut}
 	v.queue <- frame(h.feed.all())
@@ -64,14 +64,14 @@ func (h *broadcaster) join(cut func()) (*viewer, error) {
 	return v, nil
 }
 
-// leave lets go of a page. When it returns, cut is not called any more.
+// leave removes a page. After it has returned, cut is not called.
 func (h *broadcaster) leave(v *viewer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.remove(v)
 }
 
-// remove needs mu.
+// remove deletes a page and, with the last one, stops the goroutine. The caller holds mu.
 func (h *broadcaster) remove(v *viewer) {
 	delete(h.pages, v)
 	if len(h.pages) == 0 && h.stop != nil {
@@ -80,8 +80,8 @@ func (h *broadcaster) remove(v *viewer) {
 	}
 }
 
-// tell is the goroutine.
-func (h *broadcaster) tell(stop <-chan struct{}) {
+// run sends an update each interval until stop is closed.
+func (h *broadcaster) run(stop <-chan struct{}) {
 	ticker := time.NewTicker(h.interval)
 	defer ticker.Stop()
 	for {
@@ -94,7 +94,7 @@ func (h *broadcaster) tell(stop <-chan struct{}) {
 		s := h.sampler.fresh()
 		h.mu.Lock()
 		select {
-		case <-stop: // the last page has gone, and maybe another one has come, with a feed of its own
+		case <-stop: // the last page has gone; a new one may have started another feed
 			h.mu.Unlock()
 			return
 		default:
@@ -106,7 +106,8 @@ func (h *broadcaster) tell(stop <-chan struct{}) {
 	}
 }
 
-// broadcast never waits: a page that has not read for so long is let go of. It needs mu.
+// broadcast queues an update for each page and never waits: it drops a page whose queue is
+// full. The caller holds mu.
 func (h *broadcaster) broadcast(update []byte) {
 	for v := range h.pages {
 		select {
@@ -119,7 +120,7 @@ func (h *broadcaster) broadcast(update []byte) {
 	}
 }
 
-// remembered is the latest that was known of a node that is gone, or nil.
+// remembered returns the last known status of a node that is gone, or nil.
 func (h *broadcaster) remembered(id ringdht.ID) *ringdht.MemberStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -139,7 +140,7 @@ func (h *broadcaster) remembered(id ringdht.ID) *ringdht.MemberStatus {
 	return nil
 }
 
-// frame makes an object a server-sent event.
+// frame returns an object as a server-sent event.
 func frame(object []byte) []byte {
 	const before, after = "data: ", "\n\n"
 	b := make([]byte, 0, len(before)+len(object)+len(after))

@@ -175,13 +175,13 @@ func TestWrongRequests(t *testing.T) {
 		{looks, post("/trace", "{}"), 400, "needs the IDs of two nodes"},
 		{looks, post("/trace", `{"from":-1,"to":2}`), 400, "an ID is a number"},
 		{looks, post("/trace", `{"from":1,"to":2,"by":3}`), 400, "by"},
-		{looks, post("/trace", `{"from":1,"to":2}{}`), 400, "something behind it"},
+		{looks, post("/trace", `{"from":1,"to":2}{}`), 400, "more after the object"},
 		{looks, post("/trace", `{"from":1,"to":2,"x":"`+strings.Repeat("x", maxBody)+`"}`), 413, "at most 4096 bytes"},
 		{looks, post("/setup", `{"k":3}`), 403, "control is off"},
 		{looks, post("/run", `{"messages":3}`), 403, "control is off"},
 		{controls, post("/setup", `{"k":-3}`), 400, "at least 1"},
 		{controls, post("/setup", `{"k":3,"plan":"worst"}`), 400, `"classic" or "fewest hops", not "worst"`},
-		{controls, post("/setup", `{"k":"many"}`), 400, "JSON object that is expected"},
+		{controls, post("/setup", `{"k":"many"}`), 400, "expected JSON object"},
 		{controls, post("/run", `{}`), 400, "messages must be at least 1"},
 		{controls, post("/run", `{"messages":1,"payload":100000000}`), 400, "bytes"},
 		{controls, post("/run", `{"messages":1}`), 409, "not ready"},
@@ -259,7 +259,7 @@ func TestTracesAreBounded(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	h.trace(w, post("/trace", `{"from":1,"to":2}`))
-	if w.Code != http.StatusServiceUnavailable || !bytes.Contains(w.Body.Bytes(), []byte("8 traces are under way")) {
+	if w.Code != http.StatusServiceUnavailable || !bytes.Contains(w.Body.Bytes(), []byte("8 traces are running")) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

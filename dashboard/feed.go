@@ -9,39 +9,39 @@ import (
 	"github.com/x/ringdht"
 )
 
-// feed turns snapshots into what pages are told. It does no more than that: no lock, no
-// clock, no I/O. It remembers what was told, so as to tell only what is new.
+// feed turns snapshots into updates for pages. It remembers what was sent, so an update holds
+// changes only. It is pure: no lock, no clock, no I/O.
 type feed struct {
 	interval time.Duration
 	control  bool
 
 	last     *ringdht.Snapshot
-	index    map[ringdht.ID]int // of the members
-	tracks   []*track           // likewise
-	members  []byte             // the part
-	parts    [parts][]byte
-	seq      uint64   // of the latest event
-	events   [][]byte // the latest ringdht.MaxEvents
+	index    map[ringdht.ID]int // of each member in last.Members
+	tracks   []*track           // in the order of last.Members
+	members  []byte             // the part members, encoded
+	parts    [parts][]byte      // the other parts, encoded
+	seq      uint64             // of the latest event
+	events   [][]byte           // the latest ringdht.MaxEvents, encoded
 	history  [][4]int64
-	baseline [3]int64                            // what those had counted before that came later, see flow
-	gone     map[ringdht.ID]ringdht.MemberStatus // as last seen
-	size     int                                 // of the latest update: the next will be about as long
-	whole    []byte                              // see all
+	baseline [3]int64                            // counted by members before their first report here, see flow
+	gone     map[ringdht.ID]ringdht.MemberStatus // the last status of nodes that are gone
+	size     int                                 // of the latest update, a guess for the next
+	whole    []byte                              // the result of all, if nothing has changed since
 }
 
-// track follows one life.
+// track follows one incarnation of a node.
 type track struct {
 	incarnation uint64
 	state       ringdht.State
 	rates       rates
-	row         []byte // as last told
-	old         []byte // a buffer for the next
+	row         []byte // as last sent
+	old         []byte // a buffer for the next row
 }
 
-// maxHistory is how many intervals are remembered.
+// maxHistory bounds the intervals that are remembered.
 const maxHistory = 600
 
-// goneFor is how long those that are gone stay marked, and maxGone how many of them.
+// goneFor is how long nodes that are gone stay on the page, and maxGone bounds their number.
 const (
 	goneFor = time.Minute
 	maxGone = 100
@@ -51,7 +51,7 @@ func newFeed(interval time.Duration, control bool) *feed {
 	return &feed{interval: interval, control: control, gone: make(map[ringdht.ID]ringdht.MemberStatus)}
 }
 
-// update takes a snapshot and returns what is new in it.
+// update takes the next snapshot and returns the parts that have changed.
 func (f *feed) update(s *ringdht.Snapshot) []byte {
 	f.whole = nil
 	b := append(open(make([]byte, 0, f.size+f.size/4), "t"), encode(millis(s.Time))...)
@@ -85,7 +85,7 @@ func (f *feed) update(s *ringdht.Snapshot) []byte {
 	return append(b, '}')
 }
 
-// all is everything, for a page that has just connected.
+// all returns all parts, for a page that has just connected.
 func (f *feed) all() []byte {
 	if f.whole != nil {
 		return f.whole
@@ -115,14 +115,14 @@ func list(b []byte, elements [][]byte) []byte {
 	return append(b, ']')
 }
 
-// sameMembers says that what the part members tells is the same.
+// sameMembers reports whether the part members is the same for both.
 func sameMembers(a, b []ringdht.MemberStatus) bool {
 	return slices.EqualFunc(a, b, func(a, b ringdht.MemberStatus) bool {
 		return a.ID == b.ID && a.Life == b.Life && a.Addr == b.Addr && a.Joined.Equal(b.Joined) && slices.Equal(a.Entries, b.Entries)
 	})
 }
 
-// setMembers takes another list of members.
+// setMembers starts over with the members of a snapshot. Members that stay keep their tracks.
 func (f *feed) setMembers(s *ringdht.Snapshot) {
 	known := make(map[ringdht.ID]*track, len(f.tracks))
 	if f.last != nil {
@@ -139,7 +139,7 @@ func (f *feed) setMembers(s *ringdht.Snapshot) {
 		if t == nil || t.incarnation != m.Life {
 			t = &track{incarnation: m.Life}
 		}
-		t.row = nil // its index and its entries may be others
+		t.row = nil // its index and its entries may have changed
 		f.tracks[i] = t
 	}
 	f.members = append(f.members[:0], '[')
@@ -149,7 +149,7 @@ func (f *feed) setMembers(s *ringdht.Snapshot) {
 	f.members = append(f.members, ']')
 }
 
-// rows appends the part rows, unless there are none.
+// rows appends the part rows, unless no row has changed.
 func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
 	before := len(b)
 	b = append(open(b, "rows"), '[')
@@ -180,9 +180,9 @@ func (f *feed) rows(b []byte, s *ringdht.Snapshot) []byte {
 	return append(b, ']')
 }
 
-// flow is the totals without what members had counted when they were first heard of: those
-// that come back to another registry bring along all of their lives, of which rates must not
-// make a burst that there was not.
+// flow returns the totals without what members had counted before their first report.
+// Members that come back to a new registry bring along all that they have ever counted. In a
+// rate that would look like a burst of traffic.
 func (f *feed) flow(s *ringdht.Snapshot) [3]int64 {
 	flow := counts(&s.Total)
 	for i := range flow {
@@ -193,7 +193,7 @@ func (f *feed) flow(s *ringdht.Snapshot) [3]int64 {
 
 func counts(c *ringdht.Counters) [3]int64 { return [3]int64{c.Sent, c.Delivered, c.Relayed} }
 
-// added appends the events that are new to those that are remembered, and returns them.
+// addEvents remembers the events that are new in a snapshot, and returns them.
 func (f *feed) addEvents(s *ringdht.Snapshot) (added [][]byte) {
 	for i := range s.Events {
 		if e := &s.Events[i]; e.Seq > f.seq {
@@ -209,7 +209,7 @@ func (f *feed) addEvents(s *ringdht.Snapshot) (added [][]byte) {
 func (f *feed) ring(s *ringdht.Snapshot) ringPart {
 	missing := []string{}
 	for _, line := range s.Missing {
-		if len(missing) == maxMissing || line == "" { // the registry words the first few only
+		if len(missing) == maxMissing || line == "" { // the registry has a text for the first few only
 			missing = append(missing, fmt.Sprintf("and %d more", len(s.Missing)-len(missing)))
 			break
 		}
@@ -221,7 +221,7 @@ func (f *feed) ring(s *ringdht.Snapshot) ringPart {
 	}
 }
 
-// orEmpty makes no list an empty one, which is not null in JSON.
+// orEmpty returns an empty list for nil, so that JSON has [] and not null.
 func orEmpty[T any](list []T) []T {
 	if list == nil {
 		return []T{}
@@ -229,7 +229,8 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// results are runs as a page shows them: a verdict may name all nodes of a large ring.
+// results returns the runs with verdicts cut short: a verdict may name all nodes of a large
+// ring.
 func results(runs []ringdht.RunResult) []ringdht.RunResult {
 	runs = slices.Clone(orEmpty(runs))
 	for i := range runs {
@@ -238,9 +239,9 @@ func results(runs []ringdht.RunResult) []ringdht.RunResult {
 	return runs
 }
 
-// recentlyGone is the events in which those went that are gone for no longer than goneFor and have
-// not come back, the latest maxGone of them, the oldest first. It needs no memory of ours, so
-// that a page which has just been opened shows them too.
+// recentlyGone returns the events with which nodes died or left during the last goneFor, of
+// nodes that have not come back: the latest maxGone, the oldest first. It uses the snapshot
+// only, so that a page that has just been opened shows them too.
 func recentlyGone(s *ringdht.Snapshot) (list []ringdht.Event) {
 	seen := make(map[ringdht.ID]struct{})
 	for _, e := range slices.Backward(s.Events) {
@@ -267,7 +268,7 @@ func present(s *ringdht.Snapshot, id ringdht.ID) bool {
 	return ok
 }
 
-// forget keeps of those that are gone only who is gone lately.
+// forget drops the status of nodes that are not in gone, the result of recentlyGone.
 func (f *feed) forget(gone []ringdht.Event) {
 	if len(f.gone) == 0 {
 		return

@@ -7,20 +7,21 @@ import (
 	"github.com/x/ringdht"
 )
 
-// rates is what a member does a second, out of its two latest reports.
+// rates holds a member's rates per second, computed from its two latest reports.
 type rates struct {
-	heard              time.Time // the later of them
+	heard              time.Time // when the later report came
 	status             ringdht.NodeStatus
 	delivered, relayed int64
-	links              []int64 // bytes, in the order of the status's links
+	links              []int64 // bytes, in the order of status.Links
 }
 
-// minReportGap is the time that rates are made over at the least, in seconds: a node that comes back
-// sends a report between others, and what it did since the one before would be a burst.
+// minReportGap is the shortest time, in seconds, over which a rate is computed. A node that
+// reconnects sends an extra report soon after the last; over that short time its traffic
+// would look like a burst.
 const minReportGap = 0.2
 
-// update takes a snapshot's word of the member. Most of the time there is none: members
-// report more seldom than pages are told.
+// update takes the member's status out of a snapshot. Usually it is unchanged, since members
+// report less often than pages are updated.
 func (r *rates) update(m *ringdht.MemberStatus) {
 	if m.Heard.Equal(r.heard) {
 		return
@@ -45,8 +46,8 @@ func (r *rates) update(m *ringdht.MemberStatus) {
 	}
 }
 
-// before is how many bytes had gone over a link, which was usually in the same place; none
-// if it has been opened since then.
+// before returns how many bytes had gone over a link at the report before: 0 if the link was
+// opened since. The link is usually at the same index.
 func before(was []ringdht.LinkStatus, i int, l ringdht.LinkStatus) int64 {
 	if i >= len(was) || was[i].To != l.To {
 		i = slices.IndexFunc(was, func(w ringdht.LinkStatus) bool { return w.To == l.To })
@@ -57,7 +58,7 @@ func before(was []ringdht.LinkStatus, i int, l ringdht.LinkStatus) int64 {
 	return was[i].Bytes
 }
 
-// link is the rate of the link in this place.
+// link returns the rate of the link at this index.
 func (r *rates) link(i int) int64 {
 	if i < len(r.links) {
 		return r.links[i]

@@ -8,12 +8,13 @@ import (
 	"github.com/x/ringdht"
 )
 
-// sampler takes snapshots, and shows the latest again to those who ask soon after.
+// sampler takes snapshots of the registry. Requests that come soon after one another share
+// a sample.
 type sampler struct {
 	take   func() *ringdht.Snapshot
-	maxAge time.Duration // how long one is good for
+	maxAge time.Duration // of a sample that is served again
 
-	mu     sync.Mutex // held while one is taken, so that those who ask at once share it
+	mu     sync.Mutex // held while a sample is taken, so that concurrent requests share it
 	latest *sample
 	taken  time.Time
 }
@@ -25,15 +26,15 @@ type sample struct {
 	body []byte
 }
 
-// fresh takes a snapshot.
+// fresh takes a sample now.
 func (c *sampler) fresh() *sample {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.takeLocked()
 }
 
-// recent returns a snapshot that is no older than an interval, so that requests, however
-// many there are, cost the registry no more than that.
+// recent returns a sample that is at most maxAge old. So requests cost the registry one
+// snapshot an interval at most, however many there are.
 func (c *sampler) recent() *sample {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,17 +44,17 @@ func (c *sampler) recent() *sample {
 	return c.takeLocked()
 }
 
-// takeLocked needs mu.
+// takeLocked takes a sample. The caller holds mu.
 func (c *sampler) takeLocked() *sample {
 	c.latest, c.taken = &sample{Snapshot: c.take()}, time.Now()
 	return c.latest
 }
 
-// json is the snapshot for /snapshot.json.
+// json returns the snapshot as /snapshot.json serves it.
 func (s *sample) json() []byte {
 	s.once.Do(func() {
 		body, err := json.Marshal(s.Snapshot)
-		if err != nil { // numbers, strings and times
+		if err != nil { // impossible: it holds numbers, strings and times only
 			panic(err)
 		}
 		s.body = append(body, '\n')
@@ -61,7 +62,7 @@ func (s *sample) json() []byte {
 	return s.body
 }
 
-// member finds a member in it, or nil.
+// member returns the member with this ID, or nil.
 func (s *sample) member(id ringdht.ID) *ringdht.MemberStatus {
 	for i := range s.Members {
 		if s.Members[i].ID == id {
