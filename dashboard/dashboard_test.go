@@ -14,8 +14,7 @@ import (
 	"github.com/x/ringdht"
 )
 
-// Everything that the page is made of is served, under any prefix, and it names nothing
-// that is not there.
+// All files of the page are served under any prefix, and they refer only to files that exist.
 func TestPage(t *testing.T) {
 	tr := newTestRing(t, 0)
 	h := http.StripPrefix("/some/ring", Handler(tr.registry))
@@ -65,7 +64,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// The data is that of the registry.
+// The data is the registry's.
 func TestData(t *testing.T) {
 	tr := newTestRing(t, 5)
 	h := Handler(tr.registry)
@@ -91,7 +90,7 @@ func TestData(t *testing.T) {
 		t.Errorf("node: %+v", m)
 	}
 
-	// One that is gone is remembered for a while, also if no page was open.
+	// A node that is gone is remembered for a while, also if no page was open.
 	gone := tr.join()
 	if err := gone.Ready(tr.ctx()); err != nil {
 		t.Fatal(err)
@@ -99,13 +98,13 @@ func TestData(t *testing.T) {
 	if err := gone.Leave(tr.ctx()); err != nil {
 		t.Fatal(err)
 	}
-	h = Handler(tr.registry) // the other may show what it saw before
+	h = Handler(tr.registry) // the other handler may serve an older sample
 	m = ringdht.MemberStatus{}
 	if ask(t, h, get(fmt.Sprint("/node.json?id=", gone.ID())), &m); m.ID != gone.ID() || m.State != "left" || m.Life != gone.Life() {
 		t.Errorf("one that has left: %+v", m)
 	}
 
-	// A trace by numbers and by strings.
+	// IDs of a trace may be numbers or strings.
 	from, to := tr.nodes[0].ID(), tr.nodes[3].ID()
 	for _, body := range []string{fmt.Sprintf(`{"from":%d,"to":%d}`, from, to), fmt.Sprintf(`{"from":"%d","to":"%d"}`, from, to)} {
 		var told traceAnswer
@@ -136,7 +135,7 @@ func TestData(t *testing.T) {
 	}
 }
 
-// The audit walks a million routes in a large ring: it is made once an epoch.
+// An audit walks a million routes in a large ring, so it is made once an epoch.
 func TestAuditOnceAnEpoch(t *testing.T) {
 	tr := newTestRing(t, 3)
 	h := &handler{r: tr.registry}
@@ -144,7 +143,7 @@ func TestAuditOnceAnEpoch(t *testing.T) {
 	for range 3 {
 		h.audit(httptest.NewRecorder(), nil)
 	}
-	h.audits.last.Pairs = 1e6 // so that one made anew is told apart
+	h.audits.last.Pairs = 1e6 // a mark: an audit made anew has another number
 	var a ringdht.Audit
 	ask(t, http.HandlerFunc(h.audit), get("/audit.json"), &a)
 	if a.Pairs != 1e6 {
@@ -158,7 +157,7 @@ func TestAuditOnceAnEpoch(t *testing.T) {
 	}
 }
 
-// What cannot be done is said in a sentence, with the right status.
+// A request that cannot be served is answered with the right status and a sentence.
 func TestWrongRequests(t *testing.T) {
 	tr := newTestRing(t, 2)
 	looks, controls := Handler(tr.registry), Handler(tr.registry, WithControl())
@@ -197,7 +196,7 @@ func TestWrongRequests(t *testing.T) {
 	}
 }
 
-// What the console can do, the page can.
+// With WithControl the page can do what the console can.
 func TestControl(t *testing.T) {
 	tr := newTestRing(t, 4)
 	h := Handler(tr.registry, WithControl())
@@ -217,7 +216,7 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// A run whose page is closed goes on, and has its account.
+// A run goes on after its page is closed, and its account is kept.
 func TestRunOutlivesItsPage(t *testing.T) {
 	tr := newTestRing(t, 3)
 	tr.setup(0)
@@ -250,7 +249,7 @@ func TestRunOutlivesItsPage(t *testing.T) {
 	}
 }
 
-// There are only so many traces at once.
+// The number of traces that run at once is bounded.
 func TestTracesAreBounded(t *testing.T) {
 	tr := newTestRing(t, 2)
 	h := &handler{r: tr.registry, traces: make(chan struct{}, maxTraces)}

@@ -14,7 +14,7 @@ import (
 	"github.com/x/ringdht"
 )
 
-// told is what a page knows, from what it was told: a model of the page's own store.
+// told is the state of a page, built from updates: a model of the page's own store.
 type told struct {
 	T       int64
 	Members [][]any
@@ -70,7 +70,7 @@ func (w *world) step() *ringdht.Snapshot {
 	w.s.Time = w.s.Time.Add(500 * time.Millisecond)
 	w.s.Members = slices.Clone(w.s.Members)
 	switch n := len(w.s.Members); {
-	case w.rng.IntN(3) == 0 && n < 20: // somebody joins
+	case w.rng.IntN(3) == 0 && n < 20: // a node joins
 		id := ringdht.ID(w.rng.Uint64N(40) << 58)
 		at, taken := slices.BinarySearchFunc(w.s.Members, id, func(m ringdht.MemberStatus, id ringdht.ID) int {
 			if m.ID < id {
@@ -87,11 +87,11 @@ func (w *world) step() *ringdht.Snapshot {
 		w.s.Members = slices.Insert(w.s.Members, at, m)
 		w.event(ringdht.EventJoined, m)
 		w.tables()
-	case w.rng.IntN(4) == 0 && n > 0: // somebody goes
+	case w.rng.IntN(4) == 0 && n > 0: // a node goes
 		i := w.rng.IntN(n)
 		w.event([]ringdht.EventKind{ringdht.EventLeft, ringdht.EventDead}[w.rng.IntN(2)], w.s.Members[i])
 		w.s.Members = slices.Delete(w.s.Members, i, i+1)
-		if w.rng.IntN(2) == 0 { // else the tables lag, and name who is gone
+		if w.rng.IntN(2) == 0 { // else the tables lag, and name a node that is gone
 			w.tables()
 		}
 	}
@@ -114,7 +114,7 @@ func (w *world) step() *ringdht.Snapshot {
 	return &s
 }
 
-// tables gives everybody the next two as entries.
+// tables gives each node the next two nodes as entries.
 func (w *world) tables() {
 	w.s.Epoch++
 	n := len(w.s.Members)
@@ -126,8 +126,8 @@ func (w *world) tables() {
 	}
 }
 
-// Whoever was told everything once and then what is new knows what somebody knows who is
-// told everything now, and that is what the snapshot says.
+// A page that got all parts once and then the changes has the same state as one that gets all
+// parts now, and that state is the snapshot's.
 func TestFeed(t *testing.T) {
 	for seed := range uint64(5) {
 		w := &world{rng: rand.New(rand.NewPCG(seed, 1)), s: ringdht.Snapshot{Time: time.Unix(1e9, 0), Bits: 64}}
@@ -191,7 +191,7 @@ func check(t *testing.T, s *ringdht.Snapshot, p *told) {
 	}
 }
 
-// Who is gone stays marked for a while, with what was last known, and no longer.
+// A node that is gone stays on the page for a while, with its last status, and no longer.
 func TestGone(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	m := ringdht.MemberStatus{State: ringdht.StateActive}
@@ -222,8 +222,8 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// Rates are what two reports differ by, over the time between them; what is not told again is
-// over.
+// A rate is the difference of two reports over the time between them. Without a new report it
+// stays, and a report without traffic ends it.
 func TestRates(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	var m ringdht.MemberStatus
@@ -241,7 +241,7 @@ func TestRates(t *testing.T) {
 		}
 	}
 	report(0, 500, 1000, 2000)
-	want(0, 0, 0) // nobody knows over what time
+	want(0, 0, 0) // the first report has no time to compare with
 	report(2*time.Second, 700, 1100, 2000)
 	want(100, 50, 0)
 	want(100, 50, 0) // the same report again
@@ -250,7 +250,7 @@ func TestRates(t *testing.T) {
 	report(4*time.Second, 700, 30, 2010) // the first link was opened again
 	want(0, 30, 10)
 	report(5*time.Second, 700, 30, 2010)
-	slices.Reverse(m.Links) // the table is another
+	slices.Reverse(m.Links) // the table has changed
 	m.Links[0].Bytes += 7
 	want(0, 7, 0)
 	report(5*time.Second+time.Millisecond, 710, 30, 2010)
@@ -259,8 +259,8 @@ func TestRates(t *testing.T) {
 	want(50, 0, 0) // and not 10,000
 }
 
-// Members that come back to a registry that has taken another's place bring all that they have
-// counted: it is in the totals, and no burst in what rates are made of.
+// Members that come back to a new registry bring along all that they have counted. The totals
+// include it; the rates show no burst.
 func TestTakeOverIsNoBurst(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	s := ringdht.Snapshot{Time: at, Members: make([]ringdht.MemberStatus, 2)}
@@ -277,7 +277,7 @@ func TestTakeOverIsNoBurst(t *testing.T) {
 		f.update(&snapshot)
 		s.Time = s.Time.Add(time.Second)
 	}
-	report(0, 7_000_000) // before anybody looked
+	report(0, 7_000_000) // before the first update
 	step()
 	report(0, 7_000_100)
 	report(1, 5_000_000) // it has come back
@@ -294,7 +294,7 @@ func TestTakeOverIsNoBurst(t *testing.T) {
 	}
 }
 
-// A verdict that names a thousand nodes is not sent to every page.
+// A verdict that names a thousand nodes is cut short for the pages.
 func TestLongTexts(t *testing.T) {
 	long := string(make([]rune, 1000))
 	if got := cut(long + "ü"); len(got) > maxText+len(" …") {
@@ -310,8 +310,8 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// Before the set-up, before the first report and of an empty registry, lists are empty and not
-// null, which would be an exception in the page.
+// Before the set-up, before the first report and in an empty ring, lists are [] and not null,
+// which would be an exception in the page.
 func TestNothingYet(t *testing.T) {
 	tr := newTestRing(t, 0)
 	for range 2 {

@@ -18,8 +18,8 @@ import (
 	"github.com/x/ringdht"
 )
 
-// pageWriter is what a page's stream is written to. One that is stalled takes nothing, as a
-// connection whose other end does not read.
+// pageWriter records the stream of a page. While stalled it takes nothing, like a connection
+// whose other end does not read.
 type pageWriter struct {
 	mu       sync.Mutex
 	header   http.Header
@@ -64,7 +64,7 @@ func (w *pageWriter) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// updates are what it was told.
+// updates returns the updates written so far.
 func (w *pageWriter) updates() (list []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,7 +76,7 @@ func (w *pageWriter) updates() (list []string) {
 	return list
 }
 
-// openPage has a page look until end is called, which waits until the handler has returned.
+// openPage opens a page. The function end closes it and waits until the handler has returned.
 func openPage(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -87,7 +87,7 @@ func openPage(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end 
 	return ended, func() { cancel(); <-ended }
 }
 
-// counted makes a handler whose snapshots are counted.
+// counted returns a handler that counts its snapshots.
 func counted(r *ringdht.Registry, opts ...Option) (h *handler, front http.Handler, snapshots *int) {
 	var got *handler
 	front = Handler(r, append(opts, func(h *handler) { got = h })...)
@@ -97,8 +97,8 @@ func counted(r *ringdht.Registry, opts ...Option) (h *handler, front http.Handle
 	return got, front, snapshots
 }
 
-// Ten pages cost one snapshot an interval, as one does, and none when they are closed; all
-// are told the same bytes.
+// Ten pages cost one snapshot an interval, like one page, and none after they are closed. All
+// get the same bytes.
 func TestTenPagesOneSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 3)
@@ -106,7 +106,7 @@ func TestTenPagesOneSnapshot(t *testing.T) {
 		tr.setup(0)
 		h, front, snapshots := counted(tr.registry)
 		cost := func(pages int) int {
-			time.Sleep(time.Second) // what was shown before is old
+			time.Sleep(time.Second) // the latest sample is too old to be served again
 			before := *snapshots
 			writers := make([]*pageWriter, pages)
 			var closers []func()
@@ -115,7 +115,7 @@ func TestTenPagesOneSnapshot(t *testing.T) {
 				_, end := openPage(front, writers[i])
 				closers = append(closers, end)
 			}
-			time.Sleep(10*time.Second + 100*time.Millisecond) // of the bubble
+			time.Sleep(10*time.Second + 100*time.Millisecond) // in virtual time
 			synctest.Wait()
 			for _, w := range writers {
 				if got := w.updates(); len(got) != 21 || strings.Join(got, "") != strings.Join(writers[0].updates(), "") {
@@ -139,7 +139,7 @@ func TestTenPagesOneSnapshot(t *testing.T) {
 	})
 }
 
-// However many ask, a snapshot is taken once an interval.
+// Requests cost at most one snapshot an interval, however many there are.
 func TestRequestsShareSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 2)
@@ -160,8 +160,8 @@ func TestRequestsShareSnapshots(t *testing.T) {
 	})
 }
 
-// A page that stops reading is dropped when its queue is full, and neither the others nor the
-// ring wait for it.
+// A page that stops reading is dropped when its queue is full. Neither the other pages nor
+// the ring wait for it.
 func TestStalledPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 3)
@@ -192,8 +192,8 @@ func TestStalledPage(t *testing.T) {
 	})
 }
 
-// The queue's bound itself: an interval so short that the queue fills before a write's
-// time is over.
+// The queue is bounded by itself: here the interval is so short that the queue fills before a
+// write reaches its deadline.
 func TestFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 1)
@@ -208,7 +208,7 @@ func TestFullQueue(t *testing.T) {
 	})
 }
 
-// So many pages, and no more.
+// The number of open pages is bounded.
 func TestPagesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 1)
@@ -227,7 +227,7 @@ func TestPagesAreBounded(t *testing.T) {
 		}
 		head := get("/events")
 		head.Method = http.MethodHead
-		if w := ask(t, front, head, nil); w.Code != http.StatusOK { // it takes no place
+		if w := ask(t, front, head, nil); w.Code != http.StatusOK { // a HEAD request takes no place
 			t.Errorf("HEAD: %d %s", w.Code, w.Body)
 		}
 		for _, end := range closers {
@@ -236,8 +236,8 @@ func TestPagesAreBounded(t *testing.T) {
 	})
 }
 
-// Over TCP: a browser that stops reading is cut off, and the server can be shut down while
-// pages are open, if their requests' context ends.
+// Over TCP, a browser that stops reading is disconnected; and a server can shut down while
+// pages are open, if it ends the context of their requests.
 func TestOverTCP(t *testing.T) {
 	tr := newTestRing(t, 3)
 	tr.setup(0)
@@ -257,7 +257,8 @@ func TestOverTCP(t *testing.T) {
 	if _, err := stuck.Write([]byte("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	// What a hundred kilobytes of news an interval are at 1,000 nodes is a long update here.
+	// At 1,000 nodes an update is 100 kB. Here one long update fills the socket buffers
+	// instead.
 	waitFor(t, func() bool {
 		h.broadcaster.mu.Lock()
 		defer h.broadcaster.mu.Unlock()
@@ -291,7 +292,7 @@ func TestOverTCP(t *testing.T) {
 		}
 	}
 	cancel()
-	for in.Scan() { // until the end, which must come
+	for in.Scan() { // until the stream ends, as it must
 	}
 	waitFor(t, func() bool {
 		h.broadcaster.mu.Lock()
@@ -300,7 +301,7 @@ func TestOverTCP(t *testing.T) {
 	})
 }
 
-// waitFor waits for what must come to be.
+// waitFor polls until done returns true.
 func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
