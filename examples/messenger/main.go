@@ -108,13 +108,13 @@ func main() {
 
 // run is the program. It returns its exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	stderr, flush := console.Patient(stderr)
+	stderr, flush := console.Buffered(stderr)
 	defer flush()
-	return console.Exit("messenger", stderr, take(ctx, args, stdin, stdout, stderr))
+	return console.Exit("messenger", stderr, join(ctx, args, stdin, stdout, stderr))
 }
 
-// take takes part in the ring until it is told to leave.
-func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+// join takes part in the ring until it is told to leave.
+func join(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("messenger", flag.ContinueOnError)
 	advertise := flags.String("advertise", "", "`host:port` under which others reach this node, if that is not where it connects from")
 	asJSON := flags.Bool("json", false, "print results, and what happens, as JSON, a line each, and all else on stderr")
@@ -155,7 +155,7 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		"Registration request successful. The number of messaging nodes currently constituting the overlay is (%d)\n"+
 			"This is node %d at %s.", registered.Members, m.node.ID(), m.node.Peer().Addr))
 
-	stop := m.attend()
+	stop := m.watchRegistry()
 	m.console().Run(ctx, stdin)
 	stop()
 	return m.leave(context.WithoutCancel(ctx))

@@ -105,9 +105,9 @@ func printable(body []byte) string {
 	return strconv.Quote(text)
 }
 
-// attend says when the registry is gone and when it is back, until the function that it
+// watchRegistry says when the registry is gone and when it is back, until the function that it
 // returns is called.
-func (m *messenger) attend() (stop func()) {
+func (m *messenger) watchRegistry() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -117,13 +117,13 @@ func (m *messenger) attend() (stop func()) {
 				return
 			case <-m.node.Lost():
 			}
-			id, life := m.node.ID(), m.node.Life()
+			id, inc := m.node.ID(), m.node.Life()
 			m.report(event{Event: eventLost, Registry: m.registry},
 				fmt.Sprintf("The registry at %s is gone. Messages still flow, and this node looks for it.", m.registry))
 			if !m.awaitRegistry(ctx) {
 				return
 			}
-			if m.node.Life() == life {
+			if m.node.Life() == inc {
 				m.report(event{Event: eventBack, Registry: m.registry}, fmt.Sprintf("The registry at %s is back.", m.registry))
 			} else {
 				m.report(m.event(eventRejoined), fmt.Sprintf("Node %d was taken for dead, and has joined again as node %d.", id, m.node.ID()))
@@ -141,8 +141,8 @@ func (m *messenger) attend() (stop func()) {
 func (m *messenger) awaitRegistry(ctx context.Context) bool {
 	said := ""
 	for {
-		look, cancel := context.WithTimeout(ctx, lookAgain)
-		err := m.node.Found(look)
+		check, cancel := context.WithTimeout(ctx, checkInterval)
+		err := m.node.Found(check)
 		cancel()
 		switch {
 		case err == nil:
@@ -180,8 +180,8 @@ func (m *messenger) reason(err error) string {
 	return console.Text(errors.New(strings.TrimPrefix(text, ringdht.ErrHandshake.Error()+": ")))
 }
 
-// lookAgain is how often it is looked whether the registry refuses this node.
-const lookAgain = time.Second
+// checkInterval is how often it is looked whether the registry refuses this node.
+const checkInterval = time.Second
 
 // leave leaves the ring. As long as nothing is left undelivered it is no error that the
 // registry does not confirm it in time: it may be gone, or be rebuilding the ring that was.
@@ -245,7 +245,7 @@ func (m *messenger) send(ctx context.Context, c *console.Call) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
 	defer cancel()
 	err = c.Screen.While(func() error {
-		return m.whenTakenIn(ctx, func() error { return m.node.Send(ctx, to, []byte(c.Args[1])) })
+		return m.whenReady(ctx, func() error { return m.node.Send(ctx, to, []byte(c.Args[1])) })
 	}, func() string {
 		return fmt.Sprintf("sending: waiting for node %d", to)
 	})
@@ -256,15 +256,15 @@ func (m *messenger) send(ctx context.Context, c *console.Call) error {
 	return nil
 }
 
-// whenTakenIn does what needs a routing table. A node that has just joined a live ring gets
+// whenReady does what needs a routing table. A node that has just joined a live ring gets
 // one in a moment, for which the first command of a script waits; and a ring may be set up
 // at the same moment.
-func (m *messenger) whenTakenIn(ctx context.Context, do func() error) error {
+func (m *messenger) whenReady(ctx context.Context, do func() error) error {
 	err := do()
 	if !errors.Is(err, ringdht.ErrNotReady) {
 		return err
 	}
-	wait, cancel := context.WithTimeout(ctx, takenIn)
+	wait, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	if m.node.Ready(wait) != nil && m.node.Table().Epoch() == 0 {
 		return err
@@ -272,8 +272,8 @@ func (m *messenger) whenTakenIn(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// takenIn is how long a command waits for that.
-const takenIn = 2 * time.Second
+// readyTime is how long a command waits for that.
+const readyTime = 2 * time.Second
 
 func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	to, err := c.Node(0)
@@ -285,7 +285,7 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	from := m.node.ID()
 	var hops []ringdht.Hop
 	err = c.Screen.While(func() error {
-		return m.whenTakenIn(ctx, func() (err error) {
+		return m.whenReady(ctx, func() (err error) {
 			hops, err = m.node.Trace(ctx, to)
 			return err
 		})
@@ -323,7 +323,7 @@ func (m *messenger) watch(ctx context.Context, c *console.Call) error {
 			return err
 		}
 	}
-	return c.Watch(ctx, watch.NewNode(func() watch.Look {
-		return watch.Look{Time: time.Now(), Status: m.node.Status(), Registry: m.registry, Lost: m.lost(), Peers: slices.Collect(m.node.Table().Entries())}
+	return c.Watch(ctx, watch.NewNode(func() watch.Sample {
+		return watch.Sample{Time: time.Now(), Status: m.node.Status(), Registry: m.registry, Lost: m.lost(), Peers: slices.Collect(m.node.Table().Entries())}
 	}), seconds, nil)
 }

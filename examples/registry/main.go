@@ -149,7 +149,7 @@ func main() {
 
 // run is the program. It returns its exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	stderr, flush := console.Patient(stderr)
+	stderr, flush := console.Buffered(stderr)
 	defer flush()
 	return console.Exit("registry", stderr, serve(ctx, args, stdin, stdout, stderr))
 }
@@ -200,7 +200,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 		screen.Say("Page at %s", url)
 	}
 
-	d := &desk{registry: r}
-	d.console(screen, *asJSON).Run(ctx, stdin)
+	o := &operator{registry: r}
+	o.console(screen, *asJSON).Run(ctx, stdin)
 	return nil
 }

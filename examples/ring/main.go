@@ -83,7 +83,7 @@ func main() {
 
 // run is the program. It returns its exit status. It reads nothing.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	stderr, flush := console.Patient(stderr)
+	stderr, flush := console.Buffered(stderr)
 	defer flush()
 	j := &job{}
 	err := j.parse(args, stdout)

@@ -89,11 +89,11 @@ func newRand(seed uint64, n int) *rand.Rand { return rand.New(rand.NewPCG(seed, 
 
 // world is a ring without nodes: its members, and what they were told.
 type world struct {
-	rng     *rand.Rand
-	lives   uint64
-	members []ring.Member // by ID
-	layout  ring.Layout
-	plans   *ring.Plans
+	rng          *rand.Rand
+	incarnations uint64
+	members      []ring.Member // by ID
+	layout       ring.Layout
+	plans        *ring.Plans
 }
 
 // change lets so many members die and so many join, and returns how many entries are
@@ -107,8 +107,8 @@ func (w *world) change(deaths, joins int) (told int) {
 	}
 	fresh := make([]ring.Member, joins)
 	for i := range fresh {
-		w.lives++
-		fresh[i] = ring.Member{ID: w.rng.Uint64() >> (64 - bits), Life: w.lives}
+		w.incarnations++
+		fresh[i] = ring.Member{ID: w.rng.Uint64() >> (64 - bits), Life: w.incarnations}
 	}
 	byID := func(a, b ring.Member) int { return cmp.Compare(a.ID, b.ID) }
 	slices.SortFunc(fresh, byID)

@@ -49,7 +49,7 @@ type Console struct {
 //
 // It may leave a goroutine behind that waits for one more line of in.
 func (c *Console) Run(ctx context.Context, in io.Reader) {
-	c.Screen.lasts()
+	c.Screen.keepRunning()
 	c.input = newInput(in)
 	c.typed = isTerminal(in)
 	prompt := c.Screen.live() && c.typed

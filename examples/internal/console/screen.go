@@ -18,10 +18,10 @@ const clear = "\r\x1b[K"
 // written in one call stays together, a prompt or progress line on a terminal
 // makes room for it, and it waits while a view has the terminal.
 type Screen struct {
-	out  *stream // what commands were asked for
-	chat *stream // what is said beside it: progress, notices, the prompt
-	err  *stream // errors and logs
-	*desk
+	out     *stream // what commands were asked for
+	notices *stream // what is said beside it: progress, notices, the prompt
+	err     *stream // errors and logs
+	*shared
 }
 
 // stream is where a screen writes.
@@ -31,16 +31,16 @@ type stream struct {
 	failed   error // the first write that failed
 }
 
-// desk is what screens on the same streams share.
-type desk struct {
-	mu        sync.Mutex
-	line      string    // the last line as it stands,
-	on        *stream   // on this terminal
-	view      bool      // a view has the terminals
-	held      []writing // what waits for the end of the view
-	heldBytes int
-	lost      int  // how much of it was too much
-	lasting   bool // the program goes on when it cannot print
+// shared is what screens on the same streams share.
+type shared struct {
+	mu           sync.Mutex
+	line         string    // the last line as it stands,
+	on           *stream   // on this terminal
+	view         bool      // a view has the terminals
+	held         []writing // what waits for the end of the view
+	heldBytes    int
+	omitted      int  // how much of it was too much
+	keepsRunning bool // the program goes on when it cannot print
 }
 
 type writing struct {
@@ -55,24 +55,26 @@ const maxHeld = 256 << 10
 // quiet, so that stdout holds results only.
 func NewScreen(stdout, stderr io.Writer, quiet bool) *Screen {
 	out, err := &stream{Writer: stdout, terminal: isTerminal(stdout)}, &stream{Writer: stderr, terminal: isTerminal(stderr)}
-	s := &Screen{out: out, chat: out, err: err, desk: &desk{}}
+	s := &Screen{out: out, notices: out, err: err, shared: &shared{}}
 	if quiet {
-		s.chat = err
+		s.notices = err
 	}
 	return s
 }
 
 // Quiet returns the same screen, with stdout for results only.
-func (s *Screen) Quiet() *Screen { return &Screen{out: s.out, chat: s.err, err: s.err, desk: s.desk} }
+func (s *Screen) Quiet() *Screen {
+	return &Screen{out: s.out, notices: s.err, err: s.err, shared: s.shared}
+}
 
 // live says that there is a line that can be rewritten.
-func (s *Screen) live() bool { return s.chat.terminal }
+func (s *Screen) live() bool { return s.notices.terminal }
 
 // Print prints a result, one or more lines.
 func (s *Screen) Print(text string) { s.write(s.out, text) }
 
 // Say prints a notice, a line.
-func (s *Screen) Say(format string, args ...any) { s.write(s.chat, fmt.Sprintf(format, args...)) }
+func (s *Screen) Say(format string, args ...any) { s.write(s.notices, fmt.Sprintf(format, args...)) }
 
 // Complain prints an error, a line.
 func (s *Screen) Complain(format string, args ...any) { s.write(s.err, fmt.Sprintf(format, args...)) }
@@ -116,17 +118,17 @@ func (s *Screen) put(w *stream, text string) {
 		return
 	}
 	w.failed = err
-	if s.lasting && w == s.out {
+	if s.keepsRunning && w == s.out {
 		fmt.Fprintf(s.err, "Output is lost: %s\n", Text(err))
 	}
 }
 
-// lasts says that the program goes on when it cannot print. What could not be printed before is
+// keepRunning says that the program goes on when it cannot print. What could not be printed before is
 // told now.
-func (s *Screen) lasts() {
+func (s *Screen) keepRunning() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lasting = true
+	s.keepsRunning = true
 	if s.out.failed != nil {
 		fmt.Fprintf(s.err, "Output is lost: %s\n", Text(s.out.failed))
 	}
@@ -143,25 +145,25 @@ func (s *Screen) Ended(err error) error {
 }
 
 // hold keeps what is written during a view; it needs mu.
-func (d *desk) hold(w writing) {
+func (d *shared) hold(w writing) {
 	d.held = append(d.held, w)
 	d.heldBytes += len(w.text)
 	for d.heldBytes > maxHeld {
 		d.heldBytes -= len(d.held[0].text)
 		d.held = d.held[1:]
-		d.lost++
+		d.omitted++
 	}
 }
 
 // release writes what was held; it needs mu.
 func (s *Screen) release() {
-	if s.lost > 0 {
-		fmt.Fprintf(s.err, "%s of what was printed meanwhile left out\n", Count(s.lost, "line"))
+	if s.omitted > 0 {
+		fmt.Fprintf(s.err, "%s of what was printed meanwhile left out\n", Count(s.omitted, "line"))
 	}
 	for _, w := range s.held {
 		s.put(w.to, w.text)
 	}
-	s.held, s.heldBytes, s.lost = nil, 0, 0
+	s.held, s.heldBytes, s.omitted = nil, 0, 0
 }
 
 // Progress says how far something has come: on a terminal in one line that the
@@ -184,7 +186,7 @@ func (s *Screen) setLine(line string) {
 	if s.line != "" && !s.view {
 		io.WriteString(s.on, clear)
 	}
-	s.line, s.on = line, s.chat
+	s.line, s.on = line, s.notices
 	if !s.view { // else it is written when that ends
 		io.WriteString(s.on, line)
 	}

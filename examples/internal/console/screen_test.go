@@ -58,7 +58,7 @@ func TestLostOutput(t *testing.T) {
 	}
 	full := fullAtFirst{refuse: 1}
 	s := NewScreen(&bytes.Buffer{}, &full, false)
-	s.lasts()
+	s.keepRunning()
 	s.Complain("something")
 	if err := s.Ended(nil); err != nil || full.Len() > 0 {
 		t.Errorf("errors are no results: %v, stderr %q", err, full.String())

@@ -15,7 +15,7 @@ import (
 // Watched is something to look at, again and again. It need not be safe for
 // concurrent use.
 type Watched interface {
-	Look()                    // takes a new look
+	Refresh()                 // takes a new look
 	Lines(size Size) []string // what there is to see, no wider and no longer than size
 	Line() string             // that in one line
 	Document() any            // that for a program
@@ -37,7 +37,7 @@ func (c *Call) Watch(ctx context.Context, what Watched, seconds int, work func()
 	if !view && seconds == 0 && work == nil {
 		return Usagef("expected a number of seconds: there is no terminal whose Enter key would end it")
 	}
-	what.Look()
+	what.Refresh()
 	ticks := time.NewTicker(period)
 	defer ticks.Stop()
 	w := watching{what: what, seconds: seconds, ticks: ticks.C}
@@ -54,7 +54,7 @@ func (c *Call) Watch(ctx context.Context, what Watched, seconds int, work func()
 		return cmp.Or(w.err, ctx.Err())
 	}
 	for !w.isOver() && w.goesOn(ctx) {
-		what.Look()
+		what.Refresh()
 		c.Show(what.Document(), what.Line())
 	}
 	return w.err
@@ -128,13 +128,13 @@ func (c *Call) view(ctx context.Context, w *watching) {
 				raise(sig) // returns when the program goes on, if it does
 				c.Screen.open()
 			}
-			w.what.Look()
+			w.what.Refresh()
 		case <-w.ticks:
 			if w.ticked++; w.isOver() {
 				c.console.tooLate = true
 				return
 			}
-			w.what.Look()
+			w.what.Refresh()
 		}
 	}
 }

@@ -17,7 +17,7 @@ type counted struct {
 	lines func(looks int, size Size) []string
 }
 
-func (c *counted) Look()                    { c.looks++ }
+func (c *counted) Refresh()                 { c.looks++ }
 func (c *counted) Lines(size Size) []string { return c.lines(c.looks, size) }
 func (c *counted) Line() string             { return fmt.Sprint("look ", c.looks) }
 func (c *counted) Document() any            { return c.looks }

@@ -29,14 +29,14 @@ func Between(before, after *ringdht.Counters, d time.Duration) Rates {
 // latest two heartbeats that the meter has seen: heartbeats come when they come, and what
 // the snapshots say at even times would jump between nothing and twice as much.
 type Meter struct {
-	lives map[life]*reading
-	total Rates
-	known bool
+	readings map[incarnation]*reading
+	total    Rates
+	known    bool
 }
 
-type life struct {
-	id   ringdht.ID
-	life uint64
+type incarnation struct {
+	id  ringdht.ID
+	inc uint64
 }
 
 type reading struct {
@@ -47,49 +47,49 @@ type reading struct {
 }
 
 const (
-	// least is how far apart two heartbeats are of which rates are made. A node that
+	// minGap is how far apart two heartbeats are of which rates are made. A node that
 	// comes back sends one between others.
-	least = 200 * time.Millisecond
-	// most is how old a reading may be, beyond a lease, before it says nothing of now.
-	most = 10 * time.Second
+	minGap = 200 * time.Millisecond
+	// maxGap is how old a reading may be, beyond a lease, before it says nothing of now.
+	maxGap = 10 * time.Second
 )
 
 // Take takes a snapshot.
 func (m *Meter) Take(s *ringdht.Snapshot) {
-	lives := make(map[life]*reading, len(s.Members))
+	readings := make(map[incarnation]*reading, len(s.Members))
 	m.total, m.known = Rates{}, false
 	for i := range s.Members {
 		member := &s.Members[i]
 		if member.Heard.IsZero() {
 			continue
 		}
-		key := life{member.ID, member.Life}
-		r := m.lives[key]
+		key := incarnation{member.ID, member.Life}
+		r := m.readings[key]
 		passed := time.Duration(0)
 		if r != nil {
 			passed = member.Heard.Sub(r.heard)
 		}
 		switch {
-		case r == nil || passed > s.Lease+most:
+		case r == nil || passed > s.Lease+maxGap:
 			r = &reading{heard: member.Heard, counters: member.Counters}
-		case passed >= least:
+		case passed >= minGap:
 			r = &reading{member.Heard, member.Counters, Between(&r.counters, &member.Counters, passed), true}
 		case s.Time.Sub(member.Heard) > s.Lease: // nothing is heard of it any more
 			r.rates = Rates{}
 		}
-		lives[key] = r
+		readings[key] = r
 		m.total = Rates{
 			m.total.Sent + r.rates.Sent, m.total.Delivered + r.rates.Delivered,
 			m.total.Relayed + r.rates.Relayed, m.total.BytesOut + r.rates.BytesOut,
 		}
 		m.known = m.known || r.known
 	}
-	m.lives = lives
+	m.readings = readings
 }
 
 // Of is the rates of a member, false if they are not known yet.
 func (m *Meter) Of(s *ringdht.MemberStatus) (Rates, bool) {
-	r := m.lives[life{s.ID, s.Life}]
+	r := m.readings[incarnation{s.ID, s.Life}]
 	if r == nil {
 		return Rates{}, false
 	}

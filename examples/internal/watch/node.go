@@ -11,8 +11,8 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// Look is what a node says of itself at one moment.
-type Look struct {
+// Sample is what a node says of itself at one moment.
+type Sample struct {
 	Time     time.Time
 	Status   ringdht.NodeStatus
 	Registry string         // its address
@@ -22,9 +22,9 @@ type Look struct {
 
 // Node is a node that is watched from its own process.
 type Node struct {
-	take func() Look
+	take func() Sample
 
-	now                      Look
+	now                      Sample
 	rates                    meter.Rates
 	links                    map[ringdht.ID]float64 // bytes in a second
 	known                    bool
@@ -32,10 +32,10 @@ type Node struct {
 }
 
 // NewNode returns a node to watch.
-func NewNode(take func() Look) *Node { return &Node{take: take} }
+func NewNode(take func() Sample) *Node { return &Node{take: take} }
 
-// Look reads the node's figures.
-func (n *Node) Look() {
+// Refresh reads the node's figures.
+func (n *Node) Refresh() {
 	before := n.now
 	n.now = n.take()
 	passed := n.now.Time.Sub(before.Time)

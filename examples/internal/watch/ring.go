@@ -27,8 +27,8 @@ type Ring struct {
 // NewRing returns a ring to watch. The meter may know of earlier snapshots.
 func NewRing(take func() *ringdht.Snapshot, m *meter.Meter) *Ring { return &Ring{take: take, meter: m} }
 
-// Look takes a snapshot.
-func (r *Ring) Look() {
+// Refresh takes a snapshot.
+func (r *Ring) Refresh() {
 	r.now = r.take()
 	r.meter.Take(r.now)
 	if total, ok := r.meter.Total(); ok {
@@ -258,8 +258,8 @@ func (r *Ring) Line() string {
 	return line
 }
 
-// sample is the ring in a document.
-type sample struct {
+// ringDocument is the ring in a document.
+type ringDocument struct {
 	Time     time.Time             `json:"time"`
 	Epoch    uint64                `json:"epoch"`
 	Live     bool                  `json:"live"`
@@ -274,7 +274,7 @@ type sample struct {
 // Document is the ring in short, with the events since the look before.
 func (r *Ring) Document() any {
 	s := r.now
-	d := sample{Time: s.Time, Epoch: s.Epoch, Live: s.Live, Members: map[ringdht.State]int{}, Total: s.Total,
+	d := ringDocument{Time: s.Time, Epoch: s.Epoch, Live: s.Live, Members: map[ringdht.State]int{}, Total: s.Total,
 		Degraded: len(s.Degraded), Running: s.Running, Events: []ringdht.Event{}}
 	for i := range s.Members {
 		d.Members[s.Members[i].State]++

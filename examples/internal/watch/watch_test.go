@@ -84,7 +84,7 @@ func watched(snapshots ...*ringdht.Snapshot) *Ring {
 	next := 0
 	r := NewRing(func() *ringdht.Snapshot { next++; return snapshots[next-1] }, &meter.Meter{})
 	for range snapshots {
-		r.Look()
+		r.Refresh()
 	}
 	return r
 }
@@ -159,7 +159,7 @@ func TestRingDocument(t *testing.T) {
 	all := []*ringdht.Snapshot{a, b, c}
 	r := NewRing(func() *ringdht.Snapshot { s := all[0]; all = all[1:]; return s }, &meter.Meter{})
 	for i, want := range []string{"[]", "[11 12]", "[]"} {
-		r.Look()
+		r.Refresh()
 		text, err := json.Marshal(r.Document())
 		if err != nil {
 			t.Fatal(err)
@@ -183,7 +183,7 @@ func TestRingDocument(t *testing.T) {
 }
 
 // look is what a node says after some seconds.
-func look(second int64) Look {
+func look(second int64) Sample {
 	s := ringdht.NodeStatus{Peer: ringdht.Peer{ID: 801, Addr: "127.0.0.1:40000"}, Life: 7, Epoch: 12, Members: 10}
 	s.Counters.Sent, s.Counters.Delivered, s.Counters.Relayed = 1000*second*second, 2000*second, 0
 	s.Counters.Dropped.LinkDown, s.Counters.SendBuffer = second, 1<<20
@@ -191,15 +191,15 @@ func look(second int64) Look {
 	s.Streams = ringdht.StreamStatus{Outgoing: 9, Incoming: 1, InFlight: 500_000, Window: 2_000_000}
 	s.Latency = ringdht.Histogram{Counts: []int64{0, 0, 0, 0, 0, 90, 0, 0, 0, 0, 0, 10}}
 	s.Links = []ringdht.LinkStatus{{To: 6808, Up: true, Bytes: 60_000 * second, Queued: 4000}, {To: 12815}}
-	return Look{Time: start.Add(time.Duration(second) * time.Second), Status: s, Registry: "localhost:12345",
+	return Sample{Time: start.Add(time.Duration(second) * time.Second), Status: s, Registry: "localhost:12345",
 		Peers: []ringdht.Peer{{ID: 6808, Addr: "127.0.0.1:40001"}, {ID: 12815, Addr: "127.0.0.1:40002"}}}
 }
 
-func watchedNode(looks ...Look) *Node {
+func watchedNode(looks ...Sample) *Node {
 	next := 0
-	n := NewNode(func() Look { next++; return looks[next-1] })
+	n := NewNode(func() Sample { next++; return looks[next-1] })
 	for range looks {
-		n.Look()
+		n.Refresh()
 	}
 	return n
 }

@@ -15,33 +15,33 @@ const (
 	lastWait = time.Second
 )
 
-// Patient makes a stream for errors and logs that no program has to wait for: a pipe that
+// Buffered makes a stream for errors and logs that no program has to wait for: a pipe that
 // nobody reads must not stop a registry. What the stream does not take within a moment
 // waits for it, up to 256 KiB; what is beyond that is left out, and counted. flush waits
 // for what was written, for a second at most. A terminal is returned as it is.
-func Patient(stream io.Writer) (w io.Writer, flush func()) {
+func Buffered(stream io.Writer) (w io.Writer, flush func()) {
 	if isTerminal(stream) {
 		return stream, func() {}
 	}
-	p := &patient{w: stream}
+	p := &buffered{w: stream}
 	return p, func() { p.wait(lastWait) }
 }
 
-type patient struct {
+type buffered struct {
 	w io.Writer
 
-	mu    sync.Mutex // guards what follows
-	text  []byte     // waits for the stream
-	lost  int        // lines that found no room
-	busy  chan struct{}
-	stuck bool // the stream did not take something within a moment, and has taken nothing since
+	mu      sync.Mutex // guards what follows
+	text    []byte     // waits for the stream
+	omitted int        // lines that found no room
+	busy    chan struct{}
+	stuck   bool // the stream did not take something within a moment, and has taken nothing since
 }
 
 // Write queues text, and gives the stream a moment to take it.
-func (p *patient) Write(text []byte) (int, error) {
+func (p *buffered) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	if len(p.text)+len(text) > maxHeld {
-		p.lost += bytes.Count(text, []byte("\n"))
+		p.omitted += bytes.Count(text, []byte("\n"))
 	} else {
 		p.text = append(p.text, text...)
 	}
@@ -55,7 +55,7 @@ func (p *patient) Write(text []byte) (int, error) {
 }
 
 // wait waits until the stream has taken everything, unless it is known to stand still.
-func (p *patient) wait(limit time.Duration) {
+func (p *buffered) wait(limit time.Duration) {
 	p.mu.Lock()
 	busy, stuck := p.busy, p.stuck
 	p.mu.Unlock()
@@ -74,15 +74,15 @@ func (p *patient) wait(limit time.Duration) {
 }
 
 // run is the goroutine that writes, as long as there is something.
-func (p *patient) run() {
+func (p *buffered) run() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.text) > 0 || p.lost > 0 {
+	for len(p.text) > 0 || p.omitted > 0 {
 		text := p.text
 		p.text = nil
 		if len(text) == 0 {
-			text = fmt.Appendf(nil, "%s of what was printed here left out\n", Count(p.lost, "line"))
-			p.lost = 0
+			text = fmt.Appendf(nil, "%s of what was printed here left out\n", Count(p.omitted, "line"))
+			p.omitted = 0
 		}
 		p.mu.Unlock()
 		p.w.Write(text) // an error: there is nowhere to say it

@@ -25,7 +25,7 @@ func (s *slow) Write(p []byte) (int, error) {
 func TestPatient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{let: make(chan struct{})}
-		w, flush := Patient(s)
+		w, flush := Buffered(s)
 		start := time.Now()
 		const lines = 100_000
 		for i := range lines {
@@ -67,7 +67,7 @@ func TestPatientInOrder(t *testing.T) {
 				got.Write(b[:n])
 			}
 		}()
-		w, flush := Patient(pipe)
+		w, flush := Buffered(pipe)
 		for i := range 10 {
 			fmt.Fprintln(w, i)
 			synctest.Wait()
