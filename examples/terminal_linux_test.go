@@ -92,9 +92,9 @@ func TestWatchOnTerminal(t *testing.T) {
 
 	// A messenger whose registry is gone, and what it says of it meanwhile.
 	m := nodes[2]
-	m.Expect(`The registry at \S+ is gone`)
+	m.Expect(`The registry at \S+ cannot be reached`)
 	m.Type("watch\n")
-	m.Expect(enters + `\x1b\[Hnode \d+ at 127\.0\.0\.1:\d+ · \S+ · epoch 1, 3 nodes.*\r+\nThe registry at \S+ is gone\.`)
+	m.Expect(enters + `\x1b\[Hnode \d+ at 127\.0\.0\.1:\d+ · \S+ · epoch 1, 3 nodes.*\r+\nThe registry at \S+ cannot be reached\.`)
 	m.Expect(`delivered +\S+/s +1\d\d\d|delivered +\S+/s +\d+`)
 	m.Type("\x1c") // Ctrl-\ ends a Go program with all its goroutines' stacks, which must be readable
 	m.Expect(leaves + `SIGQUIT`)

@@ -172,7 +172,7 @@ func TestNamesAndListings(t *testing.T) {
 		q.Expect(fmt.Sprintf(`: number %d$`, i))
 	}
 	p.Type("send 127.0.0.1 you")
-	p.ExpectError(`^send: "127\.0\.0\.1" may be \d+ \(\S+\) or \d+ \(\S+\): type more of it \(usage: send node text\)$`)
+	p.ExpectError(`^send: "127\.0\.0\.1" is ambiguous: it can be \d+ \(\S+\) or \d+ \(\S+\) \(usage: send node text\)$`)
 	p.Type("sned 5 you")
 	p.ExpectError(`^unknown command "sned": did you mean send\? \(help lists them all\)$`)
 	p.Type("print")

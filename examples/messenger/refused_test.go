@@ -40,7 +40,7 @@ func TestRefusedForGood(t *testing.T) {
 			r, addr := newRegistry(t)
 			p, _ := start(t, 1, addr)
 			r.Close()
-			p.Expect(`^The registry at \S+ is gone\.`)
+			p.Expect(`^The registry at \S+ cannot be reached\.`)
 			comesBack(t, addr, c.opt)
 			p.Expect(`^The registry at \S+ refuses this node: ` + c.says + `$`)
 		})
@@ -58,7 +58,7 @@ func TestLeavesWhileRebuilding(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	p.Expect(`^The registry at \S+ is gone\.`)
+	p.Expect(`^The registry at \S+ cannot be reached\.`)
 	comesBack(t, addr, ringdht.WithGrace(time.Hour))
 	p.Expect(`^The registry at \S+ is back\.$`)
 	p.Interrupt()

@@ -12,45 +12,45 @@ import (
 	"github.com/x/ringdht/examples/internal/watch"
 )
 
-// listings are the commands that look at the ring.
+// listings returns the commands that show the ring.
 func (o *operator) listings() []console.Command {
 	return []console.Command{
 		{Name: "list-routing-tables", Short: "route", Run: o.route,
 			Help:     "lists the routing table of each node",
-			More:     "As they were handed out, the entries clockwise.",
+			More:     "The entries are in clockwise order.",
 			Examples: []string{"list-routing-tables", "route", "list-r-t -json"}},
 		{Name: "list-nodes", Short: "nodes", Run: o.nodes,
-			Help: "lists how the nodes do: state, messages, drops, queues",
-			More: "The figures are those of the nodes' latest heartbeats. What is now is between the latest two; if the console " +
-				"has not seen two of each, it waits for them, for 2.5 seconds at most. Addresses leave out what they have in common. " +
-				"IDs of many digits are cut to a start that only one has, and end in * then.",
+			Help: "lists the state of the nodes: messages, drops, queues",
+			More: "The figures are from the nodes' latest heartbeats, and the rates (now) from the latest two. If the console " +
+				"has not seen two from each node, it waits for them, for at most 2.5 seconds. Addresses leave out their common part. " +
+				"A long ID is cut to a start that only one node has, and ends in *.",
 			Examples: []string{"list-nodes", "nodes -json"}},
 		{Name: "show-node", Args: "node", Min: 1, Max: 1, Run: o.node,
-			Help:     "shows all there is to know of a node: links, windows, counters",
-			More:     "The node is given by its ID, its address, or a part of either of which there is one, see help trace.",
+			Help:     "shows all details of a node: links, windows, counters",
+			More:     "Give the node by its ID, its address, or a part of them that only one node has; see help trace.",
 			Examples: []string{"show-node {a}", "show {b} -json"}},
 		{Name: "list-degraded-pairs", Short: "degraded", Run: o.degraded,
 			Help:     "lists the pairs of nodes that cannot reach each other directly",
-			More:     "Messages between them go by way of others.",
+			More:     "Messages between them take a detour over other nodes.",
 			Examples: []string{"list-degraded-pairs", "degraded -json"}},
 		{Name: "list-events", Short: "events", Args: "[n]", Max: 1, Run: o.events,
 			Help:     "lists the latest n events, by default 20: joins, leaves, deaths, runs",
-			More:     fmt.Sprintf("The registry remembers %d. Each has a number, one more than that before it.", ringdht.MaxEvents),
+			More:     fmt.Sprintf("The registry keeps the latest %d. Each has a number, one more than the event before.", ringdht.MaxEvents),
 			Examples: []string{"list-events", "events 5", "events 500 -json"}},
 		{Name: "list-runs", Short: "runs", Run: o.runs,
 			Help:     "lists the traffic runs and their verdicts",
-			More:     fmt.Sprintf("The latest %d, whoever started them. Messages are those of each node.", ringdht.MaxRuns),
+			More:     fmt.Sprintf("It lists the latest %d, also those that the page started. Messages are counted per node.", ringdht.MaxRuns),
 			Examples: []string{"list-runs", "runs -json"}},
 		{Name: "audit", Run: o.showAudit,
-			Help:     "walks all routes through the routing tables, and says what it found",
-			More:     "As setup-overlay does at its end. In a ring of more than some thousand nodes it walks those to a sample of the sinks.",
+			Help:     "checks all routes through the routing tables",
+			More:     "It prints what setup-overlay prints at its end. In a ring of several thousand nodes it checks the routes to a sample of the sinks.",
 			Examples: []string{"audit", "audit -json"}},
 		{Name: "watch", Args: "[seconds | start n [payload bytes]]", Max: 3, Run: o.watch,
 			Help: "shows throughput, nodes, run and events as they change; watch start n does a run meanwhile",
-			More: "On a terminal it fills the screen until Enter, q and Enter, Ctrl-C, or the seconds are over, and leaves it as it was; " +
-				"a command that is typed is carried out after it. What is printed meanwhile appears then. " +
-				"Elsewhere, and with -json, it prints a line for each second. " +
-				"With start it lasts as long as the run, which goes on if the view is ended before, and prints the summary after it.",
+			More: "On a terminal it fills the screen until Enter, q and Enter, Ctrl-C, or the end of the seconds, and then restores it. " +
+				"A command that is typed also ends it, and runs. Text that is printed meanwhile appears after it. " +
+				"Without a terminal, and with -json, it prints a line each second. " +
+				"With start it lasts as long as the run, and then prints the summary. If the view ends first, the run goes on.",
 			Examples: []string{"watch 2", "watch start 25000", "watch 2 -json"}},
 	}
 }
@@ -76,21 +76,21 @@ func (o *operator) route(_ context.Context, c *console.Call) error {
 		text += report.Table(self, table)
 	}
 	if len(all) == 0 {
-		return errors.New("there are no routing tables yet: hand them out with setup-overlay")
+		return errors.New("there are no routing tables yet: run setup-overlay first")
 	}
 	c.Show(all, text)
 	return nil
 }
 
-// snapshot takes one, and lets the meter see it.
+// snapshot takes a snapshot and passes it to the meter.
 func (o *operator) snapshot() *ringdht.Snapshot {
 	s := o.registry.Snapshot()
 	o.meter.Take(s)
 	return s
 }
 
-// measured is a snapshot with the rates of all nodes that are active, if they can be had
-// soon. Rates take two heartbeats, which come a third of a lease apart.
+// measured returns a snapshot when the rates of all active nodes are known, or after a while
+// without them. A rate needs two heartbeats, which come a third of a lease apart.
 func (o *operator) measured(ctx context.Context) *ringdht.Snapshot {
 	const patience = 2500 * time.Millisecond
 	s := o.snapshot()
@@ -150,7 +150,7 @@ func (o *operator) node(ctx context.Context, c *console.Call) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no node has the ID %d: list-messaging-nodes lists those there are", id)
+	return fmt.Errorf("no node has the ID %d: list-messaging-nodes lists the nodes", id)
 }
 
 func (o *operator) degraded(_ context.Context, c *console.Call) error {
@@ -185,7 +185,7 @@ func (o *operator) runs(_ context.Context, c *console.Call) error {
 	runs := append([]ringdht.RunResult{}, o.snapshot().Runs...)
 	text := report.Runs(runs)
 	if len(runs) == 0 {
-		text = "There was no traffic run yet: start one with start n.\n"
+		text = "There has been no traffic run yet: start one with start n.\n"
 	}
 	c.Show(runs, text)
 	return nil
@@ -194,7 +194,7 @@ func (o *operator) runs(_ context.Context, c *console.Call) error {
 func (o *operator) showAudit(_ context.Context, c *console.Call) error {
 	audit := o.registry.Audit()
 	if audit.Nodes == 0 {
-		return errors.New("there are no routing tables yet: hand them out with setup-overlay")
+		return errors.New("there are no routing tables yet: run setup-overlay first")
 	}
 	c.Show(audit, audit.String())
 	return nil
@@ -208,13 +208,13 @@ func (o *operator) watch(ctx context.Context, c *console.Call) error {
 	if c.Means(c.Args[0], "start") {
 		with := c.With(c.Args[1:])
 		if len(with.Args) == 0 {
-			return console.Usagef("expected how many messages to start with")
+			return console.Usagef("give the number of messages after start")
 		}
 		return c.Watch(ctx, ring, 0, func() error { return o.start(ctx, with) })
 	}
 	seconds, err := console.Number("seconds", c.Args[0], 1)
 	if err == nil && len(c.Args) > 1 {
-		err = console.Usagef("expected nothing behind the seconds")
+		err = console.Usagef("expected nothing after the seconds")
 	}
 	if err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 	"github.com/x/ringdht/examples/internal/report"
 )
 
-// operator carries out the commands that build a ring and send through it. See listings.go
-// for those that look at it.
+// operator executes the commands that a person types. Those that build a ring and send
+// through it are here, those that show it in listings.go.
 type operator struct {
 	registry *ringdht.Registry
 	meter    meter.Meter
@@ -27,8 +27,8 @@ func (o *operator) console(screen *console.Screen, json bool) *console.Console {
 		Name:     "registry",
 		Nodes:    func() console.Nodes { return o.registry.Members() },
 		Commands: slices.Concat(o.commands(), o.listings(), []console.Command{quit}),
-		Notes:    "At the end of its input the registry serves on until it is interrupted (Ctrl-C).\n",
-		Ended:    func() { screen.Say("End of input: serving until interrupted.") },
+		Notes:    "At the end of its input the registry goes on serving until it is interrupted (Ctrl-C).\n",
+		Ended:    func() { screen.Say("End of input: the registry goes on serving until it is interrupted (Ctrl-C).") },
 	}
 }
 
@@ -36,7 +36,7 @@ var quit = console.Command{
 	Name:     "quit",
 	Run:      func(context.Context, *console.Call) error { return console.ErrQuit },
 	Help:     "ends the registry",
-	More:     "The nodes stay, and messages still flow between them. A registry that is started again at the same address takes them over.",
+	More:     "The nodes stay, and messages still flow between them. A new registry at the same address takes them over.",
 	Examples: []string{"quit"},
 }
 
@@ -44,30 +44,30 @@ func (o *operator) commands() []console.Command {
 	return []console.Command{
 		{Name: "list-messaging-nodes", Short: "list", Run: o.list,
 			Help:     "lists the registered nodes: host, port and ID",
-			More:     "By ascending ID, in full; list-nodes says how they do.",
+			More:     "They are in order of their IDs; list-nodes shows their state.",
 			Examples: []string{"list-messaging-nodes", "list", "list -json"}},
 		{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Run: o.setup,
-			Help: "gives every node a routing table with k entries, by default log2 of the nodes, for the fewest hops if best",
-			More: "Waits for all links, and prints what an audit of the tables found: that all routes arrive, and in how many hops. " +
-				"Classic entries are 1, 2, 4 and so on positions ahead. It can be given again at any time, also while messages flow.",
+			Help: "gives every node a routing table with k entries, by default log2 of the nodes; with best, for the fewest hops",
+			More: "It waits for all links and prints an audit of the tables: whether all routes arrive, and in how many hops. " +
+				"Classic entries are 1, 2, 4 and so on positions ahead. It can be repeated at any time, also while messages flow.",
 			Examples: []string{"setup-overlay", "setup 3", "setup 4 best", "setup best"}},
 		{Name: "start", Args: "n [payload bytes]", Min: 1, Max: 2, Run: o.start,
 			Help: "lets every node send n messages and prints the summary",
-			More: "Each message goes to a node drawn at random and has 4 bytes, or as many as you say. " +
+			More: "Each message goes to a node drawn at random. It has 4 bytes, or as many as given. " +
 				"The verdict is exact if every message arrived once with its value.",
 			Examples: []string{"start 25000", "start 1000 2048"}},
 		{Name: "summary", Run: o.summary,
 			Help:     "prints the last summary again",
-			More:     "Of the latest run that ended, with a line for each node; list-runs has those before it.",
+			More:     "It is that of the latest run that ended, with a line for each node; list-runs lists earlier runs.",
 			Examples: []string{"summary", "summary -json"}},
 		{Name: "trace", Args: "a b", Min: 2, Max: 2, Run: o.trace,
-			Help: "shows the way from node a to node b, hop by hop",
-			More: "A node is given by its ID, its address, or a part of either of which there is one: 42* for the ID that begins so, " +
-				":8080 for the port, or a host. Digits alone are an ID in full.",
+			Help: "shows the route from node a to node b, hop by hop",
+			More: "Give a node by its ID, its address, or a part of them that only one node has: 42* for the start of an ID, " +
+				":8080 for a port, or a host. Digits alone are a complete ID.",
 			Examples: []string{"trace {a} {b}", "t {b} {a}"}},
 		{Name: "wait", Args: "n", Min: 1, Max: 1, Run: o.wait,
 			Help:     "waits until n nodes are registered",
-			More:     "For scripts that start nodes and then set them up: wait 10, setup 3, start 25000.",
+			More:     "It is for scripts that start nodes and then set them up: wait 10, setup 3, start 25000.",
 			Examples: []string{"wait 2"}},
 	}
 }
@@ -86,7 +86,7 @@ func (o *operator) setup(ctx context.Context, c *console.Call) error {
 	})
 	if err != nil {
 		if len(o.registry.Members()) == 0 {
-			return errors.New("no nodes are registered: start some messengers with this registry's address, then set up")
+			return errors.New("no nodes are registered: start messengers with this registry's address first")
 		}
 		return err
 	}
@@ -97,15 +97,15 @@ func (o *operator) setup(ctx context.Context, c *console.Call) error {
 	switch nodes := console.Count(audit.Nodes, "node"); {
 	case k <= audit.Entries:
 	case plan == ringdht.Classic || audit.Entries == audit.Nodes-1:
-		c.Screen.Say("k was cut from %d to %d: a ring of %s has no use for more.", k, audit.Entries, nodes)
+		c.Screen.Say("The tables have %d entries instead of %d: a ring of %s has no use for more.", audit.Entries, k, nodes)
 	default:
-		c.Screen.Say("k was cut from %d to %d, the largest table there is.", k, audit.Entries)
+		c.Screen.Say("The tables have %d entries instead of %d: that is the largest table.", audit.Entries, k)
 	}
 	c.Screen.Say("Registry now ready to initiate tasks.")
 	return nil
 }
 
-// layout reads what tables are asked for: their size, or the plan, or both.
+// layout parses the arguments of setup-overlay: the size of tables, the plan, or both.
 func layout(args []string) (k int, plan ringdht.Plan, err error) {
 	if n := len(args); n > 0 && (args[n-1] == "best" || args[n-1] == "classic") {
 		if args[n-1] == "best" {

@@ -129,12 +129,12 @@ func TestSession(t *testing.T) {
 	p.Expect(`^All links are up\.$`)
 	p.Type("setup 9")
 	p.Expect(`^epoch \d+: 5 nodes with 3 entries`)
-	p.Expect(`^k was cut from 9 to 3: a ring of 5 nodes has no use for more\.$`)
+	p.Expect(`^The tables have 3 entries instead of 9: a ring of 5 nodes has no use for more\.$`)
 	p.Expect(ready)
 	p.Type("setup 9 best")
 	p.Expect(`^epoch \d+: 5 nodes with 4 entries, .* hops mean 1\.000 `)
 	p.Expect(`^The entries of a node are the nodes 1 2 3 4 positions ahead of it\.$`)
-	p.Expect(`^k was cut from 9 to 4: a ring of 5 nodes has no use for more\.$`)
+	p.Expect(`^The tables have 4 entries instead of 9: a ring of 5 nodes has no use for more\.$`)
 	p.Type("setup best")
 	p.Expect(`^epoch \d+: 5 nodes with 3 entries`)
 	p.Expect(ready)
@@ -161,7 +161,7 @@ func TestMistakes(t *testing.T) {
 		{"Start 5", `^unknown command "Start": did you mean start\? \(help lists them all\)$`},
 		{"strat 5", `^unknown command "strat": did you mean start\? \(help lists them all\)$`},
 		{"list-n 5", `^list-nodes: expected no arguments \(usage: list-nodes\)$`},
-		{"l", `^"l" may be list-messaging-nodes, list-routing-tables, .* or list-runs: type more of it$`},
+		{"l", `^"l" is ambiguous: it can be list-messaging-nodes, list-routing-tables, .* or list-runs$`},
 		{"start", `^start: expected n \[payload bytes\] \(usage: start n \[payload bytes\]\)$`},
 		{"start many", `^start: n must be a whole number of at least 1, not "many" \(usage: `},
 		{"start 0", `^start: n must be a whole number of at least 1, not "0"`},
@@ -175,7 +175,7 @@ func TestMistakes(t *testing.T) {
 		{"setup 3 best 4", `^setup-overlay: expected \[k\] \[classic\|best\]`},
 		{"list all", `^list-messaging-nodes: expected no arguments`},
 		{"trace 1", `^trace: expected a b \(usage: trace a b\)$`},
-		{"trace 1 -2", `^trace: expected the ID of a node, its address, or a part such as 42\* or :8080 of which there is one, not "-2"`},
+		{"trace 1 -2", `^trace: no node matches "-2": give an ID, an address, or a part of one, such as 42\* or :8080`},
 		{"trace 1 2", `^tracing from 1: `},
 		{"wait", `^wait: expected n`},
 		{"start 5", `the overlay is not ready: it has not been set up: .*setup-overlay`},
@@ -185,8 +185,8 @@ func TestMistakes(t *testing.T) {
 		{"help me", `^unknown command "me"`},
 		{"help me now", `^help: expected \[command\]`},
 		{"show-node 5", `^no node has the ID 5: list-messaging-nodes lists`},
-		{"audit", `^there are no routing tables yet: hand them out`},
-		{"watch", `^watch: expected a number of seconds: there is no terminal`},
+		{"audit", `^there are no routing tables yet: run setup-overlay first$`},
+		{"watch", `^watch: give a number of seconds: without a terminal`},
 		{"events 0", `^list-events: n must be a whole number of at least 1`},
 	} {
 		p.Type(c.line)
@@ -280,7 +280,7 @@ func TestRefusesToStart(t *testing.T) {
 		{taken.Addr().String(), 1, `^registry: listen tcp .*address already in use$`},
 		{"", 2, `^registry: expected one argument, a port or host:port to listen on, got 0 \(registry -h prints the manual\)$`},
 		{"1 2", 2, `^registry: expected one argument`},
-		{"localhost:0 -json", 2, `^registry: -json comes too late: flags come before the address`},
+		{"localhost:0 -json", 2, `^registry: put the flag -json before the address`},
 		{"-bits 65 localhost:0", 2, `^registry: -bits: an ID has 1 to 64 bits, not 65`},
 		{"-bits x localhost:0", 2, `^registry: invalid value "x" for flag -bits`},
 		{"-codec xml localhost:0", 2, `^registry: invalid value "xml" for flag -codec: expected msgpack or json`},
@@ -288,7 +288,7 @@ func TestRefusesToStart(t *testing.T) {
 		{"-port 5", 2, `^registry: flag provided but not defined: -port`},
 		{"65536", 2, `^registry: expected a port or host:port with a port from 0 to 65535, got "65536"`},
 		{"-http nowhere:port 0", 2, `^registry: invalid value "nowhere:port" for flag -http: expected a port or host:port`},
-		{"-control 0", 2, `^registry: -control is for the page, and there is none without -http`},
+		{"-control 0", 2, `^registry: -control needs -http`},
 		{"localhost:http:", 2, `^registry: expected a port or host:port, got "localhost:http:"`},
 	} {
 		p := drive.Start(t, run, strings.Fields(c.args)...)

@@ -193,7 +193,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	result := &console.Call{JSON: j.json, Screen: screen}
 	result.Show(audit, audit.String())
 	if j.entries > audit.Entries {
-		screen.Say("The entries were cut from %d to %d: a ring of %d nodes has no use for more.", j.entries, audit.Entries, j.nodes)
+		screen.Say("The tables have %d entries instead of %d: a ring of %d nodes has no use for more.", audit.Entries, j.entries, j.nodes)
 	}
 	if screen.Ended(nil) != nil {
 		return nil
@@ -208,7 +208,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	}
 	result.Show(report.NewSummaryDocument(s), report.Summary(s))
 	if j.page.On() {
-		screen.Say("The ring stays for those who look at its page, until it is interrupted.")
+		screen.Say("The ring and its page stay up until they are interrupted (Ctrl-C).")
 		<-ctx.Done()
 	}
 	if !s.Exact() {

@@ -8,17 +8,18 @@ import (
 	"time"
 )
 
-// What a program gives a stream for errors and logs: a moment for what is written, so
-// that it comes in order with what is printed elsewhere, and a second when it ends.
+// Waiting for a stream is bounded: for moment after each write, so that its lines usually
+// appear in order with those of other streams, and for lastWait at the end.
 const (
 	moment   = 100 * time.Millisecond
 	lastWait = time.Second
 )
 
-// Buffered makes a stream for errors and logs that no program has to wait for: a pipe that
-// nobody reads must not stop a registry. What the stream does not take within a moment
-// waits for it, up to 256 KiB; what is beyond that is left out, and counted. flush waits
-// for what was written, for a second at most. A terminal is returned as it is.
+// Buffered returns a writer for errors and logs that does not block the program: a pipe that
+// is not read must not stop a registry. Text that the stream does not accept within a moment
+// is buffered, up to 256 KiB. Beyond that it is omitted, and the omitted lines are counted.
+// flush waits until the buffer is written, for at most a second. A terminal is returned
+// unchanged.
 func Buffered(stream io.Writer) (w io.Writer, flush func()) {
 	if isTerminal(stream) {
 		return stream, func() {}
@@ -30,14 +31,14 @@ func Buffered(stream io.Writer) (w io.Writer, flush func()) {
 type buffered struct {
 	w io.Writer
 
-	mu      sync.Mutex // guards what follows
-	text    []byte     // waits for the stream
-	omitted int        // lines that found no room
+	mu      sync.Mutex // guards the fields below
+	text    []byte     // not written yet
+	omitted int        // lines, since the buffer was full
 	busy    chan struct{}
-	stuck   bool // the stream did not take something within a moment, and has taken nothing since
+	stuck   bool // a write took longer than a moment, and has not ended
 }
 
-// Write queues text, and gives the stream a moment to take it.
+// Write appends text to the buffer, and waits a moment until it is written.
 func (p *buffered) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	if len(p.text)+len(text) > maxHeld {
@@ -54,7 +55,7 @@ func (p *buffered) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// wait waits until the stream has taken everything, unless it is known to stand still.
+// wait waits until the buffer is written, unless the stream is known to be stuck.
 func (p *buffered) wait(limit time.Duration) {
 	p.mu.Lock()
 	busy, stuck := p.busy, p.stuck
@@ -73,7 +74,7 @@ func (p *buffered) wait(limit time.Duration) {
 	}
 }
 
-// run is the goroutine that writes, as long as there is something.
+// run writes the buffer until it is empty.
 func (p *buffered) run() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,11 +82,11 @@ func (p *buffered) run() {
 		text := p.text
 		p.text = nil
 		if len(text) == 0 {
-			text = fmt.Appendf(nil, "%s of what was printed here left out\n", Count(p.omitted, "line"))
+			text = fmt.Appendf(nil, "%s omitted: this stream was not read\n", Count(p.omitted, "line"))
 			p.omitted = 0
 		}
 		p.mu.Unlock()
-		p.w.Write(text) // an error: there is nowhere to say it
+		p.w.Write(text) // an error could be reported nowhere
 		p.mu.Lock()
 		p.stuck = false
 	}

@@ -56,7 +56,7 @@ func TestConsole(t *testing.T) {
 		{"fail x\n", "", "fail: expected no arguments (usage: fail)\n"},
 		{"count 0\n", "", "count: n must be a whole number of at least 1, not \"0\" (usage: count n)\n"},
 		{"quit\necho a\n", "", ""},
-		{strings.Repeat("x", maxLine+1), "", "reading commands: a line has more than 1048576 bytes, and nothing behind its start is read\n"},
+		{strings.Repeat("x", maxLine+1), "", "cannot read more commands: a line has more than 1048576 bytes: the rest of the input is not read\n"},
 		// JSON, behind the name or at the end; what is text keeps it. Stdout is for it alone.
 		{"echo a -json\necho -json a\n", "[\"a\"]\n[\"a\"]\n", "said\nsaid\n"},
 		{"say -json 5 a -json\nsay 5 -json\n", "[\"5\",\"a -json\"]\nsaid\n[\"5\" \"-json\"]\n", "said\n"},
@@ -73,7 +73,7 @@ count n
 quit
 help [command]             lists the commands, or explains one and shows examples
 
-Names may be shortened: help help says how. help and a command's name shows examples of it.
+Names can be abbreviated, see help help. For examples of a command, type help and its name.
 the notes
 `, ""},
 		{"h ec\n", `usage: echo-words [a] [b]

@@ -27,8 +27,8 @@ func TestMatch(t *testing.T) {
 		{"wai", "wait"},
 		{"e", "exit-overlay"},
 
-		{"s", `"s" may be setup-overlay, start or summary: type more of it`},
-		{"wa", `"wa" may be wait or watch: type more of it`},
+		{"s", `"s" is ambiguous: it can be setup-overlay, start or summary`},
+		{"wa", `"wa" is ambiguous: it can be wait or watch`},
 		{"strat", `unknown command "strat": did you mean start? (help lists them all)`},
 		{"START", `unknown command "START": did you mean start? (help lists them all)`},
 		{"startt", `unknown command "startt": did you mean start? (help lists them all)`},

@@ -176,7 +176,7 @@ func TestViewHoldsLatest(t *testing.T) {
 		screen.Print(fmt.Sprint(i, strings.Repeat("y", 100<<10)))
 	}
 	x.Type("\n")
-	x.Expect(leaves + "3 lines of what was printed meanwhile left out\r\n3y+\r\n4y+\r\n> $")
+	x.Expect(leaves + "3 lines printed during the view omitted\r\n3y+\r\n4y+\r\n> $")
 }
 
 // A script on a terminal is not taken for somebody who types.
@@ -198,7 +198,7 @@ func TestWatchLines(t *testing.T) {
 	x, _, _ := viewing(t, 80, 24, picture)
 	t.Setenv("TERM", "dumb")
 	x.Type("watch\n")
-	x.Expect("watch: expected a number of seconds: there is no terminal whose Enter key would end it \\(usage: watch \\[seconds\\]\\)\r\n> $")
+	x.Expect("watch: give a number of seconds: without a terminal, no Enter key can end it \\(usage: watch \\[seconds\\]\\)\r\n> $")
 	x.Type("watch 2\n")
 	x.Expect("look 2\r\nlook 3\r\n> $")
 	t.Setenv("TERM", "xterm")

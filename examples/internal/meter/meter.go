@@ -1,5 +1,4 @@
-// Package meter measures how much nodes do in a second, from the counters that they
-// send to their registry with their heartbeats.
+// Package meter computes rates per second of nodes, from the counters in their heartbeats.
 package meter
 
 import (
@@ -8,7 +7,7 @@ import (
 	"github.com/x/ringdht"
 )
 
-// Rates are what happens in a second.
+// Rates are counts per second.
 type Rates struct {
 	Sent      float64 `json:"sent"`      // messages
 	Delivered float64 `json:"delivered"` // messages
@@ -16,7 +15,7 @@ type Rates struct {
 	BytesOut  float64 `json:"bytes_out"`
 }
 
-// Between is the rates of a time between two readings of the counters.
+// Between returns the rates between two readings of the counters.
 func Between(before, after *ringdht.Counters, d time.Duration) Rates {
 	per := func(from, to int64) float64 { return max(0, float64(to-from)/d.Seconds()) }
 	return Rates{
@@ -25,9 +24,9 @@ func Between(before, after *ringdht.Counters, d time.Duration) Rates {
 	}
 }
 
-// Meter knows the rates of the members of a ring. Each one's are those between its
-// latest two heartbeats that the meter has seen: heartbeats come when they come, and what
-// the snapshots say at even times would jump between nothing and twice as much.
+// Meter holds the rates of the members of a ring, each between its latest two heartbeats that
+// the meter has seen. Rates between snapshots would jump between zero and double, since
+// heartbeats and snapshots have different periods.
 type Meter struct {
 	readings map[incarnation]*reading
 	total    Rates
@@ -47,14 +46,14 @@ type reading struct {
 }
 
 const (
-	// minGap is how far apart two heartbeats are of which rates are made. A node that
-	// comes back sends one between others.
+	// minGap is the shortest time between two heartbeats for a rate. A node that reconnects
+	// sends an extra heartbeat.
 	minGap = 200 * time.Millisecond
-	// maxGap is how old a reading may be, beyond a lease, before it says nothing of now.
+	// maxGap is the greatest age of a reading, beyond a lease, from which a rate is computed.
 	maxGap = 10 * time.Second
 )
 
-// Take takes a snapshot.
+// Take reads a snapshot.
 func (m *Meter) Take(s *ringdht.Snapshot) {
 	readings := make(map[incarnation]*reading, len(s.Members))
 	m.total, m.known = Rates{}, false
@@ -74,7 +73,7 @@ func (m *Meter) Take(s *ringdht.Snapshot) {
 			r = &reading{heard: member.Heard, counters: member.Counters}
 		case passed >= minGap:
 			r = &reading{member.Heard, member.Counters, Between(&r.counters, &member.Counters, passed), true}
-		case s.Time.Sub(member.Heard) > s.Lease: // nothing is heard of it any more
+		case s.Time.Sub(member.Heard) > s.Lease: // its heartbeats have stopped
 			r.rates = Rates{}
 		}
 		readings[key] = r
@@ -87,7 +86,7 @@ func (m *Meter) Take(s *ringdht.Snapshot) {
 	m.readings = readings
 }
 
-// Of is the rates of a member, false if they are not known yet.
+// Of returns the rates of a member. It returns false if they are not known yet.
 func (m *Meter) Of(s *ringdht.MemberStatus) (Rates, bool) {
 	r := m.readings[incarnation{s.ID, s.Life}]
 	if r == nil {
@@ -96,5 +95,5 @@ func (m *Meter) Of(s *ringdht.MemberStatus) (Rates, bool) {
 	return r.rates, r.known
 }
 
-// Total is the rates of all members together, false if none are known yet.
+// Total returns the rates of all members together. It returns false if none is known yet.
 func (m *Meter) Total() (Rates, bool) { return m.total, m.known }

@@ -217,7 +217,7 @@ func TestNodeViews(t *testing.T) {
 	lost, reborn := look(5), look(1)
 	lost.Lost = true
 	reborn.Time, reborn.Status.Life = start.Add(time.Minute), 8
-	if l := watchedNode(look(4), lost).Lines(usual)[1]; l != "The registry at localhost:12345 is gone." {
+	if l := watchedNode(look(4), lost).Lines(usual)[1]; l != "The registry at localhost:12345 cannot be reached." {
 		t.Errorf("%q", l)
 	}
 	if l := watchedNode(look(4), reborn).Lines(usual)[2]; !strings.HasPrefix(l, "sent            - ") {
