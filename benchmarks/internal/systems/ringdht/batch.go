@@ -6,7 +6,7 @@ import (
 	"github.com/x/ringdht"
 )
 
-// dozens is how many messages are sent by one call.
+// dozens is how many messages one call sends.
 const dozens = 64
 
 // batcher gathers messages for one sink.
@@ -27,7 +27,7 @@ func (b *batcher) Send(sink int, payload []byte) error {
 	}
 	b.sink = sink
 	at := len(b.buf)
-	b.buf = append(b.buf, payload...) // what it leaves behind when it grows is as good
+	b.buf = append(b.buf, payload...) // the old memory stays valid when it grows
 	b.gathered = append(b.gathered, b.buf[at:])
 	return nil
 }
