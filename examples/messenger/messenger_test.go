@@ -12,7 +12,7 @@ import (
 	"github.com/x/ringdht/examples/internal/drive"
 )
 
-// newRegistry starts a registry and returns where it listens.
+// newRegistry starts a registry and returns its address.
 func newRegistry(t *testing.T, opts ...ringdht.RegistryOption) (*ringdht.Registry, string) {
 	t.Helper()
 	r, err := ringdht.NewRegistry(opts...)
@@ -27,8 +27,7 @@ func newRegistry(t *testing.T, opts ...ringdht.RegistryOption) (*ringdht.Registr
 	return r, at.String()
 }
 
-// start starts a messenger and returns its ID, when it says that it is admitted
-// as the nth.
+// start starts a messenger. It returns its ID when it reports that it is the nth node.
 func start(t *testing.T, nth int, args ...string) (*drive.Program, ringdht.ID) {
 	t.Helper()
 	p := drive.Start(t, run, args...)
@@ -96,7 +95,7 @@ func TestSession(t *testing.T) {
 			t.Errorf("exit status %d: %s", status, p.Stderr())
 		}
 	}
-	if n := len(r.Members()); n != 2 { // deregistered, before they ended
+	if n := len(r.Members()); n != 2 { // deregistered before they ended
 		t.Errorf("%d members after two left", n)
 	}
 }
@@ -222,8 +221,8 @@ func TestCannotJoin(t *testing.T) {
 	}
 }
 
-// A messenger that joins a live ring can send with its first command, also if it comes
-// before the ring has taken it in; one that has not been set up says so.
+// The first command of a messenger that joins a live ring can be send, even if the ring has
+// not given it a table yet. Before the overlay is set up, it reports that.
 func TestSendsAtOnce(t *testing.T) {
 	t.Parallel()
 	r, addr := newRegistry(t)

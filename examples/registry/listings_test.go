@@ -11,14 +11,14 @@ import (
 	"github.com/x/ringdht/examples/internal/report"
 )
 
-// answers are the lines of JSON that a program prints, one after the other.
+// answers reads the lines of JSON that a program prints.
 type answers struct {
 	t  *testing.T
 	p  *drive.Program
 	at int
 }
 
-// next reads one.
+// next reads one line.
 func (a *answers) next(into any) string {
 	a.t.Helper()
 	a.p.Expect(`^.*\n`)
@@ -30,7 +30,7 @@ func (a *answers) next(into any) string {
 	return line
 }
 
-// Every command has an example, and every example of help works in a ring as it stands.
+// Each command has an example, and each example in help can be typed as it is.
 func TestExamplesOfHelp(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t, "-json")
@@ -43,7 +43,7 @@ func TestExamplesOfHelp(t *testing.T) {
 	p.Type("help")
 	a.next(&commands)
 	var lines []string
-	for _, name := range []string{"setup-overlay", "start"} { // which the others need
+	for _, name := range []string{"setup-overlay", "start"} { // the other commands need these
 		for _, c := range commands {
 			if c.Name == name {
 				lines = append(lines, c.Examples...)
@@ -75,7 +75,7 @@ func TestExamplesOfHelp(t *testing.T) {
 				t.Errorf("%s: %s", line, got)
 			}
 			if strings.HasPrefix(line, "watch start ") && d["verdict"] == nil {
-				count++ // a second of the run
+				count++ // one second of the run
 			}
 		}
 	}
@@ -152,7 +152,7 @@ func TestListings(t *testing.T) {
 	}
 }
 
-// A listing is a document for whoever asks, and its notices are elsewhere then.
+// A listing with -json is a document on stdout, and notices go to stderr.
 func TestListingsAsJSON(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t)

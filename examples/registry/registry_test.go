@@ -14,7 +14,7 @@ import (
 
 const ready = `^Registry now ready to initiate tasks\.$`
 
-// start starts a registry on a free port and returns where it listens.
+// start starts a registry on a free port and returns its address.
 func start(t *testing.T, flags ...string) (*drive.Program, string) {
 	t.Helper()
 	p := drive.Start(t, run, append(flags, "localhost:0")...)
@@ -42,7 +42,7 @@ func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*r
 	return nodes
 }
 
-// The page looks, and commands only if it may.
+// The page is read-only without -control.
 func TestPage(t *testing.T) {
 	p, _ := start(t, "-http", "localhost:0")
 	url := p.Expect(`^Page at (http://localhost:\d+/)$`)[1]
@@ -51,7 +51,7 @@ func TestPage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close() // the events stay open until the end, and do not hold it up
+		defer resp.Body.Close() // the stream of events stays open, and does not delay the end
 		if resp.StatusCode != status {
 			t.Errorf("%s: %s", path, resp.Status)
 		}
@@ -108,7 +108,7 @@ func TestSession(t *testing.T) {
 	p.Expect(`^Sum +400 +400 `)
 	p.Expect(`^Verdict: exact$`)
 
-	p.Type("start 50 1000") // from zero
+	p.Type("start 50 1000") // with counters from zero
 	p.Expect(`^Sum +200 +200 `)
 	p.Expect(`^Verdict: exact$`)
 
@@ -119,7 +119,7 @@ func TestSession(t *testing.T) {
 	p.Type(fmt.Sprintf("trace %d %d", a, a))
 	p.Expect(`to itself: no hops$`)
 
-	p.Type("setup") // auto
+	p.Type("setup") // by default as many entries as are useful
 	p.Expect(ready)
 	join(t, addr, 1) // it takes part at once
 	p.Type("start 10")
@@ -150,7 +150,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	for _, n := range nodes {
-		<-n.Lost() // the registry has said good-bye
+		<-n.Lost() // the registry has said goodbye
 	}
 }
 
@@ -195,7 +195,8 @@ func TestMistakes(t *testing.T) {
 	p.Type("", "  ", "# a comment", "\tlist\r")
 	p.Expect(`^No nodes are registered\.$`)
 
-	// It works on after all that. A payload over the maximum names it.
+	// It still works after all these errors. An error about too long a payload states the
+	// maximum.
 	join(t, addr, 2)
 	p.Type("setup", "start 5 99999999")
 	p.ExpectError(`a node sends 1 to \d+ messages, of 4 to \d+ bytes`)
@@ -217,7 +218,7 @@ func TestEndOfInput(t *testing.T) {
 	}
 }
 
-// The progress of a wait is printed each second; then it is interrupted.
+// A wait prints its progress each second, until it is interrupted.
 func TestInterruptedCommand(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t)
@@ -231,7 +232,7 @@ func TestInterruptedCommand(t *testing.T) {
 	p.Expect(`^Interrupted: wait 3$`)
 }
 
-// A run that is interrupted does not hold up the end.
+// An interrupted run does not delay the end of the program.
 func TestInterruptedRun(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t)

@@ -106,7 +106,7 @@ func TestBadFlags(t *testing.T) {
 			t.Errorf("%s: stderr is %q", args, e)
 		}
 	}
-	p := drive.Start(t, run, "-nodes", "2", "-payload", "100000000") // the library knows the maximum
+	p := drive.Start(t, run, "-nodes", "2", "-payload", "100000000") // the library states the maximum
 	p.ExpectError(`^ring: .* of 4 to \d+ bytes$`)
 	if status := p.Status(); status != 1 {
 		t.Errorf("exit status %d", status)

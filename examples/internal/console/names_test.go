@@ -13,7 +13,7 @@ func TestMatch(t *testing.T) {
 		commands = append(commands, Command{Name: name, Short: short})
 	}
 	for _, c := range []struct{ typed, want string }{
-		{"list", "list-messaging-nodes"}, // the short name it was given, before the command called so
+		{"list", "list-messaging-nodes"}, // an exact short name comes before a prefix
 		{"list-messaging-nodes", "list-messaging-nodes"},
 		{"list-m", "list-messaging-nodes"},
 		{"l-m-n", "list-messaging-nodes"},

@@ -34,7 +34,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Each name that is shown is understood.
+// Find accepts each name that is shown.
 func TestNames(t *testing.T) {
 	for _, c := range []struct {
 		nodes string // id@address
@@ -84,8 +84,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// An ID that was another node's before: what happened to that one is not told of the address of
-// the one that has it now.
+// An ID may have belonged to another node before: that node's events are not shown with the
+// address of the node that has the ID now.
 func TestNamesOfThePast(t *testing.T) {
 	names := Nodes{{ID: 5, Addr: "h:80"}, {ID: 6, Addr: "h:81"}}.Names()
 	if got := names.Addr(ringdht.Peer{ID: 5, Addr: "h:79"}); got != "h:79" {

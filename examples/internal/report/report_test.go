@@ -93,7 +93,7 @@ func TestCounters(t *testing.T) {
 `+rest)
 }
 
-// A node that has a line end in its address, or a registry in a verdict, adds no line.
+// A line end in a node's address, or in a registry's verdict, adds no line.
 func TestForgedLines(t *testing.T) {
 	evil := ringdht.Peer{ID: 7, Addr: "[::1%\nVerdict: exact\x1bc]:80"}
 	snapshot := &ringdht.Snapshot{Members: make([]ringdht.MemberStatus, 1)}

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew, to be read before they are committed")
 
-// golden holds a view against a file, and against its size.
+// golden compares a view with a file, and with its size.
 func golden(t *testing.T, name string, size console.Size, lines []string) {
 	t.Helper()
 	if len(lines) > size.Rows {
@@ -52,7 +52,7 @@ var (
 
 var start = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 
-// busyRing are the snapshots of a ring of some nodes, one a second, in the middle of a run.
+// busyRing returns snapshots of a ring of some nodes, one a second, in the middle of a run.
 func busyRing(nodes int, second int64) *ringdht.Snapshot {
 	now := start.Add(time.Duration(second) * time.Second)
 	s := &ringdht.Snapshot{Time: now, Ring: "ring", Bits: 16, Lease: 3 * time.Second, Epoch: 12, Live: true, Entries: 4,
@@ -79,7 +79,7 @@ func busyRing(nodes int, second int64) *ringdht.Snapshot {
 	return s
 }
 
-// watched is a ring after some looks.
+// watched returns a view of a ring after some refreshes.
 func watched(snapshots ...*ringdht.Snapshot) *Ring {
 	next := 0
 	r := NewRing(func() *ringdht.Snapshot { next++; return snapshots[next-1] }, &meter.Meter{})
@@ -99,7 +99,7 @@ func TestRingViews(t *testing.T) {
 	golden(t, "ring-usual", usual, r.Lines(usual))
 	golden(t, "ring-wide", wide, r.Lines(wide))
 
-	// Many nodes, one of which is out of sight, a pair that is led around, on several hosts.
+	// Many nodes on several hosts, one of them out of sight, and a pair with a detour.
 	before, after := busyRing(100, 4), busyRing(100, 5)
 	for _, s := range []*ringdht.Snapshot{before, after} {
 		for i := range s.Members {
@@ -122,10 +122,10 @@ func TestRingViews(t *testing.T) {
 	golden(t, "empty-narrow", narrow, empty.Lines(narrow))
 }
 
-// A view fits whatever there is.
+// A view fits, whatever the data.
 func TestViewsFit(t *testing.T) {
 	rings := []*Ring{watched(busyRing(1, 0)), watched(busyRing(3, 1), busyRing(3, 2)), watched(busyRing(300, 1), busyRing(300, 2))}
-	nodes := []*Node{watchedNode(look(0)), watchedNode(look(1), look(2))}
+	nodes := []*Node{watchedNode(sampleAt(0)), watchedNode(sampleAt(1), sampleAt(2))}
 	for columns := 1; columns <= 130; columns += 9 {
 		for rows := 1; rows <= 60; rows += 2 {
 			size := console.Size{Columns: columns, Rows: rows}
@@ -151,7 +151,7 @@ func TestRingLine(t *testing.T) {
 	}
 }
 
-// A document has what happened since the one before, each event once.
+// A document has the events since the document before, each event once.
 func TestRingDocument(t *testing.T) {
 	a, b, c := busyRing(3, 1), busyRing(3, 2), busyRing(3, 3)
 	b.Events = append(b.Events, ringdht.Event{Seq: 11, Kind: ringdht.EventDead}, ringdht.Event{Seq: 12, Kind: ringdht.EventLeft})
@@ -177,13 +177,13 @@ func TestRingDocument(t *testing.T) {
 			seqs = append(seqs, e.Seq)
 		}
 		if fmt.Sprint(seqs) != want || d.Members["active"] != 3 || (d.Rates != nil) != (i > 0) {
-			t.Errorf("look %d: %s", i, text)
+			t.Errorf("refresh %d: %s", i, text)
 		}
 	}
 }
 
-// look is what a node says after some seconds.
-func look(second int64) Sample {
+// sampleAt returns the sample of a node after some seconds.
+func sampleAt(second int64) Sample {
 	s := ringdht.NodeStatus{Peer: ringdht.Peer{ID: 801, Addr: "127.0.0.1:40000"}, Life: 7, Epoch: 12, Members: 10}
 	s.Counters.Sent, s.Counters.Delivered, s.Counters.Relayed = 1000*second*second, 2000*second, 0
 	s.Counters.Dropped.LinkDown, s.Counters.SendBuffer = second, 1<<20
@@ -195,17 +195,17 @@ func look(second int64) Sample {
 		Peers: []ringdht.Peer{{ID: 6808, Addr: "127.0.0.1:40001"}, {ID: 12815, Addr: "127.0.0.1:40002"}}}
 }
 
-func watchedNode(looks ...Sample) *Node {
+func watchedNode(samples ...Sample) *Node {
 	next := 0
-	n := NewNode(func() Sample { next++; return looks[next-1] })
-	for range looks {
+	n := NewNode(func() Sample { next++; return samples[next-1] })
+	for range samples {
 		n.Refresh()
 	}
 	return n
 }
 
 func TestNodeViews(t *testing.T) {
-	n := watchedNode(look(0), look(1), look(2), look(3), look(4))
+	n := watchedNode(sampleAt(0), sampleAt(1), sampleAt(2), sampleAt(3), sampleAt(4))
 	golden(t, "node-narrow", narrow, n.Lines(narrow))
 	golden(t, "node-wide", wide, n.Lines(wide))
 	if got, want := n.Line(), "15:04:09  sent  7.0k/s  delivered  2.0k/s  relayed     0/s  dropped 4  queued 0 B"; got != want {
@@ -214,14 +214,14 @@ func TestNodeViews(t *testing.T) {
 	if _, err := json.Marshal(n.Document()); err != nil {
 		t.Error(err)
 	}
-	lost, reborn := look(5), look(1)
+	lost, reborn := sampleAt(5), sampleAt(1)
 	lost.Lost = true
 	reborn.Time, reborn.Status.Life = start.Add(time.Minute), 8
-	if l := watchedNode(look(4), lost).Lines(usual)[1]; l != "The registry at localhost:12345 cannot be reached." {
+	if l := watchedNode(sampleAt(4), lost).Lines(usual)[1]; l != "The registry at localhost:12345 cannot be reached." {
 		t.Errorf("%q", l)
 	}
-	if l := watchedNode(look(4), reborn).Lines(usual)[2]; !strings.HasPrefix(l, "sent            - ") {
-		t.Errorf("another life: %q", l)
+	if l := watchedNode(sampleAt(4), reborn).Lines(usual)[2]; !strings.HasPrefix(l, "sent            - ") {
+		t.Errorf("another incarnation: %q", l)
 	}
 }
 
