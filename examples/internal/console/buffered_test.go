@@ -52,7 +52,7 @@ func TestBuffered(t *testing.T) {
 }
 
 // A working stream is waited for, so that later output elsewhere comes after it.
-func TestPatientInOrder(t *testing.T) {
+func TestBufferedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, pipe := io.Pipe()
 		var got strings.Builder
