@@ -41,48 +41,48 @@ const (
 
 var errFull = errors.New("100 pages are open: close one")
 
-func newBroadcaster(c *sampler, interval time.Duration, control bool) *broadcaster {
-	return &broadcaster{sampler: c, interval: interval, control: control, pages: make(map[*viewer]struct{})}
+func newBroadcaster(s *sampler, interval time.Duration, control bool) *broadcaster {
+	return &broadcaster{sampler: s, interval: interval, control: control, pages: make(map[*viewer]struct{})}
 }
 
 // join adds a page. The first update in its queue holds all parts.
-func (h *broadcaster) join(cut func()) (*viewer, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.pages) == maxPages {
+func (b *broadcaster) join(cut func()) (*viewer, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.pages) == maxPages {
 		return nil, errFull
 	}
-	if h.feed == nil {
-		h.feed = newFeed(h.interval, h.control)
-		h.feed.update(h.sampler.recent().Snapshot)
-		h.stop = make(chan struct{})
-		go h.run(h.stop)
+	if b.feed == nil {
+		b.feed = newFeed(b.interval, b.control)
+		b.feed.update(b.sampler.recent().Snapshot)
+		b.stop = make(chan struct{})
+		go b.run(b.stop)
 	}
 	v := &viewer{queue: make(chan []byte, maxQueue), dropped: make(chan struct{}), cut: cut}
-	v.queue <- frame(h.feed.all())
-	h.pages[v] = struct{}{}
+	v.queue <- frame(b.feed.all())
+	b.pages[v] = struct{}{}
 	return v, nil
 }
 
 // leave removes a page. After it has returned, cut is not called.
-func (h *broadcaster) leave(v *viewer) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.remove(v)
+func (b *broadcaster) leave(v *viewer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.remove(v)
 }
 
 // remove deletes a page and, with the last one, stops the goroutine. The caller holds mu.
-func (h *broadcaster) remove(v *viewer) {
-	delete(h.pages, v)
-	if len(h.pages) == 0 && h.stop != nil {
-		close(h.stop)
-		h.stop, h.feed = nil, nil
+func (b *broadcaster) remove(v *viewer) {
+	delete(b.pages, v)
+	if len(b.pages) == 0 && b.stop != nil {
+		close(b.stop)
+		b.stop, b.feed = nil, nil
 	}
 }
 
 // run sends an update each interval until stop is closed.
-func (h *broadcaster) run(stop <-chan struct{}) {
-	ticker := time.NewTicker(h.interval)
+func (b *broadcaster) run(stop <-chan struct{}) {
+	ticker := time.NewTicker(b.interval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -91,45 +91,45 @@ func (h *broadcaster) run(stop <-chan struct{}) {
 		case <-ticker.C:
 		}
 		start := time.Now()
-		s := h.sampler.fresh()
-		h.mu.Lock()
+		s := b.sampler.fresh()
+		b.mu.Lock()
 		select {
 		case <-stop: // the last page has gone; a new one may have started another feed
-			h.mu.Unlock()
+			b.mu.Unlock()
 			return
 		default:
 		}
-		h.broadcast(frame(h.feed.update(s.Snapshot)))
-		h.busy += time.Since(start)
-		h.ticks++
-		h.mu.Unlock()
+		b.broadcast(frame(b.feed.update(s.Snapshot)))
+		b.busy += time.Since(start)
+		b.ticks++
+		b.mu.Unlock()
 	}
 }
 
 // broadcast queues an update for each page and never waits: it drops a page whose queue is
 // full. The caller holds mu.
-func (h *broadcaster) broadcast(update []byte) {
-	for v := range h.pages {
+func (b *broadcaster) broadcast(update []byte) {
+	for v := range b.pages {
 		select {
 		case v.queue <- update:
 		default:
 			close(v.dropped)
 			v.cut()
-			h.remove(v)
+			b.remove(v)
 		}
 	}
 }
 
 // remembered returns the last known status of a node that is gone, or nil.
-func (h *broadcaster) remembered(id ringdht.ID) *ringdht.MemberStatus {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.feed != nil {
-		if m, ok := h.feed.gone[id]; ok {
+func (b *broadcaster) remembered(id ringdht.ID) *ringdht.MemberStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.feed != nil {
+		if m, ok := b.feed.gone[id]; ok {
 			return &m
 		}
 	}
-	for _, e := range recentlyGone(h.sampler.recent().Snapshot) {
+	for _, e := range recentlyGone(b.sampler.recent().Snapshot) {
 		if e.Node.ID == id {
 			return &ringdht.MemberStatus{
 				NodeStatus: ringdht.NodeStatus{Peer: e.Node, Life: e.Life, Links: []ringdht.LinkStatus{}, Hops: []int64{}},

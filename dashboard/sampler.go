@@ -27,27 +27,27 @@ type sample struct {
 }
 
 // fresh takes a sample now.
-func (c *sampler) fresh() *sample {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.takeLocked()
+func (s *sampler) fresh() *sample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.takeLocked()
 }
 
 // recent returns a sample that is at most maxAge old. So requests cost the registry one
 // snapshot an interval at most, however many there are.
-func (c *sampler) recent() *sample {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.latest != nil && time.Since(c.taken) < c.maxAge {
-		return c.latest
+func (s *sampler) recent() *sample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest != nil && time.Since(s.taken) < s.maxAge {
+		return s.latest
 	}
-	return c.takeLocked()
+	return s.takeLocked()
 }
 
 // takeLocked takes a sample. The caller holds mu.
-func (c *sampler) takeLocked() *sample {
-	c.latest, c.taken = &sample{Snapshot: c.take()}, time.Now()
-	return c.latest
+func (s *sampler) takeLocked() *sample {
+	s.latest, s.taken = &sample{Snapshot: s.take()}, time.Now()
+	return s.latest
 }
 
 // json returns the snapshot as /snapshot.json serves it.
