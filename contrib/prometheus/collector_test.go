@@ -111,7 +111,7 @@ func TestValues(t *testing.T) {
 		all.want(t, "ringdht_table_entries{ring=r}", 2)
 		all.want(t, "ringdht_lease_seconds{ring=r}", 3)
 		all.want(t, "ringdht_members{ring=r,state=active}", 4)
-		all.want(t, "ringdht_members{ring=r,state=out_of_sight}", 0)
+		all.want(t, "ringdht_members{ring=r,state=suspect}", 0)
 		all.want(t, "ringdht_degraded_pairs{ring=r}", float64(len(s.Degraded)))
 		for kind, n := range s.Happened {
 			all.want(t, "ringdht_events_total{kind="+strings.ReplaceAll(string(kind), " ", "_")+",ring=r}", float64(n))

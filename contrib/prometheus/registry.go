@@ -14,16 +14,16 @@ import (
 // increase.
 var (
 	states = []status.State{
-		status.StateRegistered, status.StateLinking, status.StateActive, status.StateDoubted, status.StateLeaving,
+		status.StateRegistered, status.StateLinking, status.StateActive, status.StateSuspect, status.StateLeaving,
 	}
 	kinds = []status.EventKind{
-		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventDoubted, status.EventBack,
-		status.EventDegraded, status.EventMended, status.EventRebuilt, status.EventSetup, status.EventRun, status.EventRunEnded,
+		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventSuspect, status.EventBack,
+		status.EventDegraded, status.EventHealed, status.EventRebuilt, status.EventSetup, status.EventRun, status.EventRunEnded,
 	}
 	verdicts = []string{"exact", "balanced", "WRONG"}
 )
 
-// word returns a label's value for a text: "out of sight" becomes out_of_sight.
+// word returns a label's value for a text: "set up" becomes set_up.
 func word[S ~string](s S) string { return strings.ReplaceAll(strings.ToLower(string(s)), " ", "_") }
 
 // registryCollector collects a ring from its registry. It describes all of its metrics, so

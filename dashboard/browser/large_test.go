@@ -50,7 +50,7 @@ func TestThousandNodes(t *testing.T) {
 	stop()
 	summary := r.run(5)
 	t.Logf("after all that: %s, %.0f messages per second", summary.Verdict(), summary.Rate())
-	for _, kind := range []status.EventKind{status.EventDead, status.EventDoubted} {
+	for _, kind := range []status.EventKind{status.EventDead, status.EventSuspect} {
 		if n := r.registry.Snapshot().Happened[kind]; n > 0 {
 			t.Errorf("%s: %d nodes", kind, n)
 		}

@@ -24,7 +24,7 @@ export function mark(g, x, y, r, state, part) {
       g.fillStyle = colour("flow");
       g.fill();
       return;
-    case "out of sight":
+    case "suspect":
       g.moveTo(x, y - r - 3);
       g.lineTo(x + r + 3, y);
       g.lineTo(x, y + r + 3);

@@ -374,7 +374,7 @@ export class RingView {
   happened(events) {
     this.lay();
     for (const e of events.slice(-60)) {
-      const tone = { joined: "good", dead: "bad", left: "soft", "out of sight": "warn", back: "good" }[e.kind];
+      const tone = { joined: "good", dead: "bad", left: "soft", suspect: "warn", back: "good" }[e.kind];
       if (tone) this.motion.pulse(point(this.at.get(e.id) ?? angle(e.id, this.store.ring.bits), this.radius, this.middle), tone, e.kind === "dead" || e.kind === "left");
     }
   }

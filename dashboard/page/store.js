@@ -1,7 +1,7 @@
 // The page's state of the ring, built from the updates of /events; protocol.go describes
 // them. Pure.
 
-export const STATES = ["registered", "linking", "active", "out of sight", "leaving"];
+export const STATES = ["registered", "linking", "active", "suspect", "leaving"];
 
 const MAX_EVENTS = 512;
 
@@ -61,10 +61,9 @@ export const ofNode = (e) => e.incarnation !== "0";
 export function sentence(e) {
   switch (e.kind) {
     case "degraded": return `${e.id} cannot reach ${e.other}: messages take a detour`;
-    case "mended": return `${e.id} reaches ${e.other} again`;
-    case "out of sight": return `${e.id} is out of sight`;
+    case "healed": return `${e.id} reaches ${e.other} again`;
     case "joined": case "left": return `${e.id} ${e.kind}`;
-    case "ready": case "dead": case "back": return `${e.id} is ${e.kind}`;
+    case "ready": case "dead": case "suspect": case "back": return `${e.id} is ${e.kind}`;
     case "rebuilt": return "the membership is rebuilt";
     case "set up": return "the overlay is set up";
     case "run started": return "a run has started";
@@ -80,7 +79,7 @@ export function sentence(e) {
 export function announcement(events) {
   const say = [], crowds = new Map();
   for (const e of events) {
-    if (["joined", "left", "dead", "out of sight"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
+    if (["joined", "left", "dead", "suspect"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
     else if (["run ended", "set up", "rebuilt", "degraded"].includes(e.kind)) say.push(sentence(e));
   }
   for (const [kind, all] of crowds) {

@@ -13,10 +13,10 @@ var eventKinds = map[membership.Kind]status.EventKind{
 	membership.Ready:       status.EventReady,
 	membership.Left:        status.EventLeft,
 	membership.Dead:        status.EventDead,
-	membership.Suspected:   status.EventDoubted,
+	membership.Suspected:   status.EventSuspect,
 	membership.Back:        status.EventBack,
 	membership.Unreachable: status.EventDegraded,
-	membership.Healed:      status.EventMended,
+	membership.Healed:      status.EventHealed,
 	membership.Rebuilt:     status.EventRebuilt,
 }
 
@@ -60,7 +60,7 @@ func attrs(e status.Event) []slog.Attr {
 		attrs = append(attrs, slog.Any("node", e.Node), slog.Uint64("incarnation", e.Incarnation))
 	}
 	attrs = append(attrs, slog.Uint64("epoch", e.Epoch))
-	if e.Kind == status.EventDegraded || e.Kind == status.EventMended {
+	if e.Kind == status.EventDegraded || e.Kind == status.EventHealed {
 		attrs = append(attrs, slog.Any("other", e.Other))
 	}
 	if e.Why != "" {

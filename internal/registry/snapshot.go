@@ -14,7 +14,7 @@ var memberStates = map[membership.State]status.State{
 	membership.Registered: status.StateRegistered,
 	membership.Linking:    status.StateLinking,
 	membership.Active:     status.StateActive,
-	membership.Suspect:    status.StateDoubted,
+	membership.Suspect:    status.StateSuspect,
 	membership.Leaving:    status.StateLeaving,
 }
 

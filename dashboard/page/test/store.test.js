@@ -61,14 +61,14 @@ test("events in words", () => {
 
 test("the list of nodes: those in trouble and the selected one are not cut off", () => {
   const node = (id, state = "active") => ({ id: String(id), addr: `h${id}:1`, state });
-  const members = Array.from({ length: 1000 }, (_, i) => node(i + 1, i === 900 ? "out of sight" : "active"));
+  const members = Array.from({ length: 1000 }, (_, i) => node(i + 1, i === 900 ? "suspect" : "active"));
   const { list, found } = shown(members, [node(5000, "dead")], "", "777", 200);
   const ids = list.map((m) => m.id);
   assert.equal(found, 1001);
   assert.equal(list.length, 200);
   for (const id of ["901", "777", "5000"]) assert.ok(ids.includes(id), id);
   assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
-  assert.equal(shown(members, [], "out", "").found, 1);
+  assert.equal(shown(members, [], "susp", "").found, 1);
   assert.equal(shown(members, [], "h99:", "").list[0].id, "99");
   assert.equal(shown(members, [], "nobody", "777").found, 0);
   assert.ok(matches(node(12, "dead"), ["dead", "12"]) && !matches(node(12, "dead"), ["dead", "13"]));

@@ -143,7 +143,7 @@ func Event(e status.Event, names console.Names) (what, node, why string) {
 	if e.Incarnation != 0 {
 		node = named(e.Node, names)
 	}
-	if e.Kind == status.EventDegraded || e.Kind == status.EventMended {
+	if e.Kind == status.EventDegraded || e.Kind == status.EventHealed {
 		node += " to " + named(e.Other, names)
 	}
 	return string(e.Kind), node, e.Why

@@ -44,10 +44,10 @@ func (r *Ring) Refresh() {
 	}
 }
 
-// states counts the members by state: "9 active, 1 out of sight".
+// states counts the members by state: "9 active, 1 suspect".
 func states(s *status.Snapshot) string {
 	var parts []string
-	for _, state := range []status.State{status.StateActive, status.StateLinking, status.StateRegistered, status.StateDoubted, status.StateLeaving} {
+	for _, state := range []status.State{status.StateActive, status.StateLinking, status.StateRegistered, status.StateSuspect, status.StateLeaving} {
 		n := 0
 		for i := range s.Members {
 			if s.Members[i].State == state {

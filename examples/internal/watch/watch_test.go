@@ -100,7 +100,7 @@ func TestRingViews(t *testing.T) {
 	golden(t, "ring-usual", usual, r.Lines(usual))
 	golden(t, "ring-wide", wide, r.Lines(wide))
 
-	// Many nodes on several hosts, one of them out of sight, and a pair with a detour.
+	// Many nodes on several hosts, one of them suspect, and a pair with a detour.
 	before, after := busyRing(100, 4), busyRing(100, 5)
 	for _, s := range []*status.Snapshot{before, after} {
 		for i := range s.Members {
@@ -111,7 +111,7 @@ func TestRingViews(t *testing.T) {
 		}
 		s.Running = nil
 		s.Runs = []status.Run{{Number: 3, Received: 25_000_000, Elapsed: 5 * time.Second, Rate: 5e6, MeanHops: 3.5, Verdict: "exact"}}
-		s.Members[50].State, s.Members[50].Heard = status.StateDoubted, start.Add(-time.Minute)
+		s.Members[50].State, s.Members[50].Heard = status.StateSuspect, start.Add(-time.Minute)
 		s.Degraded = []status.Degraded{{From: s.Members[3].Peer, To: s.Members[4].Peer, Why: "connection\x1b[2J refused"}}
 		s.Missing = []string{"node 2 has not linked"}
 	}
