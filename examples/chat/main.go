@@ -4,8 +4,7 @@
 //	go run ./examples/chat -host localhost:7000
 //	go run ./examples/chat -name ann localhost:7000
 //
-// To chat between machines, give the host's own address instead of localhost. The end of
-// the input (Ctrl-D) leaves the ring.
+// Between machines, use the host's own address. The end of the input (Ctrl-D) leaves the ring.
 package main
 
 import (
