@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -145,4 +147,35 @@ var refusals = []struct {
 	{control.CodeNotYours, errs.ErrNotMember},
 	{control.CodeEvicted, errs.ErrEvicted},
 	{control.CodeWait, errs.ErrRebuilding},
+}
+
+// advertised is the address that peers are to dial.
+func (n *Node) advertised(local net.Addr) (string, error) {
+	if n.cfg.Advertise != "" {
+		return n.cfg.Advertise, nil
+	}
+	host, _, _ := net.SplitHostPort(n.cfg.Listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		own, _, err := handshake.NetHostPort(local)
+		if err != nil {
+			return "", fmt.Errorf("the connection to the registry comes from %w: say with WithAdvertise where peers can dial the node", err)
+		}
+		host = own
+	}
+	_, port, err := handshake.NetHostPort(n.listener.Addr())
+	if err != nil {
+		return "", fmt.Errorf("the transport listens on %w", err)
+	}
+	addr, err := dial.HostPort(net.JoinHostPort(host, port))
+	if err != nil {
+		return "", fmt.Errorf("this node has no address that others can dial (%w): give it one with WithAdvertise", err)
+	}
+	return addr, nil
+}
+
+// Tell sends the registry something, if there is a connection.
+func (n *Node) Tell(t wire.Type, v any) {
+	if ctl := n.ctl.Load(); ctl != nil {
+		ctl.Send(t, v) // an error: who listens has it too
+	}
 }

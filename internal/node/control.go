@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,9 +11,7 @@ import (
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
-	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
-	"github.com/x/ringdht/status"
 )
 
 // idleStream is how long a stream may send nothing before both ends forget it.
@@ -276,19 +273,13 @@ func (n *Node) answerLeave(err error) {
 	}
 }
 
-// answerTrace answers over the connection that the question came from: to another
-// registry the number of the question may mean another one.
-func (n *Node) answerTrace(ctl *control.Conn, ask control.Trace) {
-	ctx, cancel := context.WithTimeout(n.ctx, traceTimeout)
-	defer cancel()
-	hops, err := n.Trace(ctx, status.ID(ask.To))
-	told := control.Traced{Ask: ask.Ask}
-	for _, h := range hops {
-		told.Hops = append(told.Hops, control.Hop{ID: uint64(h.ID), Elapsed: int64(h.Elapsed)})
+// refuseTask answers a task that cannot be read, as long as its number can: the run ends
+// with the reason, and the node stays. To hang up would be of no use, since the registry
+// asks again.
+func (n *Node) refuseTask(ctl *control.Conn, body []byte, err error) error {
+	var which control.Collect
+	if ctl.Decode(body, &which) != nil {
+		return err
 	}
-	if err != nil {
-		told.Error = err.Error()
-		told.NoSuchNode = errors.Is(err, stream.ErrNoSuchNode)
-	}
-	ctl.Send(control.TypeTraced, told)
+	return ctl.Send(control.TypeFinished, control.Finished{Run: which.Run, Error: fmt.Sprintf("node %d cannot read its task: %v", n.ID(), err)})
 }

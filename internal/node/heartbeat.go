@@ -1,10 +1,13 @@
 package node
 
 import (
+	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 )
 
 // news leaves out of heartbeats what the registry has been told already.
@@ -48,4 +51,63 @@ func same(a, b control.Status) bool {
 	return a.Epoch == b.Epoch && a.Members == b.Members && a.Took == b.Took &&
 		slices.Equal(a.Counters, b.Counters) && slices.Equal(a.Hops, b.Hops) && slices.Equal(a.Latency, b.Latency) &&
 		slices.Equal(a.Links, b.Links) && slices.Equal(a.Streams, b.Streams) && slices.Equal(a.Limits, b.Limits)
+}
+
+// attend is the goroutine that tells the registry that the node lives, and looks after
+// links and what is idle.
+func (inc *incarnation) attend() {
+	ticker := time.NewTicker(inc.lease() / 3)
+	defer ticker.Stop()
+	// A link that carries traffic and does not answer is noticed within a lease.
+	links := time.NewTicker(inc.period())
+	defer links.Stop()
+	last, ran := time.Now(), inc.n.cfg.Now()
+	thirds := 0 // of a lease, since the latest beat
+	for {
+		select {
+		case <-inc.ctx.Done():
+			return
+		case <-inc.renew:
+			inc.endOutlived()
+		case <-links.C:
+			runtime.Gosched() // to be as late as those that a timer does not wake
+			inc.ticks()
+			inc.plane.CheckLinks(inc.lease() * 2 / 3)
+		case now := <-ticker.C:
+			if !inc.plane.Running() {
+				inc.ask(handshake.Elapsed(ran, inc.n.cfg.Now()))
+				continue
+			}
+			ran = inc.n.cfg.Now()
+			if thirds++; thirds >= int(inc.pace.Load()) {
+				thirds = 0
+				inc.sayAlive()
+			}
+			inc.wake() // it may have been long since the registry was heard
+			idle := now.Sub(last) >= idleStream
+			if idle {
+				last = now
+			}
+			inc.plane.Sweep(idle)
+		}
+	}
+}
+
+// ask asks the registry whether the node is a member: this process was stopped for so
+// long that it may have been declared dead. Nothing is sent or handled until that is
+// known. Of a process that gets the processor late, over and over, the connection is
+// there, and a heartbeat that is answered over it says the same as another registration,
+// for less. After a longer stop the node connects again.
+func (inc *incarnation) ask(pause time.Duration) {
+	if inc.pulse.wakes(inc.n.cfg.Now()) {
+		inc.n.cfg.Log.Warn("the node was paused, asking the registry whether it is still a member", "node", inc.n.Peer(), "for", pause)
+	}
+	if pause < 2*inc.lease() {
+		inc.sayAlive()
+	} else {
+		inc.n.HangUp()
+	}
+	if inc.n.isReleased() { // nobody is left to ask, and nobody takes its place
+		inc.plane.LowerFence()
+	}
 }

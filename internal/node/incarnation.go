@@ -3,11 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/bits"
-	"net"
-	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +14,6 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
-	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
 
@@ -145,187 +140,12 @@ func (n *Node) end(inc *incarnation, err error) {
 	})
 }
 
-// maxLeftover bounds the sinks for which it is kept what earlier lives left undelivered.
-const maxLeftover = 4096
-
-// merge adds what a life left undelivered to what those before it did, of which only
-// the numbers are kept, one for each sink, and one for all beyond maxLeftover: a node that is
-// declared dead again and again and never calls Flush must not gather bodies.
-func merge(before, left []plane.Undelivered) []plane.Undelivered {
-	var all []plane.Undelivered
-	at := make(map[uint64]int)
-	many := -1
-	for _, u := range before {
-		u.Bodies = nil
-		i, ok := at[u.Sink]
-		if u.Many || !ok && len(at) == maxLeftover {
-			u.Many, u.Sink = true, 0
-			i, ok = many, many >= 0
-		}
-		switch {
-		case ok:
-			all[i].Messages += u.Messages
-			all[i].NotHandled += u.NotHandled
-			all[i].Err = u.Err
-			continue
-		case u.Many:
-			many = len(all)
-		default:
-			at[u.Sink] = len(all)
-		}
-		all = append(all, u)
-	}
-	return append(all, left...)
-}
-
-// takeLeftover takes what earlier lives left undelivered and that was not told yet, to these
-// sinks or to all if none are given.
-func (n *Node) takeLeftover(sinks []uint64) (taken []plane.Undelivered) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.leftover = slices.DeleteFunc(n.leftover, func(u plane.Undelivered) bool {
-		mine := len(sinks) == 0 || u.Many || slices.Contains(sinks, u.Sink)
-		if mine {
-			taken = append(taken, u)
-		}
-		return mine
-	})
-	return taken
-}
-
-// attend is the goroutine that tells the registry that the node lives, and looks after
-// links and what is idle.
-func (inc *incarnation) attend() {
-	ticker := time.NewTicker(inc.lease() / 3)
-	defer ticker.Stop()
-	// A link that carries traffic and does not answer is noticed within a lease.
-	links := time.NewTicker(inc.period())
-	defer links.Stop()
-	last, ran := time.Now(), inc.n.cfg.Now()
-	thirds := 0 // of a lease, since the latest beat
-	for {
-		select {
-		case <-inc.ctx.Done():
-			return
-		case <-inc.renew:
-			inc.endOutlived()
-		case <-links.C:
-			runtime.Gosched() // to be as late as those that a timer does not wake
-			inc.ticks()
-			inc.plane.CheckLinks(inc.lease() * 2 / 3)
-		case now := <-ticker.C:
-			if !inc.plane.Running() {
-				inc.ask(handshake.Elapsed(ran, inc.n.cfg.Now()))
-				continue
-			}
-			ran = inc.n.cfg.Now()
-			if thirds++; thirds >= int(inc.pace.Load()) {
-				thirds = 0
-				inc.sayAlive()
-			}
-			inc.wake() // it may have been long since the registry was heard
-			idle := now.Sub(last) >= idleStream
-			if idle {
-				last = now
-			}
-			inc.plane.Sweep(idle)
-		}
-	}
-}
-
-// ask asks the registry whether the node is a member: this process was stopped for so
-// long that it may have been declared dead. Nothing is sent or handled until that is
-// known. Of a process that gets the processor late, over and over, the connection is
-// there, and a heartbeat that is answered over it says the same as another registration,
-// for less. After a longer stop the node connects again.
-func (inc *incarnation) ask(pause time.Duration) {
-	if inc.pulse.wakes(inc.n.cfg.Now()) {
-		inc.n.cfg.Log.Warn("the node was paused, asking the registry whether it is still a member", "node", inc.n.Peer(), "for", pause)
-	}
-	if pause < 2*inc.lease() {
-		inc.sayAlive()
-	} else {
-		inc.n.HangUp()
-	}
-	if inc.n.isReleased() { // nobody is left to ask, and nobody takes its place
-		inc.plane.LowerFence()
-	}
-}
-
-// check decides who may connect.
-func (n *Node) check(h wire.Hello) wire.Answer {
-	switch h.Role {
-	case wire.RoleProbe:
-		return wire.Answer{Token: n.token}
-	case wire.RoleLink:
-	default:
-		return wire.Answer{Status: wire.WrongRole, Reason: "this is a node, not a registry: join at the registry's address"}
-	}
-	// A peer may have learned of this life before the node itself has. The answer must
-	// still make its deadline.
-	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout/2)
-	defer cancel()
-	mine := func(inc *incarnation) bool {
-		return inc != nil && h.To == inc.self.ID && h.ToIncarnation == inc.self.Incarnation
-	}
-	if h.To != 0 || h.ToIncarnation != 0 {
-		n.Await(ctx, func() bool {
-			inc := n.inc.Load()
-			return inc != nil && h.ToIncarnation <= inc.self.Incarnation
-		})
-	}
-	inc := n.inc.Load()
+// deliver is called by the plane, one message at a time per source.
+func (inc *incarnation) deliver(ctx context.Context, d *plane.Delivery) {
 	switch {
-	case n.ctx.Err() != nil:
-		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
-	case inc == nil:
-		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
-	case !mine(inc):
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
-			"this is another incarnation of node %d: your routing table is out of date", inc.self.ID)}
-	case h.From == inc.self.ID || bits.Len64(h.From) > int(inc.self.Bits):
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, inc.self.ID)}
-	case n.isOver(h.From, h.FromIncarnation):
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that incarnation of node %d is over: it was declared dead", h.From)}
+	case d.Port >= portTraffic:
+		inc.traffic.received(d)
+	case inc.n.cfg.Handler != nil:
+		inc.n.cfg.Handler(ctx, d)
 	}
-	return wire.Answer{}
-}
-
-// serve is a connection's goroutine until it is known who is there: the registry's probe,
-// or a peer.
-func (n *Node) serve(conn net.Conn, introduced func()) {
-	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
-	h, err := n.cfg.Welcome(conn, n.check)
-	stop()
-	introduced()
-	if err != nil || h.Role == wire.RoleProbe {
-		if err != nil && n.ctx.Err() == nil {
-			n.cfg.RefusedConn(conn, err)
-		}
-		conn.Close()
-		return
-	}
-	inc := n.inc.Load()
-	if inc.self.Incarnation != h.ToIncarnation { // it ended in between
-		conn.Close()
-		return
-	}
-	// Waiting for frames takes a goroutine of its own: the stack that the handshake has
-	// grown would stay as large, 2 KiB more for each idle link.
-	n.wg.Go(func() { n.listen(inc, conn, ring.Ref{ID: h.From, Incarnation: h.FromIncarnation}) })
-}
-
-// Listen is the goroutine of a link from a peer.
-func (n *Node) listen(inc *incarnation, conn net.Conn, from ring.Ref) {
-	inc.plane.Receive(conn, from.ID, from.Incarnation,
-		func() bool { return n.isOver(from.ID, from.Incarnation) },
-		func(err error) { n.linkEnded(conn, from.ID, err) })
-}
-
-func (n *Node) linkEnded(conn net.Conn, from uint64, err error) {
-	level := slog.LevelDebug
-	if handshake.IsProtocolError(err) {
-		level = slog.LevelWarn
-	}
-	n.cfg.Log.Log(n.ctx, level, "incoming link ended", slog.Group("peer", "id", from, "from", conn.RemoteAddr()), "err", err)
 }

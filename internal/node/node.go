@@ -9,11 +9,9 @@ import (
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/plane"
-	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
 
@@ -109,30 +107,6 @@ func (n *Node) join(ctx context.Context) (err error) {
 	return nil
 }
 
-// advertised is the address that peers are to dial.
-func (n *Node) advertised(local net.Addr) (string, error) {
-	if n.cfg.Advertise != "" {
-		return n.cfg.Advertise, nil
-	}
-	host, _, _ := net.SplitHostPort(n.cfg.Listen)
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		own, _, err := handshake.NetHostPort(local)
-		if err != nil {
-			return "", fmt.Errorf("the connection to the registry comes from %w: say with WithAdvertise where peers can dial the node", err)
-		}
-		host = own
-	}
-	_, port, err := handshake.NetHostPort(n.listener.Addr())
-	if err != nil {
-		return "", fmt.Errorf("the transport listens on %w", err)
-	}
-	addr, err := dial.HostPort(net.JoinHostPort(host, port))
-	if err != nil {
-		return "", fmt.Errorf("this node has no address that others can dial (%w): give it one with WithAdvertise", err)
-	}
-	return addr, nil
-}
-
 // Token proves to the registry's probe that it has found this node.
 func (n *Node) Token() uint64 { return n.token }
 
@@ -219,34 +193,6 @@ func (n *Node) change() {
 	}
 }
 
-// Disconnected is closed while the connection to the registry is lost. Messages flow on
-// meanwhile, and the dead are routed around, but nobody can join. The node connects
-// again by itself; then Disconnected returns another channel, see [Node.WaitConnected].
-func (n *Node) Disconnected() <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.lost
-}
-
-// WaitConnected waits until there is a connection to the registry. While there is one it returns
-// nil at once, also if ctx has ended. Its error says why the latest attempt to have one
-// failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers refuses the
-// node: a registry of another ring, version, codec or size of IDs.
-func (n *Node) WaitConnected(ctx context.Context) error {
-	err := n.Await(ctx, func() bool {
-		select {
-		case <-n.lost:
-			return false
-		default:
-			return true
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.whyLost(), err)
-	}
-	return nil
-}
-
 // Close ends the node at once. The error is an [UndeliveredError] that lists what was
 // accepted, is not known to be delivered and was told neither by Flush nor by the callback
 // of [WithUndelivered], which hears of all that is pending now before Close returns;
@@ -277,11 +223,4 @@ func (n *Node) close() []plane.Undelivered {
 	n.wg.Wait()
 	n.cfg.Records.Close()
 	return n.takeLeftover(nil)
-}
-
-// Tell sends the registry something, if there is a connection.
-func (n *Node) Tell(t wire.Type, v any) {
-	if ctl := n.ctl.Load(); ctl != nil {
-		ctl.Send(t, v) // an error: who listens has it too
-	}
 }

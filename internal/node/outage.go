@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -83,4 +84,32 @@ func (n *Node) whyLost() error {
 		return errs.ErrRegistryLost
 	}
 	return fmt.Errorf("%w (%w)", errs.ErrRegistryLost, n.outage.why)
+}
+
+// Disconnected is closed while the connection to the registry is lost. Messages flow on
+// meanwhile, and the dead are routed around, but nobody can join. The node connects
+// again by itself; then Disconnected returns another channel, see [Node.WaitConnected].
+func (n *Node) Disconnected() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.lost
+}
+
+// WaitConnected waits until there is a connection to the registry. While there is one it returns
+// nil at once, also if ctx has ended. Its error says why the latest attempt to have one
+// failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers refuses the
+// node: a registry of another ring, version, codec or size of IDs.
+func (n *Node) WaitConnected(ctx context.Context) error {
+	err := n.Await(ctx, func() bool {
+		select {
+		case <-n.lost:
+			return false
+		default:
+			return true
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.whyLost(), err)
+	}
+	return nil
 }

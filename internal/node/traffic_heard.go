@@ -1,11 +1,5 @@
 package node
 
-import (
-	"fmt"
-
-	"github.com/x/ringdht/internal/control"
-)
-
 // Messages and relays belong to a run by its port, and a port is used again 128 runs
 // later. What an earlier run has left under a port must not count in the one that uses it
 // next: a run whose registry died is never collected, and messages of a node that was
@@ -37,15 +31,4 @@ func (l *ledger) forget(but uint8) {
 			delete(l.lost, at)
 		}
 	}
-}
-
-// refuseTask answers a task that cannot be read, as long as its number can: the run ends
-// with the reason, and the node stays. To hang up would be of no use, since the registry
-// asks again.
-func (n *Node) refuseTask(ctl *control.Conn, body []byte, err error) error {
-	var which control.Collect
-	if ctl.Decode(body, &which) != nil {
-		return err
-	}
-	return ctl.Send(control.TypeFinished, control.Finished{Run: which.Run, Error: fmt.Sprintf("node %d cannot read its task: %v", n.ID(), err)})
 }

@@ -1,0 +1,108 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
+)
+
+type dialled struct {
+	p   *peering
+	err error
+}
+
+// took takes the outcome of a dial.
+func (k *linker) took(d dialled) {
+	p := d.p
+	if k.peers[ring.Ref{ID: p.ID, Incarnation: p.Incarnation}] != p { // it was not wanted any more
+		return
+	}
+	p.dialling = nil
+	if d.err != nil {
+		if p.err == nil {
+			k.n.cfg.Log.Info("cannot link", "node", k.n.Peer(), "peer", status.Peer{ID: status.ID(p.ID), Addr: p.Addr}, "err", d.err)
+		}
+		p.err, p.tried = d.err, true
+		p.pause = min(max(2*p.pause, minRedial), maxRedial)
+		return
+	}
+	p.up, p.err = time.Now(), nil
+	if k.complaints.Reached(p.ref()) {
+		k.tellTrouble(p, "")
+	}
+}
+
+// dial dials a peer, after its pause.
+func (k *linker) dial(p *peering) {
+	if !p.up.IsZero() {
+		// It lets itself be dialled and then hangs up: it must not be dialled all the time.
+		if time.Since(p.up) < 2*maxRedial {
+			p.pause = min(max(2*p.pause, minRedial), maxRedial)
+		} else {
+			p.pause = 0
+		}
+		p.up = time.Time{}
+	}
+	ctx, cancel := context.WithCancel(k.ctx)
+	p.dialling = cancel
+	peer, wait := p.Peer, p.pause
+	k.wg.Go(func() {
+		defer cancel()
+		err := k.open(ctx, peer, wait)
+		select {
+		case k.done <- dialled{p, err}:
+		case <-k.ctx.Done():
+		}
+	})
+}
+
+// open opens a link, by sharing the connection that the peer has dialled if there is one
+// or comes before it is time to dial.
+func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) error {
+	// A peer that does not answer must be led around before long.
+	patience := max(k.lease()/2, 100*time.Millisecond)
+	if k.plane.Ask(p.ID, p.Incarnation) {
+		wait = max(wait, patience/4)
+	}
+	if wait > 0 && k.shares(ctx, p, wait) {
+		return nil
+	}
+	err := k.dials.Do(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
+		defer cancel()
+		return k.connect(ctx, p)
+	})
+	if err != nil && k.plane.Ask(p.ID, p.Incarnation) && k.shares(ctx, p, patience/4) {
+		return nil // it has dialled meanwhile
+	}
+	return err
+}
+
+// shares waits for a link on a connection that the peer has dialled.
+func (k *linker) shares(ctx context.Context, p control.Peer, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return k.plane.AwaitLink(ctx, p.ID, p.Incarnation) == nil
+}
+
+func (k *linker) connect(ctx context.Context, p control.Peer) error {
+	conn, _, err := k.n.cfg.Dial(ctx, p.Addr, wire.Hello{
+		Role: wire.RoleLink, From: k.self.ID, FromIncarnation: k.self.Incarnation, To: p.ID, ToIncarnation: p.Incarnation,
+	})
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil { // too late
+		conn.Close()
+		return context.Cause(ctx)
+	}
+	k.plane.AddLink(p.ID, p.Incarnation, conn)
+	return nil
+}
+
+var errNoAnswer = errors.New("it does not answer")
