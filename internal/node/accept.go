@@ -12,8 +12,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// check decides who may connect.
-func (n *Node) check(h wire.Hello) wire.Answer {
+// checkHello decides who may connect.
+func (n *Node) checkHello(h wire.Hello) wire.Answer {
 	switch h.Role {
 	case wire.RoleProbe:
 		return wire.Answer{Token: n.token}
@@ -45,7 +45,7 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 			"this is another incarnation of node %d: your routing table is out of date", inc.self.ID)}
 	case h.From == inc.self.ID || bits.Len64(h.From) > int(inc.self.Bits):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, inc.self.ID)}
-	case n.isOver(h.From, h.FromIncarnation):
+	case n.isDead(h.From, h.FromIncarnation):
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that incarnation of node %d is over: it was declared dead", h.From)}
 	}
 	return wire.Answer{}
@@ -55,7 +55,7 @@ func (n *Node) check(h wire.Hello) wire.Answer {
 // or a peer.
 func (n *Node) serve(conn net.Conn, introduced func()) {
 	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
-	h, err := n.cfg.Welcome(conn, n.check)
+	h, err := n.cfg.Welcome(conn, n.checkHello)
 	stop()
 	introduced()
 	if err != nil || h.Role == wire.RoleProbe {
@@ -72,17 +72,17 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 	}
 	// Waiting for frames takes a goroutine of its own: the stack that the handshake has
 	// grown would stay as large, 2 KiB more for each idle link.
-	n.wg.Go(func() { n.listen(inc, conn, ring.Ref{ID: h.From, Incarnation: h.FromIncarnation}) })
+	n.wg.Go(func() { n.readLink(inc, conn, ring.Ref{ID: h.From, Incarnation: h.FromIncarnation}) })
 }
 
 // Listen is the goroutine of a link from a peer.
-func (n *Node) listen(inc *incarnation, conn net.Conn, from ring.Ref) {
+func (n *Node) readLink(inc *incarnation, conn net.Conn, from ring.Ref) {
 	inc.plane.Receive(conn, from.ID, from.Incarnation,
-		func() bool { return n.isOver(from.ID, from.Incarnation) },
-		func(err error) { n.linkEnded(conn, from.ID, err) })
+		func() bool { return n.isDead(from.ID, from.Incarnation) },
+		func(err error) { n.logLinkEnd(conn, from.ID, err) })
 }
 
-func (n *Node) linkEnded(conn net.Conn, from uint64, err error) {
+func (n *Node) logLinkEnd(conn net.Conn, from uint64, err error) {
 	level := slog.LevelDebug
 	if handshake.IsProtocolError(err) {
 		level = slog.LevelWarn

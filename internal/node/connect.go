@@ -33,12 +33,12 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ctl.Store(ctl)
-	n.lost, n.outage = make(chan struct{}), outage{}
+	n.disconnected, n.outage = make(chan struct{}), outage{}
 	n.change()
 	inc := n.inc.Load()
-	inc.again.Store(true)
-	inc.since.Store(inc.local.Load().Epoch)
-	inc.pulse.begin(asked)
+	inc.resend.Store(true)
+	inc.connectEpoch.Store(inc.local.Load().Epoch)
+	inc.contact.restart(asked)
 	inc.wake()
 	if n.closed {
 		ctl.Close()
@@ -58,7 +58,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		// The registry dials back before it admits, so accepting starts first.
 		n.wg.Go(func() { n.cfg.Accept(n.ctx, n.listener, n.wg.Go, n.serve) })
 	}
-	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "", Traffic: n.cfg.Traffic, Token: n.token, Seen: n.met.Load()}
+	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "", Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load()}
 	on := inc != nil && inc.ctx.Err() == nil // a life goes on
 	if inc != nil {
 		local := inc.local.Load()
@@ -99,22 +99,22 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", errs.ErrEvicted,
 			answer.Bits, answer.MaxPayload, inc.self.Bits, inc.self.MaxPayload)
 	case on:
-		if was := n.moveTo(addr); was != addr {
+		if was := n.setAddress(addr); was != addr {
 			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
 		inc.plane.LowerFence()
 	default:
-		n.moveTo(addr)
+		n.setAddress(addr)
 		if err := n.begin(answer, req.Seen); err != nil {
 			return err
 		}
 	}
-	ctl.SetLease(n.inc.Load().patience())
+	ctl.SetLease(n.inc.Load().timeout())
 	return nil
 }
 
-// moveTo takes note of the address under which the registry knows the node.
-func (n *Node) moveTo(addr string) (was string) {
+// setAddress takes note of the address under which the registry knows the node.
+func (n *Node) setAddress(addr string) (was string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	was, n.addr = n.addr, addr

@@ -23,36 +23,36 @@ const (
 	maxTraces    = 16
 )
 
-// A node whose registry is gone knocks again after minKnock, then ever less often. A
+// A node whose registry is gone knocks again after minBackoff, then ever less often. A
 // registry that takes the place of another waits for two leases (see [WithGrace]), so
 // every node must knock within one.
-const minKnock = 50 * time.Millisecond
+const minBackoff = 50 * time.Millisecond
 
-func (inc *incarnation) maxKnock() time.Duration { return min(inc.lease()/2, 5*time.Second) }
+func (inc *incarnation) maxBackoff() time.Duration { return min(inc.lease()/2, 5*time.Second) }
 
-// attend is the goroutine that listens to the registry, and looks for it when it is
+// controlLoop is the goroutine that listens to the registry, and looks for it when it is
 // gone.
-func (n *Node) attend() {
+func (n *Node) controlLoop() {
 	var wait time.Duration // before it looks for another connection
 	for n.ctx.Err() == nil {
 		inc, ctl := n.inc.Load(), n.ctl.Load()
 		since := time.Now()
-		err := n.converse(inc, ctl)
+		err := n.readControl(inc, ctl)
 		if time.Since(since) < inc.lease() { // whatever ended it may end the next one at once
-			wait = min(max(2*wait, minKnock), inc.maxKnock())
+			wait = min(max(2*wait, minBackoff), inc.maxBackoff())
 		} else {
 			wait = 0
 		}
 		ctl.Close()
 		ctl.Free()
 		n.mu.Lock()
-		close(n.lost)
+		close(n.disconnected)
 		leaving, released := n.leaving, n.released
 		n.mu.Unlock()
 		inc.wake()
 		evicted := errors.Is(err, errs.ErrEvicted)
-		if inc.ending.Load() {
-			n.end(inc, outlivedError{})
+		if inc.rejoining.Load() {
+			n.end(inc, laterIncarnationError{})
 			evicted = true
 		}
 		if evicted && leaving { // it has left
@@ -62,20 +62,20 @@ func (n *Node) attend() {
 		if n.ctx.Err() != nil || released {
 			return
 		}
-		if !inc.ending.Load() {
+		if !inc.rejoining.Load() {
 			n.cfg.Log.Warn("lost the connection to the registry, messages still flow", "node", n.Peer(), "err", err)
 		}
-		if !n.search(inc, wait, evicted) {
+		if !n.reconnect(inc, wait, evicted) {
 			return
 		}
 		n.cfg.Log.Info("connected to the registry again", "node", n.Peer(), "incarnation", n.Incarnation())
 	}
 }
 
-// search knocks at the registry's door until it opens, and says whether it did before
+// reconnect knocks at the registry's door until it opens, and says whether it did before
 // the node closed. A node that waits for its last deliveries is still a member and
 // comes back like any other; but it does not begin another life to leave it.
-func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
+func (n *Node) reconnect(inc *incarnation, wait time.Duration, evicted bool) bool {
 	anyID := false
 	for {
 		if evicted {
@@ -87,7 +87,7 @@ func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 		}
 		// Everybody has lost the registry at the same moment, and must not come back at
 		// the same moment.
-		if handshake.Pause(n.ctx, wait/2+rand.N(wait/2+minKnock/2)) != nil {
+		if handshake.Pause(n.ctx, wait/2+rand.N(wait/2+minBackoff/2)) != nil {
 			return false
 		}
 		err := n.connect(n.ctx, anyID)
@@ -105,9 +105,9 @@ func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 		// A registry that cannot be reached cannot have declared anybody dead since, as
 		// far as anybody here can know: the node goes on.
 		inc.plane.LowerFence()
-		n.unreached(err)
+		n.connectFailed(err)
 		n.cfg.Log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
-		wait = min(max(2*wait, minKnock), inc.maxKnock())
+		wait = min(max(2*wait, minBackoff), inc.maxBackoff())
 	}
 }
 
@@ -118,14 +118,14 @@ func (n *Node) HangUp() {
 	}
 }
 
-// converse listens until the connection ends, or until something comes that cannot be
+// readControl listens until the connection ends, or until something comes that cannot be
 // acted on.
-func (n *Node) converse(inc *incarnation, ctl *control.Conn) error {
+func (n *Node) readControl(inc *incarnation, ctl *control.Conn) error {
 	for {
-		heard, missed := time.Now(), inc.missed()
+		heard, missed := time.Now(), inc.missedTime()
 		t, body, err := ctl.Recv()
 		for errors.Is(err, os.ErrDeadlineExceeded) { // unless it is this process that was late
-			left := inc.patient(heard, missed)
+			left := inc.silenceLeft(heard, missed)
 			if left == 0 {
 				break
 			}
@@ -133,17 +133,17 @@ func (n *Node) converse(inc *incarnation, ctl *control.Conn) error {
 			t, body, err = ctl.Recv()
 		}
 		if err == nil {
-			err = n.hear(inc, ctl, t, body)
+			err = n.handleControl(inc, ctl, t, body)
 		}
 		if err != nil {
 			return err
 		}
-		inc.endOutlived()
+		inc.rejoinIfDue()
 	}
 }
 
-// hear acts on one message; what takes time goes to a goroutine of its own.
-func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byte) error {
+// handleControl acts on one message; what takes time goes to a goroutine of its own.
+func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeatAnswer:
 		var b control.BeatAnswer
@@ -151,14 +151,14 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 			return err
 		}
 		inc.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
-		ctl.SetLease(inc.patience())
-		if inc.pulse.answered() {
+		ctl.SetLease(inc.timeout())
+		if inc.contact.answered() {
 			inc.plane.LowerFence()
 		}
 	case control.TypePing:
-		return inc.beat(ctl)
+		return inc.sendHeartbeatOver(ctl)
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
-		return inc.hear(ctl, t, body)
+		return inc.handleUpdate(ctl, t, body)
 	case control.TypeReady:
 		if !inc.isReady() {
 			close(inc.ready)
@@ -167,7 +167,7 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 	case control.TypeTask:
 		var task control.Task
 		if err := ctl.Decode(body, &task); err != nil {
-			return n.refuseTask(ctl, body, err)
+			return n.rejectTask(ctl, body, err)
 		}
 		local := inc.local.Load() // who is announced from here on is not part of the run
 		n.wg.Go(func() { inc.traffic.run(task, local) })
@@ -189,19 +189,19 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 			return err
 		}
 		select {
-		case n.tracing <- struct{}{}:
-			n.wg.Go(func() { n.answerTrace(ctl, ask); <-n.tracing })
+		case n.traceSlots <- struct{}{}:
+			n.wg.Go(func() { n.answerTrace(ctl, ask); <-n.traceSlots })
 		default:
 			return ctl.Send(control.TypeTraced, control.Traced{Ask: ask.Ask, Error: fmt.Sprintf("node %d is tracing %d routes already", n.ID(), maxTraces)})
 		}
 	case control.TypeDeregistered:
-		n.answerLeave(nil)
+		n.answerDeregister(nil)
 	case control.TypeRefused:
 		err := n.refusal(ctl, body)
 		if errors.Is(err, errs.ErrEvicted) {
 			return err
 		}
-		n.answerLeave(err)
+		n.answerDeregister(err)
 	case control.TypeBye:
 		var bye control.Bye
 		if err := ctl.Decode(body, &bye); err != nil {
@@ -214,8 +214,8 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 	return nil
 }
 
-// hear takes what the registry says of the ring.
-func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error {
+// handleUpdate takes what the registry says of the ring.
+func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte) error {
 	was := inc.local.Load()
 	now := was
 	switch t {
@@ -228,8 +228,8 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 		if err != nil {
 			return err
 		}
-		if was.Epoch == inc.since.Load() { // the first word since the registry was found
-			inc.n.forgive()
+		if was.Epoch == inc.connectEpoch.Load() { // the first word since the registry was found
+			inc.n.forgetGone()
 		}
 		for _, id := range now.EndedSince(was) {
 			inc.plane.Missed(id, was.Newest)
@@ -243,21 +243,21 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 		if err != nil {
 			return err
 		}
-		inc.gone(u.Gone)
+		inc.markDead(u.Gone)
 	case control.TypeAnnounce:
 		var a control.Announce
 		if err := ctl.Decode(body, &a); err != nil {
 			return err
 		}
 		now = was.Announce(a, handshake.DrawID)
-		inc.left(a.Left)
-		inc.gone(a.Gone)
+		inc.markLeft(a.Left)
+		inc.markDead(a.Gone)
 		for i, number := range a.Incarnations[:min(len(a.Incarnations), len(a.Added))] {
-			inc.n.meet(number)
+			inc.n.noteIncarnation(number)
 			inc.plane.Renewed(a.Added[i], number)
 		}
 	}
-	inc.n.meetAll(now)
+	inc.n.noteIncarnations(now)
 	inc.local.Store(now)
 	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] { // it is another list
 		inc.plane.SetMembers(now.Others)
@@ -266,17 +266,17 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 	return nil
 }
 
-func (n *Node) answerLeave(err error) {
+func (n *Node) answerDeregister(err error) {
 	select {
-	case n.left <- err:
+	case n.deregistered <- err:
 	default: // nobody asked
 	}
 }
 
-// refuseTask answers a task that cannot be read, as long as its number can: the run ends
+// rejectTask answers a task that cannot be read, as long as its number can: the run ends
 // with the reason, and the node stays. To hang up would be of no use, since the registry
 // asks again.
-func (n *Node) refuseTask(ctl *control.Conn, body []byte, err error) error {
+func (n *Node) rejectTask(ctl *control.Conn, body []byte, err error) error {
 	var which control.Collect
 	if ctl.Decode(body, &which) != nil {
 		return err

@@ -13,9 +13,9 @@ import (
 // What the tests of package node_test see of a node, and do to it, that no program can.
 
 const (
-	IdleStream  = idleStream
-	MaxLeftover = maxLeftover
-	MaxWaiting  = maxWaiting
+	IdleStream    = idleStream
+	MaxLeftover   = maxLeftover
+	MaxUnanswered = maxUnanswered
 )
 
 // Present is the present incarnation, or the last while there is none.
@@ -29,24 +29,24 @@ func (inc *incarnation) Told() *membership.NodeView { return inc.local.Load() }
 
 // Authoritative says that it knows its successor, so that it may say of a node that it does
 // not exist.
-func (inc *incarnation) Authoritative() bool { return inc.sure() }
+func (inc *incarnation) Authoritative() bool { return inc.authoritative() }
 
-// Patience is how long it and its registry may be silent.
-func (inc *incarnation) Patience() time.Duration { return inc.patience() }
+// Timeout is how long it and its registry may be silent.
+func (inc *incarnation) Timeout() time.Duration { return inc.timeout() }
 
 // SetPace sets how many thirds of a lease there are between heartbeats.
 func (inc *incarnation) SetPace(thirds int32) { inc.pace.Store(thirds) }
 
 // Unanswered counts the heartbeats that it remembers because no answer has come.
 func (inc *incarnation) Unanswered() int {
-	inc.pulse.mu.Lock()
-	defer inc.pulse.mu.Unlock()
-	return len(inc.pulse.waiting)
+	inc.contact.mu.Lock()
+	defer inc.contact.mu.Unlock()
+	return len(inc.contact.unanswered)
 }
 
 // DeclareDead tells it, as the registry does, that an incarnation of another node is dead.
 func (inc *incarnation) DeclareDead(id, other uint64) {
-	inc.gone([]control.Ref{{ID: id, Incarnation: other}})
+	inc.markDead([]control.Ref{{ID: id, Incarnation: other}})
 }
 
 // Evict ends it as if the registry had declared it dead. It does not join again.
@@ -65,8 +65,8 @@ func (inc *incarnation) EndedBy() error { return context.Cause(inc.ctx) }
 // without regard to those that it was told of.
 func (inc *incarnation) BeginAgain() error { return inc.n.begin(inc.self, inc.self.Incarnation) }
 
-// RefusedFor tells it, as a stream does, that a sink remembers a later incarnation.
-func (inc *incarnation) RefusedFor(later uint64) bool { return inc.refusedFor(later) }
+// OnLaterIncarnation tells it, as a stream does, that a sink remembers a later incarnation.
+func (inc *incarnation) OnLaterIncarnation(later uint64) bool { return inc.onLaterIncarnation(later) }
 
 // AsAdmitted is a node as this one was when the registry had admitted it, and had not told
 // it a table.
@@ -78,14 +78,14 @@ func (inc *incarnation) AsAdmitted() *Node {
 	return n
 }
 
-// IsOver says that the node takes an incarnation of another for dead.
-func (n *Node) IsOver(id, inc uint64) bool { return n.isOver(id, inc) }
+// IsDead says that the node takes an incarnation of another for dead.
+func (n *Node) IsDead(id, inc uint64) bool { return n.isDead(id, inc) }
 
-// NotSet is the error of sending too early.
-func (n *Node) NotSet() error { return n.notSet() }
+// NoTableError is the error of sending too early.
+func (n *Node) NoTableError() error { return n.noTableError() }
 
-// WhyLost is the error of having no registry.
-func (n *Node) WhyLost() error { return n.whyLost() }
+// OutageError is the error of having no registry.
+func (n *Node) OutageError() error { return n.outageError() }
 
 // Change wakes those who wait for a change, which f makes.
 func (n *Node) Change(f func()) {
@@ -100,6 +100,6 @@ func (n *Node) Change(f func()) {
 func (n *Node) Inherit(left []plane.Undelivered) (entries int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.leftover = merge(n.leftover, left)
+	n.leftover = mergeLeftover(n.leftover, left)
 	return len(n.leftover)
 }

@@ -33,43 +33,43 @@ func (g *goneIncarnations) has(id, inc uint64) bool {
 	return ok && inc <= latest
 }
 
-// forgive forgets which lives are over: a new registry may have taken one back.
-func (n *Node) forgive() {
+// forgetGone forgets which lives are over: a new registry may have taken one back.
+func (n *Node) forgetGone() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.over, n.bygone = goneIncarnations{}, goneIncarnations{}
+	n.dead, n.departed = goneIncarnations{}, goneIncarnations{}
 }
 
 // hasEnded says whether a life of another node is known to have left, or to be over.
 func (n *Node) hasEnded(id, inc uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.over.has(id, inc) || n.bygone.has(id, inc)
+	return n.dead.has(id, inc) || n.departed.has(id, inc)
 }
 
-// isOver says whether a life of another node is known to be over.
-func (n *Node) isOver(id, inc uint64) bool {
+// isDead says whether a life of another node is known to be over.
+func (n *Node) isDead(id, inc uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.over.has(id, inc)
+	return n.dead.has(id, inc)
 }
 
-// left takes note that nodes have left in good order. Links from them stay, since they
+// markLeft takes note that nodes have markLeft in good order. Links from them stay, since they
 // still pass on what they hold.
-func (inc *incarnation) left(refs []control.Ref) {
+func (inc *incarnation) markLeft(refs []control.Ref) {
 	for _, g := range refs {
 		inc.n.mu.Lock()
-		inc.n.bygone.add(g.ID, g.Incarnation)
+		inc.n.departed.add(g.ID, g.Incarnation)
 		inc.n.mu.Unlock()
 		inc.plane.Left(g.ID, g.Incarnation)
 	}
 }
 
-// gone takes note that lives of other nodes are over.
-func (inc *incarnation) gone(refs []control.Ref) {
+// markDead takes note that lives of other nodes are over.
+func (inc *incarnation) markDead(refs []control.Ref) {
 	for _, g := range refs {
 		inc.n.mu.Lock()
-		inc.n.over.add(g.ID, g.Incarnation)
+		inc.n.dead.add(g.ID, g.Incarnation)
 		inc.n.mu.Unlock()
 		inc.plane.Evict(g.ID, g.Incarnation)
 	}

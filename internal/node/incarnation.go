@@ -35,23 +35,23 @@ type incarnation struct {
 	wg   sync.WaitGroup // relink, its dials, and attend
 	once sync.Once      // it ends
 
-	local   atomic.Pointer[membership.NodeView] // what it was told
-	told    chan struct{}                       // of one slot: local has changed, or again
-	again   atomic.Bool                         // the registry must hear again what cannot be reached
-	since   atomic.Uint64                       // the epoch when the registry was found last
-	pulse   pulse
-	late    lateness
-	news    news
-	pace    atomic.Int32 // of heartbeats, in thirds of a lease
-	table   atomic.Pointer[table]
-	failure atomic.Pointer[error] // of the latest links
-	ready   chan struct{}         // closed when everybody's tables lead here
+	local        atomic.Pointer[membership.NodeView] // what it was told
+	wakeup       chan struct{}                       // of one slot: local has changed, or again
+	resend       atomic.Bool                         // the registry must hear again what cannot be reached
+	connectEpoch atomic.Uint64                       // the epoch when the registry was found last
+	contact      contact
+	lateness     lateness
+	reported     lastReported
+	pace         atomic.Int32 // of heartbeats, in thirds of a lease
+	table        atomic.Pointer[table]
+	linkError    atomic.Pointer[error] // of the latest links
+	ready        chan struct{}         // closed when everybody's tables lead here
 
 	// see node_renew.go
-	stuck  bool          // the registry gives lives that are smaller than one it was told of
-	later  maximum       // the life that a sink remembers of this ID
-	renew  chan struct{} // of one slot: a sink has said so
-	ending atomic.Bool   // for that reason
+	rejoinUseless bool          // the registry gives lives that are smaller than one it was told of
+	remembered    atomicMax     // the life that a sink remembers of this ID
+	laterSeen     chan struct{} // of one slot: a sink has said so
+	rejoining     atomic.Bool   // for that reason
 }
 
 // table is a routing table in use.
@@ -64,14 +64,14 @@ type table struct {
 // registry was told of.
 func (n *Node) begin(self control.Registered, met uint64) error {
 	inc := &incarnation{
-		n: n, self: self, told: make(chan struct{}, 1), ready: make(chan struct{}),
-		renew: make(chan struct{}, 1), stuck: self.Incarnation <= met,
+		n: n, self: self, wakeup: make(chan struct{}, 1), ready: make(chan struct{}),
+		laterSeen: make(chan struct{}, 1), rejoinUseless: self.Incarnation <= met,
 	}
 	if self.Bits < 1 || self.Bits > 64 || bits.Len64(self.ID) > int(self.Bits) || self.MaxPayload < 4 || self.MaxPayload > handshake.MaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
 		return fmt.Errorf("the registry's terms make no sense: %+v", self)
 	}
-	if err := fit(n.cfg.Limits, int(self.MaxPayload)); err != nil {
+	if err := checkLimits(n.cfg.Limits, int(self.MaxPayload)); err != nil {
 		return err
 	}
 	inc.table.Store(new(table))
@@ -82,10 +82,10 @@ func (n *Node) begin(self control.Registered, met uint64) error {
 	inc.plane = plane.New(plane.Config{
 		Self: self.ID, Incarnation: self.Incarnation, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
 		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
-		Deliver: inc.deliver, OnLostTraffic: inc.traffic.lose, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
-		Outlived: inc.refusedFor, OnIncarnation: n.meet,
+		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
+		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
 	})
-	n.meet(self.Incarnation)
+	n.noteIncarnation(self.Incarnation)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
@@ -95,8 +95,8 @@ func (n *Node) begin(self control.Registered, met uint64) error {
 	}
 	n.inc.Store(inc)
 	n.change()
-	inc.wg.Go(inc.relink)
-	inc.wg.Go(inc.attend)
+	inc.wg.Go(inc.linkLoop)
+	inc.wg.Go(inc.heartbeatLoop)
 	return nil
 }
 
@@ -112,7 +112,7 @@ func (inc *incarnation) isReady() bool {
 // wake wakes the relink goroutine.
 func (inc *incarnation) wake() {
 	select {
-	case inc.told <- struct{}{}:
+	case inc.wakeup <- struct{}{}:
 	default:
 	}
 }
@@ -121,20 +121,20 @@ func (inc *incarnation) lease() time.Duration {
 	return time.Duration(inc.self.Lease) * time.Millisecond
 }
 
-// patience is how long the node and its registry may be silent before one takes the other
+// timeout is how long the node and its registry may be silent before one takes the other
 // for dead.
-func (inc *incarnation) patience() time.Duration { return inc.lease() * time.Duration(inc.pace.Load()) }
+func (inc *incarnation) timeout() time.Duration { return inc.lease() * time.Duration(inc.pace.Load()) }
 
 // end ends a life: whatever waits fails with err, and what was accepted and is not
 // known to be delivered is remembered. It waits for everything of it to end.
 func (n *Node) end(inc *incarnation, err error) {
 	inc.once.Do(func() {
 		inc.stop(err)
-		inc.traffic.stop()
+		inc.traffic.abortRun()
 		left := inc.plane.Close(err)
 		inc.wg.Wait()
 		n.mu.Lock()
-		n.leftover = merge(n.leftover, left)
+		n.leftover = mergeLeftover(n.leftover, left)
 		n.change()
 		n.mu.Unlock()
 	})
@@ -144,7 +144,7 @@ func (n *Node) end(inc *incarnation, err error) {
 func (inc *incarnation) deliver(ctx context.Context, d *plane.Delivery) {
 	switch {
 	case d.Port >= portTraffic:
-		inc.traffic.received(d)
+		inc.traffic.receive(d)
 	case inc.n.cfg.Handler != nil:
 		inc.n.cfg.Handler(ctx, d)
 	}

@@ -16,7 +16,7 @@ func TestLatenessInWords(t *testing.T) {
 		tick := func(late time.Duration, n int) {
 			for range n {
 				time.Sleep(period + late)
-				if l.tick(time.Now(), period, lease) > 0 {
+				if l.ran(time.Now(), period, lease) > 0 {
 					said++
 				}
 			}
@@ -27,16 +27,16 @@ func TestLatenessInWords(t *testing.T) {
 		if said != 0 {
 			t.Error("it says of a little that it is much")
 		}
-		was := l.all(time.Now(), period, lease)
+		was := l.total(time.Now(), period, lease)
 		tick(lease/4, 40) // half a minute and more
 		if said != 1 && said != 2 {
 			t.Errorf("it says so %d times", said)
 		}
-		if got := l.all(time.Now(), period, lease).Since(was); got.All != 10*lease || got.Stopped != 0 {
+		if got := l.total(time.Now(), period, lease).Since(was); got.All != 10*lease || got.Stopped != 0 {
 			t.Errorf("missed %+v", got)
 		}
 		time.Sleep(period + lease/8)
-		if got := l.all(time.Now(), period, lease).Since(was); got.All != 10*lease+lease/8 {
+		if got := l.total(time.Now(), period, lease).Since(was); got.All != 10*lease+lease/8 {
 			t.Errorf("missed %+v with what is missed now", got)
 		}
 	})

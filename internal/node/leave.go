@@ -46,22 +46,22 @@ func (n *Node) Leave(ctx context.Context) ([]plane.Undelivered, error) {
 		return nil, fmt.Errorf("ringdht: node %d has left the ring already: %w", n.ID(), errs.ErrNotMember)
 	}
 	n.leaving = true
-	close(n.parting)
+	close(n.leaveBegun)
 	n.change()
 	n.mu.Unlock()
 	inc := n.inc.Load()
-	inc.traffic.leave()
+	inc.traffic.disable()
 
-	err := n.depart(ctx, inc)
+	err := n.leave(ctx, inc)
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: leaving: %w", n.ID(), err)
 	}
 	return n.close(), err
 }
 
-// depart does what [Node.Leave] lists, as far as it comes. It asks the registry in any
+// leave does what [Node.Leave] lists, as far as it comes. It asks the registry in any
 // case to take the node out, so that the others need not find out that it is gone.
-func (n *Node) depart(ctx context.Context, inc *incarnation) error {
+func (n *Node) leave(ctx context.Context, inc *incarnation) error {
 	err := inc.awaitDeliveries(ctx)
 	if err == nil {
 		err = inc.plane.CloseIncoming(ctx, inc.lease())
@@ -97,11 +97,11 @@ func (n *Node) isLeaving() bool {
 	return n.leaving
 }
 
-// hasAsked says that the registry was asked to take the node out.
-func (n *Node) hasAsked() bool {
+// isDeregistering says that the registry was asked to take the node out.
+func (n *Node) isDeregistering() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.asked
+	return n.deregistering
 }
 
 // isReleased says that the registry has let go of the node: there is no coming back.
@@ -116,7 +116,7 @@ func (n *Node) isReleased() bool {
 // comes back, cannot read it, and is not asked for ever.
 func (n *Node) deregister(ctx context.Context, inc *incarnation) error {
 	n.mu.Lock()
-	n.asked = true
+	n.deregistering = true
 	n.mu.Unlock()
 	inc.wake()
 	for asked := 0; ; asked++ {
@@ -124,14 +124,14 @@ func (n *Node) deregister(ctx context.Context, inc *incarnation) error {
 			return fmt.Errorf("deregistering: %w: it has hung up %d times without an answer", errs.ErrRegistryLost, asked)
 		}
 		select {
-		case <-n.left: // an answer that nobody asked for, or to an earlier question
+		case <-n.deregistered: // an answer that nobody asked for, or to an earlier question
 		default:
 		}
 		lost := n.Disconnected()
-		inc.sayAlive() // the last word on what it has done
+		inc.sendHeartbeat() // the last word on what it has done
 		n.Tell(control.TypeDeregister, control.Deregister{ID: inc.self.ID, Addr: n.address()})
 		select {
-		case err := <-n.left:
+		case err := <-n.deregistered:
 			return err
 		case <-lost:
 		case <-inc.ctx.Done():
@@ -140,7 +140,7 @@ func (n *Node) deregister(ctx context.Context, inc *incarnation) error {
 			return fmt.Errorf("deregistering: %w", context.Cause(ctx))
 		}
 		select {
-		case err := <-n.left: // it answered, and then the connection ended
+		case err := <-n.deregistered: // it answered, and then the connection ended
 			return err
 		default:
 		}
@@ -154,7 +154,7 @@ func (n *Node) deregister(ctx context.Context, inc *incarnation) error {
 		case inc.ctx.Err() != nil:
 			return fmt.Errorf("deregistering: %w", context.Cause(inc.ctx))
 		default:
-			return fmt.Errorf("deregistering: %w", n.whyLost())
+			return fmt.Errorf("deregistering: %w", n.outageError())
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// fit checks the limits against what the ring turned out to allow.
-func fit(l status.Limits, maxPayload int) error {
+// checkLimits checks the limits against what the ring turned out to allow.
+func checkLimits(l status.Limits, maxPayload int) error {
 	frame := wire.HeaderSize + maxPayload
 	for _, b := range []struct {
 		name       string

@@ -30,85 +30,85 @@ const (
 	maxRedial = 5 * time.Second
 )
 
-// maxGrudge is for how long a node remembers that it could not reach a peer to which it
+// maxUnwanted is for how long a node remembers that it could not reach a peer to which it
 // need not have a link any more, and tries to.
-const maxGrudge = 30 * time.Second
+const maxUnwanted = 30 * time.Second
 
 // linker keeps the links that a life should have. All of it is owned by the relink
 // goroutine; dials report over done.
 type linker struct {
 	*incarnation
-	peers      map[ring.Ref]*peering
+	peers      map[ring.Ref]*peerState
 	complaints membership.Complaints
-	done       chan dialled
+	done       chan dialResult
 	dials      *dial.Limiter
 
-	epoch   uint64   // whose table is being linked
-	old     []uint64 // the table before, to be routed by until the new one is linked
-	linked  bool     // it is
-	errors  string   // as told to the registry with it
-	settled bool     // the registry was told
-	warned  bool     // that this node's address leads others to themselves
+	epoch          uint64   // whose table is being linked
+	oldEntries     []uint64 // the table before, to be routed by until the new one is linked
+	linked         bool     // it is
+	reportedErrors string   // as told to the registry with it
+	confirmed      bool     // the registry was told
+	warned         bool     // that this node's address leads others to themselves
 }
 
-// peering is a peer to which there should be a link.
-type peering struct {
+// peerState is a peer to which there should be a link.
+type peerState struct {
 	control.Peer
-	dialling context.CancelFunc // a dial is under way or waits for its time
-	tried    bool               // a dial has failed since the present table came
-	err      error              // of the latest dial
-	pause    time.Duration      // before the next dial
-	up       time.Time          // when the link was opened
-	unwanted time.Time          // since when there need be no link; zero: it should be there
+	dialling      context.CancelFunc // a dial is under way or waits for its time
+	failed        bool               // a dial has failed since the present table came
+	err           error              // of the latest dial
+	pause         time.Duration      // before the next dial
+	opened        time.Time          // when the link was opened
+	unwantedSince time.Time          // since when there need be no link; zero: it should be there
 }
 
-// moved is the peer at another address. A link that is up stays; a dial that is not done is
+// movedTo is the peer at another address. A link that is up stays; a dial that is not done is
 // for nothing. What the registry was told, or was not, stays true until the first dial to the
 // new address says something else.
-func (p *peering) moved(to control.Peer) *peering {
+func (p *peerState) movedTo(to control.Peer) *peerState {
 	if p.dialling != nil {
 		p.dialling()
 	}
-	return &peering{Peer: to, err: p.err, up: p.up}
+	return &peerState{Peer: to, err: p.err, opened: p.opened}
 }
 
-// relink is the goroutine that links to whom the node should be linked to.
-func (inc *incarnation) relink() {
-	k := &linker{incarnation: inc, peers: make(map[ring.Ref]*peering), done: make(chan dialled), dials: dial.NewLimiter(maxDials, maxSlow)}
+// linkLoop is the goroutine that links to whom the node should be linked to.
+func (inc *incarnation) linkLoop() {
+	k := &linker{incarnation: inc, peers: make(map[ring.Ref]*peerState), done: make(chan dialResult), dials: dial.NewLimiter(maxDials, maxSlow)}
 	for {
 		select {
 		case <-inc.ctx.Done():
 			return
-		case <-inc.told:
+		case <-inc.wakeup:
 		case <-inc.plane.Broken:
 		case d := <-k.done:
-			k.took(d)
+			k.dialDone(d)
 		}
 		k.reconcile(inc.local.Load())
 	}
 }
 
-func (p *peering) ref() ring.Ref { return ring.Ref{ID: p.ID, Incarnation: p.Incarnation} }
+func (p *peerState) ref() ring.Ref { return ring.Ref{ID: p.ID, Incarnation: p.Incarnation} }
 
-// complain tells the registry that a peer cannot be reached, unless it was told so since
+// reportUnreachable tells the registry that a peer cannot be reached, unless it was told so since
 // the present table came.
-func (k *linker) complain(p *peering, epoch uint64) {
+func (k *linker) reportUnreachable(p *peerState, epoch uint64) {
 	if k.complaints.Unreachable(p.ref(), epoch) {
-		k.tellTrouble(p, p.err.Error())
+		k.sendTrouble(p, p.err.Error())
 	}
 }
 
-func (k *linker) tellTrouble(p *peering, why string) {
+func (k *linker) sendTrouble(p *peerState, why string) {
 	k.n.Tell(control.TypeTrouble, control.Trouble{ID: p.ID, Incarnation: p.Incarnation, Error: why})
 }
 
 // reconcile makes links, and what is routed by, what the node was told.
 func (k *linker) reconcile(local *membership.NodeView) {
-	if k.again.Swap(false) {
+	if k.resend.Swap(false) {
 		k.complaints.Reset() // it has forgotten
 		for _, p := range k.peers {
 			if p.err != nil {
-				k.complain(p, local.Epoch)
+				k.reportUnreachable(p, local.Epoch)
 			}
 		}
 	}
@@ -116,10 +116,10 @@ func (k *linker) reconcile(local *membership.NodeView) {
 		return
 	}
 	if local.Epoch != k.epoch {
-		k.epoch, k.linked, k.settled = local.Epoch, false, false
+		k.epoch, k.linked, k.confirmed = local.Epoch, false, false
 		k.warnOfLoopback(local)
 		for _, p := range k.peers {
-			p.tried = false
+			p.failed = false
 		}
 	}
 	up := func(p control.Peer) bool { return k.plane.HasLink(p.ID, p.Incarnation) }
@@ -130,7 +130,7 @@ func (k *linker) reconcile(local *membership.NodeView) {
 		return up(w) || p == nil || p.err == nil
 	})
 	wanted := append(slices.Clone(table), keep...)
-	k.want(wanted)
+	k.setWanted(wanted)
 	ready := true
 	var failed []string
 	for _, w := range wanted {
@@ -138,19 +138,19 @@ func (k *linker) reconcile(local *membership.NodeView) {
 		if up(w) {
 			// another peering for this life may have opened the link
 			if k.complaints.Stands(p.ref()) && k.complaints.Reached(p.ref()) {
-				k.tellTrouble(p, "")
+				k.sendTrouble(p, "")
 			}
 			continue
 		}
 		if p.err == nil && k.plane.Unanswered(p.ID, p.Incarnation) {
 			// It would be long before dialling it fails as well.
-			p.err, p.tried = errNoAnswer, true
+			p.err, p.failed = errNoAnswer, true
 		}
 		if p.err != nil {
-			k.complain(p, local.Epoch) // before the table is confirmed
+			k.reportUnreachable(p, local.Epoch) // before the table is confirmed
 			failed = append(failed, fmt.Sprintf("node %d cannot link to its entry %d: %v", k.self.ID, p.ID, p.err))
 		}
-		ready = ready && p.tried
+		ready = ready && p.failed
 		if p.dialling == nil {
 			k.dial(p)
 		}
@@ -158,7 +158,7 @@ func (k *linker) reconcile(local *membership.NodeView) {
 	if ready {
 		k.linked = true
 	}
-	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Authoritative: k.sure()}
+	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Authoritative: k.authoritative()}
 	if len(local.Detours) > 0 {
 		routes.Detours = make(map[uint64]uint64, len(local.Detours))
 		for _, d := range local.Detours {
@@ -166,37 +166,37 @@ func (k *linker) reconcile(local *membership.NodeView) {
 		}
 	}
 	if k.linked {
-		k.old = routes.Entries
+		k.oldEntries = routes.Entries
 	} else {
 		// Until the new links are up the old ones lead on as well: a mix of tables
 		// routes, since each entry is a step forward.
-		routes.Entries = k.union(routes.Entries, k.old)
+		routes.Entries = k.mergeClockwise(routes.Entries, k.oldEntries)
 	}
 	k.plane.SetRoutes(routes)
 	if k.linked {
-		k.report(local, failed)
+		k.confirm(local, failed)
 	}
 }
 
-// sure says that what this node knows of its successor is the truth: everybody knows
+// authoritative says that what this node knows of its successor is the truth: everybody knows
 // of it, the registry has not lost sight of it, and it uses what it was told since the
 // registry saw it again. A node that was declared dead, or is about to leave, is not told
 // of newcomers behind it, while frames still come its way; it must not say of them that
 // they do not exist. This is looked at every third of a lease, so half of one is early
 // enough.
-func (inc *incarnation) sure() bool {
+func (inc *incarnation) authoritative() bool {
 	select {
 	case <-inc.n.Disconnected():
 		return false
 	default:
-		return inc.isReady() && !inc.n.hasAsked() && inc.table.Load().epoch > inc.since.Load() && inc.pulse.age(inc.n.cfg.Now()) < inc.patience()/2
+		return inc.isReady() && !inc.n.isDeregistering() && inc.table.Load().epoch > inc.connectEpoch.Load() && inc.contact.age(inc.n.cfg.Now()) < inc.timeout()/2
 	}
 }
 
-// want forgets the peers that there need be no link to any more. One that cannot be
+// setWanted forgets the peers that there need be no link to any more. One that cannot be
 // reached is tried a little longer: were it dropped, and with it the trouble, then the
 // registry would have this node lead others there again, at once and again and again.
-func (k *linker) want(wanted []control.Peer) {
+func (k *linker) setWanted(wanted []control.Peer) {
 	keep := make(map[ring.Ref]struct{}, len(wanted))
 	for _, w := range wanted {
 		ref := ring.Ref{ID: w.ID, Incarnation: w.Incarnation}
@@ -206,20 +206,20 @@ func (k *linker) want(wanted []control.Peer) {
 		keep[ref] = struct{}{}
 		switch p := k.peers[ref]; {
 		case p == nil:
-			k.peers[ref] = &peering{Peer: w}
+			k.peers[ref] = &peerState{Peer: w}
 		case p.Addr != w.Addr:
-			k.peers[ref] = p.moved(w)
+			k.peers[ref] = p.movedTo(w)
 		}
 	}
 	for ref, p := range k.peers {
 		if _, ok := keep[ref]; ok {
-			p.unwanted = time.Time{}
+			p.unwantedSince = time.Time{}
 			continue
 		}
-		if p.unwanted.IsZero() {
-			p.unwanted = time.Now()
+		if p.unwantedSince.IsZero() {
+			p.unwantedSince = time.Now()
 		}
-		if p.err != nil && time.Since(p.unwanted) < maxGrudge && !k.n.isOver(p.ID, p.Incarnation) {
+		if p.err != nil && time.Since(p.unwantedSince) < maxUnwanted && !k.n.isDead(p.ID, p.Incarnation) {
 			if p.dialling == nil {
 				k.dial(p)
 			}
@@ -240,8 +240,8 @@ func peerIDs(peers []control.Peer) []uint64 {
 	return ids
 }
 
-// union merges two lists of entries, in clockwise order.
-func (k *linker) union(a, b []uint64) []uint64 {
+// mergeClockwise merges two lists of entries, in clockwise order.
+func (k *linker) mergeClockwise(a, b []uint64) []uint64 {
 	all := append(slices.Clone(a), b...)
 	mask := ring.Mask(int(k.self.Bits))
 	slices.SortFunc(all, func(x, y uint64) int {
@@ -250,15 +250,15 @@ func (k *linker) union(a, b []uint64) []uint64 {
 	return slices.Compact(all)
 }
 
-// report tells the registry that its latest word is in use, once, and again when what
+// confirm tells the registry that its latest word is in use, once, and again when what
 // could not be linked has changed.
-func (k *linker) report(local *membership.NodeView, failed []string) {
+func (k *linker) confirm(local *membership.NodeView, failed []string) {
 	slices.Sort(failed)
 	errs := handshake.Some(failed)
-	if k.settled && errs == k.errors {
+	if k.confirmed && errs == k.reportedErrors {
 		return
 	}
-	k.settled, k.errors = true, errs
+	k.confirmed, k.reportedErrors = true, errs
 	peers := make([]status.Peer, len(local.Entries))
 	for i, e := range local.Entries {
 		peers[i] = status.Peer{ID: status.ID(e.ID), Addr: e.Addr}
@@ -268,7 +268,7 @@ func (k *linker) report(local *membership.NodeView, failed []string) {
 	if errs != "" {
 		failure = errors.New(errs)
 	}
-	k.failure.Store(&failure)
+	k.linkError.Store(&failure)
 	k.n.Tell(control.TypeLinked, control.Linked{Epoch: local.Epoch, Error: errs})
 	k.n.cfg.Log.Info("links up", "node", k.n.Peer(), "epoch", local.Epoch, "entries", len(peers), "missing", errs)
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-type dialled struct {
-	p   *peering
+type dialResult struct {
+	p   *peerState
 	err error
 }
 
-// took takes the outcome of a dial.
-func (k *linker) took(d dialled) {
+// dialDone takes the outcome of a dial.
+func (k *linker) dialDone(d dialResult) {
 	p := d.p
 	if k.peers[ring.Ref{ID: p.ID, Incarnation: p.Incarnation}] != p { // it was not wanted any more
 		return
@@ -27,70 +27,70 @@ func (k *linker) took(d dialled) {
 		if p.err == nil {
 			k.n.cfg.Log.Info("cannot link", "node", k.n.Peer(), "peer", status.Peer{ID: status.ID(p.ID), Addr: p.Addr}, "err", d.err)
 		}
-		p.err, p.tried = d.err, true
+		p.err, p.failed = d.err, true
 		p.pause = min(max(2*p.pause, minRedial), maxRedial)
 		return
 	}
-	p.up, p.err = time.Now(), nil
+	p.opened, p.err = time.Now(), nil
 	if k.complaints.Reached(p.ref()) {
-		k.tellTrouble(p, "")
+		k.sendTrouble(p, "")
 	}
 }
 
 // dial dials a peer, after its pause.
-func (k *linker) dial(p *peering) {
-	if !p.up.IsZero() {
+func (k *linker) dial(p *peerState) {
+	if !p.opened.IsZero() {
 		// It lets itself be dialled and then hangs up: it must not be dialled all the time.
-		if time.Since(p.up) < 2*maxRedial {
+		if time.Since(p.opened) < 2*maxRedial {
 			p.pause = min(max(2*p.pause, minRedial), maxRedial)
 		} else {
 			p.pause = 0
 		}
-		p.up = time.Time{}
+		p.opened = time.Time{}
 	}
 	ctx, cancel := context.WithCancel(k.ctx)
 	p.dialling = cancel
 	peer, wait := p.Peer, p.pause
 	k.wg.Go(func() {
 		defer cancel()
-		err := k.open(ctx, peer, wait)
+		err := k.openLink(ctx, peer, wait)
 		select {
-		case k.done <- dialled{p, err}:
+		case k.done <- dialResult{p, err}:
 		case <-k.ctx.Done():
 		}
 	})
 }
 
-// open opens a link, by sharing the connection that the peer has dialled if there is one
+// openLink opens a link, by sharing the connection that the peer has dialled if there is one
 // or comes before it is time to dial.
-func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) error {
+func (k *linker) openLink(ctx context.Context, p control.Peer, wait time.Duration) error {
 	// A peer that does not answer must be led around before long.
 	patience := max(k.lease()/2, 100*time.Millisecond)
 	if k.plane.Ask(p.ID, p.Incarnation) {
 		wait = max(wait, patience/4)
 	}
-	if wait > 0 && k.shares(ctx, p, wait) {
+	if wait > 0 && k.awaitShared(ctx, p, wait) {
 		return nil
 	}
 	err := k.dials.Do(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
 		defer cancel()
-		return k.connect(ctx, p)
+		return k.dialPeer(ctx, p)
 	})
-	if err != nil && k.plane.Ask(p.ID, p.Incarnation) && k.shares(ctx, p, patience/4) {
+	if err != nil && k.plane.Ask(p.ID, p.Incarnation) && k.awaitShared(ctx, p, patience/4) {
 		return nil // it has dialled meanwhile
 	}
 	return err
 }
 
-// shares waits for a link on a connection that the peer has dialled.
-func (k *linker) shares(ctx context.Context, p control.Peer, limit time.Duration) bool {
+// awaitShared waits for a link on a connection that the peer has dialled.
+func (k *linker) awaitShared(ctx context.Context, p control.Peer, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return k.plane.AwaitLink(ctx, p.ID, p.Incarnation) == nil
 }
 
-func (k *linker) connect(ctx context.Context, p control.Peer) error {
+func (k *linker) dialPeer(ctx context.Context, p control.Peer) error {
 	conn, _, err := k.n.cfg.Dial(ctx, p.Addr, wire.Hello{
 		Role: wire.RoleLink, From: k.self.ID, FromIncarnation: k.self.Incarnation, To: p.ID, ToIncarnation: p.Incarnation,
 	})

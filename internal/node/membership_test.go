@@ -261,7 +261,7 @@ func TestSilentNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, n := range others {
-			if !ringtest.Of(n).IsOver(30, life) {
+			if !ringtest.Of(n).IsDead(30, life) {
 				t.Errorf("node %d would listen to a life that is over", n.ID())
 			}
 		}

@@ -42,31 +42,31 @@ type Node struct {
 	token    uint64 // proves to the registry's probe that it has found this node
 	owner    uint64 // marks its handlers, see [Node.inHandler]
 
-	left    chan error    // the registry's answer to a deregistration
-	parting chan struct{} // closed when Leave begins
-	tracing chan struct{} // slots for the traces that the registry asks for
+	deregistered chan error    // the registry's answer to a deregistration
+	leaveBegun   chan struct{} // closed when Leave begins
+	traceSlots   chan struct{} // slots for the traces that the registry asks for
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
-	inc atomic.Pointer[incarnation]  // the present one, or the last while there is none
-	ctl atomic.Pointer[control.Conn] // to the registry, the latest
-	met maximum                      // the greatest life of any node that it knows of
+	inc            atomic.Pointer[incarnation]  // the present one, or the last while there is none
+	ctl            atomic.Pointer[control.Conn] // to the registry, the latest
+	maxIncarnation atomicMax                    // the greatest life of any node that it knows of
 
-	mu       sync.Mutex // guards what follows
-	addr     string     // advertised, as the registry knows it; see register
-	leaving  bool
-	asked    bool // the registry is to take it out: newcomers behind it may not be told to it
-	released bool // the registry has let go of it
-	closed   bool
-	lost     chan struct{}    // closed while there is no connection to the registry
-	outage   outage           // why
-	changed  chan struct{}    // closed at the next change of life or connection
-	over     goneIncarnations // of other nodes
-	bygone   goneIncarnations // of those that have left
-	renewal  renewal
-	leftover []plane.Undelivered
+	mu            sync.Mutex // guards what follows
+	addr          string     // advertised, as the registry knows it; see register
+	leaving       bool
+	deregistering bool // the registry is to take it out: newcomers behind it may not be told to it
+	released      bool // the registry has let go of it
+	closed        bool
+	disconnected  chan struct{}    // closed while there is no connection to the registry
+	outage        outage           // why
+	changed       chan struct{}    // closed at the next change of life or connection
+	dead          goneIncarnations // of other nodes
+	departed      goneIncarnations // of those that have left
+	rejoins       rejoinLimit
+	leftover      []plane.Undelivered
 }
 
 // Join registers a node with the registry at addr and returns it when it has been
@@ -85,7 +85,7 @@ type Node struct {
 func Join(ctx context.Context, addr string, cfg *Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, registry: addr, token: rand.Uint64(), owner: plane.NewOwner(),
-		left: make(chan error, 1), parting: make(chan struct{}), tracing: make(chan struct{}, maxTraces), lost: make(chan struct{}),
+		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	if err := n.join(ctx); err != nil {
@@ -102,7 +102,7 @@ func (n *Node) join(ctx context.Context) (err error) {
 	if err := n.connect(ctx, false); err != nil {
 		return err
 	}
-	n.wg.Go(n.attend)
+	n.wg.Go(n.controlLoop)
 	n.cfg.Log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
 	return nil
 }

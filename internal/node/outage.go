@@ -15,26 +15,26 @@ const maxReasons = 8
 
 // outage is why a node has no registry.
 type outage struct {
-	why  error               // the latest attempt failed
-	told map[string]struct{} // reasons that were logged
+	err    error               // the latest attempt failed
+	logged map[string]struct{} // reasons that were logged
 }
 
-// failed takes the reason of an attempt that failed, and says whether it is a new one.
-func (o *outage) failed(err error) (fresh bool) {
-	o.why = shortened(err)
+// add takes the reason of an attempt that add, and says whether it is a new one.
+func (o *outage) add(err error) (fresh bool) {
+	o.err = withShortText(err)
 	reason := handshake.ReasonOf(err)
-	if _, told := o.told[reason]; told || len(o.told) >= maxReasons {
+	if _, told := o.logged[reason]; told || len(o.logged) >= maxReasons {
 		return false
 	}
-	if o.told == nil {
-		o.told = make(map[string]struct{})
+	if o.logged == nil {
+		o.logged = make(map[string]struct{})
 	}
-	o.told[reason] = struct{}{}
+	o.logged[reason] = struct{}{}
 	return true
 }
 
-// shortened bounds the text of an error, which may be another's.
-func shortened(err error) error {
+// withShortText bounds the text of an error, which may be another's.
+func withShortText(err error) error {
 	if text := err.Error(); len(handshake.Brief(text)) < len(text) {
 		return &shortError{err, handshake.Brief(text)}
 	}
@@ -62,28 +62,28 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// unreached takes note that the registry could not be reached, or refused the node.
-func (n *Node) unreached(err error) {
+// connectFailed takes note that the registry could not be reached, or refused the node.
+func (n *Node) connectFailed(err error) {
 	n.mu.Lock()
-	fresh := n.outage.failed(err)
+	fresh := n.outage.add(err)
 	n.mu.Unlock()
 	switch {
 	case !fresh:
 	case isRefusal(err):
-		n.cfg.Log.Warn("the registry refuses this node, which keeps trying", "node", n.Peer(), "err", shortened(err))
+		n.cfg.Log.Warn("the registry refuses this node, which keeps trying", "node", n.Peer(), "err", withShortText(err))
 	default:
-		n.cfg.Log.Warn("the registry cannot be reached, trying to reconnect", "node", n.Peer(), "err", shortened(err))
+		n.cfg.Log.Warn("the registry cannot be reached, trying to reconnect", "node", n.Peer(), "err", withShortText(err))
 	}
 }
 
-// whyLost is [ErrRegistryLost] with the latest reason, if there is one.
-func (n *Node) whyLost() error {
+// outageError is [ErrRegistryLost] with the latest reason, if there is one.
+func (n *Node) outageError() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.outage.why == nil {
+	if n.outage.err == nil {
 		return errs.ErrRegistryLost
 	}
-	return fmt.Errorf("%w (%w)", errs.ErrRegistryLost, n.outage.why)
+	return fmt.Errorf("%w (%w)", errs.ErrRegistryLost, n.outage.err)
 }
 
 // Disconnected is closed while the connection to the registry is lost. Messages flow on
@@ -92,7 +92,7 @@ func (n *Node) whyLost() error {
 func (n *Node) Disconnected() <-chan struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.lost
+	return n.disconnected
 }
 
 // WaitConnected waits until there is a connection to the registry. While there is one it returns
@@ -102,14 +102,14 @@ func (n *Node) Disconnected() <-chan struct{} {
 func (n *Node) WaitConnected(ctx context.Context) error {
 	err := n.Await(ctx, func() bool {
 		select {
-		case <-n.lost:
+		case <-n.disconnected:
 			return false
 		default:
 			return true
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.whyLost(), err)
+		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.outageError(), err)
 	}
 	return nil
 }

@@ -192,14 +192,14 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		inc := ringtest.Of(n).Present()
-		if inc.RefusedFor(control.MaxIncarnation + 1) {
+		if inc.OnLaterIncarnation(control.MaxIncarnation + 1) {
 			t.Error("a life beyond all sense was believed")
 		}
 		next := func(later uint64) (took time.Duration) {
 			t.Helper()
 			before, start := ringtest.Of(n).Present(), time.Now()
 			for ringtest.Of(n).Present() == before {
-				if !before.RefusedFor(later) {
+				if !before.OnLaterIncarnation(later) {
 					t.Fatal("no other life is to begin")
 				}
 				time.Sleep(100 * time.Millisecond) // as often as a stream may ask
@@ -235,7 +235,7 @@ func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
 		goesOn := func(d time.Duration) {
 			t.Helper()
 			for range 10 {
-				ringtest.Of(n).Present().RefusedFor(later)
+				ringtest.Of(n).Present().OnLaterIncarnation(later)
 				time.Sleep(d / 10)
 			}
 			if n.Incarnation() != life {
@@ -272,7 +272,7 @@ func TestARegistryThatGivesSmallLivesIsNotAsked(t *testing.T) {
 		if err := ringtest.Of(n).Present().BeginAgain(); err != nil {
 			t.Fatal(err)
 		}
-		if ringtest.Of(n).Present().RefusedFor(n.Incarnation() + 1) {
+		if ringtest.Of(n).Present().OnLaterIncarnation(n.Incarnation() + 1) {
 			t.Error("another life is to begin")
 		}
 	})

@@ -62,8 +62,8 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 			t.Errorf("%d beats in 3 s, at most %d are asked for", total, most)
 		}
 		for _, n := range tr.Nodes {
-			if inc := ringtest.Of(n).Present(); inc.Patience() != pace*lease || !inc.Authoritative() {
-				t.Errorf("node %d is patient for %v, sure: %v", n.ID(), inc.Patience(), inc.Authoritative())
+			if inc := ringtest.Of(n).Present(); inc.Timeout() != pace*lease || !inc.Authoritative() {
+				t.Errorf("node %d is patient for %v, sure: %v", n.ID(), inc.Timeout(), inc.Authoritative())
 			}
 		}
 
@@ -127,8 +127,8 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		time.Sleep(10 * lease)
 		synctest.Wait()
 		for _, n := range tr.Nodes[:2] {
-			if inc := ringtest.Of(n).Present(); inc.Patience() != lease {
-				t.Errorf("node %d is patient for %v", n.ID(), inc.Patience())
+			if inc := ringtest.Of(n).Present(); inc.Timeout() != lease {
+				t.Errorf("node %d is patient for %v", n.ID(), inc.Timeout())
 			}
 		}
 	})

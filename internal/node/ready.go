@@ -23,7 +23,7 @@ func (n *Node) Ready(ctx context.Context) error {
 			select {
 			case <-inc.ready:
 			case <-inc.ctx.Done():
-			case <-n.parting:
+			case <-n.leaveBegun:
 			case <-ctx.Done():
 			}
 			if why = n.notReady(inc); why != nil && inc.ctx.Err() != nil && !n.isEnding() { // it joins again
@@ -61,9 +61,9 @@ func (n *Node) ReadyNow() error {
 	return nil
 }
 
-// notSet is the error of a call that needs a routing table, when the node has none yet: on a
+// noTableError is the error of a call that needs a routing table, when the node has none yet: on a
 // live ring it will have one in a moment, before the set-up it will not.
-func (n *Node) notSet() error {
+func (n *Node) noTableError() error {
 	if why := n.notReady(n.inc.Load()); why != nil {
 		return why
 	}
@@ -77,7 +77,7 @@ func (n *Node) notReady(inc *incarnation) error {
 	leaving, closed := n.leaving, n.closed
 	lost := false
 	select {
-	case <-n.lost:
+	case <-n.disconnected:
 		lost = true
 	default:
 	}
@@ -92,9 +92,9 @@ func (n *Node) notReady(inc *incarnation) error {
 	case inc.isReady():
 		return nil
 	case lost:
-		return fmt.Errorf("%w: %w: the node tries to reconnect", errs.ErrNotReady, n.whyLost())
+		return fmt.Errorf("%w: %w: the node tries to reconnect", errs.ErrNotReady, n.outageError())
 	}
-	local, why := inc.local.Load(), inc.failure.Load()
+	local, why := inc.local.Load(), inc.linkError.Load()
 	switch {
 	case local.Epoch == 0 && inc.self.Epoch == 0:
 		return fmt.Errorf("%w: it has not been set up: run Setup (setup-overlay) at the registry", errs.ErrNotReady)

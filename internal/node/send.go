@@ -79,7 +79,7 @@ func (n *Node) Cast(ctx context.Context, to status.ID, body []byte) error {
 func (n *Node) sendError(to status.ID, err error) error {
 	switch {
 	case errors.Is(err, errs.ErrNotReady):
-		err = n.notSet()
+		err = n.noTableError()
 	case errors.Is(err, plane.ErrTooLarge):
 		err = fmt.Errorf("%w: send less at a time, or raise it at the registry with WithMaxPayload", err)
 	case errors.Is(err, plane.ErrSendingStopped):

@@ -53,7 +53,7 @@ func TestNodesKnockOften(t *testing.T) {
 		tr.Registry.Close()
 		time.Sleep(10 * time.Minute)
 		tr.Exchange(tr.Nodes...)
-		if n := ringtest.Of(tr.Nodes[0]).Present().Unanswered(); n > node.MaxWaiting {
+		if n := ringtest.Of(tr.Nodes[0]).Present().Unanswered(); n > node.MaxUnanswered {
 			t.Errorf("%d beats are remembered that nobody answered", n)
 		}
 		tr.Restart(ringdht.WithLease(ringtest.Lease))

@@ -18,7 +18,7 @@ import (
 func (n *Node) Trace(ctx context.Context, to status.ID) ([]status.Hop, error) {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
-		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.notSet())
+		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.noTableError())
 	}
 	answers, err := p.Trace(ctx, uint64(to))
 	if err != nil {

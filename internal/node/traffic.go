@@ -25,79 +25,79 @@ type traffic struct {
 
 	ledger atomic.Pointer[ledger] // since the last run
 
-	mu        sync.Mutex
-	task      uint64             // the latest run that it was told to take part in
-	running   bool               //
-	quit      bool               // the node leaves: it takes part in no run any more
-	abort     context.CancelFunc // of the run at hand
-	idle      sync.Cond          // on mu: not running, or quit
-	finished  control.Finished   // of the latest run
-	before    *ledger            // of the run that was collected last
-	collected control.Summary    // of it
+	mu              sync.Mutex
+	latestRun       uint64             // the latest run that it was told to take part in
+	running         bool               //
+	disabled        bool               // the node leaves: it takes part in no run any more
+	cancelRun       context.CancelFunc // of the run at hand
+	stopped         sync.Cond          // on mu: not running, or quit
+	finished        control.Finished   // of the latest run
+	collectedLedger *ledger            // of the run that was collected last
+	collected       control.Summary    // of it
 }
 
 func newTraffic(inc *incarnation) *traffic {
 	t := &traffic{inc: inc}
-	t.idle.L = &t.mu
+	t.stopped.L = &t.mu
 	t.ledger.Store(newLedger())
 	return t
 }
 
-// received takes one message; calls for one source do not overlap.
-func (t *traffic) received(d *plane.Delivery) {
+// receive takes one message; calls for one source do not overlap.
+func (t *traffic) receive(d *plane.Delivery) {
 	if d.Slot == nil {
-		t.malformed(d)
+		t.logMalformed(d)
 		return
 	}
 	current := t.ledger.Load()
-	c, ok := (*d.Slot).(*tally)
-	if !ok || c.ledger != current || c.port != d.Port || c.over.Load() {
+	c, ok := (*d.Slot).(*sourceCount)
+	if !ok || c.ledger != current || c.port != d.Port || c.stale.Load() {
 		if ok {
-			c.show()
+			c.publish()
 		}
-		c = current.source(lane{d.Source, d.Port})
+		c = current.source(flow{d.Source, d.Port})
 		*d.Slot = c
 	}
 	if len(d.Body) < 4 {
-		t.malformed(d)
-		c.show()
+		t.logMalformed(d)
+		c.publish()
 		return
 	}
-	c.row.n++
-	c.row.sum += value(d.Body)
-	c.row.hops += int64(d.Hops)
-	c.row.maxHops = max(c.row.maxHops, int64(d.Hops))
+	c.batch.n++
+	c.batch.sum += bodyValue(d.Body)
+	c.batch.hops += int64(d.Hops)
+	c.batch.maxHops = max(c.batch.maxHops, int64(d.Hops))
 	if !d.More {
-		c.show()
+		c.publish()
 	}
 }
 
-func (t *traffic) malformed(d *plane.Delivery) {
+func (t *traffic) logMalformed(d *plane.Delivery) {
 	t.inc.n.cfg.Log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
 }
 
-func value(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
+func bodyValue(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
 
-// lose takes a message that its sink is not known to have handled, or that it is known not
+// onUndelivered takes a message that its sink is not known to have handled, or that it is known not
 // to have. A stream's lock is held.
-func (t *traffic) lose(sink uint64, port uint8, body []byte, unknown bool) {
+func (t *traffic) onUndelivered(sink uint64, port uint8, body []byte, unknown bool) {
 	if len(body) < 4 {
 		return
 	}
 	l := t.ledger.Load()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.lost[lane{sink, port}]
+	p := l.undelivered[flow{sink, port}]
 	if p == nil {
 		p = new(control.Pair)
-		l.lost[lane{sink, port}] = p
+		l.undelivered[flow{sink, port}] = p
 	}
 	if unknown {
 		p.Unknown++
-		p.SumUnknown += value(body)
+		p.SumUnknown += bodyValue(body)
 	} else {
 		p.N++
-		p.Sum += value(body)
+		p.Sum += bodyValue(body)
 	}
 }
 
@@ -109,7 +109,7 @@ func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
 func (t *traffic) latest() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.task
+	return t.latestRun
 }
 
 // run carries out a task: send, flush, report. local is what the node had been told when
@@ -117,9 +117,9 @@ func (t *traffic) latest() uint64 {
 // registry cannot know what became of the first one.
 func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	t.mu.Lock()
-	for t.running && t.task < task.Run { // the registry that asked for it is gone: nobody will collect it
-		t.abort()
-		t.idle.Wait()
+	for t.running && t.latestRun < task.Run { // the registry that asked for it is gone: nobody will collect it
+		t.cancelRun()
+		t.stopped.Wait()
 	}
 	switch {
 	case t.finished.Run == task.Run:
@@ -127,23 +127,23 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 		t.mu.Unlock()
 		t.inc.n.Tell(control.TypeFinished, again)
 		return
-	case t.running && t.task == task.Run || t.quit:
+	case t.running && t.latestRun == task.Run || t.disabled:
 		t.mu.Unlock()
 		return
-	case t.running || task.Run <= t.task:
+	case t.running || task.Run <= t.latestRun:
 		t.mu.Unlock()
 		t.inc.n.Tell(control.TypeFinished, control.Finished{Run: task.Run, Error: fmt.Sprintf("node %d, run %d: %v", t.inc.self.ID, task.Run, errs.ErrBusy)})
 		return
 	}
-	t.running, t.task = true, task.Run
-	t.heard(task.Run)
+	t.running, t.latestRun = true, task.Run
+	t.forgetOtherRuns(task.Run)
 	ctx, abort := context.WithCancel(t.inc.ctx)
-	t.abort = abort
+	t.cancelRun = abort
 	t.mu.Unlock()
 
 	err := t.send(ctx, task, local)
 	abort()
-	if err != nil && t.over() {
+	if err != nil && t.abortedByLeave() {
 		return
 	}
 	finished := control.Finished{Run: task.Run}
@@ -152,7 +152,7 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	}
 	t.mu.Lock()
 	t.running, t.finished = false, finished
-	t.idle.Broadcast()
+	t.stopped.Broadcast()
 	t.mu.Unlock()
 	if err != nil && t.inc.ctx.Err() != nil {
 		return // this life is over: that, and no failure, is what the registry is about to hear
@@ -160,36 +160,36 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	t.inc.n.Tell(control.TypeFinished, finished)
 }
 
-// over says whether a run was broken off because the node leaves. Then nothing is
+// abortedByLeave says whether a run was broken off because the node leaves. Then nothing is
 // reported: the registry waits until the node has left, and makes its account without it.
 // An error would spoil the account, since it cannot tell a node that leaves from one that
 // failed.
-func (t *traffic) over() bool {
+func (t *traffic) abortedByLeave() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.quit {
+	if t.disabled {
 		t.running = false
-		t.idle.Broadcast()
+		t.stopped.Broadcast()
 	}
-	return t.quit
+	return t.disabled
 }
 
-// leave breaks off a run, if there is one, and lets none begin.
-func (t *traffic) leave() {
+// disable breaks off a run, if there is one, and lets none begin.
+func (t *traffic) disable() {
 	t.mu.Lock()
-	t.quit = true
-	t.idle.Broadcast()
+	t.disabled = true
+	t.stopped.Broadcast()
 	t.mu.Unlock()
-	t.stop()
+	t.abortRun()
 }
 
-// stop breaks off a run, if there is one.
-func (t *traffic) stop() {
+// abortRun breaks off a run, if there is one.
+func (t *traffic) abortRun() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.running {
-		t.abort()
-		t.idle.Wait()
+		t.cancelRun()
+		t.stopped.Wait()
 	}
 }
 
@@ -211,7 +211,7 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 		return errors.New("it knows no other node that takes part in traffic runs")
 	}
 	l, port := t.ledger.Load(), trafficPort(task.Run)
-	defer l.close(outcome, port)
+	defer l.settle(outcome, port)
 	sinks := make([]uint64, len(outcome)) // Await: what the program itself has sent is none of the run's business
 	drawn := make([]int, len(outcome))    // indexes of those that are there
 	for i := range outcome {
@@ -259,7 +259,7 @@ func (t *traffic) progress() control.Beat {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.sources {
-		b.Received += c.seen().n
+		b.Received += c.total().n
 	}
 	return b
 }
@@ -267,19 +267,19 @@ func (t *traffic) progress() control.Beat {
 // collect reports on the run and starts from zero. Everybody has finished by then, so
 // nothing of the run is under way, but for what comes from those that were lost.
 func (t *traffic) collect(run uint64) control.Summary {
-	t.stop()
+	t.abortRun()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.before != nil && t.collected.Run == run { // the first answer was lost
+	if t.collectedLedger != nil && t.collected.Run == run { // the first answer was lost
 		return t.collected
 	}
 	l := t.ledger.Load()
 	t.ledger.Store(newLedger())
-	s := l.received(trafficPort(run))
+	s := l.summary(trafficPort(run))
 	s.Run = run
 	s.Relayed, s.Wasted = t.inc.plane.TakeRelays(trafficPort(run))
-	t.heard(run)
-	if t.task == run {
+	t.forgetOtherRuns(run)
+	if t.latestRun == run {
 		for _, p := range l.outcome {
 			s.Sent += p.N
 			s.SumSent += p.Sum
@@ -287,8 +287,8 @@ func (t *traffic) collect(run uint64) control.Summary {
 			s.SumUnknown += p.SumUnknown
 		}
 	}
-	t.task = max(t.task, run) // those that only relay know of it too
-	t.before, t.collected = l, s
+	t.latestRun = max(t.latestRun, run) // those that only relay know of it too
+	t.collectedLedger, t.collected = l, s
 	return s
 }
 
@@ -301,10 +301,10 @@ func (t *traffic) explain(run uint64) control.Pairs {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := control.Pairs{Run: run}
-	if t.before == nil || t.collected.Run != run {
+	if t.collectedLedger == nil || t.collected.Run != run {
 		return p
 	}
-	l := t.before
+	l := t.collectedLedger
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p.Sent = l.outcome
@@ -315,7 +315,7 @@ func (t *traffic) explain(run uint64) control.Pairs {
 		if len(p.Received) == MaxPairs {
 			break
 		}
-		r := c.seen()
+		r := c.total()
 		p.Received = append(p.Received, control.Pair{ID: from.peer, N: r.n, Sum: r.sum})
 	}
 	return p

@@ -12,10 +12,10 @@ import (
 // maxLeftover bounds the sinks for which it is kept what earlier lives left undelivered.
 const maxLeftover = 4096
 
-// merge adds what a life left undelivered to what those before it did, of which only
+// mergeLeftover adds what a life left undelivered to what those before it did, of which only
 // the numbers are kept, one for each sink, and one for all beyond maxLeftover: a node that is
 // declared dead again and again and never calls Flush must not gather bodies.
-func merge(before, left []plane.Undelivered) []plane.Undelivered {
+func mergeLeftover(before, left []plane.Undelivered) []plane.Undelivered {
 	var all []plane.Undelivered
 	at := make(map[uint64]int)
 	many := -1
@@ -72,7 +72,7 @@ func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivere
 	inc := n.inc.Load()
 	failed, err := inc.plane.Flush(ctx, ids...)
 	failed = append(n.takeLeftover(ids), failed...)
-	if err = inc.awaited(err); err != nil {
+	if err = inc.awaitError(err); err != nil {
 		err = fmt.Errorf("ringdht: node %d: %w", n.ID(), err)
 	}
 	return failed, err
@@ -80,11 +80,11 @@ func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivere
 
 // awaitDeliveries is [Node.Flush] that leaves what was not delivered for Close to tell.
 func (inc *incarnation) awaitDeliveries(ctx context.Context) error {
-	return inc.awaited(inc.plane.Await(ctx))
+	return inc.awaitError(inc.plane.Await(ctx))
 }
 
-// awaited is the error of waiting for the deliveries of a life.
-func (inc *incarnation) awaited(err error) error {
+// awaitError is the error of waiting for the deliveries of a life.
+func (inc *incarnation) awaitError(err error) error {
 	if err == nil && inc.ctx.Err() != nil { // what this life has left may still be on its way here
 		err = context.Cause(inc.ctx)
 	}

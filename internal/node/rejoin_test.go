@@ -9,7 +9,7 @@ import (
 // more seldom.
 func TestRenewalsAreRare(t *testing.T) {
 	const lease = 3 * time.Second
-	var r renewal
+	var r rejoinLimit
 	now := time.Now()
 	begun := 0
 	for range 24 * 60 * 60 { // a day, asked once a second
@@ -24,18 +24,18 @@ func TestRenewalsAreRare(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	r.begin(now, lease)
-	if r.rest != lease {
-		t.Errorf("after an hour of peace the rest is %v", r.rest)
+	if r.delay != lease {
+		t.Errorf("after an hour of peace the rest is %v", r.delay)
 	}
 }
 
 // No node can use up the lives there are.
 func TestLivesBeyondAllSense(t *testing.T) {
 	var n Node
-	n.meet(3)
-	n.meet(1 << 63)
-	n.meet(2)
-	if n.met.Load() != 3 {
-		t.Errorf("the greatest life met is %d", n.met.Load())
+	n.noteIncarnation(3)
+	n.noteIncarnation(1 << 63)
+	n.noteIncarnation(2)
+	if n.maxIncarnation.Load() != 3 {
+		t.Errorf("the greatest life met is %d", n.maxIncarnation.Load())
 	}
 }

@@ -7,28 +7,28 @@ package node
 // its Collect, it forgets what it has of all others. What it has of that run stays: other
 // nodes may have started earlier.
 
-// heard forgets what is not of a run. It needs mu.
-func (t *traffic) heard(run uint64) {
+// forgetOtherRuns forgets what is not of a run. It needs mu.
+func (t *traffic) forgetOtherRuns(run uint64) {
 	port := trafficPort(run)
 	t.inc.plane.ForgetRelays(port)
-	t.ledger.Load().forget(port)
+	t.ledger.Load().keepOnly(port)
 }
 
-// forget drops what is of other runs than the one with this port.
-func (l *ledger) forget(but uint8) {
+// keepOnly drops what is of other runs than the one with this port.
+func (l *ledger) keepOnly(but uint8) {
 	l.sent.Store(0)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.outcome = nil
 	for at, c := range l.sources {
 		if at.port != but {
-			c.over.Store(true)
+			c.stale.Store(true)
 			delete(l.sources, at)
 		}
 	}
-	for at := range l.lost {
+	for at := range l.undelivered {
 		if at.port != but {
-			delete(l.lost, at)
+			delete(l.undelivered, at)
 		}
 	}
 }

@@ -8,17 +8,17 @@ import (
 // An answer confirms the beat that it answers, and none that was sent later: a node that
 // was stopped is a member if a beat of after that is answered.
 func TestWhichBeatIsAnswered(t *testing.T) {
-	var p pulse
+	var p contact
 	now := time.Now()
-	beat := func() time.Time { now = now.Add(time.Second); p.asked(now); return now }
-	p.begin(now)
+	beat := func() time.Time { now = now.Add(time.Second); p.sent(now); return now }
+	p.restart(now)
 	before := 0
-	for range maxWaiting + 5 {
+	for range maxUnanswered + 5 {
 		beat()
 		before++
 	}
 	now = now.Add(time.Hour)
-	if !p.wakes(now) || p.wakes(now) {
+	if !p.suspended(now) || p.suspended(now) {
 		t.Error("it wakes once")
 	}
 	beat() // finds no room either
@@ -29,7 +29,7 @@ func TestWhichBeatIsAnswered(t *testing.T) {
 		}
 	}
 	at := beat()
-	if !p.answered() || p.alive != at {
+	if !p.answered() || p.heard != at {
 		t.Error("the answer to a later one does not")
 	}
 	beat()
