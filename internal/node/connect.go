@@ -34,7 +34,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	defer n.mu.Unlock()
 	n.ctl.Store(ctl)
 	n.disconnected, n.outage = make(chan struct{}), outage{}
-	n.change()
+	n.changed.Broadcast()
 	inc := n.inc.Load()
 	inc.resend.Store(true)
 	inc.connectEpoch.Store(inc.local.Load().Epoch)

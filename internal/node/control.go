@@ -3,10 +3,10 @@ package node
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"time"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
@@ -33,15 +33,16 @@ func (inc *incarnation) maxBackoff() time.Duration { return min(inc.lease()/2, 5
 // controlLoop is the goroutine that listens to the registry, and looks for it when it is
 // gone.
 func (n *Node) controlLoop() {
-	var wait time.Duration // before it looks for another connection
+	retry := backoff.Backoff{Min: minBackoff}
 	for n.ctx.Err() == nil {
 		inc, ctl := n.inc.Load(), n.ctl.Load()
 		since := time.Now()
 		err := n.readControl(inc, ctl)
 		if time.Since(since) < inc.lease() { // whatever ended it may end the next one at once
-			wait = min(max(2*wait, minBackoff), inc.maxBackoff())
+			retry.Max = inc.maxBackoff()
+			retry.Next()
 		} else {
-			wait = 0
+			retry.Reset()
 		}
 		ctl.Close()
 		ctl.Free()
@@ -65,7 +66,7 @@ func (n *Node) controlLoop() {
 		if !inc.rejoining.Load() {
 			n.cfg.Log.Warn("lost the connection to the registry, messages still flow", "node", n.Peer(), "err", err)
 		}
-		if !n.reconnect(inc, wait, evicted) {
+		if !n.reconnect(inc, retry, evicted) {
 			return
 		}
 		n.cfg.Log.Info("connected to the registry again", "node", n.Peer(), "incarnation", n.Incarnation())
@@ -75,7 +76,7 @@ func (n *Node) controlLoop() {
 // reconnect knocks at the registry's door until it opens, and says whether it did before
 // the node closed. A node that waits for its last deliveries is still a member and
 // comes back like any other; but it does not begin another life to leave it.
-func (n *Node) reconnect(inc *incarnation, wait time.Duration, evicted bool) bool {
+func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) bool {
 	anyID := false
 	for {
 		if evicted {
@@ -83,11 +84,12 @@ func (n *Node) reconnect(inc *incarnation, wait time.Duration, evicted bool) boo
 			if n.isLeaving() {
 				return false
 			}
-			evicted, wait = false, 0
+			evicted = false
+			retry.Reset()
 		}
 		// Everybody has lost the registry at the same moment, and must not come back at
 		// the same moment.
-		if handshake.Pause(n.ctx, wait/2+rand.N(wait/2+minBackoff/2)) != nil {
+		if handshake.Pause(n.ctx, retry.Jitter(retry.Delay())) != nil {
 			return false
 		}
 		err := n.connect(n.ctx, anyID)
@@ -106,8 +108,9 @@ func (n *Node) reconnect(inc *incarnation, wait time.Duration, evicted bool) boo
 		// far as anybody here can know: the node goes on.
 		inc.plane.LowerFence()
 		n.connectFailed(err)
-		n.cfg.Log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
-		wait = min(max(2*wait, minBackoff), inc.maxBackoff())
+		n.cfg.Log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", retry.Delay())
+		retry.Max = inc.maxBackoff()
+		retry.Next()
 	}
 }
 

@@ -92,7 +92,7 @@ func (n *Node) Change(f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	f()
-	n.change()
+	n.changed.Broadcast()
 }
 
 // Inherit adds what an incarnation has left undelivered to what those before it have, and

@@ -94,7 +94,7 @@ func (n *Node) begin(self control.Registered, met uint64) error {
 		return errs.ErrClosed
 	}
 	n.inc.Store(inc)
-	n.change()
+	n.changed.Broadcast()
 	inc.wg.Go(inc.linkLoop)
 	inc.wg.Go(inc.heartbeatLoop)
 	return nil
@@ -135,7 +135,7 @@ func (n *Node) end(inc *incarnation, err error) {
 		inc.wg.Wait()
 		n.mu.Lock()
 		n.leftover = mergeLeftover(n.leftover, left)
-		n.change()
+		n.changed.Broadcast()
 		n.mu.Unlock()
 	})
 }

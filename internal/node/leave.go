@@ -47,7 +47,7 @@ func (n *Node) Leave(ctx context.Context) ([]plane.Undelivered, error) {
 	}
 	n.leaving = true
 	close(n.leaveBegun)
-	n.change()
+	n.changed.Broadcast()
 	n.mu.Unlock()
 	inc := n.inc.Load()
 	inc.traffic.disable()

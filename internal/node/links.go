@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/handshake"
@@ -57,9 +58,13 @@ type peerState struct {
 	dialling      context.CancelFunc // a dial is under way or waits for its time
 	failed        bool               // a dial has failed since the present table came
 	err           error              // of the latest dial
-	pause         time.Duration      // before the next dial
+	redial        backoff.Backoff    // before the next dial
 	opened        time.Time          // when the link was opened
 	unwantedSince time.Time          // since when there need be no link; zero: it should be there
+}
+
+func newPeerState(p control.Peer) *peerState {
+	return &peerState{Peer: p, redial: backoff.Backoff{Min: minRedial, Max: maxRedial}}
 }
 
 // movedTo is the peer at another address. A link that is up stays; a dial that is not done is
@@ -69,7 +74,9 @@ func (p *peerState) movedTo(to control.Peer) *peerState {
 	if p.dialling != nil {
 		p.dialling()
 	}
-	return &peerState{Peer: to, err: p.err, opened: p.opened}
+	moved := newPeerState(to)
+	moved.err, moved.opened = p.err, p.opened
+	return moved
 }
 
 // linkLoop is the goroutine that links to whom the node should be linked to.
@@ -206,7 +213,7 @@ func (k *linker) setWanted(wanted []control.Peer) {
 		keep[ref] = struct{}{}
 		switch p := k.peers[ref]; {
 		case p == nil:
-			k.peers[ref] = &peerState{Peer: w}
+			k.peers[ref] = newPeerState(w)
 		case p.Addr != w.Addr:
 			k.peers[ref] = p.movedTo(w)
 		}

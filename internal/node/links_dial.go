@@ -28,7 +28,7 @@ func (k *linker) dialDone(d dialResult) {
 			k.n.cfg.Log.Info("cannot link", "node", k.n.Peer(), "peer", status.Peer{ID: status.ID(p.ID), Addr: p.Addr}, "err", d.err)
 		}
 		p.err, p.failed = d.err, true
-		p.pause = min(max(2*p.pause, minRedial), maxRedial)
+		p.redial.Next()
 		return
 	}
 	p.opened, p.err = time.Now(), nil
@@ -42,15 +42,15 @@ func (k *linker) dial(p *peerState) {
 	if !p.opened.IsZero() {
 		// It lets itself be dialled and then hangs up: it must not be dialled all the time.
 		if time.Since(p.opened) < 2*maxRedial {
-			p.pause = min(max(2*p.pause, minRedial), maxRedial)
+			p.redial.Next()
 		} else {
-			p.pause = 0
+			p.redial.Reset()
 		}
 		p.opened = time.Time{}
 	}
 	ctx, cancel := context.WithCancel(k.ctx)
 	p.dialling = cancel
-	peer, wait := p.Peer, p.pause
+	peer, wait := p.Peer, p.redial.Delay()
 	k.wg.Go(func() {
 		defer cancel()
 		err := k.openLink(ctx, peer, wait)

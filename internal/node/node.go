@@ -11,6 +11,7 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/status"
 )
@@ -60,9 +61,9 @@ type Node struct {
 	deregistering bool // the registry is to take it out: newcomers behind it may not be told to it
 	released      bool // the registry has let go of it
 	closed        bool
-	disconnected  chan struct{}    // closed while there is no connection to the registry
-	outage        outage           // why
-	changed       chan struct{}    // closed at the next change of life or connection
+	disconnected  chan struct{} // closed while there is no connection to the registry
+	outage        outage        // why
+	changed       notify.Change
 	dead          goneIncarnations // of other nodes
 	departed      goneIncarnations // of those that have left
 	rejoins       rejoinLimit
@@ -154,43 +155,10 @@ func (n *Node) Members() []status.ID {
 	return ids
 }
 
-// Await waits until done, called with mu held at every change, returns true. What is so
-// when a context ends counts.
+// Await returns nil once done reports true. It calls done with mu held, at first and after
+// each change. A change that came before the end of ctx, or of the node, is looked at first.
 func (n *Node) Await(ctx context.Context, done func() bool) error {
-	for {
-		n.mu.Lock()
-		if done() {
-			n.mu.Unlock()
-			return nil
-		}
-		if n.changed == nil {
-			n.changed = make(chan struct{})
-		}
-		changed := n.changed
-		n.mu.Unlock()
-		var err error
-		select {
-		case <-changed:
-			continue
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		case <-n.ctx.Done():
-			err = context.Cause(n.ctx)
-		}
-		select {
-		case <-changed: // both at once
-		default:
-			return err
-		}
-	}
-}
-
-// change wakes whoever waits for something to change; it needs mu.
-func (n *Node) change() {
-	if n.changed != nil {
-		close(n.changed)
-		n.changed = nil
-	}
+	return n.changed.Await(ctx, n.ctx, &n.mu, done)
 }
 
 // Close ends the node at once. The error is an [UndeliveredError] that lists what was

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/membership"
@@ -62,19 +63,23 @@ const maxRejoinDelay = 5 * time.Minute
 
 // rejoinLimit says when the next life may begin for a sink's sake. Node.mu guards it.
 type rejoinLimit struct {
-	last  time.Time     // when the latest did
-	delay time.Duration // and for how long there must be none after it
+	last  time.Time       // when the latest did
+	delay backoff.Backoff // and for how long there must be none after it
 }
 
 // due says whether a life may begin for a sink's sake.
-func (r *rejoinLimit) due(now time.Time) bool { return r.last.IsZero() || now.Sub(r.last) >= r.delay }
+func (r *rejoinLimit) due(now time.Time) bool {
+	return r.last.IsZero() || now.Sub(r.last) >= r.delay.Delay()
+}
 
 // begin takes note that one does. least is the first rest.
 func (r *rejoinLimit) begin(now time.Time, least time.Duration) {
 	if r.last.IsZero() || now.Sub(r.last) > 2*maxRejoinDelay {
-		r.delay = 0 // that one has nothing to do with this one
+		r.delay.Reset() // that one has nothing to do with this one
 	}
-	r.last, r.delay = now, min(max(least, 2*r.delay), maxRejoinDelay)
+	r.last = now
+	r.delay.Min, r.delay.Max = least, maxRejoinDelay
+	r.delay.Next()
 }
 
 // onLaterIncarnation takes a sink's word that it remembers a later life of this node's ID. It says

@@ -24,8 +24,8 @@ func TestRenewalsAreRare(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	r.begin(now, lease)
-	if r.delay != lease {
-		t.Errorf("after an hour of peace the rest is %v", r.delay)
+	if r.delay.Delay() != lease {
+		t.Errorf("after an hour of peace the rest is %v", r.delay.Delay())
 	}
 }
 
