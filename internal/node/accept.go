@@ -12,7 +12,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// checkHello decides who may connect.
+// checkHello decides whether the other end of a connection may connect.
 func (n *Node) checkHello(h wire.Hello) wire.Answer {
 	switch h.Role {
 	case wire.RoleProbe:
@@ -21,13 +21,10 @@ func (n *Node) checkHello(h wire.Hello) wire.Answer {
 	default:
 		return wire.Answer{Status: wire.WrongRole, Reason: "this is a node, not a registry: join at the registry's address"}
 	}
-	// A peer may have learned of this life before the node itself has. The answer must
-	// still make its deadline.
+	// A peer may hear of this incarnation before the node itself does. The answer must still
+	// make its deadline.
 	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout/2)
 	defer cancel()
-	mine := func(inc *incarnation) bool {
-		return inc != nil && h.To == inc.self.ID && h.ToIncarnation == inc.self.Incarnation
-	}
 	if h.To != 0 || h.ToIncarnation != 0 {
 		n.Await(ctx, func() bool {
 			inc := n.inc.Load()
@@ -40,7 +37,7 @@ func (n *Node) checkHello(h wire.Hello) wire.Answer {
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
 	case inc == nil:
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
-	case !mine(inc):
+	case h.To != inc.self.ID || h.ToIncarnation != inc.self.Incarnation:
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
 			"this is another incarnation of node %d: your routing table is out of date", inc.self.ID)}
 	case h.From == inc.self.ID || bits.Len64(h.From) > int(inc.self.Bits):
@@ -51,8 +48,8 @@ func (n *Node) checkHello(h wire.Hello) wire.Answer {
 	return wire.Answer{}
 }
 
-// serve is a connection's goroutine until it is known who is there: the registry's probe,
-// or a peer.
+// serve is the goroutine of an accepted connection during its handshake. The other end is the
+// registry's probe, or a peer.
 func (n *Node) serve(conn net.Conn, introduced func()) {
 	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
 	h, err := n.cfg.Welcome(conn, n.checkHello)
@@ -70,12 +67,12 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 		conn.Close()
 		return
 	}
-	// Waiting for frames takes a goroutine of its own: the stack that the handshake has
-	// grown would stay as large, 2 KiB more for each idle link.
+	// Reading takes a goroutine of its own: the stack that the handshake has grown would stay
+	// as large, 2 KiB more for each idle link.
 	n.wg.Go(func() { n.readLink(inc, conn, ring.Ref{ID: h.From, Incarnation: h.FromIncarnation}) })
 }
 
-// Listen is the goroutine of a link from a peer.
+// readLink is the goroutine of a link from a peer.
 func (n *Node) readLink(inc *incarnation, conn net.Conn, from ring.Ref) {
 	inc.plane.Receive(conn, from.ID, from.Incarnation,
 		func() bool { return n.isDead(from.ID, from.Incarnation) },

@@ -7,69 +7,71 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 )
 
-// contact knows since when the registry cannot have missed the node: it was alive to the
-// registry when it sent the latest beat that was answered. That something comes from the
-// registry would not do: the other direction may be cut.
+// contact tracks until when the registry has surely heard the node: it had heard it at the
+// time when the latest heartbeat that was answered was sent. That something comes from the
+// registry would not prove it, since the other direction may be cut.
 type contact struct {
 	mu           sync.Mutex
-	unanswered   []time.Time // when the beats were sent that are not answered
-	unremembered int         // and how many after them are not remembered
-	heard        time.Time
-	resumed      time.Time // when this process found that it had been stopped, until it knows that it is a member
+	unanswered   []time.Time // when heartbeats were sent that are not answered, the oldest first
+	unremembered int         // how many after them are not in the list
+	heard        time.Time   // when the latest answered heartbeat was sent
+	resumed      time.Time   // when this process noticed that it had been suspended; zero once it knows that it is a member
 }
 
-// restart starts anew, with a registration sent at asked and answered.
-func (p *contact) restart(asked time.Time) {
-	p.mu.Lock()
-	p.unanswered, p.unremembered, p.heard, p.resumed = nil, 0, asked, time.Time{}
-	p.mu.Unlock()
+// restart begins anew on another connection, whose registration was sent at this time and
+// answered.
+func (c *contact) restart(sent time.Time) {
+	c.mu.Lock()
+	c.unanswered, c.unremembered, c.heard, c.resumed = nil, 0, sent, time.Time{}
+	c.mu.Unlock()
 }
 
-// maxUnanswered bounds the beats that are remembered: while there is no registry nobody
-// answers. One that is not remembered counts as not answered.
+// maxUnanswered bounds the heartbeats that are remembered while no answers come. The answer to
+// one that is not remembered is ignored.
 const maxUnanswered = 16
 
-func (p *contact) sent(now time.Time) {
-	p.mu.Lock()
-	if len(p.unanswered) < maxUnanswered && p.unremembered == 0 {
-		p.unanswered = append(p.unanswered, now)
+// sent adds a heartbeat.
+func (c *contact) sent(now time.Time) {
+	c.mu.Lock()
+	if len(c.unanswered) < maxUnanswered && c.unremembered == 0 {
+		c.unanswered = append(c.unanswered, now)
 	} else {
-		p.unremembered++
+		c.unremembered++
 	}
-	p.mu.Unlock()
+	c.mu.Unlock()
 }
 
-// answered takes the answer to the oldest beat, and says whether that was sent after the
-// process had been stopped, so that it is a member still.
-func (p *contact) answered() (confirmed bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.unanswered) == 0 {
-		p.unremembered = max(0, p.unremembered-1)
+// answered handles the answer to the oldest heartbeat. It returns true if that was sent after
+// the process was suspended, so that the node is still a member, and no answer said so before.
+func (c *contact) answered() (confirmed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.unanswered) == 0 {
+		c.unremembered = max(0, c.unremembered-1)
 		return false
 	}
-	p.heard = p.unanswered[0]
-	p.unanswered = p.unanswered[1:]
-	if confirmed = !p.resumed.IsZero() && !p.heard.Before(p.resumed); confirmed {
-		p.resumed = time.Time{}
+	c.heard = c.unanswered[0]
+	c.unanswered = c.unanswered[1:]
+	if confirmed = !c.resumed.IsZero() && !c.heard.Before(c.resumed); confirmed {
+		c.resumed = time.Time{}
 	}
 	return confirmed
 }
 
-// suspended takes note that the process was stopped, and says whether that is new.
-func (p *contact) suspended(now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.resumed.IsZero() {
+// suspended notes that the process was suspended, and reports whether that is new.
+func (c *contact) suspended(now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.resumed.IsZero() {
 		return false
 	}
-	p.resumed = now
+	c.resumed = now
 	return true
 }
 
-// age is how long ago that was at the time now.
-func (p *contact) age(now time.Time) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return handshake.Elapsed(p.heard, now)
+// age is how long ago the registry has surely heard the node.
+func (c *contact) age(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return handshake.Elapsed(c.heard, now)
 }

@@ -14,31 +14,21 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// idleStream is how long a stream may send nothing before both ends forget it.
-const idleStream = time.Minute
-
-// traceTimeout and maxTraces bound the traces that the registry asks for.
-const (
-	traceTimeout = 10 * time.Second
-	maxTraces    = 16
-)
-
-// A node whose registry is gone knocks again after minBackoff, then ever less often. A
-// registry that takes the place of another waits for two leases (see [WithGrace]), so
-// every node must knock within one.
+// A node without a registry tries to reconnect after minBackoff, and then ever less often. It
+// tries at least once in half a lease: a registry that takes the place of another waits two
+// leases (see WithGrace), so every node must try within one.
 const minBackoff = 50 * time.Millisecond
 
 func (inc *incarnation) maxBackoff() time.Duration { return min(inc.lease()/2, 5*time.Second) }
 
-// controlLoop is the goroutine that listens to the registry, and looks for it when it is
-// gone.
+// controlLoop is the goroutine that reads from the registry, and reconnects to it.
 func (n *Node) controlLoop() {
 	retry := backoff.Backoff{Min: minBackoff}
 	for n.ctx.Err() == nil {
 		inc, ctl := n.inc.Load(), n.ctl.Load()
 		since := time.Now()
 		err := n.readControl(inc, ctl)
-		if time.Since(since) < inc.lease() { // whatever ended it may end the next one at once
+		if time.Since(since) < inc.lease() { // the next connection may end for the same reason
 			retry.Max = inc.maxBackoff()
 			retry.Next()
 		} else {
@@ -73,9 +63,11 @@ func (n *Node) controlLoop() {
 	}
 }
 
-// reconnect knocks at the registry's door until it opens, and says whether it did before
-// the node closed. A node that waits for its last deliveries is still a member and
-// comes back like any other; but it does not begin another life to leave it.
+// reconnect tries to connect until it succeeds, and returns false if the node closes first.
+// A node that waits for its last deliveries is still a member, and reconnects like any other.
+// But if it was declared dead meanwhile, it does not begin another incarnation just to leave.
+//
+// retry is a copy: a long outage does not count for the next one.
 func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) bool {
 	anyID := false
 	for {
@@ -87,8 +79,8 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 			evicted = false
 			retry.Reset()
 		}
-		// Everybody has lost the registry at the same moment, and must not come back at
-		// the same moment.
+		// All nodes have lost the registry at the same moment, and must not come back at the
+		// same moment.
 		if handshake.Pause(n.ctx, retry.Jitter(retry.Delay())) != nil {
 			return false
 		}
@@ -104,8 +96,8 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 		case errors.Is(err, errs.ErrIDTaken):
 			anyID = true
 		}
-		// A registry that cannot be reached cannot have declared anybody dead since, as
-		// far as anybody here can know: the node goes on.
+		// A registry that is unreachable cannot have declared this node dead meanwhile, as
+		// far as any node here can know. So the node goes on.
 		inc.plane.LowerFence()
 		n.connectFailed(err)
 		n.cfg.Log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", retry.Delay())
@@ -114,21 +106,28 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 	}
 }
 
-// HangUp ends the connection to the registry, for another to be made.
+// HangUp closes the connection to the registry, and controlLoop makes another.
 func (n *Node) HangUp() {
 	if ctl := n.ctl.Load(); ctl != nil {
 		ctl.Close()
 	}
 }
 
-// readControl listens until the connection ends, or until something comes that cannot be
-// acted on.
+// Tell sends a message to the registry, if there is a connection. It reports no error:
+// controlLoop, which reads from the same connection, gets it too.
+func (n *Node) Tell(t wire.Type, v any) {
+	if ctl := n.ctl.Load(); ctl != nil {
+		ctl.Send(t, v)
+	}
+}
+
+// readControl reads until the connection ends, or until a message makes no sense.
 func (n *Node) readControl(inc *incarnation, ctl *control.Conn) error {
 	for {
-		heard, missed := time.Now(), inc.missedTime()
+		since, missed := time.Now(), inc.missedTime()
 		t, body, err := ctl.Recv()
-		for errors.Is(err, os.ErrDeadlineExceeded) { // unless it is this process that was late
-			left := inc.silenceLeft(heard, missed)
+		for errors.Is(err, os.ErrDeadlineExceeded) { // unless this process was late, and not the registry
+			left := inc.silenceLeft(since, missed)
 			if left == 0 {
 				break
 			}
@@ -145,7 +144,7 @@ func (n *Node) readControl(inc *incarnation, ctl *control.Conn) error {
 	}
 }
 
-// handleControl acts on one message; what takes time goes to a goroutine of its own.
+// handleControl handles one message. What takes time goes to a goroutine of its own.
 func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeatAnswer:
@@ -172,7 +171,7 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 		if err := ctl.Decode(body, &task); err != nil {
 			return n.rejectTask(ctl, body, err)
 		}
-		local := inc.local.Load() // who is announced from here on is not part of the run
+		local := inc.local.Load() // nodes announced from here on are not part of the run
 		n.wg.Go(func() { inc.traffic.run(task, local) })
 	case control.TypeCollect:
 		var c control.Collect
@@ -217,7 +216,7 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 	return nil
 }
 
-// handleUpdate takes what the registry says of the ring.
+// handleUpdate handles what the registry says of the ring: a Manifest, Update or Announce.
 func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte) error {
 	was := inc.local.Load()
 	now := was
@@ -231,7 +230,7 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 		if err != nil {
 			return err
 		}
-		if was.Epoch == inc.connectEpoch.Load() { // the first word since the registry was found
+		if was.Epoch == inc.connectEpoch.Load() { // the first since the node registered
 			inc.n.forgetGone()
 		}
 		for _, id := range now.EndedSince(was) {
@@ -269,16 +268,16 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 	return nil
 }
 
+// answerDeregister passes on the answer to Deregister. It drops one that nothing waits for.
 func (n *Node) answerDeregister(err error) {
 	select {
 	case n.deregistered <- err:
-	default: // nobody asked
+	default:
 	}
 }
 
-// rejectTask answers a task that cannot be read, as long as its number can: the run ends
-// with the reason, and the node stays. To hang up would be of no use, since the registry
-// asks again.
+// rejectTask answers a task that cannot be read, as long as its number can: the run ends with
+// the reason, and the node stays. Rejected: hanging up, since the registry would ask again.
 func (n *Node) rejectTask(ctl *control.Conn, body []byte, err error) error {
 	var which control.Collect
 	if ctl.Decode(body, &which) != nil {

@@ -17,41 +17,42 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// The ports of a node: which of its parts a message is for.
+// The port of a message says which part of a node receives it.
 const (
 	portHandler = 0
-	portTraffic = 0x80 // and the low bits of the run's number
+	portTraffic = 0x80 // with the low bits of the run's number
 )
 
 // incarnation is a node from its admission until it leaves or is declared dead.
 type incarnation struct {
+	// static after begin
 	n       *Node
 	self    control.Registered
 	plane   *plane.Plane
 	traffic *traffic
+	ready   chan struct{} // closed when all tables lead here
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
-	wg   sync.WaitGroup // relink, its dials, and attend
-	once sync.Once      // it ends
+	wg   sync.WaitGroup // linkLoop, its dials, and heartbeatLoop
+	once sync.Once      // for its end
 
-	local        atomic.Pointer[membership.NodeView] // what it was told
-	wakeup       chan struct{}                       // of one slot: local has changed, or again
-	resend       atomic.Bool                         // the registry must hear again what cannot be reached
-	connectEpoch atomic.Uint64                       // the epoch when the registry was found last
+	local        atomic.Pointer[membership.NodeView] // what the registry has told it; only controlLoop stores
+	wakeup       chan struct{}                       // of one slot: linkLoop has something to look at
+	resend       atomic.Bool                         // the registry must hear again which peers are unreachable
+	connectEpoch atomic.Uint64                       // the epoch of local when the node registered last
 	contact      contact
 	lateness     lateness
 	reported     lastReported
-	pace         atomic.Int32 // of heartbeats, in thirds of a lease
-	table        atomic.Pointer[table]
-	linkError    atomic.Pointer[error] // of the latest links
-	ready        chan struct{}         // closed when everybody's tables lead here
+	pace         atomic.Int32          // thirds of a lease between heartbeats, and leases in the timeout
+	table        atomic.Pointer[table] // the latest confirmed one
+	linkError    atomic.Pointer[error] // of the confirmed table; nil before there is one
 
-	// see node_renew.go
-	rejoinUseless bool          // the registry gives lives that are smaller than one it was told of
-	remembered    atomicMax     // the life that a sink remembers of this ID
-	laterSeen     chan struct{} // of one slot: a sink has said so
-	rejoining     atomic.Bool   // for that reason
+	// see rejoin.go
+	rejoinUseless bool          // the registry gives incarnations that are not greater than one it was told of
+	remembered    atomicMax     // the incarnation that a sink remembers of this ID
+	laterSeen     chan struct{} // of one slot: remembered was raised
+	rejoining     atomic.Bool   // this incarnation ends for that reason
 }
 
 // table is a routing table in use.
@@ -60,12 +61,12 @@ type table struct {
 	peers []status.Peer // clockwise
 }
 
-// begin starts a life with what the registry has said. met is the greatest life that the
-// registry was told of.
-func (n *Node) begin(self control.Registered, met uint64) error {
+// begin starts an incarnation on the registry's terms. maxSeen is the greatest incarnation
+// that the registry was told of.
+func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 	inc := &incarnation{
 		n: n, self: self, wakeup: make(chan struct{}, 1), ready: make(chan struct{}),
-		laterSeen: make(chan struct{}, 1), rejoinUseless: self.Incarnation <= met,
+		laterSeen: make(chan struct{}, 1), rejoinUseless: self.Incarnation <= maxSeen,
 	}
 	if self.Bits < 1 || self.Bits > 64 || bits.Len64(self.ID) > int(self.Bits) || self.MaxPayload < 4 || self.MaxPayload > handshake.MaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
@@ -109,7 +110,7 @@ func (inc *incarnation) isReady() bool {
 	}
 }
 
-// wake wakes the relink goroutine.
+// wake wakes linkLoop.
 func (inc *incarnation) wake() {
 	select {
 	case inc.wakeup <- struct{}{}:
@@ -125,22 +126,22 @@ func (inc *incarnation) lease() time.Duration {
 // for dead.
 func (inc *incarnation) timeout() time.Duration { return inc.lease() * time.Duration(inc.pace.Load()) }
 
-// end ends a life: whatever waits fails with err, and what was accepted and is not
-// known to be delivered is remembered. It waits for everything of it to end.
+// end ends an incarnation, and returns when all its goroutines have ended. Calls that wait
+// fail with err. What was accepted and is not known to be delivered goes to leftover.
 func (n *Node) end(inc *incarnation, err error) {
 	inc.once.Do(func() {
 		inc.stop(err)
 		inc.traffic.abortRun()
-		left := inc.plane.Close(err)
+		undelivered := inc.plane.Close(err)
 		inc.wg.Wait()
 		n.mu.Lock()
-		n.leftover = mergeLeftover(n.leftover, left)
+		n.leftover = mergeLeftover(n.leftover, undelivered)
 		n.changed.Broadcast()
 		n.mu.Unlock()
 	})
 }
 
-// deliver is called by the plane, one message at a time per source.
+// deliver receives messages from the plane, one at a time per source.
 func (inc *incarnation) deliver(ctx context.Context, d *plane.Delivery) {
 	switch {
 	case d.Port >= portTraffic:

@@ -8,20 +8,21 @@ import (
 	"github.com/x/ringdht/internal/membership"
 )
 
-// lateness is how late the goroutines of a life run, as far as one can tell that should run
-// in intervals.
+// lateness measures how late the goroutines of an incarnation run, by one goroutine that
+// should run in intervals.
 type lateness struct {
 	mu         sync.Mutex // guards what follows
-	lastRun    time.Time  // when it ran last
+	lastRun    time.Time
 	missed     membership.Missed
-	unreported time.Duration // not told to the registry yet
-	unlogged   time.Duration // not logged yet
-	logged     time.Time     // when that was told last
+	unreported time.Duration // not sent to the registry yet
+	unlogged   time.Duration
+	logged     time.Time // when lateness was logged last
 }
 
-// ran takes note that the goroutine runs, which it should once a period, and says how
-// much to log of what was missed.
-func (l *lateness) ran(now time.Time, period, lease time.Duration) (tell time.Duration) {
+// ran notes that the goroutine runs, which it should once a period, and returns the lateness
+// to log. That is zero unless a quarter of a lease or more has added up, and at most once in
+// handshake.SayLate it is not.
+func (l *lateness) ran(now time.Time, period, lease time.Duration) (log time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.lastRun.IsZero() {
@@ -32,24 +33,24 @@ func (l *lateness) ran(now time.Time, period, lease time.Duration) (tell time.Du
 	}
 	l.lastRun = now
 	if l.unlogged < lease/4 || !l.logged.IsZero() && now.Sub(l.logged) < handshake.SayLate {
-		l.unlogged -= l.unlogged / 8 // a little now and then is not worth a word
+		l.unlogged -= l.unlogged / 8 // small delays now and then are not worth a line
 		return 0
 	}
-	tell = l.unlogged
+	log = l.unlogged
 	l.unlogged, l.logged = 0, now
-	return tell
+	return log
 }
 
-// takeUnreported is what to tell the registry of.
+// takeUnreported returns the lateness to send to the registry, and resets it.
 func (l *lateness) takeUnreported() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	unsaid := l.unreported
+	unreported := l.unreported
 	l.unreported = 0
-	return unsaid
+	return unreported
 }
 
-// total is what was missed until now, also if the goroutine is late at the moment.
+// total is what was missed until now. If the goroutine is late at the moment, that counts too.
 func (l *lateness) total(now time.Time, period, lease time.Duration) membership.Missed {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +61,7 @@ func (l *lateness) total(now time.Time, period, lease time.Duration) membership.
 	return missed
 }
 
-// noteLateness is called every sixth of a lease, and finds out whether that is so.
+// noteLateness is called once in checkPeriod, and notices when it was called late.
 func (inc *incarnation) noteLateness() {
 	if late := inc.lateness.ran(time.Now(), inc.checkPeriod(), inc.lease()); late > 0 {
 		inc.n.cfg.Log.Warn("this process got no CPU time for a while, or was stopped; the registry is told, and allows it more time",
@@ -68,18 +69,18 @@ func (inc *incarnation) noteLateness() {
 	}
 }
 
-// checkPeriod is how often a life looks after its links, and whether it is late.
+// checkPeriod is the interval in which an incarnation checks its links and its lateness.
 func (inc *incarnation) checkPeriod() time.Duration { return inc.lease() / 6 }
 
-// missedTime is what this process has missedTime until now.
+// missedTime is what this process has missed until now.
 func (inc *incarnation) missedTime() membership.Missed {
 	return inc.lateness.total(time.Now(), inc.checkPeriod(), inc.lease())
 }
 
-// silenceLeft is how much longer the registry may be silent that was heard last when missed was
-// what this process had missed.
-func (inc *incarnation) silenceLeft(heard time.Time, missed membership.Missed) time.Duration {
-	left := membership.TimeLeft(inc.timeout(), membership.Stretch*inc.timeout(), time.Since(heard), inc.missedTime().Since(missed))
+// silenceLeft is how much longer the registry may be silent. It has been silent since since,
+// when missed was what this process had missed.
+func (inc *incarnation) silenceLeft(since time.Time, missed membership.Missed) time.Duration {
+	left := membership.TimeLeft(inc.timeout(), membership.Stretch*inc.timeout(), time.Since(since), inc.missedTime().Since(missed))
 	if left > 0 {
 		left = max(left, inc.lease()/64)
 	}

@@ -9,21 +9,44 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 )
 
-// maxReasons is how many reasons of one outage are logged: a registry that can be reached
-// in several ways may fail in as many, in turn.
+// Disconnected returns a channel that is closed while there is no connection to the registry.
+func (n *Node) Disconnected() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.disconnected
+}
+
+// WaitConnected waits until there is a connection to the registry.
+func (n *Node) WaitConnected(ctx context.Context) error {
+	err := n.Await(ctx, func() bool {
+		select {
+		case <-n.disconnected:
+			return false
+		default:
+			return true
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.outageError(), err)
+	}
+	return nil
+}
+
+// maxReasons bounds the reasons of one outage that are logged: several ways to a registry may
+// fail in turn, each for its own reason.
 const maxReasons = 8
 
 // outage is why a node has no registry.
 type outage struct {
-	err    error               // the latest attempt failed
-	logged map[string]struct{} // reasons that were logged
+	err    error               // of the latest attempt
+	logged map[string]struct{} // reasons
 }
 
-// add takes the reason of an attempt that add, and says whether it is a new one.
+// add adds an attempt that failed, and reports whether its reason is new and must be logged.
 func (o *outage) add(err error) (fresh bool) {
 	o.err = withShortText(err)
 	reason := handshake.ReasonOf(err)
-	if _, told := o.logged[reason]; told || len(o.logged) >= maxReasons {
+	if _, logged := o.logged[reason]; logged || len(o.logged) >= maxReasons {
 		return false
 	}
 	if o.logged == nil {
@@ -33,7 +56,7 @@ func (o *outage) add(err error) (fresh bool) {
 	return true
 }
 
-// withShortText bounds the text of an error, which may be another's.
+// withShortText bounds the text of an error, which may come from another process.
 func withShortText(err error) error {
 	if text := err.Error(); len(handshake.Brief(text)) < len(text) {
 		return &shortError{err, handshake.Brief(text)}
@@ -49,7 +72,7 @@ type shortError struct {
 func (e *shortError) Error() string { return e.text }
 func (e *shortError) Unwrap() error { return e.err }
 
-// isRefusal says that the registry has answered, and said no.
+// isRefusal reports whether the registry has answered with a refusal.
 func isRefusal(err error) bool {
 	if errors.Is(err, errs.ErrHandshake) {
 		return true
@@ -62,7 +85,8 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// connectFailed takes note that the registry could not be reached, or refused the node.
+// connectFailed remembers why the registry could not be reached, or refused the node, and
+// logs a new reason.
 func (n *Node) connectFailed(err error) {
 	n.mu.Lock()
 	fresh := n.outage.add(err)
@@ -76,7 +100,7 @@ func (n *Node) connectFailed(err error) {
 	}
 }
 
-// outageError is [ErrRegistryLost] with the latest reason, if there is one.
+// outageError is [errs.ErrRegistryLost] with the latest reason, if there is one.
 func (n *Node) outageError() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -84,32 +108,4 @@ func (n *Node) outageError() error {
 		return errs.ErrRegistryLost
 	}
 	return fmt.Errorf("%w (%w)", errs.ErrRegistryLost, n.outage.err)
-}
-
-// Disconnected is closed while the connection to the registry is lost. Messages flow on
-// meanwhile, and the dead are routed around, but nobody can join. The node connects
-// again by itself; then Disconnected returns another channel, see [Node.WaitConnected].
-func (n *Node) Disconnected() <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.disconnected
-}
-
-// WaitConnected waits until there is a connection to the registry. While there is one it returns
-// nil at once, also if ctx has ended. Its error says why the latest attempt to have one
-// failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers refuses the
-// node: a registry of another ring, version, codec or size of IDs.
-func (n *Node) WaitConnected(ctx context.Context) error {
-	err := n.Await(ctx, func() bool {
-		select {
-		case <-n.disconnected:
-			return false
-		default:
-			return true
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.outageError(), err)
-	}
-	return nil
 }

@@ -8,20 +8,21 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/ring"
 )
 
-// A sink takes nothing from a life that is earlier than one it remembers of the same ID.
-// Lives are made from the registry's clock, so a registry whose clock is behind could give a
-// node a life that some sinks hold for over. Two rules keep lives growing whatever the
-// clocks say, and in whichever order members and registries come and go:
+// A sink takes nothing from an incarnation that is earlier than one it remembers of the same
+// ID. The registry makes incarnations from its clock. So a registry whose clock is behind
+// could give a node an incarnation that some sinks hold for over. Two rules keep incarnations
+// growing, whatever the clocks say, and in whichever order members and registries come and go:
 //
-//   - A node tells its registry the greatest life that it has met, and no life that the
-//     registry gives from then on is smaller.
-//   - A sink that refuses a stream as one of an earlier life names the life that it
-//     remembers. The node then ends its own and joins again, as it does when it was declared
-//     dead, and the first rule makes its next life a later one.
+//   - A node tells its registry the greatest incarnation that it has seen. From then on the
+//     registry gives no smaller one.
+//   - A sink that refuses a stream as one of an earlier incarnation names the one that it
+//     remembers. The node then ends its own and joins again, as if it had been declared dead.
+//     By the first rule its next incarnation is a later one.
 
-// atomicMax is the greatest number that it was given.
+// atomicMax is the greatest number that it was raised to.
 type atomicMax struct{ atomic.Uint64 }
 
 func (m *atomicMax) raise(to uint64) {
@@ -33,17 +34,17 @@ func (m *atomicMax) raise(to uint64) {
 	}
 }
 
-// noteIncarnation takes note of a life of some node. One that is beyond all sense is none: it would
-// use up the lives there are.
+// noteIncarnation notes that this incarnation of some node exists. It ignores one above
+// control.MaxIncarnation, which would use up the numbers there are.
 func (n *Node) noteIncarnation(inc uint64) {
 	if inc <= control.MaxIncarnation {
 		n.maxIncarnation.raise(inc)
 	}
 }
 
-// noteIncarnations takes note of the lives that the registry tells of.
+// noteIncarnations notes the incarnations that the registry tells of.
 func (n *Node) noteIncarnations(told *membership.NodeView) {
-	for _, list := range [][]control.Peer{told.Entries, told.Successors, told.Hold} {
+	for _, list := range [][]ring.Peer{told.Entries, told.Successors, told.Hold} {
 		for _, p := range list {
 			n.noteIncarnation(p.Incarnation)
 		}
@@ -56,34 +57,35 @@ func (n *Node) noteIncarnations(told *membership.NodeView) {
 	}
 }
 
-// A node begins another life for a sink's sake at once, and then no sooner than after a
-// rest, which doubles each time: a sink could ask for it for ever. A sink forgets within
-// maxRest what it remembers, so that a longer rest would be of no use.
+// The first time a sink remembers a later incarnation the node joins again at once, and after
+// that no sooner than a delay that doubles each time: a sink could ask for it for ever. A sink
+// forgets an incarnation within maxRejoinDelay, so a longer delay would be of no use.
 const maxRejoinDelay = 5 * time.Minute
 
-// rejoinLimit says when the next life may begin for a sink's sake. Node.mu guards it.
+// rejoinLimit limits how often the node joins again for the sake of a sink. Node.mu guards it.
 type rejoinLimit struct {
-	last  time.Time       // when the latest did
-	delay backoff.Backoff // and for how long there must be none after it
+	last  time.Time
+	delay backoff.Backoff // after last
 }
 
-// due says whether a life may begin for a sink's sake.
+// due reports whether the node may join again now.
 func (r *rejoinLimit) due(now time.Time) bool {
 	return r.last.IsZero() || now.Sub(r.last) >= r.delay.Delay()
 }
 
-// begin takes note that one does. least is the first rest.
+// begin notes that the node joins again. least is the first delay.
 func (r *rejoinLimit) begin(now time.Time, least time.Duration) {
 	if r.last.IsZero() || now.Sub(r.last) > 2*maxRejoinDelay {
-		r.delay.Reset() // that one has nothing to do with this one
+		r.delay.Reset() // the last time had another cause
 	}
 	r.last = now
 	r.delay.Min, r.delay.Max = least, maxRejoinDelay
 	r.delay.Next()
 }
 
-// onLaterIncarnation takes a sink's word that it remembers a later life of this node's ID. It says
-// whether another life is about to begin. It is called with a stream's lock held.
+// onLaterIncarnation is called when a sink has refused a stream, because it remembers a later
+// incarnation of this node's ID. It reports whether another incarnation is about to begin. A
+// stream's lock is held.
 func (inc *incarnation) onLaterIncarnation(later uint64) bool {
 	if later > control.MaxIncarnation || inc.rejoinUseless || inc.n.isLeaving() {
 		return false
@@ -97,8 +99,9 @@ func (inc *incarnation) onLaterIncarnation(later uint64) bool {
 	return true
 }
 
-// mustRejoin says that this life must end for a sink's sake, now: the registry is there, and
-// has told the node a table since it was found. While it rebuilds a ring it gives no lives.
+// mustRejoin reports whether this incarnation must end now because a sink remembers a later
+// one. The registry must be there, and must have told the node a table since it registered:
+// while a registry rebuilds a ring it gives no incarnations.
 func (inc *incarnation) mustRejoin() bool {
 	if inc.remembered.Load() <= inc.self.Incarnation || inc.local.Load().Epoch <= inc.connectEpoch.Load() {
 		return false
@@ -113,8 +116,8 @@ func (inc *incarnation) mustRejoin() bool {
 	return !inc.n.leaving && inc.n.rejoins.due(time.Now())
 }
 
-// rejoinIfDue ends the life if it must. The connection to the registry ends, and the
-// goroutine that attends to it sees why.
+// rejoinIfDue ends the incarnation if it must end now. It closes the connection to the
+// registry; controlLoop sees rejoining, and joins again.
 func (inc *incarnation) rejoinIfDue() {
 	if !inc.mustRejoin() || inc.rejoining.Swap(true) {
 		return
@@ -126,7 +129,7 @@ func (inc *incarnation) rejoinIfDue() {
 	inc.n.HangUp()
 }
 
-// laterIncarnationError is an [ErrEvicted] for another reason.
+// laterIncarnationError is an [errs.ErrEvicted] for another reason.
 type laterIncarnationError struct{}
 
 func (laterIncarnationError) Error() string {

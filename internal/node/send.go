@@ -11,36 +11,12 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Send sends a message to exactly the node with this ID. When it returns nil the
-// message is accepted: it will be handed to that node's handler exactly once,
-// after all that this node sent it before, as long as both processes live and the
-// ring still connects them. Send does not wait for that; [Node.Flush] does.
-//
-// It copies body. With a ctx that has ended it sends nothing, even if there is room, so
-// that a loop of sends ends with its context. It waits, until ctx ends, while the sink's
-// window, this node's send buffer or the first link is full, so that a slow sink slows
-// down its own sources; and before the first message to a node that is not among
-// [Node.Members], to learn whether it exists.
-//
-// With the context of one of this node's handlers it never waits for a window: the
-// message joins a backlog, and the error is [ErrBacklog] when that is full.
-//
-// A message goes to the life of the sink that its stream was opened to. If that life
-// has ended, and the node has not heard of it yet, the message has no known outcome,
-// also when another life has taken its place.
-//
-// The error matches [ErrNoSuchNode] when the ring has no node with this ID, [ErrLeft] when
-// that node is about to leave, [ErrRefused] when it has no room for another stream,
-// [ErrTooLarge] when body is longer than the ring allows, [ErrNotReady] before the
-// overlay is set up, [ErrNotMember] when this node is about to leave, and [ErrClosed] when
-// it is closed. After any error the message was not sent.
+// Send sends a message over the stream to a node.
 func (n *Node) Send(ctx context.Context, to status.ID, body []byte) error {
 	return n.send(ctx, to, portHandler, body)
 }
 
-// SendValue encodes v with the node's codec and sends it. The receiver uses
-// [Message.Decode]. A value that the codec cannot carry is an error, and nothing is sent;
-// [Msgpack] and [JSON] say which those are.
+// SendValue encodes v with the node's codec and sends it.
 func (n *Node) SendValue(ctx context.Context, to status.ID, v any) error {
 	b, err := n.cfg.Codec.Append(nil, v)
 	if err != nil {
@@ -60,11 +36,7 @@ func (n *Node) send(ctx context.Context, to status.ID, port uint8, body []byte) 
 	return nil
 }
 
-// Cast sends a message and forgets it: it is not numbered, acknowledged or
-// repeated, and is lost where a queue is full or a link breaks. It waits, until
-// ctx ends, only while the first link is congested. Casts arrive in no particular
-// order, and are handed to the handler one at a time. The errors are those of
-// [Node.Send]; but that the ring has no such node may go unnoticed.
+// Cast sends a message without a stream.
 func (n *Node) Cast(ctx context.Context, to status.ID, body []byte) error {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
@@ -76,6 +48,7 @@ func (n *Node) Cast(ctx context.Context, to status.ID, body []byte) error {
 	return nil
 }
 
+// sendError says what the caller can do about an error of the plane.
 func (n *Node) sendError(to status.ID, err error) error {
 	switch {
 	case errors.Is(err, errs.ErrNotReady):

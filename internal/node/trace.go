@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/status"
 )
 
-// Trace asks every node on the way to another to answer, like a traceroute of the
-// ring. The first hop is the first node after this one and the last is the one
-// asked for; for the node itself there are none. Answers travel on around the
-// ring, so times are round trips that need not grow from hop to hop. When ctx
-// ends first, the hops that have answered are returned with the error.
+// traceTimeout and maxTraces bound the traces that the registry asks for.
+const (
+	traceTimeout = 10 * time.Second
+	maxTraces    = 16
+)
+
+// Trace asks each node on the route to another to answer.
 func (n *Node) Trace(ctx context.Context, to status.ID) ([]status.Hop, error) {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
@@ -31,19 +34,19 @@ func (n *Node) Trace(ctx context.Context, to status.ID) ([]status.Hop, error) {
 	return hops, err
 }
 
-// answerTrace answers over the connection that the question came from: to another
-// registry the number of the question may mean another one.
+// answerTrace traces a route for the registry. It answers over the connection that the
+// question came from: to another registry, the number of the question may mean another one.
 func (n *Node) answerTrace(ctl *control.Conn, ask control.Trace) {
 	ctx, cancel := context.WithTimeout(n.ctx, traceTimeout)
 	defer cancel()
 	hops, err := n.Trace(ctx, status.ID(ask.To))
-	told := control.Traced{Ask: ask.Ask}
+	answer := control.Traced{Ask: ask.Ask}
 	for _, h := range hops {
-		told.Hops = append(told.Hops, control.Hop{ID: uint64(h.ID), Elapsed: int64(h.Elapsed)})
+		answer.Hops = append(answer.Hops, control.Hop{ID: uint64(h.ID), Elapsed: int64(h.Elapsed)})
 	}
 	if err != nil {
-		told.Error = err.Error()
-		told.NoSuchNode = errors.Is(err, stream.ErrNoSuchNode)
+		answer.Error = err.Error()
+		answer.NoSuchNode = errors.Is(err, stream.ErrNoSuchNode)
 	}
-	ctl.Send(control.TypeTraced, told)
+	ctl.Send(control.TypeTraced, answer)
 }

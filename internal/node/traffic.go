@@ -17,23 +17,23 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// Traffic is a node's part in traffic runs. What is received counts from the
-// first message on, whether or not this node has heard of the run yet: others may
-// have started earlier. The port of a message says which run it is of.
+// traffic is a node's part in traffic runs. It counts received messages from the first on,
+// whether or not this node has heard of the run, since other nodes may have started earlier.
+// The port of a message says which run it belongs to.
 type traffic struct {
 	inc *incarnation
 
-	ledger atomic.Pointer[ledger] // since the last run
+	ledger atomic.Pointer[ledger] // since the last run was collected
 
 	mu              sync.Mutex
-	latestRun       uint64             // the latest run that it was told to take part in
-	running         bool               //
-	disabled        bool               // the node leaves: it takes part in no run any more
-	cancelRun       context.CancelFunc // of the run at hand
-	stopped         sync.Cond          // on mu: not running, or quit
+	latestRun       uint64 // the latest run that it was told of
+	running         bool
+	disabled        bool               // the node leaves, and takes part in no run any more
+	cancelRun       context.CancelFunc // of the run under way
+	stopped         sync.Cond          // on mu: not running any more, or disabled
 	finished        control.Finished   // of the latest run
 	collectedLedger *ledger            // of the run that was collected last
-	collected       control.Summary    // of it
+	collected       control.Summary    // of the same run
 }
 
 func newTraffic(inc *incarnation) *traffic {
@@ -43,7 +43,7 @@ func newTraffic(inc *incarnation) *traffic {
 	return t
 }
 
-// receive takes one message; calls for one source do not overlap.
+// receive counts one message. Calls for one source do not overlap.
 func (t *traffic) receive(d *plane.Delivery) {
 	if d.Slot == nil {
 		t.logMalformed(d)
@@ -78,8 +78,8 @@ func (t *traffic) logMalformed(d *plane.Delivery) {
 
 func bodyValue(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
 
-// onUndelivered takes a message that its sink is not known to have handled, or that it is known not
-// to have. A stream's lock is held.
+// onUndelivered counts a message that its sink did not handle, or may not have handled
+// (unknown). A stream's lock is held.
 func (t *traffic) onUndelivered(sink uint64, port uint8, body []byte, unknown bool) {
 	if len(body) < 4 {
 		return
@@ -101,10 +101,6 @@ func (t *traffic) onUndelivered(sink uint64, port uint8, body []byte, unknown bo
 	}
 }
 
-// trafficPort is the port of a run's messages. It tells them from what may still be
-// under way from a node that was lost in an earlier run.
-func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
-
 // latest is the number of the latest run that the node knows of.
 func (t *traffic) latest() uint64 {
 	t.mu.Lock()
@@ -112,12 +108,12 @@ func (t *traffic) latest() uint64 {
 	return t.latestRun
 }
 
-// run carries out a task: send, flush, report. local is what the node had been told when
-// the task came. It is a goroutine. A task that it knows already comes again when the
-// registry cannot know what became of the first one.
+// run is the goroutine that carries out a task: send, flush, report. local is what the node had
+// been told when the task came. The registry sends a task again when it cannot know what became
+// of the first.
 func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	t.mu.Lock()
-	for t.running && t.latestRun < task.Run { // the registry that asked for it is gone: nobody will collect it
+	for t.running && t.latestRun < task.Run { // the registry that asked for it is gone, and will not collect it
 		t.cancelRun()
 		t.stopped.Wait()
 	}
@@ -137,12 +133,12 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	}
 	t.running, t.latestRun = true, task.Run
 	t.forgetOtherRuns(task.Run)
-	ctx, abort := context.WithCancel(t.inc.ctx)
-	t.cancelRun = abort
+	ctx, cancel := context.WithCancel(t.inc.ctx)
+	t.cancelRun = cancel
 	t.mu.Unlock()
 
 	err := t.send(ctx, task, local)
-	abort()
+	cancel()
 	if err != nil && t.abortedByLeave() {
 		return
 	}
@@ -155,15 +151,15 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	t.stopped.Broadcast()
 	t.mu.Unlock()
 	if err != nil && t.inc.ctx.Err() != nil {
-		return // this life is over: that, and no failure, is what the registry is about to hear
+		return // the incarnation has ended; the registry is about to hear that, and there was no failure
 	}
 	t.inc.n.Tell(control.TypeFinished, finished)
 }
 
-// abortedByLeave says whether a run was broken off because the node leaves. Then nothing is
-// reported: the registry waits until the node has left, and makes its account without it.
-// An error would spoil the account, since it cannot tell a node that leaves from one that
-// failed.
+// abortedByLeave reports whether a run was aborted because the node leaves. Then it reports
+// nothing: the registry waits until the node has left, and makes its account without it. An
+// error would spoil the account, since the registry cannot tell a node that leaves from one
+// that failed.
 func (t *traffic) abortedByLeave() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -174,7 +170,7 @@ func (t *traffic) abortedByLeave() bool {
 	return t.disabled
 }
 
-// disable breaks off a run, if there is one, and lets none begin.
+// disable aborts the run under way, if there is one, and lets no other begin.
 func (t *traffic) disable() {
 	t.mu.Lock()
 	t.disabled = true
@@ -183,7 +179,7 @@ func (t *traffic) disable() {
 	t.abortRun()
 }
 
-// abortRun breaks off a run, if there is one.
+// abortRun aborts the run under way, if there is one, and waits for its end.
 func (t *traffic) abortRun() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -193,6 +189,8 @@ func (t *traffic) abortRun() {
 	}
 }
 
+// send sends the messages of a run to random sinks, and waits until they are delivered. Other
+// sinks get the messages that came back.
 func (t *traffic) send(ctx context.Context, task control.Task, local *membership.NodeView) error {
 	n := t.inc.n
 	if !n.cfg.Traffic {
@@ -212,24 +210,24 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 	}
 	l, port := t.ledger.Load(), trafficPort(task.Run)
 	defer l.settle(outcome, port)
-	sinks := make([]uint64, len(outcome)) // Await: what the program itself has sent is none of the run's business
-	drawn := make([]int, len(outcome))    // indexes of those that are there
+	sinks := make([]uint64, len(outcome)) // for Await, which must not wait for messages of the program itself
+	alive := make([]int, len(outcome))    // indexes of the sinks that have not died
 	for i := range outcome {
-		sinks[i], drawn[i] = outcome[i].ID, i
+		sinks[i], alive[i] = outcome[i].ID, i
 	}
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	body := make([]byte, max(4, task.Payload))
-	sent, back := int64(0), int64(0) // back: of those sent, the ones that sinks did not handle before they left
+	sent, returned := int64(0), int64(0) // returned: of those sent, not handled by their sink before it left
 	for {
-		for sent-back < task.Messages && len(drawn) > 0 {
-			pick := rng.IntN(len(drawn))
-			to := &outcome[drawn[pick]]
+		for sent-returned < task.Messages && len(alive) > 0 {
+			pick := rng.IntN(len(alive))
+			to := &outcome[alive[pick]]
 			v := int32(rng.Uint32())
 			binary.BigEndian.PutUint32(body, uint32(v))
 			err := t.inc.plane.Send(ctx, to.ID, port, body)
 			switch {
 			case errors.Is(err, stream.ErrNoSuchNode) || errors.Is(err, stream.ErrGone) || errors.Is(err, stream.ErrReset):
-				drawn = slices.Delete(drawn, pick, pick+1) // it died: the others get what is left
+				alive = slices.Delete(alive, pick, pick+1) // the others get its share
 				continue
 			case err != nil:
 				return err
@@ -244,15 +242,15 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 		if err := t.inc.plane.Await(ctx, sinks...); err != nil {
 			return err
 		}
-		n := l.returned(port)
-		if n == back {
+		now := l.returned(port)
+		if now == returned {
 			return nil
 		}
-		back = n // the others get them
+		returned = now
 	}
 }
 
-// progress is what a heartbeat says.
+// progress is the part of a heartbeat that says how far the run is.
 func (t *traffic) progress() control.Beat {
 	l := t.ledger.Load()
 	b := control.Beat{Sent: l.sent.Load()}
@@ -264,8 +262,8 @@ func (t *traffic) progress() control.Beat {
 	return b
 }
 
-// collect reports on the run and starts from zero. Everybody has finished by then, so
-// nothing of the run is under way, but for what comes from those that were lost.
+// collect returns the summary of a run, and starts from zero. By then all nodes have finished,
+// so nothing of the run is under way, except from nodes that were lost.
 func (t *traffic) collect(run uint64) control.Summary {
 	t.abortRun()
 	t.mu.Lock()
@@ -287,13 +285,13 @@ func (t *traffic) collect(run uint64) control.Summary {
 			s.SumUnknown += p.SumUnknown
 		}
 	}
-	t.latestRun = max(t.latestRun, run) // those that only relay know of it too
+	t.latestRun = max(t.latestRun, run) // nodes that only relay hear of the run here
 	t.collectedLedger, t.collected = l, s
 	return s
 }
 
-// MaxPairs bounds the explanation to what the registry takes in one message. In a
-// larger ring it sees some of the sources of each node.
+// MaxPairs bounds an explanation to what the registry takes in one message. In a larger ring
+// it sees some of the sources of each node.
 const MaxPairs = 8192
 
 // explain lists the pairs of the run that was collected last.

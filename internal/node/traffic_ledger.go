@@ -12,24 +12,24 @@ type ledger struct {
 	sent atomic.Int64 // so far, for progress
 
 	mu          sync.Mutex
-	outcome     []control.Pair         // of what this node sent, when it has finished
+	outcome     []control.Pair         // of what this node sent, once it has finished
 	undelivered map[flow]*control.Pair // N, Sum: what came back; Unknown, SumUnknown: of unknown outcome
 	sources     map[flow]*sourceCount
 }
 
-// flow is what goes to, or comes from, one node in one run.
+// flow is the messages to, or from, one node in one run.
 type flow struct {
 	peer uint64
 	port uint8
 }
 
-// sourceCount counts what came from one source. The handler of that source adds up by itself
-// what comes in a row, and shows it under the lock before any of it is acknowledged.
+// sourceCount counts the messages from one source. The handler of that source counts a batch
+// without a lock. It publishes the batch under the lock before any of it is acknowledged.
 type sourceCount struct {
 	ledger *ledger
 	port   uint8
-	stale  atomic.Bool // the run is none any more, see [traffic.heard]
-	batch  counts      // the handler's own
+	stale  atomic.Bool // the run is forgotten, see forgetOtherRuns
+	batch  counts      // only the handler uses it
 
 	mu        sync.Mutex
 	published counts
@@ -40,7 +40,7 @@ type counts struct {
 	maxHops      int64
 }
 
-// publish is called by the handler.
+// publish adds the batch to published. The handler calls it.
 func (c *sourceCount) publish() {
 	c.mu.Lock()
 	c.published.n += c.batch.n
@@ -51,7 +51,7 @@ func (c *sourceCount) publish() {
 	c.batch = counts{}
 }
 
-// total is what the handler has shown.
+// total is what the handler has published.
 func (c *sourceCount) total() counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,29 +77,29 @@ func (l *ledger) source(from flow) *sourceCount {
 func (l *ledger) returned(port uint8) (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for to, lost := range l.undelivered {
+	for to, pair := range l.undelivered {
 		if to.port == port {
-			n += lost.N
+			n += pair.N
 		}
 	}
 	return n
 }
 
-// settle notes what became of all that was sent.
+// settle stores the outcome of what was sent, less what came back or has no known outcome.
 func (l *ledger) settle(outcome []control.Pair, port uint8) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range outcome {
-		if lost := l.undelivered[flow{outcome[i].ID, port}]; lost != nil {
-			outcome[i].N -= lost.N
-			outcome[i].Sum -= lost.Sum
-			outcome[i].Unknown, outcome[i].SumUnknown = lost.Unknown, lost.SumUnknown
+		if pair := l.undelivered[flow{outcome[i].ID, port}]; pair != nil {
+			outcome[i].N -= pair.N
+			outcome[i].Sum -= pair.Sum
+			outcome[i].Unknown, outcome[i].SumUnknown = pair.Unknown, pair.SumUnknown
 		}
 	}
 	l.outcome = outcome
 }
 
-// summary adds up what came in on a port.
+// summary adds up the messages that came in on a port.
 func (l *ledger) summary(port uint8) (s control.Summary) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

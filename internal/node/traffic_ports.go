@@ -1,13 +1,17 @@
 package node
 
-// Messages and relays belong to a run by its port, and a port is used again 128 runs
-// later. What an earlier run has left under a port must not count in the one that uses it
-// next: a run whose registry died is never collected, and messages of a node that was
-// Undelivered may arrive after the account. So whenever the node hears of a run, by its Task or
-// its Collect, it forgets what it has of all others. What it has of that run stays: other
-// nodes may have started earlier.
+// Messages and relays belong to a run by their port, and a port is used again 128 runs later.
+// What an earlier run has left under a port must not count in the run that uses it next. A run
+// whose registry died is never collected, and messages of a node that was lost may arrive
+// after the account. So when a node hears of a run, by its Task or its Collect, it forgets what
+// it has of all others. It keeps what it has of that run, since other nodes may have started
+// earlier.
 
-// forgetOtherRuns forgets what is not of a run. It needs mu.
+// trafficPort is the port of a run's messages. It tells them from messages that may still be
+// under way from a node that was lost in an earlier run.
+func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
+
+// forgetOtherRuns forgets all runs but this one. It needs mu.
 func (t *traffic) forgetOtherRuns(run uint64) {
 	port := trafficPort(run)
 	t.inc.plane.ForgetRelays(port)
@@ -15,20 +19,20 @@ func (t *traffic) forgetOtherRuns(run uint64) {
 }
 
 // keepOnly drops what is of other runs than the one with this port.
-func (l *ledger) keepOnly(but uint8) {
+func (l *ledger) keepOnly(port uint8) {
 	l.sent.Store(0)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.outcome = nil
-	for at, c := range l.sources {
-		if at.port != but {
+	for from, c := range l.sources {
+		if from.port != port {
 			c.stale.Store(true)
-			delete(l.sources, at)
+			delete(l.sources, from)
 		}
 	}
-	for at := range l.undelivered {
-		if at.port != but {
-			delete(l.undelivered, at)
+	for to := range l.undelivered {
+		if to.port != port {
+			delete(l.undelivered, to)
 		}
 	}
 }

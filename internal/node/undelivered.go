@@ -9,13 +9,14 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// maxLeftover bounds the sinks for which it is kept what earlier lives left undelivered.
+// maxLeftover bounds the sinks for which leftover has an entry.
 const maxLeftover = 4096
 
-// mergeLeftover adds what a life left undelivered to what those before it did, of which only
-// the numbers are kept, one for each sink, and one for all beyond maxLeftover: a node that is
-// declared dead again and again and never calls Flush must not gather bodies.
-func mergeLeftover(before, left []plane.Undelivered) []plane.Undelivered {
+// mergeLeftover adds what an incarnation left undelivered to what those before it left. Of
+// those it keeps only the numbers: one entry for each sink, and one for all sinks beyond
+// maxLeftover. So a node that is declared dead again and again, and never calls Flush, does
+// not gather bodies.
+func mergeLeftover(before, latest []plane.Undelivered) []plane.Undelivered {
 	var all []plane.Undelivered
 	at := make(map[uint64]int)
 	many := -1
@@ -39,31 +40,26 @@ func mergeLeftover(before, left []plane.Undelivered) []plane.Undelivered {
 		}
 		all = append(all, u)
 	}
-	return append(all, left...)
+	return append(all, latest...)
 }
 
-// takeLeftover takes what earlier lives left undelivered and that was not told yet, to these
-// sinks or to all if none are given.
+// takeLeftover takes the entries of these sinks, or of all if none are given, out of leftover.
+// The entry of many sinks goes with any.
 func (n *Node) takeLeftover(sinks []uint64) (taken []plane.Undelivered) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.leftover = slices.DeleteFunc(n.leftover, func(u plane.Undelivered) bool {
-		mine := len(sinks) == 0 || u.Many || slices.Contains(sinks, u.Sink)
-		if mine {
+		take := len(sinks) == 0 || u.Many || slices.Contains(sinks, u.Sink)
+		if take {
 			taken = append(taken, u)
 		}
-		return mine
+		return take
 	})
 	return taken
 }
 
-// Flush waits until every message accepted before the call for these sinks, or for
-// all when none are given, has been delivered, which is when its sink's handler
-// has returned. The error is an [UndeliveredError] (errors.As) when streams to them
-// ended first, since the last Flush that said so. With a callback ([WithUndelivered]) it
-// lists those which ended during the call, and those that the callback had not been told
-// when the call began. It matches ctx's error when ctx ended first; it may be both. If
-// nothing is outstanding a ctx that has ended is no error.
+// Flush waits for deliveries to these sinks, or to all, and returns what is undelivered. That
+// includes what earlier incarnations left and was not told yet.
 func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivered, error) {
 	ids := make([]uint64, len(sinks))
 	for i, id := range sinks {
@@ -78,14 +74,15 @@ func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivere
 	return failed, err
 }
 
-// awaitDeliveries is [Node.Flush] that leaves what was not delivered for Close to tell.
+// awaitDeliveries waits as Flush does, and leaves what was not delivered for Close to return.
 func (inc *incarnation) awaitDeliveries(ctx context.Context) error {
 	return inc.awaitError(inc.plane.Await(ctx))
 }
 
-// awaitError is the error of waiting for the deliveries of a life.
+// awaitError is the error of a wait for deliveries. If the incarnation has ended meanwhile the
+// wait has failed, even without an error: end may not have stored its leftover yet.
 func (inc *incarnation) awaitError(err error) error {
-	if err == nil && inc.ctx.Err() != nil { // what this life has left may still be on its way here
+	if err == nil && inc.ctx.Err() != nil {
 		err = context.Cause(inc.ctx)
 	}
 	if err != nil {
