@@ -15,14 +15,14 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
 )
 
-// floors are what ringdht with streams must reach, set against the reference in the
-// same rounds: half of what was reached, so that a slip by a factor of two fails, and
-// noise does not. Processor time is the steadier of the two on a machine that others
-// use; only the rate shows a path that waits.
+// floors are what ringdht with streams must reach, as a ratio to the reference in the same
+// rounds: half of what it has reached, so that a slowdown by a factor of two fails and noise
+// does not. Processor time is the steadier measure on a shared machine; only the rate shows a
+// path that waits.
 var floors = []struct {
 	topology bench.Topology
-	rate     float64 // messages a second, as a part of the reference's, at least
-	cpu      float64 // processor time per message, as a multiple of the reference's, at most
+	rate     float64 // messages per second, as a part of the reference's: the least
+	cpu      float64 // processor time per message, as a multiple of the reference's: the most
 }{
 	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 8}, 0.22, 4.9},
 	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 256}, 0.33, 3.5},
@@ -32,11 +32,11 @@ var floors = []struct {
 	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}, 0.44, 2.4},
 }
 
-// below says in which respects a row does not reach its floors.
+// below returns the floors that a row misses.
 func below(row *report.Row, rate, cpu float64) error {
 	name := ringdht.New().Name()
 	var errs []error
-	if got := row.Ratio(name, 0).Median; !(got >= rate) { // nor NaN
+	if got := row.Ratio(name, 0).Median; !(got >= rate) { // also true for NaN
 		errs = append(errs, fmt.Errorf("%s: %.3f of the reference's rate, the floor is %.3f", row.Name, got, rate))
 	}
 	if got := row.Ratio(name, 1).Median; !(got <= cpu) {
@@ -45,8 +45,8 @@ func below(row *report.Row, rate, cpu float64) error {
 	return errors.Join(errs...)
 }
 
-// guardPath measures what has a floor, and returns an error that names what is below
-// it.
+// guardPath measures the rows that have floors. It returns an error that names those below
+// them.
 func guardPath(ctx context.Context, w io.Writer) error {
 	s := &section{title: "Guard", note: "Ringdht and the references, briefly.", load: load.Closed{Warm: 30 * time.Millisecond, Time: 200 * time.Millisecond}}
 	for _, f := range floors {

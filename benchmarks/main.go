@@ -1,6 +1,5 @@
-// Command benchmarks measures ringdht side by side with hand-written references and
-// with other ways to carry messages, and writes tables, plots and a file of every
-// round.
+// Command benchmarks compares ringdht with hand-written references and with other ways to
+// carry messages. It writes tables, plots and a file with every round.
 //
 //	go run .                          everything, the better part of an hour
 //	go run . -quick                   a row of every kind, once and briefly, to see that it works
@@ -32,8 +31,8 @@ func main() {
 	process.Main(systems)
 	log.SetFlags(0)
 	rounds := flag.Int("rounds", 5, "how often each system is measured")
-	d := flag.Duration("time", time.Second, "how long each is under load")
-	warm := flag.Duration("warm", 0, "how long each is under load before that counts (default a fifth of -time)")
+	d := flag.Duration("time", time.Second, "how long each system is under load")
+	warm := flag.Duration("warm", 0, "how long each is under load before the measurement (default a fifth of -time)")
 	only := flag.String("only", "", "only rows whose names match this regular `expression`")
 	which := flag.String("systems", "", "besides the reference, only systems whose names match this regular `expression`")
 	out := flag.String("out", "results", "where to write tables, rounds and plots")
@@ -48,7 +47,7 @@ func main() {
 		of, *rounds = brief, 1
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the first time it ends with what there is, the second time at once
+	context.AfterFunc(ctx, stop) // the first signal ends it with the results so far, the second at once
 	if *guard {
 		if err := guardPath(ctx, os.Stdout); err != nil {
 			log.Fatal(err)
@@ -78,7 +77,8 @@ func main() {
 	}
 }
 
-// publish prints the tables, and writes them, the rounds and the plots to files of a directory.
+// publish prints the tables, and writes them, the rounds and the plots to files in a
+// directory.
 func publish(w io.Writer, dir, command string, rounds int, tables []*report.Section) error {
 	var text bytes.Buffer
 	text.WriteString(report.Header(command, rounds))

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 var every = regexp.MustCompile("")
 
-// Every row has a name of its own, a reference by hand and ringdht.
+// Every row has a unique name, a reference by hand, and ringdht.
 func TestPlan(t *testing.T) {
 	r := runner{systems: systems, only: every, which: every}
 	references := map[string]bool{"raw": true, "relay by hand": true, "ideal ring": true}
@@ -50,7 +50,7 @@ func TestPlan(t *testing.T) {
 
 // script is a load that plays back values.
 type script struct {
-	rounds map[string][]float64 // by system; NaN-free, 0 for a failure
+	rounds map[string][]float64 // by system; 0 for a failure
 	turns  *[]string
 }
 
@@ -66,8 +66,8 @@ func (s script) Run(_ context.Context, sys bench.System, _ bench.Topology) ([]fl
 	return []float64{v}, nil
 }
 
-// Systems take turns, each round starts with another one, and a failure is a round
-// without a value and an end that is not well.
+// Systems take turns, and each round starts with another one. A failure is a round without a
+// value, and the exit status reports it.
 func TestRunnerInterleaves(t *testing.T) {
 	var turns []string
 	l := script{map[string][]float64{"ideal ring": {2, 4, 8}, "ringdht": {4, 0, 24}}, &turns}
@@ -91,7 +91,7 @@ func TestRunnerInterleaves(t *testing.T) {
 	}
 }
 
-// The whole way, from a row to the files.
+// The whole path, from a row to the files.
 func TestFiles(t *testing.T) {
 	r := runner{systems: systems, only: regexp.MustCompile("Chains: chain of 2, (8|256) B"), which: regexp.MustCompile("^ringdht$"), rounds: 2, progress: io.Discard}
 	tables, ok := r.run(t.Context(), plan(scope{payloads: []int{8, 256}, chains: []int{2}, warm: time.Millisecond, duration: 5 * time.Millisecond}))
@@ -113,7 +113,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// The guard fails below either floor, and when there is nothing to compare.
+// The guard fails below either floor, and if there is nothing to compare.
 func TestGuard(t *testing.T) {
 	row := func(rate, cpu float64) *report.Row {
 		r := &report.Row{Reference: "raw", Series: []*report.Series{{System: "raw"}, {System: "ringdht"}}}

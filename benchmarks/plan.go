@@ -16,47 +16,46 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/systems/structs"
 )
 
-// systems are all that there are, references first: of those that support a row, the
-// first one is its reference.
+// systems lists all systems, the references first. The first of them that supports a row is
+// its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(), reference.OneWay(),
 	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
-// references is how many of them are.
+// references is the number of references.
 const references = 4
 
-// small is how many nodes a ring may have for systems that take longer to set up a
-// larger one than to be measured in it.
+// small bounds the rings of systems whose set-up of a larger ring takes longer than its
+// measurement.
 var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p streams": 32, "struct per message": 32}
 
 // section is a table to measure.
 type section struct {
 	title, note, x string
-	delays         bool // and not throughput
+	delays         bool // measure delays and not throughput
 	load           load.Load
 	rows           []row
 }
 
-// row is a line, or several, of the table.
+// row is one or more lines of the table.
 type row struct {
-	load     load.Load // if it has one of its own
+	load     load.Load // its own load, or nil
 	topology bench.Topology
 	group    string
 	x        float64
 	name     string
 }
 
-// scope is how much is measured.
+// scope is the size of the measurement.
 type scope struct {
 	payloads       []int // bytes
 	chains, rings  []int // nodes
-	rates          []int // offered in open loops, in messages a second over all nodes
+	rates          []int // offered in open loops, in messages per second over all nodes
 	warm, duration time.Duration
 }
 
-// full is all that there is to know, and brief the least that shows that everything
-// works.
+// full measures everything, and brief the least that shows that everything works.
 var (
 	full = scope{
 		payloads: []int{8, 256, 4096}, chains: []int{2, 3, 5}, rings: []int{2, 10, 32, 100},
@@ -68,7 +67,7 @@ var (
 	}
 )
 
-// plan is everything that is measured.
+// plan returns everything to measure.
 func plan(of scope) []*section {
 	closed := load.Closed{Warm: of.warm, Time: of.duration}
 	chains := &section{

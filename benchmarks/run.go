@@ -23,7 +23,7 @@ type runner struct {
 	progress io.Writer
 }
 
-// list writes the rows that there are, and the systems of each.
+// list writes the rows, and the systems of each.
 func (r *runner) list(w io.Writer, sections []*section) {
 	for _, s := range sections {
 		for _, row := range s.rows {
@@ -38,7 +38,7 @@ func (r *runner) list(w io.Writer, sections []*section) {
 	}
 }
 
-// rowName is what -only matches.
+// rowName is the name that -only matches.
 func (s *section) rowName(r row) string { return s.title + ": " + r.name }
 
 func (s *section) loadOf(r row) load.Load {
@@ -60,7 +60,7 @@ func (r *runner) of(s *section, row row) (of []bench.System) {
 			continue
 		}
 		if _, ok := sys.(bench.Distributed); sys.Supports(row.topology) && (ok || !processes) {
-			if len(of) == 0 || oneWay || r.which.MatchString(sys.Name()) { // the reference always
+			if len(of) == 0 || oneWay || r.which.MatchString(sys.Name()) { // the reference is always in
 				of = append(of, sys)
 			}
 		}
@@ -68,14 +68,14 @@ func (r *runner) of(s *section, row row) (of []bench.System) {
 	return of
 }
 
-// style is 0 for references, which are never in one plot, and otherwise the system's.
+// style is 0 for references, which are never in one plot, and the system's own otherwise.
 func (r *runner) style(sys bench.System) int {
 	at := slices.IndexFunc(r.systems, func(other bench.System) bool { return other.Name() == sys.Name() })
 	return max(0, at-references+1)
 }
 
-// run measures the sections, and stops early, with what there is, when ctx ends. It
-// reports whether everything went well.
+// run measures the sections. When ctx ends it stops early, with the results so far. It
+// reports whether everything succeeded.
 func (r *runner) run(ctx context.Context, sections []*section) (done []*report.Section, ok bool) {
 	ok = true
 	for _, s := range sections {
@@ -93,7 +93,7 @@ func (r *runner) run(ctx context.Context, sections []*section) (done []*report.S
 			}
 			for round := range r.rounds {
 				for turn := range systems {
-					i := (turn + round) % len(systems) // nobody is always after the same one
+					i := (turn + round) % len(systems) // no system always follows the same one
 					values, err := l.Run(ctx, systems[i], row.topology)
 					if ctx.Err() != nil {
 						break

@@ -8,21 +8,21 @@ import (
 	"github.com/x/ringdht"
 )
 
-// controlled says that control is on; it answers itself if not.
+// controlled reports whether control is on. If not, it answers with an error.
 func (h *handler) controlled(w http.ResponseWriter) bool {
 	if !h.control {
-		refuse(w, http.StatusForbidden, "control is off: this page only looks, see dashboard.WithControl, or the flag -control")
+		refuse(w, http.StatusForbidden, "control is off: this page is read-only; the operator turns control on with dashboard.WithControl, or the flag -control")
 	}
 	return h.control
 }
 
-// setup is /setup.
+// setup serves /setup.
 func (h *handler) setup(w http.ResponseWriter, r *http.Request) {
 	var ask struct {
 		K    int
 		Plan string
 	}
-	if !h.controlled(w) || !read(w, r, &ask) {
+	if !h.controlled(w) || !decode(w, r, &ask) {
 		return
 	}
 	plan := ringdht.Classic
@@ -38,7 +38,7 @@ func (h *handler) setup(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "k must be at least 1, or 0 for as many entries as are useful, not %d", ask.K)
 		return
 	}
-	// It goes on when nobody waits for it any more; what is left undone then is the audit.
+	// If the client goes away, the set-up goes on; only the audit is not made.
 	audit, err := h.r.Setup(r.Context(), ask.K, ringdht.WithPlan(plan))
 	if err != nil {
 		refuse(w, codeOf(err), "%s", plain(err))
@@ -47,7 +47,7 @@ func (h *handler) setup(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, audit)
 }
 
-// outcome is the answer to /run.
+// outcome is the answer of /run.
 type outcome struct {
 	Exact    bool          `json:"exact"`
 	Verdict  string        `json:"verdict"`
@@ -59,11 +59,11 @@ type outcome struct {
 	MaxHops  int           `json:"max_hops"`
 }
 
-// run is /run. The run goes on when its page is closed, and its account is in the next
-// snapshot: what ends with the request is the waiting for it.
+// run serves /run. Only the wait ends with the request. If its page is closed, the run goes
+// on, and its account is in the next snapshot.
 func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	var ask struct{ Messages, Payload int }
-	if !h.controlled(w) || !read(w, r, &ask) {
+	if !h.controlled(w) || !decode(w, r, &ask) {
 		return
 	}
 	if ask.Messages < 1 || ask.Payload < 0 {
@@ -81,8 +81,8 @@ func (h *handler) run(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// codeOf is the HTTP status of an error of the registry's: what is not as it should be in the ring, or
-// else in the request.
+// codeOf returns the HTTP status for an error of the registry: a conflict with the state of
+// the ring, a closed registry, or else a bad request.
 func codeOf(err error) int {
 	switch {
 	case errors.Is(err, ringdht.ErrBusy), errors.Is(err, ringdht.ErrNotReady):

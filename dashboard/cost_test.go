@@ -23,8 +23,8 @@ var (
 	costSend   = flag.Int("cost.messages", 5000, "in which each node sends so many messages to each of four others")
 )
 
-// large is a snapshot of a ring of so many nodes, with ten entries each, in which everybody
-// has reported something new since the one before.
+// large returns a snapshot of a ring with so many nodes and ten entries each, in which every
+// node has reported since the snapshot with the serial before.
 func large(nodes, serial int) *status.Snapshot {
 	at := time.Unix(1e9, 0).Add(time.Duration(serial) * time.Second)
 	s := &status.Snapshot{
@@ -46,8 +46,8 @@ func large(nodes, serial int) *status.Snapshot {
 	return s
 }
 
-// What is sent does not grow out of hand: less than 150 bytes a node and update even when
-// everybody has something new, and next to nothing when nobody has.
+// The size of updates is bounded: less than 150 bytes a node even when every node has
+// changed, and next to nothing when none has.
 func TestUpdateSize(t *testing.T) {
 	const nodes = 1000
 	f := newFeed(500*time.Millisecond, false)
@@ -65,41 +65,41 @@ func TestUpdateSize(t *testing.T) {
 	}
 }
 
-// An update allocates for itself and not for each node.
+// The allocations of an update do not grow with the number of nodes.
 func TestUpdateAllocations(t *testing.T) {
 	const nodes = 1000
-	var shots []*status.Snapshot
+	var snapshots []*status.Snapshot
 	for i := range 20 {
-		shots = append(shots, large(nodes, i+1))
+		snapshots = append(snapshots, large(nodes, i+1))
 	}
 	f := newFeed(500*time.Millisecond, false)
-	for _, s := range shots[:4] { // rows have buffers then
+	for _, s := range snapshots[:4] { // the rows have their buffers after these
 		f.update(s)
 	}
 	i := 4
-	if n := testing.AllocsPerRun(10, func() { f.update(shots[i]); i++ }); n > 200 {
+	if n := testing.AllocsPerRun(10, func() { f.update(snapshots[i]); i++ }); n > 200 {
 		t.Errorf("an update of %d rows takes %v allocations", nodes, n)
 	}
 }
 
-// BenchmarkUpdate is an update in which all of 1,000 nodes have something new.
+// BenchmarkUpdate measures an update in which all of 1,000 nodes have changed.
 func BenchmarkUpdate(b *testing.B) {
-	shots := make([]*status.Snapshot, 64)
-	for i := range shots {
-		shots[i] = large(1000, i+1)
+	snapshots := make([]*status.Snapshot, 64)
+	for i := range snapshots {
+		snapshots[i] = large(1000, i+1)
 	}
 	f := newFeed(500*time.Millisecond, false)
 	i, bytes := 0, 0
 	for b.Loop() {
-		bytes += len(frame(f.update(shots[i%len(shots)])))
+		bytes += len(frame(f.update(snapshots[i%len(snapshots)])))
 		i++
 	}
 	b.ReportMetric(float64(bytes)/float64(b.N), "bytes/update")
 }
 
-// What it costs a ring that pages are open: the same messages with none, one and ten, in turn, and
-// the CPU time that an update takes while messages flow. The pages' other ends are in this
-// process, so that their cost is counted too.
+// TestWhatPagesCost measures what open pages cost a ring: the same messages with no page, one
+// and ten, in turn, and the CPU time of an update while messages flow. The clients of the
+// pages are in this process, so their cost is counted too.
 //
 //	go test -run WhatPagesCost -v -timeout 10m ./dashboard -cost 1000
 func TestWhatPagesCost(t *testing.T) {
@@ -107,19 +107,19 @@ func TestWhatPagesCost(t *testing.T) {
 		t.Skip("-cost 1000 runs it")
 	}
 	tr := grow(t, *cost)
-	h, front, shots := counted(tr.registry)
+	h, front, snapshots := counted(tr.registry)
 	server := httptest.NewServer(front)
 	defer server.Close()
 	open := []int{0, 1, 10}
 	rates := map[int][]float64{}
-	work := map[int][]float64{} // CPU time a message, in µs
+	work := map[int][]float64{} // CPU time per message, in µs
 	for round := range *costRounds + 1 {
 		for i := range open {
 			pages := open[(i+round)%len(open)]
 			shut := watch(t, server.URL, pages)
 			before, start := cpuTime(), time.Now()
 			messages := float64(tr.send(*costSend))
-			if round > 0 { // the first opens streams
+			if round > 0 { // the first round opens streams
 				rates[pages] = append(rates[pages], messages/time.Since(start).Seconds())
 				work[pages] = append(work[pages], float64((cpuTime()-before).Microseconds())/messages)
 			}
@@ -133,12 +133,12 @@ func TestWhatPagesCost(t *testing.T) {
 		t.Logf("%d nodes, %2d pages: %.0f messages/s (%.0f to %.0f), %.2f µs of CPU a message (%.2f to %.2f)",
 			*cost, pages, r[len(r)/2], r[0], r[len(r)-1], w[len(w)/2], w[0], w[len(w)-1])
 	}
-	h.hub.mu.Lock()
-	t.Logf("%d updates, %d snapshots, took %v each on the clock", h.hub.ticks, *shots, (h.hub.busy / time.Duration(max(1, h.hub.ticks))).Round(time.Microsecond))
-	h.hub.mu.Unlock()
+	h.broadcaster.mu.Lock()
+	t.Logf("%d updates, %d snapshots, took %v each on the clock", h.broadcaster.ticks, *snapshots, (h.broadcaster.busy / time.Duration(max(1, h.broadcaster.ticks))).Round(time.Microsecond))
+	h.broadcaster.mu.Unlock()
 
-	// The CPU time of one thread does not count what others do meanwhile, so that it is the
-	// figure to promise something of.
+	// The CPU time of one thread leaves out the work of other goroutines, so it is the figure
+	// that can be promised.
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
@@ -175,8 +175,8 @@ func TestWhatPagesCost(t *testing.T) {
 	}
 }
 
-// send has every node send so many messages to each of four others, waits until all have been
-// handled, and says how many they were.
+// send lets every node send so many messages to each of four others, waits until all have
+// been handled, and returns their number.
 func (tr *testRing) send(each int) int {
 	const sinks = 4
 	ctx := tr.ctx()
@@ -201,12 +201,12 @@ func (tr *testRing) send(each int) int {
 	return sinks * each * len(tr.nodes)
 }
 
-// grow makes a large ring.
+// grow returns a large ring.
 func grow(t *testing.T, size int) *testRing {
 	t.Helper()
 	patience := ringdht.WithHandshakeTimeout(5 * time.Minute)
-	// Heartbeats thrice a lease are what rows change with; a shorter one than this is more
-	// than a thousand busy nodes on two cores can keep.
+	// Rows change with heartbeats, three a lease. A thousand busy nodes on two cores cannot
+	// keep a shorter lease.
 	tr := newTestRing(t, 0, ringdht.WithLease(15*time.Second), patience)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -237,7 +237,7 @@ func grow(t *testing.T, size int) *testRing {
 	return tr
 }
 
-// watch opens pages that read all they are told, until shut is called.
+// watch opens pages that read all their updates, until shut is called.
 func watch(t *testing.T, url string, pages int) (shut func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// cpuTime is what the process has computed so far, also for the kernel.
+// cpuTime returns the CPU time of the process so far, in user and kernel mode.
 func cpuTime() time.Duration { return used(syscall.RUSAGE_SELF) }
 
-// threadTime is the same of the thread that asks.
+// threadTime returns the CPU time of the calling thread.
 func threadTime() time.Duration { return used(syscall.RUSAGE_THREAD) }
 
 func used(who int) time.Duration {

@@ -15,8 +15,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Everything that the page is made of is served, under any prefix, and it names nothing
-// that is not there.
+// All files of the page are served under any prefix, and they refer only to files that exist.
 func TestPage(t *testing.T) {
 	tr := newTestRing(t, 0)
 	h := http.StripPrefix("/some/ring", Handler(tr.registry))
@@ -66,7 +65,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// The data is that of the registry.
+// The data is the registry's.
 func TestData(t *testing.T) {
 	tr := newTestRing(t, 5)
 	h := Handler(tr.registry)
@@ -92,7 +91,7 @@ func TestData(t *testing.T) {
 		t.Errorf("node: %+v", m)
 	}
 
-	// One that is gone is remembered for a while, also if no page was open.
+	// A node that is gone is remembered for a while, also if no page was open.
 	gone := tr.join()
 	if err := gone.Ready(tr.ctx()); err != nil {
 		t.Fatal(err)
@@ -100,16 +99,16 @@ func TestData(t *testing.T) {
 	if err := gone.Leave(tr.ctx()); err != nil {
 		t.Fatal(err)
 	}
-	h = Handler(tr.registry) // the other may show what it saw before
+	h = Handler(tr.registry) // the other handler may serve an older sample
 	m = status.Member{}
 	if ask(t, h, get(fmt.Sprint("/node.json?id=", gone.ID())), &m); m.ID != gone.ID() || m.State != "left" || m.Incarnation != gone.Incarnation() {
 		t.Errorf("one that has left: %+v", m)
 	}
 
-	// A trace by numbers and by strings.
+	// IDs of a trace may be numbers or strings.
 	from, to := tr.nodes[0].ID(), tr.nodes[3].ID()
 	for _, body := range []string{fmt.Sprintf(`{"from":%d,"to":%d}`, from, to), fmt.Sprintf(`{"from":"%d","to":"%d"}`, from, to)} {
-		var told traced
+		var told traceAnswer
 		if w := ask(t, h, post("/trace", body), &told); w.Code != http.StatusOK || told.Error != "" {
 			t.Fatalf("%s: %d %s", body, w.Code, w.Body)
 		}
@@ -124,7 +123,7 @@ func TestData(t *testing.T) {
 			t.Errorf("from %d to %d: %+v", from, to, told)
 		}
 	}
-	var told traced
+	var told traceAnswer
 	nobody := ringdht.ID(0)
 	for _, n := range tr.nodes {
 		if n.ID() == nobody {
@@ -137,7 +136,7 @@ func TestData(t *testing.T) {
 	}
 }
 
-// The audit walks a million routes in a large ring: it is made once an epoch.
+// An audit walks a million routes in a large ring, so it is made once an epoch.
 func TestAuditOnceAnEpoch(t *testing.T) {
 	tr := newTestRing(t, 3)
 	h := &handler{r: tr.registry}
@@ -145,7 +144,7 @@ func TestAuditOnceAnEpoch(t *testing.T) {
 	for range 3 {
 		h.audit(httptest.NewRecorder(), nil)
 	}
-	h.audits.last.Pairs = 1e6 // so that one made anew is told apart
+	h.audits.last.Pairs = 1e6 // a mark: an audit made anew has another number
 	var a status.Audit
 	ask(t, http.HandlerFunc(h.audit), get("/audit.json"), &a)
 	if a.Pairs != 1e6 {
@@ -159,7 +158,7 @@ func TestAuditOnceAnEpoch(t *testing.T) {
 	}
 }
 
-// What cannot be done is said in a sentence, with the right status.
+// A request that cannot be served is answered with the right status and a sentence.
 func TestWrongRequests(t *testing.T) {
 	tr := newTestRing(t, 2)
 	looks, controls := Handler(tr.registry), Handler(tr.registry, WithControl())
@@ -176,13 +175,13 @@ func TestWrongRequests(t *testing.T) {
 		{looks, post("/trace", "{}"), 400, "needs the IDs of two nodes"},
 		{looks, post("/trace", `{"from":-1,"to":2}`), 400, "an ID is a number"},
 		{looks, post("/trace", `{"from":1,"to":2,"by":3}`), 400, "by"},
-		{looks, post("/trace", `{"from":1,"to":2}{}`), 400, "something behind it"},
+		{looks, post("/trace", `{"from":1,"to":2}{}`), 400, "more after the object"},
 		{looks, post("/trace", `{"from":1,"to":2,"x":"`+strings.Repeat("x", maxBody)+`"}`), 413, "at most 4096 bytes"},
 		{looks, post("/setup", `{"k":3}`), 403, "control is off"},
 		{looks, post("/run", `{"messages":3}`), 403, "control is off"},
 		{controls, post("/setup", `{"k":-3}`), 400, "at least 1"},
 		{controls, post("/setup", `{"k":3,"plan":"worst"}`), 400, `"classic" or "fewest hops", not "worst"`},
-		{controls, post("/setup", `{"k":"many"}`), 400, "JSON object that is expected"},
+		{controls, post("/setup", `{"k":"many"}`), 400, "expected JSON object"},
 		{controls, post("/run", `{}`), 400, "messages must be at least 1"},
 		{controls, post("/run", `{"messages":1,"payload":100000000}`), 400, "bytes"},
 		{controls, post("/run", `{"messages":1}`), 409, "not ready"},
@@ -198,7 +197,7 @@ func TestWrongRequests(t *testing.T) {
 	}
 }
 
-// What the console can do, the page can.
+// With WithControl the page can do what the console can.
 func TestControl(t *testing.T) {
 	tr := newTestRing(t, 4)
 	h := Handler(tr.registry, WithControl())
@@ -218,7 +217,7 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// A run whose page is closed goes on, and has its account.
+// A run goes on after its page is closed, and its account is kept.
 func TestRunOutlivesItsPage(t *testing.T) {
 	tr := newTestRing(t, 3)
 	tr.setup(0)
@@ -251,7 +250,7 @@ func TestRunOutlivesItsPage(t *testing.T) {
 	}
 }
 
-// There are only so many traces at once.
+// The number of traces that run at once is bounded.
 func TestTracesAreBounded(t *testing.T) {
 	tr := newTestRing(t, 2)
 	h := &handler{r: tr.registry, traces: make(chan struct{}, maxTraces)}
@@ -260,7 +259,7 @@ func TestTracesAreBounded(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	h.trace(w, post("/trace", `{"from":1,"to":2}`))
-	if w.Code != http.StatusServiceUnavailable || !bytes.Contains(w.Body.Bytes(), []byte("8 traces are under way")) {
+	if w.Code != http.StatusServiceUnavailable || !bytes.Contains(w.Body.Bytes(), []byte("8 traces are running")) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -5,29 +5,28 @@ import (
 	"time"
 )
 
-// patience is how long a page may take to read an update; it is what an interval is for
-// most of them.
+// patience bounds the time that a page may take to read an update.
 const patience = 5 * time.Second
 
-// events is /events. It goes on until the page has gone, or was dropped since it does not
-// read: then its connection ends, and a page that is alive connects again.
+// events serves /events. It ends when the page has gone, or was dropped because it does not
+// read. Then the connection ends, and a page that is alive connects again.
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	if r.Method == http.MethodHead { // it would be a page that takes everything, and is never told anything
+	if r.Method == http.MethodHead { // it would take a place, and its writes go nowhere
 		return
 	}
 	c := http.NewResponseController(w)
-	v, err := h.hub.join(func() { _ = c.SetWriteDeadline(time.Now()) })
+	v, err := h.broadcaster.join(func() { _ = c.SetWriteDeadline(time.Now()) })
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, "%v", err)
 		return
 	}
-	defer h.hub.leave(v)
-	w.Header().Set("X-Accel-Buffering", "no") // proxies would hold it back
+	defer h.broadcaster.leave(v)
+	w.Header().Set("X-Accel-Buffering", "no") // else proxies buffer the stream
 	next := []byte("retry: 1000\n\n")
 	for {
 		select {
-		case <-v.dropped: // cut has set the deadline: it must not be moved
+		case <-v.dropped: // cut has set the deadline; do not extend it
 			return
 		default:
 		}

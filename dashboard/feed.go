@@ -10,39 +10,39 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// feed turns snapshots into what pages are told. It does no more than that: no lock, no
-// clock, no I/O. It remembers what was told, so as to tell only what is new.
+// feed turns snapshots into updates for pages. It remembers what was sent, so an update holds
+// changes only. It is pure: no lock, no clock, no I/O.
 type feed struct {
 	interval time.Duration
 	control  bool
 
-	last    *status.Snapshot
-	index   map[ringdht.ID]int // of the members
-	tracks  []*track           // likewise
-	members []byte             // the part
-	parts   [parts][]byte
-	seq     uint64   // of the latest event
-	events  [][]byte // the latest ringdht.MaxEvents
-	history [][4]int64
-	brought [3]int64                     // what those had counted before that came later, see flow
-	gone    map[ringdht.ID]status.Member // as last seen
-	size    int                          // of the latest update: the next will be about as long
-	whole   []byte                       // see all
+	last     *status.Snapshot
+	index    map[ringdht.ID]int // of each member in last.Members
+	tracks   []*track           // in the order of last.Members
+	members  []byte             // the part members, encoded
+	parts    [parts][]byte      // the other parts, encoded
+	seq      uint64             // of the latest event
+	events   [][]byte           // the latest status.MaxEvents, encoded
+	history  [][4]int64
+	baseline [3]int64                     // counted by members before their first report here, see flow
+	gone     map[ringdht.ID]status.Member // the last status of nodes that are gone
+	size     int                          // of the latest update, a guess for the next
+	whole    []byte                       // the result of all, if nothing has changed since
 }
 
-// track follows one life.
+// track follows one incarnation of a node.
 type track struct {
-	life  uint64
-	state status.State
-	rates rates
-	row   []byte // as last told
-	old   []byte // a buffer for the next
+	incarnation uint64
+	state       status.State
+	rates       rates
+	row         []byte // as last sent
+	old         []byte // a buffer for the next row
 }
 
-// maxHistory is how many intervals are remembered.
+// maxHistory bounds the intervals that are remembered.
 const maxHistory = 600
 
-// goneFor is how long those that are gone stay marked, and maxGone how many of them.
+// goneFor is how long nodes that are gone stay on the page, and maxGone bounds their number.
 const (
 	goneFor = time.Minute
 	maxGone = 100
@@ -52,22 +52,22 @@ func newFeed(interval time.Duration, control bool) *feed {
 	return &feed{interval: interval, control: control, gone: make(map[ringdht.ID]status.Member)}
 }
 
-// update takes a snapshot and returns what is new in it.
+// update takes the next snapshot and returns the parts that have changed.
 func (f *feed) update(s *status.Snapshot) []byte {
 	f.whole = nil
 	b := append(open(make([]byte, 0, f.size+f.size/4), "t"), encode(millis(s.Time))...)
 	if f.last == nil || !sameMembers(f.last.Members, s.Members) {
-		f.enter(s)
+		f.setMembers(s)
 		b = append(open(b, "members"), f.members...)
 	}
 	b = f.rows(b, s)
-	lost := lately(s)
-	f.forget(lost)
+	gone := recentlyGone(s)
+	f.forget(gone)
 	flow := f.flow(s)
 	bodies := [parts][]byte{
-		partRing: encode(f.ring(s)), partGone: encodeGone(lost), partDegraded: encodeDegraded(s.Degraded),
-		partTotal: encode(s.Total), partHops: encode(some(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
-		partLatency: encode([]any{some(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(flow),
+		partRing: encode(f.ring(s)), partGone: encodeGone(gone), partDegraded: encodeDegraded(s.Degraded),
+		partTotal: encode(s.Total), partHops: encode(orEmpty(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
+		partLatency: encode([]any{orEmpty(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(flow),
 	}
 	for i, body := range bodies {
 		if f.parts[i] == nil || string(f.parts[i]) != string(body) {
@@ -75,8 +75,8 @@ func (f *feed) update(s *status.Snapshot) []byte {
 			b = append(open(b, partNames[i]), body...)
 		}
 	}
-	if news := f.news(s); len(news) > 0 {
-		b = list(open(b, "events"), news)
+	if added := f.addEvents(s); len(added) > 0 {
+		b = list(open(b, "events"), added)
 	}
 	if len(f.history) == maxHistory {
 		f.history = slices.Delete(f.history, 0, 1)
@@ -86,7 +86,7 @@ func (f *feed) update(s *status.Snapshot) []byte {
 	return append(b, '}')
 }
 
-// all is everything, for a page that has just connected.
+// all returns all parts, for a page that has just connected.
 func (f *feed) all() []byte {
 	if f.whole != nil {
 		return f.whole
@@ -116,15 +116,15 @@ func list(b []byte, elements [][]byte) []byte {
 	return append(b, ']')
 }
 
-// sameMembers says that what the part members tells is the same.
+// sameMembers reports whether the part members is the same for both.
 func sameMembers(a, b []status.Member) bool {
 	return slices.EqualFunc(a, b, func(a, b status.Member) bool {
 		return a.ID == b.ID && a.Incarnation == b.Incarnation && a.Addr == b.Addr && a.Joined.Equal(b.Joined) && slices.Equal(a.Entries, b.Entries)
 	})
 }
 
-// enter takes another list of members.
-func (f *feed) enter(s *status.Snapshot) {
+// setMembers starts over with the members of a snapshot. Members that stay keep their tracks.
+func (f *feed) setMembers(s *status.Snapshot) {
 	known := make(map[ringdht.ID]*track, len(f.tracks))
 	if f.last != nil {
 		for i, m := range f.last.Members {
@@ -137,10 +137,10 @@ func (f *feed) enter(s *status.Snapshot) {
 	for i, m := range s.Members {
 		f.index[m.ID] = i
 		t := known[m.ID]
-		if t == nil || t.life != m.Incarnation {
-			t = &track{life: m.Incarnation}
+		if t == nil || t.incarnation != m.Incarnation {
+			t = &track{incarnation: m.Incarnation}
 		}
-		t.row = nil // its index and its entries may be others
+		t.row = nil // its index and its entries may have changed
 		f.tracks[i] = t
 	}
 	f.members = append(f.members[:0], '[')
@@ -150,7 +150,7 @@ func (f *feed) enter(s *status.Snapshot) {
 	f.members = append(f.members, ']')
 }
 
-// rows appends the part rows, unless there are none.
+// rows appends the part rows, unless no row has changed.
 func (f *feed) rows(b []byte, s *status.Snapshot) []byte {
 	before := len(b)
 	b = append(open(b, "rows"), '[')
@@ -163,7 +163,7 @@ func (f *feed) rows(b []byte, s *status.Snapshot) []byte {
 		t.state = m.State
 		if t.rates.heard.IsZero() && f.last != nil {
 			for i, n := range counts(&m.Counters) {
-				f.brought[i] += n
+				f.baseline[i] += n
 			}
 		}
 		t.rates.update(m)
@@ -181,36 +181,36 @@ func (f *feed) rows(b []byte, s *status.Snapshot) []byte {
 	return append(b, ']')
 }
 
-// flow is the totals without what members had counted when they were first heard of: those
-// that come back to another registry bring along all of their lives, of which rates must not
-// make a burst that there was not.
+// flow returns the totals without what members had counted before their first report.
+// Members that come back to a new registry bring along all that they have ever counted. In a
+// rate that would look like a burst of traffic.
 func (f *feed) flow(s *status.Snapshot) [3]int64 {
 	flow := counts(&s.Total)
 	for i := range flow {
-		flow[i] -= f.brought[i]
+		flow[i] -= f.baseline[i]
 	}
 	return flow
 }
 
 func counts(c *status.Counters) [3]int64 { return [3]int64{c.Sent, c.Delivered, c.Relayed} }
 
-// news appends the events that are new to those that are remembered, and returns them.
-func (f *feed) news(s *status.Snapshot) (news [][]byte) {
+// addEvents remembers the events that are new in a snapshot, and returns them.
+func (f *feed) addEvents(s *status.Snapshot) (added [][]byte) {
 	for i := range s.Events {
 		if e := &s.Events[i]; e.Seq > f.seq {
 			f.seq = e.Seq
-			news = append(news, appendEvent(nil, e))
+			added = append(added, appendEvent(nil, e))
 		}
 	}
-	f.events = append(f.events, news...)
+	f.events = append(f.events, added...)
 	f.events = slices.Delete(f.events, 0, max(0, len(f.events)-status.MaxEvents))
-	return news
+	return added
 }
 
 func (f *feed) ring(s *status.Snapshot) ringPart {
 	missing := []string{}
 	for _, line := range s.Missing {
-		if len(missing) == maxMissing || line == "" { // the registry words the first few only
+		if len(missing) == maxMissing || line == "" { // the registry has a text for the first few only
 			missing = append(missing, fmt.Sprintf("and %d more", len(s.Missing)-len(missing)))
 			break
 		}
@@ -218,31 +218,32 @@ func (f *feed) ring(s *status.Snapshot) ringPart {
 	}
 	return ringPart{
 		Name: s.Ring, Bits: s.Bits, Lease: s.Lease.Milliseconds(), Interval: f.interval.Milliseconds(), Epoch: s.Epoch,
-		Live: s.Live, Plan: s.Plan, Entries: s.Entries, Offsets: some(s.Offsets), Missing: missing, Control: f.control,
+		Live: s.Live, Plan: s.Plan, Entries: s.Entries, Offsets: orEmpty(s.Offsets), Missing: missing, Control: f.control,
 	}
 }
 
-// some makes no list an empty one, which is not null in JSON.
-func some[T any](list []T) []T {
+// orEmpty returns an empty list for nil, so that JSON has [] and not null.
+func orEmpty[T any](list []T) []T {
 	if list == nil {
 		return []T{}
 	}
 	return list
 }
 
-// results are runs as a page shows them: a verdict may name all nodes of a large ring.
+// results returns the runs with verdicts cut short: a verdict may name all nodes of a large
+// ring.
 func results(runs []status.Run) []status.Run {
-	runs = slices.Clone(some(runs))
+	runs = slices.Clone(orEmpty(runs))
 	for i := range runs {
 		runs[i].Verdict = cut(runs[i].Verdict)
 	}
 	return runs
 }
 
-// lately is the events in which those went that are gone for no longer than goneFor and have
-// not come back, the latest maxGone of them, the oldest first. It needs no memory of ours, so
-// that a page which has just been opened shows them too.
-func lately(s *status.Snapshot) (list []status.Event) {
+// recentlyGone returns the events with which nodes died or left during the last goneFor, of
+// nodes that have not come back: the latest maxGone, the oldest first. It uses the snapshot
+// only, so that a page that has just been opened shows them too.
+func recentlyGone(s *status.Snapshot) (list []status.Event) {
 	seen := make(map[ringdht.ID]struct{})
 	for _, e := range slices.Backward(s.Events) {
 		if s.Time.Sub(e.Time) > goneFor || len(list) == maxGone {
@@ -268,13 +269,13 @@ func present(s *status.Snapshot, id ringdht.ID) bool {
 	return ok
 }
 
-// forget keeps of those that are gone only who is gone lately.
-func (f *feed) forget(lost []status.Event) {
+// forget drops the status of nodes that are not in gone, the result of recentlyGone.
+func (f *feed) forget(gone []status.Event) {
 	if len(f.gone) == 0 {
 		return
 	}
-	kept := make(map[ringdht.ID]status.Member, len(lost))
-	for _, e := range lost {
+	kept := make(map[ringdht.ID]status.Member, len(gone))
+	for _, e := range gone {
 		if m, ok := f.gone[e.Node.ID]; ok && m.Incarnation == e.Incarnation {
 			m.State = status.State(e.Kind)
 			kept[e.Node.ID] = m
@@ -283,9 +284,9 @@ func (f *feed) forget(lost []status.Event) {
 	f.gone = kept
 }
 
-func encodeGone(lost []status.Event) []byte {
+func encodeGone(gone []status.Event) []byte {
 	b := []byte{'['}
-	for _, e := range lost {
+	for _, e := range gone {
 		b = ident(append(comma(b), '['), uint64(e.Node.ID))
 		b = text(b, e.Node.Addr)
 		b = ident(b, e.Incarnation)

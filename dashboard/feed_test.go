@@ -15,7 +15,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// told is what a page knows, from what it was told: a model of the page's own store.
+// told is the state of a page, built from updates: a model of the page's own store.
 type told struct {
 	T       int64
 	Members [][]any
@@ -55,10 +55,10 @@ func (p *told) take(t *testing.T, update []byte) {
 
 // world makes snapshots of a ring that changes at random.
 type world struct {
-	rng    *rand.Rand
-	s      status.Snapshot
-	lives  uint64
-	serial uint64
+	rng          *rand.Rand
+	s            status.Snapshot
+	incarnations uint64
+	serial       uint64
 }
 
 func (w *world) event(kind status.EventKind, m status.Member) {
@@ -71,7 +71,7 @@ func (w *world) step() *status.Snapshot {
 	w.s.Time = w.s.Time.Add(500 * time.Millisecond)
 	w.s.Members = slices.Clone(w.s.Members)
 	switch n := len(w.s.Members); {
-	case w.rng.IntN(3) == 0 && n < 20: // somebody joins
+	case w.rng.IntN(3) == 0 && n < 20: // a node joins
 		id := ringdht.ID(w.rng.Uint64N(40) << 58)
 		at, taken := slices.BinarySearchFunc(w.s.Members, id, func(m status.Member, id ringdht.ID) int {
 			if m.ID < id {
@@ -82,17 +82,17 @@ func (w *world) step() *status.Snapshot {
 		if taken {
 			break
 		}
-		w.lives++
+		w.incarnations++
 		m := status.Member{State: status.StateRegistered, Joined: w.s.Time}
-		m.ID, m.Addr, m.Incarnation = id, fmt.Sprintf("host%d:%d", id, w.lives), 1<<63+w.lives
+		m.ID, m.Addr, m.Incarnation = id, fmt.Sprintf("host%d:%d", id, w.incarnations), 1<<63+w.incarnations
 		w.s.Members = slices.Insert(w.s.Members, at, m)
 		w.event(status.EventJoined, m)
 		w.tables()
-	case w.rng.IntN(4) == 0 && n > 0: // somebody goes
+	case w.rng.IntN(4) == 0 && n > 0: // a node goes
 		i := w.rng.IntN(n)
 		w.event([]status.EventKind{status.EventLeft, status.EventDead}[w.rng.IntN(2)], w.s.Members[i])
 		w.s.Members = slices.Delete(w.s.Members, i, i+1)
-		if w.rng.IntN(2) == 0 { // else the tables lag, and name who is gone
+		if w.rng.IntN(2) == 0 { // else the tables lag, and name a node that is gone
 			w.tables()
 		}
 	}
@@ -115,7 +115,7 @@ func (w *world) step() *status.Snapshot {
 	return &s
 }
 
-// tables gives everybody the next two as entries.
+// tables gives each node the next two nodes as entries.
 func (w *world) tables() {
 	w.s.Epoch++
 	n := len(w.s.Members)
@@ -127,8 +127,8 @@ func (w *world) tables() {
 	}
 }
 
-// Whoever was told everything once and then what is new knows what somebody knows who is
-// told everything now, and that is what the snapshot says.
+// A page that got all parts once and then the changes has the same state as one that gets all
+// parts now, and that state is the snapshot's.
 func TestFeed(t *testing.T) {
 	for seed := range uint64(5) {
 		w := &world{rng: rand.New(rand.NewPCG(seed, 1)), s: status.Snapshot{Time: time.Unix(1e9, 0), Bits: 64}}
@@ -192,7 +192,7 @@ func check(t *testing.T, s *status.Snapshot, p *told) {
 	}
 }
 
-// Who is gone stays marked for a while, with what was last known, and no longer.
+// A node that is gone stays on the page for a while, with its last status, and no longer.
 func TestGone(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	m := status.Member{State: status.StateActive}
@@ -212,7 +212,7 @@ func TestGone(t *testing.T) {
 	}{{31 * time.Second, nil, 1}, {goneFor, nil, 1}, {goneFor + time.Second, nil, 0}, {time.Second, s.Members, 0}} {
 		later := dead
 		later.Time, later.Members = dead.Time.Add(c.after), c.members
-		if got := len(lately(&later)); got != c.want {
+		if got := len(recentlyGone(&later)); got != c.want {
 			t.Errorf("after %v: %d gone, want %d", c.after, got, c.want)
 		}
 	}
@@ -223,8 +223,8 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// Rates are what two reports differ by, over the time between them; what is not told again is
-// over.
+// A rate is the difference of two reports over the time between them. Without a new report it
+// stays, and a report without traffic ends it.
 func TestRates(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	var m status.Member
@@ -242,7 +242,7 @@ func TestRates(t *testing.T) {
 		}
 	}
 	report(0, 500, 1000, 2000)
-	want(0, 0, 0) // nobody knows over what time
+	want(0, 0, 0) // the first report has no time to compare with
 	report(2*time.Second, 700, 1100, 2000)
 	want(100, 50, 0)
 	want(100, 50, 0) // the same report again
@@ -251,7 +251,7 @@ func TestRates(t *testing.T) {
 	report(4*time.Second, 700, 30, 2010) // the first link was opened again
 	want(0, 30, 10)
 	report(5*time.Second, 700, 30, 2010)
-	slices.Reverse(m.Links) // the table is another
+	slices.Reverse(m.Links) // the table has changed
 	m.Links[0].Bytes += 7
 	want(0, 7, 0)
 	report(5*time.Second+time.Millisecond, 710, 30, 2010)
@@ -260,8 +260,8 @@ func TestRates(t *testing.T) {
 	want(50, 0, 0) // and not 10,000
 }
 
-// Members that come back to a registry that has taken another's place bring all that they have
-// counted: it is in the totals, and no burst in what rates are made of.
+// Members that come back to a new registry bring along all that they have counted. The totals
+// include it; the rates show no burst.
 func TestTakeOverIsNoBurst(t *testing.T) {
 	at := time.Unix(1e9, 0)
 	s := status.Snapshot{Time: at, Members: make([]status.Member, 2)}
@@ -278,7 +278,7 @@ func TestTakeOverIsNoBurst(t *testing.T) {
 		f.update(&snapshot)
 		s.Time = s.Time.Add(time.Second)
 	}
-	report(0, 7_000_000) // before anybody looked
+	report(0, 7_000_000) // before the first update
 	step()
 	report(0, 7_000_100)
 	report(1, 5_000_000) // it has come back
@@ -295,7 +295,7 @@ func TestTakeOverIsNoBurst(t *testing.T) {
 	}
 }
 
-// A verdict that names a thousand nodes is not sent to every page.
+// A verdict that names a thousand nodes is cut short for the pages.
 func TestLongTexts(t *testing.T) {
 	long := string(make([]rune, 1000))
 	if got := cut(long + "ü"); len(got) > maxText+len(" …") {
@@ -311,8 +311,8 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// Before the set-up, before the first report and of an empty registry, lists are empty and not
-// null, which would be an exception in the page.
+// Before the set-up, before the first report and in an empty ring, lists are [] and not null,
+// which would be an exception in the page.
 func TestNothingYet(t *testing.T) {
 	tr := newTestRing(t, 0)
 	for range 2 {

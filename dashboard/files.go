@@ -15,11 +15,11 @@ import (
 //go:embed page/*.html page/*.css page/*.js page/*.svg
 var files embed.FS
 
-// page is the files of the page, by their paths.
+// page holds the files of the page by path.
 var page = load()
 
-// file is one of them. Its tag is of its contents, since embedded files have no time: a
-// browser asks again and is told that nothing has changed.
+// file is one of them. Embedded files have no modification time, so the ETag is a hash of
+// the contents: a browser that asks again is answered that nothing has changed.
 type file struct {
 	kind, tag string
 	body      []byte
@@ -30,11 +30,11 @@ func load() map[string]*file {
 	names, _ := fs.Glob(files, "page/*")
 	for _, name := range names {
 		body, err := files.ReadFile(name)
-		if err != nil { // the pattern is right
+		if err != nil { // impossible: the file is embedded
 			panic(err)
 		}
 		kind := mime.TypeByExtension(path.Ext(name))
-		if path.Ext(name) == ".js" { // whatever the system's table says: browsers run no module of another type
+		if path.Ext(name) == ".js" { // the system's table may say otherwise, and browsers run no module of another type
 			kind = "text/javascript; charset=utf-8"
 		}
 		f := &file{kind: kind, tag: fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(body))[:16]), body: body}

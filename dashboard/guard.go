@@ -11,18 +11,17 @@ import (
 	"time"
 )
 
-// policy lets the page load its own files and nothing else: no script or style in the
-// page itself, nothing from elsewhere, and nobody frames it.
+// policy lets the page load its own files and nothing else: no inline script or style,
+// nothing from other sites, and no embedding in frames.
 const policy = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
 
-// readTime is how long a request's body may take to arrive, and writeTime a piece of an
-// answer to be taken.
+// readTime bounds the arrival of a request's body, and writeTime the writing of an answer.
 const (
 	readTime  = 10 * time.Second
 	writeTime = 10 * time.Second
 )
 
-// guard is in front of everything.
+// guard checks every request and sets the security headers of its answer.
 func (h *handler) guard(next http.Handler) http.Handler {
 	var cross http.CrossOriginProtection
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,25 +32,25 @@ func (h *handler) guard(next http.Handler) http.Handler {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Cache-Control", "no-store")
 		if r.ContentLength != 0 {
-			// Also for those who want no body: net/http reads what is left of it before it
-			// answers, and would wait for ever.
+			// Also for paths that take no body: before it answers, net/http reads the rest
+			// of the body, and could wait for ever.
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTime))
 		}
 		if !h.named(r.Host) {
-			refuse(w, http.StatusForbidden, "this page answers under an IP address, localhost, and the names it was given, not under %q: see dashboard.WithHosts, or -http name:port", r.Host)
+			refuse(w, http.StatusForbidden, "this page is not served under the name %q: use an IP address or localhost, or add the name with dashboard.WithHosts, or -http name:port", r.Host)
 			return
 		}
 		if err := cross.Check(r); err != nil {
-			refuse(w, http.StatusForbidden, "refused, since another site asks for it: %v", err)
+			refuse(w, http.StatusForbidden, "refused: the request comes from another site: %v", err)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// named says that a request's host is one that nobody else can make lead here. A name is
-// anybody's to point at this address, and a page under that name would be of the same
-// origin (DNS rebinding); an address is not.
+// named reports whether a request's Host is safe: an IP address or an allowed name. Any site
+// can point a name of its own at this address, and its pages would then be of the same
+// origin (DNS rebinding). It cannot do that with an address.
 func (h *handler) named(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -68,7 +67,7 @@ func (h *handler) named(host string) bool {
 	return false
 }
 
-// refuse answers with an error.
+// refuse answers with an error, as JSON.
 func refuse(w http.ResponseWriter, status int, format string, args ...any) {
 	answer(w, status, map[string]string{"error": fmt.Sprintf(format, args...)})
 }
@@ -76,7 +75,7 @@ func refuse(w http.ResponseWriter, status int, format string, args ...any) {
 // answer answers with a value as JSON.
 func answer(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
-	if err != nil { // of a type of ours
+	if err != nil { // impossible: all types are our own
 		panic(err)
 	}
 	send(w, status, append(body, '\n'))
@@ -88,13 +87,13 @@ func send(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	within(w, func() {
 		w.WriteHeader(status)
-		w.Write(body) // who has gone does not hear it
+		w.Write(body) // an error means that the client has gone
 	})
 }
 
-// within gives an answer so long to be taken, and no longer: the deadline must not meet the
-// next answer over the same connection, which may be another handler's. Not every writer has
-// deadlines; those without come from wrappers, which have to see to it themselves.
+// within runs write with a deadline, and clears the deadline afterwards: it must not hit the
+// next answer over the same connection, which may be another handler's. Writers of
+// wrappers may not support deadlines; the wrapper then has to bound the time itself.
 func within(w http.ResponseWriter, write func()) {
 	c := http.NewResponseController(w)
 	_ = c.SetWriteDeadline(time.Now().Add(writeTime))

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Another site can neither command nor, under a name of its own, look.
+// Another site can neither send commands nor read, not even under a name of its own.
 func TestOtherSites(t *testing.T) {
 	tr := newTestRing(t, 2)
 	h := Handler(tr.registry, WithControl(), WithHosts("ring.example"))
@@ -64,8 +64,8 @@ func TestOtherSites(t *testing.T) {
 	}
 }
 
-// The deadline for one answer must not meet the next over the same connection, which may
-// be another handler's.
+// The write deadline of one answer does not hit the next answer over the same connection,
+// which may be another handler's.
 func TestDeadlinesEnd(t *testing.T) {
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	tr := newTestRing(t, 0)
@@ -82,8 +82,8 @@ func TestDeadlinesEnd(t *testing.T) {
 	}
 }
 
-// A request whose body does not come is over when its time is, whoever answers it: a
-// connection that is held for ever costs a file of the registry's.
+// A request whose body does not arrive ends at the deadline, on every path: a connection that
+// stays open costs the registry a file descriptor.
 func TestBodiesThatNeverCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 1)
@@ -118,7 +118,7 @@ func TestBodiesThatNeverCome(t *testing.T) {
 	})
 }
 
-// pipes is a listener of connections that are in memory.
+// pipes is a listener of in-memory connections.
 type pipes struct {
 	conns chan net.Conn
 	once  sync.Once

@@ -11,37 +11,38 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// What /events says
+// The format of /events
 //
-// Each event is a JSON object of parts. A part that is left out is as it was; the first
-// object after a page has connected has them all. Lists are arrays in a fixed order instead
-// of objects, since at 1,000 nodes the names of fields would be most of it. IDs and lives are
-// strings: JavaScript's numbers end at 2^53. Times are milliseconds since 1970, rates are per
-// second.
+// Each server-sent event is a JSON object of parts. A missing part is unchanged. The first
+// object of a connection has all parts. Records are arrays in a fixed order and not objects,
+// since at 1,000 nodes the field names would be most of the bytes. IDs and incarnations
+// are strings, since JavaScript's numbers are exact up to 2^53 only. Times are milliseconds
+// since 1970. Rates are per second.
 //
 //	t         the time of the snapshot
 //	ring      {name, bits, lease, interval, epoch, live, plan, entries, offsets, missing, control}
-//	members   [id, address, life, joined, [entries]] for each, by ascending ID; an entry
-//	          is an index into this list. Sent when the membership or the tables have
-//	          changed, and then all rows are sent too
+//	members   [id, address, incarnation, joined, [entries]] of each member, by ascending
+//	          ID; an entry is an index into this list. Sent when the membership or the
+//	          tables have changed; then all rows are sent as well
 //	rows      [index, state, sent, delivered, relayed, queued, delivered/s, relayed/s,
-//	          [bytes/s over each link]] of each member of whom any of it has changed.
+//	          [bytes/s over each link]] of each member for which any value has changed.
 //	          state is an index into the names of states. Links are in the order of
-//	          the member's entries; -1 is one that is not up
-//	gone      [id, address, life, "dead" or "left", when, why] of who has gone lately
-//	degraded  [from, to, why] of the pairs that are led around
-//	total     ringdht.Counters, summed up
-//	hops      messages delivered by links crossed
-//	latency   [durations by bucket of ringdht.Histogram, sum in ns]
-//	running   ringdht.Running, or null
+//	          the member's entries; -1 means that the link is not up
+//	gone      [id, address, incarnation, "dead" or "left", when, why] of nodes that have
+//	          gone in the last minute
+//	degraded  [from, to, why] of the pairs whose messages take a detour
+//	total     status.Counters, summed over all members
+//	hops      messages delivered, by the number of links crossed
+//	latency   [durations by bucket of status.Histogram, sum in ns]
+//	running   status.Running, or null
 //	runs      []status.Run, the oldest first
-//	flow      [sent, delivered, relayed] to make rates of: the totals, without what members
-//	          had counted before they were first heard of
-//	events    [seq, time, kind, epoch, id, address, life, other, why] of those that are new
-//	history   [t, and flow as it was then], one for each of the latest intervals; with the
-//	          first object only
+//	flow      [sent, delivered, relayed] to compute rates from: the totals without what
+//	          members had counted before their first report here
+//	events    [seq, time, kind, epoch, id, address, incarnation, other, why] of each new event
+//	history   [t, and flow at that time] for each of the latest intervals; in the first
+//	          object only
 
-// The parts that are sent again as a whole when they have changed.
+// The parts that are sent whole when they have changed.
 const (
 	partRing = iota
 	partGone
@@ -72,19 +73,19 @@ type ringPart struct {
 	Control  bool     `json:"control"`
 }
 
-// maxMissing is how many of the lines that say what the ring waits for are shown: at
-// 1,000 nodes there can be as many.
+// maxMissing bounds the lines that say what the ring waits for: with 1,000 nodes there can be
+// 1,000 of them.
 const maxMissing = 5
 
 func encode(v any) []byte {
 	body, err := json.Marshal(v)
-	if err != nil { // numbers, strings and times
+	if err != nil { // impossible: numbers, strings and times only
 		panic(err)
 	}
 	return body
 }
 
-// open begins an object, or goes on with it, with a part of this name.
+// open appends the name of a part. It begins the object if b is empty.
 func open(b []byte, name string) []byte {
 	if len(b) == 0 {
 		b = append(b, '{')
@@ -96,7 +97,7 @@ func open(b []byte, name string) []byte {
 	return append(b, '"', ':')
 }
 
-// comma separates what follows from what is there, unless a list has just begun.
+// comma appends a comma, unless a list has just begun.
 func comma(b []byte) []byte {
 	if len(b) == 0 || b[len(b)-1] == '[' {
 		return b
@@ -106,7 +107,7 @@ func comma(b []byte) []byte {
 
 func number(b []byte, n int64) []byte { return strconv.AppendInt(comma(b), n, 10) }
 
-// ident appends a number as a string.
+// ident appends a 64-bit number as a string.
 func ident(b []byte, n uint64) []byte {
 	b = append(comma(b), '"')
 	return append(strconv.AppendUint(b, n, 10), '"')
@@ -114,10 +115,10 @@ func ident(b []byte, n uint64) []byte {
 
 func text(b []byte, s string) []byte { return append(comma(b), encode(s)...) }
 
-// maxText is how many bytes of a verdict or a reason pages are told.
+// maxText bounds the bytes of a verdict or a reason.
 const maxText = 300
 
-// cut shortens a text to that, at a rune.
+// cut shortens a text to maxText, at a rune boundary.
 func cut(s string) string {
 	if len(s) <= maxText {
 		return s
@@ -125,7 +126,7 @@ func cut(s string) string {
 	return strings.ToValidUTF8(s[:maxText], "") + " …"
 }
 
-// appendMember appends a member's element of members.
+// appendMember appends a member's record to the part members.
 func appendMember(b []byte, m *status.Member, index map[ringdht.ID]int) []byte {
 	b = append(comma(b), '[')
 	b = ident(b, uint64(m.ID))
@@ -134,19 +135,19 @@ func appendMember(b []byte, m *status.Member, index map[ringdht.ID]int) []byte {
 	b = number(b, millis(m.Joined))
 	b = append(comma(b), '[')
 	for _, id := range m.Entries {
-		if i, ok := index[id]; ok { // else it died a moment ago
+		if i, ok := index[id]; ok { // else it has just died
 			b = number(b, int64(i))
 		}
 	}
 	return append(b, ']', ']')
 }
 
-// states are the names of states, in the order in which rows count them. The page has the same.
+// states lists the states in the order of their numbers in rows. The page has the same list.
 var states = []status.State{
-	status.StateRegistered, status.StateLinking, status.StateActive, status.StateDoubted, status.StateLeaving,
+	status.StateRegistered, status.StateLinking, status.StateActive, status.StateSuspect, status.StateLeaving,
 }
 
-// appendRow appends what a row says of a member behind its index.
+// appendRow appends a member's row after its index.
 func appendRow(b []byte, m *status.Member, r *rates, index map[ringdht.ID]int) []byte {
 	c := &m.Counters
 	for _, n := range [...]int64{int64(slices.Index(states, m.State)), c.Sent, c.Delivered, c.Relayed, c.Queued, r.delivered, r.relayed} {
@@ -158,7 +159,7 @@ func appendRow(b []byte, m *status.Member, r *rates, index map[ringdht.ID]int) [
 		if _, ok := index[id]; !ok {
 			continue
 		}
-		// Both are clockwise, so that the link is usually the next.
+		// Entries and links are both in clockwise order, so usually the next link matches.
 		rate := int64(-1)
 		for i := range m.Links {
 			at := (next + i) % len(m.Links)
@@ -175,7 +176,7 @@ func appendRow(b []byte, m *status.Member, r *rates, index map[ringdht.ID]int) [
 	return append(b, ']')
 }
 
-// appendEvent appends an event's element of events.
+// appendEvent appends an event's record to the part events.
 func appendEvent(b []byte, e *status.Event) []byte {
 	b = append(comma(b), '[')
 	b = number(b, int64(e.Seq))
@@ -190,7 +191,7 @@ func appendEvent(b []byte, e *status.Event) []byte {
 	return append(b, ']')
 }
 
-// millis is a time for JavaScript, 0 for none.
+// millis returns a time for JavaScript, in milliseconds since 1970; 0 for the zero time.
 func millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

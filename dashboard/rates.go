@@ -7,25 +7,26 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// rates is what a member does a second, out of its two latest reports.
+// rates holds a member's rates per second, computed from its two latest reports.
 type rates struct {
-	heard              time.Time // the later of them
+	heard              time.Time // when the later report came
 	status             status.Node
 	delivered, relayed int64
-	links              []int64 // bytes, in the order of the status's links
+	links              []int64 // bytes, in the order of status.Links
 }
 
-// least is the time that rates are made over at the least, in seconds: a node that comes back
-// sends a report between others, and what it did since the one before would be a burst.
-const least = 0.2
+// minReportGap is the shortest time, in seconds, over which a rate is computed. A node that
+// reconnects sends an extra report soon after the last; over that short time its traffic
+// would look like a burst.
+const minReportGap = 0.2
 
-// update takes a snapshot's word of the member. Most of the time there is none: members
-// report more seldom than pages are told.
+// update takes the member's status out of a snapshot. Usually it is unchanged, since members
+// report less often than pages are updated.
 func (r *rates) update(m *status.Member) {
 	if m.Heard.Equal(r.heard) {
 		return
 	}
-	took, was := max(least, m.Heard.Sub(r.heard).Seconds()), r.status
+	took, was := max(minReportGap, m.Heard.Sub(r.heard).Seconds()), r.status
 	first := r.heard.IsZero()
 	r.heard, r.status = m.Heard, m.Node
 	if cap(r.links) < len(m.Links) {
@@ -45,8 +46,8 @@ func (r *rates) update(m *status.Member) {
 	}
 }
 
-// before is how many bytes had gone over a link, which was usually in the same place; none
-// if it has been opened since then.
+// before returns how many bytes had gone over a link at the report before: 0 if the link was
+// opened since. The link is usually at the same index.
 func before(was []status.Link, i int, l status.Link) int64 {
 	if i >= len(was) || was[i].To != l.To {
 		i = slices.IndexFunc(was, func(w status.Link) bool { return w.To == l.To })
@@ -57,7 +58,7 @@ func before(was []status.Link, i int, l status.Link) int64 {
 	return was[i].Bytes
 }
 
-// link is the rate of the link in this place.
+// link returns the rate of the link at this index.
 func (r *rates) link(i int) int64 {
 	if i < len(r.links) {
 		return r.links[i]

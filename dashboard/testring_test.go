@@ -29,14 +29,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// goroutinesLeft lists goroutines that run this module's code. Those that are on their way
-// out get a moment.
+// goroutinesLeft lists goroutines that run code of this module. It waits a moment for those
+// that are about to end.
 func goroutinesLeft() (left string) {
 	for range 200 {
 		left = ""
 		buf := make([]byte, 1<<20)
 		buf = buf[:runtime.Stack(buf, true)]
-		_, others, _ := strings.Cut(string(buf), "\n\n") // the first is this one
+		_, others, _ := strings.Cut(string(buf), "\n\n") // the first is this goroutine
 		for g := range strings.SplitSeq(others, "\n\n") {
 			if strings.Contains(g, "ringdht") && !strings.Contains(g, "created by testing.") && !strings.Contains(g, "TestMain") {
 				left += g + "\n\n"
@@ -45,7 +45,7 @@ func goroutinesLeft() (left string) {
 		if left == "" {
 			return ""
 		}
-		time.Sleep(10 * time.Millisecond) // polling for the end, not for an outcome
+		time.Sleep(10 * time.Millisecond) // polls for the end
 	}
 	return left
 }
@@ -112,14 +112,14 @@ func (tr *testRing) setup(k int) status.Audit {
 	return a
 }
 
-// ctx is long enough for anything that is not broken.
+// ctx returns a context with a timeout that only a broken test reaches.
 func (tr *testRing) ctx() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	tr.t.Cleanup(cancel)
 	return ctx
 }
 
-// ask makes a request of a handler and decodes the answer, if it wants to.
+// ask sends a request to a handler and decodes the answer, unless answer is nil.
 func ask(t testing.TB, h http.Handler, r *http.Request, answer any) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()

@@ -19,8 +19,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// pageWriter is what a page's stream is written to. One that is stalled takes nothing, as a
-// connection whose other end does not read.
+// pageWriter records the stream of a page. While stalled it takes nothing, like a connection
+// whose other end does not read.
 type pageWriter struct {
 	mu       sync.Mutex
 	header   http.Header
@@ -65,7 +65,7 @@ func (w *pageWriter) Write(p []byte) (int, error) {
 	return w.body.Write(p)
 }
 
-// updates are what it was told.
+// updates returns the updates written so far.
 func (w *pageWriter) updates() (list []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -77,8 +77,8 @@ func (w *pageWriter) updates() (list []string) {
 	return list
 }
 
-// look has a page look until end is called, which waits until the handler has returned.
-func look(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end func()) {
+// openPage opens a page. The function end closes it and waits until the handler has returned.
+func openPage(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -88,35 +88,35 @@ func look(h http.Handler, w http.ResponseWriter) (done <-chan struct{}, end func
 	return ended, func() { cancel(); <-ended }
 }
 
-// counted makes a handler whose snapshots are counted.
-func counted(r *ringdht.Registry, opts ...Option) (h *handler, front http.Handler, shots *int) {
+// counted returns a handler that counts its snapshots.
+func counted(r *ringdht.Registry, opts ...Option) (h *handler, front http.Handler, snapshots *int) {
 	var got *handler
 	front = Handler(r, append(opts, func(h *handler) { got = h })...)
-	shots = new(int)
-	take := got.camera.take
-	got.camera.take = func() *status.Snapshot { *shots++; return take() } // under the camera's mutex
-	return got, front, shots
+	snapshots = new(int)
+	take := got.sampler.take
+	got.sampler.take = func() *status.Snapshot { *snapshots++; return take() } // under the sampler's mutex
+	return got, front, snapshots
 }
 
-// Ten pages cost one snapshot an interval, as one does, and none when they are closed; all
-// are told the same bytes.
+// Ten pages cost one snapshot an interval, like one page, and none after they are closed. All
+// get the same bytes.
 func TestTenPagesOneSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 3)
 		defer tr.close()
 		tr.setup(0)
-		h, front, shots := counted(tr.registry)
+		h, front, snapshots := counted(tr.registry)
 		cost := func(pages int) int {
-			time.Sleep(time.Second) // what was shown before is old
-			before := *shots
+			time.Sleep(time.Second) // the latest sample is too old to be served again
+			before := *snapshots
 			writers := make([]*pageWriter, pages)
 			var closers []func()
 			for i := range writers {
 				writers[i] = newPageWriter(false)
-				_, end := look(front, writers[i])
+				_, end := openPage(front, writers[i])
 				closers = append(closers, end)
 			}
-			time.Sleep(10*time.Second + 100*time.Millisecond) // of the bubble
+			time.Sleep(10*time.Second + 100*time.Millisecond) // in virtual time
 			synctest.Wait()
 			for _, w := range writers {
 				if got := w.updates(); len(got) != 21 || strings.Join(got, "") != strings.Join(writers[0].updates(), "") {
@@ -127,42 +127,42 @@ func TestTenPagesOneSnapshot(t *testing.T) {
 				end()
 			}
 			synctest.Wait()
-			return *shots - before
+			return *snapshots - before
 		}
 		if one, ten := cost(1), cost(10); one != 21 || ten != 21 {
 			t.Errorf("one page cost %d snapshots, ten cost %d, in 20 intervals", one, ten)
 		}
-		before := *shots
+		before := *snapshots
 		time.Sleep(time.Minute)
-		if *shots != before || h.hub.feed != nil || len(h.hub.pages) != 0 {
-			t.Errorf("%d snapshots while nobody looked", *shots-before)
+		if *snapshots != before || h.broadcaster.feed != nil || len(h.broadcaster.pages) != 0 {
+			t.Errorf("%d snapshots while nobody looked", *snapshots-before)
 		}
 	})
 }
 
-// However many ask, a snapshot is taken once an interval.
+// Requests cost at most one snapshot an interval, however many there are.
 func TestRequestsShareSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 2)
 		defer tr.close()
-		_, front, shots := counted(tr.registry)
+		_, front, snapshots := counted(tr.registry)
 		for range 100 {
 			ask(t, front, get("/snapshot.json"), nil)
 			ask(t, front, get("/node.json?id="+tr.nodes[0].ID().String()), nil)
 		}
-		if *shots != 1 {
-			t.Errorf("%d snapshots", *shots)
+		if *snapshots != 1 {
+			t.Errorf("%d snapshots", *snapshots)
 		}
 		time.Sleep(time.Second)
 		ask(t, front, get("/snapshot.json"), nil)
-		if *shots != 2 {
-			t.Errorf("%d snapshots", *shots)
+		if *snapshots != 2 {
+			t.Errorf("%d snapshots", *snapshots)
 		}
 	})
 }
 
-// A page that stops reading is dropped when its queue is full, and neither the others nor the
-// ring wait for it.
+// A page that stops reading is dropped when its queue is full. Neither the other pages nor
+// the ring wait for it.
 func TestStalledPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 3)
@@ -170,14 +170,14 @@ func TestStalledPage(t *testing.T) {
 		tr.setup(0)
 		h, front, _ := counted(tr.registry)
 		good, bad := newPageWriter(false), newPageWriter(true)
-		_, end := look(front, good)
-		dropped, _ := look(front, bad)
+		_, end := openPage(front, good)
+		dropped, _ := openPage(front, bad)
 		start := time.Now()
 		<-dropped
 		if took := time.Since(start); took > patience+time.Second {
 			t.Errorf("dropped after %v", took)
 		}
-		if n := len(h.hub.pages); n != 1 {
+		if n := len(h.broadcaster.pages); n != 1 {
 			t.Errorf("%d pages are left", n)
 		}
 		if s, err := tr.registry.RunTraffic(tr.ctx(), ringdht.Traffic{Messages: 100}); err != nil || !s.Exact() {
@@ -193,14 +193,14 @@ func TestStalledPage(t *testing.T) {
 	})
 }
 
-// The queue's bound itself: an interval so short that the queue fills before a write's
-// time is over.
+// The queue is bounded by itself: here the interval is so short that the queue fills before a
+// write reaches its deadline.
 func TestFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 1)
 		defer tr.close()
 		_, front, _ := counted(tr.registry, WithInterval(100*time.Millisecond))
-		dropped, _ := look(front, newPageWriter(true))
+		dropped, _ := openPage(front, newPageWriter(true))
 		start := time.Now()
 		<-dropped
 		if took, want := time.Since(start), (maxQueue+1)*100*time.Millisecond; took > want {
@@ -209,7 +209,7 @@ func TestFullQueue(t *testing.T) {
 	})
 }
 
-// So many pages, and no more.
+// The number of open pages is bounded.
 func TestPagesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, 1)
@@ -217,7 +217,7 @@ func TestPagesAreBounded(t *testing.T) {
 		_, front, _ := counted(tr.registry)
 		var closers []func()
 		for range maxPages {
-			_, end := look(front, newPageWriter(false))
+			_, end := openPage(front, newPageWriter(false))
 			closers = append(closers, end)
 		}
 		synctest.Wait()
@@ -228,7 +228,7 @@ func TestPagesAreBounded(t *testing.T) {
 		}
 		head := get("/events")
 		head.Method = http.MethodHead
-		if w := ask(t, front, head, nil); w.Code != http.StatusOK { // it takes no place
+		if w := ask(t, front, head, nil); w.Code != http.StatusOK { // a HEAD request takes no place
 			t.Errorf("HEAD: %d %s", w.Code, w.Body)
 		}
 		for _, end := range closers {
@@ -237,8 +237,8 @@ func TestPagesAreBounded(t *testing.T) {
 	})
 }
 
-// Over TCP: a browser that stops reading is cut off, and the server can be shut down while
-// pages are open, if their requests' context ends.
+// Over TCP, a browser that stops reading is disconnected; and a server can shut down while
+// pages are open, if it ends the context of their requests.
 func TestOverTCP(t *testing.T) {
 	tr := newTestRing(t, 3)
 	tr.setup(0)
@@ -258,14 +258,19 @@ func TestOverTCP(t *testing.T) {
 	if _, err := stuck.Write([]byte("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	// What a hundred kilobytes of news an interval are at 1,000 nodes is a long update here.
-	waitFor(t, func() bool { h.hub.mu.Lock(); defer h.hub.mu.Unlock(); return len(h.hub.pages) == 1 })
+	// At 1,000 nodes an update is 100 kB. Here one long update fills the socket buffers
+	// instead.
+	waitFor(t, func() bool {
+		h.broadcaster.mu.Lock()
+		defer h.broadcaster.mu.Unlock()
+		return len(h.broadcaster.pages) == 1
+	})
 	filler := bytes.Repeat([]byte(":"), 1<<20)
 	waitFor(t, func() bool {
-		h.hub.mu.Lock()
-		defer h.hub.mu.Unlock()
-		h.hub.broadcast(filler)
-		return len(h.hub.pages) == 0
+		h.broadcaster.mu.Lock()
+		defer h.broadcaster.mu.Unlock()
+		h.broadcaster.broadcast(filler)
+		return len(h.broadcaster.pages) == 0
 	})
 
 	resp, err := http.Get(server.URL + "/events")
@@ -288,12 +293,16 @@ func TestOverTCP(t *testing.T) {
 		}
 	}
 	cancel()
-	for in.Scan() { // until the end, which must come
+	for in.Scan() { // until the stream ends, as it must
 	}
-	waitFor(t, func() bool { h.hub.mu.Lock(); defer h.hub.mu.Unlock(); return len(h.hub.pages) == 0 })
+	waitFor(t, func() bool {
+		h.broadcaster.mu.Lock()
+		defer h.broadcaster.mu.Unlock()
+		return len(h.broadcaster.pages) == 0
+	})
 }
 
-// waitFor waits for what must come to be.
+// waitFor polls until done returns true.
 func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {

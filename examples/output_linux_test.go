@@ -3,7 +3,6 @@ package examples_test
 import (
 	"bytes"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +12,8 @@ import (
 	"time"
 )
 
-// program runs one with its standard output elsewhere, and with lines typed. It returns its
-// standard error and how it ended.
+// program runs a program with the given standard output and input. It returns its standard
+// error and its state.
 func program(t *testing.T, stdout *os.File, typed string, binary string, args ...string) (stderr string, state *os.ProcessState) {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
@@ -29,18 +28,7 @@ func program(t *testing.T, stdout *os.File, typed string, binary string, args ..
 	return said.String(), cmd.ProcessState
 }
 
-// freeAddr is an address to listen on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// programs are what there is to print, without a registry to look for.
+// programs lists programs that print something without a registry.
 var programs = []struct {
 	line  string
 	typed string
@@ -58,7 +46,8 @@ var programs = []struct {
 	{line: "messenger -h"},
 }
 
-// Output that could not be written, as on a full disk, is an error on standard error and a status.
+// If output cannot be written, as on a full disk, the program prints an error and exits with
+// a status.
 func TestOutputToAFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts processes")
@@ -78,7 +67,7 @@ func TestOutputToAFullDisk(t *testing.T) {
 		}
 	}
 
-	// A registry goes on, since others need it, and says at once what is wrong.
+	// A registry goes on, since nodes need it, and reports the error at once.
 	addr := freeAddr(t)
 	registry := exec.Command(filepath.Join(bin, "registry"), addr)
 	registry.Stdout = full
@@ -121,8 +110,8 @@ func TestOutputToAFullDisk(t *testing.T) {
 	}
 }
 
-// Where the reader of a pipe has gone, as with "| head", a program ends as others do: by SIGPIPE, without
-// a word.
+// If the reader of a pipe has closed it, as with "| head", a program ends by SIGPIPE, without
+// a message, as other programs do.
 func TestOutputToAClosedPipe(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts processes")

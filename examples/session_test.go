@@ -1,5 +1,5 @@
-// Package examples_test runs the two programs as people do: a registry and ten
-// messengers, each a process of its own, over TCP.
+// Package examples_test runs the programs as people do: a registry and ten messengers, each a
+// process of its own, over TCP; and the small examples.
 package examples_test
 
 import (
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// process is a running program and what it prints, line by line.
+// process is a running program and its output, line by line.
 type process struct {
 	t     *testing.T
 	name  string
@@ -31,7 +31,7 @@ func start(t *testing.T, name, binary string, args ...string) *process {
 	return startWith(t, os.Stderr, name, binary, args...)
 }
 
-// startWith starts a program with a standard error of its own.
+// startWith starts a program with the given standard error.
 func startWith(t *testing.T, stderr *os.File, name, binary string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(binary, args...), lines: make(chan string, 1000)}
@@ -64,8 +64,8 @@ func (p *process) enter(line string) {
 	}
 }
 
-// expect reads lines up to the one that matches, and returns them all and the
-// groups of the match.
+// expect reads lines up to one that matches. It returns the lines and the groups of the
+// match.
 func (p *process) expect(pattern string) (lines, groups []string) {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -95,7 +95,7 @@ func (p *process) exits() {
 	}
 }
 
-// build builds the programs and returns where they are.
+// build builds the programs and returns their directory.
 func build(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fullPipe is a pipe that takes nothing any more, and that nobody reads.
+// fullPipe returns a full pipe without a reader.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -26,8 +26,8 @@ func fullPipe(t *testing.T) *os.File {
 	return w
 }
 
-// Programs whose standard error is a full pipe go on: what they log, and what they
-// complain of, stops neither the ring nor the console.
+// Programs go on if their standard error is a full pipe: neither logs nor errors stop the
+// ring or the console.
 func TestStandardErrorStandsStill(t *testing.T) {
 	bin := build(t)
 	registry := startWith(t, fullPipe(t), "registry", filepath.Join(bin, "registry"), "-log", "debug", "localhost:0")
@@ -38,7 +38,7 @@ func TestStandardErrorStandsStill(t *testing.T) {
 		p.expect(`^This is node \d+`)
 		nodes = append(nodes, p)
 	}
-	registry.enter("no-such-command") // is complained of on standard error
+	registry.enter("no-such-command") // the error goes to standard error
 	registry.enter("setup-overlay")
 	registry.expect(`^Registry now ready`)
 	registry.enter("start 1000")

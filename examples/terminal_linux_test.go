@@ -17,7 +17,7 @@ const (
 	leaves = `\x1b\[\?25h\x1b\[\?1049l`
 )
 
-// onTerminal starts a program on a terminal of its own, which sends it signals for keys.
+// onTerminal starts a program on a terminal of its own, which sends signals for keys.
 func onTerminal(t *testing.T, binary string, args ...string) (*drive.Terminal, *exec.Cmd) {
 	t.Helper()
 	x := drive.OpenTerminal(t, 100, 30)
@@ -41,7 +41,7 @@ func restored(t *testing.T, x *drive.Terminal) {
 	}
 }
 
-// The view of a process on a terminal, and what signals do to it.
+// A program's view on a terminal, and its handling of signals.
 func TestWatchOnTerminal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and starts processes")
@@ -65,7 +65,7 @@ func TestWatchOnTerminal(t *testing.T) {
 	x.Expect(`run 1 +\S+/s exact · 3000 messages`)
 	x.Expect(`run ended .*run 1: exact`)
 
-	x.Resize(50, 12) // the terminal tells the program, which draws at once
+	x.Resize(50, 12) // the terminal notifies the program, which redraws at once
 	x.Expect(`\x1b\[Hring: 3 active`)
 	x.Type("\x03") // Ctrl-C ends the view and not the program
 	x.Expect(leaves + `> `)
@@ -90,13 +90,13 @@ func TestWatchOnTerminal(t *testing.T) {
 	}
 	restored(t, x)
 
-	// A messenger whose registry is gone, and what it says of it meanwhile.
+	// A messenger that cannot reach its registry, and its view then.
 	m := nodes[2]
-	m.Expect(`The registry at \S+ is gone`)
+	m.Expect(`The registry at \S+ cannot be reached`)
 	m.Type("watch\n")
-	m.Expect(enters + `\x1b\[Hnode \d+ at 127\.0\.0\.1:\d+ · \S+ · epoch 1, 3 nodes.*\r+\nThe registry at \S+ is gone\.`)
+	m.Expect(enters + `\x1b\[Hnode \d+ at 127\.0\.0\.1:\d+ · \S+ · epoch 1, 3 nodes.*\r+\nThe registry at \S+ cannot be reached\.`)
 	m.Expect(`delivered +\S+/s +1\d\d\d|delivered +\S+/s +\d+`)
-	m.Type("\x1c") // Ctrl-\ ends a Go program with all its goroutines' stacks, which must be readable
+	m.Type("\x1c") // Ctrl-\ ends a Go program with the stacks of all goroutines, which must be readable
 	m.Expect(leaves + `SIGQUIT`)
 	messenger.Wait()
 	restored(t, m)

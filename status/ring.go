@@ -56,11 +56,11 @@ type Member struct {
 type State string
 
 const (
-	StateRegistered State = "registered"   // admitted, and in no table yet
-	StateLinking    State = "linking"      // it has a table and opens its links
-	StateActive     State = "active"       // part of the ring
-	StateDoubted    State = "out of sight" // its connection to the registry has ended; it has a lease to come back, or some in a large ring
-	StateLeaving    State = "leaving"      // it has asked to leave, and others remove it from their tables
+	StateRegistered State = "registered" // admitted, and in no table yet
+	StateLinking    State = "linking"    // it has a table and opens its links
+	StateActive     State = "active"     // part of the ring
+	StateSuspect    State = "suspect"    // its connection to the registry has ended; it has a lease to come back, or some in a large ring
+	StateLeaving    State = "leaving"    // it has asked to leave, and others remove it from their tables
 )
 
 // Running is a traffic run under way.
@@ -112,18 +112,18 @@ type Event struct {
 type EventKind string
 
 const (
-	EventJoined   EventKind = "joined"       // a node was admitted
-	EventReady    EventKind = "ready"        // all tables lead to it
-	EventLeft     EventKind = "left"         // it left in good order
-	EventDead     EventKind = "dead"         // it was declared dead
-	EventDoubted  EventKind = "out of sight" // its connection to the registry has ended
-	EventBack     EventKind = "back"         // it has connected again
-	EventDegraded EventKind = "degraded"     // it cannot reach Other: messages take a detour
-	EventMended   EventKind = "mended"       // it can reach Other again
-	EventRebuilt  EventKind = "rebuilt"      // the members of an earlier registry are back, or their time is over
-	EventSetup    EventKind = "set up"       // the overlay was set up, with new tables
-	EventRun      EventKind = "run started"  // a traffic run
-	EventRunEnded EventKind = "run ended"    // Why is the verdict
+	EventJoined   EventKind = "joined"      // a node was admitted
+	EventReady    EventKind = "ready"       // all tables lead to it
+	EventLeft     EventKind = "left"        // it left in good order
+	EventDead     EventKind = "dead"        // it was declared dead
+	EventSuspect  EventKind = "suspect"     // its connection to the registry has ended
+	EventBack     EventKind = "back"        // it has connected again
+	EventDegraded EventKind = "degraded"    // it cannot reach Other: messages take a detour
+	EventHealed   EventKind = "healed"      // it can reach Other again
+	EventRebuilt  EventKind = "rebuilt"     // the members of an earlier registry are back, or their time is over
+	EventSetup    EventKind = "set up"      // the overlay was set up, with new tables
+	EventRun      EventKind = "run started" // a traffic run
+	EventRunEnded EventKind = "run ended"   // Why is the verdict
 )
 
 // Degraded is a pair of members of which the first cannot reach the second. Messages from

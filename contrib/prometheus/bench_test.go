@@ -9,16 +9,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/x/ringdht/status"
 )
 
-// What a scrape costs, from the request to the page, on a ring at rest.
+// The cost of a scrape, from the request to the page, on an idle ring.
 func BenchmarkScrape(b *testing.B) {
 	for _, members := range []int{10, 1000} {
 		tr := newTestRing(b, "r", members)
 		tr.run(0, 10)
 		for slices.ContainsFunc(tr.registry.Snapshot().Members, func(m status.Member) bool { return m.Counters.Sent == 0 }) {
-			time.Sleep(10 * time.Millisecond) // their heartbeats come by themselves
+			time.Sleep(10 * time.Millisecond) // until the heartbeats have come
 		}
 		for name, c := range map[string]prometheus.Collector{
 			"registry":           NewRegistryCollector(tr.registry),

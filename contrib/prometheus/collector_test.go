@@ -19,10 +19,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
+
 	"github.com/x/ringdht/status"
 )
 
-// wantFigures compares what is under a prefix with counters, by their names in JSON.
+// wantFigures compares all samples with a prefix with counters, by their names in JSON.
 func wantFigures(t *testing.T, all samples, prefix, labels string, c status.Counters, streams status.Streams) {
 	t.Helper()
 	with := func(label string) string { // labels are sorted by name
@@ -53,8 +54,8 @@ func wantFigures(t *testing.T, all samples, prefix, labels string, c status.Coun
 	all.want(t, prefix+"streams"+with("direction=incoming"), float64(streams.Incoming))
 }
 
-// What a scrape says is what the registry and the nodes say, on a ring that had traffic,
-// losses and a death, and rests.
+// A scrape agrees with the registry and the nodes, on an idle ring that has had traffic,
+// losses and a death.
 func TestValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, "r", 6)
@@ -67,7 +68,7 @@ func TestValues(t *testing.T) {
 		if err := tr.nodes[5].Leave(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		tr.nodes[4].Close() // and is declared dead
+		tr.nodes[4].Close() // it is declared dead
 		rest()
 		rest()
 
@@ -110,7 +111,7 @@ func TestValues(t *testing.T) {
 		all.want(t, "ringdht_table_entries{ring=r}", 2)
 		all.want(t, "ringdht_lease_seconds{ring=r}", 3)
 		all.want(t, "ringdht_members{ring=r,state=active}", 4)
-		all.want(t, "ringdht_members{ring=r,state=out_of_sight}", 0)
+		all.want(t, "ringdht_members{ring=r,state=suspect}", 0)
 		all.want(t, "ringdht_degraded_pairs{ring=r}", float64(len(s.Degraded)))
 		for kind, n := range s.Happened {
 			all.want(t, "ringdht_events_total{kind="+strings.ReplaceAll(string(kind), " ", "_")+",ring=r}", float64(n))
@@ -144,7 +145,7 @@ func TestValues(t *testing.T) {
 	})
 }
 
-// wantHistograms compares buckets with rows that do not add up.
+// wantHistograms compares the buckets, which are cumulative, with counts.
 func wantHistograms(t *testing.T, all samples, prefix, labels string, hops []int64, latency status.Histogram) {
 	t.Helper()
 	at := func(row []int64, i int) (n int64) {
@@ -176,7 +177,7 @@ func wantHistograms(t *testing.T, all samples, prefix, labels string, hops []int
 		func(i int) float64 { return math.Ldexp(1, i) / 1e6 }, latency.Sum.Seconds())
 }
 
-// What is beyond the last bound is in the number of all and in no bucket.
+// Values beyond the last bound are in the total count and in no bucket.
 func TestHistogramBeyondBounds(t *testing.T) {
 	hops := make([]int64, status.MaxHopCount+1)
 	hops[0], hops[30], hops[31] = 1, 2, 4
@@ -198,7 +199,7 @@ func TestHistogramBeyondBounds(t *testing.T) {
 	wantHistograms(t, all, "x_", "a=b", hops, latency)
 }
 
-// collect is a collector of what a test sends.
+// collect is a collector made of a function.
 func collect(f func(*set) func(chan<- prometheus.Metric)) prometheus.Collector {
 	s := &set{prefix: "x_", constant: prometheus.Labels{"a": "b"}}
 	return sender{s, f(s)}
@@ -212,8 +213,7 @@ type sender struct {
 func (s sender) Describe(ch chan<- *prometheus.Desc) { s.set.describe(ch) }
 func (s sender) Collect(ch chan<- prometheus.Metric) { s.send(ch) }
 
-// Each number that a node keeps is shown, and once: a counter that is new must not be
-// forgotten here.
+// Each counter of a node is shown, and once: a new counter must not be forgotten here.
 func TestNothingForgotten(t *testing.T) {
 	var f figures
 	var told status.Node
@@ -254,7 +254,7 @@ func TestNothingForgotten(t *testing.T) {
 	}
 }
 
-// All states and kinds of events that there are have a series from the start.
+// Each state and each kind of event has a series from the start.
 func TestWordsAreAll(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "../../status/ring.go", nil, 0)
 	if err != nil {
@@ -284,7 +284,7 @@ func TestWordsAreAll(t *testing.T) {
 	}
 }
 
-// Names, types, units and help texts are as Prometheus wants them.
+// Names, types, units and help texts follow Prometheus' rules.
 func TestLint(t *testing.T) {
 	tr := newTestRing(t, "r", 3)
 	tr.run(0, 10)
@@ -297,7 +297,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// Scrapes at once, while there is traffic, while nodes come and go, and when all is closed.
+// Scrapes run at once, during traffic, while nodes come and go, and after everything is
+// closed.
 func TestConcurrentScrapes(t *testing.T) {
 	tr := newTestRing(t, "r", 4)
 	all := tr.collectors()
@@ -337,7 +338,7 @@ func TestConcurrentScrapes(t *testing.T) {
 	close(done)
 	scrapers.Wait()
 
-	after := flat(gather(t, g)) // of what is closed
+	after := flat(gather(t, g)) // the registry and the nodes are closed
 	for _, n := range tr.nodes {
 		labels := fmt.Sprintf("{addr=%s,node=%s,ring=r}", n.Peer().Addr, n.ID())
 		after.want(t, "ringdht_node_registry_connected"+labels, 0)
@@ -353,7 +354,8 @@ func TestConcurrentScrapes(t *testing.T) {
 	}
 }
 
-// Everything is described: the same is refused twice, and what is alike is not.
+// Collectors describe all their metrics: the same collector twice is refused, and similar
+// ones are not.
 func TestRegistration(t *testing.T) {
 	tr := newTestRing(t, "r", 2)
 	other := newTestRing(t, "s", 1)
@@ -371,7 +373,7 @@ func TestRegistration(t *testing.T) {
 	}
 }
 
-// What is not asked for is not there.
+// Series that are not requested are not sent.
 func TestOptions(t *testing.T) {
 	tr := newTestRing(t, "r", 3)
 	tr.run(2, 10)
@@ -383,8 +385,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// What a node calls itself comes from its machine: one whose address is no UTF-8 must not end
-// all scrapes.
+// A node's address is the node's own claim. One that is not UTF-8 must not break all scrapes.
 func TestAddressOfAnyBytes(t *testing.T) {
 	var s status.Snapshot
 	s.Members = make([]status.Member, 1)

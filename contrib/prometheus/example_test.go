@@ -56,6 +56,6 @@ func Example() {
 	// ringdht_members{ring="ring",state="active"} 0
 	// ringdht_members{ring="ring",state="leaving"} 0
 	// ringdht_members{ring="ring",state="linking"} 0
-	// ringdht_members{ring="ring",state="out_of_sight"} 0
 	// ringdht_members{ring="ring",state="registered"} 1
+	// ringdht_members{ring="ring",state="suspect"} 0
 }

@@ -2,10 +2,11 @@ package ringprom
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/x/ringdht/status"
 )
 
-// figures are what there is of a node, and in sum of a ring.
+// figures are the numbers of a node, or their sums over a ring.
 type figures struct {
 	status.Counters
 	streams  status.Streams
@@ -13,10 +14,11 @@ type figures struct {
 	limits   limits
 }
 
-// limits are ringdht.Limits, of which a ring's sum may be more than an int holds.
+// limits are ringdht.Limits as int64: a ring's sum may overflow an int.
 type limits struct{ sendBuffer, receiveBuffer, handlerBacklog, queues, handlers, streams int64 }
 
-// add adds what a node holds now, and may. Counters are not added: a ring has sums of them.
+// add adds the gauges and limits of a node. It does not add counters, since a snapshot has
+// their sums.
 func (f *figures) add(s *status.Node) {
 	f.streams.Outgoing += s.Streams.Outgoing
 	f.streams.Incoming += s.Streams.Incoming
@@ -42,8 +44,8 @@ const (
 	gauge   = prometheus.GaugeValue
 )
 
-// table says how figures are called. Those of the same name stand together, and differ in
-// the value of a label.
+// table names the figures. Rows with the same name are next to each other, and differ in the
+// value of a label.
 var table = []struct {
 	name         string
 	kind         prometheus.ValueType
@@ -52,17 +54,17 @@ var table = []struct {
 	of           func(*figures) int64
 }{
 	{"messages_sent_total", counter, "Messages accepted by Send and Cast.", "", "", func(f *figures) int64 { return f.Sent }},
-	{"messages_delivered_total", counter, "Messages that the sink's handler has had.", "", "", func(f *figures) int64 { return f.Delivered }},
+	{"messages_delivered_total", counter, "Messages that the sink's handler has taken.", "", "", func(f *figures) int64 { return f.Delivered }},
 	{"messages_relayed_total", counter, "Messages passed on for others.", "", "", func(f *figures) int64 { return f.Relayed }},
 	{"messages_cast_total", counter, "Of the messages sent, those without a stream.", "", "", func(f *figures) int64 { return f.Casts }},
-	{"messages_retransmitted_total", counter, "Messages sent again by their source.", "", "", func(f *figures) int64 { return f.Retransmitted }},
-	{"messages_duplicate_total", counter, "Messages that arrived again and were dropped.", "", "", func(f *figures) int64 { return f.Duplicates }},
-	{"messages_unlisted_total", counter, "Messages of unknown outcome that are counted only, since there were too many to keep.", "", "", func(f *figures) int64 { return f.Unlisted }},
+	{"messages_retransmitted_total", counter, "Messages retransmitted by their source.", "", "", func(f *figures) int64 { return f.Retransmitted }},
+	{"messages_duplicate_total", counter, "Messages that arrived twice and were dropped.", "", "", func(f *figures) int64 { return f.Duplicates }},
+	{"messages_unlisted_total", counter, "Messages of unknown outcome that are only counted, since they were too many to list.", "", "", func(f *figures) int64 { return f.Unlisted }},
 	{"handler_panics_total", counter, "Handler calls that panicked.", "", "", func(f *figures) int64 { return f.Panics }},
 
 	{"frames_received_total", counter, "Frames read from links.", "", "", func(f *figures) int64 { return f.FramesIn }},
-	{"frames_detoured_total", counter, "Frames sent by way of a detour, past a link that cannot be opened.", "", "", func(f *figures) int64 { return f.Detoured }},
-	{"frames_requeued_total", counter, "Frames that waited for a link when it ended, and went another way.", "", "", func(f *figures) int64 { return f.Requeued }},
+	{"frames_detoured_total", counter, "Frames sent by a detour, since a link could not be opened.", "", "", func(f *figures) int64 { return f.Detoured }},
+	{"frames_requeued_total", counter, "Frames that waited for a link when it ended, and took another route.", "", "", func(f *figures) int64 { return f.Requeued }},
 	{dropped, counter, droppedHelp, "reason", "queue_full", func(f *figures) int64 { return f.Dropped.QueueFull }},
 	{dropped, counter, droppedHelp, "reason", "link_down", func(f *figures) int64 { return f.Dropped.LinkDown }},
 	{dropped, counter, droppedHelp, "reason", "no_route", func(f *figures) int64 { return f.Dropped.NoRoute }},
@@ -78,19 +80,19 @@ var table = []struct {
 	{"sent_bytes_total", counter, "Bytes written to links.", "", "", func(f *figures) int64 { return f.BytesOut }},
 	{"writes_total", counter, "System calls that wrote to links.", "", "", func(f *figures) int64 { return f.Writes }},
 
-	{"send_buffer_bytes", gauge, "Bytes accepted and not known to be delivered.", "", "", func(f *figures) int64 { return f.SendBuffer }},
-	{"send_buffer_limit_bytes", gauge, "Bound of the send buffer, where Send waits.", "", "", func(f *figures) int64 { return f.limits.sendBuffer }},
-	{"receive_buffer_bytes", gauge, "Bytes received and not taken by the handler.", "", "", func(f *figures) int64 { return f.ReceiveBuffer }},
+	{"send_buffer_bytes", gauge, "Bytes accepted and not yet confirmed.", "", "", func(f *figures) int64 { return f.SendBuffer }},
+	{"send_buffer_limit_bytes", gauge, "Bound of the send buffer, at which Send waits.", "", "", func(f *figures) int64 { return f.limits.sendBuffer }},
+	{"receive_buffer_bytes", gauge, "Bytes received and not yet taken by the handler.", "", "", func(f *figures) int64 { return f.ReceiveBuffer }},
 	{"receive_buffer_limit_bytes", gauge, "Bound of the receive buffer, beyond which frames are dropped.", "", "", func(f *figures) int64 { return f.limits.receiveBuffer }},
-	{"handler_backlog_bytes", gauge, "Bytes sent by handlers and not admitted by windows.", "", "", func(f *figures) int64 { return f.HandlerBacklog }},
-	{"handler_backlog_limit_bytes", gauge, "Bound of the handlers' backlog, where their Send returns an error.", "", "", func(f *figures) int64 { return f.limits.handlerBacklog }},
+	{"handler_backlog_bytes", gauge, "Bytes sent by handlers and not yet admitted by windows.", "", "", func(f *figures) int64 { return f.HandlerBacklog }},
+	{"handler_backlog_limit_bytes", gauge, "Bound of the handlers' backlog, at which their Send returns an error.", "", "", func(f *figures) int64 { return f.limits.handlerBacklog }},
 	{"queued_bytes", gauge, "Bytes that wait for links.", "", "", func(f *figures) int64 { return f.Queued }},
-	{"queue_limit_bytes", gauge, "Bound of the links' queues, added up, beyond which frames are dropped.", "", "", func(f *figures) int64 { return f.limits.queues }},
+	{"queue_limit_bytes", gauge, "Sum of the bounds of the links' queues, beyond which frames are dropped.", "", "", func(f *figures) int64 { return f.limits.queues }},
 	{"handlers_limit", gauge, "Handler calls that may run at once.", "", "", func(f *figures) int64 { return f.limits.handlers }},
 	{"streams", gauge, "Streams to sinks (outgoing) and from sources (incoming).", "direction", "outgoing", func(f *figures) int64 { return int64(f.streams.Outgoing) }},
 	{"streams", gauge, "Streams to sinks (outgoing) and from sources (incoming).", "direction", "incoming", func(f *figures) int64 { return int64(f.streams.Incoming) }},
-	{"streams_limit", gauge, "Incoming streams that there may be; more are refused.", "", "", func(f *figures) int64 { return f.limits.streams }},
-	{"in_flight_bytes", gauge, "Bytes sent to sinks and not known to be delivered.", "", "", func(f *figures) int64 { return f.streams.InFlight }},
+	{"streams_limit", gauge, "Bound of incoming streams; more are refused.", "", "", func(f *figures) int64 { return f.limits.streams }},
+	{"in_flight_bytes", gauge, "Bytes sent to sinks and not yet confirmed.", "", "", func(f *figures) int64 { return f.streams.InFlight }},
 	{"window_bytes", gauge, "Bytes that may be in flight, as granted by sinks.", "", "", func(f *figures) int64 { return f.streams.Window }},
 	{"links", gauge, "Links to the entries of the routing table, up and down.", "state", "up", func(f *figures) int64 { return f.up }},
 	{"links", gauge, "Links to the entries of the routing table, up and down.", "state", "down", func(f *figures) int64 { return f.down }},
@@ -98,7 +100,7 @@ var table = []struct {
 
 const (
 	dropped     = "dropped_frames_total"
-	droppedHelp = "Frames that went no further, by reason. Streams send them again."
+	droppedHelp = "Frames dropped, by reason. Streams retransmit them."
 )
 
 // figureMetrics are the metrics of the table, in its order.

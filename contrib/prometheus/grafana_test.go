@@ -11,8 +11,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// notShown are the families that the dashboard has no place for, and why. Besides, of the
-// figures that the ring, its members and its nodes all have, the ring's is enough.
+// notShown lists the families that the dashboard does not show, and why. Of the figures that
+// the ring, its members and its nodes have in common, the ring's are enough.
 var notShown = map[string]string{
 	"ringdht_handlers_limit":       "a setting; how many handlers run is not known",
 	"ringdht_member_incarnation":   "the event of a death says it",
@@ -63,7 +63,7 @@ func readDashboard(t *testing.T) *dashboard {
 	return &d
 }
 
-// queries are all the expressions of a dashboard, by where they stand.
+// queries returns all expressions of a dashboard, by their place.
 func (d *dashboard) queries() map[string]string {
 	all := make(map[string]string)
 	for _, v := range d.Templating.List {
@@ -91,7 +91,7 @@ var (
 	suffixes   = regexp.MustCompile(`_(bucket|sum|count)$`)
 )
 
-// family is the family that a name in a query is of, if there is one.
+// family returns the family of a name in a query, if there is one.
 func family(families map[string]*dto.MetricFamily, name string) *dto.MetricFamily {
 	if f := families[name]; f != nil {
 		return f
@@ -102,7 +102,7 @@ func family(families map[string]*dto.MetricFamily, name string) *dto.MetricFamil
 	return nil
 }
 
-// values are those of a label in a family.
+// values returns the values of a label in a family.
 func values(f *dto.MetricFamily, label string) (all []string) {
 	for _, m := range f.Metric {
 		for _, l := range m.Label {
@@ -114,7 +114,7 @@ func values(f *dto.MetricFamily, label string) (all []string) {
 	return all
 }
 
-// The dashboard asks for nothing that is not emitted, and shows what is.
+// The dashboard asks only for metrics that exist, and shows all except notShown.
 func TestDashboardShowsWhatThereIs(t *testing.T) {
 	families := make(map[string]*dto.MetricFamily)
 	for _, f := range emitted(t) {
@@ -169,11 +169,11 @@ func TestDashboardShowsWhatThereIs(t *testing.T) {
 	}
 }
 
-// It is a dashboard that Grafana 10 imports: every query goes to the data source that is
-// picked, and panels have numbers and places of their own.
+// Grafana 10 can import the dashboard: every query goes to the chosen data source, and panels
+// have numbers and places of their own.
 func TestDashboardIsWhole(t *testing.T) {
 	d := readDashboard(t)
-	if d.UID == "" || d.Title == "" || d.SchemaVersion < 37 || d.SchemaVersion > 39 { // Grafana 10's own; later ones migrate
+	if d.UID == "" || d.Title == "" || d.SchemaVersion < 37 || d.SchemaVersion > 39 { // the versions of Grafana 10; later ones migrate
 		t.Errorf("UID %q, title %q, schema %d", d.UID, d.Title, d.SchemaVersion)
 	}
 	if v := d.Templating.List[0]; v.Name != "datasource" || v.Type != "datasource" || v.Query != "prometheus" {

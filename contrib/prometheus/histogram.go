@@ -2,17 +2,18 @@ package ringprom
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/x/ringdht/status"
 )
 
-// histogram is a metric whose buckets all have bounds but for the last. All of them are
-// sent at all times, the empty ones as well: series that come and go spoil quantiles.
+// histogram is a metric with buckets, of which only the last has no bound. All buckets are
+// sent at all times, even if empty: series that come and go distort quantiles.
 type histogram struct {
 	desc   *prometheus.Desc
 	bounds []float64
 }
 
-// hops has a bucket for each number of links, up to what nodes tell apart.
+// hops has a bucket for each number of links, up to the last that nodes count separately.
 func (s *set) hops() histogram {
 	h := histogram{desc: s.desc("message_hops", "Links that delivered messages have crossed.", nil)}
 	for i := range status.MaxHopCount {
@@ -31,7 +32,7 @@ func (h histogram) sendHops(ch chan<- prometheus.Metric, hops []int64, labels ..
 
 func (s *set) latency() histogram {
 	h := histogram{desc: s.desc("delivery_latency_seconds",
-		"Time from a source's question how far its sink is to the answer that the handler has had all of it.", nil)}
+		"Delivery time: from a source's request for confirmation to the answer that the sink's handler has had all messages.", nil)}
 	for i := range status.HistogramBuckets - 1 {
 		h.bounds = append(h.bounds, status.Histogram{}.Bound(i).Seconds())
 	}
@@ -42,8 +43,8 @@ func (h histogram) sendLatency(ch chan<- prometheus.Metric, l status.Histogram, 
 	h.send(ch, l.Counts, l.Sum.Seconds(), labels...)
 }
 
-// send adds the counts up, since Prometheus' buckets have those of the ones before, too.
-// What is beyond the bounds is only in the number of all.
+// send makes the counts cumulative, as Prometheus' buckets are. Counts beyond the last bound
+// are only in the total.
 func (h histogram) send(ch chan<- prometheus.Metric, counts []int64, sum float64, labels ...string) {
 	buckets := make(map[float64]uint64, len(h.bounds))
 	var all uint64

@@ -4,10 +4,11 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/x/ringdht/status"
 )
 
-// memberMetrics are those of single members.
+// memberMetrics are the metrics of single members.
 type memberMetrics struct {
 	set     set
 	figures figureMetrics
@@ -19,11 +20,11 @@ func newMemberMetrics(ring prometheus.Labels) *memberMetrics {
 	e := &memberMetrics{set: set{prefix: "ringdht_member_", constant: ring, labels: []string{"node", "addr"}}}
 	s := &e.set
 	e.figures = s.figures()
-	e.state = s.gauge("state", "1, for where the member stands.", "state")
+	e.state = s.gauge("state", "1 for the state of the member.", "state")
 	e.heartbeat = s.gauge("heartbeat_age_seconds", "Time since the member's latest heartbeat.")
 	e.epoch = s.gauge("epoch", "Version of the routing table that the member uses.")
 	e.incarnation = s.gauge("incarnation", "Incarnation of the member.")
-	e.entries = s.gauge("table_entries", "Entries of the routing table that was handed out to the member.")
+	e.entries = s.gauge("table_entries", "Entries of the routing table that the registry gave the member.")
 	return e
 }
 
@@ -37,7 +38,7 @@ func (e *memberMetrics) collect(ch chan<- prometheus.Metric, s *status.Snapshot)
 		e.incarnation.send(ch, float64(m.Incarnation), id, addr)
 		e.entries.send(ch, float64(len(m.Entries)), id, addr)
 		if m.Heard.IsZero() {
-			continue // a zero now would be a false start for counters that a life brings along
+			continue // its counters are unknown; a zero would look like a reset when they come
 		}
 		e.epoch.send(ch, float64(m.Epoch), id, addr)
 		f := figures{Counters: m.Counters}

@@ -2,15 +2,15 @@ package ringprom
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// set makes metrics that have a prefix and labels in common, and describes them.
+// set holds metrics with a common prefix and common labels, and describes them.
 type set struct {
 	prefix   string
 	constant prometheus.Labels
-	labels   []string // that all of them have besides
+	labels   []string // the labels of all metrics, besides the constant ones
 	descs    []*prometheus.Desc
 }
 
-// metric is one of a set.
+// metric is a metric of a set.
 type metric struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType

@@ -8,10 +8,9 @@ import (
 
 // nodeCollector collects one node.
 //
-// It describes all of its metrics, so that it can be unregistered, and so that the same
-// node is not registered twice. That is why each has the address as a constant label: the
-// ID may change when the node joins again, so it is none, and nodes of one process would be
-// told apart by nothing.
+// It describes all of its metrics, so that it can be unregistered, and so that the same node
+// is not registered twice. For that the nodes of one process need constant labels that
+// differ. The address is one. The ID is not, since it may change when the node joins again.
 type nodeCollector struct {
 	n   *ringdht.Node
 	cfg nodeConfig
@@ -29,8 +28,8 @@ type nodeCollector struct {
 	linkUp, linkSent, linkQueued metric
 }
 
-// NewNodeCollector returns a collector of what a node says of itself, with the constant
-// labels ring and addr and the label node, which is its ID.
+// NewNodeCollector returns a collector of a node's own status. The constant labels are ring and
+// addr; the label node is its ID.
 func NewNodeCollector(n *ringdht.Node, opts ...NodeOption) prometheus.Collector {
 	c := &nodeCollector{n: n}
 	for _, o := range opts {
@@ -43,10 +42,10 @@ func NewNodeCollector(n *ringdht.Node, opts ...NodeOption) prometheus.Collector 
 	s := &c.set
 	c.figures, c.hops, c.latency = s.figures(), s.hops(), s.latency()
 	c.epoch = s.gauge("epoch", "Version of the routing table in use, 0 before the overlay is set up.")
-	c.incarnation = s.gauge("incarnation", "Incarnation. It changes when the node was declared dead and joined again.")
+	c.incarnation = s.gauge("incarnation", "Incarnation. It changes when the node was declared dead and has joined again.")
 	c.members = s.gauge("members", "Members of the ring, as far as the node has heard.")
 	c.entries = s.gauge("table_entries", "Entries of the routing table.")
-	c.connected = s.gauge("registry_connected", "Whether there is a connection to the registry.")
+	c.connected = s.gauge("registry_connected", "Whether the node is connected to the registry.")
 	if !c.cfg.noLinks {
 		c.linkUp = s.gauge("link_up", "Whether the link to an entry is up.", "to")
 		c.linkSent = s.counter("link_sent_bytes_total", "Bytes written to the link to an entry since it was opened.", "to")

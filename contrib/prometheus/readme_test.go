@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write the table of metrics into README.md")
 
-// emitted are all families that there can be, by name.
+// emitted returns all families that collectors can send, by name.
 func emitted(t *testing.T) (all []*dto.MetricFamily) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newTestRing(t, "r", 3)
@@ -25,10 +25,10 @@ func emitted(t *testing.T) (all []*dto.MetricFamily) {
 	return all
 }
 
-// The prefixes, the longer ones first.
+// The prefixes; longer ones come first.
 var prefixes = []struct{ prefix, of string }{{"ringdht_member_", "member"}, {"ringdht_node_", "node"}, {"ringdht_", "ring"}}
 
-// split tells a family's prefix from the rest of its name.
+// split splits a family's name into its prefix and the rest.
 func split(name string) (of, rest string) {
 	for _, p := range prefixes {
 		if rest, ok := strings.CutPrefix(name, p.prefix); ok {
@@ -38,7 +38,7 @@ func split(name string) (of, rest string) {
 	return "", name
 }
 
-// list is the table of the README: what has the same name and meaning is one line.
+// list returns the table of the README. Families with the same name and meaning share a line.
 func list(families []*dto.MetricFamily) string {
 	type row struct{ name, kind, labels, help string }
 	of := make(map[row][]string)
@@ -79,7 +79,7 @@ func list(families []*dto.MetricFamily) string {
 	return "| name | of | type | meaning | labels |\n|---|---|---|---|---|\n" + strings.Join(lines, "")
 }
 
-// The README lists what there is.
+// The table in README.md lists all metrics.
 func TestReadme(t *testing.T) {
 	const begin, end = "<!-- metrics -->\n", "<!-- /metrics -->\n"
 	text, err := os.ReadFile("README.md")

@@ -5,24 +5,25 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/status"
 )
 
-// The words of labels. All are sent at all times: a series that begins with 1 has no
+// The values of labels. Each is sent at all times: a series that begins with 1 has no
 // increase.
 var (
 	states = []status.State{
-		status.StateRegistered, status.StateLinking, status.StateActive, status.StateDoubted, status.StateLeaving,
+		status.StateRegistered, status.StateLinking, status.StateActive, status.StateSuspect, status.StateLeaving,
 	}
 	kinds = []status.EventKind{
-		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventDoubted, status.EventBack,
-		status.EventDegraded, status.EventMended, status.EventRebuilt, status.EventSetup, status.EventRun, status.EventRunEnded,
+		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventSuspect, status.EventBack,
+		status.EventDegraded, status.EventHealed, status.EventRebuilt, status.EventSetup, status.EventRun, status.EventRunEnded,
 	}
 	verdicts = []string{"exact", "balanced", "WRONG"}
 )
 
-// word makes a label's value of what is shown to people: "out of sight" is out_of_sight.
+// word returns a label's value for a text: "set up" becomes set_up.
 func word[S ~string](s S) string { return strings.ReplaceAll(strings.ToLower(string(s)), " ", "_") }
 
 // registryCollector collects a ring from its registry. It describes all of its metrics, so
@@ -41,12 +42,12 @@ type registryCollector struct {
 	runs, running, runMessages                                 metric
 	lastMessages, lastDuration, lastMean, lastMax, lastVerdict metric
 
-	each *memberMetrics // nil unless asked for
+	each *memberMetrics // nil without WithNodes
 }
 
-// NewRegistryCollector returns a collector of a ring, with the constant label ring, which
-// is its name: the membership, and sums over all members; each of them, too, if
-// [WithNodes] is given.
+// NewRegistryCollector returns a collector of a ring: its membership, and sums over all
+// members. With [WithNodes] it also has each member. The constant label ring is the ring's
+// name.
 func NewRegistryCollector(r *ringdht.Registry, opts ...RegistryOption) prometheus.Collector {
 	var cfg registryConfig
 	for _, o := range opts {
@@ -62,19 +63,19 @@ func NewRegistryCollector(r *ringdht.Registry, opts ...RegistryOption) prometheu
 	c.live = s.gauge("live", "Whether the overlay was set up.")
 	c.ready = s.gauge("ready", "Whether every member is part of the ring and uses the table that it should.")
 	c.entries = s.gauge("table_entries", "Entries of a routing table.")
-	c.lease = s.gauge("lease_seconds", "How long a member may be silent before it is taken for dead.")
-	c.members = s.gauge("members", "Members by where they stand.", "state")
+	c.lease = s.gauge("lease_seconds", "How long a member may be silent before it is declared dead.")
+	c.members = s.gauge("members", "Members by state.", "state")
 	c.degraded = s.gauge("degraded_pairs", "Pairs of members of which the first cannot reach the second.")
-	c.heartbeat = s.gauge("heartbeat_age_max_seconds", "Time since the heartbeat of the member that has been silent for the longest.")
-	c.events = s.counter("events_total", "What has happened in the ring since the registry was started, by kind.", "kind")
+	c.heartbeat = s.gauge("heartbeat_age_max_seconds", "Time since the last heartbeat of the member that has been silent longest.")
+	c.events = s.counter("events_total", "Events in the ring since the registry was started, by kind.", "kind")
 
 	c.runs = s.counter("traffic_runs_total", "Traffic runs that have ended, by verdict.", "verdict")
-	c.running = s.gauge("traffic_run_active", "Whether a traffic run is under way.")
-	c.runMessages = s.gauge("traffic_run_messages", "Messages of the traffic run under way: planned, sent and received so far; 0 if there is none.", "stage")
+	c.running = s.gauge("traffic_run_active", "Whether a traffic run is active.")
+	c.runMessages = s.gauge("traffic_run_messages", "Messages of the active traffic run: planned, sent and received so far; 0 if there is none.", "stage")
 	c.lastMessages = s.gauge("last_traffic_run_messages", "Messages sent and received in the latest traffic run that has ended.", "stage")
 	c.lastDuration = s.gauge("last_traffic_run_duration_seconds", "How long the latest traffic run took.")
-	c.lastMean = s.gauge("last_traffic_run_mean_hops", "Mean of the links that messages of the latest traffic run have crossed.")
-	c.lastMax = s.gauge("last_traffic_run_max_hops", "Most links that a message of the latest traffic run has crossed.")
+	c.lastMean = s.gauge("last_traffic_run_mean_hops", "Mean of the links that messages of the latest traffic run crossed.")
+	c.lastMax = s.gauge("last_traffic_run_max_hops", "Most links that a message of the latest traffic run crossed.")
 	c.lastVerdict = s.gauge("last_traffic_run_verdict", "1 for the verdict of the latest traffic run, 0 for others.", "verdict")
 	if cfg.nodes {
 		c.each = newMemberMetrics(ring)
@@ -158,8 +159,8 @@ func (c *registryCollector) collectRuns(ch chan<- prometheus.Metric, s *status.S
 	}
 }
 
-// age is how long a member has been silent, in seconds. One that has not been heard yet
-// has been since it joined.
+// age returns how long a member has been silent, in seconds. Before its first heartbeat that
+// is since it joined.
 func age(s *status.Snapshot, m *status.Member) float64 {
 	heard := m.Heard
 	if heard.IsZero() {

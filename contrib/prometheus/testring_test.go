@@ -18,7 +18,7 @@ import (
 
 const lease = 3 * time.Second
 
-// testRing is a registry and its nodes, on a network in memory.
+// testRing is a registry and its nodes, on an in-memory network.
 type testRing struct {
 	t        testing.TB
 	network  *memnet.Network
@@ -56,7 +56,7 @@ func (tr *testRing) close() {
 	tr.registry.Close()
 }
 
-// run sets the ring up and has each node send messages.
+// run sets the ring up and lets each node send messages.
 func (tr *testRing) run(entries, messages int) {
 	tr.t.Helper()
 	ctx := context.Background()
@@ -75,7 +75,7 @@ func (tr *testRing) traffic(messages int) {
 	}
 }
 
-// drop loses a part of what nodes write to each other.
+// drop loses a part of the writes between nodes.
 func (tr *testRing) drop(part float64) {
 	for a := range tr.nodes {
 		for b := range tr.nodes {
@@ -84,13 +84,13 @@ func (tr *testRing) drop(part float64) {
 	}
 }
 
-// rest waits in a bubble until everybody has told the registry what there is.
+// rest waits, in virtual time, until all nodes have reported their final counters.
 func rest() {
 	time.Sleep(lease)
 	synctest.Wait()
 }
 
-// gatherer is a registry that checks what is collected against what is described.
+// gatherer is a registry that checks collected metrics against their descriptions.
 func gatherer(t testing.TB, collectors ...prometheus.Collector) *prometheus.Registry {
 	t.Helper()
 	g := prometheus.NewPedanticRegistry()
@@ -102,7 +102,7 @@ func gatherer(t testing.TB, collectors ...prometheus.Collector) *prometheus.Regi
 	return g
 }
 
-// collectors are all that there can be of a ring.
+// collectors returns all collectors of a ring.
 func (tr *testRing) collectors() []prometheus.Collector {
 	all := []prometheus.Collector{NewRegistryCollector(tr.registry, WithNodes())}
 	for _, n := range tr.nodes {
@@ -120,10 +120,10 @@ func gather(t testing.TB, g prometheus.Gatherer) []*dto.MetricFamily {
 	return families
 }
 
-// samples are values by name and labels, as in name{a="b",c="d"} without the quotes.
+// samples holds values by name and labels, as in name{a="b",c="d"} without the quotes.
 type samples map[string]float64
 
-// flat lays families out as samples; a histogram's are its sum, count and buckets.
+// flat turns families into samples; a histogram becomes its sum, count and buckets.
 func flat(families []*dto.MetricFamily) samples {
 	all := make(samples)
 	for _, f := range families {
@@ -152,7 +152,7 @@ func flat(families []*dto.MetricFamily) samples {
 	return all
 }
 
-// want compares a sample.
+// want compares a sample with a value.
 func (all samples) want(t testing.TB, name string, value float64) {
 	t.Helper()
 	if v, ok := all[name]; !ok || v != value {

@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// An empty ring, and the page before it knows anything, must be as accessible as a full one.
+// An empty ring, and a page that has no data yet, must be as accessible as a full one.
 func TestEmptyRing(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, nil)
@@ -21,30 +21,31 @@ func TestEmptyRing(t *testing.T) {
 	p.checkHTML()
 }
 
-// checkAccessible looks at the page as it is for what keeps people out, in all its forms.
+// checkAccessible checks the page as it is, at all widths and in both colour schemes, for
+// barriers to people with disabilities.
 func (p *page) checkAccessible() {
 	p.t.Helper()
 	p.checkNames()
 	p.checkHeadings()
 	for _, width := range []int64{1440, 390} {
 		for _, dark := range []bool{false, true} {
-			p.do(p.look(width, 900, dark)...)
+			p.do(p.view(width, 900, dark)...)
 			p.checkContrast(fmt.Sprintf("%d wide, dark %v", width, dark))
 		}
 		if over := eval[int](p, `document.scrollingElement.scrollWidth - innerWidth`); over > 0 {
 			p.t.Errorf("at a width of %d the page is %d pixels too wide", width, over)
 		}
 	}
-	p.do(p.look(1440, 900, false)...)
+	p.do(p.view(1440, 900, false)...)
 }
 
-// named are the roles that must have a name for those who hear the page.
+// named lists the roles that must have a name for screen readers.
 var named = []string{
 	"button", "link", "textbox", "searchbox", "spinbutton", "combobox", "ComboBoxMenuList", "listbox", "checkbox", "radio", "slider",
 	"image", "img", "canvas", "Canvas", "meter", "progressbar", "ProgressIndicator", "region", "dialog", "columnheader", "rowheader",
 }
 
-// checkNames walks the tree that screen readers get.
+// checkNames walks the accessibility tree, which screen readers get.
 func (p *page) checkNames() {
 	p.t.Helper()
 	tree, err := chromedp.Run(p.ctx, func(ctx context.Context, _ *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
@@ -71,7 +72,7 @@ func (p *page) checkNames() {
 			p.t.Errorf("a %s has no name: %.300s", role, node.OuterHTML)
 		}
 	}
-	// Or the tree is not what this test takes it for.
+	// Without these, the tree is not the one that this test expects.
 	for _, role := range []string{"button", "image", "heading", "main", "banner"} {
 		if seen[role] == 0 {
 			p.t.Errorf("no %s in the accessibility tree: %v", role, seen)
@@ -82,7 +83,7 @@ func (p *page) checkNames() {
 	}
 }
 
-// checkHeadings demands a language, a title, one h1 and no level left out.
+// checkHeadings demands a language, a title, one h1, and no skipped heading level.
 func (p *page) checkHeadings() {
 	p.t.Helper()
 	if lang := eval[string](p, `document.documentElement.lang`); lang != "en" {
@@ -104,9 +105,9 @@ func (p *page) checkHeadings() {
 	}
 }
 
-// checkContrast computes the contrast of all text with what is behind it, after WCAG 2:
-// at least 4.5, or 3 if it is large; and of what is drawn with the ground it is drawn on, 3.
-// A pixel of a canvas tells the colour of whatever notation.
+// checkContrast computes the contrast of all text with its background, after WCAG 2: at least
+// 4.5, or 3 for large text. Shapes on a canvas need 3 against theirs. Reading a pixel of a
+// canvas turns a colour of any notation into numbers.
 func (p *page) checkContrast(how string) {
 	p.t.Helper()
 	poor := eval[[]string](p, `(() => {

@@ -15,7 +15,7 @@ import (
 
 var pictures = flag.String("pictures", "", "keep pictures of the page in this directory")
 
-// TestMain lets the test binary be a node as well, see nodeProcess.
+// TestMain lets the test binary also run as a node, see nodeProcess.
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(nodeRole); addr != "" {
 		nodeProcess(addr)
@@ -26,11 +26,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// rebound is a name that the browser takes for this machine's address, as it would when
-// somebody has pointed a name of theirs at it.
+// rebound is a name that the browser resolves to this machine's address, as it would after
+// DNS rebinding.
 const rebound = "ring.elsewhere.example"
 
-// browser starts Chromium, once for all tests: that takes a second.
+// browser starts Chromium once for all tests, since that takes a second.
 var browser = sync.OnceValues(func() (context.Context, error) {
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -44,7 +44,8 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
-		// Its sandbox does not start as root or in containers, and it sees no page but ours.
+		// Its sandbox does not start as root or in containers, and it loads our own pages
+		// only.
 		chromedp.NoSandbox,
 		chromedp.DisableGPU,
 		chromedp.WindowSize(1440, 900),
@@ -63,5 +64,5 @@ var browser = sync.OnceValues(func() (context.Context, error) {
 	return ctx, nil
 })
 
-// quit ends it.
+// quit ends the browser.
 var quit = func() {}

@@ -30,10 +30,10 @@ import (
 
 var cost = flag.Int("cost", 0, "measure what an open page costs a ring of 1,000 nodes in so many pairs of rounds")
 
-// What an open page costs a ring of 1,000 nodes that does all it can. How much of the
-// process's time goes into the handler is in a profile; that is exact enough for every
-// day. With -cost, rounds with a page open and rounds without take turns as well: these
-// are what counts in the end, but a few of them tell no 2 % from the weather.
+// TestCost bounds what an open page costs a fully loaded ring of 1,000 nodes: the share of
+// the process's CPU time that goes into the handler, by a profile. That is exact enough for
+// every day. With -cost, rounds with a page open and rounds without take turns as well. They
+// are the final measure, but a few rounds cannot tell 2 % from noise.
 func TestCost(t *testing.T) {
 	r := newRing(t, memnet.New(2), ringdht.WithLease(20*time.Second))
 	r.grow(1000)
@@ -43,9 +43,9 @@ func TestCost(t *testing.T) {
 	p.visit(address)
 	p.quiet()
 	before := eval[int](p, `Number(document.body.dataset.paints)`)
-	var all, ours int // samples, of 10 ms each
+	var all, ours int // samples of 10 ms each
 	stop := r.flood()
-	for attempt := 0; attempt < 4 && all < 300; attempt++ { // a busy machine leaves little to this process
+	for attempt := 0; attempt < 4 && all < 300; attempt++ { // a busy machine leaves this process few samples
 		var out bytes.Buffer
 		if err := pprof.StartCPUProfile(&out); err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestCost(t *testing.T) {
 	stop()
 	painted := eval[int](p, `Number(document.body.dataset.paints)`) - before
 	t.Logf("the handler took %.2f %% of the process's time, %d samples of %d, with %d updates", 100*float64(ours)/float64(all), ours, all, painted)
-	if n := float64(ours); n-2*math.Sqrt(n) > 0.02*float64(all) { // more than chance explains
+	if n := float64(ours); n-2*math.Sqrt(n) > 0.02*float64(all) { // two standard deviations over the limit
 		t.Errorf("the handler takes more than 2 %% of the ring's time")
 	}
 	if painted < 2 {
@@ -94,12 +94,12 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// flood has all nodes send as much as they can, each to three others, until it is stopped.
-// There is nothing left for pages to load with meanwhile.
+// flood lets all nodes send as much as they can, each to three others, until it is stopped.
+// It leaves no idle CPU for pages to use.
 func (r *ring) flood() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
-	const workers = 32 // enough for any two cores; 1,000 would keep timers waiting
+	const workers = 32 // enough to load two cores; 1,000 would delay timers
 	for w := range workers {
 		wg.Go(func() {
 			for at := 0; ctx.Err() == nil; at++ {
@@ -118,11 +118,11 @@ func (r *ring) flood() (stop func()) {
 	}
 }
 
-// round is what was measured in three seconds, per second.
+// round holds the figures of three seconds, per second.
 type round struct{ rate, perCPU, own, browser float64 }
 
 func (r *ring) measure(p *page) round {
-	time.Sleep(time.Second) // streams open
+	time.Sleep(time.Second) // streams open first
 	start, was, own, browsers := time.Now(), r.handled.Load(), ownCPU(), browserCPU(p)
 	time.Sleep(3 * time.Second)
 	messages, took, cpu := float64(r.handled.Load()-was), time.Since(start).Seconds(), (ownCPU() - own).Seconds()
@@ -145,8 +145,8 @@ func figures(of []float64) string {
 	return fmt.Sprintf("%.4g (%.4g to %.4g)", median(of), slices.Min(of), slices.Max(of))
 }
 
-// quiet turns off what the browser tells this process of a page: it would cost more than
-// what is measured.
+// quiet turns off the events that the browser sends this process: they would cost more than
+// the page under test.
 func (p *page) quiet() {
 	p.t.Helper()
 	p.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -159,8 +159,8 @@ func (p *page) quiet() {
 	}))
 }
 
-// handlerSamples counts a profile's samples, and those that have the handler, its server or a
-// snapshot in their stacks. What the collector does for these is not in it.
+// handlerSamples counts a profile's samples, and those with the handler, its server or a
+// snapshot in their stacks. Garbage collection on their behalf is not included.
 func handlerSamples(t *testing.T, out *bytes.Buffer) (all, ours int) {
 	t.Helper()
 	prof, err := profile.Parse(out)
@@ -181,7 +181,7 @@ func handlerSamples(t *testing.T, out *bytes.Buffer) (all, ours int) {
 	return all, ours
 }
 
-// ownCPU is the CPU time that this process has taken.
+// ownCPU returns the CPU time of this process.
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -190,7 +190,7 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// browserCPU is what all processes of the browser have.
+// browserCPU returns the CPU time of each of the browser's processes.
 func browserCPU(p *page) (sum time.Duration) {
 	root := chromedp.FromContext(p.ctx).Browser.Process().Pid
 	parents, times := make(map[int]int), make(map[int]time.Duration)
@@ -202,7 +202,7 @@ func browserCPU(p *page) (sum time.Duration) {
 		}
 		pid, _, _ := strings.Cut(string(body), " ")
 		_, rest, _ := strings.Cut(string(body[bytes.LastIndexByte(body, ')'):]), " ")
-		f := strings.Fields(rest) // from the third field on, see proc(5)
+		f := strings.Fields(rest) // the fields from the third on, see proc(5)
 		id, _ := strconv.Atoi(pid)
 		parents[id], _ = strconv.Atoi(f[1])
 		user, _ := strconv.Atoi(f[11])

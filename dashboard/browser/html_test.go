@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// The page as it is served is valid HTML.
+// The page as served is valid HTML.
 func TestHTML(t *testing.T) {
 	t.Parallel()
 	validate(t, filepath.FromSlash("../page/index.html"))
 }
 
-// checkHTML demands that the page as its scripts have made it is valid too.
+// checkHTML demands that the page is still valid after its scripts have changed it.
 func (p *page) checkHTML() {
 	p.t.Helper()
 	html := "<!DOCTYPE html>\n" + eval[string](p, `document.documentElement.outerHTML`) + "\n"
@@ -21,11 +21,11 @@ func (p *page) checkHTML() {
 	if err := os.WriteFile(file, []byte(html), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	// How a browser writes attributes is not ours, and heights of bars are set by scripts.
+	// Browsers write attributes in their own way, and scripts set the heights of bars.
 	validate(p.t, file, "--rule", "attribute-boolean-style:off", "--rule", "no-inline-style:off")
 }
 
-// validate has html-validate look at a file.
+// validate runs html-validate on a file.
 func validate(t *testing.T, file string, rules ...string) {
 	t.Helper()
 	checker := filepath.FromSlash("node_modules/.bin/html-validate")

@@ -17,17 +17,18 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
-// budget is what painting an update may take at 1,000 nodes, in ms.
+// budget bounds the painting of an update at 1,000 nodes, in ms.
 const budget = 50
 
-// A ring of 1,000 nodes within this process, with traffic: updates paint in time, the page
-// answers meanwhile, and one that does not read is dropped without the ring noticing.
+// A ring of 1,000 nodes in this process, with traffic: updates are painted in time, the page
+// answers, and a page that does not read is dropped without any effect on the ring.
 func TestThousandNodes(t *testing.T) {
 	r := newRing(t, memnet.New(1), ringdht.WithLease(6*time.Second)) // a busy machine must not look like dead nodes
 	r.grow(1000)
@@ -49,7 +50,7 @@ func TestThousandNodes(t *testing.T) {
 	stop()
 	summary := r.run(5)
 	t.Logf("after all that: %s, %.0f messages per second", summary.Verdict(), summary.Rate())
-	for _, kind := range []status.EventKind{status.EventDead, status.EventDoubted} {
+	for _, kind := range []status.EventKind{status.EventDead, status.EventSuspect} {
 		if n := r.registry.Snapshot().Happened[kind]; n > 0 {
 			t.Errorf("%s: %d nodes", kind, n)
 		}
@@ -62,7 +63,7 @@ func (p *page) checkPaints() {
 	p.t.Helper()
 	p.countFrames()
 	var median, most float64
-	for attempt := range 3 { // the machine has other things to do as well
+	for attempt := range 3 { // other processes may disturb an attempt
 		eval[bool](p, `(() => { window.ringdht.paints.length = 0; window.frames_.length = 0; return true })()`)
 		p.updates(12)
 		paints := eval[[]float64](p, `window.ringdht.paints`)
@@ -93,7 +94,7 @@ func (p *page) checkAnswers(r *ring) {
 	}
 	x, y := p.place(members[500].ID, 1000)
 	p.do(chromedp.MouseClickXY(x, y))
-	// Some node there: 1,000 stand close together.
+	// Any node near the click will do: 1,000 stand close together.
 	wait[bool](p, "a node in the picture", fmt.Sprintf(`!["", "%d"].includes(document.getElementById("node").dataset.id)`, members[20].ID))
 }
 
@@ -116,14 +117,14 @@ func (p *page) checkStalled(address string, conns *stalls) {
 	case <-time.After(30 * time.Second):
 		p.t.Fatal("a page that does not read is kept")
 	}
-	io.Copy(io.Discard, bufio.NewReader(c)) // what was in the buffers, and then the end
+	io.Copy(io.Discard, bufio.NewReader(c)) // buffered data, and then the end
 	p.updates(2)
 	if now := p.value("total-delivered"); now <= before {
 		p.t.Errorf("the other page was told of no more messages: %d, then %d", before, now)
 	}
 }
 
-// murmur has nodes send about so many messages a second to each other, until it is stopped.
+// murmur lets nodes send each other about so many messages a second, until it is stopped.
 func (r *ring) murmur(rate int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -136,7 +137,7 @@ func (r *ring) murmur(rate int) (stop func()) {
 			for ctx.Err() == nil {
 				for range rate / 100 / workers {
 					from := random.IntN(len(r.nodes))
-					to := (from*7 + random.IntN(3) + 1) % len(r.nodes) // few streams, as programs have them
+					to := (from*7 + random.IntN(3) + 1) % len(r.nodes) // few streams, as in real programs
 					if from != to {
 						r.nodes[from].Send(ctx, r.nodes[to].ID(), []byte("hello"))
 					}
@@ -154,8 +155,8 @@ func (r *ring) murmur(rate int) (stop func()) {
 	}
 }
 
-// countFrames keeps in frames_ how long it takes from the arrival of each update until the
-// browser has drawn the frame that shows it, which includes waiting for the next frame's turn.
+// countFrames records in frames_ the time from the arrival of each update until the browser
+// has drawn the frame that shows it. That includes the wait for the next frame.
 func (p *page) countFrames() {
 	p.t.Helper()
 	eval[bool](p, `(() => {
@@ -172,7 +173,7 @@ func (p *page) countFrames() {
 	})()`)
 }
 
-// extent is the median and the extremes of times in ms.
+// extent returns the median and the extremes of times in ms.
 func extent(ms []float64) string {
 	if len(ms) == 0 {
 		return "nothing"
@@ -181,8 +182,8 @@ func extent(ms []float64) string {
 	return fmt.Sprintf("%.1f ms (median of %d, %.1f to %.1f)", s[len(s)/2], len(s), s[0], s[len(s)-1])
 }
 
-// stalls follows a server's connections, and gives them small buffers, so that the one that
-// is not read is full soon.
+// stalls follows a server's connections and gives them small buffers, so that a connection
+// that is not read is soon full.
 type stalls struct {
 	mu      sync.Mutex
 	watched map[string]chan struct{}
@@ -215,8 +216,8 @@ func (s *stalls) follow(next func(net.Conn, http.ConnState)) func(net.Conn, http
 	}
 }
 
-// Ten people look at a ring, each in a browser of their own: they are shown the same
-// snapshots, of which there is one an interval.
+// Ten people view a ring, each in a browser of their own. All are shown the same samples, one
+// an interval.
 func TestTenPages(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, nil)
@@ -262,8 +263,8 @@ func TestTenPages(t *testing.T) {
 	}
 }
 
-// Browsers open six connections to a server and no more. Pages in the background must
-// leave them to the one that is looked at.
+// Browsers open at most six connections to a server. Pages in the background must leave them
+// to the page in front.
 func TestManyTabs(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, nil)

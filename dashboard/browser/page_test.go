@@ -22,23 +22,23 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// patience is how long anything may take that is not broken, on a busy machine.
+// patience bounds every wait; only a broken test reaches it, even on a busy machine.
 const patience = 15 * time.Second
 
-// page is a page that is open in a browser of its own: with no cookies, connections or
-// cache in common with the others. When the test ends, it must have asked nobody but its
-// own server for anything, and have had nothing to complain about.
+// page is a page in a browser of its own: it shares no cookies, connections or cache with
+// other pages. When the test ends, the page must have sent requests to its own server only,
+// and must have reported no problem.
 type page struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	asked    []string   // the addresses of all requests
 	problems []string   // exceptions, console errors, refused loads, violated policies
 	expected []*regexp.Regexp
 }
 
-// newPage opens an empty page; tab says that it shares its browser with an earlier one.
+// newPage opens an empty page. With tab, it shares its browser with an earlier page.
 func newPage(t *testing.T, tab *page) *page {
 	t.Helper()
 	parent, err := browser()
@@ -70,10 +70,10 @@ func newPage(t *testing.T, tab *page) *page {
 			}
 		}
 	})
-	if err := chromedp.Do(ctx); err != nil { // the page lives as long as the first context it is used with
+	if err := chromedp.Do(ctx); err != nil { // the page ends with the first context it is used with
 		t.Fatal(err)
 	}
-	p.do(p.look(1440, 900, false)...)
+	p.do(p.view(1440, 900, false)...)
 	return p
 }
 
@@ -85,8 +85,8 @@ func open(t *testing.T, address string) *page {
 	return p
 }
 
-// visit goes to an address, waits for the first update, and sees to it that the page asks
-// nobody else.
+// visit goes to an address, waits for the first update, and demands that all requests go to
+// that server.
 func (p *page) visit(address string) {
 	p.t.Helper()
 	p.navigate(address)
@@ -108,7 +108,7 @@ func (p *page) navigate(address string) {
 	p.do(chromedp.Navigate(address))
 }
 
-// listen runs on the goroutine that reads what the browser says.
+// listen records the browser's events. It runs on the goroutine that reads them.
 func (p *page) listen(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,7 +139,7 @@ func (p *page) expect(pattern string) {
 	p.expected = append(p.expected, regexp.MustCompile(pattern))
 }
 
-// do does something to the page.
+// do performs actions on the page.
 func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -149,51 +149,52 @@ func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval evaluates an expression in the page, and waits for it if it is a promise.
+// eval evaluates an expression in the page, and awaits it if it is a promise.
 func eval[T any](p *page, expression string) T {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience+5*time.Second)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
-		first, _, _ := strings.Cut(err.Error(), "\n") // the rest is the expression
+		first, _, _ := strings.Cut(err.Error(), "\n") // the rest repeats the expression
 		p.t.Fatal(first)
 	}
 	return v
 }
 
-// wait waits until an expression is true, and returns it. It is looked at whenever the
-// document changes. chromedp.Poll would not do: the page's policy forbids what it needs.
+// wait waits until an expression is true, and returns its value. It evaluates the expression
+// at each change of the document. chromedp.Poll is no alternative: the page's policy forbids
+// what it needs.
 func wait[T any](p *page, what, expression string) T {
 	p.t.Helper()
 	return eval[T](p, fmt.Sprintf(`new Promise((yes, no) => {
-		const look = () => {
+		const check = () => {
 			const v = (%s);
 			if (!v) return;
 			changes.disconnect();
 			clearTimeout(over);
 			yes(v);
 		};
-		const changes = new MutationObserver(look);
+		const changes = new MutationObserver(check);
 		const over = setTimeout(() => { changes.disconnect(); no(new Error(%s)); }, %d);
 		changes.observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
-		look();
+		check();
 	})`, expression, quote("waited in vain for "+what), patience.Milliseconds()))
 }
 
-// quote makes a text a JavaScript literal.
+// quote returns a text as a JavaScript literal.
 func quote(text string) string {
 	b, _ := json.Marshal(text)
 	return string(b)
 }
 
-// value is the number of an element.
+// value returns the number of an element.
 func (p *page) value(id string) int64 {
 	p.t.Helper()
 	return eval[int64](p, fmt.Sprintf(`Number(document.getElementById(%s).dataset.value)`, quote(id)))
 }
 
-// text is the text of an element.
+// text returns the text of an element.
 func (p *page) text(selector string) string {
 	p.t.Helper()
 	return eval[string](p, fmt.Sprintf(`document.querySelector(%s).textContent`, quote(selector)))
@@ -205,14 +206,14 @@ func (p *page) click(selector string) {
 	p.do(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
 }
 
-// fill types a text into a field, over what is there.
+// fill types a text into a field, in place of its content.
 func (p *page) fill(selector, text string) {
 	p.t.Helper()
 	eval[bool](p, fmt.Sprintf(`(() => { const e = document.querySelector(%s); e.focus(); e.select(); return true })()`, quote(selector)))
 	p.do(chromedp.KeyEvent(text), chromedp.KeyEvent(kb.Tab))
 }
 
-// tabTo presses the tabulator until an element has the focus.
+// tabTo presses the tab key until an element has the focus.
 func (p *page) tabTo(id string) {
 	p.t.Helper()
 	for range 300 {
@@ -224,8 +225,8 @@ func (p *page) tabTo(id string) {
 	p.t.Fatalf("the tabulator does not lead to #%s", id)
 }
 
-// look is how the page is looked at: the size of the window, and light or dark colours.
-func (p *page) look(width, height int64, dark bool) []chromedp.Action[chromedp.Void] {
+// view sets the size of the window, and light or dark colours.
+func (p *page) view(width, height int64, dark bool) []chromedp.Action[chromedp.Void] {
 	scheme := "light"
 	if dark {
 		scheme = "dark"
@@ -253,7 +254,7 @@ func (p *page) updates(n int) {
 	wait[bool](p, "updates", fmt.Sprintf(`Number(document.body.dataset.paints) >= %d`, now+n))
 }
 
-// picture keeps a picture, if any are wanted: of what the window shows, or of all of the page.
+// picture keeps a picture of the window, or of the whole page, if -pictures is given.
 func (p *page) picture(name string, all bool) {
 	p.t.Helper()
 	if *pictures == "" {
@@ -272,7 +273,7 @@ func (p *page) picture(name string, all bool) {
 	}
 }
 
-// remains keeps what a failed test had before its eyes, see go test -artifacts.
+// remains keeps a picture of a failed test's page, see go test -artifacts.
 func (p *page) remains() {
 	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
 	defer cancel()

@@ -11,8 +11,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// Pictures for the documentation, and to be looked at: they are only made when they are
-// asked for with -pictures.
+// TestPictures makes pictures for the documentation. It runs only with -pictures.
 func TestPictures(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("without -pictures")
@@ -49,19 +48,19 @@ func TestPictures(t *testing.T) {
 	p.updates(10)
 	eval[bool](p, `(() => { document.activeElement.blur(); scrollTo(0, 0); return true })()`)
 	p.picture("page", false)
-	p.do(p.look(1440, 900, true)...)
+	p.do(p.view(1440, 900, true)...)
 	p.updates(2)
 	p.picture("page-dark", false)
-	p.do(p.look(1440, 900, false)...)
+	p.do(p.view(1440, 900, false)...)
 	p.traceRoute(r, ids[4], ids[2])
 	eval[bool](p, fmt.Sprintf(`(() => { document.querySelector('#nodes tr[data-id="%d"] button').click(); document.activeElement.blur(); scrollTo(0, 0); return true })()`, ids[4]))
 	p.updates(2)
 	p.picture("page-route", true)
-	p.do(p.look(1920, 1080, true)...)
+	p.do(p.view(1920, 1080, true)...)
 	p.updates(2)
 	p.picture("page-projector", false)
 	for _, dark := range []bool{false, true} {
-		p.do(p.look(390, 844, dark)...)
+		p.do(p.view(390, 844, dark)...)
 		p.updates(2)
 		p.picture(map[bool]string{false: "page-phone", true: "page-phone-dark"}[dark], false)
 	}
@@ -70,7 +69,7 @@ func TestPictures(t *testing.T) {
 	<-done
 }
 
-// The same of a large ring.
+// The same for a large ring.
 func TestPicturesOfThousand(t *testing.T) {
 	if *pictures == "" {
 		t.Skip("without -pictures")
@@ -85,14 +84,14 @@ func TestPicturesOfThousand(t *testing.T) {
 	r.nodes[500].Leave(ctx(t))
 	p.updates(20)
 	p.picture("page-1000", false)
-	p.do(p.look(1920, 1080, true)...)
+	p.do(p.view(1920, 1080, true)...)
 	p.updates(2)
 	members := r.registry.Members()
 	p.traceRoute(r, members[20].ID, members[19].ID)
 	eval[bool](p, `(() => { document.activeElement.blur(); scrollTo(0, 0); return true })()`)
 	p.updates(2)
 	p.picture("page-1000-dark", false)
-	p.do(p.look(390, 844, false)...)
+	p.do(p.view(390, 844, false)...)
 	p.updates(2)
 	p.picture("page-1000-phone", false)
 }

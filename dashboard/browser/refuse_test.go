@@ -12,11 +12,12 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
 	"github.com/x/ringdht/dashboard"
 	"github.com/x/ringdht/status"
 )
 
-// With control off there is nothing to press, and nothing that answers.
+// With control off the page shows no controls, and the paths refuse.
 func TestControlOff(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, nil)
@@ -38,7 +39,7 @@ func TestControlOff(t *testing.T) {
 	untouched(t, r)
 }
 
-// untouched demands that nothing was done to a ring.
+// untouched demands that a ring has not been changed.
 func untouched(t *testing.T, r *ring) {
 	t.Helper()
 	s := r.registry.Snapshot()
@@ -52,7 +53,7 @@ func untouched(t *testing.T, r *ring) {
 	}
 }
 
-// answers keeps what a handler has answered.
+// answers records a handler's answers.
 type answers struct {
 	mu  sync.Mutex
 	all []answer
@@ -72,7 +73,7 @@ func (a *answers) list() []answer {
 func (a *answers) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := &statusWriter{ResponseWriter: w, code: http.StatusOK}
-		if r.URL.Path != "/events" { // which does not end
+		if r.URL.Path != "/events" { // that one does not end
 			defer func() {
 				a.mu.Lock()
 				defer a.mu.Unlock()
@@ -95,9 +96,8 @@ func (s *statusWriter) WriteHeader(code int) {
 
 func (s *statusWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
-// A page of another site, open in the browser of somebody who may command the ring, tries all
-// that a page can: it must not reach the ring, nor read it. Another port of the same name is
-// another site too.
+// A page of another site, open in the browser of an operator, tries every kind of request.
+// None must reach the ring or read it. Another port of the same host is another site too.
 func TestOtherSites(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, nil)
@@ -116,7 +116,7 @@ func TestOtherSites(t *testing.T) {
 
 	for _, site := range []string{"http://localhost:" + port, "http://127.0.0.1:" + port} {
 		p := newPage(t, nil)
-		p.expect(`.`) // the browser complains of each of these
+		p.expect(`.`) // the browser complains about each of these
 		p.navigate(site + "/")
 		outcome := eval[[]string](p, fmt.Sprintf(`(async (ring) => {
 			const outcome = [];
@@ -155,7 +155,7 @@ func TestOtherSites(t *testing.T) {
 			name, result, _ := strings.Cut(line, ": ")
 			fine := strings.HasSuffix(result, "Error")
 			if strings.HasSuffix(name, "opaque") || name == "beacon" {
-				fine = fine || result == "opaque" || result == "sent" // which says nothing of the answer
+				fine = fine || result == "opaque" || result == "sent" // a status that does not reveal the answer
 			}
 			if !fine {
 				t.Errorf("from %s: %s", site, line)
@@ -163,7 +163,7 @@ func TestOtherSites(t *testing.T) {
 		}
 	}
 
-	// The form again, in place of the page itself.
+	// The form again, as a navigation of the page itself.
 	p := newPage(t, nil)
 	p.expect(`403 |favicon.ico|frame-ancestors`)
 	p.navigate("http://localhost:" + port + "/")
@@ -189,7 +189,8 @@ func TestOtherSites(t *testing.T) {
 	}
 	t.Logf("the handler has refused %d POST requests", posts)
 
-	// From the page itself the same request goes through, or all of this proves nothing.
+	// From the page itself the same request succeeds; otherwise this test would prove
+	// nothing.
 	if _, err := r.registry.Setup(ctx(t), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -199,8 +200,8 @@ func TestOtherSites(t *testing.T) {
 	}
 }
 
-// A name that somebody has pointed at this address makes their page and this one the same
-// site: nothing is served under it.
+// A foreign name that points at this address (DNS rebinding) would make a foreign page and
+// this one the same origin. Nothing is served under such a name.
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, nil)
@@ -228,7 +229,7 @@ func TestRebinding(t *testing.T) {
 	}
 	untouched(t, r)
 
-	// Under a name that the operator has given it is served.
+	// Under a name that the operator has added, the page is served.
 	port = must(url.Parse(r.serve("/", dashboard.WithHosts(rebound)))).Port()
 	open(t, "http://"+rebound+":"+port+"/")
 }

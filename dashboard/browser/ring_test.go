@@ -22,7 +22,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// ring is a registry with its page and its nodes. All of it ends with the test.
+// ring is a registry with its page and its nodes. Everything ends with the test.
 type ring struct {
 	t        *testing.T
 	registry *ringdht.Registry
@@ -30,10 +30,10 @@ type ring struct {
 	net      *memnet.Network // nil over TCP
 	shared   []ringdht.NodeOption
 	nodes    []*ringdht.Node
-	handled  atomic.Int64 // messages that the handlers of this process's nodes have had
+	handled  atomic.Int64 // messages handled by the nodes of this process
 }
 
-// ctx is long enough for anything that is not broken.
+// ctx returns a context with a timeout that only a broken test reaches.
 func ctx(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
@@ -68,7 +68,7 @@ func newRing(t *testing.T, net *memnet.Network, opts ...ringdht.RegistryOption) 
 	return r
 }
 
-// grow adds nodes of this process.
+// grow adds nodes to this process.
 func (r *ring) grow(n int) {
 	r.t.Helper()
 	nodes := make([]*ringdht.Node, n)
@@ -97,7 +97,7 @@ func (r *ring) grow(n int) {
 	r.nodes = append(r.nodes, nodes...)
 }
 
-// setup sets the overlay up and waits until it stands.
+// setup sets the overlay up and waits until all nodes are ready.
 func (r *ring) setup(k int) {
 	r.t.Helper()
 	if _, err := r.registry.Setup(ctx(r.t), k); err != nil {
@@ -110,7 +110,7 @@ func (r *ring) setup(k int) {
 	}
 }
 
-// run has every node send so many messages, and demands that the account is exact.
+// run lets every node send so many messages, and demands an exact account.
 func (r *ring) run(messages int) *status.Summary {
 	r.t.Helper()
 	s, err := r.registry.RunTraffic(ctx(r.t), ringdht.Traffic{Messages: messages})
@@ -135,13 +135,13 @@ func (r *ring) serveWith(path string, wrap func(http.Handler) http.Handler, opts
 	h := http.StripPrefix(strings.TrimSuffix(path, "/"), dashboard.Handler(r.registry, opts...))
 	s := httptest.NewServer(wrap(h))
 	r.t.Cleanup(func() {
-		s.CloseClientConnections() // pages' streams would keep it open
+		s.CloseClientConnections() // the streams of pages would keep it open
 		s.Close()
 	})
 	return s
 }
 
-// find is a member of a snapshot.
+// find returns a member of a snapshot.
 func find(s *status.Snapshot, id ringdht.ID) *status.Member {
 	for i := range s.Members {
 		if s.Members[i].ID == id {
@@ -151,14 +151,14 @@ func find(s *status.Snapshot, id ringdht.ID) *status.Member {
 	return nil
 }
 
-// nodeRole is the variable that makes the test binary a node of the registry it names, nodeID
-// that with the ID that it asks for.
+// nodeRole names the environment variable that makes the test binary a node of the registry
+// in its value, and nodeID the variable with the ID to ask for.
 const (
 	nodeRole = "RINGDHT_BROWSER_NODE"
 	nodeID   = "RINGDHT_BROWSER_ID"
 )
 
-// nodeProcess is a node: it prints its ID, and leaves the ring when it is told so.
+// nodeProcess runs a node: it prints its ID, and leaves the ring when its input says so.
 func nodeProcess(addr string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -177,7 +177,7 @@ func nodeProcess(addr string) {
 			fmt.Fprintln(os.Stderr, err)
 		}
 	}
-	n.Close() // or the test has ended
+	n.Close() // the test has ended
 }
 
 // process is a node in a process of its own.

@@ -18,7 +18,7 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, nil)
 	r.grow(10)
-	r.setup(2) // with few entries, for long routes
+	r.setup(2) // few entries, for long routes
 	p := open(t, r.serve("/some/where/"))
 	wait[bool](p, "ten active nodes", `document.querySelectorAll("#nodes tr[data-state=active]").length === 10`)
 
@@ -27,13 +27,13 @@ func TestRoutes(t *testing.T) {
 		p.traceRoute(r, members[i].ID, members[(i+9)%10].ID)
 	}
 
-	// The mouse picks a node in the picture.
+	// The mouse selects a node in the picture.
 	id := lonely(members)
 	x, y := p.place(id, len(members))
 	p.do(chromedp.MouseClickXY(x, y))
 	p.compareNode(r, id)
 
-	// The keyboard does without it: to the picture, along the ring, and to the panel.
+	// The keyboard can do the same: to the picture, along the ring, and to the panel.
 	p.do(chromedp.KeyEvent(kb.Escape))
 	wait[bool](p, "nothing selected", `document.getElementById("node").dataset.id === ""`)
 	eval[bool](p, `(() => { document.activeElement.blur(); window.scrollTo(0, 0); return true })()`)
@@ -50,7 +50,7 @@ func TestRoutes(t *testing.T) {
 	p.do(chromedp.KeyEvent(kb.Enter))
 	p.compareNode(r, id)
 
-	// And a route, from typing its ends to the outcome.
+	// It can also trace a route, from typing both ends to the result.
 	from, to := members[4].ID, members[2].ID
 	p.tabTo("route-from")
 	p.do(chromedp.KeyEvent(fmt.Sprint(from)))
@@ -59,7 +59,7 @@ func TestRoutes(t *testing.T) {
 	p.do(chromedp.KeyEvent(kb.Enter))
 	p.checkRoute(r, from, to)
 
-	// An ID that nobody has.
+	// An ID that no node has.
 	p.expect(`(404|400|409) `)
 	free := ringdht.ID(1)
 	for slices.ContainsFunc(members, func(m ringdht.Peer) bool { return m.ID == free }) {
@@ -71,7 +71,7 @@ func TestRoutes(t *testing.T) {
 	t.Logf("to a node that is not there: %s", p.text("#route .bad"))
 }
 
-// said presses a key and returns what the page has read out then.
+// said presses a key and returns what the page then announces.
 func (p *page) said(key string) string {
 	p.t.Helper()
 	was := p.text("#says")
@@ -79,7 +79,7 @@ func (p *page) said(key string) string {
 	return wait[string](p, "words", fmt.Sprintf(`(() => { const now = document.getElementById("says").textContent; return now !== %s && now })()`, quote(was)))
 }
 
-// traceRoute has the page trace a route, with the mouse.
+// traceRoute traces a route with the page, by mouse.
 func (p *page) traceRoute(r *ring, from, to ringdht.ID) {
 	p.t.Helper()
 	p.fill("#route-from", fmt.Sprint(from))
@@ -88,7 +88,7 @@ func (p *page) traceRoute(r *ring, from, to ringdht.ID) {
 	p.checkRoute(r, from, to)
 }
 
-// checkRoute compares the route that the page shows with a trace and with the tables.
+// checkRoute compares the page's route with a trace and with the tables.
 func (p *page) checkRoute(r *ring, from, to ringdht.ID) {
 	p.t.Helper()
 	shown := wait[map[string]string](p, "the route", fmt.Sprintf(`(() => {
@@ -131,8 +131,7 @@ func (p *page) checkRoute(r *ring, from, to ringdht.ID) {
 	}
 }
 
-// lonely is the node whose neighbours are farthest away, for a click that cannot be
-// meant for another.
+// lonely returns the node whose neighbours are farthest away, so that a click hits no other.
 func lonely(members []ringdht.Peer) (best ringdht.ID) {
 	const space = ringdht.Space(16)
 	most := uint64(0)
@@ -145,7 +144,7 @@ func lonely(members []ringdht.Peer) (best ringdht.ID) {
 	return best
 }
 
-// place is where a node is on the screen: at the angle of its ID, near the rim.
+// place returns where a node is on the screen: at the angle of its ID, near the rim.
 func (p *page) place(id ringdht.ID, nodes int) (x, y float64) {
 	p.t.Helper()
 	box := eval[[]float64](p, `(() => {

@@ -1,4 +1,4 @@
-// Messages per second over time, and the histogram of hops.
+// Two charts: messages per second over time, and the histogram of hops.
 
 import { $, make, set } from "./dom.js";
 import { count, percent, short } from "./format.js";
@@ -6,9 +6,9 @@ import { ceiling } from "./history.js";
 import { colour } from "./palette.js";
 import { expected, expectedMean, mean } from "./route.js";
 
-const SPAN = 180_000; // ms that the picture shows
+const SPAN = 180_000; // ms that the chart shows
 
-/** Makes a canvas as large as it is shown. Setting the size clears it, so it is only done on change. */
+/** Fits a canvas to its size on the page. Setting the size clears it, so it is only set on change. */
 export function fit(canvas, width, height) {
   const dpr = Math.min(2, devicePixelRatio || 1), w = Math.round(width * dpr), h = Math.round(height * dpr);
   const g = canvas.getContext("2d");
@@ -57,15 +57,12 @@ export function drawHistory(history, window, now) {
     g.lineJoin = "round";
     g.stroke();
   }
-  set($("history-peak"), most > 0 ? `at most ${short(most)} in three minutes` : "");
+  set($("history-peak"), most > 0 ? `peak ${short(most)} in three minutes` : "");
   const label = `Messages per second over the last three minutes: ${short(rates.at(-1)?.rate ?? 0)} now, at most ${short(most)}`;
   if (canvas.getAttribute("aria-label") !== label) canvas.setAttribute("aria-label", label);
 }
 
-/**
- * Counts hops since the tables were last other ones: what was delivered by other tables is not
- * to be held against these. Pure.
- */
+/** Counts hops since the tables last changed, so that old tables do not distort the histogram. Pure. */
 export function hopsSince() {
   let tables = null, base = [], counts = [];
   return {
@@ -81,7 +78,7 @@ export function hopsSince() {
   };
 }
 
-/** The shares of counts. */
+/** Each count as a share of their sum. */
 const shares = (counts) => {
   const sum = counts.reduce((a, b) => a + b, 0);
   return counts.map((c) => sum ? c / sum : 0);

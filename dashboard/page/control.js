@@ -1,4 +1,4 @@
-// What the page may do to the ring, if the operator lets it.
+// The commands that the page may give the ring, if the operator allows them.
 
 import { $, ask, set } from "./dom.js";
 import { duration, short, whole } from "./format.js";

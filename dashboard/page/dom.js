@@ -1,5 +1,5 @@
-// Small help with the document: it is changed only where it differs, since a change costs a
-// layout and what is the same need not be.
+// Helpers for the document. They change it only where it differs, since each change costs a
+// layout.
 
 import { parse } from "./format.js";
 
@@ -11,7 +11,7 @@ export function set(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Sets an element's text to a number in words, and its raw number to data-value. */
+/** Sets an element's text to a formatted number, and its data-value to the raw number. */
 export function value(id, n, words) {
   const element = $(id), raw = String(n ?? 0);
   if (element.dataset.value !== raw) element.dataset.value = raw;
@@ -30,7 +30,7 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Asks the server; an answer that is an error throws its words. */
+/** Sends a request to the server. If the answer is an error, it throws its text. */
 export async function ask(path, body) {
   const answer = await fetch(path, body === undefined ? {} :
     { method: "POST", headers: { "Content-Type": "application/json" }, body: typeof body === "string" ? body : JSON.stringify(body) });

@@ -1,4 +1,4 @@
-// Numbers, times and IDs as people read them. Pure.
+// Numbers, times and IDs as text for people. Pure.
 
 const SUFFIX = ["", "k", "M", "G", "T", "P"];
 
@@ -36,7 +36,7 @@ export function duration(ns) {
   return s < 3600 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
 }
 
-/** How long ago a time in ms was. */
+/** The time since then, both in ms: 5 s ago. */
 export function ago(now, then) {
   const s = Math.max(0, Math.round((now - then) / 1000));
   if (s < 2) return "now";
@@ -51,23 +51,20 @@ export const percent = (part) => `${(100 * part).toFixed(part > 0 && part < 0.09
 /** "1 node", "2 nodes". */
 export const count = (n, word) => `${whole(n)} ${word}${n === 1 ? "" : "s"}`;
 
-/**
- * Parses JSON in which numbers may be IDs of 64 bits: whole numbers that JavaScript
- * cannot hold become strings.
- */
+/** Parses JSON with 64-bit numbers: whole numbers that JavaScript cannot hold become strings. */
 export function parse(text) {
   return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g, (token) =>
     /^\d{16,}$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"${token}"` : token));
 }
 
-/** The number of an ID in JSON, which JavaScript's own writer may not be able to write. */
+/** The JSON of a trace request. IDs are strings, since JSON.stringify cannot write 64-bit numbers. */
 export const withIDs = (from, to) => JSON.stringify({ from: String(from), to: String(to) });
 
-/** IDs as they fit beside a node: long ones by their first and last digits, if that tells them apart. */
+/** IDs short enough for a label: long ones by their first and last digits, if those differ. */
 export function names(ids) {
   const cut = ids.map((id) => id.length > 9 ? `${id.slice(0, 4)}…${id.slice(-4)}` : id);
   return new Set(cut).size === new Set(ids).size ? cut : ids.slice();
 }
 
-/** Whether a text can be an ID of a ring of so many bits. */
+/** Whether a text is an ID of a ring of so many bits. */
 export const isID = (text, bits) => /^\d{1,20}$/.test(text) && BigInt(text) < 1n << BigInt(bits);

@@ -1,6 +1,6 @@
-// Samples of totals over time, and what they say a second. Pure.
+// Samples of totals over time, and rates from them. Pure.
 
-/** The latest so many samples {t, sent, delivered, relayed}. */
+/** The latest samples {t, sent, delivered, relayed}, at most size of them. */
 export class History {
   constructor(size) {
     this.size = size;
@@ -11,7 +11,7 @@ export class History {
     this.samples = [];
   }
 
-  /** Adds a sample. One that is not newer than the latest replaces it. */
+  /** Adds a sample. It replaces the latest if it is not newer. */
   push(t, sent, delivered, relayed) {
     const last = this.samples.at(-1);
     if (last && t <= last.t) this.samples.pop();
@@ -20,10 +20,10 @@ export class History {
   }
 
   /**
-   * What grew a second over the window of so many ms that ends with sample i; before the
-   * first sample nothing is taken to have grown, since a rate over half a second, in which
-   * some nodes report and others do not, would jump. For the same reason the window
-   * should be at least as long as nodes take from report to report.
+   * The growth per second of a field, over the window of so many ms that ends with sample i.
+   * The window should be at least as long as the time between a node's reports: over a
+   * shorter one, in which some nodes report and others do not, the rate would jump. For the
+   * same reason nothing counts as grown before the first sample.
    */
   rate(field, window, i = this.samples.length - 1) {
     const to = this.samples[i];
@@ -31,12 +31,12 @@ export class History {
     let j = i - 1;
     while (j > 0 && this.samples[j].t > to.t - window) j--;
     const from = this.samples[j];
-    // What was counted in a life that is over is kept, so that it never shrinks, but for
-    // a registry that has taken another's place.
+    // Counts of earlier incarnations are kept, so totals never shrink, except when a new
+    // registry takes the place of another.
     return Math.max(0, to[field] - from[field]) / (Math.max(window, to.t - from.t) / 1000);
   }
 
-  /** [{t, rate}] of all samples not older than a time. */
+  /** The rates [{t, rate}] at all samples since a time. */
   rates(field, window, since = -Infinity) {
     const list = [];
     for (let i = 1; i < this.samples.length; i++) {
@@ -46,7 +46,7 @@ export class History {
   }
 }
 
-/** The least of 1, 2, 5, 10, 20, 50 ... that is not below a number: the top of a scale. */
+/** The top of a scale for a number: the smallest of 1, 2, 5, 10, 20, 50 ... that is not below it. */
 export function ceiling(n) {
   if (!(n > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(n));

@@ -1,20 +1,20 @@
-// Where things are on the ring. Angles are in radians, 0 at the top, growing clockwise. Pure.
+// The positions of things on the ring. Angles are in radians, 0 at the top, growing
+// clockwise. Pure.
 
 const TURN = 2 * Math.PI;
 
-/** The angle of an ID, which is a string, in a ring of 2^bits. */
+/** The angle of an ID, given as a string, in a ring of 2^bits. */
 export const angle = (id, bits) => Number(id) / 2 ** bits * TURN;
 
-/** The point at an angle, so far from the middle. */
+/** The point at an angle and a distance from the centre (c, c). */
 export const point = (a, radius, c) => [c + radius * Math.sin(a), c - radius * Math.cos(a)];
 
-/** How far it is clockwise from one angle to another. */
+/** The clockwise distance from one angle to another. */
 export const clockwise = (from, to) => ((to - from) % TURN + TURN) % TURN;
 
 /**
- * The chord between two angles as a quadratic curve [x0, y0, cx, cy, x1, y1]. It bows towards
- * the middle, the more the farther apart the ends are, so that long chords do not all cross
- * in one point and short ones stay off the rim.
+ * The chord between two angles as a quadratic curve [x0, y0, cx, cy, x1, y1]. It bends towards
+ * the centre: long chords would else all cross in one point, and short ones touch the rim.
  */
 export function chord(from, to, radius, c) {
   const ahead = clockwise(from, to);
@@ -34,8 +34,8 @@ export function along([x0, y0, cx, cy, x1, y1], t) {
 export const bundled = (members) => members.length > 48;
 
 /**
- * The entries of a large ring, added up between arcs: [{from, to, entries, rate}], from and to
- * angles of the middles of arcs. Those within one arc are left out: they would be dots.
+ * The entries of a large ring, summed by pairs of arcs: [{from, to, entries, rate}], with from
+ * and to the angles of the arcs' middles. Entries within one arc are left out: they would be dots.
  */
 export function bundles(members, angles, arcs) {
   const entries = new Float64Array(arcs * arcs), rate = new Float64Array(arcs * arcs);
@@ -59,9 +59,9 @@ export function bundles(members, angles, arcs) {
 }
 
 /**
- * Moves angles apart so that neighbours have at least so much between them, each as little as
- * may be; gap is a function of the angle. Angles ascend; the result is in the same order. If
- * there is no room for all they are spread evenly.
+ * Moves ascending angles apart, each as little as possible, so that neighbours are at least a
+ * gap apart; gap is a function of the angle. The order stays. If there is no room for all,
+ * they are spread evenly.
  */
 export function spread(angles, gap) {
   const n = angles.length;
@@ -84,7 +84,7 @@ export function spread(angles, gap) {
   return at;
 }
 
-/** The index of the angle that is closest to a, of ascending ones; -1 of none. */
+/** The index of the ascending angle that is closest to a; -1 if there are none. */
 export function nearest(angles, a) {
   let best = -1, least = Infinity;
   angles.forEach((b, i) => {
@@ -94,5 +94,5 @@ export function nearest(angles, a) {
   return best;
 }
 
-/** A share from 0 to 1 for a size of at most max, by its root: areas and widths compare. */
+/** The square root of n / max, from 0 to 1: drawn as a radius, it makes areas proportional to n. */
 export const share = (n, max) => max > 0 ? Math.sqrt(Math.max(0, Math.min(1, n / max))) : 0;

@@ -1,10 +1,10 @@
-// Runs, events, the audit, and pairs that are led around.
+// Runs, events, the audit, and pairs whose messages take a detour.
 
 import { $, ask, make, set } from "./dom.js";
 import { clock, count, duration, percent, short, whole } from "./format.js";
 import { sentence } from "./store.js";
 
-/** A verdict's word, and what there is to say of it. Pure. */
+/** A verdict's first word, and its reason. Pure. */
 export function split(verdict) {
   const at = verdict.indexOf(": ");
   return at < 0 ? [verdict, ""] : [verdict.slice(0, at), verdict.slice(at + 2)];
@@ -27,7 +27,7 @@ export class Runs {
     }));
   }
 
-  /** Shows the run under way. */
+  /** Shows the progress of the current run. */
   progress(running) {
     $("running").hidden = !running;
     if (!running) return;
@@ -44,7 +44,7 @@ export class Events {
     this.list = $("events");
   }
 
-  /** Adds events, the newest on top; first means that they are all. */
+  /** Adds events, the newest on top. With first, they replace the list. */
   draw(events, first) {
     if (first) this.list.replaceChildren();
     const some = events.slice(-SHOWN).reverse().map((e) => make("li",
@@ -57,7 +57,7 @@ export class Events {
   }
 }
 
-/** The audit, which is asked for when the epoch has not changed for a moment. */
+/** The audit. It is requested when the epoch has not changed for a second. */
 export class Audit {
   constructor() {
     this.epoch = -1;
@@ -79,7 +79,7 @@ export class Audit {
     try {
       this.draw(await ask("audit.json"));
     } catch (e) {
-      this.epoch = this.seen; // not again and again
+      this.epoch = this.seen; // no retry in this epoch
       $("audit").replaceChildren(make("p", { class: "bad" }, e.message));
     }
     this.asking = false;
@@ -89,7 +89,7 @@ export class Audit {
     this.epoch = a.epoch;
     const ok = a.unreachable === 0;
     const routes = ok ? `${a.sampled ? "a sample of" : "all"} ${whole(a.pairs)} routes arrive` :
-      `${whole(a.unreachable)} of ${whole(a.pairs)} routes do not arrive, from ${a.bad_from} to ${a.bad_to} for one`;
+      `${whole(a.unreachable)} of ${whole(a.pairs)} routes do not arrive, for example from ${a.bad_from} to ${a.bad_to}`;
     const facts = [
       ["epoch", whole(a.epoch)], ["nodes", whole(a.nodes)], ["entries", whole(a.entries)],
       ["offsets", (a.offsets ?? []).slice(0, 16).join(" ") + ((a.offsets ?? []).length > 16 ? " …" : "")],
@@ -105,10 +105,10 @@ export class Audit {
   }
 }
 
-/** The pairs that cannot reach each other. */
+/** The pairs of nodes without a direct link, whose messages take a detour. */
 export function drawDegraded(pairs) {
   const box = $("degraded");
   box.hidden = pairs.length === 0;
-  box.querySelector("h3").textContent = `Led around: ${count(pairs.length, "pair")}`;
+  box.querySelector("h3").textContent = `Detours: ${count(pairs.length, "pair")}`;
   box.querySelector("ul").replaceChildren(...pairs.slice(0, 50).map((p) => make("li", {}, `${p.from} → ${p.to}: ${p.why}`)));
 }

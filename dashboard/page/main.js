@@ -1,4 +1,4 @@
-// The page: it listens to /events, and has each view draw what has changed.
+// The page: it listens to /events and lets each view draw what has changed.
 
 import { apply, announcement, empty } from "./store.js";
 import { History } from "./history.js";
@@ -40,10 +40,10 @@ function drawRing() {
   ring.draw(route.shown);
 }
 
-/** The window of rates: two reports of everybody, but not for ever where leases are long. */
+/** The window of rates: it covers two reports of each node, and is at most 10 s. */
 const rateWindow = () => Math.min(10_000, Math.max(2 * store.ring.interval, 2 * store.ring.lease / 3));
 
-/** What the quantile of the delivery latency is, as the upper bound of its bucket, in ns. */
+/** A quantile of the delivery latency, in ns: the upper bound of its bucket. */
 function quantile([counts], q) {
   let rest = Math.ceil(q * counts.reduce((sum, n) => sum + n, 0));
   for (let i = 0; i < counts.length; i++) {
@@ -59,7 +59,7 @@ function drawTotals() {
   value("total-delivered", t.delivered, whole);
   value("total-relayed", t.relayed, whole);
   value("total-queued", t.queued, bytes);
-  value("total-dropped", t.retransmitted, whole);
+  value("total-retransmitted", t.retransmitted, whole);
   value("total-rate", Math.round(history.rate("delivered", rateWindow())), short);
   const median = quantile(store.latency, 0.5);
   value("total-latency", median, (ns) => ns ? `≤ ${duration(ns)}` : "–");
@@ -78,7 +78,7 @@ function drawHead() {
   set($("state-text"), !r.live ? "not set up" : waits ? "changing" : "live");
 }
 
-/** Draws all of what an update has changed. */
+/** Draws everything that an update has changed. */
 function draw(change) {
   drawHead();
   drawTotals();
@@ -110,14 +110,14 @@ function take(text) {
   document.body.dataset.connected = "true";
   draw(change);
   panel.refresh(change);
-  void document.body.offsetHeight; // the layout is part of it
+  void document.body.offsetHeight; // the measured time includes the layout
   const took = performance.now() - start;
   if (paints.push(took) > 200) paints.shift();
   document.body.dataset.paints = Number(document.body.dataset.paints) + 1;
   set($("paint"), `${took.toFixed(1)} ms`);
 }
 
-function lost() {
+function disconnected() {
   document.body.dataset.connected = "false";
   $("state").dataset.tone = "bad";
   set($("state-text"), "connecting");
@@ -126,9 +126,9 @@ function lost() {
 let source = null;
 
 /**
- * Listens while somebody looks. Browsers open six connections to a server, for all pages
- * together: those in the background must leave them to the one in front, and cost nothing.
- * What a page has missed comes with the first update.
+ * Listens to updates while the page is visible. Browsers open at most six connections to a
+ * server, for all pages together: pages in the background must leave them to the page in
+ * front, and cost nothing. The first update brings everything that a page has missed.
  */
 function listen() {
   if (document.hidden) {
@@ -141,9 +141,9 @@ function listen() {
   source = new EventSource("events");
   source.onmessage = (e) => take(e.data);
   source.onerror = () => {
-    lost();
+    disconnected();
     if (source?.readyState !== EventSource.CLOSED) return;
-    source = null; // refused: the browser does not try again
+    source = null; // refused: the browser does not retry by itself
     setTimeout(listen, 2000);
   };
 }

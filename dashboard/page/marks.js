@@ -1,11 +1,11 @@
-// The signs of nodes, and lines. Each state has a shape of its own, so that colour is never all that
-// tells them apart; the legend and the table use the same.
+// The marks of nodes, and lines. Each state has its own shape, so that colour is never the
+// only difference. The legend and the table use the same shapes.
 
 import { blend, colour } from "./palette.js";
 
 const TURN = 2 * Math.PI;
 
-/** Draws the sign of a state; part, 0 to 1, is how much a node relays. */
+/** Draws the mark of a state. The share of relayed messages, 0 to 1, sets the colour. */
 export function mark(g, x, y, r, state, part) {
   g.lineWidth = 2;
   g.beginPath();
@@ -24,7 +24,7 @@ export function mark(g, x, y, r, state, part) {
       g.fillStyle = colour("flow");
       g.fill();
       return;
-    case "out of sight":
+    case "suspect":
       g.moveTo(x, y - r - 3);
       g.lineTo(x + r + 3, y);
       g.lineTo(x, y + r + 3);
@@ -57,7 +57,7 @@ export function mark(g, x, y, r, state, part) {
   circle(g, x, y, r - 1, "soft");
 }
 
-/** The sign of a node that cannot reach somebody, or be reached. */
+/** Draws the sign of a node with a detour: it cannot reach some node, or be reached by it. */
 export function sign(g, x, y) {
   g.beginPath();
   g.moveTo(x, y - 6);
@@ -94,7 +94,7 @@ function cross(g, x, y, r, style, width) {
   g.lineCap = "butt";
 }
 
-/** Adds a curve, [x0, y0, cx, cy, x1, y1], to the path. */
+/** Adds a curve [x0, y0, cx, cy, x1, y1] to the path. */
 export function trace(g, [x0, y0, cx, cy, x1, y1]) {
   g.moveTo(x0, y0);
   g.quadraticCurveTo(cx, cy, x1, y1);
@@ -107,7 +107,7 @@ export function line(g, curve) {
   g.stroke();
 }
 
-/** The head of an arrow a little before the end of a curve. */
+/** Draws an arrow head a little before the end of a curve. */
 export function arrow(g, [, , cx, cy, x1, y1], style, size) {
   const a = Math.atan2(y1 - cy, x1 - cx), x = x1 - 11 * Math.cos(a), y = y1 - 11 * Math.sin(a);
   g.fillStyle = style;

@@ -1,14 +1,14 @@
-// What moves on the ring: dots along the links on which something goes, and circles where
-// somebody has come or gone. It has a canvas of its own, so that the picture below is drawn
-// once an update and not for each frame, and it stands still when nothing goes, when the page
-// is not seen, and for those who want no motion.
+// The moving parts of the ring: dots along links with traffic, and circles at nodes that have
+// come or gone. They have a canvas of their own, so that the picture below is drawn once an
+// update and not once a frame. Nothing moves without traffic, on a hidden page, or for users
+// who prefer reduced motion.
 
 import { fit } from "./charts.js";
 import { along } from "./layout.js";
 import { colour } from "./palette.js";
 
-const FLOWS = 120; // on which dots are drawn, those with most traffic
-const FRAME = 33; // ms: thirty a second are enough for dots
+const FLOWS = 120; // dots are drawn on at most so many curves, those with most traffic
+const FRAME = 33; // ms: thirty frames a second are enough for dots
 const PULSE = 1600; // ms
 
 export class Motion {
@@ -30,13 +30,13 @@ export class Motion {
     this.wake();
   }
 
-  /** Takes what goes where: [{curve, rate, part}]. */
+  /** Sets the traffic to show: [{curve, rate, part}]. */
   flow(flows) {
     this.flows = flows.length > FLOWS ? flows.toSorted((a, b) => b.rate - a.rate).slice(0, FLOWS) : flows;
     this.wake();
   }
 
-  /** Draws a circle around a place, growing, or shrinking for who has gone. */
+  /** Draws a circle around a place: it grows, or shrinks (inwards) for a node that has gone. */
   pulse(at, tone, inwards) {
     if (this.pulses.length < 60 && !this.still.matches) this.pulses.push({ at, tone, inwards, since: performance.now() });
     this.wake();
@@ -69,7 +69,7 @@ export class Motion {
       const c = f.curve;
       f.length ??= Math.hypot(c[2] - c[0], c[3] - c[1]) + Math.hypot(c[4] - c[2], c[5] - c[3]);
       const dots = Math.max(1, Math.min(4, Math.round(f.part * f.length / 90)));
-      // The place depends on the time alone, so that dots do not jump when an update comes.
+      // Positions depend on time only, so that dots do not jump with an update.
       const t = now / 1000 * 110 / f.length + (c[0] * 7 + c[5] * 13) % 1, r = 1 + 1.4 * f.part;
       for (let i = 0; i < dots; i++) {
         const [x, y] = along(c, (t + i / dots) % 1);

@@ -1,26 +1,26 @@
-// The node panel: all that is known of one node. It is asked for with each update while it is
-// shown; the answer comes out of the snapshot that was taken for all pages.
+// The node panel: all details of one node. While it is shown it is requested with each
+// update; the server answers from the sample that it takes for all pages.
 
 import { $, ask, make, set } from "./dom.js";
 import { ago, bytes, count, whole } from "./format.js";
 
-/** The names and words of a node's facts. Pure. */
+/** The facts of a node as [name, text]. Pure. */
 export function facts(m, now) {
   const c = m.counters, s = m.streams;
   const dropped = Object.entries(c.dropped).filter(([, n]) => n > 0);
   const joined = Date.parse(m.joined), heard = Date.parse(m.heard);
   return [
-    ["address", m.addr], ["incarnation", String(m.life)], ["epoch of its table", whole(m.epoch)],
-    ["joined", joined > 0 ? ago(now, joined) : "–"], ["heard of", heard > 0 ? ago(now, heard) : "–"],
+    ["address", m.addr], ["incarnation", String(m.incarnation)], ["epoch of its table", whole(m.epoch)],
+    ["joined", joined > 0 ? ago(now, joined) : "–"], ["last report", heard > 0 ? ago(now, heard) : "–"],
     ["sent", whole(c.sent)], ["delivered", whole(c.delivered)], ["relayed", whole(c.relayed)],
-    ["sent again", whole(c.retransmitted)], ["came twice", whole(c.duplicates)],
+    ["retransmitted", whole(c.retransmitted)], ["duplicates", whole(c.duplicates)],
     ["dropped", dropped.length ? dropped.map(([why, n]) => `${whole(n)} ${why.replace("_", " ")}`).join(", ") : "0"],
     ["streams", `${count(s.outgoing, "sink")}, ${count(s.incoming, "source")}`],
-    ["waits for links", bytes(c.queued)],
+    ["queued for links", bytes(c.queued)],
   ];
 }
 
-/** The buffers [{name, now, bound, words}] of a node and how full they are. Pure. */
+/** The buffers of a node and how full they are: [{name, now, bound, words}]. Pure. */
 export function gauges(m) {
   const c = m.counters, s = m.streams, l = m.limits;
   return [
@@ -78,8 +78,8 @@ export class NodePanel {
     const i = this.store.byID.get(this.id);
     const known = i === undefined ? null : this.store.members[i];
     const rates = new Map(known ? known.entries.map((e, at) => [this.store.members[e].id, known.links[at]]) : []);
-    const shape = `${this.id} ${m.life} ${m.entries.join()}`;
-    if (this.built !== shape) { // else only texts change, and what has the focus keeps it
+    const shape = `${this.id} ${m.incarnation} ${m.entries.join()}`;
+    if (this.built !== shape) { // else change texts only, so that the focus stays
       this.built = shape;
       body.replaceChildren(
         make("p", { class: "row" }, make("span", { class: "state-word" }),

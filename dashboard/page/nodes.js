@@ -1,26 +1,26 @@
-// The table of nodes, which is also the picture's alternative. Rows are kept and only cells
-// that differ are written: at 1,000 nodes everything changes twice a second. Up to ALL nodes it
-// shows all; of more, those that are looked for, the first SOME of them, since the layout
-// of rows is most of what an update costs.
+// The table of nodes, which is also the text alternative to the picture. Rows are kept, and
+// only cells that differ are written: at 1,000 nodes everything changes twice a second. Up to
+// ALL nodes, all are shown. Of more, only the first SOME that match the search, since the
+// layout of rows is most of the cost of an update.
 
 import { $, make, set } from "./dom.js";
 import { ago, bytes, short, whole } from "./format.js";
 
 const ALL = 200, SOME = 60;
 
-/** Whether a node is what is looked for. Pure. */
+/** Whether a node matches all words of a search. Pure. */
 export function matches(node, words) {
   return words.every((w) => node.id.startsWith(w) || node.addr.includes(w) || node.state.startsWith(w));
 }
 
 /**
- * The nodes to show, members and those that are gone, by ascending ID; selected is always
- * among them. Pure.
+ * The nodes to show, members and nodes that are gone, by ascending ID. The selected node is
+ * among them if it matches. Pure.
  */
 export function shown(members, gone, text, selected, limit = members.length > ALL ? SOME : Infinity) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const list = [], rest = [];
-  // First those that something is the matter with: they must not be cut off.
+  // Nodes in trouble come first, so that the limit does not cut them off.
   for (const m of gone) if (matches(m, words)) list.push(m);
   for (const m of members) {
     if (!matches(m, words)) continue;

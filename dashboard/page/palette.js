@@ -1,11 +1,11 @@
-// Colours, as the style sheet has them (Okabe and Ito's, which survive colour blindness, made
-// lighter or darker for each ground), for what is drawn on a canvas.
+// The colours of the style sheet (Okabe and Ito's palette, which is safe for colour
+// blindness, made lighter or darker for each ground), for drawing on a canvas.
 
 const NAMES = ["ground", "card", "ink", "soft", "line", "quiet", "flow", "load", "good", "bad", "warn", "odd", "route"];
 
 let colours = null;
 
-/** The colours by name, as {r, g, b} would be too clumsy: as "r, g, b". */
+/** The colours by name, each as "r, g, b". */
 export function palette() {
   if (colours) return colours;
   const probe = document.createElement("span");
@@ -13,7 +13,7 @@ export function palette() {
   document.body.append(probe);
   colours = {};
   for (const name of NAMES) {
-    probe.style.color = `var(--${name})`; // a custom property itself is not resolved
+    probe.style.color = `var(--${name})`; // browsers resolve colours, but not custom properties
     colours[name] = getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).join(", ");
   }
   probe.remove();
@@ -28,14 +28,14 @@ export function blend(a, b, t, alpha = 1) {
   return `rgba(${x.map((v, i) => Math.round(Number(v) + (Number(y[i]) - Number(v)) * t)).join(", ")}, ${alpha})`;
 }
 
-const CHOICES = [["", "◐", "as the system has them"], ["light", "☀", "light"], ["dark", "☾", "dark"]];
+const CHOICES = [["", "◐", "as the system"], ["light", "☀", "light"], ["dark", "☾", "dark"]];
 
-/** Makes the button of the header choose the colours, and calls changed when they do. */
+/** Lets the button in the header switch the colours, and calls changed when they have changed. */
 export function theme(changed) {
   const button = document.getElementById("theme");
   const keep = {
     get() { try { return localStorage.getItem("ringdht-theme") ?? ""; } catch { return ""; } },
-    set(v) { try { localStorage.setItem("ringdht-theme", v); } catch { /* it lasts as long as the page */ } },
+    set(v) { try { localStorage.setItem("ringdht-theme", v); } catch { /* without storage the choice lasts as long as the page */ } },
   };
   let at = Math.max(0, CHOICES.findIndex(([name]) => name === keep.get()));
   const use = () => {

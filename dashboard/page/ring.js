@@ -1,5 +1,5 @@
-// The picture of the ring. What stands still is drawn here, once an update; what moves is on a
-// canvas above it, see motion.js.
+// The picture of the ring. The parts that stand still are drawn here, once an update;
+// motion.js draws the moving parts on a canvas above.
 
 import { $, set } from "./dom.js";
 import { fit } from "./charts.js";
@@ -12,8 +12,8 @@ import { blend, colour } from "./palette.js";
 const TURN = 2 * Math.PI;
 const ARCS = 48;
 
-// What links carry to see whether they are alive, and below which nothing is drawn as traffic:
-// an idle ring is calm. Scales do not go below these, so that little looks little.
+// IDLE is what keepalives need: a link with less carries no traffic, so an idle ring is calm.
+// Scales end no lower than LEAST_FLOW and LEAST_LOAD, so that little traffic looks little.
 const IDLE = 100, LEAST_FLOW = 4000, LEAST_LOAD = 20; // bytes, bytes and messages a second
 
 export class RingView {
@@ -25,7 +25,7 @@ export class RingView {
     this.selected = "";
     this.focused = "";
     this.hover = "";
-    this.members = null; // what the layout is of
+    this.members = null; // the members that the layout is for
     this.route = null;
     this.listen();
   }
@@ -53,7 +53,7 @@ export class RingView {
     });
   }
 
-  /** Goes so many nodes on with the keyboard. */
+  /** Moves the keyboard focus so many nodes on. */
   step(by) {
     this.lay();
     const all = this.nodes;
@@ -69,7 +69,7 @@ export class RingView {
     return m.when !== undefined ? `${m.id}, ${m.state}` : `${m.id}, ${m.state}, ${short(m.relayRate)} relayed and ${short(m.rate)} delivered a second`;
   }
 
-  /** The ID of the node under the pointer, or nothing. */
+  /** The ID of the node under the pointer, or "". */
   hit(e) {
     this.lay();
     const x = e.offsetX - this.middle, y = e.offsetY - this.middle, away = Math.hypot(x, y);
@@ -103,16 +103,16 @@ export class RingView {
     this.motion.wake();
   }
 
-  /** Takes the size that there is; says whether it is another. */
+  /** Adopts the size of the parent, and returns whether it has changed. */
   resize() {
     const size = Math.round(this.canvas.parentElement.clientWidth);
-    if (size === 0 || size === this.size) return false; // it has none before the style sheet is there
+    if (size === 0 || size === this.size) return false; // it is 0 until the style sheet is loaded
     this.size = size;
     this.members = null;
     return true;
   }
 
-  /** Works out where everything is, when the nodes are others. */
+  /** Computes the layout, if the nodes have changed. */
   lay() {
     const { members, gone, ring } = this.store;
     if (this.members === members && this.gone === gone) return;
@@ -132,7 +132,7 @@ export class RingView {
     const placed = members.concat(gone).map((m) => ({ m, at: angle(m.id, ring.bits) })).sort((a, b) => a.at - b.at);
     this.nodes = placed.map((n) => n.m);
     this.places = placed.map((n) => n.at);
-    // In a small ring signs that would lie on top of each other make room; a tick shows the place.
+    // In a small ring marks that would overlap move apart; a tick shows the true position.
     this.angles = this.large ? this.places : spread(this.places, () => (narrow ? 17 : 24) / this.radius);
     this.at = new Map(this.nodes.map((m, i) => [m.id, this.angles[i]]));
     this.memberAngles = members.map((m) => this.at.get(m.id));
@@ -150,7 +150,7 @@ export class RingView {
     this.motion.fit(this.size);
     this.motion.flow(flows);
     this.entries(g);
-    this.ways(g);
+    this.routes(g);
     this.degraded(g);
     if (this.large) this.bars(g);
     this.marks(g);
@@ -165,7 +165,7 @@ export class RingView {
     g.arc(this.middle, this.middle, this.radius, 0, TURN);
     g.stroke();
     g.beginPath();
-    for (let i = 0; i < 16; i++) { // sixteenths of the ID space, the first where it begins
+    for (let i = 0; i < 16; i++) { // sixteenths of the ID space, from 0
       const long = i === 0 ? 10 : i % 4 === 0 ? 6 : 3;
       g.moveTo(...point(i * TURN / 16, this.radius - 6, this.middle));
       g.lineTo(...point(i * TURN / 16, this.radius - 6 - long, this.middle));
@@ -188,7 +188,7 @@ export class RingView {
     if (!this.nodes.length) g.fillText("no nodes yet", this.middle, this.middle);
   }
 
-  /** Each entry of a small ring. Returns the curves on which something goes. */
+  /** Draws each entry of a small ring. Returns the curves with traffic. */
   chords(g) {
     let most = 0;
     for (const m of this.members) for (const rate of m.links) most = Math.max(most, rate);
@@ -213,7 +213,7 @@ export class RingView {
     return flows;
   }
 
-  /** The entries of a large ring, in bundles. */
+  /** Draws the entries of a large ring in bundles. Returns the bundles with traffic. */
   bundles(g) {
     const list = bundles(this.members, this.memberAngles, ARCS);
     let most = 0, many = 0;
@@ -237,7 +237,7 @@ export class RingView {
     return flows;
   }
 
-  /** The entries of the selected node, or the one under the pointer. */
+  /** Draws the entries of the node under the pointer, or else of the selected node. */
   entries(g) {
     const i = this.store.byID.get(this.hover || this.selected);
     if (i === undefined || this.route) return;
@@ -249,8 +249,8 @@ export class RingView {
     for (const e of this.members[i].entries) arrow(g, chord(this.memberAngles[i], this.memberAngles[e], this.radius, this.middle), colour("ink", 0.85), 6);
   }
 
-  /** The route that was traced, and the one that was predicted, as dashes on top of it. */
-  ways(g) {
+  /** Draws the traced route, and the predicted route as dashes on top. */
+  routes(g) {
     if (!this.route) return;
     const legs = (ids) => ids.slice(1).map((id, i) => [this.at.get(ids[i]), this.at.get(id)])
       .filter(([a, b]) => a !== undefined && b !== undefined && a !== b).map(([a, b]) => chord(a, b, this.radius, this.middle));
@@ -283,7 +283,7 @@ export class RingView {
     g.setLineDash([]);
   }
 
-  /** What the nodes of a large ring relay, as bars outside, in a few strokes. */
+  /** Draws how much the nodes of a large ring relay, as bars outside, in a few strokes. */
   bars(g) {
     const most = this.most(), steps = 6, paths = Array.from({ length: steps + 1 }, () => new Path2D());
     this.members.forEach((m, i) => {
@@ -329,7 +329,7 @@ export class RingView {
     });
   }
 
-  /** All IDs in a small ring, those that matter in a large one. */
+  /** Draws the labels: all IDs of a small ring; of a large one, those of named. */
   labels(g) {
     const named = this.large ? this.named() : this.nodes.map((_, i) => i);
     const away = this.large ? this.radius * 0.88 : this.radius + 18;
@@ -358,23 +358,23 @@ export class RingView {
     return this.nodes.flatMap((m, i) => ids.has(m.id) ? [i] : []);
   }
 
-  /** The picture in words. */
+  /** Describes the picture in words, for screen readers and in the legend. */
   say() {
     const states = new Map();
     for (const m of this.nodes) states.set(m.state, (states.get(m.state) ?? 0) + 1);
     const route = this.route?.path.length ? ` The route from ${this.route.path[0]} to ${this.route.path.at(-1)} is drawn.` : "";
     const label = `Ring of ${count(this.members.length, "node")}: ${[...states].map(([s, n]) => `${n} ${s}`).join(", ") || "empty"}.` +
-      `${this.store.degraded.length ? ` ${count(this.store.degraded.length, "pair")} led around.` : ""}${route} The list of nodes has the same as a table.`;
+      `${this.store.degraded.length ? ` ${count(this.store.degraded.length, "detour")}.` : ""}${route} The list of nodes has the same as a table.`;
     if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
     set($("legend-flow"), this.widest > IDLE ? `traffic; the widest is ${bytes(this.widest)}/s${this.large ? " between two arcs" : ""}` : "traffic");
     set($("legend-load"), this.fullest > 0 ? `relays; the most is ${short(this.fullest)}/s` : "relays");
   }
 
-  /** Lets what has happened be seen. */
+  /** Shows events as circles around their nodes. */
   happened(events) {
     this.lay();
     for (const e of events.slice(-60)) {
-      const tone = { joined: "good", dead: "bad", left: "soft", "out of sight": "warn", back: "good" }[e.kind];
+      const tone = { joined: "good", dead: "bad", left: "soft", suspect: "warn", back: "good" }[e.kind];
       if (tone) this.motion.pulse(point(this.at.get(e.id) ?? angle(e.id, this.store.ring.bits), this.radius, this.middle), tone, e.kind === "dead" || e.kind === "left");
     }
   }

@@ -1,11 +1,11 @@
-// Routing as the nodes do it, over indices into the list of members by ascending ID: the order
-// on the ring is that of the list, so that distances in positions compare as distances in
-// IDs do, and 64-bit IDs need no arithmetic. Pure.
+// Routing as the nodes do it, over indices into the list of members by ascending ID. The
+// order on the ring is that of the list, so distances in positions compare as distances in
+// IDs do, and no arithmetic on 64-bit IDs is needed. Pure.
 
-/** Positions clockwise from one to another, of n. */
+/** The clockwise distance in positions, in a ring of n. */
 export const distance = (from, to, n) => ((to - from) % n + n) % n;
 
-/** The entry closest to a sink without passing it, or -1: ClosestPreceding. */
+/** The entry closest to a sink without passing it, or -1, as ringdht.ClosestPreceding. */
 export function nextHop(from, to, entries, n) {
   const limit = distance(from, to, n);
   let best = -1, farthest = 0;
@@ -16,7 +16,7 @@ export function nextHop(from, to, entries, n) {
   return best;
 }
 
-/** The indices on the route that the tables predict, as far as they lead. */
+/** The route that the tables predict, in indices, until they lead no further. */
 export function predict(from, to, members) {
   const path = [from];
   for (let at = from; at !== to;) {
@@ -28,8 +28,8 @@ export function predict(from, to, members) {
 }
 
 /**
- * The links on the way to the node d positions ahead, when entries are so many positions
- * ahead: change given in coins, the largest first. With 1, 2, 4 ... 2^(k-1) that is
+ * The number of hops to the node d positions ahead, with entries at these offsets: like giving
+ * change in coins, the largest first. With 1, 2, 4 ... 2^(k-1) it is
  * floor(d / 2^(k-1)) + popcount(d mod 2^(k-1)).
  */
 export function hops(d, offsets) {
@@ -41,7 +41,7 @@ export function hops(d, offsets) {
   return n;
 }
 
-/** The same by the formula, for tables of k entries after the classic plan. */
+/** The same by the formula, for tables with k entries of the classic plan. */
 export function formula(d, k) {
   const longest = 2 ** (k - 1);
   let rest = d % longest, ones = 0;
@@ -50,8 +50,8 @@ export function formula(d, k) {
 }
 
 /**
- * The shares of sinks by hops, drawn evenly from all others in a ring of n; element max has
- * all that are farther. Null when tables of those offsets do not lead everywhere.
+ * The share of sinks at each number of hops, in a ring of n with these offsets. Element max
+ * counts all sinks at more hops too. Null if such tables do not lead to every node.
  */
 export function expected(n, offsets, max = 31) {
   if (n < 2 || !offsets.length || offsets[0] !== 1) return null;
@@ -64,7 +64,7 @@ export function expected(n, offsets, max = 31) {
   return shares;
 }
 
-/** The mean of hops over the sinks; exact also where the histogram's last element is open. */
+/** The mean number of hops over all sinks; exact even if the histogram's last element is open. */
 export function expectedMean(n, offsets) {
   if (n < 2 || !offsets.length || offsets[0] !== 1) return NaN;
   let sum = 0;

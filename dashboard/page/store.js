@@ -1,7 +1,7 @@
-// The page's picture of the ring, made of the updates that /events brings; protocol.go says
-// what is in them. Pure.
+// The page's state of the ring, built from the updates of /events; protocol.go describes
+// them. Pure.
 
-export const STATES = ["registered", "linking", "active", "out of sight", "leaving"];
+export const STATES = ["registered", "linking", "active", "suspect", "leaving"];
 
 const MAX_EVENTS = 512;
 
@@ -13,16 +13,16 @@ export function empty() {
 }
 
 /**
- * Takes an update in, and returns what has changed: {members: whether the list is another,
- * rows: the indices of the members whose numbers are, events: the new ones, history: the
- * samples of the past, has(part)}.
+ * Applies an update, and returns the changes: {members: whether the list has changed, rows:
+ * the indices of the rows that have changed, events: the new events, history: samples of the
+ * past, has(part)}.
  */
 export function apply(s, u) {
   const first = "history" in u;
   s.t = u.t;
   if (u.members) {
-    s.members = u.members.map(([id, addr, life, joined, entries]) => ({
-      id, addr, life, joined, entries, state: "registered",
+    s.members = u.members.map(([id, addr, incarnation, joined, entries]) => ({
+      id, addr, incarnation, joined, entries, state: "registered",
       sent: 0, delivered: 0, relayed: 0, queued: 0, rate: 0, relayRate: 0, links: [],
     }));
     s.byID = new Map(s.members.map((m, i) => [m.id, i]));
@@ -42,29 +42,28 @@ export function apply(s, u) {
     rows.push(i);
   }
   if (u.gone) {
-    s.gone = u.gone.map(([id, addr, life, state, when, why]) => ({ id, addr, life, state, when, why }));
+    s.gone = u.gone.map(([id, addr, incarnation, state, when, why]) => ({ id, addr, incarnation, state, when, why }));
   }
   if (u.degraded) s.degraded = u.degraded.map(([from, to, why]) => ({ from, to, why }));
   for (const part of ["ring", "total", "hops", "latency", "flow", "running", "runs"]) {
     if (part in u) s[part] = u[part] ?? (part === "hops" || part === "runs" ? [] : null);
   }
-  const events = (u.events ?? []).map(([seq, t, kind, epoch, id, addr, life, other, why]) =>
-    ({ seq, t, kind, epoch, id, addr, life, other, why }));
+  const events = (u.events ?? []).map(([seq, t, kind, epoch, id, addr, incarnation, other, why]) =>
+    ({ seq, t, kind, epoch, id, addr, incarnation, other, why }));
   s.events = first ? events : s.events.concat(events).slice(-MAX_EVENTS);
   return { first, members: !!u.members, rows, events, history: u.history ?? [], has: (part) => part in u };
 }
 
 /** Whether an event is about one node. */
-export const ofNode = (e) => e.life !== "0";
+export const ofNode = (e) => e.incarnation !== "0";
 
-/** An event in words. */
+/** An event as a sentence. */
 export function sentence(e) {
   switch (e.kind) {
-    case "degraded": return `${e.id} cannot reach ${e.other}, and is led around`;
-    case "mended": return `${e.id} reaches ${e.other} again`;
-    case "out of sight": return `${e.id} is out of sight`;
+    case "degraded": return `${e.id} cannot reach ${e.other}: messages take a detour`;
+    case "healed": return `${e.id} reaches ${e.other} again`;
     case "joined": case "left": return `${e.id} ${e.kind}`;
-    case "ready": case "dead": case "back": return `${e.id} is ${e.kind}`;
+    case "ready": case "dead": case "suspect": case "back": return `${e.id} is ${e.kind}`;
     case "rebuilt": return "the membership is rebuilt";
     case "set up": return "the overlay is set up";
     case "run started": return "a run has started";
@@ -74,13 +73,13 @@ export function sentence(e) {
 }
 
 /**
- * What to read out of an update's events: what people act on one by one, and crowds as a
- * number.
+ * The announcement of an update's events for screen readers: events that people act on one by
+ * one, many of a kind as a number.
  */
 export function announcement(events) {
   const say = [], crowds = new Map();
   for (const e of events) {
-    if (["joined", "left", "dead", "out of sight"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
+    if (["joined", "left", "dead", "suspect"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
     else if (["run ended", "set up", "rebuilt", "degraded"].includes(e.kind)) say.push(sentence(e));
   }
   for (const [kind, all] of crowds) {

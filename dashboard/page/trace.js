@@ -1,13 +1,13 @@
-// The route panel: the route that a real trace took, hop by hop, beside the one that the
-// tables predict.
+// The route panel: the route of a real trace, hop by hop, beside the route that the tables
+// predict.
 
 import { $, ask, make } from "./dom.js";
 import { duration, isID, withIDs } from "./format.js";
 import { predict } from "./route.js";
 
 /**
- * Rows [{hop, id, elapsed, predicted, same}] of a route and a prediction, both with the source
- * first. Pure.
+ * The rows [{hop, id, elapsed, predicted, same}] of a route and its prediction. Both begin
+ * with the source. Pure.
  */
 export function compare(path, hops, predicted) {
   const rows = [];
@@ -64,7 +64,7 @@ export class RoutePanel {
     this.redraw();
   }
 
-  /** What the page's own tables predict, in IDs. */
+  /** The route that the tables on this page predict, in IDs. */
   predicted(from, to) {
     const { byID, members } = this.store;
     const a = byID.get(from), b = byID.get(to);
@@ -87,13 +87,13 @@ export class RoutePanel {
     const bad = [["from", from], ["to", to]].find(([, id]) => !isID(id, this.store.ring?.bits ?? 64));
     if (bad) {
       this.shown = null;
-      this.put("error", [], [], make("p", { class: "bad" }, bad[1] ? `${bad[1]} is not an ID of this ring.` : `Name the node to trace ${bad[0]}.`));
+      this.put("error", [], [], make("p", { class: "bad" }, bad[1] ? `${bad[1]} is not an ID of this ring.` : `Enter the node to trace ${bad[0]}.`));
       return;
     }
     this.put("waiting", [], this.predicted(from, to), make("p", { class: "none" }, "Waiting for the nodes on the way …"));
     try {
       const told = await ask("trace", withIDs(from, to));
-      if (ask1 !== this.asks) return; // another one was asked for meanwhile
+      if (ask1 !== this.asks) return; // another trace has been started
       const path = [from, ...told.hops.map((h) => String(h.id))];
       const predicted = told.predicted.map(String);
       this.shown = { path, predicted };
@@ -123,7 +123,7 @@ export class RoutePanel {
         make("td", {}, r.predicted || "–")))));
   }
 
-  /** Keeps the list of IDs to pick from. */
+  /** Updates the list of IDs to choose from. */
   refresh(change) {
     if (!change.members) return;
     const list = $("ids");

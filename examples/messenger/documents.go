@@ -8,8 +8,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// The documents of -json. What happens by itself has an "event" in it, and the results of
-// commands have none, so that a script can tell them apart.
+// The documents of -json. Events have a key "event", and results of commands do not, so that
+// a script can tell them apart.
 
 const (
 	eventRegistered = "registered"
@@ -20,13 +20,13 @@ const (
 	eventLeft       = "left"
 )
 
-// event is something that happened.
+// event is an event that no command has caused.
 type event struct {
 	Event    string        `json:"event"`
-	Node     *ringdht.Peer `json:"node,omitempty"`    // this one
-	Members  int           `json:"members,omitempty"` // with this one, when it registered
+	Node     *ringdht.Peer `json:"node,omitempty"`    // this node
+	Members  int           `json:"members,omitempty"` // including this node, when it registered
 	Registry string        `json:"registry,omitempty"`
-	Why      string        `json:"why,omitempty"` // it refuses this node
+	Why      string        `json:"why,omitempty"` // why the registry refuses this node
 }
 
 func (m *messenger) event(what string) event {
@@ -34,7 +34,7 @@ func (m *messenger) event(what string) event {
 	return event{Event: what, Node: &p}
 }
 
-// message is one that has come. A body that is no text is in bytes, in base64.
+// message is a message that was received. A body that is not UTF-8 is in bytes, as base64.
 type message struct {
 	Event string     `json:"event"`
 	From  ringdht.ID `json:"from"`
@@ -67,7 +67,7 @@ type diagnostics struct {
 	RegistryLost bool   `json:"registry_lost"`
 }
 
-// report says what has happened, as a document or as text.
+// report prints an event, as a document or as text.
 func (m *messenger) report(document any, text string) {
 	if m.json {
 		text = console.Document(document)

@@ -15,8 +15,7 @@ import (
 // document is a line of JSON on stdout, of any kind.
 type document map[string]any
 
-// next reads the next one of which some value is as it should be. Events come between
-// results.
+// next reads lines up to one with the given values. Events may come between results.
 func next(t *testing.T, p *drive.Program, key, value string) document {
 	t.Helper()
 	for {
@@ -31,10 +30,10 @@ func next(t *testing.T, p *drive.Program, key, value string) document {
 	}
 }
 
-// With -json all that happens, and each result, is a line of JSON on stdout.
+// With -json each event and each result is a line of JSON on stdout.
 func TestJSON(t *testing.T) {
 	t.Parallel()
-	r, addr := newRegistry(t, ringdht.WithLease(time.Second)) // leaving waits so long for a registry that is gone
+	r, addr := newRegistry(t, ringdht.WithLease(time.Second)) // leaving waits for a lease if the registry cannot be reached
 	p := drive.Start(t, run, "-json", addr)
 	if d := next(t, p, "event", "registered"); d["members"] != 1.0 || d["node"].(map[string]any)["addr"] == "" {
 		t.Errorf("registered: %v", d)
@@ -53,7 +52,7 @@ func TestJSON(t *testing.T) {
 	}
 	p.Type(fmt.Sprintf("send %d hello -json", id))
 	next(t, p, "sent_to", fmt.Sprint(float64(id)))
-	q.Expect(fmt.Sprintf(`^Message from %d \(1 hop\): hello -json$`, me)) // all behind the node is text
+	q.Expect(fmt.Sprintf(`^Message from %d \(1 hop\): hello -json$`, me)) // everything after the node is text
 	q.Type(fmt.Sprintf("send -json %d good\tbye ", me))
 	q.Expect(fmt.Sprintf(`^{"sent_to":%d,"bytes":8}$`, me))
 	if d := next(t, p, "event", "message"); d["text"] != "good\tbye" || d["from"] != float64(id) || d["hops"] != 1.0 {
@@ -81,7 +80,7 @@ func TestJSON(t *testing.T) {
 	if d := next(t, p, "hops", ""); len(d["hops"].([]any)) != 1 {
 		t.Errorf("trace: %v", d)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; { // what a join changes in others' tables may come later
+	for deadline := time.Now().Add(10 * time.Second); ; { // other nodes' tables may follow a join later
 		p.Type("table")
 		d := next(t, p, "entries", "")
 		if len(d["entries"].([]any)) == 2 {
@@ -102,7 +101,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Every command has an example, and every example of help works in a ring as it stands.
+// Each command has an example, and each example in help can be typed as it is.
 func TestExamplesOfHelp(t *testing.T) {
 	t.Parallel()
 	r, addr := newRegistry(t)
@@ -126,7 +125,7 @@ func TestExamplesOfHelp(t *testing.T) {
 		if len(c.Examples) == 0 || c.Help == "" || c.More == "" {
 			t.Errorf("%s is not explained: %+v", c.Name, c)
 		}
-		if c.Name == "exit-overlay" { // the end, which other tests have
+		if c.Name == "exit-overlay" { // it ends the program; other tests cover it
 			continue
 		}
 		for _, line := range c.Examples {
@@ -172,7 +171,7 @@ func TestNamesAndListings(t *testing.T) {
 		q.Expect(fmt.Sprintf(`: number %d$`, i))
 	}
 	p.Type("send 127.0.0.1 you")
-	p.ExpectError(`^send: "127\.0\.0\.1" may be \d+ \(\S+\) or \d+ \(\S+\): type more of it \(usage: send node text\)$`)
+	p.ExpectError(`^send: "127\.0\.0\.1" is ambiguous: it can be \d+ \(\S+\) or \d+ \(\S+\) \(usage: send node text\)$`)
 	p.Type("sned 5 you")
 	p.ExpectError(`^unknown command "sned": did you mean send\? \(help lists them all\)$`)
 	p.Type("print")

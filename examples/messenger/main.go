@@ -1,21 +1,20 @@
-// Messenger is a node of a ring: it sends and receives messages and relays those
-// of others.
+// Messenger is a node of a ring. It sends and receives messages, and relays messages of
+// other nodes.
 //
 //	go run ./examples/messenger [flags] host:port
 //
-// It registers with the registry at that address and says whether it was admitted,
-// with how many nodes there are now, its own ID and its address, whose port it
-// picks itself. Then it reads commands, typed or piped in, one a line, and prints
-// the messages that others send it as they come. It takes part in the traffic runs
-// that the registry starts. At the end of the input it goes on until it is
-// interrupted (SIGINT or SIGTERM), upon which it leaves the ring properly.
+// It registers with the registry at that address, and prints the number of nodes, its own ID,
+// and its address with the port that it has chosen. Then it reads commands, one a line,
+// typed or from a pipe, and prints messages as they arrive. It takes part in the traffic
+// runs that the registry starts. At the end of the input it goes on until it is
+// interrupted (SIGINT or SIGTERM), and then leaves the ring in good order.
 //
 // # Flags
 //
-//	-advertise addr   host:port under which others reach this node, if that is not
-//	                  where it connects from: behind NAT, or in a container
-//	-codec name       msgpack (default) or json; the same in all of a ring
-//	-json             results, and what happens, as JSON, see below
+//	-advertise addr   host:port at which others reach this node, if it differs from where
+//	                  the node connects from: behind NAT, or in a container
+//	-codec name       msgpack (default) or json; the same for the whole ring
+//	-json             results and events as JSON, see below
 //	-listen addr      host:port to listen on for other nodes; a free port of all
 //	                  interfaces by default
 //	-log level        what to log to stderr: debug, info, warn or error (default)
@@ -23,35 +22,35 @@
 //
 // # Commands
 //
-//	print-counters-and-diagnostics (print)   what this node has sent, received and
-//	                                         relayed, and how its links do
+//	print-counters-and-diagnostics (print)   shows what this node has sent, received and
+//	                                         relayed, and the state of its links
 //	exit-overlay (exit)                      leaves the ring and ends the program
 //	send node text                           sends a text to a node
-//	trace node                               shows the way to a node, hop by hop
+//	trace node                               shows the route to a node, hop by hop
 //	table                                    shows this node's routing table
-//	list-known-nodes (nodes)                 lists the nodes that can be sent to
-//	watch [seconds]                          a live view of this node's throughput, links
-//	                                         and buffers
-//	help [command]                           the list of commands, or examples of one
+//	list-known-nodes (nodes)                 lists the nodes to which messages can be sent
+//	watch [seconds]                          shows a live view of this node's throughput,
+//	                                         links and buffers
+//	help [command]                           lists the commands, or explains one
 //
-// Names may be shortened as long as they fit one command only: p is print. A node is given
-// by its ID; by the first digits of it and a *; or, if it is an entry of this node's
-// table, by its address or a part of it such as :36259. On a terminal watch fills the
-// screen until Enter or Ctrl-C, and leaves it as it was.
+// Names can be abbreviated if only one command matches: p is print. A node is given by its
+// ID; by the first digits of its ID and a *; or, if it is an entry of this node's table, by
+// its address or a part of it such as :36259. On a terminal watch fills the screen until
+// Enter or Ctrl-C, and then restores it.
 //
-// Messages can be sent when the overlay is set up, which is the registry's
-// setup-overlay. When the registry is gone the messenger says so and stays: the
-// messages of a ring do not pass through its registry.
+// Messages can be sent when the overlay is set up, by setup-overlay at the registry. If the
+// registry is gone, the messenger says so and stays: messages do not pass through the
+// registry.
 //
 // # Results for scripts
 //
-// Each command prints its result as one line of JSON on stdout if it is given -json,
-// behind its name or at the end of the line (of send, whose end is text, behind its name),
-// and all do if the program is. Then what happens is a line of JSON on stdout as well, with
-// an "event", which results have not: registered, message (with from, hops, and text, or
-// bytes in base64 if it is none), registry lost (with why if it refuses this node),
-// registry back, rejoined, left. A command
-// that fails prints {"error": "..."}. Progress goes to stderr.
+// With -json a command prints its result as one line of JSON on stdout. The flag comes after
+// the name of the command or at the end of the line; for send, whose line ends in text, after
+// the name. With the program's flag -json all commands do so, and events are lines of JSON
+// on stdout, too. Events have a key "event", which results do not have: registered, message
+// (with from, hops, and text, or bytes as base64 if it is not text), registry lost (with why
+// if it refuses this node), registry back, rejoined, left. A command that fails prints
+// {"error": "..."}. Progress goes to stderr.
 //
 // # A session
 //
@@ -71,10 +70,10 @@
 //
 // # Exit status
 //
-// 0 after exit-overlay or an interrupt, 1 if the node could not join, left messages behind
-// that are not known to have arrived, or could not print (it says so at once, and goes on),
-// 2 if it was called wrongly. If its output is a pipe that the reader has closed, it ends
-// by SIGPIPE, without leaving.
+// 0 after exit-overlay or an interrupt; 1 if the node could not join, if messages are not
+// known to be delivered when it ends, or if it could not print (it reports that at once, and
+// goes on); 2 for wrong arguments. If its output is a pipe whose reader has closed it, the
+// program ends by SIGPIPE, without leaving the ring.
 package main
 
 import (
@@ -93,13 +92,12 @@ import (
 const manual = `
 usage: messenger [flags] host:port
 
-Joins the ring whose registry is at host:port, as a node that sends, receives and
-relays messages. It reads commands from its input, one a line; type help for the
-list. At the end of the input it goes on until it is interrupted, and then leaves
-the ring.
+Joins the ring of the registry at host:port, as a node that sends, receives and relays
+messages. It reads commands from its input, one a line; type help for the list. At the
+end of the input it goes on until it is interrupted, and then leaves the ring.
 `
 
-// leaveTimeout bounds the leaving, in which messages under way are delivered.
+// leaveTimeout bounds the leaving, which first waits for the delivery of messages.
 const leaveTimeout = 5 * time.Second
 
 func main() {
@@ -108,19 +106,19 @@ func main() {
 
 // run is the program. It returns its exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	stderr, flush := console.Patient(stderr)
+	stderr, flush := console.Buffered(stderr)
 	defer flush()
-	return console.Exit("messenger", stderr, take(ctx, args, stdin, stdout, stderr))
+	return console.Exit("messenger", stderr, join(ctx, args, stdin, stdout, stderr))
 }
 
-// take takes part in the ring until it is told to leave.
-func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+// join joins the ring, and leaves it when the console has ended.
+func join(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("messenger", flag.ContinueOnError)
-	advertise := flags.String("advertise", "", "`host:port` under which others reach this node, if that is not where it connects from")
-	asJSON := flags.Bool("json", false, "print results, and what happens, as JSON, a line each, and all else on stderr")
+	advertise := flags.String("advertise", "", "`host:port` at which others reach this node, if it differs from where the node connects from")
+	asJSON := flags.Bool("json", false, "print results and events as JSON, a line each, and all else on stderr")
 	listen := flags.String("listen", ":0", "`host:port` to listen on for other nodes")
 	ring := flags.String("ring", "ring", "the `name` of the ring to join")
-	// A lost registry is said in words below, so warnings would say it twice.
+	// watchRegistry reports a lost registry; a warning would repeat it.
 	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError)
 	if err := console.Parse(flags, args, stdout, manual); err != nil {
 		return err
@@ -144,7 +142,7 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	}
 	m.node, err = ringdht.Join(ctx, addr, m.receive, opts...)
 	switch {
-	case err != nil && ctx.Err() != nil: // what gave way says little
+	case err != nil && ctx.Err() != nil: // err tells which call the interrupt ended, which does not help
 		return fmt.Errorf("interrupted while joining the registry at %s", addr)
 	case err != nil:
 		return err
@@ -155,7 +153,7 @@ func take(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		"Registration request successful. The number of messaging nodes currently constituting the overlay is (%d)\n"+
 			"This is node %d at %s.", registered.Members, m.node.ID(), m.node.Peer().Addr))
 
-	stop := m.attend()
+	stop := m.watchRegistry()
 	m.console().Run(ctx, stdin)
 	stop()
 	return m.leave(context.WithoutCancel(ctx))

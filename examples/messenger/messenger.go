@@ -20,10 +20,10 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// patience bounds how long a typed message may wait for its sink.
+// patience bounds how long a command may wait for its sink.
 const patience = 10 * time.Second
 
-// messenger carries out the commands.
+// messenger executes the commands.
 type messenger struct {
 	node     *ringdht.Node
 	registry string
@@ -37,49 +37,49 @@ func (m *messenger) console() *console.Console {
 		JSON:     m.json,
 		Nodes:    m.known,
 		Commands: m.commands(),
-		Notes:    "Messages that others send to this node are printed as they come.\n",
-		Ended:    func() { m.screen.Say("End of input: staying in the overlay until interrupted.") },
+		Notes:    "Messages to this node are printed as they arrive.\n",
+		Ended:    func() { m.screen.Say("End of input: this node stays in the ring until it is interrupted (Ctrl-C).") },
 	}
 }
 
 func (m *messenger) commands() []console.Command {
 	return []console.Command{
 		{Name: "print-counters-and-diagnostics", Short: "print", Run: m.print,
-			Help:     "shows what this node has sent, received and relayed, and how its links do",
-			More:     "Also how much of its buffers is in use, and what was dropped, by reason.",
+			Help:     "shows what this node has sent, received and relayed, and the state of its links",
+			More:     "It also shows how full its buffers are, and what was dropped, by reason.",
 			Examples: []string{"print-counters-and-diagnostics", "print", "p-c -json"}},
 		{Name: "send", Args: "node text", Min: 2, Max: 2, Text: true, Run: m.send,
 			Help: "sends a text to a node",
-			More: "The node is given by its ID, or, if it is an entry of this node's table, by its address or a part of it such as :8080; " +
-				"42* is the ID that begins so, if there is one only. With -json it is send -json node text: behind the node all is text.",
+			More: "Give the node by its ID, or by the start of its ID and a *, such as 42*. If it is an entry of this node's table, " +
+				"its address or a part of it, such as :8080, is enough. With JSON type send -json node text: everything after the node is text.",
 			Examples: []string{"send {a} hello there", "send -json {a} hello there"}},
 		{Name: "trace", Args: "node", Min: 1, Max: 1, Run: m.trace,
-			Help:     "shows the way to a node, hop by hop",
-			More:     "Each node on the way answers, and the time is that until the answer came. See help send for how to name a node.",
+			Help:     "shows the route to a node, hop by hop",
+			More:     "Each node on the route answers; the time is how long its answer took. See help send for how to name a node.",
 			Examples: []string{"trace {a}", "trace {a} -json"}},
 		{Name: "table", Run: m.table,
 			Help:     "shows the routing table of this node",
-			More:     "Its entries are the nodes that it has links to, clockwise.",
+			More:     "Its entries are the nodes to which it has links, clockwise.",
 			Examples: []string{"table", "table -json"}},
 		{Name: "list-known-nodes", Short: "nodes", Run: m.nodes,
-			Help:     "lists the nodes that messages can be sent to",
-			More:     "As far as this node has heard: in rings of more than 1,024 it knows a sample. It has the addresses of the entries of its table only.",
+			Help:     "lists the nodes to which messages can be sent",
+			More:     "In rings of more than 1,024 nodes it is a sample. A node knows only the addresses of the entries of its table.",
 			Examples: []string{"list-known-nodes", "nodes -json"}},
 		{Name: "watch", Args: "[seconds]", Max: 1, Run: m.watch,
 			Help: "shows this node's throughput, links and buffers as they change",
-			More: "On a terminal it fills the screen until Enter, q and Enter, Ctrl-C, or the seconds are over, and leaves it as it was; " +
-				"a command that is typed is carried out after it. Messages that come meanwhile appear then. " +
-				"Elsewhere, and with -json, it prints a line for each second.",
+			More: "On a terminal it fills the screen until Enter, q and Enter, Ctrl-C, or the end of the seconds, and then restores it. " +
+				"A command that is typed also ends it, and runs. Messages that arrive meanwhile are printed after it. " +
+				"Without a terminal, and with -json, it prints a line each second.",
 			Examples: []string{"watch 2", "watch 2 -json"}},
 		{Name: "exit-overlay", Short: "exit", Run: func(context.Context, *console.Call) error { return console.ErrQuit },
 			Help:     "leaves the ring and ends the program",
-			More:     "What this node has accepted is delivered first.",
+			More:     "It first waits until all messages that this node has sent are delivered.",
 			Examples: []string{"exit-overlay"}},
 	}
 }
 
-// known are the nodes that can be named: those of the table first, with their addresses,
-// and this one last.
+// known returns the nodes that can be named: the entries of the table first, with their
+// addresses, and this node last.
 func (m *messenger) known() console.Nodes {
 	nodes := slices.AppendSeq(console.Nodes{}, m.node.Table().Entries())
 	entries := len(nodes)
@@ -91,13 +91,13 @@ func (m *messenger) known() console.Nodes {
 	return append(nodes, m.node.Peer())
 }
 
-// receive prints what people send. It is the node's handler.
+// receive prints a message. It is the node's handler.
 func (m *messenger) receive(_ context.Context, msg ringdht.Message) {
 	m.report(newMessage(msg), fmt.Sprintf("Message from %d (%s): %s", msg.Source, console.Count(msg.Hops, "hop"), printable(msg.Body)))
 }
 
-// printable is a message as it is, if it is one line of text, and quoted if not:
-// it comes from elsewhere and might move the cursor.
+// printable returns a message unchanged if it is one line of text, and quoted otherwise: it
+// comes from another machine and could move the cursor.
 func printable(body []byte) string {
 	text := string(body)
 	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
@@ -106,9 +106,9 @@ func printable(body []byte) string {
 	return strconv.Quote(text)
 }
 
-// attend says when the registry is gone and when it is back, until the function that it
-// returns is called.
-func (m *messenger) attend() (stop func()) {
+// watchRegistry reports when the connection to the registry is lost and when it is back,
+// until stop is called.
+func (m *messenger) watchRegistry() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -118,16 +118,16 @@ func (m *messenger) attend() (stop func()) {
 				return
 			case <-m.node.Disconnected():
 			}
-			id, life := m.node.ID(), m.node.Incarnation()
+			id, inc := m.node.ID(), m.node.Incarnation()
 			m.report(event{Event: eventLost, Registry: m.registry},
-				fmt.Sprintf("The registry at %s is gone. Messages still flow, and this node looks for it.", m.registry))
+				fmt.Sprintf("The registry at %s cannot be reached. Messages still flow, and this node tries to reconnect.", m.registry))
 			if !m.awaitRegistry(ctx) {
 				return
 			}
-			if m.node.Incarnation() == life {
+			if m.node.Incarnation() == inc {
 				m.report(event{Event: eventBack, Registry: m.registry}, fmt.Sprintf("The registry at %s is back.", m.registry))
 			} else {
-				m.report(m.event(eventRejoined), fmt.Sprintf("Node %d was taken for dead, and has joined again as node %d.", id, m.node.ID()))
+				m.report(m.event(eventRejoined), fmt.Sprintf("Node %d was declared dead. It has joined again as node %d.", id, m.node.ID()))
 			}
 		}
 	})
@@ -137,13 +137,13 @@ func (m *messenger) attend() (stop func()) {
 	}
 }
 
-// awaitRegistry waits until the registry is back, and says why it refuses this node if it
-// does: waiting does not help then.
+// awaitRegistry waits until the registry is back. If the registry refuses this node, it
+// reports the reason, since waiting does not help then.
 func (m *messenger) awaitRegistry(ctx context.Context) bool {
 	said := ""
 	for {
-		look, cancel := context.WithTimeout(ctx, lookAgain)
-		err := m.node.WaitConnected(look)
+		check, cancel := context.WithTimeout(ctx, checkInterval)
+		err := m.node.WaitConnected(check)
 		cancel()
 		switch {
 		case err == nil:
@@ -159,7 +159,8 @@ func (m *messenger) awaitRegistry(ctx context.Context) bool {
 	}
 }
 
-// refused says that the registry has answered, and said no, and that waiting does not help.
+// refused reports whether the registry has answered and refused the node, so that waiting
+// does not help.
 func refused(err error) bool {
 	for _, no := range []error{ringdht.ErrHandshake, ringdht.ErrRingFull, ringdht.ErrAddressTaken, ringdht.ErrIDTaken,
 		ringdht.ErrHostMismatch, ringdht.ErrUnreachable, ringdht.ErrNotMember} {
@@ -170,8 +171,8 @@ func refused(err error) bool {
 	return false
 }
 
-// reason is what the registry said: the error of [ringdht.Node.WaitConnected] without what goes
-// without saying.
+// reason returns the registry's reason: the error of [ringdht.Node.WaitConnected] without the parts
+// that are the same in each.
 func (m *messenger) reason(err error) string {
 	text := strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())
 	if _, why, ok := strings.Cut(text, ringdht.ErrRegistryLost.Error()+" ("); ok {
@@ -181,11 +182,11 @@ func (m *messenger) reason(err error) string {
 	return console.Text(errors.New(strings.TrimPrefix(text, ringdht.ErrHandshake.Error()+": ")))
 }
 
-// lookAgain is how often it is looked whether the registry refuses this node.
-const lookAgain = time.Second
+// checkInterval is the time between two checks whether the registry refuses this node.
+const checkInterval = time.Second
 
-// leave leaves the ring. As long as nothing is left undelivered it is no error that the
-// registry does not confirm it in time: it may be gone, or be rebuilding the ring that was.
+// leave leaves the ring. If all messages are delivered, a registry that does not confirm in
+// time is no error: it may be gone, or it may be rebuilding the membership.
 func (m *messenger) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, leaveTimeout, slow(leaveTimeout))
 	defer cancel()
@@ -197,7 +198,7 @@ func (m *messenger) leave(ctx context.Context) error {
 	return nil
 }
 
-// slow is why a wait has ended.
+// slow returns the cause of a timeout.
 func slow(limit time.Duration) error { return fmt.Errorf("no answer within %v", limit) }
 
 func (m *messenger) print(_ context.Context, c *console.Call) error {
@@ -220,7 +221,7 @@ func (m *messenger) print(_ context.Context, c *console.Call) error {
 	return nil
 }
 
-// lost says that the registry is gone.
+// lost reports whether the connection to the registry is lost.
 func (m *messenger) lost() bool {
 	select {
 	case <-m.node.Disconnected():
@@ -230,10 +231,10 @@ func (m *messenger) lost() bool {
 	}
 }
 
-// where is where the registry is, and whether it is.
+// where says where the registry is, and whether it can be reached.
 func (m *messenger) where() string {
 	if m.lost() {
-		return "registry at " + m.registry + ", which is gone"
+		return "registry at " + m.registry + ", which cannot be reached"
 	}
 	return "registry at " + m.registry
 }
@@ -246,7 +247,7 @@ func (m *messenger) send(ctx context.Context, c *console.Call) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
 	defer cancel()
 	err = c.Screen.While(func() error {
-		return m.whenTakenIn(ctx, func() error { return m.node.Send(ctx, to, []byte(c.Args[1])) })
+		return m.whenReady(ctx, func() error { return m.node.Send(ctx, to, []byte(c.Args[1])) })
 	}, func() string {
 		return fmt.Sprintf("sending: waiting for node %d", to)
 	})
@@ -257,15 +258,15 @@ func (m *messenger) send(ctx context.Context, c *console.Call) error {
 	return nil
 }
 
-// whenTakenIn does what needs a routing table. A node that has just joined a live ring gets
-// one in a moment, for which the first command of a script waits; and a ring may be set up
-// at the same moment.
-func (m *messenger) whenTakenIn(ctx context.Context, do func() error) error {
+// whenReady calls do, and if the node has no routing table yet, waits for it and calls do
+// again. A node that has just joined a live ring gets its table in a moment, and the first
+// command of a script may be faster. So may a command just after setup-overlay.
+func (m *messenger) whenReady(ctx context.Context, do func() error) error {
 	err := do()
 	if !errors.Is(err, ringdht.ErrNotReady) {
 		return err
 	}
-	wait, cancel := context.WithTimeout(ctx, takenIn)
+	wait, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	if m.node.Ready(wait) != nil && m.node.Table().Epoch() == 0 {
 		return err
@@ -273,8 +274,8 @@ func (m *messenger) whenTakenIn(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// takenIn is how long a command waits for that.
-const takenIn = 2 * time.Second
+// readyTime bounds that wait.
+const readyTime = 2 * time.Second
 
 func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	to, err := c.Node(0)
@@ -286,7 +287,7 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	from := m.node.ID()
 	var hops []status.Hop
 	err = c.Screen.While(func() error {
-		return m.whenTakenIn(ctx, func() (err error) {
+		return m.whenReady(ctx, func() (err error) {
 			hops, err = m.node.Trace(ctx, to)
 			return err
 		})
@@ -294,7 +295,7 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 	switch text := report.Trace(from, to, hops); {
 	case err == nil:
 		c.Show(report.TraceDocument{From: from, To: to, Hops: append([]status.Hop{}, hops...)}, text)
-	case len(hops) > 0: // as far as it came
+	case len(hops) > 0: // the part of the route that answered
 		c.Screen.Say("%s", text)
 	}
 	return err
@@ -303,7 +304,7 @@ func (m *messenger) trace(ctx context.Context, c *console.Call) error {
 func (m *messenger) table(_ context.Context, c *console.Call) error {
 	t := m.node.Table()
 	if t.Epoch() == 0 {
-		return errors.New("there is no routing table yet: the registry hands them out with setup-overlay")
+		return errors.New("there is no routing table yet: run setup-overlay at the registry")
 	}
 	c.Show(report.NewRoutesDocument(m.node.Peer(), t), report.Table(m.node.Peer(), t))
 	return nil
@@ -324,7 +325,7 @@ func (m *messenger) watch(ctx context.Context, c *console.Call) error {
 			return err
 		}
 	}
-	return c.Watch(ctx, watch.NewNode(func() watch.Look {
-		return watch.Look{Time: time.Now(), Status: m.node.Status(), Registry: m.registry, Lost: m.lost(), Peers: slices.Collect(m.node.Table().Entries())}
+	return c.Watch(ctx, watch.NewNode(func() watch.Sample {
+		return watch.Sample{Time: time.Now(), Status: m.node.Status(), Registry: m.registry, Lost: m.lost(), Peers: slices.Collect(m.node.Table().Entries())}
 	}), seconds, nil)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/x/ringdht/examples/internal/drive"
 )
 
-// newRegistry starts a registry and returns where it listens.
+// newRegistry starts a registry and returns its address.
 func newRegistry(t *testing.T, opts ...ringdht.RegistryOption) (*ringdht.Registry, string) {
 	t.Helper()
 	r, err := ringdht.NewRegistry(opts...)
@@ -27,8 +27,7 @@ func newRegistry(t *testing.T, opts ...ringdht.RegistryOption) (*ringdht.Registr
 	return r, at.String()
 }
 
-// start starts a messenger and returns its ID, when it says that it is admitted
-// as the nth.
+// start starts a messenger. It returns its ID when it reports that it is the nth node.
 func start(t *testing.T, nth int, args ...string) (*drive.Program, ringdht.ID) {
 	t.Helper()
 	p := drive.Start(t, run, args...)
@@ -53,7 +52,7 @@ func TestSession(t *testing.T) {
 	a.Type("print")
 	a.Expect(`^Overlay: the overlay is not set up yet$`)
 	a.Type("table")
-	a.ExpectError(`^there is no routing table yet: .*setup-overlay$`)
+	a.ExpectError(`^there is no routing table yet: run setup-overlay at the registry$`)
 	a.Type(fmt.Sprintf("send %d too early", ids[1]))
 	a.ExpectError(`the overlay is not ready`)
 
@@ -96,7 +95,7 @@ func TestSession(t *testing.T) {
 			t.Errorf("exit status %d: %s", status, p.Stderr())
 		}
 	}
-	if n := len(r.Members()); n != 2 { // deregistered, before they ended
+	if n := len(r.Members()); n != 2 { // deregistered before they ended
 		t.Errorf("%d members after two left", n)
 	}
 }
@@ -116,11 +115,11 @@ func TestMistakes(t *testing.T) {
 		{"foo", `^unknown command "foo": type help for the list$`},
 		{"send", `^send: expected node text \(usage: send node text\)$`},
 		{"send 5", `^send: expected node text`},
-		{"send you hello", `^send: expected the ID of a node, its address, .* not "you"`},
+		{"send you hello", `^send: no node matches "you"`},
 		{fmt.Sprintf("send %d hello", nobody), `^node \d+: .*nobody|no such node|no node`},
 		{"send 5 " + strings.Repeat("x", 100_000), `65536`},
 		{"trace", `^trace: expected node`},
-		{"trace me", `^trace: expected the ID of a node`},
+		{"trace me", `^trace: no node matches`},
 		{fmt.Sprintf("trace %d", nobody), fmt.Sprintf(`^node \d+: tracing the route to %d: `, nobody)},
 		{"table 5", `^table: expected no arguments`},
 		{"exit now", `^exit-overlay: expected no arguments`},
@@ -160,11 +159,11 @@ func TestRegistryLost(t *testing.T) {
 	}
 	r.Close()
 	for _, p := range []*drive.Program{p, q} {
-		p.Expect(`^The registry at \S+ is gone\. `)
+		p.Expect(`^The registry at \S+ cannot be reached\. `)
 	}
 	p.Type(fmt.Sprintf("send %d still here", id), "print")
 	q.Expect(`: still here$`)
-	p.Expect(`, which is gone$`)
+	p.Expect(`, which cannot be reached$`)
 	p.Type("exit")
 	p.Expect(`^exited overlay$`)
 	if status := p.Status(); status != 0 || p.Stderr() != "" {
@@ -200,7 +199,7 @@ func TestCannotJoin(t *testing.T) {
 		{"-advertise " + nobody + " " + addr, 1, `^messenger: .*cannot be reached: .*-advertise`},
 		{full, 1, `^messenger: .*the ring is full: all 2 IDs .*-bits`},
 		{"", 2, `^messenger: expected one argument, the host:port of the registry, got 0 \(messenger -h prints the manual\)$`},
-		{addr + " -log debug", 2, `^messenger: -log comes too late`},
+		{addr + " -log debug", 2, `^messenger: put the flag -log before`},
 		{"-codec xml " + addr, 2, `^messenger: invalid value "xml" for flag -codec: expected msgpack or json`},
 		{"localhost:x", 2, `^messenger: expected a port or host:port`},
 	} {
@@ -222,8 +221,8 @@ func TestCannotJoin(t *testing.T) {
 	}
 }
 
-// A messenger that joins a live ring can send with its first command, also if it comes
-// before the ring has taken it in; one that has not been set up says so.
+// The first command of a messenger that joins a live ring can be send, even if the ring has
+// not given it a table yet. Before the overlay is set up, it reports that.
 func TestSendsAtOnce(t *testing.T) {
 	t.Parallel()
 	r, addr := newRegistry(t)

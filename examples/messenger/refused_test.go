@@ -23,8 +23,8 @@ func comesBack(t *testing.T, addr string, opts ...ringdht.RegistryOption) {
 	}
 }
 
-// A registry that comes back as another one refuses the messenger, which says so, with the
-// registry's reason in the words of its own flags, and goes on.
+// A new registry with other settings refuses the messenger. The messenger reports the
+// registry's reason, in the words of its own flags, and goes on.
 func TestRefusedForGood(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -40,15 +40,15 @@ func TestRefusedForGood(t *testing.T) {
 			r, addr := newRegistry(t)
 			p, _ := start(t, 1, addr)
 			r.Close()
-			p.Expect(`^The registry at \S+ is gone\.`)
+			p.Expect(`^The registry at \S+ cannot be reached\.`)
 			comesBack(t, addr, c.opt)
 			p.Expect(`^The registry at \S+ refuses this node: ` + c.says + `$`)
 		})
 	}
 }
 
-// A registry that is rebuilding the ring that was lets no node go until it has. A messenger
-// that has nothing left to deliver does not wait for that, and it is no error.
+// A registry that is rebuilding the membership confirms no leave. A messenger with nothing
+// left to deliver does not wait for that, and it is no error.
 func TestLeavesWhileRebuilding(t *testing.T) {
 	t.Parallel()
 	r, addr := newRegistry(t)
@@ -58,7 +58,7 @@ func TestLeavesWhileRebuilding(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	p.Expect(`^The registry at \S+ is gone\.`)
+	p.Expect(`^The registry at \S+ cannot be reached\.`)
 	comesBack(t, addr, ringdht.WithGrace(time.Hour))
 	p.Expect(`^The registry at \S+ is back\.$`)
 	p.Interrupt()
@@ -68,8 +68,8 @@ func TestLeavesWhileRebuilding(t *testing.T) {
 	p.Expect(`^exited overlay$`)
 }
 
-// A messenger that is interrupted while it waits for an answer says that, and not what the
-// interrupted call did.
+// A messenger that is interrupted while it joins says so. It does not print the error of the
+// call that was interrupted.
 func TestInterruptedJoin(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "localhost:0") // it accepts, and does not answer

@@ -11,9 +11,9 @@ import (
 )
 
 // Four programs that send to each other end in any order, by their command or by a signal.
-// Every message that was sent was printed, and the program exits without an error; or its
-// sink had left before, and the program says that it was not handled. None is of unknown
-// outcome.
+// Each message is printed by its sink, and the program exits without an error; or the sink
+// had left before, and the program reports that the message was not handled. No outcome is
+// unknown.
 func TestShutdownsOfFour(t *testing.T) {
 	for round := range 4 {
 		r, addr := newRegistry(t)
@@ -32,7 +32,7 @@ func TestShutdownsOfFour(t *testing.T) {
 			}
 		}
 		for _, p := range all {
-			for range messages { // they are accepted, and on their way
+			for range messages { // these are accepted, and on their way
 				p.Expect(`^Sent to \d+\.$`)
 			}
 		}

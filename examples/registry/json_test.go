@@ -43,7 +43,7 @@ func TestJSON(t *testing.T) {
 	if next(&audit); !audit.OK() || audit.Nodes != 3 || audit.Entries != 2 {
 		t.Errorf("audit %+v", audit)
 	}
-	p.ExpectError(`^k was cut from 9 to 2`)
+	p.ExpectError(`^The tables have 2 entries instead of 9`)
 	p.ExpectError(ready)
 	var tables []report.RoutesDocument
 	p.Type("route")

@@ -12,51 +12,51 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// listings are the commands that look at the ring.
-func (d *desk) listings() []console.Command {
+// listings returns the commands that show the ring.
+func (o *operator) listings() []console.Command {
 	return []console.Command{
-		{Name: "list-routing-tables", Short: "route", Run: d.route,
+		{Name: "list-routing-tables", Short: "route", Run: o.route,
 			Help:     "lists the routing table of each node",
-			More:     "As they were handed out, the entries clockwise.",
+			More:     "The entries are in clockwise order.",
 			Examples: []string{"list-routing-tables", "route", "list-r-t -json"}},
-		{Name: "list-nodes", Short: "nodes", Run: d.nodes,
-			Help: "lists how the nodes do: state, messages, drops, queues",
-			More: "The figures are those of the nodes' latest heartbeats. What is now is between the latest two; if the console " +
-				"has not seen two of each, it waits for them, for 2.5 seconds at most. Addresses leave out what they have in common. " +
-				"IDs of many digits are cut to a start that only one has, and end in * then.",
+		{Name: "list-nodes", Short: "nodes", Run: o.nodes,
+			Help: "lists the state of the nodes: messages, drops, queues",
+			More: "The figures are from the nodes' latest heartbeats, and the rates (now) from the latest two. If the console " +
+				"has not seen two from each node, it waits for them, for at most 2.5 seconds. Addresses leave out their common part. " +
+				"A long ID is cut to a start that only one node has, and ends in *.",
 			Examples: []string{"list-nodes", "nodes -json"}},
-		{Name: "show-node", Args: "node", Min: 1, Max: 1, Run: d.node,
-			Help:     "shows all there is to know of a node: links, windows, counters",
-			More:     "The node is given by its ID, its address, or a part of either of which there is one, see help trace.",
+		{Name: "show-node", Args: "node", Min: 1, Max: 1, Run: o.node,
+			Help:     "shows all details of a node: links, windows, counters",
+			More:     "Give the node by its ID, its address, or a part of them that only one node has; see help trace.",
 			Examples: []string{"show-node {a}", "show {b} -json"}},
-		{Name: "list-degraded-pairs", Short: "degraded", Run: d.degraded,
+		{Name: "list-degraded-pairs", Short: "degraded", Run: o.degraded,
 			Help:     "lists the pairs of nodes that cannot reach each other directly",
-			More:     "Messages between them go by way of others.",
+			More:     "Messages between them take a detour over other nodes.",
 			Examples: []string{"list-degraded-pairs", "degraded -json"}},
-		{Name: "list-events", Short: "events", Args: "[n]", Max: 1, Run: d.events,
+		{Name: "list-events", Short: "events", Args: "[n]", Max: 1, Run: o.events,
 			Help:     "lists the latest n events, by default 20: joins, leaves, deaths, runs",
-			More:     fmt.Sprintf("The registry remembers %d. Each has a number, one more than that before it.", status.MaxEvents),
+			More:     fmt.Sprintf("The registry keeps the latest %d. Each has a number, one more than the event before.", status.MaxEvents),
 			Examples: []string{"list-events", "events 5", "events 500 -json"}},
-		{Name: "list-runs", Short: "runs", Run: d.runs,
+		{Name: "list-runs", Short: "runs", Run: o.runs,
 			Help:     "lists the traffic runs and their verdicts",
-			More:     fmt.Sprintf("The latest %d, whoever started them. Messages are those of each node.", status.MaxRuns),
+			More:     fmt.Sprintf("It lists the latest %d, also those that the page started. Messages are counted per node.", status.MaxRuns),
 			Examples: []string{"list-runs", "runs -json"}},
-		{Name: "audit", Run: d.showAudit,
-			Help:     "walks all routes through the routing tables, and says what it found",
-			More:     "As setup-overlay does at its end. In a ring of more than some thousand nodes it walks those to a sample of the sinks.",
+		{Name: "audit", Run: o.showAudit,
+			Help:     "checks all routes through the routing tables",
+			More:     "It prints what setup-overlay prints at its end. In a ring of several thousand nodes it checks the routes to a sample of the sinks.",
 			Examples: []string{"audit", "audit -json"}},
-		{Name: "watch", Args: "[seconds | start n [payload bytes]]", Max: 3, Run: d.watch,
+		{Name: "watch", Args: "[seconds | start n [payload bytes]]", Max: 3, Run: o.watch,
 			Help: "shows throughput, nodes, run and events as they change; watch start n does a run meanwhile",
-			More: "On a terminal it fills the screen until Enter, q and Enter, Ctrl-C, or the seconds are over, and leaves it as it was; " +
-				"a command that is typed is carried out after it. What is printed meanwhile appears then. " +
-				"Elsewhere, and with -json, it prints a line for each second. " +
-				"With start it lasts as long as the run, which goes on if the view is ended before, and prints the summary after it.",
+			More: "On a terminal it fills the screen until Enter, q and Enter, Ctrl-C, or the end of the seconds, and then restores it. " +
+				"A command that is typed also ends it, and runs. Text that is printed meanwhile appears after it. " +
+				"Without a terminal, and with -json, it prints a line each second. " +
+				"With start it lasts as long as the run, and then prints the summary. If the view ends first, the run goes on.",
 			Examples: []string{"watch 2", "watch start 25000", "watch 2 -json"}},
 	}
 }
 
-func (d *desk) list(_ context.Context, c *console.Call) error {
-	members := d.registry.Members()
+func (o *operator) list(_ context.Context, c *console.Call) error {
+	members := o.registry.Members()
 	text := report.Peers(members)
 	if len(members) == 0 {
 		text = "No nodes are registered.\n"
@@ -65,10 +65,10 @@ func (d *desk) list(_ context.Context, c *console.Call) error {
 	return nil
 }
 
-func (d *desk) route(_ context.Context, c *console.Call) error {
+func (o *operator) route(_ context.Context, c *console.Call) error {
 	all := []report.RoutesDocument{}
 	text := ""
-	for self, table := range d.registry.Tables() {
+	for self, table := range o.registry.Tables() {
 		all = append(all, report.NewRoutesDocument(self, table))
 		if text != "" {
 			text += "\n"
@@ -76,24 +76,24 @@ func (d *desk) route(_ context.Context, c *console.Call) error {
 		text += report.Table(self, table)
 	}
 	if len(all) == 0 {
-		return errors.New("there are no routing tables yet: hand them out with setup-overlay")
+		return errors.New("there are no routing tables yet: run setup-overlay first")
 	}
 	c.Show(all, text)
 	return nil
 }
 
-// snapshot takes one, and lets the meter see it.
-func (d *desk) snapshot() *status.Snapshot {
-	s := d.registry.Snapshot()
-	d.meter.Take(s)
+// snapshot takes a snapshot and passes it to the meter.
+func (o *operator) snapshot() *status.Snapshot {
+	s := o.registry.Snapshot()
+	o.meter.Take(s)
 	return s
 }
 
-// measured is a snapshot with the rates of all nodes that are active, if they can be had
-// soon. Rates take two heartbeats, which come a third of a lease apart.
-func (d *desk) measured(ctx context.Context) *status.Snapshot {
+// measured returns a snapshot when the rates of all active nodes are known, or after a while
+// without them. A rate needs two heartbeats, which come a third of a lease apart.
+func (o *operator) measured(ctx context.Context) *status.Snapshot {
 	const patience = 2500 * time.Millisecond
-	s := d.snapshot()
+	s := o.snapshot()
 	if !s.Live || s.Lease/3 > patience {
 		return s
 	}
@@ -101,10 +101,10 @@ func (d *desk) measured(ctx context.Context) *status.Snapshot {
 	defer cancel()
 	ticker := time.NewTicker(s.Lease / 12)
 	defer ticker.Stop()
-	for !d.knows(s) {
+	for !o.ratesKnown(s) {
 		select {
 		case <-ticker.C:
-			s = d.snapshot()
+			s = o.snapshot()
 		case <-ctx.Done():
 			return s
 		}
@@ -112,22 +112,22 @@ func (d *desk) measured(ctx context.Context) *status.Snapshot {
 	return s
 }
 
-func (d *desk) knows(s *status.Snapshot) bool {
+func (o *operator) ratesKnown(s *status.Snapshot) bool {
 	for i := range s.Members {
-		if _, known := d.meter.Of(&s.Members[i]); !known && s.Members[i].State == status.StateActive {
+		if _, known := o.meter.Of(&s.Members[i]); !known && s.Members[i].State == status.StateActive {
 			return false
 		}
 	}
 	return true
 }
 
-func (d *desk) nodes(ctx context.Context, c *console.Call) error {
-	s := d.measured(ctx)
+func (o *operator) nodes(ctx context.Context, c *console.Call) error {
+	s := o.measured(ctx)
 	all := make([]report.MemberDocument, len(s.Members))
 	for i := range s.Members {
-		all[i] = report.NewMemberDocument(s, i, &d.meter)
+		all[i] = report.NewMemberDocument(s, i, &o.meter)
 	}
-	text := report.Members(s, &d.meter)
+	text := report.Members(s, &o.meter)
 	if host := report.NamesIn(s).Host(); host != "" {
 		text += "All are at " + host + ".\n"
 	}
@@ -138,23 +138,23 @@ func (d *desk) nodes(ctx context.Context, c *console.Call) error {
 	return nil
 }
 
-func (d *desk) node(ctx context.Context, c *console.Call) error {
+func (o *operator) node(ctx context.Context, c *console.Call) error {
 	id, err := c.Node(0)
 	if err != nil {
 		return err
 	}
-	s := d.measured(ctx)
+	s := o.measured(ctx)
 	for i := range s.Members {
 		if s.Members[i].ID == id {
-			c.Show(report.NewMemberDocument(s, i, &d.meter), report.Member(s, i, &d.meter))
+			c.Show(report.NewMemberDocument(s, i, &o.meter), report.Member(s, i, &o.meter))
 			return nil
 		}
 	}
-	return fmt.Errorf("no node has the ID %d: list-messaging-nodes lists those there are", id)
+	return fmt.Errorf("no node has the ID %d: list-messaging-nodes lists the nodes", id)
 }
 
-func (d *desk) degraded(_ context.Context, c *console.Call) error {
-	pairs := d.registry.Degraded()
+func (o *operator) degraded(_ context.Context, c *console.Call) error {
+	pairs := o.registry.Degraded()
 	text := report.Degraded(pairs)
 	if len(pairs) == 0 {
 		text = "All links are up.\n"
@@ -163,7 +163,7 @@ func (d *desk) degraded(_ context.Context, c *console.Call) error {
 	return nil
 }
 
-func (d *desk) events(_ context.Context, c *console.Call) error {
+func (o *operator) events(_ context.Context, c *console.Call) error {
 	n := 20
 	if len(c.Args) > 0 {
 		var err error
@@ -171,7 +171,7 @@ func (d *desk) events(_ context.Context, c *console.Call) error {
 			return err
 		}
 	}
-	s := d.snapshot()
+	s := o.snapshot()
 	events := append([]status.Event{}, s.Events[max(0, len(s.Events)-n):]...)
 	text := report.Events(events, report.NamesIn(s))
 	if len(events) == 0 {
@@ -181,40 +181,40 @@ func (d *desk) events(_ context.Context, c *console.Call) error {
 	return nil
 }
 
-func (d *desk) runs(_ context.Context, c *console.Call) error {
-	runs := append([]status.Run{}, d.snapshot().Runs...)
+func (o *operator) runs(_ context.Context, c *console.Call) error {
+	runs := append([]status.Run{}, o.snapshot().Runs...)
 	text := report.Runs(runs)
 	if len(runs) == 0 {
-		text = "There was no traffic run yet: start one with start n.\n"
+		text = "There has been no traffic run yet: start one with start n.\n"
 	}
 	c.Show(runs, text)
 	return nil
 }
 
-func (d *desk) showAudit(_ context.Context, c *console.Call) error {
-	audit := d.registry.Audit()
+func (o *operator) showAudit(_ context.Context, c *console.Call) error {
+	audit := o.registry.Audit()
 	if audit.Nodes == 0 {
-		return errors.New("there are no routing tables yet: hand them out with setup-overlay")
+		return errors.New("there are no routing tables yet: run setup-overlay first")
 	}
 	c.Show(audit, audit.String())
 	return nil
 }
 
-func (d *desk) watch(ctx context.Context, c *console.Call) error {
-	ring := watch.NewRing(d.registry.Snapshot, &d.meter)
+func (o *operator) watch(ctx context.Context, c *console.Call) error {
+	ring := watch.NewRing(o.registry.Snapshot, &o.meter)
 	if len(c.Args) == 0 {
 		return c.Watch(ctx, ring, 0, nil)
 	}
 	if c.Means(c.Args[0], "start") {
 		with := c.With(c.Args[1:])
 		if len(with.Args) == 0 {
-			return console.Usagef("expected how many messages to start with")
+			return console.Usagef("give the number of messages after start")
 		}
-		return c.Watch(ctx, ring, 0, func() error { return d.start(ctx, with) })
+		return c.Watch(ctx, ring, 0, func() error { return o.start(ctx, with) })
 	}
 	seconds, err := console.Number("seconds", c.Args[0], 1)
 	if err == nil && len(c.Args) > 1 {
-		err = console.Usagef("expected nothing behind the seconds")
+		err = console.Usagef("expected nothing after the seconds")
 	}
 	if err != nil {
 		return err

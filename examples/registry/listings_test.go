@@ -11,14 +11,14 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// answers are the lines of JSON that a program prints, one after the other.
+// answers reads the lines of JSON that a program prints.
 type answers struct {
 	t  *testing.T
 	p  *drive.Program
 	at int
 }
 
-// next reads one.
+// next reads one line.
 func (a *answers) next(into any) string {
 	a.t.Helper()
 	a.p.Expect(`^.*\n`)
@@ -30,7 +30,7 @@ func (a *answers) next(into any) string {
 	return line
 }
 
-// Every command has an example, and every example of help works in a ring as it stands.
+// Each command has an example, and each example in help can be typed as it is.
 func TestExamplesOfHelp(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t, "-json")
@@ -43,7 +43,7 @@ func TestExamplesOfHelp(t *testing.T) {
 	p.Type("help")
 	a.next(&commands)
 	var lines []string
-	for _, name := range []string{"setup-overlay", "start"} { // which the others need
+	for _, name := range []string{"setup-overlay", "start"} { // the other commands need these
 		for _, c := range commands {
 			if c.Name == name {
 				lines = append(lines, c.Examples...)
@@ -75,7 +75,7 @@ func TestExamplesOfHelp(t *testing.T) {
 				t.Errorf("%s: %s", line, got)
 			}
 			if strings.HasPrefix(line, "watch start ") && d["verdict"] == nil {
-				count++ // a second of the run
+				count++ // one second of the run
 			}
 		}
 	}
@@ -94,8 +94,8 @@ func TestListings(t *testing.T) {
 	p.Type("nodes", "events", "runs", "audit -json")
 	p.Expect(`^No nodes are registered\.$`)
 	p.Expect(`^Nothing has happened yet\.$`)
-	p.Expect(`^There was no traffic run yet: start one with start n\.$`)
-	p.Expect(`^{"error":"there are no routing tables yet: hand them out with setup-overlay"}$`)
+	p.Expect(`^There has been no traffic run yet: start one with start n\.$`)
+	p.Expect(`^{"error":"there are no routing tables yet: run setup-overlay first"}$`)
 	nodes := join(t, addr, 4)
 	p.Type("setup 2", "start 1000", "list-nodes")
 	p.Expect(`^ +ID  address  state +delivered +now  relayed +now  dropped  queued +heard$`)
@@ -110,7 +110,7 @@ func TestListings(t *testing.T) {
 		p.Type("show-node " + name)
 		p.Expect(fmt.Sprintf(`^Node %d, host 127\.0\.0\.1, port %s$`, n.ID(), port))
 		p.Expect(`^  state +active$`)
-		p.Expect(fmt.Sprintf(`^  life +%d$`, n.Incarnation()))
+		p.Expect(fmt.Sprintf(`^  incarnation +%d$`, n.Incarnation()))
 		p.Expect(`^  epoch +1, the ring's is 1$`)
 		p.Expect(`^link to  address +is +sent +queued$`)
 		p.Expect(`^\d+ +127\.0\.0\.1:\d+  up  \d.*kB`)
@@ -137,8 +137,8 @@ func TestListings(t *testing.T) {
 	p.Expect(`^Verdict: exact$`)
 	p.Type("watch setup", "watch 5 6", "watch st", "watch st x")
 	p.ExpectError(`^watch: seconds must be a whole number of at least 1, not "setup" \(usage: watch \[seconds \| start n \[payload bytes\]\]\)$`)
-	p.ExpectError(`^watch: expected nothing behind the seconds`)
-	p.ExpectError(`^watch: expected how many messages to start with`)
+	p.ExpectError(`^watch: expected nothing after the seconds`)
+	p.ExpectError(`^watch: give the number of messages after start`)
 	p.ExpectError(`^watch: n must be a whole number of at least 1, not "x"`)
 
 	if err := nodes[3].Leave(t.Context()); err != nil {
@@ -152,7 +152,7 @@ func TestListings(t *testing.T) {
 	}
 }
 
-// A listing is a document for whoever asks, and its notices are elsewhere then.
+// A listing with -json is a document on stdout, and notices go to stderr.
 func TestListingsAsJSON(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t)

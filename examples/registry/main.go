@@ -1,75 +1,73 @@
-// Registry admits messaging nodes to a ring, sets the overlay up, and measures
-// what goes over it.
+// Registry admits messaging nodes to a ring, sets the overlay up, and measures its traffic.
 //
 //	go run ./examples/registry [flags] port
 //	go run ./examples/registry [flags] host:port
 //
-// It listens there, on all interfaces if only a port is given, and prints where;
-// port 0 is a free one. Then it reads commands, typed or piped in, one a line.
-// Each finishes before the next is read. At the end of the input it goes on
-// serving until it is interrupted (SIGINT or SIGTERM), which also interrupts a
-// command that is running.
+// It listens at that address, and prints it. A port alone means all interfaces, and port 0 a
+// free port. Then it reads commands, one a line, typed or from a pipe. A command ends before
+// the next is read. At the end of the input the registry goes on serving until it is
+// interrupted (SIGINT or SIGTERM). An interrupt also ends a command that runs.
 //
 // # Flags
 //
 //	-bits n       the ring has 2^n IDs, 16 by default
-//	-codec name   msgpack (default) or json; the same in all of a ring
+//	-codec name   msgpack (default) or json; the same for the whole ring
 //	-control      let the page set the ring up and start runs
-//	-grace time   admit no new nodes for so long after the start, so that those of a
+//	-grace time   admit no new nodes for so long after the start, so that members of a
 //	              ring whose registry died can come back first
 //	-http addr    serve a live page of the ring at host:port
 //	-json         results as JSON, see below
-//	-lease time   how long a node may be silent before it is taken for dead, 3s by
+//	-lease time   how long a node may be silent before it is declared dead, 3s by
 //	              default
-//	-log level    what to log to stderr: debug, info, warn (default) or error
-//	-ring name    the name of the ring; nodes of another are refused
+//	-log level    the lowest level to log to stderr: debug, info, warn (default) or error
+//	-ring name    the name of the ring; nodes of another ring are refused
 //
 // # Commands
 //
-//	list-messaging-nodes (list)   the registered nodes: host, port and ID, a line each
+//	list-messaging-nodes (list)   lists the registered nodes: host, port and ID
 //	setup-overlay [k] [plan]      (setup) gives every node a routing table with k
 //	                              entries, by default as many as keep every route
 //	                              within log2 of the number of nodes, and waits for
 //	                              all links. plan is classic, the default, for entries
-//	                              1, 2, 4 and so on positions ahead, or best, for those
-//	                              that need the fewest hops
-//	start n [payload bytes]       every node sends n messages, each to a node drawn at
-//	                              random; prints the summary when all have arrived
-//	summary                       the last summary again
-//	trace a b                     the way a message takes from node a to node b
+//	                              1, 2, 4 and so on positions ahead, or best, for
+//	                              entries that need the fewest hops
+//	start n [payload bytes]       lets every node send n messages, each to a node drawn
+//	                              at random, and prints the summary when all have arrived
+//	summary                       prints the last summary again
+//	trace a b                     shows the route from node a to node b, hop by hop
 //	wait n                        waits until n nodes are registered
-//	list-routing-tables (route)   each node's routing table
-//	list-nodes (nodes)            how the nodes do: state, messages in all and now, drops,
-//	                              queues
-//	show-node node                all there is to know of a node: links, windows, counters
-//	list-degraded-pairs (degraded)  the pairs of nodes that cannot reach each other
-//	                              directly, and are led around
-//	list-events [n] (events)      the latest joins, leaves, deaths, set-ups and runs
-//	list-runs (runs)              the traffic runs and their verdicts
-//	audit                         all routes through the tables walked again
-//	watch [seconds]               a live view of throughput, nodes, run and events
-//	watch start n [payload]       the same during a run
-//	help [command]                the list of commands, or examples of one
+//	list-routing-tables (route)   lists the routing table of each node
+//	list-nodes (nodes)            lists the state of the nodes: messages, drops, queues
+//	show-node node                shows all details of a node: links, windows, counters
+//	list-degraded-pairs (degraded)  lists the pairs of nodes that cannot reach each other
+//	                              directly, so that their messages take a detour
+//	list-events [n] (events)      lists the latest joins, leaves, deaths, set-ups and runs
+//	list-runs (runs)              lists the traffic runs and their verdicts
+//	audit                         checks all routes through the routing tables
+//	watch [seconds]               shows a live view of throughput, nodes, run and events
+//	watch start n [payload]       shows the same during a run
+//	help [command]                lists the commands, or explains one
 //	quit                          ends the registry
 //
-// Names may be shortened as long as they fit one command only, part by part: list-m-n, or
-// l-m-n, is list-messaging-nodes. A mistyped one gets the nearest suggestion. A node is
-// given by its ID; by its address, without the host or the port if that is enough, such
-// as :36259; or by the first digits of its ID and a *. Digits alone are an ID in full.
+// Names can be abbreviated, part by part, if only one command matches: list-m-n and l-m-n are
+// list-messaging-nodes. A mistyped name gets a suggestion. A node is given by its ID; by its
+// address, without the host or the port if that is enough, such as :36259; or by the first
+// digits of its ID and a *. Digits alone are a complete ID.
 //
-// On a terminal watch fills the screen until Enter or Ctrl-C, and leaves it as it was. It
-// prints a line for each second elsewhere, and with -json.
+// On a terminal watch fills the screen until Enter or Ctrl-C, and then restores it. Without a
+// terminal, and with -json, it prints a line each second.
 //
-// Nodes that come after the set-up take part at once, those that die are routed
-// around. The overlay can be set up again at any time, to change k, also while
-// messages flow. A registry that is started in the place of one that died takes the
-// ring over from the nodes, which come back by themselves. What fails is said in one line, and
-// the next command is read. Empty lines and lines that start with # are skipped.
+// Nodes that join after the set-up take part at once, and nodes that die are routed around.
+// The overlay can be set up again at any time, to change k, also while messages flow. A new
+// registry in the place of one that died takes the ring over from its nodes, which reconnect
+// by themselves. An error is printed in one line, and the next command is read. Empty lines
+// and lines that start with # are skipped.
 //
 // # Results for scripts
 //
-// Each command prints its result as one line of JSON on stdout if it is given -json,
-// behind its name or at the end of the line, and all do if the program is:
+// With -json a command prints its result as one line of JSON on stdout. The flag comes after
+// the name of the command or at the end of the line. With the program's flag -json all
+// commands do so:
 //
 //	list                  an array of nodes: id, addr
 //	setup, audit          the audit of the tables
@@ -77,14 +75,14 @@
 //	trace                 from, to, and the hops
 //	wait                  the number of nodes that are "registered"
 //	route                 an array of nodes with their entries
-//	nodes, show-node      all that is known of each node, with its rates; of one node
+//	nodes, show-node      an array of the status of each node with its rates; of one node
 //	degraded, events, runs  an array
 //	watch                 a line for each second, with the events since the line before
 //	help                  the commands with their examples
 //
-// A command that fails prints {"error": "..."}. All else, such as progress and the line
-// that says that the registry is ready, goes to stderr then. Lives, and IDs in
-// rings of more than 53 bits, need a reader that keeps 64-bit integers.
+// A command that fails prints {"error": "..."}. All else, such as progress and notices, then
+// goes to stderr. Incarnations, and IDs in rings of more than 53 bits, need a reader that
+// keeps 64-bit integers.
 //
 // # A session
 //
@@ -116,9 +114,9 @@
 //
 // # Exit status
 //
-// 0 after quit or an interrupt, 1 if the registry could not listen, or could not print
-// (it says so at once, and goes on), 2 if it was called wrongly. If its output is a pipe
-// that the reader has closed, it ends by SIGPIPE.
+// 0 after quit or an interrupt; 1 if the registry could not listen, or could not print (it
+// reports that at once, and goes on); 2 for wrong arguments. If its output is a pipe whose
+// reader has closed it, the program ends by SIGPIPE.
 package main
 
 import (
@@ -138,9 +136,9 @@ const manual = `
 usage: registry [flags] port
        registry [flags] host:port
 
-Admits nodes to a ring, sets the overlay up, and measures what goes over it. It
-reads commands from its input, one a line; type help for the list. At the end of
-the input it goes on serving until it is interrupted.
+Admits nodes to a ring, sets the overlay up, and measures its traffic. It reads
+commands from its input, one a line; type help for the list. At the end of the input
+it goes on serving until it is interrupted.
 `
 
 func main() {
@@ -149,7 +147,7 @@ func main() {
 
 // run is the program. It returns its exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	stderr, flush := console.Patient(stderr)
+	stderr, flush := console.Buffered(stderr)
 	defer flush()
 	return console.Exit("registry", stderr, serve(ctx, args, stdin, stdout, stderr))
 }
@@ -157,9 +155,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
 	bits := flags.Int("bits", 16, "the ring has 2^`n` IDs, n from 1 to 64")
-	ring := flags.String("ring", "ring", "the `name` of the ring; nodes of another are refused")
-	grace := flags.Duration("grace", 0, "admit no new nodes for so long after the start: those of a ring whose registry died come back first")
-	lease := flags.Duration("lease", 3*time.Second, "how long a node may be silent before it is taken for dead")
+	ring := flags.String("ring", "ring", "the `name` of the ring; nodes of another ring are refused")
+	grace := flags.Duration("grace", 0, "admit no new nodes for so long after the start: members of a ring whose registry died come back first")
+	lease := flags.Duration("lease", 3*time.Second, "how long a node may be silent before it is declared dead")
 	asJSON := flags.Bool("json", false, "print results as JSON, one line for each command, and all else on stderr")
 	live := page.AddFlags(flags)
 	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelWarn)
@@ -200,7 +198,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 		screen.Say("Page at %s", url)
 	}
 
-	d := &desk{registry: r}
-	d.console(screen, *asJSON).Run(ctx, stdin)
+	o := &operator{registry: r}
+	o.console(screen, *asJSON).Run(ctx, stdin)
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 const ready = `^Registry now ready to initiate tasks\.$`
 
-// start starts a registry on a free port and returns where it listens.
+// start starts a registry on a free port and returns its address.
 func start(t *testing.T, flags ...string) (*drive.Program, string) {
 	t.Helper()
 	p := drive.Start(t, run, append(flags, "localhost:0")...)
@@ -42,7 +42,7 @@ func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*r
 	return nodes
 }
 
-// The page looks, and commands only if it may.
+// The page is read-only without -control.
 func TestPage(t *testing.T) {
 	p, _ := start(t, "-http", "localhost:0")
 	url := p.Expect(`^Page at (http://localhost:\d+/)$`)[1]
@@ -51,7 +51,7 @@ func TestPage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close() // the events stay open until the end, and do not hold it up
+		defer resp.Body.Close() // the stream of events stays open, and does not delay the end
 		if resp.StatusCode != status {
 			t.Errorf("%s: %s", path, resp.Status)
 		}
@@ -108,7 +108,7 @@ func TestSession(t *testing.T) {
 	p.Expect(`^Sum +400 +400 `)
 	p.Expect(`^Verdict: exact$`)
 
-	p.Type("start 50 1000") // from zero
+	p.Type("start 50 1000") // with counters from zero
 	p.Expect(`^Sum +200 +200 `)
 	p.Expect(`^Verdict: exact$`)
 
@@ -119,7 +119,7 @@ func TestSession(t *testing.T) {
 	p.Type(fmt.Sprintf("trace %d %d", a, a))
 	p.Expect(`to itself: no hops$`)
 
-	p.Type("setup") // auto
+	p.Type("setup") // by default as many entries as are useful
 	p.Expect(ready)
 	join(t, addr, 1) // it takes part at once
 	p.Type("start 10")
@@ -129,12 +129,12 @@ func TestSession(t *testing.T) {
 	p.Expect(`^All links are up\.$`)
 	p.Type("setup 9")
 	p.Expect(`^epoch \d+: 5 nodes with 3 entries`)
-	p.Expect(`^k was cut from 9 to 3: a ring of 5 nodes has no use for more\.$`)
+	p.Expect(`^The tables have 3 entries instead of 9: a ring of 5 nodes has no use for more\.$`)
 	p.Expect(ready)
 	p.Type("setup 9 best")
 	p.Expect(`^epoch \d+: 5 nodes with 4 entries, .* hops mean 1\.000 `)
 	p.Expect(`^The entries of a node are the nodes 1 2 3 4 positions ahead of it\.$`)
-	p.Expect(`^k was cut from 9 to 4: a ring of 5 nodes has no use for more\.$`)
+	p.Expect(`^The tables have 4 entries instead of 9: a ring of 5 nodes has no use for more\.$`)
 	p.Type("setup best")
 	p.Expect(`^epoch \d+: 5 nodes with 3 entries`)
 	p.Expect(ready)
@@ -150,7 +150,7 @@ func TestSession(t *testing.T) {
 		t.Errorf("exit status %d", status)
 	}
 	for _, n := range nodes {
-		<-n.Disconnected() // the registry has said good-bye
+		<-n.Disconnected() // the registry has said goodbye
 	}
 }
 
@@ -161,7 +161,7 @@ func TestMistakes(t *testing.T) {
 		{"Start 5", `^unknown command "Start": did you mean start\? \(help lists them all\)$`},
 		{"strat 5", `^unknown command "strat": did you mean start\? \(help lists them all\)$`},
 		{"list-n 5", `^list-nodes: expected no arguments \(usage: list-nodes\)$`},
-		{"l", `^"l" may be list-messaging-nodes, list-routing-tables, .* or list-runs: type more of it$`},
+		{"l", `^"l" is ambiguous: it can be list-messaging-nodes, list-routing-tables, .* or list-runs$`},
 		{"start", `^start: expected n \[payload bytes\] \(usage: start n \[payload bytes\]\)$`},
 		{"start many", `^start: n must be a whole number of at least 1, not "many" \(usage: `},
 		{"start 0", `^start: n must be a whole number of at least 1, not "0"`},
@@ -175,7 +175,7 @@ func TestMistakes(t *testing.T) {
 		{"setup 3 best 4", `^setup-overlay: expected \[k\] \[classic\|best\]`},
 		{"list all", `^list-messaging-nodes: expected no arguments`},
 		{"trace 1", `^trace: expected a b \(usage: trace a b\)$`},
-		{"trace 1 -2", `^trace: expected the ID of a node, its address, or a part such as 42\* or :8080 of which there is one, not "-2"`},
+		{"trace 1 -2", `^trace: no node matches "-2": give an ID, an address, or a part of one, such as 42\* or :8080`},
 		{"trace 1 2", `^tracing from 1: `},
 		{"wait", `^wait: expected n`},
 		{"start 5", `the overlay is not ready: it has not been set up: .*setup-overlay`},
@@ -185,8 +185,8 @@ func TestMistakes(t *testing.T) {
 		{"help me", `^unknown command "me"`},
 		{"help me now", `^help: expected \[command\]`},
 		{"show-node 5", `^no node has the ID 5: list-messaging-nodes lists`},
-		{"audit", `^there are no routing tables yet: hand them out`},
-		{"watch", `^watch: expected a number of seconds: there is no terminal`},
+		{"audit", `^there are no routing tables yet: run setup-overlay first$`},
+		{"watch", `^watch: give a number of seconds: without a terminal`},
 		{"events 0", `^list-events: n must be a whole number of at least 1`},
 	} {
 		p.Type(c.line)
@@ -195,7 +195,8 @@ func TestMistakes(t *testing.T) {
 	p.Type("", "  ", "# a comment", "\tlist\r")
 	p.Expect(`^No nodes are registered\.$`)
 
-	// It works on after all that. A payload over the maximum names it.
+	// It still works after all these errors. An error about too long a payload states the
+	// maximum.
 	join(t, addr, 2)
 	p.Type("setup", "start 5 99999999")
 	p.ExpectError(`a node sends 1 to \d+ messages, of 4 to \d+ bytes`)
@@ -217,7 +218,7 @@ func TestEndOfInput(t *testing.T) {
 	}
 }
 
-// The progress of a wait is printed each second; then it is interrupted.
+// A wait prints its progress each second, until it is interrupted.
 func TestInterruptedCommand(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t)
@@ -231,7 +232,7 @@ func TestInterruptedCommand(t *testing.T) {
 	p.Expect(`^Interrupted: wait 3$`)
 }
 
-// A run that is interrupted does not hold up the end.
+// An interrupted run does not delay the end of the program.
 func TestInterruptedRun(t *testing.T) {
 	t.Parallel()
 	p, addr := start(t)
@@ -280,7 +281,7 @@ func TestRefusesToStart(t *testing.T) {
 		{taken.Addr().String(), 1, `^registry: listen tcp .*address already in use$`},
 		{"", 2, `^registry: expected one argument, a port or host:port to listen on, got 0 \(registry -h prints the manual\)$`},
 		{"1 2", 2, `^registry: expected one argument`},
-		{"localhost:0 -json", 2, `^registry: -json comes too late: flags come before the address`},
+		{"localhost:0 -json", 2, `^registry: put the flag -json before the address`},
 		{"-bits 65 localhost:0", 2, `^registry: -bits: an ID has 1 to 64 bits, not 65`},
 		{"-bits x localhost:0", 2, `^registry: invalid value "x" for flag -bits`},
 		{"-codec xml localhost:0", 2, `^registry: invalid value "xml" for flag -codec: expected msgpack or json`},
@@ -288,7 +289,7 @@ func TestRefusesToStart(t *testing.T) {
 		{"-port 5", 2, `^registry: flag provided but not defined: -port`},
 		{"65536", 2, `^registry: expected a port or host:port with a port from 0 to 65535, got "65536"`},
 		{"-http nowhere:port 0", 2, `^registry: invalid value "nowhere:port" for flag -http: expected a port or host:port`},
-		{"-control 0", 2, `^registry: -control is for the page, and there is none without -http`},
+		{"-control 0", 2, `^registry: -control needs -http`},
 		{"localhost:http:", 2, `^registry: expected a port or host:port, got "localhost:http:"`},
 	} {
 		p := drive.Start(t, run, strings.Fields(c.args)...)

@@ -1,18 +1,18 @@
-// Ring does the main job in one command: it starts a registry and ten nodes in one
-// process, connects them over TCP on the loopback interface, lets each node send
-// 25,000 messages to others drawn at random, and accounts for every one of them.
+// Ring is the whole demonstration in one command. It starts a registry and ten nodes in one
+// process, connects them over TCP on the loopback interface, lets each node send 25,000
+// messages to nodes drawn at random, and accounts for every message.
 //
 //	go run ./examples/ring [flags]
 //
-// It prints the audit of the routing tables, and then the summary: a line for each
-// node, the sums, and the verdict.
+// It prints the audit of the routing tables, and then the summary: a line for each node, the
+// sums, and the verdict.
 //
 // # Flags
 //
 //	-codec name   how control messages are encoded, msgpack (default) or json
 //	-control      let the page set the ring up and start runs
-//	-entries k    entries of each routing table; 0, the default, for as many as
-//	              keep every route within log2 of the number of nodes
+//	-entries k    entries of each routing table; 0, the default, means as many as keep
+//	              every route within log2 of the number of nodes
 //	-http addr    serve a live page of the ring at host:port, also after the run, until
 //	              interrupted
 //	-json         print the audit and the summary as JSON, a line each, and all else
@@ -44,8 +44,8 @@
 //
 // # Exit status
 //
-// 0 if every message that was sent was received with the value that was sent, 1 if
-// not, or if the result could not be printed, 2 if it was called wrongly.
+// 0 if every message was received with the value that was sent; 1 if not, or if the result
+// could not be printed; 2 for wrong arguments.
 package main
 
 import (
@@ -70,7 +70,7 @@ const manual = `
 usage: ring [flags]
 
 Runs a registry and its nodes in one process over TCP on the loopback interface,
-lets each node send messages to others drawn at random, and accounts for all.
+lets each node send messages to nodes drawn at random, and accounts for all.
 `
 
 // bits is the size of the ID space.
@@ -82,9 +82,9 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program. It returns its exit status. It reads nothing.
+// run is the program. It returns its exit status. It reads no input.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	stderr, flush := console.Patient(stderr)
+	stderr, flush := console.Buffered(stderr)
 	defer flush()
 	j := &job{}
 	err := j.parse(args, stdout)
@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 
 var errNotExact = errors.New("not every message is accounted for")
 
-// job is what is to be done.
+// job holds the flags.
 type job struct {
 	codec             *ringdht.Codec
 	level             slog.Leveler
@@ -113,7 +113,7 @@ type job struct {
 
 func (j *job) parse(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("ring", flag.ContinueOnError)
-	j.codec, j.level = console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError) // the nodes end one after the other, and warn of it
+	j.codec, j.level = console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError) // at warn, nodes would log that the others close
 	flags.BoolVar(&j.json, "json", false, "print the audit and the summary as JSON, a line each, and all else on stderr")
 	j.page = page.AddFlags(flags)
 	flags.IntVar(&j.nodes, "nodes", 10, "the `number` of nodes in the ring")
@@ -152,7 +152,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	}
 	screen.Say("Registry listening on %s", at)
 	if screen.Ended(nil) != nil {
-		return nil // nobody would see what comes of it
+		return nil // the results could not be printed
 	}
 	if j.page.On() {
 		url, stop, err := j.page.Serve(ctx, r)
@@ -194,7 +194,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	result := &console.Call{JSON: j.json, Screen: screen}
 	result.Show(audit, audit.String())
 	if j.entries > audit.Entries {
-		screen.Say("The entries were cut from %d to %d: a ring of %d nodes has no use for more.", j.entries, audit.Entries, j.nodes)
+		screen.Say("The tables have %d entries instead of %d: a ring of %d nodes has no use for more.", audit.Entries, j.entries, j.nodes)
 	}
 	if screen.Ended(nil) != nil {
 		return nil
@@ -209,7 +209,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	}
 	result.Show(report.NewSummaryDocument(s), report.Summary(s))
 	if j.page.On() {
-		screen.Say("The ring stays for those who look at its page, until it is interrupted.")
+		screen.Say("The ring and its page stay up until they are interrupted (Ctrl-C).")
 		<-ctx.Done()
 	}
 	if !s.Exact() {

@@ -25,7 +25,7 @@ func TestRing(t *testing.T) {
 
 func TestJSONCodecAndCut(t *testing.T) {
 	p := drive.Start(t, run, "-nodes", "3", "-entries", "7", "-messages", "20", "-codec", "json")
-	p.Expect(`^The entries were cut from 7 to 2: a ring of 3 nodes has no use for more\.$`)
+	p.Expect(`^The tables have 2 entries instead of 7: a ring of 3 nodes has no use for more\.$`)
 	p.Expect(`^Verdict: exact$`)
 	if status := p.Status(); status != 0 {
 		t.Errorf("exit status %d", status)
@@ -61,7 +61,7 @@ func TestPage(t *testing.T) {
 	p := drive.Start(t, run, "-nodes", "3", "-messages", "10", "-http", "127.0.0.1:0", "-control")
 	url := p.Expect(`^Page at (http://127\.0\.0\.1:\d+/)$`)[1]
 	p.Expect(`^Verdict: exact$`)
-	p.Expect(`^The ring stays `)
+	p.Expect(`^The ring and its page stay up `)
 	resp, err := http.Get(url + "snapshot.json")
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestBadFlags(t *testing.T) {
 			t.Errorf("%s: stderr is %q", args, e)
 		}
 	}
-	p := drive.Start(t, run, "-nodes", "2", "-payload", "100000000") // the library knows the maximum
+	p := drive.Start(t, run, "-nodes", "2", "-payload", "100000000") // the library states the maximum
 	p.ExpectError(`^ring: .* of 4 to \d+ bytes$`)
 	if status := p.Status(); status != 1 {
 		t.Errorf("exit status %d", status)

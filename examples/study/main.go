@@ -1,7 +1,6 @@
-// Study computes what routes cost in rings of any size, on paper and by simulation,
-// for the two plans by which routing tables are made: classic, with entries 1, 2, 4, 8
-// and so on positions ahead, and best, the offsets that need the fewest hops. It opens
-// no connection.
+// Study computes the hops of routes in rings of any size, exactly and by simulation, for the
+// two plans for routing tables: classic, with entries 1, 2, 4, 8 and so on positions ahead,
+// and best, with the offsets that need the fewest hops. It opens no connection.
 //
 //	go run ./examples/study [flags]
 //
@@ -18,27 +17,27 @@
 //
 // # What it prints
 //
-// A line for each ring, size of tables and plan. On paper, exactly: the mean of the
-// hops over all pairs of nodes, the most, the most whatever entries lag while nodes
-// come and go, and how many frames each node relays for others with every frame that
-// it sends. All nodes relay as much, since the ring looks alike from each of them.
+// There is a line for each ring, size of tables, and plan. The first columns are exact: the
+// mean and the most hops over all pairs of nodes, the most hops if any entries lag while
+// nodes come and go, and how many frames each node relays for others per frame that it sends.
+// All nodes relay the same number, since the ring looks alike from each of them.
 //
-// By simulation: a ring of random IDs in which half of the nodes were replaced, a
-// thousandth at a time, and entries have drifted as they do in a live ring before it
-// comes to rest. All routes are walked through the tables as they would have been
-// handed out, by the rule that nodes go by: mean and most hops, and what the idlest,
-// the median and the busiest node relay with every frame that it sends. Above 10,000
-// nodes a hundredth is replaced at a time and the routes to some sinks are walked,
-// which says nothing of single relays. The last columns are how many table entries the
-// registry has to send for each join and each death, and for each join while the ring
-// grows by a half.
+// The other columns are from a simulation: a ring of random IDs in which half of the nodes
+// were replaced, a thousandth at a time, so that entries have drifted as in a live ring that
+// has not come to rest. All routes are walked through the tables that the registry would have
+// sent, by the nodes' own rule. The columns are the mean and the most hops, and how many
+// frames the idlest, the median and the busiest node relay per frame that they send. Above
+// 10,000 nodes, a hundredth is replaced at a time, and only the routes to some sinks are
+// walked, which does not measure the relays of single nodes. The last columns are how many
+// table entries the registry has to send for each join and each death, and for each join
+// while the ring grows by a half.
 //
-// With one ring and one size there follow the offsets, and the share of the routes
-// that take each number of hops.
+// For one ring and one size of tables, the offsets follow, and the share of routes at each
+// number of hops.
 //
 // # Exit status
 //
-// 0, or 1 if it could not write, or was interrupted, 2 if it was called wrongly.
+// 0; 1 if it could not write, or was interrupted; 2 for wrong arguments.
 package main
 
 import (
@@ -58,12 +57,12 @@ import (
 const manual = `
 usage: study [flags]
 
-Computes hops and relay load in rings of any size, on paper and by simulation, for
-classic tables (entries 1, 2, 4 and so on positions ahead) and for those that need
+Computes hops and relay load in rings of any size, exactly and by simulation, for
+classic tables (entries 1, 2, 4 and so on positions ahead) and for tables that need
 the fewest hops (best).
 `
 
-// maxNodes is the largest ring: distances are counted one by one.
+// maxNodes bounds the ring, since distances are counted one by one.
 const maxNodes = 1_000_000
 
 func main() {
@@ -72,7 +71,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the program. It returns its exit status. It reads nothing.
+// run is the program. It returns its exit status. It reads no input.
 func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	return console.Exit("study", stderr, study(ctx, args, stdout))
 }
@@ -136,7 +135,7 @@ func study(ctx context.Context, args []string, stdout io.Writer) error {
 	return drawing.Close()
 }
 
-// list reads whole numbers, separated by commas, into a flag. auto is 0.
+// list parses whole numbers, separated by commas, into a flag. auto is 0.
 func list(to *[]int, least, most int) func(string) error {
 	return func(text string) error {
 		*to = nil

@@ -8,25 +8,25 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// colours are those of the plans, in their order: to be told apart by everybody, and
-// to be seen on light and dark pages alike, as is the ink.
+// colours are the colours of the plans, in their order. They differ for any colour vision,
+// and they and the ink are visible on light and dark pages.
 var colours = []string{"#d9822b", "#3987d0"}
 
 const ink = "#87909a"
 
-// panel is one of the two diagrams: where it stands, and what its axes say.
+// panel is one of the two diagrams: its position and its axes.
 type panel struct {
 	left          float64 // in the drawing
 	title, across string
-	low, high     float64 // of the horizontal axis
-	top           float64 // of the vertical one, from 0
+	low, high     float64 // the ends of the horizontal axis
+	top           float64 // the end of the vertical axis, which starts at 0
 	log           bool    // the horizontal axis is logarithmic
 	b             *strings.Builder
 }
 
 const (
 	width, height = 380.0, 260.0 // of a panel
-	above         = 74.0         // over it
+	above         = 74.0         // the space above a panel
 )
 
 func (p *panel) x(v float64) float64 {
@@ -57,7 +57,7 @@ func (p *panel) frame(across, up []float64) {
 	p.say(p.left+width/2, above+height+38, "middle", p.across)
 }
 
-// curve draws points that belong together.
+// curve draws a curve through points.
 func (p *panel) curve(colour, dash string, points [][2]float64) {
 	fmt.Fprintf(p.b, `<polyline clip-path="url(#at%.0f)" fill="none" stroke="%s" stroke-width="2" stroke-dasharray="%s" points="`, p.left, colour, dash)
 	for _, at := range points {
@@ -66,8 +66,8 @@ func (p *panel) curve(colour, dash string, points [][2]float64) {
 	p.b.WriteString("\"/>\n")
 }
 
-// plot draws both plans side by side: the mean of the hops by the size of the tables,
-// in a ring of so many nodes, and mean and most hops by the size of the ring.
+// plot draws both plans side by side: the mean hops by the size of the tables, in a ring of
+// so many nodes, and the mean and most hops by the size of the ring.
 func plot(nodes int) string {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 936 392" font-family="sans-serif" font-size="13" fill="%s">`+"\n", ink)
@@ -81,7 +81,7 @@ func plot(nodes int) string {
 		for k := 1; k <= min(largest, nodes-1); k++ {
 			byTable = append(byTable, [2]float64{float64(k), p.layout(k).For(nodes).Offsets.MeanHops(nodes)})
 		}
-		for step := range 26 { // five each time that the ring becomes ten times as large
+		for step := range 26 { // five steps for each factor of ten
 			n := int(math.Round(math.Pow(10, 1+float64(step)/5)))
 			o := p.layout(0).For(n).Offsets
 			mean = append(mean, [2]float64{float64(n), o.MeanHops(n)})
@@ -100,7 +100,7 @@ func plot(nodes int) string {
 
 func longest(o ring.Offsets, n int) int { return len(o.Histogram(n)) - 1 }
 
-// grouped is a number with its thousands apart.
+// grouped formats a number with separators between thousands.
 func grouped(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// columns are the table's, and what each shows of a row; lived ones are empty for a
-// ring that was not simulated.
+// columns are the columns of the table, each with its value for a row. Columns with lived are
+// empty for a ring that was not simulated.
 var columns = []struct {
 	heading, name string // for people, for programs
 	cell          func(r *row) string
@@ -42,8 +42,8 @@ func (l *lived) relays(i int) string {
 	return fmt.Sprintf("%.2f", l.relayed[i])
 }
 
-// cells are those of a row. A program wants them all, a person none of a simulation
-// that nobody made.
+// cells returns the cells of a row. Programs get all columns; people get no columns of a
+// simulation that was not made.
 func (r *row) cells() (cells []string) {
 	for _, c := range columns {
 		text := ""
@@ -57,7 +57,7 @@ func (r *row) cells() (cells []string) {
 	return cells
 }
 
-// tableOf is the rows as a table.
+// tableOf formats the rows as a table.
 func tableOf(rows []row) string {
 	simulated := false
 	for i := range rows {
@@ -84,7 +84,7 @@ func tableOf(rows []row) string {
 	return t.String()
 }
 
-// valuesOf is the rows as comma-separated values.
+// valuesOf formats the rows as comma-separated values.
 func valuesOf(rows []row) string {
 	var names []string
 	for _, c := range columns {
@@ -97,8 +97,8 @@ func valuesOf(rows []row) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// documentsOf is the rows as JSON, an object each with the names of the columns. What is
-// not known is null, as of rings that were not simulated.
+// documentsOf formats the rows as JSON objects, with the names of the columns as keys.
+// Unknown values, as for rings that were not simulated, are null.
 func documentsOf(rows []row) string {
 	var b strings.Builder
 	for i := range rows {
@@ -120,8 +120,8 @@ func documentsOf(rows []row) string {
 
 func offsets(r *row) string { return strings.Trim(fmt.Sprint([]int(r.offsets)), "[]") }
 
-// detailsOf is what there is to see of one ring: the offsets of each plan, and of how
-// many routes each number of hops is.
+// detailsOf formats the details of one ring: the offsets of each plan, and the share of
+// routes at each number of hops.
 func detailsOf(rows []row) string {
 	places, shares := table.New(table.Left("plan"), table.Left("positions ahead")), []table.Column{table.Right("hops")}
 	longest := 0
@@ -130,7 +130,7 @@ func detailsOf(rows []row) string {
 		shares = append(shares, table.Right(rows[i].plan))
 		longest = max(longest, rows[i].most())
 	}
-	const most = 40 // lines, beyond which there is little to see
+	const most = 40 // lines; more would show little
 	t := table.New(shares...)
 	for h := 1; h <= min(longest, most); h++ {
 		cells := []any{h}

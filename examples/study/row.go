@@ -19,18 +19,18 @@ var plans = []plan{
 	{"best", func(k int) ring.Layout { return ring.Layout{K: k, Fewest: true} }},
 }
 
-// row is what is found out about one ring with one plan.
+// row holds the results for one ring with one plan.
 type row struct {
 	nodes   int
 	plan    string
 	offsets ring.Offsets
 	mean    float64
-	hops    []int // how many distances take so many hops
-	lagging int   // the most hops, whatever lags
+	hops    []int // the number of distances at each number of hops
+	lagging int   // the most hops if any entries lag
 	lived   *lived
 }
 
-// most is the longest route.
+// most returns the hops of the longest route.
 func (r *row) most() int { return len(r.hops) - 1 }
 
 func newRow(n, k int, p plan, simulate int, seed uint64) row {
@@ -43,27 +43,27 @@ func newRow(n, k int, p plan, simulate int, seed uint64) row {
 	return r
 }
 
-// lived is what is found out by simulation.
+// lived holds the results of the simulation.
 type lived struct {
-	mean             float64 // of the hops when entries have drifted
+	mean             float64 // of the hops, after entries have drifted
 	most             int
-	relayed          [3]float64 // by the idlest, the median and the busiest node, for each frame that it sends
-	all              bool       // routes were walked, so that relayed says something
-	death, join, new float64    // entries told with each, in a ring that stays as large; and with a join when it grows
+	relayed          [3]float64 // by the idlest, the median and the busiest node, per frame that it sends
+	all              bool       // all routes were walked, so relayed is meaningful
+	death, join, new float64    // entries sent per death and per join at constant size, and per join while the ring grows
 }
 
 const (
 	bits    = 63
 	walkAll = 10_000   // the largest ring in which all routes are walked
-	walked  = 40 << 20 // about so many in larger ones
+	walked  = 40 << 20 // about so many walked routes in larger rings
 )
 
-// live lets a ring with random IDs live: half of its nodes are replaced, and then it
-// grows by half. Up to so many nodes all routes are walked.
+// live simulates a ring with random IDs: half of its nodes are replaced, and then it grows by
+// half. In rings of at most all nodes, all routes are walked.
 func live(n int, layout ring.Layout, seed uint64, all int) *lived {
 	w := &world{rng: newRand(seed, n), layout: layout, plans: ring.NewPlans()}
 	few := max(1, n/1000)
-	if n > all { // to see the end of it
+	if n > all { // larger rings would take too long
 		few = n / 100
 	}
 	w.change(0, n)
@@ -87,17 +87,17 @@ func live(n int, layout ring.Layout, seed uint64, all int) *lived {
 
 func newRand(seed uint64, n int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(n))) }
 
-// world is a ring without nodes: its members, and what they were told.
+// world is a ring without nodes: its members, and the tables that they were sent.
 type world struct {
-	rng     *rand.Rand
-	lives   uint64
-	members []ring.Member // by ID
-	layout  ring.Layout
-	plans   *ring.Plans
+	rng          *rand.Rand
+	incarnations uint64
+	members      []ring.Member // by ID
+	layout       ring.Layout
+	plans        *ring.Plans
 }
 
-// change lets so many members die and so many join, and returns how many entries are
-// told, those of the newcomers' own tables among them.
+// change lets so many members die and so many join. It returns how many entries are sent,
+// including the tables of the new members.
 func (w *world) change(deaths, joins int) (told int) {
 	for deaths = min(deaths, len(w.members)-2); deaths > 0; {
 		if m := &w.members[w.rng.IntN(len(w.members))]; m.Incarnation > 0 {
@@ -107,8 +107,8 @@ func (w *world) change(deaths, joins int) (told int) {
 	}
 	fresh := make([]ring.Member, joins)
 	for i := range fresh {
-		w.lives++
-		fresh[i] = ring.Member{Peer: ring.Peer{ID: w.rng.Uint64() >> (64 - bits), Incarnation: w.lives}}
+		w.incarnations++
+		fresh[i] = ring.Member{Peer: ring.Peer{ID: w.rng.Uint64() >> (64 - bits), Incarnation: w.incarnations}}
 	}
 	byID := func(a, b ring.Member) int { return cmp.Compare(a.ID, b.ID) }
 	slices.SortFunc(fresh, byID)
@@ -121,7 +121,7 @@ func (w *world) change(deaths, joins int) (told int) {
 			merged = append(merged, m)
 		}
 	}
-	// Two with one ID come up once in ages.
+	// Two equal IDs are too rare to matter.
 	w.members = slices.CompactFunc(append(merged, fresh...), func(a, b ring.Member) bool { return a.ID == b.ID })
 	w.layout = w.layout.For(len(w.members))
 	for _, c := range w.plans.Update(w.members, w.layout.Offsets, false) {

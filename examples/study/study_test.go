@@ -32,7 +32,7 @@ func TestStudyOfOneRing(t *testing.T) {
 	}
 }
 
-// The values are those of the offsets beside them, also in the largest ring.
+// The values agree with the offsets beside them, even in the largest ring.
 func TestStudyOfMany(t *testing.T) {
 	p := drive.Start(t, run, "-n", "2,10,300,1000000", "-k", "3,auto,16", "-simulate", "300", "-csv")
 	if status := p.Status(); status != 0 || p.Stderr() != "" {
@@ -65,7 +65,7 @@ func TestStudyOfMany(t *testing.T) {
 		}
 		n := int(value("nodes"))
 		sum := 0.0
-		for d := 1; d < n; d += 1 + n/10_000 { // a sample of the largest
+		for d := 1; d < n; d += 1 + n/10_000 { // a sample of the largest ring's
 			sum += float64(o.Hops(d))
 		}
 		mean := sum / math.Ceil(float64(n-1)/float64(1+n/10_000))
@@ -88,7 +88,7 @@ func TestStudyOfMany(t *testing.T) {
 	}
 }
 
-// Where not all routes are walked, nothing is said of single relays.
+// If not all routes are walked, the relays of single nodes are left out.
 // The lines of JSON are the rows of the table.
 func TestStudyAsJSON(t *testing.T) {
 	p := drive.Start(t, run, "-n", "10,20", "-k", "3", "-simulate", "15", "-json")
@@ -126,7 +126,7 @@ func TestLargeRingsAreSampled(t *testing.T) {
 	}
 }
 
-// Tables that were just handed out have the routes that there are on paper.
+// Tables that have just been sent have exactly the calculated routes.
 func TestPaperIsWhatIsWalked(t *testing.T) {
 	for _, p := range plans {
 		w := &world{rng: newRand(3, 200), layout: p.layout(6), plans: ring.NewPlans()}

@@ -9,33 +9,33 @@ import (
 	"sync"
 )
 
-// packedStruct is a struct as MessagePack's library encodes it. The library does not say
-// which fields it takes, so its rules are told again here: encoding/json's, with the tag
-// "codec" before "json", and with its own treatment of fields that share a name.
+// packedStruct is a struct as MessagePack's library encodes it. The library does not tell which
+// fields it takes, so this repeats its rules. They are encoding/json's, but the tag "codec" comes
+// before "json", and fields that share a name are treated in another way.
 type packedStruct struct {
-	fields []packedField    // in the order of the source, which is that of arrays
-	byName map[string][]int // where in fields
-	lost   []packedField    // that the library leaves out without a word, for their kind
+	fields  []packedField    // in source order, in which the library writes a struct as an array
+	byName  map[string][]int // indexes into fields
+	dropped []packedField    // of kinds that the library leaves out silently
 }
 
-// packedField is one of its fields.
+// packedField is a field of a packedStruct.
 type packedField struct {
 	name  string // on the wire
-	index []int  // see reflect.Value.FieldByIndex
+	index []int  // for reflect.Value.FieldByIndex
 	typ   reflect.Type
 }
 
-// packedStructs remembers them, as the library does: a program has so many types.
+// packedStructs caches packed, as the library does. A program has few types.
 var packedStructs sync.Map // reflect.Type to *packedStruct
 
-// packed says how a struct is encoded.
+// packed returns a struct type as the library encodes it.
 func packed(t reflect.Type) *packedStruct {
 	if p, ok := packedStructs.Load(t); ok {
 		return p.(*packedStruct)
 	}
 	p := &packedStruct{byName: make(map[string][]int)}
-	within := []reflect.Type{t}
-	p.collect(t, nil, &within)
+	path := []reflect.Type{t}
+	p.collect(t, nil, &path)
 	p.resolve()
 	for i, f := range p.fields {
 		p.byName[f.name] = append(p.byName[f.name], i)
@@ -44,9 +44,9 @@ func packed(t reflect.Type) *packedStruct {
 	return got.(*packedStruct)
 }
 
-// collect gathers the fields of t, and of the structs that it embeds. The library goes
-// into a type twice at most, wherever it was met.
-func (p *packedStruct) collect(t reflect.Type, index []int, within *[]reflect.Type) {
+// collect gathers the fields of t and of the structs that it embeds. Like the library, it enters a
+// type at most twice.
+func (p *packedStruct) collect(t reflect.Type, index []int, path *[]reflect.Type) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag := cmp.Or(f.Tag.Get("codec"), f.Tag.Get("json"))
@@ -66,14 +66,14 @@ func (p *packedStruct) collect(t reflect.Type, index []int, within *[]reflect.Ty
 			}
 			if embeds && name == "" {
 				seen := 0
-				for _, w := range *within {
+				for _, w := range *path {
 					if w == inner {
 						seen++
 					}
 				}
 				if seen < 2 {
-					*within = append(*within, inner)
-					p.collect(inner, at, within)
+					*path = append(*path, inner)
+					p.collect(inner, at, path)
 				}
 				continue
 			}
@@ -84,15 +84,15 @@ func (p *packedStruct) collect(t reflect.Type, index []int, within *[]reflect.Ty
 		field := packedField{cmp.Or(name, f.Name), at, f.Type}
 		switch f.Type.Kind() {
 		case reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer:
-			p.lost = append(p.lost, field)
+			p.dropped = append(p.dropped, field)
 		default:
 			p.fields = append(p.fields, field)
 		}
 	}
 }
 
-// resolve leaves of the fields that share a name the one that is embedded least deeply.
-// Equally deep ones all stay.
+// resolve keeps, of fields that share a name, the one that is embedded least deeply. Equally deep
+// ones all stay.
 func (p *packedStruct) resolve() {
 	best := make(map[string]int)
 	hidden := make([]bool, len(p.fields))
@@ -116,10 +116,10 @@ func (p *packedStruct) resolve() {
 	p.fields = kept
 }
 
-// goName is what the program calls the field.
+// goName is the field's name in the program.
 func (f packedField) goName(t reflect.Type) string { return t.FieldByIndex(f.index).Name }
 
-// in finds the field in a value, or its zero where an embedded pointer is nil.
+// in returns the field of a value. It returns a zero value and false if an embedded pointer is nil.
 func (f packedField) in(v reflect.Value) (field reflect.Value, ok bool) {
 	for i, at := range f.index {
 		if i > 0 {
@@ -135,33 +135,34 @@ func (f packedField) in(v reflect.Value) (field reflect.Value, ok bool) {
 	return v, true
 }
 
-// packsThemselves remembers the answers of packsItself.
-var packsThemselves sync.Map // reflect.Type to bool
+// selfEncoding caches encodesItself.
+var selfEncoding sync.Map // reflect.Type to bool
 
-// packsItself says that the bytes of a type are its own business. Text marshalers do not
-// count: the library asks them for text formats only.
-func packsItself(t reflect.Type) bool {
+// encodesItself reports whether a type makes its own bytes. Text marshalers do not count: the
+// library calls them for text formats only.
+func encodesItself(t reflect.Type) bool {
 	if k := t.Kind(); k == reflect.Interface || k == reflect.Pointer {
 		return false
 	}
-	if does, ok := packsThemselves.Load(t); ok {
-		return does.(bool)
+	if encodes, ok := selfEncoding.Load(t); ok {
+		return encodes.(bool)
 	}
 	p := reflect.PointerTo(t)
-	does := slices.Contains(packedByLibrary, t) || p.Implements(selfer) || p.Implements(marshaler) && p.Implements(unmarshaler)
-	packsThemselves.Store(t, does)
-	return does
+	encodes := slices.Contains(encodedByLibrary, t) || p.Implements(selfer) || p.Implements(marshaler) && p.Implements(unmarshaler)
+	selfEncoding.Store(t, encodes)
+	return encodes
 }
 
 // valueError is an error about a part of a value.
 type valueError struct {
-	path string // to it, as in .Jobs[3].Done
+	path string // to the part, such as .Jobs[3].Done
 	why  string
 }
 
+// Error names the part and says what is wrong with it.
 func (e *valueError) Error() string {
 	path := e.path
-	if n := len(path); n > 200 { // it is nested without an end
+	if n := len(path); n > 200 { // the value contains itself
 		path = path[:120] + " ... " + path[n-40:]
 	}
 	switch {
@@ -173,8 +174,8 @@ func (e *valueError) Error() string {
 	return fmt.Sprintf("element %s: %s", path, e.why)
 }
 
-// below is the same error, told from one step further up.
-func (e *valueError) below(step string) *valueError {
+// within returns the error with one more step at the start of its path.
+func (e *valueError) within(step string) *valueError {
 	if e == nil {
 		return nil
 	}

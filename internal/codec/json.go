@@ -2,7 +2,7 @@ package codec
 
 import "encoding/json"
 
-// JSON is encoding/json.
+// JSON is encoding/json as a codec.
 type JSON struct{}
 
 func (JSON) Name() string { return "json" }

@@ -1,5 +1,10 @@
-// Package codec has the codecs that the library brings along: MessagePack, strict about
-// what it can carry, and JSON. The root package documents what users may expect of them.
+// Package codec has the library's own codecs. The root package documents what programs may expect
+// of them.
+//
+//   - msgpack.go, json.go: the codecs.
+//   - sendable.go: refuses values that MessagePack's library would send in part.
+//   - strict.go: refuses data that the library would decode in part.
+//   - fields.go: a struct's fields as the library encodes them, for both checks.
 package codec
 
 import (
@@ -16,27 +21,29 @@ import (
 // Msgpack is the default codec.
 type Msgpack struct{}
 
-// One handle for all, and encoders that are used again: a handle per call costs
-// seven times the time and 25 times the allocations.
+// All calls share one handle, and encoders and decoders are reused. A handle per call takes seven
+// times the time and 25 times the allocations.
 var (
 	msgpackHandle   = newMsgpackHandle()
 	msgpackEncoders = sync.Pool{New: func() any { return codec.NewEncoderBytes(new([]byte), msgpackHandle) }}
 	msgpackDecoders = sync.Pool{New: func() any { return codec.NewDecoderBytes(nil, msgpackHandle) }}
 )
 
-// Types that encode themselves, and those that the library knows.
+// The interfaces of types that encode themselves, and the types that the library encodes in its own
+// way.
 var (
-	selfer          = reflect.TypeFor[codec.Selfer]()
-	marshaler       = reflect.TypeFor[encoding.BinaryMarshaler]()
-	unmarshaler     = reflect.TypeFor[encoding.BinaryUnmarshaler]()
-	packedByLibrary = []reflect.Type{reflect.TypeFor[time.Time](), reflect.TypeFor[codec.Raw](), reflect.TypeFor[codec.RawExt]()}
+	selfer           = reflect.TypeFor[codec.Selfer]()
+	marshaler        = reflect.TypeFor[encoding.BinaryMarshaler]()
+	unmarshaler      = reflect.TypeFor[encoding.BinaryUnmarshaler]()
+	encodedByLibrary = []reflect.Type{reflect.TypeFor[time.Time](), reflect.TypeFor[codec.Raw](), reflect.TypeFor[codec.RawExt]()}
 )
 
+// newMsgpackHandle configures the library.
 func newMsgpackHandle() *codec.MsgpackHandle {
 	h := new(codec.MsgpackHandle)
-	h.WriteExt = true // the current format: strings and bytes apart
+	h.WriteExt = true // the current format, which tells strings from bytes
 	h.MapType = reflect.TypeFor[map[string]any]()
-	h.MaxInitLen = 1024 // a length is a claim: slices grow with what really follows
+	h.MaxInitLen = 1024 // a claimed length is untrusted: slices grow with the data that follows
 	return h
 }
 

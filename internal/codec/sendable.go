@@ -8,61 +8,61 @@ import (
 	"sync"
 )
 
-// maxNesting is how deep structs, maps and lists may lie in each other: MessagePack's
-// decoder refuses more.
+// maxNesting is how deep structs, maps and lists may be nested. MessagePack's decoder refuses more.
 const maxNesting = 1023
 
-// maxPointers is how many pointers and interfaces in a row are followed. More of them
-// are a value that contains itself.
+// maxPointers is how many pointers and interfaces in a row are followed. A value with more contains
+// itself.
 const maxPointers = 100
 
-// sendability is what a type says of its values.
+// sendability is what a type says about whether its values can be sent.
 type sendability struct {
-	never *valueError // none can be sent
-	look  bool        // it depends on the value
-	depth int         // how deep the values of the other types are nested, at most
+	never   *valueError // no value can be sent
+	byValue bool        // it depends on the value
+	depth   int         // if not byValue: how deep the values are nested at most
 }
 
-// sendabilities remembers it: a program has so many types.
+// sendabilities caches sendabilityOf. A program has few types.
 var sendabilities sync.Map // reflect.Type to *sendability
 
-// checkSendable says why a value cannot be sent with MessagePack, whose library sends nil in
-// place of a func, an empty list in place of a chan, and leaves out fields that it cannot
-// encode. Most types need no look at the value.
+// checkSendable returns an error if a value cannot be sent with MessagePack. The library sends nil
+// in place of a func and an empty list in place of a chan, and leaves out fields that it cannot
+// encode. The type decides for most values, which are not looked at.
 func checkSendable(v any) error {
 	if v == nil {
 		return nil
 	}
 	t := reflect.TypeOf(v)
 	s := sendabilityOf(t, nil)
-	if s.never == nil && !s.look {
+	if s.never == nil && !s.byValue {
 		return nil
 	}
-	if u := lookAt(reflect.ValueOf(v), s, 0, 0); u != nil {
+	if u := checkValue(reflect.ValueOf(v), s, 0, 0); u != nil {
 		return u
 	}
 	return nil
 }
 
-// sendabilityOf judges a type. above are those that it is part of: one that is part of itself
-// depends on the value, which may be too deep, or without an end.
+// sendabilityOf classifies a type. above are the types that contain it. A type that contains itself
+// depends on the value, which may be nested too deep, or without end.
 func sendabilityOf(t reflect.Type, above []reflect.Type) *sendability {
 	if s, ok := sendabilities.Load(t); ok {
 		return s.(*sendability)
 	}
 	if slices.Contains(above, t) {
-		return &sendability{look: true}
+		return &sendability{byValue: true}
 	}
-	s := judge(t, append(above[:len(above):len(above)], t))
-	if s.look {
-		s.depth = 0 // to be seen
+	s := classify(t, append(above[:len(above):len(above)], t))
+	if s.byValue {
+		s.depth = 0 // checkValue measures it
 	}
 	sendabilities.Store(t, s)
 	return s
 }
 
-func judge(t reflect.Type, above []reflect.Type) *sendability {
-	if packsItself(t) {
+// classify is sendabilityOf without the cache.
+func classify(t reflect.Type, above []reflect.Type) *sendability {
+	if encodesItself(t) {
 		return &sendability{}
 	}
 	switch t.Kind() {
@@ -71,38 +71,39 @@ func judge(t reflect.Type, above []reflect.Type) *sendability {
 	case reflect.UnsafePointer:
 		return &sendability{never: &valueError{why: "an unsafe.Pointer cannot be sent"}}
 	case reflect.Interface:
-		return &sendability{look: true}
-	case reflect.Pointer: // to one that cannot be sent it may be nil
+		return &sendability{byValue: true}
+	case reflect.Pointer: // nil can be sent, whatever the type
 		s := sendabilityOf(t.Elem(), above)
-		return &sendability{look: s.look || s.never != nil, depth: s.depth}
-	case reflect.Slice: // or empty
+		return &sendability{byValue: s.byValue || s.never != nil, depth: s.depth}
+	case reflect.Slice: // an empty one can be sent, whatever the type
 		s := sendabilityOf(t.Elem(), above)
-		return &sendability{look: s.look || s.never != nil, depth: s.depth + 1}
+		return &sendability{byValue: s.byValue || s.never != nil, depth: s.depth + 1}
 	case reflect.Map:
 		k, s := sendabilityOf(t.Key(), above), sendabilityOf(t.Elem(), above)
-		return &sendability{look: k.look || k.never != nil || s.look || s.never != nil, depth: max(k.depth, s.depth) + 1}
+		return &sendability{byValue: k.byValue || k.never != nil || s.byValue || s.never != nil, depth: max(k.depth, s.depth) + 1}
 	case reflect.Array:
 		if t.Len() == 0 {
 			return &sendability{}
 		}
 		s := sendabilityOf(t.Elem(), above)
-		return &sendability{s.never.below("[0]"), s.look, s.depth + 1}
+		return &sendability{s.never.within("[0]"), s.byValue, s.depth + 1}
 	case reflect.Struct:
-		return judgeStruct(t, above)
+		return classifyStruct(t, above)
 	}
 	return &sendability{} // numbers, bool, string
 }
 
-func judgeStruct(t reflect.Type, above []reflect.Type) *sendability {
+// classifyStruct classifies a struct: by its fields, and by whether two of them share a name.
+func classifyStruct(t reflect.Type, above []reflect.Type) *sendability {
 	p := packed(t)
 	never := func(f packedField, why string) *sendability {
 		return &sendability{never: &valueError{"." + f.goName(t), why}}
 	}
-	if len(p.lost) > 0 {
-		f := p.lost[0]
-		return &sendability{never: sendabilityOf(f.typ, above).never.below("." + f.goName(t))}
+	if len(p.dropped) > 0 {
+		f := p.dropped[0]
+		return &sendability{never: sendabilityOf(f.typ, above).never.within("." + f.goName(t))}
 	}
-	if len(p.fields) == 0 && t.NumField() > 0 && !emptied(t) {
+	if len(p.fields) == 0 && t.NumField() > 0 && !emptyOnPurpose(t) {
 		return &sendability{never: &valueError{why: fmt.Sprintf("a value of type %v has no exported fields: nothing of it would arrive", t)}}
 	}
 	all := &sendability{depth: 1}
@@ -112,17 +113,17 @@ func judgeStruct(t reflect.Type, above []reflect.Type) *sendability {
 		}
 		s := sendabilityOf(f.typ, above)
 		if s.never != nil {
-			return &sendability{never: s.never.below("." + f.goName(t))}
+			return &sendability{never: s.never.within("." + f.goName(t))}
 		}
-		all.look = all.look || s.look
+		all.byValue = all.byValue || s.byValue
 		all.depth = max(all.depth, s.depth+1)
 	}
 	return all
 }
 
-// emptied says that a struct without fields to send is meant to be so: the program has
-// excluded an exported field, or embeds something that has none, such as a lock.
-func emptied(t reflect.Type) bool {
+// emptyOnPurpose reports whether a struct is meant to have no fields to send. The program has
+// excluded an exported field, or embeds something without exported fields, such as a lock.
+func emptyOnPurpose(t reflect.Type) bool {
 	for f := range t.Fields() {
 		if f.Anonymous || f.IsExported() {
 			return true
@@ -131,37 +132,37 @@ func emptied(t reflect.Type) bool {
 	return false
 }
 
-// lookAt walks a value whose type does not settle it; s is what its type says.
-func lookAt(v reflect.Value, s *sendability, nesting, pointers int) *valueError {
+// checkValue checks a value whose type leaves it open. s is what the type says.
+func checkValue(v reflect.Value, s *sendability, nesting, pointers int) *valueError {
 	switch {
 	case s.never != nil:
 		return s.never
 	case nesting+s.depth > maxNesting, pointers > maxPointers:
 		return &valueError{why: fmt.Sprintf("it is nested more than %d levels deep, or contains itself", maxNesting)}
-	case !s.look:
+	case !s.byValue:
 		return nil
 	}
-	down := func(v reflect.Value) *valueError { return lookAt(v, sendabilityOf(v.Type(), nil), nesting+1, 0) }
+	down := func(v reflect.Value) *valueError { return checkValue(v, sendabilityOf(v.Type(), nil), nesting+1, 0) }
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
 			return nil
 		}
 		v = v.Elem()
-		return lookAt(v, sendabilityOf(v.Type(), nil), nesting, pointers+1)
+		return checkValue(v, sendabilityOf(v.Type(), nil), nesting, pointers+1)
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
 			if u := down(v.Index(i)); u != nil {
-				return u.below(fmt.Sprintf("[%d]", i))
+				return u.within(fmt.Sprintf("[%d]", i))
 			}
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
 			if u := down(it.Key()); u != nil {
-				return u.below("[a key]")
+				return u.within("[a key]")
 			}
 			if u := down(it.Value()); u != nil {
-				return u.below("[" + keyName(it.Key()) + "]")
+				return u.within("[" + keyName(it.Key()) + "]")
 			}
 		}
 	case reflect.Struct:
@@ -169,7 +170,7 @@ func lookAt(v reflect.Value, s *sendability, nesting, pointers int) *valueError 
 		for _, f := range packed(t).fields {
 			if field, ok := f.in(v); ok {
 				if u := down(field); u != nil {
-					return u.below("." + f.goName(t))
+					return u.within("." + f.goName(t))
 				}
 			}
 		}
@@ -177,7 +178,7 @@ func lookAt(v reflect.Value, s *sendability, nesting, pointers int) *valueError 
 	return nil
 }
 
-// keyName shows a map's key in an error, if it is short.
+// keyName shows a map's key in an error, cut to 40 bytes.
 func keyName(k reflect.Value) string {
 	for k.Kind() == reflect.Interface && !k.IsNil() {
 		k = k.Elem()

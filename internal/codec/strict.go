@@ -11,19 +11,22 @@ import (
 	"sync"
 )
 
-// MessagePack's library checks that a number fits where it is put, with one exception: an
-// unsigned one of 2^63 or more becomes negative in a signed integer or a float. It also
-// takes any data for a map, and cuts what is longer than an array. What it has decoded is
-// looked through for these, over the data and the value side by side; but only where the
-// data has such a number, which one search for a byte tells, or the type a map or an array.
+// MessagePack's library checks that a number fits into its variable, with one exception. An unsigned
+// number of 2^63 or more becomes negative in a signed integer or a float. The library also accepts
+// any data for a map, and cuts a list that is longer than its array.
+//
+// checkDecoded finds these faults by walking the data and the decoded value side by side. It walks
+// only if the data may have such a number, which a search for one byte tells, or if the type has a
+// map or an array.
 
-const wide = 0xcf // the byte before an unsigned number of 64 bits
+// uint64Prefix is the byte before an unsigned number of 64 bits.
+const uint64Prefix = 0xcf
 
-// checkDecoded says what of data did not fit into v, a pointer that data has been decoded
-// into.
+// checkDecoded returns an error if some of data did not fit into v, a pointer into which data was
+// decoded.
 func checkDecoded(data []byte, v any) error {
 	t := reflect.TypeOf(v)
-	if !hasWide(data) && !loose(t) {
+	if !mayHaveHugeUint(data) && !hasMapOrArray(t) {
 		return nil
 	}
 	w := walk{data: data}
@@ -36,11 +39,11 @@ func checkDecoded(data []byte, v any) error {
 	return nil
 }
 
-// hasWide says that there may be a number of 2^63 or more. Numbers that are put together
-// by chance are rare, in text and in small integers.
-func hasWide(data []byte) bool {
+// mayHaveHugeUint reports whether data may have a number of 2^63 or more. False alarms are rare in
+// text and in small integers.
+func mayHaveHugeUint(data []byte) bool {
 	for {
-		i := bytes.IndexByte(data, wide)
+		i := bytes.IndexByte(data, uint64Prefix)
 		if i < 0 || i+1 >= len(data) {
 			return false
 		}
@@ -51,20 +54,22 @@ func hasWide(data []byte) bool {
 	}
 }
 
-// looseTypes remembers whether a type has a map or an array in it.
-var looseTypes sync.Map // reflect.Type to bool
+// mapOrArrayTypes caches hasMapOrArray.
+var mapOrArrayTypes sync.Map // reflect.Type to bool
 
-func loose(t reflect.Type) bool {
-	if is, ok := looseTypes.Load(t); ok {
-		return is.(bool)
+// hasMapOrArray reports whether values of a type can have a map or an array in them.
+func hasMapOrArray(t reflect.Type) bool {
+	if has, ok := mapOrArrayTypes.Load(t); ok {
+		return has.(bool)
 	}
-	is := looseWithin(t, make(map[reflect.Type]bool))
-	looseTypes.Store(t, is)
-	return is
+	has := findMapOrArray(t, make(map[reflect.Type]bool))
+	mapOrArrayTypes.Store(t, has)
+	return has
 }
 
-func looseWithin(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] || packsItself(t) {
+// findMapOrArray is hasMapOrArray without the cache. seen are the types that were searched.
+func findMapOrArray(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if seen[t] || encodesItself(t) {
 		return false
 	}
 	seen[t] = true
@@ -72,10 +77,10 @@ func looseWithin(t reflect.Type, seen map[reflect.Type]bool) bool {
 	case reflect.Map, reflect.Array:
 		return true
 	case reflect.Pointer, reflect.Slice:
-		return looseWithin(t.Elem(), seen)
+		return findMapOrArray(t.Elem(), seen)
 	case reflect.Struct:
 		for _, f := range packed(t).fields {
-			if looseWithin(f.typ, seen) {
+			if findMapOrArray(f.typ, seen) {
 				return true
 			}
 		}
@@ -83,20 +88,21 @@ func looseWithin(t reflect.Type, seen map[reflect.Type]bool) bool {
 	return false
 }
 
-// walk goes over data that the library has accepted.
+// walk reads data that the library has accepted, side by side with the decoded value.
 type walk struct {
 	data  []byte
-	short bool // it ended too early
+	short bool // the data ended too early
 }
 
 // packedToken is the beginning of a value in MessagePack.
 type packedToken struct {
 	kind tokenKind
-	n    int    // the values in a list, and the pairs in a map; the bytes of text and others
+	n    int    // the values of a list, the pairs of a map, or the bytes of text and others
 	num  uint64 // of an unsigned integer
 	text []byte
 }
 
+// tokenKind is what a token begins.
 type tokenKind uint8
 
 const (
@@ -108,7 +114,7 @@ const (
 	tokenMap
 )
 
-// value walks one value, which was decoded into v; v is invalid for one that was skipped.
+// value walks one value, which was decoded into v. v is invalid for a value that was skipped.
 func (w *walk) value(v reflect.Value) *valueError {
 	for v.IsValid() && v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -128,10 +134,10 @@ func (w *walk) value(v reflect.Value) *valueError {
 	switch {
 	case w.short || t.kind == tokenNil:
 		return nil
-	case t.kind == tokenUint && t.num > math.MaxInt64 && (v.CanInt() || v.CanFloat()) && !packsItself(v.Type()):
+	case t.kind == tokenUint && t.num > math.MaxInt64 && (v.CanInt() || v.CanFloat()) && !encodesItself(v.Type()):
 		return &valueError{why: fmt.Sprintf("%d does not fit into %v", t.num, v.Type())}
-	case !contains(v.Kind()) || packsItself(v.Type()):
-		w.rest(t)
+	case !isComposite(v.Kind()) || encodesItself(v.Type()):
+		w.skipRest(t)
 		return nil
 	}
 	switch v.Kind() {
@@ -144,10 +150,10 @@ func (w *walk) value(v reflect.Value) *valueError {
 		key, elem := reflect.Zero(v.Type().Key()), reflect.Zero(v.Type().Elem())
 		for range t.n {
 			if err := w.value(key); err != nil {
-				return err.below("[a key]")
+				return err.within("[a key]")
 			}
 			if err := w.value(elem); err != nil {
-				return err.below("[a value]")
+				return err.within("[a value]")
 			}
 			if w.short {
 				break
@@ -159,15 +165,17 @@ func (w *walk) value(v reflect.Value) *valueError {
 	return nil
 }
 
-func contains(k reflect.Kind) bool {
+// isComposite reports whether values of a kind have values in them.
+func isComposite(k reflect.Kind) bool {
 	return k == reflect.Struct || k == reflect.Map || k == reflect.Slice || k == reflect.Array
 }
 
+// elements walks what was decoded into a slice or an array.
 func (w *walk) elements(t packedToken, v reflect.Value) *valueError {
 	n := t.n
 	switch t.kind {
 	case tokenMap:
-		n *= 2 // the library lists keys and values
+		n *= 2 // the library makes a list of the keys and values
 	case tokenList, tokenText:
 	default:
 		return nil
@@ -188,7 +196,7 @@ func (w *walk) elements(t packedToken, v reflect.Value) *valueError {
 			elem = v.Index(i)
 		}
 		if err := w.value(elem); err != nil {
-			return err.below(fmt.Sprintf("[%d]", i))
+			return err.within(fmt.Sprintf("[%d]", i))
 		}
 		if w.short {
 			break
@@ -197,13 +205,14 @@ func (w *walk) elements(t packedToken, v reflect.Value) *valueError {
 	return nil
 }
 
+// fields walks what was decoded into a struct, from a map by name or from a list by order.
 func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 	p := packed(v.Type())
 	field := func(i int) *valueError {
 		f := p.fields[i]
 		in, _ := f.in(v)
 		if err := w.value(in); err != nil {
-			return err.below("." + f.goName(v.Type()))
+			return err.within("." + f.goName(v.Type()))
 		}
 		return nil
 	}
@@ -224,7 +233,7 @@ func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 	case tokenMap:
 		for range t.n {
 			name := w.next()
-			if name.kind == tokenUint { // the tag of _struct may say so
+			if name.kind == tokenUint { // the tag of _struct may make names integers
 				name.text = strconv.AppendUint(nil, name.num, 10)
 			}
 			named := p.byName[string(name.text)]
@@ -233,7 +242,7 @@ func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 			}
 			start := w.data
 			for _, i := range named {
-				w.data = start // two fields of one name: it is in either
+				w.data = start // of two fields with one name it is in either
 				if err := field(i); err != nil {
 					return err
 				}
@@ -246,8 +255,8 @@ func (w *walk) fields(t packedToken, v reflect.Value) *valueError {
 	return nil
 }
 
-// rest skips what belongs to a token.
-func (w *walk) rest(t packedToken) {
+// skipRest skips the values that belong to a token.
+func (w *walk) skipRest(t packedToken) {
 	switch t.kind {
 	case tokenList:
 		w.skip(t.n)
@@ -257,7 +266,7 @@ func (w *walk) rest(t packedToken) {
 	}
 }
 
-// skip skips so many values.
+// skip skips n values.
 func (w *walk) skip(n int) {
 	for left := int64(n); left > 0 && !w.short; left-- {
 		switch t := w.next(); t.kind {
@@ -269,7 +278,7 @@ func (w *walk) skip(n int) {
 	}
 }
 
-// next reads a token; of what it says that follows, only text is read with it.
+// next reads a token. Of what follows a token, it reads text only.
 func (w *walk) next() packedToken {
 	b := w.byte()
 	switch {
@@ -309,9 +318,10 @@ func (w *walk) next() packedToken {
 	return packedToken{} // bool
 }
 
+// byte reads a byte.
 func (w *walk) byte() byte { return byte(w.number(1)) }
 
-// number reads a number of so many bytes.
+// number reads an unsigned number of n bytes.
 func (w *walk) number(n int) uint64 {
 	if n > len(w.data) {
 		w.data, w.short = nil, true
@@ -323,7 +333,8 @@ func (w *walk) number(n int) uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-// count reads how many values follow. Each has a byte at least.
+// count reads how many values follow, a number of n bytes. Each value has at least one byte, so
+// more values than bytes are an early end.
 func (w *walk) count(n int) int {
 	have := w.number(n)
 	if have > uint64(len(w.data)) {
@@ -333,6 +344,7 @@ func (w *walk) count(n int) int {
 	return int(have)
 }
 
+// take reads a token of n more bytes.
 func (w *walk) take(kind tokenKind, n uint64) packedToken {
 	if n > uint64(len(w.data)) {
 		w.data, w.short = nil, true

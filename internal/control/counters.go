@@ -6,10 +6,10 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// counterTable lists the counters once: sums, and the row in a heartbeat, are made from it.
-// A row is read by position, so a new counter goes at the end, whatever its kind.
+// counterTable lists the counters once. Sums, and the row in a heartbeat, are made from it. A row
+// is read by position, so a new counter of either kind goes at the end.
 var counterTable = []struct {
-	name string // its key in JSON; within Dropped, behind "dropped."
+	name string // its key in JSON, with the prefix "dropped." for those of Dropped
 	kind counterKind
 	of   func(*status.Counters) *int64
 }{
@@ -43,11 +43,12 @@ var counterTable = []struct {
 	{"queued", gauge, func(c *status.Counters) *int64 { return &c.Queued }},
 }
 
+// counterKind says how a counter of a node that is gone counts in sums.
 type counterKind int
 
 const (
-	counter counterKind = iota // only grows
-	gauge                      // what is in use now: a node that is gone has none
+	counter counterKind = iota // only grows, so it counts for ever
+	gauge                      // what is in use now: nothing for a node that is gone
 )
 
 // CounterRow returns counters in the order of the table.
@@ -62,35 +63,35 @@ func CounterRow(c *status.Counters) []int64 {
 // setCounters sets counters to a row, which may be shorter or longer than the table.
 func setCounters(c *status.Counters, row []int64) {
 	for i, t := range counterTable {
-		*t.of(c) = at(row, i)
+		*t.of(c) = valueAt(row, i)
 	}
 }
 
-// AddCounters adds the counters of a node to c, and its gauges if the node is present.
-func AddCounters(c, o *status.Counters, present bool) {
+// AddCounters adds the counters of a node to a sum, and its gauges if the node is present.
+func AddCounters(to, from *status.Counters, present bool) {
 	for _, t := range counterTable {
 		if t.kind == counter || present {
-			*t.of(c) = Plus(*t.of(c), *t.of(o))
+			*t.of(to) = SaturatingAdd(*t.of(to), *t.of(from))
 		}
 	}
 }
 
-// Plus adds numbers that are not negative. Nodes may say what they like: too much stays
-// too much, and does not become less than nothing.
-func Plus(a, b int64) int64 {
+// SaturatingAdd adds numbers that are not negative. A sum that is too large is the largest int64:
+// the values come from nodes and are untrusted.
+func SaturatingAdd(a, b int64) int64 {
 	if b > math.MaxInt64-a {
 		return math.MaxInt64
 	}
 	return a + b
 }
 
-// AddRow adds numbers to a row, which grows as it must.
+// AddRow adds a row to another, which grows if it is shorter.
 func AddRow(to, from []int64) []int64 {
 	for i, v := range from {
 		if i == len(to) {
 			to = append(to, 0)
 		}
-		to[i] = Plus(to[i], v)
+		to[i] = SaturatingAdd(to[i], v)
 	}
 	return to
 }

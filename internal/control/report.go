@@ -8,7 +8,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Pack makes a heartbeat's part of a status.
+// Pack makes the status part of a heartbeat.
 func Pack(s *status.Node) Status {
 	links := make([]uint64, 0, 4*len(s.Links))
 	for _, l := range s.Links {
@@ -26,41 +26,42 @@ func Pack(s *status.Node) Status {
 	}
 }
 
-// Unpack reads what a node says of itself, of which nothing is taken on trust: rows may
-// be shorter or longer than they should be, and what is no number of messages is none.
-func Unpack(who status.Peer, inc uint64, told Status) *status.Node {
+// Unpack reads the status part of a heartbeat. It trusts nothing: rows may be too short or too
+// long, and a negative number counts as 0.
+func Unpack(peer status.Peer, inc uint64, st Status) *status.Node {
 	s := &status.Node{
-		Peer: who, Incarnation: inc, Epoch: told.Epoch, Members: Int(max(0, told.Members)),
-		Hops:    row(told.Hops, status.MaxHopCount+1),
-		Latency: status.Histogram{Counts: row(told.Latency, status.HistogramBuckets), Sum: time.Duration(max(0, told.Took))},
-		Links:   make([]status.Link, 0, len(told.Links)/4),
+		Peer: peer, Incarnation: inc, Epoch: st.Epoch, Members: Int(max(0, st.Members)),
+		Hops:    row(st.Hops, status.MaxHopCount+1),
+		Latency: status.Histogram{Counts: row(st.Latency, status.HistogramBuckets), Sum: time.Duration(max(0, st.Took))},
+		Links:   make([]status.Link, 0, len(st.Links)/4),
 	}
-	setCounters(&s.Counters, told.Counters)
-	for l := told.Links[:min(len(told.Links), 4*ring.MaxTable)]; len(l) >= 4; l = l[4:] {
+	setCounters(&s.Counters, st.Counters)
+	for l := st.Links[:min(len(st.Links), 4*ring.MaxTable)]; len(l) >= 4; l = l[4:] {
 		s.Links = append(s.Links, status.Link{To: status.ID(l[0]), Up: l[1] == 1, Bytes: int64(l[2] &^ (1 << 63)), Queued: int64(l[3] &^ (1 << 63))})
 	}
-	s.Streams = status.Streams{Outgoing: small(told.Streams, 0), Incoming: small(told.Streams, 1), InFlight: at(told.Streams, 2), Window: at(told.Streams, 3)}
+	s.Streams = status.Streams{Outgoing: intAt(st.Streams, 0), Incoming: intAt(st.Streams, 1), InFlight: valueAt(st.Streams, 2), Window: valueAt(st.Streams, 3)}
 	for i, v := range []*int{&s.Limits.SendBuffer, &s.Limits.ReceiveBuffer, &s.Limits.HandlerBacklog, &s.Limits.LinkQueue, &s.Limits.Handlers, &s.Limits.Streams} {
-		*v = small(told.Limits, i)
+		*v = intAt(st.Limits, i)
 	}
 	return s
 }
 
-// at is a number of a row, 0 if it is not there or makes no sense.
-func at(row []int64, i int) int64 {
+// valueAt returns a number of a row, or 0 if it is missing or negative.
+func valueAt(row []int64, i int) int64 {
 	if i >= len(row) {
 		return 0
 	}
 	return max(0, row[i])
 }
 
-// small is at for numbers that fit into an int, which may have 32 bits.
-func small(row []int64, i int) int { return int(min(at(row, i), math.MaxInt)) }
+// intAt is valueAt for an int, which may have 32 bits.
+func intAt(row []int64, i int) int { return int(min(valueAt(row, i), math.MaxInt)) }
 
-func row(told []int64, most int) []int64 {
-	row := make([]int64, min(len(told), most))
+// row copies at most limit values, negative ones as 0.
+func row(values []int64, limit int) []int64 {
+	row := make([]int64, min(len(values), limit))
 	for i := range row {
-		row[i] = at(told, i)
+		row[i] = valueAt(values, i)
 	}
 	return row
 }

@@ -11,26 +11,25 @@ import (
 	"unicode/utf8"
 )
 
-// maxAddr bounds the address of a node, which others are told.
+// maxAddr bounds the address of a node, which all members receive.
 const maxAddr = 300
 
-// maxHost is the longest host name that DNS has.
+// maxHost is the longest host name in DNS.
 const maxHost = 253
 
-// hostPort brings the address of a node into its one form, "host:port", or says why it is
-// none. Two spellings of one IP address and port have the same form, so that a process
-// cannot be two members by spelling. The form of a form is itself.
+// HostPort returns the canonical form of a node's address, "host:port", or an error if it is none.
+// Two spellings of one IP address and port have one canonical form, so a process cannot be two
+// members by spelling. The canonical form of a canonical form is itself.
 //
-//   - An IP address is written as package netip writes it, and an IPv4 address as such
-//     also where it came mapped into IPv6. A zone is kept, as it is spelled, where an address
-//     is ambiguous without it, which is in the link-local ones; elsewhere systems ignore
-//     zones, so it is refused.
-//   - A name is in lower case and has no dot at its end. It stays a name, "localhost" too:
-//     what it stands for may change, and differs between machines. So two names for one
-//     machine, or a name and an address, are different here.
+//   - An IP address is written as package netip writes it, and an IPv4 address mapped into IPv6 as
+//     IPv4. A zone is kept as it is spelled where an address is ambiguous without it: in
+//     link-local addresses. Elsewhere systems ignore zones, so it is refused.
+//   - A name is in lower case, without a dot at its end. It stays a name, "localhost" too: what it
+//     resolves to may change, and differs between machines. So two names of one machine, or a
+//     name and an address, are different.
 //   - A name that ends in a number is refused: some systems take "127.1", "0x7f000001" and
 //     "2130706433" for the address 127.0.0.1.
-//   - The port is a decimal number from 1 to 65535 without sign or leading zeros.
+//   - The port is a decimal number from 1 to 65535, without sign or leading zeros.
 //   - An address that belongs to no single machine, unspecified or multicast, is refused.
 func HostPort(addr string) (string, error) {
 	host, port, err := SplitHostPort(addr)
@@ -40,10 +39,10 @@ func HostPort(addr string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// splitHostPort returns the parts of an address in its one form.
+// SplitHostPort returns the parts of an address's canonical form, see [HostPort].
 func SplitHostPort(addr string) (host, port string, err error) {
-	if len(addr) > maxAddr { // of a name, a colon and a port
-		return "", "", fmt.Errorf("the address has %d bytes, at most %d make sense", len(addr), maxAddr)
+	if len(addr) > maxAddr { // a host name, a colon and a port are shorter
+		return "", "", fmt.Errorf("the address has %d bytes, at most %d are allowed", len(addr), maxAddr)
 	}
 	if !Printable(addr) {
 		return "", "", fmt.Errorf("the address %q has characters that cannot be printed", addr)
@@ -55,26 +54,26 @@ func SplitHostPort(addr string) (host, port string, err error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
 		return "", "", fmt.Errorf("the address %q: the port must be a number from 1 to 65535, without sign or leading zeros", addr)
 	}
-	if host, err = oneHost(host); err != nil {
+	if host, err = canonicalHost(host); err != nil {
 		return "", "", fmt.Errorf("the address %q: %w", addr, err)
 	}
-	if n := len(net.JoinHostPort(host, port)); n > maxAddr { // an IPv6 address with "::" may be longer in its one form
-		return "", "", fmt.Errorf("the address %q has %d bytes in its one form, at most %d make sense", addr, n, maxAddr)
+	if n := len(net.JoinHostPort(host, port)); n > maxAddr { // "::" may make the canonical form longer
+		return "", "", fmt.Errorf("the address %q has %d bytes in its canonical form, at most %d are allowed", addr, n, maxAddr)
 	}
 	return host, port, nil
 }
 
-// oneHost brings a host into its one form, see [hostPort].
-func oneHost(host string) (string, error) {
+// canonicalHost returns the canonical form of a host.
+func canonicalHost(host string) (string, error) {
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return oneName(host)
+		return canonicalName(host)
 	}
-	zone := ip.Zone() // which Unmap takes away
+	zone := ip.Zone() // Unmap drops it
 	ip = ip.Unmap()
 	switch {
 	case ip.IsUnspecified():
-		return "", errors.New("it stands for all addresses of a machine, and others cannot dial it: give one of them")
+		return "", errors.New("it means all addresses of a machine, and peers cannot dial it: give one of them")
 	case ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return "", errors.New("it is the address of a group, and not of one machine")
 	case zone != "" && !ip.IsLinkLocalUnicast():
@@ -83,12 +82,12 @@ func oneHost(host string) (string, error) {
 	return ip.String(), nil
 }
 
-// oneName brings a host name into its one form. It lets through more than DNS does:
-// underlines, which are in use, and letters beyond ASCII, which resolvers may take.
-func oneName(name string) (string, error) {
+// canonicalName returns the canonical form of a host name. It accepts more than DNS does:
+// underscores, which are in use, and letters beyond ASCII, which resolvers may accept.
+func canonicalName(name string) (string, error) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	if len(name) > maxHost {
-		return "", fmt.Errorf("the host name has %d bytes, at most %d make sense", len(name), maxHost)
+		return "", fmt.Errorf("the host name has %d bytes, at most %d are allowed", len(name), maxHost)
 	}
 	last := ""
 	for label := range strings.SplitSeq(name, ".") {
@@ -106,14 +105,14 @@ func oneName(name string) (string, error) {
 	return name, nil
 }
 
-// printable says that text can be shown to people as it is. Others are told what a node
-// calls itself, in logs and on terminals, and an IPv6 zone may hold anything and be dialled.
+// Printable reports whether text can be shown as it is. What a node calls itself is shown by
+// others, in logs and on terminals, and an IPv6 zone may hold any bytes and still be dialled.
 func Printable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// IsLoopback says that an address leads each machine to itself, so that no other machine
-// can dial a node there.
+// IsLoopback reports whether an address leads each machine to itself. Other machines cannot dial a
+// node there.
 func IsLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

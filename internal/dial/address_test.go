@@ -74,7 +74,7 @@ func TestHostPort(t *testing.T) {
 		"\xff:80":                        "printed",
 		strings.Repeat("a", 254) + ":1":  "254 bytes",
 		strings.Repeat("a", 400) + ":80": "403 bytes",
-		"[fe80:2:3::5:6:7:8%" + strings.Repeat("z", 278) + "]:1": "301 bytes in its one form",
+		"[fe80:2:3::5:6:7:8%" + strings.Repeat("z", 278) + "]:1": "301 bytes in its canonical form",
 	} {
 		if got, err := HostPort(addr); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %q %v, want an error with %q", addr, got, err, says)

@@ -8,40 +8,45 @@ import (
 	"syscall"
 )
 
-// What a failed dial says depends on whose fault it is. A refusal proves that no process
-// listens at the address. A shortage on this side, such as of file descriptors, says nothing
-// about the other side: dialling again later may succeed. Anything else leaves it open.
+// A failed dial says something about the other side or about this one. A refusal proves that no
+// process listens at the address. A shortage on this side, such as of file descriptors, says
+// nothing about the other side: a later dial may succeed. Any other error leaves it open.
 //
-// Windows reports sockets' errors by numbers of its own, which match none of package
-// syscall's constants, and uses those constants for nothing; transports in Go, such as
-// package memnet, use them there as everywhere.
+// Windows has its own numbers for sockets' errors. They match none of package syscall's constants,
+// which Windows itself never returns. Transports in Go, such as package memnet, use the constants
+// there as on every system.
 
-// dialErrors lists the errors by what they mean.
+// dialErrors lists system errors by what they mean.
 type dialErrors struct {
+	// A refused dial has found no process that listens.
 	refused []syscall.Errno
-	scarce  []syscall.Errno
-	// noAddress is a shortage of ports, or an address that this machine has no address to
-	// dial from: any IPv6 address, on a machine without IPv6.
+	// A scarce error is a shortage of this process or machine.
+	shortage []syscall.Errno
+	// noAddress is a shortage of ports, or the lack of an address to dial from: any IPv6 address
+	// fails so on a machine without IPv6.
 	noAddress []syscall.Errno
-	// noRoute is an address that this machine has no way to.
+	// noRoute is an address to which this machine has no route.
 	noRoute []syscall.Errno
 }
 
+// portableErrors are the errors of every system but Windows, and of transports in Go on all
+// systems.
 var portableErrors = dialErrors{
 	refused: []syscall.Errno{syscall.ECONNREFUSED},
-	// No dial binds an address, so one in use is the port that the system has chosen: it
-	// found no other.
-	scarce:    []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRINUSE},
+	// No dial binds an address. So EADDRINUSE is about the port that the system has chosen: it
+	// found no free one.
+	shortage:  []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRINUSE},
 	noAddress: []syscall.Errno{syscall.EADDRNOTAVAIL},
 	noRoute:   []syscall.Errno{syscall.ENETUNREACH, syscall.EAFNOSUPPORT},
 }
 
+// windowsErrors are the errors that only Windows returns.
 var windowsErrors = dialErrors{
 	refused: []syscall.Errno{
 		10061, // WSAECONNREFUSED
 		1225,  // ERROR_CONNECTION_REFUSED
 	},
-	scarce: []syscall.Errno{
+	shortage: []syscall.Errno{
 		10024, // WSAEMFILE
 		10055, // WSAENOBUFS
 		10048, // WSAEADDRINUSE
@@ -53,42 +58,46 @@ var windowsErrors = dialErrors{
 	noRoute:   []syscall.Errno{10051, 10047}, // WSAENETUNREACH, WSAEAFNOSUPPORT
 }
 
+// systemErrors are the errors of this system.
 var systemErrors = errorsOf(runtime.GOOS)
 
-// errorsOf lists what the dials of a program on an operating system fail with.
+// errorsOf returns the errors of dials on an operating system.
 func errorsOf(system string) dialErrors {
 	if system != "windows" {
 		return portableErrors
 	}
 	return dialErrors{
 		refused:   slices.Concat(portableErrors.refused, windowsErrors.refused),
-		scarce:    slices.Concat(portableErrors.scarce, windowsErrors.scarce),
+		shortage:  slices.Concat(portableErrors.shortage, windowsErrors.shortage),
 		noAddress: slices.Concat(portableErrors.noAddress, windowsErrors.noAddress),
 		noRoute:   slices.Concat(portableErrors.noRoute, windowsErrors.noRoute),
 	}
 }
 
+// anyOf reports whether err is one of a list.
 func anyOf(err error, list []syscall.Errno) bool {
 	return slices.ContainsFunc(list, func(e syscall.Errno) bool { return errors.Is(err, e) })
 }
 
-// connRefused says that no process listens at the address that was dialled.
-func Refused(err error) bool { return anyOf(err, systemErrors.refused) }
+// IsRefused reports whether a dial failed because no process listens at the address.
+func IsRefused(err error) bool { return anyOf(err, systemErrors.refused) }
 
-// scarce says that dialling failed for want of something on this side.
-func Scarce(err error) bool { return systemErrors.isScarce(err, canReach) }
+// IsShortage reports whether a dial failed because this side lacks something.
+func IsShortage(err error) bool { return systemErrors.isShortage(err, canReach) }
 
-func (d dialErrors) isScarce(err error, reach func(net.Addr) bool) bool {
-	if anyOf(err, d.scarce) {
+// isShortage is IsShortage for a list of errors. reach reports whether this machine can send to an
+// address at all.
+func (d dialErrors) isShortage(err error, reach func(net.Addr) bool) bool {
+	if anyOf(err, d.shortage) {
 		return true
 	}
 	var op *net.OpError
 	return anyOf(err, d.noAddress) && errors.As(err, &op) && op.Addr != nil && reach(op.Addr)
 }
 
-// canReach says whether this machine has an address from which it could send to a TCP
-// address. To connect a UDP socket sends nothing and looks for such an address only; UDP
-// has ports of its own, so that it does not fail for want of one of TCP's.
+// canReach reports whether this machine has an address from which it could send to a TCP address. A
+// connected UDP socket sends nothing; connecting it only looks for such an address. UDP has ports
+// of its own, so it does not fail for lack of a TCP port.
 func canReach(to net.Addr) bool {
 	tcp, ok := to.(*net.TCPAddr)
 	if !ok {

@@ -19,10 +19,10 @@ func TestDialErrors(t *testing.T) {
 		return fmt.Errorf("dialling: %w", &net.OpError{Op: "dial", Net: "tcp", Addr: to, Err: os.NewSyscallError("connect", errno)})
 	}
 	for _, c := range []struct {
-		system          string
-		errno           syscall.Errno
-		to              net.Addr
-		refused, scarce bool
+		system            string
+		errno             syscall.Errno
+		to                net.Addr
+		refused, shortage bool
 	}{
 		{"linux", syscall.ECONNREFUSED, v4, true, false},
 		{"linux", syscall.ETIMEDOUT, v4, false, false},
@@ -54,11 +54,11 @@ func TestDialErrors(t *testing.T) {
 		if got := anyOf(err, d.refused); got != c.refused {
 			t.Errorf("%s, %v (%d): refused %v", c.system, c.errno, c.errno, got)
 		}
-		if got := d.isScarce(err, onlyV4); got != c.scarce {
+		if got := d.isShortage(err, onlyV4); got != c.shortage {
 			t.Errorf("%s, %v (%d) to %v: scarce %v", c.system, c.errno, c.errno, c.to, got)
 		}
 	}
-	if Scarce(nil) || Refused(nil) || Scarce(errors.New("x")) || Refused(errors.New("x")) {
+	if IsShortage(nil) || IsRefused(nil) || IsShortage(errors.New("x")) || IsRefused(errors.New("x")) {
 		t.Error("what is no error of a dial means something")
 	}
 }
@@ -76,7 +76,7 @@ func TestDialErrorsHere(t *testing.T) {
 	}
 	l.Close()
 	_, err = TCP(t.Context(), addr.String())
-	if !Refused(err) || Scarce(err) {
+	if !IsRefused(err) || IsShortage(err) {
 		t.Errorf("dialling a closed port: %v", err)
 	}
 	// A source address that is not this machine's gives the error that an address

@@ -1,6 +1,9 @@
-// Package dial has what nodes, registries and transports need to know of addresses and of
-// dials: the one form of an address, what an error of a dial says, a bound on the dials under
-// way, and TCP to a name with several addresses.
+// Package dial is what nodes, registries and transports share about addresses and dials.
+//
+//   - address.go: the canonical form of an address.
+//   - errors.go: what a dial's error says about the other side, and about this one.
+//   - limiter.go: a limit on the dials under way.
+//   - tcp.go: TCP to a name with several addresses.
 package dial
 
 import (
@@ -10,19 +13,19 @@ import (
 	"time"
 )
 
-// A host name may have several addresses, and the first may be silent. A registry and its
-// nodes have a few seconds for all of them, and a link has half a lease, which is less than
-// package net would give the first address of two. So all are tried, one soon after the
-// other, and the first that answers is taken.
+// A host name may have several addresses, and the first may be silent. A registry and its nodes
+// have a few seconds for all of them, and a link has half a lease. That is less than package net
+// would give the first of two addresses. So dialTCP tries all, each shortly after the one before,
+// and takes the first that answers.
 
-// maxAddrs is how many addresses of a name are tried: the first ones that the resolver has.
+// maxAddrs is how many addresses of a name are tried, in the resolver's order.
 const maxAddrs = 8
 
-// nextAddr is how long an address may be silent before the next one is tried as well. With
-// a deadline that is near it is less: each address is dialled in time for its answer.
-const nextAddr = 250 * time.Millisecond
+// attemptDelay is how long an address may be silent before the next one is tried as well. It is
+// less if a deadline is near, so that each address is dialled in time for its answer.
+const attemptDelay = 250 * time.Millisecond
 
-// TCP connects to "host:port", see [maxAddrs] and [nextAddr].
+// TCP connects to "host:port". A name's addresses are tried as [maxAddrs] and [attemptDelay] say.
 func TCP(ctx context.Context, addr string) (net.Conn, error) {
 	return dialTCP(ctx, addr, lookupIPs, func(ctx context.Context, addr string) (net.Conn, error) {
 		var d net.Dialer
@@ -30,8 +33,8 @@ func TCP(ctx context.Context, addr string) (net.Conn, error) {
 	})
 }
 
-// dialTCP connects to "host:port". lookup finds the addresses of a name, and connect
-// connects to one.
+// dialTCP connects to "host:port". lookup finds the addresses of a name, and connect connects to
+// one.
 func dialTCP(ctx context.Context, addr string, lookup func(ctx context.Context, host string) ([]netip.Addr, error),
 	connect func(ctx context.Context, addr string) (net.Conn, error)) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
@@ -48,7 +51,7 @@ func dialTCP(ctx context.Context, addr string, lookup func(ctx context.Context, 
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
-	ips = inTurn(ips)
+	ips = interleave(ips)
 	addrs := make([]string, min(len(ips), maxAddrs))
 	for i := range addrs {
 		addrs[i] = net.JoinHostPort(ips[i].String(), port)
@@ -56,10 +59,10 @@ func dialTCP(ctx context.Context, addr string, lookup func(ctx context.Context, 
 	return dialAny(ctx, addrs, connect)
 }
 
-// inTurn orders addresses such that IPv4 and IPv6 take turns, so that a machine on which one
-// of the two leads nowhere finds out with the second address. Otherwise the order stays.
-func inTurn(ips []netip.Addr) []netip.Addr {
-	var families [2][]netip.Addr // that of the first address, and the other
+// interleave orders addresses so that IPv4 and IPv6 alternate. If one of the two leads nowhere on
+// this machine, the second address already shows it. Otherwise the order stays.
+func interleave(ips []netip.Addr) []netip.Addr {
+	var families [2][]netip.Addr // of the first address's family, and of the other
 	for _, ip := range ips {
 		ip = ip.Unmap()
 		at := 0
@@ -79,12 +82,12 @@ func inTurn(ips []netip.Addr) []netip.Addr {
 	return list
 }
 
-// dialAny connects to the first of the addresses that answers. The next is tried when one
-// has failed, or has been silent for a while. When it returns, no attempt is under way.
+// dialAny connects to the first of the addresses that answers. It tries the next one when one has
+// failed or has been silent for a while. When it returns, no attempt is under way.
 func dialAny(ctx context.Context, addrs []string, connect func(ctx context.Context, addr string) (net.Conn, error)) (net.Conn, error) {
-	patience := nextAddr
+	delay := attemptDelay
 	if deadline, ok := ctx.Deadline(); ok {
-		patience = min(patience, time.Until(deadline)/time.Duration(len(addrs)+1))
+		delay = min(delay, time.Until(deadline)/time.Duration(len(addrs)+1))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -109,14 +112,14 @@ func dialAny(ctx context.Context, addrs []string, connect func(ctx context.Conte
 				conn, err := connect(ctx, addr)
 				done <- attempt{conn, err}
 			}()
-			next.Reset(patience)
+			next.Reset(delay)
 		case a := <-done:
 			ended++
 			switch {
 			case a.err != nil:
-				failed = telling(failed, a.err)
+				failed = moreTelling(failed, a.err)
 				next.Reset(0)
-			case conn != nil: // two at once
+			case conn != nil: // two have answered at once
 				a.conn.Close()
 			default:
 				conn = a.conn
@@ -130,17 +133,17 @@ func dialAny(ctx context.Context, addrs []string, connect func(ctx context.Conte
 	return nil, failed
 }
 
-// telling picks of two errors of dials to one host the one that says more. A refusal proves
-// that the host is not there only if no other address has been silent, and an address that
-// this machine cannot dial at all says nothing.
-func telling(a, b error) error {
+// moreTelling returns the one of two errors of dials to one host that says more. An address that
+// this machine cannot dial at all says nothing. A refusal proves that no process listens, but only
+// if no other address has been silent.
+func moreTelling(a, b error) error {
 	weight := func(err error) int {
 		switch {
 		case err == nil:
 			return 0
-		case anyOf(err, systemErrors.noRoute) || anyOf(err, systemErrors.noAddress) && !Scarce(err):
+		case anyOf(err, systemErrors.noRoute) || anyOf(err, systemErrors.noAddress) && !IsShortage(err):
 			return 1
-		case Refused(err):
+		case IsRefused(err):
 			return 2
 		}
 		return 3

@@ -30,7 +30,7 @@ func TestAddressesInTurn(t *testing.T) {
 		{ips("1.1.1.1", "1.1.1.2", "::1", "::2", "::3"), ips("1.1.1.1", "::1", "1.1.1.2", "::2", "::3")},
 		{ips("::ffff:1.1.1.1", "::1"), ips("1.1.1.1", "::1")},
 	} {
-		if got := inTurn(c.got); !slices.Equal(got, c.want) {
+		if got := interleave(c.got); !slices.Equal(got, c.want) {
 			t.Errorf("%v: %v, want %v", c.got, got, c.want)
 		}
 	}
@@ -101,18 +101,18 @@ func TestDialsAllAddresses(t *testing.T) {
 		took  time.Duration
 	}{
 		"one":                            {names: ips("10.0.0.1"), hosts: hosts{"10.0.0.1:7": {after: lan}}, want: "10.0.0.1:7", took: lan},
-		"the first is silent":            {names: ips("10.0.0.1", "10.0.0.2"), hosts: hosts{"10.0.0.2:7": {after: lan}}, want: "10.0.0.2:7", took: nextAddr + lan},
+		"the first is silent":            {names: ips("10.0.0.1", "10.0.0.2"), hosts: hosts{"10.0.0.2:7": {after: lan}}, want: "10.0.0.2:7", took: attemptDelay + lan},
 		"the first refuses":              {names: ips("::1", "127.0.0.1"), hosts: hosts{"[::1]:7": {after: lan, err: refused}, "127.0.0.1:7": {after: lan}}, want: "127.0.0.1:7", took: 2 * lan},
 		"little time":                    {names: ips("10.0.0.1", "10.0.0.2", "10.0.0.3"), hosts: hosts{"10.0.0.3:7": {after: lan}}, limit: 400 * time.Millisecond, want: "10.0.0.3:7", took: 200*time.Millisecond + lan},
-		"the first answers late":         {names: ips("10.0.0.1", "10.0.0.2"), hosts: hosts{"10.0.0.1:7": {after: 2 * nextAddr}}, want: "10.0.0.1:7", took: 2 * nextAddr},
-		"the first answers after all":    {names: ips("10.0.0.1", "10.0.0.2"), hosts: hosts{"10.0.0.1:7": {after: nextAddr + lan}, "10.0.0.2:7": {after: 5 * lan}}, want: "10.0.0.1:7", took: nextAddr + lan},
+		"the first answers late":         {names: ips("10.0.0.1", "10.0.0.2"), hosts: hosts{"10.0.0.1:7": {after: 2 * attemptDelay}}, want: "10.0.0.1:7", took: 2 * attemptDelay},
+		"the first answers after all":    {names: ips("10.0.0.1", "10.0.0.2"), hosts: hosts{"10.0.0.1:7": {after: attemptDelay + lan}, "10.0.0.2:7": {after: 5 * lan}}, want: "10.0.0.1:7", took: attemptDelay + lan},
 		"all refuse":                     {names: ips("::1", "127.0.0.1"), hosts: hosts{"[::1]:7": {after: lan, err: refused}, "127.0.0.1:7": {after: lan, err: refused}}, is: refused, took: 2 * lan},
 		"one refuses, the other is mute": {names: ips("::1", "127.0.0.1"), hosts: hosts{"[::1]:7": {after: lan, err: refused}}, not: refused, is: context.DeadlineExceeded, took: 3 * time.Second},
 		"one is mute, the other refuses": {names: ips("::1", "127.0.0.1"), hosts: hosts{"127.0.0.1:7": {after: lan, err: refused}}, not: refused, is: context.DeadlineExceeded, took: 3 * time.Second},
 		"no IPv6, and nobody there":      {names: ips("::1", "127.0.0.1"), hosts: hosts{"[::1]:7": {err: syscall.EADDRNOTAVAIL}, "127.0.0.1:7": {after: lan, err: refused}}, is: refused, took: lan},
 		"no route, and nobody there":     {names: ips("127.0.0.1", "2001:db8::1"), hosts: hosts{"[2001:db8::1]:7": {err: syscall.ENETUNREACH}, "127.0.0.1:7": {after: lan, err: refused}}, is: refused, took: lan},
 		"all silent":                     {names: ips("10.0.0.1", "10.0.0.2"), is: context.DeadlineExceeded, took: 3 * time.Second},
-		"IPv6 leads nowhere":             {names: ips("::1", "::2", "::3", "127.0.0.1"), hosts: hosts{"127.0.0.1:7": {after: lan}}, want: "127.0.0.1:7", took: nextAddr + lan},
+		"IPv6 leads nowhere":             {names: ips("::1", "::2", "::3", "127.0.0.1"), hosts: hosts{"127.0.0.1:7": {after: lan}}, want: "127.0.0.1:7", took: attemptDelay + lan},
 		"no address":                     {names: ips(), is: &net.DNSError{Err: "no such host", Name: "host", IsNotFound: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestDialsThatAnswerAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 50 {
 			w := &world{names: map[string][]netip.Addr{"host": ips("10.0.0.1", "10.0.0.2")}, hosts: hosts{
-				"10.0.0.1:7": {after: nextAddr + time.Second}, "10.0.0.2:7": {after: time.Second},
+				"10.0.0.1:7": {after: attemptDelay + time.Second}, "10.0.0.2:7": {after: time.Second},
 			}}
 			if _, err := w.dial(t.Context(), "host:7"); err != nil {
 				t.Fatal(err)

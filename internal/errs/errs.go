@@ -1,5 +1,5 @@
-// Package errs has the errors that nodes and registries share. The root package exports
-// them and documents what they mean to a program.
+// Package errs has the errors that nodes and registries share. The root package exports them and
+// documents what they mean to a program.
 package errs
 
 import (

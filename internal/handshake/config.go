@@ -1,6 +1,11 @@
-// Package handshake is what a ring's members and its registry share at the ends of a
-// connection: dialling and accepting, who is at the other end, what a transport gets wrong,
-// clocks, and what is logged of it.
+// Package handshake is what nodes and registries share at the ends of a connection: it dials,
+// accepts and identifies the other side, checks a program's transport, and limits the log.
+//
+//   - config.go: what both are configured with.
+//   - handshake.go: Dial, Welcome and Accept.
+//   - transport_check.go: errors for a transport that breaks its contract.
+//   - clocks.go: time that passes while a machine is suspended, and pauses.
+//   - text.go, warnlimiter.go, paniclog.go: what is logged, how often, and where to.
 package handshake
 
 import (
@@ -8,13 +13,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"time"
 
 	"github.com/x/ringdht/internal/logqueue"
 )
 
-// Codec is what nodes and registries need of the root package's Codec.
+// Codec is the part of the root package's Codec that nodes and registries use.
 type Codec interface {
 	Name() string
 	Append(dst []byte, v any) ([]byte, error)
@@ -31,21 +37,27 @@ type Transport interface {
 type Config struct {
 	Codec     Codec
 	Transport Transport
-	Log       *slog.Logger    // the user's, until Prepare puts the queue before it
-	Records   *logqueue.Queue // before the log
+	Log       *slog.Logger    // the program's; behind a queue after Prepare
+	Records   *logqueue.Queue // the queue of Log, set by Prepare
 	RingName  string
 	Timeout   time.Duration
 	Wall      func() time.Time // nil for time.Now; set by tests
-	repeats   *repeats         // of warnings
+	warnings  *warnLimiter     // for WarnOften
 }
 
-// The bounds of what a registry may ask for.
+// The limits of what a registry may ask of a node.
 const (
 	MaxPayload = 8 << 20 // bytes of a message
 	MaxLease   = 24 * time.Hour
 )
 
-// Prepare checks the options, whose names it says, and puts a queue, of so many bytes, before the log.
+// MaxReminders is how often a member is asked the same question again when it comes back without an
+// answer. A connection does not end by chance so many times in a row. But a member that cannot read
+// the question hangs up each time, and the run must end.
+const MaxReminders = 4
+
+// Prepare checks the options, and puts a queue of records bytes before the log. Its errors name the
+// option.
 func (c *Config) Prepare(records int) error {
 	switch {
 	case c.Codec == nil:
@@ -66,7 +78,15 @@ func (c *Config) Prepare(records int) error {
 	if _, ours := c.Log.Handler().(panicLog); ours {
 		least = slog.LevelError
 	}
-	c.repeats = new(repeats)
+	c.warnings = new(warnLimiter)
 	c.Log, c.Records = logqueue.New(c.Log.Handler(), least, records)
 	return nil
+}
+
+// DrawID draws a random number below n; 0 means 2^64.
+func DrawID(n uint64) uint64 {
+	if n == 0 {
+		return rand.Uint64()
+	}
+	return rand.Uint64N(n)
 }

@@ -8,16 +8,17 @@ import (
 	"net"
 	"time"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// maxHandshakes bounds the connections that have not said yet who they are; more
-// wait in the listener's queue.
+// maxHandshakes bounds the connections whose handshake is not done. More wait in the listener's
+// queue.
 const maxHandshakes = 256
 
-// Dial connects to addr and introduces itself. The error of a refusal matches
-// [ErrHandshake] and carries the other side's reason.
+// Dial connects to addr and says what this side is. The error of a refusal matches
+// errs.ErrHandshake and has the other side's reason.
 func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn, wire.Answer, error) {
 	h.Codec, h.RingName = c.Codec.Name(), c.RingName
 	caller := ctx
@@ -51,23 +52,23 @@ func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 	return conn, answer, nil
 }
 
-// errNoHello is what becomes of a connection over which nothing came: a health check, mostly,
-// or a look whether the port is open.
-var errNoHello = errors.New("nothing came")
+// errNoHello is the error of a connection that sent nothing. Most are health checks and port scans.
+var errNoHello = errors.New("nothing was received")
 
-// heard knows whether anything was read.
-type heard struct {
+// readTracker records whether anything was read.
+type readTracker struct {
 	io.Reader
-	any bool
+	got bool
 }
 
-func (r *heard) Read(b []byte) (int, error) {
+func (r *readTracker) Read(b []byte) (int, error) {
 	n, err := r.Reader.Read(b)
-	r.any = r.any || n > 0
+	r.got = r.got || n > 0
 	return n, err
 }
 
-// RefusedConn logs that a connection was not welcome.
+// RefusedConn logs a connection that Welcome did not accept. One that sent nothing is logged at
+// Debug only.
 func (c *Config) RefusedConn(conn net.Conn, err error) {
 	if errors.Is(err, errNoHello) {
 		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
@@ -76,6 +77,7 @@ func (c *Config) RefusedConn(conn net.Conn, err error) {
 	c.WarnOften(ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
 }
 
+// introduce sends the hello and reads the answer.
 func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 	b, err := h.Append(nil)
 	if err != nil {
@@ -91,22 +93,22 @@ func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 	return a, err
 }
 
-// Welcome reads the hello of a connection that was accepted and answers it with
-// what check makes of it. A refusal is logged, answered and returned.
+// Welcome reads the hello of an accepted connection and sends the answer that check gives. A
+// refusal is answered and returned as an error.
 func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wire.Hello, error) {
 	if err := setDeadline(conn, time.Now().Add(c.Timeout)); err != nil {
 		return wire.Hello{}, err
 	}
-	r := &heard{Reader: conn}
+	r := &readTracker{Reader: conn}
 	h, err := wire.ReadHello(r)
 	var a wire.Answer
 	switch {
-	case err != nil && !r.any:
+	case err != nil && !r.got:
 		return h, fmt.Errorf("%w: %w", errNoHello, err)
 	case errors.Is(err, wire.ErrVersion):
 		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
 	case err != nil:
-		return h, err // not one of us: there is nobody to answer
+		return h, err // it does not speak this protocol and would not understand an answer
 	case h.RingName != c.RingName:
 		a = wire.Answer{Status: wire.WrongRing, Reason: fmt.Sprintf(
 			"this is ring %q, you asked for %q: set the same name on both sides (WithRing)", c.RingName, h.RingName)}
@@ -125,12 +127,13 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	return h, setDeadline(conn, time.Time{})
 }
 
-// Accept accepts connections until the listener is closed and serves each on a
-// goroutine of its own. serve returns when the connection is over. Whatever fails
-// meanwhile, such as a lack of file descriptors, only slows accepting down.
+// Accept accepts connections until the listener is closed. It serves each on a goroutine that start
+// starts. serve calls its second argument when the handshake is done, and returns when the
+// connection has ended. Any other failure, such as a lack of file descriptors, only delays the next
+// attempt.
 func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()), serve func(net.Conn, func())) error {
 	slots := make(chan struct{}, maxHandshakes)
-	pause := 5 * time.Millisecond
+	delays := backoff.Backoff{Min: 5 * time.Millisecond, Max: time.Second}
 	for {
 		select {
 		case slots <- struct{}{}:
@@ -146,24 +149,20 @@ func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()),
 				return err
 			}
 			<-slots
-			c.WarnOften(ReasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", pause)
-			timer := time.NewTimer(pause)
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-				timer.Stop()
+			delay := delays.Next()
+			c.WarnOften(ReasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", delay)
+			if Sleep(ctx, delay) != nil {
 				return errs.ErrClosed
 			}
-			pause = min(2*pause, time.Second)
 			continue
 		}
-		pause = 5 * time.Millisecond
+		delays.Reset()
 		start(func() { serve(conn, func() { <-slots }) })
 	}
 }
 
-// IsProtocolError says that a connection ended because of what came over it, and
-// not because somebody closed it.
+// IsProtocolError reports whether a connection ended because of what was received over it, and not
+// because a side closed it.
 func IsProtocolError(err error) bool {
 	return errors.Is(err, wire.ErrType) || errors.Is(err, wire.ErrTooLong) || errors.Is(err, wire.ErrShort) ||
 		errors.Is(err, io.ErrUnexpectedEOF)

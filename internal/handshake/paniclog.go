@@ -8,9 +8,9 @@ import (
 	"log/slog"
 )
 
-// panicLog is the log of a node that was given none: panics in handlers and callbacks are
-// written to it, and nothing else. The library goes on after them, so without a word they
-// would look like messages that were handled.
+// panicLog is the log of a node that was given none. It writes panics in handlers and callbacks,
+// and nothing else. The library continues after a panic, so without a record a message whose
+// handler panicked would look like one that was handled.
 type panicLog struct{ w io.Writer }
 
 // PanicLog returns a logger that writes panics to w.

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// checkedTransport holds a program's transport to what [Transport] says. What it gets
-// wrong is an error that names it, and not a panic later on. It returns the transport's own
-// connections: package net's are written to in a way of their own.
+// checkedTransport checks that a program's transport does what [Transport] says. A fault is an
+// error that names the transport, not a panic later on. It returns the transport's own connections,
+// since those of package net are written to in a special way.
 type checkedTransport struct{ Transport }
 
 func (t checkedTransport) Listen(ctx context.Context, addr string) (net.Listener, error) {
@@ -19,7 +19,7 @@ func (t checkedTransport) Listen(ctx context.Context, addr string) (net.Listener
 	if err != nil {
 		return nil, err
 	}
-	if Absent(l) {
+	if IsNil(l) {
 		return nil, fmt.Errorf("the transport %T returned neither a listener on %q nor an error", t.Transport, addr)
 	}
 	if _, _, err := NetHostPort(l.Addr()); err != nil {
@@ -34,7 +34,7 @@ func (t checkedTransport) Dial(ctx context.Context, addr string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	if Absent(conn) {
+	if IsNil(conn) {
 		return nil, fmt.Errorf("the transport %T returned neither a connection to %q nor an error", t.Transport, addr)
 	}
 	if err := setDeadline(conn, time.Time{}); err != nil {
@@ -44,17 +44,17 @@ func (t checkedTransport) Dial(ctx context.Context, addr string) (net.Conn, erro
 	return conn, nil
 }
 
-// acceptFrom is Accept, of any listener.
+// acceptFrom is Accept with that check.
 func acceptFrom(l net.Listener) (net.Conn, error) {
 	conn, err := l.Accept()
-	if err == nil && Absent(conn) {
+	if err == nil && IsNil(conn) {
 		err = fmt.Errorf("the listener %T returned neither a connection nor an error", l)
 	}
 	return conn, err
 }
 
-// setDeadline bounds a connection's reads and writes. One that cannot be bounded might hold
-// up its goroutine for ever.
+// setDeadline bounds a connection's reads and writes. A connection without deadlines could block
+// its goroutine for ever.
 func setDeadline(conn net.Conn, t time.Time) error {
 	if err := conn.SetDeadline(t); err != nil {
 		return fmt.Errorf("the connection %T takes no deadline: %w", conn, err)
@@ -62,8 +62,9 @@ func setDeadline(conn net.Conn, t time.Time) error {
 	return nil
 }
 
-// Absent says that an interface holds nothing to call: nil, or a pointer that is nil.
-func Absent(v any) bool {
+// IsNil reports whether an interface is nil or holds a nil pointer, so that no method can be
+// called.
+func IsNil(v any) bool {
 	if v == nil {
 		return true
 	}
@@ -71,9 +72,9 @@ func Absent(v any) bool {
 	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
-// NetHostPort takes an address of a transport apart.
+// NetHostPort splits an address of a transport into host and port.
 func NetHostPort(a net.Addr) (host, port string, err error) {
-	if Absent(a) {
+	if IsNil(a) {
 		return "", "", errors.New("an address that is nil, and not host:port")
 	}
 	if host, port, err = net.SplitHostPort(a.String()); err != nil {

@@ -1,5 +1,5 @@
-// Package inner leads this module's tests from the types of the root package to those that
-// they wrap. The root package sets its functions.
+// Package inner gives this module's tests access to what the types of the root package wrap. The
+// root package sets its functions.
 package inner
 
 import (
@@ -9,14 +9,14 @@ import (
 )
 
 var (
-	// Node returns what a *ringdht.Node wraps.
+	// Node returns the internal node of a *ringdht.Node.
 	Node func(any) *node.Node
-	// Registry returns what a *ringdht.Registry wraps.
+	// Registry returns the internal registry of a *ringdht.Registry.
 	Registry func(any) *registry.Registry
-	// Option returns an option of both that changes what they share.
+	// Option returns an option of nodes and registries that changes what they share.
 	Option func(func(*handshake.Config)) any
-	// NodeOption returns an option of a node.
+	// NodeOption returns an option of a node that changes its configuration.
 	NodeOption func(func(*node.Config)) any
-	// RegistryOption returns an option of a registry.
+	// RegistryOption returns an option of a registry that changes its configuration.
 	RegistryOption func(func(*registry.Config)) any
 )

@@ -16,7 +16,7 @@ import (
 // not ended. With anyID it does not ask for the ID of the incarnation before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
 	conn, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
-	if dial.Refused(err) {
+	if dial.IsRefused(err) {
 		return fmt.Errorf("%w: is the registry running there?", err)
 	}
 	if err != nil {

@@ -81,7 +81,7 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 		}
 		// All nodes have lost the registry at the same moment, and must not come back at the
 		// same moment.
-		if handshake.Pause(n.ctx, retry.Jitter(retry.Delay())) != nil {
+		if handshake.Sleep(n.ctx, retry.Jitter(retry.Delay())) != nil {
 			return false
 		}
 		err := n.connect(n.ctx, anyID)

@@ -21,7 +21,7 @@ type lateness struct {
 
 // ran notes that the goroutine runs, which it should once a period, and returns the lateness
 // to log. That is zero unless a quarter of a lease or more has added up, and at most once in
-// handshake.SayLate it is not.
+// handshake.StallLogInterval it is not.
 func (l *lateness) ran(now time.Time, period, lease time.Duration) (log time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -32,7 +32,7 @@ func (l *lateness) ran(now time.Time, period, lease time.Duration) (log time.Dur
 		l.unlogged += gap
 	}
 	l.lastRun = now
-	if l.unlogged < lease/4 || !l.logged.IsZero() && now.Sub(l.logged) < handshake.SayLate {
+	if l.unlogged < lease/4 || !l.logged.IsZero() && now.Sub(l.logged) < handshake.StallLogInterval {
 		l.unlogged -= l.unlogged / 8 // small delays now and then are not worth a line
 		return 0
 	}

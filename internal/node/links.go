@@ -252,7 +252,7 @@ func (l *linker) mergeClockwise(a, b []uint64) []uint64 {
 // that could not be opened have changed.
 func (l *linker) confirm(local *membership.NodeView, failed []string) {
 	slices.Sort(failed)
-	errs := handshake.Some(failed)
+	errs := handshake.JoinFew(failed)
 	if l.confirmed && errs == l.reportedErrors {
 		return
 	}

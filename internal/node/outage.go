@@ -58,8 +58,8 @@ func (o *outage) add(err error) (fresh bool) {
 
 // withShortText bounds the text of an error, which may come from another process.
 func withShortText(err error) error {
-	if text := err.Error(); len(handshake.Brief(text)) < len(text) {
-		return &shortError{err, handshake.Brief(text)}
+	if text := err.Error(); len(handshake.Truncate(text)) < len(text) {
+		return &shortError{err, handshake.Truncate(text)}
 	}
 	return err
 }

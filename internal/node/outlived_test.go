@@ -53,7 +53,7 @@ func outlast(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, net *memne
 func untilDone(t testing.TB, ctx context.Context, what string, do func() error) {
 	t.Helper()
 	for err := do(); err != nil; err = do() {
-		if handshake.Pause(ctx, 10*time.Millisecond) != nil {
+		if handshake.Sleep(ctx, 10*time.Millisecond) != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 	}

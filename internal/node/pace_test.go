@@ -80,7 +80,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		time.Sleep(10 * lease)
 		synctest.Wait()
 		s := tr.Registry.Snapshot()
-		if n := s.Happened[status.EventDoubted]; n != size {
+		if n := s.Happened[status.EventSuspect]; n != size {
 			t.Errorf("%d connections were lost, %d were broken", n, size)
 		}
 		for _, m := range s.Members {

@@ -10,8 +10,9 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// agree says that what was sent and what was received add up to the same.
-func (u *run) agree() bool {
+// balanced reports whether all nodes together have received exactly what they sent, by number and by
+// sum, with no unknown outcome.
+func (u *run) balanced() bool {
 	var sent, received, sumSent, sumReceived, unknown int64
 	for _, m := range u.nodes {
 		c := u.sums[m.Ref()]
@@ -21,7 +22,7 @@ func (u *run) agree() bool {
 	return sent == received && sumSent == sumReceived && unknown == 0
 }
 
-// summarize makes the account of the run from what the nodes reported. It needs mu.
+// summarize makes the account of the run from the nodes' reports. It needs mu.
 func (u *run) summarize() *status.Summary {
 	s := &status.Summary{Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
 	rows := make(map[ring.Ref]*status.NodeSummary, len(u.nodes))
@@ -33,8 +34,8 @@ func (u *run) summarize() *status.Summary {
 		row := &s.Nodes[i]
 		*row = status.NodeSummary{ID: status.ID(m.ID), Addr: m.Addr, Late: slices.Contains(u.late, m)}
 		if row.Late {
-			c, told := u.sums[m.Ref()]
-			row.Lost, row.Relayed = !told, c.Relayed
+			c, reported := u.sums[m.Ref()]
+			row.Lost, row.Relayed = !reported, c.Relayed
 			s.Wasted += c.Wasted
 			continue
 		}
@@ -50,7 +51,7 @@ func (u *run) summarize() *status.Summary {
 		s.Hops, received = s.Hops+c.Hops, received+c.Received
 		s.Wasted += c.Wasted
 		s.MaxHops = max(s.MaxHops, control.Int(c.MaxHops))
-		if err, failed := u.errors[m.Ref()]; failed { // that of a node that was lost says that it was
+		if err, failed := u.errors[m.Ref()]; failed { // a lost node's error only says that it is lost
 			s.Wrong = append(s.Wrong, err)
 		}
 		if want := int64(u.task.Messages); m.Traffic && c.Sent != want && len(u.lost) == 0 {
@@ -60,8 +61,8 @@ func (u *run) summarize() *status.Summary {
 	if received > 0 {
 		s.MeanHops = float64(s.Hops) / float64(received)
 	}
-	if len(u.lost) > 0 || !u.agree() {
-		s.Wrong = append(s.Wrong, u.settle(rows)...)
+	if len(u.lost) > 0 || !u.balanced() {
+		s.Wrong = append(s.Wrong, u.comparePairs(rows)...)
 	}
 	for _, n := range s.Nodes {
 		s.Sum.Sent += n.Sent
@@ -79,13 +80,13 @@ func (u *run) summarize() *status.Summary {
 	return s
 }
 
-// maxDiscrepancies is how many pairs a verdict names.
+// maxDiscrepancies is how many pairs an account names.
 const maxDiscrepancies = 10
 
-// settle goes through the run pair by pair. What a lost node sent and received is
-// added to its row as far as others know it, and of messages of unknown outcome those
-// that were received after all are known ones. It returns what cannot be right.
-func (u *run) settle(rows map[ring.Ref]*status.NodeSummary) (wrong []string) {
+// comparePairs compares what each pair of nodes sent and received, and returns what cannot be
+// right. A lost node's row gets what the others know of its messages. A message of unknown outcome
+// becomes a known one if it was received.
+func (u *run) comparePairs(rows map[ring.Ref]*status.NodeSummary) (wrong []string) {
 	type pair struct{ from, to ring.Ref }
 	type count struct{ sent, received control.Pair }
 	incarnations := make(map[uint64]ring.Ref, len(u.nodes))
@@ -93,7 +94,7 @@ func (u *run) settle(rows map[ring.Ref]*status.NodeSummary) (wrong []string) {
 		incarnations[m.ID] = m.Ref()
 	}
 	counts := make(map[pair]*count)
-	at := func(p pair) *count {
+	countOf := func(p pair) *count {
 		if counts[p] == nil {
 			counts[p] = new(count)
 		}
@@ -104,20 +105,20 @@ func (u *run) settle(rows map[ring.Ref]*status.NodeSummary) (wrong []string) {
 			continue
 		}
 		for _, c := range p.Sent {
-			at(pair{ref, incarnations[c.ID]}).sent = c
+			countOf(pair{ref, incarnations[c.ID]}).sent = c
 		}
 		for _, c := range p.Received {
-			at(pair{incarnations[c.ID], ref}).received = c
+			countOf(pair{incarnations[c.ID], ref}).received = c
 		}
 	}
-	var off []pair
+	var unequal []pair
 	for p, c := range counts {
 		_, fromLost := u.lost[p.from]
 		_, toLost := u.lost[p.to]
 		from, to := rows[p.from], rows[p.to]
 		switch {
 		case from == nil || to == nil:
-			off = append(off, p)
+			unequal = append(unequal, p)
 		case toLost:
 			to.Received += c.sent.N - c.sent.Unknown
 			to.SumReceived += c.sent.Sum - c.sent.SumUnknown
@@ -125,18 +126,18 @@ func (u *run) settle(rows map[ring.Ref]*status.NodeSummary) (wrong []string) {
 			from.Sent += c.received.N
 			from.SumSent += c.received.Sum
 		case c.received.N > c.sent.N || c.received.N < c.sent.N-c.sent.Unknown || c.sent.Unknown == 0 && c.sent.Sum != c.received.Sum:
-			off = append(off, p)
+			unequal = append(unequal, p)
 		default:
 			from.Unknown -= c.sent.Unknown - (c.sent.N - c.received.N)
 			from.SumUnknown -= c.sent.SumUnknown - (c.sent.Sum - c.received.Sum)
 		}
 	}
-	slices.SortFunc(off, func(a, b pair) int {
+	slices.SortFunc(unequal, func(a, b pair) int {
 		return cmp.Or(cmp.Compare(a.from.ID, b.from.ID), cmp.Compare(a.to.ID, b.to.ID))
 	})
-	for i, p := range off {
+	for i, p := range unequal {
 		if i == maxDiscrepancies {
-			wrong = append(wrong, fmt.Sprintf("and %d more pairs", len(off)-i))
+			wrong = append(wrong, fmt.Sprintf("and %d more pairs", len(unequal)-i))
 			break
 		}
 		c := counts[p]

@@ -18,14 +18,14 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// maxNumber bounds the life, the epoch and the run that a node may claim to know of. The
-// registry counts on from there, and must never wrap.
+// maxNumber bounds the incarnation, the epoch and the run that a node may claim to know. The
+// registry counts on from them and must never wrap.
 const maxNumber = 1 << 63
 
-// maxLoopbacks is how many members that other machines cannot dial are named at once.
-const maxLoopbacks = 10
+// maxLoopbackWarnings bounds the members that one registration logs for a loopback address.
+const maxLoopbackWarnings = 10
 
-// register admits the node, or says why not.
+// register makes the node a member, or refuses it and says why.
 func (s *session) register(body []byte) error {
 	r := s.r
 	var req control.Register
@@ -33,10 +33,10 @@ func (s *session) register(body []byte) error {
 		return err
 	}
 	r.mu.Lock()
-	in, left, id := s.in, s.left, s.member.ID
+	attached, left, id := s.attached, s.left, s.member.ID
 	r.mu.Unlock()
 	switch {
-	case in:
+	case attached:
 		return s.refuse(control.CodeProtocol, "this connection has registered node %d already", id)
 	case left:
 		return s.refuse(control.CodeProtocol, "node %d has left over this connection: join again over a new one", id)
@@ -46,38 +46,50 @@ func (s *session) register(body []byte) error {
 		return s.refuse(control.CodeProtocol, "%v: check WithListen and WithAdvertise", err)
 	}
 	if _, _, err := handshake.NetHostPort(s.remote); err != nil && !req.Other {
-		return s.refuse(control.CodeHost, "the registry's transport takes you for %v: say with WithAdvertise where peers can dial you", err)
+		return s.refuse(control.CodeHost, "the registry's transport reports your connection's origin as %v: set the address that peers can dial (WithAdvertise)", err)
 	}
-	req.Addr = net.JoinHostPort(host, port) // from here on in its one form
-	// All that follows ends when the node hangs up, or is taking too long.
+	req.Addr = net.JoinHostPort(host, port) // canonical from here on
+	// The rest ends when the node hangs up, or takes too long.
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
-	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTakesLong)
+	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTooManyDials)
 	defer stop()
 	defer s.conn.Watch(func() { cancel(errHungUp) })()
 	if !req.Other && !sameHost(ctx, host, s.remote) {
-		return s.refuse(control.CodeHost, "you advertise %s and connect from %s: if peers are to use another address than this one, say so with WithAdvertise", req.Addr, s.remote)
+		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
 	if req.ID > ring.Mask(r.cfg.Bits) {
 		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
 	}
 	if max(req.Incarnation, req.Epoch, req.Run) > maxNumber {
-		return s.refuse(control.CodeProtocol, "life %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
+		return s.refuse(control.CodeProtocol, "incarnation %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
 	}
 	if req.Incarnation == 0 {
-		if refused, err := s.check(ctx, req); refused || err != nil {
+		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
 	}
 	err = s.admit(ctx, req, false)
-	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or says so
-		if refused, err := s.check(ctx, req); refused || err != nil {
+	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or claims to have
+		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
 		err = s.admit(ctx, req, true)
 	}
+	if err != nil {
+		return s.notAdmitted(req, err)
+	}
+	r.mu.Lock()
+	s.conn.SetLease(r.members.Timeout(s.member.Ref()))
+	r.mu.Unlock()
+	s.warnOfLoopbacks()
+	return nil
+}
+
+// notAdmitted refuses the node for the membership's reason. Any other error ends the session.
+func (s *session) notAdmitted(req control.Register, err error) error {
+	r := s.r
 	switch {
-	case err == nil:
 	case errors.Is(err, ring.ErrFull):
 		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.Bits)
 	case errors.Is(err, membership.ErrIDTaken):
@@ -85,14 +97,17 @@ func (s *session) register(body []byte) error {
 	case errors.Is(err, membership.ErrWait):
 		return s.refuse(control.CodeWait, "the registry cannot tell yet which IDs are free (%v): join again in a while", err)
 	case errors.Is(err, membership.ErrEvicted):
-		return s.refuse(control.CodeEvicted, "this life of node %d is over: it was declared dead", req.ID)
+		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):
-		return s.refuse(control.CodeNotYours, "life %d of node %d is that of another process: join as a new node", req.Incarnation, req.ID)
-	default:
-		return err
+		return s.refuse(control.CodeNotYours, "incarnation %d of node %d belongs to another process: join as a new node", req.Incarnation, req.ID)
 	}
+	return err
+}
+
+// warnOfLoopbacks logs the members that others cannot dial, now that this node is a member.
+func (s *session) warnOfLoopbacks() {
+	r := s.r
 	r.mu.Lock()
-	s.conn.SetLease(r.members.Timeout(s.member.Ref()))
 	var local []status.Peer
 	for _, ref := range s.loopback {
 		if m, ok := r.members.Holder(ref.ID); ok && m.Incarnation == ref.Incarnation {
@@ -101,66 +116,28 @@ func (s *session) register(body []byte) error {
 	}
 	s.loopback = nil
 	r.mu.Unlock()
-	for _, p := range local[:min(len(local), maxLoopbacks)] {
+	for _, p := range local[:min(len(local), maxLoopbackWarnings)] {
 		r.cfg.Log.Warn("a node advertises a loopback address, which members on other machines cannot dial: let it join by another address of the registry's than localhost, or use WithAdvertise", "node", p)
 	}
-	if more := len(local) - maxLoopbacks; more > 0 {
+	if more := len(local) - maxLoopbackWarnings; more > 0 {
 		r.cfg.Log.Warn("more nodes advertise loopback addresses", "nodes", more)
 	}
-	return nil
 }
 
-// Why a registration was given up.
+// The causes of a registration's context.
 var (
-	errHungUp    = errors.New("the node hung up before it was answered")
-	errTakesLong = errors.New("too many others are being dialled")
+	errHungUp       = errors.New("the node hung up before it was answered")
+	errTooManyDials = errors.New("too many others are being dialled")
 )
 
-// check makes sure that the node that asks is the one at its address.
-func (s *session) check(ctx context.Context, req control.Register) (refused bool, err error) {
-	token, err := s.r.probe(ctx, s.r.newcomers, req.Addr)
-	var short error
-	for err != nil && dial.Scarce(err) { // it is this process that lacks something, not the node
-		if short == nil {
-			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
-		}
-		short = err
-		if handshake.Pause(ctx, 50*time.Millisecond) != nil {
-			break
-		}
-		token, err = s.r.probe(ctx, s.r.newcomers, req.Addr)
-	}
-	if short != nil && errors.Is(err, errTakesLong) {
-		err = short
-	}
-	if why := context.Cause(ctx); why != nil && !errors.Is(why, errTakesLong) { // nothing waits for the answer
-		return false, why
-	}
-	if err == nil && token == req.Token {
-		return false, nil
-	}
-	s.r.mu.Lock()
-	holder, taken := s.r.members.HolderOf(req.Addr)
-	s.r.mu.Unlock()
-	switch {
-	case taken:
-		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
-	case err == nil:
-		err = errors.New("another node answers there")
-	case errors.Is(err, errTakesLong) || dial.Scarce(err):
-		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
-	}
-	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s (%v): check WithListen and WithAdvertise, and firewalls", req.Addr, err)
-}
-
-// admit makes the node a member, or the member that it was. It waits while the
-// registry cannot tell which IDs are free. there says that it was dialled at its address.
-func (s *session) admit(ctx context.Context, req control.Register, there bool) error {
+// admit makes the node a member, or the member that it was. It waits while the registry cannot tell
+// which IDs are free. verified says that the node was dialled at its address.
+func (s *session) admit(ctx context.Context, req control.Register, verified bool) error {
 	r := s.r
 	var err error
-	waited := r.Await(ctx, func() bool {
+	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
-			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Verified: there,
+			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Verified: verified,
 			Incarnation: req.Incarnation, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
@@ -173,50 +150,50 @@ func (s *session) admit(ctx context.Context, req control.Register, there bool) e
 			return false
 		}
 		if err == nil {
-			r.runs.known(r.after(req))
+			r.runs.skipTo(r.latestRun(req))
 			err = s.attach(m, req.Run)
 		}
 		r.wake()
 		return true
 	})
-	if waited != nil && err == nil {
-		err = waited
+	if waitErr != nil && err == nil {
+		err = waitErr
 	}
 	return err
 }
 
-// attach makes the session that of a member; it needs mu. The answer is queued before
-// anything that the steward has for the member. If it cannot be delivered the session
-// ends. knows is the latest run that the member knows of.
-func (s *session) attach(m ring.Member, knows uint64) error {
+// attach makes the session that of a member. latestRun is the latest run that the member knows. The
+// answer is queued before any message of the reconcile loop; if it cannot be sent, the session
+// ends. It needs mu.
+func (s *session) attach(m ring.Member, latestRun uint64) error {
 	r := s.r
-	if before := r.sessions[m.Ref()]; before != nil { // its connection ended, and this registry has not noticed
-		before.unregister()
-		r.wg.Go(before.conn.Close)
+	if old := r.sessions[m.Ref()]; old != nil { // its connection has ended, which this registry has not noticed
+		old.detach()
+		r.wg.Go(old.conn.Close)
 	}
-	s.member, s.in = m, true
+	s.member, s.attached = m, true
 	s.done = make(chan struct{})
 	r.sessions[m.Ref()] = s
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
-	r.reports.enter(m.Ref())
+	r.reports.begin(m.Ref())
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
 	})
 	if u := r.runs.current; u != nil {
-		u.come(s, knows)
+		u.memberRegistered(s, latestRun)
 	}
 	return err
 }
 
-// hopLimit is more than any route can take: with tables of one entry, a message
-// visits every node.
+// hopLimit returns more hops than any route can take. With tables of one entry, a message visits
+// every node.
 func (r *Registry) hopLimit() int {
 	return int(min(ring.Mask(r.cfg.Bits), math.MaxUint16))
 }
 
-// sameHost says whether an advertised host, in its one form, is where a connection comes
-// from. A name is looked up, if the connection is from an IP address.
+// sameHost reports whether an advertised host, in its canonical form, is the host of a connection.
+// A name is looked up if the connection comes from an IP address.
 func sameHost(ctx context.Context, host string, remote net.Addr) bool {
 	from, _, err := net.SplitHostPort(remote.String())
 	if err != nil {
@@ -226,7 +203,7 @@ func sameHost(ctx context.Context, host string, remote net.Addr) bool {
 	if err != nil {
 		return strings.EqualFold(host, from)
 	}
-	// A zone is the name of an interface, which each machine has its own names for.
+	// A zone names an interface, and each machine has names of its own.
 	fromIP = fromIP.Unmap().WithZone("")
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.WithZone("") == fromIP

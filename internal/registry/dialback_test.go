@@ -158,7 +158,7 @@ func TestSilentAddressesHoldUpNobody(t *testing.T) {
 					wg.Go(func() {
 						for ctx.Err() == nil {
 							ringdht.Join(ctx, tr.Addr, nil, ringdht.WithTransport(net.Host(fmt.Sprint("s", i))), ringdht.WithAdvertise("silent:1"))
-							handshake.Pause(ctx, 100*time.Millisecond)
+							handshake.Sleep(ctx, 100*time.Millisecond)
 						}
 					})
 				}

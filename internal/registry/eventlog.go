@@ -7,15 +7,15 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// eventLog keeps the latest events and counts all. Guarded by Registry.mu, so that a snapshot
-// has the events that led to the membership in it.
+// eventLog keeps the latest events and counts all. Guarded by Registry.mu, so that a snapshot has
+// the events that led to its membership.
 type eventLog struct {
-	latest []status.Event // status.MaxEvents of them, and up to as many again
+	latest []status.Event // the latest status.MaxEvents, and at most as many older ones
 	seq    uint64         // of the latest event
 	kinds  map[status.EventKind]int64
 }
 
-// add numbers and keeps an event, and returns it.
+// add numbers an event, keeps it and returns it.
 func (l *eventLog) add(e status.Event, epoch uint64) status.Event {
 	if l.kinds == nil {
 		l.kinds = make(map[status.EventKind]int64)
@@ -23,7 +23,7 @@ func (l *eventLog) add(e status.Event, epoch uint64) status.Event {
 	l.seq++
 	l.kinds[e.Kind]++
 	e.Seq, e.Time, e.Epoch = l.seq, time.Now(), epoch
-	if len(l.latest) >= 2*status.MaxEvents { // rarely, and not for each event
+	if len(l.latest) >= 2*status.MaxEvents { // copy rarely, not for each event
 		l.latest = append(l.latest[:0:0], l.latest[len(l.latest)-status.MaxEvents:]...)
 	}
 	l.latest = append(l.latest, e)
@@ -32,10 +32,10 @@ func (l *eventLog) add(e status.Event, epoch uint64) status.Event {
 
 // list copies the latest events, the oldest first.
 func (l *eventLog) list() []status.Event {
-	return listed(l.latest[max(0, len(l.latest)-status.MaxEvents):])
+	return cloneNonNil(l.latest[max(0, len(l.latest)-status.MaxEvents):])
 }
 
-// counts is the number of events of each kind so far.
+// counts returns the number of events of each kind so far.
 func (l *eventLog) counts() map[status.EventKind]int64 {
 	if l.kinds == nil {
 		return map[status.EventKind]int64{}

@@ -7,23 +7,23 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// eventKinds are the names of the membership's news. What it asks for is none.
+// eventKinds maps the membership's effects to events. An effect that is not listed is a request.
 var eventKinds = map[membership.Kind]status.EventKind{
 	membership.Joined:      status.EventJoined,
 	membership.Ready:       status.EventReady,
 	membership.Left:        status.EventLeft,
 	membership.Dead:        status.EventDead,
-	membership.Suspected:   status.EventDoubted,
+	membership.Suspected:   status.EventSuspect,
 	membership.Back:        status.EventBack,
 	membership.Unreachable: status.EventDegraded,
-	membership.Healed:      status.EventMended,
+	membership.Healed:      status.EventHealed,
 	membership.Rebuilt:     status.EventRebuilt,
 }
 
-// recordEffect keeps news of the membership; it needs mu.
+// recordEffect records an effect if it is an event. It needs mu.
 func (r *Registry) recordEffect(e membership.Effect) {
-	kind, news := eventKinds[e.Kind]
-	if !news {
+	kind, isEvent := eventKinds[e.Kind]
+	if !isEvent {
 		return
 	}
 	event := status.Event{Kind: kind, Node: status.Peer{ID: status.ID(e.Ref.ID), Addr: e.Addr}, Incarnation: e.Ref.Incarnation, Why: e.Why}
@@ -36,7 +36,7 @@ func (r *Registry) recordEffect(e membership.Effect) {
 	r.recordEvent(event)
 }
 
-// recordEvent keeps an event and logs it; it needs mu.
+// recordEvent keeps an event and logs it. It needs mu.
 func (r *Registry) recordEvent(e status.Event) {
 	e = r.events.add(e, r.members.Epoch())
 	if ctx := r.ctx; r.cfg.Log.Enabled(ctx, level(e)) {
@@ -44,8 +44,7 @@ func (r *Registry) recordEvent(e status.Event) {
 	}
 }
 
-// level is Info for what is meant to happen, and Warn for what an operator may want to
-// look into.
+// level is Warn for what an operator may want to look into, and Info for the rest.
 func level(e status.Event) slog.Level {
 	switch e.Kind {
 	case status.EventDead, status.EventDegraded:
@@ -54,13 +53,14 @@ func level(e status.Event) slog.Level {
 	return slog.LevelInfo
 }
 
+// attrs returns what the log says about an event.
 func attrs(e status.Event) []slog.Attr {
 	attrs := make([]slog.Attr, 0, 5)
 	if e.Incarnation != 0 {
 		attrs = append(attrs, slog.Any("node", e.Node), slog.Uint64("incarnation", e.Incarnation))
 	}
 	attrs = append(attrs, slog.Uint64("epoch", e.Epoch))
-	if e.Kind == status.EventDegraded || e.Kind == status.EventMended {
+	if e.Kind == status.EventDegraded || e.Kind == status.EventHealed {
 		attrs = append(attrs, slog.Any("other", e.Other))
 	}
 	if e.Why != "" {

@@ -86,13 +86,13 @@ func (r *Registry) Progress() (sent, received int64) {
 // StartClock makes a registry that does not listen tell by the clock how late it is. It
 // needs the lock.
 func (r *Registry) StartClock(period time.Duration) {
-	r.gaps.ran, r.gaps.period = r.cfg.Now(), period
+	r.stalls.accounted, r.stalls.period = r.cfg.Now(), period
 }
 
 // Tick is what the clock does once a period. It needs the lock.
 func (r *Registry) Tick() {
-	r.accountForGaps()
-	r.gaps.ran = r.cfg.Now()
+	r.accountForStalls()
+	r.stalls.accounted = r.cfg.Now()
 }
 
 // SkipRuns makes the number of the latest run one that the nodes have not heard of.
@@ -108,7 +108,7 @@ func (r *Registry) Unfinished() int {
 	if r.runs.current == nil {
 		return -1
 	}
-	return len(r.runs.current.sending)
+	return len(r.runs.current.awaitingFinish)
 }
 
 // Unreported is the number of nodes that have not reported on the run under way, and -1 if
@@ -117,14 +117,14 @@ func (r *Registry) Unreported() int {
 	if r.runs.current == nil || r.runs.current.phase != collecting {
 		return -1
 	}
-	return len(r.runs.current.wanting)
+	return len(r.runs.current.awaitingSummary)
 }
 
 // Finish takes it that a node has finished the run under way.
 func (r *Registry) Finish(ref ring.Ref) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.runs.current.sending, ref)
+	delete(r.runs.current.awaitingFinish, ref)
 	r.change()
 }
 

@@ -5,56 +5,56 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// loopbacks knows which members advertise a loopback address, which is right as long as all
-// members do, and wrong for each of them when one is on another machine.
+// loopbacks knows which members advertise a loopback address. That is right as long as all members
+// do. It is wrong for each of them once a member is on another machine.
 type loopbacks struct {
-	at   map[ring.Ref]bool // whether the address of each member is one
-	some int               // that are not
-	told map[ring.Ref]struct{}
+	isLoopback map[ring.Ref]bool     // of each member
+	others     int                   // members with another address
+	warned     map[ring.Ref]struct{} // returned by put before
 }
 
-// put takes note of a member's address. It returns the members that others cannot dial and
-// that were not returned before.
+// put sets a member's address. It returns the members that others cannot dial, each once.
 func (l *loopbacks) put(ref ring.Ref, addr string) (warn []ring.Ref) {
-	if l.at == nil {
-		l.at, l.told = make(map[ring.Ref]bool), make(map[ring.Ref]struct{})
+	if l.isLoopback == nil {
+		l.isLoopback, l.warned = make(map[ring.Ref]bool), make(map[ring.Ref]struct{})
 	}
-	first := l.some == 0
-	if own, known := l.at[ref]; known && !own {
-		l.some--
+	first := l.others == 0
+	if loopback, known := l.isLoopback[ref]; known && !loopback {
+		l.others--
 	}
-	own := dial.IsLoopback(addr)
-	l.at[ref] = own
-	if !own {
-		l.some++
+	loopback := dial.IsLoopback(addr)
+	l.isLoopback[ref] = loopback
+	if !loopback {
+		l.others++
 	}
 	switch {
-	case l.some == 0:
-	case own:
-		warn = l.tell(warn, ref)
-	case first: // all that came before are of this machine
-		for other, own := range l.at {
-			if own {
-				warn = l.tell(warn, other)
+	case l.others == 0:
+	case loopback:
+		warn = l.warnOnce(warn, ref)
+	case first: // all members before were of this machine
+		for other, loopback := range l.isLoopback {
+			if loopback {
+				warn = l.warnOnce(warn, other)
 			}
 		}
 	}
 	return warn
 }
 
-func (l *loopbacks) tell(warn []ring.Ref, ref ring.Ref) []ring.Ref {
-	if _, told := l.told[ref]; told {
+// warnOnce appends ref, unless put returned it before.
+func (l *loopbacks) warnOnce(warn []ring.Ref, ref ring.Ref) []ring.Ref {
+	if _, warned := l.warned[ref]; warned {
 		return warn
 	}
-	l.told[ref] = struct{}{}
+	l.warned[ref] = struct{}{}
 	return append(warn, ref)
 }
 
 // drop forgets a member.
 func (l *loopbacks) drop(ref ring.Ref) {
-	if own, known := l.at[ref]; known && !own {
-		l.some--
+	if loopback, known := l.isLoopback[ref]; known && !loopback {
+		l.others--
 	}
-	delete(l.at, ref)
-	delete(l.told, ref)
+	delete(l.isLoopback, ref)
+	delete(l.warned, ref)
 }

@@ -46,13 +46,13 @@ func TestLoopbacks(t *testing.T) {
 	put(7, "127.0.0.1:3") // all are of this machine
 	put(7, "10.0.0.3:3")  // it moves; the others were warned of
 	put(7, "127.0.0.1:3") // and back
-	if l.some != 0 {
-		t.Errorf("%d are elsewhere", l.some)
+	if l.others != 0 {
+		t.Errorf("%d are elsewhere", l.others)
 	}
 	for id := range uint64(8) {
 		l.drop(ref(id))
 	}
-	if len(l.at)+len(l.told)+l.some != 0 {
+	if len(l.isLoopback)+len(l.warned)+l.others != 0 {
 		t.Errorf("%+v is left", l)
 	}
 }

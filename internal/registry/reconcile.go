@@ -1,45 +1,38 @@
 package registry
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/dial"
-	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
-	"github.com/x/ringdht/internal/wire"
 )
 
-// now is the time of the membership.
+// now returns the membership's time.
 func (r *Registry) now() time.Duration { return time.Since(r.start) + 1 }
 
-// wake wakes the steward, who wakes whoever waits for a change when it has acted on it.
+// wake wakes the reconcile loop. The loop wakes the callers of Await after it has acted.
 func (r *Registry) wake() {
 	select {
-	case r.due <- struct{}{}:
+	case r.wakeups <- struct{}{}:
 	default:
 	}
 }
 
-// maxRest is how long the steward lets events gather at most.
-const maxRest = 50 * time.Millisecond
+// maxBatching bounds the pause in which events batch up.
+const maxBatching = 50 * time.Millisecond
 
-// reconcileLoop is the goroutine that does what the membership asks for, in order. Many
-// events that come while it is busy make one plan: a thousand nodes that join at once
-// cost a few plans and not a thousand.
+// reconcileLoop does what the membership asks for, in order. Events that come while it is busy make
+// one plan together: a thousand nodes that join at once cost a few plans, not a thousand.
 func (r *Registry) reconcileLoop() {
-	look := r.cfg.Lease / 4
-	timer := time.NewTimer(look)
+	interval := r.cfg.Lease / 4
+	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
 		began := time.Now()
 		r.mu.Lock()
-		r.accountForGaps()
+		r.accountForStalls()
 		now := r.now()
 		next := r.members.Advance(now)
 		effects := r.members.Take()
@@ -51,12 +44,12 @@ func (r *Registry) reconcileLoop() {
 		for _, e := range effects {
 			r.apply(e)
 		}
-		// In a large ring a look at everybody takes a while, and in a crowd there is an
-		// event all the time: let them gather, and those who bring them have the lock.
+		// A pass takes a while in a large ring, and during a mass join there is always an event.
+		// Pause, so that events batch up and sessions can take the lock.
 		if busy := time.Since(began); busy > time.Millisecond {
-			handshake.Pause(r.ctx, min(busy, maxRest))
+			handshake.Sleep(r.ctx, min(busy, maxBatching))
 		}
-		wait := look
+		wait := interval
 		if next > 0 {
 			wait = max(0, min(wait, next-r.now()))
 		}
@@ -64,28 +57,29 @@ func (r *Registry) reconcileLoop() {
 		select {
 		case <-r.ctx.Done():
 			return
-		case <-r.due:
+		case <-r.wakeups:
 		case <-timer.C:
 		}
 	}
 }
 
-// apply does one thing that the membership asks for.
+// apply does one thing that the membership asks for. Send needs no error handling: a session whose
+// queue fails ends by itself.
 func (r *Registry) apply(e membership.Effect) {
 	switch e.Kind {
 	case membership.Send:
 		r.mu.Lock()
 		s := r.sessions[e.Ref]
 		r.mu.Unlock()
-		switch { // a session that fails ends by itself
+		switch {
 		case s == nil:
 		case e.Frame == nil:
 			s.conn.Send(e.Type, e.Body)
 		default:
 			if *e.Frame == nil {
 				frame, err := control.Encode(r.cfg.Codec, e.Type, e.Body)
-				if err != nil { // it does not fit: nobody can be told
-					r.cfg.Log.Error("cannot tell the members", "err", err)
+				if err != nil { // it does not fit into a frame, so no member can be told
+					r.cfg.Log.Error("cannot encode a message for the members", "err", err)
 					return
 				}
 				*e.Frame = frame
@@ -97,85 +91,36 @@ func (r *Registry) apply(e membership.Effect) {
 	case membership.Dead:
 		r.evict(e.Ref, e.Why)
 	case membership.Left:
-		r.forget(e.Ref, e.Why)
+		r.removeMember(e.Ref, e.Why)
 	case membership.PairsFull:
-		r.cfg.Log.Warn("too many pairs cannot reach each other: this one, and further ones, are not led around until there are fewer",
+		r.cfg.Log.Warn("too many unreachable pairs: this one and further ones get no detour until there are fewer",
 			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
 	}
 }
 
-// forget ends a session; nothing that comes over it counts any more.
-func (r *Registry) forget(ref ring.Ref, why string) *session {
+// removeMember ends a member's session, if there is one, and returns it. Its later messages do not
+// count.
+func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if u := r.runs.current; u != nil {
 		u.lose(ref, why)
 	}
-	r.retire(ref)
+	r.reports.retire(ref)
+	r.loopbacks.drop(ref)
 	r.change()
 	s := r.sessions[ref]
 	if s != nil {
 		s.left = true
-		s.unregister()
+		s.detach()
 	}
 	return s
 }
 
-// evict tells a node that it was declared dead, should it be able to hear it.
+// evict ends the session of a member that was declared dead, and tells the node if it can hear it.
 func (r *Registry) evict(ref ring.Ref, why string) {
-	if s := r.forget(ref, why); s != nil {
+	if s := r.removeMember(ref, why); s != nil {
 		s.conn.Send(control.TypeRefused, control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why})
 		r.wg.Go(func() { s.conn.Shutdown(time.Second) })
 	}
-}
-
-// probeSuspect dials a member that is out of sight.
-func (r *Registry) probeSuspect(e membership.Effect) {
-	answer := membership.Nothing
-	got, err := r.probe(r.ctx, r.suspects, e.Addr)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case err == nil && got == e.Token:
-		answer = membership.Answered
-	case err == nil && r.members.HasToken(got):
-		// Members that have changed their addresses, perhaps with each other: this one
-		// may be about to say where it is.
-	case err == nil || errors.Is(err, errs.ErrHandshake) || dial.Refused(err):
-		answer = membership.Absent
-	}
-	r.members.Probed(r.now(), e.Ref, e.Addr, answer)
-	r.wake()
-}
-
-// probe dials an address and returns the token of the node that answers.
-func (r *Registry) probe(ctx context.Context, d *dial.Limiter, addr string) (token uint64, err error) {
-	err = d.Do(ctx, func(ctx context.Context) error {
-		conn, answer, err := r.cfg.Dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
-		if err == nil {
-			conn.Close()
-			token = answer.Token
-		}
-		return err
-	})
-	return token, err
-}
-
-// WaitSettled waits until the ring is as it should be: everybody who has joined is
-// part of it, nobody is out of sight, and all members use the tables that the present
-// membership asks for. If it is so already it returns nil at once, also if ctx has ended.
-// The error matches [ErrNotReady] and says what is missing.
-func (r *Registry) WaitSettled(ctx context.Context) error {
-	var missing []string
-	err := r.Await(ctx, func() bool {
-		missing = r.members.Unsettled()
-		if len(missing) == 0 && r.members.Lagging() > 0 {
-			missing = []string{"long entries are about to be put right"}
-		}
-		return len(missing) == 0
-	})
-	if err != nil {
-		return fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), err)
-	}
-	return nil
 }

@@ -1,9 +1,43 @@
+// Package registry is what the root package's Registry wraps: it admits nodes, has the membership
+// plan their routing tables, and conducts traffic runs. The rules of membership, tables and deaths
+// are in internal/membership, which is pure. This package gives it a clock, connections and a lock.
+//
+// The files, from a node's connection to what users read:
+//
+//   - config.go, registry.go: the configuration, the state, New and Close.
+//   - listen.go: listeners, and the goroutine of each connection up to its session.
+//   - session.go, admit.go: one node's connection, its registration and its end.
+//   - probe.go: dials to nodes, for newcomers and for suspects.
+//   - reconcile.go: the loop that plans, and applies what the membership asks for.
+//   - stalls.go: how late this process runs, so that members do not pay for it.
+//   - loopback.go: members whose address leads each machine to itself.
+//   - setup.go, wait.go, tables.go: Setup, Audit, the waits, Members and Tables.
+//   - traffic.go, run.go, run_members.go, account.go, runs.go: the API and the phases of a run, its
+//     state, members that come and go, its account, and the results of earlier runs.
+//   - trace.go: traces, and the nodes' answers.
+//   - events.go, eventlog.go, reports.go, snapshot.go: what a Snapshot is made of.
+//
+// Registry.mu guards the state of the registry: the membership, the current run, the fields of
+// sessions and the rest that is listed below it. Under mu messages are encoded and queued, and at
+// the end listeners and connections are closed. Dials, look-ups of names, reads and writes happen
+// without it. With mu held only leaf locks are taken: those of a connection's queue, of the log and
+// of its rate limit. The locks of traces and of the dial limiters are leaves as well, and are
+// taken without mu.
+//
+// Close ends all goroutines and waits for them:
+//
+//   - reconcileLoop and stallLoop, from the first listener on; they end with Registry.ctx.
+//   - one for each listener, which accepts; it ends when its listener is closed.
+//   - one for each connection, which shakes hands and becomes its session; it ends when the
+//     connection ends.
+//   - one for each run, which ends with the run or with Registry.ctx.
+//   - one for each dial to a suspect, bounded by the handshake timeout and Registry.ctx.
+//   - short ones that close a connection, after a second at most.
 package registry
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -14,54 +48,37 @@ import (
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
-	"github.com/x/ringdht/internal/wire"
-	"github.com/x/ringdht/status"
 )
 
-// Config is what a registry goes by. The root package's options fill it and check it.
-type Config struct {
-	handshake.Config
-	Bits       int
-	MaxPayload int
-	Lease      time.Duration
-	Beats      int // see membership.Config
-	Grace      time.Duration
-	TimeOfDay  func() time.Time // incarnations are made from it
-}
-
-// Registry admits nodes to a ring and hands out their routing tables. It carries
-// no messages. Its methods are safe for concurrent use.
-//
-// It is soft state: when it dies, messages flow on and nodes route around the dead.
-// One that is started in its place rebuilds the membership from the nodes, which come
-// back by themselves (see [WithGrace]).
+// Registry is the state of a registry: see the root package's Registry for its promises.
 type Registry struct {
 	// static after construction
 	cfg   *Config
-	start time.Time // set when the first listener opens
+	start time.Time // when the first listener opened
 	ctx   context.Context
 	stop  context.CancelCauseFunc
 	wg    sync.WaitGroup
 
-	setup chan struct{} // of one slot, taken during a set-up, so that there is one at a time
-	due   chan struct{} // of one slot: there is something for the steward to do
-	// Dials to newcomers and to members out of sight: neither can hold up the other.
+	setup   chan struct{} // of one slot, held during a set-up: there is one at a time
+	wakeups chan struct{} // of one slot: the reconcile loop has work
+	// Dials to newcomers and to suspects are limited apart, so that neither holds up the other.
 	newcomers, suspects *dial.Limiter
 	traces              traces
 
 	mu        sync.Mutex // guards what follows
 	members   *membership.Authority
 	sessions  map[ring.Ref]*session
-	listeners map[*net.Listener]struct{} // by where one is kept: programs' own types need not be comparable
+	listeners map[*net.Listener]struct{} // by pointer: a program's own types need not be comparable
 	conns     map[*net.Conn]struct{}
-	gaps      gaps      // how late this process runs
+	stalls    stalls    // how late this process runs
 	loopbacks loopbacks // members that other machines cannot dial
 	events    eventLog
 	runs      runs
 	reports   reports
-	changed   chan struct{} // closed at the next change of anything here; nil while nobody waits
-	opened    bool          // it has a listener, or had one
+	changed   notify.Change // broadcast when the fields above have changed
+	opened    bool          // a listener was opened
 	closed    bool
 }
 
@@ -71,7 +88,7 @@ func New(cfg *Config) *Registry {
 		cfg:       cfg,
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
-		due:       make(chan struct{}, 1),
+		wakeups:   make(chan struct{}, 1),
 		newcomers: dial.NewLimiter(registryDials, registrySlow),
 		suspects:  dial.NewLimiter(registryDials, registrySlow),
 		sessions:  make(map[ring.Ref]*session),
@@ -80,119 +97,17 @@ func New(cfg *Config) *Registry {
 	}
 	r.members = membership.New(membership.Config{Bits: cfg.Bits, Lease: cfg.Lease, Grace: cmp.Or(cfg.Grace, 2*cfg.Lease), Draw: handshake.DrawID, Beats: cfg.Beats})
 	r.newcomers.GivenUp = func() {
-		cfg.WarnOften("", "too many nodes do not answer the registry's dials, one that wanted to join is given up", "most", registrySlow)
+		cfg.WarnOften("", "too many joining nodes do not answer the registry's dials: the oldest dial is given up", "most", registrySlow)
 	}
 	r.suspects.GivenUp = func() {
-		cfg.WarnOften("", "too many members do not answer the registry's dials, one of the dials is given up", "most", registrySlow)
+		cfg.WarnOften("", "too many suspects do not answer the registry's dials: the oldest dial is given up", "most", registrySlow)
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
 	return r
 }
 
-// Listen listens on addr and serves in the background until the registry is
-// closed. It returns the address it listens on, useful when addr has port 0.
-func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("ringdht: registry: listening on %s: %w", addr, context.Cause(ctx))
-	}
-	l, err := r.cfg.Transport.Listen(ctx, addr)
-	if err != nil {
-		return nil, fmt.Errorf("ringdht: registry: %w", err)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.closed {
-		l.Close()
-		return nil, r.closedError("listening")
-	}
-	r.open(&l)
-	r.wg.Go(func() { r.serve(&l) })
-	return l.Addr(), nil
-}
-
-// Serve serves nodes on a listener until the registry is closed, and then returns
-// an error that matches [ErrClosed]; it closes the listener.
-func (r *Registry) Serve(l net.Listener) error {
-	if handshake.Absent(l) {
-		return errors.New("ringdht: registry: serving: the listener is nil")
-	}
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		l.Close()
-		return r.closedError("serving")
-	}
-	r.open(&l)
-	r.wg.Add(1)
-	r.mu.Unlock()
-	defer r.wg.Done()
-	return r.serve(&l)
-}
-
-// open takes a listener on; it needs mu. The time of a registry begins with the first.
-func (r *Registry) open(l *net.Listener) {
-	r.listeners[l] = struct{}{}
-	if !r.opened {
-		r.opened = true
-		r.start = time.Now()
-		if r.cfg.Grace > 0 {
-			r.members.Recover(r.now())
-		}
-		r.gaps = gaps{period: max(r.cfg.Lease/32, time.Millisecond), ran: r.cfg.Now()}
-		r.wg.Go(r.clock)
-		r.wg.Go(r.reconcileLoop)
-	}
-}
-
-func (r *Registry) serve(l *net.Listener) error {
-	err := r.cfg.Accept(r.ctx, *l, r.wg.Go, r.receive)
-	(*l).Close()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.listeners, l)
-	if r.closed {
-		return r.closedError("serving")
-	}
-	return fmt.Errorf("ringdht: registry: %w", err) // somebody else closed the listener
-}
-
-// receive is a connection's goroutine.
-func (r *Registry) receive(conn net.Conn, introduced func()) {
-	r.mu.Lock()
-	if r.closed {
-		r.mu.Unlock()
-		introduced()
-		conn.Close()
-		return
-	}
-	r.conns[&conn] = struct{}{}
-	r.mu.Unlock()
-	defer func() {
-		conn.Close()
-		r.mu.Lock()
-		delete(r.conns, &conn)
-		r.mu.Unlock()
-	}()
-	_, err := r.cfg.Welcome(conn, func(h wire.Hello) wire.Answer {
-		if h.Role != wire.RoleMember {
-			return wire.Answer{Status: wire.WrongRole, Reason: "this is a registry, not a node: it carries no messages"}
-		}
-		return wire.Answer{}
-	})
-	introduced()
-	if err != nil {
-		if r.ctx.Err() == nil {
-			r.cfg.RefusedConn(conn, err)
-		}
-		return
-	}
-	s := &session{r: r, conn: control.NewConn(conn, r.cfg.Codec, maxReport), remote: conn.RemoteAddr()}
-	s.run()
-}
-
-// Close ends the registry: it says good-bye to the nodes, whose messages go on
-// flowing, and waits for all its goroutines; for its log see [WithLogger]. More calls do
-// nothing.
+// Close says goodbye to the nodes, each of which has a second to take it, and ends all goroutines
+// before it returns.
 func (r *Registry) Close() error {
 	r.mu.Lock()
 	if !r.closed {
@@ -226,147 +141,7 @@ func (r *Registry) Close() error {
 	return nil
 }
 
+// closedError is the error of a call after Close. what names the call.
 func (r *Registry) closedError(what string) error {
 	return fmt.Errorf("ringdht: registry: %s: %w", what, errs.ErrClosed)
 }
-
-// change wakes whoever waits for something to change; it needs mu.
-func (r *Registry) change() {
-	if r.changed != nil {
-		close(r.changed)
-		r.changed = nil
-	}
-}
-
-// Await waits until done, called with mu held at every change, returns true. What is so
-// when ctx ends counts.
-func (r *Registry) Await(ctx context.Context, done func() bool) error {
-	for {
-		r.mu.Lock()
-		if done() {
-			r.mu.Unlock()
-			return nil
-		}
-		if r.closed {
-			r.mu.Unlock()
-			return errs.ErrClosed
-		}
-		if r.changed == nil {
-			r.changed = make(chan struct{})
-		}
-		changed := r.changed
-		r.mu.Unlock()
-		select {
-		case <-changed:
-			continue
-		case <-ctx.Done():
-		}
-		select {
-		case <-changed: // both at once
-		default:
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// Authority is the membership, guarded by the registry's lock: it may be used within
-// [Registry.Await] only.
-func (r *Registry) Authority() *membership.Authority { return r.members }
-
-// Running is the number of the run under way, or 0. It may be used within [Registry.Await] only.
-func (r *Registry) Running() uint64 {
-	if r.runs.current == nil {
-		return 0
-	}
-	return r.runs.current.number
-}
-
-// Members lists the registered nodes by ascending ID.
-func (r *Registry) Members() []status.Peer {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return peers(r.members.All())
-}
-
-// Epoch is the version of the membership and the tables. It only grows, also when
-// another registry takes this one's place.
-func (r *Registry) Epoch() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.members.Epoch()
-}
-
-// Degraded lists the pairs that cannot talk directly, by the first one's ID.
-func (r *Registry) Degraded() []status.Degraded {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.degraded()
-}
-
-// degraded needs mu.
-func (r *Registry) degraded() []status.Degraded {
-	list := []status.Degraded{}
-	for _, p := range r.members.Unreachable() {
-		list = append(list, status.Degraded{From: peer(p.From), To: peer(p.To), Why: p.Why})
-	}
-	return list
-}
-
-func peer(m ring.Member) status.Peer { return status.Peer{ID: status.ID(m.ID), Addr: m.Addr} }
-
-func peers(members []ring.Member) []status.Peer {
-	list := make([]status.Peer, len(members))
-	for i, m := range members {
-		list[i] = peer(m)
-	}
-	return list
-}
-
-// WaitMembers waits until at least n nodes are registered. If they are it returns nil at
-// once, also if ctx has ended.
-func (r *Registry) WaitMembers(ctx context.Context, n int) error {
-	have := 0
-	err := r.Await(ctx, func() bool {
-		have = r.members.Len()
-		return have >= n
-	})
-	if err != nil {
-		return fmt.Errorf("ringdht: registry: %d of %d nodes are registered: %w", have, n, err)
-	}
-	return nil
-}
-
-// Table is a member's routing table.
-type Table struct {
-	Bits  int
-	Self  status.Peer
-	Epoch uint64
-	Peers []status.Peer // clockwise
-}
-
-// Tables returns the tables of the members that are in the ring.
-func (r *Registry) Tables() (tables []Table) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range r.members.All() {
-		view, ok := r.members.View(m.ID)
-		if !ok {
-			continue
-		}
-		t := Table{Bits: r.cfg.Bits, Self: peer(m), Epoch: r.members.Epoch(), Peers: make([]status.Peer, 0, len(view.Entries))}
-		for _, e := range view.Entries {
-			if p, ok := r.members.Holder(e.ID); ok { // else it died a moment ago
-				t.Peers = append(t.Peers, peer(p))
-			}
-		}
-		tables = append(tables, t)
-	}
-	return tables
-}
-
-// Of a registry: 500 addresses that are silent and come again and again make some 100 dials
-// a second, of which each takes a slot for a tenth of a second.
-const (
-	registryDials = 64
-	registrySlow  = 1024
-)

@@ -8,21 +8,21 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// reports are what members have said of themselves in heartbeats. Guarded by Registry.mu.
+// reports is what members report about themselves in heartbeats. Guarded by Registry.mu.
 type reports struct {
-	records map[ring.Ref]*record // of the members, and of those that are gone until they are retired
-	past    totals               // of those that were retired
+	records map[ring.Ref]*record // of members, and of those that are gone until they are retired
+	past    totals               // of retired incarnations
 
 	// All members get the same answer to a heartbeat, so it is encoded once.
-	pace   int // that the answer tells
-	answer []byte
+	interval int // that the answer names, in thirds of a lease
+	answer   []byte
 }
 
-// record is what heartbeats have told of one incarnation.
+// record is what one incarnation has reported.
 type record struct {
 	joined time.Time
-	heard  time.Time
-	status *status.Node // the latest, which is never changed; nil before the first
+	heard  time.Time    // the latest heartbeat
+	status *status.Node // the latest, never changed in place; nil before the first
 }
 
 // totals adds up the figures of nodes.
@@ -37,11 +37,11 @@ func (t *totals) add(s *status.Node, present bool) {
 	control.AddCounters(&t.counters, &s.Counters, present)
 	t.hops = control.AddRow(t.hops, s.Hops)
 	t.latency.Counts = control.AddRow(t.latency.Counts, s.Latency.Counts)
-	t.latency.Sum = time.Duration(control.Plus(int64(t.latency.Sum), int64(s.Latency.Sum)))
+	t.latency.Sum = time.Duration(control.SaturatingAdd(int64(t.latency.Sum), int64(s.Latency.Sum)))
 }
 
-// enter begins a record for an incarnation, if it has none.
-func (r *reports) enter(ref ring.Ref) {
+// begin adds a record for an incarnation that has none.
+func (r *reports) begin(ref ring.Ref) {
 	if r.records == nil {
 		r.records = make(map[ring.Ref]*record)
 	}
@@ -50,45 +50,45 @@ func (r *reports) enter(ref ring.Ref) {
 	}
 }
 
-// heard takes in a heartbeat, whose status is nil if nothing has changed.
-func (r *reports) heard(ref ring.Ref, told *status.Node) {
-	if f := r.records[ref]; f != nil {
-		f.heard = time.Now()
-		if told != nil {
-			f.status = told
+// update takes in a heartbeat. Its status is nil if nothing has changed.
+func (r *reports) update(ref ring.Ref, reported *status.Node) {
+	if rec := r.records[ref]; rec != nil {
+		rec.heard = time.Now()
+		if reported != nil {
+			rec.status = reported
 		}
 	}
 }
 
 // retire adds the figures of an incarnation that is over to the past.
 func (r *reports) retire(ref ring.Ref) {
-	if f := r.records[ref]; f != nil && f.status != nil {
-		r.past.add(f.status, false)
+	if rec := r.records[ref]; rec != nil && rec.status != nil {
+		r.past.add(rec.status, false)
 	}
 	delete(r.records, ref)
 }
 
-// total adds up all figures. It goes by the records and not by the members, since a member
-// that is gone is retired a moment later.
+// total adds up all figures. It goes by the records and not by the members, because a member that
+// is gone is retired a moment later.
 func (r *reports) total(present func(ring.Ref) bool) totals {
-	all := totals{r.past.counters, listed(r.past.hops), status.Histogram{Counts: listed(r.past.latency.Counts), Sum: r.past.latency.Sum}}
-	for ref, f := range r.records {
-		if f.status != nil {
-			all.add(f.status, present(ref))
+	all := totals{r.past.counters, cloneNonNil(r.past.hops), status.Histogram{Counts: cloneNonNil(r.past.latency.Counts), Sum: r.past.latency.Sum}}
+	for ref, rec := range r.records {
+		if rec.status != nil {
+			all.add(rec.status, present(ref))
 		}
 	}
 	return all
 }
 
-// answerFor returns the answer to a heartbeat that tells members to send one every pace
-// thirds of a lease.
-func (r *reports) answerFor(pace int, codec control.Codec) ([]byte, error) {
-	if pace != r.pace || r.answer == nil {
-		frame, err := control.Encode(codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(pace)})
+// answerFor returns the answer to a heartbeat: members shall send one each interval thirds of a
+// lease.
+func (r *reports) answerFor(interval int, codec control.Codec) ([]byte, error) {
+	if interval != r.interval || r.answer == nil {
+		frame, err := control.Encode(codec, control.TypeBeatAnswer, control.BeatAnswer{Every: int64(interval)})
 		if err != nil {
 			return nil, err
 		}
-		r.pace, r.answer = pace, frame
+		r.interval, r.answer = interval, frame
 	}
 	return r.answer, nil
 }

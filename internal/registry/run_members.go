@@ -2,39 +2,38 @@ package registry
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
 )
 
-// come takes note that a member has registered: one that came during the run, or one of
-// the run whose connection had ended. knows is the latest run that the member knows of.
-func (u *run) come(s *session, knows uint64) {
+// memberRegistered adds a node that joined during the run, or reminds one of the run's nodes that
+// is back over a new connection. latestRun is the latest run that the node knows.
+func (u *run) memberRegistered(s *session, latestRun uint64) {
 	ref := s.member.Ref()
-	if u.stranger(ref) {
-		// It is sent nothing, since the senders draw from the members that were there when
-		// the run began. But it relays, so it is asked for its part like all others.
+	if u.isNew(ref) {
+		// Nothing is sent to it: the senders draw from the members at the start. But it relays, so
+		// it must report its sums.
 		if u.phase == sending {
 			u.late = append(u.late, s.member)
-			u.wanting[ref] = struct{}{}
+			u.awaitingSummary[ref] = struct{}{}
 		}
 		return
 	}
-	// One that has taken its task in just goes on with it.
-	if u.owes(ref) && (u.phase != sending || knows < u.number) {
+	// A node that knows the run has its task and goes on with it, which is no failure to answer.
+	if u.unanswered(ref) && (u.phase != sending || latestRun < u.number) {
 		if u.reminded[ref]++; u.reminded[ref] > handshake.MaxReminders {
-			u.giveUp(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, handshake.MaxReminders+1))
+			u.stopWaiting(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, handshake.MaxReminders+1))
 			return
 		}
 	}
 	u.remind(s)
 }
 
-// stranger says that a life has nothing to do with the run yet.
-func (u *run) stranger(ref ring.Ref) bool {
-	if _, ok := u.wanting[ref]; ok {
+// isNew reports whether an incarnation has no part in the run yet.
+func (u *run) isNew(ref ring.Ref) bool {
+	if _, ok := u.awaitingSummary[ref]; ok {
 		return false
 	}
 	if _, ok := u.sums[ref]; ok {
@@ -45,51 +44,70 @@ func (u *run) stranger(ref ring.Ref) bool {
 	return !lost && !failed
 }
 
-// owes says whether a member has not answered what was asked last.
-func (u *run) owes(ref ring.Ref) (ok bool) {
+// unanswered reports whether a member has not answered the question of this phase.
+func (u *run) unanswered(ref ring.Ref) (ok bool) {
 	switch u.phase {
 	case sending:
-		_, ok = u.sending[ref]
+		_, ok = u.awaitingFinish[ref]
 	case collecting:
-		_, ok = u.wanting[ref]
+		_, ok = u.awaitingSummary[ref]
 	case explaining:
-		_, ok = u.pairing[ref]
+		_, ok = u.awaitingPairs[ref]
 	}
 	return ok
 }
 
-// giveUp expects no answer of a member any more to what it was asked last.
-func (u *run) giveUp(ref ring.Ref, why string) {
+// stopWaiting ends the wait for a member's answer to the question of this phase.
+func (u *run) stopWaiting(ref ring.Ref, why string) {
 	switch u.phase {
 	case sending:
-		delete(u.sending, ref)
+		delete(u.awaitingFinish, ref)
 	case collecting:
-		delete(u.wanting, ref)
+		delete(u.awaitingSummary, ref)
 	case explaining:
-		delete(u.pairing, ref)
+		delete(u.awaitingPairs, ref)
 	}
 	if _, failed := u.errors[ref]; !failed {
 		u.errors[ref] = why
 	}
 }
 
-// all are the members that relayed for the run, as far as is known.
-func (u *run) all() []ring.Member {
-	return slices.Concat(u.nodes, u.late)
-}
-
-// next begins a phase.
-func (u *run) next(p phase) {
-	u.phase = p
-	clear(u.reminded)
-}
-
-// after is the number of the latest run that there may have been, as a member tells that
-// comes back. Where it comes back to a new registry there may have been one more, which
-// only members knew that are lost: what they sent is still counted under its number.
-func (r *Registry) after(req control.Register) uint64 {
+// latestRun returns the number of the latest run that there may have been, by what a registering
+// node knows. A new registry adds one for nodes that come back: there may have been one more run,
+// known only to members that are lost. What those sent is still counted under its number.
+func (r *Registry) latestRun(req control.Register) uint64 {
 	if req.Incarnation != 0 && r.members.Recovering() {
 		return req.Run + 1
 	}
 	return req.Run
+}
+
+// lose notes that a member has died or left. No answer is expected of it any more.
+func (u *run) lose(ref ring.Ref, why string) {
+	if u.phase == summarizing {
+		return
+	}
+	for _, m := range u.nodes {
+		if m.Ref() == ref {
+			u.lost[ref] = why
+		}
+	}
+	delete(u.awaitingFinish, ref)
+	delete(u.awaitingSummary, ref)
+	delete(u.awaitingPairs, ref)
+}
+
+// remind asks a member again after its connection had ended: the question or the answer may be
+// lost.
+func (u *run) remind(s *session) {
+	ref := s.member.Ref()
+	if _, ok := u.awaitingFinish[ref]; ok {
+		s.conn.Send(control.TypeTask, u.task)
+	}
+	if _, ok := u.awaitingSummary[ref]; ok && u.phase == collecting {
+		s.conn.Send(control.TypeCollect, control.Collect{Run: u.number})
+	}
+	if _, ok := u.awaitingPairs[ref]; ok && u.phase == explaining {
+		s.conn.Send(control.TypeExplain, control.Explain{Run: u.number})
+	}
 }

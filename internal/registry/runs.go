@@ -7,27 +7,26 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// runs are the traffic runs of a registry: the one under way, and the results of the latest.
-// Guarded by Registry.mu.
+// runs is a registry's current traffic run and the results of earlier ones. Guarded by Registry.mu.
 type runs struct {
-	current  *run // nil if no run is under way
-	number   uint64
-	ended    []status.Run // the latest status.MaxRuns
-	last     *status.Summary
-	verdicts map[string]int64
+	current  *run             // nil if there is none
+	number   uint64           // of the latest run
+	ended    []status.Run     // the latest status.MaxRuns
+	last     *status.Summary  // of the latest run that has ended
+	verdicts map[string]int64 // how many runs ended with each
 }
 
-// next is the number of a run that begins.
-func (r *runs) next() uint64 {
+// nextNumber returns the number of a new run.
+func (r *runs) nextNumber() uint64 {
 	r.number++
 	return r.number
 }
 
-// known takes in that there has been a run with this number.
-func (r *runs) known(number uint64) { r.number = max(r.number, number) }
+// skipTo notes that there has been a run with this number.
+func (r *runs) skipTo(number uint64) { r.number = max(r.number, number) }
 
-// reported returns the run under way if it has this number, else nil.
-func (r *runs) reported(number uint64) *run {
+// byNumber returns the current run if it has this number, else nil.
+func (r *runs) byNumber(number uint64) *run {
 	if r.current == nil || r.current.number != number {
 		return nil
 	}
@@ -52,7 +51,7 @@ func (r *runs) keep(u *run, s *status.Summary) {
 	r.verdicts[verdict]++
 }
 
-// counts is the number of runs that have ended with each verdict.
+// counts returns how many runs ended with each verdict.
 func (r *runs) counts() map[string]int64 {
 	if r.verdicts == nil {
 		return map[string]int64{}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
@@ -12,42 +13,44 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // maxReport is the longest control frame that a registry takes from a node.
 const maxReport = 2 << 20
 
-// session is a connection to one node, and what is known of who is at its other end.
+// session is the connection of one node, and the member that it registered as.
 type session struct {
 	r      *Registry
 	conn   *control.Conn
 	remote net.Addr
 
-	// under Registry.mu
-	member         ring.Member // once it has registered
-	in             bool        // found in Registry.sessions
-	left           bool        // it was a member, and is none any more
-	last           membership.LastHeard
-	sent, received int64      // in the run under way, as the latest heartbeat says
-	loopback       []ring.Ref // members to warn of, now that this one is there
+	// guarded by Registry.mu
+	member         ring.Member // set when it registers
+	attached       bool        // in Registry.sessions
+	left           bool        // it was a member, and is one no longer
+	lastWord       membership.LastHeard
+	sent, received int64      // in the current run, by the latest heartbeat
+	loopback       []ring.Ref // members to warn of, now that this node is a member
 
-	done chan struct{} // closed when it is not in any more; set with member
+	done chan struct{} // closed when detached; set with member
 }
 
-// run is the session's goroutine.
+// run is the goroutine of the session.
 func (s *session) run() {
 	defer s.conn.Free()
 	s.conn.SetLease(s.r.cfg.Timeout)
-	err := s.receive()
+	err := s.receiveLoop()
 	s.r.sessionEnded(s, err)
 	s.conn.Close()
 }
 
-func (s *session) receive() error {
+// receiveLoop handles messages until the connection ends, or the node is silent for too long.
+func (s *session) receiveLoop() error {
 	for {
 		t, body, err := s.conn.Recv()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if left := s.remaining(); left > 0 { // it was not the node that was late
+			if left := s.remainingSilence(); left > 0 { // this process was late, not the node
 				s.conn.SetLease(left)
 				continue
 			}
@@ -55,7 +58,7 @@ func (s *session) receive() error {
 		if err != nil {
 			return err
 		}
-		registered := s.heard()
+		registered := s.noteArrival()
 		switch t {
 		case control.TypeRegister:
 			err = s.register(body)
@@ -65,7 +68,7 @@ func (s *session) receive() error {
 			if !registered {
 				err = s.refuse(control.CodeNotMember, "register first")
 			} else {
-				err = s.r.report(s, t, body)
+				err = s.r.handleReport(s, t, body)
 			}
 		}
 		if err != nil {
@@ -74,60 +77,62 @@ func (s *session) receive() error {
 	}
 }
 
-// registered is also true of a member that has left: it does no harm.
-func (s *session) registered() bool {
+// hasRegistered is also true of a node that has left: it does no harm.
+func (s *session) hasRegistered() bool {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
-	return s.in || s.left
+	return s.attached || s.left
 }
 
-// errRefused ends a session whose node was told why.
+// errRefused ends a session whose node was told the reason.
 var errRefused = errors.New("refused")
 
+// refuse tells the node why its request is refused. A member stays connected: its mistake costs it
+// nothing. Any other session ends.
 func (s *session) refuse(code control.Code, format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
 	s.r.cfg.Log.Info("request refused", "from", s.remote, "reason", reason)
 	if err := s.conn.Send(control.TypeRefused, control.Refused{Code: code, Reason: reason}); err != nil {
 		return err
 	}
-	if s.registered() {
-		return nil // a member's mistake costs it nothing
+	if s.hasRegistered() {
+		return nil
 	}
 	s.conn.Shutdown(s.r.cfg.Timeout)
 	return errRefused
 }
 
-// unregister takes the session out; it needs mu.
-func (s *session) unregister() {
-	if s.in {
-		s.in = false
+// detach takes the session out of Registry.sessions. It needs mu.
+func (s *session) detach() {
+	if s.attached {
+		s.attached = false
 		delete(s.r.sessions, s.member.Ref())
 		close(s.done)
 	}
 }
 
-// deregister begins to let a node go, if it is the one that asks.
+// deregister begins a member's leaving, if the request comes over the member's own connection.
 func (s *session) deregister(body []byte) error {
 	r := s.r
 	var req control.Deregister
 	if err := s.conn.Decode(body, &req); err != nil {
 		return err
 	}
-	if addr, err := dial.HostPort(req.Addr); err == nil { // else it is no member's
+	if addr, err := dial.HostPort(req.Addr); err == nil { // else it is no member's address
 		req.Addr = addr
 	}
 	r.mu.Lock()
 	m, known := r.members.Holder(req.ID)
 	same := s.member.ID == req.ID && s.member.Addr == req.Addr
-	mine, left := same && s.in, same && s.left
-	if mine {
-		r.members.Leave(r.now(), s.member.Ref()) // m may be a later life, if this one's end is still to be told
+	own, left := same && s.attached, same && s.left
+	if own {
+		r.members.Leave(r.now(), s.member.Ref()) // m may be a later incarnation, if this one's end is not applied yet
 		r.wake()
 	}
 	r.mu.Unlock()
 	switch {
-	case mine:
-		return nil // the answer comes when everybody has let go of it
+	case own:
+		return nil // the answer comes when all members have taken it out of their tables
 	case left:
 		return s.refuse(control.CodeNotMember, "node %d (%s) has deregistered already", req.ID, req.Addr)
 	case !known:
@@ -139,16 +144,16 @@ func (s *session) deregister(body []byte) error {
 	}
 }
 
-// sessionEnded takes note that a node's connection has ended.
+// sessionEnded tells the membership how a member's connection ended.
 func (r *Registry) sessionEnded(s *session, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case s.in && r.closed: // it is the registry that has hung up, which says nothing of the member
-		s.unregister()
-	case s.in:
+	case s.attached && r.closed: // the registry has hung up, which says nothing about the member
+		s.detach()
+	case s.attached:
 		ref := s.member.Ref()
-		s.unregister()
+		s.detach()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			r.members.Silent(r.now(), ref)
 		} else {
@@ -160,46 +165,101 @@ func (r *Registry) sessionEnded(s *session, err error) {
 	}
 }
 
-// report takes a member's message to whom it concerns.
-func (r *Registry) report(s *session, t wire.Type, body []byte) error {
+// handleReport handles a message of a member.
+func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeat:
 		var b control.Beat
 		if err := s.conn.Decode(body, &b); err != nil {
 			return err
 		}
-		return r.heard(s, b)
+		return r.handleHeartbeat(s, b)
 	case control.TypeLinked:
 		var l control.Linked
 		if err := s.conn.Decode(body, &l); err != nil {
 			return err
 		}
 		if l.Error != "" {
-			r.cfg.Log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Brief(l.Error))
+			r.cfg.Log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Truncate(l.Error))
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.members.Linked(s.member.Ref(), l.Epoch)
 		r.wake()
 	case control.TypeTrouble:
-		var told control.Trouble
-		if err := s.conn.Decode(body, &told); err != nil {
+		var trouble control.Trouble
+		if err := s.conn.Decode(body, &trouble); err != nil {
 			return err
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: told.ID, Incarnation: told.Incarnation}, handshake.Brief(told.Error))
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: trouble.ID, Incarnation: trouble.Incarnation}, handshake.Truncate(trouble.Error))
 		r.wake()
 	case control.TypeTraced:
-		var told control.Traced
-		if err := s.conn.Decode(body, &told); err != nil {
+		var traced control.Traced
+		if err := s.conn.Decode(body, &traced); err != nil {
 			return err
 		}
-		r.traces.answered(s, told)
+		r.traces.deliver(s, traced)
 	case control.TypeFinished, control.TypeSummary, control.TypePairs:
 		return r.reportRun(s, t, body)
 	default:
 		return fmt.Errorf("a message of unknown type %d", t)
 	}
 	return nil
+}
+
+// handleHeartbeat keeps what a heartbeat reports and answers it.
+func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
+	var reported *status.Node
+	if len(b.Status) > 0 {
+		reported = control.Unpack(peer(s.member), s.member.Incarnation, b.Status[0])
+	}
+	ref := s.member.Ref()
+	r.mu.Lock()
+	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
+	if s.attached { // else it has left, or is back over another connection
+		r.reports.update(ref, reported)
+	}
+	interval := r.members.Heartbeat(ref, control.Int(b.Every))
+	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
+	patience := r.members.Timeout(ref)
+	answer, err := r.reports.answerFor(interval, r.cfg.Codec)
+	attached := s.attached
+	r.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if !attached { // the answer would say that it is a member
+		return nil
+	}
+	s.conn.SetLease(patience) // before the node may rely on it
+	return s.conn.PassNow(answer)
+}
+
+// noteArrival notes when the node last sent something. It reports whether the node is a member or
+// was one.
+func (s *session) noteArrival() (registered bool) {
+	r := s.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.accountForStalls()
+	s.lastWord = r.members.HeardNow(r.now())
+	return s.attached || s.left
+}
+
+// remainingSilence returns how much longer the node may be silent, or 0 if it is dead.
+func (s *session) remainingSilence() time.Duration {
+	r := s.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !s.attached {
+		return 0
+	}
+	r.accountForStalls()
+	left := r.members.TimeLeft(r.now(), s.member.Ref(), s.lastWord)
+	if left > 0 {
+		left = max(left, r.cfg.Lease/64) // so as not to ask again at once
+	}
+	return left
 }

@@ -11,24 +11,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Setup makes the ring a live one: it gives every member a routing table with k
-// entries by position, waits until all of them use it, and returns the audit of the
-// tables. k is cut to what the ring allows, ceil(log2 of the members); 0 means as many
-// as that, with which no route takes more hops than that. With [FewestHops] (see
-// [WithPlan]) k is cut to one less than the members, and to 1,024; 0 means the same.
-//
-// From then on nodes that join take part at once, those that leave are let go, and
-// those that die are routed around. Setup may be called again at any time, to change
-// k or the plan, also while messages flow: nothing is lost.
-//
-// A registry that takes another's place needs no Setup: the ring is live as soon as one of
-// its nodes has come back. Setup before that makes a ring of whoever is there, which the
-// others join as newcomers.
-//
-// A pair of nodes that cannot reach each other is led around by way of others (see
-// [Registry.Degraded]). The error matches [ErrNotReady] and says what is missing when
-// ctx ends first or there is no way around. With a ctx that has ended before the call
-// nothing is changed.
+// Setup gives the membership a new layout and waits until all members use it. Set-ups run one after
+// the other. If a pair has no link and no detour it fails, and the layout stays.
 func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit, error) {
 	if k < 0 {
 		return status.Audit{}, fmt.Errorf("ringdht: registry: a table cannot have %d entries", k)
@@ -43,7 +27,7 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 	case <-r.ctx.Done():
 		return status.Audit{}, r.closedError("setting up")
 	}
-	if ctx.Err() != nil { // also when the other set-up has ended at the same moment
+	if ctx.Err() != nil { // even if the slot came free at the same moment
 		return status.Audit{}, fmt.Errorf("ringdht: registry: %w: another set-up was under way, and nothing was changed (%w)", errs.ErrNotReady, context.Cause(ctx))
 	}
 	r.mu.Lock()
@@ -70,11 +54,11 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 	audit := r.Audit()
 	switch {
 	case err != nil && len(stuck) > 0:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s; %s (%w)", errs.ErrNotReady, handshake.Some(stuck), handshake.Some(missing), err)
+		return audit, fmt.Errorf("ringdht: registry: %w: %s; %s (%w)", errs.ErrNotReady, handshake.JoinFew(stuck), handshake.JoinFew(missing), err)
 	case err != nil:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.Some(missing), err)
+		return audit, fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.JoinFew(missing), err)
 	case len(stuck) > 0:
-		return audit, fmt.Errorf("ringdht: registry: %w: %s: mend that, or set it up again without it", errs.ErrNotReady, handshake.Some(stuck))
+		return audit, fmt.Errorf("ringdht: registry: %w: %s: repair that connection, or call Setup again when the node has left", errs.ErrNotReady, handshake.JoinFew(stuck))
 	}
 	r.mu.Lock()
 	r.recordEvent(status.Event{Kind: status.EventSetup, Why: audit.String()})
@@ -83,8 +67,7 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 	return audit, nil
 }
 
-// Audit walks the routes through the tables as they were handed out, as [Registry.Setup]
-// does at its end. It takes about 50 ms of CPU time at 1,000 nodes.
+// Audit copies the tables under mu, and walks their routes without it.
 func (r *Registry) Audit() status.Audit {
 	tables := r.Tables()
 	r.mu.Lock()

@@ -4,68 +4,30 @@ import (
 	"slices"
 	"time"
 
-	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
 
-// heard takes a heartbeat and answers it.
-func (r *Registry) heard(s *session, b control.Beat) error {
-	var told *status.Node
-	if len(b.Status) > 0 {
-		told = control.Unpack(peer(s.member), s.member.Incarnation, b.Status[0])
-	}
-	ref := s.member.Ref()
-	r.mu.Lock()
-	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
-	if s.in { // else it has left, or has come back over another connection
-		r.reports.heard(ref, told)
-	}
-	pace := r.members.Heartbeat(ref, control.Int(b.Every))
-	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
-	patience := r.members.Timeout(ref)
-	answer, err := r.reports.answerFor(pace, r.cfg.Codec)
-	in := s.in
-	r.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	if !in { // the answer would say that it is a member
-		return nil
-	}
-	s.conn.SetLease(patience) // before the node may rely on it
-	return s.conn.PassNow(answer)
-}
-
-// retire adds a life that is over to the past; it needs mu.
-func (r *Registry) retire(ref ring.Ref) {
-	r.reports.retire(ref)
-	r.loopbacks.drop(ref)
-}
-
-// states are the names of where a member stands.
-var states = map[membership.State]status.State{
+// memberStates maps the membership's states to those of a snapshot.
+var memberStates = map[membership.State]status.State{
 	membership.Registered: status.StateRegistered,
 	membership.Linking:    status.StateLinking,
 	membership.Active:     status.StateActive,
-	membership.Suspect:    status.StateDoubted,
+	membership.Suspect:    status.StateSuspect,
 	membership.Leaving:    status.StateLeaving,
 }
 
-// Snapshot returns the ring as the registry knows it now, all of it read at once. It costs
-// some microseconds and about a kilobyte for each member; most of that is shared with other
-// snapshots.
+// Snapshot reads all under one lock. It copies what may change and shares the rest.
 func (r *Registry) Snapshot() *status.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	layout := r.members.Layout()
 	s := &status.Snapshot{
 		Time: time.Now(), Ring: r.cfg.RingName, Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
-		Live: r.members.Live(), Offsets: listed(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
-		Missing: worded(r.members.Unsettled()), Degraded: r.degraded(),
-		Running: r.running(), Runs: listed(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
+		Live: r.members.Live(), Offsets: cloneNonNil(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
+		Missing: withText(r.members.Unsettled()), Degraded: r.degraded(),
+		Running: r.running(), Runs: cloneNonNil(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
 		Events: r.events.list(), Happened: r.events.counts(),
 	}
 	all := r.reports.total(func(ref ring.Ref) bool {
@@ -76,7 +38,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	s.Members = make([]status.Member, len(members))
 	for i, m := range members {
 		row := &s.Members[i]
-		row.State = states[r.members.State(m.Ref())]
+		row.State = memberStates[r.members.State(m.Ref())]
 		row.Node = status.Node{Peer: peer(m), Incarnation: m.Incarnation, Hops: []int64{}, Latency: status.Histogram{Counts: []int64{}}, Links: []status.Link{}}
 		if f := r.reports.records[m.Ref()]; f != nil {
 			row.Joined, row.Heard = f.joined, f.heard
@@ -95,16 +57,15 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	return s
 }
 
-// listed copies a list. It is never nil: in JSON an empty list reads better than null.
-func listed[T any](list []T) []T { return append([]T{}, list...) }
+// cloneNonNil copies a list. The copy is never nil: in JSON an empty list reads better than null.
+func cloneNonNil[T any](list []T) []T { return append([]T{}, list...) }
 
-// worded leaves out of what is missing the lines without words, which only make up the
-// number.
-func worded(missing []string) []string {
-	return slices.DeleteFunc(listed(missing), func(line string) bool { return line == "" })
+// withText drops the empty lines of what is missing. They only make up the number.
+func withText(missing []string) []string {
+	return slices.DeleteFunc(cloneNonNil(missing), func(line string) bool { return line == "" })
 }
 
-// running needs mu.
+// running describes the current run, nil if there is none. It needs mu.
 func (r *Registry) running() *status.Running {
 	u := r.runs.current
 	if u == nil {
@@ -116,15 +77,4 @@ func (r *Registry) running() *status.Running {
 	}
 	running.Sent, running.Received = r.progress(u)
 	return running
-}
-
-// progress is how many messages of a run were sent and received, as far as heartbeats
-// tell; it needs mu.
-func (r *Registry) progress(u *run) (sent, received int64) {
-	for _, m := range u.senders {
-		if s := r.sessions[m.Ref()]; s != nil {
-			sent, received = control.Plus(sent, s.sent), control.Plus(received, s.received)
-		}
-	}
-	return sent, received
 }

@@ -113,7 +113,7 @@ func scarceProcess(t *testing.T) {
 	fmt.Println("ring works")
 	in.Scan()
 	newcomer, err := tr.TryJoin(nil)
-	for err != nil && dial.Scarce(err) { // the flood is still draining away
+	for err != nil && dial.IsShortage(err) { // the flood is still draining away
 		time.Sleep(time.Millisecond)
 		newcomer, err = tr.TryJoin(nil)
 	}

@@ -25,7 +25,7 @@ func (o odd) Listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := o.TCP.Listen(ctx, addr)
 	if err == nil && o.listener != nil {
 		wrapped := o.listener(l)
-		if wrapped == nil || handshake.Absent(wrapped) {
+		if wrapped == nil || handshake.IsNil(wrapped) {
 			l.Close()
 		}
 		return wrapped, nil
@@ -37,7 +37,7 @@ func (o odd) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	c, err := o.TCP.Dial(ctx, addr)
 	if err == nil && o.conn != nil {
 		wrapped := o.conn(c)
-		if wrapped == nil || handshake.Absent(wrapped) {
+		if wrapped == nil || handshake.IsNil(wrapped) {
 			c.Close()
 		}
 		return wrapped, nil
@@ -199,8 +199,8 @@ func TestTransportFaultsAccepted(t *testing.T) {
 		want   string // what a node is told
 		log    string
 	}{
-		"no remote address":      {func(c *oddConn) { c.remote = nil }, "takes you for an address that is nil", "WithAdvertise"},
-		"a remote address of it": {func(c *oddConn) { c.remote = here{} }, `takes you for the address \"here\"`, "WithAdvertise"},
+		"no remote address":      {func(c *oddConn) { c.remote = nil }, "origin as an address that is nil", "WithAdvertise"},
+		"a remote address of it": {func(c *oddConn) { c.remote = here{} }, `origin as the address \"here\"`, "WithAdvertise"},
 		"no deadlines":           {func(c *oddConn) { c.deadline = errors.New("none") }, "", "takes no deadline: none"},
 	} {
 		t.Run(name, func(t *testing.T) {

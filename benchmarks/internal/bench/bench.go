@@ -1,27 +1,25 @@
-// Package bench says what a system under measurement is, so that all of them run
-// the same loads.
+// Package bench defines a system under measurement, so that all systems run the same loads.
 package bench
 
 import "context"
 
-// A System is one way to carry messages between nodes.
+// A System is a way to carry messages between nodes.
 type System interface {
-	// Name is what the tables call it.
+	// Name is its name in the tables.
 	Name() string
 
-	// Supports reports whether it can carry the load; those it cannot are left
-	// out of its rows.
+	// Supports reports whether the system can carry the load. If not, it is left out of the
+	// load's rows.
 	Supports(Topology) bool
 
-	// Start builds the topology, with every connection and subscription that it
-	// needs, and returns when messages can flow at full speed. deliver is called
-	// for each message that reaches its sink, with the sink's number and the bytes,
-	// which are only borrowed. It is called by one goroutine at a time for each
-	// pair of source and sink, by several at once for different ones.
+	// Start builds the topology with all connections and subscriptions, and returns when
+	// messages can flow at full speed. It calls deliver for each message that reaches its
+	// sink, with the sink's number and the bytes, which are borrowed. For each pair of source
+	// and sink, one goroutine at a time calls it; for different pairs, several at once.
 	Start(ctx context.Context, t Topology, deliver func(sink int, payload []byte)) (Net, error)
 }
 
-// Topology is what the messages travel over: nodes numbered from 0.
+// Topology is the network under the messages. Its nodes are numbered from 0.
 type Topology struct {
 	Shape   Shape
 	Nodes   int  // of a chain: source, relays and sink
@@ -30,36 +28,35 @@ type Topology struct {
 	Memory  bool // over memory instead of loopback TCP, where the system can
 }
 
-// Shape is who talks to whom.
+// Shape says which nodes send to which.
 type Shape int
 
 const (
-	// Chain: node 0 sends to the last one, and in a ping-pong the last one answers
-	// along the same way; those in between pass on.
+	// Chain: node 0 sends to the last node, and in a ping-pong the last node answers along
+	// the same path. The nodes in between relay.
 	Chain Shape = iota
 
-	// Ring: everyone sends to everyone, each message to another node drawn at random.
+	// Ring: every node sends to all others, each message to another node drawn at random.
 	Ring
 )
 
-// Net is a topology that is up.
+// Net is a running topology.
 type Net interface {
-	// Sender returns the sending end of a node, for the use of one goroutine.
+	// Sender returns the sending end of a node, for use by one goroutine.
 	Sender(node int) Sender
 
-	// Close takes everything down and waits for its goroutines.
+	// Close stops everything and waits for its goroutines.
 	Close() error
 }
 
 // Sender sends for one node.
 type Sender interface {
-	// Send hands a message over. It waits while the system has no room for it; the
-	// bytes are the caller's again when it returns. What Send took is under way
-	// without any other call, unless Push is needed for it.
+	// Send accepts a message. It waits while the system has no room for it, and does not keep
+	// the bytes. An accepted message is on its way without any other call, except where Push
+	// is needed.
 	Send(sink int, payload []byte) error
 
-	// Push sees to it that what was handed over leaves soon. Open loops and
-	// ping-pongs call it before they wait; systems that see to that themselves do
-	// nothing.
+	// Push makes accepted messages leave soon. Open loops and ping-pongs call it before they
+	// wait. It does nothing in systems that flush by themselves.
 	Push() error
 }

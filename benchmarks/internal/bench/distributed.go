@@ -2,26 +2,25 @@ package bench
 
 import "context"
 
-// Distributed is a system whose nodes can also live in a process each. It only has
-// to form rings that way.
+// Distributed is a system whose nodes can also live in one process each. It needs to form
+// rings only.
 type Distributed interface {
 	System
 
-	// Host starts what the nodes meet at, if they need something, in the process
-	// that starts the others.
+	// Host starts the meeting point of the nodes, if they need one, in the process that
+	// starts the others.
 	Host(ctx context.Context, t Topology) (Host, error)
 
-	// Join starts a node in this process. What deliver gets is as for
-	// [System.Start].
+	// Join starts a node in this process. It calls deliver as [System.Start] does.
 	Join(ctx context.Context, t Topology, node int, host string, deliver func(sink int, payload []byte)) (Member, error)
 }
 
-// Host is where the nodes meet: a registry, a server, or nothing.
+// Host is the meeting point of the nodes: a registry, a server, or nothing.
 type Host interface {
-	// Addr is what all Joins are told.
+	// Addr is the address that all Joins get.
 	Addr() string
 
-	// Form is called once, when all have joined.
+	// Form is called once, after all nodes have joined.
 	Form(ctx context.Context) error
 
 	Close() error
@@ -29,12 +28,12 @@ type Host interface {
 
 // Member is a node in a process of its own.
 type Member interface {
-	// Addr is what the others are told.
+	// Addr is the address that the other nodes get.
 	Addr() string
 
-	// Connect is called on all at once, when the host has formed the ring, with
-	// everybody's addresses, by their numbers. When it has returned everywhere,
-	// messages can flow at full speed.
+	// Connect is called on all nodes at once, after the host has formed the ring, with the
+	// addresses of all nodes, by their numbers. When all calls have returned, messages can
+	// flow at full speed.
 	Connect(ctx context.Context, addrs []string) error
 
 	Sender() Sender

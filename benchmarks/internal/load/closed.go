@@ -10,14 +10,14 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// Closed is a closed loop: every source sends as fast as it can, and it is over when
+// Closed is a closed loop: every source sends as fast as it can. The loop ends when
 // everything has arrived.
 type Closed struct {
-	Warm time.Duration // how long they send before anything counts
+	Warm time.Duration // how long the sources send before the measurement
 	Time time.Duration // how long they send
 }
 
-// Throughput is what came of a closed loop.
+// Throughput is the result of a closed loop.
 type Throughput struct {
 	Sent, Delivered int64
 	Elapsed         time.Duration // from the first message to the last delivery
@@ -29,7 +29,7 @@ func (Closed) Metrics() []Metric {
 	return []Metric{{"msg/s", PerSecond, true}, {"CPU s per million", CPU, true}, {"lost", Part, false}}
 }
 
-// Values are the metrics.
+// Values returns the values of the metrics.
 func (t Throughput) Values() []float64 {
 	return []float64{
 		float64(t.Delivered) / t.Elapsed.Seconds(),
@@ -58,7 +58,7 @@ func (c Closed) Run(ctx context.Context, s bench.System, t bench.Topology) (_ []
 	return r.Values(), err
 }
 
-// burst sends for a while and waits until all has arrived.
+// burst sends for a while and waits until everything has arrived.
 func burst(senders []bench.Sender, t bench.Topology, d time.Duration, sinks []counter) (Throughput, error) {
 	var (
 		sent atomic.Int64
@@ -84,8 +84,8 @@ func burst(senders []bench.Sender, t bench.Topology, d time.Duration, sinks []co
 	return r, nil
 }
 
-// Flood sends from one source as fast as it can for a while, and says how many
-// messages that were.
+// Flood sends from one source as fast as it can for a while. It returns the number of
+// messages.
 func Flood(s bench.Sender, t bench.Topology, source int, d time.Duration) (n int64, err error) {
 	var stop atomic.Bool // reading a clock each time would cost more than sending
 	defer time.AfterFunc(d, func() { stop.Store(true) }).Stop()

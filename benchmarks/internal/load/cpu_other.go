@@ -4,5 +4,5 @@ package load
 
 import "time"
 
-// ProcessorTime is not known here.
+// ProcessorTime is not available here.
 func ProcessorTime() time.Duration { return 0 }

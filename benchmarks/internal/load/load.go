@@ -1,4 +1,4 @@
-// Package load makes messages for systems to carry, and measures how they do.
+// Package load makes messages for systems to carry, and measures the result.
 package load
 
 import (
@@ -10,34 +10,34 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// A Load is something that systems are put under.
+// A Load is a kind of traffic that systems have to carry.
 type Load interface {
-	// Metrics says what Run measures.
+	// Metrics lists what Run measures.
 	Metrics() []Metric
 
-	// Run starts the system, puts it under the load, and takes it down. It returns a
-	// value for each metric.
+	// Run starts the system, puts it under the load, and stops it. It returns a value for
+	// each metric.
 	Run(ctx context.Context, s bench.System, t bench.Topology) ([]float64, error)
 }
 
-// Metric is something measured.
+// Metric is a measured quantity.
 type Metric struct {
 	Name    string
 	Unit    Unit
-	Compare bool // it is set against the reference's
+	Compare bool // it is compared with the reference's
 }
 
-// Unit is how a value is written.
+// Unit is the unit of a metric.
 type Unit int
 
 const (
-	PerSecond Unit = iota // messages a second
+	PerSecond Unit = iota // messages per second
 	Duration              // in seconds
 	CPU                   // seconds of processor time
 	Part                  // of a whole
 )
 
-// sources are the nodes that send: the first of a chain, all of a ring.
+// sources returns the nodes that send: the first of a chain, all of a ring.
 func sources(t bench.Topology) int {
 	if t.Shape == bench.Chain {
 		return 1
@@ -45,7 +45,7 @@ func sources(t bench.Topology) int {
 	return t.Nodes
 }
 
-// counter counts for one sink. Each has cache lines of its own.
+// counter counts the messages of one sink. It has cache lines of its own.
 type counter struct {
 	n atomic.Int64
 	_ [120]byte
@@ -58,11 +58,11 @@ func total(counters []counter) (sum int64) {
 	return sum
 }
 
-// settled is how long nothing must arrive for the rest to be taken for lost.
+// settled is how long nothing must arrive until the rest counts as lost.
 const settled = time.Second
 
-// arrive waits until so many more have arrived than before, or nothing arrives any
-// more, and says how many it were, and when the last one was seen.
+// arrive waits until so many more messages have arrived than before, or until no more arrive.
+// It returns their number, and when the last one was seen.
 func arrive(arrived func() int64, sent int64) (n int64, last time.Time) {
 	last = time.Now()
 	for n < sent && time.Since(last) < settled {
@@ -75,11 +75,11 @@ func arrive(arrived func() int64, sent int64) (n int64, last time.Time) {
 	return n, last
 }
 
-// dice draws sinks: a linear congruential generator with the constants of Knuth's
-// MMIX, whose upper bits are good enough for that and take a nanosecond.
+// dice draws sinks. It is a linear congruential generator with the constants of Knuth's MMIX.
+// Its upper bits are good enough for that, and it takes a nanosecond.
 type dice uint64
 
-// other draws one of n nodes, but not self.
+// other draws one of n nodes other than self.
 func (d *dice) other(self, n int) int {
 	*d = *d*6364136223846793005 + 1442695040888963407
 	sink := int(uint64(*d) >> 32 * uint64(n-1) >> 32)
@@ -97,5 +97,5 @@ func (d *dice) target(t bench.Topology, source int) int {
 	return d.other(source, t.Nodes)
 }
 
-// clean has the garbage of what came before collected at its own expense.
+// clean collects earlier garbage, outside of the measurement.
 func clean() { runtime.GC() }

@@ -10,9 +10,9 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// direct is a system that delivers out of Send.
+// direct is a system that delivers from Send.
 type direct struct {
-	send func(n int64, deliver func()) error // of the n-th message of a sender
+	send func(n int64, deliver func()) error // the n-th message of a sender
 }
 
 func (direct) Name() string                   { return "direct" }
@@ -57,8 +57,7 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// What is lost is waited for, but not forever, and not for longer than it took in
-// the account.
+// The wait for lost messages is bounded, and is not part of the measured time.
 func TestClosedWithLosses(t *testing.T) {
 	half := func(n int64, deliver func()) error {
 		if n%2 == 0 {
@@ -102,8 +101,8 @@ func TestErrorsEndALoad(t *testing.T) {
 	}
 }
 
-// Delays count from when messages were due: a system that stands still for a while
-// has delayed all that fell due meanwhile, not only the one that it had.
+// Delays count from when messages are due: a system that stalls for a while delays all
+// messages that fall due meanwhile, and not only the message that it holds.
 func TestOpenOmitsNothing(t *testing.T) {
 	const still = 150 * time.Millisecond
 	s := direct{func(n int64, deliver func()) error {
@@ -118,7 +117,8 @@ func TestOpenOmitsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Of the 180 after it, 150 waited, the first for 150 ms, the others less and less.
+	// Of the 180 messages after it, 150 waited, the first for 150 ms and the others ever
+	// less.
 	if p99 := time.Duration(v[2] * 1e9); p99 < still*8/10 {
 		t.Errorf("p99 is %v", p99)
 	}
@@ -130,8 +130,8 @@ func TestOpenOmitsNothing(t *testing.T) {
 	}
 }
 
-// A source that cannot keep up ends with the time, and what it did not send is not
-// called lost.
+// A source that cannot keep up ends with the time. Messages that it did not send do not count
+// as lost.
 func TestOpenOverload(t *testing.T) {
 	s := direct{func(_ int64, deliver func()) error {
 		time.Sleep(time.Millisecond)
@@ -178,7 +178,7 @@ func TestStamp(t *testing.T) {
 }
 
 func TestPingPong(t *testing.T) {
-	// Out of Send, deliver would call itself without end.
+	// From Send, deliver would call itself without end.
 	s := direct{func(_ int64, deliver func()) error { go deliver(); return nil }}
 	p := PingPong{Warm: time.Millisecond, Time: 20 * time.Millisecond}
 	v, err := p.Run(t.Context(), s, bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 8})
@@ -199,7 +199,7 @@ func TestDice(t *testing.T) {
 			count[d.other(self, nodes)]++
 		}
 		for n, c := range count {
-			if n == self && c != 0 || n != self && math.Abs(float64(c)-throws/(nodes-1)) > 600 { // six deviations
+			if n == self && c != 0 || n != self && math.Abs(float64(c)-throws/(nodes-1)) > 600 { // six standard deviations
 				t.Errorf("%d sends %d of %d messages to %d", self, c, throws, n)
 			}
 		}

@@ -12,19 +12,18 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// Open is an open loop: messages fall due at a rate, whether or not the system keeps
-// up, and their delay counts from then. A source that is behind sends what is overdue
-// as fast as it can; what it has not sent when the time is up, the system did not
-// carry.
+// Open is an open loop: messages fall due at a fixed rate, whether or not the system keeps
+// up, and their delay counts from then. A source that is behind sends overdue messages as
+// fast as it can. Messages that it has not sent at the end were not carried.
 type Open struct {
-	Rate int           // messages a second over all sources
-	Warm time.Duration // how long at that rate before anything counts
+	Rate int           // messages per second over all sources
+	Warm time.Duration // how long at that rate before the measurement
 	Time time.Duration
 }
 
-// sampled is how many messages a second have their delay measured, at most: every
-// message, or every second one, or every third, ...: reading a clock twice takes
-// longer than carrying a message.
+// sampled bounds the messages per second whose delay is measured: every message, every second
+// one, every third one, and so on. Reading a clock twice takes longer than carrying a
+// message.
 const sampled = 250_000
 
 // Metrics implements [Load].
@@ -91,8 +90,8 @@ func (o Open) Run(ctx context.Context, s bench.System, t bench.Topology) (_ []fl
 	}, nil
 }
 
-// A payload starts with two times, in ticks of 100 ns since the net was started: when
-// the message was due and when it was sent. They are 0 when it is not sampled.
+// A payload starts with two times, in ticks of 100 ns since the start of the net: when the
+// message was due, and when it was sent. They are 0 if it is not sampled.
 const (
 	stampSize = 8
 	stampUnit = 100 * time.Nanosecond
@@ -103,12 +102,12 @@ func stamp(payload []byte, due, sent time.Duration) {
 	binary.LittleEndian.PutUint32(payload[4:], uint32(sent/stampUnit))
 }
 
-// gauge is what one sink has received.
+// gauge holds the delays of one sink.
 type gauge struct {
 	n atomic.Int64
 	_ [120]byte
 
-	mu        sync.Mutex // several sources, or links, may bring something at once
+	mu        sync.Mutex // several sources, or links, may deliver at once
 	sinceDue  *hdrhistogram.Histogram
 	sinceSend *hdrhistogram.Histogram
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// tick is the grid on which messages fall due. A timer for each would cost more than
-// sending them, and a time of its own for each would add the same half tick to
-// everybody's delay.
+// tick is the grid on which messages fall due. A timer for each message would cost more than
+// sending, and separate times would add the same half tick to each delay.
 const tick = 100 * time.Microsecond
 
 // paced is a source of an open loop.
@@ -20,23 +19,23 @@ type paced struct {
 	topology bench.Topology
 	source   int
 	sinks    dice
-	rate     float64   // messages a second
-	every    int64     // which ones are sampled
-	base     time.Time // what stamps count from
+	rate     float64   // messages per second
+	every    int64     // one of so many messages is sampled
+	base     time.Time // stamps count from here
 	payload  []byte
 	sent     int64 // since the start
 }
 
-// due is how many messages have fallen due some time after the start.
+// due returns how many messages have fallen due at some time after the start.
 func (p *paced) due(since time.Duration) int64 { return int64(p.rate * since.Seconds()) }
 
-// pace lets all sources send what falls due within a time, and waits until it has
-// arrived.
+// pace lets all sources send the messages that fall due within a time, and waits until they
+// have arrived.
 //
-// One goroutine sends for all sources, or a few, so that none has more than laneRate
-// to send. One for each source would be woken 10,000 times a second, which takes more
-// than the sending does: half a processor for ten sources that have nothing to carry.
-// In an overload a source may then wait for another one's message; its own are not
+// One goroutine sends for all sources, or a few, so that none has to send more than laneRate.
+// One goroutine for each source would be woken 10,000 times a second, which costs more than
+// sending: half a processor for ten idle sources. In an overload a source may then wait for
+// another source's message; its own messages are equally overdue.
 // less overdue for that.
 func pace(sources []*paced, d time.Duration, arrived func() int64) (r Throughput, err error) {
 	var (
@@ -67,20 +66,20 @@ func pace(sources []*paced, d time.Duration, arrived func() int64) (r Throughput
 	return r, nil
 }
 
-const laneRate = 2_000_000 // messages a second
+const laneRate = 2_000_000 // messages per second
 
 func lanes(sources []*paced) int {
 	return int(math.Ceil(float64(len(sources)) * sources[0].rate / laneRate))
 }
 
-// drive sends what falls due for some sources until the time is up.
+// drive sends the due messages of some sources until the time is up.
 func drive(sources []*paced, start time.Time, d time.Duration) error {
 	grid, err := newTicker()
 	if err != nil {
 		return err
 	}
 	defer grid.stop()
-	at := tick // the next one to send for
+	at := tick // the next tick to send for
 	for {
 		since := time.Since(start)
 		if since >= d {
@@ -92,7 +91,7 @@ func drive(sources []*paced, start time.Time, d time.Duration) error {
 			}
 			continue
 		}
-		last := since.Truncate(tick) // of those that are over; more than one if we are late
+		last := since.Truncate(tick) // of the ticks that are over; more than one after a delay
 		for ; at <= last && time.Since(start) < d; at += tick {
 			for _, s := range sources {
 				if err := s.send(at, start); err != nil {
@@ -108,7 +107,7 @@ func drive(sources []*paced, start time.Time, d time.Duration) error {
 	}
 }
 
-// send sends what falls due at a tick.
+// send sends the messages that fall due at a tick.
 func (p *paced) send(at time.Duration, start time.Time) error {
 	for due := p.due(at); p.sent < due; p.sent++ {
 		clear(p.payload[:stampSize])

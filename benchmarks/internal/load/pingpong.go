@@ -12,9 +12,9 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// PingPong sends one message along a chain and back, again and again. Both ends
-// answer from deliver, on the goroutine that the system calls it from: for the
-// references, that is their read loop.
+// PingPong sends one message along a chain and back, again and again. Both ends answer from
+// deliver, on the goroutine with which the system calls it. For the references that is their
+// read loop.
 type PingPong struct {
 	Warm time.Duration
 	Time time.Duration
@@ -49,17 +49,17 @@ func (p PingPong) Run(ctx context.Context, s bench.System, t bench.Topology) (_ 
 	return []float64{quantile(g.rounds, 50), quantile(g.rounds, 99), quantile(g.rounds, 99.9)}, nil
 }
 
-// game is a ping-pong. There is one ball, so that nothing is locked. It may be back
-// before the call that hit it has returned, and senders are not for two goroutines at
-// once: then whoever made that call hits it again.
+// game is a ping-pong. There is one ball, so no lock is needed. The ball may come back before
+// the call that hit it has returned, and a sender is for one goroutine at a time. Then the
+// goroutine of that call hits it again.
 type game struct {
-	turns atomic.Int32 // balls that are due to be hit by the first end
+	turns atomic.Int32 // balls that the first end has to hit
 
 	last      int
 	ends      [2]bench.Sender
 	payload   []byte
-	ball      uint64    // the number of the one that is under way
-	sent      time.Time // when
+	ball      uint64    // the number of the ball in flight
+	sent      time.Time // when it was sent
 	warm, end time.Time
 	rounds    *hdrhistogram.Histogram
 	over      chan error

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ticker ticks on the grid by a timer of the kernel, which the runtime waits for as
-// it waits for connections. time.Sleep and time.Ticker round up to a millisecond when
-// the process is idle, ten times a tick, and a system call that sleeps keeps the
-// runtime's monitor awake, which takes a third of a processor.
+// ticker ticks on the grid by a kernel timer, for which the runtime waits as for connections.
+// time.Sleep and time.Ticker round up to a millisecond in an idle process, ten times a tick.
+// A sleeping system call keeps the runtime's monitor awake, which costs a third of a
+// processor.
 type ticker struct{ f *os.File }
 
 func newTicker() (ticker, error) {
@@ -26,7 +26,7 @@ func newTicker() (ticker, error) {
 	return t, nil
 }
 
-// wait waits for the next tick, unless there has been one since the last call.
+// wait waits for the next tick, unless one has passed since the last call.
 func (t ticker) wait() error {
 	var expirations [8]byte
 	_, err := t.f.Read(expirations[:])

@@ -4,7 +4,7 @@ package load
 
 import "time"
 
-// ticker is a time.Ticker: delays include what it is late.
+// ticker is a time.Ticker. Delays include its lateness.
 type ticker struct{ t *time.Ticker }
 
 func newTicker() (ticker, error) { return ticker{time.NewTicker(tick)}, nil }

@@ -14,8 +14,8 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/load"
 )
 
-// Main makes this process a node, and does not return, if another one has started it
-// for that. Programs that use [Closed] call it first.
+// Main runs this process as a node, and does not return, if another process has started it as
+// one. Programs that use [Closed] call it first.
 func Main(systems []bench.System) {
 	spec, ok := os.LookupEnv(role)
 	if !ok {
@@ -28,7 +28,7 @@ func Main(systems []bench.System) {
 	os.Exit(0)
 }
 
-// serve is a node's life, which ends with the orders.
+// serve runs a node until the orders end.
 func serve(spec string, systems []bench.System, orders io.Reader, answers io.Writer) error {
 	var n node
 	if err := json.Unmarshal([]byte(spec), &n); err != nil {
@@ -62,7 +62,7 @@ func serve(spec string, systems []bench.System, orders io.Reader, answers io.Wri
 		case o.Connect != nil:
 			err = member.Connect(ctx, o.Connect)
 		case o.Flood > 0:
-			runtime.GC() // of what came before
+			runtime.GC() // collect earlier garbage
 			a.Sent, err = load.Flood(sender, n.Topology, n.Number, o.Flood)
 		}
 		if err != nil {

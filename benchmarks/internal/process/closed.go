@@ -10,8 +10,7 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/load"
 )
 
-// Closed is [load.Closed] with a process per node, for systems that are
-// [bench.Distributed].
+// Closed is [load.Closed] with a process per node, for systems that are [bench.Distributed].
 type Closed load.Closed
 
 // Metrics implements [load.Load].
@@ -46,14 +45,14 @@ func (c Closed) Run(ctx context.Context, s bench.System, t bench.Topology) (_ []
 	return r.Values(), err
 }
 
-// settled and poll are how long nothing must arrive for the rest to be taken for
-// lost, and how often the nodes are asked.
+// settled is how long nothing must arrive until the rest counts as lost, and poll how often
+// the nodes are asked.
 const (
 	settled = time.Second
 	poll    = time.Millisecond
 )
 
-// burst has all nodes send for a while, and waits until everything has arrived.
+// burst lets all nodes send for a while, and waits until everything has arrived.
 func (f *family) burst(d time.Duration) (r load.Throughput, err error) {
 	before, err := f.all(order{})
 	if err != nil {

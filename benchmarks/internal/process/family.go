@@ -13,13 +13,13 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// family is the processes of a ring.
+// family holds the processes of a ring.
 type family struct {
 	members []*member
 	addrs   []string // of the nodes
 }
 
-// member is one of them, as the one that started it sees it.
+// member is a node's process, as seen by the process that started it.
 type member struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -69,8 +69,7 @@ func (f *family) spawn(ctx context.Context, system string, t bench.Topology, hos
 	})
 }
 
-// all gives everybody an order, waits until all have answered, and adds the answers
-// up.
+// all sends an order to all nodes, waits for their answers, and sums them.
 func (f *family) all(o order) (sum answer, err error) {
 	var mu sync.Mutex
 	err = f.each(func(_ int, m *member) error {
@@ -102,10 +101,10 @@ func (f *family) each(do func(int, *member) error) error {
 	return errors.Join(errs...)
 }
 
-// close has everybody leave, and waits until they have.
+// close lets all nodes leave, and waits until they have ended.
 func (f *family) close() error {
 	return f.each(func(_ int, m *member) error {
-		// One that is gone already says why when it is waited for.
+		// The wait for a process that has ended reports why.
 		json.NewEncoder(m.in).Encode(order{Leave: true})
 		m.in.Close()
 		return m.cmd.Wait()

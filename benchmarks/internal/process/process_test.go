@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// stranger cannot join.
+// stranger is a system whose nodes cannot join.
 type stranger struct{ bench.Distributed }
 
 func (stranger) Name() string { return "stranger" }

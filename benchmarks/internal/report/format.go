@@ -9,7 +9,7 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/load"
 )
 
-// quantity writes a value with three digits or so.
+// quantity formats a value with about three digits.
 func quantity(v float64, u load.Unit) string {
 	if math.IsNaN(v) {
 		return "–"
@@ -52,7 +52,7 @@ func digits(v float64) string {
 	return strconv.FormatFloat(v, 'f', 3, 64)
 }
 
-// cell writes a spread. The range is left out when there is nothing in it.
+// cell formats a spread. It leaves out the range of a single value.
 func cell(s Spread, u load.Unit) string {
 	low, high := quantity(s.Min, u), quantity(s.Max, u)
 	if low == high {
@@ -61,10 +61,10 @@ func cell(s Spread, u load.Unit) string {
 	return fmt.Sprintf("%s (%s to %s)", quantity(s.Median, u), low, high)
 }
 
-// times is the pseudo unit of ratios.
+// times is the pseudo-unit of ratios.
 const times load.Unit = -1
 
-// Brief writes the values of one round.
+// Brief formats the values of one round.
 func Brief(metrics []load.Metric, values []float64) string {
 	var parts []string
 	for i, m := range metrics {

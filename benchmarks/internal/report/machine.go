@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Header says what was measured where, when and how.
+// Header describes what was measured: where, when and how.
 func Header(command string, rounds int) string {
 	return fmt.Sprintf(`# Measured side by side
 
@@ -26,7 +26,7 @@ func Header(command string, rounds int) string {
 		runtime.Version(), runtime.GOMAXPROCS(0), time.Now().UTC().Format("2006-01-02 15:04 MST"), "`"+command+"`", rounds)
 }
 
-// processor is the model's name, where that can be read.
+// processor returns the processor's model name, if it can be read.
 func processor() string {
 	f, err := os.Open("/proc/cpuinfo")
 	if err != nil {

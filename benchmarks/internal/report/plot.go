@@ -18,27 +18,27 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/load"
 )
 
-// Plot is a picture of one metric of a group of rows: a line for each system.
+// Plot is a plot of one metric for a group of rows, with a line for each system.
 type Plot struct {
 	Title, X, Y string
 	Lines       []Line
 }
 
-// Line is a system's line.
+// Line is the line of a system.
 type Line struct {
 	System string
 	Style  int
 	Points []Point
 }
 
-// Point is a spread at some place. Both axes are logarithmic.
+// Point is a spread at a place. Both axes are logarithmic.
 type Point struct {
 	X float64
 	Spread
 }
 
-// Plots are the pictures of a section, for every metric that is compared: one for
-// each group of at least two rows.
+// Plots returns the plots of a section: for every compared metric, one for each group of at
+// least two rows.
 func (s *Section) Plots() (plots []Plot) {
 	if s.X == "" {
 		return nil
@@ -63,7 +63,7 @@ func (s *Section) Plots() (plots []Plot) {
 	return plots
 }
 
-// lines are those of one metric in one group, nil if there is but one row.
+// lines returns the lines of one metric in one group, or nil for a single row.
 func (s *Section) lines(group string, metric int) (lines []Line) {
 	rows := slices.DeleteFunc(slices.Clone(s.Rows), func(r *Row) bool { return r.Group != group })
 	if len(rows) < 2 {
@@ -76,7 +76,7 @@ func (s *Section) lines(group string, metric int) (lines []Line) {
 				at = len(lines)
 				lines = append(lines, Line{System: series.System, Style: series.Style})
 			}
-			if p := (Point{r.X, Of(series.Values(metric))}); p.Min > 0 { // nor NaN
+			if p := (Point{r.X, Of(series.Values(metric))}); p.Min > 0 { // false for NaN
 				lines[at].Points = append(lines[at].Points, p)
 			}
 		}
@@ -91,7 +91,7 @@ func axis(m load.Metric) string {
 	return m.Name
 }
 
-// File is a name for the picture.
+// File returns a file name for the plot.
 func (p Plot) File() string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -105,13 +105,13 @@ func (p Plot) File() string {
 	return strings.Trim(name, "-") + ".svg"
 }
 
-// palette is Okabe and Ito's, which those who are colour-blind can tell apart.
+// palette is Okabe and Ito's, which differs for any colour vision.
 var palette = []color.RGBA{
 	{0, 0, 0, 255}, {213, 94, 0, 255}, {230, 159, 0, 255}, {0, 114, 178, 255}, {86, 180, 233, 255},
 	{0, 158, 115, 255}, {204, 121, 167, 255}, {128, 128, 128, 255},
 }
 
-// SVG writes it.
+// SVG writes the plot as SVG.
 func (p Plot) SVG(w io.Writer) error {
 	pl, err := p.plot()
 	if err != nil {
@@ -138,7 +138,7 @@ func (p Plot) plot() (*plot.Plot, error) {
 			return nil, err
 		}
 	}
-	pl.X.Max *= math.Pow(pl.X.Max/pl.X.Min, 0.35) // room for the legend, beside the lines
+	pl.X.Max *= math.Pow(pl.X.Max/pl.X.Min, 0.35) // room for the legend beside the lines
 	return pl, nil
 }
 
@@ -163,7 +163,7 @@ func addLine(pl *plot.Plot, l Line) error {
 	if err != nil {
 		return err
 	}
-	again := l.Style / len(palette) // the colours begin anew: dashed, with other marks
+	again := l.Style / len(palette) // the colours repeat: dashed, with other marks
 	c := palette[l.Style%len(palette)]
 	line.Color, marks.Color, ranges.Color = c, c, c
 	marks.Shape = shapes[(l.Style+3*again)%len(shapes)]
@@ -182,8 +182,8 @@ var shapes = []draw.GlyphDrawer{
 	draw.BoxGlyph{}, draw.PyramidGlyph{},
 }
 
-// ticks labels powers of ten with their two and five, for axes that often span less
-// than one power.
+// ticks labels powers of ten and their multiples by two and five, for axes that often span
+// less than one power.
 type ticks struct{}
 
 func (ticks) Ticks(low, high float64) (t []plot.Tick) {

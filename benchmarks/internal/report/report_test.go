@@ -29,7 +29,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// What a round did to both cancels out.
+// An effect on both sides in a round cancels out.
 func TestRatiosAreTakenWithinRounds(t *testing.T) {
 	row := Row{Reference: "ref", Series: []*Series{{System: "ref"}, {System: "sys"}}}
 	for _, r := range [][2]float64{{100, 50}, {10, 5}, {8, 4}} {
@@ -68,7 +68,7 @@ func TestQuantity(t *testing.T) {
 	}
 }
 
-// example is a section with two rows, one round of which failed.
+// example is a section with two rows. One round of one row failed.
 func example() *Section {
 	s := &Section{Title: "Chains", Note: "What it shows.", X: "payload, bytes", Metrics: load.Closed{}.Metrics()}
 	for _, payload := range []float64{8, 256} {

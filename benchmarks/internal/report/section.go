@@ -6,11 +6,11 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/load"
 )
 
-// Section is rows of one kind: a table.
+// Section is a table: rows of one kind.
 type Section struct {
 	Title   string
-	Note    string // what the table shows, in a sentence or two
-	X       string // what rows of a group differ in; "" when nothing is to be plotted
+	Note    string // one or two sentences about the table
+	X       string // the variable in which the rows of a group differ; "" without a plot
 	Metrics []load.Metric
 	Rows    []*Row
 }
@@ -18,9 +18,9 @@ type Section struct {
 // Row is several systems under the same load.
 type Row struct {
 	Name      string
-	Reference string    // the system that the others are set against
-	Group     string    // rows of a group are in one plot
-	X         float64   // and this is where
+	Reference string    // the system with which the others are compared
+	Group     string    // the rows of a group are in one plot
+	X         float64   // at this place
 	Series    []*Series // the reference first
 }
 
@@ -40,7 +40,7 @@ func (s *Series) Add(values []float64, err error) {
 	s.Rounds, s.Errs = append(s.Rounds, values), append(s.Errs, err)
 }
 
-// Values are those of one metric, by round.
+// Values returns the values of one metric, by round.
 func (s *Series) Values(metric int) []float64 {
 	v := make([]float64, len(s.Rounds))
 	for i, r := range s.Rounds {
@@ -52,7 +52,7 @@ func (s *Series) Values(metric int) []float64 {
 	return v
 }
 
-// reference is the series of the row's reference, or nil if it was not measured.
+// reference returns the series of the row's reference, or nil if it was not measured.
 func (r *Row) reference() *Series { return r.series(r.Reference) }
 
 func (r *Row) series(system string) *Series {
@@ -64,8 +64,8 @@ func (r *Row) series(system string) *Series {
 	return nil
 }
 
-// Ratio is a system's ratio to the reference of the row in one metric; NaN if either
-// was not measured.
+// Ratio returns a system's ratio to the row's reference in one metric, or NaN if either was
+// not measured.
 func (r *Row) Ratio(system string, metric int) Spread {
 	s, ref := r.series(system), r.reference()
 	if s == nil || ref == nil {

@@ -1,4 +1,4 @@
-// Package report makes tables, plots and files of what was measured.
+// Package report makes tables, plots and files from the measurements.
 package report
 
 import (
@@ -6,11 +6,10 @@ import (
 	"slices"
 )
 
-// Spread is what several rounds gave.
+// Spread is the result of several rounds.
 type Spread struct{ Median, Min, Max float64 }
 
-// Of is the spread of values, of which those that are NaN do not count. If there are
-// no others, so is the spread.
+// Of returns the spread of values, without NaNs. If all are NaN, so is the spread.
 func Of(values []float64) Spread {
 	v := slices.DeleteFunc(slices.Clone(values), math.IsNaN)
 	if len(v) == 0 {
@@ -24,9 +23,8 @@ func Of(values []float64) Spread {
 	return Spread{median, v[0], v[len(v)-1]}
 }
 
-// Ratios divides the values of a system by those of the reference, round by round:
-// what else the machine was doing in a round, it did to both. Rounds in which either
-// is missing give NaN.
+// Ratios divides a system's values by the reference's, round by round, since other load on
+// the machine affects both in a round. A round with a missing value gives NaN.
 func Ratios(values, reference []float64) []float64 {
 	ratios := make([]float64, min(len(values), len(reference)))
 	for i := range ratios {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Markdown writes the tables: medians, in brackets minimum and maximum.
+// Markdown writes the tables: medians, and in brackets minimum and maximum.
 func Markdown(w io.Writer, sections []*Section) error {
 	for _, s := range sections {
 		if err := s.markdown(w); err != nil {

@@ -23,7 +23,7 @@ test("the first update has it all, the next ones what is new", () => {
   assert.deepEqual(c.rows, [0, 1]);
   assert.deepEqual([s.members[0].state, s.members[0].relayed, s.members[0].relayRate, s.members[0].links], ["active", 3, 6, [7]]);
   assert.equal(s.byID.get("9"), 1);
-  assert.deepEqual(s.gone[0], { id: "7", addr: "c:1", life: "10", state: "dead", when: 950, why: "silent" });
+  assert.deepEqual(s.gone[0], { id: "7", addr: "c:1", incarnation: "10", state: "dead", when: 950, why: "silent" });
 
   const list = s.members;
   const d = apply(s, { t: 1500, rows: [[1, 2, 8, 0, 0, 0, 0, 0, [3]]], events: [[2, 1400, "ready", 1, "9", "b:1", "12", "0", ""]] });
@@ -48,12 +48,12 @@ test("events are bounded, and a row of nobody is nothing", () => {
 });
 
 test("events in words", () => {
-  const e = (kind, more) => ({ kind, id: "5", life: "1", other: "9", why: "", ...more });
+  const e = (kind, more) => ({ kind, id: "5", incarnation: "1", other: "9", why: "", ...more });
   assert.equal(sentence(e("dead")), "5 is dead");
   assert.equal(sentence(e("joined")), "5 joined");
-  assert.equal(sentence(e("degraded")), "5 cannot reach 9, and is led around");
-  assert.equal(sentence(e("run ended", { life: "0", why: "run 1: exact" })), "run 1: exact");
-  assert.equal(sentence(e("set up", { life: "0" })), "the overlay is set up");
+  assert.equal(sentence(e("degraded")), "5 cannot reach 9: messages take a detour");
+  assert.equal(sentence(e("run ended", { incarnation: "0", why: "run 1: exact" })), "run 1: exact");
+  assert.equal(sentence(e("set up", { incarnation: "0" })), "the overlay is set up");
   assert.equal(announcement([e("dead"), e("ready"), e("run ended", { why: "run 1: exact" })]), "run 1: exact. 5 is dead");
   assert.equal(announcement(Array(1000).fill(e("joined"))), "1000 nodes: joined");
   assert.equal(announcement([]), "");
@@ -61,14 +61,14 @@ test("events in words", () => {
 
 test("the list of nodes: those in trouble and the selected one are not cut off", () => {
   const node = (id, state = "active") => ({ id: String(id), addr: `h${id}:1`, state });
-  const members = Array.from({ length: 1000 }, (_, i) => node(i + 1, i === 900 ? "out of sight" : "active"));
+  const members = Array.from({ length: 1000 }, (_, i) => node(i + 1, i === 900 ? "suspect" : "active"));
   const { list, found } = shown(members, [node(5000, "dead")], "", "777", 200);
   const ids = list.map((m) => m.id);
   assert.equal(found, 1001);
   assert.equal(list.length, 200);
   for (const id of ["901", "777", "5000"]) assert.ok(ids.includes(id), id);
   assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
-  assert.equal(shown(members, [], "out", "").found, 1);
+  assert.equal(shown(members, [], "susp", "").found, 1);
   assert.equal(shown(members, [], "h99:", "").list[0].id, "99");
   assert.equal(shown(members, [], "nobody", "777").found, 0);
   assert.ok(matches(node(12, "dead"), ["dead", "12"]) && !matches(node(12, "dead"), ["dead", "13"]));
@@ -83,13 +83,13 @@ test("a route beside its prediction", () => {
 
 test("a node's facts", () => {
   const m = {
-    addr: "a:1", life: "11", epoch: 3, joined: "2026-01-01T00:00:00Z", heard: "0001-01-01T00:00:00Z",
+    addr: "a:1", incarnation: "11", epoch: 3, joined: "2026-01-01T00:00:00Z", heard: "0001-01-01T00:00:00Z",
     counters: { sent: 1, delivered: 2, relayed: 3, retransmitted: 4, duplicates: 5, dropped: { queue_full: 6, stale: 0 }, queued: 7, send_buffer: 50, receive_buffer: 0, handler_backlog: 0 },
     streams: { outgoing: 1, incoming: 2, in_flight: 100, window: 200 }, limits: { send_buffer: 100, receive_buffer: 100, handler_backlog: 0 },
   };
   const by = new Map(facts(m, Date.parse("2026-01-01T00:01:05Z")));
   assert.equal(by.get("joined"), "1 min ago");
-  assert.equal(by.get("heard of"), "–");
+  assert.equal(by.get("last report"), "–");
   assert.equal(by.get("dropped"), "6 queue full");
   assert.equal(by.get("streams"), "1 sink, 2 sources");
   assert.deepEqual(gauges(m).map((g) => g.words), ["100 B of 200 B", "50 B of 100 B", "0 B of 100 B", "0 B"]);

@@ -9,32 +9,32 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// Command is one that can be typed.
+// Command is a command of a console.
 type Command struct {
 	Name  string
-	Short string // another name for it, if not empty
+	Short string // a second name, or empty
 	Args  string // its arguments, as help shows them
-	Help  string // what it does, in some words
-	More  string // and in more, for those who ask
-	// Examples are lines to type. {a} and {b} stand for the IDs of two nodes, which
-	// help puts in, so that what it shows can be typed as it stands.
+	Help  string // a phrase that says what it does
+	More  string // more sentences, for help about this command
+	// Examples are lines to type. Help replaces {a} and {b} by the IDs of two nodes, so that
+	// each line can be typed as shown.
 	Examples []string
 
-	// Min and Max are how many arguments it takes. The last of Max is the rest of
-	// the line as it was typed, if Text is set.
+	// Min and Max bound the number of arguments. With Text, the last of Max is the rest of
+	// the line as typed.
 	Min, Max int
 	Text     bool
 
-	// Run carries it out. It returns soon after ctx has ended. Its error is
-	// printed and does not end the console, unless it is ErrQuit.
+	// Run executes the command. It returns soon after ctx has ended. Its error is printed and
+	// does not end the console, unless it is ErrQuit.
 	Run func(ctx context.Context, call *Call) error
 }
 
-// Call is a command as it was typed.
+// Call is one call of a command.
 type Call struct {
 	Args    []string
-	JSON    bool    // the result is to be JSON
-	Screen  *Screen // whose stdout is for the result alone, if JSON
+	JSON    bool    // print the result as JSON
+	Screen  *Screen // with JSON, its stdout is for the result only
 	console *Console
 }
 
@@ -46,16 +46,16 @@ func (c *Call) Show(document any, text string) {
 	c.Screen.Print(text)
 }
 
-// Document is a document as a line of JSON. What a terminal may take for a command is
-// escaped, of which JSON itself does a part only.
+// Document encodes a document as a line of JSON. It escapes all characters that a terminal
+// could take for a command; encoding/json escapes only a part of them.
 func Document(document any) string {
 	b, err := json.Marshal(document)
 	if err != nil {
-		panic(err) // no document holds what JSON cannot
+		panic(err) // all documents can be encoded
 	}
 	text := string(b)
 	for _, r := range text {
-		if s := string(r); r >= 0x7f && table.Plain(s) != s { // of a string, since all else is ASCII
+		if s := string(r); r >= 0x7f && table.Plain(s) != s { // it is in a string, since all else is ASCII
 			text = strings.ReplaceAll(text, s, fmt.Sprintf(`\u%04x`, r))
 		}
 	}
@@ -64,11 +64,11 @@ func Document(document any) string {
 
 func (c *Command) usage() string { return strings.TrimSpace(c.Name + " " + c.Args) }
 
-// asJSON is the flag of every command. It stands behind the name or at the end; in a
-// line whose end is free text, behind the name only.
+// asJSON is the flag of every command. It comes after the name or at the end of the line. If
+// the line ends in free text, it comes after the name only.
 const asJSON = "-json"
 
-// split cuts the rest of a line into arguments, and tells the call if JSON is among them.
+// split splits the rest of a line into arguments. It sets call.JSON if -json is among them.
 func (c *Command) split(rest string, call *Call) ([]string, error) {
 	if first, more := word(rest); first == asJSON {
 		rest, call.JSON = more, true
@@ -98,7 +98,7 @@ func (c *Command) split(rest string, call *Call) ([]string, error) {
 	return nil, c.misused("expected " + c.Args)
 }
 
-// word cuts the first word off a line, and the space around it.
+// word splits off the first word of a line, and the space around it.
 func word(line string) (first, rest string) {
 	line = strings.TrimLeft(line, " \t")
 	at := strings.IndexAny(line, " \t")

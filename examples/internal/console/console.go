@@ -1,7 +1,7 @@
-// Package console is what the example programs share: commands read from a line
-// each, which may be shortened, results as text or JSON, a screen that keeps apart
-// what several goroutines print, a view that takes the whole terminal and gives it
-// back, short names of nodes, flags, and errors made fit for one line.
+// Package console is shared by the example programs. It reads commands, a line each, whose
+// names can be abbreviated. It prints results as text or JSON, from several goroutines
+// without mixing their lines. It shows full-screen views, and restores the terminal. It also
+// has short names of nodes, common flags, and one-line error texts.
 package console
 
 import (
@@ -18,38 +18,39 @@ import (
 // ErrQuit is returned by a command that ends the console.
 var ErrQuit = errors.New("quit")
 
-// Console reads commands and carries out one after the other.
+// Console reads commands and executes one after the other.
 type Console struct {
 	Screen   *Screen
 	Commands []Command
-	// JSON is whether all results are JSON; else those are whose command says -json.
+	// JSON makes all results JSON. Otherwise a result is JSON if its command has -json.
 	JSON bool
-	// Notes end what help prints.
+	// Notes is appended to the list of help.
 	Notes string
-	// Errors of the library begin with this name and a colon, which goes without saying.
+	// Name is the prefix of the library's errors, without the colon. It is removed from error
+	// texts.
 	Name string
-	// Nodes are those that arguments may name, as of now.
+	// Nodes returns the nodes that arguments can name now.
 	Nodes func() Nodes
-	// Ended is called at the end of the input, after which Run goes on waiting.
+	// Ended is called at the end of the input. Run waits on after that.
 	Ended func()
 
 	input  *input
-	typed  bool          // by a person, at a terminal
-	period time.Duration // between two looks at what is watched; 0 for a second
-	// tooLate says that a view has ended by itself a moment ago. The q that was meant to
-	// end it must not end the program.
+	typed  bool          // the input is a terminal
+	period time.Duration // between two refreshes of a view; 0 for a second
+	// tooLate says that a view has just ended by itself. A q typed to end it must not run as
+	// a command.
 	tooLate bool
 }
 
-// Run reads commands until one says ErrQuit or ctx ends. A command finishes before
-// the next is read. The end of the input does not end it.
+// Run executes commands until one returns ErrQuit or ctx ends. A command ends before the next
+// is read. Run does not return at the end of the input.
 //
-// Where results cannot be printed it says so once, and goes on: others may need the
-// program, and the disk may have room again. [Screen.Ended] has the error.
+// If results cannot be printed, it reports that once and goes on: other nodes may need the
+// program, and the disk may have room later. [Screen.Ended] returns the error.
 //
 // It may leave a goroutine behind that waits for one more line of in.
 func (c *Console) Run(ctx context.Context, in io.Reader) {
-	c.Screen.lasts()
+	c.Screen.keepRunning()
 	c.input = newInput(in)
 	c.typed = isTerminal(in)
 	prompt := c.Screen.live() && c.typed
@@ -68,7 +69,7 @@ func (c *Console) Run(ctx context.Context, in io.Reader) {
 		}
 		if !line.ok {
 			if line.err != nil {
-				c.Screen.Complain("reading commands: %v", line.err)
+				c.Screen.Complain("cannot read more commands: %v", line.err)
 			}
 			if c.Ended != nil {
 				c.Ended()
@@ -105,7 +106,7 @@ type failure struct {
 
 func (c *Console) text(err error) string { return strings.TrimPrefix(Text(err), c.Name+": ") }
 
-// nodes are those that can be named.
+// nodes returns the nodes that arguments can name.
 func (c *Console) nodes() Nodes {
 	if c.Nodes == nil {
 		return nil
@@ -113,7 +114,7 @@ func (c *Console) nodes() Nodes {
 	return c.Nodes()
 }
 
-// do carries out one line. Empty lines and those that start with # are nothing.
+// do executes one line. It ignores empty lines and lines that start with #.
 func (c *Console) do(ctx context.Context, call *Call, line string) error {
 	name, rest := word(strings.TrimRight(line, " \t\r"))
 	if name == "" || name[0] == '#' {
@@ -133,28 +134,28 @@ func (c *Console) do(ctx context.Context, call *Call, line string) error {
 	return err
 }
 
-// Node reads an argument that names a node, see [Nodes.Find].
+// Node returns the ID that an argument names, see [Nodes.Find].
 func (c *Call) Node(arg int) (ringdht.ID, error) { return c.console.nodes().Find(c.Args[arg]) }
 
-// Means says that a word stands for the command of a name.
+// Means reports whether a word is the name of a command, or short for it.
 func (c *Call) Means(word, name string) bool {
 	cmd, err := c.console.find(word)
 	return err == nil && cmd.Name == name
 }
 
-// With is the same call, with other arguments.
+// With returns a copy of the call with other arguments.
 func (c *Call) With(args []string) *Call {
 	with := *c
 	with.Args = args
 	return &with
 }
 
-// all are the commands, help among them.
+// all returns all commands, with help.
 func (c *Console) all() []Command {
 	return append(c.Commands[:len(c.Commands):len(c.Commands)], c.help())
 }
 
-// find returns the command of a name, or of what is short for one.
+// find returns the command with this name or abbreviation.
 func (c *Console) find(name string) (Command, error) {
 	commands := c.all()
 	i, err := match(name, commands)

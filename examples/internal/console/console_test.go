@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// session runs the lines of in through a console of a few commands and returns
-// what is printed.
+// session runs lines through a console with a few commands and returns the output.
 func session(t *testing.T, in string) (stdout, stderr string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -56,8 +55,9 @@ func TestConsole(t *testing.T) {
 		{"fail x\n", "", "fail: expected no arguments (usage: fail)\n"},
 		{"count 0\n", "", "count: n must be a whole number of at least 1, not \"0\" (usage: count n)\n"},
 		{"quit\necho a\n", "", ""},
-		{strings.Repeat("x", maxLine+1), "", "reading commands: a line has more than 1048576 bytes, and nothing behind its start is read\n"},
-		// JSON, behind the name or at the end; what is text keeps it. Stdout is for it alone.
+		{strings.Repeat("x", maxLine+1), "", "cannot read more commands: a line has more than 1048576 bytes: the rest of the input is not read\n"},
+		// -json comes after the name or at the end; free text keeps it. Then stdout has the
+		// result only.
 		{"echo a -json\necho -json a\n", "[\"a\"]\n[\"a\"]\n", "said\nsaid\n"},
 		{"say -json 5 a -json\nsay 5 -json\n", "[\"5\",\"a -json\"]\nsaid\n[\"5\" \"-json\"]\n", "said\n"},
 		{"fail -json\necho a b c -json\ncount 0 -json\n", `{"error":"it failed; twice"}
@@ -73,7 +73,7 @@ count n
 quit
 help [command]             lists the commands, or explains one and shows examples
 
-Names may be shortened: help help says how. help and a command's name shows examples of it.
+Names can be abbreviated, see help help. For examples of a command, type help and its name.
 the notes
 `, ""},
 		{"h ec\n", `usage: echo-words [a] [b]
@@ -96,8 +96,7 @@ For example:
 	}
 }
 
-// An interrupt ends the console while it waits for a line, and while a command
-// runs.
+// An interrupt ends the console while it waits for a line, and while a command runs.
 func TestInterrupt(t *testing.T) {
 	in, typed := io.Pipe()
 	defer typed.Close()
@@ -119,8 +118,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// On a terminal, progress and prompt stand in the last line and make room for
-// what else is printed.
+// On a terminal, progress and prompt are in the last line and move out of the way of other
+// output.
 func TestLiveLine(t *testing.T) {
 	var out, err bytes.Buffer
 	s := NewScreen(&out, &err, false)
@@ -174,8 +173,8 @@ func TestWhile(t *testing.T) {
 	})
 }
 
-// What another machine has made up cannot command the terminal, wherever it is printed, and
-// neither in JSON, which stays what it was.
+// Text from another machine cannot control the terminal, wherever it is printed. In JSON it
+// cannot either, and it decodes to the same text.
 func TestScreenIsPlain(t *testing.T) {
 	const evil = "\x1bc\x1b]0;owned\a\rVerdict\x7f\u009b31m\x9b31m\u202e"
 	var out, err bytes.Buffer

@@ -8,14 +8,14 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// help is the command that lists them all, or explains one.
+// help is the command that lists all commands, or explains one.
 func (c *Console) help() Command {
 	return Command{
 		Name: "help", Args: "[command]", Max: 1,
 		Help: "lists the commands, or explains one and shows examples",
-		More: "Names may be shortened as long as they fit one command only, part by part: " +
-			"help help can be typed as h h. Scripts should use full names: there may be more commands one day. " +
-			"Any command takes -json, behind its name or at the end of the line, and prints its result as a line of JSON.",
+		More: "A name can be abbreviated, part by part, if only one command matches: " +
+			"h h is help help. Scripts should use full names, since new commands may be added. " +
+			"Any command takes -json, after its name or at the end of the line, and prints its result as a line of JSON.",
 		Examples: []string{"help", "help help", "help -json"},
 		Run: func(_ context.Context, call *Call) error {
 			if len(call.Args) == 0 {
@@ -58,7 +58,7 @@ func (c *Console) list() string {
 	for _, cmd := range c.all() {
 		t.Row(cmd.usage(), cmd.Short, cmd.Help)
 	}
-	text := t.String() + "\nNames may be shortened: help help says how. help and a command's name shows examples of it.\n"
+	text := t.String() + "\nNames can be abbreviated, see help help. For examples of a command, type help and its name.\n"
 	if c.Notes != "" {
 		text += c.Notes
 	}
@@ -87,7 +87,7 @@ func (c *Console) explain(cmd Command) string {
 	return b.String()
 }
 
-// examples are a command's, with the IDs of nodes that there are, or could be.
+// examples returns a command's examples with IDs of known nodes, or else made-up IDs.
 func (c *Console) examples(cmd Command) []string {
 	known := c.nodes()
 	id := func(i int) string {
@@ -104,7 +104,7 @@ func (c *Console) examples(cmd Command) []string {
 	return lines
 }
 
-// fold breaks text into lines that are no wider than they should be, unless a word is.
+// fold breaks text into lines of at most width, or of one longer word.
 func fold(text string, width int) string {
 	var b strings.Builder
 	used := 0

@@ -7,22 +7,22 @@ import (
 	"io"
 )
 
-// maxLine is the longest line that is read; a message of the greatest length that
-// a ring allows by default fits in.
+// maxLine bounds a line that is read. It has room for the longest message that a ring allows
+// by default.
 const maxLine = 1 << 20
 
-// line is one that was typed, or the end of all.
+// line is a line of the input, or its end.
 type line struct {
 	text string
 	ok   bool
-	err  error // why there is no more, if that is no ordinary end
+	err  error // why the input ended, if it is an error
 }
 
-// input hands out lines to one goroutine. Who asked for a line need not wait for it:
-// the next to ask gets it.
+// input gives lines to one goroutine. A caller of next need not wait for its line: the next
+// caller gets it.
 type input struct {
 	scanner *bufio.Scanner
-	pending chan line // asked for and not taken
+	pending chan line // requested, and not taken yet
 }
 
 func newInput(in io.Reader) *input {
@@ -31,8 +31,8 @@ func newInput(in io.Reader) *input {
 	return &input{scanner: s}
 }
 
-// next returns where the next line will be. Who gets it calls taken, or leaves it to
-// another with leave.
+// next returns a channel for the next line. A caller that receives the line calls taken, or
+// returns it with leave.
 func (in *input) next() <-chan line {
 	if in.pending == nil {
 		got := make(chan line, 1)
@@ -40,7 +40,7 @@ func (in *input) next() <-chan line {
 			ok := in.scanner.Scan()
 			err := in.scanner.Err()
 			if errors.Is(err, bufio.ErrTooLong) {
-				err = fmt.Errorf("a line has more than %d bytes, and nothing behind its start is read", maxLine)
+				err = fmt.Errorf("a line has more than %d bytes: the rest of the input is not read", maxLine)
 			}
 			got <- line{in.scanner.Text(), ok, err}
 		}()
@@ -51,5 +51,5 @@ func (in *input) next() <-chan line {
 
 func (in *input) taken() { in.pending = nil }
 
-// leave puts a line back that next has returned.
+// leave returns a line that next has delivered.
 func (in *input) leave(l line) { in.pending <- l }

@@ -8,17 +8,16 @@ import (
 	"syscall"
 )
 
-// interrupts are where an interrupt goes.
+// interrupts decides who handles an interrupt: the view in the foreground, or the program.
 type interrupts struct {
 	mu    sync.Mutex
-	front context.CancelFunc // of what is in the foreground, if anything is
+	front context.CancelFunc // of the view in the foreground, or nil
 }
 
 type interruptsKey struct{}
 
-// Context returns a context that ends when the process is told to: interrupted (Ctrl-C),
-// or by SIGTERM. A view in the foreground takes an interrupt for itself. A second signal
-// ends the process at once.
+// Context returns a context that ends with an interrupt (Ctrl-C) or SIGTERM. A view in the
+// foreground takes an interrupt for itself. A second signal ends the process at once.
 func Context() context.Context {
 	in := &interrupts{}
 	ctx, cancel := context.WithCancel(context.WithValue(context.Background(), interruptsKey{}, in))
@@ -36,7 +35,7 @@ func Context() context.Context {
 	return ctx
 }
 
-// divert ends what is in the foreground. It is false if nothing is.
+// divert ends the view in the foreground. It returns false if there is none.
 func (in *interrupts) divert() bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -48,8 +47,8 @@ func (in *interrupts) divert() bool {
 	return true
 }
 
-// foreground returns a context that an interrupt ends instead of ctx, if it is one of
-// [Context], until done is called.
+// foreground returns a context that an interrupt ends in place of ctx, until done is called.
+// It does so only if ctx is from [Context].
 func foreground(ctx context.Context) (front context.Context, done func()) {
 	front, cancel := context.WithCancel(ctx)
 	in, ok := ctx.Value(interruptsKey{}).(*interrupts)

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// match returns which command a name means. This is the one place that knows how the
-// names of commands are matched: a full name or the short one it has been given come
-// first; else whatever has parts between dashes that begin the parts of one name only,
-// so that list-m and l-m are both list-messaging-nodes.
+// match returns the index of the command that a name means. All matching of names is here. An
+// exact name, or an exact short name, wins. Otherwise each part of the given name, between
+// dashes, must be a prefix of the same part of one command only: both list-m and l-m mean
+// list-messaging-nodes.
 func match(name string, commands []Command) (int, error) {
 	var fits []int
 	for i, c := range commands {
@@ -30,11 +30,10 @@ func match(name string, commands []Command) (int, error) {
 	for _, i := range fits {
 		names = append(names, commands[i].Name)
 	}
-	return 0, fmt.Errorf("%q may be %s: type more of it", name, or(names))
+	return 0, fmt.Errorf("%q is ambiguous: it can be %s", name, or(names))
 }
 
-// shortens says that each part of an abbreviation begins the part of the name in its
-// place.
+// shortens reports whether each part of short is a prefix of the same part of name.
 func shortens(short, name string) bool {
 	parts := strings.Split(name, "-")
 	for i, part := range strings.Split(short, "-") {
@@ -45,10 +44,10 @@ func shortens(short, name string) bool {
 	return true
 }
 
-// unknown is the error of a name that fits nothing, with the nearest that do.
+// unknown returns the error for a name without a match. It suggests the nearest names.
 func unknown(name string, commands []Command) error {
 	var near []string
-	best := (len([]rune(name)) + 2) / 3 // mistakes beyond which it is another word
+	best := (len([]rune(name)) + 2) / 3 // with more mistakes it is another word
 	for _, c := range commands {
 		d := best + 1
 		for _, n := range names(c) {
@@ -67,8 +66,8 @@ func unknown(name string, commands []Command) error {
 	return fmt.Errorf("unknown command %q: did you mean %s? (help lists them all)", name, or(near))
 }
 
-// names are what a command is called: by its name, the short one, and the first parts
-// of the name.
+// names returns all names of a command: its name, the short one, and the first parts of the
+// name.
 func names(c Command) []string {
 	all := []string{c.Name}
 	if c.Short != "" {
@@ -82,12 +81,12 @@ func names(c Command) []string {
 	return all
 }
 
-// distance is how many letters must be added, left out, replaced, or swapped with their
-// neighbours to make one word the other (Damerau and Levenshtein's, where nothing is
-// changed twice).
+// distance returns the edit distance of two words: how many letters must be inserted,
+// deleted, replaced, or swapped with a neighbour (Damerau-Levenshtein, in its restricted
+// form, in which no part is changed twice).
 func distance(a, b string) int {
 	from, to := []rune(a), []rune(b)
-	var before, last []int // the rows above
+	var before, last []int // the two rows above
 	row := make([]int, len(to)+1)
 	for j := range row {
 		row[j] = j
@@ -109,7 +108,7 @@ func distance(a, b string) int {
 	return row[len(to)]
 }
 
-// or lists what something may be.
+// or joins alternatives for a sentence: a, b or c.
 func or(all []string) string {
 	n := len(all)
 	if n < 2 {

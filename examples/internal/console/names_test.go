@@ -13,7 +13,7 @@ func TestMatch(t *testing.T) {
 		commands = append(commands, Command{Name: name, Short: short})
 	}
 	for _, c := range []struct{ typed, want string }{
-		{"list", "list-messaging-nodes"}, // the short name it was given, before the command called so
+		{"list", "list-messaging-nodes"}, // an exact short name comes before a prefix
 		{"list-messaging-nodes", "list-messaging-nodes"},
 		{"list-m", "list-messaging-nodes"},
 		{"l-m-n", "list-messaging-nodes"},
@@ -27,8 +27,8 @@ func TestMatch(t *testing.T) {
 		{"wai", "wait"},
 		{"e", "exit-overlay"},
 
-		{"s", `"s" may be setup-overlay, start or summary: type more of it`},
-		{"wa", `"wa" may be wait or watch: type more of it`},
+		{"s", `"s" is ambiguous: it can be setup-overlay, start or summary`},
+		{"wa", `"wa" is ambiguous: it can be wait or watch`},
 		{"strat", `unknown command "strat": did you mean start? (help lists them all)`},
 		{"START", `unknown command "START": did you mean start? (help lists them all)`},
 		{"startt", `unknown command "startt": did you mean start? (help lists them all)`},

@@ -9,23 +9,25 @@ import (
 	"github.com/x/ringdht"
 )
 
-// Nodes are nodes that can be named. An address may be empty, where it is not known.
+// Nodes is a list of nodes that arguments can name. An unknown address is empty.
 type Nodes []ringdht.Peer
 
-// Find returns the ID of the node that text names: by its ID, whether there is such a
-// node or not; by the first digits of its ID and a *; or by its address, of which the
-// host, the port, or all but the first name of the host may be left out, as long as one
-// node only is left.
+// Find returns the ID of the node that text names:
 //
-// Digits alone are an ID in full. If the start of one were enough, a message for a node
-// that is gone would go to another whose ID happens to begin like it.
+//   - by its ID, even if no such node is known;
+//   - by the first digits of its ID and a *, if one node matches;
+//   - by its address, without the host, without the port, or with the first part of the host
+//     name only, if one node matches.
+//
+// Digits alone are a complete ID. If a prefix were enough, a message for a node that is gone
+// would go to another node whose ID begins with the same digits.
 func (n Nodes) Find(text string) (ringdht.ID, error) {
 	if id, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return ringdht.ID(id), nil
 	}
 	names := n.Names()
 	for _, p := range n {
-		if text != "" && text == names.Addr(p) { // "a:80", though there is a.b:80 too
+		if text != "" && text == names.Addr(p) { // "a:80" is exact, even if a.b:80 also matches
 			return p.ID, nil
 		}
 	}
@@ -42,7 +44,7 @@ func (n Nodes) Find(text string) (ringdht.ID, error) {
 	}
 	switch len(found) {
 	case 0:
-		return 0, Usagef("expected the ID of a node, its address, or a part such as 42* or :8080 of which there is one, not %q", text)
+		return 0, Usagef("no node matches %q: give an ID, an address, or a part of one, such as 42* or :8080", text)
 	case 1:
 		return id, nil
 	}
@@ -50,10 +52,10 @@ func (n Nodes) Find(text string) (ringdht.ID, error) {
 	if len(found) > few {
 		found = append(found[:few], fmt.Sprintf("one of %d more", len(found)-few))
 	}
-	return 0, Usagef("%q may be %s: type more of it", text, or(found))
+	return 0, Usagef("%q is ambiguous: it can be %s", text, or(found))
 }
 
-// at says that an address is what is meant by some of it.
+// at reports whether part names the address, or leaves parts of it out.
 func at(addr, part string) bool {
 	if addr == "" {
 		return false
@@ -63,7 +65,7 @@ func at(addr, part string) bool {
 		return addr == part
 	}
 	wantHost, wantPort, err := net.SplitHostPort(part)
-	if err != nil { // no port
+	if err != nil { // there is no port
 		wantHost, wantPort = strings.Trim(part, "[]"), port
 		if wantHost == "" {
 			return false
@@ -78,22 +80,22 @@ func at(addr, part string) bool {
 		ip != nil && ip.IsLoopback() && wantHost == "localhost"
 }
 
-// Names are short names of nodes, each of which means one of them only, and is
-// understood by [Nodes.Find].
+// Names holds short names of nodes. Each name means one node only, and [Nodes.Find] accepts
+// it.
 type Names struct {
 	ids   map[ringdht.ID]string
-	addrs map[string]string // by address: of an ID that was another's before, that one has its own
-	host  string            // of all of them, if that is one
+	addrs map[string]string // by address and not by ID, since an ID may have had another address before
+	host  string            // the common host, or empty
 }
 
-// longID is how many digits an ID has before it is worth shortening. IDs of the
-// usual 16 bits never are.
+// longID is the number of digits from which an ID is shortened. IDs of the usual 16 bits have
+// fewer.
 const longID = 8
 
-// Names gives each node a name.
+// Names returns short names of the nodes.
 func (n Nodes) Names() Names {
 	names := Names{ids: make(map[ringdht.ID]string, len(n)), addrs: make(map[string]string, len(n))}
-	digits := make(map[string]int) // how many IDs begin so
+	digits := make(map[string]int) // how many IDs have this prefix
 	for _, p := range n {
 		id := p.ID.String()
 		for end := longID / 2; end < len(id); end++ {
@@ -127,7 +129,7 @@ func (n Nodes) Names() Names {
 	return names
 }
 
-// ID is the short name of a node's ID; of an unknown one all of it.
+// ID returns the short name of an ID, or the ID itself if it is unknown.
 func (n Names) ID(id ringdht.ID) string {
 	if name, ok := n.ids[id]; ok {
 		return name
@@ -135,7 +137,7 @@ func (n Names) ID(id ringdht.ID) string {
 	return id.String()
 }
 
-// Addr is the short name of a node's address.
+// Addr returns the short name of a node's address.
 func (n Names) Addr(p ringdht.Peer) string {
 	if name, ok := n.addrs[p.Addr]; ok {
 		return name
@@ -143,11 +145,11 @@ func (n Names) Addr(p ringdht.Peer) string {
 	return p.Addr
 }
 
-// Host is where all nodes are, which their names then leave out; empty if they are in
-// several places.
+// Host returns the host that all nodes share, which their names leave out. It is empty if
+// there are several hosts.
 func (n Names) Host() string { return n.host }
 
-// host says whether all nodes are on one host.
+// host reports whether all nodes are on one host.
 func (n Nodes) host() bool {
 	first := ""
 	for i, p := range n {
@@ -160,10 +162,10 @@ func (n Nodes) host() bool {
 	return len(n) > 0
 }
 
-// domain is what all hosts that have names have at their end, from a dot on. Each
-// keeps the first part of its name. Where two hosts would be one without it, it stays.
+// domain returns the common end of all host names, from a dot on. Each host name keeps its
+// first part. If two hosts would get the same name, nothing is cut.
 func (n Nodes) domain() string {
-	var common []string // parts, the last first
+	var common []string // parts of the name, the last one first
 	first := true
 	for _, p := range n {
 		host, _, err := net.SplitHostPort(p.Addr)

@@ -21,11 +21,11 @@ func TestFind(t *testing.T) {
 		{"421*", 4217, ""}, {"43*", 4300, ""}, {"7*", 7, ""},
 		{"10.0.0.1:8080", 42, ""}, {"10.0.0.2", 4217, ""}, {":9000", 4300, ""}, {"localhost:9000", 4300, ""},
 		{"a.example.org", 7, ""}, {"a.b", 8, ""}, {"a.b:80", 8, ""}, {"a:80", 7, ""}, {"::1", 9, ""}, {"[::1]", 9, ""}, {"[::1]:81", 9, ""},
-		{"42*", 0, `"42*" may be 42 (10.0.0.1:8080) or 4217 (10.0.0.2:8080): type more of it`},
-		{"*", 0, `"*" may be 42 (10.0.0.1:8080), 4217 (10.0.0.2:8080), 4300 (127.0.0.1:9000) or one of 4 more: type more of it`},
-		{":8080", 0, `":8080" may be 42 `}, {":80", 0, `":80" may be 7 (a.example.org:80) or 8 `},
-		{"10.0.0", 0, "expected the ID of a node"}, {":808", 0, "expected the ID"}, {"you", 0, "expected the ID"}, {"-1", 0, "expected the ID"},
-		{"", 0, "expected the ID"}, {":", 0, "expected the ID"}, {"99*", 0, "expected the ID"}, {"localhost:80", 0, "expected the ID"},
+		{"42*", 0, `"42*" is ambiguous: it can be 42 (10.0.0.1:8080) or 4217 (10.0.0.2:8080)`},
+		{"*", 0, `"*" is ambiguous: it can be 42 (10.0.0.1:8080), 4217 (10.0.0.2:8080), 4300 (127.0.0.1:9000) or one of 4 more`},
+		{":8080", 0, `":8080" is ambiguous: it can be 42 `}, {":80", 0, `":80" is ambiguous: it can be 7 (a.example.org:80) or 8 `},
+		{"10.0.0", 0, "no node matches"}, {":808", 0, "no node matches"}, {"you", 0, "no node matches"}, {"-1", 0, "no node matches"},
+		{"", 0, "no node matches"}, {":", 0, "no node matches"}, {"99*", 0, "no node matches"}, {"localhost:80", 0, "no node matches"},
 	} {
 		id, err := nodes.Find(c.text)
 		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) || id != c.want {
@@ -34,7 +34,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Each name that is shown is understood.
+// Find accepts each name that is shown.
 func TestNames(t *testing.T) {
 	for _, c := range []struct {
 		nodes string // id@address
@@ -84,8 +84,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// An ID that was another node's before: what happened to that one is not told of the address of
-// the one that has it now.
+// An ID may have belonged to another node before: that node's events are not shown with the
+// address of the node that has the ID now.
 func TestNamesOfThePast(t *testing.T) {
 	names := Nodes{{ID: 5, Addr: "h:80"}, {ID: 6, Addr: "h:81"}}.Names()
 	if got := names.Addr(ringdht.Peer{ID: 5, Addr: "h:79"}); got != "h:79" {

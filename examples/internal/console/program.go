@@ -14,23 +14,23 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// UsageError says what was expected, of a command's arguments or a program's.
+// UsageError says which argument was expected, of a command or a program.
 type UsageError string
 
 func (e UsageError) Error() string { return string(e) }
 
-// Usagef makes a [UsageError].
+// Usagef returns a [UsageError].
 func Usagef(format string, args ...any) error { return UsageError(fmt.Sprintf(format, args...)) }
 
-// Text is an error in one line, in the words of those that run the program, and without
-// what would move the cursor: a registry may have said why it refused.
+// Text returns an error as one line, with flags and commands in place of the library's names,
+// and without control characters: part of the text may come from a registry.
 func Text(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
 	return table.Plain(words.Replace(text))
 }
 
-// Exit prints the error that ends a program, if any, and returns its exit status:
-// 0 without an error or after the manual, 2 if it was called wrongly, 1 for the rest.
+// Exit prints the error that ends a program, if any, and returns the exit status: 0 without
+// an error or after the manual, 2 for a usage error, 1 for any other.
 func Exit(program string, stderr io.Writer, err error) int {
 	switch _, usage := errors.AsType[UsageError](err); {
 	case err == nil || errors.Is(err, flag.ErrHelp):
@@ -44,8 +44,8 @@ func Exit(program string, stderr io.Writer, err error) int {
 	}
 }
 
-// Parse parses a program's arguments. It prints the manual on stdout if they ask
-// for it, and then returns [flag.ErrHelp]. Other errors are a [UsageError].
+// Parse parses a program's arguments. With -h it prints the manual on stdout and returns
+// [flag.ErrHelp]. Any other error is a [UsageError].
 func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) error {
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
@@ -65,17 +65,17 @@ func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) 
 	}
 	for _, arg := range flags.Args() {
 		if len(arg) > 1 && arg[0] == '-' {
-			return Usagef("%s comes too late: flags come before the address", arg)
+			return Usagef("put the flag %s before the address", arg)
 		}
 	}
 	return nil
 }
 
-// CodecFlag defines the flag -codec and returns where its value will be.
+// CodecFlag defines the flag -codec and returns a pointer to its value.
 func CodecFlag(flags *flag.FlagSet) *ringdht.Codec {
 	codec := new(ringdht.Codec)
 	*codec = ringdht.Msgpack()
-	flags.Func("codec", "how values are encoded, `msgpack or json`; the same in all of a ring (default msgpack)", func(name string) error {
+	flags.Func("codec", "the encoding, `msgpack or json`; the same for the whole ring (default msgpack)", func(name string) error {
 		for _, c := range []ringdht.Codec{ringdht.Msgpack(), ringdht.JSON()} {
 			if c.Name() == name {
 				*codec = c
@@ -87,12 +87,12 @@ func CodecFlag(flags *flag.FlagSet) *ringdht.Codec {
 	return codec
 }
 
-// LogFlag defines the flag -log and returns where its value will be.
+// LogFlag defines the flag -log and returns a pointer to its value.
 func LogFlag(flags *flag.FlagSet, level slog.Level) *slog.LevelVar {
 	v := new(slog.LevelVar)
 	v.Set(level)
 	text := strings.ToLower(level.String())
-	flags.Func("log", "the least `level` to log to stderr: debug, info, warn or error (default "+text+")", func(name string) error {
+	flags.Func("log", "the lowest `level` to log to stderr: debug, info, warn or error (default "+text+")", func(name string) error {
 		var l slog.Level
 		if err := l.UnmarshalText([]byte(name)); err != nil {
 			return errors.New("expected debug, info, warn or error")
@@ -103,12 +103,13 @@ func LogFlag(flags *flag.FlagSet, level slog.Level) *slog.LevelVar {
 	return v
 }
 
-// Logger logs to a screen.
+// Logger returns a logger that writes to a screen's stderr.
 func Logger(s *Screen, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(s.Errors(), &slog.HandlerOptions{Level: level}))
 }
 
-// Address reads an address: host:port, or a port alone for that port at host.
+// Address parses host:port, or a port alone, for which it returns host:port with the given
+// host.
 func Address(text, host string) (string, error) {
 	port := text
 	if strings.Contains(text, ":") {
@@ -117,14 +118,14 @@ func Address(text, host string) (string, error) {
 			return "", Usagef("expected a port or host:port, got %q", text)
 		}
 	}
-	n, err := strconv.ParseUint(port, 10, 16) // which takes no sign
+	n, err := strconv.ParseUint(port, 10, 16) // it accepts no sign
 	if err != nil {
 		return "", Usagef("expected a port or host:port with a port from 0 to 65535, got %q", text)
 	}
 	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
 }
 
-// Number reads an argument that is a whole number of at least least.
+// Number parses a whole number that is at least least.
 func Number(name, text string, least int) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least {
@@ -133,7 +134,7 @@ func Number(name, text string, least int) (int, error) {
 	return n, nil
 }
 
-// Count is a number of things, in words that agree.
+// Count returns a number with a noun in singular or plural.
 func Count(n int, one string) string {
 	if n == 1 {
 		return "1 " + one

@@ -11,36 +11,36 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// clear takes the cursor to the start of the line and empties it.
+// clear moves the cursor to the start of the line and empties it.
 const clear = "\r\x1b[K"
 
-// Screen is where a program prints. It is safe for concurrent use: what is
-// written in one call stays together, a prompt or progress line on a terminal
-// makes room for it, and it waits while a view has the terminal.
+// Screen is the output of a program. It is safe for concurrent use. The text of one call
+// stays together. A prompt or progress line on a terminal moves out of its way. While a view
+// has the terminal, text waits.
 type Screen struct {
-	out  *stream // what commands were asked for
-	chat *stream // what is said beside it: progress, notices, the prompt
-	err  *stream // errors and logs
-	*desk
+	out     *stream // results of commands
+	notices *stream // all else: progress, notices, the prompt
+	err     *stream // errors and logs
+	*shared
 }
 
-// stream is where a screen writes.
+// stream is an output of a screen.
 type stream struct {
 	io.Writer
-	terminal bool  // whose last line can be rewritten; static
-	failed   error // the first write that failed
+	terminal bool  // its last line can be rewritten; never changes
+	failed   error // the first write error
 }
 
-// desk is what screens on the same streams share.
-type desk struct {
-	mu        sync.Mutex
-	line      string    // the last line as it stands,
-	on        *stream   // on this terminal
-	view      bool      // a view has the terminals
-	held      []writing // what waits for the end of the view
-	heldBytes int
-	lost      int  // how much of it was too much
-	lasting   bool // the program goes on when it cannot print
+// shared is the state that screens on the same streams share.
+type shared struct {
+	mu           sync.Mutex
+	line         string    // the last line as it is now,
+	on           *stream   // on this terminal
+	view         bool      // a view has the terminals
+	held         []writing // text to write after the view
+	heldBytes    int
+	omitted      int  // how many texts were too much to hold
+	keepsRunning bool // the program goes on if it cannot print
 }
 
 type writing struct {
@@ -48,36 +48,38 @@ type writing struct {
 	text string
 }
 
-// maxHeld is how many bytes wait for the end of a view; the latest do.
+// maxHeld bounds the bytes that wait for the end of a view. The oldest are dropped.
 const maxHeld = 256 << 10
 
-// NewScreen returns a screen on two streams. Notices and progress go to stderr if
-// quiet, so that stdout holds results only.
+// NewScreen returns a screen on two streams. With quiet, notices and progress go to stderr,
+// so that stdout has results only.
 func NewScreen(stdout, stderr io.Writer, quiet bool) *Screen {
 	out, err := &stream{Writer: stdout, terminal: isTerminal(stdout)}, &stream{Writer: stderr, terminal: isTerminal(stderr)}
-	s := &Screen{out: out, chat: out, err: err, desk: &desk{}}
+	s := &Screen{out: out, notices: out, err: err, shared: &shared{}}
 	if quiet {
-		s.chat = err
+		s.notices = err
 	}
 	return s
 }
 
-// Quiet returns the same screen, with stdout for results only.
-func (s *Screen) Quiet() *Screen { return &Screen{out: s.out, chat: s.err, err: s.err, desk: s.desk} }
+// Quiet returns a screen on the same streams whose stdout has results only.
+func (s *Screen) Quiet() *Screen {
+	return &Screen{out: s.out, notices: s.err, err: s.err, shared: s.shared}
+}
 
-// live says that there is a line that can be rewritten.
-func (s *Screen) live() bool { return s.chat.terminal }
+// live reports whether notices go to a terminal, whose last line can be rewritten.
+func (s *Screen) live() bool { return s.notices.terminal }
 
-// Print prints a result, one or more lines.
+// Print prints a result: one or more lines.
 func (s *Screen) Print(text string) { s.write(s.out, text) }
 
-// Say prints a notice, a line.
-func (s *Screen) Say(format string, args ...any) { s.write(s.chat, fmt.Sprintf(format, args...)) }
+// Say prints a notice: one line.
+func (s *Screen) Say(format string, args ...any) { s.write(s.notices, fmt.Sprintf(format, args...)) }
 
-// Complain prints an error, a line.
+// Complain prints an error: one line.
 func (s *Screen) Complain(format string, args ...any) { s.write(s.err, fmt.Sprintf(format, args...)) }
 
-// Errors is the stream for errors, to log to.
+// Errors returns a writer for logs.
 func (s *Screen) Errors() io.Writer { return complaints{s} }
 
 type complaints struct{ s *Screen }
@@ -88,7 +90,7 @@ func (c complaints) Write(p []byte) (int, error) {
 }
 
 func (s *Screen) write(w *stream, text string) {
-	text = table.PlainLines(text) // whatever part of it another machine has made up
+	text = table.PlainLines(text) // part of it may come from another machine
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
@@ -108,31 +110,32 @@ func (s *Screen) write(w *stream, text string) {
 	}
 }
 
-// put writes text, and notes that it could not be written; it needs mu. A program that goes on
-// says so at once.
+// put writes text and remembers the first error. A program that goes on reports it at once.
+// The caller holds mu.
 func (s *Screen) put(w *stream, text string) {
 	_, err := io.WriteString(w, text)
 	if err == nil || w.failed != nil {
 		return
 	}
 	w.failed = err
-	if s.lasting && w == s.out {
+	if s.keepsRunning && w == s.out {
 		fmt.Fprintf(s.err, "Output is lost: %s\n", Text(err))
 	}
 }
 
-// lasts says that the program goes on when it cannot print. What could not be printed before is
-// told now.
-func (s *Screen) lasts() {
+// keepRunning says that the program goes on if it cannot print. If it could not print before,
+// that is reported now.
+func (s *Screen) keepRunning() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lasting = true
+	s.keepsRunning = true
 	if s.out.failed != nil {
 		fmt.Fprintf(s.err, "Output is lost: %s\n", Text(s.out.failed))
 	}
 }
 
-// Ended is the error that a program ends with: err, and that results could not be printed.
+// Ended returns the error that a program ends with: err, joined with the first failure to
+// print results.
 func (s *Screen) Ended(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,30 +145,30 @@ func (s *Screen) Ended(err error) error {
 	return err
 }
 
-// hold keeps what is written during a view; it needs mu.
-func (d *desk) hold(w writing) {
+// hold keeps text until the view has ended. The caller holds mu.
+func (d *shared) hold(w writing) {
 	d.held = append(d.held, w)
 	d.heldBytes += len(w.text)
 	for d.heldBytes > maxHeld {
 		d.heldBytes -= len(d.held[0].text)
 		d.held = d.held[1:]
-		d.lost++
+		d.omitted++
 	}
 }
 
-// release writes what was held; it needs mu.
+// release writes the text that was held. The caller holds mu.
 func (s *Screen) release() {
-	if s.lost > 0 {
-		fmt.Fprintf(s.err, "%s of what was printed meanwhile left out\n", Count(s.lost, "line"))
+	if s.omitted > 0 {
+		fmt.Fprintf(s.err, "%s printed during the view omitted\n", Count(s.omitted, "line"))
 	}
 	for _, w := range s.held {
 		s.put(w.to, w.text)
 	}
-	s.held, s.heldBytes, s.lost = nil, 0, 0
+	s.held, s.heldBytes, s.omitted = nil, 0, 0
 }
 
-// Progress says how far something has come: on a terminal in one line that the
-// next call replaces, otherwise in a line each. [Screen.Done] removes it.
+// Progress prints how far a task is: on a terminal in one line that the next call replaces,
+// otherwise in a line for each call. [Screen.Done] removes the line.
 func (s *Screen) Progress(format string, args ...any) {
 	if !s.live() {
 		s.Say(format, args...)
@@ -184,21 +187,20 @@ func (s *Screen) setLine(line string) {
 	if s.line != "" && !s.view {
 		io.WriteString(s.on, clear)
 	}
-	s.line, s.on = line, s.chat
-	if !s.view { // else it is written when that ends
+	s.line, s.on = line, s.notices
+	if !s.view { // else it is written when the view ends
 		io.WriteString(s.on, line)
 	}
 }
 
-// entered notes that whoever typed has ended the line that the prompt was in.
+// entered notes that Enter has ended the line of the prompt.
 func (s *Screen) entered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.line = ""
 }
 
-// While calls work and returns its error. For every second that it takes, it
-// prints how far that is.
+// While calls work and returns its error. Each second it prints the progress.
 func (s *Screen) While(work func() error, progress func() string) error {
 	done := make(chan error, 1)
 	go func() { done <- work() }()

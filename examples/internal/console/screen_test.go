@@ -24,10 +24,10 @@ func (f *fullAtFirst) Write(b []byte) (int, error) {
 	return f.Buffer.Write(b)
 }
 
-// A console whose results cannot be printed says so once, goes on, prints again when there is room,
-// and ends with an error.
+// A console that cannot print results reports it once, goes on, prints again when there is
+// room, and returns an error at the end.
 func TestLostOutput(t *testing.T) {
-	for _, before := range []bool{false, true} { // something is printed before the console runs
+	for _, before := range []bool{false, true} { // whether something is printed before the console runs
 		out, err := fullAtFirst{refuse: 2}, bytes.Buffer{}
 		s := NewScreen(&out, &err, false)
 		if before {
@@ -58,7 +58,7 @@ func TestLostOutput(t *testing.T) {
 	}
 	full := fullAtFirst{refuse: 1}
 	s := NewScreen(&bytes.Buffer{}, &full, false)
-	s.lasts()
+	s.keepRunning()
 	s.Complain("something")
 	if err := s.Ended(nil); err != nil || full.Len() > 0 {
 		t.Errorf("errors are no results: %v, stderr %q", err, full.String())

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// isTerminal says whether a stream is a terminal.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	if !ok {
@@ -14,8 +14,8 @@ func isTerminal(stream any) bool {
 	return terminal(f)
 }
 
-// sizeOf is the size of a terminal: what it says, or the environment, or that of the
-// terminals of old.
+// sizeOf returns the size of a terminal: its own answer, or else the environment's, or else
+// 80 by 24.
 func sizeOf(stream any) Size {
 	size, _ := windowSize(stream)
 	return Size{orElse(size.Columns, "COLUMNS", 80), orElse(size.Rows, "LINES", 24)}

@@ -4,7 +4,7 @@ package console
 
 import "os"
 
-// windowSize is not known here, so that nothing is drawn: views are lines.
+// windowSize is not implemented here. So nothing is drawn, and views are printed as lines.
 func windowSize(any) (Size, bool) { return Size{}, false }
 
 func terminal(f *os.File) bool {

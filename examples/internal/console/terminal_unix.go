@@ -10,8 +10,8 @@ import (
 	"unsafe"
 )
 
-// windowSize is what a terminal says of its size, zeros if it does not know. It is
-// false if the stream is no terminal.
+// windowSize returns the size of a terminal, zeros if it is unknown. It returns false if the
+// stream is no terminal.
 func windowSize(stream any) (Size, bool) {
 	f, ok := stream.(*os.File)
 	if !ok {
@@ -35,28 +35,28 @@ func terminal(f *os.File) bool {
 	return ok
 }
 
-// viewSignals are those that a view has to do something about: another size, and what
-// would stop or end the process with the terminal as it is.
+// viewSignals returns the signals that a view handles: a new window size, and signals that
+// would stop or end the process while the view has the terminal.
 func viewSignals() (<-chan os.Signal, func()) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGQUIT, syscall.SIGHUP)
 	return signals, func() { signal.Stop(signals) }
 }
 
-// suspends says that a signal stops or ends the process.
+// suspends reports whether a signal stops or ends the process.
 func suspends(sig os.Signal) bool { return sig != syscall.SIGWINCH }
 
-// raise lets a signal do what it does when nobody catches it. It returns when a
-// process that was stopped goes on.
+// raise lets a signal have its default effect. It returns when a process that was stopped
+// goes on.
 func raise(sig os.Signal) {
 	s := sig.(syscall.Signal)
 	if s == syscall.SIGTSTP {
-		s = syscall.SIGSTOP // which needs nobody to let go of it first
+		s = syscall.SIGSTOP // the default effect of SIGTSTP, without a handler to remove first
 	} else {
 		signal.Reset(s)
 	}
 	syscall.Kill(syscall.Getpid(), s)
 	if s != syscall.SIGSTOP {
-		time.Sleep(time.Second) // the end is a moment away
+		time.Sleep(time.Second) // the signal ends the process within a moment
 	}
 }

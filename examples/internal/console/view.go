@@ -12,32 +12,33 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// Watched is something to look at, again and again. It need not be safe for
-// concurrent use.
+// Watched is shown by a view and refreshed each second. It need not be safe for concurrent
+// use.
 type Watched interface {
-	Look()                    // takes a new look
-	Lines(size Size) []string // what there is to see, no wider and no longer than size
-	Line() string             // that in one line
-	Document() any            // that for a program
+	Refresh()                 // reads new data
+	Lines(size Size) []string // the view, within size
+	Line() string             // the same in one line
+	Document() any            // the same for a program
 }
 
-// Size is that of a terminal, in characters.
+// Size is the size of a terminal, in characters.
 type Size struct{ Columns, Rows int }
 
-// Watch shows something until a number of seconds is over, 0 for as long as it takes, or
-// until work is done, if that is not nil, whose error it returns. On a terminal that is
-// a view, which fills it and ends as well with the next line that is typed, or an
-// interrupt, and then leaves the terminal as it was. Otherwise it is a line for each
-// second.
+// Watch shows what until a number of seconds is over (0: no limit), or until work returns, if
+// it is not nil. It returns the error of work.
 //
-// Work goes on when its view has ended.
+// On a terminal it is a full-screen view. The view also ends with the next line that is
+// typed, and with an interrupt, and then restores the terminal. Otherwise Watch prints a line
+// each second.
+//
+// If the view ends first, Watch waits for work.
 func (c *Call) Watch(ctx context.Context, what Watched, seconds int, work func() error) error {
 	s, period := c.Screen, cmp.Or(c.console.period, time.Second)
 	view := !c.JSON && s.out.terminal && canDraw(s.out.Writer)
 	if !view && seconds == 0 && work == nil {
-		return Usagef("expected a number of seconds: there is no terminal whose Enter key would end it")
+		return Usagef("give a number of seconds: without a terminal, no Enter key can end it")
 	}
-	what.Look()
+	what.Refresh()
 	ticks := time.NewTicker(period)
 	defer ticks.Stop()
 	w := watching{what: what, seconds: seconds, ticks: ticks.C}
@@ -54,27 +55,27 @@ func (c *Call) Watch(ctx context.Context, what Watched, seconds int, work func()
 		return cmp.Or(w.err, ctx.Err())
 	}
 	for !w.isOver() && w.goesOn(ctx) {
-		what.Look()
+		what.Refresh()
 		c.Show(what.Document(), what.Line())
 	}
 	return w.err
 }
 
-// watching is what there is to wait for.
+// watching is the state of a Watch.
 type watching struct {
 	what    Watched
-	seconds int // how many ticks, 0 for any number
-	ticked  int // how many there were
+	seconds int // the number of ticks, 0 for no limit
+	ticked  int // ticks so far
 	ticks   <-chan time.Time
-	done    <-chan error // of the work, if there is any
-	over    bool         // the work is done,
-	err     error        // with this
+	done    <-chan error // receives the result of work; nil without work
+	over    bool         // work has ended,
+	err     error        // with this error
 }
 
-// isOver says that there were as many ticks as there should be.
+// isOver reports whether the number of ticks has been reached.
 func (w *watching) isOver() bool { return w.seconds > 0 && w.ticked >= w.seconds }
 
-// goesOn waits for the time for a line. It is false at the end.
+// goesOn waits for the next tick. It returns false at the end.
 func (w *watching) goesOn(ctx context.Context) bool {
 	if w.done == nil {
 		select {
@@ -86,7 +87,7 @@ func (w *watching) goesOn(ctx context.Context) bool {
 		}
 		return false
 	}
-	select { // work knows of ctx
+	select { // work ends with ctx by itself
 	case <-w.ticks:
 		return true
 	case w.err = <-w.done:
@@ -94,9 +95,9 @@ func (w *watching) goesOn(ctx context.Context) bool {
 	}
 }
 
-// view shows something on all of the terminal.
+// view shows a full-screen view.
 func (c *Call) view(ctx context.Context, w *watching) {
-	// An interrupt is to end the view and not the program.
+	// An interrupt ends the view and not the program.
 	viewing, done := foreground(ctx)
 	defer done()
 	signals, stop := viewSignals()
@@ -105,7 +106,7 @@ func (c *Call) view(ctx context.Context, w *watching) {
 	defer c.Screen.shut() // also after a panic
 	for {
 		c.Screen.draw(w.what)
-		var lines <-chan line // none of a script, which is not typed in answer to what is seen
+		var lines <-chan line // nil for a script, whose next line is no answer to the view
 		if c.console.typed {
 			lines = c.console.input.next()
 		}
@@ -125,22 +126,22 @@ func (c *Call) view(ctx context.Context, w *watching) {
 		case sig := <-signals:
 			if suspends(sig) {
 				c.Screen.shut()
-				raise(sig) // returns when the program goes on, if it does
+				raise(sig) // returns when the program continues after a stop
 				c.Screen.open()
 			}
-			w.what.Look()
+			w.what.Refresh()
 		case <-w.ticks:
 			if w.ticked++; w.isOver() {
 				c.console.tooLate = true
 				return
 			}
-			w.what.Look()
+			w.what.Refresh()
 		}
 	}
 }
 
-// The sequences are xterm's, which terminals of today have in common. 1049 keeps the
-// screen and the cursor, and shows an empty one until it is reset.
+// The escape sequences are xterm's, which today's terminals share. 1049 saves the screen and
+// the cursor, and shows an empty screen until it is reset.
 const (
 	enterView = "\x1b[?1049h\x1b[?25l"
 	leaveView = "\x1b[?25h\x1b[?1049l"
@@ -160,7 +161,7 @@ func (s *Screen) open() {
 	io.WriteString(s.out, enterView)
 }
 
-// shut takes it back, and writes what had to wait.
+// shut takes the terminal back, and writes the text that had to wait.
 func (s *Screen) shut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,8 +176,8 @@ func (s *Screen) shut() {
 	}
 }
 
-// draw draws over what was drawn before, without emptying the screen first, which
-// would flicker. There is no line end behind the last line, which would scroll.
+// draw draws over the last picture. Clearing the screen first would flicker, and a line end
+// after the last line would scroll.
 func (s *Screen) draw(what Watched) {
 	size := sizeOf(s.out.Writer)
 	var b strings.Builder
@@ -190,7 +191,7 @@ func (s *Screen) draw(what Watched) {
 		}
 		l = cut(l, size.Columns)
 		b.WriteString(l)
-		if utf8.RuneCountInString(l) < size.Columns { // else the cursor is on the last letter still
+		if utf8.RuneCountInString(l) < size.Columns { // else the cursor is still on the last character
 			b.WriteString(endOfLine)
 		}
 	}
@@ -200,13 +201,13 @@ func (s *Screen) draw(what Watched) {
 	io.WriteString(s.out, b.String())
 }
 
-// cut keeps what fits into a line.
+// cut returns the part of a line that fits.
 func cut(line string, columns int) string {
 	runes := []rune(table.Plain(line))
 	return string(runes[:min(len(runes), columns)])
 }
 
-// canDraw says whether a terminal understands where to draw.
+// canDraw reports whether a terminal can position the cursor.
 func canDraw(stream any) bool {
 	term := os.Getenv("TERM")
 	_, ok := windowSize(stream)

@@ -11,13 +11,13 @@ import (
 	"github.com/x/ringdht/examples/internal/drive"
 )
 
-// counted is watched by a test.
+// counted is a Watched for tests.
 type counted struct {
 	looks int
 	lines func(looks int, size Size) []string
 }
 
-func (c *counted) Look()                    { c.looks++ }
+func (c *counted) Refresh()                 { c.looks++ }
 func (c *counted) Lines(size Size) []string { return c.lines(c.looks, size) }
 func (c *counted) Line() string             { return fmt.Sprint("look ", c.looks) }
 func (c *counted) Document() any            { return c.looks }
@@ -26,10 +26,10 @@ func picture(looks int, size Size) []string {
 	return []string{fmt.Sprintf("look %d", looks), strings.Repeat("x", 500), fmt.Sprintf("%d by %d", size.Columns, size.Rows), "4", "5", "too much"}
 }
 
-// work is what the command of that name waits for.
+// work is the work of the command work.
 var work = make(chan struct{})
 
-// viewing starts a console on a terminal, with a command that watches.
+// viewing starts a console on a terminal, with a command that shows a view.
 func viewing(t *testing.T, columns, rows int, lines func(int, Size) []string) (*drive.Terminal, *Screen, <-chan error) {
 	t.Helper()
 	t.Setenv("TERM", "xterm")
@@ -75,8 +75,7 @@ const (
 	leaves = "\x1b\\[\\?25h\x1b\\[\\?1049l"
 )
 
-// outside is what was printed but for the views, and an error unless each was left as
-// it was entered.
+// outside returns the output outside of views. It fails the test unless each view was left.
 func outside(t *testing.T, text string) string {
 	t.Helper()
 	var rest strings.Builder
@@ -97,8 +96,8 @@ func outside(t *testing.T, text string) string {
 	return rest.String()
 }
 
-// A view draws on a screen of its own, no more than there is room for, and leaves the
-// other as it was. What is printed meanwhile waits.
+// A view has a screen of its own, draws only what fits, and restores the other screen. Other
+// output waits.
 func TestView(t *testing.T) {
 	x, screen, ended := viewing(t, 20, 5, picture)
 	x.Type("watch\n")
@@ -106,7 +105,7 @@ func TestView(t *testing.T) {
 	screen.Print("a message")
 	screen.Complain("a warning")
 	x.Expect("\x1b\\[Hlook 2\x1b\\[K")
-	x.Resize(30, 4) // drawn anew by whoever runs this test may not be told: the next look is
+	x.Resize(30, 4) // the process that runs this test gets no signal for it, so the next refresh draws in the new size
 	x.Expect("30 by 4\x1b\\[K\r+\n4\x1b\\[K\x1b\\[J")
 	x.Type("q\n")
 	x.Expect(leaves + "a message\r\na warning\r\n> $")
@@ -116,7 +115,7 @@ func TestView(t *testing.T) {
 	x.Expect(leaves + "> $")
 	x.Type("watch\n")
 	x.Expect(enters)
-	x.Type("echo\n") // a command ends it as well, and is carried out
+	x.Type("echo\n") // a command also ends the view, and then runs
 	x.Expect(leaves + "> echoed\r\n> $|" + leaves + "echoed\r\n> $")
 	x.Type("watch 1\n")
 	x.Expect(leaves + "> $")
@@ -129,7 +128,7 @@ func TestView(t *testing.T) {
 	}
 }
 
-// A panic in a view leaves the terminal as it was.
+// A panic in a view restores the terminal.
 func TestViewPanics(t *testing.T) {
 	x, _, ended := viewing(t, 80, 24, func(looks int, _ Size) []string {
 		if looks == 2 {
@@ -143,7 +142,7 @@ func TestViewPanics(t *testing.T) {
 	outside(t, x.Text())
 }
 
-// A view ends with the work that is watched, which goes on when the view ends first.
+// A view ends with its work. If the view ends first, the work goes on.
 func TestViewOfWork(t *testing.T) {
 	x, screen, _ := viewing(t, 80, 24, picture)
 	x.Type("work\n")
@@ -167,7 +166,7 @@ func TestViewOfWork(t *testing.T) {
 	x.Expect("worked\r\nbut badly\r\n> $")
 }
 
-// There is a bound to what waits for the end of a view.
+// The output that waits for the end of a view is bounded.
 func TestViewHoldsLatest(t *testing.T) {
 	x, screen, _ := viewing(t, 80, 24, picture)
 	x.Type("watch\n")
@@ -176,10 +175,10 @@ func TestViewHoldsLatest(t *testing.T) {
 		screen.Print(fmt.Sprint(i, strings.Repeat("y", 100<<10)))
 	}
 	x.Type("\n")
-	x.Expect(leaves + "3 lines of what was printed meanwhile left out\r\n3y+\r\n4y+\r\n> $")
+	x.Expect(leaves + "3 lines printed during the view omitted\r\n3y+\r\n4y+\r\n> $")
 }
 
-// A script on a terminal is not taken for somebody who types.
+// A script on a terminal does not count as a person who types.
 func TestViewOfScript(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	x := drive.OpenTerminal(t, 80, 24)
@@ -193,12 +192,12 @@ func TestViewOfScript(t *testing.T) {
 	x.Expect(leaves)
 }
 
-// What is no terminal, or a dumb one, gets lines.
+// Without a terminal, or on a dumb one, a view is printed as lines.
 func TestWatchLines(t *testing.T) {
 	x, _, _ := viewing(t, 80, 24, picture)
 	t.Setenv("TERM", "dumb")
 	x.Type("watch\n")
-	x.Expect("watch: expected a number of seconds: there is no terminal whose Enter key would end it \\(usage: watch \\[seconds\\]\\)\r\n> $")
+	x.Expect("watch: give a number of seconds: without a terminal, no Enter key can end it \\(usage: watch \\[seconds\\]\\)\r\n> $")
 	x.Type("watch 2\n")
 	x.Expect("look 2\r\nlook 3\r\n> $")
 	t.Setenv("TERM", "xterm")

@@ -2,8 +2,8 @@ package console
 
 import "strings"
 
-// words are the library's for programs, and what those that run them know instead: flags and
-// commands. Nodes and registries of other programs say the library's words, too.
+// words replaces the library's names by the flags and commands of the programs. Texts that
+// come from nodes and registries of other programs use the library's names too.
 var words = strings.NewReplacer(
 	"ringdht: ", "",
 	"WithBits, or -bits", "-bits",

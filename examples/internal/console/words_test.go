@@ -9,7 +9,7 @@ import (
 	"github.com/x/ringdht"
 )
 
-// Errors and logs say what to do in the words of the programs' flags and commands.
+// Errors and logs use the words of the programs' flags and commands.
 func TestWords(t *testing.T) {
 	var logged stringWriter
 	log := NewScreen(io.Discard, &logged, false).Errors()

@@ -1,5 +1,5 @@
-// Package drive runs an example program in a test as a person would use it: lines
-// go in, and text is waited for.
+// Package drive runs an example program in a test as a person would: it types lines, and
+// waits for output.
 package drive
 
 import (
@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// patience is how long a test waits for something that should come at once.
+// patience bounds the wait for output that should come at once.
 const patience = 30 * time.Second
 
 // Run is a program's run function.
 type Run func(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int
 
-// Program is one that runs.
+// Program is a running program.
 type Program struct {
 	t         testing.TB
 	name      string
@@ -31,8 +31,8 @@ type Program struct {
 	out, err stream
 }
 
-// Start starts a program. If it has not ended when the test has, it is interrupted
-// and waited for.
+// Start starts a program. At the end of the test it interrupts the program, if it still runs,
+// and waits for it.
 func Start(t testing.TB, run Run, args ...string) *Program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -43,7 +43,7 @@ func Start(t testing.TB, run Run, args ...string) *Program {
 	go func() {
 		p.status = run(ctx, args, stdin, &p.out, &p.err)
 		close(p.ended)
-		stdin.Close() // a line nobody reads is an error, not a wait
+		stdin.Close() // makes typing into an ended program an error, and not a wait
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -69,8 +69,8 @@ func (p *Program) EOF() { p.in.Close() }
 // Interrupt is Ctrl-C.
 func (p *Program) Interrupt() { p.interrupt() }
 
-// Expect waits until what was printed on stdout since the last match has a match
-// of a regular expression, and returns the match and its groups.
+// Expect waits until the output on stdout since the last match matches a regular expression.
+// It returns the match and its groups.
 func (p *Program) Expect(pattern string) []string {
 	p.t.Helper()
 	return p.expect(&p.out, "stdout", pattern)
@@ -98,7 +98,7 @@ func (p *Program) expect(s *stream, name, pattern string) []string {
 		select {
 		case <-changed:
 		case <-ended:
-			ended = nil // all is printed: look once more
+			ended = nil // all is printed: match once more
 		case <-timeout:
 			p.t.Fatalf("no %q on %s%s", pattern, name, p.state())
 		}
@@ -121,17 +121,17 @@ func (p *Program) wait() {
 	}
 }
 
-// Stdout is all that was printed there so far.
+// Stdout returns the whole output so far.
 func (p *Program) Stdout() string { return p.out.String() }
 
-// Stderr is all that was printed there so far.
+// Stderr returns the whole error output so far.
 func (p *Program) Stderr() string { return p.err.String() }
 
 func (p *Program) state() string {
 	return fmt.Sprintf("\n--- %s\n--- stdout\n%s--- stderr\n%s", p.name, p.Stdout(), p.Stderr())
 }
 
-// stream gathers what is printed.
+// stream records output.
 type stream struct {
 	mu      sync.Mutex
 	text    []byte

@@ -10,12 +10,12 @@ import (
 	"unsafe"
 )
 
-// Terminal is a pseudo-terminal: a program has the one end, and the test types and reads
-// at the other.
+// Terminal is a pseudo-terminal. The program has one end; the test types and reads at the
+// other.
 type Terminal struct {
 	t      testing.TB
 	master *os.File
-	// Program is the end for the program.
+	// Program is the program's end.
 	Program *os.File
 
 	out   stream
@@ -23,17 +23,17 @@ type Terminal struct {
 	once  sync.Once
 }
 
-// OpenTerminal opens a terminal of a size in characters.
+// OpenTerminal opens a terminal with a size in characters.
 func OpenTerminal(t testing.TB, columns, rows int) *Terminal {
 	t.Helper()
-	// Opened by system calls, so that reads can be waited for.
+	// System calls and not os.OpenFile, so that reads can be waited for.
 	fd, err := syscall.Open("/dev/ptmx", syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatalf("/dev/ptmx: %v", err)
 	}
 	unlocked := int32(0)
 	ioctl(t, fd, syscall.TIOCSPTLCK, uintptr(unsafe.Pointer(&unlocked)))
-	// The other end by way of this one: there may be no /dev/pts to find it in.
+	// Opened through the first end: there may be no /dev/pts to find it in.
 	const tiocgptpeer = 0x5441
 	peer := ioctl(t, fd, tiocgptpeer, syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_CLOEXEC)
 	x := &Terminal{t: t, master: os.NewFile(uintptr(fd), "terminal"), Program: os.NewFile(peer, "program"), ended: make(chan struct{})}
@@ -45,7 +45,7 @@ func OpenTerminal(t testing.TB, columns, rows int) *Terminal {
 		for {
 			n, err := x.master.Read(b)
 			x.out.Write(b[:n])
-			if err != nil { // the last program has let go of it
+			if err != nil { // the last program has closed its end
 				return
 			}
 		}
@@ -63,7 +63,7 @@ func ioctl(t testing.TB, fd int, what, value uintptr) uintptr {
 	return r
 }
 
-// Resize gives it another size, and tells the program.
+// Resize changes the size, and notifies the program.
 func (x *Terminal) Resize(columns, rows int) {
 	x.t.Helper()
 	size := [4]uint16{uint16(rows), uint16(columns)}
@@ -74,7 +74,7 @@ func (x *Terminal) Resize(columns, rows int) {
 	raw.Control(func(fd uintptr) { ioctl(x.t, int(fd), syscall.TIOCSWINSZ, uintptr(unsafe.Pointer(&size))) })
 }
 
-// Type types text as it is: "\x03" is Ctrl-C.
+// Type types text unchanged: "\x03" is Ctrl-C.
 func (x *Terminal) Type(text string) {
 	x.t.Helper()
 	if _, err := x.master.WriteString(text); err != nil {
@@ -82,8 +82,8 @@ func (x *Terminal) Type(text string) {
 	}
 }
 
-// Expect waits until what was printed since the last match has a match of a regular
-// expression, and returns it and its groups.
+// Expect waits until the output since the last match matches a regular expression. It returns
+// the match and its groups.
 func (x *Terminal) Expect(pattern string) []string {
 	x.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -107,10 +107,10 @@ func (x *Terminal) Expect(pattern string) []string {
 	}
 }
 
-// Text is all that was printed so far.
+// Text returns the whole output so far.
 func (x *Terminal) Text() string { return x.out.String() }
 
-// Close ends it, as if it were unplugged.
+// Close ends the terminal, as if it were unplugged.
 func (x *Terminal) Close() {
 	x.once.Do(func() {
 		x.Program.Close()

@@ -1,5 +1,4 @@
-// Package meter measures how much nodes do in a second, from the counters that they
-// send to their registry with their heartbeats.
+// Package meter computes rates per second of nodes, from the counters in their heartbeats.
 package meter
 
 import (
@@ -9,7 +8,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Rates are what happens in a second.
+// Rates are counts per second.
 type Rates struct {
 	Sent      float64 `json:"sent"`      // messages
 	Delivered float64 `json:"delivered"` // messages
@@ -17,7 +16,7 @@ type Rates struct {
 	BytesOut  float64 `json:"bytes_out"`
 }
 
-// Between is the rates of a time between two readings of the counters.
+// Between returns the rates between two readings of the counters.
 func Between(before, after *status.Counters, d time.Duration) Rates {
 	per := func(from, to int64) float64 { return max(0, float64(to-from)/d.Seconds()) }
 	return Rates{
@@ -26,18 +25,18 @@ func Between(before, after *status.Counters, d time.Duration) Rates {
 	}
 }
 
-// Meter knows the rates of the members of a ring. Each one's are those between its
-// latest two heartbeats that the meter has seen: heartbeats come when they come, and what
-// the snapshots say at even times would jump between nothing and twice as much.
+// Meter holds the rates of the members of a ring, each between its latest two heartbeats that
+// the meter has seen. Rates between snapshots would jump between zero and double, since
+// heartbeats and snapshots have different periods.
 type Meter struct {
-	lives map[life]*reading
-	total Rates
-	known bool
+	readings map[incarnation]*reading
+	total    Rates
+	known    bool
 }
 
-type life struct {
-	id   ringdht.ID
-	life uint64
+type incarnation struct {
+	id  ringdht.ID
+	inc uint64
 }
 
 type reading struct {
@@ -48,54 +47,54 @@ type reading struct {
 }
 
 const (
-	// least is how far apart two heartbeats are of which rates are made. A node that
-	// comes back sends one between others.
-	least = 200 * time.Millisecond
-	// most is how old a reading may be, beyond a lease, before it says nothing of now.
-	most = 10 * time.Second
+	// minGap is the shortest time between two heartbeats for a rate. A node that reconnects
+	// sends an extra heartbeat.
+	minGap = 200 * time.Millisecond
+	// maxGap is the greatest age of a reading, beyond a lease, from which a rate is computed.
+	maxGap = 10 * time.Second
 )
 
-// Take takes a snapshot.
+// Take reads a snapshot.
 func (m *Meter) Take(s *status.Snapshot) {
-	lives := make(map[life]*reading, len(s.Members))
+	readings := make(map[incarnation]*reading, len(s.Members))
 	m.total, m.known = Rates{}, false
 	for i := range s.Members {
 		member := &s.Members[i]
 		if member.Heard.IsZero() {
 			continue
 		}
-		key := life{member.ID, member.Incarnation}
-		r := m.lives[key]
+		key := incarnation{member.ID, member.Incarnation}
+		r := m.readings[key]
 		passed := time.Duration(0)
 		if r != nil {
 			passed = member.Heard.Sub(r.heard)
 		}
 		switch {
-		case r == nil || passed > s.Lease+most:
+		case r == nil || passed > s.Lease+maxGap:
 			r = &reading{heard: member.Heard, counters: member.Counters}
-		case passed >= least:
+		case passed >= minGap:
 			r = &reading{member.Heard, member.Counters, Between(&r.counters, &member.Counters, passed), true}
-		case s.Time.Sub(member.Heard) > s.Lease: // nothing is heard of it any more
+		case s.Time.Sub(member.Heard) > s.Lease: // its heartbeats have stopped
 			r.rates = Rates{}
 		}
-		lives[key] = r
+		readings[key] = r
 		m.total = Rates{
 			m.total.Sent + r.rates.Sent, m.total.Delivered + r.rates.Delivered,
 			m.total.Relayed + r.rates.Relayed, m.total.BytesOut + r.rates.BytesOut,
 		}
 		m.known = m.known || r.known
 	}
-	m.lives = lives
+	m.readings = readings
 }
 
-// Of is the rates of a member, false if they are not known yet.
+// Of returns the rates of a member. It returns false if they are not known yet.
 func (m *Meter) Of(s *status.Member) (Rates, bool) {
-	r := m.lives[life{s.ID, s.Incarnation}]
+	r := m.readings[incarnation{s.ID, s.Incarnation}]
 	if r == nil {
 		return Rates{}, false
 	}
 	return r.rates, r.known
 }
 
-// Total is the rates of all members together, false if none are known yet.
+// Total returns the rates of all members together. It returns false if none is known yet.
 func (m *Meter) Total() (Rates, bool) { return m.total, m.known }

@@ -10,7 +10,7 @@ import (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// snapshot is one at a time, of members with a heartbeat each.
+// snapshot returns a snapshot at a time, of members with a heartbeat each.
 func snapshot(at time.Duration, members ...status.Member) *status.Snapshot {
 	return &status.Snapshot{Time: start.Add(at), Lease: 3 * time.Second, Members: members}
 }
@@ -21,7 +21,7 @@ func member(id ringdht.ID, heard time.Duration, delivered, relayed int64) status
 	return m
 }
 
-// Rates are those between heartbeats, and not between snapshots.
+// Rates are between heartbeats, and not between snapshots.
 func TestMeter(t *testing.T) {
 	var m Meter
 	is := func(what string, s *status.Snapshot, id ringdht.ID, known bool, delivered, total float64) {
@@ -51,7 +51,7 @@ func TestMeter(t *testing.T) {
 	is("which is gone", snapshot(10*s, member(1, 10*s, 1060, 50)), 1, true, 10, 10)
 	reborn := member(1, 11*s, 5, 0)
 	reborn.Incarnation = 2
-	is("another life counts from zero", snapshot(11*s, reborn), 1, false, 0, 0)
+	is("another incarnation counts from zero", snapshot(11*s, reborn), 1, false, 0, 0)
 	is("after a long time", snapshot(60*s, member(1, 60*s, 1e6, 0)), 1, false, 0, 0)
 	is("a moment later", snapshot(61*s, member(1, 61*s, 1e6+5, 0)), 1, true, 5, 5)
 	is("after a long time again", snapshot(161*s, member(1, 161*s, 2e6, 0)), 1, false, 0, 0)

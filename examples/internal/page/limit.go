@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// limited is a listener of so many connections at once. More wait in the system's queue
-// until one is closed.
+// limited is a listener with a bound on open connections. More connections wait in the
+// system's queue until one is closed.
 type limited struct {
 	net.Listener
 	slots chan struct{}
@@ -39,7 +39,7 @@ func (l *limited) Close() error {
 	return l.Listener.Close()
 }
 
-// counted is one of the connections.
+// counted is a connection of a limited listener.
 type counted struct {
 	net.Conn
 	free func()

@@ -1,4 +1,4 @@
-// Package page serves the live page of a ring for the programs that have a registry.
+// Package page serves the live page of a ring, for programs that have a registry.
 package page
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/x/ringdht/examples/internal/console"
 )
 
-// Flags are those of the page.
+// Flags holds the flags of the page.
 type Flags struct {
 	addr    string
 	control bool
@@ -24,31 +24,31 @@ type Flags struct {
 // AddFlags adds -http and -control.
 func AddFlags(flags *flag.FlagSet) *Flags {
 	f := &Flags{}
-	flags.Func("http", "serve a live page of the ring at `host:port`, or at a port of localhost; as :port, to everybody who reaches this machine", func(text string) (err error) {
+	flags.Func("http", "serve a live page of the ring at `host:port`, or at a port of localhost; with :port, anyone who can reach this machine can see it", func(text string) (err error) {
 		f.addr, err = console.Address(text, "localhost")
 		return err
 	})
-	flags.BoolVar(&f.control, "control", false, "let the page set the ring up and start runs")
+	flags.BoolVar(&f.control, "control", false, "let the page set the ring up and start runs; there is no authentication")
 	return f
 }
 
-// Check says what is wrong with the flags.
+// Check returns an error if the flags contradict each other.
 func (f *Flags) Check() error {
 	if f.control && !f.On() {
-		return console.Usagef("-control is for the page, and there is none without -http")
+		return console.Usagef("-control needs -http: without it there is no page to control")
 	}
 	return nil
 }
 
-// On says that there is a page to serve.
+// On reports whether there is a page to serve.
 func (f *Flags) On() bool { return f.addr != "" }
 
-// maxConns is how many connections there may be at once: more than all pages that may be
-// open need, and fewer than would leave a registry without files for its nodes.
+// maxConns bounds the open connections: more than all pages may need, and few enough to leave
+// the registry file descriptors for its nodes.
 const maxConns = 256
 
-// Serve serves the page of a registry until stop is called, which closes all that are open, and
-// returns the address to give to a browser.
+// Serve serves the page of a registry, and returns its URL. The function stop ends it and
+// closes all pages.
 func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry) (url string, stop func(), err error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", f.addr)
 	if err != nil {
@@ -61,7 +61,7 @@ func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry) (url string, sto
 		name = "localhost"
 	}
 	names := []string{name}
-	if self, err := os.Hostname(); err == nil { // as others on the network call it
+	if self, err := os.Hostname(); err == nil { // the name by which others on the network may know this machine
 		names = append(names, self)
 	}
 	opts := []dashboard.Option{dashboard.WithHosts(names...)}

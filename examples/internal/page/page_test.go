@@ -11,8 +11,7 @@ import (
 	"github.com/x/ringdht"
 )
 
-// A port alone is one of this machine only, so that nobody shows, or lets command, what they
-// did not mean to.
+// A port alone is a port of localhost, so that a page is not exposed to others by accident.
 func TestPortAlone(t *testing.T) {
 	r, err := ringdht.NewRegistry()
 	if err != nil {
@@ -45,8 +44,8 @@ func TestPortAlone(t *testing.T) {
 	}
 }
 
-// Of more connections than there may be, the others wait, get their turn when one is closed,
-// and do not hold up the end.
+// If there are more connections than the limit, the others wait, are accepted when one is
+// closed, and do not delay the end.
 func TestConnectionsAreBounded(t *testing.T) {
 	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
 	if err != nil {
@@ -83,7 +82,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	default:
 	}
 	first.Close()
-	first.Close() // a second time gives no second slot
+	first.Close() // a second Close frees no second slot
 	third := <-accepted
 	select {
 	case <-accepted:

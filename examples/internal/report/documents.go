@@ -9,9 +9,9 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// The documents are what scripts get with -json. A list of nodes is an array of
-// [ringdht.Peer], a set-up a [ringdht.Audit], and lists of events and of runs are
-// arrays of [status.Event] and [status.Run].
+// The documents are the output of -json. A list of nodes is an array of [ringdht.Peer], a
+// set-up a [status.Audit]. Lists of events and runs are arrays of [status.Event] and
+// [status.Run].
 
 // RoutesDocument is a node's routing table.
 type RoutesDocument struct {
@@ -19,7 +19,7 @@ type RoutesDocument struct {
 	Entries []ringdht.Peer `json:"entries"`
 }
 
-// NewRoutesDocument makes a document of a routing table.
+// NewRoutesDocument returns the document of a routing table.
 func NewRoutesDocument(self ringdht.Peer, t *ringdht.Table) RoutesDocument {
 	return RoutesDocument{self, slices.AppendSeq([]ringdht.Peer{}, t.Entries())}
 }
@@ -32,10 +32,10 @@ type SummaryDocument struct {
 	Rate    float64 `json:"rate"` // messages delivered per second
 }
 
-// NewSummaryDocument makes a document of an account.
+// NewSummaryDocument returns the document of an account.
 func NewSummaryDocument(s *status.Summary) SummaryDocument {
 	d := SummaryDocument{s, s.Exact(), s.Verdict(), s.Rate()}
-	if s.Wrong == nil { // an empty list reads better than null
+	if s.Wrong == nil { // so that JSON has [] and not null
 		c := *s
 		c.Wrong = []string{}
 		d.Summary = &c
@@ -43,22 +43,21 @@ func NewSummaryDocument(s *status.Summary) SummaryDocument {
 	return d
 }
 
-// TraceDocument is the way between two nodes.
+// TraceDocument is the route between two nodes.
 type TraceDocument struct {
 	From ringdht.ID   `json:"from"`
 	To   ringdht.ID   `json:"to"`
 	Hops []status.Hop `json:"hops"`
 }
 
-// MemberDocument is a member with what it does in a second, which is null as long as
-// nobody knows.
+// MemberDocument is a member with its rates, which are null while they are unknown.
 type MemberDocument struct {
 	status.Member
 	HeardAgo time.Duration `json:"heard_ago_ns"`
 	Rates    *meter.Rates  `json:"rates"`
 }
 
-// NewMemberDocument makes a document of a member of a snapshot.
+// NewMemberDocument returns the document of a member of a snapshot.
 func NewMemberDocument(s *status.Snapshot, i int, m *meter.Meter) MemberDocument {
 	d := MemberDocument{Member: s.Members[i]}
 	if !d.Heard.IsZero() {

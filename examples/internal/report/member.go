@@ -12,7 +12,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// NamesIn are short names for the members of a snapshot.
+// NamesIn returns short names for the members of a snapshot.
 func NamesIn(s *status.Snapshot) console.Names {
 	nodes := make(console.Nodes, len(s.Members))
 	for i := range s.Members {
@@ -21,7 +21,7 @@ func NamesIn(s *status.Snapshot) console.Names {
 	return nodes.Names()
 }
 
-// Members lists the members of a snapshot, and how busy they are.
+// Members lists the members of a snapshot, with their rates.
 func Members(s *status.Snapshot, m *meter.Meter) string {
 	names := NamesIn(s)
 	t := table.New(table.Right("ID"), table.Left("address"), table.Left("state"), table.Right("delivered"), table.Right("now"),
@@ -38,7 +38,7 @@ func Members(s *status.Snapshot, m *meter.Meter) string {
 	return t.String()
 }
 
-// Heard is how long ago a member sent its latest heartbeat.
+// Heard returns how long ago a member sent its latest heartbeat.
 func Heard(s *status.Snapshot, n *status.Member) string {
 	if n.Heard.IsZero() {
 		return "not yet"
@@ -46,7 +46,7 @@ func Heard(s *status.Snapshot, n *status.Member) string {
 	return table.Span(s.Time.Sub(n.Heard)) + " ago"
 }
 
-// Member is all that is known of a member of a snapshot.
+// Member formats all details of a member of a snapshot.
 func Member(s *status.Snapshot, i int, m *meter.Meter) string {
 	n := &s.Members[i]
 	host, port := split(n.Peer)
@@ -54,7 +54,7 @@ func Member(s *status.Snapshot, i int, m *meter.Meter) string {
 	fmt.Fprintf(&b, "Node %d, host %s, port %s\n", n.ID, host, port)
 	table1 := table.New(table.Left(""), table.Left(""))
 	table1.Row("  state", n.State)
-	table1.Row("  life", n.Incarnation)
+	table1.Row("  incarnation", n.Incarnation)
 	table1.Row("  epoch", fmt.Sprintf("%d, the ring's is %d", n.Epoch, s.Epoch))
 	table1.Row("  joined", table.Span(s.Time.Sub(n.Joined))+" ago")
 	table1.Row("  heard", Heard(s, n))
@@ -75,13 +75,13 @@ func Member(s *status.Snapshot, i int, m *meter.Meter) string {
 	return b.String()
 }
 
-// Latency is how long deliveries take.
+// Latency formats the delivery latency.
 func Latency(h status.Histogram) string {
 	return fmt.Sprintf("half of the deliveries within %s, 99 %% within %s",
 		table.Short(h.Quantile(0.5)), table.Short(h.Quantile(0.99)))
 }
 
-// Links lists what has gone over a node's links.
+// Links lists the traffic over a node's links.
 func Links(links []status.Link, addr func(ringdht.ID) string) string {
 	if len(links) == 0 {
 		return "No links: the node's routing table is empty.\n"
@@ -100,7 +100,7 @@ func upOrDown(up bool) string {
 	return "down"
 }
 
-// Streams is what a node's streams hold, and how much of what they may.
+// Streams formats how much of a node's buffers is in use.
 func Streams(n *status.Node) string {
 	c, l := &n.Counters, &n.Limits
 	t := table.New(table.Left(""), table.Right(""), table.Right(""), table.Right(""))
@@ -120,7 +120,7 @@ func Streams(n *status.Node) string {
 		console.Count(n.Streams.Outgoing, "sink"), console.Count(n.Streams.Incoming, "source"), t)
 }
 
-// Share is a part of a whole in percent.
+// Share returns a part of a whole in percent.
 func Share(part, whole int64) string {
 	if whole <= 0 {
 		return "-"
@@ -128,7 +128,7 @@ func Share(part, whole int64) string {
 	return fmt.Sprintf("%.0f %%", 100*float64(part)/float64(whole))
 }
 
-// Events lists what happened, a line each.
+// Events lists events, a line each.
 func Events(events []status.Event, names console.Names) string {
 	t := table.New(table.Right("event"), table.Left("at"), table.Right("epoch"), table.Left("what"), table.Left("node"), table.Left("why"))
 	for _, e := range events {
@@ -138,12 +138,12 @@ func Events(events []status.Event, names console.Names) string {
 	return t.String()
 }
 
-// Event is what happened to whom and why.
+// Event returns the kind, the node and the reason of an event.
 func Event(e status.Event, names console.Names) (what, node, why string) {
 	if e.Incarnation != 0 {
 		node = named(e.Node, names)
 	}
-	if e.Kind == status.EventDegraded || e.Kind == status.EventMended {
+	if e.Kind == status.EventDegraded || e.Kind == status.EventHealed {
 		node += " to " + named(e.Other, names)
 	}
 	return string(e.Kind), node, e.Why
@@ -156,7 +156,7 @@ func named(p ringdht.Peer, names console.Names) string {
 	return fmt.Sprintf("%s (%s)", names.ID(p.ID), names.Addr(p))
 }
 
-// Degraded lists pairs of nodes of which the first cannot reach the second.
+// Degraded lists the pairs of nodes of which the first cannot reach the second.
 func Degraded(pairs []status.Degraded) string {
 	t := table.New(table.Left("from"), table.Left("cannot reach"), table.Left("why"))
 	for _, p := range pairs {

@@ -1,5 +1,4 @@
-// Package report prints what the library knows as text for people, and as documents for
-// scripts.
+// Package report formats the library's data as text for people, and as documents for scripts.
 package report
 
 import (
@@ -13,9 +12,9 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Summary is the account of a traffic run: a line per node, the sums, the verdict, how far
-// and fast the messages went, and how often they were relayed in vain. When nodes were lost
-// it says which, and how many messages are of unknown outcome.
+// Summary formats the account of a traffic run: a line per node, the sums, the verdict, hops,
+// rate, and wasted relays. If nodes were lost it names them, and counts the messages of
+// unknown outcome.
 func Summary(s *status.Summary) string {
 	columns := []table.Column{table.Left("node"), table.Right("packets sent"), table.Right("packets received"),
 		table.Right("packets relayed"), table.Right("sum of values sent"), table.Right("sum of values received")}
@@ -36,18 +35,18 @@ func Summary(s *status.Summary) string {
 		case n.Lost:
 			row(fmt.Sprintf("%d (lost)", n.ID), n)
 		case n.Late:
-			row(fmt.Sprintf("%d (came late)", n.ID), n)
+			row(fmt.Sprintf("%d (joined late)", n.ID), n)
 		default:
 			row(n.ID, n)
 		}
 	}
 	row("Sum", s.Sum)
-	vain := ""
+	wasted := ""
 	if s.Wasted > 0 {
-		vain = fmt.Sprintf(" Relayed in vain: %d.", s.Wasted)
+		wasted = fmt.Sprintf(" Wasted relays: %d.", s.Wasted)
 	}
 	return fmt.Sprintf("%sVerdict: %s\nHops: mean %.3f, maximum %d. Rate: %.0f messages per second. Time: %s.%s\n",
-		t, table.Plain(s.Verdict()), s.MeanHops, s.MaxHops, s.Rate(), seconds(s.Elapsed), vain)
+		t, table.Plain(s.Verdict()), s.MeanHops, s.MaxHops, s.Rate(), seconds(s.Elapsed), wasted)
 }
 
 func seconds(d time.Duration) string {
@@ -67,7 +66,7 @@ func Peers(peers []ringdht.Peer) string {
 	return t.String()
 }
 
-// Table is one node's routing table.
+// Table formats the routing table of a node.
 func Table(self ringdht.Peer, entries *ringdht.Table) string {
 	host, port := split(self)
 	t := table.New(table.Right("entry"), table.Right("ID"), table.Left("host"), table.Right("port"))
@@ -84,7 +83,7 @@ func Table(self ringdht.Peer, entries *ringdht.Table) string {
 	return head + "\n" + t.String()
 }
 
-// Trace is the route of a trace, hop by hop.
+// Trace formats the route of a trace, hop by hop.
 func Trace(from, to ringdht.ID, hops []status.Hop) string {
 	if from == to {
 		return fmt.Sprintf("From %d to itself: no hops\n", from)
@@ -96,8 +95,7 @@ func Trace(from, to ringdht.ID, hops []status.Hop) string {
 	return fmt.Sprintf("From %d to %d:\n%s", from, to, t)
 }
 
-// Counters is what a node has done, without the lines that would be of no
-// interest: reasons to drop that never arose.
+// Counters formats a node's counters. It leaves out reasons for drops that never occurred.
 func Counters(c status.Counters) string {
 	var b strings.Builder
 	section := func(title string, rows ...any) {
@@ -111,7 +109,7 @@ func Counters(c status.Counters) string {
 		"sent", c.Sent,
 		"delivered to this node", c.Delivered,
 		"relayed for others", c.Relayed,
-		"sent again", c.Retransmitted,
+		"retransmitted", c.Retransmitted,
 		"duplicates dropped", c.Duplicates)
 	var drops []any
 	for _, r := range Trouble(&c) {
@@ -130,15 +128,15 @@ func Counters(c status.Counters) string {
 	return b.String()
 }
 
-// Reason is one for which frames went no further, or not as they should.
+// Reason is a reason for which frames were dropped, or delivered with trouble.
 type Reason struct {
 	What   string
 	Frames int64
 }
 
-// Trouble lists the reasons that arose, and how often.
+// Trouble returns the reasons that occurred, with their counts.
 func Trouble(c *status.Counters) (arose []Reason) {
-	for _, r := range append(drops(c), Reason{"handler panicked", c.Panics}, Reason{"led around a broken link", c.Detoured + c.Requeued}) {
+	for _, r := range append(drops(c), Reason{"handler panicked", c.Panics}, Reason{"sent by a detour", c.Detoured + c.Requeued}) {
 		if r.Frames != 0 {
 			arose = append(arose, r)
 		}
@@ -146,7 +144,7 @@ func Trouble(c *status.Counters) (arose []Reason) {
 	return arose
 }
 
-// Dropped is how many frames were dropped for any reason.
+// Dropped returns how many frames were dropped, for any reason.
 func Dropped(c *status.Counters) (frames int64) {
 	for _, r := range drops(c) {
 		frames += r.Frames
@@ -159,7 +157,7 @@ func drops(c *status.Counters) []Reason {
 	return []Reason{
 		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},
 		{"too many hops", d.HopLimit}, {"passed its sink", d.Overshoot}, {"receive buffer full", d.InboxFull},
-		{"of an earlier life of its stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
+		{"of an earlier stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
 	}
 }
 
@@ -170,8 +168,8 @@ func ratio(a, b int64) string {
 	return fmt.Sprintf("%.1f", float64(a)/float64(b))
 }
 
-// split is a peer's host and port. A node may have made them up, and there must be no line
-// more for it.
+// split returns the host and port of a peer. Line ends are removed: the address is the node's
+// own claim.
 func split(p ringdht.Peer) (host, port string) {
 	addr := table.Plain(p.Addr)
 	host, port, err := net.SplitHostPort(addr)

@@ -43,13 +43,13 @@ Hops: mean 1.889, maximum 3. Rate: 2000 messages per second. Time: 25.0 s.
 		Nodes: []status.NodeSummary{{ID: 10, Sent: 5, Received: 5, Relayed: 7}, {ID: 11, Late: true, Relayed: 3}, {ID: 12, Late: true, Lost: true}},
 		Sum:   status.NodeSummary{Sent: 5, Received: 5, Relayed: 10}, Wasted: 2,
 	}
-	check(t, Summary(s), `node            packets sent  packets received  packets relayed  sum of values sent  sum of values received
-10                         5                 5                7                   0                       0
-11 (came late)             0                 0                3                   0                       0
-12 (lost)                  0                 0                0                   0                       0
-Sum                        5                 5               10                   0                       0
+	check(t, Summary(s), `node              packets sent  packets received  packets relayed  sum of values sent  sum of values received
+10                           5                 5                7                   0                       0
+11 (joined late)             0                 0                3                   0                       0
+12 (lost)                    0                 0                0                   0                       0
+Sum                          5                 5               10                   0                       0
 Verdict: exact
-Hops: mean 0.000, maximum 0. Rate: 0 messages per second. Time: 0.000 s. Relayed in vain: 2.
+Hops: mean 0.000, maximum 0. Rate: 0 messages per second. Time: 0.000 s. Wasted relays: 2.
 `)
 }
 
@@ -75,7 +75,7 @@ func TestCounters(t *testing.T) {
   sent                    25000
   delivered to this node  24999
   relayed for others      22222
-  sent again                  0
+  retransmitted               0
   duplicates dropped          0
 `
 	rest := `Links
@@ -94,7 +94,7 @@ func TestCounters(t *testing.T) {
 `+rest)
 }
 
-// A node that has a line end in its address, or a registry in a verdict, adds no line.
+// A line end in a node's address, or in a registry's verdict, adds no line.
 func TestForgedLines(t *testing.T) {
 	evil := ringdht.Peer{ID: 7, Addr: "[::1%\nVerdict: exact\x1bc]:80"}
 	snapshot := &status.Snapshot{Members: make([]status.Member, 1)}

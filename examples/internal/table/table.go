@@ -1,4 +1,4 @@
-// Package table lays out text in aligned columns.
+// Package table formats text in aligned columns.
 package table
 
 import (
@@ -8,22 +8,22 @@ import (
 	"unicode/utf8"
 )
 
-// gap is what stands between two columns.
+// gap separates two columns.
 const gap = "  "
 
-// Column is a column's heading and alignment.
+// Column is the heading and the alignment of a column.
 type Column struct {
 	heading string
 	right   bool
 }
 
-// Left is a column of names, aligned on the left.
+// Left returns a column for names, aligned left.
 func Left(heading string) Column { return Column{heading, false} }
 
-// Right is a column of numbers, aligned on the right.
+// Right returns a column for numbers, aligned right.
 func Right(heading string) Column { return Column{heading, true} }
 
-// Table gathers rows. A table whose headings are all empty has no heading line.
+// Table holds rows. It has no heading line if all headings are empty.
 type Table struct {
 	columns []Column
 	rows    [][]string
@@ -44,8 +44,8 @@ func New(columns ...Column) *Table {
 	return t
 }
 
-// Row adds a row. Cells are formatted as by [fmt.Print], without control characters;
-// cells beyond the columns are a mistake and panic, missing ones are empty.
+// Row adds a row. Cells are formatted as by [fmt.Print], without control characters. Missing
+// cells are empty; more cells than columns panic.
 func (t *Table) Row(cells ...any) {
 	row := make([]string, len(t.columns))
 	for i, c := range cells {
@@ -54,11 +54,11 @@ func (t *Table) Row(cells ...any) {
 	t.rows = append(t.rows, row)
 }
 
-// Plain is a line without what would move the cursor, or turn round the order of what is
-// read: some of it comes from other machines.
+// Plain returns a line without characters that move the cursor or reverse the order of the
+// text, since part of the text comes from other machines.
 func Plain(text string) string { return strings.Map(plain, text) }
 
-// PlainLines is the same for text of several lines.
+// PlainLines is Plain for several lines.
 func PlainLines(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' {
@@ -75,7 +75,7 @@ func plain(r rune) rune {
 	return r
 }
 
-// String is the table, each row a line. No line ends with a space.
+// String returns the table, a line for each row. No line ends with a space.
 func (t *Table) String() string {
 	widths := make([]int, len(t.columns))
 	for _, row := range t.rows {

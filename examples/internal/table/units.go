@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Bytes is a number of bytes in the unit that makes it readable: 999 B, 1.2 MB, 35 GB.
+// Bytes formats a number of bytes: 999 B, 1.2 MB, 35 GB.
 func Bytes(n int64) string {
 	return scaled(float64(n), []string{" B", " kB", " MB", " GB", " TB", " PB"})
 }
 
-// Rate is how often something happens in a second: 0/s, 950/s, 4.9M/s.
+// Rate formats a rate per second: 0/s, 950/s, 4.9M/s.
 func Rate(f float64) string { return scaled(f, []string{"/s", "k/s", "M/s", "G/s", "T/s"}) }
 
-// scaled writes a number with two digits or more.
+// scaled formats a number with at least two digits.
 func scaled(f float64, units []string) string {
 	i := 0
 	for f >= 999.5 && i < len(units)-1 {
@@ -26,7 +26,7 @@ func scaled(f float64, units []string) string {
 	return fmt.Sprintf("%.0f%s", f, units[i])
 }
 
-// Span is a duration in the unit that makes it readable: 0.3 s, 12 s, 5 min, 3 h, 9 days.
+// Span formats a duration: 0.3 s, 12 s, 5 min, 3 h, 9 days.
 func Span(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:
@@ -41,7 +41,7 @@ func Span(d time.Duration) string {
 	return fmt.Sprintf("%.0f days", d.Hours()/24)
 }
 
-// Short is a short duration: 12 µs, 3.4 ms, 1.2 s.
+// Short formats a short duration: 12 µs, 3.4 ms, 1.2 s.
 func Short(d time.Duration) string {
 	return scaled(float64(d.Microseconds())+float64(d%time.Microsecond)/1000, []string{" µs", " ms", " s"})
 }

@@ -20,14 +20,15 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// What comes from elsewhere cannot move the cursor.
+// Text from another machine cannot move the cursor.
 func TestPlain(t *testing.T) {
 	tb := New(Left("why"))
 	tb.Row("gone\x1b[2J\n\tü")
 	if got := tb.String(); got != "why\ngone\ufffd[2J\ufffd\ufffdü\n" {
 		t.Errorf("%q", got)
 	}
-	// C1 as a rune and as a byte, a byte that is no UTF-8, and what reverses the order.
+	// C1 as a rune and as a byte, a byte that is not UTF-8, and characters that reverse the
+	// order.
 	if got := Plain("a\u009b1mb\x9b1m\u202ec\u2028d"); got != "a\ufffd1mb\ufffd1m\ufffdc\ufffdd" {
 		t.Errorf("%q", got)
 	}

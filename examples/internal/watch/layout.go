@@ -1,5 +1,5 @@
-// Package watch is the live view of a ring, or of a node: pictures in text, made of
-// what was read, for a terminal of any size. It reads no clock and prints nothing.
+// Package watch formats live views of a ring or a node, as text for a terminal of any size.
+// It reads no clock and prints nothing.
 package watch
 
 import (
@@ -8,10 +8,10 @@ import (
 	"github.com/x/ringdht/examples/internal/table"
 )
 
-// history is a rate over the past seconds, the latest last.
+// history holds a rate over the past seconds, the latest last.
 type history []float64
 
-// maxHistory is how much of it is kept; no sparkline is longer.
+// maxHistory bounds it; no sparkline is longer.
 const maxHistory = 120
 
 func (h *history) add(f float64) {
@@ -22,8 +22,7 @@ func (h *history) add(f float64) {
 
 var bars = []rune("▁▂▃▄▅▆▇█")
 
-// spark draws the latest of a history, with a bar of one height at least for all that
-// is not nothing.
+// spark draws the end of a history. Any rate above zero gets at least the lowest bar.
 func spark(h history, width int) string {
 	h = h[max(0, len(h)-max(0, width)):]
 	most := 0.0
@@ -42,7 +41,7 @@ func spark(h history, width int) string {
 	return b.String()
 }
 
-// progress draws how far something has come.
+// progress draws a progress bar.
 func progress(done, of int64, width int) string {
 	if of <= 0 || width < 3 {
 		return ""
@@ -51,7 +50,7 @@ func progress(done, of int64, width int) string {
 	return "[" + strings.Repeat("█", full) + strings.Repeat("░", width-2-full) + "]"
 }
 
-// joined puts as many parts into a line as fit, the first ones first.
+// joined joins as many parts as fit into a line, the first parts first.
 func joined(width int, parts ...string) string {
 	line := ""
 	for _, p := range parts {
@@ -70,19 +69,19 @@ func joined(width int, parts ...string) string {
 	return line
 }
 
-// lines are those of a text that ends with a line end.
+// lines splits a text that ends with a line end.
 func lines(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
 
 func length(line string) int { return len([]rune(line)) }
 
-// column is one of a table that may have no room for it.
+// column is a column of a table. It may be left out.
 type column struct {
 	table.Column
 	cells []string
-	rank  int // the highest go first
+	rank  int // columns of the highest rank are left out first
 }
 
-// fitted lays out a table, without the columns for which there is no room.
+// fitted formats a table without the columns for which there is no room.
 func fitted(width int, columns []column) []string {
 	for {
 		headings := make([]table.Column, len(columns))
@@ -114,7 +113,7 @@ func fitted(width int, columns []column) []string {
 	}
 }
 
-// clip cuts lines to a width, and marks where.
+// clip cuts lines to a width, and marks the cuts.
 func clip(all []string, width int) []string {
 	for i, l := range all {
 		r := []rune(strings.TrimRight(table.Plain(l), " "))
@@ -126,8 +125,8 @@ func clip(all []string, width int) []string {
 	return all
 }
 
-// stacked puts parts above one another, with an empty line between them if there is
-// room, and a last line at the bottom.
+// stacked puts parts on top of each other, with empty lines between them if there is room,
+// and last at the bottom.
 func stacked(rows int, last string, parts ...[]string) []string {
 	needed := 0
 	for _, p := range parts {

@@ -12,35 +12,35 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Look is what a node says of itself at one moment.
-type Look struct {
+// Sample is the status of a node at one moment.
+type Sample struct {
 	Time     time.Time
 	Status   status.Node
 	Registry string         // its address
-	Lost     bool           // it is gone
-	Peers    []ringdht.Peer // the entries of its table
+	Lost     bool           // it cannot be reached
+	Peers    []ringdht.Peer // the entries of the node's table
 }
 
-// Node is a node that is watched from its own process.
+// Node is a view of a node in its own process.
 type Node struct {
-	take func() Look
+	take func() Sample
 
-	now                      Look
+	now                      Sample
 	rates                    meter.Rates
-	links                    map[ringdht.ID]float64 // bytes in a second
+	links                    map[ringdht.ID]float64 // bytes per second
 	known                    bool
 	sent, delivered, relayed history
 }
 
-// NewNode returns a node to watch.
-func NewNode(take func() Look) *Node { return &Node{take: take} }
+// NewNode returns a view of a node.
+func NewNode(take func() Sample) *Node { return &Node{take: take} }
 
-// Look reads the node's figures.
-func (n *Node) Look() {
+// Refresh takes the next sample.
+func (n *Node) Refresh() {
 	before := n.now
 	n.now = n.take()
 	passed := n.now.Time.Sub(before.Time)
-	// Another life counts from zero.
+	// Another incarnation counts from zero.
 	if n.known = before.Time != (time.Time{}) && passed > 0 && before.Status.Incarnation == n.now.Status.Incarnation; !n.known {
 		return
 	}
@@ -67,12 +67,12 @@ func (n *Node) rate(f float64) string {
 	return table.Rate(f)
 }
 
-// Lines is the view.
+// Lines returns the view.
 func (n *Node) Lines(size console.Size) []string {
 	s, width := &n.now.Status, size.Columns
 	head := []string{joined(width, fmt.Sprintf("node %d at %s", s.ID, s.Addr), n.now.Time.Format(time.TimeOnly), overlay(s), "registry at "+n.now.Registry)}
 	if n.now.Lost {
-		head = append(head, fmt.Sprintf("The registry at %s is gone.", n.now.Registry))
+		head = append(head, fmt.Sprintf("The registry at %s cannot be reached.", n.now.Registry))
 	}
 	var flow []string
 	for _, r := range []struct {
@@ -150,19 +150,19 @@ func (n *Node) linkLines(width, rows int) []string {
 	return list
 }
 
-// Line is the node in a line.
+// Line returns the node in one line.
 func (n *Node) Line() string {
 	s := &n.now.Status
 	return fmt.Sprintf("%s  sent %7s  delivered %7s  relayed %7s  dropped %d  queued %s", n.now.Time.Format(time.TimeOnly),
 		n.rate(n.rates.Sent), n.rate(n.rates.Delivered), n.rate(n.rates.Relayed), report.Dropped(&s.Counters), table.Bytes(s.Counters.Queued))
 }
 
-// Document is all of it, with the rates.
+// Document returns all data of the node, with rates.
 func (n *Node) Document() any {
 	d := struct {
 		Time time.Time `json:"time"`
 		status.Node
-		Rates *meter.Rates `json:"rates"` // null as long as nobody knows
+		Rates *meter.Rates `json:"rates"` // null while unknown
 	}{n.now.Time, n.now.Status, nil}
 	if n.known {
 		d.Rates = &n.rates

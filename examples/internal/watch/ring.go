@@ -14,21 +14,21 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Ring is a ring that is watched, by way of snapshots of its registry.
+// Ring is a view of a ring, by snapshots of its registry.
 type Ring struct {
 	take  func() *status.Snapshot
 	meter *meter.Meter
 
 	now                *status.Snapshot
 	delivered, relayed history
-	before, last       uint64 // the latest event of the look before, and of this one
+	before, last       uint64 // the latest event at the refresh before, and at this one
 }
 
-// NewRing returns a ring to watch. The meter may know of earlier snapshots.
+// NewRing returns a view of a ring. The meter may have seen earlier snapshots.
 func NewRing(take func() *status.Snapshot, m *meter.Meter) *Ring { return &Ring{take: take, meter: m} }
 
-// Look takes a snapshot.
-func (r *Ring) Look() {
+// Refresh takes the next snapshot.
+func (r *Ring) Refresh() {
 	r.now = r.take()
 	r.meter.Take(r.now)
 	if total, ok := r.meter.Total(); ok {
@@ -39,15 +39,15 @@ func (r *Ring) Look() {
 	if n := len(r.now.Events); n > 0 {
 		r.before, r.last = r.last, r.now.Events[n-1].Seq
 	}
-	if first { // what happened before anybody looked is no news
+	if first { // events before the first refresh are not new
 		r.before = r.last
 	}
 }
 
-// states counts the members by state: "9 active, 1 out of sight".
+// states counts the members by state: "9 active, 1 suspect".
 func states(s *status.Snapshot) string {
 	var parts []string
-	for _, state := range []status.State{status.StateActive, status.StateLinking, status.StateRegistered, status.StateDoubted, status.StateLeaving} {
+	for _, state := range []status.State{status.StateActive, status.StateLinking, status.StateRegistered, status.StateSuspect, status.StateLeaving} {
 		n := 0
 		for i := range s.Members {
 			if s.Members[i].State == state {
@@ -64,7 +64,7 @@ func states(s *status.Snapshot) string {
 	return strings.Join(parts, ", ")
 }
 
-// rates is what the ring does now, as text.
+// rates returns the current rates of the ring as text.
 func (r *Ring) rates() (delivered, relayed string) {
 	total, ok := r.meter.Total()
 	if !ok {
@@ -73,7 +73,7 @@ func (r *Ring) rates() (delivered, relayed string) {
 	return table.Rate(total.Delivered), table.Rate(total.Relayed)
 }
 
-// Lines is the view.
+// Lines returns the view.
 func (r *Ring) Lines(size console.Size) []string {
 	s, width := r.now, size.Columns
 	names := report.NamesIn(s)
@@ -88,14 +88,14 @@ func (r *Ring) Lines(size console.Size) []string {
 	flow = append(flow, trouble(s, width)...)
 
 	rest := size.Rows - len(head) - len(flow) - 1
-	// Nodes get what events leave them, but for rings of a few.
+	// Nodes get the rows that events leave them, except in small rings.
 	events := min(len(s.Events), max(0, rest-10)/2, max(rest-len(s.Members)-6, 5))
 	if rest < 14 {
 		events = 0
 	}
 	room := rest
 	if events > 0 {
-		room = rest - events - 4 // its heading, and empty lines
+		room = rest - events - 4 // less its heading and the empty lines
 	}
 	members := r.members(width, room, names)
 	return clip(stacked(size.Rows, "Enter ends this view.", head, flow, members, log(s, events, names)), width)
@@ -123,7 +123,7 @@ func at(names console.Names) string {
 	return "at " + names.Host()
 }
 
-// run is how far the traffic run under way has come, or how the last one ended.
+// run returns the progress of the current traffic run, or the result of the last one.
 func run(s *status.Snapshot, width int) []string {
 	if u := s.Running; u != nil {
 		text := fmt.Sprintf("run %-5d %7s ", u.Number, report.Share(u.Received, u.Total))
@@ -142,28 +142,28 @@ func run(s *status.Snapshot, width int) []string {
 	return nil
 }
 
-// trouble is what was dropped, and what the ring waits for.
+// trouble returns what was dropped, and what the ring waits for.
 func trouble(s *status.Snapshot, width int) []string {
 	parts := []string{fmt.Sprintf("dropped   %7d", report.Dropped(&s.Total))}
 	for _, r := range report.Trouble(&s.Total) {
 		parts = append(parts, fmt.Sprintf("%s: %d", r.What, r.Frames))
 	}
 	if n := s.Total.Retransmitted; n > 0 {
-		parts = append(parts, fmt.Sprintf("sent again: %d", n))
+		parts = append(parts, fmt.Sprintf("retransmitted: %d", n))
 	}
 	list := []string{joined(width, parts...)}
 	if n := len(s.Degraded); n > 0 {
 		d := s.Degraded[0]
-		list = append(list, fmt.Sprintf("degraded  %7d · such as %d to %d: %s", n, d.From.ID, d.To.ID, d.Why))
+		list = append(list, fmt.Sprintf("detours   %7d · for example %d to %d: %s", n, d.From.ID, d.To.ID, d.Why))
 	}
 	if n := len(s.Missing); n > 0 {
-		list = append(list, "waits for "+strings.Join(s.Missing, "; "))
+		list = append(list, "waiting: "+strings.Join(s.Missing, "; "))
 	}
 	return list
 }
 
-// members lists as many as there is room for: those in trouble, and then the busiest
-// relays.
+// members lists as many members as there is room for: those in trouble first, then the
+// busiest relays.
 func (r *Ring) members(width, rows int, names console.Names) []string {
 	s := r.now
 	if len(s.Members) == 0 || rows < 2 {
@@ -234,7 +234,7 @@ func (r *Ring) members(width, rows int, names console.Names) []string {
 	return list
 }
 
-// log is the latest events.
+// log returns the latest events.
 func log(s *status.Snapshot, rows int, names console.Names) []string {
 	if rows == 0 {
 		return nil
@@ -247,7 +247,7 @@ func log(s *status.Snapshot, rows int, names console.Names) []string {
 	return lines(t.String())
 }
 
-// Line is the ring in a line.
+// Line returns the ring in one line.
 func (r *Ring) Line() string {
 	s := r.now
 	delivered, relayed := r.rates()
@@ -258,23 +258,23 @@ func (r *Ring) Line() string {
 	return line
 }
 
-// sample is the ring in a document.
-type sample struct {
+// ringDocument is a short document of a ring.
+type ringDocument struct {
 	Time     time.Time            `json:"time"`
 	Epoch    uint64               `json:"epoch"`
 	Live     bool                 `json:"live"`
 	Members  map[status.State]int `json:"members"` // by state
-	Rates    *meter.Rates         `json:"rates"`   // null as long as nobody knows
+	Rates    *meter.Rates         `json:"rates"`   // null while unknown
 	Total    status.Counters      `json:"total"`
 	Degraded int                  `json:"degraded"`
 	Running  *status.Running      `json:"running"`
 	Events   []status.Event       `json:"events"` // since the line before
 }
 
-// Document is the ring in short, with the events since the look before.
+// Document returns the ring in short, with the events since the refresh before.
 func (r *Ring) Document() any {
 	s := r.now
-	d := sample{Time: s.Time, Epoch: s.Epoch, Live: s.Live, Members: map[status.State]int{}, Total: s.Total,
+	d := ringDocument{Time: s.Time, Epoch: s.Epoch, Live: s.Live, Members: map[status.State]int{}, Total: s.Total,
 		Degraded: len(s.Degraded), Running: s.Running, Events: []status.Event{}}
 	for i := range s.Members {
 		d.Members[s.Members[i].State]++

@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew, to be read before they are committed")
 
-// golden holds a view against a file, and against its size.
+// golden compares a view with a file, and with its size.
 func golden(t *testing.T, name string, size console.Size, lines []string) {
 	t.Helper()
 	if len(lines) > size.Rows {
@@ -53,7 +53,7 @@ var (
 
 var start = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 
-// busyRing are the snapshots of a ring of some nodes, one a second, in the middle of a run.
+// busyRing returns snapshots of a ring of some nodes, one a second, in the middle of a run.
 func busyRing(nodes int, second int64) *status.Snapshot {
 	now := start.Add(time.Duration(second) * time.Second)
 	s := &status.Snapshot{Time: now, Ring: "ring", Bits: 16, Plan: "classic", Lease: 3 * time.Second, Epoch: 12, Live: true, Entries: 4,
@@ -80,12 +80,12 @@ func busyRing(nodes int, second int64) *status.Snapshot {
 	return s
 }
 
-// watched is a ring after some looks.
+// watched returns a view of a ring after some refreshes.
 func watched(snapshots ...*status.Snapshot) *Ring {
 	next := 0
 	r := NewRing(func() *status.Snapshot { next++; return snapshots[next-1] }, &meter.Meter{})
 	for range snapshots {
-		r.Look()
+		r.Refresh()
 	}
 	return r
 }
@@ -100,7 +100,7 @@ func TestRingViews(t *testing.T) {
 	golden(t, "ring-usual", usual, r.Lines(usual))
 	golden(t, "ring-wide", wide, r.Lines(wide))
 
-	// Many nodes, one of which is out of sight, a pair that is led around, on several hosts.
+	// Many nodes on several hosts, one of them suspect, and a pair with a detour.
 	before, after := busyRing(100, 4), busyRing(100, 5)
 	for _, s := range []*status.Snapshot{before, after} {
 		for i := range s.Members {
@@ -111,7 +111,7 @@ func TestRingViews(t *testing.T) {
 		}
 		s.Running = nil
 		s.Runs = []status.Run{{Number: 3, Received: 25_000_000, Elapsed: 5 * time.Second, Rate: 5e6, MeanHops: 3.5, Verdict: "exact"}}
-		s.Members[50].State, s.Members[50].Heard = status.StateDoubted, start.Add(-time.Minute)
+		s.Members[50].State, s.Members[50].Heard = status.StateSuspect, start.Add(-time.Minute)
 		s.Degraded = []status.Degraded{{From: s.Members[3].Peer, To: s.Members[4].Peer, Why: "connection\x1b[2J refused"}}
 		s.Missing = []string{"node 2 has not linked"}
 	}
@@ -123,10 +123,10 @@ func TestRingViews(t *testing.T) {
 	golden(t, "empty-narrow", narrow, empty.Lines(narrow))
 }
 
-// A view fits whatever there is.
+// A view fits, whatever the data.
 func TestViewsFit(t *testing.T) {
 	rings := []*Ring{watched(busyRing(1, 0)), watched(busyRing(3, 1), busyRing(3, 2)), watched(busyRing(300, 1), busyRing(300, 2))}
-	nodes := []*Node{watchedNode(look(0)), watchedNode(look(1), look(2))}
+	nodes := []*Node{watchedNode(sampleAt(0)), watchedNode(sampleAt(1), sampleAt(2))}
 	for columns := 1; columns <= 130; columns += 9 {
 		for rows := 1; rows <= 60; rows += 2 {
 			size := console.Size{Columns: columns, Rows: rows}
@@ -152,7 +152,7 @@ func TestRingLine(t *testing.T) {
 	}
 }
 
-// A document has what happened since the one before, each event once.
+// A document has the events since the document before, each event once.
 func TestRingDocument(t *testing.T) {
 	a, b, c := busyRing(3, 1), busyRing(3, 2), busyRing(3, 3)
 	b.Events = append(b.Events, status.Event{Seq: 11, Kind: status.EventDead}, status.Event{Seq: 12, Kind: status.EventLeft})
@@ -160,7 +160,7 @@ func TestRingDocument(t *testing.T) {
 	all := []*status.Snapshot{a, b, c}
 	r := NewRing(func() *status.Snapshot { s := all[0]; all = all[1:]; return s }, &meter.Meter{})
 	for i, want := range []string{"[]", "[11 12]", "[]"} {
-		r.Look()
+		r.Refresh()
 		text, err := json.Marshal(r.Document())
 		if err != nil {
 			t.Fatal(err)
@@ -178,13 +178,13 @@ func TestRingDocument(t *testing.T) {
 			seqs = append(seqs, e.Seq)
 		}
 		if fmt.Sprint(seqs) != want || d.Members["active"] != 3 || (d.Rates != nil) != (i > 0) {
-			t.Errorf("look %d: %s", i, text)
+			t.Errorf("refresh %d: %s", i, text)
 		}
 	}
 }
 
-// look is what a node says after some seconds.
-func look(second int64) Look {
+// sampleAt returns the sample of a node after some seconds.
+func sampleAt(second int64) Sample {
 	s := status.Node{Peer: ringdht.Peer{ID: 801, Addr: "127.0.0.1:40000"}, Incarnation: 7, Epoch: 12, Members: 10}
 	s.Counters.Sent, s.Counters.Delivered, s.Counters.Relayed = 1000*second*second, 2000*second, 0
 	s.Counters.Dropped.LinkDown, s.Counters.SendBuffer = second, 1<<20
@@ -192,21 +192,21 @@ func look(second int64) Look {
 	s.Streams = status.Streams{Outgoing: 9, Incoming: 1, InFlight: 500_000, Window: 2_000_000}
 	s.Latency = status.Histogram{Counts: []int64{0, 0, 0, 0, 0, 90, 0, 0, 0, 0, 0, 10}}
 	s.Links = []status.Link{{To: 6808, Up: true, Bytes: 60_000 * second, Queued: 4000}, {To: 12815}}
-	return Look{Time: start.Add(time.Duration(second) * time.Second), Status: s, Registry: "localhost:12345",
+	return Sample{Time: start.Add(time.Duration(second) * time.Second), Status: s, Registry: "localhost:12345",
 		Peers: []ringdht.Peer{{ID: 6808, Addr: "127.0.0.1:40001"}, {ID: 12815, Addr: "127.0.0.1:40002"}}}
 }
 
-func watchedNode(looks ...Look) *Node {
+func watchedNode(samples ...Sample) *Node {
 	next := 0
-	n := NewNode(func() Look { next++; return looks[next-1] })
-	for range looks {
-		n.Look()
+	n := NewNode(func() Sample { next++; return samples[next-1] })
+	for range samples {
+		n.Refresh()
 	}
 	return n
 }
 
 func TestNodeViews(t *testing.T) {
-	n := watchedNode(look(0), look(1), look(2), look(3), look(4))
+	n := watchedNode(sampleAt(0), sampleAt(1), sampleAt(2), sampleAt(3), sampleAt(4))
 	golden(t, "node-narrow", narrow, n.Lines(narrow))
 	golden(t, "node-wide", wide, n.Lines(wide))
 	if got, want := n.Line(), "15:04:09  sent  7.0k/s  delivered  2.0k/s  relayed     0/s  dropped 4  queued 0 B"; got != want {
@@ -215,14 +215,14 @@ func TestNodeViews(t *testing.T) {
 	if _, err := json.Marshal(n.Document()); err != nil {
 		t.Error(err)
 	}
-	lost, reborn := look(5), look(1)
+	lost, reborn := sampleAt(5), sampleAt(1)
 	lost.Lost = true
 	reborn.Time, reborn.Status.Incarnation = start.Add(time.Minute), 8
-	if l := watchedNode(look(4), lost).Lines(usual)[1]; l != "The registry at localhost:12345 is gone." {
+	if l := watchedNode(sampleAt(4), lost).Lines(usual)[1]; l != "The registry at localhost:12345 cannot be reached." {
 		t.Errorf("%q", l)
 	}
-	if l := watchedNode(look(4), reborn).Lines(usual)[2]; !strings.HasPrefix(l, "sent            - ") {
-		t.Errorf("another life: %q", l)
+	if l := watchedNode(sampleAt(4), reborn).Lines(usual)[2]; !strings.HasPrefix(l, "sent            - ") {
+		t.Errorf("another incarnation: %q", l)
 	}
 }
 

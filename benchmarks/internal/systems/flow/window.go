@@ -1,5 +1,5 @@
-// Package flow bounds what is under way from one source, for systems that have no
-// bound of their own from end to end: without one they drop, or grow.
+// Package flow bounds the bytes in flight from one source, for systems without an end-to-end
+// bound: without one they drop messages, or grow.
 package flow
 
 import "sync"
@@ -7,15 +7,15 @@ import "sync"
 // Overhead is what a message counts besides its payload.
 const Overhead = 64
 
-// Window is the room of one source. What the sinks have handled comes back in
-// steps, so that it costs next to nothing per message.
+// Window is the window of one source. The sinks release bytes in steps, so that a message
+// costs next to nothing.
 type Window struct {
-	Size int // bytes that may be under way, overhead included
+	Size int // bytes that may be in flight, overhead included
 	Step int // a sink that has handled so many bytes of the source releases them
 
 	// owned by the sender
 	taken int
-	known int // of released, when last looked at
+	known int // of released, at the last look
 
 	mu       sync.Mutex
 	wake     sync.Cond
@@ -23,10 +23,10 @@ type Window struct {
 	closed   bool
 }
 
-// NewWindow makes room of about that size, for a source that sends payloads of up to
-// so many bytes to so many sinks. A sink keeps less than a step to itself, so all of
-// them keep less than half of the window, and the other half always comes back. It
-// is larger than asked for where a step would be less than a message.
+// NewWindow returns a window of about that size, for a source that sends payloads of up to so
+// many bytes to so many sinks. A sink holds back less than a step, so all sinks together hold
+// back less than half of the window, and the other half is always released. The window is
+// larger than requested where a step would be less than a message.
 func NewWindow(size, sinks, payload int) *Window {
 	step := max(size/(2*sinks), payload+Overhead)
 	w := &Window{Size: 2 * sinks * step, Step: step}
@@ -34,8 +34,8 @@ func NewWindow(size, sinks, payload int) *Window {
 	return w
 }
 
-// Take waits for room for a payload and takes it. It is false when the window is
-// closed. Only one goroutine may call it.
+// Take waits for room for a payload and takes it. It returns false if the window is closed.
+// Only one goroutine may call it.
 func (w *Window) Take(payload int) bool {
 	w.taken += payload + Overhead
 	if w.taken-w.known <= w.Size {
@@ -50,7 +50,7 @@ func (w *Window) Take(payload int) bool {
 	return !w.closed
 }
 
-// Release gives bytes back, overhead included.
+// Release returns bytes to the window, overhead included.
 func (w *Window) Release(bytes int) {
 	w.mu.Lock()
 	w.released += bytes
@@ -58,7 +58,7 @@ func (w *Window) Release(bytes int) {
 	w.wake.Signal()
 }
 
-// Close lets whoever waits go.
+// Close ends all waits.
 func (w *Window) Close() {
 	w.mu.Lock()
 	w.closed = true

@@ -31,8 +31,8 @@ func TestTakeWaitsForRelease(t *testing.T) {
 	})
 }
 
-// If the sinks together could keep a window to themselves, the source would wait for
-// good, and synctest would say so.
+// If the sinks together could hold back a whole window, the source would wait forever, and
+// synctest would report it.
 func TestSinksNeverKeepTheWholeWindow(t *testing.T) {
 	for _, sinks := range []int{1, 2, 9, 99} {
 		for _, payload := range []int{0, 8, 256, 4096} {
@@ -43,7 +43,7 @@ func TestSinksNeverKeepTheWholeWindow(t *testing.T) {
 					if !w.Take(payload) {
 						t.Error("closed")
 					}
-					k := &kept[i%sinks] // all of them keep as much as they can
+					k := &kept[i%sinks] // all sinks hold back as much as they can
 					if *k += payload + Overhead; *k >= w.Step {
 						w.Release(*k)
 						*k = 0

@@ -1,9 +1,9 @@
 // Package grpc relays over bidirectional gRPC streams, one for each link.
 //
-// A codec passes source, sink and payload as bytes instead of a protobuf message of
-// three fields: that spares protoc, and is faster. No encryption; the windows of
-// HTTP/2 are fixed and large, which its documentation advises for throughput and
-// which switches off the probing for them; its buffers are twice the default.
+// A codec carries source, sink and payload as bytes instead of a protobuf message with three
+// fields. That needs no protoc, and is faster. There is no encryption. The HTTP/2 windows are
+// fixed and large, as gRPC's documentation advises for throughput, which also turns off their
+// probing. The buffers are twice the default.
 package grpc
 
 import (
@@ -54,7 +54,7 @@ func listen(t bench.Topology, accept func(int) *relay.Inbound) (relay.Wire, erro
 		d := stream
 		d.Handler = func(_ any, s grpc.ServerStream) error { return read(s, accept(node)) }
 		s.RegisterService(&grpc.ServiceDesc{ServiceName: "Relay", HandlerType: (*any)(nil), Streams: []grpc.StreamDesc{d}}, nil)
-		w.serving.Go(func() { _ = s.Serve(l) }) // fails when it is stopped
+		w.serving.Go(func() { _ = s.Serve(l) }) // it fails when it is stopped
 		w.servers = append(w.servers, s)
 		w.addrs = append(w.addrs, l.Addr().String())
 	}
@@ -85,7 +85,7 @@ func (w *wire) Open(_ context.Context, _, to int) (relay.Link, error) {
 		return nil, err
 	}
 	w.conns = append(w.conns, c)
-	// It waits for the connection, and lives as long as the wire, not the caller.
+	// It waits for the connection, and its lifetime is the wire's and not the caller's.
 	s, err := c.NewStream(w.ctx, &stream, "/Relay/Link", grpc.WaitForReady(true))
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (w *wire) Close() error {
 
 type link struct{ s grpc.ClientStream }
 
-// Send encodes at once, and waits while 64 KiB wait for the connection.
+// Send encodes at once. It waits while 64 KiB are queued for the connection.
 func (l link) Send(f relay.Frame) error { return l.s.SendMsg(&f) }
 
 func (l link) Flush() error { return nil }
@@ -128,7 +128,7 @@ func (frames) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.NewBuffer(b, pool)}, nil
 }
 
-// received is a frame with the memory that it lies in, which is used again.
+// received is a frame and its memory, which is reused.
 type received struct {
 	relay.Frame
 	memory []byte

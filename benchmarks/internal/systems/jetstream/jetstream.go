@@ -1,15 +1,15 @@
-// Package jetstream is NATS JetStream with an embedded server: a stream in memory
-// and a consumer per node, over loopback TCP. It is the nearest that NATS has to what
-// ringdht promises: what was published is acknowledged, and so is what was handled.
+// Package jetstream is NATS JetStream with an embedded server: a stream in memory and a
+// consumer per node, over loopback TCP. It is NATS' nearest equivalent to ringdht's
+// guarantee: publishes are acknowledged, and so are handled messages.
 //
-// It is used as its documentation advises for speed: asynchronous publishes with
-// thousands of them under way, one replica, no deduplication, a consumer that
-// acknowledges cumulatively, and interest retention, so that the server forgets what
-// was handled. Each sink answers its sources now and then as in NATS core, since a
-// stream that is full refuses messages instead of making publishers wait.
+// It is used as its documentation advises for speed: asynchronous publishes with thousands in
+// flight, one replica, no deduplication, a consumer that acknowledges cumulatively, and
+// interest retention, so that the server drops handled messages. A full stream refuses
+// messages and does not make publishers wait. So each sink answers its sources now and then,
+// as in NATS core.
 //
-// A consumer that acknowledges nothing, and one that asks for 4,096 messages at a time
-// instead of the library's 500, were no faster.
+// A consumer without acknowledgements, and one that fetches 4,096 messages at a time instead
+// of the library's 500, were no faster.
 package jetstream
 
 import (
@@ -30,19 +30,19 @@ import (
 )
 
 const (
-	// pending is how many publishes may wait for their acknowledgement: the
-	// library's default. With 512 it is a fifth slower.
+	// pending bounds the publishes that wait for their acknowledgement. It is the library's
+	// default; with 512 it is a fifth slower.
 	pending = 4000
 
 	// ackEvery is how many messages a sink acknowledges at once.
 	ackEvery = 256
 
-	// never is longer than any run: nothing is lost here that would have to be sent
-	// again, and the last messages, fewer than ackEvery, are never acknowledged.
+	// never is longer than any run. No message here is lost and needs redelivery, and the
+	// last messages, fewer than ackEvery, are never acknowledged.
 	never = time.Hour
 
-	// markHeader names the subject where the source waits for word that the message
-	// was handled. The reply subject is taken by the acknowledgement.
+	// markHeader names the subject on which the source waits for confirmation that the
+	// message was handled. The reply subject is in use for the acknowledgement.
 	markHeader = "Mark"
 )
 
@@ -53,7 +53,7 @@ type system struct{}
 
 func (system) Name() string { return "NATS JetStream" }
 
-// Supports what NATS core does.
+// Supports the same as NATS core.
 func (system) Supports(t bench.Topology) bool { return core.New().Supports(t) }
 
 func (system) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
@@ -63,7 +63,7 @@ func (system) Start(ctx context.Context, t bench.Topology, deliver func(int, []b
 	}
 	url, stop, err := core.ServeWith(&server.Options{
 		JetStream: true, StoreDir: dir, JetStreamMaxMemory: 8 << 30, JetStreamMaxStore: 1 << 20,
-		// The queue of a stream, beyond which it refuses. The windows stay below.
+		// The queue of a stream, beyond which it refuses. The windows stay below it.
 		StreamMaxBufferedMsgs: 1 << 20, StreamMaxBufferedSize: 1 << 30,
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ type node struct {
 	window   *flow.Window
 	mark     nats.Header
 	subjects []string // of the nodes
-	steps    []int    // bytes of the step that is not complete, by sink
+	steps    []int    // bytes of the incomplete step, by sink
 	options  []jetstream.PublishOpt
 }
 
@@ -126,7 +126,7 @@ func (n *network) start(ctx context.Context, url string, i int, t bench.Topology
 	}
 	n.nodes[i] = c
 	c.js, err = jetstream.New(c.conn, jetstream.WithPublishAsyncMaxPending(pending),
-		// A publish that the server refused is lost: end the run.
+		// The server refused a publish, so a message is lost: end the run.
 		jetstream.WithPublishAsyncErrHandler(func(jetstream.JetStream, *nats.Msg, error) { c.window.Close() }))
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (n *network) start(ctx context.Context, url string, i int, t bench.Topology
 	c.consume, err = consumer.Consume(func(m jetstream.Msg) {
 		deliver(i, m.Data())
 		if handled++; handled%ackEvery == 0 {
-			_ = m.Ack() // fails only when the connection is lost, and then the window closes
+			_ = m.Ack() // it fails only if the connection is lost, and then the window closes
 		}
 		if h := m.Headers(); h != nil {
 			_ = c.conn.Publish(h[markHeader][0], nil)
@@ -166,7 +166,7 @@ func (n *network) start(ctx context.Context, url string, i int, t bench.Topology
 	return err
 }
 
-// Send publishes, and waits only for room.
+// Send publishes. It waits only for room.
 func (c *node) Send(sink int, payload []byte) error {
 	if !c.window.Take(len(payload)) {
 		return net.ErrClosed
@@ -181,7 +181,7 @@ func (c *node) Send(sink int, payload []byte) error {
 	return err
 }
 
-// Push does nothing: the client's flusher is woken by every publish.
+// Push does nothing: every publish wakes the client's flusher.
 func (c *node) Push() error { return nil }
 
 func (c *node) close() {

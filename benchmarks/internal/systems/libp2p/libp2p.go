@@ -1,9 +1,9 @@
 // Package libp2p relays over streams of go-libp2p: a host per node, TCP, yamux, no
-// encryption, and streams that stay. Frames are batched by hand: a link's writer is
-// flushed when what came in has been passed on, as its users do who want speed.
+// encryption, and permanent streams. Frames are batched by hand, as users do for speed: a
+// link's writer is flushed after everything that came in has been passed on.
 //
-// The read buffer of yamux is set, which libp2p switches off since its encryption
-// brings one; without it yamux reads every header by a system call of its own.
+// It sets yamux' read buffer. libp2p turns that off, since its encryption brings a buffer;
+// without either, yamux reads every header by a system call of its own.
 package libp2p
 
 import (
@@ -30,7 +30,7 @@ func New() bench.System { return relay.System{Title: "libp2p streams", Listen: l
 
 const (
 	proto  = protocol.ID("/relay/1")
-	buffer = 64 << 10 // also the largest message of yamux
+	buffer = 64 << 10 // also the longest message of yamux
 )
 
 type wire struct {

@@ -1,16 +1,15 @@
-// Package nats is NATS core with an embedded server: a subject per node, a
-// connection per node, everything over loopback TCP.
+// Package nats is NATS core with an embedded server: a subject and a connection per node,
+// over loopback TCP.
 //
-// NATS core does not wait for slow consumers: the server closes their connections,
-// and the client drops. So that nothing is lost, every source has a window: it puts
-// a reply subject on the message that completes a step, and the sink answers when it
-// has handled it. That is the flow control that the documentation of NATS advises
-// for core publishers, and at a message in some hundreds or thousands it is not
-// seen in the figures.
+// NATS core does not wait for slow consumers: the server closes their connections, and the
+// client drops messages. To lose nothing, every source has a window. It puts a reply subject
+// on the message that completes a step, and the sink answers when it has handled it. That is
+// the flow control that NATS' documentation advises for core publishers. With one message in
+// some hundreds or thousands it does not show in the figures.
 //
-// Otherwise it is used as it comes, since that is its fast path: asynchronous
-// subscriptions, and the flusher of the client, which gathers by itself. Write
-// buffers of 64 KiB and 256 KiB were no faster than its 32 KiB.
+// Otherwise NATS is used with its defaults, since they are its fast path: asynchronous
+// subscriptions, and the client's flusher, which batches by itself. Write buffers of 64 KiB
+// and 256 KiB were no faster than its 32 KiB.
 package nats
 
 import (
@@ -35,8 +34,8 @@ type system struct{}
 
 func (system) Name() string { return "NATS core" }
 
-// Supports rings, and chains of three: the relay is the server. A longer chain
-// would be a program of the user's own that subscribes and publishes again.
+// Supports rings, and chains of three, in which the server is the relay. A longer chain would
+// be a program of the user's own that subscribes and publishes again.
 func (system) Supports(t bench.Topology) bool {
 	return !t.Memory && (t.Shape == bench.Ring && t.Nodes > 1 || t.Shape == bench.Chain && t.Nodes == 3)
 }
@@ -60,7 +59,7 @@ func (system) Start(_ context.Context, t bench.Topology, deliver func(int, []byt
 	return n, nil
 }
 
-// Client says whether a node is a client. The relay of a chain is the server.
+// Client reports whether a node is a client. The relay of a chain is the server.
 func Client(t bench.Topology, node int) bool {
 	return t.Shape == bench.Ring || node == 0 || node == t.Nodes-1
 }
@@ -80,12 +79,10 @@ func (n *network) Close() error {
 	return nil
 }
 
-// Serve starts a server on a port of its own choice and returns its URL and what
-// stops it.
+// Serve starts a server on a free port. It returns its URL and a function that stops it.
 func Serve() (url string, stop func(), err error) { return ServeWith(&server.Options{}) }
 
-// ServeWith is Serve with options, of which it sets those that have nothing to do
-// with speed.
+// ServeWith is Serve with options. It sets only those that do not affect speed.
 func ServeWith(o *server.Options) (url string, stop func(), err error) {
 	o.Host, o.Port, o.NoLog, o.NoSigs = "127.0.0.1", server.RANDOM_PORT, true, true
 	o.MaxPending = 256 << 20 // it stalls publishers at three quarters; the windows stay below
@@ -102,7 +99,8 @@ func ServeWith(o *server.Options) (url string, stop func(), err error) {
 	return s.ClientURL(), stop, nil
 }
 
-// NewWindow is the window of a source: one source needs no more than 4 MiB; many share 40 MiB, so that even if
+// NewWindow returns the window of a source. One source needs no more than 4 MiB. Many sources
+// share 40 MiB, so that the server is far from its MaxPending even if all have the same sink.
 // all have the same sink the server is far from its MaxPending.
 func NewWindow(t bench.Topology) *flow.Window {
 	return flow.NewWindow(min(4<<20, 40<<20/t.Nodes), t.Nodes-1, t.Payload)
@@ -114,12 +112,12 @@ type Node struct {
 	window   *flow.Window
 	mark     string   // where sinks answer when a step is complete
 	subjects []string // of the nodes
-	steps    []int    // bytes of the step that is not complete, by sink
+	steps    []int    // bytes of the incomplete step, by sink
 	ended    sync.WaitGroup
 }
 
-// Connect starts the client of a node. When it returns the server knows its
-// subscriptions; messages for a node whose Connect has not returned are lost.
+// Connect starts the client of a node. When it returns, the server knows the node's
+// subscriptions. Messages for a node whose Connect has not returned are lost.
 func Connect(url string, node int, t bench.Topology, deliver func(sink int, payload []byte)) (*Node, error) {
 	n := &Node{
 		window: NewWindow(t), mark: "mark." + strconv.Itoa(node),
@@ -136,7 +134,7 @@ func Connect(url string, node int, t bench.Topology, deliver func(sink int, payl
 	err = n.subscribe(n.subjects[node], func(m *nats.Msg) {
 		deliver(node, m.Data)
 		if m.Reply != "" {
-			// The window closes if the connection is lost; nothing else can be wrong.
+			// It fails only if the connection is lost, and then the window closes.
 			_ = n.conn.Publish(m.Reply, nil)
 		}
 	})
@@ -153,8 +151,8 @@ func Connect(url string, node int, t bench.Topology, deliver func(sink int, payl
 	return n, nil
 }
 
-// subscribe does without the client's limits of pending messages, at which it
-// drops: the windows bound them.
+// subscribe removes the client's limits of pending messages, at which it drops: the windows
+// bound them.
 func (n *Node) subscribe(subject string, handle nats.MsgHandler) error {
 	sub, err := n.conn.Subscribe(subject, handle)
 	if err != nil {
@@ -178,7 +176,7 @@ func (n *Node) Send(sink int, payload []byte) error {
 	return n.conn.PublishRequest(n.subjects[sink], n.mark, payload)
 }
 
-// Push does nothing: the client's flusher is woken by every publish.
+// Push does nothing: every publish wakes the client's flusher.
 func (n *Node) Push() error { return nil }
 
 // Close closes the connection and waits until no message is being handled.

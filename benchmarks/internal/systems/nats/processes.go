@@ -42,7 +42,7 @@ func (system) Join(_ context.Context, t bench.Topology, node int, host string, d
 type member struct{ node *Node }
 
 func (member) Addr() string                            { return "" }
-func (member) Connect(context.Context, []string) error { return nil } // the server knows everybody
+func (member) Connect(context.Context, []string) error { return nil } // the server knows all clients
 func (m member) Sender() bench.Sender                  { return m.node }
 
 func (m member) Close() error {

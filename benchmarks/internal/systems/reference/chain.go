@@ -15,16 +15,16 @@ func Raw() bench.System { return chains{relays: false} }
 // Relay returns the reference for chains with relays.
 func Relay() bench.System { return chains{relays: true} }
 
-// OneWay returns either with a connection for each direction, as a ring has them:
-// answers do not come back on the connection of what they answer. Acknowledgements
-// of TCP then travel alone, which makes a round trip longer.
+// OneWay returns either reference with a connection for each direction, as in a ring: answers
+// do not come back on the connection of the question. TCP's acknowledgements then travel
+// alone, which makes a round trip longer.
 func OneWay() bench.System { return chains{oneWay: true} }
 
-// chains builds chains of nodes. Every direction of every connection has one
-// goroutine that writes to it, so nothing is locked.
+// chains builds chains of nodes. For every direction of every connection one goroutine
+// writes, so no lock is needed.
 type chains struct {
 	relays bool
-	oneWay bool // a connection for each direction, and with relays or without
+	oneWay bool // a connection for each direction
 }
 
 func (c chains) Name() string {
@@ -43,7 +43,7 @@ func (c chains) Supports(t bench.Topology) bool {
 
 func (c chains) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
 	n := &chain{last: t.Nodes - 1}
-	// Of each node, what it reads from and writes to, on either side.
+	// Each node's connections to read from and write to, on either side.
 	type side struct{ in, out net.Conn }
 	left, right := make([]side, t.Nodes), make([]side, t.Nodes)
 	for i := range n.last {
@@ -81,7 +81,7 @@ type chain struct {
 	wg           sync.WaitGroup
 }
 
-// Sender returns the sender of either end; those in between only relay.
+// Sender returns the sender of either end; the other nodes only relay.
 func (c *chain) Sender(node int) bench.Sender {
 	if node == 0 {
 		return c.first
@@ -97,26 +97,26 @@ func (c *chain) Close() error {
 	return nil
 }
 
-// pass is what a node does with one direction: it delivers what is for it, and
-// passes on the rest of what a read brought in one write, as it lies there.
-// Copying it frame by frame, as relays with several ways out must, costs a tenth.
+// pass handles one direction of a node. It delivers the node's own messages, and passes on
+// the rest of each read in one write, without copying. Copying frame by frame, as relays with
+// several ways out must, costs a tenth.
 func pass(self int, in, out net.Conn, deliver func(int, []byte)) {
 	buf := make([]byte, batch)
-	held := 0 // bytes of buf that have been read and not dealt with
+	held := 0 // bytes of buf that were read and not handled yet
 	for {
 		n, err := in.Read(buf[held:])
 		if err != nil {
 			return
 		}
 		b := buf[:held+n]
-		start, at := 0, 0 // what lies between them is to be passed on
+		start, at := 0, 0 // the bytes between them are to be passed on
 		for {
 			length, sink := whole(b[at:])
 			if length == 0 {
 				break
 			}
 			if sink == self {
-				// Not mixed with others: only the end of a chain is a sink.
+				// All of the read is for this node: only the end of a chain is a sink.
 				deliver(self, b[at+header:at+length])
 				start = at + length
 			}
@@ -131,7 +131,7 @@ func pass(self int, in, out net.Conn, deliver func(int, []byte)) {
 	}
 }
 
-// chainSender writes when a batch is full, or when it is told to.
+// chainSender writes when a batch is full, or on Push.
 type chainSender struct {
 	source int
 	number uint64

@@ -1,11 +1,10 @@
-// Package reference holds what ringdht is measured against: the same jobs by hand,
-// with nothing but what moving the bytes takes. Frames are a header of 32 bytes and
-// the payload, over loopback TCP. Nothing is acknowledged, repeated, reconfigured or
-// bounded for the sake of others, so nobody should use this for anything else.
+// Package reference has the programs with which ringdht is compared: the same jobs by hand,
+// with nothing but moving the bytes. Frames are a header of 32 bytes and the payload, over
+// loopback TCP. Nothing is acknowledged, retransmitted, reconfigured, or bounded, so they are
+// fit for nothing else.
 //
 //   - [Raw] is one hop: buffered writes, buffered reads, parsing, delivery.
-//   - [Relay] is a chain with relays in between that write once for what one read
-//     brought.
-//   - [Ideal] is a ring with tables by position, as ringdht's, and a double buffer
-//     for each link.
+//   - [Relay] is a chain with relays that write once for each read.
+//   - [Ideal] is a ring with tables by position, as ringdht's, and a double buffer for
+//     each link.
 package reference

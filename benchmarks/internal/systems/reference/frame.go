@@ -14,13 +14,13 @@ import "encoding/binary"
 // which is as much as a message of a ring needs to be told apart from others.
 const header = 32
 
-// batch is how much is read, and by [Raw] and [Relay] written, at once: as much as
-// ringdht reads at a time. 128 KiB are as good for short messages and save a third of
-// the processor time of 4 KiB; 256 KiB gain nothing more.
+// batch is the size of reads, and of writes by [Raw] and [Relay]: as much as ringdht reads at
+// a time. For short messages 128 KiB are as good, and save a third of the processor time of 4
+// KiB; 256 KiB gain nothing more.
 const batch = 64 << 10
 
-// appendFrame appends a frame. Its header is written in place: appending field by
-// field, or a header built on the stack, takes twice as long.
+// appendFrame appends a frame. It writes the header in place: appending field by field, or a
+// header built on the stack, takes twice as long.
 func appendFrame(b []byte, source, sink int, number uint64, payload []byte) []byte {
 	at := len(b)
 	end := at + header + len(payload)
@@ -44,8 +44,8 @@ func grow(b []byte, n int) []byte {
 	return more
 }
 
-// whole returns the length of the frame that b starts with, or 0 when b does not
-// have all of it, and its sink.
+// whole returns the length and the sink of the frame at the start of b. The length is 0 if b
+// does not hold all of it.
 func whole(b []byte) (length, sink int) {
 	if len(b) < header {
 		return 0, 0

@@ -13,8 +13,8 @@ import (
 // Ideal returns the reference for rings.
 func Ideal() bench.System { return ideal{} }
 
-// ideal builds rings. Entry i of a node is the node 2^i positions on; a message
-// takes the entry that is closest to its sink without passing it.
+// ideal builds rings. Entry i of a node is the node 2^i positions ahead. A message takes the
+// entry closest to its sink that does not pass it.
 type ideal struct{}
 
 func (ideal) Name() string { return "ideal ring" }
@@ -55,7 +55,7 @@ func (r *ring) Close() error {
 	return nil
 }
 
-// entries is how many a table has.
+// entries returns the size of a table.
 func entries(t bench.Topology) int {
 	all := bits.Len(uint(t.Nodes - 1)) // ceil(log2 Nodes)
 	if t.Entries == 0 {
@@ -64,11 +64,11 @@ func entries(t bench.Topology) int {
 	return min(t.Entries, all)
 }
 
-// node is one node of a ring, and its own sender.
+// node is a node of a ring, and its own sender.
 type node struct {
 	self    int
-	next    []int   // for each sink, the entry to take
-	links   []*link // for each entry
+	next    []int   // the entry to take for each sink
+	links   []*link // of each entry
 	ins     []net.Conn
 	deliver func(int, []byte)
 	number  uint64 // of messages sent
@@ -110,11 +110,11 @@ func (n *node) Send(sink int, payload []byte) error {
 	return n.links[n.next[sink]].send(n.self, sink, n.number, payload)
 }
 
-// Push does nothing: the links' writers see to it.
+// Push does nothing: the links' writers send by themselves.
 func (n *node) Push() error { return nil }
 
-// read delivers and relays what one link brings. What one read brought is gathered
-// for each way out, so that each lock is taken once.
+// read delivers and relays what one link brings. The frames of one read are gathered by way
+// out, so that each lock is taken once.
 func (n *node) read(in net.Conn) {
 	gathered := make([][]byte, len(n.links))
 	buf := make([]byte, batch)

@@ -7,8 +7,8 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// With full tables a route has as many hops as its distance has bits set, and with
-// smaller ones none passes its sink.
+// With full tables a route has as many hops as its distance has bits set. With smaller tables
+// no route passes its sink.
 func TestRoutes(t *testing.T) {
 	for _, n := range []int{2, 3, 10, 32, 100} {
 		for k := range 8 {

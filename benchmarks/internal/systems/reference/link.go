@@ -5,21 +5,21 @@ import (
 	"sync"
 )
 
-// full is how much may be queued on a link before sources wait. 64 KiB to 256 KiB
-// do best, 4 KiB halves the rate.
+// full bounds the bytes queued on a link, at which sources wait. 64 KiB to 256 KiB do best; 4
+// KiB halves the rate.
 const full = 128 << 10
 
-// link is the way to one other node: a double buffer whose writer takes all that
-// there is and writes it at once.
+// link leads to one other node. It is a double buffer; the writer takes everything queued and
+// writes it at once.
 type link struct {
 	conn net.Conn
 
 	mu     sync.Mutex
 	work   sync.Cond // there is something to write
-	room   sync.Cond // there is no longer too much
+	room   sync.Cond // there is room again
 	queue  []byte
 	idle   bool // the writer waits
-	wait   int  // sources that wait
+	wait   int  // the number of sources that wait
 	closed bool
 }
 
@@ -29,7 +29,7 @@ func newLink(conn net.Conn) *link {
 	return l
 }
 
-// send queues a message of the node's own, when there is room.
+// send queues one of the node's own messages. It waits for room.
 func (l *link) send(source, sink int, number uint64, payload []byte) error {
 	l.mu.Lock()
 	for len(l.queue) >= full && !l.closed {
@@ -47,8 +47,8 @@ func (l *link) send(source, sink int, number uint64, payload []byte) error {
 	return nil
 }
 
-// relay queues whole frames of others, without bound: relays that wait for each
-// other in a circle wait forever. Returned is a buffer to gather the next ones in.
+// relay queues whole frames of other nodes, without bound: relays that wait for each other in
+// a cycle would wait forever. It returns a buffer in which to gather the next frames.
 func (l *link) relay(frames []byte) []byte {
 	l.mu.Lock()
 	if len(l.queue) == 0 {

@@ -9,7 +9,7 @@ import (
 
 var _ bench.Distributed = ideal{}
 
-// Host starts nothing: the addresses that everybody is told in the end are enough.
+// Host starts nothing: the nodes need only each other's addresses.
 func (ideal) Host(context.Context, bench.Topology) (bench.Host, error) { return nobody{}, nil }
 
 type nobody struct{}
@@ -37,7 +37,7 @@ type member struct {
 func (m *member) Addr() string         { return m.listener.Addr().String() }
 func (m *member) Sender() bench.Sender { return m.node }
 
-// Connect dials the entries, and takes the calls of as many others.
+// Connect dials the entries, and accepts as many connections.
 func (m *member) Connect(ctx context.Context, addrs []string) error {
 	for e := range m.links {
 		var d net.Dialer

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// A queue is a link that never makes anybody wait: frames gather in one buffer while
-// a goroutine sends those of the other. The windows of the sources bound it.
+// A queue is a link that never blocks: frames gather in one buffer while a goroutine sends
+// the other. The windows of the sources bound it.
 type queue struct {
 	link Link
 	fail func()
@@ -38,7 +38,7 @@ func (q *queue) Send(f Frame) error {
 	return nil
 }
 
-// Flush does nothing: the goroutine flushes when it has sent all that there was.
+// Flush does nothing: the goroutine flushes when it has sent everything.
 func (q *queue) Flush() error { return nil }
 
 func (q *queue) run() {
@@ -86,8 +86,8 @@ func AppendFrame(b []byte, f Frame) []byte {
 	return append(b, f.Payload...)
 }
 
-// ParseFrame returns the frame that the bytes begin with and its size, which is 0 if
-// they do not hold all of it. The payload lies in the bytes.
+// ParseFrame returns the frame at the start of the bytes and its size. The size is 0 if the
+// bytes do not hold all of it. The payload shares their memory.
 func ParseFrame(b []byte) (f Frame, size int) {
 	if len(b) < header {
 		return f, 0

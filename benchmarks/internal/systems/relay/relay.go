@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/systems/flow"
 )
 
-// Frame is a message on its way.
+// Frame is a message with its source and sink.
 type Frame struct {
 	Src, Dst int
 	Payload  []byte
@@ -18,32 +18,32 @@ type Frame struct {
 
 // Wire makes links.
 type Wire interface {
-	// Open makes a link from one node to another. The other end calls accept once,
-	// and then the methods of what it gets.
+	// Open makes a link from one node to another. The other end calls accept once, and then
+	// the methods of the result.
 	Open(ctx context.Context, from, to int) (Link, error)
 
-	// Close closes all links and waits for those who read from them.
+	// Close closes all links and waits for the goroutines that read from them.
 	Close() error
 }
 
 // Link is the sending end of a link. One goroutine at a time uses it.
 type Link interface {
-	// Send waits while the link has no room. The payload is only borrowed.
+	// Send waits while the link has no room. The payload is borrowed.
 	Send(Frame) error
 
-	// Flush sends what Send has gathered, if it does.
+	// Flush sends what Send has gathered, if it gathers.
 	Flush() error
 }
 
 // System relays over links of some kind.
 type System struct {
 	Title string
-	// Listen readies the nodes for links. For each that comes in, accept is to be
-	// called with the number of the node it leads to; nil: it is too late.
+	// Listen readies the nodes for links. For each incoming link, accept must be called with
+	// the number of its node; nil means that the net is closed.
 	Listen func(t bench.Topology, accept func(node int) *Inbound) (Wire, error)
 }
 
-// Name is what the tables call it.
+// Name is its name in the tables.
 func (s System) Name() string { return s.Title }
 
 // Supports everything that goes over TCP.
@@ -79,13 +79,13 @@ func (s System) Start(ctx context.Context, t bench.Topology, deliver func(int, [
 	return n, nil
 }
 
-// network is a topology that is up.
+// network is a running topology.
 //
-// In a chain nobody but a node's own goroutine or the one that reads from the other
-// side writes to a link, so relays write straight, and wait: TCP bounds what is under
-// way. In a ring relays that wait can wait for each other in a circle, so there links
-// queue without waiting, and every source has a window. The sinks release it within
-// the process, so that it costs these systems next to nothing.
+// In a chain only one goroutine writes to a link: the node's own, or the one that reads from
+// the other side. So relays write directly, and block: TCP bounds the bytes in flight. In a
+// ring, relays that block could wait for each other in a cycle. So there links queue without
+// blocking, and every source has a window. The sinks release it within the process, which
+// costs these systems next to nothing.
 type network struct {
 	top     bench.Topology
 	deliver func(int, []byte)
@@ -94,14 +94,14 @@ type network struct {
 	links   [][]Link // by node, as routes.peers
 	queues  []*queue
 	windows []*flow.Window // by source
-	handled []int          // bytes to release, by sink and source; owned by who delivers
+	handled []int          // bytes to release, by sink and source; owned by the goroutine that delivers
 
-	up   chan struct{} // closed when all links are
+	up   chan struct{} // closed when all links are open
 	down chan struct{} // closed by Close or the first failure
 	once sync.Once
 }
 
-// fail ends everything: a lost link loses messages.
+// fail ends everything, since a lost link loses messages.
 func (n *network) fail() {
 	n.once.Do(func() {
 		close(n.down)
@@ -111,7 +111,7 @@ func (n *network) fail() {
 	})
 }
 
-// Close takes everything down.
+// Close stops everything.
 func (n *network) Close() error {
 	n.fail()
 	err := n.wire.Close() // wakes queues that wait in a link
@@ -137,7 +137,7 @@ func (n *network) accept(node int) *Inbound {
 	}
 }
 
-// Handle delivers a frame or passes it on. After an error the link is to be closed.
+// Handle delivers a frame or relays it. After an error the link must be closed.
 func (in *Inbound) Handle(f Frame) error {
 	n := in.net
 	if f.Src < 0 || f.Src >= n.top.Nodes || f.Dst < 0 || f.Dst >= n.top.Nodes {
@@ -160,7 +160,7 @@ func (in *Inbound) Handle(f Frame) error {
 	return nil
 }
 
-// Drained is to be called when nothing more has come in so far.
+// Drained must be called when no more input is there for now.
 func (in *Inbound) Drained() error {
 	for i, d := range in.dirty {
 		if d {

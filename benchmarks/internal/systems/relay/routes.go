@@ -1,6 +1,6 @@
-// Package relay is what the systems that pass messages on by hand have in common:
-// who is linked to whom, the way, and the bound on what is under way. How frames
-// cross a link is the system's own.
+// Package relay is shared by the systems that relay messages by hand: the links between
+// nodes, the routes, and the bound on bytes in flight. How frames cross a link is up to each
+// system.
 package relay
 
 import (
@@ -8,16 +8,15 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// A routes says by node whom it has links to, and by node and sink which of these
-// links is the way.
+// A routes holds each node's links, and by node and sink the link to take.
 type routes struct {
 	peers [][]int
 	next  [][]int
 }
 
-// newRoutes makes a link in each direction between neighbours of a chain, and in a
-// ring those that ringdht has: entry i leads 2^i positions on, and the way is the
-// entry that is closest to the sink without passing it.
+// newRoutes makes a link in each direction between neighbours of a chain. In a ring it makes
+// the links of ringdht: entry i leads 2^i positions ahead, and a message takes the entry
+// closest to its sink that does not pass it.
 func newRoutes(t bench.Topology) routes {
 	r := routes{make([][]int, t.Nodes), make([][]int, t.Nodes)}
 	k := 0
@@ -50,5 +49,5 @@ func newRoutes(t bench.Topology) routes {
 	return r
 }
 
-// ahead is how many positions a node lies ahead of another.
+// ahead returns how many positions a node is ahead of another.
 func ahead(nodes, self, other int) int { return (other - self + nodes) % nodes }

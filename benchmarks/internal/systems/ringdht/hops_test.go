@@ -6,8 +6,8 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/bench"
 )
 
-// A chain's messages pass every relay on the way, and as many on the way back, over
-// both transports and with streams or without.
+// Messages of a chain pass every relay, and as many on the way back, over both transports,
+// with streams and without.
 func TestChainsHaveRelays(t *testing.T) {
 	for _, s := range []system{{}, {cast: true}} {
 		for _, memory := range []bool{false, true} {

@@ -1,4 +1,4 @@
-// Package ringdht is ringdht as a system under measurement, by its public methods.
+// Package ringdht measures ringdht by its public API.
 package ringdht
 
 import (
@@ -30,9 +30,9 @@ func (s system) Name() string {
 
 func (system) Supports(bench.Topology) bool { return true }
 
-// members is how many nodes a topology takes, and their entries. A chain is a ring
-// with tables of one entry, so that the way from node 0 to the last one passes those
-// in between. It has as many others on the way back, so that answers and
+// members returns the number of nodes for a topology, and of their entries. A chain is a ring
+// with tables of one entry, so that the route from node 0 to the last node passes the nodes
+// in between. It has as many other nodes on the way back, so that answers and
 // acknowledgements take as many hops.
 func members(t bench.Topology) (nodes, entries int) {
 	if t.Shape == bench.Chain {
@@ -41,14 +41,14 @@ func members(t bench.Topology) (nodes, entries int) {
 	return t.Nodes, t.Entries
 }
 
-// place is the ID of a node: they ask for IDs in the order of their numbers, at equal
+// place returns the ID of a node: nodes ask for IDs in the order of their numbers, at equal
 // distances.
 func place(t bench.Topology, node int) ringdht.ID {
 	nodes, _ := members(t)
 	return ringdht.ID(node * (1 << 16) / nodes)
 }
 
-// lease is long: a machine under full load must not look like one that died.
+// lease is long: a fully loaded machine must not look like a dead one.
 const lease = time.Minute
 
 func (s system) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
@@ -108,7 +108,7 @@ func handler(node int, deliver func(int, []byte)) ringdht.Handler {
 
 func (n *net) Sender(node int) bench.Sender { return n.sender(n.nodes[node], n.sinks) }
 
-// Close closes the nodes at once: the loads have waited for what they sent.
+// Close closes the nodes at once: the loads have waited for their messages.
 func (n *net) Close() error {
 	var wg sync.WaitGroup
 	for _, node := range n.nodes {
@@ -138,7 +138,7 @@ func (s sender) Send(sink int, payload []byte) error {
 	return s.node.Send(context.Background(), s.sinks[sink], payload)
 }
 
-// Push does nothing: what Send has accepted is on its way.
+// Push does nothing: Send has put accepted messages on their way.
 func (sender) Push() error { return nil }
 
 type caster struct{ sender }

@@ -1,5 +1,5 @@
-// Package structs is what most people write: a struct per message, encoded with
-// msgpack onto a TCP connection and flushed, decoded and encoded again by every relay.
+// Package structs is the common approach: a struct per message, encoded with msgpack onto a
+// TCP connection and flushed; each relay decodes and encodes it again.
 package structs
 
 import (
@@ -17,19 +17,19 @@ import (
 // New returns the system.
 func New() bench.System { return relay.System{Title: "struct per message", Listen: listen} }
 
-// message is the struct, with the names of its fields on the wire, as is the default.
+// message is the struct. Its field names go over the wire, as by default.
 type message struct {
 	Source  int    `codec:"source"`
 	Sink    int    `codec:"sink"`
 	Payload []byte `codec:"payload"`
 }
 
-// One handle for all, as its documentation advises: it caches what it learnt of types.
+// One handle for all, as its documentation advises: it caches what it learns about types.
 var handle = newHandle()
 
 func newHandle() *codec.MsgpackHandle {
 	h := new(codec.MsgpackHandle)
-	h.WriteExt = true // the current format: strings and bytes apart
+	h.WriteExt = true // the current format, which separates strings from bytes
 	return h
 }
 
@@ -66,7 +66,7 @@ func listen(t bench.Topology, accept func(int) *relay.Inbound) (relay.Wire, erro
 	return w, nil
 }
 
-// keep remembers a connection so that Close finds it.
+// keep remembers a connection for Close.
 func (w *wire) keep(c net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,6 +1,5 @@
-// Package systest holds a system to what the loads rely on: every message arrives,
-// whole, once and in order, Send waits instead of losing, and Close leaves nothing
-// behind.
+// Package systest tests what the loads rely on: every message arrives, whole, once and in
+// order; Send waits and does not lose; and Close leaves nothing behind.
 package systest
 
 import (
@@ -49,8 +48,8 @@ func name(t bench.Topology) string {
 	return fmt.Sprintf("%s of %d, %d entries, %d bytes", shape, t.Nodes, t.Entries, t.Payload)
 }
 
-// sources of a topology: the ends of a chain, which send at the same time as in a
-// ping-pong, and all nodes of a ring.
+// sources returns the sources of a topology: both ends of a chain, which send at the same
+// time as in a ping-pong, or all nodes of a ring.
 func sources(t bench.Topology) []int {
 	if t.Shape == bench.Chain {
 		return []int{0, t.Nodes - 1}
@@ -69,7 +68,7 @@ func sink(t bench.Topology, source int) int {
 	return (source + 1 + rand.IntN(t.Nodes-1)) % t.Nodes
 }
 
-// ledger knows what must arrive next, by source and sink.
+// ledger knows which message must arrive next, by source and sink.
 type ledger struct {
 	nodes   int
 	next    []uint32
@@ -78,8 +77,8 @@ type ledger struct {
 	wrong   error
 }
 
-// A payload is source and sink, 16 bits each, a number of 32 bits, and as many bytes
-// that follow from it.
+// A payload is source and sink, 16 bits each, a number of 32 bits, and as many bytes derived
+// from it.
 func fill(b []byte, source, sink int, seq uint32) {
 	binary.BigEndian.PutUint16(b, uint16(source))
 	binary.BigEndian.PutUint16(b[2:], uint16(sink))
@@ -97,7 +96,7 @@ func (l *ledger) check(sink int, b []byte, size int) error {
 	if to != sink || source >= l.nodes || source == sink {
 		return fmt.Errorf("a message from %d to %d arrives at %d", source, to, sink)
 	}
-	// One goroutine at a time for a pair is part of what is tested, by -race.
+	// By -race this also tests that one goroutine at a time delivers for a pair.
 	next := &l.next[source*l.nodes+sink]
 	if seq != *next {
 		return fmt.Errorf("from %d to %d: message %d arrives, %d is next", source, sink, seq, *next)
@@ -111,7 +110,7 @@ func (l *ledger) check(sink int, b []byte, size int) error {
 	return nil
 }
 
-// exact sends and counts. The gate, if there is one, is waited for by every sink.
+// exact sends and counts. If there is a gate, every sink waits for it.
 func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 	before := runtime.NumGoroutine()
 	from := sources(top)
@@ -156,7 +155,7 @@ func exact(t *testing.T, s bench.System, top bench.Topology, g *gate) {
 					t.Error(err)
 					return
 				}
-				clear(b) // which the system must not notice
+				clear(b) // the system must not notice
 				sent.Add(1)
 			}
 			if err := sender.Push(); err != nil {
@@ -203,14 +202,14 @@ type gate struct {
 	most   int // messages that each source would send
 }
 
-// backpressure holds all sinks up: the sources must come to a halt long before they
-// have sent everything, which is 400 MB, and nothing may be lost by that.
+// backpressure holds all sinks up. The sources must stop long before they have sent
+// everything, which is 400 MB, and no message may be lost by that.
 func backpressure(t *testing.T, s bench.System, top bench.Topology) {
 	exact(t, s, top, &gate{open: make(chan struct{}), most: 100_000 / len(sources(top))})
 }
 
-// wait lets the sinks go on when the sources do not. That they only are slow makes
-// the test weaker, never wrong.
+// wait opens the gate when the sources have stopped. If they are only slow, the test is
+// weaker but not wrong.
 func (g *gate) wait(t *testing.T, sent *atomic.Int64, all int64) {
 	last, same := int64(-1), 0
 	for same < 10 && last < all {
@@ -228,7 +227,7 @@ func (g *gate) wait(t *testing.T, sent *atomic.Int64, all int64) {
 	close(g.open)
 }
 
-// closing holds that no message is being handled any more when Close has returned.
+// closing tests that no handler runs after Close has returned.
 func closing(t *testing.T, s bench.System, top bench.Topology) {
 	before := runtime.NumGoroutine()
 	begun, open := make(chan struct{}, 1), make(chan struct{})
@@ -261,9 +260,9 @@ func closing(t *testing.T, s bench.System, top bench.Topology) {
 	left(t, before)
 }
 
-// left finds goroutines that do not end. It gives them time: some of the libraries
-// are not waited for by their own Close, and one that has said that it is done may
-// still be about to return. That ours do not outlast Close is for closing to find.
+// left finds goroutines that do not end. It gives them time: some libraries do not wait for
+// theirs in Close, and a goroutine that has signalled its end may still be returning. Ours
+// are covered by closing.
 func left(t *testing.T, before int) {
 	deadline := time.Now().Add(10 * time.Second)
 	for runtime.NumGoroutine() > before {
@@ -317,7 +316,7 @@ func Benchmark(b *testing.B, s bench.System, top bench.Topology) {
 	}
 }
 
-// Benchmarks are the loads that show whether a system is of the expected order.
+// Benchmarks are loads that show whether a system has the expected order of speed.
 func Benchmarks(b *testing.B, s bench.System) {
 	for _, top := range []bench.Topology{
 		{Shape: bench.Chain, Nodes: 3, Payload: 8}, {Shape: bench.Chain, Nodes: 3, Payload: 256},

@@ -10,19 +10,19 @@ import (
 func TestRegistryLatenessInWords(t *testing.T) {
 	const lease = 3 * time.Second
 	const period = lease / 32
-	var k gaps
+	var k stalls
 	now := time.Now()
 	said := 0
 	miss := func(late time.Duration, ticks int) {
 		now = now.Add(late)
-		k.late += late
+		k.unlogged += late
 		if k.worthLogging(now, lease) {
 			said++
-			k.late, k.said = 0, now
+			k.unlogged, k.logged = 0, now
 		}
 		for range ticks {
 			now = now.Add(period)
-			k.fade(now, lease)
+			k.decay(now, lease)
 		}
 	}
 	for range 1000 {

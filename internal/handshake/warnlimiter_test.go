@@ -7,11 +7,11 @@ import (
 )
 
 func TestRepeats(t *testing.T) {
-	var r repeats
+	var r warnLimiter
 	now := time.Unix(1000, 0)
 	take := func(kind string, wantLog bool, wantBefore int) {
 		t.Helper()
-		if log, before := r.take(kind, now); log != wantLog || before != wantBefore {
+		if log, before := r.allow(kind, now); log != wantLog || before != wantBefore {
 			t.Errorf("%s: %v %d, want %v %d", kind, log, before, wantLog, wantBefore)
 		}
 	}
@@ -25,7 +25,7 @@ func TestRepeats(t *testing.T) {
 	take("a", false, 0)
 	// What others make up does not grow the memory without bound.
 	for i := range 10 * maxKinds {
-		r.take(fmt.Sprint(i), now)
+		r.allow(fmt.Sprint(i), now)
 	}
 	if len(r.kinds) > maxKinds+1 {
 		t.Errorf("%d kinds", len(r.kinds))
@@ -33,7 +33,7 @@ func TestRepeats(t *testing.T) {
 	take("new", false, 0) // it is one of the others
 	now = now.Add(RepeatEvery)
 	for range 2 { // there is room again, but for those that have something to tell
-		r.take("x", now)
+		r.allow("x", now)
 	}
 	take("y", true, 0)
 }

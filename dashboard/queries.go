@@ -15,13 +15,13 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// snapshot is /snapshot.json.
+// snapshot serves /snapshot.json.
 func (h *handler) snapshot(w http.ResponseWriter, _ *http.Request) {
-	send(w, http.StatusOK, h.camera.show().json())
+	send(w, http.StatusOK, h.sampler.recent().json())
 }
 
-// node is /node.json. Of a node that is gone it is the latest that a page was told, with
-// the state in which it went; those are remembered while pages are open.
+// node serves /node.json. For a node that is gone it returns the last status that pages
+// were sent, with the state in which it went. That is remembered while pages are open.
 func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 	text := r.URL.Query().Get("id")
 	n, err := strconv.ParseUint(text, 10, 64)
@@ -30,39 +30,40 @@ func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := ringdht.ID(n)
-	if m := h.camera.show().member(id); m != nil {
+	if m := h.sampler.recent().member(id); m != nil {
 		answer(w, http.StatusOK, m)
 		return
 	}
-	if m := h.hub.remembered(id); m != nil {
+	if m := h.broadcaster.remembered(id); m != nil {
 		answer(w, http.StatusOK, m)
 		return
 	}
 	refuse(w, http.StatusNotFound, "no node has the ID %d", id)
 }
 
-// audits keeps the audit of the latest epoch.
+// audits caches the audit of the latest epoch.
 type audits struct {
-	mu   sync.Mutex // held while one is made, so that those who ask at once share it
+	mu   sync.Mutex // held while an audit runs, so that concurrent requests share it
 	have bool
 	last status.Audit
 }
 
-// audit is /audit.json. Walking all routes takes far longer than a snapshot, and they only
-// change with the epoch.
+// audit serves /audit.json. It audits once an epoch: a walk of all routes takes far longer
+// than a snapshot, and routes change with the epoch only.
 func (h *handler) audit(w http.ResponseWriter, _ *http.Request) {
 	a := &h.audits
 	a.mu.Lock()
 	if epoch := h.r.Epoch(); !a.have || a.last.Epoch != epoch {
 		a.last, a.have = h.r.Audit(), true
-		a.last.Epoch = max(a.last.Epoch, epoch) // it has none before the first set-up
+		a.last.Epoch = max(a.last.Epoch, epoch) // before the first set-up the audit has none
 	}
 	last := a.last
 	a.mu.Unlock()
 	answer(w, http.StatusOK, last)
 }
 
-// identifier is an ID in a request: a number, or a string for those who keep no 64 bits.
+// identifier is an ID in a request: a number, or a string from clients whose numbers have
+// fewer than 64 bits.
 type identifier ringdht.ID
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -75,47 +76,47 @@ func (i *identifier) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// traced is the answer to /trace.
-type traced struct {
-	Predicted []ringdht.ID `json:"predicted"` // by the tables, from the source to the sink
-	Hops      []status.Hop `json:"hops"`      // as the nodes on the way have answered
+// traceAnswer is the answer of /trace.
+type traceAnswer struct {
+	Predicted []ringdht.ID `json:"predicted"` // the route by the tables, from source to sink
+	Hops      []status.Hop `json:"hops"`      // the nodes that answered, in order
 	Error     string       `json:"error"`
 }
 
-// traceTime bounds a trace.
+// traceTime bounds the duration of a trace.
 const traceTime = 5 * time.Second
 
-// trace is /trace. It changes nothing, so it needs no control; it makes work, so it is a
-// POST, guarded like those that do change something, and there are only so many at once.
+// trace serves /trace. It changes nothing, so it needs no WithControl. It makes work for
+// nodes, so it is a POST, guarded like the commands, and at most maxTraces run at once.
 func (h *handler) trace(w http.ResponseWriter, r *http.Request) {
-	var ask struct{ From, To *identifier }
-	if !read(w, r, &ask) {
+	var request struct{ From, To *identifier }
+	if !decode(w, r, &request) {
 		return
 	}
-	if ask.From == nil || ask.To == nil {
+	if request.From == nil || request.To == nil {
 		refuse(w, http.StatusBadRequest, `a trace needs the IDs of two nodes: {"from": 123, "to": 456}`)
 		return
 	}
-	from, to := ringdht.ID(*ask.From), ringdht.ID(*ask.To)
+	from, to := ringdht.ID(*request.From), ringdht.ID(*request.To)
 	select {
 	case h.traces <- struct{}{}:
 		defer func() { <-h.traces }()
 	default:
-		refuse(w, http.StatusServiceUnavailable, "%d traces are under way: try again in a moment", maxTraces)
+		refuse(w, http.StatusServiceUnavailable, "%d traces are running: try again in a moment", maxTraces)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), traceTime)
 	defer cancel()
-	told := traced{Predicted: predict(h.camera.show().Snapshot, from, to), Hops: []status.Hop{}}
+	result := traceAnswer{Predicted: predict(h.sampler.recent().Snapshot, from, to), Hops: []status.Hop{}}
 	hops, err := h.r.Trace(ctx, from, to)
 	if err != nil {
-		told.Error = plain(err)
+		result.Error = plain(err)
 	}
-	told.Hops = append(told.Hops, hops...)
-	answer(w, http.StatusOK, told)
+	result.Hops = append(result.Hops, hops...)
+	answer(w, http.StatusOK, result)
 }
 
-// predict follows the tables as they were handed out, until they lead no further.
+// predict follows the tables of the snapshot until they lead no further.
 func predict(s *status.Snapshot, from, to ringdht.ID) []ringdht.ID {
 	tables := make(map[ringdht.ID][]ringdht.ID, len(s.Members))
 	for _, m := range s.Members {
@@ -134,38 +135,38 @@ func predict(s *status.Snapshot, from, to ringdht.ID) []ringdht.ID {
 	return path
 }
 
-// maxBody bounds what a request may say.
+// maxBody bounds the body of a request, in bytes.
 const maxBody = 4 << 10
 
-// read parses the body of a request; it answers itself if it cannot. The guard has set how
-// long that may take; for a body that has not come in full, that goes on.
-func read(w http.ResponseWriter, r *http.Request, v any) bool {
+// decode parses the body of a request into v. If it cannot, it answers with an error and
+// returns false. The guard has set a read deadline. A body that was not read in full keeps it.
+func decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
 	if err == nil {
 		switch _, behind := d.Token(); {
 		case behind == nil:
-			err = errors.New("there is something behind it")
+			err = errors.New("there is more after the object")
 		case behind != io.EOF:
 			err = behind
 		}
 	}
 	var long *http.MaxBytesError
 	switch {
-	case err == nil: // a deadline that passes later would end the request
+	case err == nil: // else the deadline would end the request while it runs
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	case errors.As(err, &long):
-		refuse(w, http.StatusRequestEntityTooLarge, "a request has at most %d bytes", maxBody)
+		refuse(w, http.StatusRequestEntityTooLarge, "the request is too long: at most %d bytes", maxBody)
 	case errors.Is(err, io.EOF):
 		refuse(w, http.StatusBadRequest, "the request has no body: a JSON object is expected")
 	default:
-		refuse(w, http.StatusBadRequest, "the request is not the JSON object that is expected: %s", strings.TrimPrefix(err.Error(), "json: "))
+		refuse(w, http.StatusBadRequest, "the request is not the expected JSON object: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return err == nil
 }
 
-// plain is an error for people: without the prefixes that tell programs' logs apart.
+// plain returns the text of an error without the prefixes that only logs need.
 func plain(err error) string {
 	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "ringdht: "), "registry: ")
 }

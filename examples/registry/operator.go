@@ -14,22 +14,22 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// desk carries out the commands that build a ring and send through it. See listings.go
-// for those that look at it.
-type desk struct {
+// operator executes the commands that a person types. Those that build a ring and send
+// through it are here, those that show it in listings.go.
+type operator struct {
 	registry *ringdht.Registry
 	meter    meter.Meter
 }
 
-func (d *desk) console(screen *console.Screen, json bool) *console.Console {
+func (o *operator) console(screen *console.Screen, json bool) *console.Console {
 	return &console.Console{
 		Screen:   screen,
 		JSON:     json,
 		Name:     "registry",
-		Nodes:    func() console.Nodes { return d.registry.Members() },
-		Commands: slices.Concat(d.commands(), d.listings(), []console.Command{quit}),
-		Notes:    "At the end of its input the registry serves on until it is interrupted (Ctrl-C).\n",
-		Ended:    func() { screen.Say("End of input: serving until interrupted.") },
+		Nodes:    func() console.Nodes { return o.registry.Members() },
+		Commands: slices.Concat(o.commands(), o.listings(), []console.Command{quit}),
+		Notes:    "At the end of its input the registry goes on serving until it is interrupted (Ctrl-C).\n",
+		Ended:    func() { screen.Say("End of input: the registry goes on serving until it is interrupted (Ctrl-C).") },
 	}
 }
 
@@ -37,57 +37,57 @@ var quit = console.Command{
 	Name:     "quit",
 	Run:      func(context.Context, *console.Call) error { return console.ErrQuit },
 	Help:     "ends the registry",
-	More:     "The nodes stay, and messages still flow between them. A registry that is started again at the same address takes them over.",
+	More:     "The nodes stay, and messages still flow between them. A new registry at the same address takes them over.",
 	Examples: []string{"quit"},
 }
 
-func (d *desk) commands() []console.Command {
+func (o *operator) commands() []console.Command {
 	return []console.Command{
-		{Name: "list-messaging-nodes", Short: "list", Run: d.list,
+		{Name: "list-messaging-nodes", Short: "list", Run: o.list,
 			Help:     "lists the registered nodes: host, port and ID",
-			More:     "By ascending ID, in full; list-nodes says how they do.",
+			More:     "They are in order of their IDs; list-nodes shows their state.",
 			Examples: []string{"list-messaging-nodes", "list", "list -json"}},
-		{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Run: d.setup,
-			Help: "gives every node a routing table with k entries, by default log2 of the nodes, for the fewest hops if best",
-			More: "Waits for all links, and prints what an audit of the tables found: that all routes arrive, and in how many hops. " +
-				"Classic entries are 1, 2, 4 and so on positions ahead. It can be given again at any time, also while messages flow.",
+		{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Run: o.setup,
+			Help: "gives every node a routing table with k entries, by default log2 of the nodes; with best, for the fewest hops",
+			More: "It waits for all links and prints an audit of the tables: whether all routes arrive, and in how many hops. " +
+				"Classic entries are 1, 2, 4 and so on positions ahead. It can be repeated at any time, also while messages flow.",
 			Examples: []string{"setup-overlay", "setup 3", "setup 4 best", "setup best"}},
-		{Name: "start", Args: "n [payload bytes]", Min: 1, Max: 2, Run: d.start,
+		{Name: "start", Args: "n [payload bytes]", Min: 1, Max: 2, Run: o.start,
 			Help: "lets every node send n messages and prints the summary",
-			More: "Each message goes to a node drawn at random and has 4 bytes, or as many as you say. " +
+			More: "Each message goes to a node drawn at random. It has 4 bytes, or as many as given. " +
 				"The verdict is exact if every message arrived once with its value.",
 			Examples: []string{"start 25000", "start 1000 2048"}},
-		{Name: "summary", Run: d.summary,
+		{Name: "summary", Run: o.summary,
 			Help:     "prints the last summary again",
-			More:     "Of the latest run that ended, with a line for each node; list-runs has those before it.",
+			More:     "It is that of the latest run that ended, with a line for each node; list-runs lists earlier runs.",
 			Examples: []string{"summary", "summary -json"}},
-		{Name: "trace", Args: "a b", Min: 2, Max: 2, Run: d.trace,
-			Help: "shows the way from node a to node b, hop by hop",
-			More: "A node is given by its ID, its address, or a part of either of which there is one: 42* for the ID that begins so, " +
-				":8080 for the port, or a host. Digits alone are an ID in full.",
+		{Name: "trace", Args: "a b", Min: 2, Max: 2, Run: o.trace,
+			Help: "shows the route from node a to node b, hop by hop",
+			More: "Give a node by its ID, its address, or a part of them that only one node has: 42* for the start of an ID, " +
+				":8080 for a port, or a host. Digits alone are a complete ID.",
 			Examples: []string{"trace {a} {b}", "t {b} {a}"}},
-		{Name: "wait", Args: "n", Min: 1, Max: 1, Run: d.wait,
+		{Name: "wait", Args: "n", Min: 1, Max: 1, Run: o.wait,
 			Help:     "waits until n nodes are registered",
-			More:     "For scripts that start nodes and then set them up: wait 10, setup 3, start 25000.",
+			More:     "It is for scripts that start nodes and then set them up: wait 10, setup 3, start 25000.",
 			Examples: []string{"wait 2"}},
 	}
 }
 
-func (d *desk) setup(ctx context.Context, c *console.Call) error {
+func (o *operator) setup(ctx context.Context, c *console.Call) error {
 	k, plan, err := layout(c.Args)
 	if err != nil {
 		return err
 	}
 	var audit status.Audit
 	err = c.Screen.While(func() (err error) {
-		audit, err = d.registry.Setup(ctx, k, ringdht.WithPlan(plan))
+		audit, err = o.registry.Setup(ctx, k, ringdht.WithPlan(plan))
 		return err
 	}, func() string {
-		return "setting up: waiting for the links of " + console.Count(len(d.registry.Members()), "node")
+		return "setting up: waiting for the links of " + console.Count(len(o.registry.Members()), "node")
 	})
 	if err != nil {
-		if len(d.registry.Members()) == 0 {
-			return errors.New("no nodes are registered: start some messengers with this registry's address, then set up")
+		if len(o.registry.Members()) == 0 {
+			return errors.New("no nodes are registered: start messengers with this registry's address first")
 		}
 		return err
 	}
@@ -98,15 +98,15 @@ func (d *desk) setup(ctx context.Context, c *console.Call) error {
 	switch nodes := console.Count(audit.Nodes, "node"); {
 	case k <= audit.Entries:
 	case plan == ringdht.Classic || audit.Entries == audit.Nodes-1:
-		c.Screen.Say("k was cut from %d to %d: a ring of %s has no use for more.", k, audit.Entries, nodes)
+		c.Screen.Say("The tables have %d entries instead of %d: a ring of %s has no use for more.", audit.Entries, k, nodes)
 	default:
-		c.Screen.Say("k was cut from %d to %d, the largest table there is.", k, audit.Entries)
+		c.Screen.Say("The tables have %d entries instead of %d: that is the largest table.", audit.Entries, k)
 	}
 	c.Screen.Say("Registry now ready to initiate tasks.")
 	return nil
 }
 
-// layout reads what tables are asked for: their size, or the plan, or both.
+// layout parses the arguments of setup-overlay: the size of tables, the plan, or both.
 func layout(args []string) (k int, plan ringdht.Plan, err error) {
 	if n := len(args); n > 0 && (args[n-1] == "best" || args[n-1] == "classic") {
 		if args[n-1] == "best" {
@@ -124,7 +124,7 @@ func layout(args []string) (k int, plan ringdht.Plan, err error) {
 	return 0, 0, console.Usagef("expected a size and a plan, classic or best, not %q", args[1])
 }
 
-func (d *desk) start(ctx context.Context, c *console.Call) error {
+func (o *operator) start(ctx context.Context, c *console.Call) error {
 	messages, err := console.Number("n", c.Args[0], 1)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (d *desk) start(ctx context.Context, c *console.Call) error {
 			return err
 		}
 	}
-	s, err := d.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages, Payload: payload, Progress: func(sent, total int64) {
+	s, err := o.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages, Payload: payload, Progress: func(sent, total int64) {
 		c.Screen.Progress("sent %d of %d messages (%d %%)", sent, total, 100*sent/total)
 	}})
 	c.Screen.Done()
@@ -146,8 +146,8 @@ func (d *desk) start(ctx context.Context, c *console.Call) error {
 	return nil
 }
 
-func (d *desk) summary(_ context.Context, c *console.Call) error {
-	s := d.registry.Snapshot().Last
+func (o *operator) summary(_ context.Context, c *console.Call) error {
+	s := o.registry.Snapshot().Last
 	if s == nil {
 		return errors.New("there is no summary yet: start a run with start n")
 	}
@@ -155,7 +155,7 @@ func (d *desk) summary(_ context.Context, c *console.Call) error {
 	return nil
 }
 
-func (d *desk) trace(ctx context.Context, c *console.Call) error {
+func (o *operator) trace(ctx context.Context, c *console.Call) error {
 	from, err := c.Node(0)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (d *desk) trace(ctx context.Context, c *console.Call) error {
 	}
 	var hops []status.Hop
 	err = c.Screen.While(func() (err error) {
-		hops, err = d.registry.Trace(ctx, from, to)
+		hops, err = o.registry.Trace(ctx, from, to)
 		return err
 	}, func() string { return "tracing: waiting for answers" })
 	if err != nil {
@@ -181,13 +181,13 @@ type registered struct {
 	Registered int `json:"registered"`
 }
 
-func (d *desk) wait(ctx context.Context, c *console.Call) error {
+func (o *operator) wait(ctx context.Context, c *console.Call) error {
 	n, err := console.Number("n", c.Args[0], 1)
 	if err != nil {
 		return err
 	}
-	have := func() int { return len(d.registry.Members()) }
-	err = c.Screen.While(func() error { return d.registry.WaitMembers(ctx, n) }, func() string {
+	have := func() int { return len(o.registry.Members()) }
+	err = c.Screen.While(func() error { return o.registry.WaitMembers(ctx, n) }, func() string {
 		return fmt.Sprintf("waiting: %d of %s registered", have(), nodesAre(n))
 	})
 	if err != nil {

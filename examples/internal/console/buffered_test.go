@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// slow is a stream that takes what is written when it is let.
+// slow is a stream that accepts writes only when the test lets it.
 type slow struct {
 	strings.Builder
 	let chan struct{}
@@ -20,12 +20,12 @@ func (s *slow) Write(p []byte) (int, error) {
 	return s.Builder.Write(p)
 }
 
-// A stream that stands still costs a moment once. When it goes on it has what there was
-// room for, in order, and is told how much there was not.
-func TestPatient(t *testing.T) {
+// A blocked stream costs a moment, once. When it goes on, it gets the buffered lines in
+// order, and the number of omitted lines.
+func TestBuffered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{let: make(chan struct{})}
-		w, flush := Patient(s)
+		w, flush := Buffered(s)
 		start := time.Now()
 		const lines = 100_000
 		for i := range lines {
@@ -51,8 +51,8 @@ func TestPatient(t *testing.T) {
 	})
 }
 
-// What works is waited for, so that what is printed elsewhere comes after it.
-func TestPatientInOrder(t *testing.T) {
+// A working stream is waited for, so that later output elsewhere comes after it.
+func TestBufferedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, pipe := io.Pipe()
 		var got strings.Builder
@@ -67,7 +67,7 @@ func TestPatientInOrder(t *testing.T) {
 				got.Write(b[:n])
 			}
 		}()
-		w, flush := Patient(pipe)
+		w, flush := Buffered(pipe)
 		for i := range 10 {
 			fmt.Fprintln(w, i)
 			synctest.Wait()

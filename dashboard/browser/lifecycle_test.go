@@ -12,11 +12,11 @@ import (
 	"github.com/x/ringdht/dashboard"
 )
 
-// interval is how often the handler tells its pages what is new, if nothing else is said.
+// interval is how often the handler updates its pages by default.
 const interval = 500 * time.Millisecond
 
-// The whole story before the eyes of a page: ten processes join, its buttons set them up and
-// start a run, which ends exact; one is killed, one leaves, one hangs and comes back.
+// A ring's whole story, seen by a page: ten processes join, its buttons set them up and start
+// a run, which ends exact; one process is killed, one leaves, one hangs and comes back.
 func TestLifeOfARing(t *testing.T) {
 	t.Parallel()
 	const lease = 3 * time.Second
@@ -36,7 +36,7 @@ func TestLifeOfARing(t *testing.T) {
 		t.Errorf("%d members", n)
 	}
 
-	// The overlay is set up with the page's button.
+	// The page's button sets the overlay up.
 	p.fill("#control-k", "3")
 	p.click("#control-setup")
 	said := wait[string](p, "the set-up", `document.getElementById("control-says").dataset.tone && document.getElementById("control-says").textContent`)
@@ -48,7 +48,8 @@ func TestLifeOfARing(t *testing.T) {
 		t.Errorf("epoch %d, the ring's is %d", got, want)
 	}
 
-	// Runs are started with it, until one is long enough to be watched: totals rise to the very number.
+	// Its other button starts runs, until one is long enough to watch; its totals must rise
+	// to the exact number.
 	eval[bool](p, `(() => {
 		const total = document.getElementById("total-delivered");
 		window.totals = [Number(total.dataset.value)];
@@ -95,7 +96,7 @@ func TestLifeOfARing(t *testing.T) {
 
 	p.checkNode(r, processes[0].id, `#nodes tr[data-id="%d"] button`)
 
-	// A process that ends is seen at once.
+	// A process that ends is detected at once.
 	killed := processes[3]
 	start := time.Now()
 	killed.Process.Kill()
@@ -106,14 +107,14 @@ func TestLifeOfARing(t *testing.T) {
 		t.Errorf("a killed process is marked only after %v", took)
 	}
 
-	// So is one that leaves.
+	// So is a node that leaves.
 	left := processes[5]
 	start = time.Now()
 	fmt.Fprintln(left.stdin, "leave")
 	wait[bool](p, "the leave", state(left.id, "left"))
 	t.Logf("one that leaves is marked after %v", time.Since(start).Round(time.Millisecond))
 
-	// One that hangs is found within the lease, and back as soon as it goes on.
+	// A process that hangs is detected within the lease, and is back as soon as it goes on.
 	hung := processes[7]
 	start = time.Now()
 	hung.Process.Signal(syscall.SIGSTOP)
@@ -134,7 +135,7 @@ func TestLifeOfARing(t *testing.T) {
 		}
 	}
 
-	// What is not alone in its state, and the page with all there is on it.
+	// Pictures of a state with several nodes, and of the page with all parts shown.
 	p.traceRoute(r, processes[0].id, processes[1].id)
 	p.checkAccessible()
 	p.checkHTML()
@@ -146,20 +147,20 @@ func TestLifeOfARing(t *testing.T) {
 	wait[bool](p, "another exact run", fmt.Sprintf(`document.querySelector('#runs tr[data-run="%d"][data-exact=true]') !== null`, runs+1))
 }
 
-// state is an expression that is true when the table has a node in a state.
+// state returns an expression that is true when the table shows a node in a state.
 func state(id ringdht.ID, state string) string {
 	return fmt.Sprintf(`document.querySelector('#nodes tr[data-id="%d"][data-state="%s"]') !== null`, id, state)
 }
 
-// checkNode selects a node with a click and compares what the page shows of it with the
-// registry's snapshot. The ring must be at rest.
+// checkNode selects a node with a click, and compares the panel with the registry's snapshot.
+// The ring must be idle.
 func (p *page) checkNode(r *ring, id ringdht.ID, button string) {
 	p.t.Helper()
 	p.click(fmt.Sprintf(button, id))
 	p.compareNode(r, id)
 }
 
-// compareNode compares what is shown of the selected node with the snapshot.
+// compareNode compares the panel of the selected node with the snapshot.
 func (p *page) compareNode(r *ring, id ringdht.ID) {
 	p.t.Helper()
 	m := find(r.registry.Snapshot(), id)

@@ -1,0 +1,78 @@
+// Metrics publishes what a node counts, with the standard library only: as JSON under
+// /debug/vars (expvar), and as log lines (log/slog).
+//
+//	go run ./examples/metrics
+//	curl -s http://localhost:8123/debug/vars
+//
+// For Prometheus see contrib/prometheus, and for a live page of a ring the package
+// dashboard.
+package main
+
+import (
+	"context"
+	"expvar"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/x/ringdht"
+)
+
+func main() {
+	addr := flag.String("http", "localhost:8123", "serve /debug/vars at this `address`")
+	flag.Parse()
+	if err := run(context.Background(), *addr); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr string) error {
+	registry, err := ringdht.NewRegistry()
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	at, err := registry.Listen(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	source, err := ringdht.Join(ctx, at.String(), nil)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	sink, err := ringdht.Join(ctx, at.String(), func(context.Context, ringdht.Message) {})
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
+	if _, err := registry.Setup(ctx, 0); err != nil {
+		return err
+	}
+
+	// Status reads the counters when they are asked for, so publishing costs nothing else.
+	expvar.Publish("ring", expvar.Func(func() any { return registry.Snapshot().Total }))
+	expvar.Publish("node", expvar.Func(func() any { return source.Status() }))
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	go http.Serve(l, nil) // expvar has put itself at /debug/vars
+	fmt.Printf("metrics at http://%s/debug/vars\n", l.Addr())
+
+	for tick := time.NewTicker(time.Second); ; <-tick.C {
+		if err := source.Send(ctx, sink.ID(), []byte("tick")); err != nil {
+			return err
+		}
+		if err := source.Flush(ctx); err != nil {
+			return err
+		}
+		c := source.Status().Counters
+		slog.Info("node", "id", source.ID(), "sent", c.Sent, "relayed", c.Relayed, "queued", c.Queued,
+			"delivered_by_sink", sink.Status().Counters.Delivered)
+	}
+}

@@ -1,0 +1,71 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/membership"
+)
+
+// change wakes the callers of Await. It needs mu.
+func (r *Registry) change() { r.changed.Broadcast() }
+
+// Await waits until done returns true. It calls done with mu held, at first and after each change.
+// A change that comes before ctx ends counts.
+func (r *Registry) Await(ctx context.Context, done func() bool) error {
+	closed := false
+	err := r.changed.Await(ctx, context.Background(), &r.mu, func() bool {
+		if done() {
+			return true
+		}
+		closed = r.closed
+		return closed
+	})
+	if closed {
+		return errs.ErrClosed
+	}
+	return err
+}
+
+// Authority returns the membership. It may be used within [Registry.Await] only, where mu is held.
+func (r *Registry) Authority() *membership.Authority { return r.members }
+
+// Running returns the number of the current run, or 0. It may be used within [Registry.Await] only.
+func (r *Registry) Running() uint64 {
+	if r.runs.current == nil {
+		return 0
+	}
+	return r.runs.current.number
+}
+
+// WaitMembers waits for a number of members.
+func (r *Registry) WaitMembers(ctx context.Context, n int) error {
+	have := 0
+	err := r.Await(ctx, func() bool {
+		have = r.members.Len()
+		return have >= n
+	})
+	if err != nil {
+		return fmt.Errorf("ringdht: registry: %d of %d nodes are registered: %w", have, n, err)
+	}
+	return nil
+}
+
+// WaitSettled waits until the membership misses nothing, and until no table entry lags behind the
+// present membership: Setup does not wait for the second.
+func (r *Registry) WaitSettled(ctx context.Context) error {
+	var missing []string
+	err := r.Await(ctx, func() bool {
+		missing = r.members.Unsettled()
+		if len(missing) == 0 && r.members.Lagging() > 0 {
+			missing = []string{"some table entries lag behind the membership"}
+		}
+		return len(missing) == 0
+	})
+	if err != nil {
+		return fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.JoinFew(missing), err)
+	}
+	return nil
+}
