@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // What the tests of package node_test see of a node, and do to it, that no program can.
@@ -46,7 +46,7 @@ func (inc *incarnation) Unanswered() int {
 
 // DeclareDead tells it, as the registry does, that an incarnation of another node is dead.
 func (inc *incarnation) DeclareDead(id, other uint64) {
-	inc.markDead([]control.Ref{{ID: id, Incarnation: other}})
+	inc.markDead([]ring.Ref{{ID: id, Incarnation: other}})
 }
 
 // Evict ends it as if the registry had declared it dead. It does not join again.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
@@ -162,7 +163,7 @@ func known(tr *ringtest.Ring, n *ringdht.Node, addr string) {
 	}
 	for _, x := range tr.Nodes {
 		local := ringtest.Of(x).Present().Told()
-		for _, p := range append(append([]control.Peer(nil), local.Entries...), local.Successors...) {
+		for _, p := range append(append([]ring.Peer(nil), local.Entries...), local.Successors...) {
 			if p.ID == uint64(n.ID()) {
 				named++
 				if p.Addr != addr {
