@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// An answer confirms the beat that it answers, and none that was sent later: a node that
-// was stopped is a member if a beat of after that is answered.
+// An answer confirms the heartbeat that it answers, and none that was sent later. So a node that
+// was suspended is a member if a heartbeat is answered that it sent after it resumed.
 func TestWhichBeatIsAnswered(t *testing.T) {
 	var p contact
 	now := time.Now()
@@ -19,21 +19,21 @@ func TestWhichBeatIsAnswered(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	if !p.suspended(now) || p.suspended(now) {
-		t.Error("it wakes once")
+		t.Error("the suspension is new once")
 	}
 	beat() // finds no room either
 	before++
 	for range before {
 		if p.answered() {
-			t.Error("an answer to an earlier beat, or to one that is not remembered, says that it is a member")
+			t.Error("an answer to an earlier heartbeat, or to one that is not remembered, says that it is a member")
 		}
 	}
 	at := beat()
 	if !p.answered() || p.heard != at {
-		t.Error("the answer to a later one does not")
+		t.Error("the answer to a later heartbeat does not say so")
 	}
 	beat()
 	if p.answered() {
-		t.Error("it is said twice")
+		t.Error("it says so twice")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// What the tests of package node_test see of a node, and do to it, that no program can.
+// The tests of package node_test use these methods on a node; programs cannot.
 
 const (
 	IdleStream    = idleStream
@@ -24,10 +24,10 @@ func (n *Node) Present() *incarnation { return n.inc.Load() }
 // Plane is the part that carries messages.
 func (inc *incarnation) Plane() *plane.Plane { return inc.plane }
 
-// Told is what the registry has told it.
+// Told is the view of the ring that the registry has told it.
 func (inc *incarnation) Told() *membership.NodeView { return inc.local.Load() }
 
-// Authoritative says that it knows its successor, so that it may say of a node that it does
+// Authoritative reports whether it knows its successor for sure, and so may say that a node does
 // not exist.
 func (inc *incarnation) Authoritative() bool { return inc.authoritative() }
 
@@ -61,8 +61,8 @@ func (inc *incarnation) DelayEnd() (proceed func()) {
 // EndedBy is why it has ended, nil if it has not.
 func (inc *incarnation) EndedBy() error { return context.Cause(inc.ctx) }
 
-// BeginAgain begins an incarnation with the same number, as a registry does that gives them
-// without regard to those that it was told of.
+// BeginAgain begins an incarnation with the same number, as if the registry ignored the numbers
+// that it was told.
 func (inc *incarnation) BeginAgain() error { return inc.n.begin(inc.self, inc.self.Incarnation) }
 
 // OnLaterIncarnation tells it, as a stream does, that a sink remembers a later incarnation.
@@ -78,7 +78,7 @@ func (inc *incarnation) AsAdmitted() *Node {
 	return n
 }
 
-// IsDead says that the node takes an incarnation of another for dead.
+// IsDead reports whether the node takes an incarnation of another for dead.
 func (n *Node) IsDead(id, inc uint64) bool { return n.isDead(id, inc) }
 
 // NoTableError is the error of sending too early.
@@ -87,7 +87,7 @@ func (n *Node) NoTableError() error { return n.noTableError() }
 // OutageError is the error of having no registry.
 func (n *Node) OutageError() error { return n.outageError() }
 
-// Change wakes those who wait for a change, which f makes.
+// Change makes a change by f, and wakes the goroutines that wait for one.
 func (n *Node) Change(f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

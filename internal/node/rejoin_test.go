@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// A sink that always remembers a later life, or says so, makes a node begin lives more and
-// more seldom.
+// A sink that always names a later incarnation makes a node join again, but less and less often.
 func TestRenewalsAreRare(t *testing.T) {
 	const lease = 3 * time.Second
 	var r rejoinLimit
@@ -20,22 +19,22 @@ func TestRenewalsAreRare(t *testing.T) {
 		}
 	}
 	if most := 24*60/5 + 10; begun > most {
-		t.Errorf("%d lives in a day, more than %d", begun, most)
+		t.Errorf("%d incarnations in a day, more than %d", begun, most)
 	}
 	now = now.Add(time.Hour)
 	r.begin(now, lease)
 	if r.delay.Delay() != lease {
-		t.Errorf("after an hour of peace the rest is %v", r.delay.Delay())
+		t.Errorf("after a quiet hour the delay is %v", r.delay.Delay())
 	}
 }
 
-// No node can use up the lives there are.
+// No node can use up the numbers of incarnations.
 func TestLivesBeyondAllSense(t *testing.T) {
 	var n Node
 	n.noteIncarnation(3)
 	n.noteIncarnation(1 << 63)
 	n.noteIncarnation(2)
 	if n.maxIncarnation.Load() != 3 {
-		t.Errorf("the greatest life met is %d", n.maxIncarnation.Load())
+		t.Errorf("the greatest incarnation seen is %d", n.maxIncarnation.Load())
 	}
 }
