@@ -91,11 +91,11 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 	send()
 	c.armed.Store(true)
 	var beats sync.WaitGroup
-	beats.Go(ringtest.Of(n).SayAlive)
+	beats.Go(ringtest.Of(n).SendHeartbeat)
 	<-c.began
 	send()
 	second := make(chan struct{})
-	beats.Go(func() { ringtest.Of(n).SayAlive(); close(second) })
+	beats.Go(func() { ringtest.Of(n).SendHeartbeat(); close(second) })
 	select {
 	case <-second:
 	case <-time.After(20 * time.Millisecond): // it waits for the first, as it should

@@ -71,7 +71,7 @@ func TestRefusedForGood(t *testing.T) {
 			if err := n.WaitConnected(tr.Ctx()); err != nil {
 				t.Fatal(err)
 			}
-			if err := ringtest.Of(n).WhyLost(); err != ringdht.ErrRegistryLost {
+			if err := ringtest.Of(n).OutageError(); err != ringdht.ErrRegistryLost {
 				t.Errorf("a reason is left: %v", err)
 			}
 			tr.Close()
