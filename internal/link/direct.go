@@ -35,14 +35,14 @@ func newDirectWriter(conn net.Conn) directWriter {
 // non-zero, the process is CPU-bound; deferring the write lets it batch more.
 var waitingWriters atomic.Int32
 
-// beginWrite starts the goroutine, unless it is running already. If direct is true it has
+// beginWrite starts the goroutine, unless it is running already. If due is true it has
 // started none, and the caller must call [Writer.WriteDirect] without mu. beginWrite requires
 // mu and a nil w.err.
-func (w *Writer) beginWrite() (direct bool) {
+func (w *Writer) beginWrite() (due bool) {
 	if w.running {
 		return false
 	}
-	if w.direct == nil || waitingWriters.Load() > 0 || time.Since(w.created)-w.idleSince < directAfterIdle {
+	if w.directWriter == nil || waitingWriters.Load() > 0 || time.Since(w.created)-w.idleSince < directAfterIdle {
 		w.startGoroutine()
 		return false
 	}
@@ -52,7 +52,7 @@ func (w *Writer) beginWrite() (direct bool) {
 
 // WriteDirect writes the first queued chunk from the calling goroutine, as far as the
 // connection takes it without blocking. A goroutine writes the rest. Call it once for each
-// true direct of an appending method; frames that others append meanwhile go with it.
+// appending method that returns due; frames that others append meanwhile go with it.
 func (w *Writer) WriteDirect() {
 	w.mu.Lock()
 	if w.err == nil {
@@ -62,7 +62,7 @@ func (w *Writer) WriteDirect() {
 	w.mu.Unlock()
 	if len(first) > 0 {
 		// An error is ignored here: the goroutine's write will meet it again.
-		n := w.direct.tryWrite(first)
+		n := w.directWriter.tryWrite(first)
 		w.batch.Discard(n)
 		w.bytes.Add(int64(n))
 		w.writes.Add(1)

@@ -5,9 +5,9 @@ import "github.com/x/ringdht/internal/wire"
 // AppendFrames builds frames in the queue, one for each body and all with header h, and
 // counts them (see [Writer.Frames]). There must be at least one body. It stops after 64 KiB
 // or once the queue exceeds [Writer.Low], where callers that can wait do so. It takes at
-// least one frame, or returns an error. If direct is true, the caller must call
+// least one frame, or returns an error. If due is true, the caller must call
 // [Writer.WriteDirect].
-func (w *Writer) AppendFrames(h wire.Header, detour bool, bodies [][]byte) (taken, queued int, direct bool, err error) {
+func (w *Writer) AppendFrames(h wire.Header, detour bool, bodies [][]byte) (taken, queued int, due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.closedErr(); err != nil {

@@ -48,8 +48,8 @@ func TestAppendFrames(t *testing.T) {
 	if mark, err := w.AppendMarked(want); mark != int64(2*len(want)) || err != nil {
 		t.Errorf("the mark is %d, %v", mark, err)
 	}
-	if taken, _, direct, err := w.AppendFrames(h, false, [][]byte{make([]byte, limit), nil}); taken != 0 || direct || !errors.Is(err, ErrFull) {
-		t.Error(taken, direct, err)
+	if taken, _, due, err := w.AppendFrames(h, false, [][]byte{make([]byte, limit), nil}); taken != 0 || due || !errors.Is(err, ErrFull) {
+		t.Error(taken, due, err)
 	}
 	w.Close()
 	if taken, _, _, err := w.AppendFrames(h, false, bodies("")); taken != 0 || !errors.Is(err, net.ErrClosed) {

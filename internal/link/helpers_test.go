@@ -152,8 +152,8 @@ func (s *script) SetReadDeadline(time.Time) error { return nil }
 
 // spans calls [Writer.AppendSpans], and WriteDirect if told to.
 func (w *Writer) spans(buf []byte, spans []Span) (taken int, err error) {
-	taken, _, direct, err := w.AppendSpans(buf, spans)
-	if direct {
+	taken, _, due, err := w.AppendSpans(buf, spans)
+	if due {
 		w.WriteDirect()
 	}
 	return taken, err

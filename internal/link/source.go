@@ -14,10 +14,10 @@ type Source interface {
 }
 
 // Enlist adds s to the sources to be pulled. Its turn comes after the bytes queued now and
-// the sources enlisted before. If direct is true, the caller must call [Writer.WriteDirect]
+// the sources enlisted before. If due is true, the caller must call [Writer.WriteDirect]
 // while holding no lock that Pull takes. The error is the one that ended the connection. A
 // source that is enlisted when the connection ends is not told.
-func (w *Writer) Enlist(s Source) (direct bool, err error) {
+func (w *Writer) Enlist(s Source) (due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.closedErr(); err != nil {

@@ -38,11 +38,11 @@ func enlisted(t *testing.T, w *Writer, s *well, frames []byte) {
 	s.mu.Lock()
 	s.q.Append(frames)
 	s.mu.Unlock()
-	direct, err := w.Enlist(s)
+	due, err := w.Enlist(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if direct {
+	if due {
 		w.WriteDirect()
 	}
 }
@@ -149,7 +149,7 @@ func TestRetireWaitsForSources(t *testing.T) {
 func idleWriter(t *testing.T, conn net.Conn, limit, low int) *Writer {
 	t.Helper()
 	w := NewWriter(conn, limit, low)
-	if w.direct == nil {
+	if w.directWriter == nil {
 		t.Skip("this system's sockets cannot be tried without waiting, so nothing is written at once")
 	}
 	w.idleSince = -time.Hour
@@ -169,12 +169,12 @@ func TestWriteDirect(t *testing.T) {
 	for at := 0; at < len(want); at += len(big) {
 		spans = append(spans, Span{at, at + len(big)})
 	}
-	taken, _, direct, err := w.AppendSpans(want, spans)
-	if taken != len(spans) || !direct || err != nil {
-		t.Fatal(taken, direct, err)
+	taken, _, due, err := w.AppendSpans(want, spans)
+	if taken != len(spans) || !due || err != nil {
+		t.Fatal(taken, due, err)
 	}
-	if _, _, direct, err := w.AppendSpans(big, []Span{{0, len(big)}}); direct || err != nil {
-		t.Fatal("direct twice", err)
+	if _, _, due, err := w.AppendSpans(big, []Span{{0, len(big)}}); due || err != nil {
+		t.Fatal("due twice", err)
 	}
 	want = append(want, big...)
 	w.WriteDirect() // the peer does not read yet
@@ -194,8 +194,8 @@ func TestWriteDirectOnAnEndedConnection(t *testing.T) {
 	w := idleWriter(t, near, 1<<20, 1)
 	w.KeepLeftover()
 	near.Close()
-	if _, _, direct, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !direct || err != nil {
-		t.Fatal(direct, err)
+	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !due || err != nil {
+		t.Fatal(due, err)
 	}
 	w.WriteDirect()
 	w.wg.Wait()
@@ -209,8 +209,8 @@ func TestWriteDirectOnAnEndedConnection(t *testing.T) {
 func TestWriteDirectSignalsRoom(t *testing.T) {
 	near, _ := tcpPair(t)
 	w := idleWriter(t, near, 1<<20, 100)
-	if _, _, direct, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !direct || err != nil {
-		t.Fatal(direct, err)
+	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, bodies("")); !due || err != nil {
+		t.Fatal(due, err)
 	}
 	if _, err := w.Append(frame(1, 200)); err != nil {
 		t.Fatal(err)
@@ -248,9 +248,9 @@ func TestWriteDirectKeepsOtherWrites(t *testing.T) {
 	w.mu.Lock()
 	w.idleSince = -time.Hour
 	w.mu.Unlock()
-	if _, _, direct, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, [][]byte{make([]byte, 100-wire.HeaderSize)}); err != nil {
+	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, [][]byte{make([]byte, 100-wire.HeaderSize)}); err != nil {
 		t.Fatal(err)
-	} else if direct {
+	} else if due {
 		w.WriteDirect()
 	}
 	w.Shutdown(10 * time.Second)

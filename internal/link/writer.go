@@ -33,12 +33,12 @@ var ErrFull = errors.New("link: queue full")
 // and send alone many messages that could leave together.
 type Writer struct {
 	// static after construction
-	conn    net.Conn
-	limit   int          // bytes appended and not written yet
-	low     int          // below that many bytes, Room returns
-	run     func()       // w.drain as a value: go w.run() then allocates nothing
-	direct  directWriter // may be nil
-	created time.Time
+	conn         net.Conn
+	limit        int          // bytes appended and not written yet
+	low          int          // below that many bytes, Room returns
+	run          func()       // w.drain as a value: go w.run() then allocates nothing
+	directWriter directWriter // may be nil
+	created      time.Time
 
 	mu            sync.Mutex
 	q             fifo.Queue
@@ -75,7 +75,7 @@ type Writer struct {
 // conn notices.
 func NewWriter(conn net.Conn, limit, low int) *Writer {
 	setLocalWriteBuffer(conn)
-	w := &Writer{conn: conn, limit: limit, low: low, direct: newDirectWriter(conn), created: time.Now()}
+	w := &Writer{conn: conn, limit: limit, low: low, directWriter: newDirectWriter(conn), created: time.Now()}
 	w.run = w.drain
 	return w
 }
@@ -131,9 +131,9 @@ type Span struct{ From, To int }
 
 // AppendSpans is [Writer.Append] for several parts of buf, with one locking. It returns how
 // many spans were taken; if not all, err says why. queued is the number of bytes held now,
-// without those that found no room. If direct is true, the caller must call
+// without those that found no room. If due is true, the caller must call
 // [Writer.WriteDirect].
-func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, direct bool, err error) {
+func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, due bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.closedErr(); err != nil {
@@ -153,9 +153,9 @@ func (w *Writer) AppendSpans(buf []byte, spans []Span) (taken, queued int, direc
 		taken++
 	}
 	if taken > 0 {
-		direct = w.beginWrite()
+		due = w.beginWrite()
 	}
-	return taken, held, direct, err
+	return taken, held, due, err
 }
 
 // startGoroutine starts the goroutine unless it runs already. It requires mu and a nil w.err.
@@ -299,7 +299,7 @@ func (w *Writer) endRun() {
 	if w.err != nil {
 		w.sources = nil
 	}
-	if w.direct != nil {
+	if w.directWriter != nil {
 		w.idleSince = time.Since(w.created)
 	}
 	if w.deadlineSet && w.finalSent {

@@ -76,13 +76,13 @@ func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (t
 
 // acknowledge counts messages as handled, and tells the source if it is time to.
 func (p *Plane) acknowledge(in *inbound, n, bytes int) {
-	in.unacknowledged += bytes
+	in.unacknowledgedBytes += bytes
 	in.mu.Lock()
 	in.askedProgress.Store(false)
-	tell := in.r.Handled(uint64(n)) || in.unacknowledged >= in.quarterWindow
+	tell := in.r.Handled(uint64(n)) || in.unacknowledgedBytes >= in.quarterWindow
 	if tell {
 		in.ack = in.r.AppendAck(in.ack[:0], p.window())
-		in.unacknowledged = 0
+		in.unacknowledgedBytes = 0
 	}
 	if in.r.Drained() && !in.finished {
 		in.ack, tell = in.r.AppendFarewell(in.ack[:0]), true

@@ -19,13 +19,13 @@ func (r *rig) batch(frames ...wire.Frame) (taken int) {
 	r.p.mu.Lock()
 	c := r.p.newConn(far, 10, 1, false)
 	r.p.mu.Unlock()
-	rc := c.in
-	taken, err := rc.dispatch(slices.Concat(frames...))
+	l := c.in
+	taken, err := l.dispatch(slices.Concat(frames...))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	rc.finishBatch()
-	rc.schedule()
+	l.finishBatch()
+	l.schedule()
 	r.p.mu.Lock()
 	delete(r.p.conns, c)
 	r.p.mu.Unlock()

@@ -106,11 +106,11 @@ func markDetour(frames []byte, on bool) {
 // A marked frame whose sink is the other end of l is on the second half of its detour and may
 // only go there directly. A frame that was marked for the waypoint at l's other end starts anew.
 func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
-	direct := f.Detour() && f.Dst() == l.id
+	toSink := f.Detour() && f.Dst() == l.id
 	for {
 		s := p.routes.Load()
 		action, i := ring.Direct, 0
-		if !direct {
+		if !toSink {
 			action, i = s.Next(f.Dst())
 		}
 		if i = s.wayOf(action, i, f.Dst()); i < 0 {
@@ -119,7 +119,7 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 			return false
 		}
 		w := s.ways[i]
-		f.SetDetour(w.detour || w.direct)
+		f.SetDetour(w.detour || w.toSink)
 		_, err := w.link.Append(f)
 		switch {
 		case err == nil:

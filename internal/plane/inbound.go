@@ -31,11 +31,11 @@ type inbound struct {
 	askedProgress atomic.Bool // the source wants to know how far the handler is
 
 	// owned by the goroutine that handles it
-	slot           any
-	quarterWindow  int // of the window
-	untilAsked     int // messages until the source wants an acknowledgement; 0: none in particular
-	unacknowledged int // bytes handled since the last acknowledgement
-	ack            []byte
+	slot                any
+	quarterWindow       int // of the window
+	untilAsked          int // messages until the source wants an acknowledgement; 0: none in particular
+	unacknowledgedBytes int // bytes handled since the last acknowledgement
+	ack                 []byte
 
 	turn turn
 }
@@ -98,21 +98,21 @@ func (p *Plane) window() int {
 	return min(max(share, minWindow), maxWindow)
 }
 
-func (rc *inLink) handleOpen(f wire.Frame) {
-	p := rc.p
+func (l *inLink) handleOpen(f wire.Frame) {
+	p := l.p
 	b, err := wire.ParseOpen(f.Body())
 	if err != nil {
 		p.counters.malformed.Add(1)
 		return
 	}
-	in := rc.findOrMakeInbound(f, b)
+	in := l.findOrMakeInbound(f, b)
 	if p.incomingCut.Load() && f.Src() != p.Self {
-		rc.refuseOpen(in, f, b)
+		l.refuseOpen(in, f, b)
 		return
 	}
 	if in == nil {
 		p.counters.refused.Add(1)
-		rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
+		l.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseStreams}.Append(nil))
 		return
 	}
 	before, inc := in.r.Bytes(), in.r.PeerIncarnation()
@@ -122,22 +122,22 @@ func (rc *inLink) handleOpen(f wire.Frame) {
 			in.finished = false
 			p.stays(in)
 		}
-		rc.replies = in.r.AppendOpened(rc.replies, p.window())
+		l.replies = in.r.AppendOpened(l.replies, p.window())
 	} else {
 		p.counters.stale.Add(1)
-		rc.replies = in.r.AppendOlder(rc.replies, b.Incarnation, f.Seq())
+		l.replies = in.r.AppendOlder(l.replies, b.Incarnation, f.Seq())
 	}
 	if p.OnIncarnation != nil {
 		p.OnIncarnation(in.r.PeerIncarnation())
 	}
-	rc.accepted += in.r.Bytes() - before
+	l.acceptedBytes += in.r.Bytes() - before
 	in.mu.Unlock()
 }
 
 // findOrMakeInbound finds or makes the stream for an Open and locks it. It returns nil if there
 // are too many streams, or if the node leaves.
-func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
-	p := rc.p
+func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
+	p := l.p
 	for {
 		if in := p.lockInbound(f.Src()); in != nil {
 			return in
@@ -172,29 +172,29 @@ func (rc *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 
 // receiveGroups takes in the batch's frames of streams to this node, source by source, each
 // source's in their order.
-func (rc *inLink) receiveGroups(batch []byte) {
-	for i := range rc.groups {
-		g := &rc.groups[i]
-		in := rc.p.lockInbound(g.source)
-		for r := g.head; r >= 0; r = rc.stretches[r].next {
-			in = rc.receiveFrames(in, batch[rc.stretches[r].from:rc.stretches[r].to])
+func (l *inLink) receiveGroups(batch []byte) {
+	for i := range l.groups {
+		g := &l.groups[i]
+		in := l.p.lockInbound(g.source)
+		for r := g.head; r >= 0; r = l.stretches[r].next {
+			in = l.receiveFrames(in, batch[l.stretches[r].from:l.stretches[r].to])
 		}
 		if in != nil {
 			in.mu.Unlock()
 		}
 	}
-	rc.clearGroups()
+	l.clearGroups()
 }
 
 // receiveFrames takes in frames of one source. in is its stream, or nil. It is locked before and
 // after the call; the stream that is returned may be another one.
-func (rc *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
+func (l *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 	for len(frames) > 0 {
 		if in != nil {
-			n := in.r.DataBatch(frames, rc.inboxRoom())
+			n := in.r.DataBatch(frames, l.inboxRoom())
 			if n > 0 {
-				rc.accepted += n
-				rc.markReady(in)
+				l.acceptedBytes += n
+				l.markReady(in)
 				frames = frames[n:]
 				continue
 			}
@@ -203,10 +203,10 @@ func (rc *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 		f, frames = wire.Next(frames)
 		switch t := f.Type(); {
 		case t == wire.Data && in != nil:
-			rc.handleData(in, f)
+			l.handleData(in, f)
 			continue
 		case t == wire.Data:
-			rc.resetUnknown(f)
+			l.resetUnknown(f)
 			continue
 		}
 		if in != nil { // rare types, which may make or forget the stream
@@ -214,37 +214,37 @@ func (rc *inLink) receiveFrames(in *inbound, frames []byte) *inbound {
 		}
 		switch f.Type() {
 		case wire.Sync:
-			rc.handleSync(f)
+			l.handleSync(f)
 		case wire.Open:
-			rc.handleOpen(f)
+			l.handleOpen(f)
 		case wire.Close:
-			rc.handleClose(f)
+			l.handleClose(f)
 		}
-		in = rc.p.lockInbound(f.Src())
+		in = l.p.lockInbound(f.Src())
 	}
 	return in
 }
 
 // inboxRoom is the number of bytes that the inboxes still take.
-func (rc *inLink) inboxRoom() int {
-	return rc.p.ReceiveBuffer - int(rc.p.inbox.Load()) - rc.accepted
+func (l *inLink) inboxRoom() int {
+	return l.p.ReceiveBuffer - int(l.p.inbox.Load()) - l.acceptedBytes
 }
 
 // markReady notes that a stream has something for the handler. It needs in.mu.
-func (rc *inLink) markReady(in *inbound) {
+func (l *inLink) markReady(in *inbound) {
 	in.idleSweeps = 0
 	if !in.scheduled {
 		in.scheduled = true
-		rc.ready = append(rc.ready, &in.turn)
+		l.ready = append(l.ready, &in.turn)
 	}
 }
 
 // handleData takes in a message that is not simply the next one. It needs in.mu.
-func (rc *inLink) handleData(in *inbound, f wire.Frame) {
-	p := rc.p
+func (l *inLink) handleData(in *inbound, f wire.Frame) {
+	p := l.p
 	before := in.r.Bytes()
-	v, hole := in.r.Data(f, rc.inboxRoom())
-	rc.accepted += in.r.Bytes() - before // negative if the stream gave up what it held
+	v, hole := in.r.Data(f, l.inboxRoom())
+	l.acceptedBytes += in.r.Bytes() - before // negative if the stream gave up what it held
 	if v != stream.Stale {
 		in.idleSweeps = 0
 	}
@@ -254,10 +254,10 @@ func (rc *inLink) handleData(in *inbound, f wire.Frame) {
 	}
 	switch v {
 	case stream.Accepted:
-		rc.markReady(in)
+		l.markReady(in)
 	case stream.Held:
 		if hole {
-			rc.replies = in.r.AppendAck(rc.replies, p.window())
+			l.replies = in.r.AppendAck(l.replies, p.window())
 		}
 	case stream.Duplicate:
 		p.counters.duplicates.Add(1)
@@ -266,15 +266,15 @@ func (rc *inLink) handleData(in *inbound, f wire.Frame) {
 	case stream.Full:
 		p.counters.inboxFull.Add(1)
 	case stream.Beyond:
-		if in.r.Drained() && rc.farewellSource != in.source { // once per batch
-			rc.farewellSource = in.source
-			rc.replies = in.r.AppendFarewell(rc.replies)
+		if in.r.Drained() && l.farewellSource != in.source { // once per batch
+			l.farewellSource = in.source
+			l.replies = in.r.AppendFarewell(l.replies)
 		}
 	}
 }
 
-func (rc *inLink) handleSync(f wire.Frame) {
-	p := rc.p
+func (l *inLink) handleSync(f wire.Frame) {
+	p := l.p
 	round, err := wire.ParseRound(f.Body())
 	if err != nil {
 		p.counters.malformed.Add(1)
@@ -282,29 +282,29 @@ func (rc *inLink) handleSync(f wire.Frame) {
 	}
 	in := p.lockInbound(f.Src())
 	if in == nil {
-		rc.resetUnknown(f)
+		l.resetUnknown(f)
 		return
 	}
 	stale := in.r.Sync(f.Seq(), round) == stream.Stale
 	switch {
 	case stale:
 	case in.r.Drained():
-		rc.replies = in.r.AppendFarewell(rc.replies)
+		l.replies = in.r.AppendFarewell(l.replies)
 	default:
-		rc.replies = in.r.AppendAck(rc.replies, p.window())
+		l.replies = in.r.AppendAck(l.replies, p.window())
 		in.askedProgress.Store(true)
 		in.idleSweeps = 0
 	}
 	in.mu.Unlock()
 	if stale {
-		rc.resetUnknown(f)
+		l.resetUnknown(f)
 	}
 }
 
 // handleClose forgets a stream that is complete. A repeated Close finds no stream and is answered
 // too, since the first answer may have been lost.
-func (rc *inLink) handleClose(f wire.Frame) {
-	p := rc.p
+func (l *inLink) handleClose(f wire.Frame) {
+	p := l.p
 	if in := p.lockInbound(f.Src()); in != nil {
 		defer in.mu.Unlock()
 		switch {
@@ -313,22 +313,22 @@ func (rc *inLink) handleClose(f wire.Frame) {
 		case in.r.Drained() && in.r.Close(f.Seq()): // the source has received the farewell
 			p.finishInbound(in)
 		case in.scheduled || !in.r.Close(f.Seq()):
-			rc.replies = in.r.AppendAck(rc.replies, p.window())
+			l.replies = in.r.AppendAck(l.replies, p.window())
 			return
 		default:
 			p.forgetInbound(in)
 		}
 	}
-	rc.answer(wire.Closed, f, nil)
+	l.answer(wire.Closed, f, nil)
 }
 
 // resetUnknown answers a frame of a stream that this node does not know, once per batch and
 // source.
-func (rc *inLink) resetUnknown(f wire.Frame) {
-	rc.p.counters.stale.Add(1)
-	rc.p.countWasteHere(f)
-	if rc.resetSource != f.Src() {
-		rc.resetSource = f.Src()
-		rc.answer(wire.Reset, f, nil)
+func (l *inLink) resetUnknown(f wire.Frame) {
+	l.p.counters.stale.Add(1)
+	l.p.countWasteHere(f)
+	if l.resetSource != f.Src() {
+		l.resetSource = f.Src()
+		l.answer(wire.Reset, f, nil)
 	}
 }

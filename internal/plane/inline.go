@@ -64,7 +64,7 @@ func (b *budget) charge(took time.Duration) {
 
 // inlineCall is a call by a reader, which reuses it until it is handed over.
 type inlineCall struct {
-	rc   *inLink
+	link *inLink
 	ctx  context.Context // of the handlers; giveWay finds the call by it
 	seen bool            // by the watchdog; guarded by the scheduler's mu
 }
@@ -96,15 +96,15 @@ func (i *inlineCalls) remove(c *inlineCall) bool {
 func (s *scheduler) enter(c *inlineCall) (t *turn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rc := c.rc
-	if s.closed || !s.watched || !s.budget.allows() || s.busy() >= rc.p.Handlers {
+	l := c.link
+	if s.closed || !s.watched || !s.budget.allows() || s.busy() >= l.p.Handlers {
 		return nil
 	}
 	c.seen = false
 	s.calls = append(s.calls, c)
 	s.running++
-	t = rc.ready[0]
-	rc.ready = slices.Delete(rc.ready, 0, 1)
+	t = l.ready[0]
+	l.ready = slices.Delete(l.ready, 0, 1)
 	return t
 }
 
@@ -114,8 +114,8 @@ func (s *scheduler) leave(c *inlineCall, took span) (reads bool) {
 	defer s.mu.Unlock()
 	s.running--
 	reads = s.remove(c)
-	s.account(c.rc.p, took)
-	s.start(c.rc.p)
+	s.account(c.link.p, took)
+	s.start(c.link.p)
 	return reads
 }
 
@@ -180,7 +180,7 @@ func (s *scheduler) check(now time.Duration) bool {
 // made the call ends with it, as a worker does. It needs mu.
 func (s *scheduler) handOver(c *inlineCall) {
 	if s.remove(c) {
-		c.rc.p.wg.Go(c.rc.readOn)
+		c.link.p.wg.Go(c.link.readOn)
 	}
 }
 
@@ -189,7 +189,7 @@ func (s *scheduler) handOver(c *inlineCall) {
 // goroutine, and nothing else.
 func giveWay(ctx context.Context) {
 	if c, ok := ctx.Value(inlineKey{}).(*inlineCall); ok {
-		s := &c.rc.p.sched
+		s := &c.link.p.sched
 		s.mu.Lock()
 		s.handOver(c)
 		s.mu.Unlock()
@@ -202,14 +202,14 @@ var errHandedOver = errors.New("another goroutine reads on")
 // callHandlers has handlers take what a batch has made ready. It makes the calls itself as
 // far as it may, and leaves the rest to workers. It returns false if the connection was
 // handed over: the inLink is another goroutine's then.
-func (rc *inLink) callHandlers() (reads bool) {
-	for len(rc.ready) > 0 {
-		if rc.call == nil {
-			rc.call = &inlineCall{rc: rc}
-			rc.call.ctx = context.WithValue(rc.p.ctx, inlineKey{}, rc.call)
+func (l *inLink) callHandlers() (reads bool) {
+	for len(l.ready) > 0 {
+		if l.call == nil {
+			l.call = &inlineCall{link: l}
+			l.call.ctx = context.WithValue(l.p.ctx, inlineKey{}, l.call)
 		}
-		c := rc.call
-		t := rc.p.sched.enter(c)
+		c := l.call
+		t := l.p.sched.enter(c)
 		if t == nil {
 			break
 		}
@@ -217,13 +217,13 @@ func (rc *inLink) callHandlers() (reads bool) {
 			return false
 		}
 	}
-	rc.schedule()
+	l.schedule()
 	return true
 }
 
 // do calls the handlers. It reports whether this goroutine is still the reader.
 func (c *inlineCall) do(t *turn) (reads bool) {
-	p := c.rc.p
+	p := c.link.p
 	var took span
 	returned := false
 	defer func() {
@@ -238,18 +238,18 @@ func (c *inlineCall) do(t *turn) (reads bool) {
 }
 
 // schedule leaves what is ready to workers.
-func (rc *inLink) schedule() {
-	if len(rc.ready) > 0 {
-		rc.p.sched.push(rc.p, rc.ready...)
-		clear(rc.ready)
-		rc.ready = rc.ready[:0]
+func (l *inLink) schedule() {
+	if len(l.ready) > 0 {
+		l.p.sched.push(l.p, l.ready...)
+		clear(l.ready)
+		l.ready = l.ready[:0]
 	}
 }
 
 // readOn is the new reader of a connection that was handed over.
-func (rc *inLink) readOn() {
-	rc.call = nil // it is still in use
-	rc.schedule()
-	rc.afterBatch()
-	rc.conn.readEnded(rc.run())
+func (l *inLink) readOn() {
+	l.call = nil // it is still in use
+	l.schedule()
+	l.afterBatch()
+	l.conn.readEnded(l.run())
 }

@@ -154,12 +154,12 @@ func TestLookBeforeACall(t *testing.T) {
 			}
 			return len(s.calls)
 		}
-		rc := r.endedLink()
-		c := &inlineCall{rc: rc}
+		l := r.endedLink()
+		c := &inlineCall{link: l}
 		for range 3 {
 			c.seen = true // it was, in an earlier call
 			check()
-			rc.ready = append(rc.ready, &turn{})
+			l.ready = append(l.ready, &turn{})
 			if s.enter(c) == nil {
 				t.Fatal("no call is allowed")
 			}
@@ -170,7 +170,7 @@ func TestLookBeforeACall(t *testing.T) {
 				t.Fatal("handed over by the first check")
 			}
 		}
-		rc.ready = append(rc.ready, &turn{})
+		l.ready = append(l.ready, &turn{})
 		s.enter(c)
 		check()
 		s.check(r.p.now())
@@ -184,7 +184,7 @@ func TestLookBeforeACall(t *testing.T) {
 		r.atRest()
 		s.watched = true
 		r.forgive(-1)
-		rc.ready = append(rc.ready, &turn{})
+		l.ready = append(l.ready, &turn{})
 		if s.close(); s.enter(c) != nil {
 			t.Error("a call begins after Close")
 		}

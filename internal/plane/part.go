@@ -124,8 +124,8 @@ func (p *Plane) sendFarewells() {
 
 // refuseOpen answers an Open while the node leaves. in is the stream from that source, locked, or
 // nil.
-func (rc *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
-	p := rc.p
+func (l *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
+	p := l.p
 	later := 1
 	if in != nil {
 		defer in.mu.Unlock()
@@ -136,15 +136,15 @@ func (rc *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 		p.counters.stale.Add(1)
 		return
 	case later == 0: // the first answer may have been lost: the farewell ends the stream once it is open
-		rc.replies = in.r.AppendOpened(rc.replies, 0)
+		l.replies = in.r.AppendOpened(l.replies, 0)
 		if in.r.Drained() {
-			rc.replies = in.r.AppendFarewell(rc.replies)
+			l.replies = in.r.AppendFarewell(l.replies)
 		}
 		return
 	case in != nil: // the source has ended the earlier stream
 		p.finishInbound(in)
 	}
-	rc.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseLeaving}.Append(nil))
+	l.answer(wire.Refuse, f, wire.RefuseBody{SourceIncarnation: b.Incarnation, Reason: wire.RefuseLeaving}.Append(nil))
 }
 
 // finishInbound notes that the source expects nothing more on a stream. The stream is forgotten
@@ -160,12 +160,12 @@ func (p *Plane) finishInbound(in *inbound) {
 
 // handleFarewell handles the farewell of a sink that leaves and confirms it, even if the stream
 // has ended here before.
-func (rc *inLink) handleFarewell(f wire.Frame) {
-	o := rc.p.findOutbound(f.Src())
+func (l *inLink) handleFarewell(f wire.Frame) {
+	o := l.p.findOutbound(f.Src())
 	if o == nil || o.handleFarewell(f.Seq()) {
-		rc.answer(wire.Close, f, nil)
+		l.answer(wire.Close, f, nil)
 	} else {
-		rc.p.counters.stale.Add(1)
+		l.p.counters.stale.Add(1)
 	}
 }
 

@@ -25,7 +25,7 @@ type inLink struct {
 
 	replies        []byte  // frames that answer what was received
 	ready          []*turn // streams that have something for a handler now
-	accepted       int     // bytes added to inboxes
+	acceptedBytes  int     // bytes added to inboxes
 	frames         int64
 	relayed        int64  // messages relayed for runPort and not yet counted
 	runPort        uint8  // of a traffic run, see setRunPort
@@ -74,36 +74,36 @@ func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended f
 }
 
 // run reads until the connection ends or another goroutine reads on.
-func (rc *inLink) run() error {
+func (l *inLink) run() error {
 	for {
-		batch, err := rc.r.Buffered()
+		batch, err := l.r.Buffered()
 		if err != nil {
 			return err
 		}
-		n, err := rc.dispatch(batch)
-		rc.r.Consume(n)
-		rc.finishBatch()
+		n, err := l.dispatch(batch)
+		l.r.Consume(n)
+		l.finishBatch()
 		if err != nil {
-			rc.schedule()
+			l.schedule()
 			return err
 		}
-		if !rc.callHandlers() {
+		if !l.callHandlers() {
 			return errHandedOver
 		}
-		rc.afterBatch()
+		l.afterBatch()
 	}
 }
 
 // afterBatch pauses if a queue is crowded, and ends the peer's direction after its End.
-func (rc *inLink) afterBatch() {
-	if rc.mustPause {
+func (l *inLink) afterBatch() {
+	if l.mustPause {
 		time.Sleep(throttlePause)
-	} else if rc.crowded {
+	} else if l.crowded {
 		runtime.Gosched()
 	}
-	rc.mustPause, rc.crowded = false, false
-	if rc.sawEnd && rc.conn.recvState == dirOpen {
-		rc.conn.peerEnded()
+	l.mustPause, l.crowded = false, false
+	if l.sawEnd && l.conn.recvState == dirOpen {
+		l.conn.peerEnded()
 	}
 }
 
@@ -111,10 +111,10 @@ func (rc *inLink) afterBatch() {
 // others for the link to their next hop. It does not look at bodies. It returns how many bytes
 // are whole frames. An error is about a frame that may not come over a link; the frames before it
 // count.
-func (rc *inLink) dispatch(batch []byte) (at int, err error) {
-	p := rc.p
+func (l *inLink) dispatch(batch []byte) (at int, err error) {
+	p := l.p
 	s := p.routes.Load()
-	rc.fitWays(len(s.ways))
+	l.fitWays(len(s.ways))
 	shut := p.fence.up.Load()
 	limit := MaxFrame(p.MaxPayload)
 
@@ -132,24 +132,24 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 		f := wire.Frame(batch[from:at:at])
 		if run >= 0 && before.Matches(f) {
 			f.SetHops(far)
-			rc.stretches[run].to = int32(at)
-			rc.frames++
+			l.stretches[run].to = int32(at)
+			l.frames++
 			if onward {
-				rc.relayed++
+				l.relayed++
 			}
 			continue
 		}
 		run = -1
-		if f.Type().ConnectionOnly() || rc.sawEnd {
-			if err = rc.conn.handleConnFrame(f); err != nil {
+		if f.Type().ConnectionOnly() || l.sawEnd {
+			if err = l.conn.handleConnFrame(f); err != nil {
 				break
 			}
 			continue
 		}
-		rc.frames++
+		l.frames++
 		before = f.Flow()
 		hops := int(f.Hops())
-		if rc.from != p.Self { // the loopback is not a link of the ring
+		if l.from != p.Self { // the loopback is not a link of the ring
 			hops++
 			f.SetHops(uint16(min(hops, math.MaxUint16)))
 		}
@@ -157,61 +157,61 @@ func (rc *inLink) dispatch(batch []byte) (at int, err error) {
 		if dst == p.Self {
 			switch f.Type() {
 			case wire.Data, wire.Sync, wire.Open, wire.Close:
-				if run = rc.demux.addSource(f.Src(), from, at); run < 0 {
-					rc.receiveGroups(batch)
-					run = rc.demux.addSource(f.Src(), from, at)
+				if run = l.demux.addSource(f.Src(), from, at); run < 0 {
+					l.receiveGroups(batch)
+					run = l.demux.addSource(f.Src(), from, at)
 				}
 			case wire.Cast:
-				run = rc.addTo(&rc.casts, from, at)
+				run = l.addTo(&l.casts, from, at)
 			default:
-				rc.handleFrame(f)
+				l.handleFrame(f)
 			}
 			onward, far = false, f.Hops()
 			continue
 		}
 		action, i := ring.Drop, 0
 		if !shut {
-			action, i = s.Relay(rc.from, dst, hops, f.Detour())
+			action, i = s.Relay(l.from, dst, hops, f.Detour())
 		}
 		if action != ring.Forward {
 			if i = s.wayOf(action, i, dst); i < 0 {
-				rc.unroutable(f, action)
+				l.unroutable(f, action)
 				continue
 			}
 			f.SetDetour(true) // no change if the action is Direct: it was set
 		}
-		to := rc.addRelay(i, from, at)
+		to := l.addRelay(i, from, at)
 		switch f.Type() {
 		case wire.Data, wire.Cast:
-			rc.setRunPort(runOf(f))
-			rc.relayed++
+			l.setRunPort(runOf(f))
+			l.relayed++
 			if !f.Detour() {
 				run, onward, far = to, true, f.Hops()
 			}
 		case wire.Trace:
-			rc.answerTrace(f, false)
+			l.answerTrace(f, false)
 		}
 	}
-	rc.handOn(s, batch)
+	l.handOn(s, batch)
 	return at, err
 }
 
 // handOn hands on the frames that dispatch has noted.
-func (rc *inLink) handOn(s *snapshot, batch []byte) {
-	rc.countRelays() // before they leave: their traffic run may be counted at once
-	for _, i := range rc.touched {
-		rc.forward(s.ways[i], batch, rc.spansOf(rc.ways[i]))
+func (l *inLink) handOn(s *snapshot, batch []byte) {
+	l.countRelays() // before they leave: their traffic run may be counted at once
+	for _, i := range l.touched {
+		l.forward(s.ways[i], batch, l.spansOf(l.ways[i]))
 	}
-	rc.clearWays()
-	rc.receiveGroups(batch)
-	rc.receiveCasts(batch)
-	rc.stretches = rc.stretches[:0]
+	l.clearWays()
+	l.receiveGroups(batch)
+	l.receiveCasts(batch)
+	l.stretches = l.stretches[:0]
 }
 
 // forward hands frames to the writer of their next link. Frames that find its queue full are
 // dropped and counted. Frames whose link has ended take another way.
-func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
-	p := rc.p
+func (l *inLink) forward(w way, batch []byte, spans []link.Span) {
+	p := l.p
 	for offered := spans; len(spans) > 0; offered = nil {
 		taken, queued, due, err := w.link.AppendSpans(batch, spans)
 		if due {
@@ -225,7 +225,7 @@ func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 				bytes += s.To - s.From
 			}
 			sent, _ := w.link.Stats()
-			rc.slowDown(&w.link.throttle, sent, bytes)
+			l.slowDown(&w.link.throttle, sent, bytes)
 		}
 		if w.detour {
 			for _, s := range spans[:taken] {
@@ -253,65 +253,65 @@ func (rc *inLink) forward(w way, batch []byte, spans []link.Span) {
 
 // finishBatch sends the answers to a batch. It also leaves handlers to workers if the batch is
 // too large to call them here.
-func (rc *inLink) finishBatch() {
-	p := rc.p
-	if accepted := rc.accepted; accepted != 0 {
+func (l *inLink) finishBatch() {
+	p := l.p
+	if accepted := l.acceptedBytes; accepted != 0 {
 		p.inbox.Add(int64(accepted))
-		rc.accepted = 0
+		l.acceptedBytes = 0
 		if accepted > fewBytes {
-			rc.schedule()
+			l.schedule()
 		}
 	}
-	for b := rc.replies; len(b) > 0; {
+	for b := l.replies; len(b) > 0; {
 		var f wire.Frame
 		f, b = wire.Next(b)
 		p.emit(f.Dst(), f) // nothing to do if there is no way back to the source
 	}
-	rc.replies = rc.replies[:0]
-	rc.resetSource, rc.farewellSource = p.Self, p.Self
-	p.counters.frames.Add(rc.frames)
-	rc.frames = 0
+	l.replies = l.replies[:0]
+	l.resetSource, l.farewellSource = p.Self, p.Self
+	p.counters.frames.Add(l.frames)
+	l.frames = 0
 }
 
 // unroutable drops and counts a frame that this node can neither take in nor send on. It tells
 // the source only of reasons that will not pass.
-func (rc *inLink) unroutable(f wire.Frame, a ring.Action) {
-	rc.p.countUnroutable(a)
-	rc.p.countWasteHere(f)
+func (l *inLink) unroutable(f wire.Frame, a ring.Action) {
+	l.p.countUnroutable(a)
+	l.p.countWasteHere(f)
 	switch a {
 	case ring.HopLimit:
-		rc.refuse(f, wire.HopLimit)
+		l.refuse(f, wire.HopLimit)
 	case ring.NoSuchNode:
-		rc.refuse(f, wire.NoSuchNode)
+		l.refuse(f, wire.NoSuchNode)
 	}
 }
 
 // refuse tells the source of a frame that the frame was dropped. Answers are never answered, or
 // two relays could keep each other busy for ever.
-func (rc *inLink) refuse(f wire.Frame, why wire.NoRouteReason) {
+func (l *inLink) refuse(f wire.Frame, why wire.NoRouteReason) {
 	if !f.Type().Refusable() {
 		return
 	}
 	body := wire.NoRouteBody{Type: f.Type(), Reason: why, Dst: f.Dst()}
-	rc.answer(wire.NoRoute, f, body.Append(nil))
+	l.answer(wire.NoRoute, f, body.Append(nil))
 }
 
 // answer sends a frame back to the source of f, with the same sequence number.
-func (rc *inLink) answer(t wire.Type, f wire.Frame, body []byte) {
-	rc.replies = wire.Append(rc.replies, wire.Header{Type: t, Dst: f.Src(), Src: rc.p.Self, Seq: f.Seq()}, body)
+func (l *inLink) answer(t wire.Type, f wire.Frame, body []byte) {
+	l.replies = wire.Append(l.replies, wire.Header{Type: t, Dst: f.Src(), Src: l.p.Self, Seq: f.Seq()}, body)
 }
 
 // receiveCasts takes in the casts of the batch, as many as there is room for.
-func (rc *inLink) receiveCasts(batch []byte) {
-	p := rc.p
+func (l *inLink) receiveCasts(batch []byte) {
+	p := l.p
 	offered := 0
-	for r := rc.casts.head; r >= 0; r = rc.stretches[r].next {
-		frames := batch[rc.stretches[r].from:rc.stretches[r].to]
+	for r := l.casts.head; r >= 0; r = l.stretches[r].next {
+		frames := batch[l.stretches[r].from:l.stretches[r].to]
 		offered += len(frames)
-		kept, ready := p.casts.add(frames, rc.inboxRoom())
-		rc.accepted += kept
+		kept, ready := p.casts.add(frames, l.inboxRoom())
+		l.acceptedBytes += kept
 		if ready {
-			rc.ready = append(rc.ready, &p.casts.turn)
+			l.ready = append(l.ready, &p.casts.turn)
 		}
 		if kept < len(frames) {
 			p.counters.inboxFull.Add(int64(wire.Count(frames[kept:])))
@@ -319,18 +319,18 @@ func (rc *inLink) receiveCasts(batch []byte) {
 	}
 	if offered > 0 {
 		if crowded, done := p.casts.crowded(); crowded {
-			rc.slowDown(&p.casts.throttle, done, offered)
+			l.slowDown(&p.casts.throttle, done, offered)
 		}
 	}
-	rc.casts = emptyList
+	l.casts = emptyList
 }
 
 // handleFrame handles a frame for this node that is not one of many.
-func (rc *inLink) handleFrame(f wire.Frame) {
-	p := rc.p
+func (l *inLink) handleFrame(f wire.Frame) {
+	p := l.p
 	switch t := f.Type(); t {
 	case wire.Trace:
-		rc.answerTrace(f, true)
+		l.answerTrace(f, true)
 	case wire.Traced:
 		p.traced(f)
 	case wire.NoRoute:
@@ -343,11 +343,11 @@ func (rc *inLink) handleFrame(f wire.Frame) {
 			o.handleNoRoute(f.Seq(), body)
 		}
 	case wire.Farewell:
-		rc.handleFarewell(f)
+		l.handleFarewell(f)
 	default: // an answer to this node's half of a stream
 		o := p.findOutbound(f.Src())
 		if o == nil {
-			p.strayAnswer(rc, f)
+			p.strayAnswer(l, f)
 			return
 		}
 		if !o.handleAnswer(f) {
@@ -359,12 +359,12 @@ func (rc *inLink) handleFrame(f wire.Frame) {
 // strayAnswer handles an answer to a stream that this node does not have. A sink that opened a
 // stream for an earlier incarnation's request is told to forget it. The Close matches because the
 // sink has numbered nothing yet.
-func (p *Plane) strayAnswer(rc *inLink, f wire.Frame) {
+func (p *Plane) strayAnswer(l *inLink, f wire.Frame) {
 	p.counters.stale.Add(1)
 	if f.Type() != wire.Opened {
 		return
 	}
 	if b, err := wire.ParseOpened(f.Body()); err == nil {
-		rc.replies = wire.Append(rc.replies, wire.Header{Type: wire.Close, Dst: f.Src(), Src: p.Self, Seq: b.First}, nil)
+		l.replies = wire.Append(l.replies, wire.Header{Type: wire.Close, Dst: f.Src(), Src: p.Self, Seq: b.First}, nil)
 	}
 }

@@ -85,18 +85,18 @@ func runOf(f wire.Frame) uint8 {
 }
 
 // setRunPort sets the run for which the next relayed messages count.
-func (rc *inLink) setRunPort(port uint8) {
-	if port != rc.runPort {
-		rc.countRelays()
-		rc.runPort = port
+func (l *inLink) setRunPort(port uint8) {
+	if port != l.runPort {
+		l.countRelays()
+		l.runPort = port
 	}
 }
 
 // countRelays adds the batch's count to the plane's counters.
-func (rc *inLink) countRelays() {
-	if rc.relayed > 0 {
-		rc.p.counters.relayed.add(rc.runPort, rc.relayed)
-		rc.relayed = 0
+func (l *inLink) countRelays() {
+	if l.relayed > 0 {
+		l.p.counters.relayed.add(l.runPort, l.relayed)
+		l.relayed = 0
 	}
 }
 

@@ -43,7 +43,7 @@ type snapshot struct {
 	// Ways that frames can take. Those at the front belong to the entries in Up.
 	ways       []way
 	detourWays []int          // indices of ways, for each of Detours
-	direct     map[uint64]int // indices of ways, by peer: for the second half of a detour
+	toSink     map[uint64]int // indices of ways, by peer: for the second half of a detour
 }
 
 // way is a direction that frames take. Ways over the same link differ in what happens to their
@@ -51,7 +51,7 @@ type snapshot struct {
 type way struct {
 	link   *outLink
 	detour bool // frames are marked, for the waypoint at the other end
-	direct bool // for frames that were marked: this link or none
+	toSink bool // for frames that were marked: this link or none
 }
 
 // SetRoutes makes these the routes in force. Links that they do not name write what they hold and end.
@@ -88,7 +88,7 @@ func (p *Plane) rebuild() {
 		Router: ring.Router{
 			Mask: p.mask, Self: p.Self, HopLimit: p.HopLimit, Epoch: t.Epoch, Successor: t.Successor, Authoritative: t.Authoritative,
 		},
-		direct: make(map[uint64]int, len(p.links)),
+		toSink: make(map[uint64]int, len(p.links)),
 	}
 	for _, id := range t.Entries {
 		if l := p.links[id]; l != nil {
@@ -98,8 +98,8 @@ func (p *Plane) rebuild() {
 	}
 	for id, l := range p.links {
 		if t.names(id) {
-			s.direct[id] = len(s.ways)
-			s.ways = append(s.ways, way{link: l, direct: true})
+			s.toSink[id] = len(s.ways)
+			s.ways = append(s.ways, way{link: l, toSink: true})
 		}
 	}
 	by := make(map[uint64]int) // sinks with the same waypoint share a way, and so a batch
@@ -130,7 +130,7 @@ func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
 	case ring.Detour:
 		return s.detourWays[i]
 	case ring.Direct:
-		if i, ok := s.direct[dst]; ok {
+		if i, ok := s.toSink[dst]; ok {
 			return i
 		}
 	}

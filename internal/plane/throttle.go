@@ -48,10 +48,10 @@ func (t *throttle) allowPause(drained int64) bool {
 }
 
 // slowDown notes that bytes were offered to a crowded queue.
-func (rc *inLink) slowDown(t *throttle, drained int64, bytes int) {
-	rc.crowded = true
-	if rc.crowdedBytes += bytes; rc.crowdedBytes >= quantum {
-		rc.crowdedBytes = 0
-		rc.mustPause = t.allowPause(drained) || rc.mustPause
+func (l *inLink) slowDown(t *throttle, drained int64, bytes int) {
+	l.crowded = true
+	if l.crowdedBytes += bytes; l.crowdedBytes >= quantum {
+		l.crowdedBytes = 0
+		l.mustPause = t.allowPause(drained) || l.mustPause
 	}
 }

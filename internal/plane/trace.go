@@ -123,8 +123,8 @@ func (t *trace) finish() {
 	}
 }
 
-func (rc *inLink) answerTrace(f wire.Frame, last bool) {
-	rc.answer(wire.Traced, f, wire.TracedBody{Hops: f.Hops(), Last: last}.Append(nil))
+func (l *inLink) answerTrace(f wire.Frame, last bool) {
+	l.answer(wire.Traced, f, wire.TracedBody{Hops: f.Hops(), Last: last}.Append(nil))
 }
 
 func (p *Plane) traceOf(nonce uint64) *trace {

@@ -33,7 +33,7 @@ func (s *session) register(body []byte) error {
 		return err
 	}
 	r.mu.Lock()
-	attached, left, id := s.attached, s.left, s.member.ID
+	attached, left, id := s.attached, s.ended, s.member.ID
 	r.mu.Unlock()
 	switch {
 	case attached:

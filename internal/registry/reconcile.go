@@ -111,7 +111,7 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	r.change()
 	s := r.sessions[ref]
 	if s != nil {
-		s.left = true
+		s.ended = true
 		s.detach()
 	}
 	return s

@@ -28,7 +28,7 @@ type session struct {
 	// guarded by Registry.mu
 	member         ring.Member // set when it registers
 	attached       bool        // in Registry.sessions
-	left           bool        // it was a member, and is one no longer
+	ended          bool        // it was a member, and is one no longer
 	lastWord       membership.LastHeard
 	sent, received int64      // in the current run, by the latest heartbeat
 	loopback       []ring.Ref // members to warn of, now that this node is a member
@@ -81,7 +81,7 @@ func (s *session) receiveLoop() error {
 func (s *session) hasRegistered() bool {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
-	return s.attached || s.left
+	return s.attached || s.ended
 }
 
 // errRefused ends a session whose node was told the reason.
@@ -124,7 +124,7 @@ func (s *session) deregister(body []byte) error {
 	r.mu.Lock()
 	m, known := r.members.Holder(req.ID)
 	same := s.member.ID == req.ID && s.member.Addr == req.Addr
-	own, left := same && s.attached, same && s.left
+	own, ended := same && s.attached, same && s.ended
 	if own {
 		r.members.Leave(r.now(), s.member.Ref()) // m may be a later incarnation, if this one's end is not applied yet
 		r.wake()
@@ -133,7 +133,7 @@ func (s *session) deregister(body []byte) error {
 	switch {
 	case own:
 		return nil // the answer comes when all members have taken it out of their tables
-	case left:
+	case ended:
 		return s.refuse(control.CodeNotMember, "node %d (%s) has deregistered already", req.ID, req.Addr)
 	case !known:
 		return s.refuse(control.CodeNotMember, "no node %d is registered", req.ID)
@@ -160,7 +160,7 @@ func (r *Registry) sessionEnded(s *session, err error) {
 			r.members.Disconnected(r.now(), ref, fmt.Sprintf("connection lost: %v", err))
 		}
 		r.wake()
-	case !s.left && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
+	case !s.ended && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
 		r.cfg.WarnOften(handshake.ReasonOf(err), "connection ended before registration", "from", s.remote, "err", err)
 	}
 }
@@ -245,7 +245,7 @@ func (s *session) noteArrival() (registered bool) {
 	defer r.mu.Unlock()
 	r.accountForStalls()
 	s.lastWord = r.members.HeardNow(r.now())
-	return s.attached || s.left
+	return s.attached || s.ended
 }
 
 // remainingSilence returns how much longer the node may be silent, or 0 if it is dead.

@@ -161,7 +161,7 @@ func TestControlsOfPackages(t *testing.T) {
 		{"a node that has left sends on", "plane/send.go", "\t\tif p.sendingStopped.Load() {", "\t\tif false {", "Part"},
 		{"a reader waits for a handler that blocks", "plane/inline.go", "(maxHold)\n\t\t\ts.handOver(c)", "(maxHold)", "HandlerThatWaits"},
 		{"a reader waits with its handler in this package", "plane/inline.go", "\t\ts.mu.Lock()\n\t\ts.handOver(c)", "\t\ts.mu.Lock()", "HandlerThatWaits"},
-		{"readers call more handlers at once than may run", "plane/inline.go", " || s.busy() >= rc.p.Handlers", "", "Limit"},
+		{"readers call more handlers at once than may run", "plane/inline.go", " || s.busy() >= l.p.Handlers", "", "Limit"},
 		{"a handler that blocks costs its time only", "plane/inline.go", "if took >= maxHold {", "if false {", "HandlerThatWaits"},
 		{"the watchdog ends during an inline call", "plane/inline.go", "len(s.calls) > 0 || ", "", "WatchEnds"},
 	} {
