@@ -14,7 +14,7 @@ import (
 type half struct {
 	// static
 	reverse *half      // the other direction. Its mutex and this one are never held together
-	seed    uint64     // see luckOf
+	seed    uint64     // of its random faults, see draw
 	watch   func(Fate) // or nil
 
 	mu       sync.Mutex

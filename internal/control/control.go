@@ -51,7 +51,7 @@ type Register struct {
 	Other   bool   `json:"other"`   // Addr is deliberately another host than the connection comes from
 	Traffic bool   `json:"traffic"` // the program takes part in traffic runs
 	Token   uint64 `json:"token"`   // the node's answer to a probe
-	Seen    uint64 `json:"seen"`    // the greatest incarnation of any node that it knows of, see MaxLife
+	Seen    uint64 `json:"seen"`    // the greatest incarnation of any node that it knows of, see MaxIncarnation
 	Want    bool   `json:"want"`    // it asks for ID
 	ID      uint64 `json:"id"`
 

@@ -22,8 +22,9 @@
 //	                       not linked in time,   Resume, to a new       all links to it
 //	                       or connection broke   registry               are gone
 //
-// A member without a connection is a suspect as well. A suspect goes on after Resume, or
-// is declared dead. A leaving member whose connection ends is dead at once.
+// A member whose connection ends is also a suspect, until its node connects again (Resume)
+// or it is declared dead. A leaving member is no suspect: it is dead when its connection
+// ends.
 //
 // # How a member joins
 //

@@ -101,7 +101,7 @@ func TestDeadlinesInAShortage(t *testing.T) {
 
 // A member that reports that it runs late gets a longer timeout, up to a bound and for a
 // while.
-func TestHeldUp(t *testing.T) {
+func TestRanLate(t *testing.T) {
 	const lease = 3 * time.Second
 	a := New(Config{Bits: 16, Lease: lease, Draw: func(uint64) uint64 { return 0 }})
 	m, err := a.Admit(1, 1, Request{Addr: "x"})

@@ -38,7 +38,7 @@ type member struct {
 	// How long it may be silent.
 	pace     int           // see MaxBeats; 0 before its first heartbeat
 	asked    int           // the pace that it was told last
-	lateness time.Duration // added to its timeout, see HeldUp
+	lateness time.Duration // added to its timeout, see RanLate
 
 	suspicion *suspicion // set while it is a suspect
 	displaced bool       // another member took its address

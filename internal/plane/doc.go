@@ -11,7 +11,7 @@
 //	links.go            the links to peers, and the loopback
 //	routes.go           the table in force, and the way for each decision of ring.Router
 //
-//	send.go batch.go    Send and Cast
+//	send.go             Send and Cast
 //	outbound.go         the source's half of a stream: package stream with locks and accounts
 //	allowance.go        messages that need no check of all that bounds a stream
 //	sendqueue.go        frames of a stream that wait for their first link
@@ -84,7 +84,7 @@
 // workers for handlers, at most Limits.Handlers (handlers.go), the watchdog of inline calls
 // (inline.go), tick for streams that wait for answers (timers.go), the callback for undelivered
 // messages (undelivered.go), and the closing of connections (background in links.go). The owner
-// of the plane calls Sweep, CheckLinks and Alive in intervals.
+// of the plane calls Sweep, CheckLinks and Running in intervals.
 //
 // # Locks
 //

@@ -55,7 +55,7 @@ func (r *rig) offer(source, inc, gen uint64, messages ...uint64) {
 }
 
 // Links of an incarnation that has ended end, in both directions. Those of a later one stay.
-func TestGoneEndsLinks(t *testing.T) {
+func TestEvictEndsLinks(t *testing.T) {
 	for _, c := range []struct {
 		inc  uint64 // that is evicted
 		ends bool
@@ -91,7 +91,7 @@ func TestGoneEndsLinks(t *testing.T) {
 
 // Streams to an incarnation that has ended end at once. Those that are opening, or to a later
 // one, go on.
-func TestGoneEndsStreams(t *testing.T) {
+func TestEvictEndsStreams(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)
@@ -135,7 +135,7 @@ func TestGoneEndsStreams(t *testing.T) {
 
 // What arrived in order from an incarnation that has ended is handled; the rest is forgotten, and
 // then the stream.
-func TestGoneForgetsIncomingStreams(t *testing.T) {
+func TestEvictForgetsIncomingStreams(t *testing.T) {
 	var got []byte
 	var release chan struct{}
 	withRig(t, func(t *testing.T, r *rig) {
@@ -189,7 +189,7 @@ func TestGoneForgetsIncomingStreams(t *testing.T) {
 }
 
 // A sink is evicted only once.
-func TestGoneTwice(t *testing.T) {
+func TestEvictTwice(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		r.link(30)

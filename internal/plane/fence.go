@@ -10,7 +10,7 @@ import (
 )
 
 // fence blocks sending and delivery after this process was suspended for longer than
-// Config.Pause. The other nodes may have declared this node dead meanwhile, and given its place
+// Config.MaxSuspension. The other nodes may have declared this node dead meanwhile, and given its place
 // and its handler's work to others. While the fence is up, no handler is called and no frame
 // leaves. The plane's owner finds out whether the node is still a member, and then lowers the
 // fence or closes the plane.
@@ -27,7 +27,7 @@ type fence struct {
 }
 
 // moment is a time on both clocks. It does no harm to read it between the two stores: the two
-// times lie well within Config.Pause of each other.
+// times lie well within Config.MaxSuspension of each other.
 type moment struct{ ran, day atomic.Int64 }
 
 func (s *moment) set(ran, day time.Duration) {
@@ -50,9 +50,9 @@ func (p *Plane) clocks() (ran, day time.Duration) {
 	return ran, time.Duration(now.UnixNano())
 }
 
-// Running is called by the plane's owner at intervals well below Config.Pause. If the last call was
-// longer ago than Config.Pause, the process was suspended: Alive raises the fence and returns
-// false until [Plane.LowerFence].
+// Running is called by the plane's owner at intervals well below Config.MaxSuspension. If the last
+// call was longer ago than that, the process was suspended. Then Running raises the fence, and
+// returns false until [Plane.LowerFence].
 func (p *Plane) Running() bool {
 	if p.MaxSuspension <= 0 {
 		return true
@@ -101,7 +101,7 @@ func (p *Plane) awaitFence(ctx context.Context) {
 	}
 	for {
 		f.mu.Lock()
-		if !p.suspended() { // Resume was faster
+		if !p.suspended() { // LowerFence was faster
 			f.mu.Unlock()
 			return
 		}

@@ -110,7 +110,7 @@ func TestFenceStopsRequeuing(t *testing.T) {
 	}, func(c *Config) { c.MaxSuspension = testPause })
 }
 
-func TestNoGate(t *testing.T) {
+func TestNoFence(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		time.Sleep(1000 * time.Hour)
 		if !r.p.Running() {

@@ -97,8 +97,8 @@ func (p *Plane) dropOutbound(o *outbound) {
 	}
 }
 
-// admit accepts a message. It needs mu, and room. The caller must call Now on due, if there is
-// one, after it has released mu.
+// admit accepts a message. It needs mu, and room. The caller must call WriteDirect on due, if
+// there is one, after it has released mu.
 func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 	if o.s.Due() {
 		o.enqueueAhead(o.s.AskAhead(o.p.now(), o.scratch[:0]))

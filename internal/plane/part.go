@@ -21,9 +21,10 @@ var ErrSendingStopped = errors.New("it has left, or is about to")
 
 // CloseIncoming ends every incoming stream in good order. From now on nothing new is taken in, and
 // requests for streams are refused. What was taken in is handled. Then each source is told how
-// far that came, and confirms it; until the plane closes it is told again whenever it asks. Part
-// waits until handlers are done, no longer than ctx, and then until the sources have confirmed,
-// no longer than patience: a source that is dead or cannot be reached confirms nothing.
+// far that came, and confirms it; until the plane closes it is told again whenever it asks.
+//
+// CloseIncoming waits until handlers are done, no longer than ctx, and then until the sources have
+// confirmed, no longer than patience: a source that is dead or cannot be reached confirms nothing.
 //
 // A stream from the node to itself goes on: its handlers may still send to it.
 func (p *Plane) CloseIncoming(ctx context.Context, patience time.Duration) error {

@@ -200,8 +200,8 @@ func TestFarewellIsSaidUntilItIsHeard(t *testing.T) {
 	})
 }
 
-// Part waits for nothing without bound: not for a source that does not answer, nor for a handler
-// when ctx ends or the plane closes.
+// CloseIncoming waits for nothing without bound: not for a source that does not answer, nor for a
+// handler when ctx ends or the plane closes.
 func TestPartEnds(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
@@ -239,8 +239,8 @@ func TestPartEnds(t *testing.T) {
 	}
 }
 
-// Part does not wait for a source that has left, before the cut or after it: if two nodes leave
-// at once, the last frame of the other may be lost, and it is not there any more.
+// CloseIncoming does not wait for a source that has left, before the cut or after it: if two nodes
+// leave at once, the last frame of the other may be lost, and it is not there any more.
 func TestPartWithSourcesThatHaveLeft(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)

@@ -104,10 +104,10 @@ type Plane struct {
 	routes         atomic.Pointer[snapshot]
 	cache          [1 << cacheBits]atomic.Pointer[outbound] // of outbounds, see findOutbound
 	closing        atomic.Bool
-	incomingCut    atomic.Bool // incoming streams are cut, see Part; set with mu held
-	sendingStopped atomic.Bool // streams send nothing new, see Hush
+	incomingCut    atomic.Bool // incoming streams are cut, see CloseIncoming; set with mu held
+	sendingStopped atomic.Bool // streams send nothing new, see StopSending
 	draining       atomic.Bool
-	members        atomic.Pointer[[]uint64] // some of the nodes that exist, see Know
+	members        atomic.Pointer[[]uint64] // some of the nodes that exist, see SetMembers
 	counters       counters
 
 	mu sync.RWMutex

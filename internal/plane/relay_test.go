@@ -197,7 +197,7 @@ func TestNextHopAllocatesNothing(t *testing.T) {
 }
 
 // Messages of one source stay in order and are delivered once while tables change.
-func TestUseKeepsLinksThatStay(t *testing.T) {
+func TestSetRoutesKeepsLinksThatStay(t *testing.T) {
 	var got []uint64
 	m := newMesh(t, 3, 2, testLimits(), memory, func(node int) Deliver {
 		return func(_ context.Context, d *Delivery) {

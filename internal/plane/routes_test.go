@@ -288,7 +288,7 @@ func TestDetoursDoNotLoop(t *testing.T) {
 }
 
 // Links that a table names in any way stay; others end.
-func TestUseKeepsWhatItNames(t *testing.T) {
+func TestSetRoutesKeepsWhatItNames(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		for _, id := range []uint64{30, 40, 50, 60} {
 			r.link(id)

@@ -99,7 +99,8 @@ func (o *outbound) collect() {
 const maxQuestions = 64 << 10
 
 // attach tells the link that is now the way to the sink to pull. It needs mu, and something that
-// waits. The caller must call Now or Later on due, if there is one; Now after it has released mu.
+// waits. The caller must call WriteAsync on due, if there is one, or WriteDirect once it has
+// released mu.
 func (o *outbound) attach() (due *outLink, err error) {
 	p := o.p
 	for {

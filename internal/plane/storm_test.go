@@ -201,7 +201,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 		}
 	}
 	use(0, 0)
-	for i := 1; i < n; i++ { // those that Use has retired
+	for i := 1; i < n; i++ { // those that SetRoutes has retired
 		if to := m.planes[(at+i)%n]; !p.HasLink(to.Self, to.Incarnation) {
 			link(to)
 		}

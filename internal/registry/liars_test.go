@@ -134,8 +134,8 @@ func TestHugeCounts(t *testing.T) {
 	})
 }
 
-// A life belongs to the process that began it.
-func TestLifeOfAnother(t *testing.T) {
+// An incarnation belongs to the process that began it.
+func TestIncarnationOfAnother(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
 	for range 3 {
@@ -149,7 +149,7 @@ func TestLifeOfAnother(t *testing.T) {
 	ty, _, err := m.Recv()
 	t.Log(ty, err)
 	if ty == control.TypeRegistered {
-		t.Error("somebody else goes on with the life of node", v.ID())
+		t.Error("another process goes on with the incarnation of node", v.ID())
 		m.Send(control.TypeDeregister, control.Deregister{ID: uint64(v.ID()), Addr: v.Peer().Addr})
 		<-lost
 		time.Sleep(200 * time.Millisecond)

@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A life that was buried a moment ago cannot deregister the one that has its ID now.
+// An incarnation that was declared dead a moment ago cannot deregister the one that has its ID now.
 func TestDeregisterOfTheDead(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)

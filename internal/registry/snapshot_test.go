@@ -130,7 +130,7 @@ func TestTotalsKeepWhatIsGone(t *testing.T) {
 		ref := in.Authority().All()[0].Ref()
 		in.SetStatus(ref, &status.Node{Counters: status.Counters{Sent: 7, Queued: 7}, Hops: []int64{0, 7}})
 		in.Authority().Leave(in.Now(), ref)
-	}) // the steward was not told
+	}) // the reconcile loop was not told
 	if s := r.Snapshot(); len(s.Members) != 0 || s.Total.Sent != 7 || s.Total.Queued != 0 || len(s.Hops) != 2 {
 		t.Errorf("in between: %d members, %+v, hops %v", len(s.Members), s.Total, s.Hops)
 	}

@@ -248,7 +248,7 @@ func (l *lives) kill() {
 }
 
 // cutOff cuts a member off for so long that it is declared dead, and waits until it has
-// come back as another life.
+// come back as another incarnation.
 func (l *lives) cutOff() {
 	n := l.Nodes[l.rng.IntN(len(l.Nodes))]
 	host, _, _ := strings.Cut(n.Peer().Addr, ":")
@@ -266,7 +266,7 @@ func (l *lives) cutOff() {
 	l.must(fmt.Sprintf("mend %d", id), func(ctx context.Context) error {
 		return ringtest.Of(n).Await(ctx, func() bool { return n.Incarnation() != life })
 	})
-	l.dead[n.ID()] = true // what its former life had sent
+	l.dead[n.ID()] = true // what its former incarnation had sent
 }
 
 // Restart replaces the registry, and may kill a member while there is none.

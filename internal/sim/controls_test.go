@@ -139,7 +139,7 @@ func TestControlsOfPackages(t *testing.T) {
 		{"what a dead link held is not sent another way", "plane/conn.go", "p.requeue(out, &left)", "left.Clear()", "Requeue"},
 		{"frames go on behind their sink", "ring/decide.go", "case !detour && r.overshoots(from, dst)", "case false && r.overshoots(from, dst)", "Relay"},
 		{"a paused node goes on at once", "plane/deliver.go", "\t\tp.awaitFence(ctx)\n", "", "Fence"},
-		{"a dead node is listened to", "plane/evict.go", "\t\tp.endConn(c, stream.ErrGone)\n", "\t\t_, _ = c, stream.ErrGone\n", "Gone"},
+		{"a dead node is listened to", "plane/evict.go", "\t\tp.endConn(c, stream.ErrGone)\n", "\t\t_, _ = c, stream.ErrGone\n", "Evict"},
 		{"a stream from a node that left stays", "plane/inbound.go", "(closeIdle || in.sourceLeft)", "closeIdle", "Left"},
 		{"a stream from a node that left counts", "plane/bygone.go", "len(p.inbounds) - len(p.bygone)", "len(p.inbounds)", "Left"},
 		{"a stream from a node that left keeps its place", "plane/inbound.go", "!p.makeRoom(bygone)", "true || p.makeRoom(bygone)", "Left"},

@@ -10,7 +10,7 @@ import (
 type joining struct {
 	conn    *conn
 	trying  bool
-	want    ring.Ref // its earlier incarnation, whose ID it asks for; none if Life is 0
+	want    ring.Ref // its earlier incarnation, whose ID it asks for; none if Incarnation is 0
 	patient int      // attempts left to get that ID
 }
 

@@ -36,7 +36,7 @@ type world struct {
 	rested       Time // from then on another shortage may come
 	calm         bool // nodes join and leave, and there are no faults
 	handicap     handicap
-	newcomerCuts *newcomerCuts // nil but from partedFrom on
+	newcomerCuts *newcomerCuts // nil but from unreachableFrom on
 	clocks       *rand.Rand    // nil but from clocksFrom on
 	quiet        bool          // no node sends
 	generation   int

@@ -100,7 +100,7 @@ var (
 	ErrLeft error = leftError{}
 	// ErrRefused means that the sink refused to open the stream.
 	ErrRefused = errors.New("the sink refused the stream")
-	// ErrOutlived is an ErrRefused: the sink remembers a later incarnation of the source.
+	// ErrStaleIncarnation is an ErrRefused: the sink remembers a later incarnation of the source.
 	ErrStaleIncarnation = fmt.Errorf("%w: %v", ErrRefused, wire.RefuseOlder)
 )
 
