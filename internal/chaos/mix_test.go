@@ -29,7 +29,7 @@ func TestMix(t *testing.T) {
 	for time.Since(x.began) < *flagTime {
 		x.step()
 	}
-	x.during(fault{what: fmt.Sprintf("%d faults of all kinds in %v", x.faults, *flagTime), promise: "when they are over, all is well"}, true, x.end)
+	x.during(fault{what: fmt.Sprintf("%d faults of all kinds in %v", x.faults, *flagTime), promise: "afterwards the ring is whole"}, true, x.end)
 	x.until("all nodes to be ready", func() bool {
 		return !slices.ContainsFunc(x.living(), func(p *process) bool { return !p.ready })
 	})

@@ -49,7 +49,7 @@ func TestFiveNodes(t *testing.T) {
 		return stopped
 	})
 	time.Sleep(time.Until(stopped.Add(3 * r.plan.lease)))
-	r.during(fault{what: "and continues", promise: "it rejoins by itself as a new incarnation"}, true, func() time.Time {
+	r.during(fault{what: "it continues", promise: "it rejoins by itself, as a new incarnation"}, true, func() time.Time {
 		at := long.cont()
 		r.until(long.name+" to rejoin", func() bool { return long.rejoined > 0 })
 		return at

@@ -34,7 +34,7 @@ func TestPartitionOfAPair(t *testing.T) {
 			slices.SortFunc(ring, func(a, b *process) int { return cmp.Compare(a.id(), b.id()) })
 			a, b := ring[1], ring[1+c.distance]
 			at, bt := slices.Index(r.processes, a), slices.Index(r.processes, b)
-			r.during(fault{what: "no connection between two " + c.name, promise: "a detour, no node is evicted"}, false, func() time.Time {
+			r.during(fault{what: "no way between two " + c.name, promise: "a detour, no node is evicted"}, false, func() time.Time {
 				net.mute(at, bt)
 				if c.back {
 					net.mute(bt, at)
@@ -42,7 +42,7 @@ func TestPartitionOfAPair(t *testing.T) {
 				return time.Now()
 			})
 			r.degraded([][2]*process{{a, b}, {b, a}}[:c.degraded]...)
-			r.during(fault{what: "and back", promise: "the direct link again"}, false, func() time.Time {
+			r.during(fault{what: "the network is back", promise: "the direct way again"}, false, func() time.Time {
 				net.unmute(at, bt)
 				if c.back {
 					net.unmute(bt, at)
@@ -67,7 +67,7 @@ func TestPartitionOfHalves(t *testing.T) {
 	r := newRing(t, plan{nodes: nodes, rate: rateSmall, place: net.place})
 	r.send()
 	away := r.nodes()[nodes-far:]
-	r.during(fault{what: "half of the ring and the registry, the other half alone", promise: "both halves go on, each among itself"}, true, func() time.Time {
+	r.during(fault{what: "half of the ring is cut off from the other half and the registry", promise: "each half goes on"}, true, func() time.Time {
 		r.markCutOff(away...)
 		net.split()
 		return time.Now()
@@ -103,7 +103,7 @@ func TestPartitionOfOne(t *testing.T) {
 // comesBack heals a partition, and waits for the nodes that were cut off.
 func (r *ring) comesBack(heal func(), away ...*process) {
 	r.t.Helper()
-	r.during(fault{what: "and back", promise: "the nodes that were cut off rejoin by themselves as new incarnations"}, true, func() time.Time {
+	r.during(fault{what: "the network is back", promise: "the nodes cut off rejoin by themselves, as new incarnations"}, true, func() time.Time {
 		heal()
 		now := time.Now()
 		r.markCutOff()

@@ -61,7 +61,7 @@ func TestRegistryStops(t *testing.T) {
 		return stopped
 	})
 	time.Sleep(time.Until(stopped.Add(3 * r.plan.lease)))
-	r.during(fault{what: "and continues", promise: "no node is evicted"}, true, r.registry.cont)
+	r.during(fault{what: "it continues", promise: "no node is evicted"}, true, r.registry.cont)
 	time.Sleep(r.plan.lease) // a wrong eviction would come in this time
 	r.during(fault{what: "a node is killed after that", promise: "it is noticed"}, true, r.node(0).kill)
 	r.finish()

@@ -55,14 +55,14 @@ func (t *table) print() {
 		return
 	}
 	var b strings.Builder
-	b.WriteString("\n| ring | fault | promised | longest gap | recovered after | messages/s |\n|---|---|---|---|---|---|\n")
+	b.WriteString("\n| ring, entries | fault | promised | longest gap | recovered after | messages/s |\n|---|---|---|---|---|---|\n")
 	byTest := func(a, b line) int { return cmp.Compare(a.test, b.test) }
 	slices.SortStableFunc(t.rows, byTest)
 	slices.SortStableFunc(t.ledgers, byTest)
 	for _, row := range t.rows {
 		b.WriteString(row.text + "\n")
 	}
-	b.WriteString("\n| scenario | accepted | received | undelivered as told | of these received | lost | twice | out of order | messages/s | lowest second |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n| scenario | accepted | received | undelivered as reported | of these received | lost | twice | out of order | messages/s | lowest second |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, row := range t.ledgers {
 		b.WriteString(row.text + "\n")
 	}

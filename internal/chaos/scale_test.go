@@ -21,11 +21,11 @@ func scaled(n int) int {
 	return n
 }
 
-// name is the name of the ring in a table.
+// name is the ring in a table: its nodes, and the entries of each.
 func (r *ring) name() string {
 	tables := "auto"
 	if r.plan.entries > 0 {
 		tables = fmt.Sprint(r.plan.entries)
 	}
-	return fmt.Sprintf("%d nodes, %s entries", r.plan.nodes, tables)
+	return fmt.Sprintf("%d nodes, %s", r.plan.nodes, tables)
 }
