@@ -31,7 +31,7 @@ import (
 // what must not grow; with a flag it has as many as that says, and prints what docs/scale.md
 // has.
 //
-//	go test -run RegistryCosts -v -scale 10000 .
+//	go test -run RegistryCosts -v ./internal/ringtest -scale 10000
 func TestRegistryCosts(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("elsewhere not all of 127.0.0.0/8 is this machine")

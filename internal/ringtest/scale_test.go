@@ -35,7 +35,7 @@ func TestThousandNodes(t *testing.T) {
 // The same with as many nodes as a flag says. Of 10,000 it demands a set-up, joining
 // included, within 60 seconds, and that the whole process takes less than 4 GiB.
 //
-//	go test -run LargeRing -v -timeout 20m -scale 10000 .
+//	go test -run LargeRing -v -timeout 20m ./internal/ringtest -scale 10000
 func TestLargeRing(t *testing.T) {
 	if *scale == 0 {
 		t.Skip("-scale 10000 runs it")

@@ -20,7 +20,7 @@ var starved = flag.Int("starved", 0, "how many nodes to starve of the processor,
 // With 60 goroutines that compute, on two processors, each waits for a third of a lease
 // for its turn.
 //
-//	go test -run StarvedProcess -starved 200 .
+//	go test -run StarvedProcess ./internal/ringtest -starved 200
 func TestStarvedProcess(t *testing.T) {
 	if *starved == 0 {
 		t.Skip("-starved says how many nodes")
