@@ -2,12 +2,55 @@ package ringtest
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/status"
 )
+
+// Exchange sends a message from each node to each other and waits until all are
+// delivered.
+func (tr *Ring) Exchange(nodes ...*ringdht.Node) {
+	tr.T.Helper()
+	var wg sync.WaitGroup
+	for _, from := range nodes {
+		wg.Go(func() {
+			for _, to := range nodes {
+				if to == from {
+					continue
+				}
+				if err := from.Send(tr.Ctx(), to.ID(), []byte("x")); err != nil {
+					tr.T.Errorf("from %d to %d: %v", from.ID(), to.ID(), err)
+				}
+			}
+			if err := from.Flush(tr.Ctx()); err != nil {
+				tr.T.Errorf("from %d: %v", from.ID(), err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Run starts a traffic run and demands that it is exact.
+func (tr *Ring) Run(tf ringdht.Traffic) *status.Summary {
+	tr.T.Helper()
+	s, err := tr.Registry.RunTraffic(tr.Ctx(), tf)
+	if err != nil {
+		tr.T.Fatal(err)
+	}
+	var want int64
+	for _, n := range tr.Nodes {
+		if Of(n).Config().Traffic {
+			want += int64(tf.Messages)
+		}
+	}
+	if !s.Exact() || s.Sum.Sent != want || s.Sum.Received != want || s.Sum.SumSent != s.Sum.SumReceived {
+		tr.T.Fatalf("verdict %s, sum %+v, want %d messages", s.Verdict(), s.Sum, want)
+	}
+	return s
+}
 
 // StartRun begins a traffic run that cannot end before the test lets it, and returns when
 // it is under way.
