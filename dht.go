@@ -7,11 +7,11 @@ import (
 
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
-	"github.com/x/ringdht/internal/inner"
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/unwrap"
 	"github.com/x/ringdht/status"
 )
 
@@ -202,9 +202,9 @@ func undeliveredOf(u plane.Undelivered) Undelivered {
 }
 
 func init() { // for tests within this module
-	inner.Node = func(n any) *node.Node { return n.(*Node).n }
-	inner.Registry = func(r any) *registry.Registry { return r.(*Registry).r }
-	inner.Option = func(f func(*handshake.Config)) any { return commonOption(f) }
-	inner.NodeOption = func(f func(*node.Config)) any { return nodeOption(f) }
-	inner.RegistryOption = func(f func(*registry.Config)) any { return registryOption(f) }
+	unwrap.Node = func(n any) *node.Node { return n.(*Node).n }
+	unwrap.Registry = func(r any) *registry.Registry { return r.(*Registry).r }
+	unwrap.WithConfig = func(f func(*handshake.Config)) any { return commonOption(f) }
+	unwrap.WithNodeConfig = func(f func(*node.Config)) any { return nodeOption(f) }
+	unwrap.WithRegistryConfig = func(f func(*registry.Config)) any { return registryOption(f) }
 }

@@ -68,7 +68,7 @@ func TestShortageEndsWithItsReason(t *testing.T) {
 
 		// The node hangs up: nobody is dialled for it any more.
 		f.fail(syscall.EMFILE, nil)
-		m := tr.Raw(t)
+		m := tr.DialRaw(t)
 		if err := m.Send(control.TypeRegister, control.Register{Addr: "raw:7", Token: 1}); err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestShortageEndsWithItsReason(t *testing.T) {
 		if n := f.dials.Load(); n != had {
 			t.Errorf("%d more dials for a node that has gone", n-had)
 		}
-		if ringtest.In(tr.Registry).Conns() != 0 {
+		if ringtest.RegistryOf(tr.Registry).Conns() != 0 {
 			t.Error("its session has not ended")
 		}
 
@@ -130,7 +130,7 @@ func TestHangingUpEndsTheWait(t *testing.T) {
 			t.Error("joined")
 		}
 		synctest.Wait()
-		if ringtest.In(tr.Registry).Conns() != 0 {
+		if ringtest.RegistryOf(tr.Registry).Conns() != 0 {
 			t.Error("its session has not ended")
 		}
 	})
@@ -166,14 +166,14 @@ func TestSilentAddressesHoldUpNobody(t *testing.T) {
 					time.Sleep(1300 * time.Millisecond)
 					start := time.Now()
 					tr.Join(nil)
-					ringtest.Took(t, "an ordinary join", start, 500*time.Millisecond)
+					ringtest.CheckElapsed(t, "an ordinary join", start, 500*time.Millisecond)
 				}
 				dead := tr.Nodes[3]
 				start := time.Now()
 				dead.Close()
-				tr.Drop(dead)
-				tr.Gone(dead.ID())
-				ringtest.Took(t, "finding the dead among silent newcomers", start, 100*time.Millisecond)
+				tr.Remove(dead)
+				tr.WaitGone(dead.ID())
+				ringtest.CheckElapsed(t, "finding the dead among silent newcomers", start, 100*time.Millisecond)
 				cancel()
 				wg.Wait()
 				tr.Close()
@@ -197,17 +197,17 @@ func TestSilentSuspectsHoldUpNobody(t *testing.T) {
 			net.Hold(fmt.Sprint("n", i), "registry")
 			refs = append(refs, refOf(n))
 		}
-		ringtest.In(tr.Registry).HangUpOn(refs...)
+		ringtest.RegistryOf(tr.Registry).HangUpOn(refs...)
 		time.Sleep(7 * time.Second) // the first dials to them have timed out
 		start := time.Now()
 		dead := tr.Nodes[suspects]
 		dead.Close()
-		tr.Drop(dead)
-		tr.Gone(dead.ID())
-		ringtest.Took(t, "finding the dead among silent suspects", start, 250*time.Millisecond)
+		tr.Remove(dead)
+		tr.WaitGone(dead.ID())
+		ringtest.CheckElapsed(t, "finding the dead among silent suspects", start, 250*time.Millisecond)
 		start = time.Now()
 		tr.Join(nil)
-		ringtest.Took(t, "an ordinary join", start, 100*time.Millisecond)
+		ringtest.CheckElapsed(t, "an ordinary join", start, 100*time.Millisecond)
 		tr.Close()
 	})
 }

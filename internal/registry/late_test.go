@@ -14,8 +14,8 @@ import (
 // A registry that runs late gives up none of those that it has not heard for that, and
 // gives up the dead in the end.
 func TestRegistryThatRunsLate(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
-		r := ringtest.In(tr.Registry)
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		r := ringtest.RegistryOf(tr.Registry)
 		time.Sleep(ringtest.Lease)
 		net.Hold("n5", "registry") // as if its goroutines had not had their turn
 		start := time.Now()
@@ -26,22 +26,22 @@ func TestRegistryThatRunsLate(t *testing.T) {
 		if n := len(tr.Registry.Members()); n != 6 {
 			t.Fatalf("%d members of 6: %v", n, tr.Registry.Snapshot().Events)
 		}
-		tr.Gone(60) // it runs in time again, and hears nothing all the same
-		ringtest.Took(t, "finding who is silent", start, 5*ringtest.Lease+ringtest.Lease/8)
+		tr.WaitGone(60) // it runs in time again, and hears nothing all the same
+		ringtest.CheckElapsed(t, "finding who is silent", start, 5*ringtest.Lease+ringtest.Lease/8)
 		net.Heal()
 	})
 }
 
 // A registry whose machine slept gives all members another lease to come back.
 func TestRegistryThatSlept(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
-		r := ringtest.In(tr.Registry)
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		r := ringtest.RegistryOf(tr.Registry)
 		time.Sleep(ringtest.Lease)
 		net.Hold("n5", "registry")
 		time.Sleep(ringtest.Lease * 5 / 8)
 		start := time.Now()
 		r.Locked(func() { r.Authority().DidNotRun(0, true) })
-		tr.Gone(60)
+		tr.WaitGone(60)
 		if d := time.Since(start); d < ringtest.Lease || d > 2*ringtest.Lease {
 			t.Errorf("it was given up %v after the registry had slept", d)
 		}
@@ -55,14 +55,14 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 	base := time.Now()
 	var ran time.Duration // since base
 	steps := 0            // of a minute each
-	r, err := ringdht.NewRegistry(ringdht.WithLease(ringtest.Lease), ringtest.Option(func(c *handshake.Config) {
-		c.Wall = func() time.Time { return ringtest.SetForward(base.Add(ran), time.Duration(steps)*time.Minute) }
+	r, err := ringdht.NewRegistry(ringdht.WithLease(ringtest.Lease), ringtest.WithConfig(func(c *handshake.Config) {
+		c.Wall = func() time.Time { return ringtest.ShiftWallClock(base.Add(ran), time.Duration(steps)*time.Minute) }
 	}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	in := ringtest.In(r)
+	in := ringtest.RegistryOf(r)
 	const period = ringtest.Lease / 32 // as Listen would
 	in.Locked(func() {
 		m, err := in.Authority().Admit(1, 1, membership.Request{Addr: "a:1"})

@@ -41,12 +41,12 @@ func TestLeaversMakeRoom(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("the ninth node's flush took %v", took)
 		}
-		ringtest.Until(t, "one incoming stream", func() bool { return incomingOf(sink) == 1 })
+		ringtest.WaitUntil(t, "one incoming stream", func() bool { return incomingOf(sink) == 1 })
 		if err := ninth.Leave(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ringtest.Until(t, "no incoming stream", func() bool { return incomingOf(sink) == 0 })
+	ringtest.WaitUntil(t, "no incoming stream", func() bool { return incomingOf(sink) == 0 })
 }
 
 // A source is as fast when many nodes have come, sent and left as it was before. How fast
@@ -88,7 +88,7 @@ func TestShortLivedNodes(t *testing.T) {
 	}
 	after := rate()
 	t.Logf("%d short-lived nodes, %d incoming streams at most: %.0f messages a second before, %.0f after", *shortLived, most, before, after)
-	ringtest.Until(t, "one incoming stream", func() bool { return incomingOf(sink) <= 1 })
+	ringtest.WaitUntil(t, "one incoming stream", func() bool { return incomingOf(sink) <= 1 })
 }
 
 // A leave that a node cannot hear of, since it has no registry then, is not lost on it.
@@ -110,12 +110,12 @@ func TestLeaveDuringAnOutage(t *testing.T) {
 	net.Hold("n0", "registry")
 	net.Hold("registry", "n0")
 	r := tr.Registry
-	ringtest.In(r).HangUpOn(refOf(sink))
-	ringtest.Of(sink).HangUp()
+	ringtest.RegistryOf(r).HangUpOn(refOf(sink))
+	ringtest.NodeOf(sink).HangUp()
 	<-sink.Disconnected()
 	// It asks to leave and goes, without a word to its sinks.
-	ringtest.Of(others[0]).Tell(control.TypeDeregister, control.Deregister{ID: uint64(others[0].ID()), Addr: others[0].Peer().Addr})
-	ringtest.Until(t, "three members", func() bool { return len(r.Members()) == 3 })
+	ringtest.NodeOf(others[0]).Tell(control.TypeDeregister, control.Deregister{ID: uint64(others[0].ID()), Addr: others[0].Peer().Addr})
+	ringtest.WaitUntil(t, "three members", func() bool { return len(r.Members()) == 3 })
 	others[0].Close()
 	if n := incomingOf(sink); n != 3 {
 		t.Fatalf("%d incoming streams", n)
@@ -124,7 +124,7 @@ func TestLeaveDuringAnOutage(t *testing.T) {
 	if err := sink.WaitConnected(tr.Ctx()); err != nil || sink.Incarnation() != life {
 		t.Fatal(err, "or another life")
 	}
-	ringtest.Until(t, "two incoming streams", func() bool { return incomingOf(sink) == 2 })
+	ringtest.WaitUntil(t, "two incoming streams", func() bool { return incomingOf(sink) == 2 })
 	for _, n := range others[1:] { // the streams of those that stay go on
 		if err := errors.Join(n.Send(tr.Ctx(), sink.ID(), nil), n.Flush(tr.Ctx())); err != nil {
 			t.Fatal(fmt.Errorf("node %d: %w", n.ID(), err))

@@ -29,7 +29,7 @@ func TestHugeNumbers(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			net := memnet.New(1)
 			tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
-			m := tr.Raw(t)
+			m := tr.DialRaw(t)
 			c.Addr, c.Other, c.Ready, c.ID = "raw:5", true, true, 5
 			m.Send(control.TypeRegister, c)
 			ty, _, err := m.Recv()
@@ -85,7 +85,7 @@ func TestHugeCounts(t *testing.T) {
 			if i == 2 {
 				status = control.Status{Counters: []int64{-1, math.MinInt64}, Hops: []int64{-1}, Latency: []int64{-1}, Took: -1, Members: -1}
 			}
-			ringtest.Of(n).Tell(control.TypeBeat, control.Beat{Every: math.MinInt32, Sent: math.MaxInt64 - int64(i)*math.MaxInt64, Received: math.MinInt64, Status: []control.Status{status, status}})
+			ringtest.NodeOf(n).Tell(control.TypeBeat, control.Beat{Every: math.MinInt32, Sent: math.MaxInt64 - int64(i)*math.MaxInt64, Received: math.MinInt64, Status: []control.Status{status, status}})
 		}
 		synctest.Wait()
 		look := func(what string) {
@@ -117,7 +117,7 @@ func TestHugeCounts(t *testing.T) {
 			t.Fatalf("%+v", s.Total)
 		}
 		look("of members")
-		sent, received := ringtest.In(r).Progress()
+		sent, received := ringtest.RegistryOf(r).Progress()
 		if sent < 0 || received < 0 {
 			t.Errorf("a run is at %d and %d", sent, received)
 		}
@@ -125,8 +125,8 @@ func TestHugeCounts(t *testing.T) {
 			n.Close()
 		}
 		synctest.Wait()
-		ringtest.In(r).Locked(func() {
-			if n := ringtest.In(r).Records(); n > 0 {
+		ringtest.RegistryOf(r).Locked(func() {
+			if n := ringtest.RegistryOf(r).Records(); n > 0 {
 				t.Fatalf("%d are remembered", n)
 			}
 		})
@@ -143,7 +143,7 @@ func TestLifeOfAnother(t *testing.T) {
 	}
 	tr.Setup(0)
 	v := tr.Nodes[0]
-	m := tr.Raw(t)
+	m := tr.DialRaw(t)
 	lost := v.Disconnected()
 	m.Send(control.TypeRegister, control.Register{Addr: "raw:1", Incarnation: v.Incarnation(), ID: uint64(v.ID()), Token: 1})
 	ty, _, err := m.Recv()
@@ -165,9 +165,9 @@ func TestLongWords(t *testing.T) {
 	}
 	tr.Setup(0)
 	liar := tr.Nodes[0]
-	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Incarnation: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
-	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Incarnation: liar.Incarnation(), Error: "self"})
-	err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) > 0 })
+	ringtest.NodeOf(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Incarnation: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
+	ringtest.NodeOf(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Incarnation: liar.Incarnation(), Error: "self"})
+	err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) > 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,9 +188,9 @@ func TestTraceOfAnother(t *testing.T) {
 	tr.Setup(0)
 	tr.Net.Hold("registry", "n0")
 	go func() {
-		for ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Traces() > 0 }) != nil {
+		for ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Traces() > 0 }) != nil {
 		}
-		ringtest.Of(tr.Nodes[1]).Tell(control.TypeTraced, control.Traced{Ask: 1, Error: "forged"})
+		ringtest.NodeOf(tr.Nodes[1]).Tell(control.TypeTraced, control.Traced{Ask: 1, Error: "forged"})
 		time.Sleep(100 * time.Millisecond)
 		tr.Net.Heal()
 	}()
@@ -210,7 +210,7 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 		}
 		tr.Setup(0)
 		tr.Registry.Close()
-		tr.Restart(ringdht.WithLease(ringtest.Lease), ringdht.WithBits(32))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), ringdht.WithBits(32))
 		tr.Join(nil, ringdht.WithID(1<<31))
 		time.Sleep(20 * time.Second)
 		n := registrations(tr.Registry)
@@ -219,7 +219,7 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 		}
 		t.Log(tr.Registry.Members(), tr.Nodes[0].MaxPayload(), n)
 		for _, n := range tr.Nodes {
-			bits, _, _, _ := ringtest.Of(n).Table()
+			bits, _, _, _ := ringtest.NodeOf(n).Table()
 			t.Log(n.ID(), n.Incarnation(), bits)
 		}
 		tr.Close()
@@ -240,7 +240,7 @@ func TestNonsenseIsHeardSeldom(t *testing.T) {
 		n := tr.Join(nil)
 		tr.Join(nil)
 		tr.Setup(0)
-		r, ref := ringtest.In(tr.Registry), refOf(n)
+		r, ref := ringtest.RegistryOf(tr.Registry), refOf(n)
 		for range 5000 {
 			r.Locked(func() {
 				if r.Session(ref) != nil {
@@ -260,7 +260,7 @@ func TestNonsenseIsHeardSeldom(t *testing.T) {
 // What every peer is told of a node has a limit.
 func TestLongAddress(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
-	m := tr.Raw(t)
+	m := tr.DialRaw(t)
 	b := make([]byte, 500000)
 	for i := range b {
 		b[i] = 'x'

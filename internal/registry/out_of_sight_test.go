@@ -19,14 +19,14 @@ func TestDeregisterOfTheDead(t *testing.T) {
 	}
 	tr.Setup(0)
 	n := tr.Nodes[0]
-	r := ringtest.In(tr.Registry)
+	r := ringtest.RegistryOf(tr.Registry)
 	old := ring.Ref{ID: uint64(n.ID()), Incarnation: n.Incarnation()}
 	deregister := r.Deregister(old)
 	m, err := r.Readmit(n.Peer())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := ringtest.Of(n).Config().Codec.Append(nil, control.Deregister{ID: old.ID, Addr: n.Peer().Addr})
+	b, _ := ringtest.NodeOf(n).Config().Codec.Append(nil, control.Deregister{ID: old.ID, Addr: n.Peer().Addr})
 	deregister(b)
 	var h ring.Member
 	ok := false
@@ -41,14 +41,14 @@ func TestDeregisterOfTheDead(t *testing.T) {
 // back, and is the same as before if it does.
 func TestOutOfSight(t *testing.T) {
 	for _, back := range []bool{true, false} {
-		ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 			n := tr.Nodes[1]
 			life := n.Incarnation()
 			net.Hold("registry", "n1") // probes hang
 			net.Hold("n1", "registry")
-			ringtest.Of(n).HangUp()
+			ringtest.NodeOf(n).HangUp()
 			start := time.Now()
-			ringtest.In(tr.Registry).HangUpOnHost("n1")
+			ringtest.RegistryOf(tr.Registry).HangUpOnHost("n1")
 			if back {
 				time.Sleep(ringtest.Lease / 2)
 				net.Heal()
@@ -62,7 +62,7 @@ func TestOutOfSight(t *testing.T) {
 				tr.Exchange(tr.Nodes...)
 				return
 			}
-			tr.Gone(20)
+			tr.WaitGone(20)
 			if d := time.Since(start); d < ringtest.Lease || d > ringtest.Lease+100*time.Millisecond {
 				t.Errorf("given up after %v", d)
 			}

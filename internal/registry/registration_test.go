@@ -55,7 +55,7 @@ func TestRegistrationRules(t *testing.T) {
 	}
 	// So is a name for the host that the connection comes from.
 	_, port, _ := net.SplitHostPort(first.Peer().Addr)
-	if m := tr.Raw(t); m.Ask(control.TypeRegister, control.Register{Addr: "localhost:" + port}).Code == control.CodeHost {
+	if m := tr.DialRaw(t); m.Ask(control.TypeRegister, control.Register{Addr: "localhost:" + port}).Code == control.CodeHost {
 		t.Error("localhost is not taken for the loopback address")
 	}
 }
@@ -65,7 +65,7 @@ func TestRegistrationRules(t *testing.T) {
 func TestAddressIsPrintable(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	for _, zone := range []string{"\x1bc", "a\nVerdict: exact", "\u009b31m", "\x9b", "\u202e", "\x00"} {
-		m := tr.Raw(t)
+		m := tr.DialRaw(t)
 		r := m.Ask(control.TypeRegister, control.Register{Addr: "[::1%" + zone + "]:80", Other: true})
 		if r == nil || r.Code != control.CodeProtocol || !strings.Contains(r.Reason, "printed") || !dial.Printable(r.Reason) {
 			t.Errorf("%q: %+v", zone, r)
@@ -80,8 +80,8 @@ func TestProbeComparesTokens(t *testing.T) {
 	other := ringtest.New(t, net) // its nodes answer probes, and their addresses are free in the first
 	other.Name = "other"
 	n := other.Join(nil)
-	m := tr.Raw(t)
-	r := m.Ask(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.Of(n).Token() + 1})
+	m := tr.DialRaw(t)
+	r := m.Ask(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.NodeOf(n).Token() + 1})
 	if r == nil || r.Code != control.CodeUnreachable || !strings.Contains(r.Reason, "another node") {
 		t.Errorf("got %+v", r)
 	}
@@ -94,14 +94,14 @@ func TestUndeliveredAnswerUndoesTheRegistration(t *testing.T) {
 	other := ringtest.New(t, net)
 	other.Name = "other"
 	n := other.Join(nil) // answers the probe
-	m := tr.Raw(t)
-	m.Send(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.Of(n).Token()})
+	m := tr.DialRaw(t)
+	m.Send(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.NodeOf(n).Token()})
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 1); err != nil {
 		t.Fatal(err)
 	}
 	n.Close()
 	m.Close()
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 0 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 0 }); err != nil {
 		t.Error(err)
 	}
 }
@@ -156,7 +156,7 @@ func TestHandshakeMismatch(t *testing.T) {
 	if _, err := ringdht.Join(tr.Ctx(), n.Peer().Addr, nil, host); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "not a registry") {
 		t.Errorf("joining a node: %v", err)
 	}
-	c := *ringtest.Dialler()
+	c := *ringtest.DialConfig()
 	c.Transport = tr.Net.Host("x")
 	if _, _, err := c.Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleLink}); !errors.Is(err, ringdht.ErrHandshake) {
 		t.Errorf("linking to a registry: %v", err)
@@ -206,8 +206,8 @@ func TestClosingBlamesNobody(t *testing.T) {
 	r := tr.Registry
 	events := r.Snapshot().Events
 	before := events[len(events)-1].Seq
-	ringtest.In(r).Locked(func() {
-		ringtest.In(r).Authority().Leave(ringtest.In(r).Now(), refOf(tr.Nodes[0])) // it is about to go
+	ringtest.RegistryOf(r).Locked(func() {
+		ringtest.RegistryOf(r).Authority().Leave(ringtest.RegistryOf(r).Now(), refOf(tr.Nodes[0])) // it is about to go
 	})
 	r.Close()
 	for _, e := range r.Snapshot().Events {

@@ -14,7 +14,7 @@ import (
 // unfinished waits until all nodes but so many have finished the run at hand.
 func unfinished(tr *ringtest.Ring, n int) {
 	tr.T.Helper()
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Unfinished() == n }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Unfinished() == n }); err != nil {
 		tr.T.Fatal(err)
 	}
 }
@@ -39,12 +39,12 @@ func TestRelaysOfALateComer(t *testing.T) {
 		}
 	}
 	gone.Close()
-	tr.Drop(gone)
-	tr.Gone(gone.ID())
+	tr.Remove(gone)
+	tr.WaitGone(gone.ID())
 	net.Hold("n4", "registry")
 	net.Release("registry", "n0")
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { // all have answered but the one that came late
-		return ringtest.In(tr.Registry).Unreported() == 1
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { // all have answered but the one that came late
+		return ringtest.RegistryOf(tr.Registry).Unreported() == 1
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestRelaysOfALateComer(t *testing.T) {
 	if !s.Exact() || s.Sum.Sent != 4000 {
 		t.Fatalf("%s, %+v", s.Verdict(), s.Sum)
 	}
-	ringtest.AddUp(t, s)
+	ringtest.CheckRelayed(t, s)
 	var rows []ringdht.ID
 	for _, n := range s.Nodes {
 		rows = append(rows, n.ID)
@@ -65,7 +65,7 @@ func TestRelaysOfALateComer(t *testing.T) {
 		t.Errorf("rows %v", rows)
 	}
 	s = tr.Run(ringdht.Traffic{Messages: 10})
-	ringtest.AddUp(t, s)
+	ringtest.CheckRelayed(t, s)
 	if len(s.Nodes) != 5 || slices.ContainsFunc(s.Nodes, func(n status.NodeSummary) bool { return n.Late }) {
 		t.Errorf("%+v", s.Nodes)
 	}
@@ -90,14 +90,14 @@ func TestRelaysOfAnAbandonedRun(t *testing.T) {
 	abandoned := tr.Registry.Snapshot().Running.Number
 	tr.Registry.Close()
 	net.Heal()
-	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 6); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
-	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
-	ringtest.In(tr.Registry).SkipRuns(abandoned + 127)
-	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	tr.WaitSettled()
+	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.RegistryOf(tr.Registry).SkipRuns(abandoned + 127)
+	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 }
 
 // The members that knew of a run may all be lost together with the registry. The next
@@ -109,7 +109,7 @@ func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
 		tr.Join(nil, ringdht.WithID(ringdht.ID(10*i)), ringdht.WithTraffic())
 	}
 	tr.Setup(1)
-	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 	for _, host := range []string{"n1", "n2", "n3"} {
 		net.Hold("registry", host)
 	}
@@ -121,14 +121,14 @@ func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
 	tr.Registry.Close()
 	knew := tr.Nodes[0]
 	knew.Close()
-	tr.Drop(knew)
+	tr.Remove(knew)
 	net.Heal()
-	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 3); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
-	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	tr.WaitSettled()
+	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 }
 
 // An overloaded ring drops frames and sends them again. That is relayed as well, and
@@ -143,7 +143,7 @@ func TestRelaysOfAnOverloadedRing(t *testing.T) {
 	wasted := int64(0)
 	for range 3 {
 		s := tr.Run(ringdht.Traffic{Messages: 2000, Payload: 1000})
-		ringtest.AddUp(t, s)
+		ringtest.CheckRelayed(t, s)
 		wasted += s.Wasted
 	}
 	if wasted == 0 {

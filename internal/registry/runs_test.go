@@ -42,7 +42,7 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 		t.Error(err)
 	}
 	s := <-done
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	if !s.Balanced() || len(s.Lost) != 1 || s.Sum.Unknown > 0 {
 		t.Errorf("%s", s.Verdict())
 	}
@@ -68,7 +68,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 			tr := ringtest.New(t, memnet.New(1))
 			release := make(chan struct{})
 			for range 4 {
-				tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) }, ringdht.WithTraffic())
+				tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) }, ringdht.WithTraffic())
 			}
 			tr.Setup(2)
 			leaver, r := tr.Nodes[0], tr.Registry
@@ -84,7 +84,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 				}
 				done <- s
 			}()
-			if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Unfinished() == 1 }); err != nil {
+			if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(r).Unfinished() == 1 }); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(tr.Ctx())
@@ -117,7 +117,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 				close(release)
 			}
 			s := <-done
-			tr.Drop(leaver)
+			tr.Remove(leaver)
 			if !s.Balanced() || len(s.Lost) != 1 || !c.cut && s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received+s.Sum.Unknown {
 				t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
 			}
@@ -131,7 +131,7 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	for range 4 {
-		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) }, ringdht.WithTraffic())
+		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) }, ringdht.WithTraffic())
 	}
 	tr.Setup(2)
 	leaver, r := tr.Nodes[0], tr.Registry
@@ -149,7 +149,7 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 		}
 		done <- s
 	}()
-	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return len(done) > 0 || ringtest.In(r).Unfinished() == 1 }); err != nil {
+	if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return len(done) > 0 || ringtest.RegistryOf(r).Unfinished() == 1 }); err != nil {
 		t.Fatal(err)
 	}
 	close(release)
@@ -157,7 +157,7 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 		t.Error(err)
 	}
 	s := <-done
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	if !s.Balanced() || len(s.Lost) != 1 || s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received {
 		t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
 	}
@@ -182,12 +182,12 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 		}
 		done <- s
 	}()
-	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Unfinished() == 1 }); err != nil {
+	if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(r).Unfinished() == 1 }); err != nil {
 		t.Fatal(err)
 	}
-	ringtest.Until(t, "it has finished", func() bool { return ringtest.Of(slow).Runs().Finished > 0 })
-	ringtest.In(r).Finish(refOf(slow)) // as if the report had come
-	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Unreported() == 1 }); err != nil {
+	ringtest.WaitUntil(t, "it has finished", func() bool { return ringtest.NodeOf(slow).Runs().Finished > 0 })
+	ringtest.RegistryOf(r).Finish(refOf(slow)) // as if the report had come
+	if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(r).Unreported() == 1 }); err != nil {
 		t.Fatal(err)
 	}
 	left := make(chan error, 1)
@@ -198,7 +198,7 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 		t.Error(err)
 	}
 	s := <-done
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	if !s.Balanced() || s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received {
 		t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
 	}
@@ -208,8 +208,8 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 // awaitOver waits until a node that leaves takes part in no run any more.
 func awaitOver(t *testing.T, n *ringdht.Node) {
 	t.Helper()
-	ringtest.Until(t, "it takes part in no run", func() bool {
-		runs := ringtest.Of(n).Runs()
+	ringtest.WaitUntil(t, "it takes part in no run", func() bool {
+		runs := ringtest.NodeOf(n).Runs()
 		return runs.Over && !runs.Sending
 	})
 }
@@ -280,7 +280,7 @@ func TestDeathAfterTheSummary(t *testing.T) {
 					return
 				default:
 				}
-				ringtest.In(r).LoseReported(ref)
+				ringtest.RegistryOf(r).LoseReported(ref)
 			}
 		})
 	}
@@ -311,9 +311,9 @@ func TestRunAfterRestart(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	tr.Registry.Close()
-	tr.Restart(ringdht.WithLease(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second))
 	tr.Registry.WaitMembers(tr.Ctx(), 4)
-	tr.Settled()
+	tr.WaitSettled()
 	for range 200 {
 		s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 10})
 		if errors.Is(err, ringdht.ErrBusy) {

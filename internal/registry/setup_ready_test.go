@@ -26,11 +26,11 @@ func over() context.Context {
 
 // What happens as the context ends has happened.
 func TestBothAtOnce(t *testing.T) {
-	r := ringtest.In(ringtest.New(t, memnet.New(1)).Registry)
+	r := ringtest.RegistryOf(ringtest.New(t, memnet.New(1)).Registry)
 	for i := range often {
 		so := false
 		happens := func() { r.ChangeWith(func() { so = true }) }
-		if err := r.Await(ringtest.EndsBefore{Context: over(), End: happens}, func() bool { return so }); err != nil {
+		if err := r.Await(ringtest.CancelAtDone{Context: over(), Cancel: happens}, func() bool { return so }); err != nil {
 			t.Fatalf("try %d: %v", i, err)
 		}
 	}
@@ -47,10 +47,10 @@ func TestSetupChangesNothingWhenItsTurnComesTooLate(t *testing.T) {
 	tr.Setup(2)
 	epoch := r.Epoch()
 	for i := range often {
-		ringtest.In(r).TakeSetupSlot()
+		ringtest.RegistryOf(r).TakeSetupSlot()
 		ctx, cancel := context.WithCancelCause(context.Background())
-		_, err := r.Setup(ringtest.EndsBefore{Context: ctx, End: func() {
-			if ringtest.In(r).GiveSetupSlot() { // its turn
+		_, err := r.Setup(ringtest.CancelAtDone{Context: ctx, Cancel: func() {
+			if ringtest.RegistryOf(r).GiveSetupSlot() { // its turn
 				cancel(errOver)
 			}
 		}}, 1)
@@ -58,7 +58,7 @@ func TestSetupChangesNothingWhenItsTurnComesTooLate(t *testing.T) {
 			t.Fatalf("try %d: %v, epoch %d and then %d", i, err, epoch, r.Epoch())
 		}
 	}
-	if ringtest.In(r).GiveSetupSlot() {
+	if ringtest.RegistryOf(r).GiveSetupSlot() {
 		t.Error("the slot was not given back")
 	}
 }
@@ -73,7 +73,7 @@ func TestRunDoesNotBeginTooLate(t *testing.T) {
 	tr.Setup(0)
 	for i := range often {
 		ctx, cancel := context.WithCancelCause(context.Background())
-		err := ringtest.In(r).StartRunAfresh(ringtest.EndsBefore{Context: ctx, End: func() { cancel(errOver) }}, registry.Traffic{Messages: 1, Payload: 4})
+		err := ringtest.RegistryOf(r).StartRunAfresh(ringtest.CancelAtDone{Context: ctx, Cancel: func() { cancel(errOver) }}, registry.Traffic{Messages: 1, Payload: 4})
 		if !errors.Is(err, errOver) {
 			t.Fatalf("try %d: %v", i, err)
 		}

@@ -76,7 +76,7 @@ func TestSnapshot(t *testing.T) {
 			if m.State != status.StateActive || m.Incarnation != n.Incarnation() || m.Counters != n.Status().Counters || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
 				t.Errorf("member %d: %+v", i, m)
 			}
-			if m.Links[0].To != m.Entries[0] || !m.Links[0].Up || m.Links[0].Bytes == 0 || m.Limits.Streams != ringtest.Of(n).Config().Limits.Streams || m.Epoch != s.Epoch || m.Members != 5 {
+			if m.Links[0].To != m.Entries[0] || !m.Links[0].Up || m.Links[0].Bytes == 0 || m.Limits.Streams != ringtest.NodeOf(n).Config().Limits.Streams || m.Epoch != s.Epoch || m.Members != 5 {
 				t.Errorf("member %d: %+v", i, m)
 			}
 		}
@@ -125,7 +125,7 @@ func TestTotalsKeepWhatIsGone(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	tr.Join(nil)
 	r := tr.Registry
-	in := ringtest.In(r)
+	in := ringtest.RegistryOf(r)
 	in.Locked(func() {
 		ref := in.Authority().All()[0].Ref()
 		in.SetStatus(ref, &status.Node{Counters: status.Counters{Sent: 7, Queued: 7}, Hops: []int64{0, 7}})

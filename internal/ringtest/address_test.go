@@ -21,8 +21,8 @@ func TestOneProcessIsOneMember(t *testing.T) {
 	n := other.Join(nil)
 	_, port, _ := net.SplitHostPort(n.Peer().Addr)
 	for _, host := range []string{"127.0.0.1", "[127.0.0.1]", "[::ffff:127.0.0.1]", "[::FFFF:7F00:1]", "localhost", "LOCALHOST", "LocalHost."} {
-		m := tr.Raw(t)
-		if r := m.Ask(control.TypeRegister, control.Register{Addr: host + ":" + port, Token: ringtest.Of(n).Token()}); r != nil {
+		m := tr.DialRaw(t)
+		if r := m.Ask(control.TypeRegister, control.Register{Addr: host + ":" + port, Token: ringtest.NodeOf(n).Token()}); r != nil {
 			t.Errorf("%s: %+v", host, r)
 		}
 		if list := tr.Registry.Members(); len(list) != 1 {
@@ -33,19 +33,19 @@ func TestOneProcessIsOneMember(t *testing.T) {
 		t.Errorf("%s is the address", got)
 	}
 	for _, addr := range []string{"127.0.0.1:0" + port, "127.0.0.1:+" + port, "127.1:" + port, "[::1%lo]:" + port, "2130706433:" + port, "0.0.0.0:" + port} {
-		m := tr.Raw(t)
-		r := m.Ask(control.TypeRegister, control.Register{Addr: addr, Other: true, Token: ringtest.Of(n).Token()})
+		m := tr.DialRaw(t)
+		r := m.Ask(control.TypeRegister, control.Register{Addr: addr, Other: true, Token: ringtest.NodeOf(n).Token()})
 		if r == nil || r.Code != control.CodeProtocol || !strings.Contains(r.Reason, "WithAdvertise") {
 			t.Errorf("%s: %+v", addr, r)
 		}
 	}
 	// The holder is found under any spelling.
-	m := tr.Raw(t)
-	r := m.Ask(control.TypeRegister, control.Register{Addr: "LOCALHOST:" + port, Token: ringtest.Of(n).Token() + 1})
+	m := tr.DialRaw(t)
+	r := m.Ask(control.TypeRegister, control.Register{Addr: "LOCALHOST:" + port, Token: ringtest.NodeOf(n).Token() + 1})
 	if r == nil || r.Code != control.CodeAddrTaken {
 		t.Errorf("another node at the address: %+v", r)
 	}
-	m = tr.Raw(t)
+	m = tr.DialRaw(t)
 	r = m.Ask(control.TypeDeregister, control.Deregister{ID: uint64(tr.Registry.Members()[0].ID), Addr: "LOCALHOST.:" + port})
 	if r == nil || !strings.Contains(r.Reason, "another connection") {
 		t.Errorf("deregistering: %+v", r)

@@ -94,7 +94,7 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	for range 3 {
-		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) }, ringdht.WithTraffic())
+		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) }, ringdht.WithTraffic())
 	}
 	defer close(release)
 	tr.Setup(0)
@@ -254,11 +254,11 @@ func TestSecondSetupObeysItsContext(t *testing.T) {
 	net.Hold("registry", "n1")
 	first := make(chan error)
 	go func() { _, err := tr.Registry.Setup(tr.Ctx(), 0); first <- err }()
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Live() }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Live() }); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := tr.Registry.Setup(ringtest.EndsBefore{ctx, cancel}, 0); !errors.Is(err, context.Canceled) || !errors.Is(err, ringdht.ErrNotReady) {
+	if _, err := tr.Registry.Setup(ringtest.CancelAtDone{ctx, cancel}, 0); !errors.Is(err, context.Canceled) || !errors.Is(err, ringdht.ErrNotReady) {
 		t.Errorf("got %v", err)
 	}
 	net.Heal()
@@ -271,7 +271,7 @@ func TestAPeerCannotClaimToBeTheNode(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	n := tr.Join(nil)
 	for _, from := range []uint64{uint64(n.ID()), 1 << 16} {
-		_, _, err := ringtest.Of(n).Config().Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: from, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
+		_, _, err := ringtest.NodeOf(n).Config().Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: from, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
 		if !errors.Is(err, ringdht.ErrHandshake) {
 			t.Errorf("from %d: %v", from, err)
 		}
@@ -326,7 +326,7 @@ func TestRedialDoesNotHoldUpOthers(t *testing.T) {
 		}
 		tr.Nodes[2].Close()
 		tr.Nodes = tr.Nodes[:2]
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 2 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 2 }); err != nil {
 			t.Fatal(err)
 		}
 		start = time.Now()

@@ -49,7 +49,7 @@ func TestCrowdJoins(t *testing.T) {
 	}
 	wg.Wait()
 	ready := time.Since(start)
-	tr.Settled()
+	tr.WaitSettled()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	epochs := tr.Registry.Epoch() - epoch

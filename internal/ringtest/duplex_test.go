@@ -65,10 +65,8 @@ func withCensus(t *testing.T, n int, f func(t *testing.T, tr *ringtest.Ring, ove
 				tr.Join(nil, ringdht.WithTransport(c), ringdht.WithTraffic())
 			}
 			f(t, tr, over, open)
-			log.Mu.Lock()
-			defer log.Mu.Unlock()
-			if strings.Contains(strings.ReplaceAll(log.B.String(), "level=WARN msg=degraded", ""), "level=WARN") {
-				t.Error(log.B.String())
+			if strings.Contains(strings.ReplaceAll(log.Text(), "level=WARN msg=degraded", ""), "level=WARN") {
+				t.Error(log.Text())
 			}
 		})
 	}
@@ -116,7 +114,7 @@ func TestNodeThatCannotDial(t *testing.T) {
 		tr.Setup(0)
 		tr.Run(ringdht.Traffic{Messages: 1000})
 		settles(t, open, 1)
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Error(err)
 		}
 	})

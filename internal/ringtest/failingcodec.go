@@ -7,16 +7,17 @@ import (
 	"github.com/x/ringdht/internal/codec"
 )
 
-// Illiterate is the default codec of a member that cannot read some messages.
-type Illiterate struct {
+// FailingCodec is the default codec of a member that cannot decode some messages.
+type FailingCodec struct {
 	codec.Msgpack
-	Cannot func(v any) bool
-	Tried  atomic.Int64
+	Fails  func(v any) bool // whether decoding into v fails
+	Failed atomic.Int64     // calls that failed
 }
 
-func (c *Illiterate) Decode(data []byte, v any) error {
-	if c.Cannot(v) {
-		c.Tried.Add(1)
+// Decode decodes data into v, unless Fails says otherwise.
+func (c *FailingCodec) Decode(data []byte, v any) error {
+	if c.Fails(v) {
+		c.Failed.Add(1)
 		return errors.New("illegible")
 	}
 	return c.Msgpack.Decode(data, v)

@@ -42,7 +42,7 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 		}, limits)
 	}
 	tr.Setup(1) // everybody has a link to the node behind it only
-	host, at := make([]string, size), tr.Position()
+	host, at := make([]string, size), tr.Positions()
 	ring := make([]*ringdht.Node, size)
 	for i, n := range tr.Nodes {
 		host[at[n.ID()]], ring[at[n.ID()]] = fmt.Sprint("n", i), n

@@ -146,7 +146,7 @@ func TestSilence(t *testing.T) {
 		}
 		// A connection that introduced itself and then never registers.
 		start := time.Now()
-		m := tr.Raw(t)
+		m := tr.DialRaw(t)
 		if _, _, err := m.Recv(); err == nil {
 			t.Error("the registry answered nothing with something")
 		}
@@ -177,7 +177,7 @@ func TestLease(t *testing.T) {
 		start := time.Now()
 		net.Hold("n1", "registry") // its cable is cut
 		net.Hold("registry", "n1")
-		if err := ringtest.In(tr.Registry).Await(t.Context(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 2 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(t.Context(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 2 }); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took > 4*time.Second {

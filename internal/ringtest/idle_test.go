@@ -52,7 +52,7 @@ func idleCost(t *testing.T, net *memnet.Network, size int) float64 {
 			tr.Join(nil)
 		}
 		tr.Setup(0)
-		tr.Settled()
+		tr.WaitSettled()
 		nodes += size
 		defer tr.Close()
 	}

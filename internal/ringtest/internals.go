@@ -6,31 +6,33 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/handshake"
-	"github.com/x/ringdht/internal/inner"
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/registry"
+	"github.com/x/ringdht/internal/unwrap"
 )
 
-// In is what a registry wraps.
-func In(r *ringdht.Registry) *registry.Registry { return inner.Registry(r) }
+// RegistryOf returns the internal registry of r.
+func RegistryOf(r *ringdht.Registry) *registry.Registry { return unwrap.Registry(r) }
 
-// Of is what a node wraps.
-func Of(n *ringdht.Node) *node.Node { return inner.Node(n) }
+// NodeOf returns the internal node of n.
+func NodeOf(n *ringdht.Node) *node.Node { return unwrap.Node(n) }
 
-// Option is an option of nodes and registries that programs do not have.
-func Option(f func(*handshake.Config)) ringdht.Option { return inner.Option(f).(ringdht.Option) }
-
-// NodeOption is an option of nodes that programs do not have.
-func NodeOption(f func(*node.Config)) ringdht.NodeOption {
-	return inner.NodeOption(f).(ringdht.NodeOption)
+// WithConfig returns an option that changes the configuration that nodes and registries share.
+func WithConfig(change func(*handshake.Config)) ringdht.Option {
+	return unwrap.WithConfig(change).(ringdht.Option)
 }
 
-// RegistryOption is an option of registries that programs do not have.
-func RegistryOption(f func(*registry.Config)) ringdht.RegistryOption {
-	return inner.RegistryOption(f).(ringdht.RegistryOption)
+// WithNodeConfig returns an option that changes a node's configuration.
+func WithNodeConfig(change func(*node.Config)) ringdht.NodeOption {
+	return unwrap.WithNodeConfig(change).(ringdht.NodeOption)
 }
 
-// Dialler has what a member dials with by default.
-func Dialler() *handshake.Config {
+// WithRegistryConfig returns an option that changes a registry's configuration.
+func WithRegistryConfig(change func(*registry.Config)) ringdht.RegistryOption {
+	return unwrap.WithRegistryConfig(change).(ringdht.RegistryOption)
+}
+
+// DialConfig returns the default configuration with which a member dials.
+func DialConfig() *handshake.Config {
 	return &handshake.Config{Codec: ringdht.Msgpack(), Transport: ringdht.TCP{}, Log: slog.New(slog.DiscardHandler), RingName: "ring", Timeout: 5 * time.Second}
 }

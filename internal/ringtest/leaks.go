@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Main runs a package's tests, and fails if one of them left a goroutine of this module behind.
+// Main runs the tests of a package and exits. It fails if they left a goroutine of this
+// module behind.
 func Main(m *testing.M) {
 	code := m.Run()
 	if code == 0 {
@@ -21,8 +22,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// goroutinesLeft lists goroutines that run this module's code. Those that are on
-// their way out get a moment.
+// goroutinesLeft returns the stacks of goroutines that run code of this module. Those that
+// are about to end get two seconds.
 func goroutinesLeft() (left string) {
 	for range 200 {
 		left = ""

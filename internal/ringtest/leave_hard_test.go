@@ -306,13 +306,13 @@ func TestLeaveWhileSomethingGoesWrong(t *testing.T) {
 		}, longest: 3 * ringtest.Lease, evicted: true},
 		"the registry restarts": {before: func(w *troubled) {
 			w.Registry.Close()
-			w.after(ringtest.Lease/4, func() { w.Restart(ringdht.WithLease(ringtest.Lease)) })
+			w.after(ringtest.Lease/4, func() { w.RestartRegistry(ringdht.WithLease(ringtest.Lease)) })
 		}, longest: 5 * ringtest.Lease},
 		"the registry restarts meanwhile": {before: func(w *troubled) {
 			w.after(time.Millisecond, func() {
 				w.Registry.Close()
 				time.Sleep(ringtest.Lease / 4)
-				w.Restart(ringdht.WithLease(ringtest.Lease))
+				w.RestartRegistry(ringdht.WithLease(ringtest.Lease))
 			})
 		}, longest: 5 * ringtest.Lease},
 	} {

@@ -201,7 +201,7 @@ func leaveAmong(t *testing.T, mem *memnet.Network, name string, event func(tr *r
 	relay, other := tr.Join(nil), tr.Join(nil)
 	sources := []*ringdht.Node{tr.Join(nil), tr.Join(nil), tr.Join(nil)}
 	tr.Setup(1)
-	tr.Settled()
+	tr.WaitSettled()
 	begun := make(chan struct{})
 	var once sync.Once
 	var sending, others sync.WaitGroup

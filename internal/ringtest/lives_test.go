@@ -166,7 +166,7 @@ func (l *lives) host(serial int) string { return fmt.Sprintf("h%d", serial) }
 
 func (l *lives) senders() (n int) {
 	for _, x := range l.Nodes {
-		if ringtest.Of(x).Config().Traffic {
+		if ringtest.NodeOf(x).Config().Traffic {
 			n++
 		}
 	}
@@ -208,7 +208,7 @@ func (l *lives) talk() {
 func (l *lives) some() *ringdht.Node {
 	i := l.rng.IntN(len(l.Nodes))
 	n := l.Nodes[i]
-	if len(l.Nodes) < 4 || ringtest.Of(n).Config().Traffic && l.senders() < 4 {
+	if len(l.Nodes) < 4 || ringtest.NodeOf(n).Config().Traffic && l.senders() < 4 {
 		return nil
 	}
 	l.Nodes = slices.Delete(l.Nodes, i, i+1)
@@ -257,14 +257,14 @@ func (l *lives) cutOff() {
 	l.must(fmt.Sprintf("cut %d off", id), func(ctx context.Context) error {
 		l.Net.Hold(host, "")
 		l.Net.Hold("", host)
-		return ringtest.In(l.Registry).Await(ctx, func() bool {
-			m, there := ringtest.In(l.Registry).Authority().Holder(uint64(id))
+		return ringtest.RegistryOf(l.Registry).Await(ctx, func() bool {
+			m, there := ringtest.RegistryOf(l.Registry).Authority().Holder(uint64(id))
 			return !there || m.Incarnation != life
 		})
 	})
 	l.Net.Heal()
 	l.must(fmt.Sprintf("mend %d", id), func(ctx context.Context) error {
-		return ringtest.Of(n).Await(ctx, func() bool { return n.Incarnation() != life })
+		return ringtest.NodeOf(n).Await(ctx, func() bool { return n.Incarnation() != life })
 	})
 	l.dead[n.ID()] = true // what its former life had sent
 }
@@ -358,7 +358,7 @@ func (l *lives) disturbed() {
 	broken, r, before := l.broken.Load(), l.Registry, l.resent()
 	_, done := l.begin()
 	l.within(func(ctx context.Context) error { // until it has begun, or has ended already
-		return ringtest.In(r).Await(ctx, func() bool { return ringtest.In(r).Running() != 0 || len(done) > 0 })
+		return ringtest.RegistryOf(r).Await(ctx, func() bool { return ringtest.RegistryOf(r).Running() != 0 || len(done) > 0 })
 	})
 	for range 1 + l.rng.IntN(3) {
 		l.event(true)

@@ -10,37 +10,45 @@ import (
 	"github.com/x/ringdht"
 )
 
-// Log logs to the test, for the tests that read it.
+// Log keeps what members log, for tests that read it.
 type Log struct {
-	Mu sync.Mutex
-	B  strings.Builder
-	Ch chan struct{}
+	mu      sync.Mutex
+	text    strings.Builder
+	written chan struct{}
 }
 
-func NewLog() *Log { return &Log{Ch: make(chan struct{}, 1)} }
+// NewLog returns an empty log.
+func NewLog() *Log { return &Log{written: make(chan struct{}, 1)} }
 
+// Option returns the option of members that write to the log.
+func (l *Log) Option() ringdht.Option {
+	return ringdht.WithLogger(slog.New(slog.NewTextHandler(l, nil)))
+}
+
+// Write appends to the log.
 func (l *Log) Write(p []byte) (int, error) {
-	l.Mu.Lock()
-	l.B.Write(p)
-	l.Mu.Unlock()
+	l.mu.Lock()
+	l.text.Write(p)
+	l.mu.Unlock()
 	select {
-	case l.Ch <- struct{}{}:
+	case l.written <- struct{}{}:
 	default:
 	}
 	return len(p), nil
 }
 
-func (l *Log) Option() ringdht.Option {
-	return ringdht.WithLogger(slog.New(slog.NewTextHandler(l, nil)))
+// Text returns what was written so far.
+func (l *Log) Text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
-// WaitFor waits until a line contains all the words.
+// WaitFor waits until one line contains all the words.
 func (l *Log) WaitFor(t *testing.T, words ...string) {
 	t.Helper()
 	for deadline := time.After(time.Minute); ; {
-		l.Mu.Lock()
-		text := l.B.String()
-		l.Mu.Unlock()
+		text := l.Text()
 	lines:
 		for line := range strings.Lines(text) {
 			for _, w := range words {
@@ -51,7 +59,7 @@ func (l *Log) WaitFor(t *testing.T, words ...string) {
 			return
 		}
 		select {
-		case <-l.Ch:
+		case <-l.written:
 		case <-deadline:
 			t.Fatalf("no line with %q in the log:\n%s", words, text)
 		}

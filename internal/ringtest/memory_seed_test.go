@@ -33,13 +33,13 @@ func ringOverLossyNetwork(t *testing.T, seed uint64) map[write]memnet.Fate {
 			fates[write{f.From, f.To, f.Conn, f.Back, f.Write}] = f
 		})
 		net.Delay("", "", time.Millisecond, 4*time.Millisecond)
-		for i := range ringtest.Six {
-			for j := range ringtest.Six {
+		for i := range ringtest.SixIDs {
+			for j := range ringtest.SixIDs {
 				net.Drop(fmt.Sprint("n", i), fmt.Sprint("n", j), 0.05)
 			}
 		}
 		tr := ringtest.New(t, net)
-		for _, id := range ringtest.Six {
+		for _, id := range ringtest.SixIDs {
 			tr.Join(nil, ringdht.WithID(id), ringdht.WithTraffic())
 		}
 		tr.Setup(2)

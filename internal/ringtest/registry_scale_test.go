@@ -400,11 +400,11 @@ func registryProcess(lease string) {
 		case "settle":
 			err = r.WaitSettled(ctx)
 		case "whole":
-			err = ringtest.In(r).Await(ctx, func() bool { return len(ringtest.In(r).Authority().Unsettled()) == 0 })
+			err = ringtest.RegistryOf(r).Await(ctx, func() bool { return len(ringtest.RegistryOf(r).Authority().Unsettled()) == 0 })
 		case "cpu":
 		default:
 			if _, err = fmt.Sscanf(line, "members %d", &n); err == nil {
-				err = ringtest.In(r).Await(ctx, func() bool { return ringtest.In(r).Authority().Len() == n })
+				err = ringtest.RegistryOf(r).Await(ctx, func() bool { return ringtest.RegistryOf(r).Authority().Len() == n })
 			}
 		}
 		f.Addr, f.CPU = addr, ringtest.CPUTime()

@@ -21,11 +21,11 @@ func TestRestartWithGrace(t *testing.T) {
 	for _, n := range tr.Nodes {
 		<-n.Disconnected()
 	}
-	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 4); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	newcomer := tr.Join(nil, ringdht.WithTraffic())
 	if err := newcomer.Ready(tr.Ctx()); err != nil {
 		t.Fatal(err)

@@ -1,5 +1,9 @@
-// Package ringtest starts rings for this module's tests: a registry and its nodes, over TCP or
-// in memory, with what they wrap within reach. Its own tests are those of whole rings.
+// Package ringtest starts rings for the tests of this module: a registry and its nodes, over
+// TCP or in memory. It gives access to their internals. The tests of whole rings are here.
+//
+// A test starts a ring with [New], adds nodes with [Ring.Join] and hands out tables with
+// [Ring.Setup]. Tests of time use [InBubble]. Methods of a ring fail the test if an operation
+// does not succeed.
 package ringtest
 
 import (
@@ -19,18 +23,20 @@ import (
 // Ring is a registry and its nodes.
 type Ring struct {
 	T        testing.TB
-	Name     string           // of its nodes' hosts, with a number
 	Net      *memnet.Network  // nil over TCP
-	Shared   []ringdht.Option // of all members
+	Name     string           // in memory, node number i is on the host Name + i
+	Shared   []ringdht.Option // of the registry and all nodes
 	Registry *ringdht.Registry
-	Addr     string
-	Nodes    []*ringdht.Node // in the order of joining
+	Addr     string          // of the registry
+	Nodes    []*ringdht.Node // in the order in which they joined
 }
 
+// openRings counts the rings that tests have not closed.
 var openRings atomic.Int32
 
-// New starts a registry, on TCP if net is nil. Everything is closed when
-// the test ends, and no goroutine may be left then.
+// New starts a registry, over TCP if net is nil. When the test ends, New closes the ring and
+// fails the test if goroutines of this module are left. The lease is 30 seconds, so that a
+// loaded machine does not look like a dead node. Tests of the lease set another.
 func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Ring {
 	t.Helper()
 	tr := &Ring{T: t, Net: net, Name: "n"}
@@ -44,7 +50,6 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 		opts = append(opts, ringdht.WithTransport(net.Host("registry")))
 		addr = "registry:0"
 	}
-	// A loaded machine must not look like a dead node; tests of the lease set it.
 	opts = append([]ringdht.RegistryOption{ringdht.WithLease(30 * time.Second)}, opts...)
 	r, err := ringdht.NewRegistry(opts...)
 	if err != nil {
@@ -69,6 +74,7 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 	return tr
 }
 
+// Close closes all nodes and then the registry.
 func (tr *Ring) Close() {
 	var wg sync.WaitGroup
 	for _, n := range tr.Nodes {
@@ -78,6 +84,7 @@ func (tr *Ring) Close() {
 	tr.Registry.Close()
 }
 
+// Options returns the options of the next node: those that all share, its transport, and opts.
 func (tr *Ring) Options(opts []ringdht.NodeOption) []ringdht.NodeOption {
 	var all []ringdht.NodeOption
 	for _, o := range tr.Shared {
@@ -89,6 +96,7 @@ func (tr *Ring) Options(opts []ringdht.NodeOption) []ringdht.NodeOption {
 	return append(all, opts...)
 }
 
+// TryJoin adds a node, or returns the error.
 func (tr *Ring) TryJoin(h ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Node, error) {
 	n, err := ringdht.Join(tr.Ctx(), tr.Addr, h, tr.Options(opts)...)
 	if err == nil {
@@ -107,13 +115,14 @@ func (tr *Ring) Join(h ringdht.Handler, opts ...ringdht.NodeOption) *ringdht.Nod
 	return n
 }
 
-// Ctx is long enough for anything that is not broken.
+// Ctx returns a context that ends after three minutes. Only what is broken takes longer.
 func (tr *Ring) Ctx() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	tr.T.Cleanup(cancel)
 	return ctx
 }
 
+// Setup hands out tables with k entries, and waits until all nodes are ready.
 func (tr *Ring) Setup(k int, opts ...ringdht.SetupOption) status.Audit {
 	tr.T.Helper()
 	a, err := tr.Registry.Setup(tr.Ctx(), k, opts...)
@@ -128,8 +137,8 @@ func (tr *Ring) Setup(k int, opts ...ringdht.SetupOption) status.Audit {
 	return a
 }
 
-// Position finds where in the ring each node is.
-func (tr *Ring) Position() map[ringdht.ID]int {
+// Positions returns the position of each member in the ring, by ID.
+func (tr *Ring) Positions() map[ringdht.ID]int {
 	at := make(map[ringdht.ID]int)
 	for i, p := range tr.Registry.Members() {
 		at[p.ID] = i
@@ -137,13 +146,14 @@ func (tr *Ring) Position() map[ringdht.ID]int {
 	return at
 }
 
-// Drop takes a node out of the test's list.
-func (tr *Ring) Drop(n *ringdht.Node) {
+// Remove removes a node from tr.Nodes. It does not end it.
+func (tr *Ring) Remove(n *ringdht.Node) {
 	tr.Nodes = slices.DeleteFunc(tr.Nodes, func(x *ringdht.Node) bool { return x == n })
 }
 
-// Restart starts another registry at the address of the one that was closed.
-func (tr *Ring) Restart(opts ...ringdht.RegistryOption) {
+// RestartRegistry starts a registry at the address of the former one, which the test has
+// closed.
+func (tr *Ring) RestartRegistry(opts ...ringdht.RegistryOption) {
 	tr.T.Helper()
 	if tr.Net != nil {
 		opts = append(opts, ringdht.WithTransport(tr.Net.Host("registry")))

@@ -105,7 +105,7 @@ func grow(t *testing.T, size int) *grown {
 	}
 	t.Logf("%d nodes: joined in %v (%v of CPU), set up in %v (%v): %v", size, g.joined.Round(time.Millisecond), (joined - before).Round(time.Millisecond),
 		g.set.Round(time.Millisecond), (ringtest.CPUTime() - joined).Round(time.Millisecond), a)
-	tr.Settled()
+	tr.WaitSettled()
 	after := heap()
 	t.Logf("%d nodes idle: %d KiB each, of which stacks %d KiB; peak of the process %d MiB", size,
 		(after.used()-base.used())/uint64(size)>>10, (after.StackInuse-base.StackInuse)/uint64(size)>>10, residentPeak()>>20)

@@ -88,7 +88,7 @@ func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
 		}
 	}
 	tr.Setup(2)
-	at := tr.Position()
+	at := tr.Positions()
 	for id := ringdht.ID(0); id < 1<<16; id += 997 {
 		if _, ok := at[id]; ok {
 			continue
@@ -153,7 +153,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 	release := make(chan struct{})
 	var taken atomic.Int64
 	limits := ringdht.WithLimits(ringdht.Limits{SendBuffer: 256 << 10, ReceiveBuffer: 256 << 10})
-	slow := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release); taken.Add(1) }, limits)
+	slow := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release); taken.Add(1) }, limits)
 	for range 5 {
 		tr.Join(nil, limits, ringdht.WithTraffic())
 	}
@@ -264,7 +264,7 @@ func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 func TestHandlerBacklogHasABound(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release, result := make(chan struct{}), make(chan error, 1)
-	stuck := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) })
+	stuck := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
 	var sender *ringdht.Node
 	sender = tr.Join(func(ctx context.Context, m ringdht.Message) {
 		for {
@@ -326,7 +326,7 @@ func TestQuickHandlersMayWait(t *testing.T) {
 		tr.Join(func(ctx context.Context, m ringdht.Message) {
 			if len(m.Body) > 0 {
 				waiting <- struct{}{}
-				ringtest.Hold(ctx, release)
+				ringtest.Block(ctx, release)
 			}
 		})
 	}
@@ -375,7 +375,7 @@ func TestQuickHandlersMayWait(t *testing.T) {
 func TestSendObeysItsContext(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
-	sink := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) })
+	sink := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
 	from := tr.Join(nil)
 	tr.Setup(0)
 	cause := errors.New("enough")
@@ -437,7 +437,7 @@ func TestTrace(t *testing.T) {
 	}
 	tr.Setup(3)
 	members := tr.Registry.Members()
-	at := tr.Position()
+	at := tr.Positions()
 	tables := make(map[ringdht.ID]*ringdht.Table)
 	for p, table := range tr.Registry.Tables() {
 		tables[p.ID] = table

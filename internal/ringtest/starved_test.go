@@ -68,7 +68,7 @@ func TestStarvedProcess(t *testing.T) {
 	time.Sleep(10 * time.Second) // this is what is tested, and not a wait
 	close(stop)
 	wg.Wait()
-	tr.Settled()
+	tr.WaitSettled()
 	dead := 0
 	for _, n := range tr.Nodes {
 		if n.Incarnation() != lives[n] {
@@ -76,14 +76,12 @@ func TestStarvedProcess(t *testing.T) {
 		}
 	}
 	why := make(map[string]int)
-	log.Mu.Lock()
-	for line := range strings.Lines(log.B.String()) {
+	for line := range strings.Lines(log.Text()) {
 		if found := strings.Contains(line, "msg=dead"); found {
 			_, w, _ := strings.Cut(line, "why=")
 			why[strings.TrimSpace(w)]++
 		}
 	}
-	log.Mu.Unlock()
 	if dead > 0 {
 		t.Errorf("%d of %d nodes have another life: %v", dead, len(lives), why)
 	}

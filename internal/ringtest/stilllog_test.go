@@ -69,7 +69,7 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 	start := time.Now()
 	say := func(limit time.Duration, format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
-		ringtest.Took(t, text, start, limit)
+		ringtest.CheckElapsed(t, text, start, limit)
 		fmt.Fprintln(&told, text)
 		start = time.Now()
 	}
@@ -93,7 +93,7 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 			panic("a callback, too")
 		}))
 	}
-	say(time.Second, "%d joined", ringtest.In(tr.Registry).Authority().Len())
+	say(time.Second, "%d joined", ringtest.RegistryOf(tr.Registry).Authority().Len())
 	audit := tr.Setup(0)
 	say(time.Second, "set up: %d routes", audit.Pairs)
 	say(time.Second, "a run: %s", tr.Run(ringdht.Traffic{Messages: 100}).Verdict())
@@ -108,19 +108,19 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 	tr.Exchange(tr.Nodes...)
 	say(2*ringtest.Lease, "%d members of which a pair cannot talk", len(tr.Registry.Members()))
 	net.Mend("n1", "n2")
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	say(2*ringtest.Lease, "which can talk again")
 	leaver := tr.Nodes[0]
 	if err := leaver.Leave(tr.Ctx()); err != nil {
 		t.Error(err)
 	}
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	say(ringtest.Lease, "%d left", leaver.ID())
 	net.Hold("n5", "registry")
-	tr.Gone(60)
+	tr.WaitGone(60)
 	say(2*ringtest.Lease, "60 died of silence")
 	net.Heal()
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 5); err != nil {
@@ -129,7 +129,7 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 	if err := tr.Nodes[4].Ready(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	say(2*ringtest.Lease, "and came back")
 	tr.Registry.Close()
 	say(1500*time.Millisecond, "the registry has closed")
@@ -137,21 +137,21 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 		<-n.Disconnected()
 	}
 	tr.Exchange(tr.Nodes...)
-	tr.Restart(registryOpts...)
+	tr.RestartRegistry(registryOpts...)
 	for _, n := range tr.Nodes {
 		if err := n.WaitConnected(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	say(3*ringtest.Lease, "another has %d members", len(tr.Registry.Members()))
 	say(time.Second, "a run: %s", tr.Run(ringdht.Traffic{Messages: 100}).Verdict())
 	dead := tr.Nodes[4]
 	net.Hold("n5", "n1") // nothing that it says arrives
 	tr.Nodes[0].Send(tr.Ctx(), dead.ID(), nil)
 	dead.Close()
-	tr.Drop(dead)
-	tr.Gone(dead.ID())
+	tr.Remove(dead)
+	tr.WaitGone(dead.ID())
 	select {
 	case n := <-lost:
 		say(ringtest.Lease, "%d message of unknown outcome", n)

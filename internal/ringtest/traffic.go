@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Exchange sends a message from each node to each other and waits until all are
+// Exchange sends a message from each of these nodes to each other. It waits until all are
 // delivered.
 func (tr *Ring) Exchange(nodes ...*ringdht.Node) {
 	tr.T.Helper()
@@ -33,7 +33,8 @@ func (tr *Ring) Exchange(nodes ...*ringdht.Node) {
 	wg.Wait()
 }
 
-// Run starts a traffic run and demands that it is exact.
+// Run does a traffic run. It fails the test unless the account is exact and counts the
+// messages of all senders.
 func (tr *Ring) Run(tf ringdht.Traffic) *status.Summary {
 	tr.T.Helper()
 	s, err := tr.Registry.RunTraffic(tr.Ctx(), tf)
@@ -42,7 +43,7 @@ func (tr *Ring) Run(tf ringdht.Traffic) *status.Summary {
 	}
 	var want int64
 	for _, n := range tr.Nodes {
-		if Of(n).Config().Traffic {
+		if NodeOf(n).Config().Traffic {
 			want += int64(tf.Messages)
 		}
 	}
@@ -52,8 +53,8 @@ func (tr *Ring) Run(tf ringdht.Traffic) *status.Summary {
 	return s
 }
 
-// StartRun begins a traffic run that cannot end before the test lets it, and returns when
-// it is under way.
+// StartRun begins a traffic run and returns when it is under way. The test must see to it
+// that the run does not end before. The channel gets the summary.
 func (tr *Ring) StartRun(tf ringdht.Traffic) <-chan *status.Summary {
 	tr.T.Helper()
 	done := make(chan *status.Summary, 1)
@@ -74,8 +75,9 @@ func (tr *Ring) StartRun(tf ringdht.Traffic) <-chan *status.Summary {
 	return done
 }
 
-// AddUp checks what the doc of [status.Summary] says of relays.
-func AddUp(t testing.TB, s *status.Summary) {
+// CheckRelayed fails the test unless the relayed messages of a run add up as the comment of
+// [status.Summary] says.
+func CheckRelayed(t testing.TB, s *status.Summary) {
 	t.Helper()
 	var relayed int64
 	for _, n := range s.Nodes {

@@ -210,7 +210,7 @@ func TestSetupDuringTraffic(t *testing.T) {
 			}
 			done <- s
 		}()
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Running() != 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Running() != 0 }); err != nil {
 			t.Fatal(err)
 		}
 		setups := 0
@@ -320,7 +320,7 @@ func TestOneRunAtATime(t *testing.T) {
 	tr.Setup(0)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Running() != 0 })
+		ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Running() != 0 })
 		cancel()
 	}()
 	_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 200000}) // starts, and is watched no more
@@ -330,7 +330,7 @@ func TestOneRunAtATime(t *testing.T) {
 	if _, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrBusy) {
 		t.Fatalf("a second run meanwhile: %v, want ErrBusy", err)
 	}
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Running() == 0 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Running() == 0 }); err != nil {
 		t.Fatal(err)
 	}
 	tr.Run(ringdht.Traffic{Messages: 100}) // from zero
@@ -347,8 +347,8 @@ func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
 	tr.Setup(1)
 	net.Hold("registry", "n1") // 20 does not learn that 25 follows it now
 	newcomer := tr.Join(nil, ringdht.WithID(25))
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool {
-		_, told := ringtest.In(tr.Registry).Authority().View(25)
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool {
+		_, told := ringtest.RegistryOf(tr.Registry).Authority().View(25)
 		return told
 	}); err != nil {
 		t.Fatal(err)

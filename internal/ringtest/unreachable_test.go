@@ -11,7 +11,7 @@ import (
 // A member that the registry reaches and nobody else does: everybody says so once, and
 // is not sent to and fro between trying to lead around it and giving up.
 func TestUnreachableByAllButTheRegistry(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		epoch := tr.Registry.Epoch()
 		for _, other := range []string{"n0", "n1", "n3", "n4", "n5"} {
 			net.Cut("n2", other)
@@ -23,7 +23,7 @@ func TestUnreachableByAllButTheRegistry(t *testing.T) {
 		for _, other := range []string{"n0", "n1", "n3", "n4", "n5"} {
 			net.Mend("n2", other)
 		}
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Fatal(err)
 		}
 		tr.Exchange(tr.Nodes...)

@@ -8,29 +8,30 @@ import (
 	"github.com/x/ringdht"
 )
 
-// Until waits for what a node shows of itself.
-func Until(t *testing.T, what string, so func() bool) {
+// WaitUntil waits until done returns true. It polls, for what no event announces.
+func WaitUntil(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(2 * time.Millisecond) { // polling for an event that nobody tells of
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("still not so: ", what)
+			t.Fatal("not after a minute: ", what)
 		}
 	}
 }
 
-// Settled waits until the registry has everybody where they should be.
-func (tr *Ring) Settled() {
+// WaitSettled waits until the registry has put every member where it should be.
+func (tr *Ring) WaitSettled() {
 	tr.T.Helper()
 	if err := tr.Registry.WaitSettled(tr.Ctx()); err != nil {
 		tr.T.Fatal(err)
 	}
 }
 
-// Gone waits until the registry has forgotten a node.
-func (tr *Ring) Gone(id ringdht.ID) {
+// WaitGone waits until no member has this ID.
+func (tr *Ring) WaitGone(id ringdht.ID) {
 	tr.T.Helper()
-	err := In(tr.Registry).Await(tr.Ctx(), func() bool {
-		_, there := In(tr.Registry).Authority().Holder(uint64(id))
+	r := RegistryOf(tr.Registry)
+	err := r.Await(tr.Ctx(), func() bool {
+		_, there := r.Authority().Holder(uint64(id))
 		return !there
 	})
 	if err != nil {
@@ -38,21 +39,23 @@ func (tr *Ring) Gone(id ringdht.ID) {
 	}
 }
 
-// Hold is what a handler does that waits until a test lets it go on.
-func Hold(ctx context.Context, release <-chan struct{}) {
+// Block waits until release is closed or ctx ends. Handlers that wait for the test call it.
+func Block(ctx context.Context, release <-chan struct{}) {
 	select {
 	case <-release:
 	case <-ctx.Done():
 	}
 }
 
-// EndsBefore is a context that ends before it is first looked at.
-type EndsBefore struct {
+// CancelAtDone is a context whose Done calls Cancel first. So Cancel runs after the called
+// function has begun, and before it waits for the context.
+type CancelAtDone struct {
 	context.Context
-	End func()
+	Cancel func()
 }
 
-func (c EndsBefore) Done() <-chan struct{} {
-	c.End()
+// Done calls Cancel and returns the channel of the context.
+func (c CancelAtDone) Done() <-chan struct{} {
+	c.Cancel()
 	return c.Context.Done()
 }
