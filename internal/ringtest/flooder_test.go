@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -13,18 +14,18 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// flooder sends to others as fast as they take it, and counts what it handles by source,
-// which must come in order.
+// flooder sends to other nodes as fast as they accept. It counts what it handles by source.
+// The messages of a source must come in order.
 type flooder struct {
 	n      *ringdht.Node
-	id     ringdht.ID                                   // at first
-	closed error                                        // what Close has returned, if something has called it
-	pace   time.Duration                                // between bursts of 10, 0: as fast as it goes
+	id     ringdht.ID                                   // its first
+	closed error                                        // returned by Close, if that was called
+	pace   time.Duration                                // the pause after 10 messages; 0 for none
 	during func(ctx context.Context, m ringdht.Message) // also called by the handler
 
 	mu   sync.Mutex
 	next map[ringdht.ID]uint64
-	bad  int
+	bad  int // messages out of order
 	sent map[ringdht.ID]uint64
 }
 
@@ -51,7 +52,7 @@ func newFlooder(tr *ringtest.Ring, during func(ctx context.Context, m ringdht.Me
 	return f
 }
 
-// flood sends to a sink until that is gone, or the node.
+// flood sends to a sink until that has gone, or the node itself.
 func (f *flooder) flood(ctx context.Context, to ringdht.ID) error {
 	for i := uint64(0); ; i++ {
 		if f.pace > 0 && i%10 == 9 {
@@ -70,8 +71,8 @@ func (f *flooder) flood(ctx context.Context, to ringdht.ID) error {
 	}
 }
 
-// floodAll has all of them flood each other, and returns when each has sent some. wait
-// waits until nobody sends any more.
+// floodAll makes all nodes flood each other. It returns when each has sent 100 messages to
+// each. wait waits until all have stopped sending.
 func floodAll(t *testing.T, ctx context.Context, all ...*flooder) (wait func()) {
 	var wg sync.WaitGroup
 	for _, f := range all {
@@ -103,59 +104,55 @@ func floodAll(t *testing.T, ctx context.Context, all ...*flooder) (wait func()) 
 	return wg.Wait
 }
 
-// settleUp holds what a node was told of its messages to a sink against what that handled:
-// all of both is what was sent, and nothing has an unknown outcome.
-func settleUp(t *testing.T, f, to *flooder, toID ringdht.ID, err error) {
+// checkExact compares what a node was told of its messages to a sink with what the sink
+// handled. Together they are what was sent, and no message has an unknown outcome.
+func checkExact(t *testing.T, f, to *flooder, toID ringdht.ID, err error) {
 	t.Helper()
-	back, unknown := uint64(0), uint64(0)
+	if o := outcomesOf(f, to, toID, err); o.handled+o.back != o.sent || o.unknown > 0 || o.bad > 0 {
+		t.Errorf("from %d to %d: %v: %v", f.id, toID, o, err)
+	}
+}
+
+// checkNoneSilent is checkExact where messages may have unknown outcomes: those that the
+// node was not told of were handled, and those that came back were not.
+func checkNoneSilent(t *testing.T, f, to *flooder, toID ringdht.ID, err error) {
+	t.Helper()
+	if o := outcomesOf(f, to, toID, err); o.handled+o.back > o.sent || o.handled+o.back+o.unknown < o.sent || o.bad > 0 {
+		t.Errorf("from %d to %d: %v: %v", f.id, toID, o, err)
+	}
+}
+
+// outcomes counts messages from one node to another.
+type outcomes struct {
+	sent, handled, back, unknown uint64
+	bad                          int // handled twice or out of order
+}
+
+func (o outcomes) String() string {
+	return fmt.Sprintf("of %d messages %d were handled, %d came back, %d have an unknown outcome, %d came twice or out of order", o.sent, o.handled, o.back, o.unknown, o.bad)
+}
+
+// outcomesOf takes what came back, and what is unknown, from an error of Leave or Flush.
+func outcomesOf(f, to *flooder, toID ringdht.ID, err error) (o outcomes) {
 	var lost *ringdht.UndeliveredError
 	if errors.As(err, &lost) {
 		for _, u := range lost.Streams {
 			if u.Sink == toID {
-				back += u.NotHandled
-				unknown += u.Messages - u.NotHandled
+				o.back += u.NotHandled
+				o.unknown += u.Messages - u.NotHandled
 			}
 		}
 	}
 	f.mu.Lock()
-	sent := f.sent[toID]
+	o.sent = f.sent[toID]
 	f.mu.Unlock()
 	to.mu.Lock()
-	got, bad := to.next[f.id], to.bad
+	o.handled, o.bad = to.next[f.id], to.bad
 	to.mu.Unlock()
-	if got+back != sent || unknown > 0 || bad > 0 {
-		t.Errorf("from %d to %d: of %d messages %d were handled, %d came back, %d have no known outcome, %d came twice or out of order: %v",
-			f.id, toID, sent, got, back, unknown, bad, err)
-	}
+	return o
 }
 
-// nothingSilent is settleUp where messages may have no known outcome: what a node was not
-// told of was handled, and what it was told as not handled was not.
-func nothingSilent(t *testing.T, f, to *flooder, toID ringdht.ID, err error) {
-	t.Helper()
-	back, unknown := uint64(0), uint64(0)
-	var lost *ringdht.UndeliveredError
-	if errors.As(err, &lost) {
-		for _, u := range lost.Streams {
-			if u.Sink == toID {
-				back += u.NotHandled
-				unknown += u.Messages - u.NotHandled
-			}
-		}
-	}
-	f.mu.Lock()
-	sent := f.sent[toID]
-	f.mu.Unlock()
-	to.mu.Lock()
-	got, bad := to.next[f.id], to.bad
-	to.mu.Unlock()
-	if got+back > sent || got+back+unknown < sent || bad > 0 {
-		t.Errorf("from %d to %d: of %d messages %d were handled, %d came back, %d have no known outcome, %d came twice or out of order: %v",
-			f.id, toID, sent, got, back, unknown, bad, err)
-	}
-}
-
-// only returns what else an error says than messages that were not delivered.
+// only returns nil for an error that says no more than that messages were not delivered.
 func only(err error) error {
 	var lost *ringdht.UndeliveredError
 	if errors.As(err, &lost) && err.Error() == lost.Error() {
@@ -164,6 +161,7 @@ func only(err error) error {
 	return err
 }
 
+// overBoth runs a test over the in-memory network and over TCP.
 func overBoth(t *testing.T, f func(t *testing.T, mem *memnet.Network)) {
 	for name, mem := range map[string]*memnet.Network{"memory": memnet.New(1), "tcp": nil} {
 		t.Run(name, func(t *testing.T) { f(t, mem) })

@@ -15,8 +15,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// Nodes that flood each other leave at the same moment, with ample limits and with hardly
-// any, while handlers panic, wait a little, and send to their own node.
+// Nodes that flood each other leave at the same moment. Their handlers panic, wait a little,
+// and send to their own node. It holds with ample limits and with tiny ones.
 func TestNodesThatFloodEachOtherLeaveAtOnce(t *testing.T) {
 	overBoth(t, func(t *testing.T, mem *memnet.Network) {
 		for name, limits := range map[string]ringdht.Limits{"ample": {}, "tiny": {SendBuffer: 64 << 10, ReceiveBuffer: 64 << 10, HandlerBacklog: 4 << 10, Streams: 3, Handlers: 1}} {
@@ -60,7 +60,7 @@ func TestNodesThatFloodEachOtherLeaveAtOnce(t *testing.T) {
 					}
 					for _, to := range all {
 						if f != to {
-							settleUp(t, f, to, to.id, errs[i])
+							checkExact(t, f, to, to.id, errs[i])
 						}
 					}
 				}
@@ -73,8 +73,8 @@ func TestNodesThatFloodEachOtherLeaveAtOnce(t *testing.T) {
 	})
 }
 
-// A leave whose context ends at any moment is no more than a Close: it ends soon, and what it
-// does not tell of was handled.
+// A leave whose context ends is a Close: it returns soon. Messages that it does not list were
+// handled.
 func TestLeavesWhoseContextsEnd(t *testing.T) {
 	overBoth(t, func(t *testing.T, mem *memnet.Network) {
 		for round := range 5 {
@@ -104,7 +104,7 @@ func TestLeavesWhoseContextsEnd(t *testing.T) {
 			for i, f := range all {
 				for _, to := range all {
 					if f != to {
-						nothingSilent(t, f, to, to.id, errs[i])
+						checkNoneSilent(t, f, to, to.id, errs[i])
 					}
 				}
 			}
@@ -113,8 +113,8 @@ func TestLeavesWhoseContextsEnd(t *testing.T) {
 	})
 }
 
-// Handlers and callbacks that call Close, Leave and Flush of a node that leaves keep it from
-// nothing, and what has not been handled the callback is told, once.
+// Handlers and callbacks may call Close, Leave and Flush of a node that leaves: it leaves all
+// the same. The callback is told of each message that was not handled, once.
 func TestHandlersMeddleWithALeave(t *testing.T) {
 	overBoth(t, func(t *testing.T, mem *memnet.Network) {
 		for round := range 3 {
