@@ -11,23 +11,23 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A registry that runs late gives up none of those that it has not heard for that, and
-// gives up the dead in the end.
+// A registry that runs late declares no member dead for its silence. In the end it finds the
+// dead ones.
 func TestRegistryThatRunsLate(t *testing.T) {
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		r := ringtest.RegistryOf(tr.Registry)
 		time.Sleep(ringtest.Lease)
 		net.Hold("n5", "registry") // as if its goroutines had not had their turn
 		start := time.Now()
-		for time.Since(start) < 4*ringtest.Lease { // seven eighths of the time it does not run
+		for time.Since(start) < 4*ringtest.Lease { // for seven eighths of the time it does not run
 			time.Sleep(ringtest.Lease / 8)
 			r.Locked(func() { r.Authority().DidNotRun(ringtest.Lease*7/64, false) })
 		}
 		if n := len(tr.Registry.Members()); n != 6 {
 			t.Fatalf("%d members of 6: %v", n, tr.Registry.Snapshot().Events)
 		}
-		tr.WaitGone(60) // it runs in time again, and hears nothing all the same
-		ringtest.CheckElapsed(t, "finding who is silent", start, 5*ringtest.Lease+ringtest.Lease/8)
+		tr.WaitGone(60) // it runs in time again and still gets no heartbeat
+		ringtest.CheckElapsed(t, "finding the silent member", start, 5*ringtest.Lease+ringtest.Lease/8)
 		net.Heal()
 	})
 }
@@ -49,8 +49,8 @@ func TestRegistryThatSlept(t *testing.T) {
 	})
 }
 
-// A registry whose time of day is set forward again and again gives up a silent member all
-// the same.
+// A registry whose wall clock is set forward again and again still declares a silent member
+// dead.
 func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 	base := time.Now()
 	var ran time.Duration // since base
@@ -63,7 +63,7 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 	}
 	defer r.Close()
 	in := ringtest.RegistryOf(r)
-	const period = ringtest.Lease / 32 // as Listen would
+	const period = ringtest.Lease / 32 // as Listen sets it
 	in.Locked(func() {
 		m, err := in.Authority().Admit(1, 1, membership.Request{Addr: "a:1"})
 		if err != nil {
@@ -82,7 +82,7 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 			in.Tick()
 		}
 	})
-	if ran < 2*ringtest.Lease { // one sleep is believed
+	if ran < 2*ringtest.Lease { // it counts one jump as a sleep of the machine
 		t.Errorf("it is given up after %v", ran)
 	}
 }

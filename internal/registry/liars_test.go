@@ -16,7 +16,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// No number that a node claims to know of makes those of the registry wrap.
+// No number from a node makes a number of the registry wrap.
 func TestHugeNumbers(t *testing.T) {
 	for _, c := range []control.Register{
 		{Epoch: math.MaxUint64, Incarnation: 5},
@@ -48,7 +48,7 @@ func TestHugeNumbers(t *testing.T) {
 					t.Fatal(err)
 				}
 				if n.Incarnation() < 1<<60 {
-					t.Error("life", n.Incarnation())
+					t.Error("incarnation", n.Incarnation())
 				}
 			}
 			for range 3 {
@@ -64,7 +64,7 @@ func TestHugeNumbers(t *testing.T) {
 	}
 }
 
-// What nodes say that they have counted makes no sum wrap, and no list grow.
+// No counter from a node makes a sum wrap or a list grow.
 func TestHugeCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1))
@@ -134,8 +134,8 @@ func TestHugeCounts(t *testing.T) {
 	})
 }
 
-// A life belongs to the process that began it.
-func TestLifeOfAnother(t *testing.T) {
+// An incarnation belongs to the process that began it.
+func TestIncarnationOfAnother(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
 	for range 3 {
@@ -149,7 +149,7 @@ func TestLifeOfAnother(t *testing.T) {
 	ty, _, err := m.Recv()
 	t.Log(ty, err)
 	if ty == control.TypeRegistered {
-		t.Error("somebody else goes on with the life of node", v.ID())
+		t.Error("another process took over the incarnation of node", v.ID())
 		m.Send(control.TypeDeregister, control.Deregister{ID: uint64(v.ID()), Addr: v.Peer().Addr})
 		<-lost
 		time.Sleep(200 * time.Millisecond)
@@ -157,7 +157,8 @@ func TestLifeOfAnother(t *testing.T) {
 	}
 }
 
-// What a node says of others is kept, but not at any length, and not about itself.
+// The registry keeps what a node reports of others: not at any length, and not about the node
+// itself.
 func TestLongWords(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 3 {
@@ -179,7 +180,7 @@ func TestLongWords(t *testing.T) {
 	}
 }
 
-// Only the node that was asked for a trace answers.
+// A trace is answered only by the node that was asked for it.
 func TestTraceOfAnother(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 3 {
@@ -200,7 +201,7 @@ func TestTraceOfAnother(t *testing.T) {
 	}
 }
 
-// A registry that comes back with other terms makes another ring.
+// A registry that comes back with other settings makes another ring.
 func TestRegistryWithOtherTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -227,13 +228,13 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 	})
 }
 
-// registrations counts those that a registry has granted.
+// registrations returns the number of registrations that a registry has granted.
 func registrations(r *ringdht.Registry) int64 {
 	s := r.Snapshot()
 	return s.Happened[status.EventJoined] + s.Happened[status.EventBack]
 }
 
-// A registry whose words make no sense is not asked again all the time.
+// A node backs off from a registry whose messages make no sense.
 func TestNonsenseIsHeardSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(ringtest.Lease))
@@ -257,7 +258,7 @@ func TestNonsenseIsHeardSeldom(t *testing.T) {
 	})
 }
 
-// What every peer is told of a node has a limit.
+// The length of an address has a limit, since every peer is told of it.
 func TestLongAddress(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	m := tr.DialRaw(t)

@@ -28,10 +28,10 @@ func TestRegistrationRules(t *testing.T) {
 		want error
 		says string
 	}{
-		"same address":  {opts: []ringdht.NodeOption{ringdht.WithAdvertise(first.Peer().Addr)}, want: ringdht.ErrAddressTaken, says: first.ID().String()},
-		"unreachable":   {opts: []ringdht.NodeOption{ringdht.WithAdvertise("127.0.0.1:1")}, want: ringdht.ErrUnreachable, says: "WithAdvertise"},
-		"somebody else": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(tr.Addr)}, want: ringdht.ErrUnreachable, says: "registry"},
-		"other host":    {opts: []ringdht.NodeOption{ringdht.WithListen("127.0.0.2:0")}, want: ringdht.ErrHostMismatch, says: "WithAdvertise"},
+		"same address": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(first.Peer().Addr)}, want: ringdht.ErrAddressTaken, says: first.ID().String()},
+		"unreachable":  {opts: []ringdht.NodeOption{ringdht.WithAdvertise("127.0.0.1:1")}, want: ringdht.ErrUnreachable, says: "WithAdvertise"},
+		"the registry": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(tr.Addr)}, want: ringdht.ErrUnreachable, says: "registry"},
+		"other host":   {opts: []ringdht.NodeOption{ringdht.WithListen("127.0.0.2:0")}, want: ringdht.ErrHostMismatch, says: "WithAdvertise"},
 	} {
 		_, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, c.opts...)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
@@ -42,7 +42,7 @@ func TestRegistrationRules(t *testing.T) {
 		t.Errorf("the refused left traces: %v", got)
 	}
 
-	// Said explicitly, another host is fine as long as it leads to the node.
+	// Another host is fine if the option names it and it leads to the node.
 	l, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Skip("no second loopback address:", err)
@@ -53,15 +53,15 @@ func TestRegistrationRules(t *testing.T) {
 	if n.Peer().Addr != addr || n.Status().Members != 2 {
 		t.Errorf("joined as %v, %d members", n.Peer(), n.Status().Members)
 	}
-	// So is a name for the host that the connection comes from.
+	// So is a name of the host from which the connection comes.
 	_, port, _ := net.SplitHostPort(first.Peer().Addr)
 	if m := tr.DialRaw(t); m.Ask(control.TypeRegister, control.Register{Addr: "localhost:" + port}).Code == control.CodeHost {
 		t.Error("localhost is not taken for the loopback address")
 	}
 }
 
-// An address is shown to people and told to others: it cannot hold what commands a terminal, or
-// ends a line of a log.
+// An address is shown to users and sent to other nodes. So it cannot contain control
+// characters, which command a terminal or end a line of a log.
 func TestAddressIsPrintable(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	for _, zone := range []string{"\x1bc", "a\nVerdict: exact", "\u009b31m", "\x9b", "\u202e", "\x00"} {
@@ -73,11 +73,11 @@ func TestAddressIsPrintable(t *testing.T) {
 	}
 }
 
-// A node that answers the probe for another one is found out.
+// A probe finds out a node that answers for another one.
 func TestProbeComparesTokens(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
-	other := ringtest.New(t, net) // its nodes answer probes, and their addresses are free in the first
+	other := ringtest.New(t, net) // its nodes answer probes, and their addresses are free in the first ring
 	other.Name = "other"
 	n := other.Join(nil)
 	m := tr.DialRaw(t)
@@ -87,7 +87,7 @@ func TestProbeComparesTokens(t *testing.T) {
 	}
 }
 
-// A node that vanishes before it has its answer is not a member.
+// A node that vanishes before it has its answer does not become a member.
 func TestUndeliveredAnswerUndoesTheRegistration(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -166,7 +166,7 @@ func TestHandshakeMismatch(t *testing.T) {
 		{Role: wire.RoleLink, To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1},
 	} {
 		if _, _, err := c.Dial(tr.Ctx(), n.Peer().Addr, h); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
-			t.Errorf("linking to another life: %v", err)
+			t.Errorf("linking to another incarnation: %v", err)
 		}
 	}
 	// Another version.
@@ -186,17 +186,17 @@ func TestHandshakeMismatch(t *testing.T) {
 func TestJoinErrors(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	net := memnet.New(1)
-	if _, err := ringdht.Join(ctx, "nobody:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil || !strings.Contains(err.Error(), "nobody:1") {
-		t.Errorf("nobody listens: %v", err)
+	if _, err := ringdht.Join(ctx, "empty:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil || !strings.Contains(err.Error(), "empty:1") {
+		t.Errorf("joining where no registry listens: %v", err)
 	}
 	net.Hold("x", "") // dials hang
 	cancel()
-	if _, err := ringdht.Join(ctx, "nobody:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil {
-		t.Error("joined nobody")
+	if _, err := ringdht.Join(ctx, "empty:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil {
+		t.Error("joined without a registry")
 	}
 }
 
-// A registry that closes says nothing of members whose connections it ends.
+// A registry that closes reports no member as dead, though it ends their connections.
 func TestClosingBlamesNobody(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	for range 5 {
@@ -207,7 +207,7 @@ func TestClosingBlamesNobody(t *testing.T) {
 	events := r.Snapshot().Events
 	before := events[len(events)-1].Seq
 	ringtest.RegistryOf(r).Locked(func() {
-		ringtest.RegistryOf(r).Authority().Leave(ringtest.RegistryOf(r).Now(), refOf(tr.Nodes[0])) // it is about to go
+		ringtest.RegistryOf(r).Authority().Leave(ringtest.RegistryOf(r).Now(), refOf(tr.Nodes[0])) // it is about to leave
 	})
 	r.Close()
 	for _, e := range r.Snapshot().Events {

@@ -45,8 +45,8 @@ func TestTaskThatCannotBeRead(t *testing.T) {
 	})
 }
 
-// A member that hangs up on what it is asked, each time, is asked a few times more, ever
-// more seldom; then the run ends without it, and says so.
+// A member hangs up each time it is asked for something. It is asked a few times more, ever
+// more seldom. Then the run ends without it, and says so.
 func TestMemberThatHangsUpOnRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(3*time.Second))
@@ -69,7 +69,7 @@ func TestMemberThatHangsUpOnRuns(t *testing.T) {
 		if s.Balanced() || !strings.Contains(s.Verdict(), "node "+n.ID().String()+" came back 5 times without an answer") {
 			t.Error(s.Verdict())
 		}
-		// Twice for each task: once for its number.
+		// Twice for each task, of which once for its number.
 		if tried := c.Failed.Load(); tried != 2*(handshake.MaxReminders+1)+2*(handshake.MaxReminders+1) {
 			t.Errorf("it was asked %d times in %v", tried, time.Since(start))
 		}
@@ -80,8 +80,8 @@ func TestMemberThatHangsUpOnRuns(t *testing.T) {
 	})
 }
 
-// A member whose connection breaks again and again while it sends is in the run to its
-// end: it says that it has its task when it comes back.
+// A member whose connection breaks again and again while it sends stays in the run. When it
+// comes back, it says that it has its task.
 func TestMemberThatComesBackDuringARun(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -114,8 +114,8 @@ func TestMemberThatComesBackDuringARun(t *testing.T) {
 	}
 }
 
-// A run may be larger than an int of 32 bits. `GOARCH=386 go test` shows that a node of
-// 32 bits takes part in it.
+// A run may be larger than an int of 32 bits. `GOARCH=386 go test` shows that a node of 32 bits
+// takes part in it.
 func TestTaskOfManyMessages(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 2 {
@@ -140,7 +140,7 @@ func TestTaskOfManyMessages(t *testing.T) {
 			}
 		}
 	}
-	send(control.Task{Run: 9, Messages: 1, Payload: math.MaxInt64}) // answered, with an error
+	send(control.Task{Run: 9, Messages: 1, Payload: math.MaxInt64}) // answered with an error
 	for ringtest.NodeOf(n).Runs().Latest < 9 {
 		time.Sleep(time.Millisecond)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// unfinished waits until all nodes but so many have finished the run at hand.
+// unfinished waits until all nodes but n have finished the present run.
 func unfinished(tr *ringtest.Ring, n int) {
 	tr.T.Helper()
 	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Unfinished() == n }); err != nil {
@@ -19,8 +19,8 @@ func unfinished(tr *ringtest.Ring, n int) {
 	}
 }
 
-// A node that comes during a run relays for it: it is asked for that, has a row, and the
-// next run has nothing of it.
+// A node that joins during a run relays for it. The registry asks it for its share, and the
+// account has a row for it. The next run counts nothing of that.
 func TestRelaysOfALateComer(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -43,7 +43,7 @@ func TestRelaysOfALateComer(t *testing.T) {
 	tr.WaitGone(gone.ID())
 	net.Hold("n4", "registry")
 	net.Release("registry", "n0")
-	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { // all have answered but the one that came late
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { // all have answered but the latecomer
 		return ringtest.RegistryOf(tr.Registry).Unreported() == 1
 	}); err != nil {
 		t.Fatal(err)
@@ -71,8 +71,8 @@ func TestRelaysOfALateComer(t *testing.T) {
 	}
 }
 
-// What a run whose registry died has left is in no later one: not in the next, nor in the
-// one that uses its port again. The nodes that only relay hear of no task.
+// The rest of a run whose registry died counts in no later run: neither in the next nor in the
+// one that uses its port again. Nodes that only relay are told of no task.
 func TestRelaysOfAnAbandonedRun(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
@@ -100,8 +100,8 @@ func TestRelaysOfAnAbandonedRun(t *testing.T) {
 	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 }
 
-// The members that knew of a run may all be lost together with the registry. The next
-// registry must not use its number, under which the others still count what they had of it.
+// All members that knew of a run may be lost together with the registry. The next registry must
+// not use the number of that run, under which the others still count.
 func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
@@ -131,8 +131,7 @@ func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
 	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 }
 
-// An overloaded ring drops frames and sends them again. That is relayed as well, and
-// counted as wasted.
+// An overloaded ring drops frames and sends them again. Copies count as relayed, and as wasted.
 func TestRelaysOfAnOverloadedRing(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	small := ringdht.WithLimits(ringdht.Limits{LinkQueue: 150 << 10, ReceiveBuffer: 300 << 10})

@@ -18,7 +18,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// A sender that leaves during a run is lost to it; that is all that is to be said.
+// A sender that leaves during a run is lost to it. The account says no more than that.
 func TestSenderLeavesDuringRun(t *testing.T) {
 	const messages = 50000
 	tr := ringtest.New(t, memnet.New(1))
@@ -46,18 +46,18 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 	if !s.Balanced() || len(s.Lost) != 1 || s.Sum.Unknown > 0 {
 		t.Errorf("%s", s.Verdict())
 	}
-	for _, n := range s.Nodes { // what the leaver did not handle came back, and went to the others
+	for _, n := range s.Nodes { // what the leaver did not handle came back and went to the others
 		if !n.Lost && n.Sent != messages {
 			t.Errorf("node %d sent %d of %d messages", n.ID, n.Sent, messages)
 		}
 	}
 }
 
-// A leave may take a while, and begin and end in any step of a run: the account balances,
-// and names the node that has left.
+// A leave may take a while, and begin and end in any step of a run. The account balances and
+// names the node that has left.
 func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 	for name, c := range map[string]struct {
-		busy int  // which node cannot finish for a while
+		busy int  // the node that cannot finish for a while
 		cut  bool // the context of Leave ends
 	}{
 		"before it has finished":         {0, false},
@@ -72,7 +72,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 			}
 			tr.Setup(2)
 			leaver, r := tr.Nodes[0], tr.Registry
-			// Messages of a run follow it on the same stream, so this node cannot finish.
+			// The messages of the run follow this one on the same stream, so the node cannot finish.
 			if err := tr.Nodes[c.busy].Send(tr.Ctx(), tr.Nodes[2].ID(), []byte("x")); err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +91,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 			defer cancel()
 			left := make(chan error, 1)
 			go func() { left <- leaver.Leave(ctx) }()
-			if c.busy > 0 { // nothing keeps it
+			if c.busy > 0 { // nothing delays it
 				if err := <-left; err != nil {
 					t.Error(err)
 				}
@@ -102,7 +102,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 					t.Fatalf("the run did not wait for the node to leave: %s", s.Verdict())
 				case err := <-left:
 					t.Fatal("Leave did not wait:", err)
-				case <-time.After(50 * time.Millisecond): // a run that is over would be told long before
+				case <-time.After(50 * time.Millisecond): // a run that is over would have returned long before
 				}
 				if c.cut {
 					cancel()
@@ -163,7 +163,7 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 	}
 }
 
-// One that leaves between its summary and the end of the run.
+// A node may leave between its summary and the end of the run.
 func TestLeaveAfterTheSummary(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -205,7 +205,7 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 	tr.Run(ringdht.Traffic{Messages: 100})
 }
 
-// awaitOver waits until a node that leaves takes part in no run any more.
+// awaitOver waits until a node that leaves takes part in no run.
 func awaitOver(t *testing.T, n *ringdht.Node) {
 	t.Helper()
 	ringtest.WaitUntil(t, "it takes part in no run", func() bool {
@@ -214,7 +214,7 @@ func awaitOver(t *testing.T, n *ringdht.Node) {
 	})
 }
 
-// Who joins while a task is under way is not part of the run.
+// A node that joins while a task is under way is not part of the run.
 func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 	for i := range 40 {
 		net := memnet.New(uint64(i + 1))
@@ -247,7 +247,7 @@ func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 	}
 }
 
-// The longest explanation is one that the registry takes.
+// The registry takes the longest explanation that a node may send.
 func TestPairsFit(t *testing.T) {
 	for _, c := range []ringdht.Codec{ringdht.Msgpack(), ringdht.JSON()} {
 		p := control.Pairs{Run: 1 << 60}
@@ -261,7 +261,7 @@ func TestPairsFit(t *testing.T) {
 	}
 }
 
-// Who dies when its summary is in, and agrees, was there to the end.
+// A node that dies after its summary is in, and agrees, has taken part to the end.
 func TestDeathAfterTheSummary(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 3 {
@@ -298,7 +298,7 @@ func TestDeathAfterTheSummary(t *testing.T) {
 	wg.Wait()
 }
 
-// A run of a registry that is gone gives way to one of the next.
+// A run of a former registry gives way to a run of the next.
 func TestRunAfterRestart(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))

@@ -12,19 +12,19 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// often is how many times a test tries what must not depend on chance.
+// often is how many times a test repeats what must not depend on chance.
 const often = 1000
 
 var errOver = errors.New("over before the call")
 
-// over is a context that has ended.
+// over returns a context that has ended.
 func over() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errOver)
 	return ctx
 }
 
-// What happens as the context ends has happened.
+// If the condition becomes true as the context ends, the wait succeeds.
 func TestBothAtOnce(t *testing.T) {
 	r := ringtest.RegistryOf(ringtest.New(t, memnet.New(1)).Registry)
 	for i := range often {
@@ -36,8 +36,8 @@ func TestBothAtOnce(t *testing.T) {
 	}
 }
 
-// A set-up that had to wait for another, and whose context has ended when its turn
-// comes, changes nothing.
+// A set-up waits for another one. If its context has ended when its turn comes, it changes
+// nothing.
 func TestSetupChangesNothingWhenItsTurnComesTooLate(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	r := tr.Registry
@@ -63,7 +63,7 @@ func TestSetupChangesNothingWhenItsTurnComesTooLate(t *testing.T) {
 	}
 }
 
-// Nor does a run begin whose context has ended when the ring becomes ready for it.
+// A run does not begin if its context has ended when the ring becomes ready.
 func TestRunDoesNotBeginTooLate(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	r := tr.Registry

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// The registry's log is told of a shortage, and not of the sum of what was a little late,
-// now and then, in an hour.
+// The log reports a shortage. It does not report the sum of small delays over an hour.
 func TestRegistryLatenessInWords(t *testing.T) {
 	const lease = 3 * time.Second
 	const period = lease / 32
