@@ -13,11 +13,10 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A process is one member, however its address is spelled, and by whichever name it is
-// dialled.
+// A process is one member, however its address is spelled and by whichever name it is dialled.
 func TestOneProcessIsOneMember(t *testing.T) {
 	tr := ringtest.New(t, nil)
-	other := ringtest.New(t, nil) // whose node answers probes, and is no member here
+	other := ringtest.New(t, nil) // its node answers probes and is no member here
 	n := other.Join(nil)
 	_, port, _ := net.SplitHostPort(n.Peer().Addr)
 	for _, host := range []string{"127.0.0.1", "[127.0.0.1]", "[::ffff:127.0.0.1]", "[::FFFF:7F00:1]", "localhost", "LOCALHOST", "LocalHost."} {
@@ -39,7 +38,7 @@ func TestOneProcessIsOneMember(t *testing.T) {
 			t.Errorf("%s: %+v", addr, r)
 		}
 	}
-	// The holder is found under any spelling.
+	// Any spelling of an address finds its holder.
 	m := tr.DialRaw(t)
 	r := m.Ask(control.TypeRegister, control.Register{Addr: "LOCALHOST:" + port, Token: ringtest.NodeOf(n).Token() + 1})
 	if r == nil || r.Code != control.CodeAddrTaken {
@@ -52,7 +51,7 @@ func TestOneProcessIsOneMember(t *testing.T) {
 	}
 }
 
-// A node brings what it advertises into that form too, and refuses what is no address.
+// A node advertises its address in that form too. It refuses what is not an address.
 func TestNodesAdvertiseOneForm(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	if n := tr.Join(nil, ringdht.WithListen("[::ffff:127.0.0.1]:0")); !strings.HasPrefix(n.Peer().Addr, "127.0.0.1:") {
@@ -68,7 +67,7 @@ func TestNodesAdvertiseOneForm(t *testing.T) {
 	}
 }
 
-// The in-memory network tells no names apart by case, as no other does.
+// The in-memory network ignores the case of host names, as all networks do.
 func TestMemoryHostsByCase(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)

@@ -18,9 +18,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// A run in which a node dies goes on without it and ends by itself; the account
-// balances and names the dead. What is still under way of it does not spoil the next
-// one.
+// A run in which a node dies goes on without it and ends. The account balances and names the
+// dead node. Its messages that are still under way do not spoil the next run.
 func TestRunWhenANodeDies(t *testing.T) {
 	for range 3 {
 		tr := ringtest.New(t, memnet.New(1))
@@ -58,7 +57,7 @@ func TestRunWhenANodeDies(t *testing.T) {
 	}
 }
 
-// A link that breaks comes back by itself, and what was sent meanwhile arrives.
+// A broken link is restored. Messages sent meanwhile arrive.
 func TestBrokenLinkComesBack(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -89,7 +88,7 @@ func TestBrokenLinkComesBack(t *testing.T) {
 	}
 }
 
-// A run does not take away what the program's own Flush has to be told.
+// A run does not take away what the program's own Flush has to report.
 func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
@@ -121,7 +120,7 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	}
 }
 
-// fakeRegistry accepts connections and leaves them to serve.
+// fakeRegistry accepts connections and passes them to serve.
 func fakeRegistry(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -167,7 +166,7 @@ func TestJoinObeysItsContext(t *testing.T) {
 	}
 }
 
-// A registry that talks nonsense costs the node its membership and nothing else.
+// A registry that sends nonsense costs the node its membership and nothing else.
 func TestLyingRegistry(t *testing.T) {
 	sane := control.Registered{ID: 1, Incarnation: 1, Bits: 16, MaxPayload: 1000, HopLimit: 10, Lease: 3000}
 	for name, lie := range map[string]func(*control.Registered){
@@ -278,7 +277,8 @@ func TestAPeerCannotClaimToBeTheNode(t *testing.T) {
 	}
 }
 
-// A set-up, runs and a close at once: whoever is late is told so, and nobody hangs.
+// A set-up, runs and a close happen at once. Calls that come too late return an error, and none
+// hangs.
 func TestCloseInTheMiddle(t *testing.T) {
 	for range 20 {
 		tr := ringtest.New(t, memnet.New(1))
@@ -297,7 +297,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 	}
 }
 
-// A peer that does not answer holds up neither the link to another nor a set-up.
+// A peer that does not answer delays neither the link to another peer nor a set-up.
 func TestRedialDoesNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -306,7 +306,7 @@ func TestRedialDoesNotHoldUpOthers(t *testing.T) {
 			tr.Join(nil)
 		}
 		tr.Setup(0)
-		// A cable that is cut: no answer, not even a refusal.
+		// As when a cable is cut: no answer, not even a refusal.
 		net.Cut("n0", "n2")
 		net.Hold("n0", "n2")
 		net.Mend("n0", "n2")

@@ -11,8 +11,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// A registry that closes hangs up on all, and declares nobody dead for that: neither a member
-// that is about to leave, which the next registry lets go.
+// A registry that closes ends all connections, and declares no member dead for that. A member
+// that is about to leave is let go by the next registry.
 func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))

@@ -12,8 +12,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A thousand nodes that join at once, a running ring or a new one, are admitted with a
-// few plans and not a thousand, and every one of them can be reached.
+// A thousand nodes that join at once, a running ring or a new one, cost a few plans and not a
+// thousand. Each of them can be reached.
 func TestCrowdJoins(t *testing.T) {
 	size := 1000
 	if testing.Short() || ringtest.RaceEnabled {

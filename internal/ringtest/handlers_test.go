@@ -16,9 +16,9 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// Every handler answers every message with one to each node, for some rounds, with
-// windows far smaller than what is under way: handlers that waited for each
-// other's windows would wait for ever.
+// Handlers answer every message with one to each node, for some rounds. The windows are far
+// smaller than the messages under way. Handlers that waited for the windows of each other would
+// wait for ever.
 func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithMaxPayload(1<<10))
 	var nodes [6]atomic.Pointer[ringdht.Node]
@@ -40,7 +40,7 @@ func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 		nodes[i].Store(n)
 	}
 	tr.Setup(2)
-	// 6 nodes send 60 messages to 6 nodes, each of which becomes 6 and then 36.
+	// Six nodes send 60 messages to each of six. Each message becomes 6, and then 36.
 	want := int64(6 * 60 * 6 * (1 + 6 + 36))
 	var wg sync.WaitGroup
 	for _, n := range tr.Nodes {
@@ -57,8 +57,8 @@ func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// What handlers send is accepted before their own message counts as
-	// delivered, so three rounds of flushing see all of it out.
+	// A message counts as delivered after its handler has sent its answers. So three rounds
+	// of Flush wait for all of them.
 	for range 3 {
 		for _, n := range tr.Nodes {
 			if err := n.Flush(tr.Ctx()); err != nil {
@@ -76,6 +76,7 @@ func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 	}
 }
 
+// What a handler sends beyond HandlerBacklog is refused with ErrBacklog.
 func TestHandlerBacklogHasABound(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release, result := make(chan struct{}), make(chan error, 1)
@@ -105,6 +106,7 @@ func TestHandlerBacklogHasABound(t *testing.T) {
 	}
 }
 
+// A handler that panics loses that message only. The panic is counted and logged.
 func TestHandlerPanicCostsOneMessage(t *testing.T) {
 	log := ringtest.NewLog()
 	tr := ringtest.New(t, memnet.New(1), log.Option())
@@ -131,8 +133,8 @@ func TestHandlerPanicCostsOneMessage(t *testing.T) {
 	log.WaitFor(t, "handler panicked", "planted", from.ID().String())
 }
 
-// A handler that has been quick for long, so that it is called by who reads, may wait all
-// the same: what its node relays goes on, and so does the rest.
+// A handler that was quick for long is called by the reader of its connection. It may wait all
+// the same: its node goes on relaying, and so does the rest.
 func TestQuickHandlersMayWait(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
@@ -145,7 +147,7 @@ func TestQuickHandlersMayWait(t *testing.T) {
 			}
 		})
 	}
-	tr.Setup(1) // each relays for the one before it
+	tr.Setup(1) // each node relays for its predecessor
 	nodes := slices.SortedFunc(slices.Values(tr.Nodes), func(a, b *ringdht.Node) int { return cmp.Compare(a.ID(), b.ID()) })
 	ahead := func(i, n int) ringdht.ID { return nodes[(i+n)%3].ID() }
 	flush := func(from *ringdht.Node, to ringdht.ID) {
@@ -166,10 +168,10 @@ func TestQuickHandlersMayWait(t *testing.T) {
 	for range 3 {
 		<-waiting
 	}
-	ctx, cancel := context.WithTimeout(tr.Ctx(), 15*time.Second) // before links are taken for dead
+	ctx, cancel := context.WithTimeout(tr.Ctx(), 15*time.Second) // before links count as dead
 	defer cancel()
 	done := make(chan error)
-	for i, n := range nodes { // through the next one, whose handler waits
+	for i, n := range nodes { // through the next node, whose handler waits
 		go func() {
 			done <- errors.Join(n.Send(ctx, ahead(i, 2), nil), n.Flush(ctx, ahead(i, 2)))
 		}()

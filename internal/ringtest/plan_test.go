@@ -16,7 +16,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// planned demands that all tables are those of the offsets, and the audit what they
+// planned fails the test unless all tables are those of the offsets and the audit is what they
 // promise.
 func planned(tr *ringtest.Ring, want ring.Offsets) {
 	tr.T.Helper()
@@ -35,8 +35,8 @@ func planned(tr *ringtest.Ring, want ring.Offsets) {
 	}
 }
 
-// Messages take the hops that the plan of the fewest promises, from everybody to
-// everybody; also when nodes have come and gone.
+// Messages between all pairs take the hops that the plan of the fewest promises. This holds as
+// well after nodes have joined and gone.
 func TestFewestHops(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	var mu sync.Mutex
@@ -85,7 +85,7 @@ func TestFewestHops(t *testing.T) {
 	offsets := ring.FewestHops(40, 9)
 	join()
 	tr.WaitSettled()
-	check(offsets) // the ring is hardly another one
+	check(offsets) // the size of the ring has hardly changed
 	for range 2 {
 		died := tr.Nodes[7]
 		died.Close()
@@ -103,13 +103,13 @@ func TestFewestHops(t *testing.T) {
 		}
 	}
 	tr.WaitSettled()
-	check(ring.FewestHops(46, 9)) // an eighth more: others for everybody
+	check(ring.FewestHops(46, 9)) // the ring has grown by an eighth: all get other offsets
 	tr.Setup(9)
-	check(ring.Classic(46, 9)) // a plan given to one set-up is for that one
+	check(ring.Classic(46, 9)) // a plan that was given to one set-up holds for that only
 }
 
-// A registry in the place of one that died learns from the nodes which plan there is;
-// the option of its own is for its own set-ups.
+// A registry that replaces a dead one learns from the nodes which plan there is. Its own option
+// is for its own set-ups.
 func TestPlanOutlivesTheRegistry(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second), ringdht.WithPlan(ringdht.FewestHops))
 	for range 12 {

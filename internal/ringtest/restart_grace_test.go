@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A registry with a grace period takes the place of another like one without: the ring is
-// live when its members are back, and needs no set-up.
+// A registry with a grace period may replace one without. The ring is live when its members are
+// back, and needs no set-up.
 func TestRestartWithGrace(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second))
 	for range 4 {

@@ -15,6 +15,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
+// Payloads of all sizes up to the limit arrive. A longer one is refused with ErrTooLarge, which
+// names both sizes.
 func TestPayloadSizes(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	got := make(chan []byte, 1)
@@ -40,6 +42,8 @@ func TestPayloadSizes(t *testing.T) {
 	}
 }
 
+// The largest payload of a ring can be 8 MiB, if the buffers of its nodes can hold it. A node
+// with smaller ones cannot join.
 func TestLargestPayload(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithMaxPayload(8<<20))
@@ -67,8 +71,8 @@ func TestLargestPayload(t *testing.T) {
 	}
 }
 
-// A sink that does not take its messages blocks those who send to it, and nobody
-// else; and what piles up has a bound.
+// A sink that takes no messages blocks its own sources and no other node. What piles up has a
+// bound.
 func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithMaxPayload(4<<10))
 	release := make(chan struct{})
@@ -80,7 +84,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 	}
 	tr.Setup(2)
 
-	// Everybody sends to the slow one until it blocks.
+	// All others send to the slow sink until Send blocks.
 	const size = 1000
 	var accepted atomic.Int64
 	var senders sync.WaitGroup
@@ -94,10 +98,10 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 	}
 	for _, n := range tr.Nodes[1:] {
 		for n.Status().Counters.SendBuffer < 50<<10 {
-			time.Sleep(time.Millisecond) // polling
+			time.Sleep(time.Millisecond) // polling: no event announces it
 		}
 	}
-	// Meanwhile the others, who also relay through the slow one, finish a run.
+	// Meanwhile the others, which also relay through the slow sink, finish a run.
 	tr.Run(ringdht.Traffic{Messages: 2000})
 	stop()
 	senders.Wait()
@@ -110,7 +114,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 			t.Errorf("node %d holds %d and %d bytes, its limits are 256 KiB", n.ID(), c.SendBuffer, c.ReceiveBuffer)
 		}
 	}
-	t.Logf("%d messages of %d bytes accepted for a sink that takes none; all nodes together hold %d bytes", accepted.Load(), size, held)
+	t.Logf("%d messages of %d bytes accepted to a sink that takes none; together the nodes hold %d bytes", accepted.Load(), size, held)
 	close(release)
 	for _, n := range tr.Nodes {
 		if err := n.Flush(tr.Ctx()); err != nil {
@@ -122,6 +126,7 @@ func TestSlowSinkBlocksItsOwnSourcesOnly(t *testing.T) {
 	}
 }
 
+// A Send that waits returns when its context ends, with the cause.
 func TestSendObeysItsContext(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
@@ -131,7 +136,7 @@ func TestSendObeysItsContext(t *testing.T) {
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(tr.Ctx())
 	go func() {
-		// Nothing is taken, so what is accepted gathers, and then Send waits.
+		// The sink takes nothing, so messages pile up, and then Send waits.
 		for from.Status().Counters.SendBuffer < 50<<10 {
 			time.Sleep(time.Millisecond)
 		}

@@ -13,10 +13,12 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
+// Sends to an ID that no node has fail with ErrNoSuchNode, and before the set-up with
+// ErrNotReady.
 func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 5 {
-		tr.Join(func(context.Context, ringdht.Message) { t.Error("delivered to somebody else") })
+		tr.Join(func(context.Context, ringdht.Message) { t.Error("delivered to another node") })
 	}
 	n := tr.Nodes[0]
 	for _, call := range []func() error{
@@ -42,10 +44,11 @@ func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
 		}
 	}
 	if err := n.Flush(tr.Ctx()); err != nil {
-		t.Errorf("nothing was accepted, and Flush says %v", err)
+		t.Errorf("nothing was accepted, but Flush returned %v", err)
 	}
 }
 
+// A sink handles the messages of each source in order, while all sources send at once.
 func TestOrderPerSource(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	const messages = 2000
@@ -87,6 +90,7 @@ func TestOrderPerSource(t *testing.T) {
 	}
 }
 
+// Casts arrive, marked as casts, and are counted.
 func TestCast(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	got := make(chan ringdht.Message, 10)

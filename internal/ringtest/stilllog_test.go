@@ -14,7 +14,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// still is a log that stands still: in everything that it is asked, or in Handle only.
+// still is a log handler that blocks: in every method, or in Handle only.
 type still struct {
 	release <-chan struct{}
 	ask     bool
@@ -38,10 +38,10 @@ func (s still) WithAttrs([]slog.Attr) slog.Handler {
 
 func (s still) WithGroup(string) slog.Handler { return s.WithAttrs(nil) }
 
-// A ring whose logs stand still, at every level, does what a ring without logs does:
-// from the joining of its nodes to the closing of it.
+// A ring whose logs block, at every level, does what a ring without logs does, from joining to
+// closing.
 func TestLogsThatStandStill(t *testing.T) {
-	release := make(chan struct{}) // of the first ring, which has no log to wait for it
+	release := make(chan struct{}) // for the first ring, whose log does not block
 	var want string
 	for _, log := range []string{"none", "still in Handle", "still in everything"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestLogsThatStandStill(t *testing.T) {
 				defer close(release)
 				shared = []ringdht.Option{ringdht.WithLogger(slog.New(still{release, log == "still in everything"}))}
 			}
-			got := lifeOfARing(t, shared)
+			got := wholeRing(t, shared)
 			if want == "" {
 				want = got
 			}
@@ -62,9 +62,8 @@ func TestLogsThatStandStill(t *testing.T) {
 	}
 }
 
-// lifeOfARing takes a ring through everything that the library logs, and says what came
-// of it.
-func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
+// wholeRing takes a ring through everything that the library logs. It describes the outcome.
+func wholeRing(t *testing.T, shared []ringdht.Option) string {
 	var told strings.Builder
 	start := time.Now()
 	say := func(limit time.Duration, format string, args ...any) {

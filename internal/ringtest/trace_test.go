@@ -11,6 +11,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
+// A trace takes the hops that the tables say.
 func TestTrace(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -61,6 +62,6 @@ func TestTrace(t *testing.T) {
 		t.Errorf("to itself: %v %v", hops, err)
 	}
 	if _, err := tr.Registry.Trace(tr.Ctx(), 1<<20, 1); !errors.Is(err, ringdht.ErrNoSuchNode) {
-		t.Errorf("from nobody: %v", err)
+		t.Errorf("from an ID without a node: %v", err)
 	}
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A newcomer that cannot reach its successor says so while its link to another peer is
-// still slow, and only then that it is linked. The pair is led around all the same.
-func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
+// A newcomer that cannot reach its successor reports so before it is linked, while its link to
+// another peer is slow. There is a detour around the pair all the same.
+func TestTroubleBeforeLinkedIsDetoured(t *testing.T) {
 	ringtest.InBubble(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Cut("n5", "n2")  // 30, the successor of the newcomer
 		net.Hold("n5", "n3") // 40, the other entry that is near
 		n := tr.Join(nil, ringdht.WithID(25), ringdht.WithTraffic())
-		time.Sleep(ringtest.Lease / 4) // it has told of the one, and dials the other
+		time.Sleep(ringtest.Lease / 4) // it has reported the one, and dials the other
 		if n.Table().Epoch() > 0 {
 			t.Error("the newcomer is linked already: this test shows nothing")
 		}
@@ -49,9 +49,9 @@ func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
 	})
 }
 
-// A registry that was told a pair, and told its members tables in which nobody needs it, has
-// forgotten it. When the pair is needed again, while the node still tries the peer, the
-// node says it again.
+// A registry was told of an unreachable pair, and has forgotten it after tables that do not
+// need it. When the pair is needed again, while the node still tries the peer, the node reports
+// it again.
 func TestTroubleIsToldAgainWithANewTable(t *testing.T) {
 	ringtest.InBubble(t, 1, []ringdht.ID{10, 20, 40, 50, 60}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Cut("n1", "n2") // 20 and its successor 40
@@ -63,7 +63,7 @@ func TestTroubleIsToldAgainWithANewTable(t *testing.T) {
 		tr.WaitSettled()
 		time.Sleep(ringtest.Lease)
 		if pairs := tr.Registry.Degraded(); len(pairs) != 0 {
-			t.Fatalf("degraded are %v: nobody needs the pair, and this test shows nothing", pairs)
+			t.Fatalf("degraded are %v: no table needs the pair, so this test shows nothing", pairs)
 		}
 		if err := between.Leave(tr.Ctx()); err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestTroubleIsToldAgainWithANewTable(t *testing.T) {
 	})
 }
 
-// So are two such peers at once.
+// The same holds for two such peers at once.
 func TestTwoTroublesBeforeLinked(t *testing.T) {
 	ringtest.InBubble(t, 0, []ringdht.ID{10, 20, 30, 40, 50, 60, 70, 80}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Cut("n8", "n2") // 30
@@ -96,7 +96,7 @@ func TestTwoTroublesBeforeLinked(t *testing.T) {
 	})
 }
 
-// So are newcomers that come together and cannot reach each other.
+// The same holds for newcomers that join together and cannot reach each other.
 func TestTroubleAmongNewcomers(t *testing.T) {
 	ringtest.InBubble(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		hosts := []string{"n5", "n6", "n7"}
@@ -124,7 +124,7 @@ func TestTroubleAmongNewcomers(t *testing.T) {
 	})
 }
 
-// So is a pair that a registry was told of, and not the one that takes its place.
+// The same holds for a pair that was reported to a registry and not to its successor.
 func TestTroubleOutlivesTheRegistry(t *testing.T) {
 	ringtest.InBubble(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Cut("n5", "n2") // 30
