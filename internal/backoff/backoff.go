@@ -19,6 +19,9 @@ func (b *Backoff) Next() time.Duration {
 	return b.delay
 }
 
+// Delay returns what the last Next returned, and 0 before the first and after a Reset.
+func (b *Backoff) Delay() time.Duration { return b.delay }
+
 // Reset makes the next delay Min again.
 func (b *Backoff) Reset() { b.delay = 0 }
 

@@ -21,7 +21,13 @@ func TestNext(t *testing.T) {
 	if got := next(1); got[0] != 10 {
 		t.Error("a lower bound:", got)
 	}
+	if b.Delay() != 10 {
+		t.Error("the delay of the last Next:", b.Delay())
+	}
 	b.Reset()
+	if b.Delay() != 0 {
+		t.Error("the delay after Reset:", b.Delay())
+	}
 	if got := next(2); !slices.Equal(got, []time.Duration{3, 6}) {
 		t.Error("after Reset:", got)
 	}

@@ -118,12 +118,6 @@ type Deregistered struct {
 	ID uint64 `json:"id"`
 }
 
-// Peer and Ref are parts of messages.
-type (
-	Peer = ring.Peer
-	Ref  = ring.Ref
-)
-
 // MaxOver is how many Over a member reports, and a registry reads.
 const MaxOver = 64
 
@@ -136,7 +130,7 @@ type Over struct {
 }
 
 // Ref names the incarnation that is over.
-func (o Over) Ref() Ref { return Ref{ID: o.ID, Incarnation: o.Incarnation} }
+func (o Over) Ref() ring.Ref { return ring.Ref{ID: o.ID, Incarnation: o.Incarnation} }
 
 // Plan is the rule for a ring's tables. It makes no difference to nodes.
 type Plan int64
@@ -148,17 +142,17 @@ const (
 
 // Manifest is a node's complete view of the ring.
 type Manifest struct {
-	Epoch       uint64   `json:"epoch"`
-	Incarnation uint64   `json:"inc"`  // the latest that the registry has admitted, of any member
-	Size        int64    `json:"size"` // the entries that the set-up asked for, 0 for ceil(log2) of the members
-	Plan        Plan     `json:"plan"` // of the tables, for a later registry
-	Members     int64    `json:"members"`
-	Entries     []Peer   `json:"entries"`    // clockwise
-	Successors  []Peer   `json:"successors"` // clockwise, the first is the first entry
-	Detours     []Detour `json:"detours"`
-	Hold        []Peer   `json:"hold"`   // more links to keep, for detours of other members
-	Others      []uint64 `json:"others"` // the other members, or a sample of [MaxOthers]
-	Idle        []uint64 `json:"idle"`   // the Others that take no part in traffic runs
+	Epoch       uint64      `json:"epoch"`
+	Incarnation uint64      `json:"inc"`  // the latest that the registry has admitted, of any member
+	Size        int64       `json:"size"` // the entries that the set-up asked for, 0 for ceil(log2) of the members
+	Plan        Plan        `json:"plan"` // of the tables, for a later registry
+	Members     int64       `json:"members"`
+	Entries     []ring.Peer `json:"entries"`    // clockwise
+	Successors  []ring.Peer `json:"successors"` // clockwise, the first is the first entry
+	Detours     []Detour    `json:"detours"`
+	Hold        []ring.Peer `json:"hold"`   // more links to keep, for detours of other members
+	Others      []uint64    `json:"others"` // the other members, or a sample of [MaxOthers]
+	Idle        []uint64    `json:"idle"`   // the Others that take no part in traffic runs
 }
 
 // MaxOthers is the most members that a manifest or an announcement lists. Without a limit
@@ -176,7 +170,9 @@ type Detour struct {
 }
 
 // Waypoint is the member to send to.
-func (d Detour) Waypoint() Peer { return Peer{ID: d.ID, Incarnation: d.Incarnation, Addr: d.Addr} }
+func (d Detour) Waypoint() ring.Peer {
+	return ring.Peer{ID: d.ID, Incarnation: d.Incarnation, Addr: d.Addr}
+}
 
 // Slot is one entry of a table.
 type Slot struct {
@@ -187,34 +183,34 @@ type Slot struct {
 }
 
 // Peer is the member in the entry.
-func (s Slot) Peer() Peer { return Peer{ID: s.ID, Incarnation: s.Incarnation, Addr: s.Addr} }
+func (s Slot) Peer() ring.Peer { return ring.Peer{ID: s.ID, Incarnation: s.Incarnation, Addr: s.Addr} }
 
 // Update changes a node's view. A list that it replaces comes with a flag, because not
 // every codec distinguishes an empty list from none.
 type Update struct {
-	Epoch         uint64   `json:"epoch"`
-	Members       int64    `json:"members"`
-	Entries       int64    `json:"entries"` // how many the table has now
-	Slots         []Slot   `json:"slots"`   // the entries that changed
-	NewSuccessors bool     `json:"new_successors"`
-	Successors    []Peer   `json:"successors"`
-	NewDetours    bool     `json:"new_detours"`
-	Detours       []Detour `json:"detours"`
-	Hold          []Peer   `json:"hold"` // replaced together with the detours
-	Gone          []Ref    `json:"gone"` // incarnations that are over, and to or from which this node had a link
+	Epoch         uint64      `json:"epoch"`
+	Members       int64       `json:"members"`
+	Entries       int64       `json:"entries"` // how many the table has now
+	Slots         []Slot      `json:"slots"`   // the entries that changed
+	NewSuccessors bool        `json:"new_successors"`
+	Successors    []ring.Peer `json:"successors"`
+	NewDetours    bool        `json:"new_detours"`
+	Detours       []Detour    `json:"detours"`
+	Hold          []ring.Peer `json:"hold"` // replaced together with the detours
+	Gone          []ring.Ref  `json:"gone"` // incarnations that are over, and to or from which this node had a link
 }
 
 // Announce tells all members which nodes can be sent to, and which cannot any more. Of many
 // newcomers it lists a sample of [MaxOthers], which differs between members. Of the nodes
 // that are gone it lists all.
 type Announce struct {
-	Epoch        uint64   `json:"epoch"` // the ring's, which need not concern this node
-	Members      int64    `json:"members"`
-	Added        []uint64 `json:"added"`
-	Incarnations []uint64 `json:"incs"` // incarnations of Added, in the same order: every earlier one is over
-	Idle         []uint64 `json:"idle"` // the Added that take no part in traffic runs
-	Left         []Ref    `json:"left"` // left in good order: streams to them end, streams from them are forgotten
-	Gone         []Ref    `json:"gone"` // dead: take nothing from them, and send nothing to them
+	Epoch        uint64     `json:"epoch"` // the ring's, which need not concern this node
+	Members      int64      `json:"members"`
+	Added        []uint64   `json:"added"`
+	Incarnations []uint64   `json:"incs"` // incarnations of Added, in the same order: every earlier one is over
+	Idle         []uint64   `json:"idle"` // the Added that take no part in traffic runs
+	Left         []ring.Ref `json:"left"` // left in good order: streams to them end, streams from them are forgotten
+	Gone         []ring.Ref `json:"gone"` // dead: take nothing from them, and send nothing to them
 }
 
 // Linked says that the node uses what it was told up to an epoch. Error names the links
@@ -233,7 +229,7 @@ type Trouble struct {
 }
 
 // Ref names the peer.
-func (t Trouble) Ref() Ref { return Ref{ID: t.ID, Incarnation: t.Incarnation} }
+func (t Trouble) Ref() ring.Ref { return ring.Ref{ID: t.ID, Incarnation: t.Incarnation} }
 
 // Ping asks for a Beat.
 type Ping struct{}

@@ -61,9 +61,7 @@ func (a *Authority) announce(now Time) (next Time) {
 			}
 		}
 	}
-	for _, ref := range a.unannouncedLeft {
-		note.Left = append(note.Left, ref)
-	}
+	note.Left = append(note.Left, a.unannouncedLeft...)
 	a.unannouncedDead, a.unannouncedLeft = nil, nil
 	notes := a.samples(note)
 	for _, m := range a.sortedMembers() {

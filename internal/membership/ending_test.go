@@ -47,12 +47,8 @@ func announced(a *Authority) (left, dead []ring.Ref, told int) {
 	for _, e := range a.Take() {
 		if note, ok := e.Body.(control.Announce); ok {
 			told++
-			for _, g := range note.Left {
-				left = append(left, g)
-			}
-			for _, g := range note.Gone {
-				dead = append(dead, g)
-			}
+			left = append(left, note.Left...)
+			dead = append(dead, note.Gone...)
 		}
 	}
 	return left, dead, told

@@ -28,14 +28,14 @@ func TestSuspendedNode(t *testing.T) {
 		tr.Setup(0)
 		tr.Exchange(tr.Nodes...)
 		time.Sleep(10 * ringtest.Lease)
-		life, l := asleep.Incarnation(), ringtest.NodeOf(asleep).Present()
-		if !l.Authoritative() {
+		inc, present := asleep.Incarnation(), ringtest.NodeOf(asleep).Present()
+		if !present.Authoritative() {
 			t.Error("it is not sure of its successor")
 		}
 		net.Hold("n0", "registry")
 		was := handled.Load()
 		shift.Store(int64(time.Hour))
-		if l.Authoritative() {
+		if present.Authoritative() {
 			t.Error("it is sure of a successor of an hour ago")
 		}
 		if err := other.Send(tr.Ctx(), 10, nil); err != nil {
@@ -50,8 +50,8 @@ func TestSuspendedNode(t *testing.T) {
 		if err := other.Flush(tr.Ctx()); err != nil {
 			t.Error(err)
 		}
-		if n := handled.Load() - was; n != 1 || asleep.Incarnation() != life {
-			t.Errorf("%d messages handled in the end, life %d, was %d", n, asleep.Incarnation(), life)
+		if n := handled.Load() - was; n != 1 || asleep.Incarnation() != inc {
+			t.Errorf("%d messages handled in the end, incarnation %d, was %d", n, asleep.Incarnation(), inc)
 		}
 		tr.Close()
 	})

@@ -3,15 +3,17 @@ package node
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// connect registers with the registry: as a newcomer, or, where there is a life, to go
-// on with it. anyID says not to ask for the ID that the node had in the life before.
+// connect registers with the registry: as a newcomer, or to go on with an incarnation that has
+// not ended. With anyID it does not ask for the ID of the incarnation before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
 	conn, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
 	if dial.IsRefused(err) {
@@ -21,7 +23,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 		return err
 	}
 	ctl := control.NewConn(conn, n.cfg.Codec, wire.MaxLength+wire.PrefixSize)
-	asked := n.cfg.Now()
+	sent := n.cfg.Now()
 	err = n.register(ctx, ctl, anyID)
 	if err != nil {
 		ctl.Close()
@@ -31,12 +33,12 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.ctl.Store(ctl)
-	n.lost, n.outage = make(chan struct{}), outage{}
-	n.change()
+	n.disconnected, n.outage = make(chan struct{}), outage{}
+	n.changed.Broadcast()
 	inc := n.inc.Load()
-	inc.again.Store(true)
-	inc.since.Store(inc.local.Load().Epoch)
-	inc.pulse.begin(asked)
+	inc.resend.Store(true)
+	inc.connectEpoch.Store(inc.local.Load().Epoch)
+	inc.contact.restart(sent)
 	inc.wake()
 	if n.closed {
 		ctl.Close()
@@ -44,10 +46,11 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	return nil
 }
 
+// register sends Register over a new connection, and acts on the answer.
 func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) error {
 	inc := n.inc.Load()
-	// It may have changed: the machine is in another network, or the registry is reached
-	// another way.
+	// The address may have changed: the machine is in another network, or reaches the
+	// registry another way.
 	addr, err := n.advertised(ctl.LocalAddr())
 	if err != nil {
 		return err
@@ -56,12 +59,12 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		// The registry dials back before it admits, so accepting starts first.
 		n.wg.Go(func() { n.cfg.Accept(n.ctx, n.listener, n.wg.Go, n.serve) })
 	}
-	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "", Traffic: n.cfg.Traffic, Token: n.token, Seen: n.met.Load()}
-	on := inc != nil && inc.ctx.Err() == nil // a life goes on
+	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "", Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load()}
+	on := inc != nil && inc.ctx.Err() == nil // the incarnation goes on
 	if inc != nil {
 		local := inc.local.Load()
 		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
-		req.Want, req.ID = !anyID, inc.self.ID // its old one, if it is free
+		req.Want, req.ID = !anyID, inc.self.ID // the same ID, if it is free
 		if on {
 			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), local.Over
 			req.Every = int64(inc.pace.Load())
@@ -72,7 +75,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	}
 	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
 	defer stop()
-	ctl.SetLease(3 * n.cfg.Timeout) // its answer waits for its own dialling back, and perhaps for members of the ring that was
+	ctl.SetLease(3 * n.cfg.Timeout) // the registry dials back first, and may wait for members of the ring that was
 	ctl.Send(control.TypeRegister, req)
 	t, body, err := ctl.Recv()
 	var answer control.Registered
@@ -97,28 +100,55 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", errs.ErrEvicted,
 			answer.Bits, answer.MaxPayload, inc.self.Bits, inc.self.MaxPayload)
 	case on:
-		if was := n.moveTo(addr); was != addr {
+		if was := n.setAddress(addr); was != addr {
 			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
 		inc.plane.LowerFence()
 	default:
-		n.moveTo(addr)
+		n.setAddress(addr)
 		if err := n.begin(answer, req.Seen); err != nil {
 			return err
 		}
 	}
-	ctl.SetLease(n.inc.Load().patience())
+	ctl.SetLease(n.inc.Load().timeout())
 	return nil
 }
 
-// moveTo takes note of the address under which the registry knows the node.
-func (n *Node) moveTo(addr string) (was string) {
+// setAddress stores the address under which the registry knows the node, and returns the one
+// before.
+func (n *Node) setAddress(addr string) (was string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	was, n.addr = n.addr, addr
 	return was
 }
 
+// advertised is the address for peers to dial. local is this end of the connection to the
+// registry.
+func (n *Node) advertised(local net.Addr) (string, error) {
+	if n.cfg.Advertise != "" {
+		return n.cfg.Advertise, nil
+	}
+	host, _, _ := net.SplitHostPort(n.cfg.Listen)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		own, _, err := handshake.NetHostPort(local)
+		if err != nil {
+			return "", fmt.Errorf("the connection to the registry comes from %w: say with WithAdvertise where peers can dial the node", err)
+		}
+		host = own
+	}
+	_, port, err := handshake.NetHostPort(n.listener.Addr())
+	if err != nil {
+		return "", fmt.Errorf("the transport listens on %w", err)
+	}
+	addr, err := dial.HostPort(net.JoinHostPort(host, port))
+	if err != nil {
+		return "", fmt.Errorf("this node has no address that others can dial (%w): give it one with WithAdvertise", err)
+	}
+	return addr, nil
+}
+
+// refusal is the error that a Refused stands for.
 func (n *Node) refusal(ctl *control.Conn, body []byte) error {
 	var r control.Refused
 	if err := ctl.Decode(body, &r); err != nil {

@@ -1,61 +1,49 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"time"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
-	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
-	"github.com/x/ringdht/status"
 )
 
-// idleStream is how long a stream may send nothing before both ends forget it.
-const idleStream = time.Minute
+// A node without a registry tries to reconnect after minBackoff, and then ever less often. It
+// tries at least once in half a lease: a registry that takes the place of another waits two
+// leases (see WithGrace), so every node must try within one.
+const minBackoff = 50 * time.Millisecond
 
-// traceTimeout and maxTraces bound the traces that the registry asks for.
-const (
-	traceTimeout = 10 * time.Second
-	maxTraces    = 16
-)
+func (inc *incarnation) maxBackoff() time.Duration { return min(inc.lease()/2, 5*time.Second) }
 
-// A node whose registry is gone knocks again after minKnock, then ever less often. A
-// registry that takes the place of another waits for two leases (see [WithGrace]), so
-// every node must knock within one.
-const minKnock = 50 * time.Millisecond
-
-func (inc *incarnation) maxKnock() time.Duration { return min(inc.lease()/2, 5*time.Second) }
-
-// attend is the goroutine that listens to the registry, and looks for it when it is
-// gone.
-func (n *Node) attend() {
-	var wait time.Duration // before it looks for another connection
+// controlLoop is the goroutine that reads from the registry, and reconnects to it.
+func (n *Node) controlLoop() {
+	retry := backoff.Backoff{Min: minBackoff}
 	for n.ctx.Err() == nil {
 		inc, ctl := n.inc.Load(), n.ctl.Load()
 		since := time.Now()
-		err := n.converse(inc, ctl)
-		if time.Since(since) < inc.lease() { // whatever ended it may end the next one at once
-			wait = min(max(2*wait, minKnock), inc.maxKnock())
+		err := n.readControl(inc, ctl)
+		if time.Since(since) < inc.lease() { // the next connection may end for the same reason
+			retry.Max = inc.maxBackoff()
+			retry.Next()
 		} else {
-			wait = 0
+			retry.Reset()
 		}
 		ctl.Close()
 		ctl.Free()
 		n.mu.Lock()
-		close(n.lost)
+		close(n.disconnected)
 		leaving, released := n.leaving, n.released
 		n.mu.Unlock()
 		inc.wake()
 		evicted := errors.Is(err, errs.ErrEvicted)
-		if inc.ending.Load() {
-			n.end(inc, outlivedError{})
+		if inc.rejoining.Load() {
+			n.end(inc, laterIncarnationError{})
 			evicted = true
 		}
 		if evicted && leaving { // it has left
@@ -65,20 +53,22 @@ func (n *Node) attend() {
 		if n.ctx.Err() != nil || released {
 			return
 		}
-		if !inc.ending.Load() {
+		if !inc.rejoining.Load() {
 			n.cfg.Log.Warn("lost the connection to the registry, messages still flow", "node", n.Peer(), "err", err)
 		}
-		if !n.search(inc, wait, evicted) {
+		if !n.reconnect(inc, retry, evicted) {
 			return
 		}
 		n.cfg.Log.Info("connected to the registry again", "node", n.Peer(), "incarnation", n.Incarnation())
 	}
 }
 
-// search knocks at the registry's door until it opens, and says whether it did before
-// the node closed. A node that waits for its last deliveries is still a member and
-// comes back like any other; but it does not begin another life to leave it.
-func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
+// reconnect tries to connect until it succeeds, and returns false if the node closes first.
+// A node that waits for its last deliveries is still a member, and reconnects like any other.
+// But if it was declared dead meanwhile, it does not begin another incarnation just to leave.
+//
+// retry is a copy: a long outage does not count for the next one.
+func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) bool {
 	anyID := false
 	for {
 		if evicted {
@@ -86,11 +76,12 @@ func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 			if n.isLeaving() {
 				return false
 			}
-			evicted, wait = false, 0
+			evicted = false
+			retry.Reset()
 		}
-		// Everybody has lost the registry at the same moment, and must not come back at
-		// the same moment.
-		if handshake.Sleep(n.ctx, wait/2+rand.N(wait/2+minKnock/2)) != nil {
+		// All nodes have lost the registry at the same moment, and must not come back at the
+		// same moment.
+		if handshake.Sleep(n.ctx, retry.Jitter(retry.Delay())) != nil {
 			return false
 		}
 		err := n.connect(n.ctx, anyID)
@@ -105,30 +96,38 @@ func (n *Node) search(inc *incarnation, wait time.Duration, evicted bool) bool {
 		case errors.Is(err, errs.ErrIDTaken):
 			anyID = true
 		}
-		// A registry that cannot be reached cannot have declared anybody dead since, as
-		// far as anybody here can know: the node goes on.
+		// A registry that is unreachable cannot have declared this node dead meanwhile, as
+		// far as any node here can know. So the node goes on.
 		inc.plane.LowerFence()
-		n.unreached(err)
-		n.cfg.Log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", wait)
-		wait = min(max(2*wait, minKnock), inc.maxKnock())
+		n.connectFailed(err)
+		n.cfg.Log.Debug("the registry does not answer", "node", n.Peer(), "err", err, "again in", retry.Delay())
+		retry.Max = inc.maxBackoff()
+		retry.Next()
 	}
 }
 
-// HangUp ends the connection to the registry, for another to be made.
+// HangUp closes the connection to the registry, and controlLoop makes another.
 func (n *Node) HangUp() {
 	if ctl := n.ctl.Load(); ctl != nil {
 		ctl.Close()
 	}
 }
 
-// converse listens until the connection ends, or until something comes that cannot be
-// acted on.
-func (n *Node) converse(inc *incarnation, ctl *control.Conn) error {
+// Tell sends a message to the registry, if there is a connection. It reports no error:
+// controlLoop, which reads from the same connection, gets it too.
+func (n *Node) Tell(t wire.Type, v any) {
+	if ctl := n.ctl.Load(); ctl != nil {
+		ctl.Send(t, v)
+	}
+}
+
+// readControl reads until the connection ends, or until a message makes no sense.
+func (n *Node) readControl(inc *incarnation, ctl *control.Conn) error {
 	for {
-		heard, missed := time.Now(), inc.missed()
+		since, missed := time.Now(), inc.missedTime()
 		t, body, err := ctl.Recv()
-		for errors.Is(err, os.ErrDeadlineExceeded) { // unless it is this process that was late
-			left := inc.patient(heard, missed)
+		for errors.Is(err, os.ErrDeadlineExceeded) { // unless this process was late, and not the registry
+			left := inc.silenceLeft(since, missed)
 			if left == 0 {
 				break
 			}
@@ -136,17 +135,17 @@ func (n *Node) converse(inc *incarnation, ctl *control.Conn) error {
 			t, body, err = ctl.Recv()
 		}
 		if err == nil {
-			err = n.hear(inc, ctl, t, body)
+			err = n.handleControl(inc, ctl, t, body)
 		}
 		if err != nil {
 			return err
 		}
-		inc.endOutlived()
+		inc.rejoinIfDue()
 	}
 }
 
-// hear acts on one message; what takes time goes to a goroutine of its own.
-func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byte) error {
+// handleControl handles one message. What takes time goes to a goroutine of its own.
+func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeBeatAnswer:
 		var b control.BeatAnswer
@@ -154,14 +153,14 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 			return err
 		}
 		inc.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
-		ctl.SetLease(inc.patience())
-		if inc.pulse.answered() {
+		ctl.SetLease(inc.timeout())
+		if inc.contact.answered() {
 			inc.plane.LowerFence()
 		}
 	case control.TypePing:
-		return inc.beat(ctl)
+		return inc.sendHeartbeatOver(ctl)
 	case control.TypeManifest, control.TypeUpdate, control.TypeAnnounce:
-		return inc.hear(ctl, t, body)
+		return inc.handleUpdate(ctl, t, body)
 	case control.TypeReady:
 		if !inc.isReady() {
 			close(inc.ready)
@@ -170,9 +169,9 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 	case control.TypeTask:
 		var task control.Task
 		if err := ctl.Decode(body, &task); err != nil {
-			return n.refuseTask(ctl, body, err)
+			return n.rejectTask(ctl, body, err)
 		}
-		local := inc.local.Load() // who is announced from here on is not part of the run
+		local := inc.local.Load() // nodes announced from here on are not part of the run
 		n.wg.Go(func() { inc.traffic.run(task, local) })
 	case control.TypeCollect:
 		var c control.Collect
@@ -192,19 +191,19 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 			return err
 		}
 		select {
-		case n.tracing <- struct{}{}:
-			n.wg.Go(func() { n.answerTrace(ctl, ask); <-n.tracing })
+		case n.traceSlots <- struct{}{}:
+			n.wg.Go(func() { n.answerTrace(ctl, ask); <-n.traceSlots })
 		default:
 			return ctl.Send(control.TypeTraced, control.Traced{Ask: ask.Ask, Error: fmt.Sprintf("node %d is tracing %d routes already", n.ID(), maxTraces)})
 		}
 	case control.TypeDeregistered:
-		n.answerLeave(nil)
+		n.answerDeregister(nil)
 	case control.TypeRefused:
 		err := n.refusal(ctl, body)
 		if errors.Is(err, errs.ErrEvicted) {
 			return err
 		}
-		n.answerLeave(err)
+		n.answerDeregister(err)
 	case control.TypeBye:
 		var bye control.Bye
 		if err := ctl.Decode(body, &bye); err != nil {
@@ -217,8 +216,8 @@ func (n *Node) hear(inc *incarnation, ctl *control.Conn, t wire.Type, body []byt
 	return nil
 }
 
-// hear takes what the registry says of the ring.
-func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error {
+// handleUpdate handles what the registry says of the ring: a Manifest, Update or Announce.
+func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte) error {
 	was := inc.local.Load()
 	now := was
 	switch t {
@@ -231,8 +230,8 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 		if err != nil {
 			return err
 		}
-		if was.Epoch == inc.since.Load() { // the first word since the registry was found
-			inc.n.forgive()
+		if was.Epoch == inc.connectEpoch.Load() { // the first since the node registered
+			inc.n.forgetGone()
 		}
 		for _, id := range now.EndedSince(was) {
 			inc.plane.Missed(id, was.Newest)
@@ -246,21 +245,21 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 		if err != nil {
 			return err
 		}
-		inc.gone(u.Gone)
+		inc.markDead(u.Gone)
 	case control.TypeAnnounce:
 		var a control.Announce
 		if err := ctl.Decode(body, &a); err != nil {
 			return err
 		}
 		now = was.Announce(a, handshake.DrawID)
-		inc.left(a.Left)
-		inc.gone(a.Gone)
+		inc.markLeft(a.Left)
+		inc.markDead(a.Gone)
 		for i, number := range a.Incarnations[:min(len(a.Incarnations), len(a.Added))] {
-			inc.n.meet(number)
+			inc.n.noteIncarnation(number)
 			inc.plane.Renewed(a.Added[i], number)
 		}
 	}
-	inc.n.meetAll(now)
+	inc.n.noteIncarnations(now)
 	inc.local.Store(now)
 	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] { // it is another list
 		inc.plane.SetMembers(now.Others)
@@ -269,26 +268,20 @@ func (inc *incarnation) hear(ctl *control.Conn, t wire.Type, body []byte) error 
 	return nil
 }
 
-func (n *Node) answerLeave(err error) {
+// answerDeregister passes on the answer to Deregister. It drops one that nothing waits for.
+func (n *Node) answerDeregister(err error) {
 	select {
-	case n.left <- err:
-	default: // nobody asked
+	case n.deregistered <- err:
+	default:
 	}
 }
 
-// answerTrace answers over the connection that the question came from: to another
-// registry the number of the question may mean another one.
-func (n *Node) answerTrace(ctl *control.Conn, ask control.Trace) {
-	ctx, cancel := context.WithTimeout(n.ctx, traceTimeout)
-	defer cancel()
-	hops, err := n.Trace(ctx, status.ID(ask.To))
-	told := control.Traced{Ask: ask.Ask}
-	for _, h := range hops {
-		told.Hops = append(told.Hops, control.Hop{ID: uint64(h.ID), Elapsed: int64(h.Elapsed)})
+// rejectTask answers a task that cannot be read, as long as its number can: the run ends with
+// the reason, and the node stays. Rejected: hanging up, since the registry would ask again.
+func (n *Node) rejectTask(ctl *control.Conn, body []byte, err error) error {
+	var which control.Collect
+	if ctl.Decode(body, &which) != nil {
+		return err
 	}
-	if err != nil {
-		told.Error = err.Error()
-		told.NoSuchNode = errors.Is(err, stream.ErrNoSuchNode)
-	}
-	ctl.Send(control.TypeTraced, told)
+	return ctl.Send(control.TypeFinished, control.Finished{Run: which.Run, Error: fmt.Sprintf("node %d cannot read its task: %v", n.ID(), err)})
 }

@@ -16,7 +16,7 @@ func (n *Node) BeginClose() { n.stop(errs.ErrClosed) }
 // AskToLeave asks the registry to take the node out, and returns its answer.
 func (n *Node) AskToLeave() error {
 	n.Tell(control.TypeDeregister, control.Deregister{ID: uint64(n.ID()), Addr: n.address()})
-	return <-n.left
+	return <-n.deregistered
 }
 
 // RunTask carries out a task that no registry asks for.
@@ -28,7 +28,7 @@ func (n *Node) RunTask(task control.Task) {
 // LoseMessage takes it that a message of a run to another node has no known outcome.
 func (n *Node) LoseMessage(run uint64) {
 	inc := n.inc.Load()
-	inc.traffic.lose(inc.local.Load().Others[0], trafficPort(run), make([]byte, 4), true)
+	inc.traffic.onUndelivered(inc.local.Load().Others[0], trafficPort(run), make([]byte, 4), true)
 }
 
 // SetLatestRun makes a run the latest that the node knows of, as it tells the registry when
@@ -37,19 +37,19 @@ func (n *Node) SetLatestRun(run uint64) {
 	t := n.inc.Load().traffic
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.task = run
+	t.latestRun = run
 }
 
 // RunLate makes the node's goroutines seem late.
 func (n *Node) RunLate(by time.Duration) {
-	l := &n.inc.Load().late
+	l := &n.inc.Load().lateness
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ran = l.ran.Add(-by)
+	l.lastRun = l.lastRun.Add(-by)
 }
 
-// SayAlive sends a heartbeat.
-func (n *Node) SayAlive() { n.inc.Load().sayAlive() }
+// SendHeartbeat sends a heartbeat.
+func (n *Node) SendHeartbeat() { n.inc.Load().sendHeartbeat() }
 
 // Heartbeat is the next heartbeat over the node's connection to the registry, or over
 // another one.
@@ -58,15 +58,15 @@ func (n *Node) Heartbeat(another bool) control.Beat {
 	if another {
 		ctl = nil
 	}
-	inc.news.mu.Lock()
-	defer inc.news.mu.Unlock()
-	return inc.heartbeat(ctl)
+	inc.reported.mu.Lock()
+	defer inc.reported.mu.Unlock()
+	return inc.nextHeartbeat(ctl)
 }
 
 // Unanswered is the number of heartbeats that the registry has not answered.
 func (n *Node) Unanswered() int {
-	p := &n.inc.Load().pulse
+	p := &n.inc.Load().contact
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.waiting)
+	return len(p.unanswered)
 }

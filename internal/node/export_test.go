@@ -4,18 +4,18 @@ import (
 	"context"
 	"time"
 
-	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/ring"
 )
 
-// What the tests of package node_test see of a node, and do to it, that no program can.
+// The tests of package node_test use these methods on a node; programs cannot.
 
 const (
-	IdleStream  = idleStream
-	MaxLeftover = maxLeftover
-	MaxWaiting  = maxWaiting
+	IdleStream    = idleStream
+	MaxLeftover   = maxLeftover
+	MaxUnanswered = maxUnanswered
 )
 
 // Present is the present incarnation, or the last while there is none.
@@ -24,29 +24,29 @@ func (n *Node) Present() *incarnation { return n.inc.Load() }
 // Plane is the part that carries messages.
 func (inc *incarnation) Plane() *plane.Plane { return inc.plane }
 
-// Told is what the registry has told it.
+// Told is the view of the ring that the registry has told it.
 func (inc *incarnation) Told() *membership.NodeView { return inc.local.Load() }
 
-// Authoritative says that it knows its successor, so that it may say of a node that it does
+// Authoritative reports whether it knows its successor for sure, and so may say that a node does
 // not exist.
-func (inc *incarnation) Authoritative() bool { return inc.sure() }
+func (inc *incarnation) Authoritative() bool { return inc.authoritative() }
 
-// Patience is how long it and its registry may be silent.
-func (inc *incarnation) Patience() time.Duration { return inc.patience() }
+// Timeout is how long it and its registry may be silent.
+func (inc *incarnation) Timeout() time.Duration { return inc.timeout() }
 
 // SetPace sets how many thirds of a lease there are between heartbeats.
 func (inc *incarnation) SetPace(thirds int32) { inc.pace.Store(thirds) }
 
 // Unanswered counts the heartbeats that it remembers because no answer has come.
 func (inc *incarnation) Unanswered() int {
-	inc.pulse.mu.Lock()
-	defer inc.pulse.mu.Unlock()
-	return len(inc.pulse.waiting)
+	inc.contact.mu.Lock()
+	defer inc.contact.mu.Unlock()
+	return len(inc.contact.unanswered)
 }
 
 // DeclareDead tells it, as the registry does, that an incarnation of another node is dead.
 func (inc *incarnation) DeclareDead(id, other uint64) {
-	inc.gone([]control.Ref{{ID: id, Incarnation: other}})
+	inc.markDead([]ring.Ref{{ID: id, Incarnation: other}})
 }
 
 // Evict ends it as if the registry had declared it dead. It does not join again.
@@ -61,12 +61,12 @@ func (inc *incarnation) DelayEnd() (proceed func()) {
 // EndedBy is why it has ended, nil if it has not.
 func (inc *incarnation) EndedBy() error { return context.Cause(inc.ctx) }
 
-// BeginAgain begins an incarnation with the same number, as a registry does that gives them
-// without regard to those that it was told of.
+// BeginAgain begins an incarnation with the same number, as if the registry ignored the numbers
+// that it was told.
 func (inc *incarnation) BeginAgain() error { return inc.n.begin(inc.self, inc.self.Incarnation) }
 
-// RefusedFor tells it, as a stream does, that a sink remembers a later incarnation.
-func (inc *incarnation) RefusedFor(later uint64) bool { return inc.refusedFor(later) }
+// OnLaterIncarnation tells it, as a stream does, that a sink remembers a later incarnation.
+func (inc *incarnation) OnLaterIncarnation(later uint64) bool { return inc.onLaterIncarnation(later) }
 
 // AsAdmitted is a node as this one was when the registry had admitted it, and had not told
 // it a table.
@@ -78,21 +78,21 @@ func (inc *incarnation) AsAdmitted() *Node {
 	return n
 }
 
-// IsOver says that the node takes an incarnation of another for dead.
-func (n *Node) IsOver(id, inc uint64) bool { return n.isOver(id, inc) }
+// IsDead reports whether the node takes an incarnation of another for dead.
+func (n *Node) IsDead(id, inc uint64) bool { return n.isDead(id, inc) }
 
-// NotSet is the error of sending too early.
-func (n *Node) NotSet() error { return n.notSet() }
+// NoTableError is the error of sending too early.
+func (n *Node) NoTableError() error { return n.noTableError() }
 
-// WhyLost is the error of having no registry.
-func (n *Node) WhyLost() error { return n.whyLost() }
+// OutageError is the error of having no registry.
+func (n *Node) OutageError() error { return n.outageError() }
 
-// Change wakes those who wait for a change, which f makes.
+// Change makes a change by f, and wakes the goroutines that wait for one.
 func (n *Node) Change(f func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	f()
-	n.change()
+	n.changed.Broadcast()
 }
 
 // Inherit adds what an incarnation has left undelivered to what those before it have, and
@@ -100,6 +100,6 @@ func (n *Node) Change(f func()) {
 func (n *Node) Inherit(left []plane.Undelivered) (entries int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.leftover = merge(n.leftover, left)
+	n.leftover = mergeLeftover(n.leftover, left)
 	return len(n.leftover)
 }

@@ -1,17 +1,16 @@
 package node
 
-import (
-	"github.com/x/ringdht/internal/control"
-)
+import "github.com/x/ringdht/internal/ring"
 
-// goneIncarnations remembers which lives of other nodes are over, so that they are not
-// listened to any more.
+// goneIncarnations remembers which incarnations of other nodes are over: of each ID the
+// greatest.
 type goneIncarnations struct {
 	latest map[uint64]uint64 // by ID
-	order  []uint64          // the oldest first
+	order  []uint64          // IDs, the oldest first
 }
 
-// maxGone bounds them. A life that is over hears of it within a lease of waking up.
+// maxGone bounds the IDs that are remembered. A node whose incarnation is over learns so
+// within a lease after it resumes, so an entry is of use for a short time only.
 const maxGone = 4096
 
 func (g *goneIncarnations) add(id, inc uint64) {
@@ -33,43 +32,43 @@ func (g *goneIncarnations) has(id, inc uint64) bool {
 	return ok && inc <= latest
 }
 
-// forgive forgets which lives are over: a new registry may have taken one back.
-func (n *Node) forgive() {
+// forgetGone forgets which incarnations are over: a new registry may have taken one back.
+func (n *Node) forgetGone() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.over, n.bygone = goneIncarnations{}, goneIncarnations{}
+	n.dead, n.departed = goneIncarnations{}, goneIncarnations{}
 }
 
-// hasEnded says whether a life of another node is known to have left, or to be over.
+// hasEnded reports whether an incarnation of another node is known to be dead, or to have left.
 func (n *Node) hasEnded(id, inc uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.over.has(id, inc) || n.bygone.has(id, inc)
+	return n.dead.has(id, inc) || n.departed.has(id, inc)
 }
 
-// isOver says whether a life of another node is known to be over.
-func (n *Node) isOver(id, inc uint64) bool {
+// isDead reports whether an incarnation of another node is known to be dead.
+func (n *Node) isDead(id, inc uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.over.has(id, inc)
+	return n.dead.has(id, inc)
 }
 
-// left takes note that nodes have left in good order. Links from them stay, since they
-// still pass on what they hold.
-func (inc *incarnation) left(refs []control.Ref) {
+// markLeft notes that incarnations have left in good order. Links from them stay, since they
+// still relay what they hold.
+func (inc *incarnation) markLeft(refs []ring.Ref) {
 	for _, g := range refs {
 		inc.n.mu.Lock()
-		inc.n.bygone.add(g.ID, g.Incarnation)
+		inc.n.departed.add(g.ID, g.Incarnation)
 		inc.n.mu.Unlock()
 		inc.plane.Left(g.ID, g.Incarnation)
 	}
 }
 
-// gone takes note that lives of other nodes are over.
-func (inc *incarnation) gone(refs []control.Ref) {
+// markDead notes that incarnations were declared dead. The plane takes nothing more from them.
+func (inc *incarnation) markDead(refs []ring.Ref) {
 	for _, g := range refs {
 		inc.n.mu.Lock()
-		inc.n.over.add(g.ID, g.Incarnation)
+		inc.n.dead.add(g.ID, g.Incarnation)
 		inc.n.mu.Unlock()
 		inc.plane.Evict(g.ID, g.Incarnation)
 	}

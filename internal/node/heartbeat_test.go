@@ -91,11 +91,11 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 	send()
 	c.armed.Store(true)
 	var beats sync.WaitGroup
-	beats.Go(ringtest.NodeOf(n).SayAlive)
+	beats.Go(ringtest.NodeOf(n).SendHeartbeat)
 	<-c.began
 	send()
 	second := make(chan struct{})
-	beats.Go(func() { ringtest.NodeOf(n).SayAlive(); close(second) })
+	beats.Go(func() { ringtest.NodeOf(n).SendHeartbeat(); close(second) })
 	select {
 	case <-second:
 	case <-time.After(20 * time.Millisecond): // it waits for the first, as it should

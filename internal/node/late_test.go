@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A lateness is worth a word if it is a quarter of a lease, and once a minute.
+// A lateness is logged if it is a quarter of a lease, and once a minute.
 func TestLatenessInWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l lateness
@@ -16,7 +16,7 @@ func TestLatenessInWords(t *testing.T) {
 		tick := func(late time.Duration, n int) {
 			for range n {
 				time.Sleep(period + late)
-				if l.tick(time.Now(), period, lease) > 0 {
+				if l.ran(time.Now(), period, lease) > 0 {
 					said++
 				}
 			}
@@ -25,18 +25,18 @@ func TestLatenessInWords(t *testing.T) {
 		tick(0, 100)
 		tick(lease/64, 500)
 		if said != 0 {
-			t.Error("it says of a little that it is much")
+			t.Error("small delays are logged")
 		}
-		was := l.all(time.Now(), period, lease)
+		was := l.total(time.Now(), period, lease)
 		tick(lease/4, 40) // half a minute and more
 		if said != 1 && said != 2 {
-			t.Errorf("it says so %d times", said)
+			t.Errorf("it is logged %d times", said)
 		}
-		if got := l.all(time.Now(), period, lease).Since(was); got.All != 10*lease || got.Stopped != 0 {
+		if got := l.total(time.Now(), period, lease).Since(was); got.All != 10*lease || got.Stopped != 0 {
 			t.Errorf("missed %+v", got)
 		}
 		time.Sleep(period + lease/8)
-		if got := l.all(time.Now(), period, lease).Since(was); got.All != 10*lease+lease/8 {
+		if got := l.total(time.Now(), period, lease).Since(was); got.All != 10*lease+lease/8 {
 			t.Errorf("missed %+v with what is missed now", got)
 		}
 	})

@@ -82,7 +82,7 @@ func TestEvictedWhileLeaving(t *testing.T) {
 	})
 }
 
-// A peer that stands still does not keep anybody from leaving.
+// A node can leave although a peer is stopped.
 func TestLeaveWithAFrozenPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -131,7 +131,7 @@ func TestLeaveWithAStreamToTheDead(t *testing.T) {
 	})
 }
 
-// Flush in the moment in which a life has ended and what it left is being gathered.
+// Flush in the moment in which an incarnation has ended and what it left is being gathered.
 func TestFlushWhileALifeEnds(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
@@ -196,7 +196,7 @@ func (c *stallConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// A link of a life that is declared dead while its handshake is answered.
+// A link of an incarnation that is declared dead while its handshake is answered.
 func TestLinkOfTheDead(t *testing.T) {
 	mem := memnet.New(1)
 	tr := ringtest.New(t, mem)
@@ -224,7 +224,7 @@ func TestLinkOfTheDead(t *testing.T) {
 	var b [1]byte
 	_, err := conn.Read(b[:])
 	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
-		t.Error("the link of a dead life stands")
+		t.Error("the link of a dead incarnation stands")
 	}
 }
 

@@ -8,15 +8,15 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// fit checks the limits against what the ring turned out to allow.
-func fit(l status.Limits, maxPayload int) error {
+// checkLimits checks that the limits have room for the messages of this ring.
+func checkLimits(l status.Limits, maxPayload int) error {
 	frame := wire.HeaderSize + maxPayload
 	for _, b := range []struct {
 		name       string
 		have, need int
 	}{
 		{"SendBuffer", l.SendBuffer, frame},
-		{"ReceiveBuffer", l.ReceiveBuffer, 4 * frame}, // what arrives early must leave room for what comes first
+		{"ReceiveBuffer", l.ReceiveBuffer, 4 * frame}, // messages out of order must leave room for the next in order
 		{"HandlerBacklog", l.HandlerBacklog, frame},
 		{"LinkQueue", l.LinkQueue, frame},
 	} {

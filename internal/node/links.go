@@ -8,328 +8,229 @@ import (
 	"slices"
 	"time"
 
+	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
-	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
 
-// A node opens so many links at once, besides those to peers that are slow to answer.
-const (
-	maxDials = 16
-	maxSlow  = 64
-)
+// maxUnwanted is for how long a node goes on dialling an unreachable peer to which it need not
+// have a link any more.
+const maxUnwanted = 30 * time.Second
 
-// A link that breaks is dialled again at once. If that fails, or the link does not
-// last, it is dialled again after minRedial, then ever more slowly.
-const (
-	minRedial = 50 * time.Millisecond
-	maxRedial = 5 * time.Second
-)
-
-// maxGrudge is for how long a node remembers that it could not reach a peer to which it
-// need not have a link any more, and tries to.
-const maxGrudge = 30 * time.Second
-
-// linker keeps the links that a life should have. All of it is owned by the relink
-// goroutine; dials report over done.
+// linker keeps the links that an incarnation should have. linkLoop owns all of it; dials
+// report over done.
 type linker struct {
 	*incarnation
-	peers      map[ring.Ref]*peering
+	peers      map[ring.Ref]*peerState
 	complaints membership.Complaints
-	done       chan dialled
+	done       chan dialResult
 	dials      *dial.Limiter
 
-	epoch   uint64   // whose table is being linked
-	old     []uint64 // the table before, to be routed by until the new one is linked
-	linked  bool     // it is
-	errors  string   // as told to the registry with it
-	settled bool     // the registry was told
-	warned  bool     // that this node's address leads others to themselves
+	epoch          uint64   // of the table whose links are being opened
+	oldEntries     []uint64 // the table before, in use as well until linked
+	linked         bool     // every link of the table is up, or a dial of it has failed
+	confirmed      bool     // the registry was told so
+	reportedErrors string   // as told to the registry with it
+	warned         bool     // that this node's address is a loopback address
 }
 
-// peering is a peer to which there should be a link.
-type peering struct {
-	control.Peer
-	dialling context.CancelFunc // a dial is under way or waits for its time
-	tried    bool               // a dial has failed since the present table came
-	err      error              // of the latest dial
-	pause    time.Duration      // before the next dial
-	up       time.Time          // when the link was opened
-	unwanted time.Time          // since when there need be no link; zero: it should be there
+// peerState is a peer to which there should be a link.
+type peerState struct {
+	ring.Peer
+	dialling      context.CancelFunc // not nil while a dial is under way or waits for its time
+	failed        bool               // a dial has failed since the present table came
+	err           error              // of the latest dial
+	redial        backoff.Backoff    // before the next dial
+	opened        time.Time          // when the link was opened
+	unwantedSince time.Time          // zero while there should be a link
 }
 
-// moved is the peer at another address. A link that is up stays; a dial that is not done is
-// for nothing. What the registry was told, or was not, stays true until the first dial to the
-// new address says something else.
-func (p *peering) moved(to control.Peer) *peering {
+func newPeerState(p ring.Peer) *peerState {
+	return &peerState{Peer: p, redial: backoff.Backoff{Min: minRedial, Max: maxRedial}}
+}
+
+// movedTo is the state of the peer at another address. A link that is up stays, and a dial
+// under way is cancelled. err stays, and with it what the registry was told, until the first
+// dial to the new address has another outcome.
+func (p *peerState) movedTo(to ring.Peer) *peerState {
 	if p.dialling != nil {
 		p.dialling()
 	}
-	return &peering{Peer: to, err: p.err, up: p.up}
+	moved := newPeerState(to)
+	moved.err, moved.opened = p.err, p.opened
+	return moved
 }
 
-type dialled struct {
-	p   *peering
-	err error
-}
-
-// relink is the goroutine that links to whom the node should be linked to.
-func (inc *incarnation) relink() {
-	k := &linker{incarnation: inc, peers: make(map[ring.Ref]*peering), done: make(chan dialled), dials: dial.NewLimiter(maxDials, maxSlow)}
+// linkLoop is the goroutine that opens links to the peers that this node should have links to.
+func (inc *incarnation) linkLoop() {
+	l := &linker{incarnation: inc, peers: make(map[ring.Ref]*peerState), done: make(chan dialResult), dials: dial.NewLimiter(maxDials, maxSlow)}
 	for {
 		select {
 		case <-inc.ctx.Done():
 			return
-		case <-inc.told:
+		case <-inc.wakeup:
 		case <-inc.plane.Broken:
-		case d := <-k.done:
-			k.took(d)
+		case d := <-l.done:
+			l.dialDone(d)
 		}
-		k.reconcile(inc.local.Load())
+		l.reconcile(inc.local.Load())
 	}
 }
 
-// took takes the outcome of a dial.
-func (k *linker) took(d dialled) {
-	p := d.p
-	if k.peers[ring.Ref{ID: p.ID, Incarnation: p.Incarnation}] != p { // it was not wanted any more
-		return
-	}
-	p.dialling = nil
-	if d.err != nil {
-		if p.err == nil {
-			k.n.cfg.Log.Info("cannot link", "node", k.n.Peer(), "peer", status.Peer{ID: status.ID(p.ID), Addr: p.Addr}, "err", d.err)
-		}
-		p.err, p.tried = d.err, true
-		p.pause = min(max(2*p.pause, minRedial), maxRedial)
-		return
-	}
-	p.up, p.err = time.Now(), nil
-	if k.complaints.Reached(p.ref()) {
-		k.tellTrouble(p, "")
+// reportUnreachable tells the registry that a peer cannot be reached, unless it was told so
+// since the present table came.
+func (l *linker) reportUnreachable(p *peerState, epoch uint64) {
+	if l.complaints.Unreachable(p.Ref(), epoch) {
+		l.sendTrouble(p, p.err.Error())
 	}
 }
 
-func (p *peering) ref() ring.Ref { return ring.Ref{ID: p.ID, Incarnation: p.Incarnation} }
-
-// complain tells the registry that a peer cannot be reached, unless it was told so since
-// the present table came.
-func (k *linker) complain(p *peering, epoch uint64) {
-	if k.complaints.Unreachable(p.ref(), epoch) {
-		k.tellTrouble(p, p.err.Error())
-	}
+func (l *linker) sendTrouble(p *peerState, why string) {
+	l.n.Tell(control.TypeTrouble, control.Trouble{ID: p.ID, Incarnation: p.Incarnation, Error: why})
 }
 
-func (k *linker) tellTrouble(p *peering, why string) {
-	k.n.Tell(control.TypeTrouble, control.Trouble{ID: p.ID, Incarnation: p.Incarnation, Error: why})
-}
-
-// reconcile makes links, and what is routed by, what the node was told.
-func (k *linker) reconcile(local *membership.NodeView) {
-	if k.again.Swap(false) {
-		k.complaints.Reset() // it has forgotten
-		for _, p := range k.peers {
+// reconcile makes links and routes agree with what the registry has told.
+func (l *linker) reconcile(local *membership.NodeView) {
+	if l.resend.Swap(false) { // the registry has forgotten, or is another
+		l.complaints.Reset()
+		for _, p := range l.peers {
 			if p.err != nil {
-				k.complain(p, local.Epoch)
+				l.reportUnreachable(p, local.Epoch)
 			}
 		}
 	}
 	if local.Epoch == 0 {
 		return
 	}
-	if local.Epoch != k.epoch {
-		k.epoch, k.linked, k.settled = local.Epoch, false, false
-		k.warnOfLoopback(local)
-		for _, p := range k.peers {
-			p.tried = false
+	if local.Epoch != l.epoch {
+		l.epoch, l.linked, l.confirmed = local.Epoch, false, false
+		l.warnOfLoopback(local)
+		for _, p := range l.peers {
+			p.failed = false
 		}
 	}
-	up := func(p control.Peer) bool { return k.plane.HasLink(p.ID, p.Incarnation) }
-	// Who was not dialled yet may well be there: only when a dial has failed is another
-	// successor needed.
-	table, keep := local.Links(func(w control.Peer) bool {
-		p := k.peers[ring.Ref{ID: w.ID, Incarnation: w.Incarnation}]
+	up := func(p ring.Peer) bool { return l.plane.HasLink(p.ID, p.Incarnation) }
+	// A peer that was not dialled yet counts as reachable: another successor is needed only
+	// after a dial has failed.
+	table, keep := local.Links(func(w ring.Peer) bool {
+		p := l.peers[w.Ref()]
 		return up(w) || p == nil || p.err == nil
 	})
 	wanted := append(slices.Clone(table), keep...)
-	k.want(wanted)
+	l.setWanted(wanted)
 	ready := true
 	var failed []string
 	for _, w := range wanted {
-		p := k.peers[ring.Ref{ID: w.ID, Incarnation: w.Incarnation}]
+		p := l.peers[w.Ref()]
 		if up(w) {
-			// another peering for this life may have opened the link
-			if k.complaints.Stands(p.ref()) && k.complaints.Reached(p.ref()) {
-				k.tellTrouble(p, "")
+			// not always by a dial for this state, which may have replaced an earlier one
+			if l.complaints.Stands(p.Ref()) && l.complaints.Reached(p.Ref()) {
+				l.sendTrouble(p, "")
 			}
 			continue
 		}
-		if p.err == nil && k.plane.Unanswered(p.ID, p.Incarnation) {
-			// It would be long before dialling it fails as well.
-			p.err, p.tried = errNoAnswer, true
+		if p.err == nil && l.plane.Unanswered(p.ID, p.Incarnation) {
+			// A dial would fail as well, but much later.
+			p.err, p.failed = errNoAnswer, true
 		}
 		if p.err != nil {
-			k.complain(p, local.Epoch) // before the table is confirmed
-			failed = append(failed, fmt.Sprintf("node %d cannot link to its entry %d: %v", k.self.ID, p.ID, p.err))
+			l.reportUnreachable(p, local.Epoch) // before the table is confirmed
+			failed = append(failed, fmt.Sprintf("node %d cannot link to its entry %d: %v", l.self.ID, p.ID, p.err))
 		}
-		ready = ready && p.tried
+		ready = ready && p.failed
 		if p.dialling == nil {
-			k.dial(p)
+			l.dial(p)
 		}
 	}
 	if ready {
-		k.linked = true
+		l.linked = true
 	}
-	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Authoritative: k.sure()}
+	l.setRoutes(local, table, keep)
+	if l.linked {
+		l.confirm(local, failed)
+	}
+}
+
+// setRoutes gives the plane the routes of a table.
+func (l *linker) setRoutes(local *membership.NodeView, table, keep []ring.Peer) {
+	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Authoritative: l.authoritative()}
 	if len(local.Detours) > 0 {
 		routes.Detours = make(map[uint64]uint64, len(local.Detours))
 		for _, d := range local.Detours {
 			routes.Detours[d.To] = d.ID
 		}
 	}
-	if k.linked {
-		k.old = routes.Entries
+	if l.linked {
+		l.oldEntries = routes.Entries
 	} else {
-		// Until the new links are up the old ones lead on as well: a mix of tables
-		// routes, since each entry is a step forward.
-		routes.Entries = k.union(routes.Entries, k.old)
+		// Until the new links are up, the old ones are used as well. A mix of tables routes
+		// correctly, since each entry is a step forward.
+		routes.Entries = l.mergeClockwise(routes.Entries, l.oldEntries)
 	}
-	k.plane.SetRoutes(routes)
-	if k.linked {
-		k.report(local, failed)
-	}
+	l.plane.SetRoutes(routes)
 }
 
-// sure says that what this node knows of its successor is the truth: everybody knows
-// of it, the registry has not lost sight of it, and it uses what it was told since the
-// registry saw it again. A node that was declared dead, or is about to leave, is not told
-// of newcomers behind it, while frames still come its way; it must not say of them that
-// they do not exist. This is looked at every third of a lease, so half of one is early
-// enough.
-func (inc *incarnation) sure() bool {
+// authoritative reports whether what this node knows of its successor is the truth. Three
+// things must hold: all tables lead here, the registry has not lost contact with it, and the
+// node uses what it was told since it registered last.
+//
+// A node that was declared dead, or is about to leave, is not told of newcomers behind it,
+// while frames still come its way. It must not say of the newcomers that they do not exist.
+// linkLoop calls this at least every third of a lease, so half of a timeout is early enough.
+func (inc *incarnation) authoritative() bool {
 	select {
 	case <-inc.n.Disconnected():
 		return false
 	default:
-		return inc.isReady() && !inc.n.hasAsked() && inc.table.Load().epoch > inc.since.Load() && inc.pulse.age(inc.n.cfg.Now()) < inc.patience()/2
+		return inc.isReady() && !inc.n.isDeregistering() && inc.table.Load().epoch > inc.connectEpoch.Load() && inc.contact.age(inc.n.cfg.Now()) < inc.timeout()/2
 	}
 }
 
-// want forgets the peers that there need be no link to any more. One that cannot be
-// reached is tried a little longer: were it dropped, and with it the trouble, then the
-// registry would have this node lead others there again, at once and again and again.
-func (k *linker) want(wanted []control.Peer) {
+// setWanted adds peers that there should be links to, and drops those that there need be none
+// to any more. An unreachable one stays for maxUnwanted: if it were dropped, and its trouble
+// with it, the registry would put it into this node's table again at once, over and over.
+func (l *linker) setWanted(wanted []ring.Peer) {
 	keep := make(map[ring.Ref]struct{}, len(wanted))
 	for _, w := range wanted {
-		ref := ring.Ref{ID: w.ID, Incarnation: w.Incarnation}
+		ref := w.Ref()
 		if _, twice := keep[ref]; twice {
 			continue
 		}
 		keep[ref] = struct{}{}
-		switch p := k.peers[ref]; {
+		switch p := l.peers[ref]; {
 		case p == nil:
-			k.peers[ref] = &peering{Peer: w}
+			l.peers[ref] = newPeerState(w)
 		case p.Addr != w.Addr:
-			k.peers[ref] = p.moved(w)
+			l.peers[ref] = p.movedTo(w)
 		}
 	}
-	for ref, p := range k.peers {
+	for ref, p := range l.peers {
 		if _, ok := keep[ref]; ok {
-			p.unwanted = time.Time{}
+			p.unwantedSince = time.Time{}
 			continue
 		}
-		if p.unwanted.IsZero() {
-			p.unwanted = time.Now()
+		if p.unwantedSince.IsZero() {
+			p.unwantedSince = time.Now()
 		}
-		if p.err != nil && time.Since(p.unwanted) < maxGrudge && !k.n.isOver(p.ID, p.Incarnation) {
+		if p.err != nil && time.Since(p.unwantedSince) < maxUnwanted && !l.n.isDead(p.ID, p.Incarnation) {
 			if p.dialling == nil {
-				k.dial(p)
+				l.dial(p)
 			}
 			continue
 		}
 		if p.dialling != nil {
 			p.dialling()
 		}
-		delete(k.peers, ref)
+		delete(l.peers, ref)
 	}
 }
 
-// dial dials a peer, after its pause.
-func (k *linker) dial(p *peering) {
-	if !p.up.IsZero() {
-		// It lets itself be dialled and then hangs up: it must not be dialled all the time.
-		if time.Since(p.up) < 2*maxRedial {
-			p.pause = min(max(2*p.pause, minRedial), maxRedial)
-		} else {
-			p.pause = 0
-		}
-		p.up = time.Time{}
-	}
-	ctx, cancel := context.WithCancel(k.ctx)
-	p.dialling = cancel
-	peer, wait := p.Peer, p.pause
-	k.wg.Go(func() {
-		defer cancel()
-		err := k.open(ctx, peer, wait)
-		select {
-		case k.done <- dialled{p, err}:
-		case <-k.ctx.Done():
-		}
-	})
-}
-
-// open opens a link, by sharing the connection that the peer has dialled if there is one
-// or comes before it is time to dial.
-func (k *linker) open(ctx context.Context, p control.Peer, wait time.Duration) error {
-	// A peer that does not answer must be led around before long.
-	patience := max(k.lease()/2, 100*time.Millisecond)
-	if k.plane.Ask(p.ID, p.Incarnation) {
-		wait = max(wait, patience/4)
-	}
-	if wait > 0 && k.shares(ctx, p, wait) {
-		return nil
-	}
-	err := k.dials.Do(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
-		defer cancel()
-		return k.connect(ctx, p)
-	})
-	if err != nil && k.plane.Ask(p.ID, p.Incarnation) && k.shares(ctx, p, patience/4) {
-		return nil // it has dialled meanwhile
-	}
-	return err
-}
-
-// shares waits for a link on a connection that the peer has dialled.
-func (k *linker) shares(ctx context.Context, p control.Peer, limit time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return k.plane.AwaitLink(ctx, p.ID, p.Incarnation) == nil
-}
-
-func (k *linker) connect(ctx context.Context, p control.Peer) error {
-	conn, _, err := k.n.cfg.Dial(ctx, p.Addr, wire.Hello{
-		Role: wire.RoleLink, From: k.self.ID, FromIncarnation: k.self.Incarnation, To: p.ID, ToIncarnation: p.Incarnation,
-	})
-	if err != nil {
-		return err
-	}
-	if ctx.Err() != nil { // too late
-		conn.Close()
-		return context.Cause(ctx)
-	}
-	k.plane.AddLink(p.ID, p.Incarnation, conn)
-	return nil
-}
-
-var errNoAnswer = errors.New("it does not answer")
-
-func peerIDs(peers []control.Peer) []uint64 {
+func peerIDs(peers []ring.Peer) []uint64 {
 	ids := make([]uint64, len(peers))
 	for i, p := range peers {
 		ids[i] = p.ID
@@ -337,49 +238,49 @@ func peerIDs(peers []control.Peer) []uint64 {
 	return ids
 }
 
-// union merges two lists of entries, in clockwise order.
-func (k *linker) union(a, b []uint64) []uint64 {
+// mergeClockwise merges two lists of entries, in clockwise order.
+func (l *linker) mergeClockwise(a, b []uint64) []uint64 {
 	all := append(slices.Clone(a), b...)
-	mask := ring.Mask(int(k.self.Bits))
+	mask := ring.Mask(int(l.self.Bits))
 	slices.SortFunc(all, func(x, y uint64) int {
-		return cmp.Compare(ring.Distance(mask, k.self.ID, x), ring.Distance(mask, k.self.ID, y))
+		return cmp.Compare(ring.Distance(mask, l.self.ID, x), ring.Distance(mask, l.self.ID, y))
 	})
 	return slices.Compact(all)
 }
 
-// report tells the registry that its latest word is in use, once, and again when what
-// could not be linked has changed.
-func (k *linker) report(local *membership.NodeView, failed []string) {
+// confirm tells the registry that its latest table is in use: once, and again when the links
+// that could not be opened have changed.
+func (l *linker) confirm(local *membership.NodeView, failed []string) {
 	slices.Sort(failed)
 	errs := handshake.JoinFew(failed)
-	if k.settled && errs == k.errors {
+	if l.confirmed && errs == l.reportedErrors {
 		return
 	}
-	k.settled, k.errors = true, errs
+	l.confirmed, l.reportedErrors = true, errs
 	peers := make([]status.Peer, len(local.Entries))
 	for i, e := range local.Entries {
 		peers[i] = status.Peer{ID: status.ID(e.ID), Addr: e.Addr}
 	}
-	k.table.Store(&table{local.Epoch, peers})
-	var failure error
+	l.table.Store(&table{local.Epoch, peers})
+	var linkError error
 	if errs != "" {
-		failure = errors.New(errs)
+		linkError = errors.New(errs)
 	}
-	k.failure.Store(&failure)
-	k.n.Tell(control.TypeLinked, control.Linked{Epoch: local.Epoch, Error: errs})
-	k.n.cfg.Log.Info("links up", "node", k.n.Peer(), "epoch", local.Epoch, "entries", len(peers), "missing", errs)
+	l.linkError.Store(&linkError)
+	l.n.Tell(control.TypeLinked, control.Linked{Epoch: local.Epoch, Error: errs})
+	l.n.cfg.Log.Info("links up", "node", l.n.Peer(), "epoch", local.Epoch, "entries", len(peers), "missing", errs)
 }
 
-// warnOfLoopback warns once if a peer is on another machine, and cannot dial this node.
-func (k *linker) warnOfLoopback(local *membership.NodeView) {
-	if k.warned || !dial.IsLoopback(k.n.address()) {
+// warnOfLoopback warns once if a peer is on another machine, and so cannot dial this node.
+func (l *linker) warnOfLoopback(local *membership.NodeView) {
+	if l.warned || !dial.IsLoopback(l.n.address()) {
 		return
 	}
 	for _, p := range local.Entries {
 		if !dial.IsLoopback(p.Addr) {
-			k.warned = true
-			k.n.cfg.Log.Warn("this node advertises a loopback address, which members on other machines cannot dial: join by another address of the registry's than localhost, or use WithAdvertise",
-				"node", k.n.Peer(), "peer", status.Peer{ID: status.ID(p.ID), Addr: p.Addr})
+			l.warned = true
+			l.n.cfg.Log.Warn("this node advertises a loopback address, which members on other machines cannot dial: join by another address of the registry's than localhost, or use WithAdvertise",
+				"node", l.n.Peer(), "peer", status.Peer{ID: status.ID(p.ID), Addr: p.Addr})
 			return
 		}
 	}

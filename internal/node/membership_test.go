@@ -64,7 +64,7 @@ func TestLiveMembership(t *testing.T) {
 	}
 }
 
-// Whoever leaves during a run in which it relays loses nothing for anybody.
+// A node that relays in a run, and leaves, loses no message of the run.
 func TestLeaveDuringTraffic(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 6 {
@@ -151,7 +151,7 @@ func TestExactlyWhichMessagesAreOfUnknownOutcome(t *testing.T) {
 	}
 }
 
-// A pair that cannot talk is led around; nobody is taken for dead for it.
+// A pair without a connection gets a detour, and neither node is declared dead.
 func TestDegradedPair(t *testing.T) {
 	for _, k := range []int{0, 1} {
 		net := memnet.New(1)
@@ -192,9 +192,9 @@ func TestRegistryRestart(t *testing.T) {
 	tr.Setup(0)
 	tr.Run(ringdht.Traffic{Messages: 100})
 	before, epoch := tr.Registry.Members(), tr.Registry.Epoch()
-	lives := make(map[ringdht.ID]uint64)
+	incs := make(map[ringdht.ID]uint64)
 	for _, n := range tr.Nodes {
-		lives[n.ID()] = n.Incarnation()
+		incs[n.ID()] = n.Incarnation()
 	}
 	tr.Registry.Close()
 	for _, n := range tr.Nodes {
@@ -216,8 +216,8 @@ func TestRegistryRestart(t *testing.T) {
 	}
 	tr.WaitSettled()
 	for _, n := range tr.Nodes[:7] {
-		if err := n.WaitConnected(tr.Ctx()); err != nil || n.Incarnation() != lives[n.ID()] {
-			t.Errorf("node %d has another life: %v", n.ID(), err)
+		if err := n.WaitConnected(tr.Ctx()); err != nil || n.Incarnation() != incs[n.ID()] {
+			t.Errorf("node %d has another incarnation: %v", n.ID(), err)
 		}
 		if n.ID() == newcomer.ID() {
 			t.Errorf("ID %d was given twice", n.ID())
@@ -237,7 +237,7 @@ func TestRegistryRestart(t *testing.T) {
 }
 
 // Who falls silent is found within the lease, and what passes by way of it goes
-// another way then; when it is heard again it has a new life.
+// another way then; when it is heard again it has a new incarnation.
 func TestSilentNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lease = 3 * time.Second
@@ -249,20 +249,20 @@ func TestSilentNode(t *testing.T) {
 		tr.Setup(1)
 		tr.Exchange(tr.Nodes...)
 		silent := tr.Nodes[2]
-		life := silent.Incarnation()
-		net.Hold("n2", "") // to and from everybody
+		inc := silent.Incarnation()
+		net.Hold("n2", "") // to and from all nodes
 		start := time.Now()
 		tr.WaitGone(30)
 		if took := time.Since(start); took > lease+100*time.Millisecond {
 			t.Errorf("found after %v", took)
 		}
 		others := append(slices.Clone(tr.Nodes[:2]), tr.Nodes[3:]...)
-		if _, err := tr.Registry.Setup(tr.Ctx(), 1); err != nil { // which tells everybody everything
+		if _, err := tr.Registry.Setup(tr.Ctx(), 1); err != nil { // which sends all nodes a Manifest
 			t.Fatal(err)
 		}
 		for _, n := range others {
-			if !ringtest.NodeOf(n).IsOver(30, life) {
-				t.Errorf("node %d would listen to a life that is over", n.ID())
+			if !ringtest.NodeOf(n).IsDead(30, inc) {
+				t.Errorf("node %d would listen to an incarnation that is over", n.ID())
 			}
 		}
 		start = time.Now()
@@ -271,21 +271,21 @@ func TestSilentNode(t *testing.T) {
 			t.Errorf("routed around after %v", took)
 		}
 		net.Heal()
-		if err := ringtest.NodeOf(silent).Await(tr.Ctx(), func() bool { return silent.Incarnation() != life }); err != nil {
+		if err := ringtest.NodeOf(silent).Await(tr.Ctx(), func() bool { return silent.Incarnation() != inc }); err != nil {
 			t.Fatal(err)
 		}
 		if err := silent.Ready(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
-		if silent.ID() != 30 || silent.Incarnation() < life {
-			t.Errorf("it is node %d, life %d, and was %d", silent.ID(), silent.Incarnation(), life)
+		if silent.ID() != 30 || silent.Incarnation() < inc {
+			t.Errorf("it is node %d, incarnation %d, and was %d", silent.ID(), silent.Incarnation(), inc)
 		}
 		tr.Exchange(tr.Nodes...)
 		tr.Close()
 	})
 }
 
-// A connection to the registry that breaks costs nothing: the same life goes on.
+// A connection to the registry that breaks costs nothing: the same incarnation goes on.
 func TestConnectionToTheRegistryBreaks(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -294,7 +294,7 @@ func TestConnectionToTheRegistryBreaks(t *testing.T) {
 	}
 	tr.Setup(0)
 	n := tr.Nodes[0]
-	life := n.Incarnation()
+	inc := n.Incarnation()
 	for range 10 {
 		lost := n.Disconnected()
 		ringtest.NodeOf(n).HangUp()
@@ -304,7 +304,7 @@ func TestConnectionToTheRegistryBreaks(t *testing.T) {
 		}
 	}
 	tr.Run(ringdht.Traffic{Messages: 1000})
-	if n.Incarnation() != life || len(tr.Registry.Members()) != 4 {
-		t.Errorf("life %d, was %d; members %v", n.Incarnation(), life, tr.Registry.Members())
+	if n.Incarnation() != inc || len(tr.Registry.Members()) != 4 {
+		t.Errorf("incarnation %d, was %d; members %v", n.Incarnation(), inc, tr.Registry.Members())
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
@@ -162,7 +163,7 @@ func known(tr *ringtest.Ring, n *ringdht.Node, addr string) {
 	}
 	for _, x := range tr.Nodes {
 		local := ringtest.NodeOf(x).Present().Told()
-		for _, p := range append(append([]control.Peer(nil), local.Entries...), local.Successors...) {
+		for _, p := range append(append([]ring.Peer(nil), local.Entries...), local.Successors...) {
 			if p.ID == uint64(n.ID()) {
 				named++
 				if p.Addr != addr {
@@ -191,12 +192,12 @@ func sameLives(tr *ringtest.Ring, test func()) {
 	test()
 	for _, n := range tr.Nodes {
 		if was := before[n.ID()]; was != 0 && was != n.Incarnation() {
-			tr.T.Errorf("node %d has another life", n.ID())
+			tr.T.Errorf("node %d has another incarnation", n.ID())
 		}
 	}
 }
 
-// A node whose machine gets another address comes back with the same life, and others link
+// A node whose machine gets another address comes back with the same incarnation, and others link
 // to it where it is now; links that stand stay.
 func TestNodeMoves(t *testing.T) {
 	for name, gone := range map[string]bool{"and keeps its links": false, "and its old address is silent": true} {
@@ -256,7 +257,7 @@ func TestNodeMovesAfterItsLease(t *testing.T) {
 	})
 }
 
-// Two nodes that get each other's address keep their lives.
+// Two nodes that get each other's address keep their incarnations.
 func TestNodesSwapAddresses(t *testing.T) {
 	roaming(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, two, three *roamer) {
 		sameLives(tr, func() {

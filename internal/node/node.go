@@ -9,85 +9,67 @@ import (
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/plane"
-	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
 
-// Config is what a node goes by. The root package's options fill it and check it.
+// Config is the configuration of a node. The options of the root package fill and check it.
 type Config struct {
 	handshake.Config
 	Listen      string
 	Advertise   string
 	Traffic     bool
 	Limits      status.Limits
-	ID          *status.ID                             // asked for
-	Handler     func(context.Context, *plane.Delivery) // nil for a node that only sends and relays
+	ID          *status.ID                             // the ID to ask for
+	Handler     func(context.Context, *plane.Delivery) // nil: the node only sends and relays
 	Undelivered func(plane.Undelivered)                // may be nil
 }
 
-// Node is a member of a ring. Its methods are safe for concurrent use.
-//
-// A node that loses its registry goes on, and connects again by itself when the
-// registry, or another in its place, is back. One that was declared dead though it
-// lives, because its process was stopped or cut off for longer than the lease, joins
-// again by itself as a new incarnation: what it had sent and was not acknowledged has
-// no known outcome then, and [Node.Incarnation] changes, as may [Node.ID].
+// Node is a member of a ring. Its methods are safe for concurrent use. The root package
+// documents those that it exports.
 type Node struct {
 	// static after Join
 	cfg      *Config
 	registry string
 	listener net.Listener
 	token    uint64 // proves to the registry's probe that it has found this node
-	owner    uint64 // marks its handlers, see [Node.inHandler]
+	owner    uint64 // marks its handlers, see inHandler
 
-	left    chan error    // the registry's answer to a deregistration
-	parting chan struct{} // closed when Leave begins
-	tracing chan struct{} // slots for the traces that the registry asks for
+	deregistered chan error    // the registry's answer to Deregister
+	leaveBegun   chan struct{} // closed when Leave begins
+	traceSlots   chan struct{} // bound the traces that the registry asks for
 
 	ctx  context.Context
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
-	inc atomic.Pointer[incarnation]  // the present one, or the last while there is none
-	ctl atomic.Pointer[control.Conn] // to the registry, the latest
-	met maximum                      // the greatest life of any node that it knows of
+	inc            atomic.Pointer[incarnation]  // the present one, or the last until the next begins
+	ctl            atomic.Pointer[control.Conn] // the latest connection to the registry
+	maxIncarnation atomicMax                    // the greatest incarnation of any node that this node knows of
 
-	mu       sync.Mutex // guards what follows
-	addr     string     // advertised, as the registry knows it; see register
-	leaving  bool
-	asked    bool // the registry is to take it out: newcomers behind it may not be told to it
-	released bool // the registry has let go of it
-	closed   bool
-	lost     chan struct{}    // closed while there is no connection to the registry
-	outage   outage           // why
-	changed  chan struct{}    // closed at the next change of life or connection
-	over     goneIncarnations // of other nodes
-	bygone   goneIncarnations // of those that have left
-	renewal  renewal
-	leftover []plane.Undelivered
+	mu            sync.Mutex // guards what follows
+	changed       notify.Change
+	addr          string // advertised, as the registry knows it; see register
+	leaving       bool
+	deregistering bool // the registry was asked to take the node out, so it may not tell it of newcomers behind it
+	released      bool // the registry has taken the node out
+	closed        bool
+	disconnected  chan struct{} // closed while there is no connection to the registry
+	outage        outage        // why there is none
+	dead          goneIncarnations
+	departed      goneIncarnations // they have left in good order
+	rejoins       rejoinLimit
+	leftover      []plane.Undelivered // of earlier incarnations
 }
 
-// Join registers a node with the registry at addr and returns it when it has been
-// admitted. Messages can be sent once the overlay is set up and leads to the node, see
-// [Node.Ready].
-//
-// ctx bounds the joining, not the node's life. handler takes what others send; it
-// may be nil for a node that only sends and relays, which then drops messages
-// after acknowledging them.
-//
-// The error matches [ErrRingFull], [ErrAddressTaken], [ErrIDTaken], [ErrHostMismatch]
-// or [ErrUnreachable] when the registry refuses the node, [ErrRebuilding] when it has
-// taken another's place and members of the ring that was may still come back, and
-// [ErrHandshake] when what answers at addr is not a registry of the same ring, version
-// and codec.
+// Join registers a node with the registry at addr, and returns it once it is admitted.
 func Join(ctx context.Context, addr string, cfg *Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, registry: addr, token: rand.Uint64(), owner: plane.NewOwner(),
-		left: make(chan error, 1), parting: make(chan struct{}), tracing: make(chan struct{}, maxTraces), lost: make(chan struct{}),
+		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
 	if err := n.join(ctx); err != nil {
@@ -104,50 +86,24 @@ func (n *Node) join(ctx context.Context) (err error) {
 	if err := n.connect(ctx, false); err != nil {
 		return err
 	}
-	n.wg.Go(n.attend)
+	n.wg.Go(n.controlLoop)
 	n.cfg.Log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
 	return nil
-}
-
-// advertised is the address that peers are to dial.
-func (n *Node) advertised(local net.Addr) (string, error) {
-	if n.cfg.Advertise != "" {
-		return n.cfg.Advertise, nil
-	}
-	host, _, _ := net.SplitHostPort(n.cfg.Listen)
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		own, _, err := handshake.NetHostPort(local)
-		if err != nil {
-			return "", fmt.Errorf("the connection to the registry comes from %w: say with WithAdvertise where peers can dial the node", err)
-		}
-		host = own
-	}
-	_, port, err := handshake.NetHostPort(n.listener.Addr())
-	if err != nil {
-		return "", fmt.Errorf("the transport listens on %w", err)
-	}
-	addr, err := dial.HostPort(net.JoinHostPort(host, port))
-	if err != nil {
-		return "", fmt.Errorf("this node has no address that others can dial (%w): give it one with WithAdvertise", err)
-	}
-	return addr, nil
 }
 
 // Token proves to the registry's probe that it has found this node.
 func (n *Node) Token() uint64 { return n.token }
 
-// Config is what the node goes by.
+// Config is the configuration of the node.
 func (n *Node) Config() *Config { return n.cfg }
 
-// ID is the node's ID. It may change when the node was declared dead and joined again.
+// ID is the ID of the present incarnation.
 func (n *Node) ID() status.ID { return status.ID(n.inc.Load().self.ID) }
 
-// Incarnation is a number that no earlier incarnation of any node had. It
-// changes when the node was declared dead and joined again.
+// Incarnation is the number of the present incarnation.
 func (n *Node) Incarnation() uint64 { return n.inc.Load().self.Incarnation }
 
-// Peer is the node as others know it. Its address may change when the node connects to the
-// registry again.
+// Peer is the node as others know it.
 func (n *Node) Peer() status.Peer { return status.Peer{ID: n.ID(), Addr: n.address()} }
 
 func (n *Node) address() string {
@@ -156,21 +112,20 @@ func (n *Node) address() string {
 	return n.addr
 }
 
-// Ring is the name of the ring, see [WithRing].
+// Ring is the name of the ring.
 func (n *Node) Ring() string { return n.cfg.RingName }
 
 // MaxPayload is the longest message of this ring, in bytes.
 func (n *Node) MaxPayload() int { return int(n.inc.Load().self.MaxPayload) }
 
-// Table is the routing table in use. It is empty before the overlay is set up.
+// Table is the routing table in use, with what the root package needs to make a Table of it.
 func (n *Node) Table() (bits int, self status.ID, epoch uint64, peers []status.Peer) {
 	inc := n.inc.Load()
 	t := inc.table.Load()
 	return int(inc.self.Bits), status.ID(inc.self.ID), t.epoch, t.peers
 }
 
-// Members are the IDs of the other members that can be sent to, as far as the node has
-// heard; in rings of more than 1,024, a random sample of so many.
+// Members are the IDs of other members, or of a sample of them.
 func (n *Node) Members() []status.ID {
 	others := n.inc.Load().local.Load().Others
 	ids := make([]status.ID, len(others))
@@ -180,79 +135,14 @@ func (n *Node) Members() []status.ID {
 	return ids
 }
 
-// Await waits until done, called with mu held at every change, returns true. What is so
-// when a context ends counts.
+// Await returns nil once done reports true. It calls done with mu held, at first and after
+// each change. A change that came before the end of ctx, or of the node, is looked at first.
 func (n *Node) Await(ctx context.Context, done func() bool) error {
-	for {
-		n.mu.Lock()
-		if done() {
-			n.mu.Unlock()
-			return nil
-		}
-		if n.changed == nil {
-			n.changed = make(chan struct{})
-		}
-		changed := n.changed
-		n.mu.Unlock()
-		var err error
-		select {
-		case <-changed:
-			continue
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		case <-n.ctx.Done():
-			err = context.Cause(n.ctx)
-		}
-		select {
-		case <-changed: // both at once
-		default:
-			return err
-		}
-	}
+	return n.changed.Await(ctx, n.ctx, &n.mu, done)
 }
 
-// change wakes whoever waits for something to change; it needs mu.
-func (n *Node) change() {
-	if n.changed != nil {
-		close(n.changed)
-		n.changed = nil
-	}
-}
-
-// Disconnected is closed while the connection to the registry is lost. Messages flow on
-// meanwhile, and the dead are routed around, but nobody can join. The node connects
-// again by itself; then Disconnected returns another channel, see [Node.WaitConnected].
-func (n *Node) Disconnected() <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.lost
-}
-
-// WaitConnected waits until there is a connection to the registry. While there is one it returns
-// nil at once, also if ctx has ended. Its error says why the latest attempt to have one
-// failed, and matches [ErrRegistryLost], and [ErrHandshake] if what answers refuses the
-// node: a registry of another ring, version, codec or size of IDs.
-func (n *Node) WaitConnected(ctx context.Context) error {
-	err := n.Await(ctx, func() bool {
-		select {
-		case <-n.lost:
-			return false
-		default:
-			return true
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.whyLost(), err)
-	}
-	return nil
-}
-
-// Close ends the node at once. The error is an [UndeliveredError] that lists what was
-// accepted, is not known to be delivered and was told neither by Flush nor by the callback
-// of [WithUndelivered], which hears of all that is pending now before Close returns;
-// [Node.Leave] is the orderly way. It waits for every goroutine of the node, handlers
-// included, whose context ends first; for its log see [WithLogger]. More calls do nothing.
-// Within a handler see [Node.Leave].
+// Close ends the node at once, and returns what is undelivered and was not told before. It
+// waits for every goroutine of the node.
 func (n *Node) Close() ([]plane.Undelivered, error) {
 	if n.inHandler(context.Background()) {
 		return nil, fmt.Errorf("ringdht: node %d: closing: %w: call Close from another goroutine", n.ID(), errs.ErrInHandler)
@@ -277,11 +167,4 @@ func (n *Node) close() []plane.Undelivered {
 	n.wg.Wait()
 	n.cfg.Records.Close()
 	return n.takeLeftover(nil)
-}
-
-// Tell sends the registry something, if there is a connection.
-func (n *Node) Tell(t wire.Type, v any) {
-	if ctl := n.ctl.Load(); ctl != nil {
-		ctl.Send(t, v) // an error: who listens has it too
-	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,32 +9,55 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 )
 
-// maxReasons is how many reasons of one outage are logged: a registry that can be reached
-// in several ways may fail in as many, in turn.
+// Disconnected returns a channel that is closed while there is no connection to the registry.
+func (n *Node) Disconnected() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.disconnected
+}
+
+// WaitConnected waits until there is a connection to the registry.
+func (n *Node) WaitConnected(ctx context.Context) error {
+	err := n.Await(ctx, func() bool {
+		select {
+		case <-n.disconnected:
+			return false
+		default:
+			return true
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.outageError(), err)
+	}
+	return nil
+}
+
+// maxReasons bounds the reasons of one outage that are logged: several ways to a registry may
+// fail in turn, each for its own reason.
 const maxReasons = 8
 
 // outage is why a node has no registry.
 type outage struct {
-	why  error               // the latest attempt failed
-	told map[string]struct{} // reasons that were logged
+	err    error               // of the latest attempt
+	logged map[string]struct{} // reasons
 }
 
-// failed takes the reason of an attempt that failed, and says whether it is a new one.
-func (o *outage) failed(err error) (fresh bool) {
-	o.why = shortened(err)
+// add adds an attempt that failed, and reports whether its reason is new and must be logged.
+func (o *outage) add(err error) (fresh bool) {
+	o.err = withShortText(err)
 	reason := handshake.ReasonOf(err)
-	if _, told := o.told[reason]; told || len(o.told) >= maxReasons {
+	if _, logged := o.logged[reason]; logged || len(o.logged) >= maxReasons {
 		return false
 	}
-	if o.told == nil {
-		o.told = make(map[string]struct{})
+	if o.logged == nil {
+		o.logged = make(map[string]struct{})
 	}
-	o.told[reason] = struct{}{}
+	o.logged[reason] = struct{}{}
 	return true
 }
 
-// shortened bounds the text of an error, which may be another's.
-func shortened(err error) error {
+// withShortText bounds the text of an error, which may come from another process.
+func withShortText(err error) error {
 	if text := err.Error(); len(handshake.Truncate(text)) < len(text) {
 		return &shortError{err, handshake.Truncate(text)}
 	}
@@ -48,7 +72,7 @@ type shortError struct {
 func (e *shortError) Error() string { return e.text }
 func (e *shortError) Unwrap() error { return e.err }
 
-// isRefusal says that the registry has answered, and said no.
+// isRefusal reports whether the registry has answered with a refusal.
 func isRefusal(err error) bool {
 	if errors.Is(err, errs.ErrHandshake) {
 		return true
@@ -61,26 +85,27 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// unreached takes note that the registry could not be reached, or refused the node.
-func (n *Node) unreached(err error) {
+// connectFailed remembers why the registry could not be reached, or refused the node, and
+// logs a new reason.
+func (n *Node) connectFailed(err error) {
 	n.mu.Lock()
-	fresh := n.outage.failed(err)
+	fresh := n.outage.add(err)
 	n.mu.Unlock()
 	switch {
 	case !fresh:
 	case isRefusal(err):
-		n.cfg.Log.Warn("the registry refuses this node, which keeps trying", "node", n.Peer(), "err", shortened(err))
+		n.cfg.Log.Warn("the registry refuses this node, which keeps trying", "node", n.Peer(), "err", withShortText(err))
 	default:
-		n.cfg.Log.Warn("the registry cannot be reached, trying to reconnect", "node", n.Peer(), "err", shortened(err))
+		n.cfg.Log.Warn("the registry cannot be reached, trying to reconnect", "node", n.Peer(), "err", withShortText(err))
 	}
 }
 
-// whyLost is [ErrRegistryLost] with the latest reason, if there is one.
-func (n *Node) whyLost() error {
+// outageError is [errs.ErrRegistryLost] with the latest reason, if there is one.
+func (n *Node) outageError() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.outage.why == nil {
+	if n.outage.err == nil {
 		return errs.ErrRegistryLost
 	}
-	return fmt.Errorf("%w (%w)", errs.ErrRegistryLost, n.outage.why)
+	return fmt.Errorf("%w (%w)", errs.ErrRegistryLost, n.outage.err)
 }

@@ -21,15 +21,15 @@ func TestOutage(t *testing.T) {
 	}{
 		{reset(1), true}, {reset(2), false}, {errs.ErrHandshake, true}, {reset(3), false}, {errs.ErrHandshake, false},
 	} {
-		if got := o.failed(c.err); got != c.fresh || !errors.Is(o.why, c.err) {
-			t.Errorf("%d: %v %v", i, got, o.why)
+		if got := o.add(c.err); got != c.fresh || !errors.Is(o.err, c.err) {
+			t.Errorf("%d: %v %v", i, got, o.err)
 		}
 	}
 	long := fmt.Errorf("%w: %s", errs.ErrHandshake, strings.Repeat("x", 1<<16))
 	for i := range 100 {
-		o.failed(fmt.Errorf("%d: %w", i, long))
+		o.add(fmt.Errorf("%d: %w", i, long))
 	}
-	if len(o.told) != maxReasons || len(o.why.Error()) > 600 || !errors.Is(o.why, errs.ErrHandshake) {
-		t.Errorf("%d reasons, the latest has %d bytes", len(o.told), len(o.why.Error()))
+	if len(o.logged) != maxReasons || len(o.err.Error()) > 600 || !errors.Is(o.err, errs.ErrHandshake) {
+		t.Errorf("%d reasons, the latest has %d bytes", len(o.logged), len(o.err.Error()))
 	}
 }

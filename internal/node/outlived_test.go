@@ -49,7 +49,7 @@ func outlast(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, net *memne
 	})
 }
 
-// untilDone does again what may have to wait for another life.
+// untilDone does again what may have to wait for another incarnation.
 func untilDone(t testing.TB, ctx context.Context, what string, do func() error) {
 	t.Helper()
 	for err := do(); err != nil; err = do() {
@@ -59,7 +59,7 @@ func untilDone(t testing.TB, ctx context.Context, what string, do func() error) 
 	}
 }
 
-// deliver sends from one node to another, again if the life of the source ends.
+// deliver sends from one node to another, again if the incarnation of the source ends.
 func deliver(tr *ringtest.Ring, from, to *ringdht.Node) {
 	tr.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*ringtest.Lease)
@@ -75,7 +75,7 @@ func deliver(tr *ringtest.Ring, from, to *ringdht.Node) {
 	})
 }
 
-// A registry whose clock is behind gives lives that are greater than each of which a
+// A registry whose clock is behind gives incarnations that are greater than each of which a
 // member tells it.
 func TestLivesGrowThoughTheClockIsBehind(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
@@ -89,26 +89,26 @@ func TestLivesGrowThoughTheClockIsBehind(t *testing.T) {
 		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic())
 		second := d.Incarnation()
 		if second <= first {
-			t.Errorf("life %d after life %d", second, first)
+			t.Errorf("incarnation %d after incarnation %d", second, first)
 		}
 		for _, n := range tr.Nodes[:3] {
 			deliver(tr, d, n)
 			deliver(tr, n, d)
 		}
 		if d.Incarnation() != second || d.ID() != 7 {
-			t.Errorf("node %d has life %d, had life %d", d.ID(), d.Incarnation(), second)
+			t.Errorf("node %d has incarnation %d, had incarnation %d", d.ID(), d.Incarnation(), second)
 		}
 	})
 }
 
-// Those who remember an earlier life come back after a smaller one was given. They refuse
+// Those who remember an earlier incarnation come back after a smaller one was given. They refuse
 // its streams, and it gets another one at once, under the same ID.
 func TestALifeThatIsTooSmallIsReplaced(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic())
 		if d.Incarnation() >= first {
-			t.Fatalf("life %d after life %d: this test shows nothing", d.Incarnation(), first)
+			t.Fatalf("incarnation %d after incarnation %d: this test shows nothing", d.Incarnation(), first)
 		}
 		net.Heal()
 		tr.WaitSettled()
@@ -121,16 +121,16 @@ func TestALifeThatIsTooSmallIsReplaced(t *testing.T) {
 			deliver(tr, d, n)
 			deliver(tr, n, d)
 		}
-		ringtest.CheckElapsed(t, "getting another life", start, 2*ringtest.Lease)
+		ringtest.CheckElapsed(t, "getting another incarnation", start, 2*ringtest.Lease)
 		if d.Incarnation() <= first || d.ID() != 7 {
-			t.Errorf("node %d has life %d after life %d", d.ID(), d.Incarnation(), first)
+			t.Errorf("node %d has incarnation %d after incarnation %d", d.ID(), d.Incarnation(), first)
 		}
 		tr.WaitSettled()
 		tr.Run(ringdht.Traffic{Messages: 100})
 	})
 }
 
-// What was accepted before it was known that the life is too small is told.
+// What was accepted before it was known that the incarnation is too small is told.
 func TestWhatALifeThatIsTooSmallHadAcceptedIsTold(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
@@ -154,7 +154,7 @@ func TestWhatALifeThatIsTooSmallHadAcceptedIsTold(t *testing.T) {
 	})
 }
 
-// A node that is leaving begins no other life for a sink's sake: its stream ends with the
+// A node that is leaving begins no other incarnation for a sink's sake: its stream ends with the
 // reason.
 func TestALifeThatIsTooSmallLeaves(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
@@ -172,40 +172,40 @@ func TestALifeThatIsTooSmallLeaves(t *testing.T) {
 		if err := d.Send(tr.Ctx(), 20, []byte("accepted")); err != nil {
 			t.Fatal(err)
 		}
-		start, life := time.Now(), d.Incarnation()
+		start, inc := time.Now(), d.Incarnation()
 		err := d.Leave(tr.Ctx())
 		var lost *ringdht.UndeliveredError
 		if !errors.As(err, &lost) || len(lost.Streams) != 1 || !errors.Is(lost.Streams[0].Err, stream.ErrStaleIncarnation) || errors.Is(err, ringdht.ErrEvicted) {
 			t.Errorf("leaving: %v", err)
 		}
 		ringtest.CheckElapsed(t, "leaving", start, 2*ringtest.Lease)
-		if d.Incarnation() != life {
-			t.Error("it has begun another life to leave it")
+		if d.Incarnation() != inc {
+			t.Error("it has begun another incarnation to leave it")
 		}
 		tr.Remove(d)
 	})
 }
 
-// A sink's word has the node begin a life that is later than the one named, once, and not
+// A sink's word has the node begin an incarnation that is later than the one named, once, and not
 // again before it has rested; and it believes no word that makes no sense.
 func TestASinksWordEndsALifeOnce(t *testing.T) {
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		inc := ringtest.NodeOf(n).Present()
-		if inc.RefusedFor(control.MaxIncarnation + 1) {
-			t.Error("a life beyond all sense was believed")
+		if inc.OnLaterIncarnation(control.MaxIncarnation + 1) {
+			t.Error("an incarnation beyond all sense was believed")
 		}
 		next := func(later uint64) (took time.Duration) {
 			t.Helper()
 			before, start := ringtest.NodeOf(n).Present(), time.Now()
 			for ringtest.NodeOf(n).Present() == before {
-				if !before.RefusedFor(later) {
-					t.Fatal("no other life is to begin")
+				if !before.OnLaterIncarnation(later) {
+					t.Fatal("no other incarnation is to begin")
 				}
 				time.Sleep(100 * time.Millisecond) // as often as a stream may ask
 			}
 			if now := n.Incarnation(); now <= later || n.ID() != 10 || !errors.Is(before.EndedBy(), ringdht.ErrEvicted) {
-				t.Errorf("node %d has life %d, later than %d; the one before ended with %v", n.ID(), now, later, before.EndedBy())
+				t.Errorf("node %d has incarnation %d, later than %d; the one before ended with %v", n.ID(), now, later, before.EndedBy())
 			}
 			if err := n.Ready(tr.Ctx()); err != nil {
 				t.Fatal(err)
@@ -213,7 +213,7 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 			return time.Since(start)
 		}
 		if d := next(n.Incarnation() + 1<<40); d > ringtest.Lease/2 {
-			t.Errorf("another life after %v", d)
+			t.Errorf("another incarnation after %v", d)
 		}
 		if d := next(n.Incarnation() + 1<<40); d < ringtest.Lease/2 || d > 2*ringtest.Lease {
 			t.Errorf("the second one after %v", d)
@@ -226,20 +226,20 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 	})
 }
 
-// While there is no registry, or it rebuilds the ring and gives no lives, a node goes on with
+// While there is no registry, or it rebuilds the ring and gives no incarnations, a node goes on with
 // the one that it has; then it gets another.
 func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
-		life, later := n.Incarnation(), n.Incarnation()+1<<40
+		inc, later := n.Incarnation(), n.Incarnation()+1<<40
 		goesOn := func(d time.Duration) {
 			t.Helper()
 			for range 10 {
-				ringtest.NodeOf(n).Present().RefusedFor(later)
+				ringtest.NodeOf(n).Present().OnLaterIncarnation(later)
 				time.Sleep(d / 10)
 			}
-			if n.Incarnation() != life {
-				t.Fatal("it has given up its life")
+			if n.Incarnation() != inc {
+				t.Fatal("it has given up its incarnation")
 			}
 			tr.Exchange(tr.Nodes...)
 		}
@@ -263,7 +263,7 @@ func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
 	})
 }
 
-// A registry that gives lives without regard to those that it was told of is asked for no
+// A registry that gives incarnations without regard to those that it was told of is asked for no
 // more of them: that would go on for ever.
 func TestARegistryThatGivesSmallLivesIsNotAsked(t *testing.T) {
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
@@ -272,8 +272,8 @@ func TestARegistryThatGivesSmallLivesIsNotAsked(t *testing.T) {
 		if err := ringtest.NodeOf(n).Present().BeginAgain(); err != nil {
 			t.Fatal(err)
 		}
-		if ringtest.NodeOf(n).Present().RefusedFor(n.Incarnation() + 1) {
-			t.Error("another life is to begin")
+		if ringtest.NodeOf(n).Present().OnLaterIncarnation(n.Incarnation() + 1) {
+			t.Error("another incarnation is to begin")
 		}
 	})
 }

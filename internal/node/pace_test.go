@@ -62,18 +62,18 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 			t.Errorf("%d beats in 3 s, at most %d are asked for", total, most)
 		}
 		for _, n := range tr.Nodes {
-			if inc := ringtest.NodeOf(n).Present(); inc.Patience() != pace*lease || !inc.Authoritative() {
-				t.Errorf("node %d is patient for %v, sure: %v", n.ID(), inc.Patience(), inc.Authoritative())
+			if inc := ringtest.NodeOf(n).Present(); inc.Timeout() != pace*lease || !inc.Authoritative() {
+				t.Errorf("node %d has a timeout of %v, authoritative: %v", n.ID(), inc.Timeout(), inc.Authoritative())
 			}
 		}
 
 		// Connections break, and those that take their place are as patient from the start.
-		lives, joined := make(map[uint64]bool), make(map[ringdht.ID]time.Time)
+		incs, joined := make(map[uint64]bool), make(map[ringdht.ID]time.Time)
 		for _, m := range tr.Registry.Snapshot().Members {
 			joined[m.ID] = m.Joined
 		}
 		for _, n := range tr.Nodes {
-			lives[n.Incarnation()] = true
+			incs[n.Incarnation()] = true
 			ringtest.NodeOf(n).HangUp()
 			time.Sleep(tick)
 		}
@@ -89,8 +89,8 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 			}
 		}
 		for _, n := range tr.Nodes {
-			if !lives[n.Incarnation()] {
-				t.Errorf("node %d has lost its life", n.ID())
+			if !incs[n.Incarnation()] {
+				t.Errorf("node %d has lost its incarnation", n.ID())
 			}
 		}
 
@@ -127,8 +127,8 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		time.Sleep(10 * lease)
 		synctest.Wait()
 		for _, n := range tr.Nodes[:2] {
-			if inc := ringtest.NodeOf(n).Present(); inc.Patience() != lease {
-				t.Errorf("node %d is patient for %v", n.ID(), inc.Patience())
+			if inc := ringtest.NodeOf(n).Present(); inc.Timeout() != lease {
+				t.Errorf("node %d has a timeout of %v", n.ID(), inc.Timeout())
 			}
 		}
 	})

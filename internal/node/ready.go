@@ -7,14 +7,8 @@ import (
 	"github.com/x/ringdht/internal/errs"
 )
 
-// Ready waits until the overlay is set up and everybody's tables lead to this node, so
-// that it can send to all members, and they to it. If that is so already it returns nil
-// at once, also when ctx has ended.
-//
-// The error says what was missing when ctx ended, and matches [ErrNotReady]; also
-// [ErrRegistryLost] when there was no connection to the registry. Of a node that has been
-// closed it matches [ErrClosed], of one that is leaving [ErrNotMember]: these two are not
-// waited for. [Node.ReadyNow] does not wait at all.
+// Ready waits until the node is ready, across incarnations. It does not wait for a node that
+// is closed or leaving.
 func (n *Node) Ready(ctx context.Context) error {
 	for {
 		inc := n.inc.Load()
@@ -23,7 +17,7 @@ func (n *Node) Ready(ctx context.Context) error {
 			select {
 			case <-inc.ready:
 			case <-inc.ctx.Done():
-			case <-n.parting:
+			case <-n.leaveBegun:
 			case <-ctx.Done():
 			}
 			if why = n.notReady(inc); why != nil && inc.ctx.Err() != nil && !n.isEnding() { // it joins again
@@ -44,16 +38,14 @@ func (n *Node) Ready(ctx context.Context) error {
 	}
 }
 
-// isEnding says that the node is closed or leaving, so that it never becomes ready.
+// isEnding reports whether the node is closed or leaving, and so never becomes ready.
 func (n *Node) isEnding() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.closed || n.leaving
 }
 
-// ReadyNow says whether the node is ready, without waiting: nil if it is, as of
-// [Node.Ready]; else the error says why not. It is for probes. A node whose registry is
-// away stays ready, since messages flow on; see [Node.Disconnected].
+// ReadyNow returns nil if the node is ready, and otherwise why it is not.
 func (n *Node) ReadyNow() error {
 	if why := n.notReady(n.inc.Load()); why != nil {
 		return fmt.Errorf("ringdht: node %d: %w", n.ID(), why)
@@ -61,24 +53,24 @@ func (n *Node) ReadyNow() error {
 	return nil
 }
 
-// notSet is the error of a call that needs a routing table, when the node has none yet: on a
-// live ring it will have one in a moment, before the set-up it will not.
-func (n *Node) notSet() error {
+// noTableError is the error of a call that found no routing table. On a live ring a table
+// comes in a moment; before the set-up none does. So it may have come since the call.
+func (n *Node) noTableError() error {
 	if why := n.notReady(n.inc.Load()); why != nil {
 		return why
 	}
 	return fmt.Errorf("%w: the node received its routing table just now: try again", errs.ErrNotReady)
 }
 
-// notReady says why a life is not ready, nil if it is. Of what is missing it names what
-// has to happen first.
+// notReady is why an incarnation is not ready, or nil if it is. Of several things that are
+// missing it names the one that comes first.
 func (n *Node) notReady(inc *incarnation) error {
 	n.mu.Lock()
 	leaving, closed := n.leaving, n.closed
-	lost := false
+	disconnected := false
 	select {
-	case <-n.lost:
-		lost = true
+	case <-n.disconnected:
+		disconnected = true
 	default:
 	}
 	n.mu.Unlock()
@@ -91,19 +83,19 @@ func (n *Node) notReady(inc *incarnation) error {
 		return fmt.Errorf("%w: %w", errs.ErrNotReady, context.Cause(inc.ctx))
 	case inc.isReady():
 		return nil
-	case lost:
-		return fmt.Errorf("%w: %w: the node tries to reconnect", errs.ErrNotReady, n.whyLost())
+	case disconnected:
+		return fmt.Errorf("%w: %w: the node tries to reconnect", errs.ErrNotReady, n.outageError())
 	}
-	local, why := inc.local.Load(), inc.failure.Load()
+	local, linkError := inc.local.Load(), inc.linkError.Load()
 	switch {
 	case local.Epoch == 0 && inc.self.Epoch == 0:
 		return fmt.Errorf("%w: it has not been set up: run Setup (setup-overlay) at the registry", errs.ErrNotReady)
 	case local.Epoch == 0:
 		return fmt.Errorf("%w: the ring is live, but this node has no routing table from the registry yet: wait", errs.ErrNotReady)
-	case why == nil:
+	case linkError == nil:
 		return fmt.Errorf("%w: the node is opening the links of its table: wait", errs.ErrNotReady)
-	case *why != nil:
-		return fmt.Errorf("%w: not all links of the node's table are up (%w)", errs.ErrNotReady, *why)
+	case *linkError != nil:
+		return fmt.Errorf("%w: not all links of the node's table are up (%w)", errs.ErrNotReady, *linkError)
 	}
 	return fmt.Errorf("%w: the node's links are up, but not all routing tables lead to it yet: wait", errs.ErrNotReady)
 }

@@ -252,11 +252,11 @@ func TestWhySendIsTooEarly(t *testing.T) {
 	if err := b.Ready(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	if why := ringtest.NodeOf(b).NotSet(); !errors.Is(why, ringdht.ErrNotReady) || !strings.Contains(why.Error(), "try again") {
+	if why := ringtest.NodeOf(b).NoTableError(); !errors.Is(why, ringdht.ErrNotReady) || !strings.Contains(why.Error(), "try again") {
 		t.Errorf("of a node that is ready meanwhile the error is %v", why)
 	}
 	newcomer := ringtest.NodeOf(b).Present().AsAdmitted()
-	if why := newcomer.NotSet(); !errors.Is(why, ringdht.ErrNotReady) || !strings.Contains(why.Error(), "the ring is live") {
+	if why := newcomer.NoTableError(); !errors.Is(why, ringdht.ErrNotReady) || !strings.Contains(why.Error(), "the ring is live") {
 		t.Errorf("a newcomer's error is %v", why)
 	}
 }

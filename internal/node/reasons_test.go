@@ -69,7 +69,7 @@ func TestRefusedForGood(t *testing.T) {
 			if err := n.WaitConnected(tr.Ctx()); err != nil {
 				t.Fatal(err)
 			}
-			if err := ringtest.NodeOf(n).WhyLost(); err != ringdht.ErrRegistryLost {
+			if err := ringtest.NodeOf(n).OutageError(); err != ringdht.ErrRegistryLost {
 				t.Errorf("a reason is left: %v", err)
 			}
 			tr.Close()

@@ -11,36 +11,12 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Send sends a message to exactly the node with this ID. When it returns nil the
-// message is accepted: it will be handed to that node's handler exactly once,
-// after all that this node sent it before, as long as both processes live and the
-// ring still connects them. Send does not wait for that; [Node.Flush] does.
-//
-// It copies body. With a ctx that has ended it sends nothing, even if there is room, so
-// that a loop of sends ends with its context. It waits, until ctx ends, while the sink's
-// window, this node's send buffer or the first link is full, so that a slow sink slows
-// down its own sources; and before the first message to a node that is not among
-// [Node.Members], to learn whether it exists.
-//
-// With the context of one of this node's handlers it never waits for a window: the
-// message joins a backlog, and the error is [ErrBacklog] when that is full.
-//
-// A message goes to the life of the sink that its stream was opened to. If that life
-// has ended, and the node has not heard of it yet, the message has no known outcome,
-// also when another life has taken its place.
-//
-// The error matches [ErrNoSuchNode] when the ring has no node with this ID, [ErrLeft] when
-// that node is about to leave, [ErrRefused] when it has no room for another stream,
-// [ErrTooLarge] when body is longer than the ring allows, [ErrNotReady] before the
-// overlay is set up, [ErrNotMember] when this node is about to leave, and [ErrClosed] when
-// it is closed. After any error the message was not sent.
+// Send sends a message over the stream to a node.
 func (n *Node) Send(ctx context.Context, to status.ID, body []byte) error {
 	return n.send(ctx, to, portHandler, body)
 }
 
-// SendValue encodes v with the node's codec and sends it. The receiver uses
-// [Message.Decode]. A value that the codec cannot carry is an error, and nothing is sent;
-// [Msgpack] and [JSON] say which those are.
+// SendValue encodes v with the node's codec and sends it.
 func (n *Node) SendValue(ctx context.Context, to status.ID, v any) error {
 	b, err := n.cfg.Codec.Append(nil, v)
 	if err != nil {
@@ -60,11 +36,7 @@ func (n *Node) send(ctx context.Context, to status.ID, port uint8, body []byte) 
 	return nil
 }
 
-// Cast sends a message and forgets it: it is not numbered, acknowledged or
-// repeated, and is lost where a queue is full or a link breaks. It waits, until
-// ctx ends, only while the first link is congested. Casts arrive in no particular
-// order, and are handed to the handler one at a time. The errors are those of
-// [Node.Send]; but that the ring has no such node may go unnoticed.
+// Cast sends a message without a stream.
 func (n *Node) Cast(ctx context.Context, to status.ID, body []byte) error {
 	p := n.inc.Load().plane
 	if p.Epoch() == 0 {
@@ -76,10 +48,11 @@ func (n *Node) Cast(ctx context.Context, to status.ID, body []byte) error {
 	return nil
 }
 
+// sendError says what the caller can do about an error of the plane.
 func (n *Node) sendError(to status.ID, err error) error {
 	switch {
 	case errors.Is(err, errs.ErrNotReady):
-		err = n.notSet()
+		err = n.noTableError()
 	case errors.Is(err, plane.ErrTooLarge):
 		err = fmt.Errorf("%w: send less at a time, or raise it at the registry with WithMaxPayload", err)
 	case errors.Is(err, plane.ErrSendingStopped):
@@ -96,72 +69,4 @@ func (n *Node) sendError(to status.ID, err error) error {
 		err = fmt.Errorf("%w: let handlers send less, or raise Limits.HandlerBacklog", err)
 	}
 	return fmt.Errorf("ringdht: node %d: sending to %d: %w", n.ID(), to, err)
-}
-
-// Flush waits until every message accepted before the call for these sinks, or for
-// all when none are given, has been delivered, which is when its sink's handler
-// has returned. The error is an [UndeliveredError] (errors.As) when streams to them
-// ended first, since the last Flush that said so. With a callback ([WithUndelivered]) it
-// lists those which ended during the call, and those that the callback had not been told
-// when the call began. It matches ctx's error when ctx ended first; it may be both. If
-// nothing is outstanding a ctx that has ended is no error.
-func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivered, error) {
-	ids := make([]uint64, len(sinks))
-	for i, id := range sinks {
-		ids[i] = uint64(id)
-	}
-	inc := n.inc.Load()
-	failed, err := inc.plane.Flush(ctx, ids...)
-	failed = append(n.takeLeftover(ids), failed...)
-	if err = inc.awaited(err); err != nil {
-		err = fmt.Errorf("ringdht: node %d: %w", n.ID(), err)
-	}
-	return failed, err
-}
-
-// awaitDeliveries is [Node.Flush] that leaves what was not delivered for Close to tell.
-func (inc *incarnation) awaitDeliveries(ctx context.Context) error {
-	return inc.awaited(inc.plane.Await(ctx))
-}
-
-// awaited is the error of waiting for the deliveries of a life.
-func (inc *incarnation) awaited(err error) error {
-	if err == nil && inc.ctx.Err() != nil { // what this life has left may still be on its way here
-		err = context.Cause(inc.ctx)
-	}
-	if err != nil {
-		err = fmt.Errorf("waiting for deliveries: %w", err)
-	}
-	return err
-}
-
-// Trace asks every node on the way to another to answer, like a traceroute of the
-// ring. The first hop is the first node after this one and the last is the one
-// asked for; for the node itself there are none. Answers travel on around the
-// ring, so times are round trips that need not grow from hop to hop. When ctx
-// ends first, the hops that have answered are returned with the error.
-func (n *Node) Trace(ctx context.Context, to status.ID) ([]status.Hop, error) {
-	p := n.inc.Load().plane
-	if p.Epoch() == 0 {
-		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.notSet())
-	}
-	answers, err := p.Trace(ctx, uint64(to))
-	if err != nil {
-		err = fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, err)
-	}
-	hops := make([]status.Hop, len(answers))
-	for i, h := range answers {
-		hops[i] = status.Hop{ID: status.ID(h.ID), Elapsed: h.Elapsed}
-	}
-	return hops, err
-}
-
-// deliver is called by the plane, one message at a time per source.
-func (inc *incarnation) deliver(ctx context.Context, d *plane.Delivery) {
-	switch {
-	case d.Port >= portTraffic:
-		inc.traffic.received(d)
-	case inc.n.cfg.Handler != nil:
-		inc.n.cfg.Handler(ctx, d)
-	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Status says how the node is in its present life.
+// Status is the status of the present incarnation.
 func (n *Node) Status() status.Node { return n.inc.Load().status() }
 
 func (inc *incarnation) status() status.Node {
@@ -35,7 +35,7 @@ func (inc *incarnation) status() status.Node {
 	return s
 }
 
-// untilZeros copies numbers up to the last that is not zero.
+// untilZeros copies a row without the zeros at its end.
 func untilZeros(all []int64) []int64 {
 	n := len(all)
 	for n > 0 && all[n-1] == 0 {
@@ -44,7 +44,7 @@ func untilZeros(all []int64) []int64 {
 	return append([]int64{}, all[:n]...)
 }
 
-// The rows are those that the plane counts in.
+// The rows of package status and of package plane have the same length.
 var (
 	_ [status.MaxHopCount + 1]int64  = plane.Status{}.Hops
 	_ [status.HistogramBuckets]int64 = plane.Status{}.Latency

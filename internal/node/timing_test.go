@@ -53,7 +53,7 @@ func TestNodesKnockOften(t *testing.T) {
 		tr.Registry.Close()
 		time.Sleep(10 * time.Minute)
 		tr.Exchange(tr.Nodes...)
-		if n := ringtest.NodeOf(tr.Nodes[0]).Present().Unanswered(); n > node.MaxWaiting {
+		if n := ringtest.NodeOf(tr.Nodes[0]).Present().Unanswered(); n > node.MaxUnanswered {
 			t.Errorf("%d beats are remembered that nobody answered", n)
 		}
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
@@ -83,7 +83,7 @@ func TestGrace(t *testing.T) {
 			t.Fatal(err)
 		}
 		late := tr.Nodes[5]
-		life := late.Incarnation()
+		inc := late.Incarnation()
 		joined := make(chan *ringdht.Node)
 		go func() {
 			n, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, ringdht.WithTransport(net.Host("newcomer")))
@@ -102,8 +102,8 @@ func TestGrace(t *testing.T) {
 		ringtest.CheckElapsed(t, "all that", start, 2*ringtest.Lease+ringtest.Lease/2)
 		tr.Nodes = append(tr.Nodes, n)
 		tr.WaitSettled()
-		if late.Incarnation() != life || len(tr.Registry.Members()) != 7 {
-			t.Errorf("life %d, was %d; %v", late.Incarnation(), life, tr.Registry.Members())
+		if late.Incarnation() != inc || len(tr.Registry.Members()) != 7 {
+			t.Errorf("incarnation %d, was %d; %v", late.Incarnation(), inc, tr.Registry.Members())
 		}
 		tr.Exchange(tr.Nodes...)
 		tr.Registry.Close()
@@ -118,7 +118,7 @@ func TestLateForTheGrace(t *testing.T) {
 			<-n.Disconnected()
 		}
 		late := tr.Nodes[5]
-		life := late.Incarnation()
+		inc := late.Incarnation()
 		net.Hold("n5", "registry")
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
 		tr.WaitSettled()
@@ -126,7 +126,7 @@ func TestLateForTheGrace(t *testing.T) {
 			t.Errorf("%d members", n)
 		}
 		net.Heal()
-		if err := ringtest.NodeOf(late).Await(tr.Ctx(), func() bool { return late.Incarnation() != life }); err != nil {
+		if err := ringtest.NodeOf(late).Await(tr.Ctx(), func() bool { return late.Incarnation() != inc }); err != nil {
 			t.Fatal(err)
 		}
 		if err := late.Ready(tr.Ctx()); err != nil {
@@ -250,9 +250,9 @@ func TestSilentPair(t *testing.T) {
 func TestHalfAgainstHalf(t *testing.T) {
 	for _, k := range []int{1, 3} {
 		ringtest.InBubble(t, k, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
-			lives := make(map[*ringdht.Node]uint64)
+			incs := make(map[*ringdht.Node]uint64)
 			for _, n := range tr.Nodes {
-				lives[n] = n.Incarnation()
+				incs[n] = n.Incarnation()
 			}
 			net.Partition([]string{"registry", "n0", "n2", "n4"}, []string{"n1", "n3", "n5"})
 			here, there := []*ringdht.Node{tr.Nodes[0], tr.Nodes[2], tr.Nodes[4]}, []*ringdht.Node{tr.Nodes[1], tr.Nodes[3], tr.Nodes[5]}
@@ -267,7 +267,7 @@ func TestHalfAgainstHalf(t *testing.T) {
 			}
 			net.Heal()
 			for _, n := range there {
-				if err := ringtest.NodeOf(n).Await(tr.Ctx(), func() bool { return n.Incarnation() != lives[n] }); err != nil {
+				if err := ringtest.NodeOf(n).Await(tr.Ctx(), func() bool { return n.Incarnation() != incs[n] }); err != nil {
 					t.Fatal(err)
 				}
 				if err := n.Ready(tr.Ctx()); err != nil {
@@ -275,7 +275,7 @@ func TestHalfAgainstHalf(t *testing.T) {
 				}
 			}
 			for _, n := range here {
-				if n.Incarnation() != lives[n] {
+				if n.Incarnation() != incs[n] {
 					t.Errorf("node %d was evicted", n.ID())
 				}
 			}
@@ -299,12 +299,12 @@ func TestIDGivenAway(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		silent := tr.Nodes[2]
-		life := silent.Incarnation()
+		inc := silent.Incarnation()
 		net.Hold("n2", "")
 		tr.WaitGone(30)
 		heir := tr.Join(nil, ringdht.WithID(30))
 		net.Heal()
-		if err := ringtest.NodeOf(silent).Await(tr.Ctx(), func() bool { return silent.Incarnation() != life }); err != nil {
+		if err := ringtest.NodeOf(silent).Await(tr.Ctx(), func() bool { return silent.Incarnation() != inc }); err != nil {
 			t.Fatal(err)
 		}
 		if err := silent.Ready(tr.Ctx()); err != nil {

@@ -17,109 +17,105 @@ import (
 	"github.com/x/ringdht/internal/stream"
 )
 
-// Traffic is a node's part in traffic runs. What is received counts from the
-// first message on, whether or not this node has heard of the run yet: others may
-// have started earlier. The port of a message says which run it is of.
+// traffic is a node's part in traffic runs. It counts received messages from the first on,
+// whether or not this node has heard of the run, since other nodes may have started earlier.
+// The port of a message says which run it belongs to.
 type traffic struct {
 	inc *incarnation
 
-	ledger atomic.Pointer[ledger] // since the last run
+	ledger atomic.Pointer[ledger] // since the last run was collected
 
-	mu        sync.Mutex
-	task      uint64             // the latest run that it was told to take part in
-	running   bool               //
-	quit      bool               // the node leaves: it takes part in no run any more
-	abort     context.CancelFunc // of the run at hand
-	idle      sync.Cond          // on mu: not running, or quit
-	finished  control.Finished   // of the latest run
-	before    *ledger            // of the run that was collected last
-	collected control.Summary    // of it
+	mu              sync.Mutex
+	latestRun       uint64 // the latest run that it was told of
+	running         bool
+	disabled        bool               // the node leaves, and takes part in no run any more
+	cancelRun       context.CancelFunc // of the run under way
+	stopped         sync.Cond          // on mu: not running any more, or disabled
+	finished        control.Finished   // of the latest run
+	collectedLedger *ledger            // of the run that was collected last
+	collected       control.Summary    // of the same run
 }
 
 func newTraffic(inc *incarnation) *traffic {
 	t := &traffic{inc: inc}
-	t.idle.L = &t.mu
+	t.stopped.L = &t.mu
 	t.ledger.Store(newLedger())
 	return t
 }
 
-// received takes one message; calls for one source do not overlap.
-func (t *traffic) received(d *plane.Delivery) {
+// receive counts one message. Calls for one source do not overlap.
+func (t *traffic) receive(d *plane.Delivery) {
 	if d.Slot == nil {
-		t.malformed(d)
+		t.logMalformed(d)
 		return
 	}
 	current := t.ledger.Load()
-	c, ok := (*d.Slot).(*tally)
-	if !ok || c.ledger != current || c.port != d.Port || c.over.Load() {
+	c, ok := (*d.Slot).(*sourceCount)
+	if !ok || c.ledger != current || c.port != d.Port || c.stale.Load() {
 		if ok {
-			c.show()
+			c.publish()
 		}
-		c = current.source(lane{d.Source, d.Port})
+		c = current.source(flow{d.Source, d.Port})
 		*d.Slot = c
 	}
 	if len(d.Body) < 4 {
-		t.malformed(d)
-		c.show()
+		t.logMalformed(d)
+		c.publish()
 		return
 	}
-	c.row.n++
-	c.row.sum += value(d.Body)
-	c.row.hops += int64(d.Hops)
-	c.row.maxHops = max(c.row.maxHops, int64(d.Hops))
+	c.batch.n++
+	c.batch.sum += bodyValue(d.Body)
+	c.batch.hops += int64(d.Hops)
+	c.batch.maxHops = max(c.batch.maxHops, int64(d.Hops))
 	if !d.More {
-		c.show()
+		c.publish()
 	}
 }
 
-func (t *traffic) malformed(d *plane.Delivery) {
+func (t *traffic) logMalformed(d *plane.Delivery) {
 	t.inc.n.cfg.Log.Warn("malformed traffic message", "source", d.Source, "bytes", len(d.Body))
 }
 
-func value(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
+func bodyValue(body []byte) int64 { return int64(int32(binary.BigEndian.Uint32(body))) }
 
-// lose takes a message that its sink is not known to have handled, or that it is known not
-// to have. A stream's lock is held.
-func (t *traffic) lose(sink uint64, port uint8, body []byte, unknown bool) {
+// onUndelivered counts a message that its sink did not handle, or may not have handled
+// (unknown). A stream's lock is held.
+func (t *traffic) onUndelivered(sink uint64, port uint8, body []byte, unknown bool) {
 	if len(body) < 4 {
 		return
 	}
 	l := t.ledger.Load()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.lost[lane{sink, port}]
+	p := l.undelivered[flow{sink, port}]
 	if p == nil {
 		p = new(control.Pair)
-		l.lost[lane{sink, port}] = p
+		l.undelivered[flow{sink, port}] = p
 	}
 	if unknown {
 		p.Unknown++
-		p.SumUnknown += value(body)
+		p.SumUnknown += bodyValue(body)
 	} else {
 		p.N++
-		p.Sum += value(body)
+		p.Sum += bodyValue(body)
 	}
 }
-
-// trafficPort is the port of a run's messages. It tells them from what may still be
-// under way from a node that was lost in an earlier run.
-func trafficPort(run uint64) uint8 { return portTraffic | uint8(run&0x7f) }
 
 // latest is the number of the latest run that the node knows of.
 func (t *traffic) latest() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.task
+	return t.latestRun
 }
 
-// run carries out a task: send, flush, report. local is what the node had been told when
-// the task came. It is a goroutine. A task that it knows already comes again when the
-// registry cannot know what became of the first one.
+// run is the goroutine that carries out a task: send, flush, report. local is what the node had
+// been told when the task came. The registry sends a task again when it cannot know what became
+// of the first.
 func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	t.mu.Lock()
-	for t.running && t.task < task.Run { // the registry that asked for it is gone: nobody will collect it
-		t.abort()
-		t.idle.Wait()
+	for t.running && t.latestRun < task.Run { // the registry that asked for it is gone, and will not collect it
+		t.cancelRun()
+		t.stopped.Wait()
 	}
 	switch {
 	case t.finished.Run == task.Run:
@@ -127,23 +123,23 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 		t.mu.Unlock()
 		t.inc.n.Tell(control.TypeFinished, again)
 		return
-	case t.running && t.task == task.Run || t.quit:
+	case t.running && t.latestRun == task.Run || t.disabled:
 		t.mu.Unlock()
 		return
-	case t.running || task.Run <= t.task:
+	case t.running || task.Run <= t.latestRun:
 		t.mu.Unlock()
 		t.inc.n.Tell(control.TypeFinished, control.Finished{Run: task.Run, Error: fmt.Sprintf("node %d, run %d: %v", t.inc.self.ID, task.Run, errs.ErrBusy)})
 		return
 	}
-	t.running, t.task = true, task.Run
-	t.heard(task.Run)
-	ctx, abort := context.WithCancel(t.inc.ctx)
-	t.abort = abort
+	t.running, t.latestRun = true, task.Run
+	t.forgetOtherRuns(task.Run)
+	ctx, cancel := context.WithCancel(t.inc.ctx)
+	t.cancelRun = cancel
 	t.mu.Unlock()
 
 	err := t.send(ctx, task, local)
-	abort()
-	if err != nil && t.over() {
+	cancel()
+	if err != nil && t.abortedByLeave() {
 		return
 	}
 	finished := control.Finished{Run: task.Run}
@@ -152,47 +148,49 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	}
 	t.mu.Lock()
 	t.running, t.finished = false, finished
-	t.idle.Broadcast()
+	t.stopped.Broadcast()
 	t.mu.Unlock()
 	if err != nil && t.inc.ctx.Err() != nil {
-		return // this life is over: that, and no failure, is what the registry is about to hear
+		return // the incarnation has ended; the registry is about to hear that, and there was no failure
 	}
 	t.inc.n.Tell(control.TypeFinished, finished)
 }
 
-// over says whether a run was broken off because the node leaves. Then nothing is
-// reported: the registry waits until the node has left, and makes its account without it.
-// An error would spoil the account, since it cannot tell a node that leaves from one that
-// failed.
-func (t *traffic) over() bool {
+// abortedByLeave reports whether a run was aborted because the node leaves. Then it reports
+// nothing: the registry waits until the node has left, and makes its account without it. An
+// error would spoil the account, since the registry cannot tell a node that leaves from one
+// that failed.
+func (t *traffic) abortedByLeave() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.quit {
+	if t.disabled {
 		t.running = false
-		t.idle.Broadcast()
+		t.stopped.Broadcast()
 	}
-	return t.quit
+	return t.disabled
 }
 
-// leave breaks off a run, if there is one, and lets none begin.
-func (t *traffic) leave() {
+// disable aborts the run under way, if there is one, and lets no other begin.
+func (t *traffic) disable() {
 	t.mu.Lock()
-	t.quit = true
-	t.idle.Broadcast()
+	t.disabled = true
+	t.stopped.Broadcast()
 	t.mu.Unlock()
-	t.stop()
+	t.abortRun()
 }
 
-// stop breaks off a run, if there is one.
-func (t *traffic) stop() {
+// abortRun aborts the run under way, if there is one, and waits for its end.
+func (t *traffic) abortRun() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.running {
-		t.abort()
-		t.idle.Wait()
+		t.cancelRun()
+		t.stopped.Wait()
 	}
 }
 
+// send sends the messages of a run to random sinks, and waits until they are delivered. Other
+// sinks get the messages that came back.
 func (t *traffic) send(ctx context.Context, task control.Task, local *membership.NodeView) error {
 	n := t.inc.n
 	if !n.cfg.Traffic {
@@ -211,25 +209,25 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 		return errors.New("it knows no other node that takes part in traffic runs")
 	}
 	l, port := t.ledger.Load(), trafficPort(task.Run)
-	defer l.close(outcome, port)
-	sinks := make([]uint64, len(outcome)) // Await: what the program itself has sent is none of the run's business
-	drawn := make([]int, len(outcome))    // indexes of those that are there
+	defer l.settle(outcome, port)
+	sinks := make([]uint64, len(outcome)) // for Await, which must not wait for messages of the program itself
+	alive := make([]int, len(outcome))    // indexes of the sinks that have not died
 	for i := range outcome {
-		sinks[i], drawn[i] = outcome[i].ID, i
+		sinks[i], alive[i] = outcome[i].ID, i
 	}
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	body := make([]byte, max(4, task.Payload))
-	sent, back := int64(0), int64(0) // back: of those sent, the ones that sinks did not handle before they left
+	sent, returned := int64(0), int64(0) // returned: of those sent, not handled by their sink before it left
 	for {
-		for sent-back < task.Messages && len(drawn) > 0 {
-			pick := rng.IntN(len(drawn))
-			to := &outcome[drawn[pick]]
+		for sent-returned < task.Messages && len(alive) > 0 {
+			pick := rng.IntN(len(alive))
+			to := &outcome[alive[pick]]
 			v := int32(rng.Uint32())
 			binary.BigEndian.PutUint32(body, uint32(v))
 			err := t.inc.plane.Send(ctx, to.ID, port, body)
 			switch {
 			case errors.Is(err, stream.ErrNoSuchNode) || errors.Is(err, stream.ErrGone) || errors.Is(err, stream.ErrReset):
-				drawn = slices.Delete(drawn, pick, pick+1) // it died: the others get what is left
+				alive = slices.Delete(alive, pick, pick+1) // the others get its share
 				continue
 			case err != nil:
 				return err
@@ -244,42 +242,42 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 		if err := t.inc.plane.Await(ctx, sinks...); err != nil {
 			return err
 		}
-		n := l.returned(port)
-		if n == back {
+		now := l.returned(port)
+		if now == returned {
 			return nil
 		}
-		back = n // the others get them
+		returned = now
 	}
 }
 
-// progress is what a heartbeat says.
+// progress is the part of a heartbeat that says how far the run is.
 func (t *traffic) progress() control.Beat {
 	l := t.ledger.Load()
 	b := control.Beat{Sent: l.sent.Load()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.sources {
-		b.Received += c.seen().n
+		b.Received += c.total().n
 	}
 	return b
 }
 
-// collect reports on the run and starts from zero. Everybody has finished by then, so
-// nothing of the run is under way, but for what comes from those that were lost.
+// collect returns the summary of a run, and starts from zero. By then all nodes have finished,
+// so nothing of the run is under way, except from nodes that were lost.
 func (t *traffic) collect(run uint64) control.Summary {
-	t.stop()
+	t.abortRun()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.before != nil && t.collected.Run == run { // the first answer was lost
+	if t.collectedLedger != nil && t.collected.Run == run { // the first answer was lost
 		return t.collected
 	}
 	l := t.ledger.Load()
 	t.ledger.Store(newLedger())
-	s := l.received(trafficPort(run))
+	s := l.summary(trafficPort(run))
 	s.Run = run
 	s.Relayed, s.Wasted = t.inc.plane.TakeRelays(trafficPort(run))
-	t.heard(run)
-	if t.task == run {
+	t.forgetOtherRuns(run)
+	if t.latestRun == run {
 		for _, p := range l.outcome {
 			s.Sent += p.N
 			s.SumSent += p.Sum
@@ -287,13 +285,13 @@ func (t *traffic) collect(run uint64) control.Summary {
 			s.SumUnknown += p.SumUnknown
 		}
 	}
-	t.task = max(t.task, run) // those that only relay know of it too
-	t.before, t.collected = l, s
+	t.latestRun = max(t.latestRun, run) // nodes that only relay hear of the run here
+	t.collectedLedger, t.collected = l, s
 	return s
 }
 
-// MaxPairs bounds the explanation to what the registry takes in one message. In a
-// larger ring it sees some of the sources of each node.
+// MaxPairs bounds an explanation to what the registry takes in one message. In a larger ring
+// it sees some of the sources of each node.
 const MaxPairs = 8192
 
 // explain lists the pairs of the run that was collected last.
@@ -301,10 +299,10 @@ func (t *traffic) explain(run uint64) control.Pairs {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := control.Pairs{Run: run}
-	if t.before == nil || t.collected.Run != run {
+	if t.collectedLedger == nil || t.collected.Run != run {
 		return p
 	}
-	l := t.before
+	l := t.collectedLedger
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p.Sent = l.outcome
@@ -315,7 +313,7 @@ func (t *traffic) explain(run uint64) control.Pairs {
 		if len(p.Received) == MaxPairs {
 			break
 		}
-		r := c.seen()
+		r := c.total()
 		p.Received = append(p.Received, control.Pair{ID: from.peer, N: r.n, Sum: r.sum})
 	}
 	return p

@@ -11,63 +11,63 @@ import (
 type ledger struct {
 	sent atomic.Int64 // so far, for progress
 
-	mu      sync.Mutex
-	outcome []control.Pair         // of what this node sent, when it has finished
-	lost    map[lane]*control.Pair // N, Sum: what came back; Unknown, SumUnknown: of unknown outcome
-	sources map[lane]*tally
+	mu          sync.Mutex
+	outcome     []control.Pair         // of what this node sent, once it has finished
+	undelivered map[flow]*control.Pair // N, Sum: what came back; Unknown, SumUnknown: of unknown outcome
+	sources     map[flow]*sourceCount
 }
 
-// lane is what goes to, or comes from, one node in one run.
-type lane struct {
+// flow is the messages to, or from, one node in one run.
+type flow struct {
 	peer uint64
 	port uint8
 }
 
-// tally counts what came from one source. The handler of that source adds up by itself
-// what comes in a row, and shows it under the lock before any of it is acknowledged.
-type tally struct {
+// sourceCount counts the messages from one source. The handler of that source counts a batch
+// without a lock. It publishes the batch under the lock before any of it is acknowledged.
+type sourceCount struct {
 	ledger *ledger
 	port   uint8
-	over   atomic.Bool // the run is none any more, see [traffic.heard]
-	row    received    // the handler's own
+	stale  atomic.Bool // the run is forgotten, see forgetOtherRuns
+	batch  counts      // only the handler uses it
 
-	mu    sync.Mutex
-	shown received
+	mu        sync.Mutex
+	published counts
 }
 
-type received struct {
+type counts struct {
 	n, sum, hops int64
 	maxHops      int64
 }
 
-// show is called by the handler.
-func (c *tally) show() {
+// publish adds the batch to published. The handler calls it.
+func (c *sourceCount) publish() {
 	c.mu.Lock()
-	c.shown.n += c.row.n
-	c.shown.sum += c.row.sum
-	c.shown.hops += c.row.hops
-	c.shown.maxHops = max(c.shown.maxHops, c.row.maxHops)
+	c.published.n += c.batch.n
+	c.published.sum += c.batch.sum
+	c.published.hops += c.batch.hops
+	c.published.maxHops = max(c.published.maxHops, c.batch.maxHops)
 	c.mu.Unlock()
-	c.row = received{}
+	c.batch = counts{}
 }
 
-// seen is what the handler has shown.
-func (c *tally) seen() received {
+// total is what the handler has published.
+func (c *sourceCount) total() counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.shown
+	return c.published
 }
 
 func newLedger() *ledger {
-	return &ledger{sources: make(map[lane]*tally), lost: make(map[lane]*control.Pair)}
+	return &ledger{sources: make(map[flow]*sourceCount), undelivered: make(map[flow]*control.Pair)}
 }
 
-func (l *ledger) source(from lane) *tally {
+func (l *ledger) source(from flow) *sourceCount {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.sources[from]
 	if c == nil {
-		c = &tally{ledger: l, port: from.port}
+		c = &sourceCount{ledger: l, port: from.port}
 		l.sources[from] = c
 	}
 	return c
@@ -77,37 +77,37 @@ func (l *ledger) source(from lane) *tally {
 func (l *ledger) returned(port uint8) (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for to, lost := range l.lost {
+	for to, pair := range l.undelivered {
 		if to.port == port {
-			n += lost.N
+			n += pair.N
 		}
 	}
 	return n
 }
 
-// close notes what became of all that was sent.
-func (l *ledger) close(outcome []control.Pair, port uint8) {
+// settle stores the outcome of what was sent, less what came back or has no known outcome.
+func (l *ledger) settle(outcome []control.Pair, port uint8) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range outcome {
-		if lost := l.lost[lane{outcome[i].ID, port}]; lost != nil {
-			outcome[i].N -= lost.N
-			outcome[i].Sum -= lost.Sum
-			outcome[i].Unknown, outcome[i].SumUnknown = lost.Unknown, lost.SumUnknown
+		if pair := l.undelivered[flow{outcome[i].ID, port}]; pair != nil {
+			outcome[i].N -= pair.N
+			outcome[i].Sum -= pair.Sum
+			outcome[i].Unknown, outcome[i].SumUnknown = pair.Unknown, pair.SumUnknown
 		}
 	}
 	l.outcome = outcome
 }
 
-// received adds up what came in on a port.
-func (l *ledger) received(port uint8) (s control.Summary) {
+// summary adds up the messages that came in on a port.
+func (l *ledger) summary(port uint8) (s control.Summary) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for from, c := range l.sources {
 		if from.port != port {
 			continue
 		}
-		r := c.seen()
+		r := c.total()
 		s.Received += r.n
 		s.SumReceived += r.sum
 		s.Hops += r.hops

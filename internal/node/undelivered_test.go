@@ -126,20 +126,20 @@ func TestFlushSaysWhatEndedMeanwhile(t *testing.T) {
 	}
 }
 
-// What lives leave undelivered is bounded in sinks, and nothing vanishes for it.
+// What incarnations leave undelivered is bounded in sinks, and nothing vanishes for it.
 func TestLeftoverIsBounded(t *testing.T) {
 	reason := errors.New("test")
 	tr := ringtest.New(t, memnet.New(1))
 	n := tr.Join(nil)
-	const lives, sinks = 5, 3000
-	for life := range lives {
+	const incs, sinks = 5, 3000
+	for inc := range incs {
 		var left []plane.Undelivered
 		for i := range sinks {
-			left = append(left, plane.Undelivered{Sink: uint64(life*2000 + i), Messages: 2, Bodies: [][]byte{nil, nil}, Err: reason})
+			left = append(left, plane.Undelivered{Sink: uint64(inc*2000 + i), Messages: 2, Bodies: [][]byte{nil, nil}, Err: reason})
 		}
 		left = append(left, plane.Undelivered{Many: true, Messages: 5, Err: reason})
 		if all := ringtest.NodeOf(n).Inherit(left); all > node.MaxLeftover+len(left)+1 {
-			t.Fatalf("%d entries after %d lives", all, life+1)
+			t.Fatalf("%d entries after %d incarnations", all, inc+1)
 		}
 	}
 	some := n.Flush(tr.Ctx(), 7)
@@ -161,7 +161,7 @@ func TestLeftoverIsBounded(t *testing.T) {
 			t.Errorf("%.200v", e)
 		}
 	}
-	if want := uint64(lives * (2*sinks + 5)); total != want {
+	if want := uint64(incs * (2*sinks + 5)); total != want {
 		t.Errorf("%d messages are told, want %d", total, want)
 	}
 	ringtest.NodeOf(n).Inherit([]plane.Undelivered{{Many: true, Messages: 5, Err: reason}})

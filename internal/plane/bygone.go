@@ -6,6 +6,8 @@ package plane
 // forgotten after two sweeps without a frame. It is not forgotten at once, since the registry's
 // word may be faster than the last frames of a source that could not wait for its
 // acknowledgements.
+//
+// A stream whose source is merely silent is forgotten after some six minutes, see maxSilence.
 
 // Left tells that an incarnation of a node has left in good order, and that every earlier one has
 // ended: the stream from it is bygone. Links and streams to it end by themselves.

@@ -21,6 +21,10 @@ import (
 // The accepting side must ask so that the dialling side always knows whether frames may come. So
 // it can tell when it has received everything, see [Plane.Drain], and neither side sends on a
 // connection that the other is closing.
+//
+// Rejected: adoption at will, where the accepting side sends on the connection without asking.
+// Its last frames could then be under way while the registry's word, over another path, says that
+// all peers have let go.
 type conn struct {
 	// static after construction
 	p       *Plane

@@ -41,9 +41,9 @@ type Config struct {
 	HasEnded func(id, inc uint64) bool
 	// Outlived is called when a sink remembers a later incarnation of this node, and so accepts
 	// nothing from this one. It reports whether a new incarnation is about to begin; if not, the
-	// stream to that sink ends. It may be nil. Met receives the incarnation of each source that
-	// opens a stream. It may be nil. A stream's lock is held during both, so they must not block
-	// or call the plane.
+	// stream to that sink ends. It may be nil. OnIncarnation receives the incarnation of each
+	// source that opens a stream. It may be nil. A stream's lock is held during both, so they must
+	// not block or call the plane.
 	Outlived      func(later uint64) (renewed bool)
 	OnIncarnation func(inc uint64)
 	// MaxSuspension is for how long this process may be suspended before it must ask whether it is still

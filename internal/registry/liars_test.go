@@ -245,7 +245,7 @@ func TestNonsenseIsHeardSeldom(t *testing.T) {
 		for range 5000 {
 			r.Locked(func() {
 				if r.Session(ref) != nil {
-					r.Authority().Tell(ref, control.TypeManifest, control.Manifest{Epoch: 1, Entries: []control.Peer{{ID: ref.ID}}})
+					r.Authority().Tell(ref, control.TypeManifest, control.Manifest{Epoch: 1, Entries: []ring.Peer{{ID: ref.ID}}})
 					r.Wake()
 				}
 			})

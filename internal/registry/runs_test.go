@@ -210,7 +210,7 @@ func awaitOver(t *testing.T, n *ringdht.Node) {
 	t.Helper()
 	ringtest.WaitUntil(t, "it takes part in no run", func() bool {
 		runs := ringtest.NodeOf(n).Runs()
-		return runs.Over && !runs.Sending
+		return runs.Leaving && !runs.Sending
 	})
 }
 

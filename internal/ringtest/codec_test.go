@@ -13,6 +13,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 )
@@ -113,8 +114,8 @@ func TestMsgpackConcurrently(t *testing.T) {
 	for i := range uint64(8) {
 		wg.Go(func() {
 			for n := range uint64(500) {
-				b, err := ringdht.Msgpack().Append(nil, control.Peer{ID: i, Incarnation: n, Addr: "host:1"})
-				var p control.Peer
+				b, err := ringdht.Msgpack().Append(nil, ring.Peer{ID: i, Incarnation: n, Addr: "host:1"})
+				var p ring.Peer
 				if err == nil {
 					err = ringdht.Msgpack().Decode(b, &p)
 				}
@@ -133,7 +134,7 @@ func TestMsgpackConcurrently(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, c := range []ringdht.Codec{ringdht.Msgpack(), ringdht.JSON()} {
 		for _, v := range []any{
-			control.Manifest{Epoch: 1, Entries: []control.Peer{{ID: 1, Addr: "a:1"}}, Others: []uint64{1, 2}},
+			control.Manifest{Epoch: 1, Entries: []ring.Peer{{ID: 1, Addr: "a:1"}}, Others: []uint64{1, 2}},
 			control.Pairs{Sent: []control.Pair{{ID: 1, N: 2, Sum: -3}}}, control.Traced{Hops: []control.Hop{{ID: 1}}, Error: "x"},
 		} {
 			b, err := c.Append(nil, v)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -65,7 +66,7 @@ func TestProtocolListsTheMessages(t *testing.T) {
 			t.Errorf("PROTOCOL.md: %s has\n%s, but is sent with\n%s", typ.Name(), row[1], list)
 		}
 	}
-	for _, v := range []any{control.Peer{}, control.Ref{}, control.Over{}, control.Slot{}, control.Detour{}, control.Pair{}, control.Hop{}} {
+	for _, v := range []any{ring.Peer{}, ring.Ref{}, control.Over{}, control.Slot{}, control.Detour{}, control.Pair{}, control.Hop{}} {
 		typ := reflect.TypeOf(v)
 		var fields []string
 		for field := range typ.Fields() {

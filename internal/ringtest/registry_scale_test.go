@@ -119,8 +119,8 @@ func (g *puppets) heartbeats(whose string, rounds int, lease time.Duration, stat
 func busyStatus(k int) []control.Status {
 	s := status.Node{Epoch: 12, Members: 10000, Hops: make([]int64, 12), Latency: status.Histogram{Counts: make([]int64, 18), Sum: time.Hour}}
 	for _, c := range []reflect.Value{reflect.ValueOf(&s.Counters).Elem(), reflect.ValueOf(&s.Counters.Dropped).Elem()} {
-		for i := range c.NumField() {
-			if f := c.Field(i); f.CanInt() {
+		for _, f := range c.Fields() {
+			if f.CanInt() {
 				f.SetInt(1 << 30)
 			}
 		}
