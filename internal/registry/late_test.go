@@ -43,7 +43,7 @@ func TestRegistryThatSlept(t *testing.T) {
 		r.Locked(func() { r.Authority().DidNotRun(0, true) })
 		tr.WaitGone(60)
 		if d := time.Since(start); d < ringtest.Lease || d > 2*ringtest.Lease {
-			t.Errorf("it was given up %v after the registry had slept", d)
+			t.Errorf("declared dead %v after the registry had slept", d)
 		}
 		net.Heal()
 	})
@@ -73,7 +73,7 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 		in.StartClock(period)
 		for i := 1; in.Authority().TimeLeft(1+ran, m.Ref(), last) > 0; i++ {
 			if ran > 10*ringtest.Lease {
-				t.Fatal("a member that has been silent for ten leases is still waited for")
+				t.Fatal("a member that was silent for ten leases is not declared dead")
 			}
 			ran += period
 			if i%10 == 0 {
@@ -83,6 +83,6 @@ func TestRegistryWhoseClockIsSetAgainAndAgain(t *testing.T) {
 		}
 	})
 	if ran < 2*ringtest.Lease { // it counts one jump as a sleep of the machine
-		t.Errorf("it is given up after %v", ran)
+		t.Errorf("declared dead after %v", ran)
 	}
 }

@@ -119,7 +119,7 @@ func TestHugeCounts(t *testing.T) {
 		look("of members")
 		sent, received := ringtest.RegistryOf(r).Progress()
 		if sent < 0 || received < 0 {
-			t.Errorf("a run is at %d and %d", sent, received)
+			t.Errorf("progress of a run: %d sent, %d received", sent, received)
 		}
 		for _, n := range tr.Nodes {
 			n.Close()
@@ -127,7 +127,7 @@ func TestHugeCounts(t *testing.T) {
 		synctest.Wait()
 		ringtest.RegistryOf(r).Locked(func() {
 			if n := ringtest.RegistryOf(r).Records(); n > 0 {
-				t.Fatalf("%d are remembered", n)
+				t.Fatalf("the registry keeps %d records", n)
 			}
 		})
 		look("of those that are gone")

@@ -39,7 +39,7 @@ func TestRegistrationRules(t *testing.T) {
 		}
 	}
 	if got := tr.Registry.Members(); len(got) != 1 || got[0] != first.Peer() {
-		t.Errorf("the refused left traces: %v", got)
+		t.Errorf("refused nodes are members: %v", got)
 	}
 
 	// Another host is fine if the option names it and it leads to the node.

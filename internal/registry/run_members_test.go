@@ -135,7 +135,7 @@ func TestTaskOfManyMessages(t *testing.T) {
 		for n.Status().Counters.Sent < before+1000 {
 			select {
 			case <-lost:
-				t.Fatalf("a task of %d messages cost it its registry", messages)
+				t.Fatalf("a task of %d messages ended its connection to the registry", messages)
 			case <-time.After(time.Millisecond):
 			}
 		}

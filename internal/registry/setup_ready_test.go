@@ -79,6 +79,6 @@ func TestRunDoesNotBeginTooLate(t *testing.T) {
 		}
 	}
 	if s := r.Snapshot(); len(s.Runs) != 0 || s.Happened[status.EventRun] != 0 {
-		t.Errorf("%d runs have begun", s.Happened[status.EventRun])
+		t.Errorf("%d runs have begun, want none", s.Happened[status.EventRun])
 	}
 }

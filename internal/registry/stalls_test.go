@@ -28,12 +28,12 @@ func TestRegistryLatenessInWords(t *testing.T) {
 		miss(lease/64, 32) // in each lease
 	}
 	if said != 0 {
-		t.Errorf("it says %d times that a little is much", said)
+		t.Errorf("it reports a little lateness %d times", said)
 	}
 	for range 20 {
 		miss(lease/32, 1)
 	}
 	if said != 1 {
-		t.Errorf("it says %d times that much is missed", said)
+		t.Errorf("it reports a shortage %d times", said)
 	}
 }

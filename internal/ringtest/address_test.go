@@ -79,7 +79,7 @@ func TestMemoryHostsByCase(t *testing.T) {
 	tr.Exchange(tr.Nodes...)
 	for i, n := range tr.Nodes {
 		if !strings.HasPrefix(n.Peer().Addr, fmt.Sprintf("node%d:", i)) {
-			t.Errorf("%v", n.Peer())
+			t.Errorf("the node advertises %v", n.Peer())
 		}
 	}
 	net.Cut("NODE0", "Node1")

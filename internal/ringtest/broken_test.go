@@ -116,7 +116,7 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	tr.Setup(0)
 	var lost *ringdht.UndeliveredError
 	if err := from.Flush(tr.Ctx()); !errors.As(err, &lost) {
-		t.Errorf("5 messages of the program are lost, and its Flush says %v", err)
+		t.Errorf("5 messages of the program are lost, but its Flush returned %v", err)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestJoinObeysItsContext(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if took := time.Since(start); took > 4*time.Second { // the handshake's deadline is 5s
-				t.Errorf("took %v", took)
+				t.Errorf("Join took %v", took)
 			}
 		})
 	}

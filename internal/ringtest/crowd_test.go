@@ -60,7 +60,7 @@ func TestCrowdJoins(t *testing.T) {
 		t.Errorf("%d epochs for %d nodes", epochs, size)
 	}
 	if !a.OK() || a.Nodes != size+8 {
-		t.Errorf("%v", a)
+		t.Errorf("audit: %v", a)
 	}
 	from := tr.Nodes[0]
 	for _, to := range tr.Nodes {

@@ -173,7 +173,7 @@ func TestPanicsAreSeen(t *testing.T) {
 			}
 		}
 		if role == "default" && strings.Count(stderr.String(), "ringdht: ") != 2 {
-			t.Errorf("more is said than of two panics:\n%s", stderr.String())
+			t.Errorf("standard error has more than two panics:\n%s", stderr.String())
 		}
 	}
 }

@@ -64,9 +64,9 @@ func TestNodesThatFloodEachOtherLeaveAtOnce(t *testing.T) {
 						}
 					}
 				}
-				t.Logf("left in %v", took)
+				t.Logf("the leaves took %v", took)
 				if took > 20*time.Second { // a lease is 30 s
-					t.Errorf("left in %v", took)
+					t.Errorf("the leaves took %v", took)
 				}
 			})
 		}
@@ -98,7 +98,7 @@ func TestLeavesWhoseContextsEnd(t *testing.T) {
 			start := time.Now()
 			wg.Wait()
 			if d := time.Since(start); d > 20*time.Second { // a lease is 30 s
-				t.Errorf("round %d: %v", round, d)
+				t.Errorf("round %d: the leaves took %v", round, d)
 			}
 			wait()
 			for i, f := range all {

@@ -32,6 +32,6 @@ func TestRestartWithGrace(t *testing.T) {
 	}
 	tr.Run(ringdht.Traffic{Messages: 100})
 	if a := tr.Registry.Audit(); !a.OK() || a.Nodes != 5 || a.Entries != 2 {
-		t.Errorf("%v", a)
+		t.Errorf("audit: %v", a)
 	}
 }

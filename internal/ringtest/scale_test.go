@@ -101,7 +101,7 @@ func grow(t *testing.T, size int) *grown {
 	a := tr.Setup(0)
 	g.set = time.Since(start)
 	if !a.OK() || a.Nodes != size {
-		t.Fatalf("%v", a)
+		t.Fatalf("audit: %v", a)
 	}
 	t.Logf("%d nodes: joined in %v (%v of CPU), set up in %v (%v): %v", size, g.joined.Round(time.Millisecond), (joined - before).Round(time.Millisecond),
 		g.set.Round(time.Millisecond), (ringtest.CPUTime() - joined).Round(time.Millisecond), a)

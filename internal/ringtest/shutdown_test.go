@@ -190,7 +190,7 @@ func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
 			unknown := u.Messages - u.NotHandled
 			sum.back, sum.unknown = sum.back+u.NotHandled, sum.unknown+unknown
 			if uint64(len(u.Bodies)) != u.Messages {
-				t.Errorf("from %d to %d: %d messages are told, with %d bodies", id, sink, u.Messages, len(u.Bodies))
+				t.Errorf("from %d to %d: %d messages are reported, with %d bodies", id, sink, u.Messages, len(u.Bodies))
 			}
 			if unknown > 0 && s.way == byLeave && to.way == byLeave {
 				t.Errorf("from %d to %d: %d of unknown outcome, though both have left in good order: %v", id, sink, unknown, u.Err)
@@ -198,11 +198,11 @@ func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
 			for i, b := range u.Bodies {
 				n := binary.BigEndian.Uint64(b)
 				if listed[n] || n >= sent {
-					t.Errorf("from %d to %d: message %d of %d is told twice, or was never sent", id, sink, n, sent)
+					t.Errorf("from %d to %d: message %d of %d is reported twice, or was never sent", id, sink, n, sent)
 				}
 				listed[n] = true
 				if uint64(i) >= unknown && handled(n) {
-					t.Errorf("from %d (way %d) to %d (way %d): message %d is told as not handled, and was: %v", id, s.way, sink, to.way, n, u.Err)
+					t.Errorf("from %d (way %d) to %d (way %d): message %d was handled, but is reported as not: %v", id, s.way, sink, to.way, n, u.Err)
 				}
 			}
 		}
