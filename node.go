@@ -202,5 +202,8 @@ func (n *Node) Leave(ctx context.Context) error {
 // nothing. Within a handler see [Node.Leave].
 func (n *Node) Close() error {
 	failed, err := n.n.Close()
-	return errors.Join(undelivered(failed), err)
+	if err != nil {
+		return err // and the node is not closed
+	}
+	return undelivered(failed)
 }

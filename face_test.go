@@ -1,0 +1,153 @@
+package ringdht_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/memnet"
+)
+
+// face is a registry and some nodes in memory.
+func face(t *testing.T, handler ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Registry, []*ringdht.Node) {
+	t.Helper()
+	network := memnet.New(1)
+	r, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	if _, err := r.Listen(t.Context(), "registry:1"); err != nil {
+		t.Fatal(err)
+	}
+	nodes := make([]*ringdht.Node, 3)
+	for i := range nodes {
+		host := network.Host(string(rune('a' + i)))
+		if nodes[i], err = ringdht.Join(t.Context(), "registry:1", handler, append(opts, ringdht.WithTransport(host))...); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nodes[i].Close() })
+	}
+	return r, nodes
+}
+
+func TestBeforeTheSetUp(t *testing.T) {
+	r, nodes := face(t, nil)
+	n := nodes[0]
+	table := n.Table()
+	if table.Len() != 0 || table.Epoch() != 0 || table.Self() != n.ID() {
+		t.Errorf("%+v", table)
+	}
+	if p, ok := table.Next(nodes[1].ID()); ok {
+		t.Error(p)
+	}
+	for p := range r.Tables() {
+		t.Error(p)
+	}
+	if err := n.Send(t.Context(), nodes[1].ID(), nil); !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if _, err := n.Trace(t.Context(), nodes[1].ID()); !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if s := n.Status(); s.Members != 1 || s.Epoch != 0 {
+		t.Errorf("%d members, epoch %d", s.Members, s.Epoch)
+	}
+	if err := n.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSetupChecksItsArguments(t *testing.T) {
+	r, nodes := face(t, nil)
+	epoch := r.Epoch()
+	if _, err := r.Setup(t.Context(), -1); err == nil {
+		t.Error("a table of -1 entries")
+	}
+	if _, err := r.Setup(t.Context(), 0, ringdht.WithPlan(9)); err == nil {
+		t.Error("plan 9")
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Setup(over, 0); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if r.Epoch() != epoch || nodes[0].Table().Len() > 0 {
+		t.Error("a refused set-up has changed something")
+	}
+}
+
+func TestTablesOutliveTheRegistry(t *testing.T) {
+	r, _ := face(t, nil)
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	tables := r.Tables()
+	rows := 0
+	for p, table := range tables {
+		if table.Self() != p.ID || table.Len() != 2 || table.Epoch() == 0 {
+			t.Errorf("%v: %+v", p, table)
+		}
+		r.Close()
+		rows++
+	}
+	for range tables {
+		rows++
+		break
+	}
+	if rows != 4 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	_, nodes := face(t, nil)
+	n := nodes[0]
+	for range 2 {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := n.Leave(t.Context()); !errors.Is(err, ringdht.ErrNotMember) {
+		t.Error(err)
+	}
+	select {
+	case <-n.Disconnected():
+	case <-time.After(5 * time.Second):
+		t.Error("a closed node is connected")
+	}
+	if err := n.WaitConnected(t.Context()); !errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	if err := n.Ready(t.Context()); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if n.Status().ID != n.ID() || n.Table().Self() != n.ID() {
+		t.Error("the ID has changed")
+	}
+}
+
+// Close returns an *UndeliveredError as it is: there is no second error to join to it.
+func TestCloseReturnsUndelivered(t *testing.T) {
+	for _, opts := range [][]ringdht.NodeOption{nil, {
+		ringdht.WithUndelivered(func(ringdht.Undelivered) { t.Error("another callback was set") }), ringdht.WithUndelivered(nil)}} {
+		r, nodes := face(t, func(ctx context.Context, _ ringdht.Message) { <-ctx.Done() }, opts...)
+		if _, err := r.Setup(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := nodes[0].Send(t.Context(), nodes[1].ID(), []byte("abc")); err != nil {
+			t.Fatal(err)
+		}
+		err := nodes[0].Close()
+		e, ok := err.(*ringdht.UndeliveredError)
+		if !ok || len(e.Streams) != 1 || string(e.Streams[0].Bodies[0]) != "abc" {
+			t.Errorf("%T: %v", err, err)
+		}
+		if err := nodes[0].Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
