@@ -25,15 +25,20 @@ type Peer = status.Peer
 // Message is one message for a [Handler].
 type Message struct {
 	Source ID
-	Hops   int    // links crossed on the way; 0 from the node to itself
-	Body   []byte // borrowed: valid until the handler returns; copy what is kept
-	Cast   bool   // sent by [Node.Cast]: not numbered, not repeated if lost
-	cfg    *node.Config
+	Hops   int          // links crossed on the way; 0 from the node to itself
+	Body   []byte       // borrowed: valid until the handler returns; copy what is kept
+	Cast   bool         // sent by [Node.Cast]: not numbered, not repeated if lost
+	cfg    *node.Config // of the node that got it; nil if a program made the message
 }
 
 // Decode decodes the body of a message that was sent with [Node.SendValue], with the
-// node's codec.
-func (m Message) Decode(v any) error { return m.cfg.Codec.Decode(m.Body, v) }
+// node's codec; for a Message that a test has made, with [Msgpack].
+func (m Message) Decode(v any) error {
+	if m.cfg == nil {
+		return Msgpack().Decode(m.Body, v)
+	}
+	return m.cfg.Codec.Decode(m.Body, v)
+}
 
 // Handler handles the messages sent to a node, on goroutines of the node: in order and one
 // at a time for each source, concurrently for different sources, up to [Limits].Handlers

@@ -151,3 +151,15 @@ func TestCloseReturnsUndelivered(t *testing.T) {
 		}
 	}
 }
+
+// A program that tests its handler makes messages by itself.
+func TestDecodeWithoutNode(t *testing.T) {
+	body, err := ringdht.Msgpack().Append(nil, ringdht.Peer{ID: 5, Addr: "a:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p ringdht.Peer
+	if err := (ringdht.Message{Body: body}).Decode(&p); err != nil || p.ID != 5 {
+		t.Error(p, err)
+	}
+}
