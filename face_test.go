@@ -59,6 +59,12 @@ func TestBeforeTheSetUp(t *testing.T) {
 	if err := n.Flush(t.Context()); err != nil {
 		t.Error(err)
 	}
+	if ids := n.Members(); len(ids) > 0 {
+		t.Error(ids)
+	}
+	if a := r.Audit(); a.Nodes != 0 || a.Pairs != 0 || !a.OK() {
+		t.Error(a)
+	}
 }
 
 func TestSetupChecksItsArguments(t *testing.T) {
@@ -127,6 +133,82 @@ func TestClosed(t *testing.T) {
 	}
 	if n.Status().ID != n.ID() || n.Table().Self() != n.ID() {
 		t.Error("the ID has changed")
+	}
+}
+
+func TestRegistryErrors(t *testing.T) {
+	network := memnet.New(1)
+	r, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	if _, err := r.Setup(t.Context(), 0); !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if _, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if _, err := r.Trace(t.Context(), 1, 2); !errors.Is(err, ringdht.ErrNoSuchNode) {
+		t.Error(err)
+	}
+	l, err := network.Host("registry").Listen(t.Context(), ":1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := r.Serve(l); !errors.Is(err, net.ErrClosed) || errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.WaitMembers(over, 0); err != nil {
+		t.Error(err)
+	}
+	if err := r.WaitMembers(over, 1); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := r.WaitMembers(t.Context(), 1); !errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	if _, err := r.Listen(t.Context(), ":2"); !errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	if s := r.Snapshot(); s.Live || len(s.Members) > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A run goes on when its caller has gone, and its account is in the snapshot.
+func TestRunOutlivesItsCaller(t *testing.T) {
+	r, _ := face(t, nil, ringdht.WithTraffic())
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error)
+	go func() {
+		_, err := r.RunTraffic(ctx, ringdht.Traffic{Messages: 50000})
+		over <- err
+	}()
+	for s := r.Snapshot(); s.Running == nil && s.Last == nil; s = r.Snapshot() {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-over; err != nil && !errors.Is(err, context.Canceled) { // nil if the run was faster
+		t.Fatal(err)
+	}
+	for wait := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if s := r.Snapshot(); s.Last != nil {
+			if s.Last.Sum.Sent != 150000 || s.Last.Verdict() != "exact" {
+				t.Errorf("%+v", s.Last)
+			}
+			return
+		}
+		if time.Now().After(wait) {
+			t.Fatal("no account")
+		}
 	}
 }
 
