@@ -172,6 +172,9 @@ func TestRegistryErrors(t *testing.T) {
 	if err := r.WaitMembers(t.Context(), 1); !errors.Is(err, ringdht.ErrClosed) {
 		t.Error(err)
 	}
+	if err := r.WaitSettled(t.Context()); !errors.Is(err, ringdht.ErrClosed) || !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
 	if _, err := r.Listen(t.Context(), ":2"); !errors.Is(err, ringdht.ErrClosed) {
 		t.Error(err)
 	}
