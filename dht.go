@@ -7,58 +7,65 @@ import (
 
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
-	"github.com/x/ringdht/internal/inner"
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/internal/unwrap"
 	"github.com/x/ringdht/status"
 )
 
-// ID is a point on the ring, below 2^bits (see [WithBits]). The registry draws a node's
-// ID when it joins. String returns it in decimal.
+// ID is a point on the ring: an unsigned integer of 64 bits, below 2^bits (see [WithBits]). The
+// registry draws a node's ID when it joins. String returns it in decimal.
 type ID = status.ID
 
-// Peer is a node as others know it: its ID, and the address at which others dial it.
+// Peer is a node as others know it. Its fields are ID, and Addr: the address at which others dial
+// it, "host:port". String returns "ID (address)".
 type Peer = status.Peer
 
 // Message is one message for a [Handler].
 type Message struct {
 	Source ID
-	Hops   int    // links crossed on the way; 0 from the node to itself
-	Body   []byte // borrowed: valid until the handler returns; copy what is kept
-	Cast   bool   // sent by [Node.Cast]: not numbered, not repeated if lost
-	cfg    *node.Config
+	Hops   int          // links crossed on the way; 0 from the node to itself
+	Body   []byte       // borrowed: valid until the handler returns; copy what is kept
+	Cast   bool         // sent by [Node.Cast]: not numbered, not repeated if lost
+	cfg    *node.Config // of the node that got it; nil if a program made the message
 }
 
-// Decode decodes the body of a message that was sent with [Node.SendValue], with the
-// node's codec.
-func (m Message) Decode(v any) error { return m.cfg.Codec.Decode(m.Body, v) }
+// Decode decodes the body of a message that was sent with [Node.SendValue], with the node's codec;
+// for a Message that a test has made, with [Msgpack].
+func (m Message) Decode(v any) error {
+	if m.cfg == nil {
+		return Msgpack().Decode(m.Body, v)
+	}
+	return m.cfg.Codec.Decode(m.Body, v)
+}
 
-// Handler handles the messages sent to a node, on goroutines of the node: in order and one
-// at a time for each source, concurrently for different sources, up to [Limits].Handlers
-// calls at once. Casts of all sources are handled one at a time, in parallel to messages.
+// Handler handles the messages sent to a node, on goroutines of the node: in order and one at a
+// time for each source, concurrently for different sources, up to [Limits].Handlers calls at once.
+// Casts of all sources are handled one at a time, in parallel to messages.
 //
-// A handler may send and may block. While it blocks, the messages of its source wait, and
-// in the end that source; the node goes on receiving and relaying for all others.
-// (Handlers that have been quick so far are called by the goroutine that reads from the
-// connection. If one of them blocks, another goroutine goes on reading: at once if it
-// blocks in Send, Cast, Flush or Trace with its own ctx, and within 10 ms in any other
-// case.)
+// A handler may send and may block. While it blocks, the messages of its source wait, and in the
+// end that source. The node goes on receiving and relaying for all others; it calls handlers for
+// them until Limits.Handlers calls block at once.
 //
-// ctx ends when the node closes. A handler should send with it: the node then knows that a
-// handler sends, and does not make it wait for a window, so that handlers that send to each
-// other cannot deadlock (see [Node.Send]). A handler should not call [Node.Flush], which
-// waits for other handlers. It cannot call [Node.Leave] or [Node.Close], which would wait
-// for it: they return [ErrInHandler]. A goroutine that the handler starts may call them.
+// Handlers that have been quick so far are called by the goroutine that reads from the connection.
+// If one of them blocks, another goroutine goes on reading: at once if it blocks in Send, Cast,
+// Flush or Trace with its own ctx, and within 10 ms in any other case.
 //
-// If a handler panics, the panic is logged (to standard error without a logger) and counted,
-// and the message counts as delivered. A handler must return: runtime.Goexit, and so
-// t.Fatal, stops the messages of its source for good, and is logged as a panic is.
+// ctx ends when the node closes. A handler should send with it: the node then knows that a handler
+// sends, and does not make it wait for a window, so that handlers that send to each other cannot
+// deadlock (see [Node.Send]). A handler should not call [Node.Flush], which waits for other
+// handlers. It cannot call [Node.Leave] or [Node.Close], which would wait for it: they return
+// [ErrInHandler]. A goroutine that the handler starts may call them, with another ctx.
+//
+// If a handler panics, the panic is logged (to standard error without a logger) and counted, and
+// the message counts as delivered. A handler must return: runtime.Goexit, and so t.Fatal, stops the
+// messages of its source for good, and is logged as a panic is.
 type Handler func(ctx context.Context, m Message)
 
-// Errors that a program can act on. Each returned error wraps one of them with what
-// happened, to which node, and what to do next.
+// Errors that a program can act on. Each returned error wraps one of them with what happened, to
+// which node, and what to do next.
 var (
 	// ErrClosed: the node or registry was closed. It matches net.ErrClosed.
 	ErrClosed = errs.ErrClosed
@@ -66,15 +73,15 @@ var (
 	ErrNotReady = errs.ErrNotReady
 	// ErrNoSuchNode: no node in the ring has the ID.
 	ErrNoSuchNode = stream.ErrNoSuchNode
-	// ErrRefused: the sink has all the incoming streams that it may have; or it remembers a
-	// later incarnation of this node, and this node cannot get a new one now.
+	// ErrRefused: the sink has all the incoming streams that it may have; or it remembers a later
+	// incarnation of this node, and this node cannot get a new one now.
 	ErrRefused = stream.ErrRefused
-	// ErrGone: the sink has died or left.
+	// ErrGone: the sink has died or left, see [Undelivered].Err.
 	ErrGone = stream.ErrGone
-	// ErrLeft: the sink has left in good order, or is about to, and did not handle the
-	// message. It matches ErrGone.
+	// ErrLeft: the sink has left in good order, or is about to, and did not handle the message. It
+	// matches ErrGone.
 	ErrLeft = stream.ErrLeft
-	// ErrReset: the sink does not know the stream: it is another incarnation.
+	// ErrReset: the sink does not know the stream: it is another incarnation of the node.
 	ErrReset = stream.ErrReset
 	// ErrTooLarge: the message is longer than the ring allows, see [WithMaxPayload].
 	ErrTooLarge = plane.ErrTooLarge
@@ -82,14 +89,15 @@ var (
 	ErrBacklog = plane.ErrBacklog
 	// ErrBusy: a traffic run is under way.
 	ErrBusy = errs.ErrBusy
-	// ErrRebuilding: the registry was restarted, and the members have time to come back
-	// before it admits a new node. Join again later.
+	// ErrRebuilding: the registry cannot tell yet which IDs are free. It was restarted, and the
+	// members have time to come back; or the ID that was asked for with [WithID] is that of a
+	// suspect member. Join again later.
 	ErrRebuilding = errs.ErrRebuilding
 	// ErrRegistryLost: the connection to the registry has ended.
 	ErrRegistryLost = errs.ErrRegistryLost
-	// ErrHandshake: the other side is not a ringdht program, has another version, ring or
-	// codec, or is not the expected node; or a registry rejects what the node says of
-	// itself, such as an ID that its ring does not have.
+	// ErrHandshake: the other side is not a ringdht program, has another version, ring or codec, or
+	// is not the expected node; or a registry rejects what the node says of itself, such as an ID
+	// that its ring does not have.
 	ErrHandshake = errs.ErrHandshake
 
 	// ErrRingFull: every ID is taken; widen the space with [WithBits].
@@ -98,14 +106,13 @@ var (
 	ErrAddressTaken = errs.ErrAddressTaken
 	// ErrIDTaken: another node has the ID that was asked for with [WithID].
 	ErrIDTaken = errs.ErrIDTaken
-	// ErrHostMismatch: the connection does not come from the advertised host, see
-	// [WithAdvertise].
+	// ErrHostMismatch: the connection does not come from the advertised host, see [WithAdvertise].
 	ErrHostMismatch = errs.ErrHostMismatch
 	// ErrUnreachable: the registry could not dial the advertised address.
 	ErrUnreachable = errs.ErrUnreachable
-	// ErrEvicted: the node lives but was declared dead, since it was stopped or cut off for
-	// too long; or a member remembers a later incarnation of its ID, from a registry whose
-	// clock was ahead. The node joins again by itself as a new incarnation.
+	// ErrEvicted: the node lives but was declared dead, since it was stopped or cut off for too
+	// long; or a member remembers a later incarnation of its ID, from a registry whose clock was
+	// ahead. The node joins again by itself as a new incarnation.
 	ErrEvicted = errs.ErrEvicted
 	// ErrInHandler: a handler or callback has called a method that would wait for it.
 	ErrInHandler = errs.ErrInHandler
@@ -113,32 +120,34 @@ var (
 	ErrNotMember = errs.ErrNotMember
 )
 
-// Undelivered is what one stream left when it ended: exactly the messages that the sink's
-// handler is not known to have had.
+// Undelivered is what one stream left when it ended: exactly the messages that the sink's handler
+// is not known to have had.
 type Undelivered struct {
 	Sink     ID
 	Messages uint64 // their number: the latest accepted before the stream ended
-	// NotHandled is how many of these, the latest, were certainly not handled and never
-	// will be: the sink has left in good order (Err matches ErrLeft), it was never found, or
-	// they had not been sent. They may be sent again, or to another node:
-	// Bodies[len(Bodies)-NotHandled:], if there are Bodies. The outcome of the
-	// Messages-NotHandled before them is unknown: the handler may have had them.
+	// NotHandled is how many of these, the latest, were certainly not handled and never will be:
+	// the sink has left in good order (Err matches ErrLeft), it was never found, or they had not
+	// been sent. They may be sent again, or to another node: Bodies[len(Bodies)-NotHandled:], if
+	// there are Bodies. The outcome of the Messages-NotHandled before them is unknown: the handler
+	// may have had them.
 	NotHandled uint64
-	// Bodies are the messages, oldest first. It is nil if bodies of Limits.SendBuffer bytes
-	// wait already for Flush or for the callback. For Flush it is also nil if more than 32
-	// streams to this sink, or 4,096 in all, have ended since the last Flush, and for all
-	// incarnations of the node but the last two.
+	// Bodies are copies of the messages, oldest first. They may be kept and must not be changed,
+	// since the callback and Flush share them.
+	//
+	// Bodies is nil if bodies of Limits.SendBuffer bytes wait already for Flush or for the
+	// callback. For Flush it is also nil if more than 32 streams to this sink, or 4,096 in all,
+	// have ended since the last Flush, and for all incarnations of the node but the last two.
 	Bodies [][]byte
 	Err    error // why the stream ended
 }
 
-// UndeliveredError lists accepted messages that were not known to be delivered when their
-// stream ended. [Undelivered] tells messages of unknown outcome from messages that were not
-// handled.
+// UndeliveredError lists accepted messages that were not known to be delivered when their stream
+// ended. [Undelivered] tells messages of unknown outcome from messages that were not handled.
+// Errors of this package are pointers to it: use errors.As with an *UndeliveredError.
 type UndeliveredError struct {
 	Streams []Undelivered
-	// Unlisted is the number of further such messages, to sinks that Streams does not name:
-	// a node keeps 4,096 streams of its incarnation, and 4,096 sinks of earlier ones.
+	// Unlisted is the number of further such messages, to sinks that Streams does not name: a node
+	// keeps 4,096 streams of its incarnation, and 4,096 sinks of earlier ones.
 	Unlisted uint64
 
 	unlisted []error // why their streams ended
@@ -171,7 +180,8 @@ func (e *UndeliveredError) Error() string {
 	return b.String()
 }
 
-// Unwrap returns why the streams ended; for streams that are not listed, the latest reasons.
+// Unwrap returns why the streams ended, so that errors.Is finds [ErrGone] and the others; for
+// streams that are not listed, the latest reasons.
 func (e *UndeliveredError) Unwrap() []error {
 	all := make([]error, len(e.Streams), len(e.Streams)+len(e.unlisted))
 	for i, u := range e.Streams {
@@ -202,9 +212,9 @@ func undeliveredOf(u plane.Undelivered) Undelivered {
 }
 
 func init() { // for tests within this module
-	inner.Node = func(n any) *node.Node { return n.(*Node).n }
-	inner.Registry = func(r any) *registry.Registry { return r.(*Registry).r }
-	inner.Option = func(f func(*handshake.Config)) any { return commonOption(f) }
-	inner.NodeOption = func(f func(*node.Config)) any { return nodeOption(f) }
-	inner.RegistryOption = func(f func(*registry.Config)) any { return registryOption(f) }
+	unwrap.Node = func(n any) *node.Node { return n.(*Node).n }
+	unwrap.Registry = func(r any) *registry.Registry { return r.(*Registry).r }
+	unwrap.WithConfig = func(f func(*handshake.Config)) any { return commonOption(f) }
+	unwrap.WithNodeConfig = func(f func(*node.Config)) any { return nodeOption(f) }
+	unwrap.WithRegistryConfig = func(f func(*registry.Config)) any { return registryOption(f) }
 }

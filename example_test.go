@@ -2,6 +2,7 @@ package ringdht_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"time"
@@ -133,4 +134,68 @@ func ExampleClosestPreceding() {
 	// to 32 by way of 32
 	// to 99 by way of 54
 	// there is no 15
+}
+
+// Messages whose delivery is not known come back when their sink dies.
+func ExampleUndeliveredError() {
+	ctx := context.Background()
+	network := memnet.New(1)
+	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	defer registry.Close()
+	registry.Listen(ctx, "registry:1")
+	source, _ := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("source")))
+	defer source.Close()
+	sink, _ := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host("sink")))
+	registry.Setup(ctx, 0)
+	source.Ready(ctx)
+
+	source.Send(ctx, sink.ID(), []byte("zero"))
+	source.Flush(ctx)              // it was handled
+	network.Hold("source", "sink") // nothing arrives at the sink any more
+	source.Send(ctx, sink.ID(), []byte("one"))
+	source.Send(ctx, sink.ID(), []byte("two"))
+	sink.Close()
+
+	err := source.Flush(ctx)
+	if e, ok := errors.AsType[*ringdht.UndeliveredError](err); ok {
+		for _, u := range e.Streams {
+			fmt.Printf("%d messages, %d of them certainly not handled: %q\n", u.Messages, u.NotHandled, u.Bodies)
+		}
+	}
+	fmt.Println("the sink is gone:", errors.Is(err, ringdht.ErrGone))
+	// Output:
+	// 2 messages, 0 of them certainly not handled: ["one" "two"]
+	// the sink is gone: true
+}
+
+// What a node shows of itself.
+func ExampleNode_Status() {
+	ctx := context.Background()
+	network := memnet.New(1)
+	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	defer registry.Close()
+	registry.Listen(ctx, "registry:1")
+	var nodes []*ringdht.Node
+	for _, host := range []string{"a", "b", "c", "d", "e"} {
+		n, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host(host)))
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer n.Close()
+		nodes = append(nodes, n)
+	}
+	registry.Setup(ctx, 2)
+	n := nodes[0]
+	n.Ready(ctx)
+	for _, to := range n.Members() {
+		n.Send(ctx, to, []byte("hello"))
+	}
+	n.Flush(ctx)
+
+	s := n.Status()
+	fmt.Println(s.Members, "members,", len(s.Links), "links")
+	fmt.Println("sent", s.Counters.Sent, "dropped", s.Counters.Dropped.QueueFull)
+	// Output:
+	// 5 members, 2 links
+	// sent 4 dropped 0
 }

@@ -16,10 +16,12 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// NodeOption is an option of [Join].
+// NodeOption is an option of [Join]. Each [Option] is a NodeOption as well. Programs cannot make
+// options of their own. If an option is given twice, the last one counts.
 type NodeOption interface{ applyNode(*node.Config) }
 
-// RegistryOption is an option of [NewRegistry].
+// RegistryOption is an option of [NewRegistry]. Each [Option] and each [PlanOption] is a
+// RegistryOption as well.
 type RegistryOption interface{ applyRegistry(*registryConfig) }
 
 // Option is an option of both [Join] and [NewRegistry].
@@ -28,7 +30,7 @@ type Option interface {
 	RegistryOption
 }
 
-// SetupOption is an option of [Registry.Setup].
+// SetupOption is an option of [Registry.Setup]. The only one is [WithPlan].
 type SetupOption interface{ applySetup(*Plan) }
 
 // PlanOption is an option of both [NewRegistry] and [Registry.Setup].
@@ -37,31 +39,34 @@ type PlanOption interface {
 	SetupOption
 }
 
-// Limits bounds the memory of a node; 0 means the default. A node holds at most twice
-// SendBuffer (messages that are sent again wait for their first link as a copy) +
-// ReceiveBuffer + HandlerBacklog + LinkQueue for each entry of its table, plus a read buffer
-// of up to 64 KiB, or one message, for each busy connection. Bookkeeping takes about 1 KiB
-// a stream, and 100 bytes for each message that waits for a lost one before it. What
-// happens at a bound is counted in status.Counters.
+// Limits bounds the memory of a node; 0 means the default. A node holds at most twice SendBuffer
+// (messages that are sent again wait for their first link as a copy) + ReceiveBuffer +
+// HandlerBacklog + LinkQueue for each entry of its table, plus a read buffer of up to 64 KiB, or
+// one message, for each busy connection. Bookkeeping takes about 1 KiB a stream, and 100 bytes for
+// each message that waits for a lost one before it. [status.Counters] counts what happens at a
+// bound.
+//
+// [Join] fails if a limit is too small. SendBuffer, HandlerBacklog and LinkQueue must hold the
+// longest message of the ring ([WithMaxPayload]) and its header, ReceiveBuffer four of these; the
+// least are 4 KiB, and 16 KiB for LinkQueue.
 type Limits struct {
-	// SendBuffer is the number of bytes accepted and not known to be delivered, for all
-	// sinks. At the bound Send waits. Default 8 MiB.
+	// SendBuffer is the number of bytes accepted and not known to be delivered, for all sinks. At
+	// the bound Send waits. One sink gets at most a quarter of it. Default 8 MiB.
 	SendBuffer int `json:"send_buffer"`
-	// ReceiveBuffer is the number of bytes received and not yet taken by the handler, for
-	// all sources, which are granted shares of it. Beyond the bound frames are dropped and
-	// sent again. Default 8 MiB.
+	// ReceiveBuffer is the number of bytes received and not yet taken by the handler, for all
+	// sources, which are granted shares of it. Beyond the bound frames are dropped and sent again.
+	// Default 8 MiB.
 	ReceiveBuffer int `json:"receive_buffer"`
-	// HandlerBacklog is the number of bytes that handlers have sent beyond windows. At the
-	// bound their Send returns ErrBacklog. Default 16 MiB.
+	// HandlerBacklog is the number of bytes that handlers have sent beyond windows. At the bound
+	// their Send returns ErrBacklog. Default 16 MiB.
 	HandlerBacklog int `json:"handler_backlog"`
-	// LinkQueue is the number of bytes that wait for one link to be relayed. Beyond the
-	// bound frames are dropped and sent again. Sources wait when they fill an eighth of it.
-	// Default 4 MiB.
+	// LinkQueue is the number of bytes that wait for one link to be relayed. Beyond the bound
+	// frames are dropped and sent again. Sources wait if an eighth of it is theirs. Default 4 MiB.
 	LinkQueue int `json:"link_queue"`
-	// Handlers is the number of concurrent handler calls. Default 256.
+	// Handlers is the number of concurrent handler calls. Further messages wait. Default 256.
 	Handlers int `json:"handlers"`
-	// Streams is the number of sources that may have a stream to this node; others are
-	// refused. A source that has left the ring gives up its place. Default 65,536.
+	// Streams is the number of sources that may have a stream to this node; others are refused. A
+	// source that has left the ring gives up its place. Default 65,536.
 	Streams int `json:"streams"`
 }
 
@@ -88,69 +93,70 @@ type planOption Plan
 func (o planOption) applyRegistry(c *registryConfig) { c.plan = Plan(o) }
 func (o planOption) applySetup(p *Plan)              { *p = Plan(o) }
 
-// WithCodec sets the codec, [Msgpack] by default.
+// WithCodec sets the codec, [Msgpack] by default. Nodes and registry must have the same.
 func WithCodec(c Codec) Option { return commonOption(func(o *handshake.Config) { o.Codec = c }) }
 
-// WithTransport sets the transport, [TCP] by default.
+// WithTransport sets the transport, [TCP] by default. For tests take a host of package memnet.
 func WithTransport(t Transport) Option {
 	return commonOption(func(o *handshake.Config) { o.Transport = t })
 }
 
-// WithLogger sets the logger. By default panics in handlers and callbacks are written to
-// standard error, and nothing else is logged. The library never waits for a logger: one
-// goroutine hands records to it, from a queue of 256 KiB for a node and 8 MiB for a
-// registry. Records beyond that are dropped, and their number is logged. Close waits until
-// the logger has taken the records before it, for at most five seconds, and for at most one
-// second if a single record blocks the logger.
+// WithLogger sets the logger. By default panics in handlers and callbacks are written to standard
+// error, and nothing else is logged. The library never waits for a logger: one goroutine hands
+// records to it, from a queue of 256 KiB for a node and 8 MiB for a registry. Records beyond that
+// are dropped, and their number is logged. Close waits until the logger has taken the records
+// before it, for five seconds at most, and for one second at most if a single record blocks the
+// logger.
 func WithLogger(l *slog.Logger) Option {
 	return commonOption(func(o *handshake.Config) { o.Log = l })
 }
 
-// WithRing names the ring, "ring" by default. Members of a ring with another name are
-// refused, so that two rings on one machine do not mix.
+// WithRing names the ring, "ring" by default, in at most 255 bytes. Members of a ring with another
+// name are refused, so that two rings on one machine do not mix.
 func WithRing(name string) Option {
 	return commonOption(func(o *handshake.Config) { o.RingName = name })
 }
 
-// WithHandshakeTimeout bounds the handshake of a connection, 5 seconds by default.
+// WithHandshakeTimeout bounds the handshake of a connection, 5 seconds by default. A dial is part
+// of it.
 func WithHandshakeTimeout(d time.Duration) Option {
 	return commonOption(func(o *handshake.Config) { o.Timeout = d })
 }
 
-// WithListen sets the address on which a node listens, ":0" by default: all interfaces, a
-// free port. A host in it is advertised as well.
+// WithListen sets the address on which a node listens, ":0" by default: all interfaces, a free
+// port. A host in it is advertised as well.
 func WithListen(addr string) NodeOption { return nodeOption(func(o *node.Config) { o.Listen = addr }) }
 
-// WithAdvertise sets the address at which others dial the node, for nodes behind NAT or in
-// a container. By default it is the local address of the connection to the registry, with
-// the port on which the node listens.
+// WithAdvertise sets the address at which others dial the node, for nodes behind NAT or in a
+// container. By default it is the local address of the connection to the registry, with the port on
+// which the node listens.
 //
-// An address is an IP address or a host name, and a numeric port. Addresses are compared,
-// shown and dialled in one form: IP addresses in their shortest spelling, names in lower
-// case. A name stays a name, and each node that dials it looks it up.
+// An address is an IP address or a host name, and a numeric port. Addresses are compared, shown and
+// dialled in one form: IP addresses in their shortest spelling, names in lower case. A name stays a
+// name, and each node that dials it looks it up.
 func WithAdvertise(addr string) NodeOption {
 	return nodeOption(func(o *node.Config) { o.Advertise = addr })
 }
 
-// WithTraffic lets the node take part in traffic runs (see [Registry.RunTraffic]): the
-// registry may make it send, and others send to it. Messages of a run do not reach the
-// handler.
+// WithTraffic lets the node take part in traffic runs (see [Registry.RunTraffic]): the registry may
+// make it send, and others send to it. Messages of a run do not reach the handler.
 func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traffic = true }) }
 
-// WithID asks for an ID, for a process that restarts and wants to be found where it was.
-// Join's error matches [ErrIDTaken] if another node has it.
+// WithID asks for an ID, for a process that restarts and wants to be found where it was. Join's
+// error matches [ErrIDTaken] if another node has it. While that node is suspect, Join waits to
+// learn whether it lives, and may fail with [ErrRebuilding].
 func WithID(id ID) NodeOption { return nodeOption(func(o *node.Config) { o.ID = &id }) }
 
 // WithUndelivered calls f for each stream that ends with messages not known to be delivered,
-// because its sink died or left, or this node closed or was declared dead. f runs on one of
-// the node's handler goroutines, one call at a time for each sink, and before a Flush
-// returns that waited for that stream. It may send. It should not call Flush, and cannot
-// call Leave or Close, see [ErrInHandler].
+// because its sink died or left, or this node closed or was declared dead. f runs on a goroutine of
+// the node, one call at a time for each sink, and before a Flush returns that waited for that
+// stream. It may send. It should not call Flush, and cannot call Leave or Close, see
+// [ErrInHandler]. A nil f is no callback.
 //
-// [Node.Close], [Node.Leave] and later calls of [Node.Flush] do not repeat what f was told;
-// a Flush that was waiting for the stream returns it too. They do return what f was not
-// told, because f panicked or ended its goroutine (runtime.Goexit, and so t.Fatal), or
-// because 4,096 calls of f were pending.
+// [Node.Close], [Node.Leave] and later calls of [Node.Flush] do not repeat what f was told; a Flush
+// that was waiting for the stream returns it too. They do return what f was not told, because f
+// panicked or ended its goroutine (runtime.Goexit, and so t.Fatal), or because 4,096 calls of f
+// were pending.
 func WithUndelivered(f func(Undelivered)) NodeOption {
 	return nodeOption(func(o *node.Config) {
 		o.Undelivered = nil
@@ -160,54 +166,54 @@ func WithUndelivered(f func(Undelivered)) NodeOption {
 	})
 }
 
-// WithLimits bounds the node's memory.
+// WithLimits bounds the node's memory, see [Limits].
 func WithLimits(l Limits) NodeOption {
 	return nodeOption(func(o *node.Config) { o.Limits = status.Limits(l) })
 }
 
-// WithBits sets the size of the ID space, 2^bits, from 1 to 64. The default of 16 gives
-// readable IDs and room for 65,536 nodes.
+// WithBits sets the size of the ID space, 2^bits, from 1 to 64. The default of 16 gives readable
+// IDs and room for 65,536 nodes.
 func WithBits(bits int) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.Bits = bits })
 }
 
-// WithMaxPayload sets the longest message of the ring in bytes, 64 KiB by default, at most
-// 8 MiB: every relay must hold a whole message.
+// WithMaxPayload sets the longest message of the ring in bytes: 64 KiB by default, from 4 bytes to
+// 8 MiB. Every relay must hold a whole message.
 func WithMaxPayload(bytes int) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.MaxPayload = bytes })
 }
 
-// WithLease sets how long a node or its registry may be silent before the other declares it
-// dead, 3 seconds by default. The lease matters only for a process that is silent with its
-// connection open; a process that ends is detected at once.
+// WithLease sets how long a node or its registry may be silent before the other declares it dead: 3
+// seconds by default, from 10 ms to 24 hours. The lease matters only for a process that is silent
+// with its connection open; a process that ends is detected at once.
 //
-// A ring of more than 333 members for each second of the lease, 1,000 by default, would
-// load its registry too much. Its nodes send heartbeats less often, and have several
-// leases: their number divided by that bound, rounded up, so 10 leases or 30 seconds for
-// 10,000 nodes. Time during which the waiting side itself did not run does not count, up to
-// 8 times as long in all.
+// A ring of more than 333 members for each second of the lease, 1,000 by default, would load its
+// registry too much. So its nodes send heartbeats less often, and may be silent for several leases:
+// the members divided by that bound, rounded up. 10,000 nodes have 10 leases, or 30 seconds. Time
+// during which the waiting side itself did not run does not count, up to 8 times as long in all.
 func WithLease(d time.Duration) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.Lease = d })
 }
 
-// WithGrace is for a registry that may take the place of one that died. For this time after
-// its start it admits no new nodes, so that members of the ring can come back first and no
-// ID is given out twice. Members come back within half a lease of their detection that the
-// registry is gone; in a large ring, see [WithLease], that takes longer, and so must grace.
+// WithGrace is for a registry that may take the place of one that died. For this time, of at most
+// 24 hours, after its first Listen or Serve it admits no new nodes: their Join waits, and fails
+// with [ErrRebuilding] if that takes too long. So members of the ring can come back first, and no
+// ID is given out twice. A member detects that its registry is gone, and comes back within half a
+// lease. In a large ring detection takes longer, see [WithLease], and the grace must be longer.
 //
-// By default a registry admits no new nodes for two leases from the moment at which the
-// first member comes back. A new node that it admitted before, under an ID that turns out
-// to be another's, joins again under another ID.
+// By default, or with 0, a registry admits no new nodes for two leases from the moment at which the
+// first member comes back. A new node that it admitted before, under an ID that turns out to be
+// another's, joins again under another ID.
 func WithGrace(d time.Duration) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.Grace = d })
 }
 
-// WithPlan sets the offsets of routing table entries, [Classic] by default: given to
-// [NewRegistry] for all set-ups, given to [Registry.Setup] for one.
+// WithPlan sets the offsets of routing table entries, [Classic] by default: given to [NewRegistry]
+// for all set-ups, given to [Registry.Setup] for one.
 func WithPlan(p Plan) PlanOption { return planOption(p) }
 
-// Bounds of the queues for the logger, in bytes: some 800 records of a node, and 25,000 of
-// a registry.
+// Bounds of the queues for the logger, in bytes: some 800 records of a node, and 25,000 of a
+// registry.
 const (
 	nodeRecords     = 256 << 10
 	registryRecords = 8 << 20

@@ -63,8 +63,9 @@ func WithHosts(names ...string) Option {
 	return func(h *handler) { h.hosts = append(h.hosts, names...) }
 }
 
-// WithInterval sets how often open pages get an update: 500 ms by default, 50 ms at least.
-// Nodes report to their registry three times a lease, so a shorter interval shows little more.
+// WithInterval sets the time between two updates of an open page: 500 ms by default. A shorter
+// time than 50 ms counts as 50 ms. Nodes report to their registry three times a lease, and
+// less often in large rings, so a shorter interval shows little more.
 func WithInterval(d time.Duration) Option {
 	return func(h *handler) { h.interval = max(d, 50*time.Millisecond) }
 }

@@ -4,9 +4,13 @@
 // It stands in for TCP. A [Host] listens and dials, and connections behave like those of TCP:
 // they are byte streams with bounded buffers that block the writer, deadlines, half close, and
 // the errors of package net. So a program runs the same code in a test as over TCP. A Host has
-// the two methods of a ringdht Transport.
+// the two methods of a ringdht Transport; give each node and the registry one of its own:
 //
 //	network := memnet.New(1)
+//	n, err := ringdht.Join(ctx, "registry:1", handler, ringdht.WithTransport(network.Host("a")))
+//
+// Programs that use package net by itself can use it as well:
+//
 //	l, err := network.Host("b").Listen(ctx, ":80")
 //	c, err := network.Host("a").Dial(ctx, "b:80")
 //	network.Delay("a", "b", 30*time.Millisecond, 10*time.Millisecond)

@@ -63,7 +63,7 @@ func accepted(t *testing.T, l net.Listener) net.Conn {
 	return c
 }
 
-// pair connects two hosts. Its ends are closed at the end of the test, whatever the test does with them.
+// pair connects two hosts. It closes both ends when the test ends, even if the test has done so.
 func pair(t *testing.T, n *Network, from, to string) (a, b net.Conn) {
 	t.Helper()
 	l := listen(t, n, to, ":0")

@@ -5,26 +5,26 @@ import "fmt"
 // Audit is what a registry found when it walked the routes between its members, through the
 // tables that it handed out.
 type Audit struct {
-	Epoch       uint64  `json:"epoch"`
-	Nodes       int     `json:"nodes"`
-	Entries     int     `json:"entries"`     // per table
+	Epoch       uint64  `json:"epoch"`       // of the tables
+	Nodes       int     `json:"nodes"`       // that have a table
+	Entries     int     `json:"entries"`     // of the largest table
 	Offsets     []int   `json:"offsets"`     // how many positions ahead each entry should be
 	Pairs       int     `json:"pairs"`       // pairs of source and sink whose route was walked; in large rings, for a sample of the sinks
 	Sampled     bool    `json:"sampled"`     // not every pair was walked
 	Unreachable int     `json:"unreachable"` // pairs whose route does not arrive
 	BadFrom     ID      `json:"bad_from"`    // one such pair
 	BadTo       ID      `json:"bad_to"`
-	MeanHops    float64 `json:"mean_hops"`
-	MaxHops     int     `json:"max_hops"`
-	MaxFrom     ID      `json:"max_from"` // a pair with MaxHops
+	MeanHops    float64 `json:"mean_hops"` // over the pairs whose route arrives
+	MaxHops     int     `json:"max_hops"`  // of the longest route
+	MaxFrom     ID      `json:"max_from"`  // a pair with MaxHops
 	MaxTo       ID      `json:"max_to"`
-	MinRelayed  int     `json:"min_relayed"`  // of the routes, those that one node relays: the least,
-	MeanRelayed float64 `json:"mean_relayed"` // the mean,
-	MaxRelayed  int     `json:"max_relayed"`  // the most
+	MinRelayed  int     `json:"min_relayed"`  // the fewest routes that one node relays
+	MeanRelayed float64 `json:"mean_relayed"` // the mean over all nodes
+	MaxRelayed  int     `json:"max_relayed"`  // the most routes that one node relays
 	MaxRelay    ID      `json:"max_relay"`    // a node that relays MaxRelayed
 }
 
-// OK says that every route arrives.
+// OK says that every route that was walked arrives.
 func (a Audit) OK() bool { return a.Unreachable == 0 }
 
 // String is the audit in one line.

@@ -17,15 +17,15 @@ type Counters struct {
 	Dropped Dropped `json:"dropped"`
 
 	FramesIn int64 `json:"frames_in"` // frames read from all links
-	BytesIn  int64 `json:"bytes_in"`
-	Reads    int64 `json:"reads"` // system calls; FramesIn / Reads is the number of frames that shared one
-	BytesOut int64 `json:"bytes_out"`
-	Writes   int64 `json:"writes"` // system calls
+	BytesIn  int64 `json:"bytes_in"`  // bytes read from all links, with headers
+	Reads    int64 `json:"reads"`     // system calls; FramesIn / Reads is the number of frames that shared one
+	BytesOut int64 `json:"bytes_out"` // bytes written to all links, with headers
+	Writes   int64 `json:"writes"`    // system calls
 
-	SendBuffer     int64 `json:"send_buffer"`     // gauge: bytes in use, see Limits
-	ReceiveBuffer  int64 `json:"receive_buffer"`  // gauge: bytes in use
-	HandlerBacklog int64 `json:"handler_backlog"` // gauge: bytes in use
-	Queued         int64 `json:"queued"`          // gauge: bytes that wait for links
+	SendBuffer     int64 `json:"send_buffer"`     // gauge: bytes in use, of Limits.SendBuffer
+	ReceiveBuffer  int64 `json:"receive_buffer"`  // gauge: bytes in use, of Limits.ReceiveBuffer
+	HandlerBacklog int64 `json:"handler_backlog"` // gauge: bytes in use, of Limits.HandlerBacklog
+	Queued         int64 `json:"queued"`          // gauge: bytes that wait for all links; Limits.LinkQueue bounds each
 }
 
 // Dropped counts frames that a node dropped, by reason. The source sends a message of a

@@ -7,19 +7,21 @@ import (
 
 // Node is what a node shows of itself: to its own program, and with each heartbeat to its
 // registry, which shows it in a [Snapshot].
+//
+// Since Peer is embedded, fmt and slog show a Node or a [Member] as its ID and address only.
 type Node struct {
 	Peer
-	Incarnation uint64   `json:"incarnation"`
-	Epoch       uint64   `json:"epoch"`   // of its routing table; 0 before the overlay is set up
-	Members     int      `json:"members"` // of the ring, as far as the node has heard; before the set-up, when it joined
+	Incarnation uint64   `json:"incarnation"` // a number that no other incarnation of any node has
+	Epoch       uint64   `json:"epoch"`       // of its routing table; 0 before the overlay is set up
+	Members     int      `json:"members"`     // of the ring, as far as the node has heard; before the set-up, when it joined
 	Counters    Counters `json:"counters"`
-	// Hops counts the messages delivered here by the number of links that they crossed: 0,
-	// 1, 2 and so on. The last of its MaxHopCount + 1 numbers also counts messages that
-	// crossed more. Zeros at the end are left out.
+	// Hops counts the messages delivered here: Hops[i] of them crossed i links. Messages from
+	// the node to itself crossed none. Hops[MaxHopCount] also counts messages that crossed
+	// more. Zeros at the end are left out.
 	Hops []int64 `json:"hops"`
-	// Latency is the duration of deliveries. It is measured from a question to the sink,
-	// sent behind messages, to the answer that the sink's handler has had them. A
-	// stream asks now and then, not for each message.
+	// Latency is how long deliveries of this node's messages take. A stream measures it now
+	// and then, not for each message: it asks its sink, behind the messages sent so far, and
+	// the sink answers when its handler has had them.
 	Latency Histogram `json:"latency"`
 	Links   []Link    `json:"links"` // to the entries of the routing table, clockwise
 	Streams Streams   `json:"streams"`
@@ -29,15 +31,17 @@ type Node struct {
 // MaxHopCount is the largest number of hops that [Node].Hops counts by itself.
 const MaxHopCount = 31
 
-// Link is the traffic on the link to an entry since it was opened.
+// Link is a node's link to one entry of its routing table.
 type Link struct {
-	To     ID    `json:"to"`
-	Up     bool  `json:"up"`
-	Bytes  int64 `json:"bytes"`
+	To     ID    `json:"to"`     // the entry
+	Up     bool  `json:"up"`     // the link is open; if not, Bytes and Queued are 0
+	Bytes  int64 `json:"bytes"`  // written to the link since it was opened
 	Queued int64 `json:"queued"` // gauge: bytes that wait for the link
 }
 
-// Streams is the state of a node's streams. All fields are gauges.
+// Streams is the state of a node's streams. A stream carries all messages from one source to
+// one sink. It opens with the first of them, and ends after a minute without any. All fields
+// are gauges.
 type Streams struct {
 	Outgoing int   `json:"outgoing"`  // streams to sinks
 	Incoming int   `json:"incoming"`  // streams from sources
@@ -49,14 +53,15 @@ type Streams struct {
 // to [Histogram.Bound](i) that are longer than the bound of bucket i-1.
 type Histogram struct {
 	Counts []int64       `json:"counts"` // empty buckets at the end are left out
-	Sum    time.Duration `json:"sum_ns"`
+	Sum    time.Duration `json:"sum_ns"` // of all durations
 }
 
-// HistogramBuckets is the number of buckets of a [Histogram]. The last one has no bound.
+// HistogramBuckets is the number of buckets of a [Histogram]. The last one has all durations
+// of more than 16.8 seconds, the bound of the one before.
 const HistogramBuckets = 26
 
-// Bound is the longest duration in bucket i, 2^i microseconds. The last bucket has all
-// longer durations as well.
+// Bound is the longest duration in bucket i, 2^i microseconds, for i from 0. The last bucket
+// has longer durations as well.
 func (Histogram) Bound(i int) time.Duration { return time.Microsecond << i }
 
 // Count is the number of durations.
@@ -67,9 +72,9 @@ func (h Histogram) Count() (n int64) {
 	return n
 }
 
-// Quantile is a duration that the fraction q of all durations does not exceed: the bound of
-// the bucket in which the quantile lies. For the last bucket, which has no bound, it is the
-// next power of two. It is 0 if there are no durations.
+// Quantile is a duration that the fraction q of all durations, from 0 to 1, does not exceed:
+// the bound of the bucket in which the quantile lies. For the last bucket, which has no
+// bound, it is the next power of two, 33.6 seconds. It is 0 if there are no durations.
 func (h Histogram) Quantile(q float64) time.Duration {
 	rest := int64(math.Ceil(q * float64(h.Count())))
 	for i, c := range h.Counts {
@@ -82,7 +87,7 @@ func (h Histogram) Quantile(q float64) time.Duration {
 
 // Hop is one node's answer to a trace.
 type Hop struct {
-	ID      ID            `json:"id"`
+	ID      ID            `json:"id"`         // the node that answered
 	Elapsed time.Duration `json:"elapsed_ns"` // from the question to this node's answer, as measured by the asker
 }
 

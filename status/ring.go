@@ -11,12 +11,12 @@ import (
 type Snapshot struct {
 	Time    time.Time     `json:"time"`
 	Ring    string        `json:"ring"` // its name
-	Bits    int           `json:"bits"`
+	Bits    int           `json:"bits"` // IDs are below 2^Bits
 	Lease   time.Duration `json:"lease_ns"`
-	Epoch   uint64        `json:"epoch"`
+	Epoch   uint64        `json:"epoch"`   // the version of the membership and the tables
 	Live    bool          `json:"live"`    // the overlay was set up
 	Plan    string        `json:"plan"`    // of the tables: "classic" or "fewest hops"
-	Entries int           `json:"entries"` // the tables' size
+	Entries int           `json:"entries"` // of a full table
 	Offsets []int         `json:"offsets"` // how many positions ahead each entry should be
 	// Missing says what the ring waits for, in some lines. It is empty if every member is part
 	// of the ring and uses the latest table.
@@ -24,7 +24,7 @@ type Snapshot struct {
 	Members  []Member   `json:"members"` // by ascending ID
 	Degraded []Degraded `json:"degraded"`
 	// Total, Hops and Latency are sums over all members, including the last figures of
-	// members that are gone.
+	// members that are gone, but not their gauges.
 	Total   Counters  `json:"total"`
 	Hops    []int64   `json:"hops"`
 	Latency Histogram `json:"latency"`
@@ -65,35 +65,35 @@ const (
 
 // Running is a traffic run under way.
 type Running struct {
-	Number   uint64    `json:"number"`
+	Number   uint64    `json:"number"` // from 1
 	Started  time.Time `json:"started"`
-	Messages int       `json:"messages"` // sent by each node
-	Payload  int       `json:"payload"`
+	Messages int       `json:"messages"` // sent by each node that takes part
+	Payload  int       `json:"payload"`  // bytes of a message
 	Sent     int64     `json:"sent"`     // by all nodes, as of their latest heartbeats
 	Received int64     `json:"received"` // likewise
 	Total    int64     `json:"total"`    // messages that all nodes will send
 }
 
-// Run is the outcome of a traffic run.
+// Run is the outcome of a traffic run that has ended. [Summary] is the whole account.
 type Run struct {
-	Number   uint64        `json:"number"`
+	Number   uint64        `json:"number"` // from 1
 	Started  time.Time     `json:"started"`
-	Messages int           `json:"messages"` // sent by each node
-	Payload  int           `json:"payload"`
-	Sent     int64         `json:"sent"`
-	Received int64         `json:"received"`
-	Elapsed  time.Duration `json:"elapsed_ns"`
-	Rate     float64       `json:"rate"` // messages delivered per second
+	Messages int           `json:"messages"`   // asked of each node that takes part
+	Payload  int           `json:"payload"`    // bytes of a message
+	Sent     int64         `json:"sent"`       // by all nodes
+	Received int64         `json:"received"`   // likewise
+	Elapsed  time.Duration `json:"elapsed_ns"` // see Summary.Elapsed
+	Rate     float64       `json:"rate"`       // messages delivered per second
 	MeanHops float64       `json:"mean_hops"`
 	MaxHops  int           `json:"max_hops"`
-	Exact    bool          `json:"exact"`
+	Exact    bool          `json:"exact"`   // see Summary.Exact
 	Verdict  string        `json:"verdict"` // see Summary.Verdict
 }
 
 // The bounds of what a registry remembers.
 const (
-	MaxRuns   = 32
-	MaxEvents = 512
+	MaxRuns   = 32  // of Snapshot.Runs
+	MaxEvents = 512 // of Snapshot.Events
 )
 
 // Event is something that happened in the ring.
@@ -101,11 +101,11 @@ type Event struct {
 	Seq         uint64    `json:"seq"` // from 1, without gaps, for each registry
 	Time        time.Time `json:"time"`
 	Kind        EventKind `json:"kind"`
-	Epoch       uint64    `json:"epoch"`
-	Node        Peer      `json:"node"`        // the node that it is about, if any
-	Incarnation uint64    `json:"incarnation"` // its incarnation
+	Epoch       uint64    `json:"epoch"`       // of the ring at that time
+	Node        Peer      `json:"node"`        // the node that it is about; zero if Incarnation is 0
+	Incarnation uint64    `json:"incarnation"` // of Node; 0 if the event is about no node
 	Other       Peer      `json:"other"`       // the node that Node cannot reach, or can reach again
-	Why         string    `json:"why"`
+	Why         string    `json:"why"`         // the reason or the details, for people; may be empty
 }
 
 // EventKind is the kind of an [Event].
@@ -131,5 +131,5 @@ const (
 type Degraded struct {
 	From Peer   `json:"from"`
 	To   Peer   `json:"to"`
-	Why  string `json:"why"`
+	Why  string `json:"why"` // what From told of its latest attempt
 }

@@ -8,11 +8,11 @@ import (
 
 // Summary is the account of a traffic run.
 type Summary struct {
-	Nodes    []NodeSummary `json:"nodes"` // by ascending ID
-	Sum      NodeSummary   `json:"sum"`   // of all nodes, without ID and address
-	Elapsed  time.Duration `json:"elapsed_ns"`
-	MeanHops float64       `json:"mean_hops"` // of the messages that Hops counts
-	MaxHops  int           `json:"max_hops"`
+	Nodes    []NodeSummary `json:"nodes"`      // by ascending ID
+	Sum      NodeSummary   `json:"sum"`        // of all nodes, without ID and address
+	Elapsed  time.Duration `json:"elapsed_ns"` // from the start until all messages sent were delivered, or given up
+	MeanHops float64       `json:"mean_hops"`  // of the messages that Hops counts
+	MaxHops  int           `json:"max_hops"`   // likewise
 	// Hops is the number of links that all received messages have crossed, without messages
 	// that lost nodes received. Wasted is the number of relays in vain: of copies that a
 	// full queue dropped later on their way, and of copies of messages that had been
@@ -32,25 +32,27 @@ type Summary struct {
 	Wasted int64 `json:"wasted"`
 	// Lost names the nodes that died or left during the run, and says why.
 	Lost []string `json:"lost"`
-	// Wrong names the pairs of nodes whose figures differ; it is empty if the account balances.
+	// Wrong says what does not balance: the pairs of nodes whose figures differ, ten of them
+	// at most, and the nodes that did not finish. It is empty if the account balances.
 	Wrong []string `json:"wrong"`
 }
 
-// NodeSummary is one node's part in a run: numbers of messages, and sums of their values.
+// NodeSummary is one node's part in a run: numbers of messages, and sums of their values. The
+// value of a message is the random number that it carries.
 // The figures of a lost node are those that the others know: what they received from it, and
 // what it acknowledged to them.
 type NodeSummary struct {
 	ID          ID     `json:"id"`
 	Addr        string `json:"addr"`
-	Lost        bool   `json:"lost"` // it died or left during the run
-	Late        bool   `json:"late"` // it joined during the run, and only relayed
-	Sent        int64  `json:"sent"`
-	Received    int64  `json:"received"`
-	Relayed     int64  `json:"relayed"`
-	Unknown     int64  `json:"unknown"` // sent messages of unknown outcome: their streams ended
-	SumSent     int64  `json:"sum_sent"`
-	SumReceived int64  `json:"sum_received"`
-	SumUnknown  int64  `json:"sum_unknown"`
+	Lost        bool   `json:"lost"`         // it died or left during the run
+	Late        bool   `json:"late"`         // it joined during the run, and only relayed
+	Sent        int64  `json:"sent"`         // messages accepted for other nodes
+	Received    int64  `json:"received"`     // messages from other nodes
+	Relayed     int64  `json:"relayed"`      // messages of the run passed on for other nodes
+	Unknown     int64  `json:"unknown"`      // sent messages of unknown outcome: their streams ended
+	SumSent     int64  `json:"sum_sent"`     // of the values of the messages that Sent counts
+	SumReceived int64  `json:"sum_received"` // likewise
+	SumUnknown  int64  `json:"sum_unknown"`  // likewise
 }
 
 // Exact says that every message sent was received, with its value.

@@ -120,7 +120,7 @@ func packFor(r *rand.Rand, t reflect.Type, deep int) []byte {
 }
 
 // What is decoded without an error holds exactly the numbers of the data, as a reader of its
-// own finds them, whatever the data.
+// own finds them for any data.
 func FuzzDecodedNumbers(f *testing.F) {
 	for seed := range uint64(200) {
 		f.Add(seed, []byte(nil))

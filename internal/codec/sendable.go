@@ -72,10 +72,10 @@ func classify(t reflect.Type, above []reflect.Type) *sendability {
 		return &sendability{never: &valueError{why: "an unsafe.Pointer cannot be sent"}}
 	case reflect.Interface:
 		return &sendability{byValue: true}
-	case reflect.Pointer: // nil can be sent, whatever the type
+	case reflect.Pointer: // nil of any type can be sent
 		s := sendabilityOf(t.Elem(), above)
 		return &sendability{byValue: s.byValue || s.never != nil, depth: s.depth}
-	case reflect.Slice: // an empty one can be sent, whatever the type
+	case reflect.Slice: // an empty one of any type can be sent
 		s := sendabilityOf(t.Elem(), above)
 		return &sendability{byValue: s.byValue || s.never != nil, depth: s.depth + 1}
 	case reflect.Map:

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// mute is a dial that nobody answers.
+// mute is a dial that is not answered.
 func mute(ctx context.Context) error {
 	<-ctx.Done()
 	return context.Cause(ctx)

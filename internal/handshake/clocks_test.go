@@ -17,8 +17,8 @@ func TestElapsed(t *testing.T) {
 		{from.Add(time.Second), time.Second},
 		{from.Round(0).Add(time.Hour), time.Hour}, // set forward, or suspended
 		{from, 0},
-		{ringtest.SetForward(from, time.Hour), time.Hour},
-		{ringtest.SetForward(from.Add(2*time.Hour), -time.Hour), 2 * time.Hour},
+		{ringtest.ShiftWallClock(from, time.Hour), time.Hour},
+		{ringtest.ShiftWallClock(from.Add(2*time.Hour), -time.Hour), 2 * time.Hour},
 	} {
 		if got := handshake.Elapsed(from, c.to); got != c.want {
 			t.Errorf("%v, want %v", got, c.want)

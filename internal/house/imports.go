@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"internal/control", "internal/plane"},
 	{"internal/membership", "internal/handshake", "internal/codec"},
 	{"internal/node", "internal/registry"}, // the two wings: neither sees the other
-	{"internal/inner"},
+	{"internal/unwrap"},
 	{"."},
 	{"internal/ringtest", "dashboard"},
 }

@@ -25,7 +25,7 @@ type Authority struct {
 	Config
 
 	// The members.
-	roster  *ring.Members // who has which ID and address
+	roster  *ring.Members // the nodes that have IDs and addresses
 	byID    map[uint64]*member
 	byToken map[uint64]*member // a token of 0 is not listed
 	sorted  []*member          // by ascending ID; nil after a member has come or gone

@@ -21,14 +21,14 @@ func TestSuspendedNode(t *testing.T) {
 		var handled atomic.Int64
 		net := memnet.New(1)
 		tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))
-		asleep := tr.Join(func(context.Context, ringdht.Message) { handled.Add(1) }, ringdht.WithID(10), ringtest.NodeOption(func(c *node.Config) {
+		asleep := tr.Join(func(context.Context, ringdht.Message) { handled.Add(1) }, ringdht.WithID(10), ringtest.WithNodeConfig(func(c *node.Config) {
 			c.Wall = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
 		}))
 		other := tr.Join(nil, ringdht.WithID(20))
 		tr.Setup(0)
 		tr.Exchange(tr.Nodes...)
 		time.Sleep(10 * ringtest.Lease)
-		inc, present := asleep.Incarnation(), ringtest.Of(asleep).Present()
+		inc, present := asleep.Incarnation(), ringtest.NodeOf(asleep).Present()
 		if !present.Authoritative() {
 			t.Error("it is not sure of its successor")
 		}

@@ -15,17 +15,17 @@ func TestDeregistration(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	a := tr.Join(nil)
 	b := tr.Join(nil)
-	m := tr.Raw(t)
+	m := tr.DialRaw(t)
 	r := m.Ask(control.TypeDeregister, control.Deregister{ID: uint64(a.ID()), Addr: a.Peer().Addr})
 	if r == nil || r.Code != control.CodeNotYours || !strings.Contains(r.Reason, "another connection") {
 		t.Errorf("from elsewhere: %+v", r)
 	}
-	m = tr.Raw(t)
+	m = tr.DialRaw(t)
 	r = m.Ask(control.TypeDeregister, control.Deregister{ID: uint64(a.ID()), Addr: "n7:1"})
 	if r == nil || r.Code != control.CodeNotYours || !strings.Contains(r.Reason, a.Peer().Addr) {
 		t.Errorf("with another address: %+v", r)
 	}
-	m = tr.Raw(t)
+	m = tr.DialRaw(t)
 	if r = m.Ask(control.TypeDeregister, control.Deregister{ID: 1 << 17}); r == nil || r.Code != control.CodeNotMember {
 		t.Errorf("nobody: %+v", r)
 	}
@@ -34,10 +34,10 @@ func TestDeregistration(t *testing.T) {
 	}
 
 	// Over its own connection, twice.
-	if err := ringtest.Of(a).AskToLeave(); err != nil {
+	if err := ringtest.NodeOf(a).AskToLeave(); err != nil {
 		t.Errorf("the first time: %v", err)
 	}
-	if err := ringtest.Of(a).AskToLeave(); !errors.Is(err, ringdht.ErrNotMember) || !strings.Contains(err.Error(), "already") {
+	if err := ringtest.NodeOf(a).AskToLeave(); !errors.Is(err, ringdht.ErrNotMember) || !strings.Contains(err.Error(), "already") {
 		t.Errorf("the second time: %v", err)
 	}
 

@@ -16,9 +16,9 @@ import (
 
 // A node says how late it was, and its registry has more patience with it.
 func TestNodeThatIsLateSaysSo(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		time.Sleep(ringtest.Lease)
-		r, n := ringtest.In(tr.Registry), tr.Nodes[0]
+		r, n := ringtest.RegistryOf(tr.Registry), tr.Nodes[0]
 		patience := func() (p time.Duration) {
 			r.Await(t.Context(), func() bool {
 				p = r.Authority().Timeout(ring.Ref{ID: uint64(n.ID()), Incarnation: n.Incarnation()})
@@ -29,7 +29,7 @@ func TestNodeThatIsLateSaysSo(t *testing.T) {
 		if p := patience(); p != ringtest.Lease {
 			t.Fatal(p)
 		}
-		ringtest.Of(n).RunLate(ringtest.Lease / 4)
+		ringtest.NodeOf(n).RunLate(ringtest.Lease / 4)
 		time.Sleep(ringtest.Lease/2 + ringtest.Lease/10)
 		if p := patience(); p < ringtest.Lease+ringtest.Lease/2 || p > 2*ringtest.Lease {
 			t.Errorf("its registry has %v", p)
@@ -48,10 +48,10 @@ func TestHeartbeatsSayWhatIsNew(t *testing.T) {
 		n := tr.Join(nil)
 		time.Sleep(2500 * time.Millisecond)
 		synctest.Wait()
-		if b := ringtest.Of(n).Heartbeat(false); len(b.Status) != 0 {
+		if b := ringtest.NodeOf(n).Heartbeat(false); len(b.Status) != 0 {
 			t.Errorf("again: %+v", b.Status)
 		}
-		if b := ringtest.Of(n).Heartbeat(true); len(b.Status) != 1 { // over another connection
+		if b := ringtest.NodeOf(n).Heartbeat(true); len(b.Status) != 1 { // over another connection
 			t.Error("a new connection does not begin with everything")
 		}
 		s := tr.Registry.Snapshot()
@@ -91,18 +91,18 @@ func TestHeartbeatsKeepTheirOrder(t *testing.T) {
 	send()
 	c.armed.Store(true)
 	var beats sync.WaitGroup
-	beats.Go(ringtest.Of(n).SendHeartbeat)
+	beats.Go(ringtest.NodeOf(n).SendHeartbeat)
 	<-c.began
 	send()
 	second := make(chan struct{})
-	beats.Go(func() { ringtest.Of(n).SendHeartbeat(); close(second) })
+	beats.Go(func() { ringtest.NodeOf(n).SendHeartbeat(); close(second) })
 	select {
 	case <-second:
 	case <-time.After(20 * time.Millisecond): // it waits for the first, as it should
 	}
 	close(c.goOn)
 	beats.Wait()
-	for ringtest.Of(n).Unanswered() > 0 {
+	for ringtest.NodeOf(n).Unanswered() > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	if got := tr.Registry.Snapshot().Members[0].Counters.Sent; got != 2 {

@@ -25,7 +25,7 @@ func TestLeaveOutlivesABrokenConnection(t *testing.T) {
 		net := memnet.New(1)
 		tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))
 		release := make(chan struct{})
-		sink := tr.Join(func(ctx context.Context, m ringdht.Message) { ringtest.Hold(ctx, release) })
+		sink := tr.Join(func(ctx context.Context, m ringdht.Message) { ringtest.Block(ctx, release) })
 		from := tr.Join(nil)
 		tr.Join(nil)
 		tr.Setup(0)
@@ -38,7 +38,7 @@ func TestLeaveOutlivesABrokenConnection(t *testing.T) {
 		start := time.Now()
 		go func() { left <- from.Leave(ctx) }()
 		synctest.Wait()
-		ringtest.Of(from).HangUp()
+		ringtest.NodeOf(from).HangUp()
 		time.Sleep(4 * ringtest.Lease)
 		close(release)
 		err := <-left
@@ -55,7 +55,7 @@ func TestEvictedWhileLeaving(t *testing.T) {
 		net := memnet.New(1)
 		tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))
 		release := make(chan struct{})
-		sink := tr.Join(func(ctx context.Context, m ringdht.Message) { ringtest.Hold(ctx, release) })
+		sink := tr.Join(func(ctx context.Context, m ringdht.Message) { ringtest.Block(ctx, release) })
 		from := tr.Join(nil)
 		tr.Join(nil)
 		tr.Setup(0)
@@ -69,7 +69,7 @@ func TestEvictedWhileLeaving(t *testing.T) {
 		go func() { left <- from.Leave(ctx) }()
 		synctest.Wait()
 		net.Hold("n1", "")
-		tr.Gone(from.ID())
+		tr.WaitGone(from.ID())
 		net.Heal()
 		time.Sleep(ringtest.Lease)
 		close(release)
@@ -118,7 +118,7 @@ func TestLeaveWithAStreamToTheDead(t *testing.T) {
 			t.Fatal(err)
 		}
 		sink.Close()
-		tr.Gone(sink.ID())
+		tr.WaitGone(sink.ID())
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
 		start := time.Now()
@@ -135,13 +135,13 @@ func TestLeaveWithAStreamToTheDead(t *testing.T) {
 func TestFlushWhileALifeEnds(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
-	sink := tr.Join(func(ctx context.Context, m ringdht.Message) { ringtest.Hold(ctx, release) })
+	sink := tr.Join(func(ctx context.Context, m ringdht.Message) { ringtest.Block(ctx, release) })
 	from := tr.Join(nil)
 	tr.Setup(0)
 	if err := from.Send(tr.Ctx(), sink.ID(), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	inc := ringtest.Of(from).Present()
+	inc := ringtest.NodeOf(from).Present()
 	proceed := inc.DelayEnd() // a dial that takes its time to be broken off
 	ended := make(chan struct{})
 	go func() { inc.Evict(); close(ended) }()
@@ -205,7 +205,7 @@ func TestLinkOfTheDead(t *testing.T) {
 	tr.Join(nil)
 	tr.Setup(0)
 	st.armed.Store(true)
-	c := *ringtest.Dialler()
+	c := *ringtest.DialConfig()
 	c.Transport = mem.Host("dead")
 	got := make(chan net.Conn, 1)
 	go func() {
@@ -214,7 +214,7 @@ func TestLinkOfTheDead(t *testing.T) {
 		got <- conn
 	}()
 	<-st.stalled
-	ringtest.Of(n).Present().DeclareDead(4242, 99)
+	ringtest.NodeOf(n).Present().DeclareDead(4242, 99)
 	close(st.let)
 	conn := <-got
 	if conn == nil {
@@ -231,7 +231,7 @@ func TestLinkOfTheDead(t *testing.T) {
 // A registry that hangs up on the question each time does not keep a node from leaving.
 func TestLeavingARegistryThatHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &ringtest.Illiterate{Cannot: func(v any) bool { _, leaves := v.(*control.Deregister); return leaves }}
+		c := &ringtest.FailingCodec{Fails: func(v any) bool { _, leaves := v.(*control.Deregister); return leaves }}
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithCodec(c), ringdht.WithLease(ringtest.Lease))
 		tr.Shared = nil
 		n := tr.Join(nil)
@@ -239,9 +239,9 @@ func TestLeavingARegistryThatHangsUp(t *testing.T) {
 		if err := n.Leave(tr.Ctx()); !errors.Is(err, ringdht.ErrRegistryLost) || !strings.Contains(err.Error(), "hung up 5 times") {
 			t.Error(err)
 		}
-		ringtest.Took(t, "leaving", start, ringtest.Lease)
-		if c.Tried.Load() != handshake.MaxReminders+1 {
-			t.Errorf("it was asked %d times", c.Tried.Load())
+		ringtest.CheckElapsed(t, "leaving", start, ringtest.Lease)
+		if c.Failed.Load() != handshake.MaxReminders+1 {
+			t.Errorf("it was asked %d times", c.Failed.Load())
 		}
 		tr.Close()
 	})

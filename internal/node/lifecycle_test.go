@@ -96,7 +96,7 @@ func TestLeaveDrains(t *testing.T) {
 	var mu sync.Mutex
 	handled := 0
 	sink := tr.Join(func(ctx context.Context, _ ringdht.Message) {
-		ringtest.Hold(ctx, release)
+		ringtest.Block(ctx, release)
 		mu.Lock()
 		handled++
 		mu.Unlock()
@@ -126,7 +126,7 @@ func TestLeaveInAHurry(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	defer close(release)
-	sink := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) })
+	sink := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
 	n := tr.Join(nil)
 	tr.Setup(0)
 	if err := n.Send(tr.Ctx(), sink.ID(), nil); err != nil {
@@ -141,7 +141,7 @@ func TestLeaveInAHurry(t *testing.T) {
 	if lost := new(ringdht.UndeliveredError); !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Messages != 1 {
 		t.Errorf("it does not say what is of unknown outcome: %v", err)
 	}
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 1 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 1 }); err != nil {
 		t.Error(err)
 	}
 }
@@ -151,7 +151,7 @@ func TestCloseListsWhatIsUnknown(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	defer close(release)
-	sink := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) })
+	sink := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
 	n := tr.Join(nil)
 	tr.Setup(0)
 	for _, text := range []string{"a", "b", "c"} {
@@ -176,7 +176,7 @@ func TestUndelivered(t *testing.T) {
 	release := make(chan struct{})
 	var sink, from *ringdht.Node
 	for range 4 {
-		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) })
+		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
 	}
 	tr.Setup(0)
 	sink, from = tr.Nodes[0], tr.Nodes[1]
@@ -188,7 +188,7 @@ func TestUndelivered(t *testing.T) {
 	}
 	sink.Close()
 	close(release)
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 3 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 3 }); err != nil {
 		t.Fatal(err)
 	}
 	tr.Nodes = tr.Nodes[1:]
@@ -244,7 +244,7 @@ func TestSetupSaysWhichLinkIsMissing(t *testing.T) {
 		t.Errorf("a run now: %v", err)
 	}
 	net.Mend("n0", "n1")
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().WithoutDetour()) == 0 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().WithoutDetour()) == 0 }); err != nil {
 		t.Fatal(err)
 	}
 	tr.Setup(3)
@@ -275,14 +275,14 @@ func TestIdleStreamsEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-got
-			if out, in := ringtest.Of(from).Present().Plane().StreamCount(); out != 1 || in != 0 {
+			if out, in := ringtest.NodeOf(from).Present().Plane().StreamCount(); out != 1 || in != 0 {
 				t.Errorf("%d outgoing and %d incoming streams at the source", out, in)
 			}
 			time.Sleep(3 * node.IdleStream)
-			if out, _ := ringtest.Of(from).Present().Plane().StreamCount(); out != 0 {
+			if out, _ := ringtest.NodeOf(from).Present().Plane().StreamCount(); out != 0 {
 				t.Error("the source keeps an idle stream")
 			}
-			if _, in := ringtest.Of(to).Present().Plane().StreamCount(); in != 0 {
+			if _, in := ringtest.NodeOf(to).Present().Plane().StreamCount(); in != 0 {
 				t.Error("the sink keeps an idle stream")
 			}
 		}

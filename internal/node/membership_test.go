@@ -39,15 +39,15 @@ func TestLiveMembership(t *testing.T) {
 				if err := left.Leave(tr.Ctx()); err != nil {
 					t.Fatal(err)
 				}
-				tr.Drop(left)
+				tr.Remove(left)
 				tr.Exchange(tr.Nodes...)
 				died := tr.Nodes[2]
 				died.Close()
-				tr.Drop(died)
-				tr.Gone(died.ID())
+				tr.Remove(died)
+				tr.WaitGone(died.ID())
 				tr.Exchange(tr.Nodes...)
 				tr.Run(ringdht.Traffic{Messages: 1000})
-				tr.Settled()
+				tr.WaitSettled()
 				if now := tr.Registry.Epoch(); now < epoch+10 {
 					t.Errorf("epoch %d after epoch %d and ten changes", now, epoch)
 				}
@@ -90,7 +90,7 @@ func TestLeaveDuringTraffic(t *testing.T) {
 	if s == nil || !s.Balanced() || s.Sum.Sent != 300000 || s.Sum.Received != 300000 || s.Sum.Unknown != 0 {
 		t.Fatalf("%s\n%+v", s.Verdict(), s)
 	}
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	tr.Run(ringdht.Traffic{Messages: 100})
 }
 
@@ -104,7 +104,7 @@ func TestExactlyWhichMessagesAreOfUnknownOutcome(t *testing.T) {
 	sink := tr.Join(func(ctx context.Context, m ringdht.Message) {
 		n := binary.BigEndian.Uint32(m.Body)
 		if n >= 10 {
-			ringtest.Hold(ctx, release)
+			ringtest.Block(ctx, release)
 			return
 		}
 		mu.Lock()
@@ -127,10 +127,10 @@ func TestExactlyWhichMessagesAreOfUnknownOutcome(t *testing.T) {
 	}
 	flushed := make(chan error, 1)
 	go func() { flushed <- from.Flush(tr.Ctx()) }()
-	ringtest.Until(t, "the flush waits", func() bool { return ringtest.Of(from).Present().Plane().Flushing() == 1 })
+	ringtest.WaitUntil(t, "the flush waits", func() bool { return ringtest.NodeOf(from).Present().Plane().Flushing() == 1 })
 	sink.Close()
 	close(release)
-	tr.Drop(sink)
+	tr.Remove(sink)
 	err := <-flushed
 	var lost *ringdht.UndeliveredError
 	if !errors.As(err, &lost) || len(lost.Streams) != 1 {
@@ -174,7 +174,7 @@ func TestDegradedPair(t *testing.T) {
 			t.Errorf("k %d: nothing took the detour", k)
 		}
 		net.Mend("n1", "n2")
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Fatal(err)
 		}
 		tr.Exchange(tr.Nodes...)
@@ -206,15 +206,15 @@ func TestRegistryRestart(t *testing.T) {
 	}
 	dead := tr.Nodes[3]
 	dead.Close()
-	tr.Drop(dead)
+	tr.Remove(dead)
 	tr.Exchange(tr.Nodes...) // 200 passes over its successor
 
-	tr.Restart(ringdht.WithLease(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second))
 	newcomer := tr.Join(nil, ringdht.WithTraffic())
 	if err := newcomer.Ready(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	for _, n := range tr.Nodes[:7] {
 		if err := n.WaitConnected(tr.Ctx()); err != nil || n.Incarnation() != incs[n.ID()] {
 			t.Errorf("node %d has another incarnation: %v", n.ID(), err)
@@ -252,7 +252,7 @@ func TestSilentNode(t *testing.T) {
 		inc := silent.Incarnation()
 		net.Hold("n2", "") // to and from all nodes
 		start := time.Now()
-		tr.Gone(30)
+		tr.WaitGone(30)
 		if took := time.Since(start); took > lease+100*time.Millisecond {
 			t.Errorf("found after %v", took)
 		}
@@ -261,7 +261,7 @@ func TestSilentNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, n := range others {
-			if !ringtest.Of(n).IsDead(30, inc) {
+			if !ringtest.NodeOf(n).IsDead(30, inc) {
 				t.Errorf("node %d would listen to an incarnation that is over", n.ID())
 			}
 		}
@@ -271,7 +271,7 @@ func TestSilentNode(t *testing.T) {
 			t.Errorf("routed around after %v", took)
 		}
 		net.Heal()
-		if err := ringtest.Of(silent).Await(tr.Ctx(), func() bool { return silent.Incarnation() != inc }); err != nil {
+		if err := ringtest.NodeOf(silent).Await(tr.Ctx(), func() bool { return silent.Incarnation() != inc }); err != nil {
 			t.Fatal(err)
 		}
 		if err := silent.Ready(tr.Ctx()); err != nil {
@@ -297,7 +297,7 @@ func TestConnectionToTheRegistryBreaks(t *testing.T) {
 	inc := n.Incarnation()
 	for range 10 {
 		lost := n.Disconnected()
-		ringtest.Of(n).HangUp()
+		ringtest.NodeOf(n).HangUp()
 		<-lost
 		if err := n.WaitConnected(tr.Ctx()); err != nil {
 			t.Fatal(err)

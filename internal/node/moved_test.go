@@ -132,7 +132,7 @@ func roaming(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, net *memne
 		mem := memnet.New(1)
 		tr := ringtest.New(t, mem, ringdht.WithLease(ringtest.Lease))
 		two, three := newRoamer(mem, "h2"), newRoamer(mem, "h3")
-		for i, id := range ringtest.Six {
+		for i, id := range ringtest.SixIDs {
 			opts := []ringdht.NodeOption{ringdht.WithID(id)}
 			switch i {
 			case 2:
@@ -162,7 +162,7 @@ func known(tr *ringtest.Ring, n *ringdht.Node, addr string) {
 		}
 	}
 	for _, x := range tr.Nodes {
-		local := ringtest.Of(x).Present().Told()
+		local := ringtest.NodeOf(x).Present().Told()
 		for _, p := range append(append([]ring.Peer(nil), local.Entries...), local.Successors...) {
 			if p.ID == uint64(n.ID()) {
 				named++
@@ -180,7 +180,7 @@ func known(tr *ringtest.Ring, n *ringdht.Node, addr string) {
 // cameBack waits until so many members that were out of sight are back.
 func cameBack(t *testing.T, tr *ringtest.Ring, members int64) {
 	t.Helper()
-	ringtest.Until(t, "they are back", func() bool { return tr.Registry.Snapshot().Happened[status.EventBack] >= members })
+	ringtest.WaitUntil(t, "they are back", func() bool { return tr.Registry.Snapshot().Happened[status.EventBack] >= members })
 }
 
 func sameLives(tr *ringtest.Ring, test func()) {
@@ -207,14 +207,14 @@ func TestNodeMoves(t *testing.T) {
 				links := n.Status().Counters.Dropped.LinkDown
 				sameLives(tr, func() {
 					two.move(t, "elsewhere")
-					ringtest.Of(n).HangUp()
+					ringtest.NodeOf(n).HangUp()
 					cameBack(t, tr, 1)
-					tr.Settled()
+					tr.WaitSettled()
 					known(tr, n, "elsewhere:7")
 					if gone {
 						two.leave("h2")
 						net.Cut("h2", "") // which ends all links that it has
-						tr.Settled()
+						tr.WaitSettled()
 					}
 					tr.Exchange(tr.Nodes...)
 				})
@@ -243,7 +243,7 @@ func TestNodeMovesAfterItsLease(t *testing.T) {
 		was := n.Incarnation()
 		net.Hold("h2", "")
 		net.Hold("", "h2")
-		tr.Gone(n.ID())
+		tr.WaitGone(n.ID())
 		two.move(t, "elsewhere")
 		for n.Incarnation() == was {
 			time.Sleep(ringtest.Lease / 3)
@@ -251,7 +251,7 @@ func TestNodeMovesAfterItsLease(t *testing.T) {
 		if err := n.Ready(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		known(tr, n, "elsewhere:7")
 		tr.Exchange(tr.Nodes...)
 	})
@@ -265,10 +265,10 @@ func TestNodesSwapAddresses(t *testing.T) {
 			three.leave("h3")
 			two.move(t, "h3")
 			three.move(t, "h2")
-			ringtest.Of(tr.Nodes[2]).HangUp()
-			ringtest.Of(tr.Nodes[3]).HangUp()
+			ringtest.NodeOf(tr.Nodes[2]).HangUp()
+			ringtest.NodeOf(tr.Nodes[3]).HangUp()
 			cameBack(t, tr, 2)
-			tr.Settled()
+			tr.WaitSettled()
 			known(tr, tr.Nodes[2], "h3:7")
 			known(tr, tr.Nodes[3], "h2:7")
 			tr.Exchange(tr.Nodes...)
@@ -284,14 +284,14 @@ func TestOldAddressOfAnother(t *testing.T) {
 	roaming(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, two, _ *roamer) {
 		sameLives(tr, func() {
 			two.move(t, "elsewhere")
-			ringtest.Of(tr.Nodes[2]).HangUp()
+			ringtest.NodeOf(tr.Nodes[2]).HangUp()
 			cameBack(t, tr, 1)
 			two.leave("h2")
 			n := tr.Join(nil, ringdht.WithTransport(net.Host("h2")), ringdht.WithListen(":7"))
 			if err := n.Ready(tr.Ctx()); err != nil {
 				t.Fatal(err)
 			}
-			tr.Settled()
+			tr.WaitSettled()
 			known(tr, n, "h2:7")
 			known(tr, tr.Nodes[2], "elsewhere:7")
 			tr.Exchange(tr.Nodes...)
@@ -307,12 +307,12 @@ func TestClaimsOfAnAddress(t *testing.T) {
 			tr.Nodes[3].Peer().Addr: control.CodeAddrTaken,
 			"nobody:1":              control.CodeUnreachable,
 		} {
-			claim := control.Register{Addr: addr, Other: true, Token: ringtest.Of(n).Token(), ID: uint64(n.ID()), Incarnation: n.Incarnation(), Epoch: tr.Registry.Epoch()}
-			if r := tr.Raw(t).Ask(control.TypeRegister, claim); r == nil || r.Code != code {
+			claim := control.Register{Addr: addr, Other: true, Token: ringtest.NodeOf(n).Token(), ID: uint64(n.ID()), Incarnation: n.Incarnation(), Epoch: tr.Registry.Epoch()}
+			if r := tr.DialRaw(t).Ask(control.TypeRegister, claim); r == nil || r.Code != code {
 				t.Errorf("%s: %+v", addr, r)
 			}
 			claim.Token++
-			if r := tr.Raw(t).Ask(control.TypeRegister, claim); r == nil || r.Code != control.CodeNotYours {
+			if r := tr.DialRaw(t).Ask(control.TypeRegister, claim); r == nil || r.Code != control.CodeNotYours {
 				t.Errorf("%s, with another token: %+v", addr, r)
 			}
 		}
@@ -362,7 +362,7 @@ func TestRegistryComesBackAtAnotherAddress(t *testing.T) {
 		if err := tr.Registry.WaitMembers(tr.Ctx(), 4); err != nil {
 			t.Fatal(err)
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		for _, n := range tr.Nodes {
 			if !strings.HasPrefix(n.Peer().Addr, "127.0.0.1:") {
 				t.Errorf("%v", n.Peer())

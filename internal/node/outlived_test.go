@@ -18,7 +18,7 @@ import (
 
 // behind sets a registry's clock back.
 func behind(d time.Duration) ringdht.RegistryOption {
-	return ringtest.RegistryOption(func(c *registry.Config) { c.TimeOfDay = func() time.Time { return time.Now().Add(-d) } })
+	return ringtest.WithRegistryConfig(func(c *registry.Config) { c.TimeOfDay = func() time.Time { return time.Now().Add(-d) } })
 }
 
 // outlast is a ring in which node 7, the host n3, sends to all others, and dies with its
@@ -41,7 +41,7 @@ func outlast(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, net *memne
 		}
 		net.Cut("registry", "") // so the registry does not say that it is gone
 		d.Close()
-		tr.Drop(d)
+		tr.Remove(d)
 		tr.Registry.Close()
 		net.Mend("registry", "n3")
 		test(t, tr, net, d.Incarnation())
@@ -80,7 +80,7 @@ func deliver(tr *ringtest.Ring, from, to *ringdht.Node) {
 func TestLivesGrowThoughTheClockIsBehind(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		net.Heal()
-		tr.Restart(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		for _, n := range tr.Nodes {
 			if err := n.WaitConnected(tr.Ctx()); err != nil {
 				t.Fatal(err)
@@ -105,27 +105,27 @@ func TestLivesGrowThoughTheClockIsBehind(t *testing.T) {
 // its streams, and it gets another one at once, under the same ID.
 func TestALifeThatIsTooSmallIsReplaced(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
-		tr.Restart(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic())
 		if d.Incarnation() >= first {
 			t.Fatalf("incarnation %d after incarnation %d: this test shows nothing", d.Incarnation(), first)
 		}
 		net.Heal()
-		tr.Settled()
+		tr.WaitSettled()
 		for len(tr.Registry.Members()) < 4 {
 			time.Sleep(ringtest.Lease / 10)
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		start := time.Now()
 		for _, n := range tr.Nodes[:3] {
 			deliver(tr, d, n)
 			deliver(tr, n, d)
 		}
-		ringtest.Took(t, "getting another incarnation", start, 2*ringtest.Lease)
+		ringtest.CheckElapsed(t, "getting another incarnation", start, 2*ringtest.Lease)
 		if d.Incarnation() <= first || d.ID() != 7 {
 			t.Errorf("node %d has incarnation %d after incarnation %d", d.ID(), d.Incarnation(), first)
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		tr.Run(ringdht.Traffic{Messages: 100})
 	})
 }
@@ -133,14 +133,14 @@ func TestALifeThatIsTooSmallIsReplaced(t *testing.T) {
 // What was accepted before it was known that the incarnation is too small is told.
 func TestWhatALifeThatIsTooSmallHadAcceptedIsTold(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
-		tr.Restart(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		told := make(chan ringdht.Undelivered, 10)
 		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic(), ringdht.WithUndelivered(func(u ringdht.Undelivered) { told <- u }))
 		net.Heal()
 		for len(tr.Registry.Members()) < 4 {
 			time.Sleep(ringtest.Lease / 10)
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		if err := d.Ready(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
@@ -158,13 +158,13 @@ func TestWhatALifeThatIsTooSmallHadAcceptedIsTold(t *testing.T) {
 // reason.
 func TestALifeThatIsTooSmallLeaves(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
-		tr.Restart(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic())
 		net.Heal()
 		for len(tr.Registry.Members()) < 4 {
 			time.Sleep(ringtest.Lease / 10)
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		if err := d.Ready(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
@@ -178,27 +178,27 @@ func TestALifeThatIsTooSmallLeaves(t *testing.T) {
 		if !errors.As(err, &lost) || len(lost.Streams) != 1 || !errors.Is(lost.Streams[0].Err, stream.ErrStaleIncarnation) || errors.Is(err, ringdht.ErrEvicted) {
 			t.Errorf("leaving: %v", err)
 		}
-		ringtest.Took(t, "leaving", start, 2*ringtest.Lease)
+		ringtest.CheckElapsed(t, "leaving", start, 2*ringtest.Lease)
 		if d.Incarnation() != inc {
 			t.Error("it has begun another incarnation to leave it")
 		}
-		tr.Drop(d)
+		tr.Remove(d)
 	})
 }
 
 // A sink's word has the node begin an incarnation that is later than the one named, once, and not
 // again before it has rested; and it believes no word that makes no sense.
 func TestASinksWordEndsALifeOnce(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
-		inc := ringtest.Of(n).Present()
+		inc := ringtest.NodeOf(n).Present()
 		if inc.OnLaterIncarnation(control.MaxIncarnation + 1) {
 			t.Error("an incarnation beyond all sense was believed")
 		}
 		next := func(later uint64) (took time.Duration) {
 			t.Helper()
-			before, start := ringtest.Of(n).Present(), time.Now()
-			for ringtest.Of(n).Present() == before {
+			before, start := ringtest.NodeOf(n).Present(), time.Now()
+			for ringtest.NodeOf(n).Present() == before {
 				if !before.OnLaterIncarnation(later) {
 					t.Fatal("no other incarnation is to begin")
 				}
@@ -221,7 +221,7 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 		if d := next(n.Incarnation() + 1<<40); d < ringtest.Lease || d > 4*ringtest.Lease {
 			t.Errorf("the third one after %v", d)
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		tr.Exchange(tr.Nodes...)
 	})
 }
@@ -229,13 +229,13 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 // While there is no registry, or it rebuilds the ring and gives no incarnations, a node goes on with
 // the one that it has; then it gets another.
 func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		inc, later := n.Incarnation(), n.Incarnation()+1<<40
 		goesOn := func(d time.Duration) {
 			t.Helper()
 			for range 10 {
-				ringtest.Of(n).Present().OnLaterIncarnation(later)
+				ringtest.NodeOf(n).Present().OnLaterIncarnation(later)
 				time.Sleep(d / 10)
 			}
 			if n.Incarnation() != inc {
@@ -246,13 +246,13 @@ func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
 		tr.Registry.Close()
 		<-n.Disconnected()
 		goesOn(2 * ringtest.Lease)
-		tr.Restart(ringdht.WithLease(ringtest.Lease))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
 		if err := n.WaitConnected(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
 		goesOn(ringtest.Lease / 2)
-		tr.Settled()
-		if err := ringtest.Of(n).Await(tr.Ctx(), func() bool { return n.Incarnation() > later }); err != nil {
+		tr.WaitSettled()
+		if err := ringtest.NodeOf(n).Await(tr.Ctx(), func() bool { return n.Incarnation() > later }); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Ready(tr.Ctx()); err != nil {
@@ -266,13 +266,13 @@ func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
 // A registry that gives incarnations without regard to those that it was told of is asked for no
 // more of them: that would go on for ever.
 func TestARegistryThatGivesSmallLivesIsNotAsked(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
-		ringtest.Of(n).Present().Evict()
-		if err := ringtest.Of(n).Present().BeginAgain(); err != nil {
+		ringtest.NodeOf(n).Present().Evict()
+		if err := ringtest.NodeOf(n).Present().BeginAgain(); err != nil {
 			t.Fatal(err)
 		}
-		if ringtest.Of(n).Present().OnLaterIncarnation(n.Incarnation() + 1) {
+		if ringtest.NodeOf(n).Present().OnLaterIncarnation(n.Incarnation() + 1) {
 			t.Error("another incarnation is to begin")
 		}
 	})

@@ -14,7 +14,7 @@ import (
 
 // withBeats makes a registry want so few heartbeats a second that small rings are large.
 func withBeats(n int) ringdht.RegistryOption {
-	return ringtest.RegistryOption(func(c *registry.Config) { c.Beats = n })
+	return ringtest.WithRegistryConfig(func(c *registry.Config) { c.Beats = n })
 }
 
 // In a large ring nodes beat more seldom, and both sides are as much more patient.
@@ -62,7 +62,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 			t.Errorf("%d beats in 3 s, at most %d are asked for", total, most)
 		}
 		for _, n := range tr.Nodes {
-			if inc := ringtest.Of(n).Present(); inc.Timeout() != pace*lease || !inc.Authoritative() {
+			if inc := ringtest.NodeOf(n).Present(); inc.Timeout() != pace*lease || !inc.Authoritative() {
 				t.Errorf("node %d has a timeout of %v, authoritative: %v", n.ID(), inc.Timeout(), inc.Authoritative())
 			}
 		}
@@ -74,7 +74,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		}
 		for _, n := range tr.Nodes {
 			incs[n.Incarnation()] = true
-			ringtest.Of(n).HangUp()
+			ringtest.NodeOf(n).HangUp()
 			time.Sleep(tick)
 		}
 		time.Sleep(10 * lease)
@@ -101,7 +101,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		net.Hold("n7", "")
 		net.Hold("", "n7")
 		for len(tr.Registry.Members()) == size {
-			if ringtest.Of(lost).Present().Authoritative() {
+			if ringtest.NodeOf(lost).Present().Authoritative() {
 				sure = time.Now()
 			}
 			time.Sleep(tick)
@@ -127,7 +127,7 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 		time.Sleep(10 * lease)
 		synctest.Wait()
 		for _, n := range tr.Nodes[:2] {
-			if inc := ringtest.Of(n).Present(); inc.Timeout() != lease {
+			if inc := ringtest.NodeOf(n).Present(); inc.Timeout() != lease {
 				t.Errorf("node %d has a timeout of %v", n.ID(), inc.Timeout())
 			}
 		}
@@ -146,16 +146,16 @@ func TestPaceIsTakenAlong(t *testing.T) {
 		tr.Setup(0)
 		tr.Registry.Close()
 		for _, n := range tr.Nodes {
-			ringtest.Of(n).Present().SetPace(5)
+			ringtest.NodeOf(n).Present().SetPace(5)
 		}
-		tr.Restart(ringdht.WithLease(lease))
+		tr.RestartRegistry(ringdht.WithLease(lease))
 		r := tr.Registry
-		err := ringtest.In(r).Await(tr.Ctx(), func() bool {
-			if ringtest.In(r).Authority().Len() < 3 {
+		err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool {
+			if ringtest.RegistryOf(r).Authority().Len() < 3 {
 				return false
 			}
-			for _, m := range ringtest.In(r).Authority().All() {
-				if got := ringtest.In(r).Authority().Timeout(m.Ref()); got != 5*lease {
+			for _, m := range ringtest.RegistryOf(r).Authority().All() {
+				if got := ringtest.RegistryOf(r).Authority().Timeout(m.Ref()); got != 5*lease {
 					t.Errorf("it is patient with node %d for %v", m.ID, got)
 				}
 			}

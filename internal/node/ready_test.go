@@ -190,11 +190,11 @@ func TestNotReadySaysWhatIsMissing(t *testing.T) {
 // What happens as the context ends has happened.
 func TestBothAtOnce(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
-	n := ringtest.Of(tr.Join(nil))
+	n := ringtest.NodeOf(tr.Join(nil))
 	for i := range often {
 		so := false
 		happens := func() { n.Change(func() { so = true }) }
-		if err := n.Await(ringtest.EndsBefore{Context: over(), End: happens}, func() bool { return so }); err != nil {
+		if err := n.Await(ringtest.CancelAtDone{Context: over(), Cancel: happens}, func() bool { return so }); err != nil {
 			t.Fatalf("try %d: %v", i, err)
 		}
 	}
@@ -252,10 +252,10 @@ func TestWhySendIsTooEarly(t *testing.T) {
 	if err := b.Ready(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	if why := ringtest.Of(b).NoTableError(); !errors.Is(why, ringdht.ErrNotReady) || !strings.Contains(why.Error(), "try again") {
+	if why := ringtest.NodeOf(b).NoTableError(); !errors.Is(why, ringdht.ErrNotReady) || !strings.Contains(why.Error(), "try again") {
 		t.Errorf("of a node that is ready meanwhile the error is %v", why)
 	}
-	newcomer := ringtest.Of(b).Present().AsAdmitted()
+	newcomer := ringtest.NodeOf(b).Present().AsAdmitted()
 	if why := newcomer.NoTableError(); !errors.Is(why, ringdht.ErrNotReady) || !strings.Contains(why.Error(), "the ring is live") {
 		t.Errorf("a newcomer's error is %v", why)
 	}

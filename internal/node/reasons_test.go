@@ -19,9 +19,7 @@ import (
 
 // lines counts the lines of a log that contain all the words.
 func lines(l *ringtest.Log, words ...string) (n int) {
-	l.Mu.Lock()
-	defer l.Mu.Unlock()
-	for line := range strings.Lines(l.B.String()) {
+	for line := range strings.Lines(l.Text()) {
 		has := true
 		for _, w := range words {
 			has = has && strings.Contains(line, w)
@@ -45,7 +43,7 @@ func TestRefusedForGood(t *testing.T) {
 			tr.Registry.Close()
 			time.Sleep(5 * time.Second)
 			if got := lines(log, "WARN", "cannot be reached", "refused"); got != 1 {
-				t.Errorf("%d lines while nobody is there:\n%s", got, log.B.String())
+				t.Errorf("%d lines while nobody is there:\n%s", got, log.Text())
 			}
 			r, err := ringdht.NewRegistry(ringdht.WithTransport(net.Host("registry")), opt)
 			if err != nil {
@@ -56,7 +54,7 @@ func TestRefusedForGood(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			if got := lines(log, "WARN", "refuses this node", says); got != 1 {
-				t.Errorf("%d lines with the reason:\n%s", got, log.B.String())
+				t.Errorf("%d lines with the reason:\n%s", got, log.Text())
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			for what, err := range map[string]error{"Found": n.WaitConnected(ctx), "Ready": n.Ready(ctx)} {
@@ -67,11 +65,11 @@ func TestRefusedForGood(t *testing.T) {
 			cancel()
 			r.Close()
 			// The next outage tells its reasons anew.
-			tr.Restart()
+			tr.RestartRegistry()
 			if err := n.WaitConnected(tr.Ctx()); err != nil {
 				t.Fatal(err)
 			}
-			if err := ringtest.Of(n).OutageError(); err != ringdht.ErrRegistryLost {
+			if err := ringtest.NodeOf(n).OutageError(); err != ringdht.ErrRegistryLost {
 				t.Errorf("a reason is left: %v", err)
 			}
 			tr.Close()
@@ -84,7 +82,7 @@ func TestRefusedForGood(t *testing.T) {
 func TestHealthChecksAreNoWarnings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := memnet.New(1)
-		log := &ringtest.Log{Ch: make(chan struct{}, 1)}
+		log := ringtest.NewLog()
 		debug := ringdht.WithLogger(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 		tr := ringtest.New(t, mem, debug)
 		n := tr.Join(nil)
@@ -104,7 +102,7 @@ func TestHealthChecksAreNoWarnings(t *testing.T) {
 		if w, d := lines(log, "WARN"), lines(log, "DEBUG", "without a handshake"); w != 0 || d != 60 {
 			t.Errorf("%d warnings, %d without a handshake", w, d)
 		}
-		c := *ringtest.Dialler()
+		c := *ringtest.DialConfig()
 		c.Transport, c.RingName = mem.Host("wrong"), "wrong"
 		for range 30 {
 			if _, _, err := c.Dial(t.Context(), tr.Addr, wire.Hello{Role: wire.RoleMember}); !errors.Is(err, ringdht.ErrHandshake) {
@@ -119,7 +117,7 @@ func TestHealthChecksAreNoWarnings(t *testing.T) {
 		c.Dial(t.Context(), tr.Addr, wire.Hello{Role: wire.RoleMember})
 		synctest.Wait()
 		if w := lines(log, "WARN", "connection refused", "wrong", "29"); w != 1 {
-			t.Errorf("the others are not counted:\n%s", log.B.String())
+			t.Errorf("the others are not counted:\n%s", log.Text())
 		}
 		tr.Close()
 	})
@@ -132,7 +130,7 @@ func TestLoopbackAmongOthers(t *testing.T) {
 		log := ringtest.NewLog()
 		mem := memnet.New(1)
 		reg := ringtest.NewLog()
-		tr := ringtest.New(t, mem, ringdht.WithLease(ringtest.Lease), ringtest.RegistryOption(func(c *registry.Config) { c.Log = slog.New(slog.NewTextHandler(reg, nil)) }))
+		tr := ringtest.New(t, mem, ringdht.WithLease(ringtest.Lease), ringtest.WithRegistryConfig(func(c *registry.Config) { c.Log = slog.New(slog.NewTextHandler(reg, nil)) }))
 		local := tr.Join(nil, log.Option(), ringdht.WithTransport(mem.Host("localhost")))
 		if lines(reg, "loopback") != 0 {
 			t.Error("warned of a ring of one machine")
@@ -140,10 +138,10 @@ func TestLoopbackAmongOthers(t *testing.T) {
 		tr.Join(nil)
 		tr.Join(nil)
 		tr.Setup(0)
-		ringtest.Of(local).HangUp()
+		ringtest.NodeOf(local).HangUp()
 		synctest.Wait()
 		time.Sleep(ringtest.Lease)
-		tr.Settled()
+		tr.WaitSettled()
 		if a, b := lines(reg, "WARN", "loopback", "WithAdvertise", local.Peer().Addr), lines(log, "WARN", "loopback", "WithAdvertise"); a != 1 || b != 1 {
 			t.Errorf("%d warnings of the registry, %d of the node", a, b)
 		}

@@ -42,13 +42,13 @@ func TestNodeThatClosesDuringARun(t *testing.T) {
 	n := tr.Nodes[1]
 	net.Hold("n1", "n2") // all that it sends goes there
 	done := tr.StartRun(ringdht.Traffic{Messages: 1000})
-	ringtest.Until(t, "it has its task", func() bool { return ringtest.Of(n).Runs().Latest > 0 })
-	ringtest.Of(n).BeginClose()
-	ringtest.Until(t, "it has given up its task", func() bool { return !ringtest.Of(n).Runs().Sending })
+	ringtest.WaitUntil(t, "it has its task", func() bool { return ringtest.NodeOf(n).Runs().Latest > 0 })
+	ringtest.NodeOf(n).BeginClose()
+	ringtest.WaitUntil(t, "it has given up its task", func() bool { return !ringtest.NodeOf(n).Runs().Sending })
 	net.Heal()
-	ringtest.Until(t, "the others have finished", func() bool { return others.n.Load() == 3 })
+	ringtest.WaitUntil(t, "the others have finished", func() bool { return others.n.Load() == 3 })
 	n.Close()
-	tr.Drop(n)
+	tr.Remove(n)
 	if s := <-done; own.n.Load() > 0 || !s.Balanced() || len(s.Lost) != 1 {
 		t.Errorf("it said %d times that it cannot finish; %s", own.n.Load(), s.Verdict())
 	}
@@ -67,22 +67,22 @@ func TestMessagesOfAnAbandonedRun(t *testing.T) {
 		first := number + 1
 		for run := first; run < first+2; run++ { // of registries that are gone
 			for _, n := range tr.Nodes {
-				ringtest.Of(n).RunTask(control.Task{Run: run, Messages: int64(100 * (first + 1 - run)), Payload: 4})
+				ringtest.NodeOf(n).RunTask(control.Task{Run: run, Messages: int64(100 * (first + 1 - run)), Payload: 4})
 				if run == first {
-					ringtest.Of(n).LoseMessage(run)
+					ringtest.NodeOf(n).LoseMessage(run)
 				}
 			}
 		}
 		// The registry goes on with the number after the latest that a node comes back with.
 		knows := tr.Nodes[0]
-		ringtest.Of(knows).SetLatestRun(first + 127)
+		ringtest.NodeOf(knows).SetLatestRun(first + 127)
 		lost := knows.Disconnected()
-		ringtest.Of(knows).HangUp()
+		ringtest.NodeOf(knows).HangUp()
 		<-lost
 		if err := knows.WaitConnected(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
-		ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+		ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 		runs := tr.Registry.Snapshot().Runs
 		number = runs[len(runs)-1].Number
 		if number == first || node.TrafficPort(first) != node.TrafficPort(number) {

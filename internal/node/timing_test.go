@@ -17,16 +17,16 @@ import (
 
 // A process that ends is out of everybody's way at once.
 func TestCrashIsFoundAtOnce(t *testing.T) {
-	ringtest.Timed(t, 1, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 1, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		start := time.Now()
 		dead := tr.Nodes[2]
 		dead.Close()
-		tr.Drop(dead)
-		tr.Gone(30)
-		ringtest.Took(t, "finding the dead", start, 100*time.Millisecond)
+		tr.Remove(dead)
+		tr.WaitGone(30)
+		ringtest.CheckElapsed(t, "finding the dead", start, 100*time.Millisecond)
 		start = time.Now()
 		tr.Exchange(tr.Nodes...)
-		ringtest.Took(t, "routing around", start, 600*time.Millisecond) // a timeout of a stream, at most
+		ringtest.CheckElapsed(t, "routing around", start, 600*time.Millisecond) // a timeout of a stream, at most
 	})
 }
 
@@ -34,7 +34,7 @@ func TestCrashIsFoundAtOnce(t *testing.T) {
 // to go on with.
 func TestThreeNeighboursDie(t *testing.T) {
 	for _, k := range []int{1, 3} {
-		ringtest.Timed(t, k, []ringdht.ID{10, 20, 30, 40, 50, 60, 70, 80}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		ringtest.InBubble(t, k, []ringdht.ID{10, 20, 30, 40, 50, 60, 70, 80}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 			tr.Registry.Close()
 			for _, n := range tr.Nodes[1:4] {
 				n.Close()
@@ -42,28 +42,28 @@ func TestThreeNeighboursDie(t *testing.T) {
 			tr.Nodes = append(tr.Nodes[:1], tr.Nodes[4:]...)
 			start := time.Now()
 			tr.Exchange(tr.Nodes...)
-			ringtest.Took(t, "routing around", start, 2*time.Second)
+			ringtest.CheckElapsed(t, "routing around", start, 2*time.Second)
 		})
 	}
 }
 
 // However long a registry was away, its nodes are back within half a lease.
 func TestNodesKnockOften(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		tr.Registry.Close()
 		time.Sleep(10 * time.Minute)
 		tr.Exchange(tr.Nodes...)
-		if n := ringtest.Of(tr.Nodes[0]).Present().Unanswered(); n > node.MaxUnanswered {
+		if n := ringtest.NodeOf(tr.Nodes[0]).Present().Unanswered(); n > node.MaxUnanswered {
 			t.Errorf("%d beats are remembered that nobody answered", n)
 		}
-		tr.Restart(ringdht.WithLease(ringtest.Lease))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
 		start := time.Now()
 		if err := tr.Registry.WaitMembers(tr.Ctx(), 6); err != nil {
 			t.Fatal(err)
 		}
-		ringtest.Took(t, "coming back", start, ringtest.Lease/2+100*time.Millisecond)
-		tr.Settled()
-		ringtest.Took(t, "rebuilding", start, 2*ringtest.Lease+time.Second)
+		ringtest.CheckElapsed(t, "coming back", start, ringtest.Lease/2+100*time.Millisecond)
+		tr.WaitSettled()
+		ringtest.CheckElapsed(t, "rebuilding", start, 2*ringtest.Lease+time.Second)
 		tr.Registry.Close()
 	})
 }
@@ -71,13 +71,13 @@ func TestNodesKnockOften(t *testing.T) {
 // While a registry waits for members of the ring that was it evicts nobody, gives no
 // IDs, and goes on when all are back or have had their time.
 func TestGrace(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		tr.Registry.Close()
 		for _, n := range tr.Nodes {
 			<-n.Disconnected()
 		}
 		net.Hold("n5", "registry")
-		tr.Restart(ringdht.WithLease(ringtest.Lease))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
 		start := time.Now()
 		if err := tr.Registry.WaitMembers(tr.Ctx(), 5); err != nil {
 			t.Fatal(err)
@@ -99,9 +99,9 @@ func TestGrace(t *testing.T) {
 		tr.Exchange(tr.Nodes...) // the late one is still part of the ring
 		net.Heal()
 		n := <-joined
-		ringtest.Took(t, "all that", start, 2*ringtest.Lease+ringtest.Lease/2)
+		ringtest.CheckElapsed(t, "all that", start, 2*ringtest.Lease+ringtest.Lease/2)
 		tr.Nodes = append(tr.Nodes, n)
-		tr.Settled()
+		tr.WaitSettled()
 		if late.Incarnation() != inc || len(tr.Registry.Members()) != 7 {
 			t.Errorf("incarnation %d, was %d; %v", late.Incarnation(), inc, tr.Registry.Members())
 		}
@@ -112,7 +112,7 @@ func TestGrace(t *testing.T) {
 
 // One that does not come back in time is gone; when it comes, it is somebody new.
 func TestLateForTheGrace(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		tr.Registry.Close()
 		for _, n := range tr.Nodes {
 			<-n.Disconnected()
@@ -120,13 +120,13 @@ func TestLateForTheGrace(t *testing.T) {
 		late := tr.Nodes[5]
 		inc := late.Incarnation()
 		net.Hold("n5", "registry")
-		tr.Restart(ringdht.WithLease(ringtest.Lease))
-		tr.Settled()
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
+		tr.WaitSettled()
 		if n := len(tr.Registry.Members()); n != 5 {
 			t.Errorf("%d members", n)
 		}
 		net.Heal()
-		if err := ringtest.Of(late).Await(tr.Ctx(), func() bool { return late.Incarnation() != inc }); err != nil {
+		if err := ringtest.NodeOf(late).Await(tr.Ctx(), func() bool { return late.Incarnation() != inc }); err != nil {
 			t.Fatal(err)
 		}
 		if err := late.Ready(tr.Ctx()); err != nil {
@@ -157,12 +157,12 @@ func TestWithGrace(t *testing.T) {
 // A newcomer that does not say that it is linked holds up others for a lease, and is
 // left out until it does.
 func TestNewcomerThatDoesNotLink(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		other := ringtest.New(t, net) // whose node answers the probe
 		other.Name = "other"
 		lame := other.Join(nil)
-		m := tr.Raw(t)
-		m.Send(control.TypeRegister, control.Register{Addr: lame.Peer().Addr, Other: true, Token: ringtest.Of(lame).Token()})
+		m := tr.DialRaw(t)
+		m.Send(control.TypeRegister, control.Register{Addr: lame.Peer().Addr, Other: true, Token: ringtest.NodeOf(lame).Token()})
 		if err := tr.Registry.WaitMembers(tr.Ctx(), 7); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func TestNewcomerThatDoesNotLink(t *testing.T) {
 		if err := n.Ready(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
-		ringtest.Took(t, "joining beside it", start, ringtest.Lease+time.Second)
+		ringtest.CheckElapsed(t, "joining beside it", start, ringtest.Lease+time.Second)
 		tr.Exchange(tr.Nodes...)
 		for p := range tr.Registry.Tables() {
 			if p.Addr == lame.Peer().Addr {
@@ -202,7 +202,7 @@ func TestTablesAreExactWhenItIsQuiet(t *testing.T) {
 	for i := range 40 {
 		ids = append(ids, ringdht.ID(100*i))
 	}
-	ringtest.Timed(t, 0, ids, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ids, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		for i := range 5 {
 			n := tr.Join(nil, ringdht.WithID(ringdht.ID(100*i+50)))
 			if err := n.Ready(tr.Ctx()); err != nil {
@@ -210,12 +210,12 @@ func TestTablesAreExactWhenItIsQuiet(t *testing.T) {
 			}
 		}
 		lag := 0
-		ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { lag = ringtest.In(tr.Registry).Authority().Lagging(); return true })
+		ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { lag = ringtest.RegistryOf(tr.Registry).Authority().Lagging(); return true })
 		if lag == 0 {
 			t.Error("every entry was put right at once: a join costs a message to everybody")
 		}
 		start := time.Now()
-		tr.Settled()
+		tr.WaitSettled()
 		if d := time.Since(start); d < time.Second-100*time.Millisecond || d > time.Second+100*time.Millisecond {
 			t.Errorf("settled after %v", d)
 		}
@@ -225,20 +225,20 @@ func TestTablesAreExactWhenItIsQuiet(t *testing.T) {
 // A pair that is cut off silently is led around when its link has not answered for a
 // lease. Nobody is taken for dead.
 func TestSilentPair(t *testing.T) {
-	ringtest.Timed(t, 1, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 1, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Hold("n1", "n2") // 20 and 30, as a cable that is cut
 		net.Hold("n2", "n1")
 		start := time.Now()
 		tr.Exchange(tr.Nodes...)
-		ringtest.Took(t, "going around", start, ringtest.Lease+2*time.Second) // its silence is noticed, and the stream asks again
+		ringtest.CheckElapsed(t, "going around", start, ringtest.Lease+2*time.Second) // its silence is noticed, and the stream asks again
 		if tr.Nodes[1].Status().Counters.Detoured == 0 || len(tr.Registry.Members()) != 6 {
 			t.Errorf("members %v", tr.Registry.Members())
 		}
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) > 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) > 0 }); err != nil {
 			t.Error(err)
 		}
 		net.Heal()
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Error(err)
 		}
 		tr.Exchange(tr.Nodes...)
@@ -249,7 +249,7 @@ func TestSilentPair(t *testing.T) {
 // and when the cut is healed they are one ring again.
 func TestHalfAgainstHalf(t *testing.T) {
 	for _, k := range []int{1, 3} {
-		ringtest.Timed(t, k, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		ringtest.InBubble(t, k, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 			incs := make(map[*ringdht.Node]uint64)
 			for _, n := range tr.Nodes {
 				incs[n] = n.Incarnation()
@@ -258,16 +258,16 @@ func TestHalfAgainstHalf(t *testing.T) {
 			here, there := []*ringdht.Node{tr.Nodes[0], tr.Nodes[2], tr.Nodes[4]}, []*ringdht.Node{tr.Nodes[1], tr.Nodes[3], tr.Nodes[5]}
 			start := time.Now()
 			tr.Exchange(here...)
-			ringtest.Took(t, "the half with the registry", start, 3*ringtest.Lease)
+			ringtest.CheckElapsed(t, "the half with the registry", start, 3*ringtest.Lease)
 			start = time.Now()
 			tr.Exchange(there...)
-			ringtest.Took(t, "the half without", start, 3*ringtest.Lease)
-			if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 3 }); err != nil {
+			ringtest.CheckElapsed(t, "the half without", start, 3*ringtest.Lease)
+			if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 3 }); err != nil {
 				t.Fatal(err)
 			}
 			net.Heal()
 			for _, n := range there {
-				if err := ringtest.Of(n).Await(tr.Ctx(), func() bool { return n.Incarnation() != incs[n] }); err != nil {
+				if err := ringtest.NodeOf(n).Await(tr.Ctx(), func() bool { return n.Incarnation() != incs[n] }); err != nil {
 					t.Fatal(err)
 				}
 				if err := n.Ready(tr.Ctx()); err != nil {
@@ -285,7 +285,7 @@ func TestHalfAgainstHalf(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			tr.Settled()
+			tr.WaitSettled()
 			tr.Exchange(tr.Nodes...)
 		})
 	}
@@ -294,17 +294,17 @@ func TestHalfAgainstHalf(t *testing.T) {
 // Who was taken for dead and finds its ID given away, also if it had asked for it,
 // becomes a member under another one. A newcomer that asks for an ID in use is refused.
 func TestIDGivenAway(t *testing.T) {
-	ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		if _, err := tr.TryJoin(nil, ringdht.WithID(40)); !errors.Is(err, ringdht.ErrIDTaken) {
 			t.Errorf("got %v", err)
 		}
 		silent := tr.Nodes[2]
 		inc := silent.Incarnation()
 		net.Hold("n2", "")
-		tr.Gone(30)
+		tr.WaitGone(30)
 		heir := tr.Join(nil, ringdht.WithID(30))
 		net.Heal()
-		if err := ringtest.Of(silent).Await(tr.Ctx(), func() bool { return silent.Incarnation() != inc }); err != nil {
+		if err := ringtest.NodeOf(silent).Await(tr.Ctx(), func() bool { return silent.Incarnation() != inc }); err != nil {
 			t.Fatal(err)
 		}
 		if err := silent.Ready(tr.Ctx()); err != nil {
@@ -313,7 +313,7 @@ func TestIDGivenAway(t *testing.T) {
 		if silent.ID() == 30 || heir.ID() != 30 {
 			t.Errorf("the old one is %d, the new one %d", silent.ID(), heir.ID())
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		tr.Exchange(tr.Nodes...)
 	})
 }

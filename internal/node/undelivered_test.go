@@ -28,7 +28,7 @@ func coordinator(t *testing.T, panics bool) (tr *ringtest.Ring, n, sink *ringdht
 			panic("test")
 		}
 	}))
-	sink = tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) })
+	sink = tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
 	tr.Join(nil)
 	tr.Setup(0)
 	for _, text := range []string{"a", "b", "c"} {
@@ -61,7 +61,7 @@ func TestOnceToldIsTold(t *testing.T) {
 		wantTold(t, told, sink)
 		// Its stream ends before the callback is called, and is told when that has returned:
 		// a Flush in between would wait for it.
-		if err := ringtest.Of(n).Present().Plane().Await(tr.Ctx()); err != nil {
+		if err := ringtest.NodeOf(n).Present().Plane().Await(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
 		if err := end(n, tr.Ctx()); err != nil {
@@ -79,7 +79,7 @@ func TestCloseTellsTheCallback(t *testing.T) {
 	for _, evicted := range []bool{false, true} {
 		_, n, sink, told := coordinator(t, false)
 		if evicted {
-			ringtest.Of(n).Present().Evict()
+			ringtest.NodeOf(n).Present().Evict()
 		}
 		if err := n.Close(); err != nil {
 			t.Errorf("evicted %v: %v", evicted, err)
@@ -96,7 +96,7 @@ func TestCloseTellsWhatACallbackDidNotTake(t *testing.T) {
 	for _, evicted := range []bool{false, true} {
 		_, n, sink, _ := coordinator(t, true)
 		if evicted {
-			ringtest.Of(n).Present().Evict()
+			ringtest.NodeOf(n).Present().Evict()
 		}
 		lost := new(ringdht.UndeliveredError)
 		if err := n.Close(); !errors.As(err, &lost) || len(lost.Streams) != 1 || lost.Streams[0].Sink != sink.ID() || len(lost.Streams[0].Bodies) != 3 {
@@ -113,8 +113,8 @@ func TestFlushSaysWhatEndedMeanwhile(t *testing.T) {
 	tr, n, sink, told := coordinator(t, false)
 	done := make(chan error)
 	go func() { done <- n.Flush(tr.Ctx()) }()
-	x := ringtest.Of(n).Present().Plane()
-	ringtest.Until(t, "the flush waits", func() bool { return x.Flushing() == 1 })
+	x := ringtest.NodeOf(n).Present().Plane()
+	ringtest.WaitUntil(t, "the flush waits", func() bool { return x.Flushing() == 1 })
 	sink.Close()
 	lost := new(ringdht.UndeliveredError)
 	if err := <-done; !errors.As(err, &lost) || lost.Streams[0].Messages != 3 {
@@ -138,7 +138,7 @@ func TestLeftoverIsBounded(t *testing.T) {
 			left = append(left, plane.Undelivered{Sink: uint64(inc*2000 + i), Messages: 2, Bodies: [][]byte{nil, nil}, Err: reason})
 		}
 		left = append(left, plane.Undelivered{Many: true, Messages: 5, Err: reason})
-		if all := ringtest.Of(n).Inherit(left); all > node.MaxLeftover+len(left)+1 {
+		if all := ringtest.NodeOf(n).Inherit(left); all > node.MaxLeftover+len(left)+1 {
 			t.Fatalf("%d entries after %d incarnations", all, inc+1)
 		}
 	}
@@ -164,7 +164,7 @@ func TestLeftoverIsBounded(t *testing.T) {
 	if want := uint64(incs * (2*sinks + 5)); total != want {
 		t.Errorf("%d messages are told, want %d", total, want)
 	}
-	ringtest.Of(n).Inherit([]plane.Undelivered{{Many: true, Messages: 5, Err: reason}})
+	ringtest.NodeOf(n).Inherit([]plane.Undelivered{{Many: true, Messages: 5, Err: reason}})
 	if err := n.Flush(tr.Ctx()); err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf(": %d to nodes that are not listed", 5)) {
 		t.Error(err)
 	}

@@ -75,7 +75,7 @@ func TestBudgetIsOnAverage(t *testing.T) {
 	}
 }
 
-// A call that blocks costs 50,000 calls, whoever made it, and however much budget there was.
+// A call that blocks costs 50,000 calls, from any caller and at any budget.
 func TestBudgetOfACallThatBlocks(t *testing.T) {
 	const cost = 50_000
 	for _, before := range []int{0, 1, 1000} {

@@ -9,7 +9,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Inside finds the owner's number on the stack, whatever the number, and however deep the stack.
+// Inside finds the owner's number on the stack, for any number and any depth of the stack.
 func TestInside(t *testing.T) {
 	for _, owner := range []uint64{1, 9, 15, 16, 17, 0xab, 0x100, 0xf00f, 0x1234_5678_9abc_def0, 1<<64 - 1} {
 		var deep func(n int)

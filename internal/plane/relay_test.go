@@ -29,7 +29,7 @@ func newRelay(t testing.TB) (p *Plane, from net.Conn, to *link.Reader) {
 	return p, from, link.NewReader(far, wire.Scan, 1<<20)
 }
 
-// A relay changes the hop count and nothing else, whatever the body holds.
+// A relay changes the hop count and nothing else, for any body.
 func TestRelayPassesBytesOn(t *testing.T) {
 	_, from, to := newRelay(t)
 	for _, f := range []wire.Frame{

@@ -22,7 +22,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// failing is a host whose dials fail as long as there is an error.
+// failing is a host whose dials fail while an error is set.
 type failing struct {
 	ringdht.Transport
 	err   atomic.Pointer[error]
@@ -42,7 +42,7 @@ func (f *failing) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return f.Transport.Dial(ctx, addr)
 }
 
-// newFailingRing is a ring whose registry dials with f.
+// newFailingRing returns a ring whose registry dials through a failing host.
 func newFailingRing(t *testing.T, net *memnet.Network, opts ...ringdht.RegistryOption) (tr *ringtest.Ring, f *failing) {
 	t.Helper()
 	f = &failing{Transport: net.Host("registry")}
@@ -59,16 +59,17 @@ func newFailingRing(t *testing.T, net *memnet.Network, opts ...ringdht.RegistryO
 	return tr, f
 }
 
-// A shortage at the registry makes a newcomer wait, and not for ever; an address that
-// the registry cannot dial is refused at once, though the system may call both the same.
+// A shortage at the registry makes a newcomer wait, but not for ever. An address that the
+// registry cannot dial is refused at once, though the system may report both with the same
+// error.
 func TestShortageEndsWithItsReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr, f := newFailingRing(t, memnet.New(1))
 		defer tr.Close()
 
-		// The node hangs up: nobody is dialled for it any more.
+		// The node hangs up: the registry stops dialling it.
 		f.fail(syscall.EMFILE, nil)
-		m := tr.Raw(t)
+		m := tr.DialRaw(t)
 		if err := m.Send(control.TypeRegister, control.Register{Addr: "raw:7", Token: 1}); err != nil {
 			t.Fatal(err)
 		}
@@ -83,11 +84,11 @@ func TestShortageEndsWithItsReason(t *testing.T) {
 		if n := f.dials.Load(); n != had {
 			t.Errorf("%d more dials for a node that has gone", n-had)
 		}
-		if ringtest.In(tr.Registry).Conns() != 0 {
+		if ringtest.RegistryOf(tr.Registry).Conns() != 0 {
 			t.Error("its session has not ended")
 		}
 
-		// It waits: the shortage lasts too long.
+		// The node waits, and the shortage lasts too long.
 		start := time.Now()
 		_, err := tr.TryJoin(nil)
 		if !errors.Is(err, ringdht.ErrUnreachable) || !strings.Contains(err.Error(), "again") || !strings.Contains(err.Error(), "open files") {
@@ -103,7 +104,7 @@ func TestShortageEndsWithItsReason(t *testing.T) {
 			t.Errorf("when the shortage had ended: %v", err)
 		}
 
-		// A wrong address is none.
+		// A wrong address is not a shortage.
 		f.fail(syscall.EADDRNOTAVAIL, nil)
 		start = time.Now()
 		if _, err = tr.TryJoin(nil); !errors.Is(err, ringdht.ErrUnreachable) || time.Since(start) > 100*time.Millisecond {
@@ -112,11 +113,11 @@ func TestShortageEndsWithItsReason(t *testing.T) {
 	})
 }
 
-// A node that hangs up while it waits for something else is not admitted either.
+// A node that hangs up while it waits for something else is not admitted.
 func TestHangingUpEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
-		tr, _ := newFailingRing(t, net, ringdht.WithGrace(time.Hour)) // admits nobody yet
+		tr, _ := newFailingRing(t, net, ringdht.WithGrace(time.Hour)) // admits no node yet
 		defer tr.Close()
 		n := make(chan *ringdht.Node, 1)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -130,15 +131,14 @@ func TestHangingUpEndsTheWait(t *testing.T) {
 			t.Error("joined")
 		}
 		synctest.Wait()
-		if ringtest.In(tr.Registry).Conns() != 0 {
+		if ringtest.RegistryOf(tr.Registry).Conns() != 0 {
 			t.Error("its session has not ended")
 		}
 	})
 }
 
-// Nodes with a silent address that try again and again hold up neither an ordinary node
-// that joins nor the registry when a member dies; nor do members that are out of sight and
-// silent.
+// Nodes with a silent address try to join again and again. They delay neither an ordinary node
+// that joins nor the news of a death.
 func TestSilentAddressesHoldUpNobody(t *testing.T) {
 	for _, silent := range []int{150, 500} {
 		if silent > 150 && (testing.Short() || ringtest.RaceEnabled) {
@@ -166,14 +166,14 @@ func TestSilentAddressesHoldUpNobody(t *testing.T) {
 					time.Sleep(1300 * time.Millisecond)
 					start := time.Now()
 					tr.Join(nil)
-					ringtest.Took(t, "an ordinary join", start, 500*time.Millisecond)
+					ringtest.CheckElapsed(t, "an ordinary join", start, 500*time.Millisecond)
 				}
 				dead := tr.Nodes[3]
 				start := time.Now()
 				dead.Close()
-				tr.Drop(dead)
-				tr.Gone(dead.ID())
-				ringtest.Took(t, "finding the dead among silent newcomers", start, 100*time.Millisecond)
+				tr.Remove(dead)
+				tr.WaitGone(dead.ID())
+				ringtest.CheckElapsed(t, "finding the dead among silent newcomers", start, 100*time.Millisecond)
 				cancel()
 				wg.Wait()
 				tr.Close()
@@ -182,7 +182,7 @@ func TestSilentAddressesHoldUpNobody(t *testing.T) {
 	}
 }
 
-// One that dies is found at once also where many are out of sight and silent.
+// A member that dies is found at once, also while many members are suspect and silent.
 func TestSilentSuspectsHoldUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -197,17 +197,17 @@ func TestSilentSuspectsHoldUpNobody(t *testing.T) {
 			net.Hold(fmt.Sprint("n", i), "registry")
 			refs = append(refs, refOf(n))
 		}
-		ringtest.In(tr.Registry).HangUpOn(refs...)
-		time.Sleep(7 * time.Second) // the first dials to them have timed out
+		ringtest.RegistryOf(tr.Registry).HangUpOn(refs...)
+		time.Sleep(7 * time.Second) // until the first dials to them have timed out
 		start := time.Now()
 		dead := tr.Nodes[suspects]
 		dead.Close()
-		tr.Drop(dead)
-		tr.Gone(dead.ID())
-		ringtest.Took(t, "finding the dead among silent suspects", start, 250*time.Millisecond)
+		tr.Remove(dead)
+		tr.WaitGone(dead.ID())
+		ringtest.CheckElapsed(t, "finding the dead among silent suspects", start, 250*time.Millisecond)
 		start = time.Now()
 		tr.Join(nil)
-		ringtest.Took(t, "an ordinary join", start, 100*time.Millisecond)
+		ringtest.CheckElapsed(t, "an ordinary join", start, 100*time.Millisecond)
 		tr.Close()
 	})
 }

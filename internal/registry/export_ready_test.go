@@ -10,13 +10,12 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// What the tests in setup_ready_test.go and out_of_sight_test.go do to a registry that no
-// program can.
+// Access to a registry for setup_ready_test.go and suspect_test.go, which programs do not have.
 
-// TakeSetupSlot takes the slot of a set-up, as if one were under way.
+// TakeSetupSlot takes the slot of set-ups, as if one were under way.
 func (r *Registry) TakeSetupSlot() { r.setup <- struct{}{} }
 
-// GiveSetupSlot gives it back, and says whether it was taken.
+// GiveSetupSlot frees the slot of set-ups. It returns false if the slot was free.
 func (r *Registry) GiveSetupSlot() bool {
 	select {
 	case <-r.setup:
@@ -26,7 +25,7 @@ func (r *Registry) GiveSetupSlot() bool {
 	}
 }
 
-// StartRunAfresh starts a traffic run whether or not there is another.
+// StartRunAfresh starts a traffic run even if another is under way.
 func (r *Registry) StartRunAfresh(ctx context.Context, t Traffic) error {
 	r.mu.Lock()
 	r.runs.current = nil
@@ -35,7 +34,7 @@ func (r *Registry) StartRunAfresh(ctx context.Context, t Traffic) error {
 	return err
 }
 
-// ChangeWith wakes those who wait for a change, which f makes.
+// ChangeWith calls f, and wakes the calls that wait for a change.
 func (r *Registry) ChangeWith(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,22 +53,23 @@ func (r *Registry) HangUpOnHost(host string) {
 	}
 }
 
-// Readmit admits a member once more, under its ID, as when its incarnation has been declared
-// dead. What follows from that is left to [Registry.Apply].
+// Readmit admits a member again under its ID, as after its incarnation was declared dead. The
+// consequences wait for [Registry.Apply].
 func (r *Registry) Readmit(p status.Peer) (ring.Member, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.members.Admit(r.now(), uint64(time.Now().UnixNano()), membership.Request{Addr: p.Addr, Want: true, ID: uint64(p.ID)})
 }
 
-// Deregister returns what takes a member's wish to leave, over the connection that it has now.
+// Deregister returns the function that takes a member's request to leave, over its present
+// connection.
 func (r *Registry) Deregister(of ring.Ref) func(body []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.sessions[of].deregister
 }
 
-// Apply does what the membership asks for.
+// Apply does what the membership decides.
 func (r *Registry) Apply() {
 	r.mu.Lock()
 	all := r.members.Take()

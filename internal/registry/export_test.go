@@ -15,31 +15,31 @@ const (
 	MaxReport   = maxReport
 )
 
-// Session is the end of a connection to a node.
+// Session is the registry's end of a connection to a node.
 type Session = session
 
-// Locked calls f with the registry's lock held. Methods that need the lock may be called in
-// it and in [Registry.Await].
+// Locked calls f with the registry's lock held. f and the condition of [Registry.Await] may
+// call the methods that need the lock.
 func (r *Registry) Locked(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
 }
 
-// Now is the time of the membership.
+// Now returns the time of the membership.
 func (r *Registry) Now() time.Duration { return r.now() }
 
-// Wake has the registry do what the membership asks for.
+// Wake wakes the reconcile loop.
 func (r *Registry) Wake() { r.wake() }
 
-// Conns is the number of connections.
+// Conns returns the number of connections.
 func (r *Registry) Conns() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.conns)
 }
 
-// Session is that of a member's connection, and nil while there is none. It needs the lock.
+// Session returns a member's session, or nil while it is not connected. It needs the lock.
 func (r *Registry) Session(ref ring.Ref) *Session { return r.sessions[ref] }
 
 // HangUpOn ends the connections of members before the registry acts on the end of any.
@@ -51,7 +51,7 @@ func (r *Registry) HangUpOn(refs ...ring.Ref) {
 	}
 }
 
-// SendTo sends a member a message that nothing in the registry asks for.
+// SendTo sends a member a message of any kind.
 func (r *Registry) SendTo(ref ring.Ref, t wire.Type, v any) error {
 	r.mu.Lock()
 	s := r.sessions[ref]
@@ -62,48 +62,48 @@ func (r *Registry) SendTo(ref ring.Ref, t wire.Type, v any) error {
 	return s.conn.Send(t, v)
 }
 
-// Records is the number of incarnations of which the registry keeps heartbeats. It needs the
+// Records returns the number of incarnations whose heartbeats the registry keeps. It needs the
 // lock.
 func (r *Registry) Records() int { return len(r.reports.records) }
 
-// SetStatus makes s what a member has said last. It needs the lock.
+// SetStatus makes s the latest status of a member. It needs the lock.
 func (r *Registry) SetStatus(ref ring.Ref, s *status.Node) { r.reports.records[ref].status = s }
 
-// Traces is the number of traces that are not answered.
+// Traces returns the number of unanswered traces.
 func (r *Registry) Traces() int {
 	r.traces.mu.Lock()
 	defer r.traces.mu.Unlock()
 	return len(r.traces.pending)
 }
 
-// Progress is how far a run of all members would be.
+// Progress returns the progress of a run of all members.
 func (r *Registry) Progress() (sent, received int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.progress(&run{senders: r.members.All()})
 }
 
-// StartClock makes a registry that does not listen tell by the clock how late it is. It
+// StartClock starts the clock by which a registry measures how late it runs, as Listen does. It
 // needs the lock.
 func (r *Registry) StartClock(period time.Duration) {
 	r.stalls.accounted, r.stalls.period = r.cfg.Now(), period
 }
 
-// Tick is what the clock does once a period. It needs the lock.
+// Tick does the work of one period of the clock. It needs the lock.
 func (r *Registry) Tick() {
 	r.accountForStalls()
 	r.stalls.accounted = r.cfg.Now()
 }
 
-// SkipRuns makes the number of the latest run one that the nodes have not heard of.
+// SkipRuns sets the number of the latest run to one that the nodes do not know.
 func (r *Registry) SkipRuns(latest uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.runs.number = latest
 }
 
-// Unfinished is the number of nodes that have not finished the run under way, and -1 if none
-// is. It needs the lock.
+// Unfinished returns the number of nodes that have not finished the present run, or -1 if there
+// is no run. It needs the lock.
 func (r *Registry) Unfinished() int {
 	if r.runs.current == nil {
 		return -1
@@ -111,8 +111,8 @@ func (r *Registry) Unfinished() int {
 	return len(r.runs.current.awaitingFinish)
 }
 
-// Unreported is the number of nodes that have not reported on the run under way, and -1 if
-// they are not asked for reports. It needs the lock.
+// Unreported returns the number of nodes that have not reported on the present run, or -1 if
+// the registry does not ask for reports. It needs the lock.
 func (r *Registry) Unreported() int {
 	if r.runs.current == nil || r.runs.current.phase != collecting {
 		return -1
@@ -120,7 +120,7 @@ func (r *Registry) Unreported() int {
 	return len(r.runs.current.awaitingSummary)
 }
 
-// Finish takes it that a node has finished the run under way.
+// Finish marks the present run as finished by a node.
 func (r *Registry) Finish(ref ring.Ref) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,7 +128,7 @@ func (r *Registry) Finish(ref ring.Ref) {
 	r.change()
 }
 
-// LoseReported loses a member for the run under way, if all nodes have reported on that.
+// LoseReported marks a member as lost for the present run, if all nodes have reported.
 func (r *Registry) LoseReported(ref ring.Ref) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

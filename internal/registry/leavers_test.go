@@ -17,10 +17,10 @@ import (
 
 var shortLived = flag.Int("shortlived", 60, "how many nodes come, send and leave while a source sends, in TestShortLivedNodes")
 
-// incomingOf is how many incoming streams a node has.
+// incomingOf returns the number of incoming streams of a node.
 func incomingOf(n *ringdht.Node) int { return n.Status().Streams.Incoming }
 
-// Eight sources that have left make room for the ninth in a sink that takes eight.
+// A sink takes eight streams. Eight sources that have left make room for a ninth.
 func TestLeaversMakeRoom(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	sink := tr.Join(nil, ringdht.WithLimits(ringdht.Limits{Streams: 8}))
@@ -41,16 +41,16 @@ func TestLeaversMakeRoom(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("the ninth node's flush took %v", took)
 		}
-		ringtest.Until(t, "one incoming stream", func() bool { return incomingOf(sink) == 1 })
+		ringtest.WaitUntil(t, "one incoming stream", func() bool { return incomingOf(sink) == 1 })
 		if err := ninth.Leave(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ringtest.Until(t, "no incoming stream", func() bool { return incomingOf(sink) == 0 })
+	ringtest.WaitUntil(t, "no incoming stream", func() bool { return incomingOf(sink) == 0 })
 }
 
-// A source is as fast when many nodes have come, sent and left as it was before. How fast
-// depends on the machine, so the rates are logged, and what counts at the sink is tested.
+// A source is as fast after many nodes have come, sent and left as before. The rates depend on
+// the machine, so they are only logged. The test checks the streams at the sink.
 func TestShortLivedNodes(t *testing.T) {
 	tr := ringtest.New(t, nil, ringdht.WithLease(3*time.Second))
 	var handled atomic.Int64
@@ -88,10 +88,10 @@ func TestShortLivedNodes(t *testing.T) {
 	}
 	after := rate()
 	t.Logf("%d short-lived nodes, %d incoming streams at most: %.0f messages a second before, %.0f after", *shortLived, most, before, after)
-	ringtest.Until(t, "one incoming stream", func() bool { return incomingOf(sink) <= 1 })
+	ringtest.WaitUntil(t, "one incoming stream", func() bool { return incomingOf(sink) <= 1 })
 }
 
-// A leave that a node cannot hear of, since it has no registry then, is not lost on it.
+// A node that has no registry at the time of a leave learns of it later.
 func TestLeaveDuringAnOutage(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(5*time.Second))
@@ -106,26 +106,26 @@ func TestLeaveDuringAnOutage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	life := sink.Incarnation()
+	inc := sink.Incarnation()
 	net.Hold("n0", "registry")
 	net.Hold("registry", "n0")
 	r := tr.Registry
-	ringtest.In(r).HangUpOn(refOf(sink))
-	ringtest.Of(sink).HangUp()
+	ringtest.RegistryOf(r).HangUpOn(refOf(sink))
+	ringtest.NodeOf(sink).HangUp()
 	<-sink.Disconnected()
-	// It asks to leave and goes, without a word to its sinks.
-	ringtest.Of(others[0]).Tell(control.TypeDeregister, control.Deregister{ID: uint64(others[0].ID()), Addr: others[0].Peer().Addr})
-	ringtest.Until(t, "three members", func() bool { return len(r.Members()) == 3 })
+	// A source deregisters and ends, without a farewell to its sinks.
+	ringtest.NodeOf(others[0]).Tell(control.TypeDeregister, control.Deregister{ID: uint64(others[0].ID()), Addr: others[0].Peer().Addr})
+	ringtest.WaitUntil(t, "three members", func() bool { return len(r.Members()) == 3 })
 	others[0].Close()
 	if n := incomingOf(sink); n != 3 {
 		t.Fatalf("%d incoming streams", n)
 	}
 	net.Heal()
-	if err := sink.WaitConnected(tr.Ctx()); err != nil || sink.Incarnation() != life {
-		t.Fatal(err, "or another life")
+	if err := sink.WaitConnected(tr.Ctx()); err != nil || sink.Incarnation() != inc {
+		t.Fatal(err, "or another incarnation")
 	}
-	ringtest.Until(t, "two incoming streams", func() bool { return incomingOf(sink) == 2 })
-	for _, n := range others[1:] { // the streams of those that stay go on
+	ringtest.WaitUntil(t, "two incoming streams", func() bool { return incomingOf(sink) == 2 })
+	for _, n := range others[1:] { // the streams of the others go on
 		if err := errors.Join(n.Send(tr.Ctx(), sink.ID(), nil), n.Flush(tr.Ctx())); err != nil {
 			t.Fatal(fmt.Errorf("node %d: %w", n.ID(), err))
 		}

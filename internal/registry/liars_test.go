@@ -16,7 +16,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// No number that a node claims to know of makes those of the registry wrap.
+// No number from a node makes a number of the registry wrap.
 func TestHugeNumbers(t *testing.T) {
 	for _, c := range []control.Register{
 		{Epoch: math.MaxUint64, Incarnation: 5},
@@ -29,7 +29,7 @@ func TestHugeNumbers(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			net := memnet.New(1)
 			tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
-			m := tr.Raw(t)
+			m := tr.DialRaw(t)
 			c.Addr, c.Other, c.Ready, c.ID = "raw:5", true, true, 5
 			m.Send(control.TypeRegister, c)
 			ty, _, err := m.Recv()
@@ -48,7 +48,7 @@ func TestHugeNumbers(t *testing.T) {
 					t.Fatal(err)
 				}
 				if n.Incarnation() < 1<<60 {
-					t.Error("life", n.Incarnation())
+					t.Error("incarnation", n.Incarnation())
 				}
 			}
 			for range 3 {
@@ -64,7 +64,7 @@ func TestHugeNumbers(t *testing.T) {
 	}
 }
 
-// What nodes say that they have counted makes no sum wrap, and no list grow.
+// No counter from a node makes a sum wrap or a list grow.
 func TestHugeCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1))
@@ -85,7 +85,7 @@ func TestHugeCounts(t *testing.T) {
 			if i == 2 {
 				status = control.Status{Counters: []int64{-1, math.MinInt64}, Hops: []int64{-1}, Latency: []int64{-1}, Took: -1, Members: -1}
 			}
-			ringtest.Of(n).Tell(control.TypeBeat, control.Beat{Every: math.MinInt32, Sent: math.MaxInt64 - int64(i)*math.MaxInt64, Received: math.MinInt64, Status: []control.Status{status, status}})
+			ringtest.NodeOf(n).Tell(control.TypeBeat, control.Beat{Every: math.MinInt32, Sent: math.MaxInt64 - int64(i)*math.MaxInt64, Received: math.MinInt64, Status: []control.Status{status, status}})
 		}
 		synctest.Wait()
 		look := func(what string) {
@@ -117,17 +117,17 @@ func TestHugeCounts(t *testing.T) {
 			t.Fatalf("%+v", s.Total)
 		}
 		look("of members")
-		sent, received := ringtest.In(r).Progress()
+		sent, received := ringtest.RegistryOf(r).Progress()
 		if sent < 0 || received < 0 {
-			t.Errorf("a run is at %d and %d", sent, received)
+			t.Errorf("progress of a run: %d sent, %d received", sent, received)
 		}
 		for _, n := range tr.Nodes {
 			n.Close()
 		}
 		synctest.Wait()
-		ringtest.In(r).Locked(func() {
-			if n := ringtest.In(r).Records(); n > 0 {
-				t.Fatalf("%d are remembered", n)
+		ringtest.RegistryOf(r).Locked(func() {
+			if n := ringtest.RegistryOf(r).Records(); n > 0 {
+				t.Fatalf("the registry keeps %d records", n)
 			}
 		})
 		look("of those that are gone")
@@ -143,13 +143,13 @@ func TestIncarnationOfAnother(t *testing.T) {
 	}
 	tr.Setup(0)
 	v := tr.Nodes[0]
-	m := tr.Raw(t)
+	m := tr.DialRaw(t)
 	lost := v.Disconnected()
 	m.Send(control.TypeRegister, control.Register{Addr: "raw:1", Incarnation: v.Incarnation(), ID: uint64(v.ID()), Token: 1})
 	ty, _, err := m.Recv()
 	t.Log(ty, err)
 	if ty == control.TypeRegistered {
-		t.Error("another process goes on with the incarnation of node", v.ID())
+		t.Error("another process took over the incarnation of node", v.ID())
 		m.Send(control.TypeDeregister, control.Deregister{ID: uint64(v.ID()), Addr: v.Peer().Addr})
 		<-lost
 		time.Sleep(200 * time.Millisecond)
@@ -157,7 +157,8 @@ func TestIncarnationOfAnother(t *testing.T) {
 	}
 }
 
-// What a node says of others is kept, but not at any length, and not about itself.
+// The registry keeps what a node reports of others: not at any length, and not about the node
+// itself.
 func TestLongWords(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 3 {
@@ -165,9 +166,9 @@ func TestLongWords(t *testing.T) {
 	}
 	tr.Setup(0)
 	liar := tr.Nodes[0]
-	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Incarnation: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
-	ringtest.Of(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Incarnation: liar.Incarnation(), Error: "self"})
-	err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) > 0 })
+	ringtest.NodeOf(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Incarnation: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
+	ringtest.NodeOf(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Incarnation: liar.Incarnation(), Error: "self"})
+	err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) > 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestLongWords(t *testing.T) {
 	}
 }
 
-// Only the node that was asked for a trace answers.
+// A trace is answered only by the node that was asked for it.
 func TestTraceOfAnother(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 3 {
@@ -188,9 +189,9 @@ func TestTraceOfAnother(t *testing.T) {
 	tr.Setup(0)
 	tr.Net.Hold("registry", "n0")
 	go func() {
-		for ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Traces() > 0 }) != nil {
+		for ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Traces() > 0 }) != nil {
 		}
-		ringtest.Of(tr.Nodes[1]).Tell(control.TypeTraced, control.Traced{Ask: 1, Error: "forged"})
+		ringtest.NodeOf(tr.Nodes[1]).Tell(control.TypeTraced, control.Traced{Ask: 1, Error: "forged"})
 		time.Sleep(100 * time.Millisecond)
 		tr.Net.Heal()
 	}()
@@ -200,7 +201,7 @@ func TestTraceOfAnother(t *testing.T) {
 	}
 }
 
-// A registry that comes back with other terms makes another ring.
+// A registry that comes back with other settings makes another ring.
 func TestRegistryWithOtherTerms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -210,7 +211,7 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 		}
 		tr.Setup(0)
 		tr.Registry.Close()
-		tr.Restart(ringdht.WithLease(ringtest.Lease), ringdht.WithBits(32))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), ringdht.WithBits(32))
 		tr.Join(nil, ringdht.WithID(1<<31))
 		time.Sleep(20 * time.Second)
 		n := registrations(tr.Registry)
@@ -219,7 +220,7 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 		}
 		t.Log(tr.Registry.Members(), tr.Nodes[0].MaxPayload(), n)
 		for _, n := range tr.Nodes {
-			bits, _, _, _ := ringtest.Of(n).Table()
+			bits, _, _, _ := ringtest.NodeOf(n).Table()
 			t.Log(n.ID(), n.Incarnation(), bits)
 		}
 		tr.Close()
@@ -227,20 +228,20 @@ func TestRegistryWithOtherTerms(t *testing.T) {
 	})
 }
 
-// registrations counts those that a registry has granted.
+// registrations returns the number of registrations that a registry has granted.
 func registrations(r *ringdht.Registry) int64 {
 	s := r.Snapshot()
 	return s.Happened[status.EventJoined] + s.Happened[status.EventBack]
 }
 
-// A registry whose words make no sense is not asked again all the time.
+// A node backs off from a registry whose messages make no sense.
 func TestNonsenseIsHeardSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(ringtest.Lease))
 		n := tr.Join(nil)
 		tr.Join(nil)
 		tr.Setup(0)
-		r, ref := ringtest.In(tr.Registry), refOf(n)
+		r, ref := ringtest.RegistryOf(tr.Registry), refOf(n)
 		for range 5000 {
 			r.Locked(func() {
 				if r.Session(ref) != nil {
@@ -257,10 +258,10 @@ func TestNonsenseIsHeardSeldom(t *testing.T) {
 	})
 }
 
-// What every peer is told of a node has a limit.
+// The length of an address has a limit, since every peer is told of it.
 func TestLongAddress(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
-	m := tr.Raw(t)
+	m := tr.DialRaw(t)
 	b := make([]byte, 500000)
 	for i := range b {
 		b[i] = 'x'

@@ -19,7 +19,7 @@ func TestIsLoopback(t *testing.T) {
 	}
 }
 
-// A member that others cannot dial is warned of once, whoever comes first.
+// The log warns once of a member that others cannot dial, whichever of them joins first.
 func TestLoopbacks(t *testing.T) {
 	var l loopbacks
 	ref := func(id uint64) ring.Ref { return ring.Ref{ID: id, Incarnation: 1} }

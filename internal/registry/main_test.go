@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { ringtest.Main(m) }
 
-// refOf is a node's present incarnation, as the registry knows it.
+// refOf returns a node's present incarnation, as the registry knows it.
 func refOf(n *ringdht.Node) ring.Ref {
 	return ring.Ref{ID: uint64(n.ID()), Incarnation: n.Incarnation()}
 }

@@ -28,10 +28,10 @@ func TestRegistrationRules(t *testing.T) {
 		want error
 		says string
 	}{
-		"same address":  {opts: []ringdht.NodeOption{ringdht.WithAdvertise(first.Peer().Addr)}, want: ringdht.ErrAddressTaken, says: first.ID().String()},
-		"unreachable":   {opts: []ringdht.NodeOption{ringdht.WithAdvertise("127.0.0.1:1")}, want: ringdht.ErrUnreachable, says: "WithAdvertise"},
-		"somebody else": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(tr.Addr)}, want: ringdht.ErrUnreachable, says: "registry"},
-		"other host":    {opts: []ringdht.NodeOption{ringdht.WithListen("127.0.0.2:0")}, want: ringdht.ErrHostMismatch, says: "WithAdvertise"},
+		"same address": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(first.Peer().Addr)}, want: ringdht.ErrAddressTaken, says: first.ID().String()},
+		"unreachable":  {opts: []ringdht.NodeOption{ringdht.WithAdvertise("127.0.0.1:1")}, want: ringdht.ErrUnreachable, says: "WithAdvertise"},
+		"the registry": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(tr.Addr)}, want: ringdht.ErrUnreachable, says: "registry"},
+		"other host":   {opts: []ringdht.NodeOption{ringdht.WithListen("127.0.0.2:0")}, want: ringdht.ErrHostMismatch, says: "WithAdvertise"},
 	} {
 		_, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, c.opts...)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
@@ -39,10 +39,10 @@ func TestRegistrationRules(t *testing.T) {
 		}
 	}
 	if got := tr.Registry.Members(); len(got) != 1 || got[0] != first.Peer() {
-		t.Errorf("the refused left traces: %v", got)
+		t.Errorf("refused nodes are members: %v", got)
 	}
 
-	// Said explicitly, another host is fine as long as it leads to the node.
+	// Another host is fine if the option names it and it leads to the node.
 	l, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Skip("no second loopback address:", err)
@@ -53,19 +53,19 @@ func TestRegistrationRules(t *testing.T) {
 	if n.Peer().Addr != addr || n.Status().Members != 2 {
 		t.Errorf("joined as %v, %d members", n.Peer(), n.Status().Members)
 	}
-	// So is a name for the host that the connection comes from.
+	// So is a name of the host from which the connection comes.
 	_, port, _ := net.SplitHostPort(first.Peer().Addr)
-	if m := tr.Raw(t); m.Ask(control.TypeRegister, control.Register{Addr: "localhost:" + port}).Code == control.CodeHost {
+	if m := tr.DialRaw(t); m.Ask(control.TypeRegister, control.Register{Addr: "localhost:" + port}).Code == control.CodeHost {
 		t.Error("localhost is not taken for the loopback address")
 	}
 }
 
-// An address is shown to people and told to others: it cannot hold what commands a terminal, or
-// ends a line of a log.
+// An address is shown to users and sent to other nodes. So it cannot contain control
+// characters, which command a terminal or end a line of a log.
 func TestAddressIsPrintable(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	for _, zone := range []string{"\x1bc", "a\nVerdict: exact", "\u009b31m", "\x9b", "\u202e", "\x00"} {
-		m := tr.Raw(t)
+		m := tr.DialRaw(t)
 		r := m.Ask(control.TypeRegister, control.Register{Addr: "[::1%" + zone + "]:80", Other: true})
 		if r == nil || r.Code != control.CodeProtocol || !strings.Contains(r.Reason, "printed") || !dial.Printable(r.Reason) {
 			t.Errorf("%q: %+v", zone, r)
@@ -73,35 +73,35 @@ func TestAddressIsPrintable(t *testing.T) {
 	}
 }
 
-// A node that answers the probe for another one is found out.
+// A probe finds out a node that answers for another one.
 func TestProbeComparesTokens(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
-	other := ringtest.New(t, net) // its nodes answer probes, and their addresses are free in the first
+	other := ringtest.New(t, net) // its nodes answer probes, and their addresses are free in the first ring
 	other.Name = "other"
 	n := other.Join(nil)
-	m := tr.Raw(t)
-	r := m.Ask(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.Of(n).Token() + 1})
+	m := tr.DialRaw(t)
+	r := m.Ask(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.NodeOf(n).Token() + 1})
 	if r == nil || r.Code != control.CodeUnreachable || !strings.Contains(r.Reason, "another node") {
 		t.Errorf("got %+v", r)
 	}
 }
 
-// A node that vanishes before it has its answer is not a member.
+// A node that vanishes before it has its answer does not become a member.
 func TestUndeliveredAnswerUndoesTheRegistration(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
 	other := ringtest.New(t, net)
 	other.Name = "other"
 	n := other.Join(nil) // answers the probe
-	m := tr.Raw(t)
-	m.Send(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.Of(n).Token()})
+	m := tr.DialRaw(t)
+	m.Send(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.NodeOf(n).Token()})
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 1); err != nil {
 		t.Fatal(err)
 	}
 	n.Close()
 	m.Close()
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 0 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 0 }); err != nil {
 		t.Error(err)
 	}
 }
@@ -156,7 +156,7 @@ func TestHandshakeMismatch(t *testing.T) {
 	if _, err := ringdht.Join(tr.Ctx(), n.Peer().Addr, nil, host); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "not a registry") {
 		t.Errorf("joining a node: %v", err)
 	}
-	c := *ringtest.Dialler()
+	c := *ringtest.DialConfig()
 	c.Transport = tr.Net.Host("x")
 	if _, _, err := c.Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleLink}); !errors.Is(err, ringdht.ErrHandshake) {
 		t.Errorf("linking to a registry: %v", err)
@@ -166,7 +166,7 @@ func TestHandshakeMismatch(t *testing.T) {
 		{Role: wire.RoleLink, To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1},
 	} {
 		if _, _, err := c.Dial(tr.Ctx(), n.Peer().Addr, h); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
-			t.Errorf("linking to another life: %v", err)
+			t.Errorf("linking to another incarnation: %v", err)
 		}
 	}
 	// Another version.
@@ -186,17 +186,17 @@ func TestHandshakeMismatch(t *testing.T) {
 func TestJoinErrors(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	net := memnet.New(1)
-	if _, err := ringdht.Join(ctx, "nobody:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil || !strings.Contains(err.Error(), "nobody:1") {
-		t.Errorf("nobody listens: %v", err)
+	if _, err := ringdht.Join(ctx, "empty:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil || !strings.Contains(err.Error(), "empty:1") {
+		t.Errorf("joining where no registry listens: %v", err)
 	}
 	net.Hold("x", "") // dials hang
 	cancel()
-	if _, err := ringdht.Join(ctx, "nobody:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil {
-		t.Error("joined nobody")
+	if _, err := ringdht.Join(ctx, "empty:1", nil, ringdht.WithTransport(net.Host("x"))); err == nil {
+		t.Error("joined without a registry")
 	}
 }
 
-// A registry that closes says nothing of members whose connections it ends.
+// A registry that closes reports no member as dead, though it ends their connections.
 func TestClosingBlamesNobody(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	for range 5 {
@@ -206,8 +206,8 @@ func TestClosingBlamesNobody(t *testing.T) {
 	r := tr.Registry
 	events := r.Snapshot().Events
 	before := events[len(events)-1].Seq
-	ringtest.In(r).Locked(func() {
-		ringtest.In(r).Authority().Leave(ringtest.In(r).Now(), refOf(tr.Nodes[0])) // it is about to go
+	ringtest.RegistryOf(r).Locked(func() {
+		ringtest.RegistryOf(r).Authority().Leave(ringtest.RegistryOf(r).Now(), refOf(tr.Nodes[0])) // it is about to leave
 	})
 	r.Close()
 	for _, e := range r.Snapshot().Events {

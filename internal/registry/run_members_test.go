@@ -21,7 +21,7 @@ func TestTaskThatCannotBeRead(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1))
 		tr.Join(nil, ringdht.WithTraffic())
 		tr.Join(nil, ringdht.WithTraffic())
-		c := &ringtest.Illiterate{Cannot: func(v any) bool { _, task := v.(*control.Task); return task }}
+		c := &ringtest.FailingCodec{Fails: func(v any) bool { _, task := v.(*control.Task); return task }}
 		n := tr.Join(nil, ringdht.WithTraffic(), ringdht.WithCodec(c))
 		tr.Setup(0)
 		for run := range int64(3) {
@@ -32,8 +32,8 @@ func TestTaskThatCannotBeRead(t *testing.T) {
 			if s.Balanced() || !strings.Contains(s.Verdict(), n.ID().String()+" cannot read its task") || !strings.Contains(s.Verdict(), "illegible") || s.Sum.Sent != 20 {
 				t.Errorf("%s, %+v", s.Verdict(), s.Sum)
 			}
-			if c.Tried.Load() != run+1 {
-				t.Errorf("it was asked %d times in %d runs", c.Tried.Load(), run+1)
+			if c.Failed.Load() != run+1 {
+				t.Errorf("it was asked %d times in %d runs", c.Failed.Load(), run+1)
 			}
 		}
 		select {
@@ -45,14 +45,14 @@ func TestTaskThatCannotBeRead(t *testing.T) {
 	})
 }
 
-// A member that hangs up on what it is asked, each time, is asked a few times more, ever
-// more seldom; then the run ends without it, and says so.
+// A member hangs up each time it is asked for something. It is asked a few times more, ever
+// more seldom. Then the run ends without it, and says so.
 func TestMemberThatHangsUpOnRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(3*time.Second))
 		tr.Join(nil, ringdht.WithTraffic())
 		tr.Join(nil, ringdht.WithTraffic())
-		c := &ringtest.Illiterate{Cannot: func(v any) bool {
+		c := &ringtest.FailingCodec{Fails: func(v any) bool {
 			switch v.(type) {
 			case *control.Task, *control.Collect, *control.Explain:
 				return true
@@ -69,8 +69,8 @@ func TestMemberThatHangsUpOnRuns(t *testing.T) {
 		if s.Balanced() || !strings.Contains(s.Verdict(), "node "+n.ID().String()+" came back 5 times without an answer") {
 			t.Error(s.Verdict())
 		}
-		// Twice for each task: once for its number.
-		if tried := c.Tried.Load(); tried != 2*(handshake.MaxReminders+1)+2*(handshake.MaxReminders+1) {
+		// Twice for each task, of which once for its number.
+		if tried := c.Failed.Load(); tried != 2*(handshake.MaxReminders+1)+2*(handshake.MaxReminders+1) {
 			t.Errorf("it was asked %d times in %v", tried, time.Since(start))
 		}
 		if took := time.Since(start); took > time.Minute {
@@ -80,8 +80,8 @@ func TestMemberThatHangsUpOnRuns(t *testing.T) {
 	})
 }
 
-// A member whose connection breaks again and again while it sends is in the run to its
-// end: it says that it has its task when it comes back.
+// A member whose connection breaks again and again while it sends stays in the run. When it
+// comes back, it says that it has its task.
 func TestMemberThatComesBackDuringARun(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -89,7 +89,7 @@ func TestMemberThatComesBackDuringARun(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic())
 	}
 	tr.Setup(0)
-	r, n := ringtest.In(tr.Registry), tr.Nodes[1]
+	r, n := ringtest.RegistryOf(tr.Registry), tr.Nodes[1]
 	ref := refOf(n)
 	net.Hold("registry", "n0") // the run waits for it
 	net.Hold("n1", "n2")       // n1 too
@@ -100,10 +100,10 @@ func TestMemberThatComesBackDuringARun(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Locked(func() { was = r.Session(ref) })
-		for ringtest.Of(n).Runs().Latest == 0 {
+		for ringtest.NodeOf(n).Runs().Latest == 0 {
 			time.Sleep(time.Millisecond)
 		}
-		ringtest.Of(n).HangUp()
+		ringtest.NodeOf(n).HangUp()
 		if err := r.Await(tr.Ctx(), func() bool { now := r.Session(ref); return now != nil && now != was }); err != nil {
 			t.Fatal(err)
 		}
@@ -114,15 +114,15 @@ func TestMemberThatComesBackDuringARun(t *testing.T) {
 	}
 }
 
-// A run may be larger than an int of 32 bits. `GOARCH=386 go test` shows that a node of
-// 32 bits takes part in it.
+// A run may be larger than an int of 32 bits. `GOARCH=386 go test` shows that a node of 32 bits
+// takes part in it.
 func TestTaskOfManyMessages(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 2 {
 		tr.Join(nil, ringdht.WithTraffic())
 	}
 	tr.Setup(0)
-	r, n := ringtest.In(tr.Registry), tr.Nodes[0]
+	r, n := ringtest.RegistryOf(tr.Registry), tr.Nodes[0]
 	send := func(task control.Task) {
 		if err := r.SendTo(refOf(n), control.TypeTask, task); err != nil {
 			t.Fatal(err)
@@ -135,13 +135,13 @@ func TestTaskOfManyMessages(t *testing.T) {
 		for n.Status().Counters.Sent < before+1000 {
 			select {
 			case <-lost:
-				t.Fatalf("a task of %d messages cost it its registry", messages)
+				t.Fatalf("a task of %d messages ended its connection to the registry", messages)
 			case <-time.After(time.Millisecond):
 			}
 		}
 	}
-	send(control.Task{Run: 9, Messages: 1, Payload: math.MaxInt64}) // answered, with an error
-	for ringtest.Of(n).Runs().Latest < 9 {
+	send(control.Task{Run: 9, Messages: 1, Payload: math.MaxInt64}) // answered with an error
+	for ringtest.NodeOf(n).Runs().Latest < 9 {
 		time.Sleep(time.Millisecond)
 	}
 	r.SkipRuns(9)

@@ -11,16 +11,16 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// unfinished waits until all nodes but so many have finished the run at hand.
+// unfinished waits until all nodes but n have finished the present run.
 func unfinished(tr *ringtest.Ring, n int) {
 	tr.T.Helper()
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Unfinished() == n }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Unfinished() == n }); err != nil {
 		tr.T.Fatal(err)
 	}
 }
 
-// A node that comes during a run relays for it: it is asked for that, has a row, and the
-// next run has nothing of it.
+// A node that joins during a run relays for it. The registry asks it for its share, and the
+// account has a row for it. The next run counts nothing of that.
 func TestRelaysOfALateComer(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -39,12 +39,12 @@ func TestRelaysOfALateComer(t *testing.T) {
 		}
 	}
 	gone.Close()
-	tr.Drop(gone)
-	tr.Gone(gone.ID())
+	tr.Remove(gone)
+	tr.WaitGone(gone.ID())
 	net.Hold("n4", "registry")
 	net.Release("registry", "n0")
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { // all have answered but the one that came late
-		return ringtest.In(tr.Registry).Unreported() == 1
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { // all have answered but the latecomer
+		return ringtest.RegistryOf(tr.Registry).Unreported() == 1
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestRelaysOfALateComer(t *testing.T) {
 	if !s.Exact() || s.Sum.Sent != 4000 {
 		t.Fatalf("%s, %+v", s.Verdict(), s.Sum)
 	}
-	ringtest.AddUp(t, s)
+	ringtest.CheckRelayed(t, s)
 	var rows []ringdht.ID
 	for _, n := range s.Nodes {
 		rows = append(rows, n.ID)
@@ -65,14 +65,14 @@ func TestRelaysOfALateComer(t *testing.T) {
 		t.Errorf("rows %v", rows)
 	}
 	s = tr.Run(ringdht.Traffic{Messages: 10})
-	ringtest.AddUp(t, s)
+	ringtest.CheckRelayed(t, s)
 	if len(s.Nodes) != 5 || slices.ContainsFunc(s.Nodes, func(n status.NodeSummary) bool { return n.Late }) {
 		t.Errorf("%+v", s.Nodes)
 	}
 }
 
-// What a run whose registry died has left is in no later one: not in the next, nor in the
-// one that uses its port again. The nodes that only relay hear of no task.
+// The rest of a run whose registry died counts in no later run: neither in the next nor in the
+// one that uses its port again. Nodes that only relay are told of no task.
 func TestRelaysOfAnAbandonedRun(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
@@ -90,18 +90,18 @@ func TestRelaysOfAnAbandonedRun(t *testing.T) {
 	abandoned := tr.Registry.Snapshot().Running.Number
 	tr.Registry.Close()
 	net.Heal()
-	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 6); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
-	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
-	ringtest.In(tr.Registry).SkipRuns(abandoned + 127)
-	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	tr.WaitSettled()
+	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.RegistryOf(tr.Registry).SkipRuns(abandoned + 127)
+	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 }
 
-// The members that knew of a run may all be lost together with the registry. The next
-// registry must not use its number, under which the others still count what they had of it.
+// All members that knew of a run may be lost together with the registry. The next registry must
+// not use the number of that run, under which the others still count.
 func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
@@ -109,7 +109,7 @@ func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
 		tr.Join(nil, ringdht.WithID(ringdht.ID(10*i)), ringdht.WithTraffic())
 	}
 	tr.Setup(1)
-	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 	for _, host := range []string{"n1", "n2", "n3"} {
 		net.Hold("registry", host)
 	}
@@ -121,18 +121,17 @@ func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
 	tr.Registry.Close()
 	knew := tr.Nodes[0]
 	knew.Close()
-	tr.Drop(knew)
+	tr.Remove(knew)
 	net.Heal()
-	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 3); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
-	ringtest.AddUp(t, tr.Run(ringdht.Traffic{Messages: 10}))
+	tr.WaitSettled()
+	ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 10}))
 }
 
-// An overloaded ring drops frames and sends them again. That is relayed as well, and
-// counted as wasted.
+// An overloaded ring drops frames and sends them again. Copies count as relayed, and as wasted.
 func TestRelaysOfAnOverloadedRing(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	small := ringdht.WithLimits(ringdht.Limits{LinkQueue: 150 << 10, ReceiveBuffer: 300 << 10})
@@ -143,7 +142,7 @@ func TestRelaysOfAnOverloadedRing(t *testing.T) {
 	wasted := int64(0)
 	for range 3 {
 		s := tr.Run(ringdht.Traffic{Messages: 2000, Payload: 1000})
-		ringtest.AddUp(t, s)
+		ringtest.CheckRelayed(t, s)
 		wasted += s.Wasted
 	}
 	if wasted == 0 {

@@ -18,7 +18,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// A sender that leaves during a run is lost to it; that is all that is to be said.
+// A sender that leaves during a run is lost to it. The account says no more than that.
 func TestSenderLeavesDuringRun(t *testing.T) {
 	const messages = 50000
 	tr := ringtest.New(t, memnet.New(1))
@@ -42,22 +42,22 @@ func TestSenderLeavesDuringRun(t *testing.T) {
 		t.Error(err)
 	}
 	s := <-done
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	if !s.Balanced() || len(s.Lost) != 1 || s.Sum.Unknown > 0 {
 		t.Errorf("%s", s.Verdict())
 	}
-	for _, n := range s.Nodes { // what the leaver did not handle came back, and went to the others
+	for _, n := range s.Nodes { // what the leaver did not handle came back and went to the others
 		if !n.Lost && n.Sent != messages {
 			t.Errorf("node %d sent %d of %d messages", n.ID, n.Sent, messages)
 		}
 	}
 }
 
-// A leave may take a while, and begin and end in any step of a run: the account balances,
-// and names the node that has left.
+// A leave may take a while, and begin and end in any step of a run. The account balances and
+// names the node that has left.
 func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 	for name, c := range map[string]struct {
-		busy int  // which node cannot finish for a while
+		busy int  // the node that cannot finish for a while
 		cut  bool // the context of Leave ends
 	}{
 		"before it has finished":         {0, false},
@@ -68,11 +68,11 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 			tr := ringtest.New(t, memnet.New(1))
 			release := make(chan struct{})
 			for range 4 {
-				tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) }, ringdht.WithTraffic())
+				tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) }, ringdht.WithTraffic())
 			}
 			tr.Setup(2)
 			leaver, r := tr.Nodes[0], tr.Registry
-			// Messages of a run follow it on the same stream, so this node cannot finish.
+			// The messages of the run follow this one on the same stream, so the node cannot finish.
 			if err := tr.Nodes[c.busy].Send(tr.Ctx(), tr.Nodes[2].ID(), []byte("x")); err != nil {
 				t.Fatal(err)
 			}
@@ -84,14 +84,14 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 				}
 				done <- s
 			}()
-			if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Unfinished() == 1 }); err != nil {
+			if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(r).Unfinished() == 1 }); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(tr.Ctx())
 			defer cancel()
 			left := make(chan error, 1)
 			go func() { left <- leaver.Leave(ctx) }()
-			if c.busy > 0 { // nothing keeps it
+			if c.busy > 0 { // nothing delays it
 				if err := <-left; err != nil {
 					t.Error(err)
 				}
@@ -102,7 +102,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 					t.Fatalf("the run did not wait for the node to leave: %s", s.Verdict())
 				case err := <-left:
 					t.Fatal("Leave did not wait:", err)
-				case <-time.After(50 * time.Millisecond): // a run that is over would be told long before
+				case <-time.After(50 * time.Millisecond): // a run that is over would have returned long before
 				}
 				if c.cut {
 					cancel()
@@ -117,7 +117,7 @@ func TestLeaveTakesAWhileDuringARun(t *testing.T) {
 				close(release)
 			}
 			s := <-done
-			tr.Drop(leaver)
+			tr.Remove(leaver)
 			if !s.Balanced() || len(s.Lost) != 1 || !c.cut && s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received+s.Sum.Unknown {
 				t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
 			}
@@ -131,7 +131,7 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	for range 4 {
-		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) }, ringdht.WithTraffic())
+		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) }, ringdht.WithTraffic())
 	}
 	tr.Setup(2)
 	leaver, r := tr.Nodes[0], tr.Registry
@@ -149,7 +149,7 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 		}
 		done <- s
 	}()
-	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return len(done) > 0 || ringtest.In(r).Unfinished() == 1 }); err != nil {
+	if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return len(done) > 0 || ringtest.RegistryOf(r).Unfinished() == 1 }); err != nil {
 		t.Fatal(err)
 	}
 	close(release)
@@ -157,13 +157,13 @@ func TestRunWhileANodeLeaves(t *testing.T) {
 		t.Error(err)
 	}
 	s := <-done
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	if !s.Balanced() || len(s.Lost) != 1 || s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received {
 		t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
 	}
 }
 
-// One that leaves between its summary and the end of the run.
+// A node may leave between its summary and the end of the run.
 func TestLeaveAfterTheSummary(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -182,12 +182,12 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 		}
 		done <- s
 	}()
-	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Unfinished() == 1 }); err != nil {
+	if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(r).Unfinished() == 1 }); err != nil {
 		t.Fatal(err)
 	}
-	ringtest.Until(t, "it has finished", func() bool { return ringtest.Of(slow).Runs().Finished > 0 })
-	ringtest.In(r).Finish(refOf(slow)) // as if the report had come
-	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Unreported() == 1 }); err != nil {
+	ringtest.WaitUntil(t, "it has finished", func() bool { return ringtest.NodeOf(slow).Runs().Finished > 0 })
+	ringtest.RegistryOf(r).Finish(refOf(slow)) // as if the report had come
+	if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(r).Unreported() == 1 }); err != nil {
 		t.Fatal(err)
 	}
 	left := make(chan error, 1)
@@ -198,23 +198,23 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 		t.Error(err)
 	}
 	s := <-done
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	if !s.Balanced() || s.Sum.Unknown > 0 || s.Sum.Sent != s.Sum.Received {
 		t.Errorf("%s; sum %+v", s.Verdict(), s.Sum)
 	}
 	tr.Run(ringdht.Traffic{Messages: 100})
 }
 
-// awaitOver waits until a node that leaves takes part in no run any more.
+// awaitOver waits until a node that leaves takes part in no run.
 func awaitOver(t *testing.T, n *ringdht.Node) {
 	t.Helper()
-	ringtest.Until(t, "it takes part in no run", func() bool {
-		runs := ringtest.Of(n).Runs()
+	ringtest.WaitUntil(t, "it takes part in no run", func() bool {
+		runs := ringtest.NodeOf(n).Runs()
 		return runs.Leaving && !runs.Sending
 	})
 }
 
-// Who joins while a task is under way is not part of the run.
+// A node that joins while a task is under way is not part of the run.
 func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 	for i := range 40 {
 		net := memnet.New(uint64(i + 1))
@@ -247,7 +247,7 @@ func TestJoinWhileATaskIsUnderWay(t *testing.T) {
 	}
 }
 
-// The longest explanation is one that the registry takes.
+// The registry takes the longest explanation that a node may send.
 func TestPairsFit(t *testing.T) {
 	for _, c := range []ringdht.Codec{ringdht.Msgpack(), ringdht.JSON()} {
 		p := control.Pairs{Run: 1 << 60}
@@ -261,7 +261,7 @@ func TestPairsFit(t *testing.T) {
 	}
 }
 
-// Who dies when its summary is in, and agrees, was there to the end.
+// A node that dies after its summary is in, and agrees, has taken part to the end.
 func TestDeathAfterTheSummary(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 3 {
@@ -280,7 +280,7 @@ func TestDeathAfterTheSummary(t *testing.T) {
 					return
 				default:
 				}
-				ringtest.In(r).LoseReported(ref)
+				ringtest.RegistryOf(r).LoseReported(ref)
 			}
 		})
 	}
@@ -298,7 +298,7 @@ func TestDeathAfterTheSummary(t *testing.T) {
 	wg.Wait()
 }
 
-// A run of a registry that is gone gives way to one of the next.
+// A run of a former registry gives way to a run of the next.
 func TestRunAfterRestart(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
@@ -311,9 +311,9 @@ func TestRunAfterRestart(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	tr.Registry.Close()
-	tr.Restart(ringdht.WithLease(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second))
 	tr.Registry.WaitMembers(tr.Ctx(), 4)
-	tr.Settled()
+	tr.WaitSettled()
 	for range 200 {
 		s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 10})
 		if errors.Is(err, ringdht.ErrBusy) {

@@ -12,32 +12,32 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// often is how many times a test tries what must not depend on chance.
+// often is how many times a test repeats what must not depend on chance.
 const often = 1000
 
 var errOver = errors.New("over before the call")
 
-// over is a context that has ended.
+// over returns a context that has ended.
 func over() context.Context {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errOver)
 	return ctx
 }
 
-// What happens as the context ends has happened.
+// If the condition becomes true as the context ends, the wait succeeds.
 func TestBothAtOnce(t *testing.T) {
-	r := ringtest.In(ringtest.New(t, memnet.New(1)).Registry)
+	r := ringtest.RegistryOf(ringtest.New(t, memnet.New(1)).Registry)
 	for i := range often {
 		so := false
 		happens := func() { r.ChangeWith(func() { so = true }) }
-		if err := r.Await(ringtest.EndsBefore{Context: over(), End: happens}, func() bool { return so }); err != nil {
+		if err := r.Await(ringtest.CancelAtDone{Context: over(), Cancel: happens}, func() bool { return so }); err != nil {
 			t.Fatalf("try %d: %v", i, err)
 		}
 	}
 }
 
-// A set-up that had to wait for another, and whose context has ended when its turn
-// comes, changes nothing.
+// A set-up waits for another one. If its context has ended when its turn comes, it changes
+// nothing.
 func TestSetupChangesNothingWhenItsTurnComesTooLate(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	r := tr.Registry
@@ -47,10 +47,10 @@ func TestSetupChangesNothingWhenItsTurnComesTooLate(t *testing.T) {
 	tr.Setup(2)
 	epoch := r.Epoch()
 	for i := range often {
-		ringtest.In(r).TakeSetupSlot()
+		ringtest.RegistryOf(r).TakeSetupSlot()
 		ctx, cancel := context.WithCancelCause(context.Background())
-		_, err := r.Setup(ringtest.EndsBefore{Context: ctx, End: func() {
-			if ringtest.In(r).GiveSetupSlot() { // its turn
+		_, err := r.Setup(ringtest.CancelAtDone{Context: ctx, Cancel: func() {
+			if ringtest.RegistryOf(r).GiveSetupSlot() { // its turn
 				cancel(errOver)
 			}
 		}}, 1)
@@ -58,12 +58,12 @@ func TestSetupChangesNothingWhenItsTurnComesTooLate(t *testing.T) {
 			t.Fatalf("try %d: %v, epoch %d and then %d", i, err, epoch, r.Epoch())
 		}
 	}
-	if ringtest.In(r).GiveSetupSlot() {
+	if ringtest.RegistryOf(r).GiveSetupSlot() {
 		t.Error("the slot was not given back")
 	}
 }
 
-// Nor does a run begin whose context has ended when the ring becomes ready for it.
+// A run does not begin if its context has ended when the ring becomes ready.
 func TestRunDoesNotBeginTooLate(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	r := tr.Registry
@@ -73,12 +73,12 @@ func TestRunDoesNotBeginTooLate(t *testing.T) {
 	tr.Setup(0)
 	for i := range often {
 		ctx, cancel := context.WithCancelCause(context.Background())
-		err := ringtest.In(r).StartRunAfresh(ringtest.EndsBefore{Context: ctx, End: func() { cancel(errOver) }}, registry.Traffic{Messages: 1, Payload: 4})
+		err := ringtest.RegistryOf(r).StartRunAfresh(ringtest.CancelAtDone{Context: ctx, Cancel: func() { cancel(errOver) }}, registry.Traffic{Messages: 1, Payload: 4})
 		if !errors.Is(err, errOver) {
 			t.Fatalf("try %d: %v", i, err)
 		}
 	}
 	if s := r.Snapshot(); len(s.Runs) != 0 || s.Happened[status.EventRun] != 0 {
-		t.Errorf("%d runs have begun", s.Happened[status.EventRun])
+		t.Errorf("%d runs have begun, want none", s.Happened[status.EventRun])
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// kinds are those of the events of a snapshot, in order.
+// kinds returns the kinds of the events of a snapshot, in order.
 func kinds(s *status.Snapshot) (list []status.EventKind) {
 	for _, e := range s.Events {
 		list = append(list, e.Kind)
@@ -26,13 +26,13 @@ func kinds(s *status.Snapshot) (list []status.EventKind) {
 	return list
 }
 
-// What nodes count reaches the registry with their heartbeats, adds up, and stays when
-// they are gone.
+// Counters of nodes reach the registry with heartbeats, and are summed up. The sums stay when
+// the nodes have gone.
 func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(3*time.Second))
 		empty, _ := json.Marshal(tr.Registry.Snapshot())
-		for _, id := range []ringdht.ID{40, 10, 30, 20, 50} { // the first follows the third: nobody relays between them
+		for _, id := range []ringdht.ID{40, 10, 30, 20, 50} { // the first follows the third: no node relays between them
 			tr.Join(nil, ringdht.WithTraffic(), ringdht.WithID(id))
 		}
 		early, _ := json.Marshal(tr.Registry.Snapshot())
@@ -47,7 +47,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		tr.Setup(2)
 		sum := tr.Run(ringdht.Traffic{Messages: 100}).Sum
-		time.Sleep(time.Second) // of the bubble: a heartbeat of everybody
+		time.Sleep(time.Second) // in virtual time: until all have sent a heartbeat
 		synctest.Wait()
 
 		s := tr.Registry.Snapshot()
@@ -76,7 +76,7 @@ func TestSnapshot(t *testing.T) {
 			if m.State != status.StateActive || m.Incarnation != n.Incarnation() || m.Counters != n.Status().Counters || m.Heard.Before(m.Joined) || len(m.Entries) != 2 {
 				t.Errorf("member %d: %+v", i, m)
 			}
-			if m.Links[0].To != m.Entries[0] || !m.Links[0].Up || m.Links[0].Bytes == 0 || m.Limits.Streams != ringtest.Of(n).Config().Limits.Streams || m.Epoch != s.Epoch || m.Members != 5 {
+			if m.Links[0].To != m.Entries[0] || !m.Links[0].Up || m.Links[0].Bytes == 0 || m.Limits.Streams != ringtest.NodeOf(n).Config().Limits.Streams || m.Epoch != s.Epoch || m.Members != 5 {
 				t.Errorf("member %d: %+v", i, m)
 			}
 		}
@@ -98,7 +98,7 @@ func TestSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := s.Total
-		before.Sent++ // it says so with its last breath
+		before.Sent++ // in its last heartbeat
 		if err := tr.Nodes[2].Leave(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
@@ -119,18 +119,18 @@ func TestSnapshot(t *testing.T) {
 	})
 }
 
-// The sums never go back: what a member has counted stays in them from its end to when it
-// is retired, which is a moment later. What it held is gone.
+// The totals never decrease: the counters of a member stay in them from its end until it is
+// retired, a moment later. Its queues no longer count.
 func TestTotalsKeepWhatIsGone(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	tr.Join(nil)
 	r := tr.Registry
-	in := ringtest.In(r)
+	in := ringtest.RegistryOf(r)
 	in.Locked(func() {
 		ref := in.Authority().All()[0].Ref()
 		in.SetStatus(ref, &status.Node{Counters: status.Counters{Sent: 7, Queued: 7}, Hops: []int64{0, 7}})
 		in.Authority().Leave(in.Now(), ref)
-	}) // the reconcile loop was not told
+	}) // the reconcile loop was not woken
 	if s := r.Snapshot(); len(s.Members) != 0 || s.Total.Sent != 7 || s.Total.Queued != 0 || len(s.Hops) != 2 {
 		t.Errorf("in between: %d members, %+v, hops %v", len(s.Members), s.Total, s.Hops)
 	}
@@ -143,7 +143,7 @@ func TestTotalsKeepWhatIsGone(t *testing.T) {
 	}
 }
 
-// stuck is a log that stands still.
+// stuck is a log handler that blocks.
 type stuck struct {
 	slog.Handler
 	release chan struct{}
@@ -154,8 +154,7 @@ func (s stuck) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// A log that stands still holds up nobody: not those that join, not the set-up, not the
-// news that somebody is dead.
+// A log that blocks delays neither nodes that join, nor the set-up, nor the news of a death.
 func TestStuckLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

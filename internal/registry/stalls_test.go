@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// The registry's log is told of a shortage, and not of the sum of what was a little late,
-// now and then, in an hour.
+// The log reports a shortage. It does not report the sum of small delays over an hour.
 func TestRegistryLatenessInWords(t *testing.T) {
 	const lease = 3 * time.Second
 	const period = lease / 32
@@ -29,12 +28,12 @@ func TestRegistryLatenessInWords(t *testing.T) {
 		miss(lease/64, 32) // in each lease
 	}
 	if said != 0 {
-		t.Errorf("it says %d times that a little is much", said)
+		t.Errorf("it reports a little lateness %d times", said)
 	}
 	for range 20 {
 		miss(lease/32, 1)
 	}
 	if said != 1 {
-		t.Errorf("it says %d times that much is missed", said)
+		t.Errorf("it reports a shortage %d times", said)
 	}
 }

@@ -58,7 +58,7 @@ func TestRelay(t *testing.T) {
 }
 
 // TestNextIsRelayOfOnesOwn: a frame of the node's own is decided about as one that has just come
-// from the node itself, whatever the state of its links.
+// from the node itself, in any state of its links.
 func TestNextIsRelayOfOnesOwn(t *testing.T) {
 	for _, epoch := range []uint64{0, 1} {
 		for up := range 4 {

@@ -18,7 +18,7 @@ import (
 // among them, and then again and again from the best so far with a few offsets changed at
 // random.
 //
-// The sum over all distances costs k²/2 small steps, whatever n is (see [Offsets.sum]). So
+// The sum over all distances costs k²/2 small steps, for any n (see [Offsets.sum]). So
 // the search takes as long for a million nodes as for a thousand: tens of milliseconds,
 // bounded by searchBudget.
 func FewestHops(n, k int) Offsets {

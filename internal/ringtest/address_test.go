@@ -13,16 +13,15 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A process is one member, however its address is spelled, and by whichever name it is
-// dialled.
+// A process is one member, however its address is spelled and by whichever name it is dialled.
 func TestOneProcessIsOneMember(t *testing.T) {
 	tr := ringtest.New(t, nil)
-	other := ringtest.New(t, nil) // whose node answers probes, and is no member here
+	other := ringtest.New(t, nil) // its node answers probes and is no member here
 	n := other.Join(nil)
 	_, port, _ := net.SplitHostPort(n.Peer().Addr)
 	for _, host := range []string{"127.0.0.1", "[127.0.0.1]", "[::ffff:127.0.0.1]", "[::FFFF:7F00:1]", "localhost", "LOCALHOST", "LocalHost."} {
-		m := tr.Raw(t)
-		if r := m.Ask(control.TypeRegister, control.Register{Addr: host + ":" + port, Token: ringtest.Of(n).Token()}); r != nil {
+		m := tr.DialRaw(t)
+		if r := m.Ask(control.TypeRegister, control.Register{Addr: host + ":" + port, Token: ringtest.NodeOf(n).Token()}); r != nil {
 			t.Errorf("%s: %+v", host, r)
 		}
 		if list := tr.Registry.Members(); len(list) != 1 {
@@ -33,26 +32,26 @@ func TestOneProcessIsOneMember(t *testing.T) {
 		t.Errorf("%s is the address", got)
 	}
 	for _, addr := range []string{"127.0.0.1:0" + port, "127.0.0.1:+" + port, "127.1:" + port, "[::1%lo]:" + port, "2130706433:" + port, "0.0.0.0:" + port} {
-		m := tr.Raw(t)
-		r := m.Ask(control.TypeRegister, control.Register{Addr: addr, Other: true, Token: ringtest.Of(n).Token()})
+		m := tr.DialRaw(t)
+		r := m.Ask(control.TypeRegister, control.Register{Addr: addr, Other: true, Token: ringtest.NodeOf(n).Token()})
 		if r == nil || r.Code != control.CodeProtocol || !strings.Contains(r.Reason, "WithAdvertise") {
 			t.Errorf("%s: %+v", addr, r)
 		}
 	}
-	// The holder is found under any spelling.
-	m := tr.Raw(t)
-	r := m.Ask(control.TypeRegister, control.Register{Addr: "LOCALHOST:" + port, Token: ringtest.Of(n).Token() + 1})
+	// Any spelling of an address finds its holder.
+	m := tr.DialRaw(t)
+	r := m.Ask(control.TypeRegister, control.Register{Addr: "LOCALHOST:" + port, Token: ringtest.NodeOf(n).Token() + 1})
 	if r == nil || r.Code != control.CodeAddrTaken {
 		t.Errorf("another node at the address: %+v", r)
 	}
-	m = tr.Raw(t)
+	m = tr.DialRaw(t)
 	r = m.Ask(control.TypeDeregister, control.Deregister{ID: uint64(tr.Registry.Members()[0].ID), Addr: "LOCALHOST.:" + port})
 	if r == nil || !strings.Contains(r.Reason, "another connection") {
 		t.Errorf("deregistering: %+v", r)
 	}
 }
 
-// A node brings what it advertises into that form too, and refuses what is no address.
+// A node advertises its address in that form too. It refuses what is not an address.
 func TestNodesAdvertiseOneForm(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	if n := tr.Join(nil, ringdht.WithListen("[::ffff:127.0.0.1]:0")); !strings.HasPrefix(n.Peer().Addr, "127.0.0.1:") {
@@ -68,7 +67,7 @@ func TestNodesAdvertiseOneForm(t *testing.T) {
 	}
 }
 
-// The in-memory network tells no names apart by case, as no other does.
+// The in-memory network ignores the case of host names, as all networks do.
 func TestMemoryHostsByCase(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -80,7 +79,7 @@ func TestMemoryHostsByCase(t *testing.T) {
 	tr.Exchange(tr.Nodes...)
 	for i, n := range tr.Nodes {
 		if !strings.HasPrefix(n.Peer().Addr, fmt.Sprintf("node%d:", i)) {
-			t.Errorf("%v", n.Peer())
+			t.Errorf("the node advertises %v", n.Peer())
 		}
 	}
 	net.Cut("NODE0", "Node1")

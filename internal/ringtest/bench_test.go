@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// BenchmarkRing is the main job: ten nodes, three entries, every message to a node
-// drawn at random, streams on. An operation is a message.
+// BenchmarkRing measures a ring of ten nodes with three entries each. Each message goes to a
+// node drawn at random, on a stream. An operation is a message.
 func BenchmarkRing(b *testing.B) {
 	for _, size := range []int{4, 256, 4096} {
 		for _, over := range []string{"memory", "tcp"} {
@@ -36,8 +36,7 @@ func BenchmarkRing(b *testing.B) {
 	}
 }
 
-// BenchmarkFirstRun is a run from cold, in a ring where every message meets
-// another sink.
+// BenchmarkFirstRun measures a first run: every message opens a stream to another sink.
 func BenchmarkFirstRun(b *testing.B) {
 	for b.Loop() {
 		tr := ringtest.New(b, memnet.New(1), ringdht.WithBits(7))

@@ -18,9 +18,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// A run in which a node dies goes on without it and ends by itself; the account
-// balances and names the dead. What is still under way of it does not spoil the next
-// one.
+// A run in which a node dies goes on without it and ends. The account balances and names the
+// dead node. Its messages that are still under way do not spoil the next run.
 func TestRunWhenANodeDies(t *testing.T) {
 	for range 3 {
 		tr := ringtest.New(t, memnet.New(1))
@@ -58,7 +57,7 @@ func TestRunWhenANodeDies(t *testing.T) {
 	}
 }
 
-// A link that breaks comes back by itself, and what was sent meanwhile arrives.
+// A broken link is restored. Messages sent meanwhile arrive.
 func TestBrokenLinkComesBack(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -89,12 +88,12 @@ func TestBrokenLinkComesBack(t *testing.T) {
 	}
 }
 
-// A run does not take away what the program's own Flush has to be told.
+// A run does not take away what the program's own Flush has to report.
 func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	for range 3 {
-		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Hold(ctx, release) }, ringdht.WithTraffic())
+		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) }, ringdht.WithTraffic())
 	}
 	defer close(release)
 	tr.Setup(0)
@@ -117,11 +116,11 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	tr.Setup(0)
 	var lost *ringdht.UndeliveredError
 	if err := from.Flush(tr.Ctx()); !errors.As(err, &lost) {
-		t.Errorf("5 messages of the program are lost, and its Flush says %v", err)
+		t.Errorf("5 messages of the program are lost, but its Flush returned %v", err)
 	}
 }
 
-// fakeRegistry accepts connections and leaves them to serve.
+// fakeRegistry accepts connections and passes them to serve.
 func fakeRegistry(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -161,13 +160,13 @@ func TestJoinObeysItsContext(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			if took := time.Since(start); took > 4*time.Second { // the handshake's deadline is 5s
-				t.Errorf("took %v", took)
+				t.Errorf("Join took %v", took)
 			}
 		})
 	}
 }
 
-// A registry that talks nonsense costs the node its membership and nothing else.
+// A registry that sends nonsense costs the node its membership and nothing else.
 func TestLyingRegistry(t *testing.T) {
 	sane := control.Registered{ID: 1, Incarnation: 1, Bits: 16, MaxPayload: 1000, HopLimit: 10, Lease: 3000}
 	for name, lie := range map[string]func(*control.Registered){
@@ -254,11 +253,11 @@ func TestSecondSetupObeysItsContext(t *testing.T) {
 	net.Hold("registry", "n1")
 	first := make(chan error)
 	go func() { _, err := tr.Registry.Setup(tr.Ctx(), 0); first <- err }()
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Live() }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Live() }); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := tr.Registry.Setup(ringtest.EndsBefore{ctx, cancel}, 0); !errors.Is(err, context.Canceled) || !errors.Is(err, ringdht.ErrNotReady) {
+	if _, err := tr.Registry.Setup(ringtest.CancelAtDone{ctx, cancel}, 0); !errors.Is(err, context.Canceled) || !errors.Is(err, ringdht.ErrNotReady) {
 		t.Errorf("got %v", err)
 	}
 	net.Heal()
@@ -271,14 +270,15 @@ func TestAPeerCannotClaimToBeTheNode(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	n := tr.Join(nil)
 	for _, from := range []uint64{uint64(n.ID()), 1 << 16} {
-		_, _, err := ringtest.Of(n).Config().Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: from, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
+		_, _, err := ringtest.NodeOf(n).Config().Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: from, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
 		if !errors.Is(err, ringdht.ErrHandshake) {
 			t.Errorf("from %d: %v", from, err)
 		}
 	}
 }
 
-// A set-up, runs and a close at once: whoever is late is told so, and nobody hangs.
+// A set-up, runs and a close happen at once. Calls that come too late return an error, and none
+// hangs.
 func TestCloseInTheMiddle(t *testing.T) {
 	for range 20 {
 		tr := ringtest.New(t, memnet.New(1))
@@ -297,7 +297,7 @@ func TestCloseInTheMiddle(t *testing.T) {
 	}
 }
 
-// A peer that does not answer holds up neither the link to another nor a set-up.
+// A peer that does not answer delays neither the link to another peer nor a set-up.
 func TestRedialDoesNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -306,7 +306,7 @@ func TestRedialDoesNotHoldUpOthers(t *testing.T) {
 			tr.Join(nil)
 		}
 		tr.Setup(0)
-		// A cable that is cut: no answer, not even a refusal.
+		// As when a cable is cut: no answer, not even a refusal.
 		net.Cut("n0", "n2")
 		net.Hold("n0", "n2")
 		net.Mend("n0", "n2")
@@ -326,7 +326,7 @@ func TestRedialDoesNotHoldUpOthers(t *testing.T) {
 		}
 		tr.Nodes[2].Close()
 		tr.Nodes = tr.Nodes[:2]
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 2 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 2 }); err != nil {
 			t.Fatal(err)
 		}
 		start = time.Now()

@@ -11,8 +11,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// A registry that closes hangs up on all, and declares nobody dead for that: neither a member
-// that is about to leave, which the next registry lets go.
+// A registry that closes ends all connections, and declares no member dead for that. A member
+// that is about to leave is let go by the next registry.
 func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))
@@ -25,7 +25,7 @@ func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
 	left := make(chan error, 1)
 	go func() { left <- leaver.Leave(tr.Ctx()) }()
 	ref := ring.Ref{ID: uint64(leaver.ID()), Incarnation: leaver.Incarnation()}
-	if err := ringtest.In(r).Await(tr.Ctx(), func() bool { return ringtest.In(r).Authority().State(ref) == membership.Leaving }); err != nil {
+	if err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(r).Authority().State(ref) == membership.Leaving }); err != nil {
 		t.Fatal(err)
 	}
 	r.Close()
@@ -33,9 +33,9 @@ func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
 		t.Errorf("a registry that closes has declared %d members dead", dead)
 	}
 	net.Heal()
-	tr.Restart(ringdht.WithLease(ringtest.Lease))
+	tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
 	if err := <-left; err != nil {
 		t.Error(err)
 	}
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 }

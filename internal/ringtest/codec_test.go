@@ -18,7 +18,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// gobCodec is a codec of a user's own.
+// gobCodec is a codec that a program brings.
 type gobCodec struct{}
 
 func (gobCodec) Name() string { return "gob" }
@@ -91,8 +91,8 @@ func TestCodecsAppendAndReject(t *testing.T) {
 	}
 }
 
-// Members of different versions understand each other: fields that one does not
-// know are skipped, missing ones are zero.
+// Members of different versions understand each other: unknown fields are skipped, missing ones
+// are zero.
 func TestCodecsSkipUnknownFields(t *testing.T) {
 	for _, c := range testCodecs {
 		b, err := c.Append(nil, struct {
@@ -129,7 +129,8 @@ func TestMsgpackConcurrently(t *testing.T) {
 	wg.Wait()
 }
 
-// Whatever a peer sends: no panic, and memory in proportion.
+// No input of a peer makes Decode panic. The memory that it takes is in proportion to the
+// input.
 func FuzzDecode(f *testing.F) {
 	for _, c := range []ringdht.Codec{ringdht.Msgpack(), ringdht.JSON()} {
 		for _, v := range []any{
@@ -163,7 +164,7 @@ func BenchmarkMsgpack(b *testing.B) {
 	}
 }
 
-// The sender has the error, and the message does not go.
+// A value that cannot be encoded is not sent: the caller gets the error.
 func TestSendValueRefuses(t *testing.T) {
 	for _, c := range []ringdht.Codec{ringdht.Msgpack(), ringdht.JSON()} {
 		t.Run(c.Name(), func(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// CPUTime is what the process has computed so far, also for the kernel.
+// CPUTime returns the processor time of the process so far, in user mode and in the kernel.
 func CPUTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A thousand nodes that join at once, a running ring or a new one, are admitted with a
-// few plans and not a thousand, and every one of them can be reached.
+// A thousand nodes that join at once, a running ring or a new one, cost a few plans and not a
+// thousand. Each of them can be reached.
 func TestCrowdJoins(t *testing.T) {
 	size := 1000
 	if testing.Short() || ringtest.RaceEnabled {
@@ -49,7 +49,7 @@ func TestCrowdJoins(t *testing.T) {
 	}
 	wg.Wait()
 	ready := time.Since(start)
-	tr.Settled()
+	tr.WaitSettled()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	epochs := tr.Registry.Epoch() - epoch
@@ -60,7 +60,7 @@ func TestCrowdJoins(t *testing.T) {
 		t.Errorf("%d epochs for %d nodes", epochs, size)
 	}
 	if !a.OK() || a.Nodes != size+8 {
-		t.Errorf("%v", a)
+		t.Errorf("audit: %v", a)
 	}
 	from := tr.Nodes[0]
 	for _, to := range tr.Nodes {

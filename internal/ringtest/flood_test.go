@@ -14,14 +14,14 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// Everybody floods one relay, whose link onwards is stuck. What the relay holds stays
-// within its bounds, what it drops is counted, and when the link moves again everything
-// that was sent on streams arrives, once and in order.
+// All nodes flood one relay, whose link onwards is stuck. The relay stays within its bounds,
+// and counts what it drops. When the link moves again, all messages on streams arrive, once and
+// in order.
 func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 	const (
 		size, messages = 8, 2000
 		body           = 1000
-		queue          = 256 << 10 // what all streams together send before they wait is twice as much
+		queue          = 256 << 10 // all streams together send twice as much before they wait
 	)
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -41,8 +41,8 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 			next[m.Source]++
 		}, limits)
 	}
-	tr.Setup(1) // everybody has a link to the node behind it only
-	host, at := make([]string, size), tr.Position()
+	tr.Setup(1) // each node has a link to its successor only
+	host, at := make([]string, size), tr.Positions()
 	ring := make([]*ringdht.Node, size)
 	for i, n := range tr.Nodes {
 		host[at[n.ID()]], ring[at[n.ID()]] = fmt.Sprint("n", i), n
@@ -78,17 +78,17 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 			}
 		})
 	}
-	// The most that the relay may hold: its queues, and what its connections are reading.
-	// It has nothing of its own, so that the other buffers are empty.
+	// The relay may hold its queues and what its connections are reading. It sends nothing
+	// itself, so its other buffers are empty.
 	most := int64(queue)
 	var held, dropped atomic.Int64
-	look := func() {
+	sample := func() {
 		c := relay.Status().Counters
 		now := c.Queued + c.SendBuffer + c.ReceiveBuffer + c.HandlerBacklog
 		held.Store(max(held.Load(), now))
 		dropped.Store(c.Dropped.QueueFull)
 	}
-	for deadline := time.Now().Add(time.Minute); dropped.Load() < 10_000; look() {
+	for deadline := time.Now().Add(time.Minute); dropped.Load() < 10_000; sample() {
 		if time.Now().After(deadline) {
 			t.Fatalf("the relay has dropped %d frames", dropped.Load())
 		}
@@ -98,7 +98,7 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 		t.Errorf("the relay held %d bytes, more than %d", held.Load(), most)
 	}
 	if held.Load() < most/2 {
-		t.Errorf("the relay held %d bytes, it was not flooded", held.Load())
+		t.Errorf("the relay held %d bytes, so it was not flooded", held.Load())
 	}
 	stop()
 	casts.Wait()

@@ -15,8 +15,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// Whatever arrives at a port, the connection ends with a logged reason and the
-// ring goes on.
+// Hostile input to a port ends its connection with a logged reason. The ring goes on.
 func TestHostileInput(t *testing.T) {
 	log := ringtest.NewLog()
 	tr := ringtest.New(t, nil, log.Option())
@@ -89,7 +88,7 @@ func TestHostileInput(t *testing.T) {
 		})
 	}
 
-	// Frames that parse and make no sense are counted, and the link stands.
+	// Frames that parse but make no sense are counted, and the link stays up.
 	var odd []byte
 	odd = append(odd, link...)
 	for typ := wire.Open; typ <= wire.NoRoute; typ++ {
@@ -109,8 +108,8 @@ func TestHostileInput(t *testing.T) {
 	tr.Run(ringdht.Traffic{Messages: 1000})
 }
 
-// send writes bytes to a port and closes; it returns the local address, to find
-// the connection in the log.
+// send writes bytes to a port and closes. It returns its local address, by which the log names
+// the connection.
 func send(t *testing.T, addr string, b []byte) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -119,12 +118,12 @@ func send(t *testing.T, addr string, b []byte) string {
 	}
 	conn.Write(b)
 	conn.(*net.TCPConn).CloseWrite()
-	io.Copy(io.Discard, conn) // until the other side is done with it
+	io.Copy(io.Discard, conn) // until the other side closes
 	conn.Close()
 	return conn.LocalAddr().String()
 }
 
-// Silence has a deadline: at every port, before the handshake and after it.
+// Silence has a deadline at every port, before the handshake and after it.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -144,24 +143,24 @@ func TestSilence(t *testing.T) {
 			}
 			conn.Close()
 		}
-		// A connection that introduced itself and then never registers.
+		// A member that says hello and does not register.
 		start := time.Now()
-		m := tr.Raw(t)
+		m := tr.DialRaw(t)
 		if _, _, err := m.Recv(); err == nil {
-			t.Error("the registry answered nothing with something")
+			t.Error("the registry sent a message without being asked")
 		}
 		if took := time.Since(start); took > 3*time.Second {
 			t.Errorf("the registry waited for %v", took)
 		}
 		if len(tr.Registry.Members()) != 1 {
-			t.Error("the node is gone")
+			t.Error("the node is no member any more")
 		}
 		tr.Close()
 	})
 }
 
-// The registry notices within the lease that a node is silent, and a node that
-// its registry is; as long as both speak, nobody goes.
+// Within a lease the registry notices that a node is silent, and a node that its registry is.
+// While both send, no node is declared dead.
 func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -177,7 +176,7 @@ func TestLease(t *testing.T) {
 		start := time.Now()
 		net.Hold("n1", "registry") // its cable is cut
 		net.Hold("registry", "n1")
-		if err := ringtest.In(tr.Registry).Await(t.Context(), func() bool { return ringtest.In(tr.Registry).Authority().Len() == 2 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(t.Context(), func() bool { return ringtest.RegistryOf(tr.Registry).Authority().Len() == 2 }); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took > 4*time.Second {

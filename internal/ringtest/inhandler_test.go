@@ -16,7 +16,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// ended waits for what must not hang.
+// ended fails the test if f hangs.
 func ended(t *testing.T, what string, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -30,7 +30,8 @@ func ended(t *testing.T, what string, f func() error) error {
 	}
 }
 
-// What would wait for the handler that calls it says so at once, and does nothing.
+// A call that would wait for the handler that makes it returns ErrInHandler at once, and does
+// nothing.
 func TestEndingTheNodeInItsHandler(t *testing.T) {
 	for name, end := range map[string]func(context.Context, *ringdht.Node) error{
 		"Close":                      func(_ context.Context, n *ringdht.Node) error { return n.Close() },
@@ -71,7 +72,7 @@ func TestEndingTheNodeInItsHandler(t *testing.T) {
 	}
 }
 
-// Another node, and a goroutine of its own, a handler may well end it by.
+// A handler may end another node, and a goroutine that it starts may end its own.
 func TestEndingAnotherNodeInAHandler(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	closed := make(chan error, 1)
@@ -99,8 +100,8 @@ func TestEndingAnotherNodeInAHandler(t *testing.T) {
 	}
 }
 
-// The callback for undelivered messages is a handler in this: what waits for it, it cannot
-// call. A Flush in it does not wait for it.
+// The callback for undelivered messages counts as a handler: it cannot call what waits for it.
+// A Flush in it does not wait for it.
 func TestEndingTheNodeInItsCallback(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	var n *ringdht.Node
@@ -132,7 +133,7 @@ func TestEndingTheNodeInItsCallback(t *testing.T) {
 	}
 }
 
-// Progress runs on a goroutine of the caller's, and may end the registry.
+// Progress runs on a goroutine of the caller, and may close the registry.
 func TestClosingTheRegistryInProgress(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for range 3 {
@@ -150,8 +151,8 @@ func TestClosingTheRegistryInProgress(t *testing.T) {
 
 const panicRole = "RINGDHT_TEST_PANIC"
 
-// A panic in a handler, or in a callback, is seen: on standard error, unless there is a
-// logger, which is another process's to look at here.
+// A panic in a handler or in a callback is logged, or printed on standard error if there is no
+// logger. The test reads the standard error of another process.
 func TestPanicsAreSeen(t *testing.T) {
 	if role := os.Getenv(panicRole); role != "" {
 		panicking(t, role == "logger")
@@ -172,7 +173,7 @@ func TestPanicsAreSeen(t *testing.T) {
 			}
 		}
 		if role == "default" && strings.Count(stderr.String(), "ringdht: ") != 2 {
-			t.Errorf("more is said than of two panics:\n%s", stderr.String())
+			t.Errorf("standard error has more than two panics:\n%s", stderr.String())
 		}
 	}
 }

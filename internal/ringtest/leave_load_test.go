@@ -17,14 +17,15 @@ import (
 
 var leaves = flag.Int("leaves", 12, "how many nodes leave under load, over each transport")
 
-// loadedSource is a node that stays, and sends to one that will leave.
+// loadedSource is a node that stays and sends to one that will leave.
 type loadedSource struct {
 	n       *ringdht.Node
 	sent    uint64 // to the present leaver: messages 0 to sent-1 were accepted
 	replies chan uint64
 }
 
-// leaver counts what its handler gets of each source, which must come in order.
+// leaver counts what its handler gets from each source. The messages of a source must come in
+// order.
 type leaver struct {
 	n       atomic.Pointer[ringdht.Node]
 	mu      sync.Mutex
@@ -64,9 +65,9 @@ func (l *leaver) handle(ctx context.Context, m ringdht.Message) {
 	}
 }
 
-// Nodes leave while others send to them as fast as 5,000 messages a second and more: every
-// message is handled once or comes back as not handled, none is of unknown outcome, and
-// what handlers have sent meanwhile arrives.
+// Nodes leave while others send them 5,000 messages a second and more. Every message is
+// handled once, or comes back as not handled. None is of unknown outcome. What handlers have
+// sent meanwhile arrives.
 func TestLeavesUnderLoad(t *testing.T) {
 	for name, mem := range map[string]*memnet.Network{"memory": memnet.New(1), "tcp": nil} {
 		t.Run(name, func(t *testing.T) { leavesUnderLoad(t, mem) })
@@ -74,7 +75,7 @@ func TestLeavesUnderLoad(t *testing.T) {
 }
 
 func leavesUnderLoad(t *testing.T, mem *memnet.Network) {
-	const sources, every, burst = 3, 2 * time.Millisecond, 6
+	const sources = 3
 	tr := ringtest.New(t, mem)
 	var all [sources]*loadedSource
 	for i := range all {
@@ -98,26 +99,7 @@ func leavesUnderLoad(t *testing.T, mem *memnet.Network) {
 		start := time.Now()
 		var wg sync.WaitGroup
 		for _, s := range all {
-			s.sent = 0
-			wg.Go(func() {
-				ticker := time.NewTicker(every)
-				defer ticker.Stop()
-				for {
-					if !l.slow { // else as fast as it takes them
-						<-ticker.C
-					}
-					for range burst {
-						err := s.n.Send(tr.Ctx(), n.ID(), binary.BigEndian.AppendUint64(nil, s.sent))
-						if errors.Is(err, ringdht.ErrLeft) || errors.Is(err, ringdht.ErrNoSuchNode) {
-							return
-						} else if err != nil {
-							t.Error(err)
-							return
-						}
-						s.sent++
-					}
-				}
-			})
+			wg.Go(func() { s.load(t, tr.Ctx(), n.ID(), l.slow) })
 		}
 		<-l.enough
 		begun := time.Now()
@@ -130,38 +112,8 @@ func leavesUnderLoad(t *testing.T, mem *memnet.Network) {
 		tr.Nodes = tr.Nodes[:stay]
 
 		for _, s := range all {
-			got := l.next[s.n.ID()]
-			accepted, handled = accepted+s.sent, handled+got
-			var returned uint64
-			if err := s.n.Flush(tr.Ctx(), n.ID()); err != nil {
-				var lost *ringdht.UndeliveredError
-				if !errors.As(err, &lost) {
-					t.Fatal(err)
-				}
-				for _, u := range lost.Streams {
-					unknown += u.Messages - u.NotHandled
-					for _, b := range u.Bodies[len(u.Bodies)-int(u.NotHandled):] {
-						if at := binary.BigEndian.Uint64(b); at != got+returned {
-							t.Fatalf("leave %d: message %d came back, not %d: %v", i, at, got+returned, err)
-						}
-						returned++
-					}
-				}
-			}
-			back += returned
-			if got+returned != s.sent {
-				t.Errorf("leave %d: of %d messages %d were handled and %d came back", i, s.sent, got, returned)
-			}
-			for _, want := range l.replied[s.n.ID()] {
-				select {
-				case r := <-s.replies:
-					if r != want {
-						t.Fatalf("leave %d: the answer to %d came, not that to %d", i, r, want)
-					}
-				default:
-					t.Fatalf("leave %d: the answer to %d did not arrive before Leave returned", i, want)
-				}
-			}
+			got, returned, lost := s.check(t, tr.Ctx(), i, n.ID(), l)
+			accepted, handled, back, unknown = accepted+s.sent, handled+got, back+returned, unknown+lost
 		}
 		if l.again > 0 || len(l.failed) > 0 {
 			t.Errorf("leave %d: %d out of order; %v", i, l.again, l.failed)
@@ -174,8 +126,67 @@ func leavesUnderLoad(t *testing.T, mem *memnet.Network) {
 	}
 }
 
-// So it is when more happens than one leave: batches, a relay that leaves too, a node that
-// closes, other tables.
+// load sends to a node until that has left: bursts of 6 messages, one every 2 ms, or as fast
+// as it accepts.
+func (s *loadedSource) load(t *testing.T, ctx context.Context, to ringdht.ID, fast bool) {
+	s.sent = 0
+	ticker := time.NewTicker(2 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if !fast {
+			<-ticker.C
+		}
+		for range 6 {
+			err := s.n.Send(ctx, to, binary.BigEndian.AppendUint64(nil, s.sent))
+			if errors.Is(err, ringdht.ErrLeft) || errors.Is(err, ringdht.ErrNoSuchNode) {
+				return
+			} else if err != nil {
+				t.Error(err)
+				return
+			}
+			s.sent++
+		}
+	}
+}
+
+// check accounts for the messages to a node that has left: those that it handled, those that
+// came back, and those of unknown outcome. Its answers must have arrived.
+func (s *loadedSource) check(t *testing.T, ctx context.Context, leave int, id ringdht.ID, l *leaver) (got, returned, unknown uint64) {
+	t.Helper()
+	got = l.next[s.n.ID()]
+	if err := s.n.Flush(ctx, id); err != nil {
+		var lost *ringdht.UndeliveredError
+		if !errors.As(err, &lost) {
+			t.Fatal(err)
+		}
+		for _, u := range lost.Streams {
+			unknown += u.Messages - u.NotHandled
+			for _, b := range u.Bodies[len(u.Bodies)-int(u.NotHandled):] {
+				if at := binary.BigEndian.Uint64(b); at != got+returned {
+					t.Fatalf("leave %d: message %d came back, not %d: %v", leave, at, got+returned, err)
+				}
+				returned++
+			}
+		}
+	}
+	if got+returned != s.sent {
+		t.Errorf("leave %d: of %d messages %d were handled and %d came back", leave, s.sent, got, returned)
+	}
+	for _, want := range l.replied[s.n.ID()] {
+		select {
+		case r := <-s.replies:
+			if r != want {
+				t.Fatalf("leave %d: the answer to %d came, not that to %d", leave, r, want)
+			}
+		default:
+			t.Fatalf("leave %d: the answer to %d did not arrive before Leave returned", leave, want)
+		}
+	}
+	return got, returned, unknown
+}
+
+// It is the same when more happens than one leave: a relay leaves too, a node closes, or
+// tables change.
 func TestLeaveAmongOtherEvents(t *testing.T) {
 	events := map[string]func(tr *ringtest.Ring, other, relay *ringdht.Node) error{
 		"nothing":        func(*ringtest.Ring, *ringdht.Node, *ringdht.Node) error { return nil },
@@ -201,7 +212,7 @@ func leaveAmong(t *testing.T, mem *memnet.Network, name string, event func(tr *r
 	relay, other := tr.Join(nil), tr.Join(nil)
 	sources := []*ringdht.Node{tr.Join(nil), tr.Join(nil), tr.Join(nil)}
 	tr.Setup(1)
-	tr.Settled()
+	tr.WaitSettled()
 	begun := make(chan struct{})
 	var once sync.Once
 	var sending, others sync.WaitGroup

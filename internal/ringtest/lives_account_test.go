@@ -5,7 +5,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// resent is how many messages each node has sent again.
+// resent returns how many messages each node has sent again.
 func (l *lives) resent() map[*ringdht.Node]int64 {
 	all := make(map[*ringdht.Node]int64)
 	for _, n := range l.Nodes {
@@ -14,9 +14,9 @@ func (l *lives) resent() map[*ringdht.Node]int64 {
 	return all
 }
 
-// check holds an account against what the doc of [Summary] says. broken is how many links
-// had broken before the run. copies says that tables changed during it, and messages were
-// sent again.
+// check compares an account with what the comment of [status.Summary] promises. broken is the
+// number of links that had broken before the run. copies says that tables changed during it and
+// messages were sent again.
 func (l *lives) check(s *status.Summary, broken int64, copies bool) {
 	l.runs++
 	var sum status.NodeSummary

@@ -21,18 +21,18 @@ import (
 )
 
 var (
-	livesFor  = flag.Duration("lives", 2*time.Second, "how long TestRandomLives lets its rings live, such as 10m")
-	livesSeed = flag.Uint64("lives.seed", 0, "what it draws from; 0 for another one each time")
+	livesFor  = flag.Duration("lives", 2*time.Second, "how long TestRandomLives runs its rings, such as 10m")
+	livesSeed = flag.Uint64("lives.seed", 0, "its seed; 0 for another one each time")
 )
 
-// leavesDuringRuns says whether nodes leave in the midst of runs.
+// leavesDuringRuns says whether nodes leave during runs.
 const leavesDuringRuns = true
 
-// TestRandomLives lets a ring over the in-memory network and one over TCP live at random:
-// members join, leave, are killed and cut off; registries are replaced; tables change; and
-// there are runs of 1 to 100,000 messages, before, beside and after all that, while
-// handlers send to each other. Each account must balance, and each relay be accounted for.
-// The seed repeats what is done, not when.
+// TestRandomLives does random things to a ring over the in-memory network and to one over TCP.
+// Members join, leave, are killed and cut off; registries are replaced; tables change. Before,
+// during and after that there are runs of 1 to 100,000 messages, while handlers send to each
+// other. Each account must balance, and each relayed message be accounted for. The seed repeats
+// what is done, not when.
 func TestRandomLives(t *testing.T) {
 	seed := *livesSeed
 	if seed == 0 {
@@ -53,14 +53,16 @@ const (
 	maxLives   = 10 // members at once
 )
 
+// lives is a ring to which random things happen, and what was counted of them. It is also the
+// log of its nodes.
 type lives struct {
 	*ringtest.Ring
 	rng    *rand.Rand
 	serial int // of hosts
 	done   []string
-	dead   map[ringdht.ID]bool // killed, or cut off until declared dead, at any time
+	dead   map[ringdht.ID]bool // ever killed, or cut off until declared dead
 
-	broken                             atomic.Int64 // links between members, as far as logs tell
+	broken                             atomic.Int64 // links between members, as logged
 	runs, alone, unwatched, lost, torn int
 	underWay                           int
 	messages, relayed, wasted, late    int64
@@ -71,7 +73,8 @@ func (l *lives) fatal(format string, args ...any) {
 	l.T.Fatalf("%s\nwhat was done: %s", fmt.Sprintf(format, args...), strings.Join(l.done[max(0, len(l.done)-40):], ", "))
 }
 
-// within bounds what is not broken. In contrast to [testRing.ctx] it leaves nothing behind.
+// within calls f with a context that only ends if something is broken. In contrast to
+// [ringtest.Ring.Ctx] it leaves nothing behind.
 func (l *lives) within(f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -86,7 +89,7 @@ func (l *lives) must(what string, f func(ctx context.Context) error) {
 	}
 }
 
-// Handle and the rest make lives a log that counts links that break.
+// Enabled and the other three methods of a slog.Handler count links that break.
 func (l *lives) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn
 }
@@ -118,11 +121,11 @@ func (l *lives) live(long time.Duration) {
 	}
 	l.settle()
 	l.undisturbed()
-	l.T.Logf("%d runs, %d of them undisturbed, %d abandoned, %d in which nodes were lost, %d in which links broke, %d that ended before the copies of messages that changes of tables had made; %d messages, %d relayed, %d of them in vain, %d by nodes that came late",
+	l.T.Logf("%d runs: %d undisturbed, %d abandoned, %d with lost nodes, %d with broken links, %d that ended before copies of messages, made by changes of tables, had arrived; %d messages, %d relayed, %d of them in vain, %d by nodes that came late",
 		l.runs, l.alone, l.unwatched, l.lost, l.torn, l.underWay, l.messages, l.relayed, l.wasted, l.late)
 }
 
-// event is one of the things that happen to a ring.
+// event does one of the things that happen to a ring.
 func (l *lives) event(duringRun bool) {
 	switch n := l.rng.IntN(12); {
 	case n < 3 && len(l.Nodes) < maxLives:
@@ -166,15 +169,15 @@ func (l *lives) host(serial int) string { return fmt.Sprintf("h%d", serial) }
 
 func (l *lives) senders() (n int) {
 	for _, x := range l.Nodes {
-		if ringtest.Of(x).Config().Traffic {
+		if ringtest.NodeOf(x).Config().Traffic {
 			n++
 		}
 	}
 	return n
 }
 
-// passOn is what handlers do: they send a message on to anybody, as often as it says.
-// What becomes of it is not the test's business.
+// passOn sends a message on to a random member, as often as its first byte says. Errors do not
+// matter to the test.
 func passOn(ctx context.Context, n *ringdht.Node, body []byte) {
 	if n == nil || len(body) == 0 || body[0] == 0 {
 		return
@@ -191,8 +194,8 @@ func passOn(ctx context.Context, n *ringdht.Node, body []byte) {
 	}
 }
 
-// talk has the nodes' handlers send to each other, and waits until the first messages
-// are delivered.
+// talk makes the handlers of nodes send to each other. It waits until the first messages are
+// delivered.
 func (l *lives) talk() {
 	l.done = append(l.done, "talk")
 	from := l.Nodes[l.rng.IntN(len(l.Nodes))]
@@ -204,11 +207,12 @@ func (l *lives) talk() {
 	})
 }
 
-// some takes a member out of the list that the ring can do without.
+// some removes a random member from the list and returns it, or returns nil if the ring needs
+// it.
 func (l *lives) some() *ringdht.Node {
 	i := l.rng.IntN(len(l.Nodes))
 	n := l.Nodes[i]
-	if len(l.Nodes) < 4 || ringtest.Of(n).Config().Traffic && l.senders() < 4 {
+	if len(l.Nodes) < 4 || ringtest.NodeOf(n).Config().Traffic && l.senders() < 4 {
 		return nil
 	}
 	l.Nodes = slices.Delete(l.Nodes, i, i+1)
@@ -224,8 +228,8 @@ func (l *lives) leave() {
 	}
 }
 
-// honest holds what a node says that leaves against what has happened: messages have no
-// known outcome only if a death was in it, of the sink or, before this, of the node itself.
+// honest compares the error of a leave with what has happened. Messages may be of unknown
+// outcome only if the sink has died, or the node itself before.
 func (l *lives) honest(n *ringdht.Node, err error) {
 	l.T.Logf("node %d left: %v", n.ID(), err)
 	var lost *ringdht.UndeliveredError
@@ -234,7 +238,7 @@ func (l *lives) honest(n *ringdht.Node, err error) {
 	}
 	for _, u := range lost.Streams {
 		if u.Messages > u.NotHandled && !l.dead[u.Sink] && !l.dead[n.ID()] {
-			l.fatal("node %d left, and %d, which has not died, leaves messages of unknown outcome: %v", n.ID(), u.Sink, err)
+			l.fatal("node %d left, and messages to %d, which has not died, are of unknown outcome: %v", n.ID(), u.Sink, err)
 		}
 	}
 }
@@ -247,29 +251,29 @@ func (l *lives) kill() {
 	}
 }
 
-// cutOff cuts a member off for so long that it is declared dead, and waits until it has
-// come back as another incarnation.
+// cutOff cuts a member off until it is declared dead. It waits until the member is back as
+// another incarnation.
 func (l *lives) cutOff() {
 	n := l.Nodes[l.rng.IntN(len(l.Nodes))]
 	host, _, _ := strings.Cut(n.Peer().Addr, ":")
-	life, id := n.Incarnation(), n.ID()
+	inc, id := n.Incarnation(), n.ID()
 	l.dead[id] = true
 	l.must(fmt.Sprintf("cut %d off", id), func(ctx context.Context) error {
 		l.Net.Hold(host, "")
 		l.Net.Hold("", host)
-		return ringtest.In(l.Registry).Await(ctx, func() bool {
-			m, there := ringtest.In(l.Registry).Authority().Holder(uint64(id))
-			return !there || m.Incarnation != life
+		return ringtest.RegistryOf(l.Registry).Await(ctx, func() bool {
+			m, there := ringtest.RegistryOf(l.Registry).Authority().Holder(uint64(id))
+			return !there || m.Incarnation != inc
 		})
 	})
 	l.Net.Heal()
-	l.must(fmt.Sprintf("mend %d", id), func(ctx context.Context) error {
-		return ringtest.Of(n).Await(ctx, func() bool { return n.Incarnation() != life })
+	l.must(fmt.Sprintf("heal %d", id), func(ctx context.Context) error {
+		return ringtest.NodeOf(n).Await(ctx, func() bool { return n.Incarnation() != inc })
 	})
-	l.dead[n.ID()] = true // what its former incarnation had sent
+	l.dead[n.ID()] = true // for what its former incarnation had sent
 }
 
-// Restart replaces the registry, and may kill a member while there is none.
+// restart replaces the registry. It may kill a member while there is none.
 func (l *lives) restart() {
 	l.done = append(l.done, "restart")
 	l.Registry.Close()
@@ -282,7 +286,7 @@ func (l *lives) restart() {
 	}
 	r, err := ringdht.NewRegistry(opts...)
 	if err == nil {
-		l.Registry = r // which is closed when the test ends
+		l.Registry = r // closed when the test ends
 		_, err = r.Listen(context.Background(), l.Addr)
 	}
 	if err != nil {
@@ -314,7 +318,7 @@ func (l *lives) settle() {
 	})
 }
 
-// task draws a run, the larger the rarer.
+// task draws the traffic of a run. Large runs are rare.
 func (l *lives) task() ringdht.Traffic {
 	tf := ringdht.Traffic{Messages: int(math.Pow(10, 5*l.rng.Float64()))}
 	if l.rng.IntN(4) == 0 {
@@ -336,7 +340,7 @@ func (l *lives) begin() (tf ringdht.Traffic, ended <-chan func() (*status.Summar
 	return tf, done
 }
 
-// undisturbed is a run during which nothing else is done.
+// undisturbed does a run during which nothing else happens.
 func (l *lives) undisturbed() {
 	broken := l.broken.Load()
 	tf, done := l.begin()
@@ -353,12 +357,12 @@ func (l *lives) undisturbed() {
 	}
 }
 
-// disturbed is a run in the midst of which things happen.
+// disturbed does a run during which other things happen.
 func (l *lives) disturbed() {
 	broken, r, before := l.broken.Load(), l.Registry, l.resent()
 	_, done := l.begin()
 	l.within(func(ctx context.Context) error { // until it has begun, or has ended already
-		return ringtest.In(r).Await(ctx, func() bool { return ringtest.In(r).Running() != 0 || len(done) > 0 })
+		return ringtest.RegistryOf(r).Await(ctx, func() bool { return ringtest.RegistryOf(r).Running() != 0 || len(done) > 0 })
 	})
 	for range 1 + l.rng.IntN(3) {
 		l.event(true)
@@ -373,7 +377,7 @@ func (l *lives) disturbed() {
 		l.check(s, broken, copies)
 	case r != l.Registry && (errors.Is(err, ringdht.ErrClosed) || errors.Is(err, ringdht.ErrNotReady)):
 		l.unwatched++
-	case errors.Is(err, ringdht.ErrNotReady): // it came after what was to disturb it
+	case errors.Is(err, ringdht.ErrNotReady): // the run began too late to be disturbed
 	default:
 		l.fatal("%v", err)
 	}

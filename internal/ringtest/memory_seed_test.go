@@ -12,7 +12,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// write names a write on the network as the seed does.
+// write names a write on the network in the way in which the seed does.
 type write struct {
 	from, to string
 	conn     uint64
@@ -20,7 +20,7 @@ type write struct {
 	nth      uint64
 }
 
-// ringOverLossyNetwork runs a ring of fixed IDs in virtual time, and returns what became of each
+// ringOverLossyNetwork runs a ring of fixed IDs in virtual time. It returns the fate of each
 // write.
 func ringOverLossyNetwork(t *testing.T, seed uint64) map[write]memnet.Fate {
 	fates := make(map[write]memnet.Fate)
@@ -33,13 +33,13 @@ func ringOverLossyNetwork(t *testing.T, seed uint64) map[write]memnet.Fate {
 			fates[write{f.From, f.To, f.Conn, f.Back, f.Write}] = f
 		})
 		net.Delay("", "", time.Millisecond, 4*time.Millisecond)
-		for i := range ringtest.Six {
-			for j := range ringtest.Six {
+		for i := range ringtest.SixIDs {
+			for j := range ringtest.SixIDs {
 				net.Drop(fmt.Sprint("n", i), fmt.Sprint("n", j), 0.05)
 			}
 		}
 		tr := ringtest.New(t, net)
-		for _, id := range ringtest.Six {
+		for _, id := range ringtest.SixIDs {
 			tr.Join(nil, ringdht.WithID(id), ringdht.WithTraffic())
 		}
 		tr.Setup(2)
@@ -49,9 +49,9 @@ func ringOverLossyNetwork(t *testing.T, seed uint64) map[write]memnet.Fate {
 	return fates
 }
 
-// What the seed decides, and says that it does, repeats with a whole ring: the luck of the nth
-// write of the kth connection between two hosts. What a write holds, and how many there are, is
-// decided by the order in which goroutines run, and need not repeat.
+// The seed decides the fate of the nth write of the kth connection between two hosts. That
+// repeats with a whole ring, as documented. The content and the number of writes depend on the
+// order of goroutines, and need not repeat.
 func TestSeedRepeatsInARing(t *testing.T) {
 	one, again, other := ringOverLossyNetwork(t, 1), ringOverLossyNetwork(t, 1), ringOverLossyNetwork(t, 2)
 	same, lost, sizes := 0, 0, 0

@@ -2,4 +2,5 @@
 
 package ringtest
 
+// RaceEnabled says whether the race detector is on.
 const RaceEnabled = false

@@ -16,7 +16,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// planned demands that all tables are those of the offsets, and the audit what they
+// planned fails the test unless all tables are those of the offsets and the audit is what they
 // promise.
 func planned(tr *ringtest.Ring, want ring.Offsets) {
 	tr.T.Helper()
@@ -25,7 +25,7 @@ func planned(tr *ringtest.Ring, want ring.Offsets) {
 		a.MaxHops != len(want.Histogram(n))-1 || a.MinRelayed != a.MaxRelayed {
 		tr.T.Fatalf("%v by the offsets %v; want %v, mean %.4f", a, a.Offsets, want, want.MeanHops(n))
 	}
-	at, all := tr.Position(), tr.Registry.Members()
+	at, all := tr.Positions(), tr.Registry.Members()
 	for _, table := range tr.Registry.Tables() {
 		for i, p := range slices.Collect(table.Entries()) {
 			if p != all[(at[table.Self()]+want[i])%n] {
@@ -35,8 +35,8 @@ func planned(tr *ringtest.Ring, want ring.Offsets) {
 	}
 }
 
-// Messages take the hops that the plan of the fewest promises, from everybody to
-// everybody; also when nodes have come and gone.
+// Messages between all pairs take the hops that the plan of the fewest promises. This holds as
+// well after nodes have joined and gone.
 func TestFewestHops(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	var mu sync.Mutex
@@ -58,7 +58,7 @@ func TestFewestHops(t *testing.T) {
 		clear(hops)
 		tr.Exchange(tr.Nodes...)
 		n := len(tr.Nodes)
-		at := tr.Position()
+		at := tr.Positions()
 		for from, i := range at {
 			for to, j := range at {
 				if got, want := hops[[2]ringdht.ID{from, to}], offsets.Hops((j-i+n)%n); from != to && got != want {
@@ -84,15 +84,15 @@ func TestFewestHops(t *testing.T) {
 	}
 	offsets := ring.FewestHops(40, 9)
 	join()
-	tr.Settled()
-	check(offsets) // the ring is hardly another one
+	tr.WaitSettled()
+	check(offsets) // the size of the ring has hardly changed
 	for range 2 {
 		died := tr.Nodes[7]
 		died.Close()
-		tr.Drop(died)
-		tr.Gone(died.ID())
+		tr.Remove(died)
+		tr.WaitGone(died.ID())
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	check(offsets)
 	for len(tr.Nodes) < 46 {
 		join()
@@ -102,14 +102,14 @@ func TestFewestHops(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tr.Settled()
-	check(ring.FewestHops(46, 9)) // an eighth more: others for everybody
+	tr.WaitSettled()
+	check(ring.FewestHops(46, 9)) // the ring has grown by an eighth: all get other offsets
 	tr.Setup(9)
-	check(ring.Classic(46, 9)) // a plan given to one set-up is for that one
+	check(ring.Classic(46, 9)) // a plan that was given to one set-up holds for that only
 }
 
-// A registry in the place of one that died learns from the nodes which plan there is;
-// the option of its own is for its own set-ups.
+// A registry that replaces a dead one learns from the nodes which plan there is. Its own option
+// is for its own set-ups.
 func TestPlanOutlivesTheRegistry(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second), ringdht.WithPlan(ringdht.FewestHops))
 	for range 12 {
@@ -119,11 +119,11 @@ func TestPlanOutlivesTheRegistry(t *testing.T) {
 	want := ring.FewestHops(12, 3)
 	planned(tr, want)
 	tr.Registry.Close()
-	tr.Restart(ringdht.WithLease(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second))
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 12); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	planned(tr, want)
 	tr.Exchange(tr.Nodes...)
 	tr.Setup(3)

@@ -15,7 +15,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// controlMessages are the control messages by their types.
+// controlMessages lists the control messages by type.
 var controlMessages = []struct {
 	t wire.Type
 	v any
@@ -45,7 +45,7 @@ var controlMessages = []struct {
 	{control.TypePing, control.Ping{}},
 }
 
-// The table of PROTOCOL.md has the fields that are sent, in the order of the code.
+// The tables of PROTOCOL.md list the fields that are sent, in the order of the code.
 func TestProtocolListsTheMessages(t *testing.T) {
 	text := protocolText(t)
 	for _, m := range controlMessages {
@@ -78,7 +78,7 @@ func TestProtocolListsTheMessages(t *testing.T) {
 	}
 }
 
-// fieldKind is how the table calls a type.
+// fieldKind returns the name of a type in the tables.
 func fieldKind(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int64:
@@ -95,7 +95,7 @@ func fieldKind(t reflect.Type) string {
 	return strings.ToLower(t.Name())
 }
 
-// The Beat whose bytes PROTOCOL.md shows is encoded so.
+// The Beat whose bytes PROTOCOL.md shows is encoded like that.
 func TestProtocolShowsABeat(t *testing.T) {
 	text := strings.Join(strings.Fields(hexColumn(protocolText(t))), " ")
 	for _, codec := range []ringdht.Codec{ringdht.JSON(), ringdht.Msgpack()} {
@@ -113,7 +113,7 @@ func TestProtocolShowsABeat(t *testing.T) {
 	}
 }
 
-// hexColumn is the first column of the last block of code.
+// hexColumn returns the first column of the last block of code.
 func hexColumn(text string) string {
 	blocks := strings.Split(text, "```\n")
 	var b strings.Builder

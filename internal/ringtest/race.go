@@ -2,5 +2,6 @@
 
 package ringtest
 
-// Under the race detector sync.Pool throws things away at random, so allocations cannot be counted.
+// RaceEnabled says whether the race detector is on. If so, allocations cannot be counted:
+// sync.Pool drops objects at random.
 const RaceEnabled = true

@@ -26,12 +26,11 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// What a registry costs is measured in a process of its own, over TCP, with nodes that
-// do nothing but talk to it: puppets. By itself the test has 200 of them and looks at
-// what must not grow; with a flag it has as many as that says, and prints what docs/scale.md
-// has.
+// The registry runs in a process of its own, over TCP. Its nodes are puppets: they do nothing
+// but talk to it. By default the test has 200 of them and checks the costs that must not grow.
+// A flag sets their number and prints the figures of docs/scale.md.
 //
-//	go test -run RegistryCosts -v -scale 10000 .
+//	go test -run RegistryCosts -v ./internal/ringtest -scale 10000
 func TestRegistryCosts(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("elsewhere not all of 127.0.0.0/8 is this machine")
@@ -40,7 +39,7 @@ func TestRegistryCosts(t *testing.T) {
 	if *scale > 0 {
 		size = *scale
 	}
-	const lease = 30 * time.Second // a busy machine must not look like dead nodes
+	const lease = 30 * time.Second // so that nodes on a busy machine do not look dead
 	g := newPuppets(t, lease)
 	empty := g.ask("memory")
 
@@ -67,7 +66,7 @@ func TestRegistryCosts(t *testing.T) {
 	for range times {
 		start, bytes = time.Now(), g.read.Load()
 		g.join()
-		g.ask("whole") // the newcomer is announced, and everybody has confirmed
+		g.ask("whole") // the newcomer is announced, and all members have confirmed
 		joinTook += time.Since(start)
 		joinBytes += g.read.Load() - bytes
 	}
@@ -103,8 +102,8 @@ func TestRegistryCosts(t *testing.T) {
 	}
 }
 
-// heartbeats measures so many beats of everybody, at the pace that such a ring has with
-// such a lease.
+// heartbeats measures so many heartbeats of each puppet. Their interval is that of a ring of
+// this size with this lease.
 func (g *puppets) heartbeats(whose string, rounds int, lease time.Duration, status []control.Status) {
 	g.t.Helper()
 	pace := max(1, math.Ceil(3*float64(len(g.all))/lease.Seconds()/membership.MaxBeats))
@@ -116,7 +115,7 @@ func (g *puppets) heartbeats(whose string, rounds int, lease time.Duration, stat
 		took.Round(time.Millisecond), cpu/float64(sent), cpu/1e4/took.Seconds())
 }
 
-// busyStatus is what a node of k entries says of itself in the midst of traffic.
+// busyStatus returns the status of a node with k entries during traffic.
 func busyStatus(k int) []control.Status {
 	s := status.Node{Epoch: 12, Members: 10000, Hops: make([]int64, 12), Latency: status.Histogram{Counts: make([]int64, 18), Sum: time.Hour}}
 	for _, c := range []reflect.Value{reflect.ValueOf(&s.Counters).Elem(), reflect.ValueOf(&s.Counters.Dropped).Elem()} {
@@ -142,14 +141,14 @@ func busyStatus(k int) []control.Status {
 type puppets struct {
 	t        *testing.T
 	addr     string
-	port     int // where they are to be dialled, all of them
+	port     int // at which all of them are dialled
 	in       io.WriteCloser
 	out      *json.Decoder
 	listener net.Listener
 	all      []*puppet
-	beats    atomic.Int64 // answered
-	read     atomic.Int64 // bytes, of all
-	written  atomic.Int64
+	beats    atomic.Int64 // that were answered
+	read     atomic.Int64 // bytes, by all puppets
+	written  atomic.Int64 // the same
 	wg       sync.WaitGroup
 }
 
@@ -158,7 +157,7 @@ type puppet struct {
 	gone atomic.Bool
 }
 
-// figures are what the registry's process says of itself.
+// figures are the measurements of the registry's process.
 type figures struct {
 	Addr   string
 	CPU    time.Duration
@@ -166,7 +165,7 @@ type figures struct {
 	Error  string
 }
 
-// cpuSince is in microseconds.
+// cpuSince returns microseconds.
 func (f figures) cpuSince(before figures) float64 {
 	return float64(f.CPU-before.CPU) / 1e3
 }
@@ -185,8 +184,8 @@ func newPuppets(t *testing.T, lease time.Duration) *puppets {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// All of 127.0.0.0/8 is this machine: each puppet has an address of its own, and one
-	// listener answers for all of them.
+	// All of 127.0.0.0/8 is this machine. So each puppet has an address of its own, and one
+	// listener answers for all.
 	var err error
 	if g.listener, err = net.Listen("tcp4", "0.0.0.0:0"); err != nil {
 		t.Fatal(err)
@@ -207,7 +206,7 @@ func newPuppets(t *testing.T, lease time.Duration) *puppets {
 	return g
 }
 
-// puppetToken is what the puppet at an address answers.
+// puppetToken returns the token with which the puppet at an address answers a probe.
 func puppetToken(ip net.IP) uint64 {
 	ip = ip.To4()
 	return uint64(ip[1])<<16 | uint64(ip[2])<<8 | uint64(ip[3])
@@ -233,7 +232,7 @@ func (g *puppets) answerProbes() {
 	}
 }
 
-// ask has the registry's process do something, and waits until it is done.
+// ask sends a command to the registry's process and waits until it is done.
 func (g *puppets) ask(what string) (f figures) {
 	g.t.Helper()
 	fmt.Fprintln(g.in, what)
@@ -243,7 +242,7 @@ func (g *puppets) ask(what string) (f figures) {
 	return f
 }
 
-// joinMany registers puppets, many at a time.
+// joinMany registers n puppets, 64 at a time.
 func (g *puppets) joinMany(n int) {
 	g.t.Helper()
 	for range n {
@@ -272,8 +271,7 @@ func (g *puppets) joinMany(n int) {
 
 func (g *puppets) join() { g.t.Helper(); g.joinMany(1) }
 
-// register begins the conversation of a puppet, which from then on confirms what it is
-// told.
+// register registers puppet i. From then on the puppet confirms each table that it is told.
 func (g *puppets) register(i int) error {
 	c := handshake.Config{Codec: ringdht.Msgpack(), Transport: ringdht.TCP{}, RingName: "ring", Timeout: time.Minute}
 	conn, _, err := c.Dial(context.Background(), g.addr, wire.Hello{Role: wire.RoleMember})
@@ -316,14 +314,13 @@ func (g *puppets) register(i int) error {
 	return nil
 }
 
-// kill ends a puppet as a crash does.
+// kill ends a puppet in the way a crash does.
 func (g *puppets) kill(i int) {
 	g.all[i].gone.Store(true)
 	g.all[i].conn.Close()
 }
 
-// beat has every puppet say so many times that it lives, evenly spread, and waits for the
-// answers.
+// beat makes every puppet send this many heartbeats, evenly spread. It waits for the answers.
 func (g *puppets) beat(rounds int, every time.Duration, beat control.Beat) (sent int64) {
 	g.t.Helper()
 	const slices = 100
@@ -350,7 +347,7 @@ func (g *puppets) beat(rounds int, every time.Duration, beat control.Beat) (sent
 	return sent
 }
 
-// counted counts what goes over a connection.
+// counted is a connection that counts its bytes.
 type counted struct {
 	net.Conn
 	g *puppets
@@ -368,7 +365,7 @@ func (c counted) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// registryProcess is the other process. It does what it is asked, line by line.
+// registryProcess is the main function of the other process. It reads commands, one a line.
 func registryProcess(lease string) {
 	d, err := time.ParseDuration(lease)
 	if err != nil {
@@ -400,11 +397,11 @@ func registryProcess(lease string) {
 		case "settle":
 			err = r.WaitSettled(ctx)
 		case "whole":
-			err = ringtest.In(r).Await(ctx, func() bool { return len(ringtest.In(r).Authority().Unsettled()) == 0 })
+			err = ringtest.RegistryOf(r).Await(ctx, func() bool { return len(ringtest.RegistryOf(r).Authority().Unsettled()) == 0 })
 		case "cpu":
 		default:
 			if _, err = fmt.Sscanf(line, "members %d", &n); err == nil {
-				err = ringtest.In(r).Await(ctx, func() bool { return ringtest.In(r).Authority().Len() == n })
+				err = ringtest.RegistryOf(r).Await(ctx, func() bool { return ringtest.RegistryOf(r).Authority().Len() == n })
 			}
 		}
 		f.Addr, f.CPU = addr, ringtest.CPUTime()

@@ -9,8 +9,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A registry with a grace period takes the place of another like one without: the ring is
-// live when its members are back, and needs no set-up.
+// A registry with a grace period may replace one without. The ring is live when its members are
+// back, and needs no set-up.
 func TestRestartWithGrace(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second))
 	for range 4 {
@@ -21,17 +21,17 @@ func TestRestartWithGrace(t *testing.T) {
 	for _, n := range tr.Nodes {
 		<-n.Disconnected()
 	}
-	tr.Restart(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
+	tr.RestartRegistry(ringdht.WithLease(time.Second), ringdht.WithGrace(time.Second))
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 4); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	newcomer := tr.Join(nil, ringdht.WithTraffic())
 	if err := newcomer.Ready(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
 	tr.Run(ringdht.Traffic{Messages: 100})
 	if a := tr.Registry.Audit(); !a.OK() || a.Nodes != 5 || a.Entries != 2 {
-		t.Errorf("%v", a)
+		t.Errorf("audit: %v", a)
 	}
 }

@@ -1,15 +1,15 @@
-// Package ringtest starts rings for this module's tests: a registry and its nodes, over TCP or
-// in memory, with what they wrap within reach. Its own tests are those of whole rings.
+// Package ringtest starts rings for the tests of this module: a registry and its nodes, over
+// TCP or in memory. It gives access to their internals. The tests of whole rings are here.
+//
+// A test starts a ring with [New], adds nodes with [Ring.Join] and hands out tables with
+// [Ring.Setup]. Tests of time use [InBubble]. Methods of a ring fail the test if an operation
+// does not succeed.
 package ringtest
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,62 +20,23 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Main runs a package's tests, and fails if one of them left a goroutine of this module behind.
-func Main(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		if left := goroutinesLeft(); left != "" {
-			fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", left)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// Hold is what a handler does that waits until a test lets it go on.
-func Hold(ctx context.Context, release <-chan struct{}) {
-	select {
-	case <-release:
-	case <-ctx.Done():
-	}
-}
-
-// goroutinesLeft lists goroutines that run this module's code. Those that are on
-// their way out get a moment.
-func goroutinesLeft() (left string) {
-	for range 200 {
-		left = ""
-		buf := make([]byte, 1<<20)
-		buf = buf[:runtime.Stack(buf, true)]
-		_, others, _ := strings.Cut(string(buf), "\n\n") // the first is this one
-		for g := range strings.SplitSeq(others, "\n\n") {
-			if strings.Contains(g, "ringdht") && !strings.Contains(g, "created by testing.") && !strings.Contains(g, "TestMain") {
-				left += g + "\n\n"
-			}
-		}
-		if left == "" {
-			return ""
-		}
-		time.Sleep(10 * time.Millisecond) // polling for the end, not for an outcome
-	}
-	return left
-}
-
 // Ring is a registry and its nodes.
 type Ring struct {
 	T        testing.TB
-	Name     string           // of its nodes' hosts, with a number
 	Net      *memnet.Network  // nil over TCP
-	Shared   []ringdht.Option // of all members
+	Name     string           // in memory, node number i is on the host Name + i
+	Shared   []ringdht.Option // of the registry and all nodes
 	Registry *ringdht.Registry
-	Addr     string
-	Nodes    []*ringdht.Node // in the order of joining
+	Addr     string          // of the registry
+	Nodes    []*ringdht.Node // in the order in which they joined
 }
 
+// openRings counts the rings that tests have not closed.
 var openRings atomic.Int32
 
-// New starts a registry, on TCP if net is nil. Everything is closed when
-// the test ends, and no goroutine may be left then.
+// New starts a registry, over TCP if net is nil. When the test ends, New closes the ring and
+// fails the test if goroutines of this module are left. The lease is 30 seconds, so that a
+// loaded machine does not look like a dead node. Tests of the lease set another.
 func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Ring {
 	t.Helper()
 	tr := &Ring{T: t, Net: net, Name: "n"}
@@ -89,7 +50,6 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 		opts = append(opts, ringdht.WithTransport(net.Host("registry")))
 		addr = "registry:0"
 	}
-	// A loaded machine must not look like a dead node; tests of the lease set it.
 	opts = append([]ringdht.RegistryOption{ringdht.WithLease(30 * time.Second)}, opts...)
 	r, err := ringdht.NewRegistry(opts...)
 	if err != nil {
@@ -114,6 +74,7 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 	return tr
 }
 
+// Close closes all nodes and then the registry.
 func (tr *Ring) Close() {
 	var wg sync.WaitGroup
 	for _, n := range tr.Nodes {
@@ -123,6 +84,7 @@ func (tr *Ring) Close() {
 	tr.Registry.Close()
 }
 
+// Options returns the options of the next node: those that all share, its transport, and opts.
 func (tr *Ring) Options(opts []ringdht.NodeOption) []ringdht.NodeOption {
 	var all []ringdht.NodeOption
 	for _, o := range tr.Shared {
@@ -134,6 +96,7 @@ func (tr *Ring) Options(opts []ringdht.NodeOption) []ringdht.NodeOption {
 	return append(all, opts...)
 }
 
+// TryJoin adds a node, or returns the error.
 func (tr *Ring) TryJoin(h ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Node, error) {
 	n, err := ringdht.Join(tr.Ctx(), tr.Addr, h, tr.Options(opts)...)
 	if err == nil {
@@ -152,13 +115,14 @@ func (tr *Ring) Join(h ringdht.Handler, opts ...ringdht.NodeOption) *ringdht.Nod
 	return n
 }
 
-// Ctx is long enough for anything that is not broken.
+// Ctx returns a context that ends after three minutes. Only what is broken takes longer.
 func (tr *Ring) Ctx() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	tr.T.Cleanup(cancel)
 	return ctx
 }
 
+// Setup hands out tables with k entries, and waits until all nodes are ready.
 func (tr *Ring) Setup(k int, opts ...ringdht.SetupOption) status.Audit {
 	tr.T.Helper()
 	a, err := tr.Registry.Setup(tr.Ctx(), k, opts...)
@@ -173,27 +137,8 @@ func (tr *Ring) Setup(k int, opts ...ringdht.SetupOption) status.Audit {
 	return a
 }
 
-// Run starts a traffic run and demands that it is exact.
-func (tr *Ring) Run(tf ringdht.Traffic) *status.Summary {
-	tr.T.Helper()
-	s, err := tr.Registry.RunTraffic(tr.Ctx(), tf)
-	if err != nil {
-		tr.T.Fatal(err)
-	}
-	var want int64
-	for _, n := range tr.Nodes {
-		if Of(n).Config().Traffic {
-			want += int64(tf.Messages)
-		}
-	}
-	if !s.Exact() || s.Sum.Sent != want || s.Sum.Received != want || s.Sum.SumSent != s.Sum.SumReceived {
-		tr.T.Fatalf("verdict %s, sum %+v, want %d messages", s.Verdict(), s.Sum, want)
-	}
-	return s
-}
-
-// Position finds where in the ring each node is.
-func (tr *Ring) Position() map[ringdht.ID]int {
+// Positions returns the position of each member in the ring, by ID.
+func (tr *Ring) Positions() map[ringdht.ID]int {
 	at := make(map[ringdht.ID]int)
 	for i, p := range tr.Registry.Members() {
 		at[p.ID] = i
@@ -201,114 +146,14 @@ func (tr *Ring) Position() map[ringdht.ID]int {
 	return at
 }
 
-// Log logs to the test, for the tests that read it.
-type Log struct {
-	Mu sync.Mutex
-	B  strings.Builder
-	Ch chan struct{}
-}
-
-func NewLog() *Log { return &Log{Ch: make(chan struct{}, 1)} }
-
-func (l *Log) Write(p []byte) (int, error) {
-	l.Mu.Lock()
-	l.B.Write(p)
-	l.Mu.Unlock()
-	select {
-	case l.Ch <- struct{}{}:
-	default:
-	}
-	return len(p), nil
-}
-
-func (l *Log) Option() ringdht.Option {
-	return ringdht.WithLogger(slog.New(slog.NewTextHandler(l, nil)))
-}
-
-// WaitFor waits until a line contains all the words.
-func (l *Log) WaitFor(t *testing.T, words ...string) {
-	t.Helper()
-	for deadline := time.After(time.Minute); ; {
-		l.Mu.Lock()
-		text := l.B.String()
-		l.Mu.Unlock()
-	lines:
-		for line := range strings.Lines(text) {
-			for _, w := range words {
-				if !strings.Contains(line, w) {
-					continue lines
-				}
-			}
-			return
-		}
-		select {
-		case <-l.Ch:
-		case <-deadline:
-			t.Fatalf("no line with %q in the log:\n%s", words, text)
-		}
-	}
-}
-
-// Until waits for what a node shows of itself.
-func Until(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(2 * time.Millisecond) { // polling for an event that nobody tells of
-		if time.Now().After(deadline) {
-			t.Fatal("still not so: ", what)
-		}
-	}
-}
-
-// Settled waits until the registry has everybody where they should be.
-func (tr *Ring) Settled() {
-	tr.T.Helper()
-	if err := tr.Registry.WaitSettled(tr.Ctx()); err != nil {
-		tr.T.Fatal(err)
-	}
-}
-
-// Exchange sends a message from each node to each other and waits until all are
-// delivered.
-func (tr *Ring) Exchange(nodes ...*ringdht.Node) {
-	tr.T.Helper()
-	var wg sync.WaitGroup
-	for _, from := range nodes {
-		wg.Go(func() {
-			for _, to := range nodes {
-				if to == from {
-					continue
-				}
-				if err := from.Send(tr.Ctx(), to.ID(), []byte("x")); err != nil {
-					tr.T.Errorf("from %d to %d: %v", from.ID(), to.ID(), err)
-				}
-			}
-			if err := from.Flush(tr.Ctx()); err != nil {
-				tr.T.Errorf("from %d: %v", from.ID(), err)
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// Drop takes a node out of the test's list.
-func (tr *Ring) Drop(n *ringdht.Node) {
+// Remove removes a node from tr.Nodes. It does not end it.
+func (tr *Ring) Remove(n *ringdht.Node) {
 	tr.Nodes = slices.DeleteFunc(tr.Nodes, func(x *ringdht.Node) bool { return x == n })
 }
 
-// Gone waits until the registry has forgotten a node.
-func (tr *Ring) Gone(id ringdht.ID) {
-	tr.T.Helper()
-	err := In(tr.Registry).Await(tr.Ctx(), func() bool {
-		_, there := In(tr.Registry).Authority().Holder(uint64(id))
-		return !there
-	})
-	if err != nil {
-		tr.T.Fatal(err)
-	}
-}
-
-// Restart starts another registry at the address of the one that was closed.
-func (tr *Ring) Restart(opts ...ringdht.RegistryOption) {
+// RestartRegistry starts a registry at the address of the former one, which the test has
+// closed.
+func (tr *Ring) RestartRegistry(opts ...ringdht.RegistryOption) {
 	tr.T.Helper()
 	if tr.Net != nil {
 		opts = append(opts, ringdht.WithTransport(tr.Net.Host("registry")))
@@ -322,15 +167,4 @@ func (tr *Ring) Restart(opts ...ringdht.RegistryOption) {
 	}
 	tr.Registry = r
 	tr.T.Cleanup(func() { r.Close() })
-}
-
-// EndsBefore is a context that ends before it is first looked at.
-type EndsBefore struct {
-	context.Context
-	End func()
-}
-
-func (c EndsBefore) Done() <-chan struct{} {
-	c.End()
-	return c.Context.Done()
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-var scale = flag.Int("scale", 0, "run the test of a large ring with so many nodes, such as 10000, and demand what docs/scale.md promises of it")
-var scaleMessages = flag.Int("scale.messages", 10, "what each of them sends in the run that is accounted for")
+var scale = flag.Int("scale", 0, "run the test of a large ring with this many nodes, such as 10000, and check the promises of docs/scale.md")
+var scaleMessages = flag.Int("scale.messages", 10, "how many messages each of them sends in the run")
 
-// A thousand nodes are set up, and every message that they send each other is accounted for.
+// A thousand nodes are set up. All messages that they send to each other are accounted for.
 func TestThousandNodes(t *testing.T) {
 	size, messages := 1000, 50
 	if ringtest.RaceEnabled {
@@ -32,15 +32,15 @@ func TestThousandNodes(t *testing.T) {
 	g.exact(messages)
 }
 
-// The same with as many nodes as a flag says. Of 10,000 it demands a set-up, joining
-// included, within 60 seconds, and that the whole process takes less than 4 GiB.
+// TestLargeRing is the same with as many nodes as a flag says. Of 10,000 it demands that
+// joining and setting up take 60 seconds, and the process 4 GiB.
 //
-//	go test -run LargeRing -v -timeout 20m -scale 10000 .
+//	go test -run LargeRing -v -timeout 20m ./internal/ringtest -scale 10000
 func TestLargeRing(t *testing.T) {
 	if *scale == 0 {
 		t.Skip("-scale 10000 runs it")
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(50)) // the peak counts, and twice what is in use would be most of it
+	defer debug.SetGCPercent(debug.SetGCPercent(50)) // the peak counts, and garbage would be half of it
 	g := grow(t, *scale)
 	g.exact(*scaleMessages)
 	g.hops()
@@ -54,21 +54,21 @@ func TestLargeRing(t *testing.T) {
 	}
 }
 
-// grown is a ring that is so large that what it costs matters.
+// grown is a ring so large that its cost matters.
 type grown struct {
 	*ringtest.Ring
-	joined, set time.Duration // what joining took, and then setting up
+	joined, set time.Duration // how long joining took, and then setting up
 }
 
-// grow makes a ring of many nodes over the in-memory network. They join many at a time,
-// as they would if each were a process.
+// grow makes a ring of many nodes over the in-memory network. 64 join at a time, as they would
+// if each were a process.
 func grow(t *testing.T, size int) *grown {
 	t.Helper()
-	// All of them dial at once, and have one process to do it, on a machine with other
-	// work: patience, or they would give up and dial again for ever.
+	// All nodes dial at once in one process, on a machine with other work. With the usual
+	// timeout they would give up and dial again for ever.
 	patience := ringdht.WithHandshakeTimeout(5 * time.Minute)
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(10*time.Minute), patience)
-	t.Cleanup(func() { tr.Registry.Close() }) // first: nobody need hear of every single end
+	t.Cleanup(func() { tr.Registry.Close() }) // first, so that members are not told of every end
 	g := &grown{Ring: tr}
 	base, before := heap(), ringtest.CPUTime()
 	start := time.Now()
@@ -101,19 +101,19 @@ func grow(t *testing.T, size int) *grown {
 	a := tr.Setup(0)
 	g.set = time.Since(start)
 	if !a.OK() || a.Nodes != size {
-		t.Fatalf("%v", a)
+		t.Fatalf("audit: %v", a)
 	}
 	t.Logf("%d nodes: joined in %v (%v of CPU), set up in %v (%v): %v", size, g.joined.Round(time.Millisecond), (joined - before).Round(time.Millisecond),
 		g.set.Round(time.Millisecond), (ringtest.CPUTime() - joined).Round(time.Millisecond), a)
-	tr.Settled()
+	tr.WaitSettled()
 	after := heap()
 	t.Logf("%d nodes idle: %d KiB each, of which stacks %d KiB; peak of the process %d MiB", size,
 		(after.used()-base.used())/uint64(size)>>10, (after.StackInuse-base.StackInuse)/uint64(size)>>10, residentPeak()>>20)
 	return g
 }
 
-// exact makes every node send so many messages, each to somebody drawn at random, and
-// demands an exact account. Most of them are the first to their sink.
+// exact makes every node send this many messages to random nodes, and demands an exact account.
+// Most messages are the first to their sink.
 func (g *grown) exact(messages int) {
 	g.T.Helper()
 	w := g.watch()
@@ -122,8 +122,7 @@ func (g *grown) exact(messages int) {
 		w.since(float64(s.Sum.Received), s.MeanHops*float64(s.Sum.Received)))
 }
 
-// hops measures what a hop costs when streams are open, by how much there is to carry:
-// every node sends so many messages to a few others.
+// hops measures the cost of a hop on open streams, by load: every node sends to four others.
 func (g *grown) hops() {
 	g.T.Helper()
 	const sinks = 4
@@ -149,7 +148,7 @@ func (g *grown) hops() {
 		}
 		wg.Wait()
 	}
-	send(10) // opens the streams, and grows the stacks and buffers of links that have carried nothing yet
+	send(10) // opens the streams, and grows stacks and buffers of unused links
 	for _, each := range []int{40, 400, 4000, 40_000} {
 		if messages := float64(each * len(g.Nodes)); messages <= 4e6 {
 			relayed, w := g.relayed(), g.watch()
@@ -166,7 +165,7 @@ func (g *grown) relayed() (sum int64) {
 	return sum
 }
 
-// watch begins to count what a ring does.
+// watch is what a ring had counted at one time.
 type watch struct {
 	g                     *grown
 	at                    time.Time
@@ -185,8 +184,8 @@ func (g *grown) watch() watch {
 	return w
 }
 
-// since says what so many messages, over so many links in all, have cost: in all, and
-// for each link that any frame has crossed, answers and questions of the streams included.
+// since describes the cost of this many messages over this many hops: the total, and the cost
+// of each frame on a link. Frames include the acknowledgements and questions of streams.
 func (w watch) since(messages, hops float64) string {
 	now := w.g.watch()
 	cpu, frames := float64(now.cpu-w.cpu), float64(now.frames-w.frames)
@@ -197,19 +196,19 @@ func (w watch) since(messages, hops float64) string {
 
 type memory struct{ runtime.MemStats }
 
-// heap says what is in use, after what is not was collected.
+// heap returns memory figures after a garbage collection.
 func heap() (m memory) {
 	runtime.GC()
-	runtime.GC() // pools give up what they hold at the second
+	runtime.GC() // the second empties the pools
 	runtime.ReadMemStats(&m.MemStats)
 	return m
 }
 
-// used is the memory of objects and stacks.
+// used returns the bytes of objects and stacks.
 func (m *memory) used() uint64 { return m.HeapAlloc + m.StackInuse }
 
-// residentPeak is the most memory that the process ever had, in bytes; where the system
-// does not say, what the runtime has asked for.
+// residentPeak returns the peak memory of the process in bytes. If the system does not tell, it
+// is the memory that the runtime has asked for.
 func residentPeak() uint64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err == nil {

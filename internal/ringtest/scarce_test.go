@@ -18,10 +18,10 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 )
 
-// scarceEnv makes the test binary the process that runs out of file descriptors.
+// scarceEnv makes the test binary run as the process that runs out of file descriptors.
 const scarceEnv = "RINGDHT_TEST_SCARCE"
 
-// Running out of file descriptors slows accepting down and touches no standing link.
+// Running out of file descriptors slows accepting down. No link ends.
 func TestFileDescriptorsRunOut(t *testing.T) {
 	if os.Getenv(scarceEnv) != "" {
 		scarceProcess(t)
@@ -56,10 +56,10 @@ func TestFileDescriptorsRunOut(t *testing.T) {
 	}
 	addr := expect("listening on ")
 	var conns []net.Conn
-	for range 300 { // far more than it has descriptors for
+	for range 300 { // far more than it has descriptors
 		conn, err := net.DialTimeout("tcp", addr, time.Second)
 		if err != nil {
-			break // its queue is full as well
+			break // its queue is full too
 		}
 		conns = append(conns, conn)
 	}
@@ -113,7 +113,7 @@ func scarceProcess(t *testing.T) {
 	fmt.Println("ring works")
 	in.Scan()
 	newcomer, err := tr.TryJoin(nil)
-	for err != nil && dial.IsShortage(err) { // the flood is still draining away
+	for err != nil && dial.IsShortage(err) { // until the flood has drained
 		time.Sleep(time.Millisecond)
 		newcomer, err = tr.TryJoin(nil)
 	}

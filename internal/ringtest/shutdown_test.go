@@ -21,15 +21,15 @@ var (
 	shutdownsSeed = flag.Uint64("shutdowns.seed", 0, "of the first ring; 0 draws one")
 )
 
-// How a node of a ring that is shut down ends.
+// The ways in which a node ends.
 const (
 	byLeave = iota
 	byClose
-	byKill // its process ends: what it would report is not heard
+	byKill // its process ends, and its report is lost
 	ways
 )
 
-// shutNode is one of the four: it sends to the others all the time, and counts.
+// shutNode is one of four nodes. It sends to the others all the time, and counts.
 type shutNode struct {
 	n   atomic.Pointer[ringdht.Node]
 	way int
@@ -39,7 +39,7 @@ type shutNode struct {
 	mu   sync.Mutex
 	sent map[ringdht.ID]uint64 // accepted, by sink
 	next map[ringdht.ID]uint64 // handled, by source
-	bad  int                   // twice, or out of order
+	bad  int                   // handled twice, or out of order
 }
 
 func (s *shutNode) handle(ctx context.Context, m ringdht.Message) {
@@ -52,7 +52,7 @@ func (s *shutNode) handle(ctx context.Context, m ringdht.Message) {
 	s.next[m.Source] = i + 1
 }
 
-// send sends to a sink until that is gone, or the node.
+// send sends to a sink until the sink has gone, or the node itself.
 func (s *shutNode) send(ctx context.Context, to ringdht.ID) error {
 	n := s.n.Load()
 	ticker := time.NewTicker(time.Millisecond)
@@ -74,10 +74,10 @@ func (s *shutNode) send(ctx context.Context, to ringdht.ID) error {
 	}
 }
 
-// Four nodes that send to each other are ended in any order, each by Leave, by Close or by
-// the end of its process. Each message was handled once, or its source knows that it was
-// not, or that its outcome is unknown; the last only where a node did not end by Leave. No error is
-// returned where nothing was lost.
+// Four nodes that send to each other end in any order, each by Leave, by Close, or with its
+// process. Each message was handled once, or its source knows that it was not, or that its
+// outcome is unknown. Unknown outcomes occur only where a node did not end by Leave. If nothing
+// was lost, no error is returned.
 func TestShutdowns(t *testing.T) {
 	for name, tcp := range map[string]bool{"memory": false, "tcp": true} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +112,7 @@ func (sum *shutSum) shutDown(t *testing.T, tcp bool, seed uint64) {
 	for i := range all {
 		s := &shutNode{sent: make(map[ringdht.ID]uint64), next: make(map[ringdht.ID]uint64), way: rng.IntN(ways)}
 		if seed%3 == 0 {
-			s.way = byLeave // in a third of the rings all of them
+			s.way = byLeave // all of them, in a third of the rings
 		}
 		s.n.Store(tr.Join(s.handle))
 		all[i] = s
@@ -157,7 +157,7 @@ func (sum *shutSum) shutDown(t *testing.T, tcp bool, seed uint64) {
 	}
 }
 
-// judge holds what a node reported against what the others handled.
+// judge compares the report of a node with what the others handled.
 func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
 	id := s.n.Load().ID()
 	if s.bad > 0 {
@@ -168,7 +168,7 @@ func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
 	switch {
 	case s.err == nil:
 		sum.clean++
-	case errors.As(s.err, &lost) && s.err.Error() == lost.Error(): // and nothing else
+	case errors.As(s.err, &lost) && s.err.Error() == lost.Error(): // the error says nothing else
 		sum.told++
 		for _, u := range lost.Streams {
 			told[u.Sink] = append(told[u.Sink], u)
@@ -183,14 +183,14 @@ func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
 		if s.way == byKill {
 			continue
 		}
-		// What is not told was handled. A sink that is gone ends every further stream too.
+		// Messages that were not reported were handled. A dead sink ends every further stream too.
 		handled := func(i uint64) bool { return i < got }
 		listed := make(map[uint64]bool)
 		for _, u := range told[sink] {
 			unknown := u.Messages - u.NotHandled
 			sum.back, sum.unknown = sum.back+u.NotHandled, sum.unknown+unknown
 			if uint64(len(u.Bodies)) != u.Messages {
-				t.Errorf("from %d to %d: %d messages are told, with %d bodies", id, sink, u.Messages, len(u.Bodies))
+				t.Errorf("from %d to %d: %d messages are reported, with %d bodies", id, sink, u.Messages, len(u.Bodies))
 			}
 			if unknown > 0 && s.way == byLeave && to.way == byLeave {
 				t.Errorf("from %d to %d: %d of unknown outcome, though both have left in good order: %v", id, sink, unknown, u.Err)
@@ -198,17 +198,17 @@ func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
 			for i, b := range u.Bodies {
 				n := binary.BigEndian.Uint64(b)
 				if listed[n] || n >= sent {
-					t.Errorf("from %d to %d: message %d of %d is told twice, or was never sent", id, sink, n, sent)
+					t.Errorf("from %d to %d: message %d of %d is reported twice, or was never sent", id, sink, n, sent)
 				}
 				listed[n] = true
 				if uint64(i) >= unknown && handled(n) {
-					t.Errorf("from %d (way %d) to %d (way %d): message %d is told as not handled, and was: %v", id, s.way, sink, to.way, n, u.Err)
+					t.Errorf("from %d (way %d) to %d (way %d): message %d was handled, but is reported as not: %v", id, s.way, sink, to.way, n, u.Err)
 				}
 			}
 		}
 		for n := range sent {
 			if !listed[n] && !handled(n) {
-				t.Errorf("from %d (way %d) to %d (way %d): message %d of %d was not handled, and nobody was told", id, s.way, sink, to.way, n, sent)
+				t.Errorf("from %d (way %d) to %d (way %d): message %d of %d was not handled, and its source was not told", id, s.way, sink, to.way, n, sent)
 				break
 			}
 		}

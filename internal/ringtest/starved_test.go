@@ -16,11 +16,10 @@ var starvedHogs = flag.Int("starved.hogs", 60, "how many goroutines take the pro
 
 var starved = flag.Int("starved", 0, "how many nodes to starve of the processor, for a while")
 
-// A process that gets the processor late, all the time, declares none of its own nodes dead.
-// With 60 goroutines that compute, on two processors, each waits for a third of a lease
-// for its turn.
+// A process that always gets the processor late declares none of its own nodes dead. 60
+// goroutines compute on two processors, so each waits a third of a lease for its turn.
 //
-//	go test -run StarvedProcess -starved 200 .
+//	go test -run StarvedProcess ./internal/ringtest -starved 200
 func TestStarvedProcess(t *testing.T) {
 	if *starved == 0 {
 		t.Skip("-starved says how many nodes")
@@ -44,9 +43,9 @@ func TestStarvedProcess(t *testing.T) {
 	}
 	wg.Wait()
 	tr.Setup(0)
-	lives := make(map[*ringdht.Node]uint64)
+	incs := make(map[*ringdht.Node]uint64)
 	for _, n := range tr.Nodes {
-		lives[n] = n.Incarnation()
+		incs[n] = n.Incarnation()
 	}
 	stop := make(chan struct{})
 	hogs := *starvedHogs
@@ -65,26 +64,24 @@ func TestStarvedProcess(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(10 * time.Second) // this is what is tested, and not a wait
+	time.Sleep(10 * time.Second) // the time under test
 	close(stop)
 	wg.Wait()
-	tr.Settled()
+	tr.WaitSettled()
 	dead := 0
 	for _, n := range tr.Nodes {
-		if n.Incarnation() != lives[n] {
+		if n.Incarnation() != incs[n] {
 			dead++
 		}
 	}
 	why := make(map[string]int)
-	log.Mu.Lock()
-	for line := range strings.Lines(log.B.String()) {
+	for line := range strings.Lines(log.Text()) {
 		if found := strings.Contains(line, "msg=dead"); found {
 			_, w, _ := strings.Cut(line, "why=")
 			why[strings.TrimSpace(w)]++
 		}
 	}
-	log.Mu.Unlock()
 	if dead > 0 {
-		t.Errorf("%d of %d nodes have another life: %v", dead, len(lives), why)
+		t.Errorf("%d of %d nodes have another incarnation: %v", dead, len(incs), why)
 	}
 }

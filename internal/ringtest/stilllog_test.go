@@ -14,7 +14,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// still is a log that stands still: in everything that it is asked, or in Handle only.
+// still is a log handler that blocks: in every method, or in Handle only.
 type still struct {
 	release <-chan struct{}
 	ask     bool
@@ -38,10 +38,10 @@ func (s still) WithAttrs([]slog.Attr) slog.Handler {
 
 func (s still) WithGroup(string) slog.Handler { return s.WithAttrs(nil) }
 
-// A ring whose logs stand still, at every level, does what a ring without logs does:
-// from the joining of its nodes to the closing of it.
+// A ring whose logs block, at every level, does what a ring without logs does, from joining to
+// closing.
 func TestLogsThatStandStill(t *testing.T) {
-	release := make(chan struct{}) // of the first ring, which has no log to wait for it
+	release := make(chan struct{}) // for the first ring, whose log does not block
 	var want string
 	for _, log := range []string{"none", "still in Handle", "still in everything"} {
 		synctest.Test(t, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestLogsThatStandStill(t *testing.T) {
 				defer close(release)
 				shared = []ringdht.Option{ringdht.WithLogger(slog.New(still{release, log == "still in everything"}))}
 			}
-			got := lifeOfARing(t, shared)
+			got := wholeRing(t, shared)
 			if want == "" {
 				want = got
 			}
@@ -62,14 +62,13 @@ func TestLogsThatStandStill(t *testing.T) {
 	}
 }
 
-// lifeOfARing takes a ring through everything that the library logs, and says what came
-// of it.
-func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
+// wholeRing takes a ring through everything that the library logs. It describes the outcome.
+func wholeRing(t *testing.T, shared []ringdht.Option) string {
 	var told strings.Builder
 	start := time.Now()
 	say := func(limit time.Duration, format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
-		ringtest.Took(t, text, start, limit)
+		ringtest.CheckElapsed(t, text, start, limit)
 		fmt.Fprintln(&told, text)
 		start = time.Now()
 	}
@@ -93,7 +92,7 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 			panic("a callback, too")
 		}))
 	}
-	say(time.Second, "%d joined", ringtest.In(tr.Registry).Authority().Len())
+	say(time.Second, "%d joined", ringtest.RegistryOf(tr.Registry).Authority().Len())
 	audit := tr.Setup(0)
 	say(time.Second, "set up: %d routes", audit.Pairs)
 	say(time.Second, "a run: %s", tr.Run(ringdht.Traffic{Messages: 100}).Verdict())
@@ -108,19 +107,19 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 	tr.Exchange(tr.Nodes...)
 	say(2*ringtest.Lease, "%d members of which a pair cannot talk", len(tr.Registry.Members()))
 	net.Mend("n1", "n2")
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	say(2*ringtest.Lease, "which can talk again")
 	leaver := tr.Nodes[0]
 	if err := leaver.Leave(tr.Ctx()); err != nil {
 		t.Error(err)
 	}
-	tr.Drop(leaver)
+	tr.Remove(leaver)
 	say(ringtest.Lease, "%d left", leaver.ID())
 	net.Hold("n5", "registry")
-	tr.Gone(60)
+	tr.WaitGone(60)
 	say(2*ringtest.Lease, "60 died of silence")
 	net.Heal()
 	if err := tr.Registry.WaitMembers(tr.Ctx(), 5); err != nil {
@@ -129,7 +128,7 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 	if err := tr.Nodes[4].Ready(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	say(2*ringtest.Lease, "and came back")
 	tr.Registry.Close()
 	say(1500*time.Millisecond, "the registry has closed")
@@ -137,21 +136,21 @@ func lifeOfARing(t *testing.T, shared []ringdht.Option) string {
 		<-n.Disconnected()
 	}
 	tr.Exchange(tr.Nodes...)
-	tr.Restart(registryOpts...)
+	tr.RestartRegistry(registryOpts...)
 	for _, n := range tr.Nodes {
 		if err := n.WaitConnected(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tr.Settled()
+	tr.WaitSettled()
 	say(3*ringtest.Lease, "another has %d members", len(tr.Registry.Members()))
 	say(time.Second, "a run: %s", tr.Run(ringdht.Traffic{Messages: 100}).Verdict())
 	dead := tr.Nodes[4]
 	net.Hold("n5", "n1") // nothing that it says arrives
 	tr.Nodes[0].Send(tr.Ctx(), dead.ID(), nil)
 	dead.Close()
-	tr.Drop(dead)
-	tr.Gone(dead.ID())
+	tr.Remove(dead)
+	tr.WaitGone(dead.ID())
 	select {
 	case n := <-lost:
 		say(ringtest.Lease, "%d message of unknown outcome", n)

@@ -19,8 +19,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// The main job, small enough for every run of the tests: ten nodes, three
-// entries, twice.
+// A run is exact, twice in a row, with ten nodes of three entries each.
 func TestTrafficIsExact(t *testing.T) {
 	for _, net := range []*memnet.Network{nil, memnet.New(1)} {
 		name := "memory"
@@ -35,7 +34,7 @@ func TestTrafficIsExact(t *testing.T) {
 			if a := tr.Setup(3); math.Abs(a.MeanHops-17.0/9) > 1e-9 || a.MaxHops != 3 {
 				t.Errorf("audit: %v", a)
 			}
-			for _, messages := range []int{5000, 20000} { // the second from zero counters
+			for _, messages := range []int{5000, 20000} { // counters start at zero again
 				s := tr.Run(ringdht.Traffic{Messages: messages})
 				want := float64(10*messages) * (17.0/9 - 1)
 				if got := float64(s.Sum.Relayed); math.Abs(got-want) > 0.03*want {
@@ -52,8 +51,8 @@ func TestTrafficIsExact(t *testing.T) {
 	}
 }
 
-// A full ID space, long routes and short ones: every pair takes the hops that the
-// formula says, and totals are exact.
+// The ID space is full, with long routes and short ones. Every pair takes the hops of the
+// formula, and totals are exact.
 func TestFullRingOf128(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithBits(7))
 	var mu sync.Mutex
@@ -107,8 +106,8 @@ func TestFullRingOf128(t *testing.T) {
 	}
 }
 
-// Every small ring with every table size delivers between every pair, oneself
-// included.
+// Small rings of every size, with every table size, deliver between all pairs. A node also
+// sends to itself.
 func TestEveryPairDelivers(t *testing.T) {
 	for _, size := range []int{1, 2, 3, 11} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
@@ -159,7 +158,7 @@ func TestEveryPairDelivers(t *testing.T) {
 	}
 }
 
-// The worked example of the design.
+// The tables are those of the worked example of the design.
 func TestWorkedTables(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	for _, id := range []ringdht.ID{10, 21, 32, 43, 54, 61, 77, 87, 99, 101, 103} {
@@ -187,12 +186,12 @@ func TestWorkedTables(t *testing.T) {
 	}
 	for _, dst := range []ringdht.ID{10, 11, 20} {
 		if p, ok := table.Next(dst); ok {
-			t.Errorf("from 10 towards %d: %v, want nobody", dst, p)
+			t.Errorf("from 10 towards %d: %v, want none", dst, p)
 		}
 	}
 }
 
-// A second set-up with other tables, again and again, in the middle of a run.
+// Set-ups with other tables, one after another, do not disturb a run.
 func TestSetupDuringTraffic(t *testing.T) {
 	for _, net := range []*memnet.Network{nil, memnet.New(1)} {
 		tr := ringtest.New(t, net)
@@ -210,7 +209,7 @@ func TestSetupDuringTraffic(t *testing.T) {
 			}
 			done <- s
 		}()
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Running() != 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Running() != 0 }); err != nil {
 			t.Fatal(err)
 		}
 		setups := 0
@@ -233,7 +232,7 @@ func TestSetupDuringTraffic(t *testing.T) {
 	}
 }
 
-// Frames are lost on every link, and still the account is exact.
+// Every link loses frames, and still the account is exact.
 func TestTrafficOverLossyLinks(t *testing.T) {
 	net := memnet.New(7)
 	tr := ringtest.New(t, net)
@@ -274,7 +273,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	}
 	refused("setup-overlay")
 	if _, err := tr.Registry.Setup(tr.Ctx(), 3); !errors.Is(err, ringdht.ErrNotReady) {
-		t.Errorf("setting up nobody: %v", err)
+		t.Errorf("a set-up without members: %v", err)
 	}
 	a := tr.Join(nil, ringdht.WithTraffic())
 	tr.Join(nil)
@@ -297,7 +296,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// run2 runs traffic among some of the nodes only; the others relay.
+// run2 runs traffic among some of the nodes. The others relay.
 func run2(t *testing.T, tr *ringtest.Ring, takePart []*ringdht.Node) {
 	t.Helper()
 	s, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 100})
@@ -320,24 +319,24 @@ func TestOneRunAtATime(t *testing.T) {
 	tr.Setup(0)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Running() != 0 })
+		ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Running() != 0 })
 		cancel()
 	}()
-	_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 200000}) // starts, and is watched no more
+	_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 200000}) // begins, and is abandoned
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	if _, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrBusy) {
 		t.Fatalf("a second run meanwhile: %v, want ErrBusy", err)
 	}
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.In(tr.Registry).Running() == 0 }); err != nil {
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return ringtest.RegistryOf(tr.Registry).Running() == 0 }); err != nil {
 		t.Fatal(err)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100}) // from zero
+	tr.Run(ringdht.Traffic{Messages: 100}) // counts from zero
 }
 
-// A newcomer is not among the members before everybody's tables lead to it: a relay
-// with the table of the epoch before would say that it does not exist.
+// A newcomer counts as a member only when the tables of all lead to it. Earlier, a relay with
+// the table of the epoch before would say that it does not exist.
 func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -347,8 +346,8 @@ func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
 	tr.Setup(1)
 	net.Hold("registry", "n1") // 20 does not learn that 25 follows it now
 	newcomer := tr.Join(nil, ringdht.WithID(25))
-	if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool {
-		_, told := ringtest.In(tr.Registry).Authority().View(25)
+	if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool {
+		_, told := ringtest.RegistryOf(tr.Registry).Authority().View(25)
 		return told
 	}); err != nil {
 		t.Fatal(err)
@@ -364,7 +363,7 @@ func TestNewcomersAreKnownWhenEverybodyIsReady(t *testing.T) {
 	}
 	for _, n := range tr.Nodes[:4] {
 		for !slices.Contains(n.Members(), newcomer.ID()) {
-			runtime.Gosched() // the word that all are ready is on its way
+			runtime.Gosched() // the news that all are ready is under way
 		}
 		if err := n.Send(tr.Ctx(), newcomer.ID(), nil); err != nil {
 			t.Error(err)

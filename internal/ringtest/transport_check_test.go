@@ -14,7 +14,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 )
 
-// odd is a transport that changes what TCP's returns.
+// odd is a transport that changes what TCP's methods return.
 type odd struct {
 	ringdht.TCP
 	listener func(net.Listener) net.Listener
@@ -66,7 +66,7 @@ func (l valueListener) Accept() (net.Conn, error) {
 	return l.wrap(c), nil
 }
 
-// oddConn answers what it is told to.
+// oddConn is a connection whose methods return what the test sets.
 type oddConn struct {
 	net.Conn
 	local, remote net.Addr
@@ -94,13 +94,13 @@ type here struct{}
 func (here) Network() string { return "odd" }
 func (here) String() string  { return "here" }
 
-// accepting wraps what a listener accepts.
+// accepting wraps the connections that a listener accepts.
 func accepting(wrap func(net.Conn) net.Conn) func(net.Listener) net.Listener {
 	return func(l net.Listener) net.Listener { return valueListener{l, wrap} }
 }
 
-// A ring over connections and listeners that are values with funcs, which a program's own
-// types may be, does what every ring does.
+// A ring works over connections and listeners that are values with funcs, as types of a program
+// may be.
 func TestTransportOfValues(t *testing.T) {
 	var open atomic.Int64
 	wrap := func(c net.Conn) net.Conn {
@@ -140,7 +140,7 @@ func TestTransportOfValues(t *testing.T) {
 	}
 }
 
-// What a transport gets wrong is an error that says so, and no panic.
+// A transport that returns nonsense causes an error that says so, and no panic.
 func TestTransportFaults(t *testing.T) {
 	broken := errors.New("no deadlines here")
 	conn := func(f func(*oddConn)) func(net.Conn) net.Conn {
@@ -191,12 +191,12 @@ func TestTransportFaults(t *testing.T) {
 	}
 }
 
-// What a registry's transport does not know of its connections costs newcomers an answer, and
-// a connection without deadlines its place.
+// A registry's transport may not know the addresses of its connections: then newcomers need an
+// address. A connection without deadlines is refused.
 func TestTransportFaultsAccepted(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*oddConn)
-		want   string // what a node is told
+		want   string // the answer that a node gets
 		log    string
 	}{
 		"no remote address":      {func(c *oddConn) { c.remote = nil }, "origin as an address that is nil", "WithAdvertise"},
@@ -222,7 +222,7 @@ func TestTransportFaultsAccepted(t *testing.T) {
 		wrap := func(c net.Conn) net.Conn { return &oddConn{Conn: c} }
 		log := ringtest.NewLog()
 		tr := ringtest.New(t, nil, log.Option(), ringdht.WithTransport(odd{listener: accepting(wrap), conn: wrap}))
-		for range 3 { // with an address given they are not needed
+		for range 3 { // the addresses are not needed if the node gives one
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)

@@ -9,14 +9,14 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A newcomer that cannot reach its successor says so while its link to another peer is
-// still slow, and only then that it is linked. The pair is led around all the same.
-func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
-	ringtest.Timed(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+// A newcomer that cannot reach its successor reports so before it is linked, while its link to
+// another peer is slow. There is a detour around the pair all the same.
+func TestTroubleBeforeLinkedIsDetoured(t *testing.T) {
+	ringtest.InBubble(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Cut("n5", "n2")  // 30, the successor of the newcomer
 		net.Hold("n5", "n3") // 40, the other entry that is near
 		n := tr.Join(nil, ringdht.WithID(25), ringdht.WithTraffic())
-		time.Sleep(ringtest.Lease / 4) // it has told of the one, and dials the other
+		time.Sleep(ringtest.Lease / 4) // it has reported the one, and dials the other
 		if n.Table().Epoch() > 0 {
 			t.Error("the newcomer is linked already: this test shows nothing")
 		}
@@ -34,7 +34,7 @@ func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
 		degraded()
 		start := time.Now()
 		tr.Exchange(tr.Nodes...)
-		ringtest.Took(t, "delivery past the pair", start, 3*ringtest.Lease)
+		ringtest.CheckElapsed(t, "delivery past the pair", start, 3*ringtest.Lease)
 		if hops, err := n.Trace(tr.Ctx(), 30); err != nil || len(hops) != 2 {
 			t.Errorf("the route to the successor is %v: %v", hops, err)
 		}
@@ -42,45 +42,45 @@ func TestTroubleBeforeLinkedIsLedAround(t *testing.T) {
 			t.Error("nothing took the detour")
 		}
 		net.Mend("n5", "n2")
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Fatal(err)
 		}
 		tr.Exchange(tr.Nodes...)
 	})
 }
 
-// A registry that was told a pair, and told its members tables in which nobody needs it, has
-// forgotten it. When the pair is needed again, while the node still tries the peer, the
-// node says it again.
+// A registry was told of an unreachable pair, and has forgotten it after tables that do not
+// need it. When the pair is needed again, while the node still tries the peer, the node reports
+// it again.
 func TestTroubleIsToldAgainWithANewTable(t *testing.T) {
-	ringtest.Timed(t, 1, []ringdht.ID{10, 20, 40, 50, 60}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 1, []ringdht.ID{10, 20, 40, 50, 60}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Cut("n1", "n2") // 20 and its successor 40
 		tr.Exchange(tr.Nodes...)
 		between := tr.Join(nil, ringdht.WithID(30), ringdht.WithTraffic())
 		if err := between.Ready(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
-		tr.Settled()
+		tr.WaitSettled()
 		time.Sleep(ringtest.Lease)
 		if pairs := tr.Registry.Degraded(); len(pairs) != 0 {
-			t.Fatalf("degraded are %v: nobody needs the pair, and this test shows nothing", pairs)
+			t.Fatalf("degraded are %v: no table needs the pair, so this test shows nothing", pairs)
 		}
 		if err := between.Leave(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}
-		tr.Drop(between)
+		tr.Remove(between)
 		start := time.Now()
 		tr.Exchange(tr.Nodes...)
-		ringtest.Took(t, "delivery past the pair", start, 3*ringtest.Lease)
+		ringtest.CheckElapsed(t, "delivery past the pair", start, 3*ringtest.Lease)
 		if pairs := tr.Registry.Degraded(); len(pairs) == 0 || pairs[0].From.ID != 20 || pairs[0].To.ID != 40 {
 			t.Errorf("degraded are %v", pairs)
 		}
 	})
 }
 
-// So are two such peers at once.
+// The same holds for two such peers at once.
 func TestTwoTroublesBeforeLinked(t *testing.T) {
-	ringtest.Timed(t, 0, []ringdht.ID{10, 20, 30, 40, 50, 60, 70, 80}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, []ringdht.ID{10, 20, 30, 40, 50, 60, 70, 80}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Cut("n8", "n2") // 30
 		net.Cut("n8", "n3") // 40
 		net.Hold("n8", "n4")
@@ -92,13 +92,13 @@ func TestTwoTroublesBeforeLinked(t *testing.T) {
 		}
 		start := time.Now()
 		tr.Exchange(tr.Nodes...)
-		ringtest.Took(t, "delivery past both", start, 3*ringtest.Lease)
+		ringtest.CheckElapsed(t, "delivery past both", start, 3*ringtest.Lease)
 	})
 }
 
-// So are newcomers that come together and cannot reach each other.
+// The same holds for newcomers that join together and cannot reach each other.
 func TestTroubleAmongNewcomers(t *testing.T) {
-	ringtest.Timed(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		hosts := []string{"n5", "n6", "n7"}
 		for i, a := range hosts {
 			for _, b := range hosts[i+1:] {
@@ -120,20 +120,20 @@ func TestTroubleAmongNewcomers(t *testing.T) {
 		}
 		start := time.Now()
 		tr.Exchange(tr.Nodes...)
-		ringtest.Took(t, "delivery among newcomers", start, 3*ringtest.Lease)
+		ringtest.CheckElapsed(t, "delivery among newcomers", start, 3*ringtest.Lease)
 	})
 }
 
-// So is a pair that a registry was told of, and not the one that takes its place.
+// The same holds for a pair that was reported to a registry and not to its successor.
 func TestTroubleOutlivesTheRegistry(t *testing.T) {
-	ringtest.Timed(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+	ringtest.InBubble(t, 0, []ringdht.ID{10, 20, 30, 40, 50}, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		net.Cut("n5", "n2") // 30
 		net.Hold("n5", "n3")
 		n := tr.Join(nil, ringdht.WithID(25), ringdht.WithTraffic())
 		time.Sleep(ringtest.Lease / 4)
 		tr.Registry.Close()
 		time.Sleep(ringtest.Lease)
-		tr.Restart(ringdht.WithLease(ringtest.Lease))
+		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease))
 		time.Sleep(ringtest.Lease / 4)
 		net.Release("n5", "n3")
 		if err := n.Ready(tr.Ctx()); err != nil {
@@ -141,7 +141,7 @@ func TestTroubleOutlivesTheRegistry(t *testing.T) {
 		}
 		start := time.Now()
 		tr.Exchange(tr.Nodes...)
-		ringtest.Took(t, "delivery past the pair", start, 3*ringtest.Lease)
+		ringtest.CheckElapsed(t, "delivery past the pair", start, 3*ringtest.Lease)
 		tr.Registry.Close()
 	})
 }

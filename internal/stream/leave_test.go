@@ -78,7 +78,7 @@ func TestLater(t *testing.T) {
 	}
 }
 
-// The source learns exactly which messages were handled, whatever it knew before.
+// The source learns exactly which messages were handled. What it knew before does not matter.
 func TestFarewell(t *testing.T) {
 	for name, c := range map[string]struct {
 		acked, received int // before
@@ -137,7 +137,7 @@ func TestFarewellInOtherStates(t *testing.T) {
 	}
 }
 
-// Whatever ends a stream, messages that were never sent were not handled.
+// However a stream ends, messages that were never sent count as not handled.
 func TestUnknownIsWhatWasSent(t *testing.T) {
 	for name, end := range map[string]func(*Sender){
 		"gone":      func(s *Sender) { s.Evicted(9) },

@@ -11,7 +11,7 @@ import (
 func TestAnEarlierIncarnationIsAnswered(t *testing.T) {
 	r := NewReceiver(20, 1, 10, 500, 7, 1000)
 	for _, c := range []struct{ inc, gen, remembered uint64 }{
-		{499, 7, 500}, {1, 900, 500}, // earlier incarnations, whatever their streams
+		{499, 7, 500}, {1, 900, 500}, // earlier incarnations, with any streams
 		{500, 6, 0}, {500, 7, 0}, {501, 1, 0}, // late, repeated, and a later one
 	} {
 		out := frames(r.AppendOlder(nil, c.inc, c.gen))

@@ -10,7 +10,7 @@
 //
 // The bodies of control frames, between a node and its registry, are in package control.
 //
-// PROTOCOL.md describes the same layout for people who write a node in another language. Every
+// PROTOCOL.md describes the same layout for writers of nodes in other languages. Every
 // integer is big-endian.
 package wire
 

@@ -123,7 +123,7 @@ func TestRingViews(t *testing.T) {
 	golden(t, "empty-narrow", narrow, empty.Lines(narrow))
 }
 
-// A view fits, whatever the data.
+// A view fits for any data.
 func TestViewsFit(t *testing.T) {
 	rings := []*Ring{watched(busyRing(1, 0)), watched(busyRing(3, 1), busyRing(3, 2)), watched(busyRing(300, 1), busyRing(300, 2))}
 	nodes := []*Node{watchedNode(sampleAt(0)), watchedNode(sampleAt(1), sampleAt(2))}

@@ -14,8 +14,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A registry that hangs up on a member each time, because it cannot read what the member
-// says, is not connected to all the time.
+// A registry that cannot read what a member sends hangs up each time. The member backs off
+// between its connections.
 func TestRegistryThatHangsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memnet.New(1)
@@ -41,7 +41,7 @@ func TestRegistryThatHangsUp(t *testing.T) {
 		defer n.Close()
 		time.Sleep(10 * ringtest.Lease)
 		synctest.Wait()
-		// Each pause is half a lease at most, and may be drawn half as long.
+		// Each pause is at most half a lease, and half of that at least.
 		if got := registered.Load(); got < 10 || got > 60 {
 			t.Errorf("%d connections in ten leases", got)
 		}

@@ -7,15 +7,17 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// RawMember is a connection to a registry without a Node behind it.
-type RawMember struct {
+// RawConn is a member's connection to a registry, without a node behind it. A test sends and
+// receives its messages.
+type RawConn struct {
 	t *testing.T
 	*control.Conn
 }
 
-func (tr *Ring) Raw(t *testing.T) RawMember {
+// DialRaw connects to the registry as a member does. It does not register.
+func (tr *Ring) DialRaw(t *testing.T) RawConn {
 	t.Helper()
-	c := Dialler()
+	c := DialConfig()
 	if tr.Net != nil {
 		c.Transport = tr.Net.Host("raw")
 	}
@@ -23,13 +25,13 @@ func (tr *Ring) Raw(t *testing.T) RawMember {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := RawMember{t, control.NewConn(conn, c.Codec, 1<<20)}
+	m := RawConn{t, control.NewConn(conn, c.Codec, 1<<20)}
 	t.Cleanup(m.Close)
 	return m
 }
 
-// Ask sends a message and returns the refusal it gets, or nil.
-func (m RawMember) Ask(t wire.Type, v any) *control.Refused {
+// Ask sends a message and waits for one. It returns that if it is a refusal, else nil.
+func (m RawConn) Ask(t wire.Type, v any) *control.Refused {
 	m.t.Helper()
 	if err := m.Send(t, v); err != nil {
 		m.t.Fatal(err)

@@ -10,7 +10,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// An incarnation that was declared dead a moment ago cannot deregister the one that has its ID now.
+// An incarnation that was marked dead a moment ago cannot deregister the one that has its ID
+// now.
 func TestDeregisterOfTheDead(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
@@ -19,36 +20,36 @@ func TestDeregisterOfTheDead(t *testing.T) {
 	}
 	tr.Setup(0)
 	n := tr.Nodes[0]
-	r := ringtest.In(tr.Registry)
+	r := ringtest.RegistryOf(tr.Registry)
 	old := ring.Ref{ID: uint64(n.ID()), Incarnation: n.Incarnation()}
 	deregister := r.Deregister(old)
 	m, err := r.Readmit(n.Peer())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := ringtest.Of(n).Config().Codec.Append(nil, control.Deregister{ID: old.ID, Addr: n.Peer().Addr})
+	b, _ := ringtest.NodeOf(n).Config().Codec.Append(nil, control.Deregister{ID: old.ID, Addr: n.Peer().Addr})
 	deregister(b)
 	var h ring.Member
 	ok := false
 	r.Await(tr.Ctx(), func() bool { h, ok = r.Authority().Holder(old.ID); return true })
 	r.Apply()
 	if !ok || h.Incarnation != m.Incarnation {
-		t.Errorf("the new life %d was deregistered by the old one", m.Incarnation)
+		t.Errorf("the new incarnation %d was deregistered by the old one", m.Incarnation)
 	}
 }
 
-// A member that is out of sight, and of which nothing can be told, has a lease to come
-// back, and is the same as before if it does.
-func TestOutOfSight(t *testing.T) {
+// A member whose connection ended, and whose probe hangs, is suspect. It has a lease to come
+// back, and then goes on as before.
+func TestSuspectMember(t *testing.T) {
 	for _, back := range []bool{true, false} {
-		ringtest.Timed(t, 0, ringtest.Six, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+		ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 			n := tr.Nodes[1]
-			life := n.Incarnation()
+			inc := n.Incarnation()
 			net.Hold("registry", "n1") // probes hang
 			net.Hold("n1", "registry")
-			ringtest.Of(n).HangUp()
+			ringtest.NodeOf(n).HangUp()
 			start := time.Now()
-			ringtest.In(tr.Registry).HangUpOnHost("n1")
+			ringtest.RegistryOf(tr.Registry).HangUpOnHost("n1")
 			if back {
 				time.Sleep(ringtest.Lease / 2)
 				net.Heal()
@@ -56,15 +57,15 @@ func TestOutOfSight(t *testing.T) {
 					t.Error(err)
 				}
 				time.Sleep(2 * ringtest.Lease)
-				if n.Incarnation() != life || len(tr.Registry.Members()) != 6 {
-					t.Errorf("life %d, was %d; %v", n.Incarnation(), life, tr.Registry.Members())
+				if n.Incarnation() != inc || len(tr.Registry.Members()) != 6 {
+					t.Errorf("incarnation %d, was %d; %v", n.Incarnation(), inc, tr.Registry.Members())
 				}
 				tr.Exchange(tr.Nodes...)
 				return
 			}
-			tr.Gone(20)
+			tr.WaitGone(20)
 			if d := time.Since(start); d < ringtest.Lease || d > ringtest.Lease+100*time.Millisecond {
-				t.Errorf("given up after %v", d)
+				t.Errorf("declared dead after %v", d)
 			}
 			net.Heal()
 		})

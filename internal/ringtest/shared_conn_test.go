@@ -16,8 +16,8 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// census is a transport that counts the connections that were dialled over it and
-// stand, but for those to the registry.
+// census is a transport that counts the open connections that were dialled over it. Those to
+// the registry do not count.
 type census struct {
 	ringdht.Transport
 	registry string
@@ -38,7 +38,7 @@ func (c *censusConn) Close() error {
 
 func (c *census) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if to := c.refuse.Load(); to != nil && *to == addr {
-		return nil, errors.New("no way there")
+		return nil, errors.New("refused by the test")
 	}
 	conn, err := c.Transport.Dial(ctx, addr)
 	if err != nil || addr == c.registry {
@@ -48,7 +48,8 @@ func (c *census) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return &censusConn{Conn: conn, open: c.open}, nil
 }
 
-// withCensus is a ring of n nodes whose connections are counted, over memory and TCP.
+// withCensus runs a test on a ring of n nodes whose connections are counted, over memory and
+// over TCP. No member may log a warning.
 func withCensus(t *testing.T, n int, f func(t *testing.T, tr *ringtest.Ring, over []*census, open *atomic.Int32)) {
 	for name, mem := range map[string]*memnet.Network{"memory": memnet.New(1), "tcp": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -65,15 +66,14 @@ func withCensus(t *testing.T, n int, f func(t *testing.T, tr *ringtest.Ring, ove
 				tr.Join(nil, ringdht.WithTransport(c), ringdht.WithTraffic())
 			}
 			f(t, tr, over, open)
-			log.Mu.Lock()
-			defer log.Mu.Unlock()
-			if strings.Contains(strings.ReplaceAll(log.B.String(), "level=WARN msg=degraded", ""), "level=WARN") {
-				t.Error(log.B.String())
+			if strings.Contains(strings.ReplaceAll(log.Text(), "level=WARN msg=degraded", ""), "level=WARN") {
+				t.Error(log.Text())
 			}
 		})
 	}
 }
 
+// settles waits until this many connections are open.
 func settles(t *testing.T, open *atomic.Int32, want int32) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); open.Load() != want; time.Sleep(time.Millisecond) {
@@ -83,8 +83,8 @@ func settles(t *testing.T, open *atomic.Int32, want int32) {
 	}
 }
 
-// Nodes that are entries of each other need one connection, also where all of them dial
-// at once, and after every change of tables.
+// Nodes that are entries of each other need one connection. This holds if all dial at once, and
+// after every change of tables.
 func TestOneConnectionForEachPair(t *testing.T) {
 	for _, n := range []int{2, 3, 4} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -107,8 +107,8 @@ func TestOneConnectionForEachPair(t *testing.T) {
 	}
 }
 
-// A node that cannot dial a peer has a link to it all the same if the peer has dialled,
-// and nobody stays led around anybody.
+// A node that cannot dial a peer has a link to it if the peer has dialled. Then no pair counts
+// as unreachable, and no detour stays.
 func TestNodeThatCannotDial(t *testing.T) {
 	withCensus(t, 2, func(t *testing.T, tr *ringtest.Ring, over []*census, open *atomic.Int32) {
 		addr := tr.Nodes[1].Peer().Addr
@@ -116,7 +116,7 @@ func TestNodeThatCannotDial(t *testing.T) {
 		tr.Setup(0)
 		tr.Run(ringdht.Traffic{Messages: 1000})
 		settles(t, open, 1)
-		if err := ringtest.In(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.In(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
+		if err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) == 0 }); err != nil {
 			t.Error(err)
 		}
 	})
@@ -132,7 +132,7 @@ func TestLeaveOverASharedConnection(t *testing.T) {
 		for _, n := range others {
 			wg.Go(func() {
 				for range 5000 {
-					if err := n.Send(tr.Ctx(), leaver.ID(), []byte("to who leaves")); err != nil {
+					if err := n.Send(tr.Ctx(), leaver.ID(), []byte("to the leaver")); err != nil {
 						t.Error(err)
 						return
 					}
@@ -140,7 +140,7 @@ func TestLeaveOverASharedConnection(t *testing.T) {
 			})
 			wg.Go(func() {
 				for range 5000 {
-					if err := leaver.Send(tr.Ctx(), n.ID(), []byte("from who leaves")); err != nil {
+					if err := leaver.Send(tr.Ctx(), n.ID(), []byte("from the leaver")); err != nil {
 						t.Error(err)
 						return
 					}
@@ -151,7 +151,7 @@ func TestLeaveOverASharedConnection(t *testing.T) {
 		if err := leaver.Leave(tr.Ctx()); err != nil {
 			t.Error(err)
 		}
-		// What had not arrived at the cut has come back.
+		// What had not arrived when the node left has come back.
 		back := int64(0)
 		for _, n := range others {
 			err := n.Flush(tr.Ctx())
@@ -176,7 +176,7 @@ func TestLeaveOverASharedConnection(t *testing.T) {
 	})
 }
 
-// streams are those of an error that may be nil.
+// streams returns the streams of an error that may be nil.
 func streams(e *ringdht.UndeliveredError) []ringdht.Undelivered {
 	if e == nil {
 		return nil

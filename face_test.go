@@ -1,0 +1,250 @@
+package ringdht_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/memnet"
+)
+
+// face is a registry and some nodes in memory.
+func face(t *testing.T, handler ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Registry, []*ringdht.Node) {
+	t.Helper()
+	network := memnet.New(1)
+	r, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	if _, err := r.Listen(t.Context(), "registry:1"); err != nil {
+		t.Fatal(err)
+	}
+	nodes := make([]*ringdht.Node, 3)
+	for i := range nodes {
+		host := network.Host(string(rune('a' + i)))
+		if nodes[i], err = ringdht.Join(t.Context(), "registry:1", handler, append(opts, ringdht.WithTransport(host))...); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nodes[i].Close() })
+	}
+	return r, nodes
+}
+
+func TestBeforeTheSetUp(t *testing.T) {
+	r, nodes := face(t, nil)
+	n := nodes[0]
+	table := n.Table()
+	if table.Len() != 0 || table.Epoch() != 0 || table.Self() != n.ID() {
+		t.Errorf("%+v", table)
+	}
+	if p, ok := table.Next(nodes[1].ID()); ok {
+		t.Error(p)
+	}
+	for p := range r.Tables() {
+		t.Error(p)
+	}
+	if err := n.Send(t.Context(), nodes[1].ID(), nil); !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if _, err := n.Trace(t.Context(), nodes[1].ID()); !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if s := n.Status(); s.Members != 1 || s.Epoch != 0 {
+		t.Errorf("%d members, epoch %d", s.Members, s.Epoch)
+	}
+	if err := n.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if ids := n.Members(); len(ids) > 0 {
+		t.Error(ids)
+	}
+	if a := r.Audit(); a.Nodes != 0 || a.Pairs != 0 || !a.OK() {
+		t.Error(a)
+	}
+}
+
+func TestSetupChecksItsArguments(t *testing.T) {
+	r, nodes := face(t, nil)
+	epoch := r.Epoch()
+	if _, err := r.Setup(t.Context(), -1); err == nil {
+		t.Error("a table of -1 entries")
+	}
+	if _, err := r.Setup(t.Context(), 0, ringdht.WithPlan(9)); err == nil {
+		t.Error("plan 9")
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Setup(over, 0); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if r.Epoch() != epoch || nodes[0].Table().Len() > 0 {
+		t.Error("a refused set-up has changed something")
+	}
+}
+
+func TestTablesOutliveTheRegistry(t *testing.T) {
+	r, _ := face(t, nil)
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	tables := r.Tables()
+	rows := 0
+	for p, table := range tables {
+		if table.Self() != p.ID || table.Len() != 2 || table.Epoch() == 0 {
+			t.Errorf("%v: %+v", p, table)
+		}
+		r.Close()
+		rows++
+	}
+	for range tables {
+		rows++
+		break
+	}
+	if rows != 4 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	_, nodes := face(t, nil)
+	n := nodes[0]
+	for range 2 {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := n.Leave(t.Context()); !errors.Is(err, ringdht.ErrNotMember) {
+		t.Error(err)
+	}
+	select {
+	case <-n.Disconnected():
+	case <-time.After(5 * time.Second):
+		t.Error("a closed node is connected")
+	}
+	if err := n.WaitConnected(t.Context()); !errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	if err := n.Ready(t.Context()); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if n.Status().ID != n.ID() || n.Table().Self() != n.ID() {
+		t.Error("the ID has changed")
+	}
+}
+
+func TestRegistryErrors(t *testing.T) {
+	network := memnet.New(1)
+	r, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	if _, err := r.Setup(t.Context(), 0); !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if _, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if _, err := r.Trace(t.Context(), 1, 2); !errors.Is(err, ringdht.ErrNoSuchNode) {
+		t.Error(err)
+	}
+	l, err := network.Host("registry").Listen(t.Context(), ":1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := r.Serve(l); !errors.Is(err, net.ErrClosed) || errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.WaitMembers(over, 0); err != nil {
+		t.Error(err)
+	}
+	if err := r.WaitMembers(over, 1); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := r.WaitMembers(t.Context(), 1); !errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	if err := r.WaitSettled(t.Context()); !errors.Is(err, ringdht.ErrClosed) || !errors.Is(err, ringdht.ErrNotReady) {
+		t.Error(err)
+	}
+	if _, err := r.Listen(t.Context(), ":2"); !errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	if s := r.Snapshot(); s.Live || len(s.Members) > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A run goes on when its caller has gone, and its account is in the snapshot.
+func TestRunOutlivesItsCaller(t *testing.T) {
+	r, _ := face(t, nil, ringdht.WithTraffic())
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error)
+	go func() {
+		_, err := r.RunTraffic(ctx, ringdht.Traffic{Messages: 50000})
+		over <- err
+	}()
+	for s := r.Snapshot(); s.Running == nil && s.Last == nil; s = r.Snapshot() {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-over; err != nil && !errors.Is(err, context.Canceled) { // nil if the run was faster
+		t.Fatal(err)
+	}
+	for wait := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if s := r.Snapshot(); s.Last != nil {
+			if s.Last.Sum.Sent != 150000 || s.Last.Verdict() != "exact" {
+				t.Errorf("%+v", s.Last)
+			}
+			return
+		}
+		if time.Now().After(wait) {
+			t.Fatal("no account")
+		}
+	}
+}
+
+// Close returns an *UndeliveredError as it is: there is no second error to join to it.
+func TestCloseReturnsUndelivered(t *testing.T) {
+	for _, opts := range [][]ringdht.NodeOption{nil, {
+		ringdht.WithUndelivered(func(ringdht.Undelivered) { t.Error("another callback was set") }), ringdht.WithUndelivered(nil)}} {
+		r, nodes := face(t, func(ctx context.Context, _ ringdht.Message) { <-ctx.Done() }, opts...)
+		if _, err := r.Setup(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := nodes[0].Send(t.Context(), nodes[1].ID(), []byte("abc")); err != nil {
+			t.Fatal(err)
+		}
+		err := nodes[0].Close()
+		e, ok := err.(*ringdht.UndeliveredError)
+		if !ok || len(e.Streams) != 1 || string(e.Streams[0].Bodies[0]) != "abc" {
+			t.Errorf("%T: %v", err, err)
+		}
+		if err := nodes[0].Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A program that tests its handler makes messages by itself.
+func TestDecodeWithoutNode(t *testing.T) {
+	body, err := ringdht.Msgpack().Append(nil, ringdht.Peer{ID: 5, Addr: "a:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p ringdht.Peer
+	if err := (ringdht.Message{Body: body}).Decode(&p); err != nil || p.ID != 5 {
+		t.Error(p, err)
+	}
+}
