@@ -30,7 +30,7 @@ type fault struct {
 }
 
 func (t *table) add(test string, f fault, recovery, gap time.Duration, rate float64) string {
-	recovered := "none to make"
+	recovered := "" // nothing to recover from
 	if recovery > 0 {
 		recovered = seconds(recovery)
 	}
