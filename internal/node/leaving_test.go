@@ -132,7 +132,7 @@ func TestLeaveWithAStreamToTheDead(t *testing.T) {
 }
 
 // Flush in the moment in which an incarnation has ended and what it left is being gathered.
-func TestFlushWhileALifeEnds(t *testing.T) {
+func TestFlushWhileAnIncarnationEnds(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	sink := tr.Join(func(ctx context.Context, m ringdht.Message) { ringtest.Block(ctx, release) })

@@ -77,7 +77,7 @@ func deliver(tr *ringtest.Ring, from, to *ringdht.Node) {
 
 // A registry whose clock is behind gives incarnations that are greater than each of which a
 // member tells it.
-func TestLivesGrowThoughTheClockIsBehind(t *testing.T) {
+func TestIncarnationsGrowThoughTheClockIsBehind(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		net.Heal()
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
@@ -103,7 +103,7 @@ func TestLivesGrowThoughTheClockIsBehind(t *testing.T) {
 
 // Those who remember an earlier incarnation come back after a smaller one was given. They refuse
 // its streams, and it gets another one at once, under the same ID.
-func TestALifeThatIsTooSmallIsReplaced(t *testing.T) {
+func TestSmallIncarnationIsReplaced(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic())
@@ -131,7 +131,7 @@ func TestALifeThatIsTooSmallIsReplaced(t *testing.T) {
 }
 
 // What was accepted before it was known that the incarnation is too small is told.
-func TestWhatALifeThatIsTooSmallHadAcceptedIsTold(t *testing.T) {
+func TestWhatASmallIncarnationHadAcceptedIsTold(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		told := make(chan ringdht.Undelivered, 10)
@@ -156,7 +156,7 @@ func TestWhatALifeThatIsTooSmallHadAcceptedIsTold(t *testing.T) {
 
 // A node that is leaving begins no other incarnation for a sink's sake: its stream ends with the
 // reason.
-func TestALifeThatIsTooSmallLeaves(t *testing.T) {
+func TestSmallIncarnationLeaves(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic())
@@ -188,7 +188,7 @@ func TestALifeThatIsTooSmallLeaves(t *testing.T) {
 
 // A sink's word has the node begin an incarnation that is later than the one named, once, and not
 // again before it has rested; and it believes no word that makes no sense.
-func TestASinksWordEndsALifeOnce(t *testing.T) {
+func TestSinksWordEndsAnIncarnationOnce(t *testing.T) {
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		inc := ringtest.NodeOf(n).Present()
@@ -228,7 +228,7 @@ func TestASinksWordEndsALifeOnce(t *testing.T) {
 
 // While there is no registry, or it rebuilds the ring and gives no incarnations, a node goes on with
 // the one that it has; then it gets another.
-func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
+func TestIncarnationEndsOnlyWhenThereIsAnother(t *testing.T) {
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		inc, later := n.Incarnation(), n.Incarnation()+1<<40
@@ -265,7 +265,7 @@ func TestALifeEndsOnlyWhenThereIsAnother(t *testing.T) {
 
 // A registry that gives incarnations without regard to those that it was told of is asked for no
 // more of them: that would go on for ever.
-func TestARegistryThatGivesSmallLivesIsNotAsked(t *testing.T) {
+func TestRegistryThatGivesSmallIncarnationsIsNotAsked(t *testing.T) {
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		ringtest.NodeOf(n).Present().Evict()

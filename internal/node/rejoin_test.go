@@ -29,7 +29,7 @@ func TestRenewalsAreRare(t *testing.T) {
 }
 
 // No node can use up the numbers of incarnations.
-func TestLivesBeyondAllSense(t *testing.T) {
+func TestIncarnationsBeyondAllSense(t *testing.T) {
 	var n Node
 	n.noteIncarnation(3)
 	n.noteIncarnation(1 << 63)

@@ -48,7 +48,7 @@ func TestThreeNeighboursDie(t *testing.T) {
 }
 
 // However long a registry was away, its nodes are back within half a lease.
-func TestNodesKnockOften(t *testing.T) {
+func TestNodesReconnectOften(t *testing.T) {
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		tr.Registry.Close()
 		time.Sleep(10 * time.Minute)
