@@ -134,7 +134,7 @@ func (s *session) deregister(body []byte) error {
 	case own:
 		return nil // the answer comes when all members have taken it out of their tables
 	case ended:
-		return s.refuse(control.CodeNotMember, "node %d (%s) has deregistered already", req.ID, req.Addr)
+		return s.refuse(control.CodeNotMember, "node %d (%s) has left the ring already, or was declared dead", req.ID, req.Addr)
 	case !known:
 		return s.refuse(control.CodeNotMember, "no node %d is registered", req.ID)
 	case m.Addr != req.Addr:
