@@ -6,49 +6,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
 // TestMain fails the run if a test left a goroutine of this module behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if code == 0 {
-		if left := goroutinesLeft(); left != "" {
-			fmt.Fprintf(os.Stderr, "goroutines left behind:\n%s\n", left)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// goroutinesLeft lists goroutines that run code of this module. It waits a moment for those
-// that are about to end.
-func goroutinesLeft() (left string) {
-	for range 200 {
-		left = ""
-		buf := make([]byte, 1<<20)
-		buf = buf[:runtime.Stack(buf, true)]
-		_, others, _ := strings.Cut(string(buf), "\n\n") // the first is this goroutine
-		for g := range strings.SplitSeq(others, "\n\n") {
-			if strings.Contains(g, "ringdht") && !strings.Contains(g, "created by testing.") && !strings.Contains(g, "TestMain") {
-				left += g + "\n\n"
-			}
-		}
-		if left == "" {
-			return ""
-		}
-		time.Sleep(10 * time.Millisecond) // polls for the end
-	}
-	return left
-}
+func TestMain(m *testing.M) { ringtest.Main(m) }
 
 // testRing is a registry and its nodes over an in-memory network.
 type testRing struct {
