@@ -102,13 +102,10 @@ var (
 
 	// ErrRingFull: every ID is taken; widen the space with [WithBits].
 	ErrRingFull = errs.ErrRingFull
-	// ErrAddressTaken: another node is registered at that address.
-	ErrAddressTaken = errs.ErrAddressTaken
-	// ErrIDTaken: another node has the ID that was asked for with [WithID].
-	ErrIDTaken = errs.ErrIDTaken
-	// ErrHostMismatch: the connection does not come from the advertised host, see [WithAdvertise].
-	ErrHostMismatch = errs.ErrHostMismatch
-	// ErrUnreachable: the registry could not dial the advertised address.
+	// ErrTaken: another node has the address, or the ID that was asked for with [WithID].
+	ErrTaken = errs.ErrTaken
+	// ErrUnreachable: the registry could not dial the advertised address, or the connection does not
+	// come from there: see [WithAdvertise].
 	ErrUnreachable = errs.ErrUnreachable
 	// ErrEvicted: the node lives but was declared dead, since it was stopped or cut off for too
 	// long; or a member remembers a later incarnation of its ID, from a registry whose clock was

@@ -73,7 +73,7 @@ func TestSetupChecksItsArguments(t *testing.T) {
 	if _, err := r.Setup(t.Context(), -1); err == nil {
 		t.Error("a table of -1 entries")
 	}
-	if _, err := r.Setup(t.Context(), 0, ringdht.WithPlan(9)); err == nil {
+	if _, err := r.Setup(t.Context(), 0, 9); err == nil {
 		t.Error("plan 9")
 	}
 	over, cancel := context.WithCancel(t.Context())

@@ -24,10 +24,9 @@ type Node struct{ n *node.Node }
 // ctx bounds the joining, not the life of the node. handler gets the messages for the node. It may
 // be nil for a node that only sends and relays: it acknowledges messages to it, and drops them.
 //
-// The error names an invalid option. It matches [ErrRingFull], [ErrAddressTaken], [ErrIDTaken],
-// [ErrHostMismatch] or [ErrUnreachable] if the registry refuses the node, [ErrRebuilding] if it
-// cannot tell yet which IDs are free, and [ErrHandshake] if what answers at addr is not a registry
-// of the same ring, version and codec. Join tries once, and does not wait for a registry that is
+// The error names an invalid option. It matches [ErrRingFull], [ErrTaken] or [ErrUnreachable] if
+// the registry refuses the node, [ErrRebuilding] if it cannot tell yet which IDs are free, and
+// [ErrHandshake] if what answers at addr is not a registry of the same ring, version and codec. Join tries once, and does not wait for a registry that is
 // away. A registry that cannot tell yet makes Join wait for twice its handshake timeout.
 func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption) (*Node, error) {
 	cfg, err := newNodeConfig(opts)

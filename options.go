@@ -20,23 +20,13 @@ import (
 // options of their own. If an option is given twice, the last one counts.
 type NodeOption interface{ applyNode(*node.Config) }
 
-// RegistryOption is an option of [NewRegistry]. Each [Option] and each [PlanOption] is a
-// RegistryOption as well.
-type RegistryOption interface{ applyRegistry(*registryConfig) }
+// RegistryOption is an option of [NewRegistry]. Each [Option] is a RegistryOption as well.
+type RegistryOption interface{ applyRegistry(*registry.Config) }
 
 // Option is an option of both [Join] and [NewRegistry].
 type Option interface {
 	NodeOption
 	RegistryOption
-}
-
-// SetupOption is an option of [Registry.Setup]. The only one is [WithPlan].
-type SetupOption interface{ applySetup(*Plan) }
-
-// PlanOption is an option of both [NewRegistry] and [Registry.Setup].
-type PlanOption interface {
-	RegistryOption
-	SetupOption
 }
 
 // Limits bounds the memory of a node; 0 means the default. A node holds at most twice SendBuffer
@@ -77,8 +67,8 @@ type registryConfig struct {
 
 type commonOption func(*handshake.Config)
 
-func (o commonOption) applyNode(c *node.Config)        { o(&c.Config) }
-func (o commonOption) applyRegistry(c *registryConfig) { o(&c.Config.Config) }
+func (o commonOption) applyNode(c *node.Config)         { o(&c.Config) }
+func (o commonOption) applyRegistry(c *registry.Config) { o(&c.Config) }
 
 type nodeOption func(*node.Config)
 
@@ -86,12 +76,7 @@ func (o nodeOption) applyNode(c *node.Config) { o(c) }
 
 type registryOption func(*registry.Config)
 
-func (o registryOption) applyRegistry(c *registryConfig) { o(&c.Config) }
-
-type planOption Plan
-
-func (o planOption) applyRegistry(c *registryConfig) { c.plan = Plan(o) }
-func (o planOption) applySetup(p *Plan)              { *p = Plan(o) }
+func (o registryOption) applyRegistry(c *registry.Config) { o(c) }
 
 // WithCodec sets the codec, [Msgpack] by default. Nodes and registry must have the same.
 func WithCodec(c Codec) Option { return commonOption(func(o *handshake.Config) { o.Codec = c }) }
@@ -143,7 +128,7 @@ func WithAdvertise(addr string) NodeOption {
 func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traffic = true }) }
 
 // WithID asks for an ID, for a process that restarts and wants to be found where it was. Join's
-// error matches [ErrIDTaken] if another node has it. While that node is suspect, Join waits to
+// error matches [ErrTaken] if another node has it. While that node is suspect, Join waits to
 // learn whether it lives, and may fail with [ErrRebuilding].
 func WithID(id ID) NodeOption { return nodeOption(func(o *node.Config) { o.ID = &id }) }
 
@@ -208,10 +193,6 @@ func WithGrace(d time.Duration) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.Grace = d })
 }
 
-// WithPlan sets the offsets of routing table entries, [Classic] by default: given to [NewRegistry]
-// for all set-ups, given to [Registry.Setup] for one.
-func WithPlan(p Plan) PlanOption { return planOption(p) }
-
 // Bounds of the queues for the logger, in bytes: some 800 records of a node, and 25,000 of a
 // registry.
 const (
@@ -264,8 +245,8 @@ func newNodeConfig(opts []NodeOption) (*node.Config, error) {
 	return c, nil
 }
 
-func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
-	c := &registryConfig{Config: registry.Config{Config: defaults(), Bits: 16, MaxPayload: 64 << 10, Lease: 3 * time.Second, TimeOfDay: time.Now}}
+func newRegistryConfig(opts []RegistryOption) (*registry.Config, error) {
+	c := &registry.Config{Config: defaults(), Bits: 16, MaxPayload: 64 << 10, Lease: 3 * time.Second, TimeOfDay: time.Now}
 	for _, o := range opts {
 		o.applyRegistry(c)
 	}
@@ -281,5 +262,5 @@ func newRegistryConfig(opts []RegistryOption) (*registryConfig, error) {
 	case c.Lease < 10*time.Millisecond || c.Lease > handshake.MaxLease:
 		return nil, fmt.Errorf("WithLease: %v is not between 10ms, within which nodes must be able to answer, and %v", c.Lease, handshake.MaxLease)
 	}
-	return c, c.plan.validate()
+	return c, nil
 }

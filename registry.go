@@ -16,10 +16,7 @@ import (
 // A registry is soft state. If it dies, messages flow on, and routes lead around dead nodes. A
 // registry started in its place rebuilds the membership from the nodes, which reconnect by
 // themselves (see [WithGrace]).
-type Registry struct {
-	r    *registry.Registry
-	plan Plan // unless Setup is given another
-}
+type Registry struct{ r *registry.Registry }
 
 // NewRegistry returns a registry that does not listen yet. The error names an invalid option.
 func NewRegistry(opts ...RegistryOption) (*Registry, error) {
@@ -27,7 +24,7 @@ func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: %w", err)
 	}
-	return &Registry{r: registry.New(&cfg.Config), plan: cfg.plan}, nil
+	return &Registry{registry.New(cfg)}, nil
 }
 
 // Listen listens on addr, "host:port", and serves in the background until the registry is closed.
@@ -45,8 +42,8 @@ func (r *Registry) Serve(l net.Listener) error { return r.r.Serve(l) }
 // Setup makes the ring live: it gives each member a routing table with k entries by position, waits
 // until all members use them, and returns the audit of the tables. k is cut to what the ring has
 // use for, ceil(log2 of the members); 0 means that number, with which no route has more hops than
-// it. With [FewestHops] (see [WithPlan]) k is cut to one less than the members, and to 1,024; 0
-// means ceil(log2 of the members) as well.
+// it. The plan is [Classic] by default; the last one counts. With [FewestHops] k is cut to one less
+// than the members, and to 1,024; 0 means ceil(log2 of the members) as well.
 //
 // From then on nodes that join take part at once, nodes that leave are taken out of all tables, and
 // routes lead around nodes that die. Setup may be called again at any time, also while messages
@@ -61,15 +58,12 @@ func (r *Registry) Serve(l net.Listener) error { return r.r.Serve(l) }
 // detour, or if no node is registered. If ctx ends first, or there is no detour, the tables so far
 // are in use and come with their audit. If ctx has ended before the call nothing changes. Calls at
 // the same time run one after the other.
-func (r *Registry) Setup(ctx context.Context, k int, opts ...SetupOption) (status.Audit, error) {
-	plan := r.plan
-	for _, o := range opts {
-		o.applySetup(&plan)
+func (r *Registry) Setup(ctx context.Context, k int, plan ...Plan) (status.Audit, error) {
+	p, err := lastPlan(plan)
+	if err != nil {
+		return status.Audit{}, fmt.Errorf("ringdht: registry: setting up: %w", err)
 	}
-	if err := plan.validate(); err != nil {
-		return status.Audit{}, fmt.Errorf("ringdht: registry: %w", err)
-	}
-	return r.r.Setup(ctx, k, plan == FewestHops)
+	return r.r.Setup(ctx, k, p == FewestHops)
 }
 
 // Audit walks the routes through the tables as they were handed out, as [Registry.Setup] does at

@@ -109,9 +109,13 @@ const (
 // String is "classic" or "fewest hops".
 func (p Plan) String() string { return ring.PlanName(p == FewestHops) }
 
-func (p Plan) validate() error {
-	if p > FewestHops {
-		return fmt.Errorf("WithPlan: there is no plan %d", p)
+// lastPlan returns the last of the plans, and Classic if there are none.
+func lastPlan(plans []Plan) (p Plan, err error) {
+	if len(plans) > 0 {
+		p = plans[len(plans)-1]
 	}
-	return nil
+	if p > FewestHops {
+		err = fmt.Errorf("there is no plan %d", p)
+	}
+	return p, err
 }

@@ -39,7 +39,7 @@ func (h *handler) setup(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// If the client goes away, the set-up goes on; only the audit is not made.
-	audit, err := h.r.Setup(r.Context(), ask.K, ringdht.WithPlan(plan))
+	audit, err := h.r.Setup(r.Context(), ask.K, plan)
 	if err != nil {
 		refuse(w, codeOf(err), "%s", plain(err))
 		return

@@ -162,8 +162,8 @@ func (m *messenger) awaitRegistry(ctx context.Context) bool {
 // refused reports whether the registry has answered and refused the node, so that waiting
 // does not help.
 func refused(err error) bool {
-	for _, no := range []error{ringdht.ErrHandshake, ringdht.ErrRingFull, ringdht.ErrAddressTaken, ringdht.ErrIDTaken,
-		ringdht.ErrHostMismatch, ringdht.ErrUnreachable, ringdht.ErrNotMember} {
+	for _, no := range []error{ringdht.ErrHandshake, ringdht.ErrRingFull, ringdht.ErrTaken,
+		ringdht.ErrUnreachable, ringdht.ErrNotMember} {
 		if errors.Is(err, no) {
 			return true
 		}

@@ -80,7 +80,7 @@ func (o *operator) setup(ctx context.Context, c *console.Call) error {
 	}
 	var audit status.Audit
 	err = c.Screen.While(func() (err error) {
-		audit, err = o.registry.Setup(ctx, k, ringdht.WithPlan(plan))
+		audit, err = o.registry.Setup(ctx, k, plan)
 		return err
 	}, func() string {
 		return "setting up: waiting for the links of " + console.Count(len(o.registry.Members()), "node")

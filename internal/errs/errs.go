@@ -16,14 +16,12 @@ var (
 	ErrRegistryLost       = errors.New("no connection to the registry")
 	ErrHandshake          = errors.New("handshake refused")
 
-	ErrRingFull     = errors.New("the ring is full")
-	ErrAddressTaken = errors.New("address already registered")
-	ErrIDTaken      = errors.New("ID already taken")
-	ErrHostMismatch = errors.New("advertised host is not where the connection comes from")
-	ErrUnreachable  = errors.New("advertised address cannot be reached")
-	ErrEvicted      = errors.New("this node was declared dead, and joins again as a new incarnation")
-	ErrInHandler    = errors.New("a handler cannot end its own node")
-	ErrNotMember    = errors.New("not a member of the ring")
+	ErrRingFull    = errors.New("the ring is full")
+	ErrTaken       = errors.New("address or ID already taken")
+	ErrUnreachable = errors.New("advertised address cannot be reached")
+	ErrEvicted     = errors.New("this node was declared dead, and joins again as a new incarnation")
+	ErrInHandler   = errors.New("a handler cannot end its own node")
+	ErrNotMember   = errors.New("not a member of the ring")
 )
 
 // closedError also matches net.ErrClosed.

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -156,23 +158,40 @@ func (n *Node) refusal(ctl *control.Conn, body []byte) error {
 	}
 	for _, c := range refusals {
 		if c.code == r.Code {
-			return fmt.Errorf("%w: %s", c.err, r.Reason)
+			return &refusal{r.Code, c.err, cmp.Or(c.what, c.err.Error()) + ": " + r.Reason}
 		}
 	}
 	return fmt.Errorf("%w: %s", errs.ErrHandshake, r.Reason)
 }
 
+// refusal is the error of a Refused with a code that stands for an error of its own.
+type refusal struct {
+	code control.Code
+	err  error
+	text string
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) Unwrap() error { return r.err }
+
+// isIDTaken reports whether the registry has refused the ID that the node asked for.
+func isIDTaken(err error) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && r.code == control.CodeIDTaken
+}
+
 var refusals = []struct {
 	code control.Code
 	err  error
+	what string // in the text, if several codes have one error
 }{
-	{control.CodeFull, errs.ErrRingFull},
-	{control.CodeAddrTaken, errs.ErrAddressTaken},
-	{control.CodeIDTaken, errs.ErrIDTaken},
-	{control.CodeHost, errs.ErrHostMismatch},
-	{control.CodeUnreachable, errs.ErrUnreachable},
-	{control.CodeNotMember, errs.ErrNotMember},
-	{control.CodeNotYours, errs.ErrNotMember},
-	{control.CodeEvicted, errs.ErrEvicted},
-	{control.CodeWait, errs.ErrRebuilding},
+	{control.CodeFull, errs.ErrRingFull, ""},
+	{control.CodeAddrTaken, errs.ErrTaken, "address already registered"},
+	{control.CodeIDTaken, errs.ErrTaken, "ID already taken"},
+	{control.CodeHost, errs.ErrUnreachable, "advertised host is not where the connection comes from"},
+	{control.CodeUnreachable, errs.ErrUnreachable, ""},
+	{control.CodeNotMember, errs.ErrNotMember, ""},
+	{control.CodeNotYours, errs.ErrNotMember, ""},
+	{control.CodeEvicted, errs.ErrEvicted, ""},
+	{control.CodeWait, errs.ErrRebuilding, ""},
 }

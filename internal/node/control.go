@@ -93,7 +93,7 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 		case errors.Is(err, errs.ErrEvicted):
 			evicted = true
 			continue
-		case errors.Is(err, errs.ErrIDTaken):
+		case isIDTaken(err):
 			anyID = true
 		}
 		// A registry that is unreachable cannot have declared this node dead meanwhile, as

@@ -298,7 +298,7 @@ func (l *lives) restart() {
 func (l *lives) setup() {
 	k, plan := l.rng.IntN(4), []ringdht.Plan{ringdht.Classic, ringdht.FewestHops}[l.rng.IntN(2)]
 	l.must(fmt.Sprintf("setup %d %v", k, plan), func(ctx context.Context) error {
-		_, err := l.Registry.Setup(ctx, k, ringdht.WithPlan(plan))
+		_, err := l.Registry.Setup(ctx, k, plan)
 		return err
 	})
 }

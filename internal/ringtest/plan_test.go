@@ -79,7 +79,7 @@ func TestFewestHops(t *testing.T) {
 		if mean := ring.Classic(40, k).MeanHops(40); offsets.MeanHops(40) >= mean {
 			t.Fatalf("%v are no better than the classic mean of %.4f", offsets, mean)
 		}
-		tr.Setup(k, ringdht.WithPlan(ringdht.FewestHops))
+		tr.Setup(k, ringdht.FewestHops)
 		check(offsets)
 	}
 	offsets := ring.FewestHops(40, 9)
@@ -108,14 +108,14 @@ func TestFewestHops(t *testing.T) {
 	check(ring.Classic(46, 9)) // a plan that was given to one set-up holds for that only
 }
 
-// A registry that replaces a dead one learns from the nodes which plan there is. Its own option
-// is for its own set-ups.
+// A registry that replaces a dead one learns from the nodes which plan there is. A plan is for one
+// set-up: the next one is classic again.
 func TestPlanOutlivesTheRegistry(t *testing.T) {
-	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second), ringdht.WithPlan(ringdht.FewestHops))
+	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second))
 	for range 12 {
 		tr.Join(nil)
 	}
-	tr.Setup(3)
+	tr.Setup(3, ringdht.FewestHops)
 	want := ring.FewestHops(12, 3)
 	planned(tr, want)
 	tr.Registry.Close()
@@ -130,18 +130,19 @@ func TestPlanOutlivesTheRegistry(t *testing.T) {
 	planned(tr, ring.Classic(12, 3))
 }
 
-func TestPlanOptions(t *testing.T) {
-	if _, err := ringdht.NewRegistry(ringdht.WithPlan(9)); err == nil || !strings.Contains(err.Error(), "WithPlan: there is no plan 9") {
-		t.Errorf("a registry with plan 9: %v", err)
+// Of several plans the last one counts, and none is the classic one.
+func TestPlanOfSetup(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1))
+	for range 12 {
+		tr.Join(nil)
 	}
-	r, err := ringdht.NewRegistry(ringdht.WithPlan(ringdht.FewestHops))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := r.Setup(t.Context(), 0, ringdht.WithPlan(9)); err == nil || !strings.Contains(err.Error(), "WithPlan: there is no plan 9") {
+	if _, err := tr.Registry.Setup(t.Context(), 0, ringdht.Classic, 9); err == nil || !strings.Contains(err.Error(), "there is no plan 9") {
 		t.Errorf("a set-up with plan 9: %v", err)
 	}
+	tr.Setup(3, ringdht.Classic, ringdht.FewestHops)
+	planned(tr, ring.FewestHops(12, 3))
+	tr.Setup(3)
+	planned(tr, ring.Classic(12, 3))
 	if text := fmt.Sprint(ringdht.Classic, ",", ringdht.FewestHops); text != "classic,fewest hops" {
 		t.Error(text)
 	}

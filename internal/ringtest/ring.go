@@ -122,10 +122,10 @@ func (tr *Ring) Ctx() context.Context {
 	return ctx
 }
 
-// Setup hands out tables with k entries, and waits until all nodes are ready.
-func (tr *Ring) Setup(k int, opts ...ringdht.SetupOption) status.Audit {
+// Setup hands out tables with k entries of a plan, and waits until all nodes are ready.
+func (tr *Ring) Setup(k int, plan ...ringdht.Plan) status.Audit {
 	tr.T.Helper()
-	a, err := tr.Registry.Setup(tr.Ctx(), k, opts...)
+	a, err := tr.Registry.Setup(tr.Ctx(), k, plan...)
 	if err != nil {
 		tr.T.Fatal(err)
 	}
