@@ -93,7 +93,7 @@ var (
 	// members have time to come back; or the ID that was asked for with [WithID] is that of a
 	// suspect member. Join again later.
 	ErrRebuilding = errs.ErrRebuilding
-	// ErrRegistryLost: the connection to the registry has ended.
+	// ErrRegistryLost: there is no connection to the registry.
 	ErrRegistryLost = errs.ErrRegistryLost
 	// ErrHandshake: the other side is not a ringdht program, has another version, ring or codec, or
 	// is not the expected node; or a registry rejects what the node says of itself, such as an ID

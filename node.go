@@ -24,10 +24,11 @@ type Node struct{ n *node.Node }
 // ctx bounds the joining, not the life of the node. handler gets the messages for the node. It may
 // be nil for a node that only sends and relays: it acknowledges messages to it, and drops them.
 //
-// The error names an invalid option. It matches [ErrRingFull], [ErrTaken] or [ErrUnreachable] if
-// the registry refuses the node, [ErrRebuilding] if it cannot tell yet which IDs are free, and
-// [ErrHandshake] if what answers at addr is not a registry of the same ring, version and codec. Join tries once, and does not wait for a registry that is
-// away. A registry that cannot tell yet makes Join wait for twice its handshake timeout.
+// Join tries once, unless [WithRetry] makes it try again. The error names an invalid option. It
+// matches [ErrRegistryLost] if no registry answers at addr; [ErrHandshake] if what answers is not a
+// registry of the same ring, version and codec; [ErrRingFull], [ErrTaken] or [ErrUnreachable] if it
+// refuses the node; and [ErrRebuilding] if for twice its handshake timeout it cannot tell which IDs
+// are free.
 func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption) (*Node, error) {
 	cfg, err := newNodeConfig(opts)
 	if err == nil && ctx.Err() != nil {
@@ -47,6 +48,18 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 	}
 	return &Node{n}, nil
 }
+
+// Retryable reports whether a later [Join] with the same arguments may succeed, given the error of
+// an earlier one. These errors may pass:
+//
+//   - [ErrRegistryLost]: the registry is not there yet, its name does not resolve, or it is slow.
+//   - [ErrRebuilding], [ErrTaken], [ErrRingFull]: the other node may be about to go.
+//   - [ErrUnreachable]: the registry may not know the node's name yet, or be busy. It does not pass
+//     if the connection comes from another host than the advertised one.
+//
+// Other errors do not pass: invalid options, [ErrHandshake], [ErrClosed]. An error that wraps
+// several passes if one of them does, and none is [ErrHandshake] or [ErrClosed].
+func Retryable(err error) bool { return node.Retryable(err) }
 
 // ID is the node's ID. It may change when the node joins again as a new incarnation.
 func (n *Node) ID() ID { return n.n.ID() }

@@ -132,6 +132,11 @@ func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traff
 // learn whether it lives, and may fail with [ErrRebuilding].
 func WithID(id ID) NodeOption { return nodeOption(func(o *node.Config) { o.ID = &id }) }
 
+// WithRetry makes [Join] try again until ctx ends, as long as the reason may pass (see [Retryable]).
+// The delays grow to 2 s. Each new reason is logged. When ctx ends the error matches its cause and
+// the latest reason, and says how often Join has tried.
+func WithRetry() NodeOption { return nodeOption(func(o *node.Config) { o.Retry = true }) }
+
 // WithUndelivered calls f for each stream that ends with messages not known to be delivered,
 // because its sink died or left, or this node closed or was declared dead. f runs on a goroutine of
 // the node, one call at a time for each sink, and before a Flush returns that waited for that

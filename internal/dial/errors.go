@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -81,6 +82,13 @@ func anyOf(err error, list []syscall.Errno) bool {
 
 // IsRefused reports whether a dial failed because no process listens at the address.
 func IsRefused(err error) bool { return anyOf(err, systemErrors.refused) }
+
+// IsMalformed reports whether a dial failed because the address is none: no later dial succeeds.
+func IsMalformed(err error) bool {
+	var addr *net.AddrError
+	var name *net.DNSError // also for an unknown port
+	return errors.As(err, &addr) || errors.As(err, &name) && strings.HasPrefix(name.Name, "tcp/")
+}
 
 // IsShortage reports whether a dial failed because this side lacks something.
 func IsShortage(err error) bool { return systemErrors.isShortage(err, canReach) }

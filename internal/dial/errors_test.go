@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -84,5 +85,28 @@ func TestDialErrorsHere(t *testing.T) {
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 77)}}
 	if _, err = d.DialContext(context.Background(), "tcp", addr.String()); !anyOf(err, systemErrors.noAddress) {
 		t.Errorf("dialling from another's address: %v", err)
+	}
+}
+
+// An address that is none stays none. A name that does not resolve may do so later.
+func TestMalformed(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"localhost": true, "localhost:no-such-service": true, "localhost:70000": true, "[::1": true,
+		"127.0.0.1:1": false, "no such name:1": false,
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if strings.HasPrefix(addr, "no ") { // ask no server
+			cancel()
+		}
+		conn, err := TCP(ctx, addr)
+		if err == nil {
+			conn.Close()
+		} else if got := IsMalformed(err); got != want {
+			t.Errorf("%s: %v: %v", addr, err, got)
+		}
+		cancel()
+	}
+	if IsMalformed(&net.OpError{Err: &net.DNSError{Err: "no such host", Name: "tcp.example", IsNotFound: true}}) {
+		t.Error("an unknown name")
 	}
 }

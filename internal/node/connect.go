@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +17,12 @@ import (
 // not ended. With anyID it does not ask for the ID of the incarnation before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
 	conn, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
-	if dial.IsRefused(err) {
-		return fmt.Errorf("%w: is the registry running there?", err)
-	}
-	if err != nil {
+	switch {
+	case dial.IsRefused(err):
+		return unanswered{fmt.Errorf("%w: is the registry running there?", err)}
+	case err != nil && !errors.Is(err, errs.ErrHandshake) && !dial.IsMalformed(err):
+		return unanswered{err}
+	case err != nil:
 		return err
 	}
 	ctl := control.NewConn(conn, n.cfg.Codec, wire.MaxLength+wire.PrefixSize)
@@ -57,10 +58,6 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	if err != nil {
 		return err
 	}
-	if inc == nil { // the first time
-		// The registry dials back before it admits, so accepting starts first.
-		n.wg.Go(func() { n.cfg.Accept(n.ctx, n.listener, n.wg.Go, n.serve) })
-	}
 	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "", Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load()}
 	on := inc != nil && inc.ctx.Err() == nil // the incarnation goes on
 	if inc != nil {
@@ -83,15 +80,18 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	var answer control.Registered
 	switch {
 	case err != nil:
+		err = unanswered{err}
+	case t == control.TypeBye: // the registry closes
+		err = unanswered{byeError(ctl, body)}
 	case t == control.TypeRefused:
-		err = n.refusal(ctl, body)
+		err = refusal(ctl, body)
 	case t != control.TypeRegistered:
 		err = fmt.Errorf("the registry answered with an unexpected message of type %d", t)
 	default:
 		err = ctl.Decode(body, &answer)
 	}
 	if !stop() && ctx.Err() != nil {
-		return context.Cause(ctx)
+		return unanswered{context.Cause(ctx)}
 	}
 	switch {
 	case err != nil:
@@ -148,50 +148,4 @@ func (n *Node) advertised(local net.Addr) (string, error) {
 		return "", fmt.Errorf("this node has no address that others can dial (%w): give it one with WithAdvertise", err)
 	}
 	return addr, nil
-}
-
-// refusal is the error that a Refused stands for.
-func (n *Node) refusal(ctl *control.Conn, body []byte) error {
-	var r control.Refused
-	if err := ctl.Decode(body, &r); err != nil {
-		return err
-	}
-	for _, c := range refusals {
-		if c.code == r.Code {
-			return &refusal{r.Code, c.err, cmp.Or(c.what, c.err.Error()) + ": " + r.Reason}
-		}
-	}
-	return fmt.Errorf("%w: %s", errs.ErrHandshake, r.Reason)
-}
-
-// refusal is the error of a Refused with a code that stands for an error of its own.
-type refusal struct {
-	code control.Code
-	err  error
-	text string
-}
-
-func (r *refusal) Error() string { return r.text }
-func (r *refusal) Unwrap() error { return r.err }
-
-// isIDTaken reports whether the registry has refused the ID that the node asked for.
-func isIDTaken(err error) bool {
-	r, ok := errors.AsType[*refusal](err)
-	return ok && r.code == control.CodeIDTaken
-}
-
-var refusals = []struct {
-	code control.Code
-	err  error
-	what string // in the text, if several codes have one error
-}{
-	{control.CodeFull, errs.ErrRingFull, ""},
-	{control.CodeAddrTaken, errs.ErrTaken, "address already registered"},
-	{control.CodeIDTaken, errs.ErrTaken, "ID already taken"},
-	{control.CodeHost, errs.ErrUnreachable, "advertised host is not where the connection comes from"},
-	{control.CodeUnreachable, errs.ErrUnreachable, ""},
-	{control.CodeNotMember, errs.ErrNotMember, ""},
-	{control.CodeNotYours, errs.ErrNotMember, ""},
-	{control.CodeEvicted, errs.ErrEvicted, ""},
-	{control.CodeWait, errs.ErrRebuilding, ""},
 }

@@ -93,7 +93,7 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 		case errors.Is(err, errs.ErrEvicted):
 			evicted = true
 			continue
-		case isIDTaken(err):
+		case errors.Is(err, errIDTaken):
 			anyID = true
 		}
 		// A registry that is unreachable cannot have declared this node dead meanwhile, as
@@ -199,17 +199,13 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 	case control.TypeDeregistered:
 		n.answerDeregister(nil)
 	case control.TypeRefused:
-		err := n.refusal(ctl, body)
+		err := refusal(ctl, body)
 		if errors.Is(err, errs.ErrEvicted) {
 			return err
 		}
 		n.answerDeregister(err)
 	case control.TypeBye:
-		var bye control.Bye
-		if err := ctl.Decode(body, &bye); err != nil {
-			return err
-		}
-		return fmt.Errorf("%s", bye.Reason)
+		return byeError(ctl, body)
 	default:
 		return fmt.Errorf("a message of unknown type %d", t)
 	}

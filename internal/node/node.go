@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -22,6 +21,7 @@ type Config struct {
 	Listen      string
 	Advertise   string
 	Traffic     bool
+	Retry       bool // Join tries again while the reason may pass
 	Limits      status.Limits
 	ID          *status.ID                             // the ID to ask for
 	Handler     func(context.Context, *plane.Delivery) // nil: the node only sends and relays
@@ -63,32 +63,6 @@ type Node struct {
 	departed      goneIncarnations // they have left in good order
 	rejoins       rejoinLimit
 	leftover      []plane.Undelivered // of earlier incarnations
-}
-
-// Join registers a node with the registry at addr, and returns it once it is admitted.
-func Join(ctx context.Context, addr string, cfg *Config) (*Node, error) {
-	n := &Node{
-		cfg: cfg, registry: addr, token: rand.Uint64(), owner: plane.NewOwner(),
-		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
-	}
-	n.ctx, n.stop = context.WithCancelCause(context.Background())
-	if err := n.join(ctx); err != nil {
-		n.Close()
-		return nil, fmt.Errorf("ringdht: joining the registry at %s: %w", addr, err)
-	}
-	return n, nil
-}
-
-func (n *Node) join(ctx context.Context) (err error) {
-	if n.listener, err = n.cfg.Transport.Listen(ctx, n.cfg.Listen); err != nil {
-		return fmt.Errorf("listening for peers: %w", err)
-	}
-	if err := n.connect(ctx, false); err != nil {
-		return err
-	}
-	n.wg.Go(n.controlLoop)
-	n.cfg.Log.Info("joined", "node", n.Peer(), "members", n.Status().Members)
-	return nil
 }
 
 // Token proves to the registry's probe that it has found this node.

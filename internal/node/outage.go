@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/x/ringdht/internal/errs"
@@ -71,19 +70,6 @@ type shortError struct {
 
 func (e *shortError) Error() string { return e.text }
 func (e *shortError) Unwrap() error { return e.err }
-
-// isRefusal reports whether the registry has answered with a refusal.
-func isRefusal(err error) bool {
-	if errors.Is(err, errs.ErrHandshake) {
-		return true
-	}
-	for _, r := range refusals {
-		if errors.Is(err, r.err) {
-			return true
-		}
-	}
-	return false
-}
 
 // connectFailed remembers why the registry could not be reached, or refused the node, and
 // logs a new reason.
