@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/plane"
@@ -87,6 +88,18 @@ func (n *Node) Table() *Table {
 // Members are the IDs of the other members that the node has heard of and can send to; in rings of
 // more than 1,024, a random sample of that size. There are none before the overlay is set up.
 func (n *Node) Members() []ID { return n.n.Members() }
+
+// Watch yields what the node hears of members, on the caller's goroutine, until ctx ends or the node
+// is closed. It begins with those present, the node itself first, each with one event. Then it waits
+// for members that join, leave or die. It tells of the node's own life too: that it was declared
+// dead, and joined again.
+//
+// Each incarnation is told once, and its end once, before the next one with its ID. A slow loop gets
+// the net change, and holds up nothing. It may call all methods of the node.
+//
+// There are no other members before the overlay is set up. Watch follows up to 1,024 of them: in a
+// larger ring a sample, of which it may miss ends while there is no connection to the registry.
+func (n *Node) Watch(ctx context.Context) iter.Seq[status.MemberEvent] { return n.n.Watch(ctx) }
 
 // Status is what the node shows of itself: counters, links, streams, latencies, all of its present
 // incarnation. It belongs to the caller. Under traffic its figures are not of one instant, since

@@ -152,6 +152,7 @@ type Manifest struct {
 	Detours     []Detour    `json:"detours"`
 	Hold        []ring.Peer `json:"hold"`   // more links to keep, for detours of other members
 	Others      []uint64    `json:"others"` // the other members, or a sample of [MaxOthers]
+	Incs        []uint64    `json:"incs"`   // the incarnations of Others, in the same order
 	Idle        []uint64    `json:"idle"`   // the Others that take no part in traffic runs
 }
 

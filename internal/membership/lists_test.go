@@ -192,3 +192,35 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 		t.Errorf("copied in %d of %d rounds", copied, rounds)
 	}
 }
+
+// The list has the incarnations. The end of an earlier one takes no later one off the list, and a
+// later one that is announced replaces an earlier one.
+func TestListHasIncarnations(t *testing.T) {
+	l := &NodeView{Self: ring.Ref{ID: 1, Incarnation: 1}, Bits: 8}
+	l, err := l.Manifest(control.Manifest{Epoch: 1, Others: []uint64{2, 3, 4}, Incs: []uint64{20, 30, 40}, Idle: []uint64{3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := l.Announce(control.Announce{
+		Members: 5, Left: []ring.Ref{{ID: 2, Incarnation: 19}}, Gone: []ring.Ref{{ID: 4, Incarnation: 40}},
+		Added: []uint64{3, 2, 1, 5}, Incarnations: []uint64{31, 18, 7, 50}, Idle: []uint64{5},
+	}, nil)
+	if !slices.Equal(next.Others, []uint64{2, 3, 5}) || !slices.Equal(next.Incs, []uint64{20, 31, 50}) || fmt.Sprint(next.Idle) != "map[5:{}]" {
+		t.Error(next.Others, next.Incs, next.Idle)
+	}
+	if !slices.Equal(l.Others, []uint64{2, 3, 4}) || !slices.Equal(l.Incs, []uint64{20, 30, 40}) || fmt.Sprint(l.Idle) != "map[3:{}]" {
+		t.Error("the view before has changed:", l.Others, l.Incs, l.Idle)
+	}
+	many := control.Announce{Members: 200}
+	for id := range uint64(100) {
+		many.Added, many.Incarnations = append(many.Added, id, id), append(many.Incarnations, 25, 24)
+	}
+	got := make(map[uint64]uint64)
+	next = next.Announce(many, nil)
+	for i, id := range next.Others {
+		got[id] = next.Incs[i]
+	}
+	if len(got) != 99 || len(next.Others) != 99 || got[2] != 25 || got[3] != 31 || got[5] != 50 || got[99] != 25 || got[1] != 0 {
+		t.Error(got)
+	}
+}

@@ -29,7 +29,7 @@ func (a *Authority) manifest(m *member, view ring.View, members int, known []*me
 	if a.layout.Fewest {
 		note.Plan = control.FewestHops
 	}
-	note.Others, note.Idle = a.others(m, known)
+	note.Others, note.Incs, note.Idle = a.others(m, known)
 	return note
 }
 
@@ -49,8 +49,8 @@ func (a *Authority) announcedMembers() []*member {
 }
 
 // others lists the known members except m. Of more than a manifest lists it takes a
-// stretch with a random start.
-func (a *Authority) others(m *member, known []*member) (others, idle []uint64) {
+// stretch with a random start. incs has their incarnations.
+func (a *Authority) others(m *member, known []*member) (others, incs, idle []uint64) {
 	from := 0
 	if len(known) > control.MaxOthers {
 		from = int(a.Draw(uint64(len(known))))
@@ -63,12 +63,12 @@ func (a *Authority) others(m *member, known []*member) (others, idle []uint64) {
 		if o == m {
 			continue
 		}
-		others = append(others, o.ID)
+		others, incs = append(others, o.ID), append(incs, o.Incarnation)
 		if !o.Traffic {
 			idle = append(idle, o.ID)
 		}
 	}
-	return others, idle
+	return others, incs, idle
 }
 
 // announcement is a message to many members, and its encoding once that is made.

@@ -3,7 +3,6 @@ package membership
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/x/ringdht/internal/control"
@@ -25,6 +24,7 @@ type NodeView struct {
 	Detours    []control.Detour
 	Hold       []ring.Peer
 	Others     []uint64            // members to send to, or a sample of them; in no order
+	Incs       []uint64            // the incarnations of Others; 0 if the registry does not tell
 	Newest     uint64              // the latest incarnation that the registry had admitted by then
 	Idle       map[uint64]struct{} // of the Others, those that take no part in traffic runs
 	Over       []control.Over      // the latest incarnations that are over, for a later registry
@@ -48,7 +48,11 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	next := &NodeView{
 		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
-		Others: m.Others, Newest: m.Incarnation, Idle: make(map[uint64]struct{}, len(m.Idle)),
+		Others: m.Others, Incs: m.Incs, Newest: m.Incarnation, Idle: make(map[uint64]struct{}, len(m.Idle)),
+	}
+	if len(next.Incs) != len(next.Others) {
+		next.Incs = make([]uint64, len(next.Others))
+		copy(next.Incs, m.Incs)
 	}
 	for _, id := range m.Idle {
 		next.Idle[id] = struct{}{}
@@ -86,81 +90,6 @@ func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 		next.Detours, next.Hold = u.Detours, u.Hold
 	}
 	return &next, next.check()
-}
-
-// Announce is the view after the registry told the node which members came and went.
-// random is as Draw in [Config]. In a large ring most of them are not on the node's list,
-// so it copies nothing that does not change.
-func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *NodeView {
-	next := *l
-	next.Members = control.Int(a.Members)
-	next.Newest = l.Newest
-	for _, inc := range a.Incarnations {
-		next.Newest = max(next.Newest, inc)
-	}
-	next.Over = l.rememberOver(a.Gone, a.Epoch)
-	// First the members that went: one that is back may have the same ID.
-	ended := make(map[uint64]struct{}, len(a.Left)+len(a.Gone))
-	for _, g := range slices.Concat(a.Left, a.Gone) {
-		ended[g.ID] = struct{}{}
-	}
-	next.removeFromList(ended)
-	next.addToList(a, random)
-	return &next
-}
-
-// removeFromList takes members off the list.
-func (l *NodeView) removeFromList(ended map[uint64]struct{}) {
-	has := func(id uint64) bool { _, ok := ended[id]; return ok }
-	if len(ended) == 0 || !slices.ContainsFunc(l.Others, has) {
-		return
-	}
-	l.Others = slices.DeleteFunc(slices.Clone(l.Others), has)
-	l.Idle = maps.Clone(l.Idle)
-	maps.DeleteFunc(l.Idle, func(id uint64, _ struct{}) bool { return has(id) })
-}
-
-// addToList puts newcomers on the list. If it is full, some of them take the place of
-// others, so that it stays a fair sample.
-func (l *NodeView) addToList(a control.Announce, random func(n uint64) uint64) {
-	var here map[uint64]struct{} // the list as a set; made, like the copy, for the first newcomer that gets in
-	idle := make(map[uint64]struct{}, len(a.Idle))
-	for _, id := range a.Idle {
-		idle[id] = struct{}{}
-	}
-	for _, id := range a.Added {
-		place := uint64(len(l.Others))
-		if place >= control.MaxOthers {
-			if place = random(uint64(max(1, a.Members))); place >= uint64(len(l.Others)) {
-				continue
-			}
-		}
-		if here == nil {
-			l.Others = append(make([]uint64, 0, min(len(l.Others)+len(a.Added), control.MaxOthers)), l.Others...)
-			l.Idle = maps.Clone(l.Idle)
-			if l.Idle == nil {
-				l.Idle = make(map[uint64]struct{})
-			}
-			here = make(map[uint64]struct{}, cap(l.Others))
-			for _, o := range l.Others {
-				here[o] = struct{}{}
-			}
-		}
-		if _, known := here[id]; known || id == l.Self.ID {
-			continue
-		}
-		if place < uint64(len(l.Others)) {
-			delete(here, l.Others[place])
-			delete(l.Idle, l.Others[place])
-			l.Others[place] = id
-		} else {
-			l.Others = append(l.Others, id)
-		}
-		here[id] = struct{}{}
-		if _, ok := idle[id]; ok {
-			l.Idle[id] = struct{}{}
-		}
-	}
 }
 
 // EndedSince lists the members that were on the list before and are not on it any more. Their

@@ -3,11 +3,13 @@
 //
 // # Map
 //
-//	node.go             Node, its configuration, Join and Close
+//	node.go             Node, its configuration, and Close
+//	join.go             Join, once or until the context ends; which errors may pass
 //	incarnation.go      an incarnation: its beginning, its end, what it delivers
 //
 //	control.go          the loop over the connection to the registry, and its messages
 //	connect.go          registering: as a newcomer, or again after an outage
+//	refusal.go          the errors that a registry's refusals stand for
 //	outage.go           why there is no connection
 //	heartbeat.go        heartbeats; lastreported.go: what they leave out
 //	contact.go          when the registry has surely heard the node last
@@ -22,6 +24,7 @@
 //	send.go trace.go    Send, Cast, Trace
 //	undelivered.go      Flush, and what earlier incarnations left undelivered
 //	ready.go            Ready, and what is missing
+//	watch.go            Watch: the members that come and go
 //	leave.go            an orderly leave
 //	status.go runs.go   what a node shows of itself
 //	traffic.go          traffic runs; traffic_ledger.go, traffic_ports.go: their accounts

@@ -96,6 +96,7 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 	}
 	n.inc.Store(inc)
 	n.changed.Broadcast()
+	n.members.Broadcast()
 	inc.wg.Go(inc.linkLoop)
 	inc.wg.Go(inc.heartbeatLoop)
 	return nil
@@ -131,6 +132,7 @@ func (inc *incarnation) timeout() time.Duration { return inc.lease() * time.Dura
 func (n *Node) end(inc *incarnation, err error) {
 	inc.once.Do(func() {
 		inc.stop(err)
+		n.members.Broadcast()
 		inc.traffic.abortRun()
 		undelivered := inc.plane.Close(err)
 		inc.wg.Wait()

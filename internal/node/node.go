@@ -46,6 +46,7 @@ type Node struct {
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
+	members        notify.Change                // the node has heard of members, or its own incarnation has begun or ended
 	inc            atomic.Pointer[incarnation]  // the present one, or the last until the next begins
 	ctl            atomic.Pointer[control.Conn] // the latest connection to the registry
 	maxIncarnation atomicMax                    // the greatest incarnation of any node that this node knows of

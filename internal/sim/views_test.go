@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 )
 
@@ -123,6 +124,8 @@ func (j *judge) ideal() string {
 			return sprintf("%v was not told that it is ready", m.Ref())
 		case len(l.Others) != n-1 || l.Members != n:
 			return sprintf("%v knows %d others in a ring of %d, and was told that they are %d", m.Ref(), len(l.Others), n, l.Members)
+		case !areMembers(l, all):
+			return sprintf("%v lists incarnations that are over: %v %v", m.Ref(), l.Others, l.Incs)
 		case n > 1 && x.n.linkTo(successors[0]) == nil:
 			return sprintf("%v has no link to its successor", m.Ref())
 		case x.n.p.join.conn == nil:
@@ -132,4 +135,18 @@ func (j *judge) ideal() string {
 		}
 	}
 	return ""
+}
+
+// areMembers reports whether a view lists the incarnations of members only.
+func areMembers(l *membership.NodeView, all []ring.Member) bool {
+	incs := make(map[uint64]uint64, len(all))
+	for _, m := range all {
+		incs[m.ID] = m.Incarnation
+	}
+	for i, id := range l.Others {
+		if incs[id] != l.Incs[i] {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,60 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/internal/notify"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/status"
+)
+
+// Watch yields the members present, and then those that come and go, until ctx or the node ends. It
+// runs on the caller's goroutine, and looks at what the node knows when the caller asks for the next
+// event. So a slow loop costs the node nothing.
+//
+// Rejected: a queue for each loop, which would need a bound, and a rule for what is lost beyond it.
+func (n *Node) Watch(ctx context.Context) iter.Seq[status.MemberEvent] {
+	return func(yield func(status.MemberEvent) bool) {
+		f := membership.Follower{HowEnded: n.howEnded}
+		for ctx.Err() == nil {
+			changed := n.members.Next()
+			now, ok := n.sight()
+			if !ok {
+				return
+			}
+			e, ok := f.Next(now)
+			if ok && !yield(e) || !ok && notify.Wait(ctx, n.ctx, changed, nil) != nil {
+				return
+			}
+		}
+	}
+}
+
+// sight is what the node knows now. It is false once the node is closed.
+func (n *Node) sight() (membership.Sight, bool) {
+	inc := n.inc.Load()
+	view := inc.local.Load()
+	now := membership.Sight{Self: view.Self, Over: inc.ctx.Err() != nil, View: view}
+	return now, n.ctx.Err() == nil && !errors.Is(context.Cause(inc.ctx), errs.ErrClosed)
+}
+
+// howEnded says how an incarnation of another node has ended, false if the node was told of no
+// end. Of each ID it knows the latest that has died and the latest that has left.
+func (n *Node) howEnded(ref ring.Ref) (status.MemberChange, bool) {
+	n.mu.Lock()
+	died, left := n.dead.latest[ref.ID], n.departed.latest[ref.ID]
+	n.mu.Unlock()
+	switch inc := ref.Incarnation; {
+	case inc > max(died, left):
+		return "", false
+	case inc == died || inc > left:
+		return status.MemberDied, true
+	case inc == left || inc > died:
+		return status.MemberLeft, true
+	}
+	return status.MemberEnded, true
+}

@@ -1,0 +1,44 @@
+package status
+
+import "fmt"
+
+// MemberEvent is a change among the members of a ring, as one of its nodes has heard of it. It is
+// about one incarnation: a node that is declared dead and joins again is another one.
+type MemberEvent struct {
+	Change      MemberChange `json:"change"`
+	ID          ID           `json:"id"`
+	Incarnation uint64       `json:"incarnation"` // a number that no other incarnation of any node has
+	Self        bool         `json:"self"`        // it is the node that tells the event
+}
+
+// String returns "node 5 joined", or "this node, 5, joined".
+func (e MemberEvent) String() string {
+	if e.Self {
+		return fmt.Sprintf("this node, %d, %s", e.ID, e.Change.verb())
+	}
+	return fmt.Sprintf("node %d %s", e.ID, e.Change.verb())
+}
+
+// MemberChange is the kind of a [MemberEvent].
+type MemberChange string
+
+const (
+	MemberPresent MemberChange = "present" // it was a member when the loop began
+	MemberJoined  MemberChange = "joined"  // it is a member now
+	MemberLeft    MemberChange = "left"    // it left in good order
+	MemberDied    MemberChange = "died"    // it was declared dead
+	MemberEnded   MemberChange = "ended"   // it left or died; the node has not heard which, since it had no connection to the registry
+)
+
+// Over reports whether the change is the end of a member: it left, died or ended.
+func (c MemberChange) Over() bool { return c != MemberPresent && c != MemberJoined }
+
+func (c MemberChange) verb() string {
+	switch c {
+	case MemberPresent:
+		return "is present"
+	case MemberEnded:
+		return "has ended"
+	}
+	return string(c)
+}
