@@ -27,6 +27,7 @@ func TestWatchAgainstModel(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &watched{t: t, rng: rand.New(rand.NewPCG(seed, 1)), net: memnet.New(seed + 1), ends: make(map[incarnation]status.MemberChange), loops: make(map[*ringdht.Node][]*watcher)}
 				m.Ring = ringtest.New(t, m.net, ringdht.WithLease(ringtest.Lease), ringdht.WithBits(6))
+				m.registries = 1
 				for range 3 {
 					m.join()
 				}
@@ -50,14 +51,15 @@ func TestWatchAgainstModel(t *testing.T) {
 // watched is a ring whose nodes are watched, and what has happened to it.
 type watched struct {
 	*ringtest.Ring
-	t     *testing.T
-	rng   *rand.Rand
-	net   *memnet.Network
-	hosts int
-	host  map[*ringdht.Node]string
-	loops map[*ringdht.Node][]*watcher
-	ends  map[incarnation]status.MemberChange // how they ended, where that is certain
-	did   []string
+	t          *testing.T
+	rng        *rand.Rand
+	net        *memnet.Network
+	hosts      int
+	registries int
+	host       map[*ringdht.Node]string
+	loops      map[*ringdht.Node][]*watcher
+	ends       map[incarnation]status.MemberChange // how they ended, where that is certain
+	did        []string
 }
 
 func (m *watched) step() {
@@ -90,9 +92,13 @@ func (m *watched) join() {
 	}
 	m.host[n] = host
 	m.did = append(m.did, fmt.Sprintf("%s joins as %d", host, n.ID()))
-	m.loops[n] = append(m.loops[n], watch(m.t, n, nil), watch(m.t, n, func(status.MemberEvent) { // a slow one
-		time.Sleep(time.Duration(m.hosts%7) * 200 * time.Millisecond)
-	}))
+	pause := time.Duration(m.hosts%7) * 200 * time.Millisecond
+	m.loops[n] = []*watcher{watch(m.t, n, nil), watch(m.t, n, func(status.MemberEvent) { time.Sleep(pause) })}
+	for _, w := range m.loops[n] {
+		w.mu.Lock()
+		w.registries = m.registries
+		w.mu.Unlock()
+	}
 }
 
 // end closes a node, or lets it leave. A node that leaves while it hangs may be declared dead.
@@ -133,6 +139,14 @@ func (m *watched) restart() {
 	m.Registry.Close()
 	time.Sleep(time.Duration(m.rng.IntN(2000)) * time.Millisecond)
 	m.RestartRegistry(ringdht.WithLease(ringtest.Lease), ringdht.WithBits(6))
+	m.registries++
+	for _, loops := range m.loops {
+		for _, w := range loops {
+			w.mu.Lock()
+			w.registries = m.registries
+			w.mu.Unlock()
+		}
+	}
 }
 
 // check waits until all is settled, and compares.
