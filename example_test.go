@@ -199,3 +199,43 @@ func ExampleNode_Status() {
 	// 5 members, 2 links
 	// sent 4 dropped 0
 }
+
+// A node hears which members come and go.
+func ExampleNode_Watch() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	network := memnet.New(1)
+	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
+	defer registry.Close()
+	registry.Listen(ctx, "registry:1")
+	join := func(host string, id ringdht.ID) *ringdht.Node {
+		// With WithRetry a node may start before its registry.
+		n, err := ringdht.Join(ctx, "registry:1", nil, ringdht.WithTransport(network.Host(host)), ringdht.WithID(id), ringdht.WithRetry())
+		if err != nil {
+			log.Fatal(err)
+		}
+		return n
+	}
+	first := join("a", 10)
+	defer first.Close()
+	if _, err := registry.Setup(ctx, 0); err != nil {
+		log.Fatal(err)
+	}
+
+	var second *ringdht.Node
+	for e := range first.Watch(ctx) {
+		fmt.Println(e)
+		if e.Change.Over() {
+			break
+		}
+		if e.Self {
+			second = join("b", 20)
+		} else {
+			second.Leave(ctx) // a loop may wait: it holds up nothing
+		}
+	}
+	// Output:
+	// this node, 10, is present
+	// node 20 joined
+	// node 20 left
+}

@@ -50,16 +50,15 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 	return &Node{n}, nil
 }
 
-// Retryable reports whether a later [Join] with the same arguments may succeed, given the error of
-// an earlier one. These errors may pass:
+// Retryable reports whether a later [Join] may succeed, given the error of an earlier one:
 //
 //   - [ErrRegistryLost]: the registry is not there yet, its name does not resolve, or it is slow.
-//   - [ErrRebuilding], [ErrTaken], [ErrRingFull]: the other node may be about to go.
-//   - [ErrUnreachable]: the registry may not know the node's name yet, or be busy. It does not pass
-//     if the connection comes from another host than the advertised one.
+//   - [ErrRebuilding]; [ErrTaken] and [ErrRingFull], since another node may be about to go.
+//   - [ErrUnreachable], since the registry may be busy or not know the node's name yet; but not if
+//     the connection comes from another host than the advertised one.
 //
-// Other errors do not pass: invalid options, [ErrHandshake], [ErrClosed]. An error that wraps
-// several passes if one of them does, and none is [ErrHandshake] or [ErrClosed].
+// Other errors do not pass, such as invalid options and [ErrHandshake]. An error that wraps several
+// passes if one of them does, and none is [ErrHandshake] or [ErrClosed].
 func Retryable(err error) bool { return node.Retryable(err) }
 
 // ID is the node's ID. It may change when the node joins again as a new incarnation.
@@ -90,15 +89,15 @@ func (n *Node) Table() *Table {
 func (n *Node) Members() []ID { return n.n.Members() }
 
 // Watch yields what the node hears of members, on the caller's goroutine, until ctx ends or the node
-// is closed. It begins with those present, the node itself first, each with one event. Then it waits
-// for members that join, leave or die. It tells of the node's own life too: that it was declared
-// dead, and joined again.
+// is closed. It begins with those present, the node itself first. Then it waits for members that
+// join, leave or die. It also tells that the node itself was declared dead, and has joined again.
 //
-// Each incarnation is told once, and its end once, before the next one with its ID. A slow loop gets
-// the net change, and holds up nothing. It may call all methods of the node.
+// Each incarnation is told once, and its end once, before the next one of its ID. Only one that
+// missed a registry's grace (see [status.MemberEnded]) may come back. A slow loop gets the net
+// change, and holds up nothing.
 //
 // There are no other members before the overlay is set up. Watch follows up to 1,024 of them: in a
-// larger ring a sample, of which it may miss ends while there is no connection to the registry.
+// larger ring a sample, whose ends it may miss while there is no connection to the registry.
 func (n *Node) Watch(ctx context.Context) iter.Seq[status.MemberEvent] { return n.n.Watch(ctx) }
 
 // Status is what the node shows of itself: counters, links, streams, latencies, all of its present

@@ -132,9 +132,8 @@ func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traff
 // learn whether it lives, and may fail with [ErrRebuilding].
 func WithID(id ID) NodeOption { return nodeOption(func(o *node.Config) { o.ID = &id }) }
 
-// WithRetry makes [Join] try again until ctx ends, as long as the reason may pass (see [Retryable]).
-// The delays grow to 2 s. Each new reason is logged. When ctx ends the error matches its cause and
-// the latest reason, and says how often Join has tried.
+// WithRetry makes [Join] try again until ctx ends, at least every 2 s, while the error is
+// [Retryable]. Each new reason is logged. When ctx ends the error also matches the latest reason.
 func WithRetry() NodeOption { return nodeOption(func(o *node.Config) { o.Retry = true }) }
 
 // WithUndelivered calls f for each stream that ends with messages not known to be delivered,

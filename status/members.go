@@ -27,7 +27,10 @@ const (
 	MemberJoined  MemberChange = "joined"  // it is a member now
 	MemberLeft    MemberChange = "left"    // it left in good order
 	MemberDied    MemberChange = "died"    // it was declared dead
-	MemberEnded   MemberChange = "ended"   // it left or died; the node has not heard which, since it had no connection to the registry
+	// MemberEnded: the registry does not list it any more, and the node has not heard why. It ended
+	// while the node had no connection to the registry, or did not come back to a new registry
+	// within its grace. If it comes back to the next registry, it has joined again.
+	MemberEnded MemberChange = "ended"
 )
 
 // Over reports whether the change is the end of a member: it left, died or ended.
