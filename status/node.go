@@ -26,6 +26,9 @@ type Node struct {
 	Links   []Link    `json:"links"` // to the entries of the routing table, clockwise
 	Streams Streams   `json:"streams"`
 	Limits  Limits    `json:"limits"`
+	// Runs is the node's part in traffic runs. Heartbeats do not carry it: it is nil, and absent
+	// in JSON, for the members of a [Snapshot], whose registry has the accounts of all nodes.
+	Runs *NodeRuns `json:"runs,omitempty"`
 }
 
 // MaxHopCount is the largest number of hops that [Node].Hops counts by itself.

@@ -33,7 +33,8 @@ type Snapshot struct {
 	// Last is the account of the latest, or nil.
 	Runs []Run    `json:"runs"`
 	Last *Summary `json:"last"`
-	// Verdicts counts all runs that have ended by their verdict: exact, balanced or WRONG.
+	// Verdicts counts all runs that have ended by their verdict: exact, balanced, stopped or
+	// WRONG.
 	Verdicts map[string]int64 `json:"verdicts"`
 	// Events are the latest events, at most MaxEvents, the oldest first.
 	Events []Event `json:"events"`
@@ -71,7 +72,8 @@ type Running struct {
 	Payload  int       `json:"payload"`  // bytes of a message
 	Sent     int64     `json:"sent"`     // by all nodes, as of their latest heartbeats
 	Received int64     `json:"received"` // likewise
-	Total    int64     `json:"total"`    // messages that all nodes will send
+	Total    int64     `json:"total"`    // messages that all nodes were asked to send
+	Stopping bool      `json:"stopping"` // the run was stopped, and what was sent is being delivered and counted
 }
 
 // Run is the outcome of a traffic run that has ended. [Summary] is the whole account.
@@ -86,6 +88,7 @@ type Run struct {
 	Rate     float64       `json:"rate"`       // messages delivered per second
 	MeanHops float64       `json:"mean_hops"`
 	MaxHops  int           `json:"max_hops"`
+	Stopped  bool          `json:"stopped"` // see Summary.Stopped
 	Exact    bool          `json:"exact"`   // see Summary.Exact
 	Verdict  string        `json:"verdict"` // see Summary.Verdict
 }

@@ -8,6 +8,10 @@ import (
 
 // Summary is the account of a traffic run.
 type Summary struct {
+	// Stopped says that the run was stopped before all nodes had sent what they were asked to
+	// send. The account of what they have sent is as complete as that of any run.
+	Stopped  bool          `json:"stopped"`
+	Asked    int64         `json:"asked"`      // messages that all nodes together were asked to send
 	Nodes    []NodeSummary `json:"nodes"`      // by ascending ID
 	Sum      NodeSummary   `json:"sum"`        // of all nodes, without ID and address
 	Elapsed  time.Duration `json:"elapsed_ns"` // from the start until all messages sent were delivered, or given up
@@ -55,23 +59,48 @@ type NodeSummary struct {
 	SumUnknown  int64  `json:"sum_unknown"`  // likewise
 }
 
-// Exact says that every message sent was received, with its value.
-func (s *Summary) Exact() bool { return s.Balanced() && len(s.Lost) == 0 && s.Sum.Unknown == 0 }
+// Exact says that the run did all that was asked: every message was sent and received, with its
+// value. A stopped run is not exact, however good its account: its verdict says both.
+func (s *Summary) Exact() bool { return !s.Stopped && s.allReceived() }
+
+// allReceived reports whether every message sent was received, with its value.
+func (s *Summary) allReceived() bool { return s.Balanced() && len(s.Lost) == 0 && s.Sum.Unknown == 0 }
 
 // Balanced says that between each two nodes as many messages were sent as were received or
-// have no known outcome. An exact account is balanced, too.
+// have no known outcome. An exact account is balanced, too, and that of a stopped run should be.
 func (s *Summary) Balanced() bool { return len(s.Wrong) == 0 }
 
+// The kinds of verdicts: how the text of each begins, up to its end or a colon.
+const (
+	VerdictExact    = "exact"    // all was sent and received
+	VerdictBalanced = "balanced" // all that is missing is explained by lost nodes
+	VerdictStopped  = "stopped"  // the run was stopped, and its account is exact or balanced so far
+	VerdictWrong    = "WRONG"    // the account does not balance, stopped or not
+)
+
 // Verdict is "exact"; "balanced" and the lost nodes, if all that is missing is explained by
-// them; or "WRONG" and what is wrong.
+// them; "stopped", how the account is so far, and how much was sent; or "WRONG" and what is wrong.
 func (s *Summary) Verdict() string {
 	switch {
-	case s.Exact():
-		return "exact"
-	case s.Balanced():
-		return fmt.Sprintf("balanced: %d messages of unknown outcome; lost: %s", s.Sum.Unknown, strings.Join(s.Lost, "; "))
+	case !s.Balanced():
+		wrong := append(s.Wrong[:len(s.Wrong):len(s.Wrong)], s.Lost...)
+		if s.Stopped {
+			wrong = append(wrong, "the run was stopped")
+		}
+		return VerdictWrong + ": " + strings.Join(wrong, "; ")
+	case s.Stopped && s.allReceived():
+		return fmt.Sprintf("%s: %s, %d of %d messages were sent", VerdictStopped, VerdictExact, s.Sum.Sent, s.Asked)
+	case s.Stopped:
+		return fmt.Sprintf("%s: %s, %d of %d messages were sent: %s", VerdictStopped, VerdictBalanced, s.Sum.Sent, s.Asked, s.lost())
+	case s.allReceived():
+		return VerdictExact
 	}
-	return "WRONG: " + strings.Join(append(s.Wrong[:len(s.Wrong):len(s.Wrong)], s.Lost...), "; ")
+	return VerdictBalanced + ": " + s.lost()
+}
+
+// lost says how many messages the lost nodes have cost.
+func (s *Summary) lost() string {
+	return fmt.Sprintf("%d messages of unknown outcome; lost: %s", s.Sum.Unknown, strings.Join(s.Lost, "; "))
 }
 
 // Rate is the messages delivered per second.
