@@ -3,6 +3,7 @@ package ringdht_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -183,8 +184,8 @@ func TestRegistryErrors(t *testing.T) {
 	}
 }
 
-// A run goes on when its caller has gone, and its account is in the snapshot.
-func TestRunOutlivesItsCaller(t *testing.T) {
+// A run stops when its caller goes. The account of what was sent is in the snapshot.
+func TestRunStopsWithItsCaller(t *testing.T) {
 	r, _ := face(t, nil, ringdht.WithTraffic())
 	if _, err := r.Setup(t.Context(), 0); err != nil {
 		t.Fatal(err)
@@ -192,26 +193,32 @@ func TestRunOutlivesItsCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan error)
 	go func() {
-		_, err := r.RunTraffic(ctx, ringdht.Traffic{Messages: 50000})
+		_, err := r.RunTraffic(ctx, ringdht.Traffic{Messages: 1 << 30})
 		over <- err
 	}()
-	for s := r.Snapshot(); s.Running == nil && s.Last == nil; s = r.Snapshot() {
+	for r.Snapshot().Running == nil {
 		time.Sleep(time.Millisecond)
 	}
 	cancel()
-	if err := <-over; err != nil && !errors.Is(err, context.Canceled) { // nil if the run was faster
+	if err := <-over; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	for wait := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if s := r.Snapshot(); s.Last != nil {
-			if s.Last.Sum.Sent != 150000 || s.Last.Verdict() != "exact" {
-				t.Errorf("%+v", s.Last)
-			}
-			return
-		}
-		if time.Now().After(wait) {
-			t.Fatal("no account")
-		}
+	if err := r.StopTraffic(t.Context()); err != nil { // waits until it is over
+		t.Fatal(err)
+	}
+	s := r.Snapshot()
+	if s.Running != nil || s.Last == nil || !s.Last.Stopped || s.Last.Exact() || !s.Last.Balanced() || s.Last.Sum.Sent != s.Last.Sum.Received || s.Last.Asked != 3<<30 {
+		t.Errorf("%+v", s.Last)
+	}
+	want := fmt.Sprintf("stopped: exact, %d of %d messages were sent", s.Last.Sum.Sent, s.Last.Asked)
+	if s.Last.Verdict() != want || s.Runs[0].Verdict != want || !s.Runs[0].Stopped || s.Verdicts["stopped"] != 1 {
+		t.Errorf("%q, %+v, %v", s.Last.Verdict(), s.Runs, s.Verdicts)
+	}
+	if sum, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 100}); err != nil || !sum.Exact() {
+		t.Errorf("%+v, %v", sum, err)
+	}
+	if err := r.StopTraffic(t.Context()); err != nil {
+		t.Error("without a run:", err)
 	}
 }
 

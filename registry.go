@@ -138,12 +138,18 @@ type Traffic struct {
 // If a member dies or leaves during the run, the others go on. The account names it, and says how
 // many messages have no known outcome: see [status.Summary.Verdict].
 //
-// If ctx has ended before the call nothing is started. If ctx ends during the run, the run goes on,
-// and [Registry.Snapshot] has its account when it is over. Until then the error of another call
-// matches [ErrBusy]. If the overlay is not ready, it matches [ErrNotReady] and says why.
+// If ctx ends, RunTraffic returns at once, and a run that has begun is stopped as by StopTraffic:
+// another call waits for its end, and [Registry.Snapshot] has its account then. While a run is
+// under way otherwise, the error of another call matches [ErrBusy]. If the overlay is not ready, it
+// matches [ErrNotReady] and says why.
 func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, error) {
 	return r.r.RunTraffic(ctx, registry.Traffic(t))
 }
+
+// StopTraffic stops the run under way, if there is one, and waits for its end: nodes send no more,
+// and what they have sent is delivered and counted. The RunTraffic that started the run returns the
+// account, see [status.Summary.Stopped]. If ctx ends during the wait the run stops all the same.
+func (r *Registry) StopTraffic(ctx context.Context) error { return r.r.StopTraffic(ctx) }
 
 // Close ends the registry and returns nil. It tells the nodes, whose messages flow on, and waits
 // for all its goroutines; a node that does not read holds it up for one second. For the log see

@@ -7,8 +7,14 @@ import (
 )
 
 // Status is the status of the present incarnation.
-func (n *Node) Status() status.Node { return n.inc.Load().status() }
+func (n *Node) Status() status.Node {
+	inc := n.inc.Load()
+	s := inc.status()
+	s.Runs = inc.traffic.status()
+	return s
+}
 
+// status is what heartbeats carry of the status.
 func (inc *incarnation) status() status.Node {
 	p := inc.plane.Status()
 	local, table := inc.local.Load(), inc.table.Load()

@@ -15,6 +15,7 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/stream"
+	"github.com/x/ringdht/status"
 )
 
 // traffic is a node's part in traffic runs. It counts received messages from the first on,
@@ -30,10 +31,13 @@ type traffic struct {
 	running         bool
 	disabled        bool               // the node leaves, and takes part in no run any more
 	cancelRun       context.CancelFunc // of the run under way
+	stopSending     context.CancelFunc // of the same: it sends no more, and waits until what it sent is delivered
 	stopped         sync.Cond          // on mu: not running any more, or disabled
 	finished        control.Finished   // of the latest run
 	collectedLedger *ledger            // of the run that was collected last
 	collected       control.Summary    // of the same run
+	past            status.RunFigures  // of all runs before the latest
+	pastRuns        int64              // how many these are
 }
 
 func newTraffic(inc *incarnation) *traffic {
@@ -110,7 +114,8 @@ func (t *traffic) latest() uint64 {
 
 // run is the goroutine that carries out a task: send, flush, report. local is what the node had
 // been told when the task came. The registry sends a task again when it cannot know what became
-// of the first.
+// of the first. A task of no messages stops the run: if it comes first, or overtakes the other, the
+// node has finished with nothing sent.
 func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	t.mu.Lock()
 	for t.running && t.latestRun < task.Run { // the registry that asked for it is gone, and will not collect it
@@ -124,6 +129,9 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 		t.inc.n.Tell(control.TypeFinished, again)
 		return
 	case t.running && t.latestRun == task.Run || t.disabled:
+		if t.running && task.Messages == 0 {
+			t.stopSending()
+		}
 		t.mu.Unlock()
 		return
 	case t.running || task.Run <= t.latestRun:
@@ -131,13 +139,15 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 		t.inc.n.Tell(control.TypeFinished, control.Finished{Run: task.Run, Error: fmt.Sprintf("node %d, run %d: %v", t.inc.self.ID, task.Run, errs.ErrBusy)})
 		return
 	}
-	t.running, t.latestRun = true, task.Run
+	t.running = true
+	t.begin(task.Run)
 	t.forgetOtherRuns(task.Run)
 	ctx, cancel := context.WithCancel(t.inc.ctx)
-	t.cancelRun = cancel
+	sending, stop := context.WithCancelCause(ctx)
+	t.cancelRun, t.stopSending = cancel, func() { stop(errRunStopped) }
 	t.mu.Unlock()
 
-	err := t.send(ctx, task, local)
+	err := t.send(ctx, sending, task, local)
 	cancel()
 	if err != nil && t.abortedByLeave() {
 		return
@@ -189,9 +199,12 @@ func (t *traffic) abortRun() {
 	}
 }
 
-// send sends the messages of a run to random sinks, and waits until they are delivered. Other
-// sinks get the messages that came back.
-func (t *traffic) send(ctx context.Context, task control.Task, local *membership.NodeView) error {
+// errRunStopped is why a run sends no more.
+var errRunStopped = errors.New("the run is stopped")
+
+// send sends the messages of a run to random sinks until sending ends, a context within ctx, and
+// waits until they are delivered. Other sinks get the messages that came back.
+func (t *traffic) send(ctx, sending context.Context, task control.Task, local *membership.NodeView) error {
 	n := t.inc.n
 	if !n.cfg.Traffic {
 		return errors.New("it does not take part in traffic runs (WithTraffic)")
@@ -217,45 +230,54 @@ func (t *traffic) send(ctx context.Context, task control.Task, local *membership
 	}
 	rng := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
 	body := make([]byte, max(4, task.Payload))
-	sent, returned := int64(0), int64(0) // returned: of those sent, not handled by their sink before it left
+	var now progress
+	pace := progressEvery(len(body))
+	left := pace         // until the ledger has the progress
+	returned := int64(0) // of those sent, not handled by their sink before it left
 	for {
-		for sent-returned < task.Messages && len(alive) > 0 {
+		for now.sent-returned < task.Messages && len(alive) > 0 {
 			pick := rng.IntN(len(alive))
 			to := &outcome[alive[pick]]
 			v := int32(rng.Uint32())
 			binary.BigEndian.PutUint32(body, uint32(v))
-			err := t.inc.plane.Send(ctx, to.ID, port, body)
+			err := t.inc.plane.Send(sending, to.ID, port, body)
 			switch {
 			case errors.Is(err, stream.ErrNoSuchNode) || errors.Is(err, stream.ErrGone) || errors.Is(err, stream.ErrReset):
 				alive = slices.Delete(alive, pick, pick+1) // the others get its share
+				continue
+			case errors.Is(err, errRunStopped):
+				alive = nil
 				continue
 			case err != nil:
 				return err
 			}
 			to.N++
 			to.Sum += int64(v)
-			if sent++; sent&0xff == 0 {
-				l.sent.Add(0x100)
+			now.sent++
+			now.sum += int64(v)
+			if left--; left == 0 {
+				left = pace
+				l.setProgress(now)
 			}
 		}
-		l.sent.Store(task.Messages)
+		l.setProgress(now)
 		if err := t.inc.plane.Await(ctx, sinks...); err != nil {
 			return err
 		}
-		now := l.returned(port)
-		if now == returned {
+		back := l.returned(port)
+		if back == returned {
 			return nil
 		}
-		returned = now
+		returned = back
 	}
 }
 
 // progress is the part of a heartbeat that says how far the run is.
 func (t *traffic) progress() control.Beat {
 	l := t.ledger.Load()
-	b := control.Beat{Sent: l.sent.Load()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	b := control.Beat{Sent: l.progress.sent}
 	for _, c := range l.sources {
 		b.Received += c.total().n
 	}
@@ -271,21 +293,17 @@ func (t *traffic) collect(run uint64) control.Summary {
 	if t.collectedLedger != nil && t.collected.Run == run { // the first answer was lost
 		return t.collected
 	}
+	known := t.latestRun == run // if not, the node only relays, and hears of the run here
+	t.begin(run)
 	l := t.ledger.Load()
 	t.ledger.Store(newLedger())
 	s := l.summary(trafficPort(run))
 	s.Run = run
 	s.Relayed, s.Wasted = t.inc.plane.TakeRelays(trafficPort(run))
 	t.forgetOtherRuns(run)
-	if t.latestRun == run {
-		for _, p := range l.outcome {
-			s.Sent += p.N
-			s.SumSent += p.Sum
-			s.Unknown += p.Unknown
-			s.SumUnknown += p.SumUnknown
-		}
+	if known {
+		l.addSent(&s, trafficPort(run))
 	}
-	t.latestRun = max(t.latestRun, run) // nodes that only relay hear of the run here
 	t.collectedLedger, t.collected = l, s
 	return s
 }

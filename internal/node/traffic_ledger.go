@@ -9,12 +9,24 @@ import (
 
 // ledger is the account of one run.
 type ledger struct {
-	sent atomic.Int64 // so far, for progress
-
 	mu          sync.Mutex
+	progress    progress               // of what this node has sent, see progressEvery
 	outcome     []control.Pair         // of what this node sent, once it has finished
 	undelivered map[flow]*control.Pair // N, Sum: what came back; Unknown, SumUnknown: of unknown outcome
 	sources     map[flow]*sourceCount
+}
+
+// progress is how much a node has sent in a run: messages, and the sum of their values.
+type progress struct{ sent, sum int64 }
+
+// progressEvery is how many messages of a size a node sends until it notes its progress: a lock
+// for each would be a tenth of what a small message costs.
+func progressEvery(size int) int { return min(max(1, (16<<10)/size), 256) }
+
+func (l *ledger) setProgress(p progress) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.progress = p
 }
 
 // flow is the messages to, or from, one node in one run.
@@ -97,6 +109,31 @@ func (l *ledger) settle(outcome []control.Pair, port uint8) {
 		}
 	}
 	l.outcome = outcome
+}
+
+// addSent adds what this node has sent to its summary: the outcome, or what is known before.
+func (l *ledger) addSent(s *control.Summary, port uint8) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.outcome != nil {
+		for _, p := range l.outcome {
+			s.Sent += p.N
+			s.SumSent += p.Sum
+			s.Unknown += p.Unknown
+			s.SumUnknown += p.SumUnknown
+		}
+		return
+	}
+	s.Sent, s.SumSent = l.progress.sent, l.progress.sum
+	for to, p := range l.undelivered {
+		if to.port == port {
+			s.Sent -= p.N
+			s.SumSent -= p.Sum
+			s.Unknown += p.Unknown
+			s.SumUnknown += p.SumUnknown
+		}
+	}
+	s.Sent = max(0, s.Sent) // messages may come back before the progress is noted
 }
 
 // summary adds up the messages that came in on a port.

@@ -20,10 +20,9 @@ func (t *traffic) forgetOtherRuns(run uint64) {
 
 // keepOnly drops what is of other runs than the one with this port.
 func (l *ledger) keepOnly(port uint8) {
-	l.sent.Store(0)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.outcome = nil
+	l.progress, l.outcome = progress{}, nil
 	for from, c := range l.sources {
 		if from.port != port {
 			c.stale.Store(true)

@@ -44,6 +44,15 @@ func (r *relays) takeRun(port uint8) int64 {
 	return n
 }
 
+// ofRun returns the count for a run's port.
+func (r *relays) ofRun(port uint8) int64 {
+	runs := r.runs.Load()
+	if runs == nil || port < firstTraffic {
+		return 0
+	}
+	return runs[port-firstTraffic].Load()
+}
+
 // total is the count of all frames since the start. It never goes back.
 func (r *relays) total() int64 {
 	r.mu.Lock() // so that what moves from runs to past is not missed
@@ -64,6 +73,11 @@ func (r *relays) total() int64 {
 // messages.
 func (p *Plane) TakeRelays(port uint8) (relayed, wasted int64) {
 	return p.counters.relayed.takeRun(port), p.counters.wasted.takeRun(port)
+}
+
+// Relays is [Plane.TakeRelays] that resets nothing.
+func (p *Plane) Relays(port uint8) (relayed, wasted int64) {
+	return p.counters.relayed.ofRun(port), p.counters.wasted.ofRun(port)
 }
 
 // ForgetRelays resets the port of every run but this one.

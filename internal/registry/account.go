@@ -22,11 +22,26 @@ func (u *run) balanced() bool {
 	return sent == received && sumSent == sumReceived && unknown == 0
 }
 
+// asked is how many messages the senders were asked to send in all.
+func (u *run) asked() int64 { return u.task.Messages * int64(len(u.senders)) }
+
+// sentAll reports whether each sender that was not lost has sent all that it was asked to send. A
+// run may be stopped too late to make a difference.
+func (u *run) sentAll() bool {
+	for _, m := range u.senders {
+		if _, lost := u.lost[m.Ref()]; !lost && u.sums[m.Ref()].Sent < u.task.Messages {
+			return false
+		}
+	}
+	return true
+}
+
 // summarize makes the account of the run from the nodes' reports. It needs mu.
 func (u *run) summarize() *status.Summary {
-	s := &status.Summary{Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
+	s := &status.Summary{Asked: u.asked(), Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
 	rows := make(map[ring.Ref]*status.NodeSummary, len(u.nodes))
 	all := u.all()
+	s.Stopped = u.stopped && !u.sentAll()
 	slices.SortStableFunc(all, func(a, b ring.Member) int { return cmp.Compare(a.ID, b.ID) })
 	s.Nodes = make([]status.NodeSummary, len(all))
 	var received int64
@@ -54,7 +69,7 @@ func (u *run) summarize() *status.Summary {
 		if err, failed := u.errors[m.Ref()]; failed { // a lost node's error only says that it is lost
 			s.Wrong = append(s.Wrong, err)
 		}
-		if want := int64(u.task.Messages); m.Traffic && c.Sent != want && len(u.lost) == 0 {
+		if want := u.task.Messages; m.Traffic && len(u.lost) == 0 && (c.Sent > want || c.Sent < want && !s.Stopped) {
 			s.Wrong = append(s.Wrong, fmt.Sprintf("node %d sent %d of %d messages", m.ID, c.Sent, want))
 		}
 	}

@@ -120,6 +120,22 @@ func (r *Registry) Unreported() int {
 	return len(r.runs.current.awaitingSummary)
 }
 
+// Phases of the present run, see Phase.
+const (
+	Sending    = int(sending)
+	Stopping   = int(stopping)
+	Collecting = int(collecting)
+	Explaining = int(explaining)
+)
+
+// Phase returns the phase of the present run, or -1 if there is none. It needs the lock.
+func (r *Registry) Phase() int {
+	if r.runs.current == nil {
+		return -1
+	}
+	return int(r.runs.current.phase)
+}
+
 // Finish marks the present run as finished by a node.
 func (r *Registry) Finish(ref ring.Ref) {
 	r.mu.Lock()

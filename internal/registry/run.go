@@ -23,6 +23,8 @@ type run struct {
 	senders []ring.Member   // the nodes that take part
 	start   time.Time
 	elapsed time.Duration
+	stopped bool // the senders were told to stop before all had finished
+	ending  bool // its caller has gone, or it was stopped: the next run waits for its end
 
 	awaitingFinish  map[ring.Ref]struct{}        // senders that have not finished
 	reminded        map[ring.Ref]int             // how often each was asked again in this phase
@@ -40,6 +42,7 @@ type phase uint8
 // The phases of a run, in order.
 const (
 	sending     phase = iota // the senders send, and answer when they have finished
+	stopping                 // likewise, but the senders were told to send no more
 	collecting               // all nodes report their sums
 	explaining               // the senders report what they sent to each node, and received from it
 	summarizing              // all is reported: a loss changes nothing any more
@@ -49,6 +52,14 @@ const (
 func (u *run) begin(p phase) {
 	u.phase = p
 	clear(u.reminded)
+}
+
+// flows reports whether messages of the run are under way.
+func (u *run) flows() bool { return u.phase <= stopping }
+
+// stopTask is the task that stops the run at a node.
+func (u *run) stopTask() control.Task {
+	return control.Task{Run: u.number, Messages: 0, Payload: u.task.Payload}
 }
 
 // all returns the members that relayed for the run, as far as is known.

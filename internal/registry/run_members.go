@@ -15,14 +15,14 @@ func (u *run) memberRegistered(s *session, latestRun uint64) {
 	if u.isNew(ref) {
 		// Nothing is sent to it: the senders draw from the members at the start. But it relays, so
 		// it must report its sums.
-		if u.phase == sending {
+		if u.flows() {
 			u.late = append(u.late, s.member)
 			u.awaitingSummary[ref] = struct{}{}
 		}
 		return
 	}
 	// A node that knows the run has its task and goes on with it, which is no failure to answer.
-	if u.unanswered(ref) && (u.phase != sending || latestRun < u.number) {
+	if u.unanswered(ref) && (!u.flows() || latestRun < u.number) {
 		if u.reminded[ref]++; u.reminded[ref] > handshake.MaxReminders {
 			u.stopWaiting(ref, fmt.Sprintf("node %d came back %d times without an answer to what it was asked: it cannot read that, or has no connection that lasts", ref.ID, handshake.MaxReminders+1))
 			return
@@ -47,7 +47,7 @@ func (u *run) isNew(ref ring.Ref) bool {
 // unanswered reports whether a member has not answered the question of this phase.
 func (u *run) unanswered(ref ring.Ref) (ok bool) {
 	switch u.phase {
-	case sending:
+	case sending, stopping:
 		_, ok = u.awaitingFinish[ref]
 	case collecting:
 		_, ok = u.awaitingSummary[ref]
@@ -60,7 +60,7 @@ func (u *run) unanswered(ref ring.Ref) (ok bool) {
 // stopWaiting ends the wait for a member's answer to the question of this phase.
 func (u *run) stopWaiting(ref ring.Ref, why string) {
 	switch u.phase {
-	case sending:
+	case sending, stopping:
 		delete(u.awaitingFinish, ref)
 	case collecting:
 		delete(u.awaitingSummary, ref)
@@ -102,7 +102,11 @@ func (u *run) lose(ref ring.Ref, why string) {
 func (u *run) remind(s *session) {
 	ref := s.member.Ref()
 	if _, ok := u.awaitingFinish[ref]; ok {
-		s.conn.Send(control.TypeTask, u.task)
+		task := u.task
+		if u.phase == stopping {
+			task = u.stopTask()
+		}
+		s.conn.Send(control.TypeTask, task)
 	}
 	if _, ok := u.awaitingSummary[ref]; ok && u.phase == collecting {
 		s.conn.Send(control.TypeCollect, control.Collect{Run: u.number})

@@ -41,7 +41,7 @@ func (r *runs) keep(u *run, s *status.Summary) {
 	r.ended = append(r.ended, status.Run{
 		Number: u.number, Started: u.start, Messages: int(u.task.Messages), Payload: int(u.task.Payload),
 		Sent: s.Sum.Sent, Received: s.Sum.Received, Elapsed: s.Elapsed, Rate: s.Rate(),
-		MeanHops: s.MeanHops, MaxHops: s.MaxHops, Exact: s.Exact(), Verdict: s.Verdict(),
+		MeanHops: s.MeanHops, MaxHops: s.MaxHops, Stopped: s.Stopped, Exact: s.Exact(), Verdict: s.Verdict(),
 	})
 	r.last = s
 	if r.verdicts == nil {

@@ -73,7 +73,7 @@ func (r *Registry) running() *status.Running {
 	}
 	running := &status.Running{
 		Number: u.number, Started: u.start, Messages: int(u.task.Messages), Payload: int(u.task.Payload),
-		Total: u.task.Messages * int64(len(u.senders)),
+		Total: u.asked(), Stopping: u.ending,
 	}
 	running.Sent, running.Received = r.progress(u)
 	return running

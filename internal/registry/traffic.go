@@ -27,8 +27,8 @@ type Traffic struct {
 // maxMessages is how many messages a node may be asked to send: days of work.
 const maxMessages = 1 << 40
 
-// RunTraffic starts a run and waits for its account. The run has a goroutine of its own, so it goes
-// on if ctx ends first.
+// RunTraffic starts a run and waits for its account. If ctx ends first it stops the run and does not
+// wait: a goroutine of the run winds it up.
 func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, error) {
 	if t.Payload == 0 {
 		t.Payload = 4
@@ -56,10 +56,11 @@ func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, 
 				return u.result(err)
 			default:
 			}
-			return nil, fmt.Errorf("ringdht: registry: traffic run %d goes on without an account: %w", u.number, context.Cause(ctx))
+			r.endRun(u)
+			return nil, fmt.Errorf("ringdht: registry: traffic run %d was stopped, its account follows in the snapshots: %w", u.number, context.Cause(ctx))
 		case <-ticker.C:
 			if t.Progress != nil {
-				t.Progress(r.sentSoFar(u), int64(t.Messages)*int64(len(u.senders)))
+				t.Progress(r.sentSoFar(u), u.asked())
 			}
 		}
 	}
@@ -76,8 +77,22 @@ func (u *run) result(err error) (*status.Summary, error) {
 // errStillMissing is the cause if a run could not begin within a lease.
 var errStillMissing = errors.New("that has not changed within a lease: try again in a while")
 
-// startRun starts a run once the ring is ready.
+// startRun starts a run once one that ends is over, and the ring is ready.
 func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
+	for {
+		if err := r.Await(ctx, func() bool { return !r.runEnds() }); err != nil {
+			return nil, fmt.Errorf("waiting until the stopped run before it is over: %w", err)
+		}
+		u, err := r.startWhenReady(ctx, t)
+		if u != nil || err != nil {
+			return u, err
+		}
+	}
+}
+
+// startWhenReady starts a run once the ring is ready. It returns neither a run nor an error if a run
+// that ends is in the way.
+func (r *Registry) startWhenReady(ctx context.Context, t Traffic) (*run, error) {
 	// New nodes are ready in a moment. If the ring is not ready within a lease, something is wrong.
 	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Lease, errStillMissing)
 	defer cancel()
@@ -89,6 +104,8 @@ func (r *Registry) startRun(ctx context.Context, t Traffic) (*run, error) {
 		switch {
 		case ctx.Err() != nil || r.closed: // woken by a change as well, but nothing is started any more
 			return false
+		case r.runEnds():
+			return true
 		case r.runs.current != nil:
 			err = fmt.Errorf("%w: wait for run %d to end", errs.ErrBusy, r.runs.current.number)
 		case r.members.Live() && len(missing) > 0:

@@ -2,6 +2,7 @@ package ringtest
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -50,7 +51,24 @@ func (tr *Ring) Run(tf ringdht.Traffic) *status.Summary {
 	if !s.Exact() || s.Sum.Sent != want || s.Sum.Received != want || s.Sum.SumSent != s.Sum.SumReceived {
 		tr.T.Fatalf("verdict %s, sum %+v, want %d messages", s.Verdict(), s.Sum, want)
 	}
+	tr.CheckNodeRuns(s)
 	return s
+}
+
+// CheckNodeRuns fails the test unless each node shows of the latest run what the account says.
+func (tr *Ring) CheckNodeRuns(s *status.Summary) {
+	tr.T.Helper()
+	for _, n := range tr.Nodes {
+		row := slices.IndexFunc(s.Nodes, func(row status.NodeSummary) bool { return row.ID == n.ID() })
+		if row < 0 || s.Nodes[row].Lost {
+			continue
+		}
+		want, got := s.Nodes[row], n.Status().Runs.Latest
+		if got.UnderWay || got.Sending || got.Sent != want.Sent || got.Received != want.Received || got.Relayed != want.Relayed || got.Unknown != want.Unknown ||
+			got.SumSent != want.SumSent || got.SumReceived != want.SumReceived || got.SumUnknown != want.SumUnknown {
+			tr.T.Errorf("node %d shows %+v, its account is %+v", n.ID(), got, want)
+		}
+	}
 }
 
 // StartRun begins a traffic run and returns when it is under way. The test must see to it

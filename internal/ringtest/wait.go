@@ -9,7 +9,7 @@ import (
 )
 
 // WaitUntil waits until done returns true. It polls, for what no event announces.
-func WaitUntil(t *testing.T, what string, done func() bool) {
+func WaitUntil(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
