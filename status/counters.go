@@ -37,7 +37,7 @@ type Dropped struct {
 	HopLimit  int64 `json:"hop_limit"`  // too many links crossed; the source was told
 	Overshoot int64 `json:"overshoot"`  // the frame had passed its sink before it came here
 	InboxFull int64 `json:"inbox_full"` // the receive buffer was at its bound
-	Stale     int64 `json:"stale"`      // of an earlier stream from the same source
+	Stale     int64 `json:"stale"`      // of no stream that is known here, as those of an earlier incarnation
 	Malformed int64 `json:"malformed"`  // the body cannot be parsed
 	Refused   int64 `json:"refused"`    // requests for a stream beyond Limits.Streams; the source was told
 }

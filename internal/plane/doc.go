@@ -24,6 +24,7 @@
 //	demux.go            the frames of a batch by where they go
 //	throttle.go         pauses of a reader while a queue is crowded
 //	inbound.go          the sink's half of a stream; bygone.go: after its source has left
+//	concluded.go        late frames of streams that have ended in good order
 //	handlers.go         workers, and the inbox of casts
 //	inline.go           readers that call handlers themselves
 //	deliver.go          calls of the handler, and acknowledgements

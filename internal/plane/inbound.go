@@ -124,7 +124,7 @@ func (l *inLink) handleOpen(f wire.Frame) {
 		}
 		l.replies = in.r.AppendOpened(l.replies, p.window())
 	} else {
-		p.counters.stale.Add(1)
+		p.countStaleOpen(in.r, b)
 		l.replies = in.r.AppendOlder(l.replies, b.Incarnation, f.Seq())
 	}
 	if p.OnIncarnation != nil {
@@ -262,7 +262,7 @@ func (l *inLink) handleData(in *inbound, f wire.Frame) {
 	case stream.Duplicate:
 		p.counters.duplicates.Add(1)
 	case stream.Stale:
-		p.counters.stale.Add(1)
+		p.countStale(f)
 	case stream.Full:
 		p.counters.inboxFull.Add(1)
 	case stream.Beyond:
@@ -309,13 +309,15 @@ func (l *inLink) handleClose(f wire.Frame) {
 		defer in.mu.Unlock()
 		switch {
 		case in.r.OutsideWindow(f.Seq()):
-			p.counters.stale.Add(1)
+			p.countStale(f)
 		case in.r.Drained() && in.r.Close(f.Seq()): // the source has received the farewell
+			p.concludedIn.add(f.Src(), in.r.First(), f.Seq())
 			p.finishInbound(in)
 		case in.scheduled || !in.r.Close(f.Seq()):
 			l.replies = in.r.AppendAck(l.replies, p.window())
 			return
 		default:
+			p.concludedIn.add(f.Src(), in.r.First(), f.Seq())
 			p.forgetInbound(in)
 		}
 	}
@@ -325,7 +327,7 @@ func (l *inLink) handleClose(f wire.Frame) {
 // resetUnknown answers a frame of a stream that this node does not know, once per batch and
 // source.
 func (l *inLink) resetUnknown(f wire.Frame) {
-	l.p.counters.stale.Add(1)
+	l.p.countStale(f)
 	l.p.countWasteHere(f)
 	if l.resetSource != f.Src() {
 		l.resetSource = f.Src()

@@ -216,6 +216,9 @@ func (o *outbound) ended() {
 	o.dropQueued()
 	o.updateCharges()
 	o.changed.Broadcast()
+	if first := o.s.First(); first > 0 && o.s.Err() == nil {
+		p.concludedOut.add(o.sink, first, o.s.Accepted())
+	}
 	accepted, _ := o.s.Progress()
 	p.counters.sent.Add(int64(accepted))
 	if o.s.Pending() > 0 || o.s.Err() == nil { // else calls that wait for it to open still need the error
@@ -277,7 +280,9 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 		p.counters.latency.add(took)
 	}
 	p.counters.retransmitted.Add(int64(o.s.Retransmitted() - resent))
-	p.counters.stale.Add(int64(o.s.Stale() - stale))
+	if o.s.Stale() > stale {
+		p.countStaleAnswer(f)
+	}
 	if was != stream.Ended && o.s.State() == stream.Ended {
 		o.ended() // such an answer leaves nothing to send
 		return true

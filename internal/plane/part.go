@@ -134,7 +134,7 @@ func (l *inLink) refuseOpen(in *inbound, f wire.Frame, b wire.OpenBody) {
 	}
 	switch {
 	case later < 0:
-		p.counters.stale.Add(1)
+		p.countStaleOpen(in.r, b)
 		return
 	case later == 0: // the first answer may have been lost: the farewell ends the stream once it is open
 		l.replies = in.r.AppendOpened(l.replies, 0)
@@ -166,7 +166,7 @@ func (l *inLink) handleFarewell(f wire.Frame) {
 	if o == nil || o.handleFarewell(f.Seq()) {
 		l.answer(wire.Close, f, nil)
 	} else {
-		l.p.counters.stale.Add(1)
+		l.p.countStaleAnswer(f)
 	}
 }
 

@@ -130,6 +130,7 @@ type Plane struct {
 	lastCheck time.Time
 
 	// parts with locks of their own
+	concludedIn, concludedOut concluded
 	sched  scheduler
 	casts  castInbox
 	timers timers

@@ -360,7 +360,7 @@ func (l *inLink) handleFrame(f wire.Frame) {
 // stream for an earlier incarnation's request is told to forget it. The Close matches because the
 // sink has numbered nothing yet.
 func (p *Plane) strayAnswer(l *inLink, f wire.Frame) {
-	p.counters.stale.Add(1)
+	p.countStaleAnswer(f)
 	if f.Type() != wire.Opened {
 		return
 	}

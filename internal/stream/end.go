@@ -41,11 +41,13 @@ func (s *Sender) Close(now Time, out []byte) []byte {
 
 // Closed handles the sink's answer to Close: it has forgotten the stream.
 func (s *Sender) Closed(seq uint64) {
-	if s.state != Closing || seq != s.end {
+	switch {
+	case s.state == Closing && seq == s.end:
+		s.finish(nil)
+	case s.state == Ended && s.err == nil && seq == s.end: // the answer to a repeated Close
+	default:
 		s.stale++
-		return
 	}
-	s.finish(nil)
 }
 
 // Reset handles a Reset: the sink does not know the stream of the message with this number.

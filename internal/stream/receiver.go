@@ -299,6 +299,9 @@ func (r *Receiver) Close(seq uint64) bool {
 	return seq == r.next && r.done == r.next && r.formerUnhandled == 0 && len(r.held) == 0
 }
 
+// First returns the number of the first message.
+func (r *Receiver) First() uint64 { return r.first }
+
 // PeerIncarnation returns the incarnation of the source.
 func (r *Receiver) PeerIncarnation() uint64 { return r.peerIncarnation }
 

@@ -77,6 +77,9 @@ func (s *Sender) NewerIncarnation() uint64 { return s.newerIncarnation }
 // Err returns why the stream ended. It is nil before the end and after an orderly close.
 func (s *Sender) Err() error { return s.err }
 
+// First returns the number of the first message, 0 before the sink has told it.
+func (s *Sender) First() uint64 { return s.first }
+
 // Accepted returns the number that the next accepted message will have.
 func (s *Sender) Accepted() uint64 { return s.end }
 
@@ -96,8 +99,9 @@ func (s *Sender) Bytes() int { return s.store.Size() + s.backlog.Size() }
 // Backlog returns the part of [Sender.Bytes] that the window has not admitted yet.
 func (s *Sender) Backlog() int { return s.backlog.Size() }
 
-// Retransmitted returns how many messages were sent again, and Stale how many answers belonged
-// to another incarnation or an earlier question.
+// Retransmitted returns how many messages were sent again, and Stale how many answers were not of
+// this stream, or not possible. Answers of this stream that say nothing new are dropped as well, and
+// count nowhere: others have overtaken them, or a question was repeated.
 func (s *Sender) Retransmitted() uint64 { return s.retransmitted }
 func (s *Sender) Stale() uint64         { return s.stale }
 
@@ -123,7 +127,11 @@ func (s *Sender) Start(now Time, out []byte) []byte {
 
 // Opened handles the sink's grant.
 func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []byte {
-	if s.state != Opening || gen != s.gen || b.SourceIncarnation != s.incarnation || b.First > maxFirst {
+	ours := gen == s.gen && b.SourceIncarnation == s.incarnation
+	if ours && s.state != Opening && b.First == s.first {
+		return out // the answer to a repeated question
+	}
+	if s.state != Opening || !ours || b.First > maxFirst {
 		s.stale++
 		return out
 	}
@@ -312,11 +320,13 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		farthest += uint64(ranges[n-1].From) + uint64(ranges[n-1].N)
 	}
 	// Delivered and received only grow. An answer with smaller ones is older than the last,
-	// and has nothing new.
+	// and has nothing new: the sink's handler and its reader answer each by itself.
 	if s.state != Open && s.state != Closing || delivered < s.una || delivered > s.nxt || // not received > nxt alone: the sum wraps
 		received < s.received ||
 		received > s.nxt || farthest > s.nxt {
-		s.stale++
+		if !s.known(delivered, received, farthest) {
+			s.stale++
+		}
 		return out, false, nil
 	}
 	acked := s.store.Size()
@@ -359,6 +369,11 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		out = s.askFlush(now, out)
 	}
 	return out, progress, nil
+}
+
+// known reports whether an answer of this stream says nothing new.
+func (s *Sender) known(delivered, received, farthest uint64) bool {
+	return s.first > 0 && s.first <= delivered && delivered <= s.una && delivered <= received && received <= s.received && farthest <= s.nxt
 }
 
 // release sends the part of the backlog that the window admits now.

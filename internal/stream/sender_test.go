@@ -93,10 +93,10 @@ func TestRefused(t *testing.T) {
 
 func TestStaleAnswersOnOpenStream(t *testing.T) {
 	for name, answer := range map[string]func(*Sender){
-		"opened again":       func(s *Sender) { s.Opened(1020*ms, 3, grant(50), nil) },
+		"opened otherwise":   func(s *Sender) { g := grant(50); g.First++; s.Opened(1020*ms, 3, g, nil) },
 		"refused late":       func(s *Sender) { s.Refused(3, wire.RefuseBody{SourceIncarnation: 7}) },
-		"ack before":         func(s *Sender) { acked(t, s, 1020*ms, 1, 4, 50, 1) },
-		"ack knows less":     func(s *Sender) { acked(t, s, 1020*ms, 2, 2, 50, 1) },
+		"ack before first":   func(s *Sender) { acked(t, s, 1020*ms, -1, 3, 50, 1) },
+		"ack impossible":     func(s *Sender) { acked(t, s, 1020*ms, 1, 4, 50, 1) },
 		"ack beyond":         func(s *Sender) { acked(t, s, 1020*ms, 5, 5, 50, 1) },
 		"received beyond":    func(s *Sender) { acked(t, s, 1020*ms, 2, 5, 50, 1) },
 		"ranges beyond":      func(s *Sender) { acked(t, s, 1020*ms, 2, 3, 50, 1, wire.Range{From: 1, N: 1}) },
@@ -114,6 +114,24 @@ func TestStaleAnswersOnOpenStream(t *testing.T) {
 		acked(t, s, 1015*ms, 2, 3, 1000, 0)
 		answer(s)
 		if s.State() != Open || s.Stale() != 1 || s.Delivered() != first+2 || s.Pending() != 2 || s.window != 1000 {
+			t.Errorf("%s: state %d, stale %d, delivered %d, pending %d, window %d", name, s.State(), s.Stale(), s.Delivered()-first, s.Pending(), s.window)
+		}
+	}
+}
+
+// An answer that says nothing new changes nothing, and is not of another stream.
+func TestLateAnswersOnOpenStream(t *testing.T) {
+	for name, answer := range map[string]func(*Sender){
+		"opened again":   func(s *Sender) { s.Opened(1020*ms, 3, grant(50), nil) },
+		"ack before":     func(s *Sender) { acked(t, s, 1020*ms, 1, 3, 50, 1) },
+		"ack knows less": func(s *Sender) { acked(t, s, 1020*ms, 2, 2, 50, 1) },
+		"with ranges":    func(s *Sender) { acked(t, s, 1020*ms, 1, 2, 50, 1, wire.Range{From: 1, N: 1}) },
+	} {
+		s := open(t, 1000)
+		push(s, 4, 100)
+		acked(t, s, 1015*ms, 2, 3, 1000, 0)
+		answer(s)
+		if s.State() != Open || s.Stale() != 0 || s.Delivered() != first+2 || s.Pending() != 2 || s.window != 1000 {
 			t.Errorf("%s: state %d, stale %d, delivered %d, pending %d, window %d", name, s.State(), s.Stale(), s.Delivered()-first, s.Pending(), s.window)
 		}
 	}
