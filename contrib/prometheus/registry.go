@@ -20,7 +20,7 @@ var (
 		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventSuspect, status.EventBack,
 		status.EventDegraded, status.EventHealed, status.EventRebuilt, status.EventSetup, status.EventRun, status.EventRunEnded,
 	}
-	verdicts = []string{"exact", "balanced", "WRONG"}
+	verdicts = []string{status.VerdictExact, status.VerdictBalanced, status.VerdictStopped, status.VerdictWrong}
 )
 
 // word returns a label's value for a text: "set up" becomes set_up.

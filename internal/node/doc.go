@@ -27,7 +27,8 @@
 //	watch.go            Watch: the members that come and go
 //	leave.go            an orderly leave
 //	status.go runs.go   what a node shows of itself
-//	traffic.go          traffic runs; traffic_ledger.go, traffic_ports.go: their accounts
+//	traffic.go          traffic runs; traffic_ledger.go, traffic_ports.go: their accounts;
+//	                    traffic_status.go: what the node shows of them
 //
 // # An incarnation
 //

@@ -12,8 +12,9 @@
 //   - stalls.go: how late this process runs, so that members do not pay for it.
 //   - loopback.go: members whose address leads each machine to itself.
 //   - setup.go, wait.go, tables.go: Setup, Audit, the waits, Members and Tables.
-//   - traffic.go, run.go, run_members.go, account.go, runs.go: the API and the phases of a run, its
-//     state, members that come and go, its account, and the results of earlier runs.
+//   - traffic.go, stop.go, run.go, run_members.go, account.go, runs.go: the API and the phases of a
+//     run, its early end, its state, members that come and go, its account, and the results of
+//     earlier runs.
 //   - trace.go: traces, and the nodes' answers.
 //   - events.go, eventlog.go, reports.go, snapshot.go: what a Snapshot is made of.
 //
