@@ -16,6 +16,7 @@
 //	POST ./trace          {"from": id, "to": id}: lets one node trace the route to another
 //	POST ./setup          {"k": entries, "plan": "classic" or "fewest hops"}; with WithControl
 //	POST ./run            {"messages": n, "payload": bytes}; with WithControl
+//	POST ./stop           {}: stops the run under way; with WithControl
 //
 // A POST answers when the operation has ended: trace with {"predicted": [ids], "hops":
 // [{"id", "elapsed_ns"}], "error"}, setup with the audit, run with the outcome of the run.
@@ -81,6 +82,7 @@ type handler struct {
 	broadcaster *broadcaster
 	audits      audits
 	traces      chan struct{} // holds a token for each trace that runs
+	runs        chan struct{} // holds a token for each request for a run that is not over
 	mux         *http.ServeMux
 }
 
@@ -95,7 +97,7 @@ const maxTraces = 8
 // no WriteTimeout, which would end the stream of events. A page's stream ends with the
 // context of its request, so a server that shuts down should end its BaseContext.
 func Handler(r *ringdht.Registry, opts ...Option) http.Handler {
-	h := &handler{r: r, interval: 500 * time.Millisecond, traces: make(chan struct{}, maxTraces), mux: http.NewServeMux()}
+	h := &handler{r: r, interval: 500 * time.Millisecond, traces: make(chan struct{}, maxTraces), runs: make(chan struct{}, maxRuns), mux: http.NewServeMux()}
 	for _, o := range opts {
 		o(h)
 	}
@@ -111,5 +113,6 @@ func Handler(r *ringdht.Registry, opts ...Option) http.Handler {
 	h.mux.HandleFunc("POST /trace", h.trace)
 	h.mux.HandleFunc("POST /setup", h.setup)
 	h.mux.HandleFunc("POST /run", h.run)
+	h.mux.HandleFunc("POST /stop", h.stop)
 	return h.guard(h.mux)
 }

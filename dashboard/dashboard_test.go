@@ -179,6 +179,7 @@ func TestWrongRequests(t *testing.T) {
 		{looks, post("/trace", `{"from":1,"to":2,"x":"`+strings.Repeat("x", maxBody)+`"}`), 413, "at most 4096 bytes"},
 		{looks, post("/setup", `{"k":3}`), 403, "control is off"},
 		{looks, post("/run", `{"messages":3}`), 403, "control is off"},
+		{looks, post("/stop", `{}`), 403, "control is off"},
 		{controls, post("/setup", `{"k":-3}`), 400, "at least 1"},
 		{controls, post("/setup", `{"k":3,"plan":"worst"}`), 400, `"classic" or "fewest hops", not "worst"`},
 		{controls, post("/setup", `{"k":"many"}`), 400, "expected JSON object"},
@@ -247,6 +248,62 @@ func TestRunOutlivesItsPage(t *testing.T) {
 	}
 	if s := tr.registry.Snapshot(); !s.Last.Exact() || s.Last.Sum.Received != 30 {
 		t.Errorf("%s", s.Last.Verdict())
+	}
+}
+
+// A run that a page has started can be stopped by another, when the first one is closed.
+func TestRunIsStopped(t *testing.T) {
+	tr := newTestRing(t, 3)
+	tr.setup(0)
+	h := Handler(tr.registry, WithControl())
+	var o outcome
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ask(t, h, post("/run", `{"messages":1000000000000}`), &o)
+	}()
+	closed, cancel := context.WithCancel(t.Context())
+	cancel()
+	stop := func() {
+		t.Helper()
+		over := tr.ctx()
+		for s := tr.registry.Snapshot(); s.Running == nil; s = tr.registry.Snapshot() {
+			select {
+			case <-over.Done():
+				t.Fatal("there is no run")
+			case <-time.After(time.Millisecond):
+			}
+		}
+		if w := ask(t, h, post("/stop", `{}`), nil); w.Code != http.StatusOK {
+			t.Fatal(w.Code, w.Body)
+		}
+		if s := tr.registry.Snapshot(); s.Running != nil || !s.Last.Stopped || !s.Last.Balanced() || s.Last.Sum.Sent != s.Last.Sum.Received {
+			t.Errorf("%+v", s.Last)
+		}
+	}
+	stop()
+	<-done
+	if !o.Stopped || o.Exact || !strings.HasPrefix(o.Verdict, "stopped: exact, ") {
+		t.Errorf("%+v", o)
+	}
+	h.ServeHTTP(httptest.NewRecorder(), post("/run", `{"messages":1000000000000}`).WithContext(closed))
+	stop()
+	if w := ask(t, h, post("/stop", `{}`), nil); w.Code != http.StatusOK {
+		t.Errorf("without a run: %d %s", w.Code, w.Body)
+	}
+}
+
+// The number of requests for a run that go on without their page is bounded.
+func TestRequestsForRunsAreBounded(t *testing.T) {
+	tr := newTestRing(t, 2)
+	h := &handler{r: tr.registry, control: true, runs: make(chan struct{}, maxRuns)}
+	for range maxRuns {
+		h.runs <- struct{}{}
+	}
+	w := httptest.NewRecorder()
+	h.run(w, post("/run", `{"messages":1}`))
+	if w.Code != http.StatusConflict || !bytes.Contains(w.Body.Bytes(), []byte("4 pages have asked")) {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

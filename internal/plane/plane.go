@@ -131,11 +131,11 @@ type Plane struct {
 
 	// parts with locks of their own
 	concludedIn, concludedOut concluded
-	sched  scheduler
-	casts  castInbox
-	timers timers
-	losses losses
-	fence  fence
+	sched                     scheduler
+	casts                     castInbox
+	timers                    timers
+	losses                    losses
+	fence                     fence
 
 	// use of Limits
 	stored   atomic.Int64 // bytes of SendBuffer in use
