@@ -93,7 +93,7 @@ func TestStopIsRepeatedToAMemberThatComesBack(t *testing.T) {
 	if r := n.Status().Runs.Latest; !r.Sending || !r.UnderWay {
 		t.Errorf("%+v", r)
 	}
-	net.Cut("registry", "n0") // the word is lost
+	ringtest.NodeOf(n).HangUp() // the word is lost
 	net.Heal()
 	if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestStopBeforeTheTask(t *testing.T) {
 	ctx, cancel := context.WithCancel(tr.Ctx())
 	over := traffic(ctx, tr, endless)
 	hasBegun(tr, tr.Nodes[1])
-	net.Cut("registry", "n0")
+	ringtest.NodeOf(n).HangUp() // the task is lost
 	cancel()
 	<-over
 	awaitRun(tr, func(r *registry.Registry) bool { return r.Phase() == registry.Stopping })
