@@ -46,7 +46,10 @@ func TestNodeShowsItsPartInRuns(t *testing.T) {
 		if messages == 1<<40 {
 			done := tr.StartRun(ringdht.Traffic{Messages: messages})
 			n := tr.Nodes[0]
-			ringtest.WaitUntil(t, "it sends", func() bool { r := n.Status().Runs.Latest; return r.Number == 2 && r.UnderWay && r.Sending && r.Sent > 0 })
+			ringtest.WaitUntil(t, "it sends", func() bool {
+				r := n.Status().Runs.Latest
+				return r.Number == 2 && r.UnderWay && r.Sending && r.Sent > 0
+			})
 			if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
 				t.Fatal(err)
 			}

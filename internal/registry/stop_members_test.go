@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Members die, leave, join and lose their connections while a run stops. Its account is in order,
@@ -101,6 +103,34 @@ func TestStopIsRepeatedToAMemberThatComesBack(t *testing.T) {
 	if s := checkStopped(tr); len(s.Lost) > 0 {
 		t.Error(s.Verdict())
 	}
+	tr.Run(ringdht.Traffic{Messages: 100})
+}
+
+// A node that joins while a run stops is asked for its relays like any late one.
+func TestLatecomerOfAStoppedRun(t *testing.T) {
+	net := memnet.New(1)
+	tr := ringtest.New(t, net)
+	for range 3 {
+		tr.Join(nil, ringdht.WithTraffic())
+	}
+	tr.Setup(0)
+	ctx, cancel := context.WithCancel(tr.Ctx())
+	over := traffic(ctx, tr, endless)
+	hasBegun(tr, tr.Nodes[0])
+	net.Hold("registry", "n0")
+	cancel()
+	<-over
+	awaitRun(tr, func(r *registry.Registry) bool { return r.Phase() == registry.Stopping && r.Unfinished() == 1 })
+	late := tr.Join(nil, ringdht.WithTraffic())
+	net.Heal()
+	if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
+		t.Fatal(err)
+	}
+	s := checkStopped(tr)
+	if !slices.ContainsFunc(s.Nodes, func(n status.NodeSummary) bool { return n.ID == late.ID() && n.Late && !n.Lost }) {
+		t.Errorf("%+v", s.Nodes)
+	}
+	tr.WaitSettled()
 	tr.Run(ringdht.Traffic{Messages: 100})
 }
 
