@@ -151,7 +151,7 @@ func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, 
 // account, see [status.Summary.Stopped]. If ctx ends during the wait the run stops all the same.
 func (r *Registry) StopTraffic(ctx context.Context) error { return r.r.StopTraffic(ctx) }
 
-// Close ends the registry and returns nil. It tells the nodes, whose messages flow on, and waits
-// for all its goroutines; a node that does not read holds it up for one second. For the log see
-// [WithLogger]. A further call waits like the first and does nothing else.
+// Close ends the registry and returns nil. It tells the nodes, whose messages flow on, and stops a
+// traffic run without an account. It waits for all its goroutines; a node that does not read holds
+// it up for one second. For the log see [WithLogger]. A further call only waits like the first.
 func (r *Registry) Close() error { return r.r.Close() }

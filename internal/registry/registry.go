@@ -107,8 +107,8 @@ func New(cfg *Config) *Registry {
 	return r
 }
 
-// Close says goodbye to the nodes, each of which has a second to take it, and ends all goroutines
-// before it returns.
+// Close stops the run under way, which gets no account. It says goodbye to the nodes, each of which
+// has a second to take it, and ends all goroutines before it returns.
 func (r *Registry) Close() error {
 	r.mu.Lock()
 	if !r.closed {
@@ -120,10 +120,14 @@ func (r *Registry) Close() error {
 		for _, s := range r.sessions {
 			sessions = append(sessions, s)
 		}
+		stop := r.stopTasks()
 		r.mu.Unlock()
 		var wg sync.WaitGroup
 		for _, s := range sessions {
 			wg.Go(func() {
+				if task, sends := stop[s]; sends {
+					s.conn.Send(control.TypeTask, task)
+				}
 				s.conn.Send(control.TypeBye, control.Bye{Reason: "the registry has closed"})
 				s.conn.Shutdown(time.Second)
 			})

@@ -310,7 +310,11 @@ func TestRunAfterRestart(t *testing.T) {
 	for tr.Nodes[0].Status().Counters.Sent < 1000 {
 		time.Sleep(time.Millisecond)
 	}
+	for _, host := range []string{"n0", "n1", "n2", "n3"} { // it dies without a word
+		net.Cut("registry", host)
+	}
 	tr.Registry.Close()
+	net.Heal()
 	tr.RestartRegistry(ringdht.WithLease(time.Second))
 	tr.Registry.WaitMembers(tr.Ctx(), 4)
 	tr.WaitSettled()

@@ -60,5 +60,19 @@ func (r *Registry) endRun(u *run) {
 	r.change()
 }
 
+// stopTasks returns the task that stops the run for each session whose node has not finished. It
+// needs mu.
+func (r *Registry) stopTasks() map[*session]control.Task {
+	tasks := make(map[*session]control.Task)
+	if u := r.runs.current; u != nil {
+		for ref := range u.awaitingFinish {
+			if s := r.sessions[ref]; s != nil {
+				tasks[s] = u.stopTask()
+			}
+		}
+	}
+	return tasks
+}
+
 // runEnds reports whether there is a run that was told to end, and is not over yet. It needs mu.
 func (r *Registry) runEnds() bool { return r.runs.current != nil && r.runs.current.ending }

@@ -263,6 +263,24 @@ func TestCloseWhileARunStops(t *testing.T) {
 	}
 }
 
+// A registry that is closed during a run stops it: there will be no account.
+func TestCloseStopsARun(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1))
+	for range 3 {
+		tr.Join(nil, ringdht.WithTraffic())
+	}
+	tr.Setup(0)
+	over := traffic(tr.Ctx(), tr, endless)
+	hasBegun(tr, tr.Nodes[0])
+	tr.Registry.Close()
+	if err := <-over; !errors.Is(err, ringdht.ErrClosed) {
+		t.Error(err)
+	}
+	for _, n := range tr.Nodes {
+		ringtest.WaitUntil(t, "it sends no more", func() bool { r := n.Status().Runs.Latest; return r.UnderWay && !r.Sending })
+	}
+}
+
 // A node of a version that knows of no stop takes the second task for a repeat. It goes on to its
 // end, and the account says that it has sent all.
 func TestStopOfAnOlderNode(t *testing.T) {
