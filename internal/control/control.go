@@ -30,7 +30,7 @@ const (
 	TypeReady                                   // R all tables lead to this node
 	TypeBeat                                    // N a heartbeat, every so many thirds of a lease
 	TypeBeatAnswer                              // R
-	TypeTask                                    // R a traffic run starts
+	TypeTask                                    // R a traffic run starts, or stops
 	TypeFinished                                // N its flush has returned
 	TypeCollect                                 // R all have finished: report, and count from zero
 	TypeSummary                                 // N
@@ -272,7 +272,7 @@ type BeatAnswer struct {
 	Every int64 `json:"every"`
 }
 
-// Task starts a run.
+// Task starts a run, or stops it if it has no messages.
 type Task struct {
 	Run      uint64 `json:"run"`
 	Messages int64  `json:"messages"`
