@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -233,6 +234,56 @@ func TestRunWaitsForAStoppedOne(t *testing.T) {
 	<-next
 	if v := tr.Registry.Snapshot().Verdicts; v["stopped"] != 1 || v["exact"] != 1 {
 		t.Error(v)
+	}
+}
+
+// Several callers start runs, give up and stop what is under way, all at the same time. Each account
+// is in order, and calls fail for no other reason.
+func TestManyCallersStartAndStop(t *testing.T) {
+	tr := ringtest.New(t, memnet.New(1))
+	for range 4 {
+		tr.Join(nil, ringdht.WithTraffic())
+	}
+	tr.Setup(1)
+	var callers, stops sync.WaitGroup
+	for range 3 {
+		callers.Go(func() {
+			for range 10 {
+				ctx, cancel := context.WithTimeout(tr.Ctx(), rand.N(4*time.Millisecond))
+				s, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1 + rand.N(5000)})
+				cancel()
+				switch {
+				case err == nil && (!s.Balanced() || s.Exact() == s.Stopped):
+					t.Errorf("%s", s.Verdict())
+				case err != nil && !errors.Is(err, ringdht.ErrBusy) && !errors.Is(err, context.DeadlineExceeded):
+					t.Error(err)
+				}
+			}
+		})
+	}
+	over := make(chan struct{})
+	stops.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+			}
+			if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	callers.Wait()
+	close(over)
+	stops.Wait()
+	if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
+		t.Error(err)
+	}
+	tr.Run(ringdht.Traffic{Messages: 100})
+	snap := tr.Registry.Snapshot()
+	if v := snap.Verdicts; v["exact"]+v["stopped"] != int64(snap.Happened[status.EventRun]) || snap.Happened[status.EventRun] != snap.Happened[status.EventRunEnded] {
+		t.Errorf("%v, %v", v, snap.Happened)
 	}
 }
 
