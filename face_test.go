@@ -207,7 +207,7 @@ func TestRunStopsWithItsCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := r.Snapshot()
-	if s.Running != nil || s.Last == nil || !s.Last.Stopped || s.Last.Exact() || !s.Last.Balanced() || s.Last.Sum.Sent != s.Last.Sum.Received || s.Last.Asked != 3<<30 {
+	if s.Running != nil || s.Last == nil || !s.Last.Stopped || s.Last.Exact() || !s.Last.Balanced() || s.Last.Sum.Sent != s.Last.Sum.Received || s.Last.Asked != int64(3)<<30 {
 		t.Errorf("%+v", s.Last)
 	}
 	want := fmt.Sprintf("stopped: exact, %d of %d messages were sent", s.Last.Sum.Sent, s.Last.Asked)

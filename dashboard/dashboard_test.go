@@ -260,7 +260,7 @@ func TestRunIsStopped(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ask(t, h, post("/run", `{"messages":1000000000000}`), &o)
+		ask(t, h, post("/run", `{"messages":1000000000}`), &o)
 	}()
 	closed, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -286,7 +286,7 @@ func TestRunIsStopped(t *testing.T) {
 	if !o.Stopped || o.Exact || !strings.HasPrefix(o.Verdict, "stopped: exact, ") {
 		t.Errorf("%+v", o)
 	}
-	h.ServeHTTP(httptest.NewRecorder(), post("/run", `{"messages":1000000000000}`).WithContext(closed))
+	h.ServeHTTP(httptest.NewRecorder(), post("/run", `{"messages":1000000000}`).WithContext(closed))
 	stop()
 	if w := ask(t, h, post("/stop", `{}`), nil); w.Code != http.StatusOK {
 		t.Errorf("without a run: %d %s", w.Code, w.Body)

@@ -19,7 +19,7 @@ import (
 )
 
 // endless is a run that only ends when it is stopped.
-const endless = 1 << 40
+const endless = 1 << 30
 
 // traffic begins a run that ends when the context does. The channel gets its result.
 func traffic(ctx context.Context, tr *ringtest.Ring, messages int) <-chan error {

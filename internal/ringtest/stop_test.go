@@ -25,7 +25,7 @@ func TestStopIsQuick(t *testing.T) {
 				ctx, cancel := context.WithCancel(tr.Ctx())
 				over := make(chan error, 1)
 				go func() {
-					_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1 << 40, Payload: 64 << 10})
+					_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1 << 30, Payload: 64 << 10})
 					over <- err
 				}()
 				ringtest.WaitUntil(t, "all send", func() bool {
