@@ -3,9 +3,7 @@ package plane
 import (
 	"fmt"
 	"net"
-	"syscall"
 	"testing"
-	"time"
 )
 
 var sizes = []int{8, 256, 4096}
@@ -37,16 +35,6 @@ func BenchmarkStream(b *testing.B) {
 			}
 		}
 	}
-}
-
-// processorTime is the processor time that this process has used. Other load on the machine
-// changes it less than the time by the clock.
-func processorTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // BenchmarkCast is the same without streams. It reports lost messages.

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package plane
+
+import "time"
+
+// processorTime returns 0: it is not known on this system.
+func processorTime() time.Duration { return 0 }
