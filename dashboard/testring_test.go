@@ -11,13 +11,12 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
-	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/internal/leaks"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
-// TestMain fails the run if a test left a goroutine of this module behind.
-func TestMain(m *testing.M) { ringtest.Main(m) }
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 // testRing is a registry and its nodes over an in-memory network.
 type testRing struct {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/x/ringdht/internal/leaks"
 )
 
 var pictures = flag.String("pictures", "", "keep pictures of the page in this directory")
@@ -21,9 +23,7 @@ func TestMain(m *testing.M) {
 		nodeProcess(addr)
 		return
 	}
-	code := m.Run()
-	quit()
-	os.Exit(code)
+	os.Exit(leaks.Run(m, func() { quit() }))
 }
 
 // rebound is a name that the browser resolves to this machine's address, as it would after

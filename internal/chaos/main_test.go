@@ -9,6 +9,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/x/ringdht/internal/leaks"
 )
 
 var (
@@ -42,7 +44,7 @@ func TestMain(m *testing.M) {
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		f.Value.Set("4") // most of the time is spent waiting for leases to run out
 	}
-	code := m.Run()
+	code := leaks.Run(m)
 	results.print()
 	os.Exit(code)
 }

@@ -3,7 +3,7 @@ package node_test
 import (
 	"testing"
 
-	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/internal/leaks"
 )
 
-func TestMain(m *testing.M) { ringtest.Main(m) }
+func TestMain(m *testing.M) { leaks.Main(m) }

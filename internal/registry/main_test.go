@@ -4,11 +4,11 @@ import (
 	"testing"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/leaks"
 	"github.com/x/ringdht/internal/ring"
-	"github.com/x/ringdht/internal/ringtest"
 )
 
-func TestMain(m *testing.M) { ringtest.Main(m) }
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 // refOf returns a node's present incarnation, as the registry knows it.
 func refOf(n *ringdht.Node) ring.Ref {

@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/internal/leaks"
 )
 
 func TestMain(m *testing.M) {
@@ -12,5 +12,5 @@ func TestMain(m *testing.M) {
 		registryProcess(lease)
 		return
 	}
-	ringtest.Main(m)
+	leaks.Main(m)
 }

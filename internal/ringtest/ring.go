@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/leaks"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
@@ -62,7 +63,7 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 		if openRings.Add(-1) > 0 { // the test has others
 			return
 		}
-		if left := goroutinesLeft(); left != "" {
+		if left := leaks.Goroutines(); left != "" {
 			t.Errorf("goroutines left behind:\n%s", left)
 		}
 	})
