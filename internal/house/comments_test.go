@@ -74,8 +74,8 @@ type declared struct {
 
 type comment struct{ at, text string }
 
-// foreign are words that look like identifiers and are none.
-var foreign = map[string]bool{"macOS": true}
+// systems are words that look like identifiers and are none.
+var systems = map[string]bool{"macOS": true}
 
 var (
 	goFile    = regexp.MustCompile(`[\w/.-]*\w\.go\b`)
@@ -101,7 +101,7 @@ func (d *declared) missing(text string) (all []string) {
 		}
 	}
 	for _, w := range camelCase.FindAllString(text, -1) {
-		if !d.names[w] && !foreign[w] {
+		if !d.names[w] && !systems[w] {
 			all = append(all, w)
 		}
 	}
@@ -134,7 +134,7 @@ func readDeclared(t *testing.T, dir string) *declared {
 		switch {
 		case err != nil:
 			return err
-		case e.IsDir() && name != dir && (strings.HasPrefix(e.Name(), ".") || e.Name() == "node_modules"):
+		case e.IsDir() && name != dir && (strings.HasPrefix(e.Name(), ".") || e.Name() == "node_modules" || foreign(filepath.ToSlash(name))):
 			return filepath.SkipDir
 		case e.IsDir() || filepath.Ext(name) != ".go":
 			return nil

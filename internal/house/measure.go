@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,23 +35,23 @@ type sized struct {
 // read reads the tree at dir.
 func read(dir string) (*tree, error) {
 	t := &tree{documents: make(map[string]prose)}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		name, _ := filepath.Rel(dir, path)
+		name, _ := filepath.Rel(dir, file)
 		name = filepath.ToSlash(name)
 		if d.IsDir() {
-			if name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
+			if name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || foreign(name)) {
 				return filepath.SkipDir
 			}
 			return nil
 		}
-		switch filepath.Ext(path) {
+		switch filepath.Ext(file) {
 		case ".go":
-			return t.source(path, name)
+			return t.source(file, name)
 		case ".md":
-			text, err := os.ReadFile(path)
+			text, err := os.ReadFile(file)
 			t.documents[name] = markdown(string(text))
 			return err
 		}
@@ -63,19 +64,22 @@ func read(dir string) (*tree, error) {
 	return t, err
 }
 
+// foreign reports whether a folder has code of others, kept as it is: a folder in third_party.
+func foreign(name string) bool { return path.Base(path.Dir(name)) == "third_party" }
+
 // source takes in a Go file.
-func (t *tree) source(path, name string) error {
+func (t *tree) source(file, name string) error {
 	fset := token.NewFileSet()
-	f, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+	f, err := parser.ParseFile(fset, file, nil, parser.ParseComments)
 	if err != nil {
 		return err
 	}
 	test := strings.HasSuffix(name, "_test.go")
-	file := sized{name, fset.Position(f.FileEnd - 1).Line}
-	t.files = append(t.files, file)
+	measured := sized{name, fset.Position(f.FileEnd - 1).Line}
+	t.files = append(t.files, measured)
 	inRoot := !test && !strings.Contains(name, "/")
 	if inRoot {
-		t.root = append(t.root, file)
+		t.root = append(t.root, measured)
 	}
 	for _, d := range f.Decls {
 		if fn, ok := d.(*ast.FuncDecl); ok {
