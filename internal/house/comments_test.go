@@ -12,13 +12,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // Comments name what exists: types and their members, links, files, and identifiers. So what
 // is renamed is renamed in the comments too.
 func TestCommentsNameWhatExists(t *testing.T) {
-	d := readDeclared(t, top)
+	d := readDeclared(t)
 	for _, c := range d.comments {
 		for _, missing := range d.missing(c.text) {
 			t.Errorf("%s: no %s", c.at, missing)
@@ -31,7 +32,7 @@ func TestCommentsNameWhatExists(t *testing.T) {
 
 // Documents name files that exist.
 func TestDocumentsNameFiles(t *testing.T) {
-	d := readDeclared(t, top)
+	d := readDeclared(t)
 	for name := range readTop(t).documents {
 		if name == "CHANGELOG.md" || name == "docs/performance-notebook.md" { // history
 			continue
@@ -127,8 +128,19 @@ func (d *declared) missingFiles(text string) (all []string) {
 	return all
 }
 
-func readDeclared(t *testing.T, dir string) *declared {
+// theNames are read once for all tests, as theTree is.
+var theNames = sync.OnceValues(func() (*declared, error) { return declaredIn(top) })
+
+func readDeclared(t *testing.T) *declared {
 	t.Helper()
+	d, err := theNames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func declaredIn(dir string) (*declared, error) {
 	d := &declared{names: map[string]bool{}, members: map[string]bool{}, files: map[string]bool{}}
 	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
 		switch {
@@ -154,10 +166,7 @@ func readDeclared(t *testing.T, dir string) *declared {
 		}
 		return d.source(name, relative)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return d, err
 }
 
 // source takes in what a file declares, and its comments.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -85,9 +86,12 @@ func TestLanguageIsPlain(t *testing.T) {
 	}
 }
 
+// theTree is read once for all tests: the race detector makes it slow.
+var theTree = sync.OnceValues(func() (*tree, error) { return read(top) })
+
 func readTop(t *testing.T) *tree {
 	t.Helper()
-	tree, err := read(top)
+	tree, err := theTree()
 	if err != nil {
 		t.Fatal(err)
 	}
