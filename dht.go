@@ -111,6 +111,10 @@ var (
 	// long; or a member remembers a later incarnation of its ID, from a registry whose clock was
 	// ahead. The node joins again by itself as a new incarnation.
 	ErrEvicted = errs.ErrEvicted
+	// ErrOtherRing: the registry has another ring of the same name than the one that this node is a
+	// member of. Messages to members of the node's ring flow on. When a node has heard nothing else
+	// for 20 leases it gives up its incarnation, and joins as a new node.
+	ErrOtherRing = errs.ErrOtherRing
 	// ErrInHandler: a handler or callback has called a method that would wait for it.
 	ErrInHandler = errs.ErrInHandler
 	// ErrNotMember: the node is not registered, or not any more.

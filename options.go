@@ -12,7 +12,6 @@ import (
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/registry"
-	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
 
@@ -197,6 +196,35 @@ func WithGrace(d time.Duration) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.Grace = d })
 }
 
+// WithSelfSetup lets the ring set itself up, for a service without a console: the first member makes
+// it live, with k entries and a plan as in [Registry.Setup], which may still be called to change
+// the tables until the registry ends. A ring that all members have left stays live.
+//
+// A newcomer must not make a ring of its own while the members of an earlier registry are on their
+// way back. So without [WithState] the registry admits no new nodes for two leases after its first
+// Listen or Serve, or for the time of [WithGrace]. Give that, longer than two leases, where nodes
+// find the registry late. With WithState only a ring that has members costs that time.
+func WithSelfSetup(k int, plan ...Plan) RegistryOption {
+	return registryOption(func(o *registry.Config) {
+		p, err := lastPlan(plan)
+		o.SelfSetup = &registry.SelfSetup{K: k, Fewest: p == FewestHops, Err: err}
+	})
+}
+
+// WithState keeps the ring's identity in a directory, with whether the ring has members: a restarted
+// registry then knows its ring. It refuses members of another one from the first moment, gives its
+// own members two leases to come back (see [WithGrace]), twice that if none comes, and admits new
+// nodes to an empty ring at once. Nothing else is kept: members bring the rest.
+//
+// The directory is made if it does not exist, and serves one registry at a time. [NewRegistry] fails
+// if it cannot be used, or if it holds a ring with another name, other bits or another longest
+// message. If it cannot be written later, the registry logs that, and admits no first member until
+// it can. The first start with a new directory, in the place of a registry without one, needs
+// [WithGrace].
+func WithState(dir string) RegistryOption {
+	return registryOption(func(o *registry.Config) { o.StateDir = &dir })
+}
+
 // Bounds of the queues for the logger, in bytes: some 800 records of a node, and 25,000 of a
 // registry.
 const (
@@ -254,17 +282,8 @@ func newRegistryConfig(opts []RegistryOption) (*registry.Config, error) {
 	for _, o := range opts {
 		o.applyRegistry(c)
 	}
-	switch err := c.Prepare(registryRecords); {
-	case err != nil:
+	if err := c.Prepare(registryRecords); err != nil {
 		return nil, err
-	case c.Bits < 1 || c.Bits > ring.MaxBits:
-		return nil, fmt.Errorf("WithBits: an ID has 1 to %d bits, not %d", ring.MaxBits, c.Bits)
-	case c.MaxPayload < 4 || c.MaxPayload > handshake.MaxPayload:
-		return nil, fmt.Errorf("WithMaxPayload: %d is not between 4 and %d bytes", c.MaxPayload, handshake.MaxPayload)
-	case c.Grace < 0 || c.Grace > handshake.MaxLease:
-		return nil, fmt.Errorf("WithGrace: %v is not between 0 and %v", c.Grace, handshake.MaxLease)
-	case c.Lease < 10*time.Millisecond || c.Lease > handshake.MaxLease:
-		return nil, fmt.Errorf("WithLease: %v is not between 10ms, within which nodes must be able to answer, and %v", c.Lease, handshake.MaxLease)
 	}
 	return c, nil
 }

@@ -49,6 +49,9 @@ func TestOptionsAreValidated(t *testing.T) {
 		{"WithMaxPayload", WithMaxPayload(8<<20 + 1)},
 		{"WithLease", WithLease(time.Millisecond)},
 		{"WithCodec", WithCodec(nil)},
+		{"WithSelfSetup", WithSelfSetup(-1)},
+		{"WithSelfSetup", WithSelfSetup(0, Plan(9))},
+		{"WithState", WithState("")},
 	} {
 		if _, err := NewRegistry(c.opt); err == nil || !strings.Contains(err.Error(), c.name) {
 			t.Errorf("%s: %v", c.name, err)

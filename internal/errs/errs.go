@@ -20,6 +20,7 @@ var (
 	ErrTaken       = errors.New("address or ID already taken")
 	ErrUnreachable = errors.New("advertised address cannot be reached")
 	ErrEvicted     = errors.New("this node was declared dead, and joins again as a new incarnation")
+	ErrOtherRing   = errors.New("the registry has another ring")
 	ErrInHandler   = errors.New("a handler cannot end its own node")
 	ErrNotMember   = errors.New("not a member of the ring")
 )
