@@ -1,0 +1,167 @@
+// Package statefile keeps what a registry must know after a restart, in a directory: one small
+// file, readable by people, which is replaced as a whole. It knows nothing of rings but the
+// fields.
+//
+//	ring.json      the state
+//	ring.json.tmp  the next one, while it is written
+//	lock           locked while a registry uses the directory, where the system has flock
+package statefile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// version is that of the file's format.
+const version = 1
+
+// maxSize bounds what is read.
+const maxSize = 64 << 10
+
+// State is the contents of the file.
+type State struct {
+	Version     int    `json:"version"`
+	Ring        string `json:"ring"`     // the ring's name
+	Identity    string `json:"identity"` // empty before there was a ring
+	Bits        int    `json:"bits"`
+	MaxPayload  int    `json:"max_payload"`
+	Empty       bool   `json:"empty"`       // no member can come back
+	Incarnation uint64 `json:"incarnation"` // the greatest given by then
+	Epoch       uint64 `json:"epoch"`
+}
+
+// Dir is a directory that this process has for itself.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// Open takes a directory, makes it if there is none, and reads its state. If there is none it
+// is fresh: with the name and the terms of the ring. It is written back, so that a directory
+// that cannot be written is an error now. Another name or other terms are errors too: members
+// would have to end their incarnations.
+func Open(path string, fresh State) (_ *Dir, s State, err error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, s, fmt.Errorf("cannot make the directory: %w", err)
+	}
+	d := &Dir{path: path}
+	defer func() {
+		if err != nil {
+			d.Close()
+		}
+	}()
+	if d.lock, err = os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, s, fmt.Errorf("the directory cannot be written: %w", err)
+	}
+	if err := lock(d.lock); err != nil {
+		return nil, s, fmt.Errorf("%s is in use by another registry, process %s: stop that one, or give this one another directory (%w)", path, d.holder(), err)
+	}
+	fmt.Fprintf(&truncated{d.lock}, "%d\n", os.Getpid()) // only for the message above
+	s, err = d.read(fresh)
+	if err == nil {
+		err = d.Write(s)
+	}
+	return d, s, err
+}
+
+// read reads the state, and compares it with that of a fresh directory.
+func (d *Dir) read(fresh State) (s State, err error) {
+	name := filepath.Join(d.path, "ring.json")
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fresh, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("cannot read the state: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSize))
+	if err != nil {
+		return s, fmt.Errorf("cannot read the state: %w", err)
+	}
+	err = json.Unmarshal(text, &s)
+	switch {
+	case err == nil && s.Version > version:
+		return s, fmt.Errorf("%s is of version %d, this program knows version %d: run the program that wrote it", name, s.Version, version)
+	case err == nil && s.Version < 1:
+		err = errors.New("it has no version")
+	case err == nil && len(s.Identity) != 0 && (len(s.Identity) != 32 || strings.Trim(s.Identity, "0123456789abcdef") != ""):
+		err = fmt.Errorf("its identity %.40q is not 32 hexadecimal digits", s.Identity)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%s is not the state of a ring (%w): restore it; or, when all nodes of the ring have ended, remove it", name, err)
+	}
+	const advice = "members of that ring could not come back: give the registry the same, or another directory"
+	switch {
+	case s.Ring != fresh.Ring:
+		return s, fmt.Errorf("%s keeps the ring %q, this registry has the ring %q (WithRing): %s", name, s.Ring, fresh.Ring, advice)
+	case s.Bits != fresh.Bits:
+		return s, fmt.Errorf("%s keeps a ring with IDs of %d bits, this registry has %d (WithBits): %s", name, s.Bits, fresh.Bits, advice)
+	case s.MaxPayload != fresh.MaxPayload:
+		return s, fmt.Errorf("%s keeps a ring with messages of up to %d bytes, this registry has %d (WithMaxPayload): %s", name, s.MaxPayload, fresh.MaxPayload, advice)
+	}
+	return s, nil
+}
+
+// Write replaces the state. After an error the file has the old state or this one.
+func (d *Dir) Write(s State) error {
+	s.Version = version
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(d.path, "ring.json")
+	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("the directory cannot be written: %w", err)
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(name+".tmp", name)
+	}
+	if err == nil {
+		err = syncDir(d.path)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the state: %w", err)
+	}
+	return nil
+}
+
+// Close lets another registry use the directory.
+func (d *Dir) Close() {
+	if d.lock != nil {
+		d.lock.Close()
+	}
+}
+
+// holder is the number of the process that has the lock, as it wrote it.
+func (d *Dir) holder() string {
+	text, err := io.ReadAll(io.LimitReader(d.lock, 20))
+	if number := strings.TrimSpace(string(text)); err == nil && number != "" && strings.Trim(number, "0123456789") == "" {
+		return number
+	}
+	return "unknown"
+}
+
+// truncated replaces a file's text.
+type truncated struct{ *os.File }
+
+func (t truncated) Write(b []byte) (int, error) {
+	if err := t.Truncate(0); err != nil {
+		return 0, err
+	}
+	return t.WriteAt(b, 0)
+}

@@ -1,0 +1,11 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package statefile
+
+import "os"
+
+// lock does nothing: these systems have no flock.
+func lock(*os.File) error { return nil }
+
+// syncDir does nothing: these systems cannot sync a directory.
+func syncDir(string) error { return nil }
