@@ -1,13 +1,10 @@
 package ringdht
 
 import (
-	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"time"
 
-	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/plane"
@@ -190,7 +187,7 @@ func WithLease(d time.Duration) RegistryOption {
 // lease. In a large ring detection takes longer, see [WithLease], and the grace must be longer.
 //
 // By default, or with 0, a registry admits no new nodes for two leases from the moment at which the
-// first member comes back. A new node that it admitted before, under an ID that turns out to be
+// first member comes back (for [WithSelfSetup] and [WithState] see there). A new node that it admitted before, under an ID that turns out to be
 // another's, joins again under another ID.
 func WithGrace(d time.Duration) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.Grace = d })
@@ -241,40 +238,7 @@ func newNodeConfig(opts []NodeOption) (*node.Config, error) {
 	for _, o := range opts {
 		o.applyNode(c)
 	}
-	if err := c.Prepare(nodeRecords); err != nil {
-		return nil, err
-	}
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
-		return nil, fmt.Errorf("WithListen: %q is not host:port: %w", c.Listen, err)
-	}
-	if c.Advertise != "" {
-		addr, err := dial.HostPort(c.Advertise)
-		if err != nil {
-			return nil, fmt.Errorf("WithAdvertise: %w", err)
-		}
-		c.Advertise = addr
-	}
-	l := &c.Limits
-	for _, b := range []struct {
-		name         string
-		value        *int
-		initial, min int
-	}{
-		{"SendBuffer", &l.SendBuffer, 8 << 20, 4 << 10},
-		{"ReceiveBuffer", &l.ReceiveBuffer, 8 << 20, 4 << 10},
-		{"HandlerBacklog", &l.HandlerBacklog, 16 << 20, 4 << 10},
-		{"LinkQueue", &l.LinkQueue, 4 << 20, 16 << 10},
-		{"Handlers", &l.Handlers, 256, 1},
-		{"Streams", &l.Streams, 1 << 16, 1},
-	} {
-		if *b.value == 0 {
-			*b.value = b.initial
-		}
-		if *b.value < b.min {
-			return nil, fmt.Errorf("WithLimits: %s is %d, it must be at least %d", b.name, *b.value, b.min)
-		}
-	}
-	return c, nil
+	return c, c.Prepare(nodeRecords)
 }
 
 func newRegistryConfig(opts []RegistryOption) (*registry.Config, error) {
@@ -282,8 +246,5 @@ func newRegistryConfig(opts []RegistryOption) (*registry.Config, error) {
 	for _, o := range opts {
 		o.applyRegistry(c)
 	}
-	if err := c.Prepare(registryRecords); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, c.Prepare(registryRecords)
 }

@@ -5,6 +5,7 @@
 //
 //	node.go             Node, its configuration, and Close
 //	join.go             Join, once or until the context ends; which errors may pass
+//	config.go           the check of the options
 //	incarnation.go      an incarnation: its beginning, its end, what it delivers
 //
 //	control.go          the loop over the connection to the registry, and its messages
