@@ -89,9 +89,9 @@ var (
 	ErrBacklog = plane.ErrBacklog
 	// ErrBusy: a traffic run is under way.
 	ErrBusy = errs.ErrBusy
-	// ErrRebuilding: the registry cannot tell yet which IDs are free. It was restarted, and the
-	// members have time to come back; or the ID that was asked for with [WithID] is that of a
-	// suspect member. Join again later.
+	// ErrRebuilding: the registry admits no new node yet. It was restarted, and the members have
+	// time to come back; or the ID that was asked for with [WithID] is that of a suspect member; or
+	// it cannot write what [WithState] keeps. Join again later.
 	ErrRebuilding = errs.ErrRebuilding
 	// ErrRegistryLost: there is no connection to the registry.
 	ErrRegistryLost = errs.ErrRegistryLost

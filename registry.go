@@ -15,12 +15,15 @@ import (
 //
 // A registry is soft state. If it dies, messages flow on, and routes lead around dead nodes. A
 // registry started in its place rebuilds the membership from the nodes, which reconnect by
-// themselves (see [WithGrace]).
+// themselves (see [WithGrace]). With [WithState] it also knows which ring that was.
 type Registry struct{ r *registry.Registry }
 
 // NewRegistry returns a registry that does not listen yet. The error names an invalid option.
 func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 	cfg, err := newRegistryConfig(opts)
+	if err == nil {
+		err = cfg.OpenState()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: %w", err)
 	}
@@ -50,8 +53,8 @@ func (r *Registry) Serve(l net.Listener) error { return r.r.Serve(l) }
 // flow, to change k or the plan: no message is lost.
 //
 // A registry that takes another's place needs no Setup: the ring is live as soon as one of its
-// nodes has come back. Setup before that makes a ring of the members present; others join as new
-// nodes.
+// nodes has come back. Setup before that makes another ring, of the members present; those of the
+// earlier ring join it as new nodes after 20 leases, see [ErrOtherRing].
 //
 // Messages between two nodes that cannot reach each other take a detour (see [Registry.Degraded]).
 // The error matches [ErrNotReady] and says what is missing if ctx ends first, if there is no

@@ -12,6 +12,7 @@ import (
 type Node struct {
 	Peer
 	Incarnation uint64   `json:"incarnation"` // a number that no other incarnation of any node has
+	Identity    string   `json:"identity"`    // of its ring, see Snapshot; empty before the node has a routing table
 	Epoch       uint64   `json:"epoch"`       // of its routing table; 0 before the overlay is set up
 	Members     int      `json:"members"`     // of the ring, as far as the node has heard; before the set-up, when it joined
 	Counters    Counters `json:"counters"`

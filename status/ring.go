@@ -9,15 +9,21 @@ import (
 //
 // What nodes show of themselves is as old as their latest heartbeat, see [Member].
 type Snapshot struct {
-	Time    time.Time     `json:"time"`
-	Ring    string        `json:"ring"` // its name
-	Bits    int           `json:"bits"` // IDs are below 2^Bits
-	Lease   time.Duration `json:"lease_ns"`
-	Epoch   uint64        `json:"epoch"`   // the version of the membership and the tables
-	Live    bool          `json:"live"`    // the overlay was set up
-	Plan    string        `json:"plan"`    // of the tables: "classic" or "fewest hops"
-	Entries int           `json:"entries"` // of a full table
-	Offsets []int         `json:"offsets"` // how many positions ahead each entry should be
+	Time time.Time `json:"time"`
+	Ring string    `json:"ring"` // its name
+	// Identity is that of the ring, which no other ring has: 32 hexadecimal digits. It is empty
+	// before there is a ring.
+	Identity string `json:"identity"`
+	// OtherRings are members of other rings of this name, at most 256, that want to come back to
+	// this registry: two registries are in use. They are refused, see ringdht.ErrOtherRing.
+	OtherRings []OtherRing   `json:"other_rings"`
+	Bits       int           `json:"bits"` // IDs are below 2^Bits
+	Lease      time.Duration `json:"lease_ns"`
+	Epoch      uint64        `json:"epoch"`   // the version of the membership and the tables
+	Live       bool          `json:"live"`    // the overlay was set up
+	Plan       string        `json:"plan"`    // of the tables: "classic" or "fewest hops"
+	Entries    int           `json:"entries"` // of a full table
+	Offsets    []int         `json:"offsets"` // how many positions ahead each entry should be
 	// Missing says what the ring waits for, in some lines. It is empty if every member is part
 	// of the ring and uses the latest table.
 	Missing  []string   `json:"missing"`
@@ -40,6 +46,15 @@ type Snapshot struct {
 	Events []Event `json:"events"`
 	// Happened counts all events since the registry was made.
 	Happened map[EventKind]int64 `json:"happened"`
+}
+
+// OtherRing is a member of another ring of the same name.
+type OtherRing struct {
+	Node        Peer      `json:"node"` // what it was there
+	Incarnation uint64    `json:"incarnation"`
+	Identity    string    `json:"identity"` // of its ring
+	Since       time.Time `json:"since"`    // when it came first
+	Heard       time.Time `json:"heard"`    // when it came last
 }
 
 // Member is a member as its registry knows it.
@@ -115,18 +130,20 @@ type Event struct {
 type EventKind string
 
 const (
-	EventJoined   EventKind = "joined"      // a node was admitted
-	EventReady    EventKind = "ready"       // all tables lead to it
-	EventLeft     EventKind = "left"        // it left in good order
-	EventDead     EventKind = "dead"        // it was declared dead
-	EventSuspect  EventKind = "suspect"     // its connection to the registry has ended
-	EventBack     EventKind = "back"        // it has connected again
-	EventDegraded EventKind = "degraded"    // it cannot reach Other: messages take a detour
-	EventHealed   EventKind = "healed"      // it can reach Other again
-	EventRebuilt  EventKind = "rebuilt"     // the members of an earlier registry are back, or their time is over
-	EventSetup    EventKind = "set up"      // the overlay was set up, with new tables
-	EventRun      EventKind = "run started" // a traffic run
-	EventRunEnded EventKind = "run ended"   // Why is the verdict
+	EventJoined    EventKind = "joined"      // a node was admitted
+	EventReady     EventKind = "ready"       // all tables lead to it
+	EventLeft      EventKind = "left"        // it left in good order
+	EventDead      EventKind = "dead"        // it was declared dead
+	EventSuspect   EventKind = "suspect"     // its connection to the registry has ended
+	EventBack      EventKind = "back"        // it has connected again
+	EventDegraded  EventKind = "degraded"    // it cannot reach Other: messages take a detour
+	EventHealed    EventKind = "healed"      // it can reach Other again
+	EventRebuilt   EventKind = "rebuilt"     // the members of an earlier registry are back, or their time is over
+	EventOtherRing EventKind = "other ring"  // a member of another ring of this name wants to come back, and is refused
+	EventState     EventKind = "state"       // what the registry keeps on disk cannot be written, or can again
+	EventSetup     EventKind = "set up"      // the overlay was set up, with new tables; or the first member has made it live
+	EventRun       EventKind = "run started" // a traffic run
+	EventRunEnded  EventKind = "run ended"   // Why is the verdict
 )
 
 // Degraded is a pair of members of which the first cannot reach the second. Messages from

@@ -58,6 +58,7 @@ type Register struct {
 	// For a member whose connection ended, and which goes on with its incarnation: the
 	// registry suspects it, or is a new one that does not know it. 0 for a new incarnation.
 	Incarnation uint64 `json:"inc"`
+	Ring        string `json:"ring"`  // the identity of its ring, empty if it has no table
 	Epoch       uint64 `json:"epoch"` // the latest that it was told, 0 for none
 	Size        int64  `json:"size"`  // the entries that the set-up asked for, 0 for ceil(log2) of the members
 	Plan        Plan   `json:"plan"`  // of the tables
@@ -81,6 +82,7 @@ type Registered struct {
 	MaxPayload  int64  `json:"max_payload"` // bytes
 	HopLimit    int64  `json:"hop_limit"`
 	Lease       int64  `json:"lease_ms"`
+	Ring        string `json:"ring"` // the ring's identity, empty before it is set up
 	Epoch       uint64 `json:"epoch"`
 }
 
@@ -99,6 +101,7 @@ const (
 	CodeEvicted     Code = 8  // this incarnation was declared dead: join again as a new one
 	CodeIDTaken     Code = 9  // another member has the ID asked for
 	CodeWait        Code = 10 // the answer is not known yet: ask again
+	CodeOtherRing   Code = 11 // the registry has another ring than the node
 )
 
 // Refused is the negative answer to Register or Deregister.
@@ -142,6 +145,7 @@ const (
 
 // Manifest is a node's complete view of the ring.
 type Manifest struct {
+	Ring        string      `json:"ring"` // the ring's identity
 	Epoch       uint64      `json:"epoch"`
 	Incarnation uint64      `json:"inc"`  // the latest that the registry has admitted, of any member
 	Size        int64       `json:"size"` // the entries that the set-up asked for, 0 for ceil(log2) of the members

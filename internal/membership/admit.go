@@ -21,6 +21,7 @@ type Request struct {
 	// Only for an incarnation that goes on, see [Authority.Resume].
 	Verified    bool // the caller dialled Addr, and Token answered
 	Incarnation uint64
+	Ring        ring.Identity // of the ring that it is a member of, empty without a table
 	Epoch       uint64
 	Size        int
 	Plan        control.Plan
@@ -45,6 +46,12 @@ var (
 	ErrElsewhere = errors.New("it was not at this address before")
 )
 
+// waitError is an [ErrWait] that says what to wait for.
+type waitError string
+
+func (e waitError) Error() string      { return string(e) }
+func (waitError) Is(target error) bool { return target == ErrWait }
+
 // Admit admits a new incarnation. Its number is greater than each that this registry has
 // given or was told of: clocks may go back, and those of two registries need not agree.
 // wall is the time of day, from which the number is made.
@@ -56,7 +63,10 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 	a.noteSeen(r)
 	if a.recovering {
 		// A member that has not come back yet may have the ID that this one would get.
-		return ring.Member{}, fmt.Errorf("the members of the earlier ring still have time to come back: %w", ErrWait)
+		return ring.Member{}, waitError(a.whyRecovering())
+	}
+	if err := a.found(now); err != nil {
+		return ring.Member{}, err
 	}
 	if id, taken := a.roster.HolderOf(r.Addr); taken {
 		why := "another process answers at its address"
@@ -70,7 +80,7 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 	}
 	if holder := a.byID[r.ID]; r.Want && holder != nil {
 		if holder.suspicion != nil {
-			return ring.Member{}, fmt.Errorf("node %d is suspect: %w", r.ID, ErrWait)
+			return ring.Member{}, waitError(fmt.Sprintf("node %d, which has that ID, is suspect", r.ID))
 		}
 		return ring.Member{}, ErrIDTaken
 	}
@@ -98,6 +108,9 @@ func (a *Authority) Admit(now Time, wall uint64, r Request) (ring.Member, error)
 // not know, and rebuilds the earlier ring from what its members say.
 func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	a.noteSeen(r)
+	if err := a.checkRing(r); err != nil {
+		return ring.Member{}, err
+	}
 	if m := a.find(r.ref()); m != nil {
 		if m.token != r.Token {
 			return ring.Member{}, ErrNotYours
@@ -150,6 +163,11 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	}
 	if id, taken := a.roster.HolderOf(r.Addr); taken && id != r.ID {
 		if err := a.freeAddress(r); err != nil {
+			return ring.Member{}, err
+		}
+	}
+	if r.Epoch == 0 && !a.recovering { // it has no table, so it is like a newcomer
+		if err := a.found(now); err != nil {
 			return ring.Member{}, err
 		}
 	}

@@ -24,7 +24,8 @@ func (a *Authority) announceInterval() time.Duration {
 // Setup makes the ring live, or gives it tables of another layout. All members are told
 // everything.
 func (a *Authority) Setup(now Time, layout ring.Layout) {
-	a.live, a.layout, a.layoutSet = true, layout, true
+	a.goLive(layout)
+	a.layoutSet = true
 	for _, m := range a.byID {
 		m.needsManifest = true
 		m.stalled = false
@@ -51,8 +52,11 @@ func (a *Authority) Advance(now Time) (next Time) {
 	if a.recovering {
 		next = earliest(next, a.endRecovery(now))
 	}
-	if a.recovering || !a.live {
-		return next
+	if !a.recovering && !a.live && len(a.byID) > 0 { // they had no table, and came back
+		a.found(now)
+	}
+	if a.recovering || !a.live || a.waitsForState() {
+		return next // no tables yet
 	}
 	next = earliest(next, a.admitBatch(now))
 	if a.plans.Lag() > 0 && !a.dirty {

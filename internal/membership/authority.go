@@ -18,6 +18,11 @@ type Config struct {
 	Grace time.Duration         // how long the members of an earlier registry have to come back
 	Draw  func(n uint64) uint64 // a random number below n, of 64 bits if n is 0
 	Beats int                   // most heartbeats a second, 0 for MaxBeats
+
+	SelfSetup    *ring.Layout         // the first member makes the ring live, with these tables; nil: an operator does
+	GraceFirst   bool                 // an operator asked for the grace from the start
+	DrawIdentity func() ring.Identity // of a new ring; nil: with Draw
+	Kept         *Record              // what an earlier registry has kept, see BeginSave; nil if nothing is kept
 }
 
 // Authority is the registry's half of the membership. It is not safe for concurrent use.
@@ -41,6 +46,14 @@ type Authority struct {
 	dirty      bool // tables must be planned again
 	exact      bool // the next plan corrects every entry
 	lastChange Time // when a member last came into the tables or went
+
+	// The ring, and what is kept of it.
+	identity ring.Identity // empty while there is no ring
+	drawn    ring.Identity // will be that of the ring, unless it turns out to be an earlier one
+	saved    Record        // what is surely written; Empty also while it may be
+	resave   bool          // what is written is not known
+	saveErr  error         // why the latest write failed
+	filling  Time          // until then a first member may come, so the ring is not empty
 
 	// Members on their way in or out.
 	batch    []*member // newcomers that open their links
@@ -67,6 +80,8 @@ type Authority struct {
 	// Recovery of the ring of an earlier registry.
 	recovering  bool
 	recoveryEnd deadline
+	expected    bool                // the ring has members, and none is back
+	secondGrace bool                // their grace is over
 	extraGrace  Time                // the longest timeout of a member that is back, less a lease
 	knownDead   map[ring.Ref]uint64 // incarnations that are over, and the epoch that said so
 	newestEpoch uint64              // the latest epoch that a member that is back was told
@@ -76,10 +91,21 @@ type Authority struct {
 
 // New returns an authority without members.
 func New(c Config) *Authority {
-	return &Authority{
+	a := &Authority{
 		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member),
 		plans: ring.NewPlans(), owedDead: make(map[uint64][]ring.Ref), knownDead: make(map[ring.Ref]uint64), moved: make(map[ring.Ref]struct{}), pairs: make(map[pair]*pairState),
 	}
+	if c.Kept != nil {
+		a.saved, a.identity, a.lastInc = *c.Kept, c.Kept.Identity, c.Kept.Incarnation
+	}
+	if c.SelfSetup != nil {
+		// The option counts more than the tables that members bring: it says what the operator
+		// wants, and a restart does not depend on which member was told last. Rejected: the old
+		// layout, with which a new option would change nothing. A set-up by hand lasts as long
+		// as its registry.
+		a.layout, a.layoutSet = *c.SelfSetup, true
+	}
+	return a
 }
 
 // Len is the number of members.
@@ -178,7 +204,7 @@ func (a *Authority) markDead(now Time, m *member, why string) {
 
 // add lists a member that has its ID in the roster.
 func (a *Authority) add(m *member) {
-	a.byID[m.ID], a.sorted = m, nil
+	a.byID[m.ID], a.sorted, a.filling = m, nil, 0
 	if m.token != 0 {
 		a.byToken[m.token] = m
 	}

@@ -70,4 +70,44 @@
 // come from another address. A new registry knows no member: it believes those that
 // resume, waits for a grace period before it admits newcomers, and then plans new tables,
 // see [Authority.Resume].
+//
+// # The life of a ring
+//
+// A ring has an identity, which is drawn when it first becomes live. Members learn it with
+// their first table, and tell it to each registry that they come back to. A node without a
+// table has no ring.
+//
+//	          first member, or Setup
+//	no ring ──────────────────────────▶ live ◀──┐ all members may go, and others come:
+//	 │    ▲                              ▲ └────┘ it stays live, and the same ring
+//	 │    │ grace over, no member back   │
+//	 ▼    │                              │
+//	recovering ──────────────────────────┘
+//	          grace over, members back
+//
+// A registry recovers from the first member on that comes back while there is no ring, or from
+// its start ([Authority.Start]). While it recovers it admits no newcomer. These rules keep two
+// rings apart, and one ring whole:
+//
+//   - A member of another ring is refused, whatever else it says ([ErrOtherRing]). No registry
+//     merges identities.
+//   - A registry that knows no identity adopts that of the first member that comes back, while
+//     there is no ring or while it recovers. Later it has one of its own.
+//   - A ring that sets itself up is made live by its first member. A newcomer may reach a
+//     restarted registry before the members do. So that registry recovers from its start, and
+//     only then may a newcomer be the first member.
+//   - A node gives up a ring that no registry has had for 20 leases, see [Forsaking].
+//
+// A kept record ([Record]) replaces the guess of what was before:
+//
+//	record            at the start                      then
+//	none was kept     as above
+//	new               no grace, unless asked for        the first member waits until "has members" is written
+//	empty             no grace; the identity is known   likewise
+//	has members       recovering; the identity is       grace over, no member back: two leases more, in which
+//	                  known                             the first to come starts a whole grace
+//
+// "Has members" is written before the first member is admitted, or, if an operator sets the ring
+// up, before the first table is handed out. "Empty" is written after the last member has left or
+// died. So a record that is wrong costs a grace, and never a life.
 package membership

@@ -21,6 +21,7 @@ const (
 	Healed                  // event: it can reach Other again
 	PairsFull               // event: there is no room to remember that it cannot reach Other; Why. Once until there is
 	Rebuilt                 // event: the recovery has ended
+	Founded                 // event: the ring has become live for its first member; Why
 )
 
 // Effect is something to do, or an event to report, about one incarnation.

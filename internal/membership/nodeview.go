@@ -15,6 +15,7 @@ type NodeView struct {
 	Self ring.Ref
 	Bits int
 
+	Ring       ring.Identity // empty before the first table
 	Epoch      uint64
 	Size       int64 // entries asked for at the set-up
 	Plan       control.Plan
@@ -46,7 +47,7 @@ func (l *NodeView) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
 // Manifest is the view after the registry told the node everything.
 func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	next := &NodeView{
-		Self: l.Self, Bits: l.Bits, Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
+		Self: l.Self, Bits: l.Bits, Ring: cmp.Or(ring.Identity(m.Ring), l.Ring), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
 		Others: m.Others, Incs: m.Incs, Newest: m.Incarnation, Idle: make(map[uint64]struct{}, len(m.Idle)),
 	}
@@ -60,6 +61,9 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	next.Over = l.Over
 	if m.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, l.Epoch)
+	}
+	if err := l.checkIdentity(m); err != nil {
+		return nil, err
 	}
 	return next, next.check()
 }

@@ -11,10 +11,14 @@ import (
 // The first such member begins the recovery.
 func (a *Authority) recoverMember(now Time, m *member, r Request) {
 	if !a.recovering {
-		a.recovering = true
-		a.recoveryEnd = within(now, a.Grace)
+		a.Recover(now)
 	}
-	a.live = true                                            // also after Recover
+	if a.secondGrace { // the others may be on their way as well
+		a.recoveryEnd, a.secondGrace = within(now, a.Grace), false
+	}
+	a.expected = false
+	a.adopt(r.Ring)
+	a.goLive(a.layout)                                       // also after Recover
 	if late := a.timeout(m) - a.Lease; late > a.extraGrace { // each notices at its next heartbeat
 		a.recoveryEnd.putOff((late-a.extraGrace)/3, true)
 		a.extraGrace = late
@@ -33,18 +37,20 @@ func (a *Authority) recoverMember(now Time, m *member, r Request) {
 	}
 }
 
-// Recover makes the authority wait for members of an earlier registry from the start.
-func (a *Authority) Recover(now Time) {
-	a.recovering, a.recoveryEnd = true, within(now, a.Grace)
-}
-
 // endRecovery ends the recovery when all members have had time to come back.
 //
 // It does not end early when as many are back as a member says there were. That member
 // may not know the latest newcomers, or may have been out of the ring itself, and a member
 // that comes after the end is evicted.
+//
+// If a kept record says that there are members and none is back, they get two leases more, and
+// the first that comes starts a whole grace.
 func (a *Authority) endRecovery(now Time) (next Time) {
 	if now < a.recoveryEnd.at {
+		return a.recoveryEnd.at
+	}
+	if a.expected && !a.secondGrace {
+		a.secondGrace, a.recoveryEnd = true, within(now, 2*a.Lease)
 		return a.recoveryEnd.at
 	}
 	back := 0
@@ -53,7 +59,10 @@ func (a *Authority) endRecovery(now Time) (next Time) {
 			back++
 		}
 	}
-	a.recovering, a.extraGrace = false, 0
+	a.recovering, a.expected, a.secondGrace, a.extraGrace = false, false, false, 0
+	if a.live {
+		a.settleIdentity()
+	}
 	clear(a.knownDead)
 	for _, m := range a.suspects { // their timeout begins now
 		if d := within(now, a.timeout(m)); d.at > m.suspicion.until.at {
@@ -62,6 +71,19 @@ func (a *Authority) endRecovery(now Time) (next Time) {
 	}
 	a.dirty, a.exact, a.lastChange = a.live, a.live, now
 	a.announceBy = within(now, a.Lease)
-	a.emit(Effect{Kind: Rebuilt, Why: fmt.Sprintf("%d members of the earlier ring are back", back)})
+	why := "no member of an earlier ring has come back"
+	if back > 0 {
+		why = fmt.Sprintf("%d members of the earlier ring are back", back)
+	}
+	a.emit(Effect{Kind: Rebuilt, Why: why})
 	return 0
+}
+
+// whyRecovering says what newcomers wait for. The text stays the same all that time, so that the
+// log of a node that tries again has it once.
+func (a *Authority) whyRecovering() string {
+	if len(a.byID) == 0 {
+		return fmt.Sprintf("the registry has just started, and members of an earlier ring may come back first, for %v", a.Grace)
+	}
+	return fmt.Sprintf("the registry has restarted, and the members of the earlier ring may come back first, for %v", a.Grace)
 }

@@ -11,11 +11,17 @@ const maxExplained = 3
 // at every change, so only the first few reasons are put into words, and the others are
 // empty strings.
 func (a *Authority) Unsettled() (list []string) {
-	if !a.live {
+	if !a.live && a.SelfSetup != nil && !a.recovering {
+		return []string{"no node has joined yet: the first one makes the ring live"}
+	}
+	if !a.live && !a.recovering {
 		return []string{"it has not been set up: run Setup (setup-overlay)"}
 	}
 	if a.recovering {
-		return []string{"the registry has restarted, and the members of the earlier ring still have time to come back"}
+		return []string{"members of an earlier ring still have time to come back"}
+	}
+	if a.waitsForState() {
+		return []string{a.whyUnsaved()}
 	}
 	for _, m := range a.sortedMembers() {
 		why := ""

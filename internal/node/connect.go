@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -65,6 +66,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
 		req.Want, req.ID = !anyID, inc.self.ID // the same ID, if it is free
 		if on {
+			req.Ring = string(local.Ring)
 			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), local.Over
 			req.Every = int64(inc.pace.Load())
 		}
@@ -98,6 +100,8 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return err
 	case on && (answer.ID != inc.self.ID || answer.Incarnation != inc.self.Incarnation):
 		return fmt.Errorf("the registry takes node %d for node %d", inc.self.ID, answer.ID)
+	case on && answer.Ring != "" && req.Ring != "" && answer.Ring != req.Ring:
+		return fmt.Errorf("%w: it takes this member of ring %s into ring %s", errs.ErrOtherRing, ring.Identity(req.Ring).Short(), ring.Identity(answer.Ring).Short())
 	case on && (answer.Bits != inc.self.Bits || answer.MaxPayload != inc.self.MaxPayload):
 		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", errs.ErrEvicted,
 			answer.Bits, answer.MaxPayload, inc.self.Bits, inc.self.MaxPayload)
@@ -106,11 +110,13 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
 		inc.plane.LowerFence()
+		n.forsaking.OwnRing()
 	default:
 		n.setAddress(addr)
 		if err := n.begin(answer, req.Seen); err != nil {
 			return err
 		}
+		n.forsaking.OwnRing()
 	}
 	ctl.SetLease(n.inc.Load().timeout())
 	return nil

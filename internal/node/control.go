@@ -70,9 +70,10 @@ func (n *Node) controlLoop() {
 // retry is a copy: a long outage does not count for the next one.
 func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) bool {
 	anyID := false
+	over := error(errs.ErrEvicted)
 	for {
 		if evicted {
-			n.end(inc, errs.ErrEvicted)
+			n.end(inc, over)
 			if n.isLeaving() {
 				return false
 			}
@@ -93,6 +94,10 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 		case errors.Is(err, errs.ErrEvicted):
 			evicted = true
 			continue
+		case errors.Is(err, errs.ErrOtherRing) && n.forsaking.OtherRing(time.Since(n.began)+1, inc.lease()):
+			n.cfg.Log.Warn("registries have had another ring for 20 leases: this node gives up its own, and joins as a new node", "node", n.Peer(), "incarnation", n.Incarnation(), "err", err)
+			evicted, over = true, forsakenError{}
+			continue
 		case errors.Is(err, errIDTaken):
 			anyID = true
 		}
@@ -104,6 +109,16 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 		retry.Max = inc.maxBackoff()
 		retry.Next()
 	}
+}
+
+// forsakenError is an [errs.ErrEvicted] for another reason: registries have another ring.
+type forsakenError struct{}
+
+func (forsakenError) Error() string {
+	return fmt.Sprintf("registries have had another ring for %d leases: this node has given up its own, and joins as a new node", membership.ForsakeLeases)
+}
+func (forsakenError) Is(target error) bool {
+	return target == errs.ErrEvicted || target == errs.ErrOtherRing
 }
 
 // HangUp closes the connection to the registry, and controlLoop makes another.

@@ -16,7 +16,7 @@ import (
 // Join registers a node with the registry at addr, and returns it once it is admitted.
 func Join(ctx context.Context, addr string, cfg *Config) (*Node, error) {
 	n := &Node{
-		cfg: cfg, registry: addr, token: rand.Uint64(), owner: plane.NewOwner(),
+		cfg: cfg, registry: addr, token: rand.Uint64(), began: time.Now(), owner: plane.NewOwner(),
 		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())

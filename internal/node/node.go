@@ -6,10 +6,12 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/status"
@@ -36,6 +38,7 @@ type Node struct {
 	registry string
 	listener net.Listener
 	token    uint64 // proves to the registry's probe that it has found this node
+	began    time.Time
 	owner    uint64 // marks its handlers, see inHandler
 
 	deregistered chan error    // the registry's answer to Deregister
@@ -46,7 +49,9 @@ type Node struct {
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
-	members        notify.Change                // the node has heard of members, or its own incarnation has begun or ended
+	members   notify.Change        // the node has heard of members, or its own incarnation has begun or ended
+	forsaking membership.Forsaking // of controlLoop
+
 	inc            atomic.Pointer[incarnation]  // the present one, or the last until the next begins
 	ctl            atomic.Pointer[control.Conn] // the latest connection to the registry
 	maxIncarnation atomicMax                    // the greatest incarnation of any node that this node knows of

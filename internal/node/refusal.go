@@ -35,6 +35,7 @@ var refusals = []struct {
 	{control.CodeNotYours, errs.ErrNotMember},
 	{control.CodeEvicted, errs.ErrEvicted},
 	{control.CodeWait, errs.ErrRebuilding},
+	{control.CodeOtherRing, errs.ErrOtherRing},
 }
 
 // Cases of errors that stand for several. Programs see them in the text only.

@@ -61,6 +61,9 @@ func (s *session) register(body []byte) error {
 	if req.ID > ring.Mask(r.cfg.Bits) {
 		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
 	}
+	if !ring.Identity(req.Ring).Valid() {
+		return s.refuse(control.CodeProtocol, "%.40q is not the identity of a ring", req.Ring)
+	}
 	if max(req.Incarnation, req.Epoch, req.Run) > maxNumber {
 		return s.refuse(control.CodeProtocol, "incarnation %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
 	}
@@ -95,7 +98,9 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 	case errors.Is(err, membership.ErrIDTaken):
 		return s.refuse(control.CodeIDTaken, "ID %d is another node's", req.ID)
 	case errors.Is(err, membership.ErrWait):
-		return s.refuse(control.CodeWait, "the registry cannot tell yet which IDs are free (%v): join again in a while", err)
+		return s.refuse(control.CodeWait, "%v: join again in a while", err)
+	case errors.Is(err, membership.ErrOtherRing):
+		return s.refuseOtherRing(req, err)
 	case errors.Is(err, membership.ErrEvicted):
 		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):
@@ -138,7 +143,7 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Verified: verified,
-			Incarnation: req.Incarnation, Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
+			Incarnation: req.Incarnation, Ring: ring.Identity(req.Ring), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
 		if req.Incarnation != 0 {
@@ -147,6 +152,7 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 			m, err = r.members.Admit(r.now(), uint64(max(0, r.cfg.TimeOfDay().UnixNano())), request)
 		}
 		if errors.Is(err, membership.ErrWait) {
+			r.saveIfDue() // it may wait for that
 			return false
 		}
 		if err == nil {
@@ -176,9 +182,11 @@ func (s *session) attach(m ring.Member, latestRun uint64) error {
 	r.sessions[m.Ref()] = s
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
 	r.reports.begin(m.Ref())
+	r.others.drop(m.Addr)
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
+		Ring: string(r.members.Identity()),
 	})
 	if u := r.runs.current; u != nil {
 		u.memberRegistered(s, latestRun)

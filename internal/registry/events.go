@@ -18,6 +18,7 @@ var eventKinds = map[membership.Kind]status.EventKind{
 	membership.Unreachable: status.EventDegraded,
 	membership.Healed:      status.EventHealed,
 	membership.Rebuilt:     status.EventRebuilt,
+	membership.Founded:     status.EventSetup,
 }
 
 // recordEffect records an effect if it is an event. It needs mu.
@@ -39,6 +40,13 @@ func (r *Registry) recordEffect(e membership.Effect) {
 // recordEvent keeps an event and logs it. It needs mu.
 func (r *Registry) recordEvent(e status.Event) {
 	e = r.events.add(e, r.members.Epoch())
+	r.logEvent(e)
+}
+
+// recordQuietly keeps an event that is logged elsewhere. It needs mu.
+func (r *Registry) recordQuietly(e status.Event) { r.events.add(e, r.members.Epoch()) }
+
+func (r *Registry) logEvent(e status.Event) {
 	if ctx := r.ctx; r.cfg.Log.Enabled(ctx, level(e)) {
 		r.cfg.Log.LogAttrs(ctx, level(e), string(e.Kind), attrs(e)...)
 	}

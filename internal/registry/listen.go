@@ -56,12 +56,13 @@ func (r *Registry) open(l *net.Listener) {
 	if !r.opened {
 		r.opened = true
 		r.start = time.Now()
-		if r.cfg.Grace > 0 {
-			r.members.Recover(r.now())
-		}
+		r.members.Start(r.now())
 		r.stalls = stalls{period: max(r.cfg.Lease/32, time.Millisecond), accounted: r.cfg.Now()}
 		r.wg.Go(r.stallLoop)
 		r.wg.Go(r.reconcileLoop)
+		if r.cfg.state != nil {
+			r.wg.Go(r.saveLoop)
+		}
 	}
 }
 

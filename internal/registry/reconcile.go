@@ -36,6 +36,7 @@ func (r *Registry) reconcileLoop() {
 		now := r.now()
 		next := r.members.Advance(now)
 		effects := r.members.Take()
+		r.saveIfDue()
 		for _, e := range effects {
 			r.recordEffect(e)
 		}

@@ -11,6 +11,7 @@
 //   - reconcile.go: the loop that plans, and applies what the membership asks for.
 //   - stalls.go: how late this process runs, so that members do not pay for it.
 //   - loopback.go: members whose address leads each machine to itself.
+//   - state.go: what is kept on disk; otherrings.go: members of other rings that come by.
 //   - setup.go, wait.go, tables.go: Setup, Audit, the waits, Members and Tables.
 //   - traffic.go, stop.go, run.go, run_members.go, account.go, runs.go: the API and the phases of a
 //     run, its early end, its state, members that come and go, its account, and the results of
@@ -27,7 +28,7 @@
 //
 // Close ends all goroutines and waits for them:
 //
-//   - reconcileLoop and stallLoop, from the first listener on; they end with Registry.ctx.
+//   - reconcileLoop, stallLoop and saveLoop, from the first listener on; they end with Registry.ctx.
 //   - one for each listener, which accepts; it ends when its listener is closed.
 //   - one for each connection, which shakes hands and becomes its session; it ends when the
 //     connection ends.
@@ -64,6 +65,7 @@ type Registry struct {
 
 	setup   chan struct{} // of one slot, held during a set-up: there is one at a time
 	wakeups chan struct{} // of one slot: the reconcile loop has work
+	saves   chan struct{} // of one slot: the save loop has work
 	// Dials to newcomers and to suspects are limited apart, so that neither holds up the other.
 	newcomers, suspects *dial.Limiter
 	traces              traces
@@ -78,6 +80,7 @@ type Registry struct {
 	events    eventLog
 	runs      runs
 	reports   reports
+	others    otherRings
 	changed   notify.Change // broadcast when the fields above have changed
 	opened    bool          // a listener was opened
 	closed    bool
@@ -90,13 +93,21 @@ func New(cfg *Config) *Registry {
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
 		wakeups:   make(chan struct{}, 1),
+		saves:     make(chan struct{}, 1),
 		newcomers: dial.NewLimiter(registryDials, registrySlow),
 		suspects:  dial.NewLimiter(registryDials, registrySlow),
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[*net.Listener]struct{}),
 		conns:     make(map[*net.Conn]struct{}),
 	}
-	r.members = membership.New(membership.Config{Bits: cfg.Bits, Lease: cfg.Lease, Grace: cmp.Or(cfg.Grace, 2*cfg.Lease), Draw: handshake.DrawID, Beats: cfg.Beats})
+	c := membership.Config{Bits: cfg.Bits, Lease: cfg.Lease, Grace: cmp.Or(cfg.Grace, 2*cfg.Lease), GraceFirst: cfg.Grace > 0, Draw: handshake.DrawID, Beats: cfg.Beats}
+	if s := cfg.SelfSetup; s != nil {
+		c.SelfSetup = &ring.Layout{K: s.K, Fewest: s.Fewest}
+	}
+	if cfg.state != nil {
+		c.Kept = &cfg.state.record
+	}
+	r.members = membership.New(c)
 	r.newcomers.GivenUp = func() {
 		cfg.WarnOften("", "too many joining nodes do not answer the registry's dials: the oldest dial is given up", "most", registrySlow)
 	}
@@ -142,6 +153,9 @@ func (r *Registry) Close() error {
 	}
 	r.mu.Unlock()
 	r.wg.Wait()
+	if r.cfg.state != nil {
+		r.cfg.state.dir.Close()
+	}
 	r.cfg.Records.Close()
 	return nil
 }

@@ -91,7 +91,9 @@ var errRefused = errors.New("refused")
 // nothing. Any other session ends.
 func (s *session) refuse(code control.Code, format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
-	s.r.cfg.Log.Info("request refused", "from", s.remote, "reason", reason)
+	if code != control.CodeOtherRing { // that has a warning
+		s.r.cfg.Log.Info("request refused", "from", s.remote, "reason", reason)
+	}
 	if err := s.conn.Send(control.TypeRefused, control.Refused{Code: code, Reason: reason}); err != nil {
 		return err
 	}

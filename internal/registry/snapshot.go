@@ -24,7 +24,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	defer r.mu.Unlock()
 	layout := r.members.Layout()
 	s := &status.Snapshot{
-		Time: time.Now(), Ring: r.cfg.RingName, Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
+		Time: time.Now(), Ring: r.cfg.RingName, Identity: string(r.members.Identity()), OtherRings: r.others.list(time.Now(), r.cfg.Lease), Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: cloneNonNil(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
 		Missing: withText(r.members.Unsettled()), Degraded: r.degraded(),
 		Running: r.running(), Runs: cloneNonNil(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
@@ -45,6 +45,9 @@ func (r *Registry) Snapshot() *status.Snapshot {
 			if f.status != nil {
 				row.Node = *f.status
 			}
+		}
+		if row.Epoch > 0 {
+			row.Identity = s.Identity
 		}
 		row.Entries = []status.ID{}
 		if view, ok := r.members.View(m.ID); ok {

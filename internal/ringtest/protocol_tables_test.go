@@ -150,7 +150,7 @@ func TestProtocolHasTheCodesAndReasons(t *testing.T) {
 		control.CodeFull: "no free ID", control.CodeAddrTaken: "the address is registered", control.CodeHost: "the advertised host",
 		control.CodeUnreachable: "no node", control.CodeNotMember: "not a member", control.CodeNotYours: "another node's ID",
 		control.CodeProtocol: "a message that makes no sense", control.CodeEvicted: "this incarnation is over",
-		control.CodeIDTaken: "the ID asked for", control.CodeWait: "not yet",
+		control.CodeIDTaken: "the ID asked for", control.CodeWait: "not yet", control.CodeOtherRing: "the registry has another ring",
 	} {
 		if !strings.HasPrefix(codes[fmt.Sprint(c)], want) {
 			t.Errorf("code %d is %q in PROTOCOL.md, want %q", c, codes[fmt.Sprint(c)], want)
