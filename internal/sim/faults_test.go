@@ -127,6 +127,13 @@ func (w *world) injectFault() {
 		w.shortage()
 		return
 	}
+	if x := w.rings; x != nil && x.rng.IntN(2) == 0 {
+		f := ringFaults[x.rng.IntN(len(ringFaults))]
+		w.logf("--- %s", f.name)
+		w.count.faults++
+		f.do(w)
+		return
+	}
 	if w.moving && !w.calm && w.chance(w.plan, 0.4) {
 		x := moves[w.plan.IntN(len(moves))]
 		w.logf("--- %s", x.name)

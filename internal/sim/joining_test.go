@@ -12,6 +12,8 @@ type joining struct {
 	trying  bool
 	want    ring.Ref // its earlier incarnation, whose ID it asks for; none if Incarnation is 0
 	patient int      // attempts left to get that ID
+
+	forsaking membership.Forsaking
 }
 
 // attempt makes sure that the process is connected to the registry, or about to be.
@@ -47,6 +49,7 @@ func (p *process) connected(c *conn) {
 	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc}}
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Incarnation, r.Token, r.Ready = true, n.ref.ID, n.ref.Incarnation, p.token, n.ready
+		r.Ring = n.local.Ring
 		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over
 	} else {
 		p.token = p.w.net.Uint64()
@@ -84,6 +87,7 @@ func (p *process) receive(c *conn, msg any) {
 		} else if n.ref != m.ref {
 			p.w.judge.fail("%v went on as %v", n.ref, m.ref)
 		}
+		p.join.forsaking.OwnRing()
 		n.confirmed(c)
 		n.reportAgain(c)
 	case control.Refused:
@@ -125,6 +129,8 @@ func (p *process) refused(c *conn, code control.Code) {
 				return
 			}
 		}
+	case control.CodeOtherRing:
+		p.otherRing()
 	case control.CodeIDTaken:
 		p.join.want = ring.Ref{}
 	case control.CodeWait, control.CodeUnreachable:

@@ -38,6 +38,7 @@ type incarnation struct {
 	declaredDead  bool // it was declared dead once
 	returned      Time // when all nodes had been told that it lives after all
 	gen           int  // of the registry that admitted it or took it back
+	own           Time // when a registry of its ring took it in last
 	early         bool // a registry without a ring admitted it
 }
 
@@ -79,7 +80,7 @@ func (j *judge) admitted(r *registry, m ring.Member, p *process) {
 		j.incarnations[m.Ref()] = x
 		j.all = append(j.all, x)
 	}
-	x.gen = r.gen
+	x.gen, x.own = r.gen, j.w.now
 	x.member = true
 }
 
@@ -173,7 +174,7 @@ func (j *judge) excused(x *incarnation, r *registry) bool {
 	if j.superseded(x.ref) {
 		return true // it was declared dead before, and came back all the same
 	}
-	return x.isOver() || x.leaving || x.n == nil || // it was not told that it was admitted
+	return x.isOver() || x.leaving || j.otherRings(x, r) || x.n == nil || // it was not told that it was admitted
 		x.early && r.gen > 1 || // a newcomer may have to make room for a member that comes back
 		p.state == stopped || !w.reach(p, r.p) ||
 		w.now-p.troubled < 2*w.lease
@@ -191,7 +192,7 @@ func (j *judge) refusedLife(r *registry, ref ring.Ref) {
 // noRoute is called when a node denies that an ID exists.
 func (j *judge) noRoute(n *node, f wire.Frame) {
 	for _, x := range j.all {
-		if x.ref.ID == f.Dst() && x.mustExist() {
+		if x.ref.ID == f.Dst() && x.mustExist() && x.n.local.Ring == n.local.Ring {
 			j.fail("%v denies that ID %d exists, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",
 				n.ref, f.Dst(), x.ref, x.announced, n.router.Successor, n.use.Epoch, n.router.Up, n.confirmedAt, f.Type(), f.Src())
 		}

@@ -20,6 +20,7 @@ type registry struct {
 	gen      int
 	wall     uint64
 	reports  reports
+	saving   bool // a write of its state is under way
 }
 
 // register is a node's request to join, or to go on with its incarnation.
@@ -33,11 +34,19 @@ type registered struct{ ref ring.Ref }
 func (w *world) startRegistry() {
 	w.generation++
 	p := &process{w: w, addr: "registry"}
+	c := membership.Config{Bits: w.bits, Lease: w.lease, Grace: w.lease, Draw: w.auth.Uint64N, DrawIdentity: w.drawIdentity}
+	if w.rings != nil {
+		w.rings.configure(w, &c)
+	}
 	w.registry = &registry{
 		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), reports: newReports(), wall: w.newWall(),
-		auth: membership.New(membership.Config{Bits: w.bits, Lease: w.lease, Grace: w.lease, Draw: w.auth.Uint64N}),
+		auth: membership.New(c),
 	}
+	w.registry.auth.Start(w.now)
 	w.logf("registry %d starts", w.generation)
+	if w.rings != nil {
+		w.registry.step()
+	}
 }
 
 // receive handles a message from a node.
@@ -93,6 +102,8 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 		r.w.logf("registry refuses %s (%+v): %v", c.p.addr, asked, err)
 		code := control.CodeWait
 		switch {
+		case errors.Is(err, membership.ErrOtherRing):
+			code = control.CodeOtherRing
 		case errors.Is(err, membership.ErrEvicted):
 			code = control.CodeEvicted
 			r.w.judge.refusedLife(r, ring.Ref{ID: asked.ID, Incarnation: asked.Incarnation})
@@ -150,6 +161,8 @@ func (r *registry) step() {
 	r.effects()
 	r.w.judge.checkViews(r)
 	r.w.judge.checkReports(r)
+	r.w.judge.checkRings(r)
+	r.save()
 	if next == 0 {
 		return
 	}

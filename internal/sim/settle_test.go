@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 )
@@ -10,7 +11,12 @@ import (
 func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
 // settleLimit bounds how long a ring takes to settle after the last fault.
-func (w *world) settleLimit() Time { return 8*w.lease + 10*1000*ms }
+func (w *world) settleLimit() Time {
+	if w.rings != nil { // until a ring is forsaken, and two graces
+		return (membership.ForsakeLeases+4+8)*w.lease + 10*1000*ms
+	}
+	return 8*w.lease + 10*1000*ms
+}
 
 // finishLimit bounds how long it then takes until the next message is delivered. With two
 // pairs cut, four dead links may follow each other on its way and back. Each is found dead
@@ -25,6 +31,9 @@ func (w *world) settle() {
 	w.drop = 0
 	clear(w.cut)
 	clear(w.group)
+	if w.rings != nil {
+		w.rings.fails = 0
+	}
 	if w.registry.p.state == dead {
 		w.startRegistry()
 	}
@@ -46,6 +55,9 @@ func (w *world) settle() {
 		w.until(w.now + w.lease/10)
 		if !w.registry.auth.Live() && w.registry.auth.Len() == len(w.alive()) {
 			w.registry.setup(w.size)
+		}
+		if w.rings != nil && len(w.alive()) < 2 { // the others were about to leave
+			w.spawn(nil)
 		}
 		if why = w.judge.ideal(); why != "" && w.now-start > w.settleLimit() {
 			w.judge.fail("%v after the last fault: %s", w.now-start, why)

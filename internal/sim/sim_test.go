@@ -30,7 +30,8 @@ func TestSimulationOfUnreachable(t *testing.T) { simulate(t, *simFrom-1+unreacha
 func TestSimulationOfClocks(t *testing.T) { simulate(t, *simFrom-1+clocksFrom, 800) }
 
 // kind is the kind of a seed's world: 0 the first, 1 from fewestFrom on, 2 from
-// unreachableFrom on, 3 from clocksFrom on, 4 from movingFrom on, 5 from starvedFrom on.
+// unreachableFrom on, 3 from clocksFrom on, 4 from movingFrom on, 5 from starvedFrom on,
+// 6 from ringsFrom on.
 func kind(seed uint64) uint64 { return seed / fewestFrom }
 
 func simulate(t *testing.T, from uint64, runs int) {
@@ -99,4 +100,7 @@ func (c *counters) add(d counters) {
 	c.births += d.births
 	c.faults += d.faults
 	c.renewals += d.renewals
+	c.rings += d.rings
+	c.strangers += d.strangers
+	c.forsaken += d.forsaken
 }

@@ -78,6 +78,8 @@ func (j *judge) ideal() string {
 		return "the registry is recovering"
 	case !a.Live():
 		return "there is no ring"
+	case j.strayNode() != "":
+		return j.strayNode()
 	case a.Len() != len(alive):
 		return sprintf("%d members, %d processes", a.Len(), len(alive))
 	case len(a.Unsettled()) > 0:

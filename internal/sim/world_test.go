@@ -38,6 +38,8 @@ type world struct {
 	handicap     handicap
 	newcomerCuts *newcomerCuts // nil but from unreachableFrom on
 	clocks       *rand.Rand    // nil but from clocksFrom on
+	identities   *rand.Rand    // for the identities of rings
+	rings        *rings        // nil but from ringsFrom on
 	quiet        bool          // no node sends
 	generation   int
 	registry     *registry
@@ -59,6 +61,7 @@ type counters struct {
 	left                                   int // messages returned because the sink left
 	full, dropped, down, overshot, detours int
 	deaths, births, faults, renewals       int
+	rings, strangers, forsaken             int // rings made, refusals of members of others, and rings given up
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -79,6 +82,7 @@ func newWorld(seed uint64) *world {
 		byAddr: make(map[string]*process), group: make(map[int]int), cut: make(map[[2]int]bool),
 	}
 	w.judge = newJudge(w)
+	w.identities = chance(9)
 	r := w.plan
 	w.bits = pick(r, 5, 6, 8, 16)
 	w.lease = pick[Time](r, 1000, 2000, 3000) * ms
@@ -116,6 +120,9 @@ func newWorld(seed uint64) *world {
 	}
 	if kind(seed) == kind(unreachableFrom) {
 		w.newcomerCuts, w.handicap, w.calm = newNewcomerCuts(seed), newcomersCut, false
+	}
+	if kind(seed) == kind(ringsFrom) {
+		w.rings, w.calm = newRings(w), false
 	}
 	return w
 }
@@ -256,7 +263,9 @@ func (w *world) run() (err error) {
 		w.spawn(nil)
 	}
 	w.until(w.now + w.lease/4)
-	w.registry.setup(w.size)
+	if w.rings == nil {
+		w.registry.setup(w.size)
+	}
 	w.until(w.now + w.lease/2)
 	for range w.occasions {
 		if w.judge.err != nil {
