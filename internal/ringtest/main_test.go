@@ -12,5 +12,9 @@ func TestMain(m *testing.M) {
 		registryProcess(lease)
 		return
 	}
+	if value := os.Getenv(stateRole); value != "" {
+		stateProcess(value)
+		return
+	}
 	leaks.Main(m)
 }
