@@ -27,7 +27,7 @@ var layers = [][]string{
 	{"internal/node", "internal/registry"}, // the two wings: neither sees the other
 	{"internal/unwrap"},
 	{"."},
-	{"internal/ringtest", "dashboard"},
+	{"internal/ringtest", "dashboard", "health"},
 }
 
 // outside lists what a package may import from other modules.
@@ -98,7 +98,7 @@ func mayImport(layer map[string]int, from, to string, test bool) bool {
 	case test && to == "internal/leaks":
 		return true
 	case strings.HasPrefix(from, "examples"): // what users can do, but for the study, which has no nodes
-		return to == "." || to == "status" || to == "memnet" || strings.HasPrefix(to, "examples/internal/") ||
+		return to == "." || to == "status" || to == "memnet" || to == "health" || strings.HasPrefix(to, "examples/internal/") ||
 			from == "examples/study" && to == "internal/ring" || from == "examples/internal/page" && to == "dashboard"
 	case from == "dashboard": // what users can do
 		return to == "." || to == "status" || test && (to == "memnet" || to == "internal/ringtest")
