@@ -110,6 +110,11 @@ func (r *Registry) Trace(ctx context.Context, from, to ID) ([]status.Hop, error)
 	return r.r.Trace(ctx, from, to)
 }
 
+// ReadyNow returns nil if nodes can join. The error matches [ErrRebuilding] while members of an
+// earlier ring have time to come back (see [WithGrace]), [ErrNotReady] before the registry listens,
+// and [ErrClosed]. It is for probes, and never waits.
+func (r *Registry) ReadyNow() error { return r.r.ReadyNow() }
+
 // WaitMembers waits until at least n nodes are registered. If they are it returns nil at once, also
 // if ctx has ended. The error says how many there are. It matches the cause of ctx, or [ErrClosed].
 func (r *Registry) WaitMembers(ctx context.Context, n int) error { return r.r.WaitMembers(ctx, n) }

@@ -40,6 +40,24 @@ func (r *Registry) Running() uint64 {
 	return r.runs.current.number
 }
 
+// ReadyNow returns nil if nodes can join, and otherwise why not.
+func (r *Registry) ReadyNow() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	why := errs.ErrNotReady
+	switch {
+	case r.closed:
+		why = errs.ErrClosed
+	case len(r.listeners) == 0:
+		why = fmt.Errorf("%w: it does not listen", why)
+	case r.members.Recovering():
+		why = fmt.Errorf("%w: members of an earlier ring have time to come back, and new nodes wait", errs.ErrRebuilding)
+	default:
+		return nil
+	}
+	return fmt.Errorf("ringdht: registry: %w", why)
+}
+
 // WaitMembers waits for a number of members.
 func (r *Registry) WaitMembers(ctx context.Context, n int) error {
 	have := 0
