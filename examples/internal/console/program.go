@@ -36,7 +36,7 @@ func Exit(program string, stderr io.Writer, err error) int {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0
 	case usage:
-		fmt.Fprintf(stderr, "%s: %s (%s -h prints the manual)\n", program, Text(err), program)
+		fmt.Fprintf(stderr, "%s: %s%s (%s -h prints the manual)\n", program, Text(err), variables(Text(err)), program)
 		return 2
 	default:
 		fmt.Fprintf(stderr, "%s: %s\n", program, strings.TrimPrefix(Text(err), program+": "))
@@ -56,6 +56,7 @@ func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) 
 		fmt.Fprintf(&text, "%s\nFlags:\n", strings.Trim(manual, "\n"))
 		flags.SetOutput(&text)
 		flags.PrintDefaults()
+		text.WriteString(envManual(manual))
 		if _, err := io.WriteString(stdout, text.String()); err != nil {
 			return fmt.Errorf("output is lost: %w", err)
 		}
@@ -68,7 +69,7 @@ func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) 
 			return Usagef("put the flag %s before the address", arg)
 		}
 	}
-	return nil
+	return environment(flags, takesAddress(manual))
 }
 
 // CodecFlag defines the flag -codec and returns a pointer to its value.
