@@ -14,6 +14,7 @@
 //	-advertise addr   host:port at which others reach this node, if it differs from where
 //	                  the node connects from: behind NAT, or in a container
 //	-codec name       msgpack (default) or json; the same for the whole ring
+//	-http addr        serve /healthz and /readyz at host:port, or at a port of localhost
 //	-json             results and events as JSON, see below
 //	-listen addr      host:port to listen on for other nodes; a free port of all
 //	                  interfaces by default
@@ -87,6 +88,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
+	"github.com/x/ringdht/examples/internal/serve"
 )
 
 const manual = `
@@ -118,6 +120,7 @@ func join(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	asJSON := flags.Bool("json", false, "print results and events as JSON, a line each, and all else on stderr")
 	listen := flags.String("listen", ":0", "`host:port` to listen on for other nodes")
 	ring := flags.String("ring", "ring", "the `name` of the ring to join")
+	probes := serve.Flag(flags, "/healthz and /readyz")
 	// watchRegistry reports a lost registry; a warning would repeat it.
 	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError)
 	if err := console.Parse(flags, args, stdout, manual); err != nil {
@@ -140,6 +143,11 @@ func join(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	if *advertise != "" {
 		opts = append(opts, ringdht.WithAdvertise(*advertise))
 	}
+	ready, stopProbes, err := serve.Probes(ctx, *probes, m.screen)
+	if err != nil {
+		return err
+	}
+	defer stopProbes()
 	m.node, err = ringdht.Join(ctx, addr, m.receive, opts...)
 	switch {
 	case err != nil && ctx.Err() != nil: // err tells which call the interrupt ended, which does not help
@@ -147,6 +155,7 @@ func join(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	case err != nil:
 		return err
 	}
+	ready.Set(m.node.ReadyNow)
 	registered := m.event(eventRegistered)
 	registered.Members = m.node.Status().Members
 	m.report(registered, fmt.Sprintf(

@@ -15,7 +15,7 @@
 //	-control      let the page set the ring up and start runs
 //	-grace time   admit no new nodes for so long after the start, so that members of a
 //	              ring whose registry died can come back first
-//	-http addr    serve a live page of the ring at host:port
+//	-http addr    serve a live page of the ring at host:port, with /healthz and /readyz
 //	-json         results as JSON, see below
 //	-lease time   how long a node may be silent before it is declared dead, 3s by
 //	              default

@@ -2,7 +2,6 @@ package page
 
 import (
 	"flag"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -31,8 +30,8 @@ func TestPortAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	if !strings.HasPrefix(f.addr, "localhost:") || !strings.HasPrefix(url, "http://localhost:") {
-		t.Errorf("served at %s as %s", f.addr, url)
+	if !strings.HasPrefix(*f.addr, "localhost:") || !strings.HasPrefix(url, "http://localhost:") {
+		t.Errorf("served at %s as %s", *f.addr, url)
 	}
 	resp, err := http.Get(url)
 	if err != nil {
@@ -44,59 +43,37 @@ func TestPortAlone(t *testing.T) {
 	}
 }
 
-// If there are more connections than the limit, the others wait, are accepted when one is
-// closed, and do not delay the end.
-func TestConnectionsAreBounded(t *testing.T) {
-	inner, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
+// Idle connections, more than the server keeps, do not shut out a probe.
+func TestIdleConnectionsAndProbe(t *testing.T) {
+	r, err := ringdht.NewRegistry()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := limit(inner, 2)
-	accepted, ended := make(chan net.Conn), make(chan error, 1)
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				ended <- err
-				return
-			}
-			accepted <- conn
-		}
-	}()
-	var dialled []net.Conn
-	for range 4 {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String())
+	defer r.Close()
+	set := flag.NewFlagSet("test", flag.ContinueOnError)
+	f := AddFlags(set)
+	if err := set.Parse([]string{"-http", "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	url, stop, err := f.Serve(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	at := strings.Trim(strings.TrimPrefix(url, "http:"), "/")
+	for i := range 300 {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", at)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("connection %d: %v", i, err)
 		}
 		defer conn.Close()
-		dialled = append(dialled, conn)
 	}
-	first, second := <-accepted, <-accepted
-	if n := len(l.(*limited).slots); n != 2 {
-		t.Errorf("%d slots are taken", n)
+	resp, err := http.Get(url + "healthz")
+	if err != nil {
+		t.Fatal(err)
 	}
-	select {
-	case <-accepted:
-		t.Error("a third is accepted")
-	default:
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Error(resp.Status)
 	}
-	first.Close()
-	first.Close() // a second Close frees no second slot
-	third := <-accepted
-	select {
-	case <-accepted:
-		t.Error("a fourth is accepted")
-	default:
-	}
-	go io.WriteString(dialled[2], "x")
-	if _, err := io.ReadFull(third, make([]byte, 1)); err != nil {
-		t.Error(err)
-	}
-	l.Close()
-	if err := <-ended; err == nil {
-		t.Error("accepts after the end")
-	}
-	second.Close()
-	third.Close()
 }
