@@ -1,0 +1,115 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/x/ringdht/health"
+)
+
+// Bounds of the server: open connections, and scrapes at once. A scrape of a large ring with its
+// members allocates some 50 MB.
+const (
+	maxConns   = 256
+	maxScrapes = 2
+)
+
+// Server serves /healthz, /readyz and /metrics, and what is added to Mux before Start.
+type Server struct {
+	Mux     *http.ServeMux
+	metrics *prometheus.Registry
+	ready   atomic.Pointer[func() error]
+	cancel  context.CancelFunc
+	server  http.Server
+	wg      sync.WaitGroup
+}
+
+// NewServer returns a server that is not ready and not started.
+func NewServer() *Server {
+	s := &Server{Mux: http.NewServeMux(), metrics: prometheus.NewRegistry()}
+	s.Ready(func() error { return errors.New("it is starting") })
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	probes := health.Handler(func() error { return (*s.ready.Load())() })
+	s.Mux.Handle("/healthz", probes)
+	s.Mux.Handle("/readyz", probes)
+	s.Mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes, Timeout: 10 * time.Second}))
+	return s
+}
+
+// Ready makes /readyz report f from now on.
+func (s *Server) Ready(f func() error) { s.ready.Store(&f) }
+
+// Collect adds collectors to /metrics.
+func (s *Server) Collect(c ...prometheus.Collector) { s.metrics.MustRegister(c...) }
+
+// Start serves at an address until Close. It returns the address, with the port that was taken.
+// An empty address is no server.
+func (s *Server) Start(ctx context.Context, addr string) (at string, err error) {
+	if addr == "" {
+		return "", nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	s.server.Handler, s.server.BaseContext = s.Mux, func(net.Listener) context.Context { return base }
+	s.server.ReadHeaderTimeout, s.server.IdleTimeout, s.server.MaxHeaderBytes = 10*time.Second, time.Minute, 16<<10
+	health.Limit(&s.server, maxConns)
+	s.wg.Go(func() { s.server.Serve(l) })
+	return l.Addr().String(), nil
+}
+
+// Close ends the server and all its connections.
+func (s *Server) Close() {
+	if s.cancel != nil {
+		s.cancel()
+		s.server.Close()
+		s.wg.Wait()
+	}
+}
+
+// probe asks the program that serves at addr for a path, as an image without a shell must.
+func probe(addr, path string, stdout io.Writer) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return Usagef("-probe needs the address of the running program in -http or RINGDHT_HTTP")
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	client := &http.Client{Timeout: 3 * time.Second}
+	resp, err := client.Get("http://" + net.JoinHostPort(host, port) + path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", resp.Status, text)
+	}
+	_, err = stdout.Write(text)
+	return err
+}
+
+// Context ends at the first SIGINT or SIGTERM. A second one ends the process.
+func Context() context.Context {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx
+}
