@@ -148,13 +148,20 @@ func VersionText() string {
 	return info.Main.Version
 }
 
+// optionNames replaces the library's names by flags and variables.
+var optionNames = strings.NewReplacer(
+	"WithAdvertise", "-advertise (RINGDHT_ADVERTISE)", "WithBits", "-bits (RINGDHT_BITS)", "WithGrace", "-grace (RINGDHT_GRACE)",
+	"WithLease", "-lease (RINGDHT_LEASE)", "WithListen", "-listen (RINGDHT_LISTEN)", "WithMaxPayload", "-max-payload (RINGDHT_MAX_PAYLOAD)",
+	"WithRing", "-ring (RINGDHT_RING)", "WithSelfSetup", "-entries (RINGDHT_ENTRIES)", "WithState", "-state (RINGDHT_STATE)",
+)
+
 // Exit prints the error that ends a program, if any, and returns the status: 0 for none, 2 for a
 // wrong setting, 1 for others.
 func Exit(program string, stderr io.Writer, err error) int {
 	if err == nil || errors.Is(err, ErrDone) {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	fmt.Fprintf(stderr, "%s: %s\n", program, optionNames.Replace(err.Error()))
 	if _, usage := errors.AsType[UsageError](err); usage {
 		return 2
 	}
