@@ -12,10 +12,11 @@ import (
 // Command is a command of a console.
 type Command struct {
 	Name  string
-	Short string // a second name, or empty
-	Args  string // its arguments, as help shows them
-	Help  string // a phrase that says what it does
-	More  string // more sentences, for help about this command
+	Short string   // a second name, or empty
+	Also  []string // more names, which help about this command shows
+	Args  string   // its arguments, as help shows them
+	Help  string   // a phrase that says what it does
+	More  string   // more sentences, for help about this command
 	// Examples are lines to type. Help replaces {a} and {b} by the IDs of two nodes, so that
 	// each line can be typed as shown.
 	Examples []string
@@ -25,8 +26,17 @@ type Command struct {
 	Min, Max int
 	Text     bool
 
+	// Ends says that the command ends the program. One letter does not abbreviate it.
+	Ends bool
+	// Background says that the command can run in the background: always if it is typed on a
+	// terminal, else if its line ends in " &".
+	Background bool
+	// Beside says that the command may run while another is in the background. All other
+	// commands wait for the end of that one.
+	Beside bool
+
 	// Run executes the command. It returns soon after ctx has ended. Its error is printed and
-	// does not end the console, unless it is ErrQuit.
+	// does not end the console, unless it is ErrQuit or the console is strict.
 	Run func(ctx context.Context, call *Call) error
 }
 
@@ -36,7 +46,25 @@ type Call struct {
 	JSON    bool    // print the result as JSON
 	Screen  *Screen // with JSON, its stdout is for the result only
 	console *Console
+	// Background says that the command runs in the background.
+	Background bool
 }
+
+// Verdict is the error of a command that has printed its result and yet counts as failed,
+// such as a run that lost messages. The console prints nothing more; if it is strict, it ends.
+type Verdict string
+
+func (v Verdict) Error() string { return string(v) }
+
+// Verdictf returns a [Verdict].
+func Verdictf(format string, args ...any) error { return Verdict(fmt.Sprintf(format, args...)) }
+
+// Stop ends the command in the background, as an interrupt does, and waits until it has
+// ended or ctx ends. It returns the line that was typed for it, or false if there is none.
+func (c *Call) Stop(ctx context.Context) (line string, ok bool) { return "", false }
+
+// Tell is Show for sentences: on a terminal they wrap by words.
+func (c *Call) Tell(document any, text string) { c.Show(document, text) }
 
 // Show prints a result: as one line of JSON, or as text.
 func (c *Call) Show(document any, text string) {

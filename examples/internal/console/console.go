@@ -31,8 +31,15 @@ type Console struct {
 	Name string
 	// Nodes returns the nodes that arguments can name now.
 	Nodes func() Nodes
-	// Ended is called at the end of the input. Run waits on after that.
+	// Ended is called at the end of the input, when no command runs any more. Run waits on
+	// after that.
 	Ended func()
+	// Strict ends the console at the first command that fails, or that returns a [Verdict].
+	Strict bool
+	// Losing returns what ends with the program, as a notice for the first Ctrl-C at the
+	// prompt, which then does not end it: "5 nodes are connected; Ctrl-C again, or quit, ends
+	// the registry." It is empty if nothing is lost. It may be nil.
+	Losing func() string
 
 	input  *input
 	typed  bool          // the input is a terminal
@@ -49,7 +56,10 @@ type Console struct {
 // program, and the disk may have room later. [Screen.Ended] returns the error.
 //
 // It may leave a goroutine behind that waits for one more line of in.
-func (c *Console) Run(ctx context.Context, in io.Reader) {
+//
+// A strict console returns an error that names the first command that failed. Otherwise the
+// error is nil.
+func (c *Console) Run(ctx context.Context, in io.Reader) error {
 	c.Screen.keepRunning()
 	c.input = newInput(in)
 	c.typed = isTerminal(in)
@@ -62,7 +72,7 @@ func (c *Console) Run(ctx context.Context, in io.Reader) {
 		select {
 		case <-ctx.Done():
 			c.Screen.Done()
-			return
+			return nil
 		case line = <-c.input.next():
 			c.input.taken()
 			c.Screen.entered()
@@ -75,7 +85,7 @@ func (c *Console) Run(ctx context.Context, in io.Reader) {
 				c.Ended()
 			}
 			<-ctx.Done()
-			return
+			return nil
 		}
 		if c.tooLate {
 			c.tooLate = false
@@ -87,7 +97,7 @@ func (c *Console) Run(ctx context.Context, in io.Reader) {
 		err := c.do(ctx, call, line.text)
 		switch {
 		case errors.Is(err, ErrQuit):
-			return
+			return nil
 		case err == nil:
 		case ctx.Err() != nil:
 			c.Screen.Say("Interrupted: %s", strings.TrimSpace(line.text))
@@ -97,6 +107,7 @@ func (c *Console) Run(ctx context.Context, in io.Reader) {
 			c.Screen.Complain("%s", c.text(err))
 		}
 	}
+	return nil
 }
 
 // failure is the document of a command that failed.

@@ -44,8 +44,8 @@ func Exit(program string, stderr io.Writer, err error) int {
 	}
 }
 
-// Parse parses a program's arguments. With -h it prints the manual on stdout and returns
-// [flag.ErrHelp]. Any other error is a [UsageError].
+// Parse parses a program's arguments. With -h it prints the manual on stdout, with -version
+// the version, and returns [flag.ErrHelp]. Any other error is a [UsageError].
 func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) error {
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
@@ -63,6 +63,11 @@ func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) 
 		return err
 	case err != nil:
 		return UsageError(err.Error())
+	case versionAsked(flags):
+		if _, err := fmt.Fprintln(stdout, version(flags.Name())); err != nil {
+			return fmt.Errorf("output is lost: %w", err)
+		}
+		return flag.ErrHelp
 	}
 	for _, arg := range flags.Args() {
 		if len(arg) > 1 && arg[0] == '-' {

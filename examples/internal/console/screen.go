@@ -79,6 +79,14 @@ func (s *Screen) Say(format string, args ...any) { s.write(s.notices, fmt.Sprint
 // Complain prints an error: one line.
 func (s *Screen) Complain(format string, args ...any) { s.write(s.err, fmt.Sprintf(format, args...)) }
 
+// Columns returns the width of the terminal that results go to, or 0 if they go elsewhere.
+func (s *Screen) Columns() int {
+	if !s.out.terminal {
+		return 0
+	}
+	return sizeOf(s.out.Writer).Columns
+}
+
 // Errors returns a writer for logs.
 func (s *Screen) Errors() io.Writer { return complaints{s} }
 
