@@ -59,12 +59,14 @@ func (v Verdict) Error() string { return string(v) }
 // Verdictf returns a [Verdict].
 func Verdictf(format string, args ...any) error { return Verdict(fmt.Sprintf(format, args...)) }
 
-// Stop ends the command in the background, as an interrupt does, and waits until it has
-// ended or ctx ends. It returns the line that was typed for it, or false if there is none.
-func (c *Call) Stop(ctx context.Context) (line string, ok bool) { return "", false }
-
 // Tell is Show for sentences: on a terminal they wrap by words.
-func (c *Call) Tell(document any, text string) { c.Show(document, text) }
+func (c *Call) Tell(document any, text string) {
+	if c.JSON {
+		c.Show(document, "")
+	} else {
+		c.Screen.Tell(text)
+	}
+}
 
 // Show prints a result: as one line of JSON, or as text.
 func (c *Call) Show(document any, text string) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/x/ringdht"
@@ -41,16 +42,32 @@ type Console struct {
 	// the registry." It is empty if nothing is lost. It may be nil.
 	Losing func() string
 
-	input  *input
+	lines  lines
+	editor *editor       // if a line editor reads the lines
 	typed  bool          // the input is a terminal
 	period time.Duration // between two refreshes of a view; 0 for a second
+
+	// Owned by Run.
+	number  int    // of the latest line
+	waiting []*job // for the end of back
+	told    bool   // Ended was called
+
 	// tooLate says that a view has just ended by itself. A q typed to end it must not run as
 	// a command.
 	tooLate bool
+
+	end func() // ends the program, after an interrupt
+
+	mu     sync.Mutex // guards the fields below; only Run changes the first three
+	front  *job       // in the foreground,
+	back   *job       // and in the background
+	ended  bool       // there are no more lines
+	warned bool       // Losing was said since the last command
 }
 
 // Run executes commands until one returns ErrQuit or ctx ends. A command ends before the next
-// is read. Run does not return at the end of the input.
+// is read, unless it runs in the background; all that can run beside it do then, and the
+// others wait. Run does not return at the end of the input.
 //
 // If results cannot be printed, it reports that once and goes on: other nodes may need the
 // program, and the disk may have room later. [Screen.Ended] returns the error.
@@ -61,58 +78,95 @@ type Console struct {
 // error is nil.
 func (c *Console) Run(ctx context.Context, in io.Reader) error {
 	c.Screen.keepRunning()
-	c.input = newInput(in)
 	c.typed = isTerminal(in)
-	prompt := c.Screen.live() && c.typed
+	stop := c.attach(ctx, in)
+	defer stop()
+	err := c.loop(ctx)
+	if c.back != nil {
+		c.back.cancel()
+		<-c.back.ended
+		c.setBack(nil)
+	}
+	if errors.Is(err, ErrQuit) || ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// loop executes lines. It returns nil if ctx has ended.
+func (c *Console) loop(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if prompt {
-			c.Screen.setLine("> ")
-		}
-		var line line
-		select {
-		case <-ctx.Done():
-			c.Screen.Done()
-			return nil
-		case line = <-c.input.next():
-			c.input.taken()
-			c.Screen.entered()
-		}
-		if !line.ok {
-			if line.err != nil {
-				c.Screen.Complain("cannot read more commands: %v", line.err)
+		if c.back == nil && len(c.waiting) > 0 {
+			j := c.waiting[0]
+			c.waiting = c.waiting[1:]
+			if err := c.start(ctx, j); err != nil {
+				return err
 			}
+			continue
+		}
+		if c.ended && c.back == nil && !c.told {
+			c.told = true
 			if c.Ended != nil {
 				c.Ended()
 			}
-			<-ctx.Done()
-			return nil
 		}
-		if c.tooLate {
-			c.tooLate = false
-			if strings.TrimSpace(line.text) == "q" {
-				continue
+		var backEnded chan struct{}
+		if c.back != nil {
+			backEnded = c.back.ended
+		}
+		select {
+		case <-ctx.Done():
+		case <-backEnded:
+			err := c.back.err
+			c.setBack(nil)
+			if err != nil {
+				return err
 			}
-		}
-		call := &Call{Screen: c.Screen, JSON: c.JSON, console: c}
-		err := c.do(ctx, call, line.text)
-		switch {
-		case errors.Is(err, ErrQuit):
-			return nil
-		case err == nil:
-		case ctx.Err() != nil:
-			c.Screen.Say("Interrupted: %s", strings.TrimSpace(line.text))
-		case call.JSON:
-			call.Show(failure{c.text(err)}, "")
-		default:
-			c.Screen.Complain("%s", c.text(err))
+		case l := <-c.next():
+			if err := c.take(ctx, l); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// failure is the document of a command that failed.
-type failure struct {
-	Error string `json:"error"`
+// next returns a channel for the next line. It is nil if no line is wanted: in a script, a
+// line waits for those before it. A person can still type stop.
+func (c *Console) next() <-chan line {
+	if c.ended || len(c.waiting) > 0 && !c.typed {
+		return nil
+	}
+	if c.typed && c.editor == nil && c.Screen.notices.terminal {
+		c.Screen.setPrompt(prompt)
+	}
+	return c.lines.next()
+}
+
+// take executes a line that was read.
+func (c *Console) take(ctx context.Context, l line) error {
+	c.lines.taken()
+	if c.editor == nil {
+		c.Screen.entered()
+	}
+	if !l.ok {
+		if l.err != nil {
+			c.Screen.Complain("cannot read more commands: %v", l.err)
+		}
+		c.mu.Lock()
+		c.ended = true
+		c.mu.Unlock()
+		return nil
+	}
+	late := c.tooLate
+	c.tooLate = false
+	if late && strings.TrimSpace(l.text) == "q" {
+		return nil
+	}
+	c.mu.Lock()
+	c.warned = false
+	c.mu.Unlock()
+	return c.enter(ctx, l)
 }
 
 func (c *Console) text(err error) string { return strings.TrimPrefix(Text(err), c.Name+": ") }
@@ -123,26 +177,6 @@ func (c *Console) nodes() Nodes {
 		return nil
 	}
 	return c.Nodes()
-}
-
-// do executes one line. It ignores empty lines and lines that start with #.
-func (c *Console) do(ctx context.Context, call *Call, line string) error {
-	name, rest := word(strings.TrimRight(line, " \t\r"))
-	if name == "" || name[0] == '#' {
-		return nil
-	}
-	cmd, err := c.find(name)
-	if err != nil {
-		return err
-	}
-	if call.Args, err = cmd.split(rest, call); err != nil {
-		return err
-	}
-	err = cmd.Run(ctx, call)
-	if usage, ok := errors.AsType[UsageError](err); ok {
-		return cmd.misused(string(usage))
-	}
-	return err
 }
 
 // Node returns the ID that an argument names, see [Nodes.Find].

@@ -55,7 +55,6 @@ func TestConsole(t *testing.T) {
 		{"fail x\n", "", "fail: expected no arguments (usage: fail)\n"},
 		{"count 0\n", "", "count: n must be a whole number of at least 1, not \"0\" (usage: count n)\n"},
 		{"quit\necho a\n", "", ""},
-		{strings.Repeat("x", maxLine+1), "", "cannot read more commands: a line has more than 1048576 bytes: the rest of the input is not read\n"},
 		// -json comes after the name or at the end; free text keeps it. Then stdout has the
 		// result only.
 		{"echo a -json\necho -json a\n", "[\"a\"]\n[\"a\"]\n", "said\nsaid\n"},

@@ -11,22 +11,23 @@ import (
 // help is the command that lists all commands, or explains one.
 func (c *Console) help() Command {
 	return Command{
-		Name: "help", Args: "[command]", Max: 1,
+		Name: "help", Args: "[command]", Max: 1, Beside: true,
 		Help: "lists the commands, or explains one and shows examples",
 		More: "A name can be abbreviated, part by part, if only one command matches: " +
 			"h h is help help. Scripts should use full names, since new commands may be added. " +
+			"On a terminal the arrow keys get lines back, Tab completes commands and nodes, and ? is help. " +
 			"Any command takes -json, after its name or at the end of the line, and prints its result as a line of JSON.",
 		Examples: []string{"help", "help help", "help -json"},
 		Run: func(_ context.Context, call *Call) error {
 			if len(call.Args) == 0 {
-				call.Show(c.documents(), c.list())
+				call.Show(c.documents(), c.list(call.Screen.Columns()))
 				return nil
 			}
 			cmd, err := c.find(call.Args[0])
 			if err != nil {
 				return err
 			}
-			call.Show(c.document(cmd), c.explain(cmd))
+			call.Show(c.document(cmd), c.explain(cmd, call.Screen.Columns()))
 			return nil
 		},
 	}
@@ -36,6 +37,7 @@ func (c *Console) help() Command {
 type explained struct {
 	Name     string   `json:"name"`
 	Short    string   `json:"short,omitempty"`
+	Also     []string `json:"also,omitempty"`
 	Args     string   `json:"args"`
 	Help     string   `json:"help"`
 	More     string   `json:"more"`
@@ -43,7 +45,7 @@ type explained struct {
 }
 
 func (c *Console) document(cmd Command) explained {
-	return explained{cmd.Name, cmd.Short, cmd.Args, cmd.Help, cmd.More, c.examples(cmd)}
+	return explained{cmd.Name, cmd.Short, cmd.Also, cmd.Args, cmd.Help, cmd.More, c.examples(cmd)}
 }
 
 func (c *Console) documents() (all []explained) {
@@ -53,30 +55,66 @@ func (c *Console) documents() (all []explained) {
 	return all
 }
 
-func (c *Console) list() string {
+// list lists the commands, for a terminal with a number of columns, or without a limit if
+// that is 0.
+func (c *Console) list(columns int) string {
 	t := table.New(table.Left("command"), table.Left("short"), table.Left("what it does"))
 	for _, cmd := range c.all() {
 		t.Row(cmd.usage(), cmd.Short, cmd.Help)
 	}
-	text := t.String() + "\nNames can be abbreviated, see help help. For examples of a command, type help and its name.\n"
-	if c.Notes != "" {
-		text += c.Notes
-	}
+	text := hang(t.String(), strings.Index(t.String(), "what it does"), columns)
+	text += table.Wrap("\nNames can be abbreviated, see help help. For examples of a command, type help and its name.\n"+c.Notes, columns)
 	return text
 }
 
-func (c *Console) explain(cmd Command) string {
+// least is the least width of a column of text.
+const least = 24
+
+// hang wraps the last column of a table, which starts at a cell. Without room for it beside
+// the others, it is below them.
+func hang(lines string, start, columns int) string {
+	if columns <= 0 {
+		return lines
+	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "usage: %s\n", cmd.usage())
-	if cmd.Short != "" {
-		fmt.Fprintf(&b, "short: %s\n", cmd.Short)
+	for line := range strings.Lines(lines) {
+		line = strings.TrimSuffix(line, "\n")
+		indent := start
+		if columns-start < least {
+			indent = 2
+		}
+		if table.Cells(line) <= columns || len(line) <= start {
+			b.WriteString(line + "\n")
+			continue
+		}
+		text := strings.TrimSuffix(table.Wrap(line[start:], columns-indent), "\n")
+		if indent == start {
+			b.WriteString(line[:start])
+		} else {
+			b.WriteString(strings.TrimRight(line[:start], " ") + "\n  ")
+		}
+		b.WriteString(strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", indent)) + "\n")
+	}
+	return b.String()
+}
+
+// explain explains a command, for a terminal with a number of columns, or for 80 if that is
+// 0.
+func (c *Console) explain(cmd Command, columns int) string {
+	var b strings.Builder
+	b.WriteString(table.Wrap("usage: "+cmd.usage()+"\n", columns))
+	if names := cmd.shorts(); len(names) > 0 {
+		fmt.Fprintf(&b, "short: %s\n", strings.Join(names, ", "))
 	}
 	help := cmd.Help
 	if help != "" {
 		help = strings.ToUpper(help[:1]) + help[1:] + "."
 	}
-	if text := fold(strings.TrimSpace(help+" "+cmd.More), 80); text != "" {
-		fmt.Fprintf(&b, "\n%s", text)
+	if columns == 0 {
+		columns = 80
+	}
+	if text := strings.Join(strings.Fields(help+" "+cmd.More), " "); text != "" {
+		fmt.Fprintf(&b, "\n%s\n", table.Wrap(text, columns))
 	}
 	for i, e := range c.examples(cmd) {
 		if i == 0 {
@@ -102,27 +140,4 @@ func (c *Console) examples(cmd Command) []string {
 		lines = append(lines, put.Replace(e))
 	}
 	return lines
-}
-
-// fold breaks text into lines of at most width, or of one longer word.
-func fold(text string, width int) string {
-	var b strings.Builder
-	used := 0
-	for w := range strings.FieldsSeq(text) {
-		switch n := len([]rune(w)); {
-		case used > 0 && used+1+n > width:
-			b.WriteByte('\n')
-			used = n
-		case used > 0:
-			b.WriteByte(' ')
-			used += 1 + n
-		default:
-			used = n
-		}
-		b.WriteString(w)
-	}
-	if used > 0 {
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

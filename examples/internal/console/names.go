@@ -4,24 +4,32 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // match returns the index of the command that a name means. All matching of names is here. An
-// exact name, or an exact short name, wins. Otherwise each part of the given name, between
-// dashes, must be a prefix of the same part of one command only: both list-m and l-m mean
-// list-messaging-nodes.
+// exact name wins, the short ones too. Otherwise each part of the given name, between dashes,
+// must be a prefix of the same part of one command only: both list-m and l-m mean
+// list-messaging-nodes. One letter never means a command that ends the program.
 func match(name string, commands []Command) (int, error) {
 	var fits []int
 	for i, c := range commands {
-		if name == c.Name || name == c.Short {
+		all := append(c.shorts(), c.Name)
+		switch {
+		case slices.Contains(all, name):
 			return i, nil
-		}
-		if shortens(name, c.Name) || shortens(name, c.Short) {
+		case c.Ends && utf8.RuneCountInString(name) < 2:
+		case slices.ContainsFunc(all, func(n string) bool { return shortens(name, n) }):
 			fits = append(fits, i)
 		}
 	}
 	switch len(fits) {
 	case 0:
+		for _, c := range commands {
+			if c.Ends && strings.HasPrefix(c.Name, name) {
+				return 0, fmt.Errorf("unknown command %q: type %s to end the program", name, c.Name)
+			}
+		}
 		return 0, unknown(name, commands)
 	case 1:
 		return fits[0], nil
@@ -44,14 +52,18 @@ func shortens(short, name string) bool {
 	return true
 }
 
-// unknown returns the error for a name without a match. It suggests the nearest names.
+// unknown returns the error for a name without a match. It suggests the nearest names. A
+// whole name is nearer than the first parts of one.
 func unknown(name string, commands []Command) error {
 	var near []string
-	best := (len([]rune(name)) + 2) / 3 // with more mistakes it is another word
+	best := 2*((utf8.RuneCountInString(name)+2)/3) + 1 // twice the mistakes; with more it is another word
 	for _, c := range commands {
 		d := best + 1
-		for _, n := range names(c) {
-			d = min(d, distance(strings.ToLower(name), n))
+		for _, n := range append(c.shorts(), c.Name) {
+			d = min(d, 2*distance(strings.ToLower(name), n))
+		}
+		for _, n := range starts(c.Name) {
+			d = min(d, 2*distance(strings.ToLower(name), n)+1)
 		}
 		if d < best {
 			near, best = nil, d
@@ -66,16 +78,19 @@ func unknown(name string, commands []Command) error {
 	return fmt.Errorf("unknown command %q: did you mean %s? (help lists them all)", name, or(near))
 }
 
-// names returns all names of a command: its name, the short one, and the first parts of the
-// name.
-func names(c Command) []string {
-	all := []string{c.Name}
+// shorts returns the names of a command beside its full one.
+func (c *Command) shorts() (all []string) {
 	if c.Short != "" {
 		all = append(all, c.Short)
 	}
-	for i, r := range c.Name {
+	return append(all, c.Also...)
+}
+
+// starts returns the first parts of a name with dashes.
+func starts(name string) (all []string) {
+	for i, r := range name {
 		if r == '-' {
-			all = append(all, c.Name[:i])
+			all = append(all, name[:i])
 		}
 	}
 	return all

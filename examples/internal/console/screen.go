@@ -4,15 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/x/ringdht/examples/internal/table"
 )
-
-// clear moves the cursor to the start of the line and empties it.
-const clear = "\r\x1b[K"
 
 // Screen is the output of a program. It is safe for concurrent use. The text of one call
 // stays together. A prompt or progress line on a terminal moves out of its way. While a view
@@ -21,23 +18,25 @@ type Screen struct {
 	out     *stream // results of commands
 	notices *stream // all else: progress, notices, the prompt
 	err     *stream // errors and logs
+	back    bool    // of a command in the background
 	*shared
 }
 
 // stream is an output of a screen.
 type stream struct {
 	io.Writer
-	terminal bool  // its last line can be rewritten; never changes
+	terminal bool  // never changes
+	dumb     bool  // a terminal whose last line cannot be rewritten; never changes
 	failed   error // the first write error
 }
 
 // shared is the state that screens on the same streams share.
 type shared struct {
-	mu           sync.Mutex
-	line         string    // the last line as it is now,
-	on           *stream   // on this terminal
-	view         bool      // a view has the terminals
-	held         []writing // text to write after the view
+	mu sync.Mutex
+	live
+	view         bool          // a view has the terminals
+	redraw       chan struct{} // capacity 1: the view is to be drawn now
+	held         []writing     // text to write after the view
 	heldBytes    int
 	omitted      int  // how many texts were too much to hold
 	keepsRunning bool // the program goes on if it cannot print
@@ -54,30 +53,46 @@ const maxHeld = 256 << 10
 // NewScreen returns a screen on two streams. With quiet, notices and progress go to stderr,
 // so that stdout has results only.
 func NewScreen(stdout, stderr io.Writer, quiet bool) *Screen {
-	out, err := &stream{Writer: stdout, terminal: isTerminal(stdout)}, &stream{Writer: stderr, terminal: isTerminal(stderr)}
-	s := &Screen{out: out, notices: out, err: err, shared: &shared{}}
+	out, err := newStream(stdout), newStream(stderr)
+	s := &Screen{out: out, notices: out, err: err, shared: &shared{redraw: make(chan struct{}, 1)}}
 	if quiet {
 		s.notices = err
 	}
 	return s
 }
 
-// Quiet returns a screen on the same streams whose stdout has results only.
-func (s *Screen) Quiet() *Screen {
-	return &Screen{out: s.out, notices: s.err, err: s.err, shared: s.shared}
+func newStream(w io.Writer) *stream {
+	return &stream{Writer: w, terminal: isTerminal(w), dumb: os.Getenv("TERM") == "dumb"}
 }
 
-// live reports whether notices go to a terminal, whose last line can be rewritten.
-func (s *Screen) live() bool { return s.notices.terminal }
+// Quiet returns a screen on the same streams whose stdout has results only.
+func (s *Screen) Quiet() *Screen {
+	return &Screen{out: s.out, notices: s.err, err: s.err, back: s.back, shared: s.shared}
+}
+
+// behind returns the screen of a command in the background.
+func (s *Screen) behind() *Screen {
+	return &Screen{out: s.out, notices: s.notices, err: s.err, back: true, shared: s.shared}
+}
 
 // Print prints a result: one or more lines.
 func (s *Screen) Print(text string) { s.write(s.out, text) }
 
-// Say prints a notice: one line.
-func (s *Screen) Say(format string, args ...any) { s.write(s.notices, fmt.Sprintf(format, args...)) }
+// Tell prints a result in sentences, which wrap by words on a terminal.
+func (s *Screen) Tell(text string) { s.wrap(s.out, text) }
 
-// Complain prints an error: one line.
-func (s *Screen) Complain(format string, args ...any) { s.write(s.err, fmt.Sprintf(format, args...)) }
+// Say prints a notice: one line, which wraps by words on a terminal.
+func (s *Screen) Say(format string, args ...any) { s.wrap(s.notices, fmt.Sprintf(format, args...)) }
+
+// Complain prints an error as Say prints a notice.
+func (s *Screen) Complain(format string, args ...any) { s.wrap(s.err, fmt.Sprintf(format, args...)) }
+
+func (s *Screen) wrap(w *stream, text string) {
+	if w.terminal {
+		text = table.Wrap(table.PlainLines(text), sizeOf(w.Writer).Columns)
+	}
+	s.write(w, text)
+}
 
 // Columns returns the width of the terminal that results go to, or 0 if they go elsewhere.
 func (s *Screen) Columns() int {
@@ -108,14 +123,7 @@ func (s *Screen) write(w *stream, text string) {
 		s.hold(writing{w, text})
 		return
 	}
-	rewrite := s.line != "" && !s.view
-	if rewrite {
-		io.WriteString(s.on, clear)
-	}
-	s.put(w, text)
-	if rewrite {
-		io.WriteString(s.on, s.line)
-	}
+	s.aside(func() { s.put(w, text) })
 }
 
 // put writes text and remembers the first error. A program that goes on reports it at once.
@@ -173,54 +181,4 @@ func (s *Screen) release() {
 		s.put(w.to, w.text)
 	}
 	s.held, s.heldBytes, s.omitted = nil, 0, 0
-}
-
-// Progress prints how far a task is: on a terminal in one line that the next call replaces,
-// otherwise in a line for each call. [Screen.Done] removes the line.
-func (s *Screen) Progress(format string, args ...any) {
-	if !s.live() {
-		s.Say(format, args...)
-		return
-	}
-	s.setLine(fmt.Sprintf(format, args...))
-}
-
-// Done removes the progress line.
-func (s *Screen) Done() { s.setLine("") }
-
-func (s *Screen) setLine(line string) {
-	line = table.Plain(line)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.line != "" && !s.view {
-		io.WriteString(s.on, clear)
-	}
-	s.line, s.on = line, s.notices
-	if !s.view { // else it is written when the view ends
-		io.WriteString(s.on, line)
-	}
-}
-
-// entered notes that Enter has ended the line of the prompt.
-func (s *Screen) entered() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.line = ""
-}
-
-// While calls work and returns its error. Each second it prints the progress.
-func (s *Screen) While(work func() error, progress func() string) error {
-	done := make(chan error, 1)
-	go func() { done <- work() }()
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	defer s.Done()
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-ticker.C:
-			s.Progress("%s", progress())
-		}
-	}
 }

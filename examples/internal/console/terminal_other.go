@@ -2,7 +2,10 @@
 
 package console
 
-import "os"
+import (
+	"context"
+	"os"
+)
 
 // windowSize is not implemented here. So nothing is drawn, and views are printed as lines.
 func windowSize(any) (Size, bool) { return Size{}, false }
@@ -12,8 +15,20 @@ func terminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-func viewSignals() (<-chan os.Signal, func()) { return nil, func() {} }
+func refused(error) bool { return false }
 
-func suspends(os.Signal) bool { return false }
+// tty is not implemented here. So the system edits the lines that are typed.
+type tty struct{ file *os.File }
 
-func raise(os.Signal) {}
+func newTTY(any) *tty { return nil }
+
+func (*tty) foreground() bool { return true }
+
+func (*tty) raw() {}
+
+func (*tty) restore() {}
+
+func handleSignals() {}
+
+// attend has no signals to wait for.
+func (c *Console) attend(context.Context) (stop func()) { return func() {} }

@@ -3,31 +3,41 @@
 package console
 
 import (
+	"errors"
 	"os"
-	"os/signal"
+	"sync"
 	"syscall"
-	"time"
 	"unsafe"
 )
+
+// ioctl controls a stream that is a file.
+func ioctl(stream any, what uintptr, value unsafe.Pointer) error {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return os.ErrInvalid
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errno syscall.Errno
+	if err := raw.Control(func(fd uintptr) {
+		_, _, errno = syscall.Syscall(syscall.SYS_IOCTL, fd, what, uintptr(value))
+	}); err != nil {
+		return err
+	}
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
 
 // windowSize returns the size of a terminal, zeros if it is unknown. It returns false if the
 // stream is no terminal.
 func windowSize(stream any) (Size, bool) {
-	f, ok := stream.(*os.File)
-	if !ok {
-		return Size{}, false
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return Size{}, false
-	}
 	var size struct{ rows, columns, x, y uint16 }
-	ok = false
-	err = raw.Control(func(fd uintptr) {
-		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
-		ok = errno == 0
-	})
-	return Size{int(size.columns), int(size.rows)}, ok && err == nil
+	err := ioctl(stream, syscall.TIOCGWINSZ, unsafe.Pointer(&size))
+	return Size{int(size.columns), int(size.rows)}, err == nil
 }
 
 func terminal(f *os.File) bool {
@@ -35,28 +45,68 @@ func terminal(f *os.File) bool {
 	return ok
 }
 
-// viewSignals returns the signals that a view handles: a new window size, and signals that
-// would stop or end the process while the view has the terminal.
-func viewSignals() (<-chan os.Signal, func()) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGWINCH, syscall.SIGTSTP, syscall.SIGQUIT, syscall.SIGHUP)
-	return signals, func() { signal.Stop(signals) }
+// refused reports whether a terminal refused to be read: the program is in the background of
+// its shell, or the terminal is gone.
+func refused(err error) bool { return errors.Is(err, syscall.EIO) }
+
+// tty is a terminal whose keys are read one by one. Ctrl-C, Ctrl-Z and Ctrl-\ stay signals,
+// and a line end in the output stays one.
+type tty struct {
+	file *os.File
+
+	mu    sync.Mutex
+	was   syscall.Termios // the mode to restore
+	isRaw bool
 }
 
-// suspends reports whether a signal stops or ends the process.
-func suspends(sig os.Signal) bool { return sig != syscall.SIGWINCH }
+// newTTY returns the terminal that a stream is, or nil.
+func newTTY(stream any) *tty {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return nil
+	}
+	var mode syscall.Termios
+	if ioctl(f, getMode, unsafe.Pointer(&mode)) != nil {
+		return nil
+	}
+	return &tty{file: f}
+}
 
-// raise lets a signal have its default effect. It returns when a process that was stopped
-// goes on.
-func raise(sig os.Signal) {
-	s := sig.(syscall.Signal)
-	if s == syscall.SIGTSTP {
-		s = syscall.SIGSTOP // the default effect of SIGTSTP, without a handler to remove first
-	} else {
-		signal.Reset(s)
+// foreground reports whether the program has the terminal. If not, its shell has it, and the
+// program must neither read from it nor change its mode. A terminal that is not the shell's
+// is free.
+func (t *tty) foreground() bool {
+	var group int32
+	err := ioctl(t.file, syscall.TIOCGPGRP, unsafe.Pointer(&group))
+	return err != nil || int(group) == syscall.Getpgrp()
+}
+
+// raw makes the terminal deliver each key at once, without showing it.
+func (t *tty) raw() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.foreground() {
+		return
 	}
-	syscall.Kill(syscall.Getpid(), s)
-	if s != syscall.SIGSTOP {
-		time.Sleep(time.Second) // the signal ends the process within a moment
+	var mode syscall.Termios
+	if ioctl(t.file, getMode, unsafe.Pointer(&mode)) != nil {
+		return
 	}
+	if !t.isRaw {
+		t.was = mode
+	}
+	mode.Iflag &^= syscall.ICRNL | syscall.INLCR | syscall.IGNCR | syscall.ISTRIP
+	mode.Lflag &^= syscall.ICANON | syscall.ECHO | syscall.ECHONL | syscall.IEXTEN
+	mode.Cc[syscall.VMIN], mode.Cc[syscall.VTIME] = 1, 0
+	t.isRaw = ioctl(t.file, setMode, unsafe.Pointer(&mode)) == nil
+}
+
+// restore restores the mode from before raw.
+func (t *tty) restore() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.isRaw && t.foreground() {
+		ioctl(t.file, setMode, unsafe.Pointer(&t.was))
+	}
+	t.isRaw = false
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/x/ringdht/examples/internal/table"
 )
@@ -27,16 +26,21 @@ type Size struct{ Columns, Rows int }
 // Watch shows what until a number of seconds is over (0: no limit), or until work returns, if
 // it is not nil. It returns the error of work.
 //
-// On a terminal it is a full-screen view. The view also ends with the next line that is
-// typed, and with an interrupt, and then restores the terminal. Otherwise Watch prints a line
-// each second.
+// On a terminal it is a full-screen view. The view also ends with Enter or q, and with an
+// interrupt, and then restores the terminal. Any other character ends it too, and is the
+// first of the next line. Otherwise Watch prints a line each second, as it does on a dumb
+// terminal and in the background.
 //
 // If the view ends first, Watch waits for work.
 func (c *Call) Watch(ctx context.Context, what Watched, seconds int, work func() error) error {
 	s, period := c.Screen, cmp.Or(c.console.period, time.Second)
-	view := !c.JSON && s.out.terminal && canDraw(s.out.Writer)
+	view := !c.JSON && !c.Background && s.out.terminal && canDraw(s.out.Writer) && !s.isAway()
 	if !view && seconds == 0 && work == nil {
-		return Usagef("give a number of seconds: without a terminal, no Enter key can end it")
+		where := "without a terminal"
+		if s.out.terminal {
+			where = "here"
+		}
+		return Usagef("give a number of seconds: %s no key can end it", where)
 	}
 	what.Refresh()
 	ticks := time.NewTicker(period)
@@ -100,15 +104,24 @@ func (c *Call) view(ctx context.Context, w *watching) {
 	// An interrupt ends the view and not the program.
 	viewing, done := foreground(ctx)
 	defer done()
-	signals, stop := viewSignals()
-	defer stop()
+	keys := c.console.editor // nil for a script, whose next line is no answer to the view
+	if keys != nil {
+		keys.view(true)
+		defer keys.view(false)
+	}
 	c.Screen.open()
 	defer c.Screen.shut() // also after a panic
-	for {
-		c.Screen.draw(w.what)
-		var lines <-chan line // nil for a script, whose next line is no answer to the view
-		if c.console.typed {
-			lines = c.console.input.next()
+	for draw := true; ; {
+		if draw {
+			c.Screen.draw(w.what)
+		}
+		draw = true
+		var key <-chan struct{}
+		if keys != nil {
+			var end bool
+			if key, end = keys.endsView(); end {
+				return
+			}
 		}
 		select {
 		case <-viewing.Done():
@@ -116,19 +129,9 @@ func (c *Call) view(ctx context.Context, w *watching) {
 		case w.err = <-w.done:
 			w.over, c.console.tooLate = true, true
 			return
-		case line := <-lines:
-			if text := strings.TrimSpace(line.text); line.ok && (text == "" || text == "q") {
-				c.console.input.taken()
-			} else { // the end of the input, or the next command
-				c.console.input.leave(line)
-			}
-			return
-		case sig := <-signals:
-			if suspends(sig) {
-				c.Screen.shut()
-				raise(sig) // returns when the program continues after a stop
-				c.Screen.open()
-			}
+		case <-key:
+			draw = false
+		case <-c.Screen.redraw:
 			w.what.Refresh()
 		case <-w.ticks:
 			if w.ticked++; w.isOver() {
@@ -137,6 +140,33 @@ func (c *Call) view(ctx context.Context, w *watching) {
 			}
 			w.what.Refresh()
 		}
+	}
+}
+
+// endsView reports whether a key ends the view. Otherwise it returns a channel that is closed
+// when there may be one. A character other than q is left for the editor.
+func (k *keyboard) endsView() (<-chan struct{}, bool) {
+	for {
+		key, ok, changed, err := k.take(true)
+		switch {
+		case err != nil:
+			return nil, true
+		case !ok:
+			return changed, false
+		case key.text == enter || key.text == "q":
+			return nil, true
+		case key.text == endOfInput || key.printable():
+			k.put(key)
+			return nil, true
+		}
+	}
+}
+
+// redrawView asks the view to draw itself now.
+func (s *Screen) redrawView() {
+	select {
+	case s.redraw <- struct{}{}:
+	default:
 	}
 }
 
@@ -154,26 +184,36 @@ const (
 func (s *Screen) open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.line != "" {
-		io.WriteString(s.on, clear)
+	if s.live.editor != nil {
+		s.live.editor.hide(false)
+	}
+	s.erase()
+	select {
+	case <-s.redraw: // from before the view
+	default:
 	}
 	s.view = true
-	io.WriteString(s.out, enterView)
+	if !s.away {
+		io.WriteString(s.out, enterView)
+	}
 }
 
 // shut takes the terminal back, and writes the text that had to wait.
 func (s *Screen) shut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.view {
-		return
-	}
 	s.view = false
-	io.WriteString(s.out, leaveView)
-	s.release()
-	if s.line != "" {
-		io.WriteString(s.on, s.line)
+	if !s.away {
+		io.WriteString(s.out, leaveView)
 	}
+	if e := s.live.editor; e != nil && !s.away {
+		e.show()
+		e.resize()
+	}
+	if len(s.held) > 0 || s.omitted > 0 {
+		s.aside(s.release)
+	}
+	s.refresh()
 }
 
 // draw draws over the last picture. Clearing the screen first would flicker, and a line end
@@ -191,21 +231,20 @@ func (s *Screen) draw(what Watched) {
 		}
 		l = cut(l, size.Columns)
 		b.WriteString(l)
-		if utf8.RuneCountInString(l) < size.Columns { // else the cursor is still on the last character
+		if table.Cells(l) < size.Columns { // else the cursor is still on the last character
 			b.WriteString(endOfLine)
 		}
 	}
 	b.WriteString(endOfView)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	io.WriteString(s.out, b.String())
+	if !s.away {
+		io.WriteString(s.out, b.String())
+	}
 }
 
 // cut returns the part of a line that fits.
-func cut(line string, columns int) string {
-	runes := []rune(table.Plain(line))
-	return string(runes[:min(len(runes), columns)])
-}
+func cut(line string, columns int) string { return table.Cut(table.Plain(line), columns) }
 
 // canDraw reports whether a terminal can position the cursor.
 func canDraw(stream any) bool {

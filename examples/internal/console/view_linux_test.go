@@ -26,50 +26,6 @@ func picture(looks int, size Size) []string {
 	return []string{fmt.Sprintf("look %d", looks), strings.Repeat("x", 500), fmt.Sprintf("%d by %d", size.Columns, size.Rows), "4", "5", "too much"}
 }
 
-// work is the work of the command work.
-var work = make(chan struct{})
-
-// viewing starts a console on a terminal, with a command that shows a view.
-func viewing(t *testing.T, columns, rows int, lines func(int, Size) []string) (*drive.Terminal, *Screen, <-chan error) {
-	t.Helper()
-	t.Setenv("TERM", "xterm")
-	x := drive.OpenTerminal(t, columns, rows)
-	screen := NewScreen(x.Program, x.Program, false)
-	failed := make(chan error, 1)
-	c := &Console{Screen: screen, period: 100 * time.Millisecond, Commands: []Command{
-		{Name: "watch", Args: "[seconds]", Max: 1, Run: func(ctx context.Context, call *Call) (err error) {
-			defer func() {
-				if r := recover(); r != nil {
-					err = ErrQuit
-					call.Screen.Say("recovered: %v", r)
-				}
-			}()
-			seconds := 0
-			if len(call.Args) > 0 {
-				seconds, _ = Number("seconds", call.Args[0], 1)
-			}
-			return call.Watch(ctx, &counted{lines: lines}, seconds, nil)
-		}},
-		{Name: "work", Run: func(ctx context.Context, call *Call) error {
-			return call.Watch(ctx, &counted{lines: lines}, 0, func() error {
-				call.Screen.Progress("working")
-				<-work
-				call.Screen.Done()
-				call.Screen.Print("worked")
-				return errors.New("but badly")
-			})
-		}},
-		{Name: "echo", Run: func(_ context.Context, call *Call) error { call.Screen.Print("echoed"); return nil }},
-		{Name: "quit", Run: func(context.Context, *Call) error { return ErrQuit }},
-	}}
-	go func() {
-		c.Run(t.Context(), x.Program)
-		failed <- errors.New("ended")
-	}()
-	x.Expect("> $")
-	return x, screen, failed
-}
-
 const (
 	enters = "\x1b\\[\\?1049h\x1b\\[\\?25l"
 	leaves = "\x1b\\[\\?25h\x1b\\[\\?1049l"
@@ -97,85 +53,124 @@ func outside(t *testing.T, text string) string {
 }
 
 // A view has a screen of its own, draws only what fits, and restores the other screen. Other
-// output waits.
+// output waits. Enter and q end it; any other character too, and begins the next line.
 func TestView(t *testing.T) {
-	x, screen, ended := viewing(t, 20, 5, picture)
-	x.Type("watch\n")
-	x.Expect("watch\r\n" + enters + "\x1b\\[Hlook 1\x1b\\[K\r+\nx{20}\r+\n20 by 5\x1b\\[K\r+\n4\x1b\\[K\r+\n5\x1b\\[K\x1b\\[J")
-	screen.Print("a message")
-	screen.Complain("a warning")
-	x.Expect("\x1b\\[Hlook 2\x1b\\[K")
-	x.Resize(30, 4) // the process that runs this test gets no signal for it, so the next refresh draws in the new size
-	x.Expect("30 by 4\x1b\\[K\r+\n4\x1b\\[K\x1b\\[J")
-	x.Type("q\n")
-	x.Expect(leaves + "a message\r\na warning\r\n> $")
-	x.Type("watch\n")
-	x.Expect(enters)
-	x.Type("\n")
-	x.Expect(leaves + "> $")
-	x.Type("watch\n")
-	x.Expect(enters)
-	x.Type("echo\n") // a command also ends the view, and then runs
-	x.Expect(leaves + "> echoed\r\n> $|" + leaves + "echoed\r\n> $")
-	x.Type("watch 1\n")
-	x.Expect(leaves + "> $")
-	x.Type("q\n") // too late for the view, and not meant for the program
-	x.Expect("> $")
-	x.Type("q\n")
-	<-ended
-	if got := outside(t, x.Text()); strings.Contains(got, "look") {
-		t.Errorf("the screen has %q", got)
+	onTerminals(t, func(t *testing.T, columns, rows int) {
+		d := sit(t, columns, rows)
+		d.Type("watch\r")
+		d.Shows(fmt.Sprintf(`^look \d+\nx{%d}\n%d by %d\n4\n5\ntoo much`, columns, columns, rows))
+		d.screen.Print("a message")
+		d.screen.Complain("a warning")
+		d.Shows(`^look 2$`)
+		d.Resize(30, 4)
+		d.screen.resized()
+		d.Shows(`30 by 4\n4▁$`)
+		d.Type("q")
+		d.Shows(`a message\na warning\n> ▁$`)
+		d.Resize(columns, rows)
+		d.screen.resized()
+		d.Type("watch\r")
+		d.Shows(`^look \d+$`)
+		d.Type("\r")
+		d.Shows(`^> watch\n> ▁$`)
+		d.Type("watch\recho a\r")
+		d.Shows(`^> echo a\necho a\n> ▁$`)
+		d.Type("watch 1\r")
+		d.Shows(`^look \d+$`)
+		d.Shows(`^> watch 1\n> ▁$`)
+		d.Type("q\r") // too late for the view, and not meant for the program
+		d.Shows(`^> q\n> ▁$`)
+		d.Type("watch\r\x1b[A\x04") // an arrow key does nothing; Ctrl-D ends the view, and then the input
+		d.Shows(`^> watch\n▁$`)
+		if got := outside(t, d.Text()); strings.Contains(got, "look") {
+			t.Errorf("the screen has %q", got)
+		}
+	})
+}
+
+// An interrupt ends a view and nothing else.
+func TestInterruptedView(t *testing.T) {
+	d := sit(t, 80, 24)
+	d.Type("start 1\rwatch\r")
+	d.Shows(`^look \d+$`)
+	if !d.in.interrupt() {
+		t.Error("the view does not take the interrupt")
 	}
+	d.Shows(`^> watch\n1 is at work\n> ▁$`)
+	d.Type("watch\r")
+	d.Shows(`^look \d+$`)
+	d.in.end()
+	if err := d.end(); err != nil {
+		t.Error(err)
+	}
+	d.Shows(`^> watch\nInterrupted: watch\nInterrupted: start 1\n▁$`)
+	outside(t, d.Text())
 }
 
 // A panic in a view restores the terminal.
 func TestViewPanics(t *testing.T) {
-	x, _, ended := viewing(t, 80, 24, func(looks int, _ Size) []string {
-		if looks == 2 {
-			panic("no picture")
-		}
-		return nil
+	d := sit(t, 80, 24, func(d *desk) {
+		d.console.Commands = append(d.console.Commands, Command{Name: "panic", Run: func(ctx context.Context, call *Call) (err error) {
+			defer func() {
+				if r := recover(); r != nil {
+					err = ErrQuit
+					call.Screen.Say("recovered: %v", r)
+				}
+			}()
+			return call.Watch(ctx, &counted{lines: func(looks int, _ Size) []string {
+				if looks == 2 {
+					panic("no picture")
+				}
+				return nil
+			}}, 0, nil)
+		}})
 	})
-	x.Type("watch\n")
-	x.Expect(enters + "\x1b\\[H\x1b\\[J" + leaves + "recovered: no picture\r\n")
-	<-ended
-	outside(t, x.Text())
+	d.Type("panic\r")
+	d.Shows(`^> panic\nrecovered: no picture\n▁$`)
+	d.end()
+	outside(t, d.Text())
 }
 
 // A view ends with its work. If the view ends first, the work goes on.
 func TestViewOfWork(t *testing.T) {
-	x, screen, _ := viewing(t, 80, 24, picture)
-	x.Type("work\n")
-	x.Expect("look 2")
+	work := make(chan struct{})
+	d := sit(t, 80, 24, func(d *desk) {
+		d.console.Commands = append(d.console.Commands, Command{Name: "work", Run: func(ctx context.Context, call *Call) error {
+			return call.Watch(ctx, &counted{lines: picture}, 0, func() error {
+				call.Screen.Progress("working")
+				<-work
+				call.Screen.Done()
+				call.Screen.Print("worked")
+				return errors.New("but badly")
+			})
+		}})
+	})
+	d.Type("work\r")
+	d.Shows(`^look 2$`)
 	work <- struct{}{}
-	x.Expect(leaves + "worked\r\nbut badly\r\n> $")
-	x.Type("work\n")
-	x.Expect(enters)
-	x.Expect("look 2")
-	x.Type("\n")
-	x.Expect(leaves + "working$")
-	screen.Print("said")
-	x.Expect("\r\x1b\\[Ksaid\r\nworking$")
+	d.Shows(`^> work\nworked\nbut badly\n> ▁$`)
+	d.Type("work\r")
+	d.Shows(`^look 2$`)
+	d.Type("\r")
+	d.Shows(`^> work\nworking▁$`)
+	d.screen.Print("said")
+	d.Shows(`^> work\nsaid\nworking▁$`)
 	work <- struct{}{}
-	x.Expect("\r\x1b\\[Kworked\r\nbut badly\r\n> $")
-	outside(t, x.Text())
-	t.Setenv("TERM", "dumb")
-	x.Type("work\n")
-	x.Expect("look 2\r\n")
-	work <- struct{}{}
-	x.Expect("worked\r\nbut badly\r\n> $")
+	d.Shows(`^said\nworked\nbut badly\n> ▁$`)
+	outside(t, d.Text())
 }
 
 // The output that waits for the end of a view is bounded.
 func TestViewHoldsLatest(t *testing.T) {
-	x, screen, _ := viewing(t, 80, 24, picture)
-	x.Type("watch\n")
-	x.Expect(enters)
+	d := sit(t, 80, 24)
+	d.Type("watch\r")
+	d.Shows(`^look \d+$`)
 	for i := range 5 {
-		screen.Print(fmt.Sprint(i, strings.Repeat("y", 100<<10)))
+		d.screen.Print(fmt.Sprint(i, strings.Repeat("y", 100<<10)))
 	}
-	x.Type("\n")
-	x.Expect(leaves + "3 lines printed during the view omitted\r\n3y+\r\n4y+\r\n> $")
+	d.Type("q")
+	d.Expect(leaves + "\\W+K\r\x1b\\[J3 lines printed during the view omitted\r\n3y+\r\n4y+\r\n> $|" +
+		leaves + "3 lines printed during the view omitted\r\n3y+\r\n4y+\r\n> $")
 }
 
 // A script on a terminal does not count as a person who types.
@@ -192,18 +187,40 @@ func TestViewOfScript(t *testing.T) {
 	x.Expect(leaves)
 }
 
-// Without a terminal, or on a dumb one, a view is printed as lines.
-func TestWatchLines(t *testing.T) {
-	x, _, _ := viewing(t, 80, 24, picture)
+// On a dumb terminal a view is printed as lines, and the terminal edits the line. With -json
+// it is lines everywhere.
+func TestDumbTerminal(t *testing.T) {
 	t.Setenv("TERM", "dumb")
+	x := drive.OpenTerminal(t, 80, 24)
+	screen := NewScreen(x.Program, x.Program, false)
+	d := &desk{screen: screen, release: make(chan error)}
+	c := &Console{Screen: screen, period: 50 * time.Millisecond, Commands: d.commands()}
+	ended := make(chan error)
+	go func() { ended <- c.Run(t.Context(), x.Program) }()
+	x.Shows(`^> ▁$`)
+	screen.Say("a message")
+	x.Shows(`^>\na message\n> ▁$`)
 	x.Type("watch\n")
-	x.Expect("watch: give a number of seconds: without a terminal, no Enter key can end it \\(usage: watch \\[seconds\\]\\)\r\n> $")
+	x.Shows(`^watch: give a number of seconds: here no key can end it \(usage: watch \[seconds\]\)\n> ▁$`)
 	x.Type("watch 2\n")
-	x.Expect("look 2\r\nlook 3\r\n> $")
-	t.Setenv("TERM", "xterm")
-	x.Type("watch 1 -json\n")
-	x.Expect("\\n2\r\n> $")
-	outside(t, x.Text())
+	x.Shows(`^> watch 2\nlook 2\nlook 3\n> ▁$`)
+	x.Type("start 1\n")
+	x.Shows(`^1 is at work\n> ▁$`)
+	x.Type("echo\n")
+	x.Shows(`^echo waits: start is under way; stop ends it\.\n> ▁$`)
+	d.release <- nil
+	x.Shows(`^result of 1\n>\necho\n> ▁$`)
+	x.Type("quit\n")
+	if err := <-ended; err != nil || strings.Contains(x.Text(), "\x1b") {
+		t.Errorf("%v, %q", err, x.Text())
+	}
+}
+
+func TestWatchJSONOnTerminal(t *testing.T) {
+	d := sit(t, 80, 24)
+	d.Type("watch 1 -json\r")
+	d.Shows(`^2\n> ▁$`)
+	outside(t, d.Text())
 }
 
 func TestSize(t *testing.T) {

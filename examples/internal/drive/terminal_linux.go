@@ -3,11 +3,14 @@ package drive
 import (
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/x/ringdht/examples/internal/table"
 )
 
 // Terminal is a pseudo-terminal. The program has one end; the test types and reads at the
@@ -21,6 +24,10 @@ type Terminal struct {
 	out   stream
 	ended chan struct{}
 	once  sync.Once
+
+	mu      sync.Mutex // guards the fields below
+	picture *picture
+	changed chan struct{} // closed when the picture changes
 }
 
 // OpenTerminal opens a terminal with a size in characters.
@@ -36,7 +43,8 @@ func OpenTerminal(t testing.TB, columns, rows int) *Terminal {
 	// Opened through the first end: there may be no /dev/pts to find it in.
 	const tiocgptpeer = 0x5441
 	peer := ioctl(t, fd, tiocgptpeer, syscall.O_RDWR|syscall.O_NOCTTY|syscall.O_CLOEXEC)
-	x := &Terminal{t: t, master: os.NewFile(uintptr(fd), "terminal"), Program: os.NewFile(peer, "program"), ended: make(chan struct{})}
+	x := &Terminal{t: t, master: os.NewFile(uintptr(fd), "terminal"), Program: os.NewFile(peer, "program"), ended: make(chan struct{}),
+		picture: newPicture(columns, rows), changed: make(chan struct{})}
 	x.out.init()
 	x.Resize(columns, rows)
 	go func() {
@@ -44,6 +52,7 @@ func OpenTerminal(t testing.TB, columns, rows int) *Terminal {
 		b := make([]byte, 4096)
 		for {
 			n, err := x.master.Read(b)
+			x.draw(func() { x.picture.write(b[:n]) })
 			x.out.Write(b[:n])
 			if err != nil { // the last program has closed its end
 				return
@@ -63,9 +72,19 @@ func ioctl(t testing.TB, fd int, what, value uintptr) uintptr {
 	return r
 }
 
+// draw changes the picture.
+func (x *Terminal) draw(change func()) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	change()
+	close(x.changed)
+	x.changed = make(chan struct{})
+}
+
 // Resize changes the size, and notifies the program.
 func (x *Terminal) Resize(columns, rows int) {
 	x.t.Helper()
+	x.draw(func() { x.picture.resize(columns, rows) })
 	size := [4]uint16{uint16(rows), uint16(columns)}
 	raw, err := x.master.SyscallConn()
 	if err != nil {
@@ -95,16 +114,70 @@ func (x *Terminal) Expect(pattern string) []string {
 			return match
 		}
 		if ended == nil {
-			x.t.Fatalf("the end without %q on the terminal:\n%q", pattern, x.out.String())
+			x.t.Fatalf("the end without %q on the terminal:\n%q", pattern, x.tail())
 		}
 		select {
 		case <-changed:
 		case <-ended:
 			ended = nil
 		case <-timeout:
-			x.t.Fatalf("no %q on the terminal:\n%q", pattern, x.out.String())
+			x.t.Fatalf("no %q on the terminal:\n%q", pattern, x.tail())
 		}
 	}
+}
+
+// tail returns the end of the output.
+func (x *Terminal) tail() string {
+	text := x.out.String()
+	return text[max(0, len(text)-4000):]
+}
+
+// Shows waits until the screen matches a regular expression, in which (?m) is set: its lines
+// without spaces at their ends, a line end after each but the last, and ▁ for the cursor if
+// it is after the last character of its line.
+func (x *Terminal) Shows(pattern string) []string {
+	x.t.Helper()
+	re := regexp.MustCompile("(?m)" + pattern)
+	timeout := time.After(patience)
+	for {
+		picture, changed := x.screen()
+		if match := re.FindStringSubmatch(picture); match != nil {
+			return match
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			x.t.Fatalf("the screen does not show %q:\n%s\nafter %q", pattern, picture, x.tail())
+		}
+	}
+}
+
+// Screen returns what the screen shows now, as Shows matches it.
+func (x *Terminal) Screen() string {
+	text, _ := x.screen()
+	return text
+}
+
+// Scrolled returns the lines that were scrolled out at the top.
+func (x *Terminal) Scrolled() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return strings.Join(x.picture.gone, "\n")
+}
+
+func (x *Terminal) screen() (string, <-chan struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	p := x.picture
+	if len(p.unknown) > 0 {
+		x.t.Errorf("the emulator does not know %q", p.unknown)
+		p.unknown = nil
+	}
+	lines := p.lines()
+	if at := line(p.cells[p.row]); table.Cells(at) <= p.column || p.wrapping {
+		lines[p.row] += strings.Repeat(" ", p.column-min(p.column, table.Cells(at))) + "▁"
+	}
+	return strings.Join(lines, "\n"), x.changed
 }
 
 // Text returns the whole output so far.
@@ -117,4 +190,14 @@ func (x *Terminal) Close() {
 		x.master.Close()
 		<-x.ended
 	})
+}
+
+// Cooked reports whether the terminal edits lines itself and shows what is typed, as a shell
+// expects it.
+func (x *Terminal) Cooked() bool {
+	x.t.Helper()
+	var mode syscall.Termios
+	const tcgets = 0x5401
+	ioctl(x.t, int(x.Program.Fd()), tcgets, uintptr(unsafe.Pointer(&mode)))
+	return mode.Lflag&syscall.ICANON != 0 && mode.Lflag&syscall.ECHO != 0
 }
