@@ -32,11 +32,14 @@ func onTerminal(t *testing.T, binary string, args ...string) (*drive.Terminal, *
 	return x, cmd
 }
 
-// restored demands that each view that was entered was left.
+// restored demands that each view that was entered was left, and that marks of pastes, which
+// the program asked for, are off again.
 func restored(t *testing.T, x *drive.Terminal) {
 	t.Helper()
+	x.Drain()
 	views := regexp.MustCompile(`(?s)` + enters + `.*?` + leaves)
-	if rest := views.ReplaceAllString(x.Text(), ""); strings.Contains(rest, "\x1b[?") {
+	marks := regexp.MustCompile(`(?s)\x1b\[\?2004h.*?\x1b\[\?2004l`)
+	if rest := marks.ReplaceAllString(views.ReplaceAllString(x.Text(), ""), ""); strings.Contains(rest, "\x1b[?") {
 		t.Errorf("the terminal is not what it was: %q", rest)
 	}
 }
@@ -80,7 +83,7 @@ func TestWatchOnTerminal(t *testing.T) {
 	registry.Process.Signal(syscall.SIGCONT)
 	x.Expect(enters)
 	x.Type("list\n")
-	x.Expect(leaves + `.*host +port +ID\r\n`)
+	x.Expect(leaves + `> list\r+\nhost +port +ID\r\n`)
 	x.Type("watch\n")
 	x.Expect(enters)
 	registry.Process.Signal(syscall.SIGTERM)
@@ -97,7 +100,7 @@ func TestWatchOnTerminal(t *testing.T) {
 	m.Expect(enters + `\x1b\[Hnode \d+ at 127\.0\.0\.1:\d+ · \S+ · epoch 1, 3 nodes.*\r+\nThe registry at \S+ cannot be reached\.`)
 	m.Expect(`delivered +\S+/s +1\d\d\d|delivered +\S+/s +\d+`)
 	m.Type("\x1c") // Ctrl-\ ends a Go program with the stacks of all goroutines, which must be readable
-	m.Expect(leaves + `SIGQUIT`)
+	m.Expect(leaves + `\x1b\[\?2004lSIGQUIT`)
 	messenger.Wait()
 	restored(t, m)
 }

@@ -42,7 +42,27 @@ func (s *Screen) edit(e *editor) {
 		s.put(s.notices, isAway)
 		return
 	}
-	e.tty.raw()
+	e.grab()
+}
+
+// Marks around a paste are asked for, so that it can be told from what is typed.
+const (
+	marksOn  = "\x1b[?2004h"
+	marksOff = "\x1b[?2004l"
+)
+
+// grab takes the keys of the terminal, one by one.
+func (e *editor) grab() {
+	if e.tty.raw() {
+		io.WriteString(e.out, marksOn)
+	}
+}
+
+// release restores the terminal.
+func (e *editor) release() {
+	if e.tty.restore() {
+		io.WriteString(e.out, marksOff)
+	}
 }
 
 const isAway = "In the background of the shell, commands are not read. After fg they are.\n"
@@ -63,7 +83,7 @@ func (s *Screen) leave() {
 	s.erase()
 	e.hide(true)
 	s.shared.editor = nil
-	e.tty.restore()
+	e.release()
 }
 
 // restoreAtPanic is deferred by goroutines that execute commands. It restores the terminal
@@ -71,7 +91,7 @@ func (s *Screen) leave() {
 func (c *Console) restoreAtPanic() {
 	if r := recover(); r != nil {
 		if c.editor != nil {
-			c.editor.tty.restore()
+			c.editor.release()
 		}
 		panic(r)
 	}
@@ -88,11 +108,13 @@ func (c *Console) interrupted() bool {
 	}
 	c.mu.Unlock()
 	switch {
+	case ended || c.Screen.isAway():
+		return false // as without a terminal
 	case j != nil && j.ctx.Err() == nil:
 		j.cancel()
 		return true
-	case j != nil || ended || c.Screen.isAway():
-		return false // the command does not end, or there is no prompt
+	case j != nil:
+		return false // the command does not end
 	case c.editor == nil:
 		return c.warn()
 	}

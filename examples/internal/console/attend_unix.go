@@ -44,7 +44,7 @@ func (c *Console) attend(ctx context.Context) (stop func()) {
 			case <-ending: // a second signal ends the process at once
 				ending = nil
 				if c.editor != nil {
-					c.editor.tty.restore()
+					c.editor.release()
 				}
 			case <-away:
 				s.comeBack()
@@ -84,7 +84,7 @@ func (s *Screen) suspend(sig syscall.Signal, signals chan os.Signal) {
 	defer s.mu.Unlock()
 	away := func() {
 		if s.live.editor != nil {
-			s.live.editor.tty.restore()
+			s.live.editor.release()
 		}
 		raise(sig, signals)
 		s.resume()
@@ -142,7 +142,7 @@ func (s *Screen) resume() {
 		return
 	}
 	if e.tty.foreground() {
-		e.tty.raw()
+		e.grab()
 		return
 	}
 	if !s.away {
@@ -174,7 +174,7 @@ func (s *Screen) comeBack() {
 		return
 	}
 	s.away = false
-	e.tty.raw()
+	e.grab()
 	e.resize()
 	if s.view {
 		io.WriteString(s.out, enterView)

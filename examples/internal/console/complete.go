@@ -3,8 +3,6 @@ package console
 import (
 	"slices"
 	"strings"
-
-	"github.com/x/ringdht/examples/internal/table"
 )
 
 // maxOffered bounds the completions that Tab lists.
@@ -26,7 +24,7 @@ func (e *editor) complete(text string, at int) (string, int, bool) {
 	case len(fits) == 1 && !strings.HasPrefix(text[at:], " "):
 		whole += " "
 	case len(fits) > 1 && whole == text[start:at]:
-		e.screen.Print(table.Wrap(offer(fits), e.screen.Columns()))
+		e.screen.Say("%s", offer(fits))
 	}
 	if len(whole) < at-start {
 		return text, at, true
@@ -139,13 +137,13 @@ func (c *Console) helpFor(text string) (help string, ok bool) {
 	words := strings.Fields(text)
 	switch len(words) {
 	case 0:
-		return c.list(c.Screen.Columns()), true
+		return c.list(c.editor.columnsNow()), true
 	case 1:
 		cmd, err := c.find(words[0])
 		if err != nil {
 			return c.text(err), true
 		}
-		return c.explain(cmd, c.Screen.Columns()), true
+		return c.explain(cmd, c.editor.columnsNow()), true
 	}
 	return "", false
 }

@@ -46,8 +46,11 @@ func sit(t *testing.T, columns, rows int, change ...func(*desk)) *desk {
 		case <-time.After(time.Minute):
 			t.Error("the console does not end")
 		}
-		if !d.Cooked() {
-			t.Error("the terminal is not what it was")
+		cooked := d.Cooked()
+		d.Program.WriteString("drained")
+		d.Expect("drained")
+		if text := d.Text(); !cooked || strings.LastIndex(text, marksOn) > strings.LastIndex(text, marksOff) {
+			t.Errorf("the terminal is not what it was: %v, %q", cooked, text[max(0, len(text)-100):])
 		}
 	})
 	d.Shows(`^> ▁$`)

@@ -173,6 +173,9 @@ func (e *editor) resize() {
 	}
 }
 
+// columnsNow returns the width of the terminal.
+func (e *editor) columnsNow() int { return sizeOf(e.out.Writer).Columns }
+
 // enter takes the progress from above the prompt before Enter, so that it does not stay.
 func (e *editor) enter() {
 	e.screen.mu.Lock()
@@ -251,7 +254,7 @@ func (e *editor) pressed(text string, at int, key rune) (string, int, bool) {
 		return e.complete(text, at)
 	case key == '?' && at == len(text):
 		if help, ok := e.console.helpFor(text); ok {
-			e.screen.Print(help)
+			e.screen.write(e.out, help)
 			return text, at, true
 		}
 	}

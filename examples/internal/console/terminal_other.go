@@ -24,9 +24,9 @@ func newTTY(any) *tty { return nil }
 
 func (*tty) foreground() bool { return true }
 
-func (*tty) raw() {}
+func (*tty) raw() bool { return false }
 
-func (*tty) restore() {}
+func (*tty) restore() bool { return false }
 
 func handleSignals() {}
 

@@ -81,16 +81,14 @@ func (t *tty) foreground() bool {
 	return err != nil || int(group) == syscall.Getpgrp()
 }
 
-// raw makes the terminal deliver each key at once, without showing it.
-func (t *tty) raw() {
+// raw makes the terminal deliver each key at once, without showing it. It returns false if
+// the program does not have the terminal.
+func (t *tty) raw() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.foreground() {
-		return
-	}
 	var mode syscall.Termios
-	if ioctl(t.file, getMode, unsafe.Pointer(&mode)) != nil {
-		return
+	if !t.foreground() || ioctl(t.file, getMode, unsafe.Pointer(&mode)) != nil {
+		return false
 	}
 	if !t.isRaw {
 		t.was = mode
@@ -99,14 +97,15 @@ func (t *tty) raw() {
 	mode.Lflag &^= syscall.ICANON | syscall.ECHO | syscall.ECHONL | syscall.IEXTEN
 	mode.Cc[syscall.VMIN], mode.Cc[syscall.VTIME] = 1, 0
 	t.isRaw = ioctl(t.file, setMode, unsafe.Pointer(&mode)) == nil
+	return t.isRaw
 }
 
-// restore restores the mode from before raw.
-func (t *tty) restore() {
+// restore restores the mode from before raw. It returns false if there is nothing to do, or
+// if the shell has the terminal, and has restored it.
+func (t *tty) restore() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.isRaw && t.foreground() {
-		ioctl(t.file, setMode, unsafe.Pointer(&t.was))
-	}
+	was := t.isRaw
 	t.isRaw = false
+	return was && t.foreground() && ioctl(t.file, setMode, unsafe.Pointer(&t.was)) == nil
 }

@@ -183,6 +183,12 @@ func (x *Terminal) screen() (string, <-chan struct{}) {
 // Text returns the whole output so far.
 func (x *Terminal) Text() string { return x.out.String() }
 
+// Drain closes the program's end, and waits for what programs that have ended have written.
+func (x *Terminal) Drain() {
+	x.Program.Close()
+	<-x.ended
+}
+
 // Close ends the terminal, as if it were unplugged.
 func (x *Terminal) Close() {
 	x.once.Do(func() {

@@ -1,0 +1,135 @@
+package examples_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/x/ringdht/examples/internal/drive"
+)
+
+// shell starts an interactive shell with job control on a terminal.
+func shell(t *testing.T, bin string, columns, rows int) *drive.Terminal {
+	t.Helper()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip(err)
+	}
+	x := drive.OpenTerminal(t, columns, rows)
+	cmd := exec.Command(bash, "--norc", "--noprofile", "--noediting", "-i")
+	cmd.Env = append(os.Environ(), "TERM=xterm", "PS1=$ ", "PATH="+bin+":"+os.Getenv("PATH"), "HISTFILE=")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.Program, x.Program, x.Program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	x.Shows(`^\$ ▁$`)
+	return x
+}
+
+// In the background of a shell, programs live: they neither stop when they would read or
+// write, nor change the terminal's mode. After fg they read commands.
+func TestBackgroundOfAShell(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts processes")
+	}
+	bin := build(t)
+	for _, stop := range []string{"-tostop", "tostop"} {
+		x := shell(t, bin, 80, 24)
+		addr := freeAddr(t)
+		x.Type("stty " + stop + "\nregistry " + addr + " &\n")
+		x.Expect(`Registry listening on`)
+		x.Expect(`commands are not read`)
+		for range 3 {
+			x.Type("messenger " + addr + " &\n")
+			x.Expect(`This is node \d+`)
+			x.Expect(`commands are not read`)
+		}
+		x.Type("jobs; stty -a | grep -o -- '-\\?icanon'; echo no\"\"ted\n")
+		x.Shows(`Running +registry (?s).*Running +messenger.*Running +messenger.*Running +messenger.*^icanon\nnoted$`)
+
+		x.Type("fg %1\n")
+		x.Shows(`^> ▁$`)
+		x.Type("list\n")
+		x.Shows(`^host +port +ID\n127\.0\.0\.1 .*\n127\.0\.0\.1 .*\n127\.0\.0\.1 .*\n> ▁$`)
+		x.Type("setup\n")
+		x.Shows(`ready to initiate tasks\.\n> ▁$`)
+		x.Type("start 100\n")
+		x.Shows(`^Verdict: exact$`)
+		x.Type("list half")
+		x.Shows(`^> list half▁$`)
+		x.Type("\x1a") // Ctrl-Z
+		x.Shows(`(?s)Stopped +registry.*\$ ▁$`)
+		x.Type("stty -a | grep -o -- '-\\?icanon'; echo co\"\"oked\n")
+		x.Shows(`^icanon\ncooked$`)
+		x.Type("fg\n")
+		x.Shows(`^> list half▁$`)
+		x.Type("\x1a")
+		x.Shows(`(?s)Stopped +registry.*\$ ▁$`)
+		x.Type("bg\n")
+		x.Expect(`commands are not read`)
+		x.Type("fg %1\n")
+		x.Shows(`^> list half▁$`)
+		x.Type("\x15")
+		x.Shows(`^> ▁$`)
+		x.Type("quit\n")
+		x.Shows(`\$ ▁$`)
+
+		x.Type("fg %2\n")
+		x.Shows(`^> ▁$`)
+		x.Type("exit\n")
+		x.Shows(`^exited overlay\n(.*\n)*\$ ▁$`)
+		x.Type("stty -a | grep -o -- '-\\?icanon'; kill %3 %4; wait; echo do\"\"ne\n")
+		x.Shows(`(?s)^icanon\n.*^done\n\$ ▁$`)
+		x.Close()
+	}
+}
+
+// However a program ends, the terminal is as it was.
+func TestTerminalIsRestored(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts processes")
+	}
+	bin := build(t)
+	for _, c := range []struct {
+		name, typed string
+		signal      syscall.Signal
+	}{
+		{"quit", "quit\n", 0},
+		{"Ctrl-C", "\x03", 0},
+		{"Ctrl-\\", "\x1c", 0},
+		{"SIGTERM", "", syscall.SIGTERM},
+		{"SIGTERM in a line", "list", syscall.SIGTERM},
+		{"SIGHUP", "", syscall.SIGHUP},
+		{"SIGTERM in a command", "wait 5\n", syscall.SIGTERM},
+		{"SIGHUP in a view", "watch\n", syscall.SIGHUP},
+		{"SIGQUIT in a command", "wait 5\n", syscall.SIGQUIT},
+	} {
+		x, cmd := onTerminal(t, filepath.Join(bin, "registry"), "127.0.0.1:0")
+		x.Shows(`^> ▁$`)
+		if x.Cooked() {
+			t.Errorf("%s: there is no line editor", c.name)
+		}
+		x.Type(c.typed)
+		switch c.typed {
+		case "wait 5\n":
+			x.Shows(`^waiting: 0 of 5 nodes are registered▁$`)
+		case "watch\n":
+			x.Shows(`^ring: `)
+		case "list":
+			x.Shows(`^> list▁$`)
+		}
+		if c.signal != 0 {
+			cmd.Process.Signal(c.signal)
+		}
+		cmd.Wait()
+		if !x.Cooked() {
+			t.Errorf("%s: the terminal is not restored", c.name)
+		}
+		restored(t, x)
+		x.Close()
+	}
+}
