@@ -3,7 +3,9 @@ package console
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -105,4 +107,23 @@ func TestSuspended(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Without a terminal nothing takes an interrupt: it ends the program at once, as a service
+// manager expects.
+func TestInterruptWithoutTerminal(t *testing.T) {
+	ctx, in := newContext(t.Context())
+	var out strings.Builder
+	c := &Console{Screen: NewScreen(&out, io.Discard, false), Losing: func() string { return "much" }}
+	c.Commands = []Command{{Name: "wait", Run: func(ctx context.Context, _ *Call) error {
+		if in.interrupt() {
+			t.Error("it is taken")
+		}
+		in.end()
+		<-ctx.Done()
+		return ctx.Err()
+	}}}
+	if err := c.Run(ctx, strings.NewReader("wait\nwait\n")); err != nil || out.String() != "Interrupted: wait\n" {
+		t.Errorf("%v, it prints %q", err, out.String())
+	}
 }

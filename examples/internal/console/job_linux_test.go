@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,6 +59,51 @@ func TestProgressIsCut(t *testing.T) {
 		d.screen.Say("a message")
 		d.Type("c")
 		d.Shows(fmt.Sprintf(`^a message\n日日x{%d}\n> echo abc▁$`, columns-4))
+	})
+}
+
+// Notices, errors and sentences wrap by words on a terminal, tables do not. In JSON, and
+// elsewhere, lines stay whole.
+func TestNoticesWrap(t *testing.T) {
+	const text = "one two three four five six seven eight nine"
+	d := sit(t, 40, 10, func(d *desk) {
+		d.console.Commands = append(d.console.Commands, Command{Name: "tell", Run: func(_ context.Context, call *Call) error {
+			call.Tell(text, text)
+			return nil
+		}})
+	})
+	const wrapped = `one two three four five six seven eight\nnine\n`
+	d.screen.Say("%s", text)
+	d.Shows(`^` + wrapped + `> ▁$`)
+	d.screen.Complain("%s", text)
+	d.Shows(`^` + wrapped + wrapped + `> ▁$`)
+	d.Type("tell\rtell -json\r")
+	d.Shows(`^> tell\n` + wrapped + `> tell -json\n"one two three four five six seven eight\n nine"\n> ▁$`)
+	d.screen.Print(text)
+	d.Expect(`J` + text + `\r\n> $`)
+	if d.screen.Columns() != 40 {
+		t.Errorf("%d columns", d.screen.Columns())
+	}
+	var out strings.Builder
+	s := NewScreen(&out, &out, false)
+	s.Say("%s", text)
+	s.Tell(text)
+	if out.String() != text+"\n"+text+"\n" || s.Columns() != 0 {
+		t.Errorf("a pipe gets %q", out.String())
+	}
+}
+
+// Help fits narrow terminals.
+func TestNarrowHelp(t *testing.T) {
+	onTerminals(t, func(t *testing.T, columns, rows int) {
+		d := sit(t, columns, rows)
+		d.Type("help\rhelp help\r")
+		d.Shows(`help -json\n> ▁$`)
+		for line := range strings.Lines(d.Text()) {
+			if line = strings.TrimRight(line, "\r\n"); !strings.Contains(line, "\x1b") && len(line) > columns {
+				t.Errorf("%q does not fit", line)
+			}
+		}
 	})
 }
 

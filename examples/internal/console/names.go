@@ -26,7 +26,7 @@ func match(name string, commands []Command) (int, error) {
 	switch len(fits) {
 	case 0:
 		for _, c := range commands {
-			if c.Ends && strings.HasPrefix(c.Name, name) {
+			if c.Ends && slices.ContainsFunc(append(c.shorts(), c.Name), func(n string) bool { return shortens(name, n) }) {
 				return 0, fmt.Errorf("unknown command %q: type %s to end the program", name, c.Name)
 			}
 		}

@@ -8,10 +8,11 @@ import (
 func TestMatch(t *testing.T) {
 	var commands []Command
 	for _, c := range []string{"list-messaging-nodes list", "setup-overlay setup", "list-routing-tables route", "start", "summary",
-		"list-nodes nodes", "list-degraded-pairs degraded", "list", "wait", "watch", "exit-overlay exit"} {
+		"list-nodes nodes", "list-degraded-pairs degraded", "list", "wait", "watch", "events", "help", "exit-overlay exit"} {
 		name, short, _ := strings.Cut(c, " ")
-		commands = append(commands, Command{Name: name, Short: short})
+		commands = append(commands, Command{Name: name, Short: short, Ends: name == "exit-overlay"})
 	}
+	commands[len(commands)-1].Also = []string{"quit"}
 	for _, c := range []struct{ typed, want string }{
 		{"list", "list-messaging-nodes"}, // an exact short name comes before a prefix
 		{"list-messaging-nodes", "list-messaging-nodes"},
@@ -25,7 +26,19 @@ func TestMatch(t *testing.T) {
 		{"set", "setup-overlay"},
 		{"st", "start"},
 		{"wai", "wait"},
-		{"e", "exit-overlay"},
+		{"ex", "exit-overlay"},
+		{"e-o", "exit-overlay"},
+		{"exit", "exit-overlay"},
+		{"quit", "exit-overlay"},
+		{"qu", "exit-overlay"},
+		{"e", "events"}, // one letter never ends a program
+
+		{"q", `unknown command "q": type exit-overlay to end the program`},
+		{"x", `unknown command "x": type help for the list`},
+		{"lst", `unknown command "lst": did you mean list-messaging-nodes or list? (help lists them all)`},
+		{"hlp", `unknown command "hlp": did you mean help? (help lists them all)`},
+		{"exti", `unknown command "exti": did you mean exit-overlay? (help lists them all)`},
+		{"qit", `unknown command "qit": did you mean exit-overlay? (help lists them all)`},
 
 		{"s", `"s" is ambiguous: it can be setup-overlay, start or summary`},
 		{"wa", `"wa" is ambiguous: it can be wait or watch`},
@@ -35,11 +48,9 @@ func TestMatch(t *testing.T) {
 		{"stup", `unknown command "stup": did you mean setup-overlay? (help lists them all)`},
 		{"list-mesaging-nodes", `unknown command "list-mesaging-nodes": did you mean list-messaging-nodes? (help lists them all)`},
 		{"list-ruoting", `unknown command "list-ruoting": did you mean list-routing-tables? (help lists them all)`},
-		{"quit", `unknown command "quit": did you mean wait or exit-overlay? (help lists them all)`},
 		{"watt", `unknown command "watt": did you mean wait? (help lists them all)`},
 		{"start-5", `unknown command "start-5": did you mean start? (help lists them all)`},
 		{"foo", `unknown command "foo": type help for the list`},
-		{"x", `unknown command "x": type help for the list`},
 		{"hello there", `unknown command "hello there": type help for the list`},
 		{"list-messaging-nodes-all", `unknown command "list-messaging-nodes-all": did you mean list-messaging-nodes? (help lists them all)`},
 	} {

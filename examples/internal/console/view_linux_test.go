@@ -34,6 +34,7 @@ const (
 // outside returns the output outside of views. It fails the test unless each view was left.
 func outside(t *testing.T, text string) string {
 	t.Helper()
+	text = strings.NewReplacer(marksOn, "", marksOff, "").Replace(text)
 	var rest strings.Builder
 	for {
 		before, after, found := strings.Cut(text, enterView)
@@ -46,7 +47,7 @@ func outside(t *testing.T, text string) string {
 		}
 		text = left
 	}
-	if strings.Contains(strings.NewReplacer(marksOn, "", marksOff, "").Replace(rest.String()), "\x1b[?") {
+	if strings.Contains(rest.String(), "\x1b[?") {
 		t.Errorf("more is changed: %q", rest.String())
 	}
 	return rest.String()
