@@ -133,3 +133,42 @@ func TestTerminalIsRestored(t *testing.T) {
 		x.Close()
 	}
 }
+
+// A line that is half typed at a messenger survives the message that arrives, and is sent as
+// it was typed, on wide terminals and on narrow ones.
+func TestHalfTypedMessage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts processes")
+	}
+	bin := build(t)
+	registry := start(t, "registry", filepath.Join(bin, "registry"), "127.0.0.1:0")
+	_, at := registry.expect(`listening on (127\.0\.0\.1:\d+)`)
+	var nodes []*drive.Terminal
+	var ids []string
+	for _, size := range [][2]int{{80, 24}, {40, 10}} {
+		x, _ := onTerminal(t, filepath.Join(bin, "messenger"), at[1])
+		x.Resize(size[0], size[1])
+		ids = append(ids, x.Shows(`This\s+is\s+node\s+(\d+)(?s).*> ▁$`)[1])
+		nodes = append(nodes, x)
+	}
+	registry.enter("wait 2")
+	registry.enter("setup")
+	registry.expect(`ready to initiate tasks`)
+	for i, x := range nodes {
+		other := nodes[1-i]
+		x.Type("send " + ids[1-i] + " half ty")
+		x.Shows(`^> send \d+ half ty▁$`)
+		other.Type("send " + ids[i] + " hello from there\n")
+		x.Shows(`hello\s+from\s+t\s?here\n> send \d+ half ty▁$`)
+		x.Type("ped\n")
+		x.Shows(`^> send \d+ half typed\nSent to`)
+		other.Shows(`half\s+typed\n> ▁$`)
+	}
+	nodes[0].Type("send " + ids[1][:2] + "\t")
+	nodes[0].Shows(`^> send ` + ids[1] + ` ▁$`)
+	for _, x := range nodes {
+		x.Type("\x15exit\n")
+		x.Expect(`exited overlay`)
+		restored(t, x)
+	}
+}
