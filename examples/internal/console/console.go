@@ -2,6 +2,33 @@
 // names can be abbreviated. It prints results as text or JSON, from several goroutines
 // without mixing their lines. It shows full-screen views, and restores the terminal. It also
 // has short names of nodes, common flags, and one-line error texts.
+//
+// # The line editor
+//
+// On a terminal that can move the cursor, a person edits the line: arrow keys, history, Tab
+// for commands and nodes, ? for help. A half line survives text that arrives, which appears
+// above it. The editor is golang.org/x/term's Terminal, which is maintained, redraws the line
+// after concurrent output, and calls back for completion. Its one file is copied, see package
+// third_party: the module's go.mod is to have two direct requirements. A nested module would
+// need a go.work for go run ./examples/registry, which breaks GOFLAGS=-mod=mod and go install
+// at a version, and takes the examples out of go test ./....
+//
+// This package adds what that editor leaves to its user: the mode of the terminal, in which
+// Ctrl-C, Ctrl-Z and Ctrl-\ stay signals, keys that the editor would misread, marks of
+// pastes, an error for a line that is too long, and a progress line above the prompt.
+// Elsewhere, on a dumb terminal, and on systems without these calls, the system edits lines.
+//
+// # Interrupts
+//
+// At a terminal, an interrupt (Ctrl-C) ends the view, else the command in the foreground, else
+// the one in the background, else it clears a half line. At an empty line it ends the
+// program, after a warning if something is lost. Without a terminal, and after the end of the
+// input, it ends the program at once. SIGTERM always does.
+//
+// # The background of a shell
+//
+// There a program neither reads commands nor changes the mode of the terminal, and its output
+// does not stop it. After fg it reads commands again.
 package console
 
 import (

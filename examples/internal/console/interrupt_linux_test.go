@@ -62,7 +62,7 @@ func TestInterruptAtPrompt(t *testing.T) {
 }
 
 // A command that does not end with its context does not keep the program: the next interrupt
-// ends it.
+// ends it. Meanwhile the terminal is restored already, since a third kills the program.
 func TestInterruptedTwice(t *testing.T) {
 	release := make(chan bool)
 	d := sit(t, 80, 24, func(d *desk) {
@@ -76,6 +76,11 @@ func TestInterruptedTwice(t *testing.T) {
 	d.Shows(`^hanging▁$`)
 	if !d.in.interrupt() || d.in.interrupt() {
 		t.Error("the second interrupt does not end the program")
+	}
+	d.in.end()
+	d.Expect(`\x1b\[\?2004l$`)
+	if !d.Cooked() {
+		t.Error("the terminal is not restored")
 	}
 	close(release)
 }
