@@ -42,6 +42,20 @@ func TestBackground(t *testing.T) {
 	})
 }
 
+// When the line above the prompt goes, nothing of a line with several rows stays below it.
+func TestProgressGoesFromAboveRows(t *testing.T) {
+	onTerminals(t, func(t *testing.T, columns, rows int) {
+		d := sit(t, columns, rows)
+		d.Type("start 1\recho " + strings.Repeat("y", columns) + "\x01")
+		d.Shows(`^1 is at work\n> echo y+\ny{7}$`)
+		d.release <- nil
+		d.Shows(`^> start 1\nresult of 1\n> echo y+\ny{7}$`)
+		if strings.Count(d.Screen(), "y") != columns {
+			t.Errorf("it shows\n%s", d.Screen())
+		}
+	})
+}
+
 // A progress line is cut to the terminal, by cells.
 func TestProgressIsCut(t *testing.T) {
 	onTerminals(t, func(t *testing.T, columns, rows int) {
@@ -65,20 +79,20 @@ func TestProgressIsCut(t *testing.T) {
 // Notices, errors and sentences wrap by words on a terminal, tables do not. In JSON, and
 // elsewhere, lines stay whole.
 func TestNoticesWrap(t *testing.T) {
-	const text = "one two three four five six seven eight nine"
+	const text = "one two three four five six seven eighteen nine"
 	d := sit(t, 40, 10, func(d *desk) {
 		d.console.Commands = append(d.console.Commands, Command{Name: "tell", Run: func(_ context.Context, call *Call) error {
 			call.Tell(text, text)
 			return nil
 		}})
 	})
-	const wrapped = `one two three four five six seven eight\nnine\n`
+	const wrapped = `one two three four five six seven\neighteen nine\n`
 	d.screen.Say("%s", text)
 	d.Shows(`^` + wrapped + `> ▁$`)
 	d.screen.Complain("%s", text)
 	d.Shows(`^` + wrapped + wrapped + `> ▁$`)
 	d.Type("tell\rtell -json\r")
-	d.Shows(`^> tell\n` + wrapped + `> tell -json\n"one two three four five six seven eight\n nine"\n> ▁$`)
+	d.Shows(`^> tell\n` + wrapped + `> tell -json\n"one two three four five six seven eight\neen nine"\n> ▁$`)
 	d.screen.Print(text)
 	d.Expect(`J` + text + `\r\n> $`)
 	if d.screen.Columns() != 40 {
