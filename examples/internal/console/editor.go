@@ -220,6 +220,7 @@ func (e reader) Read(p []byte) (n int, err error) {
 		case !ok:
 			<-changed
 		case e.full && k.printable(): // without a look at the whole line for each key of a paste
+			e.skip()
 		case k.text == enter:
 			e.full = false
 			e.enter()

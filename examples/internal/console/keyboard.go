@@ -47,6 +47,15 @@ func (k *keyboard) take(viewing bool) (next key, ok bool, changed <-chan struct{
 	return key{}, false, k.changed, nil
 }
 
+// skip drops all keys up to the next that edits.
+func (k *keyboard) skip() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.keys) > 0 && k.keys[0].printable() {
+		k.keys = k.keys[1:]
+	}
+}
+
 // put puts a key before all others.
 func (k *keyboard) put(first key) {
 	k.mu.Lock()

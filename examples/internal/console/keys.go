@@ -75,6 +75,8 @@ func (d *decoder) one(b []byte) (n int, text string) {
 			return 1, ""
 		}
 		return 1, string(rune(c))
+	case c < utf8.RuneSelf:
+		return 1, string(rune(c))
 	case !utf8.FullRune(b):
 		return 0, ""
 	}
