@@ -52,8 +52,8 @@ func OpenTerminal(t testing.TB, columns, rows int) *Terminal {
 		b := make([]byte, 4096)
 		for {
 			n, err := x.master.Read(b)
+			x.out.Write(b[:n]) // first: what the screen shows is in the text
 			x.draw(func() { x.picture.write(b[:n]) })
-			x.out.Write(b[:n])
 			if err != nil { // the last program has closed its end
 				return
 			}
