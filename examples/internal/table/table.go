@@ -1,48 +1,48 @@
-// Package table formats text in aligned columns.
+// Package table formats text in aligned columns, within a width.
 package table
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
-// gap separates two columns.
-const gap = "  "
+// gap separates two columns. narrow does so in a table that has no room for it.
+const gap, narrow = 2, 1
 
 // Column is the heading and the alignment of a column.
 type Column struct {
-	heading string
+	heading string // its lines are rows of headings
 	right   bool
+	wraps   bool
+	rank    int
 }
 
 // Left returns a column for names, aligned left.
-func Left(heading string) Column { return Column{heading, false} }
+func Left(heading string) Column { return Column{heading: heading} }
 
 // Right returns a column for numbers, aligned right.
-func Right(heading string) Column { return Column{heading, true} }
+func Right(heading string) Column { return Column{heading: heading, right: true} }
 
-// Table holds rows. It has no heading line if all headings are empty.
+// Text returns a column for sentences, which wrap. It must be the last column.
+func Text(heading string) Column { return Column{heading: heading, wraps: true} }
+
+// Rank returns the column with a rank. If there is no room, columns of the highest rank are left
+// out first. A column of rank 0 stays.
+func (c Column) Rank(rank int) Column {
+	c.rank = rank
+	return c
+}
+
+// Table holds rows. It has no headings if all of them are empty.
 type Table struct {
 	columns []Column
 	rows    [][]string
 }
 
 // New returns a table without rows.
-func New(columns ...Column) *Table {
-	t := &Table{columns: columns}
-	headings := make([]string, len(columns))
-	any := false
-	for i, c := range columns {
-		headings[i] = c.heading
-		any = any || c.heading != ""
-	}
-	if any {
-		t.rows = append(t.rows, headings)
-	}
-	return t
-}
+func New(columns ...Column) *Table { return &Table{columns: columns} }
 
 // Row adds a row. Cells are formatted as by [fmt.Print], without control characters. Missing
 // cells are empty; more cells than columns panic.
@@ -52,6 +52,51 @@ func (t *Table) Row(cells ...any) {
 		row[i] = Plain(fmt.Sprint(c))
 	}
 	t.rows = append(t.rows, row)
+}
+
+// String returns the table, a line for each row. No line ends with a space.
+func (t *Table) String() string { return t.layout(t.all(), gap).format(0) }
+
+// Fits reports whether all columns fit a width, with the usual gaps. Sentences do: they wrap.
+func (t *Table) Fits(width int) bool { return width <= 0 || t.layout(t.all(), gap).least() <= width }
+
+// Fit returns the table within a width, as far as it can: it wraps sentences, leaves out columns
+// that have a rank, narrows the gaps, and at last stacks the cells of each row. It also returns
+// the headings of the columns that it left out. With width 0 it is [Table.String].
+func (t *Table) Fit(width int) (text string, without []string) {
+	shown := t.all()
+	l := t.layout(shown, gap)
+	for width > 0 && l.least() > width {
+		last := slices.MaxFunc(shown, func(a, b int) int { return t.columns[a].rank - t.columns[b].rank })
+		if t.columns[last].rank == 0 {
+			if l = t.layout(shown, narrow); l.least() > width && len(shown) > 1 {
+				return l.stacked(width), t.without(shown)
+			}
+			break
+		}
+		shown = slices.DeleteFunc(shown, func(i int) bool { return i == last })
+		l = t.layout(shown, gap)
+	}
+	return l.format(width), t.without(shown)
+}
+
+// without returns the headings of the columns that are not shown.
+func (t *Table) without(shown []int) (headings []string) {
+	for i, c := range t.columns {
+		if !slices.Contains(shown, i) {
+			headings = append(headings, strings.ReplaceAll(c.heading, "\n", " "))
+		}
+	}
+	return headings
+}
+
+// all returns the indices of all columns.
+func (t *Table) all() []int {
+	all := make([]int, len(t.columns))
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // Plain returns a line without characters that move the cursor or reverse the order of the
@@ -73,32 +118,4 @@ func plain(r rune) rune {
 		return '\ufffd'
 	}
 	return r
-}
-
-// String returns the table, a line for each row. No line ends with a space.
-func (t *Table) String() string {
-	widths := make([]int, len(t.columns))
-	for _, row := range t.rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var b strings.Builder
-	for _, row := range t.rows {
-		var line strings.Builder
-		for i, cell := range row {
-			if i > 0 {
-				line.WriteString(gap)
-			}
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if t.columns[i].right {
-				line.WriteString(pad + cell)
-			} else {
-				line.WriteString(cell + pad)
-			}
-		}
-		b.WriteString(strings.TrimRight(line.String(), " "))
-		b.WriteByte('\n')
-	}
-	return b.String()
 }
