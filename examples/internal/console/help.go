@@ -58,44 +58,13 @@ func (c *Console) documents() (all []explained) {
 // list lists the commands, for a terminal with a number of columns, or without a limit if
 // that is 0.
 func (c *Console) list(columns int) string {
-	t := table.New(table.Left("command"), table.Left("short"), table.Left("what it does"))
+	t := table.New(table.Left("command"), table.Left("short").Rank(1), table.Text("what it does"))
 	for _, cmd := range c.all() {
 		t.Row(cmd.usage(), cmd.Short, cmd.Help)
 	}
-	text := hang(t.String(), strings.Index(t.String(), "what it does"), columns)
+	text, _ := t.Fit(columns)
 	text += table.Wrap("\nNames can be abbreviated, see help help. For examples of a command, type help and its name.\n"+c.Notes, columns)
 	return text
-}
-
-// least is the least width of a column of text.
-const least = 24
-
-// hang wraps the last column of a table, which starts at a cell. Without room for it beside
-// the others, it is below them.
-func hang(lines string, start, columns int) string {
-	if columns <= 0 {
-		return lines
-	}
-	var b strings.Builder
-	for line := range strings.Lines(lines) {
-		line = strings.TrimSuffix(line, "\n")
-		indent := start
-		if columns-start < least {
-			indent = 2
-		}
-		if table.Cells(line) <= columns || len(line) <= start {
-			b.WriteString(line + "\n")
-			continue
-		}
-		text := strings.TrimSuffix(table.Wrap(line[start:], columns-indent), "\n")
-		if indent == start {
-			b.WriteString(line[:start])
-		} else {
-			b.WriteString(strings.TrimRight(line[:start], " ") + "\n  ")
-		}
-		b.WriteString(strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", indent)) + "\n")
-	}
-	return b.String()
 }
 
 // explain explains a command, for a terminal with a number of columns, or for 80 if that is
