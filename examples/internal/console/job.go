@@ -121,10 +121,11 @@ func (c *Console) run(j *job) error {
 	if usage, ok := errors.AsType[UsageError](err); ok {
 		err = j.cmd.misused(string(usage))
 	}
+	_, printed := errors.AsType[Verdict](err)
 	switch {
 	case err == nil || errors.Is(err, ErrQuit):
 		return err
-	case j.ctx.Err() != nil:
+	case j.ctx.Err() != nil && !printed:
 		j.call.Screen.Done()
 		if j.call.JSON {
 			j.call.Show(failure{"interrupted"}, "")
