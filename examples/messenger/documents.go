@@ -5,6 +5,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
+	"github.com/x/ringdht/examples/internal/table"
 	"github.com/x/ringdht/status"
 )
 
@@ -69,6 +70,7 @@ type diagnostics struct {
 
 // report prints an event, as a document or as text.
 func (m *messenger) report(document any, text string) {
+	text = table.Wrap(text, m.screen.Columns())
 	if m.json {
 		text = console.Document(document)
 	}

@@ -4,10 +4,12 @@
 //	go run ./examples/messenger [flags] host:port
 //
 // It registers with the registry at that address, and prints the number of nodes, its own ID,
-// and its address with the port that it has chosen. Then it reads commands, one a line,
-// typed or from a pipe, and prints messages as they arrive. It takes part in the traffic
-// runs that the registry starts. At the end of the input it goes on until it is
-// interrupted (SIGINT or SIGTERM), and then leaves the ring in good order.
+// and its address with the port that it has chosen. If there is no registry yet it waits. Then it
+// reads commands, one a line, typed or from a pipe, and prints messages as they arrive. It takes
+// part in the traffic runs that the registry starts. At the end of the input it goes on until it
+// is interrupted (SIGINT or SIGTERM), and then leaves the ring in good order.
+//
+// On a terminal Ctrl-C ends the command that runs, or else the program.
 //
 // # Flags
 //
@@ -15,19 +17,29 @@
 //	                  the node connects from: behind NAT, or in a container
 //	-codec name       msgpack (default) or json; the same for the whole ring
 //	-http addr        serve /healthz and /readyz at host:port, or at a port of localhost
+//	-id n             the ID that this node asks for; by default the registry draws one
 //	-json             results and events as JSON, see below
 //	-listen addr      host:port to listen on for other nodes; a free port of all
 //	                  interfaces by default
 //	-log level        what to log to stderr: debug, info, warn or error (default)
 //	-ring name        the name of the ring to join
+//	-strict           end with status 1 at the first command that fails
+//	-version          print the version, and end
+//	-wait time        how long to wait for a registry that is not there yet, and how long
+//	                  send and trace wait until the overlay is set up; 30s by default,
+//	                  and 0 does not wait
 //
 // # Commands
 //
-//	print-counters-and-diagnostics (print)   shows what this node has sent, received and
-//	                                         relayed, and the state of its links
-//	exit-overlay (exit)                      leaves the ring and ends the program
+//	print-counters-and-diagnostics (print)   shows the packets sent, received and relayed by
+//	                                         this node, and the sums of values sent and
+//	                                         received, of the latest run and of all; and
+//	                                         the state of its links
+//	exit-overlay (exit, quit)                leaves the ring and ends the program
 //	send node text                           sends a text to a node
 //	trace node                               shows the route to a node, hop by hop
+//	wait [n]                                 waits until the overlay is set up and this
+//	                                         node can send, and until it knows n nodes
 //	table                                    shows this node's routing table
 //	list-known-nodes (nodes)                 lists the nodes to which messages can be sent
 //	watch [seconds]                          shows a live view of this node's throughput,
@@ -39,9 +51,9 @@
 // its address or a part of it such as :36259. On a terminal watch fills the screen until
 // Enter or Ctrl-C, and then restores it.
 //
-// Messages can be sent when the overlay is set up, by setup-overlay at the registry. If the
-// registry is gone, the messenger says so and stays: messages do not pass through the
-// registry.
+// Messages can be sent when the overlay is set up, by setup-overlay at the registry; send and
+// trace wait for that. If the registry is gone, the messenger says so and stays: messages do not
+// pass through the registry.
 //
 // # Results for scripts
 //
@@ -50,39 +62,51 @@
 // the name. With the program's flag -json all commands do so, and events are lines of JSON
 // on stdout, too. Events have a key "event", which results do not have: registered, message
 // (with from, hops, and text, or bytes as base64 if it is not text), registry lost (with why
-// if it refuses this node), registry back, rejoined, left. A command that fails prints
-// {"error": "..."}. Progress goes to stderr.
+// if it refuses this node, or if this process did not run for a while), registry back, rejoined,
+// left. A command that fails prints {"error": "..."}. Progress goes to stderr.
 //
 // # A session
 //
 //	$ go run ./examples/messenger localhost:12345
-//	Registration request successful. The number of messaging nodes currently constituting the overlay is (3)
-//	This is node 62769 at 127.0.0.1:43917.
-//	Message from 10229 (1 hop): hello, ring
+//	Registration request successful. The number of messaging nodes currently
+//	constituting the overlay is (1)
+//	This is node 20563 at 127.0.0.1:35319.
+//	Message from 16452 (1 hop): hello there from 16452
+//	Message from 17991 (1 hop): hello there from 17991
+//	Message from 44559 (2 hops): hello there from 44559
+//	Message from 64197 (2 hops): hello there from 64197
 //	> table
-//	Node 62769, host 127.0.0.1, port 43917
+//	Node 20563, host 127.0.0.1, port 35319
 //	entry     ID  host        port
-//	    1  10229  127.0.0.1  36259
-//	    2  41266  127.0.0.1  43873
-//	> send 10229 hello back
-//	Sent to 10229.
-//	> exit
+//	    1  44559  127.0.0.1  40549
+//	    2  64197  127.0.0.1  35143
+//	> print
+//	Node 20563 at 127.0.0.1:35319, registry at localhost:12345
+//	Overlay: epoch 1, 2 routing table entries, 5 nodes in all
+//	                                 run 1,            all
+//	In traffic runs              the latest          1 run
+//	  packets sent                    25000          25000
+//	  packets received                25106          25106
+//	  packets relayed                 12586          12586
+//	  sum of values sent      -274178567957  -274178567957
+//	  sum of values received    46724957846    46724957846
+//	...
+//	> exit-overlay
 //	exited overlay
 //
 // # Exit status
 //
 // 0 after exit-overlay or an interrupt; 1 if the node could not join, if messages are not
-// known to be delivered when it ends, or if it could not print (it reports that at once, and
-// goes on); 2 for wrong arguments. If its output is a pipe whose reader has closed it, the
-// program ends by SIGPIPE, without leaving the ring.
+// known to be delivered when it ends, if a command failed with -strict, or if it could not print
+// (it reports that at once, and goes on); 2 for wrong arguments. If its output is a pipe whose
+// reader has closed it, the program ends by SIGPIPE, without leaving the ring.
 package main
 
 import (
 	"context"
-	"flag"
+	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"time"
 
@@ -110,49 +134,23 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	stderr, flush := console.Buffered(stderr)
 	defer flush()
-	return console.Exit("messenger", stderr, join(ctx, args, stdin, stdout, stderr))
+	return console.Exit("messenger", stderr, live(ctx, args, stdin, stdout, stderr))
 }
 
-// join joins the ring, and leaves it when the console has ended.
-func join(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
-	flags := flag.NewFlagSet("messenger", flag.ContinueOnError)
-	advertise := flags.String("advertise", "", "`host:port` at which others reach this node, if it differs from where the node connects from")
-	asJSON := flags.Bool("json", false, "print results and events as JSON, a line each, and all else on stderr")
-	listen := flags.String("listen", ":0", "`host:port` to listen on for other nodes")
-	ring := flags.String("ring", "ring", "the `name` of the ring to join")
-	probes := serve.Flag(flags, "/healthz and /readyz")
-	// watchRegistry reports a lost registry; a warning would repeat it.
-	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError)
-	if err := console.Parse(flags, args, stdout, manual); err != nil {
+// live joins the ring, and leaves it when the console has ended.
+func live(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+	var s settings
+	if err := s.parse(args, stdout); err != nil {
 		return err
 	}
-	if flags.NArg() != 1 {
-		return console.Usagef("expected one argument, the host:port of the registry, got %d", flags.NArg())
-	}
-	addr, err := console.Address(flags.Arg(0), "localhost")
-	if err != nil {
-		return err
-	}
-
-	m := &messenger{screen: console.NewScreen(stdout, stderr, *asJSON), registry: addr, json: *asJSON}
+	m := &messenger{screen: console.NewScreen(stdout, stderr, s.json), registry: s.registry, json: s.json, wait: s.wait}
 	defer func() { err = m.screen.Ended(err) }()
-	opts := []ringdht.NodeOption{
-		ringdht.WithTraffic(), ringdht.WithCodec(*codec), ringdht.WithRing(*ring), ringdht.WithListen(*listen),
-		ringdht.WithLogger(console.Logger(m.screen, level)),
-	}
-	if *advertise != "" {
-		opts = append(opts, ringdht.WithAdvertise(*advertise))
-	}
-	ready, stopProbes, err := serve.Probes(ctx, *probes, m.screen)
+	ready, stopProbes, err := serve.Probes(ctx, *s.probes, m.screen)
 	if err != nil {
 		return err
 	}
 	defer stopProbes()
-	m.node, err = ringdht.Join(ctx, addr, m.receive, opts...)
-	switch {
-	case err != nil && ctx.Err() != nil: // err tells which call the interrupt ended, which does not help
-		return fmt.Errorf("interrupted while joining the registry at %s", addr)
-	case err != nil:
+	if err := m.join(ctx, append(s.options(), ringdht.WithLogger(console.Logger(m.screen, s.level)))); err != nil {
 		return err
 	}
 	ready.Set(m.node.ReadyNow)
@@ -163,7 +161,9 @@ func join(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 			"This is node %d at %s.", registered.Members, m.node.ID(), m.node.Peer().Addr))
 
 	stop := m.watchRegistry()
-	m.console().Run(ctx, stdin)
+	c := m.console()
+	c.Strict = s.strict
+	err = c.Run(ctx, stdin)
 	stop()
-	return m.leave(context.WithoutCancel(ctx))
+	return errors.Join(err, m.leave(context.WithoutCancel(ctx)))
 }

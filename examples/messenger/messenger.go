@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -16,19 +15,21 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/report"
+	"github.com/x/ringdht/examples/internal/table"
 	"github.com/x/ringdht/examples/internal/watch"
-	"github.com/x/ringdht/status"
 )
 
-// patience bounds how long a command may wait for its sink.
+// patience bounds how long a command may wait for its sink, once the overlay is set up.
 const patience = 10 * time.Second
 
-// messenger executes the commands.
+// messenger executes the commands. Those that send and wait are in send.go.
 type messenger struct {
 	node     *ringdht.Node
 	registry string
 	screen   *console.Screen
 	json     bool
+	wait     time.Duration // for the registry, and for the set-up
+	pulse    pulse
 }
 
 func (m *messenger) console() *console.Console {
@@ -39,24 +40,39 @@ func (m *messenger) console() *console.Console {
 		Commands: m.commands(),
 		Notes:    "Messages to this node are printed as they arrive.\n",
 		Ended:    func() { m.screen.Say("End of input: this node stays in the ring until it is interrupted (Ctrl-C).") },
+		Losing:   m.losing,
 	}
+}
+
+// losing says what ends with the program.
+func (m *messenger) losing() string {
+	if m.node.Table().Len() == 0 {
+		return ""
+	}
+	return "This node is part of the overlay. Ctrl-C again, or exit-overlay, leaves it."
 }
 
 func (m *messenger) commands() []console.Command {
 	return []console.Command{
 		{Name: "print-counters-and-diagnostics", Short: "print", Run: m.print,
-			Help:     "shows what this node has sent, received and relayed, and the state of its links",
-			More:     "It also shows how full its buffers are, and what was dropped, by reason.",
+			Help: "shows the packets sent, received and relayed by this node, and the sums of values sent and received; and the state of its links",
+			More: "The figures of traffic runs are of the run under way or the latest one, and of all. Below them are the counts of messages " +
+				"of all kinds, how full the buffers are, and what was dropped, by reason.",
 			Examples: []string{"print-counters-and-diagnostics", "print", "p-c -json"}},
 		{Name: "send", Args: "node text", Min: 2, Max: 2, Text: true, Run: m.send,
 			Help: "sends a text to a node",
 			More: "Give the node by its ID, or by the start of its ID and a *, such as 42*. If it is an entry of this node's table, " +
-				"its address or a part of it, such as :8080, is enough. With JSON type send -json node text: everything after the node is text.",
+				"its address or a part of it, such as :8080, is enough. With JSON type send -json node text: everything after the node is text. " +
+				"Before the overlay is set up it waits for that, for as long as the flag -wait says.",
 			Examples: []string{"send {a} hello there", "send -json {a} hello there"}},
 		{Name: "trace", Args: "node", Min: 1, Max: 1, Run: m.trace,
 			Help:     "shows the route to a node, hop by hop",
-			More:     "Each node on the route answers; the time is how long its answer took. See help send for how to name a node.",
+			More:     "Each node on the route answers; the time is how long its answer took. See help send for how to name a node, and when it waits.",
 			Examples: []string{"trace {a}", "trace {a} -json"}},
+		{Name: "wait", Args: "[n]", Max: 1, Run: m.await,
+			Help:     "waits until the overlay is set up and this node can send; wait n also until it knows n nodes",
+			More:     "It is for scripts. The n nodes include this one.",
+			Examples: []string{"wait", "wait 2"}},
 		{Name: "table", Run: m.table,
 			Help:     "shows the routing table of this node",
 			More:     "Its entries are the nodes to which it has links, clockwise.",
@@ -71,7 +87,7 @@ func (m *messenger) commands() []console.Command {
 				"A command that is typed also ends it, and runs. Messages that arrive meanwhile are printed after it. " +
 				"Without a terminal, and with -json, it prints a line each second.",
 			Examples: []string{"watch 2", "watch 2 -json"}},
-		{Name: "exit-overlay", Short: "exit", Run: func(context.Context, *console.Call) error { return console.ErrQuit },
+		{Name: "exit-overlay", Short: "exit", Also: []string{"quit"}, Ends: true, Run: func(context.Context, *console.Call) error { return console.ErrQuit },
 			Help:     "leaves the ring and ends the program",
 			More:     "It first waits until all messages that this node has sent are delivered.",
 			Examples: []string{"exit-overlay"}},
@@ -106,85 +122,6 @@ func printable(body []byte) string {
 	return strconv.Quote(text)
 }
 
-// watchRegistry reports when the connection to the registry is lost and when it is back,
-// until stop is called.
-func (m *messenger) watchRegistry() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for ctx.Err() == nil {
-			select {
-			case <-ctx.Done():
-				return
-			case <-m.node.Disconnected():
-			}
-			id, inc := m.node.ID(), m.node.Incarnation()
-			m.report(event{Event: eventLost, Registry: m.registry},
-				fmt.Sprintf("The registry at %s cannot be reached. Messages still flow, and this node tries to reconnect.", m.registry))
-			if !m.awaitRegistry(ctx) {
-				return
-			}
-			if m.node.Incarnation() == inc {
-				m.report(event{Event: eventBack, Registry: m.registry}, fmt.Sprintf("The registry at %s is back.", m.registry))
-			} else {
-				m.report(m.event(eventRejoined), fmt.Sprintf("Node %d was declared dead. It has joined again as node %d.", id, m.node.ID()))
-			}
-		}
-	})
-	return func() {
-		cancel()
-		wg.Wait()
-	}
-}
-
-// awaitRegistry waits until the registry is back. If the registry refuses this node, it
-// reports the reason, since waiting does not help then.
-func (m *messenger) awaitRegistry(ctx context.Context) bool {
-	said := ""
-	for {
-		check, cancel := context.WithTimeout(ctx, checkInterval)
-		err := m.node.WaitConnected(check)
-		cancel()
-		switch {
-		case err == nil:
-			return true
-		case ctx.Err() != nil || errors.Is(err, ringdht.ErrClosed):
-			return false
-		case refused(err):
-			if why := m.reason(err); why != said {
-				said = why
-				m.report(event{Event: eventLost, Registry: m.registry, Why: why}, fmt.Sprintf("The registry at %s refuses this node: %s", m.registry, why))
-			}
-		}
-	}
-}
-
-// refused reports whether the registry has answered and refused the node, so that waiting
-// does not help.
-func refused(err error) bool {
-	for _, no := range []error{ringdht.ErrHandshake, ringdht.ErrRingFull, ringdht.ErrTaken,
-		ringdht.ErrUnreachable, ringdht.ErrNotMember} {
-		if errors.Is(err, no) {
-			return true
-		}
-	}
-	return false
-}
-
-// reason returns the registry's reason: the error of [ringdht.Node.WaitConnected] without the parts
-// that are the same in each.
-func (m *messenger) reason(err error) string {
-	text := strings.TrimSuffix(err.Error(), ": "+context.DeadlineExceeded.Error())
-	if _, why, ok := strings.Cut(text, ringdht.ErrRegistryLost.Error()+" ("); ok {
-		text = strings.TrimSuffix(why, ")")
-	}
-	text = strings.TrimPrefix(text, fmt.Sprintf("%v by %s: ", ringdht.ErrHandshake, m.registry))
-	return console.Text(errors.New(strings.TrimPrefix(text, ringdht.ErrHandshake.Error()+": ")))
-}
-
-// checkInterval is the time between two checks whether the registry refuses this node.
-const checkInterval = time.Second
-
 // leave leaves the ring. If all messages are delivered, a registry that does not confirm in
 // time is no error: it may be gone, or it may be rebuilding the membership.
 func (m *messenger) leave(ctx context.Context) error {
@@ -216,8 +153,10 @@ func (m *messenger) print(_ context.Context, c *console.Call) error {
 	for e := range t.Entries() {
 		addrs[e.ID] = e.Addr
 	}
-	c.Show(diagnostics{s, m.registry, m.lost()}, fmt.Sprintf("Node %d at %s, %s\nOverlay: %s\n%s%s%s", s.ID, s.Addr, m.where(), overlay,
-		report.Counters(s.Counters), report.Links(s.Links, func(id ringdht.ID) string { return addrs[id] }), report.Streams(&s)))
+	width := c.Screen.Columns()
+	head := table.Wrap(fmt.Sprintf("Node %d at %s, %s\nOverlay: %s\n", s.ID, s.Addr, m.where(), overlay), width)
+	c.Show(diagnostics{s, m.registry, m.lost()}, head+report.Figures(s.Runs, width)+report.Counters(s.Counters)+
+		report.Links(s.Links, func(id ringdht.ID) string { return addrs[id] }, width)+report.Streams(&s, width))
 	return nil
 }
 
@@ -239,81 +178,19 @@ func (m *messenger) where() string {
 	return "registry at " + m.registry
 }
 
-func (m *messenger) send(ctx context.Context, c *console.Call) error {
-	to, err := c.Node(0)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
-	defer cancel()
-	err = c.Screen.While(func() error {
-		return m.whenReady(ctx, func() error { return m.node.Send(ctx, to, []byte(c.Args[1])) })
-	}, func() string {
-		return fmt.Sprintf("sending: waiting for node %d", to)
-	})
-	if err != nil {
-		return err
-	}
-	c.Show(sent{to, len(c.Args[1])}, fmt.Sprintf("Sent to %d.", to))
-	return nil
-}
-
-// whenReady calls do, and if the node has no routing table yet, waits for it and calls do
-// again. A node that has just joined a live ring gets its table in a moment, and the first
-// command of a script may be faster. So may a command just after setup-overlay.
-func (m *messenger) whenReady(ctx context.Context, do func() error) error {
-	err := do()
-	if !errors.Is(err, ringdht.ErrNotReady) {
-		return err
-	}
-	wait, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
-	if m.node.Ready(wait) != nil && m.node.Table().Epoch() == 0 {
-		return err
-	}
-	return do()
-}
-
-// readyTime bounds that wait.
-const readyTime = 2 * time.Second
-
-func (m *messenger) trace(ctx context.Context, c *console.Call) error {
-	to, err := c.Node(0)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, slow(patience))
-	defer cancel()
-	from := m.node.ID()
-	var hops []status.Hop
-	err = c.Screen.While(func() error {
-		return m.whenReady(ctx, func() (err error) {
-			hops, err = m.node.Trace(ctx, to)
-			return err
-		})
-	}, func() string { return "tracing: waiting for answers" })
-	switch text := report.Trace(from, to, hops); {
-	case err == nil:
-		c.Show(report.TraceDocument{From: from, To: to, Hops: append([]status.Hop{}, hops...)}, text)
-	case len(hops) > 0: // the part of the route that answered
-		c.Screen.Say("%s", text)
-	}
-	return err
-}
-
 func (m *messenger) table(_ context.Context, c *console.Call) error {
 	t := m.node.Table()
 	if t.Epoch() == 0 {
 		return errors.New("there is no routing table yet: run setup-overlay at the registry")
 	}
-	c.Show(report.NewRoutesDocument(m.node.Peer(), t), report.Table(m.node.Peer(), t))
+	c.Show(report.NewRoutesDocument(m.node.Peer(), t), report.Table(m.node.Peer(), t, c.Screen.Columns()))
 	return nil
 }
 
 func (m *messenger) nodes(_ context.Context, c *console.Call) error {
 	nodes := m.known()
 	slices.SortFunc(nodes, func(a, b ringdht.Peer) int { return cmp.Compare(a.ID, b.ID) })
-	c.Show(nodes, report.Peers(nodes))
+	c.Show(nodes, report.Peers(nodes, c.Screen.Columns()))
 	return nil
 }
 

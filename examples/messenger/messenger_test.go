@@ -44,7 +44,7 @@ func TestSession(t *testing.T) {
 	var all []*drive.Program
 	var ids []ringdht.ID
 	for i := range 4 {
-		p, id := start(t, i+1, addr)
+		p, id := start(t, i+1, "-wait", "0", addr)
 		all, ids = append(all, p), append(ids, id)
 	}
 	a, b := all[0], all[1]
@@ -54,7 +54,7 @@ func TestSession(t *testing.T) {
 	a.Type("table")
 	a.ExpectError(`^there is no routing table yet: run setup-overlay at the registry$`)
 	a.Type(fmt.Sprintf("send %d too early", ids[1]))
-	a.ExpectError(`the overlay is not ready`)
+	a.ExpectError(`^the overlay is not set up yet: type setup-overlay at the registry$`)
 
 	if _, err := r.Setup(t.Context(), 2); err != nil {
 		t.Fatal(err)
@@ -81,6 +81,19 @@ func TestSession(t *testing.T) {
 	a.Type("print-counters-and-diagnostics")
 	a.Expect(fmt.Sprintf(`^Node %d at \S+, registry at \S+$`, ids[0]))
 	a.Expect(`^Overlay: epoch 1, 2 routing table entries, 4 nodes in all$`)
+	a.Expect(`^ +run 1, +all$`)
+	a.Expect(`^In traffic runs +the latest +1 run$`)
+	for _, n := range s.Nodes {
+		if n.ID == ids[0] {
+			for _, figure := range []struct {
+				name  string
+				value int64
+			}{{"packets sent", n.Sent}, {"packets received", n.Received}, {"packets relayed", n.Relayed},
+				{"sum of values sent", n.SumSent}, {"sum of values received", n.SumReceived}} {
+				a.Expect(fmt.Sprintf(`^  %s +%d +%d$`, figure.name, figure.value, figure.value))
+			}
+		}
+	}
 	a.Expect(`^  sent +102$`)
 
 	if n := len(r.Members()); n != 4 {
@@ -192,7 +205,7 @@ func TestCannotJoin(t *testing.T) {
 		status int
 		stderr string
 	}{
-		{nobody, 1, `^messenger: joining the registry at ` + nobody + `: .*connection refused: is the registry running there\?$`},
+		{"-wait 0 " + nobody, 1, `^messenger: joining the registry at ` + nobody + `: .*connection refused: is the registry running there\?$`},
 		{"-codec json " + addr, 1, `^messenger: joining the registry at .* codec "msgpack", you asked for "json"`},
 		{"-ring other " + addr, 1, `^messenger: joining the registry at .* ring "ring", you asked for "other"`},
 		{"-listen " + taken.Addr().String() + " " + addr, 1, `^messenger: .*address already in use$`},
@@ -201,6 +214,9 @@ func TestCannotJoin(t *testing.T) {
 		{"", 2, `^messenger: expected one argument, the host:port of the registry, got 0 \(messenger -h prints the manual\)$`},
 		{addr + " -log debug", 2, `^messenger: put the flag -log before`},
 		{"-codec xml " + addr, 2, `^messenger: invalid value "xml" for flag -codec: expected msgpack or json`},
+		{"-wait -1s " + addr, 2, `^messenger: -wait must be at least 0, not -1s`},
+		{"-id x " + addr, 2, `^messenger: invalid value "x" for flag -id: expected a whole number`},
+		{"-id 70000 " + addr, 1, `^messenger: .*no ID 70000 in a 16-bit ring`},
 		{"localhost:x", 2, `^messenger: expected a port or host:port`},
 	} {
 		p := drive.Start(t, run, strings.Fields(c.args)...)

@@ -15,37 +15,37 @@ import (
 // listings returns the commands that show the ring.
 func (o *operator) listings() []console.Command {
 	return []console.Command{
-		{Name: "list-routing-tables", Short: "route", Run: o.route,
+		{Name: "list-routing-tables", Short: "route", Beside: true, Run: o.route,
 			Help:     "lists the routing table of each node",
 			More:     "The entries are in clockwise order.",
 			Examples: []string{"list-routing-tables", "route", "list-r-t -json"}},
-		{Name: "list-nodes", Short: "nodes", Run: o.nodes,
+		{Name: "list-nodes", Short: "nodes", Beside: true, Run: o.nodes,
 			Help: "lists the state of the nodes: messages, drops, queues",
 			More: "The figures are from the nodes' latest heartbeats, and the rates (now) from the latest two. If the console " +
 				"has not seen two from each node, it waits for them, for at most 2.5 seconds. Addresses leave out their common part. " +
 				"A long ID is cut to a start that only one node has, and ends in *.",
 			Examples: []string{"list-nodes", "nodes -json"}},
-		{Name: "show-node", Args: "node", Min: 1, Max: 1, Run: o.node,
+		{Name: "show-node", Args: "node", Min: 1, Max: 1, Beside: true, Run: o.node,
 			Help:     "shows all details of a node: links, windows, counters",
 			More:     "Give the node by its ID, its address, or a part of them that only one node has; see help trace.",
 			Examples: []string{"show-node {a}", "show {b} -json"}},
-		{Name: "list-degraded-pairs", Short: "degraded", Run: o.degraded,
+		{Name: "list-degraded-pairs", Short: "degraded", Beside: true, Run: o.degraded,
 			Help:     "lists the pairs of nodes that cannot reach each other directly",
 			More:     "Messages between them take a detour over other nodes.",
 			Examples: []string{"list-degraded-pairs", "degraded -json"}},
-		{Name: "list-events", Short: "events", Args: "[n]", Max: 1, Run: o.events,
+		{Name: "list-events", Short: "events", Args: "[n]", Max: 1, Beside: true, Run: o.events,
 			Help:     "lists the latest n events, by default 20: joins, leaves, deaths, runs",
 			More:     fmt.Sprintf("The registry keeps the latest %d. Each has a number, one more than the event before.", status.MaxEvents),
 			Examples: []string{"list-events", "events 5", "events 500 -json"}},
-		{Name: "list-runs", Short: "runs", Run: o.runs,
+		{Name: "list-runs", Short: "runs", Beside: true, Run: o.runs,
 			Help:     "lists the traffic runs and their verdicts",
 			More:     fmt.Sprintf("It lists the latest %d, also those that the page started. Messages are counted per node.", status.MaxRuns),
 			Examples: []string{"list-runs", "runs -json"}},
-		{Name: "audit", Run: o.showAudit,
+		{Name: "audit", Beside: true, Run: o.showAudit,
 			Help:     "checks all routes through the routing tables",
 			More:     "It prints what setup-overlay prints at its end. In a ring of several thousand nodes it checks the routes to a sample of the sinks.",
 			Examples: []string{"audit", "audit -json"}},
-		{Name: "watch", Args: "[seconds | start n [payload bytes]]", Max: 3, Run: o.watch,
+		{Name: "watch", Args: "[seconds | start n [payload]]", Max: 3, Beside: true, Run: o.watch,
 			Help: "shows throughput, nodes, run and events as they change; watch start n does a run meanwhile",
 			More: "On a terminal it fills the screen until Enter, q and Enter, Ctrl-C, or the end of the seconds, and then restores it. " +
 				"A command that is typed also ends it, and runs. Text that is printed meanwhile appears after it. " +
@@ -57,11 +57,11 @@ func (o *operator) listings() []console.Command {
 
 func (o *operator) list(_ context.Context, c *console.Call) error {
 	members := o.registry.Members()
-	text := report.Peers(members)
+	text := report.Peers(members, c.Screen.Columns())
 	if len(members) == 0 {
 		text = "No nodes are registered.\n"
 	}
-	c.Show(members, text)
+	o.show(c, members, text)
 	return nil
 }
 
@@ -73,12 +73,12 @@ func (o *operator) route(_ context.Context, c *console.Call) error {
 		if text != "" {
 			text += "\n"
 		}
-		text += report.Table(self, table)
+		text += report.Table(self, table, c.Screen.Columns())
 	}
 	if len(all) == 0 {
 		return errors.New("there are no routing tables yet: run setup-overlay first")
 	}
-	c.Show(all, text)
+	o.show(c, all, text)
 	return nil
 }
 
@@ -127,14 +127,14 @@ func (o *operator) nodes(ctx context.Context, c *console.Call) error {
 	for i := range s.Members {
 		all[i] = report.NewMemberDocument(s, i, &o.meter)
 	}
-	text := report.Members(s, &o.meter)
+	text := report.Members(s, &o.meter, c.Screen.Columns())
 	if host := report.NamesIn(s).Host(); host != "" {
 		text += "All are at " + host + ".\n"
 	}
 	if len(s.Members) == 0 {
 		text = "No nodes are registered.\n"
 	}
-	c.Show(all, text)
+	o.show(c, all, text)
 	return nil
 }
 
@@ -146,7 +146,7 @@ func (o *operator) node(ctx context.Context, c *console.Call) error {
 	s := o.measured(ctx)
 	for i := range s.Members {
 		if s.Members[i].ID == id {
-			c.Show(report.NewMemberDocument(s, i, &o.meter), report.Member(s, i, &o.meter))
+			o.show(c, report.NewMemberDocument(s, i, &o.meter), report.Member(s, i, &o.meter, c.Screen.Columns()))
 			return nil
 		}
 	}
@@ -155,11 +155,11 @@ func (o *operator) node(ctx context.Context, c *console.Call) error {
 
 func (o *operator) degraded(_ context.Context, c *console.Call) error {
 	pairs := o.registry.Degraded()
-	text := report.Degraded(pairs)
+	text := report.Degraded(pairs, report.NamesIn(o.registry.Snapshot()), c.Screen.Columns())
 	if len(pairs) == 0 {
 		text = "All links are up.\n"
 	}
-	c.Show(pairs, text)
+	o.show(c, pairs, text)
 	return nil
 }
 
@@ -173,21 +173,28 @@ func (o *operator) events(_ context.Context, c *console.Call) error {
 	}
 	s := o.snapshot()
 	events := append([]status.Event{}, s.Events[max(0, len(s.Events)-n):]...)
-	text := report.Events(events, report.NamesIn(s))
+	text := report.Events(events, report.NamesIn(s), c.Screen.Columns())
 	if len(events) == 0 {
 		text = "Nothing has happened yet.\n"
 	}
-	c.Show(events, text)
+	o.show(c, events, text)
 	return nil
 }
 
 func (o *operator) runs(_ context.Context, c *console.Call) error {
-	runs := append([]status.Run{}, o.snapshot().Runs...)
-	text := report.Runs(runs)
-	if len(runs) == 0 {
+	s := o.snapshot()
+	runs := append([]status.Run{}, s.Runs...)
+	text := ""
+	if len(runs) > 0 {
+		text = report.Runs(runs, c.Screen.Columns())
+	}
+	if u := s.Running; u != nil {
+		text += fmt.Sprintf("Run %d is under way: %d of %d messages are sent.\n", u.Number, u.Sent, u.Total)
+	}
+	if text == "" {
 		text = "There has been no traffic run yet: start one with start n.\n"
 	}
-	c.Show(runs, text)
+	o.show(c, runs, text)
 	return nil
 }
 
@@ -196,7 +203,7 @@ func (o *operator) showAudit(_ context.Context, c *console.Call) error {
 	if audit.Nodes == 0 {
 		return errors.New("there are no routing tables yet: run setup-overlay first")
 	}
-	c.Show(audit, audit.String())
+	o.tell(c, audit, audit.String())
 	return nil
 }
 

@@ -3,24 +3,41 @@
 //	go run ./examples/registry [flags] port
 //	go run ./examples/registry [flags] host:port
 //
-// It listens at that address, and prints it. A port alone means all interfaces, and port 0 a
-// free port. Then it reads commands, one a line, typed or from a pipe. A command ends before
-// the next is read. At the end of the input the registry goes on serving until it is
-// interrupted (SIGINT or SIGTERM). An interrupt also ends a command that runs.
+// It listens at that address, and prints it, with the commands that join nodes from this machine
+// and from others. A port alone means all interfaces, and port 0 a free port. Then it reads
+// commands, one a line, typed or from a pipe. At the end of the input the registry goes on
+// serving until it is interrupted (SIGINT or SIGTERM).
+//
+// On a terminal Ctrl-C ends the command that runs, or else the program; the first time it says
+// how many nodes are connected.
 //
 // # Flags
 //
-//	-bits n       the ring has 2^n IDs, 16 by default
-//	-codec name   msgpack (default) or json; the same for the whole ring
-//	-control      let the page set the ring up and start runs
-//	-grace time   admit no new nodes for so long after the start, so that members of a
-//	              ring whose registry died can come back first
-//	-http addr    serve a live page of the ring at host:port, with /healthz and /readyz
-//	-json         results as JSON, see below
-//	-lease time   how long a node may be silent before it is declared dead, 3s by
-//	              default
-//	-log level    the lowest level to log to stderr: debug, info, warn (default) or error
-//	-ring name    the name of the ring; nodes of another ring are refused
+//	-bits n          the ring has 2^n IDs, 16 by default
+//	-codec name      msgpack (default) or json; the same for the whole ring
+//	-control         let the page set the ring up and start runs
+//	-csv             print summaries as CSV, and all else on stderr, see below
+//	-grace time      admit no new nodes for so long after the start, so that members of a
+//	                 ring whose registry died can come back first
+//	-http addr       serve a live page of the ring at host:port, with /healthz and /readyz
+//	-json            results as JSON, see below
+//	-lease time      how long a node may be silent before it is declared dead, 3s by
+//	                 default
+//	-log level       the lowest level to log to stderr: debug, info, warn (default) or error
+//	-max-payload b   the longest message of the ring in bytes, 65536 by default
+//	-ring name       the name of the ring; nodes of another ring are refused
+//	-setup k         set the overlay up without a command, with k entries, "k best", or
+//	                 auto for as many as are useful; see below
+//	-state dir       keep the ring's identity in a directory, so that a restarted registry
+//	                 knows its ring from the first moment
+//	-strict          end with status 1 at the first command that fails, and at the first
+//	                 run whose verdict is not exact
+//	-version         print the version, and end
+//	-wait n          wait for n nodes before -setup
+//
+// With -setup and -wait n the overlay is set up when n nodes are registered. A script's commands
+// come after that. With -setup alone the ring sets itself up: the first node makes it live, and
+// all others take part when they join.
 //
 // # Commands
 //
@@ -31,9 +48,11 @@
 //	                              all links. plan is classic, the default, for entries
 //	                              1, 2, 4 and so on positions ahead, or best, for
 //	                              entries that need the fewest hops
-//	start n [payload bytes]       lets every node send n messages, each to a node drawn
-//	                              at random, and prints the summary when all have arrived
-//	summary                       prints the last summary again
+//	start n [payload] [-csv]      lets every node send n messages, of 4 bytes or of payload
+//	                              bytes, each to a node drawn at random, and prints the
+//	                              summary when all have arrived
+//	stop                          stops the run under way, and prints its account
+//	summary [-csv]                prints the last summary again
 //	trace a b                     shows the route from node a to node b, hop by hop
 //	wait n                        waits until n nodes are registered
 //	list-routing-tables (route)   lists the routing table of each node
@@ -47,12 +66,18 @@
 //	watch [seconds]               shows a live view of throughput, nodes, run and events
 //	watch start n [payload]       shows the same during a run
 //	help [command]                lists the commands, or explains one
-//	quit                          ends the registry
+//	quit (exit)                   ends the registry
 //
 // Names can be abbreviated, part by part, if only one command matches: list-m-n and l-m-n are
 // list-messaging-nodes. A mistyped name gets a suggestion. A node is given by its ID; by its
 // address, without the host or the port if that is enough, such as :36259; or by the first
 // digits of its ID and a *. Digits alone are a complete ID.
+//
+// A command ends before the next is read, but for start: on a terminal it runs in the background,
+// and list, nodes, setup, events, watch, stop and others work meanwhile. Commands that need the
+// end of the run, such as summary and start, wait for it. In a script, start n & does the same.
+// Stop, or Ctrl-C, ends a run: the nodes stop sending at once, and what they have sent is
+// delivered and counted. The next run is exact.
 //
 // On a terminal watch fills the screen until Enter or Ctrl-C, and then restores it. Without a
 // terminal, and with -json, it prints a line each second.
@@ -63,6 +88,13 @@
 // by themselves. An error is printed in one line, and the next command is read. Empty lines
 // and lines that start with # are skipped.
 //
+// # Width
+//
+// A listing fits the terminal. If it has no room it leaves out columns, and names them; it cuts
+// IDs of many digits to a start that only one node has, and a *; and sentences wrap. A summary
+// keeps all figures: with large ones it has two tables, for packets and for sums of values.
+// Without a terminal a listing has all columns, and a summary fits 80.
+//
 // # Results for scripts
 //
 // With -json a command prints its result as one line of JSON on stdout. The flag comes after
@@ -72,6 +104,7 @@
 //	list                  an array of nodes: id, addr
 //	setup, audit          the audit of the tables
 //	start, summary        the summary, with "exact", "verdict" and "rate" added
+//	stop                  the command or run that was "stopped"
 //	trace                 from, to, and the hops
 //	wait                  the number of nodes that are "registered"
 //	route                 an array of nodes with their entries
@@ -84,52 +117,62 @@
 // goes to stderr. Incarnations, and IDs in rings of more than 53 bits, need a reader that
 // keeps 64-bit integers.
 //
+// With -csv stdout is one table of CSV: a header, and for each start and summary a row for each
+// node and one with the sums, whose node is Sum. Numbers have no separators. The run's number, its
+// hops, time and verdict are in each of its rows. start and summary also take -csv themselves, and
+// then print the header each time.
+//
 // # A session
 //
 //	$ go run ./examples/registry 12345
 //	Registry listening on [::]:12345
-//	> wait 3
-//	3 nodes are registered.
-//	> list
+//	To join from this machine:  go run ./examples/messenger localhost:12345
+//	To join from another one:   go run ./examples/messenger 192.0.2.2:12345
+//	> wait 5
+//	5 nodes are registered.
+//	> list-messaging-nodes
 //	host        port     ID
-//	127.0.0.1  36259  10229
-//	127.0.0.1  43873  41266
-//	127.0.0.1  43917  62769
+//	127.0.0.1  34331  16452
+//	127.0.0.1  46645  17991
+//	127.0.0.1  35319  20563
+//	127.0.0.1  40549  44559
+//	127.0.0.1  35143  64197
 //	> setup-overlay 2
-//	epoch 1: 3 nodes with 2 entries, all 6 routes arrive, hops mean 1.000 and at most 1 (62769 to 10229), each node relays 0 to 0 of them
+//	epoch 1: 5 nodes with 2 entries, all 20 routes arrive, hops mean 1.500 and at
+//	most 2 (20563 to 16452), each node relays 2 to 2 of them
 //	Registry now ready to initiate tasks.
 //	> start 25000
-//	node   packets sent  packets received  packets relayed  sum of values sent  sum of values received
-//	10229         25000             24937                0         59255987262            -82181941768
-//	41266         25000             25010                0       -208004910188             88371523544
-//	62769         25000             25053                0        -30358818855           -185297323557
-//	Sum           75000             75000                0       -179107741781           -179107741781
+//	       packets   packets  packets  sum of values  sum of values
+//	node      sent  received  relayed           sent       received
+//	16452    25000     25068    12516   195602204242  -258578048572
+//	17991    25000     24906    12463   -37331914611  -371917634533
+//	20563    25000     25106    12586  -274178567957    46724957846
+//	44559    25000     24984    12553  -293520803889   194616970204
+//	64197    25000     24936    12576    83940300509    63664973349
+//	Sum     125000    125000    62694  -325488781706  -325488781706
 //	Verdict: exact
-//	Hops: mean 1.000, maximum 1. Rate: 3534266 messages per second. Time: 0.021 s.
-//	> trace 10229 62769
-//	From 10229 to 62769:
-//	hop     ID  answered after
-//	  1  62769        0.071 ms
+//	Hops: mean 1.502, maximum 2. Rate: 2799665 messages per second. Time: 0.045 s.
+//	> trace 44559 64197
+//	From 44559 to 64197:
+//	            answered
+//	hop     ID     after
+//	  1  64197  0.248 ms
 //	> quit
 //
 // # Exit status
 //
 // 0 after quit or an interrupt; 1 if the registry could not listen, or could not print (it
-// reports that at once, and goes on); 2 for wrong arguments. If its output is a pipe whose
-// reader has closed it, the program ends by SIGPIPE.
+// reports that at once, and goes on), or if a command failed with -strict; 2 for wrong arguments.
+// If its output is a pipe whose reader has closed it, the program ends by SIGPIPE.
 package main
 
 import (
 	"context"
-	"flag"
 	"io"
-	"log/slog"
 	"os"
-	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
-	"github.com/x/ringdht/examples/internal/page"
 )
 
 const manual = `
@@ -153,52 +196,32 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
-	flags := flag.NewFlagSet("registry", flag.ContinueOnError)
-	bits := flags.Int("bits", 16, "the ring has 2^`n` IDs, n from 1 to 64")
-	ring := flags.String("ring", "ring", "the `name` of the ring; nodes of another ring are refused")
-	grace := flags.Duration("grace", 0, "admit no new nodes for so long after the start: members of a ring whose registry died come back first")
-	lease := flags.Duration("lease", 3*time.Second, "how long a node may be silent before it is declared dead")
-	asJSON := flags.Bool("json", false, "print results as JSON, one line for each command, and all else on stderr")
-	live := page.AddFlags(flags)
-	codec, level := console.CodecFlag(flags), console.LogFlag(flags, slog.LevelWarn)
-	if err := console.Parse(flags, args, stdout, manual); err != nil {
+	var s settings
+	if err := s.parse(args, stdout); err != nil {
 		return err
 	}
-	if flags.NArg() != 1 {
-		return console.Usagef("expected one argument, a port or host:port to listen on, got %d", flags.NArg())
-	}
-	if err := live.Check(); err != nil {
-		return err
-	}
-	addr, err := console.Address(flags.Arg(0), "")
-	if err != nil {
-		return err
-	}
-
-	screen := console.NewScreen(stdout, stderr, *asJSON)
+	screen := console.NewScreen(stdout, stderr, s.json || s.csv)
 	defer func() { err = screen.Ended(err) }()
-	r, err := ringdht.NewRegistry(ringdht.WithBits(*bits), ringdht.WithCodec(*codec), ringdht.WithRing(*ring),
-		ringdht.WithGrace(*grace), ringdht.WithLease(*lease),
-		ringdht.WithLogger(console.Logger(screen, level)))
+	r, err := ringdht.NewRegistry(append(s.options(), ringdht.WithLogger(console.Logger(screen, s.level)))...)
 	if err != nil {
 		return console.UsageError(console.Text(err))
 	}
 	defer r.Close()
-	at, err := r.Listen(ctx, addr)
+	at, err := r.Listen(ctx, s.addr)
 	if err != nil {
 		return err
 	}
 	screen.Say("Registry listening on %s", at)
-	if live.On() {
-		url, stop, err := live.Serve(ctx, r)
+	if s.page.On() {
+		url, stop, err := s.page.Serve(ctx, r)
 		if err != nil {
 			return err
 		}
 		defer stop()
 		screen.Say("Page at %s", url)
 	}
+	invite(screen, at, s.ring, (*s.codec).Name())
 
-	o := &operator{registry: r}
-	o.console(screen, *asJSON).Run(ctx, stdin)
-	return nil
+	o := &operator{registry: r, csv: s.csv}
+	return o.run(ctx, screen, &s, stdin)
 }

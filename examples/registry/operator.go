@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
@@ -14,11 +15,13 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// operator executes the commands that a person types. Those that build a ring and send
-// through it are here, those that show it in listings.go.
+// operator executes the commands. Those that build a ring and send through it are here, those
+// that show it in listings.go, and those about traffic runs in runs.go.
 type operator struct {
 	registry *ringdht.Registry
 	meter    meter.Meter
+	csv      bool // stdout has summaries only, as CSV
+	header   sync.Once
 }
 
 func (o *operator) console(screen *console.Screen, json bool) *console.Console {
@@ -27,14 +30,42 @@ func (o *operator) console(screen *console.Screen, json bool) *console.Console {
 		JSON:     json,
 		Name:     "registry",
 		Nodes:    func() console.Nodes { return o.registry.Members() },
-		Commands: slices.Concat(o.commands(), o.listings(), []console.Command{quit}),
+		Commands: slices.Concat(o.commands(), o.traffic(), o.listings(), []console.Command{quit}),
 		Notes:    "At the end of its input the registry goes on serving until it is interrupted (Ctrl-C).\n",
 		Ended:    func() { screen.Say("End of input: the registry goes on serving until it is interrupted (Ctrl-C).") },
+		Losing:   o.losing,
 	}
 }
 
+// losing says what ends with the registry.
+func (o *operator) losing() string {
+	n := len(o.registry.Members())
+	if n == 0 {
+		return ""
+	}
+	return nodesAre(n) + " connected. Ctrl-C again, or quit, ends the registry; the nodes stay."
+}
+
+// show prints a result: on stderr if stdout has summaries only.
+func (o *operator) show(c *console.Call, document any, text string) {
+	if o.csv && !c.JSON {
+		c.Screen.Say("%s", text)
+		return
+	}
+	c.Show(document, text)
+}
+
+// tell is show for sentences.
+func (o *operator) tell(c *console.Call, document any, text string) {
+	if o.csv && !c.JSON {
+		c.Screen.Say("%s", text)
+		return
+	}
+	c.Tell(document, text)
+}
+
 var quit = console.Command{
-	Name:     "quit",
+	Name: "quit", Also: []string{"exit"}, Ends: true, Beside: true,
 	Run:      func(context.Context, *console.Call) error { return console.ErrQuit },
 	Help:     "ends the registry",
 	More:     "The nodes stay, and messages still flow between them. A new registry at the same address takes them over.",
@@ -43,25 +74,16 @@ var quit = console.Command{
 
 func (o *operator) commands() []console.Command {
 	return []console.Command{
-		{Name: "list-messaging-nodes", Short: "list", Run: o.list,
+		{Name: "list-messaging-nodes", Short: "list", Beside: true, Run: o.list,
 			Help:     "lists the registered nodes: host, port and ID",
 			More:     "They are in order of their IDs; list-nodes shows their state.",
 			Examples: []string{"list-messaging-nodes", "list", "list -json"}},
-		{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Run: o.setup,
+		{Name: "setup-overlay", Short: "setup", Args: "[k] [classic|best]", Max: 2, Beside: true, Run: o.setup,
 			Help: "gives every node a routing table with k entries, by default log2 of the nodes; with best, for the fewest hops",
 			More: "It waits for all links and prints an audit of the tables: whether all routes arrive, and in how many hops. " +
 				"Classic entries are 1, 2, 4 and so on positions ahead. It can be repeated at any time, also while messages flow.",
 			Examples: []string{"setup-overlay", "setup 3", "setup 4 best", "setup best"}},
-		{Name: "start", Args: "n [payload bytes]", Min: 1, Max: 2, Run: o.start,
-			Help: "lets every node send n messages and prints the summary",
-			More: "Each message goes to a node drawn at random. It has 4 bytes, or as many as given. " +
-				"The verdict is exact if every message arrived once with its value.",
-			Examples: []string{"start 25000", "start 1000 2048"}},
-		{Name: "summary", Run: o.summary,
-			Help:     "prints the last summary again",
-			More:     "It is that of the latest run that ended, with a line for each node; list-runs lists earlier runs.",
-			Examples: []string{"summary", "summary -json"}},
-		{Name: "trace", Args: "a b", Min: 2, Max: 2, Run: o.trace,
+		{Name: "trace", Args: "a b", Min: 2, Max: 2, Beside: true, Run: o.trace,
 			Help: "shows the route from node a to node b, hop by hop",
 			More: "Give a node by its ID, its address, or a part of them that only one node has: 42* for the start of an ID, " +
 				":8080 for a port, or a host. Digits alone are a complete ID.",
@@ -91,7 +113,7 @@ func (o *operator) setup(ctx context.Context, c *console.Call) error {
 		}
 		return err
 	}
-	c.Show(audit, audit.String())
+	o.tell(c, audit, audit.String())
 	if plan != ringdht.Classic {
 		c.Screen.Say("The entries of a node are the nodes %s positions ahead of it.", strings.Trim(fmt.Sprint(audit.Offsets), "[]"))
 	}
@@ -102,9 +124,12 @@ func (o *operator) setup(ctx context.Context, c *console.Call) error {
 	default:
 		c.Screen.Say("The tables have %d entries instead of %d: that is the largest table.", audit.Entries, k)
 	}
-	c.Screen.Say("Registry now ready to initiate tasks.")
+	c.Screen.Say("%s", readyText)
 	return nil
 }
+
+// readyText is what the registry says after a set-up.
+const readyText = "Registry now ready to initiate tasks."
 
 // layout parses the arguments of setup-overlay: the size of tables, the plan, or both.
 func layout(args []string) (k int, plan ringdht.Plan, err error) {
@@ -124,37 +149,6 @@ func layout(args []string) (k int, plan ringdht.Plan, err error) {
 	return 0, 0, console.Usagef("expected a size and a plan, classic or best, not %q", args[1])
 }
 
-func (o *operator) start(ctx context.Context, c *console.Call) error {
-	messages, err := console.Number("n", c.Args[0], 1)
-	if err != nil {
-		return err
-	}
-	payload := 0
-	if len(c.Args) > 1 {
-		if payload, err = console.Number("payload", c.Args[1], 4); err != nil {
-			return err
-		}
-	}
-	s, err := o.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages, Payload: payload, Progress: func(sent, total int64) {
-		c.Screen.Progress("sent %d of %d messages (%d %%)", sent, total, 100*sent/total)
-	}})
-	c.Screen.Done()
-	if err != nil {
-		return err
-	}
-	c.Show(report.NewSummaryDocument(s), report.Summary(s))
-	return nil
-}
-
-func (o *operator) summary(_ context.Context, c *console.Call) error {
-	s := o.registry.Snapshot().Last
-	if s == nil {
-		return errors.New("there is no summary yet: start a run with start n")
-	}
-	c.Show(report.NewSummaryDocument(s), report.Summary(s))
-	return nil
-}
-
 func (o *operator) trace(ctx context.Context, c *console.Call) error {
 	from, err := c.Node(0)
 	if err != nil {
@@ -172,7 +166,7 @@ func (o *operator) trace(ctx context.Context, c *console.Call) error {
 	if err != nil {
 		return err
 	}
-	c.Show(report.TraceDocument{From: from, To: to, Hops: hops}, report.Trace(from, to, hops))
+	o.show(c, report.TraceDocument{From: from, To: to, Hops: hops}, report.Trace(from, to, hops, c.Screen.Columns()))
 	return nil
 }
 
@@ -194,7 +188,7 @@ func (o *operator) wait(ctx context.Context, c *console.Call) error {
 		return err
 	}
 	members := have()
-	c.Show(registered{members}, nodesAre(members)+" registered.")
+	o.tell(c, registered{members}, nodesAre(members)+" registered.")
 	return nil
 }
 

@@ -20,7 +20,7 @@ func start(t *testing.T, flags ...string) (*drive.Program, string) {
 	p := drive.Start(t, run, append(flags, "localhost:0")...)
 	expect := p.Expect
 	for _, f := range flags {
-		if f == "-json" {
+		if f == "-json" || f == "-csv" {
 			expect = p.ExpectError
 		}
 	}
@@ -96,7 +96,7 @@ func TestSession(t *testing.T) {
 	}
 
 	p.Type("start 100")
-	p.Expect(`^node +packets sent +packets received +packets relayed +sum of values sent +sum of values received$`)
+	p.Expect(`^ +packets +packets +packets +sum of values +sum of values\nnode +sent +received +relayed +sent +received$`)
 	sum := p.Expect(`^Sum +400 +400 +\d+ +(-?\d+) +(-?\d+)$`)
 	if sum[1] != sum[2] {
 		t.Errorf("the sums are %s and %s", sum[1], sum[2])
@@ -162,7 +162,7 @@ func TestMistakes(t *testing.T) {
 		{"strat 5", `^unknown command "strat": did you mean start\? \(help lists them all\)$`},
 		{"list-n 5", `^list-nodes: expected no arguments \(usage: list-nodes\)$`},
 		{"l", `^"l" is ambiguous: it can be list-messaging-nodes, list-routing-tables, .* or list-runs$`},
-		{"start", `^start: expected n \[payload bytes\] \(usage: start n \[payload bytes\]\)$`},
+		{"start", `^start: expected n \[payload\] \[-csv\] \(usage: start n \[payload\] \[-csv\]\)$`},
 		{"start many", `^start: n must be a whole number of at least 1, not "many" \(usage: `},
 		{"start 0", `^start: n must be a whole number of at least 1, not "0"`},
 		{"start 5 3", `^start: payload must be a whole number of at least 4, not "3"`},
@@ -289,6 +289,11 @@ func TestRefusesToStart(t *testing.T) {
 		{"-port 5", 2, `^registry: flag provided but not defined: -port`},
 		{"65536", 2, `^registry: expected a port or host:port with a port from 0 to 65535, got "65536"`},
 		{"-http nowhere:port 0", 2, `^registry: invalid value "nowhere:port" for flag -http: expected a port or host:port`},
+		{"-wait 3 0", 2, `^registry: -wait needs -setup: `},
+		{"-setup 3 -wait -3 0", 2, `^registry: -wait must be at least 1, not -3`},
+		{"-setup much 0", 2, `^registry: invalid value "much" for flag -setup: k must be a whole number`},
+		{"-json -csv 0", 2, `^registry: give -json or -csv, not both`},
+		{"-max-payload 3 0", 2, `^registry: -max-payload: 3 is not between 4 and 8388608 bytes`},
 		{"-control 0", 2, `^registry: -control needs -http`},
 		{"localhost:http:", 2, `^registry: expected a port or host:port, got "localhost:http:"`},
 	} {

@@ -11,6 +11,7 @@
 //
 //	-codec name   how control messages are encoded, msgpack (default) or json
 //	-control      let the page set the ring up and start runs
+//	-csv          print the summary as CSV, and all else on stderr
 //	-entries k    entries of each routing table; 0, the default, means as many as keep
 //	              every route within log2 of the number of nodes
 //	-http addr    serve a live page of the ring at host:port, also after the run, until
@@ -21,26 +22,29 @@
 //	-messages n   messages that each node sends, 25000 by default
 //	-nodes n      nodes in the ring, 10 by default
 //	-payload b    bytes of each message, at least and by default 4
+//	-version      print the version, and end
 //
 // # A session
 //
 //	$ go run ./examples/ring
-//	Registry listening on 127.0.0.1:44307
-//	epoch 1: 10 nodes with 4 entries, all 90 routes arrive, hops mean 1.667 and at most 3 (16680 to 2981), each node relays 6 to 6 of them
-//	node   packets sent  packets received  packets relayed  sum of values sent  sum of values received
-//	2981          25000             25171            16680        192856908551            -74126138647
-//	5581          25000             24924            16476        177455265242             95885048339
-//	13035         25000             25102            16545       -127124825991           -172505861194
-//	16680         25000             24747            16606       -152917233392            151824761874
-//	21691         25000             24845            16556       -106572925684            135705793622
-//	27342         25000             24808            16714       -252723089875             24025609871
-//	28695         25000             25087            16699        396183991817            236613684228
-//	30587         25000             25188            16745         95973826184           -230298577500
-//	46018         25000             25078            16668        129659012247            -24030551215
-//	54217         25000             25050            16594       -269227095117            -59529935396
-//	Sum          250000            250000           166283         83563833982             83563833982
+//	Registry listening on 127.0.0.1:37853
+//	epoch 1: 10 nodes with 4 entries, all 90 routes arrive, hops mean 1.667 and at
+//	most 3 (36471 to 5513), each node relays 6 to 6 of them
+//	       packets   packets  packets  sum of values  sum of values
+//	node      sent  received  relayed           sent       received
+//	5513     25000     25008    16731   212198771055   239222914883
+//	8174     25000     25060    16805    13606895640   197914876326
+//	29801    25000     24968    16616   153745833015    10699315370
+//	36471    25000     25050    16695    18258280866  -337183952274
+//	44308    25000     25139    16518   -16213033168  -249371585595
+//	45805    25000     25012    16453     9850945105   147589000722
+//	50773    25000     25077    16766  -129506782191    93975671461
+//	56251    25000     24898    16495  -389653716706    23958901543
+//	60901    25000     24890    16770   165579570093   -65526664309
+//	64505    25000     24898    16738    34678308464    11266594046
+//	Sum     250000    250000   166587    72545072173    72545072173
 //	Verdict: exact
-//	Hops: mean 1.665, maximum 3. Rate: 3041525 messages per second. Time: 0.082 s.
+//	Hops: mean 1.666, maximum 3. Rate: 2866204 messages per second. Time: 0.087 s.
 //
 // # Exit status
 //
@@ -91,7 +95,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	if err != nil {
 		return console.Exit("ring", stderr, err)
 	}
-	screen := console.NewScreen(stdout, stderr, j.json)
+	screen := console.NewScreen(stdout, stderr, j.json || j.csv)
 	err = j.do(ctx, screen)
 	if err != nil && ctx.Err() != nil && err != errNotExact {
 		err = errors.New("interrupted")
@@ -107,7 +111,7 @@ type job struct {
 	level             slog.Leveler
 	nodes, entries    int
 	messages, payload int
-	json              bool
+	json, csv         bool
 	page              *page.Flags
 }
 
@@ -115,6 +119,8 @@ func (j *job) parse(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("ring", flag.ContinueOnError)
 	j.codec, j.level = console.CodecFlag(flags), console.LogFlag(flags, slog.LevelError) // at warn, nodes would log that the others close
 	flags.BoolVar(&j.json, "json", false, "print the audit and the summary as JSON, a line each, and all else on stderr")
+	flags.BoolVar(&j.csv, "csv", false, "print the summary as CSV, and all else on stderr")
+	console.VersionFlag(flags)
 	j.page = page.AddFlags(flags)
 	flags.IntVar(&j.nodes, "nodes", 10, "the `number` of nodes in the ring")
 	flags.IntVar(&j.entries, "entries", 0, "the `number` of entries of each routing table (default 0, for log2 of the nodes)")
@@ -132,6 +138,8 @@ func (j *job) parse(args []string, stdout io.Writer) error {
 		return console.Usagef("-entries must be at least 0, not %d", j.entries)
 	case j.messages < 1:
 		return console.Usagef("-messages must be at least 1, not %d", j.messages)
+	case j.json && j.csv:
+		return console.Usagef("give -json or -csv, not both")
 	case j.payload < 4:
 		return console.Usagef("-payload must be at least 4, not %d", j.payload)
 	}
@@ -182,19 +190,9 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	if err != nil {
 		return err
 	}
-
-	var audit status.Audit
-	err = screen.While(func() (err error) {
-		audit, err = r.Setup(ctx, j.entries)
-		return err
-	}, func() string { return fmt.Sprintf("setting up: waiting for the links of %d nodes", j.nodes) })
-	if err != nil {
-		return err
-	}
 	result := &console.Call{JSON: j.json, Screen: screen}
-	result.Show(audit, audit.String())
-	if j.entries > audit.Entries {
-		screen.Say("The tables have %d entries instead of %d: a ring of %d nodes has no use for more.", audit.Entries, j.entries, j.nodes)
+	if err := j.setup(ctx, r, result); err != nil {
+		return err
 	}
 	if screen.Ended(nil) != nil {
 		return nil
@@ -207,13 +205,39 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 	if err != nil {
 		return err
 	}
-	result.Show(report.NewSummaryDocument(s), report.Summary(s))
+	if j.csv {
+		screen.Print(report.SummaryHeader + report.SummaryCSV(s, 1))
+	} else {
+		result.Show(report.NewSummaryDocument(s), report.Summary(s, screen.Columns()))
+	}
 	if j.page.On() {
 		screen.Say("The ring and its page stay up until they are interrupted (Ctrl-C).")
 		<-ctx.Done()
 	}
 	if !s.Exact() {
 		return errNotExact
+	}
+	return nil
+}
+
+// setup sets the overlay up, and prints the audit of its tables.
+func (j *job) setup(ctx context.Context, r *ringdht.Registry, result *console.Call) error {
+	screen := result.Screen
+	var audit status.Audit
+	err := screen.While(func() (err error) {
+		audit, err = r.Setup(ctx, j.entries)
+		return err
+	}, func() string { return fmt.Sprintf("setting up: waiting for the links of %d nodes", j.nodes) })
+	if err != nil {
+		return err
+	}
+	if j.csv {
+		screen.Say("%s", audit)
+	} else {
+		result.Tell(audit, audit.String())
+	}
+	if j.entries > audit.Entries {
+		screen.Say("The tables have %d entries instead of %d: a ring of %d nodes has no use for more.", audit.Entries, j.entries, j.nodes)
 	}
 	return nil
 }

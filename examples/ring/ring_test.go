@@ -15,7 +15,7 @@ import (
 func TestRing(t *testing.T) {
 	p := drive.Start(t, run, "-nodes", "5", "-entries", "2", "-messages", "200", "-payload", "100")
 	p.Expect(`^epoch 1: 5 nodes with 2 entries, all 20 routes arrive, `)
-	p.Expect(`^node +packets sent +packets received +packets relayed +sum of values sent +sum of values received$`)
+	p.Expect(`^node +sent +received +relayed +sent +received$`)
 	p.Expect(`^Sum +1000 +1000 +\d+ `)
 	p.Expect(`^Verdict: exact$`)
 	if status := p.Status(); status != 0 || p.Stderr() != "" {
@@ -111,4 +111,15 @@ func TestBadFlags(t *testing.T) {
 	if status := p.Status(); status != 1 {
 		t.Errorf("exit status %d", status)
 	}
+}
+
+func TestCSV(t *testing.T) {
+	p := drive.Start(t, run, "-nodes", "3", "-messages", "20", "-csv")
+	if status := p.Status(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if lines := strings.Split(p.Stdout(), "\n"); len(lines) != 1+3+1+1 || !strings.HasPrefix(lines[4], "1,Sum,,,60,60,") {
+		t.Errorf("stdout is %q", lines)
+	}
+	p.ExpectError(`^epoch 1: 3 nodes`)
 }

@@ -4,6 +4,7 @@ package report
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,90 +13,60 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Summary formats the account of a traffic run: a line per node, the sums, the verdict, hops,
-// rate, and wasted relays. If nodes were lost it names them, and counts the messages of
-// unknown outcome.
-func Summary(s *status.Summary) string {
-	columns := []table.Column{table.Left("node"), table.Right("packets sent"), table.Right("packets received"),
-		table.Right("packets relayed"), table.Right("sum of values sent"), table.Right("sum of values received")}
-	trouble := len(s.Lost) > 0 || s.Sum.Unknown != 0
-	if trouble {
-		columns = append(columns, table.Right("of unknown outcome"), table.Right("sum of values unknown"))
+// fit returns a table within a width. If columns had to be left out, a last line names them, and
+// says what shows them.
+func fit(t *table.Table, width int, shows string) string {
+	text, without := t.Fit(width)
+	if len(without) > 0 {
+		note := strings.TrimSpace(fmt.Sprintf("No room for: %s. %s", strings.Join(without, ", "), shows))
+		text += table.Wrap(note, width) + "\n"
 	}
-	t := table.New(columns...)
-	row := func(name any, n status.NodeSummary) {
-		cells := []any{name, n.Sent, n.Received, n.Relayed, n.SumSent, n.SumReceived}
-		if trouble {
-			cells = append(cells, n.Unknown, n.SumUnknown)
-		}
-		t.Row(cells...)
-	}
-	for _, n := range s.Nodes {
-		switch {
-		case n.Lost:
-			row(fmt.Sprintf("%d (lost)", n.ID), n)
-		case n.Late:
-			row(fmt.Sprintf("%d (joined late)", n.ID), n)
-		default:
-			row(n.ID, n)
-		}
-	}
-	row("Sum", s.Sum)
-	wasted := ""
-	if s.Wasted > 0 {
-		wasted = fmt.Sprintf(" Wasted relays: %d.", s.Wasted)
-	}
-	return fmt.Sprintf("%sVerdict: %s\nHops: mean %.3f, maximum %d. Rate: %.0f messages per second. Time: %s.%s\n",
-		t, table.Plain(s.Verdict()), s.MeanHops, s.MaxHops, s.Rate(), seconds(s.Elapsed), wasted)
-}
-
-func seconds(d time.Duration) string {
-	if d < 10*time.Second {
-		return fmt.Sprintf("%.3f s", d.Seconds())
-	}
-	return fmt.Sprintf("%.1f s", d.Seconds())
+	return text
 }
 
 // Peers lists nodes, a line each.
-func Peers(peers []ringdht.Peer) string {
+func Peers(peers []ringdht.Peer, width int) string {
 	t := table.New(table.Left("host"), table.Right("port"), table.Right("ID"))
 	for _, p := range peers {
 		host, port := split(p)
 		t.Row(host, port, p.ID)
 	}
-	return t.String()
+	return fit(t, width, "")
 }
 
 // Table formats the routing table of a node.
-func Table(self ringdht.Peer, entries *ringdht.Table) string {
+func Table(self ringdht.Peer, entries *ringdht.Table, width int) string {
+	return routes(self, slices.Collect(entries.Entries()), width)
+}
+
+func routes(self ringdht.Peer, entries []ringdht.Peer, width int) string {
 	host, port := split(self)
-	t := table.New(table.Right("entry"), table.Right("ID"), table.Left("host"), table.Right("port"))
-	n := 0
-	for p := range entries.Entries() {
-		n++
+	t := table.New(table.Right("entry").Rank(1), table.Right("ID"), table.Left("host"), table.Right("port"))
+	for i, p := range entries {
 		host, port := split(p)
-		t.Row(n, p.ID, host, port)
+		t.Row(i+1, p.ID, host, port)
 	}
 	head := fmt.Sprintf("Node %d, host %s, port %s", self.ID, host, port)
-	if n == 0 {
-		return head + ": no entries\n"
+	if len(entries) == 0 {
+		return table.Wrap(head+": no entries\n", width)
 	}
-	return head + "\n" + t.String()
+	return table.Wrap(head+"\n", width) + fit(t, width, "")
 }
 
 // Trace formats the route of a trace, hop by hop.
-func Trace(from, to ringdht.ID, hops []status.Hop) string {
+func Trace(from, to ringdht.ID, hops []status.Hop, width int) string {
 	if from == to {
-		return fmt.Sprintf("From %d to itself: no hops\n", from)
+		return table.Wrap(fmt.Sprintf("From %d to itself: no hops\n", from), width)
 	}
-	t := table.New(table.Right("hop"), table.Right("ID"), table.Right("answered after"))
+	t := table.New(table.Right("hop"), table.Right("ID"), table.Right("answered\nafter"))
 	for i, h := range hops {
 		t.Row(i+1, h.ID, fmt.Sprintf("%.3f ms", float64(h.Elapsed)/float64(time.Millisecond)))
 	}
-	return fmt.Sprintf("From %d to %d:\n%s", from, to, t)
+	return table.Wrap(fmt.Sprintf("From %d to %d:\n", from, to), width) + fit(t, width, "")
 }
 
-// Counters formats a node's counters. It leaves out reasons for drops that never occurred.
+// Counters formats a node's counters. It leaves out reasons for drops that never occurred. All
+// lines are short.
 func Counters(c status.Counters) string {
 	var b strings.Builder
 	section := func(title string, rows ...any) {
@@ -105,7 +76,7 @@ func Counters(c status.Counters) string {
 		}
 		fmt.Fprintf(&b, "%s\n%s", title, t)
 	}
-	section("Messages",
+	section("Messages of all kinds",
 		"sent", c.Sent,
 		"delivered to this node", c.Delivered,
 		"relayed for others", c.Relayed,
@@ -157,7 +128,7 @@ func drops(c *status.Counters) []Reason {
 	return []Reason{
 		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},
 		{"too many hops", d.HopLimit}, {"passed its sink", d.Overshoot}, {"receive buffer full", d.InboxFull},
-		{"of an earlier stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
+		{"of an ended stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
 	}
 }
 

@@ -74,43 +74,10 @@ func lines(text string) []string { return strings.Split(strings.TrimSuffix(text,
 
 func length(line string) int { return len([]rune(line)) }
 
-// column is a column of a table. It may be left out.
-type column struct {
-	table.Column
-	cells []string
-	rank  int // columns of the highest rank are left out first
-}
-
-// fitted formats a table without the columns for which there is no room.
-func fitted(width int, columns []column) []string {
-	for {
-		headings := make([]table.Column, len(columns))
-		for i, c := range columns {
-			headings[i] = c.Column
-		}
-		t := table.New(headings...)
-		for i := range columns[0].cells {
-			row := make([]any, len(columns))
-			for j, c := range columns {
-				row[j] = c.cells[i]
-			}
-			t.Row(row...)
-		}
-		all := lines(t.String())
-		widest, last := 0, 0
-		for _, l := range all {
-			widest = max(widest, length(l))
-		}
-		for i, c := range columns {
-			if c.rank > columns[last].rank {
-				last = i
-			}
-		}
-		if widest <= width || len(columns) == 1 {
-			return all
-		}
-		columns = append(columns[:last:last], columns[last+1:]...)
-	}
+// fitted formats a table within a width, and a line more unless it is empty.
+func fitted(t *table.Table, width int, more string) []string {
+	text, _ := t.Fit(width)
+	return lines(text + more)
 }
 
 // clip cuts lines to a width, and marks the cuts.

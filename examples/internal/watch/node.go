@@ -95,7 +95,7 @@ func (n *Node) Lines(size console.Size) []string {
 	if s.Latency.Count() > 0 {
 		flow = append(flow, "latency   "+report.Latency(s.Latency))
 	}
-	held := lines(report.Streams(s))
+	held := lines(report.Streams(s, width))
 	rest := size.Rows - len(head) - len(flow) - 1
 	links := n.linkLines(width, rest)
 	if rest < len(links)+len(held) {
@@ -126,10 +126,8 @@ func (n *Node) linkLines(width, rows int) []string {
 		more = fmt.Sprintf("and %d more", len(links)-max(1, rows-2))
 		links = links[:max(1, rows-2)]
 	}
-	columns := []column{
-		{table.Left("link to"), nil, 0}, {table.Left("address"), nil, 5}, {table.Left("is"), nil, 2},
-		{table.Right("now"), nil, 1}, {table.Right("sent"), nil, 4}, {table.Right("queued"), nil, 3},
-	}
+	t := table.New(table.Left("link to"), table.Left("address").Rank(5), table.Left("is").Rank(2),
+		table.Right("now").Rank(1), table.Right("sent").Rank(4), table.Right("queued").Rank(3))
 	for _, l := range links {
 		is := "up"
 		if !l.Up {
@@ -139,15 +137,9 @@ func (n *Node) linkLines(width, rows int) []string {
 		if n.known {
 			now = table.Bytes(int64(n.links[l.To])) + "/s"
 		}
-		for i, cell := range []string{names.ID(l.To), names.Addr(addrs[l.To]), is, now, table.Bytes(l.Bytes), table.Bytes(l.Queued)} {
-			columns[i].cells = append(columns[i].cells, cell)
-		}
+		t.Row(names.ID(l.To), names.Addr(addrs[l.To]), is, now, table.Bytes(l.Bytes), table.Bytes(l.Queued))
 	}
-	list := fitted(width, columns)
-	if more != "" {
-		list = append(list, more)
-	}
-	return list
+	return fitted(t, width, more)
 }
 
 // Line returns the node in one line.

@@ -196,42 +196,22 @@ func (r *Ring) members(width, rows int, names console.Names) []string {
 		more = fmt.Sprintf("and %d more", len(all)-shown)
 		all = all[:shown]
 	}
-	cell := func(f func(b *busy) string) (cells []string) {
-		for i := range all {
-			cells = append(cells, f(&all[i]))
+	t := table.New(table.Right("node"), table.Left("address").Rank(5), table.Left("state").Rank(2), table.Right("relays").Rank(1),
+		table.Right("delivers").Rank(3), table.Right("sends").Rank(7), table.Right("writes").Rank(9), table.Right("queued").Rank(4),
+		table.Right("window").Rank(8), table.Right("dropped").Rank(6), table.Right("heard").Rank(10))
+	for i := range all {
+		b := &all[i]
+		rate := func(text string) string {
+			if !b.known {
+				return "-"
+			}
+			return text
 		}
-		return cells
+		t.Row(names.ID(b.ID), names.Addr(b.Peer), b.State, rate(table.Rate(b.Rates.Relayed)),
+			rate(table.Rate(b.Rates.Delivered)), rate(table.Rate(b.Rates.Sent)), rate(table.Bytes(int64(b.Rates.BytesOut))+"/s"), table.Bytes(b.Counters.Queued),
+			report.Share(b.Streams.InFlight, b.Streams.Window), report.Dropped(&b.Counters), report.Heard(s, b.Member))
 	}
-	rate := func(f func(b *busy) float64) []string {
-		return cell(func(b *busy) string {
-			if !b.known {
-				return "-"
-			}
-			return table.Rate(f(b))
-		})
-	}
-	list := fitted(width, []column{
-		{table.Right("node"), cell(func(b *busy) string { return names.ID(b.ID) }), 0},
-		{table.Left("address"), cell(func(b *busy) string { return names.Addr(b.Peer) }), 5},
-		{table.Left("state"), cell(func(b *busy) string { return string(b.State) }), 2},
-		{table.Right("relays"), rate(func(b *busy) float64 { return b.Rates.Relayed }), 1},
-		{table.Right("delivers"), rate(func(b *busy) float64 { return b.Rates.Delivered }), 3},
-		{table.Right("sends"), rate(func(b *busy) float64 { return b.Rates.Sent }), 7},
-		{table.Right("writes"), cell(func(b *busy) string {
-			if !b.known {
-				return "-"
-			}
-			return table.Bytes(int64(b.Rates.BytesOut)) + "/s"
-		}), 9},
-		{table.Right("queued"), cell(func(b *busy) string { return table.Bytes(b.Counters.Queued) }), 4},
-		{table.Right("window"), cell(func(b *busy) string { return report.Share(b.Streams.InFlight, b.Streams.Window) }), 8},
-		{table.Right("dropped"), cell(func(b *busy) string { return fmt.Sprint(report.Dropped(&b.Counters)) }), 6},
-		{table.Right("heard"), cell(func(b *busy) string { return report.Heard(s, b.Member) }), 10},
-	})
-	if more != "" {
-		list = append(list, more)
-	}
-	return list
+	return fitted(t, width, more)
 }
 
 // log returns the latest events.
@@ -241,7 +221,7 @@ func log(s *status.Snapshot, rows int, names console.Names) []string {
 	}
 	t := table.New(table.Left("latest"), table.Left("event"), table.Left("node"), table.Left("why"))
 	for _, e := range s.Events[len(s.Events)-rows:] {
-		what, node, why := report.Event(e, names)
+		what, node, why := report.Event(e, report.Named(names))
 		t.Row(e.Time.Format(time.TimeOnly), what, node, why)
 	}
 	return lines(t.String())

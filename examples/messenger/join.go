@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/table"
+)
+
+// slowAnswer is the time after which a messenger says that it still waits for an answer.
+const slowAnswer = 2 * time.Second
+
+// join joins the ring. If there is no registry yet, or if it cannot admit this node yet, it says
+// so once and waits.
+func (m *messenger) join(ctx context.Context, opts []ringdht.NodeOption) error {
+	slowly := time.AfterFunc(slowAnswer, func() {
+		m.screen.Say("The registry at %s has not admitted this node yet. It may give the members of an earlier ring time to come back first. This messenger waits.", m.registry)
+	})
+	node, err := ringdht.Join(ctx, m.registry, m.receive, opts...)
+	told := !slowly.Stop()
+	if why := m.mayPass(err); why != "" && m.wait > 0 && ctx.Err() == nil {
+		if !told {
+			m.screen.Say("%s This messenger waits, for up to %s.", why, table.Span(m.wait))
+		}
+		limit, cancel := context.WithTimeoutCause(ctx, m.wait, slow(m.wait))
+		defer cancel()
+		node, err = ringdht.Join(limit, m.registry, m.receive, append(opts, ringdht.WithRetry())...)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil: // err tells which call the interrupt ended, which does not help
+		return fmt.Errorf("interrupted while joining the registry at %s", m.registry)
+	case err != nil:
+		return err
+	}
+	m.node = node
+	return nil
+}
+
+// mayPass says why a node could not join, if that may pass in a moment. Mistakes in flags do not
+// pass, and a full ring rarely does.
+func (m *messenger) mayPass(err error) string {
+	switch {
+	case !ringdht.Retryable(err):
+		return ""
+	case errors.Is(err, ringdht.ErrRegistryLost):
+		return fmt.Sprintf("No registry answers at %s.", m.registry)
+	case errors.Is(err, ringdht.ErrRebuilding):
+		return fmt.Sprintf("The registry at %s gives the members of an earlier ring time to come back first.", m.registry)
+	}
+	return ""
+}

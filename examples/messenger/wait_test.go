@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/x/ringdht/examples/internal/drive"
+)
+
+// A messenger that starts before its registry says once that it waits, and joins when the
+// registry is there.
+func TestStartsBeforeItsRegistry(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	p := drive.Start(t, run, addr)
+	p.Expect(fmt.Sprintf(`^No registry answers at %s\. This messenger waits, for up to 30 s\.$`, addr))
+	comesBack(t, addr)
+	p.Expect(`^Registration request successful\. .* \(1\)$`)
+	if text := p.Stderr(); text != "" {
+		t.Errorf("complaints: %s", text)
+	}
+	q := drive.Start(t, run, "-ring", "other", addr) // a mistake does not wait
+	if status := q.Status(); status != 1 || q.Stdout() != "" {
+		t.Errorf("exit status %d, stdout %q", status, q.Stdout())
+	}
+}
+
+// The wait for a registry has a bound.
+func TestWaitsForARegistryInVain(t *testing.T) {
+	t.Parallel()
+	free, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	p := drive.Start(t, run, "-wait", "100ms", addr)
+	p.ExpectError(`^messenger: joining the registry at ` + addr + `: no answer within 100ms: tried .*, at last: `)
+	if status := p.Status(); status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
+// The first commands of a script may be send and trace: they wait until the overlay is set up.
+func TestSendsBeforeTheSetup(t *testing.T) {
+	t.Parallel()
+	r, addr := newRegistry(t)
+	a, id := start(t, 1, addr)
+	p, _ := start(t, 2, addr)
+	p.Type(fmt.Sprintf("send %d hi", id))
+	p.Expect(`^waiting until the overlay is set up, by setup-overlay at the registry$`)
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	p.Expect(`^Sent to \d+\.$`)
+	a.Expect(`^Message from \d+ \(1 hop\): hi$`)
+	p.Type(fmt.Sprintf("trace %d", id), "exit")
+	if status := p.Status(); status != 0 || p.Stderr() != "" {
+		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
+	}
+}
+
+// The command wait waits for the set-up, and for a number of nodes.
+func TestWaitCommand(t *testing.T) {
+	t.Parallel()
+	r, addr := newRegistry(t)
+	p, _ := start(t, 1, addr)
+	p.Type("wait")
+	p.Expect(`^waiting until the overlay is set up, by setup-overlay at the registry$`)
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	p.Expect(`^The overlay is set up\. This node knows 1 node, with itself\.$`)
+	p.Type("wait 3")
+	p.Expect(`^waiting: this node knows 1 of 3 nodes$`)
+	start(t, 2, addr)
+	start(t, 3, addr)
+	p.Expect(`^The overlay is set up\. This node knows 3 nodes, with itself\.$`)
+	p.Type("wait -json", "wait 0")
+	p.Expect(`^{"nodes":3}$`)
+	p.ExpectError(`^wait: n must be a whole number of at least 1`)
+}
+
+// A strict messenger ends at the first command that fails.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	r, addr := newRegistry(t)
+	p, _ := start(t, 1, "-strict", "-wait", "0", addr)
+	p.Type("table")
+	p.ExpectError(`^there is no routing table yet`)
+	p.ExpectError(`^messenger: .*table`)
+	if status := p.Status(); status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+	if n := len(r.Members()); n != 0 { // it has left
+		t.Errorf("%d members", n)
+	}
+}
+
+func TestID(t *testing.T) {
+	t.Parallel()
+	_, addr := newRegistry(t)
+	if _, id := start(t, 1, "-id", "123", addr); id != 123 {
+		t.Errorf("its ID is %d", id)
+	}
+	p := drive.Start(t, run, "-id", "123", "-wait", "0", addr)
+	p.ExpectError(`^messenger: .*ID already taken`)
+	if _, id := start(t, 2, "-id", "0", addr); id != 0 {
+		t.Errorf("its ID is %d", id)
+	}
+}
