@@ -62,8 +62,9 @@ func TestWatchOnTerminal(t *testing.T) {
 	}
 	x.Type("setup\n")
 	x.Expect(`ready to initiate tasks\.\r\n> `)
-	x.Type("start 1000\nwatch\n")
+	x.Type("start 1000\n")
 	x.Expect(`Verdict: exact`)
+	x.Type("watch\n")
 	x.Expect(enters + `\x1b\[Hring: 3 active · epoch 1 · `)
 	x.Expect(`run 1 +\S+/s exact · 3000 messages`)
 	x.Expect(`run ended .*run 1: exact`)
