@@ -73,7 +73,7 @@ func TestJSON(t *testing.T) {
 		t.Errorf("a message that is no text: %v", d)
 	}
 	p.Type("print")
-	if d := next(t, p, "counters", ""); d["registry"] != addr || d["registry_lost"] != false || d["id"] != float64(me) {
+	if d := next(t, p, "counters", ""); d["registry"] != addr || d["registry_lost"] != false || d["id"] != float64(me) || d["runs"].(map[string]any)["latest"].(map[string]any)["sum_sent"] != 0.0 {
 		t.Errorf("print: %v", d)
 	}
 	p.Type(fmt.Sprintf("trace %d", id))

@@ -85,7 +85,7 @@ func (m *messenger) awaitRegistry(ctx context.Context) bool {
 // does not help.
 func refused(err error) bool {
 	for _, no := range []error{ringdht.ErrHandshake, ringdht.ErrRingFull, ringdht.ErrTaken,
-		ringdht.ErrUnreachable, ringdht.ErrNotMember} {
+		ringdht.ErrUnreachable, ringdht.ErrNotMember, ringdht.ErrOtherRing} {
 		if errors.Is(err, no) {
 			return true
 		}

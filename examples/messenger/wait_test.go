@@ -60,7 +60,7 @@ func TestSendsBeforeTheSetup(t *testing.T) {
 	}
 	p.Expect(`^Sent to \d+\.$`)
 	a.Expect(`^Message from \d+ \(1 hop\): hi$`)
-	p.Type(fmt.Sprintf("trace %d", id), "exit")
+	p.Type(fmt.Sprintf("trace %d", id), "quit")
 	if status := p.Status(); status != 0 || p.Stderr() != "" {
 		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
 	}

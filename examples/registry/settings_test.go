@@ -73,7 +73,7 @@ func TestCSV(t *testing.T) {
 	p, addr := start(t, "-csv")
 	p.ExpectError(`^To join, from this machine only: .*messenger localhost:\d+$`)
 	join(t, addr, 3)
-	p.Type("wait 3", "list", "setup 2", "start 10", "summary -json", "start 20 100", "summary", "quit")
+	p.Type("wait 3", "list", "setup 2", "start 10", "summary -json", "start 20 100", "summary", "exit")
 	if status := p.Status(); status != 0 {
 		t.Errorf("exit status %d", status)
 	}
