@@ -143,27 +143,50 @@ func seconds(d time.Duration) string {
 }
 
 // Figures formats what a node has counted of traffic runs, in the words of a summary: of the run
-// under way or the latest one, and of all.
+// under way or the latest one, and of all. If there is no room, these are two lists.
 func Figures(r *status.NodeRuns, width int) string {
-	latest := "latest run"
+	latest := []string{fmt.Sprintf("run %d,", r.Latest.Number), "the latest"}
 	switch {
 	case r.Latest.Number == 0:
-		latest = "no run\nyet"
+		latest = []string{"no run", "yet"}
 	case r.Latest.UnderWay:
-		latest = fmt.Sprintf("run %d,\nunder way", r.Latest.Number)
-	default:
-		latest = fmt.Sprintf("run %d,\nthe latest", r.Latest.Number)
+		latest[1] = "under way"
 	}
-	t := table.New(table.Left("In traffic runs"), table.Right(latest), table.Right(fmt.Sprintf("all\n%s", console.Count(int(r.Count), "run"))))
-	l, a := &r.Latest.RunFigures, &r.All
-	t.Row("  packets sent", l.Sent, a.Sent)
-	t.Row("  packets received", l.Received, a.Received)
-	t.Row("  packets relayed", l.Relayed, a.Relayed)
-	t.Row("  sum of values sent", l.SumSent, a.SumSent)
-	t.Row("  sum of values received", l.SumReceived, a.SumReceived)
-	if a.Unknown != 0 {
-		t.Row("  packets of unknown outcome", l.Unknown, a.Unknown)
-		t.Row("  sum of values unknown", l.SumUnknown, a.SumUnknown)
+	all := []string{"all", console.Count(int(r.Count), "run")}
+	t := table.New(table.Left("In traffic runs"), table.Right(strings.Join(latest, "\n")), table.Right(strings.Join(all, "\n")))
+	rows := figureRows(&r.Latest.RunFigures, &r.All)
+	for _, row := range rows {
+		t.Row("  "+row.name, row.latest, row.all)
 	}
-	return fit(t, width, "")
+	if t.Fits(width) {
+		return t.String()
+	}
+	one, sum := table.New(table.Left(""), table.Right("")), table.New(table.Left(""), table.Right(""))
+	for _, row := range rows {
+		one.Row("  "+row.name, row.latest)
+		sum.Row("  "+row.name, row.all)
+	}
+	return fmt.Sprintf("In traffic runs: %s\n%s", strings.Join(latest, " "), fit(one, width, "")) +
+		fmt.Sprintf("In traffic runs: %s\n%s", strings.Join(all, ", "), fit(sum, width, ""))
+}
+
+// figureRow is a row of [Figures].
+type figureRow struct {
+	name        string
+	latest, all int64
+}
+
+func figureRows(latest, all *status.RunFigures) []figureRow {
+	rows := []figureRow{
+		{"packets sent", latest.Sent, all.Sent},
+		{"packets received", latest.Received, all.Received},
+		{"packets relayed", latest.Relayed, all.Relayed},
+		{"sum of values sent", latest.SumSent, all.SumSent},
+		{"sum of values received", latest.SumReceived, all.SumReceived},
+	}
+	if all.Unknown != 0 {
+		rows = append(rows, figureRow{"packets of unknown outcome", latest.Unknown, all.Unknown},
+			figureRow{"sum of values unknown", latest.SumUnknown, all.SumUnknown})
+	}
+	return rows
 }

@@ -156,6 +156,19 @@ In traffic runs             the latest         2 runs
   sum of values sent                -5  -152885816525
   sum of values received  123456789012   123456789012
 `)
+	check(t, Figures(r, 40), `In traffic runs: run 7, the latest
+  packets sent                    1000
+  packets received                 990
+  packets relayed                   12
+  sum of values sent                -5
+  sum of values received  123456789012
+In traffic runs: all, 2 runs
+  packets sent                    26000
+  packets received                25990
+  packets relayed                   345
+  sum of values sent      -152885816525
+  sum of values received   123456789012
+`)
 	r.Latest.UnderWay = true
 	if text := Figures(r, 0); !strings.Contains(text, "run 7,") || !strings.Contains(text, "under way") {
 		t.Errorf("%s", text)
