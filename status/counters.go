@@ -1,5 +1,7 @@
 package status
 
+import "math"
+
 // Counters are what a node has done in its present incarnation. A message counts once,
 // however often it was sent again.
 type Counters struct {
@@ -40,4 +42,15 @@ type Dropped struct {
 	Stale     int64 `json:"stale"`      // of no stream that is known here, as those of an earlier incarnation
 	Malformed int64 `json:"malformed"`  // the body cannot be parsed
 	Refused   int64 `json:"refused"`    // requests for a stream beyond Limits.Streams; the source was told
+}
+
+// Sum adds up all reasons but Stale. A stale frame is of no stream that is known, so its drop
+// is no trouble of the ring.
+func (d *Dropped) Sum() (sum int64) {
+	for _, n := range [...]int64{d.QueueFull, d.LinkDown, d.NoRoute, d.HopLimit, d.Overshoot, d.InboxFull, d.Malformed, d.Refused} {
+		if sum += n; sum < 0 { // the values come from nodes, which may say anything
+			return math.MaxInt64
+		}
+	}
+	return sum
 }

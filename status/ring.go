@@ -29,6 +29,9 @@ type Snapshot struct {
 	Missing  []string   `json:"missing"`
 	Members  []Member   `json:"members"` // by ascending ID
 	Degraded []Degraded `json:"degraded"`
+	// Gone are the latest members that have died or left during the last GoneFor, at most
+	// MaxGone, the oldest first. A member with the same ID ends that.
+	Gone []Gone `json:"gone"`
 	// Total, Hops and Latency are sums over all members, including the last figures of
 	// members that are gone, but not their gauges.
 	Total   Counters  `json:"total"`
@@ -46,6 +49,8 @@ type Snapshot struct {
 	Events []Event `json:"events"`
 	// Happened counts all events since the registry was made.
 	Happened map[EventKind]int64 `json:"happened"`
+	// History are the latest steps, at most MaxHistory, the oldest first and without gaps.
+	History []Step `json:"history"`
 }
 
 // OtherRing is a member of another ring of the same name.
@@ -77,6 +82,8 @@ const (
 	StateActive     State = "active"     // part of the ring
 	StateSuspect    State = "suspect"    // its connection to the registry has ended; it has a lease to come back, or some in a large ring
 	StateLeaving    State = "leaving"    // it has asked to leave, and others remove it from their tables
+	StateDead       State = "dead"       // only of Snapshot.Gone: it was declared dead
+	StateLeft       State = "left"       // only of Snapshot.Gone: it left in good order
 )
 
 // Running is a traffic run under way.

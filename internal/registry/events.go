@@ -34,12 +34,14 @@ func (r *Registry) recordEffect(e membership.Effect) {
 			event.Other.Addr = m.Addr
 		}
 	}
+	r.reports.end(event, e.Ref)
 	r.recordEvent(event)
 }
 
 // recordEvent keeps an event and logs it. It needs mu.
 func (r *Registry) recordEvent(e status.Event) {
 	e = r.events.add(e, r.members.Epoch())
+	r.history.advance(e.Time, r.members.Len())
 	r.logEvent(e)
 }
 

@@ -17,7 +17,7 @@
 //     run, its early end, its state, members that come and go, its account, and the results of
 //     earlier runs.
 //   - trace.go: traces, and the nodes' answers.
-//   - events.go, eventlog.go, reports.go, snapshot.go: what a Snapshot is made of.
+//   - events.go, eventlog.go, reports.go, gone.go, history.go, snapshot.go: what a Snapshot is made of.
 //
 // Registry.mu guards the state of the registry: the membership, the current run, the fields of
 // sessions and the rest that is listed below it. Under mu messages are encoded and queued, and at
@@ -81,6 +81,7 @@ type Registry struct {
 	runs      runs
 	reports   reports
 	others    otherRings
+	history   history
 	changed   notify.Change // broadcast when the fields above have changed
 	opened    bool          // a listener was opened
 	closed    bool

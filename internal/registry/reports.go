@@ -12,6 +12,7 @@ import (
 type reports struct {
 	records map[ring.Ref]*record // of members, and of those that are gone until they are retired
 	past    totals               // of retired incarnations
+	gone    []departed           // the latest that have died or left, see end
 
 	// All members get the same answer to a heartbeat, so it is encoded once.
 	interval int // that the answer names, in thirds of a lease
@@ -50,14 +51,21 @@ func (r *reports) begin(ref ring.Ref) {
 	}
 }
 
-// update takes in a heartbeat. Its status is nil if nothing has changed.
-func (r *reports) update(ref ring.Ref, reported *status.Node) {
-	if rec := r.records[ref]; rec != nil {
-		rec.heard = time.Now()
-		if reported != nil {
-			rec.status = reported
-		}
+// update takes in a heartbeat, and returns what has been counted since the one before. Its
+// status is nil if nothing has changed.
+func (r *reports) update(now time.Time, ref ring.Ref, reported *status.Node) (since time.Time, grown counts) {
+	rec := r.records[ref]
+	if rec == nil {
+		return now, counts{}
 	}
+	since, rec.heard = rec.heard, now
+	if reported != nil {
+		if rec.status != nil {
+			grown = countsOf(&reported.Counters).minus(countsOf(&rec.status.Counters))
+		}
+		rec.status = reported
+	}
+	return since, grown
 }
 
 // retire adds the figures of an incarnation that is over to the past.

@@ -221,7 +221,10 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 	r.mu.Lock()
 	s.sent, s.received = max(0, b.Sent), max(0, b.Received)
 	if s.attached { // else it has left, or is back over another connection
-		r.reports.update(ref, reported)
+		now := time.Now()
+		r.history.advance(now, r.members.Len())
+		since, grown := r.reports.update(now, ref, reported)
+		r.history.spread(since, now, grown)
 	}
 	interval := r.members.Heartbeat(ref, control.Int(b.Every))
 	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)

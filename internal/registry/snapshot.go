@@ -23,12 +23,15 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	layout := r.members.Layout()
+	now := time.Now()
+	r.history.advance(now, r.members.Len())
 	s := &status.Snapshot{
-		Time: time.Now(), Ring: r.cfg.RingName, Identity: string(r.members.Identity()), OtherRings: r.others.list(time.Now(), r.cfg.Lease), Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
+		Time: now, Ring: r.cfg.RingName, Identity: string(r.members.Identity()), OtherRings: r.others.list(now, r.cfg.Lease), Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: cloneNonNil(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
 		Missing: withText(r.members.Unsettled()), Degraded: r.degraded(),
 		Running: r.running(), Runs: cloneNonNil(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
-		Events: r.events.list(), Happened: r.events.counts(),
+		Events: r.events.list(), Happened: r.events.counts(), History: r.history.list(),
+		Gone: r.reports.listGone(now, func(id uint64) bool { _, present := r.members.Holder(id); return present }),
 	}
 	all := r.reports.total(func(ref ring.Ref) bool {
 		m, present := r.members.Holder(ref.ID)
@@ -38,18 +41,12 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	s.Members = make([]status.Member, len(members))
 	for i, m := range members {
 		row := &s.Members[i]
+		*row = emptyMember(peer(m), m.Incarnation)
 		row.State = memberStates[r.members.State(m.Ref())]
-		row.Node = status.Node{Peer: peer(m), Incarnation: m.Incarnation, Hops: []int64{}, Latency: status.Histogram{Counts: []int64{}}, Links: []status.Link{}}
-		if f := r.reports.records[m.Ref()]; f != nil {
-			row.Joined, row.Heard = f.joined, f.heard
-			if f.status != nil {
-				row.Node = *f.status
-			}
-		}
+		fill(row, r.reports.records[m.Ref()])
 		if row.Epoch > 0 {
 			row.Identity = s.Identity
 		}
-		row.Entries = []status.ID{}
 		if view, ok := r.members.View(m.ID); ok {
 			for _, e := range view.Entries {
 				row.Entries = append(row.Entries, status.ID(e.ID))
@@ -58,6 +55,25 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	}
 	s.Total, s.Hops, s.Latency = all.counters, all.hops, all.latency
 	return s
+}
+
+// emptyMember returns a member that has reported nothing. Its lists are empty and not nil.
+func emptyMember(p status.Peer, incarnation uint64) status.Member {
+	return status.Member{
+		Node:    status.Node{Peer: p, Incarnation: incarnation, Hops: []int64{}, Latency: status.Histogram{Counts: []int64{}}, Links: []status.Link{}},
+		Entries: []status.ID{},
+	}
+}
+
+// fill adds what a member has reported, if there is a record.
+func fill(m *status.Member, rec *record) {
+	if rec == nil {
+		return
+	}
+	m.Joined, m.Heard = rec.joined, rec.heard
+	if rec.status != nil {
+		m.Node = *rec.status
+	}
 }
 
 // cloneNonNil copies a list. The copy is never nil: in JSON an empty list reads better than null.
