@@ -4,9 +4,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/x/ringdht"
-	"github.com/x/ringdht/status"
 )
 
 // broadcaster sends the same updates to all open pages. While there are any, one goroutine
@@ -15,7 +12,7 @@ type broadcaster struct {
 	// static after construction
 	sampler  *sampler
 	interval time.Duration
-	control  bool
+	options  pageOptions
 
 	mu    sync.Mutex // guards the fields below
 	pages map[*viewer]struct{}
@@ -42,8 +39,8 @@ const (
 
 var errFull = errors.New("100 pages are open: close one")
 
-func newBroadcaster(s *sampler, interval time.Duration, control bool) *broadcaster {
-	return &broadcaster{sampler: s, interval: interval, control: control, pages: make(map[*viewer]struct{})}
+func newBroadcaster(s *sampler, interval time.Duration, options pageOptions) *broadcaster {
+	return &broadcaster{sampler: s, interval: interval, options: options, pages: make(map[*viewer]struct{})}
 }
 
 // join adds a page. The first update in its queue holds all parts.
@@ -54,7 +51,7 @@ func (b *broadcaster) join(cut func()) (*viewer, error) {
 		return nil, errFull
 	}
 	if b.feed == nil {
-		b.feed = newFeed(b.interval, b.control)
+		b.feed = newFeed(b.interval, b.options)
 		b.feed.update(b.sampler.recent().Snapshot)
 		b.stop = make(chan struct{})
 		go b.run(b.stop)
@@ -119,26 +116,6 @@ func (b *broadcaster) broadcast(update []byte) {
 			b.remove(v)
 		}
 	}
-}
-
-// remembered returns the last known status of a node that is gone, or nil.
-func (b *broadcaster) remembered(id ringdht.ID) *status.Member {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.feed != nil {
-		if m, ok := b.feed.gone[id]; ok {
-			return &m
-		}
-	}
-	for _, e := range recentlyGone(b.sampler.recent().Snapshot) {
-		if e.Node.ID == id {
-			return &status.Member{
-				Node:  status.Node{Peer: e.Node, Incarnation: e.Incarnation, Links: []status.Link{}, Hops: []int64{}},
-				State: status.State(e.Kind), Entries: []ringdht.ID{},
-			}
-		}
-	}
-	return nil
 }
 
 // frame returns an object as a server-sent event.

@@ -50,7 +50,7 @@ func large(nodes, serial int) *status.Snapshot {
 // changed, and next to nothing when none has.
 func TestUpdateSize(t *testing.T) {
 	const nodes = 1000
-	f := newFeed(500*time.Millisecond, false)
+	f := newFeed(500*time.Millisecond, pageOptions{})
 	f.update(large(nodes, 1))
 	if n := len(f.all()); n > 250*nodes {
 		t.Errorf("everything is %d bytes", n)
@@ -72,7 +72,7 @@ func TestUpdateAllocations(t *testing.T) {
 	for i := range 20 {
 		snapshots = append(snapshots, large(nodes, i+1))
 	}
-	f := newFeed(500*time.Millisecond, false)
+	f := newFeed(500*time.Millisecond, pageOptions{})
 	for _, s := range snapshots[:4] { // the rows have their buffers after these
 		f.update(s)
 	}
@@ -88,7 +88,7 @@ func BenchmarkUpdate(b *testing.B) {
 	for i := range snapshots {
 		snapshots[i] = large(1000, i+1)
 	}
-	f := newFeed(500*time.Millisecond, false)
+	f := newFeed(500*time.Millisecond, pageOptions{})
 	i, bytes := 0, 0
 	for b.Loop() {
 		bytes += len(frame(f.update(snapshots[i%len(snapshots)])))
@@ -147,7 +147,7 @@ func TestWhatPagesCost(t *testing.T) {
 	var updates int
 	var spent time.Duration
 	var bytes int
-	f := newFeed(h.interval, false)
+	f := newFeed(h.interval, pageOptions{})
 	f.update(tr.registry.Snapshot())
 	onThread(func() {
 		ticker := time.NewTicker(h.interval)

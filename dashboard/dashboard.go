@@ -4,7 +4,7 @@
 //	http.Handle("/ring/", http.StripPrefix("/ring", dashboard.Handler(registry)))
 //
 // The page uses relative addresses only and fetches nothing from other sites. It is read-only
-// unless [WithControl] is given.
+// unless [WithControl] is given. Each node has a link of its own: the page's address and #node=ID.
 //
 // # Paths
 //
@@ -64,6 +64,11 @@ func WithHosts(names ...string) Option {
 	return func(h *handler) { h.hosts = append(h.hosts, names...) }
 }
 
+// WithJoin gives the command with which a node joins. The page shows it while the ring is
+// empty. In it, {host} stands for the name under which the page is open in the browser: a
+// registry that listens on all addresses is reached by the same name.
+func WithJoin(command string) Option { return func(h *handler) { h.join = command } }
+
 // WithInterval sets the time between two updates of an open page: 500 ms by default. A shorter
 // time than 50 ms counts as 50 ms. Nodes report to their registry three times a lease, and
 // less often in large rings, so a shorter interval shows little more.
@@ -75,6 +80,7 @@ func WithInterval(d time.Duration) Option {
 type handler struct {
 	r        *ringdht.Registry
 	control  bool
+	join     string
 	hosts    []string
 	interval time.Duration
 
@@ -102,7 +108,7 @@ func Handler(r *ringdht.Registry, opts ...Option) http.Handler {
 		o(h)
 	}
 	h.sampler = &sampler{take: r.Snapshot, maxAge: h.interval}
-	h.broadcaster = newBroadcaster(h.sampler, h.interval, h.control)
+	h.broadcaster = newBroadcaster(h.sampler, h.interval, pageOptions{h.control, h.join})
 	for path, f := range page {
 		h.mux.Handle("GET "+path, f)
 	}

@@ -91,7 +91,7 @@ func TestData(t *testing.T) {
 		t.Errorf("node: %+v", m)
 	}
 
-	// A node that is gone is remembered for a while, also if no page was open.
+	// A node that is gone is remembered for a while, with its last figures, also if no page was open.
 	gone := tr.join()
 	if err := gone.Ready(tr.ctx()); err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestData(t *testing.T) {
 	}
 	h = Handler(tr.registry) // the other handler may serve an older sample
 	m = status.Member{}
-	if ask(t, h, get(fmt.Sprint("/node.json?id=", gone.ID())), &m); m.ID != gone.ID() || m.State != "left" || m.Incarnation != gone.Incarnation() {
+	if ask(t, h, get(fmt.Sprint("/node.json?id=", gone.ID())), &m); m.ID != gone.ID() || m.State != "left" || m.Incarnation != gone.Incarnation() || m.Limits.Streams == 0 || len(m.Entries) == 0 {
 		t.Errorf("one that has left: %+v", m)
 	}
 

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -14,7 +13,7 @@ import (
 // changes only. It is pure: no lock, no clock, no I/O.
 type feed struct {
 	interval time.Duration
-	control  bool
+	options  pageOptions
 
 	last     *status.Snapshot
 	index    map[ringdht.ID]int // of each member in last.Members
@@ -23,11 +22,10 @@ type feed struct {
 	parts    [parts][]byte      // the other parts, encoded
 	seq      uint64             // of the latest event
 	events   [][]byte           // the latest status.MaxEvents, encoded
-	history  [][4]int64
-	baseline [3]int64                     // counted by members before their first report here, see flow
-	gone     map[ringdht.ID]status.Member // the last status of nodes that are gone
-	size     int                          // of the latest update, a guess for the next
-	whole    []byte                       // the result of all, if nothing has changed since
+	baseline flow               // counted by members before their first report here, see flowOf
+	flow     flow               // as last sent
+	size     int                // of the latest update, a guess for the next
+	whole    []byte             // the result of all, if nothing has changed since
 }
 
 // track follows one incarnation of a node.
@@ -39,17 +37,18 @@ type track struct {
 	old         []byte // a buffer for the next row
 }
 
-// maxHistory bounds the intervals that are remembered.
-const maxHistory = 600
+// leftFor is how long nodes that have left stay on the page. Dead ones stay as long as the
+// registry remembers them.
+const leftFor = time.Minute
 
-// goneFor is how long nodes that are gone stay on the page, and maxGone bounds their number.
-const (
-	goneFor = time.Minute
-	maxGone = 100
-)
+// pageOptions are options of the handler that the page is told.
+type pageOptions struct {
+	control bool
+	join    string // see WithJoin
+}
 
-func newFeed(interval time.Duration, control bool) *feed {
-	return &feed{interval: interval, control: control, gone: make(map[ringdht.ID]status.Member)}
+func newFeed(interval time.Duration, options pageOptions) *feed {
+	return &feed{interval: interval, options: options}
 }
 
 // update takes the next snapshot and returns the parts that have changed.
@@ -61,13 +60,11 @@ func (f *feed) update(s *status.Snapshot) []byte {
 		b = append(open(b, "members"), f.members...)
 	}
 	b = f.rows(b, s)
-	gone := recentlyGone(s)
-	f.forget(gone)
-	flow := f.flow(s)
+	f.flow = f.flowOf(s)
 	bodies := [parts][]byte{
-		partRing: encode(f.ring(s)), partGone: encodeGone(gone), partDegraded: encodeDegraded(s.Degraded),
+		partRing: encode(f.ring(s)), partGone: encodeGone(s), partDegraded: encodeDegraded(s.Degraded),
 		partTotal: encode(s.Total), partHops: encode(orEmpty(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
-		partLatency: encode([]any{orEmpty(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(flow),
+		partLatency: encode([]any{orEmpty(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(f.flow),
 	}
 	for i, body := range bodies {
 		if f.parts[i] == nil || string(f.parts[i]) != string(body) {
@@ -78,10 +75,6 @@ func (f *feed) update(s *status.Snapshot) []byte {
 	if added := f.addEvents(s); len(added) > 0 {
 		b = list(open(b, "events"), added)
 	}
-	if len(f.history) == maxHistory {
-		f.history = slices.Delete(f.history, 0, 1)
-	}
-	f.history = append(f.history, [4]int64{millis(s.Time), flow[0], flow[1], flow[2]})
 	f.last, f.size = s, len(b)
 	return append(b, '}')
 }
@@ -102,7 +95,7 @@ func (f *feed) all() []byte {
 		b = append(open(b, partNames[i]), body...)
 	}
 	b = list(open(b, "events"), f.events)
-	b = append(open(b, "history"), encode(f.history)...)
+	b = append(open(b, "history"), encode(past(f.last, f.flow))...)
 	f.whole = append(b, '}')
 	return f.whole
 }
@@ -129,7 +122,6 @@ func (f *feed) setMembers(s *status.Snapshot) {
 	if f.last != nil {
 		for i, m := range f.last.Members {
 			known[m.ID] = f.tracks[i]
-			f.gone[m.ID] = m
 		}
 	}
 	f.index = make(map[ringdht.ID]int, len(s.Members))
@@ -162,9 +154,7 @@ func (f *feed) rows(b []byte, s *status.Snapshot) []byte {
 		}
 		t.state = m.State
 		if t.rates.heard.IsZero() && f.last != nil {
-			for i, n := range counts(&m.Counters) {
-				f.baseline[i] += n
-			}
+			f.baseline.add(flowOf(&m.Counters), 1)
 		}
 		t.rates.update(m)
 		row := appendRow(t.old[:0], m, &t.rates, f.index)
@@ -181,18 +171,14 @@ func (f *feed) rows(b []byte, s *status.Snapshot) []byte {
 	return append(b, ']')
 }
 
-// flow returns the totals without what members had counted before their first report.
+// flowOf returns the totals without what members had counted before their first report here.
 // Members that come back to a new registry bring along all that they have ever counted. In a
 // rate that would look like a burst of traffic.
-func (f *feed) flow(s *status.Snapshot) [3]int64 {
-	flow := counts(&s.Total)
-	for i := range flow {
-		flow[i] -= f.baseline[i]
-	}
-	return flow
+func (f *feed) flowOf(s *status.Snapshot) flow {
+	now := flowOf(&s.Total)
+	now.add(f.baseline, -1)
+	return now
 }
-
-func counts(c *status.Counters) [3]int64 { return [3]int64{c.Sent, c.Delivered, c.Relayed} }
 
 // addEvents remembers the events that are new in a snapshot, and returns them.
 func (f *feed) addEvents(s *status.Snapshot) (added [][]byte) {
@@ -218,7 +204,8 @@ func (f *feed) ring(s *status.Snapshot) ringPart {
 	}
 	return ringPart{
 		Name: s.Ring, Bits: s.Bits, Lease: s.Lease.Milliseconds(), Interval: f.interval.Milliseconds(), Epoch: s.Epoch,
-		Live: s.Live, Plan: s.Plan, Entries: s.Entries, Offsets: orEmpty(s.Offsets), Missing: missing, Control: f.control,
+		Live: s.Live, Plan: s.Plan, Entries: s.Entries, Offsets: orEmpty(s.Offsets), Missing: missing,
+		Control: f.options.control, Join: f.options.join,
 	}
 }
 
@@ -240,59 +227,24 @@ func results(runs []status.Run) []status.Run {
 	return runs
 }
 
-// recentlyGone returns the events with which nodes died or left during the last goneFor, of
-// nodes that have not come back: the latest maxGone, the oldest first. It uses the snapshot
-// only, so that a page that has just been opened shows them too.
-func recentlyGone(s *status.Snapshot) (list []status.Event) {
-	seen := make(map[ringdht.ID]struct{})
-	for _, e := range slices.Backward(s.Events) {
-		if s.Time.Sub(e.Time) > goneFor || len(list) == maxGone {
-			break
-		}
-		if e.Kind != status.EventDead && e.Kind != status.EventLeft {
-			continue
-		}
-		if _, known := seen[e.Node.ID]; known || present(s, e.Node.ID) {
-			continue
-		}
-		seen[e.Node.ID] = struct{}{}
-		list = append(list, e)
-	}
-	slices.Reverse(list)
-	return list
-}
-
-func present(s *status.Snapshot, id ringdht.ID) bool {
-	_, ok := slices.BinarySearchFunc(s.Members, id, func(m status.Member, id ringdht.ID) int {
-		return cmp.Compare(m.ID, id)
-	})
-	return ok
-}
-
-// forget drops the status of nodes that are not in gone, the result of recentlyGone.
-func (f *feed) forget(gone []status.Event) {
-	if len(f.gone) == 0 {
-		return
-	}
-	kept := make(map[ringdht.ID]status.Member, len(gone))
-	for _, e := range gone {
-		if m, ok := f.gone[e.Node.ID]; ok && m.Incarnation == e.Incarnation {
-			m.State = status.State(e.Kind)
-			kept[e.Node.ID] = m
-		}
-	}
-	f.gone = kept
-}
-
-func encodeGone(gone []status.Event) []byte {
+// encodeGone encodes the part gone.
+func encodeGone(s *status.Snapshot) []byte {
 	b := []byte{'['}
-	for _, e := range gone {
-		b = ident(append(comma(b), '['), uint64(e.Node.ID))
-		b = text(b, e.Node.Addr)
-		b = ident(b, e.Incarnation)
-		b = text(b, string(e.Kind))
-		b = number(b, millis(e.Time))
-		b = append(text(b, cut(e.Why)), ']')
+	for i := range s.Gone {
+		g := &s.Gone[i]
+		if g.State == status.StateLeft && s.Time.Sub(g.When) > leftFor {
+			continue
+		}
+		b = ident(append(comma(b), '['), uint64(g.ID))
+		b = text(b, g.Addr)
+		b = ident(b, g.Incarnation)
+		b = text(b, string(g.State))
+		b = number(b, millis(g.When))
+		b = text(b, cut(g.Why))
+		for _, n := range [...]int64{millis(g.Heard), g.Counters.Sent, g.Counters.Delivered, g.Counters.Relayed} {
+			b = number(b, n)
+		}
+		b = append(b, ']')
 	}
 	return append(b, ']')
 }

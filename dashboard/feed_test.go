@@ -87,10 +87,15 @@ func (w *world) step() *status.Snapshot {
 		m.ID, m.Addr, m.Incarnation = id, fmt.Sprintf("host%d:%d", id, w.incarnations), 1<<63+w.incarnations
 		w.s.Members = slices.Insert(w.s.Members, at, m)
 		w.event(status.EventJoined, m)
+		w.s.Gone = slices.DeleteFunc(slices.Clone(w.s.Gone), func(g status.Gone) bool { return g.ID == id })
 		w.tables()
 	case w.rng.IntN(4) == 0 && n > 0: // a node goes
 		i := w.rng.IntN(n)
-		w.event([]status.EventKind{status.EventLeft, status.EventDead}[w.rng.IntN(2)], w.s.Members[i])
+		kind := []status.EventKind{status.EventLeft, status.EventDead}[w.rng.IntN(2)]
+		w.event(kind, w.s.Members[i])
+		gone := status.Gone{Member: w.s.Members[i], When: w.s.Time, Why: `"why" <&>`}
+		gone.State = status.State(kind)
+		w.s.Gone = append(slices.Clone(w.s.Gone), gone)
 		w.s.Members = slices.Delete(w.s.Members, i, i+1)
 		if w.rng.IntN(2) == 0 { // else the tables lag, and name a node that is gone
 			w.tables()
@@ -132,7 +137,7 @@ func (w *world) tables() {
 func TestFeed(t *testing.T) {
 	for seed := range uint64(5) {
 		w := &world{rng: rand.New(rand.NewPCG(seed, 1)), s: status.Snapshot{Time: time.Unix(1e9, 0), Bits: 64}}
-		f := newFeed(500*time.Millisecond, false)
+		f := newFeed(500*time.Millisecond, pageOptions{})
 		f.update(w.step())
 		follower := &told{Parts: map[string]any{}}
 		follower.take(t, f.all())
@@ -145,9 +150,6 @@ func TestFeed(t *testing.T) {
 				t.Fatalf("seed %d: the follower knows\n%v\nand who comes now\n%v", seed, follower, fresh)
 			}
 			check(t, s, follower)
-		}
-		if len(f.history) != 151 || len(f.gone) > maxGone {
-			t.Errorf("%d samples, %d gone", len(f.history), len(f.gone))
 		}
 	}
 }
@@ -165,7 +167,7 @@ func check(t *testing.T, s *status.Snapshot, p *told) {
 		row, links := p.Rows[i], p.Rows[i][7].([]any)
 		at := 0
 		for _, id := range m.Entries {
-			if !present(s, id) {
+			if !slices.ContainsFunc(s.Members, func(m status.Member) bool { return m.ID == id }) {
 				continue
 			}
 			if e := int(entries[at].(float64)); s.Members[e].ID != id {
@@ -184,42 +186,80 @@ func check(t *testing.T, s *status.Snapshot, p *told) {
 			t.Fatalf("row %d is %v of %+v", i, row, m)
 		}
 	}
-	for _, g := range p.Parts["gone"].([]any) {
-		id, err := strconv.ParseUint(g.([]any)[0].(string), 10, 64)
-		if err != nil || present(s, ringdht.ID(id)) {
-			t.Fatalf("gone: %v", g)
+	var gone []status.Gone
+	for _, g := range s.Gone {
+		if g.State == status.StateDead || s.Time.Sub(g.When) <= leftFor {
+			gone = append(gone, g)
+		}
+	}
+	shown := p.Parts["gone"].([]any)
+	if len(shown) != len(gone) {
+		t.Fatalf("%d gone are shown, want %d", len(shown), len(gone))
+	}
+	for i, g := range gone {
+		got := fmt.Sprint(shown[i])
+		if want := fmt.Sprint([]any{g.ID, g.Addr, g.Incarnation, g.State, float64(g.When.UnixMilli()), g.Why, float64(millis(g.Heard)), float64(g.Counters.Sent), float64(g.Counters.Delivered), float64(g.Counters.Relayed)}); got != want {
+			t.Fatalf("gone: %s, want %s", got, want)
 		}
 	}
 }
 
-// A node that is gone stays on the page for a while, with its last status, and no longer.
+// A node that has left is shown for a minute, a dead one as long as the registry remembers it.
 func TestGone(t *testing.T) {
 	at := time.Unix(1e9, 0)
-	m := status.Member{State: status.StateActive}
-	m.ID, m.Incarnation, m.Counters.Sent = 7, 3, 42
-	s := status.Snapshot{Time: at, Members: []status.Member{m}}
-	f := newFeed(time.Second, false)
-	f.update(&s)
-	dead := status.Snapshot{Time: at.Add(time.Second), Events: []status.Event{{Seq: 1, Time: at.Add(time.Second), Kind: status.EventDead, Node: m.Peer, Incarnation: 3}}}
-	f.update(&dead)
-	if g := f.gone[7]; g.State != "dead" || g.Counters.Sent != 42 {
-		t.Errorf("remembered as %+v", g)
+	s := status.Snapshot{Time: at, Gone: make([]status.Gone, 2)}
+	for i, state := range []status.State{status.StateLeft, status.StateDead} {
+		g := &s.Gone[i]
+		g.ID, g.State, g.When, g.Heard, g.Counters.Sent = ringdht.ID(7+i), state, at, at.Add(-time.Second), 42
 	}
-	for _, c := range []struct {
-		after   time.Duration
-		members []status.Member
-		want    int
-	}{{31 * time.Second, nil, 1}, {goneFor, nil, 1}, {goneFor + time.Second, nil, 0}, {time.Second, s.Members, 0}} {
-		later := dead
-		later.Time, later.Members = dead.Time.Add(c.after), c.members
-		if got := len(recentlyGone(&later)); got != c.want {
-			t.Errorf("after %v: %d gone, want %d", c.after, got, c.want)
+	for after, want := range map[time.Duration]string{
+		leftFor:               `[["7","","0","left",1000000000000,"",999999999000,42,0,0],["8","","0","dead",1000000000000,"",999999999000,42,0,0]]`,
+		leftFor + time.Second: `[["8","","0","dead",1000000000000,"",999999999000,42,0,0]]`,
+	} {
+		later := s
+		later.Time = at.Add(after)
+		if got := string(encodeGone(&later)); got != want {
+			t.Errorf("after %v: %s", after, got)
 		}
 	}
-	dead.Time = dead.Time.Add(goneFor + time.Second)
-	f.update(&dead)
-	if len(f.gone) != 0 {
-		t.Error("remembered for ever")
+}
+
+// A page that has just been opened gets the time before from the registry's history. Together
+// with what it sees next, a steady stream of messages is a steady rate.
+func TestPast(t *testing.T) {
+	const perSecond, reports = 1000, 4 * time.Second // each of ten members reports every four seconds
+	at := time.Unix(1e9, 0)
+	s := &status.Snapshot{Time: at, Members: make([]status.Member, 10)}
+	for i := range s.Members {
+		s.Members[i].Heard = at.Add(-reports * time.Duration(i) / 10)
+		unheard := at.Sub(s.Members[i].Heard).Seconds()
+		s.Total.Delivered += int64((600 - unheard) * perSecond / 10) // for ten minutes
+	}
+	for n := range status.MaxHistory {
+		step := status.Step{Time: at.Add(time.Duration(n-status.MaxHistory)*status.HistoryStep + time.Second), Members: 10}
+		for _, m := range s.Members {
+			counted := min(status.HistoryStep, max(0, m.Heard.Sub(step.Time)))
+			step.Delivered += int64(counted.Seconds() * perSecond / 10)
+		}
+		s.History = append(s.History, step)
+	}
+	list := past(s, flowOf(&s.Total))
+	if n := len(list); n < status.MaxHistory-2 || n > status.MaxHistory {
+		t.Fatalf("%d of %d steps", n, status.MaxHistory)
+	}
+	list = append(list, [6]int64{millis(at), 0, s.Total.Delivered})
+	last := list[len(list)-1]
+	for _, p := range list[:len(list)-1] {
+		window := float64(last[0]-p[0]) / 1000
+		if rate := float64(last[2]-p[2]) / window; window >= 2*reports.Seconds() && (rate < 0.95*perSecond || rate > 1.05*perSecond) {
+			t.Errorf("%.0f per second over %.0f s", rate, window)
+		}
+		if p[5] != 10 {
+			t.Errorf("%d members", p[5])
+		}
+	}
+	if got := past(&status.Snapshot{Time: at}, flow{}); len(got) != 0 {
+		t.Errorf("of an empty history: %v", got)
 	}
 }
 
@@ -271,11 +311,13 @@ func TestTakeOverIsNoBurst(t *testing.T) {
 		m.Heard, m.Counters.Delivered = s.Time, delivered
 		s.Total.Delivered = s.Members[0].Counters.Delivered + s.Members[1].Counters.Delivered
 	}
-	f := newFeed(time.Second, false)
+	f := newFeed(time.Second, pageOptions{})
+	var delivered, grown []int64
 	step := func() {
 		snapshot := s
 		snapshot.Members = slices.Clone(s.Members)
 		f.update(&snapshot)
+		delivered = append(delivered, f.flow[1])
 		s.Time = s.Time.Add(time.Second)
 	}
 	report(0, 7_000_000) // before the first update
@@ -286,9 +328,8 @@ func TestTakeOverIsNoBurst(t *testing.T) {
 	report(0, 7_000_100)
 	report(1, 5_000_030)
 	step()
-	var grown []int64
-	for i := range f.history[1:] {
-		grown = append(grown, f.history[i+1][2]-f.history[i][2])
+	for i := range delivered[1:] {
+		grown = append(grown, delivered[i+1]-delivered[i])
 	}
 	if !slices.Equal(grown, []int64{100, 30}) || s.Total.Delivered != 12_000_130 {
 		t.Errorf("the ring has delivered %d more", grown)
@@ -304,7 +345,7 @@ func TestLongTexts(t *testing.T) {
 	if got := cut("é" + string(slices.Repeat([]byte("ü"), maxText))); !json.Valid(encode(got)) || got[len(got)-len(" …"):] != " …" {
 		t.Errorf("%q", got)
 	}
-	f := newFeed(time.Second, false)
+	f := newFeed(time.Second, pageOptions{})
 	f.update(&status.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}})
 	if got := f.ring(&status.Snapshot{Missing: []string{"a", "b", "c", "", "", ""}}).Missing; !slices.Equal(got, []string{"a", "b", "c", "and 3 more"}) {
 		t.Errorf("missing: %q", got)
@@ -316,7 +357,7 @@ func TestLongTexts(t *testing.T) {
 func TestNothingYet(t *testing.T) {
 	tr := newTestRing(t, 0)
 	for range 2 {
-		f := newFeed(time.Second, false)
+		f := newFeed(time.Second, pageOptions{})
 		var u map[string]json.RawMessage
 		f.update(tr.registry.Snapshot())
 		if err := json.Unmarshal(f.all(), &u); err != nil {

@@ -20,7 +20,8 @@ import (
 // since 1970. Rates are per second.
 //
 //	t         the time of the snapshot
-//	ring      {name, bits, lease, interval, epoch, live, plan, entries, offsets, missing, control}
+//	ring      {name, bits, lease, interval, epoch, live, plan, entries, offsets, missing,
+//	          control, join}
 //	members   [id, address, incarnation, joined, [entries]] of each member, by ascending
 //	          ID; an entry is an index into this list. Sent when the membership or the
 //	          tables have changed; then all rows are sent as well
@@ -28,19 +29,20 @@ import (
 //	          [bytes/s over each link]] of each member for which any value has changed.
 //	          state is an index into the names of states. Links are in the order of
 //	          the member's entries; -1 means that the link is not up
-//	gone      [id, address, incarnation, "dead" or "left", when, why] of nodes that have
-//	          gone in the last minute
+//	gone      [id, address, incarnation, "dead" or "left", when, why, heard, sent, delivered,
+//	          relayed] of nodes that have gone lately, with the last figures they
+//	          reported, and when; see Snapshot.Gone. Those that left stay for a minute
 //	degraded  [from, to, why] of the pairs whose messages take a detour
 //	total     status.Counters, summed over all members
 //	hops      messages delivered, by the number of links crossed
 //	latency   [durations by bucket of status.Histogram, sum in ns]
 //	running   status.Running, or null
 //	runs      []status.Run, the oldest first
-//	flow      [sent, delivered, relayed] to compute rates from: the totals without what
-//	          members had counted before their first report here
+//	flow      [sent, delivered, relayed, dropped] to compute rates from: the totals without
+//	          what members had counted before their first report here
 //	events    [seq, time, kind, epoch, id, address, incarnation, other, why] of each new event
-//	history   [t, and flow at that time] for each of the latest intervals; in the first
-//	          object only
+//	history   [t, flow at that time, members] of the time before, from Snapshot.History; in
+//	          the first object only
 
 // The parts that are sent whole when they have changed.
 const (
@@ -71,6 +73,7 @@ type ringPart struct {
 	Offsets  []int    `json:"offsets"`
 	Missing  []string `json:"missing"`
 	Control  bool     `json:"control"`
+	Join     string   `json:"join"`
 }
 
 // maxMissing bounds the lines that say what the ring waits for: with 1,000 nodes there can be

@@ -20,8 +20,8 @@ func (h *handler) snapshot(w http.ResponseWriter, _ *http.Request) {
 	send(w, http.StatusOK, h.sampler.recent().json())
 }
 
-// node serves /node.json. For a node that is gone it returns the last status that pages
-// were sent, with the state in which it went. That is remembered while pages are open.
+// node serves /node.json. Of a node that has gone lately it returns the last status that it
+// reported, with the state in which it went, when, and why.
 func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 	text := r.URL.Query().Get("id")
 	n, err := strconv.ParseUint(text, 10, 64)
@@ -30,15 +30,16 @@ func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := ringdht.ID(n)
-	if m := h.sampler.recent().member(id); m != nil {
+	s := h.sampler.recent()
+	if m := s.member(id); m != nil {
 		answer(w, http.StatusOK, m)
 		return
 	}
-	if m := h.broadcaster.remembered(id); m != nil {
+	if m := s.left(id); m != nil {
 		answer(w, http.StatusOK, m)
 		return
 	}
-	refuse(w, http.StatusNotFound, "no node has the ID %d", id)
+	refuse(w, http.StatusNotFound, "no node has the ID %d, and none that had it is remembered", id)
 }
 
 // audits caches the audit of the latest epoch.

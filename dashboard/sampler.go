@@ -63,6 +63,16 @@ func (s *sample) json() []byte {
 	return s.body
 }
 
+// left returns the last status of a node that is gone, or nil.
+func (s *sample) left(id ringdht.ID) *status.Gone {
+	for i := range s.Gone {
+		if s.Gone[i].ID == id {
+			return &s.Gone[i]
+		}
+	}
+	return nil
+}
+
 // member returns the member with this ID, or nil.
 func (s *sample) member(id ringdht.ID) *status.Member {
 	for i := range s.Members {

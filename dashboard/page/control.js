@@ -14,10 +14,29 @@ export class Control {
       const r = await ask("run", { messages: Number($("control-messages").value), payload: Number($("control-payload").value) });
       return `${r.verdict}: ${whole(r.received)} messages in ${duration(r.elapsed_ns)}, ${short(r.rate)} per second.`;
     }));
+    $("control-stop").addEventListener("click", () => this.stop());
+    this.stopping = 0; // the number of the run that was asked to stop
   }
 
-  show(on) {
-    $("control").hidden = !on;
+  show({ ring, running }) {
+    $("control").hidden = !ring.control;
+    const stop = $("control-stop");
+    stop.hidden = !ring.control || !running;
+    stop.disabled = !!running && (running.stopping || running.number === this.stopping);
+    this.running = running?.number ?? 0;
+  }
+
+  /** Stops the run under way. Its verdict is in the list of runs. */
+  async stop() {
+    this.stopping = this.running;
+    $("control-stop").disabled = true;
+    try {
+      await ask("stop", {});
+    } catch (e) {
+      this.stopping = 0;
+      set($("control-says"), e.message);
+      $("control-says").dataset.tone = "bad";
+    }
   }
 
   async submit(event, button, meanwhile, act) {
@@ -29,7 +48,7 @@ export class Control {
     set(says, meanwhile);
     try {
       set(says, await act());
-      says.dataset.tone = "good";
+      says.dataset.tone = says.textContent.startsWith("WRONG") ? "bad" : "good";
     } catch (e) {
       set(says, e.message);
       says.dataset.tone = "bad";

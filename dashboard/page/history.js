@@ -1,6 +1,8 @@
 // Samples of totals over time, and rates from them. Pure.
 
-/** The latest samples {t, sent, delivered, relayed}, at most size of them. */
+const APART = 250; // ms between samples: with shorter intervals the latest sample is replaced
+
+/** The latest samples {t, sent, delivered, relayed, dropped, members}, at most size of them. */
 export class History {
   constructor(size) {
     this.size = size;
@@ -11,12 +13,12 @@ export class History {
     this.samples = [];
   }
 
-  /** Adds a sample. It replaces the latest if it is not newer. */
-  push(t, sent, delivered, relayed) {
-    const last = this.samples.at(-1);
-    if (last && t <= last.t) this.samples.pop();
+  /** Adds a sample. It replaces the latest if it is not newer, or too close to the one before. */
+  push(t, sent, delivered, relayed, dropped = 0, members = 0) {
+    const last = this.samples.at(-1), before = this.samples.at(-2);
+    if (last && (t <= last.t || before && last.t - before.t < APART)) this.samples.pop();
     else if (this.samples.length === this.size) this.samples.shift();
-    this.samples.push({ t, sent, delivered, relayed });
+    this.samples.push({ t, sent, delivered, relayed, dropped, members });
   }
 
   /**

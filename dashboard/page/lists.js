@@ -1,8 +1,7 @@
-// Runs, events, the audit, and pairs whose messages take a detour.
+// Runs, the audit, and pairs whose messages take a detour.
 
 import { $, ask, make, set } from "./dom.js";
-import { clock, count, duration, percent, short, whole } from "./format.js";
-import { sentence } from "./store.js";
+import { count, duration, percent, short, whole } from "./format.js";
 
 /** A verdict's first word, and its reason. Pure. */
 export function split(verdict) {
@@ -33,27 +32,7 @@ export class Runs {
     if (!running) return;
     const share = running.total ? running.received / running.total : 0;
     $("running-bar").value = share;
-    set($("running-text"), `run ${running.number}: ${percent(share)} of ${whole(running.total)} messages delivered`);
-  }
-}
-
-const SHOWN = 150;
-
-export class Events {
-  constructor() {
-    this.list = $("events");
-  }
-
-  /** Adds events, the newest on top. With first, they replace the list. */
-  draw(events, first) {
-    if (first) this.list.replaceChildren();
-    const some = events.slice(-SHOWN).reverse().map((e) => make("li",
-      { "data-seq": e.seq, "data-kind": e.kind },
-      make("time", { datetime: new Date(e.t).toISOString() }, clock(e.t)),
-      " ", make("span", { class: "what" }, sentence(e)),
-      ...e.why && e.why !== e.kind && e.kind !== "run ended" ? [" ", make("span", { class: "why" }, e.why)] : []));
-    if (some.length) this.list.prepend(...some);
-    while (this.list.children.length > SHOWN) this.list.lastChild.remove();
+    set($("running-text"), `run ${running.number}${running.stopping ? " stops" : ""}: ${percent(share)} of ${whole(running.total)} messages delivered`);
   }
 }
 

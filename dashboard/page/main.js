@@ -1,13 +1,16 @@
 // The page: it listens to /events and lets each view draw what has changed.
 
-import { apply, announcement, empty } from "./store.js";
+import { Address } from "./address.js";
+import { apply, announcement, condition, empty } from "./store.js";
+import { Empty } from "./empty.js";
+import { Events } from "./events.js";
 import { History } from "./history.js";
 import { short, whole, bytes, duration, count } from "./format.js";
 import { RingView } from "./ring.js";
-import { theme } from "./palette.js";
+import { palette, theme } from "./palette.js";
 import { drawHistory, drawHops, hopsSince } from "./charts.js";
 import { NodeTable } from "./nodes.js";
-import { Runs, Events, Audit, drawDegraded } from "./lists.js";
+import { Runs, Audit, drawDegraded } from "./lists.js";
 import { NodePanel } from "./node.js";
 import { RoutePanel } from "./trace.js";
 import { Control } from "./control.js";
@@ -17,23 +20,43 @@ const store = empty();
 const history = new History(1200);
 const since = hopsSince();
 const paints = [];
-window.ringdht = { paints, store };
+window.ringdht = { paints, store, history, palette, placeOf: (id) => ring.placeOf(id) }; // for tests
 
 const route = new RoutePanel(store, () => drawRing());
 const panel = new NodePanel(store, {
-  select: (id) => select(id),
+  select: (id) => pick(id),
+  events: (id) => events.of(id),
   from: (id) => route.set("from", id),
   to: (id) => route.set("to", id),
 });
-const ring = new RingView(store, { select: (id) => select(id), routeTo: (id) => route.between(panel.id, id) });
-const nodes = new NodeTable(store, (id) => select(id));
-const runs = new Runs(), events = new Events(), audit = new Audit(), control = new Control();
+const ring = new RingView(store, { select: (id) => pick(id), routeTo: (id) => route.between(panel.id, id) });
+const nodes = new NodeTable(store, (id) => pick(id));
+const runs = new Runs(), events = new Events(store), welcome = new Empty(), audit = new Audit(), control = new Control();
 
+const address = new Address((id) => store.ring && select(id));
+
+/** Opens the drawer with a node, "" for none. */
 function select(id) {
   panel.show(id);
   ring.selected = id;
   nodes.select(id);
   drawRing();
+}
+
+/** Handles a pick by the user. A second pick of the same node closes the drawer. */
+function pick(id) {
+  const now = id === panel.id ? "" : id;
+  const fromPicture = document.activeElement === $("ring");
+  select(now);
+  address.set(now);
+  if (now && fromPicture) reveal(now);
+}
+
+/** Scrolls as little as needed if the drawer, at the bottom of a phone, covers the node in the picture. */
+function reveal(id) {
+  const sheet = $("node").getBoundingClientRect(), picture = $("ring").getBoundingClientRect();
+  const at = picture.top + (ring.placeOf(id)?.[1] ?? -picture.top) + 24;
+  if (sheet.left < picture.right && at > sheet.top) scrollBy(0, at - sheet.top);
 }
 
 function drawRing() {
@@ -71,11 +94,15 @@ function drawHead() {
   value("members", store.members.length, whole);
   value("epoch", r.epoch, whole);
   set($("tables"), r.live ? `${count(r.entries, "entry").replace("entrys", "entries")}, ${r.plan}` : "not set up");
-  const waits = r.missing.length > 0;
-  $("missing").hidden = !waits || !r.live;
-  if (waits && r.live) set($("missing"), `The ring waits: ${r.missing.join("; ")}.`);
-  $("state").dataset.tone = !r.live ? "wait" : waits ? "warn" : "good";
-  set($("state-text"), !r.live ? "not set up" : waits ? "changing" : "live");
+  const waits = r.live && r.missing.length > 0, now = condition(store);
+  $("missing").hidden = !waits;
+  document.body.classList.toggle("waiting", waits);
+  if (waits) {
+    set($("missing"), `The ring waits: ${r.missing.join("; ")}.`);
+    $("missing").title = $("missing").textContent;
+  }
+  $("state").dataset.tone = now.tone;
+  set($("state-text"), now.text);
 }
 
 /** Draws everything that an update has changed. */
@@ -87,11 +114,12 @@ function draw(change) {
   if (change.has("runs")) runs.draw(store.runs);
   runs.progress(store.running);
   events.draw(change.first ? store.events : change.events, change.first);
+  welcome.show(store);
   if (change.has("degraded")) drawDegraded(store.degraded);
   drawHistory(history, rateWindow(), store.t);
   drawHops(store, since);
   audit.follow(store);
-  control.show(store.ring.control);
+  control.show(store);
   route.refresh(change);
 }
 
@@ -100,7 +128,7 @@ function take(text) {
   const change = apply(store, JSON.parse(text));
   if (change.first) history.clear();
   for (const sample of change.history) history.push(...sample);
-  history.push(store.t, ...store.flow);
+  history.push(store.t, ...store.flow, store.members.length);
   since.update(store);
   if (!change.first) {
     ring.happened(change.events);
@@ -109,6 +137,7 @@ function take(text) {
   }
   document.body.dataset.connected = "true";
   draw(change);
+  if (change.first) address.follow();
   panel.refresh(change);
   void document.body.offsetHeight; // the measured time includes the layout
   const took = performance.now() - start;
@@ -164,9 +193,8 @@ document.addEventListener("visibilitychange", () => {
   ring.wake();
 });
 document.addEventListener("keydown", (e) => {
-  if (e.key === "Escape") {
-    route.clear();
-    select("");
-  }
+  if (e.key !== "Escape" || e.target.type === "search" && e.target.value) return; // that one clears its field
+  if (panel.id) pick("");
+  else route.clear();
 });
 listen();

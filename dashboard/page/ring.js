@@ -3,14 +3,16 @@
 
 import { $, set } from "./dom.js";
 import { fit } from "./charts.js";
-import { bytes, count, names, short } from "./format.js";
+import { names } from "./format.js";
 import { angle, bundled, bundles, chord, nearest, point, share, spread } from "./layout.js";
 import { arrow, line, mark, sign, trace } from "./marks.js";
 import { Motion } from "./motion.js";
 import { blend, colour } from "./palette.js";
+import { Words, describe } from "./words.js";
 
 const TURN = 2 * Math.PI;
 const ARCS = 48;
+const NAMED = 12; // so many nodes in trouble are named in a large ring
 
 // IDLE is what keepalives need: a link with less carries no traffic, so an idle ring is calm.
 // Scales end no lower than LEAST_FLOW and LEAST_LOAD, so that little traffic looks little.
@@ -27,6 +29,8 @@ export class RingView {
     this.hover = "";
     this.members = null; // the members that the layout is for
     this.route = null;
+    this.words = new Words(store);
+    this.idle = IDLE;
     this.listen();
   }
 
@@ -34,12 +38,13 @@ export class RingView {
     const c = this.canvas;
     c.addEventListener("click", (e) => {
       const id = this.hit(e);
+      if (id) this.focused = id;
       if (id && e.shiftKey && this.selected) this.act.routeTo(id);
       else if (id) this.act.select(id);
     });
     c.addEventListener("pointermove", (e) => this.point(this.hit(e)));
     c.addEventListener("pointerleave", () => this.point(""));
-    c.addEventListener("focus", () => this.step(0));
+    c.addEventListener("focus", () => c.matches(":focus-visible") && this.step(0));
     c.addEventListener("blur", () => this.draw(this.route));
     c.addEventListener("keydown", (e) => {
       const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key];
@@ -61,12 +66,8 @@ export class RingView {
     const at = all.findIndex((m) => m.id === (this.focused || this.selected));
     const next = all[by === -Infinity || at < 0 ? 0 : (at + by + all.length) % all.length];
     this.focused = next.id;
-    if (by) set($("says"), this.describe(next));
+    if (by) set($("says"), describe(next, this.store));
     this.draw(this.route);
-  }
-
-  describe(m) {
-    return m.when !== undefined ? `${m.id}, ${m.state}` : `${m.id}, ${m.state}, ${short(m.relayRate)} relayed and ${short(m.rate)} delivered a second`;
   }
 
   /** The ID of the node under the pointer, or "". */
@@ -87,7 +88,7 @@ export class RingView {
     const tip = $("tip"), i = this.nodes.findIndex((m) => m.id === id);
     tip.hidden = i < 0;
     if (i >= 0) {
-      set(tip, this.describe(this.nodes[i]));
+      set(tip, describe(this.nodes[i], this.store));
       const [x, y] = point(this.angles[i], this.radius * 0.82, this.middle);
       tip.style.left = `${x}px`;
       tip.style.top = `${y}px`;
@@ -153,9 +154,10 @@ export class RingView {
     this.routes(g);
     this.degraded(g);
     if (this.large) this.bars(g);
+    this.zero(g);
     this.marks(g);
     this.labels(g);
-    this.say();
+    this.words.say(this);
   }
 
   rim(g) {
@@ -181,11 +183,6 @@ export class RingView {
       g.strokeStyle = colour("soft");
       g.stroke();
     }
-    g.fillStyle = colour("soft");
-    g.font = "11px system-ui, sans-serif";
-    g.textAlign = "center";
-    g.fillText("0 ↻", this.middle, this.middle - this.radius + 30);
-    if (!this.nodes.length) g.fillText("no nodes yet", this.middle, this.middle);
   }
 
   /** Draws each entry of a small ring. Returns the curves with traffic. */
@@ -307,8 +304,8 @@ export class RingView {
 
   marks(g) {
     const most = this.most();
-    const odd = new Set(this.store.degraded.flatMap((p) => [p.from, p.to]));
-    const size = this.large ? 4.5 : this.size < 480 ? 6 : 8;
+    const odd = this.store.odd;
+    const size = this.large ? 5.5 : this.size < 480 ? 6 : 8;
     this.nodes.forEach((m, i) => {
       const [x, y] = point(this.angles[i], this.radius, this.middle);
       const part = m.when === undefined ? share(m.relayRate, most) : 0;
@@ -316,23 +313,35 @@ export class RingView {
         mark(g, x, y, size + (this.large ? 0 : 5 * part), m.state, part);
       }
       if (odd.has(m.id)) sign(g, ...point(this.angles[i], this.radius - size - 9, this.middle));
-      const now = m.id === this.focused && document.activeElement === this.canvas;
+      const now = m.id === this.focused && this.canvas.matches(":focus-visible");
       if (now || m.id === this.selected) {
         g.strokeStyle = colour("ink");
         g.lineWidth = 2;
         g.setLineDash(now ? [3, 3] : []);
         g.beginPath();
-        g.arc(x, y, size + 9, 0, TURN);
+        g.arc(x, y, size + 8, 0, TURN);
         g.stroke();
         g.setLineDash([]);
       }
     });
   }
 
+  /** Draws where ID 0 is, and which way IDs grow. */
+  zero(g) {
+    g.font = "11px system-ui, sans-serif";
+    g.textAlign = "center";
+    g.strokeStyle = colour("card", 0.9);
+    g.lineWidth = 4;
+    g.lineJoin = "round";
+    g.strokeText("0 ↻", this.middle, this.middle - this.radius + 30);
+    g.fillStyle = colour("soft");
+    g.fillText("0 ↻", this.middle, this.middle - this.radius + 30);
+  }
+
   /** Draws the labels: all IDs of a small ring; of a large one, those of named. */
   labels(g) {
     const named = this.large ? this.named() : this.nodes.map((_, i) => i);
-    const away = this.large ? this.radius * 0.88 : this.radius + 18;
+    const away = this.large ? this.radius * 0.88 : this.radius + 20;
     const at = spread(named.map((i) => this.angles[i]), (a) => (15 + 6.5 * this.letters * Math.cos(a) ** 4) / away);
     g.font = `${this.size < 480 ? 11 : 13}px system-ui, sans-serif`;
     g.textBaseline = "middle";
@@ -354,20 +363,21 @@ export class RingView {
   }
 
   named() {
-    const ids = new Set([this.selected, this.hover, this.focused, ...this.route ? [...this.route.path, ...this.route.predicted] : [], ...this.gone.slice(-6).map((m) => m.id)]);
+    const ids = new Set([this.selected, this.hover, this.focused, ...this.route ? [...this.route.path, ...this.route.predicted] : [], ...this.trouble().map((m) => m.id)]);
     return this.nodes.flatMap((m, i) => ids.has(m.id) ? [i] : []);
   }
 
-  /** Describes the picture in words, for screen readers and in the legend. */
-  say() {
-    const states = new Map();
-    for (const m of this.nodes) states.set(m.state, (states.get(m.state) ?? 0) + 1);
-    const route = this.route?.path.length ? ` The route from ${this.route.path[0]} to ${this.route.path.at(-1)} is drawn.` : "";
-    const label = `Ring of ${count(this.members.length, "node")}: ${[...states].map(([s, n]) => `${n} ${s}`).join(", ") || "empty"}.` +
-      `${this.store.degraded.length ? ` ${count(this.store.degraded.length, "detour")}.` : ""}${route} The list of nodes has the same as a table.`;
-    if (this.canvas.getAttribute("aria-label") !== label) this.canvas.setAttribute("aria-label", label);
-    set($("legend-flow"), this.widest > IDLE ? `traffic; the widest is ${bytes(this.widest)}/s${this.large ? " between two arcs" : ""}` : "traffic");
-    set($("legend-load"), this.fullest > 0 ? `relays; the most is ${short(this.fullest)}/s` : "relays");
+  /** The nodes in trouble that have a label in a large ring. */
+  trouble() {
+    const bad = (m) => m.when !== undefined || m.state === "suspect" || m.state === "leaving" || this.store.odd.has(m.id);
+    return this.gone.toReversed().concat(this.members.filter(bad)).slice(0, NAMED);
+  }
+
+  /** Where a node is drawn in the picture, in pixels; undefined if it is not. */
+  placeOf(id) {
+    this.lay();
+    const a = this.at.get(id);
+    return a === undefined ? undefined : point(a, this.radius, this.middle);
   }
 
   /** Shows events as circles around their nodes. */

@@ -1,13 +1,31 @@
 // The page's state of the ring, built from the updates of /events; protocol.go describes
 // them. Pure.
 
+import { count, whole } from "./format.js";
+
 export const STATES = ["registered", "linking", "active", "suspect", "leaving"];
+
+/** The kinds of events in groups, for the filter. What is in none is in "other". */
+export const GROUPS = {
+  membership: ["joined", "ready", "left"],
+  trouble: ["suspect", "dead", "back", "degraded", "healed"],
+  "set-ups and runs": ["set up", "rebuilt", "run started", "run ended"],
+};
+
+/** The group of a kind of events. */
+export const groupOf = (kind) => Object.keys(GROUPS).find((g) => GROUPS[g].includes(kind)) ?? "other";
+
+/** Whether an event is in a group, "" for all, and about a node whose ID or address has the text. */
+export function passes(e, group, text) {
+  if (group && groupOf(e.kind) !== group) return false;
+  return !text || ofNode(e) && (e.id.startsWith(text) || e.addr.toLowerCase().includes(text)) || e.other !== "0" && e.other.startsWith(text);
+}
 
 const MAX_EVENTS = 512;
 
 export function empty() {
   return {
-    t: 0, ring: null, members: [], gone: [], degraded: [], total: {}, hops: [], latency: [[], 0], flow: [0, 0, 0],
+    t: 0, ring: null, members: [], gone: [], degraded: [], odd: new Map(), total: {}, hops: [], latency: [[], 0], flow: [0, 0, 0, 0],
     running: null, runs: [], events: [], byID: new Map(),
   };
 }
@@ -42,9 +60,14 @@ export function apply(s, u) {
     rows.push(i);
   }
   if (u.gone) {
-    s.gone = u.gone.map(([id, addr, incarnation, state, when, why]) => ({ id, addr, incarnation, state, when, why }));
+    s.gone = u.gone.map(([id, addr, incarnation, state, when, why, heard, sent, delivered, relayed]) =>
+      ({ id, addr, incarnation, state, when, why, heard, sent, delivered, relayed }));
   }
-  if (u.degraded) s.degraded = u.degraded.map(([from, to, why]) => ({ from, to, why }));
+  if (u.degraded) {
+    s.degraded = u.degraded.map(([from, to, why]) => ({ from, to, why }));
+    s.odd = new Map();
+    for (const p of s.degraded) for (const id of [p.from, p.to]) s.odd.set(id, (s.odd.get(id) ?? 0) + 1);
+  }
   for (const part of ["ring", "total", "hops", "latency", "flow", "running", "runs"]) {
     if (part in u) s[part] = u[part] ?? (part === "hops" || part === "runs" ? [] : null);
   }
@@ -52,6 +75,31 @@ export function apply(s, u) {
     ({ seq, t, kind, epoch, id, addr, incarnation, other, why }));
   s.events = first ? events : s.events.concat(events).slice(-MAX_EVENTS);
   return { first, members: !!u.members, rows, events, history: u.history ?? [], has: (part) => part in u };
+}
+
+const BY_URGENCY = ["dead", "suspect", "detour", "leaving", "left", "linking", "registered", "active"];
+
+/** The numbers of nodes by state, those that are gone too, and of pairs with a detour. */
+export function census(s) {
+  const counts = new Map(BY_URGENCY.map((state) => [state, 0]));
+  for (const m of s.members.concat(s.gone)) counts.set(m.state, (counts.get(m.state) ?? 0) + 1);
+  counts.set("detour", s.degraded.length);
+  return new Map([...counts].filter(([, n]) => n > 0));
+}
+
+/**
+ * The condition of the ring as {tone, text}. It is good only if nothing needs attention: a
+ * dead node counts for as long as it is shown.
+ */
+export function condition(s) {
+  const n = census(s), trouble = [];
+  for (const state of ["dead", "suspect"]) if (n.has(state)) trouble.push(`${whole(n.get(state))} ${state}`);
+  if (n.has("detour")) trouble.push(count(n.get("detour"), "detour"));
+  const waits = s.ring.live && s.ring.missing.length > 0;
+  const tone = n.has("dead") ? "bad" : trouble.length || waits ? "warn" : s.ring.live ? "good" : "wait";
+  const words = trouble.concat(waits ? "changing" : []);
+  if (!s.ring.live) words.unshift(s.members.length ? "not set up" : "no nodes yet");
+  return { tone, text: words.join(", ") || "live" };
 }
 
 /** Whether an event is about one node. */

@@ -17,8 +17,16 @@ test("rates over a window", () => {
 
 test("it forgets the oldest", () => {
   const h = new History(3);
-  for (let i = 0; i < 10; i++) h.push(i, i, i, i);
-  assert.deepEqual(h.samples.map((s) => s.t), [7, 8, 9]);
+  for (let i = 0; i < 10; i++) h.push(i * 500, i, i, i, 0, i);
+  assert.deepEqual(h.samples.map((s) => s.members), [7, 8, 9]);
+});
+
+test("with a short interval, samples are kept apart, so that they last", () => {
+  const h = new History(1200);
+  for (let t = 0; t <= 400_000; t += 50) h.push(t, t, t, t);
+  assert.ok(h.samples.length <= 1200 && h.samples.at(-1).t - h.samples[0].t >= 290_000, `${h.samples[0].t} to ${h.samples.at(-1).t}`);
+  assert.ok(h.samples.slice(1, -1).every((s, i) => s.t - h.samples[i].t >= 250));
+  assert.equal(h.rate("delivered", 1000), 1000);
 });
 
 test("a sample for the same time replaces the one before", () => {

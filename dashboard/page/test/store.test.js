@@ -1,19 +1,21 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { announcement, apply, empty, sentence } from "../store.js";
+import { announcement, apply, census, condition, empty, groupOf, passes, sentence } from "../store.js";
+import { command, where } from "../empty.js";
+import { linkOf, nodeIn } from "../address.js";
 import { matches, shown } from "../nodes.js";
 import { split } from "../lists.js";
 import { compare } from "../trace.js";
-import { facts, gauges } from "../node.js";
+import { facts, gauges, lastWords, stateWords } from "../node.js";
 import { hopsSince } from "../charts.js";
 
 const full = {
   t: 1000,
   members: [["5", "a:1", "11", 900, [1]], ["9", "b:1", "12", 900, [0]]],
   rows: [[0, 2, 1, 2, 3, 4, 5, 6, [7]], [1, 0, 0, 0, 0, 0, 0, 0, [-1]]],
-  ring: { epoch: 1, offsets: [1] }, gone: [["7", "c:1", "10", "dead", 950, "silent"]], degraded: [["5", "9", "cut"]],
-  total: { sent: 1 }, hops: [0, 2], latency: [[1], 5], flow: [1, 2, 3], running: null, runs: [],
-  events: [[1, 900, "joined", 1, "5", "a:1", "11", "0", ""]], history: [[500, 0, 0, 0]],
+  ring: { epoch: 1, offsets: [1] }, gone: [["7", "c:1", "10", "dead", 950, "silent", 940, 4, 5, 6]], degraded: [["5", "9", "cut"]],
+  total: { sent: 1 }, hops: [0, 2], latency: [[1], 5], flow: [1, 2, 3, 0], running: null, runs: [],
+  events: [[1, 900, "joined", 1, "5", "a:1", "11", "0", ""]], history: [[500, 0, 0, 0, 0, 2]],
 };
 
 test("the first update has it all, the next ones what is new", () => {
@@ -23,7 +25,8 @@ test("the first update has it all, the next ones what is new", () => {
   assert.deepEqual(c.rows, [0, 1]);
   assert.deepEqual([s.members[0].state, s.members[0].relayed, s.members[0].relayRate, s.members[0].links], ["active", 3, 6, [7]]);
   assert.equal(s.byID.get("9"), 1);
-  assert.deepEqual(s.gone[0], { id: "7", addr: "c:1", incarnation: "10", state: "dead", when: 950, why: "silent" });
+  assert.deepEqual(s.gone[0], { id: "7", addr: "c:1", incarnation: "10", state: "dead", when: 950, why: "silent", heard: 940, sent: 4, delivered: 5, relayed: 6 });
+  assert.deepEqual([...s.odd], [["5", 1], ["9", 1]]);
 
   const list = s.members;
   const d = apply(s, { t: 1500, rows: [[1, 2, 8, 0, 0, 0, 0, 0, [3]]], events: [[2, 1400, "ready", 1, "9", "b:1", "12", "0", ""]] });
@@ -33,7 +36,7 @@ test("the first update has it all, the next ones what is new", () => {
   assert.equal(s.members[0].relayed, 3);
   assert.deepEqual(s.events.map((e) => e.seq), [1, 2]);
   assert.equal(s.total.sent, 1);
-  assert.deepEqual(s.flow, [1, 2, 3]);
+  assert.deepEqual(s.flow, [1, 2, 3, 0]);
 
   apply(s, structuredClone(full)); // connected again
   assert.deepEqual(s.events.map((e) => e.seq), [1]);
@@ -59,18 +62,84 @@ test("events in words", () => {
   assert.equal(announcement([]), "");
 });
 
+test("the pill is green only if nothing needs attention", () => {
+  const s = (more) => ({ ...empty(), ring: { live: true, missing: [] }, members: [{ id: "5", state: "active" }], ...more });
+  const gone = (state) => [{ id: "7", state }];
+  for (const [store, tone, text] of [
+    [s({}), "good", "live"],
+    [s({ gone: gone("left") }), "good", "live"],
+    [s({ gone: gone("dead") }), "bad", "1 dead"],
+    [s({ members: [{ id: "5", state: "suspect" }] }), "warn", "1 suspect"],
+    [s({ degraded: [{ from: "5", to: "9" }] }), "warn", "1 detour"],
+    [s({ gone: gone("dead"), degraded: [{}, {}], members: [{ state: "suspect" }, { state: "suspect" }] }), "bad", "1 dead, 2 suspect, 2 detours"],
+    [s({ ring: { live: true, missing: ["x"] } }), "warn", "changing"],
+    [s({ ring: { live: true, missing: ["x"] }, gone: gone("dead") }), "bad", "1 dead, changing"],
+    [s({ ring: { live: false, missing: ["x"] } }), "wait", "not set up"],
+    [s({ ring: { live: false, missing: [] }, gone: gone("dead") }), "bad", "not set up, 1 dead"],
+    [s({ ring: { live: false, missing: [] }, members: [] }), "wait", "no nodes yet"],
+  ]) assert.deepEqual(condition(store), { tone, text });
+  assert.deepEqual([...census(s({ gone: gone("left"), degraded: [{}] }))], [["detour", 1], ["left", 1], ["active", 1]]);
+});
+
+test("events are filtered by group and by node", () => {
+  const e = (kind, more) => ({ kind, id: "512", addr: "Host:1", incarnation: "1", other: "0", why: "", ...more });
+  assert.ok(passes(e("dead"), "", "") && passes(e("dead"), "trouble", "51") && passes(e("dead"), "", "host:"));
+  assert.ok(!passes(e("dead"), "membership", "") && !passes(e("dead"), "trouble", "12") && !passes(e("joined"), "trouble", ""));
+  assert.ok(passes(e("degraded", { other: "99" }), "trouble", "99"));
+  assert.ok(!passes(e("set up", { id: "0", incarnation: "0", addr: "" }), "", "0"), "an event of no node");
+});
+
+test("a kind of event that this page does not know is shown as it is", () => {
+  const s = empty();
+  apply(s, structuredClone(full));
+  const { events } = apply(s, { t: 1, events: [[2, 0, "other ring", 1, "5", "a:1", "11", "0", "ring b"], [3, 0, "eclipse", 1, "0", "", "0", "0", "dark"]] });
+  assert.deepEqual(events.map(sentence), ["5: other ring", "eclipse"]);
+  assert.deepEqual(events.map((e) => groupOf(e.kind)), ["other", "other"]);
+  assert.ok(passes(events[0], "other", "5") && !passes(events[0], "trouble", ""));
+  assert.equal(announcement(events), "");
+  assert.deepEqual(split("stopped: all that was sent has arrived"), ["stopped", "all that was sent has arrived"]);
+});
+
+test("addresses of nodes", () => {
+  assert.equal(nodeIn(linkOf("18446744073709551615")), "18446744073709551615");
+  for (const none of ["", "#"]) assert.equal(nodeIn(none), "");
+  for (const other of ["#nodes", "#node=", "#node=x", "#node=1%20", "#node=123456789012345678901"]) assert.equal(nodeIn(other), null);
+});
+
+test("the command that adds a node names the server of the page", () => {
+  assert.equal(command("messenger {host}:12345", "ring.example"), "messenger ring.example:12345");
+  assert.equal(command("messenger 10.0.0.1:12345", "ring.example"), "messenger 10.0.0.1:12345");
+  assert.equal(where("messenger {host}:1", "ring.example"), "Start one, here or on another machine:");
+  assert.equal(where("messenger 10.0.0.1:1", "localhost"), "Start one, here or on another machine:");
+  assert.match(where("messenger {host}:1", "localhost"), /on this machine, or on another with this one’s name in place of localhost/);
+  for (const at of ["127.0.0.1:1", "[::1]:1", "localhost:1"]) assert.equal(where(`messenger ${at}`, "x"), "Start one on this machine:");
+  assert.match(where("", "x"), /address/);
+});
+
+test("a node that is gone, in words", () => {
+  const at = Date.parse("2026-01-01T00:01:00Z");
+  const gone = { state: "dead", when: "2026-01-01T00:00:50Z", heard: "2026-01-01T00:00:48Z", why: "silent" };
+  assert.equal(stateWords(gone, 0, at), "dead 10 s ago: silent");
+  assert.equal(lastWords(gone, at), "These are its last figures, reported 12 s ago.");
+  assert.equal(lastWords({ ...gone, heard: "0001-01-01T00:00:00Z" }, at), "It has not reported any figures.");
+  assert.equal(stateWords({ ...gone, state: "left", why: "left" }, 0, at), "left 10 s ago");
+  assert.equal(stateWords({ state: "active" }, 2, at), "active, 2 detours");
+  assert.equal(lastWords({ state: "active" }, at), "");
+});
+
 test("the list of nodes: those in trouble and the selected one are not cut off", () => {
   const node = (id, state = "active") => ({ id: String(id), addr: `h${id}:1`, state });
   const members = Array.from({ length: 1000 }, (_, i) => node(i + 1, i === 900 ? "suspect" : "active"));
-  const { list, found } = shown(members, [node(5000, "dead")], "", "777", 200);
+  const { list, found } = shown(members, [node(5000, "dead")], "", "777", new Map([["950", 1]]), 200);
   const ids = list.map((m) => m.id);
   assert.equal(found, 1001);
   assert.equal(list.length, 200);
-  for (const id of ["901", "777", "5000"]) assert.ok(ids.includes(id), id);
+  for (const id of ["901", "777", "5000", "950"]) assert.ok(ids.includes(id), id);
   assert.deepEqual(ids, ids.toSorted((a, b) => a - b));
   assert.equal(shown(members, [], "susp", "").found, 1);
   assert.equal(shown(members, [], "h99:", "").list[0].id, "99");
   assert.equal(shown(members, [], "nobody", "777").found, 0);
+  assert.deepEqual(shown(members, [], "detour", "", new Map([["950", 1]])).list.map((m) => m.id), ["950"]);
   assert.ok(matches(node(12, "dead"), ["dead", "12"]) && !matches(node(12, "dead"), ["dead", "13"]));
   assert.equal(shown(members.slice(0, 150), [], "", "").list.length, 150);
 });
