@@ -94,7 +94,7 @@ func TestLifeOfARing(t *testing.T) {
 		t.Errorf("the histogram has %v, the ring %v", hops, s.Hops)
 	}
 
-	p.checkNode(r, processes[0].id, `#nodes tr[data-id="%d"] button`)
+	p.checkNode(r, processes[0].id, `#nodes tr[data-id="%d"] a`)
 
 	// A process that ends is detected at once.
 	killed := processes[3]
@@ -154,9 +154,9 @@ func state(id ringdht.ID, state string) string {
 
 // checkNode selects a node with a click, and compares the panel with the registry's snapshot.
 // The ring must be idle.
-func (p *page) checkNode(r *ring, id ringdht.ID, button string) {
+func (p *page) checkNode(r *ring, id ringdht.ID, link string) {
 	p.t.Helper()
-	p.click(fmt.Sprintf(button, id))
+	p.click(fmt.Sprintf(link, id))
 	p.compareNode(r, id)
 }
 

@@ -23,7 +23,7 @@ import (
 )
 
 // patience bounds every wait; only a broken test reaches it, even on a busy machine.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // page is a page in a browser of its own: it shares no cookies, connections or cache with
 // other pages. When the test ends, the page must have sent requests to its own server only,

@@ -35,7 +35,7 @@ type ring struct {
 
 // ctx returns a context with a timeout that only a broken test reaches.
 func ctx(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -95,6 +95,48 @@ func (r *ring) grow(n int) {
 		r.t.FailNow()
 	}
 	r.nodes = append(r.nodes, nodes...)
+}
+
+// join adds nodes with these IDs to this process, over the in-memory network: the first at the
+// host n0.
+func (r *ring) join(ids ...ringdht.ID) {
+	r.t.Helper()
+	for _, id := range ids {
+		r.shared = []ringdht.NodeOption{ringdht.WithID(id)}
+		r.grow(1)
+	}
+	r.shared = nil
+}
+
+// detour cuts the link between two nodes of the in-memory network, one of which has the other
+// as an entry, and waits until the page shows the detour.
+func (r *ring) detour(p *page, i, j int) {
+	r.t.Helper()
+	r.net.Cut(fmt.Sprint("n", i), fmt.Sprint("n", j))
+	wait[bool](p, "the detour", `window.ringdht.store.degraded.length > 0`)
+}
+
+// trouble makes one node each of a large ring dead, suspect and left, and leads a pair around.
+func (r *ring) trouble(p *page) {
+	r.t.Helper()
+	index := make(map[ringdht.ID]int)
+	for i, n := range r.nodes {
+		index[n.ID()] = i
+	}
+	s := r.registry.Snapshot()
+	a, b := s.Members[120], s.Members[122]
+	r.net.Cut(fmt.Sprint("n", index[a.ID]), fmt.Sprint("n", index[b.ID]))
+	suspect := fmt.Sprint("n", index[s.Members[50].ID]) // its connection ends, and the registry's dials to it hang
+	r.net.Hold("registry", suspect)
+	r.net.Hold(suspect, "registry")
+	r.net.Cut(suspect, "registry")
+	r.net.Mend(suspect, "registry")
+	if err := r.nodes[index[s.Members[80].ID]].Leave(ctx(r.t)); err != nil {
+		r.t.Error(err)
+	}
+	r.nodes[index[s.Members[160].ID]].Close()
+	r.nodes[index[s.Members[10].ID]].Close()
+	wait[bool](p, "two deaths, a leave, a suspect and a detour", `["dead", "left", "suspect"].every((s) => document.querySelector("#nodes tr[data-state=" + s + "]")) && window.ringdht.store.degraded.length > 0`)
 }
 
 // setup sets the overlay up and waits until all nodes are ready.
@@ -160,7 +202,7 @@ const (
 
 // nodeProcess runs a node: it prints its ID, and leaves the ring when its input says so.
 func nodeProcess(addr string) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	opts := []ringdht.NodeOption{ringdht.WithTraffic(), ringdht.WithListen("127.0.0.1:0")}
 	if id, err := strconv.ParseUint(os.Getenv(nodeID), 10, 64); err == nil {
