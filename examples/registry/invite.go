@@ -15,19 +15,15 @@ import (
 // invitation is what a registry knows of itself, from which follow the commands that join its
 // ring.
 type invitation struct {
-	messenger string       // the command that starts a messenger
-	flags     []string     // that it needs, and their values
-	at        *net.TCPAddr // where the registry listens
-	outside   string       // the host by which other machines may know this one, or empty
+	join    string       // the command that joins, without the address
+	at      *net.TCPAddr // where the registry listens
+	outside string       // the host by which other machines may know this one, or empty
 }
 
 // lines returns the commands to type, on this machine and on others.
 func (i *invitation) lines() (lines []string) {
 	port := fmt.Sprint(i.at.Port)
-	command := func(host string) string {
-		words := append([]string{i.messenger}, i.flags...)
-		return strings.Join(append(words, net.JoinHostPort(host, port)), " ")
-	}
+	command := func(host string) string { return i.join + " " + net.JoinHostPort(host, port) }
 	switch ip := i.at.IP; {
 	case ip.IsLoopback():
 		host := "localhost"
@@ -44,6 +40,11 @@ func (i *invitation) lines() (lines []string) {
 	default:
 		return []string{"To join: " + command(ip.String())}
 	}
+}
+
+// joinCommand returns the command that starts a messenger in a ring, without the registry's address.
+func joinCommand(ring, codec string) string {
+	return strings.Join(append([]string{messengerCommand(os.Args[0], exists)}, flagsToJoin(ring, codec)...), " ")
 }
 
 // flagsToJoin returns the flags that a node needs to join a ring: those that differ from the
@@ -151,7 +152,7 @@ func invite(screen *console.Screen, at net.Addr, ring, codec string) {
 	if !ok {
 		return
 	}
-	i := invitation{messengerCommand(os.Args[0], exists), flagsToJoin(ring, codec), tcp, ""}
+	i := invitation{joinCommand(ring, codec), tcp, ""}
 	if tcp.IP.IsUnspecified() {
 		i.outside = outside()
 	}

@@ -213,6 +213,7 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	}
 	screen.Say("Registry listening on %s", at)
 	if s.page.On() {
+		s.page.Invite(joinCommand(s.ring, (*s.codec).Name()), at)
 		url, stop, err := s.page.Serve(ctx, r)
 		if err != nil {
 			return err

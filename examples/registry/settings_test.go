@@ -33,7 +33,7 @@ func TestInvitation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i := invitation{"m", c.flags, at, c.outside}
+		i := invitation{strings.Join(append([]string{"m"}, c.flags...), " "), at, c.outside}
 		if got := strings.Join(i.lines(), "; "); got != c.want {
 			t.Errorf("at %s: %q, want %q", c.at, got, c.want)
 		}

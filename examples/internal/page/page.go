@@ -18,6 +18,7 @@ import (
 type Flags struct {
 	addr    *string
 	control bool
+	join    string // see Invite
 }
 
 // AddFlags adds -http and -control.
@@ -51,7 +52,7 @@ func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry) (url string, sto
 		if self, err := os.Hostname(); err == nil { // the name by which others on the network may know this machine
 			names = append(names, self)
 		}
-		opts := []dashboard.Option{dashboard.WithHosts(names...)}
+		opts := []dashboard.Option{dashboard.WithHosts(names...), dashboard.WithJoin(f.join)}
 		if f.control {
 			opts = append(opts, dashboard.WithControl())
 		}
