@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
 )
@@ -158,6 +161,8 @@ func (p *page) checkNode(r *ring, id ringdht.ID, link string) {
 	p.t.Helper()
 	p.click(fmt.Sprintf(link, id))
 	p.compareNode(r, id)
+	p.do(chromedp.KeyEvent(kb.Escape)) // the drawer lies over the controls
+	p.closed("")
 }
 
 // compareNode compares the panel of the selected node with the snapshot.
