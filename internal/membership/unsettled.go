@@ -18,7 +18,7 @@ func (a *Authority) Unsettled() (list []string) {
 		return []string{"it has not been set up: run Setup (setup-overlay)"}
 	}
 	if a.recovering {
-		return []string{"members of an earlier ring still have time to come back"}
+		return []string{a.whyRecovering()}
 	}
 	if a.waitsForState() {
 		return []string{a.whyUnsaved()}
