@@ -56,11 +56,6 @@ type Limits struct {
 	Streams int `json:"streams"`
 }
 
-type registryConfig struct {
-	registry.Config
-	plan Plan
-}
-
 type commonOption func(*handshake.Config)
 
 func (o commonOption) applyNode(c *node.Config)         { o(&c.Config) }
