@@ -12,7 +12,8 @@ func sprintf(format string, args ...any) string { return fmt.Sprintf(format, arg
 
 // settleLimit bounds how long a ring takes to settle after the last fault.
 func (w *world) settleLimit() Time {
-	if w.rings != nil { // until a ring is forsaken, and two graces
+	// A ring that was set up by hand before all were back is forsaken by the others, too.
+	if w.rings != nil || w.count.strangers > 0 { // until a ring is forsaken, and two graces
 		return (membership.ForsakeLeases+4+8)*w.lease + 10*1000*ms
 	}
 	return 8*w.lease + 10*1000*ms
