@@ -274,7 +274,7 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 	inc.local.Store(now)
 	inc.n.members.Broadcast()
 	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] { // it is another list
-		inc.plane.SetMembers(now.Others)
+		inc.plane.SetMembers(now.Others, now.Incs)
 	}
 	inc.wake()
 	return nil

@@ -230,7 +230,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 	go io.Copy(io.Discard, far)
 	p.AddLink(20, 1, near)
 	p.SetRoutes(table(p, 2, 20))
-	p.SetMembers([]uint64{20})
+	p.SetMembers([]uint64{20}, nil)
 	answer := func(typ wire.Type, seq uint64, body []byte) {
 		p.findOutbound(20).handleAnswer(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
 	}
@@ -361,7 +361,7 @@ func TestStreamsHaveABound(t *testing.T) {
 	if n := sink.Counters().Dropped.Refused; n != 1 {
 		t.Errorf("%d counted", n)
 	}
-	second.SetMembers([]uint64{sink.Self})
+	second.SetMembers([]uint64{sink.Self}, nil)
 	if err := second.Send(t.Context(), sink.Self, 0, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,14 @@ package plane
 // A stream whose source is merely silent is forgotten after some six minutes, see maxSilence.
 
 // Left tells that an incarnation of a node has left in good order, and that every earlier one has
-// ended: the stream from it is bygone. Links and streams to it end by themselves.
+// ended: the stream from it is bygone. Links and streams to it end by themselves. A stream to this
+// ID that could not open yet asks again at once.
 func (p *Plane) Left(id, inc uint64) {
+	if o := p.findOutbound(id); o != nil {
+		o.lock()
+		o.askAgain()
+		o.unlock()
+	}
 	in := p.lockInbound(id)
 	if in == nil {
 		return

@@ -58,8 +58,14 @@ func (o *outbound) evict(inc uint64) {
 	}
 	if o.s.Evicted(inc); o.s.State() == stream.Ended {
 		o.ended()
+		return
 	}
+	o.askAgain()
 }
+
+// askAgain makes a stream that has asked in vain ask at the next tick: the answer may be another
+// now. It needs mu.
+func (o *outbound) askAgain() { o.s.PathChanged(o.p.now()) }
 
 // evictInbound needs in.mu.
 func (p *Plane) evictInbound(in *inbound, inc uint64) {

@@ -122,6 +122,7 @@ func (l *inLink) handleOpen(f wire.Frame) {
 			in.finished = false
 			p.stays(in)
 		}
+		p.noteHere(f.Src(), in.r.PeerIncarnation())
 		l.replies = in.r.AppendOpened(l.replies, p.window())
 	} else {
 		p.countStaleOpen(in.r, b)

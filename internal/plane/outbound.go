@@ -44,6 +44,10 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 		p.mu.Unlock()
 		return o, false, nil
 	}
+	if p.isLeaving(sink) {
+		p.mu.Unlock()
+		return nil, false, stream.ErrLeft
+	}
 	p.generation++
 	o = &outbound{p: p, sink: sink, s: stream.NewSender(p.Self, p.Incarnation, sink, p.generation)}
 	o.s.OnEnd(o.recordLoss)
@@ -256,7 +260,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 			return false
 		}
 		out = o.s.Opened(now, f.Seq(), b, out)
-		p.noteAnswered(o.sink)
+		p.noteHere(o.sink, b.SinkIncarnation)
 		progress = true
 	case wire.Refuse:
 		b, err := wire.ParseRefuse(f.Body())
@@ -264,7 +268,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 			return false
 		}
 		if o.s.Refused(f.Seq(), b); b.Reason == wire.RefuseLeaving && o.s.State() == stream.Ended {
-			p.noteLeft(o.sink)
+			p.noteLeft(o.sink, 0)
 		}
 		if later := o.s.NewerIncarnation(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
 			o.s.Fail(stream.ErrStaleIncarnation)

@@ -107,7 +107,7 @@ type Plane struct {
 	incomingCut    atomic.Bool // incoming streams are cut, see CloseIncoming; set with mu held
 	sendingStopped atomic.Bool // streams send nothing new, see StopSending
 	draining       atomic.Bool
-	members        atomic.Pointer[[]uint64] // some of the nodes that exist, see SetMembers
+	members        atomic.Pointer[members] // some of the nodes that exist, see SetMembers
 	counters       counters
 
 	mu sync.RWMutex
@@ -116,10 +116,10 @@ type Plane struct {
 	inbounds   map[uint64]*inbound
 	bygone     map[*inbound]struct{} // those of inbounds whose sources have left, see bygone.go
 	links      map[uint64]*outLink
-	leftSinks  map[uint64]struct{} // sinks that have said that they leave, see noteLeft
-	unanswered map[uint64]uint64   // by ID, the incarnation whose latest link ended because it did not answer
-	conns      map[*conn]struct{}  // all connections, and the far end of the loopback
-	loop       *outLink            // to the node itself, made when it is first needed
+	leftSinks  map[uint64]uint64  // sinks that have said that they leave, with their incarnations, see noteLeft
+	unanswered map[uint64]uint64  // by ID, the incarnation whose latest link ended because it did not answer
+	conns      map[*conn]struct{} // all connections, and the far end of the loopback
+	loop       *outLink           // to the node itself, made when it is first needed
 	traces     map[uint64]*trace
 	table      Routes // in force
 	generation uint64 // of the latest outgoing stream

@@ -115,7 +115,7 @@ func (p *Plane) rebuild() {
 		}
 		s.Detours, s.detourWays = append(s.Detours, sink), append(s.detourWays, by[waypoint])
 	}
-	if was := p.routes.Load(); !slices.Equal(was.Up, s.Up) || !slices.Equal(was.Detours, s.Detours) {
+	if was := p.routes.Load(); was.Router.Epoch != s.Router.Epoch || !slices.Equal(was.Up, s.Up) || !slices.Equal(was.Detours, s.Detours) {
 		p.timers.hurry.Store(true)
 	}
 	p.routes.Store(s)
@@ -139,58 +139,3 @@ func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
 
 // Epoch is the epoch of the routes in force, 0 before the first ones.
 func (p *Plane) Epoch() uint64 { return p.routes.Load().Router.Epoch }
-
-// SetMembers tells which nodes exist and can be reached, because all tables lead to them. The caller
-// must not change the list afterwards.
-func (p *Plane) SetMembers(members []uint64) {
-	p.members.Store(&members)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for id := range p.leftSinks { // the registry has confirmed that it left; from now on another node may have its ID
-		if !slices.Contains(members, id) {
-			delete(p.leftSinks, id)
-		}
-	}
-}
-
-// maxLeft bounds the sinks that are known to leave before the registry has said so. Beyond it,
-// messages for a sink that leaves may be accepted and come back.
-const maxLeft = 1024
-
-// noteLeft notes that a sink leaves: the next message for it waits for an answer.
-func (p *Plane) noteLeft(sink uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.leftSinks == nil {
-		p.leftSinks = make(map[uint64]struct{})
-	}
-	if len(p.leftSinks) < maxLeft {
-		p.leftSinks[sink] = struct{}{}
-	}
-}
-
-// noteAnswered notes that a sink has answered.
-func (p *Plane) noteAnswered(sink uint64) {
-	p.mu.RLock()
-	none := len(p.leftSinks) == 0
-	p.mu.RUnlock()
-	if !none {
-		p.mu.Lock()
-		delete(p.leftSinks, sink)
-		p.mu.Unlock()
-	}
-}
-
-// known reports whether a node is known to exist. It is called when a stream opens, which costs
-// much more than a search of a list of a thousand; a sorted copy of the list would cost every
-// idle node 8 KiB.
-func (p *Plane) known(id uint64) bool {
-	members := p.members.Load()
-	if members == nil || !slices.Contains(*members, id) {
-		return false
-	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	_, left := p.leftSinks[id]
-	return !left
-}

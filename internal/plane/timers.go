@@ -15,7 +15,7 @@ type timers struct {
 	all     []*outbound
 	running bool // the goroutine that calls tick runs
 
-	hurry atomic.Bool // the ways have changed: streams that have asked in vain ask at once
+	hurry atomic.Bool // the routes have changed: streams that have asked in vain ask at once
 }
 
 // startTicking calls a stream's tick from now on. The stream's lock may be held.
@@ -76,7 +76,7 @@ func (o *outbound) tick(hurry bool) bool {
 		return false
 	}
 	if hurry {
-		o.s.PathChanged(o.p.now())
+		o.askAgain()
 	}
 	o.transmit(o.s.Tick(o.p.now(), o.scratch[:0]))
 	return true
