@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"time"
 
@@ -67,14 +68,24 @@ func (r *readTracker) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// RefusedConn logs a connection that Welcome did not accept. One that sent nothing is logged at
-// Debug only.
+// outdatedError is the error of a peer that dialled an incarnation which is not here. Restarts at
+// the same address cause it, most of all while the registry is away. The peer's next table ends it.
+type outdatedError struct{ reason string }
+
+func (e *outdatedError) Error() string { return "refused: " + e.reason }
+
+// RefusedConn logs a connection that Welcome did not accept, as a warning unless a restart explains
+// it. One that sent nothing is logged at Debug only.
 func (c *Config) RefusedConn(conn net.Conn, err error) {
 	if errors.Is(err, errNoHello) {
 		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
 		return
 	}
-	c.WarnOften(ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
+	level := slog.LevelWarn
+	if _, outdated := errors.AsType[*outdatedError](err); outdated {
+		level = slog.LevelInfo
+	}
+	c.logOften(level, ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
 }
 
 // introduce sends the hello and reads the answer.
@@ -121,7 +132,11 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	if _, err := conn.Write(a.Append(nil)); err != nil {
 		return h, err
 	}
-	if a.Status != wire.OK {
+	switch a.Status {
+	case wire.OK:
+	case wire.WrongIdentity:
+		return h, &outdatedError{a.Reason}
+	default:
 		return h, fmt.Errorf("refused: %s", a.Reason)
 	}
 	return h, setDeadline(conn, time.Time{})

@@ -60,6 +60,11 @@ func (r *warnLimiter) allow(kind string, now time.Time) (log bool, before int) {
 
 // WarnOften logs a warning, or only counts it if one of its kind was logged a moment ago.
 func (c *Config) WarnOften(kind, msg string, args ...any) {
+	c.logOften(slog.LevelWarn, kind, msg, args...)
+}
+
+// logOften is WarnOften for any level.
+func (c *Config) logOften(level slog.Level, kind, msg string, args ...any) {
 	log, before := c.warnings.allow(msg+": "+kind, time.Now())
 	if !log {
 		return
@@ -67,5 +72,5 @@ func (c *Config) WarnOften(kind, msg string, args ...any) {
 	if before > 0 {
 		args = append(args, slog.Int("unlogged before", before))
 	}
-	c.Log.Log(context.Background(), slog.LevelWarn, msg, args...)
+	c.Log.Log(context.Background(), level, msg, args...)
 }

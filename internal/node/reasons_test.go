@@ -148,3 +148,27 @@ func TestLoopbackAmongOthers(t *testing.T) {
 		tr.Close()
 	})
 }
+
+// A peer that dials an incarnation which is over is no warning: an instance that restarts at its
+// address while the registry is away hears from all peers that have not been told.
+func TestOutdatedPeersAreNoWarnings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := memnet.New(1)
+		log := ringtest.NewLog()
+		tr := ringtest.New(t, mem)
+		n := tr.Join(nil, log.Option())
+		c := *ringtest.DialConfig()
+		c.Transport = mem.Host("peer")
+		for range 30 {
+			_, _, err := c.Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: 1, To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1})
+			if !errors.Is(err, ringdht.ErrHandshake) {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if w, i := lines(log, "WARN"), lines(log, "INFO", "connection refused", "another incarnation"); w != 0 || i != 1 {
+			t.Errorf("%d warnings, %d lines:\n%s", w, i, log.Text())
+		}
+		tr.Close()
+	})
+}
