@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/x/ringdht/internal/wire"
@@ -262,6 +263,8 @@ func (c *conn) teardown(err error) {
 	case errors.Is(why, net.ErrClosed):
 	case why == io.EOF && was == dirOpen: // the peer has left
 		p.Log.Info("link ended", c.peer())
+	case errors.Is(why, syscall.ECONNRESET), errors.Is(why, syscall.EPIPE): // likewise, with something unread
+		p.Log.Info("link ended", c.peer(), "err", why)
 	case why != io.EOF:
 		p.Log.Warn("link ended", c.peer(), "err", why)
 	}

@@ -91,13 +91,18 @@ func (l *lives) must(what string, f func(ctx context.Context) error) {
 
 // Enabled and the other three methods of a slog.Handler count links that break.
 func (l *lives) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= slog.LevelWarn
+	return level >= slog.LevelInfo
 }
 func (l *lives) WithAttrs([]slog.Attr) slog.Handler { return l }
 func (l *lives) WithGroup(string) slog.Handler      { return l }
 func (l *lives) Handle(_ context.Context, r slog.Record) error {
 	if r.Message == "link ended" {
-		l.broken.Add(1)
+		r.Attrs(func(a slog.Attr) bool {
+			if a.Key == "err" { // else the peer has left
+				l.broken.Add(1)
+			}
+			return a.Key != "err"
+		})
 	}
 	return nil
 }

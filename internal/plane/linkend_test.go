@@ -1,0 +1,43 @@
+package plane
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/x/ringdht/memnet"
+)
+
+// endedConn is a connection that ends with an error.
+type endedConn struct {
+	net.Conn
+	err error
+}
+
+func (c endedConn) Read([]byte) (int, error) { return 0, c.err }
+
+// A process that ends is no warning at its peers, also if it had something unread: the registry
+// says whether it left or died.
+func TestLinkEndsAreLogged(t *testing.T) {
+	for err, level := range map[error]string{
+		syscall.ECONNRESET:          "INFO",
+		syscall.EPIPE:               "INFO",
+		syscall.ETIMEDOUT:           "WARN",
+		errors.New("another cause"): "WARN",
+	} {
+		withRig(t, func(t *testing.T, r *rig) {
+			r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+			near, far := memnet.Pipe()
+			defer far.Close()
+			r.p.AddLink(30, 1, endedConn{near, &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", err)}})
+			r.feed()
+			logged := strings.Join(r.logs.all(), "")
+			if !strings.Contains(logged, "level="+level+` msg="link ended"`) || !strings.Contains(logged, err.Error()) {
+				t.Errorf("%v: %s", err, logged)
+			}
+		})
+	}
+}
