@@ -23,6 +23,8 @@ type terms struct {
 	Listen   string        // address
 	Registry string        // its address, for a node
 	Lease    time.Duration // for a registry
+	Itself   bool          // for a registry: the ring sets itself up
+	State    string        // for a registry: directory
 	AskID    bool          // for a node: ask for ID
 	ID       uint64
 }
@@ -57,6 +59,7 @@ type event struct {
 	Epoch       uint64 `json:",omitempty"`
 
 	State *state `json:",omitempty"` // progress
+	Calls *calls `json:",omitempty"` // calls: the account of a client
 }
 
 // state is the state of a node.

@@ -4,6 +4,7 @@
 //	go test -v ./internal/chaos                      # all scenarios, in less than a minute
 //	go test -v ./internal/chaos -run Mix -chaos.time 30m -chaos.seed 7
 //	go test -v ./internal/chaos -run Partition       # in network namespaces, as root
+//	go test -v ./internal/chaos -run Rolling -chaos.roll 10m -timeout 60m
 //
 // -chaos.lease sets the lease of all rings. A short lease makes all events more frequent,
 // and evicts living nodes on a busy machine. -chaos.report names a file for the tables of
@@ -28,6 +29,15 @@
 //   - Among the messages of one incarnation of a source to one sink, numbers only grow, and
 //     gaps are messages that the source was told are undelivered.
 //   - No book has a message that was not sent, or was not sent to that process.
+//
+// # Rolling restarts
+//
+// TestRollingRestart restarts the instances of a service, and their registry, under 1,000
+// requests a second. Its clients and instances are written as users of the library write them:
+// a request is a message, and so is its answer. Each instance enters the requests that it
+// handles in a ledger, and each client the answers. Every request must have one answer, of
+// the one instance that handled it, which did so once. No node may lose its incarnation, and
+// no log may have an error, or a warning that no operator needs.
 //
 // # The clocks
 //

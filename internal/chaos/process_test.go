@@ -37,9 +37,10 @@ type process struct {
 	held     []identity
 	ready    bool
 	rejoined int
-	members  []uint64    // of a registry
+	members  []uint64    // of a registry; the instances that a client knows
 	pairs    [][2]uint64 // of a registry: degraded
 	state    state       // of a node
+	calls    calls       // of a client
 	answers  map[uint64]event
 }
 
@@ -85,6 +86,9 @@ func (r *ring) start(role, name, namespace string, t terms) *process {
 		cmd: exec.Command(argv[0], argv[1:]...), answers: make(map[uint64]event),
 	}
 	p.cmd.Env = append(os.Environ(), envRole+"="+role, envTerms+"="+string(given))
+	if raceEnabled && os.Getenv("GORACE") == "" {
+		p.cmd.Env = append(p.cmd.Env, "GORACE=atexit_sleep_ms=50") // of a second
+	}
 	log, err := os.Create(p.log)
 	if err != nil {
 		r.t.Fatal(err)
@@ -138,6 +142,7 @@ func (p *process) apply(e event) {
 	case "listening":
 		p.addr = e.Addr
 	case "joined":
+		p.addr = e.Addr
 		p.held = append(p.held, identity{e.ID, e.Incarnation})
 	case "rejoined":
 		p.held = append(p.held, identity{e.ID, e.Incarnation})
@@ -157,6 +162,10 @@ func (p *process) apply(e event) {
 		p.pairs = e.Pairs
 	case "progress":
 		p.state = *e.State
+	case "serving":
+		p.members = e.Members
+	case "calls":
+		p.calls = *e.Calls
 	case "answer":
 		p.answers[e.Ask] = e
 	default:
@@ -255,6 +264,21 @@ func (p *process) stop() time.Time { p.ring.t.Helper(); return p.signal(syscall.
 // cont resumes a process.
 func (p *process) cont() time.Time { p.ring.t.Helper(); return p.signal(syscall.SIGCONT) }
 
+// terminate asks a process to end, as an operator does, and does not wait.
+func (p *process) terminate() {
+	p.ring.t.Helper()
+	p.ring.mu.Lock()
+	p.asked = true
+	p.ring.mu.Unlock()
+	p.signal(syscall.SIGTERM)
+}
+
+// ends waits for the end of a process. Another status than 0 is a complaint, see readEvents.
+func (p *process) ends() {
+	p.ring.t.Helper()
+	p.ring.until("the end of "+p.name, func() bool { return !p.running })
+}
+
 // mayBeEvicted says that the registry may declare this node dead from now on.
 func (p *process) mayBeEvicted() {
 	p.ring.mu.Lock()
@@ -274,6 +298,6 @@ func tail(file string) string {
 // living lists the nodes that run and are not stopped; it needs mu.
 func (r *ring) living() []*process {
 	return slices.DeleteFunc(slices.Clone(r.processes), func(p *process) bool {
-		return p.role != "node" || !p.running || p.stopped || p.asked
+		return p.role == "registry" || !p.running || p.stopped || p.asked
 	})
 }

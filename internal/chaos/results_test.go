@@ -16,9 +16,10 @@ import (
 var results table
 
 type table struct {
-	mu      sync.Mutex
-	rows    []line
-	ledgers []line
+	mu       sync.Mutex
+	rows     []line
+	ledgers  []line
+	restarts []line
 }
 
 // line is a row of a test. The lines are sorted at the end, since tests run in parallel.
@@ -48,29 +49,44 @@ func (t *table) ledger(test string, mean, lowest float64, v *verdict) {
 		test, v.accepted, v.received, v.unknown, v.arrived, v.lost, v.duplicates, v.disorder, mean, lowest)})
 }
 
+// restart adds a row of a rolling restart.
+func (t *table) restart(test, what string, state bool, took, usual, longest time.Duration) string {
+	kept := "no"
+	if state {
+		kept = "yes"
+	}
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	row := fmt.Sprintf("| %s | %s | %.1f s | %.2f ms | %.0f ms |", what, kept, took.Seconds(), ms(usual), ms(longest))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.restarts = append(t.restarts, line{test, row})
+	return row
+}
+
 func (t *table) print() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.rows)+len(t.ledgers) == 0 {
-		return
-	}
 	var b strings.Builder
-	b.WriteString("\n| ring, entries | fault | promised | longest gap | recovered after | messages/s |\n|---|---|---|---|---|---|\n")
-	byTest := func(a, b line) int { return cmp.Compare(a.test, b.test) }
-	slices.SortStableFunc(t.rows, byTest)
-	slices.SortStableFunc(t.ledgers, byTest)
-	for _, row := range t.rows {
-		b.WriteString(row.text + "\n")
-	}
-	b.WriteString("\n| scenario | accepted | received | undelivered as reported | of these received | lost | twice | out of order | messages/s | lowest second |\n|---|---|---|---|---|---|---|---|---|---|\n")
-	for _, row := range t.ledgers {
-		b.WriteString(row.text + "\n")
-	}
+	part(&b, "| ring, entries | fault | promised | longest gap | recovered after | messages/s |", t.rows)
+	part(&b, "| scenario | accepted | received | undelivered as reported | of these received | lost | twice | out of order | messages/s | lowest second |", t.ledgers)
+	part(&b, "| restarted | state kept | took | a request took | the longest |", t.restarts)
 	fmt.Print(b.String())
 	if *flagReport != "" {
 		if err := os.WriteFile(*flagReport, []byte(b.String()), 0o644); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
+	}
+}
+
+// part writes a table, unless it has no rows.
+func part(b *strings.Builder, head string, rows []line) {
+	if len(rows) == 0 {
+		return
+	}
+	slices.SortStableFunc(rows, func(a, b line) int { return cmp.Compare(a.test, b.test) })
+	fmt.Fprintf(b, "\n%s\n%s|\n", head, strings.Repeat("|---", strings.Count(head, "|")-1))
+	for _, row := range rows {
+		b.WriteString(row.text + "\n")
 	}
 }
 

@@ -24,6 +24,8 @@ type plan struct {
 	floor   int  // a run with fewer messages per second on average is void; rate/4 if 0
 	drawn   bool // each node has one sender, which draws sinks at random
 	lease   time.Duration
+	itself  bool                                      // the ring sets itself up
+	state   bool                                      // the registry keeps its state in a directory
 	place   func(node int) (namespace, listen string) // where a node runs; -1 is the registry
 }
 
@@ -48,7 +50,8 @@ type ring struct {
 	ended     bool
 }
 
-// newRing starts a ring, and waits until all nodes can send to all others.
+// newRing starts a ring, and waits until all nodes can send to all others. A ring that sets
+// itself up has a registry only.
 func newRing(t *testing.T, p plan) *ring {
 	t.Helper()
 	if p.lease == 0 {
@@ -67,6 +70,9 @@ func newRing(t *testing.T, p plan) *ring {
 	r.changed = sync.NewCond(&r.mu)
 	t.Cleanup(r.close)
 	r.startRegistry()
+	if p.itself {
+		return r
+	}
 	for range p.nodes {
 		r.launchNode(terms{})
 	}
@@ -108,9 +114,11 @@ func (r *ring) startRegistry() {
 	}
 	number := len(r.processes)
 	name := fmt.Sprintf("registry %d", number)
-	p := r.start("registry", name, namespace, terms{
-		Book: filepath.Join(r.dir, name), Listen: listen, Lease: r.plan.lease,
-	})
+	t := terms{Book: filepath.Join(r.dir, name), Listen: listen, Lease: r.plan.lease, Itself: r.plan.itself}
+	if r.plan.state {
+		t.State = filepath.Join(r.dir, "state")
+	}
+	p := r.start("registry", name, namespace, t)
 	r.until(name+" to listen", func() bool { return p.addr != "" })
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,7 +6,9 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/x/ringdht"
@@ -18,8 +20,15 @@ const sampling = 50 * time.Millisecond
 // runRegistry is the main function of a registry process.
 func runRegistry(t terms) {
 	m := &eventWriter{out: os.Stdout}
-	ctx := context.Background()
-	r, err := ringdht.NewRegistry(ringdht.WithLease(t.Lease), ringdht.WithLogger(logger()))
+	ctx, end := context.Background(), terminated()
+	opts := []ringdht.RegistryOption{ringdht.WithLease(t.Lease), ringdht.WithLogger(logger())}
+	if t.Itself {
+		opts = append(opts, ringdht.WithSelfSetup(0))
+	}
+	if t.State != "" {
+		opts = append(opts, ringdht.WithState(t.State))
+	}
+	r, err := ringdht.NewRegistry(opts...)
 	if err != nil {
 		m.say(event{What: "failed", Error: err.Error()})
 		os.Exit(1)
@@ -31,6 +40,11 @@ func runRegistry(t terms) {
 	}
 	m.say(event{What: "listening", Addr: addr.String()})
 	go watch(r, m)
+	go func() {
+		<-end
+		r.Close()
+		os.Exit(0)
+	}()
 	readCommands(os.Stdin, func(c command) {
 		switch c.Do {
 		case "setup", "settle":
@@ -75,6 +89,13 @@ func watch(r *ringdht.Registry, m *eventWriter) {
 			pairs = unreachable
 		}
 	}
+}
+
+// terminated has a value when an operator has asked the process to end.
+func terminated() <-chan os.Signal {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM)
+	return c
 }
 
 func answer(c command, err error) event {

@@ -197,7 +197,7 @@ func (s *sender) send(ctx context.Context, id ringdht.ID, body []byte) bool {
 
 // reason is the text of an error without the parts that differ between calls.
 func reason(err error) string {
-	for _, known := range []error{ringdht.ErrNoSuchNode, ringdht.ErrNotReady, ringdht.ErrRefused, ringdht.ErrClosed, context.Canceled} {
+	for _, known := range []error{ringdht.ErrLeft, ringdht.ErrNoSuchNode, ringdht.ErrNotReady, ringdht.ErrRefused, ringdht.ErrClosed, context.Canceled} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}
