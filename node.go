@@ -36,7 +36,7 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ringdht: joining %s: %w", addr, err)
+		return nil, fmt.Errorf("ringdht: joining the registry at %s: %w", addr, err)
 	}
 	if handler != nil {
 		cfg.Handler = func(ctx context.Context, d *plane.Delivery) {

@@ -40,10 +40,15 @@ func TestWaitsForARegistryInVain(t *testing.T) {
 	}
 	addr := free.Addr().String()
 	free.Close()
-	p := drive.Start(t, run, "-wait", "100ms", addr)
-	p.ExpectError(`^messenger: joining the registry at ` + addr + `: no answer within 100ms: tried .*, at last: `)
-	if status := p.Status(); status != 1 {
-		t.Errorf("exit status %d", status)
+	for wait, reason := range map[string]string{
+		"100ms": `100ms(: tried .*, at last: .*)?$`, // a busy machine may use it up before the first attempt
+		"1ns":   `1ns$`,
+	} {
+		p := drive.Start(t, run, "-wait", wait, addr)
+		p.ExpectError(`^messenger: joining the registry at ` + addr + `: no answer within ` + reason)
+		if status := p.Status(); status != 1 {
+			t.Errorf("exit status %d", status)
+		}
 	}
 }
 
