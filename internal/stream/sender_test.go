@@ -200,9 +200,14 @@ func TestClose(t *testing.T) {
 	if s.State() != Closing || s.Room(0) {
 		t.Fatal(s.State())
 	}
+	stale := s.Stale()
 	s.Closed(first + 1)
-	if s.State() != Ended || s.Err() != nil {
-		t.Fatal(s.State(), s.Err())
+	s.Closed(first + 1) // the request was repeated, and so is the answer
+	if s.State() != Ended || s.Err() != nil || s.Stale() != stale {
+		t.Fatal(s.State(), s.Err(), s.Stale())
+	}
+	if s.Closed(first); s.Stale() != stale+1 {
+		t.Error("an answer that is of another stream does not count")
 	}
 }
 
