@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/x/ringdht/examples/internal/drive"
 )
@@ -25,9 +26,35 @@ func shell(t *testing.T, bin string, columns, rows int) *drive.Terminal {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() { // a shell that hangs up ends its jobs, and one that is killed leaves them
+		cmd.Process.Signal(syscall.SIGHUP)
+		late := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+		cmd.Wait()
+		late.Stop()
+	})
 	x.Shows(`^\$ ▁$`)
 	return x
+}
+
+// A test that fails leaves no process in the background.
+func TestShellEndsItsJobs(t *testing.T) {
+	var job string
+	t.Run("session", func(t *testing.T) {
+		x := shell(t, t.TempDir(), 80, 24)
+		x.Type("sleep 1000 &\n")
+		job = x.Expect(`\[1\] (\d+)`)[1]
+	})
+	if job == "" {
+		t.Skip("there is no shell")
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if args, _ := os.ReadFile("/proc/" + job + "/cmdline"); len(args) == 0 { // gone, or not waited for yet
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("process %s is left", job)
+		}
+	}
 }
 
 // In the background of a shell, programs live: they neither stop when they would read or
