@@ -202,10 +202,14 @@ func (f *feed) ring(s *status.Snapshot) ringPart {
 		}
 		missing = append(missing, line)
 	}
+	other := ""
+	if len(s.OtherRings) > 0 {
+		other = s.OtherRings[0].Identity
+	}
 	return ringPart{
 		Name: s.Ring, Bits: s.Bits, Lease: s.Lease.Milliseconds(), Interval: f.interval.Milliseconds(), Epoch: s.Epoch,
 		Live: s.Live, Plan: s.Plan, Entries: s.Entries, Offsets: orEmpty(s.Offsets), Missing: missing,
-		Control: f.options.control, Join: f.options.join,
+		Control: f.options.control, Join: f.options.join, Others: len(s.OtherRings), Other: other,
 	}
 }
 

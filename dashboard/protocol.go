@@ -21,7 +21,8 @@ import (
 //
 //	t         the time of the snapshot
 //	ring      {name, bits, lease, interval, epoch, live, plan, entries, offsets, missing,
-//	          control, join}
+//	          control, join, others, other}: how many members of other rings of this
+//	          name ask to come back here, and the identity of one of these rings
 //	members   [id, address, incarnation, joined, [entries]] of each member, by ascending
 //	          ID; an entry is an index into this list. Sent when the membership or the
 //	          tables have changed; then all rows are sent as well
@@ -74,6 +75,8 @@ type ringPart struct {
 	Missing  []string `json:"missing"`
 	Control  bool     `json:"control"`
 	Join     string   `json:"join"`
+	Others   int      `json:"others"`
+	Other    string   `json:"other"`
 }
 
 // maxMissing bounds the lines that say what the ring waits for: with 1,000 nodes there can be

@@ -167,7 +167,15 @@ func decode(w http.ResponseWriter, r *http.Request, v any) bool {
 	return err == nil
 }
 
-// plain returns the text of an error without the prefixes that only logs need.
+// words replaces names of the library by what a reader of the page knows.
+var words = strings.NewReplacer(
+	"run Setup (setup-overlay)", "set it up first",
+	"call Setup again", "set it up again",
+	" (WithTraffic)", "",
+	"those that Members lists", "those in the list of nodes",
+)
+
+// plain returns the text of an error in words of the page, without the prefixes that only logs need.
 func plain(err error) string {
-	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "ringdht: "), "registry: ")
+	return words.Replace(strings.TrimPrefix(strings.TrimPrefix(err.Error(), "ringdht: "), "registry: "))
 }

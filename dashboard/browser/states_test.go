@@ -185,14 +185,40 @@ func TestStopButton(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, memnet.New(1))
 	r.join(2910, 13402, 25518)
-	r.setup(2)
 	p := open(t, r.serve("/", dashboard.WithControl()))
+	if says := wait[string](p, "a hint", `document.getElementById("control-says").textContent`); says != "“Set up” connects the 3 nodes. Then runs can start." {
+		t.Errorf("before the set-up: %q", says)
+	}
+	p.expect("409 ")
+	p.click("#control-start")
+	if says := wait[string](p, "the refusal", `document.getElementById("control-says").dataset.tone === "bad" && document.getElementById("control-says").textContent`); !strings.HasSuffix(says, "it has not been set up: set it up first") {
+		t.Errorf("a run before the set-up: %q", says)
+	}
+	p.click("#control-setup")
+	wait[bool](p, "the set-up", `document.getElementById("control-says").dataset.tone === "good"`)
 	if eval[bool](p, `document.getElementById("control-stop").checkVisibility()`) {
 		t.Error("there is a stop button without a run")
 	}
 	p.fill("#control-messages", "1000000000")
 	p.click("#control-start")
 	wait[bool](p, "a run", `document.getElementById("control-stop").checkVisibility() && !document.getElementById("control-stop").disabled`)
+	if eval[bool](p, `document.getElementById("runs-none").checkVisibility()`) {
+		t.Error("“No run yet.” during a run")
+	}
+	if !eval[bool](p, `document.getElementById("control-start").disabled`) {
+		t.Error("a second run can be started")
+	}
+	for _, width := range []int64{1440, 390} { // the line does not break when its text grows: the button would move
+		p.do(p.view(width, 900, false)...)
+		p.updates(1)
+		if beside := eval[bool](p, `(() => { const at = (id) => document.getElementById(id).getBoundingClientRect(), t = at("running-text"), b = at("control-stop"); return t.right <= b.left && t.top < b.bottom && b.top < t.bottom })()`); !beside {
+			t.Errorf("at %d pixels the button is not beside the text", width)
+		}
+		if cut := eval[int](p, `(() => { const e = document.getElementById("control-messages"); return e.scrollWidth - e.clientWidth })()`); cut > 0 {
+			t.Errorf("at %d pixels %d of the field's number are cut off", width, cut)
+		}
+	}
+	p.do(p.view(1440, 900, false)...)
 	p.click("#control-stop")
 	wait[bool](p, "the stopped run", `document.querySelector('#runs tr[data-run="1"][data-verdict=stopped]') !== null && document.getElementById("running").hidden`)
 	wait[bool](p, "the outcome", `document.getElementById("control-says").textContent.startsWith("stopped")`)

@@ -11,7 +11,6 @@ export function split(verdict) {
 
 export class Runs {
   draw(runs) {
-    $("runs-none").hidden = runs.length > 0;
     $("runs").hidden = runs.length === 0;
     $("runs").tBodies[0].replaceChildren(...runs.toReversed().flatMap((r) => {
       const [word, why] = split(r.verdict);
@@ -29,6 +28,7 @@ export class Runs {
   /** Shows the progress of the current run. */
   progress(running) {
     $("running").hidden = !running;
+    $("runs-none").hidden = running || $("runs").tBodies[0].rows.length > 0;
     if (!running) return;
     const share = running.total ? running.received / running.total : 0;
     $("running-bar").value = share;

@@ -1,7 +1,7 @@
 // The page: it listens to /events and lets each view draw what has changed.
 
 import { Address } from "./address.js";
-import { apply, announcement, condition, empty } from "./store.js";
+import { apply, announcement, condition, empty, rivals } from "./store.js";
 import { Empty } from "./empty.js";
 import { Events } from "./events.js";
 import { History } from "./history.js";
@@ -101,6 +101,9 @@ function drawHead() {
     set($("missing"), `The ring waits: ${r.missing.join("; ")}.`);
     $("missing").title = $("missing").textContent;
   }
+  const two = rivals(r);
+  $("rivals").hidden = !two;
+  set($("rivals"), two);
   $("state").dataset.tone = now.tone;
   set($("state-text"), now.text);
 }

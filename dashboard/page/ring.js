@@ -347,7 +347,7 @@ export class RingView {
     g.textBaseline = "middle";
     named.forEach((i, place) => {
       const m = this.nodes[i], a = at[place], side = Math.sin(a);
-      const [x, y] = point(a, away, this.middle);
+      const [x, y] = point(a, away + (this.large ? 0 : 8 * Math.cos(a) ** 2), this.middle); // a line of text is wider than high
       const text = this.names.get(m.id);
       g.textAlign = Math.abs(side) < 0.2 ? "center" : (side > 0) === !this.large ? "left" : "right";
       if (this.large) {

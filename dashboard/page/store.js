@@ -1,14 +1,14 @@
 // The page's state of the ring, built from the updates of /events; protocol.go describes
 // them. Pure.
 
-import { count, whole } from "./format.js";
+import { count, duration, whole } from "./format.js";
 
 export const STATES = ["registered", "linking", "active", "suspect", "leaving"];
 
 /** The kinds of events in groups, for the filter. What is in none is in "other". */
 export const GROUPS = {
   membership: ["joined", "ready", "left"],
-  trouble: ["suspect", "dead", "back", "degraded", "healed"],
+  trouble: ["suspect", "dead", "back", "degraded", "healed", "other ring"],
   "set-ups and runs": ["set up", "rebuilt", "run started", "run ended"],
 };
 
@@ -87,6 +87,14 @@ export function census(s) {
   return new Map([...counts].filter(([, n]) => n > 0));
 }
 
+/** What to know if members of another ring of this name ask to come back here; else "". Pure. */
+export function rivals({ others, other, name, lease }) {
+  if (!(others > 0)) return "";
+  const one = others === 1;
+  return `${count(others, "node")} of another ring named “${name}” (${other.slice(0, 8)}) ${one ? "asks" : "ask"} to come back here, and ${one ? "is" : "are"} refused: ` +
+    `that ring has, or had, a registry of its own. Use one registry. If the other is gone, ${one ? "the node joins as a new one" : "the nodes join as new ones"} after ${duration(20e6 * lease)}.`;
+}
+
 /**
  * The condition of the ring as {tone, text}. It is good only if nothing needs attention: a
  * dead node counts for as long as it is shown.
@@ -95,6 +103,7 @@ export function condition(s) {
   const n = census(s), trouble = [];
   for (const state of ["dead", "suspect"]) if (n.has(state)) trouble.push(`${whole(n.get(state))} ${state}`);
   if (n.has("detour")) trouble.push(count(n.get("detour"), "detour"));
+  if (s.ring.others > 0) trouble.push("other ring");
   const waits = s.ring.live && s.ring.missing.length > 0;
   const tone = n.has("dead") ? "bad" : trouble.length || waits ? "warn" : s.ring.live ? "good" : "wait";
   const words = trouble.concat(waits ? "changing" : []);
@@ -112,6 +121,7 @@ export function sentence(e) {
     case "healed": return `${e.id} reaches ${e.other} again`;
     case "joined": case "left": return `${e.id} ${e.kind}`;
     case "ready": case "dead": case "suspect": case "back": return `${e.id} is ${e.kind}`;
+    case "other ring": return `${e.id} of another ring asks to come back, and is refused`;
     case "rebuilt": return "the membership is rebuilt";
     case "set up": return "the overlay is set up";
     case "run started": return "a run has started";
@@ -127,7 +137,7 @@ export function sentence(e) {
 export function announcement(events) {
   const say = [], crowds = new Map();
   for (const e of events) {
-    if (["joined", "left", "dead", "suspect"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
+    if (["joined", "left", "dead", "suspect", "other ring"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
     else if (["run ended", "set up", "rebuilt", "degraded"].includes(e.kind)) say.push(sentence(e));
   }
   for (const [kind, all] of crowds) {

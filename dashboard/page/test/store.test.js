@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { announcement, apply, census, condition, empty, groupOf, passes, sentence } from "../store.js";
+import { announcement, apply, census, condition, empty, groupOf, passes, rivals, sentence } from "../store.js";
 import { command, where } from "../empty.js";
 import { linkOf, nodeIn } from "../address.js";
 import { matches, shown } from "../nodes.js";
 import { split } from "../lists.js";
+import { tone } from "../control.js";
 import { compare } from "../trace.js";
 import { facts, gauges, lastWords, stateWords } from "../node.js";
 import { hopsSince } from "../charts.js";
@@ -92,12 +93,28 @@ test("events are filtered by group and by node", () => {
 test("a kind of event that this page does not know is shown as it is", () => {
   const s = empty();
   apply(s, structuredClone(full));
-  const { events } = apply(s, { t: 1, events: [[2, 0, "other ring", 1, "5", "a:1", "11", "0", "ring b"], [3, 0, "eclipse", 1, "0", "", "0", "0", "dark"]] });
-  assert.deepEqual(events.map(sentence), ["5: other ring", "eclipse"]);
+  const { events } = apply(s, { t: 1, events: [[2, 0, "moved", 1, "5", "a:1", "11", "0", "ring b"], [3, 0, "eclipse", 1, "0", "", "0", "0", "dark"]] });
+  assert.deepEqual(events.map(sentence), ["5: moved", "eclipse"]);
   assert.deepEqual(events.map((e) => groupOf(e.kind)), ["other", "other"]);
   assert.ok(passes(events[0], "other", "5") && !passes(events[0], "trouble", ""));
   assert.equal(announcement(events), "");
   assert.deepEqual(split("stopped: all that was sent has arrived"), ["stopped", "all that was sent has arrived"]);
+});
+
+test("members of another ring are trouble, and the page says what they mean", () => {
+  const ring = { name: "shop", lease: 3000, others: 0, other: "", live: true, missing: [] };
+  assert.equal(rivals(ring), "");
+  const two = { ...ring, others: 2, other: "0123456789abcdef" };
+  assert.match(rivals(two), /^2 nodes of another ring named “shop” \(01234567\) ask to come back here, and are refused: .* the nodes join as new ones after 1 min 0 s\.$/);
+  assert.match(rivals({ ...two, others: 1 }), /^1 node of .* asks to come back here, and is refused: .* the node joins as a new one after/);
+  assert.deepEqual(condition({ ...empty(), ring: two }), { tone: "warn", text: "other ring" });
+  const e = { kind: "other ring", id: "5", addr: "", incarnation: "1", other: "0", why: "" };
+  assert.equal(groupOf(e.kind), "trouble");
+  assert.equal(announcement([e]), "5 of another ring asks to come back, and is refused");
+});
+
+test("a verdict has a tone", () => {
+  assert.deepEqual(["exact", "balanced: 1 lost", "stopped: exact, 1 of 2", "WRONG: 1"].map(tone), ["good", "warn", "other", "bad"]);
 });
 
 test("addresses of nodes", () => {
