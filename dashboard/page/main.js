@@ -5,7 +5,7 @@ import { apply, announcement, condition, empty, rivals } from "./store.js";
 import { Empty } from "./empty.js";
 import { Events } from "./events.js";
 import { History } from "./history.js";
-import { short, whole, bytes, duration, count } from "./format.js";
+import { clock, short, whole, bytes, duration, count } from "./format.js";
 import { RingView } from "./ring.js";
 import { palette, theme } from "./palette.js";
 import { drawHistory, drawHops, hopsSince } from "./charts.js";
@@ -139,6 +139,8 @@ function take(text) {
     if (say) set($("says"), say);
   }
   document.body.dataset.connected = "true";
+  document.body.classList.remove("lost");
+  $("lost").hidden = true;
   draw(change);
   if (change.first) address.follow();
   panel.refresh(change);
@@ -152,7 +154,10 @@ function take(text) {
 function disconnected() {
   document.body.dataset.connected = "false";
   $("state").dataset.tone = "bad";
-  set($("state-text"), "connecting");
+  set($("state-text"), store.ring ? "no connection" : "connecting");
+  $("lost").hidden = !store.ring;
+  if (store.ring) set($("lost"), `No answer from the registry since ${clock(store.t)}. All below is as it was then. Messages between nodes flow on meanwhile.`);
+  document.body.classList.toggle("lost", !!store.ring);
 }
 
 let source = null;
