@@ -3,6 +3,7 @@
 package deploy
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"net/http"
@@ -259,7 +260,8 @@ func TestProgramEnds(t *testing.T) {
 		{"registry", "-codec xml", "", 2, "expected msgpack or json"},
 		{"registry", "-http 8080", "", 2, "-http (RINGDHT_HTTP)"},
 		{"registry", "12345", "", 2, "expected flags only"},
-		{"registry", "-http localhost:0 -addr " + r.addr, "", 1, "address already in use"},
+		{"registry", "-http localhost:0 -addr " + r.addr, "", 1, "-addr (RINGDHT_ADDR): "},
+		{"node", "-registry " + r.addr + " -http " + web, "", 1, "-http (RINGDHT_HTTP): "},
 		{"node", "-probe /healthz", "RINGDHT_HTTP=" + web, 0, "ok"},
 		{"node", "-probe /nothing", "RINGDHT_HTTP=" + web, 1, "404"},
 		{"node", "-probe /healthz", "RINGDHT_HTTP=localhost:1", 1, "refused"},
@@ -292,6 +294,18 @@ func TestPage(t *testing.T) {
 		if resp.StatusCode != want {
 			t.Errorf("%s: %s", host, resp.Status)
 		}
+	}
+	events, err := http.Get(r.web + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
+	first := ""
+	for lines := bufio.NewReader(events.Body); err == nil && !strings.HasPrefix(first, "data: "); {
+		first, err = lines.ReadString('\n')
+	}
+	if want := fmt.Sprintf(`"join":"%s -registry %s"`, filepath.Join(programs, "node"), r.addr); !strings.Contains(first, want) {
+		t.Errorf("the page of the empty ring does not show %s: %s", want, first)
 	}
 	resp, err := http.Post(r.web+"/setup", "application/json", strings.NewReader(`{"k":1}`))
 	if err != nil {

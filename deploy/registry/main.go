@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -96,15 +97,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		metrics = append(metrics, ringprom.WithNodes())
 	}
 	web.Collect(ringprom.NewRegistryCollector(r, metrics...))
-	web.Mux.Handle("/", dashboard.Handler(r, c.page()...))
 	httpAt, err := web.Start(ctx, c.HTTP)
 	if err != nil {
 		return err
 	}
 	at, err := r.Listen(ctx, c.addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("-addr (RINGDHT_ADDR): %w", err)
 	}
+	web.Mux.Handle("/", dashboard.Handler(r, c.page(at)...)) // it shows the port, so not before
 	web.Ready(r.ReadyNow)
 	log.Info("registry listens", "version", service.VersionText(), "ring", c.Ring, "addr", at.String(), "http", httpAt, "state", c.state)
 
@@ -114,8 +115,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// page returns the options of the live page.
-func (c *config) page() (opts []dashboard.Option) {
+// page returns the options of the live page of a registry that listens at an address.
+func (c *config) page(at net.Addr) (opts []dashboard.Option) {
+	opts = append(opts, dashboard.WithJoin(c.join(nodeProgram(os.Args[0]), at)))
 	if self, err := os.Hostname(); err == nil {
 		opts = append(opts, dashboard.WithHosts(self))
 	}

@@ -64,7 +64,7 @@ func (s *Server) Start(ctx context.Context, addr string) (at string, err error) 
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("-http (RINGDHT_HTTP): %w: another program may have the port, such as a second one of this machine: give each its own", err)
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
