@@ -238,7 +238,8 @@ func (s *stalls) follow(next func(net.Conn, http.ConnState)) func(net.Conn, http
 }
 
 // Ten people view a ring, each in a browser of their own. All are shown the same samples, one
-// an interval.
+// an interval. On a busy machine a page may stand still for so long that its connection is dropped:
+// it reconnects, and has missed some.
 func TestTenPages(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, nil)
@@ -251,9 +252,12 @@ func TestTenPages(t *testing.T) {
 	pages := make([]*page, 10)
 	for i := range pages {
 		pages[i] = open(t, address)
+		pages[i].expect("net::ERR_INCOMPLETE_CHUNKED_ENCODING")
 		eval[bool](pages[i], `(() => {
 			window.seen = [];
+			window.dropped = false;
 			new MutationObserver(() => seen.push(window.ringdht.store.t)).observe(document.body, {attributes: true, attributeFilter: ["data-paints"]});
+			new MutationObserver(() => { dropped ||= document.body.dataset.connected !== "true" }).observe(document.body, {attributes: true, attributeFilter: ["data-connected"]});
 			return true;
 		})()`)
 	}
@@ -272,15 +276,25 @@ func TestTenPages(t *testing.T) {
 	within := func(times []int64) []int64 {
 		return slices.DeleteFunc(slices.Clone(times), func(at int64) bool { return at < from || at > to })
 	}
-	want := within(seen[0])
+	var all []int64
+	for _, times := range seen {
+		all = append(all, within(times)...)
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	whole := 0
 	for i, times := range seen {
-		if got := within(times); !slices.Equal(got, want) {
-			t.Errorf("page %d was shown the snapshots of %v, the first %v", i, got, want)
+		if eval[bool](pages[i], `dropped`) {
+			continue
+		}
+		whole++
+		if got := within(times); !slices.Equal(got, all) {
+			t.Errorf("page %d was shown the snapshots of %v, all pages %v", i, got, all)
 		}
 	}
-	t.Logf("ten pages were shown the same %d snapshots in %d ms", len(want), to-from)
-	if most := (to-from)/interval.Milliseconds() + 2; int64(len(want)) > most {
-		t.Errorf("%d snapshots in %d ms", len(want), to-from)
+	t.Logf("ten pages were shown %d snapshots in %d ms, %d of them the same", len(all), to-from, whole)
+	if most := (to-from)/interval.Milliseconds() + 2; int64(len(all)) > most {
+		t.Errorf("%d snapshots in %d ms", len(all), to-from)
 	}
 }
 
