@@ -23,7 +23,9 @@ type Node struct{ n *node.Node }
 // when the overlay is set up and the tables lead to it, see [Node.Ready].
 //
 // ctx bounds the joining, not the life of the node. handler gets the messages for the node. It may
-// be nil for a node that only sends and relays: it acknowledges messages to it, and drops them.
+// be nil for a node that only sends and relays: it acknowledges messages to it, and drops them. It
+// may be called before Join returns: if it uses the node, let it wait for a channel that is closed
+// after Join.
 //
 // Join tries once, unless [WithRetry] makes it try again. The error names an invalid option. It
 // matches [ErrRegistryLost] if no registry answers at addr; [ErrHandshake] if what answers is not a

@@ -6,7 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/x/ringdht/internal/leaks"
 )
+
+func TestMain(m *testing.M) { leaks.Main(m) }
 
 func TestJoinCommand(t *testing.T) {
 	anywhere, one := &net.TCPAddr{IP: net.IPv6unspecified, Port: 12345}, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 7}

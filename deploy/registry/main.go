@@ -7,7 +7,8 @@
 // (-h lists them). SIGTERM ends it in good order: it tells the nodes, whose messages flow on.
 //
 // It is a program of its own because the metrics need Prometheus, and the module of ringdht does
-// not. It uses the public packages only: copy it for a registry of your own.
+// not. Of ringdht it uses the public packages only: copy it, with internal/service, for a registry
+// of your own.
 package main
 
 import (
