@@ -168,10 +168,23 @@ func TestTwoHundredNodes(t *testing.T) {
 func TestInvitation(t *testing.T) {
 	t.Parallel()
 	r := newRing(t, memnet.New(1))
-	p := open(t, r.serve("/", dashboard.WithJoin("messenger {host}:12345")))
-	if command := p.text("#empty-command"); command != "messenger 127.0.0.1:12345" || !eval[bool](p, `document.getElementById("empty-command").checkVisibility()`) {
+	p := open(t, r.serve("/", dashboard.WithJoin("bin/ringdht-node -registry {host}:12345")))
+	if command := p.text("#empty-command"); command != "bin/ringdht-node -registry 127.0.0.1:12345" || !eval[bool](p, `document.getElementById("empty-command").checkVisibility()`) {
 		t.Errorf("the page of an empty ring says %q", command)
 	}
+	p.do(p.view(390, 844, false)...)
+	if broken := eval[[]string](p, `[...document.querySelectorAll("#empty-command span")].filter((e) => e.getClientRects().length !== 1 || e.offsetHeight > 30).map((e) => e.textContent)`); len(broken) > 0 {
+		t.Errorf("lines break within %q", broken)
+	}
+	if row := eval[bool](p, `(() => {
+		document.getElementById("state-text").textContent = "2 dead, 1 suspect, 1 detour, changing";
+		const at = (e) => document.querySelector(e).getBoundingClientRect();
+		return at("#theme").top < at("h1").bottom && at("#state").top < at("h1").bottom && document.documentElement.scrollWidth <= 390;
+	})()`); !row {
+		t.Error("on a phone the pill and the button do not fit the first row")
+	}
+	p.do(p.view(1440, 900, false)...)
+	p.updates(1)
 	if text := p.pill("wait"); text != "no nodes yet" {
 		t.Errorf("the pill: %q", text)
 	}

@@ -1,6 +1,6 @@
 // What to do while the ring is empty: the command with which a node joins.
 
-import { $, set } from "./dom.js";
+import { $, make, set } from "./dom.js";
 
 /** The command with the name of this page's server in place of {host}. Pure. */
 export const command = (text, host) => text.replaceAll("{host}", host);
@@ -34,6 +34,8 @@ export class Empty {
     $("empty-command").parentElement.hidden = ring.join === "";
     if (ring.join === "") $("empty-copy").hidden = true;
     set($("empty-how"), where(ring.join, location.hostname));
-    set($("empty-command"), command(ring.join, location.hostname));
+    const text = command(ring.join, location.hostname), code = $("empty-command");
+    if (code.textContent === text) return;
+    code.replaceChildren(...text.split(" ").flatMap((word, i) => [i ? " " : "", make("span", {}, word)])); // lines break between words
   }
 }
