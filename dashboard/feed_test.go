@@ -371,3 +371,15 @@ func TestNothingYet(t *testing.T) {
 		tr.join()
 	}
 }
+
+// Members of other rings are counted, and one of these rings is named.
+func TestOtherRingsAreTold(t *testing.T) {
+	f := newFeed(time.Second, pageOptions{})
+	if r := f.ring(&status.Snapshot{}); r.Others != 0 || r.Other != "" {
+		t.Errorf("without any: %+v", r)
+	}
+	s := &status.Snapshot{OtherRings: []status.OtherRing{{Identity: "0123"}, {Identity: "4567"}}}
+	if r := f.ring(s); r.Others != 2 || r.Other != "0123" {
+		t.Errorf("with two: %d, %q", r.Others, r.Other)
+	}
+}
