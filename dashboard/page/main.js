@@ -1,11 +1,11 @@
 // The page: it listens to /events and lets each view draw what has changed.
 
 import { Address } from "./address.js";
-import { apply, announcement, condition, empty, rivals } from "./store.js";
+import { apply, announcement, condition, empty, rivals, tables } from "./store.js";
 import { Empty } from "./empty.js";
 import { Events } from "./events.js";
 import { History } from "./history.js";
-import { clock, short, whole, bytes, duration, count } from "./format.js";
+import { clock, short, whole, bytes, duration } from "./format.js";
 import { RingView } from "./ring.js";
 import { palette, theme } from "./palette.js";
 import { drawHistory, drawHops, hopsSince } from "./charts.js";
@@ -93,7 +93,7 @@ function drawHead() {
   set($("name"), r.name === "ring" ? "ringdht" : r.name);
   value("members", store.members.length, whole);
   value("epoch", r.epoch, whole);
-  set($("tables"), r.live ? `${count(r.entries, "entry").replace("entrys", "entries")}, ${r.plan}` : "not set up");
+  set($("tables"), tables(r));
   const waits = r.live && r.missing.length > 0, now = condition(store);
   $("missing").hidden = !waits;
   document.body.classList.toggle("waiting", waits);

@@ -87,6 +87,13 @@ export function census(s) {
   return new Map([...counts].filter(([, n]) => n > 0));
 }
 
+/** The size and plan of the tables. A registry that rebuilds the membership does not know them yet. Pure. */
+export function tables({ live, entries, plan, missing }) {
+  if (!live) return "not set up";
+  if (entries === 0 && missing.length > 0) return "–";
+  return `${count(entries, "entry").replace("entrys", "entries")}, ${plan}`;
+}
+
 /** What to know if members of another ring of this name ask to come back here; else "". Pure. */
 export function rivals({ others, other, name, lease }) {
   if (!(others > 0)) return "";

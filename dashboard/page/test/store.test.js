@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { announcement, apply, census, condition, empty, groupOf, passes, rivals, sentence } from "../store.js";
+import { announcement, apply, census, condition, empty, groupOf, passes, rivals, sentence, tables } from "../store.js";
 import { command, where } from "../empty.js";
 import { linkOf, nodeIn } from "../address.js";
 import { matches, shown } from "../nodes.js";
@@ -111,6 +111,15 @@ test("members of another ring are trouble, and the page says what they mean", ()
   const e = { kind: "other ring", id: "5", addr: "", incarnation: "1", other: "0", why: "" };
   assert.equal(groupOf(e.kind), "trouble");
   assert.equal(announcement([e]), "5 of another ring asks to come back, and is refused");
+});
+
+test("tables in words", () => {
+  const ring = { live: true, entries: 2, plan: "classic", missing: [] };
+  assert.equal(tables({ ...ring, live: false }), "not set up");
+  assert.equal(tables(ring), "2 entries, classic");
+  assert.equal(tables({ ...ring, entries: 1 }), "1 entry, classic");
+  assert.equal(tables({ ...ring, entries: 0 }), "0 entries, classic"); // one member
+  assert.equal(tables({ ...ring, entries: 0, missing: ["members of an earlier ring still have time to come back"] }), "–");
 });
 
 test("a verdict has a tone", () => {
