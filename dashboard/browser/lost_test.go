@@ -43,6 +43,10 @@ func TestLostRegistryIsSaid(t *testing.T) {
 	if !strings.HasPrefix(notice, "No answer from the registry since ") || !strings.Contains(notice, "as it was then") {
 		t.Errorf("the notice: %q", notice)
 	}
+	eval[bool](p, `(() => { location.hash = "node=13402"; return true })()`)
+	if says := wait[string](p, "the drawer", `document.querySelector("#node-body .none")?.textContent !== "…" && document.querySelector("#node-body .none")?.textContent`); says != "The registry does not answer." {
+		t.Errorf("a node that is picked meanwhile: %q", says)
+	}
 	p.do(p.view(390, 844, true)...)
 	p.picture("page-lost-phone-dark", false)
 	p.do(p.view(1440, 900, false)...)

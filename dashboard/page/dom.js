@@ -32,8 +32,11 @@ export function make(tag, attributes = {}, ...children) {
 
 /** Sends a request to the server. If the answer is an error, it throws its text. */
 export async function ask(path, body) {
-  const answer = await fetch(path, body === undefined ? {} :
-    { method: "POST", headers: { "Content-Type": "application/json" }, body: typeof body === "string" ? body : JSON.stringify(body) });
+  const request = body === undefined ? {} :
+    { method: "POST", headers: { "Content-Type": "application/json" }, body: typeof body === "string" ? body : JSON.stringify(body) };
+  const answer = await fetch(path, request).catch(() => {
+    throw new Error("The registry does not answer.");
+  });
   let said;
   try {
     said = parse(await answer.text());
