@@ -34,9 +34,12 @@ type messenger struct {
 
 func (m *messenger) console() *console.Console {
 	return &console.Console{
-		Screen:   m.screen,
-		JSON:     m.json,
-		Nodes:    m.known,
+		Screen: m.screen,
+		JSON:   m.json,
+		Nodes:  m.known,
+		Elsewhere: console.Elsewhere{Program: "the registry", Names: []string{
+			"list-messaging-nodes", "setup-overlay", "start", "stop", "summary", "list-routing-tables", "list-nodes",
+			"show-node", "list-degraded-pairs", "list-events", "list-runs", "audit"}},
 		Commands: m.commands(),
 		Notes:    "Messages to this node are printed as they arrive.\n",
 		Ended:    func() { m.screen.Say("End of input: this node stays in the ring until it is interrupted (Ctrl-C).") },

@@ -26,10 +26,12 @@ type operator struct {
 
 func (o *operator) console(screen *console.Screen, json bool) *console.Console {
 	return &console.Console{
-		Screen:   screen,
-		JSON:     json,
-		Name:     "registry",
-		Nodes:    func() console.Nodes { return o.registry.Members() },
+		Screen: screen,
+		JSON:   json,
+		Name:   "registry",
+		Nodes:  func() console.Nodes { return o.registry.Members() },
+		Elsewhere: console.Elsewhere{Program: "a messenger", Names: []string{
+			"print-counters-and-diagnostics", "send", "table", "list-known-nodes", "exit-overlay"}},
 		Commands: slices.Concat(o.commands(), o.traffic(), o.listings(), []console.Command{quit}),
 		Notes:    "At the end of its input the registry goes on serving until it is interrupted (Ctrl-C).\n",
 		Ended:    func() { screen.Say("End of input: the registry goes on serving until it is interrupted (Ctrl-C).") },

@@ -32,6 +32,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,8 @@ type Console struct {
 	// Name is the prefix of the library's errors, without the colon. It is removed from error
 	// texts.
 	Name string
+	// Elsewhere names the commands of the other program.
+	Elsewhere Elsewhere
 	// Nodes returns the nodes that arguments can name now.
 	Nodes func() Nodes
 	// Ended is called at the end of the input, when no command runs any more. Run waits on
@@ -231,6 +234,9 @@ func (c *Console) all() []Command {
 func (c *Console) find(name string) (Command, error) {
 	commands := c.all()
 	i, err := match(name, commands)
+	if _, unknown := errors.AsType[unknownError](err); unknown {
+		err = cmp.Or(c.Elsewhere.find(name), err)
+	}
 	if err != nil {
 		return Command{}, err
 	}

@@ -73,9 +73,34 @@ func unknown(name string, commands []Command) error {
 		}
 	}
 	if len(near) == 0 || len(near) > 3 {
-		return fmt.Errorf("unknown command %q: type help for the list", name)
+		return unknownError(fmt.Sprintf("unknown command %q: type help for the list", name))
 	}
-	return fmt.Errorf("unknown command %q: did you mean %s? (help lists them all)", name, or(near))
+	return unknownError(fmt.Sprintf("unknown command %q: did you mean %s? (help lists them all)", name, or(near)))
+}
+
+// unknownError is the error for a name without a match.
+type unknownError string
+
+func (e unknownError) Error() string { return string(e) }
+
+// Elsewhere names commands of another program, which are easily typed in the wrong window.
+type Elsewhere struct {
+	Program string   // such as "a messenger"
+	Names   []string // whole names
+}
+
+// find returns the error for a name that means a command of the other program, nil if it means
+// none. It replaces suggestions: the nearest name of this program can be one that ends it.
+func (e Elsewhere) find(name string) error {
+	var others []Command
+	for _, n := range e.Names {
+		others = append(others, Command{Name: n})
+	}
+	i, err := match(name, others)
+	if err != nil || utf8.RuneCountInString(name) < 2 {
+		return nil
+	}
+	return fmt.Errorf("%s is a command of %s: type it there (help lists the commands of this program)", others[i].Name, e.Program)
 }
 
 // shorts returns the names of a command beside its full one.

@@ -80,3 +80,28 @@ func TestDistance(t *testing.T) {
 		}
 	}
 }
+
+// A command of the other program is not taken for a mistyped one of this program, which may end it.
+func TestElsewhere(t *testing.T) {
+	c := &Console{
+		Commands:  []Command{{Name: "send"}, {Name: "exit-overlay", Ends: true}},
+		Elsewhere: Elsewhere{"the registry", []string{"setup-overlay", "start"}},
+	}
+	for _, typed := range []string{"setup-overlay", "setup", "s-o", "set-o"} {
+		_, err := c.find(typed)
+		if err == nil || err.Error() != "setup-overlay is a command of the registry: type it there (help lists the commands of this program)" {
+			t.Errorf("%s: %v", typed, err)
+		}
+	}
+	for typed, want := range map[string]string{
+		"exti-overlay": `unknown command "exti-overlay": did you mean exit-overlay? (help lists them all)`,
+		"t":            `unknown command "t": type help for the list`,
+	} {
+		if _, err := c.find(typed); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", typed, err, want)
+		}
+	}
+	if cmd, err := c.find("s"); err != nil || cmd.Name != "send" {
+		t.Errorf("s means %q, %v: a command of this program goes first", cmd.Name, err)
+	}
+}
