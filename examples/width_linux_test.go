@@ -18,9 +18,15 @@ import (
 // onTerminalOf starts a program on a terminal of a size.
 func onTerminalOf(t *testing.T, columns, rows int, binary string, args ...string) *drive.Terminal {
 	t.Helper()
+	return onTerminalNamed(t, "xterm", columns, rows, binary, args...)
+}
+
+// onTerminalNamed starts a program on a terminal of a kind.
+func onTerminalNamed(t *testing.T, term string, columns, rows int, binary string, args ...string) *drive.Terminal {
+	t.Helper()
 	x := drive.OpenTerminal(t, columns, rows)
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), "TERM=xterm")
+	cmd.Env = append(os.Environ(), "TERM="+term)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.Program, x.Program, x.Program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {

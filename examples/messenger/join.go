@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/x/ringdht"
@@ -45,10 +46,19 @@ func (m *messenger) mayPass(err error) string {
 	switch {
 	case !ringdht.Retryable(err):
 		return ""
+	case unknownHost(err):
+		return fmt.Sprintf("The host of %s is not known: check its name.", m.registry)
 	case errors.Is(err, ringdht.ErrRegistryLost):
 		return fmt.Sprintf("No registry answers at %s.", m.registry)
 	case errors.Is(err, ringdht.ErrRebuilding):
 		return fmt.Sprintf("The registry at %s gives the members of an earlier ring time to come back first.", m.registry)
 	}
 	return ""
+}
+
+// unknownHost reports whether a name has no address. A service's name may get one in a moment, so
+// it is worth a wait; but mostly it is mistyped.
+func unknownHost(err error) bool {
+	lookup, ok := errors.AsType[*net.DNSError](err)
+	return ok && lookup.IsNotFound
 }

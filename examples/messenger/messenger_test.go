@@ -208,7 +208,7 @@ func TestCannotJoin(t *testing.T) {
 		{"-wait 0 " + nobody, 1, `^messenger: joining the registry at ` + nobody + `: .*connection refused: is the registry running there\?$`},
 		{"-codec json " + addr, 1, `^messenger: joining the registry at .* codec "msgpack", you asked for "json"`},
 		{"-ring other " + addr, 1, `^messenger: joining the registry at .* ring "ring", you asked for "other"`},
-		{"-listen " + taken.Addr().String() + " " + addr, 1, `^messenger: .*address already in use$`},
+		{"-listen " + taken.Addr().String() + " " + addr, 1, `^messenger: .*address already in use: another program listens there, .*choose another port$`},
 		{"-advertise " + nobody + " " + addr, 1, `^messenger: .*cannot be reached: .*-advertise`},
 		{full, 1, `^messenger: .*the ring is full: all 2 IDs .*-bits`},
 		{"", 2, `^messenger: expected one argument, the host:port of the registry, got 0 \(messenger -h prints the manual\)$`},

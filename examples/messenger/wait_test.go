@@ -5,6 +5,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
 )
 
@@ -118,5 +119,18 @@ func TestID(t *testing.T) {
 	p.ExpectError(`^messenger: .*ID already taken`)
 	if _, id := start(t, 2, "-id", "0", addr); id != 0 {
 		t.Errorf("its ID is %d", id)
+	}
+}
+
+// A name without an address is not called a registry that does not answer.
+func TestUnknownHost(t *testing.T) {
+	m := messenger{registry: "ragistry:12345"}
+	err := fmt.Errorf("%w: %w", ringdht.ErrRegistryLost, &net.OpError{Op: "dial", Err: &net.DNSError{Name: "ragistry", IsNotFound: true}})
+	if why := m.mayPass(err); why != "The host of ragistry:12345 is not known: check its name." {
+		t.Error(why)
+	}
+	err = fmt.Errorf("%w: %w", ringdht.ErrRegistryLost, &net.OpError{Op: "dial", Err: &net.DNSError{Name: "ragistry", IsTimeout: true}})
+	if why := m.mayPass(err); why != "No registry answers at ragistry:12345." {
+		t.Error(why)
 	}
 }

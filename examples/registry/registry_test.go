@@ -278,7 +278,7 @@ func TestRefusesToStart(t *testing.T) {
 		status int
 		stderr string
 	}{
-		{taken.Addr().String(), 1, `^registry: listen tcp .*address already in use$`},
+		{taken.Addr().String(), 1, `^registry: listen tcp .*address already in use: another program listens there, .*choose another port$`},
 		{"", 2, `^registry: expected one argument, a port or host:port to listen on, got 0 \(registry -h prints the manual\)$`},
 		{"1 2", 2, `^registry: expected one argument`},
 		{"localhost:0 -json", 2, `^registry: put the flag -json before the address`},

@@ -10,15 +10,19 @@ import (
 // prefix begins the names of variables that are settings.
 const prefix = "RINGDHT_"
 
-// envManual is the part of a manual about the environment.
-func envManual(manual string) string {
-	text := `
-A flag that is not given takes its value from the environment: -max-payload from
-RINGDHT_MAX_PAYLOAD, and so on. `
+// envManual is the part of a manual about the environment. Its example is a flag of the program.
+func envManual(flags *flag.FlagSet, manual string) string {
+	example := ""
+	flags.VisitAll(func(f *flag.Flag) {
+		if example == "" || !strings.Contains(example, "-") && strings.Contains(f.Name, "-") {
+			example = f.Name
+		}
+	})
+	text := "A flag that is not given takes its value from the environment: -" + example + " from " + variable(example) + ", and so on. "
 	if takesAddress(manual) {
-		text += "The address is in RINGDHT_ADDR. "
+		text += "The address is in " + prefix + "ADDR. "
 	}
-	return text + "An empty variable\ncounts as unset.\n"
+	return text + "An empty variable counts as unset."
 }
 
 // variable returns the name of the variable for a flag.

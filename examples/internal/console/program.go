@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/table"
@@ -36,12 +37,28 @@ func Exit(program string, stderr io.Writer, err error) int {
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return 0
 	case usage:
-		fmt.Fprintf(stderr, "%s: %s%s (%s -h prints the manual)\n", program, Text(err), variables(Text(err)), program)
+		fmt.Fprintln(stderr, fold(stderr, fmt.Sprintf("%s: %s%s (%s -h prints the manual)", program, Text(err), variables(Text(err)), program)))
 		return 2
 	default:
-		fmt.Fprintf(stderr, "%s: %s\n", program, strings.TrimPrefix(Text(err), program+": "))
+		fmt.Fprintln(stderr, fold(stderr, program+": "+strings.TrimPrefix(Text(err), program+": ")+remedy(err)))
 		return 1
 	}
+}
+
+// remedy says what to do if a program cannot listen at an address. The system's errors do not.
+func remedy(err error) string {
+	op, ok := errors.AsType[*net.OpError](err)
+	switch {
+	case !ok || op.Op != "listen":
+		return ""
+	case errors.Is(op, syscall.EADDRINUSE):
+		return ": another program listens there, perhaps this one in another window: end it, or choose another port"
+	case errors.Is(op, syscall.EACCES):
+		return ": choose a port above 1023"
+	case errors.Is(op, syscall.EADDRNOTAVAIL):
+		return ": this machine does not have that address: give a port alone to listen at all of its addresses"
+	}
+	return ""
 }
 
 // Parse parses a program's arguments. With -h it prints the manual on stdout, with -version
@@ -52,12 +69,7 @@ func Parse(flags *flag.FlagSet, args []string, stdout io.Writer, manual string) 
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		var text strings.Builder
-		fmt.Fprintf(&text, "%s\nFlags:\n", strings.Trim(manual, "\n"))
-		flags.SetOutput(&text)
-		flags.PrintDefaults()
-		text.WriteString(envManual(manual))
-		if _, err := io.WriteString(stdout, text.String()); err != nil {
+		if _, err := io.WriteString(stdout, manualText(stdout, flags, manual)); err != nil {
 			return fmt.Errorf("output is lost: %w", err)
 		}
 		return err
@@ -107,11 +119,6 @@ func LogFlag(flags *flag.FlagSet, level slog.Level) *slog.LevelVar {
 		return nil
 	})
 	return v
-}
-
-// Logger returns a logger that writes to a screen's stderr.
-func Logger(s *Screen, level slog.Leveler) *slog.Logger {
-	return slog.New(slog.NewTextHandler(s.Errors(), &slog.HandlerOptions{Level: level}))
 }
 
 // Address parses host:port, or a port alone, for which it returns host:port with the given

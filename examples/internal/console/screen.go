@@ -87,11 +87,14 @@ func (s *Screen) Say(format string, args ...any) { s.wrap(s.notices, fmt.Sprintf
 // Complain prints an error as Say prints a notice.
 func (s *Screen) Complain(format string, args ...any) { s.wrap(s.err, fmt.Sprintf(format, args...)) }
 
-func (s *Screen) wrap(w *stream, text string) {
-	if w.terminal {
-		text = table.Wrap(table.PlainLines(text), sizeOf(w.Writer).Columns)
+func (s *Screen) wrap(w *stream, text string) { s.write(w, fold(w.Writer, text)) }
+
+// fold wraps text by words if it is for a terminal.
+func fold(to io.Writer, text string) string {
+	if !isTerminal(to) {
+		return text
 	}
-	s.write(w, text)
+	return table.Wrap(table.PlainLines(text), sizeOf(to).Columns)
 }
 
 // Columns returns the width of the terminal that results go to, or 0 if they go elsewhere.
@@ -108,7 +111,7 @@ func (s *Screen) Errors() io.Writer { return complaints{s} }
 type complaints struct{ s *Screen }
 
 func (c complaints) Write(p []byte) (int, error) {
-	c.s.write(c.s.err, words.Replace(string(p)))
+	c.s.wrap(c.s.err, words.Replace(string(p)))
 	return len(p), nil
 }
 

@@ -60,7 +60,7 @@ func (c *Call) Watch(ctx context.Context, what Watched, seconds int, work func()
 	}
 	for !w.isOver() && w.goesOn(ctx) {
 		what.Refresh()
-		c.Show(what.Document(), what.Line())
+		c.Tell(what.Document(), what.Line())
 	}
 	return w.err
 }
