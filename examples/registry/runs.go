@@ -82,9 +82,9 @@ const settleTime = time.Minute
 func (o *operator) settles(ctx context.Context, c *console.Call) bool {
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	return c.Screen.While(func() error { return o.registry.WaitSettled(ctx) }, func() string {
-		return "waiting: " + strings.Join(o.registry.Snapshot().Missing, "; ")
-	}) == nil
+	missing := func() string { return "waiting: " + strings.Join(o.registry.Snapshot().Missing, "; ") }
+	c.Screen.Progress("%s", missing()) // at once: the wait is mostly one of seconds
+	return c.Screen.While(func() error { return o.registry.WaitSettled(ctx) }, missing) == nil
 }
 
 // windUp bounds the wait for the account of a run that was stopped.

@@ -108,7 +108,7 @@ func TestRunAfterARestart(t *testing.T) {
 		waited++
 	}
 	if waited == 0 {
-		t.Error("it does not say that it waits")
+		t.Errorf("it does not say that it waits:\n%s", p.Stdout())
 	}
 	if text := p.Stderr(); text != "" {
 		t.Errorf("complaints: %s", text)
