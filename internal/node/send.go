@@ -48,6 +48,11 @@ func (n *Node) Cast(ctx context.Context, to status.ID, body []byte) error {
 	return nil
 }
 
+// notThere says what a missing node may be, and where to look.
+func notThere(err error) error {
+	return fmt.Errorf("%w: it has died or left, or never was in the ring; the registry lists its members", err)
+}
+
 // sendError says what the caller can do about an error of the plane.
 func (n *Node) sendError(to status.ID, err error) error {
 	switch {
@@ -60,7 +65,7 @@ func (n *Node) sendError(to status.ID, err error) error {
 	case errors.Is(err, stream.ErrLeft):
 		err = fmt.Errorf("%w: send it elsewhere", err)
 	case errors.Is(err, stream.ErrNoSuchNode):
-		err = fmt.Errorf("%w: it has died or left, or never was in the ring; the registry lists its members", err)
+		err = notThere(err)
 	case errors.Is(err, stream.ErrStaleIncarnation):
 		err = fmt.Errorf("%w: it forgets that incarnation some minutes after its last frame", err)
 	case errors.Is(err, stream.ErrRefused):

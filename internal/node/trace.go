@@ -24,6 +24,9 @@ func (n *Node) Trace(ctx context.Context, to status.ID) ([]status.Hop, error) {
 		return nil, fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.noTableError())
 	}
 	answers, err := p.Trace(ctx, uint64(to))
+	if errors.Is(err, stream.ErrNoSuchNode) {
+		err = notThere(err)
+	}
 	if err != nil {
 		err = fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, err)
 	}

@@ -139,7 +139,7 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 		}
 	}
 	if len(senders) < 2 {
-		return nil, fmt.Errorf("%w: a run needs two nodes that take part (WithTraffic), there are %d", errs.ErrNotReady, len(senders))
+		return nil, fmt.Errorf("%w: a run needs two nodes that take part (WithTraffic), and this ring has %d: start more", errs.ErrNotReady, len(senders))
 	}
 	number := r.runs.nextNumber()
 	u := &run{

@@ -16,7 +16,7 @@ func TestWords(t *testing.T) {
 	for _, c := range []struct{ said, want string }{
 		{"ringdht: node 5: check WithListen and WithAdvertise", "node 5: check -listen and -advertise"},
 		{"start the registry with more bits (WithBits, or -bits)", "start the registry with more bits (-bits)"},
-		{"a run needs two nodes that take part (WithTraffic), there are 1", "a run needs two nodes that take part, there are 1"},
+		{"a run needs two nodes that take part (WithTraffic), and this ring has 1: start more", "a run needs two nodes that take part, and this ring has 1: start more"},
 		{"WithLease: 1ms is not between", "-lease: 1ms is not between"},
 		{"run Setup (setup-overlay) at the registry", "run setup-overlay at the registry"},
 	} {
