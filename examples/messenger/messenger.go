@@ -193,7 +193,11 @@ func (m *messenger) table(_ context.Context, c *console.Call) error {
 func (m *messenger) nodes(_ context.Context, c *console.Call) error {
 	nodes := m.known()
 	slices.SortFunc(nodes, func(a, b ringdht.Peer) int { return cmp.Compare(a.ID, b.ID) })
-	c.Show(nodes, report.Peers(nodes, c.Screen.Columns()))
+	text := report.Peers(nodes, c.Screen.Columns())
+	if slices.ContainsFunc(nodes, func(p ringdht.Peer) bool { return p.Addr == "" }) {
+		text += table.Wrap("This node knows the hosts of its table's entries only.\n", c.Screen.Columns())
+	}
+	c.Show(nodes, text)
 	return nil
 }
 

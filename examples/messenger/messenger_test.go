@@ -133,7 +133,7 @@ func TestMistakes(t *testing.T) {
 		{"send 5 " + strings.Repeat("x", 100_000), `65536`},
 		{"trace", `^trace: expected node`},
 		{"trace me", `^trace: no node matches`},
-		{fmt.Sprintf("trace %d", nobody), fmt.Sprintf(`^node \d+: tracing the route to %d: `, nobody)},
+		{fmt.Sprintf("trace %d", nobody), fmt.Sprintf(`^node \d+: tracing the route to %d: no such node: .*; the registry lists its members$`, nobody)},
 		{"table 5", `^table: expected no arguments`},
 		{"exit now", `^exit-overlay: expected no arguments`},
 	} {
@@ -143,6 +143,25 @@ func TestMistakes(t *testing.T) {
 	p.Type("help")
 	p.Expect(`^exit-overlay +exit `)
 	p.Expect(`^help `)
+}
+
+// The list of nodes says why some have no host.
+func TestNodesWithoutHosts(t *testing.T) {
+	r, addr := newRegistry(t)
+	p, _ := start(t, 1, addr)
+	start(t, 2, addr)
+	start(t, 3, addr)
+	const why = "This node knows the hosts of its table's entries only."
+	for entries := 2; entries > 0; entries-- {
+		if _, err := r.Setup(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+		p.Type("wait 3", "nodes", "table")
+		p.Expect(`^entry `)
+		if said := strings.Contains(p.Stdout(), why); said != (entries == 1) {
+			t.Errorf("%d entries: %v, in\n%s", entries, said, p.Stdout())
+		}
+	}
 }
 
 func TestEndOfInput(t *testing.T) {
