@@ -98,7 +98,7 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 			n.cfg.Log.Warn("registries have had another ring for 20 leases: this node gives up its own, and joins as a new node", "node", n.Peer(), "incarnation", n.Incarnation(), "err", err)
 			evicted, over = true, forsakenError{}
 			continue
-		case errors.Is(err, errIDTaken):
+		case errors.Is(err, errIDTaken), errors.Is(err, errRefused) && inc.ctx.Err() != nil: // the ring may have smaller IDs
 			anyID = true
 		}
 		// A registry that is unreachable cannot have declared this node dead meanwhile, as

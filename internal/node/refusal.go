@@ -19,7 +19,7 @@ func refusal(ctl *control.Conn, body []byte) error {
 			return fmt.Errorf("%w: %s", c.err, r.Reason)
 		}
 	}
-	return fmt.Errorf("%w: %s", errs.ErrHandshake, r.Reason)
+	return fmt.Errorf("%w: %s", errRefused, r.Reason)
 }
 
 var refusals = []struct {
@@ -43,6 +43,7 @@ var (
 	errAddressTaken = special{errs.ErrTaken, "address already registered"}
 	errIDTaken      = special{errs.ErrTaken, "ID already taken"}
 	errOtherHost    = special{errs.ErrUnreachable, "advertised host is not where the connection comes from"}
+	errRefused      = special{errs.ErrHandshake, errs.ErrHandshake.Error()} // by the registry, for no reason above
 )
 
 // special is an error with a text of its own.

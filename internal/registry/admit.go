@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -58,14 +59,18 @@ func (s *session) register(body []byte) error {
 	if !req.Other && !sameHost(ctx, host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
-	if req.ID > ring.Mask(r.cfg.Bits) {
-		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
-	}
 	if !ring.Identity(req.Ring).Valid() {
 		return s.refuse(control.CodeProtocol, "%.40q is not the identity of a ring", req.Ring)
 	}
 	if max(req.Incarnation, req.Epoch, req.Run) > maxNumber {
 		return s.refuse(control.CodeProtocol, "incarnation %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
+	}
+	switch tooLarge := req.ID > ring.Mask(r.cfg.Bits); {
+	case tooLarge && req.Incarnation != 0: // no other answer lets it end its incarnation one day
+		why := fmt.Sprintf("node %d is a member of a ring with larger IDs, this one has IDs of %d bits", req.ID, r.cfg.Bits)
+		return s.refuseOtherRing(req, why, why)
+	case tooLarge && req.Want:
+		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
 	}
 	if req.Incarnation == 0 {
 		if refused, err := s.dialBack(ctx, req); refused || err != nil {
@@ -100,7 +105,7 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 	case errors.Is(err, membership.ErrWait):
 		return s.refuse(control.CodeWait, "%v: join again in a while", err)
 	case errors.Is(err, membership.ErrOtherRing):
-		return s.refuseOtherRing(req, err)
+		return s.refuseOtherRing(req, err.Error(), fmt.Sprintf("it is a member of ring %s, this is ring %s", req.Ring, r.identity()))
 	case errors.Is(err, membership.ErrEvicted):
 		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):

@@ -69,23 +69,31 @@ func (o *otherRings) list(now time.Time, lease time.Duration) []status.OtherRing
 	return list
 }
 
-// refuseOtherRing refuses a member of another ring, lists it, and tells the operator.
-func (s *session) refuseOtherRing(req control.Register, why error) error {
+// refuseOtherRing refuses a member of another ring for a reason, lists it, and tells the operator why
+// in full.
+func (s *session) refuseOtherRing(req control.Register, reason, full string) error {
 	r := s.r
 	now := time.Now()
 	node := status.OtherRing{
 		Node: status.Peer{ID: status.ID(req.ID), Addr: req.Addr}, Incarnation: req.Incarnation, Identity: req.Ring, Since: now, Heard: now,
 	}
+	own := r.identity()
 	r.mu.Lock()
-	own := string(r.members.Identity())
 	if r.others.note(ring.Ref{ID: req.ID, Incarnation: req.Incarnation}, node, r.cfg.Lease) {
 		r.recordQuietly(status.Event{
 			Kind: status.EventOtherRing, Node: node.Node, Incarnation: node.Incarnation,
-			Why: "it is a member of ring " + req.Ring + ", this is ring " + own + ": it may join as a new node when its registry is gone for 20 leases",
+			Why: full + ": it may join as a new node when its registry is gone for 20 leases",
 		})
 		r.change()
 	}
 	r.mu.Unlock()
-	r.cfg.WarnOften(req.Addr, "a member of another ring of this name wants to come back: two registries are in use", "node", node.Node, "its ring", req.Ring, "ring", own)
-	return s.refuse(control.CodeOtherRing, "%v", why)
+	r.cfg.WarnOften(req.Addr, "a member of another ring of this name wants to come back: two registries are in use", "node", node.Node, "its ring", req.Ring, "ring", own, "why", reason)
+	return s.refuse(control.CodeOtherRing, "%s", reason)
+}
+
+// identity is that of the ring, empty while there is none.
+func (r *Registry) identity() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return string(r.members.Identity())
 }
