@@ -46,6 +46,9 @@ type Dir struct {
 // is fresh: with the name and the terms of the ring. It is written back, so that a directory
 // that cannot be written is an error now. Another name or other terms are errors too: members
 // would have to end their incarnations.
+//
+// A full disk is no error if there is a state: the members of that ring need a registry, and the
+// file is right as it is.
 func Open(path string, fresh State) (_ *Dir, s State, err error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, s, fmt.Errorf("cannot make the directory: %w", err)
@@ -56,18 +59,44 @@ func Open(path string, fresh State) (_ *Dir, s State, err error) {
 			d.Close()
 		}
 	}()
-	if d.lock, err = os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
-		return nil, s, fmt.Errorf("the directory cannot be written: %w", err)
+	if err := d.takeLock(); err != nil {
+		return nil, s, err
 	}
-	if err := lock(d.lock); err != nil {
-		return nil, s, fmt.Errorf("%s is in use by another registry, process %s: stop that one, or give this one another directory (%w)", path, d.holder(), err)
-	}
-	fmt.Fprintf(&truncated{d.lock}, "%d\n", os.Getpid()) // only for the message above
 	s, err = d.read(fresh)
-	if err == nil {
-		err = d.Write(s)
+	if err != nil {
+		return d, s, err
+	}
+	if err = d.Write(s); isFull(err) && s != fresh {
+		err = nil
 	}
 	return d, s, err
+}
+
+// takeLock takes the lock, unless this process has it. A directory that was removed and made again
+// has another lock file.
+func (d *Dir) takeLock() error {
+	name := filepath.Join(d.path, "lock")
+	if d.lock != nil {
+		own, err := d.lock.Stat()
+		if err != nil {
+			return fmt.Errorf("the directory cannot be locked: %w", err)
+		}
+		if there, err := os.Stat(name); err == nil && os.SameFile(own, there) {
+			return nil
+		}
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("the directory cannot be written: %w", err)
+	}
+	if err := lock(f); err != nil {
+		defer f.Close()
+		return fmt.Errorf("%s is in use by another registry, process %s: stop that one, or give this one another directory (%w)", d.path, holder(f), err)
+	}
+	fmt.Fprintf(&truncated{f}, "%d\n", os.Getpid()) // only for the message above
+	d.Close()
+	d.lock = f
+	return nil
 }
 
 // read reads the state, and compares it with that of a fresh directory.
@@ -111,6 +140,9 @@ func (d *Dir) read(fresh State) (s State, err error) {
 
 // Write replaces the state. After an error the file has the old state or this one.
 func (d *Dir) Write(s State) error {
+	if err := d.takeLock(); err != nil {
+		return err
+	}
 	s.Version = version
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -148,8 +180,8 @@ func (d *Dir) Close() {
 }
 
 // holder is the number of the process that has the lock, as it wrote it.
-func (d *Dir) holder() string {
-	text, err := io.ReadAll(io.LimitReader(d.lock, 20))
+func holder(lock io.Reader) string {
+	text, err := io.ReadAll(io.LimitReader(lock, 20))
 	if number := strings.TrimSpace(string(text)); err == nil && number != "" && strings.Trim(number, "0123456789") == "" {
 		return number
 	}

@@ -3,6 +3,7 @@
 package statefile
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -21,3 +22,6 @@ func syncDir(path string) error {
 	defer d.Close()
 	return d.Sync()
 }
+
+// isFull says that a write failed for want of space.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
