@@ -28,6 +28,9 @@ func (c *Config) OpenState() error {
 	if err != nil {
 		return fmt.Errorf("WithState: %w", err)
 	}
+	if err := dir.Unwritten(); err != nil {
+		c.Log.Warn("the state of the ring was read, and cannot be written at the moment", "err", err)
+	}
 	c.state = &keptState{dir, membership.Record{Identity: ring.Identity(s.Identity), Empty: s.Empty, Epoch: min(s.Epoch, maxNumber), Incarnation: min(s.Incarnation, maxNumber)}}
 	return nil
 }

@@ -38,8 +38,9 @@ type State struct {
 
 // Dir is a directory that this process has for itself.
 type Dir struct {
-	path string
-	lock *os.File
+	path      string
+	lock      *os.File
+	unwritten error
 }
 
 // Open takes a directory, makes it if there is none, and reads its state. If there is none it
@@ -67,10 +68,13 @@ func Open(path string, fresh State) (_ *Dir, s State, err error) {
 		return d, s, err
 	}
 	if err = d.Write(s); isFull(err) && s != fresh {
-		err = nil
+		d.unwritten, err = err, nil
 	}
 	return d, s, err
 }
+
+// Unwritten is why Open could not write the state, if it said nothing since the disk is full.
+func (d *Dir) Unwritten() error { return d.unwritten }
 
 // takeLock takes the lock, unless this process has it. A directory that was removed and made again
 // has another lock file.

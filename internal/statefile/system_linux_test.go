@@ -33,8 +33,8 @@ func TestFullDisk(t *testing.T) {
 			}
 			continue
 		}
-		if again.Empty {
-			t.Errorf("%+v", again)
+		if again.Empty || !isFull(d.Unwritten()) {
+			t.Errorf("%+v, %v", again, d.Unwritten())
 		}
 		if err := d.Write(again); !isFull(err) {
 			t.Error(err)
