@@ -33,7 +33,7 @@ func TestRefusedForGood(t *testing.T) {
 	}{
 		{"codec", ringdht.WithCodec(ringdht.JSON()), `this ring uses the codec "json", you asked for "msgpack": set the same codec on both sides \(-codec\)`},
 		{"ring", ringdht.WithRing("other"), `this is ring "other", you asked for "ring": set the same name on both sides \(-ring\)`},
-		{"bits", ringdht.WithBits(1), `there is no ID \d+ in a 1-bit ring`},
+		{"bits", ringdht.WithBits(1), `the registry has another ring: node \d+ is a member of a ring with larger IDs, this is a 1-bit ring`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -36,7 +36,8 @@ func (m *messenger) watchRegistry() (stop func()) {
 				m.report(event{Event: eventLost, Registry: m.registry},
 					fmt.Sprintf("The registry at %s cannot be reached. Messages still flow, and this node tries to reconnect.", m.registry))
 			}
-			if !m.awaitRegistry(ctx) {
+			back, refusal := m.awaitRegistry(ctx)
+			if !back {
 				return
 			}
 			switch {
@@ -45,7 +46,11 @@ func (m *messenger) watchRegistry() (stop func()) {
 				if m.node.ID() == id {
 					as = "with the same ID"
 				}
-				m.report(m.event(eventRejoined), fmt.Sprintf("Node %d was declared dead. It has joined again, %s.", id, as))
+				why := "was declared dead"
+				if errors.Is(refusal, ringdht.ErrOtherRing) {
+					why = "has given up its ring, which this registry does not have"
+				}
+				m.report(m.event(eventRejoined), fmt.Sprintf("Node %d %s. It has joined again, %s.", id, why, as))
 			case paused > 0:
 				m.report(event{Event: eventBack, Registry: m.registry}, fmt.Sprintf("This node is connected to the registry at %s again.", m.registry))
 			default:
@@ -60,8 +65,8 @@ func (m *messenger) watchRegistry() (stop func()) {
 }
 
 // awaitRegistry waits until the registry is back. If the registry refuses this node, it
-// reports the reason, since waiting does not help then.
-func (m *messenger) awaitRegistry(ctx context.Context) bool {
+// reports the reason, since waiting does not help then. It returns the latest refusal.
+func (m *messenger) awaitRegistry(ctx context.Context) (back bool, refusal error) {
 	said := ""
 	for {
 		check, cancel := context.WithTimeout(ctx, checkInterval)
@@ -69,10 +74,11 @@ func (m *messenger) awaitRegistry(ctx context.Context) bool {
 		cancel()
 		switch {
 		case err == nil:
-			return true
+			return true, refusal
 		case ctx.Err() != nil || errors.Is(err, ringdht.ErrClosed):
-			return false
+			return false, refusal
 		case refused(err):
+			refusal = err
 			if why := m.reason(err); why != said {
 				said = why
 				m.report(event{Event: eventLost, Registry: m.registry, Why: why}, fmt.Sprintf("The registry at %s refuses this node: %s", m.registry, why))

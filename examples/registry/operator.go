@@ -110,7 +110,7 @@ func (o *operator) setup(ctx context.Context, c *console.Call) error {
 		return "setting up: waiting for the links of " + console.Count(len(o.registry.Members()), "node")
 	})
 	if err != nil {
-		if len(o.registry.Members()) == 0 {
+		if len(o.registry.Members()) == 0 && !errors.Is(err, ringdht.ErrRebuilding) {
 			return errors.New("no nodes are registered: start messengers with this registry's address first")
 		}
 		return err

@@ -67,7 +67,7 @@ func (s *session) register(body []byte) error {
 	}
 	switch tooLarge := req.ID > ring.Mask(r.cfg.Bits); {
 	case tooLarge && req.Incarnation != 0: // no other answer lets it end its incarnation one day
-		why := fmt.Sprintf("node %d is a member of a ring with larger IDs, this one has IDs of %d bits", req.ID, r.cfg.Bits)
+		why := fmt.Sprintf("node %d is a member of a ring with larger IDs, this is a %d-bit ring", req.ID, r.cfg.Bits)
 		return s.refuseOtherRing(req, why, why)
 	case tooLarge && req.Want:
 		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)

@@ -87,7 +87,7 @@ func (s *session) refuseOtherRing(req control.Register, reason, full string) err
 		r.change()
 	}
 	r.mu.Unlock()
-	r.cfg.WarnOften(req.Addr, "a member of another ring of this name wants to come back: two registries are in use", "node", node.Node, "its ring", req.Ring, "ring", own, "why", reason)
+	r.cfg.WarnOften(req.Addr, "a member of another ring of this name wants to come back: two registries are in use, or this one has lost its state", "node", node.Node, "its ring", req.Ring, "ring", own, "why", reason)
 	return s.refuse(control.CodeOtherRing, "%s", reason)
 }
 

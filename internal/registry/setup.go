@@ -36,8 +36,12 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 		return status.Audit{}, r.closedError("setting up")
 	}
 	if r.members.Len() == 0 {
+		why := error(errs.ErrNotReady)
+		if r.members.Recovering() {
+			why = fmt.Errorf("%w: %w: members of an earlier ring have time to come back, and new nodes wait", why, errs.ErrRebuilding)
+		}
 		r.mu.Unlock()
-		return status.Audit{}, fmt.Errorf("ringdht: registry: setting up: no nodes are registered: %w", errs.ErrNotReady)
+		return status.Audit{}, fmt.Errorf("ringdht: registry: setting up: no nodes are registered: %w", why)
 	}
 	r.members.Setup(r.now(), ring.Layout{Fewest: fewest, K: k})
 	r.wake()

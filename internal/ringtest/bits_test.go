@@ -41,7 +41,7 @@ func TestNextRegistryHasFewerBits(t *testing.T) {
 				}
 			}
 			s := tr.Registry.Snapshot()
-			if events := eventsOf(s, status.EventOtherRing); len(events) != 2 || !strings.Contains(events[0].Why, "IDs of 8 bits") || len(s.OtherRings) > 0 {
+			if events := eventsOf(s, status.EventOtherRing); len(events) != 2 || !strings.Contains(events[0].Why, "a 8-bit ring") || len(s.OtherRings) > 0 {
 				t.Errorf("%+v, %+v", events, s.OtherRings)
 			}
 			tr.Close()
