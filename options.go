@@ -195,7 +195,8 @@ func WithGrace(d time.Duration) RegistryOption {
 // A newcomer must not make a ring of its own while the members of an earlier registry are on their
 // way back. So without [WithState] the registry admits no new nodes for two leases after its first
 // Listen or Serve, or for the time of [WithGrace]. Give that, longer than two leases, where nodes
-// find the registry late. With WithState only a ring that has members costs that time.
+// find the registry late. With WithState only the first start and a ring that has members cost that
+// time.
 func WithSelfSetup(k int, plan ...Plan) RegistryOption {
 	return registryOption(func(o *registry.Config) {
 		p, err := lastPlan(plan)
@@ -211,8 +212,8 @@ func WithSelfSetup(k int, plan ...Plan) RegistryOption {
 // The directory is made if it does not exist, and serves one registry at a time. [NewRegistry] fails
 // if it cannot be used, or if it holds a ring with another name, other bits or another longest
 // message. If it cannot be written later, the registry logs that, and admits no first member until
-// it can. The first start with a new directory, in the place of a registry without one, needs
-// [WithGrace].
+// it can. A new directory says nothing of an earlier ring, as after the loss of the one before. So
+// a first start takes as long as without WithState.
 func WithState(dir string) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.StateDir = &dir })
 }

@@ -102,7 +102,8 @@
 //
 //	record            at the start                      then
 //	none was kept     as above
-//	new               no grace, unless asked for        the first member waits until "has members" is written
+//	new               as above: an earlier one may be   the first member waits until "has members" is written
+//	                  lost
 //	empty             no grace; the identity is known   likewise
 //	has members       recovering; the identity is       grace over, no member back: two leases more, in which
 //	                  known                             the first to come starts a whole grace

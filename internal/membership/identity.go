@@ -25,13 +25,14 @@ func (a *Authority) Identity() ring.Identity { return a.identity }
 // Start begins the life of the registry, at its first listener. Unless a kept record says that
 // the ring has no members, a ring that sets itself up waits for those of an earlier registry: a
 // newcomer may be faster than they are, and would make a ring of its own. So does one whose
-// operator asked for that.
+// operator asked for that. A record that knows no ring says nothing: an earlier one may be lost,
+// with the disk of a container for example.
 func (a *Authority) Start(now Time) {
 	switch kept := a.Kept; {
 	case kept != nil && !kept.Empty:
 		a.expected = true
 		a.Recover(now)
-	case kept != nil && (kept.Identity != "" || !a.GraceFirst):
+	case kept != nil && kept.Identity != "":
 	case a.GraceFirst || a.SelfSetup != nil:
 		a.Recover(now)
 	}

@@ -148,34 +148,36 @@ func save(t *testing.T, a *Authority, now Time) Record {
 
 func TestStateComesBeforeTheFirstMember(t *testing.T) {
 	a := selfSet(&Record{Empty: true})
-	mustWait(t, a, 1, newcomer("a:1"), "about to write")
-	r, _ := a.BeginSave(1)
-	mustWait(t, a, 1, newcomer("a:1"), "about to write")
+	mustWait(t, a, 1, newcomer("a:1"), "may come back first") // an earlier state may be lost
+	a.Advance(2*second + 1)
+	mustWait(t, a, 3*second, newcomer("a:1"), "about to write")
+	r, _ := a.BeginSave(3 * second)
+	mustWait(t, a, 3*second, newcomer("a:1"), "about to write")
 	a.EndSave(r, errors.New("disk full"))
-	mustWait(t, a, 1, newcomer("a:1"), "disk full")
-	if r := save(t, a, 1); r.Empty || r.Identity != ringJ {
+	mustWait(t, a, 3*second, newcomer("a:1"), "disk full")
+	if r := save(t, a, 3*second); r.Empty || r.Identity != ringJ {
 		t.Fatal(r)
 	}
-	mustAdmit(t, a, 1, newcomer("a:1"))
-	if a.SaveDue(1) {
+	mustAdmit(t, a, 3*second, newcomer("a:1"))
+	if a.SaveDue(3 * second) {
 		t.Error("there is more to write")
 	}
-	a.Leave(2*second, a.byID['a'].Ref())
-	a.Advance(2 * second)
-	if !a.SaveDue(2 * second) {
+	a.Leave(5*second, a.byID['a'].Ref())
+	a.Advance(5 * second)
+	if !a.SaveDue(5 * second) {
 		t.Fatal("an empty ring is not written")
 	}
 	// While "empty" is written, it may be what a restarted registry reads.
-	r, _ = a.BeginSave(2 * second)
+	r, _ = a.BeginSave(5 * second)
 	if !r.Empty {
 		t.Fatal(r)
 	}
-	mustWait(t, a, 2*second, newcomer("b:1"), "about to write")
+	mustWait(t, a, 5*second, newcomer("b:1"), "about to write")
 	a.EndSave(r, nil)
-	if r := save(t, a, 2*second); r.Empty || r.Identity != ringJ || r.Incarnation == 0 {
+	if r := save(t, a, 5*second); r.Empty || r.Identity != ringJ || r.Incarnation == 0 {
 		t.Fatal(r)
 	}
-	mustAdmit(t, a, 2*second, newcomer("b:1"))
+	mustAdmit(t, a, 5*second, newcomer("b:1"))
 	if save := a.SaveDue(20 * second); save {
 		t.Error("there is more to write")
 	}

@@ -38,7 +38,7 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 	if r.members.Len() == 0 {
 		why := error(errs.ErrNotReady)
 		if r.members.Recovering() {
-			why = fmt.Errorf("%w: %w: members of an earlier ring have time to come back, and new nodes wait", why, errs.ErrRebuilding)
+			why = fmt.Errorf("%w: %w: %s, and new nodes wait", why, errs.ErrRebuilding, handshake.JoinFew(r.members.Unsettled()))
 		}
 		r.mu.Unlock()
 		return status.Audit{}, fmt.Errorf("ringdht: registry: setting up: no nodes are registered: %w", why)

@@ -74,7 +74,7 @@ func TestNewcomerIsFirstAtARestartedRegistry(t *testing.T) {
 				for range 5 {
 					tr.Join(nil, ringdht.WithTraffic())
 				}
-				if took := time.Since(begun); kept && took > time.Second || !kept && (took < 2*ringtest.Lease || took > 3*ringtest.Lease) {
+				if took := time.Since(begun); took < 2*ringtest.Lease || took > 3*ringtest.Lease {
 					t.Errorf("the first five were in after %v", took)
 				}
 				id := checkRing(t, tr)
@@ -115,8 +115,12 @@ func TestRingOutlivesItsMembers(t *testing.T) {
 			for range 2 {
 				tr.Join(nil)
 			}
-			if took := time.Since(begun); took > time.Second {
-				t.Errorf("round %d took %v", round, took)
+			took := time.Since(begun)
+			if round == 0 { // a new directory says nothing of an earlier ring
+				took -= 2 * ringtest.Lease
+			}
+			if took < 0 || took > time.Second {
+				t.Errorf("round %d took %v more than it should", round, took)
 			}
 			now := checkRing(t, tr)
 			if id == "" {

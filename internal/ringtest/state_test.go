@@ -210,7 +210,7 @@ func TestRegistryRefusesADirectory(t *testing.T) {
 func TestStateCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	log := ringtest.NewLog()
-	tr := ringtest.New(t, memnet.New(1), ringdht.WithState(dir), ringdht.WithSelfSetup(0), log.Option(), ringdht.WithHandshakeTimeout(200*time.Millisecond))
+	tr := ringtest.New(t, memnet.New(1), ringdht.WithState(dir), ringdht.WithSelfSetup(0), ringdht.WithGrace(time.Millisecond), log.Option(), ringdht.WithHandshakeTimeout(200*time.Millisecond))
 	block := filepath.Join(dir, "ring.json.tmp")
 	if err := os.Mkdir(block, 0o700); err != nil {
 		t.Fatal(err)
@@ -241,7 +241,7 @@ func TestStateCannotBeWritten(t *testing.T) {
 func TestStateIsWrittenAtTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		tr := ringtest.New(t, memnet.New(1), ringdht.WithState(dir), ringdht.WithSelfSetup(0))
+		tr := ringtest.New(t, memnet.New(1), ringdht.WithState(dir), ringdht.WithSelfSetup(0), ringdht.WithGrace(time.Second))
 		n := tr.Join(nil)
 		checkRing(t, tr)
 		block := filepath.Join(dir, "ring.json.tmp")
