@@ -45,9 +45,6 @@ func read(dir string) (*tree, error) {
 			if name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || foreign(name)) {
 				return filepath.SkipDir
 			}
-			if path.Base(path.Dir(name)) == "third_party" { // code of others, which is not changed
-				return filepath.SkipDir
-			}
 			return nil
 		}
 		switch filepath.Ext(file) {
