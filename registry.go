@@ -21,13 +21,14 @@ type Registry struct{ r *registry.Registry }
 // NewRegistry returns a registry that does not listen yet. The error names an invalid option.
 func NewRegistry(opts ...RegistryOption) (*Registry, error) {
 	cfg, err := newRegistryConfig(opts)
+	var r *registry.Registry
 	if err == nil {
-		err = cfg.OpenState()
+		r, err = registry.New(cfg)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ringdht: %w", err)
 	}
-	return &Registry{registry.New(cfg)}, nil
+	return &Registry{r}, nil
 }
 
 // Listen listens on addr, "host:port", and serves in the background until the registry is closed.
@@ -111,8 +112,9 @@ func (r *Registry) Trace(ctx context.Context, from, to ID) ([]status.Hop, error)
 }
 
 // ReadyNow returns nil if nodes can join. The error matches [ErrRebuilding] while members of an
-// earlier ring have time to come back (see [WithGrace]), [ErrNotReady] before the registry listens,
-// and [ErrClosed]. It is for probes, and never waits.
+// earlier ring have time to come back (see [WithGrace]), or while an empty ring cannot be written to
+// the directory of [WithState]; [ErrNotReady] before the registry listens; and [ErrClosed]. It is
+// for probes, and never waits.
 func (r *Registry) ReadyNow() error { return r.r.ReadyNow() }
 
 // WaitMembers waits until at least n nodes are registered. If they are it returns nil at once, also

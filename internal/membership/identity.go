@@ -59,7 +59,7 @@ func (a *Authority) adopt(id ring.Identity) { a.identity = cmp.Or(a.identity, id
 // the first member waits until that says that the ring has members: a registry that restarts
 // sooner would take the ring for empty, and give the member's ID to another node.
 func (a *Authority) found(now Time) error {
-	if a.live && len(a.byID) > 0 || !a.live && a.SelfSetup == nil {
+	if !a.awaitsFirst() {
 		return nil
 	}
 	if a.identity == "" && a.drawn == "" {
@@ -74,6 +74,22 @@ func (a *Authority) found(now Time) error {
 		a.emit(Effect{Kind: Founded, Why: fmt.Sprintf("ring %s is live for its first member", a.identity.Short())})
 	}
 	return nil
+}
+
+// awaitsFirst says whether the next member is the first of a live ring, or makes the ring live.
+func (a *Authority) awaitsFirst() bool {
+	return a.live && len(a.byID) == 0 || !a.live && a.SelfSetup != nil
+}
+
+// AdmitsNone says why no newcomer is admitted now, whatever it asks for. It is empty if some are.
+func (a *Authority) AdmitsNone() string {
+	switch {
+	case a.recovering:
+		return a.whyRecovering()
+	case a.saveErr != nil && a.awaitsFirst() && a.unsaved():
+		return a.whyUnsaved()
+	}
+	return ""
 }
 
 // goLive makes the ring live. While the registry recovers, the ring may turn out to be that of
@@ -127,17 +143,21 @@ func (a *Authority) wanted(now Time) Record {
 
 // BeginSave returns the record to write, or false if the latest one says what it should. From
 // now on the ring counts as empty by the record if either of the two says so.
-func (a *Authority) BeginSave(now Time) (Record, bool) {
-	if a.Kept == nil {
-		return Record{}, false
+func (a *Authority) BeginSave(now Time) (r Record, due bool) {
+	if r, due = a.unwritten(now); due {
+		a.saved.Empty = a.saved.Empty || r.Empty
+		a.resave = true // unless EndSave says that it is written
 	}
-	r := a.wanted(now)
-	if !a.resave && r.Identity == a.saved.Identity && r.Empty == a.saved.Empty {
+	return r, due
+}
+
+// unwritten returns the record to write, or false if there is none.
+func (a *Authority) unwritten(now Time) (r Record, due bool) {
+	if a.Kept == nil {
 		return r, false
 	}
-	a.saved.Empty = a.saved.Empty || r.Empty
-	a.resave = true // unless EndSave says that it is written
-	return r, true
+	r = a.wanted(now)
+	return r, a.resave || r.Identity != a.saved.Identity || r.Empty != a.saved.Empty
 }
 
 // EndSave takes the outcome of a write.
@@ -152,11 +172,8 @@ func (a *Authority) SaveError() error { return a.saveErr }
 
 // SaveDue says whether there is a record to write.
 func (a *Authority) SaveDue(now Time) bool {
-	if a.Kept == nil {
-		return false
-	}
-	r := a.wanted(now)
-	return a.resave || r.Identity != a.saved.Identity || r.Empty != a.saved.Empty
+	_, due := a.unwritten(now)
+	return due
 }
 
 // unsaved says that a restarted registry would not know that this ring has members.

@@ -20,7 +20,6 @@ type Config struct {
 	TimeOfDay  func() time.Time // a new incarnation's number is drawn from it
 	SelfSetup  *SelfSetup       // nil: an operator sets the ring up
 	StateDir   *string          // nil: nothing is kept
-	state      *keptState       // see OpenState
 }
 
 // SelfSetup is the layout of a ring that its first member makes live.

@@ -60,7 +60,7 @@ func (r *Registry) open(l *net.Listener) {
 		r.stalls = stalls{period: max(r.cfg.Lease/32, time.Millisecond), accounted: r.cfg.Now()}
 		r.wg.Go(r.stallLoop)
 		r.wg.Go(r.reconcileLoop)
-		if r.cfg.state != nil {
+		if r.state != nil {
 			r.wg.Go(r.saveLoop)
 		}
 	}

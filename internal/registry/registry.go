@@ -58,7 +58,8 @@ import (
 type Registry struct {
 	// static after construction
 	cfg   *Config
-	start time.Time // when the first listener opened
+	state *keptState // nil if nothing is kept
+	start time.Time  // when the first listener opened
 	ctx   context.Context
 	stop  context.CancelCauseFunc
 	wg    sync.WaitGroup
@@ -87,10 +88,16 @@ type Registry struct {
 	closed    bool
 }
 
-// New returns a registry that does not listen yet.
-func New(cfg *Config) *Registry {
+// New returns a registry that does not listen yet. It fails if what the registry keeps on disk
+// cannot be used. [Registry.Close] lets it go.
+func New(cfg *Config) (*Registry, error) {
+	state, err := cfg.openState()
+	if err != nil {
+		return nil, err
+	}
 	r := &Registry{
 		cfg:       cfg,
+		state:     state,
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
 		wakeups:   make(chan struct{}, 1),
@@ -105,8 +112,8 @@ func New(cfg *Config) *Registry {
 	if s := cfg.SelfSetup; s != nil {
 		c.SelfSetup = &ring.Layout{K: s.K, Fewest: s.Fewest}
 	}
-	if cfg.state != nil {
-		c.Kept = &cfg.state.record
+	if state != nil {
+		c.Kept = &state.record
 	}
 	r.members = membership.New(c)
 	r.newcomers.GivenUp = func() {
@@ -116,7 +123,7 @@ func New(cfg *Config) *Registry {
 		cfg.WarnOften("", "too many suspects do not answer the registry's dials: the oldest dial is given up", "most", registrySlow)
 	}
 	r.ctx, r.stop = context.WithCancelCause(context.Background())
-	return r
+	return r, nil
 }
 
 // Close stops the run under way, which gets no account. It says goodbye to the nodes, each of which
@@ -154,8 +161,8 @@ func (r *Registry) Close() error {
 	}
 	r.mu.Unlock()
 	r.wg.Wait()
-	if r.cfg.state != nil {
-		r.cfg.state.dir.Close()
+	if r.state != nil {
+		r.state.dir.Close()
 	}
 	r.cfg.Records.Close()
 	return nil

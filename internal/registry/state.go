@@ -18,21 +18,19 @@ type keptState struct {
 	record membership.Record
 }
 
-// OpenState opens the directory that the configuration names, if it names one. A registry with
-// this configuration must then be made and closed.
-func (c *Config) OpenState() error {
+// openState opens the directory that the configuration names. It returns nil if it names none.
+func (c *Config) openState() (*keptState, error) {
 	if c.StateDir == nil {
-		return nil
+		return nil, nil
 	}
 	dir, s, err := statefile.Open(*c.StateDir, c.stateOf(membership.NewRecord()))
 	if err != nil {
-		return fmt.Errorf("WithState: %w", err)
+		return nil, fmt.Errorf("WithState: %w", err)
 	}
 	if err := dir.Unwritten(); err != nil {
 		c.Log.Warn("the state of the ring was read, and cannot be written at the moment", "err", err)
 	}
-	c.state = &keptState{dir, membership.Record{Identity: ring.Identity(s.Identity), Empty: s.Empty, Epoch: min(s.Epoch, maxNumber), Incarnation: min(s.Incarnation, maxNumber)}}
-	return nil
+	return &keptState{dir, membership.Record{Identity: ring.Identity(s.Identity), Empty: s.Empty, Epoch: min(s.Epoch, maxNumber), Incarnation: min(s.Incarnation, maxNumber)}}, nil
 }
 
 func (c *Config) stateOf(r membership.Record) statefile.State {
@@ -81,7 +79,7 @@ func (r *Registry) save() bool {
 		if !due {
 			return true
 		}
-		err := r.cfg.state.dir.Write(r.cfg.stateOf(record))
+		err := r.state.dir.Write(r.cfg.stateOf(record))
 		r.mu.Lock()
 		failedBefore := r.members.SaveError() != nil
 		r.members.EndSave(record, err)

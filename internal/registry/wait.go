@@ -40,7 +40,7 @@ func (r *Registry) Running() uint64 {
 	return r.runs.current.number
 }
 
-// ReadyNow returns nil if nodes can join, and otherwise why not.
+// ReadyNow returns nil if nodes can join, and otherwise why not. It does not look for a free ID.
 func (r *Registry) ReadyNow() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,8 +50,8 @@ func (r *Registry) ReadyNow() error {
 		why = errs.ErrClosed
 	case len(r.listeners) == 0:
 		why = fmt.Errorf("%w: it does not listen", why)
-	case r.members.Recovering():
-		why = fmt.Errorf("%w: members of an earlier ring have time to come back, and new nodes wait", errs.ErrRebuilding)
+	case r.members.AdmitsNone() != "":
+		why = fmt.Errorf("%w: %s", errs.ErrRebuilding, r.members.AdmitsNone())
 	default:
 		return nil
 	}

@@ -223,6 +223,9 @@ func TestStateCannotBeWritten(t *testing.T) {
 		t.Errorf("live %v, %d members, events %+v", s.Live, len(s.Members), s.Events)
 	}
 	log.WaitFor(t, "the state of the ring cannot be kept")
+	if err := tr.Registry.ReadyNow(); !errors.Is(err, ringdht.ErrRebuilding) || !strings.Contains(err.Error(), "cannot keep the state of the ring") {
+		t.Errorf("it admits no node, and says of its readiness: %v", err)
+	}
 	os.Remove(block)
 	tr.Join(nil)
 	id := checkRing(t, tr)
@@ -231,6 +234,9 @@ func TestStateCannotBeWritten(t *testing.T) {
 	}
 	os.Mkdir(block, 0o700) // the ring has a member: others may join
 	tr.Join(nil)
+	if err := tr.Registry.ReadyNow(); err != nil {
+		t.Error(err)
+	}
 	if now := checkRing(t, tr); now != id || readState(t, dir).Identity != id {
 		t.Errorf("ring %s, was %s", now, id)
 	}
