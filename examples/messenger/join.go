@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/table"
 )
 
@@ -51,7 +53,8 @@ func (m *messenger) mayPass(err error) string {
 	case errors.Is(err, ringdht.ErrRegistryLost):
 		return fmt.Sprintf("No registry answers at %s.", m.registry)
 	case errors.Is(err, ringdht.ErrRebuilding):
-		return fmt.Sprintf("The registry at %s gives the members of an earlier ring time to come back first.", m.registry)
+		_, why, _ := strings.Cut(console.Text(err), ringdht.ErrRebuilding.Error()+": ")
+		return fmt.Sprintf("The registry at %s admits no new node yet: %s.", m.registry, strings.TrimSuffix(why, ": join again in a while"))
 	}
 	return ""
 }

@@ -32,6 +32,15 @@ func TestStartsBeforeItsRegistry(t *testing.T) {
 	}
 }
 
+// A messenger that waits for its ID tells the registry's reason, whichever that is.
+func TestTellsWhyItWaits(t *testing.T) {
+	m := &messenger{registry: "localhost:12345"}
+	err := fmt.Errorf("ringdht: joining: %w: node 5, which has that ID, is suspect: join again in a while", ringdht.ErrRebuilding)
+	if got, want := m.mayPass(err), "The registry at localhost:12345 admits no new node yet: node 5, which has that ID, is suspect."; got != want {
+		t.Errorf("%q", got)
+	}
+}
+
 // The wait for a registry has a bound.
 func TestWaitsForARegistryInVain(t *testing.T) {
 	t.Parallel()

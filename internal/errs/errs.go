@@ -12,7 +12,7 @@ var (
 	ErrClosed       error = closedError{}
 	ErrNotReady           = errors.New("the overlay is not ready")
 	ErrBusy               = errors.New("a traffic run is going on")
-	ErrRebuilding         = errors.New("the registry is rebuilding the membership")
+	ErrRebuilding         = errors.New("the registry admits no new node yet")
 	ErrRegistryLost       = errors.New("no connection to the registry")
 	ErrHandshake          = errors.New("handshake refused")
 

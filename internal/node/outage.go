@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/x/ringdht/internal/errs"
@@ -46,9 +45,6 @@ type outage struct {
 func (o *outage) add(err error) (fresh bool) {
 	o.err = withShortText(err)
 	reason := handshake.ReasonOf(err)
-	if errors.Is(err, errs.ErrRebuilding) { // the text may say how much time is left
-		reason = errs.ErrRebuilding.Error()
-	}
 	if _, logged := o.logged[reason]; logged || len(o.logged) >= maxReasons {
 		return false
 	}

@@ -20,7 +20,7 @@ func TestOutage(t *testing.T) {
 		fresh bool
 	}{
 		{reset(1), true}, {reset(2), false}, {errs.ErrHandshake, true}, {reset(3), false}, {errs.ErrHandshake, false},
-		{fmt.Errorf("%w: 9s more", errs.ErrRebuilding), true}, {fmt.Errorf("%w: 8s more", errs.ErrRebuilding), false},
+		{fmt.Errorf("%w: members may come back", errs.ErrRebuilding), true}, {fmt.Errorf("%w: its disk is full", errs.ErrRebuilding), true},
 	} {
 		if got := o.add(c.err); got != c.fresh || !errors.Is(o.err, c.err) {
 			t.Errorf("%d: %v %v", i, got, o.err)
