@@ -95,8 +95,8 @@ var (
 	ErrRebuilding = errs.ErrRebuilding
 	// ErrRegistryLost: there is no connection to the registry.
 	ErrRegistryLost = errs.ErrRegistryLost
-	// ErrHandshake: the other side is not a ringdht program, has another version, ring or codec, or
-	// is not the expected node; or a registry rejects what the node says of itself, such as an ID
+	// ErrHandshake: the other side is not a ringdht program, has another version, ring name or codec,
+	// or is not the expected node; or a registry rejects what the node says of itself, such as an ID
 	// that its ring does not have.
 	ErrHandshake = errs.ErrHandshake
 
@@ -104,16 +104,16 @@ var (
 	ErrRingFull = errs.ErrRingFull
 	// ErrTaken: another node has the address, or the ID that was asked for with [WithID].
 	ErrTaken = errs.ErrTaken
-	// ErrUnreachable: the registry could not dial the advertised address, or the connection does not
-	// come from there: see [WithAdvertise].
+	// ErrUnreachable: the registry could not dial the advertised address, or the connection comes
+	// from another host: see [WithAdvertise].
 	ErrUnreachable = errs.ErrUnreachable
 	// ErrEvicted: the node lives but was declared dead, since it was stopped or cut off for too
 	// long; or a member remembers a later incarnation of its ID, from a registry whose clock was
 	// ahead. The node joins again by itself as a new incarnation.
 	ErrEvicted = errs.ErrEvicted
-	// ErrOtherRing: the registry has another ring of the same name than the one that this node is a
-	// member of. Messages to members of the node's ring flow on. When a node has heard nothing else
-	// for 20 leases it gives up its incarnation, and joins as a new node.
+	// ErrOtherRing: the registry's ring is not the one that this node is a member of, though it has
+	// the same name. Messages to members of the node's ring flow on. When registries have answered so
+	// for 20 leases, the node gives up its incarnation ([ErrEvicted]) and joins as a new node.
 	ErrOtherRing = errs.ErrOtherRing
 	// ErrInHandler: a handler or callback has called a method that would wait for it.
 	ErrInHandler = errs.ErrInHandler

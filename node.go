@@ -29,9 +29,9 @@ type Node struct{ n *node.Node }
 //
 // Join tries once, unless [WithRetry] makes it try again. The error names an invalid option. It
 // matches [ErrRegistryLost] if no registry answers at addr; [ErrHandshake] if what answers is not a
-// registry of the same ring, version and codec; [ErrRingFull], [ErrTaken] or [ErrUnreachable] if it
-// refuses the node; and [ErrRebuilding] if for twice its handshake timeout it cannot tell which IDs
-// are free.
+// registry of the same ring name, version and codec; [ErrRingFull], [ErrTaken] or [ErrUnreachable]
+// if the registry refuses the node; and [ErrRebuilding] if it admits no new node for twice its
+// handshake timeout.
 func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption) (*Node, error) {
 	cfg, err := newNodeConfig(opts)
 	if err == nil && ctx.Err() != nil {
@@ -128,8 +128,9 @@ func (n *Node) Disconnected() <-chan struct{} { return n.n.Disconnected() }
 
 // WaitConnected waits until there is a connection to the registry. If there is one it returns nil
 // at once, also if ctx has ended. The error says why the latest attempt failed. It matches
-// [ErrRegistryLost]; [ErrHandshake] if what answers refuses the node: a registry of another ring,
-// version, codec or size of IDs; and the cause of ctx, or [ErrClosed] if the node is closed.
+// [ErrRegistryLost]; [ErrHandshake] if what answers refuses the node: a registry of another ring
+// name, version, codec or size of IDs; [ErrOtherRing]; and the cause of ctx, or [ErrClosed] if the
+// node is closed.
 func (n *Node) WaitConnected(ctx context.Context) error { return n.n.WaitConnected(ctx) }
 
 // Send sends a message to the node with this ID. If it returns nil the message is accepted: that

@@ -182,8 +182,9 @@ func WithLease(d time.Duration) RegistryOption {
 // lease. In a large ring detection takes longer, see [WithLease], and the grace must be longer.
 //
 // By default, or with 0, a registry admits no new nodes for two leases from the moment at which the
-// first member comes back (for [WithSelfSetup] and [WithState] see there). A new node that it admitted before, under an ID that turns out to be
-// another's, joins again under another ID.
+// first member comes back; with [WithSelfSetup] or [WithState] it may do so from its start. A new
+// node that it admitted before, under an ID that turns out to be another's, joins again under
+// another ID.
 func WithGrace(d time.Duration) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.Grace = d })
 }

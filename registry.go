@@ -54,8 +54,8 @@ func (r *Registry) Serve(l net.Listener) error { return r.r.Serve(l) }
 // flow, to change k or the plan: no message is lost.
 //
 // A registry that takes another's place needs no Setup: the ring is live as soon as one of its
-// nodes has come back. Setup before that makes another ring, of the members present; those of the
-// earlier ring join it as new nodes after 20 leases, see [ErrOtherRing].
+// nodes has come back. Without [WithState], Setup before that makes another ring, of the nodes that
+// have joined. Members of the earlier ring join it as new nodes after 20 leases, see [ErrOtherRing].
 //
 // Messages between two nodes that cannot reach each other take a detour (see [Registry.Degraded]).
 // The error matches [ErrNotReady] and says what is missing if ctx ends first, if there is no
@@ -148,10 +148,10 @@ type Traffic struct {
 // If a member dies or leaves during the run, the others go on. The account names it, and says how
 // many messages have no known outcome: see [status.Summary.Verdict].
 //
-// If ctx ends, RunTraffic returns at once, and a run that has begun is stopped as by StopTraffic:
-// another call waits for its end, and [Registry.Snapshot] has its account then. While a run is
-// under way otherwise, the error of another call matches [ErrBusy]. If the overlay is not ready, it
-// matches [ErrNotReady] and says why.
+// If ctx ends, RunTraffic returns at once, and a run that has begun is stopped as by StopTraffic.
+// When that run is over, [Registry.Snapshot] has its account; until then the next RunTraffic waits.
+// While a run is under way that was not stopped, the error matches [ErrBusy]. If the overlay is not
+// ready, it matches [ErrNotReady] and says why.
 func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, error) {
 	return r.r.RunTraffic(ctx, registry.Traffic(t))
 }
@@ -162,6 +162,6 @@ func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, 
 func (r *Registry) StopTraffic(ctx context.Context) error { return r.r.StopTraffic(ctx) }
 
 // Close ends the registry and returns nil. It tells the nodes, whose messages flow on, and stops a
-// traffic run without an account. It waits for all its goroutines; a node that does not read holds
-// it up for one second. For the log see [WithLogger]. A further call only waits like the first.
+// traffic run, which gets no account. It waits for all its goroutines; a node that does not read
+// holds it up for one second. For the log see [WithLogger]. A further call only waits like the first.
 func (r *Registry) Close() error { return r.r.Close() }

@@ -32,7 +32,7 @@ func TestStartsBeforeItsRegistry(t *testing.T) {
 	}
 }
 
-// A messenger that waits for its ID tells the registry's reason, whichever that is.
+// A messenger that waits for its ID tells the reason that the registry gives.
 func TestTellsWhyItWaits(t *testing.T) {
 	m := &messenger{registry: "localhost:12345"}
 	err := fmt.Errorf("ringdht: joining: %w: node 5, which has that ID, is suspect: join again in a while", ringdht.ErrRebuilding)

@@ -81,7 +81,7 @@ func (a *Authority) awaitsFirst() bool {
 	return a.live && len(a.byID) == 0 || !a.live && a.SelfSetup != nil
 }
 
-// AdmitsNone says why no newcomer is admitted now, whatever it asks for. It is empty if some are.
+// AdmitsNone says why no newcomer at all is admitted now. It is empty if some are.
 func (a *Authority) AdmitsNone() string {
 	switch {
 	case a.recovering:
