@@ -35,7 +35,7 @@ func (h *handler) node(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, m)
 		return
 	}
-	if m := s.left(id); m != nil {
+	if m := s.gone(id); m != nil {
 		answer(w, http.StatusOK, m)
 		return
 	}

@@ -63,8 +63,8 @@ func (s *sample) json() []byte {
 	return s.body
 }
 
-// left returns the last status of a node that is gone, or nil.
-func (s *sample) left(id ringdht.ID) *status.Gone {
+// gone returns the last status of a node that is gone, or nil.
+func (s *sample) gone(id ringdht.ID) *status.Gone {
 	for i := range s.Gone {
 		if s.Gone[i].ID == id {
 			return &s.Gone[i]

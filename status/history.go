@@ -2,12 +2,10 @@ package status
 
 import "time"
 
-// The bounds of what a registry remembers of the latest minutes.
+// The bounds of [Snapshot].History: five minutes.
 const (
 	HistoryStep = 2 * time.Second // the length of a Step
-	MaxHistory  = 150             // of Snapshot.History: five minutes
-	MaxGone     = 100             // of Snapshot.Gone
-	GoneFor     = 5 * time.Minute // how long a member that is gone stays in Snapshot.Gone
+	MaxHistory  = 150             // steps
 )
 
 // Step is what a ring did during one [HistoryStep].
@@ -23,11 +21,4 @@ type Step struct {
 	Delivered int64     `json:"delivered"` // likewise
 	Relayed   int64     `json:"relayed"`   // likewise
 	Dropped   int64     `json:"dropped"`   // frames, see Dropped.Sum
-}
-
-// Gone is a member that has died or left, with the last figures that it reported.
-type Gone struct {
-	Member           // State is StateDead or StateLeft; Entries are those of the links it reported
-	When   time.Time `json:"when"` // it died or left
-	Why    string    `json:"why"`
 }

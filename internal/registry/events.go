@@ -34,15 +34,15 @@ func (r *Registry) recordEffect(e membership.Effect) {
 			event.Other.Addr = m.Addr
 		}
 	}
-	r.reports.end(event, e.Ref)
-	r.recordEvent(event)
+	r.reports.end(r.recordEvent(event), e.Ref)
 }
 
-// recordEvent keeps an event and logs it. It needs mu.
-func (r *Registry) recordEvent(e status.Event) {
+// recordEvent keeps an event, logs it, and returns it with its number and time. It needs mu.
+func (r *Registry) recordEvent(e status.Event) status.Event {
 	e = r.events.add(e, r.members.Epoch())
 	r.history.advance(e.Time, r.members.Len())
 	r.logEvent(e)
+	return e
 }
 
 // recordQuietly keeps an event that is logged elsewhere. It needs mu.

@@ -22,7 +22,6 @@ func (r *reports) end(e status.Event, ref ring.Ref) {
 	if rec == nil || e.Kind != status.EventDead && e.Kind != status.EventLeft {
 		return
 	}
-	e.Time = time.Now()
 	for len(r.gone) > 0 && (len(r.gone) >= status.MaxGone || e.Time.Sub(r.gone[0].event.Time) > status.GoneFor) {
 		r.gone = slices.Delete(r.gone, 0, 1)
 	}
