@@ -8,6 +8,7 @@ import (
 
 // Summary is the account of a traffic run.
 type Summary struct {
+	Number uint64 `json:"number"` // of the run, see Run
 	// Stopped says that the run was stopped before all nodes had sent what they were asked to
 	// send. The account of what they have sent is as complete as that of any run.
 	Stopped  bool          `json:"stopped"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -128,7 +127,7 @@ func (o *operator) perform(ctx context.Context, t ringdht.Traffic) (*status.Summ
 func (o *operator) account(c *console.Call, s *status.Summary, csv bool) error {
 	switch {
 	case csv && !c.JSON:
-		text := report.SummaryCSV(s, o.number(s))
+		text := report.SummaryCSV(s)
 		if header := report.SummaryHeader; !o.csv {
 			text = header + text
 		} else {
@@ -142,16 +141,6 @@ func (o *operator) account(c *console.Call, s *status.Summary, csv bool) error {
 		return console.Verdictf("the verdict is not exact: %s", s.Verdict())
 	}
 	return nil
-}
-
-// number returns the number of the run with an account, 0 if it is not known any more.
-func (o *operator) number(s *status.Summary) uint64 {
-	for _, r := range slices.Backward(o.registry.Snapshot().Runs) {
-		if r.Elapsed == s.Elapsed && r.Sent == s.Sum.Sent && r.Received == s.Sum.Received {
-			return r.Number
-		}
-	}
-	return 0
 }
 
 // stopped is the document of stop.

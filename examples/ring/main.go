@@ -206,7 +206,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 		return err
 	}
 	if j.csv {
-		screen.Print(report.SummaryHeader + report.SummaryCSV(s, 1))
+		screen.Print(report.SummaryHeader + report.SummaryCSV(s))
 	} else {
 		result.Show(report.NewSummaryDocument(s), report.Summary(s, screen.Columns()))
 	}

@@ -38,7 +38,7 @@ func (u *run) sentAll() bool {
 
 // summarize makes the account of the run from the nodes' reports. It needs mu.
 func (u *run) summarize() *status.Summary {
-	s := &status.Summary{Asked: u.asked(), Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
+	s := &status.Summary{Number: u.number, Asked: u.asked(), Elapsed: u.elapsed, Lost: []string{}, Wrong: []string{}}
 	rows := make(map[ring.Ref]*status.NodeSummary, len(u.nodes))
 	all := u.all()
 	s.Stopped = u.stopped && !u.sentAll()

@@ -62,7 +62,7 @@ func TestSnapshot(t *testing.T) {
 		if delivered != sum.Received || len(s.Hops) != 3 || s.Hops[0] != 0 || asked == 0 || s.Latency.Sum <= 0 {
 			t.Errorf("hops %v, latency %+v", s.Hops, s.Latency)
 		}
-		if s.Running != nil || len(s.Runs) != 1 || !s.Runs[0].Exact || s.Runs[0].Received != sum.Received || s.Last == nil {
+		if s.Running != nil || len(s.Runs) != 1 || !s.Runs[0].Exact || s.Runs[0].Received != sum.Received || s.Last == nil || s.Last.Number != s.Runs[0].Number || s.Last.Number == 0 {
 			t.Errorf("runs: %+v %+v", s.Running, s.Runs)
 		}
 		if !s.Live || s.Entries != 2 || len(s.Missing) != 0 || s.Bits != 16 || s.Epoch != tr.Registry.Epoch() {

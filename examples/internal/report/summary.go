@@ -14,9 +14,9 @@ import (
 // usualWidth is the width of a summary that is not printed on a terminal.
 const usualWidth = 80
 
-// Summary formats the account of a traffic run within a width, or if that is 0, within 80 columns: a row for each node, the sums, the
-// verdict, hops, rate, and wasted relays. If messages have no known outcome, another table has
-// them.
+// Summary formats the account of a traffic run within a width, or if that is 0, within 80 columns:
+// a row for each node, the sums, the verdict, hops, rate, and wasted relays. If messages have no
+// known outcome, another table has them.
 //
 // If there is no room, IDs are cut to a start that only one node has. If that is not enough, the
 // packets and the sums of values are two tables.

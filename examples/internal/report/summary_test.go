@@ -120,7 +120,10 @@ func fits(t *testing.T, what, text string, width int) {
 func TestSummaryCSV(t *testing.T) {
 	s := largest(64-1, 1<<40, math.MaxInt64)
 	s.Lost[0] = "node 5: \"a, b\"\nand c"
-	rows, err := csv.NewReader(strings.NewReader(SummaryHeader + SummaryCSV(s, 3) + SummaryCSV(s, 4))).ReadAll()
+	s.Number = 3
+	next := *s
+	next.Number = 4
+	rows, err := csv.NewReader(strings.NewReader(SummaryHeader + SummaryCSV(s) + SummaryCSV(&next))).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
