@@ -58,14 +58,14 @@ type Register struct {
 	// For a member whose connection ended, and which goes on with its incarnation: the
 	// registry suspects it, or is a new one that does not know it. 0 for a new incarnation.
 	Incarnation uint64 `json:"inc"`
-	Ring        string `json:"ring"`  // the identity of its ring, empty if it has no table
-	Epoch       uint64 `json:"epoch"` // the latest that it was told, 0 for none
-	Size        int64  `json:"size"`  // the entries that the set-up asked for, 0 for ceil(log2) of the members
-	Plan        Plan   `json:"plan"`  // of the tables
-	Ready       bool   `json:"ready"` // it was told that all tables lead to it
-	Run         uint64 `json:"run"`   // the latest traffic run that it knows of
-	Over        []Over `json:"over"`  // the latest incarnations that it was told are over
-	Every       int64  `json:"every"` // see Beat
+	Identity    string `json:"identity"` // of its ring, empty if it has no table
+	Epoch       uint64 `json:"epoch"`    // the latest that it was told, 0 for none
+	Size        int64  `json:"size"`     // the entries that the set-up asked for, 0 for ceil(log2) of the members
+	Plan        Plan   `json:"plan"`     // of the tables
+	Ready       bool   `json:"ready"`    // it was told that all tables lead to it
+	Run         uint64 `json:"run"`      // the latest traffic run that it knows of
+	Over        []Over `json:"over"`     // the latest incarnations that it was told are over
+	Every       int64  `json:"every"`    // see Beat
 }
 
 // MaxIncarnation is the greatest incarnation that a node reports, and that a registry believes.
@@ -82,7 +82,7 @@ type Registered struct {
 	MaxPayload  int64  `json:"max_payload"` // bytes
 	HopLimit    int64  `json:"hop_limit"`
 	Lease       int64  `json:"lease_ms"`
-	Ring        string `json:"ring"` // the ring's identity, empty before it is set up
+	Identity    string `json:"identity"` // of the ring, empty before it is set up
 	Epoch       uint64 `json:"epoch"`
 }
 
@@ -145,7 +145,7 @@ const (
 
 // Manifest is a node's complete view of the ring.
 type Manifest struct {
-	Ring        string      `json:"ring"` // the ring's identity
+	Identity    string      `json:"identity"` // of the ring
 	Epoch       uint64      `json:"epoch"`
 	Incarnation uint64      `json:"inc"`  // the latest that the registry has admitted, of any member
 	Size        int64       `json:"size"` // the entries that the set-up asked for, 0 for ceil(log2) of the members

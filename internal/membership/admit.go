@@ -21,7 +21,7 @@ type Request struct {
 	// Only for an incarnation that goes on, see [Authority.Resume].
 	Verified    bool // the caller dialled Addr, and Token answered
 	Incarnation uint64
-	Ring        ring.Identity // of the ring that it is a member of, empty without a table
+	Identity    ring.Identity // of the ring that it is a member of, empty without a table
 	Epoch       uint64
 	Size        int
 	Plan        control.Plan

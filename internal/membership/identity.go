@@ -45,10 +45,10 @@ func (a *Authority) Recover(now Time) {
 
 // checkRing refuses a member of another ring.
 func (a *Authority) checkRing(r Request) error {
-	if r.Ring == "" || a.identity == "" || r.Ring == a.identity {
+	if r.Identity == "" || a.identity == "" || r.Identity == a.identity {
 		return nil
 	}
-	return otherRingError(fmt.Sprintf("node %d is a member of ring %s, this registry has ring %s", r.ID, r.Ring.Short(), a.identity.Short()))
+	return otherRingError(fmt.Sprintf("node %d is a member of ring %s, this registry has ring %s", r.ID, r.Identity.Short(), a.identity.Short()))
 }
 
 // adopt takes the identity of the first member that comes back, for a registry that knows none.
@@ -226,8 +226,8 @@ func (f *Forsaking) OwnRing() { *f = Forsaking{} }
 
 // checkIdentity is the error of a manifest of another ring. A registry sends none.
 func (l *NodeView) checkIdentity(m control.Manifest) error {
-	if id := ring.Identity(m.Ring); l.Ring != "" && id != "" && id != l.Ring {
-		return fmt.Errorf("%w: a table of ring %s for a member of ring %s", ErrOtherRing, id.Short(), l.Ring.Short())
+	if id := ring.Identity(m.Identity); l.Identity != "" && id != "" && id != l.Identity {
+		return fmt.Errorf("%w: a table of ring %s for a member of ring %s", ErrOtherRing, id.Short(), l.Identity.Short())
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func newcomer(addr string) Request {
 }
 
 func oldMember(addr string, id ring.Identity) Request {
-	return Request{Addr: addr, Token: uint64(addr[0]), ID: uint64(addr[0]), Incarnation: 100 + uint64(addr[0]), Ring: id, Epoch: 5, Ready: true, Verified: true}
+	return Request{Addr: addr, Token: uint64(addr[0]), ID: uint64(addr[0]), Incarnation: 100 + uint64(addr[0]), Identity: id, Epoch: 5, Ready: true, Verified: true}
 }
 
 func mustAdmit(t *testing.T, a *Authority, now Time, r Request) {
@@ -64,7 +64,7 @@ func mustWait(t *testing.T, a *Authority, now Time, r Request, says string) {
 func manifestRings(a *Authority) (ids []ring.Identity) {
 	for _, e := range a.Take() {
 		if m, ok := e.Body.(control.Manifest); ok {
-			ids = append(ids, ring.Identity(m.Ring))
+			ids = append(ids, ring.Identity(m.Identity))
 		}
 	}
 	return ids
@@ -274,14 +274,14 @@ func TestForsaking(t *testing.T) {
 
 func TestOtherRingsTable(t *testing.T) {
 	l := &NodeView{Self: ring.Ref{ID: 1, Incarnation: 1}, Bits: 16}
-	l, err := l.Manifest(control.Manifest{Epoch: 1, Ring: string(ringI)})
-	if err != nil || l.Ring != ringI {
+	l, err := l.Manifest(control.Manifest{Epoch: 1, Identity: string(ringI)})
+	if err != nil || l.Identity != ringI {
 		t.Fatal(l, err)
 	}
-	if _, err := l.Manifest(control.Manifest{Epoch: 2, Ring: string(ringJ)}); !errors.Is(err, ErrOtherRing) {
+	if _, err := l.Manifest(control.Manifest{Epoch: 2, Identity: string(ringJ)}); !errors.Is(err, ErrOtherRing) {
 		t.Error(err)
 	}
-	if l, err = l.Manifest(control.Manifest{Epoch: 2}); err != nil || l.Ring != ringI { // of an older registry
+	if l, err = l.Manifest(control.Manifest{Epoch: 2}); err != nil || l.Identity != ringI { // of an older registry
 		t.Error(l, err)
 	}
 }

@@ -22,7 +22,7 @@ func slot(at int, m *member) control.Slot {
 // manifest is everything that a member must know. known is the result of announcedMembers.
 func (a *Authority) manifest(m *member, view ring.View, members int, known []*member) control.Manifest {
 	note := control.Manifest{
-		Ring: string(a.identity), Epoch: a.epoch, Incarnation: a.lastInc, Size: int64(a.layout.K), Members: int64(members),
+		Identity: string(a.identity), Epoch: a.epoch, Incarnation: a.lastInc, Size: int64(a.layout.K), Members: int64(members),
 		Entries: a.peers(view.Entries), Successors: a.peers(view.Successors),
 		Detours: m.detours, Hold: m.hold,
 	}

@@ -15,7 +15,7 @@ type NodeView struct {
 	Self ring.Ref
 	Bits int
 
-	Ring       ring.Identity // empty before the first table
+	Identity   ring.Identity // of the ring, empty before the first table
 	Epoch      uint64
 	Size       int64 // entries asked for at the set-up
 	Plan       control.Plan
@@ -47,7 +47,7 @@ func (l *NodeView) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
 // Manifest is the view after the registry told the node everything.
 func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	next := &NodeView{
-		Self: l.Self, Bits: l.Bits, Ring: cmp.Or(ring.Identity(m.Ring), l.Ring), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
+		Self: l.Self, Bits: l.Bits, Identity: cmp.Or(ring.Identity(m.Identity), l.Identity), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
 		Others: m.Others, Incs: m.Incs, Newest: m.Incarnation, Idle: make(map[uint64]struct{}, len(m.Idle)),
 	}

@@ -17,7 +17,7 @@ func (a *Authority) recoverMember(now Time, m *member, r Request) {
 		a.recoveryEnd, a.secondGrace = within(now, a.Grace), false
 	}
 	a.expected = false
-	a.adopt(r.Ring)
+	a.adopt(r.Identity)
 	a.goLive(a.layout)                                       // also after Recover
 	if late := a.timeout(m) - a.Lease; late > a.extraGrace { // each notices at its next heartbeat
 		a.recoveryEnd.putOff((late-a.extraGrace)/3, true)

@@ -66,7 +66,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
 		req.Want, req.ID = !anyID, inc.self.ID // the same ID, if it is free
 		if on {
-			req.Ring = string(local.Ring)
+			req.Identity = string(local.Identity)
 			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), local.Over
 			req.Every = int64(inc.pace.Load())
 		}
@@ -100,8 +100,8 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return err
 	case on && (answer.ID != inc.self.ID || answer.Incarnation != inc.self.Incarnation):
 		return fmt.Errorf("the registry takes node %d for node %d", inc.self.ID, answer.ID)
-	case on && answer.Ring != "" && req.Ring != "" && answer.Ring != req.Ring:
-		return fmt.Errorf("%w: it takes this member of ring %s into ring %s", errs.ErrOtherRing, ring.Identity(req.Ring).Short(), ring.Identity(answer.Ring).Short())
+	case on && answer.Identity != "" && req.Identity != "" && answer.Identity != req.Identity:
+		return fmt.Errorf("%w: it takes this member of ring %s into ring %s", errs.ErrOtherRing, ring.Identity(req.Identity).Short(), ring.Identity(answer.Identity).Short())
 	case on && (answer.Bits != inc.self.Bits || answer.MaxPayload != inc.self.MaxPayload):
 		return fmt.Errorf("%w: the ring has IDs of %d bits and messages of %d bytes now, not of %d and %d", errs.ErrEvicted,
 			answer.Bits, answer.MaxPayload, inc.self.Bits, inc.self.MaxPayload)

@@ -88,7 +88,7 @@ func (n *Node) notReady(inc *incarnation) error {
 	}
 	local, linkError := inc.local.Load(), inc.linkError.Load()
 	switch {
-	case local.Epoch == 0 && inc.self.Epoch == 0 && inc.self.Ring == "":
+	case local.Epoch == 0 && inc.self.Epoch == 0 && inc.self.Identity == "":
 		return fmt.Errorf("%w: it has not been set up: run Setup (setup-overlay) at the registry", errs.ErrNotReady)
 	case local.Epoch == 0:
 		return fmt.Errorf("%w: the ring is live, but this node has no routing table from the registry yet: wait", errs.ErrNotReady)

@@ -23,7 +23,7 @@ func (inc *incarnation) status() status.Node {
 		members = control.Int(inc.self.Members)
 	}
 	s := status.Node{
-		Peer: status.Peer{ID: status.ID(inc.self.ID), Addr: inc.n.address()}, Incarnation: inc.self.Incarnation, Identity: string(local.Ring), Epoch: table.epoch, Members: members,
+		Peer: status.Peer{ID: status.ID(inc.self.ID), Addr: inc.n.address()}, Incarnation: inc.self.Incarnation, Identity: string(local.Identity), Epoch: table.epoch, Members: members,
 		Counters: p.Counters, Hops: untilZeros(p.Hops[:]),
 		Latency: status.Histogram{Counts: untilZeros(p.Latency[:]), Sum: p.LatencySum},
 		Links:   make([]status.Link, 0, len(table.peers)),

@@ -59,8 +59,8 @@ func (s *session) register(body []byte) error {
 	if !req.Other && !sameHost(ctx, host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
-	if !ring.Identity(req.Ring).Valid() {
-		return s.refuse(control.CodeProtocol, "%.40q is not the identity of a ring", req.Ring)
+	if !ring.Identity(req.Identity).Valid() {
+		return s.refuse(control.CodeProtocol, "%.40q is not the identity of a ring", req.Identity)
 	}
 	if max(req.Incarnation, req.Epoch, req.Run) > maxNumber {
 		return s.refuse(control.CodeProtocol, "incarnation %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
@@ -105,7 +105,7 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 	case errors.Is(err, membership.ErrWait):
 		return s.refuse(control.CodeWait, "%v: join again in a while", err)
 	case errors.Is(err, membership.ErrOtherRing):
-		return s.refuseOtherRing(req, err.Error(), fmt.Sprintf("it is a member of ring %s, this is ring %s", req.Ring, r.identity()))
+		return s.refuseOtherRing(req, err.Error(), fmt.Sprintf("it is a member of ring %s, this is ring %s", req.Identity, r.identity()))
 	case errors.Is(err, membership.ErrEvicted):
 		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):
@@ -148,7 +148,7 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 	waitErr := r.Await(ctx, func() bool {
 		request := membership.Request{
 			Addr: req.Addr, Token: req.Token, Traffic: req.Traffic, Want: req.Want, ID: req.ID, Seen: req.Seen, Verified: verified,
-			Incarnation: req.Incarnation, Ring: ring.Identity(req.Ring), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
+			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
 		if req.Incarnation != 0 {
@@ -191,7 +191,7 @@ func (s *session) attach(m ring.Member, latestRun uint64) error {
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
-		Ring: string(r.members.Identity()),
+		Identity: string(r.members.Identity()),
 	})
 	if u := r.runs.current; u != nil {
 		u.memberRegistered(s, latestRun)

@@ -75,7 +75,7 @@ func (s *session) refuseOtherRing(req control.Register, reason, full string) err
 	r := s.r
 	now := time.Now()
 	node := status.OtherRing{
-		Node: status.Peer{ID: status.ID(req.ID), Addr: req.Addr}, Incarnation: req.Incarnation, Identity: req.Ring, Since: now, Heard: now,
+		Node: status.Peer{ID: status.ID(req.ID), Addr: req.Addr}, Incarnation: req.Incarnation, Identity: req.Identity, Since: now, Heard: now,
 	}
 	own := r.identity()
 	r.mu.Lock()
@@ -87,7 +87,7 @@ func (s *session) refuseOtherRing(req control.Register, reason, full string) err
 		r.change()
 	}
 	r.mu.Unlock()
-	r.cfg.WarnOften(req.Addr, "a member of another ring of this name wants to come back: two registries are in use, or this one has lost its state", "node", node.Node, "its ring", req.Ring, "ring", own, "why", reason)
+	r.cfg.WarnOften(req.Addr, "a member of another ring of this name wants to come back: two registries are in use, or this one has lost its state", "node", node.Node, "its ring", req.Identity, "ring", own, "why", reason)
 	return s.refuse(control.CodeOtherRing, "%s", reason)
 }
 

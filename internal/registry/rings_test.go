@@ -19,7 +19,7 @@ func TestIdentityOfARegister(t *testing.T) {
 		t.Helper()
 		c := tr.DialRaw(t)
 		defer c.Close()
-		c.Send(control.TypeRegister, control.Register{Addr: "raw:5", Other: true, ID: 5, Incarnation: inc, Ring: ring, Epoch: epoch})
+		c.Send(control.TypeRegister, control.Register{Addr: "raw:5", Other: true, ID: 5, Incarnation: inc, Identity: ring, Epoch: epoch})
 		ty, body, err := c.Recv()
 		if err == nil && ty == control.TypeRefused {
 			err = c.Decode(body, &r)

@@ -74,8 +74,8 @@ var controls = []struct {
 	{fewestFrom + 10, "offsets that the ring has become too small for", "ring/offsets.go", "l.Offsets[len(l.Offsets)-1] >= n", "false"},
 	{starvedFrom + 41, "time in which the registry did not run counts as silence", "membership/localhealth.go", "patience-(silent-missed.All)", "patience-silent"},
 	{ringsFrom, "rings: no grace at the start of a ring that sets itself up", "membership/identity.go", "case a.GraceFirst || a.SelfSetup != nil:", "case a.GraceFirst:"},
-	{ringsFrom + 2, "rings: members of other rings are taken in", "membership/identity.go", "if r.Ring == \"\" || a.identity == \"\"", "if true || a.identity == \"\""},
-	{ringsFrom + 18, "rings: a registry that recovers takes in all", "membership/identity.go", "if r.Ring == \"\" || a.identity == \"\"", "if r.Ring == \"\" || a.recovering"},
+	{ringsFrom + 2, "rings: members of other rings are taken in", "membership/identity.go", "if r.Identity == \"\" || a.identity == \"\"", "if true || a.identity == \"\""},
+	{ringsFrom + 18, "rings: a registry that recovers takes in all", "membership/identity.go", "if r.Identity == \"\" || a.identity == \"\"", "if r.Identity == \"\" || a.recovering"},
 	{ringsFrom + 4, "rings: a ring has no identity until a member brings one", "membership/identity.go", "\tif !a.recovering {\n\t\ta.settleIdentity()", "\tif false {\n\t\ta.settleIdentity()"},
 	{ringsFrom, "rings: a registry draws an identity, and does not adopt one", "membership/identity.go", "cmp.Or(a.identity, id)", "cmp.Or(a.identity, a.drawIdentity())"},
 	{ringsFrom + 28, "rings: a ring is never given up", "membership/identity.go", "return f.counted >= ForsakeLeases*lease", "return false"},
@@ -83,7 +83,7 @@ var controls = []struct {
 	{ringsFrom + 250, "rings: time counts after the node's own registry was there", "membership/identity.go", "{ *f = Forsaking{} }", "{ f.last = 0 }"},
 	{ringsFrom + 4275, "rings: the first member does not wait for the state", "membership/identity.go", "if a.unsaved() {\n\t\ta.filling", "if false {\n\t\ta.filling"},
 	{ringsFrom + 13, "rings: no grace for the members of a state", "membership/identity.go", "\t\ta.expected = true\n\t\ta.Recover(now)", "\t\ta.expected = true"},
-	{ringsFrom + 1, "rings: members keep no identity", "membership/messages.go", "Ring: string(a.identity), ", ""},
+	{ringsFrom + 1, "rings: members keep no identity", "membership/messages.go", "Identity: string(a.identity), ", ""},
 	{523, "deadlines are not put off in a shortage", "membership/localhealth.go", "d.at = max(d.at, min(d.at+by, d.last))", "_ = by"},
 }
 

@@ -49,7 +49,7 @@ func (p *process) connected(c *conn) {
 	r := register{Request: membership.Request{Addr: p.addr, Traffic: true, Seen: p.maxInc}}
 	if n := p.node; n != nil {
 		r.resume, r.ID, r.Incarnation, r.Token, r.Ready = true, n.ref.ID, n.ref.Incarnation, p.token, n.ready
-		r.Ring = n.local.Ring
+		r.Identity = n.local.Identity
 		r.Epoch, r.Size, r.Plan, r.Over = n.local.Epoch, int(n.local.Size), n.local.Plan, n.local.Over
 	} else {
 		p.token = p.w.net.Uint64()

@@ -192,7 +192,7 @@ func (j *judge) refusedLife(r *registry, ref ring.Ref) {
 // noRoute is called when a node denies that an ID exists.
 func (j *judge) noRoute(n *node, f wire.Frame) {
 	for _, x := range j.all {
-		if x.ref.ID == f.Dst() && x.mustExist() && x.n.local.Ring == n.local.Ring {
+		if x.ref.ID == f.Dst() && x.mustExist() && x.n.local.Identity == n.local.Identity {
 			j.fail("%v denies that ID %d exists, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",
 				n.ref, f.Dst(), x.ref, x.announced, n.router.Successor, n.use.Epoch, n.router.Up, n.confirmedAt, f.Type(), f.Src())
 		}

@@ -181,7 +181,7 @@ func (j *judge) forsakes(n *node) {
 	if j.w.now-x.own < membership.ForsakeLeases*j.w.lease {
 		j.fail("%v gives up its ring after %v", n.ref, j.w.now-x.own)
 	}
-	if n.local.Ring == j.w.registry.auth.Identity() {
+	if n.local.Identity == j.w.registry.auth.Identity() {
 		j.fail("%v gives up the ring that the registry has", n.ref)
 	}
 	x.markDead()
@@ -195,8 +195,8 @@ func (j *judge) checkRings(r *registry) {
 		return
 	}
 	for _, c := range r.sessions {
-		if n := c.p.node; c.bound && n != nil && n.ref == c.ref && n.local.Ring != "" && n.local.Ring != id {
-			j.fail("%v, a member of ring %s, was taken into ring %s", n.ref, n.local.Ring.Short(), id.Short())
+		if n := c.p.node; c.bound && n != nil && n.ref == c.ref && n.local.Identity != "" && n.local.Identity != id {
+			j.fail("%v, a member of ring %s, was taken into ring %s", n.ref, n.local.Identity.Short(), id.Short())
 		}
 	}
 	if d := x.disks[x.turn]; d != nil && d.record.Identity != "" && id != "" && d.record.Identity != id && !r.auth.SaveDue(j.w.now) {
@@ -206,8 +206,8 @@ func (j *judge) checkRings(r *registry) {
 		return
 	}
 	for _, y := range j.all {
-		if y.member && y.gen < r.gen && !j.excused(y, r) && y.n.local.Ring != "" {
-			j.fail("registry %d makes ring %s, though %v of ring %s is on its way back", r.gen, id.Short(), y.ref, y.n.local.Ring.Short())
+		if y.member && y.gen < r.gen && !j.excused(y, r) && y.n.local.Identity != "" {
+			j.fail("registry %d makes ring %s, though %v of ring %s is on its way back", r.gen, id.Short(), y.ref, y.n.local.Identity.Short())
 		}
 	}
 	x.known[id] = true
@@ -220,7 +220,7 @@ func (j *judge) otherRings(x *incarnation, r *registry) bool {
 	if j.w.rings == nil || x.n == nil {
 		return false
 	}
-	own, id := x.n.local.Ring, r.auth.Identity()
+	own, id := x.n.local.Identity, r.auth.Identity()
 	return own == "" || id != "" && own != id && j.w.rings.known[id]
 }
 
@@ -230,8 +230,8 @@ func (j *judge) strayNode() string {
 		return "the ring has no identity"
 	}
 	for _, p := range j.w.alive() {
-		if n := p.node; j.w.rings != nil && n != nil && n.local.Ring != j.w.registry.auth.Identity() {
-			return sprintf("%v is in ring %q, the registry has ring %q", n.ref, n.local.Ring.Short(), j.w.registry.auth.Identity().Short())
+		if n := p.node; j.w.rings != nil && n != nil && n.local.Identity != j.w.registry.auth.Identity() {
+			return sprintf("%v is in ring %q, the registry has ring %q", n.ref, n.local.Identity.Short(), j.w.registry.auth.Identity().Short())
 		}
 	}
 	return ""
