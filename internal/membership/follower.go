@@ -107,7 +107,7 @@ func (f *Follower) compare(now Sight) {
 			continue
 		}
 		ref := ring.Ref{ID: id, Incarnation: t.inc}
-		if how := f.howEnded(ref, t.replaced, now); how != "" {
+		if how := f.end(ref, t.replaced, now); how != "" {
 			ends, room = append(ends, event(how, ref, false)), room+1
 		}
 	}
@@ -119,12 +119,12 @@ func (f *Follower) compare(now Sight) {
 	slices.Reverse(f.pending)
 }
 
-// howEnded says how a member has ended that was told and is not on the list. It returns "" if it
+// end says how a member has ended that was told and is not on the list. It returns "" if it
 // need not have ended.
 //
 // A list of the whole ring lacks members that have ended. A list that is shorter than the ring is
 // a sample, or lacks members that a new registry has not announced yet.
-func (f *Follower) howEnded(ref ring.Ref, replaced bool, now Sight) shown.MemberChange {
+func (f *Follower) end(ref ring.Ref, replaced bool, now Sight) shown.MemberChange {
 	if how, over := f.HowEnded(ref); over {
 		return how
 	}

@@ -110,14 +110,13 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 			n.cfg.Log.Info("the node's address has changed", "node", n.Peer(), "was", was)
 		}
 		inc.plane.LowerFence()
-		n.forsaking.OwnRing()
 	default:
 		n.setAddress(addr)
 		if err := n.begin(answer, req.Seen); err != nil {
 			return err
 		}
-		n.forsaking.OwnRing()
 	}
+	n.forsaking.OwnRing()
 	ctl.SetLease(n.inc.Load().timeout())
 	return nil
 }

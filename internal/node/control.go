@@ -95,8 +95,8 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 			evicted = true
 			continue
 		case errors.Is(err, errs.ErrOtherRing) && n.forsaking.OtherRing(time.Since(n.began)+1, inc.lease()):
-			n.cfg.Log.Warn("registries have had another ring for 20 leases: this node gives up its own, and joins as a new node", "node", n.Peer(), "incarnation", n.Incarnation(), "err", err)
 			evicted, over = true, forsakenError{}
+			n.cfg.Log.Warn(over.Error(), "node", n.Peer(), "incarnation", n.Incarnation(), "err", err)
 			continue
 		case errors.Is(err, errIDTaken), errors.Is(err, errRefused) && inc.ctx.Err() != nil: // the ring may have smaller IDs
 			anyID = true

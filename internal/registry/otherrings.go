@@ -2,10 +2,12 @@ package registry
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
@@ -82,12 +84,12 @@ func (s *session) refuseOtherRing(req control.Register, reason, full string) err
 	if r.others.note(ring.Ref{ID: req.ID, Incarnation: req.Incarnation}, node, r.cfg.Lease) {
 		r.recordQuietly(status.Event{
 			Kind: status.EventOtherRing, Node: node.Node, Incarnation: node.Incarnation,
-			Why: full + ": it may join as a new node when its registry is gone for 20 leases",
+			Why: fmt.Sprintf("%s: after %d leases without its own registry it joins as a new node", full, membership.ForsakeLeases),
 		})
 		r.change()
 	}
 	r.mu.Unlock()
-	r.cfg.WarnOften(req.Addr, "a member of another ring of this name wants to come back: two registries are in use, or this one has lost its state", "node", node.Node, "its ring", req.Identity, "ring", own, "why", reason)
+	r.cfg.WarnOften(req.Addr, "a member of another ring of this name wants to come back: two registries are in use, or this one has lost its state", "node", node.Node, "its identity", req.Identity, "identity", own, "why", reason)
 	return s.refuse(control.CodeOtherRing, "%s", reason)
 }
 
