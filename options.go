@@ -123,7 +123,7 @@ func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traff
 // learn whether it lives, and may fail with [ErrRebuilding].
 func WithID(id ID) NodeOption { return nodeOption(func(o *node.Config) { o.ID = &id }) }
 
-// WithRetry makes [Join] try again until ctx ends, at least every 2 s, while the error is
+// WithRetry makes [Join] try again until ctx ends, after pauses of up to 2 s, while the error is
 // [Retryable]. Each new reason is logged. When ctx ends the error also matches the latest reason.
 func WithRetry() NodeOption { return nodeOption(func(o *node.Config) { o.Retry = true }) }
 

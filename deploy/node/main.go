@@ -4,8 +4,8 @@
 //	cd deploy && go run ./node -registry localhost:12345 -http localhost:8081
 //
 // It serves /healthz, /readyz and /metrics, relays for others, and takes part in traffic runs.
-// Settings are flags or variables (-h lists them). It waits for a registry that is away. At SIGTERM it leaves the ring: it is not ready
-// from then on, and ends when its messages are delivered.
+// Settings are flags or variables (-h lists them). It waits for a registry that is away. At SIGTERM
+// it leaves the ring: it is not ready from then on, and ends when its messages are delivered.
 package main
 
 import (

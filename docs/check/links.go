@@ -63,7 +63,7 @@ var (
 
 // usual are names that documents have by custom, in capitals. Such a word means the document.
 var usual = []string{"README", "ARCHITECTURE", "DESIGN", "CONTRIBUTING", "SECURITY", "CHANGELOG", "PROTOCOL", "LICENSE",
-	"NOTICE", "AUTHORS", "MAINTAINERS", "GOVERNANCE", "HACKING", "INSTALL", "ROADMAP", "STYLE", "SUPPORT", "HOUSE", "OFFICE", "SPEED"}
+	"NOTICE", "AUTHORS", "MAINTAINERS", "GOVERNANCE", "HACKING", "INSTALL", "ROADMAP", "STYLE", "SUPPORT"}
 
 // mentions checks documents that a text names without a link, and links by a name that is
 // not defined.

@@ -28,9 +28,9 @@ func (r *reports) end(e status.Event, ref ring.Ref) {
 	r.gone = append(r.gone, departed{e, rec})
 }
 
-// listGone returns the members that have gone lately, with their last figures, unless a member
-// has their ID.
-func (r *reports) listGone(now time.Time, present func(id uint64) bool) []status.Gone {
+// listGone returns the members that have gone lately from the ring of an identity, with their last
+// figures, unless a member has their ID.
+func (r *reports) listGone(now time.Time, identity string, present func(id uint64) bool) []status.Gone {
 	list := []status.Gone{}
 	seen := make(map[status.ID]struct{})
 	for _, d := range slices.Backward(r.gone) { // of several with one ID the latest counts
@@ -47,7 +47,7 @@ func (r *reports) listGone(now time.Time, present func(id uint64) bool) []status
 		if e.Kind == status.EventDead {
 			g.State = status.StateDead
 		}
-		fill(&g.Member, d.record)
+		fill(&g.Member, d.record, identity)
 		for _, l := range g.Links {
 			g.Entries = append(g.Entries, l.To)
 		}

@@ -54,7 +54,7 @@ func TestGoneKeepTheirFigures(t *testing.T) {
 		for i, n := range []*ringdht.Node{died, left} {
 			g := s.Gone[i]
 			was := before[1+2*i]
-			if g.ID != n.ID() || g.Incarnation != n.Incarnation() || g.State != []status.State{status.StateDead, status.StateLeft}[i] || g.Why == "" && i == 0 {
+			if g.Identity != s.Identity || g.ID != n.ID() || g.Incarnation != n.Incarnation() || g.State != []status.State{status.StateDead, status.StateLeft}[i] || g.Why == "" && i == 0 {
 				t.Errorf("gone: %+v", g)
 			}
 			if g.Counters.Sent != was.Counters.Sent || g.Counters.Delivered != was.Counters.Delivered || g.Addr != was.Addr || len(g.Entries) != 2 || g.Heard.IsZero() || g.When.Before(g.Heard) {

@@ -31,7 +31,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 		Missing: withText(r.members.Unsettled()), Degraded: r.degraded(),
 		Running: r.running(), Runs: cloneNonNil(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
 		Events: r.events.list(), Happened: r.events.counts(), History: r.history.list(),
-		Gone: r.reports.listGone(now, func(id uint64) bool { _, present := r.members.Holder(id); return present }),
+		Gone: r.reports.listGone(now, string(r.members.Identity()), func(id uint64) bool { _, present := r.members.Holder(id); return present }),
 	}
 	all := r.reports.total(func(ref ring.Ref) bool {
 		m, present := r.members.Holder(ref.ID)
@@ -43,10 +43,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 		row := &s.Members[i]
 		*row = emptyMember(peer(m), m.Incarnation)
 		row.State = memberStates[r.members.State(m.Ref())]
-		fill(row, r.reports.records[m.Ref()])
-		if row.Epoch > 0 {
-			row.Identity = s.Identity
-		}
+		fill(row, r.reports.records[m.Ref()], s.Identity)
 		if view, ok := r.members.View(m.ID); ok {
 			for _, e := range view.Entries {
 				row.Entries = append(row.Entries, status.ID(e.ID))
@@ -65,14 +62,18 @@ func emptyMember(p status.Peer, incarnation uint64) status.Member {
 	}
 }
 
-// fill adds what a member has reported, if there is a record.
-func fill(m *status.Member, rec *record) {
+// fill adds what a member has reported, if there is a record. Heartbeats do not carry the identity
+// of the ring.
+func fill(m *status.Member, rec *record, identity string) {
 	if rec == nil {
 		return
 	}
 	m.Joined, m.Heard = rec.joined, rec.heard
 	if rec.status != nil {
 		m.Node = *rec.status
+	}
+	if m.Epoch > 0 {
+		m.Identity = identity
 	}
 }
 

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"time"
@@ -102,10 +101,6 @@ func (k *keyboard) read() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.keys, k.reading = append(k.keys, keys...), false
-	if err != nil && !errors.Is(err, io.EOF) {
-		k.err = err
-	} else if err != nil {
-		k.err = io.EOF
-	}
+	k.err = err
 	k.change()
 }
