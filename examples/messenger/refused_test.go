@@ -47,6 +47,36 @@ func TestRefusedForGood(t *testing.T) {
 	}
 }
 
+// A messenger whose registry is replaced by one with another ring gives up its own in the end. It
+// was not declared dead, and does not say so.
+func TestGivesUpItsRing(t *testing.T) {
+	t.Parallel()
+	lease := ringdht.WithLease(200 * time.Millisecond)
+	r, addr := newRegistry(t, lease)
+	p, _ := start(t, 1, addr)
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	another, at := newRegistry(t, lease)
+	n, err := ringdht.Join(t.Context(), at, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if _, err := another.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	p.Type("wait")
+	p.Expect(`^The overlay is set up\.`) // the node has its ring
+	r.Close()
+	p.Expect(`^The registry at \S+ cannot be reached\.`)
+	if _, err := another.Listen(t.Context(), addr); err != nil {
+		t.Fatal(err)
+	}
+	p.Expect(`^The registry at \S+ refuses this node: .*is a member of ring`)
+	p.Expect(`^Node \d+ has given up its ring, which this registry does not have\. It has joined again, `)
+}
+
 // A registry that is rebuilding the membership confirms no leave. A messenger with nothing
 // left to deliver does not wait for that, and it is no error.
 func TestLeavesWhileRebuilding(t *testing.T) {
