@@ -18,7 +18,7 @@ func TestProbes(t *testing.T) {
 		text   string
 	}{
 		{nil, http.StatusOK, "ready"},
-		{[]string{"-grace", "1h"}, http.StatusServiceUnavailable, "time to come back"},
+		{[]string{"-grace", "1h"}, http.StatusServiceUnavailable, "may come back first"},
 	} {
 		p := drive.Start(t, run, append(c.args, "-http", "0", "localhost:0")...)
 		url := p.Expect(`^Page at (\S+)/$`)[1]

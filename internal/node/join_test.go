@@ -231,7 +231,7 @@ func TestJoinWhileTheRegistryRebuilds(t *testing.T) {
 		j := joinLater(tr.Ctx(), tr, log.Option())
 		j.waits(t, 55*time.Second)
 		j.member(tr)
-		if strings.Count(log.Text(), "rebuilding") != 1 {
+		if strings.Count(log.Text(), "admits no new node yet") != 1 {
 			t.Error(log.Text())
 		}
 	})
