@@ -126,7 +126,7 @@ func TestSetupByFlags(t *testing.T) {
 // With -setup alone the ring sets itself up from the first node on.
 func TestSelfSetup(t *testing.T) {
 	t.Parallel()
-	p, addr := start(t, "-setup", "auto", "-state", t.TempDir())
+	p, addr := start(t, "-setup", "auto", "-state", t.TempDir(), "-grace", "100ms")
 	nodes := join(t, addr, 3)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
