@@ -22,7 +22,9 @@ var needed = []string{
 	"cannot join yet, trying again",
 	"this process did not get the processor for a while, or was stopped; members get as much more time to answer",
 	"this process got no CPU time for a while, or was stopped; the registry is told, and allows it more time",
-	"degraded", // a peer that is late
+	"the node was paused, asking the registry whether it is still a member",
+	"link ended", // without an answer for two thirds of a lease
+	"degraded",   // likewise
 }
 
 // warnings counts the warnings in the logs of all processes, by message. An error fails the

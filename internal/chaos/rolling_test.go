@@ -72,7 +72,7 @@ func closeTogether(s *service) {
 	s.measure("an instance, and its registry some ms later", func() {
 		for i := range 4 {
 			s.roll(i%serviceSize, i%2 == 0, func() {
-				time.Sleep(time.Duration(i) * 5 * time.Millisecond)
+				time.Sleep(time.Duration(i) * 7 * time.Millisecond)
 				s.registryEnds(syscall.SIGTERM)
 				s.startRegistry()
 			})
