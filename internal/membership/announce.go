@@ -50,17 +50,7 @@ func (a *Authority) announce(now Time) (next Time) {
 			note.Idle = append(note.Idle, m.ID)
 		}
 	}
-	for _, ref := range a.unannouncedDead {
-		note.Gone = append(note.Gone, ref)
-		if m := a.byID[ref.ID]; m != nil && m.announced && !slices.Contains(known, m) {
-			// A later incarnation came back from the earlier ring. Members list others by
-			// ID, and must not take it for gone.
-			note.Added, note.Incarnations = append(note.Added, m.ID), append(note.Incarnations, m.Incarnation)
-			if !m.Traffic {
-				note.Idle = append(note.Idle, m.ID)
-			}
-		}
-	}
+	note.Gone = append(note.Gone, a.unannouncedDead...)
 	note.Left = append(note.Left, a.unannouncedLeft...)
 	a.unannouncedDead, a.unannouncedLeft = nil, nil
 	notes := a.samples(note)
