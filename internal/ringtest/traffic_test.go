@@ -278,14 +278,14 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	a := tr.Join(nil, ringdht.WithTraffic())
 	tr.Join(nil)
 	tr.Setup(0)
-	refused("WithTraffic", "there are 1")
+	refused("WithTraffic", "this ring has 1")
 	c := tr.Join(nil, ringdht.WithTraffic())
 	tr.Setup(0)
 	run2(t, tr, []*ringdht.Node{a, c})
 	if err := c.Leave(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	refused("WithTraffic", "there are 1")
+	refused("WithTraffic", "this ring has 1")
 	for _, bad := range []ringdht.Traffic{{}, {Messages: 1, Payload: 3}, {Messages: 1, Payload: 1 << 20}} {
 		if _, err := tr.Registry.RunTraffic(tr.Ctx(), bad); err == nil || errors.Is(err, ringdht.ErrNotReady) {
 			t.Errorf("%+v: %v", bad, err)
