@@ -200,6 +200,7 @@ func twoRings(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, dirs [2]s
 func awaitRefused(t *testing.T, n *ringdht.Node) {
 	t.Helper()
 	for range 100 {
+		<-n.Disconnected() // from its registry of before, which it may not have noticed yet
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		err := n.WaitConnected(ctx)
 		cancel()
