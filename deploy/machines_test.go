@@ -229,7 +229,8 @@ func TestRegistryMoves(t *testing.T) {
 	}
 	l.hosts["registry.ring"] = l.hosts["new.ring"]
 	l.names()
-	moved := l.start("new", "registry", webHere, "RINGDHT_CONTROL=true", "RINGDHT_LEASE=1s", "RINGDHT_GRACE=5s")
+	// A node whose first packets to the new machine are lost comes back after seven seconds.
+	moved := l.start("new", "registry", webHere, "RINGDHT_CONTROL=true", "RINGDHT_LEASE=1s", "RINGDHT_GRACE=12s")
 	moved.record("registry listens")
 	l.ask("new", "/readyz", "may come back first")
 	l.ask("new", "/metrics", `ringdht_members{ring="ring",state="active"} 2`)
