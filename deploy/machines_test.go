@@ -229,7 +229,8 @@ func TestRegistryMoves(t *testing.T) {
 	}
 	l.hosts["registry.ring"] = l.hosts["new.ring"]
 	l.names()
-	// A node whose first packets to the new machine are lost comes back after seven seconds.
+	// A dial that the new machine does not answer at first takes five seconds, the time of a handshake;
+	// only then the node dials anew. A grace must be longer than that.
 	moved := l.start("new", "registry", webHere, "RINGDHT_CONTROL=true", "RINGDHT_LEASE=1s", "RINGDHT_GRACE=12s")
 	moved.record("registry listens")
 	l.ask("new", "/readyz", "may come back first")
