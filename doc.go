@@ -39,8 +39,9 @@
 //
 // Before the first [Registry.Setup] nodes come and go, and no node can send. From then on the ring
 // is live. A node that joins is part of it within moments ([Node.Ready]), a node that leaves hands
-// over what it holds, and routes lead around a node that dies. Setup may be called again at any
-// time, also while messages flow, to change the size of the tables.
+// over what it holds, and routes lead around a node that dies. Setup may be called at any time to
+// change the tables, also while messages flow. With [WithSelfSetup] the first member makes the ring
+// live; [WithState] keeps its identity. [WithRetry] lets Join wait, and [Node.Watch] lists members.
 //
 // # The promise
 //
