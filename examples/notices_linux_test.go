@@ -36,6 +36,7 @@ func TestNoticesFitTheTerminal(t *testing.T) {
 			before := len(x.Text())
 			dumb := onTerminalNamed(t, "dumb", size.columns, size.rows, filepath.Join(bin, "messenger"), addr)
 			dumb.Expect(`This is node`)
+			dumb.Shows(`^> ▁$`) // typed before the prompt, the echo would stand before it
 			dumb.Type("watch 1\n")
 			dumb.Expect(`queued`)
 			fits(t, size.columns, "watch", dumb.Text())
