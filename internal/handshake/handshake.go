@@ -66,15 +66,15 @@ func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 // errNoHello is the error of a connection that sent nothing. Most are health checks and port scans.
 var errNoHello = errors.New("nothing was received")
 
-// readTracker records whether anything was read.
+// readTracker keeps the first bytes that were read.
 type readTracker struct {
 	io.Reader
-	got bool
+	first []byte
 }
 
 func (r *readTracker) Read(b []byte) (int, error) {
 	n, err := r.Reader.Read(b)
-	r.got = r.got || n > 0
+	r.first = append(r.first, b[:min(n, 8-len(r.first))]...)
 	return n, err
 }
 
@@ -143,12 +143,16 @@ func (c *Config) welcome(conn net.Conn, proof *secure.Proof, verdict error, chec
 	h, err := wire.ReadHello(r)
 	var a wire.Answer
 	switch {
-	case err != nil && !r.got:
+	case err != nil && len(r.first) == 0:
 		return h, fmt.Errorf("%w: %w", errNoHello, err)
 	case errors.Is(err, wire.ErrVersion):
 		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
-	case err != nil:
-		return h, err // it does not speak this protocol and would not understand an answer
+	case err != nil: // it does not speak this protocol
+		if m := mistakeOf(r.first, c.Security != nil); c.Security == nil && m.err != nil {
+			farewell(conn, m.answer)
+			err = m.err
+		}
+		return h, err
 	case verdict != nil:
 		a = refusedFor(verdict)
 	case h.RingName != c.RingName:
@@ -174,7 +178,7 @@ func (c *Config) welcome(conn net.Conn, proof *secure.Proof, verdict error, chec
 		return h, &outdatedError{a.Reason}
 	default:
 		if verdict != nil {
-			return h, fmt.Errorf("refused: %w", verdict)
+			return h, fmt.Errorf("refused, %s: %w", a.Reason, verdict)
 		}
 		return h, fmt.Errorf("refused: %s", a.Reason)
 	}

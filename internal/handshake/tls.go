@@ -37,24 +37,31 @@ func (c *carrier) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// errNoProtocol is the error of a handshake that has agreed on none of our protocols.
-var errNoProtocol = errors.New("the other side named no protocol (ALPN)")
-
 // secureDialled makes TLS of a connection that was dialled. The other side has proven what the
 // hello says of it, and has heard nothing of it yet.
 func (c *Config) secureDialled(ctx context.Context, conn net.Conn, h wire.Hello) (net.Conn, secure.Proof, error) {
 	var proof secure.Proof
+	var own error // why this side has nothing to present
 	protocol := c.Security.Dials(h.Role)
-	side := secure.Side{Certificate: c.Security.Certificate, Check: func(cs *tls.ConnectionState) (err error) {
-		if cs.NegotiatedProtocol != protocol {
-			return errNoProtocol
-		}
-		proof, err = c.Security.Check(h.Role, cs)
-		return err
-	}}
+	side := secure.Side{
+		Certificate: func(ctx context.Context, protocol string) (cert *tls.Certificate, err error) {
+			cert, own = c.Security.Certificate(ctx, protocol)
+			return cert, own
+		},
+		Check: func(cs *tls.ConnectionState) (err error) {
+			if cs.NegotiatedProtocol != protocol {
+				return errNoProtocol
+			}
+			proof, err = c.Security.Check(h.Role, cs)
+			return err
+		},
+	}
 	under := &carrier{Conn: conn}
 	over := &tlsConn{tls.Client(under, side.Client(protocol)), under}
 	if err := over.HandshakeContext(ctx); err != nil {
+		if own != nil {
+			return conn, secure.Proof{}, own
+		}
 		return conn, secure.Proof{}, explained(err, protocol)
 	}
 	cs := over.ConnectionState()
@@ -73,15 +80,30 @@ func (c *Config) secureAccepted(conn net.Conn) (over net.Conn, proof secure.Proo
 		proof, verdict = c.Security.Check(0, cs)
 		return nil
 	}}
+	accepts := c.Security.Accepts()
+	var offered []string
+	config := side.Server(accepts...)
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		offered = hello.SupportedProtos
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	defer cancel()
 	under := &carrier{Conn: conn}
-	secured := &tlsConn{tls.Server(under, side.Server(c.Security.Accepts()...)), under}
+	secured := &tlsConn{tls.Server(under, config), under}
 	if err := secured.HandshakeContext(ctx); err != nil {
-		if !under.got {
-			return conn, secure.Proof{}, nil, fmt.Errorf("%w: %w", errNoHello, err)
+		header, plain := errors.AsType[tls.RecordHeaderError](err)
+		switch {
+		case !under.got:
+			err = fmt.Errorf("%w: %w", errNoHello, err)
+		case plain && header.Conn != nil:
+			m := mistakeOf(header.RecordHeader[:], true)
+			farewell(conn, m.answer)
+			err = m.err
+		default:
+			err = explainedAccept(err, offered, accepts)
 		}
-		return conn, secure.Proof{}, nil, explained(err, "")
+		return conn, secure.Proof{}, nil, err
 	}
 	cs := secured.ConnectionState()
 	proof.State = &cs
