@@ -29,12 +29,49 @@ func (c *tlsConn) NetConn() net.Conn { return c.carrier.Conn }
 type carrier struct {
 	net.Conn
 	got bool // a byte has arrived; owned by the reader
+
+	// while an accepted connection is in its handshake; owned by its goroutine
+	arrival *arrival      // or nil
+	crypto  chan struct{} // see places; nil for none
+	holds   bool          // it has a place in crypto
 }
 
 func (c *carrier) Read(b []byte) (int, error) {
+	c.pause()
+	c.arrival.await()
 	n, err := c.Conn.Read(b)
+	c.arrival.work()
+	c.resume()
 	c.got = c.got || n > 0
 	return n, err
+}
+
+func (c *carrier) Write(b []byte) (int, error) {
+	c.pause()
+	defer c.resume()
+	return c.Conn.Write(b)
+}
+
+// pause gives the place in crypto back while the handshake does not compute, and resume waits for
+// one.
+func (c *carrier) pause() {
+	if c.holds {
+		c.holds = false
+		<-c.crypto
+	}
+}
+
+func (c *carrier) resume() {
+	if c.crypto != nil {
+		c.crypto <- struct{}{}
+		c.holds = true
+	}
+}
+
+// handshakeDone ends what concerns the handshake only.
+func (c *carrier) handshakeDone() {
+	c.pause()
+	c.arrival, c.crypto = nil, nil
 }
 
 // secureDialled makes TLS of a connection that was dialled. The other side has proven what the
@@ -72,14 +109,25 @@ func (c *Config) secureDialled(ctx context.Context, conn net.Conn, h wire.Hello)
 // secureAccepted makes TLS of a connection that was accepted. verdict is why the other side is not
 // believed. TLS could say so with an alert only, the same for all reasons. So the verdict goes into
 // the answer to the hello, and until then nothing of the connection is used.
-func (c *Config) secureAccepted(conn net.Conn) (over net.Conn, proof secure.Proof, verdict, err error) {
-	side := secure.Side{Certificate: c.Security.Certificate, Check: func(cs *tls.ConnectionState) error {
-		if cs.NegotiatedProtocol == "" {
-			return errNoProtocol
-		}
-		proof, verdict = c.Security.Check(0, cs)
-		return nil
-	}}
+func (c *Config) secureAccepted(conn net.Conn, arrival *arrival) (over net.Conn, proof secure.Proof, verdict, err error) {
+	under := &carrier{Conn: conn, arrival: arrival}
+	if arrival != nil {
+		under.crypto = arrival.places.crypto
+	}
+	side := secure.Side{
+		Certificate: func(ctx context.Context, protocol string) (*tls.Certificate, error) {
+			under.pause() // it may wait
+			defer under.resume()
+			return c.Security.Certificate(ctx, protocol)
+		},
+		Check: func(cs *tls.ConnectionState) error {
+			if cs.NegotiatedProtocol == "" {
+				return errNoProtocol
+			}
+			proof, verdict = c.Security.Check(0, cs)
+			return nil
+		},
+	}
 	accepts := c.Security.Accepts()
 	var offered []string
 	config := side.Server(accepts...)
@@ -89,9 +137,10 @@ func (c *Config) secureAccepted(conn net.Conn) (over net.Conn, proof secure.Proo
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	defer cancel()
-	under := &carrier{Conn: conn}
 	secured := &tlsConn{tls.Server(under, config), under}
-	if err := secured.HandshakeContext(ctx); err != nil {
+	err = secured.HandshakeContext(ctx)
+	under.handshakeDone()
+	if err != nil {
 		header, plain := errors.AsType[tls.RecordHeaderError](err)
 		switch {
 		case !under.got:

@@ -111,6 +111,6 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		}
 		return
 	}
-	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr()}
+	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr(), heard: func() { handshake.Heard(conn) }}
 	s.run()
 }
