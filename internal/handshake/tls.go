@@ -11,32 +11,17 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// tlsConn is a connection of a secure ring. Its Close never waits for the other end, as that of
-// tls.Conn does, which sends an alert first. The frames say themselves where they end, so a
-// connection that was cut is no shorter message.
-type tlsConn struct {
-	*tls.Conn
-	carrier *carrier
-}
-
-// Close closes the connection at once.
-func (c *tlsConn) Close() error { return c.carrier.Close() }
-
-// NetConn returns the transport's connection.
-func (c *tlsConn) NetConn() net.Conn { return c.carrier.Conn }
-
-// carrier is the transport's connection below TLS.
-type carrier struct {
+// watched is the transport's connection below TLS, while an accepted connection is in its handshake.
+// Its goroutine owns it.
+type watched struct {
 	net.Conn
-	got bool // a byte has arrived; owned by the reader
-
-	// while an accepted connection is in its handshake; owned by its goroutine
+	got     bool          // a byte has arrived
 	arrival *arrival      // or nil
 	crypto  chan struct{} // see places; nil for none
 	holds   bool          // it has a place in crypto
 }
 
-func (c *carrier) Read(b []byte) (int, error) {
+func (c *watched) Read(b []byte) (int, error) {
 	c.pause()
 	c.arrival.await()
 	n, err := c.Conn.Read(b)
@@ -46,7 +31,7 @@ func (c *carrier) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *carrier) Write(b []byte) (int, error) {
+func (c *watched) Write(b []byte) (int, error) {
 	c.pause()
 	defer c.resume()
 	return c.Conn.Write(b)
@@ -54,24 +39,18 @@ func (c *carrier) Write(b []byte) (int, error) {
 
 // pause gives the place in crypto back while the handshake does not compute, and resume waits for
 // one.
-func (c *carrier) pause() {
+func (c *watched) pause() {
 	if c.holds {
 		c.holds = false
 		<-c.crypto
 	}
 }
 
-func (c *carrier) resume() {
+func (c *watched) resume() {
 	if c.crypto != nil {
 		c.crypto <- struct{}{}
 		c.holds = true
 	}
-}
-
-// handshakeDone ends what concerns the handshake only.
-func (c *carrier) handshakeDone() {
-	c.pause()
-	c.arrival, c.crypto = nil, nil
 }
 
 // secureDialled makes TLS of a connection that was dialled. The other side has proven what the
@@ -93,8 +72,7 @@ func (c *Config) secureDialled(ctx context.Context, conn net.Conn, h wire.Hello)
 			return err
 		},
 	}
-	under := &carrier{Conn: conn}
-	over := &tlsConn{tls.Client(under, side.Client(protocol)), under}
+	over := secure.NewClient(conn, side.Client(protocol))
 	if err := over.HandshakeContext(ctx); err != nil {
 		if own != nil {
 			return conn, secure.Proof{}, own
@@ -110,7 +88,7 @@ func (c *Config) secureDialled(ctx context.Context, conn net.Conn, h wire.Hello)
 // believed. TLS could say so with an alert only, the same for all reasons. So the verdict goes into
 // the answer to the hello, and until then nothing of the connection is used.
 func (c *Config) secureAccepted(conn net.Conn, arrival *arrival) (over net.Conn, proof secure.Proof, verdict, err error) {
-	under := &carrier{Conn: conn, arrival: arrival}
+	under := &watched{Conn: conn, arrival: arrival}
 	if arrival != nil {
 		under.crypto = arrival.places.crypto
 	}
@@ -137,9 +115,9 @@ func (c *Config) secureAccepted(conn net.Conn, arrival *arrival) (over net.Conn,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	defer cancel()
-	secured := &tlsConn{tls.Server(under, config), under}
+	secured := secure.NewServer(under, config)
 	err = secured.HandshakeContext(ctx)
-	under.handshakeDone()
+	under.pause()
 	if err != nil {
 		header, plain := errors.AsType[tls.RecordHeaderError](err)
 		switch {
@@ -154,6 +132,7 @@ func (c *Config) secureAccepted(conn net.Conn, arrival *arrival) (over net.Conn,
 		}
 		return conn, secure.Proof{}, nil, err
 	}
+	secured.Below(conn)
 	cs := secured.ConnectionState()
 	proof.State = &cs
 	return secured, proof, verdict, nil
