@@ -108,9 +108,14 @@ func TestHonestMistakes(t *testing.T) {
 // the error of that.
 func accepted(t *testing.T, side handshake.Security, f func(net.Conn)) error {
 	t.Helper()
-	network := memnet.New(1)
-	c := configOver(t, network, "far", side)
 	near, far := memnet.Pipe()
+	return acceptedOver(t, side, near, far, f)
+}
+
+// acceptedOver is accepted over these ends of a connection.
+func acceptedOver(t *testing.T, side handshake.Security, near, far net.Conn, f func(net.Conn)) error {
+	t.Helper()
+	c := configOver(t, memnet.New(1), "far", side)
 	done := make(chan error)
 	go func() {
 		_, _, _, err := c.Welcome(far, func(wire.Hello, secure.Proof) wire.Answer { return wire.Answer{} })
@@ -127,9 +132,13 @@ func TestOtherProtocols(t *testing.T) {
 	key := ringtest.NewRingKey()
 	for side, accepts := range map[string]*ringtest.Credentials{"open": nil, "secure": key.Registry()} {
 		t.Run("HTTP at "+side, func(t *testing.T) {
-			err := accepted(t, security(accepts), func(conn net.Conn) {
+			// Over TCP, where a connection that is closed with unread bytes is reset, and the answer lost.
+			near, far := tcpPair(t)
+			err := acceptedOver(t, security(accepts), near, far, func(conn net.Conn) {
 				r, _ := http.NewRequest("GET", "http://registry/", strings.NewReader(strings.Repeat("x", 5000)))
-				go r.Write(conn)
+				if err := r.Write(conn); err != nil {
+					t.Fatal(err)
+				}
 				answer, err := http.ReadResponse(bufio.NewReader(conn), r)
 				if err != nil {
 					t.Fatal(err)
@@ -198,4 +207,20 @@ func certificate(t *testing.T, c *ringtest.Credentials) []tls.Certificate {
 		t.Fatal(err)
 	}
 	return []tls.Certificate{*cert}
+}
+
+func tcpPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if near, err = net.Dial("tcp", l.Addr().String()); err == nil {
+		far, err = l.Accept()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return near, far
 }

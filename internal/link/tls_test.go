@@ -135,20 +135,32 @@ func TestTrimOverTLS(t *testing.T) {
 	})
 }
 
-// A link closes at once even if its peer reads nothing.
+// A link closes at once even if its peer reads nothing: in the middle of a write, and when there is
+// no room for another byte.
 func TestCloseOverTLSDoesNotWait(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		near, far := memnet.Pipe()
-		client, server := overTLS(t, near, far)
-		w := NewWriter(client, 4<<20, 2<<20)
-		w.Append(frame(0, 1<<20)) // more than the connection takes
-		synctest.Wait()
-		start := time.Now()
-		w.Close()
-		if took := time.Since(start); took > 0 {
-			t.Errorf("Close took %v", took)
+		for _, full := range []bool{false, true} {
+			near, far := memnet.Pipe()
+			client, server := overTLS(t, near, far)
+			w := NewWriter(client, 4<<20, 2<<20)
+			if full {
+				for near.SetWriteDeadline(time.Now().Add(time.Second)); ; {
+					if _, err := near.Write(make([]byte, 1<<10)); err != nil {
+						break
+					}
+				}
+				near.SetWriteDeadline(time.Time{})
+			} else {
+				w.Append(frame(0, 1<<20)) // more than the connection takes
+			}
+			synctest.Wait()
+			start := time.Now()
+			w.Close()
+			if took := time.Since(start); took > 0 {
+				t.Errorf("Close took %v", took)
+			}
+			server.Close()
 		}
-		server.Close()
 	})
 }
 

@@ -51,9 +51,9 @@ func (n *Node) checkHello(h wire.Hello, _ secure.Proof) wire.Answer {
 
 // serve is the goroutine of an accepted connection during its handshake. The other end is the
 // registry's probe, or a peer.
-func (n *Node) serve(conn net.Conn, introduced func()) {
-	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
-	conn, h, _, err := n.cfg.Welcome(conn, n.checkHello)
+func (n *Node) serve(accepted net.Conn, introduced func()) {
+	stop := context.AfterFunc(n.ctx, func() { accepted.Close() })
+	conn, h, _, err := n.cfg.Welcome(accepted, n.checkHello)
 	stop()
 	introduced()
 	if err != nil || h.Role == wire.RoleProbe {
