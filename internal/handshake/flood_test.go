@@ -31,7 +31,7 @@ type host struct {
 }
 
 // newHost starts a side. It holds each connection until the other side closes it.
-func newHost(t *testing.T, security handshake.Security) *host {
+func newHost(t testing.TB, security handshake.Security) *host {
 	t.Helper()
 	c := ringtest.DialConfig()
 	if err := c.Prepare(1 << 10); err != nil {

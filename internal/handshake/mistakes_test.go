@@ -209,7 +209,7 @@ func certificate(t *testing.T, c *ringtest.Credentials) []tls.Certificate {
 	return []tls.Certificate{*cert}
 }
 
-func tcpPair(t *testing.T) (near, far net.Conn) {
+func tcpPair(t testing.TB) (near, far net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
+	"sync"
 	"time"
 
 	"github.com/x/ringdht/internal/secure"
@@ -39,6 +40,10 @@ type Credentials struct {
 	Now        time.Time // when admissions are checked; zero for no check
 	DialsAs    string    // if not empty, the protocol of each connection that is dialled
 	isRegistry bool
+
+	once        sync.Once
+	certificate *tls.Certificate
+	err         error
 }
 
 // Registry returns the credentials of the ring's registry.
@@ -89,7 +94,8 @@ func (c *Credentials) Accepts() []string {
 
 // Certificate implements handshake.Security.
 func (c *Credentials) Certificate(context.Context, string) (*tls.Certificate, error) {
-	return secure.Certificate(c.Key, c.Admission, nil)
+	c.once.Do(func() { c.certificate, c.err = secure.Certificate(c.Key, c.Admission, nil) })
+	return c.certificate, c.err
 }
 
 // Check implements handshake.Security.
