@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/secure"
@@ -110,14 +111,7 @@ func explainedAccept(err error, offered, accepts []string) error {
 
 // isUnsuited reports whether a side offered protocols, and none that this side takes.
 func isUnsuited(offered, accepts []string) bool {
-	for _, o := range offered {
-		for _, a := range accepts {
-			if o == a {
-				return false
-			}
-		}
-	}
-	return len(offered) > 0
+	return len(offered) > 0 && !slices.ContainsFunc(offered, func(o string) bool { return slices.Contains(accepts, o) })
 }
 
 // refusedFor returns the answer to a side that is not believed. It says nothing that the side did

@@ -73,7 +73,7 @@ func TestSlowIsSilent(t *testing.T) {
 func TestLongOverload(t *testing.T) {
 	s := &slots{most: 100, patience: 100 * time.Millisecond}
 	in := 0
-	for ms := 0; ms < 2000; ms++ {
+	for ms := range 2000 {
 		if mine, _ := s.take("a", slotTime(ms)); mine != nil {
 			in++
 		}
