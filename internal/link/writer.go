@@ -38,6 +38,7 @@ type Writer struct {
 	low          int          // below that many bytes, Room returns
 	run          func()       // w.drain as a value: go w.run() then allocates nothing
 	directWriter directWriter // may be nil
+	together     together     // may be nil
 	created      time.Time
 
 	mu            sync.Mutex
@@ -76,8 +77,15 @@ type Writer struct {
 func NewWriter(conn net.Conn, limit, low int) *Writer {
 	setLocalWriteBuffer(conn)
 	w := &Writer{conn: conn, limit: limit, low: low, directWriter: newDirectWriter(conn), created: time.Now()}
+	w.together, _ = conn.(together)
 	w.run = w.drain
 	return w
+}
+
+// together is a connection that writes several pieces better than one after the other, and is not
+// of package net: TLS.
+type together interface {
+	WriteBuffers(pieces [][]byte) error
 }
 
 // Append queues whole frames, all or none, and returns the number of bytes queued now. It
@@ -322,7 +330,9 @@ func (w *Writer) write() error {
 	w.bytes.Add(int64(w.batch.Size()))
 	w.writes.Add(1)
 	var err error
-	if len(w.vec) == 1 {
+	if w.together != nil {
+		err = w.together.WriteBuffers(w.vec)
+	} else if len(w.vec) == 1 {
 		_, err = w.conn.Write(w.vec[0])
 	} else {
 		w.bufs = w.vec

@@ -24,6 +24,7 @@ type session struct {
 	r      *Registry
 	conn   *control.Conn
 	remote net.Addr
+	heard  func() // says that it has registered, or tried to
 
 	// guarded by Registry.mu
 	member         ring.Member // set when it registers
@@ -61,6 +62,7 @@ func (s *session) receiveLoop() error {
 		registered := s.noteArrival()
 		switch t {
 		case control.TypeRegister:
+			s.heard()
 			err = s.register(body)
 		case control.TypeDeregister:
 			err = s.deregister(body)
