@@ -76,13 +76,12 @@ var (
 	// ErrRefused: the sink has all the incoming streams that it may have; or it remembers a later
 	// incarnation of this node, and this node cannot get a new one now.
 	ErrRefused = stream.ErrRefused
-	// ErrGone: the sink has died or left, see [Undelivered].Err.
+	// ErrGone: the sink has died or left, see [Undelivered].Err; or it is another incarnation of the
+	// node, which does not know the stream.
 	ErrGone = stream.ErrGone
 	// ErrLeft: the sink has left in good order, or is about to, and did not handle the message. It
 	// matches ErrGone.
 	ErrLeft = stream.ErrLeft
-	// ErrReset: the sink does not know the stream: it is another incarnation of the node.
-	ErrReset = stream.ErrReset
 	// ErrTooLarge: the message is longer than the ring allows, see [WithMaxPayload].
 	ErrTooLarge = plane.ErrTooLarge
 	// ErrBacklog: handlers have sent more than windows and Limits.HandlerBacklog hold.

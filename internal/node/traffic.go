@@ -242,7 +242,7 @@ func (t *traffic) send(ctx, sending context.Context, task control.Task, local *m
 			binary.BigEndian.PutUint32(body, uint32(v))
 			err := t.inc.plane.Send(sending, to.ID, port, body)
 			switch {
-			case errors.Is(err, stream.ErrNoSuchNode) || errors.Is(err, stream.ErrGone) || errors.Is(err, stream.ErrReset):
+			case errors.Is(err, stream.ErrNoSuchNode) || errors.Is(err, stream.ErrGone):
 				alive = slices.Delete(alive, pick, pick+1) // the others get its share
 				continue
 			case errors.Is(err, errRunStopped):
