@@ -11,6 +11,7 @@ import (
 
 	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -18,28 +19,37 @@ import (
 // queue.
 const maxHandshakes = 256
 
-// Dial connects to addr and says what this side is. The error of a refusal matches
-// errs.ErrHandshake and has the other side's reason.
-func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn, wire.Answer, error) {
+// Dial connects to addr and says what this side is. In a secure ring the other side has proven by
+// then that it is what the hello says of it. The error of a refusal matches errs.ErrHandshake and
+// has the other side's reason.
+func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn, wire.Answer, secure.Proof, error) {
 	h.Codec, h.RingName = c.Codec.Name(), c.RingName
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	conn, err := c.Transport.Dial(ctx, addr)
 	if err != nil {
-		return nil, wire.Answer{}, err
+		return nil, wire.Answer{}, secure.Proof{}, err
 	}
+	carried := conn
 	stop := context.AfterFunc(ctx, func() {
-		if setDeadline(conn, time.Unix(1, 0)) != nil {
-			conn.Close()
+		if setDeadline(carried, time.Unix(1, 0)) != nil {
+			carried.Close()
 		}
 	})
-	answer, err := introduce(conn, h)
+	var answer wire.Answer
+	var proof secure.Proof
+	if c.Security != nil {
+		conn, proof, err = c.secureDialled(ctx, conn, h)
+	}
+	if err == nil {
+		answer, err = introduce(conn, h)
+	}
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err == nil && answer.Status != wire.OK {
-		err = fmt.Errorf("%w by %s: %s", errs.ErrHandshake, addr, answer.Reason)
+		err = refusalBy(addr, answer)
 	}
 	if err != nil {
 		conn.Close()
@@ -48,9 +58,9 @@ func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 		} else if ctx.Err() != nil {
 			err = fmt.Errorf("%s did not answer the handshake within %v", addr, c.Timeout)
 		}
-		return nil, answer, err
+		return nil, answer, secure.Proof{}, err
 	}
-	return conn, answer, nil
+	return conn, answer, proof, nil
 }
 
 // errNoHello is the error of a connection that sent nothing. Most are health checks and port scans.
@@ -105,11 +115,30 @@ func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 }
 
 // Welcome reads the hello of an accepted connection and sends the answer that check gives. A
-// refusal is answered and returned as an error.
-func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wire.Hello, error) {
-	if err := setDeadline(conn, time.Now().Add(c.Timeout)); err != nil {
-		return wire.Hello{}, err
+// refusal is answered and returned as an error. The connection that it returns is the one to use
+// from then on; in a secure ring it is TLS over the accepted one, and check gets what the other
+// side has proven. To close the accepted one is enough.
+func (c *Config) Welcome(conn net.Conn, check func(wire.Hello, secure.Proof) wire.Answer) (net.Conn, wire.Hello, secure.Proof, error) {
+	h, proof := wire.Hello{}, secure.Proof{}
+	err := setDeadline(conn, time.Now().Add(c.Timeout))
+	var verdict error
+	if err == nil && c.Security != nil {
+		conn, proof, verdict, err = c.secureAccepted(conn)
 	}
+	if err == nil {
+		h, err = c.welcome(conn, &proof, verdict, check)
+	}
+	if err == nil {
+		err = setDeadline(conn, time.Time{})
+	}
+	if err != nil {
+		proof = secure.Proof{}
+	}
+	return conn, h, proof, err
+}
+
+// welcome is Welcome behind TLS.
+func (c *Config) welcome(conn net.Conn, proof *secure.Proof, verdict error, check func(wire.Hello, secure.Proof) wire.Answer) (wire.Hello, error) {
 	r := &readTracker{Reader: conn}
 	h, err := wire.ReadHello(r)
 	var a wire.Answer
@@ -120,6 +149,8 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
 	case err != nil:
 		return h, err // it does not speak this protocol and would not understand an answer
+	case verdict != nil:
+		a = refusedFor(verdict)
 	case h.RingName != c.RingName:
 		a = wire.Answer{Status: wire.WrongRing, Reason: fmt.Sprintf(
 			"this is ring %q, you asked for %q: set the same name on both sides (WithRing)", c.RingName, h.RingName)}
@@ -127,7 +158,12 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 		a = wire.Answer{Status: wire.WrongCodec, Reason: fmt.Sprintf(
 			"this ring uses the codec %q, you asked for %q: set the same codec on both sides (WithCodec)", c.Codec.Name(), h.Codec)}
 	default:
-		a = check(h)
+		if c.Security != nil {
+			a = mayPresent(h, *proof, proof.State.NegotiatedProtocol)
+		}
+		if a.Status == wire.OK {
+			a = check(h, *proof)
+		}
 	}
 	if _, err := conn.Write(a.Append(nil)); err != nil {
 		return h, err
@@ -137,9 +173,12 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	case wire.WrongIdentity:
 		return h, &outdatedError{a.Reason}
 	default:
+		if verdict != nil {
+			return h, fmt.Errorf("refused: %w", verdict)
+		}
 		return h, fmt.Errorf("refused: %s", a.Reason)
 	}
-	return h, setDeadline(conn, time.Time{})
+	return h, nil
 }
 
 // Accept accepts connections until the listener is closed. It serves each on a goroutine that start

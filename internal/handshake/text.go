@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // ReasonOf returns an error's text without what differs each time, such as ports. Two errors with
@@ -36,4 +38,15 @@ func JoinFew(all []string) string {
 		return strings.Join(all, "; ")
 	}
 	return fmt.Sprintf("%s; and %d more", strings.Join(all[:few], "; "), len(all)-few)
+}
+
+// Printable returns a text that another process made. If anything in it is not printable, such as
+// what moves a terminal's cursor, it is quoted.
+func Printable(text string) string {
+	for _, r := range text {
+		if !strconv.IsPrint(r) || r == utf8.RuneError {
+			return strconv.Quote(text)
+		}
+	}
+	return text
 }

@@ -9,11 +9,12 @@ import (
 
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 )
 
 // checkHello decides whether the other end of a connection may connect.
-func (n *Node) checkHello(h wire.Hello) wire.Answer {
+func (n *Node) checkHello(h wire.Hello, _ secure.Proof) wire.Answer {
 	switch h.Role {
 	case wire.RoleProbe:
 		return wire.Answer{Token: n.token}
@@ -52,7 +53,7 @@ func (n *Node) checkHello(h wire.Hello) wire.Answer {
 // registry's probe, or a peer.
 func (n *Node) serve(conn net.Conn, introduced func()) {
 	stop := context.AfterFunc(n.ctx, func() { conn.Close() })
-	h, err := n.cfg.Welcome(conn, n.checkHello)
+	conn, h, _, err := n.cfg.Welcome(conn, n.checkHello)
 	stop()
 	introduced()
 	if err != nil || h.Role == wire.RoleProbe {

@@ -17,7 +17,7 @@ import (
 // connect registers with the registry: as a newcomer, or to go on with an incarnation that has
 // not ended. With anyID it does not ask for the ID of the incarnation before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
-	conn, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
+	conn, _, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
 	switch {
 	case dial.IsRefused(err):
 		return unanswered{fmt.Errorf("%w: is the registry running there?", err)}

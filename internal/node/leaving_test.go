@@ -209,7 +209,7 @@ func TestLinkOfTheDead(t *testing.T) {
 	c.Transport = mem.Host("dead")
 	got := make(chan net.Conn, 1)
 	go func() {
-		conn, _, err := c.Dial(tr.Ctx(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: 4242, FromIncarnation: 99, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
+		conn, _, _, err := c.Dial(tr.Ctx(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: 4242, FromIncarnation: 99, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
 		t.Log(err)
 		got <- conn
 	}()

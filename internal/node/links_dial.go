@@ -106,7 +106,7 @@ func (l *linker) awaitShared(ctx context.Context, p ring.Peer, limit time.Durati
 
 // dialPeer opens a link on a connection of its own.
 func (l *linker) dialPeer(ctx context.Context, p ring.Peer) error {
-	conn, _, err := l.n.cfg.Dial(ctx, p.Addr, wire.Hello{
+	conn, _, _, err := l.n.cfg.Dial(ctx, p.Addr, wire.Hello{
 		Role: wire.RoleLink, From: l.self.ID, FromIncarnation: l.self.Incarnation, To: p.ID, ToIncarnation: p.Incarnation,
 	})
 	if err != nil {

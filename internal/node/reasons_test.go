@@ -105,7 +105,7 @@ func TestHealthChecksAreNoWarnings(t *testing.T) {
 		c := *ringtest.DialConfig()
 		c.Transport, c.RingName = mem.Host("wrong"), "wrong"
 		for range 30 {
-			if _, _, err := c.Dial(t.Context(), tr.Addr, wire.Hello{Role: wire.RoleMember}); !errors.Is(err, ringdht.ErrHandshake) {
+			if _, _, _, err := c.Dial(t.Context(), tr.Addr, wire.Hello{Role: wire.RoleMember}); !errors.Is(err, ringdht.ErrHandshake) {
 				t.Fatal(err)
 			}
 		}
@@ -160,7 +160,7 @@ func TestOutdatedPeersAreNoWarnings(t *testing.T) {
 		c := *ringtest.DialConfig()
 		c.Transport = mem.Host("peer")
 		for range 30 {
-			_, _, err := c.Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: 1, To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1})
+			_, _, _, err := c.Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: 1, To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1})
 			if !errors.Is(err, ringdht.ErrHandshake) {
 				t.Fatal(err)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -97,7 +98,7 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		delete(r.conns, &conn)
 		r.mu.Unlock()
 	}()
-	_, err := r.cfg.Welcome(conn, func(h wire.Hello) wire.Answer {
+	carried, _, _, err := r.cfg.Welcome(conn, func(h wire.Hello, _ secure.Proof) wire.Answer {
 		if h.Role != wire.RoleMember {
 			return wire.Answer{Status: wire.WrongRole, Reason: "this is a registry, not a node: it carries no messages"}
 		}
@@ -110,6 +111,6 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		}
 		return
 	}
-	s := &session{r: r, conn: control.NewConn(conn, r.cfg.Codec, maxReport), remote: conn.RemoteAddr()}
+	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr()}
 	s.run()
 }

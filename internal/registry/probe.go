@@ -74,7 +74,7 @@ func (r *Registry) probeSuspect(e membership.Effect) {
 // probe dials an address and returns the token of the node that answers.
 func (r *Registry) probe(ctx context.Context, d *dial.Limiter, addr string) (token uint64, err error) {
 	err = d.Do(ctx, func(ctx context.Context) error {
-		conn, answer, err := r.cfg.Dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
+		conn, answer, _, err := r.cfg.Dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
 		if err == nil {
 			conn.Close()
 			token = answer.Token

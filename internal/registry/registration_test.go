@@ -158,14 +158,14 @@ func TestHandshakeMismatch(t *testing.T) {
 	}
 	c := *ringtest.DialConfig()
 	c.Transport = tr.Net.Host("x")
-	if _, _, err := c.Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleLink}); !errors.Is(err, ringdht.ErrHandshake) {
+	if _, _, _, err := c.Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleLink}); !errors.Is(err, ringdht.ErrHandshake) {
 		t.Errorf("linking to a registry: %v", err)
 	}
 	for _, h := range []wire.Hello{
 		{Role: wire.RoleLink, To: uint64(n.ID()) + 1, ToIncarnation: n.Incarnation()},
 		{Role: wire.RoleLink, To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1},
 	} {
-		if _, _, err := c.Dial(tr.Ctx(), n.Peer().Addr, h); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
+		if _, _, _, err := c.Dial(tr.Ctx(), n.Peer().Addr, h); !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), "out of date") {
 			t.Errorf("linking to another incarnation: %v", err)
 		}
 	}

@@ -270,7 +270,7 @@ func TestAPeerCannotClaimToBeTheNode(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	n := tr.Join(nil)
 	for _, from := range []uint64{uint64(n.ID()), 1 << 16} {
-		_, _, err := ringtest.NodeOf(n).Config().Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: from, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
+		_, _, _, err := ringtest.NodeOf(n).Config().Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: from, To: uint64(n.ID()), ToIncarnation: n.Incarnation()})
 		if !errors.Is(err, ringdht.ErrHandshake) {
 			t.Errorf("from %d: %v", from, err)
 		}

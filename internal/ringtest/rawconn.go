@@ -21,7 +21,7 @@ func (tr *Ring) DialRaw(t *testing.T) RawConn {
 	if tr.Net != nil {
 		c.Transport = tr.Net.Host("raw")
 	}
-	conn, _, err := c.Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleMember})
+	conn, _, _, err := c.Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleMember})
 	if err != nil {
 		t.Fatal(err)
 	}

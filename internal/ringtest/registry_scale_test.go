@@ -274,7 +274,7 @@ func (g *puppets) join() { g.t.Helper(); g.joinMany(1) }
 // register registers puppet i. From then on the puppet confirms each table that it is told.
 func (g *puppets) register(i int) error {
 	c := handshake.Config{Codec: ringdht.Msgpack(), Transport: ringdht.TCP{}, RingName: "ring", Timeout: time.Minute}
-	conn, _, err := c.Dial(context.Background(), g.addr, wire.Hello{Role: wire.RoleMember})
+	conn, _, _, err := c.Dial(context.Background(), g.addr, wire.Hello{Role: wire.RoleMember})
 	if err != nil {
 		return err
 	}

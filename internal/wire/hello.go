@@ -70,6 +70,9 @@ const (
 	WrongCodec    Status = 3
 	WrongIdentity Status = 4 // not the node or the incarnation that was dialled
 	WrongRole     Status = 5
+	NotAdmitted   Status = 6 // no admission of this ring, where one is needed
+	Expired       Status = 7 // the admission has expired
+	Expelled      Status = 8 // the node was expelled
 )
 
 // Answer accepts or refuses the connection. The answer to a probe has the Token of the
