@@ -122,6 +122,8 @@ const (
 	CodeIDTaken     Code = 9  // another member has the ID asked for
 	CodeWait        Code = 10 // the answer is not known yet: ask again
 	CodeOtherRing   Code = 11 // the registry has another ring than the node
+	CodeCredentials Code = 12 // of a secure ring: no valid admission, and no valid proof of a secret
+	CodeExpelled    Code = 13 // of a secure ring: the operator has expelled the node
 )
 
 // Refused is the negative answer to Register or Deregister.

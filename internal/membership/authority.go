@@ -23,6 +23,20 @@ type Config struct {
 	GraceFirst   bool                 // an operator asked for the grace from the start
 	DrawIdentity func() ring.Identity // of a new ring; nil: with Draw
 	Kept         *Record              // what an earlier registry has kept, see BeginSave; nil if nothing is kept
+
+	// SignGone signs that an incarnation was declared over, as of an epoch; nil in an open ring.
+	SignGone func(ref ring.Ref, epoch uint64) string
+}
+
+// signatures signs that incarnations are over. It returns nil in an open ring.
+func (a *Authority) signatures(gone []ring.Ref, epoch uint64) (all []string) {
+	if a.SignGone == nil {
+		return nil
+	}
+	for _, ref := range gone {
+		all = append(all, a.SignGone(ref, epoch))
+	}
+	return all
 }
 
 // Authority is the registry's half of the membership. It is not safe for concurrent use.
@@ -170,6 +184,16 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 		a.release(m)
 	}
 }
+
+// Expel declares a member dead at the operator's word.
+func (a *Authority) Expel(now Time, ref ring.Ref, why string) {
+	if m := a.find(ref); m != nil {
+		a.markDead(now, m, why)
+	}
+}
+
+// LatestIncarnation is the greatest that was given, or that a node knows of.
+func (a *Authority) LatestIncarnation() uint64 { return a.lastInc }
 
 // release tells a member that it may go, and forgets it.
 func (a *Authority) release(m *member) {

@@ -72,19 +72,26 @@ func (s *session) register(body []byte) error {
 	case tooLarge && req.Want:
 		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
 	}
+	creds, refused, err := s.authorize(&req)
+	if refused || err != nil {
+		return err
+	}
 	if req.Incarnation == 0 {
 		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
 	}
-	err = s.admit(ctx, req, false)
+	refused, err = s.admitBy(ctx, req, creds, false)
 	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or claims to have
 		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
-		err = s.admit(ctx, req, true)
+		refused, err = s.admitBy(ctx, req, creds, true)
 	}
-	if err != nil {
+	switch {
+	case refused:
+		return err
+	case err != nil:
 		return s.notAdmitted(req, err)
 	}
 	r.mu.Lock()
@@ -142,7 +149,7 @@ var (
 
 // admit makes the node a member, or the member that it was. It waits while the registry cannot tell
 // which IDs are free. verified says that the node was dialled at its address.
-func (s *session) admit(ctx context.Context, req control.Register, verified bool) error {
+func (s *session) admit(ctx context.Context, req control.Register, creds credentials, verified bool) error {
 	r := s.r
 	var err error
 	waitErr := r.Await(ctx, func() bool {
@@ -151,10 +158,13 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
+		if err = r.mayAdmit(req, creds); err != nil {
+			return true
+		}
 		if req.Incarnation != 0 {
 			m, err = r.members.Resume(r.now(), request)
 		} else {
-			m, err = r.members.Admit(r.now(), uint64(max(0, r.cfg.TimeOfDay().UnixNano())), request)
+			m, err = r.members.Admit(r.now(), r.wallNanos(), request)
 		}
 		if errors.Is(err, membership.ErrWait) {
 			r.saveIfDue() // it may wait for that
@@ -162,7 +172,7 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 		}
 		if err == nil {
 			r.runs.skipTo(r.latestRun(req))
-			err = s.attach(m, req.Run)
+			err = s.attach(m, req.Run, creds)
 		}
 		r.wake()
 		return true
@@ -176,7 +186,7 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 // attach makes the session that of a member. latestRun is the latest run that the member knows. The
 // answer is queued before any message of the reconcile loop; if it cannot be sent, the session
 // ends. It needs mu.
-func (s *session) attach(m ring.Member, latestRun uint64) error {
+func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) error {
 	r := s.r
 	if old := r.sessions[m.Ref()]; old != nil { // its connection has ended, which this registry has not noticed
 		old.detach()
@@ -188,11 +198,18 @@ func (s *session) attach(m ring.Member, latestRun uint64) error {
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
 	r.reports.begin(m.Ref())
 	r.others.drop(m.Addr)
-	err := s.conn.Send(control.TypeRegistered, control.Registered{
+	registered := control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
 		Identity: string(r.members.Identity()),
-	})
+	}
+	if r.sec != nil {
+		registered.Admission, registered.Time = r.issue(m, creds)
+	}
+	err := s.conn.Send(control.TypeRegistered, registered)
+	if r.sec != nil && err == nil { // before any table
+		err = s.conn.Send(control.TypeTrust, r.sec.trustMessage())
+	}
 	if u := r.runs.current; u != nil {
 		u.memberRegistered(s, latestRun)
 	}

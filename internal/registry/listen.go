@@ -64,6 +64,9 @@ func (r *Registry) open(l *net.Listener) {
 		if r.state != nil {
 			r.wg.Go(r.saveLoop)
 		}
+		if r.sec != nil {
+			r.wg.Go(r.securityLoop)
+		}
 	}
 }
 
@@ -98,7 +101,7 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		delete(r.conns, &conn)
 		r.mu.Unlock()
 	}()
-	carried, _, _, err := r.cfg.Welcome(conn, func(h wire.Hello, _ secure.Proof) wire.Answer {
+	carried, _, proof, err := r.cfg.Welcome(conn, func(h wire.Hello, _ secure.Proof) wire.Answer {
 		if h.Role != wire.RoleMember {
 			return wire.Answer{Status: wire.WrongRole, Reason: "this is a registry, not a node: it carries no messages"}
 		}
@@ -108,9 +111,12 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 	if err != nil {
 		if r.ctx.Err() == nil {
 			r.cfg.RefusedConn(conn, err)
+			if r.sec != nil {
+				r.refusedConn(conn.RemoteAddr(), err)
+			}
 		}
 		return
 	}
-	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr()}
+	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr(), proof: proof}
 	s.run()
 }

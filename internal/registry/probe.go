@@ -11,6 +11,7 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
 )
 
 // dialBack makes sure that the registering node is the one at its address, and refuses it if
@@ -46,6 +47,9 @@ func (s *session) dialBack(ctx context.Context, req control.Register) (refused b
 		return true, s.refuse(control.CodeAddrTaken, "%s is registered already, as node %d: a node joins once, and two nodes need two addresses", req.Addr, holder)
 	case err == nil:
 		err = errors.New("another node answers there")
+		if s.r.sec != nil {
+			s.r.noteStranger(s.remote, status.RefusedAddress, "another key answers at "+req.Addr)
+		}
 	case errors.Is(err, errTooManyDials) || dial.IsShortage(err):
 		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
 	}
@@ -74,10 +78,12 @@ func (r *Registry) probeSuspect(e membership.Effect) {
 // probe dials an address and returns the token of the node that answers.
 func (r *Registry) probe(ctx context.Context, d *dial.Limiter, addr string) (token uint64, err error) {
 	err = d.Do(ctx, func(ctx context.Context) error {
-		conn, answer, _, err := r.cfg.Dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
+		conn, answer, proof, err := r.cfg.Dial(ctx, addr, wire.Hello{Role: wire.RoleProbe})
 		if err == nil {
 			conn.Close()
-			token = answer.Token
+			if token = answer.Token; r.sec != nil { // a key counts, and no word
+				token = tokenOf(proof.Key)
+			}
 		}
 		return err
 	})

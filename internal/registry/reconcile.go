@@ -109,6 +109,7 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	}
 	r.reports.retire(ref)
 	r.loopbacks.drop(ref)
+	r.holders.end(ref)
 	r.change()
 	s := r.sessions[ref]
 	if s != nil {
@@ -121,7 +122,11 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 // evict ends the session of a member that was declared dead, and tells the node if it can hear it.
 func (r *Registry) evict(ref ring.Ref, why string) {
 	if s := r.removeMember(ref, why); s != nil {
-		s.conn.Send(control.TypeRefused, control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why})
+		refused := control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why}
+		if r.sec != nil && r.sec.revoked(s.proof.Key) {
+			refused = control.Refused{Code: control.CodeExpelled, Reason: whyExpelled}
+		}
+		s.conn.Send(control.TypeRefused, refused)
 		r.wg.Go(func() { s.conn.Shutdown(time.Second) })
 	}
 }

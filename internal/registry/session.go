@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
@@ -24,6 +25,7 @@ type session struct {
 	r      *Registry
 	conn   *control.Conn
 	remote net.Addr
+	proof  secure.Proof // of the node's key; zero in an open ring
 
 	// guarded by Registry.mu
 	member         ring.Member // set when it registers
@@ -239,7 +241,11 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 		return nil
 	}
 	s.conn.SetLease(patience) // before the node may rely on it
-	return s.conn.PassNow(answer)
+	if err := s.conn.PassNow(answer); err != nil {
+		return err
+	}
+	r.renewIfDue(s)
+	return nil
 }
 
 // noteArrival notes when the node last sent something. It reports whether the node is a member or

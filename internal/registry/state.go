@@ -36,7 +36,7 @@ func (c *Config) openState() (*keptState, error) {
 func (c *Config) stateOf(r membership.Record) statefile.State {
 	return statefile.State{
 		Ring: c.RingName, Identity: string(r.Identity), Bits: c.Bits, MaxPayload: c.MaxPayload,
-		Empty: r.Empty, Incarnation: r.Incarnation, Epoch: r.Epoch,
+		Secure: c.Secure != nil, Empty: r.Empty, Incarnation: r.Incarnation, Epoch: r.Epoch,
 	}
 }
 
