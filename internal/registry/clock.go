@@ -3,7 +3,7 @@ package registry
 import "time"
 
 // clock is the time of a secure ring: admissions and tokens end by it. It never goes back, also
-// from one registry to the next, whatever the clock of the machine does. It is pure.
+// from one registry to the next, even if that of the machine does. It is pure.
 //
 // A registry keeps on disk a time before which all times were that it has given, the reserve. Before
 // it gives a later one it writes a later reserve. The next registry begins there, or at its

@@ -44,7 +44,7 @@ func (r *Registry) JoinLine(addr string, token ...uint32) (string, error) {
 			return "", fmt.Errorf("ringdht: registry: %s: token %d is not valid any more: %s", what, number, t.state)
 		}
 	case t == nil:
-		return "", fmt.Errorf("ringdht: registry: %s: no token for any number of nodes is valid: make one (NewToken, token new)", what)
+		return "", fmt.Errorf("ringdht: registry: %s: no token for any number of nodes without an end is valid: name another, or make one (NewToken, token new)", what)
 	}
 	return secure.JoinLine{Addr: addr, Pin: s.ring.key().Pin(), Secret: t.secret}.Text(), nil
 }

@@ -151,10 +151,10 @@ func (t *tokens) match(proves func(secure.Secret) bool) (found *token) {
 	return found
 }
 
-// shared returns the latest valid token for any number of nodes with any ID, or nil.
+// shared returns the latest valid token for any number of nodes with any ID, without an end, or nil.
 func (t *tokens) shared() *token {
 	for _, n := range slices.Backward(t.list) {
-		if n.state == status.TokenValid && !n.once && n.id == nil {
+		if n.state == status.TokenValid && !n.once && n.id == nil && n.until.IsZero() {
 			return t.find(n.number)
 		}
 	}
