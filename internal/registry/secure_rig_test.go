@@ -4,7 +4,9 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,8 +32,8 @@ type rawNode struct {
 	listener net.Listener
 
 	// of the latest registration
-	raw       net.Conn
 	conn      *control.Conn
+	heard     chan heardMessage // of a member, closed at the end of its connection
 	proof     secure.Proof
 	id, inc   uint64
 	admission secure.Admission
@@ -92,9 +94,41 @@ func (n *rawNode) end() {
 func (n *rawNode) hangUp() {
 	if n.conn != nil {
 		n.conn.Close()
-		n.conn.Free()
 		n.conn = nil
 	}
+	if n.heard != nil {
+		for range n.heard {
+		}
+		n.heard = nil
+	}
+}
+
+// heardMessage is a message of the registry.
+type heardMessage struct {
+	t    wire.Type
+	body []byte
+}
+
+// listen reads what a member is told. It confirms tables, as a node does when it has links.
+func (n *rawNode) listen() {
+	heard, conn := make(chan heardMessage, 4096), n.conn
+	n.heard = heard
+	go func() {
+		defer close(heard)
+		for {
+			t, body, err := conn.Recv()
+			if err != nil {
+				return
+			}
+			var told struct {
+				Epoch uint64 `json:"epoch"`
+			}
+			if (t == control.TypeManifest || t == control.TypeUpdate) && conn.Decode(body, &told) == nil {
+				conn.Send(control.TypeLinked, control.Linked{Epoch: told.Epoch})
+			}
+			heard <- heardMessage{t, slices.Clone(body)}
+		}
+	}()
 }
 
 func (n *rawNode) config() *handshake.Config {
@@ -116,7 +150,7 @@ func (n *rawNode) dial() error {
 	if err != nil {
 		return err
 	}
-	n.raw, n.proof = conn, proof
+	n.proof = proof
 	n.conn = control.NewConn(conn, ringdht.Msgpack(), 1<<20)
 	return nil
 }
@@ -158,6 +192,7 @@ func (n *rawNode) ask(req control.Register) *control.Refused {
 	if !n.admission.Since.Equal(time.UnixMilli(r.Time)) {
 		n.t.Errorf("admitted at %v, the registry's time is %v", n.admission.Since, r.Time)
 	}
+	n.listen()
 	if err := n.next(control.TypeTrust, &n.trust); err != nil {
 		n.t.Fatal("no trust behind the admission: ", err)
 	}
@@ -192,30 +227,27 @@ func (n *rawNode) decode(body []byte, v any) {
 // next receives the next message, which must be of a type.
 func (n *rawNode) next(want wire.Type, v any) error {
 	n.t.Helper()
-	t, body, err := n.conn.Recv()
-	if err != nil {
-		return err
+	m, ok := <-n.heard
+	switch {
+	case !ok:
+		return io.EOF
+	case m.t != want:
+		return fmt.Errorf("a message of type %#x, want %#x", m.t, want)
 	}
-	if t != want {
-		return fmt.Errorf("a message of type %#x, want %#x", t, want)
-	}
-	n.decode(body, v)
+	n.decode(m.body, v)
 	return nil
 }
 
 // until receives messages up to one of a type.
 func (n *rawNode) until(want wire.Type, v any) {
 	n.t.Helper()
-	for {
-		t, body, err := n.conn.Recv()
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		if t == want {
-			n.decode(body, v)
+	for m := range n.heard {
+		if m.t == want {
+			n.decode(m.body, v)
 			return
 		}
 	}
+	n.t.Fatalf("the connection has ended before a message of type %#x", want)
 }
 
 // tryJoin joins by the secret of the join line, as a new process does.
