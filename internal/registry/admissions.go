@@ -143,6 +143,10 @@ func (r *Registry) renewIfDue(s *session) {
 	if h == nil || !s.attached || now.Before(h.since.Add(h.until.Sub(h.since)/2)) {
 		return
 	}
+	if !r.sec.reserved(0) && !r.sec.isFailing() { // its time is not written yet: at the next heartbeat
+		r.sec.wake()
+		return
+	}
 	r.renew(s, *h)
 }
 
@@ -212,7 +216,7 @@ func (r *Registry) upkeep() time.Duration {
 		}
 	}
 	if s.state != nil {
-		due = due || !now.Before(reserveDue)
+		due = due || s.failing || !now.Before(reserveDue)
 		if !due {
 			wait = min(wait, reserveDue.Sub(now))
 		} else {

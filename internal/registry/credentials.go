@@ -180,6 +180,9 @@ func (s *session) authorize(req *control.Register) (c credentials, refused bool,
 	if r.sec == nil {
 		return c, false, nil
 	}
+	if err := r.sec.reserve(0); err != nil { // a member is taken back all the same
+		r.cfg.WarnOften("", "the state of the ring cannot be written", "err", err)
+	}
 	r.mu.Lock()
 	needsOver := !r.members.Live() || r.members.Recovering()
 	r.mu.Unlock()

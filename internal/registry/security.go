@@ -199,9 +199,12 @@ func (s *security) write(next ringState) error {
 	return err
 }
 
+// soon is how far the reserve must be ahead at least, for what is given a moment later.
+const soon = 10 * time.Millisecond
+
 // reserved reports whether an incarnation after latest, and a time, may be given away now.
 func (s *security) reserved(latest uint64) bool {
-	now := s.exactNow()
+	now := s.exactNow().Add(soon)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := max(latest+1<<30, uint64(max(0, now.UnixNano()))) + 1
@@ -217,6 +220,14 @@ func (s *security) reserve(latest uint64) error {
 	s.latestInc = max(s.latestInc, latest)
 	s.mu.Unlock()
 	return s.commit("admitting a node", func(*ringState, time.Time) error { return nil })
+}
+
+// wake wakes the upkeep.
+func (s *security) wake() {
+	select {
+	case s.wakeups <- struct{}{}:
+	default:
+	}
 }
 
 // close writes what was given, so that the next registry can begin right behind that.

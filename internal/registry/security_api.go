@@ -121,10 +121,7 @@ func (r *Registry) tellOperator(why string) {
 	r.recordEvent(status.Event{Kind: status.EventSecurity, Why: why})
 	r.change()
 	r.mu.Unlock()
-	select {
-	case r.sec.wakeups <- struct{}{}:
-	default:
-	}
+	r.sec.wake()
 }
 
 // showSecurity is what a snapshot has of a secure ring; nil for an open one.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/status"
@@ -84,7 +85,7 @@ func (s *strangers) total() map[status.Refusal]int64 {
 // hostOf is where a connection comes from, without the port, which differs each time.
 func hostOf(remote net.Addr) string {
 	host, _, err := net.SplitHostPort(remote.String())
-	if err != nil {
+	if err != nil || !dial.Printable(host) {
 		host = fmt.Sprintf("%.100q", remote.String())
 	}
 	return host

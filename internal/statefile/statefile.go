@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // version is that of the file's format. Version 1 had no secure rings.
@@ -39,11 +40,13 @@ type State struct {
 	Epoch       uint64 `json:"epoch"`
 }
 
-// Dir is a directory that this process has for itself.
+// Dir is a directory that this process has for itself. Its methods are safe for concurrent use.
 type Dir struct {
 	path      string
-	lock      *os.File
 	unwritten error
+
+	mu   sync.Mutex // held while a file is written; guards lock
+	lock *os.File
 }
 
 // Open takes a directory, makes it if there is none, and reads its state. If there is none it
@@ -63,7 +66,10 @@ func Open(path string, fresh State) (_ *Dir, s State, err error) {
 			d.Close()
 		}
 	}()
-	if err := d.takeLock(); err != nil {
+	d.mu.Lock()
+	err = d.takeLock()
+	d.mu.Unlock()
+	if err != nil {
 		return nil, s, err
 	}
 	s, err = d.read(fresh)
@@ -80,7 +86,7 @@ func Open(path string, fresh State) (_ *Dir, s State, err error) {
 func (d *Dir) Unwritten() error { return d.unwritten }
 
 // takeLock takes the lock, unless this process has it. A directory that was removed and made again
-// has another lock file.
+// has another lock file. It needs mu.
 func (d *Dir) takeLock() error {
 	name := filepath.Join(d.path, "lock")
 	if d.lock != nil {
@@ -101,7 +107,7 @@ func (d *Dir) takeLock() error {
 		return fmt.Errorf("%s is in use by another registry, process %s: stop that one, or give this one another directory (%w)", d.path, holder(f), err)
 	}
 	fmt.Fprintf(&truncated{f}, "%d\n", os.Getpid()) // only for the message above
-	d.Close()
+	d.unlock()
 	d.lock = f
 	return nil
 }
@@ -164,6 +170,8 @@ func (d *Dir) Write(s State) error {
 // WriteFile replaces a file of the directory, which only its owner may read. When it returns the
 // file is on disk. After an error it has the old contents or these.
 func (d *Dir) WriteFile(name string, text []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := d.takeLock(); err != nil {
 		return err
 	}
@@ -221,6 +229,13 @@ func (d *Dir) ReadFile(name string, most int64) (text []byte, path string, err e
 
 // Close lets another registry use the directory.
 func (d *Dir) Close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unlock()
+}
+
+// unlock lets go of the lock. It needs mu.
+func (d *Dir) unlock() {
 	if d.lock != nil {
 		d.lock.Close()
 	}
