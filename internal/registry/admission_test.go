@@ -69,6 +69,10 @@ func TestStrangersAreRefused(t *testing.T) {
 	recorded := n.proveSecret(n.line.Secret)
 	refusedFor(t, tr, process(line).tryJoin(func(r *control.Register) { r.Proof = recorded }), control.CodeCredentials, status.RefusedSecret, "not one of this ring")
 
+	again := process(line).join()
+	recorded = again.proveSecret(again.line.Secret)
+	refusedFor(t, tr, again.tryJoin(func(r *control.Register) { r.Proof = recorded }), control.CodeCredentials, status.RefusedSecret, "not one of this ring")
+
 	// Without an admission there is nothing to go on with, also with the secret.
 	refusedFor(t, tr, process(line).tryJoin(func(r *control.Register) { r.ID, r.Incarnation, r.Epoch, r.Every = n.id, n.inc, 5, 100 }), control.CodeCredentials, status.RefusedNone, "by its admission only")
 

@@ -190,26 +190,27 @@ func TestKilledWhileTheKeyChanges(t *testing.T) {
 		t.Errorf("%d keys on disk", strings.Count(string(newKey), "BEGIN"))
 	}
 	both := slices.Concat(oldKey, newKey)
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name       string
 		key, state []byte
 		pin        string
 	}{
-		"before the state": {both, oldState, oldPin},
-		"after the state":  {both, newState, newPin},
+		{"before the state", both, oldState, oldPin},
+		{"after the state", both, newState, newPin},
 	} {
 		tr.Registry.Close()
 		os.WriteFile(filepath.Join(dir, "ring.key"), c.key, 0o600)
 		os.WriteFile(filepath.Join(dir, "security.json"), c.state, 0o600)
 		restart(t, tr, dir, ringdht.WithSelfSetup(0))
 		if got := tr.Registry.Snapshot().Security.Key; got != c.pin {
-			t.Errorf("%s: the key is %s, want %s", name, got, c.pin)
+			t.Errorf("%s: the key is %s, want %s", c.name, got, c.pin)
 		}
 		if n := strings.Count(string(read("ring.key")), "BEGIN"); n != 1 {
-			t.Errorf("%s: %d keys on disk afterwards", name, n)
+			t.Errorf("%s: %d keys on disk afterwards", c.name, n)
 		}
 		n.Credentials.Trust = secure.Trust{Pin: &n.line.Pin}
-		if r := n.comeBack(n.resume()); r != nil && name == "after the state" {
-			t.Errorf("%s: %v", name, r)
+		if r := n.comeBack(n.resume()); r != nil {
+			t.Errorf("%s: %v", c.name, r)
 		}
 	}
 }
