@@ -2,7 +2,10 @@
 // accepts and identifies the other side, checks a program's transport, and limits the log.
 //
 //   - config.go: what both are configured with.
-//   - handshake.go: Dial, Welcome and Accept.
+//   - handshake.go: Dial and Welcome.
+//   - accept.go, slots.go: Accept, and which connections may be in their handshake.
+//   - security.go, tls.go, roles.go: in a secure ring, TLS and what each side must have proven.
+//   - alerts.go, mistakes.go: what each side is told about an honest mistake.
 //   - transport_check.go: errors for a transport that breaks its contract.
 //   - clocks.go: time that passes while a machine is suspended, and pauses.
 //   - text.go, warnlimiter.go, paniclog.go: what is logged, how often, and where to.
@@ -44,6 +47,7 @@ type Config struct {
 	Security  Security         // nil in an open ring
 	Wall      func() time.Time // nil for time.Now; set by tests
 	warnings  *warnLimiter     // for WarnOften
+	places    *places          // for Accept
 }
 
 // The limits of what a registry may ask of a node.
@@ -79,7 +83,7 @@ func (c *Config) Prepare(records int) error {
 	if _, ours := c.Log.Handler().(panicLog); ours {
 		least = slog.LevelError
 	}
-	c.warnings = new(warnLimiter)
+	c.warnings, c.places = new(warnLimiter), newPlaces(c.Timeout)
 	c.Log, c.Records = logqueue.New(c.Log.Handler(), least, records)
 	return nil
 }

@@ -9,15 +9,10 @@ import (
 	"net"
 	"time"
 
-	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 )
-
-// maxHandshakes bounds the connections whose handshake is not done. More wait in the listener's
-// queue.
-const maxHandshakes = 256
 
 // Dial connects to addr and says what this side is. In a secure ring the other side has proven by
 // then that it is what the hello says of it. The error of a refusal matches errs.ErrHandshake and
@@ -66,15 +61,18 @@ func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 // errNoHello is the error of a connection that sent nothing. Most are health checks and port scans.
 var errNoHello = errors.New("nothing was received")
 
-// readTracker records whether anything was read.
+// readTracker keeps the first bytes that were read, and tells the arrival when it waits.
 type readTracker struct {
 	io.Reader
-	got bool
+	arrival *arrival // or nil
+	first   []byte
 }
 
 func (r *readTracker) Read(b []byte) (int, error) {
+	r.arrival.await()
 	n, err := r.Reader.Read(b)
-	r.got = r.got || n > 0
+	r.arrival.work()
+	r.first = append(r.first, b[:min(n, 8-len(r.first))]...)
 	return n, err
 }
 
@@ -87,7 +85,7 @@ func (e *outdatedError) Error() string { return "refused: " + e.reason }
 // RefusedConn logs a connection that Welcome did not accept, as a warning unless a restart explains
 // it. One that sent nothing is logged at Debug only.
 func (c *Config) RefusedConn(conn net.Conn, err error) {
-	if errors.Is(err, errNoHello) {
+	if errors.Is(err, errNoHello) || errors.Is(err, net.ErrClosed) { // or this side has closed it, see Accept
 		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
 		return
 	}
@@ -116,17 +114,18 @@ func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {
 
 // Welcome reads the hello of an accepted connection and sends the answer that check gives. A
 // refusal is answered and returned as an error. The connection that it returns is the one to use
-// from then on; in a secure ring it is TLS over the accepted one, and check gets what the other
-// side has proven. To close the accepted one is enough.
+// from then on, instead of that which Accept gave: in a secure ring it is TLS, and check gets what
+// the other side has proven. To close the accepted one is enough.
 func (c *Config) Welcome(conn net.Conn, check func(wire.Hello, secure.Proof) wire.Answer) (net.Conn, wire.Hello, secure.Proof, error) {
 	h, proof := wire.Hello{}, secure.Proof{}
+	conn, arrival := arrived(conn)
 	err := setDeadline(conn, time.Now().Add(c.Timeout))
 	var verdict error
 	if err == nil && c.Security != nil {
-		conn, proof, verdict, err = c.secureAccepted(conn)
+		conn, proof, verdict, err = c.secureAccepted(conn, arrival)
 	}
 	if err == nil {
-		h, err = c.welcome(conn, &proof, verdict, check)
+		h, err = c.welcome(conn, arrival, &proof, verdict, check)
 	}
 	if err == nil {
 		err = setDeadline(conn, time.Time{})
@@ -134,21 +133,26 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello, secure.Proof) wir
 	if err != nil {
 		proof = secure.Proof{}
 	}
+	arrival.await() // for what follows the hello
 	return conn, h, proof, err
 }
 
 // welcome is Welcome behind TLS.
-func (c *Config) welcome(conn net.Conn, proof *secure.Proof, verdict error, check func(wire.Hello, secure.Proof) wire.Answer) (wire.Hello, error) {
-	r := &readTracker{Reader: conn}
+func (c *Config) welcome(conn net.Conn, arrival *arrival, proof *secure.Proof, verdict error, check func(wire.Hello, secure.Proof) wire.Answer) (wire.Hello, error) {
+	r := &readTracker{Reader: conn, arrival: arrival}
 	h, err := wire.ReadHello(r)
 	var a wire.Answer
 	switch {
-	case err != nil && !r.got:
+	case err != nil && len(r.first) == 0:
 		return h, fmt.Errorf("%w: %w", errNoHello, err)
 	case errors.Is(err, wire.ErrVersion):
 		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
-	case err != nil:
-		return h, err // it does not speak this protocol and would not understand an answer
+	case err != nil: // it does not speak this protocol
+		if m := mistakeOf(r.first, c.Security != nil); c.Security == nil && m.err != nil {
+			farewell(conn, m.answer)
+			err = m.err
+		}
+		return h, err
 	case verdict != nil:
 		a = refusedFor(verdict)
 	case h.RingName != c.RingName:
@@ -174,45 +178,11 @@ func (c *Config) welcome(conn net.Conn, proof *secure.Proof, verdict error, chec
 		return h, &outdatedError{a.Reason}
 	default:
 		if verdict != nil {
-			return h, fmt.Errorf("refused: %w", verdict)
+			return h, fmt.Errorf("refused, %s: %w", a.Reason, verdict)
 		}
 		return h, fmt.Errorf("refused: %s", a.Reason)
 	}
 	return h, nil
-}
-
-// Accept accepts connections until the listener is closed. It serves each on a goroutine that start
-// starts. serve calls its second argument when the handshake is done, and returns when the
-// connection has ended. Any other failure, such as a lack of file descriptors, only delays the next
-// attempt.
-func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()), serve func(net.Conn, func())) error {
-	slots := make(chan struct{}, maxHandshakes)
-	delays := backoff.Backoff{Min: 5 * time.Millisecond, Max: time.Second}
-	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return errs.ErrClosed
-		}
-		conn, err := acceptFrom(l)
-		if err != nil {
-			if ctx.Err() != nil {
-				return errs.ErrClosed
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
-			<-slots
-			delay := delays.Next()
-			c.WarnOften(ReasonOf(err), "cannot accept connections, trying again", "addr", l.Addr(), "err", err, "in", delay)
-			if Sleep(ctx, delay) != nil {
-				return errs.ErrClosed
-			}
-			continue
-		}
-		delays.Reset()
-		start(func() { serve(conn, func() { <-slots }) })
-	}
 }
 
 // IsProtocolError reports whether a connection ended because of what was received over it, and not

@@ -117,6 +117,6 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		}
 		return
 	}
-	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr(), proof: proof}
+	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr(), proof: proof, heard: func() { handshake.Heard(conn) }}
 	s.run()
 }

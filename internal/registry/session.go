@@ -26,6 +26,7 @@ type session struct {
 	conn   *control.Conn
 	remote net.Addr
 	proof  secure.Proof // of the node's key; zero in an open ring
+	heard  func()       // says that it has registered, or tried to
 
 	// guarded by Registry.mu
 	member         ring.Member // set when it registers
@@ -63,6 +64,7 @@ func (s *session) receiveLoop() error {
 		registered := s.noteArrival()
 		switch t {
 		case control.TypeRegister:
+			s.heard()
 			err = s.register(body)
 		case control.TypeDeregister:
 			err = s.deregister(body)

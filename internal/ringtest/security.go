@@ -93,7 +93,10 @@ func (c *Credentials) Certificate(context.Context, string) (*tls.Certificate, er
 }
 
 // Check implements handshake.Security.
-func (c *Credentials) Check(_ wire.Role, cs *tls.ConnectionState) (secure.Proof, error) {
+func (c *Credentials) Check(role wire.Role, cs *tls.ConnectionState) (secure.Proof, error) {
 	proof, _, err := c.Trust.Prove(cs, c.Now)
+	if role == wire.RoleMember && err == nil && proof.Kind == secure.Newcomer {
+		err = c.Trust.NotRegistry(proof.Key)
+	}
 	return proof, err
 }

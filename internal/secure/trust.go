@@ -2,6 +2,7 @@ package secure
 
 import (
 	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,6 +83,20 @@ func (t *Trust) Registry(key Key, succession []byte) (*Trust, error) {
 		t = t.with(s.Old)
 	}
 	return t.with(key), nil
+}
+
+// NotRegistry returns the error for a side that should be the registry and has another key. It names
+// the first digits of both pins.
+func (t *Trust) NotRegistry(key Key) error {
+	expected := "no key"
+	switch {
+	case len(t.Keys) > 0:
+		expected = t.Keys[len(t.Keys)-1].String()
+	case t.Pin != nil:
+		expected = hex.EncodeToString(t.Pin[:4])
+	}
+	return fmt.Errorf("%w: its key has the pin %v, and %s was expected: the join line is of another ring, or the registry has a new key: take the join line that it prints now",
+		ErrNotRegistry, key, expected)
 }
 
 // with returns a trust with one more key, and without the oldest if there are too many.
