@@ -8,7 +8,7 @@ import (
 // Connections that have not registered are bounded. Each has a place of handshake.Config.Accept until
 // its Register has come and is answered. Two kinds of registrations take longer, would keep others out,
 // and have bounds of their own: those that are dialled back, by the limit of dials, and those that must
-// wait because members of an earlier ring may come back, by maxHeld.
+// wait because members of an earlier ring may come back, by maxHeld. The latter were dialled before.
 
 // maxHeld bounds the nodes that wait for their answer. More are told to come again.
 const maxHeld = 1024
@@ -23,7 +23,6 @@ func (s *session) hold() bool {
 	}
 	s.held = true
 	s.r.held++
-	s.introduced()
 	return true
 }
 
