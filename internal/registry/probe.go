@@ -54,7 +54,7 @@ func (s *session) dialBack(ctx context.Context, req control.Register) (refused b
 		return true, s.refuse(control.CodeUnreachable, "the registry has not managed to dial you at %s (%v): join again in a while", req.Addr, err)
 	}
 	s.r.cfg.WarnOften(handshake.ReasonOf(err), "a node was not found at the address that it gives", "from", s.remote, "addr", req.Addr, "err", err)
-	return true, s.refuse(control.CodeUnreachable, "the registry does not find you at %s: check WithListen and WithAdvertise, and firewalls; the registry's log says what it found", req.Addr)
+	return true, s.refuse(control.CodeUnreachable, "the registry cannot reach you at %s, or another process answers there: check WithListen and WithAdvertise, and firewalls; the log of the registry says what it found", req.Addr)
 }
 
 // errAnotherNode is what a dial found that reached a node without the token.
