@@ -58,7 +58,7 @@ func TestStrangersAreRefused(t *testing.T) {
 
 	refusedFor(t, tr, process(line).tryJoin(func(r *control.Register) { r.Proof = "" }), control.CodeCredentials, status.RefusedNone, "join with the join line")
 	refusedFor(t, tr, process(line).tryJoin(func(r *control.Register) { r.Proof = "AAAA" }), control.CodeCredentials, status.RefusedSecret, "32 bytes")
-	refusedFor(t, tr, process(line).tryJoin(func(r *control.Register) { r.Proof = strings.Repeat("A", 5000) }), control.CodeCredentials, status.RefusedSecret, "32 bytes")
+	refusedFor(t, tr, process(line).tryJoin(func(r *control.Register) { r.Proof = strings.Repeat("A", 3000) }), control.CodeCredentials, status.RefusedSecret, "32 bytes")
 
 	guess := process(line)
 	guess.line.Secret[3] ^= 1
@@ -84,7 +84,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 	gone := process(line)
 	refused = other.tryJoin(func(r *control.Register) { r.Addr = gone.addr })
-	refusedFor(t, tr, refused, control.CodeUnreachable, status.RefusedAddress, "another node answers there")
+	refusedFor(t, tr, refused, control.CodeUnreachable, status.RefusedAddress, "another process answers there")
 
 	// Tokens that are over: the one that knows the secret is told why.
 	once := process(lineOf(t, tr, newToken(t, tr, status.TokenTerms{Once: true}).Number)).join()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -84,7 +85,8 @@ func (r *Registry) serve(l *net.Listener) error {
 }
 
 // handleConn is the goroutine of a connection: the handshake, then the session. It calls introduced
-// after the handshake, to make room for the next one.
+// when something else bounds the connection, so that there is room for the next one: the registry dials
+// the node, has it wait, or has answered its Register.
 func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 	r.mu.Lock()
 	if r.closed {
@@ -107,8 +109,8 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		}
 		return wire.Answer{}
 	})
-	introduced()
 	if err != nil {
+		introduced()
 		if r.ctx.Err() == nil {
 			r.cfg.RefusedConn(conn, err)
 			if r.sec != nil {
@@ -117,6 +119,9 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		}
 		return
 	}
-	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr(), proof: proof, heard: func() { handshake.Heard(conn) }}
+	s := &session{
+		r: r, conn: control.NewNodeConn(carried, r.cfg.Codec), remote: conn.RemoteAddr(), proof: proof,
+		heard: func() { handshake.Heard(conn) }, introduced: sync.OnceFunc(introduced),
+	}
 	s.run()
 }
