@@ -257,3 +257,18 @@ func TestRenewalAndExpiry(t *testing.T) {
 		n.join()
 	})
 }
+
+// A node that answers a probe with an admission that is worth nothing is known by its key: it may be
+// about to get another.
+func TestProbesGoByTheKey(t *testing.T) {
+	tr := secureRing(t)
+	n := newProcess(t, tr.Net, lineOf(t, tr))
+	if err := n.dial(); err != nil {
+		t.Fatal(err)
+	}
+	a := secure.Admission{Ring: 1, ID: 2, Incarnation: 3, Since: time.Unix(1, 0), Until: time.Unix(2, 0), Key: secure.KeyOf(n.Key)}
+	n.Credentials.Admission = a.Sign(n.Key)
+	if r := n.ask(control.Register{Proof: n.proveSecret(n.line.Secret)}); r != nil {
+		t.Error(r)
+	}
+}

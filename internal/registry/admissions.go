@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -20,8 +21,8 @@ type holder struct {
 }
 
 // holders are the processes with admissions, members or not, so that a node can be expelled which
-// is away. Guarded by Registry.mu. Of those that are away it keeps maxAway; beyond that, the one whose
-// admission ends first is forgotten.
+// is away. Guarded by Registry.mu. Of those that are away it keeps maxAway; beyond that, a quarter is
+// forgotten, those whose admissions end first.
 type holders struct {
 	byKey map[secure.Key]*holder
 	byRef map[ring.Ref]*holder // of members
@@ -55,13 +56,16 @@ func (h *holders) end(ref ring.Ref) {
 	delete(h.byRef, ref)
 	n.present = false
 	if h.away++; h.away > maxAway {
-		var first *holder
+		away := make([]*holder, 0, h.away)
 		for _, other := range h.byKey {
-			if !other.present && (first == nil || other.until.Before(first.until)) {
-				first = other
+			if !other.present {
+				away = append(away, other)
 			}
 		}
-		h.forget(first)
+		slices.SortFunc(away, func(a, b *holder) int { return a.until.Compare(b.until) })
+		for _, other := range away[:len(away)/4] {
+			h.forget(other)
+		}
 	}
 }
 
