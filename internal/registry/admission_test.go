@@ -137,7 +137,7 @@ func TestOnlyTheKeyGoesOn(t *testing.T) {
 
 	// A stolen admission, without its key: the handshake says no more than that.
 	thief := newProcess(t, tr.Net, line)
-	thief.Credentials.Admission = victim.Credentials.Admission
+	thief.show(victim.Credentials.Admission)
 	if err := thief.dial(); !errors.Is(err, ringdht.ErrHandshake) {
 		t.Errorf("a stolen admission: %v", err)
 	}
@@ -251,7 +251,7 @@ func TestRenewalAndExpiry(t *testing.T) {
 		if got := tr.Registry.Snapshot().Members[0].Admission.Since.Sub(first.Since); got < 2*time.Hour {
 			t.Errorf("the latest renewal came after %v", got)
 		}
-		n.Credentials.Admission = firstBytes
+		n.show(firstBytes)
 		refusedFor(t, tr, n.comeBack(n.resume()), control.CodeCredentials, status.RefusedExpired, "has expired")
 		refusedFor(t, tr, n.comeBack(control.Register{}), control.CodeCredentials, status.RefusedExpired, "join line")
 		n.join()
@@ -267,7 +267,7 @@ func TestProbesGoByTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := secure.Admission{Ring: 1, ID: 2, Incarnation: 3, Since: time.Unix(1, 0), Until: time.Unix(2, 0), Key: secure.KeyOf(n.Key)}
-	n.Credentials.Admission = a.Sign(n.Key)
+	n.show(a.Sign(n.Key))
 	if r := n.ask(control.Register{Proof: n.proveSecret(n.line.Secret)}); r != nil {
 		t.Error(r)
 	}

@@ -208,7 +208,6 @@ func TestKilledWhileTheKeyChanges(t *testing.T) {
 		if n := strings.Count(string(read("ring.key")), "BEGIN"); n != 1 {
 			t.Errorf("%s: %d keys on disk afterwards", c.name, n)
 		}
-		n.Credentials.Trust = secure.Trust{Pin: &n.line.Pin}
 		if r := n.comeBack(n.resume()); r != nil {
 			t.Errorf("%s: %v", c.name, r)
 		}

@@ -1,8 +1,10 @@
 package registry_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -30,6 +32,7 @@ type rawNode struct {
 	line secure.JoinLine
 	*ringtest.Credentials
 	listener net.Listener
+	showing  sync.Mutex // held while the admission in Credentials is read or set
 
 	// of the latest registration
 	conn      *control.Conn
@@ -83,6 +86,20 @@ func newProcess(t *testing.T, network *memnet.Network, line string, host ...stri
 	}()
 	t.Cleanup(n.end)
 	return n
+}
+
+// show sets the admission that the process shows; nil for none.
+func (n *rawNode) show(admission []byte) {
+	n.showing.Lock()
+	defer n.showing.Unlock()
+	n.Credentials.Admission = admission
+}
+
+// Certificate implements handshake.Security.
+func (n *rawNode) Certificate(ctx context.Context, protocol string) (*tls.Certificate, error) {
+	n.showing.Lock()
+	defer n.showing.Unlock()
+	return n.Credentials.Certificate(ctx, protocol)
 }
 
 // end ends the process.
@@ -139,7 +156,7 @@ func (n *rawNode) config() *handshake.Config {
 		n.t.Fatal(err)
 	}
 	n.t.Cleanup(c.Records.Close)
-	c.Security = n.Credentials
+	c.Security = n
 	return c
 }
 
@@ -214,7 +231,7 @@ func (n *rawNode) admit(text string) {
 		n.t.Fatalf("the admission is %+v, of node %d, incarnation %d", a, n.id, n.inc)
 	}
 	n.admission = a
-	n.Credentials.Admission = b
+	n.show(b)
 }
 
 func (n *rawNode) decode(body []byte, v any) {
@@ -253,7 +270,7 @@ func (n *rawNode) until(want wire.Type, v any) {
 // tryJoin joins by the secret of the join line, as a new process does.
 func (n *rawNode) tryJoin(change ...func(*control.Register)) *control.Refused {
 	n.t.Helper()
-	n.Credentials.Admission = nil
+	n.show(nil)
 	if err := n.dial(); err != nil {
 		n.t.Fatal(err)
 	}
