@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
@@ -60,9 +61,10 @@ var maxLists = map[reflect.Type]map[string]int{
 		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers,
 	},
 	reflect.TypeFor[Update](): {
-		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "gone": maxGone,
+		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "gone": maxGone, "sigs": maxGone,
 	},
-	reflect.TypeFor[Announce](): {"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "left": maxGone, "gone": maxGone},
+	reflect.TypeFor[Announce](): {"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "left": maxGone, "gone": maxGone, "sigs": maxGone},
+	reflect.TypeFor[Trust]():    {"keys": secure.MaxKeys, "revoked": secure.MaxRevoked},
 }
 
 // listLimit is how many elements a list may have, or -1 if it has no limit.
