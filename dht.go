@@ -46,8 +46,7 @@ func (m Message) Decode(v any) error {
 // Casts of all sources are handled one at a time, in parallel to messages.
 //
 // A handler may send and may block. While it blocks, the messages of its source wait, and in the
-// end that source. The node goes on receiving and relaying for all others; it calls handlers for
-// them until Limits.Handlers calls block at once.
+// end that source. All others go on, until Limits.Handlers calls block at once.
 //
 // Handlers that have been quick so far are called by the goroutine that reads from the connection.
 // If one of them blocks, another goroutine goes on reading: at once if it blocks in Send, Cast,
@@ -76,18 +75,17 @@ var (
 	// ErrRefused: the sink has all the incoming streams that it may have; or it remembers a later
 	// incarnation of this node, and this node cannot get a new one now.
 	ErrRefused = stream.ErrRefused
-	// ErrGone: the sink has died or left, see [Undelivered].Err.
+	// ErrGone: the sink has died or left, see [Undelivered].Err; or it is another incarnation of the
+	// node, which does not know the stream.
 	ErrGone = stream.ErrGone
 	// ErrLeft: the sink has left in good order, or is about to, and did not handle the message. It
 	// matches ErrGone.
 	ErrLeft = stream.ErrLeft
-	// ErrReset: the sink does not know the stream: it is another incarnation of the node.
-	ErrReset = stream.ErrReset
 	// ErrTooLarge: the message is longer than the ring allows, see [WithMaxPayload].
 	ErrTooLarge = plane.ErrTooLarge
 	// ErrBacklog: handlers have sent more than windows and Limits.HandlerBacklog hold.
 	ErrBacklog = plane.ErrBacklog
-	// ErrBusy: a traffic run is under way.
+	// ErrBusy: a traffic run is under way, or a change of the ring's key.
 	ErrBusy = errs.ErrBusy
 	// ErrRebuilding: the registry admits no new node yet. It was restarted, and the members have
 	// time to come back; or the ID that was asked for with [WithID] is that of a suspect member; or
@@ -96,8 +94,8 @@ var (
 	// ErrRegistryLost: there is no connection to the registry.
 	ErrRegistryLost = errs.ErrRegistryLost
 	// ErrHandshake: the other side is not a ringdht program, has another version, ring name or codec,
-	// or is not the expected node; or a registry rejects what the node says of itself, such as an ID
-	// that its ring does not have.
+	// or is not what it should be; or a registry rejects the node's credentials, or what it says of
+	// itself, such as an ID that its ring does not have.
 	ErrHandshake = errs.ErrHandshake
 
 	// ErrRingFull: every ID is taken; widen the space with [WithBits].
@@ -117,7 +115,7 @@ var (
 	ErrOtherRing = errs.ErrOtherRing
 	// ErrInHandler: a handler or callback has called a method that would wait for it.
 	ErrInHandler = errs.ErrInHandler
-	// ErrNotMember: the node is not registered, or not any more.
+	// ErrNotMember: the node is not registered, or not any more: see [Registry.Expel].
 	ErrNotMember = errs.ErrNotMember
 )
 

@@ -152,8 +152,8 @@ func (n *Node) WaitConnected(ctx context.Context) error { return n.n.WaitConnect
 //
 //   - the cause of ctx, or [ErrTooLarge] if body is longer than the ring allows;
 //   - [ErrNoSuchNode] if no node in the ring has this ID; [ErrLeft] if that node is about to leave;
-//     [ErrRefused] if it has no room for another stream; [ErrGone] or [ErrReset] if its incarnation
-//     ended while Send waited;
+//     [ErrRefused] if it has no room for another stream; [ErrGone] if its incarnation ended while
+//     Send waited;
 //   - [ErrNotReady] before the overlay is set up, and while this node joins again; [ErrEvicted] if
 //     it was declared dead while Send waited; [ErrNotMember] if it is about to leave; [ErrClosed].
 func (n *Node) Send(ctx context.Context, to ID, body []byte) error { return n.n.Send(ctx, to, body) }

@@ -1,6 +1,7 @@
 package ringdht
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"time"
@@ -25,36 +26,8 @@ type Option interface {
 	RegistryOption
 }
 
-// Limits bounds the memory of a node; 0 means the default. A node holds at most twice SendBuffer
-// (messages that are sent again wait for their first link as a copy) + ReceiveBuffer +
-// HandlerBacklog + LinkQueue for each entry of its table, plus a read buffer of up to 64 KiB, or
-// one message, for each busy connection. Bookkeeping takes about 1 KiB a stream, and 100 bytes for
-// each message that waits for a lost one before it. [status.Counters] counts what happens at a
-// bound.
-//
-// [Join] fails if a limit is too small. SendBuffer, HandlerBacklog and LinkQueue must hold the
-// longest message of the ring ([WithMaxPayload]) and its header, ReceiveBuffer four of these; the
-// least are 4 KiB, and 16 KiB for LinkQueue.
-type Limits struct {
-	// SendBuffer is the number of bytes accepted and not known to be delivered, for all sinks. At
-	// the bound Send waits. One sink gets at most a quarter of it. Default 8 MiB.
-	SendBuffer int `json:"send_buffer"`
-	// ReceiveBuffer is the number of bytes received and not yet taken by the handler, for all
-	// sources, which are granted shares of it. Beyond the bound frames are dropped and sent again.
-	// Default 8 MiB.
-	ReceiveBuffer int `json:"receive_buffer"`
-	// HandlerBacklog is the number of bytes that handlers have sent beyond windows. At the bound
-	// their Send returns ErrBacklog. Default 16 MiB.
-	HandlerBacklog int `json:"handler_backlog"`
-	// LinkQueue is the number of bytes that wait for one link to be relayed. Beyond the bound
-	// frames are dropped and sent again. Sources wait if an eighth of it is theirs. Default 4 MiB.
-	LinkQueue int `json:"link_queue"`
-	// Handlers is the number of concurrent handler calls. Further messages wait. Default 256.
-	Handlers int `json:"handlers"`
-	// Streams is the number of sources that may have a stream to this node; others are refused. A
-	// source that has left the ring gives up its place. Default 65,536.
-	Streams int `json:"streams"`
-}
+// Limits bounds the memory of a node; 0 means the default. [status.Limits] has the fields.
+type Limits = status.Limits
 
 type commonOption func(*handshake.Config)
 
@@ -78,11 +51,10 @@ func WithTransport(t Transport) Option {
 }
 
 // WithLogger sets the logger. By default panics in handlers and callbacks are written to standard
-// error, and nothing else is logged. The library never waits for a logger: one goroutine hands
-// records to it, from a queue of 256 KiB for a node and 8 MiB for a registry. Records beyond that
-// are dropped, and their number is logged. Close waits until the logger has taken the records
-// before it, for five seconds at most, and for one second at most if a single record blocks the
-// logger.
+// error, and nothing else is logged. The library never waits for a logger: one goroutine hands it
+// the records, from a queue of 256 KiB for a node and 8 MiB for a registry. Records beyond that are
+// dropped and counted. Close waits until the logger has taken the records before it, for five
+// seconds at most, and for one second at most if a single record blocks it.
 func WithLogger(l *slog.Logger) Option {
 	return commonOption(func(o *handshake.Config) { o.Log = l })
 }
@@ -93,14 +65,12 @@ func WithRing(name string) Option {
 	return commonOption(func(o *handshake.Config) { o.RingName = name })
 }
 
-// WithHandshakeTimeout bounds the handshake of a connection, 5 seconds by default. A dial is part
-// of it.
+// WithHandshakeTimeout bounds the dial and handshake of a connection, 5 seconds by default.
 func WithHandshakeTimeout(d time.Duration) Option {
 	return commonOption(func(o *handshake.Config) { o.Timeout = d })
 }
 
-// WithListen sets the address on which a node listens, ":0" by default: all interfaces, a free
-// port. A host in it is advertised as well.
+// WithListen sets where a node listens, ":0" by default. A host in it is advertised as well.
 func WithListen(addr string) NodeOption { return nodeOption(func(o *node.Config) { o.Listen = addr }) }
 
 // WithAdvertise sets the address at which others dial the node, for nodes behind NAT or in a
@@ -124,7 +94,7 @@ func WithTraffic() NodeOption { return nodeOption(func(o *node.Config) { o.Traff
 func WithID(id ID) NodeOption { return nodeOption(func(o *node.Config) { o.ID = &id }) }
 
 // WithRetry makes [Join] try again until ctx ends, after pauses of up to 2 s, while the error is
-// [Retryable]. Each new reason is logged. When ctx ends the error also matches the latest reason.
+// [Retryable]. Each new reason is logged. Then the error also matches the latest reason.
 func WithRetry() NodeOption { return nodeOption(func(o *node.Config) { o.Retry = true }) }
 
 // WithUndelivered calls f for each stream that ends with messages not known to be delivered,
@@ -148,7 +118,7 @@ func WithUndelivered(f func(Undelivered)) NodeOption {
 
 // WithLimits bounds the node's memory, see [Limits].
 func WithLimits(l Limits) NodeOption {
-	return nodeOption(func(o *node.Config) { o.Limits = status.Limits(l) })
+	return nodeOption(func(o *node.Config) { o.Limits = l })
 }
 
 // WithBits sets the size of the ID space, 2^bits, from 1 to 64. The default of 16 gives readable
@@ -181,10 +151,9 @@ func WithLease(d time.Duration) RegistryOption {
 // ID is given out twice. A member detects that its registry is gone, and comes back within half a
 // lease. In a large ring detection takes longer, see [WithLease], and the grace must be longer.
 //
-// By default, or with 0, a registry admits no new nodes for two leases from the moment at which the
-// first member comes back; with [WithSelfSetup] or [WithState] it may do so from its start. A new
-// node that it admitted before, under an ID that turns out to be another's, joins again under
-// another ID.
+// By default, or with 0, a registry admits no new nodes for two leases after the first member has
+// come back; with [WithSelfSetup] or [WithState] perhaps from its start. A new node that it admitted
+// before, under an ID that turns out to be another's, joins again under another ID.
 func WithGrace(d time.Duration) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.Grace = d })
 }
@@ -211,12 +180,20 @@ func WithSelfSetup(k int, plan ...Plan) RegistryOption {
 // nodes to an empty ring at once. Nothing else is kept: members bring the rest.
 //
 // The directory is made if it does not exist, and serves one registry at a time. [NewRegistry] fails
-// if it cannot be used, or if it holds a ring with another name, other bits or another longest
-// message. If it cannot be written later, the registry logs that, and admits no first member until
-// it can. A new directory says nothing of an earlier ring, as after the loss of the one before. So
-// a first start takes as long as without WithState.
+// if it cannot be used, or holds a ring of other terms: name, bits, longest message, [WithSecurity].
+// If it cannot be written later, the registry logs that, and admits no first member until it can. A
+// new directory says nothing of an earlier ring: a first start takes as long as without WithState.
 func WithState(dir string) RegistryOption {
 	return registryOption(func(o *registry.Config) { o.StateDir = &dir })
+}
+
+// WithSecurity makes the ring a secure one: all connections are encrypted, and nodes join by the line
+// of [Registry.JoinLine]. Each member holds an admission, which the registry renews after half of
+// validity: 24 hours for 0, at least four leases. A member that is out of reach for longer needs a
+// join line. SECURITY.md says what this protects. With [WithState] the ring's key, tokens and
+// expelled nodes outlive the registry; without it nodes need a new join line after a restart.
+func WithSecurity(validity time.Duration) RegistryOption {
+	return registryOption(func(o *registry.Config) { o.Secure = &registry.Secure{Validity: cmp.Or(validity, 24*time.Hour)} })
 }
 
 // Bounds of the queues for the logger, in bytes: some 800 records of a node, and 25,000 of a

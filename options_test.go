@@ -52,6 +52,8 @@ func TestOptionsAreValidated(t *testing.T) {
 		{"WithSelfSetup", WithSelfSetup(-1)},
 		{"WithSelfSetup", WithSelfSetup(0, Plan(9))},
 		{"WithState", WithState("")},
+		{"WithSecurity", WithSecurity(time.Second)},
+		{"WithSecurity", WithSecurity(-time.Hour)},
 	} {
 		if _, err := NewRegistry(c.opt); err == nil || !strings.Contains(err.Error(), c.name) {
 			t.Errorf("%s: %v", c.name, err)

@@ -54,8 +54,7 @@ func (r *Registry) Serve(l net.Listener) error { return r.r.Serve(l) }
 // flow, to change k or the plan: no message is lost.
 //
 // A registry that takes another's place needs no Setup: the ring is live as soon as one of its
-// nodes has come back. Without [WithState], Setup before that makes another ring, of the nodes that
-// have joined. Members of the earlier ring join it as new nodes after 20 leases, see [ErrOtherRing].
+// nodes is back. Without [WithState], Setup before that makes another ring, see [ErrOtherRing].
 //
 // Messages between two nodes that cannot reach each other take a detour (see [Registry.Degraded]).
 // The error matches [ErrNotReady] and says what is missing if ctx ends first, if there is no
@@ -70,8 +69,8 @@ func (r *Registry) Setup(ctx context.Context, k int, plan ...Plan) (status.Audit
 	return r.r.Setup(ctx, k, p == FewestHops)
 }
 
-// Audit walks the routes through the tables as they were handed out, as [Registry.Setup] does at
-// its end. It takes about 50 ms of CPU time at 1,000 nodes. Before the first set-up it is empty.
+// Audit walks the routes through the tables as they were handed out, as [Registry.Setup] does, in
+// about 50 ms of CPU time at 1,000 nodes. Before the first set-up it is empty.
 func (r *Registry) Audit() status.Audit { return r.r.Audit() }
 
 // Members lists the registered nodes by ascending ID, those included that are suspect or about to
@@ -99,9 +98,8 @@ func (r *Registry) Tables() iter.Seq2[Peer, *Table] {
 // one's ID. It is empty if the network is sound.
 func (r *Registry) Degraded() []status.Degraded { return r.r.Degraded() }
 
-// Snapshot returns the ring as the registry knows it, all of it read at one moment. It costs some
-// microseconds and about a kilobyte for each member. Snapshots share most of that, so the caller
-// must not change it. A closed registry has a last one.
+// Snapshot returns the ring as the registry knows it at one moment, for some microseconds and about
+// a kilobyte a member. Snapshots share most of that: do not change it. A closed registry has one.
 func (r *Registry) Snapshot() *status.Snapshot { return r.r.Snapshot() }
 
 // Trace has one node trace the route to another, see [Node.Trace]. The error matches
@@ -111,10 +109,9 @@ func (r *Registry) Trace(ctx context.Context, from, to ID) ([]status.Hop, error)
 	return r.r.Trace(ctx, from, to)
 }
 
-// ReadyNow returns nil if nodes can join. The error matches [ErrRebuilding] while members of an
-// earlier ring have time to come back (see [WithGrace]), or while an empty ring cannot be written to
-// the directory of [WithState]; [ErrNotReady] before the registry listens; and [ErrClosed]. It is
-// for probes, and never waits.
+// ReadyNow returns nil if nodes can join; it never waits. The error matches [ErrRebuilding] while
+// members of an earlier ring have time to come back (see [WithGrace]), or while an empty ring cannot
+// be written to the directory of [WithState]; [ErrNotReady] before the registry listens; [ErrClosed].
 func (r *Registry) ReadyNow() error { return r.r.ReadyNow() }
 
 // WaitMembers waits until at least n nodes are registered. If they are it returns nil at once, also
@@ -122,9 +119,8 @@ func (r *Registry) ReadyNow() error { return r.r.ReadyNow() }
 func (r *Registry) WaitMembers(ctx context.Context, n int) error { return r.r.WaitMembers(ctx, n) }
 
 // WaitSettled waits until all nodes that have joined are part of the ring, none is suspect, and all
-// members use the tables of the present membership. If that holds it returns nil at once, also if
-// ctx has ended. The error says what is missing, and matches [ErrNotReady], and the cause of ctx or
-// [ErrClosed].
+// members use the tables of the present membership. If that holds it returns nil, also if ctx has
+// ended. The error says what is missing, and matches [ErrNotReady], and the cause of ctx or [ErrClosed].
 func (r *Registry) WaitSettled(ctx context.Context) error { return r.r.WaitSettled(ctx) }
 
 // Traffic describes a traffic run.
@@ -155,6 +151,36 @@ type Traffic struct {
 func (r *Registry) RunTraffic(ctx context.Context, t Traffic) (*status.Summary, error) {
 	return r.r.RunTraffic(ctx, registry.Traffic(t))
 }
+
+// JoinLine returns all that a node needs to join a secure ring (see [WithSecurity]), for [Join]:
+// where nodes dial the registry, "host:port", which key it must prove, and the secret of a token,
+// by default that of the latest for any number of nodes without an end. Keep the line secret.
+func (r *Registry) JoinLine(addr string, token ...uint32) (string, error) {
+	return r.r.JoinLine(addr, token...)
+}
+
+// NewToken makes a token. At most 64 are valid at a time. Like the other changes of a secure ring,
+// it is on disk before the call returns, if the registry has [WithState], and was not made if the
+// error says that it cannot be written.
+func (r *Registry) NewToken(ctx context.Context, t status.TokenTerms) (status.Token, error) {
+	return r.r.NewToken(ctx, t)
+}
+
+// Tokens lists the tokens by number, those included that have ended of late.
+func (r *Registry) Tokens() []status.Token { return r.r.Tokens() }
+
+// RotateTokens ends all tokens, and makes a new one. Members stay.
+func (r *Registry) RotateTokens(ctx context.Context) error { return r.r.RotateTokens(ctx) }
+
+// Expel ends a node for good, also one that is away: members drop it, and take no link from it. The
+// token by which it joined ends, if others may join by it, since the node knows its secret. A new
+// one takes its place, and members stay. The error matches [ErrNotMember] for an unknown ID.
+func (r *Registry) Expel(ctx context.Context, id ID) error { return r.r.Expel(ctx, id) }
+
+// RotateKey gives the ring a new key, which the old one signs. Members trust both until the
+// admissions that the old one has signed are over. Until then the error of another call matches
+// [ErrBusy]. Join lines from before serve as long as their tokens.
+func (r *Registry) RotateKey(ctx context.Context) error { return r.r.RotateKey(ctx) }
 
 // StopTraffic stops the run under way, if there is one, and waits for its end: nodes send no more,
 // and what they have sent is delivered and counted. The RunTraffic that started the run returns the

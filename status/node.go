@@ -94,13 +94,3 @@ type Hop struct {
 	ID      ID            `json:"id"`         // the node that answered
 	Elapsed time.Duration `json:"elapsed_ns"` // from the question to this node's answer, as measured by the asker
 }
-
-// Limits are the bounds of a node's memory. ringdht.Limits says what each one bounds.
-type Limits struct {
-	SendBuffer     int `json:"send_buffer"`
-	ReceiveBuffer  int `json:"receive_buffer"`
-	HandlerBacklog int `json:"handler_backlog"`
-	LinkQueue      int `json:"link_queue"`
-	Handlers       int `json:"handlers"`
-	Streams        int `json:"streams"`
-}

@@ -51,6 +51,8 @@ type Snapshot struct {
 	Happened map[EventKind]int64 `json:"happened"`
 	// History are the latest steps, at most MaxHistory, the oldest first and without gaps.
 	History []Step `json:"history"`
+	// Security is nil in an open ring.
+	Security *Security `json:"security,omitempty"`
 }
 
 // OtherRing is a member of another ring of the same name.
@@ -71,6 +73,8 @@ type Member struct {
 	// Entries are the entries of its routing table as handed out, clockwise. Links, which the
 	// node has reported, may lag behind.
 	Entries []ID `json:"entries"`
+	// Admission is that of a member of a secure ring, and nil in an open one.
+	Admission *Admission `json:"admission,omitempty"`
 }
 
 // State is the state of a member.
@@ -151,6 +155,9 @@ const (
 	EventSetup     EventKind = "set up"      // the overlay was set up, with new tables; or the first member has made it live
 	EventRun       EventKind = "run started" // a traffic run
 	EventRunEnded  EventKind = "run ended"   // Why is the verdict
+	EventExpelled  EventKind = "expelled"    // the operator has expelled a node of a secure ring
+	EventRefused   EventKind = "refused"     // a stranger to a secure ring, see Security.Strangers
+	EventSecurity  EventKind = "security"    // a token or the key of a secure ring has changed
 )
 
 // Degraded is a pair of members of which the first cannot reach the second. Messages from

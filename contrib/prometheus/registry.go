@@ -19,6 +19,7 @@ var (
 	kinds = []status.EventKind{
 		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventSuspect, status.EventBack,
 		status.EventDegraded, status.EventHealed, status.EventRebuilt, status.EventOtherRing, status.EventState, status.EventSetup, status.EventRun, status.EventRunEnded,
+		status.EventExpelled, status.EventRefused, status.EventSecurity,
 	}
 	verdicts = []string{status.VerdictExact, status.VerdictBalanced, status.VerdictStopped, status.VerdictWrong}
 )

@@ -50,7 +50,7 @@ const (
 // Register asks for admission, or to go on with an incarnation.
 type Register struct {
 	Addr    string `json:"addr"`    // where peers can dial the node
-	Other   bool   `json:"other"`   // Addr is deliberately another host than the connection comes from
+	Other   bool   `json:"other"`   // Addr is deliberately another host than the connection comes from, or a name
 	Traffic bool   `json:"traffic"` // the program takes part in traffic runs
 	Token   uint64 `json:"token"`   // the node's answer to a probe
 	Seen    uint64 `json:"seen"`    // the greatest incarnation of any node that it knows of, see MaxIncarnation
@@ -122,6 +122,8 @@ const (
 	CodeIDTaken     Code = 9  // another member has the ID asked for
 	CodeWait        Code = 10 // the answer is not known yet: ask again
 	CodeOtherRing   Code = 11 // the registry has another ring than the node
+	CodeCredentials Code = 12 // of a secure ring: no valid admission, and no valid proof of a secret
+	CodeExpelled    Code = 13 // of a secure ring: the operator has expelled the node
 )
 
 // Refused is the negative answer to Register or Deregister.

@@ -51,6 +51,7 @@ func (a *Authority) announce(now Time) (next Time) {
 		}
 	}
 	note.Gone = append(note.Gone, a.unannouncedDead...)
+	note.Signatures = a.signatures(note.Gone, note.Epoch)
 	note.Left = append(note.Left, a.unannouncedLeft...)
 	a.unannouncedDead, a.unannouncedLeft = nil, nil
 	notes := a.samples(note)

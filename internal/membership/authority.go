@@ -23,6 +23,20 @@ type Config struct {
 	GraceFirst   bool                 // an operator asked for the grace from the start
 	DrawIdentity func() ring.Identity // of a new ring; nil: with Draw
 	Kept         *Record              // what an earlier registry has kept, see BeginSave; nil if nothing is kept
+
+	// SignGone signs that an incarnation was declared over, as of an epoch; nil in an open ring.
+	SignGone func(ref ring.Ref, epoch uint64) string
+}
+
+// signatures signs that incarnations are over. It returns nil in an open ring.
+func (a *Authority) signatures(gone []ring.Ref, epoch uint64) (all []string) {
+	if a.SignGone == nil {
+		return nil
+	}
+	for _, ref := range gone {
+		all = append(all, a.SignGone(ref, epoch))
+	}
+	return all
 }
 
 // Authority is the registry's half of the membership. It is not safe for concurrent use.
@@ -83,7 +97,9 @@ type Authority struct {
 	expected    bool                // the ring has members, and none is back
 	secondGrace bool                // their grace is over
 	extraGrace  Time                // the longest timeout of a member that is back, less a lease
-	knownDead   map[ring.Ref]uint64 // incarnations that are over, and the epoch that said so
+	paces       [MaxPace + 1]int    // how many members that are back claim each pace
+	knownDead   map[ring.Ref]uint64 // incarnations that are over, and the epoch that said so; at most maxKnownDead
+	overFull    bool                // one did not fit into knownDead
 	newestEpoch uint64              // the latest epoch that a member that is back was told
 
 	effects []Effect
@@ -171,6 +187,16 @@ func (a *Authority) Leave(now Time, ref ring.Ref) {
 	}
 }
 
+// Expel declares a member dead at the operator's word.
+func (a *Authority) Expel(now Time, ref ring.Ref, why string) {
+	if m := a.find(ref); m != nil {
+		a.markDead(now, m, why)
+	}
+}
+
+// LatestIncarnation is the greatest that was given, or that a node knows of.
+func (a *Authority) LatestIncarnation() uint64 { return a.lastInc }
+
 // release tells a member that it may go, and forgets it.
 func (a *Authority) release(m *member) {
 	a.send(m, control.TypeDeregistered, control.Deregistered{ID: m.ID})
@@ -196,7 +222,7 @@ func (a *Authority) markDead(now Time, m *member, why string) {
 		a.unannouncedDead = append(a.unannouncedDead, m.Ref())
 	}
 	if a.recovering { // it may resume before it has heard of this: then refuse it
-		a.knownDead[m.Ref()] = a.epoch + 1
+		a.noteOver(m.Ref(), a.epoch+1)
 	}
 	a.drop(m)
 	a.emitEvent(Dead, m, why)

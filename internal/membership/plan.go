@@ -70,9 +70,10 @@ func (a *Authority) plan() {
 			}
 			a.sendTable(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
 			if u != nil && len(u.Gone) > 0 { // a manifest has no field for these
-				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(tables)), Gone: u.Gone})
+				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(tables)), Gone: u.Gone, Signatures: a.signatures(u.Gone, a.epoch)})
 			}
 		case u != nil:
+			u.Signatures = a.signatures(u.Gone, u.Epoch)
 			a.sendTable(m, control.TypeUpdate, *u)
 			used = true
 		}

@@ -7,9 +7,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
@@ -18,10 +16,6 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
-
-// maxNumber bounds the incarnation, the epoch and the run that a node may claim to know. The
-// registry counts on from them and must never wrap.
-const maxNumber = 1 << 63
 
 // maxLoopbackWarnings bounds the members that one registration logs for a loopback address.
 const maxLoopbackWarnings = 10
@@ -56,14 +50,11 @@ func (s *session) register(body []byte) error {
 	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTooManyDials)
 	defer stop()
 	defer s.conn.Watch(func() { cancel(errHungUp) })()
-	if !req.Other && !sameHost(ctx, host, s.remote) {
+	if !req.Other && !sameHost(host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
 	if !ring.Identity(req.Identity).Valid() {
 		return s.refuse(control.CodeProtocol, "%.40q is not the identity of a ring", req.Identity)
-	}
-	if max(req.Incarnation, req.Epoch, req.Run) > maxNumber {
-		return s.refuse(control.CodeProtocol, "incarnation %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
 	}
 	switch tooLarge := req.ID > ring.Mask(r.cfg.Bits); {
 	case tooLarge && req.Incarnation != 0: // no other answer lets it end its incarnation one day
@@ -72,19 +63,26 @@ func (s *session) register(body []byte) error {
 	case tooLarge && req.Want:
 		return s.refuse(control.CodeProtocol, "there is no ID %d in a %d-bit ring", req.ID, r.cfg.Bits)
 	}
+	creds, refused, err := s.authorize(&req)
+	if refused || err != nil {
+		return err
+	}
 	if req.Incarnation == 0 {
 		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
 	}
-	err = s.admit(ctx, req, false)
+	refused, err = s.admitBy(ctx, req, creds, false)
 	if errors.Is(err, membership.ErrElsewhere) { // it has moved, or claims to have
 		if refused, err := s.dialBack(ctx, req); refused || err != nil {
 			return err
 		}
-		err = s.admit(ctx, req, true)
+		refused, err = s.admitBy(ctx, req, creds, true)
 	}
-	if err != nil {
+	switch {
+	case refused:
+		return err
+	case err != nil:
 		return s.notAdmitted(req, err)
 	}
 	r.mu.Lock()
@@ -98,6 +96,8 @@ func (s *session) register(body []byte) error {
 func (s *session) notAdmitted(req control.Register, err error) error {
 	r := s.r
 	switch {
+	case errors.Is(err, errHostFull):
+		return s.refuse(control.CodeFull, "your host has %d members, and more than three quarters of the IDs of a ring are for no single host: start the registry with more bits (WithBits, or -bits)", mostOfHost(r.cfg.Bits))
 	case errors.Is(err, ring.ErrFull):
 		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.Bits)
 	case errors.Is(err, membership.ErrIDTaken):
@@ -106,6 +106,8 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 		return s.refuse(control.CodeWait, "%v: join again in a while", err)
 	case errors.Is(err, membership.ErrOtherRing):
 		return s.refuseOtherRing(req, err.Error(), fmt.Sprintf("it is a member of ring %s, this is ring %s", req.Identity, r.identity()))
+	case errors.Is(err, membership.ErrEvicted) && err != membership.ErrEvicted:
+		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: %v", req.ID, err)
 	case errors.Is(err, membership.ErrEvicted):
 		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):
@@ -142,7 +144,7 @@ var (
 
 // admit makes the node a member, or the member that it was. It waits while the registry cannot tell
 // which IDs are free. verified says that the node was dialled at its address.
-func (s *session) admit(ctx context.Context, req control.Register, verified bool) error {
+func (s *session) admit(ctx context.Context, req control.Register, creds credentials, verified bool) error {
 	r := s.r
 	var err error
 	waitErr := r.Await(ctx, func() bool {
@@ -151,22 +153,39 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
+		if err = r.mayAdmit(req, creds); err != nil {
+			return true
+		}
+		host := dial.Source(s.remote)
+		if !r.hosts.admits(request.Ref(), host, r.cfg.Bits) {
+			err = errHostFull
+			return true
+		}
+		run, ok := r.latestRun(req)
+		if !ok {
+			err = membership.Overclaims("traffic run", req.Run)
+			return true
+		}
 		if req.Incarnation != 0 {
 			m, err = r.members.Resume(r.now(), request)
 		} else {
-			m, err = r.members.Admit(r.now(), uint64(max(0, r.cfg.TimeOfDay().UnixNano())), request)
+			m, err = r.members.Admit(r.now(), r.wallNanos(), request)
 		}
 		if errors.Is(err, membership.ErrWait) {
 			r.saveIfDue() // it may wait for that
-			return false
+			return !s.hold()
 		}
 		if err == nil {
-			r.runs.skipTo(r.latestRun(req))
-			err = s.attach(m, req.Run)
+			r.runs.skipTo(run)
+			r.hosts.put(m.Ref(), host)
+			err = s.attach(m, req.Run, creds)
 		}
 		r.wake()
 		return true
 	})
+	r.mu.Lock()
+	s.letGo()
+	r.mu.Unlock()
 	if waitErr != nil && err == nil {
 		err = waitErr
 	}
@@ -176,7 +195,7 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 // attach makes the session that of a member. latestRun is the latest run that the member knows. The
 // answer is queued before any message of the reconcile loop; if it cannot be sent, the session
 // ends. It needs mu.
-func (s *session) attach(m ring.Member, latestRun uint64) error {
+func (s *session) attach(m ring.Member, latestRun uint64, creds credentials) error {
 	r := s.r
 	if old := r.sessions[m.Ref()]; old != nil { // its connection has ended, which this registry has not noticed
 		old.detach()
@@ -188,11 +207,20 @@ func (s *session) attach(m ring.Member, latestRun uint64) error {
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
 	r.reports.begin(m.Ref())
 	r.others.drop(m.Addr)
-	err := s.conn.Send(control.TypeRegistered, control.Registered{
+	s.introduced()
+	s.conn.Registered()
+	registered := control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
 		Identity: string(r.members.Identity()),
-	})
+	}
+	if r.sec != nil {
+		registered.Admission, registered.Time = r.issue(m, creds)
+	}
+	err := s.conn.Send(control.TypeRegistered, registered)
+	if r.sec != nil && err == nil { // before any table
+		err = s.conn.Send(control.TypeTrust, r.sec.trustMessage())
+	}
 	if u := r.runs.current; u != nil {
 		u.memberRegistered(s, latestRun)
 	}
@@ -206,8 +234,9 @@ func (r *Registry) hopLimit() int {
 }
 
 // sameHost reports whether an advertised host, in its canonical form, is the host of a connection.
-// A name is looked up if the connection comes from an IP address.
-func sameHost(ctx context.Context, host string, remote net.Addr) bool {
+// It looks up no names: a stranger must not make the registry ask for names of its choice. Only
+// "localhost" is known to be this machine.
+func sameHost(host string, remote net.Addr) bool {
 	from, _, err := net.SplitHostPort(remote.String())
 	if err != nil {
 		return false
@@ -221,8 +250,5 @@ func sameHost(ctx context.Context, host string, remote net.Addr) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.WithZone("") == fromIP
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	return err == nil && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap().WithZone("") == fromIP })
+	return fromIP.IsLoopback() && dial.IsLoopback(net.JoinHostPort(host, "1"))
 }

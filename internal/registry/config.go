@@ -20,6 +20,7 @@ type Config struct {
 	TimeOfDay  func() time.Time // a new incarnation's number is drawn from it
 	SelfSetup  *SelfSetup       // nil: an operator sets the ring up
 	StateDir   *string          // nil: nothing is kept
+	Secure     *Secure          // nil: the ring is open
 }
 
 // SelfSetup is the layout of a ring that its first member makes live.
@@ -28,6 +29,14 @@ type SelfSetup struct {
 	Fewest bool
 	Err    error // why it makes no sense; for the check of the options
 }
+
+// Secure is what makes a ring a secure one.
+type Secure struct {
+	Validity time.Duration // of an admission
+}
+
+// maxValidity bounds the validity of an admission.
+const maxValidity = 10 * 365 * 24 * time.Hour
 
 // The limits of dials to newcomers, and of dials to suspects. 500 silent addresses that come again
 // and again make some 100 dials a second, and each holds a slot for a tenth of a second.
@@ -54,6 +63,8 @@ func (c *Config) Prepare(records int) error {
 		return fmt.Errorf("WithSelfSetup: %w", c.SelfSetup.Err)
 	case c.SelfSetup != nil && c.SelfSetup.K < 0:
 		return fmt.Errorf("WithSelfSetup: a table cannot have %d entries", c.SelfSetup.K)
+	case c.Secure != nil && (c.Secure.Validity < 4*c.Lease || c.Secure.Validity > maxValidity):
+		return fmt.Errorf("WithSecurity: %v is not between 4 leases, %v, within which members must be able to renew their admissions, and %v", c.Secure.Validity, 4*c.Lease, maxValidity)
 	case c.StateDir != nil && *c.StateDir == "":
 		return errors.New("WithState: the directory has no name")
 	}

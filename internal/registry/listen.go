@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -64,6 +65,9 @@ func (r *Registry) open(l *net.Listener) {
 		if r.state != nil {
 			r.wg.Go(r.saveLoop)
 		}
+		if r.sec != nil {
+			r.wg.Go(r.securityLoop)
+		}
 	}
 }
 
@@ -81,7 +85,8 @@ func (r *Registry) serve(l *net.Listener) error {
 }
 
 // handleConn is the goroutine of a connection: the handshake, then the session. It calls introduced
-// after the handshake, to make room for the next one.
+// when something else bounds the connection, so that there is room for the next one: the registry dials
+// the node, has it wait, or has answered its Register.
 func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 	r.mu.Lock()
 	if r.closed {
@@ -98,19 +103,25 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		delete(r.conns, &conn)
 		r.mu.Unlock()
 	}()
-	carried, _, _, err := r.cfg.Welcome(conn, func(h wire.Hello, _ secure.Proof) wire.Answer {
+	carried, _, proof, err := r.cfg.Welcome(conn, func(h wire.Hello, _ secure.Proof) wire.Answer {
 		if h.Role != wire.RoleMember {
 			return wire.Answer{Status: wire.WrongRole, Reason: "this is a registry, not a node: it carries no messages"}
 		}
 		return wire.Answer{}
 	})
-	introduced()
 	if err != nil {
+		introduced()
 		if r.ctx.Err() == nil {
 			r.cfg.RefusedConn(conn, err)
+			if r.sec != nil {
+				r.refusedConn(conn.RemoteAddr(), err)
+			}
 		}
 		return
 	}
-	s := &session{r: r, conn: control.NewConn(carried, r.cfg.Codec, maxReport), remote: conn.RemoteAddr(), heard: func() { handshake.Heard(conn) }}
+	s := &session{
+		r: r, conn: control.NewNodeConn(carried, r.cfg.Codec), remote: conn.RemoteAddr(), proof: proof,
+		heard: func() { handshake.Heard(conn) }, introduced: sync.OnceFunc(introduced),
+	}
 	s.run()
 }

@@ -93,6 +93,8 @@ func (r *Registry) apply(e membership.Effect) {
 		r.evict(e.Ref, e.Why)
 	case membership.Left:
 		r.removeMember(e.Ref, e.Why)
+	case membership.OverFull:
+		r.cfg.Log.Warn("members report too many incarnations that are over: further ones are not remembered")
 	case membership.PairsFull:
 		r.cfg.Log.Warn("too many unreachable pairs: this one and further ones get no detour until there are fewer",
 			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
@@ -109,6 +111,8 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	}
 	r.reports.retire(ref)
 	r.loopbacks.drop(ref)
+	r.holders.end(ref)
+	r.hosts.drop(ref)
 	r.change()
 	s := r.sessions[ref]
 	if s != nil {
@@ -121,7 +125,11 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 // evict ends the session of a member that was declared dead, and tells the node if it can hear it.
 func (r *Registry) evict(ref ring.Ref, why string) {
 	if s := r.removeMember(ref, why); s != nil {
-		s.conn.Send(control.TypeRefused, control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why})
+		refused := control.Refused{Code: control.CodeEvicted, Reason: "you were declared dead: " + why}
+		if r.sec != nil && r.sec.revoked(s.proof.Key) {
+			refused = control.Refused{Code: control.CodeExpelled, Reason: whyExpelled}
+		}
+		s.conn.Send(control.TypeRefused, refused)
 		r.wg.Go(func() { s.conn.Shutdown(time.Second) })
 	}
 }

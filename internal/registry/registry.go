@@ -10,7 +10,12 @@
 //   - probe.go: dials to nodes, for newcomers and for suspects.
 //   - reconcile.go: the loop that plans, and applies what the membership asks for.
 //   - stalls.go: how late this process runs, so that members do not pay for it.
+//   - held.go, hosts.go: bounds of what has not registered, and of the members of one host.
 //   - loopback.go: members whose address leads each machine to itself.
+//   - security.go: a secure ring's key, clock and trust, as a handshake.Security; security_state.go,
+//     tokens.go, clock.go: what it keeps; credentials.go: which registrations it accepts;
+//     admissions.go: what members get, and its renewal; expel.go, rotate.go, security_api.go: what
+//     operators do; strangers.go: what has been refused.
 //   - state.go: what is kept on disk; otherrings.go: members of other rings that come by.
 //   - setup.go, wait.go, tables.go: Setup, Audit, the waits, Members and Tables.
 //   - traffic.go, stop.go, run.go, run_members.go, account.go, runs.go: the API and the phases of a
@@ -28,7 +33,8 @@
 //
 // Close ends all goroutines and waits for them:
 //
-//   - reconcileLoop, stallLoop and saveLoop, from the first listener on; they end with Registry.ctx.
+//   - reconcileLoop, stallLoop, saveLoop and securityLoop, from the first listener on; they end with
+//     Registry.ctx.
 //   - one for each listener, which accepts; it ends when its listener is closed.
 //   - one for each connection, which shakes hands and becomes its session; it ends when the
 //     connection ends.
@@ -59,6 +65,7 @@ type Registry struct {
 	// static after construction
 	cfg   *Config
 	state *keptState // nil if nothing is kept
+	sec   *security  // nil in an open ring
 	start time.Time  // when the first listener opened
 	ctx   context.Context
 	stop  context.CancelCauseFunc
@@ -78,10 +85,13 @@ type Registry struct {
 	conns     map[*net.Conn]struct{}
 	stalls    stalls    // how late this process runs
 	loopbacks loopbacks // members that other machines cannot dial
+	hosts     hosts     // where members come from
+	held      int       // nodes that wait for their answer, see session.hold
 	events    eventLog
 	runs      runs
 	reports   reports
 	others    otherRings
+	holders   holders // of admissions
 	history   history
 	changed   notify.Change // broadcast when the fields above have changed
 	opened    bool          // a listener was opened
@@ -95,14 +105,22 @@ func New(cfg *Config) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	sec, err := newSecurity(cfg, state)
+	if err != nil {
+		if state != nil {
+			state.dir.Close()
+		}
+		return nil, err
+	}
 	r := &Registry{
 		cfg:       cfg,
 		state:     state,
+		sec:       sec,
 		start:     time.Now(),
 		setup:     make(chan struct{}, 1),
 		wakeups:   make(chan struct{}, 1),
 		saves:     make(chan struct{}, 1),
-		newcomers: dial.NewLimiter(registryDials, registrySlow),
+		newcomers: dial.NewFairLimiter(registryDials, registrySlow),
 		suspects:  dial.NewLimiter(registryDials, registrySlow),
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[*net.Listener]struct{}),
@@ -114,6 +132,12 @@ func New(cfg *Config) (*Registry, error) {
 	}
 	if state != nil {
 		c.Kept = &state.record
+	}
+	if sec != nil {
+		c.SignGone = sec.signGone
+		if state != nil {
+			state.record.Incarnation = max(state.record.Incarnation, sec.latestInc)
+		}
 	}
 	r.members = membership.New(c)
 	r.newcomers.GivenUp = func() {
@@ -161,6 +185,9 @@ func (r *Registry) Close() error {
 	}
 	r.mu.Unlock()
 	r.wg.Wait()
+	if r.sec != nil {
+		r.sec.closeOnce.Do(r.sec.close)
+	}
 	if r.state != nil {
 		r.state.dir.Close()
 	}

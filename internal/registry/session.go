@@ -12,21 +12,24 @@ import (
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
-
-// maxReport is the longest control frame that a registry takes from a node.
-const maxReport = 2 << 20
 
 // session is the connection of one node, and the member that it registered as.
 type session struct {
 	r      *Registry
 	conn   *control.Conn
 	remote net.Addr
-	heard  func() // says that it has registered, or tried to
+	proof  secure.Proof // of the node's key; zero in an open ring
+	heard  func()       // says that it has registered, or tried to
+	// introduced gives back the place of a connection that has not registered. It may be called again.
+	introduced func()
 
 	// guarded by Registry.mu
+	held           bool        // it waits for its answer, see hold
+	endedAt        time.Time   // when something came after its membership had ended
 	member         ring.Member // set when it registers
 	attached       bool        // in Registry.sessions
 	ended          bool        // it was a member, and is one no longer
@@ -40,6 +43,7 @@ type session struct {
 // run is the goroutine of the session.
 func (s *session) run() {
 	defer s.conn.Free()
+	defer s.introduced()
 	s.conn.SetLease(s.r.cfg.Timeout)
 	err := s.receiveLoop()
 	s.r.sessionEnded(s, err)
@@ -60,10 +64,16 @@ func (s *session) receiveLoop() error {
 			return err
 		}
 		registered := s.noteArrival()
+		if s.lingers() {
+			return errLingers
+		}
 		switch t {
 		case control.TypeRegister:
 			s.heard()
-			err = s.register(body)
+			// On a goroutine of its own: the stack that it grows would stay with the session.
+			done := make(chan error, 1)
+			s.r.wg.Go(func() { done <- s.register(body) })
+			err = <-done
 		case control.TypeDeregister:
 			err = s.deregister(body)
 		default:
@@ -94,7 +104,7 @@ var errRefused = errors.New("refused")
 func (s *session) refuse(code control.Code, format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
 	if code != control.CodeOtherRing { // that has a warning
-		s.r.cfg.Log.Info("request refused", "from", s.remote, "reason", reason)
+		s.r.cfg.InfoOften(fmt.Sprint(code), "request refused", "from", s.remote, "reason", reason)
 	}
 	if err := s.conn.Send(control.TypeRefused, control.Refused{Code: code, Reason: reason}); err != nil {
 		return err
@@ -184,7 +194,7 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 			return err
 		}
 		if l.Error != "" {
-			r.cfg.Log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Truncate(l.Error))
+			r.cfg.InfoOften(fmt.Sprint(s.member.ID), "links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Truncate(l.Error))
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -241,7 +251,11 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 		return nil
 	}
 	s.conn.SetLease(patience) // before the node may rely on it
-	return s.conn.PassNow(answer)
+	if err := s.conn.PassNow(answer); err != nil {
+		return err
+	}
+	r.renewIfDue(s)
+	return nil
 }
 
 // noteArrival notes when the node last sent something. It reports whether the node is a member or

@@ -43,6 +43,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 		row := &s.Members[i]
 		*row = emptyMember(peer(m), m.Incarnation)
 		row.State = memberStates[r.members.State(m.Ref())]
+		row.Admission = r.showAdmission(m.Ref())
 		fill(row, r.reports.records[m.Ref()], s.Identity)
 		if view, ok := r.members.View(m.ID); ok {
 			for _, e := range view.Entries {
@@ -50,6 +51,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 			}
 		}
 	}
+	s.Security = r.showSecurity()
 	s.Total, s.Hops, s.Latency = all.counters, all.hops, all.latency
 	return s
 }

@@ -52,6 +52,8 @@ func (r *Registry) ReadyNow() error {
 		why = fmt.Errorf("%w: it does not listen", why)
 	case r.members.AdmitsNone() != "":
 		why = fmt.Errorf("%w: %s", errs.ErrRebuilding, r.members.AdmitsNone())
+	case r.sec != nil && r.sec.isFailing():
+		why = fmt.Errorf("%w: it cannot write the state of the ring", errs.ErrRebuilding)
 	default:
 		return nil
 	}

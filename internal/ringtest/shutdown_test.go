@@ -61,7 +61,7 @@ func (s *shutNode) send(ctx context.Context, to ringdht.ID) error {
 		for range 10 {
 			err := n.Send(ctx, to, binary.BigEndian.AppendUint64(nil, i))
 			switch {
-			case errors.Is(err, ringdht.ErrGone), errors.Is(err, ringdht.ErrNoSuchNode), errors.Is(err, ringdht.ErrReset), errors.Is(err, ringdht.ErrNotMember), errors.Is(err, ringdht.ErrClosed):
+			case errors.Is(err, ringdht.ErrGone), errors.Is(err, ringdht.ErrNoSuchNode), errors.Is(err, ringdht.ErrNotMember), errors.Is(err, ringdht.ErrClosed):
 				return nil
 			case err != nil:
 				return err

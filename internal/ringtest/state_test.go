@@ -122,7 +122,7 @@ func joinTCP(t *testing.T, addr string) *ringdht.Node {
 func TestRegistryWithStateIsKilled(t *testing.T) {
 	dir := t.TempDir()
 	addr, id, kill := startState(t, dir, "127.0.0.1:0")
-	if k := readState(t, dir); id != "" || k.Identity != "" || !k.Empty || k.Version != 1 || k.Bits != 16 {
+	if k := readState(t, dir); id != "" || k.Identity != "" || !k.Empty || k.Version != 2 || k.Bits != 16 {
 		t.Fatalf("a new directory: %q, %+v", id, k)
 	}
 	restart := func(what string) {

@@ -16,7 +16,7 @@ import (
 //	27  ID           u64
 //	35  incarnation  u64
 //	43  token        u32     the number of the token by which the node joined
-//	47  flags        u16     reserved, 0
+//	47  flags        u16     1: the token is for this ID only, see FlagBound
 //	49  since        u64     milliseconds since 1970 by the registry's clock
 //	57  until        u64
 //	65  node key     32 bytes
@@ -29,6 +29,10 @@ type Admission struct {
 	Since, Until    time.Time // whole milliseconds
 	Key             Key
 }
+
+// FlagBound marks the admission of a node whose token is for its ID only. It cannot join again with
+// another one.
+const FlagBound = 1
 
 // AdmissionSize is the length of an admission in bytes.
 const AdmissionSize = 161

@@ -105,6 +105,13 @@ func JoinProof(secret Secret, cs *tls.ConnectionState, key Key) ([]byte, error) 
 	return joinMAC(secret, material, key), nil
 }
 
+// ExpectedProof returns what a proof of any secret must be on a connection, to the end that did not
+// make it.
+func ExpectedProof(cs *tls.ConnectionState, key Key) (func(Secret) []byte, error) {
+	material, err := cs.ExportKeyingMaterial(exporterLabel, nil, 32)
+	return func(s Secret) []byte { return joinMAC(s, material, key) }, err
+}
+
 // joinMAC is JoinProof, given the keying material.
 func joinMAC(secret Secret, material []byte, key Key) []byte {
 	mac := hmac.New(sha256.New, secret[:])

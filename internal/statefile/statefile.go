@@ -1,10 +1,12 @@
-// Package statefile keeps what a registry must know after a restart, in a directory: one small
-// file, readable by people, which is replaced as a whole. It knows nothing of rings but the
-// fields.
+// Package statefile keeps what a registry must know after a restart, in a directory: small
+// files, readable by people, each of which is replaced as a whole. It knows nothing of rings but
+// the fields of the first.
 //
 //	ring.json      the state
 //	ring.json.tmp  the next one, while it is written
 //	lock           locked while a registry uses the directory, where the system has flock
+//
+// The registry of a secure ring has more files there, see [Dir.WriteFile].
 package statefile
 
 import (
@@ -16,10 +18,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
-// version is that of the file's format.
-const version = 1
+// version is that of the file's format. Version 1 had no secure rings.
+const version = 2
 
 // maxSize bounds what is read.
 const maxSize = 64 << 10
@@ -31,16 +34,19 @@ type State struct {
 	Identity    string `json:"identity"` // empty before there was a ring
 	Bits        int    `json:"bits"`
 	MaxPayload  int    `json:"max_payload"`
+	Secure      bool   `json:"secure"`
 	Empty       bool   `json:"empty"`       // no member can come back
 	Incarnation uint64 `json:"incarnation"` // the greatest given by then
 	Epoch       uint64 `json:"epoch"`
 }
 
-// Dir is a directory that this process has for itself.
+// Dir is a directory that this process has for itself. Its methods are safe for concurrent use.
 type Dir struct {
 	path      string
-	lock      *os.File
 	unwritten error
+
+	mu   sync.Mutex // held while a file is written; guards lock
+	lock *os.File
 }
 
 // Open takes a directory, makes it if there is none, and reads its state. If there is none it
@@ -60,7 +66,10 @@ func Open(path string, fresh State) (_ *Dir, s State, err error) {
 			d.Close()
 		}
 	}()
-	if err := d.takeLock(); err != nil {
+	d.mu.Lock()
+	err = d.takeLock()
+	d.mu.Unlock()
+	if err != nil {
 		return nil, s, err
 	}
 	s, err = d.read(fresh)
@@ -77,7 +86,7 @@ func Open(path string, fresh State) (_ *Dir, s State, err error) {
 func (d *Dir) Unwritten() error { return d.unwritten }
 
 // takeLock takes the lock, unless this process has it. A directory that was removed and made again
-// has another lock file.
+// has another lock file. It needs mu.
 func (d *Dir) takeLock() error {
 	name := filepath.Join(d.path, "lock")
 	if d.lock != nil {
@@ -98,7 +107,7 @@ func (d *Dir) takeLock() error {
 		return fmt.Errorf("%s is in use by another registry, process %s: stop that one, or give this one another directory (%w)", d.path, holder(f), err)
 	}
 	fmt.Fprintf(&truncated{f}, "%d\n", os.Getpid()) // only for the message above
-	d.Close()
+	d.unlock()
 	d.lock = f
 	return nil
 }
@@ -138,26 +147,40 @@ func (d *Dir) read(fresh State) (s State, err error) {
 		return s, fmt.Errorf("%s keeps a ring with IDs of %d bits, this registry has %d (WithBits): %s", name, s.Bits, fresh.Bits, advice)
 	case s.MaxPayload != fresh.MaxPayload:
 		return s, fmt.Errorf("%s keeps a ring with messages of up to %d bytes, this registry has %d (WithMaxPayload): %s", name, s.MaxPayload, fresh.MaxPayload, advice)
+	case s.Secure && !fresh.Secure:
+		return s, fmt.Errorf("%s keeps a secure ring, and this registry has an open one: give it WithSecurity (-secure), or another directory", name)
+	case !s.Secure && fresh.Secure && s.Identity == "": // no ring was ever there
+		s.Secure = true
+	case !s.Secure && fresh.Secure:
+		return s, fmt.Errorf("%s keeps an open ring, and this registry has a secure one (WithSecurity, -secure): members cannot come back without admissions: end all nodes of that ring and remove the file, or give the registry another directory", name)
 	}
 	return s, nil
 }
 
 // Write replaces the state. After an error the file has the old state or this one.
 func (d *Dir) Write(s State) error {
-	if err := d.takeLock(); err != nil {
-		return err
-	}
 	s.Version = version
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(d.path, "ring.json")
+	return d.WriteFile("ring.json", append(text, '\n'))
+}
+
+// WriteFile replaces a file of the directory, which only its owner may read. When it returns the
+// file is on disk. After an error it has the old contents or these.
+func (d *Dir) WriteFile(name string, text []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.takeLock(); err != nil {
+		return err
+	}
+	name = filepath.Join(d.path, name)
 	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("the directory cannot be written: %w", err)
 	}
-	_, err = f.Write(append(text, '\n'))
+	_, err = f.Write(text)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -176,8 +199,43 @@ func (d *Dir) Write(s State) error {
 	return nil
 }
 
+// ReadFile returns a file of the directory with its whole name, and nil if there is none. A file
+// with secrets is refused if others than its owner may read it.
+func (d *Dir) ReadFile(name string, most int64) (text []byte, path string, err error) {
+	path = filepath.Join(d.path, name)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, path, nil
+	}
+	if err != nil {
+		return nil, path, fmt.Errorf("cannot read what the registry keeps: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && sharedWithOthers(info) {
+		return nil, path, fmt.Errorf("%s may be read by other users (%v), and has secrets: chmod 600 %s; if others have read it, end all nodes and start a new ring in another directory", path, info.Mode().Perm(), path)
+	}
+	if err == nil {
+		text, err = io.ReadAll(io.LimitReader(f, most+1))
+	}
+	switch {
+	case err != nil:
+		return nil, path, fmt.Errorf("cannot read what the registry keeps: %w", err)
+	case int64(len(text)) > most:
+		return nil, path, fmt.Errorf("%s has more than %d bytes: a registry has not written it", path, most)
+	}
+	return text, path, nil
+}
+
 // Close lets another registry use the directory.
 func (d *Dir) Close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unlock()
+}
+
+// unlock lets go of the lock. It needs mu.
+func (d *Dir) unlock() {
 	if d.lock != nil {
 		d.lock.Close()
 	}

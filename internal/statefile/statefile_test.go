@@ -85,7 +85,7 @@ func TestWrongStates(t *testing.T) {
 		{string(good), "WithRing", State{Ring: "other", Bits: 16, MaxPayload: 65536}},
 		{string(good), "WithBits", State{Ring: "ring", Bits: 17, MaxPayload: 65536}},
 		{string(good), "WithMaxPayload", State{Ring: "ring", Bits: 16, MaxPayload: 5}},
-		{strings.Replace(string(good), `"version": 1`, `"version": 2`, 1), "version 2", fresh},
+		{strings.Replace(string(good), `"version": 2`, `"version": 3`, 1), "version 3", fresh},
 		{strings.Replace(string(good), `"ffff`, `"fffF`, 1), "hexadecimal", fresh},
 		{string(good[:40]), "not the state of a ring", fresh},
 		{"", "not the state of a ring", fresh},

@@ -12,3 +12,6 @@ func syncDir(string) error { return nil }
 
 // isFull does not know the errors of these systems.
 func isFull(error) bool { return false }
+
+// sharedWithOthers cannot be told from the mode of a file here.
+func sharedWithOthers(os.FileInfo) bool { return false }

@@ -25,3 +25,6 @@ func syncDir(path string) error {
 
 // isFull says that a write failed for want of space.
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// sharedWithOthers says that others than the owner may read or write a file.
+func sharedWithOthers(info os.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }

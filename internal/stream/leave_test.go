@@ -132,8 +132,8 @@ func TestFarewellInOtherStates(t *testing.T) {
 	if s.State() != Ended || s.Err() != ErrLeft || s.Pending() != 2 || s.Unknown() != 0 {
 		t.Error("refused:", s.State(), s.Err(), s.Pending(), s.Unknown())
 	}
-	if !errors.Is(ErrLeft, ErrGone) || errors.Is(ErrGone, ErrLeft) {
-		t.Error("ErrLeft must match ErrGone, and not the other way round")
+	if !errors.Is(ErrLeft, ErrGone) || !errors.Is(ErrReset, ErrGone) || errors.Is(ErrGone, ErrLeft) || errors.Is(ErrGone, ErrReset) {
+		t.Error("ErrLeft and ErrReset must match ErrGone, and not the other way round")
 	}
 }
 

@@ -91,8 +91,9 @@ var (
 	ErrNoSuchNode = errors.New("no such node")
 	// ErrHopLimit means that a frame crossed more links than the ring allows.
 	ErrHopLimit = errors.New("hop limit reached")
-	// ErrReset means that the sink does not know the stream: it is another incarnation.
-	ErrReset = errors.New("the sink has no memory of this stream")
+	// ErrReset means that the sink does not know the stream: it is another incarnation. It
+	// matches ErrGone.
+	ErrReset error = resetError{}
 	// ErrGone means that the sink has died or left.
 	ErrGone = errors.New("the node has died or left")
 	// ErrLeft means that the sink has left in good order and did not handle the pending
@@ -103,6 +104,11 @@ var (
 	// ErrStaleIncarnation is an ErrRefused: the sink remembers a later incarnation of the source.
 	ErrStaleIncarnation = fmt.Errorf("%w: %v", ErrRefused, wire.RefuseOlder)
 )
+
+type resetError struct{}
+
+func (resetError) Error() string        { return "the sink has no memory of this stream" }
+func (resetError) Is(target error) bool { return target == ErrGone }
 
 type leftError struct{}
 

@@ -84,7 +84,7 @@ func TestWordsOfTheLibrary(t *testing.T) {
 func TestWordsOfErrors(t *testing.T) {
 	for _, err := range []error{
 		ringdht.ErrClosed, ringdht.ErrNotReady, ringdht.ErrNoSuchNode, ringdht.ErrRefused, ringdht.ErrGone, ringdht.ErrLeft,
-		ringdht.ErrReset, ringdht.ErrTooLarge, ringdht.ErrBacklog, ringdht.ErrBusy, ringdht.ErrRebuilding, ringdht.ErrRegistryLost,
+		ringdht.ErrTooLarge, ringdht.ErrBacklog, ringdht.ErrBusy, ringdht.ErrRebuilding, ringdht.ErrRegistryLost,
 		ringdht.ErrHandshake, ringdht.ErrRingFull, ringdht.ErrTaken, ringdht.ErrUnreachable, ringdht.ErrEvicted, ringdht.ErrOtherRing,
 		ringdht.ErrInHandler, ringdht.ErrNotMember,
 	} {
