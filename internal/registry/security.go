@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,7 +59,9 @@ func newSecurity(cfg *Config, state *keptState) (*security, error) {
 	s := &security{cfg: cfg, state: state, started: time.Now(), wakeups: make(chan struct{}, 1), uses: make(map[uint32]int64), verified: make(map[control.Over]struct{})}
 	made := state == nil
 	var err error
-	if state != nil {
+	if after := cfg.Secure.After; after != nil {
+		s.ring, s.uses = after.sec.inheritance()
+	} else if state != nil {
 		s.ring, s.uses, made, err = loadSecurity(state.dir, state.record.Identity != "")
 		if err == nil && made { // before the state that says that it is this ring's
 			err = saveKeys(state.dir, s.ring.private)
@@ -102,6 +105,13 @@ func newSecurity(cfg *Config, state *keptState) (*security, error) {
 	}
 	cfg.Security = s
 	return s, nil
+}
+
+// inheritance is what another registry of the ring needs.
+func (s *security) inheritance() (ringState, map[uint32]int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ring.clone(), maps.Clone(s.uses)
 }
 
 // addShared adds a token for any number of nodes.
