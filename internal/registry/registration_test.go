@@ -136,6 +136,7 @@ func TestHundredNodesAtOnce(t *testing.T) {
 }
 
 func TestHandshakeMismatch(t *testing.T) {
+	ringtest.OpenOnly(t, "its connections begin with TLS")
 	log := ringtest.NewLog()
 	tr := ringtest.New(t, memnet.New(1), log.Option())
 	host := ringdht.WithTransport(tr.Net.Host("x"))
