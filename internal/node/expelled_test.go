@@ -44,12 +44,14 @@ func TestExpelledIsFinal(t *testing.T) {
 				s.Admit(7, 70)
 				n := admitted(t, joined)
 				s.Send(control.TypeManifest, control.Manifest{Epoch: 1, Incarnation: 70, Others: []uint64{9}, Incs: []uint64{90}})
+				ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+				defer cancel()
 				waits := make(chan error)
-				go func() { waits <- n.Ready(context.Background()) }()
+				go func() { waits <- n.Ready(ctx) }()
 				events := make(chan int)
 				go func() {
 					count := 0
-					for e := range n.Watch(context.Background()) {
+					for e := range n.Watch(ctx) {
 						if e.Self {
 							count++
 						}
@@ -63,11 +65,11 @@ func TestExpelledIsFinal(t *testing.T) {
 					t.Errorf("Watch told %d events of the node itself", count)
 				}
 				failed["ReadyNow"] = n.ReadyNow()
-				failed["WaitConnected"] = n.WaitConnected(context.Background())
-				failed["Send"] = n.Send(context.Background(), 9, []byte("x"))
-				failed["Flush"] = n.Flush(context.Background())
-				_, failed["Trace"] = n.Trace(context.Background(), 9)
-				failed["Leave"] = n.Leave(context.Background())
+				failed["WaitConnected"] = n.WaitConnected(ctx)
+				failed["Send"] = n.Send(ctx, 9, []byte("x"))
+				failed["Flush"] = n.Flush(ctx)
+				_, failed["Trace"] = n.Trace(ctx, 9)
+				failed["Leave"] = n.Leave(ctx)
 				for what, err := range failed {
 					if !errors.Is(err, ringdht.ErrNotMember) || !strings.Contains(err.Error(), "expelled") || ringdht.Retryable(err) {
 						t.Errorf("%s: %v", what, err)
