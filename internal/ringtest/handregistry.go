@@ -18,7 +18,8 @@ type HandRegistry struct {
 	Key      *RingKey
 	Secret   secure.Secret
 	Addr     string
-	Line     string // to join by
+	Line     string        // to join by
+	Validity time.Duration // of admissions: a day, unless the test says otherwise
 	t        testing.TB
 	cfg      *handshake.Config
 	sessions chan *HandSession
@@ -35,7 +36,7 @@ type HandSession struct {
 // NewHandRegistry listens on the host "registry" of a network.
 func NewHandRegistry(t testing.TB, network *memnet.Network) *HandRegistry {
 	t.Helper()
-	h := &HandRegistry{Key: NewRingKey(), t: t, cfg: DialConfig(), sessions: make(chan *HandSession)}
+	h := &HandRegistry{Key: NewRingKey(), t: t, Validity: 24 * time.Hour, cfg: DialConfig(), sessions: make(chan *HandSession)}
 	rand.Read(h.Secret[:])
 	h.cfg.Transport = network.Host("registry")
 	h.cfg.Security = h.Key.Registry()
@@ -96,9 +97,9 @@ func (h *HandRegistry) Next() *HandSession {
 	}
 }
 
-// Admission makes an admission for the node at the other end, valid for a day from now on.
+// Admission makes an admission for the node at the other end, valid from now on.
 func (s *HandSession) Admission(id, inc uint64, change ...func(*secure.Admission)) string {
-	a := secure.Admission{Ring: s.h.Key.Trust.Ring, ID: id, Incarnation: inc, Since: time.Now(), Until: time.Now().Add(24 * time.Hour), Key: s.Proof.Key}
+	a := secure.Admission{Ring: s.h.Key.Trust.Ring, ID: id, Incarnation: inc, Since: time.Now(), Until: time.Now().Add(s.h.Validity), Key: s.Proof.Key}
 	for _, f := range change {
 		f(&a)
 	}
