@@ -3,7 +3,6 @@ package ringdht
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 
 	"github.com/x/ringdht/internal/node"
@@ -38,7 +37,7 @@ func Join(ctx context.Context, addr string, handler Handler, opts ...NodeOption)
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ringdht: joining the registry at %s: %w", addr, err)
+		return nil, node.JoinError(addr, err)
 	}
 	if handler != nil {
 		cfg.Handler = func(ctx context.Context, d *plane.Delivery) {

@@ -16,6 +16,10 @@ type Counters struct {
 	Requeued      int64 `json:"requeued"`      // frames that waited for a link when it ended, and took another route
 	Unlisted      int64 `json:"unlisted"`      // messages not known to be delivered that were too many to list
 
+	// Strangers are the connections to a node of a secure ring that it refused: their other end was
+	// not of this ring, or not what it said. In an open ring it is 0.
+	Strangers int64 `json:"strangers"`
+
 	Dropped Dropped `json:"dropped"`
 
 	FramesIn int64 `json:"frames_in"` // frames read from all links

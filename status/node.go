@@ -27,6 +27,11 @@ type Node struct {
 	Links   []Link    `json:"links"` // to the entries of the routing table, clockwise
 	Streams Streams   `json:"streams"`
 	Limits  Limits    `json:"limits"`
+	// Secure says that the node is in a secure ring. There, Key is the beginning of its key's hash,
+	// and AdmittedUntil when its admission expires, by the registry's clock.
+	Secure        bool      `json:"secure,omitempty"`
+	Key           string    `json:"key,omitempty"`
+	AdmittedUntil time.Time `json:"admitted_until,omitzero"`
 	// Runs is the node's part in traffic runs. Heartbeats do not carry it: it is nil, and absent
 	// in JSON, for the members of a [Snapshot], whose registry has the accounts of all nodes.
 	Runs *NodeRuns `json:"runs,omitempty"`

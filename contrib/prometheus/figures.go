@@ -60,6 +60,7 @@ var table = []struct {
 	{"messages_retransmitted_total", counter, "Messages retransmitted by their source.", "", "", func(f *figures) int64 { return f.Retransmitted }},
 	{"messages_duplicate_total", counter, "Messages that arrived twice and were dropped.", "", "", func(f *figures) int64 { return f.Duplicates }},
 	{"messages_unlisted_total", counter, "Messages of unknown outcome that are only counted, since they were too many to list.", "", "", func(f *figures) int64 { return f.Unlisted }},
+	{"strangers_total", counter, "Connections that nodes of a secure ring refused: the other end was not of this ring, or not what it said.", "", "", func(f *figures) int64 { return f.Strangers }},
 	{"handler_panics_total", counter, "Handler calls that panicked.", "", "", func(f *figures) int64 { return f.Panics }},
 
 	{"frames_received_total", counter, "Frames read from links.", "", "", func(f *figures) int64 { return f.FramesIn }},

@@ -16,6 +16,7 @@ import (
 var notShown = map[string]string{
 	"ringdht_handlers_limit":       "a setting; how many handlers run is not known",
 	"ringdht_member_incarnation":   "the event of a death says it",
+	"ringdht_strangers_total":      "the registry's list of strangers says more",
 	"ringdht_member_table_entries": "as the ring's, but for tiny rings",
 	"ringdht_node_table_entries":   "its links are shown, up and down",
 }

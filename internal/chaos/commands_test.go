@@ -21,10 +21,11 @@ type terms struct {
 	Process  uint64        // its number, which is in every message that it sends
 	Book     string        // file
 	Listen   string        // address
-	Registry string        // its address, for a node
+	Registry string        // its address, or a join line; for a node
 	Lease    time.Duration // for a registry
 	Itself   bool          // for a registry: the ring sets itself up
 	State    string        // for a registry: directory
+	Secure   bool          // for a registry: the ring is a secure one
 	AskID    bool          // for a node: ask for ID
 	ID       uint64
 }
@@ -51,6 +52,7 @@ type event struct {
 	Error string `json:",omitempty"`
 
 	Addr    string      `json:",omitempty"` // listening
+	Line    string      `json:",omitempty"` // listening: to join by
 	Members []uint64    `json:",omitempty"` // members: all, whenever they change
 	Pairs   [][2]uint64 `json:",omitempty"` // degraded: all, whenever they change
 

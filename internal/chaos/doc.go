@@ -5,6 +5,7 @@
 //	go test -v ./internal/chaos -run Mix -chaos.time 30m -chaos.seed 7
 //	go test -v ./internal/chaos -run Partition       # in network namespaces, as root
 //	go test -v ./internal/chaos -run Rolling -chaos.roll 10m -timeout 60m
+//	go test -v ./internal/chaos -chaos.secure        # all rings are secure ones
 //
 // -chaos.lease sets the lease of all rings. A short lease makes all events more frequent,
 // and evicts living nodes on a busy machine. -chaos.report names a file for the tables of

@@ -17,6 +17,7 @@ var (
 	flagTime   = flag.Duration("chaos.time", 8*time.Second, "how long the random mix lasts")
 	flagSeed   = flag.Uint64("chaos.seed", 0, "seed of the random mix; 0 draws one")
 	flagLease  = flag.Duration("chaos.lease", 3*time.Second, "how long a member may be silent")
+	flagSecure = flag.Bool("chaos.secure", false, "all rings are secure ones")
 	flagRoll   = flag.Duration("chaos.roll", 0, "how long each rolling restart goes on, in all variants; 0 is one round of some")
 	flagReport = flag.String("chaos.report", "", "write the results to this `file`, too")
 )

@@ -11,16 +11,20 @@ import (
 )
 
 // All kinds of faults in a random order. Faults do not wait for each other.
-func TestMix(t *testing.T) {
+func TestMix(t *testing.T) { testMix(t, false) }
+
+func TestMixOfASecureRing(t *testing.T) { testMix(t, true) }
+
+func testMix(t *testing.T, secure bool) {
 	skipShort(t)
 	t.Parallel()
 	seed := *flagSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("again with: go test -v ./internal/chaos -run Mix -chaos.seed %d -chaos.time %v", seed, *flagTime)
+	t.Logf("again with: go test -v ./internal/chaos -run %s$ -chaos.seed %d -chaos.time %v", t.Name(), seed, *flagTime)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	p := plan{nodes: 5 + rng.IntN(6), payload: minBody + rng.IntN(1000), drawn: rng.IntN(2) == 0}
+	p := plan{nodes: 5 + rng.IntN(6), payload: minBody + rng.IntN(1000), drawn: rng.IntN(2) == 0, secure: secure}
 	p.rate = []int{rateSmall, 5 * rateSmall, 0}[rng.IntN(3)]
 	p.floor = rateSmall / 20 // a sender that draws its sinks also waits for dead ones until they are known to be dead
 	x := &mix{ring: newRing(t, p), rng: rng, began: time.Now()}

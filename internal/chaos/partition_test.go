@@ -77,12 +77,17 @@ func TestPartitionOfHalves(t *testing.T) {
 }
 
 // A node's cable is pulled out: no connection is closed, and no message arrives.
-func TestPartitionOfOne(t *testing.T) {
+func TestPartitionOfOne(t *testing.T) { testPartitionOfOne(t, false) }
+
+func TestPartitionOfOneInASecureRing(t *testing.T) { testPartitionOfOne(t, true) }
+
+func testPartitionOfOne(t *testing.T, secure bool) {
+	t.Helper()
 	skipShort(t)
 	t.Parallel()
 	const nodes = 5
 	net := newNetwork(t, nodes+1, 0)
-	r := newRing(t, plan{nodes: nodes, rate: rateSmall, place: net.place})
+	r := newRing(t, plan{nodes: nodes, rate: rateSmall, place: net.place, secure: secure})
 	r.send()
 	lone := r.node(2)
 	at := slices.Index(r.processes, lone)

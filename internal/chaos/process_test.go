@@ -34,6 +34,7 @@ type process struct {
 	touched  bool // by a fault: its gaps do not count
 	evicted  bool // it may have been evicted, for a good reason
 	addr     string
+	line     string // of the registry of a secure ring
 	held     []identity
 	ready    bool
 	rejoined int
@@ -140,7 +141,7 @@ func (p *process) readEvents(out io.Reader) {
 func (p *process) apply(e event) {
 	switch e.What {
 	case "listening":
-		p.addr = e.Addr
+		p.addr, p.line = e.Addr, e.Line
 	case "joined":
 		p.addr = e.Addr
 		p.held = append(p.held, identity{e.ID, e.Incarnation})

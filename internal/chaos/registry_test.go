@@ -16,6 +16,12 @@ func TestRegistryRestartOfFive(t *testing.T) {
 	testRegistryRestart(t, plan{nodes: 5, rate: rateSmall})
 }
 
+func TestRegistryRestartOfASecureRing(t *testing.T) {
+	skipShort(t)
+	t.Parallel()
+	testRegistryRestart(t, plan{nodes: 5, rate: rateSmall, secure: true})
+}
+
 func TestRegistryRestartOfSixteen(t *testing.T) {
 	skipShort(t)
 	testRegistryRestart(t, plan{nodes: 16, entries: 3, rate: rateLarge})

@@ -26,6 +26,7 @@ type plan struct {
 	lease   time.Duration
 	itself  bool                                      // the ring sets itself up
 	state   bool                                      // the registry keeps its state in a directory
+	secure  bool                                      // the ring is a secure one; then the registry has to keep its key
 	place   func(node int) (namespace, listen string) // where a node runs; -1 is the registry
 }
 
@@ -63,6 +64,8 @@ func newRing(t *testing.T, p plan) *ring {
 	if p.floor == 0 {
 		p.floor = p.rate / 4
 	}
+	p.secure = p.secure || *flagSecure
+	p.state = p.state || p.secure
 	if p.place == nil {
 		p.place = func(int) (string, string) { return "", "127.0.0.1:0" }
 	}
@@ -114,7 +117,7 @@ func (r *ring) startRegistry() {
 	}
 	number := len(r.processes)
 	name := fmt.Sprintf("registry %d", number)
-	t := terms{Book: filepath.Join(r.dir, name), Listen: listen, Lease: r.plan.lease, Itself: r.plan.itself}
+	t := terms{Book: filepath.Join(r.dir, name), Listen: listen, Lease: r.plan.lease, Itself: r.plan.itself, Secure: r.plan.secure}
 	if r.plan.state {
 		t.State = filepath.Join(r.dir, "state")
 	}
@@ -132,8 +135,18 @@ func (r *ring) launchNode(t terms) *process {
 	namespace, listen := r.plan.place(number - 1)
 	t.Process = uint64(number)<<32 | uint64(time.Now().UnixNano())&0xffffffff
 	t.Book = filepath.Join(r.dir, fmt.Sprintf("node %d", number))
-	t.Listen, t.Registry = listen, r.addr
+	t.Listen, t.Registry = listen, r.joinAt(r.addr)
 	return r.start("node", fmt.Sprintf("node %d", number), namespace, t)
+}
+
+// joinAt is what a node joins by at an address of the registry: that, or a join line.
+func (r *ring) joinAt(addr string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, credentials, ok := strings.Cut(r.registry.line, "/"); ok {
+		return "rdht1:" + addr + "/" + credentials
+	}
+	return addr
 }
 
 func (r *ring) joins(p *process) {

@@ -28,6 +28,9 @@ func runRegistry(t terms) {
 	if t.State != "" {
 		opts = append(opts, ringdht.WithState(t.State))
 	}
+	if t.Secure {
+		opts = append(opts, ringdht.WithSecurity(0))
+	}
 	r, err := ringdht.NewRegistry(opts...)
 	if err != nil {
 		m.say(event{What: "failed", Error: err.Error()})
@@ -38,7 +41,14 @@ func runRegistry(t terms) {
 		m.say(event{What: "failed", Error: err.Error()})
 		os.Exit(1)
 	}
-	m.say(event{What: "listening", Addr: addr.String()})
+	line := ""
+	if t.Secure {
+		if line, err = r.JoinLine(addr.String()); err != nil {
+			m.say(event{What: "failed", Error: err.Error()})
+			os.Exit(1)
+		}
+	}
+	m.say(event{What: "listening", Addr: addr.String(), Line: line})
 	go watch(r, m)
 	go func() {
 		<-end

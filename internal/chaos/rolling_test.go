@@ -16,25 +16,21 @@ func TestRollingRestart(t *testing.T) {
 	for _, c := range []struct {
 		what  string
 		run   func(*service)
-		state []bool // without -chaos.roll, whether the registry keeps its state
+		kinds []kind // without -chaos.roll
 	}{
-		{"one by one", oneByOne, []bool{true}},
-		{"meanwhile", func(s *service) { registryMeanwhile(s, syscall.SIGTERM) }, []bool{false, true}},
-		{"killed meanwhile", func(s *service) { registryMeanwhile(s, syscall.SIGKILL) }, []bool{true}},
-		{"thrice", registryThrice, []bool{false}},
-		{"close together", closeTogether, []bool{false}},
+		{"one by one", oneByOne, []kind{keeps}},
+		{"meanwhile", func(s *service) { registryMeanwhile(s, syscall.SIGTERM) }, []kind{forgets, keeps}},
+		{"killed meanwhile", func(s *service) { registryMeanwhile(s, syscall.SIGKILL) }, []kind{keeps, isSecure}},
+		{"thrice", registryThrice, []kind{forgets}},
+		{"close together", closeTogether, []kind{forgets}},
 	} {
 		if *flagRoll > 0 {
-			c.state = []bool{false, true}
+			c.kinds = []kind{forgets, keeps, isSecure}
 		}
-		for _, state := range c.state {
-			name := c.what + ", without a state"
-			if state {
-				name = c.what + ", with a state"
-			}
-			t.Run(name, func(t *testing.T) {
+		for _, k := range c.kinds {
+			t.Run(c.what+", "+string(k), func(t *testing.T) {
 				t.Parallel()
-				s := newService(t, state)
+				s := newService(t, k != forgets, k == isSecure)
 				began := time.Now()
 				for rounds := 0; rounds == 0 || time.Since(began) < *flagRoll; rounds++ {
 					c.run(s)
@@ -44,6 +40,15 @@ func TestRollingRestart(t *testing.T) {
 		}
 	}
 }
+
+// kind is that of the ring whose registry is restarted.
+type kind string
+
+const (
+	forgets  kind = "without a state"
+	keeps    kind = "with a state"
+	isSecure kind = "of a secure ring"
+)
 
 // oneByOne restarts all instances, then the registry, then all instances.
 func oneByOne(s *service) {

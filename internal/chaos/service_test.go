@@ -30,15 +30,15 @@ const (
 var serviceRate = scaled(1000) // requests a second of all clients
 
 // newService starts a service, and waits until the clients know all instances.
-func newService(t *testing.T, state bool) *service {
+func newService(t *testing.T, state, secure bool) *service {
 	t.Helper()
-	s := &service{ring: newRing(t, plan{itself: true, state: state, lease: *flagLease / 3}), door: newDoor(t)}
+	s := &service{ring: newRing(t, plan{itself: true, state: state, secure: secure, lease: *flagLease / 3}), door: newDoor(t)}
 	s.door.open(s.addr)
 	for range serviceSize {
-		s.instances = append(s.instances, s.launch("instance", terms{Registry: s.door.addr()}))
+		s.instances = append(s.instances, s.launch("instance", terms{Registry: s.joinAt(s.door.addr())}))
 	}
 	for range serviceClients {
-		s.clients = append(s.clients, s.launch("client", terms{Registry: s.door.addr()}))
+		s.clients = append(s.clients, s.launch("client", terms{Registry: s.joinAt(s.door.addr())}))
 	}
 	for _, p := range append(slices.Clone(s.instances), s.clients...) {
 		s.ready(p)
@@ -96,7 +96,7 @@ func (s *service) up(i int, same bool, d *door) {
 	s.t.Helper()
 	old := s.instances[i]
 	old.ends()
-	t := terms{Registry: d.addr()}
+	t := terms{Registry: s.joinAt(d.addr())}
 	if same {
 		t.Listen, t.AskID, t.ID = old.addr, true, old.id()
 	}

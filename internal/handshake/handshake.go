@@ -178,9 +178,9 @@ func (c *Config) welcome(conn net.Conn, arrival *arrival, proof *secure.Proof, v
 		return h, &outdatedError{a.Reason}
 	default:
 		if verdict != nil {
-			return h, fmt.Errorf("refused, %s: %w", a.Reason, verdict)
+			return h, strangerIf(a.Status, fmt.Errorf("refused, %s: %w", a.Reason, verdict))
 		}
-		return h, fmt.Errorf("refused: %s", a.Reason)
+		return h, strangerIf(a.Status, fmt.Errorf("refused: %s", a.Reason))
 	}
 	return h, nil
 }

@@ -126,9 +126,9 @@ func (c *Config) secureAccepted(conn net.Conn, arrival *arrival) (over net.Conn,
 		case plain && header.Conn != nil:
 			m := mistakeOf(header.RecordHeader[:], true)
 			farewell(conn, m.answer)
-			err = m.err
+			err = strangerError{m.err, ErrPlain}
 		default:
-			err = explainedAccept(err, offered, accepts)
+			err = strangerAt(err, explainedAccept(err, offered, accepts))
 		}
 		return conn, secure.Proof{}, nil, err
 	}

@@ -16,7 +16,7 @@ func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *N
 	for _, inc := range a.Incarnations {
 		next.Newest = max(next.Newest, inc)
 	}
-	next.Over = l.rememberOver(a.Gone, a.Epoch)
+	next.Over = l.rememberOver(a.Gone, a.Signatures, a.Epoch)
 	// First the members that went: one that is back may have the same ID.
 	ended := make(map[uint64]uint64, len(a.Left)+len(a.Gone))
 	for _, g := range slices.Concat(a.Left, a.Gone) {

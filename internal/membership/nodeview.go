@@ -32,17 +32,28 @@ type NodeView struct {
 }
 
 // rememberOver returns Over with more incarnations, at most [control.MaxOver] in all.
-func (l *NodeView) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
+//
+// signatures are those of a secure ring, in the order of dead. A node keeps them to show them to a
+// later registry, which believes nothing else.
+func (l *NodeView) rememberOver(dead []ring.Ref, signatures []string, epoch uint64) []control.Over {
 	if len(dead) == 0 {
 		return l.Over
 	}
 	all := slices.Clone(l.Over)
-	for _, g := range dead[max(0, len(dead)-control.MaxOver):] {
+	for i := max(0, len(dead)-control.MaxOver); i < len(dead); i++ {
+		g := dead[i]
 		all = slices.DeleteFunc(all, func(o control.Over) bool { return o.Ref() == g })
-		all = append(all, control.Over{ID: g.ID, Incarnation: g.Incarnation, Epoch: epoch})
+		over := control.Over{ID: g.ID, Incarnation: g.Incarnation, Epoch: epoch}
+		if i < len(signatures) && len(signatures[i]) <= maxSignature {
+			over.Signature = signatures[i]
+		}
+		all = append(all, over)
 	}
 	return all[max(0, len(all)-control.MaxOver):]
 }
+
+// maxSignature is the length of a signature's text: 64 bytes in base64.
+const maxSignature = 86
 
 // Manifest is the view after the registry told the node everything.
 func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
@@ -78,7 +89,7 @@ func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 		return nil, fmt.Errorf("a table of %d entries", u.Entries)
 	}
 	next.Epoch, next.Members = u.Epoch, control.Int(u.Members)
-	next.Over = l.rememberOver(u.Gone, u.Epoch)
+	next.Over = l.rememberOver(u.Gone, u.Signatures, u.Epoch)
 	next.Entries = make([]ring.Peer, u.Entries)
 	copy(next.Entries, l.Entries)
 	for _, s := range u.Slots {

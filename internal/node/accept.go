@@ -59,6 +59,9 @@ func (n *Node) serve(accepted net.Conn, introduced func()) {
 	if err != nil || h.Role == wire.RoleProbe {
 		if err != nil && n.ctx.Err() == nil {
 			n.cfg.RefusedConn(conn, err)
+			if inc := n.inc.Load(); inc != nil && handshake.IsStranger(err) {
+				inc.plane.CountStranger()
+			}
 		}
 		conn.Close()
 		return
@@ -76,7 +79,7 @@ func (n *Node) serve(accepted net.Conn, introduced func()) {
 // readLink is the goroutine of a link from a peer.
 func (n *Node) readLink(inc *incarnation, conn net.Conn, from ring.Ref) {
 	inc.plane.Receive(conn, from.ID, from.Incarnation,
-		func() bool { return n.isDead(from.ID, from.Incarnation) },
+		func() bool { return n.isDead(from.ID, from.Incarnation) || inc.dropIfRevoked(from, conn) },
 		func(err error) { n.logLinkEnd(conn, from.ID, err) })
 }
 

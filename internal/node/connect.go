@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -11,14 +12,18 @@ import (
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 )
 
 // connect registers with the registry: as a newcomer, or to go on with an incarnation that has
 // not ended. With anyID it does not ask for the ID of the incarnation before.
 func (n *Node) connect(ctx context.Context, anyID bool) error {
-	conn, _, _, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
+	conn, _, proof, err := n.cfg.Dial(ctx, n.registry, wire.Hello{Role: wire.RoleMember})
+	n.noteCredentials(err)
 	switch {
+	case errors.Is(err, secure.ErrRevoked):
+		return fmt.Errorf("%w: %w", errExpelled, err)
 	case dial.IsRefused(err):
 		return unanswered{fmt.Errorf("%w: is the registry running there?", err)}
 	case err != nil && !errors.Is(err, errs.ErrHandshake) && !dial.IsMalformed(err):
@@ -28,7 +33,8 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	}
 	ctl := control.NewConn(conn, n.cfg.Codec, wire.MaxLength+wire.PrefixSize)
 	sent := n.cfg.Now()
-	err = n.register(ctx, ctl, anyID)
+	err = n.register(ctx, ctl, proof.State, anyID)
+	n.noteCredentials(err)
 	if err != nil {
 		ctl.Close()
 		ctl.Free()
@@ -50,8 +56,9 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	return nil
 }
 
-// register sends Register over a new connection, and acts on the answer.
-func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) error {
+// register sends Register over a new connection, and acts on the answer. cs is that of TLS in a
+// secure ring.
+func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.ConnectionState, anyID bool) error {
 	inc := n.inc.Load()
 	// The address may have changed: the machine is in another network, or reaches the
 	// registry another way.
@@ -60,19 +67,31 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		return err
 	}
 	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load()}
-	on := inc != nil && inc.ctx.Err() == nil // the incarnation goes on
+	on := inc != nil && inc.ctx.Err() == nil && n.security.goesOnOver(cs) // the incarnation goes on
 	if inc != nil {
 		local := inc.local.Load()
 		req.Epoch, req.Size, req.Plan, req.Run = local.Epoch, local.Size, local.Plan, inc.traffic.latest()
 		req.Want, req.ID = !anyID, inc.self.ID // the same ID, if it is free
 		if on {
 			req.Identity = string(local.Identity)
-			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), local.Over
+			req.Incarnation, req.Ready, req.Over = inc.self.Incarnation, inc.isReady(), n.presentable(local.Over)
 			req.Every = int64(inc.pace.Load())
 		}
 	}
 	if n.cfg.ID != nil && inc == nil {
 		req.Want, req.ID = true, uint64(*n.cfg.ID)
+	}
+	if inc != nil && inc.ctx.Err() == nil && !on && n.isLeaving() {
+		return expiredError{} // another incarnation would begin only to leave
+	}
+	if n.security != nil {
+		if req.Proof, err = n.security.proof(cs); err != nil {
+			return err
+		}
+		if !on {
+			n.security.setAdmitting(true)
+			defer n.security.setAdmitting(false)
+		}
 	}
 	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
 	defer stop()
@@ -97,6 +116,9 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	if !stop() && ctx.Err() != nil {
 		return unanswered{context.Cause(ctx)}
 	}
+	if err == nil && n.security != nil {
+		err = n.security.admit(answer.Admission, answer.ID, answer.Incarnation, answer.Time)
+	}
 	switch {
 	case err != nil:
 		return err
@@ -113,6 +135,9 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		}
 		inc.plane.LowerFence()
 	default:
+		if inc != nil {
+			n.end(inc, expiredError{}) // unless it has ended before
+		}
 		n.setAddress(addr)
 		if err := n.begin(answer, req.Seen); err != nil {
 			return err

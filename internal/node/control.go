@@ -41,6 +41,10 @@ func (n *Node) controlLoop() {
 		leaving, released := n.leaving, n.released
 		n.mu.Unlock()
 		inc.wake()
+		if errors.Is(err, errExpelled) {
+			n.expel(inc, err)
+			return
+		}
 		evicted := errors.Is(err, errs.ErrEvicted)
 		if inc.rejoining.Load() {
 			n.end(inc, laterIncarnationError{})
@@ -63,7 +67,8 @@ func (n *Node) controlLoop() {
 	}
 }
 
-// reconnect tries to connect until it succeeds, and returns false if the node closes first.
+// reconnect tries to connect until it succeeds, and returns false if the node closes first, or is
+// expelled.
 // A node that waits for its last deliveries is still a member, and reconnects like any other.
 // But if it was declared dead meanwhile, it does not begin another incarnation just to leave.
 //
@@ -90,6 +95,9 @@ func (n *Node) reconnect(inc *incarnation, retry backoff.Backoff, evicted bool) 
 		case err == nil:
 			return true
 		case n.ctx.Err() != nil:
+			return false
+		case errors.Is(err, errExpelled):
+			n.expel(inc, err)
 			return false
 		case errors.Is(err, errs.ErrEvicted):
 			evicted = true
@@ -215,10 +223,12 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 		n.answerDeregister(nil)
 	case control.TypeRefused:
 		err := refusal(ctl, body)
-		if errors.Is(err, errs.ErrEvicted) {
+		if errors.Is(err, errs.ErrEvicted) || errors.Is(err, errExpelled) {
 			return err
 		}
 		n.answerDeregister(err)
+	case control.TypeAdmission, control.TypeTrust:
+		return inc.handleCredentials(ctl, t, body)
 	case control.TypeBye:
 		return byeError(ctl, body)
 	default:

@@ -22,6 +22,9 @@
 //	gone.go             which incarnations of other nodes are over
 //	limits.go           Limits against the registry's terms
 //
+//	security.go         the node's part in a secure ring: its key, admission, what it believes
+//	trust.go            what the registry says of credentials; links to expelled nodes end
+//
 //	send.go trace.go    Send, Cast, Trace
 //	undelivered.go      Flush, and what earlier incarnations left undelivered
 //	ready.go            Ready, and what is missing
@@ -37,10 +40,10 @@
 // It is admitted, then it has a table (local.Epoch is not 0), then its links are up (confirm
 // tells the registry), then it is ready: all tables lead to it. It stays all that while the
 // registry is away; connect registers it again with the same number. It ends once, in end:
-// by Leave or Close, when the registry refuses it as dead (ErrEvicted), or when a sink
-// remembers a later incarnation (rejoin.go). After the last two, and unless the node is
-// leaving, reconnect makes the next one. Node.inc holds the present incarnation, or the last
-// one until the next begins.
+// by Leave or Close, when the node is expelled, when the registry refuses it as dead (ErrEvicted),
+// or when a sink remembers a later incarnation (rejoin.go). After the last two, and unless the
+// node is leaving, reconnect makes the next one. Node.inc holds the present incarnation, or the
+// last one until the next begins.
 //
 // # Goroutines
 //
@@ -56,7 +59,7 @@
 // # Locks
 //
 // Node.mu guards the fields below it in Node, and changed announces their changes. It is a
-// leaf, and so are the locks of contact and lateness. Traffic runs lock traffic.mu, then
+// leaf, and so are the locks of contact, lateness and credentials. Traffic runs lock traffic.mu, then
 // ledger.mu, then sourceCount.mu. lastReported.mu is held while a heartbeat is made and
 // queued, so it comes before contact.mu, lateness.mu, ledger.mu, Node.mu, and the locks that
 // the status of the plane takes. Locks of the plane are held when it calls HasEnded,

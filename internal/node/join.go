@@ -5,26 +5,56 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/secure"
 )
 
-// Join registers a node with the registry at addr, and returns it once it is admitted.
+// Join registers a node with the registry at addr, and returns it once it is admitted. addr may be
+// a join line; then the ring is a secure one. Errors and logs have the line's address only.
 func Join(ctx context.Context, addr string, cfg *Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, registry: addr, token: rand.Uint64(), began: time.Now(), owner: plane.NewOwner(),
 		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())
-	if err := n.join(ctx); err != nil {
+	var err error
+	if secure.MayBeJoinLine(addr) {
+		err = n.secure(addr)
+	}
+	if err == nil {
+		err = n.join(ctx)
+	}
+	if err != nil {
 		n.Close()
-		return nil, fmt.Errorf("ringdht: joining the registry at %s: %w", addr, err)
+		return nil, JoinError(addr, err)
 	}
 	return n, nil
+}
+
+// JoinError is the error of a Join. Of a join line it shows the address only.
+func JoinError(addr string, err error) error {
+	return fmt.Errorf("ringdht: joining the registry at %s: %w", secure.Shown(addr), err)
+}
+
+// secure prepares the node for the secure ring of a join line.
+func (n *Node) secure(line string) error {
+	l, err := secure.ParseJoinLine(strings.TrimSpace(line))
+	if err != nil {
+		return err
+	}
+	c, err := newCredentials(n, l)
+	if err != nil {
+		return err
+	}
+	n.registry, n.security, n.cfg.Security = l.Addr, c, c
+	n.token = 0 // the registry's probe finds the node's key instead
+	return nil
 }
 
 // join has one listener, and one goroutine that accepts, for all attempts. So the node's address

@@ -31,7 +31,7 @@ func joinLater(ctx context.Context, tr *ringtest.Ring, opts ...ringdht.NodeOptio
 	opts = tr.Options(append(opts, ringdht.WithRetry()))
 	go func() {
 		defer close(j.done)
-		j.node, j.err = ringdht.Join(ctx, tr.Addr, nil, opts...)
+		j.node, j.err = ringdht.Join(ctx, tr.Line(), nil, opts...)
 	}()
 	return j
 }

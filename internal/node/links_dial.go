@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
@@ -117,6 +118,9 @@ func (l *linker) dialPeer(ctx context.Context, p ring.Peer) error {
 		return context.Cause(ctx)
 	}
 	l.plane.AddLink(p.ID, p.Incarnation, conn)
+	if l.dropIfRevoked(p.Ref(), conn) { // it was expelled during the handshake
+		return secure.ErrRevoked
+	}
 	return nil
 }
 

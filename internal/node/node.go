@@ -35,7 +35,8 @@ type Config struct {
 type Node struct {
 	// static after Join
 	cfg      *Config
-	registry string
+	security *credentials // nil in an open ring
+	registry string       // its address
 	listener net.Listener
 	token    uint64 // proves to the registry's probe that it has found this node
 	began    time.Time
@@ -49,6 +50,7 @@ type Node struct {
 	stop context.CancelCauseFunc
 	wg   sync.WaitGroup
 
+	expelled  atomic.Bool          // for good; the latest incarnation is over, or about to be
 	members   notify.Change        // the node has heard of members, or its own incarnation has begun or ended
 	forsaking membership.Forsaking // of controlLoop
 

@@ -15,16 +15,19 @@ func (n *Node) Disconnected() <-chan struct{} {
 	return n.disconnected
 }
 
-// WaitConnected waits until there is a connection to the registry.
+// WaitConnected waits until there is a connection to the registry. An expelled node gets none.
 func (n *Node) WaitConnected(ctx context.Context) error {
 	err := n.Await(ctx, func() bool {
 		select {
 		case <-n.disconnected:
-			return false
+			return n.expelled.Load()
 		default:
 			return true
 		}
 	})
+	if n.expelled.Load() {
+		return fmt.Errorf("ringdht: node %d: %w", n.ID(), errExpelled)
+	}
 	if err != nil {
 		return fmt.Errorf("ringdht: node %d: %w: %w", n.ID(), n.outageError(), err)
 	}

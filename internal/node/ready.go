@@ -21,7 +21,7 @@ func (n *Node) Ready(ctx context.Context) error {
 			case <-ctx.Done():
 			}
 			if why = n.notReady(inc); why != nil && inc.ctx.Err() != nil && !n.isEnding() { // it joins again
-				if n.Await(ctx, func() bool { return n.inc.Load() != inc || n.leaving }) == nil {
+				if n.Await(ctx, func() bool { return n.inc.Load() != inc || n.leaving || n.expelled.Load() }) == nil {
 					continue
 				}
 				why = n.notReady(n.inc.Load())
@@ -38,11 +38,11 @@ func (n *Node) Ready(ctx context.Context) error {
 	}
 }
 
-// isEnding reports whether the node is closed or leaving, and so never becomes ready.
+// isEnding reports whether the node is closed, leaving or expelled, and so never becomes ready.
 func (n *Node) isEnding() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.closed || n.leaving
+	return n.closed || n.leaving || n.expelled.Load()
 }
 
 // ReadyNow returns nil if the node is ready, and otherwise why it is not.
@@ -77,6 +77,8 @@ func (n *Node) notReady(inc *incarnation) error {
 	switch {
 	case closed:
 		return errs.ErrClosed
+	case n.expelled.Load():
+		return errExpelled
 	case leaving:
 		return fmt.Errorf("%w: it is leaving", errs.ErrNotMember)
 	case inc.ctx.Err() != nil:

@@ -130,7 +130,7 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 
 // joinWith joins with a context.
 func joinWith(ctx context.Context, tr *ringtest.Ring) (*ringdht.Node, error) {
-	return ringdht.Join(ctx, tr.Addr, nil, tr.Options(nil)...)
+	return ringdht.Join(ctx, tr.Line(), nil, tr.Options(nil)...)
 }
 
 // Ready says what is the case, and ReadyNow the same without waiting.

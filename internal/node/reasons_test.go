@@ -34,6 +34,7 @@ func lines(l *ringtest.Log, words ...string) (n int) {
 // A registry that comes back with another codec, or as another ring's, refuses its nodes
 // for good: they say so once, with what to do, and so do the errors of calls that wait.
 func TestRefusedForGood(t *testing.T) {
+	ringtest.OpenOnly(t, "its connections begin with TLS")
 	for says, opt := range map[string]ringdht.RegistryOption{"WithCodec": ringdht.WithCodec(ringdht.JSON()), "WithRing": ringdht.WithRing("another")} {
 		synctest.Test(t, func(t *testing.T) {
 			net := memnet.New(1)
@@ -80,6 +81,7 @@ func TestRefusedForGood(t *testing.T) {
 // A health check, which connects and closes or is silent, is no warning; what is refused
 // with a reason is one, and not as many as there are tries.
 func TestHealthChecksAreNoWarnings(t *testing.T) {
+	ringtest.OpenOnly(t, "its connections begin with TLS")
 	synctest.Test(t, func(t *testing.T) {
 		mem := memnet.New(1)
 		log := ringtest.NewLog()
@@ -152,6 +154,7 @@ func TestLoopbackAmongOthers(t *testing.T) {
 // A peer that dials an incarnation which is over is no warning: an instance that restarts at its
 // address while the registry is away hears from all peers that have not been told.
 func TestOutdatedPeersAreNoWarnings(t *testing.T) {
+	ringtest.OpenOnly(t, "its connections begin with TLS")
 	synctest.Test(t, func(t *testing.T) {
 		mem := memnet.New(1)
 		log := ringtest.NewLog()

@@ -36,6 +36,8 @@ var refusals = []struct {
 	{control.CodeEvicted, errs.ErrEvicted},
 	{control.CodeWait, errs.ErrRebuilding},
 	{control.CodeOtherRing, errs.ErrOtherRing},
+	{control.CodeCredentials, errCredentials},
+	{control.CodeExpelled, errExpelled},
 }
 
 // Cases of errors that stand for several. Programs see them in the text only.
@@ -43,6 +45,8 @@ var (
 	errAddressTaken = special{errs.ErrTaken, "address already registered"}
 	errIDTaken      = special{errs.ErrTaken, "ID already taken"}
 	errOtherHost    = special{errs.ErrUnreachable, "advertised host is not where the connection comes from"}
+	errCredentials  = special{errs.ErrHandshake, "the registry does not accept this node's credentials"}
+	errExpelled     = special{errs.ErrNotMember, "this node was expelled from the ring, for good: it does not join again"}
 	errRefused      = special{errs.ErrHandshake, errs.ErrHandshake.Error()} // by the registry, for no reason above
 )
 

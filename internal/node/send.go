@@ -55,6 +55,7 @@ func notThere(err error) error {
 
 // sendError says what the caller can do about an error of the plane.
 func (n *Node) sendError(to status.ID, err error) error {
+	err = n.ended(err)
 	switch {
 	case errors.Is(err, errs.ErrNotReady):
 		err = n.noTableError()

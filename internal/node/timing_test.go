@@ -87,7 +87,7 @@ func TestGrace(t *testing.T) {
 		inc := late.Incarnation()
 		joined := make(chan *ringdht.Node)
 		go func() {
-			n, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, ringdht.WithTransport(net.Host("newcomer")))
+			n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTransport(net.Host("newcomer")))
 			if err != nil {
 				t.Error(err)
 			}

@@ -29,7 +29,7 @@ func (n *Node) Trace(ctx context.Context, to status.ID) ([]status.Hop, error) {
 		err = notThere(err)
 	}
 	if err != nil {
-		err = fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, err)
+		err = fmt.Errorf("ringdht: node %d: tracing the route to %d: %w", n.ID(), to, n.ended(err))
 	}
 	hops := make([]status.Hop, len(answers))
 	for i, h := range answers {

@@ -86,7 +86,7 @@ func (inc *incarnation) awaitError(err error) error {
 		err = context.Cause(inc.ctx)
 	}
 	if err != nil {
-		err = fmt.Errorf("waiting for deliveries: %w", err)
+		err = fmt.Errorf("waiting for deliveries: %w", inc.n.ended(err))
 	}
 	return err
 }

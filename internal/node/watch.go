@@ -12,8 +12,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Watch yields the members present, and then those that come and go, until ctx or the node ends. It
-// runs on the caller's goroutine, and looks at what the node knows when the caller asks for the next
+// Watch yields the members present, and then those that come and go, until ctx or the node ends or
+// is expelled. It runs on the caller's goroutine, and looks at what the node knows when the caller asks for the next
 // event. So a slow loop costs the node nothing.
 //
 // Rejected: a queue for each loop, which would need a bound, and a rule for what is lost beyond it.
@@ -27,7 +27,12 @@ func (n *Node) Watch(ctx context.Context) iter.Seq[status.MemberEvent] {
 				return
 			}
 			e, ok := f.Next(now)
-			if ok && !yield(e) || !ok && notify.Wait(ctx, n.ctx, changed, nil) != nil {
+			switch {
+			case ok && !yield(e):
+				return
+			case !ok && now.Over && n.expelled.Load(): // no other incarnation comes
+				return
+			case !ok && notify.Wait(ctx, n.ctx, changed, nil) != nil:
 				return
 			}
 		}

@@ -33,6 +33,7 @@ type SelfSetup struct {
 // Secure is what makes a ring a secure one.
 type Secure struct {
 	Validity time.Duration // of an admission
+	After    *Registry     // whose key and tokens to take over, for tests of a registry that keeps no state; nil otherwise
 }
 
 // maxValidity bounds the validity of an admission.

@@ -122,7 +122,7 @@ func TestHangingUpEndsTheWait(t *testing.T) {
 		n := make(chan *ringdht.Node, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			x, _ := ringdht.Join(ctx, tr.Addr, nil, ringdht.WithTransport(net.Host("a")))
+			x, _ := ringdht.Join(ctx, tr.Line(), nil, ringdht.WithTransport(net.Host("a")))
 			n <- x
 		}()
 		time.Sleep(time.Second)
@@ -157,7 +157,7 @@ func TestSilentAddressesHoldUpNobody(t *testing.T) {
 				for i := range silent {
 					wg.Go(func() {
 						for ctx.Err() == nil {
-							ringdht.Join(ctx, tr.Addr, nil, ringdht.WithTransport(net.Host(fmt.Sprint("s", i))), ringdht.WithAdvertise("silent:1"))
+							ringdht.Join(ctx, tr.Line(), nil, ringdht.WithTransport(net.Host(fmt.Sprint("s", i))), ringdht.WithAdvertise("silent:1"))
 							handshake.Sleep(ctx, 100*time.Millisecond)
 						}
 					})

@@ -34,7 +34,7 @@ func TestRegistrationRules(t *testing.T) {
 		"the registry": {opts: []ringdht.NodeOption{ringdht.WithAdvertise(tr.Addr)}, want: ringdht.ErrUnreachable, says: "registry"},
 		"other host":   {opts: []ringdht.NodeOption{ringdht.WithListen("127.0.0.2:0")}, want: ringdht.ErrUnreachable, says: "advertised host is not where the connection comes from: "},
 	} {
-		_, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, c.opts...)
+		_, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, c.opts...)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %v and %q", name, err, c.want, c.says)
 		}
@@ -114,7 +114,7 @@ func TestHundredNodesAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
-			n, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("h", i))))
+			n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("h", i))))
 			if err != nil {
 				t.Error(err)
 				return
@@ -138,6 +138,7 @@ func TestHundredNodesAtOnce(t *testing.T) {
 }
 
 func TestHandshakeMismatch(t *testing.T) {
+	ringtest.OpenOnly(t, "its connections begin with TLS")
 	log := ringtest.NewLog()
 	tr := ringtest.New(t, memnet.New(1), log.Option())
 	host := ringdht.WithTransport(tr.Net.Host("x"))
@@ -145,7 +146,7 @@ func TestHandshakeMismatch(t *testing.T) {
 		`"msgpack", you asked for "json"`: ringdht.WithCodec(ringdht.JSON()),
 		`ring "ring", you asked for`:      ringdht.WithRing("another"),
 	} {
-		_, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, host, opt)
+		_, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, host, opt)
 		if !errors.Is(err, ringdht.ErrHandshake) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v does not say %q", err, says)
 		}

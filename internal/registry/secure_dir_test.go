@@ -17,6 +17,7 @@ import (
 
 // Each thing that can be wrong with the directory has an error that says what to do.
 func TestDirectoryOfASecureRing(t *testing.T) {
+	ringtest.OpenOnly(t, "it makes an open ring as well")
 	make := func(opts ...ringdht.RegistryOption) (dir string) {
 		t.Helper()
 		dir = t.TempDir()

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +64,8 @@ func newSecurity(cfg *Config, state *keptState) (*security, error) {
 		if err == nil && made { // before the state that says that it is this ring's
 			err = saveKeys(state.dir, s.ring.private)
 		}
+	} else if after := cfg.Secure.After; after != nil {
+		s.ring, s.uses = after.sec.inheritance()
 	} else if private, e := newKey(); e == nil {
 		s.ring = newRingState(private)
 	} else {
@@ -102,6 +105,13 @@ func newSecurity(cfg *Config, state *keptState) (*security, error) {
 	}
 	cfg.Security = s
 	return s, nil
+}
+
+// inheritance is what another registry of the ring needs.
+func (s *security) inheritance() (ringState, map[uint32]int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ring.clone(), maps.Clone(s.uses)
 }
 
 // addShared adds a token for any number of nodes.

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,7 +10,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/dial"
-	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/status"
 )
@@ -124,9 +123,10 @@ func (r *Registry) refusedConn(remote net.Addr, err error) {
 		}
 	}
 	if cause == status.RefusedHandshake {
-		if _, plain := errors.AsType[tls.RecordHeaderError](err); plain {
+		switch {
+		case errors.Is(err, handshake.ErrPlain):
 			cause = status.RefusedPlain
-		} else if !errors.Is(err, errs.ErrHandshake) {
+		case !errors.Is(err, handshake.ErrStranger):
 			return // it has hung up, or has another name or codec
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 // Hostile input to a port ends its connection with a logged reason. The ring goes on.
 func TestHostileInput(t *testing.T) {
+	ringtest.OpenOnly(t, "its connections begin with TLS")
 	log := ringtest.NewLog()
 	tr := ringtest.New(t, nil, log.Option())
 	for range 3 {
@@ -125,6 +126,7 @@ func send(t *testing.T, addr string, b []byte) string {
 
 // Silence has a deadline at every port, before the handshake and after it.
 func TestSilence(t *testing.T) {
+	ringtest.OpenOnly(t, "its connections begin with TLS")
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
 		tr := ringtest.New(t, net, ringdht.WithHandshakeTimeout(2*time.Second), ringdht.WithLease(3*time.Second))

@@ -20,6 +20,7 @@ const (
 // the list. The test extrapolates from them to the links of a large ring. (The test of a large
 // ring measures such a ring itself.)
 func TestIdleNodeIsSmall(t *testing.T) {
+	ringtest.OpenOnly(t, "TLS takes memory of its own for each link")
 	if ringtest.RaceEnabled {
 		t.Skip("the race detector's memory counts as well")
 	}

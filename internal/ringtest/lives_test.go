@@ -161,7 +161,7 @@ func (l *lives) join() {
 	}
 	l.must("join", func(ctx context.Context) error {
 		self := new(atomic.Pointer[ringdht.Node])
-		n, err := ringdht.Join(ctx, l.Addr, func(ctx context.Context, m ringdht.Message) { passOn(ctx, self.Load(), m.Body) }, opts...)
+		n, err := ringdht.Join(ctx, l.Line(), func(ctx context.Context, m ringdht.Message) { passOn(ctx, self.Load(), m.Body) }, opts...)
 		if err == nil {
 			self.Store(n)
 			l.Nodes = append(l.Nodes, n)
@@ -289,7 +289,7 @@ func (l *lives) restart() {
 	if l.Net != nil {
 		opts = append(opts, ringdht.WithTransport(l.Net.Host("registry")))
 	}
-	r, err := ringdht.NewRegistry(opts...)
+	r, err := ringdht.NewRegistry(l.Heir(opts)...)
 	if err == nil {
 		l.Registry = r // closed when the test ends
 		_, err = r.Listen(context.Background(), l.Addr)

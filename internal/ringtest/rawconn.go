@@ -14,9 +14,11 @@ type RawConn struct {
 	*control.Conn
 }
 
-// DialRaw connects to the registry as a member does. It does not register.
+// DialRaw connects to the registry as a member does. It does not register. It is for open rings:
+// see [Ring.Insider].
 func (tr *Ring) DialRaw(t *testing.T) RawConn {
 	t.Helper()
+	OpenOnly(t, "its registry takes no raw connection")
 	c := DialConfig()
 	if tr.Net != nil {
 		c.Transport = tr.Net.Host("raw")

@@ -29,7 +29,10 @@ type Ring struct {
 	Shared   []ringdht.Option // of the registry and all nodes
 	Registry *ringdht.Registry
 	Addr     string          // of the registry
+	Secure   bool            // it is a secure ring
 	Nodes    []*ringdht.Node // in the order in which they joined
+
+	credentials string // of a secure ring: the part of a join line behind the address
 }
 
 // openRings counts the rings that tests have not closed.
@@ -38,9 +41,22 @@ var openRings atomic.Int32
 // New starts a registry, over TCP if net is nil. When the test ends, New closes the ring and
 // fails the test if goroutines of this module are left. The lease is 30 seconds, so that a
 // loaded machine does not look like a dead node. Tests of the lease set another.
+//
+// The ring is a secure one if the environment says so, see [AllSecure].
 func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Ring {
 	t.Helper()
-	tr := &Ring{T: t, Net: net, Name: "n"}
+	return newRing(t, net, AllSecure, opts)
+}
+
+// NewSecure is New for a ring that is secure in any case.
+func NewSecure(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Ring {
+	t.Helper()
+	return newRing(t, net, true, opts)
+}
+
+func newRing(t testing.TB, net *memnet.Network, secure bool, opts []ringdht.RegistryOption) *Ring {
+	t.Helper()
+	tr := &Ring{T: t, Net: net, Name: "n", Secure: secure}
 	for _, o := range opts {
 		if both, ok := o.(ringdht.Option); ok {
 			tr.Shared = append(tr.Shared, both)
@@ -52,6 +68,9 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 		addr = "registry:0"
 	}
 	opts = append([]ringdht.RegistryOption{ringdht.WithLease(30 * time.Second)}, opts...)
+	if secure {
+		opts = append([]ringdht.RegistryOption{ringdht.WithSecurity(0)}, opts...)
+	}
 	r, err := ringdht.NewRegistry(opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +91,9 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 		t.Fatal(err)
 	}
 	tr.Addr = a.String()
+	if secure {
+		tr.useToken()
+	}
 	return tr
 }
 
@@ -99,7 +121,7 @@ func (tr *Ring) Options(opts []ringdht.NodeOption) []ringdht.NodeOption {
 
 // TryJoin adds a node, or returns the error.
 func (tr *Ring) TryJoin(h ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Node, error) {
-	n, err := ringdht.Join(tr.Ctx(), tr.Addr, h, tr.Options(opts)...)
+	n, err := ringdht.Join(tr.Ctx(), tr.Line(), h, tr.Options(opts)...)
 	if err == nil {
 		tr.Nodes = append(tr.Nodes, n)
 	}
@@ -159,7 +181,7 @@ func (tr *Ring) RestartRegistry(opts ...ringdht.RegistryOption) {
 	if tr.Net != nil {
 		opts = append(opts, ringdht.WithTransport(tr.Net.Host("registry")))
 	}
-	r, err := ringdht.NewRegistry(opts...)
+	r, err := ringdht.NewRegistry(tr.Heir(opts)...)
 	if err != nil {
 		tr.T.Fatal(err)
 	}

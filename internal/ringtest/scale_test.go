@@ -78,7 +78,7 @@ func grow(t *testing.T, size int) *grown {
 	for range 64 {
 		wg.Go(func() {
 			for i := range turn {
-				n, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("n", i))))
+				n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("n", i))))
 				if err != nil {
 					t.Error(err)
 					continue

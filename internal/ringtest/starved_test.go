@@ -31,7 +31,7 @@ func TestStarvedProcess(t *testing.T) {
 	var mu sync.Mutex
 	for range *starved {
 		wg.Go(func() {
-			n, err := ringdht.Join(tr.Ctx(), tr.Addr, nil)
+			n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil)
 			if err != nil {
 				t.Error(err)
 				return

@@ -211,7 +211,7 @@ func TestTransportFaultsAccepted(t *testing.T) {
 				return o
 			})
 			tr := ringtest.New(t, nil, log.Option(), ringdht.WithTransport(odd{listener: listener}))
-			_, err := ringdht.Join(tr.Ctx(), tr.Addr, nil)
+			_, err := ringdht.Join(tr.Ctx(), tr.Line(), nil)
 			if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(tt.want, `\"`, `"`)) {
 				t.Errorf("%v, expected %q", err, tt.want)
 			}

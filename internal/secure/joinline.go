@@ -62,6 +62,20 @@ func IsJoinLine(text string) bool {
 	return ok && is && number != "" && strings.Trim(number, "0123456789") == "" && strings.Contains(text, "/")
 }
 
+// MayBeJoinLine reports whether a text has a join line in it, perhaps a damaged one. Such a text
+// may have a secret, so it must not be logged, nor be taken for an address.
+func MayBeJoinLine(text string) bool {
+	return strings.Contains(text, "/") && strings.Contains(strings.ToLower(text), "rdht")
+}
+
+// Shown returns what may be shown of an address or join line: all but a join line's credentials.
+func Shown(text string) string {
+	if addr, _, _ := strings.Cut(text, "/"); MayBeJoinLine(text) {
+		return addr + "/…"
+	}
+	return text
+}
+
 // ParseJoinLine reads a join line. Its errors say what is wrong with it, and do not repeat it.
 func ParseJoinLine(text string) (j JoinLine, err error) {
 	switch {
