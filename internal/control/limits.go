@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
@@ -60,9 +61,10 @@ var maxLists = map[reflect.Type]map[string]int{
 		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers,
 	},
 	reflect.TypeFor[Update](): {
-		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "gone": maxGone,
+		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "gone": maxGone, "sigs": maxGone,
 	},
-	reflect.TypeFor[Announce](): {"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "left": maxGone, "gone": maxGone},
+	reflect.TypeFor[Announce](): {"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "left": maxGone, "gone": maxGone, "sigs": maxGone},
+	reflect.TypeFor[Trust]():    {"keys": secure.MaxKeys, "revoked": secure.MaxRevoked},
 }
 
 // listLimit is how many elements a list may have, or -1 if it has no limit.
@@ -107,20 +109,26 @@ func (c *Conn) scanNode(b []byte, _ int) (whole, need int, err error) {
 // Call it before the node is told.
 func (c *Conn) Registered() { c.registered.Store(true) }
 
-// SendRegister queues a Register. Of the incarnations that are over it leaves out the oldest ones, if
-// the frame is too long for a registry otherwise.
+// SendRegister queues a Register, see [EncodeRegister].
 func (c *Conn) SendRegister(r Register) error {
+	b, err := EncodeRegister(c.codec, r)
+	if err != nil {
+		return err
+	}
+	return c.Pass(b)
+}
+
+// EncodeRegister makes the frame of a Register. Of the incarnations that are over it leaves out the
+// oldest ones, if the frame is too long for a registry otherwise.
+func EncodeRegister(codec Codec, r Register) ([]byte, error) {
 	for {
-		b, err := Encode(c.codec, TypeRegister, r)
-		if err != nil {
-			return err
-		}
+		b, err := Encode(codec, TypeRegister, r)
 		switch {
-		case len(b) <= MaxFirst:
-			return c.Pass(b)
+		case err != nil || len(b) <= MaxFirst:
+			return b, err
 		case len(r.Over) == 0:
-			return fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d", r, wire.ErrTooLong, len(b), MaxFirst)
+			return nil, fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d", r, wire.ErrTooLong, len(b), MaxFirst)
 		}
-		r.Over = r.Over[(len(r.Over)+3)/4:]
+		r.Over = r.Over[(len(r.Over)+7)/8:]
 	}
 }
