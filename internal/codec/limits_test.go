@@ -20,7 +20,7 @@ var messages = []any{
 	control.Register{}, control.Registered{}, control.Refused{}, control.Deregister{}, control.Deregistered{}, control.Manifest{},
 	control.Linked{}, control.Ready{}, control.Beat{}, control.BeatAnswer{}, control.Task{}, control.Finished{}, control.Collect{},
 	control.Summary{}, control.Explain{}, control.Pairs{}, control.Trace{}, control.Traced{}, control.Bye{}, control.Update{},
-	control.Announce{}, control.Trouble{}, control.Ping{},
+	control.Announce{}, control.Trouble{}, control.Ping{}, control.Admission{}, control.Trust{},
 }
 
 // lists returns the fields of a struct type that are lists of something else than bytes.
@@ -106,8 +106,10 @@ func TestListsInOtherForms(t *testing.T) {
 	if err := control.Decode(codec.Msgpack{}, asMap, &r); err == nil || !strings.Contains(err.Error(), "66 elements") {
 		t.Errorf("a map for a list: %v", err)
 	}
-	byOrder := []byte{0xdc, 0, 16} // a struct as an array
-	byOrder = append(byOrder, bytes.Repeat([]byte{0xc0}, 14)...)
+	field, _ := reflect.TypeFor[control.Register]().FieldByName("Over")
+	at := field.Index[0]
+	byOrder := []byte{0xdc, 0, byte(at + 2)} // a struct as an array
+	byOrder = append(byOrder, bytes.Repeat([]byte{0xc0}, at)...)
 	byOrder = append(byOrder, 0xdc, 0, 65)
 	byOrder = append(byOrder, bytes.Repeat([]byte{0xc0}, 66)...)
 	if err := control.Decode(codec.Msgpack{}, byOrder, &r); err == nil || !strings.Contains(err.Error(), "65 elements") {
@@ -200,7 +202,35 @@ func fill(v reflect.Value) {
 	}
 }
 
-// The longest heartbeat and the longest Register of a node fit into their frames.
+// A Register fits into its frame, with as many as possible of the latest incarnations that are over.
+func TestLongestRegister(t *testing.T) {
+	max := ^uint64(0)
+	for _, signature := range []string{"", strings.Repeat("S", 103)} {
+		r := control.Register{Addr: strings.Repeat("a", 300), Token: max, Seen: max, ID: max, Incarnation: max, Identity: strings.Repeat("0f", 16), Epoch: max, Run: max}
+		for i := range uint64(control.MaxOver) {
+			r.Over = append(r.Over, control.Over{ID: max, Incarnation: max, Epoch: i, Signature: signature})
+		}
+		for _, c := range []control.Codec{codec.Msgpack{}, codec.JSON{}} {
+			b, err := control.EncodeRegister(c, r)
+			if err != nil || len(b) > control.MaxFirst {
+				t.Fatalf("%T: %d bytes, %v", c, len(b), err)
+			}
+			var got control.Register
+			if err := control.Decode(c, b[4:], &got); err != nil || len(got.Over) == 0 || got.Over[len(got.Over)-1].Epoch != control.MaxOver-1 {
+				t.Fatalf("%T: %v, %+v", c, err, got.Over)
+			}
+			t.Logf("%T: %d of %d fit, with signatures of %d bytes", c, len(got.Over), control.MaxOver, len(signature))
+			if len(got.Over) < control.MaxOver && len(b) < control.MaxFirst*3/4 {
+				t.Errorf("%T: %d bytes only", c, len(b))
+			}
+		}
+	}
+	if _, err := control.EncodeRegister(codec.JSON{}, control.Register{Addr: strings.Repeat("a", 5000)}); err == nil {
+		t.Error("a Register that is too long")
+	}
+}
+
+// The longest heartbeat and the longest Linked of a node fit into their frames.
 func TestLongestReportsFit(t *testing.T) {
 	max := ^uint64(0)
 	status := control.Status{Epoch: max, Members: 1 << 40, Took: 1 << 60}

@@ -109,20 +109,26 @@ func (c *Conn) scanNode(b []byte, _ int) (whole, need int, err error) {
 // Call it before the node is told.
 func (c *Conn) Registered() { c.registered.Store(true) }
 
-// SendRegister queues a Register. Of the incarnations that are over it leaves out the oldest ones, if
-// the frame is too long for a registry otherwise.
+// SendRegister queues a Register, see [EncodeRegister].
 func (c *Conn) SendRegister(r Register) error {
+	b, err := EncodeRegister(c.codec, r)
+	if err != nil {
+		return err
+	}
+	return c.Pass(b)
+}
+
+// EncodeRegister makes the frame of a Register. Of the incarnations that are over it leaves out the
+// oldest ones, if the frame is too long for a registry otherwise.
+func EncodeRegister(codec Codec, r Register) ([]byte, error) {
 	for {
-		b, err := Encode(c.codec, TypeRegister, r)
-		if err != nil {
-			return err
-		}
+		b, err := Encode(codec, TypeRegister, r)
 		switch {
-		case len(b) <= MaxFirst:
-			return c.Pass(b)
+		case err != nil || len(b) <= MaxFirst:
+			return b, err
 		case len(r.Over) == 0:
-			return fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d", r, wire.ErrTooLong, len(b), MaxFirst)
+			return nil, fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d", r, wire.ErrTooLong, len(b), MaxFirst)
 		}
-		r.Over = r.Over[(len(r.Over)+3)/4:]
+		r.Over = r.Over[(len(r.Over)+7)/8:]
 	}
 }

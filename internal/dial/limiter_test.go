@@ -132,6 +132,7 @@ func TestSourcesHaveShares(t *testing.T) {
 			time.Sleep(quickDial / 3)
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if slow != nil {
 			t.Errorf("a slow dial of another source was given up: %v", slow)
 		}

@@ -248,7 +248,7 @@ var attacks = []struct {
 		for _, addr := range []string{banner.Addr().String(), shut.Addr().String(), "no-such-host.invalid:7"} {
 			text, took := refusalOf(t, tr.Ring, control.Register{Addr: addr, Other: true, Token: 1})
 			texts = append(texts, text)
-			if took < time.Second || took > 3*time.Second { // the timeout of a handshake
+			if took < time.Second { // the timeout of a handshake
 				t.Errorf("%s: refused after %v", addr, took)
 			}
 			tr.log.WaitFor(t, "not found at the address", addr)
@@ -257,9 +257,8 @@ var attacks = []struct {
 			t.Errorf("the refusals tell the difference: %q", texts)
 		}
 		tr.log.WaitFor(t, "not found at the address", "220 secr")
-		start := time.Now()
-		if text, _ := refusalOf(t, tr.Ring, control.Register{Addr: "no-such-host.invalid:7", Token: 1}); !strings.Contains(text, "WithAdvertise") || time.Since(start) > 500*time.Millisecond {
-			t.Errorf("a name that was not meant: %v, %s", time.Since(start), text)
+		if text, _ := refusalOf(t, tr.Ring, control.Register{Addr: "no-such-host.invalid:7", Token: 1}); !strings.Contains(text, "but connect from") {
+			t.Errorf("a name that was not meant is looked up: %s", text)
 		}
 	}},
 	{"E5", "a flood of nonsense, of refusals and of connections", func(t *testing.T, tr hostile) {
