@@ -116,6 +116,25 @@ func (l *NodeView) EndedSince(before *NodeView) (ids []uint64) {
 	return ids
 }
 
+// KnowsAll reports whether Others are all other members that were announced, and not a sample.
+// A list that was a sample has room once members of it have left.
+func (l *NodeView) KnowsAll() bool {
+	return l.Epoch > 0 && len(l.Others) < control.MaxOthers && len(l.Others)+1 >= l.Members
+}
+
+// Has reports whether an incarnation of another node is a member that the registry has told of.
+func (l *NodeView) Has(ref ring.Ref) bool {
+	if i := slices.Index(l.Others, ref.ID); i >= 0 {
+		return l.Incs[i] == 0 || l.Incs[i] == ref.Incarnation
+	}
+	for _, list := range [][]ring.Peer{l.Entries, l.Successors, l.Hold} {
+		if slices.ContainsFunc(list, func(p ring.Peer) bool { return p.Ref() == ref }) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(l.Detours, func(d control.Detour) bool { return d.Waypoint().Ref() == ref })
+}
+
 // check says what is wrong with a view.
 func (l *NodeView) check() error {
 	mask := ring.Mask(l.Bits)

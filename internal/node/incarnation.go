@@ -84,9 +84,10 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 		Self: self.ID, Incarnation: self.Incarnation, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
 		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
 		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
+		IsMember: inc.isMember, MayExist: inc.mayExist,
 		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
 	})
-	n.noteIncarnation(self.Incarnation)
+	n.noteTold(self.Incarnation)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
