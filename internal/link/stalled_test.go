@@ -35,7 +35,7 @@ func reading(t *testing.T, max int) (r *Reader, far net.Conn, got <-chan int) {
 	return r, far, c
 }
 
-// A buffer is at most four times as long as what has arrived, whatever length the prefix claims.
+// A buffer is at most four times as long as what has arrived, and not as its prefix claims.
 func TestBufferGrowsWithWhatHasArrived(t *testing.T) {
 	for _, sent := range []int{4, 40, 600, 5000, 70_000, 1 << 20} {
 		bubble(t, func(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 	// trialTime is how many sweeps a trial takes at most: four leases.
 	trialTime = 12
 	// firstWindow is what a source may send before its first message has come. It sends no
-	// more at first, whatever its window.
+	// more at first, even if its window is larger.
 	firstWindow = 64 << 10
 	// maxGeneration bounds the numbers of a source's streams. A source counts from below
 	// 2^48. So a forged number leaves room for later ones.
