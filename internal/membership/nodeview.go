@@ -46,6 +46,9 @@ func (l *NodeView) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
 
 // Manifest is the view after the registry told the node everything.
 func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
+	if err := l.checkManifest(m); err != nil {
+		return nil, err
+	}
 	next := &NodeView{
 		Self: l.Self, Bits: l.Bits, Identity: cmp.Or(ring.Identity(m.Identity), l.Identity), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
@@ -73,6 +76,9 @@ func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 	next := *l
 	if u.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", u.Epoch, l.Epoch)
+	}
+	if err := l.refsInSpace(u.Gone); err != nil {
+		return nil, err
 	}
 	if u.Entries < 0 || u.Entries > ring.MaxTable {
 		return nil, fmt.Errorf("a table of %d entries", u.Entries)
@@ -137,6 +143,12 @@ func (l *NodeView) Has(ref ring.Ref) bool {
 
 // check says what is wrong with a view.
 func (l *NodeView) check() error {
+	if l.Epoch > maxToldEpoch {
+		return errEpoch(l.Epoch)
+	}
+	if err := l.checkLinks(); err != nil {
+		return err
+	}
 	mask := ring.Mask(l.Bits)
 	for _, list := range [][]ring.Peer{l.Entries, l.Successors} {
 		last := uint64(0)

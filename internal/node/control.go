@@ -262,6 +262,9 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 		if err := ctl.Decode(body, &a); err != nil {
 			return err
 		}
+		if err := was.CheckAnnounce(a); err != nil {
+			return err
+		}
 		now = was.Announce(a, handshake.DrawID)
 		inc.markLeft(a.Left)
 		inc.markDead(a.Gone)
