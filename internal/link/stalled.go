@@ -16,10 +16,10 @@ const MinProgress = 4 << 10
 
 // progress is what is known of the frame that a reader waits for.
 type progress struct {
-	frame  int64     // see Reader.half; 0: the reader does not wait within a frame
-	bytes  int64     // read when the period began
-	since  time.Time // when the period began
-	looked time.Time // when Stalled was last called
+	frame  int64         // see Reader.half; 0: the reader does not wait within a frame
+	bytes  int64         // read when the period began
+	since  time.Duration // when the period began
+	looked time.Duration // when Stalled was last called
 }
 
 // Stalled returns an error that matches [ErrStalled] if the reader has waited for the rest of
@@ -27,18 +27,19 @@ type progress struct {
 // in which the caller does not read does not count, nor does time in which Stalled was not
 // called for as long as limit: this process was suspended, and the bytes may lie unread.
 //
-// Call it a few times in each limit, from one goroutine. So no deadline moves with a message.
-func (r *Reader) Stalled(now time.Time, limit time.Duration) error {
+// now is the time since a moment of the caller's choice. Call it a few times in each limit, from one
+// goroutine. So no deadline moves with a message.
+func (r *Reader) Stalled(now, limit time.Duration) error {
 	p := &r.progress
 	frame, bytes := r.half.Load(), r.bytes.Load()
-	anew := frame != p.frame || now.Sub(p.looked) >= limit
+	anew := frame != p.frame || now-p.looked >= limit
 	p.looked = now
 	switch {
 	case frame == 0:
 		p.frame = 0
 	case anew || bytes-p.bytes >= MinProgress:
 		p.frame, p.bytes, p.since = frame, bytes, now
-	case now.Sub(p.since) >= limit:
+	case now-p.since >= limit:
 		return fmt.Errorf("%w: %d bytes of it came, and in the last %v fewer than %d", ErrStalled, bytes-frame+1, limit, MinProgress)
 	}
 	return nil

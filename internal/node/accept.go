@@ -60,7 +60,7 @@ func (n *Node) whyNoLink(h wire.Hello) string {
 		return "it asked for another incarnation, or another node: the routing table there is out of date"
 	case h.From == inc.self.ID || bits.Len64(h.From) > int(inc.self.Bits):
 		return "it says that it is this node itself, or has an ID beyond the ID space"
-	case h.FromIncarnation == 0 || !inc.mayExist(h.FromIncarnation):
+	case !inc.mayExist(h.FromIncarnation):
 		return "the registry cannot have given out the incarnation that it says it has"
 	case n.dead.has(h.From, h.FromIncarnation):
 		return fmt.Sprintf("that incarnation of node %d is over: it was declared dead", h.From)

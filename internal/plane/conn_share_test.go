@@ -264,8 +264,8 @@ func TestManyConnsOfOnePeer(t *testing.T) {
 			nc.Close()
 		}
 		synctest.Wait()
-		if i := &r.p.incoming; i.n != 1 || len(i.byPeer) != 1 || i.silent.Len() != 1 || i.strangers.Len() != 0 {
-			t.Errorf("the account has %d, %d peers, %d silent", i.n, len(i.byPeer), i.silent.Len())
+		if i := &r.p.incoming; i.n != 1 || len(i.byPeer) != 1 || i.members.n != 1 || i.strangers.n != 0 {
+			t.Errorf("the account has %d, %d peers, %d silent", i.n, len(i.byPeer), i.members.n)
 		}
 	})
 }

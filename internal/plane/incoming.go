@@ -1,9 +1,7 @@
 package plane
 
 import (
-	"container/list"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/x/ringdht/internal/link"
@@ -58,19 +56,58 @@ func IsBound(err error) bool {
 type incoming struct {
 	most      int // maxIncoming; tests set less
 	n         int
-	byPeer    map[ring.Ref][]*conn // on which the peer may send, the oldest first
-	strangers list.List            // those of strangers that have carried no frame, the oldest first
-	silent    list.List            // those of members that have carried no frame, likewise
+	byPeer    map[ring.Ref]*conn // on which the peer may send: the newest, see accepted.older
+	strangers silent             // those of strangers
+	members   silent             // those of members
+}
+
+// silent is the connections that have carried no frame, in the order in which they came.
+type silent struct {
+	oldest, newest *conn
+	n              int
 }
 
 // accepted is what conn has for a connection that the peer has dialled. Plane.mu guards it.
 type accepted struct {
-	counted  bool // in incoming.n
-	stranger bool
-	since    time.Time     // it counts as a stranger's
-	queue    *list.List    // of incoming, where it is; nil once it has carried a frame
-	place    *list.Element // in queue
-	shed     error         // the bound that has ended it
+	counted    bool // in incoming.n
+	stranger   bool
+	since      time.Duration // it counts as a stranger's, by Plane.now
+	queue      *silent       // where it is; nil once it has carried a frame
+	prev, next *conn         // in queue
+	older      *conn         // of the same peer
+	shed       error         // the bound that has ended it
+}
+
+// push puts a connection behind the others, and takes it out of the queue where it was.
+func (q *silent) push(c *conn) {
+	c.dequeue()
+	c.queue, c.prev = q, q.newest
+	if q.newest != nil {
+		q.newest.next = c
+	} else {
+		q.oldest = c
+	}
+	q.newest = c
+	q.n++
+}
+
+func (c *conn) dequeue() {
+	q := c.queue
+	if q == nil {
+		return
+	}
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		q.oldest = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		q.newest = c.prev
+	}
+	q.n--
+	c.queue, c.prev, c.next = nil, nil, nil
 }
 
 // isStranger reports whether a peer is none of the members that this node knows.
@@ -80,54 +117,52 @@ func (p *Plane) isStranger(id, inc uint64) bool { return p.IsMember != nil && !p
 // that must end for it, which may be itself, or nil. For another than itself the caller must call
 // endConn, without mu. It needs mu.
 func (p *Plane) admit(c *conn) (end *conn) {
-	i := &p.incoming
-	same, why := i.byPeer[c.ref()], errCrowded
-	switch {
-	case len(same) >= maxPerPeer:
-		end = same[0]
-		if at := slices.IndexFunc(same, func(s *conn) bool { return s.queue != nil }); at >= 0 {
-			end = same[at]
-		}
+	i, why := &p.incoming, errCrowded
+	if end = i.excess(c.ref()); end != nil {
 		why = errTwice
-	case i.n < i.most:
-	case i.strangers.Len() > 0:
-		end = i.strangers.Front().Value.(*conn)
-	case !c.stranger && i.silent.Len() > 0:
-		end = i.silent.Front().Value.(*conn)
-	default:
-		p.noteShed(c, errCrowded)
-		return c
+	} else if i.n >= i.most {
+		end = i.strangers.oldest
+		if end == nil && !c.stranger {
+			end = i.members.oldest
+		}
+		if end == nil {
+			p.noteShed(c, errCrowded)
+			return c
+		}
 	}
 	if end != nil {
 		p.discharge(end)
 		p.noteShed(end, why)
 	}
 	if i.byPeer == nil {
-		i.byPeer = make(map[ring.Ref][]*conn)
+		i.byPeer = make(map[ring.Ref]*conn)
 	}
 	i.n++
-	c.counted = true
-	i.byPeer[c.ref()] = append(i.byPeer[c.ref()], c)
-	p.enqueue(c)
+	c.counted, c.older = true, i.byPeer[c.ref()]
+	i.byPeer[c.ref()] = c
+	i.queueOf(c).push(c)
 	return end
 }
 
-// enqueue puts a connection that has carried no frame behind the others like it. It needs mu.
-func (p *Plane) enqueue(c *conn) {
-	c.dequeue()
-	c.queue = &p.incoming.silent
-	if c.stranger {
-		c.queue = &p.incoming.strangers
+// excess returns the connection that must end for another one of this peer, or nil.
+func (i *incoming) excess(peer ring.Ref) (end *conn) {
+	n := 0
+	for c := i.byPeer[peer]; c != nil; c = c.older {
+		if n++; end == nil || c.queue != nil || end.queue == nil {
+			end = c // the oldest that has carried no frame, or else the oldest
+		}
 	}
-	c.place = c.queue.PushBack(c)
+	if n < maxPerPeer {
+		return nil
+	}
+	return end
 }
 
-// dequeue needs mu.
-func (a *accepted) dequeue() {
-	if a.queue != nil {
-		a.queue.Remove(a.place)
-		a.queue, a.place = nil, nil
+func (i *incoming) queueOf(c *conn) *silent {
+	if c.stranger {
+		return &i.strangers
 	}
+	return &i.members
 }
 
 // discharge takes a connection out of the account. It needs mu.
@@ -143,15 +178,22 @@ func (p *Plane) discharge(c *conn) {
 // notePeerEnded takes a connection out of those that its peer uses. This node may still send on it.
 // It needs mu.
 func (p *Plane) notePeerEnded(c *conn) {
-	same := p.incoming.byPeer[c.ref()]
-	at := slices.Index(same, c)
+	newest := p.incoming.byPeer[c.ref()]
 	switch {
-	case at < 0:
-	case len(same) == 1:
-		delete(p.incoming.byPeer, c.ref())
+	case newest == nil:
+		return
+	case newest != c:
+		for x := newest; x != nil; x = x.older {
+			if x.older == c {
+				x.older = c.older
+			}
+		}
+	case c.older != nil:
+		p.incoming.byPeer[c.ref()] = c.older
 	default:
-		p.incoming.byPeer[c.ref()] = slices.Delete(same, at, at+1)
+		delete(p.incoming.byPeer, c.ref())
 	}
+	c.older = nil
 }
 
 // noteHeard notes that a connection has carried a frame.
@@ -169,7 +211,7 @@ func (c *conn) ref() ring.Ref { return ring.Ref{ID: c.id, Incarnation: c.inc} }
 // the registry would have told it of new ones. Call it a few times in each limit, from one
 // goroutine. So no message has to move a deadline.
 func (p *Plane) CheckIncoming(limit time.Duration, complete bool) {
-	now := time.Now()
+	now := p.now()
 	type reading struct {
 		c        *conn
 		r        *link.Reader
@@ -211,7 +253,7 @@ func (p *Plane) noteShed(c *conn, why error) {
 }
 
 // checkStranger returns why a stranger's connection should end.
-func (p *Plane) checkStranger(c *conn, now time.Time, limit time.Duration, complete bool) error {
+func (p *Plane) checkStranger(c *conn, now, limit time.Duration, complete bool) error {
 	stranger := p.isStranger(c.id, c.inc)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -219,9 +261,9 @@ func (p *Plane) checkStranger(c *conn, now time.Time, limit time.Duration, compl
 	case !stranger || !complete:
 		c.stranger, c.since = stranger, now
 		if c.queue != nil && !stranger {
-			p.enqueue(c)
+			p.incoming.members.push(c)
 		}
-	case now.Sub(c.since) >= strangerLeases*limit:
+	case now-c.since >= strangerLeases*limit:
 		return ErrStranger
 	}
 	return nil

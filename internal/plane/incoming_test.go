@@ -182,8 +182,8 @@ func TestManyStrangers(t *testing.T) {
 		if n, g := r.p.peers(), runtime.NumGoroutine(); n != 1 || g != goroutines {
 			t.Errorf("%d connections and %d goroutines are left, there were 1 and %d", n, g, goroutines)
 		}
-		if i := &r.p.incoming; i.n != 1 || len(i.byPeer) != 1 || i.strangers.Len() != 0 {
-			t.Errorf("the account has %d, %d peers, %d strangers", i.n, len(i.byPeer), i.strangers.Len())
+		if i := &r.p.incoming; i.n != 1 || len(i.byPeer) != 1 || i.strangers.n != 0 {
+			t.Errorf("the account has %d, %d peers, %d strangers", i.n, len(i.byPeer), i.strangers.n)
 		}
 		for _, c := range far {
 			c.Close()

@@ -62,7 +62,7 @@ func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended f
 		return
 	}
 	c := p.newConn(nc, from, inc, false)
-	c.onEnd, c.stranger, c.since = ended, stranger, time.Now()
+	c.onEnd, c.stranger, c.since = ended, stranger, p.now()
 	end := p.admit(c)
 	p.wg.Add(1)
 	p.mu.Unlock()

@@ -45,6 +45,11 @@ func TestForgedOpens(t *testing.T) {
 		if r.p.window() != window {
 			t.Errorf("a window of %d bytes, it was %d", r.p.window(), window)
 		}
+		r.p.Left(1000, 1)
+		r.feed(openFrom(1000, 2, 1)) // it is back, and has still proven nothing
+		if n := r.p.sharing.Load(); n != 1 {
+			t.Errorf("%d streams share the receive buffer", n)
+		}
 		r.offer(50, 1, 1, 0) // a member finds room
 		if r.p.window() != window/2 {
 			t.Errorf("a window of %d bytes for two", r.p.window())
