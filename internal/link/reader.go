@@ -99,12 +99,13 @@ func (r *Reader) Consume(n int) { r.returned = n }
 func (r *Reader) read(need int) error {
 	r.fit(need)
 	for {
-		half := r.end > r.start
-		if half { // two stores a read, and only where one ends within a frame
+		// Two stores a read, and only where one ends within a frame. No variable lives across the
+		// read: it would need more stack, of which idle connections have just enough.
+		if r.end > r.start {
 			r.half.Store(r.bytes.Load() - int64(r.end-r.start) + 1)
 		}
 		n, err := r.conn.Read((*r.buf)[r.end:])
-		if half {
+		if r.half.Load() != 0 {
 			r.half.Store(0)
 		}
 		if n > 0 {

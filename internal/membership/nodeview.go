@@ -46,7 +46,7 @@ func (l *NodeView) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
 
 // Manifest is the view after the registry told the node everything.
 func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
-	if err := l.checkManifest(m); err != nil {
+	if err := l.checkManifest(&m); err != nil {
 		return nil, err
 	}
 	next := &NodeView{

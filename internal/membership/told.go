@@ -23,7 +23,7 @@ const (
 )
 
 // checkManifest says what is wrong with the lists and numbers of a manifest.
-func (l *NodeView) checkManifest(m control.Manifest) error {
+func (l *NodeView) checkManifest(m *control.Manifest) error {
 	switch {
 	case m.Size < 0:
 		return fmt.Errorf("a ring set up with %d entries", m.Size)
@@ -36,7 +36,7 @@ func (l *NodeView) checkManifest(m control.Manifest) error {
 }
 
 // CheckAnnounce says what is wrong with an announcement.
-func (l *NodeView) CheckAnnounce(a control.Announce) error {
+func (l *NodeView) CheckAnnounce(a *control.Announce) error {
 	if a.Epoch > maxToldEpoch {
 		return errEpoch(a.Epoch)
 	}

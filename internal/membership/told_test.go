@@ -60,7 +60,7 @@ func TestToldNonsense(t *testing.T) {
 		"a leaver beyond":       {Epoch: 4, Left: []ring.Ref{{ID: 256}}},
 		"a death beyond":        {Epoch: 4, Gone: []ring.Ref{{ID: 256}}},
 	} {
-		if err := l.CheckAnnounce(a); (err == nil) != (name == "") {
+		if err := l.CheckAnnounce(&a); (err == nil) != (name == "") {
 			t.Errorf("announcement with %s: %v", name, err)
 		}
 	}

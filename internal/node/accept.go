@@ -89,12 +89,13 @@ func (n *Node) serve(conn net.Conn, introduced func()) {
 	}
 	// Reading takes a goroutine of its own: the stack that the handshake has grown would stay
 	// as large, 2 KiB more for each idle link.
-	n.wg.Go(func() { n.readLink(inc, conn, ring.Ref{ID: h.From, Incarnation: h.FromIncarnation}) })
+	stranger := inc.plane.IsStranger(h.From, h.FromIncarnation)
+	n.wg.Go(func() { n.readLink(inc, conn, ring.Ref{ID: h.From, Incarnation: h.FromIncarnation}, stranger) })
 }
 
 // readLink is the goroutine of a link from a peer.
-func (n *Node) readLink(inc *incarnation, conn net.Conn, from ring.Ref) {
-	inc.plane.Receive(conn, from.ID, from.Incarnation,
+func (n *Node) readLink(inc *incarnation, conn net.Conn, from ring.Ref, stranger bool) {
+	inc.plane.ReceiveFrom(conn, from.ID, from.Incarnation, stranger,
 		func() bool { return n.isDead(from.ID, from.Incarnation) },
 		func(err error) { n.logLinkEnd(conn, from.ID, err) })
 }

@@ -262,7 +262,7 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 		if err := ctl.Decode(body, &a); err != nil {
 			return err
 		}
-		if err := was.CheckAnnounce(a); err != nil {
+		if err := was.CheckAnnounce(&a); err != nil {
 			return err
 		}
 		now = was.Announce(a, handshake.DrawID)

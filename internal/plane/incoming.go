@@ -110,8 +110,8 @@ func (c *conn) dequeue() {
 	c.queue, c.prev, c.next = nil, nil, nil
 }
 
-// isStranger reports whether a peer is none of the members that this node knows.
-func (p *Plane) isStranger(id, inc uint64) bool { return p.IsMember != nil && !p.IsMember(id, inc) }
+// IsStranger reports whether a peer is none of the members that this node knows.
+func (p *Plane) IsStranger(id, inc uint64) bool { return p.IsMember != nil && !p.IsMember(id, inc) }
 
 // admit takes a connection that the peer has dialled into the account. It returns the connection
 // that must end for it, which may be itself, or nil. For another than itself the caller must call
@@ -254,7 +254,7 @@ func (p *Plane) noteShed(c *conn, why error) {
 
 // checkStranger returns why a stranger's connection should end.
 func (p *Plane) checkStranger(c *conn, now, limit time.Duration, complete bool) error {
-	stranger := p.isStranger(c.id, c.inc)
+	stranger := p.IsStranger(c.id, c.inc)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

@@ -51,7 +51,12 @@ func (p *Plane) newInLink(c *conn) *inLink {
 //
 // The connection may be one too many, see incoming.go. Then it ends, or another does for its sake.
 func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended func(error)) {
-	stranger := p.isStranger(from, inc)
+	p.ReceiveFrom(nc, from, inc, p.IsStranger(from, inc), over, ended)
+}
+
+// ReceiveFrom is [Plane.Receive] for a caller that has called [Plane.IsStranger]: that needs more
+// stack than reading does, and the goroutine of an idle link should have a small one.
+func (p *Plane) ReceiveFrom(nc net.Conn, from, inc uint64, stranger bool, over func() bool, ended func(error)) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
