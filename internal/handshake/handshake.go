@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -175,12 +176,12 @@ func (c *Config) welcome(conn net.Conn, arrival *arrival, proof *secure.Proof, v
 	switch a.Status {
 	case wire.OK:
 	case wire.WrongIdentity:
-		return h, &outdatedError{a.Reason}
+		return h, &outdatedError{cmp.Or(a.Detail, a.Reason)}
 	default:
 		if verdict != nil {
 			return h, strangerIf(a.Status, fmt.Errorf("refused, %s: %w", a.Reason, verdict))
 		}
-		return h, strangerIf(a.Status, fmt.Errorf("refused: %s", a.Reason))
+		return h, strangerIf(a.Status, fmt.Errorf("refused: %s", cmp.Or(a.Detail, a.Reason)))
 	}
 	return h, nil
 }

@@ -49,6 +49,7 @@ func (inc *incarnation) heartbeatLoop() {
 			}
 			inc.plane.Sweep(idle)
 			inc.n.warnOfAge()
+			inc.plane.CheckIncoming(inc.timeout(), inc.knowsMembers())
 		}
 	}
 }

@@ -15,7 +15,7 @@ type counters struct {
 	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
 	overshoot, inboxFull, stale, malformed   atomic.Int64
 	refused, detoured, requeued, unlisted    atomic.Int64
-	strangers                                atomic.Int64
+	strangers, linksShed                     atomic.Int64
 	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // of connections that have ended
 	relayed                                  relays
 	wasted                                   relays // see TakeRelays
@@ -36,7 +36,8 @@ func (p *Plane) count(out outgoing) status.Counters {
 		Sent: out.sent, Delivered: c.delivered.Load(),
 		Relayed:       c.relayed.total(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
-		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(), Strangers: c.strangers.Load(),
+		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
+		Strangers: c.strangers.Load(), LinksShed: c.linksShed.Load(),
 		Dropped: status.Dropped{
 			QueueFull: c.queueFull.Load(), LinkDown: c.linkDown.Load(), NoRoute: c.noRoute.Load(),
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),

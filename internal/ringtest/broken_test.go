@@ -170,14 +170,17 @@ func TestJoinObeysItsContext(t *testing.T) {
 func TestLyingRegistry(t *testing.T) {
 	sane := control.Registered{ID: 1, Incarnation: 1, Bits: 16, MaxPayload: 1000, HopLimit: 10, Lease: 3000}
 	for name, lie := range map[string]func(*control.Registered){
-		"lease":        func(r *control.Registered) { r.Lease = 1 << 62 },
-		"no lease":     func(r *control.Registered) { r.Lease = 0 },
-		"bits":         func(r *control.Registered) { r.Bits = 65 },
-		"ID":           func(r *control.Registered) { r.ID = 1 << 16 },
-		"payload":      func(r *control.Registered) { r.MaxPayload = 1 << 30 },
-		"hop limit":    func(r *control.Registered) { r.HopLimit = 0 },
-		"then a task":  nil,
-		"unknown type": nil,
+		"lease":                             func(r *control.Registered) { r.Lease = 1 << 62 },
+		"no lease":                          func(r *control.Registered) { r.Lease = 0 },
+		"bits":                              func(r *control.Registered) { r.Bits = 65 },
+		"ID":                                func(r *control.Registered) { r.ID = 1 << 16 },
+		"payload":                           func(r *control.Registered) { r.MaxPayload = 1 << 30 },
+		"hop limit":                         func(r *control.Registered) { r.HopLimit = 0 },
+		"then a task":                       nil,
+		"no incarnation":                    func(r *control.Registered) { r.Incarnation = 0 },
+		"unknown type":                      nil,
+		"then an epoch that leaves no room": nil,
+		"then a newcomer beyond the IDs":    nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := make(chan control.Finished, 1)
@@ -195,6 +198,10 @@ func TestLyingRegistry(t *testing.T) {
 				case "then a task":
 					c.Send(control.TypeManifest, control.Manifest{Epoch: 1, Others: []uint64{2}})
 					c.Send(control.TypeTask, control.Task{Run: 1, Messages: 1, Payload: 1 << 30})
+				case "then an epoch that leaves no room":
+					c.Send(control.TypeManifest, control.Manifest{Epoch: 1<<64 - 1})
+				case "then a newcomer beyond the IDs":
+					c.Send(control.TypeAnnounce, control.Announce{Epoch: 1, Added: []uint64{1 << 40}})
 				case "unknown type":
 					c.Send(0x7f, control.Bye{})
 				}

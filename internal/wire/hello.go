@@ -76,7 +76,7 @@ const (
 )
 
 // Answer accepts or refuses the connection. The answer to a probe has the Token of the
-// accepting node, others have 0. Reason is for a person to read.
+// accepting node, others have 0. Reason is for a person to read at the other side.
 //
 //	8  token  uint64
 //	16 reason UTF-8 to the end
@@ -84,6 +84,7 @@ type Answer struct {
 	Status Status
 	Token  uint64
 	Reason string
+	Detail string // why, for the log of the accepting side; it is not sent
 }
 
 // ErrNotRing means that the other side does not speak this protocol.
