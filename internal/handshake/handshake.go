@@ -39,7 +39,7 @@ func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 		err = ctx.Err()
 	}
 	if err == nil && answer.Status != wire.OK {
-		err = fmt.Errorf("%w by %s: %s", errs.ErrHandshake, addr, answer.Reason)
+		err = fmt.Errorf("%w by %s: %s", errs.ErrHandshake, addr, Quote(answer.Reason))
 	}
 	if err != nil {
 		conn.Close()
@@ -78,14 +78,14 @@ func (e *outdatedError) Error() string { return "refused: " + e.reason }
 // it. One that sent nothing is logged at Debug only.
 func (c *Config) RefusedConn(conn net.Conn, err error) {
 	if errors.Is(err, errNoHello) {
-		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
+		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", Quoted(err))
 		return
 	}
 	level := slog.LevelWarn
 	if _, outdated := errors.AsType[*outdatedError](err); outdated {
 		level = slog.LevelInfo
 	}
-	c.logOften(level, ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
+	c.logOften(level, ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", Quoted(err))
 }
 
 // introduce sends the hello and reads the answer.
@@ -135,9 +135,9 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	switch a.Status {
 	case wire.OK:
 	case wire.WrongIdentity:
-		return h, &outdatedError{a.Reason}
+		return h, &outdatedError{Quote(a.Reason)}
 	default:
-		return h, fmt.Errorf("refused: %s", a.Reason)
+		return h, fmt.Errorf("refused: %s", Quote(a.Reason))
 	}
 	return h, setDeadline(conn, time.Time{})
 }

@@ -84,5 +84,5 @@ func (n *Node) logLinkEnd(conn net.Conn, from uint64, err error) {
 	if handshake.IsProtocolError(err) {
 		level = slog.LevelWarn
 	}
-	n.cfg.Log.Log(n.ctx, level, "incoming link ended", slog.Group("peer", "id", from, "from", conn.RemoteAddr()), "err", err)
+	n.cfg.Log.Log(n.ctx, level, "incoming link ended", slog.Group("peer", "id", from, "from", conn.RemoteAddr()), "err", handshake.Quoted(err))
 }

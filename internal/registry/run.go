@@ -109,7 +109,7 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 	switch t {
 	case control.TypeFinished:
 		if _, ok := u.awaitingFinish[ref]; ok && finish.Error != "" {
-			u.errors[ref] = handshake.Truncate(finish.Error)
+			u.errors[ref] = handshake.Quote(finish.Error)
 		}
 		delete(u.awaitingFinish, ref)
 	case control.TypeSummary:
