@@ -13,19 +13,19 @@ import (
 // Text that can be printed stays as it is; the rest is escaped, and what is long is cut.
 func TestQuote(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                               "",
-		"connection refused":             "connection refused",
-		`C:\ring "a" 'b'`:                `C:\ring "a" 'b'`,
-		"Zürich, 東京, é":                  "Zürich, 東京, é",
-		"\x1b[2J\x1b]0;owned\x07":        `\x1b[2J\x1b]0;owned\a`,
+		"":                                "",
+		"connection refused":              "connection refused",
+		`C:\ring "a" 'b'`:                 `C:\ring "a" 'b'`,
+		"Zürich, 東京, é":                   "Zürich, 東京, é",
+		"\x1b[2J\x1b]0;owned\x07":         `\x1b[2J\x1b]0;owned\a`,
 		"a\nlevel=ERROR msg=\"x\"\r\n\tb": `a\nlevel=ERROR msg="x"\r\n\tb`,
-		"\xff\xfe":                       `\xff\xfe`,
-		"\u202egnp.exe\u2028\u0085":      `\u202egnp.exe\u2028\u0085`,
-		"\u009b31m":                      `\u009b31m`,
-		strings.Repeat("x", 500):         strings.Repeat("x", 500),
-		strings.Repeat("x", 501):         strings.Repeat("x", 500) + " …",
-		strings.Repeat("x", 499) + "é":   strings.Repeat("x", 499) + " …",
-		strings.Repeat("\n", 300):        strings.Repeat(`\n`, 250) + " …",
+		"\xff\xfe":                        `\xff\xfe`,
+		"\u202egnp.exe\u2028\u0085":       `\u202egnp.exe\u2028\u0085`,
+		"\u009b31m":                       `\u009b31m`,
+		strings.Repeat("x", 500):          strings.Repeat("x", 500),
+		strings.Repeat("x", 501):          strings.Repeat("x", 500) + " …",
+		strings.Repeat("x", 499) + "é":    strings.Repeat("x", 499) + " …",
+		strings.Repeat("\n", 300):         strings.Repeat(`\n`, 250) + " …",
 	} {
 		if got := Quote(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)

@@ -22,6 +22,8 @@ const (
 	PairsFull               // event: there is no room to remember that it cannot reach Other; Why. Once until there is
 	Rebuilt                 // event: the recovery has ended
 	Founded                 // event: the ring has become live for its first member; Why
+	LeftOut                 // event: nothing waits for it any more; Why
+	CountsAgain             // event: it makes progress again
 )
 
 // Effect is something to do, or an event to report, about one incarnation.
@@ -69,6 +71,7 @@ const (
 	Active
 	Suspect // suspect: its connection has ended
 	Leaving
+	Stuck // it is left out
 )
 
 // State is the state of a member.
@@ -78,6 +81,8 @@ func (a *Authority) State(ref ring.Ref) State {
 		return Unknown
 	case m.suspicion != nil:
 		return Suspect
+	case m.leftOut != "" && m.status != leaving:
+		return Stuck
 	case m.status == waiting:
 		return Registered
 	case m.status == linking:
