@@ -230,6 +230,7 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 		since, grown := r.reports.update(now, ref, reported)
 		r.history.spread(since, now, grown)
 	}
+	r.noteFigures(s)
 	interval := r.members.Heartbeat(ref, control.Int(b.Every))
 	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
 	patience := r.members.Timeout(ref)
