@@ -85,6 +85,7 @@ func (u *run) summarize(route func(way) []uint64) *status.Summary {
 	if len(u.pairs) > 0 {
 		u.settlePairs(b, rows)
 	}
+	s.Lost = append(s.Lost, b.waitedFor()...)
 	u.judge(s, b, route)
 	for _, n := range s.Nodes { // saturating: what nodes say is not trusted
 		s.Sum.Sent = control.SaturatingAdd(s.Sum.Sent, n.Sent)

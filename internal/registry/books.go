@@ -183,6 +183,30 @@ func commonRelays(ways []way, route func(way) []uint64) (common []uint64) {
 	return common
 }
 
+// waitedFor names the sinks that have not received all that unfinished members sent to them: these may
+// be what the members waited for.
+func (b *books) waitedFor() (texts []string) {
+	missing, sources := make(map[uint64]int64), make(map[uint64]int)
+	for w, e := range b.entries {
+		if n := e.sent.N - e.received.N; b.unfinished[w.from] && n > 0 {
+			missing[w.to] += n
+			sources[w.to]++
+		}
+	}
+	sinks := slices.SortedFunc(maps.Keys(missing), func(x, y uint64) int {
+		return cmp.Or(cmp.Compare(sources[y], sources[x]), cmp.Compare(missing[y], missing[x]), cmp.Compare(x, y))
+	})
+	const few = 3
+	for _, id := range sinks[:min(len(sinks), few)] {
+		of := "node that has not finished"
+		if sources[id] > 1 {
+			of = "nodes that have not finished"
+		}
+		texts = append(texts, fmt.Sprintf("node %d may be what they wait for: %d messages of %d %s are not known to have arrived there", id, missing[id], sources[id], of))
+	}
+	return texts
+}
+
 // idList names some nodes, the first few in full.
 func idList(ids []uint64) string {
 	const few = 5

@@ -116,7 +116,7 @@ func TestNoMemberIsNamedWithoutReason(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for name, c := range map[string]struct {
 		members int
-		lies    [][2]uint64 // who, about whom
+		lies    [][2]uint64 // liar, and about which
 	}{
 		"two":                          {2, [][2]uint64{{0, 1}}},
 		"three, all":                   {3, [][2]uint64{{0, 1}, {1, 2}, {2, 0}}},

@@ -135,7 +135,7 @@ func (u *run) listPairs(s *status.Summary, b *books, wrong []way, doubtful map[u
 	}
 }
 
-// impossible says what a member has reported that cannot be true whatever the others say, or "".
+// impossible says what a member has reported that cannot be true, by itself, or "".
 func (u *run) impossible(m ring.Member) string {
 	ref := m.Ref()
 	if _, lost := u.lost[ref]; lost {

@@ -203,7 +203,7 @@ func TestRunsDespiteTroubleOverAndOver(t *testing.T) {
 	})
 }
 
-// A stopped run ends, whatever a member does then: it is silent, it seems to send on, or it seems to
+// A stopped run ends though a member ignores that: it is silent, it seems to send on, or it seems to
 // receive for ever.
 func TestStopOfAMemberThatGoesOn(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -290,5 +290,34 @@ func TestSlowRunIsExact(t *testing.T) {
 		}
 		net.Heal()
 		tr.WaitSettled()
+	})
+}
+
+// No link to one member carries anything, while all report to the registry. The run ends: no node has
+// finished, all have reported, and the member is named.
+func TestRunNamesTheSinkThatIsWaitedFor(t *testing.T) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, _ *ringtest.Tamper) {
+		for i := range 4 {
+			tr.Net.Hold(fmt.Sprintf("n%d", i), "n4")
+		}
+		start := time.Now()
+		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ringtest.CheckElapsed(t, "the run", start, patience+3*ringtest.Lease)
+		if !strings.HasPrefix(s.Verdict(), "balanced: ") || !strings.Contains(s.Verdict(), "node 30 may be what they wait for: ") {
+			t.Error(s.Verdict())
+		}
+		if s.Sum.Sent != s.Sum.Received+s.Sum.Unknown || s.Sum.SumSent != s.Sum.SumReceived+s.Sum.SumUnknown || s.Sum.Unknown == 0 {
+			t.Errorf("%+v", s.Sum)
+		}
+		for _, n := range s.Nodes {
+			if n.Lost {
+				t.Errorf("%+v", n)
+			}
+		}
+		tr.Net.Heal()
+		time.Sleep(patience)
 	})
 }
