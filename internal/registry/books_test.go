@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // honestBooks are the books of a run in which all members told the truth.
@@ -225,5 +226,21 @@ func TestCommonRelays(t *testing.T) {
 		if got := commonRelays(c.ways, route); !slices.Equal(got, c.want) {
 			t.Errorf("%v: %v, want %v", c.ways, got, c.want)
 		}
+	}
+}
+
+// Of what a member reports, at most a pair for each node is kept, and none that says nothing.
+func TestPairsAreBounded(t *testing.T) {
+	u := &run{nodes: make([]ring.Member, 5)}
+	list := make([]control.Pair, 1000)
+	for i := range list {
+		list[i] = control.Pair{ID: uint64(i), N: int64(i % 2)}
+	}
+	if kept := u.bounded(list); len(kept) != 5 || kept[4].ID != 9 || cap(kept) > 8 {
+		t.Errorf("%d kept, room for %d", len(kept), cap(kept))
+	}
+	u.nodes = make([]ring.Member, 20_000)
+	if kept := u.bounded(slices.Repeat([]control.Pair{{N: 1}}, 30_000)); len(kept) != maxPairs {
+		t.Errorf("%d kept", len(kept))
 	}
 }

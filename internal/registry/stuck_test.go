@@ -321,3 +321,30 @@ func TestRunNamesTheSinkThatIsWaitedFor(t *testing.T) {
 		time.Sleep(patience)
 	})
 }
+
+// A member that has not finished reports more and more, beyond what it was asked to send and what the
+// others can have sent to it. That is no progress.
+func TestFiguresBeyondTheTaskAreNoProgress(t *testing.T) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, lie *ringtest.Tamper) {
+		start := time.Now()
+		lie.Set(func(is wire.Type, body []byte) []byte {
+			switch is {
+			case control.TypeFinished:
+				return nil
+			case control.TypeBeat:
+				return ringtest.Rewrite(body, func(b *control.Beat) {
+					b.Sent, b.Received = 1e6+int64(time.Since(start)), 1e6+int64(time.Since(start))
+				})
+			}
+			return body
+		})
+		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ringtest.CheckElapsed(t, "the run", start, patience+2*ringtest.Lease)
+		if !row(s, 30).Stuck || !s.Balanced() {
+			t.Error(s.Verdict())
+		}
+	})
+}

@@ -218,7 +218,9 @@ func TestHostileTextsAtANode(t *testing.T) {
 	}
 	for name, serve := range map[string]func(c *control.Conn){
 		"handshake": nil,
-		"Refused":   func(c *control.Conn) { c.Send(control.TypeRefused, control.Refused{Code: control.CodeHost, Reason: hostile}) },
+		"Refused": func(c *control.Conn) {
+			c.Send(control.TypeRefused, control.Refused{Code: control.CodeHost, Reason: hostile})
+		},
 		"Refused for an unknown reason": func(c *control.Conn) {
 			c.Send(control.TypeRefused, control.Refused{Code: 99, Reason: hostile})
 		},
