@@ -141,6 +141,7 @@ func TestRingLeavesOutAMemberThatNeverLinks(t *testing.T) {
 		if err := ringtest.RegistryOf(r).Await(long(t), func() bool { return len(ringtest.RegistryOf(r).Authority().AllLeftOut()) == 0 }); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // until the event is recorded
 		if s := r.Snapshot(); len(s.LeftOut) > 0 || s.Members[2].State != status.StateActive || s.Happened[status.EventCounts] != 1 {
 			t.Errorf("%+v, %s, %v", s.LeftOut, s.Members[2].State, s.Happened)
 		}
