@@ -31,6 +31,7 @@ type run struct {
 	stoppedAt membership.LastHeard // when it was stopped
 	figures   map[ring.Ref]figures // the greatest that each sender has reported in heartbeats
 	stuck     map[ring.Ref]string  // members that made no progress, and why; some have reported later
+	gaveUp    bool                 // the wait for some of them has ended because nothing happened
 	epoch     uint64               // of the tables at the start
 
 	awaitingFinish  map[ring.Ref]struct{}        // senders that have not finished

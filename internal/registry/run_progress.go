@@ -78,6 +78,7 @@ func (r *Registry) phaseOver(u *run, awaited map[ring.Ref]struct{}) bool {
 		collecting: "has not reported what it sent and received",
 		explaining: "has not reported its account with each node", checking: "has not reported its account with each node",
 	}[u.phase]
+	u.gaveUp = true
 	for ref := range maps.Clone(awaited) {
 		u.leaveOut(ref, fmt.Sprintf("%s, and made no progress for %v", why, patience))
 	}

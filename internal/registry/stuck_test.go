@@ -91,6 +91,9 @@ func TestRunLeavesOutMembersWithoutProgress(t *testing.T) {
 				if s.Sum.Sent != 5000 || s.Sum.Received != 5000 || s.Sum.SumSent != s.Sum.SumReceived || len(s.Doubtful) > 0 {
 					t.Errorf("%+v, doubtful %v", s.Sum, s.Doubtful)
 				}
+				if s.Elapsed > 2*ringtest.Lease {
+					t.Errorf("the messages took %v", s.Elapsed)
+				}
 				if r := tr.Registry.Snapshot().Runs; len(r) != 1 || r[0].Exact {
 					t.Errorf("%+v", r)
 				}

@@ -191,6 +191,9 @@ func (r *Registry) awaitPhases(u *run) error {
 	}
 	r.mu.Lock()
 	u.elapsed = time.Since(u.start)
+	if u.gaveUp {
+		u.elapsed -= r.members.Idle(r.now(), u.heard) // the wait for members that made no progress
+	}
 	r.begin(u, collecting)
 	r.queueFor(u.all(), control.TypeCollect, control.Collect{Run: u.number})
 	r.mu.Unlock()
