@@ -3,6 +3,7 @@ package ringtest
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/x/ringdht"
@@ -31,10 +32,8 @@ func (t *Tamper) Set(f func(t wire.Type, body []byte) []byte) {
 // DropFrames has the member send no frame of these types.
 func (t *Tamper) DropFrames(types ...wire.Type) {
 	t.Set(func(is wire.Type, body []byte) []byte {
-		for _, drop := range types {
-			if is == drop {
-				return nil
-			}
+		if slices.Contains(types, is) {
+			return nil
 		}
 		return body
 	})
