@@ -44,9 +44,9 @@ func (r *Registry) Listen(ctx context.Context, addr string) (net.Addr, error) {
 func (r *Registry) Serve(l net.Listener) error { return r.r.Serve(l) }
 
 // Setup makes the ring live: it gives each member a routing table with k entries by position, waits
-// until all members use them, and returns the audit of the tables. k is cut to what the ring has
-// use for, ceil(log2 of the members); 0 means that number, with which no route has more hops than
-// it. The plan is [Classic] by default; the last one counts. With [FewestHops] k is cut to one less
+// until all members use them (but see [status.Audit].LeftOut), and returns the audit. k is cut to what
+// the ring has use for, ceil(log2 of the members); 0 means that number, with which no route has more
+// hops. The plan is [Classic] by default; the last one counts. With [FewestHops] k is cut to one less
 // than the members, and to 1,024; 0 means ceil(log2 of the members) as well.
 //
 // From then on nodes that join take part at once, nodes that leave are taken out of all tables, and
@@ -119,8 +119,9 @@ func (r *Registry) ReadyNow() error { return r.r.ReadyNow() }
 func (r *Registry) WaitMembers(ctx context.Context, n int) error { return r.r.WaitMembers(ctx, n) }
 
 // WaitSettled waits until all nodes that have joined are part of the ring, none is suspect, and all
-// members use the tables of the present membership. If that holds it returns nil, also if ctx has
-// ended. The error says what is missing, and matches [ErrNotReady], and the cause of ctx or [ErrClosed].
+// use the tables of the present membership. If so it returns nil at once, also if ctx has ended. If it
+// holds but for members that make no progress, its error is a [*status.LeftOutError]. Other errors say
+// what is missing, and match [ErrNotReady], and the cause of ctx or [ErrClosed].
 func (r *Registry) WaitSettled(ctx context.Context) error { return r.r.WaitSettled(ctx) }
 
 // Traffic describes a traffic run.
@@ -141,8 +142,8 @@ type Traffic struct {
 // runs start from zero again. One run is under way at a time, and at least two nodes must take
 // part. If the ring is live but not settled, RunTraffic waits for that, for one lease at most.
 //
-// If a member dies or leaves during the run, the others go on. The account names it, and says how
-// many messages have no known outcome: see [status.Summary.Verdict].
+// If a member dies, leaves or makes no progress ([status.StuckLeases]), the others go on. The account
+// names it, and says how many messages have no known outcome: see [status.Summary.Verdict].
 //
 // If ctx ends, RunTraffic returns at once, and a run that has begun is stopped as by StopTraffic.
 // When that run is over, [Registry.Snapshot] has its account; until then the next RunTraffic waits.

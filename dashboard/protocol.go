@@ -150,7 +150,7 @@ func appendMember(b []byte, m *status.Member, index map[ringdht.ID]int) []byte {
 
 // states lists the states in the order of their numbers in rows. The page has the same list.
 var states = []status.State{
-	status.StateRegistered, status.StateLinking, status.StateActive, status.StateSuspect, status.StateLeaving,
+	status.StateRegistered, status.StateLinking, status.StateActive, status.StateSuspect, status.StateLeaving, status.StateStuck,
 }
 
 // appendRow appends a member's row after its index.

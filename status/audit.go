@@ -22,6 +22,9 @@ type Audit struct {
 	MeanRelayed float64 `json:"mean_relayed"` // the mean over all nodes
 	MaxRelayed  int     `json:"max_relayed"`  // the most routes that one node relays
 	MaxRelay    ID      `json:"max_relay"`    // a node that relays MaxRelayed
+	// LeftOut are the members that Setup did not wait for, see Snapshot.LeftOut. They may not use their
+	// tables.
+	LeftOut []LeftOut `json:"left_out,omitempty"`
 }
 
 // OK says that every route that was walked arrives.
@@ -44,6 +47,10 @@ func (a Audit) String() string {
 	if a.Entries != 1 {
 		entries = fmt.Sprintf("%d entries", a.Entries)
 	}
-	return fmt.Sprintf("epoch %d: %d nodes with %s, %s, hops mean %.3f and at most %d (%d to %d), each node relays %d to %d of them",
-		a.Epoch, a.Nodes, entries, routes, a.MeanHops, a.MaxHops, a.MaxFrom, a.MaxTo, a.MinRelayed, a.MaxRelayed)
+	leftOut := ""
+	if len(a.LeftOut) > 0 {
+		leftOut = "; " + (&LeftOutError{a.LeftOut}).Error()
+	}
+	return fmt.Sprintf("epoch %d: %d nodes with %s, %s, hops mean %.3f and at most %d (%d to %d), each node relays %d to %d of them%s",
+		a.Epoch, a.Nodes, entries, routes, a.MeanHops, a.MaxHops, a.MaxFrom, a.MaxTo, a.MinRelayed, a.MaxRelayed, leftOut)
 }

@@ -1,6 +1,8 @@
 package status
 
 import (
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -26,8 +28,10 @@ type Snapshot struct {
 	Offsets    []int         `json:"offsets"` // how many positions ahead each entry should be
 	// Missing says what the ring waits for, in some lines. It is empty if every member is part
 	// of the ring and uses the latest table.
+	// LeftOut are members that the ring does not wait for any more: Missing does not name them.
 	Missing  []string   `json:"missing"`
-	Members  []Member   `json:"members"` // by ascending ID
+	LeftOut  []LeftOut  `json:"left_out"` // by ascending ID
+	Members  []Member   `json:"members"`  // by ascending ID
 	Degraded []Degraded `json:"degraded"`
 	// Gone are the latest members that have died or left during the last GoneFor, at most
 	// MaxGone, the oldest first. A member with the same ID ends that.
@@ -53,6 +57,40 @@ type Snapshot struct {
 	History []Step `json:"history"`
 	// Security is nil in an open ring.
 	Security *Security `json:"security,omitempty"`
+}
+
+// LeftOut is a member that nothing waits for: it sends heartbeats, and has made no progress for
+// [StuckLeases] leases. The ring counts as settled without it, traffic runs give it no task, and
+// newcomers do not wait for it. It is still a member, and counts again as soon as it makes progress.
+type LeftOut struct {
+	Node        Peer      `json:"node"`
+	Incarnation uint64    `json:"incarnation"`
+	Since       time.Time `json:"since"`
+	Why         string    `json:"why"`
+}
+
+// String returns "node 5 (address): why".
+func (l LeftOut) String() string { return fmt.Sprintf("node %v: %s", l.Node, l.Why) }
+
+// StuckLeases is how many leases a member may make no progress before it is left out. A lease is
+// longer in a large ring, see ringdht.WithLease. In a settled ring progress is that a member confirms
+// its table; in a traffic run it is a message of the run, or a heartbeat whose figures have changed.
+const StuckLeases = 10
+
+// LeftOutError is the error of a wait that has ended without some members: all others are as the
+// wait has it.
+type LeftOutError struct{ Members []LeftOut }
+
+func (e *LeftOutError) Error() string {
+	texts := make([]string, 0, 3)
+	for i, m := range e.Members {
+		if i == cap(texts) {
+			texts = append(texts, fmt.Sprintf("and %d more", len(e.Members)-i))
+			break
+		}
+		texts = append(texts, m.String())
+	}
+	return "settled without " + strings.Join(texts, "; ")
 }
 
 // OtherRing is a member of another ring of the same name.
@@ -85,6 +123,7 @@ const (
 	StateLinking    State = "linking"    // it has a table and opens its links
 	StateActive     State = "active"     // part of the ring
 	StateSuspect    State = "suspect"    // its connection to the registry has ended; it has a lease to come back, or some in a large ring
+	StateStuck      State = "stuck"      // it makes no progress and nothing waits for it, see LeftOut
 	StateLeaving    State = "leaving"    // it has asked to leave, and others remove it from their tables
 	StateDead       State = "dead"       // only of Snapshot.Gone: it was declared dead
 	StateLeft       State = "left"       // only of Snapshot.Gone: it left in good order
@@ -141,23 +180,25 @@ type Event struct {
 type EventKind string
 
 const (
-	EventJoined    EventKind = "joined"      // a node was admitted
-	EventReady     EventKind = "ready"       // all tables lead to it
-	EventLeft      EventKind = "left"        // it left in good order
-	EventDead      EventKind = "dead"        // it was declared dead
-	EventSuspect   EventKind = "suspect"     // its connection to the registry has ended
-	EventBack      EventKind = "back"        // it has connected again
-	EventDegraded  EventKind = "degraded"    // it cannot reach Other: messages take a detour
-	EventHealed    EventKind = "healed"      // it can reach Other again
-	EventRebuilt   EventKind = "rebuilt"     // the members of an earlier registry are back, or their time is over
-	EventOtherRing EventKind = "other ring"  // a member of another ring of this name wants to come back, and is refused
-	EventState     EventKind = "state"       // what the registry keeps on disk cannot be written, or can again
-	EventSetup     EventKind = "set up"      // the overlay was set up, with new tables; or the first member has made it live
-	EventRun       EventKind = "run started" // a traffic run
-	EventRunEnded  EventKind = "run ended"   // Why is the verdict
-	EventExpelled  EventKind = "expelled"    // the operator has expelled a node of a secure ring
-	EventRefused   EventKind = "refused"     // a stranger to a secure ring, see Security.Strangers
-	EventSecurity  EventKind = "security"    // a token or the key of a secure ring has changed
+	EventJoined    EventKind = "joined"       // a node was admitted
+	EventReady     EventKind = "ready"        // all tables lead to it
+	EventLeft      EventKind = "left"         // it left in good order
+	EventDead      EventKind = "dead"         // it was declared dead
+	EventSuspect   EventKind = "suspect"      // its connection to the registry has ended
+	EventBack      EventKind = "back"         // it has connected again
+	EventDegraded  EventKind = "degraded"     // it cannot reach Other: messages take a detour
+	EventHealed    EventKind = "healed"       // it can reach Other again
+	EventLeftOut   EventKind = "left out"     // it makes no progress, and nothing waits for it any more
+	EventCounts    EventKind = "counts again" // it makes progress again
+	EventRebuilt   EventKind = "rebuilt"      // the members of an earlier registry are back, or their time is over
+	EventOtherRing EventKind = "other ring"   // a member of another ring of this name wants to come back, and is refused
+	EventState     EventKind = "state"        // what the registry keeps on disk cannot be written, or can again
+	EventSetup     EventKind = "set up"       // the overlay was set up, with new tables; or the first member has made it live
+	EventRun       EventKind = "run started"  // a traffic run
+	EventRunEnded  EventKind = "run ended"    // Why is the verdict
+	EventExpelled  EventKind = "expelled"     // the operator has expelled a node of a secure ring
+	EventRefused   EventKind = "refused"      // a stranger to a secure ring, see Security.Strangers
+	EventSecurity  EventKind = "security"     // a token or the key of a secure ring has changed
 )
 
 // Degraded is a pair of members of which the first cannot reach the second. Messages from

@@ -35,10 +35,17 @@ type Summary struct {
 	// still on its way when the run ends is in neither figure.
 	Hops   int64 `json:"hops"`
 	Wasted int64 `json:"wasted"`
-	// Lost names the nodes that died or left during the run, and says why.
+	// Lost names the nodes that died or left during the run, and those that were left out because
+	// they made no progress (see StuckLeases). It says why.
 	Lost []string `json:"lost"`
-	// Wrong says what does not balance: the pairs of nodes whose figures differ, ten of them
-	// at most, and the nodes that did not finish. It is empty if the account balances.
+	// Doubtful are nodes whose figures cannot be true, or are contradicted by most others that agree
+	// with each other. Wrong says which. Members that lie together, more than half of the ring, can
+	// make one that does not lie look so.
+	Doubtful []ID `json:"doubtful"`
+	// Wrong says what does not balance: the doubtful nodes, the pairs of other nodes whose figures
+	// differ, ten of them at most, and the nodes that failed. Of such a pair one node is wrong, or a
+	// node that the messages passed has acknowledged what it swallowed. It is empty if the account
+	// balances.
 	Wrong []string `json:"wrong"`
 }
 
@@ -49,7 +56,8 @@ type Summary struct {
 type NodeSummary struct {
 	ID          ID     `json:"id"`
 	Addr        string `json:"addr"`
-	Lost        bool   `json:"lost"`         // it died or left during the run
+	Lost        bool   `json:"lost"`         // it died or left during the run, or did not report
+	Stuck       bool   `json:"stuck"`        // it made no progress and was left out; also Lost if it did not report what it sent
 	Late        bool   `json:"late"`         // it joined during the run, and only relayed
 	Sent        int64  `json:"sent"`         // messages accepted for other nodes
 	Received    int64  `json:"received"`     // messages from other nodes
@@ -74,7 +82,7 @@ func (s *Summary) Balanced() bool { return len(s.Wrong) == 0 }
 // The kinds of verdicts: how the text of each begins, up to its end or a colon.
 const (
 	VerdictExact    = "exact"    // all was sent and received
-	VerdictBalanced = "balanced" // all that is missing is explained by lost nodes
+	VerdictBalanced = "balanced" // all that is missing is explained by nodes that were lost or left out
 	VerdictStopped  = "stopped"  // the run was stopped, and its account is exact or balanced so far
 	VerdictWrong    = "WRONG"    // the account does not balance, stopped or not
 )

@@ -57,5 +57,6 @@ func Example() {
 	// ringdht_members{ring="ring",state="leaving"} 0
 	// ringdht_members{ring="ring",state="linking"} 0
 	// ringdht_members{ring="ring",state="registered"} 1
+	// ringdht_members{ring="ring",state="stuck"} 0
 	// ringdht_members{ring="ring",state="suspect"} 0
 }

@@ -14,11 +14,11 @@ import (
 // increase.
 var (
 	states = []status.State{
-		status.StateRegistered, status.StateLinking, status.StateActive, status.StateSuspect, status.StateLeaving,
+		status.StateRegistered, status.StateLinking, status.StateActive, status.StateSuspect, status.StateStuck, status.StateLeaving,
 	}
 	kinds = []status.EventKind{
 		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventSuspect, status.EventBack,
-		status.EventDegraded, status.EventHealed, status.EventRebuilt, status.EventOtherRing, status.EventState, status.EventSetup, status.EventRun, status.EventRunEnded,
+		status.EventDegraded, status.EventHealed, status.EventLeftOut, status.EventCounts, status.EventRebuilt, status.EventOtherRing, status.EventState, status.EventSetup, status.EventRun, status.EventRunEnded,
 		status.EventExpelled, status.EventRefused, status.EventSecurity,
 	}
 	verdicts = []string{status.VerdictExact, status.VerdictBalanced, status.VerdictStopped, status.VerdictWrong}

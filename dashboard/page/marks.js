@@ -35,6 +35,16 @@ export function mark(g, x, y, r, state, part) {
       g.fill();
       g.stroke();
       return;
+    case "stuck":
+      g.moveTo(x, y + r + 2);
+      g.lineTo(x + r + 2, y - r);
+      g.lineTo(x - r - 2, y - r);
+      g.closePath();
+      g.fillStyle = colour("warn");
+      g.strokeStyle = colour("card");
+      g.fill();
+      g.stroke();
+      return;
     case "leaving":
       g.rect(x - r + 1, y - r + 1, 2 * r - 2, 2 * r - 2);
       g.fillStyle = colour("card");

@@ -369,7 +369,7 @@ export class RingView {
 
   /** The nodes in trouble that have a label in a large ring. */
   trouble() {
-    const bad = (m) => m.when !== undefined || m.state === "suspect" || m.state === "leaving" || this.store.odd.has(m.id);
+    const bad = (m) => m.when !== undefined || m.state === "suspect" || m.state === "stuck" || m.state === "leaving" || this.store.odd.has(m.id);
     return this.gone.toReversed().concat(this.members.filter(bad)).slice(0, NAMED);
   }
 

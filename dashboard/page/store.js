@@ -3,12 +3,12 @@
 
 import { count, duration, whole } from "./format.js";
 
-export const STATES = ["registered", "linking", "active", "suspect", "leaving"];
+export const STATES = ["registered", "linking", "active", "suspect", "leaving", "stuck"];
 
 /** The kinds of events in groups, for the filter. What is in none is in "other". */
 export const GROUPS = {
   membership: ["joined", "ready", "left"],
-  trouble: ["suspect", "dead", "back", "degraded", "healed", "other ring"],
+  trouble: ["suspect", "dead", "back", "degraded", "healed", "left out", "counts again", "other ring"],
   "set-ups and runs": ["set up", "rebuilt", "run started", "run ended"],
 };
 
@@ -77,7 +77,7 @@ export function apply(s, u) {
   return { first, members: !!u.members, rows, events, history: u.history ?? [], has: (part) => part in u };
 }
 
-const BY_URGENCY = ["dead", "suspect", "detour", "leaving", "left", "linking", "registered", "active"];
+const BY_URGENCY = ["dead", "suspect", "stuck", "detour", "leaving", "left", "linking", "registered", "active"];
 
 /** The numbers of nodes by state, those that are gone too, and of pairs with a detour. */
 export function census(s) {
@@ -108,7 +108,7 @@ export function rivals({ others, other, name, lease }) {
  */
 export function condition(s) {
   const n = census(s), trouble = [];
-  for (const state of ["dead", "suspect"]) if (n.has(state)) trouble.push(`${whole(n.get(state))} ${state}`);
+  for (const state of ["dead", "suspect", "stuck"]) if (n.has(state)) trouble.push(`${whole(n.get(state))} ${state}`);
   if (n.has("detour")) trouble.push(count(n.get("detour"), "detour"));
   if (s.ring.others > 0) trouble.push("other ring");
   const waits = s.ring.live && s.ring.missing.length > 0;
@@ -128,6 +128,8 @@ export function sentence(e) {
     case "healed": return `${e.id} reaches ${e.other} again`;
     case "joined": case "left": return `${e.id} ${e.kind}`;
     case "ready": case "dead": case "suspect": case "back": return `${e.id} is ${e.kind}`;
+    case "left out": return `${e.id} makes no progress: nothing waits for it`;
+    case "counts again": return `${e.id} makes progress again`;
     case "other ring": return `${e.id} of another ring asks to come back, and is refused`;
     case "rebuilt": return "the membership is rebuilt";
     case "set up": return "the overlay is set up";
@@ -145,7 +147,7 @@ export function announcement(events) {
   const say = [], crowds = new Map();
   for (const e of events) {
     if (["joined", "left", "dead", "suspect", "other ring"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
-    else if (["run ended", "set up", "rebuilt", "degraded"].includes(e.kind)) say.push(sentence(e));
+    else if (["run ended", "set up", "rebuilt", "degraded", "left out", "counts again"].includes(e.kind)) say.push(sentence(e));
   }
   for (const [kind, all] of crowds) {
     say.push(all.length < 4 ? all.map(sentence).join(", ") : `${all.length} nodes: ${kind}`);

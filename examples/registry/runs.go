@@ -83,7 +83,9 @@ func (o *operator) settles(ctx context.Context, c *console.Call) bool {
 	defer cancel()
 	missing := func() string { return "waiting: " + strings.Join(o.registry.Snapshot().Missing, "; ") }
 	c.Screen.Progress("%s", missing()) // at once: the wait is mostly one of seconds
-	return c.Screen.While(func() error { return o.registry.WaitSettled(ctx) }, missing) == nil
+	err := c.Screen.While(func() error { return o.registry.WaitSettled(ctx) }, missing)
+	_, without := errors.AsType[*status.LeftOutError](err) // the others are
+	return err == nil || without
 }
 
 // windUp bounds the wait for the account of a run that was stopped.

@@ -78,8 +78,16 @@ func canonicalHost(host string) (string, error) {
 		return "", errors.New("it is the address of a group, and not of one machine")
 	case zone != "" && !ip.IsLinkLocalUnicast():
 		return "", errors.New("only a link-local address (fe80::) has a zone")
+	case strings.ContainsFunc(zone, notInZone):
+		return "", errors.New("the zone is not the name of an interface: letters, digits, spaces, and the characters -_.:+()#")
 	}
 	return ip.String(), nil
+}
+
+// notInZone reports whether a character is in the name of no interface in use. The others are refused
+// because members show each other's addresses.
+func notInZone(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.:+()# ", r)
 }
 
 // canonicalName returns the canonical form of a host name. It accepts more than DNS does:

@@ -87,14 +87,14 @@ func (e *outdatedError) Error() string { return "refused: " + e.reason }
 // it. One that sent nothing is logged at Debug only.
 func (c *Config) RefusedConn(conn net.Conn, err error) {
 	if errors.Is(err, errNoHello) || errors.Is(err, net.ErrClosed) { // or this side has closed it, see Accept
-		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", err)
+		c.Log.Debug("connection without a handshake", "from", conn.RemoteAddr(), "err", Quoted(err))
 		return
 	}
 	level := slog.LevelWarn
 	if _, outdated := errors.AsType[*outdatedError](err); outdated {
 		level = slog.LevelInfo
 	}
-	c.logOften(level, ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", err)
+	c.logOften(level, ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", Quoted(err))
 }
 
 // introduce sends the hello and reads the answer.

@@ -39,7 +39,10 @@ func (a *Authority) Linked(ref ring.Ref, epoch uint64) {
 	if m == nil || epoch > m.sent {
 		return
 	}
-	m.acked = max(m.acked, epoch)
+	if epoch > m.acked {
+		m.acked = epoch
+		a.paid(m)
+	}
 	if epoch == m.sent {
 		m.stalled = false
 	}
@@ -48,6 +51,7 @@ func (a *Authority) Linked(ref ring.Ref, epoch uint64) {
 // Advance does what is due, and returns when to call it again: 0 means after the next
 // event only.
 func (a *Authority) Advance(now Time) (next Time) {
+	a.now = now
 	next = a.expire(now)
 	if a.recovering {
 		next = earliest(next, a.endRecovery(now))
@@ -72,6 +76,7 @@ func (a *Authority) Advance(now Time) (next Time) {
 		a.detoursAt = now + a.Lease/32
 		a.plan()
 	}
+	next = earliest(next, a.leaveOutStuck(now))
 	next = earliest(next, a.releaseLeavers(now))
 	return earliest(next, a.announce(now))
 }
@@ -130,6 +135,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 		}
 		m.introView = view
 		m.sent, m.successor = a.epoch, a.epoch
+		a.owe(m)
 		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
 	}
 }

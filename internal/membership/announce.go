@@ -14,7 +14,7 @@ func (a *Authority) releaseLeavers(now Time) (next Time) {
 	}
 	held := len(a.batch) > 0 // the batch was told of a ring with the leavers in it
 	for _, m := range a.sortedMembers() {
-		if m.status == active && m.acked < m.sent && m.suspicion == nil {
+		if m.status == active && m.acked < m.sent && m.suspicion == nil && m.leftOut == "" {
 			held = true
 			break
 		}
@@ -32,7 +32,7 @@ func (a *Authority) releaseLeavers(now Time) (next Time) {
 // announce tells all members which nodes can be sent to from now on, and which are gone.
 func (a *Authority) announce(now Time) (next Time) {
 	known := a.announceable(now)
-	if len(a.unannounced) > 0 {
+	if slices.ContainsFunc(a.unannounced, func(m *member) bool { return m.leftOut == "" }) {
 		next = a.announceBy.at
 	}
 	if len(known) == 0 && len(a.unannouncedDead) == 0 && len(a.unannouncedLeft) == 0 {
@@ -79,30 +79,35 @@ func (a *Authority) announceable(now Time) (known []*member) {
 	}
 	// Tables lead to a member if it and the member before it confirmed their successors,
 	// and if they lead to the member before it: else a member farther back knows neither.
+	// A member that is left out counts as one that has confirmed: it may deny the members behind it,
+	// and else these would wait for it for ever.
 	// The loop goes round twice, since the chain may start before the lowest ID.
 	all := a.sortedMembers()
 	before, reached := lastActive(all), true
 	for range 2 {
 		for _, m := range all {
 			if m.status == active {
-				reached = before.acked >= before.successor && (before.announced || reached)
+				confirmed := before.acked >= before.successor || before.leftOut != ""
+				reached = confirmed && (before.announced || reached)
 				m.routable = reached
 				before = m
 			}
 		}
 	}
 	var unripe []*member
+	waits := false
 	for _, m := range a.unannounced {
 		if m.acked >= m.successor && m.routable {
 			known = append(known, m)
 		} else {
 			unripe = append(unripe, m)
+			waits = waits || m.leftOut == ""
 		}
 	}
-	if len(unripe) > 0 && now < a.announceBy.at {
+	if waits && now < a.announceBy.at {
 		return nil
 	}
-	if len(unripe) > 0 {
+	if waits {
 		a.announceBy = within(now, a.Lease)
 	}
 	a.unannounced = unripe

@@ -102,6 +102,11 @@ type Authority struct {
 	overFull    bool                // one did not fit into knownDead
 	newestEpoch uint64              // the latest epoch that a member that is back was told
 
+	// Members that others may have to do without, see [StuckLeases].
+	owing []*member // those that have not confirmed their tables, and some that have
+	cut   []*member // those with a pair that had no detour of late
+
+	now     Time // of the latest Advance
 	effects []Effect
 }
 
@@ -248,6 +253,8 @@ func (a *Authority) drop(m *member) {
 	a.unannounced = without(a.unannounced, m)
 	a.leavers = without(a.leavers, m)
 	a.suspects = without(a.suspects, m)
+	a.owing = without(a.owing, m)
+	a.cut = without(a.cut, m)
 }
 
 func without(list []*member, m *member) []*member {

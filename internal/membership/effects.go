@@ -23,6 +23,8 @@ const (
 	OverFull                // there is no room to remember an incarnation that is over. Once in a recovery
 	Rebuilt                 // event: the recovery has ended
 	Founded                 // event: the ring has become live for its first member; Why
+	LeftOut                 // event: nothing waits for it any more; Why
+	CountsAgain             // event: it makes progress again
 )
 
 // Effect is something to do, or an event to report, about one incarnation.
@@ -70,6 +72,7 @@ const (
 	Active
 	Suspect // suspect: its connection has ended
 	Leaving
+	Stuck // it is left out
 )
 
 // State is the state of a member.
@@ -79,6 +82,8 @@ func (a *Authority) State(ref ring.Ref) State {
 		return Unknown
 	case m.suspicion != nil:
 		return Suspect
+	case m.leftOut != "" && m.status != leaving:
+		return Stuck
 	case m.status == waiting:
 		return Registered
 	case m.status == linking:

@@ -101,6 +101,12 @@ func (a *Authority) DidNotRun(gap time.Duration, slept bool) {
 	for _, m := range a.leavers {
 		m.until.putOff(gap, stopped)
 	}
+	for _, m := range a.owing {
+		m.owesBy.putOff(gap, stopped)
+	}
+	for _, m := range a.cut {
+		m.noWay.at += gap
+	}
 	a.batchBy.putOff(gap, stopped)
 	a.announceBy.putOff(gap, stopped)
 }

@@ -42,6 +42,14 @@ type member struct {
 	granted  int           // the slowest pace that it was told and may still follow
 	lateness time.Duration // added to its timeout, see RanLate
 
+	// Whether others wait for it, see [StuckLeases].
+	owesBy    deadline // by then it makes progress; zero if it has confirmed all
+	owesEpoch uint64   // what it must confirm by then
+	owing     bool     // in Authority.owing
+	noWay     *cut     // set while it is in Authority.cut
+	leftOut   string   // why nothing waits for it, empty if it counts
+	leftOutAt Time
+
 	suspicion *suspicion // set while it is a suspect
 	displaced bool       // another member took its address
 	until     deadline   // of a leaving member: by then it is released

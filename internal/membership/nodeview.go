@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/ring"
 )
 
@@ -157,8 +158,18 @@ func (l *NodeView) check() error {
 	if l.Epoch > maxToldEpoch {
 		return errEpoch(l.Epoch)
 	}
+	if !l.Identity.Valid() {
+		return fmt.Errorf("%.40q is not the identity of a ring", string(l.Identity))
+	}
 	if err := l.checkLinks(); err != nil {
 		return err
+	}
+	for _, list := range [][]ring.Peer{l.Entries, l.Successors, l.Hold} {
+		for _, p := range list {
+			if !dial.Printable(p.Addr) { // programs show it
+				return fmt.Errorf("the address %.300q of node %d has characters that cannot be printed", p.Addr, p.ID)
+			}
+		}
 	}
 	mask := ring.Mask(l.Bits)
 	for _, list := range [][]ring.Peer{l.Entries, l.Successors} {
@@ -172,6 +183,9 @@ func (l *NodeView) check() error {
 		}
 	}
 	for _, d := range l.Detours {
+		if !dial.Printable(d.Addr) {
+			return fmt.Errorf("the address %.300q of node %d has characters that cannot be printed", d.Addr, d.ID)
+		}
 		if d.To == l.Self.ID || d.ID == l.Self.ID || d.To > mask || d.ID > mask {
 			return fmt.Errorf("a detour of node %d to %d by way of %d makes no sense", l.Self.ID, d.To, d.ID)
 		}

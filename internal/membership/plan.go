@@ -96,5 +96,6 @@ func (a *Authority) updateFor(told map[uint64]*control.Update, id uint64) *contr
 
 func (a *Authority) sendTable(m *member, t wire.Type, body any) {
 	m.sent = a.epoch
+	a.owe(m)
 	a.send(m, t, body)
 }

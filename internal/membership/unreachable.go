@@ -216,8 +216,15 @@ func (a *Authority) detourFor(tables []ring.Member, from, to *member) *member {
 // maxDetourSearch is how many positions back from the sink detourFor looks.
 const maxDetourSearch = 64
 
-// WithoutDetour lists the pairs of the ring that cannot talk at all: no link and no detour.
-func (a *Authority) WithoutDetour() (list []UnreachablePair) {
+// WithoutDetour lists the pairs of the ring that cannot talk at all: no link and no detour. It lists
+// none of a member that is left out.
+func (a *Authority) WithoutDetour() []UnreachablePair {
+	return slices.DeleteFunc(a.allWithoutDetour(), func(p UnreachablePair) bool {
+		return a.WhyLeftOut(p.From.Ref()) != "" || a.WhyLeftOut(p.To.Ref()) != ""
+	})
+}
+
+func (a *Authority) allWithoutDetour() (list []UnreachablePair) {
 	for _, p := range a.sortedPairs() {
 		from, to := a.find(p.from), a.find(p.to)
 		if from.status == active && to.status == active && a.triesSuccessor(p) && !a.pairs[p].detoured && to.suspicion == nil {

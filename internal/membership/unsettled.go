@@ -2,12 +2,14 @@ package membership
 
 import (
 	"fmt"
+	"slices"
 )
 
 // maxExplained bounds the reasons that Missing puts into words.
 const maxExplained = 3
 
-// Unsettled lists why the ring is not settled: an empty list means that it is. It is called
+// Unsettled lists why the ring is not settled: an empty list means that it is, but for the members
+// that are left out, see [Authority.AllLeftOut]. It is called
 // at every change, so only the first few reasons are put into words, and the others are
 // empty strings.
 func (a *Authority) Unsettled() (list []string) {
@@ -26,6 +28,8 @@ func (a *Authority) Unsettled() (list []string) {
 	for _, m := range a.sortedMembers() {
 		why := ""
 		switch {
+		case m.leftOut != "":
+			continue
 		case m.suspicion != nil:
 			why = "is suspect: " + m.suspicion.why
 		case m.status == leaving:
@@ -44,7 +48,7 @@ func (a *Authority) Unsettled() (list []string) {
 		}
 		list = append(list, why)
 	}
-	if len(list) == 0 && (a.dirty || a.detoursDirty || len(a.unannounced) > 0) {
+	if len(list) == 0 && (a.dirty || a.detoursDirty || slices.ContainsFunc(a.unannounced, func(m *member) bool { return m.leftOut == "" })) {
 		list = append(list, "newcomers are not announced yet")
 	}
 	if len(list) == 0 && len(a.unannouncedDead)+len(a.unannouncedLeft) > 0 {

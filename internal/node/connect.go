@@ -38,7 +38,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	if err != nil {
 		ctl.Close()
 		ctl.Free()
-		return err
+		return handshake.Quoted(err) // the registry may be another process than it should
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

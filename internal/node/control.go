@@ -58,7 +58,7 @@ func (n *Node) controlLoop() {
 			return
 		}
 		if !inc.rejoining.Load() {
-			n.cfg.Log.Warn("lost the connection to the registry, messages still flow", "node", n.Peer(), "err", err)
+			n.cfg.Log.Warn("lost the connection to the registry, messages still flow", "node", n.Peer(), "err", handshake.Quoted(err))
 		}
 		if !n.reconnect(inc, retry, evicted) {
 			return

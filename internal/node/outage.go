@@ -46,7 +46,7 @@ type outage struct {
 
 // add adds an attempt that failed, and reports whether its reason is new and must be logged.
 func (o *outage) add(err error) (fresh bool) {
-	o.err = withShortText(err)
+	o.err = handshake.Quoted(err)
 	reason := handshake.ReasonOf(err)
 	if _, logged := o.logged[reason]; logged || len(o.logged) >= maxReasons {
 		return false
@@ -58,22 +58,6 @@ func (o *outage) add(err error) (fresh bool) {
 	return true
 }
 
-// withShortText bounds the text of an error, which may come from another process.
-func withShortText(err error) error {
-	if text := err.Error(); len(handshake.Truncate(text)) < len(text) {
-		return &shortError{err, handshake.Truncate(text)}
-	}
-	return err
-}
-
-type shortError struct {
-	err  error
-	text string
-}
-
-func (e *shortError) Error() string { return e.text }
-func (e *shortError) Unwrap() error { return e.err }
-
 // connectFailed remembers why the registry could not be reached, or refused the node, and
 // logs a new reason.
 func (n *Node) connectFailed(err error) {
@@ -83,9 +67,9 @@ func (n *Node) connectFailed(err error) {
 	switch {
 	case !fresh:
 	case isRefusal(err):
-		n.cfg.Log.Warn("the registry refuses this node, which keeps trying", "node", n.Peer(), "err", withShortText(err))
+		n.cfg.Log.Warn("the registry refuses this node, which keeps trying", "node", n.Peer(), "err", handshake.Quoted(err))
 	default:
-		n.cfg.Log.Warn("the registry cannot be reached, trying to reconnect", "node", n.Peer(), "err", withShortText(err))
+		n.cfg.Log.Warn("the registry cannot be reached, trying to reconnect", "node", n.Peer(), "err", handshake.Quoted(err))
 	}
 }
 

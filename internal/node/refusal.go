@@ -6,6 +6,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
 )
 
 // refusal is the error that a Refused stands for.
@@ -16,10 +17,10 @@ func refusal(ctl *control.Conn, body []byte) error {
 	}
 	for _, c := range refusals {
 		if c.code == r.Code {
-			return fmt.Errorf("%w: %s", c.err, r.Reason)
+			return fmt.Errorf("%w: %s", c.err, handshake.Quote(r.Reason))
 		}
 	}
-	return fmt.Errorf("%w: %s", errRefused, r.Reason)
+	return fmt.Errorf("%w: %s", errRefused, handshake.Quote(r.Reason))
 }
 
 var refusals = []struct {
@@ -78,5 +79,5 @@ func byeError(ctl *control.Conn, body []byte) error {
 	if err := ctl.Decode(body, &bye); err != nil {
 		return err
 	}
-	return errors.New(bye.Reason)
+	return errors.New(handshake.Quote(bye.Reason))
 }

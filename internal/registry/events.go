@@ -17,6 +17,8 @@ var eventKinds = map[membership.Kind]status.EventKind{
 	membership.Back:        status.EventBack,
 	membership.Unreachable: status.EventDegraded,
 	membership.Healed:      status.EventHealed,
+	membership.LeftOut:     status.EventLeftOut,
+	membership.CountsAgain: status.EventCounts,
 	membership.Rebuilt:     status.EventRebuilt,
 	membership.Founded:     status.EventSetup,
 }
@@ -57,7 +59,7 @@ func (r *Registry) logEvent(e status.Event) {
 // level is Warn for what an operator may want to look into, and Info for the rest.
 func level(e status.Event) slog.Level {
 	switch e.Kind {
-	case status.EventDead, status.EventDegraded:
+	case status.EventDead, status.EventDegraded, status.EventLeftOut:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

@@ -29,7 +29,7 @@ func (s *session) dialBack(ctx context.Context, req control.Register) (refused b
 	var shortage error
 	for err != nil && dial.IsShortage(err) { // a shortage of this process, and no fault of the node
 		if shortage == nil {
-			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", err)
+			s.r.cfg.WarnOften(handshake.ReasonOf(err), "cannot dial a node, trying again", "from", s.remote, "addr", req.Addr, "err", handshake.Quoted(err))
 		}
 		shortage = err
 		if handshake.Sleep(ctx, 50*time.Millisecond) != nil {

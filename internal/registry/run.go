@@ -6,6 +6,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
@@ -26,6 +27,13 @@ type run struct {
 	stopped bool // the senders were told to stop before all had finished
 	ending  bool // its caller has gone, or it was stopped: the next run waits for its end
 
+	heard     membership.LastHeard // when something has happened last, see goesOn
+	stoppedAt membership.LastHeard // when it was stopped
+	figures   map[ring.Ref]figures // the greatest that each sender has reported in heartbeats
+	stuck     map[ring.Ref]string  // members that made no progress, and why; some have reported later
+	gaveUp    bool                 // the wait for some of them has ended because nothing happened
+	epoch     uint64               // of the tables at the start
+
 	awaitingFinish  map[ring.Ref]struct{}        // senders that have not finished
 	reminded        map[ring.Ref]int             // how often each was asked again in this phase
 	errors          map[ring.Ref]string          // of nodes that could not answer
@@ -45,17 +53,32 @@ const (
 	stopping                 // likewise, but the senders were told to send no more
 	collecting               // all nodes report their sums
 	explaining               // the senders report what they sent to each node, and received from it
-	summarizing              // all is reported: a loss changes nothing any more
+	checking                 // likewise, but the sums agree: a loss changes nothing any more
+	summarizing              // all is reported: likewise
 )
 
-// begin starts a phase.
-func (u *run) begin(p phase) {
+// begin starts a phase. It needs mu.
+func (r *Registry) begin(u *run, p phase) {
 	u.phase = p
 	clear(u.reminded)
+	r.goesOn(u)
 }
 
 // flows reports whether messages of the run are under way.
 func (u *run) flows() bool { return u.phase <= stopping }
+
+// asks reports whether members are asked for an answer of this type now.
+func (u *run) asks(t wire.Type) bool {
+	switch t {
+	case control.TypeFinished:
+		return u.flows()
+	case control.TypeSummary:
+		return u.phase == collecting
+	case control.TypePairs:
+		return u.phase == explaining || u.phase == checking
+	}
+	return false
+}
 
 // stopTask is the task that stops the run at a node.
 func (u *run) stopTask() control.Task {
@@ -65,15 +88,6 @@ func (u *run) stopTask() control.Task {
 // all returns the members that relayed for the run, as far as is known.
 func (u *run) all() []ring.Member {
 	return slices.Concat(u.nodes, u.late)
-}
-
-// refs makes a set of incarnations.
-func refs(members []ring.Member) map[ring.Ref]struct{} {
-	set := make(map[ring.Ref]struct{}, len(members))
-	for _, m := range members {
-		set[m.Ref()] = struct{}{}
-	}
-	return set
 }
 
 // reportRun takes a node's answer to a question of a run. An answer for another run is ignored.
@@ -106,19 +120,24 @@ func (r *Registry) reportRun(s *session, t wire.Type, body []byte) error {
 		return nil // the run is over
 	}
 	ref := s.member.Ref()
+	asked := map[wire.Type]map[ring.Ref]struct{}{
+		control.TypeFinished: u.awaitingFinish, control.TypeSummary: u.awaitingSummary, control.TypePairs: u.awaitingPairs,
+	}[t]
+	if _, awaited := asked[ref]; !awaited || !u.asks(t) {
+		return nil // it was not asked for that, has answered, or was left out
+	}
 	switch t {
 	case control.TypeFinished:
-		if _, ok := u.awaitingFinish[ref]; ok && finish.Error != "" {
-			u.errors[ref] = handshake.Truncate(finish.Error)
+		if finish.Error != "" {
+			u.errors[ref] = handshake.Quote(finish.Error)
 		}
-		delete(u.awaitingFinish, ref)
 	case control.TypeSummary:
 		u.sums[ref] = summary
-		delete(u.awaitingSummary, ref)
 	case control.TypePairs:
-		u.pairs[ref] = pairs
-		delete(u.awaitingPairs, ref)
+		u.pairs[ref] = control.Pairs{Run: pairs.Run, Sent: u.bounded(pairs.Sent), Received: u.bounded(pairs.Received)}
 	}
+	delete(asked, ref)
+	r.goesOn(u)
 	r.change()
 	return nil
 }

@@ -51,7 +51,7 @@ func (u *run) unanswered(ref ring.Ref) (ok bool) {
 		_, ok = u.awaitingFinish[ref]
 	case collecting:
 		_, ok = u.awaitingSummary[ref]
-	case explaining:
+	case explaining, checking:
 		_, ok = u.awaitingPairs[ref]
 	}
 	return ok
@@ -64,7 +64,7 @@ func (u *run) stopWaiting(ref ring.Ref, why string) {
 		delete(u.awaitingFinish, ref)
 	case collecting:
 		delete(u.awaitingSummary, ref)
-	case explaining:
+	case explaining, checking:
 		delete(u.awaitingPairs, ref)
 	}
 	if _, failed := u.errors[ref]; !failed {
@@ -94,7 +94,8 @@ func (r *Registry) latestRun(req control.Register) (number uint64, ok bool) {
 
 // lose notes that a member has died or left. No answer is expected of it any more.
 func (u *run) lose(ref ring.Ref, why string) {
-	if u.phase == summarizing {
+	if u.phase >= checking { // it took part to the end
+		delete(u.awaitingPairs, ref)
 		return
 	}
 	for _, m := range u.nodes {
@@ -121,7 +122,7 @@ func (u *run) remind(s *session) {
 	if _, ok := u.awaitingSummary[ref]; ok && u.phase == collecting {
 		s.conn.Send(control.TypeCollect, control.Collect{Run: u.number})
 	}
-	if _, ok := u.awaitingPairs[ref]; ok && u.phase == explaining {
+	if _, ok := u.awaitingPairs[ref]; ok && u.asks(control.TypePairs) {
 		s.conn.Send(control.TypeExplain, control.Explain{Run: u.number})
 	}
 }

@@ -132,8 +132,10 @@ func (s *session) deregister(body []byte) error {
 	if err := s.conn.Decode(body, &req); err != nil {
 		return err
 	}
-	if addr, err := dial.HostPort(req.Addr); err == nil { // else it is no member's address
+	if addr, err := dial.HostPort(req.Addr); err == nil {
 		req.Addr = addr
+	} else { // it is no member's address
+		req.Addr = handshake.Quote(req.Addr)
 	}
 	r.mu.Lock()
 	m, known := r.members.Holder(req.ID)
@@ -171,11 +173,11 @@ func (r *Registry) sessionEnded(s *session, err error) {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			r.members.Silent(r.now(), ref)
 		} else {
-			r.members.Disconnected(r.now(), ref, fmt.Sprintf("connection lost: %v", err))
+			r.members.Disconnected(r.now(), ref, fmt.Sprintf("connection lost: %v", handshake.Quoted(err)))
 		}
 		r.wake()
 	case !s.ended && s.done == nil && !errors.Is(err, errRefused) && r.ctx.Err() == nil:
-		r.cfg.WarnOften(handshake.ReasonOf(err), "connection ended before registration", "from", s.remote, "err", err)
+		r.cfg.WarnOften(handshake.ReasonOf(err), "connection ended before registration", "from", s.remote, "err", handshake.Quoted(err))
 	}
 }
 
@@ -194,7 +196,7 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 			return err
 		}
 		if l.Error != "" {
-			r.cfg.InfoOften(fmt.Sprint(s.member.ID), "links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Truncate(l.Error))
+			r.cfg.InfoOften(fmt.Sprint(s.member.ID), "links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Quote(l.Error))
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -207,13 +209,15 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: trouble.ID, Incarnation: trouble.Incarnation}, handshake.Truncate(trouble.Error))
+		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: trouble.ID, Incarnation: trouble.Incarnation}, handshake.Quote(trouble.Error))
 		r.wake()
 	case control.TypeTraced:
 		var traced control.Traced
 		if err := s.conn.Decode(body, &traced); err != nil {
 			return err
 		}
+		traced.Error = handshake.Quote(traced.Error)
+		traced.Hops = traced.Hops[:min(len(traced.Hops), maxTracedHops)]
 		r.traces.deliver(s, traced)
 	case control.TypeFinished, control.TypeSummary, control.TypePairs:
 		return r.reportRun(s, t, body)
@@ -238,6 +242,7 @@ func (r *Registry) handleHeartbeat(s *session, b control.Beat) error {
 		since, grown := r.reports.update(now, ref, reported)
 		r.history.spread(since, now, grown)
 	}
+	r.noteFigures(s)
 	interval := r.members.Heartbeat(ref, control.Int(b.Every))
 	r.members.RanLate(ref, time.Duration(min(max(0, b.Late), handshake.MaxLease.Milliseconds()))*time.Millisecond)
 	patience := r.members.Timeout(ref)

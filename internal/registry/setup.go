@@ -11,8 +11,8 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// Setup gives the membership a new layout and waits until all members use it. Set-ups run one after
-// the other. If a pair has no link and no detour it fails, and the layout stays.
+// Setup gives the membership a new layout and waits until all members use it, but for those that are
+// left out, which the audit names. Set-ups run one after the other. If a pair has no link and no detour it fails, and the layout stays.
 func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit, error) {
 	if k < 0 {
 		return status.Audit{}, fmt.Errorf("ringdht: registry: a table cannot have %d entries", k)
@@ -48,14 +48,16 @@ func (r *Registry) Setup(ctx context.Context, k int, fewest bool) (status.Audit,
 	r.mu.Unlock()
 
 	var missing, stuck []string
+	var leftOut []status.LeftOut
 	err := r.Await(ctx, func() bool {
-		missing, stuck = r.members.Unsettled(), nil
+		missing, stuck, leftOut = r.members.Unsettled(), nil, r.leftOut()
 		for _, p := range r.members.WithoutDetour() {
 			stuck = append(stuck, fmt.Sprintf("node %d cannot link to its entry %d: %s", p.From.ID, p.To.ID, p.Why))
 		}
 		return len(missing) == 0
 	})
 	audit := r.Audit()
+	audit.LeftOut = leftOut
 	switch {
 	case err != nil && len(stuck) > 0:
 		return audit, fmt.Errorf("ringdht: registry: %w: %s; %s (%w)", errs.ErrNotReady, handshake.JoinFew(stuck), handshake.JoinFew(missing), err)

@@ -48,7 +48,8 @@ func (r *Registry) endRun(u *run) {
 	u.ending = true
 	if u.phase == sending && len(u.awaitingFinish) > 0 {
 		u.stopped = true
-		u.begin(stopping)
+		r.begin(u, stopping)
+		u.stoppedAt = u.heard
 		var unfinished []ring.Member
 		for _, m := range u.senders {
 			if _, ok := u.awaitingFinish[m.Ref()]; ok {

@@ -35,6 +35,15 @@ func (r *Registry) degraded() []status.Degraded {
 	return list
 }
 
+// leftOut lists the members that nothing waits for. The list is never nil. It needs mu.
+func (r *Registry) leftOut() []status.LeftOut {
+	list := []status.LeftOut{}
+	for _, m := range r.members.AllLeftOut() {
+		list = append(list, status.LeftOut{Node: peer(m.Member), Incarnation: m.Member.Incarnation, Since: r.start.Add(m.At), Why: m.Why})
+	}
+	return list
+}
+
 // Table is a member's routing table.
 type Table struct {
 	Bits  int

@@ -60,6 +60,9 @@ func traced(from, to status.ID, answer control.Traced) ([]status.Hop, error) {
 	return hops, nil
 }
 
+// maxTracedHops bounds the answers that a trace returns: every hop of a ring with a usual plan.
+const maxTracedHops = 1024
+
 // traces are the traces that nodes were asked for and have not answered. mu is a leaf lock: nothing
 // else is locked while it is held.
 type traces struct {

@@ -131,32 +131,29 @@ func (r *Registry) newRun(t Traffic) (*run, error) {
 	if stuck := r.members.WithoutDetour(); len(stuck) > 0 {
 		return nil, fmt.Errorf("%w: node %d cannot reach node %d: %s", errs.ErrNotReady, stuck[0].From.ID, stuck[0].To.ID, stuck[0].Why)
 	}
-	nodes := r.members.All()
-	var senders []ring.Member
-	for _, m := range nodes {
-		if m.Traffic {
-			senders = append(senders, m)
-		}
-	}
-	if len(senders) < 2 {
-		return nil, fmt.Errorf("%w: a run needs two nodes that take part (WithTraffic), and this ring has %d: start more", errs.ErrNotReady, len(senders))
-	}
-	number := r.runs.nextNumber()
 	u := &run{
-		number: number, task: control.Task{Run: number, Messages: int64(t.Messages), Payload: int64(t.Payload)},
-		done: make(chan error, 1), nodes: nodes, senders: senders, start: time.Now(),
-		awaitingFinish: refs(senders), awaitingSummary: refs(nodes), awaitingPairs: refs(senders), lost: make(map[ring.Ref]string), reminded: make(map[ring.Ref]int),
+		task: control.Task{Messages: int64(t.Messages), Payload: int64(t.Payload)},
+		done: make(chan error, 1), start: time.Now(), epoch: r.members.Epoch(), figures: make(map[ring.Ref]figures), stuck: make(map[ring.Ref]string),
+		awaitingFinish: make(map[ring.Ref]struct{}), awaitingSummary: make(map[ring.Ref]struct{}), awaitingPairs: make(map[ring.Ref]struct{}),
+		lost: make(map[ring.Ref]string), reminded: make(map[ring.Ref]int),
 		errors: make(map[ring.Ref]string), sums: make(map[ring.Ref]control.Summary), pairs: make(map[ring.Ref]control.Pairs),
 	}
+	r.enlist(u)
+	if len(u.senders) < 2 {
+		return nil, fmt.Errorf("%w: a run needs two nodes that take part (WithTraffic), and this ring has %d: start more", errs.ErrNotReady, len(u.senders))
+	}
+	u.number = r.runs.nextNumber()
+	u.task.Run = u.number
+	r.begin(u, sending)
 	r.runs.current = u
-	for _, m := range nodes {
+	for _, m := range u.nodes {
 		if s := r.sessions[m.Ref()]; s != nil {
 			s.sent, s.received = 0, 0
 		}
 	}
 	r.queueFor(u.senders, control.TypeTask, u.task)
 	r.wg.Go(func() { u.done <- r.conduct(u) })
-	r.recordEvent(status.Event{Kind: status.EventRun, Why: fmt.Sprintf("%s: %d nodes send %d messages of %d bytes each", runName(u.number), len(senders), t.Messages, t.Payload)})
+	r.recordEvent(status.Event{Kind: status.EventRun, Why: fmt.Sprintf("%s: %d nodes send %d messages of %d bytes each", runName(u.number), len(u.senders), t.Messages, t.Payload)})
 	return u, nil
 }
 
@@ -176,7 +173,7 @@ func (r *Registry) conduct(u *run) error {
 	r.runs.current = nil
 	r.change()
 	if err == nil {
-		u.summary = u.summarize()
+		u.summary = u.summarize(r.routeBy(u.epoch))
 		r.runs.keep(u, u.summary)
 		r.recordEvent(status.Event{Kind: status.EventRunEnded, Why: runName(u.number) + ": " + u.summary.Verdict()})
 		r.wake()
@@ -186,29 +183,37 @@ func (r *Registry) conduct(u *run) error {
 
 // awaitPhases takes the run from phase to phase. First all senders finish: everything they sent is
 // delivered, or its sink is gone. Then all nodes report their sums. If the sums do not balance, or
-// a node is lost, all senders report their pairs.
+// a node is lost, or there are few, all senders report their pairs. Members that make no progress
+// are left out.
 func (r *Registry) awaitPhases(u *run) error {
-	if err := r.Await(r.ctx, func() bool { return len(u.awaitingFinish) == 0 }); err != nil {
+	if err := r.Await(r.ctx, func() bool { return r.phaseOver(u, u.awaitingFinish) }); err != nil {
 		return err
 	}
 	r.mu.Lock()
 	u.elapsed = time.Since(u.start)
-	u.begin(collecting)
+	if u.gaveUp {
+		u.elapsed -= r.members.Idle(r.now(), u.heard) // the wait for members that made no progress
+	}
+	r.begin(u, collecting)
 	r.queueFor(u.all(), control.TypeCollect, control.Collect{Run: u.number})
 	r.mu.Unlock()
-	if err := r.Await(r.ctx, func() bool { return len(u.awaitingSummary) == 0 }); err != nil {
+	if err := r.Await(r.ctx, func() bool { return r.phaseOver(u, u.awaitingSummary) }); err != nil {
 		return err
 	}
 	r.mu.Lock()
-	if len(u.lost) == 0 && u.balanced() {
-		u.phase = summarizing // a node lost from now on took part to the end
+	switch agrees := len(u.lost)+len(u.stuck) == 0 && u.balanced(); {
+	case !u.explains():
+		r.begin(u, summarizing) // a node lost from now on took part to the end
 		r.mu.Unlock()
 		return nil
+	case agrees:
+		r.begin(u, checking)
+	default:
+		r.begin(u, explaining)
 	}
-	u.begin(explaining)
 	r.queueFor(u.senders, control.TypeExplain, control.Explain{Run: u.number})
 	r.mu.Unlock()
-	return r.Await(r.ctx, func() bool { return len(u.awaitingPairs) == 0 })
+	return r.Await(r.ctx, func() bool { return r.phaseOver(u, u.awaitingPairs) })
 }
 
 // sentSoFar is progress for a caller without mu.

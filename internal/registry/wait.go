@@ -7,6 +7,7 @@ import (
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
+	"github.com/x/ringdht/status"
 )
 
 // change wakes the callers of Await. It needs mu.
@@ -74,11 +75,13 @@ func (r *Registry) WaitMembers(ctx context.Context, n int) error {
 }
 
 // WaitSettled waits until the membership misses nothing, and until no table entry lags behind the
-// present membership: Setup does not wait for the second.
+// present membership: Setup does not wait for the second. If members are left out, its error is a
+// [status.LeftOutError] that names them.
 func (r *Registry) WaitSettled(ctx context.Context) error {
 	var missing []string
+	var leftOut []status.LeftOut
 	err := r.Await(ctx, func() bool {
-		missing = r.members.Unsettled()
+		missing, leftOut = r.members.Unsettled(), r.leftOut()
 		if len(missing) == 0 && r.members.Lagging() > 0 {
 			missing = []string{"some table entries lag behind the membership"}
 		}
@@ -86,6 +89,9 @@ func (r *Registry) WaitSettled(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("ringdht: registry: %w: %s (%w)", errs.ErrNotReady, handshake.JoinFew(missing), err)
+	}
+	if len(leftOut) > 0 {
+		return fmt.Errorf("ringdht: registry: %w", &status.LeftOutError{Members: leftOut})
 	}
 	return nil
 }

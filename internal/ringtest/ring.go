@@ -114,10 +114,13 @@ func (tr *Ring) Options(opts []ringdht.NodeOption) []ringdht.NodeOption {
 		all = append(all, o)
 	}
 	if tr.Net != nil {
-		all = append(all, ringdht.WithTransport(tr.Net.Host(fmt.Sprintf("%s%d", tr.Name, len(tr.Nodes)))))
+		all = append(all, ringdht.WithTransport(tr.Net.Host(tr.nextHost())))
 	}
 	return append(all, opts...)
 }
+
+// nextHost is the host of the next node.
+func (tr *Ring) nextHost() string { return fmt.Sprintf("%s%d", tr.Name, len(tr.Nodes)) }
 
 // TryJoin adds a node, or returns the error.
 func (tr *Ring) TryJoin(h ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Node, error) {

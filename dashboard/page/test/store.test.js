@@ -56,6 +56,8 @@ test("events in words", () => {
   assert.equal(sentence(e("dead")), "5 is dead");
   assert.equal(sentence(e("joined")), "5 joined");
   assert.equal(sentence(e("degraded")), "5 cannot reach 9: messages take a detour");
+  assert.equal(sentence(e("left out")), "5 makes no progress: nothing waits for it");
+  assert.equal(sentence(e("counts again")), "5 makes progress again");
   assert.equal(sentence(e("run ended", { incarnation: "0", why: "run 1: exact" })), "run 1: exact");
   assert.equal(sentence(e("set up", { incarnation: "0" })), "the overlay is set up");
   assert.equal(announcement([e("dead"), e("ready"), e("run ended", { why: "run 1: exact" })]), "run 1: exact. 5 is dead");
@@ -71,6 +73,7 @@ test("the pill is green only if nothing needs attention", () => {
     [s({ gone: gone("left") }), "good", "live"],
     [s({ gone: gone("dead") }), "bad", "1 dead"],
     [s({ members: [{ id: "5", state: "suspect" }] }), "warn", "1 suspect"],
+    [s({ members: [{ id: "5", state: "stuck" }] }), "warn", "1 stuck"],
     [s({ degraded: [{ from: "5", to: "9" }] }), "warn", "1 detour"],
     [s({ gone: gone("dead"), degraded: [{}, {}], members: [{ state: "suspect" }, { state: "suspect" }] }), "bad", "1 dead, 2 suspect, 2 detours"],
     [s({ ring: { live: true, missing: ["x"] } }), "warn", "changing"],

@@ -14,7 +14,7 @@ const SummaryHeader = "run,node,address,part,packets_sent,packets_received,packe
 	"mean_hops,max_hops,relays_wasted,seconds,verdict\n"
 
 // SummaryCSV formats the account of a traffic run as CSV, without the header: a row for each
-// node, and a last row with the sums, whose node is Sum. The part of a node is empty, lost or
+// node, and a last row with the sums, whose node is Sum. The part of a node is empty, lost, stuck or
 // late. The run's number, hops, relays wasted, time and verdict are the same in all rows, so that
 // any row tells them.
 func SummaryCSV(s *status.Summary) string {

@@ -127,6 +127,8 @@ func (a account) table(name naming) *table.Table {
 // part says which part a node had in a run, if it is not the usual one.
 func part(n *status.NodeSummary) string {
 	switch {
+	case n.Stuck:
+		return "stuck"
 	case n.Lost:
 		return "lost"
 	case n.Late:

@@ -47,7 +47,7 @@ func (r *Ring) Refresh() {
 // states counts the members by state: "9 active, 1 suspect".
 func states(s *status.Snapshot) string {
 	var parts []string
-	for _, state := range []status.State{status.StateActive, status.StateLinking, status.StateRegistered, status.StateSuspect, status.StateLeaving} {
+	for _, state := range []status.State{status.StateActive, status.StateLinking, status.StateRegistered, status.StateSuspect, status.StateStuck, status.StateLeaving} {
 		n := 0
 		for i := range s.Members {
 			if s.Members[i].State == state {
@@ -155,6 +155,9 @@ func trouble(s *status.Snapshot, width int) []string {
 	if n := len(s.Degraded); n > 0 {
 		d := s.Degraded[0]
 		list = append(list, fmt.Sprintf("detours   %7d · for example %d to %d: %s", n, d.From.ID, d.To.ID, d.Why))
+	}
+	if n := len(s.LeftOut); n > 0 {
+		list = append(list, fmt.Sprintf("stuck     %7d · for example %v", n, s.LeftOut[0]))
 	}
 	if n := len(s.Missing); n > 0 {
 		list = append(list, "waiting: "+strings.Join(s.Missing, "; "))

@@ -1,0 +1,124 @@
+package ringtest
+
+import (
+	"context"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/codec"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// Tamper is a transport of a member that lies to its registry: it changes or drops the control frames
+// that the member sends. Links to peers are not touched.
+type Tamper struct {
+	ringdht.Transport
+	Registry string // its address
+
+	mu    sync.Mutex
+	frame func(t wire.Type, body []byte) []byte
+}
+
+// Set sets what is done with a frame from now on: f returns the body to send instead, or nil for none.
+// A nil f sends all as it is.
+func (t *Tamper) Set(f func(t wire.Type, body []byte) []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frame = f
+}
+
+// DropFrames has the member send no frame of these types.
+func (t *Tamper) DropFrames(types ...wire.Type) {
+	t.Set(func(is wire.Type, body []byte) []byte {
+		if slices.Contains(types, is) {
+			return nil
+		}
+		return body
+	})
+}
+
+// Rewrite returns the body of a message with a change.
+func Rewrite[T any](body []byte, change func(*T)) []byte {
+	var v T
+	if err := (codec.Msgpack{}).Decode(body, &v); err != nil {
+		panic(err)
+	}
+	change(&v)
+	b, err := codec.Msgpack{}.Append([]byte{}, v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// Dial implements [ringdht.Transport].
+func (t *Tamper) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	c, err := t.Transport.Dial(ctx, addr)
+	if err != nil || addr != t.Registry {
+		return c, err
+	}
+	return &tampered{Conn: c, by: t}, nil
+}
+
+// tampered is a connection to a registry.
+type tampered struct {
+	net.Conn
+	by      *Tamper
+	mu      sync.Mutex
+	greeted bool   // the hello is sent
+	part    []byte // of a frame that is not whole
+}
+
+func (c *tampered) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.greeted { // the hello is one write
+		c.greeted = true
+		return c.Conn.Write(b)
+	}
+	c.part = append(c.part, b...)
+	c.by.mu.Lock()
+	change := c.by.frame
+	c.by.mu.Unlock()
+	var out []byte
+	for len(c.part) >= wire.PrefixSize && len(c.part) >= wire.Size(c.part) {
+		var f wire.Frame
+		f, c.part = wire.Next(c.part)
+		body := []byte(f[wire.PrefixSize:])
+		if change != nil {
+			if body = change(f.Type(), body); body == nil {
+				continue
+			}
+		}
+		at := len(out)
+		out = append(wire.AppendControl(out, f.Type()), body...)
+		if err := wire.FinishControl(out, at); err != nil {
+			return 0, err
+		}
+	}
+	if len(out) > 0 {
+		if _, err := c.Conn.Write(out); err != nil {
+			return 0, err
+		}
+	}
+	return len(b), nil
+}
+
+// JoinLiar adds a node whose messages to the registry the returned transport changes.
+func (tr *Ring) JoinLiar(opts ...ringdht.NodeOption) (*ringdht.Node, *Tamper) {
+	tr.T.Helper()
+	all := append(tr.Options(nil), opts...)
+	var below ringdht.Transport = ringdht.TCP{}
+	if tr.Net != nil {
+		below = tr.Net.Host(tr.nextHost())
+	}
+	tamper := &Tamper{Transport: below, Registry: tr.Addr}
+	n, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, append(all, ringdht.WithTransport(tamper))...)
+	if err != nil {
+		tr.T.Fatal(err)
+	}
+	tr.Nodes = append(tr.Nodes, n)
+	return n, tamper
+}
