@@ -22,6 +22,8 @@ const (
 	PairsFull               // event: there is no room to remember that it cannot reach Other; Why. Once until there is
 	Rebuilt                 // event: the recovery has ended
 	Founded                 // event: the ring has become live for its first member; Why
+	LedAround               // event: it passes nothing on, so it is a stub; Why
+	Relays                  // event: it is no stub any more; Why
 )
 
 // Effect is something to do, or an event to report, about one incarnation.

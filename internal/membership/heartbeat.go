@@ -39,6 +39,7 @@ func (a *Authority) targetPace() int {
 func (a *Authority) Heartbeat(ref ring.Ref, pace int) (tell int) {
 	tell = a.targetPace()
 	if m := a.find(ref); m != nil {
+		m.record.answered = true
 		if pace != m.asked {
 			tell = max(tell, m.asked)
 		}

@@ -85,6 +85,7 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
 		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
 		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
+		StuckAfter: membership.StuckAfter(inc.lease()), StuckAgain: membership.StuckAgain(inc.lease()), OnStuck: inc.reportStuck,
 	})
 	n.noteIncarnation(self.Incarnation)
 	n.mu.Lock()
