@@ -156,6 +156,10 @@ func trouble(s *status.Snapshot, width int) []string {
 		d := s.Degraded[0]
 		list = append(list, fmt.Sprintf("detours   %7d · for example %d to %d: %s", n, d.From.ID, d.To.ID, d.Why))
 	}
+	if n := len(s.Sidelined); n > 0 {
+		x := s.Sidelined[0]
+		list = append(list, fmt.Sprintf("led around %6d · for example %d: %s", n, x.Node.ID, x.Why))
+	}
 	if n := len(s.Missing); n > 0 {
 		list = append(list, "waiting: "+strings.Join(s.Missing, "; "))
 	}
