@@ -46,14 +46,25 @@ const (
 	// It doubles each time.
 	spareLeases = 16
 	maxDoubling = 10
+	// releaseLeases is for how many leases no other stub is released after one.
+	releaseLeases = 12
 )
 
-// maxReports is how many sinks one member may report at a time.
-const maxReports = 16
+// maxReports is how many sinks one member may report at a time, and maxStuck how many pairs are
+// remembered in all. They are enough to find a liar by. Further reports are ignored until there is
+// room again; the list of degraded pairs is as long then.
+const (
+	maxReports = 16
+	maxStuck   = 4096
+)
 
 // accusations is what sources report of streams that are stuck.
 type accusations struct {
-	stuck map[pair]*accusation
+	stuck      map[pair]*accusation
+	ledAround  []*member // the stubs, by ascending ID
+	releasedAt Time      // when the time of a stub was last over
+	reroutedAt Time      // when a member last became a stub
+	judgeAt    Time      // judgeRelays has nothing to do before, unless a member has come or gone
 }
 
 // accusation is the report of one pair.
@@ -63,6 +74,8 @@ type accusation struct {
 	missed      Missed     // what this registry had missed when it was first reported
 	ways        []ring.Ref // the relays of both ways
 	suspects    []ring.Ref // those that can have stopped it
+	rerouted    bool       // other routes may be why it goes on
+	through     bool       // a relay of it became a stub
 	healed      Time       // when the stream went on; 0 while it is stuck
 }
 
@@ -71,6 +84,7 @@ type record struct {
 	askedAt   Time // when it was asked whether it is there, 0 for never
 	answered  bool // it has sent a heartbeat since
 	spared    Time // it is not tried before
+	most      int  // the most pairs that suspected it at a time
 	acquitted int  // trials that healed nothing
 	convicted int  // trials that healed
 
@@ -110,12 +124,16 @@ func (a *Authority) Stuck(now Time, from ring.Ref, s control.Stuck) {
 	if m.status != active || to.status != active || !m.announced || !to.announced {
 		return
 	}
-	ways, suspects := a.suspectsOf(m, to, s)
-	if x := a.stuck[p]; x != nil && x.healed == 0 {
-		x.last, x.ways, x.suspects, x.silent = now, ways, suspects, time.Duration(s.Silent)*time.Millisecond
+	x := a.stuck[p]
+	switch {
+	case x != nil && now-x.last < a.Lease/4: // too soon to be honest
+		return
+	case x == nil && !a.roomFor(from):
 		return
 	}
-	if a.stuck[p] == nil && !a.roomFor(from) { // it has made enough to find a liar by
+	ways, suspects := a.suspectsOf(m, to, s)
+	if x != nil && x.healed == 0 {
+		x.last, x.ways, x.suspects, x.silent = now, ways, suspects, time.Duration(s.Silent)*time.Millisecond
 		return
 	}
 	if a.stuck == nil {
@@ -123,17 +141,19 @@ func (a *Authority) Stuck(now Time, from ring.Ref, s control.Stuck) {
 	}
 	a.stuck[p] = &accusation{
 		first: now, last: now, silent: time.Duration(s.Silent) * time.Millisecond, missed: a.missed, ways: ways, suspects: suspects,
+		rerouted: a.reroutedAt > 0 && now-a.reroutedAt <= StuckAgain(a.Lease),
 	}
 }
 
-// healed takes note that a stream went on. If that is not because of a trial, it speaks for the
-// relays that it suspects: in overload, streams stand still for a while and go on.
+// healed takes note that a stream went on. If that is not because of other routes, it speaks for
+// the relays that it suspects: in overload, streams stand still for a while and go on.
 func (a *Authority) healed(now Time, p pair) {
 	x := a.stuck[p]
 	if x == nil {
 		return
 	}
-	if x.healed = now; slices.ContainsFunc(a.stubs(), func(m *member) bool { return slices.Contains(m.stub.trial, p) }) {
+	x.healed = now
+	if x.rerouted {
 		x.suspects = nil
 	}
 }
@@ -154,7 +174,7 @@ func (a *Authority) roomFor(from ring.Ref) bool {
 		delete(a.stuck, *old)
 		return true
 	}
-	return n < maxReports
+	return n < maxReports && len(a.stuck) < maxStuck
 }
 
 // suspectsOf lists the relays of both ways of a stream, and those that can have stopped it, by what a trace found: where the

@@ -232,6 +232,7 @@ func (a *Authority) drop(m *member) {
 	a.unannounced = without(a.unannounced, m)
 	a.leavers = without(a.leavers, m)
 	a.suspects = without(a.suspects, m)
+	a.ledAround = without(a.ledAround, m)
 }
 
 func without(list []*member, m *member) []*member {

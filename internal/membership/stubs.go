@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/x/ringdht/internal/control"
@@ -37,8 +38,8 @@ func (s *stub) view() (v ring.View) {
 
 // stubs lists the members that are led around, by ascending ID.
 func (a *Authority) stubs() (list []*member) {
-	for _, m := range a.sortedMembers() {
-		if m.stub != nil && m.status == active {
+	for _, m := range a.ledAround {
+		if m.status == active {
 			list = append(list, m)
 		}
 	}
@@ -74,6 +75,9 @@ func MaxStubs(members int) int {
 // limitStubs releases the oldest stubs of a ring that has become too small for so many.
 func (a *Authority) limitStubs(now Time) {
 	list := a.stubs()
+	if len(list) == 0 {
+		return
+	}
 	over := len(list) - MaxStubs(len(a.activeMembers()))
 	if over <= 0 {
 		return
@@ -86,8 +90,14 @@ func (a *Authority) limitStubs(now Time) {
 
 // makeStub leads the others around a member.
 func (a *Authority) makeStub(now Time, m *member, s *stub) {
-	s.since = now
+	s.since, a.reroutedAt = now, now
+	for _, x := range a.stuck { // all tables are planned anew
+		x.rerouted = true
+		x.through = x.through || slices.Contains(x.ways, m.Ref())
+	}
 	m.stub, m.needsManifest = s, true
+	a.ledAround = append(a.ledAround, m)
+	slices.SortFunc(a.ledAround, func(x, y *member) int { return cmp.Compare(x.ID, y.ID) })
 	a.dirty, a.lastChange = true, now
 }
 
@@ -97,6 +107,7 @@ func (a *Authority) releaseStub(now Time, m *member, why string) {
 		a.emitEvent(Relays, m, why)
 	}
 	m.stub, m.needsManifest = nil, true
+	a.ledAround = without(a.ledAround, m)
 	a.dirty, a.lastChange = true, now
 }
 

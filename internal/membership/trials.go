@@ -13,6 +13,13 @@ import (
 // judgeRelays begins and ends trials.
 func (a *Authority) judgeRelays(now Time) (next Time) {
 	a.limitStubs(now)
+	switch stubs := len(a.stubs()); {
+	case stubs == 0 && len(a.stuck) == 0:
+		return 0
+	case now < a.judgeAt:
+		return a.judgeAt
+	}
+	a.judgeAt = now + a.Lease/32             // reports come in crowds
 	life := 3*StuckAfter(a.Lease) + askAgain // longer than a trial
 	maps.DeleteFunc(a.stuck, func(p pair, x *accusation) bool {
 		return now-x.last > life || x.healed > 0 && now-x.healed > life || a.find(p.from) == nil || a.find(p.to) == nil
@@ -24,7 +31,11 @@ func (a *Authority) judgeRelays(now Time) (next Time) {
 			if !a.judge(now, m) {
 				busy, next = true, earliest(next, now+a.Lease/4)
 			}
+		case now >= s.until && a.releasedAt > 0 && now < a.releasedAt+releaseLeases*a.Lease: // if it lies, that must be told from what another does
+			s.until = a.releasedAt + releaseLeases*a.Lease
+			next = earliest(next, s.until)
 		case now >= s.until:
+			a.releasedAt = now
 			a.releaseStub(now, m, "its time as a stub is over: it may relay again")
 		default:
 			next = earliest(next, s.until)
@@ -61,17 +72,23 @@ func (a *Authority) judge(now Time, m *member) (over bool) {
 	if stuck > 0 && !due {
 		return false
 	}
-	if healed <= stuck {
+	if minHealed*healed <= healed+stuck {
 		m.record.acquitted++
 		m.record.spared = now + spareLeases*a.Lease<<min(m.record.acquitted-1, maxDoubling)
 		a.releaseStub(now, m, "")
 		return true
 	}
+	alone := 0 // other pairs that went on meanwhile
+	for _, x := range a.stuck {
+		if x.healed > s.since && !x.through {
+			alone++
+		}
+	}
 	m.record.convicted++
 	leases := Time(stubLeases)
 	s.pairs, s.trial = healed, nil
 	s.why = fmt.Sprintf("%s of %s stood still and go on now that routes lead around it%s", count(healed, "stream"), count(len(all), "source"), blamed(append(s.blame, s.witness...)))
-	if len(s.blame) == 0 && len(sources) >= minSources && !s.others && 2*clean >= healed && maxStuck*stuck <= healed {
+	if len(s.blame) == 0 && len(sources) >= minSources && !s.others && 2*clean >= healed && maxStill*stuck <= healed && maxHealed*alone <= healed {
 		s.named = true
 		s.why = "it passes nothing on, or not all: " + s.why + ": expel it, or stop its process"
 		a.emitEvent(LedAround, m, s.why)
@@ -89,8 +106,12 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// maxStuck is for how many pairs that go on one may stand still, if a member is to be named.
-const maxStuck = 8
+// minHealed is of how many pairs one must go on, if the member is to stay a stub. The others may
+// have met another liar.
+const minHealed = 4
+
+// maxStill is for how many pairs that go on one may stand still, if a member is to be named.
+const maxStill = 8
 
 // faultless says whether no fault explains why a stream stood still and goes on: of its ends and
 // of the relays of both ways, all are there, ran in time, and had no trouble. What the accused
@@ -192,7 +213,7 @@ func (a *Authority) evidence(now Time) (list []*suspectRelay, total int) {
 		}
 		for _, ref := range x.suspects {
 			m := a.find(ref)
-			if m == nil || m.status != active || m.stub != nil || m.suspicion != nil || now < m.record.spared {
+			if m == nil || m.status != active || !m.announced || m.stub != nil || m.suspicion != nil || now < m.record.spared {
 				continue
 			}
 			s := by[ref]
@@ -209,8 +230,12 @@ func (a *Authority) evidence(now Time) (list []*suspectRelay, total int) {
 		}
 	}
 	maps.DeleteFunc(by, func(_ ring.Ref, s *suspectRelay) bool { return len(s.pairs) == 0 })
+	for _, s := range by {
+		s.record.most = max(s.record.most, len(s.pairs))
+	}
 	return slices.SortedFunc(maps.Values(by), func(x, y *suspectRelay) int {
-		return cmp.Or(cmp.Compare(len(y.pairs), len(x.pairs)), cmp.Compare(len(y.sources), len(x.sources)), cmp.Compare(x.ID, y.ID))
+		return cmp.Or(cmp.Compare(len(y.pairs), len(x.pairs)), cmp.Compare(len(y.sources), len(x.sources)),
+			cmp.Compare(y.record.most, x.record.most), cmp.Compare(x.ID, y.ID))
 	}), total
 }
 

@@ -102,26 +102,28 @@ func (c *liarConn) Write(b []byte) (int, error) {
 // liarRing is a ring in memory, in whose middle sits a member that may lie.
 type liarRing struct {
 	*ringtest.Ring
-	liar *liar
-	at   int // its place in Nodes
-	mu   sync.Mutex
-	got  map[[2]ringdht.ID][]uint32
+	liar  *liar // the first
+	liars []*liar
+	at    int // its place in Nodes
+	mu    sync.Mutex
+	got   map[[2]ringdht.ID][]uint32
 }
 
-// newLiarRing starts a ring of n nodes.
-func newLiarRing(t *testing.T, n, at int) *liarRing {
+// newLiarRing starts a ring of n nodes, of which those at some places may lie.
+func newLiarRing(t *testing.T, n int, places ...int) *liarRing {
 	t.Helper()
 	net := memnet.New(1)
-	r := &liarRing{Ring: ringtest.New(t, net, ringdht.WithLease(ringtest.Lease)), at: at, got: make(map[[2]ringdht.ID][]uint32)}
+	r := &liarRing{Ring: ringtest.New(t, net, ringdht.WithLease(ringtest.Lease)), at: places[0], got: make(map[[2]ringdht.ID][]uint32)}
 	for i := range n {
 		var opts []ringdht.NodeOption
-		if i == at {
-			r.liar = &liar{Transport: net.Host("liar")}
-			opts = append(opts, ringdht.WithTransport(r.liar))
+		if slices.Contains(places, i) {
+			l := &liar{Transport: net.Host(fmt.Sprint("liar", i))}
+			opts, r.liars = append(opts, ringdht.WithTransport(l)), append(r.liars, l)
 		}
 		r.add(ringdht.ID(10*(i+1)), opts...)
 	}
 	r.Setup(0)
+	r.liar, r.Liar = r.liars[0], true
 	return r
 }
 
@@ -225,6 +227,10 @@ func TestLiarIsLedAround(t *testing.T) {
 			}, 0},
 			{"one sink", func(r *liarRing) func(wire.Frame) bool {
 				sink := uint64(r.Nodes[(r.at+2)%len(r.Nodes)].ID())
+				return func(f wire.Frame) bool { return f.Dst() == sink }
+			}, 12},
+			{"the next sink", func(r *liarRing) func(wire.Frame) bool {
+				sink := uint64(r.Nodes[r.at+1].ID())
 				return func(f wire.Frame) bool { return f.Dst() == sink }
 			}, 12},
 		} {
@@ -341,6 +347,56 @@ func TestMemberThatDelays(t *testing.T) {
 				r.check(t, 3, nil)
 				if found := len(r.named()) > 0; found != c.found || found && r.named()[0] != r.Nodes[r.at].ID() {
 					t.Errorf("named are %v", r.named())
+				}
+			})
+		})
+	}
+}
+
+// Of two liars in a ring of 24, on the same routes or on others, each is led around. Every message
+// arrives, and no other member is named.
+func TestTwoLiars(t *testing.T) {
+	for _, apart := range []int{1, 2, 7} {
+		t.Run(fmt.Sprintf("%d apart", apart), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newLiarRing(t, 24, 6, 6+apart)
+				defer r.Close()
+				r.exchange(t, 0, 1, nil)
+				var want []ringdht.ID
+				for i, l := range r.liars {
+					id := r.Nodes[6+i*apart].ID()
+					l.begin(id, func(wire.Frame) bool { return true })
+					want = append(want, id)
+				}
+				took := r.exchange(t, 1, 1, nil)
+				t.Logf("took %v, named %v", took, r.named())
+				if took > 8*ringtest.Lease {
+					t.Errorf("it took %v", took)
+				}
+				time.Sleep(ringtest.Lease)
+				r.check(t, 2, nil)
+				for _, s := range r.Registry.Snapshot().Sidelined {
+					if !slices.Contains(want, s.Node.ID) {
+						t.Errorf("led around is %+v", s)
+					}
+				}
+				for _, id := range r.named() {
+					if !slices.Contains(want, id) {
+						t.Errorf("named are %v, the liars are %v", r.named(), want)
+					}
+				}
+				// Where both came to light at once, each is named when it is found alone.
+				rounds := uint32(0)
+				for ; rounds < 120 && len(r.named()) < 2; rounds++ {
+					r.exchange(t, 2+rounds, 1, nil)
+					time.Sleep(ringtest.Lease)
+				}
+				t.Logf("named are %v after %d rounds", r.named(), rounds)
+				r.check(t, 2+int(rounds), nil)
+				for _, id := range want {
+					if !slices.Contains(r.named(), id) {
+						t.Errorf("named are %v, the liars are %v", r.named(), want)
+					}
 				}
 			})
 		})

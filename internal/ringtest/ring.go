@@ -30,6 +30,7 @@ type Ring struct {
 	Registry *ringdht.Registry
 	Addr     string          // of the registry
 	Nodes    []*ringdht.Node // in the order in which they joined
+	Liar     bool            // a member passes nothing on, so the registry may say so
 }
 
 // openRings counts the rings that tests have not closed.
@@ -59,6 +60,7 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 	tr.Registry = r
 	openRings.Add(1)
 	t.Cleanup(func() {
+		tr.checkNamed()
 		tr.Close()
 		if openRings.Add(-1) > 0 { // the test has others
 			return
@@ -73,6 +75,15 @@ func New(t testing.TB, net *memnet.Network, opts ...ringdht.RegistryOption) *Rin
 	}
 	tr.Addr = a.String()
 	return tr
+}
+
+// checkNamed fails the test if the registry has named a member that passes everything on.
+func (tr *Ring) checkNamed() {
+	for _, e := range tr.Registry.Snapshot().Events {
+		if e.Kind == status.EventLedAround && !tr.Liar {
+			tr.T.Errorf("node %d is named as a liar: %s", e.Node.ID, e.Why)
+		}
+	}
 }
 
 // Close closes all nodes and then the registry.

@@ -91,7 +91,7 @@ var controls = []struct {
 	{liarsFrom, "liars: what goes on by itself speaks for no relay", "membership/trials.go", "s.healed*maxHealed > len(s.pairs) || ", ""},
 	{liarsFrom, "liars: no fault explains a stream that stands still", "membership/trials.go", "if a.faultless(now, p, x, m) {", "if true {"},
 	{liarsFrom, "liars: other relays that fit do not count", "membership/trials.go", "if len(s.blame) == 0 && len(sources)", "if len(sources)"},
-	{liarsFrom, "liars: a trial that heals nothing names", "membership/trials.go", "if healed <= stuck {", "if false {"},
+	{liarsFrom, "liars: a trial that heals nothing names", "membership/trials.go", "if minHealed*healed <= healed+stuck {", "if false {"},
 	{liarsFrom, "liars: no trials", "membership/trials.go", "if !busy {", "if false {"},
 	{liarsFrom, "liars: members are not told of new stubs behind them", "membership/stubs.go", "u.NewStubs, u.Stubs = true, m.lastHops", "_ = u"},
 	{liarsFrom, "liars: newcomers are not told of stubs behind them", "membership/advance.go", "m.introView, m.lastHops = view, lastHops[m.ID]", "m.introView = view"},
