@@ -14,9 +14,9 @@ func (p *liveness) began(now Time) {
 }
 
 // heard notes an answer.
-func (p *liveness) heard(now Time, new bool) {
+func (p *liveness) heard(now Time, fresh bool) {
 	p.heardAt = now
-	if new {
+	if fresh {
 		p.progressAt = now
 	}
 }
