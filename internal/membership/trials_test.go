@@ -165,6 +165,9 @@ func TestTrialsThatHelpNothing(t *testing.T) {
 			c.stuck(80, 10)
 		}
 		c.step()
+		if len(c.a.stubs()) > 0 && c.onTrial() == 0 {
+			t.Fatalf("led around after a trial that helped nothing: %+v", c.a.Sidelined())
+		}
 	}
 	if len(c.named) > 0 {
 		t.Errorf("named are %v", c.named)
