@@ -88,9 +88,7 @@ var controls = []struct {
 	{liarsFrom, "liars: no last hop keeps a link to a stub", "membership/nodeview.go", "slices.Concat(keep, l.Hold, l.Stubs)", "slices.Concat(keep, l.Hold)"},
 	{liarsFrom, "liars: no such node, since it is a stub", "ring/decide.go", "if slices.Contains(r.Stubs, dst) {", "if false {"},
 	{liarsFrom, "liars: members are not told of new stubs behind them", "membership/stubs.go", "u.NewStubs, u.Stubs = true, m.lastHops", "_ = u"},
-	{liarsFrom, "liars: newcomers are not told of stubs behind them", "membership/advance.go", "m.introView, m.lastHops = view, lastHops[m.ID]", "m.introView, m.lastHops = view, lastHops[^uint64(0)]"},
 	{liarsFrom + 1, "liars: a stub keeps the table of its first day", "membership/stubs.go", "if s.told && slices.Equal", "if s.told || slices.Equal"},
-	{liarsFrom, "liars: a manifest to a stub alone has the epoch of the next", "membership/plan.go", "m.needsManifest, used = false, true", "m.needsManifest = false"},
 	{523, "deadlines are not put off in a shortage", "membership/localhealth.go", "d.at = max(d.at, min(d.at+by, d.last))", "_ = by"},
 }
 
@@ -157,6 +155,8 @@ func TestControlsOfPackages(t *testing.T) {
 		{"the state counts while another is written", "membership/identity.go", "a.saved.Empty = a.saved.Empty || r.Empty", "_ = r.Empty", "State"},
 		{"a state with members and none back: no second grace", "membership/recovery.go", "if a.expected && !a.secondGrace {", "if false {", "State"},
 		{"the first member in the second grace comes alone", "membership/recovery.go", "if a.secondGrace { // the", "if false { // the", "State"},
+		{"newcomers are not told of stubs behind them", "membership/advance.go", "m.introView, m.lastHops = view, lastHops[m.ID]", "m.introView, m.lastHops = view, lastHops[^uint64(0)]", "Stub"},
+		{"a manifest to a stub alone has the epoch of the next", "membership/plan.go", "m.needsManifest, used = false, true", "m.needsManifest = false", "Stub"},
 		{"one source suffices to name a relay", "membership/trials.go", "minSources = 2", "minSources = 1", "Lying"},
 		{"one end has any number led around", "membership/trials.go", "|| a.boundByWitness(witness) ||", "||", "Lying"},
 		{"streams that go on by themselves speak for no relay", "membership/trials.go", "s.healed*maxHealed > len(s.pairs) || ", "", "ByThemselves"},

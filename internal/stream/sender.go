@@ -141,7 +141,7 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))
 	s.liveness = liveness{} // the path works
-	if s.backoff == 0 { // Karn's rule: after a repeat it is not known which one was answered
+	if s.backoff == 0 {     // Karn's rule: after a repeat it is not known which one was answered
 		s.sample(now - s.latest.at)
 	}
 	s.backoff = 0
