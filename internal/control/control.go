@@ -43,6 +43,8 @@ const (
 	TypeAnnounce                                // R to all members: which nodes came and went
 	TypeTrouble                                 // N it cannot open a link, or can again
 	TypePing                                    // R answer with a Beat at once
+	TypeAdmission                               // R a new admission for the one that it has
+	TypeTrust                                   // R the ring's keys, and the revoked ones
 )
 
 // TypeStuck is sent by nodes: a stream gets no answer, or gets on again.
@@ -57,6 +59,7 @@ type Register struct {
 	Seen    uint64 `json:"seen"`    // the greatest incarnation of any node that it knows of, see MaxIncarnation
 	Want    bool   `json:"want"`    // it asks for ID
 	ID      uint64 `json:"id"`
+	Proof   string `json:"proof"` // of a secure ring's secret, see secure.JoinProof and secure.Text; empty if it has an admission
 
 	// For a member whose connection ended, and which goes on with its incarnation: the
 	// registry suspects it, or is a new one that does not know it. 0 for a new incarnation.
@@ -87,6 +90,23 @@ type Registered struct {
 	Lease       int64  `json:"lease_ms"`
 	Identity    string `json:"identity"` // of the ring, empty before it is set up
 	Epoch       uint64 `json:"epoch"`
+	Admission   string `json:"admission"` // of a secure ring: see secure.Admission and secure.Text
+	Time        int64  `json:"time_ms"`   // the registry's, in milliseconds since 1970
+}
+
+// Admission replaces the admission of a member, before it expires.
+type Admission struct {
+	Admission string `json:"admission"`
+	Time      int64  `json:"time_ms"`
+}
+
+// Trust is what a member of a secure ring shall believe from now on: all of it, each time. It
+// comes behind Registered, and when something changes.
+type Trust struct {
+	Ring    uint64   `json:"ring"`    // see secure.RingOf
+	Keys    []string `json:"keys"`    // the ring's, the latest last: at most secure.MaxKeys
+	Revoked []string `json:"revoked"` // keys of expelled nodes: at most secure.MaxRevoked
+	Time    int64    `json:"time_ms"` // the registry's
 }
 
 // Code is the reason for a refusal.
@@ -133,6 +153,7 @@ type Over struct {
 	ID          uint64 `json:"id"`
 	Incarnation uint64 `json:"inc"`
 	Epoch       uint64 `json:"epoch"`
+	Signature   string `json:"sig"` // of a secure ring: see secure.Gone and secure.Text
 }
 
 // Ref names the incarnation that is over.
@@ -209,6 +230,7 @@ type Update struct {
 	NewStubs      bool        `json:"new_stubs"`
 	Stubs         []ring.Peer `json:"stubs"`
 	Gone          []ring.Ref  `json:"gone"` // incarnations that are over, and to or from which this node had a link
+	Signatures    []string    `json:"sigs"` // of a secure ring: that of each in Gone, see secure.Gone
 }
 
 // Announce tells all members which nodes can be sent to, and which cannot any more. Of many
@@ -222,6 +244,7 @@ type Announce struct {
 	Idle         []uint64   `json:"idle"` // the Added that take no part in traffic runs
 	Left         []ring.Ref `json:"left"` // left in good order: streams to them end, streams from them are forgotten
 	Gone         []ring.Ref `json:"gone"` // dead: take nothing from them, and send nothing to them
+	Signatures   []string   `json:"sigs"` // of a secure ring: that of each in Gone, see secure.Gone
 }
 
 // Linked says that the node uses what it was told up to an epoch. Error names the links

@@ -43,6 +43,8 @@ var controlMessages = []struct {
 	{control.TypeAnnounce, control.Announce{}},
 	{control.TypeTrouble, control.Trouble{}},
 	{control.TypePing, control.Ping{}},
+	{control.TypeAdmission, control.Admission{}},
+	{control.TypeTrust, control.Trust{}},
 }
 
 // The tables of PROTOCOL.md list the fields that are sent, in the order of the code.
