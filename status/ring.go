@@ -33,6 +33,8 @@ type Snapshot struct {
 	LeftOut  []LeftOut  `json:"left_out"` // by ascending ID
 	Members  []Member   `json:"members"`  // by ascending ID
 	Degraded []Degraded `json:"degraded"`
+	// Sidelined are the members that the others are led around, since they pass nothing on.
+	Sidelined []Sidelined `json:"sidelined"`
 	// Gone are the latest members that have died or left during the last GoneFor, at most
 	// MaxGone, the oldest first. A member with the same ID ends that.
 	Gone []Gone `json:"gone"`
@@ -190,6 +192,8 @@ const (
 	EventHealed    EventKind = "healed"       // it can reach Other again
 	EventLeftOut   EventKind = "left out"     // it makes no progress, and nothing waits for it any more
 	EventCounts    EventKind = "counts again" // it makes progress again
+	EventLedAround EventKind = "led around"   // it passes nothing on, or not all: routes lead around it now
+	EventRelays    EventKind = "relays"       // routes lead through it again
 	EventRebuilt   EventKind = "rebuilt"      // the members of an earlier registry are back, or their time is over
 	EventOtherRing EventKind = "other ring"   // a member of another ring of this name wants to come back, and is refused
 	EventState     EventKind = "state"        // what the registry keeps on disk cannot be written, or can again
@@ -201,8 +205,20 @@ const (
 	EventSecurity  EventKind = "security"     // a token or the key of a secure ring has changed
 )
 
+// Sidelined is a member that other members' routes lead around: streams that it should relay stood
+// still, and went on without it. It sends and receives as before. In a ring with security, expel it;
+// in another, stop its process. A new incarnation begins without a record.
+type Sidelined struct {
+	Node        Peer      `json:"node"`
+	Incarnation uint64    `json:"incarnation"`
+	Since       time.Time `json:"since"`
+	Trial       bool      `json:"trial"` // the registry tries out whether the streams go on without it
+	Pairs       int       `json:"pairs"` // streams that stood still
+	Why         string    `json:"why"`
+}
+
 // Degraded is a pair of members of which the first cannot reach the second. Messages from
-// the first to the second take a detour.
+// the first to the second take a detour, or nothing comes through: Why says which.
 type Degraded struct {
 	From Peer   `json:"from"`
 	To   Peer   `json:"to"`

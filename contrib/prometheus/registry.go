@@ -18,7 +18,7 @@ var (
 	}
 	kinds = []status.EventKind{
 		status.EventJoined, status.EventReady, status.EventLeft, status.EventDead, status.EventSuspect, status.EventBack,
-		status.EventDegraded, status.EventHealed, status.EventLeftOut, status.EventCounts, status.EventRebuilt, status.EventOtherRing, status.EventState, status.EventSetup, status.EventRun, status.EventRunEnded,
+		status.EventDegraded, status.EventHealed, status.EventLeftOut, status.EventCounts, status.EventLedAround, status.EventRelays, status.EventRebuilt, status.EventOtherRing, status.EventState, status.EventSetup, status.EventRun, status.EventRunEnded,
 		status.EventExpelled, status.EventRefused, status.EventSecurity,
 	}
 	verdicts = []string{status.VerdictExact, status.VerdictBalanced, status.VerdictStopped, status.VerdictWrong}
@@ -37,8 +37,8 @@ type registryCollector struct {
 	hops    histogram
 	latency histogram
 
-	info, epoch, live, ready, entries, lease metric
-	members, degraded, heartbeat, events     metric
+	info, epoch, live, ready, entries, lease        metric
+	members, degraded, sidelined, heartbeat, events metric
 
 	runs, running, runMessages                                 metric
 	lastMessages, lastDuration, lastMean, lastMax, lastVerdict metric
@@ -67,6 +67,7 @@ func NewRegistryCollector(r *ringdht.Registry, opts ...RegistryOption) prometheu
 	c.lease = s.gauge("lease_seconds", "How long a member may be silent before it is declared dead.")
 	c.members = s.gauge("members", "Members by state.", "state")
 	c.degraded = s.gauge("degraded_pairs", "Pairs of members of which the first cannot reach the second.")
+	c.sidelined = s.gauge("sidelined_members", "Members that routes lead around, since they pass nothing on.")
 	c.heartbeat = s.gauge("heartbeat_age_max_seconds", "Time since the last heartbeat of the member that has been silent longest.")
 	c.events = s.counter("events_total", "Events in the ring since the registry was started, by kind.", "kind")
 
@@ -117,6 +118,7 @@ func (c *registryCollector) collectRing(ch chan<- prometheus.Metric, s *status.S
 	c.entries.send(ch, float64(s.Entries))
 	c.lease.send(ch, s.Lease.Seconds())
 	c.degraded.send(ch, float64(len(s.Degraded)))
+	c.sidelined.send(ch, float64(len(s.Sidelined)))
 
 	standing := make(map[status.State]int)
 	var silent float64

@@ -8,7 +8,7 @@ export const STATES = ["registered", "linking", "active", "suspect", "leaving", 
 /** The kinds of events in groups, for the filter. What is in none is in "other". */
 export const GROUPS = {
   membership: ["joined", "ready", "left"],
-  trouble: ["suspect", "dead", "back", "degraded", "healed", "left out", "counts again", "other ring"],
+  trouble: ["suspect", "dead", "back", "degraded", "healed", "led around", "relays", "left out", "counts again", "other ring"],
   "set-ups and runs": ["set up", "rebuilt", "run started", "run ended"],
 };
 
@@ -126,6 +126,8 @@ export function sentence(e) {
   switch (e.kind) {
     case "degraded": return `${e.id} cannot reach ${e.other}: messages take a detour`;
     case "healed": return `${e.id} reaches ${e.other} again`;
+    case "led around": return `routes lead around ${e.id}, which passes nothing on`;
+    case "relays": return `routes lead through ${e.id} again`;
     case "joined": case "left": return `${e.id} ${e.kind}`;
     case "ready": case "dead": case "suspect": case "back": return `${e.id} is ${e.kind}`;
     case "left out": return `${e.id} makes no progress: nothing waits for it`;
@@ -147,7 +149,7 @@ export function announcement(events) {
   const say = [], crowds = new Map();
   for (const e of events) {
     if (["joined", "left", "dead", "suspect", "other ring"].includes(e.kind)) crowds.set(e.kind, [...crowds.get(e.kind) ?? [], e]);
-    else if (["run ended", "set up", "rebuilt", "degraded", "left out", "counts again"].includes(e.kind)) say.push(sentence(e));
+    else if (["run ended", "set up", "rebuilt", "degraded", "led around", "left out", "counts again"].includes(e.kind)) say.push(sentence(e));
   }
   for (const [kind, all] of crowds) {
     say.push(all.length < 4 ? all.map(sentence).join(", ") : `${all.length} nodes: ${kind}`);

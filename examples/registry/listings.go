@@ -31,7 +31,7 @@ func (o *operator) listings() []console.Command {
 			Examples: []string{"show-node {a}", "show {b} -json"}},
 		{Name: "list-degraded-pairs", Short: "degraded", Beside: true, Run: o.degraded,
 			Help:     "lists the pairs of nodes that cannot reach each other directly",
-			More:     "Messages between them take a detour over other nodes.",
+			More:     "Messages between them take a detour over other nodes. Below are the nodes that routes lead around, since they pass nothing on.",
 			Examples: []string{"list-degraded-pairs", "degraded -json"}},
 		{Name: "list-events", Short: "events", Args: "[n]", Max: 1, Beside: true, Run: o.events,
 			Help:     "lists the latest n events, by default 20: joins, leaves, deaths, runs",
@@ -154,10 +154,14 @@ func (o *operator) node(ctx context.Context, c *console.Call) error {
 }
 
 func (o *operator) degraded(_ context.Context, c *console.Call) error {
-	pairs := o.registry.Degraded()
-	text := report.Degraded(pairs, report.NamesIn(o.registry.Snapshot()), c.Screen.Columns())
+	pairs, s := o.registry.Degraded(), o.registry.Snapshot()
+	names, width := report.NamesIn(s), c.Screen.Columns()
+	text := report.Degraded(pairs, names, width)
 	if len(pairs) == 0 {
 		text = "All links are up.\n"
+	}
+	if len(s.Sidelined) > 0 {
+		text += "\nRoutes lead around these nodes:\n" + report.Sidelined(s.Sidelined, names, width)
 	}
 	o.show(c, pairs, text)
 	return nil

@@ -105,6 +105,11 @@ func (r *ring) close() {
 		if err != nil || strings.Contains(string(log), "DATA RACE") || strings.Contains(string(log), "panic: ") {
 			r.t.Errorf("the log of %s (%v) ends with\n%s", p.name, err, tail(p.log))
 		}
+		for line := range strings.Lines(string(log)) {
+			if strings.Contains(line, `msg="led around"`) { // no member lies
+				r.t.Errorf("%s: %s", p.name, line)
+			}
+		}
 	}
 }
 

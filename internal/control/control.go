@@ -47,6 +47,9 @@ const (
 	TypeTrust                                   // R the ring's keys, and the revoked ones
 )
 
+// TypeStuck is sent by nodes: a stream gets no answer, or gets on again.
+const TypeStuck = wire.FirstControl + 0x1a
+
 // Register asks for admission, or to go on with an incarnation.
 type Register struct {
 	Addr    string `json:"addr"`    // where peers can dial the node
@@ -178,6 +181,7 @@ type Manifest struct {
 	Successors  []ring.Peer `json:"successors"` // clockwise, the first is the first entry
 	Detours     []Detour    `json:"detours"`
 	Hold        []ring.Peer `json:"hold"`   // more links to keep, for detours of other members
+	Stubs       []ring.Peer `json:"stubs"`  // clockwise: the stubs before its successor; the node is the last hop to them
 	Others      []uint64    `json:"others"` // the other members, or a sample of [MaxOthers]
 	Incs        []uint64    `json:"incs"`   // the incarnations of Others, in the same order
 	Idle        []uint64    `json:"idle"`   // the Others that take no part in traffic runs
@@ -225,6 +229,8 @@ type Update struct {
 	NewDetours    bool        `json:"new_detours"`
 	Detours       []Detour    `json:"detours"`
 	Hold          []ring.Peer `json:"hold"` // replaced together with the detours
+	NewStubs      bool        `json:"new_stubs"`
+	Stubs         []ring.Peer `json:"stubs"`
 	Gone          []ring.Ref  `json:"gone"` // incarnations that are over, and to or from which this node had a link
 	Signatures    []string    `json:"sigs"` // of a secure ring: that of each in Gone, see secure.Gone
 }
@@ -260,6 +266,19 @@ type Trouble struct {
 
 // Ref names the peer.
 func (t Trouble) Ref() ring.Ref { return ring.Ref{ID: t.ID, Incarnation: t.Incarnation} }
+
+// MaxStuckHops is how many hops of a route a Stuck lists, and a registry reads.
+const MaxStuckHops = 64
+
+// Stuck says that a stream from the node makes no progress, and what a trace of its route found.
+// Healed takes that back.
+type Stuck struct {
+	ID       uint64   `json:"id"` // of the sink
+	Healed   bool     `json:"healed"`
+	Answered []uint64 `json:"answered"`  // the nodes that answered the trace, from the first hop on
+	Complete bool     `json:"complete"`  // the sink answered it as well
+	Silent   int64    `json:"silent_ms"` // how long nothing has come through
+}
 
 // Ping asks for a Beat.
 type Ping struct{}

@@ -134,6 +134,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		// again may have been lost.
 		maps.DeleteFunc(a.pairs, func(p pair, _ *pairState) bool { return p.from == m.Ref() })
 		a.detoursDirty = true
+		m.record.trouble(now, ring.Ref{})
 		a.emitEvent(Back, m, movedFrom(was))
 		if m.announced && !r.Ready {
 			a.send(m, control.TypeReady, control.Ready{Epoch: a.epoch})

@@ -62,6 +62,7 @@ func (a *Authority) Advance(now Time) (next Time) {
 	if a.recovering || !a.live || a.waitsForState() {
 		return next // no tables yet
 	}
+	next = earliest(next, a.judgeRelays(now))
 	next = earliest(next, a.admitBatch(now))
 	if a.plans.Lag() > 0 && !a.dirty {
 		if due := a.lastChange + a.quietPeriod(); now >= due {
@@ -118,6 +119,7 @@ func (a *Authority) introduce(tables []ring.Member) {
 	}
 	slices.SortFunc(tables, func(x, y ring.Member) int { return cmp.Compare(x.ID, y.ID) })
 	a.layout = a.layout.For(len(tables))
+	lastHops := ring.Stubs{Tables: tables, Stubs: a.stubMembers()}.LastHops()
 	at := 0
 	known := a.announcedMembers()
 	var positions []int
@@ -133,10 +135,10 @@ func (a *Authority) introduce(tables []ring.Member) {
 		for i := 1; i <= ring.Successors && i < len(tables); i++ {
 			view.Successors = append(view.Successors, tables[(at+i)%len(tables)].Ref())
 		}
-		m.introView = view
+		m.introView, m.lastHops = view, lastHops[m.ID]
 		m.sent, m.successor = a.epoch, a.epoch
 		a.owe(m)
-		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
+		a.send(m, control.TypeManifest, a.manifest(m, view, len(tables)+len(a.stubs()), known))
 	}
 }
 

@@ -42,7 +42,7 @@ func (a *Authority) announce(now Time) (next Time) {
 		return earliest(next, due)
 	}
 	a.announcedAt = now
-	note := control.Announce{Epoch: a.epoch, Members: int64(len(a.tableMembers()))}
+	note := control.Announce{Epoch: a.epoch, Members: int64(len(a.activeMembers()))}
 	for _, m := range known {
 		m.announced = true
 		note.Added, note.Incarnations = append(note.Added, m.ID), append(note.Incarnations, m.Incarnation)
@@ -86,7 +86,7 @@ func (a *Authority) announceable(now Time) (known []*member) {
 	before, reached := lastActive(all), true
 	for range 2 {
 		for _, m := range all {
-			if m.status == active {
+			if m.status == active && m.stub == nil {
 				confirmed := before.acked >= before.successor || before.leftOut != ""
 				reached = confirmed && (before.announced || reached)
 				m.routable = reached
@@ -94,10 +94,12 @@ func (a *Authority) announceable(now Time) (known []*member) {
 			}
 		}
 	}
+	// A stub must not deny that a member behind it exists. It need not hold up the others.
+	stubsKnow := now >= a.announceBy.at || !slices.ContainsFunc(all, func(m *member) bool { return m.stub != nil && m.status == active && m.acked < m.successor })
 	var unripe []*member
 	waits := false
 	for _, m := range a.unannounced {
-		if m.acked >= m.successor && m.routable {
+		if m.acked >= m.successor && m.routable && stubsKnow {
 			known = append(known, m)
 		} else {
 			unripe = append(unripe, m)
@@ -114,10 +116,10 @@ func (a *Authority) announceable(now Time) (known []*member) {
 	return known
 }
 
-// lastActive is the active member with the highest ID.
+// lastActive is the active member with the highest ID that is no stub.
 func lastActive(all []*member) (last *member) {
 	for _, m := range all {
-		if m.status == active {
+		if m.status == active && m.stub == nil {
 			last = m
 		}
 	}

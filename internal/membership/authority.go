@@ -91,6 +91,8 @@ type Authority struct {
 	detoursDirty bool // detours must be planned again
 	detoursAt    Time // but not before
 
+	accusations // of members that pass nothing on
+
 	// Recovery of the ring of an earlier registry.
 	recovering  bool
 	recoveryEnd deadline
@@ -142,7 +144,12 @@ func (a *Authority) Holder(id uint64) (ring.Member, bool) { return a.roster.Get(
 func (a *Authority) HolderOf(addr string) (uint64, bool) { return a.roster.HolderOf(addr) }
 
 // View is the table that the latest plan has for a member.
-func (a *Authority) View(id uint64) (ring.View, bool) { return a.plans.View(id) }
+func (a *Authority) View(id uint64) (ring.View, bool) {
+	if m := a.byID[id]; m != nil && m.stub != nil {
+		return m.stub.view(), m.stub.told && m.status == active
+	}
+	return a.plans.View(id)
+}
 
 // Epoch is that of the latest plan.
 func (a *Authority) Epoch() uint64 { return a.epoch }
@@ -217,9 +224,12 @@ func (a *Authority) release(m *member) {
 // markDead declares a member dead.
 func (a *Authority) markDead(now Time, m *member, why string) {
 	if m.status == active || m.status == linking {
-		view, _ := a.plans.View(m.ID)
+		view, _ := a.View(m.ID)
 		for _, e := range view.Entries { // they must take nothing more from it
 			a.owedDead[e.ID] = append(a.owedDead[e.ID], m.Ref())
+		}
+		for _, s := range m.lastHops {
+			a.owedDead[s.ID] = append(a.owedDead[s.ID], m.Ref())
 		}
 		a.dirty, a.lastChange = true, now
 	}
@@ -255,6 +265,7 @@ func (a *Authority) drop(m *member) {
 	a.suspects = without(a.suspects, m)
 	a.owing = without(a.owing, m)
 	a.cut = without(a.cut, m)
+	a.ledAround = without(a.ledAround, m)
 }
 
 func without(list []*member, m *member) []*member {

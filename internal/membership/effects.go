@@ -25,6 +25,8 @@ const (
 	Founded                 // event: the ring has become live for its first member; Why
 	LeftOut                 // event: nothing waits for it any more; Why
 	CountsAgain             // event: it makes progress again
+	LedAround               // event: it passes nothing on, so it is a stub; Why
+	Relays                  // event: it is no stub any more; Why
 )
 
 // Effect is something to do, or an event to report, about one incarnation.

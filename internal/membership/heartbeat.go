@@ -40,6 +40,7 @@ func (a *Authority) targetPace() int {
 func (a *Authority) Heartbeat(ref ring.Ref, pace int) (tell int) {
 	tell = a.targetPace()
 	if m := a.find(ref); m != nil {
+		m.record.answered = true
 		if pace == m.asked {
 			m.granted = pace
 		} else {

@@ -35,6 +35,9 @@ type member struct {
 	introView     ring.View // the table of its introduction, until it is active
 	detours       []control.Detour
 	hold          []ring.Peer
+	lastHops      []ring.Peer // stubs to which it is the last hop, as it was told
+	stub          *stub       // set while it is a stub
+	record        record      // of accusations against it
 
 	// How long it may be silent.
 	pace     int           // see MaxBeats; 0 before its first heartbeat

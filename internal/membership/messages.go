@@ -24,7 +24,7 @@ func (a *Authority) manifest(m *member, view ring.View, members int, known []*me
 	note := control.Manifest{
 		Identity: string(a.identity), Epoch: a.epoch, Incarnation: a.lastInc, Size: int64(a.layout.K), Members: int64(members),
 		Entries: a.peers(view.Entries), Successors: a.peers(view.Successors),
-		Detours: m.detours, Hold: m.hold,
+		Detours: m.detours, Hold: m.hold, Stubs: m.lastHops,
 	}
 	if a.layout.Fewest {
 		note.Plan = control.FewestHops

@@ -25,6 +25,7 @@ type NodeView struct {
 	Successors []ring.Peer
 	Detours    []control.Detour
 	Hold       []ring.Peer
+	Stubs      []ring.Peer         // between the node and its successor, see ring.Router
 	Others     []uint64            // members to send to, or a sample of them; in no order
 	Incs       []uint64            // the incarnations of Others; 0 if the registry does not tell
 	Newest     uint64              // the latest incarnation that the registry had admitted by then
@@ -63,7 +64,7 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	}
 	next := &NodeView{
 		Self: l.Self, Bits: l.Bits, Identity: cmp.Or(ring.Identity(m.Identity), l.Identity), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
-		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
+		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold, Stubs: m.Stubs,
 		Others: m.Others, Incs: m.Incs, Newest: m.Incarnation, Idle: make(map[uint64]struct{}, len(m.Idle)),
 	}
 	if len(next.Incs) != len(next.Others) {
@@ -110,6 +111,9 @@ func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 	}
 	if u.NewDetours {
 		next.Detours, next.Hold = u.Detours, u.Hold
+	}
+	if u.NewStubs {
+		next.Stubs = u.Stubs
 	}
 	return &next, next.check()
 }
@@ -172,7 +176,7 @@ func (l *NodeView) check() error {
 		}
 	}
 	mask := ring.Mask(l.Bits)
-	for _, list := range [][]ring.Peer{l.Entries, l.Successors} {
+	for _, list := range [][]ring.Peer{l.Entries, l.Successors, l.Stubs} {
 		last := uint64(0)
 		for i, p := range list {
 			d := ring.Distance(mask, l.Self.ID, p.ID)
@@ -213,10 +217,11 @@ func (l *NodeView) Links(up func(ring.Peer) bool) (table, keep []ring.Peer) {
 	for _, d := range l.Detours {
 		keep = append(keep, d.Waypoint())
 	}
-	return table, append(keep, l.Hold...)
+	return table, slices.Concat(keep, l.Hold, l.Stubs)
 }
 
-// Successor is the ID of the next member clockwise, or the node's own if it is alone.
+// Successor is the ID of the next member clockwise that is no stub, or the node's own if there
+// is none.
 func (l *NodeView) Successor() uint64 {
 	if len(l.Successors) == 0 {
 		return l.Self.ID

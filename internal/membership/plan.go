@@ -10,6 +10,17 @@ import (
 func (a *Authority) tableMembers() []ring.Member {
 	list := make([]ring.Member, 0, len(a.byID))
 	for _, m := range a.sortedMembers() {
+		if m.status == active && m.stub == nil {
+			list = append(list, m.Member)
+		}
+	}
+	return list
+}
+
+// activeMembers lists the members that have a table, stubs included, by ascending ID.
+func (a *Authority) activeMembers() []ring.Member {
+	list := make([]ring.Member, 0, len(a.byID))
+	for _, m := range a.sortedMembers() {
 		if m.status == active {
 			list = append(list, m.Member)
 		}
@@ -28,7 +39,8 @@ func (a *Authority) plan() {
 	a.layout = a.layout.For(len(tables))
 	changes := a.plans.Update(tables, a.layout.Offsets, a.exact)
 	a.dirty, a.exact = false, false
-	a.tableCount = len(tables)
+	all := a.activeMembers()
+	a.tableCount = len(all)
 	a.epoch++
 	told := make(map[uint64]*control.Update, len(changes))
 	for _, c := range changes {
@@ -39,7 +51,7 @@ func (a *Authority) plan() {
 		if m.needsManifest { // sent below, when its detours are known
 			continue
 		}
-		u := &control.Update{Epoch: a.epoch, Members: int64(len(tables)), Entries: int64(c.Size)}
+		u := &control.Update{Epoch: a.epoch, Members: int64(len(all)), Entries: int64(c.Size)}
 		for _, s := range c.Slots {
 			u.Slots = append(u.Slots, slot(s.At, a.byID[s.Ref.ID]))
 		}
@@ -49,8 +61,9 @@ func (a *Authority) plan() {
 		told[m.ID] = u
 	}
 	a.planMoves(tables, told)
-	a.planDetours(tables, told)
-	for _, m := range tables {
+	a.planStubs(tables, told)
+	a.planDetours(tables, all, told)
+	for _, m := range all {
 		for _, dead := range a.owedDead[m.ID] {
 			u := a.updateFor(told, m.ID)
 			u.Gone = append(u.Gone, dead)
@@ -59,18 +72,18 @@ func (a *Authority) plan() {
 	clear(a.owedDead)
 	var known []*member // made for the first manifest
 	used := false
-	for _, found := range tables { // in a fixed order; at most one table of an epoch to each
+	for _, found := range all { // in a fixed order; at most one table of an epoch to each
 		m, u := a.byID[found.ID], told[found.ID]
 		switch {
 		case m.needsManifest:
-			m.needsManifest = false
-			view, _ := a.plans.View(m.ID)
+			m.needsManifest, used = false, true
+			view, _ := a.View(m.ID)
 			if known == nil {
 				known = a.announcedMembers()
 			}
-			a.sendTable(m, control.TypeManifest, a.manifest(m, view, len(tables), known))
+			a.sendTable(m, control.TypeManifest, a.manifest(m, view, len(all), known))
 			if u != nil && len(u.Gone) > 0 { // a manifest has no field for these
-				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(tables)), Gone: u.Gone, Signatures: a.signatures(u.Gone, a.epoch)})
+				a.send(m, control.TypeAnnounce, control.Announce{Epoch: a.epoch, Members: int64(len(all)), Gone: u.Gone, Signatures: a.signatures(u.Gone, a.epoch)})
 			}
 		case u != nil:
 			u.Signatures = a.signatures(u.Gone, u.Epoch)
@@ -87,7 +100,7 @@ func (a *Authority) plan() {
 func (a *Authority) updateFor(told map[uint64]*control.Update, id uint64) *control.Update {
 	u := told[id]
 	if u == nil {
-		view, _ := a.plans.View(id)
+		view, _ := a.View(id)
 		u = &control.Update{Epoch: a.epoch, Members: int64(a.tableCount), Entries: int64(len(view.Entries))}
 		told[id] = u
 	}

@@ -48,6 +48,7 @@ func (a *Authority) Disconnected(now Time, ref ring.Ref, why string) {
 	}
 	m.suspicion = &suspicion{why: why, until: within(now, a.timeout(m)), probe: now, backoff: backoff.Backoff{Min: minProbe, Max: maxProbe}}
 	a.suspects = append(a.suspects, m)
+	m.record.trouble(now, ring.Ref{})
 	a.emitEvent(Suspected, m, why)
 }
 

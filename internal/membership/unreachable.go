@@ -41,6 +41,10 @@ func (a *Authority) Trouble(now Time, from, to ring.Ref, why string) {
 		return
 	}
 	known := a.pairs[p]
+	if known != nil || why != "" {
+		m.record.trouble(now, from)
+		other.record.trouble(now, from)
+	}
 	switch {
 	case why == "" && known != nil:
 		delete(a.pairs, p)
@@ -104,7 +108,7 @@ func (a *Authority) sortedPairs() (list []pair) {
 // A node that cannot reach a long entry routes by the entry before it. Only a frame for one
 // of its successors may have no other way. It goes to a member with a link to that
 // successor, in two hops which involve no other node, so it cannot loop.
-func (a *Authority) planDetours(tables []ring.Member, told map[uint64]*control.Update) {
+func (a *Authority) planDetours(tables, all []ring.Member, told map[uint64]*control.Update) {
 	a.detoursDirty = false
 	defer func() { a.pairsFull = len(a.pairs) >= maxPairs }()
 	detours := make(map[uint64][]control.Detour)
@@ -122,11 +126,11 @@ func (a *Authority) planDetours(tables []ring.Member, told map[uint64]*control.U
 		}
 		state.via, state.detoured = via.ID, true
 		detours[from.ID] = append(detours[from.ID], control.Detour{To: to.ID, ID: via.ID, Incarnation: via.Incarnation, Addr: via.Addr})
-		if theirs, _ := a.plans.View(via.ID); !slices.Contains(theirs.Entries, p.to) {
+		if theirs, _ := a.View(via.ID); !slices.Contains(theirs.Entries, p.to) {
 			hold[via.ID] = append(hold[via.ID], to.Peer)
 		}
 	}
-	for _, found := range tables {
+	for _, found := range all {
 		m := a.byID[found.ID]
 		if slices.Equal(m.detours, detours[m.ID]) && slices.Equal(m.hold, hold[m.ID]) {
 			continue
@@ -166,13 +170,18 @@ func (a *Authority) lastView(m *member) ring.View {
 	if m.status == waiting || m.status == linking {
 		return m.introView
 	}
-	view, _ := a.plans.View(m.ID)
+	view, _ := a.View(m.ID)
 	return view
 }
 
 // triesSuccessor says whether a member tries to reach another as one of its successors.
 // As in [NodeView.Links], it tries as many as it takes to reach one.
+//
+// A stub counts as well: the member is the last hop to it.
 func (a *Authority) triesSuccessor(p pair) bool {
+	if slices.ContainsFunc(a.find(p.from).lastHops, func(s ring.Peer) bool { return s.Ref() == p.to }) {
+		return true
+	}
 	for _, s := range a.lastView(a.find(p.from)).Successors {
 		if s == p.to {
 			return true
@@ -203,7 +212,7 @@ func (a *Authority) detourFor(tables []ring.Member, from, to *member) *member {
 		if m == from || m.suspicion != nil || a.pairs[pair{from.Ref(), m.Ref()}] != nil || a.pairs[pair{m.Ref(), to.Ref()}] != nil {
 			continue
 		}
-		if view, _ := a.plans.View(m.ID); slices.Contains(view.Entries, to.Ref()) {
+		if view, _ := a.View(m.ID); slices.Contains(view.Entries, to.Ref()) {
 			return m
 		}
 		if second == nil {

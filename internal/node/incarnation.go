@@ -86,6 +86,7 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
 		IsMember: inc.isMember, MayExist: inc.mayExist,
 		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
+		StuckAfter: membership.StuckAfter(inc.lease()), StuckAgain: membership.StuckAgain(inc.lease()), OnStuck: inc.reportStuck,
 	})
 	n.noteTold(self.Incarnation)
 	n.mu.Lock()

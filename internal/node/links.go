@@ -33,6 +33,7 @@ type linker struct {
 
 	epoch          uint64   // of the table whose links are being opened
 	oldEntries     []uint64 // the table before, in use as well until linked
+	oldStubs       []uint64 // likewise
 	linked         bool     // every link of the table is up, or a dial of it has failed
 	confirmed      bool     // the registry was told so
 	reportedErrors string   // as told to the registry with it
@@ -159,6 +160,7 @@ func (l *linker) reconcile(local *membership.NodeView) {
 // setRoutes gives the plane the routes of a table.
 func (l *linker) setRoutes(local *membership.NodeView, table, keep []ring.Peer) {
 	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Authoritative: l.authoritative()}
+	routes.Stubs = peerIDs(local.Stubs)
 	if len(local.Detours) > 0 {
 		routes.Detours = make(map[uint64]uint64, len(local.Detours))
 		for _, d := range local.Detours {
@@ -166,11 +168,16 @@ func (l *linker) setRoutes(local *membership.NodeView, table, keep []ring.Peer) 
 		}
 	}
 	if l.linked {
-		l.oldEntries = routes.Entries
+		l.oldEntries, l.oldStubs = routes.Entries, routes.Stubs
 	} else {
 		// Until the new links are up, the old ones are used as well. A mix of tables routes
 		// correctly, since each entry is a step forward.
 		routes.Entries = l.mergeClockwise(routes.Entries, l.oldEntries)
+		for _, s := range l.oldStubs {
+			if !slices.Contains(routes.Stubs, s) && !slices.Contains(routes.Entries, s) {
+				routes.Stubs, routes.Keep = append(routes.Stubs, s), append(routes.Keep, s)
+			}
+		}
 	}
 	l.plane.SetRoutes(routes)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/status"
 )
@@ -36,6 +37,18 @@ func (n *Node) Trace(ctx context.Context, to status.ID) ([]status.Hop, error) {
 		hops[i] = status.Hop{ID: status.ID(h.ID), Elapsed: h.Elapsed}
 	}
 	return hops, err
+}
+
+// reportStuck tells the registry of a stream on which nothing comes through. The stream's lock is
+// held.
+func (inc *incarnation) reportStuck(s plane.Stuck) {
+	inc.n.Tell(control.TypeStuck, control.Stuck{
+		ID: s.Sink, Healed: s.Healed, Silent: s.Silent.Milliseconds(), Complete: s.Complete,
+		Answered: s.Answered[:min(len(s.Answered), control.MaxStuckHops)],
+	})
+	if !s.Healed {
+		inc.n.cfg.Log.Info("nothing comes through to a node: the registry looks for the relay that passes nothing on", "node", inc.n.Peer(), "to", s.Sink, "for", s.Silent, "answered", len(s.Answered), "complete", s.Complete)
+	}
 }
 
 // answerTrace traces a route for the registry. It answers over the connection that the

@@ -23,6 +23,7 @@ type outbound struct {
 	used      bool          // since the last sweep for idle streams
 	changed   notify.Change // s has changed
 	scratch   []byte        // for frames
+	stuck     stuckState
 	sendQueue
 }
 

@@ -52,6 +52,12 @@ type Config struct {
 	// not block or call the plane.
 	Outlived      func(later uint64) (renewed bool)
 	OnIncarnation func(inc uint64)
+	// StuckAfter is how long nothing must come through on a stream before its route is traced and
+	// OnStuck is called, and StuckAgain how long after that it is called once more. OnStuck is also
+	// called when the stream gets on again. A stream's lock is held, so it must not block or call the
+	// plane. It may be nil.
+	StuckAfter, StuckAgain time.Duration
+	OnStuck                func(Stuck)
 	// MaxSuspension is for how long this process may be suspended before it must ask whether it is still
 	// a member, see [Plane.Running]. 0 means without limit.
 	MaxSuspension time.Duration
@@ -145,6 +151,7 @@ type Plane struct {
 	fence                     fence
 
 	// use of Limits
+	tracing  atomic.Int32 // traces of streams that are stuck, see maxStuckTraces
 	stored   atomic.Int64 // bytes of SendBuffer in use
 	askedAll atomic.Bool  // all sinks were asked for an acknowledgement since SendBuffer was last full
 	inbox    atomic.Int64 // bytes of ReceiveBuffer in use

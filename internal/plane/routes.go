@@ -12,6 +12,7 @@ type Routes struct {
 	Epoch     uint64
 	Entries   []uint64          // clockwise from self; those whose link is up are used
 	Successor uint64            // the next member clockwise; Self if the node is alone
+	Stubs     []uint64          // members to which the node is the last hop, see [ring.Router]; of Keep as well
 	Detours   map[uint64]uint64 // a member that cannot be reached -> the peer through which it can
 	Keep      []uint64          // further peers whose links stay (waypoints of detours, links of a table being replaced)
 	// Authoritative means that the node may tell others that an ID is not taken, see
@@ -20,7 +21,7 @@ type Routes struct {
 }
 
 func (r *Routes) clone() Routes {
-	return Routes{r.Epoch, slices.Clone(r.Entries), r.Successor, maps.Clone(r.Detours), slices.Clone(r.Keep), r.Authoritative}
+	return Routes{r.Epoch, slices.Clone(r.Entries), r.Successor, slices.Clone(r.Stubs), maps.Clone(r.Detours), slices.Clone(r.Keep), r.Authoritative}
 }
 
 // names reports whether the link to a peer stays.
@@ -86,7 +87,7 @@ func (p *Plane) rebuild() {
 	t := &p.table
 	s := &snapshot{
 		Router: ring.Router{
-			Mask: p.mask, Self: p.Self, HopLimit: p.HopLimit, Epoch: t.Epoch, Successor: t.Successor, Authoritative: t.Authoritative,
+			Mask: p.mask, Self: p.Self, HopLimit: p.HopLimit, Epoch: t.Epoch, Successor: t.Successor, Stubs: t.Stubs, Authoritative: t.Authoritative,
 		},
 		toSink: make(map[uint64]int, len(p.links)),
 	}
@@ -115,7 +116,7 @@ func (p *Plane) rebuild() {
 		}
 		s.Detours, s.detourWays = append(s.Detours, sink), append(s.detourWays, by[waypoint])
 	}
-	if was := p.routes.Load(); was.Router.Epoch != s.Router.Epoch || !slices.Equal(was.Up, s.Up) || !slices.Equal(was.Detours, s.Detours) {
+	if was := p.routes.Load(); was.Router.Epoch != s.Router.Epoch || !slices.Equal(was.Up, s.Up) || !slices.Equal(was.Detours, s.Detours) || !slices.Equal(was.Stubs, s.Stubs) {
 		p.timers.hurry.Store(true)
 	}
 	p.routes.Store(s)

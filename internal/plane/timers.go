@@ -73,8 +73,10 @@ func (o *outbound) tick(hurry bool) bool {
 	defer o.unlock()
 	if !o.s.Waiting() {
 		o.ticking = false
+		o.checkStuck()
 		return false
 	}
+	o.checkStuck()
 	if hurry {
 		o.askAgain()
 	}

@@ -21,6 +21,8 @@ var eventKinds = map[membership.Kind]status.EventKind{
 	membership.CountsAgain: status.EventCounts,
 	membership.Rebuilt:     status.EventRebuilt,
 	membership.Founded:     status.EventSetup,
+	membership.LedAround:   status.EventLedAround,
+	membership.Relays:      status.EventRelays,
 }
 
 // recordEffect records an effect if it is an event. It needs mu.
@@ -59,7 +61,7 @@ func (r *Registry) logEvent(e status.Event) {
 // level is Warn for what an operator may want to look into, and Info for the rest.
 func level(e status.Event) slog.Level {
 	switch e.Kind {
-	case status.EventDead, status.EventDegraded, status.EventLeftOut:
+	case status.EventDead, status.EventDegraded, status.EventLeftOut, status.EventLedAround:
 		return slog.LevelWarn
 	}
 	return slog.LevelInfo

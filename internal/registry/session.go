@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"time"
@@ -210,6 +211,17 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.members.Trouble(r.now(), s.member.Ref(), ring.Ref{ID: trouble.ID, Incarnation: trouble.Incarnation}, handshake.Quote(trouble.Error))
+		r.wake()
+	case control.TypeStuck:
+		var stuck control.Stuck
+		if err := s.conn.Decode(body, &stuck); err != nil {
+			return err
+		}
+		stuck.Answered = stuck.Answered[:min(len(stuck.Answered), control.MaxStuckHops)]
+		stuck.Silent = min(max(0, stuck.Silent), math.MaxInt32)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.members.Stuck(r.now(), s.member.Ref(), stuck)
 		r.wake()
 	case control.TypeTraced:
 		var traced control.Traced

@@ -82,13 +82,14 @@ func (r *Registry) Audit() status.Audit {
 	ids := make([]uint64, len(tables))
 	entries := make([][]uint64, len(tables))
 	var epoch uint64
+	lastHops := make([][]uint64, len(tables))
 	for i, t := range tables {
-		ids[i], epoch = uint64(t.Self.ID), t.Epoch
+		ids[i], epoch, lastHops[i] = uint64(t.Self.ID), t.Epoch, t.Stubs
 		for _, p := range t.Peers {
 			entries[i] = append(entries[i], uint64(p.ID))
 		}
 	}
-	a := ring.Audit(ring.Mask(r.cfg.Bits), ids, entries)
+	a := ring.AuditStubs(ring.Mask(r.cfg.Bits), ids, entries, lastHops)
 	return status.Audit{
 		Epoch: epoch, Nodes: a.Nodes, Entries: a.Entries, Offsets: offsets,
 		Pairs: a.Pairs, Sampled: a.Sinks < a.Nodes, Unreachable: a.Unreachable, BadFrom: status.ID(a.BadFrom), BadTo: status.ID(a.BadTo),

@@ -29,7 +29,7 @@ func (r *Registry) Snapshot() *status.Snapshot {
 	s := &status.Snapshot{
 		Time: now, Ring: r.cfg.RingName, Identity: string(r.members.Identity()), OtherRings: r.others.list(now, r.cfg.Lease), Bits: r.cfg.Bits, Lease: r.cfg.Lease, Epoch: r.members.Epoch(),
 		Live: r.members.Live(), Offsets: cloneNonNil(layout.Offsets), Entries: len(layout.Offsets), Plan: ring.PlanName(layout.Fewest),
-		Missing: withText(r.members.Unsettled()), Degraded: r.degraded(), LeftOut: r.leftOut(),
+		Missing: withText(r.members.Unsettled()), Degraded: r.degraded(), LeftOut: r.leftOut(), Sidelined: r.sidelined(),
 		Running: r.running(), Runs: cloneNonNil(r.runs.ended), Last: r.runs.last, Verdicts: r.runs.counts(),
 		Events: r.events.list(), Happened: r.events.counts(), History: r.history.list(),
 		Gone: r.reports.listGone(now, string(r.members.Identity()), func(id uint64) bool { _, present := r.members.Holder(id); return present }),

@@ -1,6 +1,9 @@
 package registry
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
@@ -32,6 +35,20 @@ func (r *Registry) degraded() []status.Degraded {
 	for _, p := range r.members.Unreachable() {
 		list = append(list, status.Degraded{From: peer(p.From), To: peer(p.To), Why: p.Why})
 	}
+	for _, p := range r.members.StuckPairs() {
+		list = append(list, status.Degraded{From: peer(p.From), To: peer(p.To), Why: fmt.Sprintf("no message comes through for %v, and the registry looks for the relay that passes nothing on", p.Silent.Round(100*time.Millisecond))})
+	}
+	return list
+}
+
+// sidelined lists the members that are led around. It is never nil. It needs mu.
+func (r *Registry) sidelined() []status.Sidelined {
+	list := []status.Sidelined{}
+	for _, s := range r.members.Sidelined() {
+		list = append(list, status.Sidelined{
+			Node: peer(s.Member), Incarnation: s.Member.Incarnation, Since: r.start.Add(s.Since), Trial: s.Trial, Pairs: s.Pairs, Why: s.Why,
+		})
+	}
 	return list
 }
 
@@ -50,6 +67,7 @@ type Table struct {
 	Self  status.Peer
 	Epoch uint64
 	Peers []status.Peer // clockwise
+	Stubs []uint64      // members that are led around, and that it is the last hop to
 }
 
 // Tables returns the tables that the members were given, by ascending ID. A member without a table
@@ -68,6 +86,7 @@ func (r *Registry) Tables() (tables []Table) {
 				t.Peers = append(t.Peers, peer(p))
 			}
 		}
+		t.Stubs = r.members.LastHops(m.ID)
 		tables = append(tables, t)
 	}
 	return tables

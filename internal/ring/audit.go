@@ -28,6 +28,12 @@ func Audit(mask uint64, ids []uint64, tables [][]uint64) Report {
 	return Walk(mask, ids, tables, AuditSample)
 }
 
+// AuditStubs is [Audit] for a ring with stubs: lastHops has those to which each member is the last
+// hop. A route through a stub does not arrive.
+func AuditStubs(mask uint64, ids []uint64, tables, lastHops [][]uint64) Report {
+	return walk(mask, ids, tables, lastHops, AuditSample)
+}
+
 // Walk walks the routes from all members to all members, or to about sinks of them in a
 // larger ring. It uses the tables as they were handed out, and the same [ClosestPreceding]
 // as the nodes. ids ascend; tables[i] holds the entries of ids[i], in clockwise order from
@@ -36,6 +42,10 @@ func Audit(mask uint64, ids []uint64, tables [][]uint64) Report {
 // A route only moves towards its sink. So for each sink it visits the sources from the
 // nearest to the farthest, counter-clockwise: the next hop of each was visited before.
 func Walk(mask uint64, ids []uint64, tables [][]uint64, sinks int) Report {
+	return walk(mask, ids, tables, nil, sinks)
+}
+
+func walk(mask uint64, ids []uint64, tables, lastHops [][]uint64, sinks int) Report {
 	n := len(ids)
 	r := Report{Nodes: n}
 	for _, t := range tables {
@@ -44,6 +54,14 @@ func Walk(mask uint64, ids []uint64, tables [][]uint64, sinks int) Report {
 	at := make(map[uint64]int, n)
 	for i, id := range ids {
 		at[id] = i
+	}
+	stub := make([]bool, n)
+	for _, list := range lastHops {
+		for _, id := range list {
+			if i, ok := at[id]; ok {
+				stub[i] = true
+			}
+		}
 	}
 	next := make([]int, n)
 	hops := make([]int, n)
@@ -61,9 +79,11 @@ func Walk(mask uint64, ids []uint64, tables [][]uint64, sinks int) Report {
 			if i := ClosestPreceding(mask, ids[s], ids[d], tables[s]); i >= 0 {
 				// A wrong table may name a node that is not a member, or point backwards.
 				// Then the route does not arrive.
-				if e, ok := at[tables[s][i]]; ok && (d-e+n)%n < back && hops[e] >= 0 {
+				if e, ok := at[tables[s][i]]; ok && (d-e+n)%n < back && hops[e] >= 0 && !stub[e] {
 					next[s], hops[s] = e, hops[e]+1
 				}
+			} else if lastHops != nil && slices.Contains(lastHops[s], ids[d]) {
+				next[s], hops[s] = d, 1
 			}
 			if hops[s] < 0 {
 				if r.Unreachable == 0 {

@@ -1,5 +1,7 @@
 package ring
 
+import "slices"
+
 // Action is what a node does with a frame that is for another node.
 type Action uint8
 
@@ -21,9 +23,10 @@ type Router struct {
 	Epoch      uint64   // of the table in use; 0: there is none yet
 	Up         []uint64 // entries of the table whose link is up, in clockwise order
 	Detours    []uint64 // IDs with a detour whose first link is up
+	Stubs      []uint64 // the stubs between the node and its successor: members to which it is the last hop
 
-	// Successor is the next member clockwise, whether its link is up or not, or the node
-	// itself if it is alone.
+	// Successor is the next member clockwise that is no stub, whether its link is up or not, or the
+	// node itself if it is alone.
 	Successor uint64
 
 	// Authoritative means that the node may tell others that an ID is not taken. It holds while
@@ -56,8 +59,12 @@ func (r *Router) Relay(from, dst uint64, hops int, detour bool) (Action, int) {
 // Next decides about a frame of the node's own that is for another node. The index that it returns
 // is of Up or of Detours.
 //
-// An ID before the successor is not taken, even if the successor is dead. An ID at the successor or
-// beyond is not for this node to judge.
+// An ID before the successor is not taken, even if the successor is dead, unless it is that of a
+// stub. An ID at the successor or beyond is not for this node to judge.
+//
+// A stub is a member that passes on nothing for others, as a stub router of OSPF (RFC 6987). It is
+// no entry of a table, so no route leads through it. The nodes before it have a link to it, for what
+// is addressed to it.
 func (r *Router) Next(dst uint64) (Action, int) {
 	if r.Epoch == 0 {
 		return Drop, 0
@@ -65,16 +72,20 @@ func (r *Router) Next(dst uint64) (Action, int) {
 	if i := ClosestPreceding(r.Mask, r.Self, dst, r.Up); i >= 0 {
 		return Forward, i
 	}
+	if slices.Contains(r.Stubs, dst) {
+		if i := slices.Index(r.Detours, dst); i >= 0 {
+			return Detour, i
+		}
+		return Direct, 0
+	}
 	if r.Successor == r.Self || Distance(r.Mask, r.Self, dst) < Distance(r.Mask, r.Self, r.Successor) {
 		if r.Authoritative {
 			return NoSuchNode, 0
 		}
 		return Drop, 0
 	}
-	for i, to := range r.Detours {
-		if to == dst {
-			return Detour, i
-		}
+	if i := slices.Index(r.Detours, dst); i >= 0 {
+		return Detour, i
 	}
 	return Drop, 0
 }

@@ -19,6 +19,9 @@ func TestRelay(t *testing.T) {
 	noTable := func(r *Router) { r.Epoch, r.Authoritative = 0, false }
 	noSuccessor := func(r *Router) { r.Up = r.Up[1:]; r.Detours = []uint64{30, 20} }
 	unsure := func(r *Router) { r.Authoritative = false }
+	stubs := func(r *Router) {
+		r.Up, r.Successor, r.Stubs, r.Detours = []uint64{40, 100}, 40, []uint64{20, 30}, []uint64{30}
+	}
 	alone := func(r *Router) { r.Up, r.Successor = nil, r.Self }
 	for _, c := range []struct {
 		name      string
@@ -48,6 +51,10 @@ func TestRelay(t *testing.T) {
 		{"before the successor, whose link is down", noSuccessor, 5, 15, 1, false, NoSuchNode, 0},
 		{"the successor, whose link is down", noSuccessor, 5, 20, 1, false, Detour, 1},
 		{"behind a successor whose link is down", noSuccessor, 5, 25, 1, false, Drop, 0},
+		{"a stub", stubs, 5, 20, 1, false, Direct, 0},
+		{"a stub, by a detour", stubs, 5, 30, 1, false, Detour, 0},
+		{"beside a stub", stubs, 5, 25, 1, false, NoSuchNode, 0},
+		{"behind the stubs", stubs, 5, 45, 1, false, Forward, 0},
 		{"alone", alone, 5, 200, 1, false, NoSuchNode, 0},
 	} {
 		r := router(c.change)

@@ -31,6 +31,7 @@ type Ring struct {
 	Addr     string          // of the registry
 	Secure   bool            // it is a secure ring
 	Nodes    []*ringdht.Node // in the order in which they joined
+	Liar     bool            // a member passes nothing on, so the registry may say so
 
 	credentials string // of a secure ring: the part of a join line behind the address
 }
@@ -78,6 +79,7 @@ func newRing(t testing.TB, net *memnet.Network, secure bool, opts []ringdht.Regi
 	tr.Registry = r
 	openRings.Add(1)
 	t.Cleanup(func() {
+		tr.checkNamed()
 		tr.Close()
 		if openRings.Add(-1) > 0 { // the test has others
 			return
@@ -95,6 +97,15 @@ func newRing(t testing.TB, net *memnet.Network, secure bool, opts []ringdht.Regi
 		tr.useToken()
 	}
 	return tr
+}
+
+// checkNamed fails the test if the registry has named a member that passes everything on.
+func (tr *Ring) checkNamed() {
+	for _, e := range tr.Registry.Snapshot().Events {
+		if e.Kind == status.EventLedAround && !tr.Liar {
+			tr.T.Errorf("node %d is named as a liar: %s", e.Node.ID, e.Why)
+		}
+	}
 }
 
 // Close closes all nodes and then the registry.

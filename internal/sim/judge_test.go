@@ -146,6 +146,8 @@ func (j *judge) effect(r *registry, e membership.Effect) {
 		if !j.excused(x, r) && !j.addressTaken(x, e.Addr, r) && !x.leaving && !again {
 			j.fail("%v was declared dead without a reason: %s", e.Ref, e.Why)
 		}
+	case membership.LedAround:
+		j.ledAround(e)
 	case membership.Rebuilt:
 		r.rebuilt = j.w.now
 		for _, x := range j.all {

@@ -221,7 +221,7 @@ func (w *world) join(from, to *node) *link {
 
 // updateRouter works out what the node routes by.
 func (n *node) updateRouter() {
-	o := ring.Router{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, HopLimit: math.MaxInt, Epoch: n.use.Epoch, Successor: n.use.Successor()}
+	o := ring.Router{Mask: ring.Mask(n.w.bits), Self: n.ref.ID, HopLimit: math.MaxInt, Epoch: n.use.Epoch, Successor: n.use.Successor(), Stubs: stubIDs(n.use)}
 	for _, l := range n.links {
 		named := func(p ring.Peer) bool { return p.Ref() == l.to.ref }
 		if slices.ContainsFunc(n.use.Entries, named) || slices.ContainsFunc(n.use.Successors, named) {

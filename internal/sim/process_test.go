@@ -22,6 +22,7 @@ type process struct {
 	node  *node // the present incarnation, nil if there is none
 	join  *joining
 	token uint64 // of that incarnation
+	lie   lie    // what it does not pass on
 	done  bool   // it wants no further incarnation
 
 	maxInc   uint64 // the greatest incarnation that it knows of

@@ -63,6 +63,9 @@ func (r *registry) receive(c *conn, msg any) {
 		return
 	case control.Beat:
 		c.sendToNode(control.BeatAnswer{})
+		if r.w.liars != nil {
+			r.auth.Heartbeat(c.ref, 1)
+		}
 		return // nothing changes
 	case control.Linked:
 		r.w.logf("%v linked with epoch %d %s", c.ref, m.Epoch, m.Error)
@@ -71,6 +74,9 @@ func (r *registry) receive(c *conn, msg any) {
 		r.w.logf("%v reports of %d/%d: %q", c.ref, m.ID, m.Incarnation, m.Error)
 		r.auth.Trouble(now, c.ref, m.Ref(), m.Error)
 		r.reports.note(c.ref, m.Ref(), m.Error)
+	case control.Stuck:
+		r.w.logf("%v reports %+v", c.ref, m)
+		r.auth.Stuck(now, c.ref, m)
 	case control.Deregister:
 		r.w.logf("%v leaves", c.ref)
 		r.w.judge.leaves(c.ref)

@@ -23,7 +23,9 @@ func (n *node) receive(l *link, f wire.Frame, detour bool) {
 	switch {
 	case dst == n.ref.ID:
 		n.handleFrame(f)
+	case n.p.swallows(f):
 	default:
+		n.w.judge.relayed(n, f)
 		n.router.Authoritative = n.authoritative()
 		action, i := n.router.Relay(l.from.ref.ID, dst, int(f.Hops()), detour)
 		if !n.follow(f, action, i) {

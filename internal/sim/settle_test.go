@@ -23,7 +23,12 @@ func (w *world) settleLimit() Time {
 // pairs cut, four dead links may follow each other on its way and back. Each is found dead
 // a lease after its first use, and has a detour within half a lease more. The next retry, up
 // to 2 seconds later, is the first to use the next link.
-func (w *world) finishLimit() Time { return 4 * (w.lease + w.lease/2 + 2*1000*ms) }
+func (w *world) finishLimit() Time {
+	if w.liars != nil && w.liars.lying { // until it is found, or all others on the way were tried in vain
+		return Time(max(3, len(w.alive())))*(2*membership.StuckAfter(w.lease)+4*w.lease+10*1000*ms) + 4*(w.lease+w.lease/2+2*1000*ms)
+	}
+	return 4 * (w.lease + w.lease/2 + 2*1000*ms)
+}
 
 // settle ends all faults, and waits until the ring is as it should be.
 func (w *world) settle() {
@@ -110,6 +115,7 @@ const (
 	registryAway          // the registry is dead, and up to three neighbours
 	pairsCut              // some neighbours cannot reach each other
 	newcomersCut          // newcomers cannot reach some members
+	liarInside            // a member passes nothing on
 )
 
 func (w *world) applyHandicap() {
@@ -135,6 +141,8 @@ func (w *world) applyHandicap() {
 		}
 	case newcomersCut:
 		w.addCutNewcomers()
+	case liarInside:
+		w.addLiar()
 	}
 	w.until(w.now + w.lease)
 }

@@ -31,7 +31,7 @@ func TestSimulationOfClocks(t *testing.T) { simulate(t, *simFrom-1+clocksFrom, 8
 
 // kind is the kind of a seed's world: 0 the first, 1 from fewestFrom on, 2 from
 // unreachableFrom on, 3 from clocksFrom on, 4 from movingFrom on, 5 from starvedFrom on,
-// 6 from ringsFrom on.
+// 6 from ringsFrom on, 7 from liarsFrom on.
 func kind(seed uint64) uint64 { return seed / fewestFrom }
 
 func simulate(t *testing.T, from uint64, runs int) {
@@ -100,6 +100,8 @@ func (c *counters) add(d counters) {
 	c.births += d.births
 	c.faults += d.faults
 	c.renewals += d.renewals
+	c.liars += d.liars
+	c.named += d.named
 	c.rings += d.rings
 	c.strangers += d.strangers
 	c.forsaken += d.forsaken

@@ -27,6 +27,7 @@ type outStream struct {
 	began   Time
 	opened  bool
 	sinkInc uint64
+	stuckAt Time   // when it was reported to be stuck last, 0 while it is not
 	pushed  []Time // when each message was accepted
 	got     int    // by the handler
 	acked   uint64
@@ -146,6 +147,7 @@ func (n *node) tick() {
 				o.send(o.s.Tick(n.w.now, nil))
 				waiting = true
 			}
+			o.reportStuck()
 		}
 		if waiting {
 			n.tick()

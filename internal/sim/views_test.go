@@ -22,10 +22,13 @@ func (j *judge) checkViews(r *registry) {
 			tables = append(tables, m.Ref())
 		}
 	}
+	members := tables
+	tables = slices.DeleteFunc(slices.Clone(tables), func(r ring.Ref) bool { return isStub(a, r) })
 	n := len(tables)
-	for i, self := range tables {
+	for _, self := range members {
+		i, others := positionBefore(tables, self)
 		v := views[self.ID]
-		if want := min(n-1, ring.Successors); len(v.Successors) != want {
+		if want := min(others, ring.Successors); len(v.Successors) != want {
 			j.fail("the view of %v has %d successors, want %d: %v", self, len(v.Successors), want, tables)
 			return
 		}
@@ -52,9 +55,9 @@ func (j *judge) checkViews(r *registry) {
 	// has.
 	for _, c := range j.w.conns {
 		if v, ok := views[c.ref.ID]; ok && c.r == r && c.bound && !c.nodeClosed && !c.regClosed && len(c.down.queue) == 0 &&
-			r.sessions[c.ref] == c && c.p.node != nil && c.p.node.ref == c.ref && slices.Contains(tables, c.ref) && c.p.state == running {
+			r.sessions[c.ref] == c && c.p.node != nil && c.p.node.ref == c.ref && slices.Contains(members, c.ref) && c.p.state == running {
 			l := c.p.node.local
-			if !same(l.Entries, v.Entries) || !same(l.Successors, v.Successors) {
+			if !same(l.Entries, v.Entries) || !same(l.Successors, v.Successors) || !slices.Equal(stubIDs(l), a.LastHops(c.ref.ID)) {
 				j.fail("%v was told %v and %v, the registry believes %v", c.ref, l.Entries, l.Successors, v)
 				return
 			}
@@ -92,18 +95,28 @@ func (j *judge) ideal() string {
 		return sprintf("pairs without a detour: %v", a.WithoutDetour())
 	}
 	all := a.All()
-	n := len(all)
+	tables := slices.DeleteFunc(a.All(), func(m ring.Member) bool { return isStub(a, m.Ref()) })
+	n := len(tables)
 	layout := a.Layout()
 	if fits := layout.For(n); !fits.Equal(layout) {
 		return sprintf("a ring of %d needs the layout %+v, it has %+v", n, fits, layout)
 	}
-	for i, m := range all {
+	var refs []ring.Ref
+	for _, m := range tables {
+		refs = append(refs, m.Ref())
+	}
+	for at, m := range all {
 		var entries, successors []ring.Ref
+		i, others := positionBefore(refs, m.Ref())
 		for _, p := range layout.Offsets.AppendPositions(nil, n, i) {
-			entries = append(entries, all[p].Ref())
+			entries = append(entries, refs[p])
 		}
-		for s := 1; s <= ring.Successors && s < n; s++ {
-			successors = append(successors, all[(i+s)%n].Ref())
+		for s := 1; s <= ring.Successors && s <= others; s++ {
+			successors = append(successors, refs[(i+s)%n])
+		}
+		var lastHops []ring.Ref // the stubs that follow it
+		for k := 1; k < len(all) && isStub(a, all[(at+k)%len(all)].Ref()); k++ {
+			lastHops = append(lastHops, all[(at+k)%len(all)].Ref())
 		}
 		x := j.incarnations[m.Ref()]
 		l := x.n.local
@@ -114,6 +127,10 @@ func (j *judge) ideal() string {
 			return sprintf("%v is over", m.Ref())
 		case !same(l.Entries, entries) || !same(l.Successors, successors):
 			return sprintf("the tables of %v are %v and %v, want %v", m.Ref(), l.Entries, l.Successors, entries)
+		case !same(l.Stubs, lastHops):
+			return sprintf("the stubs of %v are %v, want %v", m.Ref(), l.Stubs, lastHops)
+		case slices.ContainsFunc(lastHops, func(s ring.Ref) bool { return x.n.linkTo(s) == nil }):
+			return sprintf("%v has no link to a stub of %v", m.Ref(), lastHops)
 		case j.wrongAddress(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)) != "":
 			return sprintf("%v has a wrong address: %s", m.Ref(), j.wrongAddress(append(l.Entries[:len(l.Entries):len(l.Entries)], l.Successors...)))
 		case w.byAddr[m.Addr] != x.p:
@@ -124,8 +141,8 @@ func (j *judge) ideal() string {
 			return sprintf("%v still dials %v", m.Ref(), x.n.dials[0].peer)
 		case !x.n.ready:
 			return sprintf("%v was not told that it is ready", m.Ref())
-		case len(l.Others) != n-1 || l.Members != n:
-			return sprintf("%v knows %d others in a ring of %d, and was told that they are %d", m.Ref(), len(l.Others), n, l.Members)
+		case len(l.Others) != len(all)-1 || l.Members != len(all):
+			return sprintf("%v knows %d others in a ring of %d, and was told that they are %d", m.Ref(), len(l.Others), len(all), l.Members)
 		case !areMembers(l, all):
 			return sprintf("%v lists incarnations that are over: %v %v", m.Ref(), l.Others, l.Incs)
 		case n > 1 && x.n.linkTo(successors[0]) == nil:

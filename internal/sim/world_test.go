@@ -40,6 +40,7 @@ type world struct {
 	clocks       *rand.Rand    // nil but from clocksFrom on
 	identities   *rand.Rand    // for the identities of rings
 	rings        *rings        // nil but from ringsFrom on
+	liars        *liars        // nil but from liarsFrom on
 	quiet        bool          // no node sends
 	generation   int
 	registry     *registry
@@ -61,6 +62,7 @@ type counters struct {
 	left                                   int // messages returned because the sink left
 	full, dropped, down, overshot, detours int
 	deaths, births, faults, renewals       int
+	liars, named                           int // members that lied, and those that were named
 	rings, strangers, forsaken             int // rings made, refusals of members of others, and rings given up
 }
 
@@ -120,6 +122,9 @@ func newWorld(seed uint64) *world {
 	}
 	if kind(seed) == kind(unreachableFrom) {
 		w.newcomerCuts, w.handicap, w.calm = newNewcomerCuts(seed), newcomersCut, false
+	}
+	if kind(seed) == kind(liarsFrom) {
+		w.liars, w.handicap, w.calm = newLiars(seed), liarInside, false
 	}
 	if kind(seed) == kind(ringsFrom) {
 		w.rings, w.calm = newRings(w), false

@@ -48,6 +48,7 @@ type Sender struct {
 	questions
 	recovery
 	timing
+	liveness
 
 	deliveryTime         Time // see DeliveryTime
 	retransmitted, stale uint64
@@ -139,7 +140,8 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 	s.first, s.una, s.nxt, s.end = b.First, b.First, b.First, b.First+s.end
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))
-	if s.backoff == 0 { // Karn's rule: after a repeat it is not known which one was answered
+	s.liveness = liveness{} // the path works
+	if s.backoff == 0 {     // Karn's rule: after a repeat it is not known which one was answered
 		s.sample(now - s.latest.at)
 	}
 	s.backoff = 0
@@ -165,6 +167,7 @@ func (s *Sender) Refused(gen uint64, b wire.RefuseBody) {
 		s.stale++
 		return
 	}
+	s.liveness = liveness{} // the path works
 	switch {
 	case b.Reason == wire.RefuseLeaving:
 		s.finish(ErrLeft)
@@ -324,7 +327,9 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	if s.state != Open && s.state != Closing || delivered < s.una || delivered > s.nxt || // not received > nxt alone: the sum wraps
 		received < s.received ||
 		received > s.nxt || farthest > s.nxt {
-		if !s.known(delivered, received, farthest) {
+		if s.known(delivered, received, farthest) {
+			s.heard(now, false)
+		} else {
 			s.stale++
 		}
 		return out, false, nil
@@ -338,6 +343,7 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	progress = acked > 0 || window > s.window
 	s.window = window
 	paused := s.resendAt > 0
+	s.heard(now, acked > 0 || received > s.received)
 	if acked > 0 || received > s.received {
 		s.received = received
 		s.backoff = 0
@@ -358,6 +364,7 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	switch {
 	case s.una == s.nxt:
 		s.setDeadline(0)
+		s.liveness = liveness{}
 	case s.unanswered || s.resendAt > 0:
 		// The answer or a timeout brings the next question.
 	case paused || len(ranges) > 0:

@@ -40,6 +40,7 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 	if !s.Waiting() {
 		return out
 	}
+	s.began(now)
 	if s.deadline == 0 {
 		s.setDeadline(now + s.rto())
 	}

@@ -192,6 +192,22 @@ func Degraded(pairs []status.Degraded, names console.Names, width int) string {
 	return fit(t, width, "")
 }
 
+// Sidelined lists the nodes that routes lead around.
+func Sidelined(nodes []status.Sidelined, names console.Names, width int) string {
+	list := func(name Naming) *table.Table {
+		t := table.New(table.Left("node"), table.Left("since"), table.Text("why"))
+		for _, s := range nodes {
+			t.Row(name(s.Node), s.Since.Format(time.TimeOnly), s.Why)
+		}
+		return t
+	}
+	t := list(Named(names))
+	if !t.Fits(width) {
+		t = list(Bare(names))
+	}
+	return fit(t, width, "")
+}
+
 // Runs lists traffic runs, a line each, with the first word of each verdict. A verdict of more
 // words is below the list.
 func Runs(runs []status.Run, width int) string {

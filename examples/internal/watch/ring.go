@@ -159,6 +159,10 @@ func trouble(s *status.Snapshot, width int) []string {
 	if n := len(s.LeftOut); n > 0 {
 		list = append(list, fmt.Sprintf("stuck     %7d · for example %v", n, s.LeftOut[0]))
 	}
+	if n := len(s.Sidelined); n > 0 {
+		x := s.Sidelined[0]
+		list = append(list, fmt.Sprintf("led around %6d · for example %d: %s", n, x.Node.ID, x.Why))
+	}
 	if n := len(s.Missing); n > 0 {
 		list = append(list, "waiting: "+strings.Join(s.Missing, "; "))
 	}
