@@ -41,6 +41,7 @@ var counterTable = []struct {
 	{"receive_buffer", gauge, func(c *status.Counters) *int64 { return &c.ReceiveBuffer }},
 	{"handler_backlog", gauge, func(c *status.Counters) *int64 { return &c.HandlerBacklog }},
 	{"queued", gauge, func(c *status.Counters) *int64 { return &c.Queued }},
+	{"dropped.unknown", counter, func(c *status.Counters) *int64 { return &c.Dropped.Unknown }},
 }
 
 // counterKind says how a counter of a node that is gone counts in sums.

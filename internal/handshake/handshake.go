@@ -117,7 +117,7 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	case err != nil && !r.got:
 		return h, fmt.Errorf("%w: %w", errNoHello, err)
 	case errors.Is(err, wire.ErrVersion):
-		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
+		a = wire.Answer{Status: wire.BadVersion, Reason: wire.VersionAdvice()}
 	case err != nil:
 		return h, err // it does not speak this protocol and would not understand an answer
 	case h.RingName != c.RingName:
@@ -179,6 +179,7 @@ func (c *Config) Accept(ctx context.Context, l net.Listener, start func(func()),
 // IsProtocolError reports whether a connection ended because of what was received over it, and not
 // because a side closed it.
 func IsProtocolError(err error) bool {
-	return errors.Is(err, wire.ErrType) || errors.Is(err, wire.ErrTooLong) || errors.Is(err, wire.ErrShort) ||
-		errors.Is(err, io.ErrUnexpectedEOF)
+	_, broken := wire.Broken(err)
+	_, told := errors.AsType[wire.Violation](err)
+	return broken || told || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -344,7 +344,7 @@ func (l *inLink) handleFrame(f wire.Frame) {
 		}
 	case wire.Farewell:
 		l.handleFarewell(f)
-	default: // an answer to this node's half of a stream
+	case wire.Opened, wire.Refuse, wire.Ack, wire.Reset, wire.Closed: // an answer to this node's half of a stream
 		o := p.findOutbound(f.Src())
 		if o == nil {
 			p.strayAnswer(l, f)
@@ -353,6 +353,8 @@ func (l *inLink) handleFrame(f wire.Frame) {
 		if !o.handleAnswer(f) {
 			p.counters.malformed.Add(1)
 		}
+	default: // of a later program
+		p.counters.unknown.Add(1)
 	}
 }
 

@@ -45,7 +45,7 @@ func TestHostileInput(t *testing.T) {
 	}{
 		{"garbage", garbage, "not a ringdht connection"},
 		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), "GET / HT"},
-		{"oversize hello", []byte("RDHT\x01\x01\xff\xff"), "65535 bytes"},
+		{"oversize hello", []byte("RDHT\x02\x01\xff\xff"), "65535 bytes"},
 		{"truncated hello", member[:20], "unexpected EOF"},
 	} {
 		for where, addr := range map[string]string{"registry": tr.Addr, "node": victim.Peer().Addr} {
