@@ -126,7 +126,7 @@ func (c *Conn) fill() (err error) {
 // Decode decodes a body into v.
 func (c *Conn) Decode(body []byte, v any) error {
 	if err := c.codec.Decode(body, v); err != nil {
-		return fmt.Errorf("decoding %T: %w", v, err)
+		return fmt.Errorf("%w: decoding %T: %w", wire.ErrBody, v, err)
 	}
 	return nil
 }

@@ -37,7 +37,9 @@ func (n *Node) checkHello(h wire.Hello) wire.Answer {
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
 	case inc == nil:
 		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
-	case h.To != inc.self.ID || h.ToIncarnation != inc.self.Incarnation:
+	case h.To != inc.self.ID:
+		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d is not here: your routing table is out of date", h.To)}
+	case h.ToIncarnation != inc.self.Incarnation:
 		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
 			"this is another incarnation of node %d: your routing table is out of date", inc.self.ID)}
 	case h.From == inc.self.ID || bits.Len64(h.From) > int(inc.self.Bits):

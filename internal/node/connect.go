@@ -30,6 +30,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	sent := n.cfg.Now()
 	err = n.register(ctx, ctl, anyID)
 	if err != nil {
+		ctl.Accuse(err)
 		ctl.Close()
 		ctl.Free()
 		return err
@@ -87,8 +88,10 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 		err = unanswered{byeError(ctl, body)}
 	case t == control.TypeRefused:
 		err = refusal(ctl, body)
+	case t == control.TypeViolation:
+		err = ctl.Accused(body)
 	case t != control.TypeRegistered:
-		err = fmt.Errorf("the registry answered with an unexpected message of type %d", t)
+		err = fmt.Errorf("%w: the registry answered with a message of type 0x%02X", wire.ErrOrder, uint8(t))
 	default:
 		err = ctl.Decode(body, &answer)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
@@ -178,9 +179,12 @@ func TestLyingRegistry(t *testing.T) {
 		"hop limit":    func(r *control.Registered) { r.HopLimit = 0 },
 		"then a task":  nil,
 		"unknown type": nil,
+		"later type":   nil,
+		"wrong way":    nil,
+		"bad table":    nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := make(chan control.Finished, 1)
+			answer, violation := make(chan control.Finished, 1), make(chan control.Violation, 1)
 			addr := fakeRegistry(t, func(conn net.Conn) {
 				wire.ReadHello(conn)
 				conn.Write(wire.Answer{}.Append(nil))
@@ -197,13 +201,29 @@ func TestLyingRegistry(t *testing.T) {
 					c.Send(control.TypeTask, control.Task{Run: 1, Messages: 1, Payload: 1 << 30})
 				case "unknown type":
 					c.Send(0x7f, control.Bye{})
+				case "later type": // it is ignored: the Ping behind it is answered
+					c.Send(0xbf, control.Bye{})
+					c.Send(control.TypePing, control.Ping{})
+				case "wrong way":
+					c.Send(control.TypeBeat, control.Beat{})
+				case "bad table":
+					c.Send(control.TypeManifest, control.Manifest{Epoch: 1, Entries: []ring.Peer{{ID: 1, Addr: "here:1"}}})
 				}
 				for {
 					typ, body, err := c.Recv()
 					if err != nil {
 						return
 					}
-					if typ == control.TypeFinished {
+					switch typ {
+					case control.TypeBeat:
+						if name == "later type" {
+							return
+						}
+					case control.TypeViolation:
+						var v control.Violation
+						c.Decode(body, &v)
+						violation <- v
+					case control.TypeFinished:
 						var f control.Finished
 						c.Decode(body, &f)
 						answer <- f
@@ -226,8 +246,13 @@ func TestLyingRegistry(t *testing.T) {
 				if f := <-answer; !strings.Contains(f.Error, "makes no sense") {
 					t.Errorf("got %+v", f)
 				}
-			} else {
-				<-n.Disconnected()
+				return
+			}
+			<-n.Disconnected()
+			if rule, ok := map[string]wire.Rule{"unknown type": wire.ErrType, "wrong way": wire.ErrWrongWay, "bad table": wire.ErrTable}[name]; ok {
+				if v := <-violation; v.Code != uint64(rule) || v.Rule != rule.String() || !strings.Contains(v.Text, rule.Error()) {
+					t.Errorf("the registry was told %+v", v)
+				}
 			}
 		})
 	}

@@ -45,6 +45,7 @@ var controlMessages = []struct {
 	{control.TypePing, control.Ping{}},
 	{control.TypeAdmission, control.Admission{}},
 	{control.TypeTrust, control.Trust{}},
+	{control.TypeViolation, control.Violation{}},
 }
 
 // The tables of PROTOCOL.md list the fields that are sent, in the order of the code.
@@ -60,7 +61,7 @@ func TestProtocolListsTheMessages(t *testing.T) {
 		if len(fields) > 0 {
 			list = strings.Join(fields, ", ")
 		}
-		row := regexp.MustCompile(fmt.Sprintf(`(?m)^\| 0x%02X \| %s \| [NR] \| (.*?) \|`, uint8(m.t), typ.Name())).FindStringSubmatch(text)
+		row := regexp.MustCompile(fmt.Sprintf(`(?m)^\| 0x%02X \| %s \| (?:N|R|N, R) \| (.*?) \|`, uint8(m.t), typ.Name())).FindStringSubmatch(text)
 		switch {
 		case row == nil:
 			t.Errorf("PROTOCOL.md has no row 0x%02X %s", uint8(m.t), typ.Name())
