@@ -102,7 +102,7 @@ func TestRulesStandInTheDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, k := range checks() {
-		if !regexp.MustCompile(`(?m)^(\| |- \*\*)`+k.rule+`\b`).Match(text) {
+		if !regexp.MustCompile(`(?m)^(\| |- \*\*)` + k.rule + `\b`).Match(text) {
 			t.Errorf("PROTOCOL.md has no rule %s: %s", k.rule, k.what)
 		}
 	}

@@ -131,7 +131,9 @@ func readFrame(r io.Reader) (wire.Frame, error) {
 	return f, err
 }
 
-func bare(t wire.Type, seq uint64) []byte { return wire.Append(nil, wire.Header{Type: t, Seq: seq}, nil) }
+func bare(t wire.Type, seq uint64) []byte {
+	return wire.Append(nil, wire.Header{Type: t, Seq: seq}, nil)
+}
 
 // isUp waits until the node has opened a link to the peer.
 func (p *peer) isUp() error {
