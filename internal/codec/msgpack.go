@@ -4,6 +4,7 @@
 //   - msgpack.go, json.go: the codecs.
 //   - sendable.go: refuses values that MessagePack's library would send in part.
 //   - strict.go: refuses data that the library would decode in part.
+//   - limits.go: refuses lists that are too long, before memory is made for them.
 //   - fields.go: a struct's fields as the library encodes them, for both checks.
 package codec
 

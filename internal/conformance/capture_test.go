@@ -105,7 +105,7 @@ func (c *capture) hello(who string, h wire.Hello) {
 	if err != nil {
 		panic(err)
 	}
-	c.add("hello "+who, b, fmt.Sprintf("versions 2 to 2, role %d (%v), %d bytes; from %d, %d; to %d, %d; codec, ring name", h.Role, h.Role, len(b)-8, h.From, h.FromIncarnation, h.To, h.ToIncarnation))
+	c.add("hello "+who, b, fmt.Sprintf("version 2, role %d (%v), %d bytes; from %d, %d; to %d, %d; token %#x; lowest version 2; codec, ring name", h.Role, h.Role, len(b)-8, h.From, h.FromIncarnation, h.To, h.ToIncarnation, h.Token))
 }
 
 func (c *capture) answer(who string, a wire.Answer) {
@@ -114,15 +114,15 @@ func (c *capture) answer(who string, a wire.Answer) {
 
 // conversation is node 1000, which joins a ring of two and sends a message.
 func (c *capture) conversation() {
-	const inc, peerInc, token = 1 << 60, 1<<60 - 77, 0x0123456789abcdef
+	const inc, peerInc, token = 1 << 60, 1<<60 - 77, 0x0102030405060708
 	peer := ring.Peer{ID: 2000, Incarnation: peerInc, Addr: "10.0.0.2:4000"}
 	c.WriteString("The bytes of PROTOCOL.md, version 2: a conversation, then each type of frame. A test makes this file.\n")
 	c.title("Node 1000 (N, 10.0.0.1:5000) joins a ring with node 2000 (A). R is the registry. Open ring, codec json")
 	c.hello("N → R", wire.Hello{Role: wire.RoleMember})
 	c.answer("R → N", wire.Answer{})
 	c.message("N → R", codec.JSON{}, control.TypeRegister, control.Register{Addr: "10.0.0.1:5000", Traffic: true, Token: token})
-	c.hello("R → N, a connection of its own: the probe", wire.Hello{Role: wire.RoleProbe})
-	c.answer("N → R", wire.Answer{Token: token})
+	c.hello("R → N, a connection of its own: the probe", wire.Hello{Role: wire.RoleProbe, Token: 0x1112131415161718})
+	c.answer("N → R", wire.Answer{Token: 0x44ba7646cbd346e6})
 	c.message("R → N", codec.JSON{}, control.TypeRegistered, control.Registered{ID: 1000, Incarnation: inc, Members: 2, Bits: 16, MaxPayload: 65536, HopLimit: 65535, Lease: 3000, Identity: identity, Epoch: 4, Time: 1_700_000_000_000})
 	c.message("N → R", codec.JSON{}, control.TypeBeat, control.Beat{Every: 1, Status: []control.Status{{}}})
 	c.message("R → N", codec.JSON{}, control.TypeBeatAnswer, control.BeatAnswer{Every: 1})

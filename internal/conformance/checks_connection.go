@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -30,13 +33,13 @@ var handshakeChecks = []check{
 	}},
 	{"R4", true, "version 1 is refused with status 1; a later one that still speaks 2 is taken, with more behind its names", func(w *world) error {
 		return w.answers([]handshake{
-			{nil, func(b []byte) []byte { b[4], b[40] = 1, 0; return b }, wire.BadVersion},
-			{nil, func(b []byte) []byte { b[4], b[40] = 9, 9; return b }, wire.BadVersion},
-			{nil, func(b []byte) []byte { b[4], b[40] = 9, 2; return b }, wire.OK},
+			{nil, func(b []byte) []byte { b[4], b[48] = 1, 0; return b }, wire.BadVersion},
+			{nil, func(b []byte) []byte { b[4], b[48] = 9, 9; return b }, wire.BadVersion},
+			{nil, func(b []byte) []byte { b[4], b[48] = 9, 2; return b }, wire.OK},
 			{nil, func(b []byte) []byte { b[7] += 3; return append(b, "new"...) }, wire.OK},
 		})
 	}},
-	{"R5", true, "a probe is answered with the token of Register", func(w *world) error {
+	{"R5", true, "a probe is answered with the HMAC of its nonce, by the token of Register", func(w *world) error {
 		m, err := w.connection()
 		if err != nil {
 			return err
@@ -45,13 +48,20 @@ var handshakeChecks = []check{
 		if err != nil {
 			return err
 		}
-		conn, a, err := hello(req.Addr, wire.Hello{Role: wire.RoleProbe, Codec: m.hello.Codec, RingName: m.hello.RingName}, nil)
+		const nonce = 0x1112131415161718
+		var key, message [8]byte
+		binary.BigEndian.PutUint64(key[:], req.Token)
+		binary.BigEndian.PutUint64(message[:], nonce)
+		mac := hmac.New(sha256.New, key[:])
+		mac.Write(message[:])
+		want := binary.BigEndian.Uint64(mac.Sum(nil))
+		conn, a, err := hello(req.Addr, wire.Hello{Role: wire.RoleProbe, Token: nonce, Codec: m.hello.Codec, RingName: m.hello.RingName}, nil)
 		if err != nil {
 			return err
 		}
 		conn.Close()
-		if a.Status != wire.OK || a.Token != req.Token || req.Token == 0 {
-			return fmt.Errorf("the token of Register is %d, the answer has status %d and token %d", req.Token, a.Status, a.Token)
+		if a.Status != wire.OK || a.Token != want || req.Token == 0 {
+			return fmt.Errorf("the token of Register is %d, the nonce %d: the answer has status %d and %d, want %d", req.Token, uint64(nonce), a.Status, a.Token, want)
 		}
 		return nil
 	}},

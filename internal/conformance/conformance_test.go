@@ -60,7 +60,7 @@ func python(t *testing.T) string {
 
 // faults are the faults that node.py can have, and the rule whose check must find each.
 var faults = map[string]string{
-	"any-type": "R10", "ping-body": "R21", "no-pong": "R26", "any-version": "R4", "any-identity": "R7", "lives-on": "R44",
+	"any-type": "R10", "ping-body": "R21", "no-pong": "R26", "any-version": "R4", "no-token": "R5", "any-identity": "R7", "lives-on": "R44",
 	"no-beat": "R42", "any-table": "R34", "keeps-gone": "R54", "no-linked": "R51", "no-trouble": "R52", "knows-all": "R55",
 	"no-hops": "R60", "clears-flags": "R60", "twice": "R62", "overshoots": "R63", "no-limit": "R64", "answers-answers": "R65",
 	"new-first": "R70", "fixed-first": "R71", "no-order": "R72", "one-ack": "R73", "no-reset": "R74", "copies": "R75",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht/internal/link"
@@ -30,6 +31,8 @@ type Conn struct {
 	w     *link.Writer
 	batch []byte // received and not returned yet
 	ended error  // the end, received ahead and not returned yet
+
+	registered atomic.Bool // of a connection from a node: it is a member, see scanNode
 }
 
 // NewConn wraps a connection whose handshake is done. It receives no message longer than
@@ -40,6 +43,14 @@ func NewConn(conn net.Conn, codec Codec, max int) *Conn {
 		r: link.NewReader(conn, wire.ScanControl, max),
 		w: link.NewWriter(conn, sendLimit, sendLimit),
 	}
+}
+
+// NewNodeConn wraps a registry's connection from a node. It receives no frame that is longer than
+// [FrameLimit] allows.
+func NewNodeConn(conn net.Conn, codec Codec) *Conn {
+	c := &Conn{conn: conn, codec: codec, w: link.NewWriter(conn, sendLimit, sendLimit)}
+	c.r = link.NewReader(conn, c.scanNode, MaxReport)
+	return c
 }
 
 // SetLease makes Recv fail when nothing arrives for a time of d.
@@ -123,9 +134,17 @@ func (c *Conn) fill() (err error) {
 	return err
 }
 
-// Decode decodes a body into v.
-func (c *Conn) Decode(body []byte, v any) error {
-	if err := c.codec.Decode(body, v); err != nil {
+// Decode decodes a body into v, see [Decode].
+func (c *Conn) Decode(body []byte, v any) error { return Decode(c.codec, body, v) }
+
+// Decode decodes the body of a message into v. It refuses lists that are too long before it makes
+// memory for them.
+func Decode(codec Codec, body []byte, v any) error {
+	err := checkLists(codec, body, v)
+	if err == nil {
+		err = codec.Decode(body, v)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: decoding %T: %w", wire.ErrBody, v, err)
 	}
 	return nil

@@ -50,7 +50,7 @@ const (
 // Register asks for admission, or to go on with an incarnation.
 type Register struct {
 	Addr    string `json:"addr"`    // where peers can dial the node
-	Other   bool   `json:"other"`   // Addr is deliberately another host than the connection comes from
+	Other   bool   `json:"other"`   // Addr is deliberately another host than the connection comes from, or a name
 	Traffic bool   `json:"traffic"` // the program takes part in traffic runs
 	Token   uint64 `json:"token"`   // the node's answer to a probe
 	Seen    uint64 `json:"seen"`    // the greatest incarnation of any node that it knows of, see MaxIncarnation

@@ -7,14 +7,19 @@ import (
 )
 
 // No number in a message depends on the machine: one of 32 bits must be able to read what
-// one of 64 bits sends.
+// one of 64 bits sends. And each list has a limit.
 func TestNumbersAreAsWideEverywhere(t *testing.T) {
 	var look func(t *testing.T, typ reflect.Type)
 	look = func(t *testing.T, typ reflect.Type) {
 		switch typ.Kind() {
 		case reflect.Struct:
 			for f := range typ.Fields() {
-				t.Run(f.Name, func(t *testing.T) { look(t, f.Type) })
+				t.Run(f.Name, func(t *testing.T) {
+					if isList := f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() != reflect.Uint8; isList && listLimit(typ, f.Tag.Get("json")) < 0 {
+						t.Error("a list without a limit: add it to maxLists")
+					}
+					look(t, f.Type)
+				})
 			}
 		case reflect.Slice:
 			look(t, typ.Elem())

@@ -83,7 +83,8 @@ func canonicalHost(host string) (string, error) {
 }
 
 // canonicalName returns the canonical form of a host name. It accepts more than DNS does:
-// underscores, which are in use, and letters beyond ASCII, which resolvers may accept.
+// underscores, which are in use, and letters beyond ASCII, which resolvers may accept. It refuses other
+// spellings of ASCII letters and digits.
 func canonicalName(name string) (string, error) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
 	if len(name) > maxHost {
@@ -92,7 +93,9 @@ func canonicalName(name string) (string, error) {
 	last := ""
 	for label := range strings.SplitSeq(name, ".") {
 		if label == "" || strings.ContainsFunc(label, func(r rune) bool {
-			return r != '-' && r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
+			isDigit := '0' <= r && r <= '9'
+			isWide := 0xff00 <= r && r <= 0xffef || r == 'ſ' // spellings of ASCII, which some resolvers accept
+			return r != '-' && r != '_' && !isDigit && (isWide || !unicode.IsLetter(r) && !unicode.IsMark(r))
 		}) {
 			return "", errors.New("the host is neither an IP address nor a name of letters, digits, hyphens and single dots")
 		}

@@ -108,3 +108,26 @@ func FuzzHostPort(f *testing.F) {
 		}
 	})
 }
+
+// One IP address and port has one canonical form, and a host name too: other spellings of it are
+// refused, where a system might take them for it.
+func TestSpellings(t *testing.T) {
+	for want, spellings := range map[string][]string{
+		"127.0.0.1:7": {
+			"127.0.0.1:7", "[::ffff:127.0.0.1]:7", "[::ffff:7f00:1]:7", "[::FFFF:7F00:0001]:7", "[0:0:0:0:0:ffff:127.0.0.1]:7",
+			"127.1:7", "127.0.1:7", "0177.0.0.1:7", "0x7f.0.0.1:7", "0x7f000001:7", "2130706433:7", "017700000001:7", "127.0.0.01:7",
+			"127.0.0.1.:7", "\uff11\uff12\uff17.0.0.1:7", "127.0.0.\uff11:7", "127.0.0.\u0661:7", "127\u30020\u30020\u30021:7", "127.0.0.1:07", "127.0.0.1:+7",
+			"[127.0.0.1%lo]:7", "[::ffff:127.0.0.1%lo]:7", "0.0.0.0:7", "[::]:7", ":7",
+		},
+		"[::1]:7": {"[::1]:7", "[0:0:0:0:0:0:0:1]:7", "[::0001]:7", "[::1%lo]:7", "[0::0:1]:7"},
+		"localhost:7": {
+			"localhost:7", "LocalHost:7", "localhost.:7", "localhost..:7", ".localhost:7", "\uff4cocalhost:7", "LOCALHO\u017fT:7", "local%68ost:7",
+		},
+	} {
+		for _, spelling := range spellings {
+			if got, err := HostPort(spelling); err == nil && got != want {
+				t.Errorf("%q is %q, want %q or an error", spelling, got, want)
+			}
+		}
+	}
+}

@@ -109,3 +109,36 @@ func TestDialThatFindsNoSlot(t *testing.T) {
 		}
 	})
 }
+
+// A source with many silent dials delays neither the dials of another source, nor takes their room.
+func TestSourcesHaveShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewFairLimiter(4, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() { d.DoFor(ctx, "flood", mute) })
+		}
+		synctest.Wait()
+		var slow error
+		wg.Go(func() {
+			slow = d.DoFor(ctx, "other", func(ctx context.Context) error { return wait(ctx, 2*time.Second) })
+		})
+		for range 20 {
+			start := time.Now()
+			if err := d.DoFor(ctx, "quick", quick); err != nil || time.Since(start) > 0 {
+				t.Errorf("after %v: %v", time.Since(start), err)
+			}
+			time.Sleep(quickDial / 3)
+		}
+		time.Sleep(2 * time.Second)
+		if slow != nil {
+			t.Errorf("a slow dial of another source was given up: %v", slow)
+		}
+		cancel()
+		wg.Wait()
+		if !d.slots.TryAcquire(4) || len(d.sources) != 0 || d.slow.Len() != 0 {
+			t.Errorf("slots are missing, or %d sources and %d slow dials are left", len(d.sources), d.slow.Len())
+		}
+	})
+}

@@ -41,6 +41,7 @@ type Config struct {
 	Records   *logqueue.Queue // the queue of Log, set by Prepare
 	RingName  string
 	Timeout   time.Duration
+	Security  Security         // nil in an open ring
 	Wall      func() time.Time // nil for time.Now; set by tests
 	warnings  *warnLimiter     // for WarnOften
 }

@@ -16,31 +16,31 @@ type warnLimiter struct {
 
 // warning is a kind of warning.
 type warning struct {
+	msg   string    // whose kind it is
 	since time.Time // when one was last logged
 	more  int       // how many were not logged since then
 }
 
-// A kind is logged once in RepeatEvery. Kinds beyond maxKinds share one, because others may make up
-// their texts.
+// A kind is logged once in RepeatEvery. Others may make up the texts of kinds. So of one message, the
+// kinds beyond maxKindsOf share one. So do those beyond maxKinds of all messages.
 const (
 	RepeatEvery = 10 * time.Second
+	maxKindsOf  = 8
 	maxKinds    = 64
 )
 
-// allow reports whether to log a warning, and how many of its kind were not logged before it.
-func (r *warnLimiter) allow(kind string, now time.Time) (log bool, before int) {
+// allow reports whether to log a message of a kind, and how many of its kind were not logged before
+// it.
+func (r *warnLimiter) allow(msg, kind string, now time.Time) (log bool, before int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	k := r.kinds[kind]
-	if k == nil && len(r.kinds) >= maxKinds {
-		for name, old := range r.kinds { // the old ones of which nothing is left to report
-			if now.Sub(old.since) >= RepeatEvery && old.more == 0 {
-				delete(r.kinds, name)
-			}
-		}
-		if len(r.kinds) >= maxKinds {
-			kind = "others"
-			k = r.kinds[kind]
+	name := msg + ": " + kind
+	k := r.kinds[name]
+	if k == nil && !r.hasRoom(msg, now) {
+		name = msg + ": others"
+		if k = r.kinds[name]; k == nil && len(r.kinds) >= 2*maxKinds {
+			name = "others"
+			k = r.kinds[name]
 		}
 	}
 	switch {
@@ -48,7 +48,7 @@ func (r *warnLimiter) allow(kind string, now time.Time) (log bool, before int) {
 		if r.kinds == nil {
 			r.kinds = make(map[string]*warning)
 		}
-		r.kinds[kind] = &warning{since: now}
+		r.kinds[name] = &warning{msg: msg, since: now}
 		return true, 0
 	case now.Sub(k.since) < RepeatEvery:
 		k.more++
@@ -58,14 +58,42 @@ func (r *warnLimiter) allow(kind string, now time.Time) (log bool, before int) {
 	return true, before
 }
 
+// hasRoom reports whether a message may have another kind. It drops the old kinds of which nothing is
+// left to report. It needs mu.
+func (r *warnLimiter) hasRoom(msg string, now time.Time) bool {
+	of := 0
+	for _, k := range r.kinds {
+		if k.msg == msg {
+			of++
+		}
+	}
+	if of < maxKindsOf && len(r.kinds) < maxKinds {
+		return true
+	}
+	for name, old := range r.kinds {
+		if now.Sub(old.since) >= RepeatEvery && old.more == 0 {
+			delete(r.kinds, name)
+			if old.msg == msg {
+				of--
+			}
+		}
+	}
+	return of < maxKindsOf && len(r.kinds) < maxKinds
+}
+
 // WarnOften logs a warning, or only counts it if one of its kind was logged a moment ago.
 func (c *Config) WarnOften(kind, msg string, args ...any) {
 	c.logOften(slog.LevelWarn, kind, msg, args...)
 }
 
+// InfoOften is [Config.WarnOften] for what is no reason for a warning.
+func (c *Config) InfoOften(kind, msg string, args ...any) {
+	c.logOften(slog.LevelInfo, kind, msg, args...)
+}
+
 // logOften is WarnOften for any level.
 func (c *Config) logOften(level slog.Level, kind, msg string, args ...any) {
-	log, before := c.warnings.allow(msg+": "+kind, time.Now())
+	log, before := c.warnings.allow(msg, kind, time.Now())
 	if !log {
 		return
 	}

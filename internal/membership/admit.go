@@ -30,7 +30,8 @@ type Request struct {
 	Pace        int            // of its heartbeats
 }
 
-func (r Request) ref() ring.Ref { return ring.Ref{ID: r.ID, Incarnation: r.Incarnation} }
+// Ref names the incarnation that asks to go on.
+func (r Request) Ref() ring.Ref { return ring.Ref{ID: r.ID, Incarnation: r.Incarnation} }
 
 // Why a request is not granted.
 var (
@@ -111,7 +112,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if err := a.checkRing(r); err != nil {
 		return ring.Member{}, err
 	}
-	if m := a.find(r.ref()); m != nil {
+	if m := a.find(r.Ref()); m != nil {
 		if m.token != r.Token {
 			return ring.Member{}, ErrNotYours
 		}
@@ -142,17 +143,22 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if a.live && !a.recovering {
 		return ring.Member{}, ErrEvicted
 	}
+	if err := checkClaims(r); err != nil {
+		return ring.Member{}, err
+	}
 	// An incarnation that an earlier registry declared dead stays dead, as long as a member
 	// remembers it: another node may have had its ID, and its peers have forgotten what it
 	// sent. One that was told of a later epoch was taken back since.
 	for _, g := range r.Over {
 		ref := g.Ref()
-		a.knownDead[ref] = max(a.knownDead[ref], g.Epoch)
+		if g.Epoch > maxEpoch || !a.noteOver(ref, g.Epoch) {
+			continue
+		}
 		if m := a.find(ref); m != nil && m.resumedEpoch < g.Epoch {
 			a.markDead(now, m, "an earlier registry declared it dead")
 		}
 	}
-	if r.Epoch < a.knownDead[r.ref()] {
+	if r.Epoch < a.knownDead[r.Ref()] {
 		return ring.Member{}, ErrEvicted
 	}
 	// The member that was first keeps the ID, unless it was replaced. A newcomer without a
@@ -179,9 +185,12 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 		return m, err
 	}
 	a.lastInc = max(a.lastInc, r.Incarnation)
-	back := &member{Member: m, token: r.Token, resumedEpoch: r.Epoch, pace: min(r.Pace, MaxPace)}
+	back := &member{Member: m, token: r.Token, resumedEpoch: r.Epoch, resumedLayout: r.layout(), pace: a.ungranted(r.Pace), granted: a.ungranted(r.Pace)}
 	a.add(back)
 	a.emitEvent(Back, back, "")
+	if r.Pace > 1 { // an earlier registry has granted that: a heartbeat tells it this one's
+		a.send(back, control.TypePing, control.Ping{})
+	}
 	if r.Epoch > 0 {
 		a.recoverMember(now, back, r)
 	}

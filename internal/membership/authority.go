@@ -83,7 +83,9 @@ type Authority struct {
 	expected    bool                // the ring has members, and none is back
 	secondGrace bool                // their grace is over
 	extraGrace  Time                // the longest timeout of a member that is back, less a lease
-	knownDead   map[ring.Ref]uint64 // incarnations that are over, and the epoch that said so
+	paces       [MaxPace + 1]int    // how many members that are back claim each pace
+	knownDead   map[ring.Ref]uint64 // incarnations that are over, and the epoch that said so; at most maxKnownDead
+	overFull    bool                // one did not fit into knownDead
 	newestEpoch uint64              // the latest epoch that a member that is back was told
 
 	effects []Effect
@@ -196,7 +198,7 @@ func (a *Authority) markDead(now Time, m *member, why string) {
 		a.unannouncedDead = append(a.unannouncedDead, m.Ref())
 	}
 	if a.recovering { // it may resume before it has heard of this: then refuse it
-		a.knownDead[m.Ref()] = a.epoch + 1
+		a.noteOver(m.Ref(), a.epoch+1)
 	}
 	a.drop(m)
 	a.emitEvent(Dead, m, why)

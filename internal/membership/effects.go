@@ -20,6 +20,7 @@ const (
 	Unreachable             // event: it cannot reach Other; Why
 	Healed                  // event: it can reach Other again
 	PairsFull               // event: there is no room to remember that it cannot reach Other; Why. Once until there is
+	OverFull                // there is no room to remember an incarnation that is over. Once in a recovery
 	Rebuilt                 // event: the recovery has ended
 	Founded                 // event: the ring has become live for its first member; Why
 )

@@ -35,14 +35,17 @@ func (a *Authority) targetPace() int {
 //
 // Until the member follows, the slower of the two paces gives the timeout: neither side may
 // take the other for dead sooner than the other expects. Do not speed it up before it
-// follows: the later of two answers in flight may be lost.
+// follows: the later of two answers in flight may be lost. A slower pace than any that the member
+// was told does not count: a member cannot grant itself a longer timeout.
 func (a *Authority) Heartbeat(ref ring.Ref, pace int) (tell int) {
 	tell = a.targetPace()
 	if m := a.find(ref); m != nil {
-		if pace != m.asked {
+		if pace == m.asked {
+			m.granted = pace
+		} else {
 			tell = max(tell, m.asked)
 		}
-		m.asked, m.pace = tell, max(tell, min(pace, MaxPace))
+		m.asked, m.pace, m.granted = tell, max(tell, min(pace, m.granted)), max(tell, m.granted)
 	}
 	return tell
 }

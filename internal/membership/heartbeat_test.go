@@ -70,12 +70,12 @@ func TestPatience(t *testing.T) {
 	}
 
 	m, _ = a.Holder(1)
-	a.Heartbeat(m.Ref(), 2)
-	want(2)
 	a.Heartbeat(m.Ref(), 1)
 	want(1)
-	a.Heartbeat(m.Ref(), math.MaxInt)
-	want(MaxPace)
+	for _, claim := range []int{2, MaxPace, math.MaxInt, math.MinInt} { // it was granted none of these
+		a.Heartbeat(m.Ref(), claim)
+		want(1)
+	}
 	if a.Heartbeat(ring.Ref{ID: 7, Incarnation: 1}, 1) != 1 || a.Timeout(ring.Ref{ID: 7, Incarnation: 1}) != lease {
 		t.Error("the pace or timeout of a node that is no member")
 	}
@@ -126,13 +126,13 @@ func TestGraceForASlowPace(t *testing.T) {
 			_, err := a.Resume(now, Request{Addr: fmt.Sprint(id), ID: id, Incarnation: id + 1, Epoch: 5, Size: 1, Ready: true, Pace: pace})
 			return err
 		}
-		for id, pace := range []int{1, 7, 4} {
+		for id, pace := range []int{1, 7, 7, 4, 7, 7, 7, 7} {
 			if err := resume(1, uint64(id), pace); err != nil {
 				t.Fatal(err)
 			}
 		}
 		const beat = 7 * lease / 3 // between two heartbeats
-		if err := resume(1+beat+lease/2, 3, 7); err != nil {
+		if err := resume(1+beat+lease/2, 30, 7); err != nil {
 			t.Error("it does not wait for the last member:", err)
 		}
 		a.Advance(1 + 4*lease - 1)
@@ -146,6 +146,35 @@ func TestGraceForASlowPace(t *testing.T) {
 	}
 }
 
+// One member delays the end of a recovery by little, by any pace that it claims, and has no longer timeout
+// than two leases.
+func TestGraceForALiar(t *testing.T) {
+	const lease = 3 * time.Second
+	a := New(Config{Bits: 16, Lease: lease, Grace: 2 * lease, Draw: func(n uint64) uint64 { return 0 }})
+	m, err := a.Resume(1, Request{Addr: "x", ID: 7, Incarnation: 1, Epoch: 5, Size: 1, Ready: true, Pace: MaxPace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Advance(1 + 2*lease + lease/3 - 1)
+	if !a.Recovering() {
+		t.Error("the recovery ends early")
+	}
+	a.Advance(1 + 2*lease + lease/3)
+	if a.Recovering() {
+		t.Error("the recovery goes on")
+	}
+	if got := a.Timeout(m.Ref()); got != 2*lease {
+		t.Errorf("it may be silent for %v", got)
+	}
+	if tell := a.Heartbeat(m.Ref(), MaxPace); tell != 1 || a.Timeout(m.Ref()) != 2*lease {
+		t.Errorf("it is told %d, and may be silent for %v", tell, a.Timeout(m.Ref()))
+	}
+	a.Heartbeat(m.Ref(), 1)
+	if got := a.Timeout(m.Ref()); got != lease {
+		t.Errorf("with the pace that it was told it may be silent for %v", got)
+	}
+}
+
 // A registry that stood still starts the timeouts of suspects anew, at their pace.
 func TestPausedAtASlowPace(t *testing.T) {
 	const lease = 3 * time.Second
@@ -154,6 +183,7 @@ func TestPausedAtASlowPace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.find(m.Ref()).granted = 4
 	a.Heartbeat(m.Ref(), 4)
 	a.Disconnected(1, m.Ref(), "lost")
 	a.DidNotRun(lease, false)

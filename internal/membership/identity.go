@@ -40,7 +40,7 @@ func (a *Authority) Start(now Time) {
 
 // Recover makes the authority wait for members of an earlier registry from now on.
 func (a *Authority) Recover(now Time) {
-	a.recovering, a.recoveryEnd = true, within(now, a.Grace)
+	a.recovering, a.recoveryEnd, a.paces = true, within(now, a.Grace), [MaxPace + 1]int{}
 }
 
 // checkRing refuses a member of another ring.

@@ -27,8 +27,9 @@ type member struct {
 	sent, acked   uint64 // the latest that was sent, and that it confirmed
 	successor     uint64 // when its successors last changed
 	resumedEpoch  uint64 // the latest that it knew when it came back to a new registry
-	needsManifest bool   // its view is unknown: tell it everything
-	stalled       bool   // it did not confirm in time; left out until it does
+	resumedLayout ring.Layout
+	needsManifest bool // its view is unknown: tell it everything
+	stalled       bool // it did not confirm in time; left out until it does
 	announced     bool
 	routable      bool      // during announceable: all tables lead to it
 	introView     ring.View // the table of its introduction, until it is active
@@ -38,6 +39,7 @@ type member struct {
 	// How long it may be silent.
 	pace     int           // see MaxBeats; 0 before its first heartbeat
 	asked    int           // the pace that it was told last
+	granted  int           // the slowest pace that it was told and may still follow
 	lateness time.Duration // added to its timeout, see RanLate
 
 	suspicion *suspicion // set while it is a suspect

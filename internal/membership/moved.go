@@ -50,8 +50,8 @@ func (a *Authority) freeAddress(r Request) error {
 	return nil
 }
 
-// HasToken says whether a member has this token.
-func (a *Authority) HasToken(token uint64) bool { return a.byToken[token] != nil }
+// Tokens lists the tokens of the members, in no order.
+func (a *Authority) Tokens() []uint64 { return slices.Collect(maps.Keys(a.byToken)) }
 
 // planMoves adds the new addresses of members that have moved to what is told to the
 // members that dial them. A manifest has the new addresses anyway.

@@ -1,11 +1,6 @@
 package membership
 
-import (
-	"fmt"
-
-	"github.com/x/ringdht/internal/control"
-	"github.com/x/ringdht/internal/ring"
-)
+import "fmt"
 
 // recoverMember rebuilds the ring of an earlier registry from what a member of it says.
 // The first such member begins the recovery.
@@ -18,8 +13,9 @@ func (a *Authority) recoverMember(now Time, m *member, r Request) {
 	}
 	a.expected = false
 	a.adopt(r.Identity)
-	a.goLive(a.layout)                                       // also after Recover
-	if late := a.timeout(m) - a.Lease; late > a.extraGrace { // each notices at its next heartbeat
+	a.goLive(a.layout) // also after Recover
+	a.paces[min(max(0, r.Pace), MaxPace)]++
+	if late := a.Lease * Time(a.attestedPace()-1); late > a.extraGrace { // each notices at its next heartbeat
 		a.recoveryEnd.putOff((late-a.extraGrace)/3, true)
 		a.extraGrace = late
 	}
@@ -33,7 +29,7 @@ func (a *Authority) recoverMember(now Time, m *member, r Request) {
 		a.unannounced = append(a.unannounced, m)
 	}
 	if r.Epoch >= a.newestEpoch && !a.layoutSet { // the latest report counts, but the operator's choice more
-		a.newestEpoch, a.layout = r.Epoch, ring.Layout{Fewest: r.Plan == control.FewestHops, K: r.Size}
+		a.newestEpoch, a.layout = r.Epoch, m.resumedLayout
 	}
 }
 
@@ -64,6 +60,8 @@ func (a *Authority) endRecovery(now Time) (next Time) {
 		a.settleIdentity()
 	}
 	clear(a.knownDead)
+	a.overFull = false
+	a.endOverclaims(now)
 	for _, m := range a.suspects { // their timeout begins now
 		if d := within(now, a.timeout(m)); d.at > m.suspicion.until.at {
 			m.suspicion.until = d

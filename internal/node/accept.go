@@ -16,7 +16,7 @@ import (
 func (n *Node) checkHello(h wire.Hello) wire.Answer {
 	switch h.Role {
 	case wire.RoleProbe:
-		return wire.Answer{Token: n.token}
+		return wire.Answer{Token: handshake.ProbeAnswer(n.token, h.Token)}
 	case wire.RoleLink:
 	default:
 		return wire.Answer{Status: wire.WrongRole, Reason: "this is a node, not a registry: join at the registry's address"}

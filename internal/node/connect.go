@@ -60,7 +60,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	if err != nil {
 		return err
 	}
-	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "", Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load()}
+	req := control.Register{Addr: addr, Other: n.cfg.Advertise != "" || n.listensByName(ctl.LocalAddr()), Traffic: n.cfg.Traffic, Token: n.token, Seen: n.maxIncarnation.Load()}
 	on := inc != nil && inc.ctx.Err() == nil // the incarnation goes on
 	if inc != nil {
 		local := inc.local.Load()
@@ -77,8 +77,10 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, anyID bool) erro
 	}
 	stop := context.AfterFunc(ctx, ctl.Close) // not a deadline: Recv sets its own
 	defer stop()
-	ctl.SetLease(3 * n.cfg.Timeout) // the registry dials back first, and may wait for members of the ring that was
-	ctl.Send(control.TypeRegister, req)
+	ctl.SetLease(3 * n.cfg.Timeout)                                    // the registry dials back first, and may wait for members of the ring that was
+	if err := ctl.SendRegister(req); errors.Is(err, wire.ErrTooLong) { // other errors end Recv
+		return err
+	}
 	t, body, err := ctl.Recv()
 	var answer control.Registered
 	switch {
@@ -131,6 +133,15 @@ func (n *Node) setAddress(addr string) (was string) {
 	defer n.mu.Unlock()
 	was, n.addr = n.addr, addr
 	return was
+}
+
+// listensByName reports whether the node advertises the name on which it listens. A registry looks up
+// no names to compare them with the IP address of a connection, so the node says that its name is
+// meant. local is this end of the connection to the registry.
+func (n *Node) listensByName(local net.Addr) bool {
+	host, _, _ := net.SplitHostPort(n.cfg.Listen)
+	own, _, err := handshake.NetHostPort(local)
+	return host != "" && net.ParseIP(host) == nil && !dial.IsLoopback(n.cfg.Listen) && err == nil && net.ParseIP(own) != nil
 }
 
 // advertised is the address for peers to dial. local is this end of the connection to the

@@ -134,9 +134,9 @@ func TestLargeRingsBeatSeldom(t *testing.T) {
 	})
 }
 
-// A registry that takes another's place is as patient from the start as its nodes are used
-// to.
-func TestPaceIsTakenAlong(t *testing.T) {
+// A registry that takes another's place has granted no pace. It asks members that are used to a slow
+// one for a heartbeat at once, and tells them its own. It loses none of them.
+func TestPaceOfAnEarlierRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lease = 3 * time.Second
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(lease))
@@ -145,24 +145,30 @@ func TestPaceIsTakenAlong(t *testing.T) {
 		}
 		tr.Setup(0)
 		tr.Registry.Close()
+		lives := make(map[*ringdht.Node]uint64)
 		for _, n := range tr.Nodes {
-			ringtest.NodeOf(n).Present().SetPace(5)
+			ringtest.NodeOf(n).Present().SetPace(50)
+			lives[n] = n.Incarnation()
 		}
 		tr.RestartRegistry(ringdht.WithLease(lease))
-		r := tr.Registry
-		err := ringtest.RegistryOf(r).Await(tr.Ctx(), func() bool {
-			if ringtest.RegistryOf(r).Authority().Len() < 3 {
-				return false
-			}
-			for _, m := range ringtest.RegistryOf(r).Authority().All() {
-				if got := ringtest.RegistryOf(r).Authority().Timeout(m.Ref()); got != 5*lease {
+		r := ringtest.RegistryOf(tr.Registry)
+		if err := r.Await(tr.Ctx(), func() bool { return r.Authority().Len() == 3 }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * lease)
+		synctest.Wait()
+		r.Await(tr.Ctx(), func() bool {
+			for _, m := range r.Authority().All() {
+				if got := r.Authority().Timeout(m.Ref()); got != lease {
 					t.Errorf("it is patient with node %d for %v", m.ID, got)
 				}
 			}
 			return true
 		})
-		if err != nil {
-			t.Fatal(err)
+		for n, life := range lives {
+			if n.Incarnation() != life {
+				t.Errorf("node %d has lost its incarnation", n.ID())
+			}
 		}
 		tr.Close()
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/status"
 )
@@ -48,7 +49,7 @@ func (n *Node) answerTrace(ctl *control.Conn, ask control.Trace) {
 		answer.Hops = append(answer.Hops, control.Hop{ID: uint64(h.ID), Elapsed: int64(h.Elapsed)})
 	}
 	if err != nil {
-		answer.Error = err.Error()
+		answer.Error = handshake.Truncate(err.Error())
 		answer.NoSuchNode = errors.Is(err, stream.ErrNoSuchNode)
 	}
 	ctl.Send(control.TypeTraced, answer)

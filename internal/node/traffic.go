@@ -12,6 +12,7 @@ import (
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/stream"
@@ -154,7 +155,7 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	}
 	finished := control.Finished{Run: task.Run}
 	if err != nil {
-		finished.Error = fmt.Sprintf("node %d: %v", t.inc.self.ID, err)
+		finished.Error = handshake.Truncate(fmt.Sprintf("node %d: %v", t.inc.self.ID, err))
 	}
 	t.mu.Lock()
 	t.running, t.finished = false, finished

@@ -7,9 +7,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
@@ -18,10 +16,6 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
-
-// maxNumber bounds the incarnation, the epoch and the run that a node may claim to know. The
-// registry counts on from them and must never wrap.
-const maxNumber = 1 << 63
 
 // maxLoopbackWarnings bounds the members that one registration logs for a loopback address.
 const maxLoopbackWarnings = 10
@@ -56,14 +50,11 @@ func (s *session) register(body []byte) error {
 	ctx, stop := context.WithTimeoutCause(ctx, 2*r.cfg.Timeout, errTooManyDials)
 	defer stop()
 	defer s.conn.Watch(func() { cancel(errHungUp) })()
-	if !req.Other && !sameHost(ctx, host, s.remote) {
+	if !req.Other && !sameHost(host, s.remote) {
 		return s.refuse(control.CodeHost, "you advertise %s but connect from %s: if peers shall dial another address than the one you connect from, set it (WithAdvertise)", req.Addr, s.remote)
 	}
 	if !ring.Identity(req.Identity).Valid() {
 		return s.refuse(control.CodeProtocol, "%.40q is not the identity of a ring", req.Identity)
-	}
-	if max(req.Incarnation, req.Epoch, req.Run) > maxNumber {
-		return s.refuse(control.CodeProtocol, "incarnation %d, epoch %d, run %d: no ring is that old", req.Incarnation, req.Epoch, req.Run)
 	}
 	switch tooLarge := req.ID > ring.Mask(r.cfg.Bits); {
 	case tooLarge && req.Incarnation != 0: // no other answer lets it end its incarnation one day
@@ -98,6 +89,8 @@ func (s *session) register(body []byte) error {
 func (s *session) notAdmitted(req control.Register, err error) error {
 	r := s.r
 	switch {
+	case errors.Is(err, errHostFull):
+		return s.refuse(control.CodeFull, "your host has %d members, and more than three quarters of the IDs of a ring are for no single host: start the registry with more bits (WithBits, or -bits)", mostOfHost(r.cfg.Bits))
 	case errors.Is(err, ring.ErrFull):
 		return s.refuse(control.CodeFull, "all %d IDs of the %d-bit ring are taken: start the registry with more bits (WithBits, or -bits)", len(r.Members()), r.cfg.Bits)
 	case errors.Is(err, membership.ErrIDTaken):
@@ -106,6 +99,8 @@ func (s *session) notAdmitted(req control.Register, err error) error {
 		return s.refuse(control.CodeWait, "%v: join again in a while", err)
 	case errors.Is(err, membership.ErrOtherRing):
 		return s.refuseOtherRing(req, err.Error(), fmt.Sprintf("it is a member of ring %s, this is ring %s", req.Identity, r.identity()))
+	case errors.Is(err, membership.ErrEvicted) && err != membership.ErrEvicted:
+		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: %v", req.ID, err)
 	case errors.Is(err, membership.ErrEvicted):
 		return s.refuse(control.CodeEvicted, "this incarnation of node %d is over: it was declared dead", req.ID)
 	case errors.Is(err, membership.ErrNotYours):
@@ -151,6 +146,16 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 			Incarnation: req.Incarnation, Identity: ring.Identity(req.Identity), Epoch: req.Epoch, Size: control.Int(req.Size), Plan: req.Plan, Ready: req.Ready, Over: req.Over[:min(len(req.Over), control.MaxOver)], Pace: control.Int(req.Every),
 		}
 		var m ring.Member
+		host := dial.Source(s.remote)
+		if !r.hosts.admits(request.Ref(), host, r.cfg.Bits) {
+			err = errHostFull
+			return true
+		}
+		run, ok := r.latestRun(req)
+		if !ok {
+			err = membership.Overclaims("traffic run", req.Run)
+			return true
+		}
 		if req.Incarnation != 0 {
 			m, err = r.members.Resume(r.now(), request)
 		} else {
@@ -158,15 +163,19 @@ func (s *session) admit(ctx context.Context, req control.Register, verified bool
 		}
 		if errors.Is(err, membership.ErrWait) {
 			r.saveIfDue() // it may wait for that
-			return false
+			return !s.hold()
 		}
 		if err == nil {
-			r.runs.skipTo(r.latestRun(req))
+			r.runs.skipTo(run)
+			r.hosts.put(m.Ref(), host)
 			err = s.attach(m, req.Run)
 		}
 		r.wake()
 		return true
 	})
+	r.mu.Lock()
+	s.letGo()
+	r.mu.Unlock()
 	if waitErr != nil && err == nil {
 		err = waitErr
 	}
@@ -188,6 +197,8 @@ func (s *session) attach(m ring.Member, latestRun uint64) error {
 	s.loopback = r.loopbacks.put(m.Ref(), m.Addr)
 	r.reports.begin(m.Ref())
 	r.others.drop(m.Addr)
+	s.introduced()
+	s.conn.Registered()
 	err := s.conn.Send(control.TypeRegistered, control.Registered{
 		ID: m.ID, Incarnation: m.Incarnation, Members: int64(r.members.Len()), Bits: int64(r.cfg.Bits), MaxPayload: int64(r.cfg.MaxPayload),
 		HopLimit: int64(r.hopLimit()), Lease: r.cfg.Lease.Milliseconds(), Epoch: r.members.Epoch(),
@@ -206,8 +217,9 @@ func (r *Registry) hopLimit() int {
 }
 
 // sameHost reports whether an advertised host, in its canonical form, is the host of a connection.
-// A name is looked up if the connection comes from an IP address.
-func sameHost(ctx context.Context, host string, remote net.Addr) bool {
+// It looks up no names: a stranger must not make the registry ask for names of its choice. Only
+// "localhost" is known to be this machine.
+func sameHost(host string, remote net.Addr) bool {
 	from, _, err := net.SplitHostPort(remote.String())
 	if err != nil {
 		return false
@@ -221,8 +233,5 @@ func sameHost(ctx context.Context, host string, remote net.Addr) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.WithZone("") == fromIP
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	return err == nil && slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap().WithZone("") == fromIP })
+	return fromIP.IsLoopback() && dial.IsLoopback(net.JoinHostPort(host, "1"))
 }

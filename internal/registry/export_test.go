@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
 
-// MaxMessages and MaxReport are bounds of runs and of what a node may say.
+// MaxMessages, MaxReport and MaxHeld are bounds of runs, of what a node may say, and of nodes that wait.
 const (
 	MaxMessages = maxMessages
-	MaxReport   = maxReport
+	MaxReport   = control.MaxReport
+	MaxHeld     = maxHeld
 )
 
 // Session is the registry's end of a connection to a node.
@@ -38,6 +40,12 @@ func (r *Registry) Conns() int {
 	defer r.mu.Unlock()
 	return len(r.conns)
 }
+
+// Held returns the number of nodes that wait for the answer to their Register. It needs the lock.
+func (r *Registry) Held() int { return r.held }
+
+// HostsKnown returns the number of hosts whose members are counted. It needs the lock.
+func (r *Registry) HostsKnown() int { return len(r.hosts.members) }
 
 // Session returns a member's session, or nil while it is not connected. It needs the lock.
 func (r *Registry) Session(ref ring.Ref) *Session { return r.sessions[ref] }

@@ -81,11 +81,11 @@ func TestHugeCounts(t *testing.T) {
 			links[i] = math.MaxUint64
 		}
 		for i, n := range tr.Nodes {
-			status := control.Status{Counters: huge, Hops: huge, Latency: huge, Took: math.MaxInt64, Links: links, Streams: huge, Limits: huge}
+			status := control.Status{Counters: huge[:256], Hops: huge[:64], Latency: huge[:52], Took: math.MaxInt64, Links: links[:4*ring.MaxTable], Streams: huge[:16], Limits: huge[:16]}
 			if i == 2 {
 				status = control.Status{Counters: []int64{-1, math.MinInt64}, Hops: []int64{-1}, Latency: []int64{-1}, Took: -1, Members: -1}
 			}
-			ringtest.NodeOf(n).Tell(control.TypeBeat, control.Beat{Every: math.MinInt32, Sent: math.MaxInt64 - int64(i)*math.MaxInt64, Received: math.MinInt64, Status: []control.Status{status, status}})
+			ringtest.NodeOf(n).Tell(control.TypeBeat, control.Beat{Every: math.MinInt32, Sent: math.MaxInt64 - int64(i)*math.MaxInt64, Received: math.MinInt64, Status: []control.Status{status}})
 		}
 		synctest.Wait()
 		look := func(what string) {
@@ -166,7 +166,7 @@ func TestLongWords(t *testing.T) {
 	}
 	tr.Setup(0)
 	liar := tr.Nodes[0]
-	ringtest.NodeOf(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Incarnation: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 900000)})
+	ringtest.NodeOf(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(tr.Nodes[1].ID()), Incarnation: tr.Nodes[1].Incarnation(), Error: strings.Repeat("x", 8000)})
 	ringtest.NodeOf(liar).Tell(control.TypeTrouble, control.Trouble{ID: uint64(liar.ID()), Incarnation: liar.Incarnation(), Error: "self"})
 	err := ringtest.RegistryOf(tr.Registry).Await(tr.Ctx(), func() bool { return len(ringtest.RegistryOf(tr.Registry).Authority().Unreachable()) > 0 })
 	if err != nil {

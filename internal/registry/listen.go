@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -80,7 +81,8 @@ func (r *Registry) serve(l *net.Listener) error {
 }
 
 // handleConn is the goroutine of a connection: the handshake, then the session. It calls introduced
-// after the handshake, to make room for the next one.
+// when something else bounds the connection, so that there is room for the next one: the registry dials
+// the node, has it wait, or has answered its Register.
 func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 	r.mu.Lock()
 	if r.closed {
@@ -103,13 +105,13 @@ func (r *Registry) handleConn(conn net.Conn, introduced func()) {
 		}
 		return wire.Answer{}
 	})
-	introduced()
 	if err != nil {
+		introduced()
 		if r.ctx.Err() == nil {
 			r.cfg.RefusedConn(conn, err)
 		}
 		return
 	}
-	s := &session{r: r, conn: control.NewConn(conn, r.cfg.Codec, maxReport), remote: conn.RemoteAddr()}
+	s := &session{r: r, conn: control.NewNodeConn(conn, r.cfg.Codec), remote: conn.RemoteAddr(), introduced: sync.OnceFunc(introduced)}
 	s.run()
 }

@@ -93,6 +93,8 @@ func (r *Registry) apply(e membership.Effect) {
 		r.evict(e.Ref, e.Why)
 	case membership.Left:
 		r.removeMember(e.Ref, e.Why)
+	case membership.OverFull:
+		r.cfg.Log.Warn("members report too many incarnations that are over: further ones are not remembered")
 	case membership.PairsFull:
 		r.cfg.Log.Warn("too many unreachable pairs: this one and further ones get no detour until there are fewer",
 			"node", e.Ref.ID, "other", e.Other.ID, "why", e.Why)
@@ -109,6 +111,7 @@ func (r *Registry) removeMember(ref ring.Ref, why string) *session {
 	}
 	r.reports.retire(ref)
 	r.loopbacks.drop(ref)
+	r.hosts.drop(ref)
 	r.change()
 	s := r.sessions[ref]
 	if s != nil {

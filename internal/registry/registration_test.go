@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
@@ -75,16 +76,17 @@ func TestAddressIsPrintable(t *testing.T) {
 
 // A probe finds out a node that answers for another one.
 func TestProbeComparesTokens(t *testing.T) {
-	net := memnet.New(1)
-	tr := ringtest.New(t, net)
+	net, log := memnet.New(1), ringtest.NewLog()
+	tr := ringtest.New(t, net, log.Option(), ringdht.WithHandshakeTimeout(500*time.Millisecond))
 	other := ringtest.New(t, net) // its nodes answer probes, and their addresses are free in the first ring
 	other.Name = "other"
 	n := other.Join(nil)
 	m := tr.DialRaw(t)
 	r := m.Ask(control.TypeRegister, control.Register{Addr: n.Peer().Addr, Other: true, Token: ringtest.NodeOf(n).Token() + 1})
-	if r == nil || r.Code != control.CodeUnreachable || !strings.Contains(r.Reason, "another node") {
+	if r == nil || r.Code != control.CodeUnreachable || strings.Contains(r.Reason, "another node") {
 		t.Errorf("got %+v", r)
 	}
+	log.WaitFor(t, "not found", n.Peer().Addr, "another node answers there")
 }
 
 // A node that vanishes before it has its answer does not become a member.
@@ -176,7 +178,7 @@ func TestHandshakeMismatch(t *testing.T) {
 	}
 	defer conn.Close()
 	b, _ := wire.Hello{Role: wire.RoleMember}.Append(nil)
-	b[4], b[40] = 99, 99
+	b[4], b[48] = 99, 99
 	conn.Write(b)
 	if a, err := wire.ReadAnswer(conn); err != nil || a.Status != wire.BadVersion || !strings.Contains(a.Reason, "version 2") {
 		t.Errorf("version 99: %+v %v", a, err)

@@ -10,6 +10,7 @@
 //   - probe.go: dials to nodes, for newcomers and for suspects.
 //   - reconcile.go: the loop that plans, and applies what the membership asks for.
 //   - stalls.go: how late this process runs, so that members do not pay for it.
+//   - held.go, hosts.go: bounds of what has not registered, and of the members of one host.
 //   - loopback.go: members whose address leads each machine to itself.
 //   - state.go: what is kept on disk; otherrings.go: members of other rings that come by.
 //   - setup.go, wait.go, tables.go: Setup, Audit, the waits, Members and Tables.
@@ -78,6 +79,8 @@ type Registry struct {
 	conns     map[*net.Conn]struct{}
 	stalls    stalls    // how late this process runs
 	loopbacks loopbacks // members that other machines cannot dial
+	hosts     hosts     // where members come from
+	held      int       // nodes that wait for their answer, see session.hold
 	events    eventLog
 	runs      runs
 	reports   reports
@@ -102,7 +105,7 @@ func New(cfg *Config) (*Registry, error) {
 		setup:     make(chan struct{}, 1),
 		wakeups:   make(chan struct{}, 1),
 		saves:     make(chan struct{}, 1),
-		newcomers: dial.NewLimiter(registryDials, registrySlow),
+		newcomers: dial.NewFairLimiter(registryDials, registrySlow),
 		suspects:  dial.NewLimiter(registryDials, registrySlow),
 		sessions:  make(map[ring.Ref]*session),
 		listeners: make(map[*net.Listener]struct{}),

@@ -39,7 +39,7 @@ func TestIdentityOfARegister(t *testing.T) {
 	}{
 		{"nonsense", control.CodeProtocol, []string{"not the identity"}},
 		{strings.Repeat("0F", 16), control.CodeProtocol, []string{"not the identity"}},
-		{strings.Repeat("0", 5000), control.CodeProtocol, []string{"not the identity"}},
+		{strings.Repeat("0", 3500), control.CodeProtocol, []string{"not the identity"}},
 		{other, control.CodeOtherRing, []string{other[:8], own[:8]}},
 		{own, control.CodeEvicted, nil},
 		{"", control.CodeEvicted, nil},

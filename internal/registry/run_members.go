@@ -72,14 +72,24 @@ func (u *run) stopWaiting(ref ring.Ref, why string) {
 	}
 }
 
+// maxRun bounds the number of a run that a node may claim to know. The registry counts on from it, and
+// no registry has conducted so many.
+const maxRun = 1 << 62
+
 // latestRun returns the number of the latest run that there may have been, by what a registering
 // node knows. A new registry adds one for nodes that come back: there may have been one more run,
 // known only to members that are lost. What those sent is still counted under its number.
-func (r *Registry) latestRun(req control.Register) uint64 {
-	if req.Incarnation != 0 && r.members.Recovering() {
-		return req.Run + 1
+//
+// It returns false if a member claims a number that no registry counts to: it would ignore all runs
+// of this one. The claim of a newcomer is ignored.
+func (r *Registry) latestRun(req control.Register) (number uint64, ok bool) {
+	switch {
+	case req.Run > max(maxRun, r.runs.number):
+		return 0, req.Incarnation == 0
+	case req.Incarnation != 0 && r.members.Recovering():
+		return req.Run + 1, true
 	}
-	return req.Run
+	return req.Run, true
 }
 
 // lose notes that a member has died or left. No answer is expected of it any more.

@@ -16,16 +16,17 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// maxReport is the longest control frame that a registry takes from a node.
-const maxReport = 2 << 20
-
 // session is the connection of one node, and the member that it registered as.
 type session struct {
 	r      *Registry
 	conn   *control.Conn
 	remote net.Addr
+	// introduced gives back the place of a connection that has not registered. It may be called again.
+	introduced func()
 
 	// guarded by Registry.mu
+	held           bool        // it waits for its answer, see hold
+	endedAt        time.Time   // when something came after its membership had ended
 	member         ring.Member // set when it registers
 	attached       bool        // in Registry.sessions
 	ended          bool        // it was a member, and is one no longer
@@ -39,6 +40,7 @@ type session struct {
 // run is the goroutine of the session.
 func (s *session) run() {
 	defer s.conn.Free()
+	defer s.introduced()
 	s.conn.SetLease(s.r.cfg.Timeout)
 	err := s.receiveLoop()
 	s.conn.Accuse(err)
@@ -60,9 +62,15 @@ func (s *session) receiveLoop() error {
 			return err
 		}
 		registered := s.noteArrival()
+		if s.lingers() {
+			return errLingers
+		}
 		switch t {
 		case control.TypeRegister:
-			err = s.register(body)
+			// On a goroutine of its own: the stack that it grows would stay with the session.
+			done := make(chan error, 1)
+			s.r.wg.Go(func() { done <- s.register(body) })
+			err = <-done
 		case control.TypeDeregister:
 			err = s.deregister(body)
 		default:
@@ -93,7 +101,7 @@ var errRefused = errors.New("refused")
 func (s *session) refuse(code control.Code, format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
 	if code != control.CodeOtherRing { // that has a warning
-		s.r.cfg.Log.Info("request refused", "from", s.remote, "reason", reason)
+		s.r.cfg.InfoOften(fmt.Sprint(code), "request refused", "from", s.remote, "reason", reason)
 	}
 	if err := s.conn.Send(control.TypeRefused, control.Refused{Code: code, Reason: reason}); err != nil {
 		return err
@@ -186,7 +194,7 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 			return err
 		}
 		if l.Error != "" {
-			r.cfg.Log.Info("links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Truncate(l.Error))
+			r.cfg.InfoOften(fmt.Sprint(s.member.ID), "links missing", "node", peer(s.member), "epoch", l.Epoch, "err", handshake.Truncate(l.Error))
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()

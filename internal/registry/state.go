@@ -18,6 +18,9 @@ type keptState struct {
 	record membership.Record
 }
 
+// maxKept bounds the numbers that a file may bring: the registry counts on from them.
+const maxKept = 1 << 63
+
 // openState opens the directory that the configuration names. It returns nil if it names none.
 func (c *Config) openState() (*keptState, error) {
 	if c.StateDir == nil {
@@ -30,7 +33,7 @@ func (c *Config) openState() (*keptState, error) {
 	if err := dir.Unwritten(); err != nil {
 		c.Log.Warn("the state of the ring was read, and cannot be written at the moment", "err", err)
 	}
-	return &keptState{dir, membership.Record{Identity: ring.Identity(s.Identity), Empty: s.Empty, Epoch: min(s.Epoch, maxNumber), Incarnation: min(s.Incarnation, maxNumber)}}, nil
+	return &keptState{dir, membership.Record{Identity: ring.Identity(s.Identity), Empty: s.Empty, Epoch: min(s.Epoch, maxKept), Incarnation: min(s.Incarnation, maxKept)}}, nil
 }
 
 func (c *Config) stateOf(r membership.Record) statefile.State {

@@ -220,14 +220,15 @@ func (g *puppets) answerProbes() {
 		}
 		g.wg.Go(func() {
 			defer conn.Close()
-			if _, err := wire.ReadHello(conn); err != nil {
+			h, err := wire.ReadHello(conn)
+			if err != nil {
 				return
 			}
 			at := puppetToken(conn.LocalAddr().(*net.TCPAddr).IP)
 			if g.all[at-1].gone.Load() {
 				at = 0
 			}
-			conn.Write(wire.Answer{Token: at}.Append(nil))
+			conn.Write(wire.Answer{Token: handshake.ProbeAnswer(at, h.Token)}.Append(nil))
 		})
 	}
 }

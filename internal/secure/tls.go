@@ -1,18 +1,23 @@
 package secure
 
-import "crypto/tls"
+import (
+	"context"
+	"crypto/tls"
+)
 
 // The application protocols of TLS (ALPN, RFC 7301). A side that speaks neither gets an alert.
 const (
-	Protocol     = "rdht/2"      // between members, and of a registry's probe
-	JoinProtocol = "rdht-join/2" // a node without an admission to a registry
+	Protocol      = "rdht/2"       // a member to another, or to its registry
+	JoinProtocol  = "rdht-join/2"  // a node without an admission to a registry
+	ProbeProtocol = "rdht-probe/2" // a registry to a node, which need not have an admission
 )
 
 // Side is one end of the connections of a process: what it presents, and what it accepts. The
 // functions are called for each connection, on its goroutine.
 type Side struct {
-	// Certificate returns what this side presents now.
-	Certificate func() (*tls.Certificate, error)
+	// Certificate returns what this side presents now. protocol is the one that the dialling side
+	// speaks, empty if it names none or several. It may wait until ctx ends.
+	Certificate func(ctx context.Context, protocol string) (*tls.Certificate, error)
 	// Check decides whether the other end is what it should be; an error ends the handshake. It is
 	// called on both sides when the other's certificate is there. The dialling side has sent
 	// nothing of its own by then but an empty ClientHello.
@@ -36,7 +41,9 @@ func (s Side) Client(protocol string) *tls.Config {
 	c := s.config()
 	c.NextProtos = []string{protocol}
 	c.InsecureSkipVerify = true // Check does it: there are no names and no chains
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.Certificate() }
+	c.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return s.Certificate(r.Context(), protocol)
+	}
 	return c
 }
 
@@ -45,6 +52,12 @@ func (s Side) Server(protocols ...string) *tls.Config {
 	c := s.config()
 	c.NextProtos = protocols
 	c.ClientAuth = tls.RequireAnyClientCert
-	c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.Certificate() }
+	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		protocol := ""
+		if len(hello.SupportedProtos) == 1 {
+			protocol = hello.SupportedProtos[0]
+		}
+		return s.Certificate(hello.Context(), protocol)
+	}
 	return c
 }

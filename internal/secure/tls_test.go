@@ -1,6 +1,7 @@
 package secure
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
@@ -17,7 +18,7 @@ func meet(t *testing.T, client, server ed25519.PrivateKey, clientAdmission, serv
 	defer far.Close()
 	side := func(key ed25519.PrivateKey, admission []byte, p *Proof) Side {
 		return Side{
-			Certificate: func() (*tls.Certificate, error) { return Certificate(key, admission, nil) },
+			Certificate: func(context.Context, string) (*tls.Certificate, error) { return Certificate(key, admission, nil) },
 			Check: func(cs *tls.ConnectionState) (err error) {
 				*p, _, err = trust.Prove(cs, at)
 				return err

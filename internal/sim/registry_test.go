@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
@@ -197,7 +198,7 @@ func (r *registry) effects() {
 			p := r.w.processAt(e.Addr)
 			r.w.probe(r.p, p, e.Token, func(a membership.Answer) {
 				r.w.logf("probe of %v: %d", e.Ref, a)
-				if a == membership.Absent && p.state != dead && r.auth.HasToken(p.token) {
+				if a == membership.Absent && p.state != dead && slices.Contains(r.auth.Tokens(), p.token) {
 					a = membership.Nothing // another member has the address now
 				}
 				r.auth.Probed(r.w.now, e.Ref, e.Addr, a)

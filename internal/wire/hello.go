@@ -56,13 +56,14 @@ func (r Role) String() string {
 //
 //	8  from, its incarnation      uint64, uint64   the dialling node; 0 unless the role is link
 //	24 to, its incarnation        uint64, uint64   the dialled node; 0 unless the role is link
-//	40 lowest version             uint8            0 in version 1
-//	41 reserved                   7 bytes          sent as 0, ignored
-//	48 codec name, ring name      each uint8 length and bytes
+//	40 token                      uint64           a probe's nonce; otherwise 0
+//	48 lowest version             uint8            not there in version 1
+//	49 codec name, ring name      each uint8 length and bytes
 type Hello struct {
 	Role                  Role
 	From, FromIncarnation uint64
 	To, ToIncarnation     uint64
+	Token                 uint64
 	Codec, RingName       string
 }
 
@@ -103,11 +104,11 @@ func (h Hello) Append(dst []byte) ([]byte, error) {
 	}
 	dst = append(dst, magic...)
 	dst = append(dst, Version, byte(h.Role))
-	dst = binary.BigEndian.AppendUint16(dst, uint16(42+len(h.Codec)+len(h.RingName)))
-	for _, v := range [...]uint64{h.From, h.FromIncarnation, h.To, h.ToIncarnation, Oldest << 56} {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(minHello+len(h.Codec)+len(h.RingName)))
+	for _, v := range [...]uint64{h.From, h.FromIncarnation, h.To, h.ToIncarnation, h.Token} {
 		dst = binary.BigEndian.AppendUint64(dst, v)
 	}
-	dst = append(append(dst, byte(len(h.Codec))), h.Codec...)
+	dst = append(append(dst, Oldest, byte(len(h.Codec))), h.Codec...)
 	return append(append(dst, byte(len(h.RingName))), h.RingName...), nil
 }
 
@@ -126,13 +127,13 @@ func ReadHello(r io.Reader) (h Hello, err error) {
 	if _, ok := choose(lowest, highest, Oldest, Version); !ok {
 		return h, errVersion(lowest, highest)
 	}
-	if len(b) < 42 {
+	if len(b) < minHello {
 		return h, fmt.Errorf("%w: a hello of %d bytes", ErrNotRing, len(b))
 	}
-	for i, p := range [...]*uint64{&h.From, &h.FromIncarnation, &h.To, &h.ToIncarnation} {
+	for i, p := range [...]*uint64{&h.From, &h.FromIncarnation, &h.To, &h.ToIncarnation, &h.Token} {
 		*p = binary.BigEndian.Uint64(b[8*i:])
 	}
-	b = b[40:]
+	b = b[offLowest+1:]
 	var ok bool
 	if h.Codec, b, ok = cutName(b); !ok {
 		return h, fmt.Errorf("%w: codec name cut short", ErrNotRing)
@@ -177,8 +178,10 @@ func ReadAnswer(r io.Reader) (a Answer, err error) {
 	return a, nil
 }
 
-// offLowest is where the lowest version of a hello is, behind its head.
-const offLowest = 40 - helloHead
+const (
+	offLowest = 48 - helloHead // where the lowest version of a hello is, behind its head
+	minHello  = offLowest + 3  // with two empty names
+)
 
 // choose returns the highest version that both sides speak. A lowest version of 0, or above the
 // highest, counts as the highest.

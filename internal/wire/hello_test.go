@@ -12,11 +12,11 @@ import (
 )
 
 var someHello = Hello{
-	Role: RoleLink, From: 0x11, FromIncarnation: 0x22, To: 0x33, ToIncarnation: 0x44,
+	Role: RoleLink, From: 0x11, FromIncarnation: 0x22, To: 0x33, ToIncarnation: 0x44, Token: 0x0102030405060708,
 	Codec: "msgpack", RingName: "r",
 }
 
-const someHelloBytes = "52444854 02 02 0032 0000000000000011 0000000000000022 0000000000000033 0000000000000044 0200000000000000" +
+const someHelloBytes = "52444854 02 02 0033 0000000000000011 0000000000000022 0000000000000033 0000000000000044 0102030405060708 02" +
 	"07 6d73677061636b 01 72"
 
 func mustHello(t testing.TB, h Hello) []byte {
@@ -30,7 +30,7 @@ func mustHello(t testing.TB, h Hello) []byte {
 
 func TestHelloLayout(t *testing.T) {
 	wantBytes(t, mustHello(t, someHello), someHelloBytes)
-	wantBytes(t, mustHello(t, Hello{}), "52444854 02 00 002a"+strings.Repeat("00", 32)+"02"+strings.Repeat("00", 9))
+	wantBytes(t, mustHello(t, Hello{}), "52444854 02 00 002b"+strings.Repeat("00", 40)+"02 0000")
 }
 
 func TestAnswerLayout(t *testing.T) {
@@ -109,13 +109,13 @@ func TestHandshakeErrors(t *testing.T) {
 		{"version 0", edit(4, 0), ErrVersion, RoleLink},
 		{"version 1, another layout", append(edit(4, 1, byte(RoleProbe), 0, 3)[:8], 1, 2, 3), ErrVersion, RoleProbe},
 		{"version 3, other limits", edit(4, 3, byte(RoleProbe), 0xff, 0xff), ErrVersion, RoleProbe},
-		{"version 3, without ours", append(append(edit(4, 3)[:40], 3), good[41:]...), ErrVersion, RoleLink},
+		{"version 3, without ours", append(append(edit(4, 3)[:48], 3), good[49:]...), ErrVersion, RoleLink},
 		{"too long", edit(6, 0x04, 0x01), ErrNotRing, RoleLink},
-		{"too short", append(edit(6, 0, 41)[:8], make([]byte, 41)...), ErrNotRing, RoleLink},
+		{"too short", append(append(edit(6, 0, 42)[:8], make([]byte, 40)...), 2, 0), ErrNotRing, RoleLink},
 		{"empty", edit(6, 0, 0), ErrNotRing, RoleLink},
-		{"codec name over the end", edit(48, 9), ErrNotRing, RoleLink},
-		{"codec name up to the end", edit(48, 8), ErrNotRing, RoleLink},
-		{"ring name over the end", edit(56, 2), ErrNotRing, RoleLink},
+		{"codec name over the end", edit(49, 9), ErrNotRing, RoleLink},
+		{"codec name up to the end", edit(49, 8), ErrNotRing, RoleLink},
+		{"ring name over the end", edit(57, 2), ErrNotRing, RoleLink},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			h, err := ReadHello(bytes.NewReader(x.b))

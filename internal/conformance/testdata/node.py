@@ -7,7 +7,7 @@ It registers, keeps links, relays, receives, takes part in traffic runs, and lea
 It has no congestion window and no detours. --break plants one of the faults named below, which
 the conformance test must find.
 """
-import json, os, random, signal, socket, struct, sys, threading, time
+import hashlib, hmac, json, os, random, signal, socket, struct, sys, threading, time
 
 OPEN, OPENED, REFUSE, DATA, SYNC, ACK, RESET, CLOSE, CLOSED, CAST, TRACE, TRACED, NOROUTE, PING, PONG, SHARE, SHARED, END, FAREWELL, VIOLATED = range(1, 21)
 REGISTER, REGISTERED, REFUSED, DEREGISTER, DEREGISTERED, MANIFEST, LINKED, READY, BEAT, BEATANSWER, TASK, FINISHED, COLLECT, SUMMARY, EXPLAIN, PAIRS, TRACECTL, TRACEDCTL, BYE, UPDATE, ANNOUNCE, TROUBLE, PINGCTL = range(0x40, 0x57)
@@ -38,8 +38,8 @@ def exactly(sock, n):
 
 
 def hello(role, me=(0, 0), to=(0, 0)):
-    names = b"\x04json\x04ring"
-    return struct.pack(">4sBBHQQQQQ", b"RDHT", 2, role, 40 + len(names), *me, *to, 2 << 56) + names
+    names = b"\x02\x04json\x04ring"
+    return struct.pack(">4sBBHQQQQQ", b"RDHT", 2, role, 40 + len(names), *me, *to, 0) + names
 
 
 def dial(addr, role, me=(0, 0), to=(0, 0)):
@@ -331,13 +331,13 @@ class Node:
             sock.close()
 
     def check(self, version, role, b):
-        lowest = b[32] if len(b) > 32 else version
+        lowest = b[40] if len(b) > 40 else version
         if lowest == 0 or lowest > version:
             lowest = version
         if not (lowest <= 2 <= version) and BROKEN != "any-version":
             return 1, 0
-        at = 41 + b[40]
-        codec, ring = b[41:at], b[at + 1:at + 1 + b[at]]
+        at = 42 + b[41]
+        codec, ring = b[42:at], b[at + 1:at + 1 + b[at]]
         if len(ring) != b[at]:
             raise ConnectionError("cut short")
         if ring != b"ring":
@@ -345,7 +345,8 @@ class Node:
         if codec != b"json":
             return 3, 0
         if role == 3:
-            return 0, self.token
+            token = self.token if BROKEN != "no-token" else 0
+            return 0, int.from_bytes(hmac.digest(token.to_bytes(8, "big"), b[32:40], "sha256")[:8], "big")
         if role != 2:
             return 5, 0
         fid, finc, tid, tinc = struct.unpack(">QQQQ", b[:32])

@@ -1,0 +1,126 @@
+package control
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/status"
+)
+
+// What a message may cost, before it is believed: its frame by [FrameLimit], its lists by maxLists.
+
+// MaxFirst is the longest frame that a registry takes from a node that has not registered.
+const MaxFirst = 4 << 10
+
+// maxReports has the longest frames that a registry takes from a member, by type. Other types have
+// [MaxFirst].
+var maxReports = map[wire.Type]int{
+	TypeLinked:   8 << 10, // with a text of up to 500 bytes, each of which may be escaped
+	TypeTrouble:  8 << 10,
+	TypeFinished: 8 << 10,
+	TypeBeat:     128 << 10, // with a table of ring.MaxTable entries
+	TypeTraced:   2 << 20,   // with as many hops as an ID space allows
+	TypePairs:    2 << 20,   // with two lists of all members of a large ring
+}
+
+// MaxReport is the longest frame that a registry takes at all.
+const MaxReport = 2 << 20
+
+// FrameLimit is the longest frame of a type that a registry takes from a node.
+func FrameLimit(t wire.Type, registered bool) int {
+	if most, ok := maxReports[t]; ok && registered {
+		return most
+	}
+	return MaxFirst
+}
+
+// Limits of lists that no other package has.
+const (
+	maxRow   = 256     // numbers of a heartbeat: more than there are, for those of later versions
+	maxHops  = 1 << 16 // of a trace
+	maxPairs = 1 << 16 // the members of a ring that can report pairs
+	maxGone  = 1 << 17 // nodes that are gone: as many as fit into a frame
+)
+
+// maxLists has the most elements of each list in each message: by the type, and by the name of the
+// field on the wire.
+var maxLists = map[reflect.Type]map[string]int{
+	reflect.TypeFor[Register](): {"over": MaxOver},
+	reflect.TypeFor[Beat]():     {"status": 1},
+	reflect.TypeFor[Status](): {
+		"counters": maxRow, "hops": 2 * (status.MaxHopCount + 1), "latency": 2 * status.HistogramBuckets,
+		"links": 4 * ring.MaxTable, "streams": 16, "limits": 16,
+	},
+	reflect.TypeFor[Traced](): {"hops": maxHops},
+	reflect.TypeFor[Pairs]():  {"sent": maxPairs, "received": maxPairs},
+	reflect.TypeFor[Manifest](): {
+		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs,
+		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers,
+	},
+	reflect.TypeFor[Update](): {
+		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "gone": maxGone, "sigs": maxGone,
+	},
+	reflect.TypeFor[Announce](): {"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "left": maxGone, "gone": maxGone, "sigs": maxGone},
+}
+
+// listLimit is how many elements a list may have, or -1 if it has no limit.
+func listLimit(in reflect.Type, field string) int {
+	if most, ok := maxLists[in][field]; ok {
+		return most
+	}
+	return -1
+}
+
+// limitChecker is a codec that checks lists in its data. A program's own codec cannot; there the
+// lengths of frames are the bound.
+type limitChecker interface {
+	CheckLimits(data []byte, t reflect.Type, most func(in reflect.Type, field string) int) error
+}
+
+// checkLists returns an error if a body has a list that is longer than a message of v's type may have.
+func checkLists(codec Codec, body []byte, v any) error {
+	t := reflect.TypeOf(v)
+	if checker, ok := codec.(limitChecker); ok && t.Kind() == reflect.Pointer && maxLists[t.Elem()] != nil {
+		return checker.CheckLimits(body, t.Elem(), listLimit)
+	}
+	return nil
+}
+
+// scanNode finds whole frames of a node, each within the limit of its type. It is a link.Scan.
+func (c *Conn) scanNode(b []byte, _ int) (whole, need int, err error) {
+	registered := c.registered.Load()
+	for len(b)-whole >= wire.PrefixSize {
+		rest := b[whole:]
+		limit := FrameLimit(wire.Type(rest[0]), registered)
+		n, need, err := wire.ScanControl(rest[:min(len(rest), wire.Size(rest))], limit)
+		if n == 0 || err != nil {
+			return whole, need, err
+		}
+		whole += n
+	}
+	return whole, 0, nil
+}
+
+// Registered says that the node at the other end is a member from now on: it may send all frames.
+// Call it before the node is told.
+func (c *Conn) Registered() { c.registered.Store(true) }
+
+// SendRegister queues a Register. Of the incarnations that are over it leaves out the oldest ones, if
+// the frame is too long for a registry otherwise.
+func (c *Conn) SendRegister(r Register) error {
+	for {
+		b, err := Encode(c.codec, TypeRegister, r)
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(b) <= MaxFirst:
+			return c.Pass(b)
+		case len(r.Over) == 0:
+			return fmt.Errorf("encoding %T: %w: %d bytes, a registry takes %d", r, wire.ErrTooLong, len(b), MaxFirst)
+		}
+		r.Over = r.Over[(len(r.Over)+3)/4:]
+	}
+}
