@@ -44,7 +44,7 @@ func TestCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, row := range regexp.MustCompile(`(?m)^\| (0x[0-9A-Fa-f]{2}|\d+) \| ([A-Z][A-Za-z]+) \| [^|]+\|[^|]+\|[^|]+\|`).FindAllStringSubmatch(string(text), -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\| (0x[0-9A-Fa-f]{2}|\d+) \| ([A-Z][A-Za-z]+) \| [^|\n]+\|[^|\n]+\|[^|\n]+\|`).FindAllStringSubmatch(string(text), -1) {
 		if !regexp.MustCompile("\n" + row[2] + "[ \n]").Match(have) {
 			t.Errorf("the file has no example of %s %s", row[1], row[2])
 		}

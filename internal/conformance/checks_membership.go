@@ -210,6 +210,10 @@ var tableChecks = []check{
 		if err != nil {
 			return err
 		}
+		incoming, err := j.raw(a)
+		if err != nil {
+			return err
+		}
 		if err := a.isUp(); err != nil {
 			return err
 		}
@@ -223,6 +227,9 @@ var tableChecks = []check{
 			return err
 		}
 		if err := a.isDown(); err != nil {
+			return err
+		}
+		if _, err := closed(incoming); err != nil {
 			return err
 		}
 		conn, answer, err := hello(j.reg.Addr, wire.Hello{

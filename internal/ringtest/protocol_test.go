@@ -1,7 +1,6 @@
 package ringtest_test
 
 import (
-	"encoding/hex"
 	"fmt"
 	"os"
 	"reflect"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
@@ -96,35 +94,6 @@ func fieldKind(t reflect.Type) string {
 		return "[" + fieldKind(t.Elem()) + "]"
 	}
 	return strings.ToLower(t.Name())
-}
-
-// The Beat whose bytes PROTOCOL.md shows is encoded like that.
-func TestProtocolShowsABeat(t *testing.T) {
-	text := strings.Join(strings.Fields(hexColumn(protocolText(t))), " ")
-	for _, codec := range []ringdht.Codec{ringdht.JSON(), ringdht.Msgpack()} {
-		frame, err := control.Encode(codec, control.TypeBeat, control.Beat{Every: 1, Sent: 500})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var want strings.Builder
-		for i := range frame {
-			fmt.Fprintf(&want, "%s ", hex.EncodeToString(frame[i:i+1]))
-		}
-		if !strings.Contains(text+" ", want.String()) {
-			t.Errorf("PROTOCOL.md does not show the Beat in %s: % x", codec.Name(), frame)
-		}
-	}
-}
-
-// hexColumn returns the first column of the last block of code.
-func hexColumn(text string) string {
-	blocks := strings.Split(text, "```\n")
-	var b strings.Builder
-	for line := range strings.Lines(blocks[len(blocks)-2]) {
-		bytes, _, _ := strings.Cut(line, "   ")
-		b.WriteString(bytes + " ")
-	}
-	return b.String()
 }
 
 func protocolText(t *testing.T) string {

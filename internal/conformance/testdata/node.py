@@ -205,8 +205,9 @@ class Source:
             held = set(n for at, count in ranges for n in range(self.rcvd + at, self.rcvd + at + count))
             lost = [n for n in range(self.rcvd, limit) if n not in held and n in self.out]
             for n in lost:
-                self.node.emit(self.out[n])
-            if lost and BROKEN != "no-resend":
+                if BROKEN != "no-resend":
+                    self.node.emit(self.out[n])
+            if lost:
                 self.sync()
         self.pump()
 
@@ -513,7 +514,7 @@ class Node:
 
     def ticks(self):
         while True:
-            time.sleep(0.005)
+            time.sleep(0.02)
             with self.lock:
                 if not self.terms:
                     continue
