@@ -15,6 +15,7 @@ type Counters struct {
 	Detoured      int64 `json:"detoured"`      // frames sent by a detour, past a link that cannot be opened
 	Requeued      int64 `json:"requeued"`      // frames that waited for a link when it ended, and took another route
 	Unlisted      int64 `json:"unlisted"`      // messages not known to be delivered that were too many to list
+	LinksShed     int64 `json:"links_shed"`    // links from others that a bound has ended: too many, of no member, or with half a frame
 
 	Dropped Dropped `json:"dropped"`
 
@@ -40,8 +41,8 @@ type Dropped struct {
 	Overshoot int64 `json:"overshoot"`  // the frame had passed its sink before it came here
 	InboxFull int64 `json:"inbox_full"` // the receive buffer was at its bound
 	Stale     int64 `json:"stale"`      // of no stream that is known here, as those of an earlier incarnation
-	Malformed int64 `json:"malformed"`  // the body cannot be parsed
-	Refused   int64 `json:"refused"`    // requests for a stream beyond Limits.Streams; the source was told
+	Malformed int64 `json:"malformed"`  // it makes no sense: its body, its source or its port
+	Refused   int64 `json:"refused"`    // requests for a stream beyond Limits.Streams, of which the source was told, or of too many unknown sources
 	Unknown   int64 `json:"unknown"`    // of a type that this program does not know, from a later one
 }
 

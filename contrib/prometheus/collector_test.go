@@ -37,7 +37,7 @@ func wantFigures(t *testing.T, all samples, prefix, labels string, c status.Coun
 	for name, v := range map[string]int64{
 		"messages_sent_total": c.Sent, "messages_delivered_total": c.Delivered, "messages_relayed_total": c.Relayed,
 		"messages_cast_total": c.Casts, "messages_retransmitted_total": c.Retransmitted, "messages_duplicate_total": c.Duplicates,
-		"messages_unlisted_total": c.Unlisted, "handler_panics_total": c.Panics,
+		"messages_unlisted_total": c.Unlisted, "links_shed_total": c.LinksShed, "handler_panics_total": c.Panics,
 		"frames_received_total": c.FramesIn, "frames_detoured_total": c.Detoured, "frames_requeued_total": c.Requeued,
 		"received_bytes_total": c.BytesIn, "reads_total": c.Reads, "sent_bytes_total": c.BytesOut, "writes_total": c.Writes,
 		"send_buffer_bytes": c.SendBuffer, "receive_buffer_bytes": c.ReceiveBuffer, "handler_backlog_bytes": c.HandlerBacklog, "queued_bytes": c.Queued,

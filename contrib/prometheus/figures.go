@@ -64,6 +64,7 @@ var table = []struct {
 
 	{"frames_received_total", counter, "Frames read from links.", "", "", func(f *figures) int64 { return f.FramesIn }},
 	{"frames_detoured_total", counter, "Frames sent by a detour, since a link could not be opened.", "", "", func(f *figures) int64 { return f.Detoured }},
+	{"links_shed_total", counter, "Links from others that a bound has ended: too many, of no member, or with half a frame.", "", "", func(f *figures) int64 { return f.LinksShed }},
 	{"frames_requeued_total", counter, "Frames that waited for a link when it ended, and took another route.", "", "", func(f *figures) int64 { return f.Requeued }},
 	{dropped, counter, droppedHelp, "reason", "queue_full", func(f *figures) int64 { return f.Dropped.QueueFull }},
 	{dropped, counter, droppedHelp, "reason", "link_down", func(f *figures) int64 { return f.Dropped.LinkDown }},

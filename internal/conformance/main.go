@@ -103,7 +103,7 @@ func (c config) run(out io.Writer) bool {
 }
 
 // atOnce is how many processes run at the same time. Most of them wait.
-const atOnce = 8
+const atOnce = 4
 
 func (k check) line() string { return fmt.Sprintf("%-4s %s", k.rule, k.what) }
 

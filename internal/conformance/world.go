@@ -26,8 +26,10 @@ const (
 	identity = "00112233445566778899aabbccddeeff"
 )
 
-// patience bounds the time for all that a node must do.
+// patience bounds the time for all that a node must do. It has startTime to come to life.
 var patience = 10 * time.Second
+
+const startTime = time.Minute
 
 var self = ring.Ref{ID: 1000, Incarnation: 1 << 60}
 
@@ -40,6 +42,7 @@ type world struct {
 	members chan *member // connections with the role member, after their handshake
 	peers   []*peer
 	epoch   uint64
+	started bool // the node was waited for
 	wg      sync.WaitGroup
 }
 
@@ -165,10 +168,14 @@ func (m *member) send(t wire.Type, v any) error {
 
 // connection waits for the node to dial the registry.
 func (w *world) connection() (*member, error) {
+	wait := patience
+	if !w.started {
+		w.started, wait = true, startTime
+	}
 	select {
 	case m := <-w.members:
 		return m, m.err
-	case <-time.After(patience):
+	case <-time.After(wait):
 		return nil, errors.New("the node has not dialled the registry")
 	}
 }

@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,9 +136,9 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello) wire.Answer) (wir
 	switch a.Status {
 	case wire.OK:
 	case wire.WrongIdentity:
-		return h, &outdatedError{a.Reason}
+		return h, &outdatedError{cmp.Or(a.Detail, a.Reason)}
 	default:
-		return h, fmt.Errorf("refused: %s", a.Reason)
+		return h, fmt.Errorf("refused: %s", cmp.Or(a.Detail, a.Reason))
 	}
 	return h, setDeadline(conn, time.Time{})
 }

@@ -13,7 +13,8 @@ import (
 
 // Read buffers are powers of two. An idle connection keeps the smallest; the largest makes
 // one read worth its system call. Only a longer frame gets a larger buffer, until it has been
-// read.
+// read. A buffer grows with what has arrived and not with what a frame's prefix claims: it is
+// shorter than four times the bytes in it. So a prefix alone costs 512 bytes.
 const (
 	minRead = 9  // 512 bytes
 	topRead = 16 // 64 KiB
@@ -37,6 +38,9 @@ type Reader struct {
 	start    int // of the bytes not returned yet
 	end      int // of the bytes read
 	returned int // bytes returned by the last Next
+
+	half     atomic.Int64 // while Read waits within a frame: where that begins, plus 1; else 0
+	progress progress     // owned by the caller of Stalled
 
 	big         atomic.Bool // the buffer is larger than an idle connection's
 	readsAtTrim int64       // reads at the last Trim; owned by the caller of Trim
@@ -95,7 +99,14 @@ func (r *Reader) Consume(n int) { r.returned = n }
 func (r *Reader) read(need int) error {
 	r.fit(need)
 	for {
+		half := r.end > r.start
+		if half { // two stores a read, and only where one ends within a frame
+			r.half.Store(r.bytes.Load() - int64(r.end-r.start) + 1)
+		}
 		n, err := r.conn.Read((*r.buf)[r.end:])
+		if half {
+			r.half.Store(0)
+		}
 		if n > 0 {
 			r.end += n
 			r.bytes.Add(int64(n))
@@ -121,14 +132,14 @@ func (r *Reader) read(need int) error {
 	}
 }
 
-// fit makes room for at least one more byte and a frame of need bytes.
+// fit makes room for at least one more byte of a frame of need bytes.
 func (r *Reader) fit(need int) {
+	rest := r.end - r.start
 	class := max(r.bufClass, minRead)
 	if need > 1<<class {
-		class = bits.Len(uint(need - 1))
+		class = max(class, min(bits.Len(uint(need-1)), bits.Len(uint(2*rest-1))))
 	}
 	r.bufClass = min(max(r.bufClass, minRead), topRead)
-	rest := r.end - r.start
 	if r.buf != nil && len(*r.buf) == 1<<class {
 		if r.start > 0 {
 			copy(*r.buf, (*r.buf)[r.start:r.end])

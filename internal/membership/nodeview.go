@@ -47,6 +47,9 @@ func (l *NodeView) rememberOver(dead []ring.Ref, epoch uint64) []control.Over {
 
 // Manifest is the view after the registry told the node everything.
 func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
+	if err := l.checkManifest(m); err != nil {
+		return nil, err
+	}
 	next := &NodeView{
 		Self: l.Self, Bits: l.Bits, Identity: cmp.Or(ring.Identity(m.Identity), l.Identity), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold,
@@ -74,6 +77,9 @@ func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 	next := *l
 	if u.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("%w: epoch %d is not newer than epoch %d", wire.ErrTable, u.Epoch, l.Epoch)
+	}
+	if err := l.refsInSpace(u.Gone); err != nil {
+		return nil, err
 	}
 	if u.Entries < 0 || u.Entries > ring.MaxTable {
 		return nil, fmt.Errorf("%w: a table of %d entries", wire.ErrTable, u.Entries)
@@ -117,8 +123,33 @@ func (l *NodeView) EndedSince(before *NodeView) (ids []uint64) {
 	return ids
 }
 
+// KnowsAll reports whether Others are all other members that were announced, and not a sample.
+// A list that was a sample has room once members of it have left.
+func (l *NodeView) KnowsAll() bool {
+	return l.Epoch > 0 && len(l.Others) < control.MaxOthers && len(l.Others)+1 >= l.Members
+}
+
+// Has reports whether an incarnation of another node is a member that the registry has told of.
+func (l *NodeView) Has(ref ring.Ref) bool {
+	if i := slices.Index(l.Others, ref.ID); i >= 0 {
+		return l.Incs[i] == 0 || l.Incs[i] == ref.Incarnation
+	}
+	for _, list := range [][]ring.Peer{l.Entries, l.Successors, l.Hold} {
+		if slices.ContainsFunc(list, func(p ring.Peer) bool { return p.Ref() == ref }) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(l.Detours, func(d control.Detour) bool { return d.Waypoint().Ref() == ref })
+}
+
 // check says what is wrong with a view.
 func (l *NodeView) check() error {
+	if l.Epoch > maxToldEpoch {
+		return errEpoch(l.Epoch)
+	}
+	if err := l.checkLinks(); err != nil {
+		return err
+	}
 	mask := ring.Mask(l.Bits)
 	for _, list := range [][]ring.Peer{l.Entries, l.Successors} {
 		last := uint64(0)

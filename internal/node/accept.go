@@ -6,13 +6,17 @@ import (
 	"log/slog"
 	"math/bits"
 	"net"
+	"time"
 
 	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// checkHello decides whether the other end of a connection may connect.
+// checkHello decides whether the other end of a connection may connect. The answer to a link's hello
+// is the same for every reason, and takes the same time: a stranger that guesses learns nothing from
+// it. The reason is in this node's log.
 func (n *Node) checkHello(h wire.Hello) wire.Answer {
 	switch h.Role {
 	case wire.RoleProbe:
@@ -22,32 +26,48 @@ func (n *Node) checkHello(h wire.Hello) wire.Answer {
 		return wire.Answer{Status: wire.WrongRole, Reason: "this is a node, not a registry: join at the registry's address"}
 	}
 	// A peer may hear of this incarnation before the node itself does. The answer must still
-	// make its deadline.
-	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout/2)
+	// make the deadline of the handshake, and of the dial of a link.
+	ctx, cancel := context.WithTimeout(n.ctx, min(n.cfg.Timeout/2, maxHelloWait))
 	defer cancel()
-	if h.To != 0 || h.ToIncarnation != 0 {
-		n.Await(ctx, func() bool {
-			inc := n.inc.Load()
-			return inc != nil && h.ToIncarnation <= inc.self.Incarnation
-		})
+	var why string
+	n.Await(ctx, func() bool {
+		why = n.whyNoLink(h)
+		return why == ""
+	})
+	if why == "" {
+		return wire.Answer{}
 	}
+	return wire.Answer{Status: wire.WrongIdentity, Reason: noLink, Detail: why}
+}
+
+// noLink is the reason that a refused peer is told.
+const noLink = "this node takes no link from there now: the routing table of either may be out of date"
+
+// maxHelloWait is how long a link's hello waits for this node to hear of itself what its peer has
+// heard. It is below half of the shortest lease that suits a network.
+const maxHelloWait = time.Second
+
+// whyNoLink says why a link's hello is refused, or nothing if it is not. The text has no number that
+// the peer chose, since each text is logged once in a while. It needs mu.
+func (n *Node) whyNoLink(h wire.Hello) string {
 	inc := n.inc.Load()
 	switch {
 	case n.ctx.Err() != nil:
-		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is closing"}
+		return "this node is closing"
 	case inc == nil:
-		return wire.Answer{Status: wire.WrongIdentity, Reason: "this node is not registered"}
+		return "this node is not registered"
 	case h.To != inc.self.ID:
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d is not here: your routing table is out of date", h.To)}
+		return "it asked for another node: the routing table there is out of date"
 	case h.ToIncarnation != inc.self.Incarnation:
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf(
-			"this is another incarnation of node %d: your routing table is out of date", inc.self.ID)}
+		return "it asked for another incarnation: the routing table there is out of date"
 	case h.From == inc.self.ID || bits.Len64(h.From) > int(inc.self.Bits):
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("node %d cannot be at the other end of a link to node %d", h.From, inc.self.ID)}
-	case n.isDead(h.From, h.FromIncarnation):
-		return wire.Answer{Status: wire.WrongIdentity, Reason: fmt.Sprintf("that incarnation of node %d is over: it was declared dead", h.From)}
+		return "it says that it is this node itself, or has an ID beyond the ID space"
+	case !inc.mayExist(h.FromIncarnation):
+		return "the registry cannot have given out the incarnation that it says it has"
+	case n.dead.has(h.From, h.FromIncarnation):
+		return fmt.Sprintf("that incarnation of node %d is over: it was declared dead", h.From)
 	}
-	return wire.Answer{}
+	return ""
 }
 
 // serve is the goroutine of an accepted connection during its handshake. The other end is the
@@ -82,9 +102,10 @@ func (n *Node) readLink(inc *incarnation, conn net.Conn, from ring.Ref) {
 }
 
 func (n *Node) logLinkEnd(conn net.Conn, from uint64, err error) {
-	level := slog.LevelDebug
-	if handshake.IsProtocolError(err) {
-		level = slog.LevelWarn
+	peer := slog.Group("peer", "id", from, "from", conn.RemoteAddr())
+	if handshake.IsProtocolError(err) || plane.IsBound(err) {
+		n.cfg.WarnOften(handshake.ReasonOf(err), "incoming link ended", peer, "err", err)
+		return
 	}
-	n.cfg.Log.Log(n.ctx, level, "incoming link ended", slog.Group("peer", "id", from, "from", conn.RemoteAddr()), "err", err)
+	n.cfg.Log.Debug("incoming link ended", peer, "err", err)
 }

@@ -268,19 +268,22 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 		if err := ctl.Decode(body, &a); err != nil {
 			return err
 		}
+		if err := was.CheckAnnounce(a); err != nil {
+			return err
+		}
 		now = was.Announce(a, handshake.DrawID)
 		inc.markLeft(a.Left)
 		inc.markDead(a.Gone)
 		for i, number := range a.Incarnations[:min(len(a.Incarnations), len(a.Added))] {
-			inc.n.noteIncarnation(number)
+			inc.n.noteTold(number)
 			inc.plane.Renewed(a.Added[i], number)
 		}
 	}
 	inc.n.noteIncarnations(now)
 	inc.local.Store(now)
 	inc.n.members.Broadcast()
-	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] { // it is another list
-		inc.plane.SetMembers(now.Others, now.Incs)
+	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] || now.KnowsAll() != was.KnowsAll() { // it is another list
+		inc.plane.SetMembers(now.Others, now.Incs, now.KnowsAll())
 	}
 	inc.wake()
 	return nil

@@ -48,6 +48,7 @@ func (inc *incarnation) heartbeatLoop() {
 				swept = now
 			}
 			inc.plane.Sweep(idle)
+			inc.plane.CheckIncoming(inc.timeout(), inc.knowsMembers())
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 		laterSeen: make(chan struct{}, 1), rejoinUseless: self.Incarnation <= maxSeen,
 	}
 	if self.Bits < 1 || self.Bits > 64 || bits.Len64(self.ID) > int(self.Bits) || self.MaxPayload < 4 || self.MaxPayload > handshake.MaxPayload ||
-		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
+		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Incarnation == 0 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
 		return fmt.Errorf("%w: the registry's terms make no sense: %+v", wire.ErrTerms, self)
 	}
 	if err := checkLimits(n.cfg.Limits, int(self.MaxPayload)); err != nil {
@@ -85,9 +85,10 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 		Self: self.ID, Incarnation: self.Incarnation, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
 		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
 		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
+		IsMember: inc.isMember, MayExist: inc.mayExist,
 		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
 	})
-	n.noteIncarnation(self.Incarnation)
+	n.noteTold(self.Incarnation)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {

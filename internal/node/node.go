@@ -55,6 +55,7 @@ type Node struct {
 	inc            atomic.Pointer[incarnation]  // the present one, or the last until the next begins
 	ctl            atomic.Pointer[control.Conn] // the latest connection to the registry
 	maxIncarnation atomicMax                    // the greatest incarnation of any node that this node knows of
+	toldMax        atomicMax                    // the greatest that a registry has told it of
 
 	mu            sync.Mutex // guards what follows
 	changed       notify.Change

@@ -42,15 +42,22 @@ func (n *Node) noteIncarnation(inc uint64) {
 	}
 }
 
+// noteTold is noteIncarnation for one that the registry tells of.
+func (n *Node) noteTold(inc uint64) {
+	n.toldMax.raise(inc)
+	n.noteIncarnation(inc)
+}
+
 // noteIncarnations notes the incarnations that the registry tells of.
 func (n *Node) noteIncarnations(told *membership.NodeView) {
+	n.noteTold(told.Newest)
 	for _, list := range [][]ring.Peer{told.Entries, told.Successors, told.Hold} {
 		for _, p := range list {
-			n.noteIncarnation(p.Incarnation)
+			n.noteTold(p.Incarnation)
 		}
 	}
 	for _, d := range told.Detours {
-		n.noteIncarnation(d.Incarnation)
+		n.noteTold(d.Incarnation)
 	}
 	for _, o := range told.Over {
 		n.noteIncarnation(o.Incarnation)

@@ -134,7 +134,7 @@ func TestGaugesReturnToZero(t *testing.T) {
 	m = newMesh(t, n, 2, limits, memory, func(node int) Deliver {
 		return func(ctx context.Context, d *Delivery) {
 			<-ready
-			if d.Port == 1 { // send an answer
+			if d.Port == 129 { // send an answer
 				m.planes[node].Send(ctx, d.Source, 0, d.Body)
 			}
 		}
@@ -146,7 +146,7 @@ func TestGaugesReturnToZero(t *testing.T) {
 			wg.Go(func() {
 				for x := range 1000 {
 					to := uint64((i+1+(x+g)%(n-1))%n+1) * 10
-					if err := p.Send(t.Context(), to, uint8(x&1), make([]byte, (x*37)%700)); err != nil {
+					if err := p.Send(t.Context(), to, uint8(x&1)*129, make([]byte, (x*37)%700)); err != nil {
 						t.Error(err)
 						return
 					}
@@ -230,7 +230,7 @@ func TestUndeliveredIsCountedOnce(t *testing.T) {
 	go io.Copy(io.Discard, far)
 	p.AddLink(20, 1, near)
 	p.SetRoutes(table(p, 2, 20))
-	p.SetMembers([]uint64{20}, nil)
+	p.SetMembers([]uint64{20}, nil, false)
 	answer := func(typ wire.Type, seq uint64, body []byte) {
 		p.findOutbound(20).handleAnswer(wire.Append(nil, wire.Header{Type: typ, Dst: p.Self, Src: 20, Seq: seq}, body))
 	}
@@ -361,7 +361,7 @@ func TestStreamsHaveABound(t *testing.T) {
 	if n := sink.Counters().Dropped.Refused; n != 1 {
 		t.Errorf("%d counted", n)
 	}
-	second.SetMembers([]uint64{sink.Self}, nil)
+	second.SetMembers([]uint64{sink.Self}, nil, false)
 	if err := second.Send(t.Context(), sink.Self, 0, nil); err != nil {
 		t.Fatal(err)
 	}

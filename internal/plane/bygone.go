@@ -29,8 +29,8 @@ func (p *Plane) Left(id, inc uint64) {
 	in.sourceLeft, in.idleSweeps = true, 0
 	p.mu.Lock()
 	p.bygone[in] = struct{}{}
-	p.updateStreams()
 	p.mu.Unlock()
+	p.updateShare(in)
 	if p.incomingCut.Load() {
 		p.changes.Broadcast()
 	}
@@ -55,12 +55,9 @@ func (p *Plane) stays(in *inbound) {
 	in.sourceLeft = false
 	p.mu.Lock()
 	delete(p.bygone, in)
-	p.updateStreams()
 	p.mu.Unlock()
+	p.updateShare(in)
 }
-
-// updateStreams needs mu.
-func (p *Plane) updateStreams() { p.streams.Store(int64(len(p.inbounds) - len(p.bygone))) }
 
 // maxLooks bounds how many bygone streams are tried before a new one is refused: handlers may
 // still have messages of some.

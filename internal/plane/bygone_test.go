@@ -13,7 +13,7 @@ func (r *rig) incomingStreams() (all, counted int) {
 	synctest.Wait()
 	r.p.mu.RLock()
 	defer r.p.mu.RUnlock()
-	return len(r.p.inbounds), int(r.p.streams.Load())
+	return len(r.p.inbounds), len(r.p.inbounds) - len(r.p.bygone)
 }
 
 func (r *rig) wantIncoming(all, counted int) {

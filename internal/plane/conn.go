@@ -38,6 +38,7 @@ type conn struct {
 	out                  *outLink    // nil until there is something to write
 	in                   *inLink     // nil until the peer sends
 	closeTimer           *time.Timer // closes a connection that the peer does not close
+	accepted                         // if the peer has dialled
 
 	onEnd func(error) // receives the reason when reading has ended; may be nil
 }
@@ -97,7 +98,10 @@ func (c *conn) readEnded(err error) {
 		return
 	}
 	c.teardown(err)
-	if err != io.EOF && errors.Is(err, net.ErrClosed) {
+	switch {
+	case c.shed != nil: // nothing changes it after teardown
+		err = c.shed
+	case err != io.EOF && errors.Is(err, net.ErrClosed):
 		err = net.ErrClosed
 	}
 	if c.onEnd != nil {
@@ -200,6 +204,7 @@ func (c *conn) peerEnded() {
 	p := c.p
 	p.mu.Lock()
 	c.recvState = dirEnded
+	p.notePeerEnded(c)
 	done, out := c.sendState != dirOpen, c.out
 	p.converge(c.id)
 	p.mu.Unlock()
@@ -283,6 +288,7 @@ func (c *conn) teardown(err error) {
 	}
 	p.mu.Lock()
 	delete(p.conns, c)
+	p.discharge(c)
 	if c.closeTimer != nil {
 		c.closeTimer.Stop()
 	}

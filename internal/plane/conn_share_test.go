@@ -3,6 +3,7 @@ package plane
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -97,7 +98,11 @@ func TestConvergeInAStorm(t *testing.T) {
 		return c.a.peers() == 1 && c.b.peers() == 1 && strings.Count(states(c.a)+states(c.b), both) == 2
 	})
 	c.exchange(100)
-	if all := c.logs.all(); len(all) > 0 {
+	// Both dial more often than they can end connections. The oldest of three makes way.
+	all := slices.DeleteFunc(c.logs.all(), func(line string) bool {
+		return strings.Contains(line, ErrCrowded.Error()) || strings.Contains(line, "broken pipe")
+	})
+	if len(all) > 0 {
 		t.Error("logged:", all)
 	}
 }
@@ -210,20 +215,31 @@ func TestOneConnIsEnough(t *testing.T) {
 	})
 }
 
-// Many connections under one name cost no more than as many under several, and none is asked for
-// without need.
+// Of the connections that an incarnation of a peer has dialled, two stay. The one that makes way
+// is the oldest that has carried no frame, or else the oldest. None is asked for without need.
 func TestManyConnsOfOnePeer(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{15}, Authoritative: true, Successor: 15})
 		r.link(15)
+		used := r.incoming(15, 1)
+		used.Write(connFrame(wire.Ping, 1))
+		synctest.Wait()
 		var conns []net.Conn
 		for range 100 {
 			conns = append(conns, r.incoming(15, 1))
 			synctest.Wait()
 		}
+		other := r.incoming(15, 2) // a later incarnation
+		synctest.Wait()
+		if n := r.p.peers(); n != 1+2+1+1 { // that from 10, two from 15, one to it, one from the later one
+			t.Errorf("%d connections", n)
+		}
+		if got := r.p.Counters().LinksShed; got != 99 {
+			t.Errorf("%d were ended", got)
+		}
 		// The peer has a lower ID, so the link moves to the first connection that allows it; all
 		// are asked until one does.
-		conns[7].Write(connFrame(wire.Shared, 0))
+		used.Write(connFrame(wire.Shared, 0))
 		synctest.Wait()
 		r.p.mu.RLock()
 		l := r.p.links[15]
@@ -231,17 +247,25 @@ func TestManyConnsOfOnePeer(t *testing.T) {
 		if l.dialled || l.recvState != dirOpen {
 			t.Error("the link did not move")
 		}
-		late := r.incoming(15, 1)
-		synctest.Wait()
+		for range 2 { // both carry frames now, so the older one makes way
+			late := r.incoming(15, 1)
+			late.Write(connFrame(wire.Ping, 1))
+			synctest.Wait()
+			conns = append(conns, late)
+		}
 		r.p.mu.RLock()
 		for c := range r.p.conns {
-			if c.id == 15 && c.sendState == dirUnused && c.out != nil {
-				t.Error("a connection with nothing to write has a writer")
+			if c == l.conn {
+				t.Error("the oldest is still there")
 			}
 		}
 		r.p.mu.RUnlock()
-		for _, nc := range append(conns, late) {
+		for _, nc := range append(conns, used, other) {
 			nc.Close()
+		}
+		synctest.Wait()
+		if i := &r.p.incoming; i.n != 1 || len(i.byPeer) != 1 || i.members.n != 1 || i.strangers.n != 0 {
+			t.Errorf("the account has %d, %d peers, %d silent", i.n, len(i.byPeer), i.members.n)
 		}
 	})
 }

@@ -395,7 +395,7 @@ func TestLaterTypesAreRelayed(t *testing.T) {
 		r.link(30)
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
 		later := func(dst uint64) wire.Frame {
-			return wire.Append(nil, wire.Header{Type: 0x2f, Dst: dst, Src: 10, Seq: 7, Port: 9}, []byte("later"))
+			return wire.Append(nil, wire.Header{Type: 0x2f, Dst: dst, Src: 10, Seq: 7}, []byte("later"))
 		}
 		r.from.Write(later(20))
 		r.from.Write(later(30))

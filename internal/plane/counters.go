@@ -16,6 +16,7 @@ type counters struct {
 	overshoot, inboxFull, stale, malformed   atomic.Int64
 	refused, detoured, requeued, unlisted    atomic.Int64
 	unknown                                  atomic.Int64 // frames of types for extensions
+	linksShed                                atomic.Int64
 	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // of connections that have ended
 	relayed                                  relays
 	wasted                                   relays // see TakeRelays
@@ -34,6 +35,7 @@ func (p *Plane) count(out outgoing) status.Counters {
 		Relayed:       c.relayed.total(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
+		LinksShed: c.linksShed.Load(),
 		Dropped: status.Dropped{
 			QueueFull: c.queueFull.Load(), LinkDown: c.linkDown.Load(), NoRoute: c.noRoute.Load(),
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),

@@ -49,8 +49,8 @@ func newCouple(t testing.TB, change ...func(*Config)) *couple {
 	c.a, c.b = c.planes[0], c.planes[1]
 	c.a.SetRoutes(table(c.a, 1, 20))
 	c.b.SetRoutes(table(c.b, 1, 10))
-	c.a.SetMembers([]uint64{20}, nil)
-	c.b.SetMembers([]uint64{10}, nil)
+	c.a.SetMembers([]uint64{20}, nil, false)
+	c.b.SetMembers([]uint64{10}, nil, false)
 	return c
 }
 

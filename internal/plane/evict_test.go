@@ -16,7 +16,7 @@ import (
 // open makes a stream of the rig's node to an incarnation of a sink, with a message pending.
 func (r *rig) open(sink, inc uint64) *outbound {
 	r.t.Helper()
-	r.p.SetMembers([]uint64{sink}, nil)
+	r.p.SetMembers([]uint64{sink}, nil, false)
 	if err := r.p.Send(r.t.Context(), sink, 0, []byte("pending")); err != nil {
 		r.t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestEvictEndsStreams(t *testing.T) {
 			t.Error(failed, err)
 		}
 
-		r.p.SetMembers([]uint64{50}, nil)
+		r.p.SetMembers([]uint64{50}, nil, false)
 		if err := r.p.Send(t.Context(), 50, 0, nil); err != nil {
 			t.Fatal(err)
 		}

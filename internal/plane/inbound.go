@@ -27,6 +27,7 @@ type inbound struct {
 	finished   bool // the source expects nothing more; forget the stream once its messages are handled
 	sourceLeft bool // the source has left the ring; the stream is in Plane.bygone
 	idleSweeps int  // sweeps for idle streams since the last frame of the stream
+	trial           // see trial.go
 
 	askedProgress atomic.Bool // the source wants to know how far the handler is
 
@@ -62,8 +63,9 @@ func (p *Plane) forgetInbound(in *inbound) {
 	p.mu.Lock()
 	delete(p.inbounds, in.source)
 	delete(p.bygone, in)
-	p.updateStreams()
 	p.mu.Unlock()
+	p.endTrial(in)
+	p.updateShare(in)
 	if p.incomingCut.Load() {
 		p.changes.Broadcast()
 	}
@@ -81,6 +83,9 @@ func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
 	before := in.r.Bytes()
 	in.r.Trim()
 	p.inbox.Add(int64(in.r.Bytes() - before))
+	if p.trialIsOver(in) {
+		p.forgetInbound(in)
+	}
 	if (closeIdle || in.sourceLeft) && !in.forgotten {
 		in.idleSweeps++
 		if (in.sourceLeft || in.idleSweeps > maxSilence) && in.idleSweeps > 1 && in.idle() {
@@ -92,17 +97,22 @@ func (p *Plane) sweepInbound(in *inbound, closeIdle bool) {
 // idle reports whether no message of the stream waits for anything. It needs in.mu.
 func (in *inbound) idle() bool { return !in.scheduled && in.r.Bytes() == 0 }
 
-// window is what the sink can grant to one source now.
-func (p *Plane) window() int {
-	share := p.ReceiveBuffer / max(1, int(p.streams.Load()))
-	return min(max(share, minWindow), maxWindow)
+// window is what the sink can grant now to a source that has a share of the receive buffer.
+func (p *Plane) window() int { return p.windowOf(int(p.sharing.Load())) }
+
+func (p *Plane) windowOf(sharing int) int {
+	return min(max(p.ReceiveBuffer/max(1, sharing), minWindow), maxWindow)
 }
 
 func (l *inLink) handleOpen(f wire.Frame) {
 	p := l.p
 	b, err := wire.ParseOpen(f.Body())
-	if err != nil {
+	if err != nil || !p.plausible(f, b) {
 		p.counters.malformed.Add(1)
+		return
+	}
+	if p.trialsFull(f, b) {
+		p.counters.refused.Add(1)
 		return
 	}
 	in := l.findOrMakeInbound(f, b)
@@ -117,13 +127,13 @@ func (l *inLink) handleOpen(f wire.Frame) {
 	}
 	before, inc := in.r.Bytes(), in.r.PeerIncarnation()
 	if in.r.Open(b.Incarnation, f.Seq(), firstNumber()) {
-		in.idleSweeps = 0
+		in.idleSweeps, in.trialSweeps = 0, 0
 		if in.r.PeerIncarnation() != inc {
 			in.finished = false
 			p.stays(in)
 		}
 		p.noteHere(f.Src(), in.r.PeerIncarnation())
-		l.replies = in.r.AppendOpened(l.replies, p.window())
+		l.replies = in.r.AppendOpened(l.replies, p.firstWindow(in))
 	} else {
 		p.countStaleOpen(in.r, b)
 		l.replies = in.r.AppendOlder(l.replies, b.Incarnation, f.Seq())
@@ -160,12 +170,12 @@ func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Incarnation, f.Src(), b.Incarnation, f.Seq(), firstNumber())}
 			in.r.OnDrop(p.dropHeld)
 			in.turn.in = in
+			p.beginTrial(in, b.Incarnation)
 			p.inbounds[f.Src()] = in
 			if p.HasEnded != nil && p.HasEnded(f.Src(), b.Incarnation) { // the Open came late
 				in.sourceLeft = true
 				p.bygone[in] = struct{}{}
 			}
-			p.updateStreams()
 		}
 		p.mu.Unlock()
 	}
@@ -234,6 +244,9 @@ func (l *inLink) inboxRoom() int {
 // markReady notes that a stream has something for the handler. It needs in.mu.
 func (l *inLink) markReady(in *inbound) {
 	in.idleSweeps = 0
+	if !in.proven {
+		l.p.prove(in)
+	}
 	if !in.scheduled {
 		in.scheduled = true
 		l.ready = append(l.ready, &in.turn)
@@ -257,6 +270,9 @@ func (l *inLink) handleData(in *inbound, f wire.Frame) {
 	case stream.Accepted:
 		l.markReady(in)
 	case stream.Held:
+		if !in.proven {
+			p.prove(in)
+		}
 		if hole {
 			l.replies = in.r.AppendAck(l.replies, p.window())
 		}

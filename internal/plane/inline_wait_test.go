@@ -155,7 +155,7 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 			case "cast":
 				r.jam(40)
 			case "flush":
-				r.p.SetMembers([]uint64{45}, nil)
+				r.p.SetMembers([]uint64{45}, nil, false)
 				if err := r.p.Send(t.Context(), 45, 0, nil); err != nil {
 					t.Error(err)
 				}

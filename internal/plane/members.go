@@ -6,6 +6,7 @@ import "slices"
 type members struct {
 	ids          []uint64
 	incarnations []uint64 // of ids; 0, or missing at the end, if the registry has not told
+	all          bool     // no other node exists, unless it is new
 }
 
 // find looks for a member. It is called when a stream opens, which costs much more than a search
@@ -22,9 +23,10 @@ func (m *members) find(id uint64) (incarnation uint64, ok bool) {
 }
 
 // SetMembers tells which nodes exist and can be reached, because all tables lead to them, and
-// their incarnations. The caller must not change the lists afterwards.
-func (p *Plane) SetMembers(ids, incarnations []uint64) {
-	now := &members{ids, incarnations}
+// their incarnations. all means that no others exist, unless they are new. The caller must not
+// change the lists afterwards.
+func (p *Plane) SetMembers(ids, incarnations []uint64, all bool) {
+	now := &members{ids, incarnations, all}
 	p.members.Store(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -38,7 +38,7 @@ func TestSinkThatHasSaidThatItLeaves(t *testing.T) {
 	left := func(r *rig) {
 		routed(r)
 		r.open(40, 5)
-		r.p.SetMembers([]uint64{40, 50}, []uint64{5, 1})
+		r.p.SetMembers([]uint64{40, 50}, []uint64{5, 1}, false)
 		r.feed(wire.Append(nil, wire.Header{Type: wire.Farewell, Dst: 20, Src: 40, Seq: 1001}, nil))
 		r.asked(40)
 		if err := r.sendFor(40, time.Minute); !errors.Is(err, stream.ErrLeft) || r.asked(40) > 0 {
@@ -46,12 +46,12 @@ func TestSinkThatHasSaidThatItLeaves(t *testing.T) {
 		}
 	}
 	for what, heard := range map[string]func(r *rig){
-		"another incarnation is a member": func(r *rig) { r.p.SetMembers([]uint64{40, 50}, []uint64{6, 1}) },
-		"an unknown one is a member":      func(r *rig) { r.p.SetMembers([]uint64{40, 50}, nil) },
-		"none is a member":                func(r *rig) { r.p.SetMembers([]uint64{50}, []uint64{1}) },
+		"another incarnation is a member": func(r *rig) { r.p.SetMembers([]uint64{40, 50}, []uint64{6, 1}, false) },
+		"an unknown one is a member":      func(r *rig) { r.p.SetMembers([]uint64{40, 50}, nil, false) },
+		"none is a member":                func(r *rig) { r.p.SetMembers([]uint64{50}, []uint64{1}, false) },
 		"another incarnation sends":       func(r *rig) { r.offer(40, 6, 1) },
 		"its word comes late": func(r *rig) {
-			r.p.SetMembers([]uint64{40, 50}, []uint64{6, 1})
+			r.p.SetMembers([]uint64{40, 50}, []uint64{6, 1}, false)
 			r.p.noteLeft(40, 5)
 		},
 	} {
@@ -69,7 +69,7 @@ func TestSinkThatHasSaidThatItLeaves(t *testing.T) {
 		})
 	}
 	for what, heard := range map[string]func(r *rig){
-		"the same incarnation is a member": func(r *rig) { r.p.SetMembers([]uint64{50, 40}, []uint64{1, 5}) },
+		"the same incarnation is a member": func(r *rig) { r.p.SetMembers([]uint64{50, 40}, []uint64{1, 5}, false) },
 		"the same incarnation sends":       func(r *rig) { r.offer(40, 5, 1) },
 	} {
 		t.Run(what, func(t *testing.T) {

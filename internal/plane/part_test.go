@@ -42,7 +42,7 @@ func TestPart(t *testing.T) {
 		defer m.close()
 		leaver := m.planes[1]
 		for _, p := range []*Plane{m.planes[0], m.planes[2]} {
-			p.SetMembers([]uint64{20, 40}, nil)
+			p.SetMembers([]uint64{20, 40}, nil, false)
 			for range 5 {
 				if err := p.Send(t.Context(), 20, 0, []byte("before")); err != nil {
 					t.Fatal(err)
@@ -61,7 +61,7 @@ func TestPart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		m.planes[3].SetMembers([]uint64{20}, nil)
+		m.planes[3].SetMembers([]uint64{20}, nil, false)
 		switch err := m.planes[3].Send(t.Context(), 20, 0, []byte("early")); err {
 		case nil: // before the sink has answered
 			if failed, err := m.planes[3].Flush(t.Context()); err != nil || len(failed) != 1 || failed[0].NotHandled != 1 || failed[0].Err != stream.ErrLeft {
@@ -282,7 +282,7 @@ func TestFarewellIsConfirmed(t *testing.T) {
 		}
 		r.feed(farewell(7))
 		confirmed("no stream", true)
-		r.p.SetMembers([]uint64{40}, nil)
+		r.p.SetMembers([]uint64{40}, nil, false)
 		if err := r.p.Send(t.Context(), 40, 0, []byte("early")); err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +304,7 @@ func TestFarewellIsConfirmed(t *testing.T) {
 		// or it answers.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		r.p.SetMembers([]uint64{40, 50}, nil)
+		r.p.SetMembers([]uint64{40, 50}, nil, false)
 		if err := r.p.Send(ctx, 40, 0, nil); err != context.DeadlineExceeded {
 			t.Error("to a sink that leaves:", err)
 		}
@@ -316,8 +316,8 @@ func TestFarewellIsConfirmed(t *testing.T) {
 			t.Error("it is known to leave, though it has answered")
 		}
 		r.p.noteLeft(40, 0)
-		r.p.SetMembers([]uint64{50}, nil)
-		r.p.SetMembers([]uint64{40, 50}, nil)
+		r.p.SetMembers([]uint64{50}, nil, false)
+		r.p.SetMembers([]uint64{40, 50}, nil, false)
 		if r.p.known(40) != true || len(r.p.leftSinks) != 0 {
 			t.Error("another has its ID, and is known to leave")
 		}

@@ -39,6 +39,12 @@ type Config struct {
 	// incarnation opens late is not kept for long. HasEnded must not block or call the plane. It may
 	// be nil.
 	HasEnded func(id, inc uint64) bool
+	// IsMember reports whether an incarnation of a node is one of the members that this node was
+	// told of. IsMember must not block or call the plane. It may be nil: then all are.
+	IsMember func(id, inc uint64) bool
+	// MayExist reports whether the registry can have given an incarnation by now. One that it cannot
+	// have given opens no stream. It must not block or call the plane. It may be nil.
+	MayExist func(inc uint64) bool
 	// Outlived is called when a sink remembers a later incarnation of this node, and so accepts
 	// nothing from this one. It reports whether a new incarnation is about to begin; if not, the
 	// stream to that sink ends. It may be nil. OnIncarnation receives the incarnation of each
@@ -119,6 +125,7 @@ type Plane struct {
 	leftSinks  map[uint64]uint64  // sinks that have said that they leave, with their incarnations, see noteLeft
 	unanswered map[uint64]uint64  // by ID, the incarnation whose latest link ended because it did not answer
 	conns      map[*conn]struct{} // all connections, and the far end of the loopback
+	incoming   incoming           // those of conns that peers have dialled
 	loop       *outLink           // to the node itself, made when it is first needed
 	traces     map[uint64]*trace
 	table      Routes // in force
@@ -142,7 +149,8 @@ type Plane struct {
 	askedAll atomic.Bool  // all sinks were asked for an acknowledgement since SendBuffer was last full
 	inbox    atomic.Int64 // bytes of ReceiveBuffer in use
 	backlog  atomic.Int64 // bytes of HandlerBacklog in use
-	streams  atomic.Int64 // inbounds without the bygone: these share the receive buffer
+	sharing  atomic.Int64 // streams that share the receive buffer, see inbound.shares
+	trials   atomic.Int64 // streams on trial
 
 	bufferSpace notify.Change // SendBuffer has room again
 	changes     notify.Change // a connection, or a direction of one, has begun or ended; during a leave: also a handler or stream
@@ -175,6 +183,7 @@ func New(c Config) *Plane {
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
+	p.incoming.most = maxIncoming
 	p.dropHeld = p.countWasteHere
 	p.sched.wake = make(chan struct{}, 1)
 	return p

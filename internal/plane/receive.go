@@ -19,6 +19,7 @@ type inLink struct {
 	call   *inlineCall // of handlers by this goroutine, nil before the first
 	r      *link.Reader
 	from   uint64 // the peer
+	heard  bool   // a frame has come
 	sawEnd bool   // End has come: nothing follows
 
 	demux // of the present batch
@@ -47,7 +48,10 @@ func (p *Plane) newInLink(c *conn) *inLink {
 // over reports whether that incarnation has ended. Receive calls it when [Plane.Evict] would find
 // the connection, since what was known at the handshake may be out of date. Both functions may be
 // nil.
+//
+// The connection may be one too many, see incoming.go. Then it ends, or another does for its sake.
 func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended func(error)) {
+	stranger := p.isStranger(from, inc)
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -58,11 +62,15 @@ func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended f
 		return
 	}
 	c := p.newConn(nc, from, inc, false)
-	c.onEnd = ended
+	c.onEnd, c.stranger, c.since = ended, stranger, p.now()
+	end := p.admit(c)
 	p.wg.Add(1)
 	p.mu.Unlock()
 	defer p.wg.Done()
-	if over != nil && over() {
+	if end != nil && end != c {
+		p.endConn(end, end.shed)
+	}
+	if end == c || over != nil && over() {
 		nc.Close()
 	} else {
 		p.mu.Lock()
@@ -75,6 +83,7 @@ func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended f
 
 // run reads until the connection ends or another goroutine reads on.
 func (l *inLink) run() error {
+	p := l.p
 	for {
 		batch, err := l.r.Buffered()
 		if err != nil {
@@ -82,6 +91,10 @@ func (l *inLink) run() error {
 		}
 		n, err := l.dispatch(batch)
 		l.r.Consume(n)
+		if n > 0 && !l.heard {
+			l.heard = true
+			p.noteHeard(l.conn)
+		}
 		l.finishBatch()
 		if err != nil {
 			l.schedule()
@@ -155,6 +168,11 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 		}
 		dst := f.Dst()
 		if dst == p.Self {
+			if !l.acceptable(f) {
+				p.counters.malformed.Add(1)
+				p.countWasteHere(f)
+				continue
+			}
 			switch f.Type() {
 			case wire.Data, wire.Sync, wire.Open, wire.Close:
 				if run = l.demux.addSource(f.Src(), from, at); run < 0 {
@@ -194,6 +212,14 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 	}
 	l.handOn(s, batch)
 	return at, err
+}
+
+// acceptable reports whether a frame for this node can be from where it says, and has a port that is
+// in use. Only the loopback brings frames of the node itself. A frame for a reserved port is dropped
+// before its stream takes it in: it was not handled, and must not be acknowledged.
+func (l *inLink) acceptable(f wire.Frame) bool {
+	src, port := f.Src(), f.Port()
+	return src <= l.p.mask && (src != l.p.Self || l.from == src) && (port == 0 || port >= firstTraffic)
 }
 
 // handOn hands on the frames that dispatch has noted.
@@ -352,21 +378,10 @@ func (l *inLink) handleFrame(f wire.Frame) {
 		}
 		if !o.handleAnswer(f) {
 			p.counters.malformed.Add(1)
+		} else if t == wire.Opened && p.neverAsked(f) {
+			l.denyOpened(f)
 		}
 	default: // of a later program
 		p.counters.unknown.Add(1)
-	}
-}
-
-// strayAnswer handles an answer to a stream that this node does not have. A sink that opened a
-// stream for an earlier incarnation's request is told to forget it. The Close matches because the
-// sink has numbered nothing yet.
-func (p *Plane) strayAnswer(l *inLink, f wire.Frame) {
-	p.countStaleAnswer(f)
-	if f.Type() != wire.Opened {
-		return
-	}
-	if b, err := wire.ParseOpened(f.Body()); err == nil {
-		l.replies = wire.Append(l.replies, wire.Header{Type: wire.Close, Dst: f.Src(), Src: p.Self, Seq: b.First}, nil)
 	}
 }

@@ -238,7 +238,7 @@ func TestEarlyMessages(t *testing.T) {
 	})
 	p := m.planes[0]
 	p.SetRoutes(table(p, 2, 20))
-	p.SetMembers([]uint64{30, 20, 25}, nil)
+	p.SetMembers([]uint64{30, 20, 25}, nil, false)
 	for i := range byte(100) { // more than are accepted early, so that some wait
 		if err := p.Send(t.Context(), 30, 0, []byte{i}); err != nil {
 			t.Fatal(err)

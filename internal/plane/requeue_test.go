@@ -169,7 +169,7 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 		start := time.Now()
 		p.Cast(t.Context(), 40, 0, []byte("lost with the link"))
 		synctest.Wait()
-		p.SetMembers([]uint64{40}, nil)
+		p.SetMembers([]uint64{40}, nil, false)
 		for i := range byte(20) {
 			if err := p.Send(t.Context(), 40, 0, []byte{i}); err != nil {
 				t.Fatal(err)

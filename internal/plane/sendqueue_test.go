@@ -191,7 +191,7 @@ func TestALargeMessageIsEarly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(40)
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
-		r.p.SetMembers([]uint64{50}, nil)
+		r.p.SetMembers([]uint64{50}, nil, false)
 		body := make([]byte, maxEarly) // with its header it is larger
 		if err := r.p.Send(t.Context(), 50, 0, body); err != nil {
 			t.Fatal(err)

@@ -63,7 +63,7 @@ func (p *Plane) Status() Status {
 	out := p.outgoingCounters()
 	s := Status{
 		Counters: p.count(out),
-		Outgoing: int(out.streams), Incoming: int(p.streams.Load()), InFlight: out.inFlight, Window: out.windows,
+		Outgoing: int(out.streams), InFlight: out.inFlight, Window: out.windows,
 		LatencySum: time.Duration(p.counters.latency.sum.Load()),
 	}
 	for i := range s.Hops {
@@ -74,6 +74,7 @@ func (p *Plane) Status() Status {
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	s.Incoming = len(p.inbounds) - len(p.bygone)
 	s.Links = slices.Grow(s.Links, len(p.links))
 	for id, l := range p.links {
 		bytes, _ := l.Stats()

@@ -20,7 +20,7 @@ import (
 func (r *rig) lost(sink uint64, bodies ...string) {
 	r.t.Helper()
 	for _, b := range bodies {
-		r.p.SetMembers([]uint64{sink}, nil)
+		r.p.SetMembers([]uint64{sink}, nil, false)
 		if err := r.p.Send(r.p.Context(), sink, 0, []byte(b)); err != nil {
 			r.t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestUndeliveredEarly(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		r.lost(40, "a", "", "b")
-		r.p.SetMembers([]uint64{50}, nil)
+		r.p.SetMembers([]uint64{50}, nil, false)
 		if err := r.p.Send(t.Context(), 50, 128, []byte("traffic")); err != nil {
 			t.Fatal(err)
 		}

@@ -157,7 +157,7 @@ func TestControlsOfPackages(t *testing.T) {
 		{"a paused node goes on at once", "plane/deliver.go", "\t\tp.awaitFence(ctx)\n", "", "Fence"},
 		{"a dead node is listened to", "plane/evict.go", "\t\tp.endConn(c, stream.ErrGone)\n", "\t\t_, _ = c, stream.ErrGone\n", "Evict"},
 		{"a stream from a node that left stays", "plane/inbound.go", "(closeIdle || in.sourceLeft)", "closeIdle", "Left"},
-		{"a stream from a node that left counts", "plane/bygone.go", "len(p.inbounds) - len(p.bygone)", "len(p.inbounds)", "Left"},
+		{"a stream from a node that left counts", "plane/trial.go", "in.proven && !in.sourceLeft &&", "in.proven &&", "Left"},
 		{"a stream from a node that left keeps its place", "plane/inbound.go", "!p.makeRoom(bygone)", "true || p.makeRoom(bygone)", "Left"},
 		{"a stream from a node that left goes with messages", "plane/bygone.go", "in.sourceLeft && in.idle()", "in.sourceLeft", "Left"},
 		{"a stream from a node that left is cut off", "plane/inbound.go", "in.idleSweeps > 1 && in.idle()", "in.idleSweeps > 0 && in.idle()", "Left"},

@@ -80,7 +80,7 @@ const (
 )
 
 // Answer accepts or refuses the connection. The answer to a probe has the Token of the
-// accepting node, others have 0. Reason is for a person to read. The version byte is the version
+// accepting node, others have 0. Reason is for a person to read at the other side. The version byte is the version
 // that both sides speak from here on; with [BadVersion] it is the highest of the accepting side.
 //
 //	8  token  uint64
@@ -89,6 +89,7 @@ type Answer struct {
 	Status Status
 	Token  uint64
 	Reason string
+	Detail string // why, for the log of the accepting side; it is not sent
 }
 
 // ErrNotRing means that the other side does not speak this protocol.

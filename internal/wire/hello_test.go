@@ -34,7 +34,7 @@ func TestHelloLayout(t *testing.T) {
 }
 
 func TestAnswerLayout(t *testing.T) {
-	wantBytes(t, Answer{WrongRing, 0x0102030405060708, "no"}.Append([]byte{0xee}), "ee 52444854 02 02 000a 0102030405060708 6e6f")
+	wantBytes(t, Answer{Status: WrongRing, Token: 0x0102030405060708, Reason: "no"}.Append([]byte{0xee}), "ee 52444854 02 02 000a 0102030405060708 6e6f")
 	wantBytes(t, Answer{}.Append(nil), "52444854 02 00 0008 0000000000000000")
 	for want, have := range []Status{OK, BadVersion, WrongRing, WrongCodec, WrongIdentity, WrongRole, Status(6)} {
 		if int(have) != want {
@@ -76,8 +76,8 @@ func TestAnswerReasonIsCut(t *testing.T) {
 		{"four bytes", strings.Repeat("x", room-3) + "🙂", strings.Repeat("x", room-3)},
 		{"not text", strings.Repeat("\x80", room+9), strings.Repeat("\x80", room-3)},
 	} {
-		got, err := ReadAnswer(bytes.NewReader(Answer{Status(6), 7, x.reason}.Append(nil)))
-		if err != nil || got != (Answer{Status(6), 7, x.want}) {
+		got, err := ReadAnswer(bytes.NewReader(Answer{Status: Status(6), Token: 7, Reason: x.reason}.Append(nil)))
+		if err != nil || got != (Answer{Status: Status(6), Token: 7, Reason: x.want}) {
 			t.Errorf("%s: %d bytes, ending in %q, %v", x.name, len(got.Reason), got.Reason[max(0, len(got.Reason)-5):], err)
 		}
 		if utf8.ValidString(x.reason) && !utf8.ValidString(got.Reason) {
@@ -263,7 +263,7 @@ func FuzzHello(f *testing.F) {
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("RDHT"))
 	f.Add(Answer{}.Append(nil))
-	f.Add(append(Answer{Status(6), 7, "later"}.Append(nil), 1, 2, 3))
+	f.Add(append(Answer{Status: Status(6), Token: 7, Reason: "later"}.Append(nil), 1, 2, 3))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m := &meter{r: bytes.NewReader(b)}
 		a, err := ReadAnswer(m)

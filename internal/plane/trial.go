@@ -1,0 +1,117 @@
+package plane
+
+import "github.com/x/ringdht/internal/wire"
+
+// An Open proves nothing: any node can send one in another's name. So an incoming stream begins
+// without a share of the receive buffer. It gets one with its first message, since only its source
+// was told the numbers. Until then it may hold firstWindow.
+//
+// A stream is on trial until then if this node does not know the incarnation of its source: it is
+// that of a newcomer of which this node has not heard yet, or there is none. Trials are few, and
+// each has a time. So forged sources take neither the room of members' streams nor their windows.
+//
+// Rejected: to forget the oldest trial for the sake of a new one. A flood would end those of
+// newcomers between their Open and their first message. A refused newcomer asks again, and needs
+// no trial as soon as this node has heard of it.
+type trial struct {
+	proven      bool // a message has come
+	onTrial     bool // counts in Plane.trials
+	shares      bool // counts in Plane.sharing: it is proven, and its source has not left
+	trialSweeps int  // since the last Open
+}
+
+const (
+	// maxTrials bounds the streams on trial where this node knows all members. Where it knows
+	// a sample, three quarters of all streams may be on trial.
+	maxTrials = 1024
+	// trialTime is how many sweeps a trial takes at most: four leases.
+	trialTime = 12
+	// firstWindow is what a source may send before its first message has come. It sends no
+	// more at first, even if its window is larger.
+	firstWindow = 64 << 10
+	// maxGeneration bounds the numbers of a source's streams. A source counts from below
+	// 2^48. So a forged number leaves room for later ones.
+	maxGeneration = 1 << 62
+)
+
+// plausible reports whether the source of an Open can have sent it.
+func (p *Plane) plausible(f wire.Frame, b wire.OpenBody) bool {
+	return f.Seq() <= maxGeneration && (p.MayExist == nil || p.MayExist(b.Incarnation))
+}
+
+// unproven reports whether an incarnation of a source is not known to exist.
+func (m *members) unproven(source, inc uint64) bool {
+	known, ok := m.find(source)
+	return !ok || m.all && known != 0 && known != inc
+}
+
+// trialsFull reports whether a new stream must wait because too many are on trial. Where this node
+// knows all members the source gets no answer, since it may not exist.
+func (p *Plane) trialsFull(f wire.Frame, b wire.OpenBody) bool {
+	m := p.members.Load()
+	most := p.Streams - p.Streams/4
+	if m != nil && m.all {
+		most = min(most, maxTrials)
+	}
+	if p.trials.Load() < int64(most) || f.Src() == p.Self || !m.unproven(f.Src(), b.Incarnation) {
+		return false
+	}
+	in := p.lockInbound(f.Src())
+	if in == nil {
+		return true
+	}
+	in.mu.Unlock()
+	return false // it is one of them
+}
+
+// beginTrial begins the trial of a new stream, unless its source is known.
+func (p *Plane) beginTrial(in *inbound, inc uint64) {
+	if in.source != p.Self && p.members.Load().unproven(in.source, inc) {
+		in.onTrial = true
+		p.trials.Add(1)
+	}
+}
+
+// endTrial needs in.mu.
+func (p *Plane) endTrial(in *inbound) {
+	if in.onTrial {
+		in.onTrial = false
+		p.trials.Add(-1)
+	}
+}
+
+// prove notes the first message of a stream. It needs in.mu.
+func (p *Plane) prove(in *inbound) {
+	in.proven = true
+	p.endTrial(in)
+	p.updateShare(in)
+}
+
+// updateShare gives a stream its share of the receive buffer, or takes it back. It needs in.mu.
+func (p *Plane) updateShare(in *inbound) {
+	if shares := in.proven && !in.sourceLeft && !in.forgotten; shares != in.shares {
+		in.shares = shares
+		if shares {
+			p.sharing.Add(1)
+		} else {
+			p.sharing.Add(-1)
+		}
+	}
+}
+
+// trialIsOver reports whether a stream has been on trial for too long. It needs in.mu.
+func (p *Plane) trialIsOver(in *inbound) bool {
+	if !in.onTrial || in.forgotten {
+		return false
+	}
+	in.trialSweeps++
+	return in.trialSweeps > trialTime && in.idle()
+}
+
+// firstWindow is the window of a stream that opens. It needs in.mu.
+func (p *Plane) firstWindow(in *inbound) int {
+	if in.shares {
+		return p.window()
+	}
+	return min(p.windowOf(int(p.sharing.Load())+1), firstWindow)
+}

@@ -1,0 +1,43 @@
+package ringtest
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
+)
+
+// RefOf names the present incarnation of a node.
+func RefOf(n *ringdht.Node) ring.Ref {
+	return ring.Ref{ID: uint64(n.ID()), Incarnation: n.Incarnation()}
+}
+
+// TryLink dials a node as a peer does, in the name of any incarnation, without a node behind the
+// connection. It returns nil if the node refuses.
+func (tr *Ring) TryLink(to *ringdht.Node, from ring.Ref) net.Conn {
+	c := DialConfig()
+	if tr.Net != nil {
+		c.Transport = tr.Net.Host("raw")
+	}
+	conn, _, err := c.Dial(context.Background(), to.Peer().Addr, wire.Hello{
+		Role: wire.RoleLink, From: from.ID, FromIncarnation: from.Incarnation, To: uint64(to.ID()), ToIncarnation: to.Incarnation(),
+	})
+	if err != nil {
+		return nil
+	}
+	return conn
+}
+
+// Link is [Ring.TryLink] for a link that must be accepted. It closes it when the test ends.
+func (tr *Ring) Link(t testing.TB, to *ringdht.Node, from ring.Ref) net.Conn {
+	t.Helper()
+	conn := tr.TryLink(to, from)
+	if conn == nil {
+		t.Fatalf("node %d refuses a link from %d", to.ID(), from.ID)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
