@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,7 +186,10 @@ func TestLyingRegistry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer, violation := make(chan control.Finished, 1), make(chan control.Violation, 1)
+			over := make(chan struct{})
+			end := sync.OnceFunc(func() { close(over) })
 			addr := fakeRegistry(t, func(conn net.Conn) {
+				defer end()
 				wire.ReadHello(conn)
 				conn.Write(wire.Answer{}.Append(nil))
 				c := control.NewConn(conn, ringdht.Msgpack(), 1<<20)
@@ -249,6 +253,7 @@ func TestLyingRegistry(t *testing.T) {
 				return
 			}
 			<-n.Disconnected()
+			<-over
 			if name == "later type" && len(violation) > 0 {
 				t.Errorf("the registry was told %+v", <-violation)
 			}
