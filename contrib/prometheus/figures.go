@@ -76,6 +76,7 @@ var table = []struct {
 	{dropped, counter, droppedHelp, "reason", "stale", func(f *figures) int64 { return f.Dropped.Stale }},
 	{dropped, counter, droppedHelp, "reason", "malformed", func(f *figures) int64 { return f.Dropped.Malformed }},
 	{dropped, counter, droppedHelp, "reason", "refused", func(f *figures) int64 { return f.Dropped.Refused }},
+	{dropped, counter, droppedHelp, "reason", "unknown", func(f *figures) int64 { return f.Dropped.Unknown }},
 
 	{"received_bytes_total", counter, "Bytes read from links.", "", "", func(f *figures) int64 { return f.BytesIn }},
 	{"reads_total", counter, "System calls that read from links.", "", "", func(f *figures) int64 { return f.Reads }},

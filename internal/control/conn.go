@@ -145,7 +145,7 @@ func Decode(codec Codec, body []byte, v any) error {
 		err = codec.Decode(body, v)
 	}
 	if err != nil {
-		return fmt.Errorf("decoding %T: %w", v, err)
+		return fmt.Errorf("%w: decoding %T: %w", wire.ErrBody, v, err)
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ var counterTable = []struct {
 	{"handler_backlog", gauge, func(c *status.Counters) *int64 { return &c.HandlerBacklog }},
 	{"queued", gauge, func(c *status.Counters) *int64 { return &c.Queued }},
 	{"strangers", counter, func(c *status.Counters) *int64 { return &c.Strangers }},
+	{"dropped.unknown", counter, func(c *status.Counters) *int64 { return &c.Dropped.Unknown }},
 	{"links_shed", counter, func(c *status.Counters) *int64 { return &c.LinksShed }},
 }
 

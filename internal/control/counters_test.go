@@ -59,7 +59,7 @@ func TestCounterTableKeepsItsOrder(t *testing.T) {
 		"dropped.queue_full", "dropped.link_down", "dropped.no_route", "dropped.hop_limit", "dropped.overshoot",
 		"dropped.inbox_full", "dropped.stale", "dropped.malformed", "dropped.refused",
 		"frames_in", "bytes_in", "reads", "bytes_out", "writes",
-		"send_buffer", "receive_buffer", "handler_backlog", "queued", "strangers", "links_shed",
+		"send_buffer", "receive_buffer", "handler_backlog", "queued", "strangers", "dropped.unknown", "links_shed",
 	}
 	gauges := []string{"send_buffer", "receive_buffer", "handler_backlog", "queued"}
 	for i, name := range order {

@@ -147,7 +147,7 @@ func (c *Config) welcome(conn net.Conn, arrival *arrival, proof *secure.Proof, v
 	case err != nil && len(r.first) == 0:
 		return h, fmt.Errorf("%w: %w", errNoHello, err)
 	case errors.Is(err, wire.ErrVersion):
-		a = wire.Answer{Status: wire.BadVersion, Reason: fmt.Sprintf("this side speaks version %d of the protocol", wire.Version)}
+		a = wire.Answer{Status: wire.BadVersion, Reason: wire.VersionAdvice()}
 	case err != nil: // it does not speak this protocol
 		if m := mistakeOf(r.first, c.Security != nil); c.Security == nil && m.err != nil {
 			farewell(conn, m.answer)
@@ -189,6 +189,7 @@ func (c *Config) welcome(conn net.Conn, arrival *arrival, proof *secure.Proof, v
 // IsProtocolError reports whether a connection ended because of what was received over it, and not
 // because a side closed it.
 func IsProtocolError(err error) bool {
-	return errors.Is(err, wire.ErrType) || errors.Is(err, wire.ErrTooLong) || errors.Is(err, wire.ErrShort) ||
-		errors.Is(err, io.ErrUnexpectedEOF)
+	_, broken := wire.Broken(err)
+	_, told := errors.AsType[wire.Violation](err)
+	return broken || told || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -105,7 +105,7 @@ func TestReaderErrors(t *testing.T) {
 		{"the prefix of one", long[:4], nil, wire.ErrTooLong, "the limit is 50"},
 		{"the prefix of a huge one", []byte{4, 0xff, 0xff, 0xff}, nil, wire.ErrTooLong, "16777219 bytes"},
 		{"a short frame", []byte{4, 0, 0, 1, 0}, nil, wire.ErrShort, "header"},
-		{"garbage", []byte("garbage"), nil, wire.ErrType, "103"},
+		{"garbage", []byte("garbage"), nil, wire.ErrType, "0x67"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			r := NewReader(&script{pieces: [][]byte{append(bytes.Clone(good), x.tail...)}, err: x.end}, wire.Scan, 50)

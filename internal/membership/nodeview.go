@@ -8,6 +8,7 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
 )
 
 // NodeView is a node's half of the membership: what the registry told it. It is immutable:
@@ -76,7 +77,7 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	}
 	next.Over = l.Over
 	if m.Epoch <= l.Epoch {
-		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", m.Epoch, l.Epoch)
+		return nil, fmt.Errorf("%w: epoch %d is not newer than epoch %d", wire.ErrTable, m.Epoch, l.Epoch)
 	}
 	if err := l.checkIdentity(m); err != nil {
 		return nil, err
@@ -88,13 +89,13 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 	next := *l
 	if u.Epoch <= l.Epoch {
-		return nil, fmt.Errorf("epoch %d is not newer than epoch %d", u.Epoch, l.Epoch)
+		return nil, fmt.Errorf("%w: epoch %d is not newer than epoch %d", wire.ErrTable, u.Epoch, l.Epoch)
 	}
 	if err := l.refsInSpace(u.Gone); err != nil {
 		return nil, err
 	}
 	if u.Entries < 0 || u.Entries > ring.MaxTable {
-		return nil, fmt.Errorf("a table of %d entries", u.Entries)
+		return nil, fmt.Errorf("%w: a table of %d entries", wire.ErrTable, u.Entries)
 	}
 	next.Epoch, next.Members = u.Epoch, control.Int(u.Members)
 	next.Over = l.rememberOver(u.Gone, u.Signatures, u.Epoch)
@@ -102,7 +103,7 @@ func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 	copy(next.Entries, l.Entries)
 	for _, s := range u.Slots {
 		if s.At < 0 || s.At >= u.Entries {
-			return nil, fmt.Errorf("entry %d of a table of %d", s.At, u.Entries)
+			return nil, fmt.Errorf("%w: entry %d of a table of %d", wire.ErrTable, s.At, u.Entries)
 		}
 		next.Entries[s.At] = s.Peer()
 	}
@@ -181,7 +182,7 @@ func (l *NodeView) check() error {
 		for i, p := range list {
 			d := ring.Distance(mask, l.Self.ID, p.ID)
 			if p.ID > mask || d <= last {
-				return fmt.Errorf("entry %d of the table of node %d is out of order: %d (%s)", i, l.Self.ID, p.ID, p.Addr)
+				return fmt.Errorf("%w: entry %d of the table of node %d is out of order: %d (%s)", wire.ErrTable, i, l.Self.ID, p.ID, p.Addr)
 			}
 			last = d
 		}
@@ -191,7 +192,7 @@ func (l *NodeView) check() error {
 			return fmt.Errorf("the address %.300q of node %d has characters that cannot be printed", d.Addr, d.ID)
 		}
 		if d.To == l.Self.ID || d.ID == l.Self.ID || d.To > mask || d.ID > mask {
-			return fmt.Errorf("a detour of node %d to %d by way of %d makes no sense", l.Self.ID, d.To, d.ID)
+			return fmt.Errorf("%w: a detour of node %d to %d by way of %d makes no sense", wire.ErrTable, l.Self.ID, d.To, d.ID)
 		}
 	}
 	return nil

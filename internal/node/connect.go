@@ -36,6 +36,7 @@ func (n *Node) connect(ctx context.Context, anyID bool) error {
 	err = n.register(ctx, ctl, proof.State, anyID)
 	n.noteCredentials(err)
 	if err != nil {
+		ctl.Accuse(err)
 		ctl.Close()
 		ctl.Free()
 		return handshake.Quoted(err) // the registry may be another process than it should
@@ -108,8 +109,10 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 		err = unanswered{byeError(ctl, body)}
 	case t == control.TypeRefused:
 		err = refusal(ctl, body)
+	case t == control.TypeViolation:
+		err = ctl.Accused(body)
 	case t != control.TypeRegistered:
-		err = fmt.Errorf("the registry answered with an unexpected message of type %d", t)
+		err = fmt.Errorf("%w: the registry answered with a message of type 0x%02X", wire.ErrOrder, uint8(t))
 	default:
 		err = ctl.Decode(body, &answer)
 	}

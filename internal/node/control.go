@@ -34,6 +34,7 @@ func (n *Node) controlLoop() {
 		} else {
 			retry.Reset()
 		}
+		ctl.Accuse(err)
 		ctl.Close()
 		ctl.Free()
 		n.mu.Lock()
@@ -231,8 +232,13 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 		return inc.handleCredentials(ctl, t, body)
 	case control.TypeBye:
 		return byeError(ctl, body)
+	case control.TypeViolation:
+		return ctl.Accused(body)
 	default:
-		return fmt.Errorf("a message of unknown type %d", t)
+		if !t.Extension() {
+			return control.Unexpected(t)
+		}
+		n.cfg.WarnOften("unknown type", "ignored a message of a later type from the registry", "type", t)
 	}
 	return nil
 }

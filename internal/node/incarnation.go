@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/status"
 )
 
@@ -70,7 +71,7 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 	}
 	if self.Bits < 1 || self.Bits > 64 || bits.Len64(self.ID) > int(self.Bits) || self.MaxPayload < 4 || self.MaxPayload > handshake.MaxPayload ||
 		self.HopLimit < 1 || self.HopLimit > 1<<16-1 || self.Incarnation == 0 || self.Lease < 1 || self.Lease > handshake.MaxLease.Milliseconds() {
-		return fmt.Errorf("the registry's terms make no sense: %+v", self)
+		return fmt.Errorf("%w: the registry's terms make no sense: %+v", wire.ErrTerms, self)
 	}
 	if err := checkLimits(n.cfg.Limits, int(self.MaxPayload)); err != nil {
 		return err

@@ -114,24 +114,55 @@ func (c *conn) readEnded(err error) {
 func (c *conn) readUntilShared() error {
 	var b [wire.HeaderSize]byte
 	for c.in == nil {
-		if _, err := io.ReadFull(c.nc, b[:]); err != nil {
+		if _, err := io.ReadFull(c.nc, b[:wire.PrefixSize]); err != nil {
 			return err
 		}
-		if err := c.handleConnFrame(b[:]); err != nil {
+		if _, _, err := wire.Scan(b[:wire.PrefixSize], MaxFrame(c.p.MaxPayload)); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(c.nc, b[wire.PrefixSize:]); err != nil {
+			return err
+		}
+		f, more := wire.Frame(b[:]), wire.Size(b[:])-wire.HeaderSize
+		switch {
+		case f.Type() == wire.Violated:
+			f = append(f, make([]byte, more)...)
+			if _, err := io.ReadFull(c.nc, f[wire.HeaderSize:]); err != nil {
+				return err
+			}
+		case f.Type().Extension():
+			if _, err := io.CopyN(io.Discard, c.nc, int64(more)); err != nil {
+				return err
+			}
+		}
+		if err := c.handleConnFrame(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// handleConnFrame handles a frame about the connection itself, or returns why the frame is wrong
-// here.
+// handleConnFrame handles a frame about the connection itself, or returns which rule the frame
+// breaks here.
 func (c *conn) handleConnFrame(f wire.Frame) error {
 	t := f.Type()
-	ok := t.ConnectionOnly() && c.id != c.p.Self && f.IsBare(t)
 	sends := c.recvState == dirOpen && !c.in.sawEnd
+	rule := wire.ErrNotOpen // for Ping and End, and for frames of streams
 	switch {
-	case !ok:
+	case c.id == c.p.Self: // the loopback sends none
+		rule = wire.ErrType
+	case t == wire.Violated:
+		v, err := wire.ParseViolation(f)
+		if err == nil {
+			return v
+		}
+		return fmt.Errorf("the peer has ended the link for a violation, without a reason: %w", err)
+	case !t.ConnectionOnly():
+	case t.Extension():
+		c.p.counters.unknown.Add(1)
+		return nil
+	case !f.IsBare(t):
+		rule = wire.ErrNotBare
 	case t == wire.Ping && sends:
 		return c.answerPing(f.Seq())
 	case t == wire.Pong:
@@ -141,19 +172,27 @@ func (c *conn) handleConnFrame(f wire.Frame) error {
 		if out != nil && out.probe.confirm(f.Seq()) {
 			return nil
 		}
-	case t == wire.Share && c.dialled && c.recvState == dirUnused:
-		c.allowShare()
-		return nil
-	case t == wire.Shared && !c.dialled:
-		if c.shareAllowed() {
+		rule = wire.ErrPong
+	case t == wire.Share:
+		if c.dialled && c.recvState == dirUnused {
+			c.allowShare()
 			return nil
 		}
+		rule = wire.ErrShare
+	case t == wire.Shared:
+		if !c.dialled && c.shareAllowed() {
+			return nil
+		}
+		rule = wire.ErrShared
 	case t == wire.End && sends:
 		c.in.sawEnd = true // the frames before it are taken in first
 		return nil
 	}
-	return fmt.Errorf("%w here: a %v frame of %d bytes", wire.ErrType, t, len(f))
+	return fmt.Errorf("%w: a %v frame of %d bytes", rule, t, wire.Size(f))
 }
+
+// accuseTimeout bounds the time that a violation may take to be written.
+const accuseTimeout = time.Second
 
 // connFrame is a frame about the connection itself.
 func connFrame(t wire.Type, nonce uint64) []byte {
@@ -207,11 +246,19 @@ func (c *conn) closeUnused() {
 	}
 }
 
-// closeNow closes the connection, and tells the writer the reason, if there is one.
+// closeNow closes the connection, and tells the writer the reason, if there is one. A peer that
+// has broken a rule is told which, as far as it reads.
 func (c *conn) closeNow(out *outLink, err error) {
-	if out != nil {
+	v, broken := wire.ViolationOf(err)
+	switch {
+	case out != nil && broken:
+		out.FailWith(err, v.Append(nil), accuseTimeout)
+	case out != nil:
 		out.Fail(err)
-	} else {
+	case broken && c.nc.SetWriteDeadline(time.Now().Add(accuseTimeout)) == nil:
+		c.nc.Write(v.Append(nil))
+		c.nc.Close()
+	default:
 		c.nc.Close()
 	}
 }

@@ -2,6 +2,8 @@ package plane
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -259,7 +261,7 @@ func TestEndIsNotWaitedForLong(t *testing.T) {
 }
 
 // Frames about the connection come at the right time and from the right side, or the connection
-// ends.
+// ends. The log and the peer are told which rule was broken.
 func TestHostileConns(t *testing.T) {
 	frame := func(t wire.Type) []byte { return connFrame(t, 0) }
 	all := func(f ...[]byte) (b []byte) {
@@ -275,32 +277,36 @@ func TestHostileConns(t *testing.T) {
 	for name, c := range map[string]struct {
 		dialled bool // by the node under test
 		send    []byte
-		good    bool
+		broken  wire.Rule // 0 if none
 	}{
-		"share":                        {true, frame(wire.Share), true},
-		"share, data":                  {true, all(frame(wire.Share), data(40, 1)), true},
-		"share, ping":                  {true, all(frame(wire.Share), frame(wire.Ping)), true},
-		"share, end":                   {true, all(frame(wire.Share), data(40, 1), frame(wire.End)), true},
-		"share twice":                  {true, all(frame(wire.Share), frame(wire.Share)), false},
-		"share with a sink":            {true, wire.Append(nil, wire.Header{Type: wire.Share, Dst: 20}, nil), false},
-		"share with a body":            {true, wire.Append(nil, wire.Header{Type: wire.Share}, []byte{1}), false},
-		"data":                         {true, data(40, 1), false},
-		"ping":                         {true, frame(wire.Ping), false},
-		"end":                          {true, frame(wire.End), false},
-		"shared by the accepting side": {true, frame(wire.Shared), false},
-		"share, end, end":              {true, all(frame(wire.Share), frame(wire.End), frame(wire.End)), false},
-		"share, end, data":             {true, all(frame(wire.Share), frame(wire.End), data(40, 1)), false},
-		"share, end, ping":             {true, all(frame(wire.Share), frame(wire.End), frame(wire.Ping)), false},
-		"share, end, share":            {true, all(frame(wire.Share), frame(wire.End), frame(wire.Share)), false},
-		"share by the dialling side":   {false, frame(wire.Share), false},
-		"shared and never asked":       {false, frame(wire.Shared), false},
-		"pong and never asked":         {false, frame(wire.Pong), false},
-		"end and more":                 {false, all(frame(wire.End), data(40, 1)), false},
-		"end twice":                    {false, all(frame(wire.End), frame(wire.End)), false},
-		"pings without end":            {false, flood, false},
-		"pings without end, shared":    {true, all(frame(wire.Share), flood), false},
-		"a type that there is not":     {false, frame(wire.FirstControl - 1), false},
-		"a type of the conversation":   {true, frame(wire.FirstControl), false},
+		"share":                        {true, frame(wire.Share), 0},
+		"share, data":                  {true, all(frame(wire.Share), data(40, 1)), 0},
+		"share, ping":                  {true, all(frame(wire.Share), frame(wire.Ping)), 0},
+		"share, end":                   {true, all(frame(wire.Share), data(40, 1), frame(wire.End)), 0},
+		"share twice":                  {true, all(frame(wire.Share), frame(wire.Share)), wire.ErrShare},
+		"share with a sink":            {true, wire.Append(nil, wire.Header{Type: wire.Share, Dst: 20}, nil), wire.ErrNotBare},
+		"share with a body":            {true, wire.Append(nil, wire.Header{Type: wire.Share}, []byte{1}), wire.ErrNotBare},
+		"data":                         {true, data(40, 1), wire.ErrNotOpen},
+		"ping":                         {true, frame(wire.Ping), wire.ErrNotOpen},
+		"end":                          {true, frame(wire.End), wire.ErrNotOpen},
+		"shared by the accepting side": {true, frame(wire.Shared), wire.ErrShared},
+		"share, end, end":              {true, all(frame(wire.Share), frame(wire.End), frame(wire.End)), wire.ErrNotOpen},
+		"share, end, data":             {true, all(frame(wire.Share), frame(wire.End), data(40, 1)), wire.ErrNotOpen},
+		"share, end, ping":             {true, all(frame(wire.Share), frame(wire.End), frame(wire.Ping)), wire.ErrNotOpen},
+		"share, end, share":            {true, all(frame(wire.Share), frame(wire.End), frame(wire.Share)), wire.ErrShare},
+		"share by the dialling side":   {false, frame(wire.Share), wire.ErrShare},
+		"shared and never asked":       {false, frame(wire.Shared), wire.ErrShared},
+		"pong and never asked":         {false, frame(wire.Pong), wire.ErrPong},
+		"end and more":                 {false, all(frame(wire.End), data(40, 1)), wire.ErrNotOpen},
+		"end twice":                    {false, all(frame(wire.End), frame(wire.End)), wire.ErrNotOpen},
+		"pings without end":            {false, flood, wire.ErrPing},
+		"pings without end, shared":    {true, all(frame(wire.Share), flood), wire.ErrPing},
+		"a type that there is not":     {false, frame(wire.Violated + 1), wire.ErrType},
+		"a type of the conversation":   {true, frame(wire.FirstControl), wire.ErrType},
+		"a later type":                 {false, frame(0x30), 0},
+		"a later type, dialled":        {true, wire.Append(nil, wire.Header{Type: 0x3f, Dst: 7}, make([]byte, 9)), 0},
+		"too long, dialled":            {true, []byte{byte(wire.Share), 0xff, 0xff, 0xff}, wire.ErrTooLong},
+		"too short":                    {false, []byte{byte(wire.Ping), 0, 0, 1, 0}, wire.ErrShort},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
@@ -317,19 +323,92 @@ func TestHostileConns(t *testing.T) {
 				before := r.p.peers()
 				near.Write(c.send) // and it does not read
 				synctest.Wait()
-				if up := r.p.peers() == before; up != c.good {
+				if up := r.p.peers() == before; up != (c.broken == 0) {
 					t.Errorf("the connection stands: %v", up)
 				}
-				if !c.good && !c.dialled {
-					if err := <-ended; !errors.Is(err, wire.ErrType) {
+				if c.broken == 0 {
+					near.Close()
+					return
+				}
+				if !c.dialled {
+					if err := <-ended; !errors.Is(err, c.broken) {
 						t.Error(err)
 					}
-				}
-				if !c.good && c.dialled && !strings.Contains(strings.Join(r.logs.all(), ""), wire.ErrType.Error()) {
+				} else if !strings.Contains(strings.Join(r.logs.all(), ""), c.broken.Error()) {
 					t.Error("logged", r.logs.all())
+				}
+				if v := lastFrame(t, near); v.Type() != wire.Violated || v.Seq() != uint64(c.broken) {
+					t.Errorf("the peer was told %x", v)
 				}
 				near.Close()
 			})
 		})
 	}
+}
+
+// lastFrame reads to the end and returns the last frame.
+func lastFrame(t *testing.T, conn net.Conn) (f wire.Frame) {
+	t.Helper()
+	b, err := io.ReadAll(conn)
+	if err != nil {
+		t.Error(err)
+	}
+	for len(b) > 0 {
+		f, b = wire.Next(b)
+	}
+	return f
+}
+
+// A violation that is received ends the connection, is in the log as a quoted text, and is not
+// answered.
+func TestViolationsAreNotAnswered(t *testing.T) {
+	for _, dialled := range []bool{false, true} {
+		withRig(t, func(t *testing.T, r *rig) {
+			near, far := memnet.Pipe()
+			ended := make(chan error, 1)
+			if dialled {
+				r.p.AddLink(30, 1, far)
+			} else {
+				go r.p.Receive(far, 30, 1, nil, func(err error) { ended <- err })
+			}
+			synctest.Wait()
+			near.Write(wire.Violation{Code: 21, Rule: "R21", Text: "a \x1b[2J"}.Append(nil))
+			if b, err := io.ReadAll(near); err != nil || len(b) > 0 {
+				t.Errorf("%x, %v", b, err)
+			}
+			synctest.Wait()
+			said := strings.Join(r.logs.all(), "")
+			if !dialled {
+				said = fmt.Sprint(<-ended)
+			}
+			if !strings.Contains(said, "R21") || strings.Contains(said, "\x1b") {
+				t.Errorf("%q", said)
+			}
+			near.Close()
+		})
+	}
+}
+
+// A frame of a later type is relayed by its destination, and counted and dropped at its sink.
+func TestLaterTypesAreRelayed(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(30)
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		later := func(dst uint64) wire.Frame {
+			return wire.Append(nil, wire.Header{Type: 0x2f, Dst: dst, Src: 10, Seq: 7}, []byte("later"))
+		}
+		r.from.Write(later(20))
+		r.from.Write(later(30))
+		want := later(30)
+		want.SetHops(1)
+		if got := r.arrived(30, 7); string(got[0]) != string(want) {
+			t.Errorf("%x, want %x", got, want)
+		}
+		r.from.Write(later(25)) // there is no such node, and no answer to such a frame
+		r.from.Write(connFrame(0x30, 1))
+		synctest.Wait()
+		if c := r.p.Counters(); c.Dropped.Unknown != 2 || c.Dropped.NoRoute != 1 || c.Dropped.Sum() != 1 || c.FramesIn != 3 {
+			t.Errorf("%+v", c)
+		}
+	})
 }

@@ -16,6 +16,7 @@ type counters struct {
 	overshoot, inboxFull, stale, malformed   atomic.Int64
 	refused, detoured, requeued, unlisted    atomic.Int64
 	strangers, linksShed                     atomic.Int64
+	unknown                                  atomic.Int64 // frames of types for extensions
 	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // of connections that have ended
 	relayed                                  relays
 	wasted                                   relays // see TakeRelays
@@ -41,7 +42,7 @@ func (p *Plane) count(out outgoing) status.Counters {
 		Dropped: status.Dropped{
 			QueueFull: c.queueFull.Load(), LinkDown: c.linkDown.Load(), NoRoute: c.noRoute.Load(),
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),
-			Malformed: c.malformed.Load(), Refused: c.refused.Load(),
+			Malformed: c.malformed.Load(), Refused: c.refused.Load(), Unknown: c.unknown.Load(),
 		},
 		FramesIn:   c.frames.Load(),
 		SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(), Queued: out.waiting,

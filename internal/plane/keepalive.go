@@ -104,7 +104,7 @@ func (c *conn) answerPing(nonce uint64) error {
 	c.p.mu.Unlock()
 	err := out.Urgent(connFrame(wire.Pong, nonce))
 	if errors.Is(err, link.ErrFull) {
-		return fmt.Errorf("%w here: one ping after the other, and none was answered yet", wire.ErrType)
+		return fmt.Errorf("%w: they come faster than the answers can be written", wire.ErrPing)
 	}
 	return err
 }

@@ -375,7 +375,7 @@ func (l *inLink) handleFrame(f wire.Frame) {
 		}
 	case wire.Farewell:
 		l.handleFarewell(f)
-	default: // an answer to this node's half of a stream
+	case wire.Opened, wire.Refuse, wire.Ack, wire.Reset, wire.Closed: // an answer to this node's half of a stream
 		o := p.findOutbound(f.Src())
 		if o == nil {
 			p.strayAnswer(l, f)
@@ -386,5 +386,7 @@ func (l *inLink) handleFrame(f wire.Frame) {
 		} else if t == wire.Opened && p.neverAsked(f) {
 			l.denyOpened(f)
 		}
+	default: // of a later program
+		p.counters.unknown.Add(1)
 	}
 }

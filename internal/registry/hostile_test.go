@@ -180,7 +180,7 @@ var attacks = []struct {
 	}},
 	{"D1", "4097 bytes before registration", func(t *testing.T, tr hostile) {
 		sendRaw(t, tr.Ring, frame(control.TypeRegister, make([]byte, 4<<10-3)))
-		tr.log.WaitFor(t, "before registration", "frame too long", "4097 bytes")
+		tr.log.WaitFor(t, "before registration", "rule R11", "4097 bytes")
 	}},
 	{"D2", "a member's heartbeats of nil elements", func(t *testing.T, tr hostile) {
 		for _, n := range []int{100 << 10, 2 << 20} {

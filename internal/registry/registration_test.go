@@ -179,9 +179,9 @@ func TestHandshakeMismatch(t *testing.T) {
 	}
 	defer conn.Close()
 	b, _ := wire.Hello{Role: wire.RoleMember}.Append(nil)
-	b[4] = 99
+	b[4], b[48] = 99, 99
 	conn.Write(b)
-	if a, err := wire.ReadAnswer(conn); err != nil || a.Status != wire.BadVersion || !strings.Contains(a.Reason, "version 1") {
+	if a, err := wire.ReadAnswer(conn); err != nil || a.Status != wire.BadVersion || !strings.Contains(a.Reason, "version 2") {
 		t.Errorf("version 99: %+v %v", a, err)
 	}
 }

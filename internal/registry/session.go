@@ -47,6 +47,7 @@ func (s *session) run() {
 	defer s.introduced()
 	s.conn.SetLease(s.r.cfg.Timeout)
 	err := s.receiveLoop()
+	s.conn.Accuse(err)
 	s.r.sessionEnded(s, err)
 	s.conn.Close()
 }
@@ -170,6 +171,9 @@ func (r *Registry) sessionEnded(s *session, err error) {
 		s.detach()
 	case s.attached:
 		ref := s.member.Ref()
+		if handshake.IsProtocolError(err) {
+			r.cfg.WarnOften(handshake.ReasonOf(err), "a member's connection ended for a violation", "node", peer(s.member), "from", s.remote, "err", err)
+		}
 		s.detach()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			r.members.Silent(r.now(), ref)
@@ -233,8 +237,13 @@ func (r *Registry) handleReport(s *session, t wire.Type, body []byte) error {
 		r.traces.deliver(s, traced)
 	case control.TypeFinished, control.TypeSummary, control.TypePairs:
 		return r.reportRun(s, t, body)
+	case control.TypeViolation:
+		return s.conn.Accused(body)
 	default:
-		return fmt.Errorf("a message of unknown type %d", t)
+		if !t.Extension() {
+			return control.Unexpected(t)
+		}
+		r.cfg.WarnOften("unknown type", "ignored a message of a later type", "from", s.remote, "node", peer(s.member), "type", t)
 	}
 	return nil
 }

@@ -6,12 +6,14 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
@@ -179,12 +181,18 @@ func TestLyingRegistry(t *testing.T) {
 		"then a task":                       nil,
 		"no incarnation":                    func(r *control.Registered) { r.Incarnation = 0 },
 		"unknown type":                      nil,
+		"later type":                        nil,
+		"wrong way":                         nil,
+		"bad table":                         nil,
 		"then an epoch that leaves no room": nil,
 		"then a newcomer beyond the IDs":    nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := make(chan control.Finished, 1)
+			answer, violation := make(chan control.Finished, 1), make(chan control.Violation, 1)
+			over := make(chan struct{})
+			end := sync.OnceFunc(func() { close(over) })
 			addr := fakeRegistry(t, func(conn net.Conn) {
+				defer end()
 				wire.ReadHello(conn)
 				conn.Write(wire.Answer{}.Append(nil))
 				c := control.NewConn(conn, ringdht.Msgpack(), 1<<20)
@@ -204,13 +212,29 @@ func TestLyingRegistry(t *testing.T) {
 					c.Send(control.TypeAnnounce, control.Announce{Epoch: 1, Added: []uint64{1 << 40}})
 				case "unknown type":
 					c.Send(0x7f, control.Bye{})
+				case "later type": // it is ignored: the Ping behind it is answered
+					c.Send(0xbf, control.Bye{})
+					c.Send(control.TypePing, control.Ping{})
+				case "wrong way":
+					c.Send(control.TypeBeat, control.Beat{})
+				case "bad table":
+					c.Send(control.TypeManifest, control.Manifest{Epoch: 1, Entries: []ring.Peer{{ID: 1, Addr: "here:1"}}})
 				}
-				for {
+				for beats := 0; ; {
 					typ, body, err := c.Recv()
 					if err != nil {
 						return
 					}
-					if typ == control.TypeFinished {
+					switch typ {
+					case control.TypeBeat:
+						if beats++; name == "later type" && beats == 2 { // the regular one, and the answer to Ping
+							return
+						}
+					case control.TypeViolation:
+						var v control.Violation
+						c.Decode(body, &v)
+						violation <- v
+					case control.TypeFinished:
 						var f control.Finished
 						c.Decode(body, &f)
 						answer <- f
@@ -233,8 +257,17 @@ func TestLyingRegistry(t *testing.T) {
 				if f := <-answer; !strings.Contains(f.Error, "makes no sense") {
 					t.Errorf("got %+v", f)
 				}
-			} else {
-				<-n.Disconnected()
+				return
+			}
+			<-n.Disconnected()
+			<-over
+			if name == "later type" && len(violation) > 0 {
+				t.Errorf("the registry was told %+v", <-violation)
+			}
+			if rule, ok := map[string]wire.Rule{"unknown type": wire.ErrType, "wrong way": wire.ErrWrongWay, "bad table": wire.ErrTable}[name]; ok {
+				if v := <-violation; v.Code != uint64(rule) || v.Rule != rule.String() || !strings.Contains(v.Text, rule.Error()) {
+					t.Errorf("the registry was told %+v", v)
+				}
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +47,7 @@ func TestHostileInput(t *testing.T) {
 	}{
 		{"garbage", garbage, "not a ringdht connection"},
 		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), "GET / HT"},
-		{"oversize hello", []byte("RDHT\x01\x01\xff\xff"), "65535 bytes"},
+		{"oversize hello", []byte("RDHT\x02\x01\xff\xff"), "65535 bytes"},
 		{"truncated hello", member[:20], "unexpected EOF"},
 	} {
 		for where, addr := range map[string]string{"registry": tr.Addr, "node": victim.Peer().Addr} {
@@ -61,11 +62,11 @@ func TestHostileInput(t *testing.T) {
 		bytes []byte
 		log   string
 	}{
-		{"garbage in a link", append(bytes.Clone(link), garbage...), "unknown frame type"},
-		{"oversize frame in a link", append(bytes.Clone(link), 4, 0xff, 0xff, 0xff), "frame too long"},
-		{"frame shorter than its header", append(bytes.Clone(link), 4, 0, 0, 5, 1, 2, 3, 4, 5), "frame too short"},
+		{"garbage in a link", append(bytes.Clone(link), garbage...), "rule R10"},
+		{"oversize frame in a link", append(bytes.Clone(link), 4, 0xff, 0xff, 0xff), "rule R11"},
+		{"frame shorter than its header", append(bytes.Clone(link), 4, 0, 0, 5, 1, 2, 3, 4, 5), "rule R12"},
 		{"truncated frame in a link", append(bytes.Clone(link), data[:20]...), "unexpected EOF"},
-		{"control frame in a link", append(bytes.Clone(link), byte(control.TypeBeat), 0, 0, 0), "unknown frame type"},
+		{"control frame in a link", append(bytes.Clone(link), byte(control.TypeBeat), 0, 0, 0), "rule R10"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			from := send(t, victim.Peer().Addr, c.bytes)
@@ -77,9 +78,9 @@ func TestHostileInput(t *testing.T) {
 		bytes []byte
 		log   string
 	}{
-		{"garbage to the registry", append(bytes.Clone(member), garbage...), "frame too long"},
-		{"data to the registry", append(bytes.Clone(member), data...), "unknown frame type"},
-		{"oversize frame to the registry", append(bytes.Clone(member), byte(control.TypeRegister), 0xff, 0xff, 0xff), "frame too long"},
+		{"garbage to the registry", append(bytes.Clone(member), garbage...), "rule R11"},
+		{"data to the registry", append(bytes.Clone(member), data...), "rule R10"},
+		{"oversize frame to the registry", append(bytes.Clone(member), byte(control.TypeRegister), 0xff, 0xff, 0xff), "rule R11"},
 		{"truncated frame to the registry", append(bytes.Clone(member), byte(control.TypeRegister), 0, 0, 50, 1), "unexpected EOF"},
 		{"registration of nonsense", append(bytes.Clone(member), byte(control.TypeRegister), 0, 0, 1, 0xc1), "msgpack"},
 	} {
@@ -190,4 +191,57 @@ func TestLease(t *testing.T) {
 		}
 		tr.Close()
 	})
+}
+
+// A registry tells a member which rule it has broken, and logs one line that names it. Messages of
+// later types are ignored.
+func TestRegistryNamesTheRule(t *testing.T) {
+	for name, c := range map[string]struct {
+		typ  wire.Type
+		v    any
+		rule wire.Rule
+	}{
+		"a message of the registry": {control.TypeManifest, control.Manifest{}, wire.ErrWrongWay},
+		"an unknown message":        {0xc0, control.Ping{}, wire.ErrType},
+		"a body that does not fit":  {control.TypeLinked, control.Trouble{Error: "x"}, 0}, // its fields are unknown or right
+		"a body of another type":    {control.TypeLinked, map[string]any{"epoch": "one"}, wire.ErrBody},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := ringtest.NewLog()
+				tr := ringtest.New(t, memnet.New(1), log.Option())
+				m := tr.DialRaw(t)
+				m.Send(control.TypeRegister, control.Register{Addr: "nowhere:1", Other: true, ID: 1, Incarnation: 7, Epoch: 1})
+				if typ, _, err := m.Recv(); err != nil || typ != control.TypeRegistered {
+					t.Fatalf("%v, %v", typ, err)
+				}
+				m.Send(0x80, control.Ping{})
+				m.Send(c.typ, c.v)
+				m.Send(control.TypeBeat, control.Beat{})
+				for {
+					typ, body, err := m.Recv()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if typ == control.TypeBeatAnswer && c.rule == 0 {
+						break
+					}
+					if typ != control.TypeViolation {
+						continue
+					}
+					var v control.Violation
+					if err := m.Decode(body, &v); err != nil || v.Code != uint64(c.rule) || v.Rule != c.rule.String() {
+						t.Errorf("%+v, %v", v, err)
+					}
+					synctest.Wait()
+					if !strings.Contains(log.Text(), "ended for a violation") || !strings.Contains(log.Text(), c.rule.Error()) {
+						t.Error(log.Text())
+					}
+					break
+				}
+				m.Close()
+				tr.Close()
+			})
+		})
+	}
 }

@@ -7,6 +7,7 @@
 //   - types.go: the table of frame types, and which of them leave their connection.
 //   - body.go: the bodies of the frames of streams.
 //   - scan.go: how to find whole frames in a buffer.
+//   - rules.go: the rules whose breach ends a connection, and how the other side is told.
 //
 // The bodies of control frames, between a node and its registry, are in package control.
 //

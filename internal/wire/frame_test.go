@@ -144,7 +144,7 @@ func TestControlFrame(t *testing.T) {
 // TestNumbers holds the constants that other languages write into their source.
 func TestNumbers(t *testing.T) {
 	numbers := [...]Type{
-		1: Open, 2: Opened, 3: Refuse, 4: Data, 5: Sync, 6: Ack, 7: Reset, 8: Close, 9: Closed, 10: Cast, 11: Trace, 12: Traced, 13: NoRoute, 14: Ping, 15: Pong, 16: Share, 17: Shared, 18: End, 19: Farewell,
+		1: Open, 2: Opened, 3: Refuse, 4: Data, 5: Sync, 6: Ack, 7: Reset, 8: Close, 9: Closed, 10: Cast, 11: Trace, 12: Traced, 13: NoRoute, 14: Ping, 15: Pong, 16: Share, 17: Shared, 18: End, 19: Farewell, 20: Violated,
 	}
 	if len(numbers) != len(frameTypes) {
 		t.Errorf("%d numbers stand here, and there are %d rows in frameTypes", len(numbers)-1, len(frameTypes)-1)
@@ -156,7 +156,7 @@ func TestNumbers(t *testing.T) {
 	}
 	for typ := range 256 {
 		f := Type(typ)
-		if f.ConnectionOnly() != slices.Contains([]Type{Ping, Pong, Share, Shared, End}, f) {
+		if f.ConnectionOnly() != (slices.Contains([]Type{Ping, Pong, Share, Shared, End, Violated}, f) || 0x30 <= f && f <= 0x3f) {
 			t.Errorf("%v never leaves its connection: %v, and it is not so here", f, f.ConnectionOnly())
 		}
 		if f.Refusable() != slices.Contains([]Type{Open, Data, Sync, Close, Trace}, f) {
@@ -170,7 +170,7 @@ func TestNumbers(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for want, have := range map[string]interface{ String() string }{
-		"open": Open, "no-route": NoRoute, "type(0)": Type(0), "pong": Pong, "end": End, "farewell": Farewell, fmt.Sprintf("type(%d)", nextType): nextType, "type(255)": Type(255),
+		"open": Open, "no-route": NoRoute, "type(0x00)": Type(0), "pong": Pong, "end": End, "farewell": Farewell, fmt.Sprintf("type(0x%02X)", uint8(nextType)): nextType, "type(0xFF)": Type(255),
 		"member": RoleMember, "link": RoleLink, "probe": RoleProbe, "role 9": Role(9),
 		"it holds as many incoming streams as it may": RefuseStreams, "it leaves the ring": RefuseLeaving, "it remembers a later incarnation of this node": RefuseOlder, "reason 9": RefuseReason(9),
 		"no such node": NoSuchNode, "hop limit reached": HopLimit, "reason 8": NoRouteReason(8),

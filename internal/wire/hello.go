@@ -13,11 +13,16 @@ import (
 // that any two versions recognize each other.
 //
 //	0  magic   "RDHT"
-//	4  version uint8
+//	4  version uint8   hello: the highest that the side speaks; answer: see [Answer]
 //	5  role    uint8 (hello) or status uint8 (answer)
 //	6  length  uint16  bytes that follow
+//
+// A hello also says the lowest version that its side speaks. The accepting side chooses the
+// highest version that both speak, see choose. So a later version adds fields at the end, and
+// goes on speaking this one.
 const (
-	Version   = 1
+	Version   = 2 // the highest that this package speaks
+	Oldest    = 2 // the lowest; version 1 has no users
 	helloHead = 8
 	// MaxHello is how many bytes may follow those eight.
 	MaxHello = 1024
@@ -46,12 +51,14 @@ func (r Role) String() string {
 	return fmt.Sprintf("role %d", uint8(r))
 }
 
-// Hello introduces the dialling side. Nothing may follow the ring name.
+// Hello introduces the dialling side. What follows the ring name is for later versions, and is
+// ignored.
 //
 //	8  from, its incarnation      uint64, uint64   the dialling node; 0 unless the role is link
 //	24 to, its incarnation        uint64, uint64   the dialled node; 0 unless the role is link
-//	40 token                      uint64           reserved, 0
-//	48 codec name, ring name      each uint8 length and bytes
+//	40 token                      uint64           a probe's nonce; otherwise 0
+//	48 lowest version             uint8            not there in version 1
+//	49 codec name, ring name      each uint8 length and bytes
 type Hello struct {
 	Role                  Role
 	From, FromIncarnation uint64
@@ -76,7 +83,8 @@ const (
 )
 
 // Answer accepts or refuses the connection. The answer to a probe has the Token of the
-// accepting node, others have 0. Reason is for a person to read at the other side.
+// accepting node, others have 0. Reason is for a person to read at the other side. The version byte is the version
+// that both sides speak from here on; with [BadVersion] it is the highest of the accepting side.
 //
 //	8  token  uint64
 //	16 reason UTF-8 to the end
@@ -100,35 +108,42 @@ func (h Hello) Append(dst []byte) ([]byte, error) {
 	}
 	dst = append(dst, magic...)
 	dst = append(dst, Version, byte(h.Role))
-	dst = binary.BigEndian.AppendUint16(dst, uint16(42+len(h.Codec)+len(h.RingName)))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(minHello+len(h.Codec)+len(h.RingName)))
 	for _, v := range [...]uint64{h.From, h.FromIncarnation, h.To, h.ToIncarnation, h.Token} {
 		dst = binary.BigEndian.AppendUint64(dst, v)
 	}
-	dst = append(append(dst, byte(len(h.Codec))), h.Codec...)
+	dst = append(append(dst, Oldest, byte(len(h.Codec))), h.Codec...)
 	return append(append(dst, byte(len(h.RingName))), h.RingName...), nil
 }
 
 // ReadHello reads one hello, and no byte behind it. If the error matches [ErrVersion] the role
 // is set, so that the caller can refuse.
 func ReadHello(r io.Reader) (h Hello, err error) {
-	kind, b, err := readHead(r)
+	highest, kind, b, err := readHead(r)
 	h.Role = Role(kind)
 	if err != nil {
 		return h, err
 	}
-	if len(b) < 42 {
+	lowest := highest
+	if len(b) > offLowest {
+		lowest = b[offLowest]
+	}
+	if _, ok := choose(lowest, highest, Oldest, Version); !ok {
+		return h, errVersion(lowest, highest)
+	}
+	if len(b) < minHello {
 		return h, fmt.Errorf("%w: a hello of %d bytes", ErrNotRing, len(b))
 	}
 	for i, p := range [...]*uint64{&h.From, &h.FromIncarnation, &h.To, &h.ToIncarnation, &h.Token} {
 		*p = binary.BigEndian.Uint64(b[8*i:])
 	}
-	b = b[40:]
+	b = b[offLowest+1:]
 	var ok bool
 	if h.Codec, b, ok = cutName(b); !ok {
 		return h, fmt.Errorf("%w: codec name cut short", ErrNotRing)
 	}
-	if h.RingName, b, ok = cutName(b); !ok || len(b) != 0 {
-		return h, fmt.Errorf("%w: ring name of a wrong length", ErrNotRing)
+	if h.RingName, _, ok = cutName(b); !ok {
+		return h, fmt.Errorf("%w: ring name cut short", ErrNotRing)
 	}
 	return h, nil
 }
@@ -149,14 +164,17 @@ func (a Answer) Append(dst []byte) []byte {
 	return append(dst, reason...)
 }
 
-// ReadAnswer reads one answer, and no byte behind it.
+// ReadAnswer reads one answer, and no byte behind it. The error matches [ErrVersion] if the other
+// side does not speak a version of this one.
 func ReadAnswer(r io.Reader) (a Answer, err error) {
-	kind, b, err := readHead(r)
+	version, kind, b, err := readHead(r)
 	a.Status = Status(kind)
-	if err != nil {
+	switch {
+	case err != nil:
 		return a, err
-	}
-	if len(b) < 8 {
+	case version < Oldest || version > Version:
+		return a, errVersion(version, version)
+	case len(b) < 8:
 		return a, fmt.Errorf("%w: an answer of %d bytes", ErrNotRing, len(b))
 	}
 	a.Token = binary.BigEndian.Uint64(b)
@@ -164,36 +182,63 @@ func ReadAnswer(r io.Reader) (a Answer, err error) {
 	return a, nil
 }
 
-func readHead(r io.Reader) (kind uint8, rest []byte, err error) {
+const (
+	offLowest = 48 - helloHead // where the lowest version of a hello is, behind its head
+	minHello  = offLowest + 3  // with two empty names
+)
+
+// choose returns the highest version that both sides speak. A lowest version of 0, or above the
+// highest, counts as the highest.
+func choose(theirLowest, theirHighest, ourLowest, ourHighest uint8) (version uint8, ok bool) {
+	if theirLowest == 0 || theirLowest > theirHighest {
+		theirLowest = theirHighest
+	}
+	version = min(theirHighest, ourHighest)
+	return version, version >= max(theirLowest, ourLowest)
+}
+
+// readHead reads a hello or an answer. One of another version may have another limit: then rest
+// is empty.
+func readHead(r io.Reader) (version, kind uint8, rest []byte, err error) {
 	var head [helloHead]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return 0, nil, err
+		return 0, 0, nil, err
 	}
 	if string(head[:4]) != magic {
-		return 0, nil, fmt.Errorf("%w: it starts with %q", ErrNotRing, head[:])
+		return 0, 0, nil, fmt.Errorf("%w: it starts with %q", ErrNotRing, head[:])
 	}
+	version, kind = head[4], head[5]
 	n := binary.BigEndian.Uint16(head[6:])
 	if n > MaxHello {
-		if head[4] != Version { // its limit may differ: read nothing behind the head
-			return head[5], nil, errVersion(head[4])
+		if version != Version {
+			return version, kind, nil, errVersion(version, version)
 		}
-		return head[5], nil, fmt.Errorf("%w: a handshake of %d bytes, the limit is %d", ErrNotRing, n, MaxHello)
+		return version, kind, nil, fmt.Errorf("%w: a handshake of %d bytes, the limit is %d", ErrNotRing, n, MaxHello)
 	}
 	rest = make([]byte, n)
 	if _, err := io.ReadFull(r, rest); err != nil {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return head[5], nil, err
+		return version, kind, nil, err
 	}
-	if head[4] != Version {
-		return head[5], nil, errVersion(head[4])
-	}
-	return head[5], rest, nil
+	return version, kind, rest, nil
 }
 
-func errVersion(theirs uint8) error {
-	return fmt.Errorf("%w: theirs is %d, ours is %d", ErrVersion, theirs, Version)
+// VersionAdvice says in one line what this side speaks, and what to do. It is for both sides.
+func VersionAdvice() string {
+	return "this side speaks " + versions(Oldest, Version) + ": use programs with the same version of ringdht on both sides"
+}
+
+func errVersion(lowest, highest uint8) error {
+	return fmt.Errorf("%w: the other side speaks %s, %s", ErrVersion, versions(lowest, highest), VersionAdvice())
+}
+
+func versions(lowest, highest uint8) string {
+	if lowest == 0 || lowest >= highest {
+		return fmt.Sprintf("version %d", highest)
+	}
+	return fmt.Sprintf("versions %d to %d", lowest, highest)
 }
 
 func cutName(b []byte) (name string, rest []byte, ok bool) {

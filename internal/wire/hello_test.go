@@ -16,7 +16,7 @@ var someHello = Hello{
 	Codec: "msgpack", RingName: "r",
 }
 
-const someHelloBytes = "52444854 01 02 0032 0000000000000011 0000000000000022 0000000000000033 0000000000000044 0102030405060708" +
+const someHelloBytes = "52444854 02 02 0033 0000000000000011 0000000000000022 0000000000000033 0000000000000044 0102030405060708 02" +
 	"07 6d73677061636b 01 72"
 
 func mustHello(t testing.TB, h Hello) []byte {
@@ -30,12 +30,12 @@ func mustHello(t testing.TB, h Hello) []byte {
 
 func TestHelloLayout(t *testing.T) {
 	wantBytes(t, mustHello(t, someHello), someHelloBytes)
-	wantBytes(t, mustHello(t, Hello{}), "52444854 01 00 002a"+strings.Repeat("00", 42))
+	wantBytes(t, mustHello(t, Hello{}), "52444854 02 00 002b"+strings.Repeat("00", 40)+"02 0000")
 }
 
 func TestAnswerLayout(t *testing.T) {
-	wantBytes(t, Answer{Status: WrongRing, Token: 0x0102030405060708, Reason: "no"}.Append([]byte{0xee}), "ee 52444854 01 02 000a 0102030405060708 6e6f")
-	wantBytes(t, Answer{}.Append(nil), "52444854 01 00 0008 0000000000000000")
+	wantBytes(t, Answer{Status: WrongRing, Token: 0x0102030405060708, Reason: "no"}.Append([]byte{0xee}), "ee 52444854 02 02 000a 0102030405060708 6e6f")
+	wantBytes(t, Answer{}.Append(nil), "52444854 02 00 0008 0000000000000000")
 	for want, have := range []Status{OK, BadVersion, WrongRing, WrongCodec, WrongIdentity, WrongRole, Status(6)} {
 		if int(have) != want {
 			t.Errorf("status %d is %d", want, have)
@@ -105,17 +105,17 @@ func TestHandshakeErrors(t *testing.T) {
 		{"cut by a byte", good[:len(good)-1], io.ErrUnexpectedEOF, RoleLink},
 		{"text", []byte("GET / HTTP/1.1\r\n\r\n"), ErrNotRing, 0},
 		{"other magic", edit(3, 'U'), ErrNotRing, 0},
-		{"other version", edit(4, 2), ErrVersion, RoleLink},
+		{"version 1", edit(4, 1), ErrVersion, RoleLink},
 		{"version 0", edit(4, 0), ErrVersion, RoleLink},
-		{"other version, another layout", append(edit(4, 2, byte(RoleProbe), 0, 3)[:8], 1, 2, 3), ErrVersion, RoleProbe},
-		{"other version, other limits", edit(4, 2, byte(RoleProbe), 0xff, 0xff), ErrVersion, RoleProbe},
+		{"version 1, another layout", append(edit(4, 1, byte(RoleProbe), 0, 3)[:8], 1, 2, 3), ErrVersion, RoleProbe},
+		{"version 3, other limits", edit(4, 3, byte(RoleProbe), 0xff, 0xff), ErrVersion, RoleProbe},
+		{"version 3, without ours", append(append(edit(4, 3)[:48], 3), good[49:]...), ErrVersion, RoleLink},
 		{"too long", edit(6, 0x04, 0x01), ErrNotRing, RoleLink},
-		{"too short", append(edit(6, 0, 41)[:8], make([]byte, 41)...), ErrNotRing, RoleLink},
+		{"too short", append(append(edit(6, 0, 42)[:8], make([]byte, 40)...), 2, 0), ErrNotRing, RoleLink},
 		{"empty", edit(6, 0, 0), ErrNotRing, RoleLink},
-		{"codec name over the end", edit(48, 9), ErrNotRing, RoleLink},
-		{"codec name up to the end", edit(48, 8), ErrNotRing, RoleLink},
-		{"ring name over the end", edit(56, 2), ErrNotRing, RoleLink},
-		{"bytes behind the ring name", edit(56, 0), ErrNotRing, RoleLink},
+		{"codec name over the end", edit(49, 9), ErrNotRing, RoleLink},
+		{"codec name up to the end", edit(49, 8), ErrNotRing, RoleLink},
+		{"ring name over the end", edit(57, 2), ErrNotRing, RoleLink},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			h, err := ReadHello(bytes.NewReader(x.b))
@@ -124,19 +124,59 @@ func TestHandshakeErrors(t *testing.T) {
 			}
 		})
 	}
-	if a, err := ReadAnswer(bytes.NewReader([]byte("RDHT\x01\x06\x00\x07\x00\x00\x00\x00\x00\x00\x00"))); !errors.Is(err, ErrNotRing) || a.Status != 6 {
+	if a, err := ReadAnswer(bytes.NewReader([]byte("RDHT\x02\x06\x00\x07\x00\x00\x00\x00\x00\x00\x00"))); !errors.Is(err, ErrNotRing) || a.Status != 6 {
 		t.Errorf("an answer of 7 bytes: %v, %v", a, err)
 	}
-	if a, err := ReadAnswer(bytes.NewReader([]byte("RDHT\x02\x01\x00\x00"))); !errors.Is(err, ErrVersion) || a.Status != BadVersion {
-		t.Errorf("an answer of version 2: %v, %v", a, err)
+	if a, err := ReadAnswer(bytes.NewReader([]byte("RDHT\x01\x01\x00\x00"))); !errors.Is(err, ErrVersion) || a.Status != BadVersion {
+		t.Errorf("an answer of version 1: %v, %v", a, err)
 	}
 }
 
+// Both sides say in one line which versions there are, and what to do.
 func TestVersionErrorNamesBoth(t *testing.T) {
 	b := mustHello(t, someHello)
-	b[4] = 7
-	if _, err := ReadHello(bytes.NewReader(b)); err == nil || !strings.Contains(err.Error(), "theirs is 7, ours is 1") {
+	b[4], b[8+offLowest] = 9, 7
+	_, err := ReadHello(bytes.NewReader(b))
+	if err == nil || !strings.Contains(err.Error(), "speaks versions 7 to 9, this side speaks version 2: use programs with") {
 		t.Error(err)
+	}
+	_, err = ReadAnswer(strings.NewReader("RDHT\x01\x01\x00\x09old")) // version 1 refuses
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+	_, err = ReadAnswer(strings.NewReader("RDHT\x01\x01\x00\x0212"))
+	if err == nil || !strings.Contains(err.Error(), "speaks version 1, this side speaks version 2: use programs with") {
+		t.Error(err)
+	}
+}
+
+// A later version that still speaks this one is welcome, and may say more behind the ring name.
+func TestLaterVersionsSpeakThisOne(t *testing.T) {
+	b := append(mustHello(t, someHello), "more"...)
+	b[4], b[7] = 3, b[7]+4
+	if h, err := ReadHello(bytes.NewReader(b)); err != nil || h != someHello {
+		t.Errorf("%+v, %v", h, err)
+	}
+}
+
+func TestVersionsAreChosen(t *testing.T) {
+	for _, c := range []struct {
+		theirLow, theirHigh, ourLow, ourHigh, want uint8
+		ok                                         bool
+	}{
+		{2, 2, 2, 2, 2, true},
+		{2, 3, 2, 2, 2, true},  // version 3 dials version 2
+		{2, 2, 2, 3, 2, true},  // and the other way round
+		{2, 3, 2, 4, 3, true},  // the highest that both speak
+		{3, 3, 2, 2, 2, false}, // version 2 was given up
+		{2, 2, 3, 4, 2, false},
+		{0, 1, 2, 2, 1, false}, // version 1 says no lowest
+		{0, 2, 2, 2, 2, true},
+		{9, 2, 2, 2, 2, true}, // makes no sense
+	} {
+		if got, ok := choose(c.theirLow, c.theirHigh, c.ourLow, c.ourHigh); got != c.want || ok != c.ok {
+			t.Errorf("%+v: %d %v", c, got, ok)
+		}
 	}
 }
 
@@ -210,7 +250,11 @@ func FuzzHello(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := h.Append(nil); err != nil || !bytes.Equal(again, b[:m.read]) {
+		again, err := h.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := ReadHello(bytes.NewReader(again)); err != nil || back != h { // reserved bytes do not come back
 			t.Fatalf("%x came back as %x, %v", b[:m.read], again, err)
 		}
 	})
@@ -224,7 +268,7 @@ func FuzzAnswer(f *testing.F) {
 		m := &meter{r: bytes.NewReader(b)}
 		a, err := ReadAnswer(m)
 		wantMeter(t, m, b)
-		if err == nil && !bytes.Equal(a.Append(nil), b[:m.read]) {
+		if err == nil && !bytes.Equal(a.Append(nil)[5:], b[5:m.read]) {
 			t.Fatalf("%x came back as %x", b[:m.read], a.Append(nil))
 		}
 	})

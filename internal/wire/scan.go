@@ -2,15 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-)
-
-// Framing errors. They end the connection: once framing is lost, no later byte can be trusted.
-var (
-	ErrType    = errors.New("wire: unknown frame type")
-	ErrTooLong = errors.New("wire: frame too long")
-	ErrShort   = errors.New("wire: frame too short")
 )
 
 // Scan returns how many bytes at the start of b are whole frames between nodes, and how many
@@ -54,7 +46,7 @@ func scan(b []byte, max, min int, least, most scope) (whole, need int, err error
 		size := PrefixSize + int(head&MaxLength)
 		switch t := Type(head >> 24); {
 		case scopes[t] < least || scopes[t] > most:
-			return whole, 0, fmt.Errorf("%w %d", ErrType, uint8(t))
+			return whole, 0, fmt.Errorf("%w: unknown type 0x%02X", ErrType, uint8(t))
 		case size > max:
 			return whole, 0, fmt.Errorf("%w: a %v frame of %d bytes, the limit is %d", ErrTooLong, t, size, max)
 		case size < min:

@@ -73,7 +73,7 @@ func TestScanErrorsSpeak(t *testing.T) {
 	for _, x := range []struct{ b, words string }{
 		{"04 000025", "data frame of 41 bytes, the limit is 40"},
 		{"06 000001", "ack frame of 5 bytes, the header alone is 32"},
-		{"2a 000001", "type 42"},
+		{"15 000001", "type 0x15"},
 	} {
 		if _, _, err := Scan(unhex(t, x.b), 40); err == nil || !strings.Contains(err.Error(), x.words) {
 			t.Errorf("%v does not say %q", err, x.words)

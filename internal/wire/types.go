@@ -28,11 +28,27 @@ const (
 	Shared   Type = 17
 	End      Type = 18
 	Farewell Type = 19
+	Violated Type = 20
 
 	// FirstControl is the lowest type of a control frame. Its body follows the prefix, and is
 	// a value encoded by the connection's codec.
 	FirstControl Type = 0x40
 )
+
+// The ranges of types for extensions. A side that does not know such a type goes on: so a later
+// program may send them to any other, see section 3 of PROTOCOL.md. Other unknown types end the
+// connection: a sender must be able to rely on what they do.
+const (
+	firstRoutedExtension     Type = 0x20 // relayed like any routed frame, dropped and counted at the sink
+	firstConnectionExtension Type = 0x30 // never leaves its connection; ignored and counted
+	firstControlExtension    Type = 0x80 // a message between a node and its registry; ignored and counted
+	lastControlExtension     Type = 0xBF
+)
+
+// Extension reports whether the type is in a range of types that may be unknown.
+func (t Type) Extension() bool {
+	return firstRoutedExtension <= t && t < FirstControl || firstControlExtension <= t && t <= lastControlExtension
+}
 
 // frameTypes is the set of frames between nodes, one row for each. All that depends on the
 // type alone is in its row. TestFrameTypes says what else a new row needs.
@@ -57,6 +73,8 @@ var frameTypes = [...]frameType{
 	Share:  {"share", connection, silent, "accepting side → dialling side", "0", ""}, // may I send here too?
 	Shared: {"shared", connection, silent, "the answer to a share", "0", ""},         // yes
 	End:    {"end", connection, silent, "sending side → other side", "0", ""},        // that was all
+
+	Violated: {"violated", connection, silent, "either side, before it closes", "number of the rule", "rule u8 length and bytes, text"},
 }
 
 // frameType describes the frames of one type.
@@ -78,7 +96,7 @@ const ( // in this order, see scan
 	unknown    scope = iota // no such type
 	control                 // between a node and its registry, without a routing header
 	routed                  // from its source to its sink, over any number of links
-	connection              // never leaves its connection: only seq is set, and there is no body
+	connection              // never leaves its connection: only seq is set, and only Violated has a body
 )
 
 // refusal is whether a relay that cannot pass a frame on answers with NoRoute.
@@ -93,6 +111,12 @@ const (
 var scopes = func() (s [256]scope) {
 	for t, row := range frameTypes {
 		s[t] = row.scope
+	}
+	for t := firstRoutedExtension; t < firstConnectionExtension; t++ {
+		s[t] = routed
+	}
+	for t := firstConnectionExtension; t < FirstControl; t++ {
+		s[t] = connection
 	}
 	for t := int(FirstControl); t < len(s); t++ {
 		s[t] = control
@@ -112,5 +136,5 @@ func (t Type) String() string {
 	if int(t) < len(frameTypes) && frameTypes[t].name != "" {
 		return frameTypes[t].name
 	}
-	return fmt.Sprintf("type(%d)", uint8(t))
+	return fmt.Sprintf("type(0x%02X)", uint8(t))
 }

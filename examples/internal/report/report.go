@@ -128,7 +128,7 @@ func drops(c *status.Counters) []Reason {
 	return []Reason{
 		{"queue of a link full", d.QueueFull}, {"link down", d.LinkDown}, {"no such node", d.NoRoute},
 		{"too many hops", d.HopLimit}, {"passed its sink", d.Overshoot}, {"receive buffer full", d.InboxFull},
-		{"of an ended stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused},
+		{"of an ended stream", d.Stale}, {"malformed", d.Malformed}, {"streams refused", d.Refused}, {"of an unknown type", d.Unknown},
 	}
 }
 

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/leaks"
+)
+
+func TestMain(m *testing.M) { leaks.Main(m) }
+
+// The messenger keeps every rule, with either codec.
+func TestMessenger(t *testing.T) {
+	messenger := filepath.Join(t.TempDir(), "messenger")
+	if runtime.GOOS == "windows" {
+		messenger += ".exe"
+	}
+	if out, err := exec.Command("go", "build", "-o", messenger, "../../examples/messenger").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, codec := range []string{"msgpack", "json"} {
+		t.Run(codec, func(t *testing.T) {
+			if codec == "json" && testing.Short() {
+				t.Skip("the codec makes little difference")
+			}
+			keepsAll(t, messenger, "-codec", codec, "{registry}")
+		})
+	}
+}
+
+// A node in another language that was written from the document alone keeps every rule.
+func TestPython(t *testing.T) { keepsAll(t, python(t), "testdata/node.py", "{registry}") }
+
+func keepsAll(t *testing.T, command ...string) {
+	t.Helper()
+	was := patience
+	patience = time.Minute // of a machine that does much else
+	defer func() { patience = was }()
+	var out bytes.Buffer
+	if !(config{command: command, ring: "ring", log: io.Discard}).run(&out) || strings.Contains(out.String(), "skip ") {
+		t.Errorf("%s", out.String())
+	}
+}
+
+// python returns the command that runs Python 3.
+func python(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("this machine has no python3, so the node in Python was not checked")
+	}
+	return path
+}
+
+// faults are the faults that node.py can have, and the rule whose check must find each.
+var faults = map[string]string{
+	"any-type": "R10", "ping-body": "R21", "no-pong": "R26", "any-version": "R4", "no-token": "R5", "any-identity": "R7", "lives-on": "R44",
+	"no-beat": "R42", "any-table": "R34", "keeps-gone": "R54", "no-linked": "R51", "no-trouble": "R52", "knows-all": "R55",
+	"no-hops": "R60", "clears-flags": "R60", "twice": "R62", "overshoots": "R63", "no-limit": "R64", "answers-answers": "R65",
+	"new-first": "R70", "fixed-first": "R71", "no-order": "R72", "one-ack": "R73", "no-reset": "R74", "copies": "R75",
+	"no-repeat": "R76", "no-window": "R77", "any-round": "R78", "no-resend": "R78", "any-opened": "R79", "close-at-once": "R80",
+	"no-confirm": "R81", "any-life": "R83", "any-reset": "R84", "hasty": "R95",
+}
+
+// Each fault is found, by the check of the rule that it breaks.
+func TestFaultsAreFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for nodes that do nothing")
+	}
+	command := python(t)
+	source, err := os.ReadFile("testdata/node.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`BROKEN [!=]= "([^"]+)"`).FindAllSubmatch(source, -1) {
+		if faults[string(m[1])] == "" {
+			t.Errorf("node.py has the fault %q, for which no rule stands here", m[1])
+		}
+	}
+	was := patience
+	patience = 4 * time.Second
+	defer func() { patience = was }()
+	for fault, rule := range faults {
+		var out bytes.Buffer
+		c := config{command: []string{command, "testdata/node.py", "{registry}", "--break", fault}, ring: "ring", only: fmt.Sprintf("%-4s", rule), log: io.Discard}
+		if c.run(&out) {
+			t.Errorf("the fault %s is not found:\n%s", fault, out.String())
+		}
+	}
+}
+
+// Every rule that is checked stands in the document, and MUST is checked where MUST stands.
+func TestRulesStandInTheDocument(t *testing.T) {
+	text, err := os.ReadFile("../../PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range checks() {
+		if !regexp.MustCompile(`(?m)^(\| |- \*\*)` + k.rule + `\b`).Match(text) {
+			t.Errorf("PROTOCOL.md has no rule %s: %s", k.rule, k.what)
+		}
+	}
+}
