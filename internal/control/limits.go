@@ -57,13 +57,14 @@ var maxLists = map[reflect.Type]map[string]int{
 	reflect.TypeFor[Traced](): {"hops": maxHops},
 	reflect.TypeFor[Pairs]():  {"sent": maxPairs, "received": maxPairs},
 	reflect.TypeFor[Manifest](): {
-		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs,
+		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "stubs": ring.MaxTable,
 		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers,
 	},
 	reflect.TypeFor[Update](): {
-		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "gone": maxGone, "sigs": maxGone,
+		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "gone": maxGone, "sigs": maxGone, "stubs": ring.MaxTable,
 	},
 	reflect.TypeFor[Announce](): {"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "left": maxGone, "gone": maxGone, "sigs": maxGone},
+	reflect.TypeFor[Stuck]():    {"answered": MaxStuckHops},
 	reflect.TypeFor[Trust]():    {"keys": secure.MaxKeys, "revoked": secure.MaxRevoked},
 }
 

@@ -132,7 +132,7 @@ func refusedFor(verdict error) wire.Answer {
 func refusalBy(addr string, a wire.Answer) error {
 	cause := map[wire.Status]error{wire.NotAdmitted: secure.ErrNotAdmitted, wire.Expired: secure.ErrExpired, wire.Expelled: secure.ErrRevoked}[a.Status]
 	if cause == nil {
-		return fmt.Errorf("%w by %s: %s", errs.ErrHandshake, addr, Printable(a.Reason))
+		return fmt.Errorf("%w by %s: %s", errs.ErrHandshake, addr, Quote(a.Reason))
 	}
-	return fmt.Errorf("%w by %s: %w: %s", errs.ErrHandshake, addr, cause, Printable(a.Reason))
+	return fmt.Errorf("%w by %s: %w: %s", errs.ErrHandshake, addr, cause, Quote(a.Reason))
 }

@@ -314,5 +314,5 @@ func (n *Node) rejectTask(ctl *control.Conn, body []byte, err error) error {
 	if ctl.Decode(body, &which) != nil {
 		return err
 	}
-	return ctl.Send(control.TypeFinished, control.Finished{Run: which.Run, Error: handshake.Truncate(fmt.Sprintf("node %d cannot read its task: %v", n.ID(), err))})
+	return ctl.Send(control.TypeFinished, control.Finished{Run: which.Run, Error: handshake.Quote(fmt.Sprintf("node %d cannot read its task: %v", n.ID(), err))})
 }

@@ -92,7 +92,7 @@ func (l *linker) reportUnreachable(p *peerState, epoch uint64) {
 }
 
 func (l *linker) sendTrouble(p *peerState, why string) {
-	l.n.Tell(control.TypeTrouble, control.Trouble{ID: p.ID, Incarnation: p.Incarnation, Error: handshake.Truncate(why)})
+	l.n.Tell(control.TypeTrouble, control.Trouble{ID: p.ID, Incarnation: p.Incarnation, Error: handshake.Quote(why)})
 }
 
 // reconcile makes links and routes agree with what the registry has told.
@@ -259,7 +259,7 @@ func (l *linker) mergeClockwise(a, b []uint64) []uint64 {
 // that could not be opened have changed.
 func (l *linker) confirm(local *membership.NodeView, failed []string) {
 	slices.Sort(failed)
-	errs := handshake.Truncate(handshake.JoinFew(failed))
+	errs := handshake.Quote(handshake.JoinFew(failed))
 	if l.confirmed && errs == l.reportedErrors {
 		return
 	}

@@ -62,7 +62,7 @@ func (n *Node) answerTrace(ctl *control.Conn, ask control.Trace) {
 		answer.Hops = append(answer.Hops, control.Hop{ID: uint64(h.ID), Elapsed: int64(h.Elapsed)})
 	}
 	if err != nil {
-		answer.Error = handshake.Truncate(err.Error())
+		answer.Error = handshake.Quote(err.Error())
 		answer.NoSuchNode = errors.Is(err, stream.ErrNoSuchNode)
 	}
 	ctl.Send(control.TypeTraced, answer)

@@ -155,7 +155,7 @@ func (t *traffic) run(task control.Task, local *membership.NodeView) {
 	}
 	finished := control.Finished{Run: task.Run}
 	if err != nil {
-		finished.Error = handshake.Truncate(fmt.Sprintf("node %d: %v", t.inc.self.ID, err))
+		finished.Error = handshake.Quote(fmt.Sprintf("node %d: %v", t.inc.self.ID, err))
 	}
 	t.mu.Lock()
 	t.running, t.finished = false, finished

@@ -29,7 +29,7 @@ func TestStuck(t *testing.T) {
 		for sink := range uint64(sinks) {
 			ids, incs = append(ids, 40+sink), append(incs, 1)
 		}
-		r.p.SetMembers(ids, incs)
+		r.p.SetMembers(ids, incs, true)
 		for sink := range uint64(sinks) {
 			if err := r.p.Send(t.Context(), 40+sink, 0, []byte("x")); err != nil {
 				t.Fatal(err)

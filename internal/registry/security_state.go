@@ -13,7 +13,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/statefile"
 	"github.com/x/ringdht/status"
@@ -194,7 +193,7 @@ func decodeRingState(b []byte) (s ringState, uses map[uint32]int64, err error) {
 		s.succession = make([]byte, secure.SuccessionSize)
 		err = errors.Join(err, hexed(s.succession, k.Succession))
 	}
-	s.oldUntil, s.clock, s.incarnations, s.lastUntil, s.tokens.latest = fromMilli(k.OldUntil), fromMilli(k.Clock), min(k.Incarnations, control.MaxIncarnation), fromMilli(k.LastUntil), k.LatestToken
+	s.oldUntil, s.clock, s.incarnations, s.lastUntil, s.tokens.latest = fromMilli(k.OldUntil), fromMilli(k.Clock), min(k.Incarnations, maxKept), fromMilli(k.LastUntil), k.LatestToken
 	uses = make(map[uint32]int64)
 	for _, kept := range k.Tokens {
 		t := token{number: kept.Number, once: kept.Once, id: kept.ID, made: fromMilli(kept.Made), until: fromMilli(kept.Until), state: kept.State, ended: fromMilli(kept.Ended)}

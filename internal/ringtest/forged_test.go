@@ -110,7 +110,7 @@ func TestRefusalsTellNothing(t *testing.T) {
 		} {
 			h.Role = wire.RoleLink
 			start := time.Now()
-			_, a, err := c.Dial(t.Context(), tr.Nodes[0].Peer().Addr, h)
+			_, a, _, err := c.Dial(t.Context(), tr.Nodes[0].Peer().Addr, h)
 			if err == nil {
 				t.Errorf("%s: accepted", name)
 				continue

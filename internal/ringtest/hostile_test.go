@@ -165,6 +165,7 @@ func TestSilence(t *testing.T) {
 // Within a lease the registry notices that a node is silent, and a node that its registry is.
 // While both send, no node is declared dead.
 func TestLease(t *testing.T) {
+	ringtest.OpenOnly(t, "its connections begin with TLS")
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
 		tr := ringtest.New(t, net, ringdht.WithLease(3*time.Second))

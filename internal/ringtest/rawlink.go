@@ -22,7 +22,7 @@ func (tr *Ring) TryLink(to *ringdht.Node, from ring.Ref) net.Conn {
 	if tr.Net != nil {
 		c.Transport = tr.Net.Host("raw")
 	}
-	conn, _, err := c.Dial(context.Background(), to.Peer().Addr, wire.Hello{
+	conn, _, _, err := c.Dial(context.Background(), to.Peer().Addr, wire.Hello{
 		Role: wire.RoleLink, From: from.ID, FromIncarnation: from.Incarnation, To: uint64(to.ID()), ToIncarnation: to.Incarnation(),
 	})
 	if err != nil {
