@@ -17,9 +17,18 @@
 //	POST ./setup          {"k": entries, "plan": "classic" or "fewest hops"}; with WithControl
 //	POST ./run            {"messages": n, "payload": bytes}; with WithControl
 //	POST ./stop           {}: stops the run under way; with WithControl
+//	POST ./login          {"key": "..."}: trades the key for a cookie; with WithLogin
+//
+// With WithJoinLine, WithLogin and WithControl, for a secure ring:
+//
+//	POST ./token          {"once": bool, "for": "10m", "id": id}: makes a token
+//	POST ./rotate-tokens  {}: ends all tokens, and makes a new one
+//	POST ./expel          {"id": id}: expels a node
+//	POST ./rotate-key     {}: gives the ring a new key
 //
 // A POST answers when the operation has ended: trace with {"predicted": [ids], "hops":
-// [{"id", "elapsed_ns"}], "error"}, setup with the audit, run with the outcome of the run.
+// [{"id", "elapsed_ns"}], "error"}, setup with the audit, run with the outcome of the run, and
+// those of a secure ring with {"join": "the join line from now on"}.
 // An error is {"error": "..."}.
 //
 // IDs and incarnations are 64-bit numbers. Some JSON readers keep 53 bits only: incarnations
@@ -27,9 +36,8 @@
 //
 // # Access
 //
-// There is no authentication. Anyone who can reach the port sees the ring, and with
-// WithControl controls it. To restrict access, listen on the loopback interface, or wrap
-// the handler.
+// Without [WithLogin] a client that can reach the port sees the ring, and with WithControl
+// controls it. Then listen on the loopback interface, or wrap the handler.
 //
 // Other sites are kept out. The handler answers requests only if their Host is an IP address,
 // localhost, or a name given with [WithHosts]. Otherwise a page of another site could point a
@@ -82,6 +90,8 @@ type handler struct {
 	control  bool
 	join     string
 	hosts    []string
+	login    *login // nil without one
+	joinLine func(token ...uint32) (string, error)
 	interval time.Duration
 
 	sampler     *sampler
@@ -120,5 +130,9 @@ func Handler(r *ringdht.Registry, opts ...Option) http.Handler {
 	h.mux.HandleFunc("POST /setup", h.setup)
 	h.mux.HandleFunc("POST /run", h.run)
 	h.mux.HandleFunc("POST /stop", h.stop)
-	return h.guard(h.mux)
+	h.mux.HandleFunc("POST /token", h.token)
+	h.mux.HandleFunc("POST /rotate-tokens", h.rotateTokens)
+	h.mux.HandleFunc("POST /rotate-key", h.rotateKey)
+	h.mux.HandleFunc("POST /expel", h.expel)
+	return h.guard(h.guardLogin(h.mux))
 }

@@ -16,6 +16,7 @@ export const linkOf = (id) => `#node=${id}`;
 export class Address {
   constructor(picked) {
     this.picked = picked;
+    if (/^#key=/.test(location.hash)) window.history.replaceState(null, "", location.pathname + location.search); // there is a login already
     addEventListener("popstate", () => this.follow()); // also when the user types another fragment
   }
 
