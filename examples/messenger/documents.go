@@ -18,6 +18,7 @@ const (
 	eventLost       = "registry lost"
 	eventBack       = "registry back"
 	eventRejoined   = "rejoined"
+	eventExpelled   = "expelled"
 	eventLeft       = "left"
 )
 

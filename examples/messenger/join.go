@@ -22,7 +22,7 @@ func (m *messenger) join(ctx context.Context, opts []ringdht.NodeOption) error {
 	slowly := time.AfterFunc(slowAnswer, func() {
 		m.screen.Say("The registry at %s has not admitted this node yet. It may give the members of an earlier ring time to come back first. This messenger waits.", m.registry)
 	})
-	node, err := ringdht.Join(ctx, m.registry, m.receive, opts...)
+	node, err := ringdht.Join(ctx, m.entrance.For(), m.receive, opts...)
 	told := !slowly.Stop()
 	if why := m.mayPass(err); why != "" && m.wait > 0 && ctx.Err() == nil {
 		if !told {
@@ -30,7 +30,7 @@ func (m *messenger) join(ctx context.Context, opts []ringdht.NodeOption) error {
 		}
 		limit, cancel := context.WithTimeoutCause(ctx, m.wait, slow(m.wait))
 		defer cancel()
-		node, err = ringdht.Join(limit, m.registry, m.receive, append(opts, ringdht.WithRetry())...)
+		node, err = ringdht.Join(limit, m.entrance.For(), m.receive, append(opts, ringdht.WithRetry())...)
 	}
 	switch {
 	case err != nil && ctx.Err() != nil: // err tells which call the interrupt ended, which does not help

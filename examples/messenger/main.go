@@ -2,8 +2,10 @@
 // other nodes.
 //
 //	go run ./examples/messenger [flags] host:port
+//	go run ./examples/messenger [flags] rdht1:host:port/...
 //
-// It registers with the registry at that address, and prints the number of nodes, its own ID,
+// It registers with the registry at that address, or with that of a join line, which the registry
+// of a secure ring prints. It prints the number of nodes, its own ID,
 // and its address with the port that it has chosen. If there is no registry yet it waits. Then it
 // reads commands, one a line, typed or from a pipe, and prints messages as they arrive. It takes
 // part in the traffic runs that the registry starts. At the end of the input it goes on until it
@@ -18,6 +20,9 @@
 //	-codec name       msgpack (default) or json; the same for the whole ring
 //	-http addr        serve /healthz and /readyz at host:port, or at a port of localhost
 //	-id n             the ID that this node asks for; by default the registry draws one
+//	-join line        a join line in place of the address: the line, @file, or - for the first
+//	                  line of the input. RINGDHT_JOIN has it too. Other users of a machine
+//	                  can see command lines
 //	-json             results and events as JSON, see below
 //	-listen addr      host:port to listen on for other nodes; a free port of all
 //	                  interfaces by default
@@ -63,7 +68,7 @@
 // on stdout, too. Events have a key "event", which results do not have: registered, message
 // (with from, hops, and text, or bytes as base64 if it is not text), registry lost (with why
 // if it refuses this node, or if this process did not run for a while), registry back, rejoined,
-// left. A command that fails prints {"error": "..."}. Progress goes to stderr.
+// expelled, left. A command that fails prints {"error": "..."}. Progress goes to stderr.
 //
 // # A session
 //
@@ -71,6 +76,8 @@
 //	Registration request successful. The number of messaging nodes currently
 //	constituting the overlay is (1)
 //	This is node 20563 at 127.0.0.1:35319.
+//	This ring is open: any process that reaches this node's port can send in any node's
+//	name. A registry with -secure closes it.
 //	Message from 16452 (1 hop): hello there from 16452
 //	Message from 17991 (1 hop): hello there from 17991
 //	Message from 44559 (2 hops): hello there from 44559
@@ -96,7 +103,7 @@
 //
 // # Exit status
 //
-// 0 after exit-overlay or an interrupt; 1 if the node could not join, if messages are not
+// 0 after exit-overlay or an interrupt; 1 if the node could not join or was expelled, if messages are not
 // known to be delivered when it ends, if a command failed with -strict, or if it could not print
 // (it reports that at once, and goes on); 2 for wrong arguments. If its output is a pipe whose
 // reader has closed it, the program ends by SIGPIPE, without leaving the ring.
@@ -117,9 +124,10 @@ import (
 
 const manual = `
 usage: messenger [flags] host:port
+       messenger [flags] JOIN-LINE
 
-Joins the ring of the registry at host:port, as a node that sends, receives and relays
-messages. It reads commands from its input, one a line; type help for the list. At the
+Joins the ring of the registry at host:port, or the secure ring of a join line, as a node
+that sends, receives and relays messages. It reads commands from its input, one a line; type help for the list. At the
 end of the input it goes on until it is interrupted, and then leaves the ring.
 `
 
@@ -140,10 +148,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // live joins the ring, and leaves it when the console has ended.
 func live(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	var s settings
-	if err := s.parse(args, stdout); err != nil {
+	if err := s.parse(args, stdin, stdout); err != nil {
 		return err
 	}
-	m := &messenger{screen: console.NewScreen(stdout, stderr, s.json), registry: s.registry, json: s.json, wait: s.wait}
+	m := &messenger{screen: console.NewScreen(stdout, stderr, s.json), entrance: s.registry, registry: s.registry.String(), json: s.json, wait: s.wait}
 	defer func() { err = m.screen.Ended(err) }()
 	ready, stopProbes, err := serve.Probes(ctx, *s.probes, m.screen)
 	if err != nil {
@@ -159,11 +167,20 @@ func live(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	m.report(registered, fmt.Sprintf(
 		"Registration request successful. The number of messaging nodes currently constituting the overlay is (%d)\n"+
 			"This is node %d at %s.", registered.Members, m.node.ID(), m.node.Peer().Addr))
+	if !s.registry.Secure() && s.listensBeyondLoopback() {
+		m.screen.Say("%s", openText)
+	}
 
-	stop := m.watchRegistry()
+	running, expel := context.WithCancelCause(ctx)
+	defer expel(nil)
+	stop := m.watchRegistry(expel)
 	c := m.console()
 	c.Strict = s.strict
-	err = c.Run(ctx, stdin)
+	err = c.Run(running, stdin)
 	stop()
+	if why := context.Cause(running); ctx.Err() == nil && running.Err() != nil {
+		m.node.Close()
+		return why
+	}
 	return errors.Join(err, m.leave(context.WithoutCancel(ctx)))
 }

@@ -25,7 +25,8 @@ const patience = 10 * time.Second
 // messenger executes the commands. Those that send and wait are in send.go.
 type messenger struct {
 	node     *ringdht.Node
-	registry string
+	entrance console.Entrance
+	registry string // its address
 	screen   *console.Screen
 	json     bool
 	wait     time.Duration // for the registry, and for the set-up

@@ -230,7 +230,7 @@ func TestCannotJoin(t *testing.T) {
 		{"-listen " + taken.Addr().String() + " " + addr, 1, `^messenger: .*address already in use: another program listens there, .*choose another port$`},
 		{"-advertise " + nobody + " " + addr, 1, `^messenger: .*cannot be reached: .*-advertise`},
 		{full, 1, `^messenger: .*the ring is full: all 2 IDs .*-bits`},
-		{"", 2, `^messenger: expected one argument, the host:port of the registry, got 0 \(messenger -h prints the manual\)$`},
+		{"", 2, `^messenger: expected one argument, the host:port of the registry or a join line, got 0 \(messenger -h prints the manual\)$`},
 		{addr + " -log debug", 2, `^messenger: put the flag -log before`},
 		{"-codec xml " + addr, 2, `^messenger: invalid value "xml" for flag -codec: expected msgpack or json`},
 		{"-wait -1s " + addr, 2, `^messenger: -wait must be at least 0, not -1s`},

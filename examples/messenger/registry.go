@@ -14,8 +14,8 @@ import (
 )
 
 // watchRegistry reports when the connection to the registry is lost and when it is back,
-// until stop is called.
-func (m *messenger) watchRegistry() (stop func()) {
+// until stop is called. If this node is expelled it calls expelled, and ends.
+func (m *messenger) watchRegistry(expelled func(error)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { m.pulse.run(ctx) })
@@ -25,6 +25,9 @@ func (m *messenger) watchRegistry() (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-m.node.Disconnected():
+			}
+			if m.expelled(expelled) {
+				return
 			}
 			id, inc := m.node.ID(), m.node.Incarnation()
 			paused := m.pulse.pause(time.Now())
@@ -38,6 +41,7 @@ func (m *messenger) watchRegistry() (stop func()) {
 			}
 			back, refusal := m.awaitRegistry(ctx)
 			if !back {
+				m.expelled(expelled)
 				return
 			}
 			switch {
@@ -64,6 +68,19 @@ func (m *messenger) watchRegistry() (stop func()) {
 	}
 }
 
+// expelled tells if this node was expelled, and reports whether it was.
+func (m *messenger) expelled(tell func(error)) bool {
+	err := m.node.ReadyNow()
+	if !errors.Is(err, ringdht.ErrNotMember) {
+		return false
+	}
+	if m.json { // otherwise the program's last line says it
+		m.screen.Print(console.Document(m.event(eventExpelled)))
+	}
+	tell(err)
+	return true
+}
+
 // awaitRegistry waits until the registry is back. If the registry refuses this node, it
 // reports the reason, since waiting does not help then. It returns the latest refusal.
 func (m *messenger) awaitRegistry(ctx context.Context) (back bool, refusal error) {
@@ -75,7 +92,7 @@ func (m *messenger) awaitRegistry(ctx context.Context) (back bool, refusal error
 		switch {
 		case err == nil:
 			return true, refusal
-		case ctx.Err() != nil || errors.Is(err, ringdht.ErrClosed):
+		case ctx.Err() != nil || errors.Is(err, ringdht.ErrClosed) || errors.Is(m.node.ReadyNow(), ringdht.ErrNotMember):
 			return false, refusal
 		case refused(err):
 			refusal = err

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"io"
 	"log/slog"
+	"net"
+	"os"
 	"strconv"
 	"time"
 
@@ -15,7 +17,7 @@ import (
 
 // settings are the program's arguments.
 type settings struct {
-	registry                string // its address
+	registry                console.Entrance
 	advertise, listen, ring string
 	id                      *ringdht.ID
 	wait                    time.Duration
@@ -25,7 +27,7 @@ type settings struct {
 	level                   slog.Leveler
 }
 
-func (s *settings) parse(args []string, stdout io.Writer) (err error) {
+func (s *settings) parse(args []string, stdin io.Reader, stdout io.Writer) (err error) {
 	flags := flag.NewFlagSet("messenger", flag.ContinueOnError)
 	flags.StringVar(&s.advertise, "advertise", "", "`host:port` at which others reach this node, if it differs from where the node connects from")
 	flags.Func("id", "the `ID` that this node asks for, if it should be the same at each start (default: the registry draws one)", func(text string) error {
@@ -36,6 +38,7 @@ func (s *settings) parse(args []string, stdout io.Writer) (err error) {
 		s.id = (*ringdht.ID)(&id)
 		return nil
 	})
+	join := flags.String("join", "", "the join line of a secure ring, in place of host:port: the `line` itself, @file for one that has it, or - for the first line of the input")
 	flags.BoolVar(&s.json, "json", false, "print results and events as JSON, a line each, and all else on stderr")
 	flags.StringVar(&s.listen, "listen", ":0", "`host:port` to listen on for other nodes")
 	flags.StringVar(&s.ring, "ring", "ring", "the `name` of the ring to join")
@@ -48,13 +51,17 @@ func (s *settings) parse(args []string, stdout io.Writer) (err error) {
 	if err := console.Parse(flags, args, stdout, manual); err != nil {
 		return err
 	}
+	where := *join
 	switch {
-	case flags.NArg() != 1:
-		return console.Usagef("expected one argument, the host:port of the registry, got %d", flags.NArg())
-	case s.wait < 0:
+	case flags.NArg() == 1 && (where == "" || where == os.Getenv("RINGDHT_JOIN")): // the argument was typed, and counts
+		where = flags.Arg(0)
+	case flags.NArg() != 0 || where == "":
+		return console.Usagef("expected one argument, the host:port of the registry or a join line, got %d", flags.NArg()+min(len(where), 1))
+	}
+	if s.wait < 0 {
 		return console.Usagef("-wait must be at least 0, not %v", s.wait)
 	}
-	s.registry, err = console.Address(flags.Arg(0), "localhost")
+	s.registry, err = console.ParseEntrance(where, stdin)
 	return err
 }
 
@@ -69,3 +76,13 @@ func (s *settings) options() []ringdht.NodeOption {
 	}
 	return opts
 }
+
+// listensBeyondLoopback reports whether processes on other machines may reach this node.
+func (s *settings) listensBeyondLoopback() bool {
+	host, _, err := net.SplitHostPort(s.listen)
+	ip := net.ParseIP(host)
+	return err == nil && host != "localhost" && (ip == nil || !ip.IsLoopback())
+}
+
+// openText says what an open ring means.
+const openText = "This ring is open: any process that reaches this node's port can send in any node's name. A registry with -secure closes it."

@@ -146,17 +146,46 @@ func outside() string {
 // others reports whether others may reach an address.
 func others(ip net.IP) bool { return ip.IsGlobalUnicast() && !ip.IsLoopback() }
 
-// invite says how to join the ring of a registry.
-func invite(screen *console.Screen, at net.Addr, ring, codec string) {
+// invite says how to join the ring of a registry, and what its security is.
+func (o *operator) invite(screen *console.Screen, at net.Addr, s *settings) error {
 	tcp, ok := at.(*net.TCPAddr)
 	if !ok {
-		return
+		return nil
 	}
-	i := invitation{joinCommand(ring, codec), tcp, ""}
+	i := invitation{joinCommand(s.ring, (*s.codec).Name()), tcp, ""}
 	if tcp.IP.IsUnspecified() {
 		i.outside = outside()
 	}
-	for _, line := range i.lines() {
-		screen.Say("%s", line)
+	if !s.secure {
+		for _, line := range i.lines() {
+			screen.Say("%s", line)
+		}
+		if !tcp.IP.IsLoopback() {
+			screen.Say("%s", openText)
+		}
+		return nil
 	}
+	o.join = o.secureJoin(i.join, i.address())
+	line, err := o.join()
+	if err != nil {
+		return err
+	}
+	screen.Say("%s", joinText(line))
+	return nil
+}
+
+// openText says what an open ring means.
+const openText = "This ring is open: any process that reaches its ports can join it, read it and forge messages. -secure closes it."
+
+// address returns the address by which nodes on any machine reach the registry, as far as this
+// machine knows.
+func (i *invitation) address() string {
+	host := i.at.IP.String()
+	switch {
+	case i.at.IP.IsUnspecified() && i.outside != "":
+		host = i.outside
+	case i.at.IP.IsUnspecified() || i.at.IP.Equal(net.IPv4(127, 0, 0, 1)):
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, fmt.Sprint(i.at.Port))
 }

@@ -26,12 +26,16 @@
 //	-log level       the lowest level to log to stderr: debug, info, warn (default) or error
 //	-max-payload b   the longest message of the ring in bytes, 65536 by default
 //	-ring name       the name of the ring; nodes of another ring are refused
+//	-secure          encrypt the ring, and admit only nodes that have its join line, see
+//	                 below
 //	-setup k         set the overlay up without a command, with k entries, "k best", or
 //	                 auto for as many as are useful; see below
-//	-state dir       keep the ring's identity in a directory, so that a restarted registry
-//	                 knows its ring from the first moment
+//	-state dir       keep the ring's identity in a directory, and the key of a secure ring,
+//	                 so that a restarted registry knows its ring from the first moment
 //	-strict          end with status 1 at the first command that fails, and at the first
 //	                 run whose verdict is not exact
+//	-validity time   how long nodes of a secure ring stay admitted while the registry is
+//	                 away, 24h by default
 //	-version         print the version, and end
 //	-wait n          wait for n nodes before -setup
 //
@@ -88,6 +92,24 @@
 // by themselves. An error is printed in one line, and the next command is read. Empty lines
 // and lines that start with # are skipped.
 //
+// # A secure ring
+//
+// With -secure all connections are encrypted, and each end proves what it is. The registry prints a
+// command that joins: it has the ring's address, the pin of its key, and a secret. Keep it secret.
+// These commands come with it:
+//
+//	token new [-once] [-for time] [-id n]  makes a token, and prints the command that joins by
+//	                              it: once, for some time, with a certain ID
+//	token list                    lists the tokens, and the nodes that have joined by each
+//	token show n                  prints the command that joins by a token
+//	token rotate                  ends all tokens, and makes a new one
+//	expel node                    removes a node for good
+//	rotate-key                    gives the ring a new key
+//	list-refused (refused)        lists the sources whose connections were refused, and why
+//
+// Nodes that have joined stay when tokens end, and come back without one. The registry renews their
+// admissions. With -state another registry can take the ring over: it needs the directory.
+//
 // # Width
 //
 // A listing fits the terminal. If it has no room it leaves out columns, and names them; it cuts
@@ -111,6 +133,8 @@
 //	nodes, show-node      an array of the status of each node with its rates; of one node
 //	degraded, events, runs  an array
 //	watch                 a line for each second, with the events since the line before
+//	token, expel, rotate-key  the command that joins from now on, as "join"; an array of tokens
+//	refused               an array of sources, with cause and times
 //	help                  the commands with their examples
 //
 // A command that fails prints {"error": "..."}. All else, such as progress and notices, then
@@ -128,6 +152,8 @@
 //	Registry listening on [::]:12345
 //	To join from this machine:  go run ./examples/messenger localhost:12345
 //	To join from another one:   go run ./examples/messenger 192.0.2.2:12345
+//	This ring is open: any process that reaches its ports can join it, read it and forge
+//	messages. -secure closes it.
 //	> wait 5
 //	5 nodes are registered.
 //	> list-messaging-nodes
@@ -173,6 +199,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/console"
+	"github.com/x/ringdht/examples/internal/page"
 )
 
 const manual = `
@@ -213,16 +240,26 @@ func serve(ctx context.Context, args []string, stdin io.Reader, stdout, stderr i
 	}
 	screen.Say("Registry listening on %s", at)
 	if s.page.On() {
-		s.page.Invite(joinCommand(s.ring, (*s.codec).Name()), at)
-		url, stop, err := s.page.Serve(ctx, r)
+		if !s.secure { // a page without a login has no secrets
+			s.page.Invite(joinCommand(s.ring, (*s.codec).Name()), at)
+		}
+		var secure *page.Secure
+		if s.secure {
+			secure = &page.Secure{State: s.state}
+		}
+		url, print, stop, err := s.page.Serve(ctx, r, secure)
 		if err != nil {
 			return err
 		}
 		defer stop()
 		screen.Say("Page at %s", url)
+		if print != "" {
+			screen.Say("Its certificate is self-signed; the SHA-256 fingerprint is %s", print)
+		}
 	}
-	invite(screen, at, s.ring, (*s.codec).Name())
-
 	o := &operator{registry: r, csv: s.csv}
+	if err := o.invite(screen, at, &s); err != nil {
+		return err
+	}
 	return o.run(ctx, screen, &s, stdin)
 }

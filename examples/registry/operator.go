@@ -20,7 +20,8 @@ import (
 type operator struct {
 	registry *ringdht.Registry
 	meter    meter.Meter
-	csv      bool // stdout has summaries only, as CSV
+	join     func(token ...uint32) (string, error) // the command that joins a secure ring; nil in an open one
+	csv      bool                                  // stdout has summaries only, as CSV
 	header   sync.Once
 }
 
@@ -32,7 +33,7 @@ func (o *operator) console(screen *console.Screen, json bool) *console.Console {
 		Nodes:  func() console.Nodes { return o.registry.Members() },
 		Elsewhere: console.Elsewhere{Program: "a messenger", Names: []string{
 			"print-counters-and-diagnostics", "send", "table", "list-known-nodes", "exit-overlay"}},
-		Commands: slices.Concat(o.commands(), o.traffic(), o.listings(), []console.Command{quit}),
+		Commands: slices.Concat(o.commands(), o.traffic(), o.listings(), o.security(), []console.Command{quit}),
 		Notes:    "At the end of its input the registry goes on serving until it is interrupted (Ctrl-C).\n",
 		Ended:    func() { screen.Say("End of input: the registry goes on serving until it is interrupted (Ctrl-C).") },
 		Losing:   o.losing,
@@ -89,7 +90,7 @@ func (o *operator) commands() []console.Command {
 			Help: "shows the route from node a to node b, hop by hop",
 			More: "Give a node by its ID, its address, or a part of them that only one node has: 42* for the start of an ID, " +
 				":8080 for a port, or a host. Digits alone are a complete ID.",
-			Examples: []string{"trace {a} {b}", "t {b} {a}"}},
+			Examples: []string{"trace {a} {b}", "tr {b} {a}"}},
 		{Name: "wait", Args: "n", Min: 1, Max: 1, Run: o.wait,
 			Help:     "waits until n nodes are registered",
 			More:     "It is for scripts that start nodes and then set them up: wait 10, setup 3, start 25000.",

@@ -22,6 +22,8 @@ type settings struct {
 	ring, state       string
 	grace, lease      time.Duration
 	json, csv, strict bool
+	secure            bool
+	validity          time.Duration
 	setup             *tables
 	members           int // to wait for before the set-up
 	page              *page.Flags
@@ -40,7 +42,9 @@ func (s *settings) parse(args []string, stdout io.Writer) (err error) {
 	flags.IntVar(&s.bits, "bits", 16, "the ring has 2^`n` IDs, n from 1 to 64")
 	flags.IntVar(&s.maxPayload, "max-payload", 64<<10, "the `bytes` of the longest message of the ring, from 4 to 8388608")
 	flags.StringVar(&s.ring, "ring", "ring", "the `name` of the ring; nodes of another ring are refused")
-	flags.StringVar(&s.state, "state", "", "keep the ring's identity in this `directory`, so that a restarted registry knows its ring")
+	flags.BoolVar(&s.secure, "secure", false, "encrypt the ring, and admit only nodes that have its join line, which is printed")
+	flags.DurationVar(&s.validity, "validity", 24*time.Hour, "how long nodes of a secure ring stay admitted while the registry is away")
+	flags.StringVar(&s.state, "state", "", "keep the ring's identity in this `directory`, and the key of a secure ring, so that a restarted registry knows its ring")
 	flags.DurationVar(&s.grace, "grace", 0, "admit no new nodes for so long after the start: members of a ring whose registry died come back first")
 	flags.DurationVar(&s.lease, "lease", 3*time.Second, "how long a node may be silent before it is declared dead")
 	flags.BoolVar(&s.json, "json", false, "print results as JSON, one line for each command, and all else on stderr")
@@ -62,6 +66,8 @@ func (s *settings) parse(args []string, stdout io.Writer) (err error) {
 		return console.Usagef("expected one argument, a port or host:port to listen on, got %d", flags.NArg())
 	case s.json && s.csv:
 		return console.Usagef("give -json or -csv, not both")
+	case s.validity <= 0:
+		return console.Usagef("-validity must be more than 0, not %v", s.validity)
 	case s.members < 0:
 		return console.Usagef("-wait must be at least 1, not %d", s.members)
 	case s.members > 0 && s.setup == nil:
@@ -106,6 +112,9 @@ func (s *settings) options() []ringdht.RegistryOption {
 	}
 	if s.state != "" {
 		opts = append(opts, ringdht.WithState(s.state))
+	}
+	if s.secure {
+		opts = append(opts, ringdht.WithSecurity(s.validity))
 	}
 	if s.setup != nil && s.members == 0 {
 		opts = append(opts, ringdht.WithSelfSetup(s.setup.k, s.setup.plan))

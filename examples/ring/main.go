@@ -163,7 +163,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 		return nil // the results could not be printed
 	}
 	if j.page.On() {
-		url, stop, err := j.page.Serve(ctx, r)
+		url, _, stop, err := j.page.Serve(ctx, r, nil)
 		if err != nil {
 			return err
 		}

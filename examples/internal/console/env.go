@@ -49,6 +49,9 @@ func environment(flags *flag.FlagSet, address bool) (err error) {
 	if err != nil || !address || flags.NArg() > 0 || value == "" {
 		return err
 	}
+	if looksLikeJoinLine(value) {
+		return flags.Parse([]string{"--", value})
+	}
 	if _, err := Address(value, ""); err != nil {
 		return Usagef("the variable %sADDR: %v", prefix, err)
 	}

@@ -16,6 +16,8 @@ var words = strings.NewReplacer(
 	"WithListen", "-listen",
 	"WithMaxPayload", "-max-payload",
 	"WithRing", "-ring",
+	"WithSecurity: ", "-validity: ",
+	"WithSecurity", "-secure",
 	"WithSelfSetup", "-setup",
 	"WithState", "-state",
 	"WithHandshakeTimeout", "the handshake timeout", // no flag sets these

@@ -3,6 +3,7 @@ package page
 
 import (
 	"context"
+	"crypto/tls"
 	"flag"
 	"net"
 	"net/http"
@@ -24,7 +25,7 @@ type Flags struct {
 // AddFlags adds -http and -control.
 func AddFlags(flags *flag.FlagSet) *Flags {
 	f := &Flags{addr: serve.Flag(flags, "a live page of the ring, /healthz and /readyz")}
-	flags.BoolVar(&f.control, "control", false, "let the page set the ring up and start runs; there is no authentication")
+	flags.BoolVar(&f.control, "control", false, "let the page set the ring up and start runs; the page of an open ring has no login")
 	return f
 }
 
@@ -39,12 +40,39 @@ func (f *Flags) Check() error {
 // On reports whether there is a page to serve.
 func (f *Flags) On() bool { return *f.addr != "" }
 
+// Secure says how to protect the page of a secure ring.
+type Secure struct {
+	State string // where its certificate is kept; empty for nowhere
+}
+
 // Serve serves the page of a registry, and /healthz and /readyz beside it. It returns the page's
-// URL. The function stop ends it and closes all pages.
-func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry) (url string, stop func(), err error) {
+// URL. The page of a secure ring has a login, whose key is in the URL, and TLS unless it is for this
+// machine only; print is the fingerprint of its certificate. The function stop ends it and closes all
+// pages.
+func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry, secure *Secure) (url, print string, stop func(), err error) {
 	host, _, _ := net.SplitHostPort(*f.addr)
 	name := host
-	at, stop, err := serve.Start(ctx, *f.addr, r.ReadyNow, func(at net.Addr) http.Handler {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", *f.addr)
+	if err != nil {
+		return "", "", nil, err
+	}
+	scheme, key := "http", ""
+	if secure != nil {
+		key = dashboard.NewLoginKey()
+		if !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+			hosts := []string{host}
+			if self, err := os.Hostname(); err == nil {
+				hosts = append(hosts, self)
+			}
+			var config *tls.Config
+			if config, print, err = dashboard.Certificate(secure.State, hosts...); err != nil {
+				l.Close()
+				return "", "", nil, err
+			}
+			scheme, l = "https", tls.NewListener(l, config)
+		}
+	}
+	at, stop := serve.Serve(ctx, l, r.ReadyNow, func(at net.Addr) http.Handler {
 		if host == "" || at.(*net.TCPAddr).IP.IsUnspecified() {
 			name = "localhost"
 		}
@@ -53,14 +81,18 @@ func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry) (url string, sto
 			names = append(names, self)
 		}
 		opts := []dashboard.Option{dashboard.WithHosts(names...), dashboard.WithJoin(f.join)}
+		if key != "" {
+			opts = append(opts, dashboard.WithLogin(key))
+		}
 		if f.control {
 			opts = append(opts, dashboard.WithControl())
 		}
 		return dashboard.Handler(r, opts...)
 	})
-	if err != nil {
-		return "", nil, err
-	}
 	_, port, _ := net.SplitHostPort(at.String())
-	return "http://" + net.JoinHostPort(name, port) + "/", stop, nil
+	url = scheme + "://" + net.JoinHostPort(name, port) + "/"
+	if key != "" {
+		url += "#key=" + key
+	}
+	return url, print, stop, nil
 }

@@ -25,7 +25,7 @@ func TestPortAlone(t *testing.T) {
 	if err := f.Check(); err != nil {
 		t.Fatal(err)
 	}
-	url, stop, err := f.Serve(t.Context(), r)
+	url, _, stop, err := f.Serve(t.Context(), r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestIdleConnectionsAndProbe(t *testing.T) {
 	if err := set.Parse([]string{"-http", "127.0.0.1:0"}); err != nil {
 		t.Fatal(err)
 	}
-	url, stop, err := f.Serve(t.Context(), r)
+	url, _, stop, err := f.Serve(t.Context(), r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -67,6 +69,12 @@ func Start(ctx context.Context, addr string, ready func() error, other func(net.
 	if err != nil {
 		return nil, nil, err
 	}
+	at, stop = Serve(ctx, l, ready, other)
+	return at, stop, nil
+}
+
+// Serve is Start, for a listener.
+func Serve(ctx context.Context, l net.Listener, ready func() error, other func(net.Addr) http.Handler) (at net.Addr, stop func()) {
 	mux, probes := http.NewServeMux(), health.Handler(func() error {
 		if err := ready(); err != nil {
 			return errors.New(console.Text(err))
@@ -82,6 +90,7 @@ func Start(ctx context.Context, addr string, ready func() error, other func(net.
 	server := &http.Server{
 		Handler: mux, BaseContext: func(net.Listener) context.Context { return base },
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: log.New(io.Discard, "", 0), // strangers write it: each failed handshake is a line
 	}
 	health.Limit(server, maxConns)
 	var wg sync.WaitGroup
@@ -90,5 +99,5 @@ func Start(ctx context.Context, addr string, ready func() error, other func(net.
 		cancel()
 		server.Close()
 		wg.Wait()
-	}, nil
+	}
 }

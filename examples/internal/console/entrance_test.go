@@ -1,0 +1,41 @@
+package console
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestEntrances(t *testing.T) {
+	const line = "rdht1:ring.example:12345/pin-secret"
+	file := filepath.Join(t.TempDir(), "join")
+	if err := os.WriteFile(file, []byte(line+"\nmore\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ text, input, want, shown, rest string }{
+		{"12345", "", "localhost:12345", "localhost:12345", ""},
+		{"[::1]:12345", "", "[::1]:12345", "[::1]:12345", ""},
+		{line, "", line, "ring.example:12345", ""},
+		{"RDHT1:[::1]:1/x", "", "RDHT1:[::1]:1/x", "[::1]:1", ""},
+		{"@" + file, "", line, "ring.example:12345", ""},
+		{"-", line + "\r\nsend 1 hello\n", line, "ring.example:12345", "send 1 hello\n"},
+		{"-", line, line, "ring.example:12345", ""},
+	} {
+		input := strings.NewReader(c.input)
+		e, err := ParseEntrance(c.text, input)
+		rest, _ := io.ReadAll(input)
+		if err != nil || e.For() != c.want || e.String() != c.shown || string(rest) != c.rest || e.Secure() != strings.Contains(c.want, "/") {
+			t.Errorf("%q: %q, shown as %q, %q left, %v", c.text, e.For(), e, rest, err)
+		}
+	}
+	for _, wrong := range []string{"", "@" + file + "x", "-", "host", "@" + os.DevNull, "rdht1:host"} {
+		if e, err := ParseEntrance(wrong, strings.NewReader("")); err == nil {
+			t.Errorf("%q is %q", wrong, e)
+		}
+	}
+	if _, err := ParseEntrance("-", strings.NewReader(strings.Repeat("x", 1<<20))); err == nil || !strings.Contains(err.Error(), "longer") {
+		t.Errorf("a line without an end: %v", err)
+	}
+}
