@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/x/ringdht"
@@ -30,6 +31,7 @@ func main() {
 type config struct {
 	*service.Settings
 	registry, listen, advertise string
+	entrance                    string // the registry's address, or a join line
 	codec                       *ringdht.Codec
 	leave                       time.Duration
 }
@@ -38,16 +40,46 @@ func parse(args []string, stdout io.Writer) (*config, error) {
 	flags := flag.NewFlagSet("node", flag.ContinueOnError)
 	c := &config{Settings: service.Flags(flags, "localhost:8081"), codec: service.CodecFlag(flags)}
 	flags.StringVar(&c.registry, "registry", "", "the registry's `host:port`")
+	join := flags.String("join", "", "in place of -registry, the join `line` of a secure ring; @file for one in a file")
 	flags.StringVar(&c.listen, "listen", ":0", "`host:port` to listen on for other nodes; port 0 is a free one")
 	flags.StringVar(&c.advertise, "advertise", "", "`host:port` at which the registry and other nodes dial this one; by default the address from which it reaches the registry")
 	flags.DurationVar(&c.leave, "leave", 20*time.Second, "how long to wait for the delivery of messages at the end")
 	if err := c.Parse(flags, args, stdout, "Node is a service with one node of a ring."); err != nil {
 		return nil, err
 	}
-	if c.registry == "" {
-		return nil, service.Usagef("-registry (RINGDHT_REGISTRY): expected the registry's host:port")
+	c.entrance = c.registry
+	if *join != "" {
+		line, err := joinLine(*join)
+		if err != nil {
+			return nil, err
+		}
+		_, rest, _ := strings.Cut(line, ":")
+		c.registry, _, _ = strings.Cut(rest, "/") // what is shown has no secret
+		c.entrance = line
+	}
+	if c.entrance == "" {
+		return nil, service.Usagef("-registry (RINGDHT_REGISTRY): expected the registry's host:port; or -join (RINGDHT_JOIN), a join line")
 	}
 	return c, nil
+}
+
+// joinLine returns a join line, from a file if the text is @ and its name.
+func joinLine(text string) (string, error) {
+	name, file := strings.CutPrefix(text, "@")
+	if !file {
+		return text, nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", service.Usagef("-join (RINGDHT_JOIN): %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 4096))
+	if err != nil {
+		return "", service.Usagef("-join (RINGDHT_JOIN): %w", err)
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSpace(line), nil
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -73,7 +105,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	log.Info("node joins", "version", service.VersionText(), "ring", c.Ring, "registry", c.registry, "http", httpAt)
 	var node *ringdht.Node
 	joined := make(chan struct{})
-	node, err = ringdht.Join(ctx, c.registry, func(ctx context.Context, m ringdht.Message) {
+	node, err = ringdht.Join(ctx, c.entrance, func(ctx context.Context, m ringdht.Message) {
 		<-joined // a message can come before Join has returned
 		if err := node.Send(ctx, m.Source, m.Body); err != nil {
 			log.Warn("no answer", "to", m.Source, "err", err)

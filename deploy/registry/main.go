@@ -17,8 +17,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -36,10 +38,12 @@ func main() {
 type config struct {
 	*service.Settings
 	addr, state, plan, hosts  string
+	advertise, joinFile       string
 	codec                     *ringdht.Codec
 	bits, maxPayload, entries int
 	lease, grace              time.Duration
-	control, members          bool
+	validity                  time.Duration
+	control, members, secure  bool
 }
 
 func parse(args []string, stdout io.Writer) (*config, error) {
@@ -47,6 +51,10 @@ func parse(args []string, stdout io.Writer) (*config, error) {
 	c := &config{Settings: service.Flags(flags, "localhost:8080"), codec: service.CodecFlag(flags)}
 	flags.StringVar(&c.addr, "addr", ":12345", "`host:port` to listen on for nodes")
 	flags.StringVar(&c.state, "state", os.Getenv("STATE_DIRECTORY"), "keep the ring's identity in this `directory`; empty for nowhere; systemd sets the default")
+	flags.BoolVar(&c.secure, "secure", false, "encrypt the ring, and admit only nodes that have its join line")
+	flags.DurationVar(&c.validity, "validity", 24*time.Hour, "how long nodes of a secure ring stay admitted while the registry is away")
+	flags.StringVar(&c.advertise, "advertise", "", "`host:port` of the registry in the join line; by default this machine's name and the port of -addr")
+	flags.StringVar(&c.joinFile, "join-file", "", "write the join line of a secure ring to this `file`, which only this user may read; by default join in the directory of -state")
 	flags.StringVar(&c.plan, "plan", "classic", "the entries of tables, `classic or best` (fewest hops)")
 	flags.StringVar(&c.hosts, "hosts", "", "`names` of this machine under which browsers may open the page, with commas")
 	flags.IntVar(&c.bits, "bits", 16, "the ring has 2^`n` IDs")
@@ -73,7 +81,15 @@ func (c *config) options() ([]ringdht.RegistryOption, error) {
 	if c.state != "" {
 		opts = append(opts, ringdht.WithState(c.state))
 	}
-	return opts, nil
+	switch {
+	case !c.secure:
+		return opts, nil
+	case c.joinFile == "" && c.state == "":
+		return nil, service.Usagef("-secure needs -join-file (RINGDHT_JOIN_FILE) or -state (RINGDHT_STATE): the join line must be kept somewhere")
+	case c.joinFile == "":
+		c.joinFile = filepath.Join(c.state, "join")
+	}
+	return append(opts, ringdht.WithSecurity(c.validity)), nil
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -98,6 +114,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		metrics = append(metrics, ringprom.WithNodes())
 	}
 	web.Collect(ringprom.NewRegistryCollector(r, metrics...))
+	if c.secure {
+		web.TLS = c.certificate(log)
+	}
 	httpAt, err := web.Start(ctx, c.HTTP)
 	if err != nil {
 		return err
@@ -106,7 +125,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("-addr (RINGDHT_ADDR): %w", err)
 	}
-	web.Mux.Handle("/", dashboard.Handler(r, c.page(at)...)) // it shows the port, so not before
+	page, err := c.page(at, r, log)
+	if err != nil {
+		return err
+	}
+	web.Mux.Handle("/", dashboard.Handler(r, page...)) // it shows the port, so not before
 	web.Ready(r.ReadyNow)
 	log.Info("registry listens", "version", service.VersionText(), "ring", c.Ring, "addr", at.String(), "http", httpAt, "state", c.state)
 
@@ -117,8 +140,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // page returns the options of the live page of a registry that listens at an address.
-func (c *config) page(at net.Addr) (opts []dashboard.Option) {
-	opts = append(opts, dashboard.WithJoin(c.join(nodeProgram(os.Args[0]), at)))
+func (c *config) page(at net.Addr, r *ringdht.Registry, log *slog.Logger) (opts []dashboard.Option, err error) {
+	if c.secure {
+		if opts, err = c.securePage(at, r, log); err != nil {
+			return nil, err
+		}
+	} else {
+		opts = append(opts, dashboard.WithJoin(c.join(nodeProgram(os.Args[0]), at)))
+	}
 	if self, err := os.Hostname(); err == nil {
 		opts = append(opts, dashboard.WithHosts(self))
 	}
@@ -131,5 +160,5 @@ func (c *config) page(at net.Addr) (opts []dashboard.Option) {
 	if c.control {
 		opts = append(opts, dashboard.WithControl())
 	}
-	return opts
+	return opts, nil
 }

@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -30,7 +32,9 @@ const (
 
 // Server serves /healthz, /readyz and /metrics, and what is added to Mux before Start.
 type Server struct {
-	Mux     *http.ServeMux
+	Mux *http.ServeMux
+	// TLS, if not nil, returns the configuration of TLS where other machines may reach the server.
+	TLS     func() (*tls.Config, error)
 	metrics *prometheus.Registry
 	ready   atomic.Pointer[func() error]
 	cancel  context.CancelFunc
@@ -66,13 +70,23 @@ func (s *Server) Start(ctx context.Context, addr string) (at string, err error) 
 	if err != nil {
 		return "", fmt.Errorf("-http (RINGDHT_HTTP): %w: another program may have the port, such as a second one of this machine: give each its own", err)
 	}
+	addr = l.Addr().String()
+	if s.TLS != nil && !l.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		config, err := s.TLS()
+		if err != nil {
+			l.Close()
+			return "", err
+		}
+		l = tls.NewListener(l, config)
+	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.server.Handler, s.server.BaseContext = s.Mux, func(net.Listener) context.Context { return base }
 	s.server.ReadHeaderTimeout, s.server.IdleTimeout, s.server.MaxHeaderBytes = 10*time.Second, time.Minute, 16<<10
+	s.server.ErrorLog = log.New(io.Discard, "", 0) // strangers write it: each failed handshake is a line
 	health.Limit(&s.server, maxConns)
 	s.wg.Go(func() { s.server.Serve(l) })
-	return l.Addr().String(), nil
+	return addr, nil
 }
 
 // Close ends the server and all its connections.
@@ -93,8 +107,13 @@ func probe(addr, path string, stdout io.Writer) error {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	client := &http.Client{Timeout: 3 * time.Second}
-	resp, err := client.Get("http://" + net.JoinHostPort(host, port) + path)
+	// The certificate is this machine's own, and nothing secret is asked.
+	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	at := net.JoinHostPort(host, port) + path
+	resp, err := client.Get("https://" + at)
+	if err != nil { // it speaks no TLS
+		resp, err = client.Get("http://" + at)
+	}
 	if err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func VersionText() string {
 var optionNames = strings.NewReplacer(
 	"WithAdvertise", "-advertise (RINGDHT_ADVERTISE)", "WithBits", "-bits (RINGDHT_BITS)", "WithGrace", "-grace (RINGDHT_GRACE)",
 	"WithLease", "-lease (RINGDHT_LEASE)", "WithListen", "-listen (RINGDHT_LISTEN)", "WithMaxPayload", "-max-payload (RINGDHT_MAX_PAYLOAD)",
-	"WithRing", "-ring (RINGDHT_RING)", "WithSelfSetup", "-entries (RINGDHT_ENTRIES)", "WithState", "-state (RINGDHT_STATE)",
+	"WithRing", "-ring (RINGDHT_RING)", "WithSecurity: ", "-validity (RINGDHT_VALIDITY): ", "WithSecurity", "-secure (RINGDHT_SECURE)", "WithSelfSetup", "-entries (RINGDHT_ENTRIES)", "WithState", "-state (RINGDHT_STATE)",
 )
 
 // Exit prints the error that ends a program, if any, and returns the status: 0 for none, 2 for a
