@@ -66,15 +66,15 @@ func TestListsAreBounded(t *testing.T) {
 			typ := reflect.TypeOf(m)
 			for _, f := range lists(typ) {
 				name := fmt.Sprintf("%T: %s of %v", c, f.Name, typ)
-				decode := func(n int) (err error, cost uint64) {
+				decode := func(n int) (cost uint64, err error) {
 					body, v := nils(c, f.Tag.Get("json"), n), reflect.New(typ).Interface()
 					cost = allocated(func() { err = control.Decode(c, body, v) })
-					return err, cost
+					return cost, err
 				}
-				if err, cost := decode(2 << 20); err == nil || !strings.Contains(err.Error(), "at most") || cost > mostFixed {
+				if cost, err := decode(2 << 20); err == nil || !strings.Contains(err.Error(), "at most") || cost > mostFixed {
 					t.Errorf("%s: %d bytes, %v", name, cost, err)
 				}
-				if err, _ := decode(1); err != nil {
+				if _, err := decode(1); err != nil {
 					t.Errorf("%s: one element: %v", name, err)
 				}
 			}

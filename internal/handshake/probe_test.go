@@ -12,7 +12,7 @@ func TestProbeAnswer(t *testing.T) {
 			t.Errorf("%#x %#x: %#x, want %#x", c.token, c.nonce, got, c.want)
 		}
 	}
-	if ProbeNonce() == ProbeNonce() {
+	if one, other := ProbeNonce(), ProbeNonce(); one == other {
 		t.Error("the same nonce twice")
 	}
 }

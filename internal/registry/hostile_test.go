@@ -124,16 +124,6 @@ func totalAllocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// lines counts the lines of a log that have a text.
-func lines(log *ringtest.Log, text string) (n int) {
-	for line := range strings.Lines(log.Text()) {
-		if strings.Contains(line, text) {
-			n++
-		}
-	}
-	return n
-}
-
 // refusalOf registers over a new connection, and returns the refusal and how long it took.
 func refusalOf(t *testing.T, tr *ringtest.Ring, req control.Register) (string, time.Duration) {
 	t.Helper()

@@ -144,7 +144,7 @@ func TestRestartsWithAWrongClock(t *testing.T) {
 			}
 			time.Sleep(time.Second)
 		}
-		if ahead := shown.Sub(time.Now()); ahead > time.Minute {
+		if ahead := time.Until(shown); ahead > time.Minute {
 			t.Errorf("the registry's clock is ahead by %v", ahead)
 		}
 		// Killed, and not closed: the directory is as it was in the middle.
@@ -159,7 +159,7 @@ func TestRestartsWithAWrongClock(t *testing.T) {
 			look()
 			time.Sleep(time.Second)
 		}
-		if ahead := shown.Sub(time.Now()); ahead > time.Minute {
+		if ahead := time.Until(shown); ahead > time.Minute {
 			t.Errorf("after crashes the registry's clock is ahead by %v", ahead)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -236,7 +237,7 @@ func TestStopOfAMemberThatGoesOn(t *testing.T) {
 				tr.Net.Delay("", "", 20*time.Millisecond, 0) // else no time passes while they send
 				over := make(chan error, 1)
 				go func() {
-					_, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1 << 40, Payload: 20_000})
+					_, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: math.MaxInt32, Payload: 20_000})
 					over <- err
 				}()
 				time.Sleep(500 * time.Millisecond)
