@@ -32,7 +32,8 @@ func drawKey() ed25519.PrivateKey {
 	return key
 }
 
-// Credentials are a handshake.Security for tests. Their fields may be changed before use.
+// Credentials are a handshake.Security for tests. Their fields may be changed while no connection
+// is in its handshake.
 type Credentials struct {
 	Key        ed25519.PrivateKey
 	Admission  []byte
@@ -41,9 +42,11 @@ type Credentials struct {
 	DialsAs    string    // if not empty, the protocol of each connection that is dialled
 	isRegistry bool
 
-	once        sync.Once
+	// The latest certificate, and what it was made of. To make one for each connection would be most
+	// of the cost of a benchmark.
+	made        sync.Mutex
+	madeOf      string
 	certificate *tls.Certificate
-	err         error
 }
 
 // Registry returns the credentials of the ring's registry.
@@ -94,8 +97,16 @@ func (c *Credentials) Accepts() []string {
 
 // Certificate implements handshake.Security.
 func (c *Credentials) Certificate(context.Context, string) (*tls.Certificate, error) {
-	c.once.Do(func() { c.certificate, c.err = secure.Certificate(c.Key, c.Admission, nil) })
-	return c.certificate, c.err
+	c.made.Lock()
+	defer c.made.Unlock()
+	if of := string(c.Key) + string(c.Admission); c.certificate == nil || c.madeOf != of {
+		certificate, err := secure.Certificate(c.Key, c.Admission, nil)
+		if err != nil {
+			return nil, err
+		}
+		c.certificate, c.madeOf = certificate, of
+	}
+	return c.certificate, nil
 }
 
 // Check implements handshake.Security.
