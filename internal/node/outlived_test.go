@@ -189,7 +189,6 @@ func TestSmallIncarnationLeaves(t *testing.T) {
 // A sink's word has the node begin an incarnation that is later than the one named, once, and not
 // again before it has rested; and it believes no word that makes no sense.
 func TestSinksWordEndsAnIncarnationOnce(t *testing.T) {
-	ringtest.OpenOnly(t, "its registry believes no node about incarnations")
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		inc := ringtest.NodeOf(n).Present()
@@ -230,7 +229,6 @@ func TestSinksWordEndsAnIncarnationOnce(t *testing.T) {
 // While there is no registry, or it rebuilds the ring and gives no incarnations, a node goes on with
 // the one that it has; then it gets another.
 func TestIncarnationEndsOnlyWhenThereIsAnother(t *testing.T) {
-	ringtest.OpenOnly(t, "its registry believes no node about incarnations")
 	ringtest.InBubble(t, 0, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
 		n := tr.Nodes[0]
 		inc, later := n.Incarnation(), n.Incarnation()+1<<40

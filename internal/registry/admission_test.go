@@ -205,6 +205,47 @@ func TestRejoinByTheOldAdmission(t *testing.T) {
 	}
 }
 
+// A member's word of a later incarnation counts, a newcomer's and that of an expired member do not.
+// The word of one that is far ahead of the registry's clock counts for nothing, however often.
+func TestOnlyMembersTellOfIncarnations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := ringtest.New(t, memnet.New(1), ringdht.WithSecurity(time.Hour))
+		n := newProcess(t, tr.Net, lineOf(t, tr))
+		ahead := func(d uint64) uint64 { return uint64(time.Now().UnixNano()) + d }
+		seen := ahead(1 << 40)
+		tell := func(r *control.Register) { r.Seen = seen }
+		if n.join(tell); n.inc >= seen {
+			t.Errorf("a newcomer was believed: incarnation %d", n.inc)
+		}
+		again := func(d uint64) {
+			t.Helper()
+			seen = ahead(d)
+			if r := n.comeBack(control.Register{Want: true, ID: n.id, Seen: seen}); r != nil {
+				t.Fatal(r)
+			}
+		}
+		if again(1 << 40); n.inc <= seen || n.inc > seen+1<<32 {
+			t.Errorf("a member told of %d, and got incarnation %d", seen, n.inc)
+		}
+		if again(1 << 52); n.inc <= seen || n.inc > seen+1<<32 {
+			t.Errorf("a member told of %d, and got incarnation %d", seen, n.inc)
+		}
+		for _, d := range []uint64{1 << 54, 1<<60 - 1, 1 << 63} {
+			if again(d); n.inc >= ahead(1<<54) {
+				t.Errorf("a member told of %d, and got incarnation %d", seen, n.inc)
+			}
+		}
+		time.Sleep(time.Hour)
+		seen = ahead(1<<53 - 1<<40)
+		if err := n.dial(); err != nil {
+			t.Fatal(err)
+		}
+		if r := n.ask(control.Register{Proof: n.proveSecret(n.line.Secret), Seen: seen}); r != nil || n.inc >= seen {
+			t.Errorf("%v: an expired member was believed: incarnation %d", r, n.inc)
+		}
+	})
+}
+
 // Admissions are renewed at half their time, behind the answer to a heartbeat; one that has expired
 // needs the join line.
 func TestRenewalAndExpiry(t *testing.T) {

@@ -53,8 +53,15 @@ func tokenOf(key secure.Key) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
+// maxAhead is how far ahead of the registry's time an incarnation may be of which a member tells:
+// 104 days in nanoseconds. A sink may remember one that no registry has written, if the directory was
+// restored from a backup and the clock is behind. A member that lies uses up no more numbers than
+// that, however often.
+const maxAhead = 1 << 53
+
 // authorize decides whether a registration may go on. It replaces what the node says by what it has
-// proven: the token, the greatest incarnation that it knows, and the incarnations that are over.
+// proven: the token, the greatest incarnation that it knows, and the incarnations that are over. An
+// incarnation that it has seen counts as well, within maxAhead, if it is a member.
 // A token that joins one node is not spent yet, see [security.spend].
 func (s *security) authorize(proof secure.Proof, req *control.Register, needsOver bool) (c credentials, refused *refusal) {
 	now := s.now()
@@ -64,6 +71,7 @@ func (s *security) authorize(proof secure.Proof, req *control.Register, needsOve
 	if s.revoked(proof.Key) {
 		return c, refuseFor(status.RefusedRevoked, whyExpelled)
 	}
+	told := req.Seen
 	req.Token, req.Seen = tokenOf(proof.Key), 0
 	if req.Over = req.Over[:min(len(req.Over), control.MaxOver)]; !needsOver || !admitted {
 		req.Over = nil
@@ -77,6 +85,9 @@ func (s *security) authorize(proof secure.Proof, req *control.Register, needsOve
 		}
 	}
 	expired := admitted && !now.Before(a.Until)
+	if admitted && !expired && told <= uint64(max(0, now.UnixNano()))+maxAhead {
+		req.Seen = max(req.Seen, told)
+	}
 	switch {
 	case req.Incarnation != 0 && !admitted:
 		return c, refuseFor(status.RefusedNone, "an incarnation goes on by its admission only: join as a new node, with the join line")
