@@ -55,7 +55,7 @@ func TestSecureRing(t *testing.T) {
 	p.Type("token rotate")
 	p.Expect(`^All tokens have ended\. Join with: \S.* (rdht1:\S+)$`)
 	p.Type("refused", "start 100")
-	p.Expect(`^127\.0\.0\.1  `)
+	p.Expect(`^(127\.0\.0\.1|::1) +no TLS +1 `)
 	p.Expect(`^Verdict: exact$`)
 	for _, wrong := range []string{"token", "token new -for", "token new -for x", "token new -id x", "token new -x 1", "token list x", "token show x", "token show 99", "expel 1"} {
 		p.Type(wrong)
