@@ -47,7 +47,7 @@ func (c *Conn) Accused(body []byte) error {
 // Unexpected is the error of a message that this side cannot take: its type is unknown, or only
 // the other side takes it.
 func Unexpected(t wire.Type) error {
-	if t >= wire.FirstControl && t <= TypeViolation {
+	if t >= wire.FirstControl && t <= TypeStuck { // the last that there is
 		return fmt.Errorf("%w: a message of type 0x%02X", wire.ErrWrongWay, uint8(t))
 	}
 	return fmt.Errorf("%w: a message of type 0x%02X", wire.ErrType, uint8(t))
