@@ -182,7 +182,7 @@ func (c *capture) messages(t *testing.T) {
 		{control.TypePairs, control.Pairs{}}, {control.TypeTrace, control.Trace{}}, {control.TypeTraced, control.Traced{}},
 		{control.TypeBye, control.Bye{}}, {control.TypeUpdate, control.Update{}}, {control.TypeAnnounce, control.Announce{}},
 		{control.TypeTrouble, control.Trouble{}}, {control.TypePing, control.Ping{}}, {control.TypeAdmission, control.Admission{}},
-		{control.TypeTrust, control.Trust{}}, {control.TypeViolation, control.Violation{}},
+		{control.TypeTrust, control.Trust{}}, {control.TypeViolation, control.Violation{}}, {control.TypeStuck, control.Stuck{}},
 	}
 	for _, by := range []interface {
 		control.Codec

@@ -45,10 +45,11 @@ const (
 	TypePing                                    // R answer with a Beat at once
 	TypeAdmission                               // R a new admission for the one that it has
 	TypeTrust                                   // R the ring's keys, and the revoked ones
-)
+	TypeViolation                               // N and R the other side broke a rule, see Accuse
+	TypeStuck                                   // N nothing comes through to a sink, or it does again
 
-// TypeStuck is sent by nodes: a stream gets no answer, or gets on again.
-const TypeStuck = wire.FirstControl + 0x1a
+	nextType // the first that is unknown
+)
 
 // Register asks for admission, or to go on with an incarnation.
 type Register struct {

@@ -7,11 +7,8 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// TypeViolation is the last message of a connection that is closed since the other side has broken
-// a rule. Nodes and registries send it.
-const TypeViolation = wire.FirstControl + 0x19
-
-// Violation is what [wire.Violation] is between nodes.
+// Violation is the last message of a connection that is closed since the other side has broken a
+// rule: what [wire.Violation] is between nodes.
 type Violation struct {
 	Code uint64 `json:"code"` // the number of the rule
 	Rule string `json:"rule"` // as PROTOCOL.md writes it
@@ -47,7 +44,7 @@ func (c *Conn) Accused(body []byte) error {
 // Unexpected is the error of a message that this side cannot take: its type is unknown, or only
 // the other side takes it.
 func Unexpected(t wire.Type) error {
-	if t >= wire.FirstControl && t <= TypeStuck { // the last that there is
+	if t >= wire.FirstControl && t < nextType {
 		return fmt.Errorf("%w: a message of type 0x%02X", wire.ErrWrongWay, uint8(t))
 	}
 	return fmt.Errorf("%w: a message of type 0x%02X", wire.ErrType, uint8(t))

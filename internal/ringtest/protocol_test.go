@@ -44,6 +44,7 @@ var controlMessages = []struct {
 	{control.TypeAdmission, control.Admission{}},
 	{control.TypeTrust, control.Trust{}},
 	{control.TypeViolation, control.Violation{}},
+	{control.TypeStuck, control.Stuck{}},
 }
 
 // The tables of PROTOCOL.md list the fields that are sent, in the order of the code.
