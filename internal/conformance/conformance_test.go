@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,13 +90,21 @@ func TestFaultsAreFound(t *testing.T) {
 	was := patience
 	patience = 4 * time.Second
 	defer func() { patience = was }()
+	// A check of a fault waits for what never comes, so many can wait at the same time.
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 12)
 	for fault, rule := range faults {
-		var out bytes.Buffer
-		c := config{command: []string{command, "testdata/node.py", "{registry}", "--break", fault}, ring: "ring", only: fmt.Sprintf("%-4s", rule), log: io.Discard}
-		if c.run(&out) {
-			t.Errorf("the fault %s is not found:\n%s", fault, out.String())
-		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			var out bytes.Buffer
+			c := config{command: []string{command, "testdata/node.py", "{registry}", "--break", fault}, ring: "ring", only: fmt.Sprintf("%-4s", rule), log: io.Discard}
+			if c.run(&out) {
+				t.Errorf("the fault %s is not found:\n%s", fault, out.String())
+			}
+		})
 	}
+	wg.Wait()
 }
 
 // Every rule that is checked stands in the document, and MUST is checked where MUST stands.

@@ -43,6 +43,7 @@ const (
 	maxHops  = 1 << 16 // of a trace
 	maxPairs = 1 << 16 // the members of a ring that can report pairs
 	maxGone  = 1 << 17 // nodes that are gone: as many as fit into a frame
+	maxHold  = 4 * ring.MaxTable
 )
 
 // maxLists has the most elements of each list in each message: by the type, and by the name of the
@@ -57,11 +58,11 @@ var maxLists = map[reflect.Type]map[string]int{
 	reflect.TypeFor[Traced](): {"hops": maxHops},
 	reflect.TypeFor[Pairs]():  {"sent": maxPairs, "received": maxPairs},
 	reflect.TypeFor[Manifest](): {
-		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "stubs": ring.MaxTable,
+		"entries": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxHold, "stubs": ring.MaxTable,
 		"others": MaxOthers, "incs": MaxOthers, "idle": MaxOthers,
 	},
 	reflect.TypeFor[Update](): {
-		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxPairs, "gone": maxGone, "sigs": maxGone, "stubs": ring.MaxTable,
+		"slots": ring.MaxTable, "successors": ring.MaxTable, "detours": ring.MaxTable, "hold": maxHold, "gone": maxGone, "sigs": maxGone, "stubs": ring.MaxTable,
 	},
 	reflect.TypeFor[Announce](): {"added": MaxOthers, "incs": MaxOthers, "idle": MaxOthers, "left": maxGone, "gone": maxGone, "sigs": maxGone},
 	reflect.TypeFor[Stuck]():    {"answered": MaxStuckHops},

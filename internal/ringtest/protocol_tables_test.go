@@ -131,6 +131,7 @@ func TestProtocolHasTheCodesAndReasons(t *testing.T) {
 	for s, want := range map[wire.Status]string{
 		wire.OK: "OK", wire.BadVersion: "bad version", wire.WrongRing: "wrong ring", wire.WrongCodec: "wrong codec",
 		wire.WrongIdentity: "wrong identity", wire.WrongRole: "wrong role",
+		wire.NotAdmitted: "not admitted", wire.Expired: "expired", wire.Expelled: "expelled",
 	} {
 		if statuses[int(s)] != want {
 			t.Errorf("status %d is %q in PROTOCOL.md", s, statuses[int(s)])
@@ -151,6 +152,7 @@ func TestProtocolHasTheCodesAndReasons(t *testing.T) {
 		control.CodeUnreachable: "no node", control.CodeNotMember: "not a member", control.CodeNotYours: "another node's ID",
 		control.CodeProtocol: "a message that makes no sense", control.CodeEvicted: "this incarnation is over",
 		control.CodeIDTaken: "the ID asked for", control.CodeWait: "not yet", control.CodeOtherRing: "the registry has another ring",
+		control.CodeCredentials: "secure ring: no valid admission", control.CodeExpelled: "secure ring: the operator has expelled",
 	} {
 		if !strings.HasPrefix(codes[fmt.Sprint(c)], want) {
 			t.Errorf("code %d is %q in PROTOCOL.md, want %q", c, codes[fmt.Sprint(c)], want)

@@ -3,6 +3,7 @@ package secure
 import (
 	"context"
 	"crypto/tls"
+	"slices"
 )
 
 // The application protocols of TLS (ALPN, RFC 7301). A side that speaks neither gets an alert.
@@ -15,8 +16,8 @@ const (
 // Side is one end of the connections of a process: what it presents, and what it accepts. The
 // functions are called for each connection, on its goroutine.
 type Side struct {
-	// Certificate returns what this side presents now. protocol is the one that the dialling side
-	// speaks, empty if it names none or several. It may wait until ctx ends.
+	// Certificate returns what this side presents now. protocol is the one that both sides will
+	// speak, empty if they share none. It may wait until ctx ends.
 	Certificate func(ctx context.Context, protocol string) (*tls.Certificate, error)
 	// Check decides whether the other end is what it should be; an error ends the handshake. It is
 	// called on both sides when the other's certificate is there. The dialling side has sent
@@ -53,11 +54,18 @@ func (s Side) Server(protocols ...string) *tls.Config {
 	c.NextProtos = protocols
 	c.ClientAuth = tls.RequireAnyClientCert
 	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-		protocol := ""
-		if len(hello.SupportedProtos) == 1 {
-			protocol = hello.SupportedProtos[0]
-		}
-		return s.Certificate(hello.Context(), protocol)
+		return s.Certificate(hello.Context(), shared(protocols, hello.SupportedProtos))
 	}
 	return c
+}
+
+// shared returns the protocol that TLS agrees on: the first of the accepting side's that the other
+// has offered, too. It is empty if there is none.
+func shared(accepts, offered []string) string {
+	for _, p := range accepts {
+		if slices.Contains(offered, p) {
+			return p
+		}
+	}
+	return ""
 }

@@ -62,3 +62,37 @@ func TestEndsProveWhatTheyAre(t *testing.T) {
 		t.Errorf("a stolen admission: %v, %v", err, clientErr)
 	}
 }
+
+// A side that offers a later protocol as well is shown what the shared one needs.
+func TestCertificateIsForTheSharedProtocol(t *testing.T) {
+	for want, offered := range map[string][]string{
+		Protocol:      {"rdht/3", Protocol},
+		ProbeProtocol: {"rdht-probe/3", ProbeProtocol},
+		JoinProtocol:  {JoinProtocol},
+	} {
+		near, far := memnet.Pipe()
+		var asked string
+		believe := func(*tls.ConnectionState) error { return nil }
+		side := Side{
+			Certificate: func(_ context.Context, protocol string) (*tls.Certificate, error) {
+				asked = protocol
+				return Certificate(keyFor("node"), nil, nil)
+			},
+			Check: believe,
+		}
+		done := make(chan error)
+		go func() { done <- tls.Server(far, side.Server(Protocol, ProbeProtocol, JoinProtocol)).Handshake() }()
+		config := Side{
+			Certificate: func(context.Context, string) (*tls.Certificate, error) { return Certificate(keyFor("peer"), nil, nil) },
+			Check:       believe,
+		}.Client(want)
+		config.NextProtos = offered
+		c := tls.Client(near, config)
+		err := errors.Join(c.Handshake(), <-done)
+		if agreed := c.ConnectionState().NegotiatedProtocol; err != nil || agreed != want || asked != want {
+			t.Errorf("%q were offered: agreed %q, the certificate is for %q, want %q: %v", offered, agreed, asked, want, err)
+		}
+		near.Close()
+		far.Close()
+	}
+}
