@@ -33,21 +33,27 @@ func TestMessenger(t *testing.T) {
 			if codec == "json" && testing.Short() {
 				t.Skip("the codec makes little difference")
 			}
-			keepsAll(t, messenger, "-codec", codec, "{registry}")
+			keepsAll(t, config{command: []string{messenger, "-codec", codec, "{registry}"}})
 		})
 	}
+	t.Run("secure", func(t *testing.T) {
+		keepsAll(t, config{command: []string{messenger, "{registry}"}, secure: true})
+	})
 }
 
 // A node in another language that was written from the document alone keeps every rule.
-func TestPython(t *testing.T) { keepsAll(t, python(t), "testdata/node.py", "{registry}") }
+func TestPython(t *testing.T) {
+	keepsAll(t, config{command: []string{python(t), "testdata/node.py", "{registry}"}})
+}
 
-func keepsAll(t *testing.T, command ...string) {
+func keepsAll(t *testing.T, c config) {
 	t.Helper()
 	was := patience
 	patience = time.Minute // of a machine that does much else
 	defer func() { patience = was }()
 	var out bytes.Buffer
-	if !(config{command: command, ring: "ring", log: io.Discard}).run(&out) || strings.Contains(out.String(), "skip ") {
+	c.ring, c.log = "ring", io.Discard
+	if !c.run(&out) || strings.Contains(out.String(), "skip ") {
 		t.Errorf("%s", out.String())
 	}
 }
@@ -92,7 +98,7 @@ func TestFaultsAreFound(t *testing.T) {
 	defer func() { patience = was }()
 	// A check of a fault waits for what never comes, so many can wait at the same time.
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 12)
+	slots := make(chan struct{}, 24)
 	for fault, rule := range faults {
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -113,7 +119,7 @@ func TestRulesStandInTheDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range checks() {
+	for _, k := range append(checks(), secureChecks...) {
 		if !regexp.MustCompile(`(?m)^(\| |- \*\*)` + k.rule + `\b`).Match(text) {
 			t.Errorf("PROTOCOL.md has no rule %s: %s", k.rule, k.what)
 		}

@@ -2,11 +2,12 @@
 //
 //	go run ./internal/conformance -node './mynode {registry}'
 //
-// It plays the registry and the peers over TCP on this machine, in an open ring. For each check it
-// starts the command, with {registry} replaced by its own address, and ends it. The node may use
-// the codec json or msgpack. Each line of the output is one check: ok, FAIL or warn, the number of
-// the rule, and what was checked. warn is for rules with SHOULD. The exit code is 1 if a check
-// failed.
+// It plays the registry and the peers over TCP on this machine. For each check it starts the
+// command, with {registry} replaced by its own address, and ends it. The ring is open; with -secure
+// it is a secure one, {registry} is a join line, and the checks are those of section 16. The node
+// may use the codec json or msgpack. Each line of the output is one check: ok, FAIL or warn, the
+// number of the rule, and what was checked. warn is for rules with SHOULD. The exit code is 1 if a
+// check failed.
 //
 // What a command needs: it joins the registry, registers at a port of 127.0.0.1, and takes part in
 // traffic runs (field traffic of Register); without them the checks of runs are skipped. Give the
@@ -14,6 +15,7 @@
 //
 //   - world.go: the process of the node, and the registry that it talks to.
 //   - peer.go: the peers, and their links.
+//   - security.go: what both present in a secure ring.
 //   - checks_*.go: the checks, by section of PROTOCOL.md.
 package main
 
@@ -29,6 +31,7 @@ import (
 func main() {
 	command := flag.String("node", "", "the `command` that starts a node, with {registry} for the registry's address")
 	only := flag.String("run", "", "only the checks whose line contains this `text`")
+	secured := flag.Bool("secure", false, "the checks of a secure ring; {registry} is a join line then")
 	ring := flag.String("ring", "ring", "the `name` of the ring that the node asks for")
 	flag.DurationVar(&patience, "patience", patience, "how `long` to wait for what the node must do")
 	verbose := flag.Bool("v", false, "show what the node prints")
@@ -37,7 +40,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, `usage: conformance -node 'command with {registry}'`)
 		os.Exit(2)
 	}
-	c := config{command: strings.Fields(*command), ring: *ring, only: *only, log: io.Discard}
+	c := config{command: strings.Fields(*command), ring: *ring, only: *only, secure: *secured, log: io.Discard}
 	if *verbose {
 		c.log = os.Stderr
 	}
@@ -51,6 +54,7 @@ type config struct {
 	command []string
 	ring    string    // its name
 	only    string    // part of the line of the checks to run
+	secure  bool      // the ring is secure
 	log     io.Writer // what the node prints
 }
 
@@ -69,7 +73,11 @@ var errSkipped = errors.New("skipped")
 func (c config) run(out io.Writer) bool {
 	failed, warned := 0, 0
 	var picked []check
-	for _, k := range checks() {
+	all := checks()
+	if c.secure {
+		all = secureChecks
+	}
+	for _, k := range all {
 		if strings.Contains(k.line(), c.only) {
 			picked = append(picked, k)
 		}

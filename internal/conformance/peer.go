@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -22,9 +24,13 @@ type peer struct {
 	in   chan wire.Frame // what the node sends over links, but for those about the connection
 	ends chan struct{}   // one for each End
 
-	mu    sync.Mutex
-	links []net.Conn
-	up    int // links that the node has opened and that stand
+	key ed25519.PrivateKey // in a secure ring
+
+	mu        sync.Mutex
+	admission []byte // that the peer shows, in a secure ring
+	links     []net.Conn
+	shown     []shown // what the node has shown on each link that it has dialled, in a secure ring
+	up        int     // links that the node has opened and that stand
 }
 
 // peer adds a peer to the ring.
@@ -34,6 +40,10 @@ func (w *world) peer(id uint64) *peer {
 		panic(err) // of this machine, and not of the node
 	}
 	p := &peer{Ref: ring.Ref{ID: id, Incarnation: self.Incarnation + id}, w: w, l: l, in: make(chan wire.Frame, 10000), ends: make(chan struct{}, 1000)}
+	if w.sec != nil {
+		p.key = newKey()
+		p.admission = w.sec.admission(p.Ref, secure.KeyOf(p.key))
+	}
 	w.peers = append(w.peers, p)
 	w.wg.Go(p.accept)
 	return p
@@ -41,6 +51,19 @@ func (w *world) peer(id uint64) *peer {
 
 func (p *peer) table() ring.Peer {
 	return ring.Peer{ID: p.ID, Incarnation: p.Incarnation, Addr: p.l.Addr().String()}
+}
+
+// presents returns the admission that the peer shows, and present sets another.
+func (p *peer) presents() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.admission
+}
+
+func (p *peer) present(admission []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.admission = admission
 }
 
 func (p *peer) close() {
@@ -61,7 +84,17 @@ func (p *peer) accept() {
 		p.keep(conn)
 		p.w.wg.Go(func() {
 			defer conn.Close()
+			conn, s, err := p.w.accepted(conn, p.key, p.presents(), nil, secure.Protocol)
+			if err != nil {
+				return
+			}
+			conn.SetDeadline(time.Time{})
 			h, err := wire.ReadHello(conn)
+			if err == nil {
+				p.mu.Lock()
+				p.shown = append(p.shown, s)
+				p.mu.Unlock()
+			}
 			if err != nil || h.Role != wire.RoleLink || h.To != p.ID || h.ToIncarnation != p.Incarnation || h.From != self.ID {
 				conn.Write(wire.Answer{Status: wire.WrongIdentity, Reason: "not here"}.Append(nil))
 				return
@@ -171,6 +204,11 @@ func hello(addr string, h wire.Hello, change func([]byte) []byte) (net.Conn, wir
 	if err != nil {
 		return nil, wire.Answer{}, err
 	}
+	return introduce(conn, h, change)
+}
+
+// introduce sends a hello over a connection, and returns the answer.
+func introduce(conn net.Conn, h wire.Hello, change func([]byte) []byte) (net.Conn, wire.Answer, error) {
 	conn.SetDeadline(time.Now().Add(patience))
 	b, err := h.Append(nil)
 	if err != nil {
@@ -187,12 +225,25 @@ func hello(addr string, h wire.Hello, change func([]byte) []byte) (net.Conn, wir
 	return conn, a, err
 }
 
+// linkHello is the hello of a link from a peer to the node.
+func (j *joined) linkHello(from ring.Ref) wire.Hello {
+	return wire.Hello{
+		Role: wire.RoleLink, From: from.ID, FromIncarnation: from.Incarnation, To: self.ID, ToIncarnation: self.Incarnation,
+		Codec: j.m.hello.Codec, RingName: j.m.hello.RingName,
+	}
+}
+
 // raw opens a link to the node. Nothing reads it.
 func (j *joined) raw(p *peer) (net.Conn, error) {
-	conn, a, err := hello(j.reg.Addr, wire.Hello{
-		Role: wire.RoleLink, From: p.ID, FromIncarnation: p.Incarnation, To: self.ID, ToIncarnation: self.Incarnation,
-		Codec: j.m.hello.Codec, RingName: j.m.hello.RingName,
-	}, nil)
+	h := j.linkHello(p.Ref)
+	var conn net.Conn
+	var a wire.Answer
+	var err error
+	if j.sec != nil {
+		conn, a, _, err = secureHello(j.reg.Addr, secure.Protocol, p.key, p.presents(), h)
+	} else {
+		conn, a, err = hello(j.reg.Addr, h, nil)
+	}
 	if err == nil && a.Status != wire.OK {
 		conn.Close()
 		err = fmt.Errorf("the node refuses a link from node %d: status %d, %q", p.ID, a.Status, a.Reason)

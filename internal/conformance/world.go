@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/codec"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -42,7 +43,8 @@ type world struct {
 	members chan *member // connections with the role member, after their handshake
 	peers   []*peer
 	epoch   uint64
-	started bool // the node was waited for
+	started bool      // the node was waited for
+	sec     *security // nil in an open ring
 	wg      sync.WaitGroup
 }
 
@@ -52,10 +54,14 @@ func newWorld(c config) (*world, error) {
 		return nil, err
 	}
 	w := &world{config: c, reg: l, members: make(chan *member, 100)}
-	w.wg.Go(w.acceptMembers)
+	registry := l.Addr().String()
+	if c.secure {
+		w.sec = newSecurity()
+		registry = w.sec.line(registry)
+	}
 	args := make([]string, len(c.command))
 	for i, a := range c.command {
-		args[i] = strings.ReplaceAll(a, "{registry}", l.Addr().String())
+		args[i] = strings.ReplaceAll(a, "{registry}", registry)
 	}
 	w.cmd = exec.Command(args[0], args[1:]...)
 	w.cmd.Stdout, w.cmd.Stderr, w.cmd.WaitDelay = c.log, c.log, time.Second
@@ -91,20 +97,27 @@ func (w *world) acceptMembers() {
 		if err != nil {
 			return
 		}
+		m := &member{w: w, got: make(chan message, 1000)}
+		if w.sec == nil {
+			m.conn = conn
+		} else {
+			m.conn, m.shown, m.err = w.accepted(conn, w.sec.registry, nil, w.sec.succession, secure.Protocol, secure.JoinProtocol)
+		}
 		conn.SetDeadline(time.Now().Add(patience))
-		h, err := wire.ReadHello(conn)
-		m := &member{w: w, conn: conn, hello: h, err: err, got: make(chan message, 1000)}
-		switch h.Codec {
+		if m.err == nil {
+			m.hello, m.err = wire.ReadHello(m.conn)
+		}
+		switch m.hello.Codec {
 		case "json":
 			m.codec = codec.JSON{}
 		case "msgpack":
 			m.codec = codec.Msgpack{}
 		default:
-			m.err = errors.Join(err, fmt.Errorf("codec %q: this program knows json and msgpack", h.Codec))
+			m.err = errors.Join(m.err, fmt.Errorf("codec %q: this program knows json and msgpack", m.hello.Codec))
 		}
 		if m.err == nil {
 			conn.SetDeadline(time.Time{})
-			conn.Write(wire.Answer{}.Append(nil))
+			m.conn.Write(wire.Answer{}.Append(nil))
 			w.wg.Go(m.read)
 		}
 		select {
@@ -121,6 +134,7 @@ type member struct {
 	conn  net.Conn
 	codec control.Codec
 	hello wire.Hello
+	shown shown        // in a secure ring
 	err   error        // of the handshake
 	got   chan message // all but Beats, which are answered; closed at the end
 	beats []time.Time  // guarded by mu
@@ -171,6 +185,7 @@ func (w *world) connection() (*member, error) {
 	wait := patience
 	if !w.started {
 		w.started, wait = true, startTime
+		w.wg.Go(w.acceptMembers)
 	}
 	select {
 	case m := <-w.members:
@@ -283,7 +298,7 @@ func (w *world) join() (*joined, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &joined{w, m, req}, m.send(control.TypeRegistered, terms)
+	return &joined{w, m, req}, w.admit(m)
 }
 
 // inRing joins, gives the node a table, and waits for Linked. The ring: C 500, the node 1000, A

@@ -327,7 +327,10 @@ class Node:
                 return sock.close()
             sock.settimeout(None)
             with self.lock:
-                self.conns.append(Conn(self, sock, struct.unpack(">QQ", b[:16]), False))
+                conn = Conn(self, sock, struct.unpack(">QQ", b[:16]), False)
+                self.conns.append(conn)
+                if self.is_over(*conn.peer) and BROKEN != "keeps-gone":  # since the answer
+                    conn.close()
         except (OSError, ConnectionError, struct.error, IndexError):
             sock.close()
 
@@ -359,9 +362,12 @@ class Node:
                 return 0, 0
             if self.inc == 0 or (tid, tinc) != (self.id, self.inc) or fid == self.id or fid >> self.terms["bits"]:
                 return 4, 0
-            if any(o["id"] == fid and o["inc"] >= finc for o in self.over):
+            if self.is_over(fid, finc):
                 return 4, 0
         return 0, 0
+
+    def is_over(self, id, inc):
+        return any(o["id"] == id and o["inc"] >= inc for o in self.over)
 
     def lost(self, conn):
         with self.lock:
