@@ -110,7 +110,7 @@ func FuzzScan(f *testing.F) {
 	f.Add([]byte{0x40, 0, 0, 2, 1, 2, 0x41, 0, 0, 9}, uint32(64), true)
 	f.Fuzz(func(t *testing.T, b []byte, limit uint32, control bool) {
 		max := int(limit % (2 * MaxLength))
-		scan, isType, min := Scan, func(t byte) bool { return t >= 1 && t < byte(nextType) }, 32
+		scan, isType, min := Scan, func(t byte) bool { return t >= 1 && t < byte(nextType) || 0x20 <= t && t < 0x40 }, 32
 		if control {
 			scan, isType, min = ScanControl, func(t byte) bool { return t >= 0x40 }, 4
 		}
