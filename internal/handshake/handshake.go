@@ -91,7 +91,8 @@ func (c *Config) RefusedConn(conn net.Conn, err error) {
 		return
 	}
 	level := slog.LevelWarn
-	if _, outdated := errors.AsType[*outdatedError](err); outdated {
+	_, outdated := errors.AsType[*outdatedError](err)
+	if _, brokenOff := errors.AsType[brokenOffError](err); outdated || brokenOff {
 		level = slog.LevelInfo
 	}
 	c.logOften(level, ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", Quoted(err))

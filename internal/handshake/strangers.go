@@ -2,6 +2,8 @@ package handshake
 
 import (
 	"errors"
+	"fmt"
+	"os"
 
 	"github.com/x/ringdht/internal/wire"
 )
@@ -25,9 +27,19 @@ type strangerError struct {
 func (e strangerError) Is(target error) bool { return target == e.as }
 func (e strangerError) Unwrap() error        { return e.error }
 
+// brokenOffError is an error of the accepting side that a restart of the other one explains: it hung
+// up in the middle of TLS, or had nothing to present yet or any more.
+type brokenOffError struct{ error }
+
+func (e brokenOffError) Unwrap() error { return e.error }
+
 // strangerAt marks the error of a TLS handshake on the accepting side, given as for people.
 func strangerAt(err, shown error) error {
-	if _, refusedUs := alertOf(err); refusedUs || isPassing(err) {
+	alert, refusedUs := alertOf(err)
+	switch {
+	case alert == alertInternalError, !refusedUs && isPassing(err) && !os.IsTimeout(err):
+		return brokenOffError{fmt.Errorf("the other side broke off: %w", shown)}
+	case refusedUs, isPassing(err):
 		return shown
 	}
 	return strangerError{shown, ErrStranger}

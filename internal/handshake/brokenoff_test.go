@@ -1,0 +1,74 @@
+package handshake_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/x/ringdht/internal/handshake"
+	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/internal/secure"
+	"github.com/x/ringdht/memnet"
+)
+
+// bareHanded are the credentials of a node that is closing: it has nothing to present.
+type bareHanded struct{ handshake.Security }
+
+func (bareHanded) Certificate(context.Context, string) (*tls.Certificate, error) {
+	return nil, errors.New("closing")
+}
+
+// A peer that is killed in the middle of TLS, or has nothing to present, is no reason for a warning: a
+// restart explains it. It is no stranger, either. A peer that stays silent there is.
+func TestBrokenOffHandshakeIsNoWarning(t *testing.T) {
+	key := ringtest.NewRingKey()
+	cutOff := []byte{0x16, 3, 1, 2, 0, 1} // a ClientHello's first bytes
+	for name, c := range map[string]struct {
+		does  func(near net.Conn)
+		level slog.Level
+		text  string
+	}{
+		"killed": {func(near net.Conn) { near.Write(cutOff) }, slog.LevelInfo, "the other side broke off"},
+		"reset": {func(near net.Conn) {
+			near.Write(cutOff)
+			near.(*net.TCPConn).SetLinger(0)
+		}, slog.LevelInfo, "the other side broke off"},
+		"nothing to present": {func(near net.Conn) {
+			side := secure.Side{Certificate: bareHanded{}.Certificate, Check: func(*tls.ConnectionState) error { return nil }}
+			tls.Client(near, side.Client(secure.Protocol)).Handshake()
+		}, slog.LevelInfo, "the other side broke off"},
+		"silent": {func(near net.Conn) {
+			near.Write(cutOff)
+			near.Read(make([]byte, 1)) // until the other side gives up
+		}, slog.LevelWarn, "timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := ringtest.NewLog()
+			cfg := configOver(t, memnet.New(1), "far", key.Member(2, 22))
+			cfg.Log, cfg.Timeout = slog.New(slog.NewTextHandler(log, nil)), 5*time.Second
+			if name == "silent" {
+				cfg.Timeout = 200 * time.Millisecond
+			}
+			near, far := tcpPair(t)
+			defer near.Close()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				c.does(near)
+				near.Close()
+			}()
+			conn, _, _, err := cfg.Welcome(far, nil)
+			cfg.RefusedConn(conn, err)
+			conn.Close()
+			<-done
+			if text := log.Text(); !strings.Contains(text, c.level.String()) || !strings.Contains(text, c.text) || handshake.IsStranger(err) {
+				t.Errorf("%v, a stranger: %v\n%s", err, handshake.IsStranger(err), text)
+			}
+		})
+	}
+}
