@@ -45,7 +45,7 @@ func TestBrokenOffHandshakeIsNoWarning(t *testing.T) {
 		"silent": {func(near net.Conn) {
 			near.Write(cutOff)
 			near.Read(make([]byte, 1)) // until the other side gives up
-		}, slog.LevelWarn, "timeout"},
+		}, slog.LevelWarn, "the other side did not finish its handshake in time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := ringtest.NewLog()

@@ -37,10 +37,12 @@ func (e brokenOffError) Unwrap() error { return e.error }
 func strangerAt(err, shown error) error {
 	alert, refusedUs := alertOf(err)
 	switch {
-	case alert == alertInternalError, !refusedUs && isPassing(err) && !os.IsTimeout(err):
-		return brokenOffError{fmt.Errorf("the other side broke off: %w", shown)}
-	case refusedUs, isPassing(err):
+	case refusedUs && alert != alertInternalError:
 		return shown
+	case os.IsTimeout(err):
+		return fmt.Errorf("the other side did not finish its handshake in time: %w", shown)
+	case refusedUs, isPassing(err):
+		return brokenOffError{fmt.Errorf("the other side broke off: %w", shown)}
 	}
 	return strangerError{shown, ErrStranger}
 }
