@@ -15,10 +15,11 @@ func (inc *incarnation) mayExist(number uint64) bool {
 	return number <= known || number-known <= maxUntold
 }
 
-// isMember reports whether an incarnation of another node is a member that the registry has told
-// of.
+// isMember reports whether an incarnation of another node is a member, as far as this node knows: one
+// that the registry has told of. In a secure ring each peer has proven that it was admitted, so it
+// counts as a member until the list is whole and does not have it: then it is over.
 func (inc *incarnation) isMember(id, number uint64) bool {
-	return inc.local.Load().Has(ring.Ref{ID: id, Incarnation: number})
+	return inc.local.Load().Has(ring.Ref{ID: id, Incarnation: number}) || inc.n.security != nil && !inc.knowsMembers()
 }
 
 // knowsMembers reports whether the list of members is whole, and the registry would have told of

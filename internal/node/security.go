@@ -130,9 +130,12 @@ func (c *credentials) Check(role wire.Role, cs *tls.ConnectionState) (secure.Pro
 			return proof, nil
 		case role == 0:
 			return proof, fmt.Errorf("a probe: %w", secure.ErrNotRegistry)
+		case proof.Kind == secure.Nothing:
+			return proof, fmt.Errorf("%w: %w: %w", errs.ErrHandshake, secure.ErrNotRegistry, err)
+		case proof.Kind == secure.Member:
+			return proof, fmt.Errorf("%w: %w: it is node %d of this ring: join at the registry's address, with its join line", errs.ErrHandshake, secure.ErrNotRegistry, proof.Admission.ID)
 		default:
-			return proof, fmt.Errorf("%w: %w: it does not hold this ring's key; it may be another ring's, or a registry that has lost its key: ask its operator for a new join line",
-				errs.ErrHandshake, secure.ErrNotRegistry)
+			return proof, fmt.Errorf("%w: %w", errs.ErrHandshake, trust.NotRegistry(proof.Key))
 		}
 	}
 	if err == nil && proof.Kind != secure.Member {

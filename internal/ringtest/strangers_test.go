@@ -4,12 +4,14 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/registry"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
@@ -21,7 +23,8 @@ import (
 type strange struct {
 	name  string
 	does  func(t *testing.T, s *scene)
-	cause status.Refusal // how the registry counts it; atNode if a node does; empty if it is the node that finds out
+	cause status.Refusal               // how the registry counts it; atNode if a node does; empty if it is the node that finds out
+	first func(t *testing.T, s *scene) // what it did before the nodes joined, or nil
 }
 
 // atNode says that the first node counts it.
@@ -30,39 +33,51 @@ const atNode status.Refusal = "at a node"
 // scene is a secure ring of four nodes, with what a stranger may have got hold of.
 type scene struct {
 	*ringtest.Ring
-	host string // of the stranger
+	host  string // of the stranger
+	in    *ringtest.Insider
+	ahead *atomic.Int64 // the registry's clock, in nanoseconds
 }
 
 // Each is refused, counted, and in the operator's list. Afterwards a run is exact.
 func TestStrangers(t *testing.T) {
-	for _, c := range []strange{
-		{"no token", noToken, status.RefusedNone},
-		{"a wrong secret", wrongSecret, status.RefusedSecret},
-		{"an expired token", expiredToken, status.RefusedToken},
-		{"a spent token", spentToken, status.RefusedToken},
-		{"a rotated token", rotatedToken, status.RefusedToken},
-		{"a token for another ID", otherID, status.RefusedID},
-		{"a recorded connection", recordedConnection, status.RefusedHandshake},
-		{"a recorded proof", recordedProof, status.RefusedSecret},
-		{"a stolen admission at the registry", stolenAtRegistry, status.RefusedStolen},
-		{"a stolen admission at a node", stolenAtNode, atNode},
-		{"an admission of another ring at the registry", foreignAtRegistry, status.RefusedForeign},
-		{"an admission of another ring at a node", foreignAtNode, atNode},
-		{"a link without an admission", linkOfNewcomer, atNode},
-		{"an expired admission at the registry", expiredAtRegistry, status.RefusedForeign},
-		{"a member in another's name", linkInOthersName, atNode},
-		{"a member in the sink's own name", linkInOwnName, atNode},
-		{"a member resumes another", resumesAnother, status.RefusedID},
-		{"a newcomer resumes a member", newcomerResumes, status.RefusedNone},
-		{"a member as the registry's probe", memberProbes, atNode},
-		{"no TLS at the registry", plainAtRegistry, status.RefusedPlain},
-		{"another's address", othersAddress, status.RefusedAddress},
-		{"a fake registry", fakeSecureRegistry, ""},
-		{"a fake peer", fakePeer, atNode},
-	} {
+	cases := []strange{
+		{"no token", noToken, status.RefusedNone, nil},
+		{"a wrong secret", wrongSecret, status.RefusedSecret, nil},
+		{"an expired token", expiredToken, status.RefusedToken, nil},
+		{"a spent token", spentToken, status.RefusedToken, nil},
+		{"a rotated token", rotatedToken, status.RefusedToken, nil},
+		{"a token for another ID", otherID, status.RefusedID, nil},
+		{"a recorded connection", recordedConnection, status.RefusedHandshake, nil},
+		{"a recorded proof", recordedProof, status.RefusedSecret, nil},
+		{"a stolen admission at the registry", stolenAtRegistry, status.RefusedStolen, nil},
+		{"a stolen admission at a node", stolenAtNode, atNode, nil},
+		{"an admission of another ring at the registry", foreignAtRegistry, status.RefusedForeign, nil},
+		{"an admission of another ring at a node", foreignAtNode, atNode, nil},
+		{"a link without an admission", linkOfNewcomer, atNode, nil},
+		{"an expired admission of another ring", foreignAndExpired, status.RefusedForeign, nil},
+		{"a member in another's name", linkInOthersName, atNode, nil},
+		{"a member in the sink's own name", linkInOwnName, atNode, nil},
+		{"a member resumes another", resumesAnother, status.RefusedID, nil},
+		{"a newcomer resumes a member", newcomerResumes, status.RefusedNone, nil},
+		{"a member as the registry's probe", memberProbes, atNode, nil},
+		{"no TLS at the registry", plainAtRegistry, status.RefusedPlain, nil},
+		{"another's address", othersAddress, status.RefusedAddress, nil},
+		{"a fake registry", fakeSecureRegistry, "", nil},
+		{"a fake peer", fakePeer, atNode, nil},
+		{"an expired admission", expiredAdmission, status.RefusedExpired, wasMemberOnce},
+		{"an expired admission at a node", expiredAtNode, atNode, wasMemberOnce},
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			log := ringtest.NewLog()
-			tr := ringtest.NewSecure(t, memnet.New(1), log.Option())
+			s := &scene{host: "stranger", ahead: new(atomic.Int64)}
+			tr := ringtest.NewSecure(t, memnet.New(1), log.Option(), ringtest.WithRegistryConfig(func(c *registry.Config) {
+				c.TimeOfDay = func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }
+			}))
+			s.Ring = tr
+			if c.first != nil {
+				c.first(t, s)
+			}
 			for range 4 {
 				tr.Join(nil, ringdht.WithTraffic())
 			}
@@ -76,7 +91,7 @@ func TestStrangers(t *testing.T) {
 				return tr.Registry.Snapshot().Security.Refusals[c.cause]
 			}
 			before := count()
-			c.does(t, &scene{Ring: tr, host: "stranger"})
+			c.does(t, s)
 			if c.cause != "" {
 				ringtest.WaitUntil(t, "it to be counted as "+string(c.cause), func() bool { return count() > before })
 			}
@@ -268,15 +283,6 @@ func linkOfNewcomer(t *testing.T, s *scene) {
 	noLink(t, s, in, linkTo(s.Nodes[0], 1, 1))
 }
 
-func expiredAtRegistry(t *testing.T, s *scene) {
-	in := s.Insider(s.host)
-	other := ringtest.NewRingKey().Member(1, 1, func(a *secure.Admission) { a.Until = time.Unix(1, 0) })
-	in.Key, in.Admission = other.Key, other.Admission
-	if _, err := in.Register(nil); !errors.Is(err, errs.ErrHandshake) {
-		t.Error(err)
-	}
-}
-
 func linkInOthersName(t *testing.T, s *scene) {
 	in := insideOf(t, s)
 	other := s.Nodes[1]
@@ -345,7 +351,8 @@ func othersAddress(t *testing.T, s *scene) {
 func fakeSecureRegistry(t *testing.T, s *scene) {
 	fake := ringtest.NewHandRegistry(t, s.Net)
 	line := "rdht1:" + fake.Addr + s.Line()[strings.LastIndex(s.Line(), "/"):]
-	if err := joinByLine(s, line); !errors.Is(err, ringdht.ErrHandshake) || !errors.Is(err, secure.ErrNotRegistry) || ringdht.Retryable(err) {
+	if err := joinByLine(s, line); !errors.Is(err, ringdht.ErrHandshake) || !errors.Is(err, secure.ErrNotRegistry) || ringdht.Retryable(err) ||
+		!strings.Contains(err.Error(), "was expected: the join line is of another ring") {
 		t.Error(err)
 	}
 	fake.Quiet()
