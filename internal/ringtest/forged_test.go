@@ -80,6 +80,7 @@ func open(to, from, inc, gen uint64) []byte {
 // A stranger that guesses a node's incarnation learns nothing from a refusal: neither its text nor
 // its time depend on what was wrong.
 func TestRefusalsTellNothing(t *testing.T) {
+	ringtest.OpenOnly(t, "certificates name incarnations, and nothing rests on their being secret")
 	synctest.Test(t, func(t *testing.T) {
 		log := ringtest.NewLog()
 		net := memnet.New(1)

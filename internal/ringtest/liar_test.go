@@ -112,6 +112,7 @@ type liarRing struct {
 // newLiarRing starts a ring of n nodes, of which those at some places may lie.
 func newLiarRing(t *testing.T, n int, places ...int) *liarRing {
 	t.Helper()
+	ringtest.OpenOnly(t, "the lies are told below TLS, where frames cannot be seen")
 	net := memnet.New(1)
 	r := &liarRing{Ring: ringtest.New(t, net, ringdht.WithLease(ringtest.Lease)), at: places[0], got: make(map[[2]ringdht.ID][]uint32)}
 	for i := range n {

@@ -3,6 +3,7 @@ package ringtest
 import (
 	"context"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/x/ringdht"
@@ -16,11 +17,15 @@ func RefOf(n *ringdht.Node) ring.Ref {
 }
 
 // TryLink dials a node as a peer does, in the name of any incarnation, without a node behind the
-// connection. It returns nil if the node refuses.
+// connection. It returns nil if the node refuses. In a secure ring from must be one of the ring's
+// nodes, whose key it uses: then it is that node which does not keep to the protocol.
 func (tr *Ring) TryLink(to *ringdht.Node, from ring.Ref) net.Conn {
 	c := DialConfig()
 	if tr.Net != nil {
 		c.Transport = tr.Net.Host("raw")
+	}
+	if i := slices.IndexFunc(tr.Nodes, func(n *ringdht.Node) bool { return RefOf(n) == from }); tr.Secure && i >= 0 {
+		c.Security = NodeOf(tr.Nodes[i]).Config().Security
 	}
 	conn, _, _, err := c.Dial(context.Background(), to.Peer().Addr, wire.Hello{
 		Role: wire.RoleLink, From: from.ID, FromIncarnation: from.Incarnation, To: uint64(to.ID()), ToIncarnation: to.Incarnation(),

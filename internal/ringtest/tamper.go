@@ -109,6 +109,7 @@ func (c *tampered) Write(b []byte) (int, error) {
 // JoinLiar adds a node whose messages to the registry the returned transport changes.
 func (tr *Ring) JoinLiar(opts ...ringdht.NodeOption) (*ringdht.Node, *Tamper) {
 	tr.T.Helper()
+	OpenOnly(tr.T, "the lies are told below TLS, where messages cannot be seen")
 	all := append(tr.Options(nil), opts...)
 	var below ringdht.Transport = ringdht.TCP{}
 	if tr.Net != nil {
