@@ -116,7 +116,7 @@ func (tr *Ring) JoinLiar(opts ...ringdht.NodeOption) (*ringdht.Node, *Tamper) {
 		below = tr.Net.Host(tr.nextHost())
 	}
 	tamper := &Tamper{Transport: below, Registry: tr.Addr}
-	n, err := ringdht.Join(tr.Ctx(), tr.Addr, nil, append(all, ringdht.WithTransport(tamper))...)
+	n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, append(all, ringdht.WithTransport(tamper))...)
 	if err != nil {
 		tr.T.Fatal(err)
 	}
