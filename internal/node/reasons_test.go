@@ -35,7 +35,6 @@ func lines(l *ringtest.Log, words ...string) (n int) {
 // A registry that comes back with another codec, or as another ring's, refuses its nodes
 // for good: they say so once, with what to do, and so do the errors of calls that wait.
 func TestRefusedForGood(t *testing.T) {
-	ringtest.OpenOnly(t, "its connections begin with TLS")
 	for says, opt := range map[string]ringdht.RegistryOption{"WithCodec": ringdht.WithCodec(ringdht.JSON()), "WithRing": ringdht.WithRing("another")} {
 		synctest.Test(t, func(t *testing.T) {
 			net := memnet.New(1)
@@ -47,7 +46,7 @@ func TestRefusedForGood(t *testing.T) {
 			if got := lines(log, "WARN", "cannot be reached", "refused"); got != 1 {
 				t.Errorf("%d lines while nobody is there:\n%s", got, log.Text())
 			}
-			r, err := ringdht.NewRegistry(ringdht.WithTransport(net.Host("registry")), opt)
+			r, err := ringdht.NewRegistry(tr.Heir([]ringdht.RegistryOption{ringdht.WithTransport(net.Host("registry")), opt})...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +81,6 @@ func TestRefusedForGood(t *testing.T) {
 // A health check, which connects and closes or is silent, is no warning; what is refused
 // with a reason is one, and not as many as there are tries.
 func TestHealthChecksAreNoWarnings(t *testing.T) {
-	ringtest.OpenOnly(t, "its connections begin with TLS")
 	synctest.Test(t, func(t *testing.T) {
 		mem := memnet.New(1)
 		log := ringtest.NewLog()
@@ -102,11 +100,14 @@ func TestHealthChecksAreNoWarnings(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		if w, d := lines(log, "WARN"), lines(log, "DEBUG", "without a handshake"); w != 0 || d != 60 {
-			t.Errorf("%d warnings, %d without a handshake", w, d)
+		if w, d := lines(log, "WARN")-lines(log, "WARN", "kept in memory only"), lines(log, "DEBUG", "without a handshake"); w != 0 || d != 60 {
+			t.Errorf("%d warnings, %d without a handshake:\n%s", w, d, log.Text())
 		}
 		c := *ringtest.DialConfig()
 		c.Transport, c.RingName = mem.Host("wrong"), "wrong"
+		if tr.Secure {
+			c.Security = tr.Insider("insider").Config.Security
+		}
 		for range 30 {
 			if _, _, _, err := c.Dial(t.Context(), tr.Addr, wire.Hello{Role: wire.RoleMember}); !errors.Is(err, ringdht.ErrHandshake) {
 				t.Fatal(err)
@@ -155,25 +156,31 @@ func TestLoopbackAmongOthers(t *testing.T) {
 // A peer that dials an incarnation which is over is no warning: an instance that restarts at its
 // address while the registry is away hears from all peers that have not been told.
 func TestOutdatedPeersAreNoWarnings(t *testing.T) {
-	ringtest.OpenOnly(t, "its connections begin with TLS")
 	synctest.Test(t, func(t *testing.T) {
 		mem := memnet.New(1)
 		log := ringtest.NewLog()
 		tr := ringtest.New(t, mem)
-		n := tr.Join(nil, log.Option())
+		n, peer := tr.Join(nil, log.Option()), tr.Join(nil)
 		c := *ringtest.DialConfig()
 		c.Transport = mem.Host("peer")
+		if tr.Secure {
+			c.Security = ringtest.NodeOf(peer).Config().Security
+		}
 		var wg sync.WaitGroup
 		for range 30 {
 			wg.Go(func() {
-				_, _, _, err := c.Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: 1, To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1})
+				_, _, _, err := c.Dial(t.Context(), n.Peer().Addr, wire.Hello{Role: wire.RoleLink, From: uint64(peer.ID()), FromIncarnation: peer.Incarnation(), To: uint64(n.ID()), ToIncarnation: n.Incarnation() - 1})
 				if !errors.Is(err, ringdht.ErrHandshake) {
 					t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
-		if w, i := lines(log, "WARN"), lines(log, "INFO", "connection refused", "another incarnation"); w != 0 || i != 1 {
+		want := 1
+		if tr.Secure {
+			want = 0 // the dialling side finds out, by the certificate
+		}
+		if w, i := lines(log, "WARN"), lines(log, "INFO", "connection refused", "another incarnation"); w != 0 || i != want {
 			t.Errorf("%d warnings, %d lines:\n%s", w, i, log.Text())
 		}
 		tr.Close()

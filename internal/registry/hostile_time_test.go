@@ -59,6 +59,18 @@ func TestFloodOfSilentPorts(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		for range 200 { // more at once are the business of the handshake's places
 			wg.Go(func() {
+				if tr.Secure { // then it has the ring's join line
+					in := tr.Insider("evil")
+					for ctx.Err() == nil {
+						in.Register(func(r *control.Register) {
+							r.Addr = "evil:1"
+							time.AfterFunc(time.Second, in.Conn.Close)
+						})
+						handshake.Sleep(ctx, time.Second)
+					}
+					in.Conn.Close()
+					return
+				}
 				for ctx.Err() == nil {
 					c, err := dialFrom(ctx, tr, "evil")
 					if err == nil {

@@ -29,7 +29,6 @@ func kinds(s *status.Snapshot) (list []status.EventKind) {
 // Counters of nodes reach the registry with heartbeats, and are summed up. The sums stay when
 // the nodes have gone.
 func TestSnapshot(t *testing.T) {
-	ringtest.OpenOnly(t, "a token for any ID shows null there")
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(3*time.Second))
 		empty, _ := json.Marshal(tr.Registry.Snapshot())
@@ -38,7 +37,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		early, _ := json.Marshal(tr.Registry.Snapshot())
 		for _, doc := range []string{string(empty), string(early)} {
-			doc = strings.NewReplacer(`"running":null`, "", `"last":null`, "").Replace(doc)
+			doc = strings.NewReplacer(`"running":null`, "", `"last":null`, "", `"id":null`, "").Replace(doc)
 			if strings.Contains(doc, "null") {
 				t.Errorf("an empty list is null: %s", doc)
 			}
