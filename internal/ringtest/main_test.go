@@ -16,5 +16,9 @@ func TestMain(m *testing.M) {
 		stateProcess(value)
 		return
 	}
+	if value := os.Getenv(siegeRole); value != "" {
+		siegeProcess(value)
+		return
+	}
 	leaks.Main(m)
 }
