@@ -159,7 +159,7 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 			a.markDead(now, m, "an earlier registry declared it dead")
 		}
 	}
-	if r.Epoch < a.knownDead[r.Ref()] {
+	if a.isOver(r) {
 		return ring.Member{}, ErrEvicted
 	}
 	// The member that was first keeps the ID, unless it was replaced. A newcomer without a

@@ -101,6 +101,7 @@ type Authority struct {
 	extraGrace  Time                // the longest timeout of a member that is back, less a lease
 	paces       [MaxPace + 1]int    // how many members that are back claim each pace
 	knownDead   map[ring.Ref]uint64 // incarnations that are over, and the epoch that said so; at most maxKnownDead
+	lastDead    map[uint64]uint64   // of each ID in knownDead, the latest incarnation in it
 	overFull    bool                // one did not fit into knownDead
 	newestEpoch uint64              // the latest epoch that a member that is back was told
 
@@ -116,7 +117,7 @@ type Authority struct {
 func New(c Config) *Authority {
 	a := &Authority{
 		Config: c, roster: ring.NewMembers(c.Bits), byID: make(map[uint64]*member), byToken: make(map[uint64]*member),
-		plans: ring.NewPlans(), owedDead: make(map[uint64][]ring.Ref), knownDead: make(map[ring.Ref]uint64), moved: make(map[ring.Ref]struct{}), pairs: make(map[pair]*pairState),
+		plans: ring.NewPlans(), owedDead: make(map[uint64][]ring.Ref), knownDead: make(map[ring.Ref]uint64), lastDead: make(map[uint64]uint64), moved: make(map[ring.Ref]struct{}), pairs: make(map[pair]*pairState),
 	}
 	if c.Kept != nil {
 		a.saved, a.identity, a.lastInc = *c.Kept, c.Kept.Identity, c.Kept.Incarnation

@@ -103,7 +103,16 @@ func (a *Authority) noteOver(ref ring.Ref, epoch uint64) bool {
 		return false
 	}
 	a.knownDead[ref] = max(before, epoch)
+	a.lastDead[ref.ID] = max(a.lastDead[ref.ID], ref.Incarnation)
 	return true
+}
+
+// isOver reports whether an incarnation that was told of an epoch is over, by the word of a later one:
+// it, or a later incarnation of its ID. Nodes that hear of such an end take nothing from either, so to
+// take one back would split the ring for ever.
+func (a *Authority) isOver(r Request) bool {
+	last := a.lastDead[r.ID]
+	return r.Epoch < a.knownDead[r.Ref()] || r.Incarnation < last && r.Epoch < a.knownDead[ring.Ref{ID: r.ID, Incarnation: last}]
 }
 
 // ungranted is the pace of a member that comes back to a new registry, by what it claims.

@@ -105,7 +105,7 @@ func TestOverIsBounded(t *testing.T) {
 	for i := range maxKnownDead / control.MaxOver * 2 {
 		r := Request{Addr: "x", ID: 9, Incarnation: uint64(i) + 1, Epoch: 8} // each replaces the one before
 		for j := range control.MaxOver {
-			r.Over = append(r.Over, control.Over{ID: uint64(i), Incarnation: uint64(j) + 1e6, Epoch: 9})
+			r.Over = append(r.Over, control.Over{ID: uint64(i) + 10, Incarnation: uint64(j) + 1e6, Epoch: 9})
 		}
 		if _, err := a.Resume(1, r); err != nil {
 			t.Fatal(err)
@@ -120,11 +120,29 @@ func TestOverIsBounded(t *testing.T) {
 	if len(a.knownDead) != maxKnownDead || told != 1 {
 		t.Errorf("%d are remembered, it was told %d times", len(a.knownDead), told)
 	}
-	if _, err := a.Resume(1, Request{Addr: "y", ID: 0, Incarnation: 1e6 + 1, Epoch: 8}); !errors.Is(err, ErrEvicted) {
+	if _, err := a.Resume(1, Request{Addr: "y", ID: 10, Incarnation: 1e6 + 1, Epoch: 8}); !errors.Is(err, ErrEvicted) {
 		t.Errorf("one that is over came back: %v", err)
 	}
 	a.Advance(time.Minute)
-	if len(a.knownDead) > 0 || a.overFull {
+	if len(a.knownDead) > 0 || len(a.lastDead) > 0 || a.overFull {
 		t.Errorf("%d are remembered after the recovery", len(a.knownDead))
+	}
+}
+
+// A new registry has told the members that an incarnation is over. Then it takes back no earlier one of
+// that ID, which they would refuse for ever. One that was told of as late an epoch comes back.
+func TestEarlierThanTheDead(t *testing.T) {
+	for epoch, want := range map[uint64]error{8: ErrEvicted, 9: nil} {
+		a := recovering(t, 7)
+		over := []control.Over{{ID: 5, Incarnation: 100, Epoch: 9}, {ID: 5, Incarnation: 40, Epoch: 9}}
+		if _, err := a.Resume(1, Request{Addr: "x", ID: 9, Incarnation: 200, Epoch: 8, Over: over}); err != nil {
+			t.Fatal(err)
+		}
+		for i, inc := range []uint64{99, 50, 40, 101} {
+			_, err := a.Resume(1, Request{Addr: "y", ID: 5, Incarnation: inc, Epoch: epoch})
+			if i == 3 && err != nil || i < 3 && epoch == 8 && !errors.Is(err, want) || i == 0 && epoch == 9 && err != nil {
+				t.Errorf("incarnation %d of epoch %d: %v", inc, epoch, err)
+			}
+		}
 	}
 }

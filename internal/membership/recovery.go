@@ -60,6 +60,7 @@ func (a *Authority) endRecovery(now Time) (next Time) {
 		a.settleIdentity()
 	}
 	clear(a.knownDead)
+	clear(a.lastDead)
 	a.overFull = false
 	a.endOverclaims(now)
 	for _, m := range a.suspects { // their timeout begins now
