@@ -65,13 +65,7 @@ func (a attack) try(t *testing.T, safe bool) {
 	if safe {
 		start = ringtest.NewSecure
 	}
-	log := ringtest.NewLog()
-	f := &field{Ring: start(t, memnet.New(1), ringdht.WithLease(ringtest.Lease), log.Option())}
-	defer func() {
-		if t.Failed() {
-			t.Log(log.Text())
-		}
-	}()
+	f := &field{Ring: start(t, memnet.New(1), ringdht.WithLease(ringtest.Lease))}
 	for i := range 4 {
 		f.Join(func(_ context.Context, m ringdht.Message) {
 			if i == 0 {
