@@ -49,6 +49,10 @@ func alertOf(err error) (number uint8, ok bool) {
 
 // explained returns the error of the dialling side's TLS with what to do about it. A refusal
 // matches errs.ErrHandshake. What may pass, such as a connection that broke, does not.
+//
+// None matches an error of package secure, whatever the alert says: an alert may come in the clear,
+// from a side that has proven nothing, and a node that believed it would end for good. A side of a
+// ring says that in its answer to the hello, after it has proven itself.
 func explained(err error, protocol string) error {
 	refused := func(text string, args ...any) error {
 		return fmt.Errorf("%w: %w", errs.ErrHandshake, fmt.Errorf(text, args...))
@@ -81,12 +85,8 @@ func explained(err error, protocol string) error {
 		return refused("the other side is of another version than %s", protocol)
 	case alertProtocolVersion:
 		return refused("the other side speaks another version of TLS than 1.3")
-	case alertBadCertificate, alertCertificateUnknown, alertUnknownAuthority, alertAccessDenied, alertNoCertificate:
-		return refused("%w: the other side does not believe this one: join again, with the join line of that ring", secure.ErrNotAdmitted)
-	case alertCertificateExpired:
-		return refused("%w: join again with the join line", secure.ErrExpired)
-	case alertCertificateRevoked:
-		return refused("%w", secure.ErrRevoked)
+	case alertBadCertificate, alertCertificateRevoked, alertCertificateExpired, alertCertificateUnknown, alertUnknownAuthority, alertAccessDenied, alertNoCertificate:
+		return refused("the other side does not believe this one: is it of this ring?")
 	case alertInternalError:
 		return fmt.Errorf("the other side cannot present itself now, it may be closing or joining: %w", err)
 	}
