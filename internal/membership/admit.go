@@ -162,6 +162,13 @@ func (a *Authority) Resume(now Time, r Request) (ring.Member, error) {
 	if a.isOver(r) {
 		return ring.Member{}, ErrEvicted
 	}
+	// A process has one incarnation, its latest. In a secure ring the token is its key: a node with
+	// admissions of several would be as many members, of which expelling it ends one.
+	if m := a.byToken[r.Token]; m != nil && m.Incarnation > r.Incarnation {
+		return ring.Member{}, ErrEvicted
+	} else if m != nil {
+		a.markDead(now, m, fmt.Sprintf("its process has gone on with another incarnation, as node %d", r.ID))
+	}
 	// The member that was first keeps the ID, unless it was replaced. A newcomer without a
 	// table loses it: joining again does it no harm.
 	rival := a.byID[r.ID]

@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// revokedMargin is how much longer than its admissions a key stays revoked: clocks of members may be
+// revokedMargin is how much longer than all admissions a key stays revoked: clocks of members may be
 // a little behind.
 const revokedMargin = time.Minute
 
@@ -39,8 +39,10 @@ func (r *Registry) Expel(ctx context.Context, id status.ID) error {
 		if len(next.expelled) >= status.MaxExpelled {
 			return fmt.Errorf("%s: %d expelled nodes are remembered, which is the most: the first is forgotten when its admissions have expired, at %s", what, len(next.expelled), text(next.nextExpiry()))
 		}
-		// The node may be getting a later admission at this moment. None is valid for longer.
-		next.expelled = append(next.expelled, expelled{id: found.ref.ID, key: found.key, when: now, until: now.Add(r.cfg.Secure.Validity + revokedMargin)})
+		// The node may be getting a later admission at this moment, or has one from a registry with
+		// another WithSecurity. None is valid for longer.
+		next.expelled = append(next.expelled, expelled{id: found.ref.ID, key: found.key, when: now, until: next.lastUntil.Add(revokedMargin)})
+		next.tokens.endUsedBy(now, found.key)
 		if t := next.tokens.find(found.token); t != nil && t.state == status.TokenValid && !t.once {
 			number := t.number
 			next.tokens.end(now, number, status.TokenExpelled)
@@ -60,7 +62,7 @@ func (r *Registry) Expel(ctx context.Context, id status.ID) error {
 	defer r.mu.Unlock()
 	r.tellTrust()
 	event := status.Event{Kind: status.EventExpelled, Why: fmt.Sprintf("node %d was expelled (key %v)%s", found.ref.ID, found.key, ended)}
-	if now := r.holders.byKey[found.key]; now != nil && now.present {
+	if now := r.holders.byKey[found.key]; now != nil && now.present { // a key is that of one member, see membership.Authority.Resume
 		if m, ok := r.members.Holder(now.ref.ID); ok && m.Ref() == now.ref {
 			event.Node, event.Incarnation = peer(m), m.Incarnation
 		}

@@ -101,6 +101,16 @@ func (t *tokens) end(now time.Time, number uint32, state status.TokenState) bool
 	return true
 }
 
+// endUsedBy ends the tokens of one use by which a key has joined: they would go on for it, see
+// [token.admits], when its revocation is forgotten.
+func (t *tokens) endUsedBy(now time.Time, key secure.Key) {
+	for i := range t.list {
+		if n := &t.list[i]; n.state == status.TokenUsed && n.by == key {
+			n.state, n.ended = status.TokenExpelled, now
+		}
+	}
+}
+
 // rotate ends all valid tokens.
 func (t *tokens) rotate(now time.Time) {
 	for i := range t.list {
