@@ -1,10 +1,14 @@
 package handshake_test
 
 import (
+	"crypto/tls"
 	"errors"
+	"net"
+	"strings"
 	"testing"
 
 	"github.com/x/ringdht/internal/errs"
+	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
@@ -44,5 +48,29 @@ func TestAlertsInTheClearProveNothing(t *testing.T) {
 		}
 		<-done
 		l.Close()
+	}
+}
+
+// A side that has proven nothing cannot have the accepting side keep a large certificate of its, or
+// one of many extensions, with a connection that it then leaves open.
+func TestALargeCertificateIsRefused(t *testing.T) {
+	for name, size := range map[string]int{"large": 200 << 10, "just too large": 16 << 10} {
+		t.Run(name, func(t *testing.T) {
+			key := ringtest.NewRingKey()
+			c, err := secure.Certificate(key.Newcomer().Key, make([]byte, size), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			near, far := tcpPair(t)
+			err = acceptedOver(t, key.Registry(), near, far, func(conn net.Conn) {
+				over := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{secure.JoinProtocol}, Certificates: []tls.Certificate{*c}})
+				if over.Handshake() == nil {
+					over.Read(make([]byte, 1))
+				}
+			})
+			if err == nil || !strings.Contains(err.Error(), "a handshake of more than 16384 bytes") || !handshake.IsStranger(err) {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -11,11 +11,18 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
+// maxStranger bounds the bytes of a handshake of TLS on the accepting side. Ours take less than 3 KiB.
+// Package tls keeps up to 64 KiB of a message, and 256 KiB of certificates, of a side that has proven
+// nothing: 1,024 such connections would be 256 MiB.
+const maxStranger = 16 << 10
+
+var errTooMuch = fmt.Errorf("refused: a handshake of more than %d bytes", maxStranger)
+
 // watched is the transport's connection below TLS, while an accepted connection is in its handshake.
 // Its goroutine owns it.
 type watched struct {
 	net.Conn
-	got     bool          // a byte has arrived
+	got     int           // how many bytes have arrived
 	arrival *arrival      // or nil
 	crypto  chan struct{} // see places; nil for none
 	holds   bool          // it has a place in crypto
@@ -24,10 +31,12 @@ type watched struct {
 func (c *watched) Read(b []byte) (int, error) {
 	c.pause()
 	c.arrival.await()
-	n, err := c.Conn.Read(b)
+	n, err := c.Conn.Read(b[:min(len(b), maxStranger+1-c.got)])
 	c.arrival.work()
 	c.resume()
-	c.got = c.got || n > 0
+	if c.got += n; c.got > maxStranger {
+		return 0, errTooMuch
+	}
 	return n, err
 }
 
@@ -121,7 +130,7 @@ func (c *Config) secureAccepted(conn net.Conn, arrival *arrival) (over net.Conn,
 	if err != nil {
 		header, plain := errors.AsType[tls.RecordHeaderError](err)
 		switch {
-		case !under.got:
+		case under.got == 0:
 			err = fmt.Errorf("%w: %w", errNoHello, err)
 		case plain && header.Conn != nil:
 			m := mistakeOf(header.RecordHeader[:], true)
