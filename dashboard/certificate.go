@@ -53,7 +53,17 @@ func Certificate(dir string, hosts ...string) (*tls.Config, string, error) {
 
 // writeFile replaces a file as a whole.
 func writeFile(name string, text []byte) error {
-	if err := os.WriteFile(name+".tmp", text, 0o600); err != nil {
+	// A file or a link of that name, perhaps of another user, must not get the contents.
+	os.Remove(name + ".tmp")
+	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
 		return err
 	}
 	return os.Rename(name+".tmp", name)

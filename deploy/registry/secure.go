@@ -95,7 +95,17 @@ func loginKey(name string) (string, error) {
 
 // writePrivate replaces a file by one line that only this user may read.
 func writePrivate(name, line string) error {
-	if err := os.WriteFile(name+".tmp", []byte(line+"\n"), 0o600); err != nil {
+	// A file or a link of that name, perhaps of another user, must not get the contents.
+	os.Remove(name + ".tmp")
+	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte(line+"\n"))
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
 		return err
 	}
 	return os.Rename(name+".tmp", name)

@@ -176,7 +176,7 @@ func (d *Dir) WriteFile(name string, text []byte) error {
 		return err
 	}
 	name = filepath.Join(d.path, name)
-	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := create(name + ".tmp")
 	if err != nil {
 		return fmt.Errorf("the directory cannot be written: %w", err)
 	}
@@ -197,6 +197,15 @@ func (d *Dir) WriteFile(name string, text []byte) error {
 		return fmt.Errorf("cannot write the state: %w", err)
 	}
 	return nil
+}
+
+// create makes a file that only its owner may read. One of that name, or a link, is removed: it may
+// be left by a registry that was killed, or by another user, and must not get the contents.
+var create = func(name string) (*os.File, error) { // replaced by tests
+	if info, err := os.Lstat(name); err == nil && !info.IsDir() {
+		os.Remove(name)
+	}
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 // ReadFile returns a file of the directory with its whole name, and nil if there is none. A file
