@@ -37,7 +37,7 @@ func texts(t *testing.T) map[string]string {
 				return filepath.SkipDir
 			}
 			switch filepath.ToSlash(at) { // tools and tests, which no program has
-			case "internal/house", "internal/sim", "internal/chaos", "internal/ringtest":
+			case "internal/house", "internal/sim", "internal/chaos", "internal/ringtest", "internal/conformance":
 				return filepath.SkipDir
 			}
 			return nil
