@@ -172,6 +172,7 @@ var words = strings.NewReplacer(
 	"run Setup (setup-overlay)", "set it up first",
 	"call Setup again", "set it up again",
 	" (WithTraffic)", "",
+	" (WithSecurity, -secure)", "",
 	"those that Members lists", "those in the list of nodes",
 )
 

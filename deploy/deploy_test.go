@@ -47,7 +47,13 @@ func (r *ring) join(t *testing.T) {
 	t.Helper()
 	n := start(t, "node", "RINGDHT_REGISTRY="+r.addr, "RINGDHT_HTTP=127.0.0.1:0", "RINGDHT_LISTEN=127.0.0.1:0")
 	r.nodes, r.nodeWeb = append(r.nodes, n), append(r.nodeWeb, "http://"+n.record("node joins")["http"].(string))
-	r.ids = append(r.ids, fmt.Sprintf("%.0f", n.record("node has joined")["id"]))
+	r.ids = append(r.ids, idOf(n))
+}
+
+// idOf waits until a node has joined, and returns its ID.
+func idOf(n *process) string {
+	n.t.Helper()
+	return fmt.Sprintf("%.0f", n.record("node has joined")["id"])
 }
 
 // The ring sets itself up. Probes follow each process through a restart of the registry and
@@ -256,6 +262,11 @@ func TestProgramEnds(t *testing.T) {
 		{"registry", "", "RINGDHT_BITS=99", 2, "-bits (RINGDHT_BITS): an ID has 1 to 64 bits"},
 		{"registry", "", "RINGDHT_ENTRIES=-1", 2, "-entries (RINGDHT_ENTRIES): "},
 		{"registry", "", "RINGDHT_STATE=/dev/null/x", 2, "-state (RINGDHT_STATE): "},
+		{"registry", "", "RINGDHT_VALIDITY=1h", 2, "-validity (RINGDHT_VALIDITY) needs -secure"},
+		{"registry", "-validity 1s -secure -join-file x", "", 2, "-validity (RINGDHT_VALIDITY): "},
+		{"registry", "", "RINGDHT_SECURE=true", 2, "-secure needs -join-file (RINGDHT_JOIN_FILE) or -state (RINGDHT_STATE)"},
+		{"node", "", "RINGDHT_JOIN=@/nothing", 2, "-join (RINGDHT_JOIN): "},
+		{"node", "-http localhost:0", "RINGDHT_JOIN=rdht1:localhost:1/short", 1, "cut short or changed"},
 		{"node", "-registry " + r.addr + " -http localhost:0", "RINGDHT_ADVERTISE=x", 1, "-advertise (RINGDHT_ADVERTISE): "},
 		{"registry", "-codec xml", "", 2, "expected msgpack or json"},
 		{"registry", "-http 8080", "", 2, "-http (RINGDHT_HTTP)"},

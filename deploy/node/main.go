@@ -123,7 +123,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	web.Ready(node.ReadyNow)
 	log.Info("node has joined", "id", node.ID(), "addr", node.Peer().Addr)
 
-	<-ctx.Done()
+	if err := expelled(ctx, node); err != nil {
+		node.Close()
+		return err
+	}
 	log.Info("node leaves", "id", node.ID())
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.leave)
 	defer cancel()
@@ -133,4 +136,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	log.Info("node has left", "id", node.ID())
 	return nil
+}
+
+// expelled waits until ctx ends, and returns nil, or until the operator has expelled the node.
+func expelled(ctx context.Context, node *ringdht.Node) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-node.Disconnected():
+		}
+		if err := node.WaitConnected(ctx); err != nil && (ctx.Err() == nil || errors.Is(err, ringdht.ErrNotMember)) {
+			return err
+		}
+	}
 }

@@ -34,6 +34,9 @@ func main() {
 	os.Exit(service.Exit("registry", os.Stderr, run(service.Context(), os.Args[1:], os.Stdout, os.Stderr)))
 }
 
+// defaultValidity is the default of -validity.
+const defaultValidity = 24 * time.Hour
+
 // config is what the flags of a registry say.
 type config struct {
 	*service.Settings
@@ -52,7 +55,7 @@ func parse(args []string, stdout io.Writer) (*config, error) {
 	flags.StringVar(&c.addr, "addr", ":12345", "`host:port` to listen on for nodes")
 	flags.StringVar(&c.state, "state", os.Getenv("STATE_DIRECTORY"), "keep the ring's identity in this `directory`; empty for nowhere; systemd sets the default")
 	flags.BoolVar(&c.secure, "secure", false, "encrypt the ring, and admit only nodes that have its join line")
-	flags.DurationVar(&c.validity, "validity", 24*time.Hour, "how long nodes of a secure ring stay admitted while the registry is away")
+	flags.DurationVar(&c.validity, "validity", defaultValidity, "how long nodes of a secure ring stay admitted while the registry is away")
 	flags.StringVar(&c.advertise, "advertise", "", "`host:port` of the registry in the join line; by default this machine's name and the port of -addr")
 	flags.StringVar(&c.joinFile, "join-file", "", "write the join line of a secure ring to this `file`, which only this user may read; by default join in the directory of -state")
 	flags.StringVar(&c.plan, "plan", "classic", "the entries of tables, `classic or best` (fewest hops)")
@@ -82,6 +85,8 @@ func (c *config) options() ([]ringdht.RegistryOption, error) {
 		opts = append(opts, ringdht.WithState(c.state))
 	}
 	switch {
+	case !c.secure && c.validity != defaultValidity:
+		return nil, service.Usagef("-validity (RINGDHT_VALIDITY) needs -secure (RINGDHT_SECURE): nodes of an open ring have no admissions")
 	case !c.secure:
 		return opts, nil
 	case c.joinFile == "" && c.state == "":

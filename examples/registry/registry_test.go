@@ -290,6 +290,7 @@ func TestRefusesToStart(t *testing.T) {
 		{"65536", 2, `^registry: expected a port or host:port with a port from 0 to 65535, got "65536"`},
 		{"-http nowhere:port 0", 2, `^registry: invalid value "nowhere:port" for flag -http: expected a port or host:port`},
 		{"-wait 3 0", 2, `^registry: -wait needs -setup: `},
+		{"-validity 1h 0", 2, `^registry: -validity needs -secure: `},
 		{"-setup 3 -wait -3 0", 2, `^registry: -wait must be at least 1, not -3`},
 		{"-setup much 0", 2, `^registry: invalid value "much" for flag -setup: k must be a whole number`},
 		{"-json -csv 0", 2, `^registry: give -json or -csv, not both`},

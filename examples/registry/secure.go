@@ -18,7 +18,7 @@ func (o *operator) security() []console.Command {
 		return nil
 	}
 	return []console.Command{
-		{Name: "token", Args: "new [-once] [-for time] [-id n] | list | show n | rotate", Min: 1, Max: 6, Beside: true, Run: o.token,
+		{Name: "token", Args: "new [-once] [-for time] [-id n] | list | show n | rotate", Max: 6, Beside: true, Run: o.token,
 			Help: "makes, lists and ends the tokens that join lines have",
 			More: "A token lets nodes join. New makes one: -once for a single node, -for 10m to end after ten minutes, -id n for " +
 				"the node with that ID. It prints the command that joins with it, and show n prints it again. Rotate ends all tokens " +
@@ -48,6 +48,9 @@ type tokenDocument struct {
 }
 
 func (o *operator) token(ctx context.Context, c *console.Call) error {
+	if len(c.Args) == 0 {
+		return console.Usagef("expected new, list, show n or rotate")
+	}
 	name, args := c.Args[0], c.Args[1:]
 	switch {
 	case name == "new":

@@ -15,6 +15,9 @@ import (
 	"github.com/x/ringdht/examples/internal/page"
 )
 
+// defaultValidity is the default of -validity.
+const defaultValidity = 24 * time.Hour
+
 // settings are the program's arguments.
 type settings struct {
 	addr              string // where to listen
@@ -43,7 +46,7 @@ func (s *settings) parse(args []string, stdout io.Writer) (err error) {
 	flags.IntVar(&s.maxPayload, "max-payload", 64<<10, "the `bytes` of the longest message of the ring, from 4 to 8388608")
 	flags.StringVar(&s.ring, "ring", "ring", "the `name` of the ring; nodes of another ring are refused")
 	flags.BoolVar(&s.secure, "secure", false, "encrypt the ring, and admit only nodes that have its join line, which is printed")
-	flags.DurationVar(&s.validity, "validity", 24*time.Hour, "how long nodes of a secure ring stay admitted while the registry is away")
+	flags.DurationVar(&s.validity, "validity", defaultValidity, "how long nodes of a secure ring stay admitted while the registry is away")
 	flags.StringVar(&s.state, "state", "", "keep the ring's identity in this `directory`, and the key of a secure ring, so that a restarted registry knows its ring")
 	flags.DurationVar(&s.grace, "grace", 0, "admit no new nodes for so long after the start: members of a ring whose registry died come back first")
 	flags.DurationVar(&s.lease, "lease", 3*time.Second, "how long a node may be silent before it is declared dead")
@@ -68,6 +71,8 @@ func (s *settings) parse(args []string, stdout io.Writer) (err error) {
 		return console.Usagef("give -json or -csv, not both")
 	case s.validity <= 0:
 		return console.Usagef("-validity must be more than 0, not %v", s.validity)
+	case !s.secure && s.validity != defaultValidity:
+		return console.Usagef("-validity needs -secure: nodes of an open ring have no admissions")
 	case s.members < 0:
 		return console.Usagef("-wait must be at least 1, not %d", s.members)
 	case s.members > 0 && s.setup == nil:

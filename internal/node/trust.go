@@ -75,7 +75,7 @@ func keyOf(conn net.Conn) (secure.Key, bool) {
 // expel ends the membership for good: the registry has expelled this node. Calls fail with an
 // error that says so, and the node does not reconnect.
 func (n *Node) expel(inc *incarnation, err error) {
-	n.cfg.Log.Error("the node was expelled from the ring, and does not join again", "node", n.Peer(), "incarnation", n.Incarnation(), "err", handshake.Quote(err.Error()))
+	n.cfg.Log.Warn("the node was expelled from the ring, and does not join again", "node", n.Peer(), "incarnation", n.Incarnation(), "err", handshake.Quote(err.Error()))
 	n.expelled.Store(true)
 	n.end(inc, errExpelled)
 	n.mu.Lock()

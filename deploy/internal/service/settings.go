@@ -150,9 +150,10 @@ func VersionText() string {
 
 // optionNames replaces the library's names by flags and variables.
 var optionNames = strings.NewReplacer(
+	"ringdht: ", "",
 	"WithAdvertise", "-advertise (RINGDHT_ADVERTISE)", "WithBits", "-bits (RINGDHT_BITS)", "WithGrace", "-grace (RINGDHT_GRACE)",
 	"WithLease", "-lease (RINGDHT_LEASE)", "WithListen", "-listen (RINGDHT_LISTEN)", "WithMaxPayload", "-max-payload (RINGDHT_MAX_PAYLOAD)",
-	"WithRing", "-ring (RINGDHT_RING)", "WithSecurity: ", "-validity (RINGDHT_VALIDITY): ", "WithSecurity", "-secure (RINGDHT_SECURE)", "WithSelfSetup", "-entries (RINGDHT_ENTRIES)", "WithState", "-state (RINGDHT_STATE)",
+	"WithRing", "-ring (RINGDHT_RING)", "WithSecurity (-secure)", "-secure (RINGDHT_SECURE)", "(WithSecurity, -secure)", "(-secure, RINGDHT_SECURE)", "WithSecurity: ", "-validity (RINGDHT_VALIDITY): ", "WithSecurity", "-secure (RINGDHT_SECURE)", "WithSelfSetup", "-entries (RINGDHT_ENTRIES)", "WithState", "-state (RINGDHT_STATE)",
 )
 
 // Exit prints the error that ends a program, if any, and returns the status: 0 for none, 2 for a

@@ -16,6 +16,8 @@ var words = strings.NewReplacer(
 	"WithListen", "-listen",
 	"WithMaxPayload", "-max-payload",
 	"WithRing", "-ring",
+	"WithSecurity (-secure)", "-secure",
+	"(WithSecurity, -secure)", "(-secure)",
 	"WithSecurity: ", "-validity: ",
 	"WithSecurity", "-secure",
 	"WithSelfSetup", "-setup",
