@@ -254,33 +254,39 @@ func TestNothingForgotten(t *testing.T) {
 	}
 }
 
-// Each state of a member and each kind of event has a series from the start. Those that are gone
+// Each state of a member, each kind of event and each cause of a refusal has a series from the start. Those that are gone
 // are counted as events.
 func TestWordsAreAll(t *testing.T) {
-	file, err := parser.ParseFile(token.NewFileSet(), "../../status/ring.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
 	found := make(map[string][]string) // constants, by type
-	ast.Inspect(file, func(n ast.Node) bool {
-		if c, ok := n.(*ast.ValueSpec); ok && len(c.Values) == 1 {
-			if of, ok := c.Type.(*ast.Ident); ok {
-				value, err := strconv.Unquote(c.Values[0].(*ast.BasicLit).Value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				found[of.Name] = append(found[of.Name], value)
-			}
+	for _, name := range []string{"../../status/ring.go", "../../status/security.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return true
-	})
+		ast.Inspect(file, func(n ast.Node) bool {
+			if c, ok := n.(*ast.ValueSpec); ok && len(c.Values) == 1 {
+				if of, ok := c.Type.(*ast.Ident); ok {
+					value, err := strconv.Unquote(c.Values[0].(*ast.BasicLit).Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					found[of.Name] = append(found[of.Name], value)
+				}
+			}
+			return true
+		})
+	}
+	delete(found, "TokenState") // it labels nothing
 	for _, s := range append([]status.State{status.StateDead, status.StateLeft}, states...) {
 		found["State"] = slices.DeleteFunc(found["State"], func(v string) bool { return v == string(s) })
 	}
 	for _, k := range kinds {
 		found["EventKind"] = slices.DeleteFunc(found["EventKind"], func(v string) bool { return v == string(k) })
 	}
-	if len(found) != 2 || len(found["State"]) != 0 || len(found["EventKind"]) != 0 {
+	for _, r := range refusals {
+		found["Refusal"] = slices.DeleteFunc(found["Refusal"], func(v string) bool { return v == string(r) })
+	}
+	if len(found) != 3 || len(found["State"]) != 0 || len(found["EventKind"]) != 0 || len(found["Refusal"]) != 0 {
 		t.Errorf("not known here: %v", found)
 	}
 }

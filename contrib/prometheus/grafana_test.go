@@ -14,11 +14,15 @@ import (
 // notShown lists the families that the dashboard does not show, and why. Of the figures that
 // the ring, its members and its nodes have in common, the ring's are enough.
 var notShown = map[string]string{
-	"ringdht_handlers_limit":       "a setting; how many handlers run is not known",
-	"ringdht_member_incarnation":   "the event of a death says it",
-	"ringdht_strangers_total":      "the registry's list of strangers says more",
-	"ringdht_member_table_entries": "as the ring's, but for tiny rings",
-	"ringdht_node_table_entries":   "its links are shown, up and down",
+	"ringdht_handlers_limit":             "a setting; how many handlers run is not known",
+	"ringdht_member_incarnation":         "the event of a death says it",
+	"ringdht_secure":                     "a setting",
+	"ringdht_valid_tokens":               "the page of the registry lists them",
+	"ringdht_expelled_nodes":             "the event says it, and the registry lists them",
+	"ringdht_admission_left_min_seconds": "it is for an alert",
+	"ringdht_strangers_total":            "the registry's list of strangers says more",
+	"ringdht_member_table_entries":       "as the ring's, but for tiny rings",
+	"ringdht_node_table_entries":         "its links are shown, up and down",
 }
 
 type dashboard struct {

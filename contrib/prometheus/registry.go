@@ -1,6 +1,7 @@
 package ringprom
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,10 @@ var (
 		status.EventDegraded, status.EventHealed, status.EventLeftOut, status.EventCounts, status.EventLedAround, status.EventRelays, status.EventRebuilt, status.EventOtherRing, status.EventState, status.EventSetup, status.EventRun, status.EventRunEnded,
 		status.EventExpelled, status.EventRefused, status.EventSecurity,
 	}
+	refusals = []status.Refusal{
+		status.RefusedPlain, status.RefusedHandshake, status.RefusedStolen, status.RefusedForeign, status.RefusedExpired,
+		status.RefusedRevoked, status.RefusedNone, status.RefusedSecret, status.RefusedToken, status.RefusedID, status.RefusedAddress,
+	}
 	verdicts = []string{status.VerdictExact, status.VerdictBalanced, status.VerdictStopped, status.VerdictWrong}
 )
 
@@ -39,6 +44,8 @@ type registryCollector struct {
 
 	info, epoch, live, ready, entries, lease        metric
 	members, degraded, sidelined, heartbeat, events metric
+
+	secure, refused, tokens, expelled, admission metric
 
 	runs, running, runMessages                                 metric
 	lastMessages, lastDuration, lastMean, lastMax, lastVerdict metric
@@ -70,6 +77,12 @@ func NewRegistryCollector(r *ringdht.Registry, opts ...RegistryOption) prometheu
 	c.sidelined = s.gauge("sidelined_members", "Members that routes lead around, since they pass nothing on.")
 	c.heartbeat = s.gauge("heartbeat_age_max_seconds", "Time since the last heartbeat of the member that has been silent longest.")
 	c.events = s.counter("events_total", "Events in the ring since the registry was started, by kind.", "kind")
+
+	c.secure = s.gauge("secure", "Whether the ring is secure.")
+	c.refused = s.counter("refused_total", "Connections and registrations that the registry refused for their credentials, by cause.", "cause")
+	c.tokens = s.gauge("valid_tokens", "Tokens by which nodes can join.")
+	c.expelled = s.gauge("expelled_nodes", "Nodes that were expelled and whose admissions have not expired yet.")
+	c.admission = s.gauge("admission_left_min_seconds", "Time until the first member's admission expires, unless it is renewed. +Inf if no member has one.")
 
 	c.runs = s.counter("traffic_runs_total", "Traffic runs that have ended, by verdict.", "verdict")
 	c.running = s.gauge("traffic_run_active", "Whether a traffic run is active.")
@@ -104,6 +117,7 @@ func (c *registryCollector) Collect(ch chan<- prometheus.Metric) {
 	c.hops.sendHops(ch, s.Hops)
 	c.latency.sendLatency(ch, s.Latency)
 	c.collectRing(ch, s)
+	c.collectSecurity(ch, s)
 	c.collectRuns(ch, s)
 	if c.each != nil {
 		c.each.collect(ch, s)
@@ -133,6 +147,33 @@ func (c *registryCollector) collectRing(ch chan<- prometheus.Metric, s *status.S
 	for _, kind := range kinds {
 		c.events.send(ch, float64(s.Happened[kind]), word(kind))
 	}
+}
+
+// collectSecurity sends the same series of an open ring, so that a count begins at 0.
+func (c *registryCollector) collectSecurity(ch chan<- prometheus.Metric, s *status.Snapshot) {
+	var security status.Security
+	if s.Security != nil {
+		security = *s.Security
+	}
+	valid := 0
+	for _, t := range security.Tokens {
+		if t.Valid() {
+			valid++
+		}
+	}
+	left := math.Inf(1)
+	for i := range s.Members {
+		if a := s.Members[i].Admission; a != nil {
+			left = min(left, a.Until.Sub(security.Time).Seconds())
+		}
+	}
+	c.secure.send(ch, truth(s.Security != nil))
+	for _, cause := range refusals {
+		c.refused.send(ch, float64(security.Refusals[cause]), word(cause))
+	}
+	c.tokens.send(ch, float64(valid))
+	c.expelled.send(ch, float64(len(security.Expelled)))
+	c.admission.send(ch, left)
 }
 
 func (c *registryCollector) collectRuns(ch chan<- prometheus.Metric, s *status.Snapshot) {
