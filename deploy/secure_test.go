@@ -126,8 +126,9 @@ func TestSecureRing(t *testing.T) {
 func TestSecurePage(t *testing.T) {
 	state := t.TempDir()
 	var prints []any
+	line := filepath.Join(t.TempDir(), "line") // in a folder that nodes may read
 	for range 2 {
-		p := start(t, "registry", "RINGDHT_STATE="+state, "RINGDHT_SECURE=true", "RINGDHT_ADDR=127.0.0.1:0", "RINGDHT_HTTP=:0")
+		p := start(t, "registry", "RINGDHT_JOIN_FILE="+line, "RINGDHT_STATE="+state, "RINGDHT_SECURE=true", "RINGDHT_ADDR=127.0.0.1:0", "RINGDHT_HTTP=:0")
 		at := p.record("registry listens")["http"].(string)
 		prints = append(prints, p.record("the page has TLS with a self-signed certificate")["sha256"])
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -144,6 +145,9 @@ func TestSecurePage(t *testing.T) {
 		if status := p.terminate(); status != 0 {
 			t.Errorf("status %d:\n%s", status, p.log())
 		}
+	}
+	if files, err := os.ReadDir(filepath.Dir(line)); err != nil || len(files) != 1 {
+		t.Errorf("beside the join line there is more: %v %v", files, err)
 	}
 	if prints[0] == nil || prints[0] != prints[1] {
 		t.Errorf("the certificates %v", prints)

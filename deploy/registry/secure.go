@@ -17,8 +17,8 @@ import (
 )
 
 // securePage writes the join line of a secure ring to its file, and returns the options of its page:
-// a login, and the line for those who have one. The login's key is in the file page-key beside the
-// join line, since a log is read by many. A new join line replaces the file.
+// a login, and the line for browsers that have one. The login's key is in the file page-key, since a
+// log is read by many. A new join line replaces the file.
 func (c *config) securePage(at net.Addr, r *ringdht.Registry, log *slog.Logger) ([]dashboard.Option, error) {
 	addr, err := c.joinAddress(at)
 	if err != nil {
@@ -37,7 +37,7 @@ func (c *config) securePage(at net.Addr, r *ringdht.Registry, log *slog.Logger) 
 	if _, err := lines(); err != nil {
 		return nil, fmt.Errorf("-join-file (RINGDHT_JOIN_FILE): %w", err)
 	}
-	keyFile := filepath.Join(filepath.Dir(c.joinFile), "page-key")
+	keyFile := filepath.Join(c.private(), "page-key")
 	key, err := loginKey(keyFile)
 	if err != nil {
 		return nil, fmt.Errorf("the key of the page: %w", err)
@@ -46,19 +46,28 @@ func (c *config) securePage(at net.Addr, r *ringdht.Registry, log *slog.Logger) 
 	return []dashboard.Option{dashboard.WithLogin(key), dashboard.WithJoinLine(lines)}, nil
 }
 
-// certificate makes the certificate of the page, which it keeps beside the join line.
+// certificate makes the certificate of the page, which it keeps.
 func (c *config) certificate(log *slog.Logger) func() (*tls.Config, error) {
 	return func() (*tls.Config, error) {
 		hosts := strings.Split(c.hosts, ",")
 		if self, err := os.Hostname(); err == nil {
 			hosts = append(hosts, self)
 		}
-		config, print, err := dashboard.Certificate(filepath.Dir(c.joinFile), hosts...)
+		config, print, err := dashboard.Certificate(c.private(), hosts...)
 		if err == nil {
 			log.Info("the page has TLS with a self-signed certificate", "sha256", print)
 		}
 		return config, err
 	}
+}
+
+// private returns the folder for what only operators may read: that of the state, or else that of
+// the join line, which nodes may read.
+func (c *config) private() string {
+	if c.state != "" {
+		return c.state
+	}
+	return filepath.Dir(c.joinFile)
 }
 
 // joinAddress returns the address of the registry for the join line.
