@@ -63,6 +63,7 @@ func (f *feed) update(s *status.Snapshot) []byte {
 	f.flow = f.flowOf(s)
 	bodies := [parts][]byte{
 		partRing: encode(f.ring(s)), partGone: encodeGone(s), partDegraded: encodeDegraded(s.Degraded),
+		partSidelined: encodeSidelined(s.Sidelined), partSecurity: encode(securityOf(s.Security)),
 		partTotal: encode(s.Total), partHops: encode(orEmpty(s.Hops)), partRunning: encode(s.Running), partRuns: encode(results(s.Runs)),
 		partLatency: encode([]any{orEmpty(s.Latency.Counts), s.Latency.Sum}), partFlow: encode(f.flow),
 	}

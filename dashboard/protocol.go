@@ -34,6 +34,10 @@ import (
 //	          relayed] of nodes that have gone lately, with the last figures they
 //	          reported, and when; see Snapshot.Gone. Those that left stay for a minute
 //	degraded  [from, to, why] of the pairs whose messages take a detour
+//	sidelined [id, why] of the members that routes lead around
+//	security  of a secure ring, otherwise null: {key, kept, old_key, refused: by all causes,
+//	          strangers: [from, cause, times, last] of the latest sources that were refused,
+//	          expelled: [id, when] of the latest nodes, expelled_all: how many}
 //	total     status.Counters, summed over all members
 //	hops      messages delivered, by the number of links crossed
 //	latency   [durations by bucket of status.Histogram, sum in ns]
@@ -50,6 +54,8 @@ const (
 	partRing = iota
 	partGone
 	partDegraded
+	partSidelined
+	partSecurity
 	partTotal
 	partHops
 	partLatency
@@ -59,7 +65,7 @@ const (
 	parts
 )
 
-var partNames = [parts]string{"ring", "gone", "degraded", "total", "hops", "latency", "flow", "running", "runs"}
+var partNames = [parts]string{"ring", "gone", "degraded", "sidelined", "security", "total", "hops", "latency", "flow", "running", "runs"}
 
 // ringPart is the part ring.
 type ringPart struct {

@@ -11,7 +11,7 @@ export function item(e) {
   return make("li", { "data-seq": e.seq, "data-kind": e.kind },
     make("time", { datetime: new Date(e.t).toISOString() }, clock(e.t)),
     " ", make("span", { class: "what" }, sentence(e)),
-    ...e.why && e.why !== e.kind && e.kind !== "run ended" ? [" ", make("span", { class: "why" }, e.why)] : []);
+    ...e.why && e.why !== e.kind && e.why !== sentence(e) ? [" ", make("span", { class: "why" }, e.why)] : []);
 }
 
 export class Events {

@@ -1,7 +1,8 @@
 // Runs, the audit, and pairs whose messages take a detour.
 
 import { $, ask, make, set } from "./dom.js";
-import { count, duration, percent, short, whole } from "./format.js";
+import { clock, count, duration, percent, short, whole } from "./format.js";
+import { lock } from "./store.js";
 
 /** A verdict's first word, and its reason. Pure. */
 export function split(verdict) {
@@ -90,4 +91,23 @@ export function drawDegraded(pairs) {
   box.hidden = pairs.length === 0;
   box.querySelector("h3").textContent = `Detours: ${count(pairs.length, "pair")}`;
   box.querySelector("ul").replaceChildren(...pairs.slice(0, 50).map((p) => make("li", {}, `${p.from} → ${p.to}: ${p.why}`)));
+}
+
+/** The members that pass nothing on, so that routes lead around them. */
+export function drawSidelined(members) {
+  const box = $("sidelined");
+  box.hidden = members.length === 0;
+  box.querySelector("h3").textContent = `Led around: ${count(members.length, "node")}`;
+  box.querySelector("ul").replaceChildren(...members.slice(0, 50).map((m) => make("li", {}, `${m.id}: ${m.why}`)));
+}
+
+/** The card of a secure ring: its key, the latest sources that were refused, and nodes that were expelled. */
+export function drawSecurity(s) {
+  $("security").hidden = !s;
+  if (!s) return;
+  set($("security-says"), lock(s));
+  const line = (...words) => make("li", {}, words.join(" "));
+  $("security-list").replaceChildren(
+    ...s.expelled.map(([id, when]) => line(clock(when), `node ${id} was expelled`)),
+    ...s.strangers.map(([from, cause, times, last]) => line(clock(last), `${from} was refused: ${cause}${times > 1 ? `, ${whole(times)} times` : ""}`)));
 }

@@ -10,7 +10,7 @@ import { RingView } from "./ring.js";
 import { palette, theme } from "./palette.js";
 import { drawHistory, drawHops, hopsSince } from "./charts.js";
 import { NodeTable } from "./nodes.js";
-import { Runs, Audit, drawDegraded } from "./lists.js";
+import { Runs, Audit, drawDegraded, drawSecurity, drawSidelined } from "./lists.js";
 import { NodePanel } from "./node.js";
 import { RoutePanel } from "./trace.js";
 import { Control } from "./control.js";
@@ -119,6 +119,8 @@ function draw(change) {
   events.draw(change.first ? store.events : change.events, change.first);
   welcome.show(store);
   if (change.has("degraded")) drawDegraded(store.degraded);
+  if (change.has("sidelined")) drawSidelined(store.sidelined);
+  if (change.has("security")) drawSecurity(store.security);
   drawHistory(history, rateWindow(), store.t);
   drawHops(store, since);
   audit.follow(store);

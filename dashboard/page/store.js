@@ -9,6 +9,7 @@ export const STATES = ["registered", "linking", "active", "suspect", "leaving", 
 export const GROUPS = {
   membership: ["joined", "ready", "left"],
   trouble: ["suspect", "dead", "back", "degraded", "healed", "led around", "relays", "left out", "counts again", "other ring"],
+  security: ["expelled", "refused", "security"],
   "set-ups and runs": ["set up", "rebuilt", "run started", "run ended"],
 };
 
@@ -25,7 +26,7 @@ const MAX_EVENTS = 512;
 
 export function empty() {
   return {
-    t: 0, ring: null, members: [], gone: [], degraded: [], odd: new Map(), total: {}, hops: [], latency: [[], 0], flow: [0, 0, 0, 0],
+    t: 0, ring: null, members: [], gone: [], degraded: [], sidelined: [], security: null, odd: new Map(), total: {}, hops: [], latency: [[], 0], flow: [0, 0, 0, 0],
     running: null, runs: [], events: [], byID: new Map(),
   };
 }
@@ -68,7 +69,8 @@ export function apply(s, u) {
     s.odd = new Map();
     for (const p of s.degraded) for (const id of [p.from, p.to]) s.odd.set(id, (s.odd.get(id) ?? 0) + 1);
   }
-  for (const part of ["ring", "total", "hops", "latency", "flow", "running", "runs"]) {
+  if (u.sidelined) s.sidelined = u.sidelined.map(([id, why]) => ({ id, why }));
+  for (const part of ["ring", "security", "total", "hops", "latency", "flow", "running", "runs"]) {
     if (part in u) s[part] = u[part] ?? (part === "hops" || part === "runs" ? [] : null);
   }
   const events = (u.events ?? []).map(([seq, t, kind, epoch, id, addr, incarnation, other, why]) =>
@@ -109,6 +111,7 @@ export function rivals({ others, other, name, lease }) {
 export function condition(s) {
   const n = census(s), trouble = [];
   for (const state of ["dead", "suspect", "stuck"]) if (n.has(state)) trouble.push(`${whole(n.get(state))} ${state}`);
+  if (s.sidelined.length) trouble.push(`${whole(s.sidelined.length)} led around`);
   if (n.has("detour")) trouble.push(count(n.get("detour"), "detour"));
   if (s.ring.others > 0) trouble.push("other ring");
   const waits = s.ring.live && s.ring.missing.length > 0;
@@ -116,6 +119,15 @@ export function condition(s) {
   const words = trouble.concat(waits ? "changing" : []);
   if (!s.ring.live) words.unshift(s.members.length ? "not set up" : "no nodes yet");
   return { tone, text: words.join(", ") || "live" };
+}
+
+/** What keeps a secure ring closed, in a line. Pure. */
+export function lock(s) {
+  const parts = [`Encrypted; key ${s.key.slice(0, 8)}, ${s.kept ? "kept on disk" : "in memory only: nodes need a new join line after a restart"}`];
+  if (s.old_key) parts.push(`the key before, ${s.old_key.slice(0, 8)}, is still trusted`);
+  parts.push(s.refused ? `${whole(s.refused)} refused` : "none refused");
+  if (s.expelled_all) parts.push(`${whole(s.expelled_all)} expelled`);
+  return `${parts.join("; ")}.`;
 }
 
 /** Whether an event is about one node. */
@@ -130,6 +142,7 @@ export function sentence(e) {
     case "relays": return `routes lead through ${e.id} again`;
     case "joined": case "left": return `${e.id} ${e.kind}`;
     case "ready": case "dead": case "suspect": case "back": return `${e.id} is ${e.kind}`;
+    case "expelled": case "security": return e.why || (ofNode(e) ? `${e.id} is expelled` : "the security has changed");
     case "left out": return `${e.id} makes no progress: nothing waits for it`;
     case "counts again": return `${e.id} makes progress again`;
     case "other ring": return `${e.id} of another ring asks to come back, and is refused`;

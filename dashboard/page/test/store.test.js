@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { announcement, apply, census, condition, empty, groupOf, passes, rivals, sentence, tables } from "../store.js";
+import { announcement, apply, census, condition, empty, groupOf, lock, passes, rivals, sentence, tables } from "../store.js";
 import { command, where } from "../empty.js";
 import { linkOf, nodeIn } from "../address.js";
 import { matches, shown } from "../nodes.js";
@@ -75,6 +75,7 @@ test("the pill is green only if nothing needs attention", () => {
     [s({ members: [{ id: "5", state: "suspect" }] }), "warn", "1 suspect"],
     [s({ members: [{ id: "5", state: "stuck" }] }), "warn", "1 stuck"],
     [s({ degraded: [{ from: "5", to: "9" }] }), "warn", "1 detour"],
+    [s({ sidelined: [{ id: "5", why: "" }] }), "warn", "1 led around"],
     [s({ gone: gone("dead"), degraded: [{}, {}], members: [{ state: "suspect" }, { state: "suspect" }] }), "bad", "1 dead, 2 suspect, 2 detours"],
     [s({ ring: { live: true, missing: ["x"] } }), "warn", "changing"],
     [s({ ring: { live: true, missing: ["x"] }, gone: gone("dead") }), "bad", "1 dead, changing"],
@@ -83,6 +84,18 @@ test("the pill is green only if nothing needs attention", () => {
     [s({ ring: { live: false, missing: [] }, members: [] }), "wait", "no nodes yet"],
   ]) assert.deepEqual(condition(store), { tone, text });
   assert.deepEqual([...census(s({ gone: gone("left"), degraded: [{}] }))], [["detour", 1], ["left", 1], ["active", 1]]);
+});
+
+test("a secure ring in a line, and what an open one has", () => {
+  const s = { key: "0123456789abcdef", kept: true, old_key: "", refused: 0, strangers: [], expelled: [], expelled_all: 0 };
+  assert.equal(lock(s), "Encrypted; key 01234567, kept on disk; none refused.");
+  assert.equal(lock({ ...s, kept: false, old_key: "fedcba9876", refused: 3, expelled_all: 2 }),
+    "Encrypted; key 01234567, in memory only: nodes need a new join line after a restart; the key before, fedcba98, is still trusted; 3 refused; 2 expelled.");
+  const store = empty();
+  apply(store, { ...structuredClone(full), sidelined: [["9", "stood still"]], security: s });
+  assert.deepEqual([store.sidelined, store.security], [[{ id: "9", why: "stood still" }], s]);
+  apply(store, { t: 1001, sidelined: [], security: null });
+  assert.deepEqual([store.sidelined, store.security], [[], null]);
 });
 
 test("events are filtered by group and by node", () => {
