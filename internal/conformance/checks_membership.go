@@ -67,7 +67,7 @@ var membershipChecks = []check{
 		}
 		l, err := next[control.Linked](j.m, control.TypeLinked)
 		if err == nil && (l.Epoch != 3 || l.Error != "") {
-			err = fmt.Errorf("Linked is %+v", l)
+			err = fmt.Errorf("the Linked is %+v", l)
 		}
 		return errors.Join(err, a.isUp())
 	}},
@@ -101,7 +101,7 @@ var membershipChecks = []check{
 		}
 		req, err := next[control.Register](m, control.TypeRegister)
 		if err == nil && (req.Incarnation != 0 || req.Ready || req.Identity != "") {
-			err = fmt.Errorf("Register is %+v", req)
+			err = fmt.Errorf("the Register is %+v", req)
 		}
 		return err
 	}},
@@ -118,7 +118,7 @@ var membershipChecks = []check{
 			return err
 		}
 		if d.ID != self.ID || d.Addr != j.reg.Addr {
-			return fmt.Errorf("Deregister is %+v", d)
+			return fmt.Errorf("the Deregister is %+v", d)
 		}
 		if err := j.m.send(control.TypeDeregistered, control.Deregistered{ID: d.ID}); err != nil {
 			return err
@@ -143,7 +143,7 @@ func (w *world) back(end func(*joined)) error {
 		return err
 	}
 	if req.ID != self.ID || req.Incarnation != self.Incarnation || req.Token != j.reg.Token || req.Identity != identity || req.Epoch != j.epoch || !req.Ready || req.Addr != j.reg.Addr {
-		return fmt.Errorf("Register is %+v", req)
+		return fmt.Errorf("the Register is %+v", req)
 	}
 	if err := a.isUp(); err != nil {
 		return err
@@ -185,7 +185,7 @@ var tableChecks = []check{
 	{"R51", true, "Linked comes once all links are up or have failed, and names the failure", func(w *world) error {
 		return w.troubled(func(j *joined, silent *peer, before []message, l control.Linked) error {
 			if l.Epoch != j.epoch || l.Error == "" {
-				return fmt.Errorf("Linked is %+v", l)
+				return fmt.Errorf("the Linked is %+v", l)
 			}
 			return w.peers[0].isUp()
 		})
@@ -194,7 +194,7 @@ var tableChecks = []check{
 		return w.troubled(hasTrouble)
 	}},
 	{"R53", true, "Trouble comes again with the next epoch, before its Linked", func(w *world) error {
-		return w.troubled(func(j *joined, gone *peer, before []message, l control.Linked) error {
+		return w.troubled(func(j *joined, gone *peer, _ []message, _ control.Linked) error {
 			if err := j.tell(w.peers...); err != nil {
 				return err
 			}
@@ -295,7 +295,7 @@ func (j *joined) untilLinked() (before []message, l control.Linked, err error) {
 			}
 			before = nil
 		case <-timeout:
-			return nil, l, errors.New("Linked has not come")
+			return nil, l, errors.New("the Linked has not come")
 		}
 	}
 }

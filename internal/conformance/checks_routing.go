@@ -147,7 +147,7 @@ var routingChecks = []check{
 					return err
 				}
 				if want := map[uint64]string{7: "\x00\x01\x00", 8: "\x00\x01\x01"}[f.Seq()]; string(f.Body()) != want || f.Dst() != 500 || f.Src() != self.ID {
-					return fmt.Errorf("Traced is %x", f)
+					return fmt.Errorf("the Traced is %x", f)
 				}
 			}
 			return nil

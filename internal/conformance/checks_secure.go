@@ -57,7 +57,7 @@ var secureChecks = []check{
 		select {
 		case got := <-m.got:
 			if text := []byte(secure.Text(w.sec.secret[:])); bytes.Contains(got.body, w.sec.secret[:]) || bytes.Contains(got.body, text) {
-				return errors.New("Register has it")
+				return errors.New("the Register has it")
 			}
 			return nil
 		case <-time.After(patience):

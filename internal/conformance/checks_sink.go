@@ -54,7 +54,7 @@ func (s *source) open(inc, gen uint64) (o wire.OpenedBody, err error) {
 		o, err = wire.ParseOpened(f.Body())
 	}
 	if err == nil && (f.Seq() != gen || f.Dst() != s.a.ID || f.Src() != self.ID || o.SourceIncarnation != inc || o.SinkIncarnation != self.Incarnation || o.First < 1 || o.First > 1<<62) {
-		err = fmt.Errorf("Opened is %x: %+v", f, o)
+		err = fmt.Errorf("the Opened is %x: %+v", f, o)
 	}
 	return o, err
 }
@@ -171,7 +171,7 @@ var sinkChecks = []check{
 			for _, seq := range []uint64{s.first - 1, s.first + 1<<20, s.first ^ 1<<40} {
 				s.conn.Write(frame(wire.Sync, self.ID, s.a.ID, seq, "\x00\x00\x00\x01"))
 				if f, _, err := s.a.next(wire.Reset); err != nil || f.Seq() != seq {
-					return errors.Join(err, fmt.Errorf("Reset is %x", f))
+					return errors.Join(err, fmt.Errorf("the Reset is %x", f))
 				}
 			}
 			_, _, err := s.sync(0, 0) // the stream stays
@@ -224,7 +224,7 @@ var sinkChecks = []check{
 			for range 2 {
 				s.conn.Write(frame(wire.Close, self.ID, s.a.ID, s.first+1, ""))
 				if f, _, err := s.a.next(wire.Closed); err != nil || f.Seq() != s.first+1 {
-					return errors.Join(err, fmt.Errorf("Closed is %x", f))
+					return errors.Join(err, fmt.Errorf("the Closed is %x", f))
 				}
 			}
 			s.data(1)
@@ -239,7 +239,7 @@ var sinkChecks = []check{
 			_, before, err := s.a.next(wire.Ack)
 			for _, f := range before {
 				if f.Type() == wire.Closed {
-					return errors.New("Closed comes, and message 1 is missing")
+					return errors.New("the Closed comes, and message 1 is missing")
 				}
 			}
 			return err
@@ -254,7 +254,7 @@ var sinkChecks = []check{
 			}
 			body, err := wire.ParseRefuse(f.Body())
 			if err != nil || body.Reason != wire.RefuseOlder || body.Remembered != s.a.Incarnation || body.SourceIncarnation != s.a.Incarnation-5 {
-				return errors.Join(err, fmt.Errorf("Refuse is %x", f))
+				return errors.Join(err, fmt.Errorf("the Refuse is %x", f))
 			}
 			_, err = s.open(s.a.Incarnation+5, 1)
 			return err

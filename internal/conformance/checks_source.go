@@ -45,7 +45,7 @@ func (w *world) sinking(n int64, then func(s *sink) error) error {
 		return err
 	}
 	if o, err := wire.ParseOpen(f.Body()); err != nil || o.Incarnation != self.Incarnation || f.Src() != self.ID || f.Dst() != a.ID || f.Hops() != 0 || f.Port() != 0 {
-		return errors.Join(err, fmt.Errorf("Open is %x", f))
+		return errors.Join(err, fmt.Errorf("the Open is %x", f))
 	}
 	return then(&sink{j, a, conn, f})
 }
@@ -102,7 +102,7 @@ func (s *sink) finished(sent, unknown int64) error {
 		return err
 	}
 	if f.Run != run {
-		return fmt.Errorf("Finished is %+v", f)
+		return fmt.Errorf("the Finished is %+v", f)
 	}
 	s.j.m.send(control.TypeCollect, control.Collect{Run: run})
 	got, err := next[control.Summary](s.j.m, control.TypeSummary)
@@ -236,7 +236,7 @@ var sourceChecks = []check{
 			}
 			for _, m := range s.j.m.pending() {
 				if m.t == control.TypeFinished {
-					return errors.New("Finished comes before the Ack")
+					return errors.New("the Finished comes before the Ack")
 				}
 			}
 			s.ack(2, 1<<16, round)
@@ -264,7 +264,7 @@ var sourceChecks = []check{
 			for range 2 {
 				s.conn.Write(frame(wire.Farewell, self.ID, s.a.ID, sinkFirst+1, ""))
 				if f, _, err := s.a.next(wire.Close); err != nil || f.Seq() != sinkFirst+1 {
-					return errors.Join(err, fmt.Errorf("Close is %x", f))
+					return errors.Join(err, fmt.Errorf("the Close is %x", f))
 				}
 			}
 			return s.finished(1, 0)
@@ -281,7 +281,7 @@ var sourceChecks = []check{
 		j.m.send(control.TypeTask, control.Task{Run: run, Payload: 8})
 		f, err := next[control.Finished](j.m, control.TypeFinished)
 		if err == nil && f.Run != run {
-			err = fmt.Errorf("Finished is %+v", f)
+			err = fmt.Errorf("the Finished is %+v", f)
 		}
 		return err
 	}},
@@ -302,7 +302,7 @@ var sourceChecks = []check{
 			s.j.m.send(control.TypeExplain, control.Explain{Run: run})
 			p, err := next[control.Pairs](s.j.m, control.TypePairs)
 			if err == nil && (p.Run != run || len(p.Sent) != 1 || p.Sent[0].ID != s.a.ID || p.Sent[0].N != 1 || len(p.Received) != 0) {
-				err = fmt.Errorf("Pairs are %+v", p)
+				err = fmt.Errorf("the Pairs are %+v", p)
 			}
 			return err
 		})

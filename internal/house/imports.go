@@ -40,7 +40,7 @@ var outside = map[string][]string{
 var tops = map[string][]string{
 	"internal/sim":         {"internal/backoff", "internal/control", "internal/membership", "internal/ring", "internal/stream", "internal/wire"},
 	"internal/chaos":       {".", "status"},
-	"internal/conformance": {"internal/codec", "internal/control", "internal/ring", "internal/wire"},
+	"internal/conformance": {"internal/codec", "internal/control", "internal/ring", "internal/secure", "internal/wire"},
 	"internal/house":       {},
 	"internal/house/vulns": {},
 }
