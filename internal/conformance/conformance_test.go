@@ -19,8 +19,9 @@ import (
 
 func TestMain(m *testing.M) { leaks.Main(m) }
 
-// The messenger keeps every rule, with either codec.
-func TestMessenger(t *testing.T) {
+// The messenger keeps every rule, with either codec, and in a secure ring. So does a node in another
+// language, which was written from the document alone, in an open ring.
+func TestNodes(t *testing.T) {
 	messenger := filepath.Join(t.TempDir(), "messenger")
 	if runtime.GOOS == "windows" {
 		messenger += ".exe"
@@ -28,33 +29,29 @@ func TestMessenger(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", messenger, "../../examples/messenger").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, codec := range []string{"msgpack", "json"} {
-		t.Run(codec, func(t *testing.T) {
-			if codec == "json" && testing.Short() {
-				t.Skip("the codec makes little difference")
-			}
-			keepsAll(t, config{command: []string{messenger, "-codec", codec, "{registry}"}})
-		})
-	}
-	t.Run("secure", func(t *testing.T) {
-		keepsAll(t, config{command: []string{messenger, "{registry}"}, secure: true})
-	})
-}
-
-// A node in another language that was written from the document alone keeps every rule.
-func TestPython(t *testing.T) {
-	keepsAll(t, config{command: []string{python(t), "testdata/node.py", "{registry}"}})
-}
-
-func keepsAll(t *testing.T, c config) {
-	t.Helper()
 	was := patience
 	patience = time.Minute // of a machine that does much else
-	defer func() { patience = was }()
-	var out bytes.Buffer
-	c.ring, c.log = "ring", io.Discard
-	if !c.run(&out) || strings.Contains(out.String(), "skip ") {
-		t.Errorf("%s", out.String())
+	t.Cleanup(func() { patience = was })
+	for name, c := range map[string]config{
+		"messenger":        {command: []string{messenger, "{registry}"}},
+		"messenger/json":   {command: []string{messenger, "-codec", "json", "{registry}"}},
+		"messenger/secure": {command: []string{messenger, "{registry}"}, secure: true},
+		"python":           {command: []string{"python3", "testdata/node.py", "{registry}"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // nodes wait more than they work
+			if name == "messenger/json" && testing.Short() {
+				t.Skip("the codec makes little difference")
+			}
+			if name == "python" {
+				c.command[0] = python(t)
+			}
+			var out bytes.Buffer
+			c.ring, c.log = "ring", io.Discard
+			if !c.run(&out) || strings.Contains(out.String(), "skip ") {
+				t.Errorf("%s", out.String())
+			}
+		})
 	}
 }
 

@@ -119,6 +119,8 @@ func (w *world) acceptMembers() {
 			conn.SetDeadline(time.Time{})
 			m.conn.Write(wire.Answer{}.Append(nil))
 			w.wg.Go(m.read)
+		} else {
+			m.conn.Close()
 		}
 		select {
 		case w.members <- m:
@@ -148,6 +150,7 @@ type message struct {
 
 func (m *member) read() {
 	defer close(m.got)
+	defer m.conn.Close()
 	for {
 		head := make([]byte, wire.PrefixSize)
 		if _, err := io.ReadFull(m.conn, head); err != nil {
