@@ -20,6 +20,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // failing is a host whose dials fail while an error is set.
@@ -210,4 +211,24 @@ func TestSilentSuspectsHoldUpNobody(t *testing.T) {
 		ringtest.CheckElapsed(t, "an ordinary join", start, 100*time.Millisecond)
 		tr.Close()
 	})
+}
+
+// The registry of a secure ring dials no address for a stranger, whatever host it is of. It dials for
+// a node that has proven a secret, and takes it only if its key answers there.
+func TestNoDialForAStranger(t *testing.T) {
+	tr, f := newFailingRing(t, memnet.New(1), ringdht.WithSecurity(0))
+	defer tr.Close()
+	line := lineOf(t, tr)
+	wrong := newProcess(t, tr.Net, line)
+	wrong.line.Secret[0] ^= 1
+	refusedFor(t, tr, wrong.tryJoin(func(r *control.Register) { r.Addr = "victim:22" }), control.CodeCredentials, status.RefusedSecret, "not one of this ring")
+	none := newProcess(t, tr.Net, line)
+	refusedFor(t, tr, none.tryJoin(func(r *control.Register) { r.Addr, r.Proof = "victim:22", "" }), control.CodeCredentials, status.RefusedNone, "join line")
+	if n := f.dials.Load(); n != 0 {
+		t.Errorf("the registry has dialled %d times for strangers", n)
+	}
+	newProcess(t, tr.Net, line).join()
+	if n := f.dials.Load(); n != 1 {
+		t.Errorf("the registry has dialled %d times for a node", n)
+	}
 }
