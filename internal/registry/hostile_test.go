@@ -101,9 +101,9 @@ func nilList(field string, n int) []byte {
 }
 
 // sendRaw sends bytes after a member's hello, and reads until the registry hangs up.
-func sendRaw(t *testing.T, tr *ringtest.Ring, b []byte) (answer []byte) {
+func sendRaw(t *testing.T, tr hostile, b []byte) (answer []byte) {
 	t.Helper()
-	conn, _, _, err := ringtest.DialConfig().Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleMember})
+	conn, _, _, err := tr.dials.Dial(tr.Ctx(), tr.Addr, wire.Hello{Role: wire.RoleMember})
 	if err != nil {
 		t.Error(err)
 		return nil
@@ -141,7 +141,8 @@ func refusalOf(t *testing.T, tr *ringtest.Ring, req control.Register) (string, t
 // hostile is a ring under attack, over TCP.
 type hostile struct {
 	*ringtest.Ring
-	log *ringtest.Log
+	log   *ringtest.Log
+	dials *handshake.Config // of a stranger at the registry
 }
 
 // attacks has the rows of the table of attacks, by what a stranger or a member sends. Each failed once.
@@ -154,7 +155,7 @@ var attacks = []struct {
 		cost := totalAllocated(func() {
 			var wg sync.WaitGroup
 			for range 30 {
-				wg.Go(func() { sendRaw(t, tr.Ring, bytes) })
+				wg.Go(func() { sendRaw(t, tr, bytes) })
 			}
 			wg.Wait()
 		})
@@ -164,12 +165,12 @@ var attacks = []struct {
 	}},
 	{"D1", "Registers that fit, of nil elements", func(t *testing.T, tr hostile) {
 		for range 30 {
-			sendRaw(t, tr.Ring, frame(control.TypeRegister, nilList("over", 4<<10-20)))
+			sendRaw(t, tr, frame(control.TypeRegister, nilList("over", 4<<10-20)))
 		}
 		tr.log.WaitFor(t, "before registration", "at most 64 are allowed")
 	}},
 	{"D1", "4097 bytes before registration", func(t *testing.T, tr hostile) {
-		sendRaw(t, tr.Ring, frame(control.TypeRegister, make([]byte, 4<<10-3)))
+		sendRaw(t, tr, frame(control.TypeRegister, make([]byte, 4<<10-3)))
 		tr.log.WaitFor(t, "before registration", "rule R11", "4097 bytes")
 	}},
 	{"D2", "a member's heartbeats of nil elements", func(t *testing.T, tr hostile) {
@@ -191,6 +192,7 @@ var attacks = []struct {
 		}
 	}},
 	{"B1", "a newcomer at a member's address, with the answer to a probe as its token", func(t *testing.T, tr hostile) {
+		ringtest.OpenOnly(t, "a probe proves the ring's key there, see TestStrangers")
 		victim := tr.Nodes[0]
 		life := victim.Incarnation()
 		for nonce := range uint64(10) {
@@ -254,7 +256,7 @@ var attacks = []struct {
 	{"E5", "a flood of nonsense, of refusals and of connections", func(t *testing.T, tr hostile) {
 		before := len(tr.log.Text())
 		for i := range 300 {
-			sendRaw(t, tr.Ring, frame(control.TypeRegister, []byte{0xd9, byte(i), byte(i), 'x', byte(i)}))
+			sendRaw(t, tr, frame(control.TypeRegister, []byte{0xd9, byte(i), byte(i), 'x', byte(i)}))
 			refusalOf(t, tr.Ring, control.Register{Addr: fmt.Sprintf("10.0.0.%d:7", i%250+1)})
 			refusalOf(t, tr.Ring, control.Register{Addr: fmt.Sprintf("%d", i)})
 			c, err := net.Dial("tcp", tr.Addr)
@@ -348,6 +350,10 @@ func TestHostile(t *testing.T) {
 		}
 	}
 	exact()
+	tr.dials = ringtest.DialConfig()
+	if tr.Secure {
+		tr.dials = tr.Insider("127.0.0.1").Config // a newcomer that knows the ring's key, and no secret
+	}
 	before := used()
 	for _, a := range attacks {
 		t.Run(strings.TrimSpace(a.row+" "+a.name), func(t *testing.T) { a.run(t, tr) })

@@ -203,6 +203,7 @@ func TestNumbersOfALiar(t *testing.T) {
 // D8: a process that listens at many ports gets no more members than a host may have, and others still
 // join.
 func TestOneHostLeavesRoom(t *testing.T) {
+	ringtest.OpenOnly(t, "its newcomers prove no secret")
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithBits(6))
 		full := 0
@@ -272,6 +273,7 @@ func TestOneHostLeavesRoom(t *testing.T) {
 // Newcomers that must wait for members of an earlier ring keep no place that others need. There are so
 // many of them, and more are told to come again.
 func TestWaitingNewcomersLeaveRoom(t *testing.T) {
+	ringtest.OpenOnly(t, "its newcomers prove no secret")
 	synctest.Test(t, func(t *testing.T) {
 		const lease = 3 * time.Second
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(lease))
