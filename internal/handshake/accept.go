@@ -25,7 +25,7 @@ const minSilence = 16
 type places struct {
 	mu    sync.Mutex
 	slots slots
-	conns map[*slot]*arrival
+	conns map[*slot]*arrival // nil while there are none, as most of the time
 	freed notify.Change
 
 	// crypto bounds the handshakes of TLS that compute at the same time. A flood of them leaves
@@ -36,7 +36,6 @@ type places struct {
 func newPlaces(timeout time.Duration) *places {
 	return &places{
 		slots:  slots{most: maxHandshakes, patience: timeout / minSilence},
-		conns:  make(map[*slot]*arrival),
 		crypto: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 }
@@ -59,6 +58,9 @@ func (p *places) place(ctx context.Context, conn net.Conn) (a, dropped *arrival)
 		if mine != nil {
 			a, dropped = &arrival{conn, p, mine}, p.conns[instead]
 			delete(p.conns, instead)
+			if p.conns == nil {
+				p.conns = make(map[*slot]*arrival)
+			}
 			p.conns[mine] = a
 		}
 		p.mu.Unlock()
@@ -81,7 +83,9 @@ func (p *places) place(ctx context.Context, conn net.Conn) (a, dropped *arrival)
 func (a *arrival) release() {
 	a.places.mu.Lock()
 	a.places.slots.release(a.slot)
-	delete(a.places.conns, a.slot)
+	if delete(a.places.conns, a.slot); len(a.places.conns) == 0 {
+		a.places.conns = nil
+	}
 	a.places.mu.Unlock()
 	a.places.freed.Broadcast()
 }

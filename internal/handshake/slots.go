@@ -119,7 +119,9 @@ func (s *slots) release(o *slot) {
 		if s.bySource[o.source] = all[:len(all)-1]; len(all) == 1 {
 			delete(s.bySource, o.source)
 		}
-		s.taken--
+		if s.taken--; s.taken == 0 {
+			s.bySource = nil // of an idle node, else half a KiB for nothing
+		}
 		return
 	}
 }
