@@ -157,14 +157,17 @@ func besieged(t *testing.T, safe, everywhere bool) {
 	}
 	page := servePage(t, tr)
 	tr.Setup(2)
-	run := func() (perSecond int64) {
+	run := func(when string) {
 		t.Helper()
-		start := time.Now()
+		start, cpu := time.Now(), ringtest.CPUTime()
 		s := tr.Run(ringdht.Traffic{Messages: 200 * *silentConns})
-		return s.Sum.Received * int64(time.Second) / int64(time.Since(start))
+		took, used := time.Since(start), ringtest.CPUTime()-cpu
+		t.Logf("%s: %.2f million messages a second, %.2f a second of this process's CPU time, of which it had %.2f a second", when,
+			float64(s.Sum.Received)/1e6/took.Seconds(), float64(s.Sum.Received)/1e6/used.Seconds(), used.Seconds()/took.Seconds())
 	}
-	run()
-	alone, before := run(), filesOpen()
+	run("at first")
+	run("before the siege")
+	before := filesOpen()
 	t.Run("under siege", func(t *testing.T) {
 		siege{tr.Addr, *silentConns, *silentConns / 10, text}.start(t)
 		if everywhere {
@@ -172,14 +175,14 @@ func besieged(t *testing.T, safe, everywhere bool) {
 			siege{page, *silentConns, *silentConns / 10, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"}.start(t)
 		}
 		for range 1 + *silentConns/5000 {
-			assess(t, tr, page, func() { t.Logf("%d messages a second, %d before the siege", run(), alone) })
+			assess(t, tr, page, func() { run("during the siege") })
 			if *silentConns >= 2000 { // the full siege outlasts the times that connections are given
 				time.Sleep(2 * time.Second)
 			}
 		}
 	})
 	ringtest.WaitUntil(t, "all descriptors are given back", func() bool { return filesOpen() <= before })
-	t.Logf("%d messages a second afterwards", run())
+	run("afterwards")
 }
 
 // assess has nodes join and leave, and asks for the page.
