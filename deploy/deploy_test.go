@@ -265,6 +265,7 @@ func TestProgramEnds(t *testing.T) {
 		{"registry", "", "RINGDHT_VALIDITY=1h", 2, "-validity (RINGDHT_VALIDITY) needs -secure"},
 		{"registry", "-validity 1s -secure -join-file x", "", 2, "-validity (RINGDHT_VALIDITY): "},
 		{"registry", "", "RINGDHT_SECURE=true", 2, "-secure needs -join-file (RINGDHT_JOIN_FILE) or -state (RINGDHT_STATE)"},
+		{"node", "", "RINGDHT_REGISTRY=rdht1:localhost:1/secret", 2, "a join line belongs in -join (RINGDHT_JOIN)"},
 		{"node", "", "RINGDHT_JOIN=@/nothing", 2, "-join (RINGDHT_JOIN): "},
 		{"node", "-http localhost:0", "RINGDHT_JOIN=rdht1:localhost:1/short", 1, "cut short or changed"},
 		{"node", "-registry " + r.addr + " -http localhost:0", "RINGDHT_ADVERTISE=x", 1, "-advertise (RINGDHT_ADVERTISE): "},

@@ -47,6 +47,9 @@ func parse(args []string, stdout io.Writer) (*config, error) {
 	if err := c.Parse(flags, args, stdout, "Node is a service with one node of a ring."); err != nil {
 		return nil, err
 	}
+	if strings.Contains(c.registry, "/") { // it would be logged, with its secret
+		return nil, service.Usagef("-registry (RINGDHT_REGISTRY): expected host:port; a join line belongs in -join (RINGDHT_JOIN)")
+	}
 	c.entrance = c.registry
 	if *join != "" {
 		line, err := joinLine(*join)

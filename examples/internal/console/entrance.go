@@ -2,10 +2,12 @@ package console
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -33,6 +35,9 @@ func looksLikeJoinLine(text string) bool {
 	return len(text) > 4 && strings.EqualFold(text[:4], "rdht") && strings.Contains(text, "/")
 }
 
+// lineStart is how a join line starts.
+var lineStart = regexp.MustCompile(`(?i)rdht\d+:`)
+
 // maxJoinLine bounds what is read where a join line should be.
 const maxJoinLine = 4096
 
@@ -55,11 +60,15 @@ func ParseEntrance(text string, stdin io.Reader) (e Entrance, err error) {
 			return e, Usagef("expected the join line as the first line of %s: %v", name, err)
 		}
 	}
-	text = strings.TrimSpace(text)
-	if looksLikeJoinLine(text) {
-		return Entrance{text}, nil
+	for _, word := range strings.Fields(text) { // as copied, perhaps with quotes or the command before it
+		if word = strings.Trim(word, `'"`+"`"); looksLikeJoinLine(word) {
+			return Entrance{word}, nil
+		}
 	}
-	addr, err := Address(text, "localhost")
+	addr, err := Address(strings.TrimSpace(text), "localhost")
+	if err != nil && lineStart.MatchString(text) { // what is printed must have no secret
+		return e, Usagef("the join line was cut short or changed: it is rdht1:HOST:PORT/PIN-SECRET: copy it again, whole")
+	}
 	return Entrance{addr}, err
 }
 
@@ -68,6 +77,8 @@ func readLine(r io.Reader) (string, error) {
 	var line []byte
 	for b := make([]byte, 1); ; {
 		switch n, err := r.Read(b); {
+		case n == 1 && b[0] == '\n' && len(bytes.TrimSpace(line)) == 0:
+			return "", errors.New("it is empty")
 		case n == 1 && b[0] == '\n':
 			return string(line), nil
 		case n == 1 && len(line) >= maxJoinLine:

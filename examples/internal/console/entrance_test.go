@@ -22,6 +22,9 @@ func TestEntrances(t *testing.T) {
 		{"@" + file, "", line, "ring.example:12345", ""},
 		{"-", line + "\r\nsend 1 hello\n", line, "ring.example:12345", "send 1 hello\n"},
 		{"-", line, line, "ring.example:12345", ""},
+		{"'" + line + "'", "", line, "ring.example:12345", ""},
+		{"-", "Join with: ./messenger " + line + "\n", line, "ring.example:12345", ""},
+		{"rdht1:12345", "", "rdht1:12345", "rdht1:12345", ""}, // a machine may have that name
 	} {
 		input := strings.NewReader(c.input)
 		e, err := ParseEntrance(c.text, input)
@@ -34,6 +37,15 @@ func TestEntrances(t *testing.T) {
 		if e, err := ParseEntrance(wrong, strings.NewReader("")); err == nil {
 			t.Errorf("%q is %q", wrong, e)
 		}
+	}
+	for _, cut := range []string{"rdht1:ring.example:12345", "rdht1:ring.example:12345-secret", "rdht1:ring", "-"} {
+		_, err := ParseEntrance(cut, strings.NewReader("Join: rdht1:ring.example 12345-secret\n"))
+		if err == nil || !strings.Contains(err.Error(), "copy it again, whole") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q, cut short: %v", cut, err)
+		}
+	}
+	if _, err := ParseEntrance("-", strings.NewReader("\n")); err == nil || !strings.Contains(err.Error(), "empty") {
+		t.Errorf("an empty line: %v", err)
 	}
 	if _, err := ParseEntrance("-", strings.NewReader(strings.Repeat("x", 1<<20))); err == nil || !strings.Contains(err.Error(), "longer") {
 		t.Errorf("a line without an end: %v", err)
