@@ -21,6 +21,9 @@ func TestSecureRing(t *testing.T) {
 	p.Type("wait 4", "setup", "start 1000")
 	p.Expect(`^Verdict: exact$`)
 
+	p.Type("show-node " + nodes[0].ID().String())
+	p.Expect(`^  admitted +by token 1, for (24 h|23 h.*) more unless it is renewed, key [0-9a-f]+$`)
+
 	p.Type("token new -once -for 10m -id 77")
 	once := p.Expect(`^Token 2\. Join with: \S.* (rdht1:\S+)$`)[1]
 	for range 2 {

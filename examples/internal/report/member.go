@@ -58,6 +58,9 @@ func Member(s *status.Snapshot, i int, m *meter.Meter, width int) string {
 	t.Row("  incarnation", n.Incarnation)
 	t.Row("  epoch", fmt.Sprintf("%d, the ring's is %d", n.Epoch, s.Epoch))
 	t.Row("  joined", table.Span(s.Time.Sub(n.Joined))+" ago")
+	if a := n.Admission; a != nil && s.Security != nil {
+		t.Row("  admitted", fmt.Sprintf("by token %d, for %s more unless it is renewed, key %s", a.Token, table.Span(a.Until.Sub(s.Security.Time)), a.Key))
+	}
 	t.Row("  heard", Heard(s, n))
 	if r, ok := m.Of(n); ok {
 		t.Row("  now", fmt.Sprintf("sends %s, delivers %s, relays %s", table.Rate(r.Sent), table.Rate(r.Delivered), table.Rate(r.Relayed)))
