@@ -60,7 +60,7 @@ func ParseEntrance(text string, stdin io.Reader) (e Entrance, err error) {
 			return e, Usagef("expected the join line as the first line of %s: %v", name, err)
 		}
 	}
-	for _, word := range strings.Fields(text) { // as copied, perhaps with quotes or the command before it
+	for word := range strings.FieldsSeq(text) { // as copied, perhaps with quotes or the command before it
 		if word = strings.Trim(word, `'"`+"`"); looksLikeJoinLine(word) {
 			return Entrance{word}, nil
 		}
