@@ -59,9 +59,7 @@ func newSecurity(cfg *Config, state *keptState) (*security, error) {
 	s := &security{cfg: cfg, state: state, started: time.Now(), wakeups: make(chan struct{}, 1), uses: make(map[uint32]int64), verified: make(map[control.Over]struct{})}
 	made := state == nil
 	var err error
-	if after := cfg.Secure.After; after != nil {
-		s.ring, s.uses = after.sec.inheritance()
-	} else if state != nil {
+	if state != nil {
 		s.ring, s.uses, made, err = loadSecurity(state.dir, state.record.Identity != "")
 		if err == nil && made { // before the state that says that it is this ring's
 			err = saveKeys(state.dir, s.ring.private)
