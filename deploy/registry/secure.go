@@ -110,7 +110,7 @@ func writePrivate(name, line string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write([]byte(line+"\n"))
+	_, err = f.Write([]byte(line + "\n"))
 	if e := f.Close(); err == nil {
 		err = e
 	}

@@ -284,7 +284,7 @@ func (s *tapped) addCredentials(t *testing.T) {
 		s.secrets[name+", in hex"] = []byte(hex.EncodeToString(b))
 	}
 	_, text, _ := strings.Cut(s.Line(), "/")
-	for _, part := range strings.Split(text, "-") {
+	for part := range strings.SplitSeq(text, "-") {
 		s.secrets["join line "+part[:4]] = []byte(part)
 	}
 }
