@@ -77,7 +77,11 @@ func (s *session) receiveLoop() error {
 			s.r.wg.Go(func() { done <- s.register(body) })
 			err = <-done
 		case control.TypeDeregister:
-			err = s.deregister(body)
+			if !registered && s.r.sec != nil { // the answers name members
+				err = s.refuse(control.CodeNotMember, "register first")
+			} else {
+				err = s.deregister(body)
+			}
 		default:
 			if !registered {
 				err = s.refuse(control.CodeNotMember, "register first")

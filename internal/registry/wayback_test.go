@@ -102,3 +102,26 @@ func TestOneKeyIsOneMember(t *testing.T) {
 		})
 	}
 }
+
+// A stranger that asks to deregister a node learns neither whether there is one, nor its address.
+func TestAStrangerLearnsNoMember(t *testing.T) {
+	tr := secureRing(t)
+	member := newProcess(t, tr.Net, lineOf(t, tr)).join()
+	for _, id := range []uint64{member.id, member.id ^ 1} {
+		stranger := newProcess(t, tr.Net, lineOf(t, tr))
+		if err := stranger.dial(); err != nil {
+			t.Fatal(err)
+		}
+		if err := stranger.conn.Send(control.TypeDeregister, control.Deregister{ID: id, Addr: "a:1"}); err != nil {
+			t.Fatal(err)
+		}
+		var refused control.Refused
+		_, body, err := stranger.conn.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stranger.decode(body, &refused); refused.Code != control.CodeNotMember || refused.Reason != "register first" {
+			t.Errorf("%+v", refused)
+		}
+	}
+}
