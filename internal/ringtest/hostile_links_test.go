@@ -60,8 +60,8 @@ func TestHeldLinksEnd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log := ringtest.NewLog()
 				tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(lease), log.Option())
-				for range 3 {
-					tr.Join(nil, ringdht.WithTraffic())
+				for id := range ringdht.ID(3) { // no stranger has the name of one
+					tr.Join(nil, ringdht.WithTraffic(), ringdht.WithID(id+1))
 				}
 				tr.Setup(1)
 				tr.Run(ringdht.Traffic{Messages: 100})

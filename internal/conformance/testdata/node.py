@@ -329,7 +329,8 @@ class Node:
             with self.lock:
                 conn = Conn(self, sock, struct.unpack(">QQ", b[:16]), False)
                 self.conns.append(conn)
-                if self.is_over(*conn.peer) and BROKEN != "keeps-gone":  # since the answer
+                ended = struct.unpack(">Q", b[24:32])[0] != self.inc and BROKEN not in ("lives-on", "any-identity")
+                if ended or self.is_over(*conn.peer) and BROKEN != "keeps-gone":  # since the answer
                     conn.close()
         except (OSError, ConnectionError, struct.error, IndexError):
             sock.close()
@@ -552,10 +553,14 @@ class Node:
                     c.end()
 
     def dial(self, ref, addr, epoch):
+        inc = self.inc
         try:
-            sock = dial(addr, 2, (self.id, self.inc), ref)
+            sock = dial(addr, 2, (self.id, inc), ref)
             with self.lock:
-                self.conns.append(Conn(self, sock, ref, True))
+                if inc == self.inc:
+                    self.conns.append(Conn(self, sock, ref, True))
+                else:  # this life has ended meanwhile
+                    sock.close()
         except (OSError, ConnectionError) as e:
             with self.lock:
                 if epoch == self.epoch:
