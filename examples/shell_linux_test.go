@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -43,6 +44,12 @@ func TestShellEndsItsJobs(t *testing.T) {
 		x := shell(t, t.TempDir(), 80, 24)
 		x.Type("sleep 1000 &\n")
 		job = x.Expect(`\[1\] (\d+)`)[1]
+		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			// Until it runs its program, a process has the shell's handlers, and loses a signal.
+			if args, _ := os.ReadFile("/proc/" + job + "/cmdline"); strings.HasPrefix(string(args), "sleep") {
+				return
+			}
+		}
 	})
 	if job == "" {
 		t.Skip("there is no shell")
