@@ -8,7 +8,11 @@ import "github.com/x/ringdht/internal/wire"
 //
 // A stream is on trial until then if this node does not know the incarnation of its source: it is
 // that of a newcomer of which this node has not heard yet, or there is none. Trials are few, and
-// each has a time. So forged sources take neither the room of members' streams nor their windows.
+// where this node knows all members each has a time: a source that it still does not know then is
+// none. So forged sources take neither the room of members' streams nor their windows.
+//
+// A source that is a member, or may be one, keeps its stream: frames of its first messages may be
+// held up for longer, and the stream's end would leave them without a known outcome.
 //
 // Rejected: to forget the oldest trial for the sake of a new one. A flood would end those of
 // newcomers between their Open and their first message. A refused newcomer asks again, and needs
@@ -18,6 +22,7 @@ type trial struct {
 	onTrial     bool // counts in Plane.trials
 	shares      bool // counts in Plane.sharing: it is proven, and its source has not left
 	trialSweeps int  // since the last Open
+	incarnation uint64
 }
 
 const (
@@ -67,7 +72,7 @@ func (p *Plane) trialsFull(f wire.Frame, b wire.OpenBody) bool {
 // beginTrial begins the trial of a new stream, unless its source is known.
 func (p *Plane) beginTrial(in *inbound, inc uint64) {
 	if in.source != p.Self && p.members.Load().unproven(in.source, inc) {
-		in.onTrial = true
+		in.onTrial, in.incarnation = true, inc
 		p.trials.Add(1)
 	}
 }
@@ -101,7 +106,12 @@ func (p *Plane) updateShare(in *inbound) {
 
 // trialIsOver reports whether a stream has been on trial for too long. It needs in.mu.
 func (p *Plane) trialIsOver(in *inbound) bool {
-	if !in.onTrial || in.forgotten {
+	m := p.members.Load()
+	if !in.onTrial || in.forgotten || m == nil || !m.all {
+		return false
+	}
+	if !m.unproven(in.source, in.incarnation) { // this node has heard of it
+		p.endTrial(in)
 		return false
 	}
 	in.trialSweeps++

@@ -90,6 +90,27 @@ func TestForgedOpensInALargeRing(t *testing.T) {
 	})
 }
 
+// A source that is a member, or may be one, keeps its stream, however long its first messages take.
+func TestTrialsOfMembersHaveNoTime(t *testing.T) {
+	for name, members := range map[string]func(p *Plane){
+		"no list":        func(*Plane) {},
+		"a sample":       func(p *Plane) { p.SetMembers([]uint64{40}, []uint64{5}, false) },
+		"heard of later": func(p *Plane) { p.SetMembers([]uint64{40, 60}, []uint64{5, 7}, true) },
+	} {
+		withRig(t, func(t *testing.T, r *rig) {
+			routed(r)
+			r.feed(openFrom(60, 7, 1))
+			members(r.p)
+			for range 3 * trialTime {
+				r.p.Sweep(false)
+			}
+			if _, in := r.p.StreamCount(); in != 1 {
+				t.Errorf("%s: %d streams", name, in)
+			}
+		})
+	}
+}
+
 // The memory of a flood is bounded.
 func TestForgedOpensCostLittle(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
