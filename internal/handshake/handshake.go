@@ -92,11 +92,16 @@ func (c *Config) RefusedConn(conn net.Conn, err error) {
 	}
 	level := slog.LevelWarn
 	_, outdated := errors.AsType[*outdatedError](err)
-	if _, brokenOff := errors.AsType[brokenOffError](err); outdated || brokenOff {
+	if _, brokenOff := errors.AsType[brokenOffError](err); outdated || brokenOff || errors.Is(err, ErrNoAdmission) {
 		level = slog.LevelInfo
 	}
 	c.logOften(level, ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", Quoted(err))
 }
+
+// ErrNoAdmission is the error of a connection for which a node of a secure ring has nothing to
+// present: a peer has heard of it before it was admitted, or has dialled an incarnation that ended.
+// A restart explains it.
+var ErrNoAdmission = errors.New("this node is not admitted to the ring yet")
 
 // introduce sends the hello and reads the answer.
 func introduce(conn net.Conn, h wire.Hello) (wire.Answer, error) {

@@ -92,9 +92,6 @@ func (c *credentials) Accepts() []string {
 	return []string{secure.Protocol, secure.ProbeProtocol}
 }
 
-// errNoAdmission is the error of a connection for which there is no certificate.
-var errNoAdmission = errors.New("this node is not admitted to the ring yet")
-
 // Certificate returns the certificate with the admission. To the registry, while there is none,
 // and to its probe, the node proves its key only.
 //
@@ -105,12 +102,12 @@ func (c *credentials) Certificate(ctx context.Context, protocol string) (*tls.Ce
 		return c.bare, nil
 	}
 	if err := c.changed.Await(ctx, c.owner, &c.mu, func() bool { return !c.admitting }); err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoAdmission, err)
+		return nil, fmt.Errorf("%w: %w", handshake.ErrNoAdmission, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.member == nil {
-		return nil, errNoAdmission
+		return nil, handshake.ErrNoAdmission
 	}
 	return c.member, nil
 }
