@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 )
@@ -22,10 +23,15 @@ func tooMany(field string, n, most int) error {
 }
 
 // CheckLimits returns an error if data, a value of a struct type, has a list that exceeds its limit.
-// It allocates nothing on success. Data that no decoder accepts may pass.
+// It allocates nothing on success. Data that ends early is an error; other data that no decoder
+// accepts may pass.
 func (Msgpack) CheckLimits(data []byte, t reflect.Type, most Most) error {
 	l := packedLists{walk{data: data}, most}
-	if err := l.value(t); err != nil {
+	err := l.value(t)
+	if err == nil && l.short { // the decoder would make a list before it finds that out
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		return fmt.Errorf("msgpack: %w", err)
 	}
 	return nil
