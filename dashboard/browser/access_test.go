@@ -25,6 +25,7 @@ func TestEmptyRing(t *testing.T) {
 // barriers to people with disabilities.
 func (p *page) checkAccessible() {
 	p.t.Helper()
+	wait[bool](p, "the end of animations, which begin transparent", `document.getAnimations().length === 0`)
 	p.checkNames()
 	p.checkHeadings()
 	for _, width := range []int64{1440, 390} {

@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/dashboard"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // pill waits until the pill in the header has a tone, and returns its text.
@@ -41,6 +42,9 @@ func TestTroubleIsShown(t *testing.T) {
 		t.Errorf("with a detour: %q", text)
 	}
 	wait[bool](p, "the detour in the list", `document.querySelectorAll("#nodes tr.odd").length === 2`)
+	for full := false; !full; time.Sleep(10 * time.Millisecond) { // a step of the history with all six
+		full = slices.ContainsFunc(r.registry.Snapshot().History, func(s status.Step) bool { return s.Members == 6 })
+	}
 	r.nodes[2].Close()
 	wait[bool](p, "the death", state(id, "dead"))
 	if text := p.pill("bad"); !strings.HasPrefix(text, "1 dead, ") || !strings.Contains(text, "detour") {
