@@ -72,3 +72,33 @@ func TestBrokenOffHandshakeIsNoWarning(t *testing.T) {
 		})
 	}
 }
+
+// A node that has nothing to present yet refuses the peers that have heard of it first. A restart
+// explains that, so it is no warning, and they are no strangers.
+func TestPeerBeforeTheAdmissionIsNoWarning(t *testing.T) {
+	key, log := ringtest.NewRingKey(), ringtest.NewLog()
+	cfg := configOver(t, memnet.New(1), "far", notYet{key.Member(2, 22)})
+	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+	near, far := tcpPair(t)
+	defer near.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		side := secure.Side{Certificate: key.Member(3, 33).Certificate, Check: func(*tls.ConnectionState) error { return nil }}
+		tls.Client(near, side.Client(secure.Protocol)).Handshake()
+	}()
+	conn, _, _, err := cfg.Welcome(far, nil)
+	cfg.RefusedConn(conn, err)
+	conn.Close()
+	<-done
+	if text := log.Text(); handshake.IsStranger(err) || !strings.Contains(text, "not admitted to the ring yet") || !strings.Contains(text, "level=INFO") || strings.Contains(text, "level=WARN") {
+		t.Errorf("%v\n%s", err, text)
+	}
+}
+
+// notYet is a node that waits for its admission.
+type notYet struct{ handshake.Security }
+
+func (notYet) Certificate(context.Context, string) (*tls.Certificate, error) {
+	return nil, handshake.ErrNoAdmission
+}

@@ -92,7 +92,7 @@ func (c *Config) RefusedConn(conn net.Conn, err error) {
 	}
 	level := slog.LevelWarn
 	_, outdated := errors.AsType[*outdatedError](err)
-	if _, brokenOff := errors.AsType[brokenOffError](err); outdated || brokenOff || errors.Is(err, ErrNoAdmission) {
+	if _, brokenOff := errors.AsType[brokenOffError](err); outdated || brokenOff {
 		level = slog.LevelInfo
 	}
 	c.logOften(level, ReasonOf(err), "connection refused", "from", conn.RemoteAddr(), "err", Quoted(err))

@@ -37,6 +37,8 @@ func (e brokenOffError) Unwrap() error { return e.error }
 func strangerAt(err, shown error) error {
 	alert, refusedUs := alertOf(err)
 	switch {
+	case errors.Is(err, ErrNoAdmission): // a peer was faster than this node's admission
+		return &outdatedError{err.Error()}
 	case refusedUs && alert != alertInternalError:
 		return shown
 	case os.IsTimeout(err):
