@@ -125,3 +125,23 @@ func TestCertificate(t *testing.T) {
 		t.Errorf("without a directory: %v", err)
 	}
 }
+
+// What lies in the place of the temporary file gets no key: a file of another user, or a link.
+func TestPlantedFilesGetNoKey(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.WriteFile(elsewhere, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, filepath.Join(dir, "page.pem.tmp")); err != nil {
+		t.Skip("this system has no links for this user: ", err)
+	}
+	if _, _, err := Certificate(dir); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(elsewhere); err != nil || len(text) > 0 {
+		t.Errorf("the link's file has %d bytes, %v", len(text), err)
+	}
+	if info, err := os.Lstat(filepath.Join(dir, "page.pem")); err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+}
