@@ -10,7 +10,7 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// A secure ring shows its tokens, whom it has refused and expelled, and when the first admission
+// A secure ring shows its tokens, what it has refused and expelled, and when the first admission
 // expires.
 func TestSecureRing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -42,8 +42,11 @@ func TestTroubleIsShown(t *testing.T) {
 		t.Errorf("with a detour: %q", text)
 	}
 	wait[bool](p, "the detour in the list", `document.querySelectorAll("#nodes tr.odd").length === 2`)
-	for full := false; !full; time.Sleep(10 * time.Millisecond) { // a step of the history with all six
-		full = slices.ContainsFunc(r.registry.Snapshot().History, func(s status.Step) bool { return s.Members == 6 })
+	full := func(s status.Step) bool { return s.Members == 6 }
+	for end := time.Now().Add(patience); !slices.ContainsFunc(r.registry.Snapshot().History, full); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no step of the history has all six nodes")
+		}
 	}
 	r.nodes[2].Close()
 	wait[bool](p, "the death", state(id, "dead"))

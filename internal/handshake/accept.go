@@ -21,7 +21,8 @@ const maxHandshakes = 1024
 // others of the same source want its place.
 const minSilence = 16
 
-// places has the accepted connections that have proven nothing yet, for all listeners of a process.
+// places has the accepted connections that have proven nothing yet, for all listeners of a registry
+// or node.
 type places struct {
 	mu    sync.Mutex
 	slots slots

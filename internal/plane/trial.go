@@ -29,7 +29,7 @@ const (
 	// maxTrials bounds the streams on trial where this node knows all members. Where it knows
 	// a sample, three quarters of all streams may be on trial.
 	maxTrials = 1024
-	// trialTime is how many sweeps a trial takes at most: four leases.
+	// trialTime is how many sweeps a trial takes at most where all members are known: four leases.
 	trialTime = 12
 	// firstWindow is what a source may send before its first message has come. It sends no
 	// more at first, even if its window is larger.
