@@ -13,48 +13,45 @@ import (
 // shorter message.
 type Conn struct {
 	*tls.Conn
-	carrier *carrier
+	below *below
 }
+
+// below is the connection under TLS, which is replaced once.
+type below struct{ net.Conn }
 
 // NewClient makes TLS of a connection that this side has dialled.
 func NewClient(conn net.Conn, config *tls.Config) *Conn {
-	c := &carrier{Conn: conn}
+	c := &below{conn}
 	return &Conn{tls.Client(c, config), c}
 }
 
 // NewServer makes TLS of a connection that this side has accepted.
 func NewServer(conn net.Conn, config *tls.Config) *Conn {
-	c := &carrier{Conn: conn}
+	c := &below{conn}
 	return &Conn{tls.Server(c, config), c}
 }
 
 // Close closes the connection at once.
-func (c *Conn) Close() error { return c.carrier.Close() }
+func (c *Conn) Close() error { return c.below.Close() }
 
 // Below replaces the connection below, once, after the handshake and before any other use: a wrapper
 // of the one that carries the same bytes, which only the handshake needs.
-func (c *Conn) Below(conn net.Conn) { c.carrier.Conn = conn }
+func (c *Conn) Below(conn net.Conn) { c.below.Conn = conn }
 
 // NetConn returns the connection below.
-func (c *Conn) NetConn() net.Conn { return c.carrier.Conn }
+func (c *Conn) NetConn() net.Conn { return c.below.Conn }
 
 // recordSize is how many bytes a record of TLS carries at most.
 const recordSize = 16 << 10
 
 var recordPool = sync.Pool{New: func() any { return new([recordSize]byte) }}
 
-// WriteBuffers writes several pieces as one. They fill the records, and several records share a
-// write of the connection below. One goroutine may write at a time.
+// WriteBuffers writes several pieces, in records that are full but for the last. One goroutine may
+// write at a time.
+//
+// Each record is a write of its own, as crypto/tls has it. Several in one write were tried, below
+// TLS: the CPU time of a message fell by 2 % and less, for sealing is what takes it.
 func (c *Conn) WriteBuffers(pieces [][]byte) error {
-	c.carrier.gather()
-	err := c.writeRecords(pieces)
-	if e := c.carrier.flush(); err == nil {
-		err = e
-	}
-	return err
-}
-
-func (c *Conn) writeRecords(pieces [][]byte) error {
 	if len(pieces) == 1 {
 		_, err := c.Conn.Write(pieces[0])
 		return err
@@ -86,18 +83,4 @@ func (c *Conn) writeRecords(pieces [][]byte) error {
 	}
 	_, err := c.Conn.Write(record[:filled])
 	return err
-}
-
-// Read reads what has arrived, as many whole records as b has room for.
-func (c *Conn) Read(b []byte) (n int, err error) {
-	n, err = c.Conn.Read(b)
-	for err == nil && len(b)-n >= recordSize && c.carrier.hasRecord() {
-		var more int
-		more, err = c.Conn.Read(b[n:])
-		n += more
-	}
-	if n > 0 {
-		return n, nil // an error comes again
-	}
-	return 0, err
 }
