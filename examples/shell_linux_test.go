@@ -3,6 +3,7 @@ package examples_test
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -24,6 +25,10 @@ func shell(t *testing.T, bin string, columns, rows int) *drive.Terminal {
 	cmd.Env = append(os.Environ(), "TERM=xterm", "PS1=$ ", "PATH="+bin+":"+os.Getenv("PATH"), "HISTFILE=")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.Program, x.Program, x.Program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	// Under nohup a hangup is ignored, and what is started ignores it too, unless it has a handler here.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
