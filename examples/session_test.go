@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -95,15 +96,36 @@ func (p *process) exits() {
 	}
 }
 
-// build builds the programs and returns their directory.
+// built is where build puts the programs. Linking them takes seconds, so all tests share them.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// build builds the programs and returns their directory, which is for reading only.
 func build(t *testing.T) string {
 	t.Helper()
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "./registry", "./messenger", "./ring", "./study")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, out)
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "programs"); built.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-o", built.dir, "./registry", "./messenger", "./ring", "./study")
+		if out, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("%v: %w\n%s", build, err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return bin
+	return built.dir
+}
+
+// removePrograms removes what build has made.
+func removePrograms() {
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
 }
 
 func TestTenMessengerProcesses(t *testing.T) {

@@ -77,55 +77,64 @@ func TestBackgroundOfAShell(t *testing.T) {
 	}
 	bin := build(t)
 	for _, stop := range []string{"-tostop", "tostop"} {
-		x := shell(t, bin, 80, 24)
-		addr := freeAddr(t)
-		x.Type("stty " + stop + "\nregistry " + addr + " &\n")
-		x.Expect(`Registry listening on`)
-		x.Expect(`commands are not read`)
-		for range 3 {
-			x.Type("messenger " + addr + " &\n")
-			x.Expect(`This is node \d+`)
-			x.Expect(`commands are not read`)
-		}
-		x.Type("jobs; stty -a | grep -o -- '-\\?icanon'; echo no\"\"ted\n")
-		x.Shows(`Running +registry (?s).*Running +messenger.*Running +messenger.*Running +messenger.*^icanon\nnoted$`)
-
-		x.Type("fg %1\n")
-		x.Shows(`^> ▁$`)
-		x.Type("list\n")
-		x.Shows(`^host +port +ID\n127\.0\.0\.1 .*\n127\.0\.0\.1 .*\n127\.0\.0\.1 .*\n> ▁$`)
-		x.Type("setup\n")
-		x.Shows(`ready to initiate tasks\.\n> ▁$`)
-		x.Type("start 100\n")
-		x.Shows(`^Verdict: exact$`)
-		x.Type("list half")
-		x.Shows(`^> list half▁$`)
-		x.Type("\x1a") // Ctrl-Z
-		x.Shows(`(?s)Stopped +registry.*\$ ▁$`)
-		x.Type("stty -a | grep -o -- '-\\?icanon'; echo co\"\"oked\n")
-		x.Shows(`^icanon\ncooked$`)
-		x.Type("fg\n")
-		x.Shows(`^> list half▁$`)
-		x.Type("\x1a")
-		x.Shows(`(?s)Stopped +registry.*\$ ▁$`)
-		x.Type("bg\n")
-		x.Expect(`commands are not read`)
-		x.Type("fg %1\n")
-		x.Shows(`^> list half▁$`)
-		x.Type("\x15")
-		x.Shows(`^> ▁$`)
-		x.Type("quit\n")
-		x.Shows(`(?s)(cannot be reached.*){3}`) // the messengers, before or after the prompt of the shell
-		x.Expect(`(?s)quit.*\$ `)
-
-		x.Type("fg %2\n")
-		x.Shows(`^> ▁$`)
-		x.Type("exit\n")
-		x.Shows(`^exited overlay\n(.*\n)*\$ ▁$`)
-		x.Type("stty -a | grep -o -- '-\\?icanon'; kill %3 %4; wait; echo do\"\"ne\n")
-		x.Shows(`(?s)^icanon\n.*^done\n\$ ▁$`)
-		x.Close()
+		t.Run(stop, func(t *testing.T) {
+			t.Parallel() // mostly it waits for leases
+			background(t, bin, stop)
+		})
 	}
+}
+
+// background does so with the terminal's mode stop, in which programs in the background may not
+// write, or its opposite.
+func background(t *testing.T, bin, stop string) {
+	x := shell(t, bin, 80, 24)
+	addr := freeAddr(t)
+	x.Type("stty " + stop + "\nregistry " + addr + " &\n")
+	x.Expect(`Registry listening on`)
+	x.Expect(`commands are not read`)
+	for range 3 {
+		x.Type("messenger " + addr + " &\n")
+		x.Expect(`This is node \d+`)
+		x.Expect(`commands are not read`)
+	}
+	x.Type("jobs; stty -a | grep -o -- '-\\?icanon'; echo no\"\"ted\n")
+	x.Shows(`Running +registry (?s).*Running +messenger.*Running +messenger.*Running +messenger.*^icanon\nnoted$`)
+
+	x.Type("fg %1\n")
+	x.Shows(`^> ▁$`)
+	x.Type("list\n")
+	x.Shows(`^host +port +ID\n127\.0\.0\.1 .*\n127\.0\.0\.1 .*\n127\.0\.0\.1 .*\n> ▁$`)
+	x.Type("setup\n")
+	x.Shows(`ready to initiate tasks\.\n> ▁$`)
+	x.Type("start 100\n")
+	x.Shows(`^Verdict: exact$`)
+	x.Type("list half")
+	x.Shows(`^> list half▁$`)
+	x.Type("\x1a") // Ctrl-Z
+	x.Shows(`(?s)Stopped +registry.*\$ ▁$`)
+	x.Type("stty -a | grep -o -- '-\\?icanon'; echo co\"\"oked\n")
+	x.Shows(`^icanon\ncooked$`)
+	x.Type("fg\n")
+	x.Shows(`^> list half▁$`)
+	x.Type("\x1a")
+	x.Shows(`(?s)Stopped +registry.*\$ ▁$`)
+	x.Type("bg\n")
+	x.Expect(`commands are not read`)
+	x.Type("fg %1\n")
+	x.Shows(`^> list half▁$`)
+	x.Type("\x15")
+	x.Shows(`^> ▁$`)
+	x.Type("quit\n")
+	x.Shows(`(?s)(cannot be reached.*){3}`) // the messengers, before or after the prompt of the shell
+	x.Expect(`(?s)quit.*\$ `)
+
+	x.Type("fg %2\n")
+	x.Shows(`^> ▁$`)
+	x.Type("exit\n")
+	x.Shows(`^exited overlay\n(.*\n)*\$ ▁$`)
+	x.Type("stty -a | grep -o -- '-\\?icanon'; kill %3 %4; wait; echo do\"\"ne\n")
+	x.Shows(`(?s)^icanon\n.*^done\n\$ ▁$`)
+	x.Close()
 }
 
 // However a program ends, the terminal is as it was.

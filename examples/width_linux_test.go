@@ -70,6 +70,7 @@ func TestCommandsFitTheTerminal(t *testing.T) {
 	bin := build(t)
 	for _, c := range []struct{ columns, rows, bits int }{{80, 24, 16}, {80, 24, 64}, {40, 10, 16}, {40, 10, 64}} {
 		t.Run(fmt.Sprintf("%d by %d, %d bits", c.columns, c.rows, c.bits), func(t *testing.T) {
+			t.Parallel() // half of the time it watches
 			x := onTerminalOf(t, c.columns, c.rows, filepath.Join(bin, "registry"), "-bits", fmt.Sprint(c.bits), "127.0.0.1:0")
 			addr := x.Expect(`listening on[ \r\n]+(127\.0\.0\.1:\d+)`)[1]
 			x.Shows(`^> ▁$`)

@@ -131,8 +131,8 @@ that sends, receives and relays messages. It reads commands from its input, one 
 end of the input it goes on until it is interrupted, and then leaves the ring.
 `
 
-// leaveTimeout bounds the leaving, which first waits for the delivery of messages.
-const leaveTimeout = 5 * time.Second
+// leaveTimeout bounds the leaving, which first waits for the delivery of messages. Only tests change it.
+var leaveTimeout = 5 * time.Second
 
 func main() {
 	os.Exit(run(console.Context(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

@@ -97,10 +97,12 @@ func TestRunAfterARestart(t *testing.T) {
 	}
 	p := drive.Start(t, run, "-lease", "3s", "-log", "error", at.String())
 	p.Expect(`^Registry listening`)
+	back := make(chan error, len(nodes))
 	for _, n := range nodes {
-		if err := n.WaitConnected(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		go func() { back <- n.WaitConnected(t.Context()) }()
+	}
+	if err := <-back; err != nil { // the first one begins the time that the others have to come back
+		t.Fatal(err)
 	}
 	p.Type("start 10")
 	waited := 0

@@ -220,7 +220,7 @@ func TestLinkOfTheDead(t *testing.T) {
 	if conn == nil {
 		return
 	}
-	conn.SetReadDeadline(time.Now().Add(time.Second))
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second)) // less than a lease
 	var b [1]byte
 	_, err := conn.Read(b[:])
 	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {

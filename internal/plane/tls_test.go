@@ -99,7 +99,7 @@ func TestStuckTLS(t *testing.T) {
 	}
 	start := time.Now()
 	c.a.Evict(20, 101)
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 4*time.Second { // the TLS alert is given 5
 		t.Error("it held up its caller for", took)
 	}
 	eventually(t, "no connection", func() bool { return c.a.peers() == 0 })

@@ -38,6 +38,7 @@ func TestJoinByASecret(t *testing.T) {
 	if err != nil || a.Token != 1 || a.Flags != 0 || a.Until.Sub(a.Since) != 24*time.Hour {
 		t.Errorf("%+v, %v", a, err)
 	}
+	ringtest.WaitUntil(t, "a use of the token", func() bool { s := tr.Registry.Tokens(); return len(s) > 0 && s[0].Uses > 0 }) // after the answer
 	if tokens := tr.Registry.Tokens(); len(tokens) != 1 || tokens[0].Uses != 1 || !tokens[0].Valid() {
 		t.Errorf("tokens: %+v", tokens)
 	}

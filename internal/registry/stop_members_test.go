@@ -166,12 +166,14 @@ func TestStopBeforeTheTask(t *testing.T) {
 // it is explained.
 func TestCallerThatGoesWhileARunIsExplained(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
-	tr.Join(nil, ringdht.WithTraffic())
-	tr.Join(nil, ringdht.WithTraffic())
 	gate := &gatedCodec{release: make(chan struct{})}
+	dies := tr.Join(nil, ringdht.WithTraffic())
+	full := tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, gate.release) }, ringdht.WithTraffic())
 	tr.Join(nil, ringdht.WithTraffic(), ringdht.WithCodec(gate))
 	tr.Setup(0)
-	dies := tr.Nodes[0]
+	if err := dies.Send(tr.Ctx(), full.ID(), []byte("x")); err != nil { // so that it cannot send all of the run
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(tr.Ctx())
 	over := traffic(ctx, tr, 100_000)
 	hasBegun(tr, dies)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -126,34 +127,35 @@ func TestRunStopsAtAnyMoment(t *testing.T) {
 
 // A sender that waits in a full window stops at once. What it sent before is delivered and counted.
 func TestStopOfASenderThatWaits(t *testing.T) {
+	synctest.Test(t, stopASenderThatWaits)
+}
+
+func stopASenderThatWaits(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	for range 3 {
 		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) }, ringdht.WithTraffic())
 	}
 	tr.Setup(2)
-	n := tr.Nodes[0]
-	if err := n.Send(tr.Ctx(), tr.Nodes[2].ID(), []byte("x")); err != nil { // the run's messages are behind it
-		t.Fatal(err)
+	for i, n := range tr.Nodes {
+		if err := n.Send(tr.Ctx(), tr.Nodes[(i+2)%3].ID(), []byte("x")); err != nil { // the run's messages are behind it
+			t.Fatal(err)
+		}
 	}
+	n := tr.Nodes[0]
 	ctx, cancel := context.WithCancel(tr.Ctx())
 	defer cancel()
 	over := traffic(ctx, tr, endless)
-	waits := func() bool {
-		before := n.Status().Counters.Sent
-		time.Sleep(20 * time.Millisecond)
-		return before > 1 && n.Status().Counters.Sent == before
-	}
-	ringtest.WaitUntil(t, "it waits", waits)
+	synctest.Wait() // every sender waits
+	sent := n.Status().Counters.Sent
 	cancel()
 	if err := <-over; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	awaitRun(tr, func(r *registry.Registry) bool { return r.Unfinished() == 1 })
+	synctest.Wait() // all have been told
 	if u := tr.Registry.Snapshot().Running; u == nil || !u.Stopping {
 		t.Errorf("%+v", u)
 	}
-	sent := n.Status().Counters.Sent
 	close(release)
 	if err := tr.Registry.StopTraffic(tr.Ctx()); err != nil {
 		t.Fatal(err)
@@ -166,6 +168,7 @@ func TestStopOfASenderThatWaits(t *testing.T) {
 		t.Errorf("it sent %d, and shows %+v", sent-1, n.Status().Runs.Latest)
 	}
 	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Close()
 }
 
 // StopTraffic stops a run that another call has started. That call gets the account.

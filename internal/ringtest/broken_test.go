@@ -158,10 +158,10 @@ func TestJoinObeysItsContext(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-reached; cancel() }()
 			start := time.Now()
-			if _, err := ringdht.Join(ctx, addr, nil); !errors.Is(err, context.Canceled) {
+			if _, err := ringdht.Join(ctx, addr, nil, ringdht.WithHandshakeTimeout(5*time.Minute)); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v", err)
 			}
-			if took := time.Since(start); took > 4*time.Second { // the handshake's deadline is 5s
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("Join took %v", took)
 			}
 		})

@@ -2,6 +2,7 @@ package ringtest_test
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/membership"
@@ -14,6 +15,10 @@ import (
 // A registry that closes ends all connections, and declares no member dead for that. A member
 // that is about to leave is let go by the next registry.
 func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
+	synctest.Test(t, closesWhileANodeLeaves)
+}
+
+func closesWhileANodeLeaves(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(ringtest.Lease))
 	for range 4 {
@@ -38,4 +43,5 @@ func TestRegistryClosesWhileANodeLeaves(t *testing.T) {
 		t.Error(err)
 	}
 	tr.Remove(leaver)
+	tr.Close()
 }

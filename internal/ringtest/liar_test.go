@@ -235,7 +235,7 @@ func TestLiarIsLedAround(t *testing.T) {
 				return func(f wire.Frame) bool { return f.Dst() == sink }
 			}, 12},
 		} {
-			if size < lie.min {
+			if size < lie.min || size == 50 && ringtest.RaceEnabled { // a later step of .ci/run has these
 				continue
 			}
 			t.Run(fmt.Sprintf("%s in a ring of %d", lie.name, size), func(t *testing.T) {
@@ -358,6 +358,9 @@ func TestMemberThatDelays(t *testing.T) {
 // arrives, and no other member is named.
 func TestTwoLiars(t *testing.T) {
 	for _, apart := range []int{1, 2, 7} {
+		if apart > 1 && ringtest.RaceEnabled { // a later step of .ci/run has these
+			continue
+		}
 		t.Run(fmt.Sprintf("%d apart", apart), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newLiarRing(t, 24, 6, 6+apart)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -110,7 +111,9 @@ func TestFewestHops(t *testing.T) {
 
 // A registry that replaces a dead one learns from the nodes which plan there is. A plan is for one
 // set-up: the next one is classic again.
-func TestPlanOutlivesTheRegistry(t *testing.T) {
+func TestPlanOutlivesTheRegistry(t *testing.T) { synctest.Test(t, planOutlivesTheRegistry) }
+
+func planOutlivesTheRegistry(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second))
 	for range 12 {
 		tr.Join(nil)
@@ -128,6 +131,7 @@ func TestPlanOutlivesTheRegistry(t *testing.T) {
 	tr.Exchange(tr.Nodes...)
 	tr.Setup(3)
 	planned(tr, ring.Classic(12, 3))
+	tr.Close()
 }
 
 // Of several plans the last one counts, and none is the classic one.

@@ -17,6 +17,10 @@ var (
 
 var debugPanics = false
 
+// raceRuns bounds the worlds of a kind with the race detector. A world has one goroutine, so the
+// detector can only find what worlds share; without it many worlds run, in a step of their own.
+const raceRuns = 40
+
 // TestSimulation runs worlds of all kinds. To see one again: -run Simulation -seed N.
 func TestSimulation(t *testing.T) { simulate(t, *simFrom, 2000) }
 
@@ -43,7 +47,9 @@ func simulate(t *testing.T, from uint64, runs int) {
 		debugPanics = true
 	case *simRuns != 0:
 		runs = *simRuns
-	case testing.Short() || raceEnabled:
+	case raceEnabled:
+		runs = min(runs, raceRuns)
+	case testing.Short():
 		runs = min(runs, 300)
 	}
 	var (

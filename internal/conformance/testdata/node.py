@@ -87,13 +87,13 @@ class Conn:
                 return self.close()
 
     def close(self):
-        with self.wake:
-            self.closed = True
-            self.wake.notify()
-        try:
+        try:  # before write closes it: a read that goes on would keep it open
             self.sock.shutdown(socket.SHUT_RD)
         except OSError:
             pass
+        with self.wake:
+            self.closed = True
+            self.wake.notify()
         self.node.lost(self)
 
     def end(self):
