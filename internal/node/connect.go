@@ -121,6 +121,9 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 	}
 	if err == nil && n.security != nil {
 		err = n.security.admit(answer.Admission, answer.ID, answer.Incarnation, answer.Time)
+		if errors.Is(err, secure.ErrNotAdmitted) { // no refusal: the next connection shows a new key
+			err = unanswered{keyChangedError(err.Error())}
+		}
 	}
 	switch {
 	case err != nil:
@@ -149,6 +152,14 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 	n.forsaking.OwnRing()
 	ctl.SetLease(n.inc.Load().timeout())
 	return nil
+}
+
+// keyChangedError is the error for an admission that the ring's key has not signed, from a registry
+// that has proven to hold that key.
+type keyChangedError string
+
+func (e keyChangedError) Error() string {
+	return string(e) + ": the ring's key may have changed at this moment: the node connects again"
 }
 
 // setAddress stores the address under which the registry knows the node, and returns the one

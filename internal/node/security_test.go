@@ -336,3 +336,30 @@ func TestErrorsDoNotShowTheSecret(t *testing.T) {
 		}
 	}
 }
+
+// The ring's key may change between a node's handshake and its admission, which it cannot check
+// then. That is no refusal: a newcomer tries again, and a member keeps its incarnation.
+func TestKeyChangesWhileTheNodeRegisters(t *testing.T) {
+	inHand(t, func(t *testing.T, h *ringtest.HandRegistry, _ *memnet.Network, joined <-chan outcome) {
+		first, next := h.Key, ringtest.NewRingKey()
+		next.Trust.Ring = first.Trust.Ring
+		admitBy := func(key *ringtest.RingKey, s *ringtest.HandSession) {
+			h.Key = key
+			s.Admit(7, 70)
+			h.Key = first
+		}
+		admitBy(next, h.Next())
+		s := h.Next()
+		admitBy(first, s)
+		admitted(t, joined)
+		for range 3 {
+			synctest.Wait()
+			s.Close()
+			admitBy(next, h.Next())
+			if s = h.Next(); s.Proof.Kind != secure.Member || s.Register.Incarnation != 70 {
+				t.Fatalf("the incarnation does not go on: %+v, %+v", s.Proof, s.Register)
+			}
+			admitBy(first, s)
+		}
+	}, ringdht.WithRetry())
+}

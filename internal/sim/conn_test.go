@@ -4,6 +4,7 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/secure"
 )
 
 // conn is a control connection. Each end closes it for itself.
@@ -20,6 +21,9 @@ type conn struct {
 	asked                 []Time               // when the node sent the messages that are not answered
 	dialling              bool                 // the registry dials the node before it answers
 	queued                []any                // messages that came meanwhile
+	key                   secure.Key           // that the node has proven
+	admitted              secure.Admission     // the latest that it was given
+	old                   *node                // the incarnation of a node that joins again, though that is not over
 }
 
 func (w *world) connect(p *process, r *registry) *conn {

@@ -89,6 +89,13 @@ var controls = []struct {
 	{liarsFrom, "liars: no such node, since it is a stub", "ring/decide.go", "if slices.Contains(r.Stubs, dst) {", "if false {"},
 	{liarsFrom, "liars: members are not told of new stubs behind them", "membership/stubs.go", "u.NewStubs, u.Stubs = true, m.lastHops", "_ = u"},
 	{liarsFrom + 1, "liars: a stub keeps the table of its first day", "membership/stubs.go", "if s.told && slices.Equal", "if s.told || slices.Equal"},
+	{secureFrom + 5, "secure: an expelled node's admission is good", "secure/trust.go", "[a.Key]; revoked {", "[a.Key]; revoked && false {"},
+	{secureFrom + 2, "secure: an admission is good for ever", "secure/trust.go", "if !now.IsZero() && !now.Before(a.Until) {", "if false {"},
+	{secureFrom + 3, "secure: only the latest key is believed", "secure/trust.go", "if !slices.ContainsFunc(t.Keys, func(k Key) bool { return signed(b, k) }) {", "if len(t.Keys) == 0 || !signed(b, t.Keys[len(t.Keys)-1]) {"},
+	{secureFrom + 2, "secure: any key may follow that of the ring", "secure/trust.go", "if !slices.Contains(t.Keys, s.Old) && (", "if false && ("},
+	{secureFrom + 5, "secure: ends need no signature of the ring", "secure/trust.go", "return slices.ContainsFunc(t.Keys, func(k Key) bool { return ed25519.Verify(k[:], b, signature) })", "return len(b) > 0 || ed25519.Verify(nil, b, signature)"},
+	{secureFrom + 5, "secure: a member that is expelled stays", "membership/authority.go", "\tif m := a.find(ref); m != nil {\n\t\ta.markDead(now, m, why)", "\tif m := a.find(ref); m == nil {\n\t\ta.markDead(now, m, why)"},
+	{secureFrom + 16, "secure: members keep no signatures of ends", "membership/nodeview.go", "\t\t\tover.Signature = signatures[i]\n", "\t\t\t_ = signatures[i]\n"},
 	{523, "deadlines are not put off in a shortage", "membership/localhealth.go", "d.at = max(d.at, min(d.at+by, d.last))", "_ = by"},
 }
 

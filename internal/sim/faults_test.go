@@ -134,6 +134,13 @@ func (w *world) injectFault() {
 		f.do(w)
 		return
 	}
+	if x := w.security; x != nil && x.IntN(5) < 2 {
+		f := secureFaults[x.IntN(len(secureFaults))]
+		w.logf("--- %s", f.name)
+		w.count.faults++
+		f.do(w)
+		return
+	}
 	if w.moving && !w.calm && w.chance(w.plan, 0.4) {
 		x := moves[w.plan.IntN(len(moves))]
 		w.logf("--- %s", x.name)

@@ -32,6 +32,10 @@ func (p *process) attempt(after Time) {
 			case r.p.state == stopped || !p.w.reach(p, r.p):
 				p.after(p.w.dialTimeout(), p.retryJoin)
 			default:
+				if !p.finds(r) {
+					p.retryJoin()
+					return
+				}
 				p.connected(p.w.connect(p, r))
 			}
 		})
@@ -58,6 +62,7 @@ func (p *process) connected(c *conn) {
 			r.Want, r.ID = true, j.want.ID
 		}
 	}
+	p.prepare(c, &r)
 	c.asked = append(c.asked, p.w.now)
 	c.sendToRegistry(r)
 	p.after(p.w.lease/3, c.beat)
@@ -82,14 +87,26 @@ func (p *process) receive(c *conn, msg any) {
 	n := p.node
 	switch m := msg.(type) {
 	case registered:
+		if p.cred != nil && p.changedMeanwhile(c, m.admission) {
+			return
+		}
+		if n != nil && n == c.old {
+			p.joinsAgain()
+			n = nil
+		}
 		if n == nil {
 			n = p.begin(m.ref)
 		} else if n.ref != m.ref {
 			p.w.judge.fail("%v went on as %v", n.ref, m.ref)
 		}
+		if p.cred != nil {
+			p.credentialsTold(m.admission)
+		}
 		p.join.forsaking.OwnRing()
 		n.confirmed(c)
 		n.reportAgain(c)
+	case admission, trust:
+		p.credentialsTold(m)
 	case control.Refused:
 		p.refused(c, m.Code)
 	case control.BeatAnswer:
@@ -119,7 +136,13 @@ func (p *process) refused(c *conn, code control.Code) {
 	c.closeAtNode()
 	p.join.conn = nil
 	p.w.logf("%s was refused: %d", p.addr, code)
+	if p.rogue {
+		p.attempt(p.w.lease/16 + p.w.jitter(p.w.lease/8))
+		return
+	}
 	switch code {
+	case control.CodeCredentials, control.CodeExpelled:
+		p.credentialsRefused(code)
 	case control.CodeEvicted:
 		if n := p.node; n != nil {
 			p.join.want, p.join.patient = n.ref, 3
@@ -132,6 +155,9 @@ func (p *process) refused(c *conn, code control.Code) {
 	case control.CodeOtherRing:
 		p.otherRing()
 	case control.CodeIDTaken:
+		if c.old != nil {
+			p.cred.anyID = true
+		}
 		p.join.want = ring.Ref{}
 	case control.CodeWait, control.CodeUnreachable:
 		if p.join.patient--; p.join.patient <= 0 {

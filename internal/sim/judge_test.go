@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/ring"
@@ -40,6 +41,8 @@ type incarnation struct {
 	gen           int  // of the registry that admitted it or took it back
 	own           Time // when a registry of its ring took it in last
 	early         bool // a registry without a ring admitted it
+	expelled      bool
+	until         time.Time // the latest admission that it got expires then, in a secure ring
 }
 
 func newJudge(w *world) *judge {
@@ -94,7 +97,9 @@ func (j *judge) checkUniqueID(ref ring.Ref) {
 	}
 }
 
-func (x *incarnation) isOver() bool { return x.dead || x.p.state == dead || x.n != nil && x.n.over }
+func (x *incarnation) isOver() bool {
+	return x.expelled || x.dead || x.p.state == dead || x.n != nil && x.n.over
+}
 
 // superseded says that an incarnation was away so long that its ID was given to another
 // node, which is gone. A later registry may take it back, since it cannot know. It gets a
@@ -176,7 +181,7 @@ func (j *judge) excused(x *incarnation, r *registry) bool {
 	if j.superseded(x.ref) {
 		return true // it was declared dead before, and came back all the same
 	}
-	return x.isOver() || x.leaving || j.otherRings(x, r) || x.n == nil || // it was not told that it was admitted
+	return x.isOver() || x.leaving || j.otherRings(x, r) || j.lapsed(x) || x.n == nil || // it was not told that it was admitted
 		x.early && r.gen > 1 || // a newcomer may have to make room for a member that comes back
 		p.state == stopped || !w.reach(p, r.p) ||
 		w.now-p.troubled < 2*w.lease
@@ -193,6 +198,9 @@ func (j *judge) refusedLife(r *registry, ref ring.Ref) {
 
 // noRoute is called when a node denies that an ID exists.
 func (j *judge) noRoute(n *node, f wire.Frame) {
+	if n.p.outlaw {
+		return
+	}
 	for _, x := range j.all {
 		if x.ref.ID == f.Dst() && x.mustExist() && x.n.local.Identity == n.local.Identity {
 			j.fail("%v denies that ID %d exists, which is that of %v, announced at %v (successor %d of epoch %d, up %v, last touched at %v; %v frame from %d)",

@@ -197,6 +197,8 @@ func (n *node) dial(d *dial) {
 				done(nil, "connection refused")
 			case to.node == nil || to.node.ref != d.peer.Ref():
 				done(nil, "it is another incarnation")
+			case n.w.mutual(n, to.node) != "":
+				done(nil, "its credentials are not good")
 			case to.node.dead[n.ref]:
 				done(nil, "it was told that this incarnation is over")
 			default:

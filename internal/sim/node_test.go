@@ -83,7 +83,7 @@ func (n *node) reportAgain(c *conn) {
 }
 
 func (n *node) sendControl(msg any) {
-	if c := n.p.join.conn; c != nil {
+	if c := n.p.join.conn; c != nil && c.old != n {
 		c.sendToRegistry(msg)
 	}
 }

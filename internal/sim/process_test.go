@@ -21,14 +21,20 @@ type process struct {
 
 	node  *node // the present incarnation, nil if there is none
 	join  *joining
-	token uint64 // of that incarnation
-	lie   lie    // what it does not pass on
-	done  bool   // it wants no further incarnation
+	token uint64       // of that incarnation
+	lie   lie          // what it does not pass on
+	cred  *credentials // nil in an open ring
+	done  bool         // it wants no further incarnation
 
 	maxInc   uint64 // the greatest incarnation that it knows of
 	renewing bool   // a sink remembers a later incarnation: the next one has not begun
 	renewals int    // how often that happened
 	settled  bool   // it has renewed since all faults ended
+
+	// Only in secure rings.
+	outlaw    bool // it was expelled
+	rogue     bool // and does not give up
+	tellsLies bool // to a registry that recovers
 
 	// troubled is when it was last stopped, or cut off from the registry. A registry needs
 	// such a reason to declare it dead.

@@ -21,16 +21,25 @@ type registry struct {
 	gen      int
 	wall     uint64
 	reports  reports
-	saving   bool // a write of its state is under way
+	saving   bool       // a write of its state is under way
+	sec      *authority // nil in an open ring
 }
 
 // register is a node's request to join, or to go on with its incarnation.
 type register struct {
 	membership.Request
 	resume bool
+
+	// Only in a secure ring.
+	shown    presented
+	bySecret bool // it proves the secret of a join line
+	secret   uint64
 }
 
-type registered struct{ ref ring.Ref }
+type registered struct {
+	ref       ring.Ref
+	admission admission // in a secure ring
+}
 
 func (w *world) startRegistry() {
 	w.generation++
@@ -39,9 +48,13 @@ func (w *world) startRegistry() {
 	if w.rings != nil {
 		w.rings.configure(w, &c)
 	}
+	sec := w.newAuthority()
+	if sec != nil {
+		c.SignGone = sec.signGone
+	}
 	w.registry = &registry{
 		w: w, p: p, began: w.now, gen: w.generation, sessions: make(map[ring.Ref]*conn), reports: newReports(), wall: w.newWall(),
-		auth: membership.New(c),
+		auth: membership.New(c), sec: sec,
 	}
 	w.registry.auth.Start(w.now)
 	w.logf("registry %d starts", w.generation)
@@ -66,6 +79,7 @@ func (r *registry) receive(c *conn, msg any) {
 		if r.w.liars != nil {
 			r.auth.Heartbeat(c.ref, 1)
 		}
+		r.renewIfDue(c)
 		return // nothing changes
 	case control.Linked:
 		r.w.logf("%v linked with epoch %d %s", c.ref, m.Epoch, m.Error)
@@ -87,6 +101,12 @@ func (r *registry) receive(c *conn, msg any) {
 
 // admit answers a registration. A newcomer is dialled first.
 func (r *registry) admit(c *conn, m register) {
+	if r.sec != nil {
+		if code := r.authorize(c, &m); code != 0 {
+			r.refuseCredentials(c, m, code)
+			return
+		}
+	}
 	if m.resume {
 		r.resume(c, m)
 		return
@@ -97,6 +117,8 @@ func (r *registry) admit(c *conn, m register) {
 		case a != membership.Answered:
 			c.sendToNode(control.Refused{Code: control.CodeUnreachable})
 			c.closeAtRegistry()
+		case r.sec != nil && r.sec.revoked(c.key): // meanwhile
+			r.refuseCredentials(c, m, control.CodeExpelled)
 		default:
 			found, err := r.auth.Admit(r.w.now, r.wall+uint64(r.w.now), m.Request)
 			r.answer(c, found, err, m)
@@ -130,7 +152,12 @@ func (r *registry) answer(c *conn, m ring.Member, err error, asked register) {
 	r.sessions[c.ref] = c
 	r.reports.reset(c.ref)
 	r.w.judge.admitted(r, m, c.p)
-	c.sendToNode(registered{c.ref})
+	if r.sec == nil {
+		c.sendToNode(registered{ref: c.ref})
+	} else {
+		c.sendToNode(registered{c.ref, r.admission(c)})
+		c.sendToNode(trust{r.sec.trust, r.w.clock()})
+	}
 	r.p.after(r.w.lease, c.watch)
 	r.step()
 	r.w.judge.checkUniqueID(m.Ref())
@@ -163,12 +190,14 @@ func (r *registry) woke(gap Time) {
 
 // step performs the effects of the authority, and plans its next Advance.
 func (r *registry) step() {
+	r.upkeep()
 	r.effects()
 	next := r.auth.Advance(r.w.now)
 	r.effects()
 	r.w.judge.checkViews(r)
 	r.w.judge.checkReports(r)
 	r.w.judge.checkRings(r)
+	r.w.judge.checkMembers(r)
 	r.save()
 	if next == 0 {
 		return
@@ -214,7 +243,7 @@ func (r *registry) effects() {
 			r.w.logf("registry: %v is gone (%d): %s", e.Ref, e.Kind, e.Why)
 			if c != nil {
 				if e.Kind == membership.Dead {
-					c.sendToNode(control.Refused{Code: control.CodeEvicted})
+					c.sendToNode(control.Refused{Code: r.evicted(c)})
 				}
 				c.closeAtRegistry()
 				delete(r.sessions, e.Ref)
@@ -238,4 +267,21 @@ func (w *world) probe(from, to *process, token uint64, then func(membership.Answ
 			then(membership.Answered)
 		}
 	})
+}
+
+// evicted is what a member is told that is over.
+func (r *registry) evicted(c *conn) control.Code {
+	if r.sec != nil && r.sec.revoked(c.key) {
+		return control.CodeExpelled
+	}
+	return control.CodeEvicted
+}
+
+// refuseCredentials refuses a registration in a secure ring.
+func (r *registry) refuseCredentials(c *conn, m register, code control.Code) {
+	r.w.logf("registry refuses the credentials of %s: %d", c.p.addr, code)
+	r.w.judge.credentialsRefused(c.p, r, m, code)
+	r.w.count.refusals++
+	c.sendToNode(control.Refused{Code: code})
+	c.closeAtRegistry()
 }

@@ -19,6 +19,7 @@ func (n *node) receive(l *link, f wire.Frame, detour bool) {
 	}
 	f.SetHops(f.Hops() + 1)
 	n.w.judge.hop(n, f)
+	n.w.judge.linked(n, l)
 	dst := f.Dst()
 	switch {
 	case dst == n.ref.ID:

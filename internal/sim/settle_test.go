@@ -40,6 +40,7 @@ func (w *world) settle() {
 	if w.rings != nil {
 		w.rings.fails = 0
 	}
+	w.endImpostor()
 	if w.registry.p.state == dead {
 		w.startRegistry()
 	}
@@ -62,7 +63,7 @@ func (w *world) settle() {
 		if !w.registry.auth.Live() && w.registry.auth.Len() == len(w.alive()) {
 			w.registry.setup(w.size)
 		}
-		if w.rings != nil && len(w.alive()) < 2 { // the others were about to leave
+		if (w.rings != nil || w.security != nil) && len(w.alive()) < 2 { // the others were about to leave
 			w.spawn(nil)
 		}
 		if why = w.judge.ideal(); why != "" && w.now-start > w.settleLimit() {
@@ -215,7 +216,7 @@ func (w *world) finalMessages() {
 		w.until(w.now + 50*ms)
 	}
 	for _, o := range w.judge.streams {
-		if !o.over && !skip[o] && w.judge.isThere(o.sink) && (int(o.acked) != len(o.pushed) || o.got != len(o.pushed)) {
+		if !o.over && !skip[o] && !o.n.p.outlaw && w.judge.isThere(o.sink) && (int(o.acked) != len(o.pushed) || o.got != len(o.pushed)) {
 			w.judge.fail("%d of %d messages of stream %d from %v to %d were handled, %d are said to be", o.got, len(o.pushed), o.no, o.n.ref, o.sink, o.acked)
 		}
 	}

@@ -22,7 +22,7 @@ var debugPanics = false
 const raceRuns = 40
 
 // TestSimulation runs worlds of all kinds. To see one again: -run Simulation -seed N.
-func TestSimulation(t *testing.T) { simulate(t, *simFrom, 2000) }
+func TestSimulation(t *testing.T) { simulate(t, *simFrom, 1800) }
 
 // TestSimulationOfFewestHops runs worlds with tables of the fewest hops.
 func TestSimulationOfFewestHops(t *testing.T) { simulate(t, *simFrom-1+fewestFrom, 800) }
@@ -35,7 +35,7 @@ func TestSimulationOfClocks(t *testing.T) { simulate(t, *simFrom-1+clocksFrom, 8
 
 // kind is the kind of a seed's world: 0 the first, 1 from fewestFrom on, 2 from
 // unreachableFrom on, 3 from clocksFrom on, 4 from movingFrom on, 5 from starvedFrom on,
-// 6 from ringsFrom on, 7 from liarsFrom on.
+// 6 from ringsFrom on, 7 from liarsFrom on, 8 from secureFrom on.
 func kind(seed uint64) uint64 { return seed / fewestFrom }
 
 func simulate(t *testing.T, from uint64, runs int) {
@@ -111,4 +111,11 @@ func (c *counters) add(d counters) {
 	c.rings += d.rings
 	c.strangers += d.strangers
 	c.forsaken += d.forsaken
+	c.readmitted += d.readmitted
+	c.rotations += d.rotations
+	c.expelled += d.expelled
+	c.refusals += d.refusals
+	c.otherRegistries += d.otherRegistries
+	c.restarts += d.restarts
+	c.lapsed += d.lapsed
 }

@@ -41,6 +41,7 @@ type world struct {
 	identities   *rand.Rand    // for the identities of rings
 	rings        *rings        // nil but from ringsFrom on
 	liars        *liars        // nil but from liarsFrom on
+	security     *security     // nil but from secureFrom on
 	quiet        bool          // no node sends
 	generation   int
 	registry     *registry
@@ -64,6 +65,7 @@ type counters struct {
 	deaths, births, faults, renewals       int
 	liars, named                           int // members that lied, and those that were named
 	rings, strangers, forsaken             int // rings made, refusals of members of others, and rings given up
+	secureCounters
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -129,6 +131,13 @@ func newWorld(seed uint64) *world {
 	if kind(seed) == kind(ringsFrom) {
 		w.rings, w.calm = newRings(w), false
 	}
+	if kind(seed) == kind(secureFrom) {
+		w.security, w.calm = newSecurity(w), false
+		w.pace, w.burst = max(w.pace, 200*ms), min(w.burst, 3) // they last longer than others
+		if w.handicap == registryAway && w.security.short(w) {
+			w.handicap = nothing // admissions would expire
+		}
+	}
 	return w
 }
 
@@ -174,7 +183,7 @@ func (w *world) kick() {
 
 // spawn starts a node's process, at the place of an old one or at a new place.
 func (w *world) spawn(old *process) *process {
-	p := &process{w: w, place: len(w.processes) + 1, join: &joining{}}
+	p := &process{w: w, place: len(w.processes) + 1, join: &joining{}, cred: w.newCredentials()}
 	p.addr = fmt.Sprintf("host%d", p.place)
 	if old != nil {
 		p.place, p.addr = old.place, old.addr
@@ -227,10 +236,10 @@ func (w *world) died(p *process) {
 	w.conns = live
 }
 
-// alive lists the processes of nodes that have not ended.
+// alive lists the processes of nodes that have not ended, without those that were expelled.
 func (w *world) alive() (list []*process) {
 	for _, p := range w.processes {
-		if p.state != dead {
+		if p.state != dead && !p.outlaw {
 			list = append(list, p)
 		}
 	}
