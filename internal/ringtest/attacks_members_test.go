@@ -242,3 +242,20 @@ func (f *field) forgesSources(t *testing.T) (harm bool) {
 	t.Logf("%d streams, %d refused; a run took %v; %d streams are left", opened, refused, took, left)
 	return opened > 1024 || refused < 60_000 || took > time.Second || left > 4
 }
+
+// The member is dead after the pace that it was granted.
+func (f *field) claimsPace(t *testing.T) (harm bool) {
+	n, _ := f.liar(25)
+	ringtest.NodeOf(n).Tell(control.TypeBeat, control.Beat{Every: 1 << 31})
+	synctest.Wait()
+	start := time.Now()
+	f.Net.Hold("n4", "registry")
+	f.Net.Hold("registry", "n4")
+	f.WaitGone(25)
+	took := time.Since(start)
+	t.Logf("gone after %v", took)
+	f.Remove(n)
+	n.Close()
+	f.WaitSettled()
+	return took > 2*ringtest.Lease
+}

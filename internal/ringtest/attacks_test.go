@@ -57,6 +57,7 @@ var attacks = []attack{
 	{"D7", "66,000 Opens with forged sources", "runs at 0.29, new sources refused", (*field).forgesSources, false, false, false},
 	{"E3", "a member passes nothing on", "pairs dead, nothing to see", (*field).passesNothingOn, false, false, false},
 	{"E8", "a member's false Summary", "WRONG, without a name", (*field).reportsFalsely, false, false, false},
+	{"E9", "a member's pace of 2^31, and then silence", "a member for 100 leases", (*field).claimsPace, false, false, false},
 }
 
 // Each attack is tried in an open ring and in a secure one, in virtual time. In a secure ring none by a
