@@ -46,8 +46,11 @@ type Config struct {
 	Timeout   time.Duration
 	Security  Security         // nil in an open ring
 	Wall      func() time.Time // nil for time.Now; set by tests
-	warnings  *warnLimiter     // for WarnOften
-	places    *places          // for Accept
+	// Inside wraps a connection behind its handshake, and so above TLS. addr is empty if it was
+	// accepted. Nil but in tests, whose members lie.
+	Inside   func(addr string, conn net.Conn) net.Conn
+	warnings *warnLimiter // for WarnOften
+	places   *places      // for Accept
 }
 
 // The limits of what a registry may ask of a node.

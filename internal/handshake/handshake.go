@@ -56,6 +56,9 @@ func (c *Config) Dial(ctx context.Context, addr string, h wire.Hello) (net.Conn,
 		}
 		return nil, answer, secure.Proof{}, err
 	}
+	if c.Inside != nil {
+		conn = c.Inside(addr, conn)
+	}
 	return conn, answer, proof, nil
 }
 
@@ -139,6 +142,8 @@ func (c *Config) Welcome(conn net.Conn, check func(wire.Hello, secure.Proof) wir
 	}
 	if err != nil {
 		proof = secure.Proof{}
+	} else if c.Inside != nil {
+		conn = c.Inside("", conn)
 	}
 	arrival.await() // for what follows the hello
 	return conn, h, proof, err

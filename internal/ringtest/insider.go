@@ -21,6 +21,7 @@ type Insider struct {
 
 	tr     *Ring
 	secret secure.Secret
+	ports  net.Listener
 }
 
 // Insider makes one on a host of the network. It has not registered.
@@ -42,7 +43,7 @@ func (tr *Ring) Insider(host string) *Insider {
 	if err != nil {
 		tr.T.Fatal(err)
 	}
-	in.Addr = l.Addr().String()
+	in.Addr, in.ports = l.Addr().String(), l
 	tr.T.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -61,6 +62,14 @@ func (tr *Ring) Insider(host string) *Insider {
 		}
 	}()
 	return in
+}
+
+// Close ends its listener, and its connection to the registry. The end of the test does so too.
+func (in *Insider) Close() {
+	in.ports.Close()
+	if in.Conn != nil {
+		in.Conn.Close()
+	}
 }
 
 // Dial connects to the registry. It does not register.

@@ -12,36 +12,26 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
-// liar is the transport of a member that lies: it decides about each frame that the member
-// passes on.
+// liar is a member that lies: it decides about each frame that it passes on.
 type liar struct {
-	ringdht.Transport
 	id      uint64 // of the member; 0: it is honest
 	lies    sync.RWMutex
 	swallow func(f wire.Frame) bool
 	delay   time.Duration
 }
 
-func (l *liar) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	c, err := l.Transport.Dial(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	return &liarConn{Conn: c, liar: l}, nil
-}
-
-func (l *liar) Listen(ctx context.Context, addr string) (net.Listener, error) {
-	ln, err := l.Transport.Listen(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	return &liarListener{ln, l}, nil
+// option has a node send through the liar, above TLS.
+func (l *liar) option() ringdht.NodeOption {
+	return ringtest.WithNodeConfig(func(c *node.Config) {
+		c.Inside = func(_ string, conn net.Conn) net.Conn { return &liarConn{Conn: conn, liar: l} }
+	})
 }
 
 // begin makes the member lie.
@@ -49,19 +39,6 @@ func (l *liar) begin(id ringdht.ID, swallow func(f wire.Frame) bool) {
 	l.lies.Lock()
 	defer l.lies.Unlock()
 	l.id, l.swallow = uint64(id), swallow
-}
-
-type liarListener struct {
-	net.Listener
-	liar *liar
-}
-
-func (l *liarListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &liarConn{Conn: c, liar: l.liar}, nil
 }
 
 // liarConn is a connection of the liar. Writers write whole frames.
@@ -112,14 +89,12 @@ type liarRing struct {
 // newLiarRing starts a ring of n nodes, of which those at some places may lie.
 func newLiarRing(t *testing.T, n int, places ...int) *liarRing {
 	t.Helper()
-	ringtest.OpenOnly(t, "the lies are told below TLS, where frames cannot be seen")
-	net := memnet.New(1)
-	r := &liarRing{Ring: ringtest.New(t, net, ringdht.WithLease(ringtest.Lease)), at: places[0], got: make(map[[2]ringdht.ID][]uint32)}
+	r := &liarRing{Ring: ringtest.New(t, memnet.New(1), ringdht.WithLease(ringtest.Lease)), at: places[0], got: make(map[[2]ringdht.ID][]uint32)}
 	for i := range n {
 		var opts []ringdht.NodeOption
 		if slices.Contains(places, i) {
-			l := &liar{Transport: net.Host(fmt.Sprint("liar", i))}
-			opts, r.liars = append(opts, ringdht.WithTransport(l)), append(r.liars, l)
+			l := new(liar)
+			opts, r.liars = append(opts, l.option()), append(r.liars, l)
 		}
 		r.add(ringdht.ID(10*(i+1)), opts...)
 	}
@@ -143,6 +118,7 @@ func (r *liarRing) drop(at int) {
 	n := r.Nodes[at]
 	r.Remove(n)
 	n.Close()
+	r.WaitGone(n.ID())
 }
 
 // exchange sends count messages between all pairs and waits until all have arrived. It returns how

@@ -1,22 +1,19 @@
 package ringtest
 
 import (
-	"context"
 	"net"
 	"slices"
 	"sync"
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/codec"
+	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Tamper is a transport of a member that lies to its registry: it changes or drops the control frames
-// that the member sends. Links to peers are not touched.
+// Tamper makes a liar of a member: it changes or drops the control frames that the member sends to its
+// registry, above TLS. Links to peers are not touched.
 type Tamper struct {
-	ringdht.Transport
-	Registry string // its address
-
 	mu    sync.Mutex
 	frame func(t wire.Type, body []byte) []byte
 }
@@ -53,31 +50,17 @@ func Rewrite[T any](body []byte, change func(*T)) []byte {
 	return b
 }
 
-// Dial implements [ringdht.Transport].
-func (t *Tamper) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	c, err := t.Transport.Dial(ctx, addr)
-	if err != nil || addr != t.Registry {
-		return c, err
-	}
-	return &tampered{Conn: c, by: t}, nil
-}
-
 // tampered is a connection to a registry.
 type tampered struct {
 	net.Conn
-	by      *Tamper
-	mu      sync.Mutex
-	greeted bool   // the hello is sent
-	part    []byte // of a frame that is not whole
+	by   *Tamper
+	mu   sync.Mutex
+	part []byte // of a frame that is not whole
 }
 
 func (c *tampered) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.greeted { // the hello is one write
-		c.greeted = true
-		return c.Conn.Write(b)
-	}
 	c.part = append(c.part, b...)
 	c.by.mu.Lock()
 	change := c.by.frame
@@ -106,20 +89,22 @@ func (c *tampered) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// JoinLiar adds a node whose messages to the registry the returned transport changes.
+// JoinLiar adds a node whose messages to the registry the returned value changes. Its other
+// connections are as opts have them.
 func (tr *Ring) JoinLiar(opts ...ringdht.NodeOption) (*ringdht.Node, *Tamper) {
 	tr.T.Helper()
-	OpenOnly(tr.T, "the lies are told below TLS, where messages cannot be seen")
-	all := append(tr.Options(nil), opts...)
-	var below ringdht.Transport = ringdht.TCP{}
-	if tr.Net != nil {
-		below = tr.Net.Host(tr.nextHost())
-	}
-	tamper := &Tamper{Transport: below, Registry: tr.Addr}
-	n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, append(all, ringdht.WithTransport(tamper))...)
-	if err != nil {
-		tr.T.Fatal(err)
-	}
-	tr.Nodes = append(tr.Nodes, n)
-	return n, tamper
+	tamper := new(Tamper)
+	inside := WithNodeConfig(func(c *node.Config) {
+		others := c.Inside
+		c.Inside = func(addr string, conn net.Conn) net.Conn {
+			switch {
+			case addr == tr.Addr:
+				return &tampered{Conn: conn, by: tamper}
+			case others != nil:
+				return others(addr, conn)
+			}
+			return conn
+		}
+	})
+	return tr.Join(nil, append(opts, inside)...), tamper
 }
