@@ -106,7 +106,7 @@ func (h *handler) enter(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "send the key with POST")
 	case !decode(w, r, &ask): // it has answered
 	case !h.login.isKey(strings.TrimSpace(ask.Key)):
-		refuse(w, http.StatusForbidden, "that is not the key: the registry prints it at its start, and has another one after each")
+		refuse(w, http.StatusForbidden, "that is not the key: the registry prints it at its start, or names the file that has it; where it prints it, each start has another one")
 	default:
 		http.SetCookie(w, &http.Cookie{
 			Name: cookieName(r), Value: hex.EncodeToString(h.login.session[:]), Path: "/",
