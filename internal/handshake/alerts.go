@@ -69,6 +69,8 @@ func explained(err error, protocol string) error {
 	}
 	alert, ok := alertOf(err)
 	switch {
+	case !ok && isHangUp(err):
+		return fmt.Errorf("the other side closed the connection in the middle of TLS: it is closing or crowded, or of an earlier version, without security: %w", err)
 	case !ok && isPassing(err):
 		return err
 	case !ok:

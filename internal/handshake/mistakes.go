@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/x/ringdht/internal/secure"
@@ -113,4 +114,10 @@ func isPassing(err error) bool {
 	_, header := errors.AsType[tls.RecordHeaderError](err)
 	var network net.Error
 	return !header && (errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed))
+}
+
+// isHangUp reports whether the other side has closed the connection. That may pass: a program that
+// does not know TLS does so, and one that ends or makes room does too.
+func isHangUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }
