@@ -106,7 +106,7 @@ func explainedAccept(err error, offered, accepts []string) error {
 	}
 	switch alert {
 	case alertBadCertificate, alertCertificateUnknown, alertUnknownAuthority, alertAccessDenied:
-		return errors.New("a node expected another key than this side's: its join line is of another ring, or older than the ring's key")
+		return errors.New("a node expected another key than this side's: its join line is of another ring, or older than the ring's key; if this is a registry, it may lack the state of the one before")
 	}
 	return err
 }
