@@ -55,7 +55,7 @@ func mistakeOf(first []byte, secured bool) mistake {
 	return mistake{}
 }
 
-const openRing = "this ring is open, without TLS: join it by host:port, not with a join line"
+const openRing = "this ring is open, without TLS: join it by host:port, not with a join line; or start its registry with security (-secure)"
 
 // How long the last words to a connection may take, and how much of it is read meanwhile.
 const (
