@@ -7,7 +7,9 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/hex"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -31,8 +33,17 @@ func NewLoginKey() string {
 // after the next start, since the key is another one then.
 type login struct{ key, session [sha256.Size]byte }
 
-// cookieName is the name of the cookie.
-const cookieName = "ringdht-login"
+// cookieName is the name of the cookie at the address that a request asks. Browsers keep one set of
+// cookies for all ports of a host, so the port is in the name: the pages of two registries on one
+// machine do not log each other out.
+func cookieName(r *http.Request) string {
+	const name = "ringdht-login"
+	_, port, err := net.SplitHostPort(r.Host)
+	if number, e := strconv.ParseUint(port, 10, 16); err == nil && e == nil {
+		return name + "-" + strconv.FormatUint(number, 10)
+	}
+	return name
+}
 
 func newLogin(key string) *login {
 	mac := hmac.New(sha256.New, []byte(key))
@@ -45,7 +56,7 @@ func (l *login) knows(r *http.Request) bool {
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return l.isKey(bearer)
 	}
-	c, err := r.Cookie(cookieName)
+	c, err := r.Cookie(cookieName(r))
 	if err != nil {
 		return false
 	}
@@ -95,10 +106,10 @@ func (h *handler) enter(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "send the key with POST")
 	case !decode(w, r, &ask): // it has answered
 	case !h.login.isKey(strings.TrimSpace(ask.Key)):
-		refuse(w, http.StatusForbidden, "that is not the key: the registry prints it at its start, and has another one after each")
+		refuse(w, http.StatusForbidden, "that is not the key: the registry prints it at its start, or names the file that has it; where it prints it, each start has another one")
 	default:
 		http.SetCookie(w, &http.Cookie{
-			Name: cookieName, Value: hex.EncodeToString(h.login.session[:]), Path: "/",
+			Name: cookieName(r), Value: hex.EncodeToString(h.login.session[:]), Path: "/",
 			HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
 		})
 		answer(w, http.StatusOK, map[string]bool{"in": true})

@@ -59,7 +59,7 @@ func TestLogin(t *testing.T) {
 		if status, _, _ := call("GET", "/snapshot.json", "", "Authorization", "Bearer "+wrong); len(wrong) < 1000 && status != http.StatusUnauthorized {
 			t.Errorf("the key %.30q as a header: %d", wrong, status)
 		}
-		if status, _, _ := call("GET", "/snapshot.json", "", "Cookie", cookieName+"="+wrong); len(wrong) < 1000 && status != http.StatusUnauthorized {
+		if status, _, _ := call("GET", "/snapshot.json", "", "Cookie", cookieName(&http.Request{Host: strings.TrimPrefix(server.URL, "https://")})+"="+wrong); len(wrong) < 1000 && status != http.StatusUnauthorized {
 			t.Errorf("the key %.30q as a cookie: %d", wrong, status)
 		}
 	}
@@ -143,5 +143,47 @@ func TestPlantedFilesGetNoKey(t *testing.T) {
 	}
 	if info, err := os.Lstat(filepath.Join(dir, "page.pem")); err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
+	}
+}
+
+// A browser that has logged in at one registry's page stays logged in when it logs in at another on
+// the same machine: cookies do not know ports.
+func TestLoginsAtTwoPorts(t *testing.T) {
+	tr := newTestRing(t, 1)
+	jar, _ := cookiejar.New(nil)
+	client := &http.Client{Jar: jar}
+	var urls []string
+	for range 2 {
+		key := NewLoginKey()
+		server := httptest.NewServer(Handler(tr.registry, WithLogin(key)))
+		defer server.Close()
+		urls = append(urls, server.URL)
+		r, err := client.Post(server.URL+"/login", "application/json", strings.NewReader(`{"key":"`+key+`"}`))
+		if err != nil || r.StatusCode != http.StatusOK {
+			t.Fatal(r, err)
+		}
+		r.Body.Close()
+	}
+	for _, url := range urls {
+		r, err := client.Get(url + "/snapshot.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %s", url, r.Status)
+		}
+	}
+}
+
+// A page whose address has no port, such as behind a proxy, has a cookie without one.
+func TestCookieName(t *testing.T) {
+	for host, want := range map[string]string{
+		"localhost:8080": "ringdht-login-8080", "[::1]:443": "ringdht-login-443", "ring.example": "ringdht-login",
+		"[::1]": "ringdht-login", "host:": "ringdht-login", "host:a;b": "ringdht-login", "": "ringdht-login",
+	} {
+		if got := cookieName(&http.Request{Host: host}); got != want {
+			t.Errorf("%q: %s, want %s", host, got, want)
+		}
 	}
 }

@@ -21,7 +21,7 @@ func (h *handler) secured(w http.ResponseWriter) bool {
 		return false
 	}
 	if h.login == nil || h.joinLine == nil {
-		refuse(w, http.StatusForbidden, "the security of the ring is not changed here: that takes a secure ring, and a page with a login")
+		refuse(w, http.StatusForbidden, "this page does not change the security of the ring: in a secure ring, the program that serves it may have commands for that, such as token, expel and rotate-key")
 		return false
 	}
 	return true

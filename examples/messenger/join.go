@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/x/ringdht"
@@ -50,6 +52,8 @@ func (m *messenger) mayPass(err error) string {
 		return ""
 	case unknownHost(err):
 		return fmt.Sprintf("The host of %s is not known: check its name.", m.registry)
+	case errors.Is(err, ringdht.ErrRegistryLost) && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		return fmt.Sprintf("What listens at %s closes connections without an answer. It may be a registry that is closing, or one of an earlier version, or another program.", m.registry)
 	case errors.Is(err, ringdht.ErrRegistryLost):
 		return fmt.Sprintf("No registry answers at %s.", m.registry)
 	case errors.Is(err, ringdht.ErrRebuilding):

@@ -62,6 +62,32 @@ func TestWaitsForARegistryInVain(t *testing.T) {
 	}
 }
 
+// A messenger says that something answers, if its connections are closed without a word.
+func TestTellsOfAClosedConnection(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conn.Read(make([]byte, 8)) // the rest is unread: some connections are reset
+			conn.Close()
+		}
+	}()
+	addr := l.Addr().String()
+	p := drive.Start(t, run, "-wait", "1s", addr)
+	p.Expect(fmt.Sprintf(`^What listens at %s closes connections without an answer\. .* This messenger waits, for up to 1\.0 s\.$`, addr))
+	if status := p.Status(); status != 1 {
+		t.Errorf("exit status %d", status)
+	}
+}
+
 // The first commands of a script may be send and trace: they wait until the overlay is set up.
 func TestSendsBeforeTheSetup(t *testing.T) {
 	t.Parallel()

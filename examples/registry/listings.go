@@ -163,7 +163,7 @@ func (o *operator) degraded(_ context.Context, c *console.Call) error {
 	if len(s.Sidelined) > 0 {
 		text += "\nRoutes lead around these nodes:\n" + report.Sidelined(s.Sidelined, names, width)
 	}
-	o.show(c, pairs, text)
+	o.show(c, report.NewDegradedDocument(pairs, s.Sidelined), text)
 	return nil
 }
 

@@ -184,9 +184,9 @@ func TestListingsAsJSON(t *testing.T) {
 	if line := a.next(&audit); !audit.OK() || audit.Nodes != 3 {
 		t.Errorf("audit: %s", line)
 	}
-	var pairs []status.Degraded
+	var pairs report.DegradedDocument
 	p.Type("degraded -json")
-	if line := a.next(&pairs); line != "[]" {
+	if line := a.next(&pairs); line != `{"pairs":[],"sidelined":[]}` {
 		t.Errorf("degraded: %s", line)
 	}
 	var sample struct {

@@ -131,7 +131,8 @@
 //	wait                  the number of nodes that are "registered"
 //	route                 an array of nodes with their entries
 //	nodes, show-node      an array of the status of each node with its rates; of one node
-//	degraded, events, runs  an array
+//	events, runs          an array of each
+//	degraded              two arrays: "pairs", and "sidelined", the nodes that routes lead around
 //	watch                 a line for each second, with the events since the line before
 //	token, expel, rotate-key  the command that joins from now on, as "join"; an array of tokens
 //	refused               an array of sources, with cause and times

@@ -21,6 +21,16 @@ var handshakeChecks = []check{
 		}
 		return err
 	}},
+	{"R2", true, "the node sends nothing behind a hello before the answer, to the registry and to a peer", func(w *world) error {
+		w.slow = true
+		_, a, _, _, err := w.inRing(false)
+		if err != nil {
+			return err
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.early
+	}},
 	{"R3", true, "another ring, another codec and an unknown role are refused with status 2, 3 and 5", func(w *world) error {
 		return w.answers([]handshake{
 			{func(h *wire.Hello) { h.RingName += "x" }, nil, wire.WrongRing},
@@ -206,6 +216,51 @@ var linkChecks = append([]check{
 			err = fmt.Errorf("it says %w", v)
 		}
 		return err
+	}},
+	{"R13", true, "a link that ends within a frame is closed, and nothing else", func(w *world) error {
+		j, a, _, _, err := w.inRing(true)
+		if err != nil {
+			return err
+		}
+		conn, err := j.raw(a)
+		if err != nil {
+			return err
+		}
+		data := frame(wire.Data, self.ID, a.ID, 1, "cut")
+		conn.Write(data[:len(data)-2])
+		conn.(*net.TCPConn).CloseWrite()
+		if _, err := closed(conn); err != nil {
+			return err
+		}
+		return j.m.barrier()
+	}},
+	{"R16", true, "a violation ends its link, without another one in answer, and no control character of it is printed", func(w *world) error {
+		j, a, _, _, err := w.inRing(true)
+		if err != nil {
+			return err
+		}
+		conn, err := j.raw(a)
+		if err != nil {
+			return err
+		}
+		conn.Write(wire.Violation{Code: 21, Rule: "R21", Text: "\x1b[2Jcleared\r\x07"}.Append(nil))
+		v, err := closed(conn)
+		if err == nil && v.Code != 0 {
+			err = fmt.Errorf("it answers with %w", v)
+		}
+		return errors.Join(err, j.m.barrier(), w.shows.err())
+	}},
+	{"R16", true, "a violation from the registry ends the connection, without another one in answer, and the node comes back", func(w *world) error {
+		var answered error
+		err := w.back(func(j *joined) {
+			j.m.send(control.TypeViolation, control.Violation{Code: 41, Rule: "R41", Text: "\x1b[2Jcleared\r\x07"})
+			for got := range j.m.got {
+				if got.t == control.TypeViolation {
+					answered = errors.New("it answers with a violation")
+				}
+			}
+		})
+		return errors.Join(err, answered, w.shows.err())
 	}},
 }, violationChecks()...)
 

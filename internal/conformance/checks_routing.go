@@ -79,6 +79,7 @@ var routingChecks = []check{
 		}
 		return err
 	}},
+	{"R67", true, "a frame that takes a detour goes over the link to its sink, or is dropped", (*world).detours},
 	{"R64", true, "a frame at the hop limit is dropped, and its source told: NoRoute 2", func(w *world) error {
 		return w.relaying(func(j *joined, c net.Conn, a, b *peer) error {
 			f := frame(wire.Data, a.ID, 500, 7, "")
@@ -168,6 +169,29 @@ var routingChecks = []check{
 			return errors.Join(err, j.m.barrier())
 		})
 	}},
+}
+
+// detours checks that a waypoint passes a frame that takes a detour straight to its sink, or not at all.
+func (w *world) detours() error {
+	return w.relaying(func(j *joined, c net.Conn, a, b *peer) error {
+		detoured := func(dst, seq uint64) wire.Frame {
+			f := frame(wire.Data, dst, 500, seq, "body")
+			f[7] = 1
+			return f
+		}
+		c.Write(detoured(41000, 1)) // without the flag it would go to B
+		f := detoured(b.ID, 2)
+		c.Write(f)
+		f.SetHops(1)
+		got, _, err := b.next(wire.Data)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got, f) {
+			return fmt.Errorf("%x came to node %d, want %x", got, b.ID, f)
+		}
+		return nil
+	})
 }
 
 // relaying opens a link from C, which lies before the node.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -19,6 +20,14 @@ var secureChecks = []check{
 		w.sec.registry = newKey()
 		return w.sendsNothing()
 	}},
+	noCertificate("with a key that is not Ed25519", func(c *tls.Certificate) (err error) {
+		*c, err = otherKey()
+		return err
+	}),
+	noCertificate("with a chain of two", func(c *tls.Certificate) error {
+		c.Certificate = append(c.Certificate, c.Certificate[0])
+		return nil
+	}),
 	{"R101", true, "a registry with a key that the pin's key has signed is believed", func(w *world) error {
 		w.sec.changeKey()
 		j, err := w.join()

@@ -215,6 +215,7 @@ var sinkChecks = []check{
 			return s.received(4, 6)
 		})
 	}},
+	{"R85", true, "done + received never goes back, with holes, copies and old rounds", (*world).neverGoesBack},
 	{"R80", true, "Close is answered with Closed, also when the stream is gone; then Data gets a Reset", func(w *world) error {
 		return w.streaming(func(s *source) error {
 			s.data(0)
@@ -260,4 +261,32 @@ var sinkChecks = []check{
 			return err
 		})
 	}},
+}
+
+// neverGoesBack reads the Acks of a stream whose messages come in any order.
+func (w *world) neverGoesBack() error {
+	return w.streaming(func(s *source) error {
+		latest := s.first
+		for i, sent := range [][]uint64{{0, 1, 2, 3}, {7, 6, 5}, {0, 1}, {4}, {9}, {3, 8, 8}, {0}} {
+			s.data(sent...)
+			round := uint32(i/2 + 1) // each comes twice
+			s.conn.Write(frame(wire.Sync, self.ID, s.a.ID, s.first, string(wire.AppendRound(nil, round))))
+			f, _, err := s.a.next(wire.Ack)
+			if err != nil {
+				return err
+			}
+			ack, _, err := wire.ParseAck(f.Body(), nil)
+			if err != nil {
+				return err
+			}
+			if at := f.Seq() + uint64(ack.Received); at < latest {
+				return fmt.Errorf("behind an Ack for all below message %d comes one for all below %d", latest-s.first, int64(at-s.first))
+			} else {
+				latest = at
+			}
+		}
+		s.round = 10
+		_, _, err := s.sync(10, 10)
+		return err
+	})
 }

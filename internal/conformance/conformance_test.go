@@ -67,6 +67,8 @@ func python(t *testing.T) string {
 
 // faults are the faults that node.py can have, and the rule whose check must find each.
 var faults = map[string]string{
+	"early": "R2", "keeps-cut": "R13", "accuses": "R16", "any-order": "R32", "any-terms": "R33", "same-life": "R45", "no-ask": "R46", "any-ring": "R47",
+	"own-way": "R67", "goes-back": "R85",
 	"any-type": "R10", "ping-body": "R21", "no-pong": "R26", "any-version": "R4", "no-token": "R5", "any-identity": "R7", "lives-on": "R44",
 	"no-beat": "R42", "any-table": "R34", "keeps-gone": "R54", "no-linked": "R51", "no-trouble": "R52", "knows-all": "R55",
 	"no-hops": "R60", "clears-flags": "R60", "twice": "R62", "overshoots": "R63", "no-limit": "R64", "answers-answers": "R65",

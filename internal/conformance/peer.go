@@ -29,8 +29,11 @@ type peer struct {
 	mu        sync.Mutex
 	admission []byte // that the peer shows, in a secure ring
 	links     []net.Conn
-	shown     []shown // what the node has shown on each link that it has dialled, in a secure ring
-	up        int     // links that the node has opened and that stand
+	shown     []shown  // what the node has shown on each link that it has dialled, in a secure ring
+	up        int      // links that the node has opened and that stand
+	from      []uint64 // the incarnations that the node has named, one for each of its hellos
+	early     error    // what came before the answer to a hello
+	cut       bool     // a link has ended within a frame
 }
 
 // peer adds a peer to the ring.
@@ -92,8 +95,14 @@ func (p *peer) accept() {
 			h, err := wire.ReadHello(conn)
 			if err == nil {
 				p.mu.Lock()
-				p.shown = append(p.shown, s)
+				p.shown, p.from = append(p.shown, s), append(p.from, h.FromIncarnation)
 				p.mu.Unlock()
+				if p.w.slow {
+					early := quiet(conn)
+					p.mu.Lock()
+					p.early = errors.Join(p.early, early)
+					p.mu.Unlock()
+				}
 			}
 			if err != nil || h.Role != wire.RoleLink || h.To != p.ID || h.ToIncarnation != p.Incarnation || h.From != self.ID {
 				conn.Write(wire.Answer{Status: wire.WrongIdentity, Reason: "not here"}.Append(nil))
@@ -124,6 +133,9 @@ func (p *peer) read(conn net.Conn, theirs, ours bool) {
 	for {
 		f, err := readFrame(conn)
 		if err != nil {
+			p.mu.Lock()
+			p.cut = p.cut || errors.Is(err, errCut)
+			p.mu.Unlock()
 			return
 		}
 		switch f.Type() {
@@ -152,7 +164,11 @@ func (p *peer) read(conn net.Conn, theirs, ours bool) {
 
 func readFrame(r io.Reader) (wire.Frame, error) {
 	f := make([]byte, wire.PrefixSize)
-	if _, err := io.ReadFull(r, f); err != nil {
+	switch _, err := io.ReadFull(r, f); err {
+	case nil:
+	case io.ErrUnexpectedEOF:
+		return nil, errCut
+	default:
 		return nil, err
 	}
 	n := int(binary.BigEndian.Uint32(f) & wire.MaxLength)
@@ -160,9 +176,14 @@ func readFrame(r io.Reader) (wire.Frame, error) {
 		return nil, fmt.Errorf("a frame of %d bytes", n)
 	}
 	f = append(f, make([]byte, n)...)
-	_, err := io.ReadFull(r, f[wire.PrefixSize:])
-	return f, err
+	if _, err := io.ReadFull(r, f[wire.PrefixSize:]); err == io.EOF || err == io.ErrUnexpectedEOF {
+		return nil, errCut
+	} else {
+		return f, err
+	}
 }
+
+var errCut = errors.New("the connection ended within a frame")
 
 func bare(t wire.Type, seq uint64) []byte {
 	return wire.Append(nil, wire.Header{Type: t, Seq: seq}, nil)

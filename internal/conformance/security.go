@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"math/big"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/x/ringdht/internal/control"
@@ -20,8 +25,9 @@ type security struct {
 	key        ed25519.PrivateKey // of the ring
 	ring       uint64
 	secret     secure.Secret
-	succession []byte             // what the registry presents besides its key
-	registry   ed25519.PrivateKey // the key that the registry presents
+	succession []byte                       // what the registry presents besides its key
+	registry   ed25519.PrivateKey           // the key that the registry presents
+	spoil      func(*tls.Certificate) error // changes the registry's certificate, unless nil
 }
 
 func newSecurity() *security {
@@ -90,7 +96,19 @@ func (w *world) accepted(conn net.Conn, key ed25519.PrivateKey, admission, succe
 		return conn, s, nil
 	}
 	conn.SetDeadline(time.Now().Add(patience))
-	over := tls.Server(conn, side(key, admission, succession, &s).Server(protocols...))
+	presents := side(key, admission, succession, &s)
+	if spoil := w.sec.spoil; spoil != nil && slices.Contains(protocols, secure.JoinProtocol) {
+		right := presents.Certificate
+		presents.Certificate = func(ctx context.Context, protocol string) (*tls.Certificate, error) {
+			c, err := right(ctx, protocol)
+			if err != nil {
+				return nil, err
+			}
+			changed := *c
+			return &changed, spoil(&changed)
+		}
+	}
+	over := tls.Server(conn, presents.Server(protocols...))
 	err := over.Handshake()
 	cs := over.ConnectionState()
 	s.state = &cs
@@ -140,4 +158,23 @@ func (w *world) staysAway() error {
 	case <-time.After(lease):
 		return nil
 	}
+}
+
+// noCertificate checks that the node sends nothing to a registry with a certificate that is no side's.
+func noCertificate(what string, spoil func(*tls.Certificate) error) check {
+	return check{"R100", true, "to a registry " + what + " the node sends nothing, not even a hello", func(w *world) error {
+		w.sec.spoil = spoil
+		return w.sendsNothing()
+	}}
+}
+
+// otherKey returns a self-signed certificate of ECDSA.
+func otherKey() (c tls.Certificate, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return c, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	text, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{text}, PrivateKey: key}, err
 }

@@ -45,6 +45,8 @@ type world struct {
 	epoch   uint64
 	started bool      // the node was waited for
 	sec     *security // nil in an open ring
+	slow    bool      // answers to hellos come late, and nothing may come before them
+	shows   screen    // what the node prints
 	wg      sync.WaitGroup
 }
 
@@ -64,7 +66,8 @@ func newWorld(c config) (*world, error) {
 		args[i] = strings.ReplaceAll(a, "{registry}", registry)
 	}
 	w.cmd = exec.Command(args[0], args[1:]...)
-	w.cmd.Stdout, w.cmd.Stderr, w.cmd.WaitDelay = c.log, c.log, time.Second
+	both := io.MultiWriter(&w.shows, c.log)
+	w.cmd.Stdout, w.cmd.Stderr, w.cmd.WaitDelay = both, both, time.Second
 	if w.stdin, err = w.cmd.StdinPipe(); err == nil { // some programs end with their input
 		err = w.cmd.Start()
 	}
@@ -107,6 +110,9 @@ func (w *world) acceptMembers() {
 		if m.err == nil {
 			m.hello, m.err = wire.ReadHello(m.conn)
 		}
+		if m.err == nil && w.slow {
+			m.err = quiet(m.conn)
+		}
 		switch m.hello.Codec {
 		case "json":
 			m.codec = codec.JSON{}
@@ -132,15 +138,17 @@ func (w *world) acceptMembers() {
 
 // member is a connection of the node to the registry.
 type member struct {
-	w     *world
-	conn  net.Conn
-	codec control.Codec
-	hello wire.Hello
-	shown shown        // in a secure ring
-	err   error        // of the handshake
-	got   chan message // all but Beats, which are answered; closed at the end
-	beats []time.Time  // guarded by mu
-	mu    sync.Mutex
+	w          *world
+	conn       net.Conn
+	codec      control.Codec
+	hello      wire.Hello
+	shown      shown        // in a secure ring
+	err        error        // of the handshake
+	got        chan message // all but Beats, which are answered; closed at the end
+	beats      []time.Time  // guarded by mu
+	muted      bool         // guarded by mu: Beats get no answer, and unanswered counts them
+	unanswered int
+	mu         sync.Mutex
 }
 
 type message struct {
@@ -164,8 +172,14 @@ func (m *member) read() {
 		if t == control.TypeBeat {
 			m.mu.Lock()
 			m.beats = append(m.beats, time.Now())
+			muted := m.muted
+			if muted {
+				m.unanswered++
+			}
 			m.mu.Unlock()
-			m.send(control.TypeBeatAnswer, control.BeatAnswer{Every: 1})
+			if !muted {
+				m.send(control.TypeBeatAnswer, control.BeatAnswer{Every: 1})
+			}
 		}
 		select {
 		case m.got <- message{t, body}:

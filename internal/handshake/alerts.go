@@ -69,6 +69,8 @@ func explained(err error, protocol string) error {
 	}
 	alert, ok := alertOf(err)
 	switch {
+	case !ok && isHangUp(err):
+		return fmt.Errorf("the other side closed the connection in the middle of TLS: it is closing or crowded, or of an earlier version, without security: %w", err)
 	case !ok && isPassing(err):
 		return err
 	case !ok:
@@ -104,7 +106,7 @@ func explainedAccept(err error, offered, accepts []string) error {
 	}
 	switch alert {
 	case alertBadCertificate, alertCertificateUnknown, alertUnknownAuthority, alertAccessDenied:
-		return errors.New("a node expected another key than this side's: its join line is of another ring, or older than the ring's key")
+		return errors.New("a node expected another key than this side's: its join line is of another ring, or older than the ring's key; if this is a registry, it may lack the state of the one before")
 	}
 	return err
 }

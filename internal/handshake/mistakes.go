@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/x/ringdht/internal/secure"
@@ -54,7 +55,7 @@ func mistakeOf(first []byte, secured bool) mistake {
 	return mistake{}
 }
 
-const openRing = "this ring is open, without TLS: join it by host:port, not with a join line"
+const openRing = "this ring is open, without TLS: join it by host:port, not with a join line; or start its registry with security (-secure)"
 
 // How long the last words to a connection may take, and how much of it is read meanwhile.
 const (
@@ -113,4 +114,10 @@ func isPassing(err error) bool {
 	_, header := errors.AsType[tls.RecordHeaderError](err)
 	var network net.Error
 	return !header && (errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed))
+}
+
+// isHangUp reports whether the other side has closed the connection. That may pass: a program that
+// does not know TLS does so, and one that ends or makes room does too.
+func isHangUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }

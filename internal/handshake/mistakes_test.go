@@ -224,3 +224,31 @@ func tcpPair(t testing.TB) (near, far net.Conn) {
 	}
 	return near, far
 }
+
+// A program that does not know TLS closes the connection, as one that ends does. So it is no final
+// refusal, and the error says what it may be. Over TCP the unread bytes reset the connection.
+func TestHangUpInTLS(t *testing.T) {
+	for name, takes := range map[string]int{"all read": 1 << 16, "bytes unread": 8} {
+		t.Run(name, func(t *testing.T) {
+			near, far := tcpPair(t)
+			go func() {
+				far.Read(make([]byte, takes))
+				far.Close()
+			}()
+			c := configOver(t, memnet.New(1), "near", ringtest.NewRingKey().Newcomer())
+			c.Transport = dialsTo{c.Transport, near}
+			_, _, _, err := c.Dial(t.Context(), "far:1", wire.Hello{Role: wire.RoleMember})
+			if err == nil || errors.Is(err, errs.ErrHandshake) || !strings.Contains(err.Error(), "of an earlier version, without security") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// dialsTo is a transport whose every dial returns one connection.
+type dialsTo struct {
+	handshake.Transport
+	conn net.Conn
+}
+
+func (d dialsTo) Dial(context.Context, string) (net.Conn, error) { return d.conn, nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -146,4 +147,35 @@ func tokenStates(s *status.Security) (all []status.TokenState) {
 		all = append(all, t.State)
 	}
 	return all
+}
+
+// A registry that starts from a copy of another's directory says that there may be two. At its own
+// directory it says nothing.
+func TestCopiedDirectoryIsSaid(t *testing.T) {
+	ringtest.OpenOnly(t, "it makes a secure ring itself")
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no numbers here")
+	}
+	start := func(dir string) (*ringdht.Registry, string) {
+		t.Helper()
+		log := ringtest.NewLog()
+		r, err := ringdht.NewRegistry(ringdht.WithState(dir), ringdht.WithSecurity(0), log.Option())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+		return r, log.Text()
+	}
+	dir, other := t.TempDir(), t.TempDir()
+	first, _ := start(dir)
+	first.Close()
+	if _, text := start(dir); contains(text, "copy") { // it goes on
+		t.Error(text)
+	}
+	for _, name := range []string{"ring.key", "security.json", "ring.json", "lock"} {
+		copyFile(t, dir, other, name)
+	}
+	if _, text := start(other); !contains(text, "this state is a copy") {
+		t.Errorf("nothing is said: %s", text)
+	}
 }

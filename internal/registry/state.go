@@ -33,6 +33,9 @@ func (c *Config) openState() (*keptState, error) {
 	if err := dir.Unwritten(); err != nil {
 		c.Log.Warn("the state of the ring was read, and cannot be written at the moment", "err", err)
 	}
+	if dir.Copied() {
+		c.Log.Warn("this state is a copy: it was written in another directory. End the registry that used that one, if it runs: two registries of one ring split it, and each admits nodes that the other does not know", "state", *c.StateDir)
+	}
 	return &keptState{dir, membership.Record{Identity: ring.Identity(s.Identity), Empty: s.Empty, Epoch: min(s.Epoch, maxKept), Incarnation: min(s.Incarnation, maxKept)}}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 )
 
@@ -62,10 +63,13 @@ func IsJoinLine(text string) bool {
 	return ok && is && number != "" && strings.Trim(number, "0123456789") == "" && strings.Contains(text, "/")
 }
 
-// MayBeJoinLine reports whether a text has a join line in it, perhaps a damaged one. Such a text
-// may have a secret, so it must not be logged, nor be taken for an address.
+// credentials finds pin and secret behind an address, also if a few letters are missing.
+var credentials = regexp.MustCompile(`/[A-Za-z2-7]{16,}-[A-Za-z2-7]{16,}`)
+
+// MayBeJoinLine reports whether a text has a join line in it, perhaps a damaged one, such as without
+// its beginning. Such a text may have a secret, so it must not be logged, nor be taken for an address.
 func MayBeJoinLine(text string) bool {
-	return strings.Contains(text, "/") && strings.Contains(strings.ToLower(text), "rdht")
+	return strings.Contains(text, "/") && strings.Contains(strings.ToLower(text), "rdht") || credentials.MatchString(text)
 }
 
 // Shown returns what may be shown of an address or join line: all but a join line's credentials.
@@ -86,12 +90,12 @@ func ParseJoinLine(text string) (j JoinLine, err error) {
 	case !strings.EqualFold(text[:len(joinScheme)], joinScheme):
 		return j, fmt.Errorf("the join line is of another version than %q: use a program of the registry's version", strings.TrimSuffix(joinScheme, ":"))
 	}
-	addr, credentials, _ := strings.Cut(text[len(joinScheme):], "/")
+	addr, behind, _ := strings.Cut(text[len(joinScheme):], "/")
 	if _, _, err := net.SplitHostPort(addr); err != nil {
 		return j, fmt.Errorf("the join line has the address %q, which is not host:port", addr)
 	}
 	j.Addr = addr
-	pin, secret, ok := strings.Cut(credentials, "-")
+	pin, secret, ok := strings.Cut(behind, "-")
 	p, pinErr := base32Text.DecodeString(strings.ToUpper(pin))
 	s, secretErr := base32Text.DecodeString(strings.ToUpper(secret))
 	if !ok || pinErr != nil || secretErr != nil || len(p) != len(j.Pin) || len(s) != len(j.Secret)+2 {

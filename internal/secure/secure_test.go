@@ -166,3 +166,19 @@ func TestJoinLine(t *testing.T) {
 		}
 	}
 }
+
+// A join line with a slip at its beginning is not shown, since its secret may be whole.
+func TestDamagedJoinLineIsNotShown(t *testing.T) {
+	line := JoinLine{Addr: "[::1]:12345", Secret: Secret{7: 1}}.Text()
+	_, secret, _ := strings.Cut(line, "-")
+	for _, text := range []string{line, line[1:], line[len("rdht"):], line[len("rdht1:"):], "rdht" + line, "x" + line[1:len(line)-3]} {
+		if shown := Shown(text); strings.Contains(shown, secret[:8]) || !MayBeJoinLine(text) {
+			t.Errorf("%s is shown as %s", text, shown)
+		}
+	}
+	for _, addr := range []string{"localhost:12345", "registry.example:1", "far:1", "/run/ringdht/registry.sock", "/run/ring-dht/a-socket"} {
+		if Shown(addr) != addr {
+			t.Errorf("%s is shown as %s", addr, Shown(addr))
+		}
+	}
+}

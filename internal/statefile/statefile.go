@@ -38,15 +38,18 @@ type State struct {
 	Empty       bool   `json:"empty"`       // no member can come back
 	Incarnation uint64 `json:"incarnation"` // the greatest given by then
 	Epoch       uint64 `json:"epoch"`
+	Lock        string `json:"lock,omitempty"` // which file the lock was, by its number in the file system
 }
 
 // Dir is a directory that this process has for itself. Its methods are safe for concurrent use.
 type Dir struct {
 	path      string
 	unwritten error
+	copied    bool
 
-	mu   sync.Mutex // held while a file is written; guards lock
-	lock *os.File
+	mu     sync.Mutex // held while a file is written; guards what follows
+	lock   *os.File
+	number string // of the lock, see State.Lock
 }
 
 // Open takes a directory, makes it if there is none, and reads its state. If there is none it
@@ -76,6 +79,8 @@ func Open(path string, fresh State) (_ *Dir, s State, err error) {
 	if err != nil {
 		return d, s, err
 	}
+	d.copied = s.Lock != "" && d.number != "" && s.Lock != d.number
+	s.Lock = "" // Write knows it
 	if err = d.Write(s); isFull(err) && s != fresh {
 		d.unwritten, err = err, nil
 	}
@@ -84,6 +89,11 @@ func Open(path string, fresh State) (_ *Dir, s State, err error) {
 
 // Unwritten is why Open could not write the state, if it said nothing since the disk is full.
 func (d *Dir) Unwritten() error { return d.unwritten }
+
+// Copied reports whether the directory is a copy of the one that its state was written in, such as
+// one that came back from a backup or to another disk. The lock does not keep the registry of the
+// first one out. It is true at the first start only, and never where files have no numbers.
+func (d *Dir) Copied() bool { return d.copied }
 
 // takeLock takes the lock, unless this process has it. A directory that was removed and made again
 // has another lock file. It needs mu.
@@ -108,7 +118,7 @@ func (d *Dir) takeLock() error {
 	}
 	fmt.Fprintf(&truncated{f}, "%d\n", os.Getpid()) // only for the message above
 	d.unlock()
-	d.lock = f
+	d.lock, d.number = f, numberOf(f)
 	return nil
 }
 
@@ -160,6 +170,9 @@ func (d *Dir) read(fresh State) (s State, err error) {
 // Write replaces the state. After an error the file has the old state or this one.
 func (d *Dir) Write(s State) error {
 	s.Version = version
+	d.mu.Lock()
+	s.Lock = d.number
+	d.mu.Unlock()
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err

@@ -80,3 +80,32 @@ func TestDirectoryMadeAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A registry that gets a copy of another's directory is told so, once. One that finds its own again,
+// also under another name, is not.
+func TestCopiedDirectory(t *testing.T) {
+	base := t.TempDir()
+	path, moved, other := filepath.Join(base, "a"), filepath.Join(base, "moved"), filepath.Join(base, "copy")
+	start := func(path string, copied bool) *Dir {
+		t.Helper()
+		d, s := open(t, path, fresh)
+		if d.Copied() != copied {
+			t.Errorf("%s is a copy: %v, want %v", path, d.Copied(), copied)
+		}
+		if err := d.Write(State{Ring: s.Ring, Bits: s.Bits, MaxPayload: s.MaxPayload}); err != nil {
+			t.Error(err)
+		}
+		return d
+	}
+	start(path, false).Close()
+	start(path, false).Close()
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	defer start(moved, false).Close() // it runs while the copy starts
+	if err := os.CopyFS(other, os.DirFS(moved)); err != nil {
+		t.Fatal(err)
+	}
+	start(other, true).Close()
+	start(other, false).Close()
+}

@@ -5,6 +5,7 @@ package statefile
 import (
 	"errors"
 	"os"
+	"strconv"
 	"syscall"
 )
 
@@ -28,3 +29,16 @@ func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is
 
 // sharedWithOthers says that others than the owner may read or write a file.
 func sharedWithOthers(info os.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }
+
+// numberOf returns a file's number. A rename keeps it, and a copy has another one. It is empty if the
+// system does not tell.
+func numberOf(f *os.File) string {
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return strconv.FormatUint(uint64(s.Ino), 10)
+	}
+	return ""
+}

@@ -35,8 +35,8 @@ func looksLikeJoinLine(text string) bool {
 	return len(text) > 4 && strings.EqualFold(text[:4], "rdht") && strings.Contains(text, "/")
 }
 
-// lineStart is how a join line starts.
-var lineStart = regexp.MustCompile(`(?i)rdht\d+:`)
+// linePart is how a join line starts or ends.
+var linePart = regexp.MustCompile(`(?i)rdht\d+:|[a-z2-7]{16,}-[a-z2-7]{16,}`)
 
 // maxJoinLine bounds what is read where a join line should be.
 const maxJoinLine = 4096
@@ -66,7 +66,7 @@ func ParseEntrance(text string, stdin io.Reader) (e Entrance, err error) {
 		}
 	}
 	addr, err := Address(strings.TrimSpace(text), "localhost")
-	if err != nil && lineStart.MatchString(text) { // what is printed must have no secret
+	if err != nil && linePart.MatchString(text) { // what is printed must have no secret
 		return e, Usagef("the join line was cut short or changed: it is rdht1:HOST:PORT/PIN-SECRET: copy it again, whole")
 	}
 	return Entrance{addr}, err

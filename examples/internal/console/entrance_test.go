@@ -51,3 +51,14 @@ func TestEntrances(t *testing.T) {
 		t.Errorf("a line without an end: %v", err)
 	}
 }
+
+// A join line without its beginning may have its whole secret, so no error shows it.
+func TestEntranceWithoutItsBeginning(t *testing.T) {
+	const secret = "j5rxysjh5vlj5s5pbx3ufjoiyikui"
+	const behind = "192.0.2.2:23491/mogztncb7k33ke3ctvnbgit6wy-" + secret
+	for _, wrong := range []string{"dht1:" + behind, behind, "rdht1 :" + behind, behind[len("192.0.2.2:23491/"):]} {
+		if e, err := ParseEntrance(wrong, strings.NewReader("")); err == nil || strings.Contains(err.Error(), secret[:8]) || !strings.Contains(err.Error(), "join line") {
+			t.Errorf("%q: %v, %v", wrong, e, err)
+		}
+	}
+}

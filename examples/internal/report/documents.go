@@ -68,3 +68,15 @@ func NewMemberDocument(s *status.Snapshot, i int, m *meter.Meter) MemberDocument
 	}
 	return d
 }
+
+// DegradedDocument has what is wrong between nodes: the pairs of which the first cannot reach the
+// second, and the nodes at fault, which routes lead around.
+type DegradedDocument struct {
+	Pairs     []status.Degraded  `json:"pairs"`
+	Sidelined []status.Sidelined `json:"sidelined"`
+}
+
+// NewDegradedDocument returns the document. JSON has [] in it and never null.
+func NewDegradedDocument(pairs []status.Degraded, sidelined []status.Sidelined) DegradedDocument {
+	return DegradedDocument{append([]status.Degraded{}, pairs...), append([]status.Sidelined{}, sidelined...)}
+}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,16 @@ func TestForgedLines(t *testing.T) {
 	} {
 		if strings.Contains(text, "\nVerdict: exact") || strings.Contains(text, "\x1b") {
 			t.Errorf("%q", text)
+		}
+	}
+}
+
+// Scripts learn which node is at fault, and not only which pairs suffer.
+func TestDegradedDocument(t *testing.T) {
+	text, err := json.Marshal(NewDegradedDocument(nil, []status.Sidelined{{Node: status.Peer{ID: 7}, Pairs: 3, Why: "nothing comes through"}}))
+	for _, want := range []string{`"pairs":[]`, `"node":{"id":7`, `"why":"nothing comes through"`} {
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s has no %s, %v", text, want, err)
 		}
 	}
 }

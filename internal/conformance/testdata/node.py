@@ -32,6 +32,8 @@ def exactly(sock, n):
     while len(b) < n:
         got = sock.recv(n - len(b))
         if not got:
+            if b and BROKEN == "keeps-cut":
+                time.sleep(1000)
             raise ConnectionError("closed")
         b += got
     return b
@@ -46,6 +48,8 @@ def dial(addr, role, me=(0, 0), to=(0, 0)):
     host, port = addr.rsplit(":", 1)
     s = socket.create_connection((host.strip("[]"), int(port)), 5)
     s.sendall(hello(role, me, to))
+    if BROKEN == "early":
+        s.sendall(frame(PING))
     magic, version, status, n = struct.unpack(">4sBBH", exactly(s, 8))
     rest = exactly(s, n)
     if magic != b"RDHT" or version != 2 or status:
@@ -127,6 +131,8 @@ class Conn:
 
     def handle(self, t, f):
         if t == VIOLATED:
+            if BROKEN == "accuses":
+                raise Broken(16, "that is not true")
             raise ConnectionError("the peer says that this node broke a rule")
         if 0x30 <= t <= 0x3F:
             return
@@ -252,7 +258,8 @@ class Sink:
                 count += 1
             ranges += struct.pack(">II", start - self.next, count)
             held, n = held[count:], n + 1
-        self.node.emit(frame(ACK, self.source, self.node.id, self.next, struct.pack(">III", 0, 1 << 20, self.round) + ranges))
+        done = self.first if BROKEN == "goes-back" and self.held else self.next
+        self.node.emit(frame(ACK, self.source, self.node.id, done, struct.pack(">III", 0, 1 << 20, self.round) + ranges))
 
     def data(self, f):
         seq = int.from_bytes(f[24:32], "big")
@@ -290,6 +297,9 @@ class Node:
         self.seen, self.gens = 0, random.getrandbits(47)
         self.ctl, self.want_id = None, None
         self.leaving = False
+        self.asking = True  # Register has no answer yet
+        self.awake, self.asleep = time.time(), 0  # asleep: so many Beats have no answer, the last asks after a pause
+        self.beats = 0  # without an answer
         self.reset()
         threading.Thread(target=self.accept, daemon=True).start()
         threading.Thread(target=self.ticks, daemon=True).start()
@@ -329,7 +339,7 @@ class Node:
             with self.lock:
                 conn = Conn(self, sock, struct.unpack(">QQ", b[:16]), False)
                 self.conns.append(conn)
-                ended = struct.unpack(">Q", b[24:32])[0] != self.inc and BROKEN not in ("lives-on", "any-identity")
+                ended = struct.unpack(">Q", b[24:32])[0] != self.inc and BROKEN not in ("lives-on", "any-identity", "same-life")
                 if ended or self.is_over(*conn.peer) and BROKEN != "keeps-gone":  # since the answer
                     conn.close()
         except (OSError, ConnectionError, struct.error, IndexError):
@@ -360,6 +370,8 @@ class Node:
             time.sleep(0.01)
         with self.lock:
             if BROKEN == "any-identity":
+                return 0, 0
+            if BROKEN == "same-life" and tinc < self.inc:
                 return 0, 0
             if self.inc == 0 or (tid, tinc) != (self.id, self.inc) or fid == self.id or fid >> self.terms["bits"]:
                 return 4, 0
@@ -395,9 +407,9 @@ class Node:
         wait = 0.05
         while True:
             try:
-                self.ctl = dial(self.registry, 1)
+                self.ctl, self.beats = dial(self.registry, 1), 0
                 with self.lock:
-                    on = self.inc != 0
+                    on, self.asking = self.inc != 0, True
                     self.tell(REGISTER, addr=self.addr, other=False, traffic=True, token=self.token, seen=self.seen,
                               want=self.id is not None or self.want_id is not None, id=self.id or self.want_id or 0, inc=self.inc,
                               identity=self.identity, epoch=self.epoch if on else 0, size=0, plan=0, ready=self.ready, run=self.run,
@@ -428,8 +440,11 @@ class Node:
                 self.message(t, m)
 
     def message(self, t, m):
+        if self.asking and t not in (REGISTERED, REFUSED, BYE, VIOLATION) and BROKEN != "any-order":
+            raise Broken(32, "the answer to Register is due")
         if t == REGISTERED:
-            on = self.inc != 0
+            self.check_terms(m)
+            on, self.asking, self.asleep = self.inc != 0, False, 0
             self.id, self.inc, self.terms = m["id"], m["inc"], m
             self.seen = max(self.seen, self.inc)
             self.beat_every = m["lease_ms"] / 3000
@@ -445,7 +460,7 @@ class Node:
             raise ConnectionError(m["reason"])
         elif t == MANIFEST:
             self.check_table(m["epoch"], m.get("entries") or [], m.get("successors") or [])
-            self.identity = self.identity or m.get("identity", "")
+            self.identity = m["identity"] if BROKEN == "any-ring" else self.identity or m.get("identity", "")
             self.epoch, self.table, self.succ = m["epoch"], m.get("entries") or [], m.get("successors") or []
             self.others = dict(zip(m.get("others") or [], m.get("incs") or []))
             self.idle, self.fresh_epoch, self.failed = set(m.get("idle") or []), True, {}
@@ -468,6 +483,7 @@ class Node:
             self.ready = True
         elif t == BEATANSWER:
             self.beat_answered = time.time()
+            self.beats, self.asleep = max(self.beats - 1, 0), max(self.asleep - 1, 0)
         elif t == PINGCTL:
             if BROKEN != "no-beat":
                 self.beat()
@@ -488,6 +504,21 @@ class Node:
             raise ConnectionError(m)
         else:
             raise Broken(31 if 0x40 <= t <= 0x59 else 10, f"type {t:#x}")
+
+    def check_terms(self, m):
+        limits = dict(bits=(1, 64), max_payload=(4, 8388608), hop_limit=(1, 65535), lease_ms=(1, 86400000), inc=(1, 7 << 60))
+        if BROKEN != "any-terms" and (any(not low <= m.get(k, 0) <= high for k, (low, high) in limits.items()) or m["id"] >> m["bits"]):
+            raise Broken(33, str(m))
+
+    def paused(self):
+        """Whether this process did not run for longer than a lease, and has not asked yet. It asks."""
+        now = time.time()
+        if self.inc and now - self.awake > self.terms["lease_ms"] / 1000 and BROKEN != "no-ask":
+            self.awake = now
+            self.beat()
+            self.asleep = self.beats
+        self.awake = now
+        return self.asleep > 0
 
     def check_table(self, epoch, table, succ):
         if BROKEN == "any-table":
@@ -514,7 +545,7 @@ class Node:
                 self.account(s)
 
     def beat(self):
-        self.next_beat = time.time() + self.beat_every
+        self.next_beat, self.beats = time.time() + self.beat_every, self.beats + 1
         self.tell(BEAT, every=1, sent=0, received=0, late_ms=0, status=[])
 
     # --- what must happen in time ---------------------------------------------------------------
@@ -524,9 +555,13 @@ class Node:
             time.sleep(0.02)
             with self.lock:
                 if not self.terms:
+                    self.awake = time.time()
                     continue
+                paused = self.paused()
                 if time.time() >= self.next_beat and self.inc:
                     self.beat()
+                if paused:
+                    continue
                 self.links()
                 for s in list(self.sources.values()):
                     s.tick()
@@ -598,6 +633,8 @@ class Node:
     def route(self, f, conn):
         hops = min(int.from_bytes(f[4:6], "big") + (BROKEN != "no-hops"), 65535)
         f[4:6] = hops.to_bytes(2, "big")
+        if self.paused():
+            return
         dst, src, seq = struct.unpack(">QQQ", f[8:32])
         if dst == self.id:
             return self.receive(f[0], src, seq, f)
@@ -607,7 +644,7 @@ class Node:
             return
         if hops >= self.terms["hop_limit"] and BROKEN != "no-limit":
             return self.refuse(f, 2)
-        to = self.link(dst) if f[7] & 1 else self.decide(dst)
+        to = self.link(dst) if f[7] & 1 and BROKEN != "own-way" else self.decide(dst)
         if to == "none":
             return self.refuse(f, 1)
         if to is None:
