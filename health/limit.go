@@ -33,8 +33,17 @@ type limit struct {
 // change follows the states of a connection.
 func (l *limit) change(c net.Conn, state http.ConnState) {
 	if loser := l.account(c, state); loser != nil {
-		loser.Close()
+		closeNow(loser)
 	}
+}
+
+// closeNow closes a connection without a word. The Close of TLS sends an alert first, and waits for
+// what is being written: this is the goroutine that accepts.
+func closeNow(c net.Conn) {
+	if over, ok := c.(interface{ NetConn() net.Conn }); ok {
+		c = over.NetConn()
+	}
+	c.Close()
 }
 
 // account returns the connection to close, or nil.

@@ -12,6 +12,7 @@
 //   - joinline.go: what a node needs to join.
 //   - trust.go: which keys a side believes.
 //   - certificate.go, tls.go, proof.go: how they travel, and what a connection has proven.
+//   - conn.go, reader.go: TLS for links, which no other end can hold up.
 //
 // Records and trust are pure: no clock, no lock, no I/O. PROTOCOL.md has the layouts.
 package secure

@@ -65,6 +65,24 @@ func (s *Sender) Reset(seq uint64) {
 	s.finish(ErrReset)
 }
 
+// isOurs reports whether an Ack has numbers of this stream, as far as the sink remembers any.
+func (s *Sender) isOurs(delivered, received, farthest uint64) bool {
+	return (s.state == Open || s.state == Closing) && s.first <= delivered && s.una <= delivered+2*maxAhead &&
+		delivered <= received && received <= s.nxt && farthest <= s.nxt
+}
+
+// contradicted ends a stream whose answers contradict each other. Else the source would take each true
+// answer for a late one, and the sink miss messages that the source has forgotten: nothing would
+// arrive any more. What was acknowledged falsely is lost.
+func (s *Sender) contradicted() {
+	s.stale++
+	if s.una == s.end {
+		s.finish(nil)
+		return
+	}
+	s.finish(ErrContradiction)
+}
+
 // NoRoute handles a relay's NoRoute for a frame of this stream.
 func (s *Sender) NoRoute(seq uint64, b wire.NoRouteBody) {
 	ours := s.state == Opening && b.Type == wire.Open && seq == s.gen ||

@@ -7,6 +7,8 @@ type question struct {
 	round uint32
 	seq   uint64
 	at    Time
+
+	una, received uint64 // what the sink had said by then
 }
 
 // questions are those that the sink was asked. An answer answers all questions up to its
@@ -21,8 +23,8 @@ type questions struct {
 	watched        question // measures the time of delivery; none if its time is 0
 }
 
-func (q *questions) ask(seq uint64, now Time) {
-	q.latest = question{q.latest.round + 1, seq, now}
+func (q *questions) ask(now Time, seq, una, received uint64) {
+	q.latest = question{q.latest.round + 1, seq, now, una, received}
 	q.askedAhead, q.sinceAsked = false, 0
 	if !q.unanswered {
 		q.unanswered, q.oldest = true, q.latest
@@ -55,6 +57,15 @@ func (q *questions) answer(round uint32) (question, bool) {
 	a := q.oldest
 	q.oldest = q.latest
 	return a, true
+}
+
+// contradicts reports whether an answer cannot come from the sink that gave the earlier ones: it echoes
+// the latest question, and takes back what was said before that; or it echoes one that was not asked
+// yet. A relay has made up this answer or an earlier one, or a question. An answer that others have
+// overtaken echoes an earlier question.
+func (q *questions) contradicts(round uint32, delivered, received uint64) bool {
+	ahead := int32(round - q.latest.round) // rounds wrap
+	return ahead > 0 || ahead == 0 && q.latest.seq > 0 && (delivered < q.latest.una || received < q.latest.received)
 }
 
 // recovery is a sender's congestion window and its state after losses.

@@ -43,6 +43,7 @@ type Sender struct {
 
 	window   int    // bytes that the sink takes beyond una
 	received uint64 // the sink has received everything below
+	denied   bool   // while it closes: an answer says less than an earlier one
 	flush    uint64 // ask once everything below has been sent
 
 	questions
@@ -304,7 +305,7 @@ func (s *Sender) askFlush(now Time, out []byte) []byte {
 
 // sync asks about everything sent so far.
 func (s *Sender) sync(now Time, out []byte) []byte {
-	s.ask(s.nxt, now)
+	s.ask(now, s.nxt, s.una, s.received)
 	s.setDeadline(now + s.timeout())
 	return s.appendFrame(out, wire.Sync, s.nxt, wire.AppendRound(nil, s.latest.round))
 }
@@ -322,12 +323,17 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	if n := len(ranges); n > 0 {
 		farthest += uint64(ranges[n-1].From) + uint64(ranges[n-1].N)
 	}
+	if s.isOurs(delivered, received, farthest) && s.contradicts(a.Round, delivered, received) {
+		s.contradicted()
+		return out, false, nil
+	}
 	// Delivered and received only grow. An answer with smaller ones is older than the last,
 	// and has nothing new: the sink's handler and its reader answer each by itself.
 	if s.state != Open && s.state != Closing || delivered < s.una || delivered > s.nxt || // not received > nxt alone: the sum wraps
 		received < s.received ||
 		received > s.nxt || farthest > s.nxt {
 		if s.known(delivered, received, farthest) {
+			s.denied = s.state == Closing
 			s.heard(now, false)
 		} else {
 			s.stale++

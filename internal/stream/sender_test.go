@@ -96,7 +96,7 @@ func TestStaleAnswersOnOpenStream(t *testing.T) {
 		"opened otherwise":   func(s *Sender) { g := grant(50); g.First++; s.Opened(1020*ms, 3, g, nil) },
 		"refused late":       func(s *Sender) { s.Refused(3, wire.RefuseBody{SourceIncarnation: 7}) },
 		"ack before first":   func(s *Sender) { acked(t, s, 1020*ms, -1, 3, 50, 1) },
-		"ack impossible":     func(s *Sender) { acked(t, s, 1020*ms, 1, 4, 50, 1) },
+		"ack impossible":     func(s *Sender) { acked(t, s, 1020*ms, 1, 4, 50, 0) },
 		"ack beyond":         func(s *Sender) { acked(t, s, 1020*ms, 5, 5, 50, 1) },
 		"received beyond":    func(s *Sender) { acked(t, s, 1020*ms, 2, 5, 50, 1) },
 		"ranges beyond":      func(s *Sender) { acked(t, s, 1020*ms, 2, 3, 50, 1, wire.Range{From: 1, N: 1}) },
@@ -123,9 +123,9 @@ func TestStaleAnswersOnOpenStream(t *testing.T) {
 func TestLateAnswersOnOpenStream(t *testing.T) {
 	for name, answer := range map[string]func(*Sender){
 		"opened again":   func(s *Sender) { s.Opened(1020*ms, 3, grant(50), nil) },
-		"ack before":     func(s *Sender) { acked(t, s, 1020*ms, 1, 3, 50, 1) },
-		"ack knows less": func(s *Sender) { acked(t, s, 1020*ms, 2, 2, 50, 1) },
-		"with ranges":    func(s *Sender) { acked(t, s, 1020*ms, 1, 2, 50, 1, wire.Range{From: 1, N: 1}) },
+		"ack before":     func(s *Sender) { acked(t, s, 1020*ms, 1, 3, 50, 0) },
+		"ack knows less": func(s *Sender) { acked(t, s, 1020*ms, 2, 2, 50, 0) },
+		"with ranges":    func(s *Sender) { acked(t, s, 1020*ms, 1, 2, 50, 0, wire.Range{From: 1, N: 1}) },
 	} {
 		s := open(t, 1000)
 		push(s, 4, 100)

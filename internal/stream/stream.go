@@ -94,6 +94,9 @@ var (
 	// ErrReset means that the sink does not know the stream: it is another incarnation. It
 	// matches ErrGone.
 	ErrReset error = resetError{}
+	// ErrContradiction means that answers in the sink's name contradict each other: a relay has made
+	// them up. It matches ErrGone.
+	ErrContradiction error = contradictionError{}
 	// ErrGone means that the sink has died or left.
 	ErrGone = errors.New("the node has died or left")
 	// ErrLeft means that the sink has left in good order and did not handle the pending
@@ -109,6 +112,13 @@ type resetError struct{}
 
 func (resetError) Error() string        { return "the sink has no memory of this stream" }
 func (resetError) Is(target error) bool { return target == ErrGone }
+
+type contradictionError struct{}
+
+func (contradictionError) Error() string {
+	return "answers in the sink's name contradict each other, so earlier messages may be lost as well: a member on the way has made them up"
+}
+func (contradictionError) Is(target error) bool { return target == ErrGone }
 
 type leftError struct{}
 

@@ -61,6 +61,10 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 		s.setDeadline(now + s.timeout())
 		return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.incarnation}.Append(nil))
 	case Closing:
+		if s.denied { // an answer to Close may be a late one, that to a question cannot
+			s.denied = false
+			out = s.sync(now, out)
+		}
 		s.setDeadline(now + s.timeout())
 		return s.appendFrame(out, wire.Close, s.end, nil)
 	}

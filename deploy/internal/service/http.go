@@ -77,7 +77,7 @@ func (s *Server) Start(ctx context.Context, addr string) (at string, err error) 
 			l.Close()
 			return "", err
 		}
-		l = tls.NewListener(l, config)
+		l = tls.NewListener(health.Listener(l), config)
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel

@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/dashboard"
 	"github.com/x/ringdht/examples/internal/console"
 	"github.com/x/ringdht/examples/internal/serve"
+	"github.com/x/ringdht/health"
 )
 
 // Flags holds the flags of the page.
@@ -69,7 +70,7 @@ func (f *Flags) Serve(ctx context.Context, r *ringdht.Registry, secure *Secure) 
 				l.Close()
 				return "", "", nil, err
 			}
-			scheme, l = "https", tls.NewListener(l, config)
+			scheme, l = "https", tls.NewListener(health.Listener(l), config)
 		}
 	}
 	at, stop := serve.Serve(ctx, l, r.ReadyNow, func(at net.Addr) http.Handler {
