@@ -27,6 +27,9 @@ func TestMessengerGivesUpItsRing(t *testing.T) {
 	r, addr := registry("127.0.0.1:0")
 	m := start(t, "messenger", filepath.Join(bin, "messenger"), addr)
 	m.expect(`This is node`)
+	m.enter("wait") // a node without a table is of no ring yet, and may become a member of any
+	m.enter("list-known-nodes")
+	m.expect(`^host +port +ID`)
 	r.cmd.Process.Kill()
 	r.cmd.Wait()
 	registry(addr, "-state", dir)
