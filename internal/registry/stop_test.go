@@ -109,7 +109,7 @@ func TestRunStopsAtAnyMoment(t *testing.T) {
 				ringtest.CheckRelayed(t, tr.Run(ringdht.Traffic{Messages: 50})) // also the figures at the nodes
 				after := tr.Registry.Snapshot()
 				for _, u := range after.Runs {
-					all := u.Sent == int64(4*u.Messages)
+					all := u.Sent == 4*int64(u.Messages) // as int64: an endless run is more than 32 bits hold
 					if u.Sent != u.Received || u.Stopped == all || u.Exact != all {
 						t.Fatalf("%+v", u)
 					}
