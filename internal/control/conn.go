@@ -53,8 +53,23 @@ func NewNodeConn(conn net.Conn, codec Codec) *Conn {
 	return c
 }
 
-// SetLease makes Recv fail when nothing arrives for a time of d.
-func (c *Conn) SetLease(d time.Duration) { c.lease = d }
+// SetLease makes Recv fail when nothing arrives for a time of d. If d is 0, Recv waits until the
+// connection ends, or [Conn.Expire].
+func (c *Conn) SetLease(d time.Duration) {
+	c.lease = d
+	if d == 0 {
+		c.conn.SetReadDeadline(time.Time{})
+	}
+}
+
+// Expire makes Recv fail with [os.ErrDeadlineExceeded]. It is for a caller that measures the
+// peer's silence itself: to move a deadline at each message costs a wakeup when the earlier one
+// is due. The connection must have no lease.
+func (c *Conn) Expire() {
+	if err := c.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		c.w.Fail(err) // else Recv might wait for ever
+	}
+}
 
 // Send queues a message. It does not wait for the network: a peer that does not read loses
 // the connection when the queue is full.

@@ -137,6 +137,36 @@ func TestRecvWithoutDeadlines(t *testing.T) {
 	}
 }
 
+// Expire ends a Recv, one that waits as well as the next, and a connection that takes no deadline.
+func TestExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, _ := pair(1 << 20)
+		defer a.Close()
+		defer b.Close()
+		b.SetLease(time.Second)
+		a.Send(TypeBeat, Beat{})
+		if _, _, err := b.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		b.SetLease(0)
+		start := time.Now()
+		time.AfterFunc(time.Hour, b.Expire)
+		for range 2 {
+			if _, _, err := b.Recv(); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Hour {
+				t.Errorf("after %v: %v", time.Since(start), err)
+			}
+		}
+		near, far := memnet.Pipe()
+		defer far.Close()
+		c := NewConn(undated{near}, plain{}, 1<<20)
+		time.AfterFunc(time.Hour, c.Expire)
+		if _, _, err := c.Recv(); err == nil {
+			t.Error("it has received something")
+		}
+		c.Close()
+	})
+}
+
 type undated struct{ net.Conn }
 
 var errUndated = errors.New("no deadlines")

@@ -152,7 +152,7 @@ func idleWriter(t *testing.T, conn net.Conn, limit, low int) *Writer {
 	if w.directWriter == nil {
 		t.Skip("this system's sockets cannot be tried without waiting, so nothing is written at once")
 	}
-	w.idleSince = -time.Hour
+	w.lastWrite = -time.Hour
 	return w
 }
 
@@ -246,7 +246,7 @@ func TestWriteDirectKeepsOtherWrites(t *testing.T) {
 	c := &counted{TCPConn: near.(*net.TCPConn)}
 	w := NewWriter(c, 1<<20, 100)
 	w.mu.Lock()
-	w.idleSince = -time.Hour
+	w.lastWrite = -time.Hour
 	w.mu.Unlock()
 	if _, _, due, err := w.AppendFrames(wire.Header{Type: wire.Cast}, false, [][]byte{make([]byte, 100-wire.HeaderSize)}); err != nil {
 		t.Fatal(err)

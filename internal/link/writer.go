@@ -51,7 +51,8 @@ type Writer struct {
 	pulled        int           // of those, pulled from sources; limit does not count them
 	frameCount    int64         // see Frames
 	running       bool          // the goroutine runs, or an appender is to call WriteDirect
-	idleSince     time.Duration // when the last write ended, as time since created
+	lastWrite     time.Duration // when the last write ended, or a direct one began, as time since created
+	directTime    time.Duration // that a direct write takes, see nextDirectTime
 	keepLeftover  bool          // keep the queue when the connection ends, for Leftover
 	urgent        []byte        // frames that go ahead of the queue
 	final         []byte        // from Finish: to be written when nothing else is left
@@ -76,7 +77,7 @@ type Writer struct {
 // conn notices.
 func NewWriter(conn net.Conn, limit, low int) *Writer {
 	setLocalWriteBuffer(conn)
-	w := &Writer{conn: conn, limit: limit, low: low, directWriter: newDirectWriter(conn), created: time.Now()}
+	w := &Writer{conn: conn, limit: limit, low: low, directWriter: newDirectWriter(conn), directTime: firstDirectTime, created: time.Now()}
 	w.together, _ = conn.(together)
 	w.run = w.drain
 	return w
@@ -295,12 +296,12 @@ func (w *Writer) drain() {
 			w.room.Broadcast()
 		}
 	}
-	w.endRun()
+	w.endRun(false)
 }
 
-// endRun ends a run of the goroutine or of WriteDirect, when everything has been written or
-// the connection has ended. It requires mu, and releases it.
-func (w *Writer) endRun() {
+// endRun ends a run of the goroutine, or of WriteDirect if direct, when everything has been
+// written or the connection has ended. It requires mu, and releases it.
+func (w *Writer) endRun(direct bool) {
 	w.running, w.writing, w.pulled = false, 0, 0
 	w.batch.Clear()
 	w.room.Broadcast() // the queue is empty, or the connection has ended
@@ -308,7 +309,11 @@ func (w *Writer) endRun() {
 		w.sources = nil
 	}
 	if w.directWriter != nil {
-		w.idleSince = time.Since(w.created)
+		now := time.Since(w.created)
+		if direct {
+			w.directTime = nextDirectTime(w.directTime, now-w.lastWrite)
+		}
+		w.lastWrite = now
 	}
 	if w.deadlineSet && w.finalSent {
 		w.deadlineSet = false

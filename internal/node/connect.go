@@ -150,7 +150,7 @@ func (n *Node) register(ctx context.Context, ctl *control.Conn, cs *tls.Connecti
 		}
 	}
 	n.forsaking.OwnRing()
-	ctl.SetLease(n.inc.Load().timeout())
+	ctl.SetLease(0) // from here on, heartbeatLoop measures the registry's silence
 	return nil
 }
 

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/x/ringdht/internal/backoff"
@@ -148,16 +147,9 @@ func (n *Node) Tell(t wire.Type, v any) {
 // readControl reads until the connection ends, or until a message makes no sense.
 func (n *Node) readControl(inc *incarnation, ctl *control.Conn) error {
 	for {
-		since, missed := time.Now(), inc.missedTime()
+		inc.silence.begin(ctl, time.Now(), inc.missedTime())
 		t, body, err := ctl.Recv()
-		for errors.Is(err, os.ErrDeadlineExceeded) { // unless this process was late, and not the registry
-			left := inc.silenceLeft(since, missed)
-			if left == 0 {
-				break
-			}
-			ctl.SetLease(left)
-			t, body, err = ctl.Recv()
-		}
+		inc.silence.end()
 		if err == nil {
 			err = n.handleControl(inc, ctl, t, body)
 		}
@@ -177,7 +169,6 @@ func (n *Node) handleControl(inc *incarnation, ctl *control.Conn, t wire.Type, b
 			return err
 		}
 		inc.pace.Store(int32(min(max(1, b.Every), membership.MaxPace)))
-		ctl.SetLease(inc.timeout())
 		if inc.contact.answered() {
 			inc.plane.LowerFence()
 		}

@@ -59,7 +59,7 @@
 // # Locks
 //
 // Node.mu guards the fields below it in Node, and changed announces their changes. It is a
-// leaf, and so are the locks of contact, lateness and credentials. Traffic runs lock traffic.mu, then
+// leaf, and so are the locks of contact, silence, lateness and credentials. Traffic runs lock traffic.mu, then
 // ledger.mu, then sourceCount.mu. lastReported.mu is held while a heartbeat is made and
 // queued, so it comes before contact.mu, lateness.mu, ledger.mu, Node.mu, and the locks that
 // the status of the plane takes. Locks of the plane are held when it calls HasEnded,

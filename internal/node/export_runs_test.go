@@ -45,7 +45,7 @@ func (n *Node) RunLate(by time.Duration) {
 	l := &n.inc.Load().lateness
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lastRun = l.lastRun.Add(-by)
+	l.due = l.due.Add(-by)
 }
 
 // SendHeartbeat sends a heartbeat.

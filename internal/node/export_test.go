@@ -44,6 +44,13 @@ func (inc *incarnation) Unanswered() int {
 	return len(inc.contact.unanswered)
 }
 
+// Heard is when the latest heartbeat was sent that the registry has answered.
+func (inc *incarnation) Heard() time.Time {
+	inc.contact.mu.Lock()
+	defer inc.contact.mu.Unlock()
+	return inc.contact.heard
+}
+
 // DeclareDead tells it, as the registry does, that an incarnation of another node is dead.
 func (inc *incarnation) DeclareDead(id, other uint64) {
 	inc.markDead([]ring.Ref{{ID: id, Incarnation: other}})

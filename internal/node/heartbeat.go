@@ -11,47 +11,71 @@ import (
 // idleStream is how long a stream may send nothing before both ends forget it.
 const idleStream = time.Minute
 
-// heartbeatLoop is the goroutine that sends heartbeats to the registry, checks links, and
-// sweeps idle streams.
+// heartbeatLoop is the goroutine that sends heartbeats to the registry and notices its silence,
+// checks links, and sweeps idle streams.
+//
+// One timer does for all, since a wakeup is most of what a node at rest costs. It runs every
+// third of a lease. In between it runs while a link carries traffic, so that one that does not
+// answer is noticed within a lease, and when the registry's timeout ends.
 func (inc *incarnation) heartbeatLoop() {
-	ticker := time.NewTicker(inc.lease() / 3)
-	defer ticker.Stop()
-	// With this period, a link that carries traffic and does not answer is noticed within a
-	// lease.
-	links := time.NewTicker(inc.checkPeriod())
-	defer links.Stop()
-	swept, ran := time.Now(), inc.n.cfg.Now()
-	thirds := 0 // of a lease, since the latest heartbeat
+	third := inc.lease() / 3
+	half := (third + 1) / 2
+	waited, wait := time.Duration(0), third // waited is since the last third
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	inc.lateness.sleeps(time.Now().Add(wait))
+	last := pulse{swept: time.Now(), ran: inc.n.cfg.Now()}
 	for {
 		select {
 		case <-inc.ctx.Done():
 			return
 		case <-inc.laterSeen:
 			inc.rejoinIfDue()
-		case <-links.C:
-			runtime.Gosched() // to be as late as goroutines that no timer wakes
-			inc.noteLateness()
-			inc.plane.CheckLinks(inc.lease() * 2 / 3)
-		case now := <-ticker.C:
-			if !inc.plane.Running() {
-				inc.checkMembership(handshake.Elapsed(ran, inc.n.cfg.Now()))
-				continue
-			}
-			ran = inc.n.cfg.Now()
-			if thirds++; thirds >= int(inc.pace.Load()) {
-				thirds = 0
-				inc.sendHeartbeat()
-			}
-			inc.wake() // the node may not be authoritative any more
-			idle := now.Sub(swept) >= idleStream
-			if idle {
-				swept = now
-			}
-			inc.plane.Sweep(idle)
-			inc.n.warnOfAge()
-			inc.plane.CheckIncoming(inc.timeout(), inc.knowsMembers())
+			continue
+		case <-timer.C:
 		}
+		runtime.Gosched() // to be as late as goroutines that no timer wakes
+		inc.noteLateness()
+		if waited += wait; waited >= third {
+			waited = 0
+			inc.beat(&last) // before pings are queued: its status counts them
+		}
+		busy := inc.plane.CheckLinks(inc.lease() * 2 / 3)
+		wait = min(third-waited, inc.checkSilence())
+		if busy {
+			wait = min(wait, half)
+		}
+		inc.lateness.sleeps(time.Now().Add(wait))
+		timer.Reset(wait)
 	}
+}
+
+// pulse is what heartbeatLoop remembers.
+type pulse struct {
+	thirds int       // of a lease, since the latest heartbeat
+	swept  time.Time // when idle streams were closed last
+	ran    time.Time // when the node last ran, and was not suspended
+}
+
+// beat does what is due every third of a lease.
+func (inc *incarnation) beat(last *pulse) {
+	if !inc.plane.Running() {
+		inc.checkMembership(handshake.Elapsed(last.ran, inc.n.cfg.Now()))
+		return
+	}
+	last.ran = inc.n.cfg.Now()
+	if last.thirds++; last.thirds >= int(inc.pace.Load()) {
+		last.thirds = 0
+		inc.sendHeartbeat()
+	}
+	inc.wake() // the node may not be authoritative any more
+	idle := time.Since(last.swept) >= idleStream
+	if idle {
+		last.swept = time.Now()
+	}
+	inc.plane.Sweep(idle)
+	inc.n.warnOfAge()
+	inc.plane.CheckIncoming(inc.timeout(), inc.knowsMembers())
 }
 
 // checkMembership asks the registry whether the node is still a member. This process was

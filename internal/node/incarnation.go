@@ -44,6 +44,7 @@ type incarnation struct {
 	connectEpoch atomic.Uint64                       // the epoch of local when the node registered last
 	contact      contact
 	lateness     lateness
+	silence      silence
 	reported     lastReported
 	pace         atomic.Int32          // thirds of a lease between heartbeats, and leases in the timeout
 	table        atomic.Pointer[table] // the latest confirmed one

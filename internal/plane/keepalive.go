@@ -26,9 +26,10 @@ type probe struct {
 
 // CheckLinks checks the links that carry traffic. It pings those that have sent anything since
 // their last answer. It ends those that did not answer for as long as limit, or that had frames
-// queued and wrote nothing for as long. One goroutine calls it, about every quarter of limit. An
+// queued and wrote nothing for as long. It reports whether any link waits for an answer or has
+// frames queued. One goroutine calls it: then about every quarter of limit, else every half. An
 // idle link costs nothing.
-func (p *Plane) CheckLinks(limit time.Duration) {
+func (p *Plane) CheckLinks(limit time.Duration) (busy bool) {
 	now := time.Now()
 	// If this process itself was suspended, answers may lie unread. No peer is to blame for that
 	// time.
@@ -41,17 +42,21 @@ func (p *Plane) CheckLinks(limit time.Duration) {
 	}
 	p.mu.RUnlock()
 	for _, l := range links {
-		if err := l.checkAlive(now, limit, anew); err != nil {
+		waits, err := l.checkAlive(now, limit, anew)
+		busy = busy || waits
+		if err != nil {
 			p.mu.Lock()
 			p.unanswered[l.id] = l.inc
 			p.mu.Unlock()
 			p.endConn(l.conn, err)
 		}
 	}
+	return busy
 }
 
-// checkAlive pings the other end if it is time to, and returns why the link should end.
-func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) error {
+// checkAlive pings the other end if it is time to. It reports whether the link waits for
+// anything, and why it should end.
+func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) (waits bool, err error) {
 	pr := &l.probe
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
@@ -60,20 +65,24 @@ func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) erro
 		pr.written, pr.progressedAt = is.Written, now
 	}
 	if now.Sub(pr.progressedAt) >= limit {
-		return fmt.Errorf("nothing could be sent for %v", limit)
+		return false, fmt.Errorf("nothing could be sent for %v", limit)
 	}
 	switch {
 	case pr.nonce == 0:
 		if is.Total > pr.answered {
 			pr.ask(l, is.Total)
+			if is.Queued == 0 { // nothing is ahead of it
+				pr.leftAt = now
+			}
 		}
 	case is.Started < pr.mark: // under overload it may wait long
+		pr.leftAt = time.Time{}
 	case anew || pr.leftAt.IsZero():
 		pr.leftAt = now
 	case now.Sub(pr.leftAt) >= limit:
-		return fmt.Errorf("no answer for %v", limit)
+		return false, fmt.Errorf("no answer for %v", limit)
 	}
-	return nil
+	return pr.nonce != 0 || is.Queued > 0, nil
 }
 
 // ask needs mu. If the ping finds no room, the next check tries again.

@@ -202,6 +202,7 @@ func TestPongOvertakes(t *testing.T) {
 func TestCheckLinksUnderOverload(t *testing.T) {
 	t.Run("stuck", func(t *testing.T) {
 		withPair(t, func(t *testing.T, w *pair) {
+			synctest.Wait() // for the first check: its ping would go unanswered
 			w.net.Hold("a", "b")
 			start := time.Now()
 			for range 20 { // far more than the connection holds

@@ -59,7 +59,7 @@ func (r *Registry) open(l *net.Listener) {
 		r.opened = true
 		r.start = time.Now()
 		r.members.Start(r.now())
-		r.stalls = stalls{period: max(r.cfg.Lease/32, time.Millisecond), accounted: r.cfg.Now()}
+		r.stalls = stalls{period: shortPeriod(r.cfg.Lease), accounted: r.cfg.Now()}
 		r.wg.Go(r.stallLoop)
 		r.wg.Go(r.reconcileLoop)
 		if r.state != nil {

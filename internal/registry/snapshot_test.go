@@ -47,7 +47,7 @@ func TestSnapshot(t *testing.T) {
 		}
 		tr.Setup(2)
 		sum := tr.Run(ringdht.Traffic{Messages: 100}).Sum
-		time.Sleep(time.Second) // in virtual time: until all have sent a heartbeat
+		time.Sleep(2 * time.Second) // in virtual time: until all have sent heartbeats, the second after their links were checked
 		synctest.Wait()
 
 		s := tr.Registry.Snapshot()

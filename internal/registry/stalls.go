@@ -11,7 +11,8 @@ import (
 // stalls measures for how long this process did not run though it should have: it was stopped, or
 // did not get the processor. Guarded by Registry.mu.
 type stalls struct {
-	period     time.Duration // of stallLoop
+	period     time.Duration // for which stallLoop sleeps
+	late       bool          // the membership was told of a stall since the last period
 	accounted  time.Time     // all time before it is accounted for
 	lastSleep  time.Time     // when the machine last seemed to have slept
 	unreported time.Duration // missed, and still too little for the membership
@@ -37,10 +38,25 @@ func (r *Registry) stallLoop() {
 		r.accountForStalls()
 		r.stalls.accounted = r.cfg.Now()
 		r.stalls.decay(r.stalls.accounted, r.cfg.Lease)
+		period := r.stalls.nextPeriod(r.cfg.Lease)
 		r.mu.Unlock()
-		timer.Reset(r.stalls.period)
+		timer.Reset(period)
 	}
 }
+
+// nextPeriod begins the next period. What is missed within a period is not seen, so it is short
+// after a stall: the next may follow soon. While there is none it doubles up to an eighth of a
+// lease, since its wakeups are most of what a registry at rest costs.
+func (t *stalls) nextPeriod(lease time.Duration) time.Duration {
+	short := shortPeriod(lease)
+	t.period = max(short, min(2*t.period, lease/8))
+	if t.late {
+		t.late, t.period = false, short
+	}
+	return t.period
+}
+
+func shortPeriod(lease time.Duration) time.Duration { return max(lease/32, time.Millisecond) }
 
 // accountForStalls tells the membership how long this process did not run. It must come before any
 // decision that depends on the time. It needs mu.
@@ -62,6 +78,7 @@ func (r *Registry) accountForStalls() {
 	if t.unreported < lease/128 && !slept {
 		return
 	}
+	t.late = true
 	r.members.DidNotRun(t.unreported, slept)
 	t.unlogged += t.unreported
 	t.unreported = 0

@@ -37,3 +37,21 @@ func TestRegistryLatenessInWords(t *testing.T) {
 		t.Errorf("it reports a shortage %d times", said)
 	}
 }
+
+// A registry that runs in time looks every eighth of a lease whether it does. After a stall it
+// looks every 32nd, and as long as there are stalls.
+func TestPeriodOfStalls(t *testing.T) {
+	const lease = 32 * time.Second
+	k := stalls{period: shortPeriod(lease)}
+	for i, want := range []time.Duration{2, 4, 4, 4, -1, -1, 2, 4, -1, 2} {
+		if k.late = want < 0; k.late {
+			want = 1
+		}
+		if got := k.nextPeriod(lease); got != want*time.Second || k.period != got || k.late {
+			t.Errorf("period %d is %v, want %v", i, got, want*time.Second)
+		}
+	}
+	if k = (stalls{period: shortPeriod(time.Millisecond)}); k.nextPeriod(time.Millisecond) != time.Millisecond {
+		t.Errorf("a short lease makes a period of %v", k.period)
+	}
+}

@@ -20,5 +20,9 @@ func TestMain(m *testing.M) {
 		siegeProcess(value)
 		return
 	}
+	if value := os.Getenv(restRole); value != "" {
+		restProcess(value)
+		return
+	}
 	leaks.Main(m)
 }
