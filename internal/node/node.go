@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,12 +111,16 @@ func (n *Node) Table() (bits int, self status.ID, epoch uint64, peers []status.P
 
 // Members are the IDs of other members, or of a sample of them.
 func (n *Node) Members() []status.ID {
-	others := n.inc.Load().local.Load().Others
-	ids := make([]status.ID, len(others))
-	for i, id := range others {
-		ids[i] = status.ID(id)
+	local := n.inc.Load().local.Load()
+	ids := make([]status.ID, 0, local.Others.Len())
+	behind := 0 // those with smaller IDs, which come last: each node begins elsewhere
+	for m := range local.Others.All() {
+		if m.ID < local.Self.ID {
+			behind++
+		}
+		ids = append(ids, status.ID(m.ID))
 	}
-	return ids
+	return slices.Concat(ids[behind:], ids[:behind])
 }
 
 // Await returns nil once done reports true. It calls done with mu held, at first and after
