@@ -286,7 +286,9 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 	if now.Others != was.Others || now.KnowsAll() != was.KnowsAll() {
 		inc.plane.SetList(now.Others, now.KnowsAll())
 	}
-	inc.wake()
+	if t != control.TypeAnnounce { // which changes no table, and comes with each change of the ring
+		inc.wake()
+	}
 	return nil
 }
 
