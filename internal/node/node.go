@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -113,14 +112,14 @@ func (n *Node) Table() (bits int, self status.ID, epoch uint64, peers []status.P
 func (n *Node) Members() []status.ID {
 	local := n.inc.Load().local.Load()
 	ids := make([]status.ID, 0, local.Others.Len())
-	behind := 0 // those with smaller IDs, which come last: each node begins elsewhere
-	for m := range local.Others.All() {
-		if m.ID < local.Self.ID {
-			behind++
+	for _, smaller := range []bool{false, true} { // clockwise from the node: each begins elsewhere
+		for m := range local.Others.All() {
+			if m.ID < local.Self.ID == smaller {
+				ids = append(ids, status.ID(m.ID))
+			}
 		}
-		ids = append(ids, status.ID(m.ID))
 	}
-	return slices.Concat(ids[behind:], ids[:behind])
+	return ids
 }
 
 // Await returns nil once done reports true. It calls done with mu held, at first and after
