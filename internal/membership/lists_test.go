@@ -193,6 +193,32 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 	}
 }
 
+// Members that came early and late are equally likely to be on the list of a large ring.
+func TestListIsAFairSample(t *testing.T) {
+	for _, together := range []int{1, 100} {
+		rng := rand.New(rand.NewPCG(5, 6))
+		l := &NodeView{Self: ring.Ref{ID: 1 << 40}, Bits: 64}
+		const n = 3 * control.MaxOthers
+		for id := 0; id < n; id += together {
+			a := control.Announce{Members: int64(min(n, id+together))}
+			for i := id; i < min(n, id+together); i++ {
+				a.Added = append(a.Added, uint64(i))
+			}
+			l = l.Announce(a, rng.Uint64N)
+		}
+		thirds := make([]int, 3)
+		for m := range l.Others.All() {
+			thirds[m.ID/control.MaxOthers]++
+		}
+		for _, got := range thirds { // 341 in the mean, standard deviation below 16
+			if got < 280 || got > 400 {
+				t.Errorf("%d come at a time: of each third of the members these are on the list: %v", together, thirds)
+				break
+			}
+		}
+	}
+}
+
 // The list has the incarnations. The end of an earlier one takes no later one off the list, and a
 // later one that is announced replaces an earlier one.
 func TestListHasIncarnations(t *testing.T) {

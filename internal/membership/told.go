@@ -22,6 +22,8 @@ const (
 	maxTold = control.MaxIncarnation + 1<<60
 )
 
+const _ = ring.MaxListed - maxTold // does not compile if a list has no room for them
+
 // checkManifest says what is wrong with the lists and numbers of a manifest.
 func (l *NodeView) checkManifest(m *control.Manifest) error {
 	switch {

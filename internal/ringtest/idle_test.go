@@ -13,7 +13,7 @@ import (
 // The targets for an idle node with 14 links, as many as in a ring of 10,000, in bytes.
 // What the kernel keeps for a TCP connection does not count.
 const (
-	idleOverMemory = 200 << 10
+	idleOverMemory = 210 << 10
 	idleOverTCP    = 400 << 10
 	idleLinks      = 14
 )
