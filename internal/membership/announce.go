@@ -2,6 +2,7 @@ package membership
 
 import (
 	"slices"
+	"time"
 
 	"github.com/x/ringdht/internal/control"
 )
@@ -33,7 +34,7 @@ func (a *Authority) releaseLeavers(now Time) (next Time) {
 func (a *Authority) announce(now Time) (next Time) {
 	known := a.announceable(now)
 	if slices.ContainsFunc(a.unannounced, func(m *member) bool { return m.leftOut == "" }) {
-		next = a.announceBy.at
+		next = earliest(a.announceBy.at, a.gatherBy)
 	}
 	if len(known) == 0 && len(a.unannouncedDead) == 0 && len(a.unannouncedLeft) == 0 {
 		return next
@@ -71,10 +72,15 @@ func (a *Authority) announce(now Time) (next Time) {
 	return next
 }
 
+// gatherTime is how long newcomers that all tables lead to wait for others that are on their way, to
+// be announced together. Under churn some are always on their way.
+func (a *Authority) gatherTime() time.Duration { return max(a.Lease/32, a.announceInterval()) }
+
 // announceable takes from the unannounced those that all tables lead to. They are
 // announced together, unless some of them take too long.
 func (a *Authority) announceable(now Time) (known []*member) {
 	if len(a.unannounced) == 0 {
+		a.gatherBy = 0
 		return nil
 	}
 	// Tables lead to a member if it and the member before it confirmed their successors,
@@ -106,9 +112,16 @@ func (a *Authority) announceable(now Time) (known []*member) {
 			waits = waits || m.leftOut == ""
 		}
 	}
-	if waits && now < a.announceBy.at {
+	switch {
+	case len(known) == 0:
+		a.gatherBy = 0
+	case a.gatherBy == 0:
+		a.gatherBy = now + a.gatherTime()
+	}
+	if waits && now < a.announceBy.at && (len(known) == 0 || now < a.gatherBy) {
 		return nil
 	}
+	a.gatherBy = 0
 	if waits {
 		a.announceBy = within(now, a.Lease)
 	}

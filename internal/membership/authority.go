@@ -81,6 +81,7 @@ type Authority struct {
 	// Announcements.
 	unannounced     []*member // active newcomers
 	announceBy      deadline
+	gatherBy        Time // by then those are announced that all tables lead to; 0 if there are none
 	unannouncedDead []ring.Ref
 	unannouncedLeft []ring.Ref
 	announcedAt     Time // when the latest announcement went out

@@ -87,9 +87,10 @@ func (f *Follower) compare(now Sight) {
 	if !now.Over && f.self != now.Self {
 		self = append(self, event(begins, now.Self, true))
 	}
-	for i, id := range now.View.Others {
+	for m := range now.View.Others.All() {
+		id, inc := m.ID, m.Incarnation
 		t, known := f.told[id]
-		switch inc := now.View.Incs[i]; {
+		switch {
 		case id == now.Self.ID:
 		case known && t.inc == inc:
 			f.told[id] = toldMember{inc: inc, seen: f.round}
@@ -111,10 +112,8 @@ func (f *Follower) compare(now Sight) {
 			ends, room = append(ends, event(how, ref, false)), room+1
 		}
 	}
-	starts = starts[:min(len(starts), max(0, room))] // of a sample, which has no order
+	starts = starts[:min(len(starts), max(0, room))]
 	slices.SortStableFunc(ends, byID)
-	slices.SortStableFunc(starts, byID)
-	starts = slices.CompactFunc(starts, func(a, b shown.MemberEvent) bool { return a.ID == b.ID })
 	f.pending = append(append(append(f.pending, ends...), self...), starts...)
 	slices.Reverse(f.pending)
 }
@@ -129,7 +128,7 @@ func (f *Follower) end(ref ring.Ref, replaced bool, now Sight) shown.MemberChang
 		return how
 	}
 	l := now.View
-	whole := l.Epoch > 0 && l.Members <= len(l.Others)+1
+	whole := l.Epoch > 0 && l.Members <= l.Others.Len()+1
 	if whole || replaced || ref.ID == now.Self.ID && !now.Over {
 		return shown.MemberEnded
 	}

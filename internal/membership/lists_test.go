@@ -167,29 +167,55 @@ func TestListFollowsComingAndGoing(t *testing.T) {
 			}
 		}
 		a.Members = int64(len(alive))
-		was := slices.Clone(l.Others)
+		was := slices.Collect(l.Others.All())
 		next := l.Announce(a, rng.Uint64N)
-		if !slices.Equal(was, l.Others) {
+		if !slices.Equal(was, slices.Collect(l.Others.All())) {
 			t.Fatal("the list before was changed")
 		}
-		if len(was) > 0 && &next.Others[0] != &l.Others[0] {
+		if len(was) > 0 && next.Others != l.Others {
 			copied++
-			if slices.Equal(was, next.Others) && len(a.Added) == 0 {
-				t.Fatal("the list was copied and has not changed")
+			if slices.Equal(was, slices.Collect(next.Others.All())) {
+				t.Fatal("the list is another one and has not changed")
 			}
 		}
 		l = next
-		for _, id := range l.Others {
-			if _, ok := l.Idle[id]; !alive[id] || ok != idle(id) {
-				t.Fatalf("node %d: alive %v, idle %v", id, alive[id], ok)
+		for m := range l.Others.All() {
+			if !alive[m.ID] || m.Idle != idle(m.ID) {
+				t.Fatalf("node %d: alive %v, idle %v", m.ID, alive[m.ID], m.Idle)
 			}
 		}
 	}
-	if len(l.Others) > control.MaxOthers || len(l.Others) < control.MaxOthers/2 {
-		t.Errorf("%d on the list, %d are alive", len(l.Others), len(alive))
+	if n := l.Others.Len(); n > control.MaxOthers || n < control.MaxOthers/2 {
+		t.Errorf("%d on the list, %d are alive", n, len(alive))
 	}
 	if copied == 0 || copied > rounds*3/4 {
 		t.Errorf("copied in %d of %d rounds", copied, rounds)
+	}
+}
+
+// Members that came early and late are equally likely to be on the list of a large ring.
+func TestListIsAFairSample(t *testing.T) {
+	for _, together := range []int{1, 100} {
+		rng := rand.New(rand.NewPCG(5, 6))
+		l := &NodeView{Self: ring.Ref{ID: 1 << 40}, Bits: 64}
+		const n = 3 * control.MaxOthers
+		for id := 0; id < n; id += together {
+			a := control.Announce{Members: int64(min(n, id+together))}
+			for i := id; i < min(n, id+together); i++ {
+				a.Added = append(a.Added, uint64(i))
+			}
+			l = l.Announce(a, rng.Uint64N)
+		}
+		thirds := make([]int, 3)
+		for m := range l.Others.All() {
+			thirds[m.ID/control.MaxOthers]++
+		}
+		for _, got := range thirds { // 341 in the mean, standard deviation below 16
+			if got < 280 || got > 400 {
+				t.Errorf("%d come at a time: of each third of the members these are on the list: %v", together, thirds)
+				break
+			}
+		}
 	}
 }
 
@@ -205,11 +231,11 @@ func TestListHasIncarnations(t *testing.T) {
 		Members: 5, Left: []ring.Ref{{ID: 2, Incarnation: 19}}, Gone: []ring.Ref{{ID: 4, Incarnation: 40}},
 		Added: []uint64{3, 2, 1, 5}, Incarnations: []uint64{31, 18, 7, 50}, Idle: []uint64{5},
 	}, nil)
-	if !slices.Equal(next.Others, []uint64{2, 3, 5}) || !slices.Equal(next.Incs, []uint64{20, 31, 50}) || fmt.Sprint(next.Idle) != "map[5:{}]" {
-		t.Error(next.Others, next.Incs, next.Idle)
+	if got := fmt.Sprint(slices.Collect(next.Others.All())); got != "[{{2 20} false} {{3 31} false} {{5 50} true}]" {
+		t.Error(got)
 	}
-	if !slices.Equal(l.Others, []uint64{2, 3, 4}) || !slices.Equal(l.Incs, []uint64{20, 30, 40}) || fmt.Sprint(l.Idle) != "map[3:{}]" {
-		t.Error("the view before has changed:", l.Others, l.Incs, l.Idle)
+	if got := fmt.Sprint(slices.Collect(l.Others.All())); got != "[{{2 20} false} {{3 30} true} {{4 40} false}]" {
+		t.Error("the view before has changed:", got)
 	}
 	many := control.Announce{Members: 200}
 	for id := range uint64(100) {
@@ -217,10 +243,18 @@ func TestListHasIncarnations(t *testing.T) {
 	}
 	got := make(map[uint64]uint64)
 	next = next.Announce(many, nil)
-	for i, id := range next.Others {
-		got[id] = next.Incs[i]
+	for m := range next.Others.All() {
+		got[m.ID] = m.Incarnation
 	}
-	if len(got) != 99 || len(next.Others) != 99 || got[2] != 25 || got[3] != 31 || got[5] != 50 || got[99] != 25 || got[1] != 0 {
+	if len(got) != 99 || next.Others.Len() != 99 || got[2] != 25 || got[3] != 31 || got[5] != 50 || got[99] != 25 || got[1] != 0 {
 		t.Error(got)
 	}
+}
+
+// ids lists the IDs of a list's members.
+func ids(l *ring.List) (ids []uint64) {
+	for m := range l.All() {
+		ids = append(ids, m.ID)
+	}
+	return ids
 }

@@ -1,15 +1,15 @@
 package membership
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/x/ringdht/internal/control"
+	"github.com/x/ringdht/internal/ring"
 )
 
 // Announce is the view after the registry told the node which members came and went.
-// random is as Draw in [Config]. In a large ring most of them are not on the node's list,
-// so it copies nothing that does not change.
+// random is as Draw in [Config]. It takes time and memory in proportion to the announcement, and
+// hardly to the ring: see [ring.List].
 func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *NodeView {
 	next := *l
 	next.Members = control.Int(a.Members)
@@ -18,138 +18,69 @@ func (l *NodeView) Announce(a control.Announce, random func(n uint64) uint64) *N
 	}
 	next.Over = l.rememberOver(a.Gone, a.Signatures, a.Epoch)
 	// First the members that went: one that is back may have the same ID.
-	ended := make(map[uint64]uint64, len(a.Left)+len(a.Gone))
-	for _, g := range slices.Concat(a.Left, a.Gone) {
-		ended[g.ID] = max(ended[g.ID], g.Incarnation)
+	next.Others = l.Others.Without(slices.Concat(a.Left, a.Gone)...)
+	newcomers := listed(a.Added, a.Incarnations, a.Idle)
+	newcomers = slices.DeleteFunc(newcomers, func(m ring.Listed) bool { return m.ID == l.Self.ID })
+	if next.Others.Len()+len(newcomers) <= control.MaxOthers {
+		next.Others = next.Others.With(newcomers...)
+	} else {
+		next.Others = sample(next.Others, newcomers, uint64(max(1, a.Members)), random)
 	}
-	next.removeFromList(ended)
-	next.addToList(a, random)
 	return &next
 }
 
-// removeFromList takes members off the list, up to an incarnation of each ID.
-func (l *NodeView) removeFromList(ended map[uint64]uint64) {
-	others, incs := l.Others, l.Incs
-	over := func(i int) bool {
-		inc, ok := ended[others[i]]
-		return ok && incs[i] <= inc
+// listed puts together what a message says of members: their IDs, their incarnations, or 0 if there
+// are too few, and the IDs of those that are idle.
+func listed(ids, incs, idle []uint64) []ring.Listed {
+	all := make([]ring.Listed, len(ids))
+	for i, id := range ids {
+		all[i].ID = id
+		if i < len(incs) {
+			all[i].Incarnation = incs[i]
+		}
 	}
-	first := 0
-	for first < len(others) && (len(ended) == 0 || !over(first)) {
-		first++
+	if len(idle) == 0 {
+		return all
 	}
-	if first == len(others) {
-		return
+	isIdle := make(map[uint64]struct{}, len(idle))
+	for _, id := range idle {
+		isIdle[id] = struct{}{}
 	}
-	l.Others, l.Incs, l.Idle = slices.Clone(others[:first]), slices.Clone(incs[:first]), maps.Clone(l.Idle)
-	for i := first; i < len(others); i++ {
-		if over(i) {
-			delete(l.Idle, others[i])
+	for i := range all {
+		_, all[i].Idle = isIdle[all[i].ID]
+	}
+	return all
+}
+
+// sample puts newcomers on a list that has no room for all of them. Some take the places of others,
+// so that it stays a fair sample of the ring, which has this many members.
+func sample(list *ring.List, newcomers []ring.Listed, members uint64, random func(n uint64) uint64) *ring.List {
+	var known, fresh []ring.Listed // by whether their IDs are on the list
+	for _, m := range newcomers {
+		if _, on := list.Find(m.ID); on {
+			known = append(known, m)
 		} else {
-			l.Others, l.Incs = append(l.Others, others[i]), append(l.Incs, incs[i])
+			fresh = append(fresh, m)
 		}
 	}
-}
-
-// addToList puts newcomers on the list. If it is full, some of them take the place of
-// others, so that it stays a fair sample. A newcomer with an ID that is on the list is a
-// later incarnation.
-func (l *NodeView) addToList(a control.Announce, random func(n uint64) uint64) {
-	e := listEditor{NodeView: l, more: len(a.Added)}
-	idle := make(map[uint64]struct{}, len(a.Idle))
-	for _, id := range a.Idle {
-		idle[id] = struct{}{}
-	}
-	for i, id := range a.Added {
-		inc := uint64(0)
-		if i < len(a.Incarnations) {
-			inc = a.Incarnations[i]
-		}
-		place := e.find(id)
-		switch {
-		case id == l.Self.ID || place >= 0 && inc <= l.Incs[place]:
-			continue
-		case place >= 0:
-		case len(l.Others) < control.MaxOthers:
-			place = len(l.Others)
-		default:
-			if drawn := random(uint64(max(1, a.Members))); drawn < uint64(len(l.Others)) {
-				place = int(drawn)
-			} else {
-				continue
-			}
-		}
-		_, takesNoPart := idle[id]
-		e.set(place, id, inc, takesNoPart)
-	}
-}
-
-// listEditor changes a view's lists. It copies them before the first change.
-type listEditor struct {
-	*NodeView
-	more           int // at most so many are added
-	copied, ownSet bool
-	at             map[uint64]int // the place of each ID, if there is much to look up
-}
-
-// fewLookups is how many IDs are looked up by a search of the list. It takes less time than a
-// map would take to be made.
-const fewLookups = 16
-
-// find returns an ID's place on the list, -1 if it is not there.
-func (e *listEditor) find(id uint64) int {
-	if e.more <= fewLookups {
-		return slices.Index(e.Others, id)
-	}
-	if e.at == nil {
-		e.at = make(map[uint64]int, len(e.Others)+e.more)
-		for i, o := range e.Others {
-			e.at[o] = i
+	list = list.With(known...)
+	// Places are those of the list, and then those behind its end.
+	taken := make(map[int]ring.Listed)
+	size := list.Len()
+	for _, m := range fresh {
+		if size < control.MaxOthers {
+			taken[size] = m
+			size++
+		} else if place := random(members); place < control.MaxOthers {
+			taken[int(place)] = m
 		}
 	}
-	if i, ok := e.at[id]; ok {
-		return i
-	}
-	return -1
-}
-
-// set puts a member at a place of the list, or behind its end.
-func (e *listEditor) set(place int, id, inc uint64, idle bool) {
-	if !e.copied {
-		e.copied = true
-		room := min(len(e.Others)+e.more, control.MaxOthers)
-		e.Others = append(make([]uint64, 0, room), e.Others...)
-		e.Incs = append(make([]uint64, 0, room), e.Incs...)
-	}
-	if place == len(e.Others) {
-		e.Others, e.Incs = append(e.Others, 0), append(e.Incs, 0)
-	} else {
-		e.setIdle(e.Others[place], false)
-		if e.at != nil {
-			delete(e.at, e.Others[place])
+	var off []ring.Ref
+	fresh = fresh[:0]
+	for place, m := range taken {
+		if fresh = append(fresh, m); place < list.Len() {
+			off = append(off, list.At(place).Ref)
 		}
 	}
-	e.Others[place], e.Incs[place] = id, inc
-	if e.at != nil {
-		e.at[id] = place
-	}
-	e.setIdle(id, idle)
-}
-
-func (e *listEditor) setIdle(id uint64, idle bool) {
-	if _, is := e.Idle[id]; is == idle {
-		return
-	}
-	if !e.ownSet {
-		e.ownSet = true
-		e.Idle = maps.Clone(e.Idle)
-	}
-	switch {
-	case !idle:
-		delete(e.Idle, id)
-	case e.Idle == nil:
-		e.Idle = map[uint64]struct{}{id: {}}
-	default:
-		e.Idle[id] = struct{}{}
-	}
+	return list.Without(off...).With(fresh...)
 }

@@ -26,12 +26,10 @@ type NodeView struct {
 	Successors []ring.Peer
 	Detours    []control.Detour
 	Hold       []ring.Peer
-	Stubs      []ring.Peer         // between the node and its successor, see ring.Router
-	Others     []uint64            // members to send to, or a sample of them; in no order
-	Incs       []uint64            // the incarnations of Others; 0 if the registry does not tell
-	Newest     uint64              // the latest incarnation that the registry had admitted by then
-	Idle       map[uint64]struct{} // of the Others, those that take no part in traffic runs
-	Over       []control.Over      // the latest incarnations that are over, for a later registry
+	Stubs      []ring.Peer    // between the node and its successor, see ring.Router
+	Others     *ring.List     // members to send to, or a sample of them; of incarnation 0 if the registry does not tell
+	Newest     uint64         // the latest incarnation that the registry had admitted by then
+	Over       []control.Over // the latest incarnations that are over, for a later registry
 }
 
 // rememberOver returns Over with more incarnations, at most [control.MaxOver] in all.
@@ -66,16 +64,8 @@ func (l *NodeView) Manifest(m control.Manifest) (*NodeView, error) {
 	next := &NodeView{
 		Self: l.Self, Bits: l.Bits, Identity: cmp.Or(ring.Identity(m.Identity), l.Identity), Epoch: m.Epoch, Size: m.Size, Plan: m.Plan, Members: control.Int(m.Members),
 		Entries: m.Entries, Successors: m.Successors, Detours: m.Detours, Hold: m.Hold, Stubs: m.Stubs,
-		Others: m.Others, Incs: m.Incs, Newest: m.Incarnation, Idle: make(map[uint64]struct{}, len(m.Idle)),
+		Others: (*ring.List)(nil).With(listed(m.Others, m.Incs, m.Idle)...), Newest: m.Incarnation, Over: l.Over,
 	}
-	if len(next.Incs) != len(next.Others) {
-		next.Incs = make([]uint64, len(next.Others))
-		copy(next.Incs, m.Incs)
-	}
-	for _, id := range m.Idle {
-		next.Idle[id] = struct{}{}
-	}
-	next.Over = l.Over
 	if m.Epoch <= l.Epoch {
 		return nil, fmt.Errorf("%w: epoch %d is not newer than epoch %d", wire.ErrTable, m.Epoch, l.Epoch)
 	}
@@ -124,16 +114,12 @@ func (l *NodeView) Update(u control.Update) (*NodeView, error) {
 // registry. Only their incarnations up to before.Newest are over: a later one with the
 // same ID is a newcomer that was not announced yet. A list that is a sample tells nothing.
 func (l *NodeView) EndedSince(before *NodeView) (ids []uint64) {
-	if len(l.Others) >= control.MaxOthers || len(before.Others) == 0 {
+	if l.Others.Len() >= control.MaxOthers {
 		return nil
 	}
-	here := make(map[uint64]struct{}, len(l.Others))
-	for _, id := range l.Others {
-		here[id] = struct{}{}
-	}
-	for _, id := range before.Others {
-		if _, ok := here[id]; !ok {
-			ids = append(ids, id)
+	for m := range before.Others.All() {
+		if _, here := l.Others.Find(m.ID); !here {
+			ids = append(ids, m.ID)
 		}
 	}
 	return ids
@@ -142,13 +128,13 @@ func (l *NodeView) EndedSince(before *NodeView) (ids []uint64) {
 // KnowsAll reports whether Others are all other members that were announced, and not a sample.
 // A list that was a sample has room once members of it have left.
 func (l *NodeView) KnowsAll() bool {
-	return l.Epoch > 0 && len(l.Others) < control.MaxOthers && len(l.Others)+1 >= l.Members
+	return l.Epoch > 0 && l.Others.Len() < control.MaxOthers && l.Others.Len()+1 >= l.Members
 }
 
 // Has reports whether an incarnation of another node is a member that the registry has told of.
 func (l *NodeView) Has(ref ring.Ref) bool {
-	if i := slices.Index(l.Others, ref.ID); i >= 0 {
-		return l.Incs[i] == 0 || l.Incs[i] == ref.Incarnation
+	if m, ok := l.Others.Find(ref.ID); ok {
+		return m.Incarnation == 0 || m.Incarnation == ref.Incarnation
 	}
 	for _, list := range [][]ring.Peer{l.Entries, l.Successors, l.Hold} {
 		if slices.ContainsFunc(list, func(p ring.Peer) bool { return p.Ref() == ref }) {

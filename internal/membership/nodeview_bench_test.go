@@ -1,36 +1,12 @@
 package membership
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ring"
 	shown "github.com/x/ringdht/status"
 )
-
-// What one newcomer costs each member of a ring, here of 1,000.
-func BenchmarkAnnounceOne(b *testing.B) {
-	for _, idle := range []int{0, 1000} {
-		b.Run(fmt.Sprintf("idle=%d", idle), func(b *testing.B) {
-			l := &NodeView{Bits: 64}
-			all := control.Announce{Members: 1001}
-			for id := range uint64(1000) {
-				all.Added, all.Incarnations = append(all.Added, id), append(all.Incarnations, id+1)
-			}
-			all.Idle = all.Added[:idle]
-			l = l.Announce(all, nil)
-			one := control.Announce{Members: 1002, Added: []uint64{5000}, Incarnations: []uint64{5000}}
-			if idle > 0 {
-				one.Idle = one.Added
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				l.Announce(one, nil)
-			}
-		})
-	}
-}
 
 // What one newcomer costs a loop over the events of a ring of 1,000.
 func BenchmarkFollowOne(b *testing.B) {

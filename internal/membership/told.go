@@ -22,6 +22,8 @@ const (
 	maxTold = control.MaxIncarnation + 1<<60
 )
 
+const _ = ring.MaxListed - maxTold // does not compile if a list has no room for them
+
 // checkManifest says what is wrong with the lists and numbers of a manifest.
 func (l *NodeView) checkManifest(m *control.Manifest) error {
 	switch {
@@ -31,6 +33,9 @@ func (l *NodeView) checkManifest(m *control.Manifest) error {
 		return fmt.Errorf("a list of %d members, %d idle ones and %d incarnations, the most is %d", len(m.Others), len(m.Idle), len(m.Incs), control.MaxOthers)
 	case m.Incarnation > maxTold:
 		return fmt.Errorf("incarnation %d was admitted, and no registry counts that far", m.Incarnation)
+	}
+	if err := countable(m.Incs); err != nil {
+		return err
 	}
 	return l.inSpace(m.Others, m.Idle)
 }
@@ -43,15 +48,22 @@ func (l *NodeView) CheckAnnounce(a *control.Announce) error {
 	if len(a.Added) > control.MaxOthers || len(a.Idle) > control.MaxOthers || len(a.Incarnations) > control.MaxOthers {
 		return fmt.Errorf("%d newcomers, %d idle ones and %d incarnations, the most is %d", len(a.Added), len(a.Idle), len(a.Incarnations), control.MaxOthers)
 	}
-	for _, inc := range a.Incarnations {
-		if inc > maxTold {
-			return fmt.Errorf("a newcomer of incarnation %d, and no registry counts that far", inc)
-		}
+	if err := countable(a.Incarnations); err != nil {
+		return err
 	}
 	if err := l.refsInSpace(a.Left, a.Gone); err != nil {
 		return err
 	}
 	return l.inSpace(a.Added, a.Idle)
+}
+
+func countable(incs []uint64) error {
+	for _, inc := range incs {
+		if inc > maxTold {
+			return fmt.Errorf("a member of incarnation %d, and no registry counts that far", inc)
+		}
+	}
+	return nil
 }
 
 // checkLinks says what is wrong with the lists of peers and their IDs.

@@ -24,6 +24,7 @@ func TestToldNonsense(t *testing.T) {
 		"a held link to itself":       {Epoch: 4, Hold: peer(5)},
 		"a held link beyond":          {Epoch: 4, Hold: peer(1 << 63)},
 		"the last incarnation":        {Epoch: 4, Incarnation: 1<<64 - 1},
+		"a member's last incarnation": {Epoch: 4, Others: []uint64{7}, Incs: []uint64{1<<64 - 1}},
 		"too many successors":         {Epoch: 4, Successors: make([]ring.Peer, ring.MaxTable+1)},
 		"too many links to hold":      {Epoch: 4, Hold: make([]ring.Peer, maxLinks+1)},
 		"too many detours":            {Epoch: 4, Detours: make([]control.Detour, maxLinks+1)},

@@ -283,10 +283,12 @@ func (inc *incarnation) handleUpdate(ctl *control.Conn, t wire.Type, body []byte
 	inc.n.noteIncarnations(now)
 	inc.local.Store(now)
 	inc.n.members.Broadcast()
-	if len(now.Others) != len(was.Others) || len(now.Others) > 0 && &now.Others[0] != &was.Others[0] || now.KnowsAll() != was.KnowsAll() { // it is another list
-		inc.plane.SetMembers(now.Others, now.Incs, now.KnowsAll())
+	if now.Others != was.Others || now.KnowsAll() != was.KnowsAll() {
+		inc.plane.SetList(now.Others, now.KnowsAll())
 	}
-	inc.wake()
+	if t != control.TypeAnnounce { // which changes no table, and comes with each change of the ring
+		inc.wake()
+	}
 	return nil
 }
 

@@ -28,7 +28,7 @@ func (n *Node) RunTask(task control.Task) {
 // LoseMessage takes it that a message of a run to another node has no known outcome.
 func (n *Node) LoseMessage(run uint64) {
 	inc := n.inc.Load()
-	inc.traffic.onUndelivered(inc.local.Load().Others[0], trafficPort(run), make([]byte, 4), true)
+	inc.traffic.onUndelivered(inc.local.Load().Others.At(0).ID, trafficPort(run), make([]byte, 4), true)
 }
 
 // SetLatestRun makes a run the latest that the node knows of, as it tells the registry when

@@ -8,6 +8,7 @@ import (
 	"github.com/x/ringdht/internal/membership"
 	"github.com/x/ringdht/internal/plane"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/wire"
 )
 
 // The tests of package node_test use these methods on a node; programs cannot.
@@ -109,4 +110,15 @@ func (n *Node) Inherit(left []plane.Undelivered) (entries int) {
 	defer n.mu.Unlock()
 	n.leftover = mergeLeftover(n.leftover, left)
 	return len(n.leftover)
+}
+
+// WakesLinks reports whether a message about the ring makes it look at its links.
+func (inc *incarnation) WakesLinks(t wire.Type, v any) (bool, error) {
+	alone := &incarnation{n: inc.n, self: inc.self, plane: inc.plane, wakeup: make(chan struct{}, 1)} // without a linkLoop
+	alone.local.Store(inc.local.Load())
+	body, err := inc.n.cfg.Codec.Append(nil, v)
+	if err == nil {
+		err = alone.handleUpdate(inc.n.ctl.Load(), t, body)
+	}
+	return len(alone.wakeup) > 0, err
 }

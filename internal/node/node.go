@@ -110,10 +110,14 @@ func (n *Node) Table() (bits int, self status.ID, epoch uint64, peers []status.P
 
 // Members are the IDs of other members, or of a sample of them.
 func (n *Node) Members() []status.ID {
-	others := n.inc.Load().local.Load().Others
-	ids := make([]status.ID, len(others))
-	for i, id := range others {
-		ids[i] = status.ID(id)
+	local := n.inc.Load().local.Load()
+	ids := make([]status.ID, 0, local.Others.Len())
+	for _, smaller := range []bool{false, true} { // clockwise from the node: each begins elsewhere
+		for m := range local.Others.All() {
+			if m.ID < local.Self.ID == smaller {
+				ids = append(ids, status.ID(m.ID))
+			}
+		}
 	}
 	return ids
 }

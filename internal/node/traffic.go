@@ -214,9 +214,9 @@ func (t *traffic) send(ctx, sending context.Context, task control.Task, local *m
 		return fmt.Errorf("a run of %d messages of %d bytes makes no sense", task.Messages, task.Payload)
 	}
 	var outcome []control.Pair
-	for _, id := range local.Others {
-		if _, idle := local.Idle[id]; !idle {
-			outcome = append(outcome, control.Pair{ID: id})
+	for m := range local.Others.All() {
+		if !m.Idle {
+			outcome = append(outcome, control.Pair{ID: m.ID})
 		}
 	}
 	if len(outcome) == 0 {

@@ -1,32 +1,26 @@
 package plane
 
-import "slices"
+import "github.com/x/ringdht/internal/ring"
 
-// members is some of the nodes that exist, see [Plane.SetMembers].
+// members is some of the nodes that exist, see [Plane.SetList].
 type members struct {
-	ids          []uint64
-	incarnations []uint64 // of ids; 0, or missing at the end, if the registry has not told
-	all          bool     // no other node exists, unless it is new
+	list *ring.List
+	all  bool // no other node exists, unless it is new
 }
 
-// find looks for a member. It is called when a stream opens, which costs much more than a search
-// of a list of a thousand; a sorted copy of the list would cost every idle node 8 KiB.
+// find looks for a member. Its incarnation is 0 if the registry has not told.
 func (m *members) find(id uint64) (incarnation uint64, ok bool) {
 	if m == nil {
 		return 0, false
 	}
-	i := slices.Index(m.ids, id)
-	if i >= 0 && i < len(m.incarnations) {
-		incarnation = m.incarnations[i]
-	}
-	return incarnation, i >= 0
+	found, ok := m.list.Find(id)
+	return found.Incarnation, ok
 }
 
-// SetMembers tells which nodes exist and can be reached, because all tables lead to them, and
-// their incarnations. all means that no others exist, unless they are new. The caller must not
-// change the lists afterwards.
-func (p *Plane) SetMembers(ids, incarnations []uint64, all bool) {
-	now := &members{ids, incarnations, all}
+// SetList tells which nodes exist and can be reached, because all tables lead to them. all means that
+// no others exist, unless they are new.
+func (p *Plane) SetList(list *ring.List, all bool) {
+	now := &members{list, all}
 	p.members.Store(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()

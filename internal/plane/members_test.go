@@ -7,9 +7,23 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
+
+// SetMembers is SetList for IDs and their incarnations, which may be missing at the end.
+func (p *Plane) SetMembers(ids, incarnations []uint64, all bool) {
+	var list *ring.List
+	for i, id := range ids {
+		m := ring.Listed{Ref: ring.Ref{ID: id}}
+		if i < len(incarnations) {
+			m.Incarnation = incarnations[i]
+		}
+		list = list.With(m)
+	}
+	p.SetList(list, all)
+}
 
 // sendFor tries to send for a while, in which a stream that asks in vain asks ever less often.
 func (r *rig) sendFor(sink uint64, d time.Duration) error {

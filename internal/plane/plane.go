@@ -119,7 +119,7 @@ type Plane struct {
 	incomingCut    atomic.Bool // incoming streams are cut, see CloseIncoming; set with mu held
 	sendingStopped atomic.Bool // streams send nothing new, see StopSending
 	draining       atomic.Bool
-	members        atomic.Pointer[members] // some of the nodes that exist, see SetMembers
+	members        atomic.Pointer[members] // some of the nodes that exist, see SetList
 	counters       counters
 
 	mu sync.RWMutex

@@ -13,7 +13,7 @@ import (
 // The targets for an idle node with 14 links, as many as in a ring of 10,000, in bytes.
 // What the kernel keeps for a TCP connection does not count.
 const (
-	idleOverMemory = 200 << 10
+	idleOverMemory = 210 << 10
 	idleOverTCP    = 400 << 10
 	idleLinks      = 14
 )
@@ -32,7 +32,7 @@ func TestIdleNodeIsSmall(t *testing.T) {
 		idleCost(t, net(), 8, 8, settle) // the process keeps some of what it takes first
 		small, large := idleCost(t, net(), 8, 512, settle), idleCost(t, net(), 64, 512, settle)
 		link := (large - small) / 3
-		node := large + (idleLinks-6)*link + 8*1024 // for the full list of members
+		node := large + (idleLinks-6)*link + 17*1024 // for a list of 1,024 members
 		t.Logf("a node with 3 links %.0f KiB, with 6 links %.0f KiB: %.1f KiB a link, %.0f KiB with %d links", small/1024, large/1024, link/1024, node/1024, idleLinks)
 		if uint64(node) > most {
 			t.Errorf("an idle node with %d links takes %.0f KiB, more than %d", idleLinks, node/1024, most>>10)

@@ -160,8 +160,8 @@ func (w *world) finalMessages() {
 		if n == nil {
 			continue // the loop below reports it
 		}
-		for range min(4, len(n.local.Others)) {
-			sink := n.local.Others[w.talkers.IntN(len(n.local.Others))]
+		for range min(4, n.local.Others.Len()) {
+			sink := n.local.Others.At(w.talkers.IntN(n.local.Others.Len())).ID
 			if !w.judge.isThere(sink) {
 				continue // it is dead, and the registry is away: its end is not announced
 			}

@@ -49,8 +49,8 @@ func (n *node) talk() {
 		sink = r.Uint64() & n.router.Mask
 	case x < 2*w.strange && len(w.judge.all) > 0:
 		sink = w.judge.all[r.IntN(len(w.judge.all))].ref.ID
-	case len(n.local.Others) > 0:
-		sink = n.local.Others[r.IntN(len(n.local.Others))]
+	case n.local.Others.Len() > 0:
+		sink = n.local.Others.At(r.IntN(n.local.Others.Len())).ID
 	default:
 		return
 	}

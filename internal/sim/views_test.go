@@ -141,10 +141,10 @@ func (j *judge) ideal() string {
 			return sprintf("%v still dials %v", m.Ref(), x.n.dials[0].peer)
 		case !x.n.ready:
 			return sprintf("%v was not told that it is ready", m.Ref())
-		case len(l.Others) != len(all)-1 || l.Members != len(all):
-			return sprintf("%v knows %d others in a ring of %d, and was told that they are %d", m.Ref(), len(l.Others), len(all), l.Members)
+		case l.Others.Len() != len(all)-1 || l.Members != len(all):
+			return sprintf("%v knows %d others in a ring of %d, and was told that they are %d", m.Ref(), l.Others.Len(), len(all), l.Members)
 		case !areMembers(l, all):
-			return sprintf("%v lists incarnations that are over: %v %v", m.Ref(), l.Others, l.Incs)
+			return sprintf("%v lists incarnations that are over: %v", m.Ref(), slices.Collect(l.Others.All()))
 		case n > 1 && x.n.linkTo(successors[0]) == nil:
 			return sprintf("%v has no link to its successor", m.Ref())
 		case x.n.p.join.conn == nil:
@@ -162,8 +162,8 @@ func areMembers(l *membership.NodeView, all []ring.Member) bool {
 	for _, m := range all {
 		incs[m.ID] = m.Incarnation
 	}
-	for i, id := range l.Others {
-		if incs[id] != l.Incs[i] {
+	for m := range l.Others.All() {
+		if incs[m.ID] != m.Incarnation {
 			return false
 		}
 	}

@@ -1,0 +1,234 @@
+package ring
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+)
+
+// List is a list of members by ascending ID. It is immutable: a change makes another list, which
+// shares all but a block or two with this one. So a change of a long list costs little, and a list
+// may be read without a lock. A nil *List is empty.
+//
+// A block has up to maxBlock members, and their number is the same order as that of blocks: of a
+// list of 1,000, a change copies about 1.3 KiB. Each member takes 16 bytes, and little more.
+//
+// Rejected: one slice, which each change copied: 16 KiB, and half of the processor time of a ring of
+// 1,000 under churn. A tree, which takes twice the memory. A list that changes under a lock: a
+// traffic run, a loop of events and each new stream need the list of one moment.
+type List struct {
+	n      int
+	blocks [][]entry // none is empty
+}
+
+// Listed is a member on a list.
+type Listed struct {
+	Ref
+	Idle bool // it takes no part in traffic runs
+}
+
+// entry is a Listed in 16 bytes.
+type entry struct {
+	id   uint64
+	mark uint64 // the incarnation, and idleMark
+}
+
+// idleMark is set in an idle member's entry. Incarnations are smaller.
+const idleMark = 1 << 63
+
+// MaxListed is the greatest incarnation that a List can have.
+const MaxListed = idleMark - 1
+
+func (m Listed) entry() entry {
+	e := entry{m.ID, m.Incarnation & MaxListed}
+	if m.Idle {
+		e.mark |= idleMark
+	}
+	return e
+}
+
+func (e entry) inc() uint64    { return e.mark & MaxListed }
+func (e entry) listed() Listed { return Listed{Ref{e.id, e.inc()}, e.mark&idleMark != 0} }
+
+// A block has at most maxBlock members, and at least minBlock but for the last. Blocks that are cut
+// from a longer stretch have about fullBlock, so that there is room for more.
+const (
+	maxBlock  = 64
+	fullBlock = 48
+	minBlock  = 16
+)
+
+// Len is the number of members.
+func (l *List) Len() int {
+	if l == nil {
+		return 0
+	}
+	return l.n
+}
+
+// Find finds the member with an ID.
+func (l *List) Find(id uint64) (Listed, bool) {
+	if b, i, ok := l.find(id); ok {
+		return l.blocks[b][i].listed(), true
+	}
+	return Listed{}, false
+}
+
+func (l *List) find(id uint64) (block, at int, ok bool) {
+	if l.Len() == 0 {
+		return 0, 0, false
+	}
+	block, ok = slices.BinarySearchFunc(l.blocks, id, func(b []entry, id uint64) int { return cmp.Compare(b[0].id, id) })
+	if ok {
+		return block, 0, true
+	}
+	if block == 0 {
+		return 0, 0, false
+	}
+	block--
+	at, ok = slices.BinarySearchFunc(l.blocks[block], id, func(e entry, id uint64) int { return cmp.Compare(e.id, id) })
+	return block, at, ok
+}
+
+// At returns the member at a place from 0 to Len()-1.
+func (l *List) At(place int) Listed {
+	for _, b := range l.blocks {
+		if place < len(b) {
+			return b[place].listed()
+		}
+		place -= len(b)
+	}
+	panic("ring: no such place on the list")
+}
+
+// All yields the members.
+func (l *List) All() iter.Seq[Listed] {
+	return func(yield func(Listed) bool) {
+		if l == nil {
+			return
+		}
+		for _, b := range l.blocks {
+			for _, e := range b {
+				if !yield(e.listed()) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// With returns the list with more members. Of two incarnations with the same ID, the list has the
+// later one. If nothing changes it is the same list.
+func (l *List) With(members ...Listed) *List {
+	edits := make([]edit, 0, len(members))
+	for _, m := range members {
+		switch known, ok := l.Find(m.ID); {
+		case !ok:
+			edits = append(edits, edit{m.entry(), 1})
+		case known.Incarnation < m.Incarnation:
+			edits = append(edits, edit{m.entry(), 0})
+		}
+	}
+	return l.apply(edits)
+}
+
+// Without returns the list without incarnations that are over, and without earlier ones of these
+// IDs. If nothing changes it is the same list.
+func (l *List) Without(over ...Ref) *List {
+	var edits []edit
+	for _, r := range over {
+		if known, ok := l.Find(r.ID); ok && known.Incarnation <= r.Incarnation {
+			edits = append(edits, edit{entry{id: r.ID}, -1})
+		}
+	}
+	return l.apply(edits)
+}
+
+// edit puts a member on a list, or takes one off.
+type edit struct {
+	entry
+	grow int // 1 for a member with another ID, 0 for a later incarnation, -1 to take it off
+}
+
+// apply makes edits, which all change something. It may change their order. Of several edits of an
+// ID the one with the latest incarnation counts.
+func (l *List) apply(edits []edit) *List {
+	if len(edits) == 0 {
+		return l
+	}
+	slices.SortStableFunc(edits, func(x, y edit) int { return cmp.Or(cmp.Compare(x.id, y.id), cmp.Compare(y.inc(), x.inc())) })
+	edits = slices.CompactFunc(edits, func(x, y edit) bool { return x.id == y.id })
+	if l.Len() == 0 {
+		l = &List{blocks: [][]entry{nil}}
+	}
+	next := &List{blocks: make([][]entry, 0, len(l.blocks)+1)}
+	var open []entry // behind next.blocks, and too short for a block
+	for i, b := range l.blocks {
+		mine := len(edits)
+		if i+1 < len(l.blocks) {
+			mine = 0
+			for first := l.blocks[i+1][0].id; mine < len(edits) && edits[mine].id < first; {
+				mine++
+			}
+		}
+		if mine == 0 && len(open) == 0 {
+			next.add(b)
+			continue
+		}
+		open = merge(open, b, edits[:mine])
+		edits = edits[mine:]
+		if len(open) >= minBlock {
+			next.cut(open)
+			open = nil
+		}
+	}
+	next.cut(open)
+	return next
+}
+
+// merge returns open, and behind it a block with its edits, in a new slice.
+func merge(open, block []entry, edits []edit) []entry {
+	room := len(open) + len(block)
+	for _, e := range edits {
+		room += e.grow
+	}
+	merged := append(make([]entry, 0, room), open...)
+	for _, e := range edits {
+		i := 0
+		for i < len(block) && block[i].id < e.id {
+			i++
+		}
+		merged = append(merged, block[:i]...)
+		block = block[i:]
+		if len(block) > 0 && block[0].id == e.id {
+			block = block[1:]
+		}
+		if e.grow >= 0 {
+			merged = append(merged, e.entry)
+		}
+	}
+	return append(merged, block...)
+}
+
+// add appends a block.
+func (l *List) add(b []entry) {
+	l.blocks = append(l.blocks, b)
+	l.n += len(b)
+}
+
+// cut appends members as one block or more, or as none. Each block has memory of its own, since some
+// outlive others.
+func (l *List) cut(members []entry) {
+	switch {
+	case len(members) == 0:
+		return
+	case len(members) <= maxBlock:
+		l.add(members)
+		return
+	}
+	for pieces := (len(members) + fullBlock - 1) / fullBlock; pieces > 0; pieces-- {
+		n := len(members) / pieces
+		l.add(slices.Clone(members[:n]))
+		members = members[n:]
+	}
+}
