@@ -37,11 +37,12 @@ func TestPlan(t *testing.T) {
 			}
 			seen[name] = true
 			of := r.of(s, row)
-			after := 1
+			after := 2 // the reference, and with stretches
 			if s.delays {
 				after++ // the other reference
 			}
-			if len(of) <= after || !references[of[0].Name()] || of[after].Name() != "ringdht" {
+			if len(of) <= after || !references[of[0].Name()] || of[after-1].Name() != of[0].Name()+", stretches" ||
+				of[after].Name() != "ringdht" {
 				t.Errorf("%s: %v", name, of)
 			}
 		}

@@ -20,11 +20,12 @@ import (
 // its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(), reference.OneWay(),
+	reference.RawStretches(), reference.RelayStretches(), reference.IdealStretches(),
 	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
 }
 
 // references is the number of references.
-const references = 4
+const references = 7
 
 // small bounds the rings of systems whose set-up of a larger ring takes longer than its
 // measurement.

@@ -5,7 +5,7 @@ import "encoding/binary"
 // A frame is
 //
 //	0  uint32  length of the payload
-//	4  uint32  flags, 0
+//	4  uint32  flags: 0, or the count of a stretch
 //	8  uint64  source
 //	16 uint64  sink
 //	24 uint64  number, counted by the source

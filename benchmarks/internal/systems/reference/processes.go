@@ -19,12 +19,12 @@ func (nobody) Form(context.Context) error { return nil }
 func (nobody) Close() error               { return nil }
 
 // Join starts a node that listens.
-func (ideal) Join(ctx context.Context, t bench.Topology, i int, _ string, deliver func(int, []byte)) (bench.Member, error) {
+func (s ideal) Join(ctx context.Context, t bench.Topology, i int, _ string, deliver func(int, []byte)) (bench.Member, error) {
 	l, err := listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &member{node: newNode(i, t, deliver), listener: l}, nil
+	return &member{node: s.node(i, t, deliver), listener: l}, nil
 }
 
 // member is a node in a process of its own.
