@@ -37,12 +37,18 @@ func TestPlan(t *testing.T) {
 			}
 			seen[name] = true
 			of := r.of(s, row)
+			if row.entrants != nil {
+				if of[0].name != "ringdht, 10 nodes" || of[1].name != "ringdht, 100 nodes" || of[1].topology.Nodes != 100 {
+					t.Errorf("%s: %v", name, of)
+				}
+				continue
+			}
 			after := 2 // the reference, and with stretches
 			if s.delays {
 				after++ // the other reference
 			}
-			if len(of) <= after || !references[of[0].Name()] || of[after-1].Name() != of[0].Name()+", stretches" ||
-				of[after].Name() != "ringdht" {
+			if len(of) <= after || !references[of[0].name] || of[after-1].name != of[0].name+", stretches" ||
+				of[after].name != "ringdht" {
 				t.Errorf("%s: %v", name, of)
 			}
 		}
