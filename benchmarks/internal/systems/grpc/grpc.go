@@ -5,8 +5,9 @@
 // fixed and large, as gRPC's documentation advises for throughput, which also turns off their
 // probing. The buffers are twice the default.
 //
-// Batched, a gRPC message carries up to 64 KiB of frames, gathered as with libp2p: a link is
-// flushed after everything that came in has been passed on.
+// Batched, a gRPC message carries up to 32 KiB of frames, gathered as with libp2p: a link is
+// flushed after everything that came in has been passed on. Larger batches would come from
+// gRPC's pool of 1 MiB buffers.
 package grpc
 
 import (
@@ -40,6 +41,7 @@ func Batched() bench.System {
 const (
 	window = 1 << 20
 	buffer = 64 << 10
+	batch  = 32 << 10 // of frames in a message
 )
 
 var stream = grpc.StreamDesc{StreamName: "Link", ClientStreams: true, ServerStreams: true}
@@ -149,7 +151,7 @@ func (l *link) Send(f relay.Frame) error {
 	}
 	if l.open == nil {
 		if l.batched {
-			size = max(size, buffer)
+			size = max(size, batch)
 		}
 		l.open = pool.Get(size)
 		*l.open = (*l.open)[:0]
