@@ -105,7 +105,7 @@ func publish(w io.Writer, dir, command string, rounds int, tables []*report.Sect
 	if err := os.WriteFile(filepath.Join(dir, "tables.md"), text.Bytes(), 0o644); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "document.md"), document.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "performance.md"), document.Bytes(), 0o644); err != nil {
 		return err
 	}
 	if err := toFile(dir, "rounds.csv", func(w io.Writer) error { return report.CSV(w, tables) }); err != nil {

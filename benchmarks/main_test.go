@@ -110,7 +110,7 @@ func TestFiles(t *testing.T) {
 	if err := publish(&out, dir, "go run .", 2, tables, false); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"tables.md", "document.md", "rounds.csv", "chains-chain-of-2-msg-per-s.svg"} {
+	for _, name := range []string{"tables.md", "performance.md", "rounds.csv", "chains-chain-of-2-msg-per-s.svg"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || len(b) < 300 {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}
