@@ -79,11 +79,11 @@ type scope struct {
 var (
 	full = scope{
 		payloads: []int{8, 256, 4096}, chains: []int{2, 3, 5}, rings: []int{2, 10, 32, 100},
-		rates: []int{20_000, 200_000, 1_000_000, 4_000_000}, growth: []int{50_000, 100_000},
+		rates: []int{20_000, 200_000, 1_000_000, 4_000_000}, growth: []int{50_000},
 	}
 	documented = scope{
 		payloads: []int{8, 256, 4096}, chains: []int{2, 3}, rings: []int{10, 32, 100},
-		rates: []int{20_000, 200_000, 1_000_000, 4_000_000}, growth: []int{50_000, 100_000},
+		rates: []int{20_000, 200_000, 1_000_000, 4_000_000}, growth: []int{50_000},
 	}
 	brief = scope{
 		payloads: []int{256}, chains: []int{2, 3}, rings: []int{10}, rates: []int{20_000}, growth: []int{20_000},
