@@ -12,8 +12,8 @@ const full = 64 << 10
 // link leads to one other node. It is a double buffer; the writer takes everything queued and
 // writes it at once.
 //
-// Rejected: sources that write by themselves to a link that was idle for 10 µs, as ringdht's
-// do. A ring of ten then takes a seventh more processor time at 256 and 4096 bytes, and delays
+// Rejected: sources that write by themselves to a link that was idle for 10 µs, much as
+// ringdht's do. A ring of ten then takes a seventh more processor time at 256 and 4096 bytes, and delays
 // at 20,000 messages a second stay within the noise.
 type link struct {
 	conn net.Conn
