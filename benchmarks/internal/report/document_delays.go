@@ -57,6 +57,9 @@ func (d *document) delays() {
 	d.table(1, append([]string{"offered"}, systems...), lines)
 }
 
+// noise is how much slower something must be to be listed as such.
+const noise = 1.05
+
 // slower lists where a system that is no reference does better, in messages a second or in a
 // delay.
 func (d *document) slower() {
@@ -73,11 +76,11 @@ func (d *document) slower() {
 					ratio := r.Between(ours, name, m)
 					switch metric.Name {
 					case "msg/s":
-						if !(ratio.Median < 1) {
+						if !(ratio.Median < 1/noise) {
 							continue
 						}
 					case "p50", "p99":
-						if !(ratio.Median > 1) {
+						if !(ratio.Median > noise) {
 							continue
 						}
 					default:
