@@ -13,7 +13,8 @@
 // source may be so many acknowledgements ahead that its window is what it waits for.
 //
 // A consumer without acknowledgements, and one that fetches 4,096 messages at a time instead
-// of the library's 500, were no faster.
+// of the library's 500, were no faster. One stream for all nodes takes a quarter more processor
+// time a message of 8 or 256 bytes.
 package jetstream
 
 import (
