@@ -15,22 +15,25 @@ import (
 	"github.com/x/ringdht/benchmarks/internal/systems/ringdht"
 )
 
-// floors are what ringdht with streams must reach, as a ratio to the reference in the same
-// rounds: half of what it has reached, so that a slowdown by a factor of two fails and noise
-// does not. Processor time is the steadier measure on a shared machine; only the rate shows a
-// path that waits.
-var floors = []struct {
+// reached is what ringdht with streams reaches, as a ratio to the reference without stretches
+// in the same rounds: medians of three runs of the guard on two shared cores.
+var reached = []struct {
 	topology bench.Topology
-	rate     float64 // messages per second, as a part of the reference's: the least
-	cpu      float64 // processor time per message, as a multiple of the reference's: the most
+	rate     float64 // messages per second, as a part of the reference's
+	cpu      float64 // processor time per message, as a multiple of the reference's
 }{
-	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 8}, 0.22, 4.9},
-	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 256}, 0.33, 3.5},
-	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 8}, 0.30, 3.3},
-	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 256}, 0.50, 2.1},
-	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 8}, 0.36, 2.9},
-	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}, 0.44, 2.4},
+	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 8}, 0.31, 3.2},
+	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 256}, 0.32, 3.5},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 8}, 0.54, 1.8},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 256}, 0.43, 2.3},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 8}, 0.57, 1.6},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}, 0.68, 1.6},
 }
+
+// slack is how much worse it may be: a slowdown by a factor of two fails, and noise does not.
+// Processor time is the steadier measure on a shared machine; only the rate shows a path that
+// waits.
+const slack = 2
 
 // below returns the floors that a row misses.
 func below(row *report.Row, rate, cpu float64) error {
@@ -49,7 +52,7 @@ func below(row *report.Row, rate, cpu float64) error {
 // them.
 func guardPath(ctx context.Context, w io.Writer) error {
 	s := &section{title: "Guard", note: "Ringdht and the references, briefly.", load: load.Closed{Warm: 30 * time.Millisecond, Time: 200 * time.Millisecond}}
-	for _, f := range floors {
+	for _, f := range reached {
 		s.rows = append(s.rows, row{topology: f.topology, name: fmt.Sprintf("%s, %d B", shape(f.topology), f.topology.Payload)})
 	}
 	every := regexp.MustCompile("")
@@ -65,8 +68,8 @@ func guardPath(ctx context.Context, w io.Writer) error {
 		return errors.New("the guard could not measure everything")
 	}
 	var errs []error
-	for i, f := range floors {
-		errs = append(errs, below(done[0].Rows[i], f.rate, f.cpu))
+	for i, f := range reached {
+		errs = append(errs, below(done[0].Rows[i], f.rate/slack, f.cpu*slack))
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@
 //	go run .                          everything, the better part of an hour
 //	go run . -quick                   a row of every kind, once and briefly, to see that it works
 //	go run . -only 'Rings.*8 B'       the rows whose names match
+//	go run . -doc                     the tables of docs/performance.md, and of the aims
 //	go run . -guard                   ringdht against the references, against floors
 package main
 
@@ -11,6 +12,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -38,10 +40,14 @@ func main() {
 	out := flag.String("out", "results", "where to write tables, rounds and plots")
 	list := flag.Bool("list", false, "list the rows")
 	quick := flag.Bool("quick", false, "a smoke test: a row of every kind, one short round")
+	doc := flag.Bool("doc", false, "measure what docs/performance.md shows, and print its tables")
 	guard := flag.Bool("guard", false, "compare ringdht with the references, and fail if it has become slow")
 	flag.Parse()
 
 	of := full
+	if *doc {
+		of = documented
+	}
 	of.warm, of.duration = cmp.Or(*warm, *d/5), *d
 	if *quick {
 		of, *rounds = brief, 1
@@ -69,7 +75,7 @@ func main() {
 	}
 	tables, ok := r.run(ctx, sections)
 	command := strings.Join(append([]string{"go run ."}, os.Args[1:]...), " ")
-	if err := publish(os.Stdout, *out, command, *rounds, tables); err != nil {
+	if err := publish(os.Stdout, *out, command, *rounds, tables, *doc); err != nil {
 		log.Fatal(err)
 	}
 	if !ok {
@@ -77,21 +83,29 @@ func main() {
 	}
 }
 
-// publish prints the tables, and writes them, the rounds and the plots to files in a
-// directory.
-func publish(w io.Writer, dir, command string, rounds int, tables []*report.Section) error {
-	var text bytes.Buffer
+// publish prints the tables, or those of the document. It writes both, the rounds and the
+// plots to files in a directory.
+func publish(w io.Writer, dir, command string, rounds int, tables []*report.Section, doc bool) error {
+	var text, document bytes.Buffer
 	text.WriteString(report.Header(command, rounds))
-	if err := report.Markdown(&text, tables); err != nil {
+	document.WriteString(text.String())
+	if err := errors.Join(report.Markdown(&text, tables), report.Document(&document, tables)); err != nil {
 		return err
 	}
-	if _, err := w.Write(text.Bytes()); err != nil {
+	print := &text
+	if doc {
+		print = &document
+	}
+	if _, err := w.Write(print.Bytes()); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, "tables.md"), text.Bytes(), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "performance.md"), document.Bytes(), 0o644); err != nil {
 		return err
 	}
 	if err := toFile(dir, "rounds.csv", func(w io.Writer) error { return report.CSV(w, tables) }); err != nil {

@@ -37,11 +37,18 @@ func TestPlan(t *testing.T) {
 			}
 			seen[name] = true
 			of := r.of(s, row)
-			after := 1
+			if row.entrants != nil {
+				if of[0].name != "ringdht, 10 nodes" || of[1].name != "ringdht, 100 nodes" || of[1].topology.Nodes != 100 {
+					t.Errorf("%s: %v", name, of)
+				}
+				continue
+			}
+			after := 2 // the reference, and with stretches
 			if s.delays {
 				after++ // the other reference
 			}
-			if len(of) <= after || !references[of[0].Name()] || of[after].Name() != "ringdht" {
+			if len(of) <= after || !references[of[0].name] || of[after-1].name != of[0].name+", stretches" ||
+				of[after].name != "ringdht" {
 				t.Errorf("%s: %v", name, of)
 			}
 		}
@@ -100,10 +107,10 @@ func TestFiles(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var out strings.Builder
-	if err := publish(&out, dir, "go run .", 2, tables); err != nil {
+	if err := publish(&out, dir, "go run .", 2, tables, false); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"tables.md", "rounds.csv", "chains-chain-of-2-msg-per-s.svg"} {
+	for _, name := range []string{"tables.md", "performance.md", "rounds.csv", "chains-chain-of-2-msg-per-s.svg"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || len(b) < 300 {
 			t.Errorf("%s: %d bytes, %v", name, len(b), err)
 		}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/x/ringdht/benchmarks/internal/bench"
 	"github.com/x/ringdht/benchmarks/internal/load"
 	"github.com/x/ringdht/benchmarks/internal/process"
 	"github.com/x/ringdht/benchmarks/internal/systems/grpc"
+	"github.com/x/ringdht/benchmarks/internal/systems/heap"
 	"github.com/x/ringdht/benchmarks/internal/systems/jetstream"
 	"github.com/x/ringdht/benchmarks/internal/systems/libp2p"
 	"github.com/x/ringdht/benchmarks/internal/systems/nats"
@@ -20,15 +22,23 @@ import (
 // its reference.
 var systems = []bench.System{
 	reference.Raw(), reference.Relay(), reference.Ideal(), reference.OneWay(),
-	ringdht.New(), ringdht.Cast(), nats.New(), jetstream.New(), grpc.New(), libp2p.New(), structs.New(),
+	reference.RawStretches(), reference.RelayStretches(), reference.IdealStretches(),
+	ringdht.New(), ringdht.Cast(), nats.New(), heap.With(nats.New(), best),
+	jetstream.New(), jetstream.Batched(), heap.With(jetstream.Batched(), best),
+	grpc.New(), grpc.Batched(), libp2p.New(), structs.New(),
 }
 
-// references is the number of references.
-const references = 4
+// best is the garbage collection target at which NATS does best.
+const best = 800
 
-// small bounds the rings of systems whose set-up of a larger ring takes longer than its
+// references is the number of references.
+const references = 7
+
+// small matches systems whose set-up of a ring of more than largest nodes takes longer than its
 // measurement.
-var small = map[string]int{"NATS JetStream": 32, "gRPC streams": 32, "libp2p streams": 32, "struct per message": 32}
+const largest = 32
+
+var small = regexp.MustCompile("^(NATS JetStream|gRPC|libp2p|struct)")
 
 // section is a table to measure.
 type section struct {
@@ -45,6 +55,14 @@ type row struct {
 	group    string
 	x        float64
 	name     string
+	entrants []entrant // if nil: every system that supports the topology
+}
+
+// entrant is what takes its turn in each round of a row.
+type entrant struct {
+	name     string
+	system   bench.System
+	topology bench.Topology
 }
 
 // scope is the size of the measurement.
@@ -52,17 +70,23 @@ type scope struct {
 	payloads       []int // bytes
 	chains, rings  []int // nodes
 	rates          []int // offered in open loops, in messages per second over all nodes
+	growth         []int // offered to a small ring and to a large one
 	warm, duration time.Duration
 }
 
-// full measures everything, and brief the least that shows that everything works.
+// full measures everything, documented what docs/performance.md shows, and brief the least that
+// shows that everything works.
 var (
 	full = scope{
 		payloads: []int{8, 256, 4096}, chains: []int{2, 3, 5}, rings: []int{2, 10, 32, 100},
-		rates: []int{20_000, 200_000, 1_000_000, 4_000_000},
+		rates: []int{20_000, 200_000, 1_000_000, 4_000_000}, growth: []int{50_000},
+	}
+	documented = scope{
+		payloads: []int{8, 256, 4096}, chains: []int{2, 3}, rings: []int{10, 32, 100},
+		rates: []int{20_000, 200_000, 1_000_000, 4_000_000}, growth: []int{50_000},
 	}
 	brief = scope{
-		payloads: []int{256}, chains: []int{2, 3}, rings: []int{10}, rates: []int{20_000},
+		payloads: []int{256}, chains: []int{2, 3}, rings: []int{10}, rates: []int{20_000}, growth: []int{20_000},
 		warm: 10 * time.Millisecond, duration: 50 * time.Millisecond,
 	}
 )
@@ -117,7 +141,29 @@ func plan(of scope) []*section {
 		t := bench.Topology{Shape: bench.Chain, Nodes: nodes, Payload: 8}
 		pingpong.rows = append(pingpong.rows, row{topology: t, group: shape(t), name: shape(t) + ", 8 B"})
 	}
-	return []*section{chains, rings, processes, open, pingpong}
+	return []*section{chains, rings, processes, open, pingpong, growth(of)}
+}
+
+// growth compares rings of ringdht with each other: what does a message cost in a large one?
+func growth(of scope) *section {
+	s := &section{
+		title: "Growth",
+		note:  "The same messages a second over all nodes, in rings of ten and of a hundred; an open loop.",
+	}
+	for _, rate := range of.growth {
+		t := bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}
+		r := row{
+			load: load.Open{Rate: rate, Warm: of.warm, Time: of.duration}, topology: t,
+			name: fmt.Sprintf("%d B, %s msg/s", t.Payload, short(rate)),
+		}
+		for _, sys := range []bench.System{ringdht.New(), reference.Ideal()} {
+			for _, t.Nodes = range []int{10, 100} {
+				r.entrants = append(r.entrants, entrant{fmt.Sprintf("%s, %d nodes", sys.Name(), t.Nodes), sys, t})
+			}
+		}
+		s.rows = append(s.rows, r)
+	}
+	return s
 }
 
 // payloads adds a row for each payload.

@@ -29,8 +29,8 @@ func (r *runner) list(w io.Writer, sections []*section) {
 		for _, row := range s.rows {
 			if name := s.rowName(row); r.only.MatchString(name) {
 				fmt.Fprintf(w, "%s:", name)
-				for _, sys := range r.of(s, row) {
-					fmt.Fprintf(w, " %q", sys.Name())
+				for _, e := range r.of(s, row) {
+					fmt.Fprintf(w, " %q", e.name)
 				}
 				fmt.Fprintln(w)
 			}
@@ -48,20 +48,23 @@ func (s *section) loadOf(r row) load.Load {
 	return s.load
 }
 
-// of returns the systems of a row.
-func (r *runner) of(s *section, row row) (of []bench.System) {
+// of returns what takes part in a row. The reference comes first.
+func (r *runner) of(s *section, row row) (of []entrant) {
+	if row.entrants != nil {
+		return row.entrants
+	}
 	_, processes := s.loadOf(row).(process.Closed)
 	for _, sys := range r.systems {
 		oneWay := sys.Name() == reference.OneWay().Name()
 		if oneWay && !s.delays { // it differs from the others in delays only
 			continue
 		}
-		if most := small[sys.Name()]; most > 0 && row.topology.Nodes > most {
+		if row.topology.Nodes > largest && small.MatchString(sys.Name()) {
 			continue
 		}
 		if _, ok := sys.(bench.Distributed); sys.Supports(row.topology) && (ok || !processes) {
 			if len(of) == 0 || oneWay || r.which.MatchString(sys.Name()) { // the reference is always in
-				of = append(of, sys)
+				of = append(of, entrant{sys.Name(), sys, row.topology})
 			}
 		}
 	}
@@ -69,8 +72,8 @@ func (r *runner) of(s *section, row row) (of []bench.System) {
 }
 
 // style is 0 for references, which are never in one plot, and the system's own otherwise.
-func (r *runner) style(sys bench.System) int {
-	at := slices.IndexFunc(r.systems, func(other bench.System) bool { return other.Name() == sys.Name() })
+func (r *runner) style(name string) int {
+	at := slices.IndexFunc(r.systems, func(other bench.System) bool { return other.Name() == name })
 	return max(0, at-references+1)
 }
 
@@ -81,25 +84,26 @@ func (r *runner) run(ctx context.Context, sections []*section) (done []*report.S
 	for _, s := range sections {
 		table := &report.Section{Title: s.title, Note: s.note, X: s.x}
 		for _, row := range s.rows {
-			systems := r.of(s, row)
-			if ctx.Err() != nil || len(systems) == 0 || !r.only.MatchString(s.rowName(row)) {
+			entrants := r.of(s, row)
+			if ctx.Err() != nil || len(entrants) == 0 || !r.only.MatchString(s.rowName(row)) {
 				continue
 			}
 			l := s.loadOf(row)
 			table.Metrics = l.Metrics()
-			result := &report.Row{Name: row.name, Reference: systems[0].Name(), Group: row.group, X: row.x}
-			for _, sys := range systems {
-				result.Series = append(result.Series, &report.Series{System: sys.Name(), Style: r.style(sys)})
+			result := &report.Row{Name: row.name, Reference: entrants[0].name, Group: row.group, X: row.x}
+			for _, e := range entrants {
+				result.Series = append(result.Series, &report.Series{System: e.name, Style: r.style(e.name)})
 			}
 			for round := range r.rounds {
-				for turn := range systems {
-					i := (turn + round) % len(systems) // no system always follows the same one
-					values, err := l.Run(ctx, systems[i], row.topology)
+				for turn := range entrants {
+					i := (turn + round) % len(entrants) // no system always follows the same one
+					e := entrants[i]
+					values, err := l.Run(ctx, e.system, e.topology)
 					if ctx.Err() != nil {
 						break
 					}
 					result.Series[i].Add(values, err)
-					fmt.Fprintf(r.progress, "%s: round %d: %s: ", s.rowName(row), round+1, systems[i].Name())
+					fmt.Fprintf(r.progress, "%s: round %d: %s: ", s.rowName(row), round+1, e.name)
 					if err != nil {
 						ok = false
 						fmt.Fprintln(r.progress, err)

@@ -32,7 +32,7 @@ func (Open) Metrics() []Metric {
 		{"carried msg/s", PerSecond, false},
 		{"p50", Duration, true}, {"p99", Duration, true}, {"p99.9", Duration, false},
 		{"p99 since Send", Duration, false},
-		{"CPU s per million", CPU, false},
+		{"CPU s per million", CPU, true},
 		{"lost", Part, false},
 	}
 }

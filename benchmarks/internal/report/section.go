@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"slices"
 
 	"github.com/x/ringdht/benchmarks/internal/load"
 )
@@ -52,9 +53,6 @@ func (s *Series) Values(metric int) []float64 {
 	return v
 }
 
-// reference returns the series of the row's reference, or nil if it was not measured.
-func (r *Row) reference() *Series { return r.series(r.Reference) }
-
 func (r *Row) series(system string) *Series {
 	for _, s := range r.Series {
 		if s.System == system {
@@ -67,9 +65,28 @@ func (r *Row) series(system string) *Series {
 // Ratio returns a system's ratio to the row's reference in one metric, or NaN if either was
 // not measured.
 func (r *Row) Ratio(system string, metric int) Spread {
-	s, ref := r.series(system), r.reference()
-	if s == nil || ref == nil {
+	return r.Between(system, r.Reference, metric)
+}
+
+// Between returns a system's ratio to another in one metric, or NaN if either was not measured.
+func (r *Row) Between(system, other string, metric int) Spread {
+	a, b := r.series(system), r.series(other)
+	if a == nil || b == nil {
 		return Of(nil)
 	}
-	return Of(Ratios(s.Values(metric), ref.Values(metric)))
+	return Of(Ratios(a.Values(metric), b.Values(metric)))
+}
+
+// Of returns a system's spread in one metric, or NaN if it was not measured.
+func (r *Row) Of(system string, metric int) Spread {
+	s := r.series(system)
+	if s == nil {
+		return Of(nil)
+	}
+	return Of(s.Values(metric))
+}
+
+// Metric returns the place of a metric among those of the section, or -1.
+func (s *Section) Metric(name string) int {
+	return slices.IndexFunc(s.Metrics, func(m load.Metric) bool { return m.Name == name })
 }

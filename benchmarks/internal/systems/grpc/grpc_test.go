@@ -9,4 +9,6 @@ import (
 
 func TestSystem(t *testing.T) { systest.Run(t, grpc.New()) }
 
+func TestBatched(t *testing.T) { systest.Run(t, grpc.Batched()) }
+
 func BenchmarkSystem(b *testing.B) { systest.Benchmarks(b, grpc.New()) }

@@ -9,4 +9,6 @@ import (
 
 func TestSystem(t *testing.T) { systest.Run(t, jetstream.New()) }
 
+func TestBatched(t *testing.T) { systest.Run(t, jetstream.Batched()) }
+
 func BenchmarkSystem(b *testing.B) { systest.Benchmarks(b, jetstream.New()) }

@@ -15,6 +15,12 @@ func Raw() bench.System { return chains{relays: false} }
 // Relay returns the reference for chains with relays.
 func Relay() bench.System { return chains{relays: true} }
 
+// RawStretches is [Raw] with many messages under one header.
+func RawStretches() bench.System { return chains{relays: false, stretches: true} }
+
+// RelayStretches is [Relay] with many messages under one header.
+func RelayStretches() bench.System { return chains{relays: true, stretches: true} }
+
 // OneWay returns either reference with a connection for each direction, as in a ring: answers
 // do not come back on the connection of the question. TCP's acknowledgements then travel
 // alone, which makes a round trip longer.
@@ -23,18 +29,28 @@ func OneWay() bench.System { return chains{oneWay: true} }
 // chains builds chains of nodes. For every direction of every connection one goroutine
 // writes, so no lock is needed.
 type chains struct {
-	relays bool
-	oneWay bool // a connection for each direction
+	relays    bool
+	oneWay    bool // a connection for each direction
+	stretches bool
 }
 
 func (c chains) Name() string {
+	name := "raw"
 	switch {
 	case c.oneWay:
-		return "by hand, one-way"
+		name = "by hand, one-way"
 	case c.relays:
-		return "relay by hand"
+		name = "relay by hand"
 	}
-	return "raw"
+	return stretched(name, c.stretches)
+}
+
+// stretched is the name of a reference with or without stretches.
+func stretched(name string, stretches bool) string {
+	if stretches {
+		name += ", stretches"
+	}
+	return name
 }
 
 func (c chains) Supports(t bench.Topology) bool {
@@ -61,8 +77,8 @@ func (c chains) Start(ctx context.Context, t bench.Topology, deliver func(int, [
 			right[i].in, left[i+1].out = near, far
 		}
 	}
-	n.first = &chainSender{source: 0, conn: right[0].out, buf: make([]byte, 0, batch)}
-	n.other = &chainSender{source: n.last, conn: left[n.last].out, buf: make([]byte, 0, batch)}
+	n.first = &chainSender{source: 0, conn: right[0].out, buf: make([]byte, 0, batch), stretches: c.stretches}
+	n.other = &chainSender{source: n.last, conn: left[n.last].out, buf: make([]byte, 0, batch), stretches: c.stretches}
 	for i := range t.Nodes {
 		if i > 0 {
 			n.wg.Go(func() { pass(i, left[i].in, right[i].out, deliver) })
@@ -117,7 +133,7 @@ func pass(self int, in, out net.Conn, deliver func(int, []byte)) {
 			}
 			if sink == self {
 				// All of the read is for this node: only the end of a chain is a sink.
-				deliver(self, b[at+header:at+length])
+				each(b[at:at+length], self, deliver)
 				start = at + length
 			}
 			at += length
@@ -131,30 +147,61 @@ func pass(self int, in, out net.Conn, deliver func(int, []byte)) {
 	}
 }
 
-// chainSender writes when a batch is full, or on Push.
+// chainSender writes when a batch is full, or on Push. All of its messages have one sink.
 type chainSender struct {
-	source int
-	number uint64
-	conn   net.Conn
-	buf    []byte
+	source    int
+	number    uint64
+	conn      net.Conn
+	buf       []byte
+	stretches bool
+	open      stretch
 }
 
 func (s *chainSender) Send(sink int, payload []byte) error {
-	if len(s.buf)+header+len(payload) > batch {
-		if err := s.Push(); err != nil {
-			return err
-		}
-	}
 	s.number++
+	if s.stretches && len(payload) <= short {
+		if !s.open.fits(payload) {
+			if err := s.end(); err != nil {
+				return err
+			}
+		}
+		s.open.add(s.source, sink, s.number, payload)
+		return nil
+	}
+	if err := s.end(); err != nil {
+		return err
+	}
+	if err := s.room(header + len(payload)); err != nil {
+		return err
+	}
 	s.buf = appendFrame(s.buf, s.source, sink, s.number, payload)
 	return nil
 }
 
-func (s *chainSender) Push() error {
-	if len(s.buf) == 0 {
+// end ends the open stretch.
+func (s *chainSender) end() error {
+	err := s.room(len(s.open.b))
+	s.buf = s.open.end(s.buf)
+	return err
+}
+
+// room writes the buffer if it has no room for so many bytes more.
+func (s *chainSender) room(n int) error {
+	if len(s.buf)+n <= batch {
 		return nil
 	}
+	return s.write()
+}
+
+func (s *chainSender) write() error {
 	_, err := s.conn.Write(s.buf)
 	s.buf = s.buf[:0]
 	return err
+}
+
+func (s *chainSender) Push() error {
+	if err := s.end(); err != nil || len(s.buf) == 0 {
+		return err
+	}
+	return s.write()
 }

@@ -7,4 +7,6 @@
 //   - [Relay] is a chain with relays that write once for each read.
 //   - [Ideal] is a ring with tables by position, as ringdht's, and a double buffer for
 //     each link.
+//
+// Each also comes with stretches: many messages from one source to one sink under one header.
 package reference

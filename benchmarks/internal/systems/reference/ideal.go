@@ -13,20 +13,23 @@ import (
 // Ideal returns the reference for rings.
 func Ideal() bench.System { return ideal{} }
 
+// IdealStretches is [Ideal] with many messages under one header.
+func IdealStretches() bench.System { return ideal{stretches: true} }
+
 // ideal builds rings. Entry i of a node is the node 2^i positions ahead. A message takes the
 // entry closest to its sink that does not pass it.
-type ideal struct{}
+type ideal struct{ stretches bool }
 
-func (ideal) Name() string { return "ideal ring" }
+func (i ideal) Name() string { return stretched("ideal ring", i.stretches) }
 
 func (ideal) Supports(t bench.Topology) bool {
 	return t.Shape == bench.Ring && !t.Memory && header+t.Payload <= batch
 }
 
-func (ideal) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
+func (s ideal) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
 	r := &ring{}
 	for i := range t.Nodes {
-		r.nodes = append(r.nodes, newNode(i, t, deliver))
+		r.nodes = append(r.nodes, s.node(i, t, deliver))
 	}
 	for i, n := range r.nodes {
 		for e := range n.links {
@@ -66,17 +69,18 @@ func entries(t bench.Topology) int {
 
 // node is a node of a ring, and its own sender.
 type node struct {
-	self    int
-	next    []int   // the entry to take for each sink
-	links   []*link // of each entry
-	ins     []net.Conn
-	deliver func(int, []byte)
-	number  uint64 // of messages sent
-	wg      sync.WaitGroup
+	self      int
+	stretches bool
+	next      []int   // the entry to take for each sink
+	links     []*link // of each entry
+	ins       []net.Conn
+	deliver   func(int, []byte)
+	number    uint64 // of messages sent
+	wg        sync.WaitGroup
 }
 
-func newNode(self int, t bench.Topology, deliver func(int, []byte)) *node {
-	n := &node{self: self, deliver: deliver, next: make([]int, t.Nodes), links: make([]*link, entries(t))}
+func (s ideal) node(self int, t bench.Topology, deliver func(int, []byte)) *node {
+	n := &node{self: self, stretches: s.stretches, deliver: deliver, next: make([]int, t.Nodes), links: make([]*link, entries(t))}
 	for distance := 1; distance < t.Nodes; distance++ {
 		n.next[(self+distance)%t.Nodes] = min(bits.Len(uint(distance)), len(n.links)) - 1
 	}
@@ -85,6 +89,9 @@ func newNode(self int, t bench.Topology, deliver func(int, []byte)) *node {
 
 func (n *node) open(entry int, conn net.Conn) {
 	l := newLink(conn)
+	if n.stretches {
+		l.open = make([]stretch, len(n.next))
+	}
 	n.links[entry] = l
 	n.wg.Go(l.write)
 }
@@ -133,7 +140,7 @@ func (n *node) read(in net.Conn) {
 			}
 			frame := b[at : at+length]
 			if sink == n.self {
-				n.deliver(n.self, frame[header:])
+				each(frame, n.self, n.deliver)
 			} else {
 				e := n.next[sink]
 				g := gathered[e]

@@ -15,7 +15,7 @@ func TestRoutes(t *testing.T) {
 			top := bench.Topology{Shape: bench.Ring, Nodes: n, Entries: k}
 			nodes := make([]*node, n)
 			for i := range nodes {
-				nodes[i] = newNode(i, top, nil)
+				nodes[i] = ideal{}.node(i, top, nil)
 			}
 			for source := range n {
 				for distance := 1; distance < n; distance++ {

@@ -19,13 +19,12 @@ func (nobody) Form(context.Context) error { return nil }
 func (nobody) Close() error               { return nil }
 
 // Join starts a node that listens.
-func (ideal) Join(ctx context.Context, t bench.Topology, i int, _ string, deliver func(int, []byte)) (bench.Member, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+func (s ideal) Join(ctx context.Context, t bench.Topology, i int, _ string, deliver func(int, []byte)) (bench.Member, error) {
+	l, err := listen(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &member{node: newNode(i, t, deliver), listener: l}, nil
+	return &member{node: s.node(i, t, deliver), listener: l}, nil
 }
 
 // member is a node in a process of its own.
@@ -39,16 +38,26 @@ func (m *member) Sender() bench.Sender { return m.node }
 
 // Connect dials the entries, and accepts as many connections.
 func (m *member) Connect(ctx context.Context, addrs []string) error {
+	if err := m.dial(ctx, addrs); err != nil {
+		return err
+	}
+	return m.acceptAll()
+}
+
+func (m *member) dial(ctx context.Context, addrs []string) error {
 	for e := range m.links {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "tcp", addrs[(m.self+1<<e)%len(addrs)])
+		conn, err := dial(ctx, addrs[(m.self+1<<e)%len(addrs)])
 		if err != nil {
 			return err
 		}
 		m.open(e, conn)
 	}
+	return nil
+}
+
+func (m *member) acceptAll() error {
 	for range m.links {
-		conn, err := m.listener.Accept()
+		conn, err := accept(m.listener)
 		if err != nil {
 			return err
 		}
