@@ -168,7 +168,7 @@ var sinkChecks = []check{
 	}},
 	{"R74", true, "a frame of a stream that is not there, or with a number of none, is answered with Reset", func(w *world) error {
 		return w.streaming(func(s *source) error {
-			for _, seq := range []uint64{s.first - 1, s.first + 1<<20, s.first ^ 1<<40} {
+			for _, seq := range []uint64{s.first - 1, s.first + 1<<21, s.first ^ 1<<40} {
 				s.conn.Write(frame(wire.Sync, self.ID, s.a.ID, seq, "\x00\x00\x00\x01"))
 				if f, _, err := s.a.next(wire.Reset); err != nil || f.Seq() != seq {
 					return errors.Join(err, fmt.Errorf("the Reset is %x", f))

@@ -249,7 +249,7 @@ var sourceChecks = []check{
 			if err := errors.Join(s.data(0), s.data(1)); err != nil {
 				return err
 			}
-			s.conn.Write(frame(wire.Reset, self.ID, s.a.ID, sinkFirst+1<<20, "")) // of another stream: ignored
+			s.conn.Write(frame(wire.Reset, self.ID, s.a.ID, sinkFirst+1<<21, "")) // of another stream: ignored
 			s.ack(1, 1<<16, 0)
 			s.conn.Write(frame(wire.Reset, self.ID, s.a.ID, sinkFirst+2, ""))
 			return s.finished(2, 1)

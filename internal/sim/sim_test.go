@@ -95,6 +95,7 @@ func (c *counters) add(d counters) {
 	c.accepted += d.accepted
 	c.delivered += d.delivered
 	c.unknown += d.unknown
+	c.bundled += d.bundled
 	c.left += d.left
 	c.frames += d.frames
 	c.full += d.full

@@ -116,11 +116,12 @@ func (n *node) handle(in *inStream) {
 	q := in.r.Take()
 	count := uint64(0)
 	for q.Size() > 0 {
-		f, _ := wire.Next(q.Front())
-		n.w.judge.delivered(n, f)
-		in.unacked += len(f)
-		q.Discard(len(f))
-		count++
+		chunk := q.Front()
+		for m := wire.Walk(chunk); m.Next(); count++ {
+			n.w.judge.delivered(n, m.Frame, m.Body)
+		}
+		in.unacked += len(chunk)
+		q.Discard(len(chunk))
 	}
 	if in.r.Handled(count) || in.unacked >= window/4 || in.r.Drained() {
 		in.unacked = 0

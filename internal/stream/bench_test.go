@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -18,12 +19,13 @@ type pump struct {
 	ack     []byte
 	body    []byte
 	handled int
+	sent    fifo.Queue
 }
 
 func newPump(tb testing.TB, size int) *pump {
 	p := &pump{s: NewSender(1, 7, 2, 3), r: receiver(), window: 256 << 10, now: 1000 * ms, body: make([]byte, size)}
 	p.s.Start(p.now, nil)
-	p.s.Opened(p.now+ms, 3, grant(p.window), nil)
+	p.s.Opened(p.now+ms, 3, grant(p.window), 0, nil)
 	for range 4 << 20 / (size + wire.HeaderSize) { // until the congestion window is wide
 		p.message()
 	}
@@ -41,8 +43,12 @@ func (p *pump) message() {
 		p.toSink()
 		p.handle()
 	}
-	f := p.s.Push(0, p.body)
-	if v, _ := p.r.Data(f, plenty); v != Accepted {
+	n := p.s.Push(0, p.body)
+	p.s.View(p.s.Last(n), n, &p.sent)
+	f := wire.Frame(p.sent.Front())
+	v, _ := p.r.Data(f, plenty)
+	p.sent.Clear()
+	if v != Accepted {
 		panic(v)
 	}
 	if p.r.Bytes() >= p.window/4 {
@@ -109,7 +115,7 @@ func BenchmarkSend(b *testing.B) {
 			p := newPump(b, size)
 			s := NewSender(1, 7, 2, 3)
 			s.Start(p.now, nil)
-			s.Opened(p.now+ms, 3, grant(p.window), nil)
+			s.Opened(p.now+ms, 3, grant(p.window), 0, nil)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			var ack, out []byte

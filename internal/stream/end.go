@@ -12,15 +12,19 @@ import (
 // see [Sender.Unacknowledged].
 func (s *Sender) OnEnd(f func()) { s.onEnd = f }
 
-// Unacknowledged yields the messages that are not known to be delivered, oldest first. They
-// are valid until the next call that changes the sender.
-func (s *Sender) Unacknowledged() iter.Seq[wire.Frame] {
-	return func(yield func(wire.Frame) bool) {
+// Unacknowledged yields the messages that are not known to be delivered, oldest first: port and
+// body. They are valid until the next call that changes the sender.
+func (s *Sender) Unacknowledged() iter.Seq2[uint8, []byte] {
+	return func(yield func(uint8, []byte) bool) {
+		known := s.una - s.base // messages of the first bundle that are delivered
 		for _, q := range []*fifo.Queue{&s.store, &s.backlog} {
 			for chunk := range q.Chunks() {
-				for len(chunk) > 0 {
-					var f wire.Frame
-					if f, chunk = wire.Next(chunk); !yield(f) {
+				for w := wire.Walk(chunk); w.Next(); {
+					if known > 0 {
+						known--
+						continue
+					}
+					if !yield(w.Frame.Port(), w.Body) {
 						return
 					}
 				}

@@ -92,7 +92,7 @@ func (m *senderModel) do(op byte, in *input) {
 		body := bytes.Repeat([]byte{byte(len(m.bodies))}, int(in.byte())*int(op%12+1))
 		room := s.Room(len(body))
 		m.bodies = append(m.bodies, body)
-		f := s.Push(op, body)
+		f := pushFrame(s, op, body)
 		if (f != nil) != room {
 			m.t.Fatal("Push and Room disagree")
 		}
@@ -107,7 +107,7 @@ func (m *senderModel) do(op byte, in *input) {
 		m.frames(s.Close(m.now, nil))
 	case 7:
 		b := wire.OpenedBody{SourceIncarnation: in.number(7), SinkIncarnation: 9, First: in.number(first, 1<<63), Window: uint32(in.byte()) << (in.byte() % 24)}
-		m.frames(s.Opened(m.now, in.number(3), b, nil))
+		m.frames(s.Opened(m.now, in.number(3), b, 0, nil))
 		if opened = was == Opening && s.State() == Open; opened {
 			m.first, m.sent, m.una = b.First, b.First, b.First
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -77,7 +78,7 @@ func grant(window int) wire.OpenedBody {
 func open(t *testing.T, window int) *Sender {
 	t.Helper()
 	s := opening(t)
-	if out := s.Opened(1010*ms, 3, grant(window), nil); len(out) != 0 || s.State() != Open {
+	if out := s.Opened(1010*ms, 3, grant(window), 0, nil); len(out) != 0 || s.State() != Open {
 		t.Fatal(show(out), s.State())
 	}
 	return s
@@ -86,11 +87,31 @@ func open(t *testing.T, window int) *Sender {
 // push accepts n messages of frames of size bytes, and says how many were sent.
 func push(s *Sender, n, size int) (sent int) {
 	for range n {
-		if s.Push(0, make([]byte, size-wire.HeaderSize)) != nil {
+		if s.Push(0, make([]byte, size-wire.HeaderSize)) > 0 {
 			sent++
 		}
 	}
 	return sent
+}
+
+// pushFrame accepts a message. It returns its frame, nil if that is not sent yet.
+func pushFrame(s *Sender, port uint8, body []byte) wire.Frame {
+	n := s.Push(port, body)
+	if n == 0 {
+		return nil
+	}
+	return sent(s, n)
+}
+
+// sent returns a copy of the frames that were admitted last, of n bytes.
+func sent(s *Sender, n int) (b []byte) {
+	var q fifo.Queue
+	s.View(s.Last(n), n, &q)
+	for chunk := range q.Chunks() {
+		b = append(b, chunk...)
+	}
+	q.Clear()
+	return b
 }
 
 // acked gives the sender an acknowledgement, numbers relative to first.

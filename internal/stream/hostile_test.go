@@ -12,7 +12,7 @@ import (
 func TestAckThatWrapsIsStale(t *testing.T) {
 	s := NewSender(1, 2, 3, 4)
 	s.Start(time.Millisecond, nil)
-	s.Opened(2*time.Millisecond, 4, wire.OpenedBody{SourceIncarnation: 2, SinkIncarnation: 9, First: 1, Window: 1 << 16}, nil)
+	s.Opened(2*time.Millisecond, 4, wire.OpenedBody{SourceIncarnation: 2, SinkIncarnation: 9, First: 1, Window: 1 << 16}, 0, nil)
 	s.Push(0, []byte("x"))
 	s.Ack(3*time.Millisecond, ^uint64(0)-1, wire.AckBody{Received: 3, Window: 1 << 16}.Append(nil, nil), nil)
 	if s.Stale() != 1 || s.Pending() != 1 {

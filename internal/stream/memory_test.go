@@ -31,7 +31,7 @@ func FuzzHostilePeer(f *testing.F) {
 		src, dst := NewSender(1, 7, 2, 3), receiver()
 		now := Time(1)
 		src.Start(now, nil)
-		src.Opened(now, 3, wire.OpenedBody{SourceIncarnation: 7, SinkIncarnation: 9, First: first, Window: 1 << 16}, nil)
+		src.Opened(now, 3, wire.OpenedBody{SourceIncarnation: 7, SinkIncarnation: 9, First: first, Window: 1 << 16}, 0, nil)
 		for range 20 {
 			src.Push(0, make([]byte, 100))
 		}
@@ -57,7 +57,7 @@ func FuzzHostilePeer(f *testing.F) {
 				out, _, _ = src.Ack(now, seq, body, nil)
 			case 8:
 				if b, err := wire.ParseOpened(body); err == nil {
-					out = src.Opened(now, seq, b, nil)
+					out = src.Opened(now, seq, b, 0, nil)
 				}
 			case 9:
 				src.Reset(seq)

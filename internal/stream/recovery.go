@@ -99,19 +99,21 @@ func (s *Sender) resend(now Time, asked uint64, ranges []wire.Range, out []byte)
 		s.setDeadline(s.resendAt)
 		return out
 	}
-	seq, sent, next, halved := s.una, 0, 0, false
+	seq, sent, next, halved := s.base, 0, 0, false
 	limit := s.cwnd
 scan:
 	for chunk := range s.store.Chunks() {
 		for len(chunk) > 0 && seq < asked {
 			var f wire.Frame
 			f, chunk = wire.Next(chunk)
-			for next < len(ranges) && seq >= s.received+uint64(ranges[next].From)+uint64(ranges[next].N) {
+			n := uint64(f.Messages())
+			end := seq + n // a sink takes all messages of a frame or none
+			for next < len(ranges) && end > s.received+uint64(ranges[next].From)+uint64(ranges[next].N) {
 				next++
 			}
-			arrived := seq < s.received || next < len(ranges) && seq >= s.received+uint64(ranges[next].From)
+			arrived := end <= s.received || next < len(ranges) && seq >= s.received+uint64(ranges[next].From)
 			if arrived {
-				seq++
+				seq = end
 				continue
 			}
 			if !halved && (seq < s.knownFrom || seq >= s.knownTo) { // a new loss: halve the window, once a round
@@ -125,8 +127,8 @@ scan:
 			}
 			out = append(out, f...)
 			sent += len(f)
-			seq++
-			s.retransmitted++
+			seq = end
+			s.retransmitted += n
 		}
 	}
 	s.knownFrom, s.knownTo = seq, s.latest.seq

@@ -93,7 +93,7 @@ func (c *sourceNode) push() {
 	if err := c.log.accepted(c.s.Accepted(), port, body); err != nil {
 		w.ledger.fail("%w", err)
 	}
-	f := c.s.Push(port, body)
+	f := pushFrame(c.s, port, body)
 	if (f != nil) != room {
 		w.ledger.fail("Room said %v, Push sent %v", room, f != nil)
 	}
@@ -143,7 +143,7 @@ func (c *sourceNode) receive(f wire.Frame) {
 	case wire.Opened:
 		var b wire.OpenedBody
 		b, err = wire.ParseOpened(f.Body())
-		out = c.s.Opened(w.now, f.Seq(), b, nil)
+		out = c.s.Opened(w.now, f.Seq(), b, 0, nil)
 		if was == Opening && c.s.State() == Open {
 			c.log = w.ledger.opened(c.id, c.inc, c.gen, c.s.Accepted())
 		}
