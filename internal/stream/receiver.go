@@ -33,7 +33,6 @@ type Receiver struct {
 	inbox           fifo.Queue
 	held            map[uint64]wire.Frame // ahead of a hole, by the number of the first message
 	heldBytes       int
-	heldMessages    int
 	farthest        uint64 // the highest number ever held: tells whether held is dense
 	starved         bool   // there was no room for the next message in order
 	trimmed         uint64 // next at the last Trim, 0 if there was no hole
@@ -186,7 +185,6 @@ func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 	}
 	r.held[seq] = append(wire.Frame(nil), f...)
 	r.heldBytes += len(f)
-	r.heldMessages += int(n)
 	r.farthest = max(r.farthest, seq)
 	return Held, len(r.held) == 1
 }
@@ -207,7 +205,6 @@ func (r *Receiver) accept(f wire.Frame) {
 func (r *Receiver) unhold(seq uint64, f wire.Frame) {
 	delete(r.held, seq)
 	r.heldBytes -= len(f)
-	r.heldMessages -= f.Messages()
 }
 
 // Sync handles a question. The answer to a Stale one must be a Reset: a restarted sink may have
@@ -290,16 +287,22 @@ func (r *Receiver) heldRanges(to []wire.Range) []wire.Range {
 
 // heldNumbers yields the numbers of the held frames, ascending. Where they are dense, as after an ordinary
 // loss, it walks their interval. Else it sorts them: a single message far ahead must not make
-// each acknowledgement walk all the way.
+// each acknowledgement walk all the way. Of frames that overlap, which no honest source sends, it
+// yields the first.
 func (r *Receiver) heldNumbers(yield func(uint64) bool) {
 	if len(r.held) == 0 {
 		return
 	}
-	if r.farthest-r.next > 8*uint64(r.heldMessages) {
+	if r.farthest-r.next > 8*uint64(len(r.held)) {
+		end := r.next
 		for _, seq := range slices.Sorted(maps.Keys(r.held)) {
+			if seq < end {
+				continue
+			}
 			if !yield(seq) {
 				return
 			}
+			end = seq + uint64(r.held[seq].Messages())
 		}
 		return
 	}
@@ -364,7 +367,7 @@ func (r *Receiver) dropHeld() {
 	}
 	r.farthest = 0
 	r.held = nil // clearing the map would keep its memory
-	r.heldBytes, r.heldMessages = 0, 0
+	r.heldBytes = 0
 }
 
 func (r *Receiver) appendFrame(out []byte, t wire.Type, seq uint64, body []byte) []byte {

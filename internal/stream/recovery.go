@@ -86,7 +86,7 @@ type recovery struct {
 const maxVainResends = 3
 
 // resend sends again the messages that were sent before the question just answered and did not
-// arrive, up to the congestion window.
+// arrive, up to the congestion window. It ends the stream if the answer is not about these frames.
 func (s *Sender) resend(now Time, asked uint64, ranges []wire.Range, out []byte) []byte {
 	if len(ranges) == wire.MaxRanges { // the list may be cut short: nothing is known of messages behind it
 		last := ranges[len(ranges)-1]
@@ -108,6 +108,10 @@ scan:
 			f, chunk = wire.Next(chunk)
 			n := uint64(f.Messages())
 			end := seq + n // a sink takes all messages of a frame or none
+			if seq < s.received && s.received < end {
+				s.contradicted() // it got this number in a frame that the source has not sent
+				return out
+			}
 			for next < len(ranges) && end > s.received+uint64(ranges[next].From)+uint64(ranges[next].N) {
 				next++
 			}

@@ -358,7 +358,9 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		if q.round == a.Round {
 			s.sample(now - q.at)
 		}
-		out = s.resend(now, q.seq, ranges, out)
+		if out = s.resend(now, q.seq, ranges, out); s.state == Ended {
+			return out, false, nil
+		}
 	}
 	if s.una >= s.latest.seq {
 		s.unanswered = false // its answer is known already
@@ -379,11 +381,6 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		out = s.askFlush(now, out)
 	}
 	return out, progress, nil
-}
-
-// known reports whether an answer of this stream says nothing new.
-func (s *Sender) known(delivered, received, farthest uint64) bool {
-	return s.first > 0 && s.first <= delivered && delivered <= s.una && delivered <= received && received <= s.received && farthest <= s.nxt
 }
 
 // release sends the part of the backlog that the window admits now.
