@@ -76,11 +76,11 @@ func (s *streamLog) ended(x *Sender) {
 	s.isOver, s.back = true, int(x.Delivered()+x.Unknown()-s.first)
 }
 
-// handle judges one delivery to the handler of an incarnation of the sink. previous is the
+// handle judges one delivery of frame f to the handler of an incarnation of the sink. previous is the
 // stream of the delivery before, from the same source to the same incarnation.
-func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, previous *streamLog) *streamLog {
+func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, seq uint64, body []byte, previous *streamLog) *streamLog {
 	for _, s := range l.logs[f.Src()] {
-		i := f.Seq() - s.first
+		i := seq - s.first
 		if i >= uint64(len(s.sent)) {
 			continue
 		}
@@ -93,7 +93,7 @@ func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, previous *streamLo
 			l.fail("message %d of stream %d of source %d was delivered twice", i, s.index, s.source)
 		case int(i) > s.started:
 			l.fail("message %d of stream %d of source %d was delivered before message %d", i, s.index, s.source, s.started)
-		case m.port != f.Port() || !bytes.Equal(m.body, f.Body()):
+		case m.port != f.Port() || !bytes.Equal(m.body, body):
 			l.fail("message %d of stream %d of source %d was changed", i, s.index, s.source)
 		case previous != nil && previous.index > s.index:
 			l.fail("stream %d of source %d was delivered after stream %d", s.index, s.source, previous.index)
@@ -101,7 +101,7 @@ func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, previous *streamLo
 		s.started++
 		return s
 	}
-	l.fail("source %d never sent number %d", f.Src(), f.Seq())
+	l.fail("source %d never sent number %d", f.Src(), seq)
 	return nil
 }
 

@@ -174,10 +174,12 @@ func (k *sinkNode) act() {
 		}
 		for n := 1 + w.rng.IntN(w.maxBatch); n > 0 && in.taken.Size() > 0; n-- {
 			f, _ := wire.Next(in.taken.Front())
-			if in.last = w.ledger.handle(k.inc, f, in.last); in.last == nil {
-				return
+			for m, seq := wire.Walk(f), f.Seq(); m.Next(); seq++ {
+				if in.last = w.ledger.handle(k.inc, f, seq, m.Body, in.last); in.last == nil {
+					return
+				}
+				in.running = append(in.running, in.last)
 			}
-			in.running = append(in.running, in.last)
 			in.bytes += len(f)
 			in.taken.Discard(len(f))
 		}

@@ -143,7 +143,7 @@ func (c *sourceNode) receive(f wire.Frame) {
 	case wire.Opened:
 		var b wire.OpenedBody
 		b, err = wire.ParseOpened(f.Body())
-		out = c.s.Opened(w.now, f.Seq(), b, 0, nil)
+		out = c.s.Opened(w.now, f.Seq(), b, int(c.gen%2)*min(wire.MaxBundle, w.maxSize), nil)
 		if was == Opening && c.s.State() == Open {
 			c.log = w.ledger.opened(c.id, c.inc, c.gen, c.s.Accepted())
 		}
