@@ -3,8 +3,12 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"math/rand/v2"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -40,8 +44,20 @@ func walkAll(t *testing.T, f Frame) {
 
 // A bundle has the bytes that PROTOCOL.md shows.
 func TestBundle(t *testing.T) {
+	text, err := os.ReadFile("../../PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile("have the body\\s`([0-9a-f ]+)`").FindSubmatch(text)
+	if shown == nil {
+		t.Fatal("PROTOCOL.md shows no bundle")
+	}
+	body, err := hex.DecodeString(strings.ReplaceAll(string(shown[1]), " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
 	f := bundle(7, 100, []byte("ab"), nil, []byte("c"))
-	want := Append(nil, Header{Type: Data, Port: 7, Dst: 2, Src: 1, Seq: 100}, []byte("\x00\x03\x00\x02ab\x00\x00\x00\x01c"))
+	want := Append(nil, Header{Type: Data, Port: 7, Dst: 2, Src: 1, Seq: 100}, body)
 	want[offFlags] = flagBundle
 	if !bytes.Equal(f, want) || f.Messages() != 3 || !f.Sound() || Count(f) != 3 {
 		t.Errorf("%x, want %x", f, want)
