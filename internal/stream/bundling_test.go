@@ -2,8 +2,10 @@ package stream
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
+	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -130,6 +132,96 @@ func TestPartOfABundleIsDelivered(t *testing.T) {
 	acked(t, s, 1030*ms, 10, 10, 1000, 0)
 	if n != 6 || s.InFlight() != 0 || s.Pending() != 0 {
 		t.Errorf("%d messages unacknowledged, then %d bytes of %d out", n, s.InFlight(), len(f))
+	}
+}
+
+// A sink may acknowledge what has not left. Nothing joins such a bundle any more; what is not
+// acknowledged leaves whole.
+func TestAckOfABundleThatHasNotLeft(t *testing.T) {
+	for _, delivered := range []int{2, 3} {
+		s := opening(t)
+		s.Opened(1010*ms, 3, grant(1<<20), wire.MaxBundle, nil)
+		size := 0
+		for _, body := range []string{"a", "b", "c"} {
+			size += s.Push(0, []byte(body))
+		}
+		from := s.Last(size)
+		acked(t, s, 1020*ms, delivered, 3, 1<<20, 0)
+		if n := s.Push(0, []byte("d")); n != wire.HeaderSize+1 {
+			t.Errorf("%d of 3 acknowledged: another message takes %d bytes", delivered, n)
+		} else {
+			size += n
+		}
+		var q fifo.Queue
+		s.View(from, size, &q)
+		var sent []string
+		for chunk := range q.Chunks() {
+			for w := wire.Walk(chunk); w.Next(); {
+				sent = append(sent, string(w.Body))
+			}
+		}
+		q.Clear()
+		if want := map[int]string{2: "abcd", 3: "d"}[delivered]; strings.Join(sent, "") != want {
+			t.Errorf("%d of 3 acknowledged: %q leave, want %q", delivered, sent, want)
+		}
+	}
+}
+
+// An Ack or a Farewell beyond what was sent is not of this stream, also if that is within a bundle.
+func TestAnswersBeyondABundle(t *testing.T) {
+	s, _ := bundled(t, 10)
+	for _, x := range [][2]int{{11, 11}, {5, 11}, {5, 1 << 20}, {12, 5}} {
+		b := wire.AckBody{Received: uint32(x[1] - x[0]), Window: 1000}.Append(nil, nil)
+		s.Ack(1020*ms, first+uint64(x[0]), b, nil)
+	}
+	if s.Farewell(1030*ms, first+11) || s.Stale() != 5 || s.Pending() != 10 || s.State() != Open {
+		t.Errorf("stale %d, pending %d, state %d", s.Stale(), s.Pending(), s.State())
+	}
+	if !s.Farewell(1040*ms, first+4) { // no honest sink cuts a bundle
+		t.Error("not taken")
+	}
+}
+
+// A sink that leaves takes no bundle that begins below the cut and ends above it, and none behind it.
+func TestBundleAcrossTheCut(t *testing.T) {
+	r := receiver()
+	r.Data(bundleFrame(0, 4), plenty)
+	r.Data(bundleFrame(6, 4), plenty) // is held, and dropped
+	r.Cut()
+	for _, c := range []struct {
+		n, messages int
+		verdict     Verdict
+	}{{0, 4, Duplicate}, {2, 2, Duplicate}, {2, 4, Stale}, {0, 5, Stale}, {4, 2, Beyond}, {6, 4, Beyond}, {maxAhead + 4, 2, Stale}} {
+		if v, _ := r.Data(bundleFrame(c.n, c.messages), plenty); v != c.verdict {
+			t.Errorf("%d messages from %d on: verdict %d, want %d", c.messages, c.n, v, c.verdict)
+		}
+	}
+	if n := wire.Count(bundleFrame(0, 4)); r.DataBatch(bundleFrame(4, 2), plenty) != 0 || r.Bytes() != len(bundleFrame(0, 4)) || n != 4 {
+		t.Error("taken behind the cut")
+	}
+	r.Handled(4)
+	if want(t, r.AppendFarewell(nil), "farewell 4"); !r.Drained() {
+		t.Error("not drained")
+	}
+}
+
+// After a Farewell within a bundle, exactly the messages from it on come back.
+func TestFarewellWithinABundle(t *testing.T) {
+	s := opening(t)
+	s.Opened(1010*ms, 3, grant(1<<20), wire.MaxBundle, nil)
+	var back []string
+	s.OnEnd(func() {
+		for _, body := range s.Unacknowledged() {
+			back = append(back, string(body))
+		}
+	})
+	for _, body := range []string{"a", "b", "c", "d"} {
+		s.Push(0, []byte(body))
+	}
+	s.Flush(1020*ms, nil) // no message joins a bundle that was asked about
+	s.Push(0, []byte("e"))
+	if s.Farewell(1030*ms, first+2); strings.Join(back, "") != "cde" || s.Unknown() != 0 {
+		t.Errorf("%q come back, %d of unknown outcome", back, s.Unknown())
 	}
 }
 
