@@ -179,7 +179,12 @@ var bundleSinkChecks = []check{
 			if _, _, err := s.sync(12, 12); err != nil {
 				return err
 			}
-			return s.received(12, 66)
+			if err := s.received(12, 66); err != nil {
+				return err
+			}
+			s.conn.Write(frame(wire.Close, self.ID, s.a.ID, s.first+12, "")) // nothing is held any more
+			_, _, err := s.a.next(wire.Closed)
+			return err
 		})
 	}},
 	{"R87", true, "a bundle that is not well formed is dropped, and nothing else happens", func(w *world) error {
