@@ -197,7 +197,8 @@ func (c *sourceNode) ended() {
 	switch err := c.s.Err(); {
 	case err == nil:
 	case errors.Is(err, ErrReset):
-		if c.log.sinkIncarnation == w.sink.inc {
+		// An Open of an earlier incarnation with a greater number may come late, and replace the stream.
+		if c.log.sinkIncarnation == w.sink.inc && c.inc == c.top {
 			w.ledger.fail("source %d: a stream was reset by the incarnation that opened it", c.id)
 		}
 		if c.s.Pending() == 0 {
