@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -161,4 +162,32 @@ func wantTaken(t *testing.T, r *Receiver, want ...int) {
 	if got := taken(r); !slices.Equal(got, want) {
 		t.Fatalf("the handler gets %v, want %v", got, want)
 	}
+}
+
+// bundle is a frame from message number n on, relative to first. A single message is a plain frame.
+func bundle(n int, bodies ...[]byte) wire.Frame {
+	f := wire.Append(nil, wire.Header{Type: wire.Data, Dst: 2, Src: 1, Seq: first + uint64(n)}, bodies[0])
+	for i, body := range bodies[1:] {
+		f = append(f, make([]byte, wire.Bundling(i+1, len(body)))...)
+		wire.Bundle(f, i+1, body)
+	}
+	return f
+}
+
+// deliveries takes what the handler gets now, message by message.
+func deliveries(r *Receiver) (all []delivery) {
+	q := r.Take()
+	for q.Size() > 0 {
+		chunk := q.Front()
+		left, number := len(chunk), uint64(0)
+		for w := wire.Walk(chunk); w.Next(); left = w.Left() {
+			if len(all) == 0 || number == 0 || w.Frame.Seq() != all[len(all)-1].first {
+				number = w.Frame.Seq()
+			}
+			all = append(all, delivery{w.Frame.Src(), number, w.Frame.Seq(), message{w.Frame.Port(), bytes.Clone(w.Body)}, left - w.Left()})
+			number++
+		}
+		q.Discard(len(chunk))
+	}
+	return all
 }
