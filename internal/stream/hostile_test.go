@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -27,5 +28,42 @@ func BenchmarkAckBehindOneFarMessage(b *testing.B) {
 	var out []byte
 	for b.Loop() {
 		out = r.AppendAck(out[:0], 1000)
+	}
+}
+
+// Whatever a hostile source holds far ahead, an acknowledgement does not walk all the way. One that
+// names a single message ahead is what the others are measured by.
+func TestAckBehindFarBundles(t *testing.T) {
+	many := bundle(0, make([][]byte, 1<<16-1)...)
+	took := func(frames ...wire.Frame) time.Duration {
+		r := receiver()
+		for _, f := range frames {
+			if v, _ := r.Data(f, 16<<20); v != Held {
+				t.Fatal(v)
+			}
+		}
+		least := time.Hour
+		var out []byte
+		for range 20 {
+			start := time.Now()
+			out = r.AppendAck(out[:0], 1000)
+			least = min(least, time.Since(start))
+		}
+		return least
+	}
+	at := func(f wire.Frame, n uint64) wire.Frame {
+		f = bytes.Clone(f)
+		f.SetSeq(first + n)
+		return f
+	}
+	one := took(bundle(maxAhead-1, nil))
+	for name, frames := range map[string][]wire.Frame{
+		"one":         {at(many, 400_000)},
+		"overlapping": {at(many, 900_000), at(many, 900_001), at(many, 900_002)},
+		"two":         {at(many, 2), at(many, 500_000)},
+	} {
+		if all := took(frames...); all > 100*max(one, time.Microsecond) {
+			t.Errorf("%s: an acknowledgement takes %v, with a single message %v", name, all, one)
+		}
 	}
 }
