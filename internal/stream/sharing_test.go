@@ -88,7 +88,7 @@ func TestWhatSharesAFrame(t *testing.T) {
 		"another port": {func(b *bundler) { b.admit(1, "a", "b"); b.admit(2, "c"); b.admit(1, "d") }, "0: a b, 2: c, 3: d"},
 		"1 KiB":        {func(b *bundler) { b.admit(1, large, "a", most, "b") }, "0: " + large + ", 1: a " + most + " b"},
 		"1 KiB first":  {func(b *bundler) { b.admit(1, most, "b") }, "0: " + most + " b"},
-		"over 1 KiB":   {func(b *bundler) { b.admit(1, "a", long, "b") }, "0: a, 1: " + long + ", 2: b"},
+		"over 1 KiB":   {func(b *bundler) { b.admit(1, large, "a", long, "b") }, "0: " + large + ", 1: a, 2: " + long + ", 3: b"},
 		"a question":   {func(b *bundler) { b.admit(1, "a"); b.Ask(1011*ms, nil); b.admit(1, "b", "c") }, "0: a, 1: b c"},
 		"a flush":      {func(b *bundler) { b.admit(1, "a"); b.Flush(1011*ms, nil); b.admit(1, "b", "c") }, "0: a, 1: b c"},
 		"a question open": {func(b *bundler) {

@@ -74,6 +74,7 @@ func TestWalk(t *testing.T) {
 		var b []byte
 		var bodies [][]byte
 		var ports []uint8
+		var ends []int // of the messages, in b
 		for range 1 + rng.IntN(4) {
 			var of [][]byte
 			port := uint8(rng.IntN(2))
@@ -83,11 +84,22 @@ func TestWalk(t *testing.T) {
 			}
 			bodies = append(bodies, of...)
 			b = append(b, bundle(port, 1, of...)...)
+			end := len(b)
+			for _, body := range of {
+				end -= lengthSize + len(body)
+			}
+			for _, body := range of {
+				end += lengthSize + len(body)
+				ends = append(ends, end)
+			}
 		}
 		w, i := Walk(b), 0
 		for ; w.Next(); i++ {
 			if !bytes.Equal(w.Body, bodies[i]) || w.Frame.Port() != ports[i] || cap(w.Body) > len(w.Body) {
 				t.Fatalf("message %d is %q on port %d, with room for %d", i, w.Body, w.Frame.Port(), cap(w.Body))
+			}
+			if w.Left() != len(b)-ends[i] {
+				t.Fatalf("%d bytes are left behind message %d, want %d", w.Left(), i, len(b)-ends[i])
 			}
 			if same := i+1 < len(ports) && ports[i+1] == ports[i]; w.SamePort() != same {
 				t.Fatalf("behind message %d: SamePort is %v", i, !same)
