@@ -58,7 +58,7 @@ func TestOverlappingBundlesAreDeliveredOnce(t *testing.T) {
 			t.Fatal(v)
 		}
 	}
-	r.AppendAck(nil, 1000) // whatever it says
+	r.AppendAck(nil, 1000) // what it says does not matter
 	if v, _ := r.Data(of(0, 1), plenty); v != Accepted {
 		t.Fatal(v)
 	}

@@ -31,7 +31,7 @@ func BenchmarkAckBehindOneFarMessage(b *testing.B) {
 	}
 }
 
-// Whatever a hostile source has sent far ahead, an acknowledgement does not walk all the way. One that
+// However far ahead a hostile source's frames are, an acknowledgement does not walk all the way. One that
 // names a message just ahead is what the others are measured by.
 func TestAckBehindFarBundles(t *testing.T) {
 	many := bundle(0, make([][]byte, 1<<16-1)...)
