@@ -21,7 +21,7 @@ var controls = []struct {
 	name, file, old, new string
 }{
 	{16, "a sink delivers what it had before", "stream/receiver.go",
-		"\t\treturn Duplicate, false\n\tcase ahead >=", "\t\tr.accept(f)\n\t\tr.next--\n\t\treturn Accepted, false\n\tcase ahead >="},
+		"\t\treturn Duplicate, false\n\tcase ahead >=", "\t\tr.accept(f)\n\t\tr.next -= n\n\t\treturn Accepted, false\n\tcase ahead >="},
 	{161, "every stream starts at the same number", "stream/receiver.go",
 		"r.first, r.next, r.done, r.told, r.asked, r.askedNext = first, first, first, first, first, first", "first = 7\n\tr.first, r.next, r.done, r.told, r.asked, r.askedNext = first, first, first, first, first, first"},
 	{407, "a sink opens streams for earlier incarnations", "stream/receiver.go",
@@ -60,7 +60,7 @@ var controls = []struct {
 	{108, "a sink that leaves takes messages behind its cut", "stream/receiver.go", "\tcase r.cut && ahead < maxAhead:\n\t\treturn Beyond, false\n", ""},
 	{108, "a farewell before all is handled", "stream/leave.go", "return r.cut && r.done == r.next", "return r.cut"},
 	{4, "what was sent counts as not handled", "stream/leave.go", "\treturn s.nxt - s.una\n", "\treturn 0\n"},
-	{11, "a source does not look where the cut is", "stream/leave.go", "\ts.una, s.received = cut, cut\n", ""},
+	{11, "a source does not look where the cut is", "stream/leave.go", "\ts.forget(cut)\n\ts.received = cut\n", ""},
 	{unreachableFrom + 1, "unreachable: reports of newcomers are forgotten before they are in tables", "membership/unreachable.go", "m.status == waiting || m.status == linking", "false"},
 	{683, "unreachable: the dead stand in front of those behind them", "membership/unreachable.go", " && a.find(s) != nil {", " {"},
 	{unreachableFrom + 18, "unreachable: a node reports once what it cannot reach", "membership/complaints.go", "made && at == epoch", "made && at <= epoch"},
@@ -96,6 +96,12 @@ var controls = []struct {
 	{secureFrom + 5, "secure: ends need no signature of the ring", "secure/trust.go", "return slices.ContainsFunc(t.Keys, func(k Key) bool { return ed25519.Verify(k[:], b, signature) })", "return len(b) > 0 || ed25519.Verify(nil, b, signature)"},
 	{secureFrom + 5, "secure: a member that is expelled stays", "membership/authority.go", "\tif m := a.find(ref); m != nil {\n\t\ta.markDead(now, m, why)", "\tif m := a.find(ref); m == nil {\n\t\ta.markDead(now, m, why)"},
 	{secureFrom + 16, "secure: members keep no signatures of ends", "membership/nodeview.go", "\t\t\tover.Signature = signatures[i]\n", "\t\t\t_ = signatures[i]\n"},
+	{1, "bundles: a sink takes a part", "stream/receiver.go", "\tcopy(r.inbox.Reserve(len(f)), f)\n",
+		"\tif m := wire.Walk(f); f.Messages() > 1 && m.Next() {\n\t\tf = wire.Append(nil, wire.Header{Type: wire.Data, Port: f.Port(), Dst: f.Dst(), Src: f.Src(), Seq: f.Seq()}, m.Body)\n\t}\n\tcopy(r.inbox.Reserve(len(f)), f)\n"},
+	{1, "bundles: a sink counts frames", "stream/receiver.go", "end := r.next + uint64(f.Messages())", "end := r.next + 1"},
+	{liarsFrom + 5, "bundles: an acknowledgement names one message too many", "stream/receiver.go", "uint32(r.held[seq].Messages())", "uint32(r.held[seq].Messages()+1)"},
+	{liarsFrom + 6, "bundles: the first number is forgotten after a part is acknowledged", "stream/bundling.go", "s.base += uint64(s.store.DiscardMessages(int(below - s.base)))", "s.store.DiscardMessages(int(below - s.base))\n\ts.base = below"},
+	{liarsFrom + 5, "bundles: half of one is sent again", "stream/recovery.go", "out = append(out, f...)", "if m := wire.Walk(f); n > 1 && m.Next() {\n\t\t\t\tf = wire.Append(nil, wire.Header{Type: wire.Data, Port: f.Port(), Dst: f.Dst(), Src: f.Src(), Seq: f.Seq()}, m.Body)\n\t\t\t}\n\t\t\tout = append(out, f...)"},
 	{523, "deadlines are not put off in a shortage", "membership/localhealth.go", "d.at = max(d.at, min(d.at+by, d.last))", "_ = by"},
 }
 
@@ -211,6 +217,24 @@ func TestControlsOfPackages(t *testing.T) {
 		{"readers call more handlers at once than may run", "plane/inline.go", " || s.busy() >= l.p.Handlers", "", "Limit"},
 		{"a handler that blocks costs its time only", "plane/inline.go", "if took >= maxHold {", "if false {", "HandlerThatWaits"},
 		{"the watchdog ends during an inline call", "plane/inline.go", "len(s.calls) > 0 || ", "", "WatchEnds"},
+		{"bundles: lengths that do not add up", "wire/bundle.go", "return n > 0 && len(rest) == 0", "return n > 0", "Unsound"},
+		{"bundles: one that is acknowledged in part is freed", "fifo/fifo.go", "\t\tif m > n-discarded {", "\t\tif discarded >= n {", "Discard"},
+		{"bundles: one grows after it has left", "stream/sender.go", "\ts.bundling.end()\n\ts.store.View", "\ts.store.View", "Frame"},
+		{"bundles: what is sent again is counted by frames", "stream/recovery.go", "\t\t\tif arrived {\n\t\t\t\tseq = end", "\t\t\tif arrived {\n\t\t\t\tseq++", "Bundles|WithinABundle"},
+		{"bundles: what is sent again is counted from what is delivered", "stream/recovery.go", "seq, sent, next, halved := s.base", "seq, sent, next, halved := s.una", "Bundles|WithinABundle"},
+		{"bundles: messages of two ports share a frame", "stream/bundling.go", " || port != b.port", "", "Frame"},
+		{"bundles: a question is about a part", "stream/sender.go", "\ts.bundling.end() // a question is about whole frames\n", "", "Frame"},
+		{"bundles: what is pending begins with the frame", "stream/end.go", "known := s.una - s.base", "known := s.una - s.una", "Unacknowledged"},
+		{"bundles: ranges of an acknowledgement count frames", "stream/receiver.go", "uint32(r.held[seq].Messages())", "uint32(1)", "Bundles"},
+		{"bundles: what overlaps stays", "stream/receiver.go", "\t\t\tr.unhold(seq, kept)\n\t\t}\n\t}\n\tr.next = end", "\t\t\t_ = kept\n\t\t}\n\t}\n\tr.next = end", "Overlap"},
+		{"bundles: each acknowledgement walks to a far one", "stream/receiver.go", "if r.farthest-r.next > 8*uint64(len(r.held)) {", "if false {", "FarBundles"},
+		{"bundles: relays count frames", "plane/receive.go", "\t\t\tl.relayed += int64(f.Messages())\n\t\t\tif !f.Detour()", "\t\t\tl.relayed++\n\t\t\tif !f.Detour()", "RelayedBundles"},
+		{"bundles: waste counts frames", "plane/relays.go", "int64(relays*f.Messages())", "int64(relays)", "BundlesAtTheSink"},
+		{"bundles: sinks that take none get some", "plane/outbound.go", "\tif !opened.Bundles() {\n\t\treturn 0\n\t}\n", "", "Rain/0$"},
+		{"bundles: one is longer than the longest message", "plane/outbound.go", "return min(wire.MaxBundle, p.MaxPayload)", "return wire.MaxBundle", "Sizes"},
+		{"bundles: a panic takes the rest along", "plane/deliver.go", "\t\t\t\tn, bytes = n+1, all-m.Left()\n", "\t\t\t\tn, bytes = n+1, all-m.Left()\n\t\t\t\t*m = wire.Walk(nil)\n", "Panic"},
+		{"bundles: an answer waits for the rest", "plane/deliver.go", "!d.More && in != nil && in.askedProgress.Load()", "!d.More && in != nil && in.askedProgress.Load() && m.Left() == 0", "AskedWithin"},
+		{"bundles: accounts take each message for a frame", "plane/allowance.go", "\to.left -= n\n", "\to.left -= wire.HeaderSize + len(body)\n", "Accounts"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // each builds and links, mostly on one processor
