@@ -2,6 +2,7 @@ package plane
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -274,4 +275,65 @@ func TestUndeliveredWithinABundle(t *testing.T) {
 			t.Errorf("%d bytes are kept, %d were sent", c.SendBuffer, c.Sent)
 		}
 	})
+}
+
+// A stream of short messages has more of them pending than have room in the send buffer with a frame for
+// each. Their bodies are told nevertheless, by the callback or by Flush, if no others wait.
+func TestUndeliveredOfManyShortMessages(t *testing.T) {
+	for _, byCallback := range []bool{false, true} {
+		var called []Undelivered
+		withRig(t, func(t *testing.T, r *rig) {
+			n := r.loseShortOnes(50)
+			if n*(wire.HeaderSize+1) <= r.p.SendBuffer {
+				t.Fatalf("%d messages have room with a frame for each", n)
+			}
+			if byCallback {
+				synctest.Wait()
+			}
+			other := r.loseShortOnes(60)
+			synctest.Wait()
+			failed, err := r.p.Flush(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			told := append(called, failed...)
+			slices.SortFunc(told, func(a, b Undelivered) int { return int(a.Sink) - int(b.Sink) })
+			if len(told) != 2 || len(told[0].Bodies) != n || told[1].Messages != uint64(other) || (len(told[1].Bodies) == other) != byCallback {
+				t.Fatalf("%d streams, want two with %d and %d messages", len(told), n, other)
+			}
+			for i, b := range told[0].Bodies {
+				if string(b) != "\x00" {
+					t.Fatalf("message %d is %x", i, b)
+				}
+			}
+			if u := r.p.Counters().Unlisted; u > int64(other) || r.p.losses.heldBytes != 0 || r.p.losses.callBytes != 0 {
+				t.Errorf("%d are not listed, %d and %d bytes are held", u, r.p.losses.heldBytes, r.p.losses.callBytes)
+			}
+		}, func(c *Config) {
+			c.SendBuffer, c.LinkLow = 40<<10, 1<<20
+			if byCallback {
+				c.OnUndelivered = func(u Undelivered) { called = append(called, u) }
+			}
+		})
+	}
+}
+
+// loseShortOnes ends a stream with as many messages of one byte pending as it may have.
+func (r *rig) loseShortOnes(sink uint64) (n int) {
+	r.t.Helper()
+	r.link(40)
+	r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+	o := r.openBundles(sink, 5)
+	r.feed(ackOf(sink, 1001, 0, 0))
+	l := r.jam(40)
+	for room := true; room; n++ {
+		r.send(sink, 1)
+		o.lock()
+		room = o.s.Room(1) && o.bytes+1 <= r.p.SendBuffer/4
+		o.unlock()
+	}
+	r.link(40)
+	l.Fail(errBroken)
+	r.p.Evict(sink, 5)
+	return n
 }

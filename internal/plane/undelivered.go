@@ -94,9 +94,9 @@ func (o *outbound) recordLoss() {
 	defer x.mu.Unlock()
 	x.seq++
 	l.from, l.seq = x.seq, x.seq
-	keep := x.heldBytes+l.size <= p.SendBuffer
+	keep := x.heldBytes == 0 || x.heldBytes+l.size <= p.SendBuffer // in bundles short messages take less than their size here
 	l.forCallback = p.OnUndelivered != nil && len(x.calls) < maxCalls
-	l.withBodies = l.forCallback && x.callBytes+l.size <= p.SendBuffer
+	l.withBodies = l.forCallback && (x.callBytes == 0 || x.callBytes+l.size <= p.SendBuffer)
 	if keep || l.withBodies {
 		l.Bodies = o.bodies(l)
 	} else {
