@@ -53,7 +53,7 @@ var controls = []struct {
 	{8, "entries that lag are never put right", "membership/advance.go", "if a.plans.Lag() > 0 && !a.dirty {", "if false {"},
 	{410, "a newcomer whose connection breaks is left out", "membership/admit.go", "\t\t\tm.status = waiting\n\t\t\ta.batch = without(a.batch, m)\n\t\tcase active:", "\t\tcase active:"},
 	{407, "a pair stays unreachable when the report that it healed is lost", "membership/admit.go", "\t\tmaps.DeleteFunc(a.pairs, func(p pair, _ *pairState) bool { return p.from == m.Ref() })\n", "\t\t_ = maps.DeleteFunc[map[pair]*pairState]\n"},
-	{12358, "the end of an old incarnation takes the new one off the lists", "membership/nodelists.go", "return ok && incs[i] <= inc", "return ok || incs[i] < inc"},
+	{12358, "the end of an old incarnation takes the new one off the lists", "ring/list.go", "ok && known.Incarnation <= r.Incarnation", "ok && known.Incarnation+r.Incarnation > 0"},
 	{21, "pairs that no member tries any more stay unreachable", "membership/unreachable.go", "\t\tdelete(a.pairs, p)\n\t\treturn true", "\t\treturn false"},
 	{1, "a manifest and an update of one epoch", "membership/plan.go", "\t\t\tm.needsManifest, used = false, true\n", "\t\t\tm.needsManifest, used = false, true\n\t\t\ta.sendTable(m, control.TypeUpdate, control.Update{Epoch: a.epoch, Members: int64(len(tables)), Entries: int64(len(m.hold))})\n"},
 	{5, "entries may lag without bound", "ring/plan.go", "slack = offsets.slack(i)", "slack = offsets.slack(i) + len(members)"},
