@@ -383,9 +383,9 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	return out, progress, nil
 }
 
-// release sends the part of the backlog that the window admits now.
+// release sends the part of the backlog that the window admits now, in frames of their own: no message
+// may join the latest frame when it is called.
 func (s *Sender) release(out []byte) []byte {
-	s.bundling.end()
 	var from fifo.Cursor
 	n := 0
 	for s.backlog.Size() > 0 {
