@@ -23,6 +23,8 @@ type source struct {
 	conn  net.Conn
 	first uint64
 	round uint32
+
+	bundles bool // the sink takes them
 }
 
 const generation = 77
@@ -52,6 +54,7 @@ func (s *source) open(inc, gen uint64) (o wire.OpenedBody, err error) {
 	f, _, err := s.a.next(wire.Opened)
 	if err == nil {
 		o, err = wire.ParseOpened(f.Body())
+		s.bundles = f[7]&bundle != 0
 	}
 	if err == nil && (f.Seq() != gen || f.Dst() != s.a.ID || f.Src() != self.ID || o.SourceIncarnation != inc || o.SinkIncarnation != self.Incarnation || o.First < 1 || o.First > 1<<62) {
 		err = fmt.Errorf("the Opened is %x: %+v", f, o)
@@ -62,12 +65,17 @@ func (s *source) open(inc, gen uint64) (o wire.OpenedBody, err error) {
 // data sends messages by their place in the stream, each with its place as value.
 func (s *source) data(places ...uint64) {
 	for _, n := range places {
-		var body [8]byte
-		binary.BigEndian.PutUint32(body[:], uint32(n))
-		f := frame(wire.Data, self.ID, s.a.ID, s.first+n, string(body[:]))
-		f[6] = runPort
-		s.conn.Write(f)
+		s.conn.Write(s.message(n))
 	}
+}
+
+// message is one message, by its place in the stream, which is its value.
+func (s *source) message(place uint64) wire.Frame {
+	var body [8]byte
+	binary.BigEndian.PutUint32(body[:], uint32(place))
+	f := frame(wire.Data, self.ID, s.a.ID, s.first+place, string(body[:]))
+	f[6] = runPort
+	return f
 }
 
 // sync asks, and waits for the Ack with done, which must come. It returns the first Ack of the round.
@@ -168,7 +176,7 @@ var sinkChecks = []check{
 	}},
 	{"R74", true, "a frame of a stream that is not there, or with a number of none, is answered with Reset", func(w *world) error {
 		return w.streaming(func(s *source) error {
-			for _, seq := range []uint64{s.first - 1, s.first + 1<<20, s.first ^ 1<<40} {
+			for _, seq := range []uint64{s.first - 1, s.first + 1<<21, s.first ^ 1<<40} {
 				s.conn.Write(frame(wire.Sync, self.ID, s.a.ID, seq, "\x00\x00\x00\x01"))
 				if f, _, err := s.a.next(wire.Reset); err != nil || f.Seq() != seq {
 					return errors.Join(err, fmt.Errorf("the Reset is %x", f))

@@ -53,8 +53,10 @@ func (w *world) sinking(n int64, then func(s *sink) error) error {
 const sinkFirst = 1_000_000
 
 // opened answers Open, with a window.
-func (s *sink) opened(window uint32) {
-	s.conn.Write(frame(wire.Opened, self.ID, s.a.ID, s.open.Seq(), string(wire.OpenedBody{SourceIncarnation: self.Incarnation, SinkIncarnation: s.a.Incarnation, First: sinkFirst, Window: window}.Append(nil))))
+func (s *sink) opened(window uint32) { s.conn.Write(s.grant(window)) }
+
+func (s *sink) grant(window uint32) wire.Frame {
+	return frame(wire.Opened, self.ID, s.a.ID, s.open.Seq(), string(wire.OpenedBody{SourceIncarnation: self.Incarnation, SinkIncarnation: s.a.Incarnation, First: sinkFirst, Window: window}.Append(nil)))
 }
 
 func (s *sink) ack(done uint64, window, round uint32, held ...wire.Range) {
@@ -73,7 +75,7 @@ func (s *sink) data(place uint64) error {
 			return fmt.Errorf("before message %d came %x", place, f)
 		}
 	}
-	if f.Seq() != sinkFirst+place || f.Port() != runPort || len(f.Body()) != 8 {
+	if f.Seq() != sinkFirst+place || f.Port() != runPort || f[7] != 0 || len(f.Body()) != 8 {
 		return fmt.Errorf("message %d is %x", place, f)
 	}
 	return nil
@@ -249,7 +251,7 @@ var sourceChecks = []check{
 			if err := errors.Join(s.data(0), s.data(1)); err != nil {
 				return err
 			}
-			s.conn.Write(frame(wire.Reset, self.ID, s.a.ID, sinkFirst+1<<20, "")) // of another stream: ignored
+			s.conn.Write(frame(wire.Reset, self.ID, s.a.ID, sinkFirst+1<<21, "")) // of another stream: ignored
 			s.ack(1, 1<<16, 0)
 			s.conn.Write(frame(wire.Reset, self.ID, s.a.ID, sinkFirst+2, ""))
 			return s.finished(2, 1)

@@ -28,11 +28,11 @@ const (
 )
 
 type chunk struct {
-	next   *chunk
-	buf    []byte // [:len] written
-	read   int    // [:read] consumed
-	class  int
-	frames int // made by ReserveFrame and not discarded
+	next     *chunk
+	buf      []byte // [:len] written
+	read     int    // [:read] consumed
+	class    int
+	messages int // reserved and not discarded, see ReserveMessage
 
 	refs  atomic.Int32 // its views (see Queue.View), and one for the queue that made it
 	owner *chunk       // of a view: the chunk that has the bytes
@@ -59,7 +59,7 @@ func put(c *chunk) {
 	if c.refs.Add(-1) > 0 { // another queue still has it
 		return
 	}
-	c.next, c.buf, c.read, c.frames = nil, c.buf[:0], 0, 0
+	c.next, c.buf, c.read, c.messages = nil, c.buf[:0], 0, 0
 	pools[c.class].Put(c)
 }
 
@@ -91,30 +91,53 @@ func (q *Queue) Reserve(n int) []byte {
 	return c.buf[at : at+n : at+n]
 }
 
-// ReserveFrame is [Queue.Reserve] for one frame, to be discarded by [Queue.DiscardFrames].
-func (q *Queue) ReserveFrame(n int) []byte {
+// ReserveMessage is [Queue.Reserve] for a frame with one message, to be discarded by
+// [Queue.DiscardMessages].
+func (q *Queue) ReserveMessage(n int) []byte {
 	b := q.Reserve(n)
-	q.tail.frames++
+	q.tail.messages++
 	return b
 }
 
-// DiscardFrames consumes the first n frames. The queue must hold at least n, all of them made
-// by [Queue.ReserveFrame]. It counts by chunk, and walks the frames of the last chunk only.
-func (q *Queue) DiscardFrames(n int) {
-	for n > 0 {
-		c := q.head
-		if c.frames <= n {
-			n -= c.frames
-			q.Discard(len(c.buf) - c.read)
-			continue
-		}
-		c.frames -= n
-		size := 0
-		for ; n > 0; n-- {
-			size += wire.Size(c.buf[c.read+size:])
-		}
-		q.Discard(size)
+// Extend lengthens the latest reservation, of size bytes, by n bytes for one more message. It
+// returns the whole of it, or nil if its chunk has no room.
+func (q *Queue) Extend(size, n int) []byte {
+	c := q.tail
+	end := len(c.buf) + n
+	if end > cap(c.buf) {
+		return nil
 	}
+	c.buf = c.buf[:end:cap(c.buf)]
+	c.messages++
+	q.size += n
+	return c.buf[end-n-size : end : end]
+}
+
+// DiscardMessages consumes the oldest frames as long as they have no more than n messages
+// together, and returns how many they have. All of the queue must have been reserved by
+// [Queue.ReserveMessage] and [Queue.Extend]. It counts by chunk, and walks the frames of the last
+// chunk only.
+func (q *Queue) DiscardMessages(n int) (discarded int) {
+	for q.head != nil && q.head.messages <= n-discarded {
+		discarded += q.head.messages
+		q.Discard(len(q.head.buf) - q.head.read)
+	}
+	if discarded == n || q.head == nil {
+		return discarded
+	}
+	c, size := q.head, 0
+	for {
+		f, _ := wire.Next(c.buf[c.read+size:])
+		m := f.Messages()
+		if m > n-discarded {
+			break
+		}
+		discarded += m
+		c.messages -= m
+		size += len(f)
+	}
+	q.Discard(size)
+	return discarded
 }
 
 // Append appends whole frames.

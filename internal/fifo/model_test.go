@@ -177,20 +177,46 @@ func TestMove(t *testing.T) {
 	}
 }
 
-// TestDiscardFrames against frames discarded one by one.
-func TestDiscardFrames(t *testing.T) {
+// TestDiscardMessages against frames discarded one by one. Some are bundles, which go when all of
+// their messages may.
+func TestDiscardMessages(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	var q Queue
 	var m model
+	var messages []int // in each frame of m
 	for range 2000 {
 		for range r.IntN(1 << r.IntN(8)) {
-			f := randomFrame(r)
-			copy(q.ReserveFrame(len(f)), f)
+			f := wire.Append(nil, wire.Header{Type: wire.Data}, make([]byte, r.IntN(100)))
+			copy(q.ReserveMessage(len(f)), f)
+			n := 1
+			for r.IntN(3) > 0 {
+				body := make([]byte, r.IntN(100))
+				more := wire.Bundling(n, len(body))
+				longer := q.Extend(len(f), more)
+				if longer == nil { // the chunk is full
+					break
+				}
+				wire.Bundle(longer, n, body)
+				f = bytes.Clone(longer)
+				n++
+			}
 			m = append(m, f)
+			messages = append(messages, n)
 		}
-		n := r.IntN(len(m) + 1)
-		q.DiscardFrames(n)
-		m = m[n:]
+		all := 0
+		for _, n := range messages {
+			all += n
+		}
+		n := r.IntN(all + 1)
+		want, frames := 0, 0
+		for want < n && want+messages[frames] <= n {
+			want += messages[frames]
+			frames++
+		}
+		if got := q.DiscardMessages(n); got != want {
+			t.Fatalf("discarded %d messages of %d, want %d", got, n, want)
+		}
+		m, messages = m[frames:], messages[frames:]
 		check(t, &q, m)
 	}
 }

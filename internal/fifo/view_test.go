@@ -42,7 +42,7 @@ func TestView(t *testing.T) {
 				size := wire.HeaderSize + rng.IntN(1<<rng.IntN(14))
 				f := numbered(size, number)
 				number++
-				copy(store.ReserveFrame(size), f)
+				copy(store.ReserveMessage(size), f)
 				if fresh == 0 {
 					from = store.Last(size)
 				}
@@ -58,7 +58,7 @@ func TestView(t *testing.T) {
 				fresh = 0
 			case 5: // some are acknowledged, even some that have not left
 				n := rng.IntN(len(frames) + 1)
-				store.DiscardFrames(n)
+				store.DiscardMessages(n)
 				gone := 0
 				for _, size := range frames[:n] {
 					gone += size
@@ -127,7 +127,7 @@ func TestView(t *testing.T) {
 func TestViewedChunkIsReused(t *testing.T) {
 	var store, out Queue
 	size := 8 << 10
-	copy(store.ReserveFrame(size), numbered(size, 1))
+	copy(store.ReserveMessage(size), numbered(size, 1))
 	at := store.Last(size)
 	c := store.head
 	if store.View(at, size, &out) != size || out.head.owner != c || c.refs.Load() != 2 {
@@ -146,10 +146,10 @@ func TestViewedChunkIsReused(t *testing.T) {
 func TestNothingIsAppendedToAView(t *testing.T) {
 	var store, out Queue
 	size := 8<<10 + 1 // of a chunk of 16 KiB
-	copy(store.ReserveFrame(size), numbered(size, 1))
+	copy(store.ReserveMessage(size), numbered(size, 1))
 	store.View(store.Last(size), size, &out)
 	out.Append(frame(100))
-	copy(store.ReserveFrame(100), numbered(100, 2))
+	copy(store.ReserveMessage(100), numbered(100, 2))
 	if got := content(&out); !bytes.Equal(got[size:], frame(100)) {
 		t.Error("the store has written over it")
 	}

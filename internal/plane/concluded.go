@@ -51,7 +51,7 @@ func (c *concluded) has(peer, seq uint64) bool {
 // countStale counts a dropped frame of a stream to this node, unless it is a late one.
 func (p *Plane) countStale(f wire.Frame) {
 	if !p.concludedIn.has(f.Src(), f.Seq()) {
-		p.counters.stale.Add(1)
+		p.counters.stale.Add(int64(f.Messages()))
 	}
 }
 

@@ -106,7 +106,7 @@ func states(p *Plane) string {
 var both = fmt.Sprintf("%d %d link", dirOpen, dirOpen)
 
 // message returns the message with this number.
-func message(n uint64) []byte { return stormy(rand.New(rand.NewPCG(n, 0)), n) }
+func message(n uint64) []byte { return stormy(rand.New(rand.NewPCG(n, 0)), n, 14) }
 
 // short is message with nothing but the number and the checksum.
 func short(n uint64) []byte {

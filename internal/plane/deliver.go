@@ -52,9 +52,8 @@ func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (t
 	for q.Size() > 0 {
 		p.awaitFence(ctx)
 		chunk := q.Front()
-		size := len(chunk)
-		for len(chunk) > 0 {
-			n, bytes := p.callHandler(ctx, &d, chunk, quarter, in)
+		for m := wire.Walk(chunk); m.Left() > 0; {
+			n, bytes := p.callHandler(ctx, &d, &m, quarter, in)
 			if n > 0 {
 				p.counters.delivered.Add(int64(n))
 				p.inbox.Add(-int64(bytes))
@@ -67,9 +66,8 @@ func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (t
 			if p.closing.Load() {
 				return took
 			}
-			chunk = chunk[bytes:]
 		}
-		q.Discard(size)
+		q.Discard(len(chunk))
 	}
 	return took
 }
@@ -94,14 +92,15 @@ func (p *Plane) acknowledge(in *inbound, n, bytes int) {
 	}
 }
 
-// callHandler calls the handler for the messages of a chunk. It stops after a quarter of the
+// callHandler calls the handler for the messages that are left of a chunk. It stops after a quarter of the
 // window, after the messages that the source has asked about, or when the source asks now. It
 // returns the number of messages and of their bytes. A message whose handler panics counts as
 // handled; those behind it are delivered.
 //
 // Once the plane closes, no handler starts any more. Whether an interrupted handler has handled
 // its message is unknown.
-func (p *Plane) callHandler(ctx context.Context, d *Delivery, chunk []byte, quarter int, in *inbound) (n, bytes int) {
+func (p *Plane) callHandler(ctx context.Context, d *Delivery, m *wire.Walker, quarter int, in *inbound) (n, bytes int) {
+	all := m.Left()
 	hops, since := 0, 0 // since is the number of the first message with these hops
 	returned := false
 	defer func() { // once for all of them: it would cost more than many a handler
@@ -110,8 +109,7 @@ func (p *Plane) callHandler(ctx context.Context, d *Delivery, chunk []byte, quar
 			p.counters.panics.Add(1)
 			p.logPanic("handler panicked", "source", d.Source, v)
 			if !p.closing.Load() {
-				n++
-				bytes += wire.HeaderSize + len(d.Body)
+				n, bytes = n+1, all-m.Left()
 			}
 		case !returned: // the caller's goroutine ends as well
 			p.counters.panics.Add(1)
@@ -123,18 +121,18 @@ func (p *Plane) callHandler(ctx context.Context, d *Delivery, chunk []byte, quar
 	if in != nil && in.untilAsked > 0 {
 		until = in.untilAsked
 	}
-	for bytes < len(chunk) && bytes < quarter && n < until && !p.closing.Load() {
-		f, _ := wire.Next(chunk[bytes:])
+	for bytes < quarter && n < until && !p.closing.Load() && m.Next() {
+		f := m.Frame
 		if in == nil {
 			d.Source = f.Src()
 		}
-		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), f.Body()
+		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), m.Body
 		if d.Hops != hops {
 			p.counters.crossed(hops, n-since)
 			hops, since = d.Hops, n
 		}
-		next := bytes + len(f)
-		d.More = in != nil && next < len(chunk) && next < quarter && n+1 < until && wire.Frame(chunk[next:]).Port() == d.Port && !in.askedProgress.Load()
+		next := all - m.Left()
+		d.More = in != nil && next < quarter && n+1 < until && m.SamePort() && !in.askedProgress.Load()
 		p.Deliver(ctx, d)
 		if p.closing.Load() {
 			break

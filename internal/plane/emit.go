@@ -80,16 +80,17 @@ func (p *Plane) countPlaced(w way, n int64, err error) bool {
 }
 
 // countUnroutable counts a frame that this decision drops.
-func (p *Plane) countUnroutable(a ring.Action) {
+func (p *Plane) countUnroutable(f wire.Frame, a ring.Action) {
+	n := int64(f.Messages())
 	switch c := &p.counters; a {
 	case ring.Overshoot:
-		c.overshoot.Add(1)
+		c.overshoot.Add(n)
 	case ring.HopLimit:
-		c.hopLimit.Add(1)
+		c.hopLimit.Add(n)
 	case ring.NoSuchNode:
-		c.noRoute.Add(1)
+		c.noRoute.Add(n)
 	default:
-		c.linkDown.Add(1)
+		c.linkDown.Add(n)
 	}
 }
 
@@ -114,7 +115,7 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 			action, i = s.Next(f.Dst())
 		}
 		if i = s.wayOf(action, i, f.Dst()); i < 0 {
-			p.countUnroutable(action)
+			p.countUnroutable(f, action)
 			p.countWaste(f, int(f.Hops()))
 			return false
 		}
@@ -124,7 +125,7 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 		switch {
 		case err == nil:
 			if w.detour {
-				p.counters.detoured.Add(1)
+				p.counters.detoured.Add(int64(f.Messages()))
 			}
 			return true
 		case errors.Is(err, link.ErrFull):
@@ -138,7 +139,7 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 // requeue sends by other ways what waited for a link that has ended. No write was begun for it,
 // so nothing is sent twice.
 func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
-	n := int64(0)
+	requeued := 0
 	for q.Size() > 0 {
 		chunk := q.Front()
 		size := len(chunk)
@@ -148,15 +149,15 @@ func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 			switch {
 			case f.Type() == wire.Ping:
 			case p.fence.up.Load():
-				p.counters.linkDown.Add(1)
+				p.counters.linkDown.Add(int64(f.Messages()))
 				p.countWaste(f, int(f.Hops()))
 			case p.reroute(l, f):
-				n++
+				requeued += f.Messages()
 			}
 		}
 		q.Discard(size)
 	}
-	p.counters.requeued.Add(n)
+	p.counters.requeued.Add(int64(requeued))
 }
 
 // countQueueFull counts frames that found the queue of their link full.

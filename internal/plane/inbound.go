@@ -253,17 +253,17 @@ func (l *inLink) markReady(in *inbound) {
 	}
 }
 
-// handleData takes in a message that is not simply the next one. It needs in.mu.
+// handleData takes in a frame that is not simply the next one. It needs in.mu.
 func (l *inLink) handleData(in *inbound, f wire.Frame) {
 	p := l.p
 	before := in.r.Bytes()
 	v, hole := in.r.Data(f, l.inboxRoom())
 	l.acceptedBytes += in.r.Bytes() - before // negative if the stream gave up what it held
-	if v != stream.Stale {
+	if v != stream.Stale && v != stream.Unsound {
 		in.idleSweeps = 0
 	}
 	switch v {
-	case stream.Duplicate, stream.Stale, stream.Full, stream.Beyond:
+	case stream.Duplicate, stream.Stale, stream.Full, stream.Beyond, stream.Unsound:
 		p.countWasteHere(f)
 	}
 	switch v {
@@ -277,11 +277,13 @@ func (l *inLink) handleData(in *inbound, f wire.Frame) {
 			l.replies = in.r.AppendAck(l.replies, p.window())
 		}
 	case stream.Duplicate:
-		p.counters.duplicates.Add(1)
+		p.counters.duplicates.Add(int64(f.Messages()))
 	case stream.Stale:
 		p.countStale(f)
 	case stream.Full:
-		p.counters.inboxFull.Add(1)
+		p.counters.inboxFull.Add(int64(f.Messages()))
+	case stream.Unsound:
+		p.counters.malformed.Add(1)
 	case stream.Beyond:
 		if in.r.Drained() && l.farewellSource != in.source { // once per batch
 			l.farewellSource = in.source

@@ -108,9 +108,9 @@ func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 	if o.s.Due() {
 		o.enqueueAhead(o.s.AskAhead(o.p.now(), o.scratch[:0]))
 	}
-	f := o.s.Admit(port, body)
+	n := o.s.Admit(port, body)
 	o.used = true
-	o.bytes += len(f)
+	o.bytes += n
 	if o.bytes > o.charged { // more than needed, so that not every message must
 		more := o.bytes - o.charged
 		if room := o.p.SendBuffer - int(o.p.stored.Load()); room > more {
@@ -123,7 +123,7 @@ func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 		o.ticking = true
 		o.p.startTicking(o)
 	}
-	due, err := o.enqueueAdmitted(f)
+	due, err := o.enqueueAdmitted(n)
 	if err != nil {
 		o.noSuchNode()
 	}
@@ -138,8 +138,12 @@ func (o *outbound) admitBacklog(port uint8, body []byte) error {
 		return fmt.Errorf("%w: %d of %d bytes", ErrBacklog, used, o.p.HandlerBacklog)
 	}
 	o.used = true
-	if f := o.s.Push(port, body); f != nil { // the window had room, the send buffer had none
-		if err := o.enqueue(f); err != nil {
+	if n := o.s.Push(port, body); n > 0 { // the window had room, the send buffer had none
+		due, err := o.enqueueAdmitted(n)
+		if due != nil {
+			due.WriteAsync()
+		}
+		if err != nil {
 			o.noSuchNode()
 			return nil
 		}
@@ -260,7 +264,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 		if err != nil {
 			return false
 		}
-		out = o.s.Opened(now, f.Seq(), b, out)
+		out = o.s.Opened(now, f.Seq(), b, p.bundle(f), out)
 		p.noteHere(o.sink, b.SinkIncarnation)
 		progress = true
 	case wire.Refuse:
@@ -297,6 +301,15 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 		o.changed.Broadcast()
 	}
 	return true
+}
+
+// bundle returns how long the bodies of bundles to a sink may be, by its Opened. No frame is longer
+// than one of the longest message.
+func (p *Plane) bundle(opened wire.Frame) int {
+	if !opened.Bundles() {
+		return 0
+	}
+	return min(wire.MaxBundle, p.MaxPayload)
 }
 
 // handleNoRoute gives a relay's refusal to the sender.

@@ -153,7 +153,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 			l.stretches[run].to = int32(at)
 			l.frames++
 			if onward {
-				l.relayed++
+				l.relayed += int64(f.Messages())
 			}
 			continue
 		}
@@ -174,7 +174,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 		dst := f.Dst()
 		if dst == p.Self {
 			if !l.acceptable(f) {
-				p.counters.malformed.Add(1)
+				p.counters.malformed.Add(int64(f.Messages()))
 				p.countWasteHere(f)
 				continue
 			}
@@ -207,7 +207,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 		switch f.Type() {
 		case wire.Data, wire.Cast:
 			l.setRunPort(runOf(f))
-			l.relayed++
+			l.relayed += int64(f.Messages())
 			if !f.Detour() {
 				run, onward, far = to, true, f.Hops()
 			}
@@ -307,7 +307,7 @@ func (l *inLink) finishBatch() {
 // unroutable drops and counts a frame that this node can neither take in nor send on. It tells
 // the source only of reasons that will not pass.
 func (l *inLink) unroutable(f wire.Frame, a ring.Action) {
-	l.p.countUnroutable(a)
+	l.p.countUnroutable(f, a)
 	l.p.countWasteHere(f)
 	switch a {
 	case ring.HopLimit:

@@ -118,7 +118,7 @@ func (l *inLink) countRelays() {
 // message is worth its relays.
 func (p *Plane) countWaste(f wire.Frame, relays int) {
 	if f.Type() == wire.Data && f.Port() >= firstTraffic && relays > 0 {
-		p.counters.wasted.add(f.Port(), int64(relays))
+		p.counters.wasted.add(f.Port(), int64(relays*f.Messages()))
 	}
 }
 

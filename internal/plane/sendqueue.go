@@ -28,10 +28,10 @@ type sendQueue struct {
 // size is the number of bytes that wait.
 func (q *sendQueue) size() int { return q.queued.Size() + q.inStore }
 
-// enqueueAdmitted is enqueue for the frame that was admitted last. The frame stays in the store
-// until the link takes it from there.
-func (o *outbound) enqueueAdmitted(f wire.Frame) (due *outLink, err error) {
-	o.extend(len(f))
+// enqueueAdmitted is enqueue for the message that was admitted last, of n bytes. It stays in the
+// store until the link takes it from there.
+func (o *outbound) enqueueAdmitted(n int) (due *outLink, err error) {
+	o.extend(n)
 	if o.link != nil && o.chosenFrom == o.p.routes.Load() {
 		o.reserve()
 		return nil, nil
@@ -39,7 +39,8 @@ func (o *outbound) enqueueAdmitted(f wire.Frame) (due *outLink, err error) {
 	return o.attach()
 }
 
-// extend adds the frame that was admitted last, of n bytes, to what waits. It needs mu.
+// extend adds the message that was admitted last, of n bytes, to what waits. If nothing waits it
+// begins a frame, since none joins a frame that has left. It needs mu.
 func (o *outbound) extend(n int) {
 	if o.inStore == 0 {
 		o.inStoreFrom = o.s.Last(n)
@@ -136,7 +137,7 @@ func (o *outbound) attach() (due *outLink, err error) {
 	}
 }
 
-// dropQueued drops what waits and returns the number of frames. It needs mu.
+// dropQueued drops what waits and returns the number of messages, see [wire.Count]. It needs mu.
 func (o *outbound) dropQueued() int64 {
 	n := o.countFrames()
 	o.queued.Clear()
@@ -245,7 +246,7 @@ func (p *Plane) reattach(l *outLink) {
 	}
 }
 
-// countFrames counts the frames that wait.
+// countFrames counts what waits, by messages.
 func (o *outbound) countFrames() (n int) {
 	o.collect()
 	for chunk := range o.queued.Chunks() {

@@ -15,9 +15,10 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
-// stormy returns a message that can be verified: its number, and a checksum of all of it.
-func stormy(rng *rand.Rand, n uint64) []byte {
-	size := 12 + rng.IntN(1<<rng.IntN(15))
+// stormy returns a message that can be verified: its number, and a checksum of all of it. It has up to
+// 2^bits bytes.
+func stormy(rng *rand.Rand, n uint64, bits int) []byte {
+	size := 12 + rng.IntN(1<<rng.IntN(bits+1))
 	b := make([]byte, size)
 	for i := 12; i < size; i++ {
 		b[i] = byte(n) + byte(i)
@@ -45,11 +46,12 @@ func expect(b []byte, next uint64) error {
 // chunk that is reused too early shows here.
 func TestStorm(t *testing.T) {
 	for seed := range uint64(2) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { storm(t, seed) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { storm(t, seed, 14) })
+		t.Run(fmt.Sprint(seed, " short messages"), func(t *testing.T) { storm(t, seed, 6) })
 	}
 }
 
-func storm(t *testing.T, seed uint64) {
+func storm(t *testing.T, seed uint64, bits int) {
 	const n, each, senders = 4, 1500, 2
 	if testing.Short() {
 		t.Skip("some seconds")
@@ -64,6 +66,9 @@ func storm(t *testing.T, seed uint64) {
 			at := lane{int(d.Source/10) - 1, node}
 			mu.Lock()
 			defer mu.Unlock()
+			if want := uint8(next[at] / 20 % 2 * firstTraffic); d.Port != want {
+				t.Errorf("from %d to %d: message %d on port %d, want %d", at.from, at.to, next[at], d.Port, want)
+			}
 			if err := expect(d.Body, next[at]); err != nil {
 				t.Errorf("from %d to %d: %v", at.from, at.to, err)
 			}
@@ -86,7 +91,8 @@ func storm(t *testing.T, seed uint64) {
 				sources.Go(func() {
 					for range each {
 						turn.Lock()
-						err := p.Send(t.Context(), m.planes[j].Self, 0, stormy(rng, sent))
+						port := uint8(sent / 20 % 2 * firstTraffic)
+						err := p.Send(t.Context(), m.planes[j].Self, port, stormy(rng, sent, bits))
 						sent++
 						turn.Unlock()
 						if err != nil {

@@ -38,7 +38,7 @@ const maxCalls = 4096
 type loss struct {
 	Undelivered
 	from, seq   uint64 // of the first and the last stream in it
-	size        int    // of the messages, in bytes of frames
+	size        int    // of the messages, in bytes of frames of their own
 	withBodies  bool   // the callback gets the bodies
 	forCallback bool   // for the callback, and told once that has returned
 }
@@ -72,15 +72,15 @@ func (o *outbound) recordLoss() {
 	}
 	l := loss{Undelivered: Undelivered{Sink: o.sink, Err: err}}
 	unknown := o.s.Unknown()
-	for f := range o.s.Unacknowledged() {
-		if f.Port() < firstTraffic {
+	for port, body := range o.s.Unacknowledged() {
+		if port < firstTraffic {
 			l.Messages++
-			l.size += len(f)
+			l.size += wire.HeaderSize + len(body)
 			if unknown == 0 {
 				l.NotHandled++
 			}
 		} else if p.OnLostTraffic != nil {
-			p.OnLostTraffic(o.sink, f.Port(), f.Body(), unknown > 0)
+			p.OnLostTraffic(o.sink, port, body, unknown > 0)
 		}
 		if unknown > 0 {
 			unknown--
@@ -94,9 +94,9 @@ func (o *outbound) recordLoss() {
 	defer x.mu.Unlock()
 	x.seq++
 	l.from, l.seq = x.seq, x.seq
-	keep := x.heldBytes+l.size <= p.SendBuffer
+	keep := x.heldBytes == 0 || x.heldBytes+l.size <= p.SendBuffer // in bundles short messages take less than their size here
 	l.forCallback = p.OnUndelivered != nil && len(x.calls) < maxCalls
-	l.withBodies = l.forCallback && x.callBytes+l.size <= p.SendBuffer
+	l.withBodies = l.forCallback && (x.callBytes == 0 || x.callBytes+l.size <= p.SendBuffer)
 	if keep || l.withBodies {
 		l.Bodies = o.bodies(l)
 	} else {
@@ -115,10 +115,10 @@ func (o *outbound) recordLoss() {
 func (o *outbound) bodies(l loss) [][]byte {
 	buf := make([]byte, 0, l.size-int(l.Messages)*wire.HeaderSize)
 	bodies := make([][]byte, 0, l.Messages)
-	for f := range o.s.Unacknowledged() {
-		if f.Port() < firstTraffic {
+	for port, body := range o.s.Unacknowledged() {
+		if port < firstTraffic {
 			n := len(buf)
-			buf = append(buf, f.Body()...)
+			buf = append(buf, body...)
 			bodies = append(bodies, buf[n:len(buf):len(buf)])
 		}
 	}

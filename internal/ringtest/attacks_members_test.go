@@ -44,8 +44,10 @@ func (th *thief) takes(fr wire.Frame) []byte {
 			p = new(control.Pair)
 			th.took[fr.Src()] = p
 		}
-		p.N++
-		p.Sum += int64(int32(binary.BigEndian.Uint32(fr.Body())))
+		for m := wire.Walk(fr); m.Next(); {
+			p.N++
+			p.Sum += int64(int32(binary.BigEndian.Uint32(m.Body)))
+		}
 	}
 	return answerFor(th.sink, fr)
 }

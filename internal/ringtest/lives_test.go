@@ -159,6 +159,9 @@ func (l *lives) join() {
 	if l.rng.IntN(4) > 0 || l.senders() < 3 {
 		opts = append(opts, ringdht.WithTraffic())
 	}
+	if l.rng.IntN(4) == 0 {
+		opts = append(opts, earlierProgram())
+	}
 	l.must("join", func(ctx context.Context) error {
 		self := new(atomic.Pointer[ringdht.Node])
 		n, err := ringdht.Join(ctx, l.Line(), func(ctx context.Context, m ringdht.Message) { passOn(ctx, self.Load(), m.Body) }, opts...)

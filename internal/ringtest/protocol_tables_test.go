@@ -181,7 +181,7 @@ func TestProtocolHasTheLimits(t *testing.T) {
 		"entries of a table":                               grouped(ring.MaxTable),
 		"`successors`":                                     grouped(ring.Successors),
 		"`others`, `added`":                                grouped(control.MaxOthers),
-		"distance of a number that makes sense":            grouped(stream.MaxWindow / wire.HeaderSize),
+		"distance of a number that makes sense":            grouped(stream.MaxWindow / 2),
 		"window":                                           grouped(stream.MaxWindow) + " bytes",
 		"ranges of an Ack":                                 grouped(wire.MaxRanges),
 	} {

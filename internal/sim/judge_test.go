@@ -250,8 +250,8 @@ func (j *judge) opened(o *outStream) {
 }
 
 // delivered is called when the handler of a node gets a message.
-func (j *judge) delivered(n *node, f wire.Frame) {
-	no, index := binary.BigEndian.Uint64(f.Body()), int(binary.BigEndian.Uint64(f.Body()[8:]))
+func (j *judge) delivered(n *node, f wire.Frame, body []byte) {
+	no, index := binary.BigEndian.Uint64(body), int(binary.BigEndian.Uint64(body[8:]))
 	o := j.streams[no]
 	pair := [2]ring.Ref{o.n.ref, n.ref}
 	switch {

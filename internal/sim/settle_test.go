@@ -170,6 +170,7 @@ func (w *world) finalMessages() {
 				o = n.openTo(sink)
 			}
 			o.push()
+			o.sendAdmitted()
 		}
 	}
 	skip := make(map[*outStream]bool)

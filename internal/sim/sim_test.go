@@ -88,6 +88,9 @@ func simulate(t *testing.T, from uint64, runs int) {
 		})
 	}
 	wg.Wait()
+	if runs >= raceRuns && failed == 0 && sum.bundled < sum.accepted/10 {
+		t.Errorf("of %d messages %d shared a frame", sum.accepted, sum.bundled)
+	}
 	t.Logf("%d worlds, %v of virtual time: %+v; the longest settling took %v, the longest delivery %v", runs, virtual, sum, settled, longest)
 }
 
@@ -95,6 +98,7 @@ func (c *counters) add(d counters) {
 	c.accepted += d.accepted
 	c.delivered += d.delivered
 	c.unknown += d.unknown
+	c.bundled += d.bundled
 	c.left += d.left
 	c.frames += d.frames
 	c.full += d.full

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
@@ -110,21 +111,38 @@ func (n *node) handleOpen(in *inStream, f wire.Frame) {
 	n.p.learnInc(in.r.PeerIncarnation())
 }
 
-// handle is one call of the handler for all messages that have gathered.
+// handle handles all messages that have gathered. It stops within a bundle now and then, and tells the
+// source how far it is.
 func (n *node) handle(in *inStream) {
-	in.handler = false
 	q := in.r.Take()
-	count := uint64(0)
-	for q.Size() > 0 {
-		f, _ := wire.Next(q.Front())
-		n.w.judge.delivered(n, f)
-		in.unacked += len(f)
-		q.Discard(len(f))
-		count++
+	n.handleChunk(in, &q, wire.Walk(q.Front()))
+}
+
+func (n *node) handleChunk(in *inStream, q *fifo.Queue, m wire.Walker) {
+	left, count := m.Left(), uint64(0)
+	for m.Next() {
+		n.w.judge.delivered(n, m.Frame, m.Body)
+		if count++; m.Frame.Messages() > 2 && count == 2 && m.Left() > 0 {
+			in.r.Handled(count)
+			in.unacked += left - m.Left()
+			n.acknowledge(in)
+			n.after(1+n.w.handle/4, func() { n.handleChunk(in, q, m) })
+			return
+		}
 	}
-	if in.r.Handled(count) || in.unacked >= window/4 || in.r.Drained() {
+	in.unacked += left
+	tell := in.r.Handled(count)
+	q.Discard(len(q.Front()))
+	if q.Size() > 0 {
+		n.handleChunk(in, q, wire.Walk(q.Front()))
+		return
+	}
+	if tell || in.unacked >= window/4 || in.r.Drained() {
 		in.unacked = 0
 		n.acknowledge(in)
+	}
+	if in.handler = in.r.Pending(); in.handler {
+		n.after(n.w.jitter(n.w.handle), func() { n.handle(in) })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -31,6 +32,8 @@ type outStream struct {
 	pushed  []Time // when each message was accepted
 	got     int    // by the handler
 	acked   uint64
+	waiting int         // bytes that were admitted and have not left
+	from    fifo.Cursor // where they begin
 	over    bool
 	back    int // once over: the source knows that messages from this one on were not handled
 }
@@ -67,6 +70,7 @@ func (n *node) talk() {
 		}
 		o.push()
 	}
+	o.sendAdmitted()
 	if w.chance(r, 0.5) {
 		o.send(o.s.Flush(w.now, nil))
 	}
@@ -104,10 +108,33 @@ func (o *outStream) push() {
 	body = binary.BigEndian.AppendUint64(body, uint64(len(o.pushed)))
 	o.pushed = append(o.pushed, o.n.w.now)
 	o.n.w.count.accepted++
-	if f := o.s.Push(1, body); f != nil {
-		o.send(f)
+	if n := o.s.Push(1, body); n > 0 {
+		if o.waiting == 0 {
+			o.from = o.s.Last(n)
+		}
+		o.waiting += n
 	}
 	o.n.tick()
+}
+
+// sendAdmitted sends what was admitted, several messages in a frame where they fit.
+func (o *outStream) sendAdmitted() {
+	if o.waiting == 0 {
+		return
+	}
+	var q fifo.Queue
+	o.s.View(o.from, o.waiting, &q)
+	o.waiting = 0
+	for chunk := range q.Chunks() {
+		for rest := chunk; len(rest) > 0; {
+			var f wire.Frame
+			f, rest = wire.Next(rest)
+			if n := f.Messages(); n > 1 {
+				o.n.w.count.bundled += n
+			}
+		}
+		o.send(chunk)
+	}
 }
 
 // send sends frames of the stream, and ends it if the sink does not exist.
@@ -173,7 +200,11 @@ func (o *outStream) answered(f wire.Frame) {
 			w.judge.fail("%v", err)
 		}
 		was := o.s.State()
-		out = o.s.Opened(w.now, f.Seq(), b, nil)
+		bundle := 0
+		if f.Bundles() && o.no%4 > 0 { // some sources bundle nothing
+			bundle = wire.MaxBundle
+		}
+		out = o.s.Opened(w.now, f.Seq(), b, bundle, nil)
 		if was == stream.Opening && o.s.State() == stream.Open {
 			o.opened, o.sinkInc = true, b.SinkIncarnation
 			w.judge.opened(o)

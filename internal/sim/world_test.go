@@ -60,6 +60,7 @@ type world struct {
 
 type counters struct {
 	accepted, delivered, unknown, frames   int
+	bundled                                int // messages that shared a frame
 	left                                   int // messages returned because the sink left
 	full, dropped, down, overshot, detours int
 	deaths, births, faults, renewals       int

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -18,12 +19,17 @@ type pump struct {
 	ack     []byte
 	body    []byte
 	handled int
+	sent    fifo.Queue
+	gather  int         // how many bytes leave together
+	from    fifo.Cursor // where those begin that have not left
+	waiting int         // how many there are
 }
 
-func newPump(tb testing.TB, size int) *pump {
-	p := &pump{s: NewSender(1, 7, 2, 3), r: receiver(), window: 256 << 10, now: 1000 * ms, body: make([]byte, size)}
+// newPump makes a pump for messages of a size, which leave at once or in bundles of some length.
+func newPump(tb testing.TB, size, bundle int) *pump {
+	p := &pump{s: NewSender(1, 7, 2, 3), r: receiver(), window: 256 << 10, now: 1000 * ms, body: make([]byte, size), gather: 4 * bundle}
 	p.s.Start(p.now, nil)
-	p.s.Opened(p.now+ms, 3, grant(p.window), nil)
+	p.s.Opened(p.now+ms, 3, grant(p.window), bundle, nil)
 	for range 4 << 20 / (size + wire.HeaderSize) { // until the congestion window is wide
 		p.message()
 	}
@@ -41,9 +47,12 @@ func (p *pump) message() {
 		p.toSink()
 		p.handle()
 	}
-	f := p.s.Push(0, p.body)
-	if v, _ := p.r.Data(f, plenty); v != Accepted {
-		panic(v)
+	n := p.s.Push(0, p.body)
+	if p.waiting == 0 {
+		p.from = p.s.Last(n)
+	}
+	if p.waiting += n; p.waiting >= p.gather {
+		p.leave()
 	}
 	if p.r.Bytes() >= p.window/4 {
 		p.handle()
@@ -56,8 +65,7 @@ func (p *pump) handle() {
 	for q.Size() > 0 {
 		chunk := q.Front()
 		size := len(chunk)
-		for len(chunk) > 0 {
-			_, chunk = wire.Next(chunk)
+		for w := wire.Walk(chunk); w.Next(); {
 			n++
 		}
 		q.Discard(size)
@@ -65,6 +73,22 @@ func (p *pump) handle() {
 	p.handled += n
 	p.r.Handled(uint64(n))
 	p.toSource()
+}
+
+// leave takes to the sink what was admitted.
+func (p *pump) leave() {
+	if p.waiting == 0 {
+		return
+	}
+	p.s.View(p.from, p.waiting, &p.sent)
+	p.waiting = 0
+	for p.sent.Size() > 0 {
+		chunk := p.sent.Front()
+		if n := p.r.DataBatch(chunk, plenty); n != len(chunk) {
+			panic(n)
+		}
+		p.sent.Discard(len(chunk))
+	}
 }
 
 func (p *pump) toSource() {
@@ -75,6 +99,7 @@ func (p *pump) toSource() {
 }
 
 func (p *pump) toSink() {
+	p.leave() // before the questions
 	for b := p.out; len(b) > 0; {
 		var f wire.Frame
 		if f, b = wire.Next(b); f.Type() == wire.Sync {
@@ -92,7 +117,7 @@ var sizes = []int{8, 256, 4096}
 func BenchmarkMessage(b *testing.B) {
 	for _, size := range sizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			p := newPump(b, size)
+			p := newPump(b, size, 0)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -106,10 +131,10 @@ func BenchmarkMessage(b *testing.B) {
 func BenchmarkSend(b *testing.B) {
 	for _, size := range sizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			p := newPump(b, size)
+			p := newPump(b, size, 0)
 			s := NewSender(1, 7, 2, 3)
 			s.Start(p.now, nil)
-			s.Opened(p.now+ms, 3, grant(p.window), nil)
+			s.Opened(p.now+ms, 3, grant(p.window), 0, nil)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			var ack, out []byte
@@ -154,15 +179,15 @@ func TestNoAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes pools forget")
 	}
-	for _, size := range sizes {
-		p := newPump(t, size)
+	for i, size := range append(sizes, sizes...) {
+		p := newPump(t, size, i/len(sizes)*wire.MaxBundle) // without bundles, then with them
 		many := func() {
 			for range 10_000 {
 				p.message()
 			}
 		}
 		if n := testing.AllocsPerRun(5, many); n != 0 {
-			t.Errorf("%d bytes: %v allocations in 10,000 messages", size, n)
+			t.Errorf("%d bytes, gathered to %d: %v allocations in 10,000 messages", size, p.gather, n)
 		}
 	}
 }

@@ -12,15 +12,19 @@ import (
 // see [Sender.Unacknowledged].
 func (s *Sender) OnEnd(f func()) { s.onEnd = f }
 
-// Unacknowledged yields the messages that are not known to be delivered, oldest first. They
-// are valid until the next call that changes the sender.
-func (s *Sender) Unacknowledged() iter.Seq[wire.Frame] {
-	return func(yield func(wire.Frame) bool) {
+// Unacknowledged yields the messages that are not known to be delivered, oldest first: port and
+// body. They are valid until the next call that changes the sender.
+func (s *Sender) Unacknowledged() iter.Seq2[uint8, []byte] {
+	return func(yield func(uint8, []byte) bool) {
+		known := s.una - s.base // messages of the first bundle that are delivered
 		for _, q := range []*fifo.Queue{&s.store, &s.backlog} {
 			for chunk := range q.Chunks() {
-				for len(chunk) > 0 {
-					var f wire.Frame
-					if f, chunk = wire.Next(chunk); !yield(f) {
+				for w := wire.Walk(chunk); w.Next(); {
+					if known > 0 {
+						known--
+						continue
+					}
+					if !yield(w.Frame.Port(), w.Body) {
 						return
 					}
 				}
@@ -50,11 +54,12 @@ func (s *Sender) Closed(seq uint64) {
 	}
 }
 
-// Reset handles a Reset: the sink does not know the stream of the message with this number.
+// Reset handles a Reset: the sink does not know the stream of the frame with this number, which may
+// be a bundle of which a part is delivered.
 // With nothing pending nothing is lost, and the end is orderly: the sink may have forgotten
 // the stream on request and got a late frame of it afterwards.
 func (s *Sender) Reset(seq uint64) {
-	if (s.state != Open && s.state != Closing) || seq < s.una || seq > s.nxt {
+	if (s.state != Open && s.state != Closing) || seq < s.base || seq > s.nxt {
 		s.stale++
 		return
 	}
@@ -69,6 +74,11 @@ func (s *Sender) Reset(seq uint64) {
 func (s *Sender) isOurs(delivered, received, farthest uint64) bool {
 	return (s.state == Open || s.state == Closing) && s.first <= delivered && s.una <= delivered+2*maxAhead &&
 		delivered <= received && received <= s.nxt && farthest <= s.nxt
+}
+
+// known reports whether an answer of this stream says nothing new.
+func (s *Sender) known(delivered, received, farthest uint64) bool {
+	return s.first > 0 && s.first <= delivered && delivered <= s.una && delivered <= received && received <= s.received && farthest <= s.nxt
 }
 
 // contradicted ends a stream whose answers contradict each other. Else the source would take each true
@@ -86,7 +96,7 @@ func (s *Sender) contradicted() {
 // NoRoute handles a relay's NoRoute for a frame of this stream.
 func (s *Sender) NoRoute(seq uint64, b wire.NoRouteBody) {
 	ours := s.state == Opening && b.Type == wire.Open && seq == s.gen ||
-		(s.state == Open || s.state == Closing) && (b.Type == wire.Data || b.Type == wire.Sync || b.Type == wire.Close) && seq >= s.una && seq <= s.nxt
+		(s.state == Open || s.state == Closing) && (b.Type == wire.Data || b.Type == wire.Sync || b.Type == wire.Close) && seq >= s.base && seq <= s.nxt
 	if !ours {
 		s.stale++
 		return

@@ -52,8 +52,8 @@ func TestNoSuchNode(t *testing.T) {
 // Pending messages can be read when the stream ends, oldest first: sent, then not sent.
 func TestUnacknowledged(t *testing.T) {
 	bodies := func(s *Sender) (b []byte) {
-		for f := range s.Unacknowledged() {
-			b = append(b, f.Body()...)
+		for _, body := range s.Unacknowledged() {
+			b = append(b, body...)
 		}
 		return b
 	}

@@ -1,12 +1,14 @@
 package stream
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -77,7 +79,7 @@ func grant(window int) wire.OpenedBody {
 func open(t *testing.T, window int) *Sender {
 	t.Helper()
 	s := opening(t)
-	if out := s.Opened(1010*ms, 3, grant(window), nil); len(out) != 0 || s.State() != Open {
+	if out := s.Opened(1010*ms, 3, grant(window), 0, nil); len(out) != 0 || s.State() != Open {
 		t.Fatal(show(out), s.State())
 	}
 	return s
@@ -86,11 +88,31 @@ func open(t *testing.T, window int) *Sender {
 // push accepts n messages of frames of size bytes, and says how many were sent.
 func push(s *Sender, n, size int) (sent int) {
 	for range n {
-		if s.Push(0, make([]byte, size-wire.HeaderSize)) != nil {
+		if s.Push(0, make([]byte, size-wire.HeaderSize)) > 0 {
 			sent++
 		}
 	}
 	return sent
+}
+
+// pushFrame accepts a message. It returns its frame, nil if that is not sent yet.
+func pushFrame(s *Sender, port uint8, body []byte) wire.Frame {
+	n := s.Push(port, body)
+	if n == 0 {
+		return nil
+	}
+	return sent(s, n)
+}
+
+// sent returns a copy of the frames that were admitted last, of n bytes.
+func sent(s *Sender, n int) (b []byte) {
+	var q fifo.Queue
+	s.View(s.Last(n), n, &q)
+	for chunk := range q.Chunks() {
+		b = append(b, chunk...)
+	}
+	q.Clear()
+	return b
 }
 
 // acked gives the sender an acknowledgement, numbers relative to first.
@@ -140,4 +162,32 @@ func wantTaken(t *testing.T, r *Receiver, want ...int) {
 	if got := taken(r); !slices.Equal(got, want) {
 		t.Fatalf("the handler gets %v, want %v", got, want)
 	}
+}
+
+// bundle is a frame from message number n on, relative to first. A single message is a plain frame.
+func bundle(n int, bodies ...[]byte) wire.Frame {
+	f := wire.Append(nil, wire.Header{Type: wire.Data, Dst: 2, Src: 1, Seq: first + uint64(n)}, bodies[0])
+	for i, body := range bodies[1:] {
+		f = append(f, make([]byte, wire.Bundling(i+1, len(body)))...)
+		wire.Bundle(f, i+1, body)
+	}
+	return f
+}
+
+// deliveries takes what the handler gets now, message by message.
+func deliveries(r *Receiver) (all []delivery) {
+	q := r.Take()
+	for q.Size() > 0 {
+		chunk := q.Front()
+		left, number := len(chunk), uint64(0)
+		for w := wire.Walk(chunk); w.Next(); left = w.Left() {
+			if len(all) == 0 || number == 0 || w.Frame.Seq() != all[len(all)-1].first {
+				number = w.Frame.Seq()
+			}
+			all = append(all, delivery{w.Frame.Src(), number, w.Frame.Seq(), message{w.Frame.Port(), bytes.Clone(w.Body)}, left - w.Left()})
+			number++
+		}
+		q.Discard(len(chunk))
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 func TestAckThatWrapsIsStale(t *testing.T) {
 	s := NewSender(1, 2, 3, 4)
 	s.Start(time.Millisecond, nil)
-	s.Opened(2*time.Millisecond, 4, wire.OpenedBody{SourceIncarnation: 2, SinkIncarnation: 9, First: 1, Window: 1 << 16}, nil)
+	s.Opened(2*time.Millisecond, 4, wire.OpenedBody{SourceIncarnation: 2, SinkIncarnation: 9, First: 1, Window: 1 << 16}, 0, nil)
 	s.Push(0, []byte("x"))
 	s.Ack(3*time.Millisecond, ^uint64(0)-1, wire.AckBody{Received: 3, Window: 1 << 16}.Append(nil, nil), nil)
 	if s.Stale() != 1 || s.Pending() != 1 {
@@ -27,5 +28,43 @@ func BenchmarkAckBehindOneFarMessage(b *testing.B) {
 	var out []byte
 	for b.Loop() {
 		out = r.AppendAck(out[:0], 1000)
+	}
+}
+
+// However far ahead a hostile source's frames are, an acknowledgement does not walk all the way. One that
+// names a message just ahead is what the others are measured by.
+func TestAckBehindFarBundles(t *testing.T) {
+	many := bundle(0, make([][]byte, 1<<16-1)...)
+	took := func(frames ...wire.Frame) time.Duration {
+		r := receiver()
+		for _, f := range frames {
+			if v, _ := r.Data(f, 16<<20); v != Held {
+				t.Fatal(v)
+			}
+		}
+		least := time.Hour
+		var out []byte
+		for range 20 {
+			start := time.Now()
+			out = r.AppendAck(out[:0], 1000)
+			least = min(least, time.Since(start))
+		}
+		return least
+	}
+	at := func(f wire.Frame, n uint64) wire.Frame {
+		f = bytes.Clone(f)
+		f.SetSeq(first + n)
+		return f
+	}
+	near := took(bundle(1, nil))
+	for name, frames := range map[string][]wire.Frame{
+		"a message":   {bundle(maxAhead-1, nil)},
+		"one":         {at(many, 400_000)},
+		"overlapping": {at(many, 900_000), at(many, 900_001), at(many, 900_002)},
+		"two":         {at(many, 2), at(many, 500_000)},
+	} {
+		if far := took(frames...); far > 100*max(near, time.Microsecond) {
+			t.Errorf("%s: an acknowledgement takes %v, with a message just ahead %v", name, far, near)
+		}
 	}
 }

@@ -53,8 +53,8 @@ func (s *Sender) Farewell(now Time, cut uint64) bool {
 		s.stale++
 		return false
 	}
-	s.store.DiscardFrames(int(cut - s.una))
-	s.una, s.received = cut, cut
+	s.forget(cut)
+	s.received = cut
 	s.deliveryTime = s.delivered(cut, now)
 	s.peerLeft = true
 	if s.una == s.end {

@@ -29,11 +29,24 @@ type streamLog struct {
 	back            int // the source knows that from this one on none was handled; 0 if it does not know
 	grant           int // the largest window ever granted
 	largest         int // frame
+
+	frames  map[uint64]string // that have left, by the number of the first message
+	left    uint64            // below it everything has left, or was acknowledged before
+	resent  uint64            // messages that left again
+	bundled int               // messages that shared a frame
 }
 
 type message struct {
 	port uint8
 	body []byte
+}
+
+// delivery is a message that the handler gets.
+type delivery struct {
+	source, number uint64
+	first          uint64 // of its frame
+	message
+	bytes int // of the inbox
 }
 
 func newLedger() *ledger {
@@ -71,6 +84,35 @@ func (s *streamLog) accepted(number uint64, port uint8, body []byte) error {
 	return nil
 }
 
+// leaves notes that a frame leaves the source. It may leave again, and then has not changed. No message
+// is in two frames.
+func (s *streamLog) leaves(f wire.Frame) error {
+	if s == nil {
+		return fmt.Errorf("a message left before its stream was open")
+	}
+	old, again := s.frames[f.Seq()]
+	switch {
+	case again && old != string(f):
+		return fmt.Errorf("the frame from message %d on was %d bytes and is %d bytes now, or has changed", f.Seq()-s.first, len(old), len(f))
+	case again:
+		s.resent += uint64(f.Messages())
+		return nil
+	case f.Seq() < s.left:
+		return fmt.Errorf("message %d is in two frames", f.Seq()-s.first)
+	case len(f) > wire.HeaderSize+wire.MaxBundle && f.Messages() > 1:
+		return fmt.Errorf("a bundle of %d bytes", len(f))
+	}
+	if s.frames == nil {
+		s.frames = make(map[uint64]string)
+	}
+	if n := f.Messages(); n > 1 {
+		s.bundled += n
+	}
+	s.frames[f.Seq()] = string(f)
+	s.left = f.Seq() + uint64(f.Messages())
+	return nil
+}
+
 // ended notes what a source believes at the end of a stream.
 func (s *streamLog) ended(x *Sender) {
 	s.isOver, s.back = true, int(x.Delivered()+x.Unknown()-s.first)
@@ -78,9 +120,9 @@ func (s *streamLog) ended(x *Sender) {
 
 // handle judges one delivery to the handler of an incarnation of the sink. previous is the
 // stream of the delivery before, from the same source to the same incarnation.
-func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, previous *streamLog) *streamLog {
-	for _, s := range l.logs[f.Src()] {
-		i := f.Seq() - s.first
+func (l *ledger) handle(sinkIncarnation uint64, d delivery, previous *streamLog) *streamLog {
+	for _, s := range l.logs[d.source] {
+		i := d.number - s.first
 		if i >= uint64(len(s.sent)) {
 			continue
 		}
@@ -93,7 +135,7 @@ func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, previous *streamLo
 			l.fail("message %d of stream %d of source %d was delivered twice", i, s.index, s.source)
 		case int(i) > s.started:
 			l.fail("message %d of stream %d of source %d was delivered before message %d", i, s.index, s.source, s.started)
-		case m.port != f.Port() || !bytes.Equal(m.body, f.Body()):
+		case m.port != d.port || !bytes.Equal(m.body, d.body):
 			l.fail("message %d of stream %d of source %d was changed", i, s.index, s.source)
 		case previous != nil && previous.index > s.index:
 			l.fail("stream %d of source %d was delivered after stream %d", s.index, s.source, previous.index)
@@ -101,7 +143,7 @@ func (l *ledger) handle(sinkIncarnation uint64, f wire.Frame, previous *streamLo
 		s.started++
 		return s
 	}
-	l.fail("source %d never sent number %d", f.Src(), f.Seq())
+	l.fail("source %d never sent number %d", d.source, d.number)
 	return nil
 }
 
@@ -115,6 +157,9 @@ func (l *ledger) check(s *streamLog, x *Sender) {
 	}
 	if x.Pending() != x.Accepted()-x.Delivered() {
 		l.fail("%d messages are said to be pending, of %d", x.Pending(), x.Accepted()-x.Delivered())
+	}
+	if x.Retransmitted() != s.resent {
+		l.fail("%d messages are said to have been sent again, %d were", x.Retransmitted(), s.resent)
 	}
 	if out := x.Bytes() - x.Backlog(); out > max(s.grant, s.largest) {
 		l.fail("%d bytes are under way, the largest grant was %d and the largest message %d", out, s.grant, s.largest)

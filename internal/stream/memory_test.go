@@ -31,7 +31,7 @@ func FuzzHostilePeer(f *testing.F) {
 		src, dst := NewSender(1, 7, 2, 3), receiver()
 		now := Time(1)
 		src.Start(now, nil)
-		src.Opened(now, 3, wire.OpenedBody{SourceIncarnation: 7, SinkIncarnation: 9, First: first, Window: 1 << 16}, nil)
+		src.Opened(now, 3, wire.OpenedBody{SourceIncarnation: 7, SinkIncarnation: 9, First: first, Window: 1 << 16}, wire.MaxBundle, nil)
 		for range 20 {
 			src.Push(0, make([]byte, 100))
 		}
@@ -44,7 +44,15 @@ func FuzzHostilePeer(f *testing.F) {
 			var out []byte
 			switch op % 12 {
 			case 0, 1, 2, 3:
-				dst.Data(wire.Append(nil, wire.Header{Type: wire.Data, Dst: 2, Src: 1, Seq: seq}, body), room-dst.Bytes())
+				f := wire.Frame(wire.Append(nil, wire.Header{Type: wire.Data, Dst: 2, Src: 1, Seq: seq}, body))
+				if op%12 > 1 { // a bundle of some kind
+					if len(body) > 4 && op > 127 {
+						copy(body, []byte{0, byte(len(body)-2) / 2}) // of empty messages
+						f = wire.Append(nil, wire.Header{Type: wire.Data, Dst: 2, Src: 1, Seq: seq}, append(body[:2], make([]byte, len(body)/2*2-2)...))
+					}
+					f.SetBundle()
+				}
+				dst.Data(f, room-dst.Bytes())
 			case 4:
 				dst.Sync(seq, uint32(op))
 				out = dst.AppendAck(nil, 1<<16)
@@ -57,7 +65,7 @@ func FuzzHostilePeer(f *testing.F) {
 				out, _, _ = src.Ack(now, seq, body, nil)
 			case 8:
 				if b, err := wire.ParseOpened(body); err == nil {
-					out = src.Opened(now, seq, b, nil)
+					out = src.Opened(now, seq, b, 0, nil)
 				}
 			case 9:
 				src.Reset(seq)

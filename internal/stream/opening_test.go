@@ -14,7 +14,7 @@ func TestMessagesAcceptedEarly(t *testing.T) {
 	s := NewSender(10, 1, 20, 5)
 	out := s.Start(time.Second, nil)
 	for i := range byte(3) {
-		if f := s.Push(0, []byte{i}); f != nil {
+		if s.Push(0, []byte{i}) > 0 {
 			t.Fatal("a message was sent on a stream that is not open")
 		}
 	}
@@ -23,7 +23,7 @@ func TestMessagesAcceptedEarly(t *testing.T) {
 		t.Fatalf("%d bytes to send, %d pending, %d bytes held", len(out), s.Pending(), s.Bytes())
 	}
 	const first = 1000
-	out = s.Opened(2*time.Second, 5, wire.OpenedBody{SourceIncarnation: 1, First: first, Window: 1 << 16}, nil)
+	out = s.Opened(2*time.Second, 5, wire.OpenedBody{SourceIncarnation: 1, First: first, Window: 1 << 16}, 0, nil)
 	for i := range uint64(3) {
 		var f wire.Frame
 		f, out = wire.Next(out)
@@ -35,7 +35,7 @@ func TestMessagesAcceptedEarly(t *testing.T) {
 	if f.Type() != wire.Sync || f.Seq() != first+3 || len(out) != 0 {
 		t.Fatalf("behind them: a %v of %d, and %d bytes", f.Type(), f.Seq(), len(out))
 	}
-	if f := wire.Frame(s.Push(0, nil)); f == nil || f.Seq() != first+3 {
+	if f := pushFrame(s, 0, nil); f == nil || f.Seq() != first+3 {
 		t.Fatal("the next message does not follow")
 	}
 	if _, _, err := s.Ack(3*time.Second, first+3, wire.AckBody{Window: 1 << 16, Round: 1}.Append(nil, nil), nil); err != nil {
@@ -74,7 +74,7 @@ func TestRefusalDoesNotUndoWhatWasAccepted(t *testing.T) {
 			t.Fatalf("after %v: %v", now, f)
 		}
 	}
-	out := s.Opened(now, 5, wire.OpenedBody{SourceIncarnation: 1, First: 7, Window: 1 << 16}, nil)
+	out := s.Opened(now, 5, wire.OpenedBody{SourceIncarnation: 1, First: 7, Window: 1 << 16}, 0, nil)
 	if f := frames(out); len(f) != 1 || f[0].Type() != wire.Data || f[0].Seq() != 7 {
 		t.Fatal(f)
 	}

@@ -56,14 +56,14 @@ func TestOnlyAnAnswerToThisIncarnationCounts(t *testing.T) {
 		t.Errorf("outlived by %d, state %d, %d pending", s.NewerIncarnation(), s.State(), s.Pending())
 	}
 
-	s.Opened(2*time.Second, 5, wire.OpenedBody{SourceIncarnation: 400, First: 7, Window: 1 << 16}, nil) // it has forgotten
+	s.Opened(2*time.Second, 5, wire.OpenedBody{SourceIncarnation: 400, First: 7, Window: 1 << 16}, 0, nil) // it has forgotten
 	if s.NewerIncarnation() != 0 || s.State() != Open {
 		t.Errorf("outlived by %d, state %d, though the sink has opened the stream", s.NewerIncarnation(), s.State())
 	}
 
 	open := NewSender(10, 400, 20, 6)
 	open.Start(time.Second, nil)
-	open.Opened(2*time.Second, 6, wire.OpenedBody{SourceIncarnation: 400, First: 7, Window: 1 << 16}, nil)
+	open.Opened(2*time.Second, 6, wire.OpenedBody{SourceIncarnation: 400, First: 7, Window: 1 << 16}, 0, nil)
 	open.Refused(6, wire.RefuseBody{SourceIncarnation: 400, Reason: wire.RefuseOlder, Remembered: 500})
 	if open.NewerIncarnation() != 0 || open.State() != Open {
 		t.Error("a stream that the sink has opened was refused")

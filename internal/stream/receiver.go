@@ -8,7 +8,7 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Verdict is the result of taking a message.
+// Verdict is the result of taking a frame: all of its messages, or none.
 type Verdict uint8
 
 const (
@@ -18,6 +18,7 @@ const (
 	Stale                    // of another incarnation
 	Full                     // no room; the source will send it again
 	Beyond                   // behind the cut, will never be taken
+	Unsound                  // a bundle whose lengths do not add up
 )
 
 // Receiver is the sink's half of one stream.
@@ -30,7 +31,7 @@ type Receiver struct {
 	done            uint64 // the handler is done with all below
 	formerUnhandled uint64 // messages of the previous stream that the handler still has
 	inbox           fifo.Queue
-	held            map[uint64][]byte // ahead of a hole
+	held            map[uint64]wire.Frame // ahead of a hole, by the number of the first message
 	heldBytes       int
 	farthest        uint64 // the highest number ever held: tells whether held is dense
 	starved         bool   // there was no room for the next message in order
@@ -80,15 +81,18 @@ func (r *Receiver) Open(peerIncarnation, gen, first uint64) bool {
 	return true
 }
 
-// AppendOpened appends an Opened frame, which grants window bytes.
+// AppendOpened appends an Opened frame, which grants window bytes, and bundles.
 func (r *Receiver) AppendOpened(out []byte, window int) []byte {
 	if r.cut {
 		window = 0
 	}
 	r.window = window
-	return r.appendFrame(out, wire.Opened, r.gen, wire.OpenedBody{
+	at := len(out)
+	out = r.appendFrame(out, wire.Opened, r.gen, wire.OpenedBody{
 		SourceIncarnation: r.peerIncarnation, SinkIncarnation: r.incarnation, First: r.first, Window: uint32(window),
 	}.Append(nil))
+	wire.Frame(out[at:]).SetBundle()
+	return out
 }
 
 // AppendOlder answers a request that [Receiver.Open] refused, if it is of an earlier
@@ -114,11 +118,11 @@ func (r *Receiver) DataBatch(frames []byte, room int) (n int) {
 	next := r.next
 	for n < len(frames) {
 		f, _ := wire.Next(frames[n:])
-		if f.Type() != wire.Data || f.Seq() != next || n+len(f) > room {
+		if f.Type() != wire.Data || f.Seq() != next || n+len(f) > room || !f.Sound() {
 			break
 		}
 		n += len(f)
-		next++
+		next += uint64(f.Messages())
 	}
 	if n > 0 {
 		r.inbox.Append(frames[:n])
@@ -127,12 +131,14 @@ func (r *Receiver) DataBatch(frames []byte, room int) (n int) {
 	return n
 }
 
-// Data takes the frame of one message, and keeps a copy of it if room bytes are enough. hole
+// Data takes a frame of messages, and keeps a copy of it if room bytes are enough. hole
 // is true if there is a new hole that the source should be told of. [Receiver.Bytes] may
 // shrink as well as grow.
 func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
-	seq := f.Seq()
+	seq, n := f.Seq(), uint64(f.Messages())
 	switch ahead := seq - r.next; {
+	case !f.Sound():
+		return Unsound, false
 	case r.cut && ahead < maxAhead:
 		return Beyond, false
 	case ahead == 0:
@@ -154,17 +160,16 @@ func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 			if !ok {
 				break
 			}
-			delete(r.held, r.next)
-			r.heldBytes -= len(kept)
+			r.unhold(r.next, kept)
 			r.accept(kept)
 		}
 		if len(r.held) == 0 {
 			r.held = nil
 		}
 		return Accepted, false
-	case seq < r.next && seq >= r.first:
+	case seq < r.next && seq >= r.first && seq+n <= r.next:
 		return Duplicate, false
-	case ahead >= maxAhead: // also every number below first
+	case ahead >= maxAhead: // also every number below first, and a bundle that contradicts an earlier one
 		return Stale, false
 	}
 	if _, ok := r.held[seq]; ok {
@@ -176,17 +181,30 @@ func (r *Receiver) Data(f wire.Frame, room int) (v Verdict, hole bool) {
 		return Full, false
 	}
 	if r.held == nil {
-		r.held = make(map[uint64][]byte)
+		r.held = make(map[uint64]wire.Frame)
 	}
-	r.held[seq] = append([]byte(nil), f...)
+	r.held[seq] = append(wire.Frame(nil), f...)
 	r.heldBytes += len(f)
 	r.farthest = max(r.farthest, seq)
 	return Held, len(r.held) == 1
 }
 
-func (r *Receiver) accept(f []byte) {
+// accept takes the next frame in order.
+func (r *Receiver) accept(f wire.Frame) {
 	copy(r.inbox.Reserve(len(f)), f)
-	r.next++
+	end := r.next + uint64(f.Messages())
+	for seq := r.next + 1; seq < end && len(r.held) > 0; seq++ {
+		if kept, ok := r.held[seq]; ok { // an honest source puts no message into two frames
+			r.unhold(seq, kept)
+		}
+	}
+	r.next = end
+}
+
+// unhold takes a frame out of those held.
+func (r *Receiver) unhold(seq uint64, f wire.Frame) {
+	delete(r.held, seq)
+	r.heldBytes -= len(f)
 }
 
 // Sync handles a question. The answer to a Stale one must be a Reset: a restarted sink may have
@@ -255,40 +273,49 @@ func (r *Receiver) AppendAck(out []byte, window int) []byte {
 // heldRanges appends the ranges of held messages, ascending.
 func (r *Receiver) heldRanges(to []wire.Range) []wire.Range {
 	for seq := range r.heldNumbers {
-		at := uint32(seq - r.next)
+		at, many := uint32(seq-r.next), uint32(r.held[seq].Messages())
 		if n := len(to); n > 0 && to[n-1].From+to[n-1].N == at {
-			to[n-1].N++
+			to[n-1].N += many
 		} else if n == cap(to) {
 			break
 		} else {
-			to = append(to, wire.Range{From: at, N: 1})
+			to = append(to, wire.Range{From: at, N: many})
 		}
 	}
 	return to
 }
 
-// heldNumbers yields the held numbers, ascending. Where they are dense, as after an ordinary
+// heldNumbers yields the numbers of the held frames, ascending. Where they are dense, as after an ordinary
 // loss, it walks their interval. Else it sorts them: a single message far ahead must not make
-// each acknowledgement walk all the way.
+// each acknowledgement walk all the way. Of frames that overlap, which no honest source sends, it
+// yields the first.
 func (r *Receiver) heldNumbers(yield func(uint64) bool) {
 	if len(r.held) == 0 {
 		return
 	}
 	if r.farthest-r.next > 8*uint64(len(r.held)) {
+		end := r.next
 		for _, seq := range slices.Sorted(maps.Keys(r.held)) {
+			if seq < end {
+				continue
+			}
 			if !yield(seq) {
 				return
 			}
+			end = seq + uint64(r.held[seq].Messages())
 		}
 		return
 	}
-	for seq, left := r.next+1, len(r.held); left > 0; seq++ {
-		if _, ok := r.held[seq]; ok {
-			left--
-			if !yield(seq) {
-				return
-			}
+	for seq := r.next + 1; seq <= r.farthest; {
+		f, ok := r.held[seq]
+		if !ok {
+			seq++
+			continue
 		}
+		if !yield(seq) {
+			return
+		}
+		seq += uint64(f.Messages())
 	}
 }
 

@@ -86,7 +86,7 @@ type recovery struct {
 const maxVainResends = 3
 
 // resend sends again the messages that were sent before the question just answered and did not
-// arrive, up to the congestion window.
+// arrive, up to the congestion window. It ends the stream if the answer is not about these frames.
 func (s *Sender) resend(now Time, asked uint64, ranges []wire.Range, out []byte) []byte {
 	if len(ranges) == wire.MaxRanges { // the list may be cut short: nothing is known of messages behind it
 		last := ranges[len(ranges)-1]
@@ -99,19 +99,25 @@ func (s *Sender) resend(now Time, asked uint64, ranges []wire.Range, out []byte)
 		s.setDeadline(s.resendAt)
 		return out
 	}
-	seq, sent, next, halved := s.una, 0, 0, false
+	seq, sent, next, halved := s.base, 0, 0, false
 	limit := s.cwnd
 scan:
 	for chunk := range s.store.Chunks() {
 		for len(chunk) > 0 && seq < asked {
 			var f wire.Frame
 			f, chunk = wire.Next(chunk)
-			for next < len(ranges) && seq >= s.received+uint64(ranges[next].From)+uint64(ranges[next].N) {
+			n := uint64(f.Messages())
+			end := seq + n // a sink takes all messages of a frame or none
+			if seq < s.received && s.received < end {
+				s.contradicted() // it got this number in a frame that the source has not sent
+				return out
+			}
+			for next < len(ranges) && end > s.received+uint64(ranges[next].From)+uint64(ranges[next].N) {
 				next++
 			}
-			arrived := seq < s.received || next < len(ranges) && seq >= s.received+uint64(ranges[next].From)
+			arrived := end <= s.received || next < len(ranges) && seq >= s.received+uint64(ranges[next].From)
 			if arrived {
-				seq++
+				seq = end
 				continue
 			}
 			if !halved && (seq < s.knownFrom || seq >= s.knownTo) { // a new loss: halve the window, once a round
@@ -125,8 +131,8 @@ scan:
 			}
 			out = append(out, f...)
 			sent += len(f)
-			seq++
-			s.retransmitted++
+			seq = end
+			s.retransmitted += n
 		}
 	}
 	s.knownFrom, s.knownTo = seq, s.latest.seq

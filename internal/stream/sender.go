@@ -40,6 +40,8 @@ type Sender struct {
 	first          uint64
 	una, nxt, end  uint64
 	store, backlog fifo.Queue
+	base           uint64 // number of the first message in store: una, or less if una is within a bundle
+	bundling
 
 	window   int    // bytes that the sink takes beyond una
 	received uint64 // the sink has received everything below
@@ -127,8 +129,9 @@ func (s *Sender) Start(now Time, out []byte) []byte {
 	return s.appendFrame(out, wire.Open, s.gen, wire.OpenBody{Incarnation: s.incarnation}.Append(nil))
 }
 
-// Opened handles the sink's grant.
-func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []byte {
+// Opened handles the sink's grant. bundle is how long the bodies of bundles may be: at most
+// [wire.MaxBundle], and 0 if the sink takes none.
+func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, bundle int, out []byte) []byte {
 	ours := gen == s.gen && b.SourceIncarnation == s.incarnation
 	if ours && s.state != Opening && b.First == s.first {
 		return out // the answer to a repeated question
@@ -138,22 +141,16 @@ func (s *Sender) Opened(now Time, gen uint64, b wire.OpenedBody, out []byte) []b
 		return out
 	}
 	s.state, s.peerIncarnation, s.newerIncarnation = Open, b.SinkIncarnation, 0
-	s.first, s.una, s.nxt, s.end = b.First, b.First, b.First, b.First+s.end
+	s.first, s.una, s.nxt, s.end, s.base = b.First, b.First, b.First, b.First+s.end, b.First
 	s.received, s.latest.seq = b.First, b.First
 	s.window = int(min(b.Window, MaxWindow))
+	s.most = uint16(bundle)
 	s.liveness = liveness{} // the path works
 	if s.backoff == 0 {     // Karn's rule: after a repeat it is not known which one was answered
 		s.sample(now - s.latest.at)
 	}
 	s.backoff = 0
 	s.setDeadline(0)
-	for early := range s.backlog.Chunks() {
-		for len(early) > 0 {
-			var f wire.Frame
-			f, early = wire.Next(early)
-			f.SetSeq(f.Seq() + b.First)
-		}
-	}
 	if s.flush > 0 {
 		s.flush += b.First
 	}
@@ -206,34 +203,40 @@ func (s *Sender) Allowance() int {
 	return max(0, n)
 }
 
-// Push accepts a message on a stream that is open or opening. If there is room, it returns the
-// frame to send, valid until the next call. Otherwise the message joins the backlog and is
-// sent when the window allows.
-func (s *Sender) Push(port uint8, body []byte) wire.Frame {
-	if !s.Room(len(body)) {
-		s.fill(s.backlog.Reserve(wire.HeaderSize+len(body)), port, body)
-		return nil
+// Push accepts a message on a stream that is open or opening. If there is room, it is
+// [Sender.Admit]. Otherwise the message joins the backlog, is sent when the window allows, and the
+// result is 0.
+func (s *Sender) Push(port uint8, body []byte) (n int) {
+	if s.Room(len(body)) {
+		return s.Admit(port, body)
 	}
-	return s.Admit(port, body)
+	f := s.backlog.Reserve(wire.HeaderSize + len(body))
+	wire.Header{Type: wire.Data, Port: port, Dst: s.peer, Src: s.self}.Put(f, len(body)) // no number yet
+	copy(f[wire.HeaderSize:], body)
+	s.end++
+	return 0
 }
 
-// Admit is [Sender.Push] for callers that have checked [Sender.Room].
-func (s *Sender) Admit(port uint8, body []byte) wire.Frame {
-	f := wire.Frame(s.store.ReserveFrame(wire.HeaderSize + len(body)))
-	s.fill(f, port, body)
-	s.nxt++
-	s.sinceAsked += len(f)
-	return f
+// Admit is [Sender.Push] for callers that have checked [Sender.Room]. It returns by how many bytes
+// the messages to send have grown, for [Sender.Last].
+func (s *Sender) Admit(port uint8, body []byte) (n int) {
+	n = s.write(port, body)
+	s.end++
+	s.sinceAsked += n
+	return n
 }
 
-// Last returns the place of the last admitted message, whose frame has n bytes, for
-// [Sender.View].
+// Last returns the place of the last n admitted bytes, for [Sender.View]. They must begin with a
+// frame.
 func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
 
 // View appends n bytes of consecutive admitted frames, from a place on, to a queue. It leaves
 // out those that are known to be delivered. The bytes are not copied and must not be changed,
-// see [fifo.Queue.View].
-func (s *Sender) View(from fifo.Cursor, n int, to *fifo.Queue) { s.store.View(from, n, to) }
+// see [fifo.Queue.View]. No message joins these frames any more.
+func (s *Sender) View(from fifo.Cursor, n int, to *fifo.Queue) {
+	s.bundling.end()
+	s.store.View(from, n, to)
+}
 
 // Due reports whether it is time to [Sender.AskAhead]. No question is unanswered, and either
 // half of the window was sent since the last one, or the timeout would bring one soon.
@@ -252,13 +255,6 @@ func (s *Sender) View(from fifo.Cursor, n int, to *fifo.Queue) { s.store.View(fr
 // is handled.
 func (s *Sender) Due() bool {
 	return !s.unanswered && (s.askSoon || s.sinceAsked > min(s.window, s.cwnd)/2)
-}
-
-// fill builds the frame of the next message in f.
-func (s *Sender) fill(f wire.Frame, port uint8, body []byte) {
-	wire.Header{Type: wire.Data, Port: port, Dst: s.peer, Src: s.self, Seq: s.end}.Put(f, len(body))
-	copy(f[wire.HeaderSize:], body)
-	s.end++
 }
 
 // Ask makes sure that the sink tells when it has room for more: it asks about everything sent
@@ -305,6 +301,7 @@ func (s *Sender) askFlush(now Time, out []byte) []byte {
 
 // sync asks about everything sent so far.
 func (s *Sender) sync(now Time, out []byte) []byte {
+	s.bundling.end() // a question is about whole frames
 	s.ask(now, s.nxt, s.una, s.received)
 	s.setDeadline(now + s.timeout())
 	return s.appendFrame(out, wire.Sync, s.nxt, wire.AppendRound(nil, s.latest.round))
@@ -340,28 +337,30 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 		}
 		return out, false, nil
 	}
-	acked := s.store.Size()
-	s.store.DiscardFrames(int(delivered - s.una))
-	s.una = delivered
-	s.deliveryTime = s.delivered(delivered, now)
-	acked -= s.store.Size()
 	window := int(min(a.Window, MaxWindow))
-	progress = acked > 0 || window > s.window
+	progress = delivered > s.una || window > s.window
+	fresh := delivered > s.una || received > s.received
+	freed := s.store.Size()
+	s.forget(delivered)
+	freed -= s.store.Size()
+	s.deliveryTime = s.delivered(delivered, now)
 	s.window = window
 	paused := s.resendAt > 0
-	s.heard(now, acked > 0 || received > s.received)
-	if acked > 0 || received > s.received {
+	s.heard(now, fresh)
+	if fresh {
 		s.received = received
 		s.backoff = 0
 		s.setDeadline(now + s.rto())
 		s.vainResends, s.resendAt = 0, 0
-		s.grow(acked)
+		s.grow(freed)
 	}
 	if q, ok := s.answer(a.Round); ok {
 		if q.round == a.Round {
 			s.sample(now - q.at)
 		}
-		out = s.resend(now, q.seq, ranges, out)
+		if out = s.resend(now, q.seq, ranges, out); s.state == Ended {
+			return out, false, nil
+		}
 	}
 	if s.una >= s.latest.seq {
 		s.unanswered = false // its answer is known already
@@ -384,23 +383,32 @@ func (s *Sender) Ack(now Time, delivered uint64, b []byte, out []byte) (_ []byte
 	return out, progress, nil
 }
 
-// known reports whether an answer of this stream says nothing new.
-func (s *Sender) known(delivered, received, farthest uint64) bool {
-	return s.first > 0 && s.first <= delivered && delivered <= s.una && delivered <= received && received <= s.received && farthest <= s.nxt
-}
-
-// release sends the part of the backlog that the window admits now.
+// release sends the part of the backlog that the window admits now, in frames of their own: no message
+// may join the latest frame when it is called.
 func (s *Sender) release(out []byte) []byte {
+	var from fifo.Cursor
+	n := 0
 	for s.backlog.Size() > 0 {
 		f, _ := wire.Next(s.backlog.Front())
-		if n := s.store.Size(); n > 0 && n+len(f) > min(s.window, s.cwnd) {
+		if held := s.store.Size(); held > 0 && held+len(f) > min(s.window, s.cwnd) {
 			break
 		}
-		copy(s.store.ReserveFrame(len(f)), f)
-		out = append(out, f...)
+		more := s.write(f.Port(), f.Body())
+		if n == 0 {
+			from = s.store.Last(more)
+		}
+		n += more
 		s.backlog.Discard(len(f))
-		s.nxt++
 	}
+	if n == 0 {
+		return out
+	}
+	var released fifo.Queue
+	s.View(from, n, &released)
+	for chunk := range released.Chunks() {
+		out = append(out, chunk...)
+	}
+	released.Clear()
 	return out
 }
 

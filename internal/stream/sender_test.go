@@ -18,7 +18,7 @@ func TestHandshakeRepeats(t *testing.T) {
 			t.Fatal(out)
 		}
 	}
-	s.Opened(s.deadline, 3, grant(1000), nil)
+	s.Opened(s.deadline, 3, grant(1000), 0, nil)
 	if s.State() != Open || s.Waiting() {
 		t.Fatal(s.State())
 	}
@@ -41,13 +41,13 @@ func TestHandshakeBackoff(t *testing.T) {
 
 func TestKarn(t *testing.T) {
 	s := opening(t)
-	s.Opened(1010*ms, 3, grant(1000), nil)
+	s.Opened(1010*ms, 3, grant(1000), 0, nil)
 	if s.srtt != 10*ms {
 		t.Errorf("the first answer took 10ms, srtt is %v", s.srtt)
 	}
 	s = opening(t)
 	s.Tick(s.deadline, nil)
-	s.Opened(1501*ms, 3, grant(1000), nil)
+	s.Opened(1501*ms, 3, grant(1000), 0, nil)
 	if s.srtt != 0 {
 		t.Errorf("it is not known which of two requests was answered, srtt is %v", s.srtt)
 	}
@@ -58,9 +58,9 @@ func TestKarn(t *testing.T) {
 
 func TestStaleAnswersToOpen(t *testing.T) {
 	for name, opened := range map[string]func(*Sender){
-		"generation":         func(s *Sender) { s.Opened(1010*ms, 2, grant(1000), nil) },
-		"source incarnation": func(s *Sender) { g := grant(1000); g.SourceIncarnation = 6; s.Opened(1010*ms, 3, g, nil) },
-		"would wrap":         func(s *Sender) { g := grant(1000); g.First = 1<<63 + 1; s.Opened(1010*ms, 3, g, nil) },
+		"generation":         func(s *Sender) { s.Opened(1010*ms, 2, grant(1000), 0, nil) },
+		"source incarnation": func(s *Sender) { g := grant(1000); g.SourceIncarnation = 6; s.Opened(1010*ms, 3, g, 0, nil) },
+		"would wrap":         func(s *Sender) { g := grant(1000); g.First = 1<<63 + 1; s.Opened(1010*ms, 3, g, 0, nil) },
 		"refused gen":        func(s *Sender) { s.Refused(2, wire.RefuseBody{SourceIncarnation: 7, Reason: 1}) },
 		"refused incarnation": func(s *Sender) {
 			s.Refused(3, wire.RefuseBody{SourceIncarnation: 6, Reason: 1})
@@ -93,7 +93,7 @@ func TestRefused(t *testing.T) {
 
 func TestStaleAnswersOnOpenStream(t *testing.T) {
 	for name, answer := range map[string]func(*Sender){
-		"opened otherwise":   func(s *Sender) { g := grant(50); g.First++; s.Opened(1020*ms, 3, g, nil) },
+		"opened otherwise":   func(s *Sender) { g := grant(50); g.First++; s.Opened(1020*ms, 3, g, 0, nil) },
 		"refused late":       func(s *Sender) { s.Refused(3, wire.RefuseBody{SourceIncarnation: 7}) },
 		"ack before first":   func(s *Sender) { acked(t, s, 1020*ms, -1, 3, 50, 1) },
 		"ack impossible":     func(s *Sender) { acked(t, s, 1020*ms, 1, 4, 50, 0) },
@@ -122,7 +122,7 @@ func TestStaleAnswersOnOpenStream(t *testing.T) {
 // An answer that says nothing new changes nothing, and is not of another stream.
 func TestLateAnswersOnOpenStream(t *testing.T) {
 	for name, answer := range map[string]func(*Sender){
-		"opened again":   func(s *Sender) { s.Opened(1020*ms, 3, grant(50), nil) },
+		"opened again":   func(s *Sender) { s.Opened(1020*ms, 3, grant(50), 0, nil) },
 		"ack before":     func(s *Sender) { acked(t, s, 1020*ms, 1, 3, 50, 0) },
 		"ack knows less": func(s *Sender) { acked(t, s, 1020*ms, 2, 2, 50, 0) },
 		"with ranges":    func(s *Sender) { acked(t, s, 1020*ms, 1, 2, 50, 0, wire.Range{From: 1, N: 1}) },
@@ -355,11 +355,11 @@ func TestMalformedAck(t *testing.T) {
 // due while one is unanswered or nothing is sent.
 func TestDue(t *testing.T) {
 	s := opening(t)
-	s.Opened(1010*ms, 3, grant(1000), nil)
+	s.Opened(1010*ms, 3, grant(1000), 0, nil)
 	s.window, s.cwnd = 1000, 1<<20
 	sent := 0
 	for !s.Due() {
-		sent += len(s.Admit(0, make([]byte, 68)))
+		sent += s.Admit(0, make([]byte, 68))
 	}
 	if sent != 600 {
 		t.Fatal("due after", sent, "bytes of a window of 1000")

@@ -23,7 +23,7 @@ func TestSimulation(t *testing.T) {
 		runs = 300
 	}
 	var finish, stall Time
-	var messages, frames, failed int
+	var messages, bundled, frames, failed int
 	for seed := from; seed < from+uint64(runs); seed++ {
 		w := newWorld(seed)
 		f, s, err := w.run()
@@ -38,9 +38,13 @@ func TestSimulation(t *testing.T) {
 		for _, logs := range w.ledger.logs {
 			for _, s := range logs {
 				messages += s.done
+				bundled += s.bundled
 			}
 		}
 	}
-	t.Logf("%d worlds, %d messages handled, %d frames sent; the longest finish took %v, the longest wait for progress %v",
-		runs, messages, frames, finish, stall)
+	if bundled < messages/4 && runs > 1 {
+		t.Errorf("of %d messages %d shared a frame", messages, bundled)
+	}
+	t.Logf("%d worlds, %d messages handled, %d sent in bundles, %d frames sent; the longest finish took %v, the longest wait for progress %v",
+		runs, messages, bundled, frames, finish, stall)
 }

@@ -3,7 +3,6 @@ package stream
 import (
 	"time"
 
-	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -21,7 +20,7 @@ type sinkNode struct {
 
 type inboundSim struct {
 	r       *Receiver
-	taken   fifo.Queue
+	taken   []delivery
 	running []*streamLog // started by the handler, not reported yet
 	bytes   int          // of those
 	last    *streamLog
@@ -32,7 +31,10 @@ type inboundSim struct {
 func (k *sinkNode) used() int {
 	n := 0
 	for _, in := range k.in {
-		n += in.r.Bytes() + in.taken.Size() + in.bytes
+		n += in.r.Bytes() + in.bytes
+		for _, d := range in.taken {
+			n += d.bytes
+		}
 	}
 	return n
 }
@@ -76,11 +78,18 @@ func (k *sinkNode) receive(f wire.Frame) {
 			k.in[f.Src()] = in
 		}
 		if in.r.Open(b.Incarnation, f.Seq(), k.draw()) {
-			w.send(in.r.AppendOpened(nil, k.window()))
+			opened := wire.Frame(in.r.AppendOpened(nil, k.window()))
+			if !w.grants { // a program that knows no bundles
+				opened[7] = 0
+			}
+			w.send(opened)
 		} else {
 			w.send(in.r.AppendOlder(nil, b.Incarnation, f.Seq()))
 		}
 	case wire.Data:
+		if !w.grants && f.Messages() > 1 {
+			w.ledger.fail("a bundle for a sink that takes none")
+		}
 		room := k.budget - k.used()
 		if w.wild && w.chance(w.squeeze) {
 			room = min(room, w.rng.IntN(k.budget))
@@ -110,7 +119,7 @@ func (k *sinkNode) receive(f wire.Frame) {
 		switch {
 		case in.r.OutsideWindow(f.Seq()):
 			k.stranger(wire.Closed, f)
-		case in.taken.Size() > 0 || len(in.running) > 0 || !in.r.Close(f.Seq()):
+		case len(in.taken) > 0 || len(in.running) > 0 || !in.r.Close(f.Seq()):
 			if in.r.Drained() {
 				w.send(in.r.AppendFarewell(nil))
 			} else {
@@ -148,7 +157,7 @@ func (k *sinkNode) act() {
 			in.r.Trim()
 		}
 		in := k.in[c.id]
-		if in != nil && in.over && in.taken.Size()+len(in.running) == 0 && !in.r.Pending() {
+		if in != nil && in.over && len(in.taken)+len(in.running) == 0 && !in.r.Pending() {
 			delete(k.in, c.id)
 			continue
 		}
@@ -169,17 +178,17 @@ func (k *sinkNode) act() {
 				w.send(in.r.AppendAck(nil, k.window()))
 			}
 		}
-		if in.taken.Size() == 0 && in.r.Pending() {
-			in.taken = in.r.Take()
+		if len(in.taken) == 0 && in.r.Pending() {
+			in.taken = deliveries(in.r)
 		}
-		for n := 1 + w.rng.IntN(w.maxBatch); n > 0 && in.taken.Size() > 0; n-- {
-			f, _ := wire.Next(in.taken.Front())
-			if in.last = w.ledger.handle(k.inc, f, in.last); in.last == nil {
+		for n := 1 + w.rng.IntN(w.maxBatch); n > 0 && len(in.taken) > 0; n-- {
+			d := in.taken[0]
+			if in.last = w.ledger.handle(k.inc, d, in.last); in.last == nil {
 				return
 			}
 			in.running = append(in.running, in.last)
-			in.bytes += len(f)
-			in.taken.Discard(len(f))
+			in.bytes += d.bytes
+			in.taken = in.taken[1:]
 		}
 	}
 }
@@ -204,7 +213,7 @@ func (k *sinkNode) leave() {
 	}
 	waits := false
 	for _, in := range k.in {
-		waits = waits || !in.over || in.r.Bytes() > 0 || in.taken.Size()+len(in.running) > 0
+		waits = waits || !in.over || in.r.Bytes() > 0 || len(in.taken)+len(in.running) > 0
 	}
 	switch {
 	case !waits || w.now-k.leaving > leaseSim:

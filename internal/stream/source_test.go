@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 
+	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -17,6 +18,11 @@ type sourceNode struct {
 	log      *streamLog // nil until open
 	ticked   Time
 	flushed  bool
+
+	waiting int         // bytes that were admitted and have not left
+	from    fifo.Cursor // where they begin
+	port    uint8       // of the latest message
+	early   []message   // accepted before the stream is open
 }
 
 // incarnationStep is the distance between incarnations, with room for smaller, unused ones in between.
@@ -32,13 +38,14 @@ func (c *sourceNode) restart(behind bool) {
 		c.top += incarnationStep
 		c.inc = c.top
 	}
-	c.gen, c.s, c.log = 0, nil, nil
+	c.gen, c.s, c.log, c.waiting = 0, nil, nil, 0
 }
 
 func (c *sourceNode) open() {
 	c.gen++
 	c.s, c.log, c.flushed = NewSender(c.id, c.inc, sinkID, c.gen), nil, false
-	c.w.send(c.s.Start(c.w.now, nil))
+	c.waiting, c.early = 0, nil
+	c.send(c.s.Start(c.w.now, nil))
 }
 
 func (c *sourceNode) act() {
@@ -50,25 +57,36 @@ func (c *sourceNode) act() {
 		if c.s == nil || c.s.State() == Ended {
 			c.open()
 		}
-		if c.s.State() == Open {
+		switch {
+		case c.s.State() == Open:
 			c.push()
+		case c.s.State() == Opening && w.chance(w.early) && c.s.Backlog() < 10_000:
+			m := c.draw()
+			c.early = append(c.early, m)
+			if c.s.Push(m.port, m.body) > 0 {
+				w.ledger.fail("a message was sent before its stream was open")
+			}
 		}
 	}
 	if c.s == nil {
 		return
 	}
 	if w.chance(w.flush) {
-		w.send(c.s.Flush(w.now, nil))
+		c.send(c.s.Flush(w.now, nil))
 	}
 	if w.chance(w.ask) {
-		w.send(c.s.Ask(w.now, nil))
+		c.send(c.s.Ask(w.now, nil))
 	}
 	if w.chance(w.close) {
-		w.send(c.s.Close(w.now, nil))
+		c.send(c.s.Close(w.now, nil))
+	}
+	if !w.chance(w.gather) {
+		c.leave()
 	}
 }
 
-func (c *sourceNode) push() {
+// draw makes up a message.
+func (c *sourceNode) draw() message {
 	w := c.w
 	size := 0
 	if w.maxSize > 0 {
@@ -77,30 +95,94 @@ func (c *sourceNode) push() {
 			size /= 8
 		}
 	}
-	room := c.s.Room(size)
-	if !room && (!w.chance(w.backlog) || c.s.Backlog() > 10_000) {
-		w.send(c.s.Ask(w.now, nil))
-		return
-	}
-	if room && c.s.Due() {
-		w.send(c.s.AskAhead(w.now, nil))
+	if w.maxSize > wire.MaxBundled && w.chance(0.2) {
+		size = wire.MaxBundled + w.rng.IntN(2)
 	}
 	body := make([]byte, size)
 	for i := range body {
 		body[i] = byte(w.rng.Uint32())
 	}
-	port := uint8(w.rng.IntN(3))
-	if err := c.log.accepted(c.s.Accepted(), port, body); err != nil {
-		w.ledger.fail("%w", err)
+	if w.chance(0.2) {
+		c.port = uint8(w.rng.IntN(3))
 	}
-	f := c.s.Push(port, body)
-	if (f != nil) != room {
-		w.ledger.fail("Room said %v, Push sent %v", room, f != nil)
+	return message{c.port, body}
+}
+
+func (c *sourceNode) push() {
+	w := c.w
+	m := c.draw()
+	room := c.s.Room(len(m.body))
+	if !room && (!w.chance(w.backlog) || c.s.Backlog() > 10_000) {
+		c.send(c.s.Ask(w.now, nil))
+		return
 	}
-	w.send(f)
+	if room && c.s.Due() {
+		c.send(c.s.AskAhead(w.now, nil))
+	}
+	n := c.accept(m)
+	if (n > 0) != room {
+		w.ledger.fail("Room said %v, Push admitted %d bytes", room, n)
+	}
 	if !room {
-		w.send(c.s.Ask(w.now, nil))
+		c.send(c.s.Ask(w.now, nil))
+		return
 	}
+	for left := c.s.Allowance(); w.chance(0.3); {
+		if m = c.draw(); wire.HeaderSize+len(m.body) > left {
+			return
+		}
+		if n = c.accept(m); n == 0 || n > wire.HeaderSize+len(m.body) {
+			w.ledger.fail("a message of %d bytes within the allowance costs %d", len(m.body), n)
+		}
+		left -= n
+	}
+}
+
+// accept gives a message to the sender. It waits with others until leave.
+func (c *sourceNode) accept(m message) (n int) {
+	if err := c.log.accepted(c.s.Accepted(), m.port, m.body); err != nil {
+		c.w.ledger.fail("%w", err)
+	}
+	if n = c.s.Push(m.port, m.body); n > 0 {
+		if c.waiting == 0 {
+			c.from = c.s.Last(n)
+		}
+		c.waiting += n
+	}
+	return n
+}
+
+// leave sends what was admitted, several messages in a frame where they fit.
+func (c *sourceNode) leave() {
+	if c.waiting == 0 {
+		return
+	}
+	var q fifo.Queue
+	c.s.View(c.from, c.waiting, &q)
+	c.waiting = 0
+	for chunk := range q.Chunks() {
+		c.transmit(chunk)
+	}
+	q.Clear()
+}
+
+// send sends frames behind all that was admitted before them.
+func (c *sourceNode) send(out []byte) {
+	if len(out) > 0 {
+		c.leave()
+		c.transmit(out)
+	}
+}
+
+func (c *sourceNode) transmit(out []byte) {
+	for _, f := range frames(out) {
+		if f.Type() == wire.Data {
+			if err := c.log.leaves(f); err != nil {
+				c.w.ledger.fail("source %d: %w", c.id, err)
+			}
+		}
+	}
+	c.w.send(out)
 }
 
 // finish flushes, once, and closes when nothing is pending.
@@ -109,18 +191,19 @@ func (c *sourceNode) finish() {
 	if c.s == nil || c.s.State() != Open {
 		return
 	}
+	c.leave()
 	if c.s.Pending() == 0 {
-		w.send(c.s.Close(w.now, nil))
+		c.send(c.s.Close(w.now, nil))
 	} else if !c.flushed {
 		c.flushed = true
-		w.send(c.s.Flush(w.now, nil))
+		c.send(c.s.Flush(w.now, nil))
 	}
 }
 
 func (c *sourceNode) tick() {
 	if c.s != nil && c.s.Waiting() && c.w.now-c.ticked >= tick {
 		c.ticked = c.w.now
-		c.w.send(c.s.Tick(c.w.now, nil))
+		c.send(c.s.Tick(c.w.now, nil))
 	}
 }
 
@@ -143,9 +226,18 @@ func (c *sourceNode) receive(f wire.Frame) {
 	case wire.Opened:
 		var b wire.OpenedBody
 		b, err = wire.ParseOpened(f.Body())
-		out = c.s.Opened(w.now, f.Seq(), b, nil)
+		bundle := 0
+		if f.Bundles() {
+			bundle = w.bundle
+		}
+		out = c.s.Opened(w.now, f.Seq(), b, bundle, nil)
 		if was == Opening && c.s.State() == Open {
-			c.log = w.ledger.opened(c.id, c.inc, c.gen, c.s.Accepted())
+			c.log = w.ledger.opened(c.id, c.inc, c.gen, c.s.First())
+			for i, m := range c.early {
+				if err := c.log.accepted(c.s.First()+uint64(i), m.port, m.body); err != nil {
+					w.ledger.fail("%w", err)
+				}
+			}
 		}
 		if c.log != nil && b.First == c.log.first {
 			c.log.grant = max(c.log.grant, int(b.Window))
@@ -181,7 +273,7 @@ func (c *sourceNode) receive(f wire.Frame) {
 	if err != nil {
 		w.ledger.fail("source %d cannot read a %v: %v", c.id, f.Type(), err)
 	}
-	w.send(out)
+	c.send(out)
 	if was != Ended && c.s.State() == Ended {
 		c.ended()
 	}
@@ -197,7 +289,8 @@ func (c *sourceNode) ended() {
 	switch err := c.s.Err(); {
 	case err == nil:
 	case errors.Is(err, ErrReset):
-		if c.log.sinkIncarnation == w.sink.inc {
+		// An Open of an earlier incarnation with a greater number may come late, and replace the stream.
+		if c.log.sinkIncarnation == w.sink.inc && c.inc == c.top {
 			w.ledger.fail("source %d: a stream was reset by the incarnation that opened it", c.id)
 		}
 		if c.s.Pending() == 0 {

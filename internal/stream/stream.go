@@ -78,9 +78,9 @@ const (
 )
 
 // maxAhead is how far ahead of the expected number a frame may be and still be held. A number
-// farther ahead belongs to another incarnation. It equals the number of smallest frames in
-// the largest window.
-const maxAhead = 1 << 16
+// farther ahead belongs to another incarnation. A message takes at least 2 bytes of a window, which
+// is the length of an empty one in a bundle.
+const maxAhead = MaxWindow / 2
 
 // maxFirst is the highest first number, so that numbers never wrap.
 const maxFirst = 1 << 63
@@ -126,4 +126,4 @@ func (leftError) Error() string        { return "the node has left in good order
 func (leftError) Is(target error) bool { return target == ErrGone }
 
 // MaxWindow is the largest window that a sink may grant, in bytes.
-const MaxWindow = maxAhead * wire.HeaderSize
+const MaxWindow = 2 << 20

@@ -32,6 +32,9 @@ type world struct {
 	refuse, squeeze, noRoute         float64
 	handle                           float64
 	maxSize, maxBatch                int
+	early, gather                    float64 // messages before a stream is open; admitted messages wait for others
+	bundle                           int     // how long sources make bundles
+	grants                           bool    // the sink takes bundles
 	step                             Time
 }
 
@@ -57,7 +60,8 @@ func newWorld(seed uint64) *world {
 		base: pick[Time](r, 0, 1, 40, 300) * 1e6, jitter: pick[Time](r, 0, 1, 50) * 1e6, ordered: r.IntN(2) == 0,
 	}
 	n := pick(r, 1, 1, 2, 5)
-	budget := wire.HeaderSize + w.maxSize + pick(r, 0, 500, 5000, 100_000)
+	w.bundle, w.grants = pick(r, 0, 40, 300, wire.MaxBundle, wire.MaxBundle), r.IntN(8) > 0
+	budget := wire.HeaderSize + max(w.maxSize, w.bundle) + pick(r, 0, 500, 5000, 100_000) // any frame fits
 	w.sink = &sinkNode{w: w, inc: 1, budget: budget, in: make(map[uint64]*inboundSim)}
 	switch r.IntN(4) {
 	case 0:
@@ -75,6 +79,7 @@ func newWorld(seed uint64) *world {
 		w.sources = append(w.sources, &sourceNode{w: w, id: uint64(i + 1), inc: incarnationStep, top: incarnationStep})
 	}
 	w.behind = pick(r, 0, 0.5)
+	w.early, w.gather = pick(r, 0, 0.5), pick(r, 0, 0.5, 0.9)
 	return w
 }
 

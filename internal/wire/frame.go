@@ -6,6 +6,7 @@
 //   - frame.go: the prefix of every frame, and the header of frames between nodes.
 //   - types.go: the table of frame types, and which of them leave their connection.
 //   - body.go: the bodies of the frames of streams.
+//   - bundle.go: several messages in one frame.
 //   - scan.go: how to find whole frames in a buffer.
 //   - rules.go: the rules whose breach ends a connection, and how the other side is told.
 //
@@ -38,7 +39,7 @@ const (
 //	4  hops   uint16   links crossed so far
 //	6  port   uint8    which part of the sink gets the body: 0 the handler, 128 to 255
 //	                   traffic runs; the others are reserved
-//	7  flags  uint8    bit 0: the frame takes a detour; other bits are sent as 0
+//	7  flags  uint8    bit 0: the frame takes a detour; bit 1: see bundle.go; other bits are sent as 0
 //	8  dst    uint64   the sink
 //	16 src    uint64   the source
 //	24 seq    uint64   meaning depends on the type

@@ -76,12 +76,14 @@ func Fit(b []byte, room int) int {
 	return n
 }
 
-// Count returns the number of frames in b, which must hold whole frames only.
+// Count returns the number of messages in b, which must hold whole frames only. Each frame that is no
+// message counts as one.
 func Count(b []byte) int {
 	n := 0
 	for len(b) > 0 {
-		b = b[Size(b):]
-		n++
+		var f Frame
+		f, b = Next(b)
+		n += f.Messages()
 	}
 	return n
 }

@@ -148,18 +148,20 @@ func FuzzScan(f *testing.F) {
 		if err != nil && !errors.Is(err, ErrType) && !errors.Is(err, ErrTooLong) && !errors.Is(err, ErrShort) {
 			t.Fatal("an error of no kind:", err)
 		}
-		n := 0
+		n, messages := 0, 0
 		for rest := b[:whole]; len(rest) > 0; n++ {
 			var f Frame
 			if f, rest = Next(rest); len(f) > max {
 				t.Fatal("a frame over the maximum")
 			}
 			if !control { // every accessor must be safe on what Scan let through
-				_ = fmt.Sprint(f.Type(), f.Hops(), f.Port(), f.Dst(), f.Src(), f.Seq(), len(f.Body()))
+				_ = fmt.Sprint(f.Type(), f.Hops(), f.Port(), f.Dst(), f.Src(), f.Seq(), len(f.Body()), f.Bundles())
+				messages += f.Messages()
+				walkAll(t, f)
 			}
 		}
-		if Count(b[:whole]) != n || Fit(b[:whole], whole) != whole {
-			t.Fatalf("%d frames, Count says %d", n, Count(b[:whole]))
+		if !control && Count(b[:whole]) != messages || Fit(b[:whole], whole) != whole {
+			t.Fatalf("%d frames with %d messages", n, messages)
 		}
 	})
 }

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """A whole node of a ring, in one file, written from PROTOCOL.md alone. Codec: json.
 
-    node.py HOST:PORT [--break NAME]
+    node.py HOST:PORT [--bundles] [--break NAME]
 
 It registers, keeps links, relays, receives, takes part in traffic runs, and leaves at SIGINT.
-It has no congestion window and no detours. --break plants one of the faults named below, which
-the conformance test must find.
+It has no congestion window and no detours. It sends and takes bundles with --bundles only.
+--break plants one of the faults named below, which the conformance test must find.
 """
 import hashlib, hmac, json, os, random, signal, socket, struct, sys, threading, time
 
 OPEN, OPENED, REFUSE, DATA, SYNC, ACK, RESET, CLOSE, CLOSED, CAST, TRACE, TRACED, NOROUTE, PING, PONG, SHARE, SHARED, END, FAREWELL, VIOLATED = range(1, 21)
 REGISTER, REGISTERED, REFUSED, DEREGISTER, DEREGISTERED, MANIFEST, LINKED, READY, BEAT, BEATANSWER, TASK, FINISHED, COLLECT, SUMMARY, EXPLAIN, PAIRS, TRACECTL, TRACEDCTL, BYE, UPDATE, ANNOUNCE, TROUBLE, PINGCTL = range(0x40, 0x57)
 VIOLATION = 0x59
+BUNDLES = "--bundles" in sys.argv
+BUNDLE = 2  # the flag
 BROKEN = sys.argv[sys.argv.index("--break") + 1] if "--break" in sys.argv else ""
 
 
@@ -23,8 +25,23 @@ class Broken(Exception):
         self.rule = rule
 
 
-def frame(t, dst=0, src=0, seq=0, body=b"", hops=0, port=0):
-    return struct.pack(">IHBBQQQ", t << 24 | 28 + len(body), hops, port, 0, dst, src, seq) + body
+def frame(t, dst=0, src=0, seq=0, body=b"", hops=0, port=0, flags=0):
+    return struct.pack(">IHBBQQQ", t << 24 | 28 + len(body), hops, port, flags, dst, src, seq) + body
+
+
+def messages(f):
+    """The messages of a Data frame, None if it is a bundle that is not well formed."""
+    b = bytes(f[32:])
+    if not f[7] & BUNDLE or not BUNDLES:
+        return [b]
+    count, at, all = int.from_bytes(b[:2], "big"), 2, []
+    while at + 2 <= len(b):
+        n = int.from_bytes(b[at:at + 2], "big")
+        all.append(b[at + 2:at + 2 + n])
+        at += 2 + n
+    if BROKEN == "any-bundle":
+        return all or [b""]
+    return all if at == len(b) and 0 < len(all) == count else None
 
 
 def exactly(sock, n):
@@ -167,21 +184,37 @@ class Source:
     def __init__(self, node, sink):
         self.node, self.sink, self.gen = node, sink, node.generation()
         self.state, self.una, self.nxt, self.rcvd, self.window = "opening", 0, 0, 0, 0
-        self.out, self.waiting, self.round, self.asked, self.asked_at = {}, [], 0, None, 0
+        self.out, self.waiting, self.round, self.asked, self.asked_at = {}, [], 0, None, 0  # out: frames, by the first number
+        self.bundles = BROKEN == "always-bundles"  # the sink takes them
         self.unknown, self.next_ask = [], time.time() + 0.5
         self.open = frame(OPEN, sink, node.id, self.gen, struct.pack(">Q", node.inc))
         node.emit(self.open)
 
     def pump(self):
         while self.state == "open" and self.waiting:
-            body, port = self.waiting[0]
-            b = frame(DATA, self.sink, self.node.id, self.nxt, body, port=port)
-            size = sum(map(len, self.out.values()))
-            if self.out and size + len(b) > min(self.window, 2 << 20) and BROKEN != "no-window":
+            room = min(self.window, 2 << 20) - sum(map(len, self.out.values()))
+            if BROKEN == "counts-part":
+                room += sum(len(m) for n, f in self.out.items() for i, m in enumerate(messages(f)) if n + i < self.una)
+            if BROKEN == "large-exception" and not self.out:
+                room = 2 << 20
+            count, port = 1, self.waiting[0][1]
+            size = 6 + len(self.waiting[0][0])  # of the body of a bundle with one message more
+            while self.bundles and count < min(len(self.waiting), 65535) and self.waiting[count][1] == port:
+                size += 2 + len(self.waiting[count][0])
+                if size - 2 > self.node.terms["max_payload"] or 32 + size - 2 > room:
+                    break
+                count += 1
+            body, flags = self.waiting[0][0], 0
+            if count > 1:
+                body, flags = struct.pack(">H", count), BUNDLE
+                for m, _ in self.waiting[:count]:
+                    body += struct.pack(">H", len(m)) + m
+            b = frame(DATA, self.sink, self.node.id, self.nxt, body, port=port, flags=flags)
+            if self.out and len(b) > room and BROKEN != "no-window":
                 break
-            self.waiting.pop(0)
+            del self.waiting[:count]
             self.out[self.nxt] = b
-            self.nxt += 1
+            self.nxt += count
             self.node.emit(b)
         if self.state == "open" and self.una < self.nxt and self.asked_at != self.nxt:
             self.sync()
@@ -190,12 +223,14 @@ class Source:
         self.round = (self.round + 1) & 0xFFFFFFFF
         self.asked, self.asked_at = (self.round, self.nxt), self.nxt
         self.next_ask = time.time() + 1
-        self.node.emit(frame(SYNC, self.sink, self.node.id, self.nxt, struct.pack(">I", self.round)))
+        at = self.nxt - (BROKEN == "sync-within" and self.bundles)
+        self.node.emit(frame(SYNC, self.sink, self.node.id, at, struct.pack(">I", self.round)))
 
-    def opened(self, seq, body):
+    def opened(self, seq, body, flags):
         source, sink, first, window = struct.unpack(">QQQI", body)
         if self.state == "opening" and (seq == self.gen or BROKEN == "any-opened") and source == self.node.inc and first <= 1 << 63:
             self.state, self.una, self.nxt, self.rcvd, self.window, self.asked_at = "open", first, first, first, window, first
+            self.bundles = self.bundles or BUNDLES and flags & BUNDLE != 0
             self.pump()
 
     def ack(self, seq, body):
@@ -203,24 +238,35 @@ class Source:
         ranges = [struct.unpack(">II", body[i:i + 8]) for i in range(12, len(body), 8)]
         if self.state not in ("open", "closing") or seq < self.una or seq + received < self.rcvd or seq + received > self.nxt:
             return
-        for n in range(self.una, seq):
-            self.out.pop(n, None)
+        self.una = seq
+        self.forget()
         self.una, self.rcvd, self.window = seq, seq + received, window
         if self.asked and 0 <= (round - self.asked[0]) % (1 << 32) < 1 << 31 and round == self.asked[0] or BROKEN == "any-round" and self.asked:
             limit, self.asked = self.asked[1], None
             held = set(n for at, count in ranges for n in range(self.rcvd + at, self.rcvd + at + count))
-            lost = [n for n in range(self.rcvd, limit) if n not in held and n in self.out]
+            lost = [n for n, f in self.out.items() if n < limit and any(n + i >= self.rcvd and n + i not in held for i in range(len(messages(f))))]
             for n in lost:
-                if BROKEN != "no-resend":
+                if BROKEN == "plain-resend":
+                    for i, m in enumerate(messages(self.out[n])):
+                        self.node.emit(frame(DATA, self.sink, self.node.id, n + i, m, port=self.out[n][6]))
+                elif BROKEN != "no-resend":
                     self.node.emit(self.out[n])
             if lost:
                 self.sync()
         self.pump()
 
+    def forget(self):
+        """What is acknowledged, by whole frames."""
+        self.out = {n: f for n, f in self.out.items() if n + len(messages(f)) > self.una}
+
+    def pending(self):
+        """The messages that were sent and are not acknowledged, with their port."""
+        return [(m, f[6]) for n, f in self.out.items() for i, m in enumerate(messages(f)) if n + i >= self.una]
+
     def finish(self, una=None):
         """The stream is over."""
         if una is None:
-            self.unknown = [b for n, b in self.out.items()]
+            self.unknown = [m for m, _ in self.pending()]
         self.state, self.out = "ended", {}
 
     def tick(self):
@@ -240,45 +286,52 @@ class Sink:
     def __init__(self, node, source, inc, gen):
         self.node, self.source, self.inc, self.gen = node, source, inc, gen
         self.first = self.next = 1000 if BROKEN == "fixed-first" else random.randint(1, 1 << 62)
-        self.held, self.round, self.asked = {}, 0, 0
+        self.held, self.round, self.asked, self.bundles = {}, 0, 0, BUNDLES
 
     def opened(self, seq):
-        self.node.emit(frame(OPENED, self.source, self.node.id, seq, struct.pack(">QQQI", self.inc, self.node.inc, self.first, 1 << 20)))
+        self.node.emit(frame(OPENED, self.source, self.node.id, seq, struct.pack(">QQQI", self.inc, self.node.inc, self.first, 1 << 20), flags=BUNDLE * self.bundles))
+        self.bundles = self.bundles and BROKEN != "grants-once"
 
     def stranger(self, n):
-        return n < self.first or n < self.next - 65536 or n > self.next + 65536
+        return n < self.first or n < self.next - (1 << 20) or n > self.next + (1 << 20)
 
     def ack(self):
         ranges, n = b"", 0
         held = sorted(self.held)
         while held and n < 32:
-            start = held[0]
-            count = 1
-            while start + count in self.held:
-                count += 1
-            ranges += struct.pack(">II", start - self.next, count)
-            held, n = held[count:], n + 1
+            start = end = held[0]
+            while held and held[0] <= end:
+                end = max(end, held[0] + len(messages(self.held[held.pop(0)])))
+            ranges += struct.pack(">II", start - self.next, end - start)
+            n += 1
         done = self.first if BROKEN == "goes-back" and self.held else self.next
         self.node.emit(frame(ACK, self.source, self.node.id, done, struct.pack(">III", 0, 1 << 20, self.round) + ranges))
 
     def data(self, f):
-        seq = int.from_bytes(f[24:32], "big")
+        seq, all = int.from_bytes(f[24:32], "big"), messages(f)
+        if all is None:
+            return
         if seq == self.next or BROKEN == "no-order" and seq > self.next:
             self.next = seq
-            self.node.deliver(f)
-            self.next += 1
-            while self.next in self.held:
-                self.node.deliver(self.held.pop(self.next))
-                self.next += 1
+            while f:
+                for m in messages(f):
+                    self.node.deliver(f, m)
+                    self.next += 1
+                f = self.held.pop(self.next, None)
+            self.held = {n: f for n, f in self.held.items() if n > self.next}  # no honest source sends what goes here
             if self.asked and self.next >= self.asked:
                 self.asked = 0
                 if BROKEN != "one-ack":
                     self.ack()
-        elif self.next < seq <= self.next + 65535:
-            if len(self.held) < 1000:
-                self.held[seq] = f
+        elif BROKEN == "takes-part" and self.first <= seq < self.next < seq + len(all):
+            for m in all[self.next - seq:]:
+                self.node.deliver(f, m)
+                self.next += 1
+        elif self.next < seq < self.next + (1 << 20):
+            if len(self.held) < 1000 and all:
+                self.held.setdefault(seq, f)
         elif BROKEN == "copies" and self.first <= seq < self.next:
-            self.node.deliver(f)
+            self.node.deliver(f, all[0])
 
     def sync(self, seq, round):
         self.round = round
@@ -669,6 +722,10 @@ class Node:
         sizes = {OPEN: 8, OPENED: 28, REFUSE: 17, SYNC: 4, TRACED: 3, NOROUTE: 10}
         if t in sizes and len(body) != sizes[t] or t == ACK and (len(body) < 12 or (len(body) - 12) % 8):
             return
+        if t in (DATA, CAST) and 1 <= f[6] < 128 and BROKEN != "any-port":
+            return
+        if t != DATA and f[7] & BUNDLE and BROKEN == "strict-flags" and t != OPENED:
+            return
         if t == OPEN:
             return self.opening(src, seq, int.from_bytes(body, "big"))
         if t in (DATA, SYNC, CLOSE):
@@ -690,9 +747,8 @@ class Node:
         s = self.sources.get(int.from_bytes(body[2:], "big") if t == NOROUTE else src)
         if t == FAREWELL:
             if s and s.state == "open" and s.rcvd <= seq <= s.nxt:
-                for n in range(s.una, seq):
-                    s.out.pop(n, None)
-                s.waiting = [(b[32:], b[6]) for b in s.out.values()] + s.waiting
+                s.una = seq
+                s.waiting = s.pending() + s.waiting
                 s.finish(seq)
                 self.account(s)
                 del self.sources[src]
@@ -704,7 +760,7 @@ class Node:
             if t == OPENED:
                 self.emit(frame(CLOSE, src, self.id, int.from_bytes(body[16:24], "big")))
         elif t == OPENED:
-            s.opened(seq, body)
+            s.opened(seq, body, f[7])
         elif t == ACK:
             s.ack(seq, body)
         elif t == REFUSE and s.state == "opening" and seq == s.gen and body[8] == 2:
@@ -734,10 +790,10 @@ class Node:
 
     # --- traffic runs ---------------------------------------------------------------------------
 
-    def deliver(self, f):
-        if f[6] >= 128 and len(f) >= 36:
+    def deliver(self, f, message):
+        if f[6] >= 128 and len(message) >= 4:
             c = self.counts.setdefault(f[6], [0, 0, 0, 0, {}])
-            value = struct.unpack(">i", f[32:36])[0]
+            value = struct.unpack(">i", message[:4])[0]
             hops = int.from_bytes(f[4:6], "big")
             c[0] += 1
             c[1] += value
@@ -774,7 +830,7 @@ class Node:
             for b in s.unknown:
                 pair = self.task["unknown"].setdefault(s.sink, [0, 0])
                 pair[0] += 1
-                pair[1] += struct.unpack(">i", b[32:36])[0]
+                pair[1] += struct.unpack(">i", b[:4])[0]
 
     def progress(self):
         t = self.task
