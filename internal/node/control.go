@@ -36,6 +36,9 @@ func (n *Node) controlLoop() {
 		ctl.Accuse(err)
 		ctl.Close()
 		ctl.Free()
+		if errors.Is(err, errExpelled) {
+			n.expelled.Store(true) // known before Disconnected tells that something has happened
+		}
 		n.mu.Lock()
 		close(n.disconnected)
 		leaving, released := n.leaving, n.released

@@ -147,7 +147,8 @@ func (c *churn) live(ctx context.Context, n *churnNode) {
 			return
 		}
 		ended := make(chan struct{})
-		go func() { c.end(n); close(ended) }()
+		leaver := n // n is another one below
+		go func() { c.end(leaver); close(ended) }()
 		n = c.replace()
 		<-ended
 		if n == nil {
