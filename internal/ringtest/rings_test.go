@@ -156,6 +156,7 @@ func eventsOf(s *status.Snapshot, kind status.EventKind) (events []status.Event)
 
 // twoRings starts ring I with three nodes, and then, at the same address, ring J with two.
 func twoRings(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, dirs [2]string, ids [2]string, i, j []*ringdht.Node, log *ringtest.Log)) {
+	ringtest.OpenOnly(t, "a registry with another state has another key: its ring is refused")
 	dirs := [2]string{filepath.Join(t.TempDir(), "i"), filepath.Join(t.TempDir(), "j")}
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
@@ -350,6 +351,7 @@ func TestLeaveBesideAnotherRing(t *testing.T) {
 // A registry that keeps a state for the first time, with the grace that this takes, adopts the
 // ring of the one before, and keeps its identity.
 func TestFirstStateOfAnOldRing(t *testing.T) {
+	ringtest.OpenOnly(t, "a registry with another state has another key: its ring is refused")
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(ringtest.Lease))
