@@ -15,8 +15,9 @@ const idleStream = time.Minute
 // checks links, and sweeps idle streams.
 //
 // One timer does for all, since a wakeup is most of what a node at rest costs. It runs every
-// third of a lease. In between it runs while a link carries traffic, so that one that does not
-// answer is noticed within a lease, and when the registry's timeout ends.
+// third of a lease. In between it runs while a link carries traffic, and when the registry's timeout
+// ends. So a link that does not answer is noticed within a lease, or 7/6 of one if its traffic begins
+// after a rest.
 func (inc *incarnation) heartbeatLoop() {
 	third := inc.lease() / 3
 	half := (third + 1) / 2

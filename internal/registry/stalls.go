@@ -89,7 +89,7 @@ func (r *Registry) accountForStalls() {
 }
 
 // worthLogging reports whether the stalls of late must be logged. A little now and then never is,
-// see lateness.tick of internal/node.
+// see lateness.ran of internal/node.
 func (t *stalls) worthLogging(now time.Time, lease time.Duration) bool {
 	return t.unlogged > lease/4 && (t.logged.IsZero() || now.Sub(t.logged) > handshake.StallLogInterval)
 }
