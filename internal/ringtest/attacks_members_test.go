@@ -223,12 +223,16 @@ func (f *field) forgesSources(t *testing.T) (harm bool) {
 	} else if conn != nil {
 		conn.Close()
 	}
-	link := f.Link(t, victim, ringtest.RefOf(f.a))
 	var all []byte
 	for i := range 66_000 {
 		all = append(all, open(uint64(victim.ID()), uint64(i), uint64(1+i), 1)...)
 	}
-	link.Write(all)
+	// The member has a link of its own, and dials again where it lost it. The later of two links
+	// replaces the earlier, so that a link may end before anything is written.
+	link := f.Link(t, victim, ringtest.RefOf(f.a))
+	for n, err := link.Write(all); err != nil && n == 0; n, err = link.Write(all) {
+		link = f.Link(t, victim, ringtest.RefOf(f.a))
+	}
 	synctest.Wait()
 	after := victim.Status()
 	opened, refused := after.Streams.Incoming-before.Streams.Incoming, after.Counters.Dropped.Refused-before.Counters.Dropped.Refused
