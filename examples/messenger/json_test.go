@@ -96,7 +96,7 @@ func TestJSON(t *testing.T) {
 	if d := next(t, p, "event", "left"); d["node"].(map[string]any)["id"] != float64(me) {
 		t.Errorf("left: %v", d)
 	}
-	if status := p.Status(); status != 0 || p.Stderr() != openText+"\n" {
+	if status := p.Status(); status != 0 || p.Complaints() != openText+"\n" {
 		t.Errorf("exit status %d: %s", status, p.Stderr())
 	}
 }

@@ -198,7 +198,7 @@ func TestRegistryLost(t *testing.T) {
 	p.Expect(`, which cannot be reached$`)
 	p.Type("exit")
 	p.Expect(`^exited overlay$`)
-	if status := p.Status(); status != 0 || p.Stderr() != "" {
+	if status := p.Status(); status != 0 || p.Complaints() != "" {
 		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
 	}
 }
@@ -242,7 +242,7 @@ func TestCannotJoin(t *testing.T) {
 		if status := p.Status(); status != c.status {
 			t.Errorf("%s: exit status %d, want %d", c.args, status, c.status)
 		}
-		if e := p.Stderr(); !regexp.MustCompile(c.stderr).MatchString(strings.TrimSuffix(e, "\n")) || strings.Count(e, "\n") != 1 {
+		if e := p.Complaints(); !regexp.MustCompile(c.stderr).MatchString(strings.TrimSuffix(e, "\n")) || strings.Count(e, "\n") != 1 {
 			t.Errorf("%s: stderr is %q", c.args, e)
 		}
 		if out := p.Stdout(); out != "" {
@@ -268,7 +268,7 @@ func TestSendsAtOnce(t *testing.T) {
 	for range 10 {
 		p := drive.Start(t, run, addr)
 		p.Type(fmt.Sprintf("send %d hi", id), fmt.Sprintf("trace %d", id), "exit")
-		if status := p.Status(); status != 0 || p.Stderr() != "" {
+		if status := p.Status(); status != 0 || p.Complaints() != "" {
 			t.Fatalf("exit status %d, stderr %q", status, p.Stderr())
 		}
 		a.Expect(`^Message from \d+ \(1 hop\): hi$`)

@@ -92,7 +92,7 @@ func TestLeavesWhileRebuilding(t *testing.T) {
 	comesBack(t, addr, ringdht.WithGrace(time.Hour))
 	p.Expect(`^The registry at \S+ is back\.$`)
 	p.Interrupt()
-	if status := p.Status(); status != 0 || p.Stderr() != "" {
+	if status := p.Status(); status != 0 || p.Complaints() != "" {
 		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
 	}
 	p.Expect(`^exited overlay$`)
@@ -114,7 +114,7 @@ func TestInterruptedJoin(t *testing.T) {
 	}
 	defer conn.Close()
 	p.Interrupt()
-	if status, want := p.Status(), fmt.Sprintf("messenger: interrupted while joining the registry at %s\n", l.Addr()); status != 1 || p.Stderr() != want {
+	if status, want := p.Status(), fmt.Sprintf("messenger: interrupted while joining the registry at %s\n", l.Addr()); status != 1 || p.Complaints() != want {
 		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
 	}
 }

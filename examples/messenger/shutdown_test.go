@@ -55,7 +55,7 @@ func TestShutdownsOfFour(t *testing.T) {
 			}
 			switch {
 			case missing == 0:
-				if status != 0 || p.Stderr() != "" {
+				if status != 0 || p.Complaints() != "" {
 					t.Errorf("round %d: all of program %d was printed, it ends with status %d and says %q", round, i, status, p.Stderr())
 				}
 				p.Expect(`^exited overlay$`)

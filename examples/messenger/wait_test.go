@@ -23,7 +23,7 @@ func TestStartsBeforeItsRegistry(t *testing.T) {
 	p.Expect(fmt.Sprintf(`^No registry answers at %s\. This messenger waits, for up to 30 s\.$`, addr))
 	comesBack(t, addr)
 	p.Expect(`^Registration request successful\. .* \(1\)$`)
-	if text := p.Stderr(); text != "" {
+	if text := p.Complaints(); text != "" {
 		t.Errorf("complaints: %s", text)
 	}
 	q := drive.Start(t, run, "-ring", "other", addr) // a mistake does not wait
@@ -102,7 +102,7 @@ func TestSendsBeforeTheSetup(t *testing.T) {
 	p.Expect(`^Sent to \d+\.$`)
 	a.Expect(`^Message from \d+ \(1 hop\): hi$`)
 	p.Type(fmt.Sprintf("trace %d", id), "quit")
-	if status := p.Status(); status != 0 || p.Stderr() != "" {
+	if status := p.Status(); status != 0 || p.Complaints() != "" {
 		t.Errorf("exit status %d, stderr %q", status, p.Stderr())
 	}
 }

@@ -147,7 +147,7 @@ func TestListings(t *testing.T) {
 	p.Type("wait 3", "audit", "events 1 -json")
 	p.Expect(`^epoch \d+: 3 nodes with 2 entries, all 6 routes arrive`)
 	p.Expect(fmt.Sprintf(`^\[{"seq":\d+,"time":"[^"]+","kind":"left","epoch":\d+,"node":{"id":%d,`, nodes[3].ID()))
-	if n := strings.Count(p.Stderr(), "\n"); n != 4 {
+	if n := strings.Count(p.Complaints(), "\n"); n != 4 {
 		t.Errorf("complaints: %s", p.Stderr())
 	}
 }

@@ -142,7 +142,7 @@ func TestSession(t *testing.T) {
 	p.Type("help")
 	p.Expect(`^list-messaging-nodes +list `)
 	p.Expect(`^help `)
-	if err := p.Stderr(); err != "" {
+	if err := p.Complaints(); err != "" {
 		t.Errorf("complaints: %s", err)
 	}
 	p.Type("quit")
@@ -302,7 +302,7 @@ func TestRefusesToStart(t *testing.T) {
 		if status := p.Status(); status != c.status {
 			t.Errorf("%s: exit status %d, want %d", c.args, status, c.status)
 		}
-		if e := p.Stderr(); !regexp.MustCompile(c.stderr).MatchString(strings.TrimSuffix(e, "\n")) || strings.Count(e, "\n") != 1 {
+		if e := p.Complaints(); !regexp.MustCompile(c.stderr).MatchString(strings.TrimSuffix(e, "\n")) || strings.Count(e, "\n") != 1 {
 			t.Errorf("%s: stderr is %q", c.args, e)
 		}
 		if out := p.Stdout(); out != "" {

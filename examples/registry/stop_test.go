@@ -112,7 +112,7 @@ func TestRunAfterARestart(t *testing.T) {
 	if waited == 0 {
 		t.Errorf("it does not say that it waits:\n%s", p.Stdout())
 	}
-	if text := p.Stderr(); text != "" {
+	if text := p.Complaints(); text != "" {
 		t.Errorf("complaints: %s", text)
 	}
 }

@@ -208,7 +208,9 @@ func TestUndelivered(t *testing.T) {
 }
 
 // Messages flow when the registry is gone.
-func TestRegistryGone(t *testing.T) {
+func TestRegistryGone(t *testing.T) { synctest.Test(t, registryGone) }
+
+func registryGone(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second))
 	got := make(chan struct{}, 1)
 	for range 3 {
@@ -230,7 +232,9 @@ func TestRegistryGone(t *testing.T) {
 }
 
 // A set-up that cannot succeed says whose link is missing, and the next one mends it.
-func TestSetupSaysWhichLinkIsMissing(t *testing.T) {
+func TestSetupSaysWhichLinkIsMissing(t *testing.T) { synctest.Test(t, setupSaysWhichLinkIsMissing) }
+
+func setupSaysWhichLinkIsMissing(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
 	tr.Join(nil, ringdht.WithTraffic())

@@ -183,7 +183,9 @@ func TestDegradedPair(t *testing.T) {
 
 // The registry dies and another takes its place: messages flow meanwhile, a death is
 // routed around, and the ring that comes back is the same.
-func TestRegistryRestart(t *testing.T) {
+func TestRegistryRestart(t *testing.T) { synctest.Test(t, registryRestart) }
+
+func registryRestart(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
 	for i := range 8 {
@@ -260,6 +262,7 @@ func TestSilentNode(t *testing.T) {
 		if _, err := tr.Registry.Setup(tr.Ctx(), 1); err != nil { // which sends all nodes a Manifest
 			t.Fatal(err)
 		}
+		synctest.Wait() // which dead it leaves out comes in a message behind it
 		for _, n := range others {
 			if !ringtest.NodeOf(n).IsDead(30, inc) {
 				t.Errorf("node %d would listen to an incarnation that is over", n.ID())

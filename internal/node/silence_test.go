@@ -84,6 +84,38 @@ func TestSilentPeerOfAnIdleLink(t *testing.T) {
 	}
 }
 
+// A link that is busy after a rest is noticed to be dead within 7/6 of a lease of its first message.
+// That is the longest: the message comes right after a check, and the next ping waits behind it
+// until the check after that. From then on checks are a sixth of a lease apart.
+func TestSilentPeerOfABusyLink(t *testing.T) {
+	const lease = ringtest.Lease
+	for part := time.Millisecond; part < lease/3; part += lease / 16 {
+		ringtest.InBubble(t, 1, ringtest.SixIDs, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network) {
+			time.Sleep(10 * lease)
+			from, to := ringtest.NodeOf(tr.Nodes[1]).Present(), tr.Nodes[2]
+			sinceCheck := time.Since(lastAnswer(tr.Nodes[1])) % (lease / 3)
+			time.Sleep(lease/3 - sinceCheck + part)
+			// The peer answers nothing. It takes what fills the connection half a sixth after the next check.
+			net.Hold("n2", "n1")
+			net.Delay("n1", "n2", lease/3-part+lease/12, 0)
+			start := time.Now()
+			for range 100 {
+				if err := tr.Nodes[1].Cast(t.Context(), to.ID(), make([]byte, 1000)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for from.Plane().HasLink(uint64(to.ID()), to.Incarnation()) {
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+			}
+			if took, want := time.Since(start), lease*7/6-part; took < want || took > want+time.Millisecond {
+				t.Errorf("messages %v after a check: noticed after %v, and not %v", part, took, want)
+			}
+			net.Heal()
+		})
+	}
+}
+
 // Links that carry traffic are looked at every sixth of a lease: what waits in the queue of one
 // is noticed as early as ever.
 func TestBusyLinksAreCheckedMoreOften(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -92,7 +93,9 @@ func TestShortLivedNodes(t *testing.T) {
 }
 
 // A node that has no registry at the time of a leave learns of it later.
-func TestLeaveDuringAnOutage(t *testing.T) {
+func TestLeaveDuringAnOutage(t *testing.T) { synctest.Test(t, leaveDuringAnOutage) }
+
+func leaveDuringAnOutage(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(5*time.Second))
 	sink := tr.Join(nil)

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -73,7 +74,9 @@ func TestRelaysOfALateComer(t *testing.T) {
 
 // The rest of a run whose registry died counts in no later run: neither in the next nor in the
 // one that uses its port again. Nodes that only relay are told of no task.
-func TestRelaysOfAnAbandonedRun(t *testing.T) {
+func TestRelaysOfAnAbandonedRun(t *testing.T) { synctest.Test(t, relaysOfAnAbandonedRun) }
+
+func relaysOfAnAbandonedRun(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
 	for i := range 6 {
@@ -102,7 +105,9 @@ func TestRelaysOfAnAbandonedRun(t *testing.T) {
 
 // All members that knew of a run may be lost together with the registry. The next registry must
 // not use the number of that run, under which the others still count.
-func TestRelaysOfARunThatNobodyKnows(t *testing.T) {
+func TestRelaysOfARunThatNobodyKnows(t *testing.T) { synctest.Test(t, relaysOfARunThatNobodyKnows) }
+
+func relaysOfARunThatNobodyKnows(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
 	for i := range 4 {

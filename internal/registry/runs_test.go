@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -299,7 +300,9 @@ func TestDeathAfterTheSummary(t *testing.T) {
 }
 
 // A run of a former registry gives way to a run of the next.
-func TestRunAfterRestart(t *testing.T) {
+func TestRunAfterRestart(t *testing.T) { synctest.Test(t, runAfterRestart) }
+
+func runAfterRestart(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net, ringdht.WithLease(time.Second))
 	for range 4 {

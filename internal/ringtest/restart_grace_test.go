@@ -2,6 +2,7 @@ package ringtest_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -11,7 +12,9 @@ import (
 
 // A registry with a grace period may replace one without. The ring is live when its members are
 // back, and needs no set-up.
-func TestRestartWithGrace(t *testing.T) {
+func TestRestartWithGrace(t *testing.T) { synctest.Test(t, restartWithGrace) }
+
+func restartWithGrace(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(time.Second))
 	for range 4 {
 		tr.Join(nil, ringdht.WithTraffic())

@@ -161,7 +161,8 @@ func newToken(t *testing.T, s *scene, terms status.TokenTerms) string {
 }
 
 func expiredToken(t *testing.T, s *scene) {
-	line := newToken(t, s, status.TokenTerms{For: time.Millisecond})
+	line := newToken(t, s, status.TokenTerms{For: time.Minute})
+	s.ahead.Store(int64(2 * time.Minute))
 	ringtest.WaitUntil(t, "the token to expire", func() bool {
 		return !slices.ContainsFunc(s.Registry.Tokens()[1:], status.Token.Valid)
 	})

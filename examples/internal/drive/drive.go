@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,23 @@ func (p *Program) Stdout() string { return p.out.String() }
 
 // Stderr returns the whole error output so far.
 func (p *Program) Stderr() string { return p.err.String() }
+
+// late are warnings that a loaded machine causes, and no mistake of a program.
+var late = []string{
+	"this process did not get the processor for a while, or was stopped",
+	"this process got no CPU time for a while, or was stopped",
+}
+
+// Complaints returns the error output so far, without the warnings that a loaded machine causes.
+func (p *Program) Complaints() string {
+	var all strings.Builder
+	for line := range strings.Lines(p.Stderr()) {
+		if !slices.ContainsFunc(late, func(l string) bool { return strings.Contains(line, `msg="`+l) }) {
+			all.WriteString(line)
+		}
+	}
+	return all.String()
+}
 
 func (p *Program) state() string {
 	return fmt.Sprintf("\n--- %s\n--- stdout\n%s--- stderr\n%s", p.name, p.Stdout(), p.Stderr())
