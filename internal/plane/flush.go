@@ -14,7 +14,7 @@ import (
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
 	since := p.losses.beginFlush()
 	err := p.Await(ctx, sinks...)
-	return p.losses.endFlush(sinks, since), err
+	return p.losses.endFlush(since, sinks), err
 }
 
 // Await is Flush for callers that must not take away what the next Flush returns.

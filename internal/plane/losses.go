@@ -1,196 +1,193 @@
 package plane
 
 import (
-	"cmp"
+	"iter"
 	"slices"
+	"sync"
+
+	"github.com/x/ringdht/internal/notify"
+	"github.com/x/ringdht/internal/wire"
 )
 
-// The fate of a stream is told once. Without a callback the next Flush tells it, or Close. With a
-// callback, the callback does; then Close leaves it out, and so does a Flush that begins later. A
-// Flush that was under way returns it as well: it was asked whether messages were delivered, and
-// they were not. A callback that panics counts as not told.
-//
-// So a loss that the callback was told is forgotten when the callback returns or, if Flushes are
-// under way, with the last of these. Callbacks are called in the order of seq, so called says
-// which have returned.
+// Undelivered describes a stream that ended before everything on it was known to be delivered.
+type Undelivered struct {
+	Sink     uint64
+	Messages uint64 // handlers' messages (ports below 128) that were not known to be delivered
+	// NotHandled is how many of these, the latest ones, are known not to have been handled, and
+	// never will be. The outcome of those before them is unknown.
+	NotHandled uint64
+	Bodies     [][]byte // their bodies, oldest first; nil if too many bytes are retained already
+	Err        error    // why the stream ended
+	Many       bool     // several sinks, too many to list; Sink is 0, Err the latest
+}
 
-// add keeps a loss. It returns how many messages are listed nowhere because entries had to be
-// merged. It needs mu.
-func (x *losses) add(l loss) (unlisted uint64) {
-	list := x.bySink[l.Sink]
-	switch {
-	case len(list) < maxLosses && x.stored < maxStored:
-		if l.Bodies != nil {
-			x.heldBytes += l.size
-		}
-		x.keep(l.Sink, append(list, l))
-	case len(list) > 0:
-		list, unlisted = x.merge(list, l)
-		x.keep(l.Sink, list)
-	default:
-		l.Many, l.Sink = true, 0
-		x.rest, unlisted = x.merge(x.rest, l)
+// losses keeps streams that ended with messages pending until they have been told, once. Without
+// a callback the next Flush tells a stream, or Close. With a callback, the callback does; then
+// Close leaves it out, and so does a Flush that begins later. A Flush that was under way returns
+// it as well: it was asked whether messages were delivered, and they were not. A callback that
+// fails counts as not told.
+//
+// So a stream that the callback was told is forgotten when the callback returns or, if Flushes are
+// under way, with the last of these. The callback is told in the order of seq, so called says what
+// it was told. Its lock is a leaf.
+type losses struct {
+	// static
+	callback bool // there is one
+	maxBytes int  // of frames whose bodies are kept for Flush and Close, and as many for the callback
+
+	mu        sync.Mutex
+	seq       uint64 // of the latest stream
+	kept      map[place][]loss
+	stored    int    // entries of kept
+	heldBytes int    // of bodies in kept
+	flushes   int    // under way
+	calls     []loss // for the callback, in order; it is being told the first
+	callBytes int    // of bodies in calls
+	called    uint64 // the seq up to which the callback was told
+
+	returned notify.Change // the callback has returned
+}
+
+// place is where a loss is kept: with those of its sink or, if there is no room, with those of
+// many sinks.
+type place struct {
+	sink uint64
+	many bool
+}
+
+// loss is one stream or, if there were too many, several.
+type loss struct {
+	Undelivered
+	from, seq   uint64 // of the first and the latest stream
+	size        int    // of Bodies, each as a frame of its own
+	forCallback bool   // Flush and Close leave it out once the callback was told
+	listed      bool   // the callback gets the bodies
+	at          place  // in calls: where it is kept
+}
+
+// Bounds of what is kept.
+const (
+	// maxLosses is how many streams to one sink the next Flush tells apart, and maxStored how many
+	// to all sinks. Streams beyond these are added up.
+	maxLosses = 32
+	maxStored = 4096
+	// maxCalls is how many streams may wait for the callback. It is not told of those beyond;
+	// Flush and Close are.
+	maxCalls = 4096
+)
+
+// add records a stream that ended. bodies are those of its messages, and bytes their length; they
+// are copied, if there is room. It returns how many messages are listed nowhere for lack of room.
+// If it returns true, the caller must start a goroutine that tells the callback, by next.
+func (x *losses) add(u Undelivered, bytes int, bodies iter.Seq[[]byte]) (unlisted uint64, tell bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.seq++
+	size := bytes + int(u.Messages)*wire.HeaderSize
+	fits := func(used int) bool { return used == 0 || used+size <= x.maxBytes }
+	l := loss{Undelivered: u, from: x.seq, seq: x.seq}
+	l.forCallback = x.callback && len(x.calls) < maxCalls
+	l.listed = l.forCallback && fits(x.callBytes)
+	keep := fits(x.heldBytes)
+	if keep || l.listed {
+		l.Bodies, l.size = copies(bodies, bytes, int(u.Messages)), size
+	} else {
+		unlisted = u.Messages
 	}
+	call := l
+	if !keep {
+		l.strip()
+	}
+	at, merged := x.keep(l)
+	if l.forCallback {
+		if call.at = at; !call.listed {
+			call.strip()
+		}
+		x.callBytes += call.size
+		x.calls = append(x.calls, call)
+		tell = len(x.calls) == 1
+	}
+	return unlisted + merged, tell
+}
+
+// copies copies bodies of so many bytes into one buffer.
+func copies(bodies iter.Seq[[]byte], bytes, messages int) [][]byte {
+	buf, all := make([]byte, 0, bytes), make([][]byte, 0, messages)
+	for b := range bodies {
+		n := len(buf)
+		buf = append(buf, b...)
+		all = append(all, buf[n:len(buf):len(buf)])
+	}
+	return all
+}
+
+// strip drops the bodies. It returns how many messages are listed nowhere for that.
+func (l *loss) strip() (unlisted uint64) {
+	if l.size > 0 && !l.listed {
+		unlisted = l.Messages
+	}
+	l.Bodies, l.size = nil, 0
 	return unlisted
 }
 
-// keep sets what is kept for a sink. It needs mu.
-func (x *losses) keep(sink uint64, list []loss) {
-	x.stored += len(list) - len(x.bySink[sink])
-	if len(list) == 0 {
-		delete(x.bySink, sink)
-		return
+// keep keeps a loss. If there is no room, it merges it with the latest one that is told in the
+// same way, without the bodies of both. It needs mu.
+func (x *losses) keep(l loss) (at place, unlisted uint64) {
+	at = place{sink: l.Sink}
+	room := x.stored < maxStored && len(x.kept[at]) < maxLosses
+	if !room && len(x.kept[at]) == 0 {
+		at = place{many: true}
+		l.Sink, l.Many = 0, true
 	}
-	if x.bySink == nil {
-		x.bySink = make(map[uint64][]loss)
-	}
-	x.bySink[sink] = list
-}
-
-// merge adds a loss, without its bodies, to the latest one in the list that is told in the same
-// way, or to the list if there is none. It needs mu.
-func (x *losses) merge(list []loss, l loss) (_ []loss, unlisted uint64) {
-	if l.Bodies != nil && !l.withBodies {
-		unlisted = l.Messages
-	}
-	l.Bodies, l.withBodies = nil, false
-	for i := len(list) - 1; i >= 0; i-- {
-		last := &list[i]
-		if last.forCallback != l.forCallback {
-			continue
-		}
-		if last.Bodies != nil {
-			x.heldBytes -= last.size
-			if !last.withBodies {
-				unlisted += last.Messages
-			}
-		}
-		last.Bodies, last.withBodies = nil, false
-		last.Messages += l.Messages
-		last.NotHandled += l.NotHandled
-		last.Err, last.seq = l.Err, l.seq
-		return list, unlisted
-	}
-	return append(list, l), unlisted
-}
-
-// beginFlush begins a Flush. It returns the seq up to which the callback has been told.
-func (x *losses) beginFlush() (since uint64) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.flushes++
-	return x.called
-}
-
-// endFlush ends a Flush, and takes its result for these sinks, or for all if none are given.
-func (x *losses) endFlush(sinks []uint64, since uint64) []Undelivered {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	all := x.collect(sinks, since)
-	if x.flushes--; x.flushes == 0 && x.late {
-		x.late = false
-		x.forgetTold()
-	}
-	return all
-}
-
-// untoldAll takes everything that neither a Flush nor the callback has told.
-func (x *losses) untoldAll() []Undelivered {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.collect(nil, x.called)
-}
-
-// isTold reports whether the callback has been told, up to a seq. It needs mu.
-func (e *loss) isTold(since uint64) bool { return e.forCallback && e.seq <= since }
-
-// collect takes what is kept for these sinks, or for all if none are given, and for sinks that
-// are not listed. It leaves out what the callback had been told up to since. It needs mu.
-func (x *losses) collect(sinks []uint64, since uint64) []Undelivered {
-	var taken []loss
-	sift := func(list []loss) []loss {
-		return x.removeIf(list, func(l *loss) bool {
-			if l.isTold(since) {
-				return false
-			}
-			taken = append(taken, *l)
-			return true
-		})
-	}
-	if len(sinks) == 0 {
-		for sink, list := range x.bySink {
-			x.keep(sink, sift(list))
-		}
-	}
-	for _, sink := range sinks {
-		x.keep(sink, sift(x.bySink[sink]))
-	}
-	x.rest = sift(x.rest)
-	slices.SortFunc(taken, func(a, b loss) int { return cmp.Compare(a.seq, b.seq) })
-	var all []Undelivered
-	for _, l := range taken {
-		all = append(all, l.Undelivered)
-	}
-	return all
-}
-
-// forgetTold forgets what the callback has been told about these sinks, or about all if none are
-// given. It needs mu.
-func (x *losses) forgetTold(sinks ...uint64) {
-	told := func(l *loss) bool { return l.isTold(x.called) }
-	if len(sinks) == 0 {
-		for sink, list := range x.bySink {
-			x.keep(sink, x.removeIf(list, told))
-		}
-	}
-	for _, sink := range sinks {
-		x.keep(sink, x.removeIf(x.bySink[sink], told))
-	}
-	x.rest = x.removeIf(x.rest, told)
-}
-
-// removeIf takes losses off a list, in place. It needs mu.
-func (x *losses) removeIf(list []loss, which func(*loss) bool) []loss {
-	kept := list[:0]
-	for i := range list {
-		l := &list[i]
-		if !which(l) {
-			kept = append(kept, *l)
-			continue
-		}
-		if l.Bodies != nil {
-			x.heldBytes -= l.size
-		}
-	}
-	clear(list[len(kept):])
-	return kept
-}
-
-// takeBack notes that the callback panicked: the loss is for Flush or Close, unless one of these
-// has returned it already. It needs mu, and comes before called is set.
-func (x *losses) takeBack(l loss) {
-	for _, list := range [][]loss{x.bySink[l.Sink], x.rest} {
-		for i := range list {
-			e := &list[i]
-			switch {
-			case !e.forCallback || l.seq < e.from || l.seq > e.seq || e.Messages < l.Messages:
+	if !room {
+		unlisted = l.strip()
+		for i := range slices.Backward(x.kept[at]) {
+			last := &x.kept[at][i]
+			if last.forCallback != l.forCallback {
 				continue
-			case e.from == e.seq:
-				e.forCallback, e.withBodies = false, false
-			default: // it was merged with others
-				e.Messages -= l.Messages
-				e.NotHandled -= l.NotHandled
-				l.Bodies, l.withBodies, l.forCallback = nil, false, false
-				x.add(l)
 			}
-			return
+			x.heldBytes -= last.size
+			unlisted += last.strip()
+			last.Messages += l.Messages
+			last.NotHandled += l.NotHandled
+			last.Err, last.seq = l.Err, l.seq
+			return at, unlisted
 		}
 	}
+	if x.kept == nil {
+		x.kept = make(map[place][]loss)
+	}
+	x.kept[at] = append(x.kept[at], l)
+	x.stored++
+	x.heldBytes += l.size
+	return at, unlisted
 }
 
-// Flushing returns how many calls of Flush are under way.
-func (p *Plane) Flushing() int {
-	p.losses.mu.Lock()
-	defer p.losses.mu.Unlock()
-	return p.losses.flushes
+// remove takes out losses for which which returns true: those of these sinks, or of all if none
+// are given, and those of many sinks. It needs mu.
+func (x *losses) remove(sinks []uint64, which func(*loss) bool) {
+	sift := func(at place) {
+		left := slices.DeleteFunc(x.kept[at], func(l loss) bool {
+			gone := which(&l)
+			if gone {
+				x.stored--
+				x.heldBytes -= l.size
+			}
+			return gone
+		})
+		if len(left) == 0 {
+			delete(x.kept, at)
+		} else {
+			x.kept[at] = left
+		}
+	}
+	if len(sinks) == 0 {
+		for at := range x.kept {
+			sift(at)
+		}
+	}
+	for _, sink := range sinks {
+		sift(place{sink: sink})
+	}
+	sift(place{many: true})
 }

@@ -188,6 +188,7 @@ func New(c Config) *Plane {
 	p.routes.Store(&snapshot{})
 	p.fence.lastRun.set(p.clocks())
 	p.casts.limit = c.ReceiveBuffer / 4
+	p.losses.callback, p.losses.maxBytes = c.OnUndelivered != nil, c.SendBuffer
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
 	p.incoming.most = maxIncoming
@@ -247,7 +248,7 @@ func (p *Plane) Close(err error) []Undelivered {
 		l.Close()
 	}
 	p.wg.Wait()
-	return p.losses.untoldAll()
+	return p.losses.takeRest()
 }
 
 // allLinks lists the links that have a writer. It needs mu.
