@@ -17,7 +17,7 @@
 //	sendqueue.go        frames of a stream that wait for their first link
 //	emit.go             frames outside outgoing streams, and frames that need another way
 //	flush.go            waiting for deliveries
-//	undelivered.go      what was pending when a stream ended; losses.go: kept; told.go: told once
+//	undelivered.go      what was pending when a stream ended, see package undelivered
 //	timers.go           streams that wait for an answer
 //
 //	receive.go          reading a connection: take in, or send on

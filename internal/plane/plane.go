@@ -11,6 +11,7 @@ import (
 
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/undelivered"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -147,7 +148,7 @@ type Plane struct {
 	sched                     scheduler
 	casts                     castInbox
 	timers                    timers
-	losses                    losses
+	losses                    *undelivered.Ledger
 	fence                     fence
 
 	// use of Limits
@@ -178,6 +179,7 @@ func New(c Config) *Plane {
 		unanswered: make(map[uint64]uint64),
 		conns:      make(map[*conn]struct{}),
 		traces:     make(map[uint64]*trace),
+		losses:     undelivered.New(c.OnUndelivered != nil, c.SendBuffer),
 		generation: rand.Uint64N(1 << 48), // leftovers of an earlier incarnation then do not match
 	}
 	if c.Owner == 0 {
@@ -188,7 +190,6 @@ func New(c Config) *Plane {
 	p.routes.Store(&snapshot{})
 	p.fence.lastRun.set(p.clocks())
 	p.casts.limit = c.ReceiveBuffer / 4
-	p.losses.callback, p.losses.maxBytes = c.OnUndelivered != nil, c.SendBuffer
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
 	p.incoming.most = maxIncoming
@@ -248,7 +249,7 @@ func (p *Plane) Close(err error) []Undelivered {
 		l.Close()
 	}
 	p.wg.Wait()
-	return p.losses.takeRest()
+	return p.losses.TakeRest()
 }
 
 // allLinks lists the links that have a writer. It needs mu.

@@ -2,7 +2,12 @@ package plane
 
 import (
 	"context"
+
+	"github.com/x/ringdht/internal/undelivered"
 )
+
+// Undelivered describes a stream that ended before everything on it was known to be delivered.
+type Undelivered = undelivered.Stream
 
 // firstTraffic is the lowest port of traffic runs. Ports below it are the handlers'.
 const firstTraffic = 128
@@ -32,7 +37,7 @@ func (o *outbound) recordLoss() {
 	if u.Messages == 0 {
 		return
 	}
-	unlisted, tell := p.losses.add(u, bytes, o.pending)
+	unlisted, tell := p.losses.Add(u, bytes, o.pending)
 	p.counters.unlisted.Add(int64(unlisted))
 	if tell {
 		p.wg.Go(p.callBack)
@@ -60,11 +65,11 @@ func (p *Plane) callBack() {
 func (p *Plane) callOne() (more bool) {
 	told, exits := false, true
 	defer func() {
-		if more = p.losses.callReturned(told); more && exits {
+		if more = p.losses.Returned(told); more && exits {
 			p.wg.Go(p.callBack)
 		}
 	}()
-	told = p.callUser(p.losses.next())
+	told = p.callUser(p.losses.Next())
 	exits = false
 	return more
 }
@@ -86,15 +91,15 @@ func (p *Plane) callUser(u Undelivered) (ok bool) {
 	return true
 }
 
-// awaitCalls waits until the callback has returned for all losses of these sinks so far, or of
-// all sinks. Handlers and callbacks do not wait: they might wait for themselves.
+// awaitCalls waits until the callback has returned for all streams to these sinks that have
+// ended, or to all sinks. Handlers and callbacks do not wait: they might wait for themselves.
 func (p *Plane) awaitCalls(ctx context.Context, sinks []uint64) error {
 	if ctx.Value(handlerKey{}) == p {
 		return nil
 	}
-	seq := p.losses.callFor(sinks)
+	seq := p.losses.LatestCall(sinks)
 	for first := true; ; first = false {
-		returned := p.losses.awaitCall(seq)
+		returned := p.losses.AwaitCall(seq)
 		if returned == nil || first && Inside(p.Owner) { // a handler or callback with another context
 			return nil
 		}
@@ -105,4 +110,4 @@ func (p *Plane) awaitCalls(ctx context.Context, sinks []uint64) error {
 }
 
 // Flushing returns how many calls of Flush are under way.
-func (p *Plane) Flushing() int { return p.losses.flushing() }
+func (p *Plane) Flushing() int { return p.losses.Flushing() }
