@@ -31,7 +31,7 @@
 //	inside.go           calls that a handler must not make
 //
 //	keepalive.go        pings
-//	fence.go            after this process was suspended
+//	suspend.go          after this process was suspended, see package fence
 //	evict.go            when an incarnation of a node has ended
 //	part.go drain.go    an orderly leave
 //	trace.go            the route to a node

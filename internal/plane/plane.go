@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/x/ringdht/internal/fence"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/undelivered"
@@ -149,7 +150,7 @@ type Plane struct {
 	casts                     castInbox
 	timers                    timers
 	losses                    *undelivered.Ledger
-	fence                     fence
+	fence                     fence.Fence
 
 	// use of Limits
 	tracing  atomic.Int32 // traces of streams that are stuck, see maxStuckTraces
@@ -188,7 +189,8 @@ func New(c Config) *Plane {
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
 	p.routes.Store(&snapshot{})
-	p.fence.lastRun.set(p.clocks())
+	ran, day := p.clocks()
+	p.fence.Start(c.MaxSuspension, ran, day)
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
