@@ -24,7 +24,7 @@
 //	demux.go            the frames of a batch by where they go
 //	throttle.go         pauses of a reader while a queue is crowded
 //	inbound.go          the sink's half of a stream; bygone.go: after its source has left
-//	concluded.go        late frames of streams that have ended in good order
+//	stale.go            frames of streams that have ended, see package timewait
 //	handlers.go         workers, and the inbox of casts
 //	inline.go           readers that call handlers themselves
 //	deliver.go          calls of the handler, and acknowledgements
@@ -91,6 +91,6 @@
 //
 // In this order, and none is held across I/O or a handler: a stream's (outbound or inbound), then
 // Plane.mu, then a link's; a probe's comes right before its link's. The locks of the scheduler,
-// the timers, the casts, the losses, the relays, the fence, the concluded streams, a throttle and a
+// the timers, the casts, the losses, the relays, the fence, the streams that have ended, a throttle and a
 // trace are leaves.
 package plane

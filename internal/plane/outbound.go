@@ -226,7 +226,7 @@ func (o *outbound) ended() {
 	o.updateCharges()
 	o.changed.Broadcast()
 	if first := o.s.First(); first > 0 && o.s.Err() == nil {
-		p.concludedOut.add(o.sink, first, o.s.Accepted())
+		p.endedOut.Add(o.sink, first, o.s.Accepted())
 	}
 	accepted, _ := o.s.Progress()
 	p.counters.sent.Add(int64(accepted))

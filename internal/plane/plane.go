@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht/internal/fence"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/timewait"
 	"github.com/x/ringdht/internal/undelivered"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -145,12 +146,12 @@ type Plane struct {
 	lastCheck time.Time
 
 	// parts with locks of their own
-	concludedIn, concludedOut concluded
-	sched                     scheduler
-	casts                     castInbox
-	timers                    timers
-	losses                    *undelivered.Ledger
-	fence                     fence.Fence
+	endedIn, endedOut timewait.List
+	sched             scheduler
+	casts             castInbox
+	timers            timers
+	losses            *undelivered.Ledger
+	fence             fence.Fence
 
 	// use of Limits
 	tracing  atomic.Int32 // traces of streams that are stuck, see maxStuckTraces
