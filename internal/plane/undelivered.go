@@ -9,9 +9,6 @@ import (
 // Undelivered describes a stream that ended before everything on it was known to be delivered.
 type Undelivered = undelivered.Stream
 
-// firstTraffic is the lowest port of traffic runs. Ports below it are the handlers'.
-const firstTraffic = 128
-
 // recordLoss records what is pending on a stream at its end. The sender calls it, so mu is held.
 func (o *outbound) recordLoss() {
 	p := o.p
