@@ -34,7 +34,7 @@
 //	suspend.go          after this process was suspended, see package fence
 //	evict.go            when an incarnation of a node has ended
 //	part.go drain.go    an orderly leave
-//	trace.go            the route to a node
+//	trace.go            the route to a node, see package trace
 //	counters.go relays.go status.go
 //
 // # The path of a message

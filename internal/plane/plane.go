@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/timewait"
+	"github.com/x/ringdht/internal/trace"
 	"github.com/x/ringdht/internal/undelivered"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -136,9 +137,8 @@ type Plane struct {
 	conns      map[*conn]struct{} // all connections, and the far end of the loopback
 	incoming   incoming           // those of conns that peers have dialled
 	loop       *outLink           // to the node itself, made when it is first needed
-	traces     map[uint64]*trace
-	table      Routes // in force
-	generation uint64 // of the latest outgoing stream
+	table      Routes             // in force
+	generation uint64             // of the latest outgoing stream
 	closed     bool
 	why        error // reason for closed
 
@@ -150,6 +150,7 @@ type Plane struct {
 	sched             scheduler
 	casts             castInbox
 	timers            timers
+	traces            trace.Table
 	losses            *undelivered.Ledger
 	fence             fence.Fence
 
@@ -180,7 +181,6 @@ func New(c Config) *Plane {
 		links:      make(map[uint64]*outLink),
 		unanswered: make(map[uint64]uint64),
 		conns:      make(map[*conn]struct{}),
-		traces:     make(map[uint64]*trace),
 		losses:     undelivered.New(c.OnUndelivered != nil, c.SendBuffer),
 		generation: rand.Uint64N(1 << 48), // leftovers of an earlier incarnation then do not match
 	}
