@@ -91,6 +91,6 @@
 //
 // In this order, and none is held across I/O or a handler: a stream's (outbound or inbound), then
 // Plane.mu, then a link's; a probe's comes right before its link's. The locks of the scheduler,
-// the timers, the casts, the losses, the relays, the fence, the streams that have ended, a throttle and a
-// trace are leaves.
+// the timers, the casts and a throttle are leaves, and so are those inside packages fence, roster,
+// runcount, timewait, trace and undelivered.
 package plane

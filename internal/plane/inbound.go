@@ -132,7 +132,7 @@ func (l *inLink) handleOpen(f wire.Frame) {
 			in.finished = false
 			p.stays(in)
 		}
-		p.noteHere(f.Src(), in.r.PeerIncarnation())
+		p.members.Here(f.Src(), in.r.PeerIncarnation())
 		l.replies = in.r.AppendOpened(l.replies, p.firstWindow(in))
 	} else {
 		p.countStaleOpen(in.r, b)

@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht/internal/fence"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/roster"
 	"github.com/x/ringdht/internal/timewait"
 	"github.com/x/ringdht/internal/trace"
 	"github.com/x/ringdht/internal/undelivered"
@@ -123,7 +124,6 @@ type Plane struct {
 	incomingCut    atomic.Bool // incoming streams are cut, see CloseIncoming; set with mu held
 	sendingStopped atomic.Bool // streams send nothing new, see StopSending
 	draining       atomic.Bool
-	members        atomic.Pointer[members] // some of the nodes that exist, see SetList
 	counters       counters
 
 	mu sync.RWMutex
@@ -132,7 +132,6 @@ type Plane struct {
 	inbounds   map[uint64]*inbound
 	bygone     map[*inbound]struct{} // those of inbounds whose sources have left, see bygone.go
 	links      map[uint64]*outLink
-	leftSinks  map[uint64]uint64  // sinks that have said that they leave, with their incarnations, see noteLeft
 	unanswered map[uint64]uint64  // by ID, the incarnation whose latest link ended because it did not answer
 	conns      map[*conn]struct{} // all connections, and the far end of the loopback
 	incoming   incoming           // those of conns that peers have dialled
@@ -151,6 +150,7 @@ type Plane struct {
 	casts             castInbox
 	timers            timers
 	traces            trace.Table
+	members           roster.Roster // some of the nodes that exist, see SetList
 	losses            *undelivered.Ledger
 	fence             fence.Fence
 
@@ -298,6 +298,10 @@ func (p *Plane) Sweep(closeIdle bool) {
 // MaxFrame is the length of the longest frame on a link of this ring. Frames of the protocol
 // itself must fit even if messages are tiny.
 func MaxFrame(maxPayload int) int { return wire.HeaderSize + max(maxPayload, 512) }
+
+// SetList tells which nodes exist and can be reached, because all tables lead to them. all means that
+// no others exist, unless they are new.
+func (p *Plane) SetList(list *ring.List, all bool) { p.members.Set(list, all) }
 
 // StreamCount returns the number of outgoing streams, and of incoming ones whose sources have not
 // left.
