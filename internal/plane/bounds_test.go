@@ -310,37 +310,6 @@ func TestLocksAreNotHeldWhileConnectionsClose(t *testing.T) {
 	close(c.let)
 }
 
-// A repeated trace may take another, shorter route. Hops of the longer one are not waited for and
-// not listed.
-func TestTraceByTwoRoutes(t *testing.T) {
-	m := newMesh(t, 1, 0, testLimits(), memory, nil)
-	p := m.planes[0]
-	near, _ := memnet.Pipe()
-	p.AddLink(20, 1, near)
-	p.SetRoutes(table(p, 2, 20))
-	go func() {
-		var nonce uint64
-		for nonce == 0 {
-			p.mu.RLock()
-			for n := range p.traces {
-				nonce = n
-			}
-			p.mu.RUnlock()
-		}
-		answer := func(src uint64, hops uint16, last bool) {
-			p.traced(wire.Append(nil, wire.Header{Type: wire.Traced, Dst: 10, Src: src, Seq: nonce}, wire.TracedBody{Hops: hops, Last: last}.Append(nil)))
-		}
-		answer(40, 4, false) // the first question, by the old tables
-		answer(20, 1, false) // the second, by the new ones
-		answer(30, 2, false)
-		answer(50, 3, true)
-	}()
-	hops, err := p.Trace(t.Context(), 50)
-	if err != nil || len(hops) != 3 || hops[2].ID != 50 {
-		t.Errorf("%v %v", hops, err)
-	}
-}
-
 // A sink that has all the streams it may have refuses others. Messages that were accepted for it
 // already arrive when one of its streams has ended.
 func TestStreamsHaveABound(t *testing.T) {

@@ -3,6 +3,7 @@ package plane
 import (
 	"sync/atomic"
 
+	"github.com/x/ringdht/internal/runcount"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/status"
 )
@@ -18,8 +19,8 @@ type counters struct {
 	strangers, linksShed                     atomic.Int64
 	unknown                                  atomic.Int64 // frames of types for extensions
 	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // of connections that have ended
-	relayed                                  relays
-	wasted                                   relays // see TakeRelays
+	relayed                                  runcount.Counter
+	wasted                                   runcount.Counter // see TakeRelays
 	hops                                     [HopCounts]atomic.Int64
 	latency                                  latency
 }
@@ -35,7 +36,7 @@ func (p *Plane) count(out outgoing) status.Counters {
 	c := &p.counters
 	s := status.Counters{
 		Sent: out.sent, Delivered: c.delivered.Load(),
-		Relayed:       c.relayed.total(),
+		Relayed:       c.relayed.Total(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
 		Strangers: c.strangers.Load(), LinksShed: c.linksShed.Load(),

@@ -17,24 +17,24 @@
 //	sendqueue.go        frames of a stream that wait for their first link
 //	emit.go             frames outside outgoing streams, and frames that need another way
 //	flush.go            waiting for deliveries
-//	undelivered.go      what was pending when a stream ended; losses.go: told once
+//	undelivered.go      what was pending when a stream ended, see package undelivered
 //	timers.go           streams that wait for an answer
 //
 //	receive.go          reading a connection: take in, or send on
 //	demux.go            the frames of a batch by where they go
 //	throttle.go         pauses of a reader while a queue is crowded
 //	inbound.go          the sink's half of a stream; bygone.go: after its source has left
-//	concluded.go        late frames of streams that have ended in good order
+//	stale.go            frames of streams that have ended, see package timewait
 //	handlers.go         workers, and the inbox of casts
 //	inline.go           readers that call handlers themselves
 //	deliver.go          calls of the handler, and acknowledgements
 //	inside.go           calls that a handler must not make
 //
 //	keepalive.go        pings
-//	fence.go            after this process was suspended
+//	suspend.go          after this process was suspended, see package fence
 //	evict.go            when an incarnation of a node has ended
 //	part.go drain.go    an orderly leave
-//	trace.go            the route to a node
+//	trace.go            the route to a node, see package trace
 //	counters.go relays.go status.go
 //
 // # The path of a message
@@ -91,6 +91,6 @@
 //
 // In this order, and none is held across I/O or a handler: a stream's (outbound or inbound), then
 // Plane.mu, then a link's; a probe's comes right before its link's. The locks of the scheduler,
-// the timers, the casts, the losses, the relays, the fence, the concluded streams, a throttle and a
-// trace are leaves.
+// the timers, the casts and a throttle are leaves, and so are those inside packages fence, roster,
+// runcount, timewait, trace and undelivered.
 package plane

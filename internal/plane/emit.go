@@ -32,7 +32,7 @@ func (p *Plane) emit(dst uint64, frames []byte) error {
 // towards returns the way to dst. Its link is nil if no link leads there now, or, with an error,
 // if dst does not exist.
 func (p *Plane) towards(dst uint64) (w way, err error) {
-	if p.fence.up.Load() {
+	if p.fence.Up() {
 		return way{}, nil
 	}
 	if dst == p.Self {
@@ -148,7 +148,7 @@ func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
 			f, chunk = wire.Next(chunk)
 			switch {
 			case f.Type() == wire.Ping:
-			case p.fence.up.Load():
+			case p.fence.Up():
 				p.counters.linkDown.Add(int64(f.Messages()))
 				p.countWaste(f, int(f.Hops()))
 			case p.reroute(l, f):

@@ -12,9 +12,9 @@ import (
 // Config.OnUndelivered had received when Flush was called. Config.OnUndelivered has returned for
 // the streams that Flush waited for, unless ctx is that of a handler or callback of this plane.
 func (p *Plane) Flush(ctx context.Context, sinks ...uint64) ([]Undelivered, error) {
-	since := p.losses.beginFlush()
+	since := p.losses.BeginFlush()
 	err := p.Await(ctx, sinks...)
-	return p.losses.endFlush(sinks, since), err
+	return p.losses.EndFlush(since, sinks), err
 }
 
 // Await is Flush for callers that must not take away what the next Flush returns.

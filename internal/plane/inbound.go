@@ -132,7 +132,7 @@ func (l *inLink) handleOpen(f wire.Frame) {
 			in.finished = false
 			p.stays(in)
 		}
-		p.noteHere(f.Src(), in.r.PeerIncarnation())
+		p.members.Here(f.Src(), in.r.PeerIncarnation())
 		l.replies = in.r.AppendOpened(l.replies, p.firstWindow(in))
 	} else {
 		p.countStaleOpen(in.r, b)
@@ -330,13 +330,13 @@ func (l *inLink) handleClose(f wire.Frame) {
 		case in.r.OutsideWindow(f.Seq()):
 			p.countStale(f)
 		case in.r.Drained() && in.r.Close(f.Seq()): // the source has received the farewell
-			p.concludedIn.add(f.Src(), in.r.First(), f.Seq())
+			p.endedIn.Add(f.Src(), in.r.First(), f.Seq())
 			p.finishInbound(in)
 		case in.scheduled || !in.r.Close(f.Seq()):
 			l.replies = in.r.AppendAck(l.replies, p.window())
 			return
 		default:
-			p.concludedIn.add(f.Src(), in.r.First(), f.Seq())
+			p.endedIn.Add(f.Src(), in.r.First(), f.Seq())
 			p.forgetInbound(in)
 		}
 	}

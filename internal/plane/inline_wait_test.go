@@ -197,7 +197,8 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 // A handler that the fence holds back does not hold up its connection either.
 func TestFenceHoldsUpNoReader(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
-		r.p.fence.lastRun.ran.Add(-int64(testPause + 1)) // as if the process had been stopped since
+		ran, day := r.p.clocks()
+		r.p.fence.Lower(ran-testPause-1, day) // as if the process had been stopped since
 		r.feed(castHere("late"))
 		before := r.p.Counters().Dropped.LinkDown
 		r.feed(data(40, 1))

@@ -66,7 +66,7 @@ func TestSinkThatHasSaidThatItLeaves(t *testing.T) {
 		"another incarnation sends":       func(r *rig) { r.offer(40, 6, 1) },
 		"its word comes late": func(r *rig) {
 			r.p.SetMembers([]uint64{40, 50}, []uint64{6, 1}, false)
-			r.p.noteLeft(40, 5)
+			r.p.members.Left(40, 5)
 		},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -45,7 +45,7 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 		p.mu.Unlock()
 		return o, false, nil
 	}
-	if p.isLeaving(sink) {
+	if p.members.Leaves(sink) {
 		p.mu.Unlock()
 		return nil, false, stream.ErrLeft
 	}
@@ -226,7 +226,7 @@ func (o *outbound) ended() {
 	o.updateCharges()
 	o.changed.Broadcast()
 	if first := o.s.First(); first > 0 && o.s.Err() == nil {
-		p.concludedOut.add(o.sink, first, o.s.Accepted())
+		p.endedOut.Add(o.sink, first, o.s.Accepted())
 	}
 	accepted, _ := o.s.Progress()
 	p.counters.sent.Add(int64(accepted))
@@ -265,7 +265,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 			return false
 		}
 		out = o.s.Opened(now, f.Seq(), b, p.bundle(f), out)
-		p.noteHere(o.sink, b.SinkIncarnation)
+		p.members.Here(o.sink, b.SinkIncarnation)
 		progress = true
 	case wire.Refuse:
 		b, err := wire.ParseRefuse(f.Body())
@@ -273,7 +273,7 @@ func (o *outbound) handleAnswer(f wire.Frame) bool {
 			return false
 		}
 		if o.s.Refused(f.Seq(), b); b.Reason == wire.RefuseLeaving && o.s.State() == stream.Ended {
-			p.noteLeft(o.sink, 0)
+			p.members.Left(o.sink, 0)
 		}
 		if later := o.s.NewerIncarnation(); later > 0 && (p.Outlived == nil || !p.Outlived(later)) {
 			o.s.Fail(stream.ErrStaleIncarnation)

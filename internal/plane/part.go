@@ -183,7 +183,7 @@ func (o *outbound) handleFarewell(cut uint64) bool {
 	if took := o.s.DeliveryTime(); took > 0 {
 		o.p.counters.latency.add(took)
 	}
-	o.p.noteLeft(o.sink, o.s.PeerIncarnation())
+	o.p.members.Left(o.sink, o.s.PeerIncarnation())
 	o.ended()
 	return true
 }

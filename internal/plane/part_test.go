@@ -312,13 +312,13 @@ func TestFarewellIsConfirmed(t *testing.T) {
 		if err := r.p.Send(t.Context(), 40, 0, nil); err != nil {
 			t.Error("it has answered:", err)
 		}
-		if r.p.known(40) != true {
+		if r.p.members.Stays(40) != true {
 			t.Error("it is known to leave, though it has answered")
 		}
-		r.p.noteLeft(40, 0)
+		r.p.members.Left(40, 0)
 		r.p.SetMembers([]uint64{50}, nil, false)
 		r.p.SetMembers([]uint64{40, 50}, nil, false)
-		if r.p.known(40) != true || len(r.p.leftSinks) != 0 {
+		if r.p.members.Stays(40) != true {
 			t.Error("another has its ID, and is known to leave")
 		}
 	})

@@ -9,8 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/x/ringdht/internal/fence"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/ring"
+	"github.com/x/ringdht/internal/roster"
+	"github.com/x/ringdht/internal/timewait"
+	"github.com/x/ringdht/internal/trace"
+	"github.com/x/ringdht/internal/undelivered"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -119,7 +124,6 @@ type Plane struct {
 	incomingCut    atomic.Bool // incoming streams are cut, see CloseIncoming; set with mu held
 	sendingStopped atomic.Bool // streams send nothing new, see StopSending
 	draining       atomic.Bool
-	members        atomic.Pointer[members] // some of the nodes that exist, see SetList
 	counters       counters
 
 	mu sync.RWMutex
@@ -128,14 +132,12 @@ type Plane struct {
 	inbounds   map[uint64]*inbound
 	bygone     map[*inbound]struct{} // those of inbounds whose sources have left, see bygone.go
 	links      map[uint64]*outLink
-	leftSinks  map[uint64]uint64  // sinks that have said that they leave, with their incarnations, see noteLeft
 	unanswered map[uint64]uint64  // by ID, the incarnation whose latest link ended because it did not answer
 	conns      map[*conn]struct{} // all connections, and the far end of the loopback
 	incoming   incoming           // those of conns that peers have dialled
 	loop       *outLink           // to the node itself, made when it is first needed
-	traces     map[uint64]*trace
-	table      Routes // in force
-	generation uint64 // of the latest outgoing stream
+	table      Routes             // in force
+	generation uint64             // of the latest outgoing stream
 	closed     bool
 	why        error // reason for closed
 
@@ -143,12 +145,14 @@ type Plane struct {
 	lastCheck time.Time
 
 	// parts with locks of their own
-	concludedIn, concludedOut concluded
-	sched                     scheduler
-	casts                     castInbox
-	timers                    timers
-	losses                    losses
-	fence                     fence
+	endedIn, endedOut timewait.List
+	sched             scheduler
+	casts             castInbox
+	timers            timers
+	traces            trace.Table
+	members           roster.Roster // some of the nodes that exist, see SetList
+	losses            *undelivered.Ledger
+	fence             fence.Fence
 
 	// use of Limits
 	tracing  atomic.Int32 // traces of streams that are stuck, see maxStuckTraces
@@ -177,7 +181,7 @@ func New(c Config) *Plane {
 		links:      make(map[uint64]*outLink),
 		unanswered: make(map[uint64]uint64),
 		conns:      make(map[*conn]struct{}),
-		traces:     make(map[uint64]*trace),
+		losses:     undelivered.New(c.OnUndelivered != nil, c.SendBuffer),
 		generation: rand.Uint64N(1 << 48), // leftovers of an earlier incarnation then do not match
 	}
 	if c.Owner == 0 {
@@ -186,7 +190,8 @@ func New(c Config) *Plane {
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
 	p.routes.Store(&snapshot{})
-	p.fence.lastRun.set(p.clocks())
+	ran, day := p.clocks()
+	p.fence.Start(c.MaxSuspension, ran, day)
 	p.casts.limit = c.ReceiveBuffer / 4
 	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
@@ -247,7 +252,7 @@ func (p *Plane) Close(err error) []Undelivered {
 		l.Close()
 	}
 	p.wg.Wait()
-	return p.losses.untoldAll()
+	return p.losses.TakeRest()
 }
 
 // allLinks lists the links that have a writer. It needs mu.
@@ -293,6 +298,10 @@ func (p *Plane) Sweep(closeIdle bool) {
 // MaxFrame is the length of the longest frame on a link of this ring. Frames of the protocol
 // itself must fit even if messages are tiny.
 func MaxFrame(maxPayload int) int { return wire.HeaderSize + max(maxPayload, 512) }
+
+// SetList tells which nodes exist and can be reached, because all tables lead to them. all means that
+// no others exist, unless they are new.
+func (p *Plane) SetList(list *ring.List, all bool) { p.members.Set(list, all) }
 
 // StreamCount returns the number of outgoing streams, and of incoming ones whose sources have not
 // left.

@@ -133,7 +133,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 	p := l.p
 	s := p.routes.Load()
 	l.fitWays(len(s.ways))
-	shut := p.fence.up.Load()
+	shut := p.fence.Up()
 	limit := MaxFrame(p.MaxPayload)
 
 	// A message often follows one from the same source to the same sink, and goes the same way:

@@ -1,70 +1,12 @@
 package plane
 
 import (
-	"sync"
-	"sync/atomic"
-
+	"github.com/x/ringdht/internal/runcount"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// relays counts frames by traffic run. Each run has its own port, which is used again 128 runs
-// later. The counters by port take 1 KiB and are made for the first frame of a run.
-type relays struct {
-	others atomic.Int64                                     // of no run
-	runs   atomic.Pointer[[256 - firstTraffic]atomic.Int64] // by port
-
-	mu   sync.Mutex // guards what follows
-	past int64      // taken out of runs
-}
-
-// add counts n frames. It takes no lock, since readers call it once a batch.
-func (r *relays) add(port uint8, n int64) {
-	if port < firstTraffic {
-		r.others.Add(n)
-		return
-	}
-	runs := r.runs.Load()
-	for runs == nil {
-		r.runs.CompareAndSwap(nil, new([256 - firstTraffic]atomic.Int64))
-		runs = r.runs.Load()
-	}
-	runs[port-firstTraffic].Add(n)
-}
-
-// takeRun returns the count for a run's port and resets it.
-func (r *relays) takeRun(port uint8) int64 {
-	runs := r.runs.Load()
-	if runs == nil || port < firstTraffic {
-		return 0
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := runs[port-firstTraffic].Swap(0)
-	r.past += n
-	return n
-}
-
-// ofRun returns the count for a run's port.
-func (r *relays) ofRun(port uint8) int64 {
-	runs := r.runs.Load()
-	if runs == nil || port < firstTraffic {
-		return 0
-	}
-	return runs[port-firstTraffic].Load()
-}
-
-// total is the count of all frames since the start. It never goes back.
-func (r *relays) total() int64 {
-	r.mu.Lock() // so that what moves from runs to past is not missed
-	defer r.mu.Unlock()
-	sum := r.others.Load() + r.past
-	if runs := r.runs.Load(); runs != nil {
-		for i := range runs {
-			sum += runs[i].Load()
-		}
-	}
-	return sum
-}
+// firstTraffic is the lowest port of traffic runs. Ports below it are the handlers'.
+const firstTraffic = runcount.First
 
 // TakeRelays returns how many messages of a run this node has relayed, by the run's port, and
 // resets the port. wasted is how often the frames of the run that ended here had been relayed,
@@ -72,12 +14,12 @@ func (r *relays) total() int64 {
 // whose connections all held, relayed less wasted is the work of relays for the delivered
 // messages.
 func (p *Plane) TakeRelays(port uint8) (relayed, wasted int64) {
-	return p.counters.relayed.takeRun(port), p.counters.wasted.takeRun(port)
+	return p.counters.relayed.Take(port), p.counters.wasted.Take(port)
 }
 
 // Relays is [Plane.TakeRelays] that resets nothing.
 func (p *Plane) Relays(port uint8) (relayed, wasted int64) {
-	return p.counters.relayed.ofRun(port), p.counters.wasted.ofRun(port)
+	return p.counters.relayed.Of(port), p.counters.wasted.Of(port)
 }
 
 // ForgetRelays resets the port of every run but this one.
@@ -109,7 +51,7 @@ func (l *inLink) setRunPort(port uint8) {
 // countRelays adds the batch's count to the plane's counters.
 func (l *inLink) countRelays() {
 	if l.relayed > 0 {
-		l.p.counters.relayed.add(l.runPort, l.relayed)
+		l.p.counters.relayed.Add(l.runPort, l.relayed)
 		l.relayed = 0
 	}
 }
@@ -118,7 +60,7 @@ func (l *inLink) countRelays() {
 // message is worth its relays.
 func (p *Plane) countWaste(f wire.Frame, relays int) {
 	if f.Type() == wire.Data && f.Port() >= firstTraffic && relays > 0 {
-		p.counters.wasted.add(f.Port(), int64(relays*f.Messages()))
+		p.counters.wasted.Add(f.Port(), int64(relays*f.Messages()))
 	}
 }
 

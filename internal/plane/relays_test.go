@@ -1,7 +1,6 @@
 package plane
 
 import (
-	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -50,68 +49,6 @@ func TestRelaysByRun(t *testing.T) {
 		}
 		r.took(129, 4, 0)
 	})
-}
-
-// A plane without a run has no counters for runs.
-func TestRelaysTakeRoomForRunsOnly(t *testing.T) {
-	withRig(t, func(t *testing.T, r *rig) {
-		r.link(40)
-		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
-		r.feed(data(40, 1), data(40, 2))
-		r.p.ForgetRelays(128)
-		r.took(200, 0, 0)
-		if r.p.counters.relayed.runs.Load() != nil || r.p.counters.wasted.runs.Load() != nil {
-			t.Error("counters for runs without a run")
-		}
-	})
-}
-
-// The total over all ports never goes back while runs are reset, and counts everything once.
-func TestRelayTotalNeverGoesBack(t *testing.T) {
-	var r relays
-	const each = 20000
-	var adding, taking sync.WaitGroup
-	stop := make(chan struct{})
-	taken := int64(0)
-	for port := uint8(127); port < 130; port++ {
-		adding.Go(func() {
-			for range each {
-				r.add(port, 1)
-			}
-		})
-	}
-	taking.Go(func() {
-		for {
-			taken += r.takeRun(128) + r.takeRun(127)
-			select {
-			case <-stop:
-				return
-			default:
-			}
-		}
-	})
-	taking.Go(func() {
-		last := int64(0)
-		for {
-			n := r.total()
-			if n < last {
-				t.Errorf("%d after %d", n, last)
-				return
-			}
-			last = n
-			select {
-			case <-stop:
-				return
-			default:
-			}
-		}
-	})
-	adding.Wait()
-	close(stop)
-	taking.Wait()
-	if taken += r.takeRun(128); taken != each || r.total() != 3*each {
-		t.Errorf("%d taken, %d in all", taken, r.total())
-	}
 }
 
 // A dropped frame was relayed in vain: by the nodes before, and by this node if it has counted

@@ -82,7 +82,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			// A sink that exists will answer, so a few messages need not wait for that. In a ring
 			// of many nodes a source that waited for each sink's answer would do nothing else.
 			early := o.s.Pending() == 0 || o.bytes+wire.HeaderSize+len(body) <= maxEarly
-			if !full && early && p.known(sink) {
+			if !full && early && p.members.Stays(sink) {
 				o.admitEarly(port, body)
 				o.unlock()
 				return nil

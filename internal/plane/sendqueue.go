@@ -153,7 +153,7 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	if o.link == nil || o.link.Writer != w {
 		return false
 	}
-	if o.p.fence.up.Load() {
+	if o.p.fence.Up() {
 		o.p.counters.linkDown.Add(o.dropQueued())
 		return false
 	}

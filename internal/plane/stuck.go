@@ -44,7 +44,7 @@ func (o *outbound) checkStuck() {
 			p.OnStuck(Stuck{Sink: o.sink, Healed: true})
 		}
 		state.at, state.told = 0, false
-	case state.tracing || state.at > 0 && now-state.at < p.StuckAgain || p.fence.up.Load() || o.sink == p.Self:
+	case state.tracing || state.at > 0 && now-state.at < p.StuckAgain || p.fence.Up() || o.sink == p.Self:
 	case p.tracing.Add(1) > maxStuckTraces: // at the next tick, perhaps
 		p.tracing.Add(-1)
 	default:

@@ -44,21 +44,14 @@ func (p *Plane) plausible(f wire.Frame, b wire.OpenBody) bool {
 	return f.Seq() <= maxGeneration && (p.MayExist == nil || p.MayExist(b.Incarnation))
 }
 
-// unproven reports whether an incarnation of a source is not known to exist.
-func (m *members) unproven(source, inc uint64) bool {
-	known, ok := m.find(source)
-	return !ok || m.all && known != 0 && known != inc
-}
-
 // trialsFull reports whether a new stream must wait because too many are on trial. Where this node
 // knows all members the source gets no answer, since it may not exist.
 func (p *Plane) trialsFull(f wire.Frame, b wire.OpenBody) bool {
-	m := p.members.Load()
 	most := p.Streams - p.Streams/4
-	if m != nil && m.all {
+	if p.members.KnowsAll() {
 		most = min(most, maxTrials)
 	}
-	if p.trials.Load() < int64(most) || f.Src() == p.Self || !m.unproven(f.Src(), b.Incarnation) {
+	if p.trials.Load() < int64(most) || f.Src() == p.Self || !p.members.Unproven(f.Src(), b.Incarnation) {
 		return false
 	}
 	in := p.lockInbound(f.Src())
@@ -71,7 +64,7 @@ func (p *Plane) trialsFull(f wire.Frame, b wire.OpenBody) bool {
 
 // beginTrial begins the trial of a new stream, unless its source is known.
 func (p *Plane) beginTrial(in *inbound, inc uint64) {
-	if in.source != p.Self && p.members.Load().unproven(in.source, inc) {
+	if in.source != p.Self && p.members.Unproven(in.source, inc) {
 		in.onTrial, in.incarnation = true, inc
 		p.trials.Add(1)
 	}
@@ -106,11 +99,10 @@ func (p *Plane) updateShare(in *inbound) {
 
 // trialIsOver reports whether a stream has been on trial for too long. It needs in.mu.
 func (p *Plane) trialIsOver(in *inbound) bool {
-	m := p.members.Load()
-	if !in.onTrial || in.forgotten || m == nil || !m.all {
+	if !in.onTrial || in.forgotten || !p.members.KnowsAll() {
 		return false
 	}
-	if !m.unproven(in.source, in.incarnation) { // this node has heard of it
+	if !p.members.Unproven(in.source, in.incarnation) { // this node has heard of it
 		p.endTrial(in)
 		return false
 	}

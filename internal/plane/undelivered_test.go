@@ -90,8 +90,8 @@ func TestUndeliveredBodies(t *testing.T) {
 		if again, _ := r.p.Flush(t.Context()); again != nil {
 			t.Error("told twice:", again)
 		}
-		if c := r.p.Counters(); c.SendBuffer != 0 || c.HandlerBacklog != 0 || r.p.losses.heldBytes != 0 || c.Unlisted != 0 {
-			t.Errorf("still held: %+v, %d", c, r.p.losses.heldBytes)
+		if c := r.p.Counters(); c.SendBuffer != 0 || c.HandlerBacklog != 0 || c.Unlisted != 0 {
+			t.Errorf("still held: %+v", c)
 		}
 	}, func(c *Config) {
 		c.OnLostTraffic = func(sink uint64, port uint8, body []byte, _ bool) {
@@ -238,87 +238,7 @@ func TestUndeliveredBounds(t *testing.T) {
 		}
 		failed, _ := r.p.Flush(t.Context(), 50, 60)
 		wantLost(t, failed, "50: 2 ", "60: 1 y")
-		if failed[0].Bodies != nil {
-			t.Error("not nil")
-		}
-		r.p.Flush(t.Context())
-		r.lost(50, string(make([]byte, 900))) // there is room again
-		if failed, _ := r.p.Flush(t.Context()); failed[0].Bodies == nil || r.p.losses.heldBytes != 0 {
-			t.Error("room was not given back")
-		}
 	}, func(c *Config) { c.SendBuffer = 1500 })
-}
-
-func TestUndeliveredEntriesAreBounded(t *testing.T) {
-	for _, told := range []bool{false, true} {
-		n := 0
-		withRig(t, func(t *testing.T, r *rig) {
-			routed(r)
-			for i := range 40 {
-				r.lost(40, "x", fmt.Sprint(i))
-			}
-			r.lost(50, "y")
-			synctest.Wait()
-			failed, _ := r.p.Flush(t.Context())
-			if told {
-				if len(failed) != 0 || r.p.losses.stored != 0 || r.p.losses.heldBytes != 0 {
-					t.Errorf("told twice, or kept: %v", texts(failed))
-				}
-			} else if len(failed) != 33 || failed[30].Bodies == nil || failed[31].Bodies != nil || failed[31].Messages != 2*9 ||
-				failed[31].Err.Error() != `the end of ["x" "39"]` || failed[32].Sink != 50 || r.p.losses.heldBytes != 0 {
-				t.Errorf("%d: %v", len(failed), texts(failed))
-			}
-			if c, want := r.p.Counters().Unlisted, map[bool]int64{true: 0, false: 18}[told]; c != want {
-				t.Errorf("%d are not listed, want %d", c, want)
-			}
-			if told && n != 81 {
-				t.Errorf("the callback has heard of %d messages", n)
-			}
-		}, func(c *Config) {
-			if told {
-				c.OnUndelivered = func(u Undelivered) { n += len(u.Bodies) }
-			}
-		})
-	}
-}
-
-// A callback that does not return keeps no more bodies than Flush would.
-func TestCallbackBounds(t *testing.T) {
-	var release chan struct{}
-	var told []Undelivered
-	withRig(t, func(t *testing.T, r *rig) {
-		release = make(chan struct{}) // of the bubble
-		routed(r)
-		for i := range 5 {
-			r.lost(40, fmt.Sprint(i)+string(make([]byte, 599)))
-			r.p.Flush(r.p.Context()) // it takes its copies and does not wait
-		}
-		close(release)
-		synctest.Wait()
-		listed := 0
-		for i, u := range told {
-			if u.Messages != 1 || u.Err.Error()[13] != byte('0'+i) {
-				t.Errorf("%.20v, not in order", u.Err)
-			}
-			listed += len(u.Bodies)
-		}
-		if len(told) != 5 || listed != 2 {
-			t.Errorf("%d told of %d", listed, len(told))
-		}
-		r.lost(40, string(make([]byte, 600)))
-		if synctest.Wait(); len(told) != 6 || told[5].Bodies == nil {
-			t.Error("there is no room again")
-		}
-		if r.p.Counters().Unlisted != 0 {
-			t.Error("Flush has had them")
-		}
-	}, func(c *Config) {
-		c.SendBuffer = 1500
-		c.OnUndelivered = func(u Undelivered) {
-			<-release
-			told = append(told, u)
-		}
-	})
 }
 
 func TestCallbackPanics(t *testing.T) {

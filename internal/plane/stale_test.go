@@ -71,14 +71,3 @@ func TestLateFramesOfASourceAreNotStale(t *testing.T) {
 		r.dropped(status.Dropped{Stale: int64(2*len(stray) + 1)})
 	})
 }
-
-// What is remembered is bounded.
-func TestConcludedStreamsAreBounded(t *testing.T) {
-	var c concluded
-	for i := range uint64(3 * maxConcluded) {
-		c.add(i, 10, 20)
-	}
-	if len(c.streams) != maxConcluded || c.has(2*maxConcluded-1, 15) || !c.has(2*maxConcluded, 10) || !c.has(3*maxConcluded-1, 20) || c.has(3*maxConcluded-1, 21) {
-		t.Error(len(c.streams))
-	}
-}
