@@ -13,7 +13,6 @@
 //
 //	send.go             Send and Cast
 //	outbound.go         the source's half of a stream: package stream with locks and accounts
-//	allowance.go        messages that need no check of all that bounds a stream
 //	sendqueue.go        frames of a stream that wait for their first link
 //	emit.go             frames outside outgoing streams, and frames that need another way
 //	flush.go            waiting for deliveries

@@ -2,6 +2,7 @@ package plane
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/notify"
@@ -14,16 +15,16 @@ type outbound struct {
 	p    *Plane
 	sink uint64
 
-	allowance // and the lock of what follows
-	s         *stream.Sender
-	bytes     int           // of s, without the backlog
-	charged   int           // bytes of it in Plane.stored: at least bytes, at most half as much again
-	backlog   int           // bytes of it in Plane.backlog
-	ticking   bool          // in Plane.timers
-	used      bool          // since the last sweep for idle streams
-	changed   notify.Change // s has changed
-	scratch   []byte        // for frames
-	stuck     stuckState
+	mu      sync.Mutex // of what follows
+	s       *stream.Sender
+	bytes   int           // of s, without the backlog
+	charged int           // bytes of it in Plane.stored: at least bytes, at most half as much again
+	backlog int           // bytes of it in Plane.backlog
+	ticking bool          // in Plane.timers
+	used    bool          // since the last sweep for idle streams
+	changed notify.Change // s has changed
+	scratch []byte        // for frames
+	stuck   stuckState
 	sendQueue
 }
 
@@ -55,8 +56,8 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 	p.outbounds[sink] = o
 	p.mu.Unlock()
 
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s.State() == stream.Opening {
 		o.transmit(o.s.Start(p.now(), o.scratch[:0]))
 	}
@@ -127,7 +128,6 @@ func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 	if err != nil {
 		o.noSuchNode()
 	}
-	o.grant()
 	return due
 }
 
@@ -237,8 +237,8 @@ func (o *outbound) ended() {
 
 // fail ends the stream because the plane closes.
 func (o *outbound) fail(err error) {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s.State() != stream.Ended {
 		o.end(err)
 	}
@@ -247,8 +247,8 @@ func (o *outbound) fail(err error) {
 // handleAnswer gives the sink's frame to the sender. It returns false if the frame is malformed.
 func (o *outbound) handleAnswer(f wire.Frame) bool {
 	p := o.p
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	now, out := p.now(), o.scratch[:0]
 	resent, stale := o.s.Retransmitted(), o.s.Stale()
 	was := o.s.State()
@@ -314,8 +314,8 @@ func (p *Plane) bundle(opened wire.Frame) int {
 
 // handleNoRoute gives a relay's refusal to the sender.
 func (o *outbound) handleNoRoute(seq uint64, b wire.NoRouteBody) {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
 		return
 	}
@@ -328,8 +328,8 @@ func (o *outbound) handleNoRoute(seq uint64, b wire.NoRouteBody) {
 }
 
 func (o *outbound) closeIfIdle() {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	switch {
 	case o.s.State() == stream.Ended: // no call came back to see why
 		o.p.forgetOutbound(o)

@@ -148,8 +148,8 @@ func (o *outbound) dropQueued() int64 {
 // Pull hands frames to the link, see [link.Source]. A link that the stream has left for another
 // one gets nothing.
 func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.link == nil || o.link.Writer != w {
 		return false
 	}
@@ -228,7 +228,7 @@ func (o *outbound) congested() <-chan struct{} {
 // reattach makes the streams whose frames wait for a link that has ended take another way.
 func (p *Plane) reattach(l *outLink) {
 	for _, o := range p.outgoingStreams() {
-		o.lock()
+		o.mu.Lock()
 		if o.link == l {
 			frames := int64(o.countFrames())
 			o.detach()
@@ -242,7 +242,7 @@ func (p *Plane) reattach(l *outLink) {
 				p.counters.requeued.Add(frames)
 			}
 		}
-		o.unlock()
+		o.mu.Unlock()
 	}
 }
 

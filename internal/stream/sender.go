@@ -189,20 +189,6 @@ func (s *Sender) Room(n int) bool {
 	return out == 0 || out+wire.HeaderSize+n <= min(s.window, s.cwnd)
 }
 
-// Allowance returns how many bytes of frames may be admitted before [Sender.Room] and
-// [Sender.Due] must be checked again.
-func (s *Sender) Allowance() int {
-	if s.state != Open || s.backlog.Size() > 0 || s.askSoon {
-		return 0
-	}
-	most := min(s.window, s.cwnd)
-	n := most - s.store.Size()
-	if !s.unanswered {
-		n = min(n, most/2-s.sinceAsked)
-	}
-	return max(0, n)
-}
-
 // Push accepts a message on a stream that is open or opening. If there is room, it is
 // [Sender.Admit]. Otherwise the message joins the backlog, is sent when the window allows, and the
 // result is 0.
