@@ -44,6 +44,31 @@ func TestShareOfTheSendBuffer(t *testing.T) {
 	}, func(c *Config) { c.SendBuffer = 8 << 10 })
 }
 
+// A stream that has nothing to send keeps neither a chunk of its store nor a buffer for many frames.
+func TestStreamAtRestIsSmall(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.link(40)
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetMembers([]uint64{50}, nil, false)
+		for range 20 { // they wait for the stream to open
+			if err := r.p.Send(t.Context(), 50, 0, make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.feed(r.opened(50, 5))
+		if err := r.p.Send(t.Context(), 50, 0, make([]byte, 10<<10)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // they have left
+		o := r.p.findOutbound(50)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.inStoreFrom != (fifo.Cursor{}) || cap(o.scratch) > maxScratch {
+			t.Errorf("it keeps %v, and a buffer of %d bytes", o.inStoreFrom, cap(o.scratch))
+		}
+	})
+}
+
 // A detour marks the frames that leave, not those that are kept for retransmission.
 func TestDetourDoesNotMarkTheStore(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {

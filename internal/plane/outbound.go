@@ -166,8 +166,8 @@ func (o *outbound) transmit(frames []byte) {
 		o.noSuchNode()
 	}
 	o.scratch = frames[:0]
-	if cap(o.scratch) > 64<<10 {
-		o.scratch = nil // the buffer of a burst of retransmissions must not stay
+	if cap(o.scratch) > maxScratch {
+		o.scratch = nil
 	}
 	o.updateCharges()
 	if !o.ticking && o.s.Waiting() {
@@ -175,6 +175,10 @@ func (o *outbound) transmit(frames []byte) {
 		o.p.startTicking(o)
 	}
 }
+
+// maxScratch is how much memory for frames a stream keeps: enough for questions, and not for the
+// messages that waited for it to open, or were sent again.
+const maxScratch = 1 << 10
 
 // updateCharges brings Plane.stored and Plane.backlog up to date. It needs mu. Messages that were
 // accepted while the stream opens are in its backlog too, but they are not a handler's.

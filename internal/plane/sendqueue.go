@@ -91,9 +91,15 @@ func (o *outbound) appendFrames(frames []byte) bool {
 // which it leaves.
 func (o *outbound) collect() {
 	if o.inStore > 0 {
-		o.s.View(o.inStoreFrom, o.inStore, &o.queued)
-		o.inStore = 0
+		o.takeFromStore(&o.queued)
 	}
+}
+
+// takeFromStore appends what only the store holds to a queue. The cursor goes, or an idle stream would
+// keep a chunk that the store has freed.
+func (o *outbound) takeFromStore(q *fifo.Queue) {
+	o.s.View(o.inStoreFrom, o.inStore, q)
+	o.inStore, o.inStoreFrom = 0, fifo.Cursor{}
 }
 
 // maxQuestions bounds the bytes of questions that wait for a link.
@@ -158,8 +164,7 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 		return false
 	}
 	if !o.detour && o.queued.Size() == 0 && o.inStore <= limit { // the usual case: no need to collect
-		o.s.View(o.inStoreFrom, o.inStore, q)
-		o.inStore = 0
+		o.takeFromStore(q)
 		o.detach()
 		return false
 	}
