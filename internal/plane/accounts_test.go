@@ -79,7 +79,7 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 		r.mu.Lock()
 		clear(r.got)
 		r.mu.Unlock()
-		const n = 10 << 10 // too much to be copied
+		const n = 10 << 10
 		if err := r.p.Send(t.Context(), 50, 0, make([]byte, n)); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		var kept fifo.Queue
-		o.s.View(o.inStoreFrom, wire.HeaderSize+n, &kept)
+		o.s.Copy(o.inStoreFrom, wire.HeaderSize+n, &kept)
 		if wire.Frame(kept.Front()).Detour() {
 			t.Error("what is kept is marked")
 		}

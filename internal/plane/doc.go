@@ -69,8 +69,8 @@
 // # Memory
 //
 // A batch belongs to the reader's buffer and is valid until the next read, so whatever keeps a
-// frame copies it. An outgoing stream has the only copy of its messages: links write from it, and
-// copy only small frames and those that a detour marks. Delivery.Body is part of the receive queue
+// frame copies it. An outgoing stream has the only copy of its messages until a link copies
+// those that it is about to write. Delivery.Body is part of the receive queue
 // and valid until Deliver returns. Limits bounds all of it.
 //
 // # Goroutines

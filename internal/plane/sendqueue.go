@@ -98,7 +98,7 @@ func (o *outbound) collect() {
 // takeFromStore appends what only the store holds to a queue. The cursor goes, or an idle stream would
 // keep a chunk that the store has freed.
 func (o *outbound) takeFromStore(q *fifo.Queue) {
-	o.s.View(o.inStoreFrom, o.inStore, q)
+	o.s.Copy(o.inStoreFrom, o.inStore, q)
 	o.inStore, o.inStoreFrom = 0, fifo.Cursor{}
 }
 
@@ -171,7 +171,6 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	o.collect()
 	if o.detour {
 		limit = o.queued.Size() // all that are marked leave, and no others
-		o.queued.CopyViews()
 		for chunk := range o.queued.Chunks() {
 			markDetour(chunk, true)
 			o.p.counters.detoured.Add(int64(wire.Count(chunk)))

@@ -212,16 +212,15 @@ func (s *Sender) Admit(port uint8, body []byte) (n int) {
 	return n
 }
 
-// Last returns the place of the last n admitted bytes, for [Sender.View]. They must begin with a
+// Last returns the place of the last n admitted bytes, for [Sender.Copy]. They must begin with a
 // frame.
 func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
 
-// View appends n bytes of consecutive admitted frames, from a place on, to a queue. It leaves
-// out those that are known to be delivered. The bytes are not copied and must not be changed,
-// see [fifo.Queue.View]. No message joins these frames any more.
-func (s *Sender) View(from fifo.Cursor, n int, to *fifo.Queue) {
+// Copy appends n bytes of consecutive admitted frames, from a place on, to a queue. It leaves
+// out those that are known to be delivered. No message joins these frames any more.
+func (s *Sender) Copy(from fifo.Cursor, n int, to *fifo.Queue) {
 	s.bundling.end()
-	s.store.View(from, n, to)
+	s.store.Copy(from, n, to)
 }
 
 // Due reports whether it is time to [Sender.AskAhead]. No question is unanswered, and either
@@ -390,7 +389,7 @@ func (s *Sender) release(out []byte) []byte {
 		return out
 	}
 	var released fifo.Queue
-	s.View(from, n, &released)
+	s.Copy(from, n, &released)
 	for chunk := range released.Chunks() {
 		out = append(out, chunk...)
 	}

@@ -137,7 +137,7 @@ func (m *senderModel) ack(in *input) {
 func (m *senderModel) leave() {
 	if m.waiting > 0 {
 		var q fifo.Queue
-		m.s.View(m.from, m.waiting, &q)
+		m.s.Copy(m.from, m.waiting, &q)
 		m.waiting = 0
 		for chunk := range q.Chunks() {
 			m.sent(chunk)

@@ -157,7 +157,7 @@ func (c *sourceNode) leave() {
 		return
 	}
 	var q fifo.Queue
-	c.s.View(c.from, c.waiting, &q)
+	c.s.Copy(c.from, c.waiting, &q)
 	c.waiting = 0
 	for chunk := range q.Chunks() {
 		c.transmit(chunk)
