@@ -69,9 +69,9 @@
 // # Memory
 //
 // A batch belongs to the reader's buffer and is valid until the next read, so whatever keeps a
-// frame copies it. An outgoing stream has the only copy of its messages until a link copies
-// those that it is about to write. Delivery.Body is part of the receive queue
-// and valid until Deliver returns. Limits bounds all of it.
+// frame copies it. An outgoing stream keeps its messages; a link copies those that it is about to
+// write. Delivery.Body is part of the receive queue and valid until Deliver returns. Limits bounds
+// all of it.
 //
 // # Goroutines
 //
