@@ -14,7 +14,6 @@ import (
 	"iter"
 	"math/bits"
 	"sync"
-	"sync/atomic"
 
 	"github.com/x/ringdht/internal/wire"
 )
@@ -33,9 +32,6 @@ type chunk struct {
 	read     int    // [:read] consumed
 	class    int
 	messages int // reserved and not discarded, see ReserveMessage
-
-	refs  atomic.Int32 // its views (see Queue.View), and one for the queue that made it
-	owner *chunk       // of a view: the chunk that has the bytes
 }
 
 var pools [maxClass + 1]sync.Pool
@@ -45,26 +41,14 @@ func get(class int) *chunk {
 	if !ok {
 		c = &chunk{buf: make([]byte, 0, 1<<class), class: class}
 	}
-	c.refs.Store(1)
 	return c
 }
 
 // put releases a chunk that a queue has consumed.
 func put(c *chunk) {
-	if owner := c.owner; owner != nil {
-		c.next, c.buf, c.read, c.owner = nil, nil, 0, nil
-		views.Put(c)
-		c = owner
-	}
-	if c.refs.Add(-1) > 0 { // another queue still has it
-		return
-	}
 	c.next, c.buf, c.read, c.messages = nil, c.buf[:0], 0, 0
 	pools[c.class].Put(c)
 }
-
-// classOf returns the class of a chunk with room for n bytes.
-func classOf(n int) int { return max(minClass, bits.Len(uint(n-1))) }
 
 // Queue is a FIFO of frames. The zero value is empty. It is not safe for concurrent use, and
 // must not be copied unless it is empty (see [Queue.Take]).
@@ -158,15 +142,23 @@ func (q *Queue) Append(frames []byte) {
 // grow appends an empty chunk with room for n bytes.
 func (q *Queue) grow(n int) *chunk {
 	class := max(q.hint, minClass)
-	switch {
-	case q.tail != nil && q.tail.owner != nil: // a few bytes between views: more views will follow
-		class = minClass
-	case q.size > 0:
+	if q.size > 0 {
 		class = max(minClass, bits.Len(uint(q.size))) // double the queue
 	}
 	c := get(max(min(class, topClass), bits.Len(uint(n-1))))
 	q.push(c)
 	return c
+}
+
+// push appends a chunk, which must not be empty.
+func (q *Queue) push(c *chunk) {
+	if q.tail == nil {
+		q.head = c
+	} else {
+		q.tail.next = c
+	}
+	q.tail = c
+	q.size += len(c.buf)
 }
 
 // Front returns the unconsumed bytes of the oldest chunk, or nil when the queue is empty.

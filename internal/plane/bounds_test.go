@@ -59,8 +59,8 @@ func TestSendBufferIsShared(t *testing.T) {
 		if o == nil {
 			return false
 		}
-		o.lock()
-		defer o.unlock()
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		return o.s.Pending() > 0 && o.changed.Awaited()
 	}
 	fill(20)

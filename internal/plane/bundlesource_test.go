@@ -19,11 +19,11 @@ func TestDetoursOfBundles(t *testing.T) {
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{50: 60}})
 		o := r.openBundles(50, 5)
 		before := r.p.Counters().Detoured
-		o.lock() // so that the link cannot pull
+		o.mu.Lock() // so that the link cannot pull
 		for i := range 6 {
 			o.admit(0, bytes.Repeat([]byte{byte(i)}, 1000)) // too much to be copied
 		}
-		o.unlock()
+		o.mu.Unlock()
 		synctest.Wait()
 		r.mu.Lock()
 		got := r.got[60]
@@ -64,30 +64,28 @@ func TestAccountsOfBundles(t *testing.T) {
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		o := r.openBundles(50, 5)
 		l := r.jam(40)
-		byAllowance := 0
-		for i := range 600 {
+		joined := 0
+		for range 600 {
 			o.mu.Lock()
-			had := o.left
+			had := o.bytes
 			o.mu.Unlock()
 			r.send(50, 1)
 			o.mu.Lock()
-			if had > 0 && o.left == had-3 {
-				byAllowance++
+			if o.bytes == had+3 {
+				joined++
 			}
 			bytes, stored := int64(o.s.Bytes()), r.p.stored.Load()
 			waits, claimed := int64(o.size()), l.reserved.Load()
 			if stored < bytes || claimed < waits {
 				t.Errorf("%d bytes are kept and %d counted, %d wait and %d are counted", bytes, stored, waits, claimed)
 			}
-			if i%50 == 49 {
-				if o.endAllowance(); o.bytes != o.s.Bytes() || stored > bytes+bytes/2+minCharge {
-					t.Errorf("%d and %d bytes are counted of %d", o.bytes, stored, bytes)
-				}
+			if o.bytes != o.s.Bytes() || stored > bytes+bytes/2+minCharge {
+				t.Errorf("%d and %d bytes are counted of %d", o.bytes, stored, bytes)
 			}
 			o.mu.Unlock()
 		}
-		if byAllowance < 400 {
-			t.Errorf("%d of 600 messages joined a bundle by an allowance", byAllowance)
+		if joined < 400 {
+			t.Errorf("%d of 600 messages joined a bundle", joined)
 		}
 	})
 }
@@ -137,11 +135,11 @@ func TestBundlesOfASource(t *testing.T) {
 		r.link(40)
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		o := r.openBundles(50, 5)
-		o.lock() // so that the link cannot pull
+		o.mu.Lock() // so that the link cannot pull
 		for i := range 10 {
 			o.admit(0, []byte{byte(i)})
 		}
-		o.unlock()
+		o.mu.Unlock()
 		first := r.arrived(40, 1001)[0]
 		r.p.askAll()
 		f := r.arrived(40, 1011)[0]
@@ -328,9 +326,9 @@ func (r *rig) loseShortOnes(sink uint64) (n int) {
 	l := r.jam(40)
 	for room := true; room; n++ {
 		r.send(sink, 1)
-		o.lock()
+		o.mu.Lock()
 		room = o.s.Room(1) && o.bytes+1 <= r.p.SendBuffer/4
-		o.unlock()
+		o.mu.Unlock()
 	}
 	r.link(40)
 	l.Fail(errBroken)

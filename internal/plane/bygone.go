@@ -14,9 +14,9 @@ package plane
 // ID that could not open yet asks again at once.
 func (p *Plane) Left(id, inc uint64) {
 	if o := p.findOutbound(id); o != nil {
-		o.lock()
+		o.mu.Lock()
 		o.askAgain()
-		o.unlock()
+		o.mu.Unlock()
 	}
 	in := p.lockInbound(id)
 	if in == nil {

@@ -84,7 +84,7 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 		before := p.counters.sent.Load()
 		sum = outgoing{sent: before}
 		for _, o := range p.outgoingStreams() {
-			o.lock()
+			o.mu.Lock()
 			if o.s.State() != stream.Ended { // else counters.sent has its messages
 				accepted, _ := o.s.Progress()
 				sum.sent += int64(accepted)
@@ -94,7 +94,7 @@ func (p *Plane) outgoingCounters() (sum outgoing) {
 				sum.inFlight += int64(o.s.InFlight())
 				sum.windows += int64(o.s.Window())
 			}
-			o.unlock()
+			o.mu.Unlock()
 		}
 		if p.counters.sent.Load() == before {
 			break // no stream has ended in between, so each was counted once

@@ -13,7 +13,6 @@
 //
 //	send.go             Send and Cast
 //	outbound.go         the source's half of a stream: package stream with locks and accounts
-//	allowance.go        messages that need no check of all that bounds a stream
 //	sendqueue.go        frames of a stream that wait for their first link
 //	emit.go             frames outside outgoing streams, and frames that need another way
 //	flush.go            waiting for deliveries
@@ -70,9 +69,9 @@
 // # Memory
 //
 // A batch belongs to the reader's buffer and is valid until the next read, so whatever keeps a
-// frame copies it. An outgoing stream has the only copy of its messages: links write from it, and
-// copy only small frames and those that a detour marks. Delivery.Body is part of the receive queue
-// and valid until Deliver returns. Limits bounds all of it.
+// frame copies it. An outgoing stream keeps its messages; a link copies those that it is about to
+// write. Delivery.Body is part of the receive queue and valid until Deliver returns. Limits bounds
+// all of it.
 //
 // # Goroutines
 //

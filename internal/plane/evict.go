@@ -51,8 +51,8 @@ func (p *Plane) Renewed(id, inc uint64) {
 }
 
 func (o *outbound) evict(inc uint64) {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
 		return
 	}

@@ -25,23 +25,23 @@ func (p *Plane) Await(ctx context.Context, sinks ...uint64) error {
 	}
 	var targets []target
 	for _, o := range p.outgoingStreams(sinks...) {
-		o.lock()
+		o.mu.Lock()
 		if o.s.State() != stream.Ended && o.s.Pending() > 0 {
 			accepted, _ := o.s.Progress()
 			targets = append(targets, target{o, accepted})
 			o.transmit(o.s.Flush(p.now(), o.scratch[:0]))
 		}
-		o.unlock()
+		o.mu.Unlock()
 	}
 	for _, t := range targets {
 		for {
-			t.o.lock()
+			t.o.mu.Lock()
 			if _, delivered := t.o.s.Progress(); t.o.s.State() == stream.Ended || delivered >= t.n {
-				t.o.unlock()
+				t.o.mu.Unlock()
 				break
 			}
 			changed := t.o.changed.Next()
-			t.o.unlock()
+			t.o.mu.Unlock()
 			if err := p.await(ctx, changed, nil); err != nil {
 				return err
 			}
@@ -74,8 +74,8 @@ func (p *Plane) outgoingStreams(sinks ...uint64) []*outbound {
 // none may have enough outstanding for its sink to send one unasked.
 func (p *Plane) askAll() {
 	for _, o := range p.outgoingStreams() {
-		o.lock()
+		o.mu.Lock()
 		o.transmit(o.s.Ask(p.now(), o.scratch[:0]))
-		o.unlock()
+		o.mu.Unlock()
 	}
 }

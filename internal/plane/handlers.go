@@ -17,28 +17,14 @@ type turn struct {
 
 // scheduler gives streams with deliveries to handlers, in turn. Workers come and go with the
 // work: each worker that starts starts the next one if there is more to do, up to
-// Limits.Handlers. So a handler that blocks holds up no other stream until that many block. One
-// worker stays for a while without work: a new goroutine, whose stack must grow first, costs as
-// much as many messages.
+// Limits.Handlers. So a handler that blocks holds up no other stream until that many block.
 type scheduler struct {
 	mu         sync.Mutex
 	head, tail *turn
-	running    int           // workers, and goroutines that make inline calls
-	parked     bool          // one of the running workers waits for wake
-	wake       chan struct{} // there is work, or the parked worker must end
-	used       bool          // since the last trim
+	running    int // workers, and goroutines that make inline calls
 	closed     bool
 
 	inlineCalls // by readers
-}
-
-// busy counts the handlers that are running.
-func (s *scheduler) busy() int {
-	n := s.running
-	if s.parked {
-		n--
-	}
-	return n
 }
 
 func (s *scheduler) push(p *Plane, turns ...*turn) {
@@ -55,14 +41,9 @@ func (s *scheduler) push(p *Plane, turns ...*turn) {
 	s.mu.Unlock()
 }
 
-// start wakes or starts a worker if there is work for one. It needs mu.
+// start starts a worker if there is work for one. It needs mu.
 func (s *scheduler) start(p *Plane) {
-	switch {
-	case s.head == nil || s.closed || s.busy() >= p.Handlers:
-	case s.parked:
-		s.parked = false
-		s.wake <- struct{}{}
-	default:
+	if s.head != nil && !s.closed && s.running < p.Handlers {
 		s.running++
 		p.wg.Add(1)
 		go p.worker()
@@ -84,20 +65,10 @@ func (p *Plane) work() {
 		s.account(p, took)
 		took = span{}
 		t := s.head
-		if s.busy() > p.Handlers {
-			t = nil // it was woken to end, or readers have its place
-		}
-		if t == nil && !s.closed && !s.parked && s.used {
-			s.parked = true
-			s.mu.Unlock()
-			<-s.wake
-			continue
-		}
 		if t == nil || s.closed {
 			s.mu.Unlock()
 			return
 		}
-		s.used = true
 		if s.head = t.next; s.head == nil {
 			s.tail = nil
 		}
@@ -121,25 +92,6 @@ func (s *scheduler) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.dismiss()
-}
-
-// dismiss ends the parked worker. It needs mu.
-func (s *scheduler) dismiss() {
-	if s.parked {
-		s.parked = false
-		s.wake <- struct{}{}
-	}
-}
-
-// trim ends the parked worker if there was no work since the last call.
-func (s *scheduler) trim() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.used {
-		s.dismiss()
-	}
-	s.used = false
 }
 
 // castInbox holds messages that came without a stream.

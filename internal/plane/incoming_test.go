@@ -165,6 +165,7 @@ func TestHalfFramesHaveATime(t *testing.T) {
 // 10,000 silent connections in the names of others cost no more than the bound, and nothing stays.
 func TestManyStrangers(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
+		synctest.Wait() // what began with the rig is over
 		goroutines := runtime.NumGoroutine()
 		var far []net.Conn
 		for i := range 10_000 {
@@ -179,7 +180,7 @@ func TestManyStrangers(t *testing.T) {
 			time.Sleep(time.Second / 3)
 		}
 		synctest.Wait()
-		if n, g := r.p.peers(), runtime.NumGoroutine(); n != 1 || g != goroutines {
+		if n, g := r.p.peers(), runtime.NumGoroutine(); n != 1 || g > goroutines {
 			t.Errorf("%d connections and %d goroutines are left, there were 1 and %d", n, g, goroutines)
 		}
 		if i := &r.p.incoming; i.n != 1 || len(i.byPeer) != 1 || i.strangers.n != 0 {

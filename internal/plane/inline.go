@@ -97,7 +97,7 @@ func (s *scheduler) enter(c *inlineCall) (t *turn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := c.link
-	if s.closed || !s.watched || !s.budget.allows() || s.busy() >= l.p.Handlers {
+	if s.closed || !s.watched || !s.budget.allows() || s.running >= l.p.Handlers {
 		return nil
 	}
 	c.seen = false

@@ -164,8 +164,8 @@ func (r *inlineRig) atRest() {
 	s := &r.p.sched
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.calls) != 0 || s.busy() != 0 {
-		r.t.Errorf("%d inline calls and %d handlers in all are counted, there are none", len(s.calls), s.busy())
+	if len(s.calls) != 0 || s.running != 0 {
+		r.t.Errorf("%d inline calls and %d handlers in all are counted, there are none", len(s.calls), s.running)
 	}
 }
 

@@ -2,6 +2,7 @@ package plane
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/notify"
@@ -14,16 +15,16 @@ type outbound struct {
 	p    *Plane
 	sink uint64
 
-	allowance // and the lock of what follows
-	s         *stream.Sender
-	bytes     int           // of s, without the backlog
-	charged   int           // bytes of it in Plane.stored: at least bytes, at most half as much again
-	backlog   int           // bytes of it in Plane.backlog
-	ticking   bool          // in Plane.timers
-	used      bool          // since the last sweep for idle streams
-	changed   notify.Change // s has changed
-	scratch   []byte        // for frames
-	stuck     stuckState
+	mu      sync.Mutex // of what follows
+	s       *stream.Sender
+	bytes   int           // of s, without the backlog
+	charged int           // bytes of it in Plane.stored: at least bytes, at most half as much again
+	backlog int           // bytes of it in Plane.backlog
+	ticking bool          // in Plane.timers
+	used    bool          // since the last sweep for idle streams
+	changed notify.Change // s has changed
+	scratch []byte        // for frames
+	stuck   stuckState
 	sendQueue
 }
 
@@ -55,8 +56,8 @@ func (p *Plane) openOutbound(sink uint64) (o *outbound, opened bool, err error) 
 	p.outbounds[sink] = o
 	p.mu.Unlock()
 
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s.State() == stream.Opening {
 		o.transmit(o.s.Start(p.now(), o.scratch[:0]))
 	}
@@ -127,7 +128,6 @@ func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
 	if err != nil {
 		o.noSuchNode()
 	}
-	o.grant()
 	return due
 }
 
@@ -166,8 +166,8 @@ func (o *outbound) transmit(frames []byte) {
 		o.noSuchNode()
 	}
 	o.scratch = frames[:0]
-	if cap(o.scratch) > 64<<10 {
-		o.scratch = nil // the buffer of a burst of retransmissions must not stay
+	if cap(o.scratch) > maxScratch {
+		o.scratch = nil
 	}
 	o.updateCharges()
 	if !o.ticking && o.s.Waiting() {
@@ -175,6 +175,10 @@ func (o *outbound) transmit(frames []byte) {
 		o.p.startTicking(o)
 	}
 }
+
+// maxScratch is how much memory for frames a stream keeps: enough for questions, and not for the
+// messages that waited for it to open, or were sent again.
+const maxScratch = 1 << 10
 
 // updateCharges brings Plane.stored and Plane.backlog up to date. It needs mu. Messages that were
 // accepted while the stream opens are in its backlog too, but they are not a handler's.
@@ -237,8 +241,8 @@ func (o *outbound) ended() {
 
 // fail ends the stream because the plane closes.
 func (o *outbound) fail(err error) {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s.State() != stream.Ended {
 		o.end(err)
 	}
@@ -247,8 +251,8 @@ func (o *outbound) fail(err error) {
 // handleAnswer gives the sink's frame to the sender. It returns false if the frame is malformed.
 func (o *outbound) handleAnswer(f wire.Frame) bool {
 	p := o.p
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	now, out := p.now(), o.scratch[:0]
 	resent, stale := o.s.Retransmitted(), o.s.Stale()
 	was := o.s.State()
@@ -314,8 +318,8 @@ func (p *Plane) bundle(opened wire.Frame) int {
 
 // handleNoRoute gives a relay's refusal to the sender.
 func (o *outbound) handleNoRoute(seq uint64, b wire.NoRouteBody) {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
 		return
 	}
@@ -328,8 +332,8 @@ func (o *outbound) handleNoRoute(seq uint64, b wire.NoRouteBody) {
 }
 
 func (o *outbound) closeIfIdle() {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	switch {
 	case o.s.State() == stream.Ended: // no call came back to see why
 		o.p.forgetOutbound(o)

@@ -172,8 +172,8 @@ func (l *inLink) handleFarewell(f wire.Frame) {
 
 // handleFarewell reports whether the stream has ended.
 func (o *outbound) handleFarewell(cut uint64) bool {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.s.State() == stream.Ended {
 		return true
 	}
@@ -192,10 +192,10 @@ func (o *outbound) handleFarewell(cut uint64) bool {
 // messages that there will be.
 func (p *Plane) StopSending() {
 	p.sendingStopped.Store(true)
-	for _, o := range p.outgoingStreams() { // lock ends the allowances that were granted before
-		o.lock()
+	for _, o := range p.outgoingStreams() {
+		o.mu.Lock()
 		o.changed.Broadcast()
-		o.unlock()
+		o.mu.Unlock()
 	}
 	p.bufferSpace.Broadcast()
 }
@@ -207,9 +207,9 @@ func (p *Plane) CloseOutgoing(ctx context.Context, patience time.Duration) error
 	defer cancel()
 	all := p.outgoingStreams()
 	for _, o := range all {
-		o.lock()
+		o.mu.Lock()
 		o.transmit(o.s.Close(p.now(), o.scratch[:0]))
-		o.unlock()
+		o.mu.Unlock()
 	}
 	for _, o := range all {
 		if err := o.awaitClosed(patient); err != nil && patient.Err() == nil {
@@ -221,13 +221,13 @@ func (p *Plane) CloseOutgoing(ctx context.Context, patience time.Duration) error
 
 // awaitClosed waits for the end of a stream that is closing.
 func (o *outbound) awaitClosed(ctx context.Context) error {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for o.s.State() == stream.Closing {
 		changed := o.changed.Next()
-		o.unlock()
+		o.mu.Unlock()
 		err := o.p.await(ctx, changed, nil)
-		o.lock()
+		o.mu.Lock()
 		if err != nil {
 			return err
 		}

@@ -197,7 +197,6 @@ func New(c Config) *Plane {
 	p.worker = p.work
 	p.incoming.most = maxIncoming
 	p.dropHeld = p.countWasteHere
-	p.sched.wake = make(chan struct{}, 1)
 	return p
 }
 
@@ -270,10 +269,8 @@ func (p *Plane) allLinks() []*outLink {
 }
 
 // Sweep is called every few seconds, by one goroutine. It frees the buffers of idle connections,
-// lets an idle worker end, and makes streams whose source is silent give up what waits behind a
-// gap. With closeIdle it also closes the streams that sent nothing since the last such call.
+// and makes streams whose source is silent give up what waits behind a gap. With closeIdle it also closes the streams that sent nothing since the last such call.
 func (p *Plane) Sweep(closeIdle bool) {
-	p.sched.trim()
 	p.mu.RLock()
 	for c := range p.conns {
 		if c.in != nil {

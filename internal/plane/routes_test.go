@@ -210,9 +210,9 @@ func TestDetourIsMarked(t *testing.T) {
 		}
 		r.link(30)
 		r.feed(data(30, 7))
-		o.lock()
+		o.mu.Lock()
 		err = o.enqueue(data(30, 8))
-		o.unlock()
+		o.mu.Unlock()
 		if f := r.arrived(30, 7, 8); err != nil || f[0].Detour() || f[1].Detour() {
 			t.Error("marked on the direct way")
 		}

@@ -38,12 +38,9 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		if err != nil {
 			return err
 		}
-		if o.lockAndAdmit(port, body) {
-			o.unlock()
-			return nil
-		}
+		o.mu.Lock()
 		if p.sendingStopped.Load() {
-			o.unlock()
+			o.mu.Unlock()
 			return ErrSendingStopped
 		}
 		full, space := p.sendBufferFull()
@@ -56,7 +53,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			room, congested := o.s.Room(len(body)), o.congested()
 			if room && congested == nil && (withinShare && !full || o.s.Pending() == 0) {
 				due := o.admit(port, body)
-				o.unlock()
+				o.mu.Unlock()
 				if due != nil {
 					due.WriteDirect()
 				}
@@ -64,11 +61,11 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			}
 			if ctx.Value(handlerKey{}) == p {
 				err := o.admitBacklog(port, body)
-				o.unlock()
+				o.mu.Unlock()
 				return err
 			}
 			if full && p.askedAll.CompareAndSwap(false, true) {
-				o.unlock()
+				o.mu.Unlock()
 				p.askAll()
 				continue
 			}
@@ -84,12 +81,12 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 			early := o.s.Pending() == 0 || o.bytes+wire.HeaderSize+len(body) <= maxEarly
 			if !full && early && p.members.Stays(sink) {
 				o.admitEarly(port, body)
-				o.unlock()
+				o.mu.Unlock()
 				return nil
 			}
 		case stream.Ended:
 			err := o.s.Err()
-			o.unlock()
+			o.mu.Unlock()
 			p.forgetOutbound(o)
 			if err != nil && (opened || o == waitedFor) {
 				return err
@@ -98,7 +95,7 @@ func (p *Plane) Send(ctx context.Context, sink uint64, port uint8, body []byte) 
 		}
 		waitedFor = o
 		changed := o.changed.Next()
-		o.unlock()
+		o.mu.Unlock()
 		if err := p.await(ctx, changed, space); err != nil {
 			return err
 		}

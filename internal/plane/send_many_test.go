@@ -95,67 +95,6 @@ func TestSendersAreExact(t *testing.T) {
 	}
 }
 
-// What an allowance covers is admitted without another look, and no more.
-func TestAdmit(t *testing.T) {
-	withRig(t, func(t *testing.T, r *rig) {
-		o := r.stream()
-		r.jam(40)
-		admit := func(n int) int {
-			for i := range n {
-				admitted := o.lockAndAdmit(0, make([]byte, 10))
-				o.unlock()
-				if !admitted {
-					return i
-				}
-			}
-			return n
-		}
-		for n := 0; o.left < 5*(wire.HeaderSize+10)+9 && n < 1500; n++ {
-			r.send(50, 1)
-		}
-		o.lock()
-		o.grant()
-		o.granted = min(o.granted, 5*(wire.HeaderSize+10)+9)
-		o.left = o.granted
-		pending := o.s.Pending()
-		o.unlock()
-		if n := admit(5); n != 5 || o.left != 9 {
-			t.Errorf("%d admitted, %d bytes are left, want 5 and 9", n, o.left)
-		}
-		if n := admit(1); n != 0 {
-			t.Errorf("%d admitted without room", n)
-		}
-		o.lock()
-		if got := o.s.Pending() - pending; got != 5 || o.bytes != o.s.Bytes() {
-			t.Errorf("%d more pending, %d bytes counted of %d", got, o.bytes, o.s.Bytes())
-		}
-		o.grant()
-		granted := o.left
-		o.unlock()
-		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{30, 40}, Authoritative: true, Successor: 30})
-		if n := admit(1); n != 0 || granted == 0 {
-			t.Errorf("%d admitted by an allowance of other routes, of %d bytes", n, granted)
-		}
-	})
-}
-
-// An allowance does not admit a message that is too large, even if it would cover it.
-func TestAdmitNothingTooLarge(t *testing.T) {
-	withRig(t, func(t *testing.T, r *rig) {
-		o := r.stream()
-		r.jam(40)
-		for n := 0; o.left < 300 && n < 1500; n++ {
-			r.send(50, 1)
-		}
-		if o.left < 300 {
-			t.Fatal("too little is granted")
-		}
-		if n, err := sendMany(r.p, (*Plane).Send, t.Context(), 50, append(bodies(2, 1), make([]byte, 101))); n != 2 || !errors.Is(err, ErrTooLarge) {
-			t.Errorf("%d, %v; want 2, too large", n, err)
-		}
-	}, func(c *Config) { c.MaxPayload = 100 })
-}
-
 // A message that is not accepted leaves those before it on their way, and is not counted.
 func TestSendingStops(t *testing.T) {
 	const large = 64<<10 + 1

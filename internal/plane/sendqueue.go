@@ -91,9 +91,15 @@ func (o *outbound) appendFrames(frames []byte) bool {
 // which it leaves.
 func (o *outbound) collect() {
 	if o.inStore > 0 {
-		o.s.View(o.inStoreFrom, o.inStore, &o.queued)
-		o.inStore = 0
+		o.takeFromStore(&o.queued)
 	}
+}
+
+// takeFromStore appends what only the store holds to a queue. The cursor goes, or an idle stream would
+// keep a chunk that the store has freed.
+func (o *outbound) takeFromStore(q *fifo.Queue) {
+	o.s.Copy(o.inStoreFrom, o.inStore, q)
+	o.inStore, o.inStoreFrom = 0, fifo.Cursor{}
 }
 
 // maxQuestions bounds the bytes of questions that wait for a link.
@@ -148,8 +154,8 @@ func (o *outbound) dropQueued() int64 {
 // Pull hands frames to the link, see [link.Source]. A link that the stream has left for another
 // one gets nothing.
 func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if o.link == nil || o.link.Writer != w {
 		return false
 	}
@@ -158,15 +164,13 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 		return false
 	}
 	if !o.detour && o.queued.Size() == 0 && o.inStore <= limit { // the usual case: no need to collect
-		o.s.View(o.inStoreFrom, o.inStore, q)
-		o.inStore = 0
+		o.takeFromStore(q)
 		o.detach()
 		return false
 	}
 	o.collect()
 	if o.detour {
 		limit = o.queued.Size() // all that are marked leave, and no others
-		o.queued.CopyViews()
 		for chunk := range o.queued.Chunks() {
 			markDetour(chunk, true)
 			o.p.counters.detoured.Add(int64(wire.Count(chunk)))
@@ -228,7 +232,7 @@ func (o *outbound) congested() <-chan struct{} {
 // reattach makes the streams whose frames wait for a link that has ended take another way.
 func (p *Plane) reattach(l *outLink) {
 	for _, o := range p.outgoingStreams() {
-		o.lock()
+		o.mu.Lock()
 		if o.link == l {
 			frames := int64(o.countFrames())
 			o.detach()
@@ -242,7 +246,7 @@ func (p *Plane) reattach(l *outLink) {
 				p.counters.requeued.Add(frames)
 			}
 		}
-		o.unlock()
+		o.mu.Unlock()
 	}
 }
 

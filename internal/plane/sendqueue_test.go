@@ -78,8 +78,8 @@ func TestStreamFollowsTheRoutes(t *testing.T) {
 		if c := r.p.Counters(); c.Requeued != 0 || c.Dropped != (status.Dropped{}) {
 			t.Errorf("%+v", c)
 		}
-		o.lock()
-		defer o.unlock()
+		o.mu.Lock()
+		defer o.mu.Unlock()
 		if o.link != nil || o.size() != 0 {
 			t.Error("something is left")
 		}
@@ -101,9 +101,9 @@ func TestSourceWaitsForItsLink(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		o.lock()
+		o.mu.Lock()
 		fresh := o.size()
-		o.unlock()
+		o.mu.Unlock()
 		if fresh < 15000 || fresh > 16400 || sent != fresh/200 {
 			t.Errorf("%d messages, %d bytes are waiting, the limit is 16000", sent, fresh)
 		}
@@ -222,9 +222,9 @@ func TestQuestionsAreBounded(t *testing.T) {
 		o := r.stream()
 		r.jam(40)
 		r.send(50, 1000)
-		o.lock()
+		o.mu.Lock()
 		o.transmit(o.s.Ask(r.p.now(), o.scratch[:0]))
-		o.unlock()
+		o.mu.Unlock()
 		for i := range uint32(900) {
 			a := wire.AckBody{Received: i + 1, Window: 1 << 16, Round: i + 1}
 			r.feed(wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: 50, Seq: 1000}, a.Append(nil, nil)))
@@ -286,9 +286,9 @@ func TestRetiredLinkKeepsItsStreams(t *testing.T) {
 		synctest.Wait()
 		r.send(50, 3)
 		r.p.SetRoutes(Routes{Epoch: 2, Entries: []uint64{30}, Authoritative: true, Successor: 30}) // and 30 is not up
-		o.lock()
+		o.mu.Lock()
 		o.transmit(o.s.Ask(r.p.now(), o.scratch[:0]))
-		o.unlock()
+		o.mu.Unlock()
 		r.dropped(status.Dropped{})
 		close(v.open)
 		var got []byte

@@ -65,8 +65,8 @@ func (o *outbound) traceStuck() {
 	for _, h := range hops {
 		found.Answered = append(found.Answered, h.ID)
 	}
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.stuck.tracing = false
 	if found.Silent = o.s.Silent(p.now()); found.Silent >= p.StuckAfter && o.stuck.at > 0 {
 		o.stuck.told = true

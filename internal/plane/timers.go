@@ -69,8 +69,8 @@ func (p *Plane) tick() {
 
 // tick reports whether the stream still waits.
 func (o *outbound) tick(hurry bool) bool {
-	o.lock()
-	defer o.unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if !o.s.Waiting() {
 		o.ticking = false
 		o.checkStuck()

@@ -26,9 +26,9 @@ func (r *rig) lost(sink uint64, bodies ...string) {
 		}
 	}
 	o := r.p.findOutbound(sink)
-	o.lock()
+	o.mu.Lock()
 	o.end(fmt.Errorf("the end of %q", bodies))
-	o.unlock()
+	o.mu.Unlock()
 }
 
 func routed(r *rig) {
@@ -68,11 +68,11 @@ func TestUndeliveredBodies(t *testing.T) {
 		for range 2 {
 			r.p.Send(ctx, 40, 127, big)
 		}
-		o.lock()
+		o.mu.Lock()
 		if o.s.Backlog() == 0 || o.s.Backlog() == o.s.Bytes() {
 			t.Fatal("no backlog, or nothing else")
 		}
-		o.unlock()
+		o.mu.Unlock()
 		r.feed(ack(40, 1003)) // "pending", 0 and 1 are delivered
 		r.p.Evict(40, 5)
 		var want [][]byte
@@ -111,9 +111,9 @@ func TestUndeliveredEarly(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := r.p.findOutbound(50)
-		o.lock()
+		o.mu.Lock()
 		o.end(errBroken)
-		o.unlock()
+		o.mu.Unlock()
 		failed, err := r.p.Flush(t.Context())
 		if err != nil || len(failed) != 1 || len(failed[0].Bodies) != 3 {
 			t.Error(failed, err)

@@ -234,7 +234,7 @@ func TestControlsOfPackages(t *testing.T) {
 		{"bundles: one is longer than the longest message", "plane/outbound.go", "return min(wire.MaxBundle, p.MaxPayload)", "return wire.MaxBundle", "Sizes"},
 		{"bundles: a panic takes the rest along", "plane/deliver.go", "\t\t\t\tn, bytes = n+1, all-m.Left()\n", "\t\t\t\tn, bytes = n+1, all-m.Left()\n\t\t\t\t*m = wire.Walk(nil)\n", "Panic"},
 		{"bundles: an answer waits for the rest", "plane/deliver.go", "!d.More && in != nil && in.askedProgress.Load()", "!d.More && in != nil && in.askedProgress.Load() && m.Left() == 0", "AskedWithin"},
-		{"bundles: accounts take each message for a frame", "plane/allowance.go", "\to.left -= n\n", "\to.left -= wire.HeaderSize + len(body)\n", "Accounts"},
+		{"bundles: accounts take each message for a frame", "plane/outbound.go", "\to.bytes += n\n", "\to.bytes += wire.HeaderSize + len(body)\n", "Accounts"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // each builds and links, mostly on one processor

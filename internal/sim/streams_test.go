@@ -123,7 +123,7 @@ func (o *outStream) sendAdmitted() {
 		return
 	}
 	var q fifo.Queue
-	o.s.View(o.from, o.waiting, &q)
+	o.s.Copy(o.from, o.waiting, &q)
 	o.waiting = 0
 	for chunk := range q.Chunks() {
 		for rest := chunk; len(rest) > 0; {

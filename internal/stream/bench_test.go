@@ -80,7 +80,7 @@ func (p *pump) leave() {
 	if p.waiting == 0 {
 		return
 	}
-	p.s.View(p.from, p.waiting, &p.sent)
+	p.s.Copy(p.from, p.waiting, &p.sent)
 	p.waiting = 0
 	for p.sent.Size() > 0 {
 		chunk := p.sent.Front()

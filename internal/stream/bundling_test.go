@@ -153,7 +153,7 @@ func TestAckOfABundleThatHasNotLeft(t *testing.T) {
 			size += n
 		}
 		var q fifo.Queue
-		s.View(from, size, &q)
+		s.Copy(from, size, &q)
 		var sent []string
 		for chunk := range q.Chunks() {
 			for w := wire.Walk(chunk); w.Next(); {

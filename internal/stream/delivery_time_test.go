@@ -35,23 +35,6 @@ func TestTook(t *testing.T) {
 	took(30 * ms)
 }
 
-// The allowance is 0 where an admitted message would not leave: behind a backlog, even if the
-// window has room, and on a stream that closes.
-func TestNoAllowance(t *testing.T) {
-	s := open(t, 10000)
-	push(s, 1, 1000)
-	s.Ask(1020*ms, nil)
-	push(s, 1, 9500)
-	if s.Backlog() != 9500 || s.Allowance() != 0 {
-		t.Errorf("behind %d bytes %d are allowed", s.Backlog(), s.Allowance())
-	}
-	s = open(t, 10000)
-	s.Close(1020*ms, nil)
-	if s.State() != Closing || s.Allowance() != 0 {
-		t.Errorf("state %d, %d bytes are allowed", s.State(), s.Allowance())
-	}
-}
-
 // AckAfter includes the deliveries of the previous stream, which are handled first. It is 0
 // when the source waits for none.
 func TestUntil(t *testing.T) {

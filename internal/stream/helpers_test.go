@@ -107,7 +107,7 @@ func pushFrame(s *Sender, port uint8, body []byte) wire.Frame {
 // sent returns a copy of the frames that were admitted last, of n bytes.
 func sent(s *Sender, n int) (b []byte) {
 	var q fifo.Queue
-	s.View(s.Last(n), n, &q)
+	s.Copy(s.Last(n), n, &q)
 	for chunk := range q.Chunks() {
 		b = append(b, chunk...)
 	}

@@ -189,20 +189,6 @@ func (s *Sender) Room(n int) bool {
 	return out == 0 || out+wire.HeaderSize+n <= min(s.window, s.cwnd)
 }
 
-// Allowance returns how many bytes of frames may be admitted before [Sender.Room] and
-// [Sender.Due] must be checked again.
-func (s *Sender) Allowance() int {
-	if s.state != Open || s.backlog.Size() > 0 || s.askSoon {
-		return 0
-	}
-	most := min(s.window, s.cwnd)
-	n := most - s.store.Size()
-	if !s.unanswered {
-		n = min(n, most/2-s.sinceAsked)
-	}
-	return max(0, n)
-}
-
 // Push accepts a message on a stream that is open or opening. If there is room, it is
 // [Sender.Admit]. Otherwise the message joins the backlog, is sent when the window allows, and the
 // result is 0.
@@ -226,16 +212,15 @@ func (s *Sender) Admit(port uint8, body []byte) (n int) {
 	return n
 }
 
-// Last returns the place of the last n admitted bytes, for [Sender.View]. They must begin with a
+// Last returns the place of the last n admitted bytes, for [Sender.Copy]. They must begin with a
 // frame.
 func (s *Sender) Last(n int) fifo.Cursor { return s.store.Last(n) }
 
-// View appends n bytes of consecutive admitted frames, from a place on, to a queue. It leaves
-// out those that are known to be delivered. The bytes are not copied and must not be changed,
-// see [fifo.Queue.View]. No message joins these frames any more.
-func (s *Sender) View(from fifo.Cursor, n int, to *fifo.Queue) {
+// Copy appends n bytes of consecutive admitted frames, from a place on, to a queue. It leaves
+// out those that are known to be delivered. No message joins these frames any more.
+func (s *Sender) Copy(from fifo.Cursor, n int, to *fifo.Queue) {
 	s.bundling.end()
-	s.store.View(from, n, to)
+	s.store.Copy(from, n, to)
 }
 
 // Due reports whether it is time to [Sender.AskAhead]. No question is unanswered, and either
@@ -404,7 +389,7 @@ func (s *Sender) release(out []byte) []byte {
 		return out
 	}
 	var released fifo.Queue
-	s.View(from, n, &released)
+	s.Copy(from, n, &released)
 	for chunk := range released.Chunks() {
 		out = append(out, chunk...)
 	}

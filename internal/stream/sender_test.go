@@ -383,37 +383,3 @@ func TestDue(t *testing.T) {
 		t.Error("due again for nothing")
 	}
 }
-
-// Within the allowance there is room and no question is due; beyond it either may change.
-func TestAllowance(t *testing.T) {
-	s := open(t, 10000)
-	for _, unanswered := range []bool{false, true} {
-		if unanswered {
-			s.Ask(1020*ms, nil)
-		}
-		n := s.Allowance()
-		if n == 0 {
-			t.Fatal("nothing is allowed")
-		}
-		for ; n >= 100; n -= 100 {
-			if !s.Room(100-wire.HeaderSize) || s.Due() {
-				t.Fatalf("room: %v, due: %v, with %d bytes allowed", s.Room(100-wire.HeaderSize), s.Due(), n)
-			}
-			s.Admit(0, make([]byte, 100-wire.HeaderSize))
-		}
-		if s.Due() || s.Allowance() != n {
-			t.Errorf("due: %v, allowed %d, want %d", s.Due(), s.Allowance(), n)
-		}
-		s.Admit(0, make([]byte, 100-wire.HeaderSize))
-		if !unanswered && !s.Due() || unanswered && s.Room(100-wire.HeaderSize) {
-			t.Error("more than was allowed makes no difference")
-		}
-	}
-	push(s, 1, 9000)
-	if s.Backlog() == 0 || s.Allowance() != 0 {
-		t.Errorf("with a backlog %d bytes are allowed", s.Allowance())
-	}
-	if n := opening(t).Allowance(); n != 0 {
-		t.Errorf("before it has opened %d bytes are allowed", n)
-	}
-}

@@ -47,7 +47,7 @@ func (b *bundler) admit(port uint8, bodies ...string) {
 // leave sends what was admitted, and shows it.
 func (b *bundler) leave() (out []byte) {
 	var q fifo.Queue
-	b.View(b.from, b.waiting, &q)
+	b.Copy(b.from, b.waiting, &q)
 	b.waiting = 0
 	for chunk := range q.Chunks() {
 		out = append(out, chunk...)

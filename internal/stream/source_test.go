@@ -127,14 +127,13 @@ func (c *sourceNode) push() {
 		c.send(c.s.Ask(w.now, nil))
 		return
 	}
-	for left := c.s.Allowance(); w.chance(0.3); {
-		if m = c.draw(); wire.HeaderSize+len(m.body) > left {
+	for !c.s.Due() && w.chance(0.3) {
+		if m = c.draw(); !c.s.Room(len(m.body)) {
 			return
 		}
 		if n = c.accept(m); n == 0 || n > wire.HeaderSize+len(m.body) {
-			w.ledger.fail("a message of %d bytes within the allowance costs %d", len(m.body), n)
+			w.ledger.fail("a message of %d bytes that has room costs %d", len(m.body), n)
 		}
-		left -= n
 	}
 }
 
@@ -158,7 +157,7 @@ func (c *sourceNode) leave() {
 		return
 	}
 	var q fifo.Queue
-	c.s.View(c.from, c.waiting, &q)
+	c.s.Copy(c.from, c.waiting, &q)
 	c.waiting = 0
 	for chunk := range q.Chunks() {
 		c.transmit(chunk)

@@ -25,15 +25,15 @@ func content(q *Queue) (all []byte) {
 	return all
 }
 
-// A view has the same bytes in the same order, whatever becomes of the queue that it came
+// A copy has the same bytes in the same order, whatever becomes of the queue that it came
 // from. Bytes that were consumed there before are left out.
-func TestView(t *testing.T) {
+func TestCopy(t *testing.T) {
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var store, out Queue
 		var kept, want []byte // what store and out must hold
 		var from Cursor
-		var fresh int // bytes of kept, at its end, that were not shared
+		var fresh int // bytes of kept, at its end, that were not copied
 		var frames []int
 		number := uint32(0)
 		for range 400 {
@@ -50,9 +50,9 @@ func TestView(t *testing.T) {
 				fresh += size
 				frames = append(frames, size)
 			case 4: // they leave
-				shared := store.View(from, fresh, &out)
-				if shared != fresh {
-					t.Fatalf("seed %d: %d bytes of %d are shared", seed, shared, fresh)
+				copied := store.Copy(from, fresh, &out)
+				if copied != fresh {
+					t.Fatalf("seed %d: %d bytes of %d are copied", seed, copied, fresh)
 				}
 				want = append(want, kept[len(kept)-fresh:]...)
 				fresh = 0
@@ -64,11 +64,11 @@ func TestView(t *testing.T) {
 					gone += size
 				}
 				frames, kept = frames[n:], kept[gone:]
-				if fresh > len(kept) { // View finds that out itself
+				if fresh > len(kept) { // Copy finds that out itself
 					missing := fresh
 					fresh = len(kept)
-					if got := store.View(from, missing, &out); got != fresh {
-						t.Fatalf("seed %d: %d bytes are shared, %d are left", seed, got, fresh)
+					if got := store.Copy(from, missing, &out); got != fresh {
+						t.Fatalf("seed %d: %d bytes are copied, %d are left", seed, got, fresh)
 					}
 					want = append(want, kept[len(kept)-fresh:]...)
 					fresh = 0
@@ -88,7 +88,6 @@ func TestView(t *testing.T) {
 					out.Append(f)
 					want = append(want, f...)
 				case 1: // it may be changed
-					out.CopyViews()
 					for c := range out.Chunks() {
 						for i := range c {
 							c[i] ^= 0xff
@@ -117,43 +116,8 @@ func TestView(t *testing.T) {
 		}
 		store.Clear()
 		if !bytes.Equal(content(&out), want) {
-			t.Fatalf("seed %d: what was shared went with the store", seed)
+			t.Fatalf("seed %d: what was copied went with the store", seed)
 		}
 		out.Clear()
-	}
-}
-
-// A chunk goes back to its pool once both queues have consumed it, and not before.
-func TestViewedChunkIsReused(t *testing.T) {
-	var store, out Queue
-	size := 8 << 10
-	copy(store.ReserveMessage(size), numbered(size, 1))
-	at := store.Last(size)
-	c := store.head
-	if store.View(at, size, &out) != size || out.head.owner != c || c.refs.Load() != 2 {
-		t.Fatalf("%d holders", c.refs.Load())
-	}
-	store.Clear()
-	if c.refs.Load() != 1 || !bytes.Equal(out.Front(), numbered(size, 1)) {
-		t.Errorf("%d holders", c.refs.Load())
-	}
-	out.Clear()
-	if c.refs.Load() != 0 || len(c.buf) != 0 {
-		t.Errorf("%d holders, %d bytes", c.refs.Load(), len(c.buf))
-	}
-}
-
-func TestNothingIsAppendedToAView(t *testing.T) {
-	var store, out Queue
-	size := 8<<10 + 1 // of a chunk of 16 KiB
-	copy(store.ReserveMessage(size), numbered(size, 1))
-	store.View(store.Last(size), size, &out)
-	out.Append(frame(100))
-	copy(store.ReserveMessage(100), numbered(100, 2))
-	if got := content(&out); !bytes.Equal(got[size:], frame(100)) {
-		t.Error("the store has written over it")
-	}
-	if cap(out.tail.buf) != 1<<minClass {
-		t.Errorf("a chunk of %d bytes for a frame in between", cap(out.tail.buf))
 	}
 }
