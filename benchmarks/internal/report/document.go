@@ -185,8 +185,10 @@ func (d *document) throughput() {
 func (d *document) processorTime() {
 	d.title("Processor time of all nodes and servers, in seconds per million messages (less is better)")
 	const cpu = "CPU s per million"
-	lines := d.byPayload("Chains", "chain of 3", cpu, "one relay")
+	lines := d.byPayload("Chains", "chain of 2", cpu, "one hop")
+	lines = append(lines, d.byPayload("Chains", "chain of 3", cpu, "one relay")...)
 	lines = append(lines, d.byPayload("Rings", "ring of 10", cpu, "10 nodes")...)
+	lines = append(lines, d.byPayload("A process per node", "ring of 10", cpu, "10, a process each")...)
 	lines = append(lines, d.byPayload("Rings", "ring of 100", cpu, "100 nodes")...)
 	d.table(2, sizes("", ""), lines)
 }
