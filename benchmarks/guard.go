@@ -22,12 +22,14 @@ var reached = []struct {
 	rate     float64 // messages per second, as a part of the reference's
 	cpu      float64 // processor time per message, as a multiple of the reference's
 }{
-	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 8}, 0.31, 3.2},
-	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 256}, 0.32, 3.5},
-	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 8}, 0.54, 1.8},
-	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 256}, 0.43, 2.3},
-	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 8}, 0.57, 1.6},
-	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}, 0.68, 1.6},
+	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 8}, 0.55, 1.9},
+	{bench.Topology{Shape: bench.Chain, Nodes: 2, Payload: 256}, 0.49, 2.3},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 8}, 0.65, 1.4},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 256}, 0.59, 1.8},
+	{bench.Topology{Shape: bench.Chain, Nodes: 3, Payload: 4096}, 0.44, 2.1},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 8}, 0.95, 1.1},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 256}, 0.70, 1.4},
+	{bench.Topology{Shape: bench.Ring, Nodes: 10, Payload: 4096}, 0.71, 1.4},
 }
 
 // slack is how much worse it may be: a slowdown by a factor of two fails, and noise does not.

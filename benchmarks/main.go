@@ -1,9 +1,9 @@
 // Command benchmarks compares ringdht with hand-written references and with other ways to
 // carry messages. It writes tables, plots and a file with every round.
 //
-//	go run .                          everything, the better part of an hour
+//	go run .                          everything: see README.md for how long it takes
 //	go run . -quick                   a row of every kind, once and briefly, to see that it works
-//	go run . -only 'Rings.*8 B'       the rows whose names match
+//	go run . -only 'Rings.* 8 B'      the rows whose names match
 //	go run . -doc                     the tables of docs/performance.md, and of the aims
 //	go run . -guard                   ringdht against the references, against floors
 package main
@@ -43,6 +43,11 @@ func main() {
 	doc := flag.Bool("doc", false, "measure what docs/performance.md shows, and print its tables")
 	guard := flag.Bool("guard", false, "compare ringdht with the references, and fail if it has become slow")
 	flag.Parse()
+	set := make(map[string]bool)
+	flag.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	if err := sensible(set, flag.Args(), *rounds, *d, *warm); err != nil {
+		log.Fatal(err)
+	}
 
 	of := full
 	if *doc {
@@ -69,13 +74,17 @@ func main() {
 		log.Fatal(err)
 	}
 	sections := plan(of)
+	if err := r.check(sections); err != nil {
+		log.Fatal(err)
+	}
 	if *list {
 		r.list(os.Stdout, sections)
 		return
 	}
+	start := time.Now()
 	tables, ok := r.run(ctx, sections)
-	command := strings.Join(append([]string{"go run ."}, os.Args[1:]...), " ")
-	if err := publish(os.Stdout, *out, command, *rounds, tables, *doc); err != nil {
+	how := report.How{Command: command(os.Args[1:]), Rounds: *rounds, Warm: of.warm, Load: of.duration, Took: time.Since(start)}
+	if err := publish(os.Stdout, *out, how, tables, *doc); err != nil {
 		log.Fatal(err)
 	}
 	if !ok {
@@ -83,12 +92,47 @@ func main() {
 	}
 }
 
+// sensible returns an error for a command line that could not mean anything. It takes the flags
+// that are set, the arguments after them, and the values.
+func sensible(set map[string]bool, args []string, rounds int, d, warm time.Duration) error {
+	switch {
+	case len(args) > 0:
+		return fmt.Errorf("unexpected argument %q: everything is said by flags, see -h", args[0])
+	case rounds < 1:
+		return fmt.Errorf("-rounds %d: there must be one at least", rounds)
+	case d <= 0:
+		return fmt.Errorf("-time %v: it must be longer than 0", d)
+	case warm < 0:
+		return fmt.Errorf("-warm %v: it cannot be less than 0", warm)
+	case set["guard"] && len(set) > 1:
+		return errors.New("-guard measures rows of its own, five rounds of 200 ms: leave out the other flags")
+	case set["quick"] && (set["rounds"] || set["time"] || set["warm"]):
+		return errors.New("-quick measures one round of 50 ms: leave out -rounds, -time and -warm")
+	}
+	return nil
+}
+
+// command is the command line with these arguments, as one types it.
+func command(args []string) string {
+	plain := regexp.MustCompile(`^[-=.,/:\w]+$`)
+	var line strings.Builder
+	line.WriteString("go run .")
+	for _, a := range args {
+		if !plain.MatchString(a) {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		line.WriteString(" " + a)
+	}
+	return line.String()
+}
+
 // publish prints the tables, or those of the document. It writes both, the rounds and the
 // plots to files in a directory.
-func publish(w io.Writer, dir, command string, rounds int, tables []*report.Section, doc bool) error {
+func publish(w io.Writer, dir string, how report.How, tables []*report.Section, doc bool) error {
 	var text, document bytes.Buffer
-	text.WriteString(report.Header(command, rounds))
+	text.WriteString(report.Header(how))
 	document.WriteString(text.String())
+	text.WriteString(report.Figures)
 	if err := errors.Join(report.Markdown(&text, tables), report.Document(&document, tables)); err != nil {
 		return err
 	}

@@ -55,6 +55,72 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// A command line that could not mean anything is an error, and says what to do.
+func TestSensible(t *testing.T) {
+	type flags map[string]bool
+	for _, c := range []struct {
+		set    flags
+		args   []string
+		rounds int
+		d      time.Duration
+		warm   time.Duration
+		want   string
+	}{
+		{nil, nil, 5, time.Second, 0, ""},
+		{flags{"doc": true, "quick": true, "only": true, "out": true}, nil, 5, time.Second, 0, ""},
+		{nil, []string{"quick"}, 5, time.Second, 0, `"quick"`},
+		{nil, nil, 0, time.Second, 0, "-rounds 0"},
+		{nil, nil, 1, 0, 0, "-time 0s"},
+		{nil, nil, 1, time.Second, -1, "-warm"},
+		{flags{"guard": true, "rounds": true}, nil, 9, time.Second, 0, "leave out"},
+		{flags{"quick": true, "time": true}, nil, 5, time.Minute, 0, "leave out"},
+	} {
+		err := sensible(c.set, c.args, c.rounds, c.d, c.warm)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+}
+
+// Expressions that match nothing are errors: an empty table would replace the last results.
+func TestNothingToMeasure(t *testing.T) {
+	for _, c := range []struct{ only, which, want string }{
+		{"", "", ""}, {"Chains: chain of 2, 8 B", "^ringdht$", ""}, {"Growth", "", ""},
+		{"chain of 7", "", "-only"}, {"", "nosuch", "-systems"}, {"Chains: chain of 2", "NATS", "-systems"},
+	} {
+		r := runner{systems: systems, only: regexp.MustCompile(c.only), which: regexp.MustCompile(c.which)}
+		err := r.check(plan(full))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v", c, err)
+		}
+	}
+}
+
+// The command in the results can be typed again.
+func TestCommand(t *testing.T) {
+	if got := command([]string{"-doc", "-rounds=3", "-only", "Rings: ring of 10, 8 B", "-systems", "^ringdht$", "-out", "it's"}); got !=
+		`go run . -doc -rounds=3 -only 'Rings: ring of 10, 8 B' -systems '^ringdht$' -out 'it'\''s'` {
+		t.Errorf("it is %s", got)
+	}
+}
+
+// No two systems of a row look the same in a plot.
+func TestStyles(t *testing.T) {
+	r := runner{systems: systems, only: every, which: every}
+	for _, s := range plan(full) {
+		for _, row := range s.rows {
+			seen := make(map[int]string)
+			for _, e := range r.of(s, row) {
+				style := r.style(e.name)
+				if other, ok := seen[style]; ok && s.title != "Growth" && !s.delays { // these have no plots
+					t.Errorf("%s: %s looks like %s", s.rowName(row), e.name, other)
+				}
+				seen[style] = e.name
+			}
+		}
+	}
+}
+
 // script is a load that plays back values.
 type script struct {
 	rounds map[string][]float64 // by system; 0 for a failure
@@ -107,7 +173,7 @@ func TestFiles(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var out strings.Builder
-	if err := publish(&out, dir, "go run .", 2, tables, false); err != nil {
+	if err := publish(&out, dir, report.How{Command: "go run .", Rounds: 2}, tables, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"tables.md", "performance.md", "rounds.csv", "chains-chain-of-2-msg-per-s.svg"} {

@@ -34,8 +34,8 @@ const best = 800
 // references is the number of references.
 const references = 7
 
-// small matches systems whose set-up of a ring of more than largest nodes takes longer than its
-// measurement.
+// largest is the largest ring of the systems that small matches: setting up a larger one takes
+// longer than measuring it.
 const largest = 32
 
 var small = regexp.MustCompile("^(NATS JetStream|gRPC|libp2p|struct)")

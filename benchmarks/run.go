@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/x/ringdht/benchmarks/internal/bench"
 	"github.com/x/ringdht/benchmarks/internal/load"
@@ -36,6 +37,29 @@ func (r *runner) list(w io.Writer, sections []*section) {
 			}
 		}
 	}
+}
+
+// check returns an error if there is nothing to measure.
+func (r *runner) check(sections []*section) error {
+	rows, systems := 0, r.which.String() == ""
+	for _, s := range sections {
+		for _, row := range s.rows {
+			if !r.only.MatchString(s.rowName(row)) {
+				continue
+			}
+			rows++
+			for _, e := range r.of(s, row) {
+				systems = systems || r.which.MatchString(e.name)
+			}
+		}
+	}
+	switch {
+	case rows == 0:
+		return fmt.Errorf("-only %q matches no row; -list shows their names", r.only)
+	case !systems:
+		return fmt.Errorf("-systems %q matches no system of these rows; -list shows their names", r.which)
+	}
+	return nil
 }
 
 // rowName is the name that -only matches.
@@ -71,10 +95,18 @@ func (r *runner) of(s *section, row row) (of []entrant) {
 	return of
 }
 
-// style is 0 for references, which are never in one plot, and the system's own otherwise.
+// style is 0 for references, and the same colour dashed for those with stretches: no two of
+// either are in one plot. Other systems have styles of their own.
 func (r *runner) style(name string) int {
 	at := slices.IndexFunc(r.systems, func(other bench.System) bool { return other.Name() == name })
-	return max(0, at-references+1)
+	switch style := at - references + 1; {
+	case style <= 0 && strings.HasSuffix(name, ", stretches"):
+		return report.Colours
+	case style < report.Colours:
+		return max(0, style)
+	default:
+		return style + 1
+	}
 }
 
 // run measures the sections. When ctx ends it stops early, with the results so far. It

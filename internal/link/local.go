@@ -9,9 +9,9 @@ import (
 // machine. The kernel sizes the buffer by the bytes in flight. That is right between
 // machines. Within one machine nothing is in flight, and the buffer grows to megabytes: the
 // bytes leave the processor's caches before they are read, and each is fetched from memory
-// several times. With 64 KiB short messages wait; with 256 KiB or 384 KiB long ones get
-// slower again (see docs/performance.md). Bytes that do not fit wait in the Writer's queue,
-// as on a slow network.
+// several times. 64 KiB and 384 KiB bring less, 128 KiB and 256 KiB about the same (step 16 in
+// docs/performance-notebook.md). Bytes that do not fit wait in the Writer's queue, as on a slow
+// network.
 //
 // Address translation can make another machine look like this one. Such a connection stays
 // correct, but carries at most this buffer in each round trip. Connections of other types

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,7 +42,11 @@ func (t Throughput) Values() []float64 {
 // Run implements [Load].
 func (c Closed) Run(ctx context.Context, s bench.System, t bench.Topology) (_ []float64, err error) {
 	sinks := make([]counter, t.Nodes)
-	net, err := s.Start(ctx, t, func(sink int, _ []byte) { sinks[sink].n.Add(1) })
+	net, err := s.Start(ctx, t, func(sink int, payload []byte) {
+		if len(payload) == t.Payload { // what is cut short counts as lost
+			sinks[sink].n.Add(1)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +60,19 @@ func (c Closed) Run(ctx context.Context, s bench.System, t bench.Topology) (_ []
 	}
 	clean()
 	r, err := burst(senders, t, c.Time, sinks)
-	return r.Values(), err
+	if err != nil {
+		return nil, err
+	}
+	return r.Values(), r.Check()
+}
+
+// Check returns an error if more messages have arrived than were sent. The loop has then ended
+// before all had arrived, since it only counts.
+func (t Throughput) Check() error {
+	if t.Delivered > t.Sent {
+		return fmt.Errorf("%d messages were sent, and %d arrived: some came twice", t.Sent, t.Delivered)
+	}
+	return nil
 }
 
 // burst sends for a while and waits until everything has arrived.

@@ -57,6 +57,35 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// Messages that arrive twice, or cut short, do not pass for those that were sent.
+func TestClosedCountsWhatIsWhole(t *testing.T) {
+	c := Closed{Warm: time.Millisecond, Time: 20 * time.Millisecond}
+	twice := func(n int64, deliver func()) error {
+		deliver()
+		if n%2 == 0 {
+			deliver()
+		}
+		return nil
+	}
+	if v, err := c.Run(t.Context(), direct{twice}, ring); err == nil {
+		t.Errorf("messages that arrive twice: %v", v)
+	}
+	v, err := c.Run(t.Context(), short{direct{always}}, ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v[2] != 1 {
+		t.Errorf("messages that are cut short: %v of them lost, want all", v[2])
+	}
+}
+
+// short is a system that cuts messages short.
+type short struct{ direct }
+
+func (s short) Start(ctx context.Context, t bench.Topology, deliver func(int, []byte)) (bench.Net, error) {
+	return s.direct.Start(ctx, t, func(sink int, payload []byte) { deliver(sink, payload[1:]) })
+}
+
 // The wait for lost messages is bounded, and is not part of the measured time.
 func TestClosedWithLosses(t *testing.T) {
 	half := func(n int64, deliver func()) error {

@@ -36,7 +36,6 @@ func (p *paced) due(since time.Duration) int64 { return int64(p.rate * since.Sec
 // One goroutine for each source would be woken 10,000 times a second, which costs more than
 // sending: half a processor for ten idle sources. In an overload a source may then wait for
 // another source's message; its own messages are equally overdue.
-// less overdue for that.
 func pace(sources []*paced, d time.Duration, arrived func() int64) (r Throughput, err error) {
 	var (
 		wg     sync.WaitGroup

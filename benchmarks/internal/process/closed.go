@@ -42,7 +42,10 @@ func (c Closed) Run(ctx context.Context, s bench.System, t bench.Topology) (_ []
 		return nil, err
 	}
 	r, err := f.burst(c.Time)
-	return r.Values(), err
+	if err != nil {
+		return nil, err
+	}
+	return r.Values(), r.Check()
 }
 
 // settled is how long nothing must arrive until the rest counts as lost, and poll how often

@@ -20,6 +20,9 @@ var payloads = []int{8, 256, 4096}
 // Lines of which nothing was measured are left out.
 func Document(w io.Writer, sections []*Section) error {
 	d := &document{sections: sections}
+	d.b.WriteString(`- figures: medians of rounds. Ratios are medians of ratios within rounds, in brackets minimum and maximum.
+`)
+	d.trouble()
 	d.headline()
 	d.throughput()
 	d.processorTime()
@@ -78,6 +81,11 @@ func (d *document) table(labels int, head []string, lines [][]string) {
 		d.b.WriteString("Not measured.\n")
 		return
 	}
+	d.lines(labels, head, lines)
+}
+
+// lines writes a table.
+func (d *document) lines(labels int, head []string, lines [][]string) {
 	line(&d.b, head)
 	line(&d.b, slices.Repeat([]string{"---"}, len(head)))
 	for _, l := range lines {
@@ -101,7 +109,7 @@ func at(shape string, payload int) string { return fmt.Sprintf("%s, %d B", shape
 
 // headline has the ratios that the page begins with.
 func (d *document) headline() {
-	d.title("ringdht's messages a second, divided by those of")
+	d.title("ringdht's messages a second, divided by those of (more is better for ringdht)")
 	var lines [][]string
 	for _, l := range []struct{ label, section, shape, system string }{
 		{"a relay by hand: source, relay, sink", "Chains", "chain of 3", "relay by hand"},
@@ -162,11 +170,11 @@ func (d *document) byPayload(section, shape, metric string, labels ...string) (l
 }
 
 func (d *document) throughput() {
-	d.title("Messages a second through one relay (source, relay, sink)")
+	d.title("Messages a second through one relay: source, relay, sink (more is better)")
 	d.table(1, sizes(""), d.byPayload("Chains", "chain of 3", "msg/s"))
-	d.title("Messages a second over one hop")
+	d.title("Messages a second over one hop (more is better)")
 	d.table(1, sizes(""), d.byPayload("Chains", "chain of 2", "msg/s"))
-	d.title("Messages a second all to all")
+	d.title("Messages a second all to all (more is better)")
 	lines := d.byPayload("Rings", "ring of 10", "msg/s", "10")
 	lines = append(lines, d.byPayload("A process per node", "ring of 10", "msg/s", "10, a process each")...)
 	lines = append(lines, d.byPayload("Rings", "ring of 32", "msg/s", "32")...)
@@ -175,10 +183,12 @@ func (d *document) throughput() {
 }
 
 func (d *document) processorTime() {
-	d.title("Processor time, in seconds per million messages")
+	d.title("Processor time of all nodes and servers, in seconds per million messages (less is better)")
 	const cpu = "CPU s per million"
-	lines := d.byPayload("Chains", "chain of 3", cpu, "one relay")
+	lines := d.byPayload("Chains", "chain of 2", cpu, "one hop")
+	lines = append(lines, d.byPayload("Chains", "chain of 3", cpu, "one relay")...)
 	lines = append(lines, d.byPayload("Rings", "ring of 10", cpu, "10 nodes")...)
+	lines = append(lines, d.byPayload("A process per node", "ring of 10", cpu, "10, a process each")...)
 	lines = append(lines, d.byPayload("Rings", "ring of 100", cpu, "100 nodes")...)
 	d.table(2, sizes("", ""), lines)
 }

@@ -10,21 +10,34 @@ import (
 	"time"
 )
 
+// How says how something was measured.
+type How struct {
+	Command    string
+	Rounds     int
+	Warm, Load time.Duration // of each system in each round
+	Took       time.Duration // all of it
+}
+
 // Header describes what was measured: where, when and how.
-func Header(command string, rounds int) string {
+func Header(how How) string {
 	return fmt.Sprintf(`# Measured side by side
 
 - machine: %d × %s, %s/%s
 - kernel: %s
 - Go: %s, GOMAXPROCS %d
-- date: %s
+- date: %s, after %v
 - command: %s
-- figures: medians of rounds (%d), in brackets minimum and maximum. In each round all systems of a row take their
-  turn, and ratios are taken within rounds, to the first system of the row.
+- rounds: %d; in each, all systems of a row take their turn, with %v of load after %v to warm up
 `,
 		runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH, kernel(),
-		runtime.Version(), runtime.GOMAXPROCS(0), time.Now().UTC().Format("2006-01-02 15:04 MST"), "`"+command+"`", rounds)
+		runtime.Version(), runtime.GOMAXPROCS(0), time.Now().UTC().Format("2006-01-02 15:04 MST"), how.Took.Round(time.Second),
+		"`"+how.Command+"`", how.Rounds, how.Load, how.Warm)
 }
+
+// Figures explains what [Markdown] writes.
+const Figures = `- figures: medians of rounds, in brackets minimum and maximum. Ratios are taken within rounds, to the first system of the row.
+  More messages a second are better; less of everything else is.
+`
 
 // processor returns the processor's model name, if it can be read.
 func processor() string {

@@ -105,8 +105,11 @@ func (p Plot) File() string {
 	return strings.Trim(name, "-") + ".svg"
 }
 
+// Colours is the number of colours. A style that is larger by so much has the same one, dashed.
+const Colours = 8
+
 // palette is Okabe and Ito's, which differs for any colour vision.
-var palette = []color.RGBA{
+var palette = [Colours]color.RGBA{
 	{0, 0, 0, 255}, {213, 94, 0, 255}, {230, 159, 0, 255}, {0, 114, 178, 255}, {86, 180, 233, 255},
 	{0, 158, 115, 255}, {204, 121, 167, 255}, {128, 128, 128, 255},
 }
@@ -163,8 +166,8 @@ func addLine(pl *plot.Plot, l Line) error {
 	if err != nil {
 		return err
 	}
-	again := l.Style / len(palette) // the colours repeat: dashed, with other marks
-	c := palette[l.Style%len(palette)]
+	again := l.Style / Colours // the colours repeat: dashed, with other marks
+	c := palette[l.Style%Colours]
 	line.Color, marks.Color, ranges.Color = c, c, c
 	marks.Shape = shapes[(l.Style+3*again)%len(shapes)]
 	if again > 0 {

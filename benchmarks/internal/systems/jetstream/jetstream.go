@@ -83,7 +83,7 @@ func (s system) Start(ctx context.Context, t bench.Topology, deliver func(int, [
 	url, stop, err := core.ServeWith(&server.Options{
 		JetStream: true, StoreDir: dir, JetStreamMaxMemory: 8 << 30, JetStreamMaxStore: 1 << 20,
 		// The queue of a stream, beyond which it refuses. The windows stay below it.
-		StreamMaxBufferedMsgs: 1 << 20, StreamMaxBufferedSize: 1 << 30,
+		StreamMaxBufferedMsgs: 4 << 20, StreamMaxBufferedSize: 1 << 30,
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
