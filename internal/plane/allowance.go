@@ -41,7 +41,7 @@ func (o *outbound) lockAndAdmit(port uint8, body []byte) (admitted bool) {
 // spend admits a message that the allowance covers. An allowance holds for the routes for which
 // it was granted: with others the link to the sink may be another. It needs mu.
 func (o *outbound) spend(port uint8, body []byte) bool {
-	if wire.HeaderSize+len(body) > o.left || o.chosenFrom != o.p.routes.Load() {
+	if wire.HeaderSize+len(body) > o.left || o.chosenFrom != o.p.Routes() {
 		return false
 	}
 	n := o.s.Admit(port, body) // less, if the message joins a bundle

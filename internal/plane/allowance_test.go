@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -26,7 +27,7 @@ func TestAccountsOfAnAllowance(t *testing.T) {
 				byAllowance++
 			}
 			bytes, stored := int64(o.s.Bytes()), r.p.stored.Load()
-			waits, claimed := int64(o.size()), l.reserved.Load()
+			waits, claimed := int64(o.size()), l.Reserved()
 			o.mu.Unlock()
 			if stored < bytes || claimed < waits {
 				t.Fatalf("%d bytes are kept and %d counted, %d wait and %d are counted", bytes, stored, waits, claimed)
@@ -92,20 +93,20 @@ func TestDetourDoesNotMarkTheStore(t *testing.T) {
 
 // Every use of a stream ends the allowance first, and finds its accounts up to date.
 func TestAllowanceEnds(t *testing.T) {
-	for name, f := range map[string]func(r *rig, o *outbound, l *outLink){
-		"an answer":        func(r *rig, o *outbound, l *outLink) { o.handleAnswer(ack(50, 1000)) },
-		"a refusal":        func(r *rig, o *outbound, l *outLink) { o.handleNoRoute(1, wire.NoRouteBody{Type: wire.Data}) },
-		"an end":           func(r *rig, o *outbound, l *outLink) { o.evict(1) },
-		"a tick":           func(r *rig, o *outbound, l *outLink) { o.tick(false) },
-		"a look":           func(r *rig, o *outbound, l *outLink) { o.closeIfIdle() },
-		"a question":       func(r *rig, o *outbound, l *outLink) { r.p.askAll() },
-		"a flush":          func(r *rig, o *outbound, l *outLink) { r.p.Await(canceled) },
-		"a link that ends": func(r *rig, o *outbound, l *outLink) { r.p.reattach(l) },
-		"another link's turn": func(r *rig, o *outbound, l *outLink) {
+	for name, f := range map[string]func(r *rig, o *outbound, l *peers.Link){
+		"an answer":        func(r *rig, o *outbound, l *peers.Link) { o.handleAnswer(ack(50, 1000)) },
+		"a refusal":        func(r *rig, o *outbound, l *peers.Link) { o.handleNoRoute(1, wire.NoRouteBody{Type: wire.Data}) },
+		"an end":           func(r *rig, o *outbound, l *peers.Link) { o.evict(1) },
+		"a tick":           func(r *rig, o *outbound, l *peers.Link) { o.tick(false) },
+		"a look":           func(r *rig, o *outbound, l *peers.Link) { o.closeIfIdle() },
+		"a question":       func(r *rig, o *outbound, l *peers.Link) { r.p.askAll() },
+		"a flush":          func(r *rig, o *outbound, l *peers.Link) { r.p.Await(canceled) },
+		"a link that ends": func(r *rig, o *outbound, l *peers.Link) { r.p.reattach(l) },
+		"another link's turn": func(r *rig, o *outbound, l *peers.Link) {
 			var q fifo.Queue
 			o.Pull(nil, &q, 1)
 		},
-		"counters": func(r *rig, o *outbound, l *outLink) { r.p.Counters() },
+		"counters": func(r *rig, o *outbound, l *peers.Link) { r.p.Counters() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
