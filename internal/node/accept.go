@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/handshake"
-	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
@@ -108,7 +108,7 @@ func (n *Node) readLink(inc *incarnation, conn net.Conn, from ring.Ref, stranger
 
 func (n *Node) logLinkEnd(conn net.Conn, from uint64, err error) {
 	peer := slog.Group("peer", "id", from, "from", conn.RemoteAddr())
-	if handshake.IsProtocolError(err) || plane.IsBound(err) {
+	if handshake.IsProtocolError(err) || peers.IsBound(err) {
 		n.cfg.WarnOften(handshake.ReasonOf(err), "incoming link ended", peer, "err", handshake.Quoted(err))
 		return
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/x/ringdht/internal/dial"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/membership"
-	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/status"
 )
@@ -159,7 +159,7 @@ func (l *linker) reconcile(local *membership.NodeView) {
 
 // setRoutes gives the plane the routes of a table.
 func (l *linker) setRoutes(local *membership.NodeView, table, keep []ring.Peer) {
-	routes := plane.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Authoritative: l.authoritative()}
+	routes := peers.Routes{Epoch: local.Epoch, Entries: peerIDs(table), Keep: peerIDs(keep), Successor: local.Successor(), Authoritative: l.authoritative()}
 	routes.Stubs = peerIDs(local.Stubs)
 	if len(local.Detours) > 0 {
 		routes.Detours = make(map[uint64]uint64, len(local.Detours))

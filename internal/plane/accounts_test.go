@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -18,7 +19,7 @@ func TestAccountsOfMessages(t *testing.T) {
 			r.send(50, 1)
 			o.mu.Lock()
 			bytes, stored := o.s.Bytes(), int(r.p.stored.Load())
-			waits, claimed := o.size(), int(l.reserved.Load())
+			waits, claimed := o.size(), int(l.Reserved())
 			if o.bytes != bytes || stored < bytes || claimed < waits {
 				t.Errorf("%d bytes are kept, %d and %d counted; %d wait and %d are counted", bytes, o.bytes, stored, waits, claimed)
 			}
@@ -48,7 +49,7 @@ func TestShareOfTheSendBuffer(t *testing.T) {
 func TestStreamAtRestIsSmall(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(40)
-		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
+		r.p.SetRoutes(peers.Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		r.p.SetMembers([]uint64{50}, nil, false)
 		for range 20 { // they wait for the stream to open
 			if err := r.p.Send(t.Context(), 50, 0, make([]byte, 1000)); err != nil {
@@ -73,7 +74,7 @@ func TestStreamAtRestIsSmall(t *testing.T) {
 func TestDetourDoesNotMarkTheStore(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.link(60)
-		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{50: 60}})
+		r.p.SetRoutes(peers.Routes{Epoch: 1, Entries: []uint64{30, 60}, Authoritative: true, Successor: 30, Detours: map[uint64]uint64{50: 60}})
 		o := r.open(50, 5)
 		synctest.Wait()
 		r.mu.Lock()

@@ -75,7 +75,7 @@ func TestAccountsOfBundles(t *testing.T) {
 				joined++
 			}
 			bytes, stored := int64(o.s.Bytes()), r.p.stored.Load()
-			waits, claimed := int64(o.size()), l.reserved.Load()
+			waits, claimed := int64(o.size()), l.Reserved()
 			if stored < bytes || claimed < waits {
 				t.Errorf("%d bytes are kept and %d counted, %d wait and %d are counted", bytes, stored, waits, claimed)
 			}

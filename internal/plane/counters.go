@@ -10,19 +10,20 @@ import (
 
 // counters are what the plane counts by itself; see [Plane.Counters] for the rest.
 type counters struct {
-	sent                                     atomic.Int64 // by streams that have ended
-	casts, delivered, panics                 atomic.Int64
-	retransmitted, duplicates                atomic.Int64
-	queueFull, linkDown, noRoute, hopLimit   atomic.Int64
-	overshoot, inboxFull, stale, malformed   atomic.Int64
-	refused, detoured, requeued, unlisted    atomic.Int64
-	strangers, linksShed                     atomic.Int64
-	unknown                                  atomic.Int64 // frames of types for extensions
-	frames, bytesIn, reads, bytesOut, writes atomic.Int64 // of connections that have ended
-	relayed                                  runcount.Counter
-	wasted                                   runcount.Counter // see TakeRelays
-	hops                                     [HopCounts]atomic.Int64
-	latency                                  latency
+	sent                                   atomic.Int64 // by streams that have ended
+	casts                                  atomic.Int64 // that no link was given
+	delivered, panics                      atomic.Int64
+	retransmitted, duplicates              atomic.Int64
+	queueFull, linkDown, noRoute, hopLimit atomic.Int64
+	overshoot, inboxFull, stale, malformed atomic.Int64
+	refused, detoured, requeued, unlisted  atomic.Int64
+	strangers                              atomic.Int64
+	unknown                                atomic.Int64 // frames of types for extensions
+	frames                                 atomic.Int64
+	relayed                                runcount.Counter
+	wasted                                 runcount.Counter // see TakeRelays
+	hops                                   [HopCounts]atomic.Int64
+	latency                                latency
 }
 
 // CountStranger counts a connection that was refused for its credentials.
@@ -33,42 +34,22 @@ func (p *Plane) CountStranger() { p.counters.strangers.Add(1) }
 func (p *Plane) Counters() status.Counters { return p.count(p.outgoingCounters()) }
 
 func (p *Plane) count(out outgoing) status.Counters {
-	c := &p.counters
-	s := status.Counters{
-		Sent: out.sent, Delivered: c.delivered.Load(),
+	c, t := &p.counters, p.Traffic()
+	casts := c.casts.Load() + t.Casts
+	return status.Counters{
+		Sent: out.sent + casts, Casts: casts, Delivered: c.delivered.Load(),
 		Relayed:       c.relayed.Total(),
 		Retransmitted: c.retransmitted.Load(), Duplicates: c.duplicates.Load(), Panics: c.panics.Load(),
 		Detoured: c.detoured.Load(), Requeued: c.requeued.Load(), Unlisted: c.unlisted.Load(),
-		Strangers: c.strangers.Load(), LinksShed: c.linksShed.Load(),
+		Strangers: c.strangers.Load(), LinksShed: t.Shed,
 		Dropped: status.Dropped{
 			QueueFull: c.queueFull.Load(), LinkDown: c.linkDown.Load(), NoRoute: c.noRoute.Load(),
 			HopLimit: c.hopLimit.Load(), Overshoot: c.overshoot.Load(), InboxFull: c.inboxFull.Load(), Stale: c.stale.Load(),
-			Malformed: c.malformed.Load(), Refused: c.refused.Load(), Unknown: c.unknown.Load(),
+			Malformed: c.malformed.Load(), Refused: c.refused.Load(), Unknown: c.unknown.Load() + t.Unknown,
 		},
-		FramesIn:   c.frames.Load(),
-		SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(), Queued: out.waiting,
+		FramesIn: c.frames.Load(), BytesIn: t.BytesIn, Reads: t.Reads, BytesOut: t.BytesOut, Writes: t.Writes,
+		SendBuffer: out.stored, ReceiveBuffer: p.inbox.Load(), HandlerBacklog: p.backlog.Load(), Queued: out.waiting + t.Queued,
 	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	// A connection that ends adds its own numbers to these with the lock held. Read without it
-	// they could go back once, which a monitor takes for a restart.
-	s.BytesIn, s.Reads = c.bytesIn.Load(), c.reads.Load()
-	s.BytesOut, s.Writes = c.bytesOut.Load(), c.writes.Load()
-	for c := range p.conns {
-		if c.in != nil {
-			bytes, reads := c.in.r.Stats()
-			s.BytesIn, s.Reads = s.BytesIn+bytes, s.Reads+reads
-		}
-	}
-	casts := c.casts.Load()
-	for _, l := range p.allLinks() {
-		casts += l.Frames()
-		bytes, writes := l.Stats()
-		s.BytesOut, s.Writes = s.BytesOut+bytes, s.Writes+writes
-		s.Queued += int64(l.Queued())
-	}
-	s.Sent, s.Casts = s.Sent+casts, casts
-	return s
 }
 
 // outgoing is the sum over the outgoing streams: messages accepted since the plane started, bytes

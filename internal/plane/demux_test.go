@@ -2,6 +2,7 @@ package plane
 
 import (
 	"context"
+	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,19 +17,16 @@ import (
 func (r *rig) batch(frames ...wire.Frame) (taken int) {
 	r.t.Helper()
 	_, far := memnet.Pipe()
-	r.p.mu.Lock()
-	c := r.p.newConn(far, 10, 1, false)
-	r.p.mu.Unlock()
-	l := c.in
+	c := r.p.Accept(far, 10, 1, false, nil)
+	in, _ := c.AwaitReader()
+	l := r.p.newInLink(c, in, nil)
 	taken, err := l.dispatch(slices.Concat(frames...))
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	l.finishBatch()
 	l.schedule()
-	r.p.mu.Lock()
-	delete(r.p.conns, c)
-	r.p.mu.Unlock()
+	r.p.readEnded(c, net.ErrClosed, nil)
 	synctest.Wait()
 	return taken
 }

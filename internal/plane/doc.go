@@ -1,15 +1,12 @@
-// Package plane is the data plane of one node. It has the links to the node's entries, relays
-// frames for other nodes, keeps the streams from and to this node, and calls the handlers. It
-// knows nothing of the registry or of dialling: connections come in after their handshake, and
-// a table of routes says which of them to use.
+// Package plane is the data plane of one node. It relays frames for other nodes, keeps the
+// streams from and to this node, and calls the handlers. Package peers has the connections and
+// the routes in force: a Plane embeds a [peers.Set], reads its connections, and closes it. Neither
+// knows anything of the registry or of dialling: connections come in after their handshake, and a
+// table of routes says which of them to use.
 //
 // # Map
 //
 //	plane.go            Plane, its configuration, Close, Sweep
-//	conn.go             a connection: its two directions, its beginning and end
-//	conn_share.go       one connection for two nodes that are entries of each other
-//	links.go            the links to peers, and the loopback
-//	routes.go           the table in force, and the way for each decision of ring.Router
 //
 //	send.go             Send and Cast
 //	outbound.go         the source's half of a stream: package stream with locks and accounts
@@ -19,7 +16,7 @@
 //	undelivered.go      what was pending when a stream ended, see package undelivered
 //	timers.go           streams that wait for an answer
 //
-//	receive.go          reading a connection: take in, or send on
+//	receive.go          reading a connection: take in, or send on; its beginning and end
 //	demux.go            the frames of a batch by where they go
 //	throttle.go         pauses of a reader while a queue is crowded
 //	inbound.go          the sink's half of a stream; bygone.go: after its source has left
@@ -29,7 +26,6 @@
 //	deliver.go          calls of the handler, and acknowledgements
 //	inside.go           calls that a handler must not make
 //
-//	keepalive.go        pings
 //	suspend.go          after this process was suspended, see package fence
 //	evict.go            when an incarnation of a node has ended
 //	part.go drain.go    an orderly leave
@@ -41,7 +37,7 @@
 // At its source, Send (send.go) finds the stream to the sink (outbound.go). The stream numbers
 // the message and keeps a copy until it is acknowledged. The frame waits in the stream's send
 // queue (sendqueue.go). That is attached to a link, which ring.Router chooses among those that
-// are up (routes.go); the link pulls the frame when it is about to write (package link).
+// are up (package peers); the link pulls the frame when it is about to write (package link).
 //
 // At a relay, the reader of the connection (receive.go) takes all that one read brought as a
 // batch. For each frame, dispatch asks ring.Router.Relay what to do with it, from its header
@@ -75,21 +71,21 @@
 //
 // # Goroutines
 //
-// Each connection has a reader (conn.run). It never waits, except for its connection, for the
-// short pauses of throttle.go, and in handlers while they are quick (inline.go). It drops and
-// counts what does not fit into a bounded queue. So links always drain, and no cycle of waits can
-// form. Sources may wait, in Send and Flush, for their context.
+// Each connection has a reader (read in receive.go). It never waits, except for its connection,
+// for the short pauses of throttle.go, and in handlers while they are quick (inline.go). It drops
+// and counts what does not fit into a bounded queue. So links always drain, and no cycle of waits
+// can form. Sources may wait, in Send and Flush, for their context.
 //
 // Other goroutines exist only while they have something to do: a link's writer (package link),
 // workers for handlers, at most Limits.Handlers (handlers.go), the watchdog of inline calls
 // (inline.go), tick for streams that wait for answers (timers.go), the callback for undelivered
-// messages (undelivered.go), and the closing of connections (background in links.go). The owner
-// of the plane calls Sweep, CheckLinks and Running in intervals.
+// messages (undelivered.go), and what closes connections (package peers). The owner of the plane
+// calls Sweep, CheckLinks and Running in intervals.
 //
 // # Locks
 //
 // In this order, and none is held across I/O or a handler: a stream's (outbound or inbound), then
-// Plane.mu, then a link's; a probe's comes right before its link's. The locks of the scheduler,
-// the timers, the casts and a throttle are leaves, and so are those inside packages fence, roster,
-// runcount, timewait, trace and undelivered.
+// Plane.mu or that of package peers, then a link's. The locks of the scheduler, the timers, the
+// casts and a throttle are leaves, and so are those inside packages fence, roster, runcount,
+// timewait, trace and undelivered.
 package plane

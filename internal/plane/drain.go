@@ -3,6 +3,8 @@ package plane
 import (
 	"context"
 	"time"
+
+	"github.com/x/ringdht/internal/peers"
 )
 
 // Drain retires the links and returns when all is done: every incoming link has ended (the peers
@@ -20,35 +22,21 @@ func (p *Plane) Drain(ctx context.Context) error {
 		return err
 	}
 	p.cutAll()
-	p.mu.Lock()
-	var links []*outLink
-	clear(p.links)
-	for c := range p.conns {
-		if c.sendState >= dirOpen {
-			c.sendState = dirEnded
-			links = append(links, c.out)
-		}
-	}
-	p.rebuild()
-	p.mu.Unlock()
-	for _, l := range links {
-		l.retire()
-	}
-	return p.awaitChange(ctx, p.connsClosed)
+	return p.Retire(ctx)
 }
 
 // awaitPeersEnded waits until the incoming links have ended. A peer that has removed this node
 // from its table writes what it holds and sends End. A peer that leaves as well keeps its link,
 // since it is given no other table. So a node whose own streams have ended ([Plane.StopSending]), and
 // that only relays, stops waiting when nothing has come over any link for quietTime: what might
-// still come is repeated by another way. A peer that has not sent End within retireTimeout is
+// still come is repeated by another way. A peer that has not sent End within peers.RetireTimeout is
 // stuck, and is not waited for.
 func (p *Plane) awaitPeersEnded(ctx context.Context) error {
-	patience, cancel := context.WithTimeout(ctx, retireTimeout)
+	patience, cancel := context.WithTimeout(ctx, peers.RetireTimeout)
 	defer cancel()
 	for seen := int64(-1); ; {
 		look, done := context.WithTimeout(patience, quietTime)
-		err := p.awaitChange(look, p.peersEnded)
+		err := p.AwaitPeersEnded(look)
 		again := look.Err() != nil
 		done()
 		frames := p.counters.frames.Load()
@@ -78,31 +66,6 @@ func (p *Plane) awaitChange(ctx context.Context, done func() bool) error {
 			return err
 		}
 	}
-}
-
-// peersEnded reports whether no peer sends on a connection any more.
-func (p *Plane) peersEnded() bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for c := range p.conns {
-		if c.id != p.Self && c.recvState == dirOpen {
-			return false
-		}
-	}
-	return true
-}
-
-// connsClosed reports whether every link has ended and its peer has received End: the peer has
-// closed the connection.
-func (p *Plane) connsClosed() bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for c := range p.conns {
-		if c.sendState == dirEnded {
-			return false
-		}
-	}
-	return true
 }
 
 // allHandled reports whether handlers have nothing to do.

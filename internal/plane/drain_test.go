@@ -58,8 +58,8 @@ func TestDrain(t *testing.T) {
 		if err := <-drained; err != nil {
 			t.Fatal(err)
 		}
-		if w, err := leaver.towards(30); w.link != nil || err != nil {
-			t.Error("there is still a way out:", w.link, err)
+		if w, err := leaver.towards(30); w.Link != nil || err != nil {
+			t.Error("there is still a way out:", w.Link, err)
 		}
 		synctest.Wait()
 		if n := handled.Load(); n != 6 {
@@ -79,13 +79,11 @@ func TestDrain(t *testing.T) {
 			t.Error("a link that was retired counts as broken")
 		default:
 		}
-		third.mu.RLock()
-		for c := range third.conns {
-			if c.id == 20 {
+		for peer := range third.Conns() {
+			if peer.ID == 20 {
 				t.Error("its peers still have a connection")
 			}
 		}
-		third.mu.RUnlock()
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
@@ -17,12 +18,12 @@ func (p *Plane) emit(dst uint64, frames []byte) error {
 	n := int64(wire.Count(frames))
 	for n > 0 {
 		w, err := p.towards(dst)
-		if w.link == nil {
+		if w.Link == nil {
 			p.countUnplaced(n, err)
 			return err
 		}
-		markDetour(frames, w.detour)
-		if _, err = w.link.Append(frames); p.countPlaced(w, n, err) {
+		markDetour(frames, w.Detour)
+		if _, err = w.Link.Append(frames); p.countPlaced(w, n, err) {
 			return nil
 		}
 	}
@@ -31,22 +32,22 @@ func (p *Plane) emit(dst uint64, frames []byte) error {
 
 // towards returns the way to dst. Its link is nil if no link leads there now, or, with an error,
 // if dst does not exist.
-func (p *Plane) towards(dst uint64) (w way, err error) {
+func (p *Plane) towards(dst uint64) (w peers.Way, err error) {
 	if p.fence.Up() {
-		return way{}, nil
+		return peers.Way{}, nil
 	}
 	if dst == p.Self {
-		return way{link: p.loopback()}, nil
+		return peers.Way{Link: p.loopback()}, nil
 	}
-	s := p.routes.Load()
+	s := p.Routes()
 	action, i := s.Next(dst)
-	if i = s.wayOf(action, i, dst); i >= 0 {
-		return s.ways[i], nil
+	if i = s.WayOf(action, i, dst); i >= 0 {
+		return s.Ways[i], nil
 	}
 	if action == ring.NoSuchNode {
 		err = stream.ErrNoSuchNode
 	}
-	return way{}, err
+	return peers.Way{}, err
 }
 
 // countUnplaced counts n frames for which there is no way; err is that of [Plane.towards].
@@ -61,21 +62,21 @@ func (p *Plane) countUnplaced(n int64, err error) {
 // countPlaced counts what became of n frames that were given to a link, and reports whether that
 // is final. It is not if the link has ended: then the link is taken out of use, and the caller
 // looks for another way.
-func (p *Plane) countPlaced(w way, n int64, err error) bool {
+func (p *Plane) countPlaced(w peers.Way, n int64, err error) bool {
 	switch {
 	case err == nil:
-		if w.detour {
+		if w.Detour {
 			p.counters.detoured.Add(n)
 		}
 		return true
 	case errors.Is(err, link.ErrFull):
 		p.counters.queueFull.Add(n)
 		return true
-	case w.link.id == p.Self: // the plane closes
+	case w.Link.Peer().ID == p.Self: // the plane closes
 		p.counters.linkDown.Add(n)
 		return true
 	}
-	p.unlink(w.link) // no later snapshot has it, so the caller's loop ends
+	p.Unlink(w.Link) // no later snapshot has it, so the caller's loop ends
 	return false
 }
 
@@ -106,25 +107,25 @@ func markDetour(frames []byte, on bool) {
 // reroute sends a frame by another way than l, which has ended, and reports whether it found one.
 // A marked frame whose sink is the other end of l is on the second half of its detour and may
 // only go there directly. A frame that was marked for the waypoint at l's other end starts anew.
-func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
-	toSink := f.Detour() && f.Dst() == l.id
+func (p *Plane) reroute(l *peers.Link, f wire.Frame) bool {
+	toSink := f.Detour() && f.Dst() == l.Peer().ID
 	for {
-		s := p.routes.Load()
+		s := p.Routes()
 		action, i := ring.Direct, 0
 		if !toSink {
 			action, i = s.Next(f.Dst())
 		}
-		if i = s.wayOf(action, i, f.Dst()); i < 0 {
+		if i = s.WayOf(action, i, f.Dst()); i < 0 {
 			p.countUnroutable(f, action)
 			p.countWaste(f, int(f.Hops()))
 			return false
 		}
-		w := s.ways[i]
-		f.SetDetour(w.detour || w.toSink)
-		_, err := w.link.Append(f)
+		w := s.Ways[i]
+		f.SetDetour(w.Detour || w.ToSink)
+		_, err := w.Link.Append(f)
 		switch {
 		case err == nil:
-			if w.detour {
+			if w.Detour {
 				p.counters.detoured.Add(int64(f.Messages()))
 			}
 			return true
@@ -132,13 +133,13 @@ func (p *Plane) reroute(l *outLink, f wire.Frame) bool {
 			p.countQueueFull(f)
 			return false
 		}
-		p.unlink(w.link)
+		p.Unlink(w.Link)
 	}
 }
 
 // requeue sends by other ways what waited for a link that has ended. No write was begun for it,
 // so nothing is sent twice.
-func (p *Plane) requeue(l *outLink, q *fifo.Queue) {
+func (p *Plane) requeue(l *peers.Link, q *fifo.Queue) {
 	requeued := 0
 	for q.Size() > 0 {
 		chunk := q.Front()

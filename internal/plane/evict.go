@@ -1,11 +1,6 @@
 package plane
 
-import (
-	"maps"
-	"slices"
-
-	"github.com/x/ringdht/internal/stream"
-)
+import "github.com/x/ringdht/internal/stream"
 
 // Evict evicts an incarnation of a node, and every earlier one: links to it and from it end,
 // streams to it end with [stream.ErrGone], and the rest of it is forgotten. Messages from it that
@@ -14,14 +9,7 @@ func (p *Plane) Evict(id, inc uint64) {
 	if id == p.Self {
 		return
 	}
-	p.mu.RLock()
-	conns := slices.DeleteFunc(slices.Collect(maps.Keys(p.conns)), func(c *conn) bool {
-		return c.id != id || c.inc > inc
-	})
-	p.mu.RUnlock()
-	for _, c := range conns {
-		p.endConn(c, stream.ErrGone)
-	}
+	p.Set.Evict(id, inc, stream.ErrGone)
 	if o := p.findOutbound(id); o != nil {
 		o.evict(inc)
 	}

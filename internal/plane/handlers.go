@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -103,7 +104,7 @@ type castInbox struct {
 	drained   int64 // bytes handled since the start
 	scheduled bool
 	turn      turn
-	throttle  throttle
+	throttle  link.Throttle
 }
 
 // add keeps as many of the casts as fit into room. It returns their bytes and whether a handler

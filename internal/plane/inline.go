@@ -251,5 +251,5 @@ func (l *inLink) readOn() {
 	l.call = nil // it is still in use
 	l.schedule()
 	l.afterBatch()
-	l.conn.readEnded(l.run())
+	l.p.readEnded(l.conn, l.run(), l.ended)
 }

@@ -174,9 +174,9 @@ func (r *inlineRig) atRest() {
 func (r *inlineRig) endedLink() *inLink {
 	near, far := net.Pipe()
 	near.Close()
-	r.p.mu.Lock()
-	defer r.p.mu.Unlock()
-	return r.p.newConn(far, 12, 1, false).in
+	c := r.p.Accept(far, 12, 1, false, nil)
+	in, _ := c.AwaitReader()
+	return r.p.newInLink(c, in, nil)
 }
 
 // readerWaits makes the reader of the connection from 10 call a handler that blocks. It

@@ -128,7 +128,7 @@ func TestHandlerThatWaitsComesWith(t *testing.T) {
 				r.feed(append(castHere("wait"), c.with...))
 				time.Sleep(2 * checkInterval)
 				synctest.Wait()
-				if !r.p.peersEnded() || r.told("wait") != 1 {
+				if r.p.AwaitPeersEnded(canceled) != nil || r.told("wait") != 1 {
 					t.Errorf("handled %d times; or the connection lasts", r.told("wait"))
 				}
 				close(r.release)

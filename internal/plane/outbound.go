@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/notify"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 )
@@ -105,7 +106,7 @@ func (p *Plane) dropOutbound(o *outbound) {
 
 // admit accepts a message. It needs mu, and room. The caller must call WriteDirect on due, if
 // there is one, after it has released mu.
-func (o *outbound) admit(port uint8, body []byte) (due *outLink) {
+func (o *outbound) admit(port uint8, body []byte) (due *peers.Link) {
 	if o.s.Due() {
 		o.enqueueAhead(o.s.AskAhead(o.p.now(), o.scratch[:0]))
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht/internal/fence"
 	"github.com/x/ringdht/internal/notify"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/roster"
 	"github.com/x/ringdht/internal/timewait"
@@ -105,20 +105,16 @@ type Delivery struct {
 type Plane struct {
 	// static after construction
 	Config
-	mask   uint64
-	start  time.Time
-	ctx    context.Context // of handlers
-	stop   context.CancelCauseFunc
-	worker func() // p.work as a value: go p.worker() then allocates nothing
+	*peers.Set // the connections; the plane reads them and closes the set
+	mask       uint64
+	start      time.Time
+	ctx        context.Context // of handlers
+	stop       context.CancelCauseFunc
+	worker     func() // p.work as a value: go p.worker() then allocates nothing
 
 	dropHeld func(wire.Frame) // p.countWasteHere as a value, one for all streams
 
-	// Broken receives a token when a link of the table in use has ended. It is set at
-	// construction.
-	Broken chan struct{}
-
 	// used by every goroutine, without a lock
-	routes         atomic.Pointer[snapshot]
 	cache          [1 << cacheBits]atomic.Pointer[outbound] // of outbounds, see findOutbound
 	closing        atomic.Bool
 	incomingCut    atomic.Bool // incoming streams are cut, see CloseIncoming; set with mu held
@@ -131,18 +127,9 @@ type Plane struct {
 	outbounds  map[uint64]*outbound
 	inbounds   map[uint64]*inbound
 	bygone     map[*inbound]struct{} // those of inbounds whose sources have left, see bygone.go
-	links      map[uint64]*outLink
-	unanswered map[uint64]uint64  // by ID, the incarnation whose latest link ended because it did not answer
-	conns      map[*conn]struct{} // all connections, and the far end of the loopback
-	incoming   incoming           // those of conns that peers have dialled
-	loop       *outLink           // to the node itself, made when it is first needed
-	table      Routes             // in force
-	generation uint64             // of the latest outgoing stream
+	generation uint64                // of the latest outgoing stream
 	closed     bool
 	why        error // reason for closed
-
-	// owned by the caller of CheckLinks
-	lastCheck time.Time
 
 	// parts with locks of their own
 	endedIn, endedOut timewait.List
@@ -164,9 +151,9 @@ type Plane struct {
 	trials   atomic.Int64 // streams on trial
 
 	bufferSpace notify.Change // SendBuffer has room again
-	changes     notify.Change // a connection, or a direction of one, has begun or ended; during a leave: also a handler or stream
+	changes     notify.Change // during a leave: a handler or stream has ended
 
-	wg sync.WaitGroup // every goroutine but the links' writers
+	wg sync.WaitGroup // every goroutine but those of Set and the links' writers
 }
 
 // New returns a running plane without links.
@@ -178,24 +165,22 @@ func New(c Config) *Plane {
 		outbounds:  make(map[uint64]*outbound),
 		inbounds:   make(map[uint64]*inbound),
 		bygone:     make(map[*inbound]struct{}),
-		links:      make(map[uint64]*outLink),
-		unanswered: make(map[uint64]uint64),
-		conns:      make(map[*conn]struct{}),
 		losses:     undelivered.New(c.OnUndelivered != nil, c.SendBuffer),
 		generation: rand.Uint64N(1 << 48), // leftovers of an earlier incarnation then do not match
 	}
+	p.Set = peers.New(peers.Config{
+		Self: c.Self, Incarnation: c.Incarnation, Bits: c.Bits, HopLimit: c.HopLimit, MaxFrame: MaxFrame(c.MaxPayload),
+		LinkQueue: c.LinkQueue, LinkLow: c.LinkLow, Log: c.Log, IsMember: c.IsMember,
+	})
 	if c.Owner == 0 {
 		p.Owner = NewOwner()
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
-	p.routes.Store(&snapshot{})
 	ran, day := p.clocks()
 	p.fence.Start(c.MaxSuspension, ran, day)
 	p.casts.limit = c.ReceiveBuffer / 4
-	p.Broken = make(chan struct{}, 1)
 	p.worker = p.work
-	p.incoming.most = maxIncoming
 	p.dropHeld = p.countWasteHere
 	return p
 }
@@ -220,6 +205,8 @@ func (p *Plane) Close(err error) []Undelivered {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
+		<-p.ctx.Done()
+		p.Set.Close(err)
 		p.wg.Wait()
 		return nil
 	}
@@ -228,18 +215,8 @@ func (p *Plane) Close(err error) []Undelivered {
 	for _, o := range p.outbounds {
 		out = append(out, o)
 	}
-	links := p.allLinks()
-	var readOnly []net.Conn // connections without a writer
-	for c := range p.conns {
-		if c.out == nil {
-			readOnly = append(readOnly, c.nc)
-		}
-	}
 	p.mu.Unlock()
 
-	for _, nc := range readOnly {
-		nc.Close()
-	}
 	p.sched.close()
 	p.closing.Store(true)
 	p.stop(err)
@@ -247,36 +224,25 @@ func (p *Plane) Close(err error) []Undelivered {
 		o.fail(err)
 	}
 	p.bufferSpace.Broadcast()
-	for _, l := range links {
-		l.Close()
-	}
-	p.wg.Wait()
+	p.Set.Close(err)
+	p.wg.Wait() // after Set.Close: a reader may start goroutines until its connection is removed
 	return p.losses.TakeRest()
 }
 
-// allLinks lists the links that have a writer. It needs mu.
-func (p *Plane) allLinks() []*outLink {
-	links := make([]*outLink, 0, len(p.conns)+1)
-	for c := range p.conns {
-		if c.out != nil {
-			links = append(links, c.out)
-		}
+// background runs f on a goroutine of the plane, unless the plane is closed.
+func (p *Plane) background(f func()) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if !p.closed {
+		p.wg.Go(f)
 	}
-	if p.loop != nil {
-		links = append(links, p.loop)
-	}
-	return links
 }
 
 // Sweep is called every few seconds, by one goroutine. It frees the buffers of idle connections,
 // and makes streams whose source is silent give up what waits behind a gap. With closeIdle it also closes the streams that sent nothing since the last such call.
 func (p *Plane) Sweep(closeIdle bool) {
+	p.Trim()
 	p.mu.RLock()
-	for c := range p.conns {
-		if c.in != nil {
-			c.in.r.Trim()
-		}
-	}
 	var idle []*outbound
 	if closeIdle {
 		for _, o := range p.outbounds {

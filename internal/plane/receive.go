@@ -8,19 +8,20 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
 )
 
 // inLink is a link from a peer. The goroutine that reads the connection owns it.
 type inLink struct {
-	p      *Plane
-	conn   *conn
-	call   *inlineCall // of handlers by this goroutine, nil before the first
-	r      *link.Reader
-	from   uint64 // the peer
-	heard  bool   // a frame has come
-	sawEnd bool   // End has come: nothing follows
+	p     *Plane
+	conn  *peers.Conn
+	ended func(error) // receives the reason when reading has ended; may be nil
+	call  *inlineCall // of handlers by this goroutine, nil before the first
+	r     *link.Reader
+	from  uint64 // the peer
+	heard bool   // a frame has come
 
 	demux // of the present batch
 
@@ -37,58 +38,80 @@ type inLink struct {
 	crowded        bool   // a queue fills up, see slowDown
 }
 
-func (p *Plane) newInLink(c *conn) *inLink {
-	return &inLink{p: p, conn: c, from: c.id, resetSource: p.Self, farewellSource: p.Self, demux: demux{casts: emptyList}, r: link.NewReader(c.nc, wire.ScanFirst, MaxFrame(p.MaxPayload))}
+func (p *Plane) newInLink(c *peers.Conn, r *link.Reader, ended func(error)) *inLink {
+	return &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self, demux: demux{casts: emptyList}}
+}
+
+// AddLink takes over a connection that this node has dialled, after its handshake, see
+// [peers.Set.Dialled].
+func (p *Plane) AddLink(id, inc uint64, nc net.Conn) {
+	if c := p.Dialled(id, inc, nc); c != nil {
+		p.wg.Go(func() { p.read(c, nil) })
+	}
+}
+
+// loopback is the link of the node to itself, or nil if the plane is closed.
+func (p *Plane) loopback() *peers.Link {
+	l, far := p.Loopback()
+	if far != nil {
+		p.wg.Go(func() { p.read(far, nil) })
+	}
+	return l
 }
 
 // Receive takes over a connection that an incarnation of a peer has dialled, after its handshake.
 // It reads until the connection ends, on this goroutine and on others that replace it. Then it
 // calls ended with the reason; io.EOF and errors that match net.ErrClosed are ordinary ends.
 //
-// over reports whether that incarnation has ended. Receive calls it when [Plane.Evict] would find
-// the connection, since what was known at the handshake may be out of date. Both functions may be
-// nil.
-//
-// The connection may be one too many, see incoming.go. Then it ends, or another does for its sake.
+// over reports whether that incarnation has ended, see [peers.Set.Accept]. Both functions may be nil.
 func (p *Plane) Receive(nc net.Conn, from, inc uint64, over func() bool, ended func(error)) {
 	p.ReceiveFrom(nc, from, inc, p.IsStranger(from, inc), over, ended)
 }
 
-// ReceiveFrom is [Plane.Receive] for a caller that has called [Plane.IsStranger]: that needs more
+// ReceiveFrom is [Plane.Receive] for a caller that has called [peers.Set.IsStranger]: that needs more
 // stack than reading does, and the goroutine of an idle link should have a small one.
 func (p *Plane) ReceiveFrom(nc net.Conn, from, inc uint64, stranger bool, over func() bool, ended func(error)) {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		nc.Close()
+	c := p.Accept(nc, from, inc, stranger, over)
+	if c == nil {
 		if ended != nil {
 			ended(net.ErrClosed)
 		}
 		return
 	}
-	c := p.newConn(nc, from, inc, false)
-	c.onEnd, c.stranger, c.since = ended, stranger, p.now()
-	end := p.admit(c)
-	p.wg.Add(1)
-	p.mu.Unlock()
+	p.wg.Add(1) // Close waits for the connection first, so it has not waited for wg yet
 	defer p.wg.Done()
-	if end != nil && end != c {
-		p.endConn(end, end.shed)
+	p.read(c, ended)
+}
+
+// read reads a connection until it ends, or until another goroutine takes over, see inline.go.
+func (p *Plane) read(c *peers.Conn, ended func(error)) {
+	r, err := c.AwaitReader()
+	if err == nil {
+		err = p.newInLink(c, r, ended).run()
 	}
-	if end == c || over != nil && over() {
-		nc.Close()
-	} else {
-		p.mu.Lock()
-		p.converge(from)
-		p.mu.Unlock()
-		p.changes.Broadcast() // AwaitLink may wait for it
+	p.readEnded(c, err, ended)
+}
+
+// readEnded cleans up after the last read, unless another goroutine reads on. Frames that waited
+// for the connection's link take another way.
+func (p *Plane) readEnded(c *peers.Conn, err error, ended func(error)) {
+	if err == errHandedOver {
+		return
 	}
-	c.run()
+	l, left := c.End(err)
+	if p.closing.Load() {
+		left.Clear()
+	} else if l != nil {
+		p.requeue(l, &left)
+		p.reattach(l)
+	}
+	if err = c.Remove(err); ended != nil {
+		ended(err)
+	}
 }
 
 // run reads until the connection ends or another goroutine reads on.
 func (l *inLink) run() error {
-	p := l.p
 	for {
 		batch, err := l.r.Buffered()
 		if err != nil {
@@ -98,7 +121,7 @@ func (l *inLink) run() error {
 		l.r.Consume(n)
 		if n > 0 && !l.heard {
 			l.heard = true
-			p.noteHeard(l.conn)
+			l.conn.Heard()
 		}
 		l.finishBatch()
 		if err != nil {
@@ -115,13 +138,13 @@ func (l *inLink) run() error {
 // afterBatch pauses if a queue is crowded, and ends the peer's direction after its End.
 func (l *inLink) afterBatch() {
 	if l.mustPause {
-		time.Sleep(throttlePause)
+		time.Sleep(link.Pause)
 	} else if l.crowded {
 		runtime.Gosched()
 	}
 	l.mustPause, l.crowded = false, false
-	if l.sawEnd && l.conn.recvState == dirOpen {
-		l.conn.peerEnded()
+	if l.conn.Ending() {
+		l.conn.PeerEnded()
 	}
 }
 
@@ -131,8 +154,8 @@ func (l *inLink) afterBatch() {
 // count.
 func (l *inLink) dispatch(batch []byte) (at int, err error) {
 	p := l.p
-	s := p.routes.Load()
-	l.fitWays(len(s.ways))
+	s := p.Routes()
+	l.fitWays(len(s.Ways))
 	shut := p.fence.Up()
 	limit := MaxFrame(p.MaxPayload)
 
@@ -158,8 +181,8 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 			continue
 		}
 		run = -1
-		if f.Type().ConnectionOnly() || l.sawEnd {
-			if err = l.conn.handleConnFrame(f); err != nil {
+		if f.Type().ConnectionOnly() || l.conn.Ending() {
+			if err = l.conn.Handle(f); err != nil {
 				break
 			}
 			continue
@@ -197,7 +220,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 			action, i = s.Relay(l.from, dst, hops, f.Detour())
 		}
 		if action != ring.Forward {
-			if i = s.wayOf(action, i, dst); i < 0 {
+			if i = s.WayOf(action, i, dst); i < 0 {
 				l.unroutable(f, action)
 				continue
 			}
@@ -228,10 +251,10 @@ func (l *inLink) acceptable(f wire.Frame) bool {
 }
 
 // handOn hands on the frames that dispatch has noted.
-func (l *inLink) handOn(s *snapshot, batch []byte) {
+func (l *inLink) handOn(s *peers.Snapshot, batch []byte) {
 	l.countRelays() // before they leave: their traffic run may be counted at once
 	for _, i := range l.touched {
-		l.forward(s.ways[i], batch, l.spansOf(l.ways[i]))
+		l.forward(s.Ways[i], batch, l.spansOf(l.ways[i]))
 	}
 	l.clearWays()
 	l.receiveGroups(batch)
@@ -241,12 +264,12 @@ func (l *inLink) handOn(s *snapshot, batch []byte) {
 
 // forward hands frames to the writer of their next link. Frames that find its queue full are
 // dropped and counted. Frames whose link has ended take another way.
-func (l *inLink) forward(w way, batch []byte, spans []link.Span) {
+func (l *inLink) forward(w peers.Way, batch []byte, spans []link.Span) {
 	p := l.p
 	for offered := spans; len(spans) > 0; offered = nil {
-		taken, queued, due, err := w.link.AppendSpans(batch, spans)
+		taken, queued, due, err := w.Link.AppendSpans(batch, spans)
 		if due {
-			w.link.WriteDirect()
+			w.Link.WriteDirect()
 		}
 		if queued > p.LinkQueue/2 && offered != nil {
 			// Dropped frames count too, although queued does not include them: the peer has sent
@@ -255,10 +278,10 @@ func (l *inLink) forward(w way, batch []byte, spans []link.Span) {
 			for _, s := range offered {
 				bytes += s.To - s.From
 			}
-			sent, _ := w.link.Stats()
-			l.slowDown(&w.link.throttle, sent, bytes)
+			sent, _ := w.Link.Stats()
+			l.slowDown(&w.Link.Throttle, sent, bytes)
 		}
-		if w.detour {
+		if w.Detour {
 			for _, s := range spans[:taken] {
 				p.counters.detoured.Add(int64(wire.Count(batch[s.From:s.To])))
 			}
@@ -277,7 +300,7 @@ func (l *inLink) forward(w way, batch []byte, spans []link.Span) {
 		for len(frames) > 0 {
 			var f wire.Frame
 			f, frames = wire.Next(frames)
-			p.reroute(w.link, f)
+			p.reroute(w.Link, f)
 		}
 	}
 }

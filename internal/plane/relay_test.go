@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"slices"
 	"testing"
@@ -15,12 +16,19 @@ import (
 	"github.com/x/ringdht/memnet"
 )
 
+func newNode(t testing.TB, limits Limits) *Plane {
+	p := New(Config{
+		Self: 20, Incarnation: 100, Bits: 16, MaxPayload: 64 << 10, HopLimit: 1000,
+		Limits: limits, Deliver: nothing, Log: slog.New(slog.DiscardHandler),
+	})
+	t.Cleanup(func() { p.Close(net.ErrClosed) })
+	return p
+}
+
 // newRelay makes a node 20 between 10 and 30: from writes to it, and to reads what it relays.
 func newRelay(t testing.TB) (p *Plane, from net.Conn, to *link.Reader) {
 	t.Helper()
-	m := newMesh(t, 1, 1, testLimits(), memory, nil)
-	p = m.planes[0]
-	p.Self = 20
+	p = newNode(t, testLimits())
 	near, far := memnet.Pipe()
 	p.AddLink(30, 1, near)
 	p.SetRoutes(table(p, 1, 30))
@@ -136,9 +144,7 @@ func TestRelayRefuses(t *testing.T) {
 func TestRelayDropsWhenItsQueueIsFull(t *testing.T) {
 	limits := testLimits()
 	limits.LinkQueue = 64 << 10
-	m := newMesh(t, 1, 1, limits, memory, nil)
-	p := m.planes[0]
-	p.Self = 20
+	p := newNode(t, limits)
 	stuck, _ := memnet.Pipe() // the other end is never read
 	near, far := memnet.Pipe()
 	p.AddLink(30, 1, stuck)

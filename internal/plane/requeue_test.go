@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
@@ -18,12 +19,10 @@ import (
 var errBroken = errors.New("broken")
 
 // jam makes a link to a peer that reads nothing, with one frame in its only write.
-func (r *rig) jam(to uint64) *outLink {
+func (r *rig) jam(to uint64) *peers.Link {
 	r.t.Helper()
 	r.p.AddLink(to, 1, newJammed())
-	r.p.mu.RLock()
-	l := r.p.links[to]
-	r.p.mu.RUnlock()
+	l := r.p.linkTo(to)
 	if _, err := l.Append(data(to, 1<<40)); err != nil {
 		r.t.Fatal(err)
 	}
@@ -71,9 +70,7 @@ func TestRequeueWithoutAWay(t *testing.T) {
 		r.p.AddLink(30, 1, d)
 		l := r.jam(40)
 		r.feed(data(50, 1), data(50, 2))
-		r.p.mu.RLock()
-		r.p.links[30].Fail(errBroken) // without notice
-		r.p.mu.RUnlock()
+		r.p.linkTo(30).Fail(errBroken) // without notice
 		l.Fail(errBroken)
 		synctest.Wait()
 		r.dropped(status.Dropped{LinkDown: 2})
@@ -177,9 +174,7 @@ func TestRequeueSavesTheTimeout(t *testing.T) {
 		}
 		p.Cast(t.Context(), 40, 0, []byte{99})
 		synctest.Wait()
-		p.mu.RLock()
-		l := p.links[30]
-		p.mu.RUnlock()
+		l := p.linkTo(30)
 		l.Fail(errBroken)
 		if failed, err := p.Flush(t.Context()); failed != nil || err != nil {
 			t.Fatal(failed, err)

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
@@ -201,14 +203,35 @@ func ack(sink, delivered uint64) wire.Frame {
 	return wire.Append(nil, wire.Header{Type: wire.Ack, Dst: 20, Src: sink, Seq: delivered}, wire.AckBody{Window: 1 << 16}.Append(nil, nil))
 }
 
+// Routes is short for the one of package peers.
+type Routes = peers.Routes
+
 // peers counts the connections with others.
 func (p *Plane) peers() (n int) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for c := range p.conns {
-		if c.id != p.Self {
-			n++
-		}
+	for range p.Conns() {
+		n++
 	}
 	return n
 }
+
+// linkTo returns the link to a peer, or nil.
+func (p *Plane) linkTo(id uint64) *peers.Link {
+	for _, l := range p.Links() {
+		if l.Peer().ID == id {
+			return l
+		}
+	}
+	return nil
+}
+
+// connFrame is a frame about a connection.
+func connFrame(t wire.Type, nonce uint64) []byte {
+	return wire.Append(nil, wire.Header{Type: t, Seq: nonce}, nil)
+}
+
+// canceled is a context that has ended: what waits with it looks once.
+var canceled = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()

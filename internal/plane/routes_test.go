@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
@@ -109,10 +110,8 @@ func TestEndedLinkIsNotTriedTwice(t *testing.T) {
 				r.link(30)
 				r.p.AddLink(40, 1, d)
 				r.p.SetRoutes(c.routes)
-				fail := func() *outLink {
-					r.p.mu.RLock()
-					l := r.p.links[40]
-					r.p.mu.RUnlock()
+				fail := func() *peers.Link {
+					l := r.p.linkTo(40)
 					l.Fail(errors.New("broken"))
 					return l
 				}

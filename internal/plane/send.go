@@ -148,23 +148,23 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 			return p.why
 		}
 		w, err := p.towards(sink)
-		if w.link == nil {
+		if w.Link == nil {
 			p.countUnplaced(1, err)
 			if err == nil {
 				p.counters.casts.Add(1)
 			}
 			return err
 		}
-		_, queued, due, err := w.link.AppendFrames(h, w.detour, [][]byte{body})
+		_, queued, due, err := w.Link.AppendFrames(h, w.Detour, [][]byte{body})
 		if due {
-			w.link.WriteDirect()
+			w.Link.WriteDirect()
 		}
 		if !p.countPlaced(w, 1, err) {
 			continue
 		}
-		if queued > w.link.Low() {
+		if queued > w.Link.Low() {
 			giveWay(ctx)
-			w.link.Room(ctx)
+			w.Link.Room(ctx)
 		}
 		return nil
 	}

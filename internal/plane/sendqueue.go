@@ -3,6 +3,7 @@ package plane
 import (
 	"github.com/x/ringdht/internal/fifo"
 	"github.com/x/ringdht/internal/link"
+	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/wire"
 )
 
@@ -17,12 +18,12 @@ import (
 // more here; appendFrames drops that.
 type sendQueue struct {
 	queued      fifo.Queue
-	inStore     int         // bytes behind queued, admitted, that only the stream's store holds
-	inStoreFrom fifo.Cursor // where they begin
-	link        *outLink    // that is to pull; nil if there is none
-	reserved    int         // bytes that wait, as counted in link.reserved, or a few more
-	chosenFrom  *snapshot   // the routes by which the link was chosen
-	detour      bool        // frames are to be marked
+	inStore     int             // bytes behind queued, admitted, that only the stream's store holds
+	inStoreFrom fifo.Cursor     // where they begin
+	link        *peers.Link     // that is to pull; nil if there is none
+	reserved    int             // bytes that wait, as counted in link.Reserved, or a few more
+	chosenFrom  *peers.Snapshot // the routes by which the link was chosen
+	detour      bool            // frames are to be marked
 }
 
 // size is the number of bytes that wait.
@@ -30,9 +31,9 @@ func (q *sendQueue) size() int { return q.queued.Size() + q.inStore }
 
 // enqueueAdmitted is enqueue for the message that was admitted last, of n bytes. It stays in the
 // store until the link takes it from there.
-func (o *outbound) enqueueAdmitted(n int) (due *outLink, err error) {
+func (o *outbound) enqueueAdmitted(n int) (due *peers.Link, err error) {
 	o.extend(n)
-	if o.link != nil && o.chosenFrom == o.p.routes.Load() {
+	if o.link != nil && o.chosenFrom == o.p.Routes() {
 		o.reserve()
 		return nil, nil
 	}
@@ -55,7 +56,7 @@ func (o *outbound) enqueue(frames []byte) error {
 	if !o.appendFrames(frames) {
 		return nil
 	}
-	if o.link != nil && o.chosenFrom == o.p.routes.Load() {
+	if o.link != nil && o.chosenFrom == o.p.Routes() {
 		o.reserve()
 		return nil
 	}
@@ -108,38 +109,38 @@ const maxQuestions = 64 << 10
 // attach tells the link that is now the way to the sink to pull. It needs mu, and something that
 // waits. The caller must call WriteAsync on due, if there is one, or WriteDirect once it has
 // released mu.
-func (o *outbound) attach() (due *outLink, err error) {
+func (o *outbound) attach() (due *peers.Link, err error) {
 	p := o.p
 	for {
-		s := p.routes.Load() // loaded before the choice: if the routes change in between, the next frame chooses again
+		s := p.Routes() // loaded before the choice: if the routes change in between, the next frame chooses again
 		w, err := p.towards(o.sink)
-		if w.link == nil && err == nil && o.link != nil {
+		if w.Link == nil && err == nil && o.link != nil {
 			return nil, nil // no way now, but a link that ends writes what it holds
 		}
-		if w.link == nil {
+		if w.Link == nil {
 			p.countUnplaced(o.dropQueued(), err)
 			return nil, err
 		}
 		now := false
-		if w.link != o.link {
-			now, err = w.link.Enlist(o)
+		if w.Link != o.link {
+			now, err = w.Link.Enlist(o)
 		}
 		switch {
 		case err == nil:
-			if w.link != o.link {
+			if w.Link != o.link {
 				o.detach()
 			}
-			o.link, o.chosenFrom, o.detour = w.link, s, w.detour
+			o.link, o.chosenFrom, o.detour = w.Link, s, w.Detour
 			o.reserve()
 			if now {
-				due = w.link
+				due = w.Link
 			}
 			return due, nil
 		case o.sink == p.Self: // the plane closes
 			p.counters.linkDown.Add(o.dropQueued())
 			return nil, nil
 		}
-		p.unlink(w.link) // no later snapshot has it, so the loop ends
+		p.Unlink(w.Link) // no later snapshot has it, so the loop ends
 	}
 }
 
@@ -178,7 +179,7 @@ func (o *outbound) Pull(w *link.Writer, q *fifo.Queue, limit int) (more bool) {
 	}
 	o.queued.Move(q, limit)
 	if o.queued.Size() > 0 {
-		o.link.addReserved(o.queued.Size() - o.reserved)
+		o.link.Release(o.reserved - o.queued.Size())
 		o.reserved = o.queued.Size()
 		return true
 	}
@@ -194,7 +195,7 @@ const reserveAhead = 512
 func (q *sendQueue) reserve() {
 	if more := q.size() - q.reserved; more > 0 {
 		more += min(reserveAhead, q.link.Low()/16)
-		q.link.reserved.Add(int64(more))
+		q.link.Reserve(more)
 		q.reserved += more
 	}
 }
@@ -202,35 +203,21 @@ func (q *sendQueue) reserve() {
 // detach leaves the link, if there is one.
 func (q *sendQueue) detach() {
 	if q.link != nil {
-		q.link.addReserved(-q.reserved)
+		q.link.Release(q.reserved)
 	}
 	q.link, q.chosenFrom, q.reserved = nil, nil, 0
 }
 
-// addReserved counts bytes that wait in streams for the link, and wakes the sources that wait for
-// it to have room.
-func (l *outLink) addReserved(more int) {
-	if after := l.reserved.Add(int64(more)); after <= int64(l.Low()) && after-int64(more) > int64(l.Low()) {
-		l.room.Broadcast()
-	}
-}
-
-// congested returns a channel to wait for if streams have reserved too much on this one's link:
-// twice as much as the mark below which waiting sources go on.
+// congested returns a channel to wait for if streams have reserved too much on this one's link.
 func (o *outbound) congested() <-chan struct{} {
-	l := o.link
-	if l == nil || l.reserved.Load() <= 2*int64(l.Low()) || o.chosenFrom != o.p.routes.Load() {
+	if o.link == nil || o.chosenFrom != o.p.Routes() {
 		return nil
 	}
-	space := l.room.Next()
-	if l.reserved.Load() <= 2*int64(l.Low()) {
-		return nil
-	}
-	return space
+	return o.link.Crowded()
 }
 
 // reattach makes the streams whose frames wait for a link that has ended take another way.
-func (p *Plane) reattach(l *outLink) {
+func (p *Plane) reattach(l *peers.Link) {
 	for _, o := range p.outgoingStreams() {
 		o.mu.Lock()
 		if o.link == l {

@@ -2,7 +2,6 @@ package plane
 
 import (
 	"math/bits"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -72,13 +71,10 @@ func (p *Plane) Status() Status {
 	for i := range s.Latency {
 		s.Latency[i] = p.counters.latency.counts[i].Load()
 	}
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	s.Incoming = len(p.inbounds) - len(p.bygone)
-	s.Links = slices.Grow(s.Links, len(p.links))
-	for id, l := range p.links {
+	_, s.Incoming = p.StreamCount()
+	for _, l := range p.Links() {
 		bytes, _ := l.Stats()
-		s.Links = append(s.Links, LinkStatus{id, bytes, int64(l.Queued()) + l.reserved.Load()})
+		s.Links = append(s.Links, LinkStatus{l.Peer().ID, bytes, int64(l.Queued()) + l.Reserved()})
 	}
 	return s
 }

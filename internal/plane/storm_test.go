@@ -124,11 +124,9 @@ func storm(t *testing.T, seed uint64, bits int) {
 	for i, p := range m.planes {
 		eventually(t, fmt.Sprintf("node %d holds nothing", i), func() bool {
 			c := p.Counters()
-			p.mu.RLock()
-			defer p.mu.RUnlock()
 			waiting := int64(0)
-			for _, l := range p.links {
-				waiting += l.reserved.Load()
+			for _, l := range p.Links() {
+				waiting += l.Reserved()
 			}
 			return c.SendBuffer == 0 && c.ReceiveBuffer == 0 && c.HandlerBacklog == 0 && c.Queued == 0 && waiting == 0 && p.stored.Load() == 0
 		})
@@ -170,9 +168,7 @@ func (m *mesh) weather(p *Plane, at int, rng *rand.Rand, over *atomic.Bool) {
 		other, third := m.planes[(at+1+rng.IntN(n-1))%n], m.planes[(at+1+rng.IntN(n-1))%n]
 		switch rng.IntN(8) {
 		case 0: // it breaks, with what it holds
-			p.mu.RLock()
-			l := p.links[other.Self]
-			p.mu.RUnlock()
+			l := p.linkTo(other.Self)
 			if l != nil {
 				l.Fail(net.ErrClosed)
 			}

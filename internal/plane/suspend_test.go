@@ -53,11 +53,11 @@ func TestFence(t *testing.T) {
 				}
 				before := r.p.Counters().Dropped.LinkDown
 				r.feed(cast, data(40, 2))
-				if w, err := r.p.towards(40); w.link != nil || err != nil || r.p.emit(40, data(40, 3)) != nil {
-					t.Error(w.link, err)
+				if w, err := r.p.towards(40); w.Link != nil || err != nil || r.p.emit(40, data(40, 3)) != nil {
+					t.Error(w.Link, err)
 				}
-				if w, err := r.p.towards(20); w.link != nil || err != nil || r.p.emit(20, data(20, 3)) != nil {
-					t.Error(w.link, err)
+				if w, err := r.p.towards(20); w.Link != nil || err != nil || r.p.emit(20, data(20, 3)) != nil {
+					t.Error(w.Link, err)
 				}
 				r.arrived(30)
 				if n := r.p.Counters().Dropped.LinkDown - before; n != 3 || got != 1 {

@@ -6,43 +6,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
-func TestThrottle(t *testing.T) {
-	var c throttle
-	got := 0
-	for range 2 * maxOwed {
-		if c.allowPause(0) {
-			got++
-		}
-	}
-	if got != maxOwed {
-		t.Errorf("a queue that stands still got %d pauses, want %d", got, maxOwed)
-	}
-	if c.allowPause(quantum - 1) {
-		t.Error("one more for less than a quantum")
-	}
-	if !c.allowPause(quantum) || c.allowPause(2*quantum-1) || !c.allowPause(2*quantum) {
-		t.Error("not one for each quantum")
-	}
-	c.allowPause(1 << 40)
-	for range 2 * maxOwed {
-		c.allowPause(0) // an old count
-	}
-	if c.owed != maxOwed {
-		t.Errorf("%d pauses are owed, %d is the bound", c.owed, maxOwed)
-	}
-	c = throttle{}
-	c.allowPause(1 << 40)
-	for got = 0; c.allowPause(1 << 40); got++ {
-	}
-	if got != maxOwed-1 {
-		t.Errorf("after it moved for long it gets %d more, want %d", got, maxOwed-1)
-	}
-}
+// maxOwed is that of [link.Throttle].
+const maxOwed = 64
 
 // cast is a message from 5 without a stream, in a frame of 1 KiB.
 func cast(dst, seq uint64) wire.Frame {
@@ -68,7 +39,7 @@ func TestALinkIsGivenTime(t *testing.T) {
 			}
 		}()
 		b := make([]byte, 128<<10)
-		for read := 0; read < frames<<10 && !t.Failed(); time.Sleep(throttlePause) {
+		for read := 0; read < frames<<10 && !t.Failed(); time.Sleep(link.Pause) {
 			synctest.Wait()
 			r.dropped(status.Dropped{})
 			n, err := far.Read(b)
@@ -99,8 +70,11 @@ func TestAFullLinkIsOfferedABatchOnce(t *testing.T) {
 		r.batch(all...)
 		r.arrived(30, make([]uint64, frames)...)
 		r.dropped(status.Dropped{QueueFull: frames})
-		if l.throttle.owed != 1 {
-			t.Errorf("%d pauses were charged for %d KiB, want 1", l.throttle.owed, frames)
+		granted := 0
+		for sent, _ := l.Stats(); l.Throttle.Allow(sent); granted++ {
+		}
+		if granted != maxOwed-1 {
+			t.Errorf("%d pauses were charged for %d KiB, want 1", maxOwed-granted, frames)
 		}
 	}, tight)
 }
@@ -114,13 +88,13 @@ func TestTheHandlerOfCastsIsGivenTime(t *testing.T) {
 			r.from.Write(cast(20, 0))
 		}
 		for r.p.Counters().Delivered < frames && !t.Failed() {
-			time.Sleep(throttlePause)
+			time.Sleep(link.Pause)
 			r.dropped(status.Dropped{})
 		}
 	}, tight, func(c *Config) {
 		c.Deliver = func(context.Context, *Delivery) {
 			if handled++; handled%200 == 0 {
-				time.Sleep(throttlePause)
+				time.Sleep(link.Pause)
 			}
 		}
 	})
@@ -146,10 +120,10 @@ func TestAStuckLinkHoldsUpNobodyForLong(t *testing.T) {
 			if n > 0 {
 				break
 			}
-			if time.Since(begun) > (maxOwed+1)*throttlePause {
+			if time.Since(begun) > (maxOwed+1)*link.Pause {
 				t.Fatalf("still held up after %v", time.Since(begun))
 			}
-			time.Sleep(throttlePause)
+			time.Sleep(link.Pause)
 		}
 		r.arrived(30, 7)
 	}, tight)
@@ -165,10 +139,10 @@ func TestAStuckHandlerOfCastsHoldsUpNobodyForLong(t *testing.T) {
 			r.from.Write(cast(20, 0))
 		}
 		r.from.Write(data(30, 7))
-		if took := time.Since(begun); took > (maxOwed+1)*throttlePause {
+		if took := time.Since(begun); took > (maxOwed+1)*link.Pause {
 			t.Errorf("held up for %v", took)
 		}
-		time.Sleep((maxOwed + 1) * throttlePause)
+		time.Sleep((maxOwed + 1) * link.Pause)
 		r.arrived(30, 7)
 	}, tight, func(c *Config) {
 		c.Deliver = func(ctx context.Context, _ *Delivery) { <-ctx.Done() }

@@ -3,7 +3,6 @@ package plane
 import (
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/x/ringdht/internal/stream"
@@ -15,7 +14,7 @@ type timers struct {
 	all     []*outbound
 	running bool // the goroutine that calls tick runs
 
-	hurry atomic.Bool // the routes have changed: streams that have asked in vain ask at once
+	reach uint64 // owned by that goroutine: [peers.Snapshot.Reach] when it ticked last
 }
 
 // startTicking calls a stream's tick from now on. The stream's lock may be held.
@@ -48,7 +47,10 @@ func (p *Plane) tick() {
 		all := t.all
 		t.all = nil
 		t.mu.Unlock()
-		hurry := t.hurry.Swap(false)
+		// Where routes have changed, streams that have asked in vain ask at once.
+		reach := p.Routes().Reach
+		hurry := reach != t.reach
+		t.reach = reach
 		for _, o := range all {
 			if o.tick(hurry) {
 				t.mu.Lock()

@@ -1,4 +1,4 @@
-package plane
+package peers
 
 import (
 	"bytes"
@@ -13,7 +13,6 @@ import (
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
-	"github.com/x/ringdht/status"
 )
 
 const checkLimit = 3 * time.Second
@@ -21,7 +20,7 @@ const checkLimit = 3 * time.Second
 // pair is two nodes, 10 and 20 on the hosts a and b, with a link each way.
 type pair struct {
 	net  *memnet.Network
-	a, b *Plane
+	a, b *owner
 	logs *logs  // of a
 	stop func() // no more checks
 }
@@ -30,11 +29,11 @@ func withPair(t *testing.T, f func(t *testing.T, w *pair)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &pair{net: memnet.New(1), logs: newLogs()}
-		plane := func(id uint64, l *logs) *Plane {
-			return New(Config{Self: id, Incarnation: id, Bits: 16, MaxPayload: 64 << 10, HopLimit: 10, Limits: testLimits(), Log: l.logger(), Deliver: nothing})
+		node := func(id uint64, l *logs) *owner {
+			return newOwner(config(id, id, l))
 		}
-		w.a, w.b = plane(10, w.logs), plane(20, newLogs())
-		connect := func(from, to *Plane, fromHost, toHost string) {
+		w.a, w.b = node(10, w.logs), node(20, newLogs())
+		connect := func(from, to *owner, fromHost, toHost string) {
 			l, err := w.net.Host(toHost).Listen(t.Context(), ":0")
 			if err != nil {
 				t.Fatal(err)
@@ -78,9 +77,9 @@ func (w *pair) up() bool { return w.a.HasLink(20, 20) }
 func TestCheckLinks(t *testing.T) {
 	withPair(t, func(t *testing.T, w *pair) {
 		synctest.Wait()
-		before := w.a.Counters().BytesOut // it has shared its connection
+		before := w.a.Traffic().BytesOut // it has shared its connection
 		time.Sleep(time.Minute)
-		if out := w.a.Counters().BytesOut; out != before {
+		if out := w.a.Traffic().BytesOut; out != before {
 			t.Errorf("an idle link was asked: %d bytes", out-before)
 		}
 		const casts = 20
@@ -89,16 +88,16 @@ func TestCheckLinks(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		time.Sleep(time.Minute)
-		c := w.a.Counters()
+		c := w.a.Traffic()
 		pings := (c.BytesOut-before)/wire.HeaderSize - casts
 		if pings < casts-2 || pings > casts || !w.up() {
 			t.Errorf("asked %d times, up: %v", pings, w.up())
 		}
-		if c := w.b.Counters(); c.FramesIn != casts || c.Delivered != casts || c.Relayed != 0 || c.Dropped != (status.Dropped{}) {
-			t.Errorf("%+v", c)
+		if f, d := w.b.frames.Load(), w.b.delivered.Load(); f != casts || d != casts {
+			t.Errorf("%d frames, %d delivered", f, d)
 		}
 		time.Sleep(time.Hour)
-		if w.a.Counters().BytesOut != c.BytesOut || len(w.logs.all()) > 0 {
+		if w.a.Traffic().BytesOut != c.BytesOut || len(w.logs.all()) > 0 {
 			t.Error("asked again, or complained:", w.logs.all())
 		}
 	})
@@ -255,7 +254,7 @@ func TestCheckLinksUnderOverload(t *testing.T) {
 			if !r.p.HasLink(30, 1) {
 				t.Error("the link was ended:", r.logs.all())
 			}
-			if r.p.links[30].probe.answered == 0 {
+			if r.p.linkTo(30).probe.answered == 0 {
 				t.Error("it was never asked")
 			}
 			r.p.Close(net.ErrClosed)
@@ -367,8 +366,8 @@ func TestPings(t *testing.T) {
 				if _, err := io.ReadFull(near, got); err != nil || string(got) != string(c.want) {
 					t.Errorf("%x, %v", got, err)
 				}
-				if c := r.p.Counters(); c.FramesIn != 1 || c.Relayed != 1 || c.Dropped != (status.Dropped{}) {
-					t.Errorf("%+v", c)
+				if f, n := r.p.frames.Load(), r.p.relayed.Load(); f != 1 || n != 1 {
+					t.Errorf("%d frames, %d relayed", f, n)
 				}
 				near.Close()
 				<-ended

@@ -1,4 +1,4 @@
-package plane
+package peers
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 //   - maxIncoming in all. One more ends the oldest that has carried no frame: first one of a
 //     stranger, and of a member only for the sake of another member. If there is none, the new
 //     one is refused.
-//   - strangers have a time, see [Plane.CheckIncoming]. A stranger is an incarnation that the
+//   - strangers have a time, see [Set.CheckIncoming]. A stranger is an incarnation that the
 //     list of members does not have. It may be a newcomer of which this node has not heard yet.
 //
 // A member's link carries nothing while the ring is idle, so silence alone ends no link.
@@ -52,34 +52,34 @@ func IsBound(err error) bool {
 	return errors.Is(err, ErrStranger) || errors.Is(err, ErrCrowded) || errors.Is(err, link.ErrStalled)
 }
 
-// incoming is the connections that peers have dialled. Plane.mu guards it.
+// incoming is the connections that peers have dialled. Set.mu guards it.
 type incoming struct {
 	most      int // maxIncoming; tests set less
 	n         int
-	byPeer    map[ring.Ref]*conn // on which the peer may send: the newest, see accepted.older
+	byPeer    map[ring.Ref]*Conn // on which the peer may send: the newest, see accepted.older
 	strangers silent             // those of strangers
 	members   silent             // those of members
 }
 
 // silent is the connections that have carried no frame, in the order in which they came.
 type silent struct {
-	oldest, newest *conn
+	oldest, newest *Conn
 	n              int
 }
 
-// accepted is what conn has for a connection that the peer has dialled. Plane.mu guards it.
+// accepted is what a Conn has of a connection that the peer has dialled. Set.mu guards it.
 type accepted struct {
 	counted    bool // in incoming.n
 	stranger   bool
-	since      time.Duration // it counts as a stranger's, by Plane.now
+	since      time.Duration // it counts as a stranger's, by Set.now
 	queue      *silent       // where it is; nil once it has carried a frame
-	prev, next *conn         // in queue
-	older      *conn         // of the same peer
+	prev, next *Conn         // in queue
+	older      *Conn         // of the same peer
 	shed       error         // the bound that has ended it
 }
 
 // push puts a connection behind the others, and takes it out of the queue where it was.
-func (q *silent) push(c *conn) {
+func (q *silent) push(c *Conn) {
 	c.dequeue()
 	c.queue, c.prev = q, q.newest
 	if q.newest != nil {
@@ -91,7 +91,7 @@ func (q *silent) push(c *conn) {
 	q.n++
 }
 
-func (c *conn) dequeue() {
+func (c *Conn) dequeue() {
 	q := c.queue
 	if q == nil {
 		return
@@ -111,14 +111,16 @@ func (c *conn) dequeue() {
 }
 
 // IsStranger reports whether a peer is none of the members that this node knows.
-func (p *Plane) IsStranger(id, inc uint64) bool { return p.IsMember != nil && !p.IsMember(id, inc) }
+func (s *Set) IsStranger(id, inc uint64) bool {
+	return s.cfg.IsMember != nil && !s.cfg.IsMember(id, inc)
+}
 
 // admit takes a connection that the peer has dialled into the account. It returns the connection
 // that must end for it, which may be itself, or nil. For another than itself the caller must call
 // endConn, without mu. It needs mu.
-func (p *Plane) admit(c *conn) (end *conn) {
-	i, why := &p.incoming, errCrowded
-	if end = i.excess(c.ref()); end != nil {
+func (s *Set) admit(c *Conn) (end *Conn) {
+	i, why := &s.incoming, errCrowded
+	if end = i.excess(c.peer); end != nil {
 		why = errTwice
 	} else if i.n >= i.most {
 		end = i.strangers.oldest
@@ -126,26 +128,26 @@ func (p *Plane) admit(c *conn) (end *conn) {
 			end = i.members.oldest
 		}
 		if end == nil {
-			p.noteShed(c, errCrowded)
+			s.noteShed(c, errCrowded)
 			return c
 		}
 	}
 	if end != nil {
-		p.discharge(end)
-		p.noteShed(end, why)
+		s.discharge(end)
+		s.noteShed(end, why)
 	}
 	if i.byPeer == nil {
-		i.byPeer = make(map[ring.Ref]*conn)
+		i.byPeer = make(map[ring.Ref]*Conn)
 	}
 	i.n++
-	c.counted, c.older = true, i.byPeer[c.ref()]
-	i.byPeer[c.ref()] = c
+	c.counted, c.older = true, i.byPeer[c.peer]
+	i.byPeer[c.peer] = c
 	i.queueOf(c).push(c)
 	return end
 }
 
 // excess returns the connection that must end for another one of this peer, or nil.
-func (i *incoming) excess(peer ring.Ref) (end *conn) {
+func (i *incoming) excess(peer ring.Ref) (end *Conn) {
 	n := 0
 	for c := i.byPeer[peer]; c != nil; c = c.older {
 		if n++; end == nil || c.queue != nil || end.queue == nil {
@@ -158,7 +160,7 @@ func (i *incoming) excess(peer ring.Ref) (end *conn) {
 	return end
 }
 
-func (i *incoming) queueOf(c *conn) *silent {
+func (i *incoming) queueOf(c *Conn) *silent {
 	if c.stranger {
 		return &i.strangers
 	}
@@ -166,19 +168,19 @@ func (i *incoming) queueOf(c *conn) *silent {
 }
 
 // discharge takes a connection out of the account. It needs mu.
-func (p *Plane) discharge(c *conn) {
+func (s *Set) discharge(c *Conn) {
 	c.dequeue()
-	p.notePeerEnded(c)
+	s.notePeerEnded(c)
 	if c.counted {
 		c.counted = false
-		p.incoming.n--
+		s.incoming.n--
 	}
 }
 
 // notePeerEnded takes a connection out of those that its peer uses. This node may still send on it.
 // It needs mu.
-func (p *Plane) notePeerEnded(c *conn) {
-	newest := p.incoming.byPeer[c.ref()]
+func (s *Set) notePeerEnded(c *Conn) {
+	newest := s.incoming.byPeer[c.peer]
 	switch {
 	case newest == nil:
 		return
@@ -189,79 +191,77 @@ func (p *Plane) notePeerEnded(c *conn) {
 			}
 		}
 	case c.older != nil:
-		p.incoming.byPeer[c.ref()] = c.older
+		s.incoming.byPeer[c.peer] = c.older
 	default:
-		delete(p.incoming.byPeer, c.ref())
+		delete(s.incoming.byPeer, c.peer)
 	}
 	c.older = nil
 }
 
-// noteHeard notes that a connection has carried a frame.
-func (p *Plane) noteHeard(c *conn) {
-	p.mu.Lock()
+// Heard notes that a connection has carried a frame.
+func (c *Conn) Heard() {
+	c.s.mu.Lock()
 	c.dequeue()
-	p.mu.Unlock()
+	c.s.mu.Unlock()
 }
-
-func (c *conn) ref() ring.Ref { return ring.Ref{ID: c.id, Incarnation: c.inc} }
 
 // CheckIncoming ends connections that should not go on. One has waited too long for the rest of a
 // frame, see [link.Reader.Stalled]; limit is a lease. Another is a stranger's, and was for
 // strangerLeases. Only time in which complete is true counts: this node knows all members, and
 // the registry would have told it of new ones. Call it a few times in each limit, from one
 // goroutine. So no message has to move a deadline.
-func (p *Plane) CheckIncoming(limit time.Duration, complete bool) {
-	now := p.now()
+func (s *Set) CheckIncoming(limit time.Duration, complete bool) {
+	now := s.now()
 	type reading struct {
-		c        *conn
+		c        *Conn
 		r        *link.Reader
 		stranger bool
 	}
 	var all []reading
-	p.mu.RLock()
-	for c := range p.conns {
-		if c.in != nil && c.id != p.Self {
-			all = append(all, reading{c, c.in.r, c.stranger})
+	s.mu.RLock()
+	for c := range s.conns {
+		if c.in != nil && c.peer.ID != s.cfg.Self {
+			all = append(all, reading{c, c.in, c.stranger})
 		}
 	}
-	p.mu.RUnlock()
+	s.mu.RUnlock()
 	for _, x := range all {
 		err := x.r.Stalled(now, limit)
 		if err == nil && x.stranger {
-			err = p.checkStranger(x.c, now, limit, complete)
+			err = s.checkStranger(x.c, now, limit, complete)
 		}
 		if err == nil {
 			continue
 		}
-		p.mu.Lock()
-		_, up := p.conns[x.c]
+		s.mu.Lock()
+		_, up := s.conns[x.c]
 		if up = up && x.c.shed == nil; up {
-			p.discharge(x.c)
-			p.noteShed(x.c, err)
+			s.discharge(x.c)
+			s.noteShed(x.c, err)
 		}
-		p.mu.Unlock()
+		s.mu.Unlock()
 		if up {
-			p.endConn(x.c, err)
+			s.endConn(x.c, err)
 		}
 	}
 }
 
 // noteShed needs mu.
-func (p *Plane) noteShed(c *conn, why error) {
+func (s *Set) noteShed(c *Conn, why error) {
 	c.shed = why
-	p.counters.linksShed.Add(1)
+	s.shed.Add(1)
 }
 
 // checkStranger returns why a stranger's connection should end.
-func (p *Plane) checkStranger(c *conn, now, limit time.Duration, complete bool) error {
-	stranger := p.IsStranger(c.id, c.inc)
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (s *Set) checkStranger(c *Conn, now, limit time.Duration, complete bool) error {
+	stranger := s.IsStranger(c.peer.ID, c.peer.Incarnation)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
 	case !stranger || !complete:
 		c.stranger, c.since = stranger, now
 		if c.queue != nil && !stranger {
-			p.incoming.members.push(c)
+			s.incoming.members.push(c)
 		}
 	case now-c.since >= strangerLeases*limit:
 		return ErrStranger

@@ -1,4 +1,4 @@
-package plane
+package peers
 
 import (
 	"errors"
@@ -83,7 +83,7 @@ func TestIncomingBound(t *testing.T) {
 		e.are(t, nil)
 		e.dials(r, 105, 1)
 		e.are(t, ErrCrowded, 101)
-		if got := r.p.Counters().LinksShed; got != 6 {
+		if got := r.p.Traffic().Shed; got != 6 {
 			t.Errorf("%d counted", got)
 		}
 		if r.p.peers() != 5 {
@@ -124,7 +124,7 @@ func TestStrangersHaveATime(t *testing.T) {
 		e.are(t, ErrStranger, 1001, 1002)
 		check(10, true)
 		e.are(t, nil)
-		if got := r.p.Counters().LinksShed; got != 2 {
+		if got := r.p.Traffic().Shed; got != 2 {
 			t.Errorf("%d counted", got)
 		}
 	}, func(c *Config) {

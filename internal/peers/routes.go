@@ -1,4 +1,4 @@
-package plane
+package peers
 
 import (
 	"maps"
@@ -7,7 +7,7 @@ import (
 	"github.com/x/ringdht/internal/ring"
 )
 
-// Routes is a plane's routing table.
+// Routes is a node's routing table.
 type Routes struct {
 	Epoch     uint64
 	Entries   []uint64          // clockwise from self; those whose link is up are used
@@ -37,45 +37,48 @@ func (r *Routes) names(id uint64) bool {
 	return false
 }
 
-// snapshot is the routes in force, less every link that is not up. It is immutable, so one atomic
+// Snapshot is the routes in force, less every link that is not up. It is immutable, so one atomic
 // load serves a whole batch.
-type snapshot struct {
+type Snapshot struct {
 	ring.Router
 	// Ways that frames can take. Those at the front belong to the entries in Up.
-	ways       []way
+	Ways []Way
+	// Reach grows when it may have changed which nodes can be reached.
+	Reach uint64
+
 	detourWays []int          // indices of ways, for each of Detours
 	toSink     map[uint64]int // indices of ways, by peer: for the second half of a detour
 }
 
-// way is a direction that frames take. Ways over the same link differ in what happens to their
+// Way is a direction that frames take. Ways over the same link differ in what happens to their
 // frames when the link ends.
-type way struct {
-	link   *outLink
-	detour bool // frames are marked, for the waypoint at the other end
-	toSink bool // for frames that were marked: this link or none
+type Way struct {
+	Link   *Link
+	Detour bool // frames are marked, for the waypoint at the other end
+	ToSink bool // for frames that were marked: this link or none
 }
 
 // SetRoutes makes these the routes in force. Links that they do not name write what they hold and end.
-// Links that they name are used as soon as they are there, see [Plane.AddLink].
-func (p *Plane) SetRoutes(r Routes) {
+// Links that they name are used as soon as they are there, see [Set.Dialled].
+func (s *Set) SetRoutes(r Routes) {
 	r = r.clone()
-	var old []*outLink
-	p.mu.Lock()
-	p.table = r
-	for id, l := range p.links {
+	var old []*Link
+	s.mu.Lock()
+	s.table = r
+	for id, l := range s.links {
 		if !r.names(id) {
-			delete(p.links, id)
-			l.sendState = dirEnded
+			delete(s.links, id)
+			l.conn.sendState = dirEnded
 			old = append(old, l)
 		}
 	}
-	for id := range p.unanswered {
+	for id := range s.unanswered {
 		if !r.names(id) {
-			delete(p.unanswered, id)
+			delete(s.unanswered, id)
 		}
 	}
-	p.rebuild()
-	p.mu.Unlock()
+	s.rebuild()
+	s.mu.Unlock()
 	for _, l := range old {
 		l.retire()
 	}
@@ -83,48 +86,50 @@ func (p *Plane) SetRoutes(r Routes) {
 
 // rebuild makes a new snapshot. It is called whenever the routes in force or the links have
 // changed, so that no frame goes to a link that is known to have ended. It needs mu.
-func (p *Plane) rebuild() {
-	t := &p.table
-	s := &snapshot{
+func (s *Set) rebuild() {
+	t := &s.table
+	n := &Snapshot{
 		Router: ring.Router{
-			Mask: p.mask, Self: p.Self, HopLimit: p.HopLimit, Epoch: t.Epoch, Successor: t.Successor, Stubs: t.Stubs, Authoritative: t.Authoritative,
+			Mask: s.mask, Self: s.cfg.Self, HopLimit: s.cfg.HopLimit, Epoch: t.Epoch, Successor: t.Successor, Stubs: t.Stubs, Authoritative: t.Authoritative,
 		},
-		toSink: make(map[uint64]int, len(p.links)),
+		toSink: make(map[uint64]int, len(s.links)),
 	}
 	for _, id := range t.Entries {
-		if l := p.links[id]; l != nil {
-			s.Up = append(s.Up, id)
-			s.ways = append(s.ways, way{link: l})
+		if l := s.links[id]; l != nil {
+			n.Up = append(n.Up, id)
+			n.Ways = append(n.Ways, Way{Link: l})
 		}
 	}
-	for id, l := range p.links {
+	for id, l := range s.links {
 		if t.names(id) {
-			s.toSink[id] = len(s.ways)
-			s.ways = append(s.ways, way{link: l, toSink: true})
+			n.toSink[id] = len(n.Ways)
+			n.Ways = append(n.Ways, Way{Link: l, ToSink: true})
 		}
 	}
 	by := make(map[uint64]int) // sinks with the same waypoint share a way, and so a batch
 	for _, sink := range slices.Sorted(maps.Keys(t.Detours)) {
 		waypoint := t.Detours[sink]
-		l := p.links[waypoint]
+		l := s.links[waypoint]
 		if l == nil {
 			continue
 		}
 		if _, ok := by[waypoint]; !ok {
-			by[waypoint] = len(s.ways)
-			s.ways = append(s.ways, way{link: l, detour: true})
+			by[waypoint] = len(n.Ways)
+			n.Ways = append(n.Ways, Way{Link: l, Detour: true})
 		}
-		s.Detours, s.detourWays = append(s.Detours, sink), append(s.detourWays, by[waypoint])
+		n.Detours, n.detourWays = append(n.Detours, sink), append(n.detourWays, by[waypoint])
 	}
-	if was := p.routes.Load(); was.Router.Epoch != s.Router.Epoch || !slices.Equal(was.Up, s.Up) || !slices.Equal(was.Detours, s.Detours) || !slices.Equal(was.Stubs, s.Stubs) {
-		p.timers.hurry.Store(true)
+	was := s.routes.Load()
+	n.Reach = was.Reach
+	if was.Router.Epoch != n.Router.Epoch || !slices.Equal(was.Up, n.Up) || !slices.Equal(was.Detours, n.Detours) || !slices.Equal(was.Stubs, n.Stubs) {
+		n.Reach++
 	}
-	p.routes.Store(s)
+	s.routes.Store(n)
 }
 
-// wayOf returns the index of the way for a decision about a frame for dst, or -1 if the frame is
+// WayOf returns the index of the way for a decision about a frame for dst, or -1 if the frame is
 // dropped. i is the index that came with the decision.
-func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
+func (s *Snapshot) WayOf(a ring.Action, i int, dst uint64) int {
 	switch a {
 	case ring.Forward:
 		return i
@@ -139,4 +144,7 @@ func (s *snapshot) wayOf(a ring.Action, i int, dst uint64) int {
 }
 
 // Epoch is the epoch of the routes in force, 0 before the first ones.
-func (p *Plane) Epoch() uint64 { return p.routes.Load().Router.Epoch }
+func (s *Set) Epoch() uint64 { return s.routes.Load().Router.Epoch }
+
+// Routes returns the routes in force, less every link that is not up.
+func (s *Set) Routes() *Snapshot { return s.routes.Load() }

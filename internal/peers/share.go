@@ -1,4 +1,4 @@
-package plane
+package peers
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Two nodes that are entries of each other need one connection, see conn. There are two ways to
+// Two nodes that are entries of each other need one connection, see Conn. There are two ways to
 // that.
 //
 // A node that wants a link to a peer that has dialled already asks to share the connection
-// ([Plane.Ask]) and does not dial.
+// ([Set.Ask]) and does not dial.
 //
 // If both have dialled at the same time there are two connections, each with one link. The node
 // with the higher ID moves its link to the connection that the other dialled (converge): it asks,
@@ -21,30 +21,28 @@ import (
 
 // Ask asks an incarnation of a peer that has dialled this node to share its connection, and
 // reports whether an answer is to be waited for. Each connection is asked for once.
-func (p *Plane) Ask(id, inc uint64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.askToShare(id, inc)
+func (s *Set) Ask(id, inc uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.askToShare(id, inc)
 }
 
 // AwaitLink waits until there is a link to this incarnation of a peer, or ctx ends. If the peer
 // dials meanwhile, it is asked to share the connection.
-func (p *Plane) AwaitLink(ctx context.Context, id, inc uint64) error {
-	return p.awaitChange(ctx, func() bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if l, ok := p.links[id]; ok && l.inc == inc {
+func (s *Set) AwaitLink(ctx context.Context, id, inc uint64) error {
+	return s.await(ctx, func() bool {
+		if l, ok := s.links[id]; ok && l.conn.peer.Incarnation == inc {
 			return true
 		}
-		p.askToShare(id, inc)
+		s.askToShare(id, inc)
 		return false
 	})
 }
 
 // askToShare needs mu.
-func (p *Plane) askToShare(id, inc uint64) (waiting bool) {
-	for c := range p.conns {
-		if c.id != id || c.inc != inc || c.recvState != dirOpen {
+func (s *Set) askToShare(id, inc uint64) (waiting bool) {
+	for c := range s.conns {
+		if c.peer.ID != id || c.peer.Incarnation != inc || c.recvState != dirOpen {
 			continue
 		}
 		if c.sendState == dirUnused {
@@ -59,24 +57,24 @@ func (p *Plane) askToShare(id, inc uint64) (waiting bool) {
 // converge moves the link to a peer onto a connection on which the peer sends, if there is one.
 // It does so if the peer has stopped sending on the present connection, or never has and this
 // node's ID is the higher one. It needs mu.
-func (p *Plane) converge(id uint64) {
-	l := p.links[id]
+func (s *Set) converge(id uint64) {
+	l := s.links[id]
 	if l == nil {
 		return
 	}
-	if l.recvState == dirEnded || l.recvState == dirUnused && id < p.Self {
-		p.askToShare(id, l.inc)
+	if c := l.conn; c.recvState == dirEnded || c.recvState == dirUnused && id < s.cfg.Self {
+		s.askToShare(id, c.peer.Incarnation)
 	}
 }
 
 // allowShare lets the peer send on the connection, unless this node has just stopped sending on
 // it. Then the connection is about to close: the peer, which has not sent anything yet, receives
 // End and closes it.
-func (c *conn) allowShare() {
-	c.p.mu.Lock()
-	defer c.p.mu.Unlock()
+func (c *Conn) allowShare() {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	if c.sendState == dirOpen {
-		c.recvState, c.in = dirOpen, c.p.newInLink(c)
+		c.openReader()
 		c.out.Urgent(connFrame(wire.Shared, 0)) // with mu held, so that End comes after it
 	}
 }
@@ -84,36 +82,30 @@ func (c *conn) allowShare() {
 // shareAllowed makes the connection the link to the peer, which allows it. It does not if there
 // is a link to a later incarnation, or one to which the peer moves as well because it has asked
 // too. It returns false if this node has not asked.
-func (c *conn) shareAllowed() bool {
-	p := c.p
-	p.mu.Lock()
+func (c *Conn) shareAllowed() bool {
+	s := c.s
+	s.mu.Lock()
 	if c.sendState != dirAsked {
-		p.mu.Unlock()
+		s.mu.Unlock()
 		return false
 	}
 	c.sendState = dirOpen
 	old := c.out // not needed, so it ends at once
-	if have := p.links[c.id]; have == nil || have.inc <= c.inc && !(have.dialled && have.recvState == dirOpen && c.id < p.Self) {
-		old = p.installLink(c.out)
+	if have := s.links[c.peer.ID]; have == nil || have.conn.peer.Incarnation <= c.peer.Incarnation && !have.conn.stays() {
+		old = s.install(c.out)
 	} else {
 		c.sendState = dirEnded
 	}
-	p.mu.Unlock()
-	p.changes.Broadcast()
+	s.mu.Unlock()
+	s.changes.Broadcast()
 	if old != nil {
 		old.retire()
 	}
 	return true
 }
 
-// installLink makes l the link to its peer and returns the link that it replaces, which the
-// caller must retire. It needs mu.
-func (p *Plane) installLink(l *outLink) (old *outLink) {
-	if old = p.links[l.id]; old != nil {
-		old.sendState = dirEnded
-	}
-	delete(p.unanswered, l.id)
-	p.links[l.id] = l
-	p.rebuild()
-	return old
+// stays reports whether the link on a connection stays there although the peer allows this node to
+// move: the peer has moved to it. It needs mu.
+func (c *Conn) stays() bool {
+	return c.dialled && c.recvState == dirOpen && c.peer.ID < c.s.cfg.Self
 }

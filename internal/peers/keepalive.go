@@ -1,4 +1,4 @@
-package plane
+package peers
 
 import (
 	"errors"
@@ -24,31 +24,33 @@ type probe struct {
 	progressedAt time.Time // when written changed last, or there was nothing to write
 }
 
+// Unanswered reports whether the latest link to this incarnation of a node ended because it did not
+// answer, see [Set.CheckLinks], and no link has replaced it.
+func (s *Set) Unanswered(id, inc uint64) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.unanswered[id] == inc && inc != 0
+}
+
 // CheckLinks checks the links that carry traffic. It pings those that have sent anything since
 // their last answer. It ends those that did not answer for as long as limit, or that had frames
 // queued and wrote nothing for as long. It reports whether any link waits for an answer or has
 // frames queued. One goroutine calls it: then about every quarter of limit, else every half. An
 // idle link costs nothing.
-func (p *Plane) CheckLinks(limit time.Duration) (busy bool) {
+func (s *Set) CheckLinks(limit time.Duration) (busy bool) {
 	now := time.Now()
 	// If this process itself was suspended, answers may lie unread. No peer is to blame for that
 	// time.
-	anew := now.Sub(p.lastCheck) > limit
-	p.lastCheck = now
-	p.mu.RLock()
-	links := make([]*outLink, 0, len(p.links))
-	for _, l := range p.links {
-		links = append(links, l)
-	}
-	p.mu.RUnlock()
-	for _, l := range links {
+	anew := now.Sub(s.lastCheck) > limit
+	s.lastCheck = now
+	for _, l := range s.Links() {
 		waits, err := l.checkAlive(now, limit, anew)
 		busy = busy || waits
 		if err != nil {
-			p.mu.Lock()
-			p.unanswered[l.id] = l.inc
-			p.mu.Unlock()
-			p.endConn(l.conn, err)
+			s.mu.Lock()
+			s.unanswered[l.conn.peer.ID] = l.conn.peer.Incarnation
+			s.mu.Unlock()
+			s.endConn(l.conn, err)
 		}
 	}
 	return busy
@@ -56,7 +58,7 @@ func (p *Plane) CheckLinks(limit time.Duration) (busy bool) {
 
 // checkAlive pings the other end if it is time to. It reports whether the link waits for
 // anything, and why it should end.
-func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) (waits bool, err error) {
+func (l *Link) checkAlive(now time.Time, limit time.Duration, anew bool) (waits bool, err error) {
 	pr := &l.probe
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
@@ -86,9 +88,9 @@ func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) (wai
 }
 
 // ask needs mu. If the ping finds no room, the next check tries again.
-func (pr *probe) ask(l *outLink, total int64) {
+func (pr *probe) ask(l *Link, total int64) {
 	nonce := 1 + rand.Uint64N(1<<63)
-	ping := wire.Append(nil, wire.Header{Type: wire.Ping, Seq: nonce}, nil)
+	ping := connFrame(wire.Ping, nonce)
 	if mark, err := l.AppendMarked(ping); err == nil {
 		pr.nonce, pr.mark, pr.asked, pr.leftAt = nonce, mark, total+int64(len(ping)), time.Time{}
 	}
@@ -107,10 +109,10 @@ func (pr *probe) confirm(nonce uint64) bool {
 
 // answerPing answers ahead of everything else that is to be written. There is at most one ping at
 // a time, so a peer whose pings pile up does not want the answers.
-func (c *conn) answerPing(nonce uint64) error {
-	c.p.mu.Lock()
+func (c *Conn) answerPing(nonce uint64) error {
+	c.s.mu.Lock()
 	out := c.ensureWriter()
-	c.p.mu.Unlock()
+	c.s.mu.Unlock()
 	err := out.Urgent(connFrame(wire.Pong, nonce))
 	if errors.Is(err, link.ErrFull) {
 		return fmt.Errorf("%w: they come faster than the answers can be written", wire.ErrPing)

@@ -1,4 +1,4 @@
-package plane
+package peers
 
 import (
 	"net"
@@ -42,7 +42,6 @@ func TestSharesThatCross(t *testing.T) {
 		if c.a.peers() != 1 {
 			t.Error(c.a.peers(), "connections")
 		}
-		c.exchange(10)
 		c.quiet()
 	})
 }
