@@ -137,6 +137,62 @@ func TestQuestionsAreSpread(t *testing.T) {
 	})
 }
 
+// With many streams that wait, a tick looks at some of them. So they ask less often, and still with a
+// message. Each has its turn, so the last messages are asked about in time.
+func TestManyStreamsAskSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const nodes, streams = 40, 40 * 39
+		turn := (nodes - 1) * stream.TickInterval / time.Duration(looks(nodes-1)) // between two looks at a stream
+		tap := &tap{asks: make(map[time.Time]int)}
+		m := newMesh(t, nodes, 5, testLimits(), tap.pipe, nil)
+		defer m.close()
+		send := func(times int) {
+			for round := range times {
+				for i, p := range m.planes {
+					if err := p.Send(t.Context(), m.planes[(i+1+round%(nodes-1))%nodes].Self, 0, []byte("message")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		send(500) // streams open, and get into step
+		tap.asked()
+		tap.mu.Lock()
+		tap.with, tap.acks = 0, 0
+		tap.mu.Unlock()
+		send(1000)
+		_, all, _ := tap.asked()
+		if most := int(time.Second/turn) + 1; all < streams*most/2 || all > streams*most {
+			t.Errorf("%d questions of %d streams in a second, in which each has %d turns", all, streams, most-1)
+		}
+		tap.mu.Lock()
+		if tap.with < all*9/10 || tap.acks > all+all/10 {
+			t.Errorf("%d of %d questions left with a message, and had %d answers", tap.with, all, tap.acks)
+		}
+		tap.mu.Unlock()
+		time.Sleep(stream.MinRTO + 3*turn)
+		for _, p := range m.planes {
+			if left := p.Counters().SendBuffer; left > 0 {
+				t.Errorf("%d does not know what became of %d bytes", p.Self, left)
+			}
+		}
+	})
+}
+
+// Fewer than ten streams have their turn at each tick, and any number within maxTurn ticks.
+func TestEachStreamHasItsTurn(t *testing.T) {
+	for n := range 3000 {
+		ticks := 0
+		for left := n; left > 0; ticks++ {
+			left -= looks(n)
+		}
+		if n < 10 && ticks > 1 || ticks > maxTurn || n > 0 && looks(n) < min(n, sharesTick) {
+			t.Fatalf("%d streams: %d ticks of %d looks", n, ticks, looks(n))
+		}
+	}
+}
+
 // A lost message is sent again within a timeout and a tick, or the next messages show that it is
 // missing.
 func TestLossIsFoundInTime(t *testing.T) {

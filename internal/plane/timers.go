@@ -2,17 +2,20 @@ package plane
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/x/ringdht/internal/stream"
 )
 
-// timers holds the streams that wait for an answer.
+// timers holds the streams that wait for an answer. A tick looks at some of them, in turn. To look at a
+// stream takes it into the processor's cache. In a ring of a hundred, looking at all of them each
+// tick took a tenth of all processor time, and their questions crossed more links than the messages.
 type timers struct {
 	mu      sync.Mutex
-	all     []*outbound
-	running bool // the goroutine that calls tick runs
+	waiting []*outbound // those that were looked at last are behind
+	running bool        // the goroutine that calls tick runs
 
 	reach uint64 // owned by that goroutine: [peers.Snapshot.Reach] when it ticked last
 }
@@ -21,13 +24,26 @@ type timers struct {
 func (p *Plane) startTicking(o *outbound) {
 	t := &p.timers
 	t.mu.Lock()
-	t.all = append(t.all, o)
+	t.waiting = append(t.waiting, o)
 	start := !t.running
 	t.running = true
 	t.mu.Unlock()
 	if start {
 		p.background(p.tick)
 	}
+}
+
+// Each stream has its turn once in so many ticks: one, where a node has fewer than ten that wait, and
+// one for every five of them beyond, up to maxTurn. So a timeout comes late by as much.
+const (
+	sharesTick = 5
+	maxTurn    = 20
+)
+
+// looks returns at how many of the waiting streams a tick looks.
+func looks(waiting int) int {
+	turn := min(max(waiting/sharesTick, 1), maxTurn)
+	return (waiting + turn - 1) / turn
 }
 
 // tick runs on a goroutine of its own while any stream waits for an answer.
@@ -37,29 +53,29 @@ func (p *Plane) tick() {
 	// a process or machine would ask at once.
 	timer := time.NewTimer(rand.N(stream.TickInterval))
 	defer timer.Stop()
+	var some []*outbound
 	for {
 		select {
 		case <-p.ctx.Done():
 			return
 		case <-timer.C:
 		}
-		t.mu.Lock()
-		all := t.all
-		t.all = nil
-		t.mu.Unlock()
 		// Where routes have changed, streams that have asked in vain ask at once.
 		reach := p.Routes().Reach
 		hurry := reach != t.reach
 		t.reach = reach
-		for _, o := range all {
-			if o.tick(hurry) {
-				t.mu.Lock()
-				t.all = append(t.all, o)
-				t.mu.Unlock()
-			}
-		}
 		t.mu.Lock()
-		t.running = len(t.all) > 0
+		n := looks(len(t.waiting))
+		if hurry {
+			n = len(t.waiting)
+		}
+		some = append(some[:0], t.waiting[:n]...)
+		t.waiting = slices.Delete(t.waiting, 0, n)
+		t.mu.Unlock()
+		some = slices.DeleteFunc(some, func(o *outbound) bool { return !o.tick(hurry) })
+		t.mu.Lock()
+		t.waiting = append(t.waiting, some...)
+		t.running = len(t.waiting) > 0
 		idle := !t.running
 		t.mu.Unlock()
 		if idle {

@@ -62,7 +62,7 @@ const (
 	// MinRTO is the shortest timeout. It is far above a network's round trip, because on a
 	// busy machine an answer may wait for a processor.
 	MinRTO = 100 * time.Millisecond
-	// TickInterval is how often to call [Sender.Tick]. It is fine enough for MinRTO.
+	// TickInterval is how often to call [Sender.Tick], at most. It is fine enough for MinRTO.
 	TickInterval = MinRTO / 4
 	// MaxRTO is the longest timeout. It bounds the doubling, and so the time until a sender
 	// notices that a path works again.

@@ -35,7 +35,8 @@ func (c *timing) rto() Time {
 // timeout returns how long to wait for the next answer.
 func (c *timing) timeout() Time { return min(c.rto()<<c.backoff, MaxRTO) }
 
-// Tick checks for a timeout. Call it about every [TickInterval] while [Sender.Waiting].
+// Tick checks for a timeout. Call it about every [TickInterval] while [Sender.Waiting]. Where it is called
+// less often, timeouts come as much later, and questions still leave with a message if one comes.
 func (s *Sender) Tick(now Time, out []byte) []byte {
 	if !s.Waiting() {
 		return out
@@ -49,7 +50,7 @@ func (s *Sender) Tick(now Time, out []byte) []byte {
 	if routine && s.askedAhead {
 		left -= TickInterval / 2 // round to the nearest tick, not up: a message followed the question
 	}
-	if left > 0 {
+	if left > 0 || routine && !s.askSoon { // the next message has until the next tick to take the question along
 		s.askSoon = routine && left <= TickInterval
 		return out
 	}
