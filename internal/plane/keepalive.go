@@ -21,14 +21,16 @@ type probe struct {
 	leftAt       time.Time // when the ping had left; zero: it waits in the queue
 	answered     int64     // asked, of the latest ping that was answered
 	written      int64     // bytes, at the last check
+	heard        int64     // bytes from the peer, at the last check
 	progressedAt time.Time // when written changed last, or there was nothing to write
 }
 
 // CheckLinks checks the links that carry traffic. It pings those that have sent anything since
 // their last answer. It ends those that did not answer for as long as limit, or that had frames
-// queued and wrote nothing for as long. It reports whether any link waits for an answer or has
-// frames queued. One goroutine calls it: then about every quarter of limit, else every half. An
-// idle link costs nothing.
+// queued and wrote nothing for as long. On a shared connection bytes from the peer count as an
+// answer: the answer itself cannot overtake a long frame on a slow network. It reports whether any
+// link waits for an answer or has frames queued. One goroutine calls it: then about every quarter of
+// limit, else every half. An idle link costs nothing.
 func (p *Plane) CheckLinks(limit time.Duration) (busy bool) {
 	now := time.Now()
 	// If this process itself was suspended, answers may lie unread. No peer is to blame for that
@@ -37,12 +39,13 @@ func (p *Plane) CheckLinks(limit time.Duration) (busy bool) {
 	p.lastCheck = now
 	p.mu.RLock()
 	links := make([]*outLink, 0, len(p.links))
+	heard := make([]int64, 0, len(p.links))
 	for _, l := range p.links {
-		links = append(links, l)
+		links, heard = append(links, l), append(heard, l.heard())
 	}
 	p.mu.RUnlock()
-	for _, l := range links {
-		waits, err := l.checkAlive(now, limit, anew)
+	for i, l := range links {
+		waits, err := l.checkAlive(now, limit, anew, heard[i])
 		busy = busy || waits
 		if err != nil {
 			p.mu.Lock()
@@ -54,13 +57,23 @@ func (p *Plane) CheckLinks(limit time.Duration) (busy bool) {
 	return busy
 }
 
-// checkAlive pings the other end if it is time to. It reports whether the link waits for
-// anything, and why it should end.
-func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) (waits bool, err error) {
+// heard is how many bytes have come from a peer that shares the connection. It needs Plane.mu.
+func (c *conn) heard() (bytes int64) {
+	if c.in != nil {
+		bytes, _ = c.in.r.Stats()
+	}
+	return bytes
+}
+
+// checkAlive pings the other end if it is time to. heard is how many bytes have come from there. It
+// reports whether the link waits for anything, and why it should end.
+func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool, heard int64) (waits bool, err error) {
 	pr := &l.probe
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	is := l.Progress()
+	hears := heard != pr.heard
+	pr.heard = heard
 	if anew || is.Queued == 0 || is.Written != pr.written || pr.progressedAt.IsZero() {
 		pr.written, pr.progressedAt = is.Written, now
 	}
@@ -75,9 +88,9 @@ func (l *outLink) checkAlive(now time.Time, limit time.Duration, anew bool) (wai
 				pr.leftAt = now
 			}
 		}
-	case is.Started < pr.mark: // under overload it may wait long
+	case is.Done < pr.mark: // under overload it may wait long
 		pr.leftAt = time.Time{}
-	case anew || pr.leftAt.IsZero():
+	case anew || hears || pr.leftAt.IsZero():
 		pr.leftAt = now
 	case now.Sub(pr.leftAt) >= limit:
 		return false, fmt.Errorf("no answer for %v", limit)
