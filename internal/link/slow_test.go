@@ -2,8 +2,12 @@ package link
 
 import (
 	"bytes"
+	"io"
+	"net"
+	"runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/x/ringdht/memnet"
 )
@@ -62,4 +66,39 @@ func TestWholeWrites(t *testing.T) {
 		}
 		far.Close()
 	})
+}
+
+// A last word must not become the rest of a frame: the other side would take that for whole.
+func TestFailWithWithinAFrame(t *testing.T) {
+	near, far := tcpPair(t)
+	w := idleWriter(t, near, 1<<20, 1)
+	w.KeepLeftover()
+	want := frame(1, 100)
+	w.directWriter = shortWriter{w, func() { // another goroutine ends the connection during the write
+		go w.FailWith(net.ErrClosed, frame(9, 50), time.Minute)
+		for w.Err() == nil {
+			runtime.Gosched()
+		}
+	}}
+	if _, _, due, err := w.AppendSpans(want, []Span{{0, 100}}); err != nil || !due {
+		t.Fatal(due, err)
+	}
+	w.WriteDirect()
+	w.Close()
+	got, err := io.ReadAll(far)
+	if !bytes.Equal(got, want[:60]) {
+		t.Errorf("%d bytes arrived, %v", len(got), err)
+	}
+}
+
+// A shortWriter has room for 60 bytes of the first write, and does something meanwhile.
+type shortWriter struct {
+	w         *Writer
+	meanwhile func()
+}
+
+func (s shortWriter) tryWrite(b []byte) int {
+	s.meanwhile()
+	n, _ := s.w.conn.Write(b[:60])
+	return n
 }

@@ -48,6 +48,7 @@ type Writer struct {
 	total         int64         // bytes ever appended or pulled
 	appendedTotal int64         // bytes ever appended
 	startedTotal  int64         // of those, bytes whose write has begun
+	torn          bool          // the last write ended within a frame
 	writing       int           // bytes in batch
 	pulled        int           // of those, pulled from sources; limit does not count them
 	frameCount    int64         // see Frames
@@ -295,7 +296,7 @@ func (w *Writer) drain() {
 		w.batch.Clear()
 
 		w.mu.Lock()
-		w.writing, w.pulled = 0, 0
+		w.writing, w.pulled, w.torn = 0, 0, err != nil
 		if err != nil {
 			if w.fail(err) {
 				w.mu.Unlock()
