@@ -46,6 +46,10 @@ type conn struct {
 	local, remote net.Addr
 }
 
+// WholeWrites says that a Write may be lost, whole, see [Network.Drop]. So package link, which
+// asks for this method, gives each Write whole frames.
+func (c *conn) WholeWrites() {}
+
 // Read reads bytes that have arrived. After the peer has closed, it reads the rest and then
 // returns io.EOF.
 func (c *conn) Read(p []byte) (int, error) {

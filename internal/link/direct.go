@@ -80,9 +80,10 @@ func (w *Writer) WriteDirect() {
 	}
 	first := w.batch.Front()
 	w.mu.Unlock()
+	n := 0
 	if len(first) > 0 {
 		// An error is ignored here: the goroutine's write will meet it again.
-		n := w.directWriter.tryWrite(first)
+		n = w.directWriter.tryWrite(first)
 		w.batch.Discard(n)
 		w.bytes.Add(int64(n))
 		w.writes.Add(1)
@@ -90,6 +91,7 @@ func (w *Writer) WriteDirect() {
 	w.mu.Lock()
 	w.writing = w.batch.Size()
 	w.pulled = min(w.pulled, w.writing)
+	w.torn = n > 0 && n < len(first) // no matter if it ended between two frames
 	if w.hasMore() {
 		w.mu.Unlock()
 		w.WriteAsync()

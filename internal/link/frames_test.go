@@ -42,7 +42,7 @@ func TestAppendFrames(t *testing.T) {
 		t.Errorf("%q, %v; want %q", got, err, want)
 	}
 	w.wg.Wait()
-	if p := w.Progress(); p.Total != int64(len(want)) || p.Started != p.Total || p.Queued != 0 {
+	if p := w.Progress(); p.Total != int64(len(want)) || p.Done != p.Total || p.Queued != 0 {
 		t.Errorf("%+v, want %d bytes in all", p, len(want))
 	}
 	if mark, err := w.AppendMarked(want); mark != int64(2*len(want)) || err != nil {

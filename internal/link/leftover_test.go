@@ -75,12 +75,14 @@ func TestWritesAreBounded(t *testing.T) {
 		if total := int64(100 + 600<<10 + 32); err != nil || mark != total {
 			t.Fatal(mark, err)
 		}
-		g.let(1) // each chunk is a write of its own to such a connection, four of them to the writer
-		if written := w.Progress().Written; written != 100+240<<10 {
-			t.Fatalf("%d bytes at a time", written-100)
+		for i := range 4 { // the writer has taken four of them
+			g.let(1)
+			if p := w.Progress(); p.Written != int64(100+(i+1)*60<<10) || p.Done != 100 || p.Queued != 600<<10+32 {
+				t.Fatalf("in write %d: %+v", i, p)
+			}
 		}
-		g.let(5) // one of the next four has begun
-		if p := w.Progress(); p.Total != mark || p.Started != p.Written || p.Written != 100+480<<10 || p.Queued != 360<<10+32 {
+		g.let(2) // one of the next four has begun
+		if p := w.Progress(); p.Total != mark || p.Done != 100+240<<10 || p.Written != 100+360<<10 || p.Queued != 360<<10+32 {
 			t.Fatalf("%+v", p)
 		}
 		w.Fail(errors.New("gone"))

@@ -71,7 +71,7 @@ func TestSourcesTakeTurns(t *testing.T) {
 		if want := slices.Concat(frame(0, 100), frame(7, 300), big[0], frames(100, 150), big[1]); !bytes.Equal(got, want) {
 			t.Errorf("wrote %d bytes of %d, or in another order", len(got), len(want))
 		}
-		if p := w.Progress(); p.Total != int64(len(got)) || p.Written != p.Total || p.Started != 400 || p.Queued != 0 {
+		if p := w.Progress(); p.Total != int64(len(got)) || p.Written != p.Total || p.Done != 400 || p.Queued != 0 {
 			t.Errorf("%+v", p)
 		}
 		if greedy.pulls != 2 || modest.pulls != 1 {
@@ -100,7 +100,7 @@ func TestRelayedComesFirst(t *testing.T) {
 		enlisted(t, w, s, own)
 		g.let(1)
 		p := w.Progress()
-		ofRelayed := p.Started - 100
+		ofRelayed := w.startedTotal - 100
 		ofOwn := int64(p.Queued) - (int64(len(relayed)) - ofRelayed) - ofRelayed
 		if ofRelayed < 170<<10 || ofOwn < 20<<10 || ofOwn > 70<<10 || ofRelayed+ofOwn > maxWrite+64<<10 {
 			t.Errorf("a write of %d relayed and %d own bytes", ofRelayed, ofOwn)
@@ -272,7 +272,7 @@ func TestLargeFramesLetSourcesIn(t *testing.T) {
 		synctest.Wait()
 		s := &well{each: 1 << 20}
 		enlisted(t, w, s, frame(99, 100))
-		g.let(2)
+		g.let(6) // the pieces of the first frame, and one of the second
 		if s.pulls == 0 {
 			t.Error("the source waits for all that is relayed")
 		}

@@ -39,6 +39,7 @@ type Writer struct {
 	run          func()       // w.drain as a value: go w.run() then allocates nothing
 	directWriter directWriter // may be nil
 	together     together     // may be nil
+	whole        bool         // each Write must have whole frames
 	created      time.Time
 
 	mu            sync.Mutex
@@ -47,6 +48,7 @@ type Writer struct {
 	total         int64         // bytes ever appended or pulled
 	appendedTotal int64         // bytes ever appended
 	startedTotal  int64         // of those, bytes whose write has begun
+	torn          bool          // the last write ended within a frame
 	writing       int           // bytes in batch
 	pulled        int           // of those, pulled from sources; limit does not count them
 	frameCount    int64         // see Frames
@@ -79,6 +81,7 @@ func NewWriter(conn net.Conn, limit, low int) *Writer {
 	setLocalWriteBuffer(conn)
 	w := &Writer{conn: conn, limit: limit, low: low, directWriter: newDirectWriter(conn), directTime: firstDirectTime, created: time.Now()}
 	w.together, _ = conn.(together)
+	_, w.whole = conn.(wholeWrites)
 	w.run = w.drain
 	return w
 }
@@ -88,6 +91,9 @@ func NewWriter(conn net.Conn, limit, low int) *Writer {
 type together interface {
 	WriteBuffers(pieces [][]byte) error
 }
+
+// wholeWrites is a connection that may lose a Write, whole: package memnet has them.
+type wholeWrites interface{ WholeWrites() }
 
 // Append queues whole frames, all or none, and returns the number of bytes queued now. It
 // never waits for the network. If there is no room the error is [ErrFull], and queued includes
@@ -126,8 +132,8 @@ func (w *Writer) append(frames []byte) (queued int, err error) {
 	return queued, nil
 }
 
-// AppendMarked is [Writer.Append], and returns the value that [Progress.Started] will have
-// once the write of the last frame has begun.
+// AppendMarked is [Writer.Append], and returns the value that [Progress.Done] will have once the
+// last frame has been written.
 func (w *Writer) AppendMarked(frames []byte) (mark int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -231,8 +237,8 @@ func (w *Writer) Queued() int {
 // Progress counts a writer's bytes. All but Queued are totals since the beginning.
 type Progress struct {
 	Total   int64 // appended, or pulled from sources
-	Written int64 // of those, handed to the connection
-	Started int64 // of the appended ones, those whose write has begun
+	Written int64 // of those, handed to the connection; it grows while a long write goes on
+	Done    int64 // of the appended ones, those that were written before the write under way
 	Queued  int   // held by the writer now; sources may hold more
 }
 
@@ -240,7 +246,7 @@ type Progress struct {
 func (w *Writer) Progress() Progress {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return Progress{w.total, w.bytes.Load(), w.startedTotal, w.q.Size() + w.writing}
+	return Progress{w.total, w.bytes.Load(), w.startedTotal - int64(w.writing-w.pulled), w.q.Size() + w.writing}
 }
 
 // Stats returns the number of bytes and writes so far.
@@ -248,10 +254,17 @@ func (w *Writer) Stats() (bytes, writes int64) {
 	return w.bytes.Load(), w.writes.Load()
 }
 
-// maxWrite is how many bytes are handed to the connection at a time, more or less. Larger
-// writes would save hardly any system calls. Smaller ones show sooner that the connection
-// moves, and leave more frames in the queue that can still take another link.
-const maxWrite = 256 << 10
+const (
+	// maxWrite is how many bytes are taken to be written at a time, or one longer frame. Fewer
+	// leave more frames in the queue that can still take another link.
+	maxWrite = 256 << 10
+
+	// maxPiece is how many bytes of them are handed to the connection at a time, more or less. Only
+	// between two pieces does it show that the connection moves: see [Progress]. So a slow one is
+	// told from a dead one if it carries a piece in the time that a check allows, however long a
+	// frame is. Larger pieces would save hardly any system calls.
+	maxPiece = 64 << 10
+)
 
 // hasMore reports whether there is something to write. When all else has been written, it
 // queues the last frames of [Writer.Finish]. It requires mu.
@@ -283,7 +296,7 @@ func (w *Writer) drain() {
 		w.batch.Clear()
 
 		w.mu.Lock()
-		w.writing, w.pulled = 0, 0
+		w.writing, w.pulled, w.torn = 0, 0, err != nil
 		if err != nil {
 			if w.fail(err) {
 				w.mu.Unlock()
@@ -326,15 +339,32 @@ func (w *Writer) endRun(direct bool) {
 	}
 }
 
-// write writes batch with one call.
+// write writes batch, piece by piece. A frame that fits into a piece is never cut.
 func (w *Writer) write() error {
-	w.vec = w.vec[:0]
+	size := 0
 	for chunk := range w.batch.Chunks() {
-		w.vec = append(w.vec, chunk)
+		for len(chunk) > 0 {
+			n := len(chunk)
+			if !w.whole {
+				n = min(n, maxPiece)
+			}
+			if size > 0 && size+n > maxPiece {
+				if err := w.writePiece(size); err != nil {
+					return err
+				}
+				size = 0
+			}
+			w.vec = append(w.vec, chunk[:n])
+			size, chunk = size+n, chunk[n:]
+		}
 	}
-	w.bytes.Add(int64(w.batch.Size()))
+	return w.writePiece(size)
+}
+
+// writePiece writes vec, which has so many bytes, with one call.
+func (w *Writer) writePiece(size int) (err error) {
+	w.bytes.Add(int64(size))
 	w.writes.Add(1)
-	var err error
 	if w.together != nil {
 		err = w.together.WriteBuffers(w.vec)
 	} else if len(w.vec) == 1 {
@@ -344,5 +374,6 @@ func (w *Writer) write() error {
 		_, err = w.bufs.WriteTo(w.conn)
 	}
 	clear(w.vec) // an idle link must not hold chunks that go back to their pool
+	w.vec = w.vec[:0]
 	return err
 }

@@ -73,7 +73,7 @@ func TestWriterGathersChunks(t *testing.T) {
 			t.Fatal("other bytes arrived", err)
 		}
 		synctest.Wait()
-		if n, writes := w.Stats(); n != int64(len(want)) || writes != 3 { // two for what gathered, see maxWrite
+		if n, writes := w.Stats(); n != int64(len(want)) || writes != 8 { // seven for what gathered, see maxPiece
 			t.Errorf("%d bytes in %d writes", n, writes)
 		}
 		for i, b := range w.vec[:cap(w.vec)] {

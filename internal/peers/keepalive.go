@@ -21,6 +21,7 @@ type probe struct {
 	leftAt       time.Time // when the ping had left; zero: it waits in the queue
 	answered     int64     // asked, of the latest ping that was answered
 	written      int64     // bytes, at the last check
+	heard        int64     // bytes from the peer, at the last check
 	progressedAt time.Time // when written changed last, or there was nothing to write
 }
 
@@ -34,9 +35,10 @@ func (s *Set) Unanswered(id, inc uint64) bool {
 
 // CheckLinks checks the links that carry traffic. It pings those that have sent anything since
 // their last answer. It ends those that did not answer for as long as limit, or that had frames
-// queued and wrote nothing for as long. It reports whether any link waits for an answer or has
-// frames queued. One goroutine calls it: then about every quarter of limit, else every half. An
-// idle link costs nothing.
+// queued and wrote nothing for as long. On a shared connection bytes from the peer count as an
+// answer: the answer itself cannot overtake a long frame on a slow network. It reports whether any
+// link waits for an answer or has frames queued. One goroutine calls it: then about every quarter of
+// limit, else every half. An idle link costs nothing.
 func (s *Set) CheckLinks(limit time.Duration) (busy bool) {
 	now := time.Now()
 	// If this process itself was suspended, answers may lie unread. No peer is to blame for that
@@ -56,13 +58,26 @@ func (s *Set) CheckLinks(limit time.Duration) (busy bool) {
 	return busy
 }
 
+// heard is how many bytes have come from a peer that shares the connection.
+func (c *Conn) heard() (bytes int64) {
+	c.s.mu.RLock()
+	defer c.s.mu.RUnlock()
+	if c.in != nil {
+		bytes, _ = c.in.Stats()
+	}
+	return bytes
+}
+
 // checkAlive pings the other end if it is time to. It reports whether the link waits for
 // anything, and why it should end.
 func (l *Link) checkAlive(now time.Time, limit time.Duration, anew bool) (waits bool, err error) {
+	heard := l.conn.heard()
 	pr := &l.probe
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	is := l.Progress()
+	hears := heard != pr.heard
+	pr.heard = heard
 	if anew || is.Queued == 0 || is.Written != pr.written || pr.progressedAt.IsZero() {
 		pr.written, pr.progressedAt = is.Written, now
 	}
@@ -77,9 +92,9 @@ func (l *Link) checkAlive(now time.Time, limit time.Duration, anew bool) (waits 
 				pr.leftAt = now
 			}
 		}
-	case is.Started < pr.mark: // under overload it may wait long
+	case is.Done < pr.mark: // under overload it may wait long
 		pr.leftAt = time.Time{}
-	case anew || pr.leftAt.IsZero():
+	case anew || hears || pr.leftAt.IsZero():
 		pr.leftAt = now
 	case now.Sub(pr.leftAt) >= limit:
 		return false, fmt.Errorf("no answer for %v", limit)

@@ -263,6 +263,41 @@ func TestCheckLinksUnderOverload(t *testing.T) {
 	})
 }
 
+// A peer in the middle of a long frame cannot answer. It is alive while bytes of it come.
+func TestCheckLinksWithinALongFrame(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Authoritative: true, Successor: 30})
+		near, far := memnet.Pipe()
+		r.p.AddLink(30, 1, near)
+		go io.Copy(io.Discard, far)
+		far.Write(connFrame(wire.Share, 0))
+		synctest.Wait()
+		r.feed(data(30, 1))
+		long := wire.Append(nil, wire.Header{Type: wire.Data, Dst: 5, Src: 30}, make([]byte, 60_000))
+		for range 20 {
+			r.p.CheckLinks(checkLimit)
+			far.Write(long[:1000])
+			long = long[1000:]
+			time.Sleep(checkLimit / 4)
+		}
+		if !r.p.HasLink(30, 1) {
+			t.Fatal("the link was ended:", r.logs.all())
+		}
+		if pr := &r.p.links[30].probe; pr.nonce == 0 || pr.answered != 0 {
+			t.Error("it was not asked, or has answered")
+		}
+		start := time.Now()
+		for r.p.HasLink(30, 1) {
+			r.p.CheckLinks(checkLimit)
+			time.Sleep(checkLimit / 4)
+		}
+		if took := time.Since(start); took < checkLimit || took > 2*checkLimit {
+			t.Error("found after", took)
+		}
+		far.Close()
+	})
+}
+
 // If this process itself was suspended, answers may lie unread.
 func TestCheckLinksAfterAPause(t *testing.T) {
 	withPair(t, func(t *testing.T, w *pair) {

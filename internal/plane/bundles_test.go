@@ -201,13 +201,13 @@ func TestBundlesAtTheSink(t *testing.T) {
 		unsound := three(port, 20, first+3, 3)
 		unsound[wire.HeaderSize+1] = 2
 		r.feed(unsound)
-		r.dropped(status.Dropped{Stale: 9, Malformed: 1})
+		r.dropped(status.Dropped{Stale: 9, Malformed: 2}) // as many as it claims
 		r.took(port, 0, 6)
 		r.feed(three(port, 20, first+6, 2), three(port, 20, first+9, 2))
 		r.p.Evict(5, 1)
 		r.took(port, 0, 12)                                                             // nothing will fill the gap
 		r.feed(bundle(wire.Header{Port: 5, Dst: 20, Src: 5, Seq: first + 3}, "a", "b")) // a reserved port
-		r.dropped(status.Dropped{Stale: 9, Malformed: 3})
+		r.dropped(status.Dropped{Stale: 9, Malformed: 4})
 		if s := r.p.Status(); s.Duplicates != 3 || s.Delivered != 3 || s.Hops[4] != 3 || s.ReceiveBuffer != 0 {
 			t.Errorf("%d duplicates, %d delivered, hops %v, %d bytes are held", s.Duplicates, s.Delivered, s.Hops, s.ReceiveBuffer)
 		}

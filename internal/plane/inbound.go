@@ -283,7 +283,7 @@ func (l *inLink) handleData(in *inbound, f wire.Frame) {
 	case stream.Full:
 		p.counters.inboxFull.Add(int64(f.Messages()))
 	case stream.Unsound:
-		p.counters.malformed.Add(1)
+		p.counters.malformed.Add(int64(f.Messages()))
 	case stream.Beyond:
 		if in.r.Drained() && l.farewellSource != in.source { // once per batch
 			l.farewellSource = in.source
