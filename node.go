@@ -19,12 +19,10 @@ import (
 type Node struct{ n *node.Node }
 
 // Join registers a node with the registry at addr and returns it once it is admitted. It can send
-// when the overlay is set up and the tables lead to it, see [Node.Ready].
-//
-// ctx bounds the joining, not the life of the node. handler gets the messages for the node. It may
-// be nil for a node that only sends and relays: it acknowledges messages to it, and drops them. It
-// may be called before Join returns: if it uses the node, let it wait for a channel that is closed
-// after Join.
+// when the overlay is set up and the tables lead to it, see [Node.Ready]. ctx bounds the joining,
+// not the life of the node. handler gets the messages for the node. It may be nil for a node that
+// only sends and relays: it acknowledges messages to it, and drops them. It may be called before
+// Join returns: if it uses the node, let it wait for a channel that is closed after Join.
 //
 // Join tries once, unless [WithRetry] makes it try again. The error names an invalid option. It
 // matches [ErrRegistryLost] if no registry answers at addr; [ErrHandshake] if what answers is not a
@@ -89,16 +87,16 @@ func (n *Node) Table() *Table {
 // more than 1,024, a random sample of that size. There are none before the overlay is set up.
 func (n *Node) Members() []ID { return n.n.Members() }
 
-// Watch yields what the node hears of members, on the caller's goroutine, until ctx ends or the node
-// is closed. It begins with those present, the node itself first. Then it waits for members that
-// join, leave or die. It also tells that the node itself was declared dead, and has joined again.
+// Watch yields what the node hears of members, on the caller's goroutine, until ctx ends or the
+// node is closed. It begins with those present, the node itself first. Then it waits for members
+// that join, leave or die. It also tells that the node itself was declared dead, and has joined
+// again.
 //
 // Each incarnation is told once, and its end once, before the next one of its ID. Only one that
 // missed a registry's grace (see [status.MemberEnded]) may come back. A slow loop gets the net
-// change, and holds up nothing.
-//
-// There are no other members before the overlay is set up. Watch follows up to 1,024 of them: in a
-// larger ring a sample, whose ends it may miss while there is no connection to the registry.
+// change, and holds up nothing. There are no other members before the overlay is set up. Watch
+// follows up to 1,024 of them: in a larger ring a sample, whose ends it may miss while there is no
+// connection to the registry.
 func (n *Node) Watch(ctx context.Context) iter.Seq[status.MemberEvent] { return n.n.Watch(ctx) }
 
 // Status is what the node shows of itself: counters, links, streams, latencies, all of its present
@@ -134,18 +132,15 @@ func (n *Node) WaitConnected(ctx context.Context) error { return n.n.WaitConnect
 
 // Send sends a message to the node with this ID. If it returns nil the message is accepted: that
 // node's handler gets it exactly once, after all that this node sent there before, as long as both
-// processes live and the ring connects them. Send does not wait for that; [Node.Flush] does.
-//
-// Send copies body. It waits, until ctx ends, while the sink's window, this node's send buffer or
-// the first link is full, so a slow sink slows down its own sources. Before the first message to a
-// node that is not among [Node.Members] it also waits to learn whether that node exists.
+// processes live and the ring connects them. Send does not wait for that; [Node.Flush] does. Send
+// copies body. It waits, until ctx ends, while the sink's window, this node's send buffer or the
+// first link is full, so a slow sink slows down its own sources. Before the first message to a node
+// that is not among [Node.Members] it also waits to learn whether that node exists.
 //
 // With the context of one of this node's handlers it never waits for a window: the message joins a
-// backlog, and the error matches [ErrBacklog] if that is full.
-//
-// A message goes to the incarnation of the sink to which its stream was opened. If that has ended,
-// and the node has not heard of it yet, the message has no known outcome, also if another
-// incarnation has taken its place.
+// backlog, and the error matches [ErrBacklog] if that is full. A message goes to the incarnation of
+// the sink to which its stream was opened. If that has ended, and the node has not heard of it yet,
+// the message has no known outcome, also if another incarnation has taken its place.
 //
 // After any error the message was not sent. The error matches
 //
@@ -156,6 +151,12 @@ func (n *Node) WaitConnected(ctx context.Context) error { return n.n.WaitConnect
 //   - [ErrNotReady] before the overlay is set up, and while this node joins again; [ErrEvicted] if
 //     it was declared dead while Send waited; [ErrNotMember] if it is about to leave; [ErrClosed].
 func (n *Node) Send(ctx context.Context, to ID, body []byte) error { return n.n.Send(ctx, to, body) }
+
+// SendBatch sends messages in order, each as [Node.Send] does. Short ones then cost their source
+// half as much. It returns how many were accepted. The error says why the next one was not.
+func (n *Node) SendBatch(ctx context.Context, to ID, bodies [][]byte) (accepted int, err error) {
+	return n.n.SendBatch(ctx, to, bodies)
+}
 
 // SendValue encodes v with the node's codec and sends it like [Node.Send]. The receiver calls
 // [Message.Decode]. A value that the codec cannot carry is an error, and nothing is sent; [Msgpack]
@@ -183,10 +184,9 @@ func (n *Node) Flush(ctx context.Context, sinks ...ID) error {
 // Trace asks each node on the route to another to answer, like a traceroute. The first hop is the
 // first node after this one, and the last is to; a node has no hops to itself. Answers travel on
 // around the ring, so times are round trips that need not grow from hop to hop. A lost question or
-// answer is repeated after half a second.
-//
-// The error matches [ErrNoSuchNode] if no node has the ID, [ErrNotReady] before the overlay is set
-// up, and the cause of ctx if ctx ended first. It comes with the hops that have answered.
+// answer is repeated after half a second. The error matches [ErrNoSuchNode] if no node has the ID,
+// [ErrNotReady] before the overlay is set up, and the cause of ctx if ctx ended first. It comes
+// with the hops that have answered.
 func (n *Node) Trace(ctx context.Context, to ID) ([]status.Hop, error) { return n.n.Trace(ctx, to) }
 
 // Leave ends the membership in good order: of every message to and from the node both ends know

@@ -36,6 +36,18 @@ func (n *Node) send(ctx context.Context, to status.ID, port uint8, body []byte) 
 	return nil
 }
 
+// SendBatch sends messages over the stream to a node. It returns how many were accepted.
+func (n *Node) SendBatch(ctx context.Context, to status.ID, bodies [][]byte) (accepted int, err error) {
+	p := n.inc.Load().plane
+	if p.Epoch() == 0 {
+		return 0, n.sendError(to, errs.ErrNotReady)
+	}
+	if accepted, err = p.SendBatch(ctx, uint64(to), portHandler, bodies); err != nil {
+		return accepted, n.sendError(to, err)
+	}
+	return accepted, nil
+}
+
 // Cast sends a message without a stream.
 func (n *Node) Cast(ctx context.Context, to status.ID, body []byte) error {
 	p := n.inc.Load().plane

@@ -37,6 +37,32 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
+// BenchmarkBatch is the same with 64 messages a call.
+func BenchmarkBatch(b *testing.B) {
+	for _, hops := range []int{1, 2} {
+		for _, size := range sizes {
+			b.Run(fmt.Sprintf("tcp/hops=%d/bytes=%d", hops, size), func(b *testing.B) {
+				m := newMesh(b, hops+1, 1, testLimits(), tcp, nil)
+				from, sink := m.planes[0], m.planes[hops].Self
+				all := bodies(64, size)
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				used := processorTime()
+				for sent := 0; sent < b.N; sent += len(all) {
+					if _, err := from.SendBatch(b.Context(), sink, 0, all[:min(len(all), b.N-sent)]); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if _, err := from.Flush(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(processorTime()-used)/float64(b.N), "cpu-ns/msg")
+				report(b, m)
+			})
+		}
+	}
+}
+
 // BenchmarkCast is the same without streams. It reports lost messages.
 func BenchmarkCast(b *testing.B) {
 	for _, size := range sizes {

@@ -25,19 +25,28 @@ func bodies(n, size int) [][]byte {
 	return all
 }
 
-// sendFunc is [Plane.Send] or [Plane.Cast].
-type sendFunc = func(*Plane, context.Context, uint64, uint8, []byte) error
+// sendFunc sends messages until one is not accepted. It returns how many were.
+type sendFunc = func(p *Plane, ctx context.Context, sink uint64, port uint8, all [][]byte) (sent int, err error)
 
-// sendMany sends messages until one is not accepted. It returns how many were.
-func sendMany(p *Plane, send sendFunc, ctx context.Context, sink uint64, all [][]byte) (sent int, err error) {
-	for _, body := range all {
-		if err := send(p, ctx, sink, 0, body); err != nil {
-			return sent, err
+// oneByOne is a sendFunc that calls [Plane.Send] or [Plane.Cast].
+func oneByOne(send func(*Plane, context.Context, uint64, uint8, []byte) error) sendFunc {
+	return func(p *Plane, ctx context.Context, sink uint64, port uint8, all [][]byte) (sent int, err error) {
+		for _, body := range all {
+			if err := send(p, ctx, sink, port, body); err != nil {
+				return sent, err
+			}
+			sent++
 		}
-		sent++
+		return sent, nil
 	}
-	return sent, nil
 }
+
+var (
+	singly = oneByOne((*Plane).Send)
+	casts  = oneByOne((*Plane).Cast)
+
+	sendFuncs = map[string]sendFunc{"send": singly, "batch": (*Plane).SendBatch, "cast": casts}
+)
 
 // Messages that several goroutines send to one sink at the same time
 // arrive once each, and those of each goroutine in its order.
@@ -64,7 +73,7 @@ func TestSendersAreExact(t *testing.T) {
 							b[0] = byte(who)
 							binary.BigEndian.PutUint32(b[1:], uint32(n+i))
 						}
-						accepted, err := sendMany(m.planes[0], (*Plane).Send, t.Context(), 30, batch)
+						accepted, err := []sendFunc{singly, (*Plane).SendBatch}[who%2](m.planes[0], t.Context(), 30, 0, batch)
 						if accepted != len(batch) || err != nil {
 							t.Errorf("%d of %d accepted, %v", accepted, len(batch), err)
 							return
@@ -98,13 +107,13 @@ func TestSendersAreExact(t *testing.T) {
 // A message that is not accepted leaves those before it on their way, and is not counted.
 func TestSendingStops(t *testing.T) {
 	const large = 64<<10 + 1
-	for name, send := range map[string]sendFunc{"send": (*Plane).Send, "cast": (*Plane).Cast} {
+	for name, send := range sendFuncs {
 		t.Run(name+", too large", func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.stream()
 				all := bodies(100, 1)
 				all[80], all[81] = make([]byte, large), make([]byte, large)
-				if n, err := sendMany(r.p, send, t.Context(), 50, all); n != 80 || !errors.Is(err, ErrTooLarge) {
+				if n, err := send(r.p, t.Context(), 50, 0, all); n != 80 || !errors.Is(err, ErrTooLarge) {
 					t.Errorf("%d, %v; want 80, too large", n, err)
 				}
 				synctest.Wait()
@@ -114,7 +123,7 @@ func TestSendingStops(t *testing.T) {
 				if got != 80 {
 					t.Errorf("%d frames arrive, want 80", got)
 				}
-				if n, err := sendMany(r.p, send, t.Context(), 50, all[80:]); n != 0 || !errors.Is(err, ErrTooLarge) {
+				if n, err := send(r.p, t.Context(), 50, 0, all[80:]); n != 0 || !errors.Is(err, ErrTooLarge) {
 					t.Errorf("%d, %v; want 0, too large", n, err)
 				}
 			})
@@ -126,7 +135,7 @@ func TestSendingStops(t *testing.T) {
 				before := r.p.Counters().Sent
 				for range 3 { // the window is full after the first message; casts go one by one
 					ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errors.New("planted"))
-					n, err := sendMany(r.p, send, ctx, 50, bodies(3000, 100))
+					n, err := send(r.p, ctx, 50, 0, bodies(3000, 100))
 					cancel()
 					if err == nil || err.Error() != "planted" || n == 3000 {
 						t.Errorf("%d, %v; want less than 3000, and the cause", n, err)
@@ -141,7 +150,7 @@ func TestSendingStops(t *testing.T) {
 		t.Run(name+", nobody", func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
-				if n, err := sendMany(r.p, send, t.Context(), 30, bodies(100, 1)); n != 0 || !errors.Is(err, stream.ErrNoSuchNode) {
+				if n, err := send(r.p, t.Context(), 30, 0, bodies(100, 1)); n != 0 || !errors.Is(err, stream.ErrNoSuchNode) {
 					t.Errorf("%d, %v; want 0, no such node", n, err)
 				}
 				if c := r.p.Counters(); name == "cast" && c.Dropped != (status.Dropped{NoRoute: 1}) {
@@ -155,7 +164,7 @@ func TestSendingStops(t *testing.T) {
 				r.jam(40)
 				done := make(chan string)
 				go func() {
-					n, err := sendMany(r.p, send, t.Context(), 50, bodies(100_000, 100))
+					n, err := send(r.p, t.Context(), 50, 0, bodies(100_000, 100))
 					done <- fmt.Sprint(n < 100_000, err)
 				}()
 				synctest.Wait()
@@ -172,7 +181,7 @@ func TestSendingStops(t *testing.T) {
 func TestCastsAreLost(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
-		if n, err := sendMany(r.p, (*Plane).Cast, t.Context(), 40, bodies(100, 1)); n != 100 || err != nil {
+		if n, err := casts(r.p, t.Context(), 40, 0, bodies(100, 1)); n != 100 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}
 		if c := r.p.Counters(); c.Casts != 100 || c.Dropped != (status.Dropped{LinkDown: 100}) {
@@ -185,7 +194,7 @@ func TestCastsAreLost(t *testing.T) {
 // message once, those of a stream in their order.
 func TestSendersChangeLinks(t *testing.T) {
 	const n = 3000
-	for name, send := range map[string]sendFunc{"send": (*Plane).Send, "cast": (*Plane).Cast} {
+	for name, send := range sendFuncs {
 		t.Run(name, func(t *testing.T) {
 			withRig(t, func(t *testing.T, r *rig) {
 				r.stream()
@@ -196,7 +205,7 @@ func TestSendersChangeLinks(t *testing.T) {
 				go func() {
 					sent := 0
 					for sent < n { // as the window allows
-						some, err := sendMany(r.p, send, t.Context(), 50, bodies(n, 1)[:min(n-sent, 700)])
+						some, err := send(r.p, t.Context(), 50, 0, bodies(n, 1)[:min(n-sent, 700)])
 						if err != nil {
 							t.Error(err)
 							break
@@ -230,7 +239,7 @@ func TestSendersChangeLinks(t *testing.T) {
 					}
 					delete(r.got, 30)
 					r.mu.Unlock()
-					if name == "send" {
+					if name != "cast" {
 						r.feed(ack(50, 1001+arrived))
 					}
 				}
@@ -246,26 +255,30 @@ func TestSendersChangeLinks(t *testing.T) {
 // A handler that sends waits for nothing: what the window does not allow joins the backlog,
 // and that is bounded.
 func TestHandlersBacklog(t *testing.T) {
-	var r *rig
-	var accepted int
-	var err error
-	withRig(t, func(t *testing.T, rig *rig) {
-		r = rig
-		r.stream()
-		r.jam(40)
-		r.feed(castHere("go"))
-		if accepted == 0 || accepted == 3000 || !errors.Is(err, ErrBacklog) {
-			t.Errorf("%d accepted, %v", accepted, err)
-		}
-		if got := r.p.findOutbound(50).s.Pending(); got != uint64(accepted)+1 {
-			t.Errorf("%d are pending, %d accepted", got-1, accepted)
-		}
-	}, func(c *Config) {
-		c.HandlerBacklog = 100 << 10
-		c.Deliver = func(ctx context.Context, _ *Delivery) {
-			accepted, err = sendMany(r.p, (*Plane).Send, ctx, 50, bodies(3000, 100))
-		}
-	})
+	for name, send := range map[string]sendFunc{"send": singly, "batch": (*Plane).SendBatch} {
+		t.Run(name, func(t *testing.T) {
+			var r *rig
+			var accepted int
+			var err error
+			withRig(t, func(t *testing.T, rig *rig) {
+				r = rig
+				r.stream()
+				r.jam(40)
+				r.feed(castHere("go"))
+				if accepted == 0 || accepted == 3000 || !errors.Is(err, ErrBacklog) {
+					t.Errorf("%d accepted, %v", accepted, err)
+				}
+				if got := r.p.findOutbound(50).s.Pending(); got != uint64(accepted)+1 {
+					t.Errorf("%d are pending, %d accepted", got-1, accepted)
+				}
+			}, func(c *Config) {
+				c.HandlerBacklog = 100 << 10
+				c.Deliver = func(ctx context.Context, _ *Delivery) {
+					accepted, err = send(r.p, ctx, 50, 0, bodies(3000, 100))
+				}
+			})
+		})
+	}
 }
 
 // Sending allocates nothing.
@@ -275,9 +288,9 @@ func TestSendersAllocateNothing(t *testing.T) {
 	}
 	m := newMesh(t, 2, 1, testLimits(), memory, nil)
 	all := bodies(200, 8)
-	for name, send := range map[string]sendFunc{"send": (*Plane).Send, "cast": (*Plane).Cast} {
+	for name, send := range sendFuncs {
 		n := testing.AllocsPerRun(200, func() {
-			if n, err := sendMany(m.planes[0], send, t.Context(), 20, all); n != len(all) || err != nil {
+			if n, err := send(m.planes[0], t.Context(), 20, 0, all); n != len(all) || err != nil {
 				t.Error(n, err)
 			}
 		})

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -24,6 +26,7 @@ func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
 	for _, call := range []func() error{
 		func() error { return n.Send(tr.Ctx(), 1, nil) },
 		func() error { return n.Cast(tr.Ctx(), 1, nil) },
+		func() error { _, err := n.SendBatch(tr.Ctx(), 1, [][]byte{nil}); return err },
 		func() error { _, err := n.Trace(tr.Ctx(), 1); return err },
 	} {
 		if err := call(); !errors.Is(err, ringdht.ErrNotReady) {
@@ -45,6 +48,40 @@ func TestNothingIsSentToWhoDoesNotExist(t *testing.T) {
 	}
 	if err := n.Flush(tr.Ctx()); err != nil {
 		t.Errorf("nothing was accepted, but Flush returned %v", err)
+	}
+}
+
+// A batch is accepted in order up to the first message that cannot be, and with an error for that one.
+func TestSendBatch(t *testing.T) {
+	var got [][]byte
+	tr := ringtest.New(t, memnet.New(1))
+	sink := tr.Join(func(_ context.Context, m ringdht.Message) { got = append(got, bytes.Clone(m.Body)) })
+	n := tr.Join(nil)
+	tr.Setup(1)
+	var all [][]byte
+	for i := range 1000 {
+		all = append(all, fmt.Appendf(nil, "%*d", i, i))
+	}
+	all[700] = make([]byte, n.MaxPayload()+1)
+	accepted, err := n.SendBatch(tr.Ctx(), sink.ID(), all)
+	if accepted != 700 || !errors.Is(err, ringdht.ErrTooLarge) {
+		t.Errorf("%d, %v; want 700, too large", accepted, err)
+	}
+	if accepted, err := n.SendBatch(tr.Ctx(), sink.ID(), all[701:]); accepted != 299 || err != nil {
+		t.Errorf("%d, %v; want 299", accepted, err)
+	}
+	if accepted, err := n.SendBatch(tr.Ctx(), sink.ID(), nil); accepted != 0 || err != nil {
+		t.Errorf("%d, %v; want 0 of 0", accepted, err)
+	}
+	if err := n.Flush(tr.Ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if want := slices.Concat(all[:700], all[701:]); !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Errorf("%d messages of %d arrived, or others", len(got), len(want))
+	}
+	n.Close()
+	if accepted, err := n.SendBatch(tr.Ctx(), sink.ID(), all); accepted != 0 || !errors.Is(err, ringdht.ErrClosed) {
+		t.Errorf("%d, %v; want 0, closed", accepted, err)
 	}
 }
 

@@ -1,0 +1,46 @@
+package plane
+
+import (
+	"context"
+
+	"github.com/x/ringdht/internal/peers"
+	"github.com/x/ringdht/internal/stream"
+)
+
+// SendBatch is [Plane.Send] for each body in turn, until one is not accepted. It returns how many
+// were, and why the next was not. Those that fit at once are accepted under one lock: short ones
+// then cost their source half as much.
+func (p *Plane) SendBatch(ctx context.Context, sink uint64, port uint8, bodies [][]byte) (accepted int, err error) {
+	for accepted < len(bodies) {
+		if err := p.Send(ctx, sink, port, bodies[accepted]); err != nil { // it knows all reasons to wait
+			return accepted, err
+		}
+		accepted++
+		if o := p.findOutbound(sink); o != nil {
+			accepted += o.admitSome(port, bodies[accepted:])
+		}
+	}
+	return accepted, nil
+}
+
+// admitSome accepts messages while they fit, and until a write is due. It returns how many.
+func (o *outbound) admitSome(port uint8, bodies [][]byte) (n int) {
+	var due *peers.Link
+	o.mu.Lock()
+	for n < len(bodies) && due == nil && o.fits(len(bodies[n])) {
+		due = o.admit(port, bodies[n])
+		n++
+	}
+	o.mu.Unlock()
+	if due != nil {
+		due.WriteDirect()
+	}
+	return n
+}
+
+// fits reports whether nothing keeps a message of n bytes waiting. It needs mu.
+func (o *outbound) fits(n int) bool {
+	p := o.p
+	return o.s.State() == stream.Open && n <= p.MaxPayload && !p.sendingStopped.Load() && o.s.Room(n) &&
+		o.bytes+n <= p.SendBuffer/4 && p.stored.Load() <= int64(p.SendBuffer) && o.congested() == nil
+}
