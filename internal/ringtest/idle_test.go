@@ -1,6 +1,7 @@
 package ringtest_test
 
 import (
+	"math"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -30,13 +31,18 @@ func TestIdleNodeIsSmall(t *testing.T) {
 	}
 	measure := func(t *testing.T, net func() *memnet.Network, settle func(), most uint64) {
 		idleCost(t, net(), 8, 8, settle) // the process keeps some of what it takes first
-		small, large := idleCost(t, net(), 8, 512, settle), idleCost(t, net(), 64, 512, settle)
-		link := (large - small) / 3
-		node := large + (idleLinks-6)*link + 17*1024 // for a list of 1,024 members
-		t.Logf("a node with 3 links %.0f KiB, with 6 links %.0f KiB: %.1f KiB a link, %.0f KiB with %d links", small/1024, large/1024, link/1024, node/1024, idleLinks)
-		if uint64(node) > most {
-			t.Errorf("an idle node with %d links takes %.0f KiB, more than %d", idleLinks, node/1024, most>>10)
+		// What other tests have left, and stacks that shrink late, can only add. So the least of three counts.
+		least := math.Inf(1)
+		for range 3 {
+			small, large := idleCost(t, net(), 8, 512, settle), idleCost(t, net(), 64, 512, settle)
+			link := (large - small) / 3
+			node := large + (idleLinks-6)*link + 17*1024 // for a list of 1,024 members
+			t.Logf("a node with 3 links %.0f KiB, with 6 links %.0f KiB: %.1f KiB a link, %.0f KiB with %d links", small/1024, large/1024, link/1024, node/1024, idleLinks)
+			if least = min(least, node); least <= float64(most) {
+				return
+			}
 		}
+		t.Errorf("an idle node with %d links takes %.0f KiB, more than %d", idleLinks, least/1024, most>>10)
 	}
 	t.Run("memory", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
