@@ -118,7 +118,12 @@ func askForKeys(t *testing.T, writes bool) {
 		writing.Go(func() { victim.Write(make([]byte, 100)) })
 		near.Read(make([]byte, 1)) // it is on its way, and gets no further
 	}
-	go near.Write(append(s.record(22, 24, 0, 0, 1, 1), s.record(23, 0)...)) // KeyUpdate, update_requested
+	ask, data := s.record(22, 24, 0, 0, 1, 1), s.record(23, 0) // KeyUpdate, update_requested
+	go func() {
+		near.Write(ask)
+		victim.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // it has read that
+		near.Write(data)
+	}()
 	ended := make(chan error, 1)
 	go func() {
 		_, err := victim.Read(make([]byte, 1))

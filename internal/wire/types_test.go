@@ -22,7 +22,7 @@ func TestFrameTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handlers := sources(t, "../plane/*.go")
+	handlers := sources(t, "../plane/*.go") + sources(t, "../peers/*.go")
 	names := constants(t)
 	for n := Type(1); n < FirstControl; n++ {
 		name := names[n]
@@ -55,7 +55,7 @@ func TestFrameTypes(t *testing.T) {
 			t.Errorf("PROTOCOL.md has no line | %d | %s | in the table of its section 8", n, name)
 		}
 		if !regexp.MustCompile(`\bwire\.` + name + `\b`).MatchString(handlers) {
-			t.Errorf("no source of internal/plane mentions wire.%s", name)
+			t.Errorf("no source of internal/plane or internal/peers mentions wire.%s", name)
 		}
 	}
 	if nextType > FirstControl {
