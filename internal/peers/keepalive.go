@@ -49,13 +49,21 @@ func (s *Set) CheckLinks(limit time.Duration) (busy bool) {
 		waits, err := l.checkAlive(now, limit, anew)
 		busy = busy || waits
 		if err != nil {
-			s.mu.Lock()
-			s.unanswered[l.conn.peer.ID] = l.conn.peer.Incarnation
-			s.mu.Unlock()
+			s.noteUnanswered(l)
 			s.endConn(l.conn, err)
 		}
 	}
 	return busy
+}
+
+// noteUnanswered notes that a link ends because it did not answer, unless another has replaced it
+// or it has ended meanwhile.
+func (s *Set) noteUnanswered(l *Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.links[l.conn.peer.ID] == l {
+		s.unanswered[l.conn.peer.ID] = l.conn.peer.Incarnation
+	}
 }
 
 // heard is how many bytes have come from a peer that shares the connection.

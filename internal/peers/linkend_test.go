@@ -41,3 +41,21 @@ func TestLinkEndsAreLogged(t *testing.T) {
 		})
 	}
 }
+
+// A link that ends because it did not answer says nothing of one that has replaced it meanwhile.
+func TestReplacedLinkIsNotUnanswered(t *testing.T) {
+	withRig(t, func(t *testing.T, r *rig) {
+		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{30}, Successor: 30})
+		r.link(30)
+		silent := r.p.linkTo(30)
+		r.link(30)
+		r.feed()
+		r.p.noteUnanswered(silent)
+		if r.p.Unanswered(30, 1) {
+			t.Error("the new link is said to be silent")
+		}
+		if r.p.noteUnanswered(r.p.linkTo(30)); !r.p.Unanswered(30, 1) {
+			t.Error("a link that was not replaced is not said to be silent")
+		}
+	})
+}
