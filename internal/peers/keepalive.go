@@ -36,9 +36,11 @@ func (s *Set) Unanswered(id, inc uint64) bool {
 // CheckLinks checks the links that carry traffic. It pings those that have sent anything since
 // their last answer. It ends those that did not answer for as long as limit, or that had frames
 // queued and wrote nothing for as long. On a shared connection bytes from the peer count as an
-// answer: the answer itself cannot overtake a long frame on a slow network. It reports whether any
-// link waits for an answer or has frames queued. One goroutine calls it: then about every quarter of
-// limit, else every half. An idle link costs nothing.
+// answer: the answer itself cannot overtake a long frame on a slow network. Where one direction is
+// broken, the side that hears nothing ends the link.
+//
+// It reports whether any link waits for an answer or has frames queued. One goroutine calls it: then
+// about every quarter of limit, else every half. An idle link costs nothing.
 func (s *Set) CheckLinks(limit time.Duration) (busy bool) {
 	now := time.Now()
 	// If this process itself was suspended, answers may lie unread. No peer is to blame for that

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/x/ringdht/memnet"
 )
@@ -58,4 +60,26 @@ func TestReplacedLinkIsNotUnanswered(t *testing.T) {
 			t.Error("a link that was not replaced is not said to be silent")
 		}
 	})
+}
+
+// A connection of which one direction is broken ends at both sides, although the other direction
+// carries traffic all the time: the side that is not answered ends it.
+func TestOneDirectionBreaks(t *testing.T) {
+	for name, hold := range map[string][2]string{"from a": {"a", "b"}, "from b": {"b", "a"}} {
+		t.Run(name, func(t *testing.T) {
+			withPair(t, func(t *testing.T, w *pair) {
+				synctest.Wait()
+				w.net.Hold(hold[0], hold[1])
+				start := time.Now()
+				for took := time.Duration(0); w.up() || w.b.HasLink(10, 10); took = time.Since(start) {
+					if took > 2*checkLimit {
+						t.Fatalf("up after %v: %v, %v", took, w.up(), w.b.HasLink(10, 10))
+					}
+					w.a.Cast(t.Context(), 20, 0, nil)
+					w.b.Cast(t.Context(), 10, 0, nil)
+					time.Sleep(10 * time.Millisecond)
+				}
+			})
+		})
+	}
 }
