@@ -339,7 +339,8 @@ func (w *Writer) endRun(direct bool) {
 	}
 }
 
-// write writes batch, piece by piece. A frame that fits into a piece is never cut.
+// write writes batch, piece by piece. A frame that fits into a piece is not cut, unless it shares a
+// chunk with a longer one.
 func (w *Writer) write() error {
 	size := 0
 	for chunk := range w.batch.Chunks() {

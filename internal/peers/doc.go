@@ -18,9 +18,9 @@
 // it can tell when it has received everything, see [Set.AwaitPeersEnded], and neither side sends
 // on a connection that the other is closing.
 //
-// Rejected: adoption at will, where the accepting side sends on the connection without asking.
-// Its last frames could then be under way while the registry's word, over another path, says that
-// all peers have let go.
+// Rejected: adoption at will, where the accepting side sends on the connection without asking. Its
+// last frames could still be under way when the registry says, over another path, that all peers
+// have let go.
 //
 // # A link
 //
@@ -51,6 +51,7 @@
 // # Locks
 //
 // Set.mu guards the set, and the directions of its connections. It is taken after a stream's lock
-// and before a writer's. A probe's comes right before its writer's. None is held across I/O, and
-// the set calls nothing of its owner but Config.IsMember, and over in [Set.Accept], without one.
+// and before a writer's. A probe's lock is taken right before its writer's. None is held across I/O.
+// The set calls two functions of its owner, Config.IsMember and the argument over of [Set.Accept],
+// and holds no lock then.
 package peers

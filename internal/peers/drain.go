@@ -7,7 +7,13 @@ import "context"
 // goes on sending.
 func (s *Set) AwaitPeersEnded(ctx context.Context) error {
 	s.mu.Lock()
+	first := !s.draining
 	s.draining = true
+	for c := range s.conns {
+		if first && c.closeTimer != nil { // it may have expired when the peer was still allowed to send
+			c.closeTimer.Reset(RetireTimeout)
+		}
+	}
 	s.mu.Unlock()
 	return s.await(ctx, func() bool {
 		for c := range s.conns {

@@ -93,3 +93,31 @@ func TestReplacedLinkEnds(t *testing.T) {
 		r.arrived(30, 2)
 	})
 }
+
+// A drain does not wait for a peer that goes on sending on a connection on which this node sent End,
+// however long ago.
+func TestDrainAfterAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.close()
+		c.dial(c.a, c.b)
+		c.b.AwaitLink(t.Context(), 10, 100)
+		c.b.SetRoutes(table(c.b, 2)) // b sends no more, and a does
+		time.Sleep(time.Hour)
+		if !c.a.HasLink(20, 101) {
+			t.Error("the end of one direction is that of the other")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*RetireTimeout)
+		defer cancel()
+		for start := time.Now(); ; { // as package plane does
+			look, done := context.WithTimeout(ctx, time.Second)
+			err := c.b.AwaitPeersEnded(look)
+			done()
+			if took := time.Since(start); err == nil && took == RetireTimeout {
+				return
+			} else if err == nil || took > RetireTimeout {
+				t.Fatal(err, took)
+			}
+		}
+	})
+}

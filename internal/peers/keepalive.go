@@ -36,9 +36,11 @@ func (s *Set) Unanswered(id, inc uint64) bool {
 // CheckLinks checks the links that carry traffic. It pings those that have sent anything since
 // their last answer. It ends those that did not answer for as long as limit, or that had frames
 // queued and wrote nothing for as long. On a shared connection bytes from the peer count as an
-// answer: the answer itself cannot overtake a long frame on a slow network. It reports whether any
-// link waits for an answer or has frames queued. One goroutine calls it: then about every quarter of
-// limit, else every half. An idle link costs nothing.
+// answer: the answer itself cannot overtake a long frame on a slow network. Where one direction is
+// broken, the side that hears nothing ends the link.
+//
+// It reports whether any link waits for an answer or has frames queued. One goroutine calls it: then
+// about every quarter of limit, else every half. An idle link costs nothing.
 func (s *Set) CheckLinks(limit time.Duration) (busy bool) {
 	now := time.Now()
 	// If this process itself was suspended, answers may lie unread. No peer is to blame for that
@@ -49,13 +51,21 @@ func (s *Set) CheckLinks(limit time.Duration) (busy bool) {
 		waits, err := l.checkAlive(now, limit, anew)
 		busy = busy || waits
 		if err != nil {
-			s.mu.Lock()
-			s.unanswered[l.conn.peer.ID] = l.conn.peer.Incarnation
-			s.mu.Unlock()
+			s.noteUnanswered(l)
 			s.endConn(l.conn, err)
 		}
 	}
 	return busy
+}
+
+// noteUnanswered notes that a link ends because it did not answer, unless another has replaced it
+// or it has ended meanwhile.
+func (s *Set) noteUnanswered(l *Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.links[l.conn.peer.ID] == l {
+		s.unanswered[l.conn.peer.ID] = l.conn.peer.Incarnation
+	}
 }
 
 // heard is how many bytes have come from a peer that shares the connection.

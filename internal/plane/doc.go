@@ -8,19 +8,20 @@
 //
 //	plane.go            Plane, its configuration, Close, Sweep
 //
-//	send.go             Send and Cast
+//	send.go             Send and Cast; sendbatch.go: SendBatch
 //	outbound.go         the source's half of a stream: package stream with locks and accounts
 //	sendqueue.go        frames of a stream that wait for their first link
 //	emit.go             frames outside outgoing streams, and frames that need another way
 //	flush.go            waiting for deliveries
 //	undelivered.go      what was pending when a stream ended, see package undelivered
-//	timers.go           streams that wait for an answer
+//	timers.go           streams that wait for an answer; stuck.go: those that do not get on
 //
 //	receive.go          reading a connection: take in, or send on; its beginning and end
 //	demux.go            the frames of a batch by where they go
 //	throttle.go         pauses of a reader while a queue is crowded
 //	inbound.go          the sink's half of a stream; bygone.go: after its source has left
-//	stale.go            frames of streams that have ended, see package timewait
+//	trial.go            streams whose sources this node does not know
+//	stale.go stray.go   frames of streams that have ended, see package timewait
 //	handlers.go         workers, and the inbox of casts
 //	inline.go           readers that call handlers themselves
 //	deliver.go          calls of the handler, and acknowledgements

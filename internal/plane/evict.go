@@ -51,8 +51,8 @@ func (o *outbound) evict(inc uint64) {
 	o.askAgain()
 }
 
-// askAgain makes a stream that has asked in vain ask at the next tick: the answer may be another
-// now. It needs mu.
+// askAgain makes a stream that has asked in vain ask when a tick looks at it next: the answer may be
+// another now. It needs mu.
 func (o *outbound) askAgain() { o.s.PathChanged(o.p.now()) }
 
 // evictInbound needs in.mu.

@@ -104,6 +104,21 @@ func TestSendersAreExact(t *testing.T) {
 	}
 }
 
+// A batch of any length holds its stream's lock for a short time only: the link needs it to pull.
+func TestBatchLetsOthersGoOn(t *testing.T) {
+	m := newMesh(t, 2, 1, testLimits(), memory, nil)
+	p, sink := m.planes[0], m.planes[1].Self
+	if err := p.Send(t.Context(), sink, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.findOutbound(sink).admitSome(0, bodies(10*maxRun, 8)); n == 0 || n > maxRun {
+		t.Errorf("%d messages under one lock, want at most %d", n, maxRun)
+	}
+}
+
 // A message that is not accepted leaves those before it on their way, and is not counted.
 func TestSendingStops(t *testing.T) {
 	const large = 64<<10 + 1

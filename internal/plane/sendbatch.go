@@ -23,9 +23,15 @@ func (p *Plane) SendBatch(ctx context.Context, sink uint64, port uint8, bodies [
 	return accepted, nil
 }
 
-// admitSome accepts messages while they fit, and until a write is due. It returns how many.
+// maxRun is how many messages are accepted under one lock. The link pulls from the stream under the
+// same lock, and its reader takes answers in: without a bound they waited for 50,000 short messages.
+const maxRun = 64
+
+// admitSome accepts messages while they fit, up to maxRun, and until a write is due. It returns how
+// many.
 func (o *outbound) admitSome(port uint8, bodies [][]byte) (n int) {
 	var due *peers.Link
+	bodies = bodies[:min(len(bodies), maxRun)]
 	o.mu.Lock()
 	for n < len(bodies) && due == nil && o.fits(len(bodies[n])) {
 		due = o.admit(port, bodies[n])

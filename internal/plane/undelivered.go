@@ -62,7 +62,10 @@ func (p *Plane) callBack() {
 func (p *Plane) callOne() (more bool) {
 	told, exits := false, true
 	defer func() {
-		if more = p.losses.Returned(told); more && exits {
+		var unlisted uint64
+		unlisted, more = p.losses.Returned(told)
+		p.counters.unlisted.Add(int64(unlisted))
+		if more && exits {
 			p.wg.Go(p.callBack)
 		}
 	}()

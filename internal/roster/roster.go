@@ -78,10 +78,13 @@ func (r *Roster) Left(sink, incarnation uint64) {
 // Here notes that an incarnation of a node is here, which ends the word of an earlier one that it
 // leaves.
 func (r *Roster) Here(id, incarnation uint64) {
-	if left, ok := r.left(id); ok && incarnation > left {
-		r.mu.Lock()
+	if _, ok := r.left(id); !ok { // the usual case takes no lock that excludes others
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if incarnation > r.leaving[id] {
 		delete(r.leaving, id)
-		r.mu.Unlock()
 	}
 }
 

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/x/ringdht/internal/ring"
@@ -70,6 +71,22 @@ func TestUnproven(t *testing.T) {
 		r.Set(list, all)
 		if r.KnowsAll() != all || r.Unproven(40, 5) || r.Unproven(40, 6) != all || r.Unproven(50, 6) || !r.Unproven(60, 1) {
 			t.Error("all:", all)
+		}
+	}
+}
+
+// A node's word that it leaves is not lost when word of its arrival comes at the same time.
+func TestLeftWhileHere(t *testing.T) {
+	for range 20000 {
+		var r Roster
+		r.Set(listOf(ring.Ref{ID: 40, Incarnation: 6}), true)
+		r.Left(40, 5)
+		var wg sync.WaitGroup
+		wg.Go(func() { r.Here(40, 6) })
+		r.Left(40, 6)
+		wg.Wait()
+		if check(t, &r, 40, false, true); t.Failed() {
+			return
 		}
 	}
 }

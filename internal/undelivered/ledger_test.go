@@ -14,6 +14,8 @@ type rig struct {
 	t     *testing.T
 	tells bool // Add has asked for a goroutine, and Returned has not ended it
 	told  []Stream
+
+	unlisted uint64 // by Returned
 }
 
 func newRig(t *testing.T, callback bool, maxBytes int) *rig {
@@ -45,7 +47,9 @@ func (r *rig) call(n int, ok bool) {
 	r.t.Helper()
 	for i := 0; r.tells && (n == 0 || i < n); i++ {
 		s := r.Next()
-		if r.tells = r.Returned(ok); ok {
+		var unlisted uint64
+		unlisted, r.tells = r.Returned(ok)
+		if r.unlisted += unlisted; ok {
 			r.told = append(r.told, s)
 		}
 	}

@@ -75,8 +75,9 @@ func (x *Ledger) Next() Stream {
 
 // Returned notes that the callback has returned from what Next returned, and whether it was told:
 // if not, the stream is for Flush or Close, unless one of these has returned it already. Returned
-// reports whether there is more to tell.
-func (x *Ledger) Returned(told bool) (more bool) {
+// reports whether there is more to tell. unlisted is how many messages are listed nowhere now, since
+// the callback alone had their bodies.
+func (x *Ledger) Returned(told bool) (unlisted uint64, more bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.calls[0]
@@ -85,32 +86,49 @@ func (x *Ledger) Returned(told bool) (more bool) {
 		x.calls = nil
 	}
 	x.callBytes -= e.size
-	if !told {
-		x.takeBack(e)
+	switch kept := x.find(e); {
+	case kept == nil: // a Flush has taken it
+	case !told:
+		unlisted = x.takeBack(kept, e)
+	case x.flushes == 0 && kept.seq > e.seq: // added up with later ones; a Flush under way gets the sum
+		kept.subtract(e)
 	}
 	if x.called = e.seq; x.flushes == 0 {
 		x.forgetTold(e.Sink)
 	}
 	x.returned.Broadcast()
-	return len(x.calls) > 0
+	return unlisted, len(x.calls) > 0
+}
+
+// find returns the entry that has the stream of a call, or nil. It needs mu.
+func (x *Ledger) find(call entry) *entry {
+	for i := range x.kept[call.at] {
+		if e := &x.kept[call.at][i]; e.forCallback && e.from <= call.seq && call.seq <= e.seq {
+			return e
+		}
+	}
+	return nil
+}
+
+// subtract takes the stream of a call out of several that were added up.
+func (e *entry) subtract(call entry) {
+	e.Messages -= call.Messages
+	e.NotHandled -= call.NotHandled
 }
 
 // takeBack makes a stream one that the callback is not told. It needs mu.
-func (x *Ledger) takeBack(call entry) {
-	for i := range x.kept[call.at] {
-		switch e := &x.kept[call.at][i]; {
-		case !e.forCallback || call.seq < e.from || call.seq > e.seq:
-			continue
-		case e.from == e.seq:
-			e.forCallback, e.listed = false, false
-		default: // it was merged with others
-			e.Messages -= call.Messages
-			e.NotHandled -= call.NotHandled
-			call.Bodies, call.size, call.forCallback, call.listed = nil, 0, false, false
-			x.keep(call)
-		}
-		return
+func (x *Ledger) takeBack(kept *entry, call entry) (unlisted uint64) {
+	if call.listed && kept.size == 0 { // Flush and Close have no bodies
+		unlisted = call.Messages
 	}
+	if kept.from == kept.seq {
+		kept.forCallback, kept.listed = false, false
+		return unlisted
+	}
+	kept.subtract(call)
+	call.Bodies, call.size, call.forCallback, call.listed = nil, 0, false, false
+	_, merged := x.keep(call)
+	return unlisted + merged
 }
 
 // LatestCall returns the number of the latest stream to these sinks from which the callback has not

@@ -223,3 +223,48 @@ func TestAwaitCall(t *testing.T) {
 		t.Error("waits for the wrong call")
 	}
 }
+
+// A Flush leaves out what the callback had received when it began, also where that had been added up
+// with later streams, for lack of room.
+func TestToldOfMany(t *testing.T) {
+	r := newRig(t, true, 1<<20)
+	for i := range maxPerSink + 3 {
+		r.lost(40, fmt.Sprint(i))
+	}
+	r.call(maxPerSink+1, true) // of the four that were added up, two
+	want(t, r.flush(), "40: 2 ")
+	r.call(0, true)
+	r.empty()
+}
+
+// Messages whose bodies only a callback had that fails are counted.
+func TestCallbackThatFailsLosesBodies(t *testing.T) {
+	r := newRig(t, true, 1) // room for one stream here, and for one there
+	r.lost(40, "a")
+	r.call(1, false) // its body stays for Flush, which keeps out the next one's
+	if n := r.lost(40, "b", "c"); n != 0 || r.unlisted != 0 {
+		t.Error("not listed although the callback is to have the bodies:", n, r.unlisted)
+	}
+	r.call(1, false)
+	if r.unlisted != 2 {
+		t.Errorf("%d messages are not listed, want 2", r.unlisted)
+	}
+	want(t, r.flush(), "40: 1 a", "40: 2 ")
+	r.empty()
+
+	// So they are where streams are added up: a message is listed or counted.
+	r = newRig(t, true, 1<<20)
+	const streams = maxPerSink + 5
+	for i := range streams {
+		r.unlisted += r.lost(40, fmt.Sprint(i))
+	}
+	r.call(0, false)
+	messages, listed := uint64(0), uint64(0)
+	for _, s := range r.flush() {
+		messages, listed = messages+s.Messages, listed+uint64(len(s.Bodies))
+	}
+	if messages != streams || listed+r.unlisted != streams {
+		t.Errorf("%d messages, %d of them listed and %d counted, want %d", messages, listed, r.unlisted, streams)
+	}
+	r.empty()
+}

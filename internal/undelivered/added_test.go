@@ -1,0 +1,52 @@
+package undelivered
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// Streams end, callbacks return or fail, and one Flush follows the other, in any order. Flush tells as
+// many messages as it must, also of streams that were added up for lack of room.
+func TestAddedUpStreamsAreToldOnce(t *testing.T) {
+	for seed := range uint64(200) {
+		r := newRig(t, true, 1<<10)
+		random := rand.New(rand.NewPCG(seed, 1))
+		var calls []bool // those to come: whether a Flush has told the stream
+		failed := 0      // calls of streams that no Flush has told
+		told := func(all []Stream, want int) {
+			t.Helper()
+			messages := 0
+			for _, s := range all {
+				messages += int(s.Messages)
+			}
+			if messages != want {
+				t.Fatalf("seed %d: told %d messages, want %d", seed, messages, want)
+			}
+		}
+		for range 400 {
+			switch n := random.IntN(240); {
+			case n == 0:
+				pending := 0
+				for i, told := range calls {
+					if calls[i] = true; !told {
+						pending++
+					}
+				}
+				told(r.flush(), failed+pending)
+				failed = 0
+			case n < 130:
+				r.lost(40+random.Uint64N(2), "the body of a message")
+				calls = append(calls, false)
+			case n < 190 && len(calls) > 0:
+				ok := random.IntN(3) > 0
+				if r.call(1, ok); !ok && !calls[0] {
+					failed++
+				}
+				calls = calls[1:]
+			}
+		}
+		r.call(0, true)
+		told(r.TakeRest(), failed)
+		r.empty()
+	}
+}
