@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"internal/wire", "internal/ring", "internal/notify", "internal/backoff", "internal/logqueue", "internal/runcount", "internal/dial", "internal/statefile", "internal/secure"},
 	{"internal/fifo", "memnet"},
 	{"internal/fence", "internal/link", "internal/stream", "internal/timewait", "internal/trace", "internal/roster", "internal/undelivered"},
-	{"internal/peers"},
+	{"internal/demux", "internal/peers"},
 	{"internal/control", "internal/plane"},
 	{"internal/membership", "internal/handshake", "internal/codec"},
 	{"internal/node", "internal/registry"}, // the two wings: neither sees the other

@@ -17,7 +17,6 @@
 //	timers.go           streams that wait for an answer
 //
 //	receive.go          reading a connection: take in, or send on; its beginning and end
-//	demux.go            the frames of a batch by where they go
 //	throttle.go         pauses of a reader while a queue is crowded
 //	inbound.go          the sink's half of a stream; bygone.go: after its source has left
 //	stale.go            frames of streams that have ended, see package timewait
@@ -41,7 +40,7 @@
 //
 // At a relay, the reader of the connection (receive.go) takes all that one read brought as a
 // batch. For each frame, dispatch asks ring.Router.Relay what to do with it, from its header
-// alone. Frames for the same link are gathered (demux.go), and forward copies them into the queue
+// alone. Frames for the same link are gathered (package demux), and forward copies them into the queue
 // of that link.
 //
 // At the sink, dispatch gathers the frames by source. The stream (inbound.go) puts them in order

@@ -181,20 +181,20 @@ func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 	}
 }
 
-// receiveGroups takes in the batch's frames of streams to this node, source by source, each
+// receiveSources takes in the batch's frames of streams to this node, source by source, each
 // source's in their order.
-func (l *inLink) receiveGroups(batch []byte) {
-	for i := range l.groups {
-		g := &l.groups[i]
-		in := l.p.lockInbound(g.source)
-		for r := g.head; r >= 0; r = l.stretches[r].next {
-			in = l.receiveFrames(in, batch[l.stretches[r].from:l.stretches[r].to])
+func (l *inLink) receiveSources(batch []byte) {
+	for i := range l.demux.Sources() {
+		source, spans := l.demux.Source(i)
+		in := l.p.lockInbound(source)
+		for _, s := range spans {
+			in = l.receiveFrames(in, batch[s.From:s.To])
 		}
 		if in != nil {
 			in.mu.Unlock()
 		}
 	}
-	l.clearGroups()
+	l.demux.ClearSources()
 }
 
 // receiveFrames takes in frames of one source. in is its stream, or nil. It is locked before and

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/x/ringdht/internal/demux"
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/ring"
@@ -23,7 +24,7 @@ type inLink struct {
 	from  uint64 // the peer
 	heard bool   // a frame has come
 
-	demux // of the present batch
+	demux demux.Demux // of the present batch
 
 	replies        []byte  // frames that answer what was received
 	ready          []*turn // streams that have something for a handler now
@@ -39,7 +40,7 @@ type inLink struct {
 }
 
 func (p *Plane) newInLink(c *peers.Conn, r *link.Reader, ended func(error)) *inLink {
-	return &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self, demux: demux{casts: emptyList}}
+	return &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self, demux: demux.New()}
 }
 
 // AddLink takes over a connection that this node has dialled, after its handshake, see
@@ -155,7 +156,7 @@ func (l *inLink) afterBatch() {
 func (l *inLink) dispatch(batch []byte) (at int, err error) {
 	p := l.p
 	s := p.Routes()
-	l.fitWays(len(s.Ways))
+	l.demux.FitWays(len(s.Ways))
 	shut := p.fence.Up()
 	limit := MaxFrame(p.MaxPayload)
 
@@ -173,7 +174,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 		f := wire.Frame(batch[from:at:at])
 		if run >= 0 && before.Matches(f) {
 			f.SetHops(far)
-			l.stretches[run].to = int32(at)
+			l.demux.Extend(run, at)
 			l.frames++
 			if onward {
 				l.relayed += int64(f.Messages())
@@ -203,12 +204,12 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 			}
 			switch f.Type() {
 			case wire.Data, wire.Sync, wire.Open, wire.Close:
-				if run = l.demux.addSource(f.Src(), from, at); run < 0 {
-					l.receiveGroups(batch)
-					run = l.demux.addSource(f.Src(), from, at)
+				if run = l.demux.AddSource(f.Src(), from, at); run < 0 {
+					l.receiveSources(batch)
+					run = l.demux.AddSource(f.Src(), from, at)
 				}
 			case wire.Cast:
-				run = l.addTo(&l.casts, from, at)
+				run = l.demux.AddCast(from, at)
 			default:
 				l.handleFrame(f)
 			}
@@ -226,7 +227,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 			}
 			f.SetDetour(true) // no change if the action is Direct: it was set
 		}
-		to := l.addRelay(i, from, at)
+		to := l.demux.AddRelay(i, from, at)
 		switch f.Type() {
 		case wire.Data, wire.Cast:
 			l.setRunPort(runOf(f))
@@ -253,13 +254,12 @@ func (l *inLink) acceptable(f wire.Frame) bool {
 // handOn hands on the frames that dispatch has noted.
 func (l *inLink) handOn(s *peers.Snapshot, batch []byte) {
 	l.countRelays() // before they leave: their traffic run may be counted at once
-	for _, i := range l.touched {
-		l.forward(s.Ways[i], batch, l.spansOf(l.ways[i]))
+	for _, i := range l.demux.Ways() {
+		l.forward(s.Ways[i], batch, l.demux.Relayed(i))
 	}
-	l.clearWays()
-	l.receiveGroups(batch)
+	l.receiveSources(batch)
 	l.receiveCasts(batch)
-	l.stretches = l.stretches[:0]
+	l.demux.Clear()
 }
 
 // forward hands frames to the writer of their next link. Frames that find its queue full are
@@ -359,8 +359,8 @@ func (l *inLink) answer(t wire.Type, f wire.Frame, body []byte) {
 func (l *inLink) receiveCasts(batch []byte) {
 	p := l.p
 	offered := 0
-	for r := l.casts.head; r >= 0; r = l.stretches[r].next {
-		frames := batch[l.stretches[r].from:l.stretches[r].to]
+	for _, s := range l.demux.Casts() {
+		frames := batch[s.From:s.To]
 		offered += len(frames)
 		kept, ready := p.casts.add(frames, l.inboxRoom())
 		l.acceptedBytes += kept
@@ -376,7 +376,6 @@ func (l *inLink) receiveCasts(batch []byte) {
 			l.slowDown(&p.casts.throttle, done, offered)
 		}
 	}
-	l.casts = emptyList
 }
 
 // handleFrame handles a frame for this node that is not one of many.
