@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"status", "internal/errs"}, // leaves, which every package may import
 	{"internal/wire", "internal/ring", "internal/notify", "internal/backoff", "internal/logqueue", "internal/runcount", "internal/dial", "internal/statefile", "internal/secure"},
 	{"internal/fifo", "memnet"},
-	{"internal/fence", "internal/link", "internal/stream", "internal/timewait", "internal/trace", "internal/roster", "internal/undelivered"},
+	{"internal/fence", "internal/link", "internal/stream", "internal/timewait", "internal/trace", "internal/roster", "internal/undelivered", "internal/workers"},
 	{"internal/demux", "internal/peers"},
 	{"internal/control", "internal/plane"},
 	{"internal/membership", "internal/handshake", "internal/codec"},

@@ -26,7 +26,7 @@ func (r *rig) batch(frames ...wire.Frame) (taken int) {
 		r.t.Fatal(err)
 	}
 	l.finishBatch()
-	l.schedule()
+	l.turns.Leave()
 	r.p.readEnded(c, net.ErrClosed, nil)
 	synctest.Wait()
 	return taken
@@ -133,20 +133,5 @@ func TestSortEndsAtWhatIsTooLong(t *testing.T) {
 			t.Error(n, "bytes are taken for frames")
 		}
 		r.arrived(30, 1)
-	})
-}
-
-// A worker without work ends.
-func TestWorkerGoesWhenIdle(t *testing.T) {
-	withRig(t, func(t *testing.T, r *rig) {
-		for range 3 {
-			r.feed(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
-			synctest.Wait()
-			r.p.sched.mu.Lock()
-			if n := r.p.sched.running; n != 0 {
-				t.Errorf("%d workers stay", n)
-			}
-			r.p.sched.mu.Unlock()
-		}
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/x/ringdht/internal/workers"
 )
 
 // A call that waits for a node's handlers must fail inside one of them: it would wait for
@@ -30,7 +32,7 @@ func NewOwner() uint64 { return owners.Add(1) }
 // owner. A goroutine that a handler has started does not.
 func Inside(owner uint64) bool {
 	var digits [4]uintptr // where the code of each begins
-	for i, f := range []func(call, uint64) span{digit0, digit1, digit2, digit3} {
+	for i, f := range []func(call, uint64) workers.Span{digit0, digit1, digit2, digit3} {
 		digits[i] = reflect.ValueOf(f).Pointer()
 	}
 	pcs := make([]uintptr, 64)
@@ -60,11 +62,11 @@ func OwnerOf(ctx context.Context) uint64 {
 	return 0
 }
 
-// call is what runs inside: handlers for what is due on a turn, or the callback.
+// call is what runs inside: handlers for what is due, or the callback.
 type call struct {
 	p           *Plane
 	ctx         context.Context
-	turn        *turn
+	in          *inbound     // the stream, or nil for casts
 	undelivered *Undelivered // the callback, if it is set
 }
 
@@ -72,14 +74,16 @@ type call struct {
 // must not be inlined: a digit would then be found twice.
 //
 //go:noinline
-func (c call) inside(number uint64) span {
+func (c call) inside(number uint64) workers.Span {
 	rest := number >> 2
 	switch {
 	case number == 0 && c.undelivered != nil:
 		c.p.OnUndelivered(*c.undelivered)
-		return span{}
+		return workers.Span{}
+	case number == 0 && c.in == nil:
+		return c.p.deliverCasts(c.ctx)
 	case number == 0:
-		return c.p.deliverTurn(c.ctx, c.turn)
+		return c.p.deliverStream(c.ctx, c.in)
 	case number&3 == 0:
 		return digit0(c, rest)
 	case number&3 == 1:
@@ -91,16 +95,16 @@ func (c call) inside(number uint64) span {
 }
 
 //go:noinline
-func digit0(c call, rest uint64) span { return c.inside(rest) }
+func digit0(c call, rest uint64) workers.Span { return c.inside(rest) }
 
 //go:noinline
-func digit1(c call, rest uint64) span { return c.inside(rest) }
+func digit1(c call, rest uint64) workers.Span { return c.inside(rest) }
 
 //go:noinline
-func digit2(c call, rest uint64) span { return c.inside(rest) }
+func digit2(c call, rest uint64) workers.Span { return c.inside(rest) }
 
 //go:noinline
-func digit3(c call, rest uint64) span { return c.inside(rest) }
+func digit3(c call, rest uint64) workers.Span { return c.inside(rest) }
 
 // withoutDigits leaves the calls that stand for digits out of a stack, as
 // [runtime/debug.Stack] prints it, two lines for each call: they explain no panic.

@@ -54,10 +54,10 @@ func TestHandlersAreInside(t *testing.T) {
 	}, func(c *Config) {
 		c.Owner = owner
 		c.Deliver = func(ctx context.Context, d *Delivery) {
-			if ctx.Value(inlineKey{}) == nil {
-				byWorkers++
-			} else {
+			if byReader(ctx.Value(handlerKey{}).(*Plane), ctx) {
 				byReaders++
+			} else {
+				byWorkers++
 			}
 			if !Inside(owner) || Inside(owner+1) || OwnerOf(ctx) != owner || OwnerOf(context.Background()) != 0 {
 				t.Error("a handler is not inside")
@@ -83,7 +83,7 @@ func TestStackOfAPanicIsWithoutDigits(t *testing.T) {
 				t.Errorf("%q is in the log:\n%s", no, logged)
 			}
 		}
-		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "inside_test.go:", "(*Plane).callHandler(", "(*Plane).work(", "(*Plane).callBack("} {
+		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "inside_test.go:", "(*Plane).callHandler(", "(*Pool).work(", "(*Plane).callBack("} {
 			if !strings.Contains(logged, want) {
 				t.Errorf("%q is not in the log:\n%s", want, logged)
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/x/ringdht/internal/trace"
 	"github.com/x/ringdht/internal/undelivered"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
 // Config describes a plane. Every field must be set, except where its comment says otherwise.
@@ -110,7 +111,7 @@ type Plane struct {
 	start      time.Time
 	ctx        context.Context // of handlers
 	stop       context.CancelCauseFunc
-	worker     func() // p.work as a value: go p.worker() then allocates nothing
+	workers    *workers.Pool // for handlers
 
 	dropHeld func(wire.Frame) // p.countWasteHere as a value, one for all streams
 
@@ -133,7 +134,6 @@ type Plane struct {
 
 	// parts with locks of their own
 	endedIn, endedOut timewait.List
-	sched             scheduler
 	casts             castInbox
 	timers            timers
 	traces            trace.Table
@@ -180,7 +180,8 @@ func New(c Config) *Plane {
 	ran, day := p.clocks()
 	p.fence.Start(c.MaxSuspension, ran, day)
 	p.casts.limit = c.ReceiveBuffer / 4
-	p.worker = p.work
+	p.casts.turn.Run = func(ctx context.Context) workers.Span { return p.handle(ctx, nil) }
+	p.workers = workers.New(workers.Config{Limit: p.Handlers, Context: p.ctx, Now: p.now, Goroutines: &p.wg})
 	p.dropHeld = p.countWasteHere
 	return p
 }
@@ -217,7 +218,7 @@ func (p *Plane) Close(err error) []Undelivered {
 	}
 	p.mu.Unlock()
 
-	p.sched.close()
+	p.workers.Close()
 	p.closing.Store(true)
 	p.stop(err)
 	for _, o := range out {

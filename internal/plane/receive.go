@@ -4,14 +4,13 @@ import (
 	"errors"
 	"math"
 	"net"
-	"runtime"
-	"time"
 
 	"github.com/x/ringdht/internal/demux"
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
 // inLink is a link from a peer. The goroutine that reads the connection owns it.
@@ -19,16 +18,15 @@ type inLink struct {
 	p     *Plane
 	conn  *peers.Conn
 	ended func(error) // receives the reason when reading has ended; may be nil
-	call  *inlineCall // of handlers by this goroutine, nil before the first
 	r     *link.Reader
 	from  uint64 // the peer
 	heard bool   // a frame has come
 
-	demux demux.Demux // of the present batch
+	demux demux.Demux    // of the present batch
+	turns workers.Lender // of what has something for a handler now
 
-	replies        []byte  // frames that answer what was received
-	ready          []*turn // streams that have something for a handler now
-	acceptedBytes  int     // bytes added to inboxes
+	replies        []byte // frames that answer what was received
+	acceptedBytes  int    // bytes added to inboxes
 	frames         int64
 	relayed        int64  // messages relayed for runPort and not yet counted
 	runPort        uint8  // of a traffic run, see setRunPort
@@ -40,7 +38,9 @@ type inLink struct {
 }
 
 func (p *Plane) newInLink(c *peers.Conn, r *link.Reader, ended func(error)) *inLink {
-	return &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self, demux: demux.New()}
+	l := &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self, demux: demux.New()}
+	l.turns = p.workers.Lender(l.readOn)
+	return l
 }
 
 // AddLink takes over a connection that this node has dialled, after its handshake, see
@@ -84,7 +84,8 @@ func (p *Plane) ReceiveFrom(nc net.Conn, from, inc uint64, stranger bool, over f
 	p.read(c, ended)
 }
 
-// read reads a connection until it ends, or until another goroutine takes over, see inline.go.
+// read reads a connection until it ends, or until another goroutine takes over, see
+// [workers.Lender].
 func (p *Plane) read(c *peers.Conn, ended func(error)) {
 	r, err := c.AwaitReader()
 	if err == nil {
@@ -126,27 +127,23 @@ func (l *inLink) run() error {
 		}
 		l.finishBatch()
 		if err != nil {
-			l.schedule()
+			l.turns.Leave()
 			return err
 		}
-		if !l.callHandlers() {
+		if !l.turns.Call() {
 			return errHandedOver
 		}
 		l.afterBatch()
 	}
 }
 
-// afterBatch pauses if a queue is crowded, and ends the peer's direction after its End.
-func (l *inLink) afterBatch() {
-	if l.mustPause {
-		time.Sleep(link.Pause)
-	} else if l.crowded {
-		runtime.Gosched()
-	}
-	l.mustPause, l.crowded = false, false
-	if l.conn.Ending() {
-		l.conn.PeerEnded()
-	}
+// errHandedOver ends a reader whose connection was handed over.
+var errHandedOver = errors.New("another goroutine reads on")
+
+// readOn is the new reader of a connection that was handed over.
+func (l *inLink) readOn() {
+	l.afterBatch()
+	l.p.readEnded(l.conn, l.run(), l.ended)
 }
 
 // dispatch looks at each frame's header once. It takes in frames for this node and notes the
@@ -313,7 +310,7 @@ func (l *inLink) finishBatch() {
 		p.inbox.Add(int64(accepted))
 		l.acceptedBytes = 0
 		if accepted > fewBytes {
-			l.schedule()
+			l.turns.Leave()
 		}
 	}
 	for b := l.replies; len(b) > 0; {
@@ -365,7 +362,7 @@ func (l *inLink) receiveCasts(batch []byte) {
 		kept, ready := p.casts.add(frames, l.inboxRoom())
 		l.acceptedBytes += kept
 		if ready {
-			l.ready = append(l.ready, &p.casts.turn)
+			l.turns.Ready(&p.casts.turn)
 		}
 		if kept < len(frames) {
 			p.counters.inboxFull.Add(int64(wire.Count(frames[kept:])))
