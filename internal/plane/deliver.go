@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/internal/workers"
 )
@@ -17,8 +18,15 @@ import (
 const fewBytes = 1 << 10
 
 // handle gives what has arrived on a stream to the handler, or casts if in is nil.
-func (p *Plane) handle(ctx context.Context, in *inbound) workers.Span {
-	return call{p: p, ctx: ctx, in: in}.inside(p.Owner)
+func (p *Plane) handle(ctx context.Context, in *inbound) (took workers.Span) {
+	reentry.Call(p.Owner, func() {
+		if in == nil {
+			took = p.deliverCasts(ctx)
+		} else {
+			took = p.deliverStream(ctx, in)
+		}
+	})
+	return took
 }
 
 // deliverStream gives what has arrived on a stream to the handler.
@@ -160,5 +168,5 @@ func (p *Plane) callHandler(ctx context.Context, d *Delivery, m *wire.Walker, qu
 
 // logPanic logs a panic in the user's code. Its value may be borrowed, so it is formatted now.
 func (p *Plane) logPanic(what, of string, id uint64, v any) {
-	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", withoutDigits(string(debug.Stack())))
+	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", reentry.WithoutDigits(string(debug.Stack())))
 }

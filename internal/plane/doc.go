@@ -22,7 +22,6 @@
 //	stale.go            frames of streams that have ended, see package timewait
 //	casts.go            the inbox of casts
 //	deliver.go          calls of the handler, and acknowledgements
-//	inside.go           calls that a handler must not make
 //
 //	suspend.go          after this process was suspended, see package fence
 //	evict.go            when an incarnation of a node has ended

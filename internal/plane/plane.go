@@ -11,6 +11,7 @@ import (
 	"github.com/x/ringdht/internal/fence"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/peers"
+	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/roster"
 	"github.com/x/ringdht/internal/timewait"
@@ -30,7 +31,7 @@ type Config struct {
 	Limits
 	Deliver Deliver
 	Log     *slog.Logger
-	Owner   uint64 // of these handlers, see [Inside]; 0: the plane itself
+	Owner   uint64 // of these handlers and callbacks, see package reentry; 0: the plane itself
 
 	// OnUndelivered receives each stream that ended with messages pending; those to one sink in
 	// the order in which they ended. It runs on a goroutine of the plane, one call at a time. It
@@ -173,7 +174,7 @@ func New(c Config) *Plane {
 		LinkQueue: c.LinkQueue, LinkLow: c.LinkLow, Log: c.Log, IsMember: c.IsMember,
 	})
 	if c.Owner == 0 {
-		p.Owner = NewOwner()
+		p.Owner = reentry.NewOwner()
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
@@ -192,6 +193,14 @@ func (p *Plane) Context() context.Context { return p.ctx }
 
 // handlerKey marks the context of a handler; its value is the plane.
 type handlerKey struct{}
+
+// OwnerOf is the owner of the handler whose context it is, or 0.
+func OwnerOf(ctx context.Context) uint64 {
+	if p, ok := ctx.Value(handlerKey{}).(*Plane); ok {
+		return p.Owner
+	}
+	return 0
+}
 
 // now is the clock of streams. It must be above zero.
 func (p *Plane) now() time.Duration { return time.Since(p.start) + 1 }
