@@ -7,6 +7,8 @@ import "github.com/x/ringdht/internal/link"
 // Demux notes where the frames of a batch go: by a way to another node, or to this node, as part of
 // a stream or without one. Each list keeps the order of the batch. Its lists share one slice, which
 // holds at most as many stretches as the batch has frames. In the long run nothing allocates.
+//
+// A new one needs [Demux.Clear]. A function that returned one would need much stack.
 type Demux struct {
 	stretches []stretch
 
@@ -43,9 +45,6 @@ type group struct {
 
 // MaxSources is how many sources there is room for. It is limited by the type of slots.
 const MaxSources = 255
-
-// New returns a Demux without frames.
-func New() Demux { return Demux{casts: emptyList} }
 
 // FitWays makes room for n ways.
 func (d *Demux) FitWays(n int) {

@@ -54,7 +54,8 @@ func (d *Demux) noted(t *testing.T, length int) map[place][]int {
 // nothing to the next one, and nothing allocates in the long run.
 func TestEachFrameAtItsPlace(t *testing.T) {
 	const length, ways, batches = 24, 5, 300
-	d := New()
+	var d Demux
+	d.Clear()
 	d.FitWays(ways)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range batches {
@@ -97,7 +98,8 @@ func TestEachFrameAtItsPlace(t *testing.T) {
 
 // One source too many is refused, and those before it are not lost.
 func TestMaxSources(t *testing.T) {
-	d := New()
+	var d Demux
+	d.Clear()
 	for i := range MaxSources {
 		if d.AddSource(uint64(i), i, i+1) < 0 {
 			t.Fatalf("source %d is refused", i)

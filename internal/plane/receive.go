@@ -38,7 +38,8 @@ type inLink struct {
 }
 
 func (p *Plane) newInLink(c *peers.Conn, r *link.Reader, ended func(error)) *inLink {
-	l := &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self, demux: demux.New()}
+	l := &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self}
+	l.demux.Clear()
 	l.turns = p.workers.Lender(l.readOn)
 	return l
 }
