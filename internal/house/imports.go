@@ -19,10 +19,10 @@ const module = "github.com/x/ringdht"
 var layers = [][]string{
 	{"internal/leaks"},          // for tests
 	{"status", "internal/errs"}, // leaves, which every package may import
-	{"internal/wire", "internal/ring", "internal/notify", "internal/backoff", "internal/logqueue", "internal/runcount", "internal/dial", "internal/statefile", "internal/secure"},
+	{"internal/wire", "internal/ring", "internal/notify", "internal/reentry", "internal/backoff", "internal/logqueue", "internal/runcount", "internal/dial", "internal/statefile", "internal/secure"},
 	{"internal/fifo", "memnet"},
-	{"internal/fence", "internal/link", "internal/stream", "internal/timewait", "internal/trace", "internal/roster", "internal/undelivered"},
-	{"internal/peers"},
+	{"internal/fence", "internal/link", "internal/stream", "internal/timewait", "internal/trace", "internal/roster", "internal/undelivered", "internal/workers"},
+	{"internal/demux", "internal/peers"},
 	{"internal/control", "internal/plane"},
 	{"internal/membership", "internal/handshake", "internal/codec"},
 	{"internal/node", "internal/registry"}, // the two wings: neither sees the other

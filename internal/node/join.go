@@ -11,7 +11,7 @@ import (
 	"github.com/x/ringdht/internal/backoff"
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
-	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/internal/secure"
 )
 
@@ -19,7 +19,7 @@ import (
 // a join line; then the ring is a secure one. Errors and logs have the line's address only.
 func Join(ctx context.Context, addr string, cfg *Config) (*Node, error) {
 	n := &Node{
-		cfg: cfg, registry: addr, token: rand.Uint64(), began: time.Now(), owner: plane.NewOwner(),
+		cfg: cfg, registry: addr, token: rand.Uint64(), began: time.Now(), owner: reentry.NewOwner(),
 		deregistered: make(chan error, 1), leaveBegun: make(chan struct{}), traceSlots: make(chan struct{}, maxTraces), disconnected: make(chan struct{}),
 	}
 	n.ctx, n.stop = context.WithCancelCause(context.Background())

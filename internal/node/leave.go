@@ -8,6 +8,7 @@ import (
 	"github.com/x/ringdht/internal/errs"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/reentry"
 )
 
 // Leave ends the membership in good order, closes the node, and returns what is undelivered.
@@ -64,7 +65,7 @@ func (n *Node) leave(ctx context.Context, inc *incarnation) error {
 // inHandler reports whether the goroutine, or the context, belongs to a handler or callback of
 // any incarnation of the node.
 func (n *Node) inHandler(ctx context.Context) bool {
-	return plane.OwnerOf(ctx) == n.owner || plane.Inside(n.owner)
+	return plane.OwnerOf(ctx) == n.owner || reentry.Inside(n.owner)
 }
 
 func (n *Node) isLeaving() bool {

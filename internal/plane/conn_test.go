@@ -94,7 +94,7 @@ func TestEndComesLast(t *testing.T) {
 			t.Error("not heard, or handled at once")
 		}
 		l.finishBatch()
-		l.schedule()
+		l.turns.Leave()
 		l.afterBatch()
 		synctest.Wait()
 		if r.p.Counters().Delivered != 1 {

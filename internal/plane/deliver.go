@@ -7,11 +7,30 @@ import (
 	"runtime/debug"
 
 	"github.com/x/ringdht/internal/fifo"
+	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
+// fewBytes is the most that one read brings of a small call, see [workers.Lender]. A call takes all
+// that a source, or all casts together, have in one read. Of more there may be more to come, so the
+// reader reads on, and workers make the call.
+const fewBytes = 1 << 10
+
+// handle gives what has arrived on a stream to the handler, or casts if in is nil.
+func (p *Plane) handle(ctx context.Context, in *inbound) (took workers.Span) {
+	reentry.Call(p.Owner, func() {
+		if in == nil {
+			took = p.deliverCasts(ctx)
+		} else {
+			took = p.deliverStream(ctx, in)
+		}
+	})
+	return took
+}
+
 // deliverStream gives what has arrived on a stream to the handler.
-func (p *Plane) deliverStream(ctx context.Context, in *inbound) span {
+func (p *Plane) deliverStream(ctx context.Context, in *inbound) workers.Span {
 	in.mu.Lock()
 	q := in.r.Take()
 	in.quarterWindow = max(minWindow, in.r.Window()) / 4
@@ -26,7 +45,7 @@ func (p *Plane) deliverStream(ctx context.Context, in *inbound) span {
 	}
 	in.mu.Unlock()
 	if more {
-		p.sched.push(p, &in.turn)
+		p.workers.Push(&in.turn)
 	} else if p.incomingCut.Load() || p.draining.Load() {
 		p.changes.Broadcast()
 	}
@@ -36,12 +55,12 @@ func (p *Plane) deliverStream(ctx context.Context, in *inbound) span {
 // deliverQueue calls the handler for each message of a queue. It accounts for them at the end of
 // a chunk, after a quarter of the window, and when the source asks. in is nil for casts. took is
 // set if the queue was small enough for a reader to handle.
-func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (took span) {
+func (p *Plane) deliverQueue(ctx context.Context, q *fifo.Queue, in *inbound) (took workers.Span) {
 	if q.Size() > fewBytes {
-		giveWay(ctx) // more than one read has brought: a gap was filled, or casts gathered
+		workers.GiveWay(ctx) // more than one read has brought: a gap was filled, or casts gathered
 	} else {
-		took.from = p.now()
-		defer func() { took.to = p.now() }()
+		took.From = p.now()
+		defer func() { took.To = p.now() }()
 	}
 	d := Delivery{Cast: true}
 	quarter := maxWindow
@@ -149,5 +168,5 @@ func (p *Plane) callHandler(ctx context.Context, d *Delivery, m *wire.Walker, qu
 
 // logPanic logs a panic in the user's code. Its value may be borrowed, so it is formatted now.
 func (p *Plane) logPanic(what, of string, id uint64, v any) {
-	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", withoutDigits(string(debug.Stack())))
+	p.Log.Error(what, "node", p.Self, of, id, "panic", fmt.Sprint(v), "stack", reentry.WithoutDigits(string(debug.Stack())))
 }

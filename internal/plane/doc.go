@@ -17,15 +17,12 @@
 //	timers.go           streams that wait for an answer; stuck.go: those that do not get on
 //
 //	receive.go          reading a connection: take in, or send on; its beginning and end
-//	demux.go            the frames of a batch by where they go
 //	throttle.go         pauses of a reader while a queue is crowded
 //	inbound.go          the sink's half of a stream; bygone.go: after its source has left
 //	trial.go            streams whose sources this node does not know
 //	stale.go stray.go   frames of streams that have ended, see package timewait
-//	handlers.go         workers, and the inbox of casts
-//	inline.go           readers that call handlers themselves
+//	casts.go            the inbox of casts
 //	deliver.go          calls of the handler, and acknowledgements
-//	inside.go           calls that a handler must not make
 //
 //	suspend.go          after this process was suspended, see package fence
 //	evict.go            when an incarnation of a node has ended
@@ -42,12 +39,11 @@
 //
 // At a relay, the reader of the connection (receive.go) takes all that one read brought as a
 // batch. For each frame, dispatch asks ring.Router.Relay what to do with it, from its header
-// alone. Frames for the same link are gathered (demux.go), and forward copies them into the queue
+// alone. Frames for the same link are gathered (package demux), and forward copies them into the queue
 // of that link.
 //
 // At the sink, dispatch gathers the frames by source. The stream (inbound.go) puts them in order
-// and keeps a copy. A worker calls the handler (handlers.go, deliver.go), or the reader does
-// (inline.go). The acknowledgement goes back as any frame does (emit.go).
+// and keeps a copy. A worker calls the handler (deliver.go), or the reader does (package workers). The acknowledgement goes back as any frame does (emit.go).
 //
 // # When a link is full
 //
@@ -73,20 +69,20 @@
 // # Goroutines
 //
 // Each connection has a reader (read in receive.go). It never waits, except for its connection,
-// for the short pauses of throttle.go, and in handlers while they are quick (inline.go). It drops
+// for the short pauses of throttle.go, and in handlers while they are quick (package workers). It drops
 // and counts what does not fit into a bounded queue. So links always drain, and no cycle of waits
 // can form. Sources may wait, in Send and Flush, for their context.
 //
 // Other goroutines exist only while they have something to do: a link's writer (package link),
-// workers for handlers, at most Limits.Handlers (handlers.go), the watchdog of inline calls
-// (inline.go), tick for streams that wait for answers (timers.go), the callback for undelivered
+// workers for handlers, at most Limits.Handlers, and the watchdog of readers' calls (package
+// workers), tick for streams that wait for answers (timers.go), the callback for undelivered
 // messages (undelivered.go), and what closes connections (package peers). The owner of the plane
 // calls Sweep, CheckLinks and Running in intervals.
 //
 // # Locks
 //
 // In this order, and none is held across I/O or a handler: a stream's (outbound or inbound), then
-// Plane.mu or that of package peers, then a link's. The locks of the scheduler, the timers, the
-// casts and a throttle are leaves, and so are those inside packages fence, roster, runcount,
-// timewait, trace and undelivered.
+// Plane.mu or that of package peers, then a link's. The locks of the timers, the casts and a
+// throttle are leaves, and so are those inside packages fence, roster, runcount, timewait, trace,
+// undelivered and workers.
 package plane

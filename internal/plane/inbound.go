@@ -1,11 +1,13 @@
 package plane
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
 // Bounds of the window that a sink grants to one source. Between them it divides its receive
@@ -38,7 +40,7 @@ type inbound struct {
 	unacknowledgedBytes int // bytes handled since the last acknowledgement
 	ack                 []byte
 
-	turn turn
+	turn workers.Turn
 }
 
 // lockInbound finds the stream from a source and locks it. It returns nil if there is none.
@@ -169,7 +171,7 @@ func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 			}
 			in := &inbound{source: f.Src(), r: stream.NewReceiver(p.Self, p.Incarnation, f.Src(), b.Incarnation, f.Seq(), firstNumber())}
 			in.r.OnDrop(p.dropHeld)
-			in.turn.in = in
+			in.turn.Run = func(ctx context.Context) workers.Span { return p.handle(ctx, in) }
 			p.beginTrial(in, b.Incarnation)
 			p.inbounds[f.Src()] = in
 			if p.HasEnded != nil && p.HasEnded(f.Src(), b.Incarnation) { // the Open came late
@@ -181,20 +183,20 @@ func (l *inLink) findOrMakeInbound(f wire.Frame, b wire.OpenBody) *inbound {
 	}
 }
 
-// receiveGroups takes in the batch's frames of streams to this node, source by source, each
+// receiveSources takes in the batch's frames of streams to this node, source by source, each
 // source's in their order.
-func (l *inLink) receiveGroups(batch []byte) {
-	for i := range l.groups {
-		g := &l.groups[i]
-		in := l.p.lockInbound(g.source)
-		for r := g.head; r >= 0; r = l.stretches[r].next {
-			in = l.receiveFrames(in, batch[l.stretches[r].from:l.stretches[r].to])
+func (l *inLink) receiveSources(batch []byte) {
+	for i := range l.demux.Sources() {
+		source, spans := l.demux.Source(i)
+		in := l.p.lockInbound(source)
+		for _, s := range spans {
+			in = l.receiveFrames(in, batch[s.From:s.To])
 		}
 		if in != nil {
 			in.mu.Unlock()
 		}
 	}
-	l.clearGroups()
+	l.demux.ClearSources()
 }
 
 // receiveFrames takes in frames of one source. in is its stream, or nil. It is locked before and
@@ -249,7 +251,7 @@ func (l *inLink) markReady(in *inbound) {
 	}
 	if !in.scheduled {
 		in.scheduled = true
-		l.ready = append(l.ready, &in.turn)
+		l.turns.Ready(&in.turn)
 	}
 }
 

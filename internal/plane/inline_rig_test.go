@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht/internal/stream"
@@ -59,13 +58,12 @@ func withReaders(t *testing.T, f func(t *testing.T, r *inlineRig), change ...fun
 		r.p.SetRoutes(Routes{Epoch: 1, Entries: []uint64{40}, Authoritative: true, Successor: 40})
 		r.stream(5)
 		r.stream(6)
-		r.earn(often)
+		r.earn()
 		f(t, r)
 	}, append(change, func(c *Config) {
 		c.Deliver = func(ctx context.Context, d *Delivery) {
-			_, inline := ctx.Value(inlineKey{}).(*inlineCall)
 			r.mu.Lock()
-			r.inline = append(r.inline, inline)
+			r.inline = append(r.inline, byReader(r.p, ctx))
 			r.bodies = append(r.bodies, string(d.Body))
 			r.mu.Unlock()
 			r.do(ctx, string(d.Body))
@@ -89,7 +87,7 @@ func (r *inlineRig) do(ctx context.Context, what string) {
 	case "wait for the end":
 		<-ctx.Done()
 	case "slow":
-		time.Sleep(5 * wakeup)
+		time.Sleep(100 * time.Microsecond)
 	case "send": // to a node that does not exist
 		if err := r.p.Send(ctx, 45, 0, nil); !errors.Is(err, stream.ErrNoSuchNode) {
 			r.t.Error(err)
@@ -111,31 +109,18 @@ func (r *inlineRig) do(ctx context.Context, what string) {
 	}
 }
 
-// earn sends so many messages that are handled at once, and one more. A reader must make
-// that call.
-func (r *inlineRig) earn(calls int) {
+// byReader reports whether a handler with this context was called by a reader.
+func byReader(p *Plane, ctx context.Context) bool { return ctx != p.ctx }
+
+// earn sends messages that are handled at once, until readers make the calls.
+func (r *inlineRig) earn() {
 	r.t.Helper()
-	for range calls {
-		r.feed(castHere(""))
+	for range 100 {
+		if r.feed(castHere("")); r.last() {
+			return
+		}
 	}
-	r.feed(castHere(""))
-	if !r.last() {
-		r.t.Fatalf("no budget after %d calls: %+v", calls, r.p.sched.budget)
-	}
-}
-
-// balance returns the balance of the inline budget.
-func (r *inlineRig) balance() time.Duration {
-	r.p.sched.mu.Lock()
-	defer r.p.sched.mu.Unlock()
-	return r.p.sched.budget.balance
-}
-
-// forgive leaves a debt of so many quick calls.
-func (r *inlineRig) forgive(but int) {
-	r.p.sched.mu.Lock()
-	defer r.p.sched.mu.Unlock()
-	r.p.sched.budget.balance = -time.Duration(but) * wakeup
+	r.t.Fatal("no reader calls handlers")
 }
 
 // last reports whether a reader made the latest call.
@@ -155,28 +140,6 @@ func (r *inlineRig) told(body string) (n int) {
 		}
 	}
 	return n
-}
-
-// atRest checks that the scheduler counts no calls when there are none.
-func (r *inlineRig) atRest() {
-	r.t.Helper()
-	synctest.Wait()
-	s := &r.p.sched
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.calls) != 0 || s.running != 0 {
-		r.t.Errorf("%d inline calls and %d handlers in all are counted, there are none", len(s.calls), s.running)
-	}
-}
-
-// endedLink is the inLink of a connection that has ended. Nothing reads it until it is
-// handed over.
-func (r *inlineRig) endedLink() *inLink {
-	near, far := net.Pipe()
-	near.Close()
-	c := r.p.Accept(far, 12, 1, false, nil)
-	in, _ := c.AwaitReader()
-	return r.p.newInLink(c, in, nil)
 }
 
 // readerWaits makes the reader of the connection from 10 call a handler that blocks. It

@@ -11,15 +11,14 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
 // Readers call handlers once some calls by workers were quick.
 func TestReadersCallHandlers(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
-		for i, inline := range r.inline {
-			if inline != (i >= often) {
-				t.Errorf("call %d was made by a reader: %v", i, inline)
-			}
+		if r.inline[0] {
+			t.Error("a reader makes the first call of all")
 		}
 		r.feed(castHere("panic"))
 		r.feed(castHere("a message"), castHere("another"))
@@ -30,92 +29,6 @@ func TestReadersCallHandlers(t *testing.T) {
 		if r.last() {
 			t.Error("a reader calls handlers for a large read")
 		}
-		r.atRest()
-		if !r.p.sched.watched {
-			t.Error("no watchdog runs")
-		}
-	})
-}
-
-// The watchdog ends when there are few small calls, but not during an inline call.
-func TestWatchEnds(t *testing.T) {
-	withReaders(t, func(t *testing.T, r *inlineRig) {
-		watched := func() bool {
-			r.p.sched.mu.Lock()
-			defer r.p.sched.mu.Unlock()
-			return r.p.sched.watched
-		}
-		for range 10 {
-			for range often {
-				r.feed(castHere(""))
-			}
-			time.Sleep(checkInterval)
-			synctest.Wait()
-			if !watched() {
-				t.Fatal("the watchdog ends though there are calls")
-			}
-		}
-		time.Sleep(2 * checkInterval)
-		synctest.Wait()
-		if watched() || r.p.sched.small != 0 {
-			t.Error("the watchdog never ends")
-		}
-		for range 100 { // too few to be worth a watchdog
-			r.feed(castHere(""))
-			time.Sleep(checkInterval / (often - 2))
-			if r.last() || watched() {
-				t.Fatal("a reader calls handlers, or a watchdog runs, though there are few calls")
-			}
-		}
-		time.Sleep(checkInterval)
-		r.earn(often) // often enough again
-
-		time.Sleep(checkInterval)
-		for range often {
-			r.feed(castHere(""))
-		}
-		time.Sleep(checkInterval)
-		synctest.Wait()
-		if !watched() {
-			t.Error("the watchdog ends though there are calls")
-		}
-		r.feed(castHere("")) // one more, and no watchdog then
-		time.Sleep(checkInterval)
-		synctest.Wait()
-		if watched() {
-			t.Error("the watchdog runs on for one call")
-		}
-		r.earn(often)
-		time.Sleep(checkInterval)
-		r.feed(castHere("wait")) // the only call in its interval
-		if !r.last() {
-			t.Fatal("no reader has called")
-		}
-		time.Sleep(maxHold)
-		r.feed(data(40, 1))
-		r.arrived(40, 1)
-		close(r.release)
-	})
-}
-
-// Readers call slow handlers no more, until quick calls have paid back what the slow ones took.
-func TestSlowHandlers(t *testing.T) {
-	withReaders(t, func(t *testing.T, r *inlineRig) {
-		for range 1000 {
-			r.feed(castHere("slow"))
-			time.Sleep(10 * wakeup)
-		}
-		if r.last() {
-			t.Error("a reader calls")
-		}
-		time.Sleep(2 * checkInterval)
-		calls := payBack(-r.balance())
-		for range calls - 1 {
-			if r.feed(castHere("")); r.last() {
-				t.Fatal("a reader calls before the debt is paid back")
-			}
-		}
-		r.earn(1)
 	})
 }
 
@@ -124,7 +37,7 @@ func TestReadersObeyTheLimit(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
 		other := r.readerWaits()
 		defer other.Close()
-		for _, later := range []time.Duration{0, 2 * checkInterval} { // while it is the reader, and when it no longer is
+		for _, later := range []time.Duration{0, workers.MaxHold} { // while it is the reader, and when it no longer is
 			time.Sleep(later)
 			if _, err := other.Write(r.message(5, "wait")); err != nil {
 				t.Fatal(err)
@@ -135,60 +48,11 @@ func TestReadersObeyTheLimit(t *testing.T) {
 			}
 		}
 		close(r.release)
-		r.atRest()
+		synctest.Wait()
 		if r.told("wait") != 3 {
 			t.Errorf("%d handled", r.told("wait"))
 		}
 	}, func(c *Config) { c.Handlers = 1 })
-}
-
-// A check before a call does not count: only the second one during the call stops it, and
-// only once.
-func TestLookBeforeACall(t *testing.T) {
-	withReaders(t, func(t *testing.T, r *inlineRig) {
-		s := &r.p.sched
-		check := func() (in int) {
-			s.small = often // else the watchdog may end
-			if !s.check(r.p.now()) {
-				t.Fatal("the watchdog ends")
-			}
-			return len(s.calls)
-		}
-		l := r.endedLink()
-		c := &inlineCall{link: l}
-		for range 3 {
-			c.seen = true // it was, in an earlier call
-			check()
-			l.ready = append(l.ready, &turn{})
-			if s.enter(c) == nil {
-				t.Fatal("no call is allowed")
-			}
-			if n := check(); n != 1 {
-				t.Fatal("stopped by the first check")
-			}
-			if !s.leave(c, span{}) {
-				t.Fatal("handed over by the first check")
-			}
-		}
-		l.ready = append(l.ready, &turn{})
-		s.enter(c)
-		check()
-		s.check(r.p.now())
-		if len(s.calls) != 0 || s.budget.allows() {
-			t.Error("not stopped by the second check")
-		}
-		s.check(r.p.now())
-		if s.leave(c, span{}) {
-			t.Error("its goroutine is still the reader")
-		}
-		r.atRest()
-		s.watched = true
-		r.forgive(-1)
-		l.ready = append(l.ready, &turn{})
-		if s.close(); s.enter(c) != nil {
-			t.Error("a call begins after Close")
-		}
-	})
 }
 
 // Sweep does not let more handlers run than the limit.
@@ -207,7 +71,7 @@ func TestSweepObeysTheLimit(t *testing.T) {
 			t.Error("two handlers at once")
 		}
 		close(r.release)
-		r.atRest()
+		synctest.Wait()
 		if r.told("wait") != 2 {
 			t.Error("not handled")
 		}
@@ -221,7 +85,7 @@ func TestReadersLeaveWhatWasHeld(t *testing.T) {
 		for range fewBytes / wire.HeaderSize {
 			r.feed(r.message(5, "slow"))
 		}
-		r.earn(often)
+		r.earn()
 		r.feed(append(first, data(40, 1)...))
 		r.mu.Lock()
 		clear(r.got) // answers about the gap
@@ -229,7 +93,7 @@ func TestReadersLeaveWhatWasHeld(t *testing.T) {
 		r.feed(data(40, 2))
 		r.arrived(40, 2)
 		time.Sleep(time.Second)
-		r.atRest()
+		synctest.Wait()
 		if n := r.told("slow"); n != fewBytes/wire.HeaderSize {
 			t.Errorf("%d handled", n)
 		}
@@ -267,7 +131,7 @@ func TestHandlersOfAllKinds(t *testing.T) {
 			}
 			switch {
 			case n%1000 == 999:
-				time.Sleep(3 * checkInterval)
+				time.Sleep(2 * workers.MaxHold)
 			case n%100 == 99:
 				m.planes[node].Await(ctx, d.Source)
 			case n%10 == 9:

@@ -9,44 +9,29 @@ import (
 	"time"
 
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
-// A handler that blocks holds up its connection for 10 ms at most, and costs the node its
-// inline budget.
+// A handler that blocks holds up its connection for 10 ms at most. What came with its message has
+// left before.
 func TestHandlerThatWaits(t *testing.T) {
 	withReaders(t, func(t *testing.T, r *inlineRig) {
-		for range 3 {
-			r.release = make(chan struct{})
-			r.feed(castHere("wait"), data(40, 1))
-			r.arrived(40, 1) // what came with it has left before
-			if !r.last() {
-				t.Fatal("no reader has called")
-			}
-			r.feed(data(40, 2), r.message(5, "meanwhile"))
-			r.arrived(40)
-			time.Sleep(maxHold)
-			r.arrived(40, 2)
-			if r.told("meanwhile") != 1 || r.last() {
-				t.Error("not handled by a worker")
-			}
-			if b := r.balance(); b > wakeup-maxDebt {
-				t.Errorf("while it blocks the balance is %v", b)
-			}
-			r.bodies = nil
-			r.forgive(0)
-			close(r.release)
-			r.atRest()
-			if b := r.balance(); b != -maxDebt {
-				t.Errorf("when it is over the balance is %v", b)
-			}
-			r.forgive(100)
-			for range 100 {
-				r.feed(castHere(""))
-				if r.last() {
-					t.Fatal("a reader calls all the same")
-				}
-			}
-			r.earn(1)
+		r.feed(castHere("wait"), data(40, 1))
+		r.arrived(40, 1)
+		if !r.last() {
+			t.Fatal("no reader has called")
+		}
+		r.feed(data(40, 2), r.message(5, "meanwhile"))
+		r.arrived(40)
+		time.Sleep(workers.MaxHold)
+		r.arrived(40, 2)
+		if r.told("meanwhile") != 1 || r.last() {
+			t.Error("not handled by a worker")
+		}
+		close(r.release)
+		synctest.Wait()
+		if !slices.Contains(r.over, "wait") {
+			t.Error("it still waits")
 		}
 	})
 }
@@ -63,7 +48,7 @@ func TestHandlerThatWaitsOn(t *testing.T) {
 		if r.told("wait") != 1 || r.told("besides") != 0 {
 			t.Fatalf("%d, %d", r.told("wait"), r.told("besides"))
 		}
-		time.Sleep(2 * checkInterval)
+		time.Sleep(workers.MaxHold)
 		synctest.Wait()
 		if r.told("besides") != 1 {
 			t.Error("what else was ready is not handled")
@@ -79,38 +64,10 @@ func TestHandlerThatWaitsOn(t *testing.T) {
 			t.Error("the end of the connection was not noticed")
 		}
 		close(r.release)
-		r.atRest()
-		if n := r.p.Counters().Delivered; n != often+3 {
+		synctest.Wait()
+		if n := r.p.Counters().Delivered; n != int64(len(r.bodies)) {
 			t.Error(n, "handled")
 		}
-	})
-}
-
-// A call that was handed over ends only itself, not the inline call of the new reader.
-func TestHandedOverCallEnds(t *testing.T) {
-	withReaders(t, func(t *testing.T, r *inlineRig) {
-		r.feed(r.message(5, "wait"))
-		time.Sleep(maxHold)
-		synctest.Wait()
-		r.forgive(0)
-		r.earn(often)
-		r.feed(r.message(6, "wait for another"))
-		if !r.last() {
-			t.Fatal("no reader has called")
-		}
-		close(r.release)
-		synctest.Wait()
-		r.p.sched.mu.Lock()
-		calls := len(r.p.sched.calls)
-		r.p.sched.mu.Unlock()
-		if calls != 1 {
-			t.Errorf("%d inline calls are in progress, want one", calls)
-		}
-		r.feed(data(40, 1))
-		r.arrived(40) // it waits for the reader
-		close(r.another)
-		r.arrived(40, 1)
-		r.atRest()
 	})
 }
 
@@ -126,13 +83,13 @@ func TestHandlerThatWaitsComesWith(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			withReaders(t, func(t *testing.T, r *inlineRig) {
 				r.feed(append(castHere("wait"), c.with...))
-				time.Sleep(2 * checkInterval)
+				time.Sleep(workers.MaxHold)
 				synctest.Wait()
 				if r.p.AwaitPeersEnded(canceled) != nil || r.told("wait") != 1 {
 					t.Errorf("handled %d times; or the connection lasts", r.told("wait"))
 				}
 				close(r.release)
-				r.atRest()
+				synctest.Wait()
 			})
 		})
 	}
@@ -180,15 +137,15 @@ func testWaitsHere(t *testing.T, what string, frame func(*inlineRig) wire.Frame)
 			case "cast":
 				close(r.release)
 			}
-			r.atRest()
+			synctest.Wait()
 			if !slices.Contains(r.over, what) {
 				t.Error("it still waits")
 			}
 			if time.Since(start) > 0 {
 				t.Error("it took", time.Since(start))
 			}
-			if b := r.balance(); b <= 0 {
-				t.Errorf("readers were held up: the balance is %v", b)
+			if r.feed(castHere("")); !r.last() {
+				t.Error("readers make no more calls, as if they had been held up")
 			}
 		})
 	})
@@ -206,7 +163,7 @@ func TestFenceHoldsUpNoReader(t *testing.T) {
 			t.Errorf("%d read meanwhile, %d handled", n, r.told("late"))
 		}
 		r.p.LowerFence()
-		r.atRest()
+		synctest.Wait()
 		if r.told("late") != 1 {
 			t.Error("not handled")
 		}
@@ -223,66 +180,23 @@ func TestHandlerThatExits(t *testing.T) {
 		}
 		r.feed(data(40, 1))
 		r.arrived(40, 1)
-		r.atRest()
-		time.Sleep(3 * checkInterval) // the watchdog has ended, so readers make no calls
+		synctest.Wait()
+		time.Sleep(2 * workers.MaxHold) // the watchdog has ended, so readers make no calls
 		synctest.Wait()
 		r.feed(append(r.message(5, "exit"), r.message(6, "the next")...))
 		if r.last() || r.told("the next") != 1 {
 			t.Error("not handled, or by a reader")
 		}
-		r.atRest()
+		synctest.Wait()
 		if n := r.p.Counters().Panics; n != 2 { // which are logged
 			t.Errorf("%d are counted as panics", n)
 		}
 	}, func(c *Config) { c.Handlers = 1 })
 }
 
-// A call that blocks a worker costs as much as one that blocks a reader.
-func TestWorkersCallThatBlocks(t *testing.T) {
-	withReaders(t, func(t *testing.T, r *inlineRig) {
-		r.forgive(0) // which leaves no budget
-		r.feed(castHere("wait"))
-		if r.last() {
-			t.Fatal("a reader calls")
-		}
-		time.Sleep(maxHold)
-		close(r.release)
-		r.atRest()
-		if b := r.balance(); b != -maxDebt {
-			t.Errorf("the balance is %v, want %v", b, -maxDebt)
-		}
-	})
-}
-
-// Several calls that block at once cost as much as one.
-func TestBlockedCallsCountOnce(t *testing.T) {
-	withReaders(t, func(t *testing.T, r *inlineRig) {
-		other := r.incoming(11, 1)
-		defer other.Close()
-		r.feed(r.message(5, "wait"))
-		if _, err := other.Write(r.message(6, "wait")); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		if r.told("wait") != 2 || !r.last() {
-			t.Fatal("no reader has called")
-		}
-		time.Sleep(maxHold)
-		synctest.Wait()
-		if b := r.balance(); b != -maxDebt {
-			t.Errorf("the balance is %v, want %v", b, -maxDebt)
-		}
-		close(r.release)
-		r.atRest()
-		if b := r.balance(); b != -maxDebt {
-			t.Errorf("when they are over the balance is %v, want %v", b, -maxDebt)
-		}
-	})
-}
-
 // Close ends the context of inline calls, and waits for them.
 func TestCloseDuringAReadersCall(t *testing.T) {
-	for _, later := range []time.Duration{0, 2 * checkInterval} {
+	for _, later := range []time.Duration{0, workers.MaxHold} {
 		withReaders(t, func(t *testing.T, r *inlineRig) {
 			r.feed(castHere("wait for the end"))
 			time.Sleep(later)

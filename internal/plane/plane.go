@@ -11,12 +11,14 @@ import (
 	"github.com/x/ringdht/internal/fence"
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/peers"
+	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/roster"
 	"github.com/x/ringdht/internal/timewait"
 	"github.com/x/ringdht/internal/trace"
 	"github.com/x/ringdht/internal/undelivered"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
 // Config describes a plane. Every field must be set, except where its comment says otherwise.
@@ -29,7 +31,7 @@ type Config struct {
 	Limits
 	Deliver Deliver
 	Log     *slog.Logger
-	Owner   uint64 // of these handlers, see [Inside]; 0: the plane itself
+	Owner   uint64 // of these handlers and callbacks, see package reentry; 0: the plane itself
 
 	// OnUndelivered receives each stream that ended with messages pending; those to one sink in
 	// the order in which they ended. It runs on a goroutine of the plane, one call at a time. It
@@ -110,7 +112,7 @@ type Plane struct {
 	start      time.Time
 	ctx        context.Context // of handlers
 	stop       context.CancelCauseFunc
-	worker     func() // p.work as a value: go p.worker() then allocates nothing
+	workers    *workers.Pool // for handlers
 
 	dropHeld func(wire.Frame) // p.countWasteHere as a value, one for all streams
 
@@ -133,7 +135,6 @@ type Plane struct {
 
 	// parts with locks of their own
 	endedIn, endedOut timewait.List
-	sched             scheduler
 	casts             castInbox
 	timers            timers
 	traces            trace.Table
@@ -173,14 +174,15 @@ func New(c Config) *Plane {
 		LinkQueue: c.LinkQueue, LinkLow: c.LinkLow, Log: c.Log, IsMember: c.IsMember,
 	})
 	if c.Owner == 0 {
-		p.Owner = NewOwner()
+		p.Owner = reentry.NewOwner()
 	}
 	ctx, stop := context.WithCancelCause(context.Background())
 	p.ctx, p.stop = context.WithValue(ctx, handlerKey{}, p), stop
 	ran, day := p.clocks()
 	p.fence.Start(c.MaxSuspension, ran, day)
 	p.casts.limit = c.ReceiveBuffer / 4
-	p.worker = p.work
+	p.casts.turn.Run = func(ctx context.Context) workers.Span { return p.handle(ctx, nil) }
+	p.workers = workers.New(workers.Config{Limit: p.Handlers, Context: p.ctx, Now: p.now, Goroutines: &p.wg})
 	p.dropHeld = p.countWasteHere
 	return p
 }
@@ -191,6 +193,14 @@ func (p *Plane) Context() context.Context { return p.ctx }
 
 // handlerKey marks the context of a handler; its value is the plane.
 type handlerKey struct{}
+
+// OwnerOf is the owner of the handler whose context it is, or 0.
+func OwnerOf(ctx context.Context) uint64 {
+	if p, ok := ctx.Value(handlerKey{}).(*Plane); ok {
+		return p.Owner
+	}
+	return 0
+}
 
 // now is the clock of streams. It must be above zero.
 func (p *Plane) now() time.Duration { return time.Since(p.start) + 1 }
@@ -217,7 +227,7 @@ func (p *Plane) Close(err error) []Undelivered {
 	}
 	p.mu.Unlock()
 
-	p.sched.close()
+	p.workers.Close()
 	p.closing.Store(true)
 	p.stop(err)
 	for _, o := range out {

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"math"
 	"net"
-	"runtime"
-	"time"
 
+	"github.com/x/ringdht/internal/demux"
 	"github.com/x/ringdht/internal/link"
 	"github.com/x/ringdht/internal/peers"
 	"github.com/x/ringdht/internal/ring"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
 // inLink is a link from a peer. The goroutine that reads the connection owns it.
@@ -18,16 +18,15 @@ type inLink struct {
 	p     *Plane
 	conn  *peers.Conn
 	ended func(error) // receives the reason when reading has ended; may be nil
-	call  *inlineCall // of handlers by this goroutine, nil before the first
 	r     *link.Reader
 	from  uint64 // the peer
 	heard bool   // a frame has come
 
-	demux // of the present batch
+	demux demux.Demux    // of the present batch
+	turns workers.Lender // of what has something for a handler now
 
-	replies        []byte  // frames that answer what was received
-	ready          []*turn // streams that have something for a handler now
-	acceptedBytes  int     // bytes added to inboxes
+	replies        []byte // frames that answer what was received
+	acceptedBytes  int    // bytes added to inboxes
 	frames         int64
 	relayed        int64  // messages relayed for runPort and not yet counted
 	runPort        uint8  // of a traffic run, see setRunPort
@@ -39,7 +38,10 @@ type inLink struct {
 }
 
 func (p *Plane) newInLink(c *peers.Conn, r *link.Reader, ended func(error)) *inLink {
-	return &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self, demux: demux{casts: emptyList}}
+	l := &inLink{p: p, conn: c, r: r, ended: ended, from: c.Peer().ID, resetSource: p.Self, farewellSource: p.Self}
+	l.demux.Clear()
+	l.turns = p.workers.Lender(l.readOn)
+	return l
 }
 
 // AddLink takes over a connection that this node has dialled, after its handshake, see
@@ -83,7 +85,8 @@ func (p *Plane) ReceiveFrom(nc net.Conn, from, inc uint64, stranger bool, over f
 	p.read(c, ended)
 }
 
-// read reads a connection until it ends, or until another goroutine takes over, see inline.go.
+// read reads a connection until it ends, or until another goroutine takes over, see
+// [workers.Lender].
 func (p *Plane) read(c *peers.Conn, ended func(error)) {
 	r, err := c.AwaitReader()
 	if err == nil {
@@ -125,27 +128,23 @@ func (l *inLink) run() error {
 		}
 		l.finishBatch()
 		if err != nil {
-			l.schedule()
+			l.turns.Leave()
 			return err
 		}
-		if !l.callHandlers() {
+		if !l.turns.Call() {
 			return errHandedOver
 		}
 		l.afterBatch()
 	}
 }
 
-// afterBatch pauses if a queue is crowded, and ends the peer's direction after its End.
-func (l *inLink) afterBatch() {
-	if l.mustPause {
-		time.Sleep(link.Pause)
-	} else if l.crowded {
-		runtime.Gosched()
-	}
-	l.mustPause, l.crowded = false, false
-	if l.conn.Ending() {
-		l.conn.PeerEnded()
-	}
+// errHandedOver ends a reader whose connection was handed over.
+var errHandedOver = errors.New("another goroutine reads on")
+
+// readOn is the new reader of a connection that was handed over.
+func (l *inLink) readOn() {
+	l.afterBatch()
+	l.p.readEnded(l.conn, l.run(), l.ended)
 }
 
 // dispatch looks at each frame's header once. It takes in frames for this node and notes the
@@ -155,7 +154,7 @@ func (l *inLink) afterBatch() {
 func (l *inLink) dispatch(batch []byte) (at int, err error) {
 	p := l.p
 	s := p.Routes()
-	l.fitWays(len(s.Ways))
+	l.demux.FitWays(len(s.Ways))
 	shut := p.fence.Up()
 	limit := MaxFrame(p.MaxPayload)
 
@@ -173,7 +172,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 		f := wire.Frame(batch[from:at:at])
 		if run >= 0 && before.Matches(f) {
 			f.SetHops(far)
-			l.stretches[run].to = int32(at)
+			l.demux.Extend(run, at)
 			l.frames++
 			if onward {
 				l.relayed += int64(f.Messages())
@@ -203,12 +202,12 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 			}
 			switch f.Type() {
 			case wire.Data, wire.Sync, wire.Open, wire.Close:
-				if run = l.demux.addSource(f.Src(), from, at); run < 0 {
-					l.receiveGroups(batch)
-					run = l.demux.addSource(f.Src(), from, at)
+				if run = l.demux.AddSource(f.Src(), from, at); run < 0 {
+					l.receiveSources(batch)
+					run = l.demux.AddSource(f.Src(), from, at)
 				}
 			case wire.Cast:
-				run = l.addTo(&l.casts, from, at)
+				run = l.demux.AddCast(from, at)
 			default:
 				l.handleFrame(f)
 			}
@@ -226,7 +225,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 			}
 			f.SetDetour(true) // no change if the action is Direct: it was set
 		}
-		to := l.addRelay(i, from, at)
+		to := l.demux.AddRelay(i, from, at)
 		switch f.Type() {
 		case wire.Data, wire.Cast:
 			l.setRunPort(runOf(f))
@@ -253,13 +252,12 @@ func (l *inLink) acceptable(f wire.Frame) bool {
 // handOn hands on the frames that dispatch has noted.
 func (l *inLink) handOn(s *peers.Snapshot, batch []byte) {
 	l.countRelays() // before they leave: their traffic run may be counted at once
-	for _, i := range l.touched {
-		l.forward(s.Ways[i], batch, l.spansOf(l.ways[i]))
+	for _, i := range l.demux.Ways() {
+		l.forward(s.Ways[i], batch, l.demux.Relayed(i))
 	}
-	l.clearWays()
-	l.receiveGroups(batch)
+	l.receiveSources(batch)
 	l.receiveCasts(batch)
-	l.stretches = l.stretches[:0]
+	l.demux.Clear()
 }
 
 // forward hands frames to the writer of their next link. Frames that find its queue full are
@@ -313,7 +311,7 @@ func (l *inLink) finishBatch() {
 		p.inbox.Add(int64(accepted))
 		l.acceptedBytes = 0
 		if accepted > fewBytes {
-			l.schedule()
+			l.turns.Leave()
 		}
 	}
 	for b := l.replies; len(b) > 0; {
@@ -359,13 +357,13 @@ func (l *inLink) answer(t wire.Type, f wire.Frame, body []byte) {
 func (l *inLink) receiveCasts(batch []byte) {
 	p := l.p
 	offered := 0
-	for r := l.casts.head; r >= 0; r = l.stretches[r].next {
-		frames := batch[l.stretches[r].from:l.stretches[r].to]
+	for _, s := range l.demux.Casts() {
+		frames := batch[s.From:s.To]
 		offered += len(frames)
 		kept, ready := p.casts.add(frames, l.inboxRoom())
 		l.acceptedBytes += kept
 		if ready {
-			l.ready = append(l.ready, &p.casts.turn)
+			l.turns.Ready(&p.casts.turn)
 		}
 		if kept < len(frames) {
 			p.counters.inboxFull.Add(int64(wire.Count(frames[kept:])))
@@ -376,7 +374,6 @@ func (l *inLink) receiveCasts(batch []byte) {
 			l.slowDown(&p.casts.throttle, done, offered)
 		}
 	}
-	l.casts = emptyList
 }
 
 // handleFrame handles a frame for this node that is not one of many.

@@ -8,6 +8,7 @@ import (
 	"github.com/x/ringdht/internal/notify"
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
 // Reasons for which a message is not accepted.
@@ -118,7 +119,7 @@ func (p *Plane) sendBufferFull() (full bool, space <-chan struct{}) {
 // await waits until one of two channels is closed, ctx ends or the plane closes. A handler that
 // waits here gives way first.
 func (p *Plane) await(ctx context.Context, one, other <-chan struct{}) error {
-	giveWay(ctx)
+	workers.GiveWay(ctx)
 	return notify.Wait(ctx, p.ctx, one, other)
 }
 
@@ -163,7 +164,7 @@ func (p *Plane) Cast(ctx context.Context, sink uint64, port uint8, body []byte) 
 			continue
 		}
 		if queued > w.Link.Low() {
-			giveWay(ctx)
+			workers.GiveWay(ctx)
 			w.Link.Room(ctx)
 		}
 		return nil

@@ -3,6 +3,8 @@ package plane
 import (
 	"context"
 	"time"
+
+	"github.com/x/ringdht/internal/workers"
 )
 
 // clocks reads both clocks of the fence: [Plane.now] and the time of day.
@@ -32,7 +34,7 @@ func (p *Plane) awaitFence(ctx context.Context) {
 		if lowered == nil {
 			return
 		}
-		giveWay(ctx)
+		workers.GiveWay(ctx)
 		select {
 		case <-lowered:
 		case <-p.ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"github.com/x/ringdht/internal/stream"
 	"github.com/x/ringdht/internal/trace"
 	"github.com/x/ringdht/internal/wire"
+	"github.com/x/ringdht/internal/workers"
 )
 
 // traceRepeat is how long a trace waits for missing answers before it asks again.
@@ -37,7 +38,7 @@ func (p *Plane) askTrace(ctx context.Context, t *trace.Trace, sink uint64, ask [
 		if err := p.emit(sink, ask); err != nil {
 			return err
 		}
-		giveWay(ctx)
+		workers.GiveWay(ctx)
 		select {
 		case <-t.Done():
 			return nil

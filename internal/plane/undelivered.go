@@ -3,6 +3,7 @@ package plane
 import (
 	"context"
 
+	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/internal/undelivered"
 )
 
@@ -87,7 +88,7 @@ func (p *Plane) callUser(u Undelivered) (ok bool) {
 			p.logPanic("callback for undelivered messages ended its goroutine", "sink", u.Sink, "runtime.Goexit")
 		}
 	}()
-	call{p: p, undelivered: &u}.inside(p.Owner)
+	reentry.Call(p.Owner, func() { p.OnUndelivered(u) })
 	return true
 }
 
@@ -100,7 +101,7 @@ func (p *Plane) awaitCalls(ctx context.Context, sinks []uint64) error {
 	seq := p.losses.LatestCall(sinks)
 	for first := true; ; first = false {
 		returned := p.losses.AwaitCall(seq)
-		if returned == nil || first && Inside(p.Owner) { // a handler or callback with another context
+		if returned == nil || first && reentry.Inside(p.Owner) { // a handler or callback with another context
 			return nil
 		}
 		if err := p.await(ctx, returned, nil); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/x/ringdht/internal/demux"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
@@ -25,7 +26,7 @@ func (r *rig) batch(frames ...wire.Frame) (taken int) {
 		r.t.Fatal(err)
 	}
 	l.finishBatch()
-	l.schedule()
+	l.turns.Leave()
 	r.p.readEnded(c, net.ErrClosed, nil)
 	synctest.Wait()
 	return taken
@@ -110,16 +111,16 @@ func TestSourcesInABatch(t *testing.T) {
 	})
 }
 
-// A batch may have more sources than maxGroups.
+// A batch may have more sources than demux.MaxSources.
 func TestManySourcesInABatch(t *testing.T) {
 	withRig(t, func(t *testing.T, r *rig) {
 		routed(r)
 		var all []wire.Frame
-		for source := range uint64(3 * maxGroups) {
+		for source := range uint64(3 * demux.MaxSources) {
 			all = append(all, wire.Append(nil, wire.Header{Type: wire.Data, Dst: 20, Src: 1000 + source, Seq: 7}, nil))
 		}
 		r.batch(all...)
-		r.dropped(status.Dropped{Stale: 3 * maxGroups}) // there is no stream: each source is told so
+		r.dropped(status.Dropped{Stale: 3 * demux.MaxSources}) // there is no stream: each source is told so
 	})
 }
 
@@ -132,20 +133,5 @@ func TestSortEndsAtWhatIsTooLong(t *testing.T) {
 			t.Error(n, "bytes are taken for frames")
 		}
 		r.arrived(30, 1)
-	})
-}
-
-// A worker without work ends.
-func TestWorkerGoesWhenIdle(t *testing.T) {
-	withRig(t, func(t *testing.T, r *rig) {
-		for range 3 {
-			r.feed(wire.Append(nil, wire.Header{Type: wire.Cast, Dst: 20, Src: 5}, nil))
-			synctest.Wait()
-			r.p.sched.mu.Lock()
-			if n := r.p.sched.running; n != 0 {
-				t.Errorf("%d workers stay", n)
-			}
-			r.p.sched.mu.Unlock()
-		}
 	})
 }

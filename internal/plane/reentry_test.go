@@ -6,42 +6,13 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/x/ringdht/internal/reentry"
 	"github.com/x/ringdht/internal/wire"
 )
 
-// Inside finds the owner's number on the stack, for any number and any depth of the stack.
-func TestInside(t *testing.T) {
-	for _, owner := range []uint64{1, 9, 15, 16, 17, 0xab, 0x100, 0xf00f, 0x1234_5678_9abc_def0, 1<<64 - 1} {
-		var deep func(n int)
-		deep = func(n int) {
-			if n > 0 {
-				deep(n - 1)
-				return
-			}
-			for _, other := range []uint64{0, 1, 15, 16, owner >> 4, owner << 4, owner - 1, owner ^ 1<<63, owner} {
-				if got := Inside(other); got != (other == owner) {
-					t.Errorf("a handler of %#x is inside %#x: %v", owner, other, got)
-				}
-			}
-			started := make(chan bool)
-			go func() { started <- Inside(owner) }()
-			if <-started {
-				t.Errorf("a goroutine that a handler of %#x has started is inside", owner)
-			}
-		}
-		for _, n := range []int{0, 40, 60, 1000} {
-			p := &Plane{Config: Config{OnUndelivered: func(Undelivered) { deep(n) }}}
-			call{p: p, undelivered: &Undelivered{}}.inside(owner)
-		}
-		if Inside(owner) {
-			t.Error("inside, outside of any handler")
-		}
-	}
-}
-
 // Handlers are inside, by their stack and by their context, called by a worker or a reader.
 func TestHandlersAreInside(t *testing.T) {
-	owner := NewOwner()
+	owner := reentry.NewOwner()
 	byWorkers, byReaders := 0, 0
 	withRig(t, func(t *testing.T, r *rig) {
 		byWorkers, byReaders = 0, 0
@@ -54,12 +25,12 @@ func TestHandlersAreInside(t *testing.T) {
 	}, func(c *Config) {
 		c.Owner = owner
 		c.Deliver = func(ctx context.Context, d *Delivery) {
-			if ctx.Value(inlineKey{}) == nil {
-				byWorkers++
-			} else {
+			if byReader(ctx.Value(handlerKey{}).(*Plane), ctx) {
 				byReaders++
+			} else {
+				byWorkers++
 			}
-			if !Inside(owner) || Inside(owner+1) || OwnerOf(ctx) != owner || OwnerOf(context.Background()) != 0 {
+			if !reentry.Inside(owner) || reentry.Inside(owner+1) || OwnerOf(ctx) != owner || OwnerOf(context.Background()) != 0 {
 				t.Error("a handler is not inside")
 			}
 		}
@@ -78,12 +49,12 @@ func TestStackOfAPanicIsWithoutDigits(t *testing.T) {
 			t.Fatalf("%d panics, want 2", n)
 		}
 		logged := strings.Join(r.logs.all(), "")
-		for _, no := range []string{"plane.digit", "plane.call.inside", "inside.go"} {
+		for _, no := range []string{"reentry.digit", "reentry.Call", "reentry.go"} {
 			if strings.Contains(logged, no) {
 				t.Errorf("%q is in the log:\n%s", no, logged)
 			}
 		}
-		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "inside_test.go:", "(*Plane).callHandler(", "(*Plane).work(", "(*Plane).callBack("} {
+		for _, want := range []string{"goroutine ", "panicsAsAHandler(", "panicsAsACallback(", "reentry_test.go:", "(*Plane).callHandler(", "(*Pool).work(", "(*Plane).callBack("} {
 			if !strings.Contains(logged, want) {
 				t.Errorf("%q is not in the log:\n%s", want, logged)
 			}
@@ -97,10 +68,3 @@ func TestStackOfAPanicIsWithoutDigits(t *testing.T) {
 
 func panicsAsAHandler(context.Context, *Delivery) { panic("test") }
 func panicsAsACallback(Undelivered)               { panic("test") }
-
-func BenchmarkInside(b *testing.B) {
-	owner := NewOwner()
-	for b.Loop() {
-		Inside(owner)
-	}
-}

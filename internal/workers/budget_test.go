@@ -1,4 +1,4 @@
-package plane
+package workers
 
 import (
 	"testing"
@@ -39,14 +39,14 @@ func TestBudgetIsEarned(t *testing.T) {
 	if b.charge(maxBalance + wakeup); b.allows() {
 		t.Errorf("more than the most is left: %v", b)
 	}
-	for _, debt := range []time.Duration{3 * time.Millisecond, maxHold - 1} {
+	for _, debt := range []time.Duration{3 * time.Millisecond, MaxHold - 1} {
 		b = budget{}
 		b.charge(debt)
 		if n, want := b.calls(10_000, 0), payBack(debt-wakeup); n != want {
 			t.Errorf("a call of %v was paid back by %d calls, want %d", debt, n, want)
 		}
 	}
-	b.calls(1_000_000, maxHold-1) // slow for hours
+	b.calls(1_000_000, MaxHold-1) // slow for hours
 	if n := b.calls(100_000, 0); n != payBack(maxDebt) {
 		t.Errorf("a slow time was paid back by %d calls, want %d", n, payBack(maxDebt))
 	}
@@ -55,7 +55,7 @@ func TestBudgetIsEarned(t *testing.T) {
 // Inline calls that last now and then, too short to be found, hold up readers for no more
 // than a wakeup a call on average.
 func TestBudgetIsOnAverage(t *testing.T) {
-	for _, long := range []time.Duration{2 * wakeup, time.Millisecond, maxHold - wakeup} {
+	for _, long := range []time.Duration{2 * wakeup, time.Millisecond, MaxHold - wakeup} {
 		for _, every := range []int{2, 60, 499, 700} {
 			b, inline, calls := budget{}, time.Duration(0), 1_000_000
 			for i := range calls {
@@ -79,7 +79,7 @@ func TestBudgetIsOnAverage(t *testing.T) {
 func TestBudgetOfACallThatBlocks(t *testing.T) {
 	const cost = 50_000
 	for _, before := range []int{0, 1, 1000} {
-		for _, took := range []time.Duration{maxHold, time.Hour} {
+		for _, took := range []time.Duration{MaxHold, time.Hour} {
 			b := budget{}
 			b.calls(before, 0)
 			if b.charge(took); b.allows() {
@@ -94,7 +94,7 @@ func TestBudgetOfACallThatBlocks(t *testing.T) {
 	for range 10 * cost {
 		if took := time.Duration(0); b.allows() {
 			found++
-			b.charge(maxHold)
+			b.charge(MaxHold)
 		} else {
 			b.charge(took)
 		}
