@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/x/ringdht"
@@ -83,9 +82,7 @@ func (c *changed) Write(b []byte) (int, error) {
 
 // On a ring of programs of which some take no bundles, all accounts are exact: at rest, while links lose
 // frames and overtake others, and while members join and die.
-func TestMixedPrograms(t *testing.T) { synctest.Test(t, mixedPrograms) }
-
-func mixedPrograms(t *testing.T) {
+func TestMixedPrograms(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(3), ringdht.WithLease(2*time.Second))
 	var lose, bundles, lost atomic.Int64
 	join := func() {
