@@ -84,6 +84,7 @@ func TestReplacedLinkEnds(t *testing.T) {
 		r.link(30)
 		time.Sleep(RetireTimeout)
 		got, err := io.ReadAll(far)
+		synctest.Wait() // the reader removes the connection after its peer has seen it close
 		want := append(data(30, 1), connFrame(wire.End, 0)...)
 		wire.Frame(want).SetHops(wire.Frame(got).Hops())
 		if string(got) != string(want) || err != nil || r.p.peers() != 2 {
