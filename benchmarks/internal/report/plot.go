@@ -114,13 +114,15 @@ var palette = [Colours]color.RGBA{
 	{0, 158, 115, 255}, {204, 121, 167, 255}, {128, 128, 128, 255},
 }
 
+const width = 9 * vg.Inch
+
 // SVG writes the plot as SVG.
 func (p Plot) SVG(w io.Writer) error {
 	pl, err := p.plot()
 	if err != nil {
 		return err
 	}
-	c := vgsvg.New(8*vg.Inch, 5*vg.Inch)
+	c := vgsvg.New(width, 5*vg.Inch)
 	pl.Draw(draw.New(c))
 	_, err = c.WriteTo(w)
 	return err
@@ -133,7 +135,9 @@ func (p Plot) plot() (*plot.Plot, error) {
 		a.Scale = plot.LogScale{}
 		a.Tick.Marker = ticks{}
 	}
-	pl.Legend.Top, pl.Legend.Padding, pl.Legend.XOffs = true, 3, -10
+	// Each text of the legend begins behind its mark: a viewer without the font that the width was
+	// measured with then writes over nothing.
+	pl.Legend.Top, pl.Legend.Left, pl.Legend.Padding, pl.Legend.XOffs = true, true, 3, width*0.58
 	pl.Legend.TextStyle.Font = font.From(pl.Legend.TextStyle.Font, 9)
 	pl.Add(plotter.NewGrid())
 	for _, l := range p.Lines {
@@ -141,7 +145,7 @@ func (p Plot) plot() (*plot.Plot, error) {
 			return nil, err
 		}
 	}
-	pl.X.Max *= math.Pow(pl.X.Max/pl.X.Min, 0.35) // room for the legend beside the lines
+	pl.X.Max *= math.Pow(pl.X.Max/pl.X.Min, 0.6) // room for the legend beside the lines
 	return pl, nil
 }
 
@@ -174,8 +178,7 @@ func addLine(pl *plot.Plot, l Line) error {
 		line.Dashes = []vg.Length{vg.Points(4), vg.Points(3)}
 	}
 	pl.Add(line, marks, ranges)
-	// The space is for viewers without the font that the width was measured with.
-	pl.Legend.Add(l.System+"\u00a0\u00a0\u00a0\u00a0", line, marks)
+	pl.Legend.Add("\u00a0"+l.System, line, marks)
 	return nil
 }
 

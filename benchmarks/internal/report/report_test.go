@@ -138,7 +138,7 @@ func TestPlots(t *testing.T) {
 	if err := plots[0].SVG(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range []string{"<svg", ">raw\u00a0", ">ringdht\u00a0", "payload, bytes"} {
+	for _, word := range []string{"<svg", ">\u00a0raw", ">\u00a0ringdht", "payload, bytes"} {
 		if !strings.Contains(b.String(), word) {
 			t.Errorf("there is no %q in the picture", word)
 		}
