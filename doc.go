@@ -51,16 +51,16 @@
 // dropped silently.
 //
 // A sink that leaves with [Node.Leave] leaves no message of unknown outcome. It handles what it has
-// taken; the rest comes back to its source ([Undelivered], [ErrLeft]).
+// taken; the rest comes back to its source ([status.Undelivered], [ErrLeft]).
 //
 // A link loses nothing while it stands, but relays do not wait: where a queue is full or a link
 // breaks, they drop frames and count them. The streams between source and sink number, acknowledge
-// and repeat messages. All memory is bounded ([Limits]), so a slow sink makes its own sources wait
+// and repeat messages. All memory is bounded ([status.Limits]), so a slow sink makes its own sources wait
 // in [Node.Send], and no other node. [Node.Flush] returns when all accepted messages have been
 // handled, so no program needs to sleep. [Node.Cast] trades reliability for cost.
 //
 // A handler that blocks holds up its own source and no other, unless as many calls block as
-// [Limits] allows at once. See [Handler] for how handlers are called.
+// [status.Limits] allows at once. See [Handler] for how handlers are called.
 //
 // # When things break
 //
@@ -68,7 +68,7 @@
 // at once; a hang or a cut within one lease, or several in large rings ([WithLease]). A node is not
 // declared dead because a peer cannot reach it: messages between such a pair take a detour
 // ([Registry.Degraded]). Messages on their way through a dead node are sent again on another route.
-// Messages to a dead node end in an [UndeliveredError], and go to the callback of [WithUndelivered]
+// Messages to a dead node end in an [status.UndeliveredError], and go to the callback of [WithUndelivered]
 // if there is one. Both list exactly the messages whose outcome is unknown and those that were
 // certainly not handled. What the callback was told is not repeated, except by a Flush that was
 // waiting.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Three nodes on one machine: the first sends to the others.
@@ -76,7 +77,7 @@ func ExampleRegistry_RunTraffic() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	summary, err := registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1000})
+	summary, err := registry.RunTraffic(ctx, status.Traffic{Messages: 1000})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func ExampleClosestPreceding() {
 }
 
 // Messages whose delivery is not known come back when their sink dies.
-func ExampleUndeliveredError() {
+func ExampleNode_Flush() {
 	ctx := context.Background()
 	network := memnet.New(1)
 	registry, _ := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
@@ -157,7 +158,7 @@ func ExampleUndeliveredError() {
 	sink.Close()
 
 	err := source.Flush(ctx)
-	if e, ok := errors.AsType[*ringdht.UndeliveredError](err); ok {
+	if e, ok := errors.AsType[*status.UndeliveredError](err); ok {
 		for _, u := range e.Streams {
 			fmt.Printf("%d messages, %d of them certainly not handled: %q\n", u.Messages, u.NotHandled, u.Bodies)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // face is a registry and some nodes in memory.
@@ -143,7 +144,7 @@ func TestRegistryErrors(t *testing.T) {
 	if _, err := r.Setup(t.Context(), 0); !errors.Is(err, ringdht.ErrNotReady) {
 		t.Error(err)
 	}
-	if _, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrNotReady) {
+	if _, err := r.RunTraffic(t.Context(), status.Traffic{Messages: 1}); !errors.Is(err, ringdht.ErrNotReady) {
 		t.Error(err)
 	}
 	if _, err := r.Trace(t.Context(), 1, 2); !errors.Is(err, ringdht.ErrNoSuchNode) {
@@ -193,7 +194,7 @@ func TestRunStopsWithItsCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan error)
 	go func() {
-		_, err := r.RunTraffic(ctx, ringdht.Traffic{Messages: 1 << 30})
+		_, err := r.RunTraffic(ctx, status.Traffic{Messages: 1 << 30})
 		over <- err
 	}()
 	for r.Snapshot().Running == nil {
@@ -214,7 +215,7 @@ func TestRunStopsWithItsCaller(t *testing.T) {
 	if s.Last.Verdict() != want || s.Runs[0].Verdict != want || !s.Runs[0].Stopped || s.Verdicts["stopped"] != 1 {
 		t.Errorf("%q, %+v, %v", s.Last.Verdict(), s.Runs, s.Verdicts)
 	}
-	if sum, err := r.RunTraffic(t.Context(), ringdht.Traffic{Messages: 100}); err != nil || !sum.Exact() {
+	if sum, err := r.RunTraffic(t.Context(), status.Traffic{Messages: 100}); err != nil || !sum.Exact() {
 		t.Errorf("%+v, %v", sum, err)
 	}
 	if err := r.StopTraffic(t.Context()); err != nil {
@@ -225,7 +226,7 @@ func TestRunStopsWithItsCaller(t *testing.T) {
 // Close returns an *UndeliveredError as it is: there is no second error to join to it.
 func TestCloseReturnsUndelivered(t *testing.T) {
 	for _, opts := range [][]ringdht.NodeOption{nil, {
-		ringdht.WithUndelivered(func(ringdht.Undelivered) { t.Error("another callback was set") }), ringdht.WithUndelivered(nil)}} {
+		ringdht.WithUndelivered(func(status.Undelivered) { t.Error("another callback was set") }), ringdht.WithUndelivered(nil)}} {
 		r, nodes := face(t, func(ctx context.Context, _ ringdht.Message) { <-ctx.Done() }, opts...)
 		if _, err := r.Setup(t.Context(), 0); err != nil {
 			t.Fatal(err)
@@ -234,7 +235,7 @@ func TestCloseReturnsUndelivered(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := nodes[0].Close()
-		e, ok := err.(*ringdht.UndeliveredError)
+		e, ok := err.(*status.UndeliveredError)
 		if !ok || len(e.Streams) != 1 || string(e.Streams[0].Bodies[0]) != "abc" {
 			t.Errorf("%T: %v", err, err)
 		}

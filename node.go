@@ -171,7 +171,7 @@ func (n *Node) SendValue(ctx context.Context, to ID, v any) error { return n.n.S
 func (n *Node) Cast(ctx context.Context, to ID, body []byte) error { return n.n.Cast(ctx, to, body) }
 
 // Flush waits until all messages accepted before the call for these sinks, or for all sinks if none
-// are given, are delivered: their handlers have returned. The error is an [UndeliveredError] (use
+// are given, are delivered: their handlers have returned. The error is an [status.UndeliveredError] (use
 // errors.As) if streams to them have ended with messages that no Flush has listed yet. With a
 // callback ([WithUndelivered]) it lists the streams that ended during the call, and those of which
 // the callback had not been told when the call began. The error matches the cause of ctx if ctx
@@ -194,7 +194,7 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]status.Hop, error) { return 
 //
 //  1. It waits until everything sent is delivered, as [Node.Flush] does. Messages still come in.
 //  2. It takes no more messages. What has arrived is handled, and handlers may send. Then each
-//     source is told how far that came, and gets back the rest, see [Undelivered] and [ErrLeft].
+//     source is told how far that came, and gets back the rest, see [status.Undelivered] and [ErrLeft].
 //  3. It sends nothing more (Send fails with [ErrNotMember]), and waits until what handlers have
 //     sent is delivered.
 //  4. The registry takes the node out of all tables. The node relays until all peers have
@@ -205,7 +205,7 @@ func (n *Node) Trace(ctx context.Context, to ID) ([]status.Hop, error) { return 
 // Leave waits for handlers and sinks until ctx ends; for sources that do not confirm, and for a
 // registry that is away, one lease. If ctx ends in any step, or has ended before the call, Leave
 // asks the registry to take the node out, and closes it without waiting for the answer. The error
-// says what could not be done: messages not known to be delivered ([UndeliveredError], without
+// says what could not be done: messages not known to be delivered ([status.UndeliveredError], without
 // those that the callback of [WithUndelivered] was told), a registry that is away
 // ([ErrRegistryLost]), or an incarnation that was declared dead meanwhile ([ErrEvicted]). A second
 // call, or one after Close, returns an error that matches [ErrNotMember].
@@ -218,7 +218,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	return errors.Join(undelivered(failed), err)
 }
 
-// Close ends the node at once; [Node.Leave] is the orderly way. The error is an [UndeliveredError]
+// Close ends the node at once; [Node.Leave] is the orderly way. The error is an [status.UndeliveredError]
 // that lists accepted messages not known to be delivered, without those that Flush or the callback
 // of [WithUndelivered] was told; the callback hears of all that is pending before Close returns.
 // Close waits for every goroutine of the node, including handlers, whose context ends first; for

@@ -26,9 +26,6 @@ type Option interface {
 	RegistryOption
 }
 
-// Limits bounds the memory of a node; 0 means the default. [status.Limits] has the fields.
-type Limits = status.Limits
-
 type commonOption func(*handshake.Config)
 
 func (o commonOption) applyNode(c *node.Config)         { o(&c.Config) }
@@ -107,7 +104,7 @@ func WithRetry() NodeOption { return nodeOption(func(o *node.Config) { o.Retry =
 // that was waiting for the stream returns it too. They do return what f was not told, because f
 // panicked or ended its goroutine (runtime.Goexit, and so t.Fatal), or because 4,096 calls of f
 // were pending.
-func WithUndelivered(f func(Undelivered)) NodeOption {
+func WithUndelivered(f func(status.Undelivered)) NodeOption {
 	return nodeOption(func(o *node.Config) {
 		o.Undelivered = nil
 		if f != nil {
@@ -116,8 +113,8 @@ func WithUndelivered(f func(Undelivered)) NodeOption {
 	})
 }
 
-// WithLimits bounds the node's memory, see [Limits].
-func WithLimits(l Limits) NodeOption {
+// WithLimits bounds the node's memory, see [status.Limits].
+func WithLimits(l status.Limits) NodeOption {
 	return nodeOption(func(o *node.Config) { o.Limits = l })
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // client asks the instances of the service, and counts the answers to each request.
@@ -60,7 +61,7 @@ func (c *client) answer(_ context.Context, m ringdht.Message) {
 
 // undelivered sends again what an instance that left has not handled. A request of unknown outcome
 // is a failure of the ring: no instance was killed.
-func (c *client) undelivered(u ringdht.Undelivered) {
+func (c *client) undelivered(u status.Undelivered) {
 	if u.NotHandled < u.Messages {
 		c.t.Errorf("%d requests to %d have no known outcome: %v", u.Messages-u.NotHandled, u.Sink, u.Err)
 	}

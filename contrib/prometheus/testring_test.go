@@ -14,6 +14,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 const lease = 3 * time.Second
@@ -69,7 +70,7 @@ func (tr *testRing) run(entries, messages int) {
 func (tr *testRing) traffic(messages int) {
 	tr.t.Helper()
 	ctx := context.Background()
-	s, err := tr.registry.RunTraffic(ctx, ringdht.Traffic{Messages: messages})
+	s, err := tr.registry.RunTraffic(ctx, status.Traffic{Messages: messages})
 	if err != nil || !s.Exact() {
 		tr.t.Fatal(err, s)
 	}

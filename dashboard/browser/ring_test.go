@@ -155,7 +155,7 @@ func (r *ring) setup(k int) {
 // run lets every node send so many messages, and demands an exact account.
 func (r *ring) run(messages int) *status.Summary {
 	r.t.Helper()
-	s, err := r.registry.RunTraffic(ctx(r.t), ringdht.Traffic{Messages: messages})
+	s, err := r.registry.RunTraffic(ctx(r.t), status.Traffic{Messages: messages})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/x/ringdht"
 	ringprom "github.com/x/ringdht/contrib/prometheus"
 	"github.com/x/ringdht/deploy/internal/service"
+	"github.com/x/ringdht/status"
 )
 
 func main() {
@@ -98,7 +99,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	opts := []ringdht.NodeOption{
 		ringdht.WithRing(c.Ring), ringdht.WithCodec(*c.codec), ringdht.WithListen(c.listen), ringdht.WithTraffic(), ringdht.WithRetry(), ringdht.WithLogger(log),
-		ringdht.WithUndelivered(func(u ringdht.Undelivered) {
+		ringdht.WithUndelivered(func(u status.Undelivered) {
 			log.Warn("messages not known to be delivered", "sink", u.Sink, "messages", u.Messages, "not_handled", u.NotHandled, "err", u.Err)
 		}),
 	}
@@ -134,7 +135,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.leave)
 	defer cancel()
 	err = node.Leave(leave)
-	if _, undelivered := errors.AsType[*ringdht.UndeliveredError](err); err != nil && (undelivered || !errors.Is(err, ringdht.ErrRegistryLost)) {
+	if _, undelivered := errors.AsType[*status.UndeliveredError](err); err != nil && (undelivered || !errors.Is(err, ringdht.ErrRegistryLost)) {
 		return fmt.Errorf("leaving: %w", err)
 	}
 	log.Info("node has left", "id", node.ID())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // open starts a ring of a voter and a tally on two hosts of an in-memory network.
@@ -67,7 +68,7 @@ func TestVotesForATallyThatIsCutOff(t *testing.T) {
 		network.Cut("tally", "") // from every other host
 		start := time.Now()
 		err := Vote(t.Context(), voter, tally.Node.ID(), "ann")
-		lost, ok := errors.AsType[*ringdht.UndeliveredError](err)
+		lost, ok := errors.AsType[*status.UndeliveredError](err)
 		if !ok || len(lost.Streams) != 1 || string(lost.Streams[0].Bodies[0]) != "ann" {
 			t.Fatalf("Vote: %v", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/x/ringdht/examples/internal/report"
 	"github.com/x/ringdht/examples/internal/table"
 	"github.com/x/ringdht/examples/internal/watch"
+	"github.com/x/ringdht/status"
 )
 
 // patience bounds how long a command may wait for its sink, once the overlay is set up.
@@ -132,7 +133,7 @@ func (m *messenger) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, leaveTimeout, slow(leaveTimeout))
 	defer cancel()
 	err := m.node.Leave(ctx)
-	if _, undelivered := errors.AsType[*ringdht.UndeliveredError](err); undelivered {
+	if _, undelivered := errors.AsType[*status.UndeliveredError](err); undelivered {
 		return err
 	}
 	m.report(m.event(eventLeft), "exited overlay")

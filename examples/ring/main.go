@@ -198,7 +198,7 @@ func (j *job) do(ctx context.Context, screen *console.Screen) error {
 		return nil
 	}
 
-	s, err := r.RunTraffic(ctx, ringdht.Traffic{Messages: j.messages, Payload: j.payload, Progress: func(sent, total int64) {
+	s, err := r.RunTraffic(ctx, status.Traffic{Messages: j.messages, Payload: j.payload, Progress: func(sent, total int64) {
 		screen.Progress("sent %d of %d messages (%d %%)", sent, total, 100*sent/total)
 	}})
 	screen.Done()

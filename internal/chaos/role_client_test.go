@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // client is a process that asks the instances of a service at a fixed rate. It is written as
@@ -147,7 +148,7 @@ func (c *client) handle(_ context.Context, m ringdht.Message) {
 }
 
 // undelivered sorts what an instance that left has not handled from what has no known outcome.
-func (c *client) undelivered(u ringdht.Undelivered) {
+func (c *client) undelivered(u status.Undelivered) {
 	if u.Messages != uint64(len(u.Bodies)) {
 		c.say(event{What: "wrong", Error: fmt.Sprintf("%d undelivered messages to %d, with %d bodies", u.Messages, u.Sink, len(u.Bodies))})
 	}

@@ -133,7 +133,7 @@ func (s *instance) handle(ctx context.Context, m ringdht.Message) {
 
 // undelivered complains about answers, since no client ends. An announcement may meet a member
 // that leaves.
-func (s *instance) undelivered(u ringdht.Undelivered) {
+func (s *instance) undelivered(u status.Undelivered) {
 	for _, body := range u.Bodies {
 		if kind, _, number, _ := parseService(body); kind == kindReply {
 			s.say(event{What: "wrong", Error: fmt.Sprintf("the answer to request %d from %d was not delivered: %v", number, u.Sink, u.Err)})
@@ -147,7 +147,7 @@ func (s *instance) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := s.node.Leave(ctx)
-	if _, undelivered := errors.AsType[*ringdht.UndeliveredError](err); undelivered || err != nil && !errors.Is(err, ringdht.ErrRegistryLost) {
+	if _, undelivered := errors.AsType[*status.UndeliveredError](err); undelivered || err != nil && !errors.Is(err, ringdht.ErrRegistryLost) {
 		s.fail("leaving", err)
 	}
 	os.Exit(0)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/status"
 )
 
 // member is a process with a node.
@@ -65,7 +66,7 @@ func (m *member) handle(_ context.Context, msg ringdht.Message) {
 }
 
 // undelivered notes the messages that the library reports as undelivered.
-func (m *member) undelivered(u ringdht.Undelivered) {
+func (m *member) undelivered(u status.Undelivered) {
 	if u.Messages != uint64(len(u.Bodies)) {
 		m.say(event{What: "wrong", Error: fmt.Sprintf("%d undelivered messages to %d, with %d bodies", u.Messages, u.Sink, len(u.Bodies))})
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // joining is a Join under way.
@@ -301,7 +302,7 @@ func TestJoinIsHopeless(t *testing.T) {
 		"no such ID":      {"", []ringdht.NodeOption{ringdht.WithID(1 << 20)}, ringdht.ErrHandshake, "16-bit"},
 		"another host":    {"", []ringdht.NodeOption{ringdht.WithListen("n0:9"), ringdht.WithTransport(nil)}, ringdht.ErrUnreachable, "WithAdvertise"},
 		"a node":          {"n0:7", nil, ringdht.ErrHandshake, "not a registry"},
-		"an option":       {"", []ringdht.NodeOption{ringdht.WithLimits(ringdht.Limits{SendBuffer: 5000})}, nil, "SendBuffer"},
+		"an option":       {"", []ringdht.NodeOption{ringdht.WithLimits(status.Limits{SendBuffer: 5000})}, nil, "SendBuffer"},
 		"no address":      {"registry", nil, nil, "registry"},
 		"a port in use":   {"", []ringdht.NodeOption{ringdht.WithListen(":3")}, syscall.EADDRINUSE, "listening"},
 		"a wrong address": {"", []ringdht.NodeOption{ringdht.WithAdvertise("0.0.0.0:7")}, nil, "WithAdvertise"},

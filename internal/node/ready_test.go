@@ -10,6 +10,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // often is how many times a test tries what must not depend on chance.
@@ -90,7 +91,7 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 	calls := map[string]func(ctx context.Context) error{
 		"Setup": func(ctx context.Context) error { _, err := tr.Registry.Setup(ctx, 1); return err },
 		"Run": func(ctx context.Context) error {
-			_, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 1})
+			_, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: 1})
 			return err
 		},
 		"Listen":     func(ctx context.Context) error { _, err := tr.Registry.Listen(ctx, "registry:0"); return err },
@@ -114,7 +115,7 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 	if tr.Registry.Epoch() != epoch || after.Entries != before.Entries || len(tr.Registry.Members()) != 8 {
 		t.Errorf("epoch %d and then %d, %d entries and then %d", epoch, tr.Registry.Epoch(), before.Entries, after.Entries)
 	}
-	tr.Run(ringdht.Traffic{Messages: 1})
+	tr.Run(status.Traffic{Messages: 1})
 	if runs := tr.Registry.Snapshot().Runs; len(runs) != 1 || runs[0].Number != 1 {
 		t.Errorf("others have started: %+v", runs)
 	}

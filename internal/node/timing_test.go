@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht/internal/node"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Every rule of the membership that has a time in it, in virtual time.
@@ -281,7 +282,7 @@ func TestHalfAgainstHalf(t *testing.T) {
 				}
 			}
 			for _, n := range tr.Nodes { // what it sent before, to the other half
-				var lost *ringdht.UndeliveredError
+				var lost *status.UndeliveredError
 				if err := n.Flush(tr.Ctx()); err != nil && !errors.As(err, &lost) {
 					t.Error(err)
 				}

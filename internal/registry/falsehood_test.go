@@ -86,7 +86,7 @@ func TestFalseSummaryIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, lie *ringtest.Tamper) {
 				lie.Set(c.lie)
-				s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 200})
+				s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 200})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -113,7 +113,7 @@ func TestPairThatDisagreesIsNamed(t *testing.T) {
 			i := slices.IndexFunc(p.Received, func(q control.Pair) bool { return q.ID == 50 })
 			p.Received[i].N++
 		}))
-		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 200})
+		s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 200})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestSwallowedMessagesAreSeen(t *testing.T) {
 		}
 		victim.Set(move(-3, -1111))
 		thief.Set(move(3, 1111))
-		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 200})
+		s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 200})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestSwallowedMessagesAreSeen(t *testing.T) {
 		}
 		victim.Set(move(-3, -1111)) // and does not report them: the sums differ, and the relays are named
 		thief.Set(nil)
-		if s, err = tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 200}); err != nil {
+		if s, err = tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 200}); err != nil {
 			t.Fatal(err)
 		}
 		if len(s.Wrong) != 2 || !strings.HasPrefix(s.Wrong[0], "from 40 to 35: ") || !strings.Contains(s.Wrong[0], ", by way of node") || len(s.Doubtful) > 0 {
@@ -179,7 +179,7 @@ func TestReportsOfRunsAreBounded(t *testing.T) {
 		lie.Set(rewritePairs(func(p *control.Pairs) { p.Sent, p.Received = many, many }))
 		ctx, cancel := context.WithCancel(long(t))
 		defer cancel()
-		s, err := tr.Registry.RunTraffic(ctx, ringdht.Traffic{Messages: 200})
+		s, err := tr.Registry.RunTraffic(ctx, status.Traffic{Messages: 200})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ func TestGoneKeepTheirFigures(t *testing.T) {
 		}
 		tr.Setup(2)
 		time.Sleep(2 * time.Second) // in virtual time: all have reported, which is what their figures are compared with
-		sum := tr.Run(ringdht.Traffic{Messages: 100}).Sum
+		sum := tr.Run(status.Traffic{Messages: 100}).Sum
 		time.Sleep(2*time.Second + 500*time.Millisecond) // between two heartbeats
 		synctest.Wait()
 		s := tr.Registry.Snapshot()

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht/internal/control"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var shortLived = flag.Int("shortlived", 60, "how many nodes come, send and leave while a source sends, in TestShortLivedNodes")
@@ -24,7 +25,7 @@ func incomingOf(n *ringdht.Node) int { return n.Status().Streams.Incoming }
 // A sink takes eight streams. Eight sources that have left make room for a ninth.
 func TestLeaversMakeRoom(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
-	sink := tr.Join(nil, ringdht.WithLimits(ringdht.Limits{Streams: 8}))
+	sink := tr.Join(nil, ringdht.WithLimits(status.Limits{Streams: 8}))
 	tr.Join(nil)
 	tr.Setup(0)
 	for range 2 {

@@ -46,7 +46,7 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("before the set-up: %+v", s)
 		}
 		tr.Setup(2)
-		sum := tr.Run(ringdht.Traffic{Messages: 100}).Sum
+		sum := tr.Run(status.Traffic{Messages: 100}).Sum
 		time.Sleep(2 * time.Second) // in virtual time: until all have sent heartbeats, the second after their links were checked
 		synctest.Wait()
 

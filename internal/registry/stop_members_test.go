@@ -69,7 +69,7 @@ func TestStopWhileMembersChange(t *testing.T) {
 					t.Errorf("%s", s.Verdict())
 				}
 				tr.WaitSettled()
-				tr.Run(ringdht.Traffic{Messages: 100})
+				tr.Run(status.Traffic{Messages: 100})
 				tr.Close()
 			}
 		})
@@ -103,7 +103,7 @@ func TestStopIsRepeatedToAMemberThatComesBack(t *testing.T) {
 	if s := checkStopped(tr); len(s.Lost) > 0 {
 		t.Error(s.Verdict())
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // A node that joins while a run stops is asked for its relays like any late one.
@@ -131,7 +131,7 @@ func TestLatecomerOfAStoppedRun(t *testing.T) {
 		t.Errorf("%+v", s.Nodes)
 	}
 	tr.WaitSettled()
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // A node that has not heard of its task yet when it is told to stop sends nothing.
@@ -159,7 +159,7 @@ func TestStopBeforeTheTask(t *testing.T) {
 	if r := n.Status().Runs; r.Latest.Sent != 0 || r.Latest.Received == 0 || r.Count != 1 || s.Sum.Sent == 0 {
 		t.Errorf("%+v, %+v", r, s.Sum)
 	}
-	tr.Run(ringdht.Traffic{Messages: 100})
+	tr.Run(status.Traffic{Messages: 100})
 }
 
 // A caller that goes when all is sent stops nothing. The next run waits for the account, also while
@@ -239,7 +239,7 @@ func TestStopWhileANodeHangs(t *testing.T) {
 			t.Errorf("%s", s.Verdict())
 		}
 		tr.WaitSettled()
-		tr.Run(ringdht.Traffic{Messages: 100})
+		tr.Run(status.Traffic{Messages: 100})
 		net.Heal()
 		hung.Close()
 	})

@@ -39,7 +39,7 @@ func inLiarsBubble(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, liar
 		if err := tr.Registry.WaitSettled(long(t)); err != nil {
 			t.Error(err)
 		}
-		tr.Run(ringdht.Traffic{Messages: 200})
+		tr.Run(status.Traffic{Messages: 200})
 		tr.Close()
 	})
 }
@@ -74,7 +74,7 @@ func TestRunLeavesOutMembersWithoutProgress(t *testing.T) {
 			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper) {
 				lie.DropFrames(c.drop...)
 				start := time.Now()
-				s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1000})
+				s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 1000})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -122,7 +122,7 @@ func TestRingLeavesOutAMemberThatNeverLinks(t *testing.T) {
 			if left, ok := errors.AsType[*status.LeftOutError](err); !ok || len(left.Members) != 1 || left.Members[0].Node.ID != liar.ID() || errors.Is(err, ringdht.ErrNotReady) {
 				t.Error(err)
 			}
-			s, err := r.RunTraffic(long(t), ringdht.Traffic{Messages: 100})
+			s, err := r.RunTraffic(long(t), status.Traffic{Messages: 100})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -177,7 +177,7 @@ func TestRunsDespiteTroubleOverAndOver(t *testing.T) {
 		time.Sleep(2 * ringtest.Lease)
 		refused, start := 0, time.Now()
 		for {
-			s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 100})
+			s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 100})
 			if errors.Is(err, ringdht.ErrNotReady) && strings.Contains(err.Error(), "node 30 cannot reach node") {
 				refused++
 				time.Sleep(time.Second)
@@ -237,7 +237,7 @@ func TestStopOfAMemberThatGoesOn(t *testing.T) {
 				tr.Net.Delay("", "", 20*time.Millisecond, 0) // else no time passes while they send
 				over := make(chan error, 1)
 				go func() {
-					_, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: math.MaxInt32, Payload: 20_000})
+					_, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: math.MaxInt32, Payload: 20_000})
 					over <- err
 				}()
 				time.Sleep(500 * time.Millisecond)
@@ -279,7 +279,7 @@ func TestSlowRunIsExact(t *testing.T) {
 		done := make(chan *status.Summary, 1)
 		start := time.Now()
 		go func() {
-			s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 150, Payload: 60_000})
+			s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 150, Payload: 60_000})
 			if err != nil {
 				t.Error(err)
 			}
@@ -313,7 +313,7 @@ func TestRunNamesTheSinkThatIsWaitedFor(t *testing.T) {
 			tr.Net.Hold(fmt.Sprintf("n%d", i), "n4")
 		}
 		start := time.Now()
-		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1000})
+		s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -350,7 +350,7 @@ func TestFiguresBeyondTheTaskAreNoProgress(t *testing.T) {
 			}
 			return body
 		})
-		s, err := tr.Registry.RunTraffic(long(t), ringdht.Traffic{Messages: 1000})
+		s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}

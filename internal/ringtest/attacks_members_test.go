@@ -147,12 +147,12 @@ func (f *field) swallows(t *testing.T) (harm bool) {
 	n, tamper := f.liar(ringdht.ID(th.id), ringtest.WithNodeConfig(func(c *node.Config) {
 		c.Inside = th.inside
 	}))
-	f.Run(ringdht.Traffic{Messages: 100})
+	f.Run(status.Traffic{Messages: 100})
 	th.mu.Lock()
 	th.took = make(map[uint64]*control.Pair)
 	th.mu.Unlock()
 	tamper.Set(th.reports)
-	s, err := f.Registry.RunTraffic(f.Ctx(), ringdht.Traffic{Messages: 400})
+	s, err := f.Registry.RunTraffic(f.Ctx(), status.Traffic{Messages: 400})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func (f *field) reportsFalsely(t *testing.T) (harm bool) {
 		}
 		return body
 	})
-	s, err := f.Registry.RunTraffic(f.Ctx(), ringdht.Traffic{Messages: 100})
+	s, err := f.Registry.RunTraffic(f.Ctx(), status.Traffic{Messages: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func (f *field) forgesSources(t *testing.T) (harm bool) {
 	n := f.Join(nil, ringdht.WithTraffic(), ringdht.WithID(25)) // a new source
 	f.WaitSettled()
 	start := time.Now()
-	f.Run(ringdht.Traffic{Messages: 1000})
+	f.Run(status.Traffic{Messages: 1000})
 	took := time.Since(start)
 	f.leaves(n)
 	link.Close()

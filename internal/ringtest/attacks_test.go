@@ -18,6 +18,7 @@ import (
 	"github.com/x/ringdht/internal/secure"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // attack is a row of docs/attacks.md whose effect is a matter of identity or of time: what a stranger
@@ -89,7 +90,7 @@ func (a attack) try(t *testing.T, safe bool) {
 	}
 	f.b, f.a = f.Nodes[0], f.Nodes[3]
 	f.Setup(1)
-	f.Run(ringdht.Traffic{Messages: 100})
+	f.Run(status.Traffic{Messages: 100})
 	time.Sleep(5 * ringtest.Lease)
 	f.handled.Store(0)
 	lives, before := incarnations(f.Ring), inUse()
@@ -106,12 +107,12 @@ func (a attack) try(t *testing.T, safe bool) {
 		}
 	}
 	if a.lasts && (a.member || !safe) {
-		if s, err := f.Registry.RunTraffic(f.Ctx(), ringdht.Traffic{Messages: 1000}); err != nil || s.Exact() || s.Sum.Unknown == 0 {
+		if s, err := f.Registry.RunTraffic(f.Ctx(), status.Traffic{Messages: 1000}); err != nil || s.Exact() || s.Sum.Unknown == 0 {
 			t.Errorf("the deceived stream did not end: %v %v", s, err)
 		}
 	}
 	f.WaitSettled()
-	f.Run(ringdht.Traffic{Messages: 1000})
+	f.Run(status.Traffic{Messages: 1000})
 	time.Sleep(5 * ringtest.Lease)
 	if now := inUse(); !ringtest.RaceEnabled && (now.heap > before.heap+2<<20 || now.goroutines > before.goroutines+4) {
 		t.Errorf("%d bytes and %d goroutines are left", now.heap-before.heap, now.goroutines-before.goroutines)

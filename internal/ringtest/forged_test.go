@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/internal/wire"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Frames in the names of others, over a link in the name of a member. What no member can have sent
@@ -61,7 +62,7 @@ func TestForgedFrames(t *testing.T) {
 					t.Fatal(err)
 				}
 				ringtest.CheckElapsed(t, "a message to the victim", start, 2*time.Second)
-				tr.Run(ringdht.Traffic{Messages: 1000})
+				tr.Run(status.Traffic{Messages: 1000})
 				link.Close()
 				tr.Close()
 			})
@@ -141,7 +142,7 @@ func TestOpenFlood(t *testing.T) {
 			tr.Join(nil, ringdht.WithTraffic())
 		}
 		tr.Setup(2)
-		tr.Run(ringdht.Traffic{Messages: 100})
+		tr.Run(status.Traffic{Messages: 100})
 		victim := tr.Nodes[0]
 		before := victim.Status()
 		link := tr.Link(t, victim, ringtest.RefOf(tr.Nodes[1]))
@@ -158,7 +159,7 @@ func TestOpenFlood(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic())
 		tr.WaitSettled()
 		start := time.Now()
-		tr.Run(ringdht.Traffic{Messages: 1000})
+		tr.Run(status.Traffic{Messages: 1000})
 		ringtest.CheckElapsed(t, "a run with a newcomer", start, time.Second)
 		if window, want := tr.Nodes[1].Status().Streams.Window, int64(4*1<<20); window < want {
 			t.Errorf("windows of %d bytes in all for 4 sinks, at least %d are right", window, want)

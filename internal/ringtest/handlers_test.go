@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // Handlers answer every message with one to each node, for some rounds. The windows are far
@@ -36,7 +37,7 @@ func TestHandlersThatSendDoNotDeadlock(t *testing.T) {
 					t.Error(err)
 				}
 			}
-		}, ringdht.WithLimits(ringdht.Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}))
+		}, ringdht.WithLimits(status.Limits{SendBuffer: 8 << 10, ReceiveBuffer: 512 << 10, Handlers: 4}))
 		nodes[i].Store(n)
 	}
 	tr.Setup(2)
@@ -89,7 +90,7 @@ func TestHandlerBacklogHasABound(t *testing.T) {
 				return
 			}
 		}
-	}, ringdht.WithLimits(ringdht.Limits{HandlerBacklog: 100 << 10}))
+	}, ringdht.WithLimits(status.Limits{HandlerBacklog: 100 << 10}))
 	tr.Setup(0)
 	if err := sender.Send(tr.Ctx(), sender.ID(), nil); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 // ended fails the test if f hangs.
@@ -107,7 +108,7 @@ func TestEndingTheNodeInItsCallback(t *testing.T) {
 	var n *ringdht.Node
 	joined := make(chan struct{})
 	got := make(chan error, 3)
-	n = tr.Join(nil, ringdht.WithUndelivered(func(ringdht.Undelivered) {
+	n = tr.Join(nil, ringdht.WithUndelivered(func(status.Undelivered) {
 		<-joined
 		got <- n.Close()
 		got <- n.Leave(context.Background())
@@ -141,7 +142,7 @@ func TestClosingTheRegistryInProgress(t *testing.T) {
 	}
 	tr.Setup(0)
 	err := ended(t, "Run", func() error {
-		_, err := tr.Registry.RunTraffic(tr.Ctx(), ringdht.Traffic{Messages: 1 << 30, Progress: func(int64, int64) { tr.Registry.Close() }})
+		_, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 1 << 30, Progress: func(int64, int64) { tr.Registry.Close() }})
 		return err
 	})
 	if !errors.Is(err, ringdht.ErrClosed) {
@@ -180,7 +181,7 @@ func TestPanicsAreSeen(t *testing.T) {
 
 func panicking(t *testing.T, logger bool) {
 	tr := ringtest.New(t, memnet.New(1))
-	opts := []ringdht.NodeOption{ringdht.WithID(10), ringdht.WithUndelivered(func(ringdht.Undelivered) { panic("nor here") })}
+	opts := []ringdht.NodeOption{ringdht.WithID(10), ringdht.WithUndelivered(func(status.Undelivered) { panic("nor here") })}
 	if logger {
 		opts = append(opts, ringdht.WithLogger(slog.New(slog.DiscardHandler)))
 	}

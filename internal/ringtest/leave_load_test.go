@@ -13,6 +13,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var leaves = flag.Int("leaves", 12, "how many nodes leave under load, over each transport")
@@ -155,7 +156,7 @@ func (s *loadedSource) check(t *testing.T, ctx context.Context, leave int, id ri
 	t.Helper()
 	got = l.next[s.n.ID()]
 	if err := s.n.Flush(ctx, id); err != nil {
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		if !errors.As(err, &lost) {
 			t.Fatal(err)
 		}
@@ -237,7 +238,7 @@ func leaveAmong(t *testing.T, mem *memnet.Network, name string, event func(tr *r
 	sending.Wait()
 	others.Wait()
 	for _, s := range sources {
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		if errors.As(s.Flush(tr.Ctx()), &lost) {
 			for _, u := range lost.Streams {
 				back.Add(int64(u.NotHandled))

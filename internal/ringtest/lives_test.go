@@ -240,7 +240,7 @@ func (l *lives) leave() {
 // outcome only if the sink has died, or the node itself before.
 func (l *lives) honest(n *ringdht.Node, err error) {
 	l.T.Logf("node %d left: %v", n.ID(), err)
-	var lost *ringdht.UndeliveredError
+	var lost *status.UndeliveredError
 	if !errors.As(err, &lost) || err.Error() != lost.Error() {
 		l.fatal("node %d left: %v", n.ID(), err)
 	}
@@ -327,15 +327,15 @@ func (l *lives) settle() {
 }
 
 // task draws the traffic of a run. Large runs are rare.
-func (l *lives) task() ringdht.Traffic {
-	tf := ringdht.Traffic{Messages: int(math.Pow(10, 5*l.rng.Float64()))}
+func (l *lives) task() status.Traffic {
+	tf := status.Traffic{Messages: int(math.Pow(10, 5*l.rng.Float64()))}
 	if l.rng.IntN(4) == 0 {
 		tf.Payload = 4 + l.rng.IntN(200)
 	}
 	return tf
 }
 
-func (l *lives) begin() (tf ringdht.Traffic, ended <-chan func() (*status.Summary, error)) {
+func (l *lives) begin() (tf status.Traffic, ended <-chan func() (*status.Summary, error)) {
 	tf = l.task()
 	l.done = append(l.done, fmt.Sprintf("run of %d", tf.Messages))
 	done := make(chan func() (*status.Summary, error), 1)

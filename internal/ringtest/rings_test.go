@@ -89,7 +89,7 @@ func TestNewcomerIsFirstAtARestartedRegistry(t *testing.T) {
 					t.Errorf("the ring was %s and is %s", id, now)
 				}
 				checkSame(t, tr.Nodes[:5], before)
-				tr.Run(ringdht.Traffic{Messages: 50})
+				tr.Run(status.Traffic{Messages: 50})
 				if k := tr.Registry.Snapshot().Entries; k != 2 {
 					t.Errorf("%d entries", k)
 				}
@@ -242,7 +242,7 @@ func TestTwoRingsComeTogether(t *testing.T) {
 		if err := i[0].Send(tr.Ctx(), i[1].ID(), []byte("block")); err != nil {
 			t.Fatal(err)
 		}
-		var lost *ringdht.UndeliveredError
+		var lost *status.UndeliveredError
 		err := i[0].Flush(tr.Ctx())
 		for errors.Is(err, ringdht.ErrOtherRing) && errors.Is(err, ringdht.ErrEvicted) && !errors.As(err, &lost) {
 			time.Sleep(ringtest.Lease / 8) // it was the first to give up: a Flush of its next incarnation says

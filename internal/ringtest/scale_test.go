@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var scale = flag.Int("scale", 0, "run the test of a large ring with this many nodes, such as 10000, and check the promises of docs/scale.md")
@@ -117,7 +118,7 @@ func grow(t *testing.T, size int) *grown {
 func (g *grown) exact(messages int) {
 	g.T.Helper()
 	w := g.watch()
-	s := g.Run(ringdht.Traffic{Messages: messages})
+	s := g.Run(status.Traffic{Messages: messages})
 	g.T.Logf("%d nodes, %d messages each, exact: %.2f hops, in %v; %v", len(g.Nodes), messages, s.MeanHops, s.Elapsed.Round(time.Millisecond),
 		w.since(float64(s.Sum.Received), s.MeanHops*float64(s.Sum.Received)))
 }

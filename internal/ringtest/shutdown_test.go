@@ -14,6 +14,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
+	"github.com/x/ringdht/status"
 )
 
 var (
@@ -163,8 +164,8 @@ func (sum *shutSum) judge(t *testing.T, s *shutNode, all []*shutNode) {
 	if s.bad > 0 {
 		t.Errorf("node %d: %d messages twice or out of order", id, s.bad)
 	}
-	told := make(map[ringdht.ID][]ringdht.Undelivered)
-	var lost *ringdht.UndeliveredError
+	told := make(map[ringdht.ID][]status.Undelivered)
+	var lost *status.UndeliveredError
 	switch {
 	case s.err == nil:
 		sum.clean++

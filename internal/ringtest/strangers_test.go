@@ -82,7 +82,7 @@ func TestStrangers(t *testing.T) {
 				tr.Join(nil, ringdht.WithTraffic())
 			}
 			tr.Setup(0)
-			tr.Run(ringdht.Traffic{Messages: 100})
+			tr.Run(status.Traffic{Messages: 100})
 			members := tr.Registry.Members()
 			count := func() int64 {
 				if c.cause == atNode {
@@ -104,7 +104,7 @@ func TestStrangers(t *testing.T) {
 			if now := tr.Registry.Members(); !slices.Equal(now, members) {
 				t.Errorf("the members are %v, they were %v", now, members)
 			}
-			tr.Run(ringdht.Traffic{Messages: 100})
+			tr.Run(status.Traffic{Messages: 100})
 			if strings.Contains(log.Text(), "panic") {
 				t.Error(log.Text())
 			}

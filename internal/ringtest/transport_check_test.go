@@ -12,6 +12,7 @@ import (
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/internal/handshake"
 	"github.com/x/ringdht/internal/ringtest"
+	"github.com/x/ringdht/status"
 )
 
 // odd is a transport that changes what TCP's methods return.
@@ -117,12 +118,12 @@ func TestTransportOfValues(t *testing.T) {
 		tr.Join(nil, ringdht.WithTraffic())
 	}
 	tr.Setup(2)
-	tr.Run(ringdht.Traffic{Messages: 500})
+	tr.Run(status.Traffic{Messages: 500})
 	if err := tr.Nodes[3].Leave(tr.Ctx()); err != nil {
 		t.Error(err)
 	}
 	tr.Nodes = tr.Nodes[:3]
-	tr.Run(ringdht.Traffic{Messages: 500})
+	tr.Run(status.Traffic{Messages: 500})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +233,7 @@ func TestTransportFaultsAccepted(t *testing.T) {
 			tr.Join(nil, ringdht.WithListen(addr), ringdht.WithAdvertise(addr), ringdht.WithTraffic())
 		}
 		tr.Setup(1)
-		tr.Run(ringdht.Traffic{Messages: 100})
+		tr.Run(status.Traffic{Messages: 100})
 	})
 	t.Run("nothing accepted", func(t *testing.T) {
 		var calls atomic.Int64
