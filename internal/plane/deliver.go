@@ -146,6 +146,7 @@ func (p *Plane) callHandler(ctx context.Context, d *Delivery, m *wire.Walker, qu
 			d.Source = f.Src()
 		}
 		d.Port, d.Hops, d.Body = f.Port(), int(f.Hops()), m.Body
+		d.Service = int(d.Port)
 		if d.Hops != hops {
 			p.counters.crossed(hops, n-since)
 			hops, since = d.Hops, n

@@ -29,9 +29,10 @@ type Config struct {
 	HopLimit          int
 
 	Limits
-	Deliver Deliver
-	Log     *slog.Logger
-	Owner   uint64 // of these handlers and callbacks, see package reentry; 0: the plane itself
+	Services []Service // by port; the first has the empty name
+	Deliver  Deliver
+	Log      *slog.Logger
+	Owner    uint64 // of these handlers and callbacks, see package reentry; 0: the plane itself
 
 	// OnUndelivered receives each stream that ended with messages pending; those to one sink in
 	// the order in which they ended. It runs on a goroutine of the plane, one call at a time. It
@@ -72,6 +73,13 @@ type Config struct {
 	Wall func() time.Time
 }
 
+// Service is a name under which a node sends and receives.
+type Service struct {
+	Name          string
+	Handled       bool              // false: it only sends
+	OnUndelivered func(Undelivered) // may be nil
+}
+
 // Limits bound a node's memory. They are in bytes of frames, except where a comment says
 // otherwise.
 type Limits struct {
@@ -90,11 +98,12 @@ type Deliver func(ctx context.Context, d *Delivery)
 
 // Delivery is a message for a handler.
 type Delivery struct {
-	Source uint64
-	Port   uint8
-	Hops   int
-	Body   []byte // valid until Deliver returns
-	Cast   bool   // sent without a stream
+	Source  uint64
+	Port    uint8
+	Service int // index in the sink's Config.Services; of no meaning on ports from 128 on
+	Hops    int
+	Body    []byte // valid until Deliver returns
+	Cast    bool   // sent without a stream
 	// More means that a message of the same source and port follows at once, and that this one is
 	// not acknowledged before that one unless the handler panics.
 	More bool

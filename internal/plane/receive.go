@@ -246,7 +246,7 @@ func (l *inLink) dispatch(batch []byte) (at int, err error) {
 // before its stream takes it in: it was not handled, and must not be acknowledged.
 func (l *inLink) acceptable(f wire.Frame) bool {
 	src, port := f.Src(), f.Port()
-	return src <= l.p.mask && (src != l.p.Self || l.from == src) && (port == 0 || port >= firstTraffic)
+	return src <= l.p.mask && (src != l.p.Self || l.from == src) && (port == 0 || int(port) < len(l.p.Services) || port >= firstTraffic)
 }
 
 // handOn hands on the frames that dispatch has noted.

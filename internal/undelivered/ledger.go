@@ -27,6 +27,7 @@ import (
 // Ledger changes nothing that it has returned; a Flush and the callback may share bodies.
 type Stream struct {
 	Sink     uint64
+	Service  int    // the source's index of its service
 	Messages uint64 // handlers' messages (ports below 128) that were not known to be delivered
 	// NotHandled is how many of these, the latest ones, are known not to have been handled, and
 	// never will be. The outcome of those before them is unknown.
