@@ -27,11 +27,11 @@ type Message struct {
 	Source ID
 	Hops   int          // links crossed on the way; 0 from the node to itself
 	Body   []byte       // borrowed: valid until the handler returns; copy what is kept
-	Cast   bool         // sent by [Node.Cast]: not numbered, not repeated if lost
+	Cast   bool         // sent by [Service.Cast]: not numbered, not repeated if lost
 	cfg    *node.Config // of the node that got it; nil if a program made the message
 }
 
-// Decode decodes the body of a message that was sent with [Node.SendValue], with the node's codec;
+// Decode decodes the body of a message that was sent with [Service.SendValue], with the node's codec;
 // for a Message that a test has made, with [Msgpack].
 func (m Message) Decode(v any) error {
 	if m.cfg == nil {
@@ -40,9 +40,10 @@ func (m Message) Decode(v any) error {
 	return m.cfg.Codec.Decode(m.Body, v)
 }
 
-// Handler handles the messages sent to a node, on goroutines of the node: in order and one at a
-// time for each source, concurrently for different sources, up to [status.Limits].Handlers calls at once.
-// Casts of all sources are handled one at a time, in parallel to messages.
+// Handler handles the messages sent to a service, on goroutines of the node: in order and one at a
+// time for each source, concurrently for different sources and services, up to
+// [status.Limits].Handlers calls at once. Casts of all sources are handled one at a time, in
+// parallel to messages.
 //
 // A handler may send and may block. While it blocks, the messages of its source wait, and in the
 // end that source. All others go on, until Limits.Handlers calls block at once.
@@ -53,7 +54,7 @@ func (m Message) Decode(v any) error {
 //
 // ctx ends when the node closes. A handler should send with it: the node then knows that a handler
 // sends, and does not make it wait for a window, so that handlers that send to each other cannot
-// deadlock (see [Node.Send]). A handler should not call [Node.Flush], which waits for other
+// deadlock (see [Service.Send]). A handler should not call [Node.Flush], which waits for other
 // handlers. It cannot call [Node.Leave] or [Node.Close], which would wait for it: they return
 // [ErrInHandler]. A goroutine that the handler starts may call them, with another ctx.
 //
@@ -74,6 +75,8 @@ var (
 	// ErrRefused: the sink has all the incoming streams that it may have; or it remembers a later
 	// incarnation of this node, and this node cannot get a new one now.
 	ErrRefused = stream.ErrRefused
+	// ErrNoService: the sink has no service of the message's name, or no handler for it.
+	ErrNoService = stream.ErrNoService
 	// ErrGone: the sink has died or left, see [status.Undelivered].Err; or it is another incarnation of the
 	// node, which does not know the stream.
 	ErrGone = stream.ErrGone
@@ -119,7 +122,7 @@ var (
 )
 
 // undelivered makes the error of what ended streams left, nil if they left nothing.
-func undelivered(all []plane.Undelivered) error {
+func (n *Node) undelivered(all []plane.Undelivered) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -129,14 +132,17 @@ func undelivered(all []plane.Undelivered) error {
 			e.Unlisted += u.Messages
 			e.UnlistedErr = errors.Join(e.UnlistedErr, u.Err)
 		} else {
-			e.Streams = append(e.Streams, undeliveredOf(u))
+			e.Streams = append(e.Streams, n.undeliveredOf(u))
 		}
 	}
 	return e
 }
 
-func undeliveredOf(u plane.Undelivered) status.Undelivered {
-	return status.Undelivered{Sink: ID(u.Sink), Messages: u.Messages, NotHandled: u.NotHandled, Bodies: u.Bodies, Err: u.Err}
+func (n *Node) undeliveredOf(u plane.Undelivered) status.Undelivered {
+	return status.Undelivered{
+		Sink: ID(u.Sink), Service: n.cfg.Services[u.Service].Name,
+		Messages: u.Messages, NotHandled: u.NotHandled, Bodies: u.Bodies, Err: u.Err,
+	}
 }
 
 func init() { // for tests within this module

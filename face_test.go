@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/memnet"
 	"github.com/x/ringdht/status"
 )
 
 // face is a registry and some nodes in memory.
-func face(t *testing.T, handler ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Registry, []*ringdht.Node) {
+func face(t *testing.T, handler ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Registry, []*ringtest.Node) {
 	t.Helper()
 	network := memnet.New(1)
 	r, err := ringdht.NewRegistry(ringdht.WithTransport(network.Host("registry")))
@@ -25,10 +26,10 @@ func face(t *testing.T, handler ringdht.Handler, opts ...ringdht.NodeOption) (*r
 	if _, err := r.Listen(t.Context(), "registry:1"); err != nil {
 		t.Fatal(err)
 	}
-	nodes := make([]*ringdht.Node, 3)
+	nodes := make([]*ringtest.Node, 3)
 	for i := range nodes {
 		host := network.Host(string(rune('a' + i)))
-		if nodes[i], err = ringdht.Join(t.Context(), "registry:1", handler, append(opts, ringdht.WithTransport(host))...); err != nil {
+		if nodes[i], err = ringtest.Join(t.Context(), "registry:1", handler, append(opts, ringdht.WithTransport(host))...); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nodes[i].Close() })
@@ -49,7 +50,9 @@ func TestBeforeTheSetUp(t *testing.T) {
 	for p := range r.Tables() {
 		t.Error(p)
 	}
-	if err := n.Send(t.Context(), nodes[1].ID(), nil); !errors.Is(err, ringdht.ErrNotReady) {
+	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := n.Send(soon, nodes[1].ID(), nil); !errors.Is(err, ringdht.ErrNotReady) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	if _, err := n.Trace(t.Context(), nodes[1].ID()); !errors.Is(err, ringdht.ErrNotReady) {
@@ -225,23 +228,20 @@ func TestRunStopsWithItsCaller(t *testing.T) {
 
 // Close returns an *UndeliveredError as it is: there is no second error to join to it.
 func TestCloseReturnsUndelivered(t *testing.T) {
-	for _, opts := range [][]ringdht.NodeOption{nil, {
-		ringdht.WithUndelivered(func(status.Undelivered) { t.Error("another callback was set") }), ringdht.WithUndelivered(nil)}} {
-		r, nodes := face(t, func(ctx context.Context, _ ringdht.Message) { <-ctx.Done() }, opts...)
-		if _, err := r.Setup(t.Context(), 0); err != nil {
-			t.Fatal(err)
-		}
-		if err := nodes[0].Send(t.Context(), nodes[1].ID(), []byte("abc")); err != nil {
-			t.Fatal(err)
-		}
-		err := nodes[0].Close()
-		e, ok := err.(*status.UndeliveredError)
-		if !ok || len(e.Streams) != 1 || string(e.Streams[0].Bodies[0]) != "abc" {
-			t.Errorf("%T: %v", err, err)
-		}
-		if err := nodes[0].Close(); err != nil {
-			t.Error(err)
-		}
+	r, nodes := face(t, func(ctx context.Context, _ ringdht.Message) { <-ctx.Done() })
+	if _, err := r.Setup(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[0].Send(t.Context(), nodes[1].ID(), []byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	err := nodes[0].Close()
+	e, ok := err.(*status.UndeliveredError)
+	if !ok || len(e.Streams) != 1 || string(e.Streams[0].Bodies[0]) != "abc" {
+		t.Errorf("%T: %v", err, err)
+	}
+	if err := nodes[0].Close(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -36,7 +36,7 @@ func TestOptionsAreValidated(t *testing.T) {
 		{"Handlers", WithLimits(status.Limits{Handlers: -1})},
 		{"Streams", WithLimits(status.Limits{Streams: -1})},
 	} {
-		_, err := Join(t.Context(), "localhost:1", nil, c.opt)
+		err := NewNode(c.opt).Join(t.Context(), "localhost:1")
 		if err == nil || !strings.Contains(err.Error(), c.name+":") && !strings.Contains(err.Error(), c.name+" is") {
 			t.Errorf("%s: %v", c.name, err)
 		}

@@ -140,7 +140,7 @@ func (r *Registry) RunTraffic(ctx context.Context, t status.Traffic) (*status.Su
 	return r.r.RunTraffic(ctx, t)
 }
 
-// JoinLine returns all that a node needs to join a secure ring (see [WithSecurity]), for [Join]:
+// JoinLine returns all that a node needs to join a secure ring (see [WithSecurity]), for [Node.Join]:
 // where nodes dial the registry, "host:port", which key it must prove, and the secret of a token,
 // by default that of the latest for any number of nodes without an end. Keep the line secret.
 func (r *Registry) JoinLine(addr string, token ...uint32) (string, error) {

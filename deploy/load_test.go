@@ -20,6 +20,7 @@ import (
 type client struct {
 	t    *testing.T
 	node *ringdht.Node
+	echo *ringdht.Service
 	due  chan []byte // requests to send, also those that a leaving instance gave back
 
 	mu       sync.Mutex
@@ -32,9 +33,11 @@ type client struct {
 
 func newClient(t *testing.T, registry string) *client {
 	c := &client{t: t, due: make(chan []byte, 10_000), answers: make(map[uint64]int), answered: make(chan struct{}, 1)}
-	var err error
-	c.node, err = ringdht.Join(t.Context(), registry, c.answer, ringdht.WithListen("127.0.0.1:0"), ringdht.WithUndelivered(c.undelivered))
-	if err != nil {
+	c.node = ringdht.NewNode(ringdht.WithListen("127.0.0.1:0"))
+	c.echo = c.node.Service("echo")
+	c.echo.Handle(c.answer)
+	c.echo.OnUndelivered(c.undelivered)
+	if err := c.node.Join(t.Context(), registry); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.node.Close() })
@@ -98,7 +101,7 @@ func (c *client) send(ctx context.Context) {
 				c.t.Error("the client knows no instance")
 				return
 			}
-			err := c.node.Send(ctx, all[rand.IntN(len(all))], body)
+			err := c.echo.Send(ctx, all[rand.IntN(len(all))], body)
 			sent = err == nil
 			leaves := errors.Is(err, ringdht.ErrLeft) || errors.Is(err, ringdht.ErrNoSuchNode)
 			if !sent && !leaves { // one that leaves is no failure: another is asked

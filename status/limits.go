@@ -7,7 +7,7 @@ package status
 // each message that waits for a lost one before it. [Counters] counts what happens at a
 // bound.
 //
-// ringdht.Join fails if a limit is too small. SendBuffer, HandlerBacklog and LinkQueue must hold the
+// Node.Join fails if a limit is too small. SendBuffer, HandlerBacklog and LinkQueue must hold the
 // longest message of the ring (ringdht.WithMaxPayload) and its header, ReceiveBuffer four of these; the
 // least are 4 KiB, and 16 KiB for LinkQueue.
 type Limits struct {

@@ -9,6 +9,7 @@ import (
 // is not known to have had.
 type Undelivered struct {
 	Sink     ID
+	Service  string // the name of the service that sent the messages
 	Messages uint64 // their number: the latest accepted before the stream ended
 	// NotHandled is how many of these, the latest, were certainly not handled and never will be:
 	// the sink has left in good order (Err matches ErrLeft), it was never found, or they had not
@@ -53,7 +54,11 @@ func (e *UndeliveredError) Error() string {
 		default:
 			fmt.Fprintf(&b, "%d of unknown outcome and %d not handled", unknown, u.NotHandled)
 		}
-		fmt.Fprintf(&b, " to node %d (%v)", u.Sink, u.Err)
+		fmt.Fprintf(&b, " to node %d", u.Sink)
+		if u.Service != "" {
+			fmt.Fprintf(&b, " by service %s", u.Service)
+		}
+		fmt.Fprintf(&b, " (%v)", u.Err)
 	}
 	if e.Unlisted > 0 {
 		if len(e.Streams) > 0 {

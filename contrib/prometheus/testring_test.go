@@ -41,8 +41,8 @@ func newTestRing(t testing.TB, name string, nodes int) *testRing {
 	}
 	for range nodes {
 		host := tr.network.Host(fmt.Sprintf("host%d", len(tr.nodes)))
-		n, err := ringdht.Join(t.Context(), "registry:1", nil, ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name))
-		if err != nil {
+		n := ringdht.NewNode(ringdht.WithTransport(host), ringdht.WithTraffic(), ringdht.WithRing(name))
+		if err := n.Join(t.Context(), "registry:1"); err != nil {
 			t.Fatal(err)
 		}
 		tr.nodes = append(tr.nodes, n)

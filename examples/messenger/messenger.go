@@ -26,6 +26,7 @@ const patience = 10 * time.Second
 // messenger executes the commands. Those that send and wait are in send.go.
 type messenger struct {
 	node     *ringdht.Node
+	texts    *ringdht.Service // of the node
 	entrance console.Entrance
 	registry string // its address
 	screen   *console.Screen
@@ -112,7 +113,7 @@ func (m *messenger) known() console.Nodes {
 	return append(nodes, m.node.Peer())
 }
 
-// receive prints a message. It is the node's handler.
+// receive prints a message. It is the service's handler.
 func (m *messenger) receive(_ context.Context, msg ringdht.Message) {
 	m.report(newMessage(msg), fmt.Sprintf("Message from %d (%s): %s", msg.Source, console.Count(msg.Hops, "hop"), printable(msg.Body)))
 }

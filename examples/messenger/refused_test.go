@@ -8,6 +8,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
+	"github.com/x/ringdht/internal/ringtest"
 )
 
 // comesBack starts another registry at the address of one that has ended.
@@ -58,7 +59,7 @@ func TestGivesUpItsRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	another, at := newRegistry(t, lease)
-	n, err := ringdht.Join(t.Context(), at, nil)
+	n, err := ringtest.Join(t.Context(), at, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

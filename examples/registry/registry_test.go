@@ -10,6 +10,7 @@ import (
 
 	"github.com/x/ringdht"
 	"github.com/x/ringdht/examples/internal/drive"
+	"github.com/x/ringdht/internal/ringtest"
 )
 
 const ready = `^Registry now ready to initiate tasks\.$`
@@ -28,11 +29,11 @@ func start(t *testing.T, flags ...string) (*drive.Program, string) {
 }
 
 // join adds nodes until the test ends.
-func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*ringdht.Node {
+func join(t *testing.T, addr string, count int, opts ...ringdht.NodeOption) []*ringtest.Node {
 	t.Helper()
-	nodes := make([]*ringdht.Node, count)
+	nodes := make([]*ringtest.Node, count)
 	for i := range nodes {
-		n, err := ringdht.Join(t.Context(), addr, nil, append(opts, ringdht.WithTraffic())...)
+		n, err := ringtest.Join(t.Context(), addr, nil, append(opts, ringdht.WithTraffic())...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +250,7 @@ func TestInterruptedRun(t *testing.T) {
 
 func TestCodec(t *testing.T) {
 	p, addr := start(t, "-codec", "json", "-log", "error")
-	if n, err := ringdht.Join(t.Context(), addr, nil); err == nil {
+	if n, err := ringtest.Join(t.Context(), addr, nil); err == nil {
 		n.Close()
 		t.Error("a node with another codec was admitted")
 	}
@@ -262,7 +263,7 @@ func TestLogs(t *testing.T) {
 	p, addr := start(t, "-log", "info", "-ring", "a", "-bits", "1")
 	join(t, addr, 2, ringdht.WithRing("a"))
 	p.ExpectError(`level=INFO msg=joined`)
-	if _, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithRing("a")); err == nil || !strings.Contains(err.Error(), "-bits") {
+	if _, err := ringtest.Join(t.Context(), addr, nil, ringdht.WithRing("a")); err == nil || !strings.Contains(err.Error(), "-bits") {
 		t.Errorf("a full ring answers %v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/status"
 )
 
@@ -24,7 +25,7 @@ type client struct {
 	say    func(event)
 	log    *slog.Logger
 	ledger *ledger
-	node   *ringdht.Node
+	node   *ringtest.Node
 	wg     sync.WaitGroup // requests
 
 	mu       sync.Mutex
@@ -84,7 +85,7 @@ func (c *client) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if c.node, err = joinService(ctx, c.terms, c.handle, ringdht.WithUndelivered(c.undelivered)); err != nil {
+	if c.node, err = joinService(ctx, c.terms, c.handle, ringtest.WithUndelivered(c.undelivered)); err != nil {
 		return err
 	}
 	c.say(event{What: "joined", ID: uint64(c.node.ID()), Incarnation: c.node.Incarnation()})

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/status"
 )
 
@@ -39,7 +40,7 @@ type instance struct {
 	terms  terms
 	say    func(event)
 	ledger *ledger
-	node   *ringdht.Node
+	node   *ringtest.Node
 	joined chan struct{} // closed when node is set
 }
 
@@ -67,7 +68,7 @@ func (s *instance) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	s.node, err = joinService(ctx, s.terms, s.handle, ringdht.WithUndelivered(s.undelivered))
+	s.node, err = joinService(ctx, s.terms, s.handle, ringtest.WithUndelivered(s.undelivered))
 	if err != nil {
 		return err
 	}
@@ -79,12 +80,12 @@ func (s *instance) join() (err error) {
 }
 
 // joinService joins as a process of the service does: the registry may be away.
-func joinService(ctx context.Context, t terms, h ringdht.Handler, opts ...ringdht.NodeOption) (*ringdht.Node, error) {
+func joinService(ctx context.Context, t terms, h ringdht.Handler, opts ...ringdht.NodeOption) (*ringtest.Node, error) {
 	opts = append(opts, ringdht.WithListen(t.Listen), ringdht.WithLogger(logger()), ringdht.WithRetry())
 	if t.AskID {
 		opts = append(opts, ringdht.WithID(ringdht.ID(t.ID)))
 	}
-	return ringdht.Join(ctx, t.Registry, h, opts...)
+	return ringtest.Join(ctx, t.Registry, h, opts...)
 }
 
 // announce tells each member that this instance takes requests. It also reports if the node

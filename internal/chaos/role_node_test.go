@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 	"github.com/x/ringdht/status"
 )
 
@@ -17,7 +18,7 @@ type member struct {
 	terms    terms
 	say      func(event)
 	book     *book
-	node     *ringdht.Node
+	node     *ringtest.Node
 	arrivals arrivalLog
 	sender   *sender
 }
@@ -39,11 +40,11 @@ func (m *member) join() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	opts := []ringdht.NodeOption{ringdht.WithListen(m.terms.Listen), ringdht.WithLogger(logger()), ringdht.WithUndelivered(m.undelivered)}
+	opts := []ringdht.NodeOption{ringdht.WithListen(m.terms.Listen), ringdht.WithLogger(logger()), ringtest.WithUndelivered(m.undelivered)}
 	if m.terms.AskID {
 		opts = append(opts, ringdht.WithID(ringdht.ID(m.terms.ID)))
 	}
-	if m.node, err = ringdht.Join(ctx, m.terms.Registry, m.handle, opts...); err != nil {
+	if m.node, err = ringtest.Join(ctx, m.terms.Registry, m.handle, opts...); err != nil {
 		return err
 	}
 	m.sender = newSender(m.terms.Process, m.node, m.book)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/x/ringdht"
+	"github.com/x/ringdht/internal/ringtest"
 )
 
 // tick is the interval at which a sender with a rate sends what is due.
@@ -22,7 +23,7 @@ const tick = 20 * time.Millisecond
 // member that takes nothing does not delay messages to the others.
 type sender struct {
 	process  uint64
-	node     *ringdht.Node
+	node     *ringtest.Node
 	book     *book
 	accepted atomic.Uint64
 
@@ -42,7 +43,7 @@ type sink struct {
 	since atomic.Int64 // when the present Send began, 0 if there is none
 }
 
-func newSender(process uint64, node *ringdht.Node, book *book) *sender {
+func newSender(process uint64, node *ringtest.Node, book *book) *sender {
 	return &sender{process: process, node: node, book: book, sinks: make(map[ringdht.ID]*sink), failures: make(map[string]uint64)}
 }
 

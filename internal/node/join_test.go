@@ -21,7 +21,7 @@ import (
 
 // joining is a Join under way.
 type joining struct {
-	node *ringdht.Node
+	node *ringtest.Node
 	err  error
 	done chan struct{}
 }
@@ -32,13 +32,13 @@ func joinLater(ctx context.Context, tr *ringtest.Ring, opts ...ringdht.NodeOptio
 	opts = tr.Options(append(opts, ringdht.WithRetry()))
 	go func() {
 		defer close(j.done)
-		j.node, j.err = ringdht.Join(ctx, tr.Line(), nil, opts...)
+		j.node, j.err = ringtest.Join(ctx, tr.Line(), nil, opts...)
 	}()
 	return j
 }
 
 // member waits for the node.
-func (j *joining) member(tr *ringtest.Ring) *ringdht.Node {
+func (j *joining) member(tr *ringtest.Ring) *ringtest.Node {
 	tr.T.Helper()
 	<-j.done
 	if j.err != nil {

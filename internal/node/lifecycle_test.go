@@ -77,7 +77,7 @@ func TestServeOnAListener(t *testing.T) {
 	}
 	done := make(chan error)
 	go func() { done <- r.Serve(l) }()
-	n, err := ringdht.Join(t.Context(), "r:7", nil, ringdht.WithTransport(net.Host("n")))
+	n, err := ringtest.Join(t.Context(), "r:7", nil, ringdht.WithTransport(net.Host("n")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestCloseListsWhatIsUnknown(t *testing.T) {
 func TestUndelivered(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
-	var sink, from *ringdht.Node
+	var sink, from *ringtest.Node
 	for range 4 {
 		tr.Join(func(ctx context.Context, _ ringdht.Message) { ringtest.Block(ctx, release) })
 	}

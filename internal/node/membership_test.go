@@ -54,7 +54,7 @@ func TestLiveMembership(t *testing.T) {
 				if a := tr.Registry.Audit(); !a.OK() || a.Nodes != 7 || k == 0 && a.Entries != 3 {
 					t.Errorf("%v", a)
 				}
-				for _, gone := range []*ringdht.Node{left, died} {
+				for _, gone := range []*ringtest.Node{left, died} {
 					if err := tr.Nodes[0].Send(tr.Ctx(), gone.ID(), nil); !errors.Is(err, ringdht.ErrNoSuchNode) {
 						t.Errorf("sending to one that is gone: %v", err)
 					}
@@ -112,7 +112,7 @@ func TestExactlyWhichMessagesAreOfUnknownOutcome(t *testing.T) {
 		mu.Unlock()
 	})
 	told := make(chan status.Undelivered, 1)
-	from := tr.Join(nil, ringdht.WithUndelivered(func(u status.Undelivered) { told <- u }))
+	from := tr.Join(nil, ringtest.WithUndelivered(func(u status.Undelivered) { told <- u }))
 	tr.Join(nil)
 	tr.Setup(0)
 	for n := range uint32(25) {

@@ -61,7 +61,7 @@ func untilDone(t testing.TB, ctx context.Context, what string, do func() error) 
 }
 
 // deliver sends from one node to another, again if the incarnation of the source ends.
-func deliver(tr *ringtest.Ring, from, to *ringdht.Node) {
+func deliver(tr *ringtest.Ring, from, to *ringtest.Node) {
 	tr.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*ringtest.Lease)
 	defer cancel()
@@ -136,7 +136,7 @@ func TestWhatASmallIncarnationHadAcceptedIsTold(t *testing.T) {
 	outlast(t, func(t *testing.T, tr *ringtest.Ring, net *memnet.Network, first uint64) {
 		tr.RestartRegistry(ringdht.WithLease(ringtest.Lease), behind(time.Hour))
 		told := make(chan status.Undelivered, 10)
-		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic(), ringdht.WithUndelivered(func(u status.Undelivered) { told <- u }))
+		d := tr.Join(nil, ringdht.WithID(7), ringdht.WithTraffic(), ringtest.WithUndelivered(func(u status.Undelivered) { told <- u }))
 		net.Heal()
 		for len(tr.Registry.Members()) < 4 {
 			time.Sleep(ringtest.Lease / 10)

@@ -81,7 +81,7 @@ func TestWhatIsNotSoFailsWithAnEndedContext(t *testing.T) {
 func TestAnEndedContextDoesNothing(t *testing.T) {
 	tr := ringtest.New(t, memnet.New(1))
 	handled := make(chan struct{}, 1)
-	var nodes []*ringdht.Node
+	var nodes []*ringtest.Node
 	for range 8 {
 		nodes = append(nodes, tr.Join(func(context.Context, ringdht.Message) { handled <- struct{}{} }, ringdht.WithTraffic()))
 	}
@@ -130,15 +130,15 @@ func TestAnEndedContextDoesNothing(t *testing.T) {
 }
 
 // joinWith joins with a context.
-func joinWith(ctx context.Context, tr *ringtest.Ring) (*ringdht.Node, error) {
-	return ringdht.Join(ctx, tr.Line(), nil, tr.Options(nil)...)
+func joinWith(ctx context.Context, tr *ringtest.Ring) (*ringtest.Node, error) {
+	return ringtest.Join(ctx, tr.Line(), nil, tr.Options(nil)...)
 }
 
 // Ready says what is the case, and ReadyNow the same without waiting.
 func TestNotReadySaysWhatIsMissing(t *testing.T) {
 	net := memnet.New(1)
 	tr := ringtest.New(t, net)
-	says := func(n *ringdht.Node, target error, words string) {
+	says := func(n *ringtest.Node, target error, words string) {
 		t.Helper()
 		for _, err := range []error{n.Ready(over()), n.ReadyNow()} {
 			if !errors.Is(err, target) || !strings.Contains(err.Error(), words) {
@@ -238,10 +238,12 @@ func TestReadyEndsWhenALeaveBegins(t *testing.T) {
 func TestWhySendIsTooEarly(t *testing.T) {
 	tr := ringtest.New(t, nil)
 	a := tr.Join(nil)
-	says := func(n *ringdht.Node, want string) {
+	says := func(n *ringtest.Node, want string) {
 		t.Helper()
+		over, cancel := context.WithCancel(t.Context())
+		cancel() // Send would wait for the set-up
 		_, traced := n.Trace(t.Context(), 1)
-		for _, err := range []error{n.Send(t.Context(), 1, nil), n.Cast(t.Context(), 1, nil), traced} {
+		for _, err := range []error{n.Send(over, 1, nil), n.Cast(over, 1, nil), traced} {
 			if !errors.Is(err, ringdht.ErrNotReady) || !strings.Contains(err.Error(), want) {
 				t.Errorf("the error is %v, want one with %q", err, want)
 			}

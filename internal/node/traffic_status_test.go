@@ -15,7 +15,7 @@ import (
 
 // rowOf is a node's row of an account, as the node should show it, but for what the account has of
 // all nodes together.
-func rowOf(s *status.Summary, n *ringdht.Node) status.RunFigures {
+func rowOf(s *status.Summary, n *ringtest.Node) status.RunFigures {
 	row := s.Nodes[slices.IndexFunc(s.Nodes, func(row status.NodeSummary) bool { return row.ID == n.ID() })]
 	return status.RunFigures{
 		Sent: row.Sent, Received: row.Received, Relayed: row.Relayed, Unknown: row.Unknown,
@@ -40,7 +40,7 @@ func TestNodeShowsItsPartInRuns(t *testing.T) {
 			t.Errorf("before any run: %+v", r)
 		}
 	}
-	all := make(map[*ringdht.Node]status.RunFigures)
+	all := make(map[*ringtest.Node]status.RunFigures)
 	for i, messages := range []int{1000, 1 << 30, 300} {
 		var s *status.Summary
 		if messages == 1<<30 {

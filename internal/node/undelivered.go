@@ -9,22 +9,27 @@ import (
 	"github.com/x/ringdht/status"
 )
 
-// maxLeftover bounds the sinks for which leftover has an entry.
+// maxLeftover bounds the streams for which leftover has an entry.
 const maxLeftover = 4096
 
 // mergeLeftover adds what an incarnation left undelivered to what those before it left. Of
-// those it keeps only the numbers: one entry for each sink, and one for all sinks beyond
+// those it keeps only the numbers: one entry for each sink and service, and one for all beyond
 // maxLeftover. So a node that is declared dead again and again, and never calls Flush, does
 // not gather bodies.
 func mergeLeftover(before, latest []plane.Undelivered) []plane.Undelivered {
 	var all []plane.Undelivered
-	at := make(map[uint64]int)
+	type key struct {
+		sink    uint64
+		service int
+	}
+	at := make(map[key]int)
 	many := -1
 	for _, u := range before {
 		u.Bodies = nil
-		i, ok := at[u.Sink]
+		to := key{u.Sink, u.Service}
+		i, ok := at[to]
 		if u.Many || !ok && len(at) == maxLeftover {
-			u.Many, u.Sink = true, 0
+			u.Many, u.Sink, u.Service = true, 0, 0
 			i, ok = many, many >= 0
 		}
 		switch {
@@ -36,7 +41,7 @@ func mergeLeftover(before, latest []plane.Undelivered) []plane.Undelivered {
 		case u.Many:
 			many = len(all)
 		default:
-			at[u.Sink] = len(all)
+			at[to] = len(all)
 		}
 		all = append(all, u)
 	}
@@ -69,7 +74,7 @@ func (n *Node) Flush(ctx context.Context, sinks []status.ID) ([]plane.Undelivere
 	failed, err := inc.plane.Flush(ctx, ids...)
 	failed = append(n.takeLeftover(ids), failed...)
 	if err = inc.awaitError(err); err != nil {
-		err = fmt.Errorf("ringdht: node %d: %w", n.ID(), err)
+		err = fmt.Errorf("ringdht: %s: %w", n.label(), err)
 	}
 	return failed, err
 }

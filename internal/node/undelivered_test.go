@@ -18,12 +18,12 @@ import (
 
 // coordinator is a node with a callback that notes what it was told, and a sink that
 // holds what it gets.
-func coordinator(t *testing.T, panics bool) (tr *ringtest.Ring, n, sink *ringdht.Node, told chan status.Undelivered) {
+func coordinator(t *testing.T, panics bool) (tr *ringtest.Ring, n, sink *ringtest.Node, told chan status.Undelivered) {
 	tr = ringtest.New(t, memnet.New(1))
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
 	told = make(chan status.Undelivered, 16)
-	n = tr.Join(nil, ringdht.WithUndelivered(func(u status.Undelivered) {
+	n = tr.Join(nil, ringtest.WithUndelivered(func(u status.Undelivered) {
 		told <- u
 		if panics {
 			panic("test")
@@ -40,7 +40,7 @@ func coordinator(t *testing.T, panics bool) (tr *ringtest.Ring, n, sink *ringdht
 	return tr, n, sink, told
 }
 
-func wantTold(t *testing.T, told chan status.Undelivered, sink *ringdht.Node) {
+func wantTold(t *testing.T, told chan status.Undelivered, sink *ringtest.Node) {
 	t.Helper()
 	if u := <-told; u.Messages != 3 || u.Sink != sink.ID() || string(bytes.Join(u.Bodies, nil)) != "abc" {
 		t.Errorf("the callback got %+v", u)
@@ -50,12 +50,12 @@ func wantTold(t *testing.T, told chan status.Undelivered, sink *ringdht.Node) {
 // What the callback was told is not told again by Flush, Leave or Close, however much
 // later.
 func TestOnceToldIsTold(t *testing.T) {
-	for name, end := range map[string]func(n *ringdht.Node, ctx context.Context) error{
-		"Leave":            (*ringdht.Node).Leave,
-		"Close":            func(n *ringdht.Node, _ context.Context) error { return n.Close() },
-		"Flush and Leave":  func(n *ringdht.Node, ctx context.Context) error { return errors.Join(n.Flush(ctx), n.Leave(ctx)) },
-		"Flush of a sink":  func(n *ringdht.Node, ctx context.Context) error { return n.Flush(ctx, 1, 2, 3) },
-		"Leave and Close ": func(n *ringdht.Node, ctx context.Context) error { return errors.Join(n.Leave(ctx), n.Close()) },
+	for name, end := range map[string]func(n *ringtest.Node, ctx context.Context) error{
+		"Leave":            (*ringtest.Node).Leave,
+		"Close":            func(n *ringtest.Node, _ context.Context) error { return n.Close() },
+		"Flush and Leave":  func(n *ringtest.Node, ctx context.Context) error { return errors.Join(n.Flush(ctx), n.Leave(ctx)) },
+		"Flush of a sink":  func(n *ringtest.Node, ctx context.Context) error { return n.Flush(ctx, 1, 2, 3) },
+		"Leave and Close ": func(n *ringtest.Node, ctx context.Context) error { return errors.Join(n.Leave(ctx), n.Close()) },
 	} {
 		tr, n, sink, told := coordinator(t, false)
 		sink.Close()

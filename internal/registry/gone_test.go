@@ -51,7 +51,7 @@ func TestGoneKeepTheirFigures(t *testing.T) {
 		if len(s.Gone) != 2 || len(s.Members) != 3 {
 			t.Fatalf("%d gone, %d members", len(s.Gone), len(s.Members))
 		}
-		for i, n := range []*ringdht.Node{died, left} {
+		for i, n := range []*ringtest.Node{died, left} {
 			g := s.Gone[i]
 			was := before[1+2*i]
 			if g.Identity != s.Identity || g.ID != n.ID() || g.Incarnation != n.Incarnation() || g.State != []status.State{status.StateDead, status.StateLeft}[i] || g.Why == "" && i == 0 {

@@ -34,7 +34,7 @@ func TestRelaysOfALateComer(t *testing.T) {
 	unfinished(tr, 1)
 	late := tr.Join(nil, ringdht.WithID(35), ringdht.WithTraffic())
 	gone := tr.Join(nil, ringdht.WithID(45))
-	for _, n := range []*ringdht.Node{late, gone} {
+	for _, n := range []*ringtest.Node{late, gone} {
 		if err := n.Ready(tr.Ctx()); err != nil {
 			t.Fatal(err)
 		}

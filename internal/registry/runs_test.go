@@ -207,7 +207,7 @@ func TestLeaveAfterTheSummary(t *testing.T) {
 }
 
 // awaitOver waits until a node that leaves takes part in no run.
-func awaitOver(t *testing.T, n *ringdht.Node) {
+func awaitOver(t *testing.T, n *ringtest.Node) {
 	t.Helper()
 	ringtest.WaitUntil(t, "it takes part in no run", func() bool {
 		runs := ringtest.NodeOf(n).Runs()

@@ -22,21 +22,21 @@ import (
 // and the next run is exact.
 func TestStopWhileMembersChange(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(tr *ringtest.Ring, n *ringdht.Node)
+		change func(tr *ringtest.Ring, n *ringtest.Node)
 		lost   bool // the node is gone afterwards
 	}{
-		"one dies": {func(_ *ringtest.Ring, n *ringdht.Node) { n.Close() }, true},
-		"one leaves": {func(tr *ringtest.Ring, n *ringdht.Node) {
+		"one dies": {func(_ *ringtest.Ring, n *ringtest.Node) { n.Close() }, true},
+		"one leaves": {func(tr *ringtest.Ring, n *ringtest.Node) {
 			if err := n.Leave(tr.Ctx()); err != nil {
 				tr.T.Error(err)
 			}
 		}, true},
-		"one joins": {func(tr *ringtest.Ring, _ *ringdht.Node) {
+		"one joins": {func(tr *ringtest.Ring, _ *ringtest.Node) {
 			if err := tr.Join(nil, ringdht.WithTraffic()).Ready(tr.Ctx()); err != nil {
 				tr.T.Error(err)
 			}
 		}, false},
-		"one loses its registry": {func(_ *ringtest.Ring, n *ringdht.Node) { ringtest.NodeOf(n).HangUp() }, false},
+		"one loses its registry": {func(_ *ringtest.Ring, n *ringtest.Node) { ringtest.NodeOf(n).HangUp() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i := range 8 {

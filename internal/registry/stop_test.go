@@ -42,7 +42,7 @@ func awaitRun(tr *ringtest.Ring, so func(r *registry.Registry) bool) {
 }
 
 // hasBegun waits until a run is under way and the node has sent some of it.
-func hasBegun(tr *ringtest.Ring, n *ringdht.Node) {
+func hasBegun(tr *ringtest.Ring, n *ringtest.Node) {
 	tr.T.Helper()
 	ringtest.WaitUntil(tr.T, "the node sends", func() bool { r := n.Status().Runs.Latest; return r.UnderWay && r.Sent > 0 })
 }

@@ -24,7 +24,7 @@ const patience = status.StuckLeases * ringtest.Lease
 
 // inLiarsBubble runs a test with a ring of five nodes, of which one lies to its registry as the test
 // says. In the end the member is honest again, and a run must be exact.
-func inLiarsBubble(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper)) {
+func inLiarsBubble(t *testing.T, test func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, lie *ringtest.Tamper)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		tr := ringtest.New(t, memnet.New(1), ringdht.WithLease(ringtest.Lease))
@@ -71,7 +71,7 @@ func TestRunLeavesOutMembersWithoutProgress(t *testing.T) {
 		"nothing":     {[]wire.Type{control.TypeFinished, control.TypeSummary, control.TypePairs}, true, 2 * patience, "has not finished"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper) {
+			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, lie *ringtest.Tamper) {
 				lie.DropFrames(c.drop...)
 				start := time.Now()
 				s, err := tr.Registry.RunTraffic(long(t), status.Traffic{Messages: 1000})
@@ -106,7 +106,7 @@ func TestRunLeavesOutMembersWithoutProgress(t *testing.T) {
 // A member never says that it uses its table. Set-ups, waits and runs do without it after a while, and
 // name it. It counts as soon as it has confirmed.
 func TestRingLeavesOutAMemberThatNeverLinks(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, lie *ringtest.Tamper) {
 		lie.DropFrames(control.TypeLinked)
 		r, start := tr.Registry, time.Now()
 		audit, err := r.Setup(long(t), 3)
@@ -154,7 +154,7 @@ func TestRingLeavesOutAMemberThatNeverLinks(t *testing.T) {
 
 // A member tells over and over that it can reach no other. Runs and set-ups go on after a while.
 func TestRunsDespiteTroubleOverAndOver(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, _ *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, _ *ringtest.Tamper) {
 		ctx, cancel := context.WithCancel(context.Background())
 		over := make(chan struct{})
 		tell := func(why string) {
@@ -224,7 +224,7 @@ func TestStopOfAMemberThatGoesOn(t *testing.T) {
 		"less than none": {func(b *control.Beat) { b.Sent, b.Received = -time.Now().UnixNano(), -5 }, patience, "has not finished"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringdht.Node, lie *ringtest.Tamper) {
+			inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, liar *ringtest.Node, lie *ringtest.Tamper) {
 				lie.Set(func(is wire.Type, body []byte) []byte {
 					switch is {
 					case control.TypeFinished:
@@ -308,7 +308,7 @@ func TestSlowRunIsExact(t *testing.T) {
 // No link to one member carries anything, while all report to the registry. The run ends: no node has
 // finished, all have reported, and the member is named.
 func TestRunNamesTheSinkThatIsWaitedFor(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, _ *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringtest.Node, _ *ringtest.Tamper) {
 		for i := range 4 {
 			tr.Net.Hold(fmt.Sprintf("n%d", i), "n4")
 		}
@@ -337,7 +337,7 @@ func TestRunNamesTheSinkThatIsWaitedFor(t *testing.T) {
 // A member that has not finished reports more and more, beyond what it was asked to send and what the
 // others can have sent to it. That is no progress.
 func TestFiguresBeyondTheTaskAreNoProgress(t *testing.T) {
-	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringdht.Node, lie *ringtest.Tamper) {
+	inLiarsBubble(t, func(t *testing.T, tr *ringtest.Ring, _ *ringtest.Node, lie *ringtest.Tamper) {
 		start := time.Now()
 		lie.Set(func(is wire.Type, body []byte) []byte {
 			switch is {

@@ -24,7 +24,7 @@ import (
 // thief is a member that takes what it should pass on to a sink, and acknowledges it in the sink's name.
 type thief struct {
 	id   uint64
-	sink *ringdht.Node
+	sink *ringtest.Node
 
 	mu   sync.Mutex
 	link net.Conn                 // to the sink, which passes answers on around the ring
@@ -126,14 +126,14 @@ func (c *thiefConn) Read(b []byte) (int, error) {
 }
 
 // liar adds a member that may lie, and waits until it has its place.
-func (f *field) liar(id ringdht.ID, opts ...ringdht.NodeOption) (*ringdht.Node, *ringtest.Tamper) {
+func (f *field) liar(id ringdht.ID, opts ...ringdht.NodeOption) (*ringtest.Node, *ringtest.Tamper) {
 	n, tamper := f.JoinLiar(append(opts, ringdht.WithTraffic(), ringdht.WithID(id))...)
 	f.WaitSettled()
 	return n, tamper
 }
 
 // leaves has a member that lied leave.
-func (f *field) leaves(n *ringdht.Node) {
+func (f *field) leaves(n *ringtest.Node) {
 	f.Remove(n)
 	n.Close()
 	f.WaitGone(n.ID())

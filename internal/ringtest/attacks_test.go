@@ -37,8 +37,8 @@ type attack struct {
 // without being a member: IDs, incarnations, addresses, tokens, and the ring's pin.
 type field struct {
 	*ringtest.Ring
-	a, b    *ringdht.Node // with the greatest ID and the least: each is the other's neighbour
-	handled atomic.Int64  // by b
+	a, b    *ringtest.Node // with the greatest ID and the least: each is the other's neighbour
+	handled atomic.Int64   // by b
 }
 
 var attacks = []attack{
@@ -162,7 +162,7 @@ func (f *field) dial(t *testing.T, addr string, h wire.Hello) net.Conn {
 }
 
 // link dials a node in the name of another. It is nil if that is refused.
-func (f *field) link(t *testing.T, to, as *ringdht.Node) net.Conn {
+func (f *field) link(t *testing.T, to, as *ringtest.Node) net.Conn {
 	t.Helper()
 	from := ringtest.RefOf(as)
 	return f.dial(t, to.Peer().Addr, wire.Hello{
@@ -227,7 +227,7 @@ func (f *field) impersonate(conn net.Conn, bodies *atomic.Int64) {
 }
 
 // answerFor is what a sink would answer to a frame of a stream that it has handled whole, or nil.
-func answerFor(sink *ringdht.Node, fr wire.Frame) []byte {
+func answerFor(sink *ringtest.Node, fr wire.Frame) []byte {
 	switch fr.Type() {
 	case wire.Open:
 		o, _ := wire.ParseOpen(fr.Body())
@@ -251,7 +251,7 @@ func bareFrame(is wire.Type, seq uint64) []byte {
 }
 
 // sends writes frames to b in a's name. It reports whether that was possible.
-func (f *field) sends(t *testing.T, to, as *ringdht.Node, frames ...[]byte) bool {
+func (f *field) sends(t *testing.T, to, as *ringtest.Node, frames ...[]byte) bool {
 	conn := f.link(t, to, as)
 	if conn == nil {
 		return false

@@ -114,7 +114,7 @@ func TestRunLeavesTheProgramsReportAlone(t *testing.T) {
 	if err := <-ran; err != nil {
 		t.Error(err)
 	}
-	tr.Nodes = []*ringdht.Node{from, tr.Nodes[2]}
+	tr.Nodes = []*ringtest.Node{from, tr.Nodes[2]}
 	tr.Setup(0)
 	var lost *status.UndeliveredError
 	if err := from.Flush(tr.Ctx()); !errors.As(err, &lost) {
@@ -158,7 +158,7 @@ func TestJoinObeysItsContext(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() { <-reached; cancel() }()
 			start := time.Now()
-			if _, err := ringdht.Join(ctx, addr, nil, ringdht.WithHandshakeTimeout(5*time.Minute)); !errors.Is(err, context.Canceled) {
+			if _, err := ringtest.Join(ctx, addr, nil, ringdht.WithHandshakeTimeout(5*time.Minute)); !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v", err)
 			}
 			if took := time.Since(start); took > time.Minute {
@@ -241,7 +241,7 @@ func TestLyingRegistry(t *testing.T) {
 					}
 				}
 			})
-			n, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithTraffic())
+			n, err := ringtest.Join(t.Context(), addr, nil, ringdht.WithTraffic())
 			if lie != nil {
 				if err == nil {
 					n.Close()

@@ -89,7 +89,7 @@ type churn struct {
 }
 
 type churnNode struct {
-	*ringdht.Node
+	*ringtest.Node
 	serial uint32
 }
 
@@ -129,7 +129,7 @@ func (c *churn) join(ctx context.Context) (*churnNode, error) {
 	c.mu.Unlock()
 	handler := func(_ context.Context, m ringdht.Message) { c.ledger.handled(serial, m.Body) }
 	report := func(u status.Undelivered) { c.ledger.undelivered(u) }
-	n, err := ringdht.Join(ctx, c.Line(), handler, ringdht.WithRetry(), ringdht.WithUndelivered(report), ringdht.WithTransport(c.Net.Host(fmt.Sprint("n", serial))))
+	n, err := ringtest.Join(ctx, c.Line(), handler, ringdht.WithRetry(), ringtest.WithUndelivered(report), ringdht.WithTransport(c.Net.Host(fmt.Sprint("n", serial))))
 	return &churnNode{n, serial}, err
 }
 

@@ -44,7 +44,7 @@ func TestFloodedRelayStaysWithinItsBounds(t *testing.T) {
 	}
 	tr.Setup(1) // each node has a link to its successor only
 	host, at := make([]string, size), tr.Positions()
-	ring := make([]*ringdht.Node, size)
+	ring := make([]*ringtest.Node, size)
 	for i, n := range tr.Nodes {
 		host[at[n.ID()]], ring[at[n.ID()]] = fmt.Sprint("n", i), n
 	}

@@ -18,7 +18,7 @@ import (
 // flooder sends to other nodes as fast as they accept. It counts what it handles by source.
 // The messages of a source must come in order.
 type flooder struct {
-	n      *ringdht.Node
+	n      *ringtest.Node
 	id     ringdht.ID                                   // its first
 	closed error                                        // returned by Close, if that was called
 	pace   time.Duration                                // the pause after 10 messages; 0 for none

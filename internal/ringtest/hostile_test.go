@@ -177,7 +177,7 @@ func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := memnet.New(1)
 		tr := ringtest.New(t, net, ringdht.WithLease(3*time.Second))
-		var nodes []*ringdht.Node
+		var nodes []*ringtest.Node
 		for range 3 {
 			nodes = append(nodes, tr.Join(nil))
 		}

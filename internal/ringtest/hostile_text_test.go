@@ -270,7 +270,7 @@ func TestHostileTextsAtANode(t *testing.T) {
 					}
 				}
 			})
-			n, err := ringdht.Join(t.Context(), addr, nil, ringdht.WithLogger(slog.New(log)))
+			n, err := ringtest.Join(t.Context(), addr, nil, ringdht.WithLogger(slog.New(log)))
 			if err != nil {
 				checkShown(t, "the error of Join", err.Error())
 				if name == "Bye later" || name == "address" || name == "identity" || name == "waypoint" {

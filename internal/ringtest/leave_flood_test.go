@@ -24,9 +24,9 @@ func TestNodesThatFloodEachOtherLeaveAtOnce(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				tr := ringtest.New(t, mem, ringdht.WithMaxPayload(1<<10))
 				var all []*flooder
-				self := make(map[int]*atomic.Pointer[ringdht.Node])
+				self := make(map[int]*atomic.Pointer[ringtest.Node])
 				for i := range 3 {
-					self[i] = new(atomic.Pointer[ringdht.Node])
+					self[i] = new(atomic.Pointer[ringtest.Node])
 					f := newFlooder(tr, func(ctx context.Context, m ringdht.Message) {
 						n := self[i].Load()
 						switch k := binary.BigEndian.Uint64(m.Body); {
@@ -123,7 +123,7 @@ func TestHandlersMeddleWithALeave(t *testing.T) {
 			var told [3]atomic.Int64
 			var all []*flooder
 			for i := range 3 {
-				var self atomic.Pointer[ringdht.Node]
+				var self atomic.Pointer[ringtest.Node]
 				f := newFlooder(tr, func(ctx context.Context, m ringdht.Message) {
 					n := self.Load()
 					if n == nil {
@@ -143,7 +143,7 @@ func TestHandlersMeddleWithALeave(t *testing.T) {
 						n.Flush(c)
 						cancel()
 					}
-				}, ringdht.WithUndelivered(func(u status.Undelivered) {
+				}, ringtest.WithUndelivered(func(u status.Undelivered) {
 					told[i].Add(int64(u.Messages))
 					if err := self.Load().Close(); !errors.Is(err, ringdht.ErrInHandler) {
 						t.Error("Close in callback", err)

@@ -73,13 +73,13 @@ func grow(t *testing.T, size int) *grown {
 	g := &grown{Ring: tr}
 	base, before := heap(), ringtest.CPUTime()
 	start := time.Now()
-	tr.Nodes = make([]*ringdht.Node, size)
+	tr.Nodes = make([]*ringtest.Node, size)
 	var wg sync.WaitGroup
 	turn := make(chan int)
 	for range 64 {
 		wg.Go(func() {
 			for i := range turn {
-				n, err := ringdht.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("n", i))))
+				n, err := ringtest.Join(tr.Ctx(), tr.Line(), nil, ringdht.WithTraffic(), patience, ringdht.WithTransport(tr.Net.Host(fmt.Sprint("n", i))))
 				if err != nil {
 					t.Error(err)
 					continue

@@ -175,7 +175,7 @@ func TestSpentTokenDoesNotKeepANodeOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n, err := ringdht.Join(tr.Ctx(), line, nil, ringdht.WithTransport(net.Host("once")), ringdht.WithTraffic())
+		n, err := ringtest.Join(tr.Ctx(), line, nil, ringdht.WithTransport(net.Host("once")), ringdht.WithTraffic())
 		if err != nil {
 			t.Fatal(err)
 		}

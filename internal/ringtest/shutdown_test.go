@@ -32,7 +32,7 @@ const (
 
 // shutNode is one of four nodes. It sends to the others all the time, and counts.
 type shutNode struct {
-	n   atomic.Pointer[ringdht.Node]
+	n   atomic.Pointer[ringtest.Node]
 	way int
 	err error // of Leave or Close
 	end time.Time

@@ -86,7 +86,7 @@ func wholeRing(t *testing.T, shared []ringdht.Option) string {
 		if i == 5 {
 			h = func(context.Context, ringdht.Message) { panic("as it must be seen") }
 		}
-		tr.Join(h, ringdht.WithID(ringdht.ID(10*i+10)), ringdht.WithTraffic(), ringdht.WithUndelivered(func(u status.Undelivered) {
+		tr.Join(h, ringdht.WithID(ringdht.ID(10*i+10)), ringdht.WithTraffic(), ringtest.WithUndelivered(func(u status.Undelivered) {
 			if u.Sink == 60 {
 				lost <- u.Messages
 			}

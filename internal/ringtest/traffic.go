@@ -13,7 +13,7 @@ import (
 
 // Exchange sends a message from each of these nodes to each other. It waits until all are
 // delivered.
-func (tr *Ring) Exchange(nodes ...*ringdht.Node) {
+func (tr *Ring) Exchange(nodes ...*Node) {
 	tr.T.Helper()
 	var wg sync.WaitGroup
 	for _, from := range nodes {

@@ -288,7 +288,7 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 	refused("WithTraffic", "this ring has 1")
 	c := tr.Join(nil, ringdht.WithTraffic())
 	tr.Setup(0)
-	run2(t, tr, []*ringdht.Node{a, c})
+	run2(t, tr, []*ringtest.Node{a, c})
 	if err := c.Leave(tr.Ctx()); err != nil {
 		t.Fatal(err)
 	}
@@ -304,14 +304,14 @@ func TestRunSaysWhatIsMissing(t *testing.T) {
 }
 
 // run2 runs traffic among some of the nodes. The others relay.
-func run2(t *testing.T, tr *ringtest.Ring, takePart []*ringdht.Node) {
+func run2(t *testing.T, tr *ringtest.Ring, takePart []*ringtest.Node) {
 	t.Helper()
 	s, err := tr.Registry.RunTraffic(tr.Ctx(), status.Traffic{Messages: 100})
 	if err != nil || !s.Exact() || s.Sum.Sent != int64(100*len(takePart)) {
 		t.Fatalf("%+v %v", s, err)
 	}
 	for _, n := range s.Nodes {
-		part := slices.ContainsFunc(takePart, func(p *ringdht.Node) bool { return p.ID() == n.ID })
+		part := slices.ContainsFunc(takePart, func(p *ringtest.Node) bool { return p.ID() == n.ID })
 		if part != (n.Sent == 100) || part != (n.Received > 0) {
 			t.Errorf("node %d takes part: %v, its account: %+v", n.ID, part, n)
 		}

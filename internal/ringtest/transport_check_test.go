@@ -167,7 +167,7 @@ func TestTransportFaults(t *testing.T) {
 		"no address to listen on": {odd{listener: func(l net.Listener) net.Listener { return &oddListener{l, nil} }}, "listens on an address that is nil"},
 		"an address of sort":      {odd{listener: func(l net.Listener) net.Listener { return &oddListener{l, here{}} }}, `listens on the address "here", which is not host:port`},
 	} {
-		if n, err := ringdht.Join(ok.Ctx(), ok.Line(), nil, ringdht.WithTransport(tt.transport)); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if n, err := ringtest.Join(ok.Ctx(), ok.Line(), nil, ringdht.WithTransport(tt.transport)); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", name, err)
 			if err == nil {
 				n.Close()
@@ -212,7 +212,7 @@ func TestTransportFaultsAccepted(t *testing.T) {
 				return o
 			})
 			tr := ringtest.New(t, nil, log.Option(), ringdht.WithTransport(odd{listener: listener}))
-			_, err := ringdht.Join(tr.Ctx(), tr.Line(), nil)
+			_, err := ringtest.Join(tr.Ctx(), tr.Line(), nil)
 			if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(tt.want, `\"`, `"`)) {
 				t.Errorf("%v, expected %q", err, tt.want)
 			}

@@ -1,0 +1,139 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/x/ringdht/internal/plane"
+)
+
+// Service is what a node does with the messages of one name. Its functions may be nil.
+type Service struct {
+	Name        string
+	Handler     func(context.Context, *plane.Delivery) // nil: the node only sends
+	Undelivered func(plane.Undelivered)
+}
+
+// maxServices bounds the services of a node, the one with the empty name included: ports from 128 on
+// are those of traffic runs.
+const maxServices = portTraffic
+
+// maxServiceName is how long the name of a service may be, in bytes.
+const maxServiceName = 64
+
+// Register registers a service, and returns its port. It panics if that is a mistake in the program:
+// the name is taken or not valid, there are too many services, or Join was called.
+func (n *Node) Register(name string) (port uint8) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mustBeNew("Service", name)
+	services := &n.cfg.Services
+	for i, s := range *services {
+		if s.Name != name {
+			continue
+		}
+		if i == 0 && !n.unnamed {
+			n.unnamed = true
+			return 0
+		}
+		panic(fmt.Sprintf("ringdht: Service(%q): the node has this service already", name))
+	}
+	if err := checkServiceName(name); err != nil {
+		panic(fmt.Sprintf("ringdht: Service(%q): %v", name, err))
+	}
+	if len(*services) == maxServices {
+		panic(fmt.Sprintf("ringdht: Service(%q): the node has %d named services, and there is no room for more", name, maxServices-1))
+	}
+	*services = append(*services, Service{Name: name})
+	return uint8(len(*services) - 1)
+}
+
+// Handle sets the handler of a service. It panics if there is one, if h is nil, or after Join.
+func (n *Node) Handle(port uint8, h func(context.Context, *plane.Delivery)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := &n.cfg.Services[port]
+	n.mustBeNew("Handle", s.Name)
+	n.mustBeFirst("Handle", s.Name, h == nil, s.Handler != nil)
+	s.Handler = h
+}
+
+// OnUndelivered sets the callback of a service, as Handle does the handler.
+func (n *Node) OnUndelivered(port uint8, f func(plane.Undelivered)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := &n.cfg.Services[port]
+	n.mustBeNew("OnUndelivered", s.Name)
+	n.mustBeFirst("OnUndelivered", s.Name, f == nil, s.Undelivered != nil)
+	s.Undelivered = f
+}
+
+// OnLeave adds a function for Leave to call. It panics if f is nil, or after Join.
+func (n *Node) OnLeave(port uint8, f func(context.Context) error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	name := n.cfg.Services[port].Name
+	n.mustBeNew("OnLeave", name)
+	n.mustBeFirst("OnLeave", name, f == nil, false)
+	n.cfg.OnLeave = append(n.cfg.OnLeave, f)
+}
+
+// mustBeNew panics if Join was called: from then on services are fixed, so that what reads them
+// needs no lock. It needs mu.
+func (n *Node) mustBeNew(method, service string) {
+	if n.phase != phaseNew {
+		panic(fmt.Sprintf("ringdht: %s of the service %q was called after Join: call it before", method, service))
+	}
+}
+
+func (n *Node) mustBeFirst(method, service string, isNil, again bool) {
+	switch {
+	case isNil:
+		panic(fmt.Sprintf("ringdht: %s of the service %q: the function is nil", method, service))
+	case again:
+		panic(fmt.Sprintf("ringdht: %s of the service %q was called before: a service has one", method, service))
+	}
+}
+
+// checkServiceName checks a name that is not empty.
+func checkServiceName(name string) error {
+	switch {
+	case len(name) > maxServiceName:
+		return fmt.Errorf("a name has at most %d bytes, this one has %d", maxServiceName, len(name))
+	case !utf8.ValidString(name):
+		return fmt.Errorf("the name is not valid UTF-8: %s", strconv.QuoteToASCII(name))
+	}
+	for _, r := range name {
+		if !unicode.IsPrint(r) || r == ' ' {
+			return fmt.Errorf("a name has no spaces and only printable characters, this one has %q", r)
+		}
+	}
+	return nil
+}
+
+// planeServices are the services as the plane knows them. Messages of traffic runs travel on the
+// streams of the empty name, so a node that takes part handles it.
+func (c *Config) planeServices() []plane.Service {
+	services := make([]plane.Service, len(c.Services))
+	for i, s := range c.Services {
+		services[i] = plane.Service{Name: s.Name, Handled: s.Handler != nil || i == 0 && c.Traffic, OnUndelivered: s.Undelivered}
+	}
+	return services
+}
+
+// onUndelivered is the callback for all services, nil if none has one.
+func (n *Node) onUndelivered() func(plane.Undelivered) {
+	all := n.cfg.Services
+	if !slices.ContainsFunc(all, func(s Service) bool { return s.Undelivered != nil }) {
+		return nil
+	}
+	return func(u plane.Undelivered) {
+		if f := all[u.Service].Undelivered; f != nil {
+			f(u)
+		}
+	}
+}
