@@ -69,10 +69,10 @@ func TestServiceMistakes(t *testing.T) {
 	if err := n.Join(t.Context(), "localhost:1"); err == nil {
 		t.Error("it has joined nothing")
 	}
-	wrong("after Join", func() { n.Service("late") })
-	wrong("after Join", func() { unnamed.Handle(handler) })
-	wrong("after Join", func() { unnamed.OnUndelivered(func(status.Undelivered) {}) })
-	wrong("after Join", func() { unnamed.OnLeave(onLeave) })
+	wrong("began to join", func() { n.Service("late") })
+	wrong("began to join", func() { unnamed.Handle(handler) })
+	wrong("began to join", func() { unnamed.OnUndelivered(func(status.Undelivered) {}) })
+	wrong("began to join", func() { unnamed.OnLeave(onLeave) })
 }
 
 // Each service gets its own messages, in order, and no others.

@@ -100,7 +100,7 @@ func (n *Node) sendError(to status.ID, err error) error {
 	case errors.Is(err, stream.ErrLeft):
 		err = fmt.Errorf("%w: send it elsewhere", err)
 	case errors.Is(err, stream.ErrNoService):
-		err = fmt.Errorf("%w: register it there before Join, with a handler", err)
+		err = fmt.Errorf("%w: register it there, with a handler", err)
 	case errors.Is(err, stream.ErrNoSuchNode):
 		err = notThere(err)
 	case errors.Is(err, stream.ErrStaleIncarnation):

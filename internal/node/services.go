@@ -86,7 +86,7 @@ func (n *Node) OnLeave(port uint8, f func(context.Context) error) {
 // needs no lock. It needs mu.
 func (n *Node) mustBeNew(method, service string) {
 	if n.phase != phaseNew {
-		panic(fmt.Sprintf("ringdht: %s of the service %q was called after Join: call it before", method, service))
+		panic(fmt.Sprintf("ringdht: %s of the service %q was called after the node began to join: call it before", method, service))
 	}
 }
 
