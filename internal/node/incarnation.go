@@ -85,7 +85,7 @@ func (n *Node) begin(self control.Registered, maxSeen uint64) error {
 	inc.plane = plane.New(plane.Config{
 		Self: self.ID, Incarnation: self.Incarnation, Bits: int(self.Bits), MaxPayload: int(self.MaxPayload), HopLimit: int(self.HopLimit),
 		Limits: planeLimits(n.cfg.Limits), MaxSuspension: inc.lease(), Log: n.cfg.Log, Owner: n.owner, Wall: n.cfg.Wall,
-		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, OnUndelivered: n.cfg.Undelivered, HasEnded: n.hasEnded,
+		Deliver: inc.deliver, OnLostTraffic: inc.traffic.onUndelivered, Services: []plane.Service{{Handled: true, OnUndelivered: n.cfg.Undelivered}}, HasEnded: n.hasEnded,
 		IsMember: inc.isMember, MayExist: inc.mayExist,
 		Outlived: inc.onLaterIncarnation, OnIncarnation: n.noteIncarnation,
 		StuckAfter: membership.StuckAfter(inc.lease()), StuckAgain: membership.StuckAgain(inc.lease()), OnStuck: inc.reportStuck,
