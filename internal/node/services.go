@@ -3,12 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/x/ringdht/internal/plane"
+	"github.com/x/ringdht/internal/wire"
 )
 
 // Service is what a node does with the messages of one name. Its functions may be nil.
@@ -17,13 +14,6 @@ type Service struct {
 	Handler     func(context.Context, *plane.Delivery) // nil: the node only sends
 	Undelivered func(plane.Undelivered)
 }
-
-// maxServices bounds the services of a node, the one with the empty name included: ports from 128 on
-// are those of traffic runs.
-const maxServices = portTraffic
-
-// maxServiceName is how long the name of a service may be, in bytes.
-const maxServiceName = 64
 
 // Register registers a service, and returns its port. It panics if that is a mistake in the program:
 // the name is taken or not valid, there are too many services, or Join was called.
@@ -42,11 +32,11 @@ func (n *Node) Register(name string) (port uint8) {
 		}
 		panic(fmt.Sprintf("ringdht: Service(%q): the node has this service already", name))
 	}
-	if err := checkServiceName(name); err != nil {
+	if err := wire.CheckService(name); err != nil {
 		panic(fmt.Sprintf("ringdht: Service(%q): %v", name, err))
 	}
-	if len(*services) == maxServices {
-		panic(fmt.Sprintf("ringdht: Service(%q): the node has %d named services, and there is no room for more", name, maxServices-1))
+	if len(*services) == wire.MaxServices {
+		panic(fmt.Sprintf("ringdht: Service(%q): the node has %d named services, and there is no room for more", name, wire.MaxServices-1))
 	}
 	*services = append(*services, Service{Name: name})
 	return uint8(len(*services) - 1)
@@ -99,22 +89,6 @@ func (n *Node) mustBeFirst(method, service string, isNil, again bool) {
 	}
 }
 
-// checkServiceName checks a name that is not empty.
-func checkServiceName(name string) error {
-	switch {
-	case len(name) > maxServiceName:
-		return fmt.Errorf("a name has at most %d bytes, this one has %d", maxServiceName, len(name))
-	case !utf8.ValidString(name):
-		return fmt.Errorf("the name is not valid UTF-8: %s", strconv.QuoteToASCII(name))
-	}
-	for _, r := range name {
-		if !unicode.IsPrint(r) || r == ' ' {
-			return fmt.Errorf("a name has no spaces and only printable characters, this one has %q", r)
-		}
-	}
-	return nil
-}
-
 // planeServices are the services as the plane knows them. Messages of traffic runs travel on the
 // streams of the empty name, so a node that takes part handles it.
 func (c *Config) planeServices() []plane.Service {
@@ -123,17 +97,4 @@ func (c *Config) planeServices() []plane.Service {
 		services[i] = plane.Service{Name: s.Name, Handled: s.Handler != nil || i == 0 && c.Traffic, OnUndelivered: s.Undelivered}
 	}
 	return services
-}
-
-// onUndelivered is the callback for all services, nil if none has one.
-func (n *Node) onUndelivered() func(plane.Undelivered) {
-	all := n.cfg.Services
-	if !slices.ContainsFunc(all, func(s Service) bool { return s.Undelivered != nil }) {
-		return nil
-	}
-	return func(u plane.Undelivered) {
-		if f := all[u.Service].Undelivered; f != nil {
-			f(u)
-		}
-	}
 }
